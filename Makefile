@@ -1,0 +1,64 @@
+# Perch: `make demo` tries it, `make test` tests it; both install what they need.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/target/tools/node/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
+
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+DEMO_DATA ?= perch-data
+
+.PHONY: help setup demo build test test-rust test-web check check-rust check-web bench soak clean
+
+help:
+	@echo "make demo    install what is missing, build, and run the box with its test camera"
+	@echo "make test    install what is missing and run every test"
+	@echo "make check   formatting, lints, web checks, licences and advisories"
+	@echo "make bench   measure CPU, memory and time to first frame; prints JSON"
+	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole"
+	@echo "make clean   remove everything that was built"
+
+setup:
+	@.ci/setup all
+
+demo:
+	@.ci/setup demo
+	@$(MAKE) --no-print-directory build
+	@exec target/release/perch run
+
+build: web/dist/index.html
+	cargo build --release --locked
+
+web/node_modules: web/package.json web/package-lock.json
+	cd web && npm ci --no-fund --no-audit --silent && touch node_modules
+
+web/dist/index.html: web/node_modules $(WEB_SOURCES)
+	cd web && npm run --silent build
+
+test: setup test-rust test-web
+
+test-rust: web/dist/index.html
+	cargo test --workspace --locked
+
+test-web: web/dist/index.html
+	cargo build --locked
+	cd web && npm test --silent
+	cd tests/web && npm ci --no-fund --no-audit --silent && npx playwright test
+
+check: check-rust check-web
+
+check-rust: web/dist/index.html
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --log-level error check bans licenses sources
+	@cargo deny --log-level error check advisories || .ci/advisories-unreachable
+
+check-web: web/dist/index.html
+	cd web && npm run --silent check
+
+bench: build
+	cargo bench --locked --bench box
+
+soak: web/dist/index.html
+	PERCH_TEST_LONG=1 cargo test --release --locked --test recording
+
+clean:
+	cargo clean
+	rm -rf web/dist web/node_modules tests/web/node_modules

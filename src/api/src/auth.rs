@@ -1,0 +1,208 @@
+//! Who asks, and whether they may: one gate before every handler. Host, origin and size are checked for every request.
+
+use crate::headers;
+use crate::input::{MAX_BODY, Peer, too_large};
+use crate::problem::{Problem, Reply};
+use crate::routes::Route;
+use crate::state::{Shared, blocking};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use perch_base::ErrorKind;
+use perch_base::secret::Secret;
+use perch_domain::access::{Permission, Principal};
+use std::time::Instant;
+
+/// The cookie's name. Browsers accept a `__Host-` cookie only over TLS, for this host alone and for the whole path.
+pub const COOKIE: &str = "__Host-perch";
+/// Browsers keep a cookie for at most 400 days; the box decides earlier by itself.
+const COOKIE_MAX_AGE_S: u32 = 400 * 86_400;
+
+/// The caller, checked. Only the gate makes one.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    pub(crate) principal: Principal,
+    /// The credential itself, to ask again later in a long answer.
+    pub(crate) token: Secret,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Reply<Self> {
+        // Only a public route has no caller, and its handler does not ask for one.
+        parts.extensions.get::<Who>().cloned().ok_or_else(Problem::unauthenticated)
+    }
+}
+
+/// Outermost: host, size, protective headers, one line of log.
+pub(crate) async fn outer(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let path = request.extensions().get::<MatchedPath>().map_or("(no route)".to_owned(), |m| m.as_str().to_owned());
+    let mut response = match check_request(&app, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => {
+            let mut response = problem.into_response();
+            // What follows on the connection may be the rest of a body that nobody reads.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+        }
+    };
+    headers::protect(response.headers_mut());
+    tracing::debug!(%method, path, status = response.status().as_u16(), ms = began.elapsed().as_millis() as u64, "request");
+    response
+}
+
+fn check_request(app: &Shared, request: &Request) -> Reply<()> {
+    let headers = request.headers();
+    let misdirected = || {
+        let message = "this box does not answer to that host name: use its address or `http.hostnames`";
+        Problem::new(ErrorKind::Forbidden, message).status(StatusCode::MISDIRECTED_REQUEST)
+    };
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Err(Problem::new(ErrorKind::Invalid, "there is more than one Host header"));
+    }
+    let host = headers.get(header::HOST).map(|h| h.to_str().unwrap_or(""));
+    let target = request.uri().authority().map(|a| a.as_str());
+    if host.is_none() && target.is_none() {
+        return Err(Problem::new(ErrorKind::Invalid, "the Host header is missing"));
+    }
+    if ![host, target].into_iter().flatten().all(|name| app.answers_to(name)) {
+        return Err(misdirected());
+    }
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        Some(n) if n > MAX_BODY as u64 => Err(too_large()),
+        _ => Ok(()),
+    }
+}
+
+/// The gate of one route: nothing behind it runs without the permission that the route states.
+pub(crate) async fn gate(
+    State((app, route)): State<(Shared, &'static Route)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let checked = match route.permission {
+        Permission::Public => same_origin_if_said(&request),
+        _ => authenticate(&app, &mut request).await.and_then(|who| {
+            if who.principal.role.may(route.permission) {
+                Ok(())
+            } else {
+                Err(Problem::forbidden("this is for administrators of the box"))
+            }
+        }),
+    };
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Finds out who asks and puts it into the request; also used for paths and methods that do not exist.
+pub(crate) async fn authenticate(app: &Shared, request: &mut Request) -> Reply<Who> {
+    let (token, by_cookie) = credential(request.headers()).ok_or_else(Problem::unauthenticated)?;
+    let asked = token.clone();
+    let found = blocking(app, move |app| app.ports.access.authenticate(asked.expose(), app.ports.clock.utc())).await?;
+    let who = Who { principal: found.ok_or_else(Problem::unauthenticated)?, token };
+    if by_cookie {
+        check_same_origin(request)?;
+    }
+    request.extensions_mut().insert(who.clone());
+    Ok(who)
+}
+
+/// The bearer token, or else the cookie. Never anything from the URL.
+fn credential(headers: &HeaderMap) -> Option<(Secret, bool)> {
+    let plausible = |t: &str| !t.is_empty() && t.len() <= 128 && t.bytes().all(|b| b.is_ascii_alphanumeric());
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        let token = token.trim();
+        return (scheme.eq_ignore_ascii_case("bearer") && plausible(token))
+            .then(|| (Secret::new(token.to_owned()), false));
+    }
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    let mut ours = cookies
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(name, _)| *name == COOKIE);
+    let token = ours.next()?.1;
+    plausible(token).then(|| (Secret::new(token.to_owned()), true))
+}
+
+/// A browser's request with a cookie must come from the box's own page: by `Sec-Fetch-Site`, else by `Origin`. One that
+/// changes something must prove it; one that only reads must not say the opposite.
+fn check_same_origin(request: &Request) -> Reply<()> {
+    let headers = request.headers();
+    let unsafe_method = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let site = headers.get("sec-fetch-site").map(|v| v.as_bytes());
+    let origin = origin_matches(headers, request.uri());
+    let ok = match site {
+        Some(b"same-origin") => origin != Some(false),
+        Some(b"none") => !unsafe_method && origin != Some(false),
+        Some(_) => false,
+        None if unsafe_method => origin == Some(true),
+        None => origin != Some(false),
+    };
+    if ok { Ok(()) } else { Err(foreign()) }
+}
+
+/// A public route that changes something (pairing, signing in) refuses a browser that says it comes from elsewhere.
+fn same_origin_if_said(request: &Request) -> Reply<()> {
+    let site = request.headers().get("sec-fetch-site").map(|v| v.as_bytes());
+    let foreign_site = matches!(site, Some(b"cross-site" | b"same-site"));
+    if *request.method() == Method::POST
+        && (foreign_site || origin_matches(request.headers(), request.uri()) == Some(false))
+    {
+        return Err(foreign());
+    }
+    Ok(())
+}
+
+/// Whether `Origin` is this server as the request addressed it; `None` when there is none.
+pub(crate) fn origin_matches(headers: &HeaderMap, uri: &Uri) -> Option<bool> {
+    let origin = headers.get(header::ORIGIN)?;
+    let authority = authority(headers, uri);
+    let own = origin.to_str().ok().and_then(|o| o.strip_prefix("https://"));
+    Some(own.is_some_and(|o| !o.is_empty() && o.eq_ignore_ascii_case(authority)))
+}
+
+/// The authority that the client used, already checked by [`outer`].
+pub(crate) fn authority<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
+    match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or(""),
+    }
+}
+
+/// The refusal of a request from another origin.
+pub(crate) fn foreign() -> Problem {
+    Problem::forbidden("this request comes from another web site")
+}
+
+/// `Set-Cookie` that hands a browser its credential.
+pub(crate) fn set_cookie(token: &Secret) -> Reply<HeaderValue> {
+    cookie(token.expose(), COOKIE_MAX_AGE_S)
+}
+
+/// `Set-Cookie` that takes it away.
+pub(crate) fn clear_cookie() -> Reply<HeaderValue> {
+    cookie("", 0)
+}
+
+fn cookie(value: &str, max_age_s: u32) -> Reply<HeaderValue> {
+    let text = format!("{COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age_s}");
+    let mut header = HeaderValue::from_str(&text)
+        .map_err(|_| Problem::new(ErrorKind::Internal, "a new token cannot stand in a cookie"))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// The peer of a request.
+pub(crate) fn peer(request: &Request) -> Reply<Peer> {
+    let missing = || Problem::new(ErrorKind::Internal, "a request has no peer address");
+    request.extensions().get::<Peer>().copied().ok_or_else(missing)
+}

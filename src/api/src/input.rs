@@ -1,0 +1,161 @@
+//! What comes in: path parts, queries and bodies, each checked before a handler sees it. Everything else is a problem, never a panic.
+
+use crate::problem::{Problem, Reply};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use perch_base::ids::CameraId;
+use perch_base::time::Timestamp;
+use perch_base::{ErrorKind, Result};
+use perch_domain::archive::TimeRange;
+use serde::de::DeserializeOwned;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The largest body that is read.
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+/// How long a client may take to send its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// The parts of the path that the route names, decoded.
+pub(crate) struct PathParts(Vec<(String, String)>);
+
+impl PathParts {
+    /// The part called `name` as `parse` understands it. Whatever it does not understand names nothing.
+    pub(crate) fn get<T>(&self, name: &str, what: &str, parse: impl FnOnce(&str) -> Result<T>) -> Reply<T> {
+        let text = self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        text.and_then(|text| parse(text).ok()).ok_or_else(|| Problem::not_found(what))
+    }
+
+    /// The camera of the path.
+    pub(crate) fn camera(&self) -> Reply<CameraId> {
+        self.get("camera", "camera", CameraId::new)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PathParts {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Reply<Self> {
+        // The only rejection is a part that is not UTF-8 once decoded.
+        let raw = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Problem::not_found("page"))?;
+        Ok(Self(raw.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()))
+    }
+}
+
+/// The query. Keys that no one asks for are ignored; a key given twice is refused.
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Query {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Reply<Self> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| {
+            Problem::new(ErrorKind::Invalid, "the query cannot be read: it must be `key=value` pairs joined by `&`")
+        })?;
+        Ok(Self(pairs.0))
+    }
+}
+
+impl Query {
+    /// The value of `key`; an empty one counts as absent.
+    pub(crate) fn text(&self, key: &str) -> Reply<Option<&str>> {
+        let mut values = self.0.iter().filter(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        let first = values.next().filter(|v| !v.is_empty());
+        match values.next() {
+            None => Ok(first),
+            Some(_) => Err(Problem::new(ErrorKind::Invalid, format!("`{key}` is given twice: it must be given once"))),
+        }
+    }
+
+    /// The value of `key` as `parse` understands it; its error is the answer.
+    pub(crate) fn get<T>(&self, key: &str, parse: impl FnOnce(&str) -> Result<T>) -> Reply<Option<T>> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        match parse(text) {
+            Ok(value) => Ok(Some(value)),
+            Err(e) => Err(Problem::new(ErrorKind::Invalid, format!("`{key}`: {}", e.message()))),
+        }
+    }
+
+    /// A whole number between `min` and `max`.
+    pub(crate) fn number(&self, key: &str, min: u32, max: u32) -> Reply<Option<u32>> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        match text.parse() {
+            Ok(n) if (min..=max).contains(&n) => Ok(Some(n)),
+            _ => Err(Problem::new(
+                ErrorKind::Invalid,
+                format!("`{key}` ({}): must be a number from {min} to {max}", shorten(text)),
+            )),
+        }
+    }
+
+    /// A moment.
+    pub(crate) fn time(&self, key: &str) -> Reply<Option<Timestamp>> {
+        // A `+` of an offset that was not encoded arrives as a space.
+        self.get(key, |text| Timestamp::parse(&shorten(text).replace(' ', "+")))
+    }
+
+    /// The range `from` to `to`, both required.
+    pub(crate) fn range(&self) -> Reply<TimeRange> {
+        let required = |key: &str| {
+            self.time(key)?.ok_or_else(|| {
+                Problem::new(
+                    ErrorKind::Invalid,
+                    format!("`{key}` is missing: it must be a time like 2026-05-01T12:00:00Z"),
+                )
+            })
+        };
+        Ok(TimeRange::new(required("from")?, required("to")?)?)
+    }
+}
+
+/// At most 64 characters, for messages that repeat what was sent.
+fn shorten(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// Reads a JSON body.
+pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Reply<T> {
+    expect_type(request.headers(), "application/json")?;
+    let body = body(request).await?;
+    serde_json::from_slice(&body).map_err(|e| Problem::new(ErrorKind::Invalid, format!("the JSON body is wrong: {e}")))
+}
+
+/// Reads a text body of the given media type.
+pub(crate) async fn text(request: Request, media_type: &str) -> Reply<String> {
+    expect_type(request.headers(), media_type)?;
+    let body = body(request).await?;
+    String::from_utf8(body.into()).map_err(|_| Problem::new(ErrorKind::Invalid, "the body is not UTF-8 text"))
+}
+
+fn expect_type(headers: &HeaderMap, media_type: &str) -> Reply<()> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let essence = given.split(';').next().unwrap_or("").trim();
+    let encoded = headers.contains_key(header::CONTENT_ENCODING);
+    if essence.eq_ignore_ascii_case(media_type) && !encoded {
+        return Ok(());
+    }
+    let message = format!("the body must be {media_type}, without a content encoding");
+    Err(Problem::new(ErrorKind::Unsupported, message).status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+}
+
+/// The problem of a body that is too large.
+pub(crate) fn too_large() -> Problem {
+    Problem::new(ErrorKind::TooLarge, format!("the body is larger than {} KiB", MAX_BODY / 1024))
+}
+
+async fn body(request: Request) -> Reply<Bytes> {
+    let read = Limited::new(request.into_body(), MAX_BODY).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(ErrorKind::Invalid, "the body broke off")),
+        Err(_) => Err(Problem::new(ErrorKind::Invalid, "the body came too slowly").status(StatusCode::REQUEST_TIMEOUT)),
+    }
+}

@@ -1,0 +1,86 @@
+//! Floor 2: the only HTTP, JSON and TLS of the box, and the embedded web UI. It decides who may ask and in which form; what is
+//! answered comes from the ports of `domain`.
+
+mod auth;
+mod connection;
+mod guard;
+mod headers;
+mod input;
+pub mod openapi;
+pub mod pki;
+mod problem;
+mod revoke;
+mod routes;
+mod server;
+mod state;
+mod tls;
+mod ui;
+
+pub use auth::COOKIE;
+pub use pki::Certificate;
+pub use revoke::Revocations;
+pub use routes::{ROUTES, Route};
+pub use server::Server;
+
+use perch_base::clock::SharedClock;
+use perch_base::ids::DeviceId;
+use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort};
+use perch_domain::status::Notice;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How the server is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Further names under which the box is reached.
+    pub hostnames: Vec<String>,
+    /// The machine's host name without `.local`.
+    pub host: String,
+    /// The box's data folder; keys and certificates go to `tls/` in it.
+    pub data_dir: PathBuf,
+    /// The box's name for people.
+    pub box_name: String,
+    /// The daemon's version.
+    pub version: String,
+    /// Where RTSP answers, for the URLs of stream passwords.
+    pub rtsp_port: u16,
+    /// Where RTSPS answers, if it does.
+    pub rtsps_port: Option<u16>,
+}
+
+/// Everything the server asks and tells.
+#[derive(Clone)]
+pub struct Ports {
+    /// Live sessions.
+    pub live: Arc<dyn LivePort>,
+    /// Accounts, devices and codes.
+    pub access: Arc<dyn AccessPort>,
+    /// Recordings and events.
+    pub archive: Arc<dyn ArchivePort>,
+    /// Cameras and the state of the box.
+    pub cameras: Arc<dyn CameraPort>,
+    /// Time.
+    pub clock: SharedClock,
+    /// News; the event stream subscribes to it.
+    pub notices: tokio::sync::broadcast::Sender<Arc<Notice>>,
+    /// Told after access was taken away, so that other transports can close their connections. Must not block for long.
+    pub on_access_change: Arc<dyn Fn(AccessChange) + Send + Sync>,
+}
+
+/// Access that was taken away or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessChange {
+    /// A device's credential is worthless now.
+    DeviceRevoked(DeviceId),
+    /// A stream password was added or removed.
+    StreamPasswordsChanged,
+}
+
+/// What a phone opens to pair, as shown in a QR code. The code and the authority's hash stand behind `#`: a browser never sends
+/// that part, so it reaches no log and no `Referer`. `host` is a name, an IPv4 address, or an IPv6 address in brackets.
+pub fn pairing_url(host: &str, port: u16, otp: &str, ca_sha256: &str) -> String {
+    format!("https://{host}:{port}/pair#pair={otp}&ca={ca_sha256}")
+}

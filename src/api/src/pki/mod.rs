@@ -1,0 +1,261 @@
+//! The box's own certificate authority and the leaf it signs: made at first start, kept in `<data>/tls`, rotated while running.
+
+mod files;
+mod names;
+
+pub(crate) use names::host_of;
+pub use names::{Names, interface_addresses};
+
+use files::Dir;
+use perch_base::secret::{Secret, hex, random_bytes, sha256};
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType, date_time_ymd,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use x509_parser::extensions::GeneralName;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// How long a leaf is valid from when it is made.
+pub const LEAF_LIFE: Duration = Duration::from_secs(90 * 86_400);
+/// A leaf with less than this left is replaced.
+pub const ROTATE_BEFORE: Duration = Duration::from_secs(30 * 86_400);
+/// How far back a leaf is valid: a viewer's clock may be behind. Together with [`LEAF_LIFE`] below the 825 days that Apple's
+/// systems allow a server certificate (support.apple.com/103769).
+const LEAF_BACKDATE: Duration = Duration::from_secs(365 * 86_400);
+/// 2026-01-01. A clock before this was never set: the box has no battery for it.
+const CLOCK_FLOOR: Timestamp = Timestamp(1_767_225_600_000_000);
+
+const CA_CERT: &str = "ca.pem";
+const CA_KEY: &str = "ca.key";
+const LEAF_CERT: &str = "leaf.pem";
+const LEAF_KEY: &str = "leaf.key";
+
+/// The certificate with which the box answers, for every transport that speaks TLS.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The leaf and the authority that signed it, PEM.
+    pub chain_pem: String,
+    /// The leaf's private key, PKCS #8 in PEM.
+    pub key_pem: Secret,
+    /// The file that holds the chain.
+    pub chain_path: PathBuf,
+    /// The file that holds the key.
+    pub key_path: PathBuf,
+}
+
+/// The authority, the leaf and the folder they live in.
+pub struct Pki {
+    dir: Dir,
+    ca_pem: String,
+    ca_der: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+    chain_pem: String,
+    key_pem: Secret,
+}
+
+impl Pki {
+    /// Loads both certificates from `<data_dir>/tls`, or makes what is missing, damaged or no longer fits `names` and `now`.
+    pub fn open(data_dir: &Path, names: &Names, now: Timestamp) -> Result<Self> {
+        let dir = Dir::open(data_dir.join("tls"))?;
+        let (ca_pem, ca_key) = match (dir.read(CA_CERT)?, dir.read(CA_KEY)?) {
+            (Some(cert), Some(key)) => match check_pair(&cert, &key) {
+                Ok(()) => (cert, key),
+                Err(e) => {
+                    tracing::error!(error = %e, "the certificate authority in the data folder is damaged; a new one is made, so every phone must trust the box anew");
+                    make_ca(&dir)?
+                }
+            },
+            (None, None) => make_ca(&dir)?,
+            // Half an authority: the power went while it was made, so nobody knows it yet.
+            _ => make_ca(&dir)?,
+        };
+        let key = KeyPair::from_pem(&ca_key).context(ErrorKind::Corrupt, || "the authority's key cannot be read")?;
+        let issuer =
+            Issuer::from_ca_cert_pem(&ca_pem, key).context(ErrorKind::Corrupt, || "the authority cannot be read")?;
+        let ca_der = CertificateDer::from_pem_slice(ca_pem.as_bytes())
+            .context(ErrorKind::Corrupt, || "the authority cannot be read")?;
+        let (chain_pem, key_pem) = (dir.read(LEAF_CERT)?, dir.read(LEAF_KEY)?);
+        let mut pki = Self {
+            dir,
+            ca_pem,
+            ca_der,
+            issuer,
+            chain_pem: chain_pem.unwrap_or_default(),
+            key_pem: Secret::new(key_pem.unwrap_or_default()),
+        };
+        pki.refresh(names, now)?;
+        Ok(pki)
+    }
+
+    /// Replaces the leaf when it ends soon or names other things than `names`. True when it did.
+    pub fn refresh(&mut self, names: &Names, now: Timestamp) -> Result<bool> {
+        let now = now.max(CLOCK_FLOOR);
+        let Some(reason) = self.reason_to_rotate(names, now) else { return Ok(false) };
+        tracing::info!(reason, names = %names, "making a new certificate");
+        let key = KeyPair::generate().context(ErrorKind::Internal, || "no key could be made")?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "Perch");
+        params.subject_alt_names = names.to_san()?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        params.not_before = date_time_ymd(1970, 1, 1) + since_epoch(now - LEAF_BACKDATE);
+        // A clock that was never set says nothing: a leaf made then must outlast the wait for the network's time.
+        let life = if now == CLOCK_FLOOR { LEAF_LIFE + 365 * DAY } else { LEAF_LIFE };
+        params.not_after = date_time_ymd(1970, 1, 1) + since_epoch(now + life);
+        let leaf =
+            params.signed_by(&key, &self.issuer).context(ErrorKind::Internal, || "no certificate could be made")?;
+        let chain_pem = format!("{}{}", leaf.pem(), self.ca_pem);
+        let key_pem = key.serialize_pem();
+        self.dir.write(LEAF_KEY, key_pem.as_bytes())?;
+        self.dir.write(LEAF_CERT, chain_pem.as_bytes())?;
+        (self.chain_pem, self.key_pem) = (chain_pem, Secret::new(key_pem));
+        Ok(true)
+    }
+
+    fn reason_to_rotate(&self, names: &Names, now: Timestamp) -> Option<&'static str> {
+        if check_pair(&self.chain_pem, self.key_pem.expose()).is_err() {
+            return Some("there is no leaf, or it is damaged");
+        }
+        let Ok(leaf) = read_leaf(&self.chain_pem, &self.ca_der) else {
+            return Some("the leaf is not from this authority");
+        };
+        if leaf.not_before > now {
+            Some("the clock was set back")
+        } else if leaf.not_after < now + ROTATE_BEFORE {
+            Some("the leaf ends soon")
+        } else if leaf.names != *names {
+            Some("the box has other names or addresses")
+        } else {
+            None
+        }
+    }
+
+    /// What TLS transports need.
+    pub fn certificate(&self) -> Certificate {
+        Certificate {
+            chain_pem: self.chain_pem.clone(),
+            key_pem: self.key_pem.clone(),
+            chain_path: self.dir.path(LEAF_CERT),
+            key_path: self.dir.path(LEAF_KEY),
+        }
+    }
+
+    /// The authority's certificate, PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// SHA-256 of the authority's certificate (DER), lower-case hex: what phones pin.
+    pub fn ca_sha256(&self) -> String {
+        hex(&sha256(&self.ca_der))
+    }
+}
+
+impl Certificate {
+    /// The chain and key as rustls wants them.
+    pub fn to_der(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let chain = CertificateDer::pem_slice_iter(self.chain_pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .context(ErrorKind::Corrupt, || "the certificate cannot be read")?;
+        let key = PrivateKeyDer::from_pem_slice(self.key_pem.expose().as_bytes())
+            .context(ErrorKind::Corrupt, || "the certificate's key cannot be read")?;
+        Ok((chain, key))
+    }
+}
+
+struct Leaf {
+    names: Names,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+fn make_ca(dir: &Dir) -> Result<(String, String)> {
+    let key = KeyPair::generate().context(ErrorKind::Internal, || "no key could be made")?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    // A name of its own, so that a browser that trusts several boxes does not confuse them. It says nothing of the box.
+    params.distinguished_name.push(DnType::CommonName, format!("Perch box {}", hex(&random_bytes::<4>())));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    // Fixed, because the clock may not be set yet.
+    params.not_before = date_time_ymd(2024, 1, 1);
+    params.not_after = date_time_ymd(2050, 1, 1);
+    let cert = params.self_signed(&key).context(ErrorKind::Internal, || "no authority could be made")?;
+    let (cert, key) = (cert.pem(), key.serialize_pem());
+    dir.write(CA_KEY, key.as_bytes())?;
+    dir.write(CA_CERT, cert.as_bytes())?;
+    tracing::info!("made the box's certificate authority");
+    Ok((cert, key))
+}
+
+/// Whether a certificate (the first in `cert_pem`) and a key belong together.
+fn check_pair(cert_pem: &str, key_pem: &str) -> Result<()> {
+    let key = KeyPair::from_pem(key_pem).context(ErrorKind::Corrupt, || "the key cannot be read")?;
+    let der = CertificateDer::from_pem_slice(cert_pem.as_bytes())
+        .context(ErrorKind::Corrupt, || "the certificate cannot be read")?;
+    let (_, cert) =
+        x509_parser::parse_x509_certificate(&der).context(ErrorKind::Corrupt, || "the certificate cannot be read")?;
+    if cert.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
+        return Err(Error::new(ErrorKind::Corrupt, "the certificate and the key do not belong together"));
+    }
+    Ok(())
+}
+
+fn read_leaf(chain_pem: &str, ca_der: &CertificateDer<'_>) -> Result<Leaf> {
+    let corrupt = |what: &str| Error::new(ErrorKind::Corrupt, what.to_owned());
+    let der = CertificateDer::from_pem_slice(chain_pem.as_bytes())
+        .context(ErrorKind::Corrupt, || "the leaf cannot be read")?;
+    let (_, cert) =
+        x509_parser::parse_x509_certificate(&der).context(ErrorKind::Corrupt, || "the leaf cannot be read")?;
+    let (_, ca) =
+        x509_parser::parse_x509_certificate(ca_der).context(ErrorKind::Corrupt, || "the authority cannot be read")?;
+    if cert.issuer().as_raw() != ca.subject().as_raw() {
+        return Err(corrupt("the leaf is from another authority"));
+    }
+    let san = cert.subject_alternative_name().ok().flatten().ok_or_else(|| corrupt("the leaf has no names"))?;
+    let mut names = Names::default();
+    for name in &san.value.general_names {
+        match name {
+            GeneralName::DNSName(name) => _ = names.dns.insert((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => {
+                let address = match bytes.len() {
+                    4 => <[u8; 4]>::try_from(*bytes).map(IpAddr::from).ok(),
+                    _ => <[u8; 16]>::try_from(*bytes).map(IpAddr::from).ok(),
+                };
+                names.addresses.extend(address);
+            }
+            _ => {}
+        }
+    }
+    let at = |t: x509_parser::time::ASN1Time| Timestamp(t.timestamp().saturating_mul(1_000_000));
+    Ok(Leaf { names, not_before: at(cert.validity().not_before), not_after: at(cert.validity().not_after) })
+}
+
+/// Whole seconds since the epoch; never before it here.
+fn since_epoch(at: Timestamp) -> Duration {
+    Duration::from_secs(at.as_micros().max(0) as u64 / 1_000_000)
+}
+
+impl Names {
+    fn to_san(&self) -> Result<Vec<SanType>> {
+        let mut out = Vec::new();
+        for name in &self.dns {
+            let text = name
+                .as_str()
+                .try_into()
+                .context(ErrorKind::Invalid, || format!("host name `{name}` cannot stand in a certificate"))?;
+            out.push(SanType::DnsName(text));
+        }
+        out.extend(self.addresses.iter().map(|a| SanType::IpAddress(*a)));
+        Ok(out)
+    }
+}

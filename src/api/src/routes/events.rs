@@ -1,0 +1,168 @@
+//! Events: pages, single ones, stills, pins, and the stream of news.
+
+use crate::auth::{Who, foreign, origin_matches};
+use crate::input::{PathParts, Query};
+use crate::problem::{Problem, Reply};
+use crate::revoke::Watch;
+use crate::routes::session::no_content;
+use crate::state::{Shared, blocking};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use http::header;
+use perch_base::ErrorKind;
+use perch_base::ids::{CameraId, EventId};
+use perch_domain::archive::{EventFilter, EventKind};
+use perch_domain::status::Notice;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+
+/// Events on a page when the caller does not say.
+const PAGE: u32 = 50;
+/// How often a quiet stream says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// `GET /api/v1/events`
+pub(super) async fn page(State(app): State<Shared>, query: Query) -> Reply {
+    let filter = EventFilter {
+        camera: query.get("camera", CameraId::new)?,
+        kind: query.get("kind", EventKind::parse)?,
+        from: query.time("from")?,
+        to: query.time("to")?,
+        before: query.get("cursor", |text| {
+            EventId::parse(text).map_err(|_| perch_base::Error::invalid("must be the `next_cursor` of a page"))
+        })?,
+        limit: query.number("limit", 1, 200)?.unwrap_or(PAGE) as usize,
+    };
+    if let (Some(from), Some(to)) = (filter.from, filter.to)
+        && from >= to
+    {
+        return Err(Problem::new(ErrorKind::Invalid, format!("`from` ({from}) must be before `to` ({to})")));
+    }
+    let page = blocking(&app, move |app| app.ports.archive.events(&filter)).await?;
+    Ok(Json(page).into_response())
+}
+
+/// `GET /api/v1/events/{event}`
+pub(super) async fn one(State(app): State<Shared>, path: PathParts) -> Reply {
+    let id = event_of(&path)?;
+    Ok(Json(blocking(&app, move |app| app.ports.archive.event(id)).await?).into_response())
+}
+
+/// `GET /api/v1/events/{event}/thumbnail.jpg`
+pub(super) async fn thumbnail(State(app): State<Shared>, path: PathParts) -> Reply {
+    let id = event_of(&path)?;
+    let (jpeg, ended) = blocking(&app, move |app| {
+        let ended = app.ports.archive.event(id)?.end.is_some_and(|end| end < app.ports.clock.utc());
+        Ok((app.ports.archive.thumbnail(id)?, ended))
+    })
+    .await?;
+    // While an event goes on, a stronger picture may replace its still.
+    let caching = if ended { "private, max-age=31536000, immutable" } else { "no-store" };
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        (header::CACHE_CONTROL, caching),
+        (header::VARY, "Cookie, Authorization"),
+    ];
+    Ok((headers, jpeg).into_response())
+}
+
+/// `PUT /api/v1/events/{event}/pin`
+pub(super) async fn pin(State(app): State<Shared>, path: PathParts) -> Reply {
+    set_pinned(app, path, true).await
+}
+
+/// `DELETE /api/v1/events/{event}/pin`
+pub(super) async fn unpin(State(app): State<Shared>, path: PathParts) -> Reply {
+    set_pinned(app, path, false).await
+}
+
+async fn set_pinned(app: Shared, path: PathParts, pinned: bool) -> Reply {
+    let id = event_of(&path)?;
+    blocking(&app, move |app| app.ports.archive.set_pinned(id, pinned)).await?;
+    Ok(no_content())
+}
+
+fn event_of(path: &PathParts) -> Reply<EventId> {
+    path.get("event", "event", EventId::parse)
+}
+
+/// `GET /api/v1/events/stream`
+pub(super) async fn stream(State(app): State<Shared>, who: Who, request: Request) -> Reply {
+    if origin_matches(request.headers(), request.uri()) == Some(false) {
+        return Err(foreign());
+    }
+    let busy = |_| Problem::new(ErrorKind::Unavailable, "too many event streams are open");
+    let listener = Listener {
+        _slot: Arc::clone(&app.streams).try_acquire_owned().map_err(busy)?,
+        notices: app.ports.notices.subscribe(),
+        revoked: app.revocations.watch(who.principal.device_id),
+        draining: app.draining.clone(),
+        app,
+        who,
+        // Revoked between the gate and the subscription: the first look finds out.
+        next_look: tokio::time::Instant::now(),
+        began: false,
+    };
+    let body = Body::from_stream(futures_util::stream::unfold(listener, |mut listener| async move {
+        let chunk = listener.next().await?;
+        Some((Ok::<_, Infallible>(chunk), listener))
+    }));
+    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, body).into_response())
+}
+
+/// One client of the event stream.
+struct Listener {
+    _slot: OwnedSemaphorePermit,
+    app: Shared,
+    who: Who,
+    notices: broadcast::Receiver<Arc<Notice>>,
+    revoked: Watch,
+    draining: watch::Receiver<bool>,
+    next_look: tokio::time::Instant,
+    began: bool,
+}
+
+impl Listener {
+    /// The next piece of the stream; `None` ends it: the device was revoked, the box shuts down, or the client was so slow
+    /// that it missed news (it then connects anew and asks for the whole state).
+    async fn next(&mut self) -> Option<Bytes> {
+        tokio::select! {
+            biased;
+            () = self.revoked.revoked() => return None,
+            _ = self.draining.wait_for(|ends| *ends) => return None,
+            () = tokio::time::sleep_until(self.next_look) => {}
+            notice = self.notices.recv() => return frame(&*notice.ok()?),
+        }
+        self.look().await
+    }
+
+    /// Asks again whether the device is still trusted (an account may have been removed on the command line), and says that
+    /// the stream lives.
+    async fn look(&mut self) -> Option<Bytes> {
+        let token = self.who.token.clone();
+        let asked =
+            blocking(&self.app, move |app| app.ports.access.authenticate(token.expose(), app.ports.clock.utc()));
+        asked.await.ok()??;
+        self.next_look = tokio::time::Instant::now() + HEARTBEAT;
+        let first = !std::mem::replace(&mut self.began, true);
+        Some(Bytes::from_static(if first { b"retry: 2000\n: connected\n\n" } else { b":\n\n" }))
+    }
+}
+
+/// One server-sent event. JSON holds no line break, so one `data:` line carries it.
+fn frame(notice: &Notice) -> Option<Bytes> {
+    let name = match notice {
+        Notice::Event { .. } => "event",
+        Notice::Health { .. } => "health",
+        Notice::Recording { .. } => "recording",
+    };
+    let data =
+        serde_json::to_string(notice).map_err(|e| tracing::error!(error = %e, "a notice cannot be written")).ok()?;
+    Some(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
+}

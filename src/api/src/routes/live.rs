@@ -1,0 +1,164 @@
+//! Watching live: WHEP (draft-ietf-wish-whep) over the port, leases, and who is watching.
+
+use crate::auth::Who;
+use crate::input::{PathParts, Query, text};
+use crate::problem::{Problem, Reply};
+use crate::routes::session::no_content;
+use crate::state::{Shared, blocking};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use perch_base::ids::LeaseId;
+use perch_base::secret::{hex, sha256};
+use perch_base::{Error, ErrorKind};
+use perch_domain::access::Permission;
+use perch_domain::media::Stream;
+use perch_domain::ports::{IceServer, StreamChoice, WatchRequest};
+use serde_json::json;
+
+const SDP: &str = "application/sdp";
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+/// `POST /api/v1/cameras/{camera}/whep`
+pub(super) async fn watch(
+    State(app): State<Shared>,
+    who: Who,
+    path: PathParts,
+    query: Query,
+    request: Request,
+) -> Reply {
+    let camera = path.camera()?;
+    let choice = query.get("stream", |s| match s {
+        "main" => Ok(StreamChoice::Fixed(Stream::Main)),
+        "sub" => Ok(StreamChoice::Fixed(Stream::Sub)),
+        "auto" => Ok(StreamChoice::Auto),
+        _ => Err(Error::invalid("must be main, sub or auto")),
+    })?;
+    let offer = text(request, SDP).await?;
+    if !offer.trim_start().starts_with("v=0") {
+        return Err(Problem::new(ErrorKind::Invalid, "the body is not an SDP offer: it must begin with `v=0`"));
+    }
+    let stream = choice.unwrap_or(StreamChoice::Auto);
+    let request = WatchRequest { camera, stream, offer, viewer: who.principal.clone() };
+    let begun = blocking(&app, move |app| {
+        let answer = app.ports.live.watch(request)?;
+        // Revoked while the session was made: it would have escaped the ending of the device's sessions.
+        if app.ports.access.authenticate(who.token.expose(), app.ports.clock.utc())?.is_none() {
+            app.ports.live.end(answer.lease)?;
+            return Err(Error::new(ErrorKind::Unauthenticated, "this device was revoked"));
+        }
+        Ok((answer, app.ports.live.ice_servers(app.ports.clock.utc())))
+    });
+    let (answer, servers) = begun.await.map_err(|problem| match problem.kind() {
+        // Well formed, but nothing the box can answer.
+        ErrorKind::Invalid => problem.status(StatusCode::UNPROCESSABLE_ENTITY),
+        _ => problem,
+    })?;
+    let mut headers = HeaderMap::new();
+    let mut put = |name, text: &str| {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.append(name, value);
+        }
+    };
+    put(header::LOCATION, &format!("/api/v1/live/{}", answer.lease));
+    put(header::ETAG, &etag(&answer.sdp));
+    put(header::CONTENT_TYPE, SDP);
+    put(header::HeaderName::from_static("accept-patch"), FRAGMENT);
+    for server in &servers {
+        put(header::LINK, &link(server));
+    }
+    Ok((StatusCode::CREATED, headers, answer.sdp).into_response())
+}
+
+/// The entity tag of an ICE session, as WHEP asks for it.
+fn etag(sdp: &str) -> String {
+    format!("\"{}\"", &hex(&sha256(sdp.as_bytes()))[..32])
+}
+
+/// One `Link` header of an ICE server.
+fn link(server: &IceServer) -> String {
+    let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let mut out = format!("<{}>; rel=\"ice-server\"", server.url);
+    if let Some((user, secret)) = &server.credential {
+        let (user, secret) = (quote(user), quote(secret.expose()));
+        out.push_str(&format!("; username=\"{user}\"; credential=\"{secret}\"; credential-type=\"password\""));
+    }
+    out
+}
+
+/// `GET /api/v1/ice-servers`
+pub(super) async fn ice_servers(State(app): State<Shared>) -> Reply {
+    let servers = blocking(&app, |app| Ok(app.ports.live.ice_servers(app.ports.clock.utc()))).await?;
+    let list: Vec<_> = servers
+        .iter()
+        .map(|s| match &s.credential {
+            Some((user, secret)) => json!({ "urls": [s.url], "username": user, "credential": secret.expose() }),
+            None => json!({ "urls": [s.url] }),
+        })
+        .collect();
+    Ok(Json(json!({ "ice_servers": list })).into_response())
+}
+
+/// `GET /api/v1/live`
+pub(super) async fn sessions(State(app): State<Shared>, who: Who) -> Reply {
+    let mut sessions = blocking(&app, |app| Ok(app.ports.live.sessions())).await?;
+    let caller = who.principal;
+    if !caller.role.may(Permission::ManageBox) {
+        sessions.retain(|s| s.device_id == caller.device_id);
+    }
+    Ok(Json(json!({ "sessions": sessions })).into_response())
+}
+
+/// `PATCH /api/v1/live/{lease}`
+pub(super) async fn trickle(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
+    let lease = lease_of(&path)?;
+    let fragment = text(request, FRAGMENT).await?;
+    let answer = blocking(&app, move |app| {
+        own(app, lease, &who)?;
+        app.ports.live.trickle(lease, &fragment)
+    });
+    Ok(match answer.await? {
+        Some(answer) => {
+            let headers = [(header::CONTENT_TYPE, FRAGMENT.to_owned()), (header::ETAG, etag(&answer))];
+            (headers, answer).into_response()
+        }
+        None => no_content(),
+    })
+}
+
+/// `POST /api/v1/live/{lease}/keepalive`
+pub(super) async fn keepalive(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
+    let lease = lease_of(&path)?;
+    blocking(&app, move |app| {
+        own(app, lease, &who)?;
+        app.ports.live.renew(lease)
+    })
+    .await?;
+    Ok(no_content())
+}
+
+/// `DELETE /api/v1/live/{lease}`
+pub(super) async fn end(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
+    let lease = lease_of(&path)?;
+    blocking(&app, move |app| {
+        if !who.principal.role.may(Permission::ManageBox) {
+            own(app, lease, &who)?;
+        }
+        app.ports.live.end(lease)
+    })
+    .await?;
+    Ok(no_content())
+}
+
+fn lease_of(path: &PathParts) -> Reply<LeaseId> {
+    path.get("lease", "live session", LeaseId::parse)
+}
+
+/// Somebody else's session does not exist for the caller.
+fn own(app: &crate::state::App, lease: LeaseId, who: &Who) -> perch_base::Result<()> {
+    match app.ports.live.owner(lease) {
+        Some(device) if device == who.principal.device_id => Ok(()),
+        _ => Err(Error::not_found("there is no such live session: it ended or lapsed")),
+    }
+}

@@ -1,0 +1,246 @@
+//! Recorded video: playlists, files by byte ranges, and downloads. No thread waits for a slow client: each piece is read when asked for.
+
+use crate::auth::Who;
+use crate::input::{PathParts, Query};
+use crate::problem::{Problem, Reply};
+use crate::revoke::Watch;
+use crate::state::{Shared, blocking, off_thread};
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use perch_base::ids::SegmentId;
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::ports::Export;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+/// Bytes that are read at once.
+const PIECE: u64 = 128 * 1024;
+/// The longest playlist: a day with an hour set back, and a little.
+const MAX_PLAYLIST_US: i64 = 26 * 3_600_000_000;
+
+/// `GET /api/v1/cameras/{camera}/playback.m3u8`
+pub(super) async fn playlist(State(app): State<Shared>, path: PathParts, query: Query) -> Reply {
+    let camera = path.camera()?;
+    let range = query.range()?;
+    if range.duration_us() > MAX_PLAYLIST_US {
+        return Err(Problem::new(ErrorKind::Invalid, "the range is longer than 26 hours: ask for less"));
+    }
+    let playlist = blocking(&app, move |app| {
+        let segments = app.ports.archive.segments(&camera, range)?;
+        Ok(perch_domain::playback::hls_playlist(&segments, &range))
+    })
+    .await?;
+    match playlist {
+        Some(text) => Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response()),
+        None => Err(nothing_recorded()),
+    }
+}
+
+fn nothing_recorded() -> Problem {
+    Problem::new(ErrorKind::NotFound, "nothing is recorded there")
+}
+
+/// `GET /api/v1/cameras/{camera}/export.mp4`
+pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts, query: Query) -> Reply {
+    let camera = path.camera()?;
+    let range = query.range()?;
+    let Export { file_name, chunks } = blocking(&app, move |app| app.ports.archive.export(&camera, range)).await?;
+    let revoked = app.revocations.watch(who.principal.device_id);
+    let body = Body::from_stream(futures_util::stream::unfold(Some((chunks, revoked)), |state| async move {
+        let (mut chunks, mut revoked) = state?;
+        if revoked.is_revoked() {
+            return Some((Err(cut_off()), None));
+        }
+        let read = off_thread(move || {
+            let chunk = chunks.next();
+            Ok((chunk, chunks))
+        });
+        match read.await {
+            Ok((Some(Ok(chunk)), chunks)) => Some((Ok(chunk), Some((chunks, revoked)))),
+            Ok((None, _)) => None,
+            Ok((Some(Err(e)), _)) | Err(e) => {
+                tracing::warn!(error = %e, "a download broke off");
+                Some((Err(e), None))
+            }
+        }
+    }));
+    let name: String = file_name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' })
+        .take(120)
+        .collect();
+    let headers = [
+        (header::CONTENT_TYPE, "video/mp4".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+    ];
+    Ok((headers, body).into_response())
+}
+
+fn cut_off() -> Error {
+    Error::new(ErrorKind::Forbidden, "the device was revoked while it read")
+}
+
+/// `GET /api/v1/cameras/{camera}/segments/{segment}.mp4`
+pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts, headers: HeaderMap) -> Reply {
+    let camera = path.camera()?;
+    let id = path.get("file", "segment", |file| {
+        let digits = file.strip_suffix(".mp4").ok_or_else(|| Error::not_found("not a segment"))?;
+        SegmentId::parse(digits)
+    })?;
+    let open = blocking(&app, move |app| app.ports.archive.open_segment(&camera, id)).await?;
+    let etag = etag(&open.etag);
+    let mut out = HeaderMap::new();
+    out.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    // A file may still grow or be cut back to an event's start: browsers keep it but ask each time.
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    out.insert(header::VARY, HeaderValue::from_static("Cookie, Authorization"));
+    out.insert(header::ETAG, etag.clone());
+    let same = |name| headers.get_all(name).iter().any(|v| lists(v.as_bytes(), etag.as_bytes()));
+    if same(header::IF_NONE_MATCH) {
+        return Ok((StatusCode::NOT_MODIFIED, out).into_response());
+    }
+    out.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
+    let asked = headers.get(header::RANGE).and_then(|r| r.to_str().ok());
+    let still_same = headers.get(header::IF_RANGE).is_none_or(|v| v == etag);
+    let part = match asked.filter(|_| still_same).and_then(|r| parse_range(r, open.size)) {
+        None => None,
+        Some(Ok(part)) => Some(part),
+        Some(Err(Unsatisfiable)) => {
+            let value = HeaderValue::from_str(&format!("bytes */{}", open.size)).map_err(header_error)?;
+            let message = format!("the range lies beyond the end of the file ({} bytes)", open.size);
+            return Err(Problem::new(ErrorKind::Invalid, message)
+                .status(StatusCode::RANGE_NOT_SATISFIABLE)
+                .header(header::CONTENT_RANGE, value));
+        }
+    };
+    let (status, start, end) = match part {
+        Some((start, end)) => {
+            let value = format!("bytes {start}-{}/{}", end - 1, open.size);
+            out.insert(header::CONTENT_RANGE, HeaderValue::from_str(&value).map_err(header_error)?);
+            (StatusCode::PARTIAL_CONTENT, start, end)
+        }
+        None => (StatusCode::OK, 0, open.size),
+    };
+    out.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
+    let revoked = app.revocations.watch(who.principal.device_id);
+    Ok((status, out, file_body(open.file, start, end, revoked)).into_response() as Response)
+}
+
+fn header_error(_: http::header::InvalidHeaderValue) -> Problem {
+    Problem::new(ErrorKind::Internal, "a header cannot be written")
+}
+
+/// The port's validator as a strong entity tag.
+fn etag(text: &str) -> HeaderValue {
+    let clean: String = text.chars().filter(|c| c.is_ascii_graphic() && *c != '"').collect();
+    HeaderValue::from_str(&format!("\"{clean}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// Whether a comma-separated list of entity tags holds `etag` (weakly compared) or is `*`.
+fn lists(list: &[u8], etag: &[u8]) -> bool {
+    list.split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|t| t == b"*" || t.strip_prefix(b"W/").unwrap_or(t) == etag)
+}
+
+/// A range that lies beyond the end.
+#[derive(Debug, PartialEq, Eq)]
+struct Unsatisfiable;
+
+/// `bytes=a-b`, `bytes=a-` or `bytes=-n` as start and end (exclusive) within `size`. `None`: not a range that is served (several
+/// at once, another unit, nonsense), so the whole file is (RFC 9110, 14.2).
+fn parse_range(text: &str, size: u64) -> Option<Result<(u64, u64), Unsatisfiable>> {
+    let (first, last) = text.strip_prefix("bytes=")?.trim().split_once('-')?;
+    let number = |t: &str| -> Option<u64> {
+        let plain = !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| t.parse().unwrap_or(u64::MAX))
+    };
+    let (start, end) = match (first.is_empty(), last.is_empty()) {
+        (true, _) => {
+            let n = number(last)?;
+            (size.saturating_sub(n), if n == 0 { 0 } else { size })
+        }
+        (false, true) => (number(first)?, size),
+        (false, false) => {
+            let (a, b) = (number(first)?, number(last)?);
+            if a > b {
+                return None;
+            }
+            (a, b.saturating_add(1).min(size))
+        }
+    };
+    Some(if start < end { Ok((start, end)) } else { Err(Unsatisfiable) })
+}
+
+/// The bytes `start..end` of a file, a piece for each time the client has room.
+fn file_body(file: File, start: u64, end: u64, revoked: Watch) -> Body {
+    let state = (Arc::new(file), start, revoked);
+    Body::from_stream(futures_util::stream::unfold(Some(state), move |state| async move {
+        let (file, at, mut revoked) = state?;
+        if at >= end {
+            return None;
+        }
+        if revoked.is_revoked() {
+            return Some((Err(cut_off()), None));
+        }
+        let reader = Arc::clone(&file);
+        match off_thread(move || read_piece(&reader, at, end)).await {
+            Ok(piece) => {
+                let next = at + piece.len() as u64;
+                Some((Ok(piece), Some((file, next, revoked))))
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, offset = at, "a recorded file cannot be read to its end");
+                Some((Err(e), None))
+            }
+        }
+    }))
+}
+
+fn read_piece(file: &File, at: u64, end: u64) -> Result<Bytes> {
+    let mut buffer = vec![0; PIECE.min(end - at) as usize];
+    let n = loop {
+        match file.read_at(&mut buffer, at) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            other => break other.context(ErrorKind::Io, || "a recorded file cannot be read")?,
+        }
+    };
+    if n == 0 {
+        return Err(Error::new(ErrorKind::Io, "a recorded file became shorter while it was read"));
+    }
+    buffer.truncate(n);
+    Ok(buffer.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        let ok = |text, start, end| assert_eq!(parse_range(text, 100), Some(Ok((start, end))), "{text}");
+        ok("bytes=0-0", 0, 1);
+        ok("bytes=10-19", 10, 20);
+        ok("bytes=10-", 10, 100);
+        ok("bytes=10-1000", 10, 100);
+        ok("bytes=-10", 90, 100);
+        ok("bytes=-1000", 0, 100);
+        ok("bytes=0-99999999999999999999999999", 0, 100);
+        for text in ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=99999999999999999999999999-"] {
+            assert_eq!(parse_range(text, 100), Some(Err(Unsatisfiable)), "{text}");
+        }
+        for text in ["", "bytes=", "bytes=-", "bytes=a-b", "bytes=20-10", "bytes=0-1,5-6", "items=0-1", "bytes=+1-2"] {
+            assert_eq!(parse_range(text, 100), None, "{text}");
+        }
+        assert_eq!(parse_range("bytes=0-", 0), Some(Err(Unsatisfiable)));
+    }
+
+    #[test]
+    fn entity_tags() {
+        assert_eq!(etag("abc"), "\"abc\"");
+        assert_eq!(etag("\"a\r\nb\""), "\"ab\"");
+        assert!(lists(b"\"x\", W/\"abc\"", b"\"abc\"") && lists(b"*", b"\"abc\"") && !lists(b"\"x\"", b"\"abc\""));
+    }
+}

@@ -1,0 +1,46 @@
+//! The state of the box, figures for Prometheus, and small documents.
+
+use crate::auth::Who;
+use crate::problem::{Problem, Reply};
+use crate::routes::{cameras, metrics as figures};
+use crate::state::{Shared, blocking};
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+/// `GET /api/v1/status`
+pub(super) async fn status(State(app): State<Shared>, who: Who) -> Reply {
+    let mut status = blocking(&app, |app| Ok(app.ports.cameras.status())).await?;
+    status.cameras = status.cameras.into_iter().map(|c| cameras::for_role(c, who.principal.role)).collect();
+    Ok(Json(status).into_response())
+}
+
+/// `GET /metrics`
+pub(super) async fn metrics(State(app): State<Shared>) -> Reply {
+    let status = blocking(&app, |app| Ok(app.ports.cameras.status())).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], figures::render(&status)).into_response())
+}
+
+/// `GET /healthz`
+pub(super) async fn healthz(State(app): State<Shared>) -> Response {
+    if app.healthy().await {
+        "ok\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable\n").into_response()
+    }
+}
+
+/// `GET /api/v1/ca.pem`
+pub(super) async fn ca(State(app): State<Shared>) -> Reply<Response> {
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-pem-file"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"perch-ca.pem\""),
+    ];
+    Ok::<_, Problem>((headers, app.ca_pem.clone()).into_response())
+}
+
+/// `GET /api/openapi.json`
+pub(super) async fn openapi(State(app): State<Shared>) -> Reply {
+    Ok(Json(crate::openapi::document(&app.config.version)).into_response())
+}

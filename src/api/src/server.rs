@@ -1,0 +1,196 @@
+//! The server: binds, serves, rotates its certificate, drains.
+
+use crate::connection::{self, Limits};
+use crate::pki::{Certificate, Names, Pki, interface_addresses};
+use crate::revoke::Revocations;
+use crate::state::{App, Parts, Shared, off_thread};
+use crate::tls::{Current, server_config};
+use crate::{Config, Ports, routes};
+use perch_base::shutdown::Shutdown;
+use perch_base::{Error, ErrorKind, Result};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// How long open answers may go on once the end was called.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often names, addresses and dates of the certificate are looked at: an address may change at any time.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// A bound server, ready to run.
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    app: Shared,
+    acceptor: TlsAcceptor,
+    renewal: Renewal,
+    drain: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Makes or loads the certificates and binds the port. Errors: `Unavailable` when the port cannot be had, `Invalid` for a
+    /// host name that is none, `Io` when the keys cannot be kept.
+    pub async fn bind(config: Config, ports: Ports) -> Result<Self> {
+        let listener = TcpListener::bind(config.listen).await.map_err(|e| cannot_listen(config.listen, e))?;
+        let local_addr = listener.local_addr().map_err(|e| cannot_listen(config.listen, e))?;
+        let (setup, clock) = (config.clone(), Arc::clone(&ports.clock));
+        let (pki, names) = off_thread(move || {
+            let names = Names::new(&setup.host, &setup.hostnames, &interface_addresses())?;
+            Ok((Pki::open(&setup.data_dir, &names, clock.utc())?, names))
+        })
+        .await?;
+        let certificate = pki.certificate();
+        let current = Arc::new(Current::new(&certificate)?);
+        let acceptor = TlsAcceptor::from(server_config(Arc::clone(&current))?);
+        let (drain, draining) = watch::channel(false);
+        let app = Arc::new(App::new(Parts {
+            config,
+            ports,
+            ca_pem: pki.ca_pem().to_owned(),
+            ca_sha256: pki.ca_sha256(),
+            port: local_addr.port(),
+            names,
+            draining,
+        }));
+        let renewal = Renewal {
+            pki: Arc::new(Mutex::new(pki)),
+            current,
+            certificate: watch::Sender::new(certificate),
+            app: Arc::clone(&app),
+        };
+        Ok(Self { listener, local_addr, app, acceptor, renewal, drain })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// SHA-256 of the box's certificate authority (DER), lower-case hex.
+    pub fn ca_sha256(&self) -> String {
+        self.app.ca_sha256.clone()
+    }
+
+    /// The certificate authority, PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.app.ca_pem
+    }
+
+    /// The certificate as it is now, for other transports that speak TLS.
+    pub fn certificate(&self) -> Certificate {
+        self.renewal.certificate.borrow().clone()
+    }
+
+    /// The same, and every later one when it is rotated.
+    pub fn certificates(&self) -> watch::Receiver<Certificate> {
+        self.renewal.certificate.subscribe()
+    }
+
+    /// Ends event streams and downloads of devices that are revoked elsewhere (on the command line). Those revoked through the
+    /// API end by themselves.
+    pub fn revocations(&self) -> Revocations {
+        self.app.revocations.clone()
+    }
+
+    /// Serves until the end is called, then lets open answers finish for at most 5 s.
+    pub async fn run(self, mut shutdown: Shutdown) -> Result<()> {
+        let Self { listener, app, acceptor, renewal, drain, .. } = self;
+        let router = routes::router(app);
+        let limits = Limits::default();
+        let mut connections = JoinSet::new();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut looking = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.called() => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => match limits.take(peer) {
+                        Some(slot) => {
+                            let (acceptor, router, drain) = (acceptor.clone(), router.clone(), drain.subscribe());
+                            connections.spawn(async move {
+                                connection::serve(stream, peer, acceptor, router, drain).await;
+                                drop(slot);
+                            });
+                        }
+                        None => tracing::debug!(address = %peer.ip(), "too many connections; one more was closed"),
+                    },
+                    Err(e) => {
+                        // Out of file descriptors, mostly: closing connections frees some.
+                        tracing::warn!(error = %e, "a connection cannot be accepted");
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                },
+                Some(ended) = connections.join_next(), if !connections.is_empty() => note_panic(ended),
+                _ = look.tick(), if looking.is_empty() => { looking.spawn(renewal.clone().look()); }
+                Some(ended) = looking.join_next(), if !looking.is_empty() => note_panic(ended),
+            }
+        }
+        drop(listener);
+        drain.send_replace(true);
+        let all = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::info!("some connections did not end in time and are cut");
+        }
+        connections.shutdown().await;
+        Ok(())
+    }
+}
+
+fn note_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(e) = ended {
+        tracing::error!(error = %e, "a connection's task ended unexpectedly");
+    }
+}
+
+fn cannot_listen(listen: SocketAddr, e: io::Error) -> Error {
+    let port = listen.port();
+    let message = match e.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("port {port} is already in use: stop the other program or change http.listen ({listen})")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("port {port} may not be used without privileges: choose one above 1023 in http.listen ({listen})")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{} is not an address of this machine: change http.listen", listen.ip())
+        }
+        _ => format!("cannot listen on {listen} (http.listen)"),
+    };
+    Error::new(ErrorKind::Unavailable, message).with_source(e)
+}
+
+/// Keeps the certificate fit.
+#[derive(Clone)]
+struct Renewal {
+    pki: Arc<Mutex<Pki>>,
+    current: Arc<Current>,
+    certificate: watch::Sender<Certificate>,
+    app: Shared,
+}
+
+impl Renewal {
+    async fn look(self) {
+        let (pki, app) = (Arc::clone(&self.pki), Arc::clone(&self.app));
+        let looked = off_thread(move || {
+            let names = Names::new(&app.config.host, &app.config.hostnames, &interface_addresses())?;
+            let mut pki = pki.lock().unwrap_or_else(PoisonError::into_inner);
+            let made = pki.refresh(&names, app.ports.clock.utc())?.then(|| pki.certificate());
+            *app.names.write().unwrap_or_else(PoisonError::into_inner) = names;
+            Ok(made)
+        });
+        let swapped = match looked.await {
+            Ok(None) => return,
+            Ok(Some(made)) => self.current.swap(&made).map(|()| made),
+            Err(e) => Err(e),
+        };
+        match swapped {
+            Ok(made) => _ = self.certificate.send_replace(made),
+            Err(e) => tracing::error!(error = %e, "the certificate cannot be renewed; the old one is kept"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What every handler shares, and the one way to call a port: on a blocking thread.
+
+use crate::guard::Guard;
+use crate::pki::Names;
+use crate::problem::{Problem, Reply};
+use crate::revoke::Revocations;
+use crate::{AccessChange, Config, Ports};
+use perch_base::ids::DeviceId;
+use perch_base::{Error, ErrorKind, Result};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, watch};
+
+/// Event streams in all: a page needs one.
+const MAX_STREAMS: usize = 256;
+
+/// Shared by all handlers.
+pub(crate) type Shared = Arc<App>;
+
+/// The server's state.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) ports: Ports,
+    pub(crate) ca_pem: String,
+    pub(crate) ca_sha256: String,
+    /// The port that was bound.
+    pub(crate) port: u16,
+    pub(crate) names: RwLock<Names>,
+    pub(crate) guard: Guard,
+    pub(crate) revocations: Revocations,
+    /// True once the server drains: streams that never end by themselves end then.
+    pub(crate) draining: watch::Receiver<bool>,
+    /// Event streams that may be open at the same time.
+    pub(crate) streams: Arc<Semaphore>,
+    health: Mutex<Option<(Instant, bool)>>,
+}
+
+/// What [`App`] is made of beyond the defaults.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) ports: Ports,
+    pub(crate) ca_pem: String,
+    pub(crate) ca_sha256: String,
+    pub(crate) port: u16,
+    pub(crate) names: Names,
+    pub(crate) draining: watch::Receiver<bool>,
+}
+
+impl App {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            config: parts.config,
+            ports: parts.ports,
+            ca_pem: parts.ca_pem,
+            ca_sha256: parts.ca_sha256,
+            port: parts.port,
+            names: RwLock::new(parts.names),
+            guard: Guard::new(),
+            revocations: Revocations::default(),
+            draining: parts.draining,
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            health: Mutex::new(None),
+        }
+    }
+
+    /// Whether a `Host` header names this box.
+    pub(crate) fn answers_to(&self, authority: &str) -> bool {
+        self.names.read().unwrap_or_else(PoisonError::into_inner).answers_to(authority)
+    }
+
+    /// `<host>.local` as it stands in the certificate.
+    pub(crate) fn local_name(&self) -> String {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        names.dns.iter().find(|n| n.ends_with(".local")).cloned().unwrap_or_else(|| "localhost".into())
+    }
+
+    /// Ends everything that devices which lost their credential still have open.
+    pub(crate) fn devices_revoked(&self, devices: &[DeviceId]) {
+        for device in devices {
+            self.revocations.announce(*device);
+            self.ports.live.end_device(*device);
+            (self.ports.on_access_change)(AccessChange::DeviceRevoked(*device));
+        }
+    }
+
+    /// Whether the ports answer; asked at most once a second, since anybody may ask.
+    pub(crate) async fn healthy(self: &Arc<Self>) -> bool {
+        let known = *self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, ok)) = known
+            && at.elapsed() < Duration::from_secs(1)
+        {
+            return ok;
+        }
+        let check = blocking(self, |app| {
+            let filter = perch_domain::archive::EventFilter { limit: 1, ..Default::default() };
+            app.ports.archive.events(&filter)?;
+            Ok(app.ports.cameras.cameras().len())
+        });
+        let ok = matches!(tokio::time::timeout(Duration::from_secs(5), check).await, Ok(Ok(_)));
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ok));
+        ok
+    }
+}
+
+/// Runs `work` (calls of ports, which may wait for a disk) on a blocking thread. A panic in it is an internal error.
+pub(crate) async fn blocking<T: Send + 'static>(
+    app: &Shared,
+    work: impl FnOnce(&App) -> Result<T> + Send + 'static,
+) -> Reply<T> {
+    let app = Arc::clone(app);
+    off_thread(move || work(&app)).await.map_err(Problem::from)
+}
+
+/// The same for work that needs no state.
+pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(e) => Err(Error::new(ErrorKind::Internal, "a port call ended unexpectedly").with_source(e)),
+    }
+}

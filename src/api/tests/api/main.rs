@@ -1,0 +1,9 @@
+//! The server over real TLS against ports in memory.
+
+mod hardening;
+mod logs;
+mod media;
+mod people;
+mod pki;
+mod support;
+mod table;

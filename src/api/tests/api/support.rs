@@ -1,0 +1,525 @@
+//! A server on a free port, ports in memory, and a small client that trusts the box's own authority.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use perch_api::{AccessChange, Config, Ports, Server};
+use perch_base::clock::{SharedClock, SystemClock};
+use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
+use perch_base::secret::{Secret, new_token};
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result, shutdown};
+use perch_domain::access::*;
+use perch_domain::archive::*;
+use perch_domain::health::{CameraHealth, CameraState};
+use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::motion::Cause;
+use perch_domain::pairing::Attempt;
+use perch_domain::ports::*;
+use perch_domain::status::*;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::broadcast;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub const OTP: &str = "12345678";
+pub const PASSWORD: &str = "correct horse battery";
+pub const SEGMENT_BYTES: usize = 300_000;
+
+#[derive(Default)]
+pub struct State {
+    pub devices: Vec<(Device, String)>,
+    pub users: Vec<(User, String)>,
+    pub stream_passwords: Vec<StreamPassword>,
+    pub leases: HashMap<LeaseId, DeviceId>,
+    pub ended: Vec<DeviceId>,
+    pub changes: Vec<AccessChange>,
+    pub tries: u32,
+    pub added_by: Option<Option<DeviceId>>,
+    pub failing: bool,
+    pub filter: Option<EventFilter>,
+    pub exported: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+/// All ports at once, in memory.
+#[derive(Default)]
+pub struct Fake(pub Mutex<State>);
+
+fn now() -> Timestamp {
+    Timestamp::parse("2026-05-01T12:00:00Z").expect("time")
+}
+
+pub fn front() -> CameraId {
+    CameraId::new("front").expect("id")
+}
+
+impl Fake {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no panic while locked")
+    }
+
+    /// A fresh trusted device and its token.
+    pub fn device(&self, role: Role, username: Option<&str>) -> (DeviceId, String) {
+        let (id, token) = (DeviceId::random(), new_token().expose().clone());
+        let device = Device {
+            id,
+            name: "phone".into(),
+            kind: DeviceKind::Paired,
+            username: username.map(str::to_owned),
+            role,
+            created_at: now(),
+            last_seen_at: now(),
+        };
+        self.state().devices.push((device, token.clone()));
+        (id, token)
+    }
+
+    fn credential(&self, role: Role, username: Option<&str>) -> Credential {
+        let (device_id, token) = self.device(role, username);
+        Credential { device_id, token: Secret::new(token), role }
+    }
+}
+
+fn gone<T>(what: &str) -> Result<T> {
+    Err(Error::not_found(format!("there is no such {what}")))
+}
+
+impl AccessPort for Fake {
+    fn claimed(&self) -> Result<bool> {
+        let s = self.state();
+        Ok(!s.devices.is_empty() || !s.users.is_empty())
+    }
+    fn issue_code(&self, _: Role, now: Timestamp) -> Result<IssuedCode> {
+        Ok(IssuedCode { otp: Secret::new(OTP.into()), expires_at: now + Duration::from_secs(300) })
+    }
+    fn pair(&self, otp: &str, _: &str, _: Timestamp) -> Result<PairResult> {
+        self.state().tries += 1;
+        let tries = self.state().tries;
+        Ok(match otp {
+            OTP => PairResult::Paired(self.credential(Role::Admin, None)),
+            "99999999" => PairResult::Refused(Attempt::NoCode),
+            _ if tries < 5 => PairResult::Refused(Attempt::Wrong { tries_left: 5 - tries }),
+            _ => PairResult::Refused(Attempt::Burned),
+        })
+    }
+    fn sign_in(&self, name: &str, password: &str, _: &str, _: Timestamp) -> Result<Option<Credential>> {
+        let found = self.state().users.iter().find(|(u, p)| u.name == name && p == password).map(|(u, _)| u.role);
+        Ok(found.map(|role| self.credential(role, Some(name))))
+    }
+    fn authenticate(&self, token: &str, _: Timestamp) -> Result<Option<Principal>> {
+        let s = self.state();
+        Ok(s.devices.iter().find(|(_, t)| t == token).map(|(d, _)| Principal {
+            device_id: d.id,
+            device_name: d.name.clone(),
+            username: d.username.clone(),
+            role: d.role,
+        }))
+    }
+    fn devices(&self) -> Result<Vec<Device>> {
+        Ok(self.state().devices.iter().map(|(d, _)| d.clone()).collect())
+    }
+    fn revoke_device(&self, id: DeviceId) -> Result<()> {
+        let mut s = self.state();
+        let before = s.devices.len();
+        s.devices.retain(|(d, _)| d.id != id);
+        if s.devices.len() < before { Ok(()) } else { gone("device") }
+    }
+    fn users(&self) -> Result<Vec<User>> {
+        Ok(self.state().users.iter().map(|(u, _)| u.clone()).collect())
+    }
+    fn add_user(&self, name: &str, password: &str, role: Role, by: Option<DeviceId>, now: Timestamp) -> Result<()> {
+        let mut s = self.state();
+        if s.users.iter().any(|(u, _)| u.name == name) {
+            return Err(Error::new(ErrorKind::Conflict, format!("the name `{name}` is taken")));
+        }
+        s.added_by = Some(by);
+        s.users.push((User { name: name.into(), role, created_at: now }, password.into()));
+        Ok(())
+    }
+    fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
+        let mut s = self.state();
+        match s.users.iter_mut().find(|(u, _)| u.name == name) {
+            Some((_, p)) => *p = password.into(),
+            None => return gone("account"),
+        }
+        let lost = |d: &Device| d.username.as_deref() == Some(name) && Some(d.id) != keep;
+        let ids = s.devices.iter().filter(|(d, _)| lost(d)).map(|(d, _)| d.id).collect();
+        s.devices.retain(|(d, _)| !lost(d));
+        Ok(ids)
+    }
+    fn remove_user(&self, name: &str) -> Result<Vec<DeviceId>> {
+        let mut s = self.state();
+        if !s.users.iter().any(|(u, _)| u.name == name) {
+            return gone("account");
+        }
+        s.users.retain(|(u, _)| u.name != name);
+        let lost = |d: &Device| d.username.as_deref() == Some(name);
+        let ids = s.devices.iter().filter(|(d, _)| lost(d)).map(|(d, _)| d.id).collect();
+        s.devices.retain(|(d, _)| !lost(d));
+        Ok(ids)
+    }
+    fn stream_passwords(&self) -> Result<Vec<StreamPassword>> {
+        Ok(self.state().stream_passwords.clone())
+    }
+    fn add_stream_password(&self, name: &str, now: Timestamp) -> Result<Secret> {
+        self.state().stream_passwords.push(StreamPassword { name: name.into(), created_at: now });
+        Ok(Secret::new("0123456789abcdef0123456789abcdef".into()))
+    }
+    fn remove_stream_password(&self, name: &str) -> Result<()> {
+        let mut s = self.state();
+        let before = s.stream_passwords.len();
+        s.stream_passwords.retain(|p| p.name != name);
+        if s.stream_passwords.len() < before { Ok(()) } else { gone("stream password") }
+    }
+}
+
+impl LivePort for Fake {
+    fn watch(&self, r: WatchRequest) -> Result<WatchAnswer> {
+        if r.camera != front() {
+            return gone("camera");
+        }
+        if r.offer.contains("nonsense") {
+            return Err(Error::invalid("the offer has no media"));
+        }
+        if r.offer.contains("VP9") {
+            return Err(Error::new(ErrorKind::Unsupported, "the offer has no H.264"));
+        }
+        let lease = LeaseId::random();
+        self.state().leases.insert(lease, r.viewer.device_id);
+        Ok(WatchAnswer { lease, sdp: "v=0\r\ns=answer\r\n".into() })
+    }
+    fn trickle(&self, _: LeaseId, fragment: &str) -> Result<Option<String>> {
+        Ok(fragment.contains("restart").then(|| "a=ice-ufrag:x\r\n".into()))
+    }
+    fn renew(&self, lease: LeaseId) -> Result<()> {
+        self.owner(lease).map(drop).ok_or_else(|| Error::not_found("lapsed"))
+    }
+    fn end(&self, lease: LeaseId) -> Result<()> {
+        self.state().leases.remove(&lease).map(drop).ok_or_else(|| Error::not_found("lapsed"))
+    }
+    fn owner(&self, lease: LeaseId) -> Option<DeviceId> {
+        self.state().leases.get(&lease).copied()
+    }
+    fn end_device(&self, device: DeviceId) {
+        self.state().ended.push(device);
+    }
+    fn sessions(&self) -> Vec<LiveSession> {
+        let session = |(lease, device): (&LeaseId, &DeviceId)| LiveSession {
+            lease: *lease,
+            camera: front(),
+            stream: Stream::Main,
+            device_id: *device,
+            device_name: "phone".into(),
+            username: None,
+            role: Role::Viewer,
+            started_at: now(),
+            connected: true,
+            remote: String::new(),
+            bytes_sent: 0,
+        };
+        self.state().leases.iter().map(session).collect()
+    }
+    fn ice_servers(&self, _: Timestamp) -> Vec<IceServer> {
+        vec![
+            IceServer { url: "stun:stun.example:3478".into(), credential: None },
+            IceServer {
+                url: "turn:turn.example:3478?transport=udp".into(),
+                credential: Some(("1:u\"x".into(), Secret::new("s3cret".into()))),
+            },
+        ]
+    }
+}
+
+pub fn event() -> Event {
+    Event {
+        id: EventId(7),
+        camera: front(),
+        kind: EventKind::Motion,
+        start: now(),
+        end: Some(now()),
+        score: 0.5,
+        cause: Cause::Motion,
+        boxes: vec![],
+        pinned: false,
+        has_thumbnail: true,
+    }
+}
+
+impl ArchivePort for Fake {
+    fn timeline(&self, camera: &CameraId, range: TimeRange, _: Timestamp) -> Result<Timeline> {
+        let spans = if *camera == front() { vec![Span { start: range.from, end: range.to }] } else { vec![] };
+        Ok(Timeline { from: range.from, to: range.to, spans, gaps: vec![], events: vec![] })
+    }
+    fn events(&self, filter: &EventFilter) -> Result<EventPage> {
+        if self.state().failing {
+            return Err(Error::new(ErrorKind::Io, "/data/index.db: disk on fire"));
+        }
+        self.state().filter = Some(filter.clone());
+        Ok(EventPage { events: vec![event()], next_cursor: Some(EventId(7)) })
+    }
+    fn event(&self, id: EventId) -> Result<Event> {
+        if id == EventId(7) { Ok(event()) } else { gone("event") }
+    }
+    fn set_pinned(&self, id: EventId, _: bool) -> Result<()> {
+        self.event(id).map(drop)
+    }
+    fn thumbnail(&self, id: EventId) -> Result<Bytes> {
+        self.event(id).map(|_| Bytes::from_static(b"\xff\xd8jpeg"))
+    }
+    fn segments(&self, camera: &CameraId, range: TimeRange) -> Result<Vec<Segment>> {
+        if *camera != front() || !range.overlaps(now(), now() + Duration::from_secs(1)) {
+            return Ok(vec![]);
+        }
+        let fragments = vec![Fragment { offset: 100, size: 900, start_us: 0, duration_us: 1_000_000 }];
+        let (start, end) = (now(), now() + Duration::from_secs(1));
+        let state = SegmentState::Sealed;
+        Ok(vec![Segment {
+            id: SegmentId(1),
+            camera: front(),
+            start,
+            end,
+            size: 1000,
+            state,
+            event: None,
+            init_size: 100,
+            fragments,
+        }])
+    }
+    fn open_segment(&self, camera: &CameraId, id: SegmentId) -> Result<OpenSegment> {
+        if *camera != front() || id != SegmentId(1) {
+            return gone("segment");
+        }
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&segment_bytes()).expect("written");
+        Ok(OpenSegment { file, size: SEGMENT_BYTES as u64, etag: "abc".into(), modified: now() })
+    }
+    fn export(&self, camera: &CameraId, _: TimeRange) -> Result<Export> {
+        if *camera != front() {
+            return gone("recording");
+        }
+        let made = Arc::clone(&self.state().exported);
+        let chunks = (0..1000u32).map(move |i| {
+            made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Ok(Bytes::from(vec![i as u8; 64 * 1024]))
+        });
+        Ok(Export { file_name: "front\r\n\"x\".mp4".into(), chunks: Box::new(chunks) })
+    }
+}
+
+pub fn segment_bytes() -> Vec<u8> {
+    (0..SEGMENT_BYTES).map(|i| (i % 251) as u8).collect()
+}
+
+impl CameraPort for Fake {
+    fn cameras(&self) -> Vec<CameraInfo> {
+        let mut health = CameraHealth::starting(now());
+        health.set(CameraState::Live, "", now());
+        vec![CameraInfo {
+            id: front(),
+            name: "<b>Front</b>".into(),
+            source: Some("rtsp://cam/live".into()),
+            width: 1280,
+            height: 720,
+            fps: 30,
+            codec: VideoCodec::H264,
+            has_audio: true,
+            record_mode: perch_domain::recording::RecordMode::Continuous,
+            motion_enabled: true,
+            health,
+            capture: CaptureFigures::default(),
+            recording: RecordingStatus { state: RecordingState::Recording, reason: String::new() },
+            last_event_at: None,
+        }]
+    }
+    fn snapshot(&self, camera: &CameraId, _: Option<Timestamp>, _: Option<u32>) -> Result<Bytes> {
+        if *camera == front() { Ok(Bytes::from_static(b"\xff\xd8jpeg")) } else { gone("camera") }
+    }
+    fn status(&self) -> Status {
+        Status {
+            name: "Box".into(),
+            state: Overall::Ok,
+            sentence: "Everything works.".into(),
+            version: "9.9.9".into(),
+            uptime_s: 5,
+            clock: ClockStatus { now: now(), synchronised: true },
+            cameras: self.cameras(),
+            tasks: vec![],
+            disk: DiskStatus::default(),
+            webrtc_sessions: 0,
+            rtsp_readers: 0,
+            memory_bytes: 1,
+        }
+    }
+}
+
+/// A running box.
+pub struct Rig {
+    pub fake: Arc<Fake>,
+    pub addr: SocketAddr,
+    pub notices: broadcast::Sender<Arc<Notice>>,
+    pub dir: tempfile::TempDir,
+    pub ca_sha256: String,
+    pub stop: Option<shutdown::Trigger>,
+    pub task: tokio::task::JoinHandle<Result<()>>,
+    tls: Arc<rustls::ClientConfig>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
+    }
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("not JSON ({e}): {:?}", self.body))
+    }
+    /// Checks that this is a problem document of this status.
+    pub fn problem(&self, status: u16) -> serde_json::Value {
+        assert_eq!(self.status.as_u16(), status, "{:?}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let json = self.json();
+        assert_eq!(json["type"], "about:blank");
+        assert_eq!(json["status"], status);
+        let detail = json["detail"].as_str().expect("detail");
+        assert!(detail.ends_with(['.', '!', '?']) && !detail.starts_with(char::is_lowercase), "{detail}");
+        json
+    }
+}
+
+pub fn config(dir: &tempfile::TempDir) -> Config {
+    Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        hostnames: vec!["cam.example.org".into()],
+        host: "perch-test".into(),
+        data_dir: dir.path().to_owned(),
+        box_name: "Box".into(),
+        version: "9.9.9".into(),
+        rtsp_port: 8554,
+        rtsps_port: None,
+    }
+}
+
+pub fn ports(fake: &Arc<Fake>, clock: SharedClock, notices: broadcast::Sender<Arc<Notice>>) -> Ports {
+    let told = Arc::clone(fake);
+    Ports {
+        live: fake.clone(),
+        access: fake.clone(),
+        archive: fake.clone(),
+        cameras: fake.clone(),
+        clock,
+        notices,
+        on_access_change: Arc::new(move |change| told.state().changes.push(change)),
+    }
+}
+
+pub fn client_tls(ca_pem: &str, alpn: &[&[u8]]) -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("PEM")).expect("trusted");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+    Arc::new(tls)
+}
+
+impl Rig {
+    pub async fn start() -> Self {
+        Self::start_with(Arc::new(SystemClock)).await
+    }
+
+    pub async fn start_with(clock: SharedClock) -> Self {
+        let fake = Arc::new(Fake::default());
+        let dir = tempfile::tempdir().expect("a folder");
+        let notices = broadcast::Sender::new(16);
+        let server = Server::bind(config(&dir), ports(&fake, clock, notices.clone())).await.expect("bound");
+        let (stop, ended) = shutdown::channel();
+        let (addr, ca_sha256) = (server.local_addr(), server.ca_sha256());
+        let tls = client_tls(server.ca_pem(), &[b"http/1.1"]);
+        let task = tokio::spawn(server.run(ended));
+        Self { fake, addr, notices, dir, ca_sha256, stop: Some(stop), task, tls }
+    }
+
+    pub async fn connect(&self) -> TlsStream<TcpStream> {
+        let tcp = TcpStream::connect(self.addr).await.expect("connected");
+        let name = ServerName::try_from("localhost").expect("name");
+        TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await.expect("a trusted certificate")
+    }
+
+    /// Sends a request and leaves its answer open.
+    pub async fn open(&self, mut request: Request<Full<Bytes>>) -> http::Response<Incoming> {
+        if !request.headers().contains_key(header::HOST) {
+            let host = format!("localhost:{}", self.addr.port()).parse().expect("header");
+            request.headers_mut().insert(header::HOST, host);
+        }
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(self.connect().await)).await.expect("HTTP");
+        tokio::spawn(connection);
+        sender.send_request(request).await.expect("an answer")
+    }
+
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let (parts, body) = self.open(request).await.into_parts();
+        let body = body.collect().await.expect("the whole body").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub async fn send_h2(&self, path: &str, token: &str) -> Answer {
+        let mut tls = (*self.tls).clone();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let tcp = TcpStream::connect(self.addr).await.expect("connected");
+        let name = ServerName::try_from("localhost").expect("name");
+        let stream = TlsConnector::from(Arc::new(tls)).connect(name, tcp).await.expect("TLS");
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        let request = Request::get(format!("https://localhost:{}{path}", self.addr.port()))
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(Full::<Bytes>::default())
+            .expect("request");
+        let (parts, body) = sender.send_request(request).await.expect("an answer").into_parts();
+        let body = body.collect().await.expect("the whole body").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A request with a bearer token (none when empty) and, unless empty, a JSON body.
+    pub async fn call(&self, method: Method, path: &str, token: &str, body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if !token.is_empty() {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        self.send(request.body(Full::from(body.to_owned())).expect("request")).await
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call(Method::GET, path, token, "").await
+    }
+}
+
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Full::from(body.to_owned())).expect("request")
+}

@@ -1,0 +1,136 @@
+//! Walks the route table as nobody, as a stranger, as a viewer and as an administrator; and compares it with the OpenAPI document.
+
+use crate::support::*;
+use http::{Method, StatusCode};
+use perch_api::{ROUTES, openapi};
+use perch_domain::access::{Permission, Role};
+
+/// The path of a route with things in it that exist where that harms nothing.
+fn fill(path: &str) -> String {
+    let hex = "0123456789abcdef0123456789abcdef";
+    [
+        ("{camera}", "front"),
+        ("{device}", hex),
+        ("{lease}", hex),
+        ("{event}", "7"),
+        ("{file}", "1.mp4"),
+        ("{name}", "nobody"),
+    ]
+    .iter()
+    .fold(path.to_owned(), |p, (part, value)| p.replace(part, value))
+}
+
+/// What anybody may call. A new public route must be added here by hand.
+const PUBLIC: [(&str, &str); 3] = [("POST", "/api/v1/pair"), ("POST", "/api/v1/session"), ("GET", "/healthz")];
+
+/// A viewer passes the gate of these and is refused by what they are asked about: somebody else's device and password.
+const OTHERS: [(&str, &str); 2] = [("DELETE", "/api/v1/devices/{device}"), ("PUT", "/api/v1/users/{name}/password")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_refuses_whom_it_should() {
+    let rig = Rig::start().await;
+    rig.fake.device(Role::Admin, None);
+    let wrong = "0".repeat(64);
+    for route in ROUTES {
+        let (path, method) = (fill(route.path), route.method.clone());
+        let name = (method.as_str(), route.path);
+        let body = if method == Method::GET { "" } else { "{}" };
+        // The event stream does not end: only its status is of interest.
+        let status = async |token: &str| {
+            let auth = format!("Bearer {token}");
+            let mut headers = vec![("content-type", "application/json")];
+            if !token.is_empty() {
+                headers.push(("authorization", &auth));
+            }
+            rig.open(request(method.as_str(), &path, &headers, body)).await.status()
+        };
+        let public = PUBLIC.contains(&name);
+        assert_eq!(public, route.permission == Permission::Public, "{name:?}");
+        for token in ["", &wrong] {
+            let got = status(token).await;
+            assert_eq!(got != StatusCode::UNAUTHORIZED, public, "{name:?} without a credential: {got}");
+        }
+        let viewer = status(&rig.fake.device(Role::Viewer, None).1).await;
+        let may = Role::Viewer.may(route.permission) && !OTHERS.contains(&name);
+        assert_eq!(viewer != StatusCode::FORBIDDEN, may, "{name:?} as viewer: {viewer}");
+        let admin = status(&rig.fake.device(Role::Admin, None).1).await;
+        for got in [viewer, admin] {
+            assert_ne!(got, StatusCode::UNAUTHORIZED, "{name:?}");
+            assert!(!got.is_server_error() && got != StatusCode::METHOD_NOT_ALLOWED, "{name:?}: {got}");
+        }
+        assert_ne!(admin, StatusCode::FORBIDDEN, "{name:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_in_the_table_is_hidden_from_strangers() {
+    let rig = Rig::start().await;
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    for path in ["/api", "/api/", "/api/v1", "/api/v2/me", "/api/v1/nothing", "/api/v1/me/", "/api/v1/../../etc/passwd"]
+    {
+        rig.get(path, "").await.problem(401);
+        rig.get(path, &token).await.problem(404);
+    }
+    rig.call(Method::DELETE, "/api/v1/me", "", "").await.problem(401);
+    let wrong = rig.call(Method::DELETE, "/api/v1/me", &token, "").await;
+    wrong.problem(405);
+    assert_eq!(wrong.header("allow"), "GET,HEAD");
+    rig.call(Method::OPTIONS, "/api/v1/cameras/front/whep", "", "").await.problem(401);
+    rig.call(Method::POST, "/", "", "{}").await.problem(405);
+    assert_eq!(rig.call(Method::HEAD, "/api/v1/me", "", "").await.status, 401);
+    assert_eq!(rig.call(Method::HEAD, "/api/v1/me", &token, "").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_the_url_is_no_credential() {
+    let rig = Rig::start().await;
+    let (_, token) = rig.fake.device(Role::Admin, None);
+    for key in ["token", "access_token", "auth", "key"] {
+        rig.get(&format!("/api/v1/me?{key}={token}"), "").await.problem(401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_sees_no_source_and_nobody_sees_a_secret() {
+    let rig = Rig::start().await;
+    let (admin, viewer) = (rig.fake.device(Role::Admin, None).1, rig.fake.device(Role::Viewer, None).1);
+    for path in ["/api/v1/cameras", "/api/v1/cameras/front", "/api/v1/status"] {
+        let (a, v) = (rig.get(path, &admin).await, rig.get(path, &viewer).await);
+        assert!(String::from_utf8_lossy(&a.body).contains("rtsp://cam"), "{path}");
+        assert!(!String::from_utf8_lossy(&v.body).contains("rtsp://cam"), "{path}");
+        assert_eq!(v.header("cache-control"), "no-store");
+    }
+    let metrics = rig.get("/metrics", &viewer).await;
+    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    assert!(text.contains("perch_camera_live{camera=\"front\"} 1\n") && !text.contains("rtsp://"), "{text}");
+}
+
+#[test]
+fn the_document_and_the_table_say_the_same() {
+    let document = openapi::document("0.0.0");
+    let paths = document["paths"].as_object().expect("paths");
+    let listed: usize = paths.values().map(|p| p.as_object().expect("methods").len()).sum();
+    assert_eq!(listed, ROUTES.len());
+    for route in ROUTES {
+        let operation = &paths[route.path][route.method.as_str().to_ascii_lowercase()];
+        assert_eq!(operation["x-permission"], serde_json::json!(route.permission), "{}", route.path);
+    }
+    let mut text = serde_json::to_string_pretty(&document).expect("JSON");
+    text.push('\n');
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    if std::env::var_os("PERCH_BLESS").is_some() {
+        std::fs::write(&golden, &text).expect("written");
+    }
+    let kept = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert!(kept == text, "openapi.json is stale: run this test with PERCH_BLESS=1 and look at the difference");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_served() {
+    let rig = Rig::start().await;
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    let document = rig.get("/api/openapi.json", &token).await.json();
+    assert_eq!((&document["openapi"], &document["info"]["version"]), (&"3.1.0".into(), &"9.9.9".into()));
+    let h2 = rig.send_h2("/api/v1/me", &token).await;
+    assert_eq!((h2.status, &h2.json()["ca_sha256"]), (StatusCode::OK, &rig.ca_sha256.clone().into()));
+}

@@ -1,0 +1,379 @@
+//! The one place that wires everything: build, run, drain.
+
+use crate::cameras::{Camera, Cameras};
+use crate::config::Config;
+use crate::supervisor::Supervisor;
+use crate::{bell, pairing_card, tasks};
+use perch_api::{AccessChange, Certificate, Revocations, Server};
+use perch_base::clock::{SharedClock, SystemClock};
+use perch_base::shutdown::{self, Shutdown, Trigger};
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::access::Role;
+use perch_domain::camera::AudioSource;
+use perch_domain::ports::{AccessPort, LivePort};
+use perch_media::capture::Capture;
+use perch_media::pipeline::Library;
+use perch_media::{rtsp, webrtc};
+use perch_store::Store;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::net::UnixDatagram;
+use tokio::sync::{Notify, broadcast, mpsc, watch};
+
+/// Tasks get this long to end on their own: files are sealed, connections closed.
+const GRACE: Duration = Duration::from_secs(8);
+/// News that a slow listener may be behind.
+const NOTICES: usize = 256;
+/// Event marks that may wait for a recorder.
+const MARKS: usize = 64;
+/// Where a box's owner may put pipelines of their own.
+const PIPELINE_OVERRIDES: &str = "/etc/perch/pipelines";
+
+/// A box that is built and whose ports are open, but that does not run yet.
+pub struct App {
+    clock: SharedClock,
+    trigger: Trigger,
+    shutdown: Shutdown,
+    store: Store,
+    cameras: Arc<Cameras>,
+    captures: Vec<(Arc<Camera>, Arc<Capture>, mpsc::Receiver<perch_media::capture::LumaFrame>)>,
+    supervisor: Supervisor,
+    live: Arc<webrtc::Engine>,
+    rtsp: Arc<rtsp::Server>,
+    api: Server,
+    bell: UnixDatagram,
+}
+
+/// Where a running box answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    pub http: SocketAddr,
+    pub rtsp: SocketAddr,
+    pub webrtc: SocketAddr,
+}
+
+impl App {
+    /// Builds everything and opens every port; nothing is captured yet. Errors name what is in the way.
+    pub async fn build(config: Config) -> Result<Self> {
+        let clock: SharedClock = Arc::new(SystemClock);
+        SystemClock::origin();
+        perch_media::init()?;
+        let (trigger, shutdown) = shutdown::channel();
+        let store = open_store(&config, &clock).await?;
+        let bell = bell::listen(&config.data_dir)?;
+        let library = Arc::new(Library::load(Some(Path::new(PIPELINE_OVERRIDES)))?);
+        let (notices, _) = broadcast::channel(NOTICES);
+        let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
+
+        let mut all = Vec::new();
+        let mut captures = Vec::new();
+        for c in &config.cameras {
+            let last_event = store.last_event_at(&c.id)?;
+            let camera = Arc::new(Camera::new(c.clone(), clock.clone(), notices.clone(), last_event));
+            let (luma, frames) = tasks::motion::luma_channel();
+            let capture = Arc::new(Capture::new(c.clone(), library.clone(), camera.hub.clone(), clock.clone(), luma));
+            // A camera has one capture; `set` cannot find another.
+            let _ = camera.capture.set(capture.clone());
+            all.push(camera.clone());
+            captures.push((camera, capture, frames));
+        }
+
+        let live = webrtc::Engine::start(webrtc_config(&config), live_cameras(&all), clock.clone())?;
+        // RTSP starts last, with the certificate that the API makes; until then the API finds nobody in this cell.
+        let rtsp_cell: Arc<OnceLock<Arc<rtsp::Server>>> = Arc::default();
+        let streams = rtsp_streams(&all);
+        let cameras = Arc::new(Cameras {
+            all,
+            name: config.name.clone(),
+            store: store.clone(),
+            board: supervisor.board(),
+            clock: clock.clone(),
+            live: live.clone(),
+            rtsp: rtsp_cell.clone(),
+        });
+        let ports = perch_api::Ports {
+            live: live.clone(),
+            access: Arc::new(store.clone()),
+            archive: Arc::new(store.clone()),
+            cameras: cameras.clone(),
+            clock: clock.clone(),
+            notices: notices.clone(),
+            on_access_change: on_access_change(&store, &live, &rtsp_cell),
+        };
+        let api = Server::bind(api_config(&config), ports).await?;
+        let rtsp_server = rtsp::Server::start(rtsp_config(&config, &api.certificate()), streams, clock.clone())?;
+        let rtsp_server = Arc::new(rtsp_server);
+        rtsp_server.set_passwords(store.stream_password_ha1s()?);
+        // Nobody else fills the cell.
+        let _ = rtsp_cell.set(rtsp_server.clone());
+        Ok(Self { clock, trigger, shutdown, store, cameras, captures, supervisor, live, rtsp: rtsp_server, api, bell })
+    }
+
+    /// Where it answers.
+    pub fn addresses(&self) -> Addresses {
+        Addresses { http: self.api.local_addr(), rtsp: self.rtsp.local_addr(), webrtc: self.live.local_addr() }
+    }
+
+    /// The fingerprint of the box's own CA.
+    pub fn ca_sha256(&self) -> String {
+        self.api.ca_sha256()
+    }
+
+    /// The box's store, for the process that holds the box.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The cameras, for the process that holds the box.
+    pub fn cameras(&self) -> &Arc<Cameras> {
+        &self.cameras
+    }
+
+    /// What a console shows of a box that nobody owns yet: a fresh one-time password with its QR code.
+    pub fn pairing_card(&self) -> Result<Option<String>> {
+        if self.store.claimed()? {
+            return Ok(None);
+        }
+        let now = self.clock.utc();
+        let code = self.store.issue_code(Role::Admin, now)?;
+        remember_address(&self.store, &self.base_url(), &self.ca_sha256())?;
+        pairing_card::render(&self.base_url(), &code, &self.ca_sha256(), now).map(Some)
+    }
+
+    /// The address to open.
+    pub fn base_url(&self) -> String {
+        let http = self.api.local_addr();
+        let host = match http.ip() {
+            ip if ip.is_loopback() => "localhost".to_owned(),
+            ip if ip.is_unspecified() => lan_address().unwrap_or_else(|| "localhost".into()),
+            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+            ip => ip.to_string(),
+        };
+        format!("https://{host}:{}", http.port())
+    }
+
+    /// Runs until `stop`, then drains. Returns the names of tasks that did not end in time.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Vec<String>> {
+        remember_address(&self.store, &self.base_url(), &self.ca_sha256())?;
+        let sealed = Arc::new(Notify::new());
+        for (camera, capture, frames) in self.captures.drain(..) {
+            let (marks_tx, marks) = mpsc::channel(MARKS);
+            tasks::recording::spawn(&mut self.supervisor, &camera, &self.store, &self.clock, marks, &sealed);
+            if camera.config.motion.enabled {
+                tasks::motion::spawn(&mut self.supervisor, &camera, &self.store, &self.clock, frames, marks_tx);
+            }
+            tasks::capture::spawn(&mut self.supervisor, &camera, capture);
+        }
+        tasks::retention::spawn(&mut self.supervisor, &self.store, &sealed);
+        let revocations = self.api.revocations();
+        let bell =
+            tokio::spawn(answer_bell(self.bell, self.store.clone(), self.live.clone(), self.rtsp.clone(), revocations));
+        let renewals = tokio::spawn(follow_certificate(self.api.certificates(), self.rtsp.clone()));
+        let mut api = tokio::spawn(self.api.run(self.shutdown.clone()));
+        tokio::select! {
+            () = stop => {}
+            ended = &mut api => {
+                let why = ended.map_err(|e| Error::internal("the API panicked").with_source(e))?;
+                self.trigger.fire();
+                self.supervisor.drain(GRACE).await;
+                return why.and(Err(Error::internal("the API ended by itself")));
+            }
+        }
+        tracing::info!("ending: files are sealed, connections closed");
+        self.trigger.fire();
+        bell.abort();
+        renewals.abort();
+        self.live.stop();
+        self.rtsp.stop();
+        let late = self.supervisor.drain(GRACE).await;
+        // The API drained beside the tasks; what it still holds is cut.
+        let _ = tokio::time::timeout(Duration::from_secs(2), api).await;
+        Ok(late)
+    }
+}
+
+async fn open_store(config: &Config, clock: &SharedClock) -> Result<Store> {
+    let (settings, clock) = (store_config(config), clock.clone());
+    let store = tokio::task::spawn_blocking(move || Store::open(settings, clock))
+        .await
+        .map_err(|e| Error::internal("opening the store panicked").with_source(e))??;
+    let report = store.open_report();
+    if report.adopted + report.cut + report.lost + report.quarantined > 0 {
+        tracing::warn!(
+            adopted = report.adopted,
+            cut = report.cut,
+            lost = report.lost,
+            quarantined = report.quarantined,
+            "recordings were brought back in step with the index"
+        );
+    }
+    Ok(store)
+}
+
+/// The store's settings, for the daemon and for commands.
+pub fn store_config(config: &Config) -> perch_store::Config {
+    perch_store::Config {
+        data_dir: config.data_dir.clone(),
+        pairing: config.pairing,
+        session_idle: config.session_idle,
+        session_max: config.session_max,
+        retention: config.retention,
+    }
+}
+
+fn rtsp_config(config: &Config, certificate: &Certificate) -> rtsp::Config {
+    rtsp::Config { listen: config.rtsp_listen, tls_listen: config.rtsp_tls_listen, tls: Some(tls_files(certificate)) }
+}
+
+fn tls_files(certificate: &Certificate) -> rtsp::TlsFiles {
+    rtsp::TlsFiles { cert_pem: certificate.chain_path.clone(), key_pem: certificate.key_path.clone() }
+}
+
+/// A renewed certificate serves RTSPS too.
+async fn follow_certificate(mut certificates: watch::Receiver<Certificate>, rtsp: Arc<rtsp::Server>) {
+    while certificates.changed().await.is_ok() {
+        let files = tls_files(&certificates.borrow_and_update());
+        if let Err(e) = rtsp.set_certificate(&files) {
+            tracing::error!(error = %e, "RTSPS goes on with its old certificate");
+        }
+    }
+}
+
+fn rtsp_streams(cameras: &[Arc<Camera>]) -> Vec<rtsp::CameraStreams> {
+    let stream = |c: &Arc<Camera>| rtsp::CameraStreams {
+        hub: c.hub.clone(),
+        codec: c.config.codec,
+        has_audio: c.config.audio.source != AudioSource::None,
+        main: c.config.main,
+        sub: c.config.sub,
+    };
+    cameras.iter().map(stream).collect()
+}
+
+fn webrtc_config(config: &Config) -> webrtc::Config {
+    let turn = config.webrtc.turn.iter();
+    webrtc::Config {
+        addresses: config.webrtc.addresses.clone(),
+        stun: config.webrtc.stun.clone(),
+        turn: turn.map(|(url, secret)| webrtc::TurnServer { url: url.clone(), secret: secret.clone() }).collect(),
+        ..webrtc::Config::new(config.webrtc.udp_listen)
+    }
+}
+
+fn live_cameras(cameras: &[Arc<Camera>]) -> Vec<webrtc::LiveCamera> {
+    let live = |c: &Arc<Camera>| webrtc::LiveCamera {
+        hub: c.hub.clone(),
+        codec: c.config.codec,
+        has_audio: c.config.audio.source != AudioSource::None,
+    };
+    cameras.iter().map(live).collect()
+}
+
+fn api_config(config: &Config) -> perch_api::Config {
+    perch_api::Config {
+        listen: config.http_listen,
+        hostnames: config.hostnames.clone(),
+        host: host_name(),
+        data_dir: config.data_dir.clone(),
+        box_name: config.name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        rtsp_port: config.rtsp_listen.port(),
+        rtsps_port: config.rtsp_tls_listen.map(|a| a.port()),
+    }
+}
+
+fn on_access_change(
+    store: &Store,
+    live: &Arc<webrtc::Engine>,
+    rtsp: &Arc<OnceLock<Arc<rtsp::Server>>>,
+) -> Arc<dyn Fn(AccessChange) + Send + Sync> {
+    let (store, live, rtsp) = (store.clone(), live.clone(), rtsp.clone());
+    Arc::new(move |change| match change {
+        AccessChange::DeviceRevoked(device) => live.end_device(device),
+        AccessChange::StreamPasswordsChanged => {
+            if let Some(rtsp) = rtsp.get() {
+                reload_stream_passwords(&store, rtsp);
+            }
+        }
+    })
+}
+
+fn reload_stream_passwords(store: &Store, rtsp: &rtsp::Server) {
+    match store.stream_password_ha1s() {
+        Ok(ha1s) => rtsp.set_passwords(ha1s),
+        Err(e) => tracing::error!(error = %e, "stream passwords could not be read"),
+    }
+}
+
+/// A command changed accounts or passwords: whoever is gone from the database is cut off.
+async fn answer_bell(
+    bell: UnixDatagram,
+    store: Store,
+    live: Arc<webrtc::Engine>,
+    rtsp: Arc<rtsp::Server>,
+    revocations: Revocations,
+) {
+    while let Ok(()) = bell::rung(&bell).await {
+        let (store, live, rtsp, revocations) = (store.clone(), live.clone(), rtsp.clone(), revocations.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            reload_stream_passwords(&store, &rtsp);
+            match store.devices() {
+                Ok(devices) => {
+                    let kept: Vec<_> = devices.iter().map(|d| d.id).collect();
+                    let gone = live.sessions().into_iter().map(|s| s.device_id).filter(|d| !kept.contains(d));
+                    gone.for_each(|d| {
+                        live.end_device(d);
+                        revocations.announce(d);
+                    });
+                }
+                Err(e) => tracing::error!(error = %e, "devices could not be read after a change"),
+            }
+        });
+        if let Err(e) = looked.await {
+            tracing::error!(error = %e, "answering a command panicked");
+        }
+    }
+}
+
+/// Keeps what `perch pair` needs to print a card for the running box.
+fn remember_address(store: &Store, base_url: &str, ca_sha256: &str) -> Result<()> {
+    store.set_meta("base_url", base_url)?;
+    store.set_meta("ca_sha256", ca_sha256)
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let short = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let plain = !short.is_empty() && short.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain { short } else { "perch".into() }
+}
+
+/// The address that packets to the outside would leave from. Nothing is sent.
+fn lan_address() -> Option<String> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback() && !ip.is_unspecified()).then(|| ip.to_string())
+}
+
+/// Waits for the first SIGINT or SIGTERM; a second one ends the process at once.
+pub async fn stop_signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).context(ErrorKind::Internal, || "signals cannot be listened to");
+    let (mut int, mut term) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+        }
+        tracing::error!("a second signal: ending at once");
+        std::process::exit(130);
+    });
+    Ok(())
+}

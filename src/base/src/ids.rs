@@ -1,0 +1,163 @@
+//! Newtypes for everything that has an identity. Camera ids come from people and are checked; all others are made by the box.
+
+use crate::secret::random_bytes;
+use crate::{Error, Result};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// A camera's id: 1 to 32 of `a-z 0-9 - _`, starting with a letter or digit. It becomes a folder name and a path of URLs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct CameraId(Arc<str>);
+
+impl CameraId {
+    /// Checks and wraps `text`. Errors with [`crate::ErrorKind::Invalid`].
+    pub fn new(text: &str) -> Result<Self> {
+        let ok = (1..=32).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+            && text.as_bytes()[0].is_ascii_alphanumeric();
+        if ok {
+            Ok(Self(text.into()))
+        } else {
+            Err(Error::invalid(format!(
+                "camera id {text:?}: must be 1 to 32 of a-z, 0-9, `-` and `_`, starting with a letter or digit"
+            )))
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CameraId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for CameraId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Self::new(&String::deserialize(d)?).map_err(serde::de::Error::custom)
+    }
+}
+
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u128);
+
+        impl $name {
+            /// A new random id (128 bit).
+            pub fn random() -> Self {
+                Self(u128::from_be_bytes(random_bytes::<16>()))
+            }
+
+            /// Parses 32 lower-case hex digits. Errors with [`crate::ErrorKind::NotFound`]: an id of another form names nothing.
+            pub fn parse(text: &str) -> Result<Self> {
+                if text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+                    if let Ok(n) = u128::from_str_radix(text, 16) {
+                        return Ok(Self(n));
+                    }
+                }
+                Err(Error::not_found(concat!("there is no such ", stringify!($name))))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:032x})"), self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                Self::parse(&String::deserialize(d)?).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+random_id!(
+    /// A paired phone or a signed-in browser.
+    DeviceId
+);
+random_id!(
+    /// One live session; names its lease in URLs.
+    LeaseId
+);
+
+macro_rules! row_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl $name {
+            /// Parses a positive decimal row id. Errors with [`crate::ErrorKind::NotFound`].
+            pub fn parse(text: &str) -> Result<Self> {
+                let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                match text.parse::<i64>() {
+                    Ok(n) if plain && n > 0 => Ok(Self(n)),
+                    _ => Err(Error::not_found(concat!("there is no such ", stringify!($name)))),
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    };
+}
+
+row_id!(
+    /// One recorded file.
+    SegmentId
+);
+row_id!(
+    /// One event; a number in JSON.
+    EventId
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn camera_ids_cannot_leave_their_folder() {
+        for bad in ["", ".", "..", "a/b", "a\\b", "a\0b", "-a", "_a", "A", "é", "a b", "%2f", &"a".repeat(33)] {
+            assert!(CameraId::new(bad).is_err(), "{bad:?}");
+        }
+        for good in ["front", "cam-1", "0", "a_b"] {
+            assert!(CameraId::new(good).is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn ids_parse_only_their_own_form() {
+        let id = DeviceId::random();
+        assert_eq!(DeviceId::parse(&id.to_string()).expect("own form"), id);
+        assert!(DeviceId::parse("+0000000000000000000000000000001").is_err());
+        assert!(SegmentId::parse("+1").is_err());
+        assert!(SegmentId::parse("0").is_err());
+        assert_eq!(SegmentId::parse("12").expect("number"), SegmentId(12));
+    }
+}

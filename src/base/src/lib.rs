@@ -1,0 +1,11 @@
+//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, backoff, shutdown). No policy lives here.
+
+pub mod backoff;
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod secret;
+pub mod shutdown;
+pub mod time;
+
+pub use error::{Error, ErrorKind, Result, ResultExt};

@@ -1,0 +1,54 @@
+//! The bell: a local datagram socket by which `perch` commands tell the running box that accounts or passwords changed. It
+//! carries nothing; the box looks into the database.
+
+use perch_base::{ErrorKind, Result, ResultExt};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram as StdUnixDatagram;
+use std::path::{Path, PathBuf};
+use tokio::net::UnixDatagram;
+
+fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("bell.sock")
+}
+
+/// Listens; only this user may ring.
+pub fn listen(data_dir: &Path) -> Result<UnixDatagram> {
+    let path = path(data_dir);
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(e).context(ErrorKind::Io, || format!("{} cannot be replaced", path.display()));
+        }
+        _ => {}
+    }
+    let socket = UnixDatagram::bind(&path).context(ErrorKind::Io, || format!("{} cannot be made", path.display()))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+        .context(ErrorKind::Io, || format!("{} cannot be protected", path.display()))?;
+    Ok(socket)
+}
+
+/// Waits for a ring; several at once count as one.
+pub async fn rung(socket: &UnixDatagram) -> std::io::Result<()> {
+    socket.recv(&mut [0; 1]).await?;
+    while socket.try_recv(&mut [0; 1]).is_ok() {}
+    Ok(())
+}
+
+/// Rings. Returns whether a box was listening.
+pub fn ring(data_dir: &Path) -> bool {
+    StdUnixDatagram::unbound().and_then(|s| s.send_to(b"!", path(data_dir))).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn rings_reach_the_box_and_a_box_that_is_off_is_told_apart() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(!ring(dir.path()));
+        let socket = listen(dir.path()).expect("listens");
+        assert!(ring(dir.path()) && ring(dir.path()));
+        rung(&socket).await.expect("rung");
+        assert!(listen(dir.path()).is_ok(), "a stale socket is replaced");
+    }
+}

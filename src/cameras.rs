@@ -1,0 +1,231 @@
+//! The cameras of the box as everybody else sees them: what is configured, how each is, and the box's status.
+
+use crate::supervisor::Board;
+use bytes::Bytes;
+use perch_base::clock::SharedClock;
+use perch_base::ids::CameraId;
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::camera::{AudioSource, CameraConfig};
+use perch_domain::health::{CameraHealth, CameraState};
+use perch_domain::media::Stream;
+use perch_domain::ports::{CameraPort, LivePort};
+use perch_domain::recording::RecordMode;
+use perch_domain::status::{
+    CameraInfo, CaptureFigures, ClockStatus, Notice, RecordingState, RecordingStatus, Status, summarise,
+};
+use perch_media::capture::Capture;
+use perch_media::fanout::Hub;
+use perch_media::rtsp;
+use perch_store::Store;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::broadcast;
+
+/// News for everybody who listens.
+pub type Notices = broadcast::Sender<Arc<Notice>>;
+
+/// One camera: its settings, its fan-out, and its state under one lock.
+pub struct Camera {
+    pub config: CameraConfig,
+    pub hub: Arc<Hub>,
+    pub capture: OnceLock<Arc<Capture>>,
+    clock: SharedClock,
+    notices: Notices,
+    state: Mutex<CameraLive>,
+}
+
+#[derive(Clone, Debug)]
+struct CameraLive {
+    health: CameraHealth,
+    recording: RecordingStatus,
+    last_event_at: Option<Timestamp>,
+}
+
+impl Camera {
+    /// A camera that was just switched on.
+    pub fn new(config: CameraConfig, clock: SharedClock, notices: Notices, last_event_at: Option<Timestamp>) -> Self {
+        let recording = match config.record.mode {
+            RecordMode::Off => RecordingStatus { state: RecordingState::Off, reason: String::new() },
+            _ => RecordingStatus { state: RecordingState::Waiting, reason: "waiting for the camera".into() },
+        };
+        let state = CameraLive { health: CameraHealth::starting(clock.utc()), recording, last_event_at };
+        Self {
+            hub: Hub::new(config.id.clone(), clock.clone()),
+            capture: OnceLock::new(),
+            config,
+            clock,
+            notices,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// How it is.
+    pub fn health(&self) -> CameraHealth {
+        self.lock().health.clone()
+    }
+
+    /// Sets how it is, tells everybody, and writes it to the log when it changed.
+    pub fn set_health(&self, state: CameraState, reason: &str) {
+        let mut live = self.lock();
+        let before = (live.health.state, live.health.reason.clone());
+        live.health.set(state, reason, self.clock.utc());
+        if (state, reason) == (before.0, before.1.as_str()) {
+            return;
+        }
+        let health = live.health.clone();
+        drop(live);
+        let camera = self.config.id.clone();
+        match state {
+            CameraState::Live => tracing::info!(%camera, "camera is live"),
+            CameraState::Starting => tracing::info!(%camera, "camera is starting"),
+            CameraState::Stalled | CameraState::Missing => {
+                tracing::warn!(%camera, ?state, reason, "camera has no picture")
+            }
+            CameraState::Failed => tracing::error!(%camera, reason, "camera cannot run as configured"),
+        }
+        self.tell(Notice::Health { camera, health });
+    }
+
+    /// Counts one more restart of its capture.
+    pub fn count_restart(&self) {
+        self.lock().health.restarts += 1;
+    }
+
+    /// Sets what its recorder does, and tells everybody when it changed.
+    pub fn set_recording(&self, state: RecordingState, reason: &str) {
+        let recording = RecordingStatus { state, reason: reason.to_owned() };
+        let mut live = self.lock();
+        if live.recording == recording {
+            return;
+        }
+        live.recording = recording.clone();
+        drop(live);
+        let camera = self.config.id.clone();
+        match state {
+            RecordingState::Paused => tracing::error!(%camera, reason, "recording is paused"),
+            _ => tracing::info!(%camera, ?state, reason, "recording state"),
+        }
+        self.tell(Notice::Recording { camera, recording });
+    }
+
+    /// Notes when its newest event began.
+    pub fn set_last_event(&self, at: Timestamp) {
+        self.lock().last_event_at = Some(at);
+    }
+
+    /// Sends news to everybody who listens.
+    pub fn tell(&self, notice: Notice) {
+        // Nobody listening is fine.
+        let _ = self.notices.send(Arc::new(notice));
+    }
+
+    /// The camera as it is listed.
+    pub fn info(&self) -> CameraInfo {
+        let live = self.lock().clone();
+        let figures = match self.capture.get() {
+            Some(capture) => CaptureFigures { dropped: self.hub.dropped(), ..capture.figures() },
+            None => CaptureFigures::default(),
+        };
+        let c = &self.config;
+        CameraInfo {
+            id: c.id.clone(),
+            name: c.name.clone(),
+            source: Some(c.source.describe()),
+            width: c.main.width,
+            height: c.main.height,
+            fps: c.main.fps,
+            codec: c.codec,
+            has_audio: c.audio.source != AudioSource::None,
+            record_mode: c.record.mode,
+            motion_enabled: c.motion.enabled,
+            health: live.health,
+            capture: figures,
+            recording: live.recording,
+            last_event_at: live.last_event_at,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CameraLive> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All cameras and what the box says of itself.
+pub struct Cameras {
+    pub all: Vec<Arc<Camera>>,
+    pub name: String,
+    pub store: Store,
+    pub board: Board,
+    pub clock: SharedClock,
+    pub live: Arc<dyn LivePort>,
+    /// Empty until RTSP has started.
+    pub rtsp: Arc<OnceLock<Arc<rtsp::Server>>>,
+}
+
+impl Cameras {
+    fn find(&self, id: &CameraId) -> Result<&Arc<Camera>> {
+        self.all
+            .iter()
+            .find(|c| c.config.id == *id)
+            .ok_or_else(|| Error::not_found(format!("there is no camera `{id}`")))
+    }
+}
+
+impl CameraPort for Cameras {
+    fn cameras(&self) -> Vec<CameraInfo> {
+        self.all.iter().map(|c| c.info()).collect()
+    }
+
+    fn snapshot(&self, camera: &CameraId, at: Option<Timestamp>, width: Option<u32>) -> Result<Bytes> {
+        let camera = self.find(camera)?;
+        let keyframe = match at {
+            Some(at) => self.store.keyframe_at(&camera.config.id, at)?,
+            None => {
+                let cached = camera.hub.latest_keyframe(Stream::Main);
+                let none = || {
+                    let why = camera.health().reason;
+                    Error::new(ErrorKind::Unavailable, format!("{} has no picture: {why}", camera.config.name))
+                };
+                cached.ok_or_else(none)?.data.clone()
+            }
+        };
+        perch_media::still::jpeg(camera.config.codec, &keyframe, width)
+    }
+
+    fn status(&self) -> Status {
+        let cameras = self.cameras();
+        let disk = self.store.disk();
+        let (state, sentence) = summarise(&cameras, &disk);
+        Status {
+            name: self.name.clone(),
+            state,
+            sentence,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: (self.clock.mono().0 / 1_000_000) as u64,
+            clock: ClockStatus { now: self.clock.utc(), synchronised: clock_is_synchronised() },
+            cameras,
+            tasks: self.board.tasks(),
+            disk,
+            webrtc_sessions: self.live.sessions().len(),
+            rtsp_readers: self.rtsp.get().map_or(0, |r| r.readers()),
+            memory_bytes: resident_bytes(),
+        }
+    }
+}
+
+/// Whether the kernel says its clock is disciplined (adjtimex(2): not TIME_ERROR).
+pub fn clock_is_synchronised() -> bool {
+    // SAFETY: an all-zero timex asks without setting (modes = 0), and the kernel writes only into it.
+    unsafe {
+        let mut timex: libc::timex = std::mem::zeroed();
+        libc::adjtimex(&mut timex) != libc::TIME_ERROR
+    }
+}
+
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|s| s.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
+        .unwrap_or(0);
+    pages * rustix::param::page_size() as u64
+}

@@ -1,0 +1,142 @@
+//! The command line: what `perch` understands. Each command lives in a file of `commands`.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The firmware of a surveillance box.
+#[derive(Debug, Parser)]
+#[command(name = "perch", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A config file; without it, one test camera and data in ./perch-data.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ConfigArg {
+    /// The config file; without it, one test camera and data in ./perch-data
+    #[arg(long, value_name = "FILE", env = "PERCH_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon
+    Run(ConfigArg),
+    /// Check the config and the machine: devices, encoders, disk, clock
+    Check(ConfigArg),
+    /// Make a one-time password for the running box and show it with a QR code
+    Pair {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// What the paired device may do
+        #[arg(long, value_enum, default_value = "admin")]
+        role: RoleArg,
+    },
+    /// Manage accounts
+    User {
+        #[command(flatten)]
+        config: ConfigArg,
+        #[command(subcommand)]
+        action: UserAction,
+    },
+    /// Manage generated passwords for RTSP players
+    StreamPassword {
+        #[command(flatten)]
+        config: ConfigArg,
+        #[command(subcommand)]
+        action: StreamPasswordAction,
+    },
+    /// Write everything recorded in a range into one MP4 file
+    Export {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The camera's id
+        #[arg(long)]
+        camera: String,
+        /// Start, such as 2026-05-01T12:00:00Z
+        #[arg(long)]
+        from: String,
+        /// End
+        #[arg(long)]
+        to: String,
+        /// The file to write; it must not exist
+        #[arg(long, value_name = "FILE.mp4")]
+        out: PathBuf,
+    },
+    /// Run the motion detector over a video file
+    Motion {
+        /// Any video file
+        file: PathBuf,
+        /// One JSON object a line: a line an analysed frame, then a line an event
+        #[arg(long)]
+        json: bool,
+        /// Frames a second that are looked at (default 5)
+        #[arg(long, default_value_t = 5.0)]
+        fps: f64,
+        /// 0 to 1
+        #[arg(long, default_value_t = 0.5)]
+        sensitivity: f32,
+    },
+}
+
+/// What an account or device may do.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum RoleArg {
+    /// Everything
+    Admin,
+    /// Watch and look back
+    Viewer,
+}
+
+impl From<RoleArg> for perch_domain::access::Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::Admin => Self::Admin,
+            RoleArg::Viewer => Self::Viewer,
+        }
+    }
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub enum UserAction {
+    /// Make an account; the password is asked for, or is one line of standard input
+    Add {
+        /// Its name
+        name: String,
+        /// What it may do
+        #[arg(long, value_enum, default_value = "viewer")]
+        role: RoleArg,
+    },
+    /// Set a new password and sign the account out everywhere
+    Passwd {
+        /// Its name
+        name: String,
+    },
+    /// List accounts
+    List,
+    /// Remove an account and sign it out everywhere
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+/// What to do with stream passwords.
+#[derive(Debug, Subcommand)]
+pub enum StreamPasswordAction {
+    /// Make one; it is printed this once, with each camera's URL
+    Add {
+        /// Its name, which is also the user name for the player
+        name: String,
+    },
+    /// List them
+    List,
+    /// Remove one; its readers are closed
+    Remove {
+        /// Its name
+        name: String,
+    },
+}

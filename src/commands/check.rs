@@ -1,0 +1,148 @@
+//! `perch check`: the config and the machine; says what is wrong and how to mend it.
+
+use crate::cameras::clock_is_synchronised;
+use crate::config::Config;
+use perch_base::Result;
+use perch_domain::camera::{AudioSource, CameraConfig, Source};
+use perch_domain::recording::RecordMode;
+use perch_media::pipeline::Library;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// A Pi 4 and older encodes so many macroblocks a second in all.
+const V4L2_MACROBLOCKS_PER_S: u32 = 245_760;
+
+struct Report {
+    wrong: u32,
+}
+
+impl Report {
+    fn good(&self, what: &str) {
+        println!("  ok     {what}");
+    }
+
+    fn warn(&self, what: &str, mend: &str) {
+        println!("  note   {what}\n         {mend}");
+    }
+
+    fn bad(&mut self, what: &str, mend: &str) {
+        self.wrong += 1;
+        println!("  WRONG  {what}\n         {mend}");
+    }
+}
+
+/// Checks; exit code 1 when something would keep the box from working.
+pub fn run(path: Option<&Path>) -> Result<ExitCode> {
+    let config = Config::load(path)?;
+    perch_media::init()?;
+    let mut report = Report { wrong: 0 };
+    println!("Config");
+    match path {
+        Some(p) => report.good(&format!("{} is valid, {} cameras", p.display(), config.cameras.len())),
+        None => report.good("no file given: one test camera, data in ./perch-data"),
+    }
+    println!("Pipelines");
+    match Library::load(Some(Path::new("/etc/perch/pipelines"))) {
+        Ok(_) => report.good("all pipeline files read"),
+        Err(e) => report.bad(&e.to_string(), "mend the file in /etc/perch/pipelines or remove it"),
+    }
+    println!("Cameras");
+    for c in &config.cameras {
+        camera(&mut report, c);
+    }
+    budget(&mut report, &config.cameras);
+    println!("Disk");
+    disk(&mut report, &config);
+    println!("Clock");
+    match clock_is_synchronised() {
+        true => report.good("the clock is synchronised"),
+        false => report.warn(
+            "the clock is not synchronised",
+            "recordings carry the time of this clock: let systemd-timesyncd or chrony reach a time server",
+        ),
+    }
+    if report.wrong == 0 {
+        println!("Everything that was looked at works.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{} things to mend.", report.wrong);
+    Ok(ExitCode::FAILURE)
+}
+
+fn camera(report: &mut Report, c: &CameraConfig) {
+    let name = format!("{} ({})", c.id, c.source.describe());
+    match &c.source {
+        Source::File(path) if !path.is_file() => {
+            report.bad(&format!("{name}: there is no such file"), "correct `source` or put the file there");
+        }
+        Source::V4l2(device) if !Path::new(device).exists() => {
+            let mend = format!("plug the camera in; `ls {device}` must show it");
+            report.bad(&format!("{name}: there is no such device"), &mend);
+        }
+        Source::V4l2(device) if std::fs::File::open(device).is_err() => {
+            let mend = "add the user that runs perch to the group `video`";
+            report.bad(&format!("{name}: {device} cannot be opened"), mend);
+        }
+        Source::Libcamera(_) if !perch_media::has_element("libcamerasrc") => {
+            report.bad(&format!("{name}: libcamerasrc is missing"), "install the package gstreamer1.0-libcamera");
+        }
+        _ => report.good(&name),
+    }
+    if let AudioSource::Alsa(device) = &c.audio.source {
+        match Path::new("/dev/snd").exists() {
+            true => report.good(&format!("{}: microphone {device}", c.id)),
+            false => report.bad(
+                &format!("{}: there is no sound device for {device}", c.id),
+                "plug the microphone in; `arecord -l` must list it",
+            ),
+        }
+    }
+    if matches!(c.source, Source::Rtsp(_)) {
+        return;
+    }
+    match perch_media::encoders::probe(c.codec) {
+        Ok(encoder) => report.good(&format!("{}: encoder {}", c.id, encoder.element)),
+        Err(e) => {
+            report.bad(&format!("{}: {e}", c.id), "install gstreamer1.0-plugins-ugly (x264enc) or -bad (openh264enc)")
+        }
+    }
+}
+
+fn budget(report: &mut Report, cameras: &[CameraConfig]) {
+    let hardware = perch_media::encoders::probe(perch_domain::media::VideoCodec::H264).is_ok_and(|e| e.hardware);
+    if !hardware {
+        return;
+    }
+    let macroblocks = |v: &perch_domain::camera::VideoSettings| v.width.div_ceil(16) * v.height.div_ceil(16) * v.fps;
+    let encoded = cameras.iter().filter(|c| !matches!(c.source, Source::Rtsp(_)));
+    let all: u32 = encoded.map(|c| macroblocks(&c.main) + macroblocks(&c.sub)).sum();
+    if all > V4L2_MACROBLOCKS_PER_S {
+        let what =
+            format!("the hardware encoder would need {all} macroblocks a second; it has {V4L2_MACROBLOCKS_PER_S}");
+        report.bad(&what, "lower fps, width or height: 1920x1080 at 25 with a sub-stream of 640x360 fits");
+    }
+}
+
+fn disk(report: &mut Report, config: &Config) {
+    let dir = &config.data_dir;
+    let existing = dir.ancestors().find(|d| d.exists()).filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let free = match rustix::fs::statvfs(existing) {
+        Ok(s) => s.f_bavail * s.f_frsize,
+        Err(e) => return report.bad(&format!("{}: {e}", dir.display()), "correct `box.data_dir`"),
+    };
+    if rustix::fs::access(existing, rustix::fs::Access::WRITE_OK).is_err() {
+        report.bad(
+            &format!("{} cannot be written", existing.display()),
+            "give it to the user that runs perch, or mount it read-write",
+        );
+        return;
+    }
+    let records = config.cameras.iter().any(|c| c.record.mode != RecordMode::Off);
+    let gb = free as f64 / 1e9;
+    if records && free < config.retention.min_free_bytes {
+        let what = format!("{}: {gb:.1} GB free, less than `recording.min_free_bytes`", dir.display());
+        report.bad(&what, "free some space, or lower the limit: now every recording would be deleted again");
+    } else {
+        report.good(&format!("{}: {gb:.1} GB free", dir.display()));
+    }
+}

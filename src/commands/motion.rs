@@ -1,0 +1,66 @@
+//! `perch motion FILE`: the box's own detector and event machine over a video file, as fast as it can.
+
+use crate::tasks::motion::MIN_HITS;
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::archive::EventKind;
+use perch_domain::event::{EventConfig, EventMachine, Output};
+use perch_domain::motion::{Detection, Detector, Luma, MotionConfig};
+use perch_domain::recording::RecordConfig;
+use perch_media::file_frames;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Prints what the detector says of each analysed frame, then the events.
+pub fn run(file: &Path, json: bool, fps: f64, sensitivity: f32) -> Result<ExitCode> {
+    if !(0.1..=60.0).contains(&fps) {
+        return Err(Error::invalid(format!("--fps {fps}: must be 0.1 to 60")));
+    }
+    if !(0.0..=1.0).contains(&sensitivity) {
+        return Err(Error::invalid(format!("--sensitivity {sensitivity}: must be 0 to 1")));
+    }
+    perch_media::init()?;
+    let record = RecordConfig::default();
+    let mut detector = Detector::new(MotionConfig { sensitivity, ..MotionConfig::default() });
+    let mut machine =
+        EventMachine::new(EventConfig { min_hits: MIN_HITS, gap: record.gap, post_roll: record.post_roll });
+    let mut events = Vec::new();
+    let mut open = None;
+    let mut take = |output: Option<Output>| match output {
+        Some(Output::Started { start, .. }) => open = Some(start),
+        Some(Output::Ended { end, .. }) => events.extend(open.take().map(|start| (start, end))),
+        _ => {}
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let failed = || "standard output cannot be written";
+    for frame in file_frames::frames(file, Some(fps))? {
+        let frame = frame?;
+        let seen = detector.look(Luma { pixels: &frame.pixels, pts: frame.pts });
+        writeln!(out, "{}", frame_line(frame.index, &seen, json)).context(ErrorKind::Io, failed)?;
+        take(machine.handle(&seen));
+    }
+    take(machine.finish());
+    for (i, (start, end)) in events.iter().enumerate() {
+        let (start_ms, end_ms) = (start.0 / 1000, end.0 / 1000);
+        let kind = EventKind::Motion.as_str();
+        let line = match json {
+            true => serde_json::json!({ "event": i, "start_ms": start_ms, "end_ms": end_ms, "kind": kind }).to_string(),
+            false => format!("event {i}: {kind} from {:.1} s to {:.1} s", start_ms as f64 / 1e3, end_ms as f64 / 1e3),
+        };
+        writeln!(out, "{line}").context(ErrorKind::Io, failed)?;
+    }
+    out.flush().context(ErrorKind::Io, failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn frame_line(index: u64, seen: &Detection, json: bool) -> String {
+    let t_ms = seen.pts.0 / 1000;
+    if json {
+        return serde_json::json!({
+            "frame": index, "t_ms": t_ms, "motion": seen.motion, "score": seen.score, "cause": seen.cause, "boxes": seen.boxes,
+        })
+        .to_string();
+    }
+    let mark = if seen.motion { "motion" } else { "-" };
+    format!("{:8.2} s  {mark:6}  {:5.2} %  {:?}", t_ms as f64 / 1e3, seen.score * 100.0, seen.cause)
+}

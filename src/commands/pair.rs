@@ -1,0 +1,35 @@
+//! `perch pair`: a new one-time password for the running box.
+
+use crate::config::Config;
+use crate::pairing_card;
+use perch_base::clock::{Clock, SystemClock};
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::access::Role;
+use perch_domain::ports::AccessPort;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Makes a code and prints the card.
+pub fn run(config: Option<&Path>, role: Role) -> Result<ExitCode> {
+    let config = Config::load(config)?;
+    let store = super::open_store(&config)?;
+    let known = |key| -> Result<String> {
+        store.get_meta(key)?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "the box has never run with this data folder: start it with `perch run` first",
+            )
+        })
+    };
+    let (base_url, ca) = (known("base_url")?, known("ca_sha256")?);
+    let now = SystemClock.utc();
+    let code = store.issue_code(role, now)?;
+    println!("{}", pairing_card::render(&base_url, &code, &ca, now)?);
+    if role == Role::Viewer {
+        println!("  The device will be a viewer: it may watch and look back, not change anything.");
+    }
+    if !crate::bell::ring(&config.data_dir) {
+        eprintln!("The box is not running: start it before the password expires.");
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,130 @@
+//! `perch user` and `perch stream-password`.
+
+use crate::cli::{StreamPasswordAction, UserAction};
+use crate::config::Config;
+use perch_base::clock::{Clock, SystemClock};
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::access::check_password;
+use perch_domain::ports::AccessPort;
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Accounts.
+pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
+    let config = Config::load(config)?;
+    let store = super::open_store(&config)?;
+    match action {
+        UserAction::Add { name, role } => {
+            perch_domain::access::check_name("user", &name)?;
+            let password = read_password()?;
+            store.add_user(&name, &password, role.into(), None, SystemClock.utc())?;
+            println!("Account `{name}` was made.");
+        }
+        UserAction::Passwd { name } => {
+            let password = read_password()?;
+            let revoked = store.set_password(&name, &password, None)?;
+            println!("The password of `{name}` was set; {} signed-in devices were signed out.", revoked.len());
+            super::ring(&config.data_dir);
+        }
+        UserAction::List => {
+            for u in store.users()? {
+                println!("{:32}  {:6}  since {}", u.name, u.role.as_str(), u.created_at);
+            }
+        }
+        UserAction::Remove { name } => {
+            let revoked = store.remove_user(&name)?;
+            println!("Account `{name}` was removed; {} devices were signed out.", revoked.len());
+            super::ring(&config.data_dir);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stream passwords.
+pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> Result<ExitCode> {
+    let config = Config::load(config)?;
+    let store = super::open_store(&config)?;
+    match action {
+        StreamPasswordAction::Add { name } => {
+            let password = store.add_stream_password(&name, SystemClock.utc())?;
+            super::ring(&config.data_dir);
+            println!("User {name}, password {} (it is shown this once)\n", password.expose());
+            let host = match store.get_meta("base_url")? {
+                Some(url) => host_of(&url).to_owned(),
+                None => "localhost".into(),
+            };
+            for c in &config.cameras {
+                let base = format!("rtsp://{name}:{}@{host}:{}/{}", password.expose(), config.rtsp_listen.port(), c.id);
+                println!("  {:32}  {base}\n  {:32}  {base}/sub", c.name, "");
+            }
+        }
+        StreamPasswordAction::List => {
+            for p in store.stream_passwords()? {
+                println!("{:32}  since {}", p.name, p.created_at);
+            }
+        }
+        StreamPasswordAction::Remove { name } => {
+            store.remove_stream_password(&name)?;
+            println!("Stream password `{name}` was removed.");
+            super::ring(&config.data_dir);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The host of `https://host:port`.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, r)| r);
+    match rest.rfind(':') {
+        Some(at) if !rest.ends_with(']') => &rest[..at],
+        _ => rest,
+    }
+}
+
+/// From the terminal twice without echo, or one line of standard input.
+fn read_password() -> Result<String> {
+    let password = if std::io::stdin().is_terminal() {
+        let first = prompt("Password: ")?;
+        check_password(&first)?;
+        if prompt("Again: ")? != first {
+            return Err(Error::invalid("the two passwords differ"));
+        }
+        first
+    } else {
+        read_line()?
+    };
+    check_password(&password)?;
+    Ok(password)
+}
+
+fn read_line() -> Result<String> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context(ErrorKind::Io, || "standard input cannot be read")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn prompt(text: &str) -> Result<String> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let failed = || "the terminal cannot be set to hide the password";
+    let stdin = std::io::stdin();
+    let before = tcgetattr(&stdin).context(ErrorKind::Io, failed)?;
+    let mut hidden = before.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    eprint!("{text}");
+    std::io::stderr().flush().context(ErrorKind::Io, failed)?;
+    tcsetattr(&stdin, OptionalActions::Flush, &hidden).context(ErrorKind::Io, failed)?;
+    let line = read_line();
+    tcsetattr(&stdin, OptionalActions::Flush, &before).context(ErrorKind::Io, failed)?;
+    eprintln!();
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn hosts_of_urls() {
+        assert_eq!(super::host_of("https://localhost:8443"), "localhost");
+        assert_eq!(super::host_of("https://[::1]:8443"), "[::1]");
+    }
+}

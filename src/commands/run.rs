@@ -1,0 +1,45 @@
+//! `perch run`: the daemon.
+
+use crate::app::{App, stop_signal};
+use crate::config::Config;
+use perch_base::{ErrorKind, Result, ResultExt};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs the box until a signal ends it.
+pub fn run(config: Option<&Path>) -> Result<ExitCode> {
+    let config = Config::load(config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("perch")
+        .enable_all()
+        .build()
+        .context(ErrorKind::Internal, || "the runtime cannot be started")?;
+    let code = runtime.block_on(serve(config));
+    // Blocking calls that hang (a dead disk) must not hold the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    code
+}
+
+async fn serve(config: Config) -> Result<ExitCode> {
+    let app = App::build(config).await?;
+    let at = app.addresses();
+    tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", env!("CARGO_PKG_VERSION"));
+    match app.pairing_card() {
+        Ok(Some(card)) => println!("{card}"),
+        Ok(None) => println!("Perch answers at {}", app.base_url()),
+        Err(e) => eprintln!("This box is not yet yours, and no one-time password could be made: {e}"),
+    }
+    let late = app
+        .run(async {
+            if let Err(e) = stop_signal().await {
+                tracing::error!(error = %e, "ending");
+            }
+        })
+        .await?;
+    if late.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    tracing::error!(tasks = ?late, "tasks did not end in time");
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,231 @@
+//! What is kept: segments, fragments, events, gaps, and the questions that are asked of them.
+
+use crate::motion::{Box, Cause};
+use perch_base::ids::{CameraId, EventId, SegmentId};
+use perch_base::time::Timestamp;
+use perch_base::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// A span of time, `from` included, `to` not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TimeRange {
+    /// Start, UTC.
+    pub from: Timestamp,
+    /// End, UTC; later than `from`.
+    pub to: Timestamp,
+}
+
+/// The longest range one question may span: a leap year and a day.
+pub const MAX_RANGE_US: i64 = 367 * 86_400_000_000;
+
+impl TimeRange {
+    /// Checks `from < to` and the length. Errors with [`perch_base::ErrorKind::Invalid`].
+    pub fn new(from: Timestamp, to: Timestamp) -> Result<Self> {
+        if from >= to {
+            return Err(Error::invalid(format!("`from` ({from}) must be before `to` ({to})")));
+        }
+        if to.micros_since(from) > MAX_RANGE_US {
+            return Err(Error::invalid("the range is longer than a year: ask for less".to_owned()));
+        }
+        Ok(Self { from, to })
+    }
+
+    /// Microseconds.
+    pub fn duration_us(&self) -> i64 {
+        self.to.micros_since(self.from)
+    }
+
+    /// Whether the two share any moment.
+    pub fn overlaps(&self, from: Timestamp, to: Timestamp) -> bool {
+        from < self.to && self.from < to
+    }
+}
+
+/// One fragment of a recorded file: `moof` + `mdat`, one GOP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Byte offset in the file.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Start on the file's own time line, microseconds from 0.
+    pub start_us: i64,
+    /// Length in microseconds.
+    pub duration_us: i64,
+}
+
+/// What state a recorded file is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SegmentState {
+    /// Being written.
+    Open,
+    /// Complete, with length, size and hash.
+    Sealed,
+    /// The row is there, the file is not.
+    Lost,
+    /// Could not be read; set aside.
+    Quarantined,
+    /// About to be unlinked.
+    Deleting,
+}
+
+/// One recorded file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Segment {
+    /// Its row.
+    pub id: SegmentId,
+    /// The camera.
+    pub camera: CameraId,
+    /// UTC of the file's time 0.
+    pub start: Timestamp,
+    /// UTC of its end so far.
+    pub end: Timestamp,
+    /// Bytes so far.
+    pub size: u64,
+    /// State.
+    pub state: SegmentState,
+    /// The event it belongs to.
+    pub event: Option<EventId>,
+    /// Bytes of `ftyp` + `moov` at the start of the file.
+    #[serde(skip)]
+    pub init_size: u64,
+    /// Its fragments, in order.
+    #[serde(skip)]
+    pub fragments: Vec<Fragment>,
+}
+
+/// What kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventKind {
+    /// Something moved.
+    Motion,
+}
+
+impl EventKind {
+    /// The kind as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Motion => "motion",
+        }
+    }
+
+    /// Parses a kind.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "motion" => Ok(Self::Motion),
+            _ => Err(Error::invalid(format!("kind `{text}`: must be motion"))),
+        }
+    }
+}
+
+/// One event. Its id is the microsecond it started, made unique, so ids sort by time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// The camera.
+    pub camera: CameraId,
+    /// What it is.
+    pub kind: EventKind,
+    /// First motion.
+    pub start: Timestamp,
+    /// Last motion + post-roll; `None` while it goes on.
+    pub end: Option<Timestamp>,
+    /// The strongest score, 0..1.
+    pub score: f32,
+    /// Why it counts.
+    pub cause: Cause,
+    /// What moved, at the strongest moment.
+    pub boxes: Vec<Box>,
+    /// Kept for ever.
+    pub pinned: bool,
+    /// Whether a still exists.
+    pub has_thumbnail: bool,
+}
+
+/// Which events are asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventFilter {
+    /// Only this camera.
+    pub camera: Option<CameraId>,
+    /// Only this kind.
+    pub kind: Option<EventKind>,
+    /// Overlapping or after this moment.
+    pub from: Option<Timestamp>,
+    /// Starting before this moment.
+    pub to: Option<Timestamp>,
+    /// Only ids below this one (the last page's `next_cursor`).
+    pub before: Option<EventId>,
+    /// At most so many, 1 to 200.
+    pub limit: usize,
+}
+
+/// One page of events, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<Event>,
+    /// Give this as `cursor` for the next page.
+    pub next_cursor: Option<EventId>,
+}
+
+/// Why nothing was recorded for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapCause {
+    /// The box was off or the daemon not running.
+    BoxOff,
+    /// The camera gave no frames.
+    CameraUnavailable,
+    /// The disk was full.
+    DiskFull,
+    /// The disk could not be written.
+    DiskError,
+    /// Recording is set to `off`.
+    RecordingOff,
+    /// Recording is set to `motion` and nothing moved.
+    NoMotion,
+    /// The file is missing or could not be read.
+    Lost,
+    /// Deleted to keep within the limits.
+    Retention,
+    /// Not known.
+    Unknown,
+}
+
+/// A span that is recorded without a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Span {
+    /// Start, UTC.
+    pub start: Timestamp,
+    /// End, UTC.
+    pub end: Timestamp,
+}
+
+/// A span that is not recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Start, UTC.
+    pub start: Timestamp,
+    /// End, UTC.
+    pub end: Timestamp,
+    /// Why.
+    pub cause: GapCause,
+}
+
+/// What is recorded of a camera in a range.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Timeline {
+    /// The range that was asked for.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+    /// Recorded spans, in order.
+    pub spans: Vec<Span>,
+    /// What is missing, in order; nothing before the first recording and after now.
+    pub gaps: Vec<Gap>,
+    /// Events that overlap, oldest first, at most 2,000.
+    pub events: Vec<Event>,
+}

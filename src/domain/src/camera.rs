@@ -1,0 +1,202 @@
+//! What a camera is configured to be: source, sizes, microphone, recording and motion. Parsing of sources; no devices are touched.
+
+use crate::media::VideoCodec;
+use crate::motion::MotionConfig;
+use crate::recording::RecordConfig;
+use perch_base::ids::CameraId;
+use perch_base::{Error, Result};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Where pictures come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A moving pattern with a clock.
+    Test,
+    /// A file at its own pace, looped.
+    File(PathBuf),
+    /// A V4L2 device, `/dev/videoN`.
+    V4l2(String),
+    /// A libcamera camera: the only one, or the one with this id.
+    Libcamera(Option<String>),
+    /// An RTSP camera; H.264 is passed through. The URL may hold a user and password and is never printed.
+    Rtsp(perch_base::secret::Secret),
+}
+
+impl Source {
+    /// Parses `test`, `file:PATH`, `v4l2:/dev/videoN`, `libcamera[:ID]` or `rtsp://…`; everything else is refused.
+    pub fn parse(text: &str) -> Result<Self> {
+        let bad = |rule: &str| Err(Error::invalid(format!("`{}`: {rule}", redact_url(text))));
+        if text.chars().any(char::is_control) {
+            return bad("must not contain control characters");
+        }
+        if text == "test" {
+            return Ok(Self::Test);
+        }
+        if text == "libcamera" {
+            return Ok(Self::Libcamera(None));
+        }
+        if let Some(path) = text.strip_prefix("file:") {
+            return match path {
+                "" => bad("needs a path after `file:`"),
+                _ => Ok(Self::File(PathBuf::from(path))),
+            };
+        }
+        if let Some(device) = text.strip_prefix("v4l2:") {
+            let number = device.strip_prefix("/dev/video").unwrap_or("");
+            return match !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
+                true => Ok(Self::V4l2(device.to_owned())),
+                false => bad("must be `v4l2:/dev/videoN`"),
+            };
+        }
+        if let Some(id) = text.strip_prefix("libcamera:") {
+            return match id {
+                "" => bad("needs a camera id after `libcamera:`"),
+                _ => Ok(Self::Libcamera(Some(id.to_owned()))),
+            };
+        }
+        if (text.starts_with("rtsp://") || text.starts_with("rtsps://")) && !text.contains(char::is_whitespace) {
+            return Ok(Self::Rtsp(perch_base::secret::Secret::new(text.to_owned())));
+        }
+        bad("must be test, file:PATH, v4l2:/dev/videoN, libcamera, libcamera:ID or rtsp://…")
+    }
+
+    /// The source for people, without credentials.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Test => "test".into(),
+            Self::File(p) => format!("file:{}", p.display()),
+            Self::V4l2(d) => format!("v4l2:{d}"),
+            Self::Libcamera(None) => "libcamera".into(),
+            Self::Libcamera(Some(id)) => format!("libcamera:{id}"),
+            Self::Rtsp(url) => redact_url(url.expose()),
+        }
+    }
+}
+
+/// `scheme://user:password@host/…` without its user and password.
+pub fn redact_url(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            match rest[..host_end].rfind('@') {
+                Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+                None => url.to_owned(),
+            }
+        }
+        None => url.to_owned(),
+    }
+}
+
+/// Where sound comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AudioSource {
+    /// A ticking tone.
+    Test,
+    /// An ALSA capture device such as `hw:1,0`.
+    Alsa(String),
+    /// The sound of the video's own source: the file, or the RTSP camera.
+    Source,
+    /// No sound.
+    None,
+}
+
+impl AudioSource {
+    /// Parses `test`, `alsa:DEVICE`, `file`, `source` or `none`.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "test" => Ok(Self::Test),
+            "none" => Ok(Self::None),
+            "file" | "source" => Ok(Self::Source),
+            _ => match text.strip_prefix("alsa:") {
+                Some(device)
+                    if !device.is_empty()
+                        && device.bytes().all(|b| b.is_ascii_alphanumeric() || b":,._=-".contains(&b)) =>
+                {
+                    Ok(Self::Alsa(device.to_owned()))
+                }
+                _ => Err(Error::invalid(format!("`{text}`: must be test, alsa:DEVICE, file, source or none"))),
+            },
+        }
+    }
+}
+
+/// Size, rate and bit rate of one encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct VideoSettings {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Frames a second.
+    pub fps: u32,
+    /// Target bit rate in kbit/s.
+    pub bitrate_kbps: u32,
+}
+
+/// The microphone of a camera.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AudioSettings {
+    /// Where sound comes from.
+    pub source: AudioSource,
+    /// Gain in dB, -20 to 20.
+    pub gain_db: f64,
+}
+
+/// One camera, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CameraConfig {
+    /// Names it in paths.
+    pub id: CameraId,
+    /// Names it for people.
+    pub name: String,
+    /// Where pictures come from.
+    pub source: Source,
+    /// How its video is encoded.
+    pub codec: VideoCodec,
+    /// The main stream.
+    pub main: VideoSettings,
+    /// The sub-stream.
+    pub sub: VideoSettings,
+    /// The microphone.
+    pub audio: AudioSettings,
+    /// When and how it is recorded.
+    pub record: RecordConfig,
+    /// What counts as motion.
+    pub motion: MotionConfig,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_parse_by_allow_list() {
+        assert_eq!(Source::parse("test").expect("ok"), Source::Test);
+        assert_eq!(Source::parse("file:/a b.mp4").expect("ok"), Source::File("/a b.mp4".into()));
+        assert_eq!(Source::parse("v4l2:/dev/video0").expect("ok"), Source::V4l2("/dev/video0".into()));
+        for bad in [
+            "",
+            "exec:ls",
+            "pipe:ls",
+            "file:",
+            "v4l2:/dev/sda",
+            "v4l2:/dev/video0 ! filesink",
+            "http://x",
+            "rtsp://a b",
+            "test\n",
+        ] {
+            assert!(Source::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_a_source_are_never_described() {
+        let s = Source::parse("rtsp://me:p@ss@cam/live@x").expect("ok");
+        assert_eq!(s.describe(), "rtsp://cam/live@x");
+        assert!(!format!("{s:?}").contains("p@ss"));
+        let e = Source::parse("rtsp://me:pw@cam/ x").expect_err("whitespace");
+        assert!(!e.to_string().contains("pw"), "{e}");
+    }
+}

@@ -1,0 +1,53 @@
+//! The lease of a live session: it ends by itself unless its viewer renews it.
+
+use perch_base::time::MonoTime;
+use std::time::Duration;
+
+/// How long a session lives without renewal. The page renews every 10 s.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// One lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    expires: MonoTime,
+}
+
+impl Lease {
+    /// A lease granted at `now`.
+    pub fn grant(now: MonoTime) -> Self {
+        Self { expires: now + LEASE }
+    }
+
+    /// Renews. False: it had lapsed already and stays so.
+    pub fn renew(&mut self, now: MonoTime) -> bool {
+        let alive = !self.lapsed(now);
+        if alive {
+            self.expires = now + LEASE;
+        }
+        alive
+    }
+
+    /// Whether it lapsed.
+    pub fn lapsed(&self, now: MonoTime) -> bool {
+        now >= self.expires
+    }
+
+    /// When it lapses.
+    pub fn expires(&self) -> MonoTime {
+        self.expires
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lapses_after_thirty_seconds_and_cannot_be_revived() {
+        let mut lease = Lease::grant(MonoTime(0));
+        assert!(lease.renew(MonoTime(29_000_000)));
+        assert!(!lease.lapsed(MonoTime(58_999_999)));
+        assert!(lease.lapsed(MonoTime(59_000_000)));
+        assert!(!lease.renew(MonoTime(59_000_000)));
+    }
+}

@@ -1,0 +1,18 @@
+//! Floor 1: every decision the box takes, as plain values and machines that are handed `now`. No tokio, GStreamer, SQL, sockets or files.
+
+pub mod access;
+pub mod archive;
+pub mod camera;
+pub mod event;
+pub mod health;
+pub mod keyframe;
+pub mod lease;
+pub mod media;
+pub mod motion;
+pub mod pairing;
+pub mod playback;
+pub mod ports;
+pub mod recording;
+pub mod retention;
+pub mod status;
+pub mod throttle;

@@ -1,0 +1,79 @@
+//! What travels through the box: encoded packets and the names of the streams they belong to.
+
+use bytes::Bytes;
+use perch_base::ids::CameraId;
+use perch_base::time::MonoTime;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which encoding of a camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Full size, always encoded, recorded.
+    Main,
+    /// Small, encoded only while somebody uses it.
+    Sub,
+}
+
+impl Stream {
+    /// Both streams.
+    pub const ALL: [Stream; 2] = [Stream::Main, Stream::Sub];
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stream::Main => "main",
+            Stream::Sub => "sub",
+        })
+    }
+}
+
+/// A stream of a camera.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct StreamKey {
+    /// The camera.
+    pub camera: CameraId,
+    /// Which of its encodings.
+    pub stream: Stream,
+}
+
+/// How video is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoCodec {
+    /// H.264 (constrained baseline from our encoders; whatever an RTSP or UVC camera sends when passed through).
+    H264,
+    /// VP8, where a camera's config asks for it. Live over WebRTC and RTSP only; not recorded.
+    Vp8,
+}
+
+/// Which half of a stream a packet belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Track {
+    /// One H.264 access unit (Annex B with four-byte start codes; SPS and PPS before every keyframe) or one VP8 frame.
+    Video,
+    /// One Opus packet of 20 ms, 48 kHz (RFC 6716).
+    Audio,
+}
+
+/// One encoded frame. Made once by capture, shared by reference ever after.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// Video or audio.
+    pub track: Track,
+    /// The payload as [`Track`] says.
+    pub data: Bytes,
+    /// When it was captured, on the box's steady clock. Grows strictly within a track between discontinuities.
+    pub pts: MonoTime,
+    /// How long it lasts; zero where the source does not say.
+    pub duration: Duration,
+    /// Whether decoding can start here. True for every audio packet.
+    pub keyframe: bool,
+}
+
+/// A packet as consumers hold it.
+pub type SharedPacket = Arc<Packet>;

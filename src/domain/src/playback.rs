@@ -1,0 +1,236 @@
+//! Playback maths: which bytes of which files make up a range, HLS playlists over them, and what a timeline shows.
+
+use crate::archive::{Fragment, Gap, GapCause, Segment, Span, TimeRange};
+use perch_base::time::Timestamp;
+use std::fmt::Write;
+
+/// Two files closer than this count as one span: a frame's time and the rounding of time stamps.
+pub const JOIN_US: i64 = 100_000;
+
+/// The fragments of one segment that a range needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cut<'a> {
+    /// The file.
+    pub segment: &'a Segment,
+    /// Its fragments that overlap the range, in order, never empty.
+    pub fragments: &'a [Fragment],
+}
+
+impl Cut<'_> {
+    /// UTC of the first fragment.
+    pub fn start(&self) -> Timestamp {
+        self.segment.start.plus_micros(self.fragments[0].start_us)
+    }
+
+    /// Length in microseconds.
+    pub fn duration_us(&self) -> i64 {
+        self.fragments.iter().map(|f| f.duration_us).sum()
+    }
+}
+
+/// Chooses the fragments that overlap `range`; segments must be in order of time. A range thus begins at the keyframe at or
+/// before `from`.
+pub fn cut<'a>(segments: &'a [Segment], range: &TimeRange) -> Vec<Cut<'a>> {
+    segments
+        .iter()
+        .filter_map(|segment| {
+            let from = range.from.micros_since(segment.start);
+            let to = range.to.micros_since(segment.start);
+            let first = segment.fragments.partition_point(|f| f.start_us + f.duration_us <= from);
+            let last = segment.fragments.partition_point(|f| f.start_us < to);
+            segment.fragments.get(first..last).filter(|f| !f.is_empty()).map(|fragments| Cut { segment, fragments })
+        })
+        .collect()
+}
+
+/// An HLS media playlist (RFC 8216) of byte ranges; every file begins with its own map and a discontinuity, because each file
+/// starts at time 0. URIs are relative to the playlist: `segments/{id}.mp4`. `None` when nothing is recorded in the range.
+pub fn hls_playlist(segments: &[Segment], range: &TimeRange) -> Option<String> {
+    let cuts = cut(segments, range);
+    if cuts.is_empty() {
+        return None;
+    }
+    let longest_us = cuts.iter().flat_map(|c| c.fragments).map(|f| f.duration_us).max().unwrap_or(0);
+    let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "#EXT-X-TARGETDURATION:{}", (longest_us + 999_999) / 1_000_000);
+    out.push_str("#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    for (i, c) in cuts.iter().enumerate() {
+        if i > 0 {
+            out.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        let id = c.segment.id;
+        let _ = writeln!(out, "#EXT-X-MAP:URI=\"segments/{id}.mp4\",BYTERANGE=\"{}@0\"", c.segment.init_size);
+        let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", c.start());
+        for f in c.fragments {
+            let _ = writeln!(
+                out,
+                "#EXTINF:{:.6},\n#EXT-X-BYTERANGE:{}@{}\nsegments/{id}.mp4",
+                f.duration_us as f64 / 1e6,
+                f.size,
+                f.offset
+            );
+        }
+    }
+    out.push_str("#EXT-X-ENDLIST\n");
+    Some(out)
+}
+
+/// Joins recorded files (start, end; in order) into spans within `range`.
+pub fn spans(files: &[(Timestamp, Timestamp)], range: &TimeRange) -> Vec<Span> {
+    let mut out: Vec<Span> = Vec::new();
+    for (start, end) in files {
+        let (start, end) = ((*start).max(range.from), (*end).min(range.to));
+        if start >= end {
+            continue;
+        }
+        match out.last_mut() {
+            Some(last) if start.micros_since(last.end) <= JOIN_US => last.end = last.end.max(end),
+            _ => out.push(Span { start, end }),
+        }
+    }
+    out
+}
+
+/// What is missing between `since` (the first recording there ever was) and `now`, cut at the edges of the causes that are
+/// known; the rest is [`GapCause::Unknown`].
+pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Timestamp>, now: Timestamp) -> Vec<Gap> {
+    let Some(since) = since else { return Vec::new() };
+    let end = range.to.min(now);
+    let mut holes = Vec::new();
+    let mut at = range.from.max(since);
+    for s in spans {
+        if s.start.micros_since(at) > JOIN_US {
+            holes.push((at, s.start));
+        }
+        at = at.max(s.end);
+    }
+    if end.micros_since(at) > JOIN_US {
+        holes.push((at, end));
+    }
+    holes.into_iter().flat_map(|hole| explain(hole, causes)).collect()
+}
+
+fn explain((from, to): (Timestamp, Timestamp), causes: &[Gap]) -> Vec<Gap> {
+    let mut out = Vec::new();
+    let mut at = from;
+    let mut known: Vec<_> = causes.iter().filter(|c| c.start < to && c.end > from).collect();
+    known.sort_by_key(|c| c.start);
+    for c in known {
+        let (start, end) = (c.start.max(at), c.end.min(to));
+        if start >= end {
+            continue;
+        }
+        push(&mut out, Gap { start: at, end: start, cause: GapCause::Unknown });
+        push(&mut out, Gap { start, end, cause: c.cause });
+        at = end;
+    }
+    push(&mut out, Gap { start: at, end: to, cause: GapCause::Unknown });
+    out
+}
+
+/// Slivers join their neighbour: a cause is told some frames late.
+fn push(out: &mut Vec<Gap>, gap: Gap) {
+    const SLIVER_US: i64 = 2_000_000;
+    if gap.start >= gap.end {
+        return;
+    }
+    match out.last_mut() {
+        Some(last) if last.cause == gap.cause => last.end = gap.end,
+        Some(last) if gap.cause == GapCause::Unknown && gap.end.micros_since(gap.start) < SLIVER_US => {
+            last.end = gap.end
+        }
+        Some(last) if last.cause == GapCause::Unknown && last.end.micros_since(last.start) < SLIVER_US => {
+            *last = Gap { start: last.start, ..gap };
+        }
+        _ => out.push(gap),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::SegmentState;
+    use perch_base::ids::{CameraId, SegmentId};
+
+    fn s(n: f64) -> Timestamp {
+        Timestamp(1_800_000_000_000_000 + (n * 1e6) as i64)
+    }
+
+    fn range(from: f64, to: f64) -> TimeRange {
+        TimeRange::new(s(from), s(to)).expect("in order")
+    }
+
+    fn segment(id: i64, start: f64, seconds: i64) -> Segment {
+        let fragments = (0..seconds)
+            .map(|i| Fragment {
+                offset: 100 + 50 * i as u64,
+                size: 50,
+                start_us: i * 1_000_000,
+                duration_us: 1_000_000,
+            })
+            .collect();
+        Segment {
+            id: SegmentId(id),
+            camera: CameraId::new("a").expect("valid"),
+            start: s(start),
+            end: s(start + seconds as f64),
+            size: 100 + 50 * seconds as u64,
+            state: SegmentState::Sealed,
+            event: None,
+            init_size: 100,
+            fragments,
+        }
+    }
+
+    #[test]
+    fn a_range_starts_at_the_keyframe_before_it() {
+        let segments = [segment(1, 0.0, 10), segment(2, 10.0, 10)];
+        let cuts = cut(&segments, &range(8.5, 11.0));
+        let got: Vec<_> = cuts.iter().map(|c| (c.segment.id.0, c.start(), c.duration_us())).collect();
+        assert_eq!(got, [(1, s(8.0), 2_000_000), (2, s(10.0), 1_000_000)]);
+        assert!(cut(&segments, &range(20.0, 30.0)).is_empty());
+    }
+
+    #[test]
+    fn a_playlist_names_byte_ranges_and_times() {
+        let segments = [segment(1, 0.0, 2), segment(2, 60.0, 1)];
+        let text = hls_playlist(&segments, &range(1.2, 70.0)).expect("recorded");
+        let want = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n\
+            #EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-MAP:URI=\"segments/1.mp4\",BYTERANGE=\"100@0\"\n#EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:00:01.000000Z\n\
+            #EXTINF:1.000000,\n#EXT-X-BYTERANGE:50@150\nsegments/1.mp4\n#EXT-X-DISCONTINUITY\n\
+            #EXT-X-MAP:URI=\"segments/2.mp4\",BYTERANGE=\"100@0\"\n#EXT-X-PROGRAM-DATE-TIME:2027-01-15T08:01:00.000000Z\n\
+            #EXTINF:1.000000,\n#EXT-X-BYTERANGE:50@100\nsegments/2.mp4\n#EXT-X-ENDLIST\n";
+        assert_eq!(text, want);
+        assert_eq!(hls_playlist(&segments, &range(100.0, 200.0)), None);
+    }
+
+    #[test]
+    fn abutting_files_are_one_span() {
+        let files = [(s(0.0), s(10.0)), (s(10.033), s(20.0)), (s(30.0), s(40.0))];
+        let got = spans(&files, &range(5.0, 35.0));
+        assert_eq!(got, [Span { start: s(5.0), end: s(20.0) }, Span { start: s(30.0), end: s(35.0) }]);
+    }
+
+    #[test]
+    fn gaps_have_their_causes() {
+        let gap = |a, b, cause| Gap { start: s(a), end: s(b), cause };
+        let recorded = spans(&[(s(0.0), s(10.0)), (s(50.0), s(60.0))], &range(0.0, 100.0));
+        let causes = [gap(11.0, 30.0, GapCause::BoxOff), gap(60.0, 70.0, GapCause::DiskFull)];
+        let got = gaps(&recorded, &causes, &range(0.0, 100.0), Some(s(0.0)), s(90.0));
+        let want = [
+            gap(10.0, 30.0, GapCause::BoxOff),
+            gap(30.0, 50.0, GapCause::Unknown),
+            gap(60.0, 70.0, GapCause::DiskFull),
+            gap(70.0, 90.0, GapCause::Unknown),
+        ];
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn before_the_first_recording_nothing_is_missing() {
+        assert!(gaps(&[], &[], &range(0.0, 10.0), None, s(5.0)).is_empty());
+        assert!(gaps(&[], &[], &range(0.0, 10.0), Some(s(20.0)), s(30.0)).is_empty());
+    }
+}

@@ -1,0 +1,175 @@
+//! The traits through which the adapters meet: `api` calls them, `media`, `store` and the root implement them. All calls may
+//! block for the time of a disk access; callers on an async runtime move them to a blocking thread.
+
+use crate::access::{Credential, Device, Principal, Role, StreamPassword, User};
+use crate::archive::{Event, EventFilter, EventPage, Segment, TimeRange, Timeline};
+use crate::media::Stream;
+use crate::pairing::Attempt;
+use crate::status::{CameraInfo, LiveSession, Status};
+use bytes::Bytes;
+use perch_base::Result;
+use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
+use perch_base::secret::Secret;
+use perch_base::time::Timestamp;
+
+/// Which stream a viewer asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamChoice {
+    /// This one.
+    Fixed(Stream),
+    /// Main while the way carries it, else sub.
+    Auto,
+}
+
+/// A request to watch live.
+#[derive(Clone, Debug)]
+pub struct WatchRequest {
+    /// The camera.
+    pub camera: CameraId,
+    /// Which stream.
+    pub stream: StreamChoice,
+    /// The SDP offer, at most 64 KiB.
+    pub offer: String,
+    /// Who asks.
+    pub viewer: Principal,
+}
+
+/// A session that was begun.
+#[derive(Clone, Debug)]
+pub struct WatchAnswer {
+    /// Its lease.
+    pub lease: LeaseId,
+    /// The SDP answer.
+    pub sdp: String,
+}
+
+/// A STUN or TURN server for the viewer's own ICE agent.
+#[derive(Clone, Debug)]
+pub struct IceServer {
+    /// `stun:host:port` or `turn:host:port?transport=udp`.
+    pub url: String,
+    /// User name and password where the server wants them (TURN REST, draft-uberti-behave-turn-rest).
+    pub credential: Option<(String, Secret)>,
+}
+
+/// Live sessions: WHEP's engine behind it can be changed.
+pub trait LivePort: Send + Sync {
+    /// Begins a session. Errors: `NotFound` (camera), `Invalid` (SDP), `Unsupported` (no codec in common), `Unavailable`
+    /// (camera down), `RateLimited` (too many sessions).
+    fn watch(&self, request: WatchRequest) -> Result<WatchAnswer>;
+    /// Adds the candidates of an `application/trickle-ice-sdpfrag` (RFC 8840). `Some` is the answering fragment of an ICE restart.
+    fn trickle(&self, lease: LeaseId, fragment: &str) -> Result<Option<String>>;
+    /// Renews a lease. Errors with `NotFound` when it lapsed.
+    fn renew(&self, lease: LeaseId) -> Result<()>;
+    /// Ends a session. Errors with `NotFound`.
+    fn end(&self, lease: LeaseId) -> Result<()>;
+    /// Whose session this is.
+    fn owner(&self, lease: LeaseId) -> Option<DeviceId>;
+    /// Ends all sessions of a device, at once.
+    fn end_device(&self, device: DeviceId);
+    /// All sessions.
+    fn sessions(&self) -> Vec<LiveSession>;
+    /// Servers to offer to a viewer now (credentials are short-lived).
+    fn ice_servers(&self, now: Timestamp) -> Vec<IceServer>;
+}
+
+/// A code that was made, to be shown once.
+#[derive(Clone, Debug)]
+pub struct IssuedCode {
+    /// The digits.
+    pub otp: Secret,
+    /// Until when it can be used.
+    pub expires_at: Timestamp,
+}
+
+/// The result of a try to pair.
+#[derive(Clone, Debug)]
+pub enum PairResult {
+    /// Paired.
+    Paired(Credential),
+    /// Not; the attempt says why (never [`Attempt::Paired`]).
+    Refused(Attempt),
+}
+
+/// Accounts, devices, codes and stream passwords.
+pub trait AccessPort: Send + Sync {
+    /// Whether anybody owns the box: an account or a device exists.
+    fn claimed(&self) -> Result<bool>;
+    /// Makes a one-time password for a device of this role. Errors with `RateLimited` after ten a day.
+    fn issue_code(&self, role: Role, now: Timestamp) -> Result<IssuedCode>;
+    /// Tries a one-time password.
+    fn pair(&self, otp: &str, device_name: &str, now: Timestamp) -> Result<PairResult>;
+    /// Signs in. `None`: name or password is wrong (the two are not told apart, in words or in time).
+    fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>>;
+    /// Who holds this token, if anybody still does. Notes when the device was seen.
+    fn authenticate(&self, token: &str, now: Timestamp) -> Result<Option<Principal>>;
+    /// All devices, newest first.
+    fn devices(&self) -> Result<Vec<Device>>;
+    /// Revokes a device; its token is worthless at once. Errors with `NotFound`.
+    fn revoke_device(&self, id: DeviceId) -> Result<()>;
+    /// All accounts.
+    fn users(&self) -> Result<Vec<User>>;
+    /// Makes an account. `Conflict` when the name is taken. `by` becomes a device of the account if it had none.
+    fn add_user(&self, name: &str, password: &str, role: Role, by: Option<DeviceId>, now: Timestamp) -> Result<()>;
+    /// Sets a password and revokes the account's devices, except `keep`. Returns those revoked.
+    fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>>;
+    /// Removes an account and its devices; returns them. `Conflict` when it is the last admin and no admin device remains.
+    fn remove_user(&self, name: &str) -> Result<Vec<DeviceId>>;
+    /// All stream passwords.
+    fn stream_passwords(&self) -> Result<Vec<StreamPassword>>;
+    /// Makes a stream password (128 bit, 32 hex digits), returned this once. `Conflict` when the name is taken.
+    fn add_stream_password(&self, name: &str, now: Timestamp) -> Result<Secret>;
+    /// Removes one; its RTSP readers are closed. Errors with `NotFound`.
+    fn remove_stream_password(&self, name: &str) -> Result<()>;
+}
+
+/// A recorded file that was opened for reading.
+#[derive(Debug)]
+pub struct OpenSegment {
+    /// The file, at any position.
+    pub file: std::fs::File,
+    /// Bytes that may be read (an open segment grows).
+    pub size: u64,
+    /// A validator that changes when the content does.
+    pub etag: String,
+    /// When it was last written.
+    pub modified: Timestamp,
+}
+
+/// A file that is made while it is sent.
+pub struct Export {
+    /// A name for the download.
+    pub file_name: String,
+    /// The bytes, in pieces; an error ends the download visibly.
+    pub chunks: Box<dyn Iterator<Item = Result<Bytes>> + Send>,
+}
+
+/// Recordings and events.
+pub trait ArchivePort: Send + Sync {
+    /// What is recorded in a range.
+    fn timeline(&self, camera: &CameraId, range: TimeRange, now: Timestamp) -> Result<Timeline>;
+    /// A page of events.
+    fn events(&self, filter: &EventFilter) -> Result<EventPage>;
+    /// One event.
+    fn event(&self, id: EventId) -> Result<Event>;
+    /// Pins or unpins an event and with it its recordings.
+    fn set_pinned(&self, id: EventId, pinned: bool) -> Result<()>;
+    /// An event's still, JPEG.
+    fn thumbnail(&self, id: EventId) -> Result<Bytes>;
+    /// The segments that overlap a range, in order, open ones included.
+    fn segments(&self, camera: &CameraId, range: TimeRange) -> Result<Vec<Segment>>;
+    /// Opens a recorded file. Errors with `NotFound`, also when the segment is another camera's.
+    fn open_segment(&self, camera: &CameraId, id: SegmentId) -> Result<OpenSegment>;
+    /// One MP4 of everything recorded in a range, without re-encoding. Errors with `NotFound` when there is nothing.
+    fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export>;
+}
+
+/// Cameras as a whole: what `api` shows of them.
+pub trait CameraPort: Send + Sync {
+    /// All cameras, in the order of the config.
+    fn cameras(&self) -> Vec<CameraInfo>;
+    /// A JPEG at most `width` pixels wide (if given): now, or as recorded at `at`.
+    fn snapshot(&self, camera: &CameraId, at: Option<Timestamp>, width: Option<u32>) -> Result<Bytes>;
+    /// The whole box.
+    fn status(&self) -> Status;
+}

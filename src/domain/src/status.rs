@@ -1,0 +1,232 @@
+//! What the box says of itself.
+
+use crate::access::Role;
+use crate::health::{CameraHealth, CameraState};
+use crate::media::{Stream, VideoCodec};
+use perch_base::ids::{CameraId, DeviceId, LeaseId};
+use perch_base::time::Timestamp;
+use serde::Serialize;
+
+/// A camera as it is listed.
+#[derive(Clone, Debug, Serialize)]
+pub struct CameraInfo {
+    /// Its id.
+    pub id: CameraId,
+    /// Its name.
+    pub name: String,
+    /// Its source, without credentials. Only admins see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Pixels of the main stream.
+    pub width: u32,
+    /// Pixels of the main stream.
+    pub height: u32,
+    /// Configured frames a second.
+    pub fps: u32,
+    /// How its video is encoded.
+    pub codec: VideoCodec,
+    /// Whether it has sound.
+    pub has_audio: bool,
+    /// `continuous`, `motion` or `off`.
+    pub record_mode: crate::recording::RecordMode,
+    /// Whether motion is watched for.
+    pub motion_enabled: bool,
+    /// How it is.
+    pub health: CameraHealth,
+    /// What its capture does right now.
+    pub capture: CaptureFigures,
+    /// What its recorder does right now.
+    pub recording: RecordingStatus,
+    /// Start of its newest event.
+    pub last_event_at: Option<Timestamp>,
+}
+
+/// Figures of a running capture.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CaptureFigures {
+    /// The encoder's element name, such as `x264enc`; empty while it is not running or nothing is encoded.
+    pub encoder: String,
+    /// Encoders that exist now for this camera: at most main + sub, whatever the number of viewers.
+    pub encoders: u32,
+    /// Measured frames a second of the main stream.
+    pub fps: f32,
+    /// Measured kbit/s of the main stream's video.
+    pub bitrate_kbps: f32,
+    /// Whether the sub-stream is being encoded.
+    pub sub_active: bool,
+    /// Packets dropped at slow consumers since start.
+    pub dropped: u64,
+}
+
+/// What a recorder is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingState {
+    /// Set to `off`.
+    Off,
+    /// Waiting: for motion, or for the camera.
+    Waiting,
+    /// Writing.
+    Recording,
+    /// Wants to write and cannot; the reason says why.
+    Paused,
+}
+
+/// A recorder's state and reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordingStatus {
+    /// What it is doing.
+    pub state: RecordingState,
+    /// A sentence for people; empty when all is well.
+    pub reason: String,
+}
+
+/// A supervised task.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskStatus {
+    /// Its name, such as `capture front`.
+    pub name: String,
+    /// Whether it runs or waits for its next attempt.
+    pub running: bool,
+    /// Why it last ended; empty if it never did.
+    pub reason: String,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+/// The disk that recordings go to.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DiskStatus {
+    /// Bytes in all.
+    pub total_bytes: u64,
+    /// Bytes free.
+    pub free_bytes: u64,
+    /// Bytes of recordings.
+    pub recordings_bytes: u64,
+    /// Days that fit at the rate of the last day; `None` until there is a day's rate.
+    pub days_at_this_rate: Option<f32>,
+    /// Empty when all is well.
+    pub problem: String,
+}
+
+/// The clock.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClockStatus {
+    /// UTC now.
+    pub now: Timestamp,
+    /// Whether the system says it is synchronised.
+    pub synchronised: bool,
+}
+
+/// How the box is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overall {
+    /// Everything works.
+    Ok,
+    /// Something does not; the rest goes on.
+    Degraded,
+}
+
+/// The whole box.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The box's name.
+    pub name: String,
+    /// In one word.
+    pub state: Overall,
+    /// In one sentence: "Everything works", or what does not and what to do.
+    pub sentence: String,
+    /// The daemon's version.
+    pub version: String,
+    /// Seconds since the daemon started.
+    pub uptime_s: u64,
+    /// The clock.
+    pub clock: ClockStatus,
+    /// Every camera.
+    pub cameras: Vec<CameraInfo>,
+    /// Every supervised task.
+    pub tasks: Vec<TaskStatus>,
+    /// The disk.
+    pub disk: DiskStatus,
+    /// Live WebRTC sessions.
+    pub webrtc_sessions: usize,
+    /// Live RTSP readers.
+    pub rtsp_readers: usize,
+    /// Resident memory of the daemon in bytes.
+    pub memory_bytes: u64,
+}
+
+/// One live session, for "who is watching".
+#[derive(Clone, Debug, Serialize)]
+pub struct LiveSession {
+    /// Its lease.
+    pub lease: LeaseId,
+    /// The camera.
+    pub camera: CameraId,
+    /// The stream it gets now.
+    pub stream: Stream,
+    /// The device that watches.
+    pub device_id: DeviceId,
+    /// Its name.
+    pub device_name: String,
+    /// The account, if any.
+    pub username: Option<String>,
+    /// What that device may do.
+    pub role: Role,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Whether media flows.
+    pub connected: bool,
+    /// The viewer's address as ICE found it; empty before.
+    pub remote: String,
+    /// Sent so far, bytes.
+    pub bytes_sent: u64,
+}
+
+/// News for everybody who listens (the event stream).
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Notice {
+    /// An event started, grew or ended.
+    Event {
+        /// The event as it is now.
+        event: crate::archive::Event,
+    },
+    /// A camera's health changed.
+    Health {
+        /// The camera.
+        camera: CameraId,
+        /// How it is now.
+        health: CameraHealth,
+    },
+    /// A recorder's state changed.
+    Recording {
+        /// The camera.
+        camera: CameraId,
+        /// How it is now.
+        recording: RecordingStatus,
+    },
+}
+
+/// Sums up: the first thing that does not work and what to do, or "Everything works".
+pub fn summarise(cameras: &[CameraInfo], disk: &DiskStatus) -> (Overall, String) {
+    if let Some(c) = cameras.iter().find(|c| c.recording.state == RecordingState::Paused) {
+        return (Overall::Degraded, format!("{} is not being recorded: {}.", c.name, c.recording.reason));
+    }
+    if !disk.problem.is_empty() {
+        return (Overall::Degraded, format!("{}.", disk.problem));
+    }
+    let bad: Vec<_> =
+        cameras.iter().filter(|c| !matches!(c.health.state, CameraState::Live | CameraState::Starting)).collect();
+    match bad.as_slice() {
+        [] => (Overall::Ok, "Everything works.".into()),
+        [one] => (Overall::Degraded, format!("{} has no picture: {}.", one.name, one.health.reason)),
+        [first, rest @ ..] => (
+            Overall::Degraded,
+            format!("{} and {} more have no picture. {}: {}.", first.name, rest.len(), first.name, first.health.reason),
+        ),
+    }
+}

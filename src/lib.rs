@@ -1,0 +1,13 @@
+//! The daemon as a library, so that tests boot the whole box in-process. `app` is the one place that wires everything.
+#![allow(missing_docs, reason = "a program, public only for its own tests")]
+
+pub mod app;
+pub mod bell;
+pub mod cameras;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod pairing_card;
+pub mod reader;
+pub mod supervisor;
+pub mod tasks;

@@ -1,0 +1,46 @@
+//! Arguments, logging, exit codes: 0 done, 1 failed, 2 refused (config or arguments).
+
+use clap::Parser;
+use perch::cli::{Cli, Command};
+use perch::commands;
+use perch_base::{ErrorKind, Result};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(matches!(cli.command, Command::Run(_)));
+    match run(cli) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("perch: {e}");
+            match e.kind() {
+                ErrorKind::Invalid => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Run(config) => commands::run::run(config.config.as_deref()),
+        Command::Check(config) => commands::check::run(config.config.as_deref()),
+        Command::Pair { config, role } => commands::pair::run(config.config.as_deref(), role.into()),
+        Command::User { config, action } => commands::people::user(config.config.as_deref(), action),
+        Command::StreamPassword { config, action } => {
+            commands::people::stream_password(config.config.as_deref(), action)
+        }
+        Command::Export { config, camera, from, to, out } => {
+            commands::export::run(config.config.as_deref(), &camera, &from, &to, &out)
+        }
+        Command::Motion { file, json, fps, sensitivity } => commands::motion::run(&file, json, fps, sensitivity),
+    }
+}
+
+/// The daemon tells what it does, commands only what goes wrong; `PERCH_LOG` sets another level.
+fn start_log(daemon: bool) {
+    let default = if daemon { "info" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PERCH_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

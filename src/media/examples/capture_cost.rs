@@ -1,0 +1,63 @@
+//! What a test camera costs: CPU seconds a second and resident memory of this process. `capture_cost [nomotion] [noaudio] [sub] [SECONDS]`
+
+use perch_base::clock::SystemClock;
+use perch_base::ids::CameraId;
+use perch_base::{Error, ErrorKind, Result, ResultExt, shutdown};
+use perch_domain::camera::{AudioSettings, AudioSource, CameraConfig, Source, VideoSettings};
+use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::motion::MotionConfig;
+use perch_media::capture::{Capture, LumaSink};
+use perch_media::fanout::Hub;
+use perch_media::pipeline::Library;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let has = |word: &str| args.iter().any(|a| a == word);
+    let seconds = args.iter().find_map(|a| a.parse().ok()).unwrap_or(10);
+    let source = args.iter().find(|a| a.contains(':')).map_or(Ok(Source::Test), |s| Source::parse(s))?;
+    let audio = if has("noaudio") { AudioSource::None } else { AudioSource::Test };
+    let config = CameraConfig {
+        id: CameraId::new("cost")?,
+        name: "cost".into(),
+        source,
+        codec: VideoCodec::H264,
+        main: VideoSettings { width: 1280, height: 720, fps: 30, bitrate_kbps: 1000 },
+        sub: VideoSettings { width: 640, height: 360, fps: 15, bitrate_kbps: 300 },
+        audio: AudioSettings { source: audio, gain_db: 0.0 },
+        record: perch_domain::recording::RecordConfig::default(),
+        motion: MotionConfig { enabled: !has("nomotion"), ..MotionConfig::default() },
+    };
+    perch_media::init()?;
+    let clock = Arc::new(SystemClock);
+    let hub = Hub::new(config.id.clone(), clock.clone());
+    let luma: LumaSink = Arc::new(|_| {});
+    let capture = Arc::new(Capture::new(config, Arc::new(Library::load(None)?), hub.clone(), clock, luma));
+    let stream = if has("sub") { Stream::Sub } else { Stream::Main };
+    let mut listener = hub.subscribe(stream, !has("noaudio"), "cost", 1000);
+    let (_trigger, shutdown) = shutdown::channel();
+    let runner = capture.clone();
+    tokio::spawn(async move { runner.run_once(&|e| println!("{e:?}"), shutdown).await });
+    tokio::spawn(async move { while listener.packets.recv().await.is_some() {} });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (began, before) = (Instant::now(), cpu_seconds()?);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let used = (cpu_seconds()? - before) / began.elapsed().as_secs_f64();
+    println!("{used:.3} CPU s a second, {} kB resident, {:?}", resident_kb()?, capture.figures());
+    Ok(())
+}
+
+fn cpu_seconds() -> Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").context(ErrorKind::Io, || "no /proc")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|f| f.parse::<f64>().ok()).ok_or_else(|| Error::internal("odd stat"));
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}
+
+fn resident_kb() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context(ErrorKind::Io, || "no /proc")?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).ok_or_else(|| Error::internal("odd status"))
+}

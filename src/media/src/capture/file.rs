@@ -1,0 +1,203 @@
+//! A file as a camera: decoded at its own pace and looped inside one pipeline by segment seeks, so that time goes on without a gap.
+
+use super::control::Switch;
+use super::flow::{Flow, Signal};
+use super::{Settings, graph};
+use crate::{pipeline, time};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use perch_base::{Error, ErrorKind, Result};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Demuxers that take segment seeks: MP4, Matroska and WebM, AVI. With any other a file starts again by a new pipeline.
+const LOOPING_DEMUXERS: [&str; 3] = ["qtdemux", "matroskademux", "avidemux"];
+
+/// Begins and loops the file of one pipeline.
+pub(super) struct Looper {
+    decode: gst::Bin,
+    /// The decoder's pad that carries the pictures; seeks go there.
+    video: Mutex<Option<gst::Pad>>,
+    /// Where running time is moved to the box's steady time.
+    entries: Mutex<Vec<gst::Pad>>,
+    begun: AtomicBool,
+}
+
+/// The bin of the file at `path`, with a pad for its pictures, and what loops it.
+pub(super) fn source(
+    settings: &Arc<Settings>,
+    flow: &Arc<Flow>,
+    sound: &Arc<Switch>,
+    path: &Path,
+    size: &[(&str, i64)],
+) -> Result<(gst::Bin, Arc<Looper>)> {
+    let location = path.to_str().ok_or_else(|| Error::invalid(format!("{}: must be UTF-8", path.display())))?;
+    let bin = settings.library.open_bin("source/file", size, &[("location", location)])?;
+    let decode = pipeline::element(&bin, "decode")?;
+    let video = pipeline::element(&bin, "video")?;
+    expose(&bin, &pipeline::element(&bin, "out")?)?;
+    calm_decoders(&bin);
+    let entry = video.static_pad("sink").ok_or_else(|| Error::invalid("the element `name=video` needs a sink pad"))?;
+    let looper = Arc::new(Looper {
+        decode: decode.clone().downcast().map_err(|_| Error::invalid("the element `name=decode` must be a bin"))?,
+        video: Mutex::default(),
+        entries: Mutex::new(vec![entry.clone()]),
+        begun: AtomicBool::new(false),
+    });
+    let pads = Pads {
+        settings: settings.clone(),
+        flow: Arc::downgrade(flow),
+        sound: sound.clone(),
+        bin: bin.downgrade(),
+        entry: entry.downgrade(),
+        looper: Arc::downgrade(&looper),
+        has_sound: AtomicBool::new(false),
+    };
+    decode.connect_pad_added(move |_, pad| pads.added(pad));
+    let flow = Arc::downgrade(flow);
+    decode.connect_no_more_pads(move |_| {
+        if let Some(flow) = flow.upgrade() {
+            flow.signal(Signal::PadsKnown);
+        }
+    });
+    Ok((bin, looper))
+}
+
+/// Gives `bin` the src pad of `out`.
+pub(super) fn expose(bin: &gst::Bin, out: &gst::Element) -> Result<()> {
+    let cannot = || Error::invalid("the element `name=out` of a pipeline needs a free src pad");
+    let pad = out.static_pad("src").ok_or_else(cannot)?;
+    let ghost = gst::GhostPad::builder_with_target(&pad).map_err(|_| cannot())?.name("src").build();
+    bin.add_pad(&ghost).map_err(|_| cannot())
+}
+
+/// One thread a decoder: more of them only keep more pictures in memory.
+pub(super) fn calm_decoders(bin: &gst::Bin) {
+    bin.connect_deep_element_added(|_, _, element| {
+        if element.has_property_with_type("max-threads", i32::static_type()) {
+            element.set_property("max-threads", 1i32);
+        }
+    });
+}
+
+struct Pads {
+    settings: Arc<Settings>,
+    flow: Weak<Flow>,
+    sound: Arc<Switch>,
+    bin: gst::glib::WeakRef<gst::Bin>,
+    entry: gst::glib::WeakRef<gst::Pad>,
+    looper: Weak<Looper>,
+    has_sound: AtomicBool,
+}
+
+impl Pads {
+    fn added(&self, pad: &gst::Pad) {
+        let (Some(flow), Some(bin), Some(entry), Some(looper)) =
+            (self.flow.upgrade(), self.bin.upgrade(), self.entry.upgrade(), self.looper.upgrade())
+        else {
+            return;
+        };
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let kind = caps.structure(0).map(|s| s.name().to_string()).unwrap_or_default();
+        if kind.starts_with("video/") && !entry.is_linked() {
+            // Where the file cannot seek, this is its beginning already.
+            begin_now(&entry);
+            match pad.link(&entry) {
+                Ok(_) => *looper.video.lock().unwrap_or_else(PoisonError::into_inner) = Some(pad.clone()),
+                Err(e) => {
+                    flow.signal(Signal::Failed(Error::invalid("the file's pictures cannot be used").with_source(e)))
+                }
+            }
+        } else if kind.starts_with("audio/")
+            && graph::own_sound(&self.settings)
+            && !self.has_sound.swap(true, Ordering::SeqCst)
+            && let Err(e) = self.add_sound(&flow, &bin, &looper, pad)
+        {
+            tracing::warn!(camera = %self.settings.config.id, error = %e, "the file's sound cannot be used");
+        }
+    }
+
+    fn add_sound(&self, flow: &Arc<Flow>, bin: &gst::Bin, looper: &Looper, pad: &gst::Pad) -> Result<()> {
+        let pace = self.settings.library.bin("audio/source", &[], &[])?;
+        let opus = graph::opus(&self.settings, flow, &self.sound)?;
+        if let Some(entry) = pace.static_pad("sink") {
+            begin_now(&entry);
+            looper.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        }
+        graph::grow(bin, pad, &[pace, opus])
+    }
+}
+
+impl Looper {
+    /// Starts the first round now. Later calls do nothing.
+    pub fn begin(self: &Arc<Self>, pipeline: &gst::Pipeline, flow: &Arc<Flow>) {
+        if self.begun.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let Some(pad) = self.pad() else {
+            flow.signal(Signal::Failed(Error::invalid("has no video that can be decoded")));
+            return;
+        };
+        let (me, pipeline, teller) = (self.clone(), pipeline.clone(), flow.clone());
+        in_background(flow, move || {
+            if me.loops_in_place() {
+                me.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(begin_now);
+                if !seek(&pad, gst::SeekFlags::FLUSH) {
+                    tracing::debug!("the file cannot be looped in place");
+                }
+            }
+            if pipeline.set_state(gst::State::Playing).is_err() {
+                teller.signal(Signal::Failed(Error::new(ErrorKind::Unavailable, "the file does not start")));
+            }
+        });
+    }
+
+    /// Reads the file again from its start, behind what is still on its way.
+    pub fn next_round(&self, flow: &Arc<Flow>) {
+        let Some(pad) = self.pad() else { return };
+        let teller = flow.clone();
+        in_background(flow, move || {
+            if teller.is_live() && !seek(&pad, gst::SeekFlags::empty()) {
+                teller.signal(Signal::EndOfStream);
+            }
+        });
+    }
+
+    /// Others refuse a segment seek, and some of them are left flushing by the attempt.
+    fn loops_in_place(&self) -> bool {
+        self.decode
+            .iterate_recurse()
+            .into_iter()
+            .flatten()
+            .any(|element| element.factory().is_some_and(|f| LOOPING_DEMUXERS.contains(&f.name().as_str())))
+    }
+
+    fn pad(&self) -> Option<gst::Pad> {
+        self.video.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Moves the file's zero to the box's steady time now.
+fn begin_now(entry: &gst::Pad) {
+    let now = time::clock().time().saturating_sub(time::base_time());
+    entry.set_offset(i64::try_from(now.nseconds()).unwrap_or(i64::MAX));
+}
+
+fn seek(pad: &gst::Pad, flags: gst::SeekFlags) -> bool {
+    pad.send_event(gst::event::Seek::new(
+        1.0,
+        flags | gst::SeekFlags::SEGMENT,
+        gst::SeekType::Set,
+        gst::ClockTime::ZERO,
+        gst::SeekType::None,
+        gst::ClockTime::NONE,
+    ))
+}
+
+/// Seeks and state changes wait for streaming threads, so they get a thread.
+fn in_background(flow: &Flow, work: impl FnOnce() + Send + 'static) {
+    if let Err(e) = std::thread::Builder::new().name("file loop".into()).spawn(work) {
+        flow.signal(Signal::Failed(Error::internal("no thread to loop the file").with_source(e)));
+    }
+}

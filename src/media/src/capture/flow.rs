@@ -1,0 +1,345 @@
+//! From a pipeline's sinks to the hub: time stamps become the box's steady time, keyframes are told, and a closed attempt is
+//! silent for good. Everything here runs on threads of the pipeline and never blocks.
+
+use super::meter::Meter;
+use super::{LumaFrame, LumaSink, Settings};
+use crate::fanout::{EncoderControl, Hub};
+use crate::{h264, luma, time};
+use bytes::Bytes;
+use gstreamer as gst;
+use gstreamer_app as gst_app;
+use perch_base::clock::SharedClock;
+use perch_base::time::MonoTime;
+use perch_base::{Error, ErrorKind};
+use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Longest time without a keyframe from an encoder that takes commands: slow sources would stretch a GOP that is counted in frames.
+const MAX_GOP: Duration = Duration::from_millis(1500);
+/// A jump back of more than this is a new time line, less is jitter.
+const JITTER: Duration = Duration::from_secs(1);
+/// Bytes of one packet at most; more is no picture of ours.
+const MAX_PACKET: usize = 16 << 20;
+
+/// What a pipeline tells its attempt.
+#[derive(Debug)]
+pub(super) enum Signal {
+    /// The first picture was published.
+    FirstFrame,
+    /// It cannot go on.
+    Failed(Error),
+    /// The source has no more.
+    EndOfStream,
+    /// All streams of the source are known.
+    PadsKnown,
+    /// A file was read to its end; the next round can be asked for.
+    SegmentDone,
+}
+
+/// One attempt's way to the hub.
+pub(super) struct Flow {
+    hub: Arc<Hub>,
+    clock: SharedClock,
+    luma: LumaSink,
+    meter: Arc<Meter>,
+    signals: mpsc::UnboundedSender<Signal>,
+    live: AtomicBool,
+    last_frame: AtomicI64,
+    connected: Mutex<Connected>,
+    refused: Mutex<Vec<String>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connected {
+    NotYet,
+    Yes,
+    Closed,
+}
+
+/// How the packets of a video sink are made.
+pub(super) struct VideoOut {
+    /// Where they go.
+    pub stream: Stream,
+    /// Their codec.
+    pub codec: VideoCodec,
+    /// The buffers belong to a device that has few of them: copy, never keep.
+    pub lent: bool,
+    /// The encoder, where it takes commands.
+    pub encoder: Option<gst::Element>,
+}
+
+impl Flow {
+    pub fn new(settings: &Settings, meter: Arc<Meter>, signals: mpsc::UnboundedSender<Signal>) -> Self {
+        Self {
+            hub: settings.hub.clone(),
+            clock: settings.clock.clone(),
+            luma: settings.luma.clone(),
+            meter,
+            signals,
+            live: AtomicBool::new(true),
+            last_frame: AtomicI64::new(i64::MIN),
+            connected: Mutex::new(Connected::NotYet),
+            refused: Mutex::default(),
+        }
+    }
+
+    /// The pipeline is about to run: the hub commands it from now on. False where the attempt is over already.
+    pub fn open(&self, control: Arc<dyn EncoderControl>) -> bool {
+        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+        if *connected == Connected::Closed {
+            return false;
+        }
+        *connected = Connected::Yes;
+        self.hub.connect(control);
+        true
+    }
+
+    /// The attempt is over: nothing of it is published any more.
+    pub fn close(&self) {
+        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+        self.live.store(false, Ordering::SeqCst);
+        if std::mem::replace(&mut *connected, Connected::Closed) == Connected::Yes {
+            self.hub.disconnect();
+        }
+    }
+
+    /// Whether the attempt goes on.
+    pub fn is_live(&self) -> bool {
+        self.live.load(Ordering::SeqCst)
+    }
+
+    /// When the last picture of the main stream was published.
+    pub fn last_frame(&self) -> Option<MonoTime> {
+        Some(self.last_frame.load(Ordering::SeqCst)).filter(|at| *at != i64::MIN).map(MonoTime)
+    }
+
+    /// Tells the attempt.
+    pub fn signal(&self, signal: Signal) {
+        // Nobody listens once the attempt is over.
+        let _ = self.signals.send(signal);
+    }
+
+    /// The source offers video in `codec`, which is not taken.
+    pub fn refuse(&self, codec: String) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() < 8 {
+            refused.push(codec);
+        }
+    }
+
+    /// `e`, or the reason behind it: a source whose video was refused complains only that nothing is left.
+    pub fn reason(&self, e: Error) -> Error {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).join(", ");
+        if refused.is_empty() || e.kind() != ErrorKind::Invalid || self.last_frame().is_some() {
+            return e;
+        }
+        Error::invalid(format!("sends {refused}; only H.264 is passed through: set the camera to H.264"))
+    }
+
+    /// Publishes what `sink` gets as video.
+    pub fn take_video(self: &Arc<Self>, sink: &gst_app::AppSink, out: VideoOut) {
+        let (flow, ended) = (self.clone(), self.clone());
+        let main = out.stream == Stream::Main;
+        let mut line = VideoLine::new(out);
+        let new_sample = move |sink: &gst_app::AppSink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            flow.video(&mut line, &sample)
+        };
+        let eos = move |_: &gst_app::AppSink| {
+            if main {
+                ended.signal(Signal::EndOfStream);
+            }
+        };
+        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).eos(eos).build());
+    }
+
+    /// Publishes what `sink` gets as Opus. The first packet of an encoder of our own (`encoded`) is short by its look-ahead,
+    /// which would make one odd step in time: it is left out.
+    pub fn take_audio(self: &Arc<Self>, sink: &gst_app::AppSink, encoded: bool) {
+        let flow = self.clone();
+        let mut last = None;
+        let new_sample = move |sink: &gst_app::AppSink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            flow.audio(&mut last, encoded, &sample)
+        };
+        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
+    }
+
+    /// Hands the small grey version of what `sink` gets to the motion detector.
+    pub fn take_luma(self: &Arc<Self>, sink: &gst_app::AppSink) {
+        let flow = self.clone();
+        let new_sample = move |sink: &gst_app::AppSink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            if !flow.is_live() {
+                return Err(gst::FlowError::Flushing);
+            }
+            if let Ok(pixels) = luma::of_sample(&sample) {
+                (flow.luma)(LumaFrame { pixels, pts: flow.pts(&sample) });
+            }
+            Ok(gst::FlowSuccess::Ok)
+        };
+        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
+    }
+
+    fn video(&self, line: &mut VideoLine, sample: &gst::Sample) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if !self.is_live() {
+            return Err(gst::FlowError::Flushing);
+        }
+        let Some(buffer) = sample.buffer() else { return Ok(gst::FlowSuccess::Ok) };
+        if buffer.size() == 0 || buffer.size() > MAX_PACKET {
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        let Some(data) = bytes_of(buffer, line.out.lent) else { return Ok(gst::FlowSuccess::Ok) };
+        let keyframe = match line.out.codec {
+            VideoCodec::H264 => {
+                let unit = h264::inspect(&data);
+                if unit.b_slice {
+                    self.signal(Signal::Failed(Error::new(
+                        ErrorKind::Invalid,
+                        "sends B-frames, which cannot be shown live: set its H.264 profile to baseline or switch B-frames off",
+                    )));
+                    return Err(gst::FlowError::Eos);
+                }
+                unit.keyframe
+            }
+            VideoCodec::Vp8 => !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+        };
+        if line.format_changed(sample) {
+            self.hub.discontinuity();
+        }
+        let (pts, jumped) = settle(line.last, self.pts(sample));
+        if jumped {
+            self.hub.discontinuity();
+        }
+        line.last = Some(pts);
+        let now = self.clock.mono();
+        let stream = line.out.stream;
+        let duration = buffer.duration().map_or(Duration::ZERO, Duration::from);
+        let size = data.len();
+        let packet = Packet { track: Track::Video, data, pts, duration, keyframe };
+        self.hub.publish_video(stream, Arc::new(packet));
+        line.keep_gop_short(keyframe, now);
+        if stream == Stream::Main {
+            self.meter.frame(now, size);
+            if self.last_frame.swap(now.0, Ordering::SeqCst) == i64::MIN {
+                self.signal(Signal::FirstFrame);
+            }
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn audio(
+        &self,
+        last: &mut Option<MonoTime>,
+        encoded: bool,
+        sample: &gst::Sample,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if !self.is_live() {
+            return Err(gst::FlowError::Flushing);
+        }
+        let Some(buffer) = sample.buffer() else { return Ok(gst::FlowSuccess::Ok) };
+        let unwanted = match encoded {
+            true => gst::BufferFlags::HEADER | gst::BufferFlags::DISCONT,
+            false => gst::BufferFlags::HEADER,
+        };
+        if buffer.flags().intersects(unwanted) || buffer.size() == 0 || buffer.size() > MAX_PACKET {
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        let Some(data) = bytes_of(buffer, false) else { return Ok(gst::FlowSuccess::Ok) };
+        let (pts, _) = settle(*last, self.pts(sample));
+        *last = Some(pts);
+        let duration = buffer.duration().map_or(Duration::from_millis(20), Duration::from);
+        self.hub.publish_audio(Arc::new(Packet { track: Track::Audio, data, pts, duration, keyframe: true }));
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// The capture time of `sample`: its running time, or now where it has none.
+    fn pts(&self, sample: &gst::Sample) -> MonoTime {
+        let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
+        let stamp = sample.buffer().and_then(|b| b.pts());
+        match segment.zip(stamp).and_then(|(s, pts)| s.to_running_time(pts)) {
+            Some(running) => time::to_mono(running),
+            None => self.clock.mono(),
+        }
+    }
+}
+
+/// What is remembered from packet to packet of one video sink.
+struct VideoLine {
+    out: VideoOut,
+    last: Option<MonoTime>,
+    format: Option<gst::Caps>,
+    last_keyframe: Option<MonoTime>,
+}
+
+impl VideoLine {
+    fn new(out: VideoOut) -> Self {
+        Self { out, last: None, format: None, last_keyframe: None }
+    }
+
+    /// Whether size or profile are no longer what they were.
+    fn format_changed(&mut self, sample: &gst::Sample) -> bool {
+        let Some(caps) = sample.caps() else { return false };
+        if self.format.as_deref().is_some_and(|f| std::ptr::eq(f, caps)) {
+            return false;
+        }
+        let changed = match self.format.as_ref().and_then(|f| f.structure(0)).zip(caps.structure(0)) {
+            Some((old, new)) => {
+                let int = |s: &gst::StructureRef, name: &str| s.get::<i32>(name).ok();
+                let text = |s: &gst::StructureRef, name: &str| s.get::<String>(name).ok();
+                ["width", "height"].iter().any(|n| int(old, n) != int(new, n))
+                    || ["profile", "level"].iter().any(|n| text(old, n) != text(new, n))
+            }
+            None => false,
+        };
+        self.format = Some(caps.to_owned());
+        changed
+    }
+
+    fn keep_gop_short(&mut self, keyframe: bool, now: MonoTime) {
+        let last = *self.last_keyframe.get_or_insert(now);
+        if keyframe {
+            self.last_keyframe = Some(now);
+        } else if now.since(last) >= MAX_GOP
+            && let Some(encoder) = &self.out.encoder
+        {
+            super::control::force_keyframe(encoder);
+            self.last_keyframe = Some(now);
+        }
+    }
+}
+
+/// Makes time stamps grow strictly: jitter is smoothed by a microsecond, a larger jump back is a new time line (`true`).
+fn settle(last: Option<MonoTime>, pts: MonoTime) -> (MonoTime, bool) {
+    match last {
+        Some(last) if pts <= last && last.since(pts) < JITTER => (MonoTime(last.0 + 1), false),
+        Some(last) if pts <= last => (pts, true),
+        _ => (pts, false),
+    }
+}
+
+/// The buffer's bytes: shared with GStreamer, or copied where they were only lent.
+fn bytes_of(buffer: &gst::BufferRef, lent: bool) -> Option<Bytes> {
+    if lent {
+        return buffer.map_readable().ok().map(|map| Bytes::copy_from_slice(&map));
+    }
+    buffer.to_owned().into_mapped_buffer_readable().ok().map(Bytes::from_owner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_grows_strictly_unless_it_jumps_far_back() {
+        let t = MonoTime;
+        assert_eq!(settle(None, t(5)), (t(5), false));
+        assert_eq!(settle(Some(t(5)), t(9)), (t(9), false));
+        assert_eq!(settle(Some(t(9)), t(9)), (t(10), false));
+        assert_eq!(settle(Some(t(9)), t(3)), (t(10), false));
+        assert_eq!(settle(Some(t(9_000_000)), t(3)), (t(3), true));
+    }
+}

@@ -1,0 +1,269 @@
+//! One pipeline from the text files: source, tee, and a branch for each use. Says what is linked to what; nothing runs here.
+
+use super::control::{Control, Switch};
+use super::file::Looper;
+use super::flow::{Flow, VideoOut};
+use super::{Settings, audio, devices, file, rtsp};
+use crate::encoders::{self, Encoder};
+use crate::luma::Thinner;
+use crate::{pipeline, time};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use perch_base::{Error, Result};
+use perch_domain::camera::{AudioSource, Source, VideoSettings};
+use perch_domain::media::{Stream, VideoCodec};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A pipeline that is linked and in NULL.
+pub(super) struct Graph {
+    /// The pipeline.
+    pub pipeline: gst::Pipeline,
+    /// Its commands.
+    pub control: Arc<Control>,
+    /// For a file: what begins and loops it.
+    pub looper: Option<Arc<Looper>>,
+}
+
+/// Builds the pipeline of one attempt.
+pub(super) fn build(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Graph> {
+    let pipeline = gst::Pipeline::with_name(settings.config.id.as_str());
+    time::apply(&pipeline);
+    let sound = Arc::new(Switch::default());
+    let (source, passed, looper) = source(settings, flow, &sound)?;
+    let mut wiring = Wiring { settings, flow, pipeline, control: Control { sound, ..Control::default() } };
+    wiring.add(&source)?;
+    if passed {
+        wiring.passed(&source)?;
+    } else {
+        wiring.encoded(&source)?;
+    }
+    Ok(Graph { pipeline: wiring.pipeline, control: Arc::new(wiring.control), looper })
+}
+
+/// The source's bin, whether it is H.264 already, and what loops it.
+fn source(
+    settings: &Arc<Settings>,
+    flow: &Arc<Flow>,
+    sound: &Arc<Switch>,
+) -> Result<(gst::Bin, bool, Option<Arc<Looper>>)> {
+    let config = &settings.config;
+    let (width, height) = (i64::from(config.main.width), i64::from(config.main.height));
+    let size = [("width", width), ("height", height), ("fps", i64::from(config.main.fps))];
+    let library = &settings.library;
+    match &config.source {
+        Source::Test => {
+            let overlay = gst::ElementFactory::find("clockoverlay").is_some();
+            let name = if overlay { "source/test" } else { "source/test-plain" };
+            Ok((library.bin(name, &size, &[])?, false, None))
+        }
+        Source::File(path) => {
+            devices::file(path)?;
+            let (bin, looper) = file::source(settings, flow, sound, path, &size)?;
+            Ok((bin, false, Some(looper)))
+        }
+        Source::V4l2(device) => {
+            let name = devices::v4l2(device, config.main, config.codec)?;
+            Ok((library.bin(name, &size, &[("device", device)])?, name == "source/v4l2-h264", None))
+        }
+        Source::Libcamera(id) => {
+            let id = id.as_deref().map(|id| ("camera-name", id));
+            Ok((library.bin("source/libcamera", &size, id.as_slice())?, false, None))
+        }
+        Source::Rtsp(url) => {
+            if config.codec != VideoCodec::H264 {
+                return Err(Error::invalid("an RTSP camera is passed through as H.264: its codec cannot be vp8"));
+            }
+            Ok((rtsp::source(settings, flow, sound, url)?, true, None))
+        }
+    }
+}
+
+struct Wiring<'a> {
+    settings: &'a Arc<Settings>,
+    flow: &'a Arc<Flow>,
+    pipeline: gst::Pipeline,
+    control: Control,
+}
+
+impl Wiring<'_> {
+    /// Camera's own H.264 goes out as it is; a decoder stands by for motion and the sub-stream.
+    fn passed(&mut self, source: &gst::Bin) -> Result<()> {
+        let coded = self.tee(source)?;
+        let lent = matches!(self.settings.config.source, Source::V4l2(_));
+        let out = self.settings.library.bin("branch/passed", &[], &[])?;
+        let main = VideoOut { stream: Stream::Main, codec: VideoCodec::H264, lent, encoder: None };
+        self.packets(&out, main)?;
+        self.chain(&coded, &[&out])?;
+        let decoders = ["decode/avdec_h264", "decode/openh264dec"];
+        let installed = |name: &&&str| {
+            let needs = self.settings.library.file(name).map(|f| f.needs().to_vec()).unwrap_or_default();
+            needs.iter().all(|e| gst::ElementFactory::find(e).is_some())
+        };
+        let Some(decoder) = decoders.iter().find(installed) else {
+            tracing::warn!(camera = %self.settings.config.id, "no H.264 decoder is installed: no motion and no sub-stream");
+            return Ok(());
+        };
+        let decoder = self.settings.library.bin(decoder, &[], &[])?;
+        self.control.decode_always = self.settings.config.motion.enabled;
+        self.control.decode_switch.add(pipeline::element(&decoder, "valve")?);
+        self.chain(&coded, &[&decoder])?;
+        let raw = self.tee(&decoder)?;
+        let encoder = encoders::probe(VideoCodec::H264)?;
+        self.sub(&raw, encoder)?;
+        self.luma(&raw)
+    }
+
+    /// Raw pictures are encoded.
+    fn encoded(&mut self, source: &gst::Bin) -> Result<()> {
+        let config = &self.settings.config;
+        let encoder = encoders::probe(config.codec)?;
+        let raw = self.tee(source)?;
+        let lent_pictures = matches!(config.source, Source::Libcamera(_));
+        let file = match (encoder.element, lent_pictures) {
+            ("v4l2h264enc", true) => "v4l2h264enc-dmabuf",
+            (element, _) => element,
+        };
+        let queue = self.settings.library.bin("branch/main", &[("buffers", if lent_pictures { 1 } else { 2 })], &[])?;
+        let (enc, out, element) = self.encoder(Stream::Main, encoder, file, config.main)?;
+        self.control.main = element;
+        self.chain(&raw, &[&queue, &enc, &out])?;
+        self.sub(&raw, encoder)?;
+        self.luma(&raw)
+    }
+
+    fn sub(&mut self, raw: &gst::Element, encoder: Encoder) -> Result<()> {
+        let sub = self.settings.config.sub;
+        let size = [("width", i64::from(sub.width)), ("height", i64::from(sub.height)), ("fps", i64::from(sub.fps))];
+        let branch = self.settings.library.bin("branch/sub", &size, &[])?;
+        self.control.sub_switch.add(pipeline::element(&branch, "valve")?);
+        let (enc, out, element) = self.encoder(Stream::Sub, encoder, encoder.element, sub)?;
+        self.control.sub = element;
+        self.chain(raw, &[&branch, &enc, &out])
+    }
+
+    fn luma(&mut self, raw: &gst::Element) -> Result<()> {
+        let motion = &self.settings.config.motion;
+        if !motion.enabled {
+            return Ok(());
+        }
+        let branch = self.settings.library.bin("branch/luma", &[], &[])?;
+        let queue = pipeline::element(&branch, "queue")?;
+        let thinner = Mutex::new(Thinner::new(f64::from(motion.fps)));
+        let pad = queue.static_pad("sink").ok_or_else(|| Error::internal("a queue without a pad"))?;
+        // Before the queue, so that a picture that is not looked at wakes nobody.
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let pts = info.buffer().and_then(|b| b.pts());
+            match pts.is_none_or(|pts| thinner.lock().unwrap_or_else(PoisonError::into_inner).keep(pts)) {
+                true => gst::PadProbeReturn::Ok,
+                // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
+                false => gst::PadProbeReturn::Handled,
+            }
+        });
+        self.flow.take_luma(&sink(&branch, "luma")?);
+        self.chain(raw, &[&branch])
+    }
+
+    /// An encoder with its way out, and the element where it takes commands.
+    fn encoder(
+        &mut self,
+        stream: Stream,
+        encoder: Encoder,
+        file: &str,
+        video: VideoSettings,
+    ) -> Result<(gst::Bin, gst::Bin, Option<gst::Element>)> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let numbers = [
+            ("bitrate_kbps", i64::from(video.bitrate_kbps)),
+            // A keyframe a second.
+            ("gop", i64::from(video.fps.max(1))),
+            ("threads", if cores > 1 { 2 } else { 1 }),
+        ];
+        let enc = self.settings.library.bin(&format!("encoder/{file}"), &numbers, &[])?;
+        let element = pipeline::element(&enc, "enc")?;
+        let commandable = encoder.commandable.then_some(element);
+        let out = match encoder.codec {
+            VideoCodec::H264 => "branch/h264",
+            VideoCodec::Vp8 => "branch/vp8",
+        };
+        let out = self.settings.library.bin(out, &[], &[])?;
+        let packets = VideoOut { stream, codec: encoder.codec, lent: encoder.hardware, encoder: commandable.clone() };
+        self.packets(&out, packets)?;
+        self.control.encoder = encoder.element;
+        self.control.encoders += 1;
+        Ok((enc, out, commandable))
+    }
+
+    fn packets(&self, out: &gst::Bin, packets: VideoOut) -> Result<()> {
+        self.flow.take_video(&sink(out, "packets")?, packets);
+        Ok(())
+    }
+
+    fn tee(&self, after: &gst::Bin) -> Result<gst::Element> {
+        let tee = gst::ElementFactory::make("tee")
+            .property("allow-not-linked", true)
+            .build()
+            .map_err(|e| Error::invalid("GStreamer's own elements are not installed").with_source(e))?;
+        self.pipeline.add(&tee).map_err(|e| Error::internal("a tee cannot be added").with_source(e))?;
+        link(after.upcast_ref(), &tee)?;
+        Ok(tee)
+    }
+
+    fn add(&self, bin: &gst::Bin) -> Result<()> {
+        self.pipeline.add(bin).map_err(|e| Error::internal("a part of the pipeline cannot be added").with_source(e))
+    }
+
+    /// Adds `bins` and links them one after the other behind `head`.
+    fn chain(&self, head: &gst::Element, bins: &[&gst::Bin]) -> Result<()> {
+        for bin in bins {
+            self.add(bin)?;
+        }
+        let mut from = head.clone();
+        for bin in bins {
+            link(&from, bin.upcast_ref())?;
+            from = (*bin).clone().upcast();
+        }
+        Ok(())
+    }
+}
+
+/// The appsink called `name` in `bin`.
+pub(super) fn sink(bin: &gst::Bin, name: &str) -> Result<gst_app::AppSink> {
+    pipeline::element(bin, name)?
+        .downcast()
+        .map_err(|_| Error::invalid(format!("the element `name={name}` of a pipeline must be an appsink")))
+}
+
+/// Links two neighbours. Errors with [`perch_base::ErrorKind::Invalid`]: a replaced file may not fit its neighbour.
+pub(super) fn link(from: &gst::Element, to: &gst::Element) -> Result<()> {
+    from.link(to).map_err(|e| Error::invalid("the parts of the pipeline do not fit together").with_source(e))
+}
+
+/// Whether sound comes from the video's own source.
+pub(super) fn own_sound(settings: &Settings) -> bool {
+    settings.config.audio.source == AudioSource::Source
+}
+
+/// Adds `bins` to the running `parent`, links them behind `pad` and starts them. For pads that come while a source starts.
+pub(super) fn grow(parent: &gst::Bin, pad: &gst::Pad, bins: &[gst::Bin]) -> Result<()> {
+    let Some(first) = bins.first() else { return Ok(()) };
+    for bin in bins {
+        parent.add(bin).map_err(|e| Error::internal("a part of the pipeline cannot be added").with_source(e))?;
+    }
+    for pair in bins.windows(2) {
+        link(pair[0].upcast_ref(), pair[1].upcast_ref())?;
+    }
+    for bin in bins.iter().rev() {
+        bin.sync_state_with_parent()
+            .map_err(|e| Error::internal("a part of the pipeline does not start").with_source(e))?;
+    }
+    let entry =
+        first.static_pad("sink").ok_or_else(|| Error::invalid("a pipeline text must begin with an open end"))?;
+    pad.link(&entry).map_err(|e| Error::invalid("the source's stream does not fit").with_source(e))?;
+    Ok(())
+}
+
+/// The bin that makes and publishes Opus, its valve on `sound`.
+pub(super) fn opus(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<gst::Bin> {
+    audio::opus(settings, flow, sound)
+}

@@ -1,0 +1,140 @@
+//! One attempt: a pipeline that was built, runs, and ends on a thread of its own, because state changes can block for ever.
+
+use super::control::{Control, Switch};
+use super::file::Looper;
+use super::flow::{Flow, Signal};
+use super::{Settings, explain, graph};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use perch_base::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A pipeline that ends when this is dropped, without the dropper waiting.
+pub(super) struct Running(Option<gst::Pipeline>);
+
+impl Running {
+    /// Wraps a pipeline whose errors, called `what` for people, go to `failed`.
+    pub fn new(pipeline: gst::Pipeline, what: String, tell: impl Fn(Signal) + Send + Sync + 'static) -> Self {
+        if let Some(bus) = pipeline.bus() {
+            bus.set_sync_handler(move |_, message| {
+                match message.view() {
+                    gst::MessageView::Error(e) => {
+                        let text = e.debug();
+                        tracing::debug!(debug = %crate::init::redact(text.as_deref().unwrap_or("")), "pipeline error");
+                        tell(Signal::Failed(explain::error(&e.error(), text.as_deref(), &what)));
+                    }
+                    gst::MessageView::SegmentDone(_) => tell(Signal::SegmentDone),
+                    _ => {}
+                }
+                gst::BusSyncReply::Drop
+            });
+        }
+        Self(Some(pipeline))
+    }
+
+    /// Sets the pipeline's state. Blocks as long as its drivers do.
+    pub fn set_state(&self, state: gst::State) -> Result<()> {
+        let Some(pipeline) = &self.0 else { return Ok(()) };
+        pipeline
+            .set_state(state)
+            .map(|_| ())
+            .map_err(|_| Error::new(ErrorKind::Unavailable, "the source does not start"))
+    }
+
+    /// The pipeline.
+    pub fn pipeline(&self) -> Option<&gst::Pipeline> {
+        self.0.as_ref()
+    }
+
+    /// Ends it and waits.
+    pub async fn end(mut self) {
+        let (tx, rx) = oneshot::channel();
+        self.let_go(Some(tx));
+        let _ = rx.await;
+    }
+
+    fn let_go(&mut self, done: Option<oneshot::Sender<()>>) {
+        let Some(pipeline) = self.0.take() else { return };
+        let ended = std::thread::Builder::new().name("pipeline end".into()).spawn(move || {
+            let _ = pipeline.set_state(gst::State::Null);
+            if let Some(bus) = pipeline.bus() {
+                bus.unset_sync_handler();
+            }
+            drop(pipeline);
+            if let Some(done) = done {
+                let _ = done.send(());
+            }
+        });
+        if let Err(e) = ended {
+            tracing::error!(error = %e, "no thread to end a pipeline: it is left behind");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.let_go(None);
+    }
+}
+
+/// The pipeline of one attempt.
+pub(super) struct Instance {
+    running: Running,
+    control: Arc<Control>,
+    looper: Option<Arc<Looper>>,
+}
+
+impl Instance {
+    /// Builds and starts. Blocks.
+    pub fn start(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Self> {
+        let graph = graph::build(settings, flow)?;
+        let teller = Arc::downgrade(flow);
+        let what = settings.config.source.describe();
+        let running = Running::new(graph.pipeline, what, move |signal| {
+            if let Some(flow) = teller.upgrade() {
+                flow.signal(signal);
+            }
+        });
+        let instance = Self { running, control: graph.control, looper: graph.looper };
+        if !flow.open(instance.control.clone()) {
+            return Err(Error::internal("the attempt is over"));
+        }
+        // A file is first read in PAUSED, until its streams are known.
+        let first = if instance.looper.is_some() { gst::State::Paused } else { gst::State::Playing };
+        if let Err(e) = instance.running.set_state(first) {
+            // The bus has told the reason before, where there is one; this is for when there is none.
+            flow.signal(Signal::Failed(e));
+        }
+        Ok(instance)
+    }
+
+    /// What commands it.
+    pub fn control(&self) -> Arc<Control> {
+        self.control.clone()
+    }
+
+    /// Whether sound is wanted.
+    pub fn sound(&self) -> Arc<Switch> {
+        self.control.sound.clone()
+    }
+
+    /// All streams of the source are known: a file begins.
+    pub fn pads_known(&self, flow: &Arc<Flow>) {
+        if let (Some(looper), Some(pipeline)) = (&self.looper, self.running.pipeline()) {
+            looper.begin(pipeline, flow);
+        }
+    }
+
+    /// A file was read to its end.
+    pub fn next_round(&self, flow: &Arc<Flow>) {
+        if let Some(looper) = &self.looper {
+            looper.next_round(flow);
+        }
+    }
+
+    /// Ends the pipeline and waits until it let go of its device.
+    pub async fn end(self) {
+        self.running.end().await;
+    }
+}

@@ -1,0 +1,248 @@
+//! Capture: one pipeline a camera, from its source to the fan-out. [`Capture`] holds what does not change and makes attempts;
+//! an attempt is an `Instance`, which runs and dies. Restarting with backoff is the supervisor's, outside.
+
+mod audio;
+mod control;
+mod devices;
+mod explain;
+mod file;
+mod flow;
+mod graph;
+mod instance;
+mod meter;
+mod rtsp;
+
+#[cfg(test)]
+pub(crate) mod clips;
+#[cfg(test)]
+mod tests;
+
+use crate::fanout::Hub;
+use crate::pipeline::Library;
+use flow::{Flow, Signal};
+use instance::Instance;
+use meter::Meter;
+use perch_base::clock::SharedClock;
+use perch_base::shutdown::Shutdown;
+use perch_base::time::MonoTime;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::camera::{CameraConfig, Source};
+use perch_domain::health::{Verdict, Watchdog};
+use perch_domain::status::CaptureFigures;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long building and starting may take. Opening a device or a network camera can block.
+const START_WITHIN: Duration = Duration::from_secs(20);
+/// How long an attempt waits for its pipeline to let go of the device before it reports.
+const LET_GO_WITHIN: Duration = Duration::from_secs(3);
+/// A file that cannot be looped in place starts again after this much at least.
+const MIN_ROUND: Duration = Duration::from_millis(500);
+
+/// A small grey picture for the motion detector.
+#[derive(Clone, Debug)]
+pub struct LumaFrame {
+    /// Exactly `LUMA_WIDTH * LUMA_HEIGHT` bytes, row by row.
+    pub pixels: Vec<u8>,
+    /// When it was captured.
+    pub pts: MonoTime,
+}
+
+/// Takes the small pictures, on a thread of the pipeline: it must not block.
+pub type LumaSink = Arc<dyn Fn(LumaFrame) + Send + Sync>;
+
+/// What happens in an attempt, for the camera's health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CaptureEvent {
+    /// The pipeline runs; no picture has come yet.
+    Playing,
+    /// The first picture of this attempt was published.
+    FirstFrame,
+    /// The microphone failed; the picture goes on, and it is tried again. A sentence for people.
+    SoundLost(String),
+    /// The microphone works again.
+    SoundBack,
+}
+
+/// Why an attempt ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The box ends.
+    Shutdown,
+    /// The source has no more to give.
+    EndOfStream,
+    /// No new picture came.
+    Stalled {
+        /// For this long.
+        for_: Duration,
+    },
+}
+
+/// One camera's capture: its settings, and the figures of the running attempt.
+pub struct Capture {
+    settings: Arc<Settings>,
+    meter: Arc<Meter>,
+    running: Mutex<Option<Arc<control::Control>>>,
+}
+
+/// What an attempt needs and never changes.
+struct Settings {
+    config: CameraConfig,
+    library: Arc<Library>,
+    hub: Arc<Hub>,
+    clock: SharedClock,
+    luma: LumaSink,
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Capture").field("camera", &self.settings.config.id).finish_non_exhaustive()
+    }
+}
+
+impl Capture {
+    /// The capture of the camera that `config` describes. Nothing is opened before [`Self::run_once`].
+    pub fn new(config: CameraConfig, library: Arc<Library>, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
+        let meter = Arc::new(Meter::default());
+        Self { settings: Arc::new(Settings { config, library, hub, clock, luma }), meter, running: Mutex::new(None) }
+    }
+
+    /// The camera's configuration.
+    pub fn config(&self) -> &CameraConfig {
+        &self.settings.config
+    }
+
+    /// What the running attempt does; zeros and an empty encoder between attempts.
+    pub fn figures(&self) -> CaptureFigures {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let dropped = self.settings.hub.dropped();
+        let Some(control) = running else { return CaptureFigures { dropped, ..CaptureFigures::default() } };
+        let (fps, bitrate_kbps) = self.meter.read(self.settings.clock.mono());
+        CaptureFigures {
+            encoder: control.encoder().to_owned(),
+            encoders: control.encoders(),
+            fps,
+            bitrate_kbps,
+            sub_active: control.sub_active(),
+            dropped,
+        }
+    }
+
+    /// One attempt: builds the pipeline, plays it, publishes to the hub; returns when it ended, with why. Errors with
+    /// [`ErrorKind::Unavailable`] where something outside is missing for now and [`ErrorKind::Invalid`] where it cannot run as
+    /// configured, each with a sentence for people. `progress` is called from this task.
+    pub async fn run_once(&self, progress: &(dyn Fn(CaptureEvent) + Send + Sync), shutdown: Shutdown) -> Result<Ended> {
+        crate::init()?;
+        let looped = matches!(self.settings.config.source, Source::File(_));
+        loop {
+            let began = self.settings.clock.mono();
+            let ended = self.attempt(progress, shutdown.clone()).await;
+            *self.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.meter.clear();
+            // A file whose container cannot be looped in place starts again: a jump for consumers, not a failure.
+            match ended {
+                Ok(Ended::EndOfStream) if looped => {
+                    let rest = MIN_ROUND.saturating_sub(self.settings.clock.mono().since(began));
+                    tokio::time::sleep(rest).await;
+                }
+                Err(e) => return Err(self.name(e)),
+                Ok(other) => return Ok(other),
+            }
+        }
+    }
+
+    async fn attempt(&self, progress: &(dyn Fn(CaptureEvent) + Send + Sync), mut shutdown: Shutdown) -> Result<Ended> {
+        let (signals, mut inbox) = mpsc::unbounded_channel();
+        let flow = Arc::new(Flow::new(&self.settings, self.meter.clone(), signals));
+        let _closed = CloseOnDrop(flow.clone());
+        let starting = start(self.settings.clone(), flow.clone());
+        let instance = tokio::select! {
+            started = tokio::time::timeout(START_WITHIN, starting) => match started {
+                Ok(instance) => instance?,
+                Err(_) => return Err(Error::new(ErrorKind::Unavailable, "did not start within 20 s: does the device hang?")),
+            },
+            () = shutdown.called() => return Ok(Ended::Shutdown),
+        };
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance.control());
+        progress(CaptureEvent::Playing);
+        let sound = audio::run(&self.settings, &flow, instance.sound(), progress);
+        let ended = tokio::select! {
+            ended = self.watch(&flow, &instance, &mut inbox, progress) => ended,
+            () = sound => Err(Error::internal("the microphone's task ended")),
+            () = shutdown.called() => Ok(Ended::Shutdown),
+        };
+        flow.close();
+        if tokio::time::timeout(LET_GO_WITHIN, instance.end()).await.is_err() {
+            tracing::warn!(camera = %self.settings.config.id, "the pipeline does not end; it is left behind");
+        }
+        ended
+    }
+
+    /// Looks on until the attempt ends by itself or stalls.
+    async fn watch(
+        &self,
+        flow: &Arc<Flow>,
+        instance: &Instance,
+        inbox: &mut mpsc::UnboundedReceiver<Signal>,
+        progress: &(dyn Fn(CaptureEvent) + Send + Sync),
+    ) -> Result<Ended> {
+        let clock = &self.settings.clock;
+        let mut dog = Watchdog::new(clock.mono());
+        loop {
+            if let Some(at) = flow.last_frame() {
+                dog.frame(at);
+            }
+            let wait = match dog.check(clock.mono()) {
+                Verdict::WaitUntil(at) => at.since(clock.mono()),
+                Verdict::Stalled(for_) => return Ok(Ended::Stalled { for_ }),
+                Verdict::NeverStarted => {
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        "sent no picture within 15 s: is it busy or asleep?",
+                    ));
+                }
+            };
+            let signal = tokio::select! {
+                signal = inbox.recv() => signal,
+                () = tokio::time::sleep(wait + Duration::from_millis(1)) => continue,
+            };
+            match signal {
+                Some(Signal::FirstFrame) => progress(CaptureEvent::FirstFrame),
+                Some(Signal::Failed(e)) => return Err(flow.reason(e)),
+                Some(Signal::EndOfStream) if dog.has_frames() || flow.last_frame().is_some() => {
+                    return Ok(Ended::EndOfStream);
+                }
+                Some(Signal::EndOfStream) => return Err(Error::invalid("ended without a picture: is it a video?")),
+                Some(Signal::PadsKnown) => instance.pads_known(flow),
+                Some(Signal::SegmentDone) => instance.next_round(flow),
+                None => return Err(Error::internal("the pipeline's signals ended")),
+            }
+        }
+    }
+
+    fn name(&self, e: Error) -> Error {
+        Error::new(e.kind(), format!("camera {}: {e}", self.settings.config.id))
+    }
+}
+
+/// Builds and starts on a thread of its own, since both can block for as long as a driver likes.
+async fn start(settings: Arc<Settings>, flow: Arc<Flow>) -> Result<Instance> {
+    let (tx, rx) = oneshot::channel();
+    let name = format!("start {}", settings.config.id);
+    let begun = std::thread::Builder::new().name(name).spawn(move || {
+        // Nobody may wait any more: the instance then ends as it drops.
+        let _ = tx.send(Instance::start(&settings, &flow));
+    });
+    begun.map_err(|e| Error::internal("no thread for the capture").with_source(e))?;
+    rx.await.unwrap_or_else(|_| Err(Error::internal("starting the capture panicked")))
+}
+
+/// However an attempt ends, also when its future is dropped, nothing of it reaches the hub afterwards.
+struct CloseOnDrop(Arc<Flow>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

@@ -1,0 +1,196 @@
+//! An RTSP camera: its H.264 is taken as it is, its sound is passed through (Opus) or decoded. Everything else it offers is left there.
+
+use super::control::Switch;
+use super::flow::{Flow, Signal};
+use super::{Settings, file, graph};
+use crate::pipeline;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use perch_base::secret::Secret;
+use perch_base::{Error, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+/// The bin of the camera at `url`, with a pad for its H.264.
+pub(super) fn source(
+    settings: &Arc<Settings>,
+    flow: &Arc<Flow>,
+    sound: &Arc<Switch>,
+    url: &Secret,
+) -> Result<gst::Bin> {
+    let (location, user, password) = split_credentials(url.expose());
+    let mut strings = vec![("location", location.as_str())];
+    if let Some(user) = &user {
+        strings.push(("user-id", user));
+        strings.push(("user-pw", password.as_deref().unwrap_or("")));
+    }
+    let bin = settings.library.open_bin("source/rtsp", &[], &strings)?;
+    let src = pipeline::element(&bin, "src")?;
+    let video = pipeline::element(&bin, "video")?;
+    file::expose(&bin, &pipeline::element(&bin, "out")?)?;
+    let entry = video.static_pad("sink").ok_or_else(|| Error::invalid("the element `name=video` needs a sink pad"))?;
+    let pads = Arc::new(Pads {
+        settings: settings.clone(),
+        flow: Arc::downgrade(flow),
+        sound: sound.clone(),
+        bin: bin.downgrade(),
+        entry: entry.downgrade(),
+        has_video: AtomicBool::new(false),
+        has_sound: AtomicBool::new(false),
+    });
+    let chooser = pads.clone();
+    src.connect("select-stream", false, move |args| {
+        let caps = args.get(2).and_then(|v| v.get::<gst::Caps>().ok());
+        Some(caps.is_some_and(|c| chooser.wants(&c)).to_value())
+    });
+    let linker = pads.clone();
+    src.connect_pad_added(move |_, pad| linker.added(pad));
+    src.connect_no_more_pads(move |_| pads.complete());
+    Ok(bin)
+}
+
+/// The URL without user and password, and both of them decoded. They go in as properties: no message of GStreamer can hold them.
+fn split_credentials(url: &str) -> (String, Option<String>, Option<String>) {
+    let clean = perch_domain::camera::redact_url(url);
+    let Some((scheme, rest)) = url.split_once("://") else { return (clean, None, None) };
+    let user_info = clean.strip_prefix(scheme).and_then(|c| c.strip_prefix("://")).and_then(|c| rest.strip_suffix(c));
+    match user_info.and_then(|u| u.strip_suffix('@')) {
+        Some(info) => {
+            let (user, password) = info.split_once(':').unwrap_or((info, ""));
+            (clean, Some(percent_decode(user)), Some(percent_decode(password)))
+        }
+        None => (clean, None, None),
+    }
+}
+
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let digit = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
+        match (bytes[i], digit(i + 1), digit(i + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                i += 3;
+            }
+            (byte, ..) => {
+                out.push(byte);
+                i += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+struct Pads {
+    settings: Arc<Settings>,
+    flow: Weak<Flow>,
+    sound: Arc<Switch>,
+    bin: gst::glib::WeakRef<gst::Bin>,
+    entry: gst::glib::WeakRef<gst::Pad>,
+    has_video: AtomicBool,
+    has_sound: AtomicBool,
+}
+
+/// What a stream of the camera is.
+enum Offer {
+    H264,
+    Sound(&'static str),
+    OtherVideo(String),
+    Other,
+}
+
+fn offer(caps: &gst::CapsRef) -> Offer {
+    let text = |name: &str| {
+        let value = caps.structure(0).and_then(|s| s.get::<String>(name).ok()).unwrap_or_default();
+        value
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+            .take(32)
+            .collect::<String>()
+            .to_ascii_uppercase()
+    };
+    // An RTP payload type 0 or 8 needs no name in SDP; GStreamer fills it in.
+    match (text("media").as_str(), text("encoding-name").as_str()) {
+        ("VIDEO", "H264") => Offer::H264,
+        ("VIDEO", other) => Offer::OtherVideo(other.to_owned()),
+        ("AUDIO", "OPUS") => Offer::Sound("audio/rtsp-opus"),
+        ("AUDIO", "MPEG4-GENERIC") => Offer::Sound("audio/rtsp-aac"),
+        ("AUDIO", "MP4A-LATM") => Offer::Sound("audio/rtsp-latm"),
+        ("AUDIO", "PCMU") => Offer::Sound("audio/rtsp-pcmu"),
+        ("AUDIO", "PCMA") => Offer::Sound("audio/rtsp-pcma"),
+        _ => Offer::Other,
+    }
+}
+
+impl Pads {
+    /// Whether the stream is asked for at all: the first H.264, and the first sound that can be used.
+    fn wants(&self, caps: &gst::CapsRef) -> bool {
+        match offer(caps) {
+            Offer::H264 => !self.has_video.swap(true, Ordering::SeqCst),
+            Offer::Sound(_) => graph::own_sound(&self.settings) && !self.has_sound.swap(true, Ordering::SeqCst),
+            Offer::OtherVideo(name) => {
+                if let Some(flow) = self.flow.upgrade() {
+                    flow.refuse(name);
+                }
+                false
+            }
+            Offer::Other => false,
+        }
+    }
+
+    fn added(&self, pad: &gst::Pad) {
+        let (Some(flow), Some(bin), Some(entry)) = (self.flow.upgrade(), self.bin.upgrade(), self.entry.upgrade())
+        else {
+            return;
+        };
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        match offer(&caps) {
+            Offer::H264 if !entry.is_linked() => {
+                if let Err(e) = pad.link(&entry) {
+                    flow.signal(Signal::Failed(Error::invalid("the camera's H.264 cannot be used").with_source(e)));
+                }
+            }
+            Offer::Sound(name) => {
+                if let Err(e) = self.add_sound(&flow, &bin, pad, name) {
+                    tracing::warn!(camera = %self.settings.config.id, error = %e, "the camera's sound cannot be used");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add_sound(&self, flow: &Arc<Flow>, bin: &gst::Bin, pad: &gst::Pad, name: &str) -> Result<()> {
+        let first = self.settings.library.bin(name, &[], &[])?;
+        if name == "audio/rtsp-opus" {
+            flow.take_audio(&graph::sink(&first, "packets")?, false);
+            return graph::grow(bin, pad, &[first]);
+        }
+        self.sound.add(pipeline::element(&first, "valve")?);
+        let opus = graph::opus(&self.settings, flow, &self.sound)?;
+        graph::grow(bin, pad, &[first, opus])
+    }
+
+    fn complete(&self) {
+        if let Some(flow) = self.flow.upgrade().filter(|_| !self.has_video.load(Ordering::SeqCst)) {
+            flow.signal(Signal::Failed(Error::invalid("sends no video")));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_of_the_url_and_decoded() {
+        let parts = |u: &str| split_credentials(u);
+        assert_eq!(parts("rtsp://cam/a@b"), ("rtsp://cam/a@b".into(), None, None));
+        assert_eq!(
+            parts("rtsp://me:p@s:s%21@cam:554/live"),
+            ("rtsp://cam:554/live".into(), Some("me".into()), Some("p@s:s!".into()))
+        );
+        assert_eq!(percent_decode("%zz%4"), "%zz%4");
+    }
+}

@@ -1,0 +1,429 @@
+//! Real pipelines with real encoders, no camera: what the hub gets from each source, and how attempts end.
+
+use super::*;
+use crate::fanout::{Delivery, Subscription};
+use crate::h264;
+use perch_base::clock::{Clock, SystemClock};
+use perch_base::ids::CameraId;
+use perch_base::shutdown::{self, Trigger};
+use perch_domain::camera::{AudioSettings, AudioSource, VideoSettings};
+use perch_domain::media::{SharedPacket, Stream, Track, VideoCodec};
+use perch_domain::motion::MotionConfig;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+/// A camera that runs.
+struct Bench {
+    capture: Arc<Capture>,
+    hub: Arc<Hub>,
+    lumas: Arc<AtomicUsize>,
+    events: Arc<Mutex<Vec<CaptureEvent>>>,
+    trigger: Trigger,
+    run: JoinHandle<Result<Ended>>,
+}
+
+fn config(source: Source) -> CameraConfig {
+    CameraConfig {
+        id: CameraId::new("front").expect("valid"),
+        name: "Front".into(),
+        source,
+        codec: VideoCodec::H264,
+        main: VideoSettings { width: 320, height: 240, fps: 20, bitrate_kbps: 500 },
+        sub: VideoSettings { width: 160, height: 120, fps: 10, bitrate_kbps: 100 },
+        audio: AudioSettings { source: AudioSource::None, gain_db: 0.0 },
+        record: perch_domain::recording::RecordConfig::default(),
+        motion: MotionConfig { enabled: false, ..MotionConfig::default() },
+    }
+}
+
+fn start(config: CameraConfig) -> Bench {
+    start_with(config, None)
+}
+
+fn start_with(config: CameraConfig, overrides: Option<&Path>) -> Bench {
+    crate::init().expect("starts");
+    let clock: SharedClock = Arc::new(SystemClock);
+    clock.mono();
+    let hub = Hub::new(config.id.clone(), clock.clone());
+    let lumas = Arc::new(AtomicUsize::new(0));
+    let counter = lumas.clone();
+    let luma: LumaSink = Arc::new(move |l: LumaFrame| {
+        assert_eq!(l.pixels.len(), 320 * 180);
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    let library = Arc::new(Library::load(overrides).expect("well formed"));
+    let capture = Arc::new(Capture::new(config, library, hub.clone(), clock, luma));
+    let (trigger, shutdown) = shutdown::channel();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let (runner, log) = (capture.clone(), events.clone());
+    let run =
+        tokio::spawn(async move { runner.run_once(&|e| log.lock().expect("not poisoned").push(e), shutdown).await });
+    Bench { capture, hub, lumas, events, trigger, run }
+}
+
+impl Bench {
+    async fn stop(self) {
+        self.trigger.fire();
+        let ended = timeout(Duration::from_secs(5), self.run).await.expect("ends").expect("no panic");
+        assert_eq!(ended.expect("no error"), Ended::Shutdown);
+        assert!(self.hub.latest_keyframe(Stream::Main).is_none(), "a closed attempt leaves nothing behind");
+    }
+
+    async fn end(self) -> Result<Ended> {
+        timeout(Duration::from_secs(20), self.run).await.expect("ends").expect("no panic")
+    }
+}
+
+/// Video packets of `s` until `n` came.
+async fn take(s: &mut Subscription, track: Track, n: usize) -> Vec<Delivery> {
+    let mut got = Vec::new();
+    while got.len() < n {
+        let d = timeout(Duration::from_secs(10), s.packets.recv()).await.expect("in time").expect("attached");
+        if d.packet.track == track {
+            got.push(d);
+        }
+    }
+    got
+}
+
+fn kinds(packet: &SharedPacket) -> Vec<u8> {
+    h264::nals(&packet.data).map(|n| n[0] & 0x1f).collect()
+}
+
+fn assert_growing(packets: &[Delivery]) {
+    for pair in packets.windows(2) {
+        assert!(pair[0].packet.pts < pair[1].packet.pts, "{:?} then {:?}", pair[0].packet.pts, pair[1].packet.pts);
+    }
+}
+
+/// The largest step from packet to packet, ms.
+fn largest_step(packets: &[Delivery]) -> i64 {
+    packets.windows(2).map(|p| p[1].packet.pts.micros_since(p[0].packet.pts) / 1000).max().unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_test_camera_sends_what_the_box_promises() {
+    let mut c = config(Source::Test);
+    c.motion.enabled = true;
+    c.audio = AudioSettings { source: AudioSource::Test, gain_db: -6.0 };
+    let b = start(c);
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 500);
+    let video = take(&mut s, Track::Video, 60).await;
+    assert_growing(&video);
+    let keys: Vec<_> = video.iter().filter(|d| d.packet.keyframe).map(|d| d.packet.pts).collect();
+    assert!(keys.len() >= 3, "{keys:?}");
+    assert!(keys.windows(2).all(|k| k[1].micros_since(k[0]) <= 2_000_000), "{keys:?}");
+    for d in &video {
+        let p = &d.packet;
+        assert_eq!(p.data[..4], [0, 0, 0, 1]);
+        let k = kinds(p);
+        match p.keyframe {
+            true => {
+                let place = |kind| k.iter().position(|x| *x == kind).expect("in a keyframe");
+                assert!(place(7) < place(8) && place(8) < place(5), "{k:?}");
+                let sps = h264::nals(&p.data).find(|n| n[0] & 0x1f == 7).expect("an SPS");
+                assert_eq!(sps[1], 66, "baseline");
+                assert_ne!(sps[2] & 0x40, 0, "constrained");
+            }
+            false => assert!(!k.contains(&5) && k.contains(&1), "{k:?}"),
+        }
+    }
+    let now = SystemClock.mono();
+    let age = now.micros_since(video[59].packet.pts);
+    assert!((0..1_000_000).contains(&age), "time stamps are the box's own: {age} us old");
+    let figures = b.capture.figures();
+    assert!((15.0..25.0).contains(&figures.fps), "{figures:?}");
+    assert!(figures.bitrate_kbps > 5.0 && figures.encoders == 2 && !figures.sub_active, "{figures:?}");
+    assert!(
+        (8..=20).contains(&b.lumas.load(Ordering::SeqCst)),
+        "{} small pictures in 3 s",
+        b.lumas.load(Ordering::SeqCst)
+    );
+    assert_eq!(*b.events.lock().expect("whole"), [CaptureEvent::Playing, CaptureEvent::FirstFrame]);
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_comes_in_packets_of_20_ms() {
+    let mut c = config(Source::Test);
+    c.audio = AudioSettings { source: AudioSource::Test, gain_db: 0.0 };
+    let b = start(c);
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 500);
+    let sound = take(&mut s, Track::Audio, 100).await;
+    assert_growing(&sound);
+    for pair in sound.windows(2) {
+        let step = pair[1].packet.pts.micros_since(pair[0].packet.pts);
+        assert!((19_990..20_010).contains(&step), "{step} us");
+    }
+    // RFC 6716, 3.1: configurations 3, 7, 11, 13, 15, 19, 23, 27, 31 are 20 ms; code 0 is one frame.
+    for d in &sound {
+        let toc = d.packet.data[0];
+        assert!(matches!(toc >> 3, 1 | 5 | 9 | 13 | 15 | 19 | 23 | 27 | 31) && toc & 3 == 0, "{toc:#x}");
+    }
+    let age = SystemClock.mono().micros_since(sound[99].packet.pts);
+    assert!((0..1_000_000).contains(&age), "{age} us old");
+    drop(s);
+    sleep(Duration::from_millis(300)).await;
+    let mut again = b.hub.subscribe(Stream::Main, true, "test", 500);
+    let sound = take(&mut again, Track::Audio, 20).await;
+    assert_growing(&sound);
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyframe_comes_when_asked_and_a_storm_gives_one_a_second() {
+    let mut c = config(Source::Test);
+    c.main.fps = 60;
+    let b = start(c);
+    let mut s = b.hub.subscribe(Stream::Main, false, "test", 1000);
+    // Behind the first keyframe, in the middle of a GOP.
+    take(&mut s, Track::Video, 20).await;
+    let asked = SystemClock.mono();
+    b.hub.request_keyframe(Stream::Main);
+    loop {
+        let d = take(&mut s, Track::Video, 1).await.remove(0);
+        if d.packet.keyframe && d.packet.pts > asked - Duration::from_millis(50) {
+            break;
+        }
+    }
+    let waited = SystemClock.mono().since(asked);
+    assert!(waited < Duration::from_millis(200), "{waited:?}");
+    let until = SystemClock.mono() + Duration::from_secs(3);
+    let mut keys = 0;
+    while SystemClock.mono() < until {
+        b.hub.request_keyframe(Stream::Main);
+        keys += take(&mut s, Track::Video, 1).await.iter().filter(|d| d.packet.keyframe).count();
+    }
+    // Three seconds hold three forced and at most three of the encoder's own.
+    assert!(keys <= 7, "{keys} keyframes in 3 s");
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sub_stream_is_encoded_only_while_wanted() {
+    let b = start(config(Source::Test));
+    let mut main = b.hub.subscribe(Stream::Main, false, "main", 500);
+    take(&mut main, Track::Video, 10).await;
+    for _ in 0..2 {
+        assert!(b.hub.latest_keyframe(Stream::Sub).is_none());
+        let asked = SystemClock.mono();
+        let mut sub = b.hub.subscribe(Stream::Sub, false, "sub", 500);
+        let first = take(&mut sub, Track::Video, 1).await.remove(0);
+        let waited = SystemClock.mono().since(asked);
+        assert!(waited < Duration::from_millis(500), "{waited:?}");
+        assert!(first.packet.keyframe && kinds(&first.packet).contains(&7));
+        assert!(first.packet.pts >= asked - Duration::from_millis(200), "nothing old comes out");
+        assert_growing(&take(&mut sub, Track::Video, 12).await);
+        assert!(b.capture.figures().sub_active);
+        drop(sub);
+        sleep(Duration::from_millis(300)).await;
+        assert!(!b.capture.figures().sub_active);
+        let quiet = b.hub.latest_keyframe(Stream::Sub);
+        sleep(Duration::from_millis(300)).await;
+        assert!(quiet.is_none() && b.hub.latest_keyframe(Stream::Sub).is_none());
+    }
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_may_ask_for_vp8() {
+    let mut c = config(Source::Test);
+    c.codec = VideoCodec::Vp8;
+    let b = start(c);
+    let mut s = b.hub.subscribe(Stream::Main, false, "test", 500);
+    let video = take(&mut s, Track::Video, 45).await;
+    assert_growing(&video);
+    // RFC 7741, 4.3: the lowest bit of a frame is zero in a key frame.
+    assert!(video.iter().all(|d| d.packet.keyframe == (d.packet.data[0] & 1 == 0)));
+    assert!(video.iter().filter(|d| d.packet.keyframe).count() >= 2);
+    assert_eq!(b.capture.figures().encoder, "vp8enc");
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_loops_without_a_gap_and_with_its_sound() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // With B-frames, as real files have.
+    let clip = clips::make(&dir, "x264enc bframes=2 ! mp4mux", 200, 200, 25, 50, true);
+    let mut c = config(Source::File(clip));
+    c.audio.source = AudioSource::Source;
+    c.main.fps = 30;
+    let b = start(c);
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 2000);
+    let video = take(&mut s, Track::Video, 130).await;
+    assert_growing(&video);
+    assert!(video[1..].iter().all(|d| !d.discontinuity), "one time line");
+    assert!(largest_step(&video) <= 100, "{} ms between two pictures", largest_step(&video));
+    let span = video[129].packet.pts.since(video[0].packet.pts).as_secs_f64();
+    assert!((4.9..5.5).contains(&span), "129 pictures of 25 a second took {span} s");
+    let age = SystemClock.mono().micros_since(video[129].packet.pts);
+    assert!((0..1_000_000).contains(&age), "{age} us old");
+    drop(s);
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 2000);
+    let sound = take(&mut s, Track::Audio, 150).await;
+    assert_growing(&sound);
+    assert!(largest_step(&sound) <= 60, "{} ms between two packets", largest_step(&sound));
+    let lag = sound[149].packet.pts.micros_since(SystemClock.mono());
+    assert!(lag.abs() < 1_000_000, "{lag} us");
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_sound_and_one_that_cannot_seek_play_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clip = clips::make(&dir, "x264enc ! mpegtsmux", 200, 200, 20, 20, false);
+    let mut c = config(Source::File(clip));
+    c.audio.source = AudioSource::Source;
+    let b = start(c);
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 2000);
+    let video = take(&mut s, Track::Video, 50).await;
+    assert!(video.iter().filter(|d| d.discontinuity).count() >= 2, "each round is told as a jump");
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_and_what_is_wrong_are_told_apart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let junk = dir.path().join("junk.mp4");
+    std::fs::write(&junk, "no video, only text that goes on for a while").expect("written");
+    for (source, kind, word) in [
+        (Source::File("/nonexistent/clip.mp4".into()), ErrorKind::Unavailable, "is not there"),
+        (Source::V4l2("/dev/video987".into()), ErrorKind::Unavailable, "unplugged?"),
+        (Source::parse("rtsp://me:geheim@127.0.0.1:9/x").expect("a source"), ErrorKind::Unavailable, "127.0.0.1"),
+        (Source::File(junk), ErrorKind::Invalid, "junk.mp4"),
+        (Source::File(dir.path().into()), ErrorKind::Invalid, "not a file"),
+    ] {
+        let began = SystemClock.mono();
+        let e = start(config(source)).end().await.expect_err("cannot run");
+        assert_eq!(e.kind(), kind, "{e}");
+        assert!(e.to_string().starts_with("camera front: ") && e.to_string().contains(word), "{e}");
+        assert!(!e.to_string().contains("geheim"), "{e}");
+        assert!(SystemClock.mono().since(began) < Duration::from_secs(8), "{e}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gstreamer_syntax_in_a_path_is_a_path() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let bait = dir.path().join("bait");
+    let path = format!("/nonexistent ! filesink location={}", bait.display());
+    start(config(Source::File(path.into()))).end().await.expect_err("no such file");
+    let clip = clips::make(&dir, "x264enc ! mp4mux", 64, 64, 10, 20, false);
+    let hostile =
+        dir.path().join(format!("\" ! filesink location={} name=x \\", bait.display().to_string().replace('/', "_")));
+    std::fs::rename(clip, &hostile).expect("a valid name");
+    let b = start(config(Source::File(hostile)));
+    let mut s = b.hub.subscribe(Stream::Main, false, "test", 100);
+    take(&mut s, Track::Video, 5).await;
+    assert!(!bait.exists());
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_falls_silent_is_stalled() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("source")).expect("made");
+    // Ends after a second, and nobody is told: the other branch has nothing yet.
+    let text = "# param width: int px 16..7680 = 1280 - w\n# param height: int px 16..4320 = 720 - h\n\
+                # param fps: int 1/s 1..120 = 30 - f\n\
+                funnel name=f videotestsrc is-live=true num-buffers=20 \
+                ! video/x-raw,width={width},height={height},framerate={fps}/1 ! f. appsrc is-live=true ! f.";
+    std::fs::write(dir.path().join("source/test.gst"), text).expect("written");
+    std::fs::write(dir.path().join("source/test-plain.gst"), text).expect("written");
+    let b = start_with(config(Source::Test), Some(dir.path()));
+    let mut s = b.hub.subscribe(Stream::Main, false, "test", 100);
+    take(&mut s, Track::Video, 10).await;
+    let began = SystemClock.mono();
+    let ended = b.end().await.expect("no error");
+    assert!(matches!(ended, Ended::Stalled { for_ } if for_ >= Duration::from_secs(3)), "{ended:?}");
+    assert!(SystemClock.mono().since(began) < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_microphone_does_not_stop_the_picture() {
+    let mut c = config(Source::Test);
+    c.audio.source = AudioSource::Alsa("hw:77,7".into());
+    let b = start(c);
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 500);
+    take(&mut s, Track::Video, 30).await;
+    let events = b.events.lock().expect("whole").clone();
+    assert!(events.iter().any(|e| matches!(e, CaptureEvent::SoundLost(why) if why.contains("hw:77,7"))), "{events:?}");
+    b.stop().await;
+}
+
+/// An RTSP server with `media` as its launch line, on a free port; ends with the test's process.
+fn rtsp_server(media: &str) -> u16 {
+    use gstreamer_rtsp_server as server;
+    use server::prelude::*;
+    crate::init().expect("starts");
+    let context = gstreamer::glib::MainContext::new();
+    let rtsp = server::RTSPServer::new();
+    rtsp.set_service("0");
+    rtsp.set_address("127.0.0.1");
+    let factory = server::RTSPMediaFactory::new();
+    factory.set_launch(media);
+    factory.set_shared(true);
+    rtsp.mount_points().expect("mounts").add_factory("/live", factory);
+    rtsp.attach(Some(&context)).expect("binds");
+    let port = u16::try_from(rtsp.bound_port()).expect("bound");
+    std::thread::spawn(move || {
+        let _keep = rtsp;
+        gstreamer::glib::MainLoop::new(Some(&context), false).run();
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_rtsp_camera_is_passed_through_with_its_sound_and_decoded_for_motion() {
+    let port = rtsp_server(
+        "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=20/1 \
+         ! x264enc tune=zerolatency key-int-max=20 ! video/x-h264,profile=main ! rtph264pay name=pay0 pt=96 \
+         audiotestsrc is-live=true ! alawenc ! rtppcmapay name=pay1 pt=8 )",
+    );
+    // A base time that lies back shows whether time stamps are the box's own.
+    SystemClock.mono();
+    sleep(Duration::from_secs(1)).await;
+    let mut c = config(Source::parse(&format!("rtsp://127.0.0.1:{port}/live")).expect("a source"));
+    c.audio.source = AudioSource::Source;
+    c.motion.enabled = true;
+    let b = start(c);
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 2000);
+    let video = take(&mut s, Track::Video, 50).await;
+    assert_growing(&video);
+    assert!(video[0].packet.keyframe);
+    let sps = h264::nals(&video[0].packet.data).find(|n| n[0] & 0x1f == 7).expect("an SPS");
+    assert_eq!(sps[1], 77, "the camera's main profile is untouched");
+    let age = SystemClock.mono().micros_since(video[49].packet.pts);
+    assert!((-100_000..2_000_000).contains(&age), "{age} us old");
+    let sound = take(&mut s, Track::Audio, 25).await;
+    assert_growing(&sound);
+    let apart = sound[24].packet.pts.micros_since(SystemClock.mono());
+    assert!(apart.abs() < 2_000_000, "{apart} us");
+    let mut sub = b.hub.subscribe(Stream::Sub, false, "sub", 500);
+    assert!(take(&mut sub, Track::Video, 5).await[0].packet.keyframe);
+    assert!(b.lumas.load(Ordering::SeqCst) >= 5);
+    assert_eq!(b.capture.figures().encoders, 1);
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_rtsp_camera_without_h264_is_refused_in_a_sentence() {
+    let port = rtsp_server("( videotestsrc is-live=true ! vp8enc deadline=1 ! rtpvp8pay name=pay0 pt=96 )");
+    let source = Source::parse(&format!("rtsp://127.0.0.1:{port}/live")).expect("a source");
+    let e = start(config(source)).end().await.expect_err("no H.264");
+    assert_eq!(e.kind(), ErrorKind::Invalid, "{e}");
+    assert!(e.to_string().contains("VP8; only H.264"), "{e}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_of_a_camera_are_refused_in_a_sentence() {
+    let port = rtsp_server(
+        "( videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=20/1 \
+         ! x264enc bframes=2 b-adapt=false rc-lookahead=0 sync-lookahead=0 key-int-max=20 ! video/x-h264,profile=main ! rtph264pay name=pay0 pt=96 )",
+    );
+    let source = Source::parse(&format!("rtsp://127.0.0.1:{port}/live")).expect("a source");
+    let e = start(config(source)).end().await.expect_err("B-frames");
+    assert!(e.kind() == ErrorKind::Invalid && e.to_string().contains("B-frames"), "{e}");
+}

@@ -1,0 +1,65 @@
+//! Which encoder this machine has. Found once by asking the registry, best first; no pipeline is built here.
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use perch_base::{Error, Result};
+use perch_domain::media::VideoCodec;
+
+/// A video encoder of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoder {
+    /// The element, and the name of its pipeline file.
+    pub element: &'static str,
+    /// What it makes.
+    pub codec: VideoCodec,
+    /// Whether the board does the work; its buffers are few and must not be kept.
+    pub hardware: bool,
+    /// Whether it makes a keyframe when asked to.
+    pub commandable: bool,
+}
+
+const H264: [(&str, bool); 3] = [("v4l2h264enc", true), ("x264enc", false), ("openh264enc", false)];
+const VP8: [(&str, bool); 1] = [("vp8enc", false)];
+
+/// The best encoder for `codec`. Errors with [`perch_base::ErrorKind::Invalid`] where there is none, saying what to install.
+pub fn probe(codec: VideoCodec) -> Result<Encoder> {
+    crate::init()?;
+    let (candidates, packages): (&[_], _) = match codec {
+        VideoCodec::H264 => (&H264, "gstreamer1.0-plugins-ugly"),
+        VideoCodec::Vp8 => (&VP8, "gstreamer1.0-plugins-good"),
+    };
+    let found = candidates.iter().find(|(element, hardware)| works(element, *hardware));
+    let (element, hardware) =
+        found.ok_or_else(|| Error::invalid(format!("no encoder is installed: the package {packages} has one")))?;
+    Ok(Encoder { element, codec, hardware: *hardware, commandable: !hardware || hardware_takes_commands() })
+}
+
+/// GStreamer's v4l2 encoders ignore the request for a keyframe before 1.24.
+fn hardware_takes_commands() -> bool {
+    let (major, minor, ..) = gst::version();
+    (major, minor) >= (1, 24)
+}
+
+fn works(element: &str, hardware: bool) -> bool {
+    let Some(factory) = gst::ElementFactory::find(element) else { return false };
+    if !hardware {
+        return true;
+    }
+    // Going to READY opens the device.
+    let Ok(encoder) = factory.create().build() else { return false };
+    let opened = encoder.set_state(gst::State::Ready).is_ok();
+    let _ = encoder.set_state(gst::State::Null);
+    opened
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_has_an_encoder_for_each_codec() {
+        let h264 = probe(VideoCodec::H264).expect("installed");
+        assert!(H264.iter().any(|(e, _)| *e == h264.element));
+        assert_eq!(probe(VideoCodec::Vp8).expect("installed").element, "vp8enc");
+    }
+}

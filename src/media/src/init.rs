@@ -1,0 +1,81 @@
+//! Starts GStreamer once and hands its warnings and errors to `tracing`. Nothing else may call `gst::init`.
+
+use gstreamer as gst;
+use perch_base::{Error, ErrorKind, Result};
+use std::sync::OnceLock;
+
+/// Starts GStreamer; calls after the first cost nothing. Errors with [`ErrorKind::Unavailable`] where it cannot start.
+pub fn init() -> Result<()> {
+    static STARTED: OnceLock<Result<(), String>> = OnceLock::new();
+    let started = STARTED.get_or_init(|| {
+        gst::init().map_err(|e| e.to_string())?;
+        // Whoever sets GST_DEBUG wants GStreamer's own output on standard error.
+        if std::env::var_os("GST_DEBUG").is_none() {
+            gst::log::remove_default_log_function();
+            gst::log::set_default_threshold(gst::DebugLevel::Warning);
+            gst::log::add_log_function(forward);
+        }
+        Ok(())
+    });
+    started.clone().map_err(|e| Error::new(ErrorKind::Unavailable, format!("GStreamer cannot start: {e}")))
+}
+
+fn forward(
+    category: gst::DebugCategory,
+    level: gst::DebugLevel,
+    file: &gst::glib::GStr,
+    _function: &gst::glib::GStr,
+    line: u32,
+    _object: Option<&gst::log::LoggedObject>,
+    message: &gst::log::DebugMessage,
+) {
+    // A pipeline's own errors come over its bus and are logged there, with the camera. What GStreamer tells of itself is
+    // for its developers, and may name a URL with its password: it stays below the default level, and is cleaned.
+    let text = message.get().map(|m| redact(m.as_str())).unwrap_or_default();
+    match level {
+        gst::DebugLevel::Error => {
+            tracing::debug!(target: "gstreamer", category = category.name(), %file, line, level = "error", "{text}");
+        }
+        _ => tracing::trace!(target: "gstreamer", category = category.name(), %file, line, "{text}"),
+    }
+}
+
+/// `text` without the user and password of any URL in it.
+pub(crate) fn redact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(user_end) => &after[user_end + 1..],
+            None => after,
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_cut_out_of_any_text() {
+        let dirty = "Could not open rtsp://me:p@ss@cam:554/live (rtsps://a:b@c) at 10:20";
+        assert_eq!(redact(dirty), "Could not open rtsp://cam:554/live (rtsps://c) at 10:20");
+        assert_eq!(redact("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn starting_twice_is_fine() {
+        init().expect("starts");
+        init().expect("is started");
+    }
+}
+
+/// Whether GStreamer has an element of this name.
+pub fn has_element(name: &str) -> bool {
+    gstreamer::ElementFactory::find(name).is_some()
+}

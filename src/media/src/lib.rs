@@ -1,0 +1,18 @@
+//! Floor 2: the only GStreamer and the only media sockets: capture, fan-out, RTSP, WebRTC and stills.
+
+pub mod capture;
+pub mod encoders;
+pub mod fanout;
+pub mod file_frames;
+pub mod gop;
+mod h264;
+mod init;
+mod luma;
+pub mod pipeline;
+pub mod rtp;
+pub mod rtsp;
+pub mod still;
+pub mod time;
+pub mod webrtc;
+
+pub use init::{has_element, init};

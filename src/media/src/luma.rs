@@ -1,0 +1,181 @@
+//! The small grey pictures of the motion detector: thinning in time and averaging in space, the same for live and for files.
+//! Averaging keeps noise down and costs one pass over the luma plane; scaling by single samples would flicker.
+
+use gstreamer as gst;
+use gstreamer_video as gst_video;
+use gstreamer_video::prelude::*;
+use perch_base::{Error, Result};
+use perch_domain::motion::{LUMA_HEIGHT, LUMA_WIDTH};
+
+/// Keeps about `fps` pictures a second by their time stamps.
+#[derive(Clone, Debug)]
+pub struct Thinner {
+    interval: u64,
+    next: Option<u64>,
+}
+
+impl Thinner {
+    /// Keeps `fps` pictures a second; all of them where `fps` is not above zero.
+    pub fn new(fps: f64) -> Self {
+        let interval = if fps > 0.0 && fps.is_finite() { (1e9 / fps) as u64 } else { 0 };
+        Self { interval, next: None }
+    }
+
+    /// Whether the picture at `pts` is one to keep.
+    pub fn keep(&mut self, pts: gst::ClockTime) -> bool {
+        let pts = pts.nseconds();
+        // A picture a little early counts, or a rate that just fits would lose every other one to rounding.
+        let slack = (self.interval / 20).min(5_000_000);
+        match self.next {
+            // A jump back is a new time line.
+            Some(next) if pts + slack < next && next - pts <= self.interval * 2 => false,
+            Some(next) if pts < next + self.interval && pts + slack >= next => {
+                self.next = Some(next + self.interval);
+                true
+            }
+            _ => {
+                self.next = Some(pts + self.interval);
+                true
+            }
+        }
+    }
+}
+
+/// The luma plane of `sample`, averaged to [`LUMA_WIDTH`] x [`LUMA_HEIGHT`]. Errors where the sample is no picture with such a plane.
+pub fn of_sample(sample: &gst::SampleRef) -> Result<Vec<u8>> {
+    let unusable = || Error::internal("a picture for the motion detector cannot be read");
+    let buffer = sample.buffer().ok_or_else(unusable)?;
+    let info = sample.caps().and_then(|c| gst_video::VideoInfo::from_caps(c).ok()).ok_or_else(unusable)?;
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).map_err(|_| unusable())?;
+    let stride = usize::try_from(frame.plane_stride().first().copied().unwrap_or(0)).map_err(|_| unusable())?;
+    let plane = frame.plane_data(0).map_err(|_| unusable())?;
+    average(plane, stride, info.width() as usize, info.height() as usize).ok_or_else(unusable)
+}
+
+/// A span of source pixels that makes one pixel of the result, with the weights of its ends.
+struct Span {
+    first: usize,
+    last: usize,
+    first_weight: f32,
+    last_weight: f32,
+}
+
+fn spans(from: usize, to: usize) -> Vec<Span> {
+    let step = from as f64 / to as f64;
+    (0..to)
+        .map(|i| {
+            let (start, end) = (i as f64 * step, (i + 1) as f64 * step);
+            let first = (start as usize).min(from - 1);
+            let last = ((end - 1e-9) as usize).clamp(first, from - 1);
+            if first == last {
+                return Span { first, last, first_weight: 1.0, last_weight: 0.0 };
+            }
+            let total = end - start;
+            Span {
+                first,
+                last,
+                first_weight: ((first as f64 + 1.0 - start) / total) as f32,
+                last_weight: ((end - last as f64) / total) as f32,
+            }
+        })
+        .collect()
+}
+
+/// Area average of a grey plane; `None` where `plane` is smaller than its description.
+pub fn average(plane: &[u8], stride: usize, width: usize, height: usize) -> Option<Vec<u8>> {
+    if width == 0
+        || height == 0
+        || stride < width
+        || plane.len() < stride.checked_mul(height - 1)?.checked_add(width)?
+    {
+        return None;
+    }
+    let (columns, rows) = (spans(width, LUMA_WIDTH), spans(height, LUMA_HEIGHT));
+    let middle_row = LUMA_HEIGHT as f32 / height as f32;
+    let middle_column = LUMA_WIDTH as f32 / width as f32;
+    let mut out = Vec::with_capacity(LUMA_WIDTH * LUMA_HEIGHT);
+    let mut line = vec![0f32; width];
+    let mut whole = vec![0u16; width];
+    for row in &rows {
+        let source = |y: usize| &plane[y * stride..y * stride + width];
+        for (sum, pixel) in line.iter_mut().zip(source(row.first)) {
+            *sum = f32::from(*pixel) * row.first_weight;
+        }
+        // Whole rows are summed as integers: 257 rows of 255 fit, and no picture is 46,000 pixels high.
+        for chunk in (row.first + 1..row.last).collect::<Vec<_>>().chunks(256) {
+            whole.fill(0);
+            for y in chunk {
+                for (sum, pixel) in whole.iter_mut().zip(source(*y)) {
+                    *sum += u16::from(*pixel);
+                }
+            }
+            for (sum, whole) in line.iter_mut().zip(&whole) {
+                *sum += f32::from(*whole) * middle_row;
+            }
+        }
+        if row.last_weight > 0.0 {
+            for (sum, pixel) in line.iter_mut().zip(source(row.last)) {
+                *sum += f32::from(*pixel) * row.last_weight;
+            }
+        }
+        for c in &columns {
+            let mut v = line[c.first] * c.first_weight;
+            if c.last > c.first {
+                v += line[c.first + 1..c.last].iter().sum::<f32>() * middle_column + line[c.last] * c.last_weight;
+            }
+            out.push((v + 0.5) as u8);
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flat_picture_keeps_its_grey_at_any_size() {
+        for (w, h) in [(1280, 720), (360, 240), (1920, 1080), (320, 180), (100, 50), (853, 481), (1, 1)] {
+            let small = average(&vec![200; w * h], w, w, h).expect("whole");
+            assert_eq!(small.len(), 320 * 180);
+            assert!(small.iter().all(|p| (199..=201).contains(p)), "{w}x{h}");
+        }
+    }
+
+    #[test]
+    fn positions_are_kept_and_padding_is_ignored() {
+        let (w, h, stride) = (640, 360, 704);
+        let mut plane = vec![255u8; stride * h];
+        for y in 0..h {
+            plane[y * stride..y * stride + w].fill(0);
+        }
+        for y in 100..102 {
+            plane[y * stride + 200..y * stride + 202].fill(80);
+        }
+        let small = average(&plane, stride, w, h).expect("whole");
+        assert_eq!(small[50 * LUMA_WIDTH + 100], 80);
+        assert_eq!(small.iter().filter(|p| **p > 0).count(), 1);
+    }
+
+    #[test]
+    fn a_short_plane_is_refused() {
+        assert!(average(&[0; 100], 320, 320, 180).is_none());
+        assert!(average(&[], 0, 0, 0).is_none());
+    }
+
+    #[test]
+    fn thinning_keeps_the_asked_rate() {
+        for (source, wanted, kept) in
+            [(30.0, 5.0, 50), (25.0, 5.0, 50), (12.0, 5.0, 50), (5.0, 5.0, 50), (4.0, 5.0, 40), (10.0, 0.0, 100)]
+        {
+            let mut t = Thinner::new(wanted);
+            let n = (0..(source * 10.0) as u64)
+                .filter(|i| t.keep(gst::ClockTime::from_nseconds((*i as f64 * 1e9 / source) as u64)))
+                .count();
+            assert!((n as i64 - kept).abs() <= 1, "{source} -> {wanted}: {n}");
+        }
+        let mut t = Thinner::new(5.0);
+        assert!(t.keep(gst::ClockTime::from_seconds(100)));
+        assert!(t.keep(gst::ClockTime::ZERO), "a new time line starts at once");
+    }
+}

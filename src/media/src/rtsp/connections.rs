@@ -1,0 +1,292 @@
+//! Who is connected: one [`Connection`] a reader, with its own challenge and its own sessions, and the sweep that closes those
+//! that are silent, stuck or cut off.
+
+use super::digest::{Credentials, Ha1s, Verdict};
+use super::factory::Mount;
+use super::socket;
+use gstreamer_rtsp_server::{self as rtsp_server, glib};
+use perch_base::clock::SharedClock;
+use perch_base::secret::{hex, random_bytes};
+use perch_base::time::MonoTime;
+use rtsp_server::prelude::*;
+use socket2::Socket;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+/// Connections at most, those without a valid password included.
+const MAX_CONNECTIONS: usize = 96;
+/// Readers at most: connections that gave a valid password.
+const MAX_READERS: usize = 64;
+/// A connection must give a valid password within this time.
+const LOGIN_WITHIN: Duration = Duration::from_secs(10);
+/// A TCP reader that takes nothing for this long is closed. The server holds as much for it as ten seconds of packets.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+/// Wrong passwords on one connection.
+const MAX_REFUSALS: u32 = 8;
+/// Sessions of one connection. Players use one; a second helps those that set up anew before they tear down.
+const MAX_SESSIONS: u32 = 2;
+
+/// One connection.
+pub(super) struct Connection {
+    client: glib::WeakRef<rtsp_server::RTSPClient>,
+    /// Sessions live in a pool of their own connection, so no other connection can name them.
+    pool: rtsp_server::RTSPSessionPool,
+    pub(super) nonce: String,
+    since: MonoTime,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    socket: Option<Socket>,
+    peer: String,
+    user: Option<String>,
+    refusals: u32,
+    playing: Option<Playing>,
+}
+
+struct Playing {
+    mount: Arc<Mount>,
+    interleaved: bool,
+    acked: u64,
+    progress_at: MonoTime,
+}
+
+impl Connection {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the connection soon, from any thread.
+    pub(super) fn close(&self) {
+        if let Some(socket) = &self.lock().socket {
+            socket::shut(socket);
+        }
+    }
+}
+
+/// All connections and the passwords they are checked against.
+pub(super) struct Connections {
+    clock: SharedClock,
+    mounts: Vec<Arc<Mount>>,
+    ha1s: RwLock<Ha1s>,
+    map: Mutex<HashMap<usize, Arc<Connection>>>,
+}
+
+impl Connections {
+    pub(super) fn new(clock: SharedClock, mounts: Vec<Arc<Mount>>) -> Arc<Self> {
+        Arc::new(Self { clock, mounts, ha1s: RwLock::default(), map: Mutex::default() })
+    }
+
+    /// The stream at `path`.
+    pub(super) fn mount(&self, path: &str) -> Option<&Arc<Mount>> {
+        self.mounts.iter().find(|m| m.path == path)
+    }
+
+    /// Readers that play.
+    pub(super) fn playing(&self) -> usize {
+        self.all().iter().filter(|c| c.lock().playing.is_some()).count()
+    }
+
+    /// Open connections.
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Replaces the passwords and ends the connections of users whose password went or changed.
+    pub(super) fn set_passwords(&self, new: Ha1s) {
+        let mut ha1s = self.ha1s.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *ha1s, new);
+        for connection in self.all() {
+            let user = connection.lock().user.clone();
+            if let Some(user) = user.filter(|user| !old.same(&ha1s, user)) {
+                tracing::info!(user, "RTSP reader closed: its password was removed");
+                connection.close();
+            }
+        }
+    }
+
+    /// Ends every connection.
+    pub(super) fn close_all(&self) {
+        self.all().iter().for_each(|c| c.close());
+    }
+
+    /// A connection was made; its socket is not there yet.
+    pub(super) fn add(self: &Arc<Self>, client: &rtsp_server::RTSPClient) {
+        let pool = rtsp_server::RTSPSessionPool::new();
+        pool.set_max_sessions(MAX_SESSIONS);
+        client.set_session_pool(Some(&pool));
+        client.set_drop_backlog(true);
+        let connection = Arc::new(Connection {
+            client: client.downgrade(),
+            pool,
+            nonce: hex(&random_bytes::<16>()),
+            since: self.clock.mono(),
+            state: Mutex::default(),
+        });
+        self.lock().insert(key(client), connection);
+
+        let here = Arc::downgrade(self);
+        let with = move |client: &rtsp_server::RTSPClient, f: &dyn Fn(&Self, &Connection)| {
+            if let Some(here) = here.upgrade()
+                && let Some(connection) = here.of(client)
+            {
+                f(&here, &connection);
+            }
+        };
+        client.connect_play_request(glib::clone!(
+            #[strong]
+            with,
+            move |client, ctx| with(client, &|here, c| here.plays(c, client, ctx))
+        ));
+        client.connect_pause_request(glib::clone!(
+            #[strong]
+            with,
+            move |client, _| with(client, &|here, c| here.rests(c))
+        ));
+        client.connect_teardown_request(glib::clone!(
+            #[strong]
+            with,
+            move |client, _| with(client, &|here, c| here.rests(c))
+        ));
+        client.connect_closed(move |client| {
+            with(client, &|here, c| {
+                here.rests(c);
+                here.lock().remove(&key(client));
+                let state = c.lock();
+                tracing::debug!(peer = state.peer, user = state.user, "RTSP connection ended");
+            });
+        });
+    }
+
+    /// A connection's socket is there.
+    pub(super) fn connected(&self, client: &rtsp_server::RTSPClient) {
+        let (Some(connection), Some(socket)) = (self.of(client), socket::of(client)) else { return };
+        let peer = socket::peer(&socket);
+        if let Err(e) = socket::tune(&socket) {
+            tracing::warn!(peer, "RTSP socket without time limits: {e}");
+        }
+        if self.len() > MAX_CONNECTIONS {
+            tracing::warn!(peer, "RTSP connection refused: {MAX_CONNECTIONS} are open");
+            socket::shut(&socket);
+        }
+        let mut state = connection.lock();
+        state.peer = peer;
+        state.socket = Some(socket);
+    }
+
+    /// The connection of `client`.
+    pub(super) fn of(&self, client: &rtsp_server::RTSPClient) -> Option<Arc<Connection>> {
+        self.lock().get(&key(client)).cloned()
+    }
+
+    /// Checks a request's credentials; accepted ones name the connection's user.
+    pub(super) fn login(&self, connection: &Connection, given: &Credentials<'_>, method: &str) -> Verdict {
+        // Held while the user is noted, so that `set_passwords` cannot miss it.
+        let ha1s = self.ha1s.read().unwrap_or_else(PoisonError::into_inner);
+        let verdict = ha1s.check(given, method, &connection.nonce);
+        let mut state = connection.lock();
+        match verdict {
+            Verdict::Accepted if state.user.as_deref() != Some(given.username) => {
+                tracing::info!(user = given.username, peer = state.peer, "RTSP reader signed in");
+                state.user = Some(given.username.to_owned());
+            }
+            Verdict::Accepted | Verdict::Stale => {}
+            Verdict::Refused => {
+                state.refusals += 1;
+                tracing::warn!(user = given.username, peer = state.peer, "RTSP password refused");
+                if let Some(socket) = state.socket.as_ref().filter(|_| state.refusals >= MAX_REFUSALS) {
+                    socket::shut(socket);
+                }
+            }
+        }
+        verdict
+    }
+
+    /// Whether one more reader would be too many; `connection` itself counts once it signed in.
+    pub(super) fn is_full(&self, connection: &Connection) -> bool {
+        let others = self.all().into_iter().filter(|c| !std::ptr::eq(&**c, connection));
+        others.filter(|c| c.lock().user.is_some()).count() >= MAX_READERS
+    }
+
+    fn plays(&self, connection: &Connection, client: &rtsp_server::RTSPClient, ctx: &rtsp_server::RTSPContext) {
+        let mount = ctx.uri().and_then(super::gate::path).and_then(|path| self.mount_of(&path));
+        let Some(mount) = mount else { return };
+        let interleaved = (0..=u8::MAX).any(|channel| client.stream_transport(channel).is_some());
+        {
+            let mut state = connection.lock();
+            let acked = state.socket.as_ref().and_then(socket::bytes_acked).unwrap_or(0);
+            tracing::info!(path = mount.path, user = state.user, peer = state.peer, interleaved, "RTSP reader plays");
+            let progress_at = self.clock.mono();
+            state.playing = Some(Playing { mount: mount.clone(), interleaved, acked, progress_at });
+        }
+        if let Some(feed) = mount.feed() {
+            feed.play();
+        }
+    }
+
+    /// Some players PLAY with a slash or a track behind the path.
+    fn mount_of(&self, path: &str) -> Option<Arc<Mount>> {
+        let longest = self.mounts.iter().filter(|m| {
+            path.strip_prefix(m.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        longest.max_by_key(|m| m.path.len()).cloned()
+    }
+
+    fn rests(&self, connection: &Connection) {
+        let Some(was) = connection.lock().playing.take() else { return };
+        let others =
+            self.all().iter().any(|c| c.lock().playing.as_ref().is_some_and(|p| Arc::ptr_eq(&p.mount, &was.mount)));
+        if let Some(feed) = was.mount.feed().filter(|_| !others) {
+            feed.park();
+        }
+    }
+
+    /// Closes who is late, stuck or cut off, and ends expired sessions. To be called every second.
+    pub(super) fn sweep(&self) {
+        let now = self.clock.mono();
+        for connection in self.all() {
+            connection.pool.cleanup();
+            let reason = self.why_close(&connection, now);
+            if let Some(reason) = reason {
+                let state = connection.lock();
+                tracing::warn!(peer = state.peer, user = state.user, "RTSP connection closed: {reason}");
+                drop(state);
+                connection.close();
+            }
+        }
+        self.lock().retain(|_, c| c.client.upgrade().is_some());
+    }
+
+    fn why_close(&self, connection: &Connection, now: MonoTime) -> Option<&'static str> {
+        let mut state = connection.lock();
+        if state.user.is_none() && now.since(connection.since) > LOGIN_WITHIN {
+            return Some("it gave no valid password");
+        }
+        let acked = state.socket.as_ref().and_then(socket::bytes_acked);
+        let playing = state.playing.as_mut()?;
+        let feed = playing.mount.feed();
+        if feed.as_ref().is_none_or(|feed| feed.is_dead()) {
+            return Some("its stream ended");
+        }
+        let idle = feed.is_some_and(|feed| feed.idle_for() > Duration::from_secs(2));
+        if acked.is_none_or(|acked| acked > playing.acked) || idle || !playing.interleaved {
+            playing.acked = acked.unwrap_or(0);
+            playing.progress_at = now;
+        }
+        (now.since(playing.progress_at) > STUCK_AFTER).then_some("it stopped reading")
+    }
+
+    fn all(&self) -> Vec<Arc<Connection>> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Arc<Connection>>> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(client: &rtsp_server::RTSPClient) -> usize {
+    client.as_ptr() as usize
+}

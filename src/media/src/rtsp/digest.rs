@@ -1,0 +1,126 @@
+//! Digest authentication (RFC 2617 with MD5 and without qop, as RTSP 1.0 players speak it). Pure: no sockets, no GStreamer.
+
+use gstreamer::glib;
+use perch_base::secret::{Secret, constant_time_eq};
+use perch_domain::access::RTSP_REALM;
+use std::collections::HashMap;
+
+/// What an `Authorization: Digest` header says, as far as it is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Credentials<'a> {
+    pub(super) username: &'a str,
+    pub(super) realm: &'a str,
+    pub(super) nonce: &'a str,
+    /// Taken into the hash but not compared with the request: players differ in what they put here, and the nonce, which
+    /// belongs to one connection, already keeps a response from being used elsewhere.
+    pub(super) uri: &'a str,
+    pub(super) response: &'a str,
+}
+
+/// What became of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// They are right.
+    Accepted,
+    /// They answer another connection's challenge: the player should try again without asking its user.
+    Stale,
+    /// They are wrong; whether the user exists is not told.
+    Refused,
+}
+
+/// User names and their HA1, `MD5(user:realm:password)` in lower-case hex.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ha1s(HashMap<String, Secret>);
+
+impl Ha1s {
+    /// Entries that are not 32 hex digits cannot match anything and are left out.
+    pub(super) fn new(entries: Vec<(String, String)>) -> Self {
+        let valid = entries.into_iter().filter(|(user, ha1)| {
+            let ok = ha1.len() == 32 && ha1.bytes().all(|b| b.is_ascii_hexdigit());
+            if !ok {
+                tracing::warn!(user, "stream password left out: its stored hash is not 32 hex digits");
+            }
+            ok
+        });
+        Self(valid.map(|(user, ha1)| (user, Secret::new(ha1.to_ascii_lowercase()))).collect())
+    }
+
+    /// Whether `user` has the same password here and in `other`.
+    pub(super) fn same(&self, other: &Self, user: &str) -> bool {
+        self.0.get(user).is_some_and(|ha1| other.0.get(user) == Some(ha1))
+    }
+
+    /// Checks `given`, sent with `method` on the connection that was challenged with `nonce`.
+    pub(super) fn check(&self, given: &Credentials<'_>, method: &str, nonce: &str) -> Verdict {
+        // An unknown user costs the same work as a known one.
+        let known = self.0.get(given.username);
+        let ha1 = known.map_or("00000000000000000000000000000000", |ha1| ha1.expose());
+        let ha2 = md5(&format!("{method}:{}", given.uri));
+        let expected = md5(&format!("{ha1}:{}:{ha2}", given.nonce));
+        let matches = constant_time_eq(expected.as_bytes(), given.response.to_ascii_lowercase().as_bytes());
+        match matches && known.is_some() && given.realm == RTSP_REALM {
+            true if given.nonce == nonce => Verdict::Accepted,
+            true => Verdict::Stale,
+            false => Verdict::Refused,
+        }
+    }
+}
+
+/// The value of a `WWW-Authenticate` header.
+pub(super) fn challenge(nonce: &str, stale: bool) -> String {
+    let stale = if stale { ", stale=TRUE" } else { "" };
+    format!("Digest realm=\"{RTSP_REALM}\", nonce=\"{nonce}\"{stale}")
+}
+
+fn md5(text: &str) -> String {
+    let sum = glib::compute_checksum_for_data(glib::ChecksumType::Md5, text.as_bytes());
+    sum.map(String::from).expect("glib computes MD5")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given<'a>(user: &'a str, nonce: &'a str, response: &'a str) -> Credentials<'a> {
+        Credentials { username: user, realm: RTSP_REALM, nonce, uri: "rtsp://box/front", response }
+    }
+
+    fn answer(password: &str, method: &str, nonce: &str) -> String {
+        let ha1 = md5(&format!("tv:{RTSP_REALM}:{password}"));
+        md5(&format!("{ha1}:{nonce}:{}", md5(&format!("{method}:rtsp://box/front"))))
+    }
+
+    #[test]
+    fn only_the_right_answer_to_this_connections_challenge_is_accepted() {
+        let ha1s = Ha1s::new(vec![("tv".into(), md5(&format!("tv:{RTSP_REALM}:secret")))]);
+        let right = answer("secret", "PLAY", "n1");
+        for (user, method, nonce, response, want) in [
+            ("tv", "PLAY", "n1", right.clone(), Verdict::Accepted),
+            ("tv", "PLAY", "n1", right.to_uppercase(), Verdict::Accepted),
+            ("tv", "TEARDOWN", "n1", right.clone(), Verdict::Refused),
+            ("radio", "PLAY", "n1", right.clone(), Verdict::Refused),
+            ("tv", "PLAY", "n1", answer("wrong", "PLAY", "n1"), Verdict::Refused),
+            ("tv", "PLAY", "n0", answer("secret", "PLAY", "n0"), Verdict::Stale),
+            ("tv", "PLAY", "n0", answer("wrong", "PLAY", "n0"), Verdict::Refused),
+            ("tv", "PLAY", "n1", String::new(), Verdict::Refused),
+        ] {
+            assert_eq!(ha1s.check(&given(user, nonce, &response), method, "n1"), want, "{user} {method} {nonce}");
+        }
+    }
+
+    #[test]
+    fn the_hash_for_an_unknown_user_opens_nothing() {
+        let ha2 = md5("PLAY:rtsp://box/front");
+        let forged = md5(&format!("00000000000000000000000000000000:n1:{ha2}"));
+        assert_eq!(Ha1s::default().check(&given("nobody", "n1", &forged), "PLAY", "n1"), Verdict::Refused);
+    }
+
+    #[test]
+    fn a_changed_password_is_not_the_same() {
+        let of = |user: &str, fill: &str| Ha1s::new(vec![(user.into(), fill.repeat(32))]);
+        assert!(of("tv", "a").same(&of("tv", "A"), "tv"));
+        assert!(!of("tv", "a").same(&of("tv", "b"), "tv"));
+        assert!(!of("tv", "a").same(&of("radio", "a"), "tv"));
+        assert!(!of("tv", "x").same(&of("tv", "x"), "tv"), "not hex: left out");
+    }
+}

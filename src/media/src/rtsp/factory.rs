@@ -1,0 +1,240 @@
+//! Makes the media of a stream: a pipeline of appsrcs and payloaders that all its readers share. No encoder is built here.
+
+use super::feed::{Feed, MAX_QUEUED, Source};
+use crate::time;
+use glib::translate::ToGlibPtr;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_rtsp_server::subclass::prelude::*;
+use gstreamer_rtsp_server::{self as rtsp_server, glib, gst_rtsp};
+use perch_domain::camera::VideoSettings;
+use perch_domain::media::{Stream, Track, VideoCodec};
+use rtsp_server::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::Duration;
+
+/// A stream that gives no picture for this long cannot be described.
+const OPEN_WITHIN: Duration = Duration::from_secs(3);
+/// Receivers are told this; nothing waits for it on this side.
+const LATENCY_MS: u32 = 50;
+
+/// One path of the server.
+pub(super) struct Mount {
+    pub(super) path: String,
+    pub(super) source: Arc<Source>,
+    pub(super) has_audio: bool,
+    pub(super) video: VideoSettings,
+    feed: Mutex<Weak<Feed>>,
+}
+
+impl Mount {
+    pub(super) fn new(source: Source, has_audio: bool, video: VideoSettings) -> Self {
+        let camera = source.hub.camera();
+        let path = match source.stream {
+            Stream::Main => format!("/{camera}"),
+            Stream::Sub => format!("/{camera}/sub"),
+        };
+        Self { path, source: Arc::new(source), has_audio, video, feed: Mutex::default() }
+    }
+
+    /// The feed of the media that runs now.
+    pub(super) fn feed(&self) -> Option<Arc<Feed>> {
+        self.lock().upgrade()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Weak<Feed>> {
+        self.feed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn bin(&self) -> Result<gst::Bin, glib::BoolError> {
+        let bin = gst::Bin::new();
+        let video = &self.video;
+        let (caps, payloader) = match self.source.codec {
+            VideoCodec::H264 => (
+                gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au"),
+                // The hub's keyframes carry SPS and PPS. The payloader's own (`config-interval`) would go before every slice of
+                // a keyframe, and encoders with sliced threads make several: players then see broken pictures.
+                gst::ElementFactory::make("rtph264pay")
+                    .property("config-interval", 0)
+                    .property_from_str("aggregate-mode", "zero-latency"),
+            ),
+            VideoCodec::Vp8 => (
+                gst::Caps::builder("video/x-vp8"),
+                gst::ElementFactory::make("rtpvp8pay").property_from_str("picture-id-mode", "15-bit"),
+            ),
+        };
+        let caps = caps.field("width", video.width as i32).field("height", video.height as i32);
+        let caps = caps.field("framerate", gst::Fraction::new(video.fps as i32, 1)).build();
+        chain(&bin, "video", &caps, payloader.name("pay0").property("pt", 96u32).build()?)?;
+        if self.has_audio {
+            let caps = gst::Caps::builder("audio/x-opus").field("channel-mapping-family", 0).build();
+            let payloader = gst::ElementFactory::make("rtpopuspay").name("pay1").property("pt", 97u32).build()?;
+            chain(&bin, "audio", &caps, payloader)?;
+        }
+        Ok(bin)
+    }
+}
+
+fn chain(bin: &gst::Bin, name: &str, caps: &gst::Caps, payloader: gst::Element) -> Result<(), glib::BoolError> {
+    let app = gst_app::AppSrc::builder()
+        .name(name)
+        .caps(caps)
+        .format(gst::Format::Time)
+        .is_live(true)
+        .do_timestamp(false)
+        .max_bytes(0)
+        .build();
+    if name == "audio" {
+        // Old sound is dropped here. Video is bounded by the feed, which knows keyframes.
+        app.set_leaky_type(gst_app::AppLeakyType::Downstream);
+        app.set_max_time(MAX_QUEUED);
+    }
+    bin.add_many([app.upcast_ref(), &payloader])?;
+    app.link(&payloader)
+}
+
+mod imp {
+    use super::*;
+
+    #[derive(Default)]
+    pub struct Factory {
+        pub(super) setup: OnceLock<(Arc<Mount>, glib::MainContext)>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Factory {
+        const NAME: &'static str = "PerchRtspFactory";
+        type Type = super::Factory;
+        type ParentType = rtsp_server::RTSPMediaFactory;
+    }
+
+    impl ObjectImpl for Factory {}
+
+    impl RTSPMediaFactoryImpl for Factory {
+        fn gen_key(&self, _url: &gst_rtsp::RTSPUrl) -> Option<glib::GString> {
+            // One media whatever the URL's host, port and query say.
+            self.setup.get().map(|(mount, _)| mount.path.as_str().into())
+        }
+
+        fn create_element(&self, _url: &gst_rtsp::RTSPUrl) -> Option<gst::Element> {
+            let (mount, _) = self.setup.get()?;
+            let bin = mount.bin();
+            bin.inspect_err(|e| tracing::error!(path = mount.path, "RTSP pipeline cannot be built: {e}"))
+                .ok()
+                .map(|bin| bin.upcast())
+        }
+
+        fn create_pipeline(&self, media: &rtsp_server::RTSPMedia) -> Option<gst::Pipeline> {
+            let pipeline = self.parent_create_pipeline(media)?;
+            time::apply(&pipeline);
+            Some(pipeline)
+        }
+
+        fn configure(&self, media: &rtsp_server::RTSPMedia) {
+            self.parent_configure(media);
+            // Frames come at their own pace: a clock wait in each sink would only cost wake-ups.
+            media.set_rate_control(false);
+            if let Some((mount, context)) = self.setup.get() {
+                begin(mount, context, media);
+            }
+        }
+    }
+}
+
+/// Ties a new media to the hub until it is unprepared.
+fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::RTSPMedia) {
+    let Ok(bin) = media.element().downcast::<gst::Bin>() else { return };
+    let app = |name: &str| bin.by_name(name).and_then(|e| e.downcast::<gst_app::AppSrc>().ok());
+    let Some(video) = app("video") else { return };
+    let audio = app("audio");
+    let feed = Feed::new(mount.source.clone(), video.clone(), audio.clone());
+    on_first_need(&video, &feed, Track::Video);
+    if let Some(audio) = &audio {
+        on_first_need(audio, &feed, Track::Audio);
+    }
+    *mount.lock() = Arc::downgrade(&feed);
+    feed.attach();
+
+    let waiting = Arc::downgrade(&feed);
+    let path = mount.path.clone();
+    let give_up = glib::timeout_source_new(OPEN_WITHIN, None, glib::Priority::DEFAULT, move || {
+        if let Some(feed) = waiting.upgrade().filter(|feed| feed.is_opening()) {
+            tracing::warn!(path, "no picture came: the reader is refused");
+            feed.fail("no picture came");
+        }
+        glib::ControlFlow::Break
+    });
+    give_up.attach(Some(context));
+
+    media.connect_prepared(complete);
+    tracing::debug!(path = mount.path, "RTSP media made");
+    let path = mount.path.clone();
+    media.connect_unprepared(move |_| {
+        tracing::debug!(path, "RTSP media ended");
+        feed.detach();
+    });
+}
+
+/// Gives every half of a media its TCP sender, whatever its first reader sets up. Without it, a reader of video alone would
+/// leave the sound's pads unlinked, and the first sound would end the media for all.
+fn complete(media: &rtsp_server::RTSPMedia) {
+    use gst_rtsp::ffi::{GST_RTSP_LOWER_TRANS_TCP, GST_RTSP_PROFILE_AVP, GST_RTSP_TRANS_RTP};
+    for stream in (0..media.n_streams()).filter_map(|i| media.stream(i)) {
+        let mut transport = std::ptr::null_mut();
+        // SAFETY: `gst_rtsp_transport_new` hands out a value of ours, or an error and NULL; it is only read by the call on the
+        // live `stream`, which keeps nothing of it, and freed once.
+        let done = unsafe {
+            gst_rtsp::ffi::gst_rtsp_transport_new(&mut transport);
+            if transport.is_null() {
+                continue;
+            }
+            (*transport).trans = GST_RTSP_TRANS_RTP;
+            (*transport).profile = GST_RTSP_PROFILE_AVP;
+            (*transport).lower_transport = GST_RTSP_LOWER_TRANS_TCP;
+            let done = rtsp_server::ffi::gst_rtsp_stream_complete_stream(stream.to_glib_none().0, transport);
+            gst_rtsp::ffi::gst_rtsp_transport_free(transport);
+            done
+        };
+        if done == glib::ffi::GFALSE {
+            tracing::warn!("a half of an RTSP media has no TCP sender");
+        }
+    }
+}
+
+/// An appsrc takes buffers only once it runs; it says so by asking for the first.
+fn on_first_need(app: &gst_app::AppSrc, feed: &Arc<Feed>, track: Track) {
+    let feed = Arc::downgrade(feed);
+    let opened = AtomicBool::new(false);
+    let callbacks = gst_app::AppSrcCallbacks::builder().need_data(move |_, _| {
+        if !opened.swap(true, Ordering::Relaxed)
+            && let Some(feed) = feed.upgrade()
+        {
+            feed.open(track);
+        }
+    });
+    app.set_callbacks(callbacks.build());
+}
+
+glib::wrapper! {
+    /// The media factory of one path.
+    pub struct Factory(ObjectSubclass<imp::Factory>) @extends rtsp_server::RTSPMediaFactory;
+}
+
+impl Factory {
+    /// `context` runs the time limits; it must not be one that waits for medias.
+    pub(super) fn new(mount: Arc<Mount>, context: &glib::MainContext) -> Self {
+        let factory: Self = glib::Object::new();
+        factory.set_shared(true);
+        factory.set_latency(LATENCY_MS);
+        factory.set_eos_shutdown(false);
+        factory.set_stop_on_disconnect(true);
+        factory.set_suspend_mode(rtsp_server::RTSPSuspendMode::None);
+        factory.set_transport_mode(rtsp_server::RTSPTransportMode::PLAY);
+        factory.set_profiles(gst_rtsp::RTSPProfile::AVP);
+        factory.set_protocols(gst_rtsp::RTSPLowerTrans::UDP | gst_rtsp::RTSPLowerTrans::TCP);
+        let _ = factory.imp().setup.set((mount, context.clone()));
+        factory
+    }
+}

@@ -1,0 +1,354 @@
+//! From the hub into one media's `appsrc`s: no thread, no copy, and never a wait. One [`Feed`] lives as long as its media.
+
+use crate::fanout::{Attachment, Delivery, Hub, Offer, Sink};
+use crate::time;
+use gstreamer::{self as gst, ClockTime, prelude::*};
+use gstreamer_app::AppSrc;
+use perch_base::time::MonoTime;
+use perch_domain::keyframe::JoinWith;
+use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// More than this waiting in an `appsrc` means that the media does not keep up.
+pub(super) const MAX_QUEUED: ClockTime = ClockTime::from_mseconds(500);
+/// Deliveries kept while a join is under way (it takes microseconds).
+const MAX_JOINING: usize = 64;
+/// Least distance of two time stamps. The server asserts that they never go back, and packets of one time stamp would be
+/// taken for one frame by players.
+const MIN_STEP: ClockTime = ClockTime::from_mseconds(1);
+/// Opus: 20 ms of silence, fullband, mono. It starts the sound's half of a media before any sound was captured.
+const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
+
+/// One stream of one camera, with what must outlive its medias.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) hub: Arc<Hub>,
+    pub(super) stream: Stream,
+    pub(super) codec: VideoCodec,
+    /// The last seen SPS and PPS in Annex B: with them DESCRIBE needs no running encoder.
+    parameters: Mutex<Option<Vec<u8>>>,
+}
+
+impl Source {
+    pub(super) fn new(hub: Arc<Hub>, stream: Stream, codec: VideoCodec) -> Self {
+        Self { hub, stream, codec, parameters: Mutex::new(None) }
+    }
+
+    /// Whether the camera delivers pictures now. Main is always encoded, so it answers for both streams.
+    pub(super) fn is_up(&self) -> bool {
+        self.hub.latest_keyframe(Stream::Main).is_some()
+    }
+
+    /// What a media must be fed before it can describe itself.
+    fn opening(&self) -> Option<Vec<u8>> {
+        let newest = self.hub.latest_keyframe(self.stream);
+        match self.codec {
+            VideoCodec::Vp8 => newest.map(|p| p.data.to_vec()),
+            VideoCodec::H264 => newest.and_then(|p| self.learn(&p)).or_else(|| lock(&self.parameters).clone()),
+        }
+    }
+
+    fn learn(&self, keyframe: &Packet) -> Option<Vec<u8>> {
+        match self.codec {
+            VideoCodec::Vp8 => Some(keyframe.data.to_vec()),
+            VideoCodec::H264 => {
+                let found = parameter_sets(&keyframe.data)?;
+                *lock(&self.parameters) = Some(found.clone());
+                Some(found)
+            }
+        }
+    }
+}
+
+enum Phase {
+    /// The media waits for something to describe.
+    Opening,
+    /// Described, or paused by all its readers: what comes is dropped.
+    Parked,
+    /// A reader plays and the hub is being asked how to begin.
+    Joining(Vec<Delivery>),
+    /// Readers play.
+    Live,
+}
+
+struct State {
+    phase: Phase,
+    attachment: Option<Attachment>,
+    /// Deliveries of video began, so those to come follow on the hub's cached GOP without a hole.
+    flowing: bool,
+    awaiting_keyframe: bool,
+    skip_until: Option<MonoTime>,
+    last: [Option<ClockTime>; 2],
+}
+
+/// Feeds one media.
+pub(super) struct Feed {
+    source: Arc<Source>,
+    video: AppSrc,
+    audio: Option<AppSrc>,
+    state: Mutex<State>,
+    dead: AtomicBool,
+}
+
+impl Feed {
+    pub(super) fn new(source: Arc<Source>, video: AppSrc, audio: Option<AppSrc>) -> Arc<Self> {
+        let state = State {
+            phase: Phase::Opening,
+            attachment: None,
+            flowing: false,
+            awaiting_keyframe: true,
+            skip_until: None,
+            last: [None; 2],
+        };
+        Arc::new(Self { source, video, audio, state: Mutex::new(state), dead: AtomicBool::new(false) })
+    }
+
+    /// Takes the stream from the hub. A sub-stream's encoder starts with this.
+    pub(super) fn attach(self: &Arc<Self>) {
+        let source = &self.source;
+        let sink = Box::new(FeedSink(self.clone()));
+        let attachment = source.hub.attach(source.stream, self.audio.is_some(), "rtsp", sink);
+        lock(&self.state).attachment = Some(attachment);
+        // The hub delivers from the next keyframe on: one now means that PLAY, a moment later, finds deliveries flowing.
+        source.hub.request_keyframe(source.stream);
+    }
+
+    /// Gives the stream back to the hub.
+    pub(super) fn detach(&self) {
+        // The hub's lock comes before ours, so it must not be taken under ours.
+        let attachment = lock(&self.state).attachment.take();
+        drop(attachment);
+    }
+
+    /// The `appsrc` of `track` is ready for its first buffer.
+    pub(super) fn open(&self, track: Track) {
+        match track {
+            Track::Audio => {
+                let mut state = lock(&self.state);
+                if state.last[1].is_none() {
+                    self.push(&mut state, track, gst::Buffer::from_slice(SILENCE), now(), true);
+                }
+            }
+            Track::Video => {
+                let Some(opening) = self.source.opening() else { return };
+                self.open_video(&mut lock(&self.state), opening);
+            }
+        }
+    }
+
+    fn open_video(&self, state: &mut State, opening: Vec<u8>) {
+        if matches!(state.phase, Phase::Opening)
+            && self.push(state, Track::Video, gst::Buffer::from_slice(opening), now(), true)
+        {
+            state.phase = Phase::Parked;
+        }
+    }
+
+    /// Whether the media still has nothing to describe.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(lock(&self.state).phase, Phase::Opening)
+    }
+
+    /// How long no frame went into the media.
+    pub(super) fn idle_for(&self) -> Duration {
+        let last = lock(&self.state).last[0];
+        last.map_or(Duration::MAX, |last| now().saturating_sub(last).into())
+    }
+
+    /// Whether the hub cut this feed off: its media will never get another frame.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Makes the media fail, so that whoever waits for its description is answered.
+    pub(super) fn fail(&self, reason: &str) {
+        gst::element_error!(self.video, gst::ResourceError::Read, ["{}", reason]);
+    }
+
+    /// A reader plays: the first gets a picture from the hub's cache or a forced keyframe, a later one a forced keyframe.
+    pub(super) fn play(&self) {
+        let (hub, stream) = (&self.source.hub, self.source.stream);
+        {
+            let mut state = lock(&self.state);
+            if !matches!(state.phase, Phase::Parked) {
+                drop(state);
+                hub.request_keyframe(stream);
+                return;
+            }
+            state.phase = Phase::Joining(Vec::new());
+        }
+        let joined = hub.join(stream);
+        let mut state = lock(&self.state);
+        let Phase::Joining(missed) = std::mem::replace(&mut state.phase, Phase::Live) else { return };
+        state.awaiting_keyframe = joined.with != JoinWith::CachedGop || !state.flowing;
+        for packet in joined.backlog.iter().filter(|p| p.track == Track::Video) {
+            state.skip_until = Some(packet.pts);
+            self.push_packet(&mut state, packet, false);
+        }
+        for delivery in missed {
+            self.deliver(&mut state, &delivery);
+        }
+        let request = state.awaiting_keyframe;
+        drop(state);
+        if request {
+            hub.request_keyframe(stream);
+        }
+    }
+
+    /// No reader plays any more.
+    pub(super) fn park(&self) {
+        let mut state = lock(&self.state);
+        if matches!(state.phase, Phase::Live) {
+            state.phase = Phase::Parked;
+        }
+    }
+
+    fn offer(&self, delivery: Delivery) -> Offer {
+        let packet = &delivery.packet;
+        let mut state = lock(&self.state);
+        state.flowing |= packet.track == Track::Video;
+        match &mut state.phase {
+            Phase::Opening if packet.track == Track::Video && packet.keyframe => {
+                if let Some(opening) = self.source.learn(packet) {
+                    self.open_video(&mut state, opening);
+                }
+                Offer::Taken
+            }
+            Phase::Opening | Phase::Parked => Offer::Taken,
+            Phase::Joining(waiting) if waiting.len() < MAX_JOINING => {
+                waiting.push(delivery);
+                Offer::Taken
+            }
+            Phase::Joining(_) => Offer::Full,
+            Phase::Live => {
+                if packet.track == Track::Video && self.video.current_level_time() > MAX_QUEUED {
+                    return Offer::Full;
+                }
+                self.deliver(&mut state, &delivery);
+                Offer::Taken
+            }
+        }
+    }
+
+    fn deliver(&self, state: &mut State, delivery: &Delivery) {
+        let packet = &delivery.packet;
+        if packet.track == Track::Video {
+            if state.skip_until.is_some_and(|until| packet.pts <= until) {
+                return;
+            }
+            if packet.keyframe {
+                state.awaiting_keyframe = false;
+            }
+        }
+        if !state.awaiting_keyframe {
+            self.push_packet(state, packet, delivery.discontinuity);
+        }
+    }
+
+    fn push_packet(&self, state: &mut State, packet: &Packet, discontinuity: bool) {
+        // `Bytes` is counted by reference: the encoded frame itself is never copied.
+        let mut buffer = gst::Buffer::from_slice(packet.data.clone());
+        if let (Some(buffer), false) = (buffer.get_mut(), packet.keyframe) {
+            buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
+        }
+        self.push(state, packet.track, buffer, time::from_mono(packet.pts), discontinuity);
+    }
+
+    fn push(
+        &self,
+        state: &mut State,
+        track: Track,
+        mut buffer: gst::Buffer,
+        at: ClockTime,
+        discontinuity: bool,
+    ) -> bool {
+        let Some(app) = self.app(track) else { return false };
+        let last = &mut state.last[usize::from(track == Track::Audio)];
+        let at = last.map_or(at, |last| at.max(last + MIN_STEP));
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(at);
+            buffer.set_dts(at);
+            if discontinuity {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
+            }
+        }
+        let pushed = app.push_buffer(buffer).is_ok();
+        if pushed {
+            *last = Some(at);
+        }
+        pushed
+    }
+
+    fn app(&self, track: Track) -> Option<&AppSrc> {
+        match track {
+            Track::Video => Some(&self.video),
+            Track::Audio => self.audio.as_ref(),
+        }
+    }
+}
+
+/// The hub's end of a feed.
+struct FeedSink(Arc<Feed>);
+
+impl Sink for FeedSink {
+    fn offer(&mut self, delivery: Delivery) -> Offer {
+        self.0.offer(delivery)
+    }
+}
+
+impl Drop for FeedSink {
+    fn drop(&mut self) {
+        self.0.dead.store(true, Ordering::Relaxed);
+    }
+}
+
+fn now() -> ClockTime {
+    time::clock().time().saturating_sub(time::base_time())
+}
+
+/// A panic elsewhere leaves these states whole: every change is one assignment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The SPS and PPS of an access unit in Annex B, if it has both.
+fn parameter_sets(unit: &[u8]) -> Option<Vec<u8>> {
+    let starts: Vec<usize> =
+        (2..unit.len()).filter(|&i| unit[i] == 1 && unit[i - 1] == 0 && unit[i - 2] == 0).collect();
+    let mut out = Vec::new();
+    let mut seen = (false, false);
+    for (n, &start) in starts.iter().enumerate() {
+        let end = starts.get(n + 1).map_or(unit.len(), |next| next - 2);
+        let nal = &unit[start + 1..end];
+        let kind = nal.first().map(|b| b & 0x1f);
+        match kind {
+            Some(7) => seen.0 = true,
+            Some(8) => seen.1 = true,
+            // Slices end the search: parameter sets come before them.
+            Some(1..=5) => break,
+            _ => continue,
+        }
+        // Zeros before the next start code belong to that, not to this unit.
+        let len = nal.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
+        out.extend_from_slice(&[0, 0, 0, 1]);
+        out.extend_from_slice(&nal[..len]);
+    }
+    (seen == (true, true)).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameter_sets_are_found_before_the_first_slice() {
+        let sets = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x68, 3];
+        let unit = [&[0, 0, 0, 1, 9, 0xf0], &sets[..], &[0, 0, 1, 0x65, 0, 0, 1, 0x67]].concat();
+        assert_eq!(parameter_sets(&unit), Some(sets.to_vec()));
+        for without in [&[][..], &[0, 0, 1], &[0, 0, 1, 0x67, 1], &unit[17..], &[1, 1, 1]] {
+            assert_eq!(parameter_sets(without), None, "{without:?}");
+        }
+    }
+}

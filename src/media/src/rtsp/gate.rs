@@ -1,0 +1,165 @@
+//! The gate before every request: who may ask, and what may be asked. Permissions are all or nothing: a stream password views.
+
+use super::connections::Connections;
+use super::digest::{Credentials, Verdict, challenge};
+use glib::translate::{ToGlibPtr, from_glib};
+use gst_rtsp::{RTSPAuthMethod, RTSPAuthParam, RTSPHeaderField, RTSPMethod, RTSPStatusCode};
+use gstreamer_rtsp_server::subclass::prelude::*;
+use gstreamer_rtsp_server::{self as rtsp_server, RTSPContext, glib, gst_rtsp};
+use rtsp_server::prelude::*;
+use std::ffi::CStr;
+use std::sync::{Arc, OnceLock};
+
+mod imp {
+    use super::*;
+
+    #[derive(Default)]
+    pub struct Gate {
+        pub(super) connections: OnceLock<Arc<Connections>>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Gate {
+        const NAME: &'static str = "PerchRtspGate";
+        type Type = super::Gate;
+        type ParentType = rtsp_server::RTSPAuth;
+    }
+
+    impl ObjectImpl for Gate {}
+
+    impl RTSPAuthImpl for Gate {
+        fn check(&self, ctx: &RTSPContext, check: &glib::GString) -> bool {
+            match check.as_str() {
+                // Sets up TLS.
+                "auth.check.connect" => self.parent_check(ctx, check),
+                // Comes once for every request, before anything is looked up.
+                "auth.check.url" => self.connections.get().is_some_and(|connections| admit(connections, ctx)),
+                // Lets a reader choose where packets go: never.
+                "auth.check.transport.client-settings" => false,
+                // The same request passed above.
+                _ => true,
+            }
+        }
+    }
+}
+
+glib::wrapper! {
+    /// Checks requests in place of the library's own table of users.
+    pub struct Gate(ObjectSubclass<imp::Gate>) @extends rtsp_server::RTSPAuth;
+}
+
+impl Gate {
+    pub(super) fn new(connections: Arc<Connections>) -> Self {
+        let gate: Self = glib::Object::new();
+        let _ = gate.imp().connections.set(connections);
+        gate
+    }
+}
+
+/// The path of a request, without its query.
+pub(super) fn path(url: &gst_rtsp::RTSPUrl) -> Option<String> {
+    let uri = url.request_uri();
+    let (_, rest) = uri.split_once("://")?;
+    let path = rest.find('/').map_or("/", |at| &rest[at..]);
+    Some(path.split('?').next().unwrap_or(path).to_owned())
+}
+
+/// Lets a request through or answers it.
+fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
+    let method = method(ctx);
+    if method == RTSPMethod::OPTIONS {
+        return true;
+    }
+    let Some(connection) = ctx.client().and_then(|client| connections.of(client)) else {
+        return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
+    };
+    match authenticate(connections, &connection, ctx, method) {
+        Some(Verdict::Accepted) => {}
+        verdict => {
+            let header = challenge(&connection.nonce, verdict == Some(Verdict::Stale));
+            return answer(ctx, RTSPStatusCode::Unauthorized, Some(&header));
+        }
+    }
+    if method.intersects(RTSPMethod::ANNOUNCE | RTSPMethod::RECORD | RTSPMethod::REDIRECT) {
+        return answer(ctx, RTSPStatusCode::MethodNotAllowed, None);
+    }
+    if connections.is_full(&connection) {
+        tracing::warn!("RTSP reader refused: too many are connected");
+        return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
+    }
+    if method == RTSPMethod::DESCRIBE {
+        let mount = ctx.uri().and_then(path).and_then(|path| connections.mount(&path).cloned());
+        // Unknown paths are the library's to refuse.
+        if mount.is_some_and(|mount| !mount.source.is_up()) {
+            return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
+        }
+    }
+    true
+}
+
+fn authenticate(
+    connections: &Connections,
+    connection: &super::connections::Connection,
+    ctx: &RTSPContext,
+    method: RTSPMethod,
+) -> Option<Verdict> {
+    let method = method_name(method)?;
+    let credentials = ctx.request()?.parse_auth_credentials();
+    let digest = credentials.iter().find(|c| c.scheme() == RTSPAuthMethod::Digest)?;
+    let params = digest.params();
+    let value = |name: &str| params.iter().map(pair).find(|(n, _)| *n == Some(name)).and_then(|(_, value)| value);
+    let given = Credentials {
+        username: value("username")?,
+        realm: value("realm")?,
+        nonce: value("nonce")?,
+        uri: value("uri")?,
+        response: value("response")?,
+    };
+    Some(connections.login(connection, &given, method))
+}
+
+/// Name and value of a parameter; a quoted value comes without its quotes.
+fn pair(param: &RTSPAuthParam) -> (Option<&str>, Option<&str>) {
+    let text = |at: *const std::ffi::c_char| {
+        // SAFETY: both fields are NULL or NUL-terminated strings that live as long as `param`, which the result borrows.
+        (!at.is_null()).then(|| unsafe { CStr::from_ptr(at) }.to_str().ok()).flatten()
+    };
+    let raw: *const gst_rtsp::ffi::GstRTSPAuthParam = param.to_glib_none().0;
+    // SAFETY: `raw` points to the boxed value inside `param`.
+    unsafe { (text((*raw).name), text((*raw).value)) }
+}
+
+/// Sends an answer; false, so that the library does nothing more with the request.
+fn answer(ctx: &RTSPContext, code: RTSPStatusCode, challenge: Option<&str>) -> bool {
+    if let (Some(client), Some(response)) = (ctx.client(), ctx.response()) {
+        response.init_response(code, ctx.request());
+        if let Some(challenge) = challenge {
+            response.add_header(RTSPHeaderField::WwwAuthenticate, challenge);
+        }
+        let _ = client.send_message(response, None);
+    }
+    false
+}
+
+fn method(ctx: &RTSPContext) -> RTSPMethod {
+    // SAFETY: the library passes a context that is valid for the time of the call; `method` is a plain number.
+    unsafe { from_glib((*ctx.to_glib_none().0).method) }
+}
+
+/// As it stands in the request and in its digest.
+fn method_name(method: RTSPMethod) -> Option<&'static str> {
+    [
+        (RTSPMethod::DESCRIBE, "DESCRIBE"),
+        (RTSPMethod::ANNOUNCE, "ANNOUNCE"),
+        (RTSPMethod::GET_PARAMETER, "GET_PARAMETER"),
+        (RTSPMethod::PAUSE, "PAUSE"),
+        (RTSPMethod::PLAY, "PLAY"),
+        (RTSPMethod::RECORD, "RECORD"),
+        (RTSPMethod::REDIRECT, "REDIRECT"),
+        (RTSPMethod::SETUP, "SETUP"),
+        (RTSPMethod::SET_PARAMETER, "SET_PARAMETER"),
+        (RTSPMethod::TEARDOWN, "TEARDOWN"),
+    ]
+    .into_iter()
+    .find_map(|(m, name)| (m == method).then_some(name))
+}

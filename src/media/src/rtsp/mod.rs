@@ -1,0 +1,234 @@
+//! The RTSP and RTSPS server: `/{camera}` and `/{camera}/sub` for players, Digest only, one shared media a stream.
+//!
+//! The GStreamer library speaks the protocol. This module gives it what it lacks: a gate before every request ([`gate`]),
+//! sessions that belong to their connection ([`connections`]), a feed from the hub without encoder or thread ([`feed`]), and an
+//! end for readers that stop reading.
+
+mod connections;
+mod digest;
+mod factory;
+mod feed;
+mod gate;
+mod listener;
+mod socket;
+
+use crate::fanout::Hub;
+use connections::Connections;
+use factory::{Factory, Mount};
+use feed::Source;
+use gate::Gate;
+use gstreamer_rtsp_server::{self as rtsp_server, gio, glib};
+use listener::listen;
+use perch_base::clock::SharedClock;
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::camera::VideoSettings;
+use perch_domain::media::{Stream, VideoCodec};
+use rtsp_server::prelude::*;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Threads that read requests and drain slow readers. A DESCRIBE that waits for an encoder holds one of them, so not one.
+const CLIENT_THREADS: i32 = 4;
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How long [`Server::stop`] waits for readers to be gone.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// Where to listen.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// RTSP; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// RTSPS, if wanted; needs `tls`.
+    pub tls_listen: Option<SocketAddr>,
+    /// The certificate for RTSPS.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Where the certificate and its key are.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The certificate chain in PEM.
+    pub cert_pem: PathBuf,
+    /// The private key in PEM.
+    pub key_pem: PathBuf,
+}
+
+/// One camera's two streams.
+#[derive(Clone, Debug)]
+pub struct CameraStreams {
+    /// Where its packets come from.
+    pub hub: Arc<Hub>,
+    /// How its video is encoded.
+    pub codec: VideoCodec,
+    /// Whether it has sound (Opus).
+    pub has_audio: bool,
+    /// The sub-stream's size, for players to know beforehand.
+    pub sub: VideoSettings,
+    /// The main stream's size.
+    pub main: VideoSettings,
+}
+
+/// A running server; stops when dropped.
+pub struct Server {
+    local: SocketAddr,
+    tls_local: Option<SocketAddr>,
+    connections: Arc<Connections>,
+    tls_gate: Option<Gate>,
+    main_loop: glib::MainLoop,
+    listeners: Mutex<Vec<glib::Source>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("local", &self.local).field("tls_local", &self.tls_local).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Listens and serves. Nobody may read until [`Self::set_passwords`].
+    ///
+    /// Errors with [`ErrorKind::Unavailable`] when a port is in use or the certificate cannot be read, and with
+    /// [`ErrorKind::Invalid`] when RTSPS is asked for without a certificate.
+    pub fn start(config: Config, cameras: Vec<CameraStreams>, clock: SharedClock) -> Result<Self> {
+        crate::init()?;
+        let context = glib::MainContext::new();
+        let mounts = mounts(cameras);
+        let points = rtsp_server::RTSPMountPoints::new();
+        for mount in &mounts {
+            points.add_factory(&mount.path, Factory::new(mount.clone(), &context));
+        }
+        let connections = Connections::new(clock, mounts);
+        let threads = rtsp_server::RTSPThreadPool::new();
+        threads.set_max_threads(CLIENT_THREADS);
+
+        let build = |gate: &Gate, at| listen(&connections, &points, &threads, gate, at);
+        let (local, source) = build(&Gate::new(connections.clone()), config.listen)?;
+        let tls_gate = match (&config.tls_listen, &config.tls) {
+            (Some(_), None) => return Err(Error::invalid("rtsp.tls_listen needs a certificate")),
+            (Some(_), Some(files)) => {
+                let gate = Gate::new(connections.clone());
+                gate.set_tls_certificate(Some(&certificate(files)?));
+                Some(gate)
+            }
+            (None, _) => None,
+        };
+        let tls = match (&tls_gate, config.tls_listen) {
+            (Some(gate), Some(at)) => Some(build(gate, at)?),
+            _ => None,
+        };
+
+        let tls_local = tls.as_ref().map(|(local, _)| *local);
+        let listeners: Vec<_> = std::iter::once(source).chain(tls.map(|(_, source)| source)).collect();
+        for listener in &listeners {
+            listener.attach(Some(&context));
+        }
+        let swept = Arc::downgrade(&connections);
+        let sweep = glib::timeout_source_new(SWEEP_EVERY, None, glib::Priority::DEFAULT, move || {
+            let Some(connections) = swept.upgrade() else { return glib::ControlFlow::Break };
+            connections.sweep();
+            glib::ControlFlow::Continue
+        });
+        sweep.attach(Some(&context));
+        let main_loop = glib::MainLoop::new(Some(&context), false);
+        let thread = std::thread::Builder::new()
+            .name("rtsp".into())
+            .spawn({
+                let main_loop = main_loop.clone();
+                move || {
+                    let run = context.with_thread_default(|| main_loop.run());
+                    if run.is_err() {
+                        tracing::error!("RTSP main context is taken by another thread");
+                    }
+                }
+            })
+            .context(ErrorKind::Unavailable, || "cannot start the RTSP thread")?;
+        tracing::info!(%local, ?tls_local, "RTSP server listens");
+        Ok(Self {
+            local,
+            tls_local,
+            connections,
+            tls_gate,
+            main_loop,
+            listeners: Mutex::new(listeners),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Where RTSP listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Where RTSPS listens.
+    pub fn tls_local_addr(&self) -> Option<SocketAddr> {
+        self.tls_local
+    }
+
+    /// Replaces all stream passwords, given as user and HA1, `MD5(user:perch:password)` in hex. Readers whose user is gone or
+    /// has another password are closed within a second.
+    pub fn set_passwords(&self, ha1s: Vec<(String, String)>) {
+        self.connections.set_passwords(digest::Ha1s::new(ha1s));
+    }
+
+    /// Takes a renewed certificate for connections to come. Errors with [`ErrorKind::Unavailable`] when it cannot be read.
+    pub fn set_certificate(&self, files: &TlsFiles) -> Result<()> {
+        if let Some(gate) = &self.tls_gate {
+            gate.set_tls_certificate(Some(&certificate(files)?));
+        }
+        Ok(())
+    }
+
+    /// How many readers play now.
+    pub fn readers(&self) -> usize {
+        self.connections.playing()
+    }
+
+    /// Closes every connection and ends the server. Calls after the first do nothing.
+    pub fn stop(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return };
+        // Nobody new is let in.
+        let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
+        listeners.iter().for_each(glib::Source::destroy);
+        drop(listeners);
+        // Quitting from inside: a loop that was told before it ran would run for ever.
+        let quit = self.main_loop.clone();
+        let inside = glib::idle_source_new(None, glib::Priority::HIGH, move || {
+            quit.quit();
+            glib::ControlFlow::Break
+        });
+        inside.attach(Some(&self.main_loop.context()));
+        if thread.join().is_err() {
+            tracing::error!("RTSP thread panicked");
+        }
+        let deadline = Instant::now() + STOP_WITHIN;
+        while self.connections.len() > 0 && Instant::now() < deadline {
+            self.connections.close_all();
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn mounts(cameras: Vec<CameraStreams>) -> Vec<Arc<Mount>> {
+    let both = |c: CameraStreams| {
+        [(Stream::Main, c.main), (Stream::Sub, c.sub)].map(|(stream, video)| {
+            Arc::new(Mount::new(Source::new(c.hub.clone(), stream, c.codec), c.has_audio, video))
+        })
+    };
+    cameras.into_iter().flat_map(both).collect()
+}
+
+fn certificate(files: &TlsFiles) -> Result<gio::TlsCertificate> {
+    gio::TlsCertificate::from_files(&files.cert_pem, &files.key_pem)
+        .context(ErrorKind::Unavailable, || format!("certificate {} cannot be used", files.cert_pem.display()))
+}

@@ -1,0 +1,139 @@
+//! One keyframe to one JPEG, in a pipeline that lives as long as the picture takes. The keyframe may come from a camera that lies.
+
+use crate::pipeline::{Library, element};
+use bytes::Bytes;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::media::VideoCodec;
+use std::time::{Duration, Instant};
+
+/// Largest keyframe that is decoded, bytes.
+pub const MAX_KEYFRAME: usize = 8 << 20;
+/// How long a picture may take.
+const TIME_LIMIT: Duration = Duration::from_secs(3);
+/// Widest picture, pixels.
+const MAX_WIDTH: u32 = 4096;
+const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+
+/// Decodes `keyframe` (an H.264 access unit in Annex B with SPS and PPS, or a VP8 frame) and makes a JPEG of it, at most
+/// `max_width` pixels wide, its shape kept. Blocks for up to 3 s. Errors with [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME`],
+/// with [`ErrorKind::Corrupt`] where it is no picture, with [`ErrorKind::Unavailable`] where that takes too long.
+pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
+    crate::init()?;
+    if keyframe.len() > MAX_KEYFRAME {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("a keyframe of {} bytes: must be {MAX_KEYFRAME} at most", keyframe.len()),
+        ));
+    }
+    if keyframe.is_empty() {
+        return Err(Error::new(ErrorKind::Corrupt, "an empty keyframe holds no picture"));
+    }
+    let library = Library::load(None)?;
+    let name = match codec {
+        VideoCodec::H264 if gst::ElementFactory::find("avdec_h264").is_some() => "still/h264",
+        VideoCodec::H264 => "still/h264-openh264dec",
+        VideoCodec::Vp8 => "still/vp8",
+    };
+    let width = max_width.unwrap_or(MAX_WIDTH).clamp(16, MAX_WIDTH);
+    let bin = library.open_bin(name, &[("max_width", i64::from(width))], &[])?;
+    let source: gst_app::AppSrc = typed(&bin, "in")?;
+    let sink: gst_app::AppSink = typed(&bin, "out")?;
+    let pipeline = Ends(gst::Pipeline::new());
+    pipeline.0.add(&bin).map_err(|e| Error::internal("a still's pipeline cannot be built").with_source(e))?;
+    let broken = || Error::new(ErrorKind::Corrupt, "the keyframe cannot be decoded");
+    pipeline.0.set_state(gst::State::Playing).map_err(|_| Error::internal("a still's pipeline does not start"))?;
+    let mut buffer = gst::Buffer::from_slice(Bytes::copy_from_slice(keyframe));
+    if let Some(buffer) = buffer.get_mut() {
+        buffer.set_pts(gst::ClockTime::ZERO);
+    }
+    source.push_buffer(buffer).map_err(|_| broken())?;
+    source.end_of_stream().map_err(|_| broken())?;
+    let until = Instant::now() + TIME_LIMIT;
+    let bus = pipeline.0.bus();
+    while Instant::now() < until {
+        if let Some(sample) = sink.try_pull_sample(LOOK) {
+            let buffer = sample.buffer_owned().ok_or_else(broken)?;
+            let map = buffer.into_mapped_buffer_readable().map_err(|_| broken())?;
+            return Ok(Bytes::copy_from_slice(&map));
+        }
+        let failed = bus.as_ref().is_some_and(|b| b.pop_filtered(&[gst::MessageType::Error]).is_some());
+        if failed || sink.is_eos() {
+            return Err(broken());
+        }
+    }
+    Err(Error::new(ErrorKind::Unavailable, "the picture was not ready within 3 s"))
+}
+
+/// A pipeline that is NULL before it is dropped.
+struct Ends(gst::Pipeline);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.set_state(gst::State::Null);
+    }
+}
+
+fn typed<T: gst::prelude::IsA<gst::Element>>(bin: &gst::Bin, name: &str) -> Result<T> {
+    element(bin, name)?.downcast().map_err(|_| Error::internal(format!("a still's element {name} is of another type")))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A keyframe of a test pattern.
+    pub(crate) fn keyframe(encoder: &str, width: u32, height: u32) -> Vec<u8> {
+        crate::init().expect("starts");
+        let text = format!(
+            "videotestsrc num-buffers=1 ! video/x-raw,width={width},height={height} ! {encoder} ! appsink name=out sync=false"
+        );
+        let bin = gst::parse::launch(&text).expect("parses").downcast::<gst::Pipeline>().expect("a pipeline");
+        bin.set_state(gst::State::Playing).expect("starts");
+        let sink: gst_app::AppSink = typed(bin.upcast_ref(), "out").expect("there");
+        let sample = sink.pull_sample().expect("a frame");
+        let data = sample.buffer().expect("a buffer").map_readable().expect("readable").to_vec();
+        bin.set_state(gst::State::Null).expect("ends");
+        data
+    }
+
+    /// Width and height from a JPEG's frame header.
+    fn size(jpeg: &[u8]) -> (u16, u16) {
+        assert_eq!(&jpeg[..2], [0xff, 0xd8]);
+        let at = jpeg.windows(2).position(|w| w[0] == 0xff && matches!(w[1], 0xc0..=0xc2)).expect("a frame header");
+        let word = |i: usize| u16::from_be_bytes([jpeg[at + i], jpeg[at + i + 1]]);
+        (word(7), word(5))
+    }
+
+    const X264: &str = "x264enc tune=zerolatency ! video/x-h264,stream-format=byte-stream,profile=constrained-baseline";
+
+    #[test]
+    fn a_keyframe_becomes_a_jpeg_of_the_asked_width() {
+        let key = keyframe(X264, 1280, 720);
+        assert_eq!(size(&jpeg(VideoCodec::H264, &key, None).expect("a picture")), (1280, 720));
+        let began = Instant::now();
+        assert_eq!(size(&jpeg(VideoCodec::H264, &key, Some(320)).expect("a picture")), (320, 180));
+        eprintln!("a still took {:?}", began.elapsed());
+        let key = keyframe("vp8enc deadline=1", 640, 480);
+        assert_eq!(size(&jpeg(VideoCodec::Vp8, &key, Some(64)).expect("a picture")), (64, 48));
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_quickly() {
+        let began = Instant::now();
+        let mut key = keyframe(X264, 320, 240);
+        assert!(jpeg(VideoCodec::H264, &[], None).is_err());
+        assert!(jpeg(VideoCodec::H264, &vec![0; MAX_KEYFRAME + 1], None).is_err());
+        assert!(jpeg(VideoCodec::H264, &[0xaa; 5000], None).is_err());
+        assert!(jpeg(VideoCodec::Vp8, &[0xaa; 5000], None).is_err());
+        assert!(jpeg(VideoCodec::H264, &key[..20], None).is_err());
+        // Damaged slices may give a damaged picture or an error, never more.
+        for i in (40..key.len()).step_by(7) {
+            key[i] ^= 0x5a;
+        }
+        let _ = jpeg(VideoCodec::H264, &key, None);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+}

@@ -1,0 +1,99 @@
+//! When a viewer that lets us choose gets the small stream: a pure policy over the loss its receiver reports tell.
+
+use perch_base::time::MonoTime;
+use perch_domain::media::Stream;
+use std::time::Duration;
+
+/// Above this share of packets lost the way does not carry the stream.
+pub const BAD_LOSS: f32 = 0.10;
+/// Below this share it does.
+pub const GOOD_LOSS: f32 = 0.02;
+/// Loss must be bad this long before the small stream is sent.
+pub const BAD_FOR: Duration = Duration::from_secs(5);
+/// Loss must be good this long before the main stream is tried again; doubles with every try that failed.
+pub const GOOD_FOR: Duration = Duration::from_secs(30);
+const MAX_GOOD_FOR: Duration = Duration::from_secs(480);
+
+/// The choice for one viewer. It begins with the main stream.
+#[derive(Clone, Debug)]
+pub struct Auto {
+    stream: Stream,
+    since: Option<MonoTime>,
+    patience: Duration,
+}
+
+impl Default for Auto {
+    fn default() -> Self {
+        Self { stream: Stream::Main, since: None, patience: GOOD_FOR }
+    }
+}
+
+impl Auto {
+    /// A receiver report came with the share of packets lost (0 to 1). `Some`: change to this stream.
+    pub fn report(&mut self, now: MonoTime, loss: f32) -> Option<Stream> {
+        let (wants_change, needed) = match self.stream {
+            Stream::Main => (loss > BAD_LOSS, BAD_FOR),
+            Stream::Sub => (loss < GOOD_LOSS, self.patience),
+        };
+        if !wants_change {
+            self.since = None;
+            return None;
+        }
+        let since = *self.since.get_or_insert(now);
+        if now.since(since) < needed {
+            return None;
+        }
+        self.since = None;
+        self.stream = match self.stream {
+            Stream::Main => Stream::Sub,
+            Stream::Sub => {
+                self.patience = (self.patience * 2).min(MAX_GOOD_FOR);
+                Stream::Main
+            }
+        };
+        Some(self.stream)
+    }
+
+    /// The change asked for last could not be made: `stream` goes on.
+    pub fn stay(&mut self, stream: Stream) {
+        self.stream = stream;
+        self.since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Stream::{Main, Sub};
+
+    /// Feeds (seconds, loss) reports once a second; returns (second, stream) of each change.
+    fn run(phases: &[(u32, f32)]) -> Vec<(u32, Stream)> {
+        let mut auto = Auto::default();
+        let mut t = 0;
+        let mut changes = Vec::new();
+        for &(seconds, loss) in phases {
+            for _ in 0..seconds {
+                if let Some(stream) = auto.report(MonoTime(i64::from(t) * 1_000_000), loss) {
+                    changes.push((t, stream));
+                }
+                t += 1;
+            }
+        }
+        changes
+    }
+
+    #[test]
+    fn policy() {
+        for (phases, want) in [
+            (&[(600, 0.0)][..], &[][..]),
+            (&[(600, 0.09)], &[]),
+            (&[(5, 0.2), (1, 0.0), (5, 0.2)], &[]),
+            (&[(60, 0.2)], &[(5, Sub)]),
+            (&[(6, 0.2), (29, 0.0), (1, 0.05), (29, 0.0)], &[(5, Sub)]),
+            (&[(6, 0.2), (60, 0.01)], &[(5, Sub), (36, Main)]),
+            (&[(6, 0.2), (31, 0.0), (6, 0.2), (60, 0.0), (2, 0.0)], &[(5, Sub), (36, Main), (42, Sub), (103, Main)]),
+        ] {
+            assert_eq!(run(phases), want, "{phases:?}");
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! The engine's thread: one loop over media, commands, datagrams and timers. Everything it holds belongs to it alone.
+
+use super::demux::{Demux, Key, Kind, classify};
+use super::feed::{FeedId, Feeds, Frame};
+use super::offer;
+use super::session::{Phase, Session, Start, Wish};
+use super::socket::Socket;
+use super::trickle::Fragment;
+use super::{LiveCamera, Shared};
+use crate::fanout::Delivery;
+use perch_base::ids::{DeviceId, LeaseId};
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::keyframe::JoinWith;
+use perch_domain::media::Track;
+use perch_domain::status::LiveSession;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// How often leases and feeds are looked after.
+const TICK: Duration = Duration::from_millis(250);
+/// Sound waits this long at most for a picture to leave with.
+const AUDIO_PATIENCE: Duration = Duration::from_millis(8);
+/// Frames taken from the queue in one turn.
+const MEDIA_BATCH: usize = 32;
+/// A cached GOP larger than this is not sent to a joiner: the next keyframe is sooner there.
+const MAX_BACKLOG_BYTES: usize = 768 * 1024;
+/// STUN answers without a known sender that are looked at in one tick.
+const STUN_BUDGET: u32 = 200;
+
+/// Where the answer to a command goes.
+pub type Reply<T> = std_mpsc::SyncSender<T>;
+
+/// What the port asks of the thread.
+pub enum Command {
+    /// Begin a session.
+    Begin(Box<Start>, Reply<Result<()>>),
+    /// Candidates came.
+    Trickle(LeaseId, Fragment, Reply<Result<Option<String>>>),
+    /// Renew a lease.
+    Renew(LeaseId, Reply<Result<()>>),
+    /// End a session.
+    End(LeaseId, Reply<Result<()>>),
+    /// Whose session it is.
+    Owner(LeaseId, Reply<Option<DeviceId>>),
+    /// End a device's sessions.
+    EndDevice(DeviceId, Reply<()>),
+    /// List sessions.
+    Sessions(Reply<Vec<LiveSession>>),
+    /// End everything.
+    Stop,
+}
+
+/// The thread's state.
+pub struct Loop {
+    shared: Arc<Shared>,
+    cameras: Arc<[LiveCamera]>,
+    socket: Socket,
+    feeds: Feeds,
+    sessions: BTreeMap<Key, Session>,
+    leases: HashMap<LeaseId, Key>,
+    demux: Demux,
+    next_key: Key,
+    sound: Vec<(FeedId, Frame)>,
+    sound_due: Option<Instant>,
+    next_tick: Instant,
+    stun_budget: u32,
+    wishes: Vec<Wish>,
+}
+
+impl Loop {
+    /// An engine without sessions.
+    pub fn new(shared: Arc<Shared>, socket: Socket, media: mpsc::Sender<(FeedId, Delivery)>) -> Self {
+        let cameras = shared.cameras.clone();
+        Self {
+            cameras: cameras.clone(),
+            shared,
+            socket,
+            feeds: Feeds::new(cameras, media),
+            sessions: BTreeMap::new(),
+            leases: HashMap::new(),
+            demux: Demux::default(),
+            next_key: 0,
+            sound: Vec::new(),
+            sound_due: None,
+            next_tick: Instant::now(),
+            stun_budget: STUN_BUDGET,
+            wishes: Vec::new(),
+        }
+    }
+
+    /// Runs until told to stop or until the port is dropped.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut media: mpsc::Receiver<(FeedId, Delivery)>) {
+        loop {
+            let due = self.due();
+            tokio::select! {
+                biased;
+                delivery = media.recv() => {
+                    let mut next = delivery;
+                    for _ in 0..MEDIA_BATCH {
+                        let Some((feed, delivery)) = next else { break };
+                        self.deliver(feed, &delivery);
+                        next = media.try_recv().ok();
+                    }
+                    if let Some((feed, delivery)) = next {
+                        self.deliver(feed, &delivery);
+                    }
+                }
+                command = commands.recv() => match command {
+                    Some(Command::Stop) | None => break,
+                    Some(command) => self.command(command),
+                },
+                _ = self.socket.writable(), if self.socket.has_outbox() => self.socket.flush_outbox(),
+                _ = self.socket.readable() => self.receive(),
+                () = tokio::time::sleep_until(due.into()) => {}
+            }
+            self.work(Instant::now());
+        }
+        let now = Instant::now();
+        for session in self.sessions.values_mut() {
+            session.close(now, &mut self.socket);
+        }
+        self.shared.counters.sessions.store(0, Relaxed);
+    }
+
+    fn due(&self) -> Instant {
+        let sessions = self.sessions.values().map(|s| s.next).min();
+        let tick = if self.sessions.is_empty() { Instant::now() + Duration::from_secs(3600) } else { self.next_tick };
+        sessions.into_iter().chain(self.sound_due).fold(tick, Instant::min)
+    }
+
+    /// Packetizes a delivery once and writes it to its sessions; sound may wait a little for a picture.
+    fn deliver(&mut self, feed: FeedId, delivery: &Delivery) {
+        let now = Instant::now();
+        let Some(camera) = self.cameras.get(feed.camera()) else { return };
+        let age = self.shared.clock.mono().since(delivery.packet.pts);
+        let wallclock = now.checked_sub(age).unwrap_or(now);
+        let frame = Frame::new(&delivery.packet, camera.codec, wallclock, delivery.discontinuity);
+        if frame.track == Track::Audio {
+            self.sound.push((feed, frame));
+            self.sound_due.get_or_insert(now + AUDIO_PATIENCE);
+        } else {
+            self.flush_sound();
+            self.write(feed, &frame);
+        }
+    }
+
+    fn flush_sound(&mut self) {
+        self.sound_due = None;
+        for (feed, frame) in std::mem::take(&mut self.sound) {
+            self.write(feed, &frame);
+        }
+    }
+
+    fn write(&mut self, feed: FeedId, frame: &Frame) {
+        for session in self.sessions.values_mut() {
+            if let Some(left) = session.live(feed, frame) {
+                self.feeds.release(left);
+            }
+        }
+    }
+
+    /// Drives every session that has something to do, then looks after leases.
+    fn work(&mut self, now: Instant) {
+        if self.sound_due.is_some_and(|due| due <= now) {
+            self.flush_sound();
+        }
+        let due: Vec<Key> = self.sessions.iter().filter(|(_, s)| s.dirty || s.next <= now).map(|(k, _)| *k).collect();
+        for key in due {
+            self.drive(key, now);
+        }
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.tick(now);
+        }
+        let counters = &self.shared.counters;
+        counters.writes.store(self.socket.writes, Relaxed);
+        counters.packets_out.store(self.socket.sent, Relaxed);
+        counters.packets_dropped.store(self.socket.dropped, Relaxed);
+    }
+
+    fn drive(&mut self, key: Key, now: Instant) {
+        let mut wishes = std::mem::take(&mut self.wishes);
+        // Twice: joining writes the first picture.
+        for _ in 0..2 {
+            let Some(session) = self.sessions.get_mut(&key) else { break };
+            // A defect in the protocol library ends the session it concerns, not its neighbours.
+            if catch_unwind(AssertUnwindSafe(|| session.drive(now, &mut self.socket, &mut wishes))).is_err() {
+                tracing::error!(lease = %session.lease, "a session ended by a defect");
+                session.phase = Phase::Over;
+            }
+            let over = session.phase == Phase::Over;
+            for wish in wishes.drain(..).filter(|_| !over) {
+                self.grant(key, wish, now);
+            }
+            if over {
+                self.remove(key, now);
+            }
+            if !self.sessions.get(&key).is_some_and(|s| s.dirty) {
+                break;
+            }
+        }
+        self.wishes = wishes;
+    }
+
+    fn grant(&mut self, key: Key, wish: Wish, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let (feed, camera) = (session.feed, &self.cameras[session.feed.camera()]);
+        match wish {
+            Wish::Join => {
+                let joined = camera.hub.join(feed.stream());
+                let video = joined.backlog.iter().filter(|p| p.track == Track::Video);
+                let bytes: usize = video.clone().map(|p| p.data.len()).sum();
+                tracing::debug!(lease = %session.lease, with = ?joined.with, bytes, "viewer connected");
+                if joined.with == JoinWith::CachedGop && bytes <= MAX_BACKLOG_BYTES {
+                    let mono = self.shared.clock.mono();
+                    let frames: Vec<_> = video
+                        .map(|p| Frame::new(p, camera.codec, now.checked_sub(mono.since(p.pts)).unwrap_or(now), false))
+                        .collect();
+                    session.backlog(&frames);
+                }
+            }
+            Wish::Keyframe => camera.hub.request_keyframe(feed.stream()),
+            Wish::Loss(loss) => {
+                let mono = self.shared.clock.mono();
+                if let Some(stream) = session.loss(mono, loss) {
+                    let next = FeedId::new(feed.camera(), stream);
+                    tracing::info!(lease = %session.lease, %stream, loss, "stream changes with the viewer's loss");
+                    session.next_feed = Some((next, mono));
+                    self.feeds.acquire(next);
+                    camera.hub.request_keyframe(stream);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let mono = self.shared.clock.mono();
+        self.stun_budget = STUN_BUDGET;
+        self.feeds.mend();
+        for session in self.sessions.values_mut() {
+            if let Some(feed) = session.give_up_change(mono) {
+                self.feeds.release(feed);
+            }
+        }
+        let lapsed: Vec<Key> = self.sessions.iter().filter(|(_, s)| s.term.lapsed(mono)).map(|(k, _)| *k).collect();
+        for key in lapsed {
+            self.remove(key, now);
+        }
+    }
+
+    fn receive(&mut self) {
+        let mut socket_more = true;
+        // Two batches a turn: media and commands come first even under a flood.
+        for _ in 0..2 {
+            if !socket_more {
+                return;
+            }
+            let Self { socket, sessions, demux, shared, stun_budget, .. } = self;
+            let now = Instant::now();
+            socket_more = socket.receive(|_, from, to, datagram| {
+                shared.counters.packets_in.fetch_add(1, Relaxed);
+                if !route(sessions, demux, stun_budget, from, to, datagram, now) {
+                    shared.counters.packets_foreign.fetch_add(1, Relaxed);
+                }
+            });
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        // A caller that gave up waiting does not matter here.
+        match command {
+            Command::Begin(start, reply) => {
+                let _ = reply.send(self.begin(*start, now));
+            }
+            Command::Trickle(lease, fragment, reply) => {
+                let _ = reply.send(self.trickle(lease, &fragment));
+            }
+            Command::Renew(lease, reply) => {
+                let mono = self.shared.clock.mono();
+                let session = self.leases.get(&lease).and_then(|key| self.sessions.get_mut(key));
+                let renewed = session.is_some_and(|s| s.term.renew(mono)).then_some(()).ok_or_else(no_session);
+                let _ = reply.send(renewed);
+            }
+            Command::End(lease, reply) => {
+                let _ = reply.send(self.find(lease).map(|key| self.remove(key, now)));
+            }
+            Command::Owner(lease, reply) => {
+                let owner = self.leases.get(&lease).and_then(|key| self.sessions.get(key)).map(|s| s.viewer.device_id);
+                let _ = reply.send(owner);
+            }
+            Command::EndDevice(device, reply) => {
+                let theirs: Vec<Key> =
+                    self.sessions.iter().filter(|(_, s)| s.viewer.device_id == device).map(|(k, _)| *k).collect();
+                for key in theirs {
+                    self.remove(key, now);
+                }
+                let _ = reply.send(());
+            }
+            Command::Sessions(reply) => {
+                let _ = reply.send(self.sessions.values().map(|s| self.show(s)).collect());
+            }
+            Command::Stop => {}
+        }
+    }
+
+    fn begin(&mut self, start: Start, now: Instant) -> Result<()> {
+        let limits = &self.shared.config;
+        if self.sessions.len() >= limits.max_sessions {
+            let message =
+                format!("{} viewers watch already, no more are served: close one of them", self.sessions.len());
+            return Err(Error::new(ErrorKind::RateLimited, message));
+        }
+        let device = start.viewer.device_id;
+        let theirs = self.sessions.values().filter(|s| s.viewer.device_id == device).count();
+        if theirs >= limits.max_sessions_per_device {
+            let message = format!("this device has {theirs} live views open, no more are served: close one of them");
+            return Err(Error::new(ErrorKind::RateLimited, message));
+        }
+        let (key, lease) = (self.next_key, start.lease);
+        self.next_key += 1;
+        let mut session = Session::new(start, self.shared.clock.utc(), self.shared.clock.mono(), now);
+        self.demux.add_ufrag(&session.rtc.direct_api().local_ice_credentials().ufrag, key);
+        self.feeds.acquire(session.feed);
+        self.leases.insert(lease, key);
+        self.sessions.insert(key, session);
+        self.count();
+        Ok(())
+    }
+
+    fn trickle(&mut self, lease: LeaseId, fragment: &Fragment) -> Result<Option<String>> {
+        let key = self.find(lease)?;
+        let session = self.sessions.get_mut(&key).ok_or_else(no_session)?;
+        let local = self.shared.candidates();
+        let answer = offer::restart(&mut session.rtc, &mut session.shaped, fragment, &local)?;
+        if answer.is_some() {
+            self.demux.add_ufrag(&session.rtc.direct_api().local_ice_credentials().ufrag, key);
+        }
+        for candidate in fragment.candidates.iter().take(session.candidates_left) {
+            session.rtc.add_remote_candidate(candidate.clone());
+        }
+        session.candidates_left = session.candidates_left.saturating_sub(fragment.candidates.len());
+        session.dirty = true;
+        Ok(answer)
+    }
+
+    fn find(&self, lease: LeaseId) -> Result<Key> {
+        self.leases.get(&lease).copied().ok_or_else(no_session)
+    }
+
+    /// Ends a session and frees all that was its own.
+    fn remove(&mut self, key: Key, now: Instant) {
+        let Some(mut session) = self.sessions.remove(&key) else { return };
+        let _ = catch_unwind(AssertUnwindSafe(|| session.close(now, &mut self.socket)));
+        self.demux.remove(key);
+        self.leases.remove(&session.lease);
+        self.feeds.release(session.feed);
+        if let Some((feed, _)) = session.next_feed {
+            self.feeds.release(feed);
+        }
+        tracing::debug!(lease = %session.lease, bytes = session.bytes_sent, "live session ended");
+        self.count();
+    }
+
+    fn count(&self) {
+        self.shared.counters.sessions.store(self.sessions.len(), Relaxed);
+    }
+
+    fn show(&self, session: &Session) -> LiveSession {
+        LiveSession {
+            lease: session.lease,
+            camera: self.cameras[session.feed.camera()].hub.camera().clone(),
+            stream: session.feed.stream(),
+            device_id: session.viewer.device_id,
+            device_name: session.viewer.device_name.clone(),
+            username: session.viewer.username.clone(),
+            role: session.viewer.role,
+            started_at: session.started_at,
+            connected: session.connected(),
+            remote: session.remote.map(|r| r.to_string()).unwrap_or_default(),
+            bytes_sent: session.bytes_sent,
+        }
+    }
+}
+
+/// Hands a datagram to its session. False: it belongs to none.
+fn route(
+    sessions: &mut BTreeMap<Key, Session>,
+    demux: &mut Demux,
+    stun_budget: &mut u32,
+    from: SocketAddr,
+    to: SocketAddr,
+    datagram: &[u8],
+    now: Instant,
+) -> bool {
+    let key = match classify(datagram) {
+        Kind::Request(ufrag) => demux.ufrag(ufrag),
+        Kind::Media => demux.address(from),
+        Kind::Stun => {
+            let known = demux.address(from);
+            if known.is_none() {
+                // An answer to a check of ours, from where nothing came before.
+                let Some(left) = stun_budget.checked_sub(1) else { return false };
+                *stun_budget = left;
+            }
+            known.or_else(|| sessions.iter().find(|(_, s)| s.proves(from, to, datagram, now)).map(|(k, _)| *k))
+        }
+        Kind::Junk => None,
+    };
+    let Some((key, session)) = key.and_then(|key| Some((key, sessions.get_mut(&key)?))) else { return false };
+    let stun = !matches!(classify(datagram), Kind::Media);
+    let received = catch_unwind(AssertUnwindSafe(|| {
+        // From the first proof on, what else comes from there is the session's: DTLS begins before our own checks succeed.
+        if stun && demux.address(from) != Some(key) && session.proves(from, to, datagram, now) {
+            demux.add_address(from, key);
+        }
+        session.receive(from, to, datagram, now);
+    }));
+    if received.is_err() {
+        tracing::error!(lease = %session.lease, "a session ended by a defect");
+        session.phase = Phase::Over;
+        session.next = now;
+    }
+    true
+}
+
+fn no_session() -> Error {
+    Error::not_found("there is no such live session: it ended or its lease lapsed")
+}

@@ -1,0 +1,280 @@
+//! WHEP: live sessions by WebRTC. One thread and one UDP port serve all viewers; media is packetized once and shared. No HTTP here.
+
+mod addresses;
+mod auto;
+mod demux;
+mod engine;
+mod feed;
+mod offer;
+mod session;
+mod socket;
+mod trickle;
+mod turn;
+
+use crate::fanout::Hub;
+use engine::{Command, Loop, Reply};
+use feed::FeedId;
+use offer::{Identity, Wanted};
+use perch_base::clock::SharedClock;
+use perch_base::ids::{DeviceId, LeaseId};
+use perch_base::secret::Secret;
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::ports::{IceServer, LivePort, StreamChoice, WatchAnswer, WatchRequest};
+use perch_domain::status::LiveSession;
+use session::Start;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc as std_mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use str0m::Candidate;
+use tokio::sync::mpsc;
+
+/// How long a caller waits for the engine.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Frames that wait for the engine at most, of all feeds.
+const MEDIA_QUEUE: usize = 512;
+const COMMAND_QUEUE: usize = 256;
+
+/// A TURN server that viewers may use.
+#[derive(Clone, Debug)]
+pub struct TurnServer {
+    /// `turn:host:port?transport=udp`.
+    pub url: String,
+    /// The secret shared with it.
+    pub secret: Secret,
+}
+
+/// How live sessions are served.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The one UDP port; `[::]` serves IPv4 too.
+    pub udp_listen: SocketAddr,
+    /// Advertised besides the interfaces' addresses: those of a router that forwards the port.
+    pub addresses: Vec<IpAddr>,
+    /// `stun:host:port` for viewers.
+    pub stun: Vec<String>,
+    /// TURN servers for viewers.
+    pub turn: Vec<TurnServer>,
+    /// Sessions in all.
+    pub max_sessions: usize,
+    /// Sessions of one device.
+    pub max_sessions_per_device: usize,
+}
+
+impl Config {
+    /// The defaults, on `udp_listen`.
+    pub fn new(udp_listen: SocketAddr) -> Self {
+        Self {
+            udp_listen,
+            addresses: Vec::new(),
+            stun: Vec::new(),
+            turn: Vec::new(),
+            max_sessions: 64,
+            max_sessions_per_device: 16,
+        }
+    }
+}
+
+/// A camera that can be watched.
+#[derive(Clone, Debug)]
+pub struct LiveCamera {
+    /// Its fan-out.
+    pub hub: Arc<Hub>,
+    /// How its video is encoded.
+    pub codec: VideoCodec,
+    /// Whether it has sound.
+    pub has_audio: bool,
+}
+
+/// Figures since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Sessions now.
+    pub sessions: usize,
+    /// Datagrams received.
+    pub packets_in: u64,
+    /// Of these, datagrams that belong to no session and were dropped.
+    pub packets_foreign: u64,
+    /// Datagrams sent.
+    pub packets_out: u64,
+    /// Writes to the kernel; fewer than `packets_out` where segmentation offload works.
+    pub writes: u64,
+    /// Datagrams dropped because the kernel had no room for long.
+    pub packets_dropped: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    sessions: AtomicUsize,
+    packets_in: AtomicU64,
+    packets_foreign: AtomicU64,
+    packets_out: AtomicU64,
+    writes: AtomicU64,
+    packets_dropped: AtomicU64,
+}
+
+/// What the port and the thread share.
+struct Shared {
+    config: Config,
+    cameras: Arc<[LiveCamera]>,
+    clock: SharedClock,
+    local: SocketAddr,
+    identity: Identity,
+    counters: Counters,
+}
+
+impl Shared {
+    fn candidates(&self) -> Vec<Candidate> {
+        addresses::candidates(self.local, &self.config.addresses)
+    }
+}
+
+/// The engine. Dropping it ends all sessions.
+pub struct Engine {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("local", &self.shared.local).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the port and starts the thread. Errors with `Unavailable` when the port is taken.
+    pub fn start(config: Config, cameras: Vec<LiveCamera>, clock: SharedClock) -> Result<Arc<Self>> {
+        let socket = socket::bind(config.udp_listen)?;
+        let local = socket.local_addr().context(ErrorKind::Io, || "the UDP port has no address")?;
+        let shared = Arc::new(Shared {
+            config,
+            cameras: cameras.into(),
+            clock,
+            local,
+            identity: Identity::generate()?,
+            counters: Counters::default(),
+        });
+        let (commands, command_rx) = mpsc::channel(COMMAND_QUEUE);
+        let (media_tx, media_rx) = mpsc::channel(MEDIA_QUEUE);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context(ErrorKind::Io, || "the WebRTC engine's event loop cannot be made")?;
+        let thread_shared = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name("webrtc".into())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    match socket::Socket::new(socket) {
+                        Ok(socket) => Loop::new(thread_shared, socket, media_tx).run(command_rx, media_rx).await,
+                        Err(error) => tracing::error!(%error, "the UDP port cannot be used, nothing is served live"),
+                    }
+                });
+            })
+            .context(ErrorKind::Io, || "the WebRTC engine's thread cannot be started")?;
+        Ok(Arc::new(Self { shared, commands, thread: Mutex::new(Some(thread)) }))
+    }
+
+    /// The port as it was opened.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.local
+    }
+
+    /// Ends all sessions and the thread; waits for it.
+    pub fn stop(&self) {
+        while let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(Command::Stop) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+
+    /// Figures since start.
+    pub fn stats(&self) -> EngineStats {
+        let c = &self.shared.counters;
+        EngineStats {
+            sessions: c.sessions.load(Ordering::Relaxed),
+            packets_in: c.packets_in.load(Ordering::Relaxed),
+            packets_foreign: c.packets_foreign.load(Ordering::Relaxed),
+            packets_out: c.packets_out.load(Ordering::Relaxed),
+            writes: c.writes.load(Ordering::Relaxed),
+            packets_dropped: c.packets_dropped.load(Ordering::Relaxed),
+        }
+    }
+
+    fn call<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
+        let unavailable =
+            || Error::new(ErrorKind::Unavailable, "live viewing does not answer now: try again in a moment");
+        let (reply, answer) = std_mpsc::sync_channel(1);
+        self.commands.try_send(command(reply)).map_err(|_| unavailable())?;
+        answer.recv_timeout(CALL_TIMEOUT).map_err(|_| unavailable())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl LivePort for Engine {
+    fn watch(&self, request: WatchRequest) -> Result<WatchAnswer> {
+        let shared = &self.shared;
+        let index = shared
+            .cameras
+            .iter()
+            .position(|c| *c.hub.camera() == request.camera)
+            .ok_or_else(|| Error::not_found(format!("there is no camera {}", request.camera)))?;
+        let camera = &shared.cameras[index];
+        let auto = request.stream == StreamChoice::Auto;
+        let wanted = Wanted { codec: camera.codec, audio: camera.has_audio, loss_reports: auto };
+        // The offer is read here, on the caller's thread: a flood of offers does not hold up media.
+        let negotiated =
+            offer::negotiate(&shared.identity, &shared.candidates(), &request.offer, wanted, Instant::now())?;
+        let stream = match request.stream {
+            StreamChoice::Fixed(stream) => stream,
+            StreamChoice::Auto => Stream::Main,
+        };
+        let (lease, sdp) = (LeaseId::random(), negotiated.answer.clone());
+        let start = Start { lease, viewer: request.viewer, feed: FeedId::new(index, stream), auto, negotiated };
+        self.call(|reply| Command::Begin(Box::new(start), reply))??;
+        Ok(WatchAnswer { lease, sdp })
+    }
+
+    fn trickle(&self, lease: LeaseId, fragment: &str) -> Result<Option<String>> {
+        let fragment = trickle::parse_fragment(fragment)?;
+        self.call(|reply| Command::Trickle(lease, fragment, reply))?
+    }
+
+    fn renew(&self, lease: LeaseId) -> Result<()> {
+        self.call(|reply| Command::Renew(lease, reply))?
+    }
+
+    fn end(&self, lease: LeaseId) -> Result<()> {
+        self.call(|reply| Command::End(lease, reply))?
+    }
+
+    fn owner(&self, lease: LeaseId) -> Option<DeviceId> {
+        self.call(|reply| Command::Owner(lease, reply)).ok().flatten()
+    }
+
+    fn end_device(&self, device: DeviceId) {
+        if let Err(error) = self.call(|reply| Command::EndDevice(device, reply)) {
+            tracing::error!(%device, %error, "live sessions of a device could not be ended at once; their leases lapse");
+        }
+    }
+
+    fn sessions(&self) -> Vec<LiveSession> {
+        self.call(Command::Sessions).unwrap_or_default()
+    }
+
+    fn ice_servers(&self, now: Timestamp) -> Vec<IceServer> {
+        turn::ice_servers(&self.shared.config.stun, &self.shared.config.turn, now)
+    }
+}

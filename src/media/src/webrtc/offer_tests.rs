@@ -1,0 +1,143 @@
+//! Offers of browsers, offers that are refused, and offers that were damaged.
+
+use super::*;
+
+const CHROME: &str = include_str!("fixtures/chromium_recvonly.sdp");
+const FIREFOX: &str = include_str!("fixtures/firefox_recvonly.sdp");
+
+const WANTED: Wanted = Wanted { codec: VideoCodec::H264, audio: true, loss_reports: false };
+
+fn identity() -> &'static Identity {
+    static IDENTITY: std::sync::OnceLock<Identity> = std::sync::OnceLock::new();
+    IDENTITY.get_or_init(|| Identity::generate().expect("a certificate"))
+}
+
+fn local() -> Vec<Candidate> {
+    vec![Candidate::host("192.0.2.1:8189".parse().expect("valid"), "udp").expect("valid")]
+}
+
+fn ask(offer: &str, wanted: Wanted) -> Result<Negotiated> {
+    negotiate(identity(), &local(), offer, wanted, Instant::now())
+}
+
+fn refused(offer: &str, wanted: Wanted) -> (ErrorKind, String) {
+    let error = ask(offer, wanted).err().expect("refused");
+    (error.kind(), error.to_string())
+}
+
+#[test]
+fn browsers_get_h264_and_opus_sent_to_them() {
+    for offer in [CHROME, FIREFOX] {
+        let n = ask(offer, WANTED).expect("accepted");
+        assert!(n.audio.is_some());
+        assert_eq!(n.answer.matches("a=sendonly").count(), 2, "{}", n.answer);
+        assert!(n.answer.contains("42e01f") && n.answer.contains("packetization-mode=1"), "{}", n.answer);
+        assert!(n.answer.contains("192.0.2.1 8189 typ host"));
+        assert!(n.answer.contains("nack pli") && n.answer.contains("ssrc-group:FID"), "{}", n.answer);
+        assert!(!n.answer.contains("transport-cc") && !n.answer.contains("goog-remb"), "{}", n.answer);
+    }
+}
+
+#[test]
+fn a_silent_camera_answers_audio_with_inactive() {
+    let n = ask(CHROME, Wanted { audio: false, ..WANTED }).expect("accepted");
+    assert!(n.audio.is_none());
+    assert_eq!((n.answer.matches("a=sendonly").count(), n.answer.matches("a=inactive").count()), (1, 1));
+}
+
+#[test]
+fn two_way_offers_are_answered_one_way() {
+    let n = ask(&CHROME.replace("a=recvonly", "a=sendrecv"), WANTED).expect("accepted");
+    assert_eq!(n.answer.matches("a=sendonly").count(), 2);
+}
+
+#[test]
+fn vp8_cameras_need_vp8_viewers() {
+    let vp8 = Wanted { codec: VideoCodec::Vp8, ..WANTED };
+    assert!(ask(CHROME, vp8).is_ok());
+    assert_eq!(refused(&CHROME.replace("VP8", "VP7"), vp8).0, ErrorKind::Unsupported);
+}
+
+#[test]
+fn what_cannot_be_served_is_said() {
+    let h265 =
+        CHROME.replace("H264/90000", "H265/90000").replace("VP8", "H265").replace("VP9", "H265").replace("AV1", "H265");
+    let (kind, message) = refused(&h265, WANTED);
+    assert_eq!(kind, ErrorKind::Unsupported);
+    assert!(message.starts_with("this viewer offers no H.264") && message.contains("H265"), "{message}");
+    for bad in [
+        "",
+        "\r\n",
+        "hello",
+        "v=0",
+        "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96",
+        "v=0\r\nm=\r\n",
+        &"v=0\r\nm=video 9 x 1\r\n".repeat(9),
+    ] {
+        assert_eq!(refused(bad, WANTED).0, ErrorKind::Invalid, "{bad:?}");
+    }
+    assert_eq!(refused(&CHROME.replace("a=recvonly", "a=sendonly"), WANTED).0, ErrorKind::Invalid);
+    assert_eq!(refused(&format!("{CHROME}{}", "a=x\r\n".repeat(20_000)), WANTED).0, ErrorKind::Invalid);
+    assert_eq!(
+        refused(&format!("{CHROME}m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"), WANTED).0,
+        ErrorKind::Unsupported
+    );
+    let no_fingerprint: String =
+        CHROME.lines().filter(|l| !l.contains("fingerprint")).map(|l| format!("{l}\r\n")).collect();
+    assert_eq!(refused(&no_fingerprint, WANTED).0, ErrorKind::Invalid);
+}
+
+#[test]
+fn candidates_of_an_offer_are_bounded_and_checked() {
+    let line = "a=candidate:1 1 udp 2122260223 192.0.2.7 50000 typ host\r\n";
+    let n =
+        ask(&CHROME.replacen("a=mid:0", &format!("{}a=mid:0", line.repeat(10_000 / 16)), 1), WANTED).expect("accepted");
+    assert_eq!(n.candidates_left, 0);
+    let loopback = line.replace("192.0.2.7", "127.0.0.1");
+    let n = ask(&CHROME.replacen("a=mid:0", &format!("{loopback}a=mid:0"), 1), WANTED).expect("accepted");
+    assert_eq!(n.candidates_left, MAX_CANDIDATES);
+}
+
+#[test]
+fn an_ice_restart_answers_with_new_credentials() {
+    let mut n = ask(CHROME, WANTED).expect("accepted");
+    let before = n.rtc.direct_api().local_ice_credentials().ufrag;
+    let fragment = Fragment { credentials: Some(("newu".into(), "n".repeat(24))), candidates: Vec::new() };
+    let answer = restart(&mut n.rtc, &mut n.shaped, &fragment, &local()).expect("accepted").expect("a restart");
+    let after = n.rtc.direct_api().local_ice_credentials().ufrag;
+    assert_ne!(before, after);
+    assert!(answer.contains(&format!("a=ice-ufrag:{after}")) && answer.contains("a=candidate:"), "{answer}");
+    assert_eq!(restart(&mut n.rtc, &mut n.shaped, &fragment, &local()).expect("no change"), None);
+}
+
+#[test]
+fn damaged_offers_are_refused_without_harm() {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move |bound: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % bound as u64) as usize
+    };
+    for round in 0..600 {
+        let source = if round % 2 == 0 { CHROME } else { FIREFOX };
+        let mut lines: Vec<String> = source.lines().map(str::to_owned).collect();
+        for _ in 0..=next(3) {
+            let at = next(lines.len());
+            match next(6) {
+                0 => drop(lines.remove(at)),
+                1 => lines.insert(at, lines[next(lines.len())].clone()),
+                2 => {
+                    let cut = next(lines[at].len() + 1);
+                    lines[at] = lines[at].chars().take(cut).collect();
+                }
+                3 => {
+                    lines[at] = lines[at].replace(|c: char| c.is_ascii_digit(), ["99999999999", "-1", "0", ""][next(4)])
+                }
+                4 => lines[at].push_str(&"A".repeat(next(3000))),
+                _ => lines.swap(at, 0),
+            }
+        }
+        let _ = ask(&lines.join("\r\n"), WANTED);
+    }
+}

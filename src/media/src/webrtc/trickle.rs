@@ -1,0 +1,133 @@
+//! Candidates of viewers: `application/trickle-ice-sdpfrag` (RFC 8840) and the `a=candidate` lines of offers. What is not usable is left out quietly.
+
+use perch_base::{Error, ErrorKind, Result};
+use std::net::IpAddr;
+use str0m::Candidate;
+
+/// Candidates one session may bring, over its whole life.
+pub const MAX_CANDIDATES: usize = 32;
+/// Bytes of a fragment that are read.
+const MAX_FRAGMENT_BYTES: usize = 16 * 1024;
+
+/// What a fragment says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fragment {
+    /// The viewer's ICE user fragment and password, if told.
+    pub credentials: Option<(String, String)>,
+    /// Usable candidates in order, at most [`MAX_CANDIDATES`].
+    pub candidates: Vec<Candidate>,
+}
+
+/// Reads a fragment. Errors with `TooLarge` or `Invalid`; a fragment without candidates is fine.
+pub fn parse_fragment(text: &str) -> Result<Fragment> {
+    if text.len() > MAX_FRAGMENT_BYTES {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("the ICE fragment has {} bytes: at most {MAX_FRAGMENT_BYTES} are read", text.len()),
+        ));
+    }
+    let (mut ufrag, mut pwd, mut candidates) = (None, None, Vec::new());
+    let mut attributes = 0;
+    for line in text.lines().map(str::trim_end).filter_map(|line| line.strip_prefix("a=")) {
+        attributes += 1;
+        if let Some(value) = line.strip_prefix("ice-ufrag:") {
+            ufrag.get_or_insert(ice_text("a=ice-ufrag", value, 4)?);
+        } else if let Some(value) = line.strip_prefix("ice-pwd:") {
+            pwd.get_or_insert(ice_text("a=ice-pwd", value, 22)?);
+        } else if line.starts_with("candidate:") && candidates.len() < MAX_CANDIDATES {
+            candidates.extend(candidate(line));
+        }
+    }
+    if attributes == 0 {
+        return Err(Error::invalid("the ICE fragment has no `a=` line"));
+    }
+    Ok(Fragment { credentials: ufrag.zip(pwd), candidates })
+}
+
+/// One `candidate:…` if the box can use it: UDP, an address (not a `.local` name), not this machine, not everybody.
+pub fn candidate(line: &str) -> Option<Candidate> {
+    let mut fields = line.split_ascii_whitespace();
+    let (transport, address) = (fields.nth(2)?, fields.nth(1)?);
+    if line.len() > 512 || !transport.eq_ignore_ascii_case("udp") || !reachable(address.parse().ok()?) {
+        return None;
+    }
+    Candidate::from_sdp_string(line).ok().filter(|c| c.addr().port() != 0)
+}
+
+/// Loopback is left out so that no viewer makes the box talk to itself; a viewer on the same machine is found by its own checks.
+fn reachable(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        ip if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() => false,
+        IpAddr::V4(ip) => !ip.is_broadcast() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_unicast_link_local(),
+    }
+}
+
+/// `ice-char`s, between `min` and 256 of them (RFC 8839, section 5.4).
+fn ice_text(name: &str, value: &str, min: usize) -> Result<String> {
+    let ok =
+        (min..=256).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b));
+    if ok {
+        Ok(value.to_owned())
+    } else {
+        Err(Error::invalid(format!("{name}: must be {min} to 256 of A-Z, a-z, 0-9, + and /")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "candidate:1 1 udp 2122260223 192.0.2.7 50000 typ host generation 0 ufrag abcd network-id 1";
+
+    #[test]
+    fn only_usable_candidates_are_taken() {
+        assert!(candidate(GOOD).is_some());
+        for bad in [
+            "192.0.2.7",
+            "127.0.0.1",
+            "0.0.0.0",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "fe80::1",
+            "2f4712db-1fc4-4ad3-9ae5-1d1a8b1a0f3c.local",
+            "example.org",
+        ]
+        .iter()
+        .skip(1)
+        {
+            assert!(candidate(&GOOD.replace("192.0.2.7", bad)).is_none(), "{bad}");
+        }
+        for bad in [
+            GOOD.replace("udp", "tcp"),
+            GOOD.replace("50000", "0"),
+            GOOD.replace("50000", "70000"),
+            "candidate:".into(),
+            "candidate:1 1 udp".into(),
+        ] {
+            assert!(candidate(&bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fragments() {
+        let text = format!(
+            "a=ice-ufrag:abcd\r\na=ice-pwd:{}\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na={GOOD}\r\na=end-of-candidates\r\n",
+            "p".repeat(24)
+        );
+        let f = parse_fragment(&text).expect("good");
+        assert_eq!(f.credentials.expect("told").0, "abcd");
+        assert_eq!(f.candidates.len(), 1);
+        assert_eq!(parse_fragment("a=end-of-candidates").expect("empty is fine"), Fragment::default());
+        assert_eq!(
+            parse_fragment(&format!("a={GOOD}\n").repeat(150)).expect("bounded").candidates.len(),
+            MAX_CANDIDATES
+        );
+        assert_eq!(parse_fragment("").expect_err("nothing").kind(), ErrorKind::Invalid);
+        assert_eq!(parse_fragment("a=ice-ufrag:a\r\n").expect_err("short").kind(), ErrorKind::Invalid);
+        assert_eq!(parse_fragment(&"a".repeat(20_000)).expect_err("large").kind(), ErrorKind::TooLarge);
+    }
+}

@@ -1,0 +1,67 @@
+//! STUN and TURN servers for viewers, with credentials that lapse (TURN REST, draft-uberti-behave-turn-rest; coturn's `use-auth-secret`).
+
+use super::TurnServer;
+use aws_lc_rs::hmac;
+use perch_base::secret::Secret;
+use perch_base::time::Timestamp;
+use perch_domain::ports::IceServer;
+
+/// How long a TURN credential is good.
+const CREDENTIAL_S: i64 = 12 * 3600;
+
+/// The servers to offer to a viewer now.
+pub fn ice_servers(stun: &[String], turn: &[TurnServer], now: Timestamp) -> Vec<IceServer> {
+    let stun = stun.iter().map(|url| IceServer { url: url.clone(), credential: None });
+    let turn = turn
+        .iter()
+        .map(|server| IceServer { url: server.url.clone(), credential: Some(credential(server.secret.expose(), now)) });
+    stun.chain(turn).collect()
+}
+
+fn credential(secret: &str, now: Timestamp) -> (String, Secret) {
+    let username = format!("{}:perch", now.as_micros().div_euclid(1_000_000) + CREDENTIAL_S);
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
+    let password = base64(hmac::sign(&key, username.as_bytes()).as_ref());
+    (username, Secret::new(password))
+}
+
+/// Standard base64 with padding (RFC 4648, section 4).
+fn base64(data: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(data.len().div_ceil(3) * 4);
+    for chunk in data.chunks(3) {
+        let bits = chunk.iter().enumerate().fold(0u32, |acc, (i, b)| acc | u32::from(*b) << (16 - 8 * i));
+        for i in 0..4 {
+            let index = (bits >> (18 - 6 * i)) & 63;
+            out.push(if i <= chunk.len() { char::from(ALPHABET[index as usize]) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_those_coturn_computes() {
+        // printf 1700043200:perch | openssl dgst -sha1 -hmac north -binary | base64
+        let (username, password) = credential("north", Timestamp(1_700_000_000_000_000));
+        assert_eq!(username, "1700043200:perch");
+        assert_eq!(password.expose(), "v13s2ZLS7/G5Wr+qX2KXZl2vces=");
+    }
+
+    #[test]
+    fn base64_test_vectors() {
+        for (text, want) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(text.as_bytes()), want);
+        }
+    }
+
+    #[test]
+    fn secrets_stay_out_of_debug_output() {
+        let turn = [TurnServer { url: "turn:t:3478".into(), secret: Secret::new("north".into()) }];
+        let shown = format!("{:?}", ice_servers(&["stun:s:3478".into()], &turn, Timestamp(0)));
+        assert!(shown.contains("turn:t:3478") && shown.contains("stun:s:3478") && !shown.contains("north"));
+    }
+}

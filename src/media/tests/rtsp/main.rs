@@ -1,0 +1,536 @@
+//! The RTSP server against real players and against players that misbehave.
+
+mod camera;
+mod client;
+
+use camera::{Camera, clock};
+use client::{Client, ha1};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use perch_base::ErrorKind;
+use perch_domain::camera::VideoSettings;
+use perch_domain::media::Stream;
+use perch_media::rtsp::{Config, Server, TlsFiles};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const LOGIN: Option<(&str, &str)> = Some(("tv", "opensesame"));
+const SMALL: VideoSettings = VideoSettings { width: 640, height: 360, fps: 30, bitrate_kbps: 800 };
+
+struct Bench {
+    camera: Camera,
+    server: Server,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(SMALL)
+    }
+
+    fn with(main: VideoSettings) -> Self {
+        let camera = Camera::start("front", main);
+        let server = Server::start(config(), vec![camera.streams()], clock()).expect("starts");
+        server.set_passwords(vec![("tv".into(), ha1("tv", "opensesame"))]);
+        Self { camera, server }
+    }
+
+    fn client(&self, path: &str, login: Option<(&str, &str)>) -> Client {
+        Client::connect(self.server.local_addr(), path, login)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("rtsp://tv:opensesame@{}{path}", self.server.local_addr())
+    }
+
+    fn consumers(&self, stream: Stream) -> usize {
+        self.camera.hub.consumers(stream).len()
+    }
+}
+
+fn config() -> Config {
+    Config { listen: "127.0.0.1:0".parse().expect("an address"), tls_listen: None, tls: None }
+}
+
+fn wait_for(what: &str, time: Duration, mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + time;
+    while !done() {
+        assert!(Instant::now() < until, "waited {time:?} for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_player_plays_both_streams_and_the_last_one_ends_the_demand() {
+    let bench = Bench::new();
+    for (path, stream) in [("/front", Stream::Main), ("/front/sub", Stream::Sub)] {
+        let mut player = bench.client(path, LOGIN);
+        let began = Instant::now();
+        let sdp = player.play();
+        assert!(began.elapsed() < Duration::from_millis(1000), "{path} took {:?}", began.elapsed());
+        assert!(sdp.contains("sprop-parameter-sets=Z"), "{sdp}");
+        assert!(sdp.to_lowercase().contains("opus/48000/2"), "{sdp}");
+        let (video, audio) = player.read_for(Duration::from_millis(700)).expect("reads");
+        eprintln!("{path}: described and playing in {:?}, {video} + {audio} bytes in 0.7 s", began.elapsed());
+        assert!(video > 2000 && audio > 500, "{video} {audio}");
+        wait_for("the reader to play", Duration::from_secs(1), || bench.server.readers() == 1);
+        assert_eq!(bench.camera.hub.demand().sub, stream == Stream::Sub);
+        drop(player);
+        wait_for("the demand to end", Duration::from_secs(2), || bench.consumers(stream) == 0);
+        assert_eq!(bench.server.readers(), 0);
+    }
+    let began = Instant::now();
+    let again = bench.client("/front/sub", LOGIN).ask("DESCRIBE", "", &[]).expect("answers");
+    assert_eq!(again.status, 200);
+    assert!(began.elapsed() < Duration::from_millis(200), "the second time needs no encoder: {:?}", began.elapsed());
+}
+
+#[test]
+fn only_a_valid_password_opens_anything() {
+    let bench = Bench::new();
+    let status = |path: &str, login, method: &str, suffix: &str| {
+        bench.client(path, login).ask(method, suffix, &[]).expect("answers").status
+    };
+    let wrong = Some(("tv", "wrong"));
+    let nobody = Some(("nobody", "opensesame"));
+    assert_eq!(status("/front", None, "OPTIONS", ""), 200);
+    for login in [None, wrong, nobody] {
+        for method in
+            ["DESCRIBE", "SETUP", "PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER", "ANNOUNCE", "RECORD"]
+        {
+            for path in ["/front", "/nowhere", "/"] {
+                assert_eq!(status(path, login, method, ""), 401, "{login:?} {method} {path}");
+            }
+        }
+    }
+    for path in ["/nowhere", "/", "/front/other", "/front/sub/x", "/frontx", "/../front", "/FRONT"] {
+        assert_eq!(status(path, LOGIN, "DESCRIBE", ""), 404, "{path}");
+    }
+    for method in ["ANNOUNCE", "RECORD"] {
+        assert_eq!(status("/front", LOGIN, method, ""), 405, "{method}");
+    }
+    assert_eq!(bench.consumers(Stream::Main), 0);
+    bench.server.set_passwords(vec![]);
+    assert_eq!(status("/front", LOGIN, "DESCRIBE", ""), 401);
+}
+
+#[test]
+fn requests_that_are_no_requests_do_no_harm() {
+    use std::io::{Read, Write};
+    let bench = Bench::new();
+    let long = format!("DESCRIBE rtsp://h/{} RTSP/1.0\r\nCSeq: 1\r\n\r\n", "a".repeat(100_000));
+    let headers = format!("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n{}\r\n", "X: y\r\n".repeat(10_000));
+    for junk in [
+        "\r\n\r\n",
+        "DESCRIBE",
+        "GET / HTTP/1.1\r\n\r\n",
+        "DESCRIBE * RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+        "DESCRIBE rtsp://h RTSP/1.0\r\nAuthorization: Digest\r\n\r\n",
+        "DESCRIBE rtsp://h/front RTSP/1.0\r\nAuthorization: Digest username=\r\n\r\n",
+        "DESCRIBE rtsp://h/front RTSP/1.0\r\nAuthorization: Digest username=\"tv\", realm, nonce=\"\u{fffd}\"\r\n\r\n",
+        "SETUP rtsp://h/front RTSP/1.0\r\nContent-Length: 99999999\r\n\r\n",
+        "PLAY rtsp://h/front RTSP/2.0\r\nSession: ../../x\r\n\r\n",
+        "$\0\u{1}\u{1}aaaaaaaa",
+        &long,
+        &headers,
+    ] {
+        let mut stream = std::net::TcpStream::connect(bench.server.local_addr()).expect("connects");
+        stream.set_read_timeout(Some(Duration::from_millis(100))).expect("timeout");
+        let _ = stream.write_all(junk.as_bytes());
+        let _ = stream.read(&mut [0; 4096]);
+    }
+    assert_eq!(bench.client("/front", LOGIN).ask("DESCRIBE", "", &[]).expect("answers").status, 200);
+}
+
+#[test]
+fn a_session_is_worth_nothing_on_another_connection() {
+    let bench = Bench::new();
+    bench.server.set_passwords(vec![("tv".into(), ha1("tv", "opensesame")), ("radio".into(), ha1("radio", "other"))]);
+    let mut owner = bench.client("/front", LOGIN);
+    owner.play();
+    for login in [Some(("radio", "other")), LOGIN, None] {
+        for method in ["PLAY", "PAUSE", "TEARDOWN", "GET_PARAMETER", "SETUP"] {
+            let mut thief = bench.client("/front", login);
+            thief.session.clone_from(&owner.session);
+            let status = thief.ask(method, "", &[("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1")]);
+            let status = status.expect("answers").status;
+            assert!(matches!(status, 401 | 454), "{login:?} {method}: {status}");
+        }
+    }
+    let (video, audio) = owner.read_for(Duration::from_millis(700)).expect("the owner's session goes on");
+    assert!(video > 2000 && audio > 500, "{video} {audio}");
+}
+
+#[test]
+fn a_removed_or_changed_password_closes_its_readers_alone_within_a_second() {
+    let bench = Bench::new();
+    let all = |tv: &str| vec![("tv".to_owned(), ha1("tv", tv)), ("radio".to_owned(), ha1("radio", "other"))];
+    bench.server.set_passwords(all("opensesame"));
+    let mut tv = bench.client("/front", LOGIN);
+    let mut radio = bench.client("/front", Some(("radio", "other")));
+    tv.play();
+    radio.play();
+    bench.server.set_passwords(all("opensesame"));
+    tv.read_for(Duration::from_millis(300)).expect("the same passwords change nothing");
+    bench.server.set_passwords(all("changed"));
+    assert!(tv.ends_within(Duration::from_secs(1)));
+    radio.read_for(Duration::from_millis(500)).expect("undisturbed");
+    wait_for("the reader to be gone", Duration::from_secs(1), || bench.server.readers() == 1);
+    bench.server.set_passwords(vec![]);
+    assert!(radio.ends_within(Duration::from_secs(1)));
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_closed_and_disturbs_nobody() {
+    let bench = Bench::with(VideoSettings { bitrate_kbps: 3000, ..SMALL });
+    let mut stuck = Client::connect_small(bench.server.local_addr(), "/front", LOGIN);
+    stuck.play();
+    let mut other = bench.client("/front", LOGIN);
+    other.play();
+    wait_for("both to play", Duration::from_secs(1), || bench.server.readers() == 2);
+    let before = resident_kib();
+    let began = Instant::now();
+    let mut longest = Duration::ZERO;
+    while bench.server.readers() == 2 {
+        assert!(began.elapsed() < Duration::from_secs(25), "still there");
+        let packet = Instant::now();
+        other.packet().expect("reads on");
+        longest = longest.max(packet.elapsed());
+    }
+    let grown = resident_kib().saturating_sub(before);
+    eprintln!(
+        "stuck reader closed after {:?}; the other waited {longest:?} at most; {grown} KiB more",
+        began.elapsed()
+    );
+    assert!(longest < Duration::from_millis(300), "{longest:?}");
+    assert!(grown < 32 << 10, "{grown} KiB");
+    drop(stuck);
+    other.read_for(Duration::from_millis(300)).expect("undisturbed");
+}
+
+#[test]
+fn twenty_readers_share_one_media() {
+    let bench = Bench::new();
+    let threads = || std::fs::read_dir("/proc/self/task").expect("proc").count();
+    let mut first = bench.client("/front", LOGIN);
+    first.play();
+    let before = threads();
+    let mut readers: Vec<_> = (0..19).map(|_| bench.client("/front", LOGIN)).collect();
+    for reader in &mut readers {
+        reader.play();
+    }
+    wait_for("all to play", Duration::from_secs(1), || bench.server.readers() == 20);
+    assert_eq!(bench.consumers(Stream::Main), 1, "one media");
+    eprintln!("{before} threads with one reader, {} with twenty (other tests run beside this one)", threads());
+    for reader in readers.iter_mut().chain([&mut first]) {
+        let (video, audio) = reader.read_for(Duration::from_millis(50)).expect("reads");
+        assert!(video > 0 && audio > 0, "{video} {audio}");
+    }
+    drop((readers, first));
+    wait_for("the demand to end", Duration::from_secs(3), || bench.consumers(Stream::Main) == 0);
+}
+
+#[test]
+fn a_second_reader_gets_a_keyframe_at_once() {
+    let bench = Bench::new();
+    let mut first = bench.client("/front", LOGIN);
+    first.play();
+    first.read_for(Duration::from_millis(1200)).expect("reads");
+    let mut second = bench.client("/front", LOGIN);
+    second.play();
+    let began = Instant::now();
+    loop {
+        let (channel, packet) = second.packet().expect("reads");
+        // A slice of an IDR picture, whole or the first part of one.
+        let kind = packet.get(12).map(|b| b & 0x1f);
+        let idr = kind == Some(5) || (kind == Some(28) && packet.get(13).is_some_and(|b| b & 0x9f == 0x85));
+        if channel == 0 && idr {
+            break;
+        }
+    }
+    eprintln!("keyframe after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_reader_may_take_one_half_alone() {
+    let bench = Bench::new();
+    for tracks in [&[("/stream=0", "0-1")], &[("/stream=1", "2-3")]] {
+        let mut half = bench.client("/front", LOGIN);
+        half.play_tracks(tracks);
+        half.read_for(Duration::from_millis(1500)).expect("reads");
+        let (video, audio) = half.read_for(Duration::from_millis(1500)).expect("reads on");
+        assert!((video > 2000) == (tracks[0].1 == "0-1"), "{video}");
+        assert!((audio > 2000) == (tracks[0].1 == "2-3"), "{audio}");
+        let mut whole = bench.client("/front", LOGIN);
+        whole.play();
+        whole.read_for(Duration::from_millis(1000)).expect("reads");
+        let (video, audio) = whole.read_for(Duration::from_millis(1000)).expect("reads");
+        assert!(video > 2000 && audio > 500, "a whole reader beside it: {video} {audio}");
+        drop((half, whole));
+        wait_for("the demand to end", Duration::from_secs(2), || bench.consumers(Stream::Main) == 0);
+    }
+}
+
+#[test]
+fn a_camera_that_is_down_is_told_at_once_and_one_that_returns_goes_on() {
+    let bench = Bench::new();
+    let mut player = bench.client("/front", LOGIN);
+    player.play();
+    player.read_for(Duration::from_millis(300)).expect("reads");
+    bench.camera.stop();
+    let began = Instant::now();
+    assert_eq!(bench.client("/front", LOGIN).ask("DESCRIBE", "", &[]).expect("answers").status, 503);
+    assert_eq!(bench.client("/front/sub", LOGIN).ask("DESCRIBE", "", &[]).expect("answers").status, 503);
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+    std::thread::sleep(Duration::from_millis(1500));
+    bench.camera.resume();
+    let (video, audio) = player.read_for(Duration::from_millis(1500)).expect("reads on");
+    assert!(video > 2000 && audio > 500, "{video} {audio}");
+}
+
+#[test]
+fn a_sub_stream_that_never_starts_is_refused_within_seconds() {
+    let bench = Bench::new();
+    bench.camera.control.mute_sub();
+    let mut main = bench.client("/front", LOGIN);
+    main.play();
+    let began = Instant::now();
+    let sub = bench.client("/front/sub", LOGIN).ask("DESCRIBE", "", &[]).expect("answers");
+    assert_eq!(sub.status, 503);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    wait_for("the demand to end", Duration::from_secs(2), || !bench.camera.hub.demand().sub);
+    main.read_for(Duration::from_millis(300)).expect("undisturbed");
+}
+
+#[test]
+fn a_port_in_use_is_told() {
+    let bench = Bench::new();
+    let listen = bench.server.local_addr();
+    let error = Server::start(Config { listen, ..config() }, vec![], clock()).expect_err("in use");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains(&format!("port {} is already in use", listen.port())), "{error}");
+    bench.server.stop();
+    Server::start(Config { listen, ..config() }, vec![], clock()).expect("free again");
+}
+
+#[test]
+fn a_connection_without_a_password_is_closed() {
+    let bench = Bench::new();
+    let began = Instant::now();
+    let mut silent = bench.client("/front", None);
+    let mut asking = bench.client("/front", None);
+    asking.ask("OPTIONS", "", &[]).expect("answers");
+    assert!(silent.ends_within(Duration::from_secs(15)) && asking.ends_within(Duration::from_secs(2)));
+    assert!(began.elapsed() > Duration::from_secs(9));
+}
+
+#[test]
+fn ffmpeg_decodes_over_tcp_and_udp() {
+    let bench = Bench::new();
+    for (transport, path, width) in [("tcp", "/front", "640"), ("udp", "/front", "640"), ("tcp", "/front/sub", "320")] {
+        let output = Command::new("ffprobe")
+            .args(["-v", "error", "-rtsp_transport", transport, "-show_entries", "stream=codec_name,width,sample_rate"])
+            .args(["-of", "csv=p=0", "-analyzeduration", "500000", &bench.url(path)])
+            .stderr(Stdio::inherit())
+            .output();
+        let output = String::from_utf8(output.expect("ffprobe runs").stdout).expect("text");
+        assert!(output.contains(&format!("h264,{width}")) && output.contains("opus,48000"), "{transport}: {output}");
+        let decoded = Command::new("ffmpeg")
+            .args(["-v", "warning", "-rtsp_transport", transport, "-analyzeduration", "500000", "-i", &bench.url(path)])
+            .args(["-t", "1.5", "-map", "0", "-progress", "pipe:1", "-f", "null", "-"])
+            .output()
+            .expect("ffmpeg runs");
+        let progress = String::from_utf8_lossy(&decoded.stdout);
+        let frames = progress.lines().rev().find_map(|l| l.strip_prefix("frame=")?.trim().parse::<u32>().ok());
+        eprintln!("ffmpeg over {transport}, {path}: {frames:?} frames");
+        let errors = String::from_utf8_lossy(&decoded.stderr);
+        assert!(!errors.contains("corrupt"), "{transport} {path}: {errors}");
+        assert!(decoded.status.success() && frames.is_some_and(|n| n >= 15), "{transport}: {progress}");
+    }
+    wait_for("the demand to end", Duration::from_secs(3), || bench.consumers(Stream::Main) == 0);
+}
+
+#[test]
+fn a_udp_reader_that_vanishes_ends_with_its_connection() {
+    let bench = Bench::new();
+    let url = bench.url("/front/sub");
+    let mut ffmpeg = Command::new("ffmpeg")
+        .args(["-v", "quiet", "-rtsp_transport", "udp", "-i", &url, "-f", "null", "-"])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("ffmpeg runs");
+    wait_for("the reader to play", Duration::from_secs(5), || bench.server.readers() == 1);
+    assert!(bench.camera.hub.demand().sub);
+    ffmpeg.kill().expect("killed");
+    ffmpeg.wait().expect("gone");
+    wait_for("the demand to end", Duration::from_secs(3), || !bench.camera.hub.demand().sub);
+    assert_eq!(bench.server.readers(), 0);
+}
+
+#[test]
+fn gstreamer_reads_rtsp_and_rtsps() {
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let (cert_pem, key_pem) = (folder.join("rtsp-cert.pem"), folder.join("rtsp-key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=box", "-out"])
+        .arg(&cert_pem)
+        .arg("-keyout")
+        .arg(&key_pem)
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl runs").success());
+    let camera = Camera::start("front", SMALL);
+    let tls_listen = Some("127.0.0.1:0".parse().expect("an address"));
+    let config = Config { tls_listen, tls: Some(TlsFiles { cert_pem, key_pem }), ..config() };
+    let server = Server::start(config, vec![camera.streams()], clock()).expect("starts");
+    server.set_passwords(vec![("tv".into(), ha1("tv", "opensesame"))]);
+    let tls = server.tls_local_addr().expect("RTSPS listens");
+    // One that connects and says nothing must not hold up the others.
+    let _silent = std::net::TcpStream::connect(tls).expect("connects");
+    for (scheme, at, protocols) in
+        [("rtsp", server.local_addr(), "tcp"), ("rtsp", server.local_addr(), "udp"), ("rtsps", tls, "tcp")]
+    {
+        let text = format!(
+            "rtspsrc location={scheme}://tv:opensesame@{at}/front protocols={protocols} latency=0 tls-validation-flags=0 name=s \
+             s. ! application/x-rtp,media=video ! rtph264depay ! h264parse ! avdec_h264 ! fakesink name=video sync=false \
+             s. ! application/x-rtp,media=audio ! rtpopusdepay ! opusdec ! fakesink name=audio sync=false"
+        );
+        let player = gst::parse::launch(&text).expect("pipeline").downcast::<gst::Pipeline>().expect("a pipeline");
+        let frames: Vec<_> = ["video", "audio"].map(|name| count_buffers(&player, name)).into();
+        let began = Instant::now();
+        player.set_state(gst::State::Playing).expect("starts");
+        wait_for(&format!("{scheme} {protocols} frames"), Duration::from_secs(5), || {
+            frames.iter().all(|n| n.load(Ordering::Relaxed) >= 20)
+        });
+        eprintln!("{scheme} over {protocols}: 20 frames and 20 sounds after {:?}", began.elapsed());
+        player.set_state(gst::State::Null).expect("stops");
+    }
+}
+
+#[test]
+fn aiortsp_reads() {
+    let venv = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("aiortsp-venv");
+    let python = venv.join("bin/python");
+    let run = |program: &std::path::Path, args: &[&str]| {
+        Command::new(program).args(args).status().is_ok_and(|status| status.success())
+    };
+    if !run(&python, &["-c", "import aiortsp"]) {
+        let venv = venv.display().to_string();
+        let made =
+            run("python3.11".as_ref(), &["-m", "venv", &venv]) || run("python3".as_ref(), &["-m", "venv", &venv]);
+        if !made || !run(&python, &["-m", "pip", "-q", "install", "aiortsp==1.4.0"]) {
+            eprintln!("SKIPPED: aiortsp cannot be installed here");
+            return;
+        }
+    }
+    let bench = Bench::new();
+    let script = "
+import asyncio, sys
+from aiortsp.rtsp.reader import RTSPReader
+async def main():
+    n = 0
+    async with RTSPReader(sys.argv[1], timeout=5) as reader:
+        async for packet in reader.iter_packets():
+            n += len(packet.data) > 0
+            if n >= 50:
+                return
+    sys.exit(f'only {n} packets')
+asyncio.run(asyncio.wait_for(main(), 10))
+";
+    assert!(run(&python, &["-c", script, &bench.url("/front")]));
+}
+
+fn count_buffers(pipeline: &gst::Pipeline, sink: &str) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let pad = pipeline.by_name(sink).and_then(|s| s.static_pad("sink")).expect("a sink");
+    let counted = count.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        gst::PadProbeReturn::Ok
+    });
+    count
+}
+
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("proc");
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Not a check: prints what a TCP reader costs. Readers run in a process of their own.
+/// `cargo test --release -p perch-media --test rtsp -- --ignored --nocapture measure`
+#[test]
+#[ignore = "a measurement of a minute"]
+fn measure() {
+    let bench = Bench::with(VideoSettings { width: 1280, height: 720, fps: 30, bitrate_kbps: 1000 });
+    // Encoding would drown what is measured.
+    let running = Arc::new(AtomicBool::new(true));
+    let replay = camera::replay(bench.camera.hub.clone(), running.clone());
+    bench.camera.stop();
+    std::thread::sleep(Duration::from_millis(1100));
+    // The cost of a running media with one reader in this process.
+    let mut first = bench.client("/front", LOGIN);
+    first.play();
+    let drain = std::thread::spawn(move || while first.packet().is_ok() {});
+    let alone = cpu_percent(Duration::from_secs(8));
+    eprintln!("the media with one reader of its own: {alone:.2} % of a core");
+    for readers in [1, 10, 50] {
+        let mut load = Command::new(std::env::current_exe().expect("a path"))
+            .args(["--ignored", "--exact", "load", "--nocapture"])
+            .env("PERCH_RTSP_LOAD", format!("{} {readers}", bench.server.local_addr()))
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("spawns");
+        wait_for("the readers", Duration::from_secs(20), || bench.server.readers() == readers + 1);
+        std::thread::sleep(Duration::from_secs(1));
+        let cpu = cpu_percent(Duration::from_secs(8));
+        let threads = std::fs::read_dir("/proc/self/task").expect("proc").count();
+        let each = (cpu - alone) / readers as f64;
+        eprintln!(
+            "{readers} readers: {cpu:.2} % of a core, {each:.3} % each; {threads} threads, {} KiB",
+            resident_kib()
+        );
+        load.kill().expect("killed");
+        load.wait().expect("gone");
+        wait_for("the readers to go", Duration::from_secs(5), || bench.server.readers() == 1);
+    }
+    running.store(false, Ordering::SeqCst);
+    replay.join().expect("ended");
+    drop(bench);
+    drain.join().expect("drained");
+}
+
+/// The other half of [`measure`].
+#[test]
+#[ignore = "a part of the measurement"]
+fn load() {
+    let Ok(load) = std::env::var("PERCH_RTSP_LOAD") else { return };
+    let (at, readers) = load.split_once(' ').expect("two words");
+    let (at, readers): (_, usize) = (at.parse().expect("an address"), readers.parse().expect("a number"));
+    let threads: Vec<_> = (0..readers)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut client = Client::connect(at, "/front", LOGIN);
+                client.play();
+                while client.packet().is_ok() {}
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|t| t.join().expect("ran"));
+}
+
+/// This process's use of processors over `time`, in % of one.
+fn cpu_percent(time: Duration) -> f64 {
+    let ticks = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").expect("proc");
+        let after = stat.rsplit(')').next().expect("fields").split_whitespace();
+        after.skip(11).take(2).map(|n| n.parse::<u64>().expect("a number")).sum::<u64>()
+    };
+    let before = ticks();
+    std::thread::sleep(time);
+    // The kernel counts in hundredths of a second.
+    (ticks() - before) as f64 / time.as_secs_f64()
+}

@@ -1,0 +1,283 @@
+//! The WHEP engine with real viewers over loopback: pictures arrive whole, sessions end and free everything, junk disturbs nobody.
+
+#[path = "webrtc/source.rs"]
+mod source;
+#[path = "webrtc/viewer.rs"]
+mod viewer;
+
+use perch_base::ErrorKind;
+use perch_base::clock::{Clock, SystemClock};
+use perch_base::ids::{CameraId, DeviceId, LeaseId};
+use perch_base::time::{MonoTime, Timestamp};
+use perch_domain::access::{Principal, Role};
+use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::ports::{LivePort, StreamChoice, WatchRequest};
+use perch_media::webrtc::{Config, Engine, LiveCamera};
+use source::Source;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use viewer::{Offer, Viewer};
+
+/// The machine's clock, set forward at will.
+#[derive(Default)]
+struct Jumping(AtomicI64);
+
+impl Clock for Jumping {
+    fn utc(&self) -> Timestamp {
+        SystemClock.utc().plus_micros(self.0.load(Ordering::SeqCst))
+    }
+    fn mono(&self) -> MonoTime {
+        MonoTime(SystemClock.mono().0 + self.0.load(Ordering::SeqCst))
+    }
+}
+
+struct Bench {
+    clock: Arc<Jumping>,
+    source: Source,
+    engine: Arc<Engine>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Config::new("127.0.0.1:0".parse().expect("valid")))
+    }
+
+    fn with(config: Config) -> Self {
+        source::canned();
+        let clock = Arc::new(Jumping::default());
+        let source = Source::start("front", clock.clone(), clock.clone());
+        let camera = LiveCamera { hub: source.hub.clone(), codec: VideoCodec::H264, has_audio: true };
+        let engine = Engine::start(config, vec![camera], clock.clone()).expect("starts");
+        Self { clock, source, engine }
+    }
+
+    fn request(&self, device: DeviceId, stream: StreamChoice, offer: &str) -> WatchRequest {
+        let viewer = Principal { device_id: device, device_name: "phone".into(), username: None, role: Role::Viewer };
+        WatchRequest { camera: CameraId::new("front").expect("valid"), stream, offer: offer.into(), viewer }
+    }
+
+    fn watch(&self, device: DeviceId, stream: Stream) -> (LeaseId, Viewer) {
+        let offer = Offer::new();
+        let answer =
+            self.engine.watch(self.request(device, StreamChoice::Fixed(stream), &offer.sdp)).expect("accepted");
+        (answer.lease, offer.go(&answer.sdp))
+    }
+
+    fn consumers(&self) -> usize {
+        Stream::ALL.iter().map(|s| self.source.hub.consumers(*s).len()).sum()
+    }
+
+    fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !done(self) {
+            assert!(Instant::now() < deadline, "{what}: {:?}", self.engine.stats());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn nothing_is_left(&self) {
+        self.until("all freed", |b| b.engine.stats().sessions == 0 && b.consumers() == 0);
+        assert!(self.engine.sessions().is_empty());
+        let demand = self.source.control.demand();
+        assert!(!demand.sub && !demand.audio);
+    }
+}
+
+fn device() -> DeviceId {
+    DeviceId::random()
+}
+
+#[test]
+fn pictures_and_sound_arrive_whole_and_in_order() {
+    let bench = Bench::new();
+    let device = device();
+    let (lease, viewer) = bench.watch(device, Stream::Main);
+    let seen = viewer.until("two seconds of media", |s| s.frames >= 60 && s.sounds >= 90);
+    assert_eq!((seen.broken, seen.gaps), (0, 0));
+    assert!(seen.first_frame.expect("seen") < Duration::from_millis(1500), "{:?}", seen.first_frame);
+    let sessions = bench.engine.sessions();
+    assert_eq!(sessions.len(), 1);
+    assert!(sessions[0].connected && sessions[0].bytes_sent > 100_000);
+    assert_eq!(sessions[0].remote, viewer.address.to_string());
+    assert_eq!(bench.engine.owner(lease), Some(device));
+    bench.engine.renew(lease).expect("alive");
+    bench.engine.end(lease).expect("there");
+    viewer.until("goodbye", |s| s.closed);
+    bench.nothing_is_left();
+    assert_eq!(bench.engine.end(lease).expect_err("gone").kind(), ErrorKind::NotFound);
+    assert_eq!(bench.engine.renew(lease).expect_err("gone").kind(), ErrorKind::NotFound);
+    assert_eq!(bench.engine.owner(lease), None);
+}
+
+#[test]
+fn viewers_share_one_attachment_and_a_late_one_sees_at_once() {
+    let bench = Bench::new();
+    let (_, first) = bench.watch(device(), Stream::Main);
+    first.until("a picture", |s| s.frames > 10);
+    let (_, second) = bench.watch(device(), Stream::Main);
+    let seen = second.until("a picture", |s| s.frames > 10);
+    assert_eq!(seen.broken, 0);
+    assert_eq!(bench.source.hub.consumers(Stream::Main), ["webrtc"]);
+    drop(first);
+    second.until("goes on", |s| s.frames > 30);
+    drop(second);
+    bench.nothing_is_left();
+}
+
+#[test]
+fn a_lapsed_lease_frees_everything() {
+    let bench = Bench::new();
+    let (kept, _main) = bench.watch(device(), Stream::Main);
+    let (_, sub) = bench.watch(device(), Stream::Sub);
+    sub.until("the small stream", |s| s.frames > 5);
+    assert!(bench.source.control.demand().sub);
+    bench.clock.0.fetch_add(29_000_000, Ordering::SeqCst);
+    bench.engine.renew(kept).expect("in time");
+    bench.clock.0.fetch_add(2_000_000, Ordering::SeqCst);
+    sub.until("told", |s| s.closed);
+    bench.until("one is left", |b| b.engine.stats().sessions == 1 && b.consumers() == 1);
+    assert!(!bench.source.control.demand().sub);
+    bench.clock.0.fetch_add(31_000_000, Ordering::SeqCst);
+    bench.nothing_is_left();
+}
+
+#[test]
+fn a_session_that_never_connects_ends_by_its_lease() {
+    let bench = Bench::new();
+    let offer = Offer::new();
+    bench.engine.watch(bench.request(device(), StreamChoice::Auto, &offer.sdp)).expect("accepted");
+    assert_eq!(bench.consumers(), 1);
+    bench.clock.0.fetch_add(31_000_000, Ordering::SeqCst);
+    bench.nothing_is_left();
+}
+
+#[test]
+fn a_revoked_device_sees_nothing_more_at_once() {
+    let bench = Bench::new();
+    let (revoked, other) = (device(), device());
+    let (_, a) = bench.watch(revoked, Stream::Main);
+    let (_, b) = bench.watch(revoked, Stream::Main);
+    let (_, c) = bench.watch(other, Stream::Main);
+    for v in [&a, &b, &c] {
+        v.until("a picture", |s| s.frames > 3);
+    }
+    let begun = Instant::now();
+    bench.engine.end_device(revoked);
+    for v in [&a, &b] {
+        v.until("ended", |s| s.closed);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    let before = c.seen().frames;
+    c.until("undisturbed", |s| s.frames > before + 10 && s.broken == 0);
+    assert_eq!(bench.engine.sessions().len(), 1);
+}
+
+#[test]
+fn a_storm_of_picture_requests_forces_one_keyframe_a_second() {
+    let bench = Bench::new();
+    let (_, viewer) = bench.watch(device(), Stream::Main);
+    viewer.until("a picture", |s| s.frames > 3);
+    let (before, begun) = (bench.source.control.forced.load(Ordering::SeqCst), Instant::now());
+    while begun.elapsed() < Duration::from_millis(2200) {
+        viewer.knobs.plis.store(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(4));
+    }
+    let forced = bench.source.control.forced.load(Ordering::SeqCst) - before;
+    assert!((1..=3).contains(&forced), "{forced}");
+}
+
+#[test]
+fn lost_packets_are_sent_again() {
+    let bench = Bench::new();
+    let (_, viewer) = bench.watch(device(), Stream::Main);
+    viewer.until("a picture", |s| s.frames > 3);
+    viewer.knobs.loss_percent.store(5, Ordering::SeqCst);
+    viewer.until("pictures in spite of loss", |s| s.frames > 120 && s.thrown > 15);
+    viewer.knobs.loss_percent.store(0, Ordering::SeqCst);
+    let frames = viewer.seen().frames;
+    let seen = viewer.until("all healed", |s| s.frames > frames + 30);
+    assert_eq!((seen.broken, seen.gaps), (0, 0), "{} thrown", seen.thrown);
+}
+
+#[test]
+fn junk_and_replays_disturb_nobody() {
+    let bench = Bench::new();
+    let (lease, viewer) = bench.watch(device(), Stream::Main);
+    let recorded = viewer.until("a picture", |s| s.frames > 10).recorded;
+    let stranger = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let (to, before) = (bench.engine.local_addr(), memory());
+    let mut junk = [0u8; 600];
+    for n in 0..100_000u32 {
+        match n % 4 {
+            0 => {
+                junk.fill((n % 251) as u8);
+                let _ = stranger.send_to(&junk[..(n % 600) as usize], to);
+            }
+            1 => drop(stranger.send_to(&recorded[n as usize % recorded.len()], to)),
+            2 => drop(stranger.send_to(&foreign_request(n), to)),
+            _ => {
+                let mut lie = recorded[n as usize % recorded.len()].clone();
+                let at = n as usize % lie.len();
+                lie[at] ^= 0x55;
+                let _ = stranger.send_to(&lie, to);
+            }
+        }
+    }
+    let stats = bench.engine.stats();
+    assert!(stats.packets_foreign > 1000, "{stats:?}");
+    let grown = memory().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} bytes more");
+    let frames = viewer.seen().frames;
+    let seen = viewer.until("goes on", |s| s.frames > frames + 20);
+    assert_eq!(seen.broken, 0);
+    bench.engine.renew(lease).expect("alive");
+    assert_eq!(bench.engine.sessions()[0].remote, viewer.address.to_string(), "media goes to the viewer alone");
+}
+
+/// A well-formed STUN request for a user fragment that nobody gave out.
+fn foreign_request(n: u32) -> Vec<u8> {
+    let mut m = vec![0, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42];
+    m.extend_from_slice(&[n as u8; 12]);
+    m.extend_from_slice(&[0, 6, 0, 7]);
+    m.extend_from_slice(b"foo:bar\0");
+    m
+}
+
+fn memory() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("readable");
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
+}
+
+#[test]
+fn limits_and_refusals_are_said() {
+    let mut config = Config::new("127.0.0.1:0".parse().expect("valid"));
+    (config.max_sessions, config.max_sessions_per_device) = (3, 2);
+    let bench = Bench::with(config);
+    let (one, two) = (device(), device());
+    let offer = Offer::new().sdp;
+    let ask = |device| bench.engine.watch(bench.request(device, StreamChoice::Auto, &offer));
+    assert!(ask(one).is_ok() && ask(one).is_ok());
+    assert_eq!(ask(one).expect_err("its share is used").kind(), ErrorKind::RateLimited);
+    assert!(ask(two).is_ok());
+    assert_eq!(ask(two).expect_err("full").kind(), ErrorKind::RateLimited);
+    let mut elsewhere = bench.request(one, StreamChoice::Auto, &offer);
+    elsewhere.camera = CameraId::new("attic").expect("valid");
+    assert_eq!(bench.engine.watch(elsewhere).expect_err("no such camera").kind(), ErrorKind::NotFound);
+    assert_eq!(
+        bench.engine.watch(bench.request(two, StreamChoice::Auto, "hello")).expect_err("no SDP").kind(),
+        ErrorKind::Invalid
+    );
+    assert_eq!(
+        bench.engine.trickle(LeaseId::random(), "a=end-of-candidates").expect_err("no lease").kind(),
+        ErrorKind::NotFound
+    );
+    let taken =
+        Engine::start(Config::new(bench.engine.local_addr()), Vec::new(), bench.clock.clone()).expect_err("taken");
+    assert_eq!(taken.kind(), ErrorKind::Unavailable);
+    assert!(taken.to_string().contains("(UDP) is already in use"), "{taken}");
+    bench.engine.stop();
+    assert_eq!(ask(one).expect_err("stopped").kind(), ErrorKind::Unavailable);
+    bench.until("freed", |b| b.consumers() == 0);
+}

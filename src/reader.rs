@@ -1,0 +1,301 @@
+//! Reads TOML tables key by key, remembers which keys were known, and collects every problem with its key, value and rule.
+
+use perch_base::{Error, Result};
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use toml::{Table, Value};
+
+/// Everything wrong with a config.
+#[derive(Debug, Default)]
+pub struct Problems(RefCell<Vec<String>>);
+
+impl Problems {
+    /// Notes one problem.
+    pub fn add(&self, key: &str, value: &dyn Display, rule: &str) {
+        self.0.borrow_mut().push(format!("{key} = {value}: {rule}"));
+    }
+
+    /// `value`, or all problems in one error.
+    pub fn into_result<T>(self, value: T) -> Result<T> {
+        let problems = self.0.into_inner();
+        if problems.is_empty() {
+            return Ok(value);
+        }
+        Err(Error::invalid(format!("the config is refused:\n  {}", problems.join("\n  "))))
+    }
+}
+
+/// One table, consumed key by key; [`Section::finish`] refuses what is left.
+#[derive(Debug)]
+pub struct Section<'p> {
+    path: String,
+    table: Table,
+    problems: &'p Problems,
+}
+
+impl<'p> Section<'p> {
+    /// The whole file.
+    pub fn root(table: Table, problems: &'p Problems) -> Self {
+        Self { path: String::new(), table, problems }
+    }
+
+    /// A table at `path`.
+    pub fn new(path: &str, table: Table, problems: &'p Problems) -> Self {
+        Self { path: path.to_owned(), table, problems }
+    }
+
+    /// Where this table is.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether a key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Notes a problem with one of this table's keys.
+    pub fn problem(&self, key: &str, value: &dyn Display, rule: &str) {
+        self.problems.add(&self.key(key), value, rule);
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// A sub-table; empty when absent.
+    pub fn section(&mut self, key: &str) -> Section<'p> {
+        let table = match self.table.remove(key) {
+            None => Table::new(),
+            Some(Value::Table(t)) => t,
+            Some(other) => {
+                self.problem(key, &other, "must be a table");
+                Table::new()
+            }
+        };
+        Section { path: self.key(key), table, problems: self.problems }
+    }
+
+    /// An array of tables.
+    pub fn sections(&mut self, key: &str) -> Vec<Section<'p>> {
+        let items = match self.table.remove(key) {
+            None => Vec::new(),
+            Some(Value::Array(a)) => a,
+            Some(other) => {
+                self.problem(key, &other, "must be an array of tables");
+                Vec::new()
+            }
+        };
+        let mut out = Vec::new();
+        for (i, item) in items.into_iter().enumerate() {
+            let path = format!("{}[{i}]", self.key(key));
+            match item {
+                Value::Table(table) => out.push(Section { path, table, problems: self.problems }),
+                other => self.problems.add(&path, &other, "must be a table"),
+            }
+        }
+        out
+    }
+
+    /// A whole number within `range`.
+    pub fn number(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
+        match self.table.remove(key) {
+            None => default,
+            Some(Value::Integer(n)) if range.contains(&n) => n,
+            Some(v @ Value::Integer(_)) => {
+                let rule = match *range.end() {
+                    i64::MAX => format!("must be at least {}", range.start()),
+                    end => format!("must be {} to {end}", range.start()),
+                };
+                self.problem(key, &v, &rule);
+                default
+            }
+            Some(v) => {
+                self.problem(key, &v, "must be a whole number");
+                default
+            }
+        }
+    }
+
+    /// A number within `range`.
+    pub fn real(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
+        let Some(v) = self.table.remove(key) else { return default };
+        match v.as_float().or(v.as_integer().map(|n| n as f64)) {
+            Some(n) if range.contains(&n) => n,
+            Some(_) => {
+                self.problem(key, &v, &format!("must be {} to {}", range.start(), range.end()));
+                default
+            }
+            None => {
+                self.problem(key, &v, "must be a number");
+                default
+            }
+        }
+    }
+
+    /// true or false.
+    pub fn flag(&mut self, key: &str, default: bool) -> bool {
+        match self.table.remove(key) {
+            None => default,
+            Some(Value::Boolean(b)) => b,
+            Some(v) => {
+                self.problem(key, &v, "must be true or false");
+                default
+            }
+        }
+    }
+
+    /// A text of so many characters, without control characters.
+    pub fn text(&mut self, key: &str, default: &str, length: RangeInclusive<usize>) -> String {
+        match self.table.remove(key) {
+            None => default.to_owned(),
+            Some(Value::String(s)) if length.contains(&s.chars().count()) && !s.chars().any(char::is_control) => s,
+            Some(v) => {
+                let rule = format!(
+                    "must be a text of {} to {} characters without control characters",
+                    length.start(),
+                    length.end()
+                );
+                self.problem(key, &v, &rule);
+                default.to_owned()
+            }
+        }
+    }
+
+    /// Texts that all pass `check`.
+    pub fn texts(&mut self, key: &str, check: impl Fn(&str) -> bool, rule: &str) -> Vec<String> {
+        match self.table.remove(key) {
+            None => Vec::new(),
+            Some(Value::Array(items)) => {
+                let mut out = Vec::new();
+                for item in items {
+                    match item {
+                        Value::String(s) if check(&s) => out.push(s),
+                        other => self.problem(key, &other, rule),
+                    }
+                }
+                out
+            }
+            Some(v) => {
+                self.problem(key, &v, "must be a list of texts");
+                Vec::new()
+            }
+        }
+    }
+
+    /// A text that `parse` understands. An empty `default` makes the key required. The value itself is only repeated by
+    /// `parse`, which knows what in it is secret.
+    pub fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T> {
+        let text = match self.table.remove(key) {
+            None if default.is_empty() => {
+                self.problems.0.borrow_mut().push(format!("{}: is missing and required", self.key(key)));
+                return None;
+            }
+            None => default.to_owned(),
+            Some(Value::String(s)) => s,
+            Some(v) => {
+                self.problem(key, &v, "must be a text");
+                return None;
+            }
+        };
+        let shown = perch_domain::camera::redact_url(&text);
+        parse(&text).map_err(|e| self.problem(key, &format!("{shown:?}"), e.message())).ok()
+    }
+
+    /// One of some words.
+    pub fn choice<T: Copy>(&mut self, key: &str, default: &str, choices: &[(&str, T)]) -> T {
+        let find = |word: &str| choices.iter().find(|(name, _)| *name == word).map(|(_, v)| *v);
+        let fallback = find(default).expect("the default is one of the choices");
+        match self.table.remove(key) {
+            None => fallback,
+            Some(v) => v.as_str().and_then(find).unwrap_or_else(|| {
+                let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+                self.problem(key, &v, &format!("must be one of {}", names.join(", ")));
+                fallback
+            }),
+        }
+    }
+
+    /// `ADDRESS:PORT`.
+    pub fn address(&mut self, key: &str, default: &str) -> SocketAddr {
+        let fallback = default.parse().expect("the default is an address");
+        self.optional_address(key).unwrap_or(fallback)
+    }
+
+    /// `ADDRESS:PORT`, or nothing.
+    pub fn optional_address(&mut self, key: &str) -> Option<SocketAddr> {
+        let v = self.table.remove(key)?;
+        let parsed = v.as_str().and_then(|s| s.parse().ok());
+        if parsed.is_none() {
+            self.problem(key, &v, "must be an address and port such as \"0.0.0.0:8443\" or \"[::]:8443\"");
+        }
+        parsed
+    }
+
+    /// Polygons: `[[[x, y], [x, y], …], …]`.
+    pub fn points(&mut self, key: &str) -> Vec<Vec<(f32, f32)>> {
+        let Some(v) = self.table.remove(key) else { return Vec::new() };
+        let number = |v: &Value| v.as_float().or(v.as_integer().map(|n| n as f64)).map(|n| n as f32);
+        let corner = |v: &Value| match v.as_array()?.as_slice() {
+            [x, y] => Some((number(x)?, number(y)?)),
+            _ => None,
+        };
+        let polygon = |v: &Value| v.as_array()?.iter().map(corner).collect::<Option<Vec<_>>>();
+        let polygons = v.as_array().and_then(|a| a.iter().map(polygon).collect::<Option<Vec<_>>>());
+        polygons.unwrap_or_else(|| {
+            self.problem(key, &v, "must be a list of polygons, each a list of [x, y] within 0 and 1");
+            Vec::new()
+        })
+    }
+
+    /// Refuses keys that belong to a later version, saying so.
+    pub fn refuse_later(&mut self, keys: &[&str]) {
+        for key in keys {
+            if let Some(v) = self.table.remove(*key) {
+                self.problem(key, &v, "is not supported by this version yet: remove it");
+            }
+        }
+    }
+
+    /// Refuses every key that nobody asked for.
+    pub fn finish(self) {
+        for (key, value) in &self.table {
+            // A nested value can hold anything, secrets too: only its place is told.
+            let shown = match value {
+                Value::Table(_) | Value::Array(_) => "…".to_owned(),
+                other => other.to_string(),
+            };
+            self.problem(key, &shown, "is not a known key");
+        }
+    }
+}
+
+/// Scalars that `PERCH_<SECTION>_<KEY>` may set.
+const OVERRIDES: [&str; 6] = ["box", "http", "rtsp", "webrtc", "access", "recording"];
+/// Variables with our prefix that are not config keys.
+const RESERVED: [&str; 2] = ["PERCH_LOG", "PERCH_CONFIG"];
+
+/// Puts `PERCH_<SECTION>_<KEY>` variables into the table. A value that reads as a TOML number, boolean or list is one; anything
+/// else is a text.
+pub fn apply_environment(table: &mut Table, env: impl Iterator<Item = (String, String)>, problems: &Problems) {
+    for (name, value) in env {
+        let Some(rest) = name.strip_prefix("PERCH_") else { continue };
+        if RESERVED.contains(&name.as_str()) || rest.starts_with("TEST_") {
+            continue;
+        }
+        let lower = rest.to_ascii_lowercase();
+        let Some((section, key)) = lower.split_once('_').filter(|(s, _)| OVERRIDES.contains(s)) else {
+            let rule = format!("must be PERCH_<SECTION>_<KEY> with a section of {}", OVERRIDES.join(", "));
+            problems.add(&name, &format!("{value:?}"), &rule);
+            continue;
+        };
+        let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+        let value = parsed.filter(|v| !v.is_table()).unwrap_or(Value::String(value));
+        let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(t) = entry {
+            t.insert(key.to_owned(), value);
+        }
+    }
+}

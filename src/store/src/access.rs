@@ -1,0 +1,282 @@
+//! Devices, tokens and pairing codes. Accounts and stream passwords are in `accounts`.
+
+use crate::db::Fail;
+use crate::{Store, accounts, from_word, word};
+use perch_base::ids::DeviceId;
+use perch_base::secret::{self, Secret};
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::access::{self, Credential, Device, DeviceKind, Principal, Role, StreamPassword, User};
+use perch_domain::pairing::{Attempt, Pairing};
+use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use std::time::Duration;
+
+const PAIRING_KEY: &str = "pairing";
+const SALT_KEY: &str = "pairing_salt";
+
+/// How exactly it is noted when a device was last seen; a write each request would wear the card.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
+
+fn meta(c: &Connection, key: &str) -> Result<Option<String>, Fail> {
+    Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?)
+}
+
+fn put_meta(tx: &Transaction<'_>, key: &str, value: &str) -> Result<(), Fail> {
+    tx.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?.execute([key, value])?;
+    Ok(())
+}
+
+fn pairing(c: &Connection) -> Result<Pairing, Fail> {
+    let Some(text) = meta(c, PAIRING_KEY)? else { return Ok(Pairing::default()) };
+    let damaged = |e| Error::new(ErrorKind::Corrupt, "the state of pairing is damaged").with_source(e);
+    Ok(serde_json::from_str(&text).map_err(damaged)?)
+}
+
+fn keep_pairing(tx: &Transaction<'_>, pairing: &Pairing) -> Result<(), Fail> {
+    let text = serde_json::to_string(pairing)
+        .map_err(|e| Error::internal("the state of pairing cannot be written").with_source(e))?;
+    put_meta(tx, PAIRING_KEY, &text)
+}
+
+/// The hash of a code under this box's own salt, so that a stolen database does not open with a table of hashes.
+fn code_hash(tx: &Transaction<'_>, code: &str) -> Result<String, Fail> {
+    let salt = match meta(tx, SALT_KEY)? {
+        Some(salt) => salt,
+        None => {
+            let salt = secret::hex(&secret::random_bytes::<32>());
+            put_meta(tx, SALT_KEY, &salt)?;
+            salt
+        }
+    };
+    Ok(secret::hex(&secret::sha256(format!("{salt}{code}").as_bytes())))
+}
+
+/// A code as people type it: spaces and hyphens do not count, and nobody types more than 64 characters.
+fn normalised(code: &str) -> String {
+    code.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '\u{2010}'..='\u{2015}')).take(64).collect()
+}
+
+pub(crate) fn token_hash(token: &str) -> [u8; 32] {
+    secret::sha256(token.as_bytes())
+}
+
+/// Enters a new device and makes its token.
+pub(crate) fn insert_device(
+    tx: &Transaction<'_>,
+    name: &str,
+    kind: DeviceKind,
+    username: Option<&str>,
+    role: Role,
+    now: Timestamp,
+) -> Result<Credential, Fail> {
+    let (device_id, token) = (DeviceId::random(), secret::new_token());
+    let sql = "INSERT INTO device (id, token, name, kind, username, role, created, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";
+    tx.prepare_cached(sql)?.execute(params![
+        device_id.to_string(),
+        token_hash(token.expose()),
+        name,
+        word(&kind)?,
+        username,
+        role.as_str(),
+        now.0
+    ])?;
+    Ok(Credential { device_id, token, role })
+}
+
+fn kind_from(text: &str) -> Result<DeviceKind> {
+    match text {
+        "paired" => Ok(DeviceKind::Paired),
+        "session" => Ok(DeviceKind::Session),
+        _ => Err(Error::new(ErrorKind::Corrupt, format!("a device's row has the kind `{text}`"))),
+    }
+}
+
+fn device(row: &Row<'_>) -> Result<Device, Fail> {
+    Ok(Device {
+        id: DeviceId::parse(&row.get::<_, String>(0)?)?,
+        name: row.get(1)?,
+        kind: kind_from(&row.get::<_, String>(2)?)?,
+        username: row.get(3)?,
+        role: from_word(row.get(4)?)?,
+        created_at: Timestamp(row.get(5)?),
+        last_seen_at: Timestamp(row.get(6)?),
+    })
+}
+
+const COLUMNS: &str = "id, name, kind, username, role, created, seen";
+
+impl Store {
+    /// Whether a session's time is over; paired devices stay until they are revoked.
+    fn expired(&self, d: &Device, now: Timestamp) -> bool {
+        let since = |t: Timestamp| Duration::from_micros(now.micros_since(t).max(0) as u64);
+        let config = &self.inner.config;
+        d.kind == DeviceKind::Session
+            && (since(d.created_at) >= config.session_max || since(d.last_seen_at) >= config.session_idle)
+    }
+
+    /// Removes sessions whose time is over; told where a new one begins, so that they cannot pile up.
+    pub(crate) fn drop_expired(&self, tx: &Transaction<'_>, now: Timestamp) -> Result<(), Fail> {
+        let config = &self.inner.config;
+        let sql = "DELETE FROM device WHERE kind = 'session' AND (created <= ?1 OR seen <= ?2)";
+        tx.prepare_cached(sql)?.execute(params![(now - config.session_max).0, (now - config.session_idle).0])?;
+        Ok(())
+    }
+
+    /// Those of `ids` that still exist: who was revoked by a command beside the daemon is missing.
+    pub fn live_devices(&self, ids: &[DeviceId]) -> Result<Vec<DeviceId>> {
+        let now = self.now();
+        self.inner.db.read("looking up which devices still exist", |c| {
+            let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM device WHERE id = ?1"))?;
+            let mut out = Vec::with_capacity(ids.len());
+            for id in ids {
+                let mut rows = statement.query([id.to_string()])?;
+                if let Some(row) = rows.next()?
+                    && !self.expired(&device(row)?, now)
+                {
+                    out.push(*id);
+                }
+            }
+            Ok(out)
+        })
+    }
+
+    fn note_seen(&self, d: &Device, now: Timestamp) {
+        let every = SEEN_EVERY.min(self.inner.config.session_idle / 4);
+        if now.micros_since(d.last_seen_at).unsigned_abs() < every.as_micros() as u64 {
+            return;
+        }
+        let noted = self.inner.db.write("noting when a device was seen", |tx| {
+            tx.prepare_cached("UPDATE device SET seen = ?2 WHERE id = ?1")?
+                .execute(params![d.id.to_string(), now.0])?;
+            Ok(())
+        });
+        if let Err(e) = noted {
+            // A full disk must not lock people out.
+            tracing::debug!(device = %d.id, error = %e, "it was not noted that a device was seen");
+        }
+    }
+}
+
+impl AccessPort for Store {
+    fn claimed(&self) -> Result<bool> {
+        self.inner.db.read("looking up whether the box is claimed", |c| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM device)";
+            Ok(c.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
+        })
+    }
+
+    fn issue_code(&self, role: Role, now: Timestamp) -> Result<IssuedCode> {
+        let config = &self.inner.config.pairing;
+        let otp: String = (0..config.digits).map(|_| char::from(b'0' + secret::random_below(10) as u8)).collect();
+        let expires_at = self.inner.db.write("a pairing code cannot be made", |tx| {
+            let mut state = pairing(tx)?;
+            let issued = state.issue(code_hash(tx, &otp)?, role, config, now).map_err(|e| {
+                let message =
+                    format!("too many pairing codes were made today: the next one can be made at {}", e.next_at);
+                Error::new(ErrorKind::RateLimited, message)
+            })?;
+            keep_pairing(tx, &state)?;
+            Ok(issued)
+        })?;
+        Ok(IssuedCode { otp: Secret::new(otp), expires_at })
+    }
+
+    fn pair(&self, otp: &str, device_name: &str, now: Timestamp) -> Result<PairResult> {
+        let name = access::clean_display_name("the device's name", device_name)?;
+        let code = normalised(otp);
+        // One transaction for each try: guesses that come at the same time are counted one after the other.
+        self.inner.db.write("a pairing code cannot be tried", |tx| {
+            let mut state = pairing(tx)?;
+            let attempt = state.attempt(&code_hash(tx, &code)?, now);
+            keep_pairing(tx, &state)?;
+            Ok(match attempt {
+                Attempt::Paired(role) => {
+                    PairResult::Paired(insert_device(tx, &name, DeviceKind::Paired, None, role, now)?)
+                }
+                refused => PairResult::Refused(refused),
+            })
+        })
+    }
+
+    fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>> {
+        let name = access::clean_display_name("the device's name", device_name)?;
+        let Some((user, role, hash)) = self.check_password(username, password)? else { return Ok(None) };
+        self.inner.db.write("signing in", |tx| {
+            // The password may have been changed, or the account removed, while it was being checked.
+            let unchanged = accounts::stored_hash(tx, &user)?.is_some_and(|h| h == hash);
+            if !unchanged {
+                return Ok(None);
+            }
+            self.drop_expired(tx, now)?;
+            insert_device(tx, &name, DeviceKind::Session, Some(&user), role, now).map(Some)
+        })
+    }
+
+    fn authenticate(&self, token: &str, now: Timestamp) -> Result<Option<Principal>> {
+        if token.len() != 64 || !token.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let found = self.inner.db.read("looking up a token", |c| {
+            let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM device WHERE token = ?1"))?;
+            let mut rows = statement.query([token_hash(token)])?;
+            rows.next()?.map(device).transpose()
+        })?;
+        let Some(d) = found.filter(|d| !self.expired(d, now)) else { return Ok(None) };
+        self.note_seen(&d, now);
+        Ok(Some(Principal { device_id: d.id, device_name: d.name, username: d.username, role: d.role }))
+    }
+
+    fn devices(&self) -> Result<Vec<Device>> {
+        let now = self.now();
+        self.inner.db.read("listing the devices", |c| {
+            let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM device ORDER BY created DESC, id"))?;
+            let mut rows = statement.query([])?;
+            let mut out = Vec::new();
+            while let Some(row) = rows.next()? {
+                let d = device(row)?;
+                if !self.expired(&d, now) {
+                    out.push(d);
+                }
+            }
+            Ok(out)
+        })
+    }
+
+    fn revoke_device(&self, id: DeviceId) -> Result<()> {
+        self.inner.db.write("a device cannot be revoked", |tx| {
+            match tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])? {
+                0 => Err(Error::not_found(format!("there is no device {id}")).into()),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn users(&self) -> Result<Vec<User>> {
+        self.list_users()
+    }
+
+    fn add_user(&self, name: &str, password: &str, role: Role, by: Option<DeviceId>, now: Timestamp) -> Result<()> {
+        self.insert_user(name, password, role, by, now)
+    }
+
+    fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
+        self.change_password(name, password, keep)
+    }
+
+    fn remove_user(&self, name: &str) -> Result<Vec<DeviceId>> {
+        self.delete_user(name)
+    }
+
+    fn stream_passwords(&self) -> Result<Vec<StreamPassword>> {
+        self.list_stream_passwords()
+    }
+
+    fn add_stream_password(&self, name: &str, now: Timestamp) -> Result<Secret> {
+        self.insert_stream_password(name, now)
+    }
+
+    fn remove_stream_password(&self, name: &str) -> Result<()> {
+        self.delete_stream_password(name)
+    }
+}

@@ -1,0 +1,187 @@
+//! What `api` asks of recordings and events.
+
+use crate::Store;
+use crate::fault::io_error;
+use crate::mp4::read;
+use crate::segments::{FIRST_THAT_MAY_OVERLAP, Recorded};
+use crate::{export, gaps};
+use bytes::{BufMut, Bytes, BytesMut};
+use perch_base::ids::{CameraId, EventId, SegmentId};
+use perch_base::secret::hex;
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::archive::{Event, EventFilter, EventPage, Gap, GapCause, Segment, SegmentState, TimeRange, Timeline};
+use perch_domain::playback;
+use perch_domain::ports::{ArchivePort, Export, OpenSegment};
+use rusqlite::params;
+use std::os::unix::fs::FileExt;
+use std::time::UNIX_EPOCH;
+
+/// Recordings that one question may return: three days of one-minute files.
+const MAX_SEGMENTS: usize = 5_000;
+
+/// Files of a range: start, end and whether they can be read.
+type Files = Vec<(Timestamp, Timestamp, bool)>;
+
+impl Store {
+    /// Start, end and state of a camera's files in a range, and since when there are any.
+    fn files_in(&self, camera: &CameraId, range: &TimeRange) -> Result<(Files, Option<Timestamp>)> {
+        let live: Files = {
+            let live = self.live();
+            let mine = live.values().map(|l| &l.segment).filter(|s| s.camera == *camera && !s.fragments.is_empty());
+            mine.map(|s| (s.start, s.end, true)).collect()
+        };
+        let (mut files, since) = self.inner.db.read(&format!("camera {camera}: looking up its timeline"), |c| {
+            let sql = format!(
+                "SELECT start, end, state FROM segment WHERE camera = ?1 AND start < ?3 AND end > ?2
+                AND state IN ('sealed', 'lost', 'quarantined') AND start >= {FIRST_THAT_MAY_OVERLAP} ORDER BY start"
+            );
+            let mut statement = c.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0])?;
+            let mut files = Files::new();
+            while let Some(r) = rows.next()? {
+                let readable = r.get_ref(2)?.as_str().is_ok_and(|s| s == "sealed");
+                files.push((Timestamp(r.get(0)?), Timestamp(r.get(1)?), readable));
+            }
+            // What was deleted counts as recorded once.
+            let sql = "SELECT min(start) FROM (SELECT min(start) AS start FROM segment WHERE camera = ?1
+                UNION ALL SELECT min(start) FROM gap WHERE camera = ?1 AND cause = 'retention')";
+            let since: Option<i64> = c.prepare_cached(sql)?.query_row([camera.as_str()], |r| r.get(0))?;
+            Ok((files, since.map(Timestamp)))
+        })?;
+        files.extend(live.into_iter().filter(|(start, end, _)| range.overlaps(*start, *end)));
+        files.sort();
+        Ok((files, since))
+    }
+
+    fn open_recorded(&self, recorded: &Recorded) -> Result<std::fs::File> {
+        let Recorded { segment, path, .. } = recorded;
+        self.inner.recordings.read(path).map_err(|e| {
+            io_error(|| format!("camera {}: recording {} cannot be opened", segment.camera, segment.id), e)
+        })
+    }
+
+    /// Reads a whole fragment of a recording.
+    pub(crate) fn read_fragment(&self, recorded: &Recorded, index: usize) -> Result<(read::Moof, Vec<u8>)> {
+        let s = &recorded.segment;
+        let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {}: recording {} is damaged", s.camera, s.id));
+        let told = |e| io_error(|| format!("camera {}: recording {} cannot be read", s.camera, s.id), e);
+        let fragment = s.fragments.get(index).ok_or_else(damaged)?;
+        if fragment.offset.checked_add(fragment.size).is_none_or(|end| end > s.size) {
+            return Err(damaged());
+        }
+        let file = self.open_recorded(recorded)?;
+        let (moof, _) = read::moof_at(&file, fragment).map_err(told)?.ok_or_else(damaged)?;
+        let mut data = vec![0; fragment.size as usize];
+        file.read_exact_at(&mut data, fragment.offset).map_err(told)?;
+        Ok((moof, data))
+    }
+
+    /// The keyframe of the fragment in which `at` lies, as an Annex B access unit: SPS, PPS and picture with four-byte start
+    /// codes. Errors with `NotFound` when nothing is recorded there.
+    pub fn keyframe_at(&self, camera: &CameraId, at: Timestamp) -> Result<Bytes> {
+        let none = || Error::not_found(format!("camera {camera}: nothing is recorded at {at}"));
+        let range = TimeRange { from: at, to: at.plus_micros(1) };
+        let found = self.recorded(camera, &range, 16)?;
+        let recorded = found.iter().rfind(|r| r.segment.start <= at && at < r.segment.end).ok_or_else(none)?;
+        let s = &recorded.segment;
+        let offset = at.micros_since(s.start);
+        let index = s.fragments.partition_point(|f| f.start_us <= offset).checked_sub(1).ok_or_else(none)?;
+        let fragment = s.fragments[index];
+        let format = self.format_of(s.id)?;
+        let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {camera}: recording {} is damaged", s.id));
+        let told = |e| io_error(|| format!("camera {camera}: recording {} cannot be read", s.id), e);
+        let file = self.open_recorded(recorded)?;
+        let (moof, _) = read::moof_at(&file, &fragment).map_err(told)?.ok_or_else(damaged)?;
+        let video = moof.runs.first().ok_or_else(damaged)?;
+        let size = u64::from(*video.sizes.first().ok_or_else(damaged)?);
+        if video.data.checked_add(size).is_none_or(|end| end > fragment.size) {
+            return Err(damaged());
+        }
+        let mut sample = vec![0; size as usize];
+        file.read_exact_at(&mut sample, fragment.offset + video.data).map_err(told)?;
+        let mut out = BytesMut::with_capacity(sample.len() + format.sps.len() + format.pps.len() + 64);
+        let mut put = |nal: &[u8]| {
+            out.put_slice(&[0, 0, 0, 1]);
+            out.put_slice(nal);
+        };
+        put(&format.sps);
+        put(&format.pps);
+        let mut rest = &sample[..];
+        while let Some((length, after)) = rest.split_at_checked(4) {
+            let length = u32::from_be_bytes(length.try_into().expect("split at four")) as usize;
+            let (nal, after) = after.split_at_checked(length).ok_or_else(damaged)?;
+            put(nal);
+            rest = after;
+        }
+        Ok(out.freeze())
+    }
+}
+
+impl ArchivePort for Store {
+    fn timeline(&self, camera: &CameraId, range: TimeRange, now: Timestamp) -> Result<Timeline> {
+        let (files, since) = self.files_in(camera, &range)?;
+        let readable: Vec<_> = files.iter().filter(|f| f.2).map(|f| (f.0, f.1)).collect();
+        let spans = playback::spans(&readable, &range);
+        let mut causes = self
+            .inner
+            .db
+            .read(&format!("camera {camera}: looking up its gaps"), |c| gaps::within(c, camera, &range))?;
+        let lost = files.iter().filter(|f| !f.2);
+        causes.extend(lost.map(|f| Gap { start: f.0, end: f.1, cause: GapCause::Lost }));
+        let gaps = playback::gaps(&spans, &causes, &range, since, now);
+        let events = self.events_in(camera, &range)?;
+        Ok(Timeline { from: range.from, to: range.to, spans, gaps, events })
+    }
+
+    fn events(&self, filter: &EventFilter) -> Result<EventPage> {
+        self.event_page(filter)
+    }
+
+    fn event(&self, id: EventId) -> Result<Event> {
+        self.event_by_id(id)
+    }
+
+    fn set_pinned(&self, id: EventId, pinned: bool) -> Result<()> {
+        self.pin(id, pinned)
+    }
+
+    fn thumbnail(&self, id: EventId) -> Result<Bytes> {
+        self.still(id)
+    }
+
+    /// Errors with `TooLarge` when the range holds more than 5,000 files.
+    fn segments(&self, camera: &CameraId, range: TimeRange) -> Result<Vec<Segment>> {
+        let found = self.recorded(camera, &range, MAX_SEGMENTS + 1)?;
+        if found.len() > MAX_SEGMENTS {
+            let message = format!("the range holds more than {MAX_SEGMENTS} recordings: ask for a shorter one");
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
+        Ok(found.into_iter().map(|r| r.segment).collect())
+    }
+
+    fn open_segment(&self, camera: &CameraId, id: SegmentId) -> Result<OpenSegment> {
+        let (recorded, sha256) = self.recorded_by_id(camera, id)?;
+        let s = &recorded.segment;
+        let file = self.open_recorded(&recorded)?;
+        let told = |e| io_error(|| format!("camera {camera}: recording {id} cannot be read"), e);
+        let metadata = file.metadata().map_err(told)?;
+        let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+        let etag = match sha256 {
+            Some(hash) => hex(&hash[..hash.len().min(16)]),
+            None => format!("{id}-{}-{:x}", if s.state == SegmentState::Open { "open" } else { "sealed" }, s.size),
+        };
+        Ok(OpenSegment {
+            size: s.size.min(metadata.len()),
+            file,
+            etag,
+            modified: modified.map_or(s.end, |d| Timestamp(d.as_micros() as i64)),
+        })
+    }
+
+    /// The files of the range one after the other on one time line; gaps between them are left out. It ends where the video's
+    /// format changes (another resolution, say): one header describes one format.
+    fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export> {
+        export::begin(self, camera, range)
+    }
+}

@@ -1,0 +1,212 @@
+//! Rows of events and their stills.
+
+use crate::db::Fail;
+use crate::fault::io_error;
+use crate::{Store, from_word, word};
+use bytes::Bytes;
+use perch_base::ids::{CameraId, EventId};
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::archive::{Event, EventFilter, EventKind, EventPage, TimeRange};
+use perch_domain::motion::{Box, Cause};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::io::Read;
+
+/// An event that begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// The camera.
+    pub camera: CameraId,
+    /// What it is.
+    pub kind: EventKind,
+    /// First motion, UTC.
+    pub start: Timestamp,
+    /// The strongest score so far, 0..1.
+    pub score: f32,
+    /// Why it counts.
+    pub cause: Cause,
+    /// What moves.
+    pub boxes: Vec<Box>,
+}
+
+/// Larger stills are refused.
+const MAX_THUMBNAIL: usize = 4 << 20;
+/// Events shown on one timeline.
+const MAX_ON_TIMELINE: usize = 2_000;
+
+const COLUMNS: &str = "id, camera, kind, start, end, score, cause, boxes, pinned, thumbnail";
+
+fn from_row(r: &Row<'_>) -> Result<Event, Fail> {
+    let boxes: String = r.get(7)?;
+    let damaged = |e| Error::new(ErrorKind::Corrupt, "an event's boxes are damaged").with_source(e);
+    Ok(Event {
+        id: EventId(r.get(0)?),
+        camera: CameraId::new(&r.get::<_, String>(1)?)?,
+        kind: EventKind::parse(&r.get::<_, String>(2)?)?,
+        start: Timestamp(r.get(3)?),
+        end: r.get::<_, Option<i64>>(4)?.map(Timestamp),
+        score: r.get::<_, f64>(5)? as f32,
+        cause: from_word(r.get(6)?)?,
+        boxes: serde_json::from_str(&boxes).map_err(damaged)?,
+        pinned: r.get(8)?,
+        has_thumbnail: r.get(9)?,
+    })
+}
+
+fn get(c: &Connection, id: EventId) -> Result<Event, Fail> {
+    let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM event WHERE id = ?1"))?;
+    let mut rows = statement.query([id.0])?;
+    from_row(rows.next()?.ok_or_else(|| missing(id))?)
+}
+
+fn missing(id: EventId) -> Error {
+    Error::not_found(format!("there is no event {id}"))
+}
+
+fn boxes_text(boxes: &[Box]) -> Result<String> {
+    serde_json::to_string(boxes).map_err(|e| Error::internal("an event's boxes cannot be written").with_source(e))
+}
+
+/// Where an event's still lies below `thumbnails/`.
+pub(crate) fn thumbnail_path(camera: &str, id: i64) -> String {
+    format!("{camera}/{id}.jpg")
+}
+
+impl Store {
+    /// Enters an event that begins. Its id is the microsecond of its start, moved on until it is free.
+    pub fn begin_event(&self, event: &NewEvent) -> Result<Event> {
+        self.inner.db.write(&format!("camera {}: an event cannot be entered", event.camera), |tx| {
+            let sql =
+                "INSERT INTO event (id, camera, kind, start, score, cause, boxes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                ON CONFLICT (id) DO NOTHING";
+            let mut insert = tx.prepare_cached(sql)?;
+            let (camera, kind, cause) = (event.camera.as_str(), event.kind.as_str(), word(&event.cause)?);
+            let (score, boxes) = (f64::from(event.score), boxes_text(&event.boxes)?);
+            // Ids are positive: a clock before 1970 is no reason to lose an event.
+            let mut id = event.start.0.max(1);
+            while insert.execute(params![id, camera, kind, event.start.0, score, cause, boxes])? == 0 {
+                id += 1;
+            }
+            get(tx, EventId(id))
+        })
+    }
+
+    /// Enters a running event's stronger picture. Errors with `NotFound`.
+    pub fn update_event(&self, id: EventId, score: f32, cause: Cause, boxes: &[Box]) -> Result<Event> {
+        self.inner.db.write(&format!("event {id} cannot be updated"), |tx| {
+            let sql = "UPDATE event SET score = ?2, cause = ?3, boxes = ?4 WHERE id = ?1";
+            tx.prepare_cached(sql)?.execute(params![id.0, f64::from(score), word(&cause)?, boxes_text(boxes)?])?;
+            get(tx, id)
+        })
+    }
+
+    /// Enters an event's end. Errors with `NotFound`.
+    pub fn end_event(&self, id: EventId, end: Timestamp) -> Result<Event> {
+        self.inner.db.write(&format!("event {id} cannot be ended"), |tx| {
+            tx.prepare_cached("UPDATE event SET end = max(start, ?2) WHERE id = ?1")?.execute([id.0, end.0])?;
+            get(tx, id)
+        })
+    }
+
+    /// Keeps (or replaces) an event's still, a JPEG of at most 4 MiB. Errors: `NotFound`, `Invalid`, `Unavailable`.
+    pub fn put_thumbnail(&self, id: EventId, jpeg: &[u8]) -> Result<()> {
+        if !jpeg.starts_with(&[0xff, 0xd8]) || jpeg.len() > MAX_THUMBNAIL {
+            return Err(Error::invalid(format!(
+                "event {id}: its still is not a JPEG of at most {MAX_THUMBNAIL} bytes"
+            )));
+        }
+        let event = self.inner.db.read("looking up an event", |c| get(c, id))?;
+        self.inner
+            .thumbnails
+            .put(&thumbnail_path(event.camera.as_str(), id.0), jpeg)
+            .map_err(|e| io_error(|| format!("the still of event {id} cannot be kept"), e))?;
+        if event.has_thumbnail {
+            return Ok(());
+        }
+        self.inner.db.write(&format!("event {id} cannot be updated"), |tx| {
+            tx.prepare_cached("UPDATE event SET thumbnail = 1 WHERE id = ?1")?.execute([id.0])?;
+            Ok(())
+        })
+    }
+
+    /// When a camera's newest event began.
+    pub fn last_event_at(&self, camera: &CameraId) -> Result<Option<Timestamp>> {
+        self.inner.db.read(&format!("camera {camera}: looking up its newest event"), |c| {
+            let sql = "SELECT start FROM event WHERE camera = ?1 ORDER BY id DESC LIMIT 1";
+            Ok(c.prepare_cached(sql)?.query_row([camera.as_str()], |r| r.get(0)).optional()?.map(Timestamp))
+        })
+    }
+
+    pub(crate) fn event_by_id(&self, id: EventId) -> Result<Event> {
+        self.inner.db.read("looking up an event", |c| get(c, id))
+    }
+
+    pub(crate) fn pin(&self, id: EventId, pinned: bool) -> Result<()> {
+        self.inner.db.write(&format!("event {id} cannot be pinned"), |tx| {
+            match tx.prepare_cached("UPDATE event SET pinned = ?2 WHERE id = ?1")?.execute(params![id.0, pinned])? {
+                0 => Err(missing(id).into()),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    pub(crate) fn still(&self, id: EventId) -> Result<Bytes> {
+        let event = self.event_by_id(id)?;
+        let none = || Error::not_found(format!("event {id} has no still"));
+        if !event.has_thumbnail {
+            return Err(none());
+        }
+        let mut data = Vec::new();
+        let told = |e| io_error(|| format!("event {id} has no still that can be read"), e);
+        let file = self.inner.thumbnails.read(&thumbnail_path(event.camera.as_str(), id.0)).map_err(told)?;
+        file.take(MAX_THUMBNAIL as u64).read_to_end(&mut data).map_err(told)?;
+        Ok(data.into())
+    }
+
+    pub(crate) fn event_page(&self, filter: &EventFilter) -> Result<EventPage> {
+        let limit = filter.limit.clamp(1, 200);
+        let mut events = self.inner.db.read("looking up events", |c| {
+            // One statement for all filters: a filter that is not given is null and lets everything pass. An id is at or a
+            // little after its event's start, which bounds the search by time.
+            let before = filter.before.map_or(i64::MAX, |id| id.0);
+            let before = filter.to.map_or(before, |to| before.min(to.0.saturating_add(1_000_000)));
+            let camera = filter.camera.as_ref().map(CameraId::as_str);
+            let tail = "id < ?2 AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR end IS NULL OR end > ?4)
+                AND (?5 IS NULL OR start < ?5) ORDER BY id DESC LIMIT ?6";
+            let sql = match camera {
+                Some(_) => format!("SELECT {COLUMNS} FROM event WHERE camera = ?1 AND {tail}"),
+                None => format!("SELECT {COLUMNS} FROM event WHERE ?1 IS NULL AND {tail}"),
+            };
+            let mut statement = c.prepare_cached(&sql)?;
+            let kind = filter.kind.map(EventKind::as_str);
+            let (from, to) = (filter.from.map(|t| t.0), filter.to.map(|t| t.0));
+            let mut rows = statement.query(params![camera, before, kind, from, to, limit as i64 + 1])?;
+            let mut out = Vec::new();
+            while let Some(row) = rows.next()? {
+                out.push(from_row(row)?);
+            }
+            Ok(out)
+        })?;
+        let more = events.len() > limit;
+        events.truncate(limit);
+        let next_cursor = if more { events.last().map(|e| e.id) } else { None };
+        Ok(EventPage { events, next_cursor })
+    }
+
+    /// Events that overlap a range, oldest first, at most 2,000.
+    pub(crate) fn events_in(&self, camera: &CameraId, range: &TimeRange) -> Result<Vec<Event>> {
+        self.inner.db.read(&format!("camera {camera}: looking up its events"), |c| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM event WHERE camera = ?1 AND id < ?3 + 1000000 AND start < ?3
+                AND (end IS NULL OR end > ?2) ORDER BY id LIMIT {MAX_ON_TIMELINE}"
+            );
+            let mut statement = c.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0])?;
+            let mut out = Vec::new();
+            while let Some(row) = rows.next()? {
+                out.push(from_row(row)?);
+            }
+            Ok(out)
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! One MP4 of a range, made while it is sent: a new header, then each fragment with its times and numbers set anew. One fragment
+//! is in memory at a time.
+
+use crate::Store;
+use crate::mp4::h264::TrackFormat;
+use crate::mp4::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, read, write};
+use crate::segments::Recorded;
+use bytes::Bytes;
+use perch_base::ids::{CameraId, SegmentId};
+use perch_base::time::Timestamp;
+use perch_base::{Error, Result};
+use perch_domain::archive::TimeRange;
+use perch_domain::ports::Export;
+use std::collections::VecDeque;
+
+/// Recordings that are looked up at a time.
+const PAGE: usize = 64;
+
+/// Begins an export. Errors with `NotFound` when nothing is recorded in the range.
+pub(crate) fn begin(store: &Store, camera: &CameraId, range: TimeRange) -> Result<Export> {
+    let mut chunks = Chunks {
+        store: store.clone(),
+        camera: camera.clone(),
+        range,
+        queue: VecDeque::new(),
+        looked_up_to: None,
+        at: None,
+        header: None,
+        format: None,
+        clock: Clock::default(),
+        ended: false,
+    };
+    let start = chunks.open()?;
+    let (day, time) = start.file_parts();
+    let file_name = format!("{camera}_{day}_{}Z.mp4", &time[..time.len().min(6)]);
+    Ok(Export { file_name, chunks: Box::new(chunks) })
+}
+
+/// Where the common time line stands, in ticks of each track.
+#[derive(Debug, Default)]
+struct Clock {
+    sequence: u32,
+    video_end: u64,
+    audio_end: u64,
+    /// What is added to the running file's times.
+    video_shift: i64,
+    audio_shift: Option<i64>,
+    /// Whether the next fragment is the first of its file.
+    fresh: bool,
+}
+
+impl Clock {
+    /// The new decode time of a run.
+    fn place(&mut self, run: &read::Run) -> u64 {
+        let begin = run.begin as i64;
+        if run.track == VIDEO {
+            if self.fresh {
+                self.video_shift = self.video_end as i64 - begin;
+                self.audio_shift = None;
+                self.fresh = false;
+            }
+            let at = (begin + self.video_shift).max(0) as u64;
+            self.video_end = at + run.duration;
+            return at;
+        }
+        let shift = *self.audio_shift.get_or_insert_with(|| {
+            // Sound may reach a packet further than the picture: it pushes the next file's by so much, never more.
+            let natural = self.video_shift * AUDIO_HZ / VIDEO_HZ;
+            natural.max(self.audio_end as i64 - begin)
+        });
+        let at = (begin + shift).max(0) as u64;
+        self.audio_end = at + run.duration;
+        at
+    }
+}
+
+struct Chunks {
+    store: Store,
+    camera: CameraId,
+    range: TimeRange,
+    queue: VecDeque<Recorded>,
+    /// Start and id of the last recording that was looked up.
+    looked_up_to: Option<(Timestamp, SegmentId)>,
+    /// The running file and its next fragment.
+    at: Option<(Recorded, usize)>,
+    header: Option<Bytes>,
+    format: Option<TrackFormat>,
+    clock: Clock,
+    ended: bool,
+}
+
+impl Chunks {
+    /// Finds the first recording and makes the header; returns when it begins.
+    fn open(&mut self) -> Result<Timestamp> {
+        let Some(first) = self.next_file()? else {
+            return Err(Error::not_found(format!("camera {}: nothing is recorded in this range", self.camera)));
+        };
+        let start = first.0.segment.start.plus_micros(first.0.segment.fragments[first.1].start_us);
+        let mut format = self.store.format_of(first.0.segment.id)?;
+        // Later files may have sound where the first has none.
+        let channels = self.store.most_channels(&self.camera, &self.range)?.max(first.0.channels);
+        format.has_audio = channels > 0;
+        let mut header = Vec::with_capacity(1024);
+        write::init(&format, channels, &mut header)?;
+        self.header = Some(header.into());
+        self.format = Some(format);
+        self.at = Some(first);
+        self.clock.fresh = true;
+        Ok(start)
+    }
+
+    /// The next recording with a fragment in the range, and that fragment.
+    fn next_file(&mut self) -> Result<Option<(Recorded, usize)>> {
+        loop {
+            if let Some(recorded) = self.queue.pop_front() {
+                let from = self.range.from.micros_since(recorded.segment.start);
+                let fragments = &recorded.segment.fragments;
+                let first = fragments.partition_point(|f| f.start_us.saturating_add(f.duration_us) <= from);
+                if fragments.get(first).is_some_and(|f| self.is_wanted(&recorded, f.start_us)) {
+                    return Ok(Some((recorded, first)));
+                }
+                continue;
+            }
+            let mut page = self.look_up()?;
+            if let Some(after) = self.looked_up_to {
+                page.retain(|r| (r.segment.start, r.segment.id) > after);
+            }
+            let Some(last) = page.last() else { return Ok(None) };
+            self.looked_up_to = Some((last.segment.start, last.segment.id));
+            self.queue = page.into();
+        }
+    }
+
+    fn look_up(&self) -> Result<Vec<Recorded>> {
+        let from = self.looked_up_to.map_or(self.range.from, |(start, _)| start.max(self.range.from));
+        match from < self.range.to {
+            true => self.store.recorded(&self.camera, &TimeRange { from, to: self.range.to }, PAGE),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    fn is_wanted(&self, recorded: &Recorded, start_us: i64) -> bool {
+        recorded.segment.start.plus_micros(start_us) < self.range.to
+    }
+
+    fn next_chunk(&mut self) -> Result<Option<Bytes>> {
+        if let Some(header) = self.header.take() {
+            return Ok(Some(header));
+        }
+        let Some((recorded, index)) = self.at.take() else { return Ok(None) };
+        let (moof, mut data) = self.store.read_fragment(&recorded, index)?;
+        self.clock.sequence += 1;
+        patch(&mut data, moof.sequence_at, &self.clock.sequence.to_be_bytes())?;
+        for run in moof.runs.iter().filter(|r| r.track == VIDEO || r.track == AUDIO) {
+            let at = self.clock.place(run);
+            patch(&mut data, run.begin_at, &at.to_be_bytes())?;
+        }
+        let next = index + 1;
+        match recorded.segment.fragments.get(next) {
+            Some(f) if self.is_wanted(&recorded, f.start_us) => self.at = Some((recorded, next)),
+            _ => self.change_file()?,
+        }
+        Ok(Some(data.into()))
+    }
+
+    fn change_file(&mut self) -> Result<()> {
+        let Some(next) = self.next_file()? else { return Ok(()) };
+        let format = self.store.format_of(next.0.segment.id)?;
+        let same = self.format.as_ref().is_some_and(|f| (&f.sps, &f.pps) == (&format.sps, &format.pps));
+        if same {
+            self.at = Some(next);
+            self.clock.fresh = true;
+        } else {
+            tracing::info!(camera = %self.camera, segment = next.0.segment.id.0, "an export ends early: the video's format changes");
+        }
+        Ok(())
+    }
+}
+
+fn patch(data: &mut [u8], at: usize, value: &[u8]) -> Result<()> {
+    let place =
+        data.get_mut(at..at + value.len()).ok_or_else(|| Error::internal("a fragment's header is too short"))?;
+    place.copy_from_slice(value);
+    Ok(())
+}
+
+impl Iterator for Chunks {
+    type Item = Result<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let chunk = self.next_chunk().transpose();
+        self.ended = !matches!(chunk, Some(Ok(_)));
+        chunk
+    }
+}

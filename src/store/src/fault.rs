@@ -1,0 +1,93 @@
+//! Turns errors of files and of SQLite into the box's errors, in words a person can act on. No policy lives here.
+
+use perch_base::{Error, ErrorKind};
+use perch_domain::archive::GapCause;
+use rustix::io::Errno;
+use std::io;
+
+fn errno(e: &io::Error) -> Option<Errno> {
+    e.raw_os_error().map(Errno::from_raw_os_error)
+}
+
+/// Wraps a file error. `what` names the file and what was done with it.
+pub(crate) fn io_error(what: impl FnOnce() -> String, e: io::Error) -> Error {
+    let (kind, message) = match errno(&e) {
+        Some(Errno::NOSPC | Errno::DQUOT) => (ErrorKind::Unavailable, format!("the disk is full: {}", what())),
+        Some(Errno::ROFS) => (ErrorKind::Unavailable, format!("the disk is read-only: {}", what())),
+        Some(Errno::IO) => (ErrorKind::Unavailable, format!("the disk reports an error: {}", what())),
+        Some(Errno::NOENT) => (ErrorKind::NotFound, what()),
+        _ => (ErrorKind::Io, what()),
+    };
+    Error::new(kind, message).with_source(e)
+}
+
+/// Wraps a database error. `what` says what was tried.
+pub(crate) fn sql_error(what: &str, e: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let (kind, message) = match e.sqlite_error_code() {
+        Some(Code::DiskFull) => (ErrorKind::Unavailable, format!("the disk is full: {what}")),
+        Some(Code::ReadOnly) => (ErrorKind::Unavailable, format!("the disk is read-only: {what}")),
+        Some(Code::SystemIoFailure | Code::CannotOpen) => {
+            (ErrorKind::Unavailable, format!("the disk reports an error: {what}"))
+        }
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
+            (ErrorKind::Unavailable, format!("the database is busy: {what}"))
+        }
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
+            (ErrorKind::Corrupt, format!("the database is damaged: {what}"))
+        }
+        Some(Code::ConstraintViolation) => (ErrorKind::Conflict, what.to_owned()),
+        _ if matches!(e, rusqlite::Error::QueryReturnedNoRows) => (ErrorKind::NotFound, what.to_owned()),
+        _ => (ErrorKind::Internal, what.to_owned()),
+    };
+    Error::new(kind, message).with_source(e)
+}
+
+/// Why recording stands still, when `e` (or what caused it) is the disk's fault: full, or read-only, failing or gone.
+pub fn write_fault(e: &Error) -> Option<GapCause> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(e);
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            match errno(io) {
+                Some(Errno::NOSPC | Errno::DQUOT) => return Some(GapCause::DiskFull),
+                Some(_) => return Some(GapCause::DiskError),
+                None => {}
+            }
+        }
+        if let Some(sql) = cause.downcast_ref::<rusqlite::Error>() {
+            use rusqlite::ErrorCode as Code;
+            match sql.sqlite_error_code() {
+                Some(Code::DiskFull) => return Some(GapCause::DiskFull),
+                Some(
+                    Code::ReadOnly
+                    | Code::SystemIoFailure
+                    | Code::CannotOpen
+                    | Code::DatabaseCorrupt
+                    | Code::NotADatabase,
+                ) => return Some(GapCause::DiskError),
+                _ => {}
+            }
+        }
+        next = cause.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(errno: Errno) -> Error {
+        let e = io_error(|| "recording 7 of front cannot be written".into(), errno.into());
+        Error::internal("the recorder stopped").with_source(e)
+    }
+
+    #[test]
+    fn says_whose_fault_it_is() {
+        assert_eq!(write_fault(&told(Errno::NOSPC)), Some(GapCause::DiskFull));
+        assert_eq!(write_fault(&told(Errno::ROFS)), Some(GapCause::DiskError));
+        assert_eq!(write_fault(&told(Errno::IO)), Some(GapCause::DiskError));
+        assert_eq!(write_fault(&Error::invalid("no keyframe")), None);
+        assert!(told(Errno::NOSPC).to_string().contains("the disk is full: recording 7 of front"));
+    }
+}

@@ -1,0 +1,230 @@
+//! The folders of recordings and thumbnails. Every path is walked part by part from a folder that is held open, and no part
+//! may be a symbolic link, so nothing outside can be reached through what lies in them.
+
+use crate::fault::io_error;
+use perch_base::Result;
+use perch_base::ids::CameraId;
+use perch_base::time::Timestamp;
+use rustix::fs::{AtFlags, Mode, OFlags};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A folder that is held open, with everything below it.
+#[derive(Debug)]
+pub(crate) struct Root {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+impl Root {
+    /// Opens `path`; made with mode 0700 when it is missing.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        make_dir(path)?;
+        let dir = rustix::fs::open(path, FOLDER, Mode::empty())
+            .map_err(|e| io_error(|| format!("the folder {} cannot be opened", path.display()), e.into()))?;
+        Ok(Self { dir, path: path.to_owned() })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the folder that holds the last part of `relative`, and returns it with that part.
+    fn parent<'a>(&self, relative: &'a str, make: bool) -> io::Result<(OwnedFd, &'a str)> {
+        let mut at = self.dir.try_clone()?;
+        let mut parts = relative.split('/').peekable();
+        while let Some(part) = parts.next() {
+            if part.is_empty() || part.starts_with('.') || part.contains('\0') {
+                return Err(io::Error::from(io::ErrorKind::InvalidInput));
+            }
+            if parts.peek().is_none() {
+                return Ok((at, part));
+            }
+            if make {
+                match rustix::fs::mkdirat(&at, part, Mode::RWXU) {
+                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            at = rustix::fs::openat(&at, part, FOLDER, Mode::empty())?;
+        }
+        Err(io::Error::from(io::ErrorKind::InvalidInput))
+    }
+
+    fn open_with(&self, relative: &str, flags: OFlags, make: bool) -> io::Result<File> {
+        let (dir, name) = self.parent(relative, make)?;
+        // Not blocking: a FIFO in our folder must not hold us up.
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = File::from(rustix::fs::openat(&dir, name, flags, Mode::RUSR | Mode::WUSR)?);
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("not a regular file")),
+        }
+    }
+
+    /// Opens a file to read.
+    pub(crate) fn read(&self, relative: &str) -> io::Result<File> {
+        self.open_with(relative, OFlags::RDONLY, false)
+    }
+
+    /// Opens a file to mend it.
+    pub(crate) fn edit(&self, relative: &str) -> io::Result<File> {
+        self.open_with(relative, OFlags::RDWR, false)
+    }
+
+    /// Makes a new file, mode 0600, and the folders above it; fails when it exists.
+    pub(crate) fn create(&self, relative: &str) -> io::Result<File> {
+        self.open_with(relative, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, true)
+    }
+
+    /// Writes a whole file through a temporary one, so that it is there whole or not at all.
+    pub(crate) fn put(&self, relative: &str, data: &[u8]) -> io::Result<()> {
+        use std::io::Write;
+        let (dir, name) = self.parent(relative, true)?;
+        let temporary = format!("{name}.new");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::openat(&dir, &temporary, flags, Mode::RUSR | Mode::WUSR)?);
+        let written =
+            file.write_all(data).and_then(|()| rustix::fs::renameat(&dir, &temporary, &dir, name).map_err(Into::into));
+        if written.is_err() {
+            let _ = rustix::fs::unlinkat(&dir, &temporary, AtFlags::empty());
+        }
+        written
+    }
+
+    /// Makes the entry of a new file last through a power cut.
+    pub(crate) fn sync_folder_of(&self, relative: &str) -> io::Result<()> {
+        let (dir, _) = self.parent(relative, false)?;
+        Ok(rustix::fs::fsync(&dir)?)
+    }
+
+    /// Removes a file; one that is not there counts as removed. The folder above goes too when that leaves it empty.
+    pub(crate) fn remove(&self, relative: &str) -> io::Result<()> {
+        let gone = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+        match self.parent(relative, false) {
+            Ok((dir, name)) => match rustix::fs::unlinkat(&dir, name, AtFlags::empty()).map_err(io::Error::from) {
+                Err(e) if !gone(&e) => return Err(e),
+                _ => {}
+            },
+            Err(e) if gone(&e) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+        if let Some((folder, _)) = relative.rsplit_once('/').filter(|(folder, _)| folder.contains('/')) {
+            // A folder that is not empty stays: that is the answer, not an error.
+            if let Ok((dir, name)) = self.parent(folder, false) {
+                let _ = rustix::fs::unlinkat(&dir, name, AtFlags::REMOVEDIR);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a file into another root under a flat name.
+    pub(crate) fn move_to(&self, relative: &str, other: &Root, name: &str) -> io::Result<()> {
+        let (dir, from) = self.parent(relative, false)?;
+        let free = (0..1000)
+            .map(|n| if n == 0 { name.to_owned() } else { format!("{n}-{name}") })
+            .find(|n| rustix::fs::statat(&other.dir, n, AtFlags::SYMLINK_NOFOLLOW).is_err())
+            .ok_or_else(|| io::Error::other("the quarantine is full"))?;
+        Ok(rustix::fs::renameat(dir.as_fd(), from, other.dir.as_fd(), &free)?)
+    }
+}
+
+/// Makes a folder (and those above it) that only its owner may enter. An existing one is closed to others as well.
+pub(crate) fn make_dir(path: &Path) -> Result<()> {
+    let what = || format!("the folder {} cannot be made", path.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| io_error(what, e))?;
+    let mode = fs::metadata(path).map_err(|e| io_error(what, e))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|e| io_error(what, e))?;
+    }
+    Ok(())
+}
+
+/// Where a recording lies below `recordings/`; `n` tells apart those of one millisecond.
+pub(crate) fn recording_path(camera: &CameraId, start: Timestamp, n: u32) -> String {
+    let (day, time) = start.file_parts();
+    match n {
+        0 => format!("{camera}/{day}/{time}Z.mp4"),
+        n => format!("{camera}/{day}/{time}Z-{n}.mp4"),
+    }
+}
+
+/// The camera and start that a recording's path tells, to the millisecond. `None` when it is not of that form.
+pub(crate) fn parse_recording_path(relative: &str) -> Option<(CameraId, Timestamp)> {
+    let mut parts = relative.split('/');
+    let (camera, day, name) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || !is_day(day) {
+        return None;
+    }
+    let stem = name.strip_suffix(".mp4")?;
+    let (time, n) = stem.split_once('Z')?;
+    let counted = n.is_empty() || n.strip_prefix('-').is_some_and(|n| !n.is_empty() && digits(n));
+    let shaped =
+        time.is_ascii() && time.len() == 10 && digits(&time[..6]) && time.as_bytes()[6] == b'.' && digits(&time[7..]);
+    if !counted || !shaped {
+        return None;
+    }
+    let text = format!("{day}T{}:{}:{}Z", &time[..2], &time[2..4], &time[4..]);
+    Some((CameraId::new(camera).ok()?, Timestamp::parse(&text).ok()?))
+}
+
+/// Whether a folder's name is a day, `YYYY-MM-DD`.
+pub(crate) fn is_day(name: &str) -> bool {
+    let b = name.as_bytes();
+    b.len() == 10 && b[4] == b'-' && b[7] == b'-' && digits(&name[..4]) && digits(&name[5..7]) && digits(&name[8..])
+}
+
+fn digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_round_trip() {
+        let camera = CameraId::new("front").expect("valid");
+        let start = Timestamp::parse("2026-05-01T12:34:56.789Z").expect("valid");
+        for n in [0, 1, 12] {
+            let path = recording_path(&camera, start, n);
+            assert_eq!(parse_recording_path(&path), Some((camera.clone(), start)), "{path}");
+        }
+        for bad in [
+            "front/2026-05-01/123456.789Z.mp4/x",
+            "front/2026-05-01/123456.789Z-.mp4",
+            "front/2026-05-01/é3456.789Z.mp4",
+            "front/2026-05-01/123456.7é9Z.mp4",
+            "front/2026-5-01/123456.789Z.mp4",
+            "Front/2026-05-01/123456.789Z.mp4",
+            "front/2026-13-01/123456.789Z.mp4",
+            "front/éééé-01/x",
+        ] {
+            assert_eq!(parse_recording_path(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_outside_can_be_reached() {
+        let tmp = tempfile::tempdir().expect("tempdir");
+        let root = Root::open(&tmp.path().join("in")).expect("made");
+        fs::write(tmp.path().join("secret"), b"x").expect("written");
+        std::os::unix::fs::symlink(tmp.path(), tmp.path().join("in/link")).expect("linked");
+        std::os::unix::fs::symlink(tmp.path().join("secret"), tmp.path().join("in/file")).expect("linked");
+        for bad in ["../secret", "/etc/passwd", "link/secret", "file", "", "a//b", "./file", "a\0b"] {
+            assert!(root.read(bad).is_err(), "{bad:?}");
+        }
+        assert!(root.create("link/new").is_err());
+        root.put("a/b/c.jpg", b"data").expect("put");
+        assert_eq!(fs::read(tmp.path().join("in/a/b/c.jpg")).expect("there"), b"data");
+        root.remove("a/b/c.jpg").expect("removed");
+        assert!(!tmp.path().join("in/a/b").exists() && tmp.path().join("in/a").exists());
+        root.remove("a/b/c.jpg").expect("removing twice is fine");
+    }
+}

@@ -1,0 +1,59 @@
+//! Rows of gaps: why nothing was recorded for a while. Neighbours of one cause are one row.
+
+use crate::Store;
+use crate::db::Fail;
+use crate::{from_word, word};
+use perch_base::Result;
+use perch_base::ids::CameraId;
+use perch_base::time::Timestamp;
+use perch_domain::archive::{Gap, GapCause, TimeRange};
+use rusqlite::{Connection, Transaction, params};
+
+/// Gaps of one cause closer than this are one.
+const MERGE_US: i64 = 2_000_000;
+
+/// Enters a gap; it swallows those of the same cause that it touches.
+pub(crate) fn put(
+    tx: &Transaction<'_>,
+    camera: &str,
+    mut start: i64,
+    mut end: i64,
+    cause: GapCause,
+) -> Result<(), Fail> {
+    if start >= end {
+        return Ok(());
+    }
+    let cause = word(&cause)?;
+    let sql = "DELETE FROM gap WHERE camera = ?1 AND cause = ?2 AND end >= ?3 AND start <= ?4 RETURNING start, end";
+    let mut statement = tx.prepare_cached(sql)?;
+    let near = params![camera, cause, start.saturating_sub(MERGE_US), end.saturating_add(MERGE_US)];
+    let touched = statement.query_map(near, |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?)))?;
+    for one in touched {
+        let (s, e) = one?;
+        (start, end) = (start.min(s), end.max(e));
+    }
+    tx.prepare_cached("INSERT INTO gap (camera, start, end, cause) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![camera, start, end, cause])?;
+    Ok(())
+}
+
+/// A camera's gaps that overlap a range, in order.
+pub(crate) fn within(c: &Connection, camera: &CameraId, range: &TimeRange) -> Result<Vec<Gap>, Fail> {
+    let sql = "SELECT start, end, cause FROM gap WHERE camera = ?1 AND end > ?2 AND start < ?3 ORDER BY start";
+    let mut statement = c.prepare_cached(sql)?;
+    let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0])?;
+    let mut out = Vec::new();
+    while let Some(r) = rows.next()? {
+        out.push(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause: from_word(r.get(2)?)? });
+    }
+    Ok(out)
+}
+
+impl Store {
+    /// Notes that nothing was recorded between `start` and `end` and why. May be called again with a later end as a gap goes on.
+    pub fn note_gap(&self, camera: &CameraId, start: Timestamp, end: Timestamp, cause: GapCause) -> Result<()> {
+        self.inner.db.write(&format!("camera {camera}: a gap cannot be noted"), |tx| {
+            put(tx, camera.as_str(), start.0, end.0, cause)
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! Floor 2: the only SQLite of the box and the only code that touches recording files. Accounts, devices and codes; segments,
+//! events and gaps; the MP4 files themselves. No policy lives here: what to delete, who may pair, how to cut is asked of
+//! `perch-domain`.
+//!
+//! Layout of the data folder:
+//! ```text
+//! perch.db                                           accounts, devices, index (mode 0600)
+//! perch.lock                                         held by the running daemon
+//! recordings/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>Z.mp4 times in UTC
+//! thumbnails/<camera>/<event>.jpg
+//! quarantine/                                        files that could not be read
+//! ```
+
+mod access;
+mod accounts;
+mod archive;
+mod db;
+mod disk;
+mod events;
+mod export;
+mod fault;
+mod files;
+mod fragments;
+mod gaps;
+mod mp4;
+mod reconcile;
+mod retention;
+mod schema;
+mod segments;
+mod writer;
+
+pub use events::NewEvent;
+pub use fault::write_fault;
+pub use mp4::h264::TrackFormat;
+pub use mp4::write::GopPackets;
+pub use reconcile::OpenReport;
+pub use retention::RetentionReport;
+pub use writer::SegmentWriter;
+
+use crate::db::{Db, lock};
+use crate::fault::io_error;
+use crate::files::Root;
+use crate::segments::Live;
+use perch_base::clock::SharedClock;
+use perch_base::ids::SegmentId;
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::pairing::PairingConfig;
+use perch_domain::retention::RetentionConfig;
+use rusqlite::{OptionalExtension, params};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// Where things are kept and within which limits.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of everything the box keeps; made when missing.
+    pub data_dir: PathBuf,
+    /// Length and life of pairing codes.
+    pub pairing: PairingConfig,
+    /// A session that asked nothing for so long has ended.
+    pub session_idle: Duration,
+    /// A session ends so long after signing in.
+    pub session_max: Duration,
+    /// When recordings go.
+    pub retention: RetentionConfig,
+}
+
+/// The box's memory. Clones share it; every call may block for the time of a disk access.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    clock: SharedClock,
+    db: Db,
+    recordings: Root,
+    thumbnails: Root,
+    quarantine: Root,
+    /// Files being written, and those whose writer went before it could seal them.
+    live: Mutex<HashMap<SegmentId, Live>>,
+    /// One password is hashed at a time: each takes 19 MiB.
+    hashing: Mutex<()>,
+    report: OnceLock<OpenReport>,
+    _lock: Option<File>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("data_dir", &self.inner.config.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the data folder for the daemon: makes what is missing, replaces a damaged database (the old one is kept beside it)
+    /// and reconciles index and files; what that found is in [`Store::open_report`]. A disk that cannot be written at the moment
+    /// does not keep it from opening an existing database.
+    ///
+    /// Errors: `Conflict` when another daemon has the folder open, `Unsupported` when a newer program wrote the database,
+    /// `Unavailable` when the disk cannot be used at all.
+    pub fn open(config: Config, clock: SharedClock) -> Result<Self> {
+        files::make_dir(&config.data_dir)?;
+        let guard = only_one(&config)?;
+        let (db, replaced) = Db::open_or_replace(&config.data_dir, clock.utc())?;
+        let store = Self::assemble(config, clock, db, Some(guard))?;
+        let mut report = match store.reconcile() {
+            Ok(report) => report,
+            Err(e) => {
+                // Recording what happens now matters more than what happened.
+                tracing::error!(error = %e, "index and recordings could not be compared");
+                OpenReport::default()
+            }
+        };
+        report.database_replaced = replaced;
+        let _ = store.inner.report.set(report);
+        Ok(store)
+    }
+
+    /// Opens the same folder for a command beside the running daemon: no check, no reconciliation, no lock. Errors with `Corrupt`
+    /// when the database is damaged.
+    pub fn open_for_cli(config: Config, clock: SharedClock) -> Result<Self> {
+        files::make_dir(&config.data_dir)?;
+        let db = Db::open(&config.data_dir, false)?;
+        Self::assemble(config, clock, db, None)
+    }
+
+    fn assemble(config: Config, clock: SharedClock, db: Db, guard: Option<File>) -> Result<Self> {
+        let folder = |name: &str| Root::open(&config.data_dir.join(name));
+        let (recordings, thumbnails, quarantine) =
+            (folder("recordings")?, folder("thumbnails")?, folder("quarantine")?);
+        let inner = Inner {
+            config,
+            clock,
+            db,
+            recordings,
+            thumbnails,
+            quarantine,
+            live: Mutex::default(),
+            hashing: Mutex::new(()),
+            report: OnceLock::new(),
+            _lock: guard,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What opening found and mended. Empty for [`Store::open_for_cli`].
+    pub fn open_report(&self) -> &OpenReport {
+        self.inner.report.get_or_init(OpenReport::default)
+    }
+
+    /// Whether the database answers.
+    pub fn ping(&self) -> Result<()> {
+        self.inner.db.read("asking the database for a sign of life", |c| {
+            c.prepare_cached("SELECT count(*) FROM meta")?.query_row([], |r| r.get::<_, i64>(0))?;
+            Ok(())
+        })
+    }
+
+    /// Keeps a small value under a key.
+    pub fn set_meta(&self, key: &str, value: &str) -> Result<()> {
+        self.inner.db.write(&format!("keeping {key}"), |tx| {
+            let sql =
+                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            tx.prepare_cached(sql)?.execute(params![key, value])?;
+            Ok(())
+        })
+    }
+
+    /// The value kept under a key.
+    pub fn get_meta(&self, key: &str) -> Result<Option<String>> {
+        self.inner.db.read(&format!("looking up {key}"), |c| {
+            Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?)
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.clock.utc()
+    }
+
+    fn live(&self) -> std::sync::MutexGuard<'_, HashMap<SegmentId, Live>> {
+        lock(&self.inner.live)
+    }
+}
+
+/// Keeps a second daemon out: it would seal the first one's open files.
+fn only_one(config: &Config) -> Result<File> {
+    let path = config.data_dir.join("perch.lock");
+    let what = || format!("{} cannot be made", path.display());
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|e| io_error(what, e))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
+            ErrorKind::Conflict,
+            format!("another perch is running with the data folder {}", config.data_dir.display()),
+        )),
+        Err(e) => Err(io_error(what, e.into())),
+    }
+}
+
+/// An enum's one-word text as serde names it; for columns.
+fn word<T: serde::Serialize>(value: &T) -> Result<String> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => Ok(text),
+        _ => Err(Error::internal("a value has no name to be stored under")),
+    }
+}
+
+/// The enum that [`word`] named so.
+fn from_word<T: serde::de::DeserializeOwned>(text: String) -> Result<T> {
+    serde_json::from_value(serde_json::Value::String(text))
+        .map_err(|e| Error::new(ErrorKind::Corrupt, "the database holds a word that is not known").with_source(e))
+}

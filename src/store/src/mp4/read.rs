@@ -1,0 +1,338 @@
+//! Reads recordings: header, fragments, samples. What it reads may be cut off, garbage or made to harm: every size is checked
+//! against what is there, nothing is allocated by a number from the file alone, and nothing panics.
+
+use super::h264::{Picture, TrackFormat};
+use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, micros};
+use bytes::Bytes;
+use perch_domain::archive::Fragment;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Why a file is not a recording of ours, in words.
+pub(crate) type Refused = String;
+
+const MAX_HEADER: u64 = 64 << 10;
+const MAX_MOOF: u64 = 4 << 20;
+const MAX_SAMPLES: u32 = 200_000;
+const MAX_FRAGMENTS: usize = 100_000;
+
+fn u32_at(data: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(data.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+fn u64_at(data: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(data.get(at..at.checked_add(8)?)?.try_into().ok()?))
+}
+
+/// One box inside a slice: its kind, where its body begins in the slice, and the body.
+struct Child<'a> {
+    kind: [u8; 4],
+    at: usize,
+    body: &'a [u8],
+}
+
+/// The boxes of a slice that begins at `at` of some outer slice; `None` in place of a box that does not fit.
+fn children(data: &[u8], at: usize) -> impl Iterator<Item = Option<Child<'_>>> {
+    let mut i = 0;
+    std::iter::from_fn(move || {
+        if i >= data.len() {
+            return None;
+        }
+        let one = || {
+            let size = u32_at(data, i)? as usize;
+            let kind = data.get(i + 4..i + 8)?.try_into().ok()?;
+            let body = data.get(i + 8..i.checked_add(size)?)?;
+            Some((size, Child { kind, at: at + i + 8, body }))
+        };
+        match one() {
+            Some((size, child)) => {
+                i += size;
+                Some(Some(child))
+            }
+            None => {
+                i = data.len();
+                Some(None)
+            }
+        }
+    })
+}
+
+fn child<'a>(data: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    children(data, 0).map_while(|c| c).find(|c| c.kind == *kind).map(|c| c.body)
+}
+
+/// What a recording's header says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Init {
+    /// The video's parameter sets, and whether there is sound.
+    pub(crate) format: TrackFormat,
+    /// Channels of the sound; 0 when there is none.
+    pub(crate) channels: u8,
+    /// Bytes of `ftyp` + `moov`.
+    pub(crate) size: u64,
+}
+
+/// Reads the body of a `moov`.
+fn parse_moov(moov: &[u8]) -> Result<(TrackFormat, u8), Refused> {
+    let (mut video, mut channels) = (None, 0);
+    for trak in children(moov, 0) {
+        let trak = trak.ok_or("its header is damaged")?;
+        if trak.kind != *b"trak" {
+            continue;
+        }
+        let track = || {
+            let tkhd = child(trak.body, b"tkhd")?;
+            let id = u32_at(tkhd, if tkhd.first()? == &1 { 20 } else { 12 })?;
+            let mdia = child(trak.body, b"mdia")?;
+            let mdhd = child(mdia, b"mdhd")?;
+            let hz = u32_at(mdhd, if mdhd.first()? == &1 { 20 } else { 12 })?;
+            let stsd = child(child(child(mdia, b"minf")?, b"stbl")?, b"stsd")?;
+            let entry = children(stsd.get(8..)?, 0).next()??;
+            Some((id, i64::from(hz), entry.kind, entry.body))
+        };
+        match track().ok_or("a track's header is damaged")? {
+            (VIDEO, VIDEO_HZ, kind, body) if kind == *b"avc1" && video.is_none() => {
+                let avcc = body.get(78..).and_then(|b| child(b, b"avcC")).ok_or("the video's header is damaged")?;
+                video = Some(parse_avcc(avcc).ok_or("the video's parameter sets are damaged")?);
+            }
+            (AUDIO, AUDIO_HZ, kind, body) if kind == *b"Opus" && channels == 0 => {
+                let dops = body.get(28..).and_then(|b| child(b, b"dOps")).ok_or("the sound's header is damaged")?;
+                channels =
+                    dops.get(1).copied().filter(|n| (1..=2).contains(n)).ok_or("the sound has too many channels")?;
+            }
+            _ => return Err("it has a track that this box does not record".into()),
+        }
+    }
+    let (sps, pps) = video.ok_or("it has no video")?;
+    Picture::parse(&sps).map_err(|e| e.to_string())?;
+    Ok((TrackFormat { sps, pps, has_audio: channels > 0 }, channels))
+}
+
+fn parse_avcc(avcc: &[u8]) -> Option<(Bytes, Bytes)> {
+    // Four-byte lengths, exactly one SPS and one PPS: what this box writes.
+    if avcc.first()? != &1 || avcc.get(4)? & 3 != 3 || avcc.get(5)? & 0x1f != 1 {
+        return None;
+    }
+    let sized = |at: usize| {
+        let size = usize::from(u16::from_be_bytes(avcc.get(at..at + 2)?.try_into().ok()?));
+        avcc.get(at + 2..at + 2 + size)
+    };
+    let sps = sized(6)?;
+    let at = 8 + sps.len();
+    let pps = (*avcc.get(at)? == 1).then(|| sized(at + 1))??;
+    (!pps.is_empty()).then(|| (Bytes::copy_from_slice(sps), Bytes::copy_from_slice(pps)))
+}
+
+/// One track's part of a fragment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Run {
+    /// The track.
+    pub(crate) track: u32,
+    /// Decode time of its first sample, ticks.
+    pub(crate) begin: u64,
+    /// Where that time stands in the `moof` box (8 bytes).
+    pub(crate) begin_at: usize,
+    /// Sum of its samples' lengths, ticks.
+    pub(crate) duration: u64,
+    /// Where its samples begin, from the start of the `moof` box.
+    pub(crate) data: u64,
+    /// Bytes of its samples.
+    pub(crate) bytes: u64,
+    /// Bytes of each sample.
+    pub(crate) sizes: Vec<u32>,
+}
+
+/// A parsed `moof`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Moof {
+    /// Where the sequence number stands in the box (4 bytes).
+    pub(crate) sequence_at: usize,
+    /// Video first, then sound if there is any.
+    pub(crate) runs: Vec<Run>,
+}
+
+impl Moof {
+    /// Parses a whole `moof` box, header included. `None` when it is not one that this box writes.
+    pub(crate) fn parse(moof: &[u8]) -> Option<Self> {
+        if u32_at(moof, 0)? as usize != moof.len() || moof.get(4..8)? != b"moof" {
+            return None;
+        }
+        let (mut sequence_at, mut runs) = (None, Vec::with_capacity(2));
+        for part in children(&moof[8..], 8) {
+            let part = part?;
+            match &part.kind {
+                b"mfhd" if part.body.len() == 8 => sequence_at = Some(part.at + 4),
+                b"traf" if runs.len() < 2 => runs.push(parse_traf(part.body, part.at)?),
+                _ => return None,
+            }
+        }
+        let known = match &runs[..] {
+            [v] => v.track == VIDEO,
+            [v, a] => v.track == VIDEO && a.track == AUDIO,
+            _ => false,
+        };
+        known.then_some(Self { sequence_at: sequence_at?, runs })
+    }
+}
+
+fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
+    let (mut track, mut begin, mut samples) = (None, None, None);
+    for part in children(traf, at) {
+        let part = part?;
+        let flags = u32_at(part.body, 0)?;
+        match &part.kind {
+            b"tfhd" if flags == 0x02_0020 => track = u32_at(part.body, 4),
+            b"tfdt" if flags >> 24 == 1 => begin = Some((u64_at(part.body, 4)?, part.at + 4)),
+            b"trun" if samples.is_none() => samples = Some(parse_trun(part.body, flags)?),
+            _ => return None,
+        }
+    }
+    let ((begin, begin_at), (data, sizes, duration)) = (begin?, samples?);
+    let bytes = sizes.iter().map(|s| u64::from(*s)).sum();
+    (begin <= 1 << 52).then_some(Run { track: track?, begin, begin_at, duration, data, bytes, sizes })
+}
+
+fn parse_trun(trun: &[u8], flags: u32) -> Option<(u64, Vec<u32>, u64)> {
+    // Offset, length and size always; the first sample's flags for video.
+    let (offset, first_flags) = (0x001, 0x004);
+    if flags & 0x00ff_ffff & !first_flags != offset | 0x100 | 0x200 {
+        return None;
+    }
+    let count = u32_at(trun, 4).filter(|n| (1..=MAX_SAMPLES).contains(n))?;
+    let data = u64::try_from(u32_at(trun, 8)? as i32).ok()?;
+    let entries = trun.get(if flags & first_flags != 0 { 16 } else { 12 }..)?;
+    if entries.len() != count as usize * 8 {
+        return None;
+    }
+    let mut duration = 0u64;
+    let sizes = entries.chunks_exact(8).map(|e| {
+        duration += u64::from(u32_at(e, 0)?);
+        u32_at(e, 4)
+    });
+    let sizes = sizes.collect::<Option<Vec<u32>>>()?;
+    Some((data, sizes, duration))
+}
+
+/// What is whole of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scan {
+    /// Its header.
+    pub(crate) init: Init,
+    /// NTP time of its time 0, when it says so.
+    pub(crate) ntp: Option<u64>,
+    /// Its whole fragments.
+    pub(crate) fragments: Vec<Fragment>,
+    /// Bytes up to the end of the last whole fragment.
+    pub(crate) size: u64,
+}
+
+/// A top-level box: kind and whole size. `None` when it does not fit into the file.
+fn top(file: &File, at: u64, len: u64) -> io::Result<Option<([u8; 4], u64)>> {
+    let mut head = [0; 8];
+    if at.checked_add(8).is_none_or(|end| end > len) {
+        return Ok(None);
+    }
+    file.read_exact_at(&mut head, at)?;
+    let (size, kind) = head.split_at(4);
+    let size = u64::from(u32::from_be_bytes(size.try_into().expect("split at four")));
+    let fits = size >= 8 && at + size <= len;
+    Ok(fits.then(|| (kind.try_into().expect("four of eight"), size)))
+}
+
+fn body(file: &File, at: u64, size: u64) -> io::Result<Vec<u8>> {
+    let mut data = vec![0; size as usize];
+    file.read_exact_at(&mut data, at)?;
+    Ok(data)
+}
+
+/// Walks a file box by box and tells what is whole of it. Errors of the disk are `Err`; a file that is not a recording is
+/// `Ok(Err(why))`.
+pub(crate) fn scan(file: &File) -> io::Result<Result<Scan, Refused>> {
+    let len = file.metadata()?.len();
+    let init = match read_init(file, len)? {
+        Ok(init) => init,
+        Err(why) => return Ok(Err(why)),
+    };
+    let (mut at, mut ntp) = (init.size, None);
+    let mut scan = Scan { init, ntp, fragments: Vec::new(), size: at };
+    while let Some((kind, size)) = top(file, at, len)? {
+        match &kind {
+            b"prft" if size <= 64 => {
+                if let (None, true) = (ntp, scan.fragments.is_empty()) {
+                    ntp = u64_at(&body(file, at, size)?, 16);
+                }
+                at += size;
+            }
+            b"moof" if size <= MAX_MOOF && scan.fragments.len() < MAX_FRAGMENTS => {
+                let Some((b"mdat", mdat)) = top(file, at + size, len)?.as_ref().map(|(k, s)| (k, *s)) else { break };
+                let Some(moof) = Moof::parse(&body(file, at, size)?) else { break };
+                let Some(fragment) = whole(file, at, size, mdat, &moof)? else { break };
+                at += size + mdat;
+                scan.fragments.push(fragment);
+                scan.size = at;
+            }
+            _ => break,
+        }
+    }
+    scan.ntp = ntp;
+    Ok(Ok(scan))
+}
+
+/// The fragment at `at`, when its samples fill its `mdat` and the first one begins with a sensible length: after a power cut a
+/// file may be as long as it should be and hold zeros.
+fn whole(file: &File, at: u64, moof_size: u64, mdat_size: u64, moof: &Moof) -> io::Result<Option<Fragment>> {
+    let mut data = moof_size + 8;
+    for run in &moof.runs {
+        if run.data != data {
+            return Ok(None);
+        }
+        data += run.bytes;
+    }
+    if data != moof_size + mdat_size {
+        return Ok(None);
+    }
+    let Some(video) = moof.runs.first() else { return Ok(None) };
+    let mut length = [0; 4];
+    file.read_exact_at(&mut length, at + video.data)?;
+    let nal = u64::from(u32::from_be_bytes(length));
+    if nal == 0 || nal + 4 > u64::from(video.sizes[0]) {
+        return Ok(None);
+    }
+    Ok(Some(Fragment {
+        offset: at,
+        size: moof_size + mdat_size,
+        start_us: micros(video.begin as i64, VIDEO_HZ),
+        duration_us: micros(video.duration.min(1 << 52) as i64, VIDEO_HZ).max(1),
+    }))
+}
+
+fn read_init(file: &File, len: u64) -> io::Result<Result<Init, Refused>> {
+    let Some((b"ftyp", ftyp)) = top(file, 0, len)?.as_ref().map(|(k, s)| (k, *s)) else {
+        return Ok(Err("it does not begin like an MP4 file".into()));
+    };
+    if ftyp > MAX_HEADER {
+        return Ok(Err("its header is too large".into()));
+    }
+    let Some((b"moov", moov)) = top(file, ftyp, len)?.as_ref().map(|(k, s)| (k, *s)) else {
+        return Ok(Err("its header is missing".into()));
+    };
+    if moov > MAX_HEADER {
+        return Ok(Err("its header is too large".into()));
+    }
+    let body = body(file, ftyp, moov)?;
+    Ok(parse_moov(&body[8..]).map(|(format, channels)| Init { format, channels, size: ftyp + moov }))
+}
+
+/// Reads one fragment's `moof` (its parsed form and its bytes). `None` when the file no longer holds one there.
+pub(crate) fn moof_at(file: &File, fragment: &Fragment) -> io::Result<Option<(Moof, Vec<u8>)>> {
+    let end = fragment.offset.saturating_add(fragment.size);
+    let Some((b"moof", size)) = top(file, fragment.offset, end)?.as_ref().map(|(k, s)| (k, *s)) else {
+        return Ok(None);
+    };
+    if size > MAX_MOOF {
+        return Ok(None);
+    }
+    let bytes = body(file, fragment.offset, size)?;
+    Ok(Moof::parse(&bytes).map(|moof| (moof, bytes)))
+}

@@ -1,0 +1,272 @@
+//! Deletes what the limits of recording say must go. What that is, `perch_domain::retention` decides.
+
+use crate::events::thumbnail_path;
+use crate::fault::{io_error, write_fault};
+use crate::{Store, gaps};
+use perch_base::ids::SegmentId;
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::archive::GapCause;
+use perch_domain::retention::{Candidate, Usage, Worth, plan_retention};
+use rusqlite::{OptionalExtension, params};
+
+/// Candidates looked at, and recordings deleted, at a time.
+const PAGE: usize = 256;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// Gaps and lost recordings are remembered for as long as one question can look back.
+const REMEMBER_DAYS: i64 = 400;
+
+/// What went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionReport {
+    /// Recordings deleted.
+    pub deleted: u64,
+    /// Their bytes.
+    pub freed_bytes: u64,
+}
+
+impl Store {
+    /// Deletes recordings until the limits hold, the cheapest and oldest first; pinned events stay. Cheap when nothing is over a
+    /// limit; call it often. Errors: `Unavailable` when the disk or the database cannot be written.
+    pub fn enforce_retention(&self) -> Result<RetentionReport> {
+        self.settle();
+        let now = self.now();
+        self.note_alive(now);
+        let mut report = RetentionReport::default();
+        for worth in [Worth::Background, Worth::EventInCloud, Worth::Event] {
+            loop {
+                let usage = self.usage()?;
+                if !self.is_over(worth, usage, now)? {
+                    break;
+                }
+                let candidates = self.candidates(worth)?;
+                let mut plan = plan_retention(&self.inner.config.retention, usage, &candidates, now);
+                plan.truncate(PAGE);
+                let went = self.erase(&plan, Some(GapCause::Retention))?;
+                report.deleted += went.deleted;
+                report.freed_bytes += went.freed_bytes;
+                // A page that was not used up holds nothing more to delete of this kind.
+                if plan.len() < candidates.len() || candidates.is_empty() || went.deleted == 0 {
+                    break;
+                }
+            }
+        }
+        self.forget_old(now)?;
+        if report.deleted > 0 {
+            tracing::info!(deleted = report.deleted, freed_bytes = report.freed_bytes, "old recordings were deleted");
+        }
+        Ok(report)
+    }
+
+    fn usage(&self) -> Result<Usage> {
+        let space = self.space().map_err(|e| io_error(|| "the disk does not answer".into(), e))?;
+        Ok(Usage { recordings_bytes: self.recordings_bytes()?, free_bytes: space.free })
+    }
+
+    /// Whether recordings of this worth may have to go: space is short, or the oldest is too old.
+    fn is_over(&self, worth: Worth, usage: Usage, now: Timestamp) -> Result<bool> {
+        let limits = &self.inner.config.retention;
+        if usage.free_bytes < limits.min_free_bytes
+            || (limits.max_bytes > 0 && usage.recordings_bytes > limits.max_bytes)
+        {
+            return Ok(true);
+        }
+        let days = if worth == Worth::Background { limits.max_days } else { limits.event_max_days };
+        let oldest = self.candidates_page(worth, 1)?;
+        Ok(days > 0 && oldest.first().is_some_and(|c| now.micros_since(c.end) > i64::from(days) * DAY_US))
+    }
+
+    fn candidates(&self, worth: Worth) -> Result<Vec<Candidate>> {
+        self.candidates_page(worth, PAGE)
+    }
+
+    /// Sealed, unpinned recordings of one worth, oldest first.
+    fn candidates_page(&self, worth: Worth, limit: usize) -> Result<Vec<Candidate>> {
+        self.inner.db.read("looking up what may be deleted", |c| {
+            let sql = match worth {
+                Worth::Background => {
+                    "SELECT id, end, size FROM segment WHERE state = 'sealed' AND event IS NULL AND ?1 = 0 ORDER BY end LIMIT ?2"
+                }
+                _ => {
+                    "SELECT s.id, s.end, s.size FROM segment s JOIN event e ON e.id = s.event
+                     WHERE s.state = 'sealed' AND s.event IS NOT NULL AND s.in_cloud = ?1 AND e.pinned = 0 ORDER BY s.end LIMIT ?2"
+                }
+            };
+            let in_cloud = i64::from(worth == Worth::EventInCloud);
+            let mut statement = c.prepare_cached(sql)?;
+            let rows = statement.query_map(params![in_cloud, limit as i64], |r| {
+                let (id, end, size) = (SegmentId(r.get(0)?), Timestamp(r.get(1)?), r.get::<_, i64>(2)?.max(0) as u64);
+                Ok(Candidate { id, end, size, worth })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Deletes recordings: rows to `deleting`, files unlinked, rows away. With a cause, gaps remain. Pinned ones are left even
+    /// when they were pinned a moment ago.
+    pub(crate) fn erase(&self, ids: &[SegmentId], cause: Option<GapCause>) -> Result<RetentionReport> {
+        if ids.is_empty() {
+            return Ok(RetentionReport::default());
+        }
+        let mark = || {
+            self.inner.db.write("recordings cannot be deleted", |tx| {
+                let sql = "UPDATE segment SET state = 'deleting' WHERE id = ?1 AND state = 'sealed'
+                    AND NOT EXISTS (SELECT 1 FROM event WHERE event.id = segment.event AND event.pinned = 1)";
+                let mut statement = tx.prepare_cached(sql)?;
+                for id in ids {
+                    statement.execute([id.0])?;
+                }
+                Ok(())
+            })
+        };
+        if let Err(e) = mark() {
+            // A disk so full that not even the mark can be written: one file makes room for it. Its row is then one without a
+            // file, which the next try and every start can deal with.
+            if write_fault(&e) != Some(GapCause::DiskFull) {
+                return Err(e);
+            }
+            self.unlink_one(ids[0])?;
+            mark()?;
+        }
+        self.finish_deleting(cause)
+    }
+
+    fn unlink_one(&self, id: SegmentId) -> Result<()> {
+        let path: Option<String> = self.inner.db.read("looking up a recording", |c| {
+            let sql = "SELECT path FROM segment LEFT JOIN event ON event.id = segment.event
+                WHERE segment.id = ?1 AND segment.state = 'sealed' AND coalesce(event.pinned, 0) = 0";
+            Ok(c.prepare_cached(sql)?.query_row([id.0], |r| r.get(0)).optional()?)
+        })?;
+        match path {
+            Some(path) => self.unlink(&path),
+            None => Ok(()),
+        }
+    }
+
+    fn unlink(&self, path: &str) -> Result<()> {
+        self.inner.recordings.remove(path).map_err(|e| io_error(|| format!("recording {path} cannot be deleted"), e))
+    }
+
+    /// Unlinks the files of all rows that are marked, then takes the rows away. A file that cannot be unlinked keeps its row.
+    pub(crate) fn finish_deleting(&self, cause: Option<GapCause>) -> Result<RetentionReport> {
+        struct Marked {
+            id: i64,
+            camera: String,
+            path: String,
+            start: i64,
+            end: i64,
+            size: i64,
+        }
+        let marked = self.inner.db.read("looking up what is being deleted", |c| {
+            let sql = "SELECT id, camera, path, start, end, size FROM segment
+                WHERE state = 'deleting' AND state <> 'sealed'";
+            let mut statement = c.prepare_cached(sql)?;
+            let rows = statement.query_map([], |r| {
+                Ok(Marked {
+                    id: r.get(0)?,
+                    camera: r.get(1)?,
+                    path: r.get(2)?,
+                    start: r.get(3)?,
+                    end: r.get(4)?,
+                    size: r.get(5)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        })?;
+        let (mut gone, mut failed) = (Vec::with_capacity(marked.len()), None);
+        for one in marked {
+            match self.unlink(&one.path) {
+                Ok(()) => gone.push(one),
+                Err(e) => failed = Some(e),
+            }
+        }
+        self.inner.db.write("deleted recordings cannot be taken out of the index", |tx| {
+            for one in &gone {
+                tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([one.id])?;
+                if let Some(cause) = cause {
+                    gaps::put(tx, &one.camera, one.start, one.end, cause)?;
+                }
+            }
+            Ok(())
+        })?;
+        match failed {
+            Some(e) if gone.is_empty() => Err(e),
+            _ => Ok(RetentionReport {
+                deleted: gone.len() as u64,
+                freed_bytes: gone.iter().map(|one| one.size.max(0) as u64).sum(),
+            }),
+        }
+    }
+
+    /// Drops events that are too old and have no recordings left, with their stills; lost recordings and gaps that nobody can
+    /// ask for any more.
+    fn forget_old(&self, now: Timestamp) -> Result<()> {
+        let days = self.inner.config.retention.event_max_days;
+        if days > 0 {
+            let limit = now.0.saturating_sub(i64::from(days) * DAY_US);
+            let old = self.inner.db.read("looking up old events", |c| {
+                let sql = "SELECT id, camera, thumbnail FROM event WHERE id < ?1 AND pinned = 0 AND end < ?1
+                    AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.event = event.id AND state IN ('open', 'sealed', 'deleting'))
+                    ORDER BY id LIMIT ?2";
+                let mut statement = c.prepare_cached(sql)?;
+                let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?));
+                Ok(statement.query_map(params![limit, PAGE as i64], row)?.collect::<Result<Vec<_>, _>>()?)
+            })?;
+            self.drop_events(&old)?;
+        }
+        let forget = now.0.saturating_sub(REMEMBER_DAYS * DAY_US);
+        let any: bool = self.inner.db.read("looking up old gaps", |c| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM gap WHERE end < ?1)
+                OR EXISTS (SELECT 1 FROM segment WHERE state IN ('lost', 'quarantined') AND end < ?1)";
+            Ok(c.prepare_cached(sql)?.query_row([forget], |r| r.get(0))?)
+        })?;
+        if !any {
+            return Ok(());
+        }
+        self.inner.db.write("old gaps cannot be dropped", |tx| {
+            tx.prepare_cached("DELETE FROM gap WHERE end < ?1")?.execute([forget])?;
+            tx.prepare_cached("DELETE FROM segment WHERE state IN ('lost', 'quarantined') AND end < ?1")?
+                .execute([forget])?;
+            Ok(())
+        })
+    }
+
+    fn drop_events(&self, old: &[(i64, String, bool)]) -> Result<()> {
+        if old.is_empty() {
+            return Ok(());
+        }
+        for (id, camera, _) in old.iter().filter(|e| e.2) {
+            let removed = self.inner.thumbnails.remove(&thumbnail_path(camera, *id));
+            removed.map_err(|e| io_error(|| format!("the still of event {id} cannot be removed"), e))?;
+        }
+        self.inner.db.write("old events cannot be dropped", |tx| {
+            for (id, _, _) in old {
+                tx.prepare_cached("DELETE FROM event WHERE id = ?1 AND pinned = 0")?.execute([id])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Notes, at most once a minute, that the box is running: the next start tells from it since when it was off.
+    fn note_alive(&self, now: Timestamp) {
+        const EVERY_US: i64 = 60_000_000;
+        let noted = self.get_meta(ALIVE_KEY).ok().flatten().and_then(|t| t.parse::<i64>().ok());
+        if noted.is_some_and(|t| now.0.saturating_sub(t).abs() < EVERY_US) {
+            return;
+        }
+        if let Err(e) = self.set_meta(ALIVE_KEY, &now.0.to_string()) {
+            tracing::debug!(error = %e, "it was not noted that the box is running");
+        }
+    }
+
+    /// When the box was last known to run.
+    pub(crate) fn last_alive(&self) -> Result<Option<i64>> {
+        let text = self.get_meta(ALIVE_KEY)?;
+        let damaged = || Error::new(ErrorKind::Corrupt, "the time at which the box last ran is damaged");
+        text.map(|t| t.parse().map_err(|_| damaged())).transpose()
+    }
+}
+
+const ALIVE_KEY: &str = "alive_at";

@@ -1,0 +1,159 @@
+//! The tables, as an array of steps: step N brings a database of version N to N + 1. Released steps never change.
+
+use crate::fault::sql_error;
+use perch_base::{Error, ErrorKind, Result};
+use rusqlite::{Connection, TransactionBehavior};
+
+/// The version that this program writes.
+pub(crate) const VERSION: usize = 1;
+
+/// All steps ever released.
+pub(crate) const STEPS: [&str; VERSION] = [STEP_1];
+
+const STEP_1: &str = "
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE user (
+        name TEXT PRIMARY KEY COLLATE NOCASE,
+        password TEXT NOT NULL,              -- Argon2id, PHC string
+        role TEXT NOT NULL,
+        created INTEGER NOT NULL             -- all times: microseconds since the epoch, UTC
+    ) WITHOUT ROWID;
+
+    CREATE TABLE device (
+        id TEXT PRIMARY KEY,
+        token BLOB NOT NULL UNIQUE,          -- SHA-256 of the token
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,                  -- paired, session
+        username TEXT COLLATE NOCASE REFERENCES user (name) ON DELETE CASCADE,
+        role TEXT NOT NULL,
+        created INTEGER NOT NULL,
+        seen INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX device_user ON device (username);
+
+    CREATE TABLE stream_password (
+        name TEXT PRIMARY KEY COLLATE NOCASE,
+        ha1 TEXT NOT NULL,                   -- MD5(name:realm:password), what RTSP's Digest needs
+        created INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE event (
+        id INTEGER PRIMARY KEY,              -- its start, moved on until free
+        camera TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        start INTEGER NOT NULL,
+        end INTEGER,
+        score REAL NOT NULL,
+        cause TEXT NOT NULL,
+        boxes TEXT NOT NULL,                 -- JSON
+        pinned INTEGER NOT NULL DEFAULT 0,
+        thumbnail INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX event_camera ON event (camera, id);
+
+    CREATE TABLE format (
+        id INTEGER PRIMARY KEY,
+        sps BLOB NOT NULL,
+        pps BLOB NOT NULL,
+        UNIQUE (sps, pps)
+    );
+
+    CREATE TABLE segment (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        camera TEXT NOT NULL,
+        path TEXT NOT NULL UNIQUE,           -- below recordings/
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        size INTEGER NOT NULL,               -- bytes on the disk; 0 when lost or quarantined
+        state TEXT NOT NULL,                 -- open, sealed, lost, quarantined, deleting
+        event INTEGER REFERENCES event (id) ON DELETE SET NULL,
+        in_cloud INTEGER NOT NULL DEFAULT 0,
+        format INTEGER REFERENCES format (id),
+        audio INTEGER NOT NULL DEFAULT 0,    -- channels; 0 is none
+        init_size INTEGER NOT NULL DEFAULT 0,
+        fragments BLOB,                      -- see `fragments`
+        sha256 BLOB                          -- of the whole file; null when it was taken in at a start
+    );
+    CREATE INDEX segment_time ON segment (camera, start, end, state);
+    CREATE INDEX segment_usage ON segment (end, size);
+    CREATE INDEX segment_unsealed ON segment (state) WHERE state <> 'sealed';
+    CREATE INDEX segment_background ON segment (end) WHERE state = 'sealed' AND event IS NULL;
+    CREATE INDEX segment_of_event ON segment (event) WHERE event IS NOT NULL;
+    CREATE INDEX segment_events ON segment (in_cloud, end) WHERE state = 'sealed' AND event IS NOT NULL;
+
+    CREATE TABLE gap (
+        id INTEGER PRIMARY KEY,
+        camera TEXT NOT NULL,
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        cause TEXT NOT NULL
+    );
+    CREATE INDEX gap_camera ON gap (camera, end);
+";
+
+/// Runs the steps that are missing, each in a transaction of its own. Errors with `Unsupported` when a newer program wrote it.
+pub(crate) fn upgrade(connection: &mut Connection) -> Result<()> {
+    let wrap = |e| sql_error("bringing its tables up to date", e);
+    // Most starts have nothing to do, and a disk that cannot be written must not keep them from it.
+    let known: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(wrap)?;
+    if usize::try_from(known) == Ok(VERSION) {
+        return Ok(());
+    }
+    loop {
+        // Locked before the version is read: two processes may start at once.
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrap)?;
+        let version: i64 = tx.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(wrap)?;
+        let at = usize::try_from(version).unwrap_or(usize::MAX);
+        match STEPS.get(at) {
+            Some(step) => {
+                tx.execute_batch(step).map_err(wrap)?;
+                tx.pragma_update(None, "user_version", version + 1).map_err(wrap)?;
+                tx.commit().map_err(wrap)?;
+            }
+            None if at == STEPS.len() => return Ok(()),
+            None => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("the database has version {version}, this program knows up to {VERSION}: update it"),
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dump(c: &Connection) -> Vec<String> {
+        let mut s = c
+            .prepare("SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_master ORDER BY 1")
+            .expect("sql");
+        let rows = s.query_map([], |r| r.get::<_, String>(0)).expect("query");
+        rows.map(|r| r.expect("row").split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn upgrading_from_the_first_version_equals_a_fresh_one() {
+        assert_eq!(STEPS.len(), VERSION);
+        let mut old = Connection::open_in_memory().expect("memory");
+        upgrade(&mut old).expect("all steps");
+        let fresh = Connection::open_in_memory().expect("memory");
+        fresh.execute_batch(&STEPS.concat()).expect("fresh");
+        assert_eq!(dump(&old), dump(&fresh));
+        let version: i64 = old.query_row("PRAGMA user_version", [], |r| r.get(0)).expect("version");
+        assert_eq!(version as usize, VERSION);
+        upgrade(&mut old).expect("nothing to do");
+    }
+
+    #[test]
+    fn a_newer_database_is_refused() {
+        let mut c = Connection::open_in_memory().expect("memory");
+        c.pragma_update(None, "user_version", 99).expect("set");
+        assert_eq!(upgrade(&mut c).expect_err("newer").kind(), ErrorKind::Unsupported);
+    }
+}

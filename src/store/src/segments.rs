@@ -1,0 +1,353 @@
+//! Rows of recordings: begin, seal, cut, list. Files being written are indexed in memory and merged into every answer, so the
+//! database is written twice a file and not once a GOP.
+
+use crate::db::Fail;
+use crate::fault::io_error;
+use crate::mp4::h264::TrackFormat;
+use crate::{Store, fragments};
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use perch_base::ids::{CameraId, EventId, SegmentId};
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::archive::{Fragment, Segment, SegmentState, TimeRange};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use std::fs::File;
+use std::io::{self, Read};
+
+/// A file that is being written, as its row will say.
+pub(crate) struct Live {
+    pub(crate) segment: Segment,
+    pub(crate) path: String,
+    pub(crate) channels: u8,
+    /// Set when its writer is gone: it can be sealed.
+    pub(crate) remains: Option<Remains>,
+}
+
+impl Live {
+    fn recorded(&self) -> Recorded {
+        let segment = self.segment.clone();
+        Recorded { segment, path: self.path.clone(), channels: self.channels }
+    }
+
+    fn overlapping(&self, camera: &CameraId, range: &TimeRange) -> Option<Recorded> {
+        let s = &self.segment;
+        let wanted = s.camera == *camera && !s.fragments.is_empty() && range.overlaps(s.start, s.end);
+        wanted.then(|| self.recorded())
+    }
+}
+
+/// What the writer left for the row.
+pub(crate) struct Remains {
+    pub(crate) sha256: Vec<u8>,
+}
+
+/// A row with what only the store needs of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorded {
+    pub(crate) segment: Segment,
+    pub(crate) path: String,
+    pub(crate) channels: u8,
+}
+
+/// Two neighbours may overlap by this much through the rounding of time stamps.
+pub(crate) const TOUCH_US: i64 = 1_000;
+
+const COLUMNS: &str = "id, camera, path, start, end, size, state, event, init_size, fragments, audio";
+
+pub(crate) fn state_word(state: SegmentState) -> &'static str {
+    match state {
+        SegmentState::Open => "open",
+        SegmentState::Sealed => "sealed",
+        SegmentState::Lost => "lost",
+        SegmentState::Quarantined => "quarantined",
+        SegmentState::Deleting => "deleting",
+    }
+}
+
+pub(crate) fn state_from(word: &str) -> Result<SegmentState> {
+    use SegmentState::*;
+    [Open, Sealed, Lost, Quarantined, Deleting]
+        .into_iter()
+        .find(|s| state_word(*s) == word)
+        .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("a recording's row has the state `{word}`")))
+}
+
+fn from_row(row: &Row<'_>) -> Result<Recorded, Fail> {
+    let id = SegmentId(row.get(0)?);
+    let blob: Option<Vec<u8>> = row.get(9)?;
+    let fragments = match blob {
+        None => Vec::new(),
+        Some(blob) => fragments::decode(&blob).unwrap_or_else(|| {
+            // One damaged row must not hide its neighbours.
+            tracing::error!(segment = id.0, "the index of a recording is damaged: it cannot be played");
+            Vec::new()
+        }),
+    };
+    let segment = Segment {
+        id,
+        camera: CameraId::new(&row.get::<_, String>(1)?)?,
+        start: Timestamp(row.get(3)?),
+        end: Timestamp(row.get(4)?),
+        size: row.get::<_, i64>(5)?.max(0) as u64,
+        state: state_from(&row.get::<_, String>(6)?)?,
+        event: row.get::<_, Option<i64>>(7)?.map(EventId),
+        init_size: row.get::<_, i64>(8)?.max(0) as u64,
+        fragments,
+    };
+    Ok(Recorded { segment, path: row.get(2)?, channels: row.get::<_, i64>(10)?.clamp(0, 2) as u8 })
+}
+
+fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Recorded>, Fail> {
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        out.push(from_row(row)?);
+    }
+    Ok(out)
+}
+
+/// Finds or keeps a pair of parameter sets.
+pub(crate) fn format_id(tx: &Transaction<'_>, format: &TrackFormat) -> Result<i64, Fail> {
+    let key = params![&format.sps[..], &format.pps[..]];
+    tx.prepare_cached("INSERT INTO format (sps, pps) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?.execute(key)?;
+    Ok(tx.prepare_cached("SELECT id FROM format WHERE sps = ?1 AND pps = ?2")?.query_row(key, |r| r.get(0))?)
+}
+
+/// Writes what a mended or finished file holds into its row.
+pub(crate) fn update_row(tx: &Transaction<'_>, s: &Segment, sha256: Option<&[u8]>) -> Result<(), Fail> {
+    let sql = "UPDATE segment SET start = ?2, end = ?3, size = ?4, state = ?5, init_size = ?6, fragments = ?7, sha256 = ?8 WHERE id = ?1";
+    let blob = fragments::encode(&s.fragments);
+    let (size, init_size) = (s.size as i64, s.init_size as i64);
+    tx.prepare_cached(sql)?.execute(params![
+        s.id.0,
+        s.start.0,
+        s.end.0,
+        size,
+        state_word(s.state),
+        init_size,
+        blob,
+        sha256
+    ])?;
+    Ok(())
+}
+
+/// SHA-256 of the first `size` bytes of a file.
+pub(crate) fn hash_file(mut file: &File, size: u64) -> io::Result<Vec<u8>> {
+    use std::io::Seek;
+    file.rewind()?;
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut buffer = vec![0; 128 << 10];
+    let mut left = size;
+    while left > 0 {
+        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let n = file.read(&mut buffer[..want])?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        context.update(&buffer[..n]);
+        left -= n as u64;
+    }
+    Ok(context.finish().as_ref().to_vec())
+}
+
+impl Store {
+    /// A new row in state `open`; `None` when its path is taken.
+    pub(crate) fn insert_open(
+        &self,
+        camera: &CameraId,
+        path: &str,
+        start: Timestamp,
+        event: Option<EventId>,
+        format: &TrackFormat,
+    ) -> Result<Option<SegmentId>> {
+        self.inner.db.write(&format!("recording {path} cannot be entered in the index"), |tx| {
+            let format = format_id(tx, format)?;
+            // An event that is not in the index (its row could not be written) must not keep its pictures from being recorded.
+            let sql = "INSERT INTO segment (camera, path, start, end, size, state, event, format)
+                VALUES (?1, ?2, ?3, ?3, 0, 'open', (SELECT id FROM event WHERE id = ?4), ?5)
+                ON CONFLICT (path) DO NOTHING RETURNING id";
+            let row = params![camera.as_str(), path, start.0, event.map(|e| e.0), format];
+            Ok(tx.prepare_cached(sql)?.query_row(row, |r| r.get(0)).optional()?.map(SegmentId))
+        })
+    }
+
+    /// Takes back a row whose file could not be made.
+    pub(crate) fn forget_open(&self, id: SegmentId) -> Result<()> {
+        self.inner.db.write(&format!("recording {id} cannot be taken out of the index"), |tx| {
+            tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
+            Ok(())
+        })
+    }
+
+    /// Seals what writers left behind. Errors are told and tried again later.
+    pub(crate) fn settle(&self) {
+        let left: Vec<SegmentId> = self.live().values().filter(|l| l.remains.is_some()).map(|l| l.segment.id).collect();
+        for id in left {
+            if let Err(e) = self.settle_one(id) {
+                tracing::warn!(segment = id.0, error = %e, "a recording could not be sealed yet");
+            }
+        }
+    }
+
+    pub(crate) fn settle_one(&self, id: SegmentId) -> Result<Segment> {
+        let gone = || Error::not_found(format!("recording {id} is not being written"));
+        let (mut segment, path, channels, sha256) = {
+            let live = self.live();
+            let l = live.get(&id).ok_or_else(gone)?;
+            let remains = l.remains.as_ref().ok_or_else(gone)?;
+            (l.segment.clone(), l.path.clone(), l.channels, remains.sha256.clone())
+        };
+        if segment.fragments.is_empty() {
+            self.inner
+                .recordings
+                .remove(&path)
+                .map_err(|e| io_error(|| format!("the empty recording {path} cannot be removed"), e))?;
+            self.forget_open(id)?;
+            segment.state = SegmentState::Deleting;
+        } else {
+            segment.state = SegmentState::Sealed;
+            self.inner.db.write(&format!("recording {path} cannot be sealed"), |tx| {
+                update_row(tx, &segment, Some(&sha256))?;
+                tx.prepare_cached("UPDATE segment SET audio = ?2 WHERE id = ?1")?.execute(params![id.0, channels])?;
+                Ok(())
+            })?;
+        }
+        self.live().remove(&id);
+        Ok(segment)
+    }
+
+    /// Cuts every earlier file of a camera back to end at `at`, where its newest file begins (an event's, with the seconds before
+    /// the event from memory): files are cut at the fragment boundary at or before `at`; those of which nothing is left are
+    /// removed. Files that end well after the newest one are left alone: the clock was set back since, they show another time.
+    pub fn trim_before(&self, camera: &CameraId, at: Timestamp) -> Result<()> {
+        let what = format!("camera {camera}: the recordings before {at} cannot be cut");
+        let newest = self.inner.db.read(&what, |c| {
+            let sql = "SELECT id, end FROM segment WHERE camera = ?1 AND start >= ?2 AND start < ?2 + 60000000
+                ORDER BY id DESC LIMIT 1";
+            let row = |r: &Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?));
+            Ok(c.prepare_cached(sql)?.query_row(params![camera.as_str(), at.0], row).optional()?)
+        })?;
+        let Some((newest, end)) = newest else { return Ok(()) };
+        let end = self.live().get(&SegmentId(newest)).map_or(end, |l| l.segment.end.0.max(end));
+        let earlier = self.inner.db.read(&what, |c| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND id < ?3 AND state = 'sealed'
+                AND end > ?2 + {TOUCH_US} AND end <= ?4 AND start < ?4 AND start >= {FIRST_THAT_MAY_OVERLAP}"
+            );
+            let limits = params![camera.as_str(), at.0, newest, end + 1_000_000];
+            collect(c.prepare_cached(&sql)?.query(limits)?)
+        })?;
+        for recorded in earlier {
+            self.cut_back(recorded, at)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts one sealed file at the fragment boundary at or before `at`.
+    pub(crate) fn cut_back(&self, recorded: Recorded, at: Timestamp) -> Result<()> {
+        let Recorded { mut segment, path, .. } = recorded;
+        let limit = at.micros_since(segment.start).saturating_add(TOUCH_US);
+        let keep = segment.fragments.partition_point(|f| f.start_us.saturating_add(f.duration_us) <= limit);
+        if keep == segment.fragments.len() {
+            return Ok(());
+        }
+        segment.fragments.truncate(keep);
+        let Some(last) = segment.fragments.last().copied() else {
+            return self.erase(&[segment.id], None).map(|_| ());
+        };
+        let told = |e: io::Error| io_error(|| format!("recording {path} cannot be cut at {at}"), e);
+        let file = self.inner.recordings.edit(&path).map_err(told)?;
+        segment.size = last.offset + last.size;
+        segment.end = segment.start.plus_micros(last.start_us + last.duration_us);
+        // The file first: a row that promises more than there is is noticed at the next start, the reverse is not.
+        file.set_len(segment.size).and_then(|()| file.sync_data()).map_err(told)?;
+        let sha256 = hash_file(&file, segment.size).map_err(told)?;
+        self.inner.db.write(&format!("recording {path} was cut, but not in the index"), |tx| {
+            update_row(tx, &segment, Some(&sha256))
+        })
+    }
+
+    /// The recordings of a camera that overlap a range and can be read, in order of time, at most `limit`; those being written
+    /// are among them.
+    pub(crate) fn recorded(&self, camera: &CameraId, range: &TimeRange, limit: usize) -> Result<Vec<Recorded>> {
+        // Memory first: a file that is sealed between the two looks is then found twice, not missed.
+        let open: Vec<Recorded> = self.live().values().filter_map(|l| l.overlapping(camera, range)).collect();
+        let mut out = self.inner.db.read(&format!("camera {camera}: looking up its recordings"), |c| {
+            // Files hardly overlap: the one before the range's start, and a few more, bound the search from below.
+            let sql = format!(
+                "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND state = 'sealed' AND start < ?3 AND end > ?2
+                AND start >= {FIRST_THAT_MAY_OVERLAP} ORDER BY start, id LIMIT ?4"
+            );
+            let limits = params![camera.as_str(), range.from.0, range.to.0, limit as i64];
+            collect(c.prepare_cached(&sql)?.query(limits)?)
+        })?;
+        let sealed = out.len();
+        for one in open {
+            if !out[..sealed].iter().any(|r| r.segment.id == one.segment.id) {
+                out.push(one);
+            }
+        }
+        if out.len() > sealed {
+            out.sort_by_key(|r| (r.segment.start, r.segment.id));
+            out.truncate(limit);
+        }
+        Ok(out)
+    }
+
+    /// One recording that can be read. Errors with `NotFound`, also when it is another camera's.
+    pub(crate) fn recorded_by_id(&self, camera: &CameraId, id: SegmentId) -> Result<(Recorded, Option<Vec<u8>>)> {
+        let missing = || Error::not_found(format!("camera {camera} has no recording {id}"));
+        if let Some(l) = self.live().get(&id) {
+            if l.segment.camera != *camera || l.segment.fragments.is_empty() {
+                return Err(missing());
+            }
+            return Ok((l.recorded(), None));
+        }
+        self.inner.db.read(&format!("looking up recording {id}"), |c| {
+            let sql =
+                format!("SELECT {COLUMNS}, sha256 FROM segment WHERE id = ?1 AND camera = ?2 AND state = 'sealed'");
+            let mut statement = c.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![id.0, camera.as_str()])?;
+            let row = rows.next()?.ok_or_else(missing)?;
+            Ok((from_row(row)?, row.get(11)?))
+        })
+    }
+
+    /// The most channels of sound that any recording of a range has; 0 when none has sound.
+    pub(crate) fn most_channels(&self, camera: &CameraId, range: &TimeRange) -> Result<u8> {
+        let live =
+            self.live().values().filter_map(|l| l.overlapping(camera, range)).map(|r| r.channels).max().unwrap_or(0);
+        let rows: Option<i64> = self.inner.db.read(&format!("camera {camera}: looking up its sound"), |c| {
+            let sql = format!(
+                "SELECT max(audio) FROM segment WHERE camera = ?1 AND state = 'sealed' AND start < ?3 AND end > ?2
+                AND start >= {FIRST_THAT_MAY_OVERLAP}"
+            );
+            let limits = params![camera.as_str(), range.from.0, range.to.0];
+            Ok(c.prepare_cached(&sql)?.query_row(limits, |r| r.get(0))?)
+        })?;
+        Ok(live.max(rows.unwrap_or(0).clamp(0, 2) as u8))
+    }
+
+    /// The parameter sets of a recording.
+    pub(crate) fn format_of(&self, id: SegmentId) -> Result<TrackFormat> {
+        self.inner.db.read(&format!("looking up the format of recording {id}"), |c| {
+            let sql =
+                "SELECT sps, pps, audio FROM segment JOIN format ON format.id = segment.format WHERE segment.id = ?1";
+            let row = |r: &Row<'_>| {
+                let (sps, pps): (Vec<u8>, Vec<u8>) = (r.get(0)?, r.get(1)?);
+                Ok(TrackFormat { sps: Bytes::from(sps), pps: Bytes::from(pps), has_audio: r.get::<_, i64>(2)? > 0 })
+            };
+            let found = c.prepare_cached(sql)?.query_row([id.0], row).optional()?;
+            Ok(found.ok_or_else(|| Error::not_found(format!("recording {id} is not in the index")))?)
+        })
+    }
+}
+
+/// A lower bound for the start of files that may overlap a moment (`?2`) of a camera (`?1`).
+pub(crate) const FIRST_THAT_MAY_OVERLAP: &str = "coalesce((SELECT min(start) FROM
+    (SELECT start FROM segment WHERE camera = ?1 AND start <= ?2 ORDER BY start DESC LIMIT 16)), ?2)";
+
+/// Where the recorded time of a list of fragments ends, relative to time 0.
+pub(crate) fn length_us(fragments: &[Fragment]) -> i64 {
+    fragments.last().map_or(0, |f| f.start_us.saturating_add(f.duration_us))
+}

@@ -1,0 +1,240 @@
+//! Who gets in: codes under attack, sessions that end, accounts that cannot all go.
+
+#![allow(clippy::disallowed_methods)] // tests ask ffprobe and its like
+
+mod common;
+
+use common::*;
+use perch_base::ErrorKind;
+use perch_base::ids::DeviceId;
+use perch_base::time::Timestamp;
+use perch_domain::access::{Credential, DeviceKind, Role};
+use perch_domain::pairing::Attempt;
+use perch_domain::ports::{AccessPort, PairResult};
+use perch_store::Store;
+use std::sync::{
+    Barrier,
+    atomic::{AtomicUsize, Ordering},
+};
+use std::time::Duration;
+
+const PASSWORD: &str = "correct horse";
+
+fn pair(store: &Store, role: Role, now: Timestamp) -> Credential {
+    let code = store.issue_code(role, now).expect("issued");
+    match store.pair(code.otp.expose(), "Anna's phone", now).expect("tried") {
+        PairResult::Paired(c) => c,
+        PairResult::Refused(why) => panic!("{why:?}"),
+    }
+}
+
+#[test]
+fn a_code_pairs_once_however_it_is_typed() {
+    let b = Box::new();
+    let store = b.open();
+    let now = b.now();
+    assert!(!store.claimed().expect("asked"));
+    let code = store.issue_code(Role::Admin, now).expect("issued");
+    let otp = code.otp.expose().clone();
+    assert!(otp.len() == 8 && otp.bytes().all(|b| b.is_ascii_digit()));
+    assert_eq!(code.expires_at, now + Duration::from_secs(300));
+    let typed = format!(" {}-{} {}\n", &otp[..3], &otp[3..6], &otp[6..]);
+    assert_eq!(store.pair(&typed, "\u{7}\n", now).expect_err("no name").kind(), ErrorKind::Invalid);
+    let PairResult::Paired(c) = store.pair(&typed, "Anna's\n phone", now).expect("tried") else { panic!("refused") };
+    assert!(matches!(store.pair(&otp, "another", now).expect("tried"), PairResult::Refused(Attempt::NoCode)));
+    assert!(store.claimed().expect("asked"));
+    let who = store.authenticate(c.token.expose(), now).expect("asked").expect("known");
+    assert_eq!((who.device_id, who.device_name.as_str(), who.role), (c.device_id, "Anna's phone", Role::Admin));
+    let [d] = &store.devices().expect("listed")[..] else { panic!("one") };
+    assert_eq!((d.kind, d.username.as_deref()), (DeviceKind::Paired, None));
+    // Neither the code nor the token lies in the database in clear.
+    drop(store);
+    for file in ["perch.db", "perch.db-wal"] {
+        let data = std::fs::read(b.data().join(file)).unwrap_or_default();
+        let holds = |text: &str| data.windows(text.len()).any(|w| w == text.as_bytes());
+        assert!(!holds(c.token.expose()) && !holds(&otp));
+    }
+    // Everything survives a restart.
+    let store = b.open();
+    assert!(store.authenticate(c.token.expose(), now).expect("asked").is_some());
+    store.revoke_device(c.device_id).expect("revoked");
+    assert_eq!(store.revoke_device(c.device_id).expect_err("gone").kind(), ErrorKind::NotFound);
+    assert!(store.authenticate(c.token.expose(), now).expect("asked").is_none());
+}
+
+#[test]
+fn parallel_guesses_never_get_more_than_five_tries() {
+    let b = Box::new();
+    let store = b.open();
+    let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a second process");
+    let now = b.now();
+    let code = store.issue_code(Role::Admin, now).expect("issued");
+    let right = code.otp.expose().clone();
+    let (tried, barrier) = (AtomicUsize::new(0), Barrier::new(16));
+    std::thread::scope(|scope| {
+        for n in 0..16 {
+            let (store, right, tried, barrier) = (if n % 2 == 0 { &store } else { &cli }, &right, &tried, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                for i in 0..4 {
+                    let guess = format!("{:08}", (right.parse::<u64>().expect("digits") + 1 + n * 4 + i) % 100_000_000);
+                    match store.pair(&guess, "guesser", now).expect("tried") {
+                        PairResult::Refused(Attempt::Wrong { .. }) => drop(tried.fetch_add(1, Ordering::SeqCst)),
+                        PairResult::Refused(Attempt::Burned) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(tried.load(Ordering::SeqCst), 4, "four wrong, the fifth burns");
+    drop((store, cli));
+    let store = b.open();
+    let after = store.pair(&right, "late", now).expect("tried");
+    assert!(matches!(after, PairResult::Refused(Attempt::Burned)), "a restart gives no new tries");
+    for _ in 0..9 {
+        store.issue_code(Role::Admin, now).expect("issued");
+    }
+    assert_eq!(store.issue_code(Role::Admin, now).expect_err("the eleventh").kind(), ErrorKind::RateLimited);
+}
+
+#[test]
+fn sessions_end_when_idle_and_when_old() {
+    let b = Box::new();
+    let store = b.open();
+    store.add_user("anna", PASSWORD, Role::Admin, None, b.now()).expect("added");
+    let sign_in = || store.sign_in("Anna", PASSWORD, "browser", b.now()).expect("tried").expect("right");
+    let known = |c: &Credential| store.authenticate(c.token.expose(), b.now()).expect("asked").is_some();
+    let idle = sign_in();
+    assert_eq!(
+        store.authenticate(idle.token.expose(), b.now()).expect("asked").expect("known").username.as_deref(),
+        Some("anna")
+    );
+    b.clock.advance(Duration::from_secs(3599));
+    assert!(known(&idle), "this keeps it alive");
+    b.clock.advance(Duration::from_secs(3599));
+    assert!(known(&idle));
+    b.clock.advance(Duration::from_secs(3600));
+    assert!(!known(&idle) && store.devices().expect("listed").is_empty());
+    assert_eq!(store.live_devices(&[idle.device_id]).expect("asked"), []);
+    let old = sign_in();
+    for _ in 0..47 {
+        b.clock.advance(Duration::from_secs(1800));
+        assert!(known(&old));
+    }
+    b.clock.advance(Duration::from_secs(1800));
+    assert!(!known(&old), "a day is over");
+    let paired = pair(&store, Role::Viewer, b.now());
+    b.clock.advance(Duration::from_secs(400 * 86_400));
+    assert!(known(&paired), "a paired phone stays");
+    for bad in ["", "x", &"0".repeat(64), &"g".repeat(64), &"0".repeat(10_000), "' OR 1=1 --"] {
+        assert!(store.authenticate(bad, b.now()).expect("asked").is_none());
+    }
+}
+
+#[test]
+fn the_last_admin_stays() {
+    let b = Box::new();
+    let store = b.open();
+    let now = b.now();
+    let add = |name: &str, role| store.add_user(name, PASSWORD, role, None, now);
+    add("anna", Role::Admin).expect("added");
+    assert_eq!(add("ANNA", Role::Viewer).expect_err("taken").kind(), ErrorKind::Conflict);
+    assert_eq!(add("a b", Role::Viewer).expect_err("bad name").kind(), ErrorKind::Invalid);
+    assert_eq!(store.add_user("x", "short", Role::Viewer, None, now).expect_err("short").kind(), ErrorKind::Invalid);
+    add("ben", Role::Viewer).expect("added");
+    assert_eq!(store.remove_user("anna").expect_err("the last admin").kind(), ErrorKind::Conflict);
+    assert_eq!(store.remove_user("nobody").expect_err("none").kind(), ErrorKind::NotFound);
+    let ben = store.sign_in("ben", PASSWORD, "browser", now).expect("tried").expect("right");
+    assert_eq!(store.remove_user("ben").expect("a viewer may go"), [ben.device_id]);
+    assert!(store.authenticate(ben.token.expose(), now).expect("asked").is_none());
+    pair(&store, Role::Viewer, now);
+    assert!(store.remove_user("anna").is_err(), "a viewer's phone is no admin");
+    pair(&store, Role::Admin, now);
+    store.remove_user("anna").expect("an admin's phone remains");
+    add("carl", Role::Admin).expect("added");
+    add("dora", Role::Admin).expect("added");
+    store.remove_user("carl").expect("another admin remains");
+    let names: Vec<_> = store.users().expect("listed").into_iter().map(|u| u.name).collect();
+    assert_eq!(names, ["dora"]);
+}
+
+#[test]
+fn a_new_password_ends_other_devices() {
+    let b = Box::new();
+    let store = b.open();
+    let now = b.now();
+    let phone = pair(&store, Role::Admin, now);
+    let other_phone = pair(&store, Role::Admin, now);
+    store.add_user("anna", PASSWORD, Role::Admin, Some(phone.device_id), now).expect("added");
+    store.add_user("ben", PASSWORD, Role::Viewer, Some(other_phone.device_id), now).expect("added");
+    let browser = store.sign_in("anna", PASSWORD, "browser", now).expect("tried").expect("right");
+    let owner =
+        |id: DeviceId| store.devices().expect("listed").into_iter().find(|d| d.id == id).expect("there").username;
+    assert_eq!(owner(phone.device_id).as_deref(), Some("anna"), "whose phone made it is hers");
+    assert_eq!(owner(other_phone.device_id), None, "an admin's phone does not become a viewer's");
+    let revoked = store.set_password("anna", "another one", Some(browser.device_id)).expect("set");
+    assert_eq!(revoked, [phone.device_id]);
+    let live = store.live_devices(&[phone.device_id, browser.device_id, DeviceId(1)]).expect("asked");
+    assert_eq!(live, [browser.device_id]);
+    assert!(store.sign_in("anna", PASSWORD, "browser", now).expect("tried").is_none());
+    assert!(store.sign_in("anna", "another one", "browser", now).expect("tried").is_some());
+    assert_eq!(store.set_password("nobody", "another one", None).expect_err("none").kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
+    let b = Box::new();
+    let store = b.open();
+    store.add_user("anna", PASSWORD, Role::Admin, None, b.now()).expect("added");
+    // This thread's own time: what else runs on the machine does not count.
+    let clock = || {
+        let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
+    };
+    let time = |name: &str, password: &str| {
+        let mut all: Vec<_> = (0..5)
+            .map(|_| {
+                let begin = clock();
+                assert!(store.sign_in(name, password, "browser", b.now()).expect("tried").is_none());
+                clock() - begin
+            })
+            .collect();
+        all.sort_by(f64::total_cmp);
+        all[2]
+    };
+    let (wrong, nobody, huge) =
+        (time("anna", "wrong password"), time("nobody", "wrong password"), time("anna", &"x".repeat(1 << 20)));
+    assert!(nobody > wrong * 0.5 && nobody < wrong * 2.0, "{wrong} s and {nobody} s");
+    assert!(huge < wrong * 2.0, "a huge password costs no more: {huge} s");
+}
+
+#[test]
+fn stream_passwords_are_kept_as_ha1() {
+    let b = Box::new();
+    let store = b.open();
+    let password = store.add_stream_password("vlc", b.now()).expect("made");
+    assert_eq!(password.expose().len(), 32);
+    assert_eq!(store.add_stream_password("vlc", b.now()).expect_err("taken").kind(), ErrorKind::Conflict);
+    let out = std::process::Command::new("sh")
+        .args(["-c", &format!("printf vlc:perch:{} | md5sum", password.expose())])
+        .output()
+        .expect("md5sum runs");
+    let want = String::from_utf8_lossy(&out.stdout)[..32].to_owned();
+    assert_eq!(store.stream_password_ha1s().expect("read"), [("vlc".to_owned(), want)]);
+    assert_eq!(store.stream_passwords().expect("listed")[0].name, "vlc");
+    store.remove_stream_password("vlc").expect("removed");
+    assert_eq!(store.remove_stream_password("vlc").expect_err("gone").kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn small_values_are_kept() {
+    let b = Box::new();
+    let store = b.open();
+    store.ping().expect("answers");
+    assert_eq!(store.get_meta("k").expect("asked"), None);
+    for v in ["one", "two"] {
+        store.set_meta("k", v).expect("kept");
+        assert_eq!(store.get_meta("k").expect("asked").as_deref(), Some(v));
+    }
+}

@@ -1,0 +1,260 @@
+//! Looking back: export, timeline, events, stills, and what retention leaves.
+
+#![allow(clippy::disallowed_methods)] // tests ask ffprobe and its like
+
+mod common;
+
+use common::*;
+use perch_base::ErrorKind;
+use perch_base::ids::{CameraId, EventId};
+use perch_base::time::MonoTime;
+use perch_domain::archive::{EventFilter, GapCause, TimeRange};
+use perch_domain::motion::Cause;
+use perch_domain::ports::ArchivePort;
+use perch_domain::retention::RetentionConfig;
+use perch_store::Store;
+use std::path::PathBuf;
+use std::time::Duration;
+
+fn export(b: &Box, store: &Store, range: TimeRange) -> (String, PathBuf) {
+    let export = store.export(&camera(), range).expect("recorded");
+    let path = b.dir.path().join("export.mp4");
+    let data: Vec<u8> = export.chunks.flat_map(|c| c.expect("a chunk")).collect();
+    std::fs::write(&path, data).expect("written");
+    (export.file_name, path)
+}
+
+#[test]
+fn an_export_is_one_file_that_plays() {
+    let b = Box::new();
+    let store = b.open();
+    for n in [0..3, 3..6, 9..11] {
+        record(&store, n, None);
+    }
+    let (name, path) = export(&b, &store, range(0.0, 99.0));
+    assert_eq!(name, "front_2026-05-01_120000Z.mp4");
+    let p = probe(&path);
+    assert_eq!(p.video, 8 * FPS as u64);
+    assert!(close(p.seconds, 8.0) && close(p.audio_end, 8.0) && p.audio == 400, "the gap is left out: {p:?}");
+
+    let (name, path) = export(&b, &store, range(1.5, 4.2));
+    assert_eq!(name, "front_2026-05-01_120001Z.mp4");
+    let p = probe(&path);
+    assert_eq!(p.video, 4 * FPS as u64, "from the keyframe before to the end of the last fragment");
+    assert!(close(p.seconds, 4.0) && close(p.audio_end, 4.0), "{p:?}");
+    assert_eq!(store.export(&camera(), range(6.0, 9.0)).err().map(|e| e.kind()), Some(ErrorKind::NotFound));
+}
+
+#[test]
+fn an_export_of_many_files_runs_through_and_includes_what_is_being_written() {
+    let b = Box::new();
+    let store = b.open();
+    for n in 0..200 {
+        let second = n % SECONDS;
+        let mut w = store.create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
+        w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), second, MonoTime(0))).expect("written");
+        if n < 199 {
+            w.seal().expect("sealed");
+        } else {
+            let (_, path) = export(&b, &store, range(0.0, 999.0));
+            let p = probe(&path);
+            assert_eq!(p.video, 200 * FPS as u64);
+            assert!(close(p.seconds, 200.0) && (p.audio_end - 200.0).abs() < 0.1, "{p:?}");
+        }
+    }
+}
+
+#[test]
+fn an_export_ends_where_the_format_changes_and_takes_sound_that_comes_later() {
+    let b = Box::new();
+    let store = b.open();
+    let mut silent = format(clip());
+    silent.has_audio = false;
+    let mut w = store.create_segment(&camera(), s(0.0), None, &silent).expect("created");
+    w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    w.seal().expect("sealed");
+    record(&store, 1..3, None);
+    let mut w = store.create_segment(&camera(), s(3.0), None, &format(other_clip())).expect("created");
+    w.write_gop(MonoTime(0), &gop(other_clip(), 0, MonoTime(0))).expect("written");
+    w.seal().expect("sealed");
+    let (_, path) = export(&b, &store, range(0.0, 99.0));
+    let p = probe(&path);
+    assert_eq!((p.video, p.audio), (3 * FPS as u64, 100));
+    assert!(close(p.audio_end, 3.0), "sound lies where it belongs: {p:?}");
+    let (_, path) = export(&b, &store, range(3.0, 99.0));
+    assert_eq!((probe(&path).video, probe(&path).audio), (FPS as u64, 0));
+}
+
+#[test]
+fn events_are_unique_paged_and_filtered() {
+    let b = Box::new();
+    let store = b.open();
+    let ids: Vec<EventId> = (0..3).map(|_| store.begin_event(&event(0.0)).expect("begun").id).collect();
+    assert_eq!(ids, [s(0.0).0, s(0.0).0 + 1, s(0.0).0 + 2].map(EventId));
+    let mut other = event(10.0);
+    other.camera = CameraId::new("back").expect("valid");
+    let back = store.begin_event(&other).expect("begun").id;
+    for (n, id) in ids.iter().enumerate() {
+        store.end_event(*id, s(n as f64 + 1.0)).expect("ended");
+    }
+    let boxes = vec![perch_domain::motion::Box { x: 0.1, y: 0.2, w: 0.3, h: 0.4 }];
+    let grown = store.update_event(ids[0], 0.5, Cause::Motion, &boxes).expect("updated");
+    assert_eq!((grown.score, grown.boxes, grown.end), (0.5, boxes, Some(s(1.0))));
+    assert_eq!(store.update_event(EventId(5), 0.5, Cause::Motion, &[]).expect_err("none").kind(), ErrorKind::NotFound);
+
+    let ask = |f: EventFilter| {
+        let page = store.events(&f).expect("asked");
+        (page.events.iter().map(|e| e.id).collect::<Vec<_>>(), page.next_cursor)
+    };
+    let all = EventFilter { limit: 3, ..Default::default() };
+    assert_eq!(ask(all.clone()), (vec![back, ids[2], ids[1]], Some(ids[1])));
+    assert_eq!(ask(EventFilter { before: Some(ids[1]), ..all.clone() }), (vec![ids[0]], None));
+    assert_eq!(ask(EventFilter { camera: Some(camera()), from: Some(s(1.5)), ..all.clone() }).0, [ids[2], ids[1]]);
+    assert_eq!(ask(EventFilter { to: Some(s(10.0)), ..all.clone() }).0, [ids[2], ids[1], ids[0]]);
+    assert_eq!(ask(EventFilter { from: Some(s(50.0)), ..all }).0, [back], "it still goes on");
+    assert_eq!(store.last_event_at(&camera()).expect("asked"), Some(s(0.0)));
+    assert_eq!(store.last_event_at(&CameraId::new("none").expect("valid")).expect("asked"), None);
+}
+
+#[test]
+fn stills_are_kept_and_checked() {
+    let b = Box::new();
+    let store = b.open();
+    let id = store.begin_event(&event(0.0)).expect("begun").id;
+    assert_eq!(store.thumbnail(id).expect_err("none yet").kind(), ErrorKind::NotFound);
+    assert_eq!(store.put_thumbnail(id, b"<svg>").expect_err("no JPEG").kind(), ErrorKind::Invalid);
+    store.put_thumbnail(id, b"\xff\xd8one").expect("kept");
+    store.put_thumbnail(id, b"\xff\xd8two").expect("replaced");
+    assert_eq!(&store.thumbnail(id).expect("there")[..], b"\xff\xd8two");
+    assert!(store.event(id).expect("there").has_thumbnail);
+    assert!(b.data().join(format!("thumbnails/front/{id}.jpg")).exists());
+}
+
+#[test]
+fn gaps_merge_and_explain_themselves() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..2, None);
+    record(&store, 8..10, None);
+    for end in [4.0, 5.0, 6.0] {
+        store.note_gap(&camera(), s(2.0), s(end), GapCause::CameraUnavailable).expect("noted");
+    }
+    let t = store.timeline(&camera(), range(-5.0, 20.0), s(12.0)).expect("timeline");
+    let gaps: Vec<_> = t.gaps.iter().map(|g| (g.start, g.end, g.cause)).collect();
+    assert_eq!(
+        gaps,
+        [
+            (s(2.0), s(6.0), GapCause::CameraUnavailable),
+            (s(6.0), s(8.0), GapCause::Unknown),
+            (s(10.0), s(12.0), GapCause::Unknown)
+        ]
+    );
+    assert_eq!(t.spans.len(), 2);
+}
+
+#[test]
+fn retention_by_bytes_deletes_background_first_and_pinned_never() {
+    let mut b = Box::new();
+    let store = b.open();
+    let ids: Vec<EventId> = (0..3).map(|n| store.begin_event(&event(n as f64)).expect("begun").id).collect();
+    for (n, id) in ids.iter().enumerate() {
+        record(&store, n..n + 1, Some(*id));
+    }
+    for n in 3..6 {
+        record(&store, n..n + 1, None);
+    }
+    store.set_pinned(ids[0], true).expect("pinned");
+    assert_eq!(store.set_pinned(EventId(3), true).expect_err("none").kind(), ErrorKind::NotFound);
+    let sizes: Vec<u64> = store.segments(&camera(), range(-1.0, 99.0)).expect("asked").iter().map(|s| s.size).collect();
+    let total: u64 = sizes.iter().sum();
+    drop(store);
+
+    let left = |store: &Store| -> Vec<i64> {
+        let all = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+        all.iter().map(|x| x.start.micros_since(s(0.0)) / 1_000_000).collect()
+    };
+    b.retention.max_bytes = total - 1;
+    let store = b.open();
+    assert_eq!(store.enforce_retention().expect("enforced").deleted, 1);
+    assert_eq!(left(&store), [0, 1, 2, 4, 5], "the oldest background");
+    assert_eq!(store.enforce_retention().expect("again").deleted, 0);
+    drop(store);
+    b.retention.max_bytes = sizes[0] + sizes[2];
+    let store = b.open();
+    let report = store.enforce_retention().expect("enforced");
+    assert_eq!((report.deleted, left(&store)), (3, vec![0, 2]), "then the oldest event");
+    let t = store.timeline(&camera(), range(-1.0, 6.0), s(6.0)).expect("timeline");
+    let gaps: Vec<_> = t.gaps.iter().map(|g| (g.start, g.end, g.cause)).collect();
+    assert_eq!(
+        gaps,
+        [(s(1.0), s(2.0), GapCause::Retention), (s(3.0), s(6.0), GapCause::Retention)],
+        "joined, with the cause"
+    );
+    drop(store);
+    b.retention.max_bytes = 1;
+    let store = b.open();
+    store.enforce_retention().expect("enforced");
+    assert_eq!(left(&store), [0], "pinned");
+    assert_eq!(b.files().len(), 1);
+    store.set_pinned(ids[0], false).expect("unpinned");
+    store.enforce_retention().expect("enforced");
+    assert!(left(&store).is_empty() && b.files().is_empty());
+    assert!(!b.data().join("recordings/front/2026-05-01").exists(), "the day's folder goes with its last file");
+    assert_eq!(store.disk().recordings_bytes, 0);
+}
+
+#[test]
+fn retention_works_through_many_pages() {
+    let mut b = Box::new();
+    let store = b.open();
+    for n in 0..600 {
+        let second = n % SECONDS;
+        let mut w = store.create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
+        w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), second, MonoTime(0))).expect("written");
+        w.seal().expect("sealed");
+    }
+    drop(store);
+    b.retention.max_bytes = 1;
+    let store = b.open();
+    assert_eq!(store.enforce_retention().expect("enforced").deleted, 600);
+    assert!(b.files().is_empty());
+}
+
+#[test]
+fn retention_by_days_takes_events_and_stills_later() {
+    let mut b = Box::new();
+    b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 2, event_max_days: 5 };
+    let store = b.open();
+    let id = store.begin_event(&event(1.0)).expect("begun").id;
+    store.put_thumbnail(id, b"\xff\xd8").expect("kept");
+    store.end_event(id, s(2.0)).expect("ended");
+    record(&store, 0..1, None);
+    record(&store, 1..2, Some(id));
+    let day = Duration::from_secs(86_400);
+    assert_eq!(store.enforce_retention().expect("enforced").deleted, 0);
+    b.clock.advance(day * 3);
+    assert_eq!(store.enforce_retention().expect("enforced").deleted, 1);
+    assert!(store.thumbnail(id).is_ok());
+    b.clock.advance(day * 3);
+    assert_eq!(store.enforce_retention().expect("enforced").deleted, 1);
+    assert_eq!(store.event(id).expect_err("gone with its recording").kind(), ErrorKind::NotFound);
+    assert!(!b.data().join(format!("thumbnails/front/{id}.jpg")).exists());
+}
+
+#[test]
+fn the_disk_tells_how_long_it_lasts() {
+    let mut b = Box::new();
+    b.retention.max_bytes = 1 << 30;
+    let store = b.open();
+    let size = record(&store, 0..4, None).size;
+    let d = store.disk();
+    assert!(d.total_bytes > 0 && d.free_bytes > 0 && d.problem.is_empty());
+    assert_eq!((d.recordings_bytes, d.days_at_this_rate), (size, None));
+    b.clock.advance(Duration::from_secs(2 * 86_400));
+    let at = b.now().plus_micros(-1_000_000);
+    let mut w = store.create_segment(&camera(), at, None, &format(clip())).expect("created");
+    w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    let one = w.seal().expect("sealed").size;
+    let days = store.disk().days_at_this_rate.expect("a day's rate");
+    assert!((days / ((1u64 << 30) as f32 / one as f32) - 1.0).abs() < 0.01, "{days}");
+}

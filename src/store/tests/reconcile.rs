@@ -1,0 +1,373 @@
+//! Starts after power cuts, damage and tampering: everything whole is kept and plays, nothing outside is touched.
+
+#![allow(clippy::disallowed_methods)] // tests ask ffprobe and its like
+
+mod common;
+
+use common::*;
+use perch_base::ErrorKind;
+use perch_base::time::MonoTime;
+use perch_domain::archive::{GapCause, SegmentState};
+use perch_domain::ports::{AccessPort, ArchivePort};
+use perch_store::Store;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::symlink;
+
+/// An unsealed file of `seconds`, as a crash leaves it.
+fn crash(store: Store, seconds: std::ops::Range<usize>) {
+    let start = seconds.start as i64 * 1_000_000;
+    let mut writer = store.create_segment(&camera(), s(seconds.start as f64), None, &format(clip())).expect("created");
+    for n in seconds {
+        writer.write_gop(MonoTime(start), &gop(clip(), n, MonoTime(0))).expect("written");
+    }
+}
+
+#[test]
+fn an_open_file_is_cut_to_its_last_whole_fragment_wherever_the_power_went() {
+    let whole = Box::new();
+    let store = whole.open();
+    let boundaries: Vec<u64> = {
+        let segment = record(&store, 0..5, None);
+        segment.fragments.iter().map(|f| f.offset + f.size).collect()
+    };
+    let size = *boundaries.last().expect("five");
+    let mut dice = Dice(7);
+    let mut offsets: Vec<u64> = (0..30).map(|_| dice.below(size + 1)).collect();
+    offsets.extend([0, 1, 7, 8, 40, boundaries[0] - 1, boundaries[0], boundaries[0] + 1, boundaries[3], size]);
+    for at in offsets {
+        let b = Box::new();
+        crash(b.open(), 0..5);
+        let file = b.files().remove(0);
+        OpenOptions::new().write(true).open(&file).expect("open").set_len(at).expect("cut");
+        let store = b.open();
+        let want = boundaries.iter().filter(|b| **b <= at).count();
+        let found = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+        if want == 0 {
+            assert!(found.is_empty() && b.files().is_empty(), "cut at {at}: nothing whole, nothing left");
+            assert_eq!(b.quarantined(), 0, "cut at {at}");
+            continue;
+        }
+        assert_eq!(
+            (found.len(), found[0].fragments.len(), found[0].state),
+            (1, want, SegmentState::Sealed),
+            "cut at {at}"
+        );
+        assert_eq!((found[0].end, found[0].size), (s(want as f64), boundaries[want - 1]));
+        let p = probe(&file);
+        assert!(p.video == want as u64 * FPS as u64 && close(p.seconds, want as f64), "cut at {at}: {p:?}");
+    }
+}
+
+#[test]
+fn a_tail_of_zeros_is_cut_off() {
+    let b = Box::new();
+    crash(b.open(), 0..3);
+    let file = b.files().remove(0);
+    let (keep, len) = {
+        let data = fs::read(&file).expect("read");
+        let moofs: Vec<_> = (0..data.len() - 4).filter(|i| data[*i..*i + 4] == *b"mdat").collect();
+        (moofs[2] as u64 + 4, data.len() as u64)
+    };
+    let f = OpenOptions::new().write(true).open(&file).expect("open");
+    f.set_len(keep).and_then(|()| f.set_len(len)).expect("zeros");
+    let store = b.open();
+    assert_eq!(store.segments(&camera(), range(0.0, 9.0)).expect("asked")[0].fragments.len(), 2);
+    assert_eq!(probe(&file).video, 2 * FPS as u64);
+}
+
+#[test]
+fn damage_anywhere_never_stops_a_start() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..2, None);
+    drop(store);
+    let file = b.files().remove(0);
+    let good = fs::read(&file).expect("read");
+    let mut dice = Dice(11);
+    for _ in 0..150 {
+        let mut bad = good.clone();
+        for _ in 0..1 + dice.below(8) {
+            // Mostly in the headers, where it hurts.
+            let reach = if dice.below(4) == 0 { bad.len() as u64 } else { 1600 };
+            let at = dice.below(reach.min(bad.len() as u64)) as usize;
+            bad[at] = dice.below(256) as u8;
+        }
+        // A row that does not fit makes the file be read again.
+        bad.push(0);
+        let _ = fs::remove_dir_all(b.data());
+        fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        fs::write(&file, &bad).expect("written");
+        let store = b.open();
+        let r = store.open_report();
+        let left = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+        assert!(r.adopted as usize == left.len() && (left.len() == 1 || b.files().is_empty()), "{r:?}");
+        let _ = store.keyframe_at(&camera(), s(1.0));
+        if let Ok(export) = store.export(&camera(), range(-1.0, 99.0)) {
+            export.chunks.for_each(drop);
+        }
+    }
+}
+
+#[test]
+fn garbage_bombs_and_foreign_files_are_set_aside_and_the_rest_goes_on() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..2, None);
+    drop(store);
+    let day = b.files()[0].parent().expect("a folder").to_owned();
+    fs::write(day.join("130000.000Z.mp4"), b"this is not a recording, whatever its name says").expect("written");
+    // A header that claims four gigabytes, and a box of size zero.
+    fs::write(day.join("130001.000Z.mp4"), b"\xff\xff\xff\xffftypisom").expect("written");
+    fs::write(day.join("130002.000Z.mp4"), [&b"\0\0\0\x10ftypisom\0\0\0\0"[..], &b"\xff\xff\xff\xf0moov"[..]].concat())
+        .expect("written");
+    fs::write(day.join("130003.000Z.mp4"), b"").expect("written");
+    // An MP4 of somebody else.
+    let foreign = day.join("130004.000Z.mp4");
+    let made = std::process::Command::new("ffmpeg")
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc2=duration=1",
+            "-c:v",
+            "libx264",
+            "-movflags",
+            "frag_keyframe+empty_moov",
+        ])
+        .arg(&foreign)
+        .status();
+    assert!(made.is_ok_and(|s| s.success()));
+    fs::write(day.join("notes.txt"), b"left alone").expect("written");
+    let store = b.open();
+    assert_eq!((store.open_report().quarantined, b.quarantined()), (4, 4), "{:?}", store.open_report());
+    assert_eq!(store.segments(&camera(), range(0.0, 9999.0)).expect("asked").len(), 1);
+    assert!(day.join("notes.txt").exists() && !day.join("130003.000Z.mp4").exists());
+}
+
+#[test]
+fn a_damaged_header_of_a_known_recording_is_quarantined_and_told() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..2, None);
+    record(&store, 2..4, None);
+    drop(store);
+    let file = b.files().remove(0);
+    let mut data = fs::read(&file).expect("read");
+    data[40..80].fill(0xee);
+    data.truncate(data.len() - 1);
+    fs::write(&file, data).expect("written");
+    let store = b.open();
+    assert_eq!((store.open_report().quarantined, b.quarantined()), (1, 1));
+    let timeline = store.timeline(&camera(), range(0.0, 4.0), s(4.0)).expect("timeline");
+    assert_eq!((timeline.spans.len(), timeline.gaps[0].cause), (1, GapCause::Lost));
+}
+
+#[test]
+fn links_are_never_followed() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..2, None);
+    drop(store);
+    let file = b.files().remove(0);
+    let outside = b.dir.path().join("outside.mp4");
+    fs::copy(&file, &outside).expect("copied");
+    let before = fs::read(&outside).expect("read");
+    let day = file.parent().expect("a folder");
+    symlink(&outside, day.join("130000.000Z.mp4")).expect("linked");
+    symlink(b.dir.path(), day.parent().expect("camera").join("2026-05-02")).expect("linked");
+    symlink(b.dir.path(), b.data().join("recordings/back")).expect("linked");
+    // Even in place of a file that the index knows.
+    fs::remove_file(&file).expect("removed");
+    symlink(&outside, &file).expect("linked");
+    let store = b.open();
+    assert_eq!((store.open_report().lost, store.open_report().adopted), (1, 0));
+    assert!(store.segments(&camera(), range(0.0, 9999.0)).expect("asked").is_empty());
+    assert_eq!(fs::read(&outside).expect("still there"), before);
+}
+
+#[test]
+fn a_link_that_appears_while_running_is_not_served() {
+    let b = Box::new();
+    let store = b.open();
+    let segment = record(&store, 0..2, None);
+    let file = b.files().remove(0);
+    let outside = b.dir.path().join("secret");
+    fs::rename(&file, &outside).expect("moved");
+    symlink(&outside, &file).expect("linked");
+    assert!(store.open_segment(&camera(), segment.id).is_err());
+    assert!(store.keyframe_at(&camera(), s(0.5)).is_err());
+}
+
+#[test]
+fn a_missing_file_is_lost_and_found_again() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..2, None);
+    drop(store);
+    let file = b.files().remove(0);
+    let aside = b.dir.path().join("aside");
+    fs::rename(&file, &aside).expect("moved");
+    let store = b.open();
+    assert_eq!(store.open_report().lost, 1);
+    let timeline = store.timeline(&camera(), range(0.0, 2.0), s(2.0)).expect("timeline");
+    assert_eq!((timeline.spans.len(), timeline.gaps[0].cause), (0, GapCause::Lost));
+    drop(store);
+    assert_eq!(b.open().open_report().lost, 0, "told once");
+    fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    fs::rename(&aside, &file).expect("back");
+    let store = b.open();
+    assert_eq!(store.segments(&camera(), range(0.0, 9.0)).expect("asked").len(), 1);
+}
+
+#[test]
+fn a_garbage_database_is_replaced_and_recordings_are_taken_in() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..3, None);
+    record(&store, 3..6, None);
+    store.add_user("anna", "long enough", perch_domain::access::Role::Admin, None, b.now()).expect("added");
+    let before = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+    drop(store);
+    let db = b.data().join("perch.db");
+    let noise: Vec<u8> = (0..20_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    fs::write(&db, noise).expect("written");
+    let _ = fs::remove_file(b.data().join("perch.db-wal"));
+    assert_eq!(Store::open_for_cli(b.config(), b.clock.clone()).expect_err("damaged").kind(), ErrorKind::Corrupt);
+    let store = b.open();
+    let report = store.open_report();
+    assert_eq!(report.adopted, 2);
+    let aside = report.database_replaced.clone().expect("said");
+    assert!(aside.starts_with("perch.db.corrupt-2026-05-01T") && b.data().join(aside).exists());
+    let after = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+    let shape = |all: &[perch_domain::archive::Segment]| {
+        all.iter().map(|x| (x.start, x.end, x.size, x.init_size, x.fragments.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(shape(&after), shape(&before), "times to the microsecond, from the files themselves");
+    assert!(!store.claimed().expect("asked"));
+}
+
+#[test]
+fn a_database_damaged_in_its_middle_is_replaced_too() {
+    let b = Box::new();
+    let store = b.open();
+    for n in 0..8 {
+        record(&store, n..n + 1, None);
+    }
+    drop(store);
+    let db = b.data().join("perch.db");
+    let mut data = fs::read(&db).expect("read");
+    let half = data.len() / 3;
+    data[half..].fill(0x55);
+    fs::write(&db, data).expect("written");
+    let store = b.open();
+    assert!(store.open_report().database_replaced.is_some());
+    assert_eq!(store.segments(&camera(), range(-1.0, 99.0)).expect("asked").len(), 8);
+}
+
+#[test]
+fn a_power_cut_before_the_trim_is_made_good() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..6, None);
+    let id = store.begin_event(&event(5.0)).expect("begun").id;
+    record(&store, 3..8, Some(id));
+    drop(store);
+    let store = b.open();
+    let all = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+    let shape: Vec<_> = all.iter().map(|x| (x.start, x.end)).collect();
+    assert_eq!(shape, [(s(0.0), s(3.0)), (s(3.0), s(8.0))]);
+    assert_eq!(store.open_report().cut, 1);
+    assert_eq!(probe(&b.files()[0]).video, 3 * FPS as u64);
+    assert_eq!(store.event(id).expect("there").end, Some(s(8.0)), "the event that ran ends with its recording");
+}
+
+#[test]
+fn the_time_the_box_was_off_is_told() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..4, None);
+    drop(store);
+    let store = b.open();
+    let timeline = store.timeline(&camera(), range(0.0, 200.0), s(150.0)).expect("timeline");
+    let gaps: Vec<_> = timeline.gaps.iter().map(|g| (g.start, g.end, g.cause)).collect();
+    assert_eq!(gaps, [(s(4.0), s(100.0), GapCause::BoxOff), (s(100.0), s(150.0), GapCause::Unknown)]);
+}
+
+#[test]
+fn one_daemon_at_a_time_and_commands_beside_it() {
+    let b = Box::new();
+    let store = b.open();
+    assert_eq!(Store::open(b.config(), b.clock.clone()).expect_err("a second one").kind(), ErrorKind::Conflict);
+    let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a command");
+    cli.add_user("anna", "long enough", perch_domain::access::Role::Admin, None, b.now()).expect("added");
+    assert!(store.claimed().expect("asked"), "the daemon sees what the command did");
+    let mut writer = store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
+    writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    assert_eq!(store.reconcile().expect("again"), Default::default(), "files being written are left alone");
+    writer.write_gop(MonoTime(0), &gop(clip(), 1, MonoTime(0))).expect("written");
+    writer.seal().expect("sealed");
+    drop(store);
+    drop(cli);
+    b.open();
+}
+
+#[test]
+fn everything_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let b = Box::new();
+    fs::create_dir(b.data()).expect("made");
+    fs::set_permissions(b.data(), fs::Permissions::from_mode(0o755)).expect("set");
+    let store = b.open();
+    store.set_meta("k", "v").expect("kept");
+    let mode = |name: &str| fs::metadata(b.data().join(name)).expect(name).permissions().mode() & 0o777;
+    for folder in ["", "recordings", "thumbnails", "quarantine"] {
+        assert_eq!(mode(folder), 0o700, "{folder}");
+    }
+    for file in ["perch.db", "perch.db-wal", "perch.db-shm", "perch.lock"] {
+        assert_eq!(mode(file), 0o600, "{file}");
+    }
+}
+
+/// `cargo test -p perch-store --test reconcile -- --ignored --nocapture` prints how long a start takes.
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_start_with_100_000_recordings() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..1, None);
+    drop(store);
+    let day = b.files()[0].parent().expect("a folder").parent().expect("a camera").to_owned();
+    let mut db = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
+    let tx = db.transaction().expect("begun");
+    for n in 0..100_000i64 {
+        let start = s(60.0 * (n + 1) as f64);
+        let (folder, time) = start.file_parts();
+        let folder = day.join(&folder);
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join(format!("{time}Z.mp4")), b"x").expect("written");
+        let path = format!("front/{}/{time}Z.mp4", start.file_parts().0);
+        let sql = "INSERT INTO segment (camera, path, start, end, size, state, format, init_size, fragments)
+            VALUES ('front', ?1, ?2, ?3, 1, 'sealed', 1, 800, zeroblob(330))";
+        tx.execute(sql, rusqlite::params![path, start.0, start.0 + 60_000_000]).expect("inserted");
+    }
+    tx.commit().expect("committed");
+    drop(db);
+    let begin = std::time::Instant::now();
+    let store = b.open();
+    println!("opened in {:?}", begin.elapsed());
+    for (what, from, to) in [("a minute", 5e6, 5e6 + 60.0), ("a day", 5e6, 5e6 + 86_400.0), ("all", 0.0, 3e7)] {
+        let begin = std::time::Instant::now();
+        let t = store.timeline(&camera(), range(from, to), s(6e6)).expect("timeline");
+        println!("timeline of {what}: {:?}, {} spans", begin.elapsed(), t.spans.len());
+    }
+    for _ in 0..2 {
+        let begin = std::time::Instant::now();
+        store.enforce_retention().expect("enforced");
+        println!("retention with nothing to do: {:?}", begin.elapsed());
+    }
+    let begin = std::time::Instant::now();
+    store.disk();
+    println!("the disk's figures: {:?}", begin.elapsed());
+}

@@ -1,0 +1,6 @@
+//! The shell: one file a long task. Each drives a machine of `domain` with the clock and obeys what it says.
+
+pub mod capture;
+pub mod motion;
+pub mod recording;
+pub mod retention;

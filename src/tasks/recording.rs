@@ -1,0 +1,343 @@
+//! Recording: hands closed GOPs and events to the recorder machine and writes what it says. A disk that cannot be written
+//! pauses recording with a reason; it goes on by itself.
+
+use crate::cameras::Camera;
+use crate::supervisor::{Ended, Supervisor};
+use perch_base::backoff::Backoff;
+use perch_base::clock::SharedClock;
+use perch_base::ids::EventId;
+use perch_base::shutdown::Shutdown;
+use perch_base::time::{MonoTime, Timestamp};
+use perch_base::{Error, Result};
+use perch_domain::archive::GapCause;
+use perch_domain::media::{Stream, Track};
+use perch_domain::recording::{Gop, RecordMode, Recorder, Step, TimeAnchor};
+use perch_domain::status::RecordingState;
+use perch_media::gop::{ClosedGop, Gops};
+use perch_store::{GopPackets, SegmentWriter, Store, TrackFormat, write_fault};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify, mpsc};
+
+/// Closed GOPs that may wait for a slow disk: at one a second some 20 s, at a few hundred kilobytes each.
+const QUEUE: usize = 20;
+/// How long a paused recorder waits before it tries the disk again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// A camera without a GOP for this long is a gap in its recording.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
+
+/// What the motion task tells the recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventMark {
+    /// First motion at `start`.
+    Started { id: EventId, start: MonoTime },
+    /// Recording goes on until `end`.
+    Ended { id: EventId, end: MonoTime },
+}
+
+struct Recording {
+    camera: Arc<Camera>,
+    store: Store,
+    clock: SharedClock,
+    marks: Mutex<mpsc::Receiver<EventMark>>,
+    sealed: Arc<Notify>,
+}
+
+/// Records a camera. `sealed` is woken when a file is complete.
+pub fn spawn(
+    supervisor: &mut Supervisor,
+    camera: &Arc<Camera>,
+    store: &Store,
+    clock: &SharedClock,
+    marks: mpsc::Receiver<EventMark>,
+    sealed: &Arc<Notify>,
+) {
+    let task = Arc::new(Recording {
+        camera: camera.clone(),
+        store: store.clone(),
+        clock: clock.clone(),
+        marks: Mutex::new(marks),
+        sealed: sealed.clone(),
+    });
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+    supervisor
+        .spawn(&format!("recording {}", camera.config.id), backoff, move |shutdown| run_once(task.clone(), shutdown));
+}
+
+enum Input {
+    Gop(ClosedGop),
+    Mark(EventMark),
+    Silent,
+}
+
+async fn run_once(task: Arc<Recording>, mut shutdown: Shutdown) -> Result<Ended> {
+    let mut marks = task.marks.lock().await;
+    if task.camera.config.record.mode == RecordMode::Off {
+        // Marks still come; somebody has to take them.
+        loop {
+            tokio::select! {
+                mark = marks.recv() => if mark.is_none() { return Ok(Ended::Done) },
+                () = shutdown.called() => return Ok(Ended::Done),
+            }
+        }
+    }
+    let mut gops = Gops::follow(&task.camera.hub, Stream::Main, "recorder", QUEUE);
+    let mut disk = Some(Disk::new(task.clone()));
+    let mut marks_open = true;
+    loop {
+        let idle = disk.as_ref().is_some_and(|d| d.silent);
+        let input = tokio::select! {
+            biased;
+            mark = marks.recv(), if marks_open => match mark {
+                Some(mark) => Input::Mark(mark),
+                None => { marks_open = false; continue }
+            },
+            gop = gops.queue.recv() => match gop {
+                Some(gop) => Input::Gop(gop),
+                None => break,
+            },
+            () = tokio::time::sleep(SILENT_AFTER), if !idle => Input::Silent,
+            () = shutdown.called() => break,
+        };
+        disk = Some(Disk::step(disk, input).await?);
+    }
+    let was_cut_off = !shutdown.is_called();
+    gops.detach();
+    while let Some(gop) = gops.queue.recv().await {
+        disk = Some(Disk::step(disk, Input::Gop(gop)).await?);
+    }
+    if let Some(mut disk) = disk {
+        let closing = tokio::task::spawn_blocking(move || disk.finish());
+        closing.await.map_err(|e| Error::internal("the recorder panicked").with_source(e))?;
+    }
+    match was_cut_off {
+        true => Ok(Ended::Again("the disk could not keep up and the recorder was cut off".into())),
+        false => Ok(Ended::Done),
+    }
+}
+
+/// The recorder machine with the file it writes; lives on blocking threads.
+struct Disk {
+    task: Arc<Recording>,
+    machine: Recorder<Arc<ClosedGop>>,
+    writer: Option<SegmentWriter>,
+    file_start: MonoTime,
+    anchor: Option<TimeAnchor>,
+    paused: Option<Pause>,
+    /// No GOP came for [`SILENT_AFTER`].
+    silent: bool,
+    /// Where the last GOP that was seen ended.
+    last_end: Option<Timestamp>,
+    lost_reported: bool,
+    /// What the last GOP was made of.
+    format: Option<TrackFormat>,
+}
+
+struct Pause {
+    since: Timestamp,
+    retry_at: MonoTime,
+    cause: GapCause,
+}
+
+impl Disk {
+    fn new(task: Arc<Recording>) -> Self {
+        let machine = Recorder::new(task.camera.config.record.clone());
+        Self {
+            task,
+            machine,
+            writer: None,
+            file_start: MonoTime(0),
+            anchor: None,
+            paused: None,
+            silent: false,
+            last_end: None,
+            lost_reported: false,
+            format: None,
+        }
+    }
+
+    /// Handles one input on a blocking thread: the disk must not hold up other tasks.
+    async fn step(disk: Option<Self>, input: Input) -> Result<Self> {
+        let mut disk = disk.ok_or_else(|| Error::internal("the recorder's state is gone"))?;
+        let joined = tokio::task::spawn_blocking(move || {
+            disk.handle(input);
+            disk
+        });
+        joined.await.map_err(|e| Error::internal("the recorder panicked").with_source(e))
+    }
+
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Mark(EventMark::Started { id, start }) => {
+                let steps = self.machine.event_started(id, start);
+                self.obey(steps);
+            }
+            Input::Mark(EventMark::Ended { id, end }) => self.machine.event_ended(id, end),
+            Input::Silent => self.camera_is_silent(),
+            Input::Gop(gop) => self.gop(gop),
+        }
+        self.publish();
+    }
+
+    fn gop(&mut self, gop: ClosedGop) {
+        let (utc, mono) = (self.task.clock.utc(), self.task.clock.mono());
+        if self.anchor.is_some_and(|a| a.is_broken(utc, mono)) {
+            tracing::warn!(camera = %self.task.camera.config.id, "the clock was set: recording starts a new file");
+            let steps = self.machine.interrupt();
+            self.obey(steps);
+            self.anchor = None;
+        }
+        let anchor = *self.anchor.get_or_insert_with(|| TimeAnchor::new(utc, mono));
+        if std::mem::take(&mut self.silent) {
+            self.note_gap(self.last_end, anchor.utc(gop.start), GapCause::CameraUnavailable);
+        }
+        self.last_end = Some(anchor.utc(gop.end));
+        if self.paused.as_ref().is_some_and(|p| mono < p.retry_at) {
+            return;
+        }
+        if let Err(e) = self.follow_format(&gop) {
+            tracing::warn!(camera = %self.task.camera.config.id, error = %e, "a GOP that cannot be recorded was skipped");
+            return;
+        }
+        let joined = gop.joined;
+        let steps = self.machine.gop(Gop { start: gop.start, end: gop.end, payload: Arc::new(gop) });
+        let wrote = steps.iter().any(|s| matches!(s, Step::Write(_)));
+        self.obey(steps);
+        if wrote && self.writer.is_some() {
+            self.resumed();
+        }
+        if !joined {
+            let steps = self.machine.interrupt();
+            self.obey(steps);
+        }
+    }
+
+    /// A file has one format: another picture size, or sound that begins, needs a file of its own.
+    fn follow_format(&mut self, gop: &ClosedGop) -> Result<()> {
+        let has_audio = gop.packets.iter().any(|p| p.track == Track::Audio);
+        let mut format = TrackFormat::from_keyframe(&gop.packets[0].data, has_audio)?;
+        let Some(before) = self.format.as_ref().filter(|_| self.writer.is_some()) else {
+            self.format = Some(format);
+            return Ok(());
+        };
+        // Sound may pause within a file that has a track for it.
+        format.has_audio |= before.has_audio;
+        let steps = if (&format.sps, &format.pps) != (&before.sps, &before.pps) {
+            self.machine.interrupt()
+        } else if format.has_audio != before.has_audio {
+            self.machine.split()
+        } else {
+            return Ok(());
+        };
+        self.format = Some(format);
+        self.obey(steps);
+        Ok(())
+    }
+
+    fn camera_is_silent(&mut self) {
+        self.silent = true;
+        let steps = self.machine.interrupt();
+        self.obey(steps);
+    }
+
+    fn obey(&mut self, steps: Vec<Step<Arc<ClosedGop>>>) {
+        for i in 0..steps.len() {
+            if let Err(e) = self.take(&steps, i) {
+                self.pause(e);
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, steps: &[Step<Arc<ClosedGop>>], i: usize) -> Result<()> {
+        let camera = &self.task.camera.config.id;
+        match &steps[i] {
+            Step::Open { start, event } => {
+                let first = steps[i..].iter().find_map(|s| match s {
+                    Step::Write(g) => Some(&g.payload),
+                    _ => None,
+                });
+                let first = first.ok_or_else(|| Error::internal("a file was opened with nothing to write"))?;
+                let anchor = self.anchor.ok_or_else(|| Error::internal("a file was opened before any picture"))?;
+                let has_audio = steps.iter().any(|s| match s {
+                    Step::Write(g) => g.payload.packets.iter().any(|p| p.track == Track::Audio),
+                    _ => false,
+                });
+                let format = TrackFormat::from_keyframe(&first.packets[0].data, has_audio)?;
+                self.writer = Some(self.task.store.create_segment(camera, anchor.utc(*start), *event, &format)?);
+                self.format = Some(format);
+                self.file_start = *start;
+            }
+            Step::Write(gop) => {
+                if let Some(writer) = &mut self.writer {
+                    let packets = GopPackets { packets: gop.payload.packets.clone(), end: gop.end };
+                    writer.write_gop(self.file_start, &packets)?;
+                }
+            }
+            Step::Seal => {
+                if let Some(writer) = self.writer.take() {
+                    writer.seal()?;
+                    self.task.sealed.notify_one();
+                }
+            }
+            Step::TrimBefore { at } => {
+                if let Some(anchor) = self.anchor {
+                    self.task.store.trim_before(camera, anchor.utc(*at))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, error: Error) {
+        let cause = write_fault(&error).unwrap_or(GapCause::Unknown);
+        self.writer = None;
+        self.machine.abandon();
+        let retry_at = self.task.clock.mono() + RETRY_AFTER;
+        match &mut self.paused {
+            Some(p) => p.retry_at = retry_at,
+            None => {
+                let since = self.last_end.unwrap_or_else(|| self.task.clock.utc());
+                self.paused = Some(Pause { since, retry_at, cause });
+                // A full disk may be retention's to mend.
+                self.task.sealed.notify_one();
+            }
+        }
+        self.task.camera.set_recording(RecordingState::Paused, &error.to_string());
+    }
+
+    fn resumed(&mut self) {
+        if let Some(p) = self.paused.take() {
+            tracing::info!(camera = %self.task.camera.config.id, "recording goes on");
+            self.note_gap(Some(p.since), self.task.clock.utc(), p.cause);
+        }
+    }
+
+    fn note_gap(&mut self, start: Option<Timestamp>, end: Timestamp, cause: GapCause) {
+        let Some(start) = start.filter(|s| *s < end) else { return };
+        let noted = self.task.store.note_gap(&self.task.camera.config.id, start, end, cause);
+        if let Err(e) = noted {
+            if !std::mem::replace(&mut self.lost_reported, true) {
+                tracing::warn!(camera = %self.task.camera.config.id, error = %e, "the cause of a gap could not be kept");
+            }
+        }
+    }
+
+    fn publish(&self) {
+        if self.paused.is_some() {
+            return;
+        }
+        let camera = &self.task.camera;
+        match (self.silent, self.writer.is_some()) {
+            (true, _) => camera.set_recording(RecordingState::Waiting, "waiting for the camera"),
+            (false, true) => camera.set_recording(RecordingState::Recording, ""),
+            (false, false) => camera.set_recording(RecordingState::Waiting, "waiting for motion"),
+        }
+    }
+
+    /// The box goes down: close the file.
+    fn finish(&mut self) {
+        let steps = self.machine.interrupt();
+        self.obey(steps);
+    }
+}

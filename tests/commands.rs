@@ -1,0 +1,201 @@
+//! Every `perch` command beside a running box, as a person at its console types them.
+
+#![allow(clippy::disallowed_methods, reason = "players and mounts are processes")]
+
+mod support;
+
+use serde_json::Value;
+use support::client::Client;
+use support::ffmpeg;
+use support::home::{Home, Ran, camera, otp_of, perch};
+use support::{s, wait_until};
+
+const PLAIN: &str = "audio = { source = \"test\" }\nrecord = { mode = \"off\" }\nmotion = { enabled = false }";
+
+#[test]
+fn check_says_what_is_good_and_what_to_mend() {
+    let home = Home::new(&camera("front", "test", ""));
+    let out = home.run(&["check"], "").ok();
+    assert!(out.contains("front (test)") && out.contains("encoder") && out.contains("GB free"), "{out}");
+    assert!(!home.data().exists(), "a check changes nothing");
+
+    home.configure(
+        "",
+        &[camera("gone", "file:/no/such/clip.mp4", ""), camera("usb", "v4l2:/dev/video97", "")].concat(),
+    );
+    let ran = home.run(&["check"], "");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.out.contains("there is no such file") && ran.out.contains("there is no such device"), "{}", ran.out);
+    assert!(ran.out.contains("2 things to mend"), "{}", ran.out);
+
+    home.configure("[htpp]\nlisten = 3", &camera("front", "test", "width = 33"));
+    let ran = home.run(&["check"], "");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("htpp") && ran.err.contains("width = 33"), "{}", ran.err);
+
+    let ran = Ran::of(perch(&["check", "--config", "/no/such/perch.toml"]), "");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("/no/such/perch.toml cannot be read"), "{}", ran.err);
+}
+
+#[test]
+fn pair_prints_a_code_that_works_at_the_running_box() {
+    let home = Home::new("");
+    let ran = home.run(&["pair"], "");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("perch run"), "it says what to do first: {}", ran.err);
+
+    let running = home.boot();
+    let admin = running.paired();
+    assert_eq!(admin.json("/api/v1/me")["role"], "admin");
+    assert_eq!(admin.json("/api/v1/me")["ca_sha256"], running.ca_sha256().as_str());
+
+    let out = home.run(&["pair", "--role", "viewer"], "").ok();
+    assert!(out.contains('█') && out.contains(&format!("https://localhost:{}", running.ports.http)), "{out}");
+    let viewer = running.client().pair(&otp_of(&out), "tablet");
+    assert_eq!(viewer.json("/api/v1/me")["role"], "viewer");
+    viewer.post("/api/v1/pairing-codes", &serde_json::json!({ "role": "admin" })).problem(403);
+    // A code works once, and a new one ends the one before.
+    running.client().post("/api/v1/pair", &serde_json::json!({ "otp": otp_of(&out), "device_name": "x" })).problem(410);
+    let (old, new) = (home.run(&["pair"], "").ok(), home.run(&["pair"], "").ok());
+    let answer = running.client().post("/api/v1/pair", &serde_json::json!({ "otp": otp_of(&old), "device_name": "x" }));
+    assert!([403, 410].contains(&answer.status), "{}", answer.text());
+    running.client().pair(&otp_of(&new), "second phone");
+    assert_eq!(admin.json("/api/v1/devices")["devices"].as_array().map(Vec::len), Some(3));
+}
+
+fn sign_in(client: &Client, name: &str, password: &str) -> Option<Client> {
+    let answer = client.post("/api/v1/session", &serde_json::json!({ "username": name, "password": password }));
+    if answer.status == 401 {
+        return None;
+    }
+    let answer = answer.expect(204);
+    let cookie = answer.header("set-cookie").expect("a cookie");
+    for attribute in ["HttpOnly", "Secure", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    let token = cookie.strip_prefix("__Host-perch=").and_then(|c| c.split(';').next()).expect("our cookie");
+    Some(client.with_token(Some(token)))
+}
+
+#[test]
+fn accounts_are_made_changed_and_removed() {
+    let home = Home::new("");
+    let running = home.boot();
+    let client = running.client();
+    home.run(&["user", "add", "anna", "--role", "admin"], "correct horse battery\n").ok();
+    let anna = sign_in(&client, "anna", "correct horse battery").expect("signed in");
+    assert_eq!(anna.json("/api/v1/me")["username"], "anna");
+    assert!(sign_in(&client, "anna", "correct horse").is_none());
+    home.run(&["user", "add", "bert"], "bert's own secret\r\n").ok();
+    let bert = sign_in(&client, "bert", "bert's own secret").expect("signed in");
+    assert_eq!(bert.json("/api/v1/me")["role"], "viewer", "what is not said is the least");
+
+    for (args, input, code, want) in [
+        (["user", "add", "anna"], "another password\n", 1, "anna"),
+        (["user", "add", "carl"], "short\n", 2, "must have 10 to 256"),
+        (["user", "add", "a b"], "long enough password\n", 2, "must be 1 to 32"),
+        (["user", "passwd", "nobody"], "long enough password\n", 1, "nobody"),
+        (["user", "remove", "nobody"], "", 1, "nobody"),
+    ] {
+        let ran = home.run(&args, input);
+        assert!(ran.code == Some(code) && ran.err.contains(want), "{args:?}: {ran:?}");
+    }
+    let list = home.run(&["user", "list"], "").ok();
+    assert!(list.contains("anna") && list.contains("bert") && !list.contains("carl"), "{list}");
+
+    home.run(&["user", "passwd", "bert"], "bert's new secret\n").ok();
+    wait_until("the old session ends", s(2), || (bert.get("/api/v1/me").status == 401).then_some(()));
+    assert!(sign_in(&client, "bert", "bert's own secret").is_none());
+    let bert = sign_in(&client, "bert", "bert's new secret").expect("signed in");
+    home.run(&["user", "remove", "bert"], "").ok();
+    wait_until("the removed account's session ends", s(2), || (bert.get("/api/v1/me").status == 401).then_some(()));
+    assert!(sign_in(&client, "bert", "bert's new secret").is_none());
+    anna.json("/api/v1/me");
+    let log = running.log();
+    for secret in ["correct horse", "bert's"] {
+        assert!(!log.contains(secret), "a password is in the log");
+    }
+}
+
+#[test]
+fn stream_passwords_open_and_close_rtsp() {
+    let home = Home::new(&camera("front", "test", PLAIN));
+    let running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("front", "live", s(20));
+    let out = home.run(&["stream-password", "add", "nvr"], "").ok();
+    let urls: Vec<_> = out.split_whitespace().filter(|w| w.starts_with("rtsp://")).collect();
+    assert_eq!(urls.len(), 2, "{out}");
+    for (url, width) in urls.iter().zip([640, 320]) {
+        // A command's change reaches the running box at once, though not before the command returns.
+        let probe = wait_until("the new password opens", s(10), || ffmpeg::probe_rtsp(url, "tcp").ok());
+        assert!(probe.has("video:h264") && probe.has("audio:opus") && probe.width == width, "{url}: {probe:?}");
+    }
+    assert!(home.run(&["stream-password", "list"], "").ok().contains("nvr"));
+    let again = home.run(&["stream-password", "add", "nvr"], "");
+    assert_eq!(again.code, Some(1), "{again:?}");
+
+    let mut reader = std::process::Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", urls[0], "-f", "null", "-"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("ffmpeg starts");
+    wait_until("the reader reads", s(10), || (admin.json("/api/v1/status")["rtsp_readers"] == 1).then_some(()));
+    home.run(&["stream-password", "remove", "nvr"], "").ok();
+    wait_until("the reader is closed", s(5), || reader.try_wait().expect("its state can be asked"));
+    assert!(ffmpeg::probe_rtsp(urls[0], "tcp").is_err(), "the removed password still opens");
+    assert!(!running.log().contains(urls[0]), "a stream password is in the log");
+}
+
+#[test]
+fn motion_tells_frames_then_events() {
+    let home = Home::new("");
+    let clip = home.dir().join("walker.mp4");
+    ffmpeg::walker(&clip, 24, 10, 14);
+    let file = clip.display().to_string();
+    let out = Ran::of(perch(&["motion", &file, "--json"]), "").ok();
+    let lines: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).expect("one JSON object a line")).collect();
+    let (frames, events): (Vec<_>, Vec<_>) = lines.iter().partition(|l| l.get("frame").is_some());
+    assert!((110..=130).contains(&frames.len()), "5 frames a second of 24 s: {}", frames.len());
+    assert!(lines[..frames.len()].iter().all(|l| l.get("frame").is_some()), "events come last");
+    let mut last = -1;
+    for f in &frames {
+        let index = f["frame"].as_i64().expect("an index");
+        assert!(index > last, "indices grow");
+        last = index;
+        let t = f["t_ms"].as_i64().expect("a time");
+        assert!((t - index * 1000 / 15).abs() <= 70, "the index is the frame's place in the file: {f}");
+        assert!(
+            f["motion"].is_boolean() && f["score"].is_number() && f["cause"].is_string() && f["boxes"].is_array(),
+            "{f}"
+        );
+    }
+    let moving: Vec<i64> =
+        frames.iter().filter(|f| f["motion"] == true).map(|f| f["t_ms"].as_i64().unwrap_or(0)).collect();
+    assert!(moving.len() >= 12, "the walk is seen: {moving:?}");
+    assert!(moving.iter().all(|t| (9_500..16_000).contains(t)), "and nothing else: {moving:?}");
+    assert_eq!(events.len(), 1, "{events:?}");
+    let event = events[0];
+    assert_eq!(event["kind"], "motion");
+    let (start, end) = (event["start_ms"].as_i64().expect("start"), event["end_ms"].as_i64().expect("end"));
+    assert!((9_800..11_500).contains(&start) && end > 14_000, "{event}");
+
+    let text = Ran::of(perch(&["motion", &file, "--fps", "2"]), "").ok();
+    assert!(text.lines().count() < 60 && text.contains("event 0: motion"), "{text}");
+    for (args, code) in [
+        (["motion", "/no/such/file", "--json"], 1),
+        (["motion", &file, "--fps=0"], 2),
+        (["motion", &file, "--sensitivity=7"], 2),
+    ] {
+        let ran = Ran::of(perch(&args), "");
+        assert!(
+            ran.code.is_some_and(|c| c == code || c == 1) && ran.err.starts_with("perch: ") && ran.out.is_empty(),
+            "{args:?}: {ran:?}"
+        );
+    }
+    let junk = home.dir().join("junk.mp4");
+    std::fs::write(&junk, vec![7; 100_000]).expect("written");
+    let ran = Ran::of(perch(&["motion", &junk.display().to_string()]), "");
+    assert!(ran.code.is_some_and(|c| c != 0) && ran.err.starts_with("perch: "), "{ran:?}");
+}

@@ -1,0 +1,162 @@
+//! ffmpeg and ffprobe: what players make of what the box sends and writes.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// What ffprobe says of a file or stream.
+#[derive(Clone, Debug, Default)]
+pub struct Probe {
+    /// `codec_type:codec_name` of each stream.
+    pub streams: Vec<String>,
+    pub width: u64,
+    pub height: u64,
+    /// Seconds; 0 for live streams.
+    pub duration: f64,
+    /// What ffprobe complained of.
+    pub complaints: String,
+}
+
+impl Probe {
+    /// Whether there is a stream such as `video:h264`.
+    pub fn has(&self, stream: &str) -> bool {
+        self.streams.iter().any(|s| s == stream)
+    }
+}
+
+fn run(program: &str, args: &[&str]) -> Output {
+    let mut command = Command::new("timeout");
+    command.args(["-k", "1", "40", program]).args(args);
+    command.output().unwrap_or_else(|e| panic!("{program}: {e}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Probes a file or URL. `Err` is what ffprobe said.
+pub fn probe(input: &str, options: &[&str]) -> Result<Probe, String> {
+    let mut args = vec!["-v", "error", "-of", "json", "-show_streams", "-show_format"];
+    args.extend(options);
+    args.push(input);
+    let out = run("ffprobe", &args);
+    if !out.status.success() {
+        return Err(text(&out.stderr));
+    }
+    let json: Value = serde_json::from_slice(&out.stdout).map_err(|e| e.to_string())?;
+    let mut probe = Probe { complaints: text(&out.stderr), ..Probe::default() };
+    for stream in json["streams"].as_array().into_iter().flatten() {
+        let word = |key: &str| stream[key].as_str().unwrap_or("?").to_owned();
+        probe.streams.push(format!("{}:{}", word("codec_type"), word("codec_name")));
+        if stream["codec_type"] == "video" {
+            probe.width = stream["width"].as_u64().unwrap_or(0);
+            probe.height = stream["height"].as_u64().unwrap_or(0);
+        }
+    }
+    probe.duration = json["format"]["duration"].as_str().and_then(|d| d.parse().ok()).unwrap_or(0.0);
+    Ok(probe)
+}
+
+/// Probes a recorded file, which must be without a fault.
+#[track_caller]
+pub fn probe_file(file: &Path) -> Probe {
+    let probe = probe(&file.display().to_string(), &[]).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    assert_eq!(probe.complaints, "", "{}", file.display());
+    probe
+}
+
+/// Reads an RTSP stream over `tcp` or `udp`.
+pub fn probe_rtsp(url: &str, transport: &str) -> Result<Probe, String> {
+    probe(url, &["-rtsp_transport", transport, "-analyzeduration", "2000000", "-probesize", "2000000"])
+}
+
+/// A frame of a video.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// Seconds.
+    pub pts: f64,
+    pub keyframe: bool,
+}
+
+/// Every video packet of a file in the order of the file, without decoding.
+#[track_caller]
+pub fn frames(file: &Path) -> Vec<Frame> {
+    let name = file.display().to_string();
+    let args =
+        ["-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time,flags", "-of", "csv=p=0", &name];
+    let out = run("ffprobe", &args);
+    assert!(out.status.success(), "{name}: {}", text(&out.stderr));
+    let frame = |line: &str| {
+        let (pts, flags) = line.split_once(',')?;
+        Some(Frame { pts: pts.parse().ok()?, keyframe: flags.starts_with('K') })
+    };
+    text(&out.stdout).lines().filter_map(frame).collect()
+}
+
+/// Decodes everything; gives the number of pictures. Panics at the first fault that the decoder tells of.
+#[track_caller]
+pub fn decode(input: &str, options: &[&str]) -> u64 {
+    let mut args = vec!["-nostdin", "-v", "error", "-xerror"];
+    args.extend(options);
+    args.extend(["-i", input, "-map", "0:v:0", "-map", "0:a?", "-f", "null", "-progress", "pipe:1", "-"]);
+    let out = run("ffmpeg", &args);
+    let (said, faults) = (text(&out.stdout), text(&out.stderr));
+    assert!(out.status.success() && faults.is_empty(), "{input}: {faults}");
+    let last = said.lines().filter_map(|l| l.strip_prefix("frame=")).next_back();
+    last.and_then(|n| n.trim().parse().ok()).expect("ffmpeg counts pictures")
+}
+
+/// Makes a clip: a still scene in which a square walks through from second `from` to second `to` of `seconds`.
+pub fn walker(file: &Path, seconds: u32, from: u32, to: u32) {
+    let walk = format!(
+        "[0][1]overlay=x='60+(t-{from})*80':y=120:enable='between(t,{from},{to})',noise=alls=2:allf=t,format=yuv420p"
+    );
+    let scene = format!("color=c=0x607060:s=640x360:r=15:d={seconds},drawgrid=w=64:h=60:t=2:c=0x405040");
+    let square = format!("color=c=0xd0c0b0:s=70x130:r=15:d={seconds}");
+    let name = file.display().to_string();
+    let out = run(
+        "ffmpeg",
+        &[
+            "-nostdin",
+            "-v",
+            "error",
+            "-y",
+            "-f",
+            "lavfi",
+            "-i",
+            &scene,
+            "-f",
+            "lavfi",
+            "-i",
+            &square,
+            "-filter_complex",
+            &walk,
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-g",
+            "15",
+            &name,
+        ],
+    );
+    assert!(out.status.success(), "{}", text(&out.stderr));
+}
+
+/// One JPEG picture's width and height. Panics unless it is one that can be decoded.
+#[track_caller]
+pub fn jpeg_size(bytes: &[u8], dir: &Path) -> (u64, u64) {
+    assert!(bytes.starts_with(&[0xFF, 0xD8, 0xFF]), "not a JPEG: {:?}", &bytes[..bytes.len().min(16)]);
+    let file = dir.join("picture.jpg");
+    std::fs::write(&file, bytes).expect("written");
+    let name = file.display().to_string();
+    assert_eq!(decode(&name, &[]), 1);
+    let probe = probe(&name, &[]).expect("a picture");
+    (probe.width, probe.height)
+}
+
+/// A clip of the shared footage, if that folder is there.
+pub fn footage(name: &str) -> Option<PathBuf> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/footage").join(name);
+    file.is_file().then_some(file)
+}

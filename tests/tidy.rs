@@ -1,0 +1,240 @@
+//! The shape of the repository: floors, file headers, lengths. What Cargo and rustc do not refuse is refused here.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Longest source file, and longest `main.rs`, in lines.
+const LONGEST: usize = 700;
+const LONGEST_MAIN: usize = 130;
+
+/// Folders that hold nothing of ours.
+const FOREIGN: [&str; 8] =
+    ["target", "node_modules", "dist", ".git", ".svelte-kit", "coverage", "test-results", "cache"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below `dir` that has one of these extensions (none given: every file), by path from the root.
+fn files(dir: &str, extensions: &[&str]) -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    let mut left = vec![root().join(dir)];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            let kind = entry.file_type().expect("its kind is known");
+            if kind.is_dir() && !FOREIGN.contains(&name.as_str()) {
+                left.push(path);
+            } else if kind.is_file() {
+                let extension = path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
+                if extensions.is_empty() || extensions.contains(&extension.as_str()) {
+                    let short = path.strip_prefix(root()).expect("below the root").display().to_string();
+                    found.push((short, path));
+                }
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[track_caller]
+fn none_of(what: &str, offenders: Vec<String>) {
+    assert!(offenders.is_empty(), "{what}:\n  {}", offenders.join("\n  "));
+}
+
+/// What each crate may import of the others. An adapter never imports another: they meet in `domain`.
+fn floors() -> BTreeMap<&'static str, &'static [&'static str]> {
+    let adapter: &[&str] = &["base", "domain"];
+    BTreeMap::from([
+        ("base", &[] as &[&str]),
+        ("domain", &["base"]),
+        ("media", adapter),
+        ("store", adapter),
+        ("cloud", adapter),
+        ("api", adapter),
+    ])
+}
+
+/// The dependency names of a crate, of all kinds but those for tests only.
+fn dependencies(krate: &str) -> Vec<String> {
+    let manifest: toml::Table = text(&root().join("src").join(krate).join("Cargo.toml")).parse().expect("TOML");
+    let mut names = Vec::new();
+    let mut take = |table: Option<&toml::Value>| {
+        names.extend(table.and_then(toml::Value::as_table).into_iter().flat_map(|t| t.keys().cloned()));
+    };
+    take(manifest.get("dependencies"));
+    take(manifest.get("build-dependencies"));
+    for target in manifest.get("target").and_then(toml::Value::as_table).into_iter().flat_map(|t| t.values()) {
+        take(target.get("dependencies"));
+    }
+    names
+}
+
+#[test]
+fn imports_run_down_only() {
+    let floors = floors();
+    let mut offenders = Vec::new();
+    for (krate, allowed) in &floors {
+        if !root().join("src").join(krate).join("Cargo.toml").is_file() {
+            continue;
+        }
+        for name in dependencies(krate) {
+            if let Some(other) = name.strip_prefix("perch-").filter(|o| !allowed.contains(o)) {
+                offenders.push(format!("src/{krate}/Cargo.toml depends on perch-{other}"));
+            }
+            if name == "perch" {
+                offenders.push(format!("src/{krate}/Cargo.toml depends on the root"));
+            }
+        }
+        for (short, path) in files(&format!("src/{krate}"), &["rs"]) {
+            for (n, line) in text(&path).lines().enumerate() {
+                let upward = floors.keys().filter(|o| *o != krate && !allowed.contains(o));
+                let names = |other: &&&str| {
+                    line.contains(&format!("perch_{other}::")) || line.contains(&format!("perch_{other};"))
+                };
+                offenders.extend(upward.filter(names).map(|other| format!("{short}:{}: imports perch_{other}", n + 1)));
+            }
+        }
+    }
+    none_of("imports against the floors", offenders);
+}
+
+#[test]
+fn the_domain_touches_nothing() {
+    const CRATES: [&str; 10] =
+        ["tokio", "gstreamer", "rusqlite", "axum", "hyper", "str0m", "rustix", "libc", "socket2", "mp4-atom"];
+    const PATHS: [&str; 13] = [
+        "std::fs",
+        "std::process",
+        "std::thread::sleep",
+        "std::env",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "UnixStream",
+        "UnixDatagram",
+        "SystemTime::now",
+        "Instant::now",
+        "tokio::",
+        "gstreamer::",
+    ];
+    let named = dependencies("domain");
+    let mut offenders: Vec<_> =
+        named.iter().filter(|n| CRATES.contains(&n.as_str())).map(|n| format!("depends on {n}")).collect();
+    for (short, path) in files("src/domain/src", &["rs"]) {
+        for (n, line) in text(&path).lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")) {
+            // A file that was opened is handed through a port; opening it is what the domain may not do.
+            let line = line.replace("std::fs::File,", "");
+            offenders.extend(PATHS.iter().filter(|p| line.contains(**p)).map(|p| format!("{short}:{}: {p}", n + 1)));
+        }
+    }
+    none_of("the domain reaches out of itself", offenders);
+}
+
+#[test]
+fn every_source_file_says_what_it_is() {
+    let mut offenders = Vec::new();
+    for (short, path) in ["src", "tests", "benches"].iter().flat_map(|dir| files(dir, &["rs"])) {
+        if !text(&path).starts_with("//! ") {
+            offenders.push(format!("{short}: must open with `//! ` and what lives there"));
+        }
+    }
+    for (short, path) in files("web/src", &["ts", "svelte"]) {
+        let text = text(&path);
+        if !["// ", "/** ", "/* ", "/*! ", "<!-- "].iter().any(|c| text.starts_with(c)) {
+            offenders.push(format!("{short}: must open with a comment that says what lives there"));
+        }
+    }
+    none_of("files without their opening line", offenders);
+}
+
+#[test]
+fn every_pipeline_says_what_it_is_and_how_to_try_it() {
+    let pipelines = files("pipelines", &["gst"]);
+    assert!(pipelines.len() > 20, "where are the pipelines?");
+    let mut offenders = Vec::new();
+    for (short, path) in pipelines {
+        let text = text(&path);
+        let header: Vec<_> = text.lines().take_while(|l| l.starts_with('#')).collect();
+        if !header.first().is_some_and(|l| l.starts_with("# purpose: ")) {
+            offenders.push(format!("{short}: must begin with `# purpose: `"));
+        }
+        if !header.iter().any(|l| l.starts_with("# try: ")) {
+            offenders.push(format!("{short}: has no `# try: ` command"));
+        }
+        let body: String = text.lines().filter(|l| !l.starts_with('#')).collect();
+        // A list of GStreamer's own, `{ I420, NV12 }`, is no placeholder.
+        let is_name = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let braces = body.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name));
+        let used: Vec<_> = braces.filter(|name| is_name(name)).collect();
+        let declared: Vec<_> =
+            header.iter().filter_map(|l| l.strip_prefix("# param ")?.split_once(':').map(|(name, _)| name)).collect();
+        offenders.extend(
+            used.iter().filter(|u| !declared.contains(u)).map(|u| format!("{short}: `{{{u}}}` has no `# param {u}: `")),
+        );
+        offenders.extend(
+            declared.iter().filter(|d| !used.contains(d)).map(|d| format!("{short}: the parameter {d} is not used")),
+        );
+    }
+    none_of("pipeline files without their header", offenders);
+}
+
+#[test]
+fn files_stay_small() {
+    let lines = |path: &Path| text(path).lines().count();
+    assert!(lines(&root().join("src/main.rs")) <= LONGEST_MAIN, "src/main.rs is over {LONGEST_MAIN} lines");
+    let sources =
+        ["src", "tests", "benches", "web/src"].iter().flat_map(|dir| files(dir, &["rs", "ts", "svelte", "css"]));
+    // What a program wrote is as long as it is.
+    let ours = sources.filter(|(short, _)| !short.ends_with("api-types.ts") && !short.ends_with(".d.ts"));
+    let long = ours.map(|(short, path)| (short, lines(&path))).filter(|(_, n)| *n > LONGEST);
+    none_of("files that ask to be two", long.map(|(short, n)| format!("{short}: {n} lines")).collect());
+}
+
+#[test]
+fn nothing_knows_the_machine_it_was_built_on() {
+    let checkout = format!("{}/", root().display());
+    let home = std::env::var("HOME").map(|h| format!("{h}/.")).unwrap_or_else(|_| checkout.clone());
+    let above = root()
+        .parent()
+        .map(|p| format!("{}/", p.display()))
+        .filter(|p| p.len() > 4)
+        .unwrap_or_else(|| checkout.clone());
+    let mut offenders = Vec::new();
+    let mut all: Vec<_> = ["src", "tests", "benches", "pipelines", "web", "cross", "image", "docs"]
+        .iter()
+        .flat_map(|d| files(d, &[]))
+        .collect();
+    for entry in std::fs::read_dir(root()).into_iter().flatten().flatten().filter(|e| e.path().is_file()) {
+        all.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    }
+    for (short, path) in all {
+        // Pictures and fonts are no text.
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for (n, line) in text.lines().enumerate() {
+            if [&checkout, &home, &above].iter().any(|p| line.contains(p.as_str())) {
+                offenders.push(format!("{short}:{}: {}", n + 1, line.trim().chars().take(100).collect::<String>()));
+            }
+        }
+    }
+    none_of("absolute paths of this machine", offenders);
+}
+
+#[test]
+fn no_test_is_left_out() {
+    let mut offenders = Vec::new();
+    for (short, path) in ["src", "tests"].iter().flat_map(|dir| files(dir, &["rs"])) {
+        for (n, line) in text(&path).lines().enumerate() {
+            let line = line.trim();
+            if line == "#[ignore]" || line.starts_with("todo!(") || line.starts_with("unimplemented!(") {
+                offenders.push(format!("{short}:{}: {line}", n + 1));
+            }
+        }
+    }
+    none_of("tests left out without a reason, or code that waits for another day", offenders);
+}

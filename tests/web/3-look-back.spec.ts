@@ -1,0 +1,46 @@
+// Looking back: an event plays in its dialog, the timeline plays from where it is dragged to, a range is saved as MP4.
+import { type Locator, expect, test } from '@playwright/test'
+import { URL, expectSilence, signIn } from './steps'
+
+async function expectPlaying(video: Locator) {
+  await expect(video).toBeVisible()
+  const time = () => video.evaluate((v: HTMLVideoElement) => (v.videoWidth > 0 ? v.currentTime : -1))
+  await expect.poll(time, { timeout: 30_000 }).toBeGreaterThanOrEqual(0)
+  const before = await time()
+  await expect.poll(time).toBeGreaterThan(before + 0.5)
+}
+
+test('a recorded event plays', async ({ page }) => {
+  await signIn(page)
+  const silent = expectSilence(page)
+  await page.getByTestId('nav-events').first().click()
+  const card = page.locator('[data-testid^="event-card-"]').first()
+  await expect(card).toBeVisible({ timeout: 60_000 })
+  await card.click()
+  await expect(page.getByTestId('event-dialog')).toBeVisible()
+  await expectPlaying(page.getByTestId('event-dialog').locator('video'))
+  await page.keyboard.press('Escape')
+  await expect(page.getByTestId('event-dialog')).toBeHidden()
+  silent()
+})
+
+test('the timeline plays the past and leads back to live', async ({ page }) => {
+  await signIn(page)
+  await page.goto(`${URL()}/camera/test`)
+  const timeline = page.getByTestId('timeline')
+  await timeline.focus()
+  for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowLeft')
+  await expectPlaying(page.getByTestId('playback-video'))
+  await page.getByTestId('back-to-live').click()
+  await expect.poll(() => page.getByTestId('live-video').evaluate((v: HTMLVideoElement) => v.videoWidth)).toBeGreaterThan(0)
+})
+
+test('a range is saved as an MP4', async ({ page, request }) => {
+  await signIn(page)
+  const to = new Date()
+  const from = new Date(to.getTime() - 10_000)
+  const path = `/api/v1/cameras/test/export.mp4?from=${from.toISOString()}&to=${to.toISOString()}`
+  const size = await page.evaluate(async (p) => (await (await fetch(p)).arrayBuffer()).byteLength, path)
+  expect(size).toBeGreaterThan(50_000)
+  expect((await request.get(URL() + path)).status()).toBe(401)
+})

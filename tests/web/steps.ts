@@ -1,0 +1,71 @@
+// What tests do again and again: get in, look into WebRTC, wait for pictures, look for accessibility violations.
+import { AxeBuilder } from '@axe-core/playwright'
+import { type Page, expect } from '@playwright/test'
+
+export const URL = () => process.env.PERCH_TEST_URL ?? ''
+export const USER = { name: 'anna', password: 'a long enough password' }
+
+/** Signs this page's browser in through the login page. */
+export async function signIn(page: Page) {
+  await page.goto(`${URL()}/login`)
+  await page.getByLabel(/user ?name/i).fill(USER.name)
+  await page.getByLabel(/^password/i).fill(USER.password)
+  await page.getByRole('button', { name: /sign in/i }).click()
+  await expect(page.getByTestId('nav-live').first()).toBeVisible()
+}
+
+/** Fails the test when the page prints anything to the console, or when a script fails. */
+export function expectSilence(page: Page): () => void {
+  const said: string[] = []
+  page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`))
+  page.on('pageerror', (error) => said.push(`error: ${error.message}`))
+  return () => expect(said).toEqual([])
+}
+
+/** Remembers every RTCPeerConnection of the page, so that tests can ask for its statistics. Call before the page loads. */
+export async function watchPeers(page: Page) {
+  await page.addInitScript(() => {
+    const Native = window.RTCPeerConnection
+    const peers: RTCPeerConnection[] = []
+    Object.assign(window, { peers })
+    window.RTCPeerConnection = class extends Native {
+      constructor(config?: RTCConfiguration) {
+        super(config)
+        peers.push(this)
+      }
+    }
+  })
+}
+
+export interface Received {
+  framesDecoded: number
+  freezeCount: number
+  audioSamples: number
+}
+
+/** What the page's open connections have received, one row each. */
+export function received(page: Page): Promise<Received[]> {
+  return page.evaluate(async () => {
+    const peers = (window as unknown as { peers: RTCPeerConnection[] }).peers
+    const rows = []
+    for (const peer of peers.filter((p) => p.connectionState === 'connected')) {
+      const row = { framesDecoded: 0, freezeCount: 0, audioSamples: 0 }
+      for (const report of (await peer.getStats()).values()) {
+        if (report.type !== 'inbound-rtp') continue
+        if (report.kind === 'video') {
+          row.framesDecoded += report.framesDecoded ?? 0
+          row.freezeCount += report.freezeCount ?? 0
+        } else row.audioSamples += report.totalSamplesReceived ?? 0
+      }
+      rows.push(row)
+    }
+    return rows
+  })
+}
+
+/** No violation that axe calls serious or critical. */
+export async function expectAccessible(page: Page) {
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  const grave = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+  expect(grave.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' | ')}`)).toEqual([])
+}

@@ -1,0 +1,171 @@
+// Plays recordings by wall clock: opens ranges, knows the moment on the screen, steps and skips.
+import { ApiError, words } from './api';
+import { t } from './en';
+import { type Engine, openEngine } from './playback-engine';
+import { type Piece, holds, mediaAt, wallAt } from './program-time';
+import { urls } from './urls';
+
+export type PlaybackPhase = 'idle' | 'loading' | 'playing' | 'paused' | 'ended' | 'failed';
+
+export const RATES = [0.5, 1, 2, 4, 8];
+
+export class Playback {
+  phase = $state<PlaybackPhase>('idle');
+  /** Why nothing plays; a sentence, or empty. */
+  message = $state('');
+  /** Nothing is recorded where it was asked to play. */
+  isNothingThere = $state(false);
+  /** The moment on the screen. */
+  positionMs = $state<number | null>(null);
+  rate = $state(1);
+  /** The browser refused sound without a tap, so it plays muted. */
+  wasMuted = $state(false);
+  /** Where the opened recording ends. */
+  endMs = 0;
+  onEnded: () => void = () => {};
+  #video: HTMLVideoElement | null = null;
+  #engine: Engine | null = null;
+  #turn = 0;
+  #frame = 0;
+
+  constructor(private readonly camera: string) {}
+
+  /** For `use:` or `@attach`: binds the element and unbinds it. */
+  attach = (video: HTMLVideoElement): (() => void) => {
+    this.#video = video;
+    const listeners: [string, () => void][] = [
+      ['playing', () => this.#shows('playing')],
+      ['pause', () => !video.ended && this.phase === 'playing' && (this.phase = 'paused')],
+      ['seeked', () => this.#seeked()],
+      ['loadeddata', () => this.#readPosition()],
+      ['ended', () => this.#ended()],
+    ];
+    for (const [type, listener] of listeners) video.addEventListener(type, listener);
+    const loop = () => {
+      if (this.phase === 'playing') this.#readPosition();
+      this.#frame = requestAnimationFrame(loop);
+    };
+    this.#frame = requestAnimationFrame(loop);
+    return () => {
+      cancelAnimationFrame(this.#frame);
+      for (const [type, listener] of listeners) video.removeEventListener(type, listener);
+      this.close();
+      this.#video = null;
+    };
+  };
+
+  /** Plays from `seekMs`; loads `fromMs` to `toMs` unless what is loaded holds it already. */
+  async open(fromMs: number, toMs: number, seekMs = fromMs, play = true): Promise<void> {
+    const video = this.#video;
+    if (!video) return;
+    const turn = ++this.#turn;
+    this.message = '';
+    this.isNothingThere = false;
+    this.phase = 'loading';
+    this.positionMs = seekMs;
+    if (this.#engine && holds(this.#pieces, seekMs)) {
+      video.currentTime = mediaAt(this.#pieces, seekMs) ?? 0;
+      if (play) void this.play();
+      else video.pause();
+      return;
+    }
+    this.#engine?.destroy();
+    this.#engine = null;
+    try {
+      const engine = await openEngine(video, urls.playback(this.camera, fromMs, toMs), (error) => {
+        if (turn === this.#turn) this.#failed(error);
+      });
+      if (turn !== this.#turn) {
+        engine.destroy();
+        return;
+      }
+      this.#engine = engine;
+      const last = this.#pieces.at(-1);
+      this.endMs = last ? last.wallMs + last.durationS * 1000 : toMs;
+      engine.start(mediaAt(this.#pieces, seekMs) ?? 0);
+      if (play) void this.play();
+      else video.pause();
+    } catch (error) {
+      if (turn === this.#turn) this.#failed(error);
+    }
+  }
+
+  close(): void {
+    this.#turn += 1;
+    this.#video?.pause();
+    this.#engine?.destroy();
+    this.#engine = null;
+    this.phase = 'idle';
+    this.message = '';
+    this.isNothingThere = false;
+    this.positionMs = null;
+  }
+
+  async play(): Promise<void> {
+    const video = this.#video;
+    if (!video) return;
+    video.playbackRate = this.rate;
+    try {
+      await video.play();
+    } catch (error) {
+      if (!(error instanceof DOMException) || error.name !== 'NotAllowedError') return;
+      // Sound needs a tap first; pictures do not.
+      video.muted = true;
+      this.wasMuted = true;
+      await video.play().catch(() => {});
+    }
+  }
+
+  toggle(): void {
+    if (this.phase === 'playing') this.#video?.pause();
+    else void this.play();
+  }
+
+  pause(): void {
+    this.#video?.pause();
+  }
+
+  faster(direction: 1 | -1): void {
+    const index = RATES.indexOf(this.rate) + direction;
+    this.rate = RATES[Math.min(RATES.length - 1, Math.max(0, index))]!;
+    if (this.#video) this.#video.playbackRate = this.rate;
+  }
+
+  /** One frame forth or back, paused. */
+  step(frames: 1 | -1, fps: number): void {
+    const video = this.#video;
+    if (!video || !this.#engine) return;
+    video.pause();
+    video.currentTime = Math.max(0, video.currentTime + frames / Math.max(1, fps));
+  }
+
+  get #pieces(): Piece[] {
+    return this.#engine?.pieces() ?? [];
+  }
+
+  #readPosition(): void {
+    const ms = this.#video && wallAt(this.#pieces, this.#video.currentTime);
+    if (ms !== null) this.positionMs = ms;
+  }
+
+  #shows(phase: PlaybackPhase): void {
+    this.phase = phase;
+    this.#readPosition();
+  }
+
+  #seeked(): void {
+    if (this.#video?.paused && this.phase !== 'failed') this.#shows('paused');
+  }
+
+  #ended(): void {
+    this.phase = 'ended';
+    this.onEnded();
+  }
+
+  #failed(error: unknown): void {
+    this.#engine = null;
+    this.phase = 'failed';
+    this.isNothingThere = error instanceof ApiError && error.status === 404;
+    this.message = error instanceof ApiError || error instanceof TypeError ? words(error) : t.playback.failed;
+  }
+}

@@ -1,0 +1,48 @@
+// Between a video element's own time and the wall clock, through EXT-X-PROGRAM-DATE-TIME (RFC 8216, 4.3.2.6).
+
+/** A stretch of media whose wall clock is known. */
+export interface Piece {
+  /** Seconds on the element's time line. */
+  mediaS: number;
+  durationS: number;
+  /** Milliseconds since the epoch of its start. */
+  wallMs: number;
+}
+
+/** The pieces of a media playlist, for engines that do not tell: one for each segment. */
+export function parsePlaylist(text: string): Piece[] {
+  const pieces: Piece[] = [];
+  let mediaS = 0;
+  let wallMs = NaN;
+  for (const line of text.split(/\r?\n/)) {
+    const date = /^#EXT-X-PROGRAM-DATE-TIME:(.+)/.exec(line)?.[1];
+    if (date) wallMs = Date.parse(date);
+    const length = /^#EXTINF:([\d.]+)/.exec(line)?.[1];
+    if (!length) continue;
+    const durationS = Number(length);
+    pieces.push({ mediaS, durationS, wallMs });
+    mediaS += durationS;
+    wallMs += durationS * 1000;
+  }
+  return pieces.filter((piece) => Number.isFinite(piece.wallMs));
+}
+
+/** The wall clock at a media time; null before anything is known. */
+export function wallAt(pieces: readonly Piece[], mediaS: number): number | null {
+  const piece = pieces.findLast((p) => p.mediaS <= mediaS + 1e-3) ?? pieces[0];
+  if (!piece) return null;
+  const insideS = Math.min(Math.max(0, mediaS - piece.mediaS), piece.durationS);
+  return piece.wallMs + insideS * 1000;
+}
+
+/** The media time of a moment; a moment in a gap gives the next thing recorded. Null when the media ends before it. */
+export function mediaAt(pieces: readonly Piece[], wallMs: number): number | null {
+  const piece = pieces.find((p) => p.wallMs + p.durationS * 1000 > wallMs);
+  if (!piece) return null;
+  return piece.mediaS + Math.max(0, (wallMs - piece.wallMs) / 1000);
+}
+
+/** Whether a moment lies in the media itself, not in a gap or outside. */
+export function holds(pieces: readonly Piece[], wallMs: number): boolean {
+  return pieces.some((p) => p.wallMs <= wallMs && wallMs < p.wallMs + p.durationS * 1000);
+}

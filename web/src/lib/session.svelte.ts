@@ -1,0 +1,59 @@
+// Who is signed in. Decides between the pair page, the login page and the rest.
+import { ApiError, api, setSignedOutListener } from './api';
+import { codeIn } from './qr-scan';
+import { router } from './router.svelte';
+import type { Me } from './types';
+
+type Phase = 'checking' | 'in' | 'out' | 'unreachable';
+
+class Session {
+  phase = $state<Phase>('checking');
+  me = $state.raw<Me | null>(null);
+  /** Whether anybody ever paired with this box; the server writes it into the page. */
+  claimed = $state(document.documentElement.dataset.claimed !== 'false');
+
+  constructor() {
+    setSignedOutListener(() => this.signedOut());
+  }
+
+  get isAdmin(): boolean {
+    return this.me?.role === 'admin';
+  }
+
+  /** Asks the box who we are. A page that needs no session is left where it is. */
+  async check(): Promise<void> {
+    // A pairing address leads to the pair page whatever its path.
+    if (codeIn(location.hash)) await router.go(`/pair${location.hash}`, { replace: true });
+    if (!this.claimed || router.route.page === 'pair' || router.route.page === 'login') {
+      this.signedOut();
+      return;
+    }
+    await this.refresh();
+  }
+
+  async refresh(): Promise<void> {
+    try {
+      this.me = await api.get<Me>('/api/v1/me', { keepSession: true });
+      this.claimed = true;
+      this.phase = 'in';
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) this.signedOut();
+      else this.phase = 'unreachable';
+    }
+  }
+
+  signedOut(): void {
+    this.me = null;
+    this.phase = 'out';
+    const here = router.route.page;
+    if (here !== 'pair' && here !== 'login')
+      void router.go(this.claimed ? '/login' : '/pair', { replace: true });
+  }
+
+  async signOut(): Promise<void> {
+    await api.delete('/api/v1/session');
+    this.signedOut();
+  }
+}
+
+export const session = new Session();

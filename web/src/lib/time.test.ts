@@ -1,0 +1,54 @@
+// Times in words.
+import { describe, expect, it } from 'vitest';
+import {
+  DAY,
+  HOUR,
+  MINUTE,
+  SECOND,
+  addDays,
+  ago,
+  clockTime,
+  dayKey,
+  duration,
+  fromDayKey,
+  onDay,
+  startOfDay,
+} from './time';
+
+const NOW = new Date(2025, 2, 9, 15, 30).getTime();
+
+describe('ago', () => {
+  it('is relative under an hour', () => {
+    expect(ago(NOW - 20 * SECOND, NOW)).toBe('just now');
+    expect(ago(NOW - 4 * MINUTE - 1, NOW)).toBe('4 min ago');
+    expect(ago(NOW - 59 * MINUTE, NOW)).toBe('59 min ago');
+  });
+
+  it('is a clock time on the same day, with its day before', () => {
+    expect(ago(NOW - 2 * HOUR, NOW)).toBe(clockTime(NOW - 2 * HOUR));
+    expect(onDay(NOW - DAY, NOW)).toBe(`yesterday ${clockTime(NOW)}`);
+  });
+});
+
+describe('duration', () => {
+  it('names the two largest units', () => {
+    expect(duration(0)).toBe('0 s');
+    expect(duration(8 * SECOND)).toBe('8 s');
+    expect(duration(125 * SECOND)).toBe('2 min 5 s');
+    expect(duration(2 * MINUTE)).toBe('2 min');
+    expect(duration(3 * HOUR + 20 * MINUTE)).toBe('3 h 20 min');
+    expect(duration(4 * DAY + 2 * HOUR)).toBe('4 d 2 h');
+  });
+});
+
+describe('days', () => {
+  it('are read from and written to date fields', () => {
+    expect(dayKey(NOW)).toBe('2025-03-09');
+    expect(fromDayKey('2025-03-09')).toBe(startOfDay(NOW));
+    expect(fromDayKey('soon')).toBeNull();
+  });
+
+  it('step over midnights, not over 24 hours', () => {
+    expect(dayKey(addDays(startOfDay(NOW), 31))).toBe('2025-04-09');
+  });
+});

@@ -1,0 +1,98 @@
+// Times as people read them: in the viewer's zone, relative when under an hour, exact on demand.
+import { t } from './en';
+
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const clockSeconds = new Intl.DateTimeFormat(undefined, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+});
+const dayShort = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric', month: 'short' });
+const dayLong = new Intl.DateTimeFormat(undefined, {
+  weekday: 'long',
+  day: 'numeric',
+  month: 'long',
+  year: 'numeric',
+});
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
+
+/** Milliseconds since the epoch of an RFC 3339 text. */
+export const toMs = (text: string): number => Date.parse(text);
+
+export const clockTime = (ms: number): string => clock.format(ms);
+export const clockTimeSeconds = (ms: number): string => clockSeconds.format(ms);
+export const exactTime = (ms: number): string => exact.format(ms);
+
+/** Midnight before `ms` in the viewer's zone. */
+export function startOfDay(ms: number): number {
+  const date = new Date(ms);
+  date.setHours(0, 0, 0, 0);
+  return date.getTime();
+}
+
+/** The midnight `days` later; days of 23 and 25 hours count as days. */
+export function addDays(ms: number, days: number): number {
+  const date = new Date(ms);
+  date.setDate(date.getDate() + days);
+  return date.getTime();
+}
+
+/** `2025-03-09`, for date fields. */
+export function dayKey(ms: number): string {
+  const d = new Date(ms);
+  const two = (n: number) => String(n).padStart(2, '0');
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
+}
+
+/** Midnight of a date field's value in the viewer's zone, or null. */
+export function fromDayKey(key: string): number | null {
+  const parts = /^(\d{4})-(\d{2})-(\d{2})$/.exec(key);
+  return parts ? new Date(Number(parts[1]), Number(parts[2]) - 1, Number(parts[3])).getTime() : null;
+}
+
+/** "Today", "Yesterday" or the date. */
+export function dayName(ms: number, nowMs: number): string {
+  const day = startOfDay(ms);
+  if (day === startOfDay(nowMs)) return t.time.today;
+  if (day === addDays(startOfDay(nowMs), -1)) return t.time.yesterday;
+  return dayShort.format(ms);
+}
+
+export const dayNameLong = (ms: number): string => dayLong.format(ms);
+
+/** "just now", "4 min ago" under an hour; then "14:02", "yesterday 14:02" or the date. */
+export function ago(ms: number, nowMs: number): string {
+  const age = nowMs - ms;
+  if (age < MINUTE) return t.time.justNow;
+  if (age < HOUR) return t.time.minutesAgo(Math.floor(age / MINUTE));
+  return onDay(ms, nowMs);
+}
+
+/** "14:02" today, else with its day: for "since 14:02". */
+export function onDay(ms: number, nowMs: number): string {
+  if (startOfDay(ms) === startOfDay(nowMs)) return clockTime(ms);
+  return t.time.dayAt(dayName(ms, nowMs), clockTime(ms));
+}
+
+/** "8 s", "2 min 5 s", "3 h 20 min", "4 d 2 h": the two largest units. */
+export function duration(ms: number): string {
+  const total = Math.max(0, Math.round(ms / SECOND));
+  const units: [number, string][] = [
+    [86400, t.unit.day],
+    [3600, t.unit.hour],
+    [60, t.unit.minute],
+    [1, t.unit.second],
+  ];
+  const first = units.findIndex(([size]) => total >= size);
+  if (first < 0) return `0 ${t.unit.second}`;
+  const [size, name] = units[first]!;
+  const next = units[first + 1];
+  const rest = next ? Math.floor((total % size) / next[0]) : 0;
+  const head = `${Math.floor(total / size)} ${name}`;
+  return next && rest > 0 ? `${head} ${rest} ${next[1]}` : head;
+}

@@ -1,0 +1,154 @@
+// What the camera page shows: live, a moment under the finger, or a recording; and the timeline's window over it.
+import { Playback } from './playback.svelte';
+import { Stills } from './stills.svelte';
+import { t } from './en';
+import { HOUR, MINUTE, SECOND, clockTime, toMs } from './time';
+import { TimelineData } from './timeline/data.svelte';
+import { type View, contains, endMs, follow, liveView, reveal } from './timeline/view';
+import type { PerchEvent } from './types';
+
+export type Mode = 'live' | 'scrub' | 'play' | 'nothing';
+
+/** Closer to now than this is live. */
+const LIVE_EDGE_MS = 3 * SECOND;
+/** A recording that ends so close to now goes on as live. */
+const CATCH_UP_MS = 20 * SECOND;
+/** How much is opened at once; what follows is opened as it ends. */
+const CHUNK_MS = 10 * MINUTE;
+/** Keys and drags settle for so long before the recording is opened. */
+const SETTLE_MS = 250;
+/** Playing an event begins a little before it. */
+export const LEAD_MS = 3 * SECOND;
+/** Holes shorter than this are skipped without a word. */
+const SMALL_HOLE_MS = 5 * SECOND;
+
+export class Viewing {
+  mode = $state<Mode>('live');
+  view = $state.raw<View>(liveView(HOUR, Date.now()));
+  /** Where a scrub or seek stands. */
+  #momentMs = $state(Date.now());
+  /** Why nothing can be shown at this moment. */
+  nothing = $state('');
+  nextMs = $state<number | null>(null);
+  isDragging = $state(false);
+  readonly data: TimelineData;
+  readonly playback: Playback;
+  readonly stills: Stills;
+  #settle: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(readonly camera: string) {
+    this.data = new TimelineData(camera);
+    this.playback = new Playback(camera);
+    this.stills = new Stills(camera, 480);
+    this.playback.onEnded = () => this.#continueAfter(this.playback.endMs);
+  }
+
+  /** The moment on the screen; `nowMs` while live. */
+  momentMs(nowMs: number): number {
+    if (this.mode === 'live') return nowMs;
+    if (this.mode === 'play') return this.playback.positionMs ?? this.#momentMs;
+    return this.#momentMs;
+  }
+
+  goLive(): void {
+    clearTimeout(this.#settle);
+    this.mode = 'live';
+    this.playback.close();
+    this.view = liveView(this.view.spanMs, Date.now());
+  }
+
+  /** Shows the still of a moment at once, without playing. */
+  scrub(ms: number): void {
+    clearTimeout(this.#settle);
+    this.playback.pause();
+    this.mode = 'scrub';
+    this.#momentMs = ms;
+    const gap = this.data.gapAt(ms);
+    this.nothing = gap ? t.timeline.gap[gap.cause] : '';
+    if (!gap) this.stills.show(ms, this.view.spanMs / 400);
+  }
+
+  /** Goes to a moment: the still at once, the recording when the finger rests. */
+  seek(ms: number, settleMs = SETTLE_MS): void {
+    if (ms >= Date.now() - LIVE_EDGE_MS) {
+      this.goLive();
+      return;
+    }
+    this.scrub(ms);
+    this.view = reveal(this.view, ms, Date.now());
+    this.#settle = setTimeout(() => this.playFrom(ms), settleMs);
+  }
+
+  playFrom(ms: number): void {
+    clearTimeout(this.#settle);
+    let fromMs = ms;
+    if (this.data.loaded && this.#isLoadedAt(ms) && !this.data.spanAt(ms)) {
+      const next = this.data.nextRecorded(ms);
+      if (next === null || next - ms > SMALL_HOLE_MS) {
+        this.#showNothing(ms);
+        return;
+      }
+      fromMs = next;
+    }
+    this.mode = 'play';
+    this.#momentMs = fromMs;
+    void this.playback.open(fromMs, Math.min(fromMs + CHUNK_MS, Date.now()), fromMs);
+  }
+
+  playEvent(event: PerchEvent): void {
+    const ms = toMs(event.start);
+    // A little before the event, but not before its recording.
+    const span = this.data.spanAt(ms);
+    this.seek(span ? Math.max(span.startMs, ms - LEAD_MS) : ms - LEAD_MS, 0);
+  }
+
+  /** The next recorded thing after a gap. */
+  goNext(): void {
+    if (this.nextMs !== null) this.seek(this.nextMs, 0);
+  }
+
+  skip(deltaMs: number): void {
+    this.seek(this.momentMs(Date.now()) + deltaMs);
+  }
+
+  /** Called each second: keeps a live window at now and a playing one at its playhead. */
+  tick(beforeMs: number, nowMs: number): void {
+    if (this.isDragging) return;
+    if (this.mode === 'live' && contains(this.view, beforeMs)) {
+      this.view = { ...this.view, startMs: this.view.startMs + (nowMs - beforeMs) };
+    } else if (this.mode === 'play') {
+      this.view = follow(this.view, this.momentMs(nowMs), nowMs);
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.#settle);
+    this.playback.close();
+  }
+
+  #isLoadedAt(ms: number): boolean {
+    return contains(this.view, ms) && ms < Date.now() - CATCH_UP_MS && endMs(this.view) > ms;
+  }
+
+  #showNothing(ms: number): void {
+    const gap = this.data.gapAt(ms);
+    this.playback.close();
+    this.mode = 'nothing';
+    this.#momentMs = ms;
+    this.nextMs = this.data.nextRecorded(ms);
+    this.nothing = gap
+      ? `${t.timeline.gapText(t.timeline.gap[gap.cause], clockTime(gap.startMs), clockTime(gap.endMs))}.`
+      : t.timeline.nothing;
+  }
+
+  #continueAfter(ms: number): void {
+    if (this.mode !== 'play') return;
+    if (Date.now() - ms < CATCH_UP_MS) {
+      this.goLive();
+      return;
+    }
+    const next = this.data.nextRecorded(ms + 100);
+    if (next !== null) this.playFrom(next);
+    else this.playFrom(ms + 100);
+  }
+}
