@@ -15,7 +15,7 @@ pub struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConfigArg {
     /// The config file; without it, one test camera and data in ./perch-data
-    #[arg(long, value_name = "FILE", env = "PERCH_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "PERCH_CONFIG", global = true)]
     pub config: Option<PathBuf>,
 }
 

@@ -28,10 +28,10 @@ fn check_says_what_is_good_and_what_to_mend() {
     assert!(ran.out.contains("there is no such file") && ran.out.contains("there is no such device"), "{}", ran.out);
     assert!(ran.out.contains("2 things to mend"), "{}", ran.out);
 
-    home.configure("[htpp]\nlisten = 3", &camera("front", "test", "width = 33"));
+    home.configure("[htpp]\nlisten = 3", &camera("front", "test", "codec = \"h266\""));
     let ran = home.run(&["check"], "");
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.err.contains("htpp") && ran.err.contains("width = 33"), "{}", ran.err);
+    assert!(ran.err.contains("htpp") && ran.err.contains("codec = \"h266\""), "{}", ran.err);
 
     let ran = Ran::of(perch(&["check", "--config", "/no/such/perch.toml"]), "");
     assert_eq!(ran.code, Some(2), "{ran:?}");

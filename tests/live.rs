@@ -59,13 +59,14 @@ fn every_source_reaches_every_kind_of_player() {
             assert!(probe.has("video:h264") && probe.has("audio:opus"), "{path}: {probe:?}");
             assert_eq!(probe.width, width, "{path}");
         }
-        let (viewer, lease) = watch(&admin, id, "main");
         let begun = Instant::now();
+        let (viewer, lease) = watch(&admin, id, "main");
         let seen = wait_until(&format!("pictures and sound of {id} at a WHEP viewer"), s(15), || {
             Some(viewer.seen()).filter(|seen| seen.frames >= 30 && seen.sounds >= 50)
         });
-        let first = seen.first_frame.expect("frames came").saturating_duration_since(begun);
-        assert!(first < s(2), "{id}: the first picture came after {first:?}");
+        let after = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(begun));
+        let (connected, first) = (after(seen.connected_at), after(seen.first_frame));
+        assert!(first < Some(s(2)), "{id}: connected after {connected:?}, the first picture came after {first:?}");
         let file = home.dir().join(format!("{id}.h264"));
         std::fs::write(&file, &seen.video).expect("written");
         // It decodes from its very first frame: nothing before it is missing.

@@ -281,15 +281,18 @@ fn events_are_whole_files(home: &Home, events: &[serde_json::Value], camera: &st
     let files = read_all(home, camera);
     let edge = |e: &serde_json::Value, key: &str| seconds(e[key].as_str().expect("a time"));
     let mut before = f64::MIN;
-    for event in events {
+    for (i, event) in events.iter().enumerate() {
         let (start, end) = (edge(event, "start"), edge(event, "end"));
-        let of: Vec<_> = files.iter().filter(|f| f.start < end && f.end() > start).collect();
+        // From its pre-roll on, the next event has files of its own.
+        let next = events.get(i + 1).map_or(f64::MAX, |e| edge(e, "start") - 2.0 - 2.0 * GOP);
+        let of: Vec<_> =
+            files.iter().filter(|f| f.start < end && f.end() > start && (f.start <= start || f.start < next)).collect();
         let first = of.first().unwrap_or_else(|| panic!("no file holds the event {event}"));
         let last = of.last().expect("there is a first");
         let wanted = start - 2.0;
         assert!(first.start <= wanted.max(before) + GOP, "the event's pre-roll is missing: {} s", first.start - wanted);
         assert!(first.start >= wanted - 2.0 * GOP, "the file begins {} s before the pre-roll", wanted - first.start);
-        assert!(last.end() >= end - GOP, "the event's end is missing: {} s", end - last.end());
+        assert!(last.end() >= end.min(next) - GOP, "the event's end is missing: {} s", end - last.end());
         assert!(last.end() <= end + 2.0 * GOP, "the file goes on for {} s after the event", last.end() - end);
         for pair in of.windows(2) {
             assert!((pair[1].start - pair[0].end()).abs() < JOIN, "a hole within an event");

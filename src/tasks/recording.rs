@@ -26,6 +26,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A camera without a GOP for this long is a gap in its recording.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 
+/// The cause of a gap that goes on is entered this often, so that whoever asks meanwhile learns it.
+const NOTE_EVERY: Duration = Duration::from_secs(10);
+
 /// What the motion task tells the recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventMark {
@@ -85,7 +88,6 @@ async fn run_once(task: Arc<Recording>, mut shutdown: Shutdown) -> Result<Ended>
     let mut disk = Some(Disk::new(task.clone()));
     let mut marks_open = true;
     loop {
-        let idle = disk.as_ref().is_some_and(|d| d.silent);
         let input = tokio::select! {
             biased;
             mark = marks.recv(), if marks_open => match mark {
@@ -96,7 +98,7 @@ async fn run_once(task: Arc<Recording>, mut shutdown: Shutdown) -> Result<Ended>
                 Some(gop) => Input::Gop(gop),
                 None => break,
             },
-            () = tokio::time::sleep(SILENT_AFTER), if !idle => Input::Silent,
+            () = tokio::time::sleep(SILENT_AFTER) => Input::Silent,
             () = shutdown.called() => break,
         };
         disk = Some(Disk::step(disk, input).await?);
@@ -128,6 +130,10 @@ struct Disk {
     silent: bool,
     /// Where the last GOP that was seen ended.
     last_end: Option<Timestamp>,
+    /// Since when nothing is written because nothing moves.
+    quiet_since: Option<Timestamp>,
+    /// When the gap that goes on was entered last.
+    noted_at: Option<MonoTime>,
     lost_reported: bool,
     /// What the last GOP was made of.
     format: Option<TrackFormat>,
@@ -151,6 +157,8 @@ impl Disk {
             paused: None,
             silent: false,
             last_end: None,
+            quiet_since: None,
+            noted_at: None,
             lost_reported: false,
             format: None,
         }
@@ -176,7 +184,33 @@ impl Disk {
             Input::Silent => self.camera_is_silent(),
             Input::Gop(gop) => self.gop(gop),
         }
+        self.explain();
         self.publish();
+    }
+
+    /// Enters the cause of a gap that goes on.
+    fn explain(&mut self) {
+        let ongoing = match &self.paused {
+            Some(p) => Some((p.since, p.cause)),
+            None if self.silent => self.last_end.map(|since| (since, GapCause::CameraUnavailable)),
+            None => self.quiet_since.map(|since| (since, GapCause::NoMotion)),
+        };
+        let now = self.task.clock.mono();
+        match ongoing {
+            None => self.noted_at = None,
+            Some(_) if self.noted_at.is_some_and(|at| now.since(at) < NOTE_EVERY) => {}
+            Some((since, cause)) => {
+                self.noted_at = Some(now);
+                self.note_gap(Some(since), self.task.clock.utc(), cause);
+            }
+        }
+    }
+
+    /// Nothing moved until `end`; what comes is another matter.
+    fn end_quiet(&mut self, end: Option<Timestamp>) {
+        if let Some((since, end)) = self.quiet_since.take().zip(end) {
+            self.note_gap(Some(since), end, GapCause::NoMotion);
+        }
     }
 
     fn gop(&mut self, gop: ClosedGop) {
@@ -199,12 +233,14 @@ impl Disk {
             tracing::warn!(camera = %self.task.camera.config.id, error = %e, "a GOP that cannot be recorded was skipped");
             return;
         }
-        let joined = gop.joined;
+        let (joined, start) = (gop.joined, anchor.utc(gop.start));
         let steps = self.machine.gop(Gop { start: gop.start, end: gop.end, payload: Arc::new(gop) });
         let wrote = steps.iter().any(|s| matches!(s, Step::Write(_)));
         self.obey(steps);
         if wrote && self.writer.is_some() {
             self.resumed();
+        } else if !wrote && self.paused.is_none() {
+            self.quiet_since.get_or_insert(start);
         }
         if !joined {
             let steps = self.machine.interrupt();
@@ -236,6 +272,7 @@ impl Disk {
 
     fn camera_is_silent(&mut self) {
         self.silent = true;
+        self.end_quiet(self.last_end);
         let steps = self.machine.interrupt();
         self.obey(steps);
     }
@@ -267,6 +304,7 @@ impl Disk {
                 self.writer = Some(self.task.store.create_segment(camera, anchor.utc(*start), *event, &format)?);
                 self.format = Some(format);
                 self.file_start = *start;
+                self.end_quiet(Some(anchor.utc(*start)));
             }
             Step::Write(gop) => {
                 if let Some(writer) = &mut self.writer {
@@ -316,10 +354,10 @@ impl Disk {
     fn note_gap(&mut self, start: Option<Timestamp>, end: Timestamp, cause: GapCause) {
         let Some(start) = start.filter(|s| *s < end) else { return };
         let noted = self.task.store.note_gap(&self.task.camera.config.id, start, end, cause);
-        if let Err(e) = noted {
-            if !std::mem::replace(&mut self.lost_reported, true) {
-                tracing::warn!(camera = %self.task.camera.config.id, error = %e, "the cause of a gap could not be kept");
-            }
+        if let Err(e) = noted
+            && !std::mem::replace(&mut self.lost_reported, true)
+        {
+            tracing::warn!(camera = %self.task.camera.config.id, error = %e, "the cause of a gap could not be kept");
         }
     }
 
@@ -337,6 +375,7 @@ impl Disk {
 
     /// The box goes down: close the file.
     fn finish(&mut self) {
+        self.end_quiet(self.last_end);
         let steps = self.machine.interrupt();
         self.obey(steps);
     }

@@ -27,6 +27,7 @@ pub struct Seen {
     pub sounds: u64,
     /// Bytes of both.
     pub bytes: u64,
+    pub connected_at: Option<Instant>,
     pub first_frame: Option<Instant>,
     pub last_frame: Option<Instant>,
     /// The box said goodbye, or nothing came for so long that ICE gave up.
@@ -148,7 +149,10 @@ impl Viewer {
 
     fn note(&mut self, event: Event) {
         match event {
-            Event::Connected => self.seen.connected = true,
+            Event::Connected => {
+                self.seen.connected = true;
+                self.seen.connected_at = Some(Instant::now());
+            }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => self.seen.over = true,
             Event::MediaData(data) if data.mid == self.video => {
                 let now = Instant::now();

@@ -9,6 +9,10 @@ export const CHROMIUM = {
     '--disable-background-networking',
     '--disable-component-update',
     '--disable-sync',
+    // The box's certificate is its own; a service worker is fetched without the page's exception for it.
+    '--ignore-certificate-errors',
+    // The box under test listens on loopback only; WebRTC leaves that interface out unless told.
+    '--allow-loopback-in-peer-connection',
     '--autoplay-policy=no-user-gesture-required',
   ],
 }

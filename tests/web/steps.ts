@@ -8,8 +8,8 @@ export const USER = { name: 'anna', password: 'a long enough password' }
 /** Signs this page's browser in through the login page. */
 export async function signIn(page: Page) {
   await page.goto(`${URL()}/login`)
-  await page.getByLabel(/user ?name/i).fill(USER.name)
-  await page.getByLabel(/^password/i).fill(USER.password)
+  await page.getByLabel('Name', { exact: true }).fill(USER.name)
+  await page.getByLabel('Password', { exact: true }).fill(USER.password)
   await page.getByRole('button', { name: /sign in/i }).click()
   await expect(page.getByTestId('nav-live').first()).toBeVisible()
 }
@@ -18,6 +18,7 @@ export async function signIn(page: Page) {
 export function expectSilence(page: Page): () => void {
   const said: string[] = []
   page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`))
+  page.on('response', (answer) => answer.status() >= 400 && said.push(`${answer.status()}: ${answer.url()}`))
   page.on('pageerror', (error) => said.push(`error: ${error.message}`))
   return () => expect(said).toEqual([])
 }

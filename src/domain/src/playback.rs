@@ -7,6 +7,9 @@ use std::fmt::Write;
 /// Two files closer than this count as one span: a frame's time and the rounding of time stamps.
 pub const JOIN_US: i64 = 100_000;
 
+/// A cause whose end is not longer ago goes on.
+pub const ONGOING_US: i64 = 15_000_000;
+
 /// The fragments of one segment that a range needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cut<'a> {
@@ -97,6 +100,11 @@ pub fn spans(files: &[(Timestamp, Timestamp)], range: &TimeRange) -> Vec<Span> {
 pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Timestamp>, now: Timestamp) -> Vec<Gap> {
     let Some(since) = since else { return Vec::new() };
     let end = range.to.min(now);
+    let mut causes = causes.to_vec();
+    // What was told a moment ago still holds: a gap that goes on is entered again only now and then.
+    if let Some(last) = causes.iter_mut().max_by_key(|c| c.end).filter(|c| now.micros_since(c.end) <= ONGOING_US) {
+        last.end = last.end.max(now);
+    }
     let mut holes = Vec::new();
     let mut at = range.from.max(since);
     for s in spans {
@@ -108,7 +116,7 @@ pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Tim
     if end.micros_since(at) > JOIN_US {
         holes.push((at, end));
     }
-    holes.into_iter().flat_map(|hole| explain(hole, causes)).collect()
+    holes.into_iter().flat_map(|hole| explain(hole, &causes)).collect()
 }
 
 fn explain((from, to): (Timestamp, Timestamp), causes: &[Gap]) -> Vec<Gap> {
@@ -226,6 +234,15 @@ mod tests {
             gap(70.0, 90.0, GapCause::Unknown),
         ];
         assert_eq!(got, want);
+    }
+
+    #[test]
+    fn the_newest_cause_goes_on_for_a_while() {
+        let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 100.0));
+        let quiet = Gap { start: s(10.0), end: s(30.0), cause: GapCause::NoMotion };
+        let until = |now| gaps(&recorded, &[quiet], &range(0.0, 100.0), Some(s(0.0)), s(now));
+        assert_eq!(until(44.0), [Gap { end: s(44.0), ..quiet }]);
+        assert_eq!(until(60.0), [quiet, Gap { start: s(30.0), end: s(60.0), cause: GapCause::Unknown }]);
     }
 
     #[test]

@@ -88,7 +88,7 @@ struct Inner {
     /// One password is hashed at a time: each takes 19 MiB.
     hashing: Mutex<()>,
     report: OnceLock<OpenReport>,
-    _lock: Option<File>,
+    _lock: Option<FolderLock>,
 }
 
 impl std::fmt::Debug for Store {
@@ -130,7 +130,7 @@ impl Store {
         Self::assemble(config, clock, db, None)
     }
 
-    fn assemble(config: Config, clock: SharedClock, db: Db, guard: Option<File>) -> Result<Self> {
+    fn assemble(config: Config, clock: SharedClock, db: Db, guard: Option<FolderLock>) -> Result<Self> {
         let folder = |name: &str| Root::open(&config.data_dir.join(name));
         let (recordings, thumbnails, quarantine) =
             (folder("recordings")?, folder("thumbnails")?, folder("quarantine")?);
@@ -188,8 +188,18 @@ impl Store {
     }
 }
 
+/// The lock on a data folder, given back when it is dropped.
+struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing alone would not do: a process that is just being started holds a copy of the file until it runs.
+        let _ = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock);
+    }
+}
+
 /// Keeps a second daemon out: it would seal the first one's open files.
-fn only_one(config: &Config) -> Result<File> {
+fn only_one(config: &Config) -> Result<FolderLock> {
     let path = config.data_dir.join("perch.lock");
     let what = || format!("{} cannot be made", path.display());
     let file = OpenOptions::new()
@@ -200,7 +210,7 @@ fn only_one(config: &Config) -> Result<File> {
         .open(&path)
         .map_err(|e| io_error(what, e))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FolderLock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
             ErrorKind::Conflict,
             format!("another perch is running with the data folder {}", config.data_dir.display()),

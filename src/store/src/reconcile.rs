@@ -334,6 +334,11 @@ impl Store {
                 let known: Option<i64> = tx
                     .prepare_cached("SELECT max(end) FROM gap WHERE camera = ?1 AND cause <> 'retention'")?
                     .query_row([camera.as_str()], |r| r.get(0))?;
+                // Files that are gone or broken were recorded all the same: the box was not off then.
+                let rowed: Option<i64> = tx
+                    .prepare_cached("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?
+                    .query_row(params![camera.as_str(), now.0], |r| r.get(0))?;
+                let last = last.max(rowed.unwrap_or(last));
                 let since = last.max(known.unwrap_or(last)).max(alive.unwrap_or(last));
                 if last >= oldest && now.0.saturating_sub(since) > JOIN_US {
                     gaps::put(tx, camera.as_str(), since, now.0, GapCause::BoxOff)?;

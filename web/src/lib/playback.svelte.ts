@@ -1,5 +1,5 @@
 // Plays recordings by wall clock: opens ranges, knows the moment on the screen, steps and skips.
-import { ApiError, words } from './api';
+import { ApiError, Unreachable, words } from './api';
 import { t } from './en';
 import { type Engine, openEngine } from './playback-engine';
 import { type Piece, holds, mediaAt, wallAt } from './program-time';
@@ -23,6 +23,7 @@ export class Playback {
   /** Where the opened recording ends. */
   endMs = 0;
   onEnded: () => void = () => {};
+  onNothing: () => void = () => {};
   #video: HTMLVideoElement | null = null;
   #engine: Engine | null = null;
   #turn = 0;
@@ -166,6 +167,8 @@ export class Playback {
     this.#engine = null;
     this.phase = 'failed';
     this.isNothingThere = error instanceof ApiError && error.status === 404;
-    this.message = error instanceof ApiError || error instanceof TypeError ? words(error) : t.playback.failed;
+    this.message =
+      error instanceof ApiError || error instanceof Unreachable ? words(error) : t.playback.failed;
+    if (this.isNothingThere) this.onNothing();
   }
 }

@@ -6,12 +6,8 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const clockSeconds = new Intl.DateTimeFormat(undefined, {
-  hour: '2-digit',
-  minute: '2-digit',
-  second: '2-digit',
-});
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
+const clockSeconds = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 const dayShort = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric', month: 'short' });
 const dayLong = new Intl.DateTimeFormat(undefined, {
   weekday: 'long',

@@ -4,7 +4,7 @@ import { Stills } from './stills.svelte';
 import { t } from './en';
 import { HOUR, MINUTE, SECOND, clockTime, toMs } from './time';
 import { TimelineData } from './timeline/data.svelte';
-import { type View, contains, endMs, follow, liveView, reveal } from './timeline/view';
+import { type View, contains, follow, liveView, reveal } from './timeline/view';
 import type { PerchEvent } from './types';
 
 export type Mode = 'live' | 'scrub' | 'play' | 'nothing';
@@ -17,6 +17,7 @@ const CATCH_UP_MS = 20 * SECOND;
 const CHUNK_MS = 10 * MINUTE;
 /** Keys and drags settle for so long before the recording is opened. */
 const SETTLE_MS = 250;
+const TIMELINE_WAIT_MS = 1500;
 /** Playing an event begins a little before it. */
 export const LEAD_MS = 3 * SECOND;
 /** Holes shorter than this are skipped without a word. */
@@ -41,6 +42,7 @@ export class Viewing {
     this.playback = new Playback(camera);
     this.stills = new Stills(camera, 480);
     this.playback.onEnded = () => this.#continueAfter(this.playback.endMs);
+    this.playback.onNothing = () => this.#showNothing(this.#momentMs);
   }
 
   /** The moment on the screen; `nowMs` while live. */
@@ -65,7 +67,8 @@ export class Viewing {
     this.#momentMs = ms;
     const gap = this.data.gapAt(ms);
     this.nothing = gap ? t.timeline.gap[gap.cause] : '';
-    if (!gap) this.stills.show(ms, this.view.spanMs / 400);
+    // In a gap too: the last picture before it.
+    this.stills.show(ms, this.view.spanMs / 400);
   }
 
   /** Goes to a moment: the still at once, the recording when the finger rests. */
@@ -76,13 +79,19 @@ export class Viewing {
     }
     this.scrub(ms);
     this.view = reveal(this.view, ms, Date.now());
-    this.#settle = setTimeout(() => this.playFrom(ms), settleMs);
+    this.#settle = setTimeout(() => void this.playFrom(ms), settleMs);
   }
 
-  playFrom(ms: number): void {
+  async playFrom(ms: number): Promise<void> {
     clearTimeout(this.#settle);
+    if (!this.data.knows(ms)) {
+      // A far jump: a moment's wait tells a gap from a recording.
+      await this.data.settled(TIMELINE_WAIT_MS);
+      if (this.#momentMs !== ms || this.mode === 'live') return;
+    }
     let fromMs = ms;
-    if (this.data.loaded && this.#isLoadedAt(ms) && !this.data.spanAt(ms)) {
+    const isKnown = this.data.knows(ms) && ms < Date.now() - CATCH_UP_MS;
+    if (isKnown && !this.data.spanAt(ms)) {
       const next = this.data.nextRecorded(ms);
       if (next === null || next - ms > SMALL_HOLE_MS) {
         this.#showNothing(ms);
@@ -126,10 +135,6 @@ export class Viewing {
     this.playback.close();
   }
 
-  #isLoadedAt(ms: number): boolean {
-    return contains(this.view, ms) && ms < Date.now() - CATCH_UP_MS && endMs(this.view) > ms;
-  }
-
   #showNothing(ms: number): void {
     const gap = this.data.gapAt(ms);
     this.playback.close();
@@ -147,8 +152,8 @@ export class Viewing {
       this.goLive();
       return;
     }
-    const next = this.data.nextRecorded(ms + 100);
-    if (next !== null) this.playFrom(next);
-    else this.playFrom(ms + 100);
+    const nextMs = this.data.nextRecorded(ms + 100) ?? ms + 100;
+    this.#momentMs = nextMs;
+    void this.playFrom(nextMs);
   }
 }

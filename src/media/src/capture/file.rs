@@ -150,6 +150,10 @@ impl Looper {
             if pipeline.set_state(gst::State::Playing).is_err() {
                 teller.signal(Signal::Failed(Error::new(ErrorKind::Unavailable, "the file does not start")));
             }
+            // The attempt may have ended meanwhile, and its pipeline with it: nothing may run on behind its back.
+            if !teller.is_live() {
+                let _ = pipeline.set_state(gst::State::Null);
+            }
         });
     }
 

@@ -48,7 +48,7 @@ impl Running {
     }
 
     /// Ends it and waits.
-    pub async fn end(mut self) {
+    pub async fn end(&mut self) {
         let (tx, rx) = oneshot::channel();
         self.let_go(Some(tx));
         let _ = rx.await;
@@ -62,6 +62,7 @@ impl Running {
                 bus.unset_sync_handler();
             }
             drop(pipeline);
+            give_memory_back();
             if let Some(done) = done {
                 let _ = done.send(());
             }
@@ -78,11 +79,29 @@ impl Drop for Running {
     }
 }
 
+/// A pipeline's pictures are many megabytes; the allocator would keep them in the arenas of threads that are gone, and a camera
+/// that restarts often would grow the process.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no pointers and may be called from any thread at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// The pipeline of one attempt.
 pub(super) struct Instance {
     running: Running,
     control: Arc<Control>,
     looper: Option<Arc<Looper>>,
+    flow: Arc<Flow>,
+}
+
+/// The flow closes before the pipeline ends, so that whatever else holds the pipeline does not start it again.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.flow.close();
+    }
 }
 
 impl Instance {
@@ -96,7 +115,7 @@ impl Instance {
                 flow.signal(signal);
             }
         });
-        let instance = Self { running, control: graph.control, looper: graph.looper };
+        let instance = Self { running, control: graph.control, looper: graph.looper, flow: flow.clone() };
         if !flow.open(instance.control.clone()) {
             return Err(Error::internal("the attempt is over"));
         }
@@ -120,21 +139,22 @@ impl Instance {
     }
 
     /// All streams of the source are known: a file begins.
-    pub fn pads_known(&self, flow: &Arc<Flow>) {
+    pub fn pads_known(&self) {
         if let (Some(looper), Some(pipeline)) = (&self.looper, self.running.pipeline()) {
-            looper.begin(pipeline, flow);
+            looper.begin(pipeline, &self.flow);
         }
     }
 
     /// A file was read to its end.
-    pub fn next_round(&self, flow: &Arc<Flow>) {
+    pub fn next_round(&self) {
         if let Some(looper) = &self.looper {
-            looper.next_round(flow);
+            looper.next_round(&self.flow);
         }
     }
 
     /// Ends the pipeline and waits until it let go of its device.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
+        self.flow.close();
         self.running.end().await;
     }
 }

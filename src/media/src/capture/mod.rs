@@ -182,7 +182,7 @@ impl Capture {
     /// Looks on until the attempt ends by itself or stalls.
     async fn watch(
         &self,
-        flow: &Arc<Flow>,
+        flow: &Flow,
         instance: &Instance,
         inbox: &mut mpsc::UnboundedReceiver<Signal>,
         progress: &(dyn Fn(CaptureEvent) + Send + Sync),
@@ -214,8 +214,8 @@ impl Capture {
                     return Ok(Ended::EndOfStream);
                 }
                 Some(Signal::EndOfStream) => return Err(Error::invalid("ended without a picture: is it a video?")),
-                Some(Signal::PadsKnown) => instance.pads_known(flow),
-                Some(Signal::SegmentDone) => instance.next_round(flow),
+                Some(Signal::PadsKnown) => instance.pads_known(),
+                Some(Signal::SegmentDone) => instance.next_round(),
                 None => return Err(Error::internal("the pipeline's signals ended")),
             }
         }

@@ -30,8 +30,10 @@ pub(super) fn listen(
     server.set_backlog(16);
     let source = server.create_source(gio::Cancellable::NONE).map_err(|e| {
         let why = match e.matches(gio::IOErrorEnum::AddressInUse) {
-            true => format!("port {} is already in use", at.port()),
-            false => format!("cannot listen on {at}"),
+            true => {
+                format!("port {} is already in use: stop the other program or change `rtsp.listen` ({at})", at.port())
+            }
+            false => format!("rtsp.listen = {at}: the port cannot be opened"),
         };
         Error::new(ErrorKind::Unavailable, why).with_source(e)
     })?;

@@ -20,9 +20,23 @@ export class TimelineData {
   readonly events = $derived<PerchEvent[]>(this.#timeline?.events ?? []);
   #abort: AbortController | null = null;
   #settle: ReturnType<typeof setTimeout> | undefined;
+  #isDue = false;
   #view: View | null = null;
 
   constructor(private readonly camera: string) {}
+
+  /** Whether what was recorded at a moment is known. */
+  knows(ms: number): boolean {
+    return this.#timeline !== null && toMs(this.#timeline.from) <= ms && ms <= toMs(this.#timeline.to);
+  }
+
+  /** Resolves when nothing is on its way any more, at the latest after `limitMs`. */
+  async settled(limitMs: number): Promise<void> {
+    const endMs = Date.now() + limitMs;
+    while ((this.#abort || this.#isDue) && Date.now() < endMs) {
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  }
 
   get loaded(): boolean {
     return this.#timeline !== null;
@@ -47,8 +61,10 @@ export class TimelineData {
     this.#view = view;
     if (this.#covers(view)) return;
     clearTimeout(this.#settle);
+    this.#isDue = true;
     this.#settle = setTimeout(
       () => {
+        this.#isDue = false;
         const margin = Math.max(view.spanMs, 10 * MINUTE);
         void this.#load(view.startMs - margin, endMs(view) + margin, false);
       },

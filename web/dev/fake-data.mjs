@@ -1,0 +1,185 @@
+// Made-up JSON of the HTTP contract for the mock box.
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+export const iso = (ms) => new Date(ms).toISOString().replace('Z', '000Z');
+
+const startedMs = Date.now() - 3 * DAY;
+
+export const admin = {
+  device_id: 'a'.repeat(32),
+  device_name: 'Firefox on Linux',
+  username: 'anna',
+  role: 'admin',
+};
+
+function camera(id, name, state, reason, more = {}) {
+  return {
+    id,
+    name,
+    source: 'test',
+    width: 1280,
+    height: 720,
+    fps: 15,
+    codec: 'h264',
+    has_audio: id === 'front',
+    record_mode: 'continuous',
+    motion_enabled: true,
+    health: { state, reason, since: iso(Date.now() - 95 * MINUTE), restarts: state === 'live' ? 0 : 3 },
+    capture: {
+      encoder: 'x264enc',
+      encoders: 2,
+      fps: state === 'live' ? 14.97 : 0,
+      bitrate_kbps: state === 'live' ? 1850.4 : 0,
+      sub_active: true,
+      dropped: 0,
+    },
+    recording: { state: state === 'live' ? 'recording' : 'waiting', reason: '' },
+    last_event_at: iso(Date.now() - 4 * MINUTE),
+    ...more,
+  };
+}
+
+export const cameras = [
+  camera('front', 'Front door', 'live', ''),
+  camera('garden', 'Garden', 'live', '', { last_event_at: iso(Date.now() - 5 * HOUR), has_audio: false }),
+  camera('garage', 'Garage', 'missing', 'no device at /dev/video2'),
+  camera('hall', 'Hall', 'starting', 'starting', {
+    last_event_at: null,
+    health: { state: 'starting', reason: 'starting', since: iso(Date.now()), restarts: 0 },
+  }),
+];
+
+/** One event every 23 minutes, with a burst now and then; the same at each start. */
+export const events = Array.from({ length: 160 }, (_, i) => {
+  const startMs = Math.floor(Date.now() / MINUTE) * MINUTE - (4 + i * 23 - (i % 4) * 19) * MINUTE;
+  const wobble = (i * 37) % 100;
+  return {
+    id: startMs * 1000 + i,
+    camera: i % 3 === 2 ? 'garden' : 'front',
+    kind: 'motion',
+    start: iso(startMs),
+    end: iso(startMs + (8 + (wobble % 30)) * 1000),
+    score: 0.02 + wobble / 180,
+    cause: 'motion',
+    boxes: [{ x: 0.2 + wobble / 300, y: 0.3, w: 0.18, h: 0.4 }],
+    pinned: i % 11 === 3,
+    has_thumbnail: i % 13 !== 5,
+  };
+}).sort((a, b) => b.id - a.id);
+
+const gapsOfDay = [
+  { fromH: 3, toH: 4.5, cause: 'box_off' },
+  { fromH: 9.2, toH: 9.6, cause: 'camera_unavailable' },
+  { fromH: 16, toH: 16.1, cause: 'disk_full' },
+];
+
+/** Gaps at the same hours of each UTC day. */
+function gapsIn(fromMs, toMs) {
+  const out = [];
+  for (let day = Math.floor(fromMs / DAY) * DAY; day < toMs; day += DAY) {
+    for (const gap of gapsOfDay) {
+      const start = Math.max(fromMs, startedMs, day + gap.fromH * HOUR);
+      const end = Math.min(toMs, Date.now(), day + gap.toH * HOUR);
+      if (start < end) out.push({ start, end, cause: gap.cause });
+    }
+  }
+  return out;
+}
+
+export function timeline(cameraId, fromMs, toMs) {
+  const end = Math.min(toMs, Date.now());
+  const gaps = gapsIn(fromMs, end);
+  const spans = [];
+  let at = Math.max(fromMs, startedMs);
+  for (const gap of [...gaps, { start: end, end }]) {
+    if (gap.start > at) spans.push({ start: iso(at), end: iso(gap.start) });
+    at = Math.max(at, gap.end);
+  }
+  return {
+    from: iso(fromMs),
+    to: iso(toMs),
+    spans,
+    gaps: gaps.map((gap) => ({ ...gap, start: iso(gap.start), end: iso(gap.end) })),
+    events: events
+      .filter((e) => e.camera === cameraId && Date.parse(e.end) > fromMs && Date.parse(e.start) < toMs)
+      .reverse(),
+  };
+}
+
+export const devices = () => [
+  {
+    id: admin.device_id,
+    name: admin.device_name,
+    kind: 'session',
+    username: 'anna',
+    role: 'admin',
+    created_at: iso(startedMs),
+    last_seen_at: iso(Date.now()),
+    current: true,
+    live_sessions: 1,
+  },
+  {
+    id: 'b'.repeat(32),
+    name: 'iPhone',
+    kind: 'paired',
+    username: null,
+    role: 'viewer',
+    created_at: iso(startedMs),
+    last_seen_at: iso(Date.now() - 12 * MINUTE),
+    current: false,
+    live_sessions: 0,
+  },
+];
+
+export const status = (list) => ({
+  name: 'Perch at home',
+  state: list.some((c) => c.health.state === 'missing') ? 'degraded' : 'ok',
+  sentence: list.some((c) => c.health.state === 'missing')
+    ? 'Garage has no picture: no device at /dev/video2.'
+    : 'Everything works.',
+  version: '0.1.0',
+  uptime_s: 273_000,
+  clock: { now: iso(Date.now()), synchronised: true },
+  cameras: list,
+  tasks: [
+    { name: 'capture front', running: true, reason: '', since: iso(startedMs), restarts: 0 },
+    {
+      name: 'capture garage',
+      running: false,
+      reason: 'no device at /dev/video2',
+      since: iso(Date.now() - 8000),
+      restarts: 212,
+    },
+    { name: 'retention', running: true, reason: '', since: iso(startedMs), restarts: 0 },
+  ],
+  disk: { total_bytes: 128e9, free_bytes: 41e9, recordings_bytes: 74e9, days_at_this_rate: 9.4, problem: '' },
+  webrtc_sessions: 1,
+  rtsp_readers: 1,
+  memory_bytes: 61e6,
+});
+
+export const liveSessions = () => [
+  {
+    lease: 'c'.repeat(32),
+    camera: 'front',
+    stream: 'sub',
+    device_id: 'b'.repeat(32),
+    device_name: 'iPhone',
+    username: null,
+    role: 'viewer',
+    started_at: iso(Date.now() - 3 * MINUTE),
+    connected: true,
+    remote: '192.0.2.17:50412',
+    bytes_sent: 14_200_000,
+  },
+];
+
+export const pairingCode = () => ({
+  otp: '48150923',
+  expires_at: iso(Date.now() + 5 * MINUTE),
+  url: 'https://perch.local:8443/pair#pair=48150923',
+  qr_svg:
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 21 21"><rect width="21" height="21" fill="#fff"/><path d="M1 1h7v7H1zM13 1h7v7h-7zM1 13h7v7H1zM10 10h2v2h-2zM14 14h3v3h-3z"/></svg>',
+});

@@ -1,0 +1,306 @@
+// A mock box for work on the page: serves dist and the HTTP contract with made-up data. Never part of a build.
+// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing} changes what it says.
+import { randomUUID } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import {
+  admin,
+  cameras,
+  devices,
+  events,
+  iso,
+  liveSessions,
+  pairingCode,
+  status,
+  timeline,
+} from './fake-data.mjs';
+import { playlist, prepareMedia } from './media.mjs';
+
+const dist = new URL('../dist/', import.meta.url).pathname;
+const media = prepareMedia();
+const scenario = { claimed: true, signed_in: true, empty: false, failing: false };
+const users = [{ name: 'anna', role: 'admin', created_at: iso(Date.now() - 864e5) }];
+const streamPasswords = [];
+const listeners = new Set();
+const offers = [];
+const answers = new Map();
+let triesLeft = 5;
+
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const TYPES = {
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.webmanifest': 'application/manifest+json',
+  '.html': 'text/html',
+};
+
+class Refusal extends Error {
+  constructor(status, detail, more = {}) {
+    super(detail);
+    Object.assign(this, { status, body: { type: 'about:blank', title: detail, status, detail, ...more } });
+  }
+}
+
+const json = (body, status = 200) => ({ status, type: 'application/json', body: JSON.stringify(body) });
+const none = { status: 204, body: '' };
+const list = () => (scenario.empty ? [] : cameras);
+const time = (url, name) => Date.parse(url.searchParams.get(name));
+
+async function bodyOf(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+async function whep(cameraId, sdp) {
+  if (list().find((c) => c.id === cameraId)?.health.state !== 'live')
+    throw new Refusal(503, 'the camera has no picture');
+  const lease = randomUUID().replaceAll('-', '');
+  offers.push({ lease, sdp });
+  for (let i = 0; i < 40 && !answers.has(lease); i += 1) await new Promise((done) => setTimeout(done, 50));
+  const answer = answers.get(lease);
+  if (!answer) throw new Refusal(503, 'no mock camera page is open');
+  return {
+    status: 201,
+    type: 'application/sdp',
+    body: answer,
+    headers: { Location: `/api/v1/live/${lease}`, ETag: '"1"' },
+  };
+}
+
+function page(url) {
+  const cursor = Number(url.searchParams.get('cursor') ?? Infinity);
+  const limit = Number(url.searchParams.get('limit') ?? 50);
+  const cameraId = url.searchParams.get('camera');
+  const [from, to] = [time(url, 'from'), time(url, 'to')];
+  const all = (scenario.empty ? [] : events).filter(
+    (e) =>
+      e.id < cursor &&
+      (!cameraId || e.camera === cameraId) &&
+      !(Date.parse(e.start) < from) &&
+      !(Date.parse(e.start) >= to),
+  );
+  return { events: all.slice(0, limit), next_cursor: all.length > limit ? all[limit - 1].id : null };
+}
+
+const routes = [
+  [
+    'POST',
+    /^\/pair$/,
+    async ({ body }) => {
+      if (triesLeft === 0) throw new Refusal(410, 'that code is void');
+      if (body.otp !== '12345678') throw new Refusal(403, 'that code is wrong', { tries_left: --triesLeft });
+      Object.assign(scenario, { claimed: true, signed_in: true });
+      return json({ device_id: admin.device_id, token: 'f'.repeat(64), role: 'admin' }, 201);
+    },
+  ],
+  [
+    'POST',
+    /^\/session$/,
+    async ({ body }) => {
+      if (body.password !== 'correct horse') throw new Refusal(401, 'the name or the password is wrong');
+      scenario.signed_in = true;
+      return none;
+    },
+  ],
+  ['DELETE', /^\/session$/, async () => ((scenario.signed_in = false), none)],
+  [
+    'GET',
+    /^\/me$/,
+    async () =>
+      json({
+        ...admin,
+        has_accounts: users.length > 0,
+        box_name: 'Perch at home',
+        version: '0.1.0',
+        ca_sha256: 'ab:cd:'.repeat(10) + 'ef',
+      }),
+  ],
+  ['GET', /^\/devices$/, async () => json({ devices: devices() })],
+  ['DELETE', /^\/(devices|live)\/\w+$/, async () => none],
+  ['POST', /^\/pairing-codes$/, async () => json(pairingCode(), 201)],
+  ['GET', /^\/users$/, async () => json({ users: scenario.empty ? [] : users })],
+  [
+    'POST',
+    /^\/users$/,
+    async ({ body }) => {
+      if (users.some((u) => u.name === body.name))
+        throw new Refusal(409, `there is an account ${body.name} already`);
+      users.push({ name: body.name, role: body.role, created_at: iso(Date.now()) });
+      return json(users.at(-1), 201);
+    },
+  ],
+  [
+    'DELETE',
+    /^\/users\/(\w+)$/,
+    async ({ match }) => (
+      users.splice(
+        users.findIndex((u) => u.name === match[1]),
+        1,
+      ),
+      none
+    ),
+  ],
+  ['PUT', /^\/users\/\w+\/password$/, async () => none],
+  ['GET', /^\/stream-passwords$/, async () => json({ stream_passwords: streamPasswords })],
+  [
+    'POST',
+    /^\/stream-passwords$/,
+    async ({ body }) => {
+      streamPasswords.push({ name: body.name, created_at: iso(Date.now()) });
+      const urls = cameras.map((c) => ({
+        camera: c.id,
+        main: `rtsp://${body.name}@perch.local:8554/${c.id}`,
+        sub: `rtsp://${body.name}@perch.local:8554/${c.id}/sub`,
+      }));
+      return json({ name: body.name, password: 'k3JfQ9xT2mVbL7wR', urls }, 201);
+    },
+  ],
+  ['DELETE', /^\/stream-passwords\/(\w+)$/, async () => (streamPasswords.splice(0), none)],
+  ['GET', /^\/cameras$/, async () => json({ cameras: list() })],
+  [
+    'GET',
+    /^\/cameras\/(\w+)\/snapshot\.jpg$/,
+    async ({ url }) => ({
+      type: 'image/jpeg',
+      body: media.still(Math.floor((time(url, 'at') || Date.now()) / 6000)),
+    }),
+  ],
+  ['POST', /^\/cameras\/(\w+)\/whep$/, async ({ match, text }) => whep(match[1], text)],
+  ['PATCH', /^\/live\/\w+$/, async () => none],
+  ['POST', /^\/live\/\w+\/keepalive$/, async () => none],
+  ['GET', /^\/ice-servers$/, async () => json({ ice_servers: [] })],
+  ['GET', /^\/live$/, async () => json({ sessions: scenario.empty ? [] : liveSessions() })],
+  ['GET', /^\/events$/, async ({ url }) => json(page(url))],
+  [
+    'GET',
+    /^\/events\/(\d+)\/thumbnail\.jpg$/,
+    async ({ match }) => ({ type: 'image/jpeg', body: media.still(Math.floor(Number(match[1]) / 6e9)) }),
+  ],
+  ['PUT', /^\/events\/\d+\/pin$/, async () => none],
+  ['DELETE', /^\/events\/\d+\/pin$/, async () => none],
+  [
+    'GET',
+    /^\/cameras\/(\w+)\/timeline$/,
+    async ({ match, url }) => {
+      const found = timeline(match[1], time(url, 'from'), time(url, 'to'));
+      return json(scenario.empty ? { ...found, spans: [], gaps: [], events: [] } : found);
+    },
+  ],
+  [
+    'GET',
+    /^\/cameras\/(\w+)\/playback\.m3u8$/,
+    async ({ match, url }) => {
+      const [from, to] = [time(url, 'from'), Math.min(time(url, 'to'), Date.now())];
+      const text = playlist(media, timeline(match[1], from - 6e4, to).spans, from, to);
+      if (!text) throw new Refusal(404, 'nothing is recorded there');
+      return { type: 'application/vnd.apple.mpegurl', body: text };
+    },
+  ],
+  [
+    'GET',
+    /^\/cameras\/\w+\/segments\/\d+\.mp4$/,
+    async ({ request }) => {
+      const [, from, to] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? 'bytes=0-99999999');
+      const part = media.data.subarray(Number(from), Number(to) + 1);
+      return {
+        status: 206,
+        type: 'video/mp4',
+        body: part,
+        headers: { 'Content-Range': `bytes ${from}-${to}/${media.data.length}` },
+      };
+    },
+  ],
+  [
+    'GET',
+    /^\/cameras\/\w+\/export\.mp4$/,
+    async () => ({ type: 'video/mp4', body: media.data, headers: { 'Content-Disposition': 'attachment' } }),
+  ],
+  ['GET', /^\/status$/, async () => json(status(list()))],
+  [
+    'GET',
+    /^\/ca\.pem$/,
+    async () => ({ type: 'application/x-pem-file', body: '-----BEGIN CERTIFICATE-----\n' }),
+  ],
+];
+const PUBLIC = /^\/(pair|session|ca\.pem)$/;
+
+async function answerApi(request, url) {
+  const path = url.pathname.replace('/api/v1', '');
+  if (!scenario.signed_in && !PUBLIC.test(path)) throw new Refusal(401, 'sign in or pair this device first');
+  if (scenario.failing && path !== '/me') throw new Refusal(503, 'the index of recordings cannot be read');
+  for (const [method, pattern, handle] of routes) {
+    const match = request.method === method && pattern.exec(path);
+    if (!match) continue;
+    const text = await bodyOf(request);
+    const isJson = (request.headers['content-type'] ?? '').includes('json');
+    return handle({ request, url, match, text, body: isJson ? JSON.parse(text) : {} });
+  }
+  throw new Refusal(404, 'there is no such page');
+}
+
+async function answerDev(request, url) {
+  if (url.pathname === '/dev/scenario')
+    return json(Object.assign(scenario, JSON.parse(await bodyOf(request))));
+  if (url.pathname === '/dev/notice') {
+    const notice = JSON.parse(await bodyOf(request));
+    for (const listener of listeners)
+      listener.write(`event: ${notice.type}\ndata: ${JSON.stringify(notice)}\n\n`);
+    return none;
+  }
+  if (url.pathname === '/dev/offers') return json(offers.splice(0));
+  if (url.pathname.startsWith('/dev/answers/'))
+    return (answers.set(url.pathname.split('/')[3], await bodyOf(request)), none);
+  return { type: 'text/html', body: readFileSync(new URL('./camera.html', import.meta.url)) };
+}
+
+function file(url) {
+  const path = join(dist, normalize(url.pathname));
+  const isAsset = extname(path) && statSync(path, { throwIfNoEntry: false })?.isFile();
+  if (extname(path) && !isAsset) throw new Refusal(404, 'there is no such page');
+  if (isAsset)
+    return {
+      type: TYPES[extname(path)],
+      body: readFileSync(path),
+      headers: { 'Content-Security-Policy': CSP },
+    };
+  const html = readFileSync(join(dist, 'index.html'), 'utf8').replace(
+    '__PERCH_CLAIMED__',
+    String(scenario.claimed),
+  );
+  return { type: 'text/html', body: html, headers: { 'Content-Security-Policy': CSP } };
+}
+
+createServer(async (request, response) => {
+  const url = new URL(request.url, 'http://localhost');
+  if (url.pathname === '/api/v1/events/stream' && scenario.signed_in) {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' }).write(': hello\n\n');
+    listeners.add(response);
+    response.on('close', () => listeners.delete(response));
+    return;
+  }
+  try {
+    const isApi = url.pathname.startsWith('/api/');
+    const found = isApi
+      ? await answerApi(request, url)
+      : url.pathname.startsWith('/dev/')
+        ? await answerDev(request, url)
+        : file(url);
+    response.writeHead(found.status ?? 200, {
+      ...(found.type && { 'Content-Type': found.type }),
+      ...found.headers,
+    });
+    response.end(found.body);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    response
+      .writeHead(error.status, { 'Content-Type': 'application/problem+json' })
+      .end(JSON.stringify(error.body));
+  }
+}).listen(Number(process.argv[2] ?? 8080), () =>
+  console.log('mock box at http://localhost:' + (process.argv[2] ?? 8080)),
+);

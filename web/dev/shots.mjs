@@ -1,0 +1,120 @@
+// Screenshots of every page and state against the mock box, with axe-core and the console watched.
+// Usage: node dev/mock.mjs & node dev/shots.mjs [folder] [name filter]
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { launch } from './browser.mjs';
+
+const box = process.env.PERCH_BOX ?? 'http://localhost:8080';
+const folder = process.argv[2] ?? 'test-results/shots';
+const only = process.argv[3] ?? '';
+const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+mkdirSync(folder, { recursive: true });
+
+const normal = { claimed: true, signed_in: true, empty: false, failing: false };
+const still = (ms) => new Promise((done) => setTimeout(done, ms));
+const shots = [
+  { name: 'pair-unclaimed', path: '/', scenario: { claimed: false, signed_in: false } },
+  {
+    name: 'pair-wrong',
+    path: '/pair#pair=11112222',
+    scenario: { signed_in: false },
+    act: (p) => p.getByTestId('pair-submit').click(),
+  },
+  { name: 'login', path: '/login', scenario: { signed_in: false } },
+  { name: 'live', path: '/live', settle: 2500 },
+  { name: 'live-empty', path: '/live', scenario: { empty: true } },
+  { name: 'live-error', path: '/live', scenario: { failing: true } },
+  { name: 'camera', path: '/camera/front', settle: 2500 },
+  {
+    name: 'camera-playback',
+    path: '/camera/front',
+    settle: 1500,
+    act: async (p) => {
+      const strip = p.getByTestId('timeline');
+      const size = await strip.boundingBox();
+      await strip.click({ position: { x: size.width * 0.55, y: 40 } });
+      await p.locator('[data-testid=playback-video][data-phase=playing]').waitFor({ timeout: 8000 });
+      await p.getByTestId('save-clip').click();
+    },
+  },
+  { name: 'events', path: '/events', settle: 800 },
+  { name: 'events-empty', path: '/events', scenario: { empty: true } },
+  {
+    name: 'event-dialog',
+    path: '/events',
+    act: async (p) => {
+      await p.locator('[data-testid^=event-card-]').first().click();
+      await p.locator('[data-testid=playback-video][data-phase=playing]').waitFor({ timeout: 8000 });
+    },
+  },
+  {
+    name: 'event-why',
+    path: '/events',
+    act: async (p) => {
+      await p.locator('[data-testid^=event-card-]').first().click();
+      await p.getByTestId('event-why').click();
+    },
+  },
+  { name: 'system', path: '/system', settle: 600 },
+  { name: 'system-error', path: '/system', scenario: { failing: true } },
+  {
+    name: 'add-phone',
+    path: '/system',
+    act: async (p) => {
+      await p.getByTestId('add-phone').click();
+      await p.getByTestId('make-code').click();
+    },
+  },
+];
+const sizes = [
+  { name: 'phone', viewport: { width: 360, height: 740 }, colorScheme: 'dark' },
+  { name: 'desktop', viewport: { width: 1440, height: 900 }, colorScheme: 'light' },
+];
+
+const browser = await launch();
+const set = (scenario) =>
+  fetch(`${box}/dev/scenario`, { method: 'POST', body: JSON.stringify({ ...normal, ...scenario }) });
+const cameraPage = await browser.newPage();
+await cameraPage.goto(`${box}/dev/camera`);
+let findings = 0;
+for (const size of sizes) {
+  for (const shot of shots.filter((s) => s.name.includes(only))) {
+    await set(shot.scenario ?? {});
+    const context = await browser.newContext(size);
+    const page = await context.newPage();
+    const label = `${shot.name}-${size.name}`;
+    const report = (text) => {
+      findings += 1;
+      console.log(`${label}: ${text}`);
+    };
+    // The browser itself notes every answer that is not 2xx; those are part of some states.
+    page.on(
+      'console',
+      (m) => /Failed to load resource/.test(m.text()) || report(`console ${m.type()}: ${m.text()}`),
+    );
+    page.on('pageerror', (error) => report(`error: ${error.message}`));
+    await page.goto(box + shot.path);
+    await page.locator('h1').first().waitFor();
+    try {
+      await shot.act?.(page);
+    } catch (error) {
+      report(error.message);
+    }
+    await still(shot.settle ?? 500);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    if (width > size.viewport.width) report(`is ${width} px wide`);
+    await page.screenshot({ path: join(folder, `${label}.png`), fullPage: shot.name === 'system' });
+    // Evaluated by the debugger, which the page's policy does not concern.
+    await page.evaluate(axe);
+    const result = await page.evaluate(() => globalThis.axe.run());
+    for (const violation of result.violations) {
+      report(
+        `axe ${violation.impact} ${violation.id}: ${violation.nodes.map((n) => n.target.join(' ')).join(', ')}`,
+      );
+    }
+    await context.close();
+  }
+}
+await browser.close();
+console.log(findings === 0 ? 'no findings' : `${findings} findings`);
+process.exitCode = findings === 0 ? 0 : 1;
