@@ -185,11 +185,15 @@ impl App {
         self.trigger.fire();
         bell.abort();
         renewals.abort();
-        self.live.stop();
-        self.rtsp.stop();
+        let (live, rtsp) = (self.live.clone(), self.rtsp.clone());
+        // Both wait for their threads; the tasks drain meanwhile.
+        let stopping = tokio::task::spawn_blocking(move || {
+            live.stop();
+            rtsp.stop();
+        });
         let late = self.supervisor.drain(GRACE).await;
         // The API drained beside the tasks; what it still holds is cut.
-        let _ = tokio::time::timeout(Duration::from_secs(2), api).await;
+        let _ = tokio::time::timeout(Duration::from_secs(2), async { tokio::join!(api, stopping) }).await;
         Ok(late)
     }
 }

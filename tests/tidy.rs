@@ -144,7 +144,7 @@ fn every_source_file_says_what_it_is() {
             offenders.push(format!("{short}: must open with `//! ` and what lives there"));
         }
     }
-    for (short, path) in files("web/src", &["ts", "svelte"]) {
+    for (short, path) in ["web/src", "tests/web"].iter().flat_map(|dir| files(dir, &["ts", "mjs", "svelte"])) {
         let text = text(&path);
         if !["// ", "/** ", "/* ", "/*! ", "<!-- "].iter().any(|c| text.starts_with(c)) {
             offenders.push(format!("{short}: must open with a comment that says what lives there"));

@@ -1,6 +1,7 @@
 //! `make bench`: what the box costs on a 1280x720@30 test camera at about 1 Mbit/s, printed as JSON: CPU as a share of one core
 //! (capture and encode alone, + recorder, + motion, + 1/5/10/20 WHEP viewers, + 1/10/50 RTSP readers), memory, time to first
 //! frame in a real browser, and the number of encoders.
+#![allow(clippy::print_stdout, reason = "JSON is what it is for")]
 #![allow(clippy::disallowed_methods, reason = "the bench starts the box and a browser as processes")]
 
 mod cpu;
@@ -22,16 +23,14 @@ const MEASURE: Duration = Duration::from_secs(20);
 /// How long a phase settles before it is measured; with [`MEASURE`] less than a lease.
 const SETTLE: Duration = Duration::from_secs(4);
 
-const CAMERA: &str = r#"
-[[camera]]
-id = "cam"
-source = "test"
-width = 1280
-height = 720
-fps = 30
-bitrate_kbps = 1000
-audio = { source = "test" }
-"#;
+fn camera(source: &str, more: &str) -> String {
+    format!(
+        "[[camera]]\nid = \"cam\"\nsource = {source:?}\nwidth = 1280\nheight = 720\nfps = 30\nbitrate_kbps = 1000\n\
+         audio = {{ source = \"test\" }}\n{more}"
+    )
+}
+
+const OFF: &str = "record = { mode = \"off\" }\nmotion = { enabled = false }\n";
 
 fn main() {
     // `cargo bench` hands its own arguments on; `cargo test --benches` must not run for minutes.
@@ -39,17 +38,16 @@ fn main() {
         return;
     }
     let mut out = BTreeMap::new();
-    let off = "record = { mode = \"off\" }\nmotion = { enabled = false }\n";
     let (alone, resident) = {
-        let home = Home::new(&format!("{CAMERA}{off}"));
+        let home = Home::new(&camera("test", OFF));
         let perch = home.boot();
         let client = perch.paired();
         let alone = measure(&perch);
         let resident = cpu::resident_mb(perch.pid());
-        out.insert("capture_and_encode", report(&alone, resident));
-        out.insert("first_frame_ms", first_frame(&perch, &client));
-        out.insert("whep", whep(&perch, &client, &alone, resident));
-        out.insert("rtsp_tcp", rtsp(&perch, &client, &alone, resident));
+        out.insert("capture_and_encode".to_owned(), report(&alone, resident));
+        out.insert("first_frame_ms".to_owned(), first_frame(&perch, &client));
+        out.insert("whep".to_owned(), whep(&perch, &client, &alone, resident, &[1, 5, 10, 20]));
+        out.insert("rtsp_tcp".to_owned(), rtsp(&perch, &client, &alone, resident, &[1, 10, 50]));
         (alone, resident)
     };
     for (name, config) in [
@@ -57,14 +55,25 @@ fn main() {
         ("motion", "record = { mode = \"off\" }\nmotion = { enabled = true }\n"),
         ("everything", "record = { mode = \"continuous\" }\nmotion = { enabled = true }\n"),
     ] {
-        let home = Home::new(&format!("{CAMERA}{config}"));
+        let home = Home::new(&camera("test", config));
         let perch = home.boot();
         let cost = measure(&perch);
         let mb = cpu::resident_mb(perch.pid());
         let mut r = report(&cost, mb);
         r["added_percent_of_a_core"] = percent(cost.total - alone.total);
         r["added_mb"] = round(mb - resident);
-        out.insert(name, r);
+        out.insert(name.to_owned(), r);
+    }
+    // The test pattern is so simple that it does not fill 1 Mbit/s; a street does.
+    if let Some(street) = support::ffmpeg::footage("dvr_traffic.mp4") {
+        let home = Home::new(&camera(&format!("file:{}", street.display()), OFF));
+        let perch = home.boot();
+        let client = perch.paired();
+        let alone = measure(&perch);
+        let resident = cpu::resident_mb(perch.pid());
+        out.insert("street_capture_and_encode".to_owned(), report(&alone, resident));
+        out.insert("street_whep".to_owned(), whep(&perch, &client, &alone, resident, &[1, 20]));
+        out.insert("street_rtsp_tcp".to_owned(), rtsp(&perch, &client, &alone, resident, &[50]));
     }
     println!("{}", serde_json::to_string_pretty(&out).expect("JSON"));
 }
@@ -80,14 +89,15 @@ fn encoders(client: &Client) -> Value {
     client.json("/api/v1/status")["cameras"][0]["capture"]["encoders"].clone()
 }
 
-fn whep(perch: &BoxProcess, client: &Client, alone: &cpu::Cost, resident: f64) -> Value {
+fn whep(perch: &BoxProcess, client: &Client, alone: &cpu::Cost, resident: f64, counts: &[usize]) -> Value {
+    // A device may hold 16 sessions.
+    let second = second_device(perch, client);
     let mut rows = Vec::new();
-    for n in [1usize, 5, 10, 20] {
+    for &n in counts {
         let viewers: Vec<_> = (0..n)
             .map(|i| {
-                // A device may hold 16 sessions; each viewer is a device's of its own beyond that in life, here two share.
                 let (mut viewer, offer) = Viewer::offer();
-                let who = if i % 2 == 0 { client.clone() } else { second_device(perch, client) };
+                let who = if i % 2 == 0 { client.clone() } else { second.clone() };
                 let (answer, lease) = who.whep("cam", "main", &offer);
                 viewer.accept(&answer);
                 (viewer.spawn(), who, lease)
@@ -110,22 +120,19 @@ fn whep(perch: &BoxProcess, client: &Client, alone: &cpu::Cost, resident: f64) -
     json!(rows)
 }
 
-/// One more paired device, made once.
+/// One more paired device.
 fn second_device(perch: &BoxProcess, client: &Client) -> Client {
-    static SECOND: std::sync::OnceLock<Client> = std::sync::OnceLock::new();
-    let pair = || {
-        let code = client.post("/api/v1/pairing-codes", &json!({ "role": "viewer" })).expect(201).json();
-        perch.client().pair(code["otp"].as_str().expect("a code"), "second phone")
-    };
-    SECOND.get_or_init(pair).clone()
+    let code = client.post("/api/v1/pairing-codes", &json!({ "role": "viewer" })).expect(201).json();
+    perch.client().pair(code["otp"].as_str().expect("a code"), "second phone")
 }
 
-fn rtsp(perch: &BoxProcess, client: &Client, alone: &cpu::Cost, resident: f64) -> Value {
+fn rtsp(perch: &BoxProcess, client: &Client, alone: &cpu::Cost, resident: f64, counts: &[usize]) -> Value {
     let password = client.stream_password("bench");
     let host = format!("127.0.0.1:{}", perch.ports.rtsp);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let mut rows = Vec::new();
-    for n in [1usize, 10, 50] {
+    for &n in counts {
         let bytes = Arc::new(AtomicU64::new(0));
         let readers: Vec<_> = (0..n)
             .map(|_| {
@@ -168,8 +175,12 @@ fn first_frame(perch: &BoxProcess, client: &Client) -> Value {
 
 fn row(n: usize, cost: &cpu::Cost, alone: &cpu::Cost, added_mb: f64, mbit: f64, encoders: Value) -> Value {
     // What the shared threads of capture cost varies by more than a viewer costs; threads that only serve viewers are told apart.
-    let serving: f64 = cost.by_thread.iter().filter(|(name, _)| !alone.by_thread.contains_key(*name) || SERVING.iter().any(|s| name.starts_with(s)))
-        .map(|(name, share)| share - alone.by_thread.get(name).copied().unwrap_or(0.0)).sum();
+    let serving: f64 = cost
+        .by_thread
+        .iter()
+        .filter(|(name, _)| !alone.by_thread.contains_key(*name) || SERVING.iter().any(|s| name.starts_with(s)))
+        .map(|(name, share)| share - alone.by_thread.get(name).copied().unwrap_or(0.0))
+        .sum();
     json!({
         "n": n,
         "percent_of_a_core_each": percent((cost.total - alone.total) / n as f64),

@@ -23,10 +23,9 @@ pub fn read(pid: u32) -> Reading {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the process runs");
     for task in tasks.flatten() {
         let Some(tid) = task.file_name().to_str().and_then(|s| s.parse().ok()) else { continue };
-        let (Ok(name), Ok(sched)) = (
-            std::fs::read_to_string(task.path().join("comm")),
-            std::fs::read_to_string(task.path().join("schedstat")),
-        ) else {
+        let (Ok(name), Ok(sched)) =
+            (std::fs::read_to_string(task.path().join("comm")), std::fs::read_to_string(task.path().join("schedstat")))
+        else {
             continue;
         };
         let ns = sched.split(' ').next().and_then(|s| s.parse().ok()).unwrap_or(0);

@@ -27,8 +27,7 @@ pub async fn play(host: &str, path: &str, user: &str, password: &str, bytes: Arc
             true => (*control).to_owned(),
             false => format!("{url}/{control}"),
         };
-        let transport =
-            format!("Transport: RTP/AVP/TCP;unicast;interleaved={}-{}\r\n{session}", 2 * i, 2 * i + 1);
+        let transport = format!("Transport: RTP/AVP/TCP;unicast;interleaved={}-{}\r\n{session}", 2 * i, 2 * i + 1);
         let answer = c.ask("SETUP", &track, &transport).await?;
         let id = between(&answer, "Session: ", "\r\n").ok_or("no session")?;
         session = format!("Session: {}\r\n", id.split(';').next().unwrap_or(id));
@@ -84,12 +83,13 @@ impl Conversation {
     }
 
     fn take_answer(&mut self) -> Option<String> {
-        let text = String::from_utf8_lossy(&self.buffer).into_owned();
-        let head = text.find("\r\n\r\n")? + 4;
-        let body: usize = between(&text[..head], "Content-Length: ", "\r\n").and_then(|n| n.trim().parse().ok()).unwrap_or(0);
-        let all = text.get(..head + body)?.to_owned();
-        self.buffer.drain(..head + body);
-        Some(all)
+        // Media may follow the answer at once: it is bytes, not text.
+        let head = self.buffer.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
+        let text = String::from_utf8_lossy(&self.buffer[..head]).into_owned();
+        let body: usize = between(&text, "Content-Length: ", "\r\n").and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+        let body = String::from_utf8_lossy(self.buffer.get(head..head + body)?).into_owned();
+        self.buffer.drain(..head + body.len());
+        Some(text + &body)
     }
 }
 

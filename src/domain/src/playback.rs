@@ -7,6 +7,9 @@ use std::fmt::Write;
 /// Two files closer than this count as one span: a frame's time and the rounding of time stamps.
 pub const JOIN_US: i64 = 100_000;
 
+/// What is recorded right now reaches the index when its GOP ends: so short before now nothing counts as missing yet.
+pub const PENDING_US: i64 = 5_000_000;
+
 /// A cause whose end is not longer ago goes on.
 pub const ONGOING_US: i64 = 15_000_000;
 
@@ -113,7 +116,7 @@ pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Tim
         }
         at = at.max(s.end);
     }
-    if end.micros_since(at) > JOIN_US {
+    if end.micros_since(at) > if end == now { PENDING_US } else { JOIN_US } {
         holes.push((at, end));
     }
     holes.into_iter().flat_map(|hole| explain(hole, &causes)).collect()
@@ -243,6 +246,13 @@ mod tests {
         let until = |now| gaps(&recorded, &[quiet], &range(0.0, 100.0), Some(s(0.0)), s(now));
         assert_eq!(until(44.0), [Gap { end: s(44.0), ..quiet }]);
         assert_eq!(until(60.0), [quiet, Gap { start: s(30.0), end: s(60.0), cause: GapCause::Unknown }]);
+    }
+
+    #[test]
+    fn what_is_being_recorded_is_not_missing() {
+        let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 100.0));
+        let until = |now| gaps(&recorded, &[], &range(0.0, 100.0), Some(s(0.0)), s(now)).len();
+        assert_eq!((until(12.0), until(16.0)), (0, 1));
     }
 
     #[test]

@@ -523,7 +523,8 @@ mod tests {
         b.n = 0;
         b.frame(10);
         b.hub.publish_audio(b.packet(Track::Audio, true));
-        let got: Vec<_> = std::iter::from_fn(|| s.packets.try_recv().ok()).map(|d| (d.packet.track, d.discontinuity)).collect();
+        let got: Vec<_> =
+            std::iter::from_fn(|| s.packets.try_recv().ok()).map(|d| (d.packet.track, d.discontinuity)).collect();
         assert_eq!(got, [(Track::Video, true), (Track::Video, true), (Track::Audio, false)]);
     }
 }

@@ -32,12 +32,22 @@ pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Resul
         return Err(Error::new(ErrorKind::Corrupt, "an empty keyframe holds no picture"));
     }
     let library = Library::load(None)?;
-    let name = match codec {
-        VideoCodec::H264 if gst::ElementFactory::find("avdec_h264").is_some() => "still/h264",
-        VideoCodec::H264 => "still/h264-openh264dec",
-        VideoCodec::Vp8 => "still/vp8",
-    };
     let width = max_width.unwrap_or(MAX_WIDTH).clamp(16, MAX_WIDTH);
+    let has_openh264 = crate::has_element("openh264dec");
+    match codec {
+        VideoCodec::Vp8 => decode(&library, "still/vp8", keyframe, width),
+        // libav brings some 40 MB of libraries into memory: it is asked only for what the small decoder cannot do.
+        VideoCodec::H264 if has_openh264 => match decode(&library, "still/h264-openh264dec", keyframe, width) {
+            Err(e) if e.kind() == ErrorKind::Corrupt && crate::has_element("avdec_h264") => {
+                decode(&library, "still/h264", keyframe, width)
+            }
+            done => done,
+        },
+        VideoCodec::H264 => decode(&library, "still/h264", keyframe, width),
+    }
+}
+
+fn decode(library: &Library, name: &str, keyframe: &[u8], width: u32) -> Result<Bytes> {
     let bin = library.open_bin(name, &[("max_width", i64::from(width))], &[])?;
     let source: gst_app::AppSrc = typed(&bin, "in")?;
     let sink: gst_app::AppSink = typed(&bin, "out")?;

@@ -67,8 +67,10 @@ export class WhepSession {
     this.#abort.abort();
     for (const timer of this.#timers) clearTimeout(timer);
     clearTimeout(this.#trickleTimer);
-    this.#pc?.close();
-    if (this.#location) this.#forget(this.#location);
+    const pc = this.#pc;
+    if (!this.#location) pc?.close();
+    // The connection closes after the box has answered: closing it first would end the session under the request.
+    else void this.#forget(this.#location).finally(() => pc?.close());
   }
 
   async #negotiate(): Promise<void> {
@@ -100,7 +102,7 @@ export class WhepSession {
     this.#etag = response.headers.get('ETag');
     const answer = await response.text();
     if (this.#closed) {
-      if (this.#location) this.#forget(this.#location);
+      if (this.#location) void this.#forget(this.#location);
       return;
     }
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
@@ -167,9 +169,9 @@ export class WhepSession {
     this.handlers.onFailure(failure);
   }
 
-  #forget(location: string): void {
+  async #forget(location: string): Promise<void> {
     // keepalive: the request outlives the page.
-    void fetch(location, { method: 'DELETE', keepalive: true, credentials: 'same-origin' }).catch(() => {});
+    await fetch(location, { method: 'DELETE', keepalive: true, credentials: 'same-origin' }).catch(() => {});
   }
 
   #after(ms: number, run: () => void): void {

@@ -187,6 +187,10 @@ impl Engine {
     /// Ends all sessions and the thread; waits for it.
     pub fn stop(&self) {
         while let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(Command::Stop) {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "only while the queue is full, at the end; a blocking send may not be called here"
+            )]
             std::thread::sleep(Duration::from_millis(2));
         }
         let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
