@@ -1,4 +1,5 @@
 //! What a test camera costs: CPU seconds a second and resident memory of this process. `capture_cost [nomotion] [noaudio] [sub] [SECONDS]`
+#![allow(clippy::print_stdout, reason = "figures are what it is for")]
 
 use perch_base::clock::SystemClock;
 use perch_base::ids::CameraId;

@@ -1,4 +1,5 @@
 //! The WHEP engine with real viewers over loopback: pictures arrive whole, sessions end and free everything, junk disturbs nobody.
+#![allow(clippy::disallowed_methods, reason = "tests pace pictures and start real players")]
 
 #[path = "webrtc/source.rs"]
 mod source;

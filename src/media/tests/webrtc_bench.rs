@@ -2,6 +2,7 @@
 //!
 //! `cargo test --release -p perch-media --test webrtc_bench -- --ignored --nocapture serve` and, beside it,
 //! `PERCH_VIEWERS=20 … load`. `serve` ends after `PERCH_SECONDS` (60).
+#![allow(clippy::disallowed_methods, reason = "tests pace pictures and start real players")]
 
 #[path = "webrtc/source.rs"]
 mod source;

@@ -1,4 +1,5 @@
 //! The RTSP server against real players and against players that misbehave.
+#![allow(clippy::disallowed_methods, reason = "tests pace pictures and start real players")]
 
 mod camera;
 mod client;
