@@ -104,10 +104,6 @@ pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Tim
     let Some(since) = since else { return Vec::new() };
     let end = range.to.min(now);
     let mut causes = causes.to_vec();
-    // What was told a moment ago still holds: a gap that goes on is entered again only now and then.
-    if let Some(last) = causes.iter_mut().max_by_key(|c| c.end).filter(|c| now.micros_since(c.end) <= ONGOING_US) {
-        last.end = last.end.max(now);
-    }
     let mut holes = Vec::new();
     let mut at = range.from.max(since);
     for s in spans {
@@ -116,8 +112,16 @@ pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Tim
         }
         at = at.max(s.end);
     }
-    if end.micros_since(at) > if end == now { PENDING_US } else { JOIN_US } {
-        holes.push((at, end));
+    if end.micros_since(at) > JOIN_US {
+        // What was told a moment ago still holds: a gap that goes on is entered again only now and then.
+        let newest = causes.iter_mut().filter(|c| c.end > at).max_by_key(|c| c.end);
+        let is_known = newest.is_some();
+        if let Some(newest) = newest.filter(|c| now.micros_since(c.end) <= ONGOING_US) {
+            newest.end = newest.end.max(now);
+        }
+        if is_known || now.micros_since(at) > PENDING_US {
+            holes.push((at, end));
+        }
     }
     holes.into_iter().flat_map(|hole| explain(hole, &causes)).collect()
 }
