@@ -2,9 +2,10 @@
 
 use crate::cameras::{Camera, Cameras};
 use crate::config::Config;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Ended, Supervisor};
 use crate::{bell, pairing_card, tasks};
 use perch_api::{AccessChange, Certificate, Revocations, Server};
+use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
@@ -43,7 +44,7 @@ pub struct App {
     live: Arc<webrtc::Engine>,
     rtsp: Arc<rtsp::Server>,
     api: Server,
-    bell: UnixDatagram,
+    bell: Arc<UnixDatagram>,
 }
 
 /// Where a running box answers.
@@ -62,7 +63,7 @@ impl App {
         perch_media::init()?;
         let (trigger, shutdown) = shutdown::channel();
         let store = open_store(&config, &clock).await?;
-        let bell = bell::listen(&config.data_dir)?;
+        let bell = Arc::new(bell::listen(&config.data_dir)?);
         let library = Arc::new(Library::load(Some(Path::new(PIPELINE_OVERRIDES)))?);
         let (notices, _) = broadcast::channel(NOTICES);
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
@@ -138,7 +139,7 @@ impl App {
         }
         let now = self.clock.utc();
         let code = self.store.issue_code(Role::Admin, now)?;
-        remember_address(&self.store, &self.base_url(), &self.ca_sha256())?;
+        remember_address(&self.store, &self.base_url(), &self.ca_sha256());
         pairing_card::render(&self.base_url(), &code, &self.ca_sha256(), now).map(Some)
     }
 
@@ -156,7 +157,7 @@ impl App {
 
     /// Runs until `stop`, then drains. Returns the names of tasks that did not end in time.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Vec<String>> {
-        remember_address(&self.store, &self.base_url(), &self.ca_sha256())?;
+        remember_address(&self.store, &self.base_url(), &self.ca_sha256());
         let sealed = Arc::new(Notify::new());
         for (camera, capture, frames) in self.captures.drain(..) {
             let (marks_tx, marks) = mpsc::channel(MARKS);
@@ -167,10 +168,16 @@ impl App {
             tasks::capture::spawn(&mut self.supervisor, &camera, capture);
         }
         tasks::retention::spawn(&mut self.supervisor, &self.store, &sealed);
+        let again = || Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        let (bell, store, live, rtsp) = (self.bell, self.store.clone(), self.live.clone(), self.rtsp.clone());
         let revocations = self.api.revocations();
-        let bell =
-            tokio::spawn(answer_bell(self.bell, self.store.clone(), self.live.clone(), self.rtsp.clone(), revocations));
-        let renewals = tokio::spawn(follow_certificate(self.api.certificates(), self.rtsp.clone()));
+        self.supervisor.spawn("commands", again(), move |shutdown| {
+            answer_bell(bell.clone(), store.clone(), live.clone(), rtsp.clone(), revocations.clone(), shutdown)
+        });
+        let (certificates, rtsp) = (self.api.certificates(), self.rtsp.clone());
+        self.supervisor.spawn("RTSPS certificate", again(), move |shutdown| {
+            follow_certificate(certificates.clone(), rtsp.clone(), shutdown)
+        });
         let mut api = tokio::spawn(self.api.run(self.shutdown.clone()));
         tokio::select! {
             () = stop => {}
@@ -183,8 +190,6 @@ impl App {
         }
         tracing::info!("ending: files are sealed, connections closed");
         self.trigger.fire();
-        bell.abort();
-        renewals.abort();
         let (live, rtsp) = (self.live.clone(), self.rtsp.clone());
         // Both wait for their threads; the tasks drain meanwhile.
         let stopping = tokio::task::spawn_blocking(move || {
@@ -236,12 +241,18 @@ fn tls_files(certificate: &Certificate) -> rtsp::TlsFiles {
 }
 
 /// A renewed certificate serves RTSPS too.
-async fn follow_certificate(mut certificates: watch::Receiver<Certificate>, rtsp: Arc<rtsp::Server>) {
-    while certificates.changed().await.is_ok() {
-        let files = tls_files(&certificates.borrow_and_update());
-        if let Err(e) = rtsp.set_certificate(&files) {
-            tracing::error!(error = %e, "RTSPS goes on with its old certificate");
+async fn follow_certificate(
+    mut certificates: watch::Receiver<Certificate>,
+    rtsp: Arc<rtsp::Server>,
+    mut shutdown: Shutdown,
+) -> Result<Ended> {
+    loop {
+        tokio::select! {
+            changed = certificates.changed() => if changed.is_err() { return Ok(Ended::Done) },
+            () = shutdown.called() => return Ok(Ended::Done),
         }
+        let files = tls_files(&certificates.borrow_and_update());
+        rtsp.set_certificate(&files)?;
     }
 }
 
@@ -313,38 +324,49 @@ fn reload_stream_passwords(store: &Store, rtsp: &rtsp::Server) {
 
 /// A command changed accounts or passwords: whoever is gone from the database is cut off.
 async fn answer_bell(
-    bell: UnixDatagram,
+    bell: Arc<UnixDatagram>,
     store: Store,
     live: Arc<webrtc::Engine>,
     rtsp: Arc<rtsp::Server>,
     revocations: Revocations,
-) {
-    while let Ok(()) = bell::rung(&bell).await {
-        let (store, live, rtsp, revocations) = (store.clone(), live.clone(), rtsp.clone(), revocations.clone());
-        let looked = tokio::task::spawn_blocking(move || {
-            reload_stream_passwords(&store, &rtsp);
-            match store.devices() {
-                Ok(devices) => {
-                    let kept: Vec<_> = devices.iter().map(|d| d.id).collect();
-                    let gone = live.sessions().into_iter().map(|s| s.device_id).filter(|d| !kept.contains(d));
-                    gone.for_each(|d| {
-                        live.end_device(d);
-                        revocations.announce(d);
-                    });
-                }
-                Err(e) => tracing::error!(error = %e, "devices could not be read after a change"),
-            }
-        });
-        if let Err(e) = looked.await {
-            tracing::error!(error = %e, "answering a command panicked");
+    mut shutdown: Shutdown,
+) -> Result<Ended> {
+    loop {
+        tokio::select! {
+            rung = bell::rung(&bell) => rung.context(ErrorKind::Io, || "the box does not hear commands any more")?,
+            () = shutdown.called() => return Ok(Ended::Done),
         }
+        let (store, live, rtsp, revocations) = (store.clone(), live.clone(), rtsp.clone(), revocations.clone());
+        let looked = tokio::task::spawn_blocking(move || cut_off_the_gone(&store, &live, &rtsp, &revocations));
+        looked.await.map_err(|e| Error::internal("answering a command panicked").with_source(e))??;
     }
 }
 
+fn cut_off_the_gone(
+    store: &Store,
+    live: &webrtc::Engine,
+    rtsp: &rtsp::Server,
+    revocations: &Revocations,
+) -> Result<()> {
+    reload_stream_passwords(store, rtsp);
+    let mut devices = revocations.connected();
+    devices.extend(live.sessions().iter().map(|s| s.device_id));
+    devices.sort_unstable();
+    devices.dedup();
+    let kept = store.live_devices(&devices)?;
+    for device in devices.into_iter().filter(|d| !kept.contains(d)) {
+        live.end_device(device);
+        revocations.announce(device);
+    }
+    Ok(())
+}
+
 /// Keeps what `perch pair` needs to print a card for the running box.
-fn remember_address(store: &Store, base_url: &str, ca_sha256: &str) -> Result<()> {
-    store.set_meta("base_url", base_url)?;
-    store.set_meta("ca_sha256", ca_sha256)
+fn remember_address(store: &Store, base_url: &str, ca_sha256: &str) {
+    let kept = store.set_meta("base_url", base_url).and_then(|()| store.set_meta("ca_sha256", ca_sha256));
+    if let Err(e) = kept {
+        tracing::warn!(error = %e, "`perch pair` will not know this box's address");
+    }
 }
 
 fn host_name() -> String {

@@ -11,6 +11,7 @@ use perch_domain::motion::{MotionConfig, Polygon};
 use perch_domain::pairing::PairingConfig;
 use perch_domain::recording::{RecordConfig, RecordMode};
 use perch_domain::retention::RetentionConfig;
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -53,18 +54,26 @@ impl Config {
                 .context(ErrorKind::Invalid, || format!("the config file {} cannot be read", path.display()))?,
             None => String::new(),
         };
-        Self::parse(&text, std::env::vars())
+        let text_only =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Self::parse(&text, std::env::vars_os().filter_map(text_only))
     }
 
     /// Parses the text of a config file under the given environment.
     pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Self> {
-        let mut table: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| Error::invalid(format!("the config is not TOML: {e}")))?;
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| not_toml(text, &e))?;
         let problems = Problems::default();
         crate::reader::apply_environment(&mut table, env, &problems);
         let config = read(Section::root(table, &problems), &problems);
         problems.into_result(config)
     }
+}
+
+/// Says where without repeating the line: it may hold a password.
+fn not_toml(text: &str, e: &toml::de::Error) -> Error {
+    let at = e.span().map_or(0, |s| s.start);
+    let line = 1 + text.bytes().take(at).filter(|b| *b == b'\n').count();
+    Error::invalid(format!("the config is not TOML: line {line}: {}", e.message()))
 }
 
 fn read(mut root: Section<'_>, problems: &Problems) -> Config {
@@ -213,6 +222,10 @@ fn camera(mut s: Section<'_>, problems: &Problems) -> Option<CameraConfig> {
     }
     r.finish();
     let motion = motion(s.section("motion"), problems);
+    if record.mode == RecordMode::Motion && !motion.enabled {
+        let rule = "needs motion.enabled = true: nothing would ever be recorded";
+        problems.add(&format!("{path}.record.mode"), &"\"motion\"", rule);
+    }
     s.refuse_later(&LATER_CAMERA);
     s.finish();
     Some(CameraConfig { id: id?, name, source: source?, codec, main, sub: sub_settings, audio, record, motion })
@@ -311,7 +324,8 @@ mod tests {
             ("[[camera]]\nid = \"../x\"\nsource = \"test\"".into(), "camera[0].id"),
             ("[[camera]]\nid = \"a\"\nsource = \"exec:rm\"".into(), "camera[0].source = \"exec:rm\""),
             ("[[camera]]\nid = \"a\"".into(), "camera[0].source"),
-            (cam("[[camera]]\nid = \"a\"\nsource = \"test\""), "camera[1].id = \"a\": must differ"),
+            (cam("record = { mode = \"motion\" }\nmotion = { enabled = false }"), "camera[0].record.mode"),
+            (cam("[[camera]]\nid = \"a\"\nsource = \"test\""), "camera[1].id = a: must differ"),
             ("box = 3".into(), "box = 3: must be a table"),
             ("[box".into(), "not TOML"),
         ] {
@@ -348,5 +362,7 @@ mod tests {
     fn credentials_in_a_bad_source_are_not_repeated() {
         let e = parse("[[camera]]\nid = \"a\"\nsource = \"rtsp://me:hunter2@host/ x\"").expect_err("space in a URL");
         assert!(!e.to_string().contains("hunter2"), "{e}");
+        let e = parse("[[camera]]\nid = \"a\"\nsource = \"rtsp://me:hunter2@host/x").expect_err("no closing quote");
+        assert!(e.to_string().contains("line 3") && !e.to_string().contains("hunter2"), "{e}");
     }
 }

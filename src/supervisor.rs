@@ -19,7 +19,7 @@ const STEADY_AFTER: Duration = Duration::from_secs(30);
 pub enum Ended {
     /// The task has nothing more to do.
     Done,
-    /// Run it again after the backoff, for this reason.
+    /// Run it again after the backoff, for this reason, which the task has told already.
     Again(String),
 }
 
@@ -101,7 +101,11 @@ impl Supervisor {
                     backoff.reset();
                 }
                 let delay = backoff.next(backoff::unit());
-                tracing::warn!(task = %name, %reason, delay_ms = delay.as_millis() as u64, "task ended and will be run again");
+                let delay_ms = delay.as_millis() as u64;
+                match result {
+                    Err(_) => tracing::warn!(task = %name, %reason, delay_ms, "task failed and will be run again"),
+                    Ok(_) => tracing::debug!(task = %name, %reason, delay_ms, "task ended and will be run again"),
+                }
                 board.update(&name, &clock, |s| {
                     s.running = false;
                     s.reason = reason;

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
-use perch_base::{ErrorKind, Result, ResultExt};
+use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::archive::TimeRange;
 use perch_domain::ports::ArchivePort;
 use std::io::Write;
@@ -15,6 +15,10 @@ pub fn run(config: Option<&Path>, camera: &str, from: &str, to: &str, out: &Path
     let config = Config::load(config)?;
     let camera = CameraId::new(camera)?;
     let range = TimeRange::new(Timestamp::parse(from)?, Timestamp::parse(to)?)?;
+    if !config.cameras.iter().any(|c| c.id == camera) {
+        let known: Vec<_> = config.cameras.iter().map(|c| c.id.as_str()).collect();
+        return Err(Error::not_found(format!("there is no camera `{camera}`; there are {}", known.join(", "))));
+    }
     let store = super::open_store(&config)?;
     let export = store.export(&camera, range)?;
     let failed = || format!("{} cannot be written", out.display());

@@ -10,14 +10,21 @@ pub mod run;
 
 use crate::app::store_config;
 use crate::config::Config;
-use perch_base::Result;
 use perch_base::clock::SystemClock;
+use perch_base::{Error, ErrorKind, Result};
 use perch_store::Store;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens the box's database beside a daemon that may be running.
+/// Opens the box's database beside a daemon that may be running. Errors with [`ErrorKind::Unavailable`] where no box ever ran: a
+/// wrong folder must not become a new, empty box.
 fn open_store(config: &Config) -> Result<Store> {
+    if !config.data_dir.join("perch.db").exists() {
+        let dir = &config.data_dir;
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        let why = format!("no box has run with the data folder {}: start it with `perch run` first", dir.display());
+        return Err(Error::new(ErrorKind::Unavailable, why));
+    }
     Store::open_for_cli(store_config(config), Arc::new(SystemClock))
 }
 

@@ -46,6 +46,15 @@ struct Motion {
     clock: SharedClock,
     marks: mpsc::Sender<EventMark>,
     frames: Mutex<mpsc::Receiver<LumaFrame>>,
+    running: Mutex<Option<Running>>,
+}
+
+/// The event that goes on. It is recorded even while the index cannot take it; then it is entered later.
+#[derive(Clone, Debug)]
+struct Running {
+    id: EventId,
+    new: NewEvent,
+    is_kept: bool,
 }
 
 /// Watches a camera for motion.
@@ -63,6 +72,7 @@ pub fn spawn(
         clock: clock.clone(),
         marks,
         frames: Mutex::new(frames),
+        running: Mutex::default(),
     });
     let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
     supervisor
@@ -73,7 +83,10 @@ async fn run_once(task: Arc<Motion>, mut shutdown: Shutdown) -> Result<Ended> {
     let mut frames = task.frames.lock().await;
     let mut detector = Detector::new(task.camera.config.motion.clone());
     let mut machine = EventMachine::new(event_config(&task.camera.config));
-    let mut running: Option<Event> = None;
+    if task.running.lock().await.is_some() {
+        // The last attempt broke off in the middle of it.
+        task.obey(Output::Ended { last_motion: task.clock.mono(), end: task.clock.mono() }).await;
+    }
     loop {
         let output = tokio::select! {
             frame = frames.recv() => match frame {
@@ -81,33 +94,40 @@ async fn run_once(task: Arc<Motion>, mut shutdown: Shutdown) -> Result<Ended> {
                 None => break,
             },
             // Only an open event has a deadline: it must end although its camera went away.
-            () = tokio::time::sleep(task.camera.config.record.gap), if machine.is_running() => machine.tick(task.clock.mono()),
+            () = tokio::time::sleep(task.camera.config.record.gap), if machine.is_running() => {
+                machine.tick(task.clock.mono())
+            }
             () = shutdown.called() => break,
         };
         if let Some(output) = output {
-            task.obey(output, &mut running).await;
+            task.obey(output).await;
         }
     }
     if let Some(output) = machine.finish() {
-        task.obey(output, &mut running).await;
+        task.obey(output).await;
     }
     Ok(Ended::Done)
 }
 
 impl Motion {
-    async fn obey(&self, output: Output, running: &mut Option<Event>) {
-        let done = match output {
-            Output::Started { start, peak } => self.started(start, peak, running).await,
-            Output::Grew { peak } => self.grew(peak, running).await,
-            Output::Ended { end, .. } => self.ended(end, running).await,
-        };
-        if let Err(e) = done {
-            // The event is lost to the index, not to the eye: live and the recorder go on.
-            tracing::error!(camera = %self.camera.config.id, error = %e, "event could not be kept");
+    async fn obey(&self, output: Output) {
+        let mut running = self.running.lock().await;
+        match output {
+            Output::Started { start, peak } => *running = Some(self.started(start, peak).await),
+            Output::Grew { peak } => {
+                if let Some(running) = running.as_mut() {
+                    self.grew(running, peak).await;
+                }
+            }
+            Output::Ended { end, .. } => {
+                if let Some(running) = running.take() {
+                    self.ended(running, end).await;
+                }
+            }
         }
     }
 
-    async fn started(&self, start: MonoTime, peak: Peak, running: &mut Option<Event>) -> Result<()> {
+    async fn started(&self, start: MonoTime, peak: Peak) -> Running {
         let anchor = TimeAnchor::new(self.clock.utc(), self.clock.mono());
         let new = NewEvent {
             camera: self.camera.config.id.clone(),
@@ -117,33 +137,56 @@ impl Motion {
             cause: peak.cause,
             boxes: peak.boxes,
         };
-        let event = self.in_store(move |store| store.begin_event(&new)).await?;
-        tracing::info!(camera = %event.camera, event = %event.id, score = event.score, "event began");
-        self.mark(EventMark::Started { id: event.id, start }).await;
-        self.camera.set_last_event(event.start);
-        self.take_still(event.id);
-        self.camera.tell(Notice::Event { event: event.clone() });
-        *running = Some(event);
-        Ok(())
+        let mut running = Running { id: EventId(new.start.as_micros()), new, is_kept: false };
+        self.keep(&mut running).await;
+        tracing::info!(camera = %running.new.camera, event = %running.id, score = running.new.score, "event began");
+        self.mark(EventMark::Started { id: running.id, start }).await;
+        self.camera.set_last_event(running.new.start);
+        self.take_still(running.id);
+        running
     }
 
-    async fn grew(&self, peak: Peak, running: &mut Option<Event>) -> Result<()> {
-        let Some(id) = running.as_ref().map(|e| e.id) else { return Ok(()) };
-        let event = self.in_store(move |store| store.update_event(id, peak.score, peak.cause, &peak.boxes)).await?;
+    async fn grew(&self, running: &mut Running, peak: Peak) {
+        running.new = NewEvent { score: peak.score, cause: peak.cause, boxes: peak.boxes, ..running.new.clone() };
+        if !running.is_kept {
+            return self.keep(running).await;
+        }
+        let (id, new) = (running.id, running.new.clone());
+        let grown = self.in_store(move |store| store.update_event(id, new.score, new.cause, &new.boxes)).await;
+        self.tell(id, grown);
         self.take_still(id);
-        self.camera.tell(Notice::Event { event: event.clone() });
-        *running = Some(event);
-        Ok(())
     }
 
-    async fn ended(&self, end: MonoTime, running: &mut Option<Event>) -> Result<()> {
-        let Some(event) = running.take() else { return Ok(()) };
-        self.mark(EventMark::Ended { id: event.id, end }).await;
+    async fn ended(&self, mut running: Running, end: MonoTime) {
+        self.mark(EventMark::Ended { id: running.id, end }).await;
+        if !running.is_kept {
+            self.keep(&mut running).await;
+        }
         let utc = TimeAnchor::new(self.clock.utc(), self.clock.mono()).utc(end);
-        let event = self.in_store(move |store| store.end_event(event.id, utc)).await?;
-        tracing::info!(camera = %event.camera, event = %event.id, "event ended");
-        self.camera.tell(Notice::Event { event });
-        Ok(())
+        let id = running.id;
+        tracing::info!(camera = %running.new.camera, event = %id, "event ended");
+        self.tell(id, self.in_store(move |store| store.end_event(id, utc)).await);
+    }
+
+    /// Enters the event into the index.
+    async fn keep(&self, running: &mut Running) {
+        let new = running.new.clone();
+        let kept = self.in_store(move |store| store.begin_event(&new)).await;
+        if let Ok(event) = &kept {
+            running.is_kept = true;
+            running.id = event.id;
+        }
+        self.tell(running.id, kept);
+    }
+
+    /// Tells everybody of an event, or the log that the index could not take it: live and the recorder go on.
+    fn tell(&self, id: EventId, event: Result<Event>) {
+        match event {
+            Ok(event) => self.camera.tell(Notice::Event { event }),
+            Err(e) => {
+                tracing::error!(camera = %self.camera.config.id, event = %id, error = %e, "event could not be kept")
+            }
+        }
     }
 
     async fn mark(&self, mark: EventMark) {

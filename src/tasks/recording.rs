@@ -8,14 +8,16 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::EventId;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::{MonoTime, Timestamp};
-use perch_base::{Error, Result};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
+use perch_domain::health::CameraState;
 use perch_domain::media::{Stream, Track};
+use perch_domain::playback::JOIN_US;
 use perch_domain::recording::{Gop, RecordMode, Recorder, Step, TimeAnchor};
 use perch_domain::status::RecordingState;
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::{GopPackets, SegmentWriter, Store, TrackFormat, write_fault};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify, mpsc};
 
@@ -23,6 +25,8 @@ use tokio::sync::{Mutex, Notify, mpsc};
 const QUEUE: usize = 20;
 /// How long a paused recorder waits before it tries the disk again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// A disk that takes longer than this over one step is told as hung.
+const HUNG_AFTER: Duration = Duration::from_secs(15);
 /// A camera without a GOP for this long is a gap in its recording.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 
@@ -44,6 +48,8 @@ struct Recording {
     clock: SharedClock,
     marks: Mutex<mpsc::Receiver<EventMark>>,
     sealed: Arc<Notify>,
+    /// The marks of the newest event: a recorder that is run again goes on with it.
+    newest_event: StdMutex<Vec<EventMark>>,
 }
 
 /// Records a camera. `sealed` is woken when a file is complete.
@@ -61,6 +67,7 @@ pub fn spawn(
         clock: clock.clone(),
         marks: Mutex::new(marks),
         sealed: sealed.clone(),
+        newest_event: StdMutex::default(),
     });
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
     supervisor
@@ -76,22 +83,23 @@ enum Input {
 async fn run_once(task: Arc<Recording>, mut shutdown: Shutdown) -> Result<Ended> {
     let mut marks = task.marks.lock().await;
     if task.camera.config.record.mode == RecordMode::Off {
-        // Marks still come; somebody has to take them.
-        loop {
-            tokio::select! {
-                mark = marks.recv() => if mark.is_none() { return Ok(Ended::Done) },
-                () = shutdown.called() => return Ok(Ended::Done),
-            }
-        }
+        return be_off(&task, &mut marks, shutdown).await;
     }
     let mut gops = Gops::follow(&task.camera.hub, Stream::Main, "recorder", QUEUE);
     let mut disk = Some(Disk::new(task.clone()));
+    let newest_event = task.newest_event().clone();
+    for mark in newest_event {
+        disk = Some(Disk::step(disk, Input::Mark(mark)).await?);
+    }
     let mut marks_open = true;
     loop {
         let input = tokio::select! {
             biased;
             mark = marks.recv(), if marks_open => match mark {
-                Some(mark) => Input::Mark(mark),
+                Some(mark) => {
+                    task.remember(mark);
+                    Input::Mark(mark)
+                }
                 None => { marks_open = false; continue }
             },
             gop = gops.queue.recv() => match gop {
@@ -113,8 +121,43 @@ async fn run_once(task: Arc<Recording>, mut shutdown: Shutdown) -> Result<Ended>
         closing.await.map_err(|e| Error::internal("the recorder panicked").with_source(e))?;
     }
     match was_cut_off {
-        true => Ok(Ended::Again("the disk could not keep up and the recorder was cut off".into())),
+        true => Err(Error::new(ErrorKind::Unavailable, "the disk could not keep up and the recorder was cut off")),
         false => Ok(Ended::Done),
+    }
+}
+
+/// Recording is set to `off`: takes the marks that still come, and says on the timeline why nothing is there.
+async fn be_off(task: &Recording, marks: &mut mpsc::Receiver<EventMark>, mut shutdown: Shutdown) -> Result<Ended> {
+    let since = task.clock.utc();
+    let mut marks_open = true;
+    let mut ended = false;
+    while !ended {
+        tokio::select! {
+            mark = marks.recv(), if marks_open => marks_open = mark.is_some(),
+            () = tokio::time::sleep(NOTE_EVERY) => {}
+            () = shutdown.called() => ended = true,
+        }
+        let (store, camera, now) = (task.store.clone(), task.camera.config.id.clone(), task.clock.utc());
+        let noted =
+            tokio::task::spawn_blocking(move || store.note_gap(&camera, since, now, GapCause::RecordingOff)).await;
+        if let Ok(Err(e)) = noted {
+            tracing::debug!(camera = %task.camera.config.id, error = %e, "that recording is off could not be kept");
+        }
+    }
+    Ok(Ended::Done)
+}
+
+impl Recording {
+    fn newest_event(&self) -> std::sync::MutexGuard<'_, Vec<EventMark>> {
+        self.newest_event.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, mark: EventMark) {
+        let mut newest = self.newest_event();
+        if matches!(mark, EventMark::Started { .. }) {
+            newest.clear();
+        }
+        newest.push(mark);
     }
 }
 
@@ -128,8 +171,10 @@ struct Disk {
     paused: Option<Pause>,
     /// No GOP came for [`SILENT_AFTER`].
     silent: bool,
-    /// Where the last GOP that was seen ended.
-    last_end: Option<Timestamp>,
+    /// Where the last GOP that was seen ended; before the first one, when this attempt began.
+    last_end: Timestamp,
+    /// Whether the next GOP is expected to join the last one.
+    last_joined: bool,
     /// Since when nothing is written because nothing moves.
     quiet_since: Option<Timestamp>,
     /// When the gap that goes on was entered last.
@@ -148,6 +193,7 @@ struct Pause {
 impl Disk {
     fn new(task: Arc<Recording>) -> Self {
         let machine = Recorder::new(task.camera.config.record.clone());
+        let began = task.clock.utc();
         Self {
             task,
             machine,
@@ -156,7 +202,8 @@ impl Disk {
             anchor: None,
             paused: None,
             silent: false,
-            last_end: None,
+            last_end: began,
+            last_joined: false,
             quiet_since: None,
             noted_at: None,
             lost_reported: false,
@@ -167,11 +214,19 @@ impl Disk {
     /// Handles one input on a blocking thread: the disk must not hold up other tasks.
     async fn step(disk: Option<Self>, input: Input) -> Result<Self> {
         let mut disk = disk.ok_or_else(|| Error::internal("the recorder's state is gone"))?;
-        let joined = tokio::task::spawn_blocking(move || {
+        let camera = disk.task.camera.clone();
+        let mut joined = tokio::task::spawn_blocking(move || {
             disk.handle(input);
             disk
         });
-        joined.await.map_err(|e| Error::internal("the recorder panicked").with_source(e))
+        let done = match tokio::time::timeout(HUNG_AFTER, &mut joined).await {
+            Ok(done) => done,
+            Err(_) => {
+                camera.set_recording(RecordingState::Paused, "the disk does not answer");
+                joined.await
+            }
+        };
+        done.map_err(|e| Error::internal("the recorder panicked").with_source(e))
     }
 
     fn handle(&mut self, input: Input) {
@@ -192,7 +247,7 @@ impl Disk {
     fn explain(&mut self) {
         let ongoing = match &self.paused {
             Some(p) => Some((p.since, p.cause)),
-            None if self.silent => self.last_end.map(|since| (since, GapCause::CameraUnavailable)),
+            None if self.silent => Some((self.last_end, GapCause::CameraUnavailable)),
             None => self.quiet_since.map(|since| (since, GapCause::NoMotion)),
         };
         let now = self.task.clock.mono();
@@ -201,15 +256,15 @@ impl Disk {
             Some(_) if self.noted_at.is_some_and(|at| now.since(at) < NOTE_EVERY) => {}
             Some((since, cause)) => {
                 self.noted_at = Some(now);
-                self.note_gap(Some(since), self.task.clock.utc(), cause);
+                self.note_gap(since, self.task.clock.utc(), cause);
             }
         }
     }
 
     /// Nothing moved until `end`; what comes is another matter.
-    fn end_quiet(&mut self, end: Option<Timestamp>) {
-        if let Some((since, end)) = self.quiet_since.take().zip(end) {
-            self.note_gap(Some(since), end, GapCause::NoMotion);
+    fn end_quiet(&mut self, end: Timestamp) {
+        if let Some(since) = self.quiet_since.take() {
+            self.note_gap(since, end, GapCause::NoMotion);
         }
     }
 
@@ -222,10 +277,9 @@ impl Disk {
             self.anchor = None;
         }
         let anchor = *self.anchor.get_or_insert_with(|| TimeAnchor::new(utc, mono));
-        if std::mem::take(&mut self.silent) {
-            self.note_gap(self.last_end, anchor.utc(gop.start), GapCause::CameraUnavailable);
-        }
-        self.last_end = Some(anchor.utc(gop.end));
+        self.explain_hole(anchor.utc(gop.start));
+        self.last_end = anchor.utc(gop.end);
+        self.last_joined = gop.joined;
         if self.paused.as_ref().is_some_and(|p| mono < p.retry_at) {
             return;
         }
@@ -239,13 +293,35 @@ impl Disk {
         self.obey(steps);
         if wrote && self.writer.is_some() {
             self.resumed();
-        } else if !wrote && self.paused.is_none() {
-            self.quiet_since.get_or_insert(start);
+        } else if !wrote {
+            self.nothing_to_write(start);
         }
         if !joined {
             let steps = self.machine.interrupt();
             self.obey(steps);
         }
+    }
+
+    /// A hole before `start`: the camera was away, or GOPs were lost because the disk did not keep up.
+    fn explain_hole(&mut self, start: Timestamp) {
+        let was_silent = std::mem::take(&mut self.silent);
+        if self.paused.is_some() || start.micros_since(self.last_end) <= JOIN_US {
+            return;
+        }
+        let cause = if was_silent || !self.last_joined { GapCause::CameraUnavailable } else { GapCause::DiskError };
+        self.note_gap(self.last_end, start, cause);
+    }
+
+    /// Nothing moves. A paused recorder asks the disk whether it is well again: no write will tell.
+    fn nothing_to_write(&mut self, start: Timestamp) {
+        if let Some(p) = &mut self.paused {
+            if self.task.store.probe_write().is_err() {
+                p.retry_at = self.task.clock.mono() + RETRY_AFTER;
+                return;
+            }
+            self.resumed();
+        }
+        self.quiet_since.get_or_insert(start);
     }
 
     /// A file has one format: another picture size, or sound that begins, needs a file of its own.
@@ -271,6 +347,10 @@ impl Disk {
     }
 
     fn camera_is_silent(&mut self) {
+        // A camera whose GOPs are long is not silent.
+        if self.task.camera.health().state == CameraState::Live {
+            return;
+        }
         self.silent = true;
         self.end_quiet(self.last_end);
         let steps = self.machine.interrupt();
@@ -304,7 +384,7 @@ impl Disk {
                 self.writer = Some(self.task.store.create_segment(camera, anchor.utc(*start), *event, &format)?);
                 self.format = Some(format);
                 self.file_start = *start;
-                self.end_quiet(Some(anchor.utc(*start)));
+                self.end_quiet(anchor.utc(*start));
             }
             Step::Write(gop) => {
                 if let Some(writer) = &mut self.writer {
@@ -319,8 +399,12 @@ impl Disk {
                 }
             }
             Step::TrimBefore { at } => {
-                if let Some(anchor) = self.anchor {
-                    self.task.store.trim_before(camera, anchor.utc(*at))?;
+                let Some(anchor) = self.anchor else { return Ok(()) };
+                match self.task.store.trim_before(camera, anchor.utc(*at)) {
+                    Err(e) if write_fault(&e).is_some() => return Err(e),
+                    // What is recorded twice is cut at the next start; the event's own file must go on.
+                    Err(e) => tracing::warn!(%camera, error = %e, "an earlier file could not be cut"),
+                    Ok(()) => {}
                 }
             }
         }
@@ -335,7 +419,7 @@ impl Disk {
         match &mut self.paused {
             Some(p) => p.retry_at = retry_at,
             None => {
-                let since = self.last_end.unwrap_or_else(|| self.task.clock.utc());
+                let since = self.last_end;
                 self.paused = Some(Pause { since, retry_at, cause });
                 // A full disk may be retention's to mend.
                 self.task.sealed.notify_one();
@@ -347,12 +431,14 @@ impl Disk {
     fn resumed(&mut self) {
         if let Some(p) = self.paused.take() {
             tracing::info!(camera = %self.task.camera.config.id, "recording goes on");
-            self.note_gap(Some(p.since), self.task.clock.utc(), p.cause);
+            self.note_gap(p.since, self.task.clock.utc(), p.cause);
         }
     }
 
-    fn note_gap(&mut self, start: Option<Timestamp>, end: Timestamp, cause: GapCause) {
-        let Some(start) = start.filter(|s| *s < end) else { return };
+    fn note_gap(&mut self, start: Timestamp, end: Timestamp, cause: GapCause) {
+        if start >= end {
+            return;
+        }
         let noted = self.task.store.note_gap(&self.task.camera.config.id, start, end, cause);
         if let Err(e) = noted
             && !std::mem::replace(&mut self.lost_reported, true)
@@ -369,7 +455,10 @@ impl Disk {
         match (self.silent, self.writer.is_some()) {
             (true, _) => camera.set_recording(RecordingState::Waiting, "waiting for the camera"),
             (false, true) => camera.set_recording(RecordingState::Recording, ""),
-            (false, false) => camera.set_recording(RecordingState::Waiting, "waiting for motion"),
+            (false, false) if self.machine.mode() == RecordMode::Motion => {
+                camera.set_recording(RecordingState::Waiting, "waiting for motion");
+            }
+            (false, false) => camera.set_recording(RecordingState::Waiting, "waiting for a picture"),
         }
     }
 

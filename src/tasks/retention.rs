@@ -1,5 +1,6 @@
 //! Retention: keeps recordings within their limits. Wakes when a file is complete and once a minute for what only time changes.
 
+use crate::cameras::clock_is_synchronised;
 use crate::supervisor::{Ended, Supervisor};
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
@@ -22,7 +23,7 @@ pub fn spawn(supervisor: &mut Supervisor, store: &Store, wake: &Arc<Notify>) {
 async fn run_once(store: Store, wake: Arc<Notify>, mut shutdown: Shutdown) -> Result<Ended> {
     loop {
         let looked = store.clone();
-        let report = tokio::task::spawn_blocking(move || looked.enforce_retention())
+        let report = tokio::task::spawn_blocking(move || looked.enforce_retention(clock_is_synchronised()))
             .await
             .map_err(|e| Error::internal("retention panicked").with_source(e))??;
         if report.deleted > 0 {

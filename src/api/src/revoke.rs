@@ -1,16 +1,23 @@
 //! Tells streams that are being sent to a device that its credential was taken away.
 
 use perch_base::ids::DeviceId;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 /// Where revocations are announced. Clones share the announcements.
 #[derive(Clone, Debug)]
-pub struct Revocations(broadcast::Sender<DeviceId>);
+pub struct Revocations {
+    announced: broadcast::Sender<DeviceId>,
+    /// How many answers are being sent to each device.
+    open: Arc<Mutex<BTreeMap<DeviceId, usize>>>,
+}
 
 impl Default for Revocations {
     fn default() -> Self {
-        Self(broadcast::channel(64).0)
+        Self { announced: broadcast::channel(64).0, open: Arc::default() }
     }
 }
 
@@ -18,11 +25,17 @@ impl Revocations {
     /// Ends every open answer of `device`: event streams and downloads.
     pub fn announce(&self, device: DeviceId) {
         // An error means that nobody listens.
-        let _ = self.0.send(device);
+        let _ = self.announced.send(device);
+    }
+
+    /// Devices to which something is being sent now.
+    pub fn connected(&self) -> Vec<DeviceId> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     pub(crate) fn watch(&self, device: DeviceId) -> Watch {
-        Watch { rx: self.0.subscribe(), device }
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner).entry(device).or_default() += 1;
+        Watch { rx: self.announced.subscribe(), device, open: self.open.clone() }
     }
 }
 
@@ -30,6 +43,19 @@ impl Revocations {
 pub(crate) struct Watch {
     rx: broadcast::Receiver<DeviceId>,
     device: DeviceId,
+    open: Arc<Mutex<BTreeMap<DeviceId, usize>>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut n) = open.entry(self.device) {
+            *n.get_mut() -= 1;
+            if *n.get() == 0 {
+                n.remove();
+            }
+        }
+    }
 }
 
 impl Watch {

@@ -1,12 +1,13 @@
 //! What every handler shares, and the one way to call a port: on a blocking thread.
 
 use crate::guard::Guard;
-use crate::pki::Names;
+use crate::pki::{Names, interface_addresses};
 use crate::problem::{Problem, Reply};
 use crate::revoke::Revocations;
 use crate::{AccessChange, Config, Ports};
 use perch_base::ids::DeviceId;
 use perch_base::{Error, ErrorKind, Result};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
@@ -68,10 +69,18 @@ impl App {
         self.names.read().unwrap_or_else(PoisonError::into_inner).answers_to(authority)
     }
 
-    /// `<host>.local` as it stands in the certificate.
-    pub(crate) fn local_name(&self) -> String {
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        names.dns.iter().find(|n| n.ends_with(".local")).cloned().unwrap_or_else(|| "localhost".into())
+    /// An address by which other machines reach this box: `<host>.local` would need a name service that may not be there.
+    pub(crate) fn reachable_host(&self) -> String {
+        match self.config.listen.ip() {
+            ip if ip.is_loopback() => "localhost".into(),
+            IpAddr::V4(ip) if !ip.is_unspecified() => ip.to_string(),
+            IpAddr::V6(ip) if !ip.is_unspecified() => format!("[{ip}]"),
+            _ => {
+                let lan = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local());
+                let found = interface_addresses().into_iter().find(lan);
+                found.map_or_else(|| "localhost".into(), |ip| ip.to_string())
+            }
+        }
     }
 
     /// Ends everything that devices which lost their credential still have open.

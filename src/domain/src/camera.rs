@@ -55,6 +55,9 @@ impl Source {
                 _ => Ok(Self::Libcamera(Some(id.to_owned()))),
             };
         }
+        if hides_credentials(text) {
+            return bad("write `/ ? # @` in a user name, password or path as %2F %3F %23 %40");
+        }
         if (text.starts_with("rtsp://") || text.starts_with("rtsps://")) && !text.contains(char::is_whitespace) {
             return Ok(Self::Rtsp(perch_base::secret::Secret::new(text.to_owned())));
         }
@@ -74,9 +77,19 @@ impl Source {
     }
 }
 
-/// `scheme://user:password@host/…` without its user and password.
+/// Whether an `@` stands behind what reads as `host:port`: it may end a password that was not percent-encoded.
+fn hides_credentials(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(_, rest)| {
+        let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, after) = rest.split_at(host_end);
+        !authority.contains('@') && authority.contains(':') && after.contains('@')
+    })
+}
+
+/// `scheme://user:password@host/…` without its user and password; of a URL in which they cannot be told apart, only the scheme.
 pub fn redact_url(url: &str) -> String {
     match url.split_once("://") {
+        Some((scheme, _)) if hides_credentials(url) => format!("{scheme}://…"),
         Some((scheme, rest)) => {
             let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
             match rest[..host_end].rfind('@') {
@@ -196,6 +209,8 @@ mod tests {
         let s = Source::parse("rtsp://me:p@ss@cam/live@x").expect("ok");
         assert_eq!(s.describe(), "rtsp://cam/live@x");
         assert!(!format!("{s:?}").contains("p@ss"));
+        let e = Source::parse("rtsp://me:hunt#er2@cam/x").expect_err("not percent-encoded");
+        assert!(!e.to_string().contains("hunt") && e.to_string().contains("%23"), "{e}");
         let e = Source::parse("rtsp://me:pw@cam/ x").expect_err("whitespace");
         assert!(!e.to_string().contains("pw"), "{e}");
     }

@@ -90,6 +90,9 @@ struct RunningEvent {
     end: Option<MonoTime>,
 }
 
+/// Two GOPs further apart than this do not join.
+const HOLE: Duration = Duration::from_millis(100);
+
 /// One camera's recorder.
 ///
 /// Keeps the pre-roll in memory in both modes (GOPs are shared, not copied). When an event starts, a new file begins at the
@@ -125,6 +128,10 @@ impl<P: Clone> Recorder<P> {
         let mut steps = Vec::new();
         if self.config.mode == RecordMode::Off {
             return steps;
+        }
+        // GOPs were lost on the way: a file must not span the hole.
+        if self.ring.back().is_some_and(|last| gop.start.since(last.end) > HOLE) {
+            steps.extend(self.interrupt());
         }
         if let Some(RunningEvent { end: Some(end), .. }) = self.event
             && gop.start >= end
@@ -396,6 +403,16 @@ mod tests {
         assert!(r.interrupt().is_empty());
         assert!(r.event_started(EventId(1), s(5)).is_empty(), "nothing to write yet");
         assert!(matches!(r.gop(gop(9))[..], [Step::Open { start, .. }, Step::Write(_)] if start == s(9)));
+    }
+
+    #[test]
+    fn a_file_does_not_span_lost_gops() {
+        let mut r = Recorder::new(config(RecordMode::Continuous));
+        let mut disk = Disk::default();
+        for n in [0, 1, 4, 5] {
+            disk.obey(r.gop(gop(n)));
+        }
+        assert_eq!(disk.0, vec![(None, vec![0, 1]), (None, vec![4, 5])]);
     }
 
     #[test]

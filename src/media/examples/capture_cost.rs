@@ -1,4 +1,4 @@
-//! What a test camera costs: CPU seconds a second and resident memory of this process. `capture_cost [nomotion] [noaudio] [sub] [SECONDS]`
+//! What a test camera costs: CPU seconds a second and resident memory of this process. `capture_cost [nomotion] [noaudio] [sub] [stills] [SECONDS]`
 #![allow(clippy::print_stdout, reason = "figures are what it is for")]
 
 use perch_base::clock::SystemClock;
@@ -42,6 +42,20 @@ async fn main() -> Result<()> {
     let runner = capture.clone();
     tokio::spawn(async move { runner.run_once(&|e| println!("{e:?}"), shutdown).await });
     tokio::spawn(async move { while listener.packets.recv().await.is_some() {} });
+    if has("stills") {
+        // One a second, each made on whatever thread is free.
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if let Some(key) = hub.latest_keyframe(Stream::Main) {
+                    let still = move || perch_media::still::jpeg(VideoCodec::H264, &key.data, Some(640));
+                    if let Ok(Err(e)) = tokio::task::spawn_blocking(still).await {
+                        println!("no still: {e}");
+                    }
+                }
+            }
+        });
+    }
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (began, before) = (Instant::now(), cpu_seconds()?);
     tokio::time::sleep(Duration::from_secs(seconds)).await;

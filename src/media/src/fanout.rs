@@ -15,6 +15,8 @@ use tokio::sync::mpsc;
 pub const CUT_AFTER: Duration = Duration::from_secs(10);
 /// Packets a GOP cache holds at most; a longer GOP is not cached (a joiner then waits for the next keyframe).
 const MAX_GOP_PACKETS: usize = 1024;
+/// And bytes, for the same reason: memory is finite, whatever a camera sends.
+const MAX_GOP_BYTES: usize = 32 << 20;
 
 /// What a running capture lets the hub command. Calls return at once.
 pub trait EncoderControl: Send + Sync {
@@ -102,7 +104,10 @@ struct Consumer {
 #[derive(Default)]
 struct StreamState {
     gop: Vec<SharedPacket>,
+    gop_bytes: usize,
     gop_overflow: bool,
+    /// The newest keyframe, also when its GOP grew too long to be kept.
+    keyframe: Option<SharedPacket>,
     gate: KeyframeGate,
     consumers: Vec<Consumer>,
 }
@@ -136,6 +141,7 @@ impl State {
         let demand = Demand { sub: !self.sub.consumers.is_empty(), audio: all().any(|c| c.audio) };
         if self.demand.sub && !demand.sub {
             self.sub.gop.clear();
+            self.sub.keyframe = None;
         }
         if demand != self.demand {
             self.demand = demand;
@@ -199,6 +205,7 @@ impl Hub {
     fn break_off(state: &mut State) {
         for stream in [&mut state.main, &mut state.sub] {
             stream.gop.clear();
+            stream.keyframe = None;
             for c in &mut stream.consumers {
                 c.awaiting_keyframe = true;
                 c.discontinuity = true;
@@ -215,7 +222,9 @@ impl Hub {
         let s = state.stream(stream);
         if packet.keyframe {
             s.gop.clear();
+            s.gop_bytes = 0;
             s.gop_overflow = false;
+            s.keyframe = Some(packet.clone());
         }
         remember(s, &packet);
         let mut force = s.gate.frame(packet.keyframe, now);
@@ -340,9 +349,9 @@ impl Hub {
         Subscription { packets, attachment }
     }
 
-    /// The newest keyframe of `stream`, if one is cached.
+    /// The newest keyframe of `stream`, if it still runs.
     pub fn latest_keyframe(&self, stream: Stream) -> Option<SharedPacket> {
-        self.lock().stream(stream).gop.first().cloned()
+        self.lock().stream(stream).keyframe.clone()
     }
 
     /// Names of the consumers of `stream`.
@@ -365,7 +374,8 @@ fn remember(s: &mut StreamState, packet: &SharedPacket) {
     if s.gop_overflow || (s.gop.is_empty() && !packet.keyframe) {
         return;
     }
-    if s.gop.len() >= MAX_GOP_PACKETS {
+    s.gop_bytes += packet.data.len();
+    if s.gop.len() >= MAX_GOP_PACKETS || s.gop_bytes > MAX_GOP_BYTES {
         s.gop.clear();
         s.gop_overflow = true;
         return;

@@ -7,6 +7,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::VideoCodec;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Largest keyframe that is decoded, bytes.
@@ -16,10 +17,18 @@ const TIME_LIMIT: Duration = Duration::from_secs(3);
 /// Widest picture, pixels.
 const MAX_WIDTH: u32 = 4096;
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+/// Pictures that are made at once: each holds a decoder and frames of up to 4096 x 4096.
+const AT_ONCE: usize = 2;
+/// How long a picture waits for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(2);
+
+static TURNS: Turns = Turns::new(AT_ONCE);
+static LIBRARY: OnceLock<Library> = OnceLock::new();
 
 /// Decodes `keyframe` (an H.264 access unit in Annex B with SPS and PPS, or a VP8 frame) and makes a JPEG of it, at most
-/// `max_width` pixels wide, its shape kept. Blocks for up to 3 s. Errors with [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME`],
-/// with [`ErrorKind::Corrupt`] where it is no picture, with [`ErrorKind::Unavailable`] where that takes too long.
+/// `max_width` pixels wide, its shape kept. Blocks for up to 2 s until it is its turn, and 3 s for each decoder that is tried.
+/// Errors with [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME`], with [`ErrorKind::Corrupt`] where it is no picture, with
+/// [`ErrorKind::Unavailable`] where that takes too long or too many are being made.
 pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
     crate::init()?;
     if keyframe.len() > MAX_KEYFRAME {
@@ -31,19 +40,62 @@ pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Resul
     if keyframe.is_empty() {
         return Err(Error::new(ErrorKind::Corrupt, "an empty keyframe holds no picture"));
     }
-    let library = Library::load(None)?;
+    let _turn = TURNS.take(TURN_WITHIN)?;
+    let library = library()?;
     let width = max_width.unwrap_or(MAX_WIDTH).clamp(16, MAX_WIDTH);
     let has_openh264 = crate::has_element("openh264dec");
     match codec {
-        VideoCodec::Vp8 => decode(&library, "still/vp8", keyframe, width),
+        VideoCodec::Vp8 => decode(library, "still/vp8", keyframe, width),
         // libav brings some 40 MB of libraries into memory: it is asked only for what the small decoder cannot do.
-        VideoCodec::H264 if has_openh264 => match decode(&library, "still/h264-openh264dec", keyframe, width) {
+        VideoCodec::H264 if has_openh264 => match decode(library, "still/h264-openh264dec", keyframe, width) {
             Err(e) if e.kind() == ErrorKind::Corrupt && crate::has_element("avdec_h264") => {
-                decode(&library, "still/h264", keyframe, width)
+                decode(library, "still/h264", keyframe, width)
             }
             done => done,
         },
-        VideoCodec::H264 => decode(&library, "still/h264", keyframe, width),
+        VideoCodec::H264 => decode(library, "still/h264", keyframe, width),
+    }
+}
+
+/// The pipeline texts, read once.
+fn library() -> Result<&'static Library> {
+    if let Some(library) = LIBRARY.get() {
+        return Ok(library);
+    }
+    let library = Library::load(None)?;
+    Ok(LIBRARY.get_or_init(|| library))
+}
+
+/// A counting semaphore whose waiters give up.
+struct Turns {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Turns {
+    const fn new(free: usize) -> Self {
+        Self { free: Mutex::new(free), freed: Condvar::new() }
+    }
+
+    /// Waits for a turn. Errors with [`ErrorKind::Unavailable`] where none comes `within` that time.
+    fn take(&self, within: Duration) -> Result<Turn<'_>> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_timeout_while(free, within, |free| *free == 0);
+        let (mut free, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *free = free
+            .checked_sub(1)
+            .ok_or_else(|| Error::new(ErrorKind::Unavailable, "too many stills are being made; try again"))?;
+        Ok(Turn(self))
+    }
+}
+
+/// Gives the turn back when dropped.
+struct Turn<'a>(&'a Turns);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
     }
 }
 
@@ -83,6 +135,8 @@ struct Ends(gst::Pipeline);
 impl Drop for Ends {
     fn drop(&mut self) {
         let _ = self.0.set_state(gst::State::Null);
+        // The decoder and its pictures go with the pipeline's threads; what they held would stay with the allocator.
+        crate::capture::give_memory_back();
     }
 }
 
@@ -128,6 +182,20 @@ pub(crate) mod tests {
         eprintln!("a still took {:?}", began.elapsed());
         let key = keyframe("vp8enc deadline=1", 640, 480);
         assert_eq!(size(&jpeg(VideoCodec::Vp8, &key, Some(64)).expect("a picture")), (64, 48));
+    }
+
+    #[test]
+    fn no_more_than_two_are_made_at_once() {
+        let turns = Turns::new(2);
+        let first = turns.take(Duration::ZERO).expect("free");
+        let _second = turns.take(Duration::ZERO).expect("free");
+        let Err(e) = turns.take(Duration::from_millis(20)) else { panic!("a third was let in") };
+        assert_eq!(e.kind(), ErrorKind::Unavailable);
+        std::thread::scope(|s| {
+            let third = s.spawn(|| turns.take(Duration::from_secs(5)).map(drop));
+            drop(first);
+            third.join().expect("no panic").expect("its turn comes");
+        });
     }
 
     #[test]

@@ -11,7 +11,7 @@ use perch_base::clock::{Clock, SystemClock};
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::{Principal, Role};
-use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::ports::{LivePort, StreamChoice, WatchRequest};
 use perch_media::webrtc::{Config, Engine, LiveCamera};
 use source::Source;
@@ -249,6 +249,27 @@ fn foreign_request(n: u32) -> Vec<u8> {
 fn memory() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("readable");
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
+}
+
+/// Sound of an absurd length overflows a session's time stamps, which panics where overflow is checked: a stand-in for any defect.
+#[test]
+#[cfg(debug_assertions)]
+fn a_defect_while_media_is_written_ends_the_session_and_not_the_engine() {
+    let bench = Bench::new();
+    let (lease, viewer) = bench.watch(device(), Stream::Main);
+    viewer.until("a picture and sound", |s| s.frames > 3 && s.sounds > 3);
+    let packet = Packet {
+        track: Track::Audio,
+        data: source::canned().audio[0].clone(),
+        pts: bench.clock.mono() + Duration::from_secs(1),
+        duration: Duration::from_micros(i64::MAX as u64 / 2),
+        keyframe: true,
+    };
+    bench.source.hub.publish_audio(Arc::new(packet));
+    bench.nothing_is_left();
+    assert_eq!(bench.engine.renew(lease).expect_err("over").kind(), ErrorKind::NotFound);
+    let (_, next) = bench.watch(device(), Stream::Main);
+    next.until("the engine goes on", |s| s.frames > 10);
 }
 
 #[test]

@@ -146,7 +146,8 @@ impl Store {
         if now.micros_since(d.last_seen_at).unsigned_abs() < every.as_micros() as u64 {
             return;
         }
-        let noted = self.inner.db.write("noting when a device was seen", |tx| {
+        // Nobody waits for this: a disk that stalls, or a long deletion, must not hold up requests.
+        let noted = self.inner.db.write_if_free("noting when a device was seen", |tx| {
             tx.prepare_cached("UPDATE device SET seen = ?2 WHERE id = ?1")?
                 .execute(params![d.id.to_string(), now.0])?;
             Ok(())

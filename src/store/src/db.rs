@@ -1,16 +1,19 @@
 //! The database file: how it is opened, checked and set aside when it is damaged, and how statements are run. What the tables
 //! hold is in `schema`.
 
-use crate::fault::{io_error, sql_error};
-use crate::schema;
+use crate::fault::{io_error, sql_error, write_fault};
+use crate::{reserve, schema};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use perch_domain::archive::GapCause;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rustix::io::Errno;
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 /// The file's name in the data folder.
 pub(crate) const FILE: &str = "perch.db";
@@ -44,9 +47,37 @@ impl Fail {
 
 /// One connection that writes and one that reads.
 pub(crate) struct Db {
-    writer: Mutex<Connection>,
+    dir: PathBuf,
+    writer: Mutex<Writer>,
     reader: Mutex<Connection>,
 }
+
+struct Writer {
+    connection: Connection,
+    /// Set while the disk cannot be written: the connections may then only read.
+    unwritable: Option<Unwritable>,
+}
+
+struct Unwritable {
+    full: bool,
+    tried: Instant,
+}
+
+impl Unwritable {
+    fn because(e: &Error) -> Self {
+        Self { full: write_fault(e) == Some(GapCause::DiskFull), tried: Instant::now() }
+    }
+
+    fn error(&self, what: &str) -> Error {
+        io_error(|| what.to_owned(), if self.full { Errno::NOSPC } else { Errno::ROFS }.into())
+    }
+}
+
+/// So often is it tried whether a disk that could not be written can be written again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A statement waits so long for another process that writes.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// A lock that outlives a panic of its holder: what it guards is a connection or plain data that is whole between statements.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -54,26 +85,19 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Db {
+    fn new(dir: &Path, (writer, reader): (Connection, Connection), unwritable: Option<Unwritable>) -> Self {
+        let writer = Mutex::new(Writer { connection: writer, unwritable });
+        Self { dir: dir.to_owned(), writer, reader: Mutex::new(reader) }
+    }
+
     /// Opens or makes the database in `dir` and brings its tables up to date. `check` walks the whole file first.
     pub(crate) fn open(dir: &Path, check: bool) -> Result<Self> {
-        let path = dir.join(FILE);
-        make_private(&path)?;
-        let mut writer = connect(&path)?;
-        if check {
-            let verdict: String =
-                writer.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(|e| sql_error("checking it", e))?;
-            if verdict != "ok" {
-                return Err(Error::new(ErrorKind::Corrupt, format!("the database is damaged: {verdict}")));
-            }
-        }
-        schema::upgrade(&mut writer)?;
-        let reader = connect(&path)?;
-        reader.pragma_update(None, "query_only", true).map_err(|e| sql_error("opening it to read", e))?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        make_private(dir)?;
+        Ok(Self::new(dir, connect_both(dir, check)?, None))
     }
 
     /// Like [`Db::open`] with a check; a damaged file is moved aside first. Returns the name it was given then.
-    pub(crate) fn open_or_replace(dir: &Path, now: Timestamp) -> Result<(Self, Option<String>)> {
+    fn open_or_replace(dir: &Path, now: Timestamp) -> Result<(Self, Option<String>)> {
         match Self::open(dir, true) {
             Ok(db) => Ok((db, None)),
             Err(e) if e.kind() == ErrorKind::Corrupt => {
@@ -85,14 +109,101 @@ impl Db {
         }
     }
 
+    /// Opens the database, makes it, or replaces a damaged one; on a full disk after giving up the reserve, and on a disk that
+    /// cannot be written to read only. Returns the name that a damaged one was given.
+    pub(crate) fn open_somehow(dir: &Path, now: Timestamp) -> Result<(Self, Option<String>)> {
+        let mut opened = Self::open_or_replace(dir, now);
+        if opened.as_ref().is_err_and(|e| write_fault(e).is_some()) && reserve::give_up(dir) {
+            tracing::warn!("the disk is full: its reserve was given up");
+            opened = Self::open_or_replace(dir, now);
+        }
+        opened.or_else(|e| Ok((Self::open_unwritable(dir, e)?, None)))
+    }
+
+    /// Opens an existing database of which `why` says that it cannot be written, to read until it can be. Errors with `why`.
+    pub(crate) fn open_unwritable(dir: &Path, why: Error) -> Result<Self> {
+        if why.kind() != ErrorKind::Unavailable {
+            return Err(why);
+        }
+        let path = dir.join(FILE);
+        let both = connect_read_only(&path, false).or_else(|_| connect_read_only(&path, true));
+        match both {
+            Ok(both) => {
+                tracing::error!(error = %why, "the database cannot be written: nothing is recorded or changed until the disk is well");
+                Ok(Self::new(dir, both, Some(Unwritable::because(&why))))
+            }
+            Err(e) => {
+                tracing::debug!(error = %e, "nor can the database be read");
+                Err(why)
+            }
+        }
+    }
+
     /// Runs `f` in one transaction that locks out other writers from its start. `what` is the sentence of its errors.
     pub(crate) fn write<T>(&self, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
-        let mut connection = lock(&self.writer);
-        let tx =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| sql_error(what, e))?;
-        let out = f(&tx).map_err(|e| e.into_error(what))?;
-        tx.commit().map_err(|e| sql_error(what, e))?;
-        Ok(out)
+        let mut writer = lock(&self.writer);
+        self.heal(&mut writer, what)?;
+        let out = transact(&mut writer.connection, what, f);
+        if let Err(e) = &out
+            && is_read_only(e)
+        {
+            writer.unwritable = Some(Unwritable::because(e));
+        }
+        out
+    }
+
+    /// Like [`Db::write`] for what may as well be left undone: `None` when anyone else is writing or the disk cannot be written.
+    /// Does not wait for the disk either, unless the disk keeps even the page cache waiting.
+    pub(crate) fn write_if_free<T>(
+        &self,
+        what: &str,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
+    ) -> Result<Option<T>> {
+        let mut writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(e)) => e.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        if writer.unwritable.is_some() {
+            return Ok(None);
+        }
+        let c = &mut writer.connection;
+        let hurry = |c: &Connection, wait, checkpoint: u32| {
+            c.busy_timeout(wait)?;
+            c.pragma_update(None, "wal_autocheckpoint", checkpoint)
+        };
+        let out = hurry(c, Duration::ZERO, 0).map_err(|e| sql_error(what, e)).and_then(|()| transact(c, what, f));
+        hurry(c, BUSY, CHECKPOINT_PAGES).map_err(|e| sql_error(what, e))?;
+        out.map(Some)
+    }
+
+    /// Connects anew when the disk could not be written a while ago.
+    fn heal(&self, writer: &mut Writer, what: &str) -> Result<()> {
+        let Some(unwritable) = &mut writer.unwritable else { return Ok(()) };
+        if unwritable.tried.elapsed() < RETRY {
+            return Err(unwritable.error(what));
+        }
+        match connect_both(&self.dir, false) {
+            Ok((connection, reader)) => {
+                *lock(&self.reader) = reader;
+                *writer = Writer { connection, unwritable: None };
+                tracing::info!("the database can be written again");
+                Ok(())
+            }
+            Err(e) => {
+                *unwritable = Unwritable::because(&e);
+                Err(unwritable.error(what))
+            }
+        }
+    }
+
+    /// The disk got better, or space was made: the next write tries at once whether that helped.
+    pub(crate) fn hope(&self) {
+        if let Some(unwritable) = &mut lock(&self.writer).unwritable
+            && let Some(past) = Instant::now().checked_sub(RETRY)
+        {
+            unwritable.tried = past;
+        }
     }
 
     /// Runs `f` on the reading connection; each statement sees what was committed before it.
@@ -101,28 +212,124 @@ impl Db {
     }
 }
 
+fn transact<T>(c: &mut Connection, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
+    let tx = c.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| sql_error(what, e))?;
+    let out = f(&tx).map_err(|e| e.into_error(what))?;
+    tx.commit().map_err(|e| sql_error(what, e))?;
+    Ok(out)
+}
+
+fn is_read_only(e: &Error) -> bool {
+    let sql = std::error::Error::source(e).and_then(|e| e.downcast_ref::<rusqlite::Error>());
+    sql.is_some_and(|e| e.sqlite_error_code() == Some(ErrorCode::ReadOnly))
+}
+
+/// The connections to an existing database (it may be empty) that can be written.
+fn connect_both(dir: &Path, check: bool) -> Result<(Connection, Connection)> {
+    let path = dir.join(FILE);
+    let mut writer = connect(&path)?;
+    if check {
+        quick_check(&writer)?;
+    }
+    schema::upgrade(&mut writer)?;
+    let reader = connect(&path)?;
+    reader.pragma_update(None, "query_only", true).map_err(|e| sql_error("opening it to read", e))?;
+    Ok((writer, reader))
+}
+
+fn quick_check(c: &Connection) -> Result<()> {
+    let verdict: String =
+        c.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(|e| sql_error("checking it", e))?;
+    match verdict.as_str() {
+        "ok" => Ok(()),
+        _ => Err(Error::new(ErrorKind::Corrupt, format!("the database is damaged: {verdict}"))),
+    }
+}
+
+fn settle_in(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// The journal is worked into the database when it has so many pages.
+const CHECKPOINT_PAGES: u32 = 1_000;
+
 fn connect(path: &Path) -> Result<Connection> {
+    let what = || format!("{} cannot be opened", path.display());
     let open = || -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "normal")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "journal_size_limit", 4 << 20)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        settle_in(&connection)?;
         Ok(connection)
     };
-    open().map_err(|e| sql_error(&format!("{} cannot be opened", path.display()), e))
+    let connection = open().map_err(|e| sql_error(&what(), e))?;
+    // SQLite is content to read what it may not write.
+    if connection.is_readonly("main").map_err(|e| sql_error(&what(), e))? {
+        return Err(io_error(what, Errno::ROFS.into()));
+    }
+    let tune = || -> rusqlite::Result<()> {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "journal_size_limit", 4 << 20)
+    };
+    tune().map_err(|e| sql_error(&what(), e))?;
+    Ok(connection)
+}
+
+/// Two connections that only read. `alone` does without journal and locks, when not even those can be had: what the journal
+/// holds is then not seen.
+fn connect_read_only(path: &Path, alone: bool) -> Result<(Connection, Connection)> {
+    let open = || -> rusqlite::Result<Connection> {
+        let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let uri = format!("file:{escaped}{}", if alone { "?immutable=1" } else { "" });
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(uri, flags)?;
+        settle_in(&connection)?;
+        Ok(connection)
+    };
+    let wrap = |e| sql_error(&format!("{} cannot be opened to read", path.display()), e);
+    let (mut writer, reader) = (open().map_err(wrap)?, open().map_err(wrap)?);
+    quick_check(&writer)?;
+    // Reads its version only, unless it is too old, which fails.
+    schema::upgrade(&mut writer)?;
+    Ok((writer, reader))
 }
 
 /// Makes the file before SQLite does, so that it and its journals are its owner's alone.
-fn make_private(path: &Path) -> Result<()> {
-    let what = || format!("{} cannot be made", path.display());
-    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+fn make_private(dir: &Path) -> Result<()> {
+    let what = || format!("the data folder {} cannot be written", dir.display());
+    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(FILE));
     let file = made.map_err(|e| io_error(what, e))?;
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(|e| io_error(what, e))
+}
+
+/// Damaged databases that are kept.
+const DAMAGED_KEPT: usize = 3;
+
+/// Removes the oldest damaged databases, with their journals, when there are too many.
+pub(crate) fn bound_damaged(dir: &Path) -> io::Result<()> {
+    let prefix = format!("{FILE}.corrupt-");
+    let mut names: Vec<String> = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        names.extend(entry?.file_name().into_string().ok().filter(|name| name.starts_with(&prefix)));
+    }
+    // Their names begin with the time.
+    names.sort();
+    let is_journal = |name: &str| name.ends_with("-wal") || name.ends_with("-shm");
+    let whole: Vec<&String> = names.iter().filter(|name| !is_journal(name)).collect();
+    for old in &whole[..whole.len().saturating_sub(DAMAGED_KEPT)] {
+        for name in ["", "-wal", "-shm"].map(|suffix| format!("{old}{suffix}")) {
+            match fs::remove_file(dir.join(name)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 fn set_aside(dir: &Path, now: Timestamp) -> Result<String> {

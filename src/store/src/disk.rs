@@ -1,11 +1,18 @@
 //! The disk that recordings go to: how much there is and how long it lasts.
 
 use crate::Store;
+use crate::db::lock;
+use crate::fault::io_error;
+use perch_base::Result;
 use perch_domain::status::DiskStatus;
 use rusqlite::params;
 use rustix::fs::StatVfsMountFlags;
 
 const DAY_US: i64 = 86_400_000_000;
+
+/// What is written to see whether the disk takes it, and where, below `recordings/`.
+const PROBE: [u8; 4096] = [0x55; 4096];
+const PROBE_FILE: &str = "probe.tmp";
 
 /// What the system says of the disk, bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,8 +33,26 @@ impl Store {
         })
     }
 
+    /// Finds out whether the disk can be written: makes, flushes and removes a small file among the recordings, and writes one
+    /// row. Takes as long as the disk does; for a disk on which recording stands still, to see whether it is well again.
+    ///
+    /// Errors: `Unavailable` when the disk is full, read-only or failing (see [`crate::write_fault`]).
+    pub fn probe_write(&self) -> Result<()> {
+        use std::io::Write;
+        let told = |e| io_error(|| "a file to try the disk with cannot be written".into(), e);
+        let _one_at_a_time = lock(&self.inner.probing);
+        // What a power cut left of an earlier try.
+        self.inner.recordings.remove(PROBE_FILE).map_err(told)?;
+        let file = self.inner.recordings.create(PROBE_FILE).map_err(told)?;
+        let written = (&file).write_all(&PROBE).and_then(|()| file.sync_all());
+        let removed = self.inner.recordings.remove(PROBE_FILE);
+        written.and(removed).map_err(told)?;
+        self.inner.db.hope();
+        self.set_meta("probed_at", &self.now().0.to_string())
+    }
+
     /// Bytes of all recordings, those being written too.
-    pub(crate) fn recordings_bytes(&self) -> perch_base::Result<u64> {
+    pub(crate) fn recordings_bytes(&self) -> Result<u64> {
         let live: u64 = self.live().values().map(|l| l.segment.size).sum();
         let rows: i64 = self.inner.db.read("adding up the recordings", |c| {
             Ok(c.prepare_cached("SELECT coalesce(sum(size), 0) FROM segment")?.query_row([], |r| r.get(0))?)

@@ -21,11 +21,17 @@ pub(crate) fn io_error(what: impl FnOnce() -> String, e: io::Error) -> Error {
     Error::new(kind, message).with_source(e)
 }
 
+/// Whether SQLite found no room: for data, or (as `SQLITE_IOERR_SHMSIZE`) for the memory that its connections share.
+fn is_full(e: &rusqlite::Error) -> bool {
+    matches!(e.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull))
+        || e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
 /// Wraps a database error. `what` says what was tried.
 pub(crate) fn sql_error(what: &str, e: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
     let (kind, message) = match e.sqlite_error_code() {
-        Some(Code::DiskFull) => (ErrorKind::Unavailable, format!("the disk is full: {what}")),
+        _ if is_full(&e) => (ErrorKind::Unavailable, format!("the disk is full: {what}")),
         Some(Code::ReadOnly) => (ErrorKind::Unavailable, format!("the disk is read-only: {what}")),
         Some(Code::SystemIoFailure | Code::CannotOpen) => {
             (ErrorKind::Unavailable, format!("the disk reports an error: {what}"))
@@ -57,7 +63,7 @@ pub fn write_fault(e: &Error) -> Option<GapCause> {
         if let Some(sql) = cause.downcast_ref::<rusqlite::Error>() {
             use rusqlite::ErrorCode as Code;
             match sql.sqlite_error_code() {
-                Some(Code::DiskFull) => return Some(GapCause::DiskFull),
+                _ if is_full(sql) => return Some(GapCause::DiskFull),
                 Some(
                     Code::ReadOnly
                     | Code::SystemIoFailure

@@ -141,7 +141,13 @@ pub(crate) fn make_dir(path: &Path) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| io_error(what, e))?;
     let mode = fs::metadata(path).map_err(|e| io_error(what, e))?.permissions().mode();
     if mode & 0o077 != 0 {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|e| io_error(what, e))?;
+        match fs::set_permissions(path, fs::Permissions::from_mode(0o700)) {
+            // Whoever could look in still can; that is no reason not to start.
+            Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                tracing::warn!(path = %path.display(), "the folder is open to others and cannot be closed: the disk is read-only");
+            }
+            other => other.map_err(|e| io_error(what, e))?,
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! ```text
 //! perch.db                                           accounts, devices, index (mode 0600)
 //! perch.lock                                         held by the running daemon
+//! reserve                                            space that a start on a full disk gives up
 //! recordings/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>Z.mp4 times in UTC
 //! thumbnails/<camera>/<event>.jpg
 //! quarantine/                                        files that could not be read
@@ -24,6 +25,7 @@ mod fragments;
 mod gaps;
 mod mp4;
 mod reconcile;
+mod reserve;
 mod retention;
 mod schema;
 mod segments;
@@ -50,8 +52,10 @@ use perch_domain::retention::RetentionConfig;
 use rusqlite::{OptionalExtension, params};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -87,7 +91,17 @@ struct Inner {
     live: Mutex<HashMap<SegmentId, Live>>,
     /// One password is hashed at a time: each takes 19 MiB.
     hashing: Mutex<()>,
+    /// Recordings are sealed one at a time, so that none is sealed twice.
+    settling: Mutex<()>,
+    /// Recordings are deleted by one at a time: what is marked but not gone is then nobody's.
+    erasing: Mutex<()>,
+    /// The file of [`Store::probe_write`] is one.
+    probing: Mutex<()>,
     report: OnceLock<OpenReport>,
+    /// Set while index and files were not brought together, since the disk could not be written at the start.
+    unreconciled: AtomicBool,
+    /// When that start was, and the newest recording then.
+    began: OnceLock<(Timestamp, SegmentId)>,
     _lock: Option<FolderLock>,
 }
 
@@ -100,24 +114,28 @@ impl std::fmt::Debug for Store {
 impl Store {
     /// Opens the data folder for the daemon: makes what is missing, replaces a damaged database (the old one is kept beside it)
     /// and reconciles index and files; what that found is in [`Store::open_report`]. A disk that cannot be written at the moment
-    /// does not keep it from opening an existing database.
+    /// does not keep it from opening an existing database: it is read, every write fails with `Unavailable`, and each tries (at
+    /// most every few seconds) whether the disk is well again.
     ///
     /// Errors: `Conflict` when another daemon has the folder open, `Unsupported` when a newer program wrote the database,
     /// `Unavailable` when the disk cannot be used at all.
     pub fn open(config: Config, clock: SharedClock) -> Result<Self> {
         files::make_dir(&config.data_dir)?;
         let guard = only_one(&config)?;
-        let (db, replaced) = Db::open_or_replace(&config.data_dir, clock.utc())?;
+        let (db, replaced) = Db::open_somehow(&config.data_dir, clock.utc())?;
         let store = Self::assemble(config, clock, db, Some(guard))?;
         let mut report = match store.reconcile() {
             Ok(report) => report,
             Err(e) => {
                 // Recording what happens now matters more than what happened.
                 tracing::error!(error = %e, "index and recordings could not be compared");
+                store.reconcile_later();
                 OpenReport::default()
             }
         };
         report.database_replaced = replaced;
+        store.bound_quarantine();
+        store.keep_reserve();
         let _ = store.inner.report.set(report);
         Ok(store)
     }
@@ -126,7 +144,7 @@ impl Store {
     /// when the database is damaged.
     pub fn open_for_cli(config: Config, clock: SharedClock) -> Result<Self> {
         files::make_dir(&config.data_dir)?;
-        let db = Db::open(&config.data_dir, false)?;
+        let db = Db::open(&config.data_dir, false).or_else(|e| Db::open_unwritable(&config.data_dir, e))?;
         Self::assemble(config, clock, db, None)
     }
 
@@ -143,7 +161,12 @@ impl Store {
             quarantine,
             live: Mutex::default(),
             hashing: Mutex::new(()),
+            settling: Mutex::new(()),
+            erasing: Mutex::new(()),
+            probing: Mutex::new(()),
             report: OnceLock::new(),
+            unreconciled: AtomicBool::new(false),
+            began: OnceLock::new(),
             _lock: guard,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -198,17 +221,20 @@ impl Drop for FolderLock {
     }
 }
 
-/// Keeps a second daemon out: it would seal the first one's open files.
+/// Keeps a second daemon out: it would seal the first one's open files. On a disk that cannot be written, the lock file is
+/// locked as it is, or the folder in its place.
 fn only_one(config: &Config) -> Result<FolderLock> {
     let path = config.data_dir.join("perch.lock");
     let what = || format!("{} cannot be made", path.display());
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|e| io_error(what, e))?;
+    let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = match made {
+        Ok(file) => file,
+        Err(e) if matches!(e.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::StorageFull) => {
+            tracing::warn!(error = %e, "the data folder cannot be written");
+            File::open(&path).or_else(|_| File::open(&config.data_dir)).map_err(|_| io_error(what, e))?
+        }
+        Err(e) => return Err(io_error(what, e)),
+    };
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(FolderLock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(

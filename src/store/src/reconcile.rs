@@ -8,7 +8,7 @@ use crate::files::{is_day, parse_recording_path};
 use crate::mp4::read::{self, Scan};
 use crate::mp4::write::ntp_to_timestamp;
 use crate::segments::{TOUCH_US, format_id, hash_file, length_us, state_from, state_word};
-use crate::{Store, fragments, gaps};
+use crate::{Store, db, fragments, gaps};
 use perch_base::Result;
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
@@ -19,6 +19,10 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
+
+/// What was set aside may take this much.
+const QUARANTINE_BYTES: u64 = 1 << 30;
 
 /// What a start found and mended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,7 +95,8 @@ impl Store {
         // Rows after files: a file that is begun in between then has a row, or is not seen.
         for row in self.inner.db.read("reading the index", rows)? {
             let size = on_disk.remove(&row.path);
-            if self.live().contains_key(&row.id) {
+            let newer = self.inner.began.get().is_some_and(|(_, newest)| row.id > *newest);
+            if self.live().contains_key(&row.id) || (newer && row.state == SegmentState::Open) {
                 continue;
             }
             if let Some(mended) = self.check(row, size, &mut report)? {
@@ -114,6 +119,60 @@ impl Store {
             tracing::warn!(adopted, cut, lost, quarantined, "recordings and index were brought together");
         }
         Ok(report)
+    }
+
+    /// A start on a disk that cannot be written: [`Store::reconcile_if_due`] makes up for it.
+    pub(crate) fn reconcile_later(&self) {
+        let newest = self.inner.db.read("looking up the newest recording", |c| {
+            Ok(c.query_row("SELECT coalesce(max(id), 0) FROM segment", [], |r| r.get(0))?)
+        });
+        if let Ok(newest) = newest {
+            let _ = self.inner.began.set((self.now(), SegmentId(newest)));
+            self.inner.unreconciled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Reconciles when the start could not and the disk can be written now.
+    pub(crate) fn reconcile_if_due(&self) {
+        if !self.inner.unreconciled.load(Ordering::Relaxed) || self.probe_write().is_err() {
+            return;
+        }
+        match self.reconcile() {
+            Ok(_) => self.inner.unreconciled.store(false, Ordering::Relaxed),
+            Err(e) => tracing::warn!(error = %e, "index and recordings could not be compared yet"),
+        }
+    }
+
+    /// Removes the oldest of what was set aside when it grows beyond its bounds.
+    pub(crate) fn bound_quarantine(&self) {
+        if let Err(e) = db::bound_damaged(&self.inner.config.data_dir) {
+            tracing::warn!(error = %e, "old damaged databases could not be removed");
+        }
+        if let Err(e) = self.try_bound_quarantine() {
+            tracing::warn!(error = %e, "old files of the quarantine could not be removed");
+        }
+    }
+
+    fn try_bound_quarantine(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(self.inner.quarantine.path())? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
+                files.push((metadata.modified()?, name, metadata.len()));
+            }
+        }
+        files.sort();
+        let mut bytes: u64 = files.iter().map(|f| f.2).sum();
+        for (_, name, size) in files {
+            if bytes <= QUARANTINE_BYTES {
+                break;
+            }
+            tracing::warn!(name, size, "a file was removed from the quarantine to bound it");
+            self.inner.quarantine.remove(&name)?;
+            bytes -= size;
+        }
+        Ok(())
     }
 
     /// All files below `recordings/` that are named like recordings, with their lengths. Links, devices and the like are told
@@ -314,17 +373,18 @@ impl Store {
 
     /// Events that ran when the box went off end with their last recording.
     fn end_running_events(&self) -> Result<()> {
+        let began = self.inner.began.get().map_or(i64::MAX, |(began, _)| began.0);
         self.inner.db.write("events that were cut short cannot be ended", |tx| {
             let sql = "UPDATE event SET end = max(start, coalesce(
-                (SELECT max(segment.end) FROM segment WHERE segment.event = event.id), start + 1000000)) WHERE end IS NULL";
-            tx.execute(sql, [])?;
+                (SELECT max(segment.end) FROM segment WHERE segment.event = event.id), start + 1000000)) WHERE end IS NULL AND start < ?1";
+            tx.execute(sql, [began])?;
             Ok(())
         })
     }
 
     /// From the end of a camera's last recording (or when the box was last known to run) to now, the box was off.
     fn note_box_off(&self, mine: &HashMap<CameraId, Vec<Brief>>) -> Result<()> {
-        let now = self.now();
+        let now = self.inner.began.get().map_or_else(|| self.now(), |(began, _)| *began);
         let alive = self.last_alive().unwrap_or(None).filter(|t| *t <= now.0);
         let days = self.inner.config.retention.max_days.max(self.inner.config.retention.event_max_days);
         let oldest = if days == 0 { i64::MIN } else { now.0.saturating_sub(i64::from(days) * 86_400_000_000) };

@@ -1,14 +1,16 @@
 //! Deletes what the limits of recording say must go. What that is, `perch_domain::retention` decides.
 
+use crate::db::lock;
 use crate::events::thumbnail_path;
 use crate::fault::{io_error, write_fault};
-use crate::{Store, gaps};
+use crate::{Store, gaps, reserve};
 use perch_base::ids::SegmentId;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
-use perch_domain::retention::{Candidate, Usage, Worth, plan_retention};
+use perch_domain::retention::{Candidate, RetentionConfig, Usage, Worth, plan_retention};
 use rusqlite::{OptionalExtension, params};
+use std::collections::HashSet;
 
 /// Candidates looked at, and recordings deleted, at a time.
 const PAGE: usize = 256;
@@ -17,6 +19,9 @@ const DAY_US: i64 = 86_400_000_000;
 
 /// Gaps and lost recordings are remembered for as long as one question can look back.
 const REMEMBER_DAYS: i64 = 400;
+
+/// Events without recordings are remembered so long when events have no limit of their own.
+const BARE_EVENT_DAYS: i64 = 90;
 
 /// What went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,36 +33,58 @@ pub struct RetentionReport {
 }
 
 impl Store {
-    /// Deletes recordings until the limits hold, the cheapest and oldest first; pinned events stay. Cheap when nothing is over a
-    /// limit; call it often. Errors: `Unavailable` when the disk or the database cannot be written.
-    pub fn enforce_retention(&self) -> Result<RetentionReport> {
+    /// Deletes recordings until the limits hold, the cheapest and oldest first; pinned events stay. Without trust in the clock
+    /// nothing goes for its age, only for want of space. Cheap when nothing is over a limit; call it often. Errors: `Unavailable`
+    /// when the disk or the database cannot be written.
+    pub fn enforce_retention(&self, clock_trusted: bool) -> Result<RetentionReport> {
         self.settle();
+        self.reconcile_if_due();
         let now = self.now();
-        self.note_alive(now);
+        let mut limits = self.inner.config.retention;
+        if clock_trusted {
+            self.note_alive(now);
+        } else {
+            (limits.max_days, limits.event_max_days) = (0, 0);
+        }
+        if let Err(e) = self.finish_deleting(Some(GapCause::Retention)) {
+            tracing::warn!(error = %e, "recordings that were being deleted are still there");
+        }
+        // Asked once, then reckoned: a file system that frees late, or a file that a download holds open, must not cost more.
+        let mut usage = self.usage()?;
         let mut report = RetentionReport::default();
         for worth in [Worth::Background, Worth::EventInCloud, Worth::Event] {
-            loop {
-                let usage = self.usage()?;
-                if !self.is_over(worth, usage, now)? {
-                    break;
-                }
+            while self.is_over(&limits, worth, usage, now)? {
                 let candidates = self.candidates(worth)?;
-                let mut plan = plan_retention(&self.inner.config.retention, usage, &candidates, now);
+                let mut plan = plan_retention(&limits, usage, &candidates, now);
                 plan.truncate(PAGE);
                 let went = self.erase(&plan, Some(GapCause::Retention))?;
                 report.deleted += went.deleted;
                 report.freed_bytes += went.freed_bytes;
+                usage.free_bytes = usage.free_bytes.saturating_add(went.freed_bytes);
+                usage.recordings_bytes = usage.recordings_bytes.saturating_sub(went.freed_bytes);
                 // A page that was not used up holds nothing more to delete of this kind.
                 if plan.len() < candidates.len() || candidates.is_empty() || went.deleted == 0 {
                     break;
                 }
             }
         }
-        self.forget_old(now)?;
+        if clock_trusted {
+            self.forget_old(now)?;
+        }
+        self.keep_reserve();
         if report.deleted > 0 {
             tracing::info!(deleted = report.deleted, freed_bytes = report.freed_bytes, "old recordings were deleted");
         }
         Ok(report)
+    }
+
+    /// Makes the reserve for a start on a full disk when it is missing.
+    pub(crate) fn keep_reserve(&self) {
+        if let Ok(space) = self.space()
+            && !space.read_only
+        {
+            reserve::keep(&self.inner.config.data_dir, space.free);
+        }
     }
 
     fn usage(&self) -> Result<Usage> {
@@ -66,16 +93,18 @@ impl Store {
     }
 
     /// Whether recordings of this worth may have to go: space is short, or the oldest is too old.
-    fn is_over(&self, worth: Worth, usage: Usage, now: Timestamp) -> Result<bool> {
-        let limits = &self.inner.config.retention;
+    fn is_over(&self, limits: &RetentionConfig, worth: Worth, usage: Usage, now: Timestamp) -> Result<bool> {
         if usage.free_bytes < limits.min_free_bytes
             || (limits.max_bytes > 0 && usage.recordings_bytes > limits.max_bytes)
         {
             return Ok(true);
         }
         let days = if worth == Worth::Background { limits.max_days } else { limits.event_max_days };
+        if days == 0 {
+            return Ok(false);
+        }
         let oldest = self.candidates_page(worth, 1)?;
-        Ok(days > 0 && oldest.first().is_some_and(|c| now.micros_since(c.end) > i64::from(days) * DAY_US))
+        Ok(oldest.first().is_some_and(|c| now.micros_since(c.end) > i64::from(days) * DAY_US))
     }
 
     fn candidates(&self, worth: Worth) -> Result<Vec<Candidate>> {
@@ -110,6 +139,7 @@ impl Store {
         if ids.is_empty() {
             return Ok(RetentionReport::default());
         }
+        let _one_at_a_time = lock(&self.inner.erasing);
         let mark = || {
             self.inner.db.write("recordings cannot be deleted", |tx| {
                 let sql = "UPDATE segment SET state = 'deleting' WHERE id = ?1 AND state = 'sealed'
@@ -128,9 +158,10 @@ impl Store {
                 return Err(e);
             }
             self.unlink_one(ids[0])?;
+            self.inner.db.hope();
             mark()?;
         }
-        self.finish_deleting(cause)
+        self.finish(Some(ids), cause)
     }
 
     fn unlink_one(&self, id: SegmentId) -> Result<()> {
@@ -149,8 +180,15 @@ impl Store {
         self.inner.recordings.remove(path).map_err(|e| io_error(|| format!("recording {path} cannot be deleted"), e))
     }
 
-    /// Unlinks the files of all rows that are marked, then takes the rows away. A file that cannot be unlinked keeps its row.
+    /// Goes on with what an earlier deletion could not bring to its end.
     pub(crate) fn finish_deleting(&self, cause: Option<GapCause>) -> Result<RetentionReport> {
+        let _one_at_a_time = lock(&self.inner.erasing);
+        self.finish(None, cause)
+    }
+
+    /// Unlinks the files of the rows that are marked (those of `ids`, or all), then takes the rows away. A file that cannot be
+    /// unlinked keeps its row. Needs `erasing`.
+    fn finish(&self, ids: Option<&[SegmentId]>, cause: Option<GapCause>) -> Result<RetentionReport> {
         struct Marked {
             id: i64,
             camera: String,
@@ -175,12 +213,16 @@ impl Store {
             })?;
             Ok(rows.collect::<Result<Vec<_>, _>>()?)
         })?;
-        let (mut gone, mut failed) = (Vec::with_capacity(marked.len()), None);
-        for one in marked {
+        let mine: Option<HashSet<i64>> = ids.map(|ids| ids.iter().map(|id| id.0).collect());
+        let (mut gone, mut failed) = (Vec::new(), None);
+        for one in marked.into_iter().filter(|one| mine.as_ref().is_none_or(|mine| mine.contains(&one.id))) {
             match self.unlink(&one.path) {
                 Ok(()) => gone.push(one),
                 Err(e) => failed = Some(e),
             }
+        }
+        if gone.is_empty() {
+            return failed.map_or(Ok(RetentionReport::default()), Err);
         }
         self.inner.db.write("deleted recordings cannot be taken out of the index", |tx| {
             for one in &gone {
@@ -191,31 +233,29 @@ impl Store {
             }
             Ok(())
         })?;
-        match failed {
-            Some(e) if gone.is_empty() => Err(e),
-            _ => Ok(RetentionReport {
-                deleted: gone.len() as u64,
-                freed_bytes: gone.iter().map(|one| one.size.max(0) as u64).sum(),
-            }),
-        }
+        Ok(RetentionReport {
+            deleted: gone.len() as u64,
+            freed_bytes: gone.iter().map(|one| one.size.max(0) as u64).sum(),
+        })
     }
 
     /// Drops events that are too old and have no recordings left, with their stills; lost recordings and gaps that nobody can
     /// ask for any more.
     fn forget_old(&self, now: Timestamp) -> Result<()> {
-        let days = self.inner.config.retention.event_max_days;
-        if days > 0 {
-            let limit = now.0.saturating_sub(i64::from(days) * DAY_US);
-            let old = self.inner.db.read("looking up old events", |c| {
-                let sql = "SELECT id, camera, thumbnail FROM event WHERE id < ?1 AND pinned = 0 AND end < ?1
-                    AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.event = event.id AND state IN ('open', 'sealed', 'deleting'))
-                    ORDER BY id LIMIT ?2";
-                let mut statement = c.prepare_cached(sql)?;
-                let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?));
-                Ok(statement.query_map(params![limit, PAGE as i64], row)?.collect::<Result<Vec<_>, _>>()?)
-            })?;
-            self.drop_events(&old)?;
-        }
+        let days = match self.inner.config.retention.event_max_days {
+            0 => BARE_EVENT_DAYS,
+            days => i64::from(days),
+        };
+        let limit = now.0.saturating_sub(days * DAY_US);
+        let old = self.inner.db.read("looking up old events", |c| {
+            let sql = "SELECT id, camera, thumbnail FROM event WHERE id < ?1 AND pinned = 0 AND end < ?1
+                AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.event = event.id AND state IN ('open', 'sealed', 'deleting'))
+                ORDER BY id LIMIT ?2";
+            let mut statement = c.prepare_cached(sql)?;
+            let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?));
+            Ok(statement.query_map(params![limit, PAGE as i64], row)?.collect::<Result<Vec<_>, _>>()?)
+        })?;
+        self.drop_events(&old)?;
         let forget = now.0.saturating_sub(REMEMBER_DAYS * DAY_US);
         let any: bool = self.inner.db.read("looking up old gaps", |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM gap WHERE end < ?1)

@@ -1,7 +1,7 @@
 //! Rows of recordings: begin, seal, cut, list. Files being written are indexed in memory and merged into every answer, so the
 //! database is written twice a file and not once a GOP.
 
-use crate::db::Fail;
+use crate::db::{Fail, lock};
 use crate::fault::io_error;
 use crate::mp4::h264::TrackFormat;
 use crate::{Store, fragments};
@@ -131,6 +131,11 @@ pub(crate) fn update_row(tx: &Transaction<'_>, s: &Segment, sha256: Option<&[u8]
     Ok(())
 }
 
+/// What becomes of a file when it is sealed: an empty one is removed.
+pub(crate) fn sealed_state(s: &Segment) -> SegmentState {
+    if s.fragments.is_empty() { SegmentState::Deleting } else { SegmentState::Sealed }
+}
+
 /// SHA-256 of the first `size` bytes of a file.
 pub(crate) fn hash_file(mut file: &File, size: u64) -> io::Result<Vec<u8>> {
     use std::io::Seek;
@@ -189,23 +194,23 @@ impl Store {
         }
     }
 
-    pub(crate) fn settle_one(&self, id: SegmentId) -> Result<Segment> {
-        let gone = || Error::not_found(format!("recording {id} is not being written"));
+    /// Seals what a writer left behind; `None` when somebody else has done so.
+    pub(crate) fn settle_one(&self, id: SegmentId) -> Result<Option<Segment>> {
+        let _one_at_a_time = lock(&self.inner.settling);
         let (mut segment, path, channels, sha256) = {
             let live = self.live();
-            let l = live.get(&id).ok_or_else(gone)?;
-            let remains = l.remains.as_ref().ok_or_else(gone)?;
+            let Some(l) = live.get(&id) else { return Ok(None) };
+            let Some(remains) = &l.remains else { return Ok(None) };
             (l.segment.clone(), l.path.clone(), l.channels, remains.sha256.clone())
         };
+        segment.state = sealed_state(&segment);
         if segment.fragments.is_empty() {
             self.inner
                 .recordings
                 .remove(&path)
                 .map_err(|e| io_error(|| format!("the empty recording {path} cannot be removed"), e))?;
             self.forget_open(id)?;
-            segment.state = SegmentState::Deleting;
         } else {
-            segment.state = SegmentState::Sealed;
             self.inner.db.write(&format!("recording {path} cannot be sealed"), |tx| {
                 update_row(tx, &segment, Some(&sha256))?;
                 tx.prepare_cached("UPDATE segment SET audio = ?2 WHERE id = ?1")?.execute(params![id.0, channels])?;
@@ -213,7 +218,7 @@ impl Store {
             })?;
         }
         self.live().remove(&id);
-        Ok(segment)
+        Ok(Some(segment))
     }
 
     /// Cuts every earlier file of a camera back to end at `at`, where its newest file begins (an event's, with the seconds before
@@ -261,10 +266,10 @@ impl Store {
         segment.end = segment.start.plus_micros(last.start_us + last.duration_us);
         // The file first: a row that promises more than there is is noticed at the next start, the reverse is not.
         file.set_len(segment.size).and_then(|()| file.sync_data()).map_err(told)?;
-        let sha256 = hash_file(&file, segment.size).map_err(told)?;
-        self.inner.db.write(&format!("recording {path} was cut, but not in the index"), |tx| {
-            update_row(tx, &segment, Some(&sha256))
-        })
+        // Without a hash: the recorder waits for this, and reading the whole file takes seconds on a slow card.
+        self.inner
+            .db
+            .write(&format!("recording {path} was cut, but not in the index"), |tx| update_row(tx, &segment, None))
     }
 
     /// The recordings of a camera that overlap a range and can be read, in order of time, at most `limit`; those being written

@@ -5,7 +5,7 @@ use crate::fault::io_error;
 use crate::files::recording_path;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::write::{self, GopPackets, Position, Scratch};
-use crate::segments::{Live, Remains};
+use crate::segments::{Live, Remains, sealed_state};
 use aws_lc_rs::digest;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::{MonoTime, Timestamp};
@@ -168,15 +168,23 @@ impl SegmentWriter {
     /// and returned without fragments. After an error the store tries again with the next file.
     pub fn seal(mut self) -> Result<Segment> {
         self.sealed = true;
-        self.leave();
-        self.store.settle_one(self.id)
+        let left = self.leave();
+        if let Some(sealed) = self.store.settle_one(self.id)? {
+            return Ok(sealed);
+        }
+        // Another thread that settled what was left came first.
+        let mut segment = left.ok_or_else(|| Error::not_found(format!("recording {} is not known", self.id)))?;
+        segment.state = sealed_state(&segment);
+        Ok(segment)
     }
 
-    fn leave(&mut self) {
+    /// Hands the recording over to the store, and returns it as it is then.
+    fn leave(&mut self) -> Option<Segment> {
         let digest = self.digest.clone().finish();
-        if let Some(live) = self.store.live().get_mut(&self.id) {
-            live.remains = Some(Remains { sha256: digest.as_ref().to_vec() });
-        }
+        let mut live = self.store.live();
+        let live = live.get_mut(&self.id)?;
+        live.remains = Some(Remains { sha256: digest.as_ref().to_vec() });
+        Some(live.segment.clone())
     }
 }
 

@@ -175,13 +175,13 @@ fn retention_by_bytes_deletes_background_first_and_pinned_never() {
     };
     b.retention.max_bytes = total - 1;
     let store = b.open();
-    assert_eq!(store.enforce_retention().expect("enforced").deleted, 1);
+    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
     assert_eq!(left(&store), [0, 1, 2, 4, 5], "the oldest background");
-    assert_eq!(store.enforce_retention().expect("again").deleted, 0);
+    assert_eq!(store.enforce_retention(true).expect("again").deleted, 0);
     drop(store);
     b.retention.max_bytes = sizes[0] + sizes[2];
     let store = b.open();
-    let report = store.enforce_retention().expect("enforced");
+    let report = store.enforce_retention(true).expect("enforced");
     assert_eq!((report.deleted, left(&store)), (3, vec![0, 2]), "then the oldest event");
     let t = store.timeline(&camera(), range(-1.0, 6.0), s(6.0)).expect("timeline");
     let gaps: Vec<_> = t.gaps.iter().map(|g| (g.start, g.end, g.cause)).collect();
@@ -193,11 +193,11 @@ fn retention_by_bytes_deletes_background_first_and_pinned_never() {
     drop(store);
     b.retention.max_bytes = 1;
     let store = b.open();
-    store.enforce_retention().expect("enforced");
+    store.enforce_retention(true).expect("enforced");
     assert_eq!(left(&store), [0], "pinned");
     assert_eq!(b.files().len(), 1);
     store.set_pinned(ids[0], false).expect("unpinned");
-    store.enforce_retention().expect("enforced");
+    store.enforce_retention(true).expect("enforced");
     assert!(left(&store).is_empty() && b.files().is_empty());
     assert!(!b.data().join("recordings/front/2026-05-01").exists(), "the day's folder goes with its last file");
     assert_eq!(store.disk().recordings_bytes, 0);
@@ -216,7 +216,7 @@ fn retention_works_through_many_pages() {
     drop(store);
     b.retention.max_bytes = 1;
     let store = b.open();
-    assert_eq!(store.enforce_retention().expect("enforced").deleted, 600);
+    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 600);
     assert!(b.files().is_empty());
 }
 
@@ -231,12 +231,12 @@ fn retention_by_days_takes_events_and_stills_later() {
     record(&store, 0..1, None);
     record(&store, 1..2, Some(id));
     let day = Duration::from_secs(86_400);
-    assert_eq!(store.enforce_retention().expect("enforced").deleted, 0);
+    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 0);
     b.clock.advance(day * 3);
-    assert_eq!(store.enforce_retention().expect("enforced").deleted, 1);
+    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
     assert!(store.thumbnail(id).is_ok());
     b.clock.advance(day * 3);
-    assert_eq!(store.enforce_retention().expect("enforced").deleted, 1);
+    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
     assert_eq!(store.event(id).expect_err("gone with its recording").kind(), ErrorKind::NotFound);
     assert!(!b.data().join(format!("thumbnails/front/{id}.jpg")).exists());
 }

@@ -113,10 +113,10 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
 fn public_host(app: &Shared, authority: &str) -> String {
     let host = pki::host_of(authority);
     match host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_loopback() || ip.is_unspecified() => app.local_name(),
+        Ok(ip) if ip.is_loopback() || ip.is_unspecified() => app.reachable_host(),
         Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
         Ok(IpAddr::V4(ip)) => ip.to_string(),
-        Err(_) if host == "localhost" || host.is_empty() => app.local_name(),
+        Err(_) if host == "localhost" || host.is_empty() => app.reachable_host(),
         Err(_) => host,
     }
 }

@@ -215,7 +215,7 @@ async fn codes_and_stream_passwords() {
     let (_, admin) = rig.fake.device(Role::Admin, None);
     let code = rig.call(Method::POST, "/api/v1/pairing-codes", &admin, r#"{"role":"viewer"}"#).await;
     let json = code.json();
-    let url = format!("https://perch-test.local:{}/pair#pair={OTP}&ca={}", rig.addr.port(), rig.ca_sha256);
+    let url = format!("https://localhost:{}/pair#pair={OTP}&ca={}", rig.addr.port(), rig.ca_sha256);
     assert_eq!((code.status.as_u16(), json["url"].as_str()), (201, Some(url.as_str())));
     let svg = json["qr_svg"].as_str().expect("svg");
     assert!(svg.contains("<svg") && !svg.contains("style="), "no inline style: the policy forbids it");
@@ -224,7 +224,7 @@ async fn codes_and_stream_passwords() {
 
     let made = rig.call(Method::POST, "/api/v1/stream-passwords", &admin, r#"{"name":"vlc"}"#).await;
     let json = made.json();
-    let main = "rtsp://vlc:0123456789abcdef0123456789abcdef@perch-test.local:8554/front";
+    let main = "rtsp://vlc:0123456789abcdef0123456789abcdef@localhost:8554/front";
     assert_eq!(
         (json["urls"][0]["main"].as_str(), json["urls"][0]["sub"].as_str()),
         (Some(main), Some(&*format!("{main}/sub")))

@@ -8,9 +8,11 @@ use crate::{pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::backoff::{self, Backoff};
-use perch_base::{Error, Result};
+use perch_base::time::MonoTime;
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::AudioSource;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,6 +20,14 @@ use tokio::sync::{mpsc, oneshot};
 const BITRATE: i64 = 48_000;
 /// libopus' effort: half of its best costs a third.
 const COMPLEXITY: i64 = 5;
+/// A card that delivers nothing for this long while somebody listens has stopped, though it tells no error.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// How long building and starting may take.
+const START_WITHIN: Duration = Duration::from_secs(20);
+/// How long the next attempt waits for this one to let go of the card.
+const LET_GO_WITHIN: Duration = Duration::from_secs(3);
+/// How often a running microphone is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The bin that applies gain, encodes Opus while wanted, and publishes it.
 pub(super) fn opus(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<gst::Bin> {
@@ -44,23 +54,22 @@ pub(super) async fn run(
     loop {
         let begun = settings.clock.mono();
         sound.clear();
-        let why = match start(settings.clone(), flow.clone(), sound.clone()).await {
-            Ok((running, mut failed)) => {
-                // A microphone that works says nothing; one second without an error counts as working.
-                let first = tokio::time::timeout(Duration::from_secs(1), failed.recv()).await;
-                let why = match first {
-                    Ok(why) => why,
-                    Err(_) => {
-                        if std::mem::take(&mut lost) {
-                            progress(CaptureEvent::SoundBack);
-                        }
-                        failed.recv().await
+        let starting = tokio::time::timeout(START_WITHIN, start(settings.clone(), flow.clone(), sound.clone()));
+        let why = match starting.await {
+            Ok(Ok(mut mic)) => {
+                let back = || {
+                    if std::mem::take(&mut lost) {
+                        progress(CaptureEvent::SoundBack);
                     }
                 };
-                drop(running);
-                why.unwrap_or_else(|| Error::internal("the microphone's pipeline is gone"))
+                let why = mic.watch(settings, &sound, back).await;
+                if tokio::time::timeout(LET_GO_WITHIN, mic.running.end()).await.is_err() {
+                    tracing::warn!(camera = %settings.config.id, "the microphone does not end; it is left behind");
+                }
+                why
             }
-            Err(e) => e,
+            Ok(Err(e)) => e,
+            Err(_) => Error::new(ErrorKind::Unavailable, "the microphone did not start within 20 s: does it hang?"),
         };
         if settings.clock.mono().since(begun) > Duration::from_secs(60) {
             backoff.reset();
@@ -73,22 +82,58 @@ pub(super) async fn run(
     }
 }
 
+/// A microphone that was started.
+struct Microphone {
+    running: Running,
+    failed: mpsc::UnboundedReceiver<Error>,
+    /// When its source delivered last, in the time of the clock.
+    heard: Arc<AtomicI64>,
+}
+
+impl Microphone {
+    /// Looks on until it fails or falls silent, and says why it ended; calls `back` once it was heard.
+    async fn watch(&mut self, settings: &Settings, sound: &Switch, back: impl FnOnce()) -> Error {
+        let mut back = Some(back);
+        let mut since = settings.clock.mono();
+        loop {
+            // A microphone that works says nothing; the first second without an error counts as working.
+            match tokio::time::timeout(LOOK_EVERY, self.failed.recv()).await {
+                Ok(why) => return why.unwrap_or_else(|| Error::internal("the microphone's pipeline is gone")),
+                Err(_) => {
+                    let (now, heard) = (settings.clock.mono(), MonoTime(self.heard.load(Ordering::SeqCst)));
+                    if heard > since {
+                        since = heard;
+                        back.take().into_iter().for_each(|back| back());
+                    } else if !sound.is_open() {
+                        since = now;
+                    } else if now.since(since) >= SILENT_AFTER {
+                        return Error::new(ErrorKind::Unavailable, "the microphone delivers nothing: is it unplugged?");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Builds and starts on a thread of its own: an audio device can block.
-async fn start(
-    settings: Arc<Settings>,
-    flow: Arc<Flow>,
-    sound: Arc<Switch>,
-) -> Result<(Running, mpsc::UnboundedReceiver<Error>)> {
+async fn start(settings: Arc<Settings>, flow: Arc<Flow>, sound: Arc<Switch>) -> Result<Microphone> {
+    if settings.sound_threads.hang() {
+        let message = "the microphone's driver hangs: unplug the microphone and plug it in again";
+        return Err(Error::new(ErrorKind::Unavailable, message));
+    }
     let (tx, rx) = oneshot::channel();
     let name = format!("sound {}", settings.config.id);
+    let entered = settings.sound_threads.enter();
     let begun = std::thread::Builder::new().name(name).spawn(move || {
-        let _ = tx.send(build(&settings, &flow, &sound));
+        let mic = build(&settings, &flow, &sound);
+        drop(entered);
+        let _ = tx.send(mic);
     });
     begun.map_err(|e| Error::internal("no thread for the microphone").with_source(e))?;
     rx.await.unwrap_or_else(|_| Err(Error::internal("starting the microphone panicked")))
 }
 
-fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<(Running, mpsc::UnboundedReceiver<Error>)> {
+fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<Microphone> {
     let (source, what) = match &settings.config.audio.source {
         AudioSource::Alsa(device) => {
             (settings.library.bin("audio/alsa", &[], &[("device", device)])?, format!("the microphone alsa:{device}"))
@@ -102,9 +147,17 @@ fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<(Runni
         .add_many([&source, &opus])
         .map_err(|e| Error::internal("the microphone cannot be added").with_source(e))?;
     graph::link(source.upcast_ref(), opus.upcast_ref())?;
+    let heard = Arc::new(AtomicI64::new(i64::MIN));
+    let (ear, clock) = (heard.clone(), settings.clock.clone());
+    let pad =
+        source.static_pad("src").ok_or_else(|| Error::invalid("a microphone's text must end with an open end"))?;
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
+        ear.store(clock.mono().0, Ordering::SeqCst);
+        gst::PadProbeReturn::Ok
+    });
     let (tx, failed) = mpsc::unbounded_channel();
     let teller = tx.clone();
-    let running = Running::new(pipeline, what, move |signal| {
+    let running = Running::new(pipeline, what, settings.sound_threads.clone(), move |signal| {
         if let Signal::Failed(e) = signal {
             let _ = teller.send(e);
         }
@@ -112,5 +165,5 @@ fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<(Runni
     if let Err(e) = running.set_state(gst::State::Playing) {
         let _ = tx.send(e);
     }
-    Ok((running, failed))
+    Ok(Microphone { running, failed, heard })
 }

@@ -4,6 +4,8 @@ use crate::fanout::{Demand, EncoderControl};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
+use perch_base::clock::SharedClock;
+use perch_domain::keyframe::KeyframeGate;
 use perch_domain::media::Stream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +43,6 @@ impl Switch {
 }
 
 /// The commands of one pipeline.
-#[derive(Default)]
 pub(super) struct Control {
     /// The main encoder, where it takes commands.
     pub main: Option<gst::Element>,
@@ -59,11 +60,30 @@ pub(super) struct Control {
     pub decode_always: bool,
     /// Sound.
     pub sound: Arc<Switch>,
-    /// Whether a sub-stream exists at all.
-    pub sub_was_open: AtomicBool,
+    sub_was_open: AtomicBool,
+    /// Viewers of the sub-stream that come and go must not make its encoder burst.
+    sub_gate: Mutex<KeyframeGate>,
+    clock: SharedClock,
 }
 
 impl Control {
+    /// Commands of a pipeline that is still empty but for `sound`.
+    pub fn new(sound: Arc<Switch>, clock: SharedClock) -> Self {
+        Self {
+            main: None,
+            sub: None,
+            encoder: "",
+            encoders: 0,
+            sub_switch: Switch::default(),
+            decode_switch: Switch::default(),
+            decode_always: false,
+            sound,
+            sub_was_open: AtomicBool::new(false),
+            sub_gate: Mutex::default(),
+            clock,
+        }
+    }
+
     /// Element name of the encoder.
     pub fn encoder(&self) -> &'static str {
         self.encoder
@@ -101,11 +121,14 @@ impl EncoderControl for Control {
     fn set_demand(&self, demand: Demand) {
         self.sound.set(demand.audio);
         self.decode_switch.set(demand.sub || self.decode_always);
-        if demand.sub && !self.sub_was_open.swap(demand.sub, Ordering::SeqCst) {
-            // Its first picture must stand alone.
+        let opens = demand.sub && !self.sub_was_open.swap(demand.sub, Ordering::SeqCst);
+        self.sub_was_open.store(demand.sub, Ordering::SeqCst);
+        // Its first picture must stand alone. Not by the hub's gate: the hub is locked while it calls.
+        let mut gate = self.sub_gate.lock().unwrap_or_else(PoisonError::into_inner);
+        if opens && gate.request(self.clock.mono()) {
             self.force_keyframe(Stream::Sub);
         }
-        self.sub_was_open.store(demand.sub, Ordering::SeqCst);
+        drop(gate);
         self.sub_switch.set(demand.sub);
     }
 }
@@ -114,5 +137,37 @@ impl EncoderControl for Control {
 pub(super) fn force_keyframe(encoder: &gst::Element) {
     if let Some(pad) = encoder.static_pad("src") {
         pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::clock::ManualClock;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    #[test]
+    fn a_sub_stream_that_opens_often_is_forced_once_a_second() {
+        crate::init().expect("starts");
+        let clock = Arc::new(ManualClock::default());
+        let mut control = Control::new(Arc::default(), clock.clone());
+        let encoder = gst::ElementFactory::make("identity").build().expect("there");
+        let forced = Arc::new(AtomicUsize::new(0));
+        let counter = forced.clone();
+        let pad = encoder.static_pad("src").expect("there");
+        pad.set_active(true).expect("activates");
+        pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, _| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            gst::PadProbeReturn::Handled
+        });
+        control.sub = Some(encoder);
+        for _ in 0..30 {
+            for sub in [true, true, false] {
+                control.set_demand(Demand { sub, audio: false });
+            }
+            clock.advance(Duration::from_millis(100));
+        }
+        assert_eq!(forced.load(Ordering::SeqCst), 3);
     }
 }

@@ -67,8 +67,6 @@ pub(super) struct VideoOut {
     pub codec: VideoCodec,
     /// The buffers belong to a device that has few of them: copy, never keep.
     pub lent: bool,
-    /// The encoder, where it takes commands.
-    pub encoder: Option<gst::Element>,
 }
 
 impl Flow {
@@ -221,7 +219,9 @@ impl Flow {
         let size = data.len();
         let packet = Packet { track: Track::Video, data, pts, duration, keyframe };
         self.hub.publish_video(stream, Arc::new(packet));
-        line.keep_gop_short(keyframe, now);
+        if line.is_gop_long(keyframe, now) {
+            self.hub.request_keyframe(stream);
+        }
         if stream == Stream::Main {
             self.meter.frame(now, size);
             if self.last_frame.swap(now.0, Ordering::SeqCst) == i64::MIN {
@@ -299,16 +299,14 @@ impl VideoLine {
         changed
     }
 
-    fn keep_gop_short(&mut self, keyframe: bool, now: MonoTime) {
+    /// Whether the encoder should begin a new GOP. Tells it once each [`MAX_GOP`].
+    fn is_gop_long(&mut self, keyframe: bool, now: MonoTime) -> bool {
         let last = *self.last_keyframe.get_or_insert(now);
-        if keyframe {
-            self.last_keyframe = Some(now);
-        } else if now.since(last) >= MAX_GOP
-            && let Some(encoder) = &self.out.encoder
-        {
-            super::control::force_keyframe(encoder);
+        let long = !keyframe && now.since(last) >= MAX_GOP;
+        if keyframe || long {
             self.last_keyframe = Some(now);
         }
+        long
     }
 }
 
@@ -332,6 +330,16 @@ fn bytes_of(buffer: &gst::BufferRef, lent: bool) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_gop_is_told_once_each_time() {
+        let out = VideoOut { stream: Stream::Main, codec: VideoCodec::H264, lent: false };
+        let mut line = VideoLine::new(out);
+        let ms = |n: i64| MonoTime(n * 1000);
+        assert!(!line.is_gop_long(true, ms(0)) && !line.is_gop_long(false, ms(1499)));
+        assert!(line.is_gop_long(false, ms(1500)) && !line.is_gop_long(false, ms(1600)));
+        assert!(!line.is_gop_long(true, ms(2900)) && !line.is_gop_long(false, ms(3100)));
+    }
 
     #[test]
     fn time_grows_strictly_unless_it_jumps_far_back() {

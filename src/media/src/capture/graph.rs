@@ -31,7 +31,7 @@ pub(super) fn build(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Graph>
     time::apply(&pipeline);
     let sound = Arc::new(Switch::default());
     let (source, passed, looper) = source(settings, flow, &sound)?;
-    let mut wiring = Wiring { settings, flow, pipeline, control: Control { sound, ..Control::default() } };
+    let mut wiring = Wiring { settings, flow, pipeline, control: Control::new(sound, settings.clock.clone()) };
     wiring.add(&source)?;
     if passed {
         wiring.passed(&source)?;
@@ -92,7 +92,7 @@ impl Wiring<'_> {
         let coded = self.tee(source)?;
         let lent = matches!(self.settings.config.source, Source::V4l2(_));
         let out = self.settings.library.bin("branch/passed", &[], &[])?;
-        let main = VideoOut { stream: Stream::Main, codec: VideoCodec::H264, lent, encoder: None };
+        let main = VideoOut { stream: Stream::Main, codec: VideoCodec::H264, lent };
         self.packets(&out, main)?;
         self.chain(&coded, &[&out])?;
         let decoders = ["decode/avdec_h264", "decode/openh264dec"];
@@ -187,7 +187,7 @@ impl Wiring<'_> {
             VideoCodec::Vp8 => "branch/vp8",
         };
         let out = self.settings.library.bin(out, &[], &[])?;
-        let packets = VideoOut { stream, codec: encoder.codec, lent: encoder.hardware, encoder: commandable.clone() };
+        let packets = VideoOut { stream, codec: encoder.codec, lent: encoder.hardware };
         self.packets(&out, packets)?;
         self.control.encoder = encoder.element;
         self.control.encoders += 1;

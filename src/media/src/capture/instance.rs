@@ -3,6 +3,7 @@
 use super::control::{Control, Switch};
 use super::file::Looper;
 use super::flow::{Flow, Signal};
+use super::threads::Threads;
 use super::{Settings, explain, graph};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -11,11 +12,19 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// A pipeline that ends when this is dropped, without the dropper waiting.
-pub(super) struct Running(Option<gst::Pipeline>);
+pub(super) struct Running {
+    pipeline: Option<gst::Pipeline>,
+    threads: Threads,
+}
 
 impl Running {
-    /// Wraps a pipeline whose errors, called `what` for people, go to `failed`.
-    pub fn new(pipeline: gst::Pipeline, what: String, tell: impl Fn(Signal) + Send + Sync + 'static) -> Self {
+    /// Wraps a pipeline whose errors, called `what` for people, go to `tell`. The thread that ends it is counted in `threads`.
+    pub fn new(
+        pipeline: gst::Pipeline,
+        what: String,
+        threads: Threads,
+        tell: impl Fn(Signal) + Send + Sync + 'static,
+    ) -> Self {
         if let Some(bus) = pipeline.bus() {
             bus.set_sync_handler(move |_, message| {
                 match message.view() {
@@ -30,12 +39,12 @@ impl Running {
                 gst::BusSyncReply::Drop
             });
         }
-        Self(Some(pipeline))
+        Self { pipeline: Some(pipeline), threads }
     }
 
     /// Sets the pipeline's state. Blocks as long as its drivers do.
     pub fn set_state(&self, state: gst::State) -> Result<()> {
-        let Some(pipeline) = &self.0 else { return Ok(()) };
+        let Some(pipeline) = &self.pipeline else { return Ok(()) };
         pipeline
             .set_state(state)
             .map(|_| ())
@@ -44,7 +53,7 @@ impl Running {
 
     /// The pipeline.
     pub fn pipeline(&self) -> Option<&gst::Pipeline> {
-        self.0.as_ref()
+        self.pipeline.as_ref()
     }
 
     /// Ends it and waits.
@@ -55,7 +64,8 @@ impl Running {
     }
 
     fn let_go(&mut self, done: Option<oneshot::Sender<()>>) {
-        let Some(pipeline) = self.0.take() else { return };
+        let Some(pipeline) = self.pipeline.take() else { return };
+        let entered = self.threads.enter();
         let ended = std::thread::Builder::new().name("pipeline end".into()).spawn(move || {
             let _ = pipeline.set_state(gst::State::Null);
             if let Some(bus) = pipeline.bus() {
@@ -63,6 +73,7 @@ impl Running {
             }
             drop(pipeline);
             give_memory_back();
+            drop(entered);
             if let Some(done) = done {
                 let _ = done.send(());
             }
@@ -80,8 +91,8 @@ impl Drop for Running {
 }
 
 /// A pipeline's pictures are many megabytes; the allocator would keep them in the arenas of threads that are gone, and a camera
-/// that restarts often would grow the process.
-fn give_memory_back() {
+/// that restarts often, or one that makes stills, would grow the process.
+pub(crate) fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim takes no pointers and may be called from any thread at any time.
     unsafe {
@@ -110,7 +121,7 @@ impl Instance {
         let graph = graph::build(settings, flow)?;
         let teller = Arc::downgrade(flow);
         let what = settings.config.source.describe();
-        let running = Running::new(graph.pipeline, what, move |signal| {
+        let running = Running::new(graph.pipeline, what, settings.threads.clone(), move |signal| {
             if let Some(flow) = teller.upgrade() {
                 flow.signal(signal);
             }

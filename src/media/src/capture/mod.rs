@@ -11,11 +11,14 @@ mod graph;
 mod instance;
 mod meter;
 mod rtsp;
+mod threads;
 
 #[cfg(test)]
 pub(crate) mod clips;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use instance::give_memory_back;
 
 use crate::fanout::Hub;
 use crate::pipeline::Library;
@@ -31,6 +34,7 @@ use perch_domain::health::{Verdict, Watchdog};
 use perch_domain::status::CaptureFigures;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use threads::Threads;
 use tokio::sync::{mpsc, oneshot};
 
 /// How long building and starting may take. Opening a device or a network camera can block.
@@ -93,6 +97,10 @@ struct Settings {
     hub: Arc<Hub>,
     clock: SharedClock,
     luma: LumaSink,
+    /// Threads in the camera's driver.
+    threads: Threads,
+    /// Threads in the microphone's driver.
+    sound_threads: Threads,
 }
 
 impl std::fmt::Debug for Capture {
@@ -105,7 +113,9 @@ impl Capture {
     /// The capture of the camera that `config` describes. Nothing is opened before [`Self::run_once`].
     pub fn new(config: CameraConfig, library: Arc<Library>, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
         let meter = Arc::new(Meter::default());
-        Self { settings: Arc::new(Settings { config, library, hub, clock, luma }), meter, running: Mutex::new(None) }
+        let (threads, sound_threads) = (Threads::default(), Threads::default());
+        let settings = Arc::new(Settings { config, library, hub, clock, luma, threads, sound_threads });
+        Self { settings, meter, running: Mutex::new(None) }
     }
 
     /// The camera's configuration.
@@ -153,6 +163,10 @@ impl Capture {
     }
 
     async fn attempt(&self, progress: &(dyn Fn(CaptureEvent) + Send + Sync), mut shutdown: Shutdown) -> Result<Ended> {
+        if self.settings.threads.hang() {
+            let message = "the driver hangs: unplug the camera and plug it in again";
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
         let (signals, mut inbox) = mpsc::unbounded_channel();
         let flow = Arc::new(Flow::new(&self.settings, self.meter.clone(), signals));
         let _closed = CloseOnDrop(flow.clone());
@@ -230,9 +244,12 @@ impl Capture {
 async fn start(settings: Arc<Settings>, flow: Arc<Flow>) -> Result<Instance> {
     let (tx, rx) = oneshot::channel();
     let name = format!("start {}", settings.config.id);
+    let entered = settings.threads.enter();
     let begun = std::thread::Builder::new().name(name).spawn(move || {
+        let instance = Instance::start(&settings, &flow);
+        drop(entered);
         // Nobody may wait any more: the instance then ends as it drops.
-        let _ = tx.send(Instance::start(&settings, &flow));
+        let _ = tx.send(instance);
     });
     begun.map_err(|e| Error::internal("no thread for the capture").with_source(e))?;
     rx.await.unwrap_or_else(|_| Err(Error::internal("starting the capture panicked")))

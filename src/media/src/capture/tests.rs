@@ -353,6 +353,46 @@ async fn a_missing_microphone_does_not_stop_the_picture() {
     b.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_microphone_that_falls_silent_is_told_and_started_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("audio")).expect("made");
+    // Ends after a second, and nobody is told.
+    let text = "funnel name=f audiotestsrc is-live=true num-buffers=50 samplesperbuffer=960 ! f. \
+                appsrc is-live=true ! f. f. ! capsfilter caps=audio/x-raw,format=S16LE,rate=48000,channels=1";
+    std::fs::write(dir.path().join("audio/test.gst"), text).expect("written");
+    let mut c = config(Source::Test);
+    c.audio.source = AudioSource::Test;
+    let b = start_with(c, Some(dir.path()));
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 2000);
+    take(&mut s, Track::Audio, 20).await;
+    let has = |wanted: &CaptureEvent| b.events.lock().expect("whole").contains(wanted);
+    let silent = CaptureEvent::SoundLost("the microphone delivers nothing: is it unplugged?".into());
+    let all = async {
+        while !(has(&silent) && has(&CaptureEvent::SoundBack)) {
+            s.packets.recv().await.expect("the picture goes on");
+        }
+    };
+    timeout(Duration::from_secs(20), all).await.expect("lost and back");
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_hangs_gets_no_more_threads() {
+    let b = start(config(Source::Test));
+    let capture = b.capture.clone();
+    let mut s = b.hub.subscribe(Stream::Main, false, "test", 100);
+    take(&mut s, Track::Video, 3).await;
+    b.stop().await;
+    let hanging = [capture.settings.threads.enter(), capture.settings.threads.enter()];
+    let (_trigger, shutdown) = shutdown::channel();
+    let e = capture.run_once(&|_| {}, shutdown).await.expect_err("hangs");
+    assert_eq!(e.kind(), ErrorKind::Unavailable);
+    assert!(e.to_string().contains("the driver hangs: unplug"), "{e}");
+    drop(hanging);
+    assert!(!capture.settings.threads.hang());
+}
+
 /// An RTSP server with `media` as its launch line, on a free port; ends with the test's process.
 fn rtsp_server(media: &str) -> u16 {
     use gstreamer_rtsp_server as server;

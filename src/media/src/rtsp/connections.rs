@@ -11,6 +11,7 @@ use perch_base::time::MonoTime;
 use rtsp_server::prelude::*;
 use socket2::Socket;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ const LOGIN_WITHIN: Duration = Duration::from_secs(10);
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// Wrong passwords on one connection.
 const MAX_REFUSALS: u32 = 8;
+/// Connections of one client address that have not signed in: nobody may hold all of [`MAX_CONNECTIONS`] alone.
+const MAX_STRANGERS: usize = 8;
 /// Sessions of one connection. Players use one; a second helps those that set up anew before they tear down.
 const MAX_SESSIONS: u32 = 2;
 
@@ -41,6 +44,8 @@ pub(super) struct Connection {
 struct State {
     socket: Option<Socket>,
     peer: String,
+    /// Whose share of the connections it is, see [`socket::origin`].
+    origin: Option<IpAddr>,
     user: Option<String>,
     refusals: u32,
     playing: Option<Playing>,
@@ -56,6 +61,17 @@ struct Playing {
 impl Connection {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it came from `origin` and has not signed in.
+    fn is_stranger_of(&self, origin: Option<IpAddr>) -> bool {
+        let state = self.lock();
+        state.socket.is_some() && state.origin == origin && state.user.is_none()
+    }
+
+    /// Whether a valid password was given.
+    pub(super) fn signed_in(&self) -> bool {
+        self.lock().user.is_some()
     }
 
     /// Ends the connection soon, from any thread.
@@ -125,7 +141,7 @@ impl Connections {
             since: self.clock.mono(),
             state: Mutex::default(),
         });
-        self.lock().insert(key(client), connection);
+        self.lock().insert(key(client), connection.clone());
 
         let here = Arc::downgrade(self);
         let with = move |client: &rtsp_server::RTSPClient, f: &dyn Fn(&Self, &Connection)| {
@@ -150,6 +166,7 @@ impl Connections {
             with,
             move |client, _| with(client, &|here, c| here.rests(c))
         ));
+        super::gate::ask_before_sessions(client, &connection);
         client.connect_closed(move |client| {
             with(client, &|here, c| {
                 here.rests(c);
@@ -171,8 +188,15 @@ impl Connections {
             tracing::warn!(peer, "RTSP connection refused: {MAX_CONNECTIONS} are open");
             socket::shut(&socket);
         }
+        let origin = socket::origin(&socket);
+        let theirs = self.all().iter().filter(|c| c.is_stranger_of(origin)).count();
+        if theirs >= MAX_STRANGERS {
+            tracing::warn!(peer, "RTSP connection refused: {MAX_STRANGERS} from there have not signed in");
+            socket::shut(&socket);
+        }
         let mut state = connection.lock();
         state.peer = peer;
+        state.origin = origin;
         state.socket = Some(socket);
     }
 

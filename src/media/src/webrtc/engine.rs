@@ -122,7 +122,7 @@ impl Loop {
         }
         let now = Instant::now();
         for session in self.sessions.values_mut() {
-            session.close(now, &mut self.socket);
+            guarded(session.lease, || session.close(now, &mut self.socket));
         }
         self.shared.counters.sessions.store(0, Relaxed);
     }
@@ -158,7 +158,15 @@ impl Loop {
 
     fn write(&mut self, feed: FeedId, frame: &Frame) {
         for session in self.sessions.values_mut() {
-            if let Some(left) = session.live(feed, frame) {
+            let before = session.feed;
+            let left = match guarded(session.lease, || session.live(feed, frame)) {
+                Some(left) => left,
+                None => {
+                    session.break_down();
+                    (session.feed != before).then_some(before)
+                }
+            };
+            if let Some(left) = left {
                 self.feeds.release(left);
             }
         }
@@ -189,9 +197,8 @@ impl Loop {
         for _ in 0..2 {
             let Some(session) = self.sessions.get_mut(&key) else { break };
             // A defect in the protocol library ends the session it concerns, not its neighbours.
-            if catch_unwind(AssertUnwindSafe(|| session.drive(now, &mut self.socket, &mut wishes))).is_err() {
-                tracing::error!(lease = %session.lease, "a session ended by a defect");
-                session.phase = Phase::Over;
+            if guarded(session.lease, || session.drive(now, &mut self.socket, &mut wishes)).is_none() {
+                session.break_down();
             }
             let over = session.phase == Phase::Over;
             for wish in wishes.drain(..).filter(|_| !over) {
@@ -221,7 +228,9 @@ impl Loop {
                     let frames: Vec<_> = video
                         .map(|p| Frame::new(p, camera.codec, now.checked_sub(mono.since(p.pts)).unwrap_or(now), false))
                         .collect();
-                    session.backlog(&frames);
+                    if guarded(session.lease, || session.backlog(&frames)).is_none() {
+                        session.break_down();
+                    }
                 }
             }
             Wish::Keyframe => camera.hub.request_keyframe(feed.stream()),
@@ -271,7 +280,22 @@ impl Loop {
         }
     }
 
+    /// Does what the port asks. A defect ends the session it concerns; its caller is told that nobody answers.
     fn command(&mut self, command: Command) {
+        let lease = match &command {
+            Command::Begin(start, _) => Some(start.lease),
+            Command::Trickle(lease, ..) => Some(*lease),
+            _ => None,
+        };
+        if catch_unwind(AssertUnwindSafe(|| self.obey(command))).is_err() {
+            tracing::error!(?lease, "a request for live viewing met a defect");
+            if let Some(key) = lease.and_then(|lease| self.leases.get(&lease).copied()) {
+                self.remove(key, Instant::now());
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
         let now = Instant::now();
         // A caller that gave up waiting does not matter here.
         match command {
@@ -356,7 +380,7 @@ impl Loop {
     /// Ends a session and frees all that was its own.
     fn remove(&mut self, key: Key, now: Instant) {
         let Some(mut session) = self.sessions.remove(&key) else { return };
-        let _ = catch_unwind(AssertUnwindSafe(|| session.close(now, &mut self.socket)));
+        guarded(session.lease, || session.close(now, &mut self.socket));
         self.demux.remove(key);
         self.leases.remove(&session.lease);
         self.feeds.release(session.feed);
@@ -414,19 +438,27 @@ fn route(
     };
     let Some((key, session)) = key.and_then(|key| Some((key, sessions.get_mut(&key)?))) else { return false };
     let stun = !matches!(classify(datagram), Kind::Media);
-    let received = catch_unwind(AssertUnwindSafe(|| {
+    let received = guarded(session.lease, || {
         // From the first proof on, what else comes from there is the session's: DTLS begins before our own checks succeed.
         if stun && demux.address(from) != Some(key) && session.proves(from, to, datagram, now) {
             demux.add_address(from, key);
         }
         session.receive(from, to, datagram, now);
-    }));
-    if received.is_err() {
-        tracing::error!(lease = %session.lease, "a session ended by a defect");
-        session.phase = Phase::Over;
-        session.next = now;
+    });
+    if received.is_none() {
+        session.break_down();
     }
     true
+}
+
+/// Does `work` for the session of `lease`. `None`: a defect in the protocol library stopped it, which ends that session but not
+/// its neighbours.
+fn guarded<T>(lease: LeaseId, work: impl FnOnce() -> T) -> Option<T> {
+    let done = catch_unwind(AssertUnwindSafe(work)).ok();
+    if done.is_none() {
+        tracing::error!(%lease, "a session ended by a defect");
+    }
+    done
 }
 
 fn no_session() -> Error {

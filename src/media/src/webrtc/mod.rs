@@ -25,6 +25,7 @@ use perch_domain::ports::{IceServer, LivePort, StreamChoice, WatchAnswer, WatchR
 use perch_domain::status::LiveSession;
 use session::Start;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -168,12 +169,17 @@ impl Engine {
         let thread = std::thread::Builder::new()
             .name("webrtc".into())
             .spawn(move || {
-                runtime.block_on(async move {
+                let serve = async move {
                     match socket::Socket::new(socket) {
                         Ok(socket) => Loop::new(thread_shared, socket, media_tx).run(command_rx, media_rx).await,
                         Err(error) => tracing::error!(%error, "the UDP port cannot be used, nothing is served live"),
                     }
-                });
+                };
+                if catch_unwind(AssertUnwindSafe(|| runtime.block_on(serve))).is_err() {
+                    tracing::error!(
+                        "the WebRTC engine ended by a defect: nothing is served live until the box restarts"
+                    );
+                }
             })
             .context(ErrorKind::Io, || "the WebRTC engine's thread cannot be started")?;
         Ok(Arc::new(Self { shared, commands, thread: Mutex::new(Some(thread)) }))

@@ -10,6 +10,7 @@ use perch_domain::access::Principal;
 use perch_domain::lease::Lease;
 use perch_domain::media::{Stream, Track};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpWrite, SeqNo};
@@ -270,12 +271,19 @@ impl Session {
     /// Whether a STUN message proves that its sender is the viewer: by a password of this session, and for an answer also by a
     /// check of ours that it answers.
     pub fn proves(&self, from: SocketAddr, to: SocketAddr, datagram: &[u8], now: Instant) -> bool {
-        Receive::new(Protocol::Udp, from, to, datagram).is_ok_and(|m| self.rtc.accepts(&Input::Receive(now, m)))
+        // Datagrams of strangers are shown to every session: one whose machine has a defect does not know them.
+        catch_unwind(AssertUnwindSafe(|| {
+            Receive::new(Protocol::Udp, from, to, datagram).is_ok_and(|m| self.rtc.accepts(&Input::Receive(now, m)))
+        }))
+        .unwrap_or(false)
     }
 
     /// Lets the machine work: what it sends goes to `socket`, what it wants from the engine to `wishes`.
     pub fn drive(&mut self, now: Instant, socket: &mut Socket, wishes: &mut Vec<Wish>) {
         self.dirty = false;
+        if self.phase == Phase::Over {
+            return;
+        }
         if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
             self.fail(&error);
         }
@@ -333,6 +341,12 @@ impl Session {
     fn fail(&mut self, error: &str0m::RtcError) {
         tracing::debug!(lease = %self.lease, %error, "session failed");
         self.phase = Phase::Over;
+    }
+
+    /// Its machine met a defect: it is over, and the engine looks after it in this turn.
+    pub fn break_down(&mut self) {
+        self.phase = Phase::Over;
+        self.dirty = true;
     }
 
     /// Says goodbye (RTCP BYE, DTLS close) as far as that can be said in one go.

@@ -117,6 +117,39 @@ fn only_a_valid_password_opens_anything() {
 }
 
 #[test]
+fn a_made_up_session_is_asked_for_a_password_first() {
+    let bench = Bench::new();
+    let mut stranger = bench.client("/front", None);
+    for method in ["DESCRIBE", "SETUP", "PLAY", "TEARDOWN"] {
+        stranger.session = Some("0123456789abcdef".into());
+        let answer = stranger.ask(method, "", &[]).expect("answers");
+        assert_eq!(answer.status, 401, "{method}");
+        assert!(answer.header("WWW-Authenticate").is_some_and(|h| h.contains("nonce=\"")), "{answer:?}");
+        assert!(answer.header("CSeq").is_some(), "{answer:?}");
+    }
+    let mut reader = bench.client("/front", LOGIN);
+    assert_eq!(reader.ask("DESCRIBE", "", &[]).expect("answers").status, 200);
+    reader.session = Some("0123456789abcdef".into());
+    assert_eq!(reader.ask("PLAY", "", &[]).expect("answers").status, 454);
+}
+
+#[test]
+fn one_address_may_hold_only_eight_connections_without_a_password() {
+    let bench = Bench::new();
+    let mut known = bench.client("/front", LOGIN);
+    assert_eq!(known.ask("DESCRIBE", "", &[]).expect("answers").status, 200);
+    let mut strangers: Vec<_> = (0..8).map(|_| bench.client("/front", None)).collect();
+    for stranger in &mut strangers {
+        assert_eq!(stranger.ask("OPTIONS", "", &[]).expect("answers").status, 200);
+    }
+    assert!(bench.client("/front", None).ends_within(Duration::from_secs(2)), "a ninth");
+    assert_eq!(known.ask("DESCRIBE", "", &[]).expect("answers").status, 200, "those who signed in go on");
+    strangers.pop();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(bench.client("/front", LOGIN).ask("DESCRIBE", "", &[]).expect("answers").status, 200, "room again");
+}
+
+#[test]
 fn requests_that_are_no_requests_do_no_harm() {
     use std::io::{Read, Write};
     let bench = Bench::new();
@@ -217,9 +250,11 @@ fn twenty_readers_share_one_media() {
     let mut first = bench.client("/front", LOGIN);
     first.play();
     let before = threads();
-    let mut readers: Vec<_> = (0..19).map(|_| bench.client("/front", LOGIN)).collect();
-    for reader in &mut readers {
+    let mut readers = Vec::new();
+    for _ in 0..19 {
+        let mut reader = bench.client("/front", LOGIN);
         reader.play();
+        readers.push(reader);
     }
     wait_for("all to play", Duration::from_secs(1), || bench.server.readers() == 20);
     assert_eq!(bench.consumers(Stream::Main), 1, "one media");
@@ -362,7 +397,7 @@ fn a_udp_reader_that_vanishes_ends_with_its_connection() {
         .stdin(Stdio::null())
         .spawn()
         .expect("ffmpeg runs");
-    wait_for("the reader to play", Duration::from_secs(5), || bench.server.readers() == 1);
+    wait_for("the reader to play", Duration::from_secs(20), || bench.server.readers() == 1);
     assert!(bench.camera.hub.demand().sub);
     ffmpeg.kill().expect("killed");
     ffmpeg.wait().expect("gone");
@@ -403,7 +438,7 @@ fn gstreamer_reads_rtsp_and_rtsps() {
         let frames: Vec<_> = ["video", "audio"].map(|name| count_buffers(&player, name)).into();
         let began = Instant::now();
         player.set_state(gst::State::Playing).expect("starts");
-        wait_for(&format!("{scheme} {protocols} frames"), Duration::from_secs(5), || {
+        wait_for(&format!("{scheme} {protocols} frames"), Duration::from_secs(20), || {
             frames.iter().all(|n| n.load(Ordering::Relaxed) >= 20)
         });
         eprintln!("{scheme} over {protocols}: 20 frames and 20 sounds after {:?}", began.elapsed());
@@ -512,8 +547,10 @@ fn load() {
     let (at, readers) = load.split_once(' ').expect("two words");
     let (at, readers): (_, usize) = (at.parse().expect("an address"), readers.parse().expect("a number"));
     let threads: Vec<_> = (0..readers)
-        .map(|_| {
+        .map(|n| {
             std::thread::spawn(move || {
+                // One after the other: no more than eight may be without a password.
+                std::thread::sleep(Duration::from_millis(100 * n as u64));
                 let mut client = Client::connect(at, "/front", LOGIN);
                 client.play();
                 while client.packet().is_ok() {}

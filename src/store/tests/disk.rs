@@ -1,0 +1,234 @@
+//! Disks that are full, read-only or slow: the box starts, reads what it can, and heals by itself. Those that need the right to
+//! mount say so loudly where it is missing.
+
+#![allow(clippy::disallowed_methods)] // tests mount
+
+mod common;
+
+use common::*;
+use perch_base::ErrorKind;
+use perch_base::time::MonoTime;
+use perch_domain::access::Role;
+use perch_domain::archive::GapCause;
+use perch_domain::ports::{AccessPort, ArchivePort};
+use perch_domain::retention::RetentionConfig;
+use perch_store::{Store, write_fault};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(b: &Box) -> Option<Self> {
+        fs::create_dir(b.data()).expect("made");
+        let out = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(b.data()).output();
+        if out.is_ok_and(|o| o.status.success()) {
+            return Some(Self(b.data()));
+        }
+        eprintln!("SKIPPED: this test mounts a small disk, which is not allowed here");
+        None
+    }
+
+    fn remount(&self, how: &str) {
+        let out = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&self.0).output().expect("runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Takes all the space there is.
+    fn fill(&self, name: &str) {
+        let mut file = File::create(self.0.join(name)).expect("made");
+        for size in [1 << 16, 1] {
+            while file.write_all(&vec![1; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn fault(store: &Store) -> Option<GapCause> {
+    store.set_meta("k", "v").err().map(|e| write_fault(&e).expect("the disk's fault"))
+}
+
+#[test]
+fn a_start_on_a_full_disk_gives_up_the_reserve_and_retention_makes_it_again() {
+    let b = Box::new();
+    let Some(mount) = Mount::new(&b) else { return };
+    let store = b.open();
+    record(&store, 0..1, None);
+    assert_eq!(fs::metadata(b.data().join("reserve")).expect("made").len(), 8 << 20);
+    drop(store);
+    mount.fill("filler");
+    let store = b.open();
+    assert!(!b.data().join("reserve").exists());
+    assert_eq!(fault(&store), None, "there is room for the database");
+    assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 1);
+    fs::remove_file(b.data().join("filler")).expect("removed");
+    store.enforce_retention(true).expect("enforced");
+    assert!(b.data().join("reserve").exists());
+}
+
+#[test]
+fn a_start_on_a_full_disk_without_a_reserve_reads_and_retention_makes_room() {
+    let mut b = Box::new();
+    let Some(mount) = Mount::new(&b) else { return };
+    let store = b.open();
+    record(&store, 0..SECONDS, None);
+    drop(store);
+    fs::remove_file(b.data().join("reserve")).expect("removed");
+    fs::remove_file(b.data().join("perch.lock")).expect("removed");
+    mount.fill("filler");
+    b.retention.max_bytes = 1;
+    let store = b.open();
+    assert_eq!(store.segments(&camera(), range(-1.0, 99.0)).expect("asked").len(), 1);
+    assert_eq!(fault(&store), Some(GapCause::DiskFull));
+    assert_eq!(store.enforce_retention(true).expect("makes room").deleted, 1);
+    assert_eq!(fault(&store), None);
+}
+
+#[test]
+fn a_start_on_a_read_only_disk_reads_and_heals() {
+    let b = Box::new();
+    let Some(mount) = Mount::new(&b) else { return };
+    let store = b.open();
+    record(&store, 0..1, None);
+    // As a power cut leaves it.
+    let running = store.begin_event(&event(3.0)).expect("begun").id;
+    let mut cut = store.create_segment(&camera(), s(3.0), Some(running), &format(clip())).expect("created");
+    cut.write_gop(MonoTime(3_000_000), &gop(clip(), 3, MonoTime(0))).expect("written");
+    drop(cut);
+    drop(store);
+    mount.remount("ro");
+    let store = b.open();
+    assert_eq!(Store::open(b.config(), b.clock.clone()).expect_err("a second one").kind(), ErrorKind::Conflict);
+    assert!(store.ping().is_ok());
+    let found = store.segments(&camera(), range(-1.0, 9.0)).expect("asked");
+    assert!(found.len() == 1 && store.open_segment(&camera(), found[0].id).is_ok());
+    assert_eq!(fault(&store), Some(GapCause::DiskError));
+    assert_eq!(write_fault(&store.probe_write().expect_err("read-only")), Some(GapCause::DiskError));
+    assert!(store.enforce_retention(true).is_ok() || !store.disk().problem.is_empty());
+    mount.remount("rw");
+    assert!(fault(&store).is_some(), "not tried more often than every few seconds");
+    store.probe_write().expect("well again");
+    record(&store, 1..2, None);
+    assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 2, "the reader sees it too");
+    store.enforce_retention(true).expect("enforced");
+    assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 3, "what was cut off is found");
+    assert_eq!(store.event(running).expect("there").end, Some(s(4.0)));
+}
+
+#[test]
+fn a_new_box_on_a_read_only_disk_says_so() {
+    let b = Box::new();
+    let Some(mount) = Mount::new(&b) else { return };
+    mount.remount("ro");
+    let e = Store::open(b.config(), b.clock.clone()).expect_err("nothing to read");
+    assert_eq!(e.kind(), ErrorKind::Unavailable);
+    assert!(e.message().contains("the data folder") && e.message().contains("cannot be written"), "{e}");
+}
+
+#[test]
+fn a_request_does_not_wait_for_a_writer() {
+    let b = Box::new();
+    let store = b.open();
+    store.add_user("anna", "long enough", Role::Admin, None, b.now()).expect("added");
+    let signed = store.sign_in("anna", "long enough", "phone", b.now()).expect("asked").expect("right");
+    let other = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let begin = Instant::now();
+    let later = b.now().plus_micros(600_000_000);
+    assert!(store.authenticate(signed.token.expose(), later).expect("asked").is_some());
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    other.execute_batch("ROLLBACK").expect("unlocked");
+    store.authenticate(signed.token.expose(), later).expect("asked");
+    assert_eq!(store.devices().expect("asked")[0].last_seen_at, later, "noted when there is time");
+}
+
+#[test]
+fn sealing_and_settling_at_once_seal_once() {
+    let b = Box::new();
+    let store = b.open();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                store.enforce_retention(false).expect("enforced");
+            }
+        });
+        for n in 0..50 {
+            let mut w = store.create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
+            w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+            let sealed = w.seal();
+            if sealed.is_err() {
+                done.store(true, Ordering::Relaxed);
+            }
+            assert_eq!(sealed.expect("sealed").fragments.len(), 1);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(store.segments(&camera(), range(-1.0, 999.0)).expect("asked").len(), 50);
+}
+
+#[test]
+fn a_clock_that_is_not_trusted_makes_nothing_old() {
+    let mut b = Box::new();
+    b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 2, event_max_days: 5 };
+    let store = b.open();
+    record(&store, 0..1, None);
+    b.clock.advance(Duration::from_secs(86_400 * 3));
+    assert_eq!(store.enforce_retention(false).expect("enforced").deleted, 0);
+    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
+}
+
+#[test]
+fn bare_events_go_after_90_days_when_events_have_no_limit() {
+    let b = Box::new();
+    let store = b.open();
+    let (bare, kept) =
+        (store.begin_event(&event(1.0)).expect("begun").id, store.begin_event(&event(2.0)).expect("begun").id);
+    for id in [bare, kept] {
+        store.put_thumbnail(id, b"\xff\xd8").expect("kept");
+        store.end_event(id, s(3.0)).expect("ended");
+    }
+    record(&store, 2..3, Some(kept));
+    b.clock.advance(Duration::from_secs(86_400 * 89));
+    store.enforce_retention(true).expect("enforced");
+    assert!(store.event(bare).is_ok());
+    b.clock.advance(Duration::from_secs(86_400 * 2));
+    store.enforce_retention(true).expect("enforced");
+    assert!(store.event(bare).is_err() && store.event(kept).is_ok());
+    assert!(!b.data().join(format!("thumbnails/front/{bare}.jpg")).exists());
+}
+
+#[test]
+fn what_is_set_aside_is_bounded() {
+    let b = Box::new();
+    drop(b.open());
+    for n in 0..3u64 {
+        let file = File::create(b.data().join(format!("quarantine/{n}"))).expect("made");
+        file.set_len(400 << 20).expect("sparse");
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(n)).expect("set");
+    }
+    for n in 1..6 {
+        for suffix in ["", "-wal"] {
+            let name = format!("perch.db.corrupt-2026-01-0{n}T000000.000Z{suffix}");
+            fs::write(b.data().join(name), b"x").expect("written");
+        }
+    }
+    b.open();
+    assert!(b.quarantined() == 2 && !b.data().join("quarantine/0").exists());
+    let mut left: Vec<String> = fs::read_dir(b.data())
+        .expect("a folder")
+        .filter_map(|e| e.expect("an entry").file_name().into_string().ok())
+        .filter(|name| name.contains("corrupt"))
+        .collect();
+    left.sort();
+    assert!(left.len() == 6 && left[0].contains("2026-01-03"), "{left:?}");
+}
