@@ -11,7 +11,7 @@ use gstreamer_rtsp_server::{self as rtsp_server, glib, gst_rtsp};
 use perch_domain::camera::VideoSettings;
 use perch_domain::media::{Stream, Track, VideoCodec};
 use rtsp_server::prelude::*;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(super) struct Mount {
     pub(super) has_audio: bool,
     pub(super) video: VideoSettings,
     feed: Mutex<Weak<Feed>>,
+    /// How many media of this path have begun to end: a reader that comes meanwhile gets a new one instead of a refusal.
+    ended: AtomicU64,
 }
 
 impl Mount {
@@ -36,7 +38,7 @@ impl Mount {
             Stream::Main => format!("/{camera}"),
             Stream::Sub => format!("/{camera}/sub"),
         };
-        Self { path, source: Arc::new(source), has_audio, video, feed: Mutex::default() }
+        Self { path, source: Arc::new(source), has_audio, video, feed: Mutex::default(), ended: AtomicU64::new(0) }
     }
 
     /// The feed of the media that runs now.
@@ -115,7 +117,8 @@ mod imp {
     impl RTSPMediaFactoryImpl for Factory {
         fn gen_key(&self, _url: &gst_rtsp::RTSPUrl) -> Option<glib::GString> {
             // One media whatever the URL's host, port and query say.
-            self.setup.get().map(|(mount, _)| mount.path.as_str().into())
+            let (mount, _) = self.setup.get()?;
+            Some(format!("{} {}", mount.path, mount.ended.load(Ordering::SeqCst)).into())
         }
 
         fn create_element(&self, _url: &gst_rtsp::RTSPUrl) -> Option<gst::Element> {
@@ -169,6 +172,14 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
     give_up.attach(Some(context));
 
     media.connect_prepared(complete);
+    let ending = Arc::downgrade(mount);
+    media.connect_target_state(move |_, state| {
+        if state == gst::ffi::GST_STATE_NULL
+            && let Some(mount) = ending.upgrade()
+        {
+            mount.ended.fetch_add(1, Ordering::SeqCst);
+        }
+    });
     tracing::debug!(path = mount.path, "RTSP media made");
     let path = mount.path.clone();
     media.connect_unprepared(move |_| {

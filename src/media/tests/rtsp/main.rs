@@ -341,6 +341,15 @@ fn a_sub_stream_that_never_starts_is_refused_within_seconds() {
 }
 
 #[test]
+fn readers_that_come_as_the_last_one_leaves_are_served() {
+    let bench = Bench::new();
+    for _ in 0..30 {
+        let answer = bench.client("/front", LOGIN).ask("DESCRIBE", "", &[]).expect("answers");
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[test]
 fn a_port_in_use_is_told() {
     let bench = Bench::new();
     let listen = bench.server.local_addr();
