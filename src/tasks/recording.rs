@@ -376,10 +376,10 @@ impl Disk {
                 });
                 let first = first.ok_or_else(|| Error::internal("a file was opened with nothing to write"))?;
                 let anchor = self.anchor.ok_or_else(|| Error::internal("a file was opened before any picture"))?;
-                let has_audio = steps.iter().any(|s| match s {
-                    Step::Write(g) => g.payload.packets.iter().any(|p| p.track == Track::Audio),
-                    _ => false,
-                });
+                let has_sound = |g: &Gop<Arc<ClosedGop>>| g.payload.packets.iter().any(|p| p.track == Track::Audio);
+                let here = steps.iter().any(|s| matches!(s, Step::Write(g) if has_sound(g)));
+                // The last frames of a stream may come without a packet of sound; their file has a track for it all the same.
+                let has_audio = here || self.format.as_ref().is_some_and(|f| f.has_audio);
                 let format = TrackFormat::from_keyframe(&first.packets[0].data, has_audio)?;
                 self.writer = Some(self.task.store.create_segment(camera, anchor.utc(*start), *event, &format)?);
                 self.format = Some(format);
