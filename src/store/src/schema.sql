@@ -1,0 +1,94 @@
+CREATE TABLE device (
+    id TEXT PRIMARY KEY,
+    token BLOB NOT NULL UNIQUE,          -- SHA-256 of the token
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,                  -- paired, session
+    username TEXT COLLATE NOCASE REFERENCES user (name) ON DELETE CASCADE,
+    role TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    seen INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY,              -- its start, moved on until free
+    camera TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    end INTEGER,
+    score REAL NOT NULL,
+    cause TEXT NOT NULL,
+    boxes TEXT NOT NULL,                 -- JSON
+    pinned INTEGER NOT NULL DEFAULT 0,
+    thumbnail INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE format (
+    id INTEGER PRIMARY KEY,
+    sps BLOB NOT NULL,
+    pps BLOB NOT NULL,
+    UNIQUE (sps, pps)
+);
+
+CREATE TABLE gap (
+    id INTEGER PRIMARY KEY,
+    camera TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    cause TEXT NOT NULL
+);
+
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE segment (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    camera TEXT NOT NULL,
+    path TEXT NOT NULL UNIQUE,           -- below recordings/
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    size INTEGER NOT NULL,               -- bytes on the disk; 0 when lost or quarantined
+    state TEXT NOT NULL,                 -- open, sealed, lost, quarantined, deleting
+    event INTEGER REFERENCES event (id) ON DELETE SET NULL,
+    in_cloud INTEGER NOT NULL DEFAULT 0,
+    format INTEGER REFERENCES format (id),
+    audio INTEGER NOT NULL DEFAULT 0,    -- channels; 0 is none
+    init_size INTEGER NOT NULL DEFAULT 0,
+    fragments BLOB,                      -- see `fragments`
+    sha256 BLOB                          -- of the whole file; null when it was taken in at a start
+);
+
+CREATE TABLE sqlite_sequence(name,seq);
+
+CREATE TABLE stream_password (
+    name TEXT PRIMARY KEY COLLATE NOCASE,
+    ha1 TEXT NOT NULL,                   -- MD5(name:realm:password), what RTSP's Digest needs
+    created INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE user (
+    name TEXT PRIMARY KEY COLLATE NOCASE,
+    password TEXT NOT NULL,              -- Argon2id, PHC string
+    role TEXT NOT NULL,
+    created INTEGER NOT NULL             -- all times: microseconds since the epoch, UTC
+) WITHOUT ROWID;
+
+CREATE INDEX device_user ON device (username);
+
+CREATE INDEX event_camera ON event (camera, id);
+
+CREATE INDEX gap_camera ON gap (camera, end);
+
+CREATE INDEX segment_background ON segment (end) WHERE state = 'sealed' AND event IS NULL;
+
+CREATE INDEX segment_events ON segment (in_cloud, end) WHERE state = 'sealed' AND event IS NOT NULL;
+
+CREATE INDEX segment_of_event ON segment (event) WHERE event IS NOT NULL;
+
+CREATE INDEX segment_time ON segment (camera, start, end, state);
+
+CREATE INDEX segment_unsealed ON segment (state) WHERE state <> 'sealed';
+
+CREATE INDEX segment_usage ON segment (end, size);
+
