@@ -114,10 +114,6 @@ impl Store {
         }
         self.end_running_events()?;
         self.note_box_off(&mine)?;
-        let OpenReport { adopted, cut, lost, quarantined, .. } = report;
-        if adopted + cut + lost + quarantined > 0 {
-            tracing::warn!(adopted, cut, lost, quarantined, "recordings and index were brought together");
-        }
         Ok(report)
     }
 
@@ -138,7 +134,13 @@ impl Store {
             return;
         }
         match self.reconcile() {
-            Ok(_) => self.inner.unreconciled.store(false, Ordering::Relaxed),
+            Ok(OpenReport { adopted, cut, lost, quarantined, .. }) => {
+                self.inner.unreconciled.store(false, Ordering::Relaxed);
+                // Nobody asks for the report of a late one.
+                if adopted + cut + lost + quarantined > 0 {
+                    tracing::warn!(adopted, cut, lost, quarantined, "recordings and index were brought together");
+                }
+            }
             Err(e) => tracing::warn!(error = %e, "index and recordings could not be compared yet"),
         }
     }

@@ -72,9 +72,6 @@ impl Store {
             self.forget_old(now)?;
         }
         self.keep_reserve();
-        if report.deleted > 0 {
-            tracing::info!(deleted = report.deleted, freed_bytes = report.freed_bytes, "old recordings were deleted");
-        }
         Ok(report)
     }
 

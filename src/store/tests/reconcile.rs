@@ -222,6 +222,24 @@ fn a_missing_file_is_lost_and_found_again() {
 }
 
 #[test]
+fn what_a_caller_is_told_is_not_logged_as_well() {
+    let mut b = Box::new();
+    let store = b.open();
+    record(&store, 0..1, None);
+    drop(store);
+    fs::remove_file(b.data().join("perch.db")).expect("removed");
+    let (store, levels) = logged(|| b.open());
+    assert_eq!(store.open_report().adopted, 1);
+    assert!(levels.is_empty(), "the report says it: {levels:?}");
+    drop(store);
+    b.retention.max_bytes = 1;
+    let store = b.open();
+    let (report, levels) = logged(|| store.enforce_retention(true).expect("enforced"));
+    assert_eq!(report.deleted, 1);
+    assert!(levels.is_empty(), "the report says it: {levels:?}");
+}
+
+#[test]
 fn a_garbage_database_is_replaced_and_recordings_are_taken_in() {
     let b = Box::new();
     let store = b.open();

@@ -13,7 +13,7 @@ use perch_domain::retention::RetentionConfig;
 use perch_store::{Config, GopPackets, NewEvent, Store, TrackFormat};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// Frames a second of the clip; a GOP is one second.
@@ -252,4 +252,28 @@ impl Dice {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
+}
+
+/// Runs `f` and returns the levels of what it logged on this thread.
+pub fn logged<T>(f: impl FnOnce() -> T) -> (T, Vec<tracing::Level>) {
+    struct Levels(Arc<Mutex<Vec<tracing::Level>>>);
+    impl tracing::Subscriber for Levels {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.target().starts_with("perch_store")
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            self.0.lock().expect("held by one").push(*event.metadata().level());
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+    let levels = Arc::new(Mutex::new(Vec::new()));
+    let out = tracing::subscriber::with_default(Levels(levels.clone()), f);
+    let levels = levels.lock().expect("held by one").clone();
+    (out, levels)
 }
