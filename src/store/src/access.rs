@@ -126,7 +126,7 @@ impl Store {
     /// Those of `ids` that still exist: who was revoked by a command beside the daemon is missing.
     pub fn live_devices(&self, ids: &[DeviceId]) -> Result<Vec<DeviceId>> {
         let now = self.now();
-        self.inner.db.read("looking up which devices still exist", |c| {
+        self.inner.db.read_access("looking up which devices still exist", |c| {
             let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM device WHERE id = ?1"))?;
             let mut out = Vec::with_capacity(ids.len());
             for id in ids {
@@ -161,7 +161,7 @@ impl Store {
 
 impl AccessPort for Store {
     fn claimed(&self) -> Result<bool> {
-        self.inner.db.read("looking up whether the box is claimed", |c| {
+        self.inner.db.read_access("looking up whether the box is claimed", |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM device)";
             Ok(c.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
         })
@@ -170,7 +170,7 @@ impl AccessPort for Store {
     fn issue_code(&self, role: Role, now: Timestamp) -> Result<IssuedCode> {
         let config = &self.inner.config.pairing;
         let otp: String = (0..config.digits).map(|_| char::from(b'0' + secret::random_below(10) as u8)).collect();
-        let expires_at = self.inner.db.write("a pairing code cannot be made", |tx| {
+        let expires_at = self.inner.db.write_access("a pairing code cannot be made", |tx| {
             let mut state = pairing(tx)?;
             let issued = state.issue(code_hash(tx, &otp)?, role, config, now).map_err(|e| {
                 let message =
@@ -187,7 +187,7 @@ impl AccessPort for Store {
         let name = access::clean_display_name("the device's name", device_name)?;
         let code = normalised(otp);
         // One transaction for each try: guesses that come at the same time are counted one after the other.
-        self.inner.db.write("a pairing code cannot be tried", |tx| {
+        self.inner.db.write_access("a pairing code cannot be tried", |tx| {
             let mut state = pairing(tx)?;
             let attempt = state.attempt(&code_hash(tx, &code)?, now);
             keep_pairing(tx, &state)?;
@@ -203,7 +203,7 @@ impl AccessPort for Store {
     fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>> {
         let name = access::clean_display_name("the device's name", device_name)?;
         let Some((user, role, hash)) = self.check_password(username, password)? else { return Ok(None) };
-        self.inner.db.write("signing in", |tx| {
+        self.inner.db.write_access("signing in", |tx| {
             // The password may have been changed, or the account removed, while it was being checked.
             let unchanged = accounts::stored_hash(tx, &user)?.is_some_and(|h| h == hash);
             if !unchanged {
@@ -218,7 +218,7 @@ impl AccessPort for Store {
         if token.len() != 64 || !token.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);
         }
-        let found = self.inner.db.read("looking up a token", |c| {
+        let found = self.inner.db.read_access("looking up a token", |c| {
             let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM device WHERE token = ?1"))?;
             let mut rows = statement.query([token_hash(token)])?;
             rows.next()?.map(device).transpose()
@@ -230,7 +230,7 @@ impl AccessPort for Store {
 
     fn devices(&self) -> Result<Vec<Device>> {
         let now = self.now();
-        self.inner.db.read("listing the devices", |c| {
+        self.inner.db.read_access("listing the devices", |c| {
             let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM device ORDER BY created DESC, id"))?;
             let mut rows = statement.query([])?;
             let mut out = Vec::new();
@@ -245,7 +245,7 @@ impl AccessPort for Store {
     }
 
     fn revoke_device(&self, id: DeviceId) -> Result<()> {
-        self.inner.db.write("a device cannot be revoked", |tx| {
+        self.inner.db.write_access("a device cannot be revoked", |tx| {
             match tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])? {
                 0 => Err(Error::not_found(format!("there is no device {id}")).into()),
                 _ => Ok(()),
@@ -279,5 +279,109 @@ impl AccessPort for Store {
 
     fn remove_stream_password(&self, name: &str) -> Result<()> {
         self.delete_stream_password(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use perch_base::clock::ManualClock;
+    use perch_domain::pairing::PairingConfig;
+    use perch_domain::retention::RetentionConfig;
+    use std::sync::Arc;
+
+    fn open(dir: &tempfile::TempDir) -> Store {
+        let config = Config {
+            data_dir: dir.path().join("data"),
+            pairing: PairingConfig::default(),
+            session_idle: Duration::from_secs(3600),
+            session_max: Duration::from_secs(86_400),
+            retention: RetentionConfig::default(),
+        };
+        Store::open(config, Arc::new(ManualClock::new(Timestamp(1_800_000_000_000_000)))).expect("opens")
+    }
+
+    /// Notes with each change of a table how far its transaction waits for the disk (1 normal, 2 full).
+    fn watch(store: &Store) {
+        store
+            .inner
+            .db
+            .write("watching", |tx| {
+                tx.execute_batch("CREATE TEMP TABLE waits (level)")?;
+                for table in ["meta", "user", "device", "stream_password"] {
+                    for change in ["INSERT", "UPDATE", "DELETE"] {
+                        tx.execute_batch(&format!(
+                            "CREATE TEMP TRIGGER {table}_{change} AFTER {change} ON main.{table}
+                            BEGIN INSERT INTO waits SELECT synchronous FROM pragma_synchronous; END"
+                        ))?;
+                    }
+                }
+                Ok(())
+            })
+            .expect("watched");
+    }
+
+    fn waits(store: &Store) -> Vec<i64> {
+        store
+            .inner
+            .db
+            .write("looking", |tx| {
+                let rows = tx.prepare("DELETE FROM waits RETURNING level")?.query_map([], |r| r.get(0))?.collect();
+                Ok(rows)
+            })
+            .and_then(|rows: rusqlite::Result<Vec<i64>>| rows.map_err(|e| Error::internal(e.to_string())))
+            .expect("asked")
+    }
+
+    #[test]
+    fn what_decides_who_may_come_in_has_reached_the_disk() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = open(&dir);
+        let now = store.now();
+        watch(&store);
+        let s = &store;
+        let acts: [(&str, &dyn Fn()); 9] = [
+            ("a code", &|| drop(s.issue_code(Role::Admin, now).expect("issued"))),
+            ("a try", &|| drop(s.pair("000", "phone", now).expect("tried"))),
+            ("an account", &|| s.add_user("anna", "long enough", Role::Admin, None, now).expect("added")),
+            ("a session", &|| drop(s.sign_in("anna", "long enough", "phone", now).expect("asked").expect("right"))),
+            ("a revocation", &|| s.revoke_device(s.devices().expect("asked")[0].id).expect("revoked")),
+            ("a password", &|| drop(s.set_password("anna", "longer yet", None).expect("set"))),
+            ("an account's end", &|| {
+                s.add_user("eve", "long enough", Role::Viewer, None, now).expect("added");
+                drop(s.remove_user("eve").expect("removed"));
+            }),
+            ("a stream password", &|| drop(s.add_stream_password("nvr", now).expect("made"))),
+            ("its end", &|| s.remove_stream_password("nvr").expect("removed")),
+        ];
+        for (what, act) in acts {
+            act();
+            let waits = waits(&store);
+            assert!(!waits.is_empty() && waits.iter().all(|w| *w == 2), "{what}: {waits:?}");
+        }
+        store.set_meta("k", "v").expect("kept");
+        assert_eq!(waits(&store), [1], "the rest does not wait");
+    }
+
+    #[test]
+    fn nobody_waits_at_the_door_for_a_long_look_back() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = open(&dir);
+        let (done, asked) = std::sync::mpsc::channel();
+        store
+            .inner
+            .db
+            .read("looking far back", |_| {
+                let other = store.clone();
+                std::thread::spawn(move || {
+                    let known = other.authenticate(&"0".repeat(64), other.now()).expect("asked");
+                    let _ = done.send((known, other.live_devices(&[]), other.stream_password_ha1s()));
+                });
+                let (known, ..) = asked.recv_timeout(Duration::from_secs(10)).expect("answered meanwhile");
+                assert!(known.is_none());
+                Ok(())
+            })
+            .expect("looked");
     }
 }

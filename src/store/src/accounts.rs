@@ -49,7 +49,7 @@ impl Store {
     /// Checks a name and password; the account as it is written, its role and the hash that matched. Takes the same time when
     /// there is no such account.
     pub(crate) fn check_password(&self, name: &str, password: &str) -> Result<Option<(String, Role, String)>> {
-        let found = self.inner.db.read("looking up an account", |c| {
+        let found = self.inner.db.read_access("looking up an account", |c| {
             let sql = "SELECT name, role, password FROM user WHERE name = ?1";
             let row =
                 |r: &rusqlite::Row<'_>| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get::<_, String>(2)?));
@@ -71,7 +71,7 @@ impl Store {
     }
 
     pub(crate) fn list_users(&self) -> Result<Vec<User>> {
-        self.inner.db.read("listing the accounts", |c| {
+        self.inner.db.read_access("listing the accounts", |c| {
             let mut statement = c.prepare_cached("SELECT name, role, created FROM user ORDER BY name")?;
             let mut rows = statement.query([])?;
             let mut out = Vec::new();
@@ -95,7 +95,7 @@ impl Store {
         access::check_name("user name", name)?;
         access::check_password(password)?;
         let hash = self.hash(password)?;
-        self.inner.db.write(&format!("the account {name} cannot be made"), |tx| {
+        self.inner.db.write_access(&format!("the account {name} cannot be made"), |tx| {
             let sql = "INSERT INTO user (name, password, role, created) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
             if tx.prepare_cached(sql)?.execute(params![name, hash, role.as_str(), now.0])? == 0 {
                 return Err(Error::new(ErrorKind::Conflict, format!("there is already an account {name}")).into());
@@ -111,7 +111,7 @@ impl Store {
     pub(crate) fn change_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
         access::check_password(password)?;
         let hash = self.hash(password)?;
-        self.inner.db.write(&format!("the password of {name} cannot be set"), |tx| {
+        self.inner.db.write_access(&format!("the password of {name} cannot be set"), |tx| {
             if tx.prepare_cached("UPDATE user SET password = ?2 WHERE name = ?1")?.execute([name, &hash])? == 0 {
                 return Err(Error::not_found(format!("there is no account {name}")).into());
             }
@@ -124,7 +124,7 @@ impl Store {
     }
 
     pub(crate) fn delete_user(&self, name: &str) -> Result<Vec<DeviceId>> {
-        self.inner.db.write(&format!("the account {name} cannot be removed"), |tx| {
+        self.inner.db.write_access(&format!("the account {name} cannot be removed"), |tx| {
             let role = tx
                 .prepare_cached("SELECT role FROM user WHERE name = ?1")?
                 .query_row([name], |r| r.get::<_, String>(0))
@@ -145,7 +145,7 @@ impl Store {
     }
 
     pub(crate) fn list_stream_passwords(&self) -> Result<Vec<StreamPassword>> {
-        self.inner.db.read("listing the stream passwords", |c| {
+        self.inner.db.read_access("listing the stream passwords", |c| {
             let mut statement = c.prepare_cached("SELECT name, created FROM stream_password ORDER BY name")?;
             let rows = statement
                 .query_map([], |r| Ok(StreamPassword { name: r.get(0)?, created_at: Timestamp(r.get(1)?) }))?;
@@ -157,7 +157,7 @@ impl Store {
         access::check_name("stream password name", name)?;
         let password = secret::hex(&secret::random_bytes::<16>());
         let ha1 = secret::hex(&Md5::digest(format!("{name}:{RTSP_REALM}:{password}").as_bytes()));
-        self.inner.db.write(&format!("the stream password {name} cannot be made"), |tx| {
+        self.inner.db.write_access(&format!("the stream password {name} cannot be made"), |tx| {
             let sql = "INSERT INTO stream_password (name, ha1, created) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
             match tx.prepare_cached(sql)?.execute(params![name, ha1, now.0])? {
                 0 => Err(Error::new(ErrorKind::Conflict, format!("there is already a stream password {name}")).into()),
@@ -168,7 +168,7 @@ impl Store {
     }
 
     pub(crate) fn delete_stream_password(&self, name: &str) -> Result<()> {
-        self.inner.db.write(&format!("the stream password {name} cannot be removed"), |tx| {
+        self.inner.db.write_access(&format!("the stream password {name} cannot be removed"), |tx| {
             match tx.prepare_cached("DELETE FROM stream_password WHERE name = ?1")?.execute([name])? {
                 0 => Err(Error::not_found(format!("there is no stream password {name}")).into()),
                 _ => Ok(()),
@@ -178,7 +178,7 @@ impl Store {
 
     /// Names and HA1 values (RFC 2617: `MD5(name:realm:password)`, 32 hex digits) of all stream passwords, for RTSP's Digest.
     pub fn stream_password_ha1s(&self) -> Result<Vec<(String, String)>> {
-        self.inner.db.read("reading the stream passwords", |c| {
+        self.inner.db.read_access("reading the stream passwords", |c| {
             let mut statement = c.prepare_cached("SELECT name, ha1 FROM stream_password ORDER BY name")?;
             let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)

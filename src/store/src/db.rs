@@ -45,11 +45,20 @@ impl Fail {
     }
 }
 
-/// One connection that writes and one that reads.
+/// One connection that writes, one that reads, and one that reads only who may do what: no request waits at the door for
+/// somebody who looks far back.
 pub(crate) struct Db {
     dir: PathBuf,
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
+    access: Mutex<Connection>,
+}
+
+/// The connections of a [`Db`].
+struct Connections {
+    writer: Connection,
+    reader: Connection,
+    access: Connection,
 }
 
 struct Writer {
@@ -85,15 +94,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Db {
-    fn new(dir: &Path, (writer, reader): (Connection, Connection), unwritable: Option<Unwritable>) -> Self {
-        let writer = Mutex::new(Writer { connection: writer, unwritable });
-        Self { dir: dir.to_owned(), writer, reader: Mutex::new(reader) }
+    fn new(dir: &Path, all: Connections, unwritable: Option<Unwritable>) -> Self {
+        let writer = Mutex::new(Writer { connection: all.writer, unwritable });
+        Self { dir: dir.to_owned(), writer, reader: Mutex::new(all.reader), access: Mutex::new(all.access) }
     }
 
     /// Opens or makes the database in `dir` and brings its tables up to date. `check` walks the whole file first.
     pub(crate) fn open(dir: &Path, check: bool) -> Result<Self> {
         make_private(dir)?;
-        Ok(Self::new(dir, connect_both(dir, check)?, None))
+        Ok(Self::new(dir, connect_all(dir, check)?, None))
     }
 
     /// Like [`Db::open`] with a check; a damaged file is moved aside first. Returns the name it was given then.
@@ -126,11 +135,10 @@ impl Db {
             return Err(why);
         }
         let path = dir.join(FILE);
-        let both = connect_read_only(&path, false).or_else(|_| connect_read_only(&path, true));
-        match both {
-            Ok(both) => {
+        match connect_read_only(&path, false).or_else(|_| connect_read_only(&path, true)) {
+            Ok(all) => {
                 tracing::error!(error = %why, "the database cannot be written: nothing is recorded or changed until the disk is well");
-                Ok(Self::new(dir, both, Some(Unwritable::because(&why))))
+                Ok(Self::new(dir, all, Some(Unwritable::because(&why))))
             }
             Err(e) => {
                 tracing::debug!(error = %e, "nor can the database be read");
@@ -139,10 +147,23 @@ impl Db {
         }
     }
 
-    /// Runs `f` in one transaction that locks out other writers from its start. `what` is the sentence of its errors.
+    /// Runs `f` in one transaction that locks out other writers from its start. `what` is the sentence of its errors. A power
+    /// cut soon after may undo it: the files tell what was recorded.
     pub(crate) fn write<T>(&self, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
+        self.write_with(Sync::Normal, what, f)
+    }
+
+    /// Like [`Db::write`] for who may do what: it has reached the disk when this returns. A power cut must not bring back a
+    /// revoked device or a try of a code that was counted.
+    pub(crate) fn write_access<T>(&self, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
+        self.write_with(Sync::Full, what, f)
+    }
+
+    fn write_with<T>(&self, sync: Sync, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
         let mut writer = lock(&self.writer);
         self.heal(&mut writer, what)?;
+        // Said each time: it costs no disk access, and nothing is left over from a transaction that failed.
+        writer.connection.pragma_update(None, "synchronous", sync.word()).map_err(|e| sql_error(what, e))?;
         let out = transact(&mut writer.connection, what, f);
         if let Err(e) = &out
             && is_read_only(e)
@@ -170,6 +191,7 @@ impl Db {
         let c = &mut writer.connection;
         let hurry = |c: &Connection, wait, checkpoint: u32| {
             c.busy_timeout(wait)?;
+            c.pragma_update(None, "synchronous", Sync::Normal.word())?;
             c.pragma_update(None, "wal_autocheckpoint", checkpoint)
         };
         let out = hurry(c, Duration::ZERO, 0).map_err(|e| sql_error(what, e)).and_then(|()| transact(c, what, f));
@@ -183,10 +205,11 @@ impl Db {
         if unwritable.tried.elapsed() < RETRY {
             return Err(unwritable.error(what));
         }
-        match connect_both(&self.dir, false) {
-            Ok((connection, reader)) => {
-                *lock(&self.reader) = reader;
-                *writer = Writer { connection, unwritable: None };
+        match connect_all(&self.dir, false) {
+            Ok(all) => {
+                *lock(&self.reader) = all.reader;
+                *lock(&self.access) = all.access;
+                *writer = Writer { connection: all.writer, unwritable: None };
                 tracing::info!("the database can be written again");
                 Ok(())
             }
@@ -210,6 +233,29 @@ impl Db {
     pub(crate) fn read<T>(&self, what: &str, f: impl FnOnce(&Connection) -> Result<T, Fail>) -> Result<T> {
         f(&lock(&self.reader)).map_err(|e| e.into_error(what))
     }
+
+    /// Like [`Db::read`] for accounts, devices and codes, which are few and quickly found.
+    pub(crate) fn read_access<T>(&self, what: &str, f: impl FnOnce(&Connection) -> Result<T, Fail>) -> Result<T> {
+        f(&lock(&self.access)).map_err(|e| e.into_error(what))
+    }
+}
+
+/// How far a transaction's end waits for the disk.
+#[derive(Clone, Copy)]
+enum Sync {
+    /// Until the system has it.
+    Normal,
+    /// Until the disk has it.
+    Full,
+}
+
+impl Sync {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Full => "full",
+        }
+    }
 }
 
 fn transact<T>(c: &mut Connection, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
@@ -225,16 +271,19 @@ fn is_read_only(e: &Error) -> bool {
 }
 
 /// The connections to an existing database (it may be empty) that can be written.
-fn connect_both(dir: &Path, check: bool) -> Result<(Connection, Connection)> {
+fn connect_all(dir: &Path, check: bool) -> Result<Connections> {
     let path = dir.join(FILE);
     let mut writer = connect(&path)?;
     if check {
         quick_check(&writer)?;
     }
     schema::upgrade(&mut writer)?;
-    let reader = connect(&path)?;
-    reader.pragma_update(None, "query_only", true).map_err(|e| sql_error("opening it to read", e))?;
-    Ok((writer, reader))
+    let to_read = || {
+        let reader = connect(&path)?;
+        reader.pragma_update(None, "query_only", true).map_err(|e| sql_error("opening it to read", e))?;
+        Ok::<_, Error>(reader)
+    };
+    Ok(Connections { writer, reader: to_read()?, access: to_read()? })
 }
 
 fn quick_check(c: &Connection) -> Result<()> {
@@ -272,7 +321,7 @@ fn connect(path: &Path) -> Result<Connection> {
     }
     let tune = || -> rusqlite::Result<()> {
         connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "synchronous", Sync::Normal.word())?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", 4 << 20)
     };
@@ -280,9 +329,9 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Two connections that only read. `alone` does without journal and locks, when not even those can be had: what the journal
+/// Connections that only read. `alone` does without journal and locks, when not even those can be had: what the journal
 /// holds is then not seen.
-fn connect_read_only(path: &Path, alone: bool) -> Result<(Connection, Connection)> {
+fn connect_read_only(path: &Path, alone: bool) -> Result<Connections> {
     let open = || -> rusqlite::Result<Connection> {
         let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let uri = format!("file:{escaped}{}", if alone { "?immutable=1" } else { "" });
@@ -292,11 +341,11 @@ fn connect_read_only(path: &Path, alone: bool) -> Result<(Connection, Connection
         Ok(connection)
     };
     let wrap = |e| sql_error(&format!("{} cannot be opened to read", path.display()), e);
-    let (mut writer, reader) = (open().map_err(wrap)?, open().map_err(wrap)?);
+    let (mut writer, reader, access) = (open().map_err(wrap)?, open().map_err(wrap)?, open().map_err(wrap)?);
     quick_check(&writer)?;
     // Reads its version only, unless it is too old, which fails.
     schema::upgrade(&mut writer)?;
-    Ok((writer, reader))
+    Ok(Connections { writer, reader, access })
 }
 
 /// Makes the file before SQLite does, so that it and its journals are its owner's alone.
