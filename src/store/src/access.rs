@@ -106,6 +106,11 @@ fn device(row: &Row<'_>) -> Result<Device, Fail> {
 
 const COLUMNS: &str = "id, name, kind, username, role, created, seen";
 
+/// The device of a token's hash (`?1`).
+pub(crate) fn token_sql() -> String {
+    format!("SELECT {COLUMNS} FROM device WHERE token = ?1")
+}
+
 impl Store {
     /// Whether a session's time is over; paired devices stay until they are revoked.
     fn expired(&self, d: &Device, now: Timestamp) -> bool {
@@ -219,7 +224,7 @@ impl AccessPort for Store {
             return Ok(None);
         }
         let found = self.inner.db.read_access("looking up a token", |c| {
-            let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM device WHERE token = ?1"))?;
+            let mut statement = c.prepare_cached(&token_sql())?;
             let mut rows = statement.query([token_hash(token)])?;
             rows.next()?.map(device).transpose()
         })?;
@@ -285,22 +290,7 @@ impl AccessPort for Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Config;
-    use perch_base::clock::ManualClock;
-    use perch_domain::pairing::PairingConfig;
-    use perch_domain::retention::RetentionConfig;
-    use std::sync::Arc;
-
-    fn open(dir: &tempfile::TempDir) -> Store {
-        let config = Config {
-            data_dir: dir.path().join("data"),
-            pairing: PairingConfig::default(),
-            session_idle: Duration::from_secs(3600),
-            session_max: Duration::from_secs(86_400),
-            retention: RetentionConfig::default(),
-        };
-        Store::open(config, Arc::new(ManualClock::new(Timestamp(1_800_000_000_000_000)))).expect("opens")
-    }
+    use crate::testing::open;
 
     /// Notes with each change of a table how far its transaction waits for the disk (1 normal, 2 full).
     fn watch(store: &Store) {

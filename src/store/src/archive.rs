@@ -20,38 +20,75 @@ use std::time::UNIX_EPOCH;
 /// Recordings that one question may return: three days of one-minute files.
 const MAX_SEGMENTS: usize = 5_000;
 
-/// Files of a range: start, end and whether they can be read.
-type Files = Vec<(Timestamp, Timestamp, bool)>;
+/// Spans and gaps that one timeline may hold.
+const MAX_STRETCHES: usize = 50_000;
+
+/// So much of a range is read at a time: nobody else waits for the rest.
+const WINDOW_US: i64 = 7 * 86_400_000_000;
+
+/// Files of a camera (`?1`) that begin from `?3` on and before `?4`, and end after `?2`.
+pub(crate) const FILES: &str = "SELECT start, end, state FROM segment WHERE camera = ?1 AND start >= ?3 AND start < ?4
+    AND end > ?2 AND state IN ('sealed', 'lost', 'quarantined') ORDER BY start";
+
+/// Since when there is anything of a camera; what was deleted counts as recorded once.
+pub(crate) const SINCE: &str = "SELECT min(start) FROM (SELECT min(start) AS start FROM segment WHERE camera = ?1
+    UNION ALL SELECT min(start) FROM gap WHERE camera = ?1 AND cause = 'retention')";
+
+/// What there is in a range, neighbours joined, in order.
+#[derive(Debug, Default)]
+struct Stretches {
+    readable: Vec<(Timestamp, Timestamp)>,
+    unreadable: Vec<(Timestamp, Timestamp)>,
+}
+
+fn join(stretches: &mut Vec<(Timestamp, Timestamp)>, start: Timestamp, end: Timestamp) {
+    match stretches.last_mut() {
+        Some(last) if start.micros_since(last.1) <= playback::JOIN_US => last.1 = last.1.max(end),
+        _ => stretches.push((start, end)),
+    }
+}
+
+fn too_many() -> Error {
+    Error::new(ErrorKind::TooLarge, "the range holds too many spans and gaps: ask for a shorter one")
+}
 
 impl Store {
-    /// Start, end and state of a camera's files in a range, and since when there are any.
-    fn files_in(&self, camera: &CameraId, range: &TimeRange) -> Result<(Files, Option<Timestamp>)> {
-        let live: Files = {
+    /// What of a camera lies in a range, and since when there is anything. Errors with `TooLarge`.
+    fn stretches(&self, camera: &CameraId, range: &TimeRange) -> Result<(Stretches, Option<Timestamp>)> {
+        let what = format!("camera {camera}: looking up its timeline");
+        // Memory first: a file that is sealed between the two looks is then found twice, not missed.
+        let live: Vec<_> = {
             let live = self.live();
             let mine = live.values().map(|l| &l.segment).filter(|s| s.camera == *camera && !s.fragments.is_empty());
-            mine.map(|s| (s.start, s.end, true)).collect()
+            mine.map(|s| (s.start, s.end)).filter(|(start, end)| range.overlaps(*start, *end)).collect()
         };
-        let (mut files, since) = self.inner.db.read(&format!("camera {camera}: looking up its timeline"), |c| {
-            let sql = format!(
-                "SELECT start, end, state FROM segment WHERE camera = ?1 AND start < ?3 AND end > ?2
-                AND state IN ('sealed', 'lost', 'quarantined') AND start >= {FIRST_THAT_MAY_OVERLAP} ORDER BY start"
-            );
-            let mut statement = c.prepare_cached(&sql)?;
-            let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0])?;
-            let mut files = Files::new();
-            while let Some(r) = rows.next()? {
-                let readable = r.get_ref(2)?.as_str().is_ok_and(|s| s == "sealed");
-                files.push((Timestamp(r.get(0)?), Timestamp(r.get(1)?), readable));
-            }
-            // What was deleted counts as recorded once.
-            let sql = "SELECT min(start) FROM (SELECT min(start) AS start FROM segment WHERE camera = ?1
-                UNION ALL SELECT min(start) FROM gap WHERE camera = ?1 AND cause = 'retention')";
-            let since: Option<i64> = c.prepare_cached(sql)?.query_row([camera.as_str()], |r| r.get(0))?;
-            Ok((files, since.map(Timestamp)))
+        let (mut at, since) = self.inner.db.read(&what, |c| {
+            let first = format!("SELECT {FIRST_THAT_MAY_OVERLAP}");
+            let first = c.prepare_cached(&first)?.query_row(params![camera.as_str(), range.from.0], |r| r.get(0))?;
+            let since: Option<i64> = c.prepare_cached(SINCE)?.query_row([camera.as_str()], |r| r.get(0))?;
+            Ok((Timestamp(first), since.map(Timestamp)))
         })?;
-        files.extend(live.into_iter().filter(|(start, end, _)| range.overlaps(*start, *end)));
-        files.sort();
-        Ok((files, since))
+        let mut out = Stretches::default();
+        while at < range.to {
+            let to = at.max(range.from).plus_micros(WINDOW_US).min(range.to);
+            self.inner.db.read(&what, |c| {
+                let mut statement = c.prepare_cached(FILES)?;
+                let mut rows = statement.query(params![camera.as_str(), range.from.0, at.0, to.0])?;
+                while let Some(r) = rows.next()? {
+                    let is_readable = r.get_ref(2)?.as_str().is_ok_and(|s| s == "sealed");
+                    let stretches = if is_readable { &mut out.readable } else { &mut out.unreadable };
+                    join(stretches, Timestamp(r.get(0)?), Timestamp(r.get(1)?));
+                    if out.readable.len() + out.unreadable.len() > MAX_STRETCHES {
+                        return Err(too_many().into());
+                    }
+                }
+                Ok(())
+            })?;
+            at = to;
+        }
+        out.readable.extend(live);
+        out.readable.sort();
+        Ok((out, since))
     }
 
     fn open_recorded(&self, recorded: &Recorded) -> Result<std::fs::File> {
@@ -119,16 +156,18 @@ impl Store {
 }
 
 impl ArchivePort for Store {
+    /// Errors with `TooLarge` when the range holds more than 50,000 spans or gaps.
     fn timeline(&self, camera: &CameraId, range: TimeRange, now: Timestamp) -> Result<Timeline> {
-        let (files, since) = self.files_in(camera, &range)?;
-        let readable: Vec<_> = files.iter().filter(|f| f.2).map(|f| (f.0, f.1)).collect();
-        let spans = playback::spans(&readable, &range);
-        let mut causes = self
-            .inner
-            .db
-            .read(&format!("camera {camera}: looking up its gaps"), |c| gaps::within(c, camera, &range))?;
-        let lost = files.iter().filter(|f| !f.2);
-        causes.extend(lost.map(|f| Gap { start: f.0, end: f.1, cause: GapCause::Lost }));
+        let (stretches, since) = self.stretches(camera, &range)?;
+        let spans = playback::spans(&stretches.readable, &range);
+        let mut causes = self.inner.db.read(&format!("camera {camera}: looking up its gaps"), |c| {
+            gaps::within(c, camera, &range, MAX_STRETCHES + 1)
+        })?;
+        if causes.len() > MAX_STRETCHES {
+            return Err(too_many());
+        }
+        let lost = stretches.unreadable.into_iter();
+        causes.extend(lost.map(|(start, end)| Gap { start, end, cause: GapCause::Lost }));
         let gaps = playback::gaps(&spans, &causes, &range, since, now);
         let events = self.events_in(camera, &range)?;
         Ok(Timeline { from: range.from, to: range.to, spans, gaps, events })

@@ -5,8 +5,15 @@ use crate::db::lock;
 use crate::fault::io_error;
 use perch_base::Result;
 use perch_domain::status::DiskStatus;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use rustix::fs::StatVfsMountFlags;
+
+/// Bytes of all rows: the database keeps the sum itself.
+pub(crate) const BYTES: &str = "SELECT bytes FROM usage";
+
+/// Whether anything ended before `?1`, and the bytes of what ended since.
+pub(crate) const SINCE_THEN: &str = "SELECT EXISTS (SELECT 1 FROM segment WHERE end <= ?1),
+    (SELECT coalesce(sum(size), 0) FROM segment WHERE end > ?1)";
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -53,11 +60,19 @@ impl Store {
 
     /// Bytes of all recordings, those being written too.
     pub(crate) fn recordings_bytes(&self) -> Result<u64> {
-        let live: u64 = self.live().values().map(|l| l.segment.size).sum();
-        let rows: i64 = self.inner.db.read("adding up the recordings", |c| {
-            Ok(c.prepare_cached("SELECT coalesce(sum(size), 0) FROM segment")?.query_row([], |r| r.get(0))?)
-        })?;
-        Ok(rows.max(0) as u64 + live)
+        let live: Vec<(i64, u64)> = self.live().values().map(|l| (l.segment.id.0, l.segment.size)).collect();
+        self.inner.db.read("adding up the recordings", |c| {
+            let tx = c.unchecked_transaction()?;
+            let rows: i64 = tx.prepare_cached(BYTES)?.query_row([], |r| r.get(0))?;
+            let mut bytes = rows.max(0) as u64;
+            let mut row = tx.prepare_cached("SELECT size FROM segment WHERE id = ?1")?;
+            for (id, size) in live {
+                // One that is sealed between the two looks has its size in the sum already.
+                let counted: i64 = row.query_row([id], |r| r.get(0)).optional()?.unwrap_or(0);
+                bytes += size.saturating_sub(counted.max(0) as u64);
+            }
+            Ok(bytes)
+        })
     }
 
     /// The disk now. What cannot be found out is left at 0 and told in `problem`.
@@ -90,14 +105,52 @@ impl Store {
     fn bytes_of_a_day(&self) -> Option<u64> {
         let since = self.now().0 - DAY_US;
         let asked = self.inner.db.read("adding up the last day", |c| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM segment WHERE end <= ?1),
-                (SELECT coalesce(sum(size), 0) FROM segment WHERE end > ?1)";
             let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, bool>(0)?, r.get::<_, i64>(1)?));
-            Ok(c.prepare_cached(sql)?.query_row(params![since], row)?)
+            Ok(c.prepare_cached(SINCE_THEN)?.query_row(params![since], row)?)
         });
         match asked {
             Ok((true, bytes)) => Some(bytes.max(0) as u64),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::segments::Live;
+    use crate::testing::open;
+    use perch_base::ids::{CameraId, SegmentId};
+    use perch_base::time::Timestamp;
+    use perch_domain::archive::{Segment, SegmentState};
+
+    /// Between the row of a recording that is sealed and its leaving the memory, it is in both.
+    #[test]
+    fn a_recording_that_is_being_sealed_counts_once() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = open(&dir);
+        let insert = "INSERT INTO segment (camera, path, start, end, size, state) VALUES ('front', ?1, 0, 1, ?2, ?3)
+            RETURNING id";
+        let row = |path: &str, size: i64, state: &str| -> i64 {
+            let row = rusqlite::params![path, size, state];
+            store.inner.db.write("entering", |tx| Ok(tx.query_row(insert, row, |r| r.get(0))?)).expect("entered")
+        };
+        let (open, sealed) = (row("open", 0, "open"), row("sealed", 300, "sealed"));
+        row("other", 1000, "sealed");
+        for (id, size) in [(open, 20), (sealed, 300)] {
+            let segment = Segment {
+                id: SegmentId(id),
+                camera: CameraId::new("front").expect("valid"),
+                start: Timestamp(0),
+                end: Timestamp(1),
+                size,
+                state: SegmentState::Open,
+                event: None,
+                init_size: 0,
+                fragments: Vec::new(),
+            };
+            let live = Live { segment, path: String::new(), channels: 0, remains: None };
+            store.live().insert(SegmentId(id), live);
+        }
+        assert_eq!(store.recordings_bytes().expect("asked"), 1320);
     }
 }

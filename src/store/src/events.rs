@@ -34,6 +34,11 @@ const MAX_THUMBNAIL: usize = 4 << 20;
 /// Events shown on one timeline.
 const MAX_ON_TIMELINE: usize = 2_000;
 
+/// Events longer than this, and those that still run, are found by the index `event_long`, all others by their start: so what
+/// overlaps a range is found without a walk through everything before it. The number stands in the index, too.
+const LONG_US: i64 = 3_600_000_000;
+const IS_LONG: &str = "(end IS NULL OR end - start > 3600000000) AND coalesce(end, 9223372036854775807)";
+
 const COLUMNS: &str = "id, camera, kind, start, end, score, cause, boxes, pinned, thumbnail";
 
 fn from_row(r: &Row<'_>) -> Result<Event, Fail> {
@@ -65,6 +70,32 @@ fn missing(id: EventId) -> Error {
 
 fn boxes_text(boxes: &[Box]) -> Result<String> {
     serde_json::to_string(boxes).map_err(|e| Error::internal("an event's boxes cannot be written").with_source(e))
+}
+
+/// Events of a camera (`?1`) that overlap the range from `?2` to `?3`, newest first; `?4` is [`LONG_US`] before `?2`. An id is at
+/// or a little after its event's start.
+pub(crate) fn in_range_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM event WHERE camera = ?1 AND id >= ?4 AND id < ?3 + 1000000 AND start < ?3
+        AND (end IS NULL OR end > ?2)
+        UNION ALL SELECT {COLUMNS} FROM event INDEXED BY event_long WHERE {IS_LONG} > ?2
+        AND camera = ?1 AND id < ?4 AND start < ?3 ORDER BY id DESC LIMIT {MAX_ON_TIMELINE}"
+    )
+}
+
+/// A page of events, newest first: of a camera (`?1`) or all, before an id (`?2`), of a kind (`?3`), that end after `?4` and begin
+/// before `?5`, at most `?6`; `?7` is [`LONG_US`] before `?4`. What is null lets everything pass.
+pub(crate) fn page_sql(camera: bool, from: bool) -> String {
+    let whose = if camera { "camera = ?1" } else { "?1 IS NULL" };
+    let rest = format!("{whose} AND id < ?2 AND (?3 IS NULL OR kind = ?3) AND (?5 IS NULL OR start < ?5)");
+    let tail = "ORDER BY id DESC LIMIT ?6";
+    if !from {
+        return format!("SELECT {COLUMNS} FROM event WHERE {rest} AND ?4 IS NULL AND ?7 IS NULL {tail}");
+    }
+    format!(
+        "SELECT {COLUMNS} FROM event WHERE {rest} AND id >= ?7 AND (end IS NULL OR end > ?4)
+        UNION ALL SELECT {COLUMNS} FROM event INDEXED BY event_long WHERE {IS_LONG} > ?4 AND {rest} AND id < ?7 {tail}"
+    )
 }
 
 /// Where an event's still lies below `thumbnails/`.
@@ -166,21 +197,16 @@ impl Store {
     pub(crate) fn event_page(&self, filter: &EventFilter) -> Result<EventPage> {
         let limit = filter.limit.clamp(1, 200);
         let mut events = self.inner.db.read("looking up events", |c| {
-            // One statement for all filters: a filter that is not given is null and lets everything pass. An id is at or a
-            // little after its event's start, which bounds the search by time.
+            // An id is at or a little after its event's start, which bounds the search by time.
             let before = filter.before.map_or(i64::MAX, |id| id.0);
             let before = filter.to.map_or(before, |to| before.min(to.0.saturating_add(1_000_000)));
             let camera = filter.camera.as_ref().map(CameraId::as_str);
-            let tail = "id < ?2 AND (?3 IS NULL OR kind = ?3) AND (?4 IS NULL OR end IS NULL OR end > ?4)
-                AND (?5 IS NULL OR start < ?5) ORDER BY id DESC LIMIT ?6";
-            let sql = match camera {
-                Some(_) => format!("SELECT {COLUMNS} FROM event WHERE camera = ?1 AND {tail}"),
-                None => format!("SELECT {COLUMNS} FROM event WHERE ?1 IS NULL AND {tail}"),
-            };
-            let mut statement = c.prepare_cached(&sql)?;
+            let mut statement = c.prepare_cached(&page_sql(camera.is_some(), filter.from.is_some()))?;
             let kind = filter.kind.map(EventKind::as_str);
             let (from, to) = (filter.from.map(|t| t.0), filter.to.map(|t| t.0));
-            let mut rows = statement.query(params![camera, before, kind, from, to, limit as i64 + 1])?;
+            let far = from.map(|from| from.saturating_sub(LONG_US));
+            let limits = params![camera, before, kind, from, to, limit as i64 + 1, far];
+            let mut rows = statement.query(limits)?;
             let mut out = Vec::new();
             while let Some(row) = rows.next()? {
                 out.push(from_row(row)?);
@@ -193,19 +219,17 @@ impl Store {
         Ok(EventPage { events, next_cursor })
     }
 
-    /// Events that overlap a range, oldest first, at most 2,000.
+    /// Events that overlap a range, oldest first; of more than 2,000 the newest.
     pub(crate) fn events_in(&self, camera: &CameraId, range: &TimeRange) -> Result<Vec<Event>> {
         self.inner.db.read(&format!("camera {camera}: looking up its events"), |c| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM event WHERE camera = ?1 AND id < ?3 + 1000000 AND start < ?3
-                AND (end IS NULL OR end > ?2) ORDER BY id LIMIT {MAX_ON_TIMELINE}"
-            );
-            let mut statement = c.prepare_cached(&sql)?;
-            let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0])?;
+            let mut statement = c.prepare_cached(&in_range_sql())?;
+            let far = range.from.0.saturating_sub(LONG_US);
+            let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, far])?;
             let mut out = Vec::new();
             while let Some(row) = rows.next()? {
                 out.push(from_row(row)?);
             }
+            out.reverse();
             Ok(out)
         })
     }

@@ -37,11 +37,13 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// A camera's gaps that overlap a range, in order.
-pub(crate) fn within(c: &Connection, camera: &CameraId, range: &TimeRange) -> Result<Vec<Gap>, Fail> {
-    let sql = "SELECT start, end, cause FROM gap WHERE camera = ?1 AND end > ?2 AND start < ?3 ORDER BY start";
-    let mut statement = c.prepare_cached(sql)?;
-    let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0])?;
+pub(crate) const WITHIN: &str =
+    "SELECT start, end, cause FROM gap WHERE camera = ?1 AND end > ?2 AND start < ?3 ORDER BY start LIMIT ?4";
+
+/// A camera's gaps that overlap a range, in order, at most `limit`.
+pub(crate) fn within(c: &Connection, camera: &CameraId, range: &TimeRange, limit: usize) -> Result<Vec<Gap>, Fail> {
+    let mut statement = c.prepare_cached(WITHIN)?;
+    let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, limit as i64])?;
     let mut out = Vec::new();
     while let Some(r) = rows.next()? {
         out.push(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause: from_word(r.get(2)?)? });

@@ -24,11 +24,15 @@ mod files;
 mod fragments;
 mod gaps;
 mod mp4;
+#[cfg(test)]
+mod plans;
 mod reconcile;
 mod reserve;
 mod retention;
 mod schema;
 mod segments;
+#[cfg(test)]
+mod testing;
 mod writer;
 
 pub use events::NewEvent;

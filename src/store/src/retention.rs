@@ -32,6 +32,19 @@ pub struct RetentionReport {
     pub freed_bytes: u64,
 }
 
+/// What of one worth may be deleted, oldest first, at most `?2`; `?1` is whether it is in the cloud.
+pub(crate) fn candidates_sql(worth: Worth) -> &'static str {
+    match worth {
+        Worth::Background => {
+            "SELECT id, end, size FROM segment WHERE state = 'sealed' AND event IS NULL AND ?1 = 0 ORDER BY end LIMIT ?2"
+        }
+        Worth::EventInCloud | Worth::Event => {
+            "SELECT s.id, s.end, s.size FROM segment s JOIN event e ON e.id = s.event
+             WHERE s.state = 'sealed' AND s.event IS NOT NULL AND s.in_cloud = ?1 AND e.pinned = 0 ORDER BY s.end LIMIT ?2"
+        }
+    }
+}
+
 impl Store {
     /// Deletes recordings until the limits hold, the cheapest and oldest first; pinned events stay. Without trust in the clock
     /// nothing goes for its age, only for want of space. Cheap when nothing is over a limit; call it often. Errors: `Unavailable`
@@ -111,17 +124,8 @@ impl Store {
     /// Sealed, unpinned recordings of one worth, oldest first.
     fn candidates_page(&self, worth: Worth, limit: usize) -> Result<Vec<Candidate>> {
         self.inner.db.read("looking up what may be deleted", |c| {
-            let sql = match worth {
-                Worth::Background => {
-                    "SELECT id, end, size FROM segment WHERE state = 'sealed' AND event IS NULL AND ?1 = 0 ORDER BY end LIMIT ?2"
-                }
-                _ => {
-                    "SELECT s.id, s.end, s.size FROM segment s JOIN event e ON e.id = s.event
-                     WHERE s.state = 'sealed' AND s.event IS NOT NULL AND s.in_cloud = ?1 AND e.pinned = 0 ORDER BY s.end LIMIT ?2"
-                }
-            };
             let in_cloud = i64::from(worth == Worth::EventInCloud);
-            let mut statement = c.prepare_cached(sql)?;
+            let mut statement = c.prepare_cached(candidates_sql(worth))?;
             let rows = statement.query_map(params![in_cloud, limit as i64], |r| {
                 let (id, end, size) = (SegmentId(r.get(0)?), Timestamp(r.get(1)?), r.get::<_, i64>(2)?.max(0) as u64);
                 Ok(Candidate { id, end, size, worth })

@@ -5,10 +5,10 @@ use perch_base::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version that this program writes.
-pub(crate) const VERSION: usize = 1;
+pub(crate) const VERSION: usize = 2;
 
 /// All steps ever released.
-pub(crate) const STEPS: [&str; VERSION] = [STEP_1];
+pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2];
 
 const STEP_1: &str = "
     CREATE TABLE meta (
@@ -93,6 +93,28 @@ const STEP_1: &str = "
         cause TEXT NOT NULL
     );
     CREATE INDEX gap_camera ON gap (camera, end);
+";
+
+const STEP_2: &str = "
+    -- Bytes of all recordings: kept by the database itself, so that every way to change a row counts, and no power cut miscounts.
+    CREATE TABLE usage (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        bytes INTEGER NOT NULL
+    );
+    INSERT INTO usage (one, bytes) SELECT 1, coalesce(sum(size), 0) FROM segment;
+    CREATE TRIGGER segment_added AFTER INSERT ON segment WHEN new.size <> 0 BEGIN
+        UPDATE usage SET bytes = bytes + new.size;
+    END;
+    CREATE TRIGGER segment_resized AFTER UPDATE OF size ON segment WHEN new.size <> old.size BEGIN
+        UPDATE usage SET bytes = bytes + new.size - old.size;
+    END;
+    CREATE TRIGGER segment_removed AFTER DELETE ON segment WHEN old.size <> 0 BEGIN
+        UPDATE usage SET bytes = bytes - old.size;
+    END;
+
+    -- The few events that may reach far beyond their start: see `events`.
+    CREATE INDEX event_long ON event (coalesce(end, 9223372036854775807)) WHERE end IS NULL OR end - start > 3600000000;
+    CREATE INDEX gap_retention ON gap (camera, start) WHERE cause = 'retention';
 ";
 
 /// Runs the steps that are missing, each in a transaction of its own. Errors with `Unsupported` when a newer program wrote it.

@@ -67,6 +67,11 @@ CREATE TABLE stream_password (
     created INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE usage (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    bytes INTEGER NOT NULL
+);
+
 CREATE TABLE user (
     name TEXT PRIMARY KEY COLLATE NOCASE,
     password TEXT NOT NULL,              -- Argon2id, PHC string
@@ -78,7 +83,11 @@ CREATE INDEX device_user ON device (username);
 
 CREATE INDEX event_camera ON event (camera, id);
 
+CREATE INDEX event_long ON event (coalesce(end, 9223372036854775807)) WHERE end IS NULL OR end - start > 3600000000;
+
 CREATE INDEX gap_camera ON gap (camera, end);
+
+CREATE INDEX gap_retention ON gap (camera, start) WHERE cause = 'retention';
 
 CREATE INDEX segment_background ON segment (end) WHERE state = 'sealed' AND event IS NULL;
 
@@ -91,4 +100,16 @@ CREATE INDEX segment_time ON segment (camera, start, end, state);
 CREATE INDEX segment_unsealed ON segment (state) WHERE state <> 'sealed';
 
 CREATE INDEX segment_usage ON segment (end, size);
+
+CREATE TRIGGER segment_added AFTER INSERT ON segment WHEN new.size <> 0 BEGIN
+    UPDATE usage SET bytes = bytes + new.size;
+END;
+
+CREATE TRIGGER segment_removed AFTER DELETE ON segment WHEN old.size <> 0 BEGIN
+    UPDATE usage SET bytes = bytes - old.size;
+END;
+
+CREATE TRIGGER segment_resized AFTER UPDATE OF size ON segment WHEN new.size <> old.size BEGIN
+    UPDATE usage SET bytes = bytes + new.size - old.size;
+END;
 

@@ -278,13 +278,8 @@ impl Store {
         // Memory first: a file that is sealed between the two looks is then found twice, not missed.
         let open: Vec<Recorded> = self.live().values().filter_map(|l| l.overlapping(camera, range)).collect();
         let mut out = self.inner.db.read(&format!("camera {camera}: looking up its recordings"), |c| {
-            // Files hardly overlap: the one before the range's start, and a few more, bound the search from below.
-            let sql = format!(
-                "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND state = 'sealed' AND start < ?3 AND end > ?2
-                AND start >= {FIRST_THAT_MAY_OVERLAP} ORDER BY start, id LIMIT ?4"
-            );
             let limits = params![camera.as_str(), range.from.0, range.to.0, limit as i64];
-            collect(c.prepare_cached(&sql)?.query(limits)?)
+            collect(c.prepare_cached(&recorded_sql())?.query(limits)?)
         })?;
         let sealed = out.len();
         for one in open {
@@ -346,6 +341,15 @@ impl Store {
             Ok(found.ok_or_else(|| Error::not_found(format!("recording {id} is not in the index")))?)
         })
     }
+}
+
+/// Readable files of a camera (`?1`) that overlap the range from `?2` to `?3`, at most `?4`. Files hardly overlap: the one before
+/// the range's start, and a few more, bound the search from below.
+pub(crate) fn recorded_sql() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND state = 'sealed' AND start < ?3 AND end > ?2
+        AND start >= {FIRST_THAT_MAY_OVERLAP} ORDER BY start, id LIMIT ?4"
+    )
 }
 
 /// A lower bound for the start of files that may overlap a moment (`?2`) of a camera (`?1`).

@@ -258,3 +258,127 @@ fn the_disk_tells_how_long_it_lasts() {
     let days = store.disk().days_at_this_rate.expect("a day's rate");
     assert!((days / ((1u64 << 30) as f32 / one as f32) - 1.0).abs() < 0.01, "{days}");
 }
+
+#[test]
+fn of_too_many_events_the_newest_are_shown_and_long_ones_are_found() {
+    let b = Box::new();
+    let store = b.open();
+    let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
+    let enter = |id: i64, end: Option<i64>| {
+        let sql = "INSERT INTO event (id, camera, kind, start, end, score, cause, boxes)
+            VALUES (?1, 'front', 'motion', ?1, ?2, 0.5, 'motion', '[]')";
+        c.execute(sql, rusqlite::params![id, end]).expect("entered");
+    };
+    c.execute_batch("BEGIN").expect("begun");
+    for n in 0..2_500 {
+        enter(s(n as f64 * 10.0).0, Some(s(n as f64 * 10.0 + 5.0).0));
+    }
+    let hour = 3600.0;
+    let (long, running) = (s(-5.0 * hour).0, s(-9.0 * hour).0);
+    enter(long, Some(s(24_994.5).0));
+    enter(running, None);
+    c.execute_batch("COMMIT").expect("done");
+    let shown = |from: f64, to: f64| -> Vec<i64> {
+        let t = store.timeline(&camera(), range(from, to), s(to)).expect("timeline");
+        t.events.iter().map(|e| e.id.0).collect()
+    };
+    let all = shown(-20.0 * hour, 30_000.0);
+    assert_eq!((all.len(), all[0], all[1999]), (2000, s(5_000.0).0, s(24_990.0).0), "the newest, oldest first");
+    assert_eq!(shown(24_992.0, 24_999.0), [running, long, s(24_990.0).0]);
+    assert_eq!(shown(24_996.0, 24_999.0), [running]);
+    assert_eq!(shown(-10.0 * hour, -6.0 * hour), [running]);
+    assert!(shown(-12.0 * hour, -11.0 * hour).is_empty());
+    let page = |camera, from, before, limit| {
+        let f = EventFilter { camera, from: Some(s(from)), before, limit, ..Default::default() };
+        let page = store.events(&f).expect("asked");
+        (page.events.iter().map(|e| e.id.0).collect::<Vec<_>>(), page.next_cursor)
+    };
+    for camera in [Some(camera()), None] {
+        let (first, next) = page(camera.clone(), 24_992.0, None, 2);
+        assert_eq!((first, next), (vec![s(24_990.0).0, long], Some(EventId(long))));
+        assert_eq!(page(camera, 24_992.0, next, 2), (vec![running], None));
+    }
+}
+
+/// Whatever happens to recordings, the sum that the database keeps is that of its rows.
+#[test]
+fn the_running_sum_of_bytes_is_right() {
+    let mut b = Box::new();
+    let mut dice = Dice(5);
+    let mut store = b.open();
+    let (mut lost, mut cut, mut at) = (0, 0, 0.0);
+    for step in 0..60 {
+        let second = dice.below(SECONDS as u64 - 3) as usize;
+        match dice.below(8) {
+            0..=3 => {
+                let id = (dice.below(3) == 0).then(|| store.begin_event(&event(at)).expect("begun").id);
+                let mut w = store.create_segment(&camera(), s(at), id, &format(clip())).expect("created");
+                for n in second..second + 1 + dice.below(3) as usize {
+                    w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
+                }
+                at += 2.0;
+                if dice.below(4) > 0 { drop(w.seal().expect("sealed")) } else { drop(w) }
+            }
+            4 => store.trim_before(&camera(), s(at - 2.0)).expect("cut"),
+            5 => {
+                drop(store);
+                b.retention.max_bytes = 1 + dice.below(500_000);
+                store = b.open();
+                store.enforce_retention(true).expect("enforced");
+            }
+            n => {
+                drop(store);
+                let files = b.files();
+                if let Some(file) = files.get(dice.below(files.len().max(1) as u64) as usize) {
+                    let len = file.metadata().expect("there").len();
+                    match n {
+                        6 => std::fs::remove_file(file).expect("removed"),
+                        _ => {
+                            let f = std::fs::OpenOptions::new().write(true).open(file).expect("open");
+                            f.set_len(dice.below(len)).expect("cut");
+                        }
+                    }
+                }
+                store = b.open();
+                (lost, cut) = (lost + store.open_report().lost, cut + store.open_report().cut);
+            }
+        }
+        // What a writer left behind is in memory until it is settled.
+        store.enforce_retention(false).expect("settled");
+        let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
+        let sql = "SELECT (SELECT bytes FROM usage), (SELECT coalesce(sum(size), 0) FROM segment)";
+        let (kept, sum): (i64, i64) = c.query_row(sql, [], |r| Ok((r.get(0)?, r.get(1)?))).expect("asked");
+        assert_eq!(kept, sum, "step {step}");
+        assert_eq!(store.disk().recordings_bytes, sum as u64, "step {step}");
+    }
+    assert!(lost > 0 && cut > 0 && at > 20.0, "everything happened: {lost} {cut} {at}");
+}
+
+#[test]
+fn a_timeline_over_many_weeks_joins_and_bounds() {
+    let b = Box::new();
+    let store = b.open();
+    let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
+    let fill = |every: i64, n: i64| {
+        let sql = format!(
+            "DELETE FROM segment; WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {n})
+            INSERT INTO segment (camera, path, start, end, size, state)
+            SELECT 'front', i, {0} + i * {every}, {0} + i * {every} + 60000000, 1, CASE i WHEN 9 THEN 'lost' ELSE 'sealed' END
+            FROM n",
+            s(0.0).0
+        );
+        c.execute_batch(&sql).expect("filled");
+    };
+    let (minutes, day) = (60_000, 86_400.0);
+    fill(60_000_000, minutes);
+    let end = minutes as f64 * 60.0;
+    let t = store.timeline(&camera(), range(-day, 60.0 * day), s(end)).expect("timeline");
+    let spans: Vec<_> = t.spans.iter().map(|x| (x.start, x.end)).collect();
+    assert_eq!(spans, [(s(0.0), s(540.0)), (s(600.0), s(end))], "joined across everything that is read at a time");
+    assert_eq!(t.gaps.iter().map(|g| (g.start, g.cause)).collect::<Vec<_>>(), [(s(540.0), GapCause::Lost)]);
+    let t = store.timeline(&camera(), range(30.0, 90.0), s(end)).expect("timeline");
+    assert_eq!(t.spans.iter().map(|x| (x.start, x.end)).collect::<Vec<_>>(), [(s(30.0), s(90.0))]);
+    fill(61_000_000, minutes);
+    let e = store.timeline(&camera(), range(-day, 60.0 * day), s(end)).expect_err("more than can be shown");
+    assert_eq!(e.kind(), ErrorKind::TooLarge);
+}
