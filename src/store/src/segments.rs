@@ -261,7 +261,11 @@ impl Store {
             return self.erase(&[segment.id], None).map(|_| ());
         };
         let told = |e: io::Error| io_error(|| format!("recording {path} cannot be cut at {at}"), e);
-        let file = self.inner.recordings.edit(&path).map_err(told)?;
+        let file = match self.inner.recordings.edit(&path) {
+            // Deleted since it was looked up: nothing is left to cut, and those after it still are to be.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(told)?,
+        };
         segment.size = last.offset + last.size;
         segment.end = segment.start.plus_micros(last.start_us + last.duration_us);
         // The file first: a row that promises more than there is is noticed at the next start, the reverse is not.

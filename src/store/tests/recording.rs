@@ -225,6 +225,23 @@ fn an_event_takes_its_first_seconds_out_of_the_files_before() {
 }
 
 #[test]
+fn a_file_that_went_meanwhile_keeps_no_other_from_being_cut() {
+    let b = Box::new();
+    let store = b.open();
+    for n in [0..2, 2..4] {
+        record(&store, n, None);
+    }
+    std::fs::remove_file(b.files().remove(0)).expect("removed");
+    let mut w = store.create_segment(&camera(), s(1.0), None, &format(clip())).expect("created");
+    for n in 1..5 {
+        w.write_gop(MonoTime(1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
+    }
+    store.trim_before(&camera(), s(1.0)).expect("cut");
+    w.seal().expect("sealed");
+    assert_eq!(b.files().len(), 1, "the second is covered by the third");
+}
+
+#[test]
 fn an_unknown_event_does_not_keep_pictures_from_being_recorded() {
     let b = Box::new();
     let store = b.open();
