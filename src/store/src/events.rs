@@ -29,6 +29,8 @@ pub struct NewEvent {
     pub boxes: Vec<Box>,
 }
 
+/// How a JPEG begins.
+const JPEG: &[u8] = &[0xff, 0xd8];
 /// Larger stills are refused.
 const MAX_THUMBNAIL: usize = 4 << 20;
 /// Events shown on one timeline.
@@ -141,7 +143,7 @@ impl Store {
 
     /// Keeps (or replaces) an event's still, a JPEG of at most 4 MiB. Errors: `NotFound`, `Invalid`, `Unavailable`.
     pub fn put_thumbnail(&self, id: EventId, jpeg: &[u8]) -> Result<()> {
-        if !jpeg.starts_with(&[0xff, 0xd8]) || jpeg.len() > MAX_THUMBNAIL {
+        if !jpeg.starts_with(JPEG) || jpeg.len() > MAX_THUMBNAIL {
             return Err(Error::invalid(format!(
                 "event {id}: its still is not a JPEG of at most {MAX_THUMBNAIL} bytes"
             )));
@@ -191,7 +193,8 @@ impl Store {
         let told = |e| io_error(|| format!("event {id} has no still that can be read"), e);
         let file = self.inner.thumbnails.read(&thumbnail_path(event.camera.as_str(), id.0)).map_err(told)?;
         file.take(MAX_THUMBNAIL as u64).read_to_end(&mut data).map_err(told)?;
-        Ok(data.into())
+        // A power cut may have left less than a picture.
+        if data.starts_with(JPEG) { Ok(data.into()) } else { Err(none()) }
     }
 
     pub(crate) fn event_page(&self, filter: &EventFilter) -> Result<EventPage> {

@@ -90,8 +90,11 @@ impl Root {
         let temporary = format!("{name}.new");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(&dir, &temporary, flags, Mode::RUSR | Mode::WUSR)?);
-        let written =
-            file.write_all(data).and_then(|()| rustix::fs::renameat(&dir, &temporary, &dir, name).map_err(Into::into));
+        // Flushed before it gets its name: else a power cut leaves the name with nothing behind it.
+        let written = file
+            .write_all(data)
+            .and_then(|()| file.sync_data())
+            .and_then(|()| rustix::fs::renameat(&dir, &temporary, &dir, name).map_err(Into::into));
         if written.is_err() {
             let _ = rustix::fs::unlinkat(&dir, &temporary, AtFlags::empty());
         }

@@ -127,7 +127,10 @@ fn stills_are_kept_and_checked() {
     store.put_thumbnail(id, b"\xff\xd8two").expect("replaced");
     assert_eq!(&store.thumbnail(id).expect("there")[..], b"\xff\xd8two");
     assert!(store.event(id).expect("there").has_thumbnail);
-    assert!(b.data().join(format!("thumbnails/front/{id}.jpg")).exists());
+    let file = b.data().join(format!("thumbnails/front/{id}.jpg"));
+    assert!(file.exists());
+    std::fs::write(file, b"").expect("as a power cut leaves it");
+    assert_eq!(store.thumbnail(id).expect_err("not a picture").kind(), ErrorKind::NotFound);
 }
 
 #[test]
