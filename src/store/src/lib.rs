@@ -59,7 +59,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -104,6 +104,8 @@ struct Inner {
     report: OnceLock<OpenReport>,
     /// Set while index and files were not brought together, since the disk could not be written at the start.
     unreconciled: AtomicBool,
+    /// When old events were last looked through, microseconds since the epoch.
+    forgot_at: AtomicI64,
     /// When that start was, and the newest recording then.
     began: OnceLock<(Timestamp, SegmentId)>,
     _lock: Option<FolderLock>,
@@ -170,6 +172,7 @@ impl Store {
             probing: Mutex::new(()),
             report: OnceLock::new(),
             unreconciled: AtomicBool::new(false),
+            forgot_at: AtomicI64::new(i64::MIN),
             began: OnceLock::new(),
             _lock: guard,
         };

@@ -11,9 +11,13 @@ use perch_domain::archive::GapCause;
 use perch_domain::retention::{Candidate, RetentionConfig, Usage, Worth, plan_retention};
 use rusqlite::{OptionalExtension, params};
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 /// Candidates looked at, and recordings deleted, at a time.
 const PAGE: usize = 256;
+
+/// So often is it looked what may be forgotten.
+const FORGET_EVERY_US: i64 = 3_600_000_000;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -247,6 +251,11 @@ impl Store {
             0 => BARE_EVENT_DAYS,
             days => i64::from(days),
         };
+        // What is old and stays (pinned, or with recordings) is walked through each time: not with each file.
+        let last = self.inner.forgot_at.load(Ordering::Relaxed);
+        if now.0.saturating_sub(last).saturating_abs() < FORGET_EVERY_US {
+            return Ok(());
+        }
         let limit = now.0.saturating_sub(days * DAY_US);
         let old = self.inner.db.read("looking up old events", |c| {
             let sql = "SELECT id, camera, thumbnail FROM event WHERE id < ?1 AND pinned = 0 AND end < ?1
@@ -257,6 +266,9 @@ impl Store {
             Ok(statement.query_map(params![limit, PAGE as i64], row)?.collect::<Result<Vec<_>, _>>()?)
         })?;
         self.drop_events(&old)?;
+        if old.len() < PAGE {
+            self.inner.forgot_at.store(now.0, Ordering::Relaxed);
+        }
         let forget = now.0.saturating_sub(REMEMBER_DAYS * DAY_US);
         let any: bool = self.inner.db.read("looking up old gaps", |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM gap WHERE end < ?1)
@@ -278,16 +290,24 @@ impl Store {
         if old.is_empty() {
             return Ok(());
         }
-        for (id, camera, _) in old.iter().filter(|e| e.2) {
-            let removed = self.inner.thumbnails.remove(&thumbnail_path(camera, *id));
-            removed.map_err(|e| io_error(|| format!("the still of event {id} cannot be removed"), e))?;
-        }
-        self.inner.db.write("old events cannot be dropped", |tx| {
-            for (id, _, _) in old {
-                tx.prepare_cached("DELETE FROM event WHERE id = ?1 AND pinned = 0")?.execute([id])?;
+        // The rows first: one that was pinned a moment ago keeps its still.
+        let gone = self.inner.db.write("old events cannot be dropped", |tx| {
+            let mut statement = tx.prepare_cached("DELETE FROM event WHERE id = ?1 AND pinned = 0")?;
+            let mut gone = Vec::with_capacity(old.len());
+            for event in old {
+                if statement.execute([event.0])? > 0 {
+                    gone.push(event);
+                }
             }
-            Ok(())
-        })
+            Ok(gone)
+        })?;
+        for (id, camera, _) in gone.into_iter().filter(|e| e.2) {
+            // One bad still must not keep all others for ever.
+            if let Err(e) = self.inner.thumbnails.remove(&thumbnail_path(camera, *id)) {
+                tracing::warn!(event = id, error = %e, "the still of an event that was dropped cannot be removed");
+            }
+        }
+        Ok(())
     }
 
     /// Notes, at most once a minute, that the box is running: the next start tells from it since when it was off.
@@ -311,3 +331,32 @@ impl Store {
 }
 
 const ALIVE_KEY: &str = "alive_at";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NewEvent;
+    use crate::testing::open;
+    use perch_base::ids::CameraId;
+    use perch_domain::archive::EventKind;
+    use perch_domain::motion::Cause;
+
+    #[test]
+    fn an_event_that_is_pinned_at_the_last_moment_keeps_its_still() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = open(&dir);
+        let camera = CameraId::new("front").expect("valid");
+        let (kind, cause) = (EventKind::Motion, Cause::Motion);
+        let new = NewEvent { camera, kind, start: Timestamp(1), score: 0.5, cause, boxes: vec![] };
+        let ids = [(); 2].map(|()| store.begin_event(&new).expect("begun").id);
+        for id in ids {
+            store.put_thumbnail(id, b"\xff\xd8").expect("kept");
+        }
+        let old = ids.map(|id| (id.0, "front".to_owned(), true));
+        store.pin(ids[1], true).expect("pinned after it was looked up");
+        store.drop_events(&old).expect("dropped");
+        assert!(store.event_by_id(ids[0]).is_err() && store.event_by_id(ids[1]).is_ok());
+        assert!(store.still(ids[1]).is_ok());
+        assert!(!dir.path().join(format!("data/thumbnails/front/{}.jpg", ids[0])).exists());
+    }
+}

@@ -208,6 +208,36 @@ fn bare_events_go_after_90_days_when_events_have_no_limit() {
 }
 
 #[test]
+fn old_events_are_looked_for_once_an_hour() {
+    let b = Box::new();
+    let store = b.open();
+    let id = store.begin_event(&event(1.0)).expect("begun").id;
+    store.end_event(id, s(3.0)).expect("ended");
+    b.clock.advance(Duration::from_secs(86_400 * 90 - 600));
+    for (minutes, is_kept) in [(0, true), (50, true), (20, false)] {
+        b.clock.advance(Duration::from_secs(60 * minutes));
+        store.enforce_retention(true).expect("enforced");
+        assert_eq!(store.event(id).is_ok(), is_kept, "{minutes}");
+    }
+}
+
+#[test]
+fn a_still_that_cannot_be_removed_keeps_no_event() {
+    let b = Box::new();
+    let store = b.open();
+    let ids = [1.0, 2.0].map(|at| store.begin_event(&event(at)).expect("begun").id);
+    for id in ids {
+        store.put_thumbnail(id, b"\xff\xd8").expect("kept");
+        store.end_event(id, s(3.0)).expect("ended");
+    }
+    let [bad, good] = ids.map(|id| b.data().join(format!("thumbnails/front/{id}.jpg")));
+    fs::remove_file(&bad).and_then(|()| fs::create_dir(&bad)).expect("made");
+    b.clock.advance(Duration::from_secs(86_400 * 91));
+    store.enforce_retention(true).expect("enforced");
+    assert!(ids.iter().all(|id| store.event(*id).is_err()) && !good.exists());
+}
+
+#[test]
 fn what_is_set_aside_is_bounded() {
     let b = Box::new();
     drop(b.open());
