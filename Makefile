@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/target/tools/node/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
 
-WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/generated/*' 2>/dev/null)
 DEMO_DATA ?= perch-data
 
 .PHONY: help setup demo build test test-rust test-web check check-rust check-web bench soak clean
@@ -54,7 +54,8 @@ check-rust: web/dist/index.html
 check-web: web/dist/index.html
 	cd web && npm run --silent check
 
-bench: build
+bench: setup build
+	cd tests/web && npm ci --no-fund --no-audit --silent
 	cargo bench --locked --bench box
 
 soak: web/dist/index.html

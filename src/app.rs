@@ -17,7 +17,6 @@ use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
 use perch_store::Store;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::UnixDatagram;
@@ -29,8 +28,6 @@ const GRACE: Duration = Duration::from_secs(8);
 const NOTICES: usize = 256;
 /// Event marks that may wait for a recorder.
 const MARKS: usize = 64;
-/// Where a box's owner may put pipelines of their own.
-const PIPELINE_OVERRIDES: &str = "/etc/perch/pipelines";
 
 /// A box that is built and whose ports are open, but that does not run yet.
 pub struct App {
@@ -44,7 +41,8 @@ pub struct App {
     live: Arc<webrtc::Engine>,
     rtsp: Arc<rtsp::Server>,
     api: Server,
-    bell: Arc<UnixDatagram>,
+    /// None on a disk that cannot be written.
+    bell: Option<Arc<UnixDatagram>>,
 }
 
 /// Where a running box answers.
@@ -63,8 +61,14 @@ impl App {
         perch_media::init()?;
         let (trigger, shutdown) = shutdown::channel();
         let store = open_store(&config, &clock).await?;
-        let bell = Arc::new(bell::listen(&config.data_dir)?);
-        let library = Arc::new(Library::load(Some(Path::new(PIPELINE_OVERRIDES)))?);
+        let bell = match bell::listen(&config.data_dir) {
+            Ok(bell) => Some(Arc::new(bell)),
+            Err(e) => {
+                tracing::error!(error = %e, "commands beside the running box are not heard");
+                None
+            }
+        };
+        let library = Library::installed()?;
         let (notices, _) = broadcast::channel(NOTICES);
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
 
@@ -145,14 +149,7 @@ impl App {
 
     /// The address to open.
     pub fn base_url(&self) -> String {
-        let http = self.api.local_addr();
-        let host = match http.ip() {
-            ip if ip.is_loopback() => "localhost".to_owned(),
-            ip if ip.is_unspecified() => lan_address().unwrap_or_else(|| "localhost".into()),
-            std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-            ip => ip.to_string(),
-        };
-        format!("https://{host}:{}", http.port())
+        self.api.base_url()
     }
 
     /// Runs until `stop`, then drains. Returns the names of tasks that did not end in time.
@@ -169,11 +166,13 @@ impl App {
         }
         tasks::retention::spawn(&mut self.supervisor, &self.store, &sealed);
         let again = || Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-        let (bell, store, live, rtsp) = (self.bell, self.store.clone(), self.live.clone(), self.rtsp.clone());
-        let revocations = self.api.revocations();
-        self.supervisor.spawn("commands", again(), move |shutdown| {
-            answer_bell(bell.clone(), store.clone(), live.clone(), rtsp.clone(), revocations.clone(), shutdown)
-        });
+        if let Some(bell) = self.bell {
+            let (store, live, rtsp) = (self.store.clone(), self.live.clone(), self.rtsp.clone());
+            let revocations = self.api.revocations();
+            self.supervisor.spawn("commands", again(), move |shutdown| {
+                answer_bell(bell.clone(), store.clone(), live.clone(), rtsp.clone(), revocations.clone(), shutdown)
+            });
+        }
         let (certificates, rtsp) = (self.api.certificates(), self.rtsp.clone());
         self.supervisor.spawn("RTSPS certificate", again(), move |shutdown| {
             follow_certificate(certificates.clone(), rtsp.clone(), shutdown)
@@ -294,6 +293,7 @@ fn api_config(config: &Config) -> perch_api::Config {
         data_dir: config.data_dir.clone(),
         box_name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        pairing: config.pairing,
         rtsp_port: config.rtsp_listen.port(),
         rtsps_port: config.rtsp_tls_listen.map(|a| a.port()),
     }
@@ -374,14 +374,6 @@ fn host_name() -> String {
     let short = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     let plain = !short.is_empty() && short.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if plain { short } else { "perch".into() }
-}
-
-/// The address that packets to the outside would leave from. Nothing is sent.
-fn lan_address() -> Option<String> {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("192.0.2.1:9").ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_loopback() && !ip.is_unspecified()).then(|| ip.to_string())
 }
 
 /// Waits for the first SIGINT or SIGTERM; a second one ends the process at once.

@@ -11,7 +11,8 @@ fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("bell.sock")
 }
 
-/// Listens; only this user may ring.
+/// Listens; only this user may ring. Fails on a disk that cannot be written: the box runs without, and commands that change
+/// accounts could not do so either.
 pub fn listen(data_dir: &Path) -> Result<UnixDatagram> {
     let path = path(data_dir);
     match std::fs::remove_file(&path) {

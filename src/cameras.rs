@@ -86,6 +86,23 @@ impl Camera {
         self.tell(Notice::Health { camera, health });
     }
 
+    /// Sets why there is no sound (empty: there is), and tells everybody when it changed.
+    pub fn set_sound_problem(&self, problem: &str) {
+        let mut live = self.lock();
+        if live.health.sound_problem == problem {
+            return;
+        }
+        live.health.sound_problem = problem.to_owned();
+        let health = live.health.clone();
+        drop(live);
+        let camera = self.config.id.clone();
+        match problem {
+            "" => tracing::info!(%camera, "the microphone works again"),
+            problem => tracing::warn!(%camera, problem, "the microphone failed; the picture goes on"),
+        }
+        self.tell(Notice::Health { camera, health });
+    }
+
     /// Counts one more restart of its capture.
     pub fn count_restart(&self) {
         self.lock().health.restarts += 1;
@@ -195,7 +212,8 @@ impl CameraPort for Cameras {
     fn status(&self) -> Status {
         let cameras = self.cameras();
         let disk = self.store.disk();
-        let (state, sentence) = summarise(&cameras, &disk);
+        let tasks = self.board.tasks();
+        let (state, sentence) = summarise(&cameras, &disk, &tasks);
         Status {
             name: self.name.clone(),
             state,
@@ -204,7 +222,7 @@ impl CameraPort for Cameras {
             uptime_s: (self.clock.mono().0 / 1_000_000) as u64,
             clock: ClockStatus { now: self.clock.utc(), synchronised: clock_is_synchronised() },
             cameras,
-            tasks: self.board.tasks(),
+            tasks,
             disk,
             webrtc_sessions: self.live.sessions().len(),
             rtsp_readers: self.rtsp.get().map_or(0, |r| r.readers()),

@@ -84,7 +84,8 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
 
     let mut http = root.section("http");
     let http_listen = http.address("listen", "0.0.0.0:8443");
-    let hostnames = http.texts("hostnames", is_host_name, "must be host names such as `perch.example.org`");
+    let hostnames =
+        http.texts("hostnames", perch_base::net::is_host_name, "must be host names such as `perch.example.org`");
     http.finish();
 
     let mut rtsp = root.section("rtsp");
@@ -271,16 +272,6 @@ fn motion(mut s: Section<'_>, problems: &Problems) -> MotionConfig {
     config
 }
 
-fn is_host_name(s: &str) -> bool {
-    (1..=253).contains(&s.len())
-        && s.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        })
-}
-
 fn is_ice_url(s: &str, schemes: &[&str]) -> bool {
     schemes.iter().any(|scheme| s.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
         && s.bytes().all(|b| b.is_ascii_alphanumeric() || b":.-[]?=".contains(&b))
@@ -327,6 +318,7 @@ mod tests {
             (cam("record = { mode = \"motion\" }\nmotion = { enabled = false }"), "camera[0].record.mode"),
             (cam("[[camera]]\nid = \"a\"\nsource = \"test\""), "camera[1].id = a: must differ"),
             ("box = 3".into(), "box = 3: must be a table"),
+            ("[camera]\nid = \"a\"".into(), "write [[camera]] in double brackets"),
             ("[box".into(), "not TOML"),
         ] {
             let e = parse(&text).expect_err(&text);

@@ -5,14 +5,9 @@ use perch_domain::ports::IssuedCode;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-/// The URL that the QR code holds: the password and the fingerprint stand behind `#` and are never sent to a server.
-pub fn pairing_url(base_url: &str, code: &IssuedCode, ca_sha256: &str) -> String {
-    format!("{base_url}/pair#pair={}&ca={ca_sha256}", code.otp.expose())
-}
-
 /// The card as text.
 pub fn render(base_url: &str, code: &IssuedCode, ca_sha256: &str, now: perch_base::time::Timestamp) -> Result<String> {
-    let url = pairing_url(base_url, code, ca_sha256);
+    let url = perch_api::pairing_url(base_url, code.otp.expose(), ca_sha256);
     let qr = QrCode::with_error_correction_level(&url, EcLevel::L)
         .map_err(|e| perch_base::Error::internal("the QR code cannot be made").with_source(e))?
         .render::<Dense1x2>()

@@ -84,7 +84,9 @@ impl<'p> Section<'p> {
             None => Vec::new(),
             Some(Value::Array(a)) => a,
             Some(other) => {
-                self.problem(key, &other, "must be an array of tables");
+                let rule =
+                    format!("must be a list: write [[{0}]] in double brackets, once for each {0}", self.key(key));
+                self.problem(key, &other, &rule);
                 Vec::new()
             }
         };
@@ -200,7 +202,7 @@ impl<'p> Section<'p> {
                 return None;
             }
         };
-        let shown = perch_domain::camera::redact_url(&text);
+        let shown = perch_domain::camera::describe_url(&text);
         parse(&text).map_err(|e| self.problem(key, &format!("{shown:?}"), e.message())).ok()
     }
 
@@ -254,7 +256,7 @@ impl<'p> Section<'p> {
     pub fn refuse_later(&mut self, keys: &[&str]) {
         for key in keys {
             if let Some(v) = self.table.remove(*key) {
-                self.problem(key, &v, "is not supported by this version yet: remove it");
+                self.problem(key, &shown(&v), "is not supported by this version yet: remove it");
             }
         }
     }
@@ -262,13 +264,16 @@ impl<'p> Section<'p> {
     /// Refuses every key that nobody asked for.
     pub fn finish(self) {
         for (key, value) in &self.table {
-            // A nested value can hold anything, secrets too: only its place is told.
-            let shown = match value {
-                Value::Table(_) | Value::Array(_) => "…".to_owned(),
-                other => other.to_string(),
-            };
-            self.problem(key, &shown, "is not a known key");
+            self.problem(key, &shown(value), "is not a known key");
         }
+    }
+}
+
+/// A value that nobody knows. A nested one can hold anything, secrets too: only its place is told.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Table(_) | Value::Array(_) => "…".to_owned(),
+        other => other.to_string(),
     }
 }
 

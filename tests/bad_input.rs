@@ -309,6 +309,39 @@ fn a_full_disk_pauses_recording_and_nothing_else() {
 }
 
 #[test]
+fn a_box_starts_on_a_disk_that_cannot_be_written_and_shows_its_cameras() {
+    let place = tempfile::tempdir().expect("a folder");
+    let Some(mount) = Mount::new("size=100m", place.path()) else {
+        return skipped(
+            "a_box_starts_on_a_disk_that_cannot_be_written_and_shows_its_cameras",
+            "this user may not mount a file system",
+        );
+    };
+    let home = Home::with_data(&place.path().join("data"), &camera("test", "test", ALWAYS));
+    let mut running = home.boot();
+    let admin = running.paired();
+    wait_for_recording(&admin, "test");
+    assert!(running.terminate().success(), "{}", running.log());
+    drop(running);
+    assert!(mount.remount(libc::MS_RDONLY), "nothing is open any more");
+
+    let mut running = home.boot();
+    let token = admin.token;
+    let mut admin = running.client();
+    admin.token = token;
+    admin.wait_for_camera("test", "live", s(20));
+    live_goes_on(&watch(&admin, "test"));
+    let (_, reason) =
+        wait_until("recording is paused", s(20), || Some(recording(&admin, "test")).filter(|r| r.0 == "paused"));
+    assert!(reason.to_lowercase().contains("read-only"), "{reason}");
+    assert!(mount.remount(0), "writable again");
+    wait_for_recording(&admin, "test");
+    assert!(running.terminate().success(), "{}", running.log());
+    drop(running);
+    mount.end();
+}
+
+#[test]
 fn a_disk_that_turns_read_only_pauses_recording_and_nothing_else() {
     let home = Home::new(&camera("test", "test", ALWAYS));
     let recordings = home.data().join("recordings");

@@ -195,6 +195,32 @@ fn a_network_camera_that_dies_comes_back_and_disturbs_nobody() {
 }
 
 #[test]
+fn a_camera_that_is_missing_at_the_start_comes_by_itself_and_holds_up_nobody() {
+    let home = Home::new("");
+    let clip = home.dir().join("late.mp4");
+    let source = format!("file:{}", clip.display());
+    home.configure("", &[camera("near", "test", PLAIN), camera("late", &source, PLAIN)].concat());
+    let running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("near", "live", s(20));
+    let missing = wait_until("the camera is missed", s(10), || {
+        Some(admin.camera("late")).filter(|c| c["health"]["state"] != "starting" && c["health"]["state"] != "live")
+    });
+    let (_, offer) = Viewer::offer();
+    let refused =
+        admin.send("POST", "/api/v1/cameras/late/whep", &[("Content-Type", "application/sdp")], offer.as_bytes());
+    let detail = refused.problem(503)["detail"].as_str().expect("a sentence").to_owned();
+    assert!(detail.contains("Camera late has no picture"), "{detail}: {missing}");
+    let made = home.dir().join("made.mp4");
+    ffmpeg::walker(&made, 20, 8, 12);
+    std::fs::rename(made, clip).expect("there it is");
+    admin.wait_for_camera("late", "live", s(40));
+    let (viewer, _) = watch(&admin, "late", "main");
+    viewer.wait_for_frames(15, s(10));
+    assert_eq!(admin.camera("near")["health"]["restarts"], 0);
+}
+
+#[test]
 fn a_viewer_that_asks_for_a_keyframe_gets_one() {
     let home = Home::new(&camera("test", "test", PLAIN));
     let running = home.boot();

@@ -8,8 +8,8 @@ const LONGEST: usize = 700;
 const LONGEST_MAIN: usize = 130;
 
 /// Folders that hold nothing of ours.
-const FOREIGN: [&str; 8] =
-    ["target", "node_modules", "dist", ".git", ".svelte-kit", "coverage", "test-results", "cache"];
+const FOREIGN: [&str; 9] =
+    ["target", "node_modules", "dist", "generated", ".git", ".svelte-kit", "coverage", "test-results", "cache"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

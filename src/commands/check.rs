@@ -8,9 +8,13 @@ use perch_domain::recording::RecordMode;
 use perch_media::pipeline::Library;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// A Pi 4 and older encodes so many macroblocks a second in all.
 const V4L2_MACROBLOCKS_PER_S: u32 = 245_760;
+
+/// How long a network camera may take to answer.
+const CAMERA_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 struct Report {
     wrong: u32,
@@ -42,7 +46,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
         None => report.good("no file given: one test camera, data in ./perch-data"),
     }
     println!("Pipelines");
-    match Library::load(Some(Path::new("/etc/perch/pipelines"))) {
+    match Library::installed() {
         Ok(_) => report.good("all pipeline files read"),
         Err(e) => report.bad(&e.to_string(), "mend the file in /etc/perch/pipelines or remove it"),
     }
@@ -86,6 +90,13 @@ fn camera(report: &mut Report, c: &CameraConfig) {
         Source::Libcamera(_) if !perch_media::has_element("libcamerasrc") => {
             report.bad(&format!("{name}: libcamerasrc is missing"), "install the package gstreamer1.0-libcamera");
         }
+        Source::Rtsp(url) => match perch_media::capture::rtsp_answers(url, CAMERA_ANSWERS_WITHIN) {
+            Ok(()) => report.good(&format!("{name}: answers")),
+            Err(e) => report.bad(
+                &format!("{name}: {e}"),
+                "switch the camera on; correct its address, port and network in `source`",
+            ),
+        },
         _ => report.good(&name),
     }
     if let AudioSource::Alsa(device) = &c.audio.source {

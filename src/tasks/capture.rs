@@ -20,10 +20,11 @@ pub fn spawn(supervisor: &mut Supervisor, camera: &Arc<Camera>, capture: Arc<Cap
 
 async fn run_once(camera: Arc<Camera>, capture: Arc<Capture>, shutdown: Shutdown) -> Result<Ended> {
     let told = camera.clone();
-    let progress = move |event: CaptureEvent| {
-        if let CaptureEvent::FirstFrame = event {
-            told.set_health(CameraState::Live, "");
-        }
+    let progress = move |event: CaptureEvent| match event {
+        CaptureEvent::FirstFrame => told.set_health(CameraState::Live, ""),
+        // An attempt tries the microphone anew.
+        CaptureEvent::Playing | CaptureEvent::SoundBack => told.set_sound_problem(""),
+        CaptureEvent::SoundLost(why) => told.set_sound_problem(&why),
     };
     let result = capture.run_once(&progress, shutdown.clone()).await;
     if shutdown.is_called() {

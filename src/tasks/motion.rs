@@ -53,9 +53,16 @@ struct Motion {
 #[derive(Clone, Debug)]
 struct Running {
     id: EventId,
+    /// What the recorder knows it by: the index may have to give it another id when it takes it late.
+    mark: EventId,
     new: NewEvent,
     is_kept: bool,
+    /// Until when the recorder was told to go on.
+    until: MonoTime,
 }
+
+/// The recorder is told that it still moves in steps of this length: files end at keyframes, a second apart.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Watches a camera for motion.
 pub fn spawn(
@@ -102,6 +109,9 @@ async fn run_once(task: Arc<Motion>, mut shutdown: Shutdown) -> Result<Ended> {
         if let Some(output) = output {
             task.obey(output).await;
         }
+        if let Some(until) = machine.until() {
+            task.continues(until).await;
+        }
     }
     if let Some(output) = machine.finish() {
         task.obey(output).await;
@@ -137,13 +147,26 @@ impl Motion {
             cause: peak.cause,
             boxes: peak.boxes,
         };
-        let mut running = Running { id: EventId(new.start.as_micros()), new, is_kept: false };
+        let id = EventId(new.start.as_micros());
+        let until = start + self.camera.config.record.post_roll;
+        let mut running = Running { id, mark: id, new, is_kept: false, until };
         self.keep(&mut running).await;
+        running.mark = running.id;
         tracing::info!(camera = %running.new.camera, event = %running.id, score = running.new.score, "event began");
-        self.mark(EventMark::Started { id: running.id, start }).await;
+        self.mark(EventMark::Started { id: running.mark, start }).await;
         self.camera.set_last_event(running.new.start);
         self.take_still(running.id);
         running
+    }
+
+    /// It still moves.
+    async fn continues(&self, until: MonoTime) {
+        if let Some(running) = self.running.lock().await.as_mut()
+            && until.since(running.until) >= TELL_EVERY
+        {
+            running.until = until;
+            self.mark(EventMark::Continues { id: running.mark, until }).await;
+        }
     }
 
     async fn grew(&self, running: &mut Running, peak: Peak) {
@@ -158,7 +181,7 @@ impl Motion {
     }
 
     async fn ended(&self, mut running: Running, end: MonoTime) {
-        self.mark(EventMark::Ended { id: running.id, end }).await;
+        self.mark(EventMark::Ended { id: running.mark, end }).await;
         if !running.is_kept {
             self.keep(&mut running).await;
         }

@@ -5,7 +5,7 @@ use crate::cameras::Camera;
 use crate::supervisor::{Ended, Supervisor};
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
-use perch_base::ids::EventId;
+use perch_base::ids::{EventId, SegmentId};
 use perch_base::shutdown::Shutdown;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
@@ -13,7 +13,7 @@ use perch_domain::archive::GapCause;
 use perch_domain::health::CameraState;
 use perch_domain::media::{Stream, Track};
 use perch_domain::playback::JOIN_US;
-use perch_domain::recording::{Gop, RecordMode, Recorder, Step, TimeAnchor};
+use perch_domain::recording::{Fate, Gop, RecordMode, Recorder, Step, TimeAnchor};
 use perch_domain::status::RecordingState;
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::{GopPackets, SegmentWriter, Store, TrackFormat, write_fault};
@@ -30,15 +30,17 @@ const HUNG_AFTER: Duration = Duration::from_secs(15);
 /// A camera without a GOP for this long is a gap in its recording.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 
-/// The cause of a gap that goes on is entered this often, so that whoever asks meanwhile learns it.
-const NOTE_EVERY: Duration = Duration::from_secs(10);
+/// The cause of a gap that goes on is entered this often: answers tell it until now (see `playback::ONGOING_US`), and a card wears.
+const NOTE_EVERY: Duration = Duration::from_secs(60);
 
 /// What the motion task tells the recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventMark {
     /// First motion at `start`.
     Started { id: EventId, start: MonoTime },
-    /// Recording goes on until `end`.
+    /// It still moves: recording goes on at least until `until`.
+    Continues { id: EventId, until: MonoTime },
+    /// Recording goes on until `end`, which may have passed.
     Ended { id: EventId, end: MonoTime },
 }
 
@@ -140,8 +142,13 @@ async fn be_off(task: &Recording, marks: &mut mpsc::Receiver<EventMark>, mut shu
         let (store, camera, now) = (task.store.clone(), task.camera.config.id.clone(), task.clock.utc());
         let noted =
             tokio::task::spawn_blocking(move || store.note_gap(&camera, since, now, GapCause::RecordingOff)).await;
-        if let Ok(Err(e)) = noted {
-            tracing::debug!(camera = %task.camera.config.id, error = %e, "that recording is off could not be kept");
+        match noted {
+            Ok(Ok(())) => {}
+            // The timeline then does not say why nothing is there; status tells of the disk.
+            Ok(Err(e)) => {
+                tracing::debug!(camera = %task.camera.config.id, error = %e, "that recording is off was not kept")
+            }
+            Err(e) => return Err(Error::internal("noting that recording is off panicked").with_source(e)),
         }
     }
     Ok(Ended::Done)
@@ -154,8 +161,11 @@ impl Recording {
 
     fn remember(&self, mark: EventMark) {
         let mut newest = self.newest_event();
-        if matches!(mark, EventMark::Started { .. }) {
-            newest.clear();
+        match mark {
+            EventMark::Started { .. } => newest.clear(),
+            // The newest of them says it all.
+            EventMark::Continues { .. } => newest.retain(|m| !matches!(m, EventMark::Continues { .. })),
+            EventMark::Ended { .. } => {}
         }
         newest.push(mark);
     }
@@ -166,6 +176,9 @@ struct Disk {
     task: Arc<Recording>,
     machine: Recorder<Arc<ClosedGop>>,
     writer: Option<SegmentWriter>,
+    /// The files of the tail, and when it began.
+    tail: Vec<SegmentId>,
+    tail_start: Timestamp,
     file_start: MonoTime,
     anchor: Option<TimeAnchor>,
     paused: Option<Pause>,
@@ -198,6 +211,8 @@ impl Disk {
             task,
             machine,
             writer: None,
+            tail: Vec::new(),
+            tail_start: began,
             file_start: MonoTime(0),
             anchor: None,
             paused: None,
@@ -235,7 +250,14 @@ impl Disk {
                 let steps = self.machine.event_started(id, start);
                 self.obey(steps);
             }
-            Input::Mark(EventMark::Ended { id, end }) => self.machine.event_ended(id, end),
+            Input::Mark(EventMark::Continues { id, until }) => {
+                let steps = self.machine.event_continues(id, until);
+                self.obey(steps);
+            }
+            Input::Mark(EventMark::Ended { id, end }) => {
+                let steps = self.machine.event_ended(id, end);
+                self.obey(steps);
+            }
             Input::Silent => self.camera_is_silent(),
             Input::Gop(gop) => self.gop(gop),
         }
@@ -284,8 +306,7 @@ impl Disk {
             return;
         }
         if let Err(e) = self.follow_format(&gop) {
-            tracing::warn!(camera = %self.task.camera.config.id, error = %e, "a GOP that cannot be recorded was skipped");
-            return;
+            return self.pause(e);
         }
         let (joined, start) = (gop.joined, anchor.utc(gop.start));
         let steps = self.machine.gop(Gop { start: gop.start, end: gop.end, payload: Arc::new(gop) });
@@ -369,7 +390,7 @@ impl Disk {
     fn take(&mut self, steps: &[Step<Arc<ClosedGop>>], i: usize) -> Result<()> {
         let camera = &self.task.camera.config.id;
         match &steps[i] {
-            Step::Open { start, event } => {
+            Step::Open { start, event, tail } => {
                 let first = steps[i..].iter().find_map(|s| match s {
                     Step::Write(g) => Some(&g.payload),
                     _ => None,
@@ -381,7 +402,14 @@ impl Disk {
                 // The last frames of a stream may come without a packet of sound; their file has a track for it all the same.
                 let has_audio = here || self.format.as_ref().is_some_and(|f| f.has_audio);
                 let format = TrackFormat::from_keyframe(&first.packets[0].data, has_audio)?;
-                self.writer = Some(self.task.store.create_segment(camera, anchor.utc(*start), *event, &format)?);
+                let writer = self.task.store.create_segment(camera, anchor.utc(*start), *event, &format)?;
+                if *tail {
+                    if self.tail.is_empty() {
+                        self.tail_start = anchor.utc(*start);
+                    }
+                    self.tail.push(writer.id());
+                }
+                self.writer = Some(writer);
                 self.format = Some(format);
                 self.file_start = *start;
                 self.end_quiet(anchor.utc(*start));
@@ -398,17 +426,38 @@ impl Disk {
                     self.task.sealed.notify_one();
                 }
             }
+            Step::Tail(fate) => {
+                let files = std::mem::take(&mut self.tail);
+                let settled = match fate {
+                    Fate::Claimed(event) => self.task.store.claim_segments(&files, *event),
+                    Fate::Kept => Ok(()),
+                    Fate::Discarded => {
+                        self.quiet_since = Some(self.tail_start);
+                        self.task.store.discard_segments(&files)
+                    }
+                };
+                // They stay on the disk as background.
+                self.go_on(settled, "files after an event could not be given to it or removed")?;
+            }
             Step::TrimBefore { at } => {
                 let Some(anchor) = self.anchor else { return Ok(()) };
-                match self.task.store.trim_before(camera, anchor.utc(*at)) {
-                    Err(e) if write_fault(&e).is_some() => return Err(e),
-                    // What is recorded twice is cut at the next start; the event's own file must go on.
-                    Err(e) => tracing::warn!(%camera, error = %e, "an earlier file could not be cut"),
-                    Ok(()) => {}
-                }
+                let cut = self.task.store.trim_before(camera, anchor.utc(*at));
+                // What is recorded twice is cut at the next start; the event's own file must go on.
+                self.go_on(cut, "an earlier file could not be cut")?;
             }
         }
         Ok(())
+    }
+
+    /// Lets only a disk that cannot be written stop the recorder.
+    fn go_on(&self, result: Result<()>, what: &str) -> Result<()> {
+        match result {
+            Err(e) if write_fault(&e).is_none() => {
+                tracing::warn!(camera = %self.task.camera.config.id, error = %e, "{what}");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn pause(&mut self, error: Error) {

@@ -1,11 +1,15 @@
 // First start: an unclaimed box, its one-time password, a name for the device, an account.
 import { expect, test } from '@playwright/test'
-import { URL, USER, expectAccessible, signIn } from './steps'
+import { URL, USER, expectAccessible, signIn, typeCode } from './steps'
 
 test('an unclaimed box leads to pairing, counts tries, and pairs with the right code', async ({ page }) => {
   await page.goto(`${URL()}/`)
   await expect(page.getByText('This box is not yet yours')).toBeVisible()
   await expectAccessible(page)
+  for (const [name, size] of Object.entries({ phone: { width: 360, height: 740 }, desktop: { width: 1440, height: 900 } })) {
+    await page.setViewportSize(size)
+    await page.screenshot({ path: `test-results/shots/pair-${name}.png` })
+  }
   const otp = process.env.PERCH_TEST_OTP ?? ''
   const wrong = otp.replace(/\d/g, (d) => String((Number(d) + 1) % 10))
   await typeCode(page, wrong)
@@ -37,9 +41,3 @@ test('without a session every page leads to the login page', async ({ page }) =>
     await expect(page.getByRole('button', { name: /sign in/i })).toBeVisible()
   }
 })
-
-async function typeCode(page: import('@playwright/test').Page, code: string) {
-  await page.getByTestId('otp-0').click()
-  for (let i = 0; i < code.length; i++) await page.getByTestId(`otp-${i}`).fill(code[i])
-  await page.getByTestId('pair-submit').click()
-}

@@ -1,9 +1,14 @@
 // Every page at phone and desktop width, dark and light: accessible, nothing wider than the screen, nothing on the console; a
 // screenshot of each is left in test-results/shots for somebody to look at.
 import { expect, test } from '@playwright/test'
-import { URL, expectAccessible, expectSilence, signIn } from './steps'
+import { URL, expectAccessible, expectSilence, settled, signIn } from './steps'
 
-const pages = { live: '/', camera: '/camera/door', events: '/events', system: '/system' }
+const pages = {
+  live: { path: '/', shows: /^tile-test$/ },
+  camera: { path: '/camera/door', shows: /^timeline$/ },
+  events: { path: '/events', shows: /^event-card-/ },
+  system: { path: '/system', shows: /^state-sentence$/ },
+}
 const widths = { phone: { width: 360, height: 740 }, desktop: { width: 1440, height: 900 } }
 
 for (const [width, viewport] of Object.entries(widths)) {
@@ -15,10 +20,10 @@ for (const [width, viewport] of Object.entries(widths)) {
       await page.screenshot({ path: `test-results/shots/login-${width}-${colorScheme}.png` })
       await signIn(page)
       const silent = expectSilence(page)
-      for (const [name, path] of Object.entries(pages)) {
+      for (const [name, { path, shows }] of Object.entries(pages)) {
         await page.goto(URL() + path)
-        await expect(page.getByRole('main')).toBeVisible()
-        await page.waitForTimeout(2500)
+        await expect(page.getByTestId(shows).first()).toBeVisible()
+        await settled(page)
         await page.screenshot({ path: `test-results/shots/${name}-${width}-${colorScheme}.png`, fullPage: true })
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
         expect(overflow, `${name} is not wider than the screen`).toBeLessThanOrEqual(0)

@@ -25,10 +25,10 @@ export interface Box {
   call(method: string, path: string, token?: string, body?: unknown): Promise<{ status: number; json: any }>
 }
 
-export async function startBox(cameras: string): Promise<Box> {
+export async function startBox(config: string): Promise<Box> {
   const dir = mkdtempSync(join(tmpdir(), 'perch-web-'))
   const [http, rtsp, udp] = await Promise.all([freePort(), freePort(), freePort()])
-  const config = `
+  const text = `
 [box]
 name = "Test box"
 data_dir = "${join(dir, 'data')}"
@@ -40,8 +40,8 @@ listen = "127.0.0.1:${rtsp}"
 udp_listen = "127.0.0.1:${udp}"
 [recording]
 min_free_bytes = 0
-${cameras}`
-  writeFileSync(join(dir, 'perch.toml'), config)
+${config}`
+  writeFileSync(join(dir, 'perch.toml'), text)
   const child = spawn(PERCH, ['run', '--config', join(dir, 'perch.toml')], { stdio: ['ignore', 'pipe', 'pipe'] })
   const otp = await readOtp(child)
   const url = `https://localhost:${http}`

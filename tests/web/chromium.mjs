@@ -1,14 +1,10 @@
 // How the tests start Debian's Chromium.
+import { ARGS, EXECUTABLE } from '../../web/dev/chromium.mjs'
+
 export const CHROMIUM = {
-  executablePath: '/usr/bin/chromium',
+  executablePath: EXECUTABLE,
   args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
+    ...ARGS,
     // The box's certificate is its own; a service worker is fetched without the page's exception for it.
     '--ignore-certificate-errors',
     // The box under test listens on loopback only; WebRTC leaves that interface out unless told.

@@ -47,6 +47,19 @@ name = "Yard"
 source = "rtsp://other:${stream.json.password}@127.0.0.1:${yard.rtspPort}/yard"
 audio = { source = "source" }
 record = { mode = "continuous" }
+motion = { enabled = false }
+
+[[camera]]
+id = "porch"
+name = "Porch"
+source = "test"
+codec = "vp8"
+width = 320
+height = 180
+fps = 15
+bitrate_kbps = 300
+sub = { width = 320, height = 180, fps = 15, bitrate_kbps = 200 }
+audio = { source = "test" }
 motion = { enabled = false }`)
   process.env.PERCH_TEST_URL = box.url
   process.env.PERCH_TEST_OTP = box.otp

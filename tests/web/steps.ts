@@ -14,6 +14,23 @@ export async function signIn(page: Page) {
   await expect(page.getByTestId('nav-live').first()).toBeVisible()
 }
 
+/** Types a pairing code digit by digit and sends it. */
+export async function typeCode(page: Page, code: string) {
+  await page.getByTestId('otp-0').click()
+  for (let i = 0; i < code.length; i++) await page.getByTestId(`otp-${i}`).fill(code[i])
+  await page.getByTestId('pair-submit').click()
+}
+
+/** Waits until the live pictures in view play and every still in view has come. */
+export async function settled(page: Page) {
+  await page.waitForFunction(() => {
+    const inView = (e: Element) => e.getBoundingClientRect().top < innerHeight
+    const seen = (selector: string) => [...document.querySelectorAll<HTMLElement>(selector)].filter(inView)
+    const playing = seen('[data-testid=live-video]').every((v) => v.dataset.phase === 'playing')
+    return playing && seen('img').every((i) => (i as HTMLImageElement).complete)
+  })
+}
+
 /** Fails the test when the page prints anything to the console, or when a script fails. */
 export function expectSilence(page: Page): () => void {
   const said: string[] = []

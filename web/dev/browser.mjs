@@ -1,17 +1,8 @@
-// The local Chromium that the scripts of this folder drive; CHROMIUM names another one.
+// The local Chromium that the scripts of this folder drive.
 import { chromium } from 'playwright-core';
+import { ARGS, EXECUTABLE } from './chromium.mjs';
 
-const ARGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  // Lets the mock camera and the page find each other on one machine.
-  '--disable-features=WebRtcHideLocalIpsWithMdns',
-];
+// The mock camera and the page find each other on one machine.
+const MOCK_ARGS = ['--disable-features=WebRtcHideLocalIpsWithMdns'];
 
-export const launch = () =>
-  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+export const launch = () => chromium.launch({ executablePath: EXECUTABLE, args: [...ARGS, ...MOCK_ARGS] });

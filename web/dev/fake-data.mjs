@@ -26,7 +26,13 @@ function camera(id, name, state, reason, more = {}) {
     has_audio: id === 'front',
     record_mode: 'continuous',
     motion_enabled: true,
-    health: { state, reason, since: iso(Date.now() - 95 * MINUTE), restarts: state === 'live' ? 0 : 3 },
+    health: {
+      state,
+      reason,
+      since: iso(Date.now() - 95 * MINUTE),
+      restarts: state === 'live' ? 0 : 3,
+      sound_problem: '',
+    },
     capture: {
       encoder: 'x264enc',
       encoders: 2,
@@ -47,7 +53,7 @@ export const cameras = [
   camera('garage', 'Garage', 'missing', 'no device at /dev/video2'),
   camera('hall', 'Hall', 'starting', 'starting', {
     last_event_at: null,
-    health: { state: 'starting', reason: 'starting', since: iso(Date.now()), restarts: 0 },
+    health: { state: 'starting', reason: 'starting', since: iso(Date.now()), restarts: 0, sound_problem: '' },
   }),
 ];
 

@@ -5,7 +5,7 @@ use perch_base::ErrorKind;
 use perch_base::secret::sha256;
 use perch_base::time::MonoTime;
 use perch_domain::throttle::Throttle;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -21,10 +21,7 @@ pub(crate) struct Prefix(IpAddr);
 
 impl Prefix {
     pub(crate) fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(a) => Self(a.into()),
-            IpAddr::V6(a) => Self(Ipv6Addr::from_bits(a.to_bits() >> 64 << 64).into()),
-        }
+        Self(perch_base::net::household(address))
     }
 }
 

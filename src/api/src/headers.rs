@@ -16,8 +16,8 @@ const FIXED: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (
         HeaderName::from_static("permissions-policy"),
-        "camera=(), geolocation=(), payment=(), usb=(), serial=(), midi=(), microphone=(self), \
-         fullscreen=(self), picture-in-picture=(self), autoplay=(self)",
+        "geolocation=(), payment=(), usb=(), serial=(), midi=(), microphone=(self), \
+         camera=(self), fullscreen=(self), picture-in-picture=(self), autoplay=(self)",
     ),
 ];
 

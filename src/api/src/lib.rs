@@ -24,6 +24,7 @@ pub use server::Server;
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
+use perch_domain::pairing::PairingConfig;
 use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort};
 use perch_domain::status::Notice;
 use std::net::SocketAddr;
@@ -45,6 +46,8 @@ pub struct Config {
     pub box_name: String,
     /// The daemon's version.
     pub version: String,
+    /// What one-time passwords are like, for the page's form.
+    pub pairing: PairingConfig,
     /// Where RTSP answers, for the URLs of stream passwords.
     pub rtsp_port: u16,
     /// Where RTSPS answers, if it does.
@@ -80,7 +83,7 @@ pub enum AccessChange {
 }
 
 /// What a phone opens to pair, as shown in a QR code. The code and the authority's hash stand behind `#`: a browser never sends
-/// that part, so it reaches no log and no `Referer`. `host` is a name, an IPv4 address, or an IPv6 address in brackets.
-pub fn pairing_url(host: &str, port: u16, otp: &str, ca_sha256: &str) -> String {
-    format!("https://{host}:{port}/pair#pair={otp}&ca={ca_sha256}")
+/// that part, so it reaches no log and no `Referer`. `base_url` is `https://host:port`.
+pub fn pairing_url(base_url: &str, otp: &str, ca_sha256: &str) -> String {
+    format!("{base_url}/pair#pair={otp}&ca={ca_sha256}")
 }

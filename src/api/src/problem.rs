@@ -88,7 +88,13 @@ impl IntoResponse for Problem {
                 tracing::error!(error_id = %id, error = %error, "a request failed inside the box");
                 format!("Something went wrong inside the box; the log says more (error {id}).")
             }
-            _ => sentence(error.message()),
+            kind => {
+                // The cause stays inside; whoever looks after the box finds it in the log.
+                if kind == ErrorKind::Unavailable && std::error::Error::source(&error).is_some() {
+                    tracing::warn!(error = %error, "a request could not be answered for now");
+                }
+                sentence(error.message())
+            }
         };
         let mut body = json!({
             "type": "about:blank",

@@ -1,7 +1,7 @@
 //! The server: binds, serves, rotates its certificate, drains.
 
 use crate::connection::{self, Limits};
-use crate::pki::{Certificate, Names, Pki, interface_addresses};
+use crate::pki::{Certificate, Names, Pki, reachable_addresses};
 use crate::revoke::Revocations;
 use crate::state::{App, Parts, Shared, off_thread};
 use crate::tls::{Current, server_config};
@@ -40,7 +40,7 @@ impl Server {
         let local_addr = listener.local_addr().map_err(|e| cannot_listen(config.listen, e))?;
         let (setup, clock) = (config.clone(), Arc::clone(&ports.clock));
         let (pki, names) = off_thread(move || {
-            let names = Names::new(&setup.host, &setup.hostnames, &interface_addresses())?;
+            let names = Names::new(&setup.host, &setup.hostnames, &reachable_addresses())?;
             Ok((Pki::open(&setup.data_dir, &names, clock.utc())?, names))
         })
         .await?;
@@ -69,6 +69,11 @@ impl Server {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The address to open, by which other machines reach this box where there is one.
+    pub fn base_url(&self) -> String {
+        format!("https://{}:{}", self.app.reachable_host(), self.app.port)
     }
 
     /// SHA-256 of the box's certificate authority (DER), lower-case hex.
@@ -177,7 +182,7 @@ impl Renewal {
     async fn look(self) {
         let (pki, app) = (Arc::clone(&self.pki), Arc::clone(&self.app));
         let looked = off_thread(move || {
-            let names = Names::new(&app.config.host, &app.config.hostnames, &interface_addresses())?;
+            let names = Names::new(&app.config.host, &app.config.hostnames, &reachable_addresses())?;
             let mut pki = pki.lock().unwrap_or_else(PoisonError::into_inner);
             let made = pki.refresh(&names, app.ports.clock.utc())?.then(|| pki.certificate());
             *app.names.write().unwrap_or_else(PoisonError::into_inner) = names;

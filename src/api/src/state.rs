@@ -1,7 +1,7 @@
 //! What every handler shares, and the one way to call a port: on a blocking thread.
 
 use crate::guard::Guard;
-use crate::pki::{Names, interface_addresses};
+use crate::pki::{Names, reachable_addresses};
 use crate::problem::{Problem, Reply};
 use crate::revoke::Revocations;
 use crate::{AccessChange, Config, Ports};
@@ -77,7 +77,7 @@ impl App {
             IpAddr::V6(ip) if !ip.is_unspecified() => format!("[{ip}]"),
             _ => {
                 let lan = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local());
-                let found = interface_addresses().into_iter().find(lan);
+                let found = reachable_addresses().into_iter().find(lan);
                 found.map_or_else(|| "localhost".into(), |ip| ip.to_string())
             }
         }
@@ -87,7 +87,6 @@ impl App {
     pub(crate) fn devices_revoked(&self, devices: &[DeviceId]) {
         for device in devices {
             self.revocations.announce(*device);
-            self.ports.live.end_device(*device);
             (self.ports.on_access_change)(AccessChange::DeviceRevoked(*device));
         }
     }

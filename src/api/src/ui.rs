@@ -18,7 +18,6 @@ struct File {
 include!(concat!(env!("OUT_DIR"), "/ui.rs"));
 
 const INDEX: &str = "index.html";
-const PLACEHOLDER: &str = "__PERCH_CLAIMED__";
 
 /// Answers a request for a path that is not in the route table.
 pub(crate) async fn serve(app: &Shared, request: &Parts) -> Reply {
@@ -38,11 +37,15 @@ pub(crate) async fn serve(app: &Shared, request: &Parts) -> Reply {
     if looks_like_file { Err(Problem::not_found("page")) } else { index(app).await }
 }
 
-/// The page, told whether anybody owns the box yet.
+/// The page, told whether anybody owns the box yet, and what its codes are like.
 async fn index(app: &Shared) -> Reply {
     let claimed = blocking(app, |app| app.ports.access.claimed()).await?;
     let page = FILES.iter().find(|f| f.path == INDEX).map_or(&b""[..], |f| f.plain);
-    let page = String::from_utf8_lossy(page).replace(PLACEHOLDER, if claimed { "true" } else { "false" });
+    let codes = app.config.pairing;
+    let page = String::from_utf8_lossy(page)
+        .replace("__PERCH_CLAIMED__", if claimed { "true" } else { "false" })
+        .replace("__PERCH_OTP_DIGITS__", &codes.digits.to_string())
+        .replace("__PERCH_OTP_TTL_S__", &codes.ttl.as_secs().to_string());
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, page).into_response())
 }

@@ -1,9 +1,10 @@
-//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, backoff, shutdown). No policy lives here.
+//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, backoff, shutdown, addresses). No policy lives here.
 
 pub mod backoff;
 pub mod clock;
 pub mod error;
 pub mod ids;
+pub mod net;
 pub mod secret;
 pub mod shutdown;
 pub mod time;

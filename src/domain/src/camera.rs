@@ -26,7 +26,7 @@ pub enum Source {
 impl Source {
     /// Parses `test`, `file:PATH`, `v4l2:/dev/videoN`, `libcamera[:ID]` or `rtsp://…`; everything else is refused.
     pub fn parse(text: &str) -> Result<Self> {
-        let bad = |rule: &str| Err(Error::invalid(format!("`{}`: {rule}", redact_url(text))));
+        let bad = |rule: &str| Err(Error::invalid(format!("`{}`: {rule}", describe_url(text))));
         if text.chars().any(char::is_control) {
             return bad("must not contain control characters");
         }
@@ -72,8 +72,17 @@ impl Source {
             Self::V4l2(d) => format!("v4l2:{d}"),
             Self::Libcamera(None) => "libcamera".into(),
             Self::Libcamera(Some(id)) => format!("libcamera:{id}"),
-            Self::Rtsp(url) => redact_url(url.expose()),
+            Self::Rtsp(url) => describe_url(url.expose()),
         }
+    }
+}
+
+/// `scheme://host:port/…`: many cameras take their password, or a secret, in the path or the query.
+pub fn describe_url(url: &str) -> String {
+    let clean = redact_url(url);
+    match clean.split_once("://").and_then(|(_, rest)| rest.find(['/', '?', '#']).map(|at| (at, rest.len()))) {
+        Some((at, len)) if at + 1 < len => format!("{}/…", &clean[..clean.len() - (len - at)]),
+        _ => clean,
     }
 }
 
@@ -207,7 +216,10 @@ mod tests {
     #[test]
     fn credentials_of_a_source_are_never_described() {
         let s = Source::parse("rtsp://me:p@ss@cam/live@x").expect("ok");
-        assert_eq!(s.describe(), "rtsp://cam/live@x");
+        assert_eq!(s.describe(), "rtsp://cam/…");
+        let s = Source::parse("rtsp://cam:554/user=admin&password=hunter2").expect("ok");
+        assert_eq!(s.describe(), "rtsp://cam:554/…");
+        assert_eq!(Source::parse("rtsp://cam:554/").expect("ok").describe(), "rtsp://cam:554/");
         assert!(!format!("{s:?}").contains("p@ss"));
         let e = Source::parse("rtsp://me:hunt#er2@cam/x").expect_err("not percent-encoded");
         assert!(!e.to_string().contains("hunt") && e.to_string().contains("%23"), "{e}");

@@ -87,6 +87,11 @@ impl EventMachine {
         self.running.is_some()
     }
 
+    /// Until when the running event goes on at least: its last motion + post-roll.
+    pub fn until(&self) -> Option<MonoTime> {
+        self.running.as_ref().map(|run| run.last_motion + self.config.post_roll)
+    }
+
     /// Takes the detector's word on one picture.
     pub fn handle(&mut self, d: &Detection) -> Option<Output> {
         if let Some(ended) = self.tick(d.pts) {

@@ -31,12 +31,15 @@ pub struct CameraHealth {
     pub since: Timestamp,
     /// How often capture was restarted since the box started.
     pub restarts: u64,
+    /// Why its microphone gives no sound, a sentence for people; empty while it does or none is wanted.
+    pub sound_problem: String,
 }
 
 impl CameraHealth {
     /// The health of a camera that was just switched on.
     pub fn starting(now: Timestamp) -> Self {
-        Self { state: CameraState::Starting, reason: "starting".into(), since: now, restarts: 0 }
+        let (state, reason) = (CameraState::Starting, "starting".into());
+        Self { state, reason, since: now, restarts: 0, sound_problem: String::new() }
     }
 
     /// Moves to `state`; `since` moves only when the state changes.

@@ -4,6 +4,7 @@ pub mod access;
 pub mod archive;
 pub mod camera;
 pub mod event;
+pub mod h264;
 pub mod health;
 pub mod keyframe;
 pub mod lease;

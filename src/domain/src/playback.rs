@@ -10,8 +10,8 @@ pub const JOIN_US: i64 = 100_000;
 /// What is recorded right now reaches the index when its GOP ends: so short before now nothing counts as missing yet.
 pub const PENDING_US: i64 = 5_000_000;
 
-/// A cause whose end is not longer ago goes on.
-pub const ONGOING_US: i64 = 15_000_000;
+/// A cause whose end is not longer ago goes on: it is entered once a minute.
+pub const ONGOING_US: i64 = 75_000_000;
 
 /// The fragments of one segment that a range needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,7 +116,7 @@ pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Tim
         // What was told a moment ago still holds: a gap that goes on is entered again only now and then.
         let newest = causes.iter_mut().filter(|c| c.end > at).max_by_key(|c| c.end);
         let is_known = newest.is_some();
-        if let Some(newest) = newest.filter(|c| now.micros_since(c.end) <= ONGOING_US) {
+        if let Some(newest) = newest.filter(|c| goes_on(c.cause) && now.micros_since(c.end) <= ONGOING_US) {
             newest.end = newest.end.max(now);
         }
         if is_known || now.micros_since(at) > PENDING_US {
@@ -124,6 +124,12 @@ pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Tim
         }
     }
     holes.into_iter().flat_map(|hole| explain(hole, &causes)).collect()
+}
+
+/// Whether a cause is one of those that are entered again while they last.
+fn goes_on(cause: GapCause) -> bool {
+    use GapCause::*;
+    matches!(cause, NoMotion | CameraUnavailable | DiskFull | DiskError | RecordingOff)
 }
 
 fn explain((from, to): (Timestamp, Timestamp), causes: &[Gap]) -> Vec<Gap> {
@@ -231,25 +237,29 @@ mod tests {
     #[test]
     fn gaps_have_their_causes() {
         let gap = |a, b, cause| Gap { start: s(a), end: s(b), cause };
-        let recorded = spans(&[(s(0.0), s(10.0)), (s(50.0), s(60.0))], &range(0.0, 100.0));
+        let recorded = spans(&[(s(0.0), s(10.0)), (s(50.0), s(60.0))], &range(0.0, 200.0));
         let causes = [gap(11.0, 30.0, GapCause::BoxOff), gap(60.0, 70.0, GapCause::DiskFull)];
-        let got = gaps(&recorded, &causes, &range(0.0, 100.0), Some(s(0.0)), s(90.0));
+        let got = gaps(&recorded, &causes, &range(0.0, 200.0), Some(s(0.0)), s(150.0));
         let want = [
             gap(10.0, 30.0, GapCause::BoxOff),
             gap(30.0, 50.0, GapCause::Unknown),
             gap(60.0, 70.0, GapCause::DiskFull),
-            gap(70.0, 90.0, GapCause::Unknown),
+            gap(70.0, 150.0, GapCause::Unknown),
         ];
         assert_eq!(got, want);
     }
 
     #[test]
     fn the_newest_cause_goes_on_for_a_while() {
-        let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 100.0));
+        let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 200.0));
         let quiet = Gap { start: s(10.0), end: s(30.0), cause: GapCause::NoMotion };
-        let until = |now| gaps(&recorded, &[quiet], &range(0.0, 100.0), Some(s(0.0)), s(now));
-        assert_eq!(until(44.0), [Gap { end: s(44.0), ..quiet }]);
-        assert_eq!(until(60.0), [quiet, Gap { start: s(30.0), end: s(60.0), cause: GapCause::Unknown }]);
+        let until = |now| gaps(&recorded, &[quiet], &range(0.0, 200.0), Some(s(0.0)), s(now));
+        assert_eq!(until(104.0), [Gap { end: s(104.0), ..quiet }]);
+        assert_eq!(until(106.0), [quiet, Gap { start: s(30.0), end: s(106.0), cause: GapCause::Unknown }]);
+        // The box is no longer off once somebody asks it.
+        let off = Gap { cause: GapCause::BoxOff, ..quiet };
+        let got = gaps(&recorded, &[off], &range(0.0, 200.0), Some(s(0.0)), s(40.0));
+        assert_eq!(got, [off, Gap { start: s(30.0), end: s(40.0), cause: GapCause::Unknown }]);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub struct IceServer {
 /// Live sessions: WHEP's engine behind it can be changed.
 pub trait LivePort: Send + Sync {
     /// Begins a session. Errors: `NotFound` (camera), `Invalid` (SDP), `Unsupported` (no codec in common), `Unavailable`
-    /// (camera down), `RateLimited` (too many sessions).
+    /// (the engine), `RateLimited` (too many sessions).
     fn watch(&self, request: WatchRequest) -> Result<WatchAnswer>;
     /// Adds the candidates of an `application/trickle-ice-sdpfrag` (RFC 8840). `Some` is the answering fragment of an ICE restart.
     fn trickle(&self, lease: LeaseId, fragment: &str) -> Result<Option<String>>;

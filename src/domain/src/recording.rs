@@ -65,11 +65,15 @@ pub enum Step<P> {
         start: MonoTime,
         /// The event it belongs to.
         event: Option<EventId>,
+        /// Whether it belongs to the tail: what comes after an event's post-roll while more motion may still continue the event.
+        tail: bool,
     },
     /// Append one fragment.
     Write(Gop<P>),
     /// Close the file.
     Seal,
+    /// It is known what the files of the tail are.
+    Tail(Fate),
     /// Cut every earlier file of this camera back to end at `at`: its tail is now in the event's file.
     TrimBefore {
         /// A keyframe's time.
@@ -77,17 +81,26 @@ pub enum Step<P> {
     },
 }
 
+/// What becomes of the files of a tail.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct OpenFile {
-    start: MonoTime,
-    event: Option<EventId>,
+pub enum Fate {
+    /// It moved again before the gap was over: they are the event's.
+    Claimed(EventId),
+    /// The event is over, and everything is recorded: they stay, as background.
+    Kept,
+    /// The event is over, and only events are recorded: they go.
+    Discarded,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct RunningEvent {
     id: EventId,
-    /// Known once the event is over: recording goes on until here.
-    end: Option<MonoTime>,
+    /// Last motion + post-roll, as far as it is known.
+    until: MonoTime,
+    /// Nothing will move it any more.
+    over: bool,
+    /// `until` lies behind, but motion may come back: what is written now goes into files of its own.
+    tail: bool,
 }
 
 /// Two GOPs further apart than this do not join.
@@ -96,12 +109,15 @@ const HOLE: Duration = Duration::from_millis(100);
 /// One camera's recorder.
 ///
 /// Keeps the pre-roll in memory in both modes (GOPs are shared, not copied). When an event starts, a new file begins at the
-/// pre-roll's keyframe from memory and, in continuous mode, the file before it is cut there, so an event is whole files.
+/// pre-roll's keyframe from memory and, in continuous mode, the file before it is cut there, so an event is whole files. When its
+/// post-roll has passed, its file ends; whether what follows is the event's as well is known only after the gap, so until then it
+/// goes into a tail, which is then claimed, kept or discarded as whole files.
 #[derive(Debug)]
 pub struct Recorder<P> {
     config: RecordConfig,
     ring: VecDeque<Gop<P>>,
-    file: Option<OpenFile>,
+    /// When the open file began.
+    file: Option<MonoTime>,
     event: Option<RunningEvent>,
     /// No new file may begin before this: it holds an earlier event's motion, or lies before a break in the source.
     floor: MonoTime,
@@ -133,19 +149,23 @@ impl<P: Clone> Recorder<P> {
         if self.ring.back().is_some_and(|last| gop.start.since(last.end) > HOLE) {
             steps.extend(self.interrupt());
         }
-        if let Some(RunningEvent { end: Some(end), .. }) = self.event
-            && gop.start >= end
-        {
-            self.close_event(&mut steps, end);
+        match &mut self.event {
+            Some(e) if gop.start >= e.until && e.over => self.close_event(&mut steps),
+            Some(e) if gop.start >= e.until && !e.tail => {
+                e.tail = true;
+                steps.extend(self.split());
+            }
+            _ => {}
         }
         let wanted = self.config.mode == RecordMode::Continuous || self.event.is_some();
         if wanted {
-            if self.file.is_some_and(|f| gop.end.since(f.start) > self.config.segment_max && gop.start > f.start) {
+            if self.file.is_some_and(|start| gop.end.since(start) > self.config.segment_max && gop.start > start) {
                 steps.push(Step::Seal);
                 self.file = None;
             }
             if self.file.is_none() {
-                self.open(&mut steps, gop.start, self.event.map(|e| e.id));
+                let event = self.event.filter(|e| !e.tail).map(|e| e.id);
+                self.open(&mut steps, gop.start, event, self.event.is_some_and(|e| e.tail));
             }
             steps.push(Step::Write(gop.clone()));
         }
@@ -159,28 +179,39 @@ impl<P: Clone> Recorder<P> {
         if self.config.mode == RecordMode::Off {
             return steps;
         }
-        if let Some(RunningEvent { end: Some(end), .. }) = self.event {
-            // The last event's post-roll still runs: it ends here, its motion stays its own.
-            self.floor = self.floor.max(end - self.config.post_roll);
-        }
-        if self.file.take().is_some() {
-            steps.push(Step::Seal);
-        }
-        self.event = Some(RunningEvent { id, end: None });
+        // The last event's post-roll may still run: it ends here, its motion stays its own.
+        self.close_event(&mut steps);
+        steps.extend(self.split());
+        self.event = Some(RunningEvent { id, until: start + self.config.post_roll, over: false, tail: false });
         let cut = self.cut_for(start);
         if let Some(cut) = cut {
-            self.open(&mut steps, cut, Some(id));
+            self.open(&mut steps, cut, Some(id), false);
             steps.extend(self.ring.iter().filter(|g| g.start >= cut).cloned().map(Step::Write));
             steps.push(Step::TrimBefore { at: cut });
         }
         steps
     }
 
-    /// The event is over: write on until `end`.
-    pub fn event_ended(&mut self, id: EventId, end: MonoTime) {
-        if let Some(e) = self.event.as_mut().filter(|e| e.id == id) {
-            e.end = Some(end);
+    /// It still moves: the event goes on at least until `until`.
+    pub fn event_continues(&mut self, id: EventId, until: MonoTime) -> Vec<Step<P>> {
+        let Some(e) = self.event.as_mut().filter(|e| e.id == id) else { return Vec::new() };
+        e.until = e.until.max(until);
+        match std::mem::take(&mut e.tail) {
+            true => vec![Step::Tail(Fate::Claimed(id))],
+            false => Vec::new(),
         }
+    }
+
+    /// The event is over: write on until `end`, which may have passed.
+    pub fn event_ended(&mut self, id: EventId, end: MonoTime) -> Vec<Step<P>> {
+        let mut steps = Vec::new();
+        if let Some(e) = self.event.as_mut().filter(|e| e.id == id) {
+            (e.until, e.over) = (end, true);
+            if e.tail {
+                self.close_event(&mut steps);
+            }
+        }
+        steps
     }
 
     /// The source broke off or its clock jumped: nothing before may be joined to what comes.
@@ -203,16 +234,22 @@ impl<P: Clone> Recorder<P> {
         self.file = None;
     }
 
-    fn open(&mut self, steps: &mut Vec<Step<P>>, start: MonoTime, event: Option<EventId>) {
-        self.file = Some(OpenFile { start, event });
-        steps.push(Step::Open { start, event });
+    fn open(&mut self, steps: &mut Vec<Step<P>>, start: MonoTime, event: Option<EventId>, tail: bool) {
+        self.file = Some(start);
+        steps.push(Step::Open { start, event, tail });
     }
 
-    fn close_event(&mut self, steps: &mut Vec<Step<P>>, end: MonoTime) {
-        self.event = None;
-        self.floor = self.floor.max(end - self.config.post_roll);
-        if self.file.take().is_some() {
-            steps.push(Step::Seal);
+    fn close_event(&mut self, steps: &mut Vec<Step<P>>) {
+        let Some(e) = self.event.take() else { return };
+        self.floor = self.floor.max(e.until - self.config.post_roll);
+        match (e.tail, self.config.mode) {
+            (false, _) => steps.extend(self.split()),
+            // The open file is background by now and goes on.
+            (true, RecordMode::Continuous) => steps.push(Step::Tail(Fate::Kept)),
+            (true, _) => {
+                steps.extend(self.split());
+                steps.push(Step::Tail(Fate::Discarded));
+            }
         }
     }
 
@@ -286,13 +323,24 @@ mod tests {
 
     /// The files as the shell would leave them: (event, seconds).
     #[derive(Default, Debug)]
-    struct Disk(Vec<(Option<EventId>, Vec<i64>)>);
+    struct Disk(Vec<(Option<EventId>, Vec<i64>)>, usize);
 
     impl Disk {
         fn obey(&mut self, steps: Vec<Step<i64>>) {
             for step in steps {
                 match step {
-                    Step::Open { event, .. } => self.0.push((event, vec![])),
+                    Step::Open { event, tail, .. } => {
+                        self.0.push((event, vec![]));
+                        self.1 += usize::from(tail);
+                    }
+                    Step::Tail(fate) => {
+                        let first = self.0.len() - std::mem::take(&mut self.1);
+                        match fate {
+                            Fate::Claimed(id) => self.0[first..].iter_mut().for_each(|f| f.0 = Some(id)),
+                            Fate::Kept => {}
+                            Fate::Discarded => self.0.truncate(first),
+                        }
+                    }
                     Step::Write(g) => self.0.last_mut().expect("a file is open").1.push(g.payload),
                     Step::Seal => {}
                     Step::TrimBefore { at } => {
@@ -332,7 +380,7 @@ mod tests {
         for n in 8..10 {
             disk.obey(r.gop(gop(n)));
         }
-        r.event_ended(EventId(1), s(11));
+        disk.obey(r.event_ended(EventId(1), s(11)));
         for n in 10..14 {
             disk.obey(r.gop(gop(n)));
         }
@@ -363,7 +411,7 @@ mod tests {
         }
         assert!(disk.0.is_empty() && !r.is_writing());
         disk.obey(r.event_started(EventId(1), s(20)));
-        r.event_ended(EventId(1), s(23));
+        disk.obey(r.event_ended(EventId(1), s(23)));
         for n in 20..30 {
             disk.obey(r.gop(gop(n)));
         }
@@ -379,13 +427,52 @@ mod tests {
         }
         disk.obey(r.event_started(EventId(1), s(10)));
         disk.obey(r.gop(gop(10)));
-        r.event_ended(EventId(1), s(13)); // last motion at 11
+        disk.obey(r.event_ended(EventId(1), s(13))); // last motion at 11
         disk.obey(r.gop(gop(11)));
         disk.obey(r.gop(gop(12)));
         disk.obey(r.event_started(EventId(2), s(13)));
         disk.obey(r.gop(gop(13)));
         let want = vec![(Some(EventId(1)), (7..11).collect::<Vec<_>>()), (Some(EventId(2)), (11..14).collect())];
         assert_eq!(disk.0, want);
+    }
+
+    /// An event with motion at 10 and 11, and at `again`; its gap (6 s) is longer than its post-roll (2 s). Its end is told late.
+    fn long_gap(mode: RecordMode, again: Option<i64>) -> Vec<(Option<EventId>, Vec<i64>)> {
+        let mut r = Recorder::new(RecordConfig { gap: Duration::from_secs(6), ..config(mode) });
+        let mut disk = Disk::default();
+        let mut last = 11;
+        for n in 0..24 {
+            match n {
+                10 => disk.obey(r.event_started(EventId(1), s(10))),
+                11 => disk.obey(r.event_continues(EventId(1), s(13))),
+                n if Some(n) == again => {
+                    last = n;
+                    disk.obey(r.event_continues(EventId(1), s(n + 2)));
+                }
+                n if n == last + 6 => disk.obey(r.event_ended(EventId(1), s(last + 2))),
+                _ => {}
+            }
+            disk.obey(r.gop(gop(n)));
+        }
+        disk.0
+    }
+
+    #[test]
+    fn an_events_files_end_with_its_post_roll_although_its_end_is_told_after_the_gap() {
+        let event = Some(EventId(1));
+        assert_eq!(long_gap(RecordMode::Motion, None), vec![(event, (7..13).collect::<Vec<_>>())]);
+        let want = vec![(None, (0..7).collect::<Vec<_>>()), (event, (7..13).collect()), (None, (13..23).collect())];
+        assert_eq!(long_gap(RecordMode::Continuous, None)[..3], want);
+    }
+
+    #[test]
+    fn motion_within_the_gap_claims_what_was_written_meanwhile() {
+        let event = Some(EventId(1));
+        let want = vec![(event, (7..13).collect::<Vec<_>>()), (event, (13..18).collect())];
+        assert_eq!(long_gap(RecordMode::Motion, Some(16)), want);
+        let all = long_gap(RecordMode::Continuous, Some(16));
+        assert_eq!(all[1..3], want);
+        assert_eq!(all.iter().map(|f| f.1.len()).sum::<usize>(), 24);
     }
 
     #[test]
@@ -438,9 +525,11 @@ mod tests {
                         running = Some(EventId(n + 1));
                     }
                     (2, Some(id)) => {
-                        r.event_ended(id, s(n + 2));
+                        // Told in time, or only when it has long passed.
+                        disk.obey(r.event_ended(id, s(n + if id.0 % 2 == 0 { 2 } else { -2 })));
                         running = None;
                     }
+                    (3, Some(id)) => disk.obey(r.event_continues(id, s(n + 2))),
                     _ => {}
                 }
                 disk.obey(r.gop(gop(n)));

@@ -96,6 +96,13 @@ pub struct TaskStatus {
     pub restarts: u64,
 }
 
+impl TaskStatus {
+    /// Whether it broke off and waits for its next attempt.
+    pub fn is_failing(&self) -> bool {
+        !self.running && !self.reason.is_empty()
+    }
+}
+
 /// The disk that recordings go to.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DiskStatus {
@@ -212,7 +219,7 @@ pub enum Notice {
 }
 
 /// Sums up: the first thing that does not work and what to do, or "Everything works".
-pub fn summarise(cameras: &[CameraInfo], disk: &DiskStatus) -> (Overall, String) {
+pub fn summarise(cameras: &[CameraInfo], disk: &DiskStatus, tasks: &[TaskStatus]) -> (Overall, String) {
     if let Some(c) = cameras.iter().find(|c| c.recording.state == RecordingState::Paused) {
         return (Overall::Degraded, format!("{} is not being recorded: {}.", c.name, c.recording.reason));
     }
@@ -222,7 +229,16 @@ pub fn summarise(cameras: &[CameraInfo], disk: &DiskStatus) -> (Overall, String)
     let bad: Vec<_> =
         cameras.iter().filter(|c| !matches!(c.health.state, CameraState::Live | CameraState::Starting)).collect();
     match bad.as_slice() {
-        [] => (Overall::Ok, "Everything works.".into()),
+        [] => match cameras.iter().find(|c| !c.health.sound_problem.is_empty()) {
+            Some(c) => (Overall::Degraded, format!("{} has no sound: {}.", c.name, c.health.sound_problem)),
+            // A camera's own capture is told by its health.
+            None => match tasks.iter().find(|t| t.is_failing() && !t.name.starts_with("capture ")) {
+                Some(t) => {
+                    (Overall::Degraded, format!("The task `{}` fails and is tried again: {}.", t.name, t.reason))
+                }
+                None => (Overall::Ok, "Everything works.".into()),
+            },
+        },
         [one] => (Overall::Degraded, format!("{} has no picture: {}.", one.name, one.health.reason)),
         [first, rest @ ..] => (
             Overall::Degraded,

@@ -5,7 +5,7 @@
 
 use perch_base::time::MonoTime;
 use perch_domain::motion::{Cause, Detector, LUMA_HEIGHT, LUMA_WIDTH, Luma, MotionConfig, Polygon};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -71,11 +71,11 @@ impl Score {
 fn detector_keeps_its_recall_and_false_alarms_on_real_footage() {
     let footage = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/footage");
     if !footage.is_dir() {
-        eprintln!("SKIPPED: no footage at {}", footage.display());
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no footage at {}", footage.display());
         return;
     }
     if Command::new("ffmpeg").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        eprintln!("SKIPPED: ffmpeg is not installed");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: ffmpeg is not installed");
         return;
     }
     println!("{:18} {:>7} {:>7} {:>13} {:>8}", "clip", "R %", "FPR %", "fired/looked", "ms");
@@ -83,7 +83,7 @@ fn detector_keeps_its_recall_and_false_alarms_on_real_footage() {
     for clip in &CLIPS {
         let video = footage.join(format!("{}.mp4", clip.name));
         if !video.is_file() {
-            eprintln!("SKIPPED: {} is missing", video.display());
+            let _ = writeln!(std::io::stderr(), "SKIPPED: {} is missing", video.display());
             continue;
         }
         let (seen, spent) = look_at(clip, &video);

@@ -33,7 +33,7 @@ pub fn frames(path: &Path, fps: Option<f64>) -> Result<Frames> {
         return Err(Error::not_found(format!("{} is not there or not a file", path.display())));
     }
     let location = path.to_str().ok_or_else(|| Error::invalid(format!("{}: must be UTF-8", path.display())))?;
-    let bin = Library::load(None)?.open_bin("source/frames", &[], &[("location", location)])?;
+    let bin = Library::installed()?.open_bin("source/frames", &[], &[("location", location)])?;
     let entry =
         element(&bin, "video")?.static_pad("sink").ok_or_else(|| Error::internal("a converter without a pad"))?;
     element(&bin, "decode")?.connect_pad_added(move |_, pad| {

@@ -63,6 +63,14 @@ pub(crate) fn redact(text: &str) -> String {
             Some(user_end) => &after[user_end + 1..],
             None => after,
         };
+        // A path can hold a password as well.
+        let host_end = rest.find(|c: char| c.is_whitespace() || "/?#\"'<>()".contains(c)).unwrap_or(rest.len());
+        let path_end = rest.find(|c: char| c.is_whitespace() || "\"'<>()".contains(c)).unwrap_or(rest.len());
+        if host_end > 0 && path_end > host_end + 1 {
+            out.push_str(&rest[..host_end]);
+            out.push_str("/…");
+            rest = &rest[path_end..];
+        }
     }
     out.push_str(rest);
     out
@@ -80,7 +88,7 @@ mod tests {
     #[test]
     fn passwords_in_urls_are_cut_out_of_any_text() {
         let dirty = "Could not open rtsp://me:p@ss@cam:554/live (rtsps://a:b@c) at 10:20";
-        assert_eq!(redact(dirty), "Could not open rtsp://cam:554/live (rtsps://c) at 10:20");
+        assert_eq!(redact(dirty), "Could not open rtsp://cam:554/… (rtsps://c) at 10:20");
         assert_eq!(redact("nothing here"), "nothing here");
     }
 

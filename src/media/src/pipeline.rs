@@ -6,7 +6,10 @@ use gstreamer::prelude::*;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
+/// Where a box's owner may put pipelines of their own.
+const OVERRIDES: &str = "/etc/perch/pipelines";
 /// No pipeline file is larger, bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
@@ -112,6 +115,16 @@ impl Library {
             }
         }
         Ok(Self { files })
+    }
+
+    /// The box's pipelines as installed: read once, with the owner's replacements in `/etc/perch/pipelines`.
+    pub fn installed() -> Result<Arc<Self>> {
+        static INSTALLED: OnceLock<Arc<Library>> = OnceLock::new();
+        if let Some(library) = INSTALLED.get() {
+            return Ok(library.clone());
+        }
+        let library = Arc::new(Self::load(Some(Path::new(OVERRIDES)))?);
+        Ok(INSTALLED.get_or_init(|| library).clone())
     }
 
     /// The names of all files, such as `source/test`.

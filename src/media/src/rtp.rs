@@ -1,5 +1,6 @@
 //! RTP payloads (RFC 6184 H.264, RFC 7741 VP8, RFC 7587 Opus): one frame in, shareable payloads out. No headers, no sequence numbers.
 
+use perch_domain::h264::nal_units;
 use std::sync::Arc;
 
 /// The payload of one RTP packet. Cloning shares the bytes.
@@ -101,43 +102,6 @@ fn mark_last(first: usize, out: &mut [Payload]) {
     if let Some(last) = out.get_mut(first..).and_then(|new| new.last_mut()) {
         last.marker = true;
     }
-}
-
-/// The NAL units of an Annex B stream, without start codes, trailing zeros and empty units.
-fn nal_units(data: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = start_code(data).map(|at| &data[at + 3..]);
-    std::iter::from_fn(move || {
-        loop {
-            let from = rest?;
-            let nal = match start_code(from) {
-                Some(at) => {
-                    rest = Some(&from[at + 3..]);
-                    &from[..at]
-                }
-                None => {
-                    rest = None;
-                    from
-                }
-            };
-            let len = nal.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
-            if len > 0 {
-                return Some(&nal[..len]);
-            }
-        }
-    })
-}
-
-/// Where `00 00 01` begins.
-fn start_code(data: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while at + 2 < data.len() {
-        match data[at + 2] {
-            0 => at += 1,
-            1 if data[at] == 0 && data[at + 1] == 0 => return Some(at),
-            _ => at += 3,
-        }
-    }
-    None
 }
 
 #[cfg(test)]

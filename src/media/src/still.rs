@@ -7,7 +7,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::VideoCodec;
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Largest keyframe that is decoded, bytes.
@@ -23,7 +23,6 @@ const AT_ONCE: usize = 2;
 const TURN_WITHIN: Duration = Duration::from_secs(2);
 
 static TURNS: Turns = Turns::new(AT_ONCE);
-static LIBRARY: OnceLock<Library> = OnceLock::new();
 
 /// Decodes `keyframe` (an H.264 access unit in Annex B with SPS and PPS, or a VP8 frame) and makes a JPEG of it, at most
 /// `max_width` pixels wide, its shape kept. Blocks for up to 2 s until it is its turn, and 3 s for each decoder that is tried.
@@ -41,7 +40,7 @@ pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Resul
         return Err(Error::new(ErrorKind::Corrupt, "an empty keyframe holds no picture"));
     }
     let _turn = TURNS.take(TURN_WITHIN)?;
-    let library = library()?;
+    let library = &Library::installed()?;
     let width = max_width.unwrap_or(MAX_WIDTH).clamp(16, MAX_WIDTH);
     let has_openh264 = crate::has_element("openh264dec");
     match codec {
@@ -55,15 +54,6 @@ pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Resul
         },
         VideoCodec::H264 => decode(library, "still/h264", keyframe, width),
     }
-}
-
-/// The pipeline texts, read once.
-fn library() -> Result<&'static Library> {
-    if let Some(library) = LIBRARY.get() {
-        return Ok(library);
-    }
-    let library = Library::load(None)?;
-    Ok(LIBRARY.get_or_init(|| library))
 }
 
 /// A counting semaphore whose waiters give up.

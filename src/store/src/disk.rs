@@ -92,6 +92,11 @@ impl Store {
                 "The disk is read-only: nothing can be recorded; check the card and start the box again".into();
         } else if space.free < (limits.min_free_bytes / 4).max(16 << 20) {
             status.problem = "The disk is nearly full: make room, or lower the limits of recording".into();
+        } else if space.free.saturating_add(status.recordings_bytes) < limits.min_free_bytes {
+            // Retention then deletes whatever is recorded, and can never be done.
+            status.problem = "Something else fills the disk, and recordings are deleted for it: make room, or lower \
+                `recording.min_free_bytes`"
+                .into();
         }
         let mut capacity = status.recordings_bytes.saturating_add(space.free.saturating_sub(limits.min_free_bytes));
         if limits.max_bytes > 0 {

@@ -31,6 +31,7 @@ mod reserve;
 mod retention;
 mod schema;
 mod segments;
+mod tail;
 #[cfg(test)]
 mod testing;
 mod writer;

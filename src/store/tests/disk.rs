@@ -29,7 +29,7 @@ impl Mount {
         if out.is_ok_and(|o| o.status.success()) {
             return Some(Self(b.data()));
         }
-        eprintln!("SKIPPED: this test mounts a small disk, which is not allowed here");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: this test mounts a small disk, which is not allowed here");
         None
     }
 

@@ -13,6 +13,7 @@ use perch_domain::archive::{GapCause, SegmentState};
 use perch_domain::media::Track;
 use perch_domain::ports::ArchivePort;
 use perch_store::{GopPackets, TrackFormat, write_fault};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -255,7 +256,7 @@ fn a_full_disk_stops_nothing_for_ever() {
     std::fs::create_dir(b.data()).expect("made");
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1500k", "tmpfs"]).arg(b.data()).output();
     if !mounted.is_ok_and(|o| o.status.success()) {
-        eprintln!("SKIPPED: this test mounts a small disk, which is not allowed here");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: this test mounts a small disk, which is not allowed here");
         return;
     }
     struct Mount(std::path::PathBuf);

@@ -45,11 +45,11 @@ export const t = {
   pair: {
     titleUnclaimed: 'This box is not yet yours.',
     titleClaimed: 'Pair this device',
-    lead: 'Type the eight digits of its pairing code.',
-    where:
-      'The box shows the code on its screen when it starts. Or run “perch pair” on the box, or ask somebody whose phone is paired: System, then “Add a phone”. A code works once and for five minutes.',
+    lead: (digits: number) => `Type the ${digits} digits of its pairing code.`,
+    where: (lifetime: string) =>
+      `The box shows the code on its screen when it starts. Or run “perch pair” on the box, or ask somebody whose phone is paired: System, then “Add a phone”. A code works once and for ${lifetime}.`,
     digits: 'Pairing code',
-    digit: (n: number) => `Digit ${n} of 8`,
+    digit: (n: number, of: number) => `Digit ${n} of ${of}`,
     deviceName: 'Name of this device',
     deviceHint: 'So that you know it in the list of devices.',
     submit: 'Pair',
@@ -60,7 +60,8 @@ export const t = {
     scanRefused: 'This browser may not use the camera. Type the digits instead.',
     wrong: (left: number) =>
       `That code is wrong. ${plural(left, 'try is', 'tries are')} left before it becomes void.`,
-    gone: 'There is no valid code now: it was used, tried too often, or is older than five minutes. Make a new one with “perch pair” on the box, read it from the box’s screen, or let a paired phone show one under System.',
+    gone: (lifetime: string) =>
+      `There is no valid code now: it was used, tried too often, or is older than ${lifetime}. Make a new one with “perch pair” on the box, read it from the box’s screen, or let a paired phone show one under System.`,
     tooMany: (wait: string) => `Too many tries. Wait ${wait} and try again.`,
     signIn: 'Sign in with a name and password instead',
     accountTitle: 'This device is paired.',
@@ -124,6 +125,8 @@ export const t = {
   camera: {
     state: {
       live: () => 'Live',
+      liveMute: () => 'Live, no sound',
+      unreachable: (since: string) => `Box not reached since ${since}`,
       starting: () => 'Starting',
       stalled: (since: string) => `No signal since ${since}`,
       missing: (since: string) => `Unplugged since ${since}`,
@@ -276,6 +279,7 @@ export const t = {
     title: 'System',
     loading: 'Asking the box how it is…',
     cameras: 'Cameras',
+    noSound: (why: string) => `No sound: ${why}`,
     noCameras: 'Cameras will appear here once perch.toml names one.',
     encoder: 'Encoder',
     passthrough: 'passed through',

@@ -1,6 +1,7 @@
 // A camera's state as people say it, with the colour class of its dot.
 import { sentence } from './api';
 import { t } from './en';
+import { notices } from './notices.svelte';
 import { onDay, toMs } from './time';
 import type { CameraInfo } from './types';
 
@@ -8,14 +9,17 @@ export type Tone = 'good' | 'busy' | 'bad';
 
 export function tone(camera: CameraInfo): Tone {
   const { state } = camera.health;
+  if (notices.lostSinceMs !== null) return 'bad';
   if (state === 'live') return 'good';
   return state === 'starting' ? 'busy' : 'bad';
 }
 
-/** Short, for a tile: "Live", "Starting", "No camera since 14:02". */
+/** Short, for a tile: "Live", "Starting", "Unplugged since 14:02". Of a box that is silent nothing newer is known. */
 export function stateWords(camera: CameraInfo, nowMs: number): string {
-  const since = onDay(toMs(camera.health.since), nowMs);
-  return t.camera.state[camera.health.state](since);
+  const { state, since, sound_problem } = camera.health;
+  if (notices.lostSinceMs !== null) return t.camera.state.unreachable(onDay(notices.lostSinceMs, nowMs));
+  if (state === 'live' && sound_problem) return t.camera.state.liveMute();
+  return t.camera.state[state](onDay(toMs(since), nowMs));
 }
 
 /** The reason in a sentence; empty while all is well. */

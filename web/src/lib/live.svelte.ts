@@ -69,8 +69,10 @@ export class LivePlayer {
 
   /** The video element drew a frame. */
   frame(): void {
+    // A browser also draws a black frame when a connection that never worked is closed: that is no picture.
+    if (this.phase !== 'waiting-frame' && this.phase !== 'playing') return;
     this.#lastFrameMs = performance.now();
-    if (this.phase === 'playing' || this.phase === 'idle') return;
+    if (this.phase === 'playing') return;
     this.phase = 'playing';
     this.message = '';
     this.#attempt = 0;

@@ -5,8 +5,8 @@ type Listener = (notice: Notice) => void;
 const RETRY_MS = 5000;
 
 class Notices {
-  /** False while the stream is broken; the browser or the timer below mends it. */
-  connected = $state(false);
+  /** Since when the box has not been heard, or null; the browser or the timer below mends it. */
+  lostSinceMs = $state<number | null>(null);
   #listeners = new Set<Listener>();
   #onReconnect = new Set<() => void>();
   #source: EventSource | null = null;
@@ -18,13 +18,13 @@ class Notices {
     const source = new EventSource('/api/v1/events/stream');
     this.#source = source;
     source.onopen = () => {
-      this.connected = true;
+      this.lostSinceMs = null;
       // News was missed while the stream was down: whoever shows lists asks again.
       if (this.#wasConnected) for (const again of this.#onReconnect) again();
       this.#wasConnected = true;
     };
     source.onerror = () => {
-      this.connected = false;
+      this.lostSinceMs ??= Date.now();
       if (source.readyState !== EventSource.CLOSED) return;
       this.#source = null;
       this.#retry = setTimeout(() => this.start(), RETRY_MS);
@@ -41,7 +41,7 @@ class Notices {
     clearTimeout(this.#retry);
     this.#source?.close();
     this.#source = null;
-    this.connected = false;
+    this.lostSinceMs = null;
     this.#wasConnected = false;
   }
 

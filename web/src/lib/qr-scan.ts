@@ -1,5 +1,7 @@
 // Reading a pairing code from a QR code with the browser's own BarcodeDetector, where it has one.
 
+import { OTP_DIGITS } from './box-page';
+
 interface Detector {
   detect(source: HTMLVideoElement): Promise<{ rawValue: string }[]>;
 }
@@ -10,9 +12,10 @@ const detectorClass = (): DetectorClass | undefined =>
 
 export const canScan = (): boolean => Boolean(detectorClass() && navigator.mediaDevices?.getUserMedia);
 
-/** The eight digits in a pairing address's `#pair=` or in bare text. */
+/** The digits in a pairing address's `#pair=` or in bare text. */
 export function codeIn(text: string): string | null {
-  return /[#&]pair=(\d{8})\b/.exec(text)?.[1] ?? /^\s*(\d{8})\s*$/.exec(text)?.[1] ?? null;
+  const code = /[#&]pair=(\d+)\b/.exec(text)?.[1] ?? /^\s*(\d+)\s*$/.exec(text)?.[1];
+  return code?.length === OTP_DIGITS ? code : null;
 }
 
 const LOOK_MS = 250;

@@ -1,5 +1,6 @@
 // Who is signed in. Decides between the pair page, the login page and the rest.
 import { ApiError, api, setSignedOutListener } from './api';
+import { WAS_CLAIMED } from './box-page';
 import { codeIn } from './qr-scan';
 import { router } from './router.svelte';
 import type { Me } from './types';
@@ -9,8 +10,8 @@ type Phase = 'checking' | 'in' | 'out' | 'unreachable';
 class Session {
   phase = $state<Phase>('checking');
   me = $state.raw<Me | null>(null);
-  /** Whether anybody ever paired with this box; the server writes it into the page. */
-  claimed = $state(document.documentElement.dataset.claimed !== 'false');
+  /** Whether anybody ever paired with this box. */
+  claimed = $state(WAS_CLAIMED);
 
   constructor() {
     setSignedOutListener(() => this.signedOut());

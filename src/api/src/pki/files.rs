@@ -16,7 +16,12 @@ impl Dir {
             .recursive(true)
             .mode(0o700)
             .create(&path)
-            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o700)))
+            .and_then(|()| fs::metadata(&path))
+            .and_then(|found| match found.permissions().mode() & 0o777 {
+                0o700 => Ok(()),
+                // On a disk that cannot be written this would fail although nothing is to be done.
+                _ => fs::set_permissions(&path, Permissions::from_mode(0o700)),
+            })
             .context(ErrorKind::Io, || format!("the folder {} cannot be made", path.display()))?;
         Ok(Self(path))
     }

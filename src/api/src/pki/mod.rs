@@ -4,7 +4,7 @@ mod files;
 mod names;
 
 pub(crate) use names::host_of;
-pub use names::{Names, interface_addresses};
+pub use names::{Names, reachable_addresses};
 
 use files::Dir;
 use perch_base::secret::{Secret, hex, random_bytes, sha256};
@@ -90,7 +90,13 @@ impl Pki {
             chain_pem: chain_pem.unwrap_or_default(),
             key_pem: Secret::new(key_pem.unwrap_or_default()),
         };
-        pki.refresh(names, now)?;
+        if let Err(e) = pki.refresh(names, now) {
+            // On a disk that cannot be written an old leaf serves better than none.
+            if check_pair(&pki.chain_pem, pki.key_pem.expose()).is_err() {
+                return Err(e);
+            }
+            tracing::error!(error = %e, "the certificate cannot be renewed; the old one stays in use");
+        }
         Ok(pki)
     }
 
@@ -132,8 +138,9 @@ impl Pki {
             Some("the clock was set back")
         } else if leaf.not_after < now + ROTATE_BEFORE {
             Some("the leaf ends soon")
-        } else if leaf.names != *names {
-            Some("the box has other names or addresses")
+        } else if !names.are_within(&leaf.names) {
+            // One that only went away does not matter: a new certificate makes browsers warn again.
+            Some("the box has a new name or address")
         } else {
             None
         }

@@ -1,5 +1,6 @@
 //! Under which names and addresses the box is reached: what its certificate says and which `Host` headers it answers.
 
+use perch_base::net::{self, is_host_name};
 use perch_base::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -46,6 +47,11 @@ impl Names {
         Ok(names)
     }
 
+    /// Whether all of these are among `other`.
+    pub fn are_within(&self, other: &Self) -> bool {
+        self.dns.is_subset(&other.dns) && self.addresses.is_subset(&other.addresses)
+    }
+
     /// Whether a `Host` header (`name`, `name:port`, `[v6]:port`) names this box. Every address literal does: DNS rebinding
     /// needs a name, and the box may be reached through an address it does not know (port forwarding).
     pub fn answers_to(&self, authority: &str) -> bool {
@@ -71,52 +77,18 @@ pub(crate) fn host_of(authority: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
-fn is_host_name(text: &str) -> bool {
-    text.len() <= 253
-        && text.split('.').all(|label| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-                && !label.starts_with('-')
-        })
-}
-
-/// The addresses of this machine's interfaces, without loopback and IPv6 link-local ones (which no URL can name).
-pub fn interface_addresses() -> Vec<IpAddr> {
-    let mut out = BTreeSet::new();
-    let mut head: *mut libc::ifaddrs = std::ptr::null_mut();
-    // SAFETY: getifaddrs fills `head` with a list that we own until freeifaddrs; it is not touched after.
-    if unsafe { libc::getifaddrs(&raw mut head) } != 0 {
-        tracing::warn!(error = %std::io::Error::last_os_error(), "the addresses of this machine cannot be read");
-        return Vec::new();
-    }
-    let mut entry = head;
-    while !entry.is_null() {
-        // SAFETY: `entry` is a node of that list; its address, if any, is of the size its family says.
-        unsafe {
-            let address = (*entry).ifa_addr;
-            if !address.is_null() {
-                match i32::from((*address).sa_family) {
-                    libc::AF_INET => {
-                        let raw = std::ptr::read_unaligned(address.cast::<libc::sockaddr_in>()).sin_addr.s_addr;
-                        out.insert(IpAddr::from(raw.to_ne_bytes()));
-                    }
-                    libc::AF_INET6 => {
-                        let raw = std::ptr::read_unaligned(address.cast::<libc::sockaddr_in6>()).sin6_addr.s6_addr;
-                        out.insert(IpAddr::from(raw));
-                    }
-                    _ => {}
-                }
-            }
-            entry = (*entry).ifa_next;
-        }
-    }
-    // SAFETY: the list is from getifaddrs and freed once.
-    unsafe { libc::freeifaddrs(head) };
+/// The addresses by which this machine may be reached from elsewhere: without loopback, IPv6 link-local ones (which no URL can
+/// name) and those that change from day to day.
+pub fn reachable_addresses() -> Vec<IpAddr> {
+    let temporary = std::fs::read_to_string("/proc/net/if_inet6").map(|text| net::temporary_addresses(&text));
+    let temporary = temporary.unwrap_or_default();
     let named = |a: &IpAddr| match a {
         IpAddr::V4(a) => !a.is_loopback() && !a.is_unspecified(),
-        IpAddr::V6(a) => !a.is_loopback() && !a.is_unspecified() && !a.is_unicast_link_local(),
+        IpAddr::V6(v6) => {
+            !v6.is_loopback() && !v6.is_unspecified() && !v6.is_unicast_link_local() && !temporary.contains(a)
+        }
     };
-    out.into_iter().filter(named).collect()
+    net::interface_addresses().into_iter().filter(named).collect()
 }
 
 #[cfg(test)]
@@ -165,6 +137,6 @@ mod tests {
 
     #[test]
     fn this_machine_has_addresses_that_are_not_loopback() {
-        assert!(interface_addresses().iter().all(|a| !a.is_loopback()));
+        assert!(reachable_addresses().iter().all(|a| !a.is_loopback()));
     }
 }

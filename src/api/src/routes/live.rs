@@ -9,12 +9,14 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use perch_base::ids::LeaseId;
+use perch_base::ids::{CameraId, LeaseId};
 use perch_base::secret::{hex, sha256};
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::Permission;
+use perch_domain::health::CameraState;
 use perch_domain::media::Stream;
 use perch_domain::ports::{IceServer, StreamChoice, WatchRequest};
+use perch_domain::status::CameraInfo;
 use serde_json::json;
 
 const SDP: &str = "application/sdp";
@@ -42,6 +44,7 @@ pub(super) async fn watch(
     let stream = choice.unwrap_or(StreamChoice::Auto);
     let request = WatchRequest { camera, stream, offer, viewer: who.principal.clone() };
     let begun = blocking(&app, move |app| {
+        has_picture(&app.ports.cameras.cameras(), &request.camera)?;
         let answer = app.ports.live.watch(request)?;
         // Revoked while the session was made: it would have escaped the ending of the device's sessions.
         if app.ports.access.authenticate(who.token.expose(), app.ports.clock.utc())?.is_none() {
@@ -69,6 +72,15 @@ pub(super) async fn watch(
         put(header::LINK, &link(server));
     }
     Ok((StatusCode::CREATED, headers, answer.sdp).into_response())
+}
+
+/// Refuses with the reason where no picture can come before somebody acts. A camera that starts again is waited for.
+fn has_picture(cameras: &[CameraInfo], id: &CameraId) -> perch_base::Result<()> {
+    let hopeless = |c: &&CameraInfo| matches!(c.health.state, CameraState::Missing | CameraState::Failed);
+    match cameras.iter().find(|c| c.id == *id).filter(hopeless) {
+        Some(c) => Err(Error::new(ErrorKind::Unavailable, format!("{} has no picture: {}", c.name, c.health.reason))),
+        None => Ok(()),
+    }
 }
 
 /// The entity tag of an ICE session, as WHEP asks for it.

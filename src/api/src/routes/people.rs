@@ -99,7 +99,7 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
     let role = Role::parse(&body.role)?;
     let code = blocking(&app, move |app| app.ports.access.issue_code(role, app.ports.clock.utc())).await?;
     tracing::info!(by = %who.principal.device_id, role = role.as_str(), "a pairing code was made");
-    let url = crate::pairing_url(&host, port, code.otp.expose(), &app.ca_sha256);
+    let url = crate::pairing_url(&format!("https://{host}:{port}"), code.otp.expose(), &app.ca_sha256);
     let qr = QrCode::new(url.as_bytes())
         .map_err(|e| Error::internal("the QR code cannot be drawn").with_source(e))?
         .render::<svg::Color<'_>>()

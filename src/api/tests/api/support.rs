@@ -209,9 +209,7 @@ impl LivePort for Fake {
     fn owner(&self, lease: LeaseId) -> Option<DeviceId> {
         self.state().leases.get(&lease).copied()
     }
-    fn end_device(&self, device: DeviceId) {
-        self.state().ended.push(device);
-    }
+    fn end_device(&self, _: DeviceId) {}
     fn sessions(&self) -> Vec<LiveSession> {
         let session = |(lease, device): (&LeaseId, &DeviceId)| LiveSession {
             lease: *lease,
@@ -409,6 +407,7 @@ pub fn config(dir: &tempfile::TempDir) -> Config {
         data_dir: dir.path().to_owned(),
         box_name: "Box".into(),
         version: "9.9.9".into(),
+        pairing: perch_domain::pairing::PairingConfig { digits: 6, ttl: Duration::from_secs(120) },
         rtsp_port: 8554,
         rtsps_port: None,
     }
@@ -423,7 +422,13 @@ pub fn ports(fake: &Arc<Fake>, clock: SharedClock, notices: broadcast::Sender<Ar
         cameras: fake.clone(),
         clock,
         notices,
-        on_access_change: Arc::new(move |change| told.state().changes.push(change)),
+        on_access_change: Arc::new(move |change| {
+            let mut state = told.state();
+            state.changes.push(change);
+            if let perch_api::AccessChange::DeviceRevoked(device) = change {
+                state.ended.push(device);
+            }
+        }),
     }
 }
 

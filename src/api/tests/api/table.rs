@@ -125,6 +125,103 @@ fn the_document_and_the_table_say_the_same() {
     assert!(kept == text, "openapi.json is stale: run this test with PERCH_BLESS=1 and look at the difference");
 }
 
+/// Where `value` differs from a JSON schema of the document: a member that the schema does not name, a required one that is
+/// missing, a type or a word that it does not allow.
+fn differences(
+    document: &serde_json::Value,
+    schema: &serde_json::Value,
+    value: &serde_json::Value,
+    at: &str,
+) -> Vec<String> {
+    if let Some(name) = schema["$ref"].as_str() {
+        let target = document.pointer(name.trim_start_matches('#')).expect("a schema");
+        return differences(document, target, value, at);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let tries: Vec<_> = choices.iter().map(|s| differences(document, s, value, at)).collect();
+        return tries.into_iter().min_by_key(Vec::len).unwrap_or_default();
+    }
+    let types: Vec<_> = match &schema["type"] {
+        serde_json::Value::String(one) => vec![one.as_str()],
+        serde_json::Value::Array(several) => several.iter().filter_map(|t| t.as_str()).collect(),
+        _ => vec![],
+    };
+    let is = match value {
+        serde_json::Value::Null => "null",
+        serde_json::Value::Bool(_) => "boolean",
+        serde_json::Value::Number(n) if n.is_i64() || n.is_u64() => "integer",
+        serde_json::Value::Number(_) => "number",
+        serde_json::Value::String(_) => "string",
+        serde_json::Value::Array(_) => "array",
+        serde_json::Value::Object(_) => "object",
+    };
+    let mut out = Vec::new();
+    let fits = types.contains(&is) || (is == "integer" && types.contains(&"number"));
+    if !types.is_empty() && !fits {
+        out.push(format!("{at}: {is} instead of {types:?}"));
+    }
+    if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+        out.push(format!("{at}: {value} is none of {}", schema["enum"]));
+    }
+    if let Some(members) = value.as_object().filter(|_| types.contains(&"object")) {
+        for (name, inner) in members {
+            match schema["properties"].get(name) {
+                Some(schema) => out.extend(differences(document, schema, inner, &format!("{at}.{name}"))),
+                None => out.push(format!("{at}.{name}: is not in the document")),
+            }
+        }
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(|n| n.as_str());
+        out.extend(required.filter(|n| !members.contains_key(*n)).map(|n| format!("{at}.{n}: is missing")));
+    }
+    for (i, item) in value.as_array().into_iter().flatten().enumerate() {
+        out.extend(differences(document, &schema["items"], item, &format!("{at}[{i}]")));
+    }
+    out
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_what_the_document_says() {
+    let rig = Rig::start().await;
+    let (device, token) = rig.fake.device(Role::Admin, None);
+    rig.fake.state().leases.insert(perch_base::ids::LeaseId::random(), device);
+    let document = openapi::document("0.0.0");
+    let mut looked_at = 0;
+    for route in ROUTES.iter().filter(|r| r.method == Method::GET) {
+        let operation = &document["paths"][route.path]["get"];
+        let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+        if schema.is_null() {
+            continue;
+        }
+        let range = "?from=2026-01-01T00:00:00Z&to=2026-01-01T00:10:00Z";
+        let asked = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|p| p["required"] == true && p["name"] == "from");
+        let path = format!("{}{}", fill(route.path), if asked { range } else { "" });
+        let answer = rig.get(&path, &token).await;
+        assert_eq!(answer.status, 200, "{path}: {:?}", answer.body);
+        let found = differences(&document, schema, &answer.json(), route.path);
+        assert!(found.is_empty(), "{found:#?}");
+        looked_at += 1;
+    }
+    assert!(looked_at >= 12, "{looked_at} routes");
+    let (camera, health) = (front(), perch_domain::health::CameraHealth::starting(perch_base::time::Timestamp(0)));
+    let notices = [
+        perch_domain::status::Notice::Event { event: event() },
+        perch_domain::status::Notice::Health { camera, health },
+    ];
+    for notice in notices {
+        let schema = serde_json::json!({ "$ref": "#/components/schemas/Notice" });
+        let value = serde_json::to_value(&notice).expect("JSON");
+        assert_eq!(differences(&document, &schema, &value, "notice"), Vec::<String>::new());
+    }
+    // It can tell a difference.
+    let (camera, wrong) =
+        (serde_json::json!({ "$ref": "#/components/schemas/CameraHealth" }), serde_json::json!({ "state": "odd" }));
+    assert!(differences(&document, &camera, &wrong, "x").len() >= 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_is_served() {
     let rig = Rig::start().await;

@@ -75,7 +75,6 @@ pub(super) async fn run(
             backoff.reset();
         }
         if !std::mem::replace(&mut lost, true) {
-            tracing::warn!(camera = %settings.config.id, error = %why, "the microphone failed; the picture goes on");
             progress(CaptureEvent::SoundLost(why.to_string()));
         }
         tokio::time::sleep(backoff.next(backoff::unit())).await;

@@ -7,7 +7,9 @@ use perch_base::{Error, ErrorKind};
 /// What `error` (GStreamer's own `debug` text beside it) means for a source that people call `what`.
 pub(super) fn error(error: &gst::glib::Error, debug: Option<&str>, what: &str) -> Error {
     use gst::{CoreError, ResourceError, StreamError};
+    // A reason stands within a sentence.
     let said = redact(error.message());
+    let said = said.trim_end_matches('.');
     let (kind, sentence) = if let Some(resource) = error.kind::<ResourceError>() {
         match resource {
             ResourceError::NotAuthorized => (ErrorKind::Invalid, format!("{what} refuses user and password")),
@@ -48,6 +50,8 @@ mod tests {
         let told = error(&e, None, "rtsp://cam/live");
         assert_eq!(told.kind(), ErrorKind::Unavailable);
         assert!(!told.to_string().contains("pw"), "{told}");
+        let e = gst::glib::Error::new(gst::ResourceError::OpenRead, "Could not open it.");
+        assert_eq!(error(&e, None, "it").to_string(), "it does not answer: Could not open it");
         let e = gst::glib::Error::new(gst::ResourceError::NotAuthorized, "Unauthorized");
         assert_eq!(error(&e, None, "x").kind(), ErrorKind::Invalid);
         let e = gst::glib::Error::new(gst::StreamError::Failed, "Internal data stream error.");

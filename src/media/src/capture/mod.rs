@@ -19,6 +19,7 @@ pub(crate) mod clips;
 mod tests;
 
 pub(crate) use instance::give_memory_back;
+pub use rtsp::answers as rtsp_answers;
 
 use crate::fanout::Hub;
 use crate::pipeline::Library;

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::fanout::{Delivery, Subscription};
-use crate::h264;
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::ids::CameraId;
 use perch_base::shutdown::{self, Trigger};
@@ -89,7 +88,7 @@ async fn take(s: &mut Subscription, track: Track, n: usize) -> Vec<Delivery> {
 }
 
 fn kinds(packet: &SharedPacket) -> Vec<u8> {
-    h264::nals(&packet.data).map(|n| n[0] & 0x1f).collect()
+    perch_domain::h264::nal_units(&packet.data).map(|n| n[0] & 0x1f).collect()
 }
 
 fn assert_growing(packets: &[Delivery]) {
@@ -123,7 +122,7 @@ async fn the_test_camera_sends_what_the_box_promises() {
             true => {
                 let place = |kind| k.iter().position(|x| *x == kind).expect("in a keyframe");
                 assert!(place(7) < place(8) && place(8) < place(5), "{k:?}");
-                let sps = h264::nals(&p.data).find(|n| n[0] & 0x1f == 7).expect("an SPS");
+                let sps = perch_domain::h264::nal_units(&p.data).find(|n| n[0] & 0x1f == 7).expect("an SPS");
                 assert_eq!(sps[1], 66, "baseline");
                 assert_ne!(sps[2] & 0x40, 0, "constrained");
             }
@@ -433,7 +432,7 @@ async fn an_rtsp_camera_is_passed_through_with_its_sound_and_decoded_for_motion(
     let video = take(&mut s, Track::Video, 50).await;
     assert_growing(&video);
     assert!(video[0].packet.keyframe);
-    let sps = h264::nals(&video[0].packet.data).find(|n| n[0] & 0x1f == 7).expect("an SPS");
+    let sps = perch_domain::h264::nal_units(&video[0].packet.data).find(|n| n[0] & 0x1f == 7).expect("an SPS");
     assert_eq!(sps[1], 77, "the camera's main profile is untouched");
     let age = SystemClock.mono().micros_since(video[49].packet.pts);
     assert!((-100_000..2_000_000).contains(&age), "{age} us old");

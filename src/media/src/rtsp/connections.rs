@@ -15,18 +15,19 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-/// Connections at most, those without a valid password included.
-const MAX_CONNECTIONS: usize = 96;
 /// Readers at most: connections that gave a valid password.
 const MAX_READERS: usize = 64;
+/// Connections at most, those without a valid password included.
+const MAX_CONNECTIONS: usize = 192;
 /// A connection must give a valid password within this time.
 const LOGIN_WITHIN: Duration = Duration::from_secs(10);
 /// A TCP reader that takes nothing for this long is closed. The server holds as much for it as ten seconds of packets.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// Wrong passwords on one connection.
 const MAX_REFUSALS: u32 = 8;
-/// Connections of one client address that have not signed in: nobody may hold all of [`MAX_CONNECTIONS`] alone.
-const MAX_STRANGERS: usize = 8;
+/// Connections of one client address that have not signed in: nobody may hold all of [`MAX_CONNECTIONS`] alone, and a recorder
+/// that opens all its streams at once is served.
+const MAX_STRANGERS: usize = 64;
 /// Sessions of one connection. Players use one; a second helps those that set up anew before they tear down.
 const MAX_SESSIONS: u32 = 2;
 

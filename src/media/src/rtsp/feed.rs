@@ -5,6 +5,7 @@ use crate::time;
 use gstreamer::{self as gst, ClockTime, prelude::*};
 use gstreamer_app::AppSrc;
 use perch_base::time::MonoTime;
+use perch_domain::h264;
 use perch_domain::keyframe::JoinWith;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -315,25 +316,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The SPS and PPS of an access unit in Annex B, if it has both.
 fn parameter_sets(unit: &[u8]) -> Option<Vec<u8>> {
-    let starts: Vec<usize> =
-        (2..unit.len()).filter(|&i| unit[i] == 1 && unit[i - 1] == 0 && unit[i - 2] == 0).collect();
     let mut out = Vec::new();
     let mut seen = (false, false);
-    for (n, &start) in starts.iter().enumerate() {
-        let end = starts.get(n + 1).map_or(unit.len(), |next| next - 2);
-        let nal = &unit[start + 1..end];
-        let kind = nal.first().map(|b| b & 0x1f);
-        match kind {
-            Some(7) => seen.0 = true,
-            Some(8) => seen.1 = true,
+    for nal in h264::nal_units(unit) {
+        match h264::kind(nal) {
+            h264::SPS => seen.0 = true,
+            h264::PPS => seen.1 = true,
             // Slices end the search: parameter sets come before them.
-            Some(1..=5) => break,
+            h264::SLICE..=h264::IDR => break,
             _ => continue,
         }
-        // Zeros before the next start code belong to that, not to this unit.
-        let len = nal.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
         out.extend_from_slice(&[0, 0, 0, 1]);
-        out.extend_from_slice(&nal[..len]);
+        out.extend_from_slice(nal);
     }
     (seen == (true, true)).then_some(out)
 }

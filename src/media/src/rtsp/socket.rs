@@ -3,7 +3,7 @@
 use glib::translate::ToGlibPtr;
 use gstreamer_rtsp_server::{self as rtsp_server, gio, glib, gst_rtsp};
 use socket2::{Socket, TcpKeepalive};
-use std::net::{IpAddr, Ipv6Addr, Shutdown};
+use std::net::{IpAddr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -49,14 +49,7 @@ pub(super) fn peer(socket: &Socket) -> String {
 
 /// Whose connection it is: its IPv4 address, or the /64 of its IPv6 address, which is what one household has.
 pub(super) fn origin(socket: &Socket) -> Option<IpAddr> {
-    socket.peer_addr().ok().and_then(|a| a.as_socket()).map(|a| household(a.ip()))
-}
-
-fn household(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-        v4 => v4,
-    }
+    socket.peer_addr().ok().and_then(|a| a.as_socket()).map(|a| perch_base::net::household(a.ip()))
 }
 
 /// Ends the connection from any thread: its own thread sees the end and cleans up.
@@ -77,22 +70,4 @@ pub(super) fn bytes_acked(socket: &Socket) -> Option<u64> {
     };
     let known = done == 0 && len as usize >= OFFSET + 8;
     known.then(|| info[OFFSET..OFFSET + 8].try_into().map(u64::from_ne_bytes).ok()).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_household_is_an_ipv4_address_or_a_64() {
-        for (ip, want) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-            ("2001:db8:1:3::1", "2001:db8:1:3::"),
-        ] {
-            let parse = |text: &str| text.parse::<IpAddr>().expect("an address");
-            assert_eq!(household(parse(ip)), parse(want), "{ip}");
-        }
-    }
 }

@@ -1,10 +1,12 @@
 //! Which session a datagram belongs to, found without allocation: STUN requests by the user fragment we gave out, the rest by address.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 /// Addresses one session may be reached from at a time; the oldest gives way.
 const MAX_ADDRESSES: usize = 8;
+/// User fragments one session may be asked by: the current one, and the one before an ICE restart.
+const MAX_UFRAGS: usize = 2;
 
 /// A session inside the engine.
 pub type Key = u64;
@@ -56,14 +58,24 @@ fn local_ufrag(mut attributes: &[u8]) -> Option<&[u8]> {
 #[derive(Debug, Default)]
 pub struct Demux {
     by_ufrag: HashMap<Vec<u8>, Key>,
+    /// Of each session, oldest first.
+    ufrags: HashMap<Key, VecDeque<Vec<u8>>>,
     by_address: HashMap<SocketAddr, Key>,
     addresses: HashMap<Key, Vec<SocketAddr>>,
 }
 
 impl Demux {
-    /// Routes requests for `ufrag` to `key`.
+    /// Routes requests for `ufrag` to `key`. After an ICE restart the one before is still in use for a moment, older ones not.
     pub fn add_ufrag(&mut self, ufrag: &str, key: Key) {
-        self.by_ufrag.insert(ufrag.as_bytes().to_vec(), key);
+        let ufrag = ufrag.as_bytes().to_vec();
+        let list = self.ufrags.entry(key).or_default();
+        if list.len() >= MAX_UFRAGS
+            && let Some(oldest) = list.pop_front()
+        {
+            self.by_ufrag.remove(&oldest);
+        }
+        list.push_back(ufrag.clone());
+        self.by_ufrag.insert(ufrag, key);
     }
 
     /// Routes everything from an address that proved itself to `key`.
@@ -95,7 +107,9 @@ impl Demux {
 
     /// Forgets a session.
     pub fn remove(&mut self, key: Key) {
-        self.by_ufrag.retain(|_, k| *k != key);
+        for ufrag in self.ufrags.remove(&key).unwrap_or_default() {
+            self.by_ufrag.remove(&ufrag);
+        }
         for address in self.addresses.remove(&key).unwrap_or_default() {
             self.by_address.remove(&address);
         }
@@ -157,5 +171,16 @@ mod tests {
         assert_eq!(demux.address(at(20)), Some(2));
         demux.remove(2);
         assert!(demux.by_address.is_empty() && demux.addresses.is_empty());
+    }
+
+    #[test]
+    fn ice_restarts_do_not_pile_up() {
+        let mut demux = Demux::default();
+        for n in 0..1000 {
+            demux.add_ufrag(&n.to_string(), 1);
+        }
+        assert_eq!((demux.ufrag(b"999"), demux.ufrag(b"998"), demux.ufrag(b"997")), (Some(1), Some(1), None));
+        demux.remove(1);
+        assert!(demux.by_ufrag.is_empty() && demux.ufrags.is_empty());
     }
 }

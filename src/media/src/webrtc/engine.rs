@@ -94,7 +94,7 @@ impl Loop {
     }
 
     /// Runs until told to stop or until the port is dropped.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut media: mpsc::Receiver<(FeedId, Delivery)>) {
+    pub async fn run(mut self, commands: &mut mpsc::Receiver<Command>, mut media: mpsc::Receiver<(FeedId, Delivery)>) {
         loop {
             let due = self.due();
             tokio::select! {

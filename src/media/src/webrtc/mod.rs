@@ -38,6 +38,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Frames that wait for the engine at most, of all feeds.
 const MEDIA_QUEUE: usize = 512;
 const COMMAND_QUEUE: usize = 256;
+/// After a breakdown the engine rests so long.
+const BREAK_DOWN_PAUSE: Duration = Duration::from_secs(1);
 
 /// A TURN server that viewers may use.
 #[derive(Clone, Debug)]
@@ -160,7 +162,6 @@ impl Engine {
             counters: Counters::default(),
         });
         let (commands, command_rx) = mpsc::channel(COMMAND_QUEUE);
-        let (media_tx, media_rx) = mpsc::channel(MEDIA_QUEUE);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -169,16 +170,14 @@ impl Engine {
         let thread = std::thread::Builder::new()
             .name("webrtc".into())
             .spawn(move || {
-                let serve = async move {
-                    match socket::Socket::new(socket) {
-                        Ok(socket) => Loop::new(thread_shared, socket, media_tx).run(command_rx, media_rx).await,
-                        Err(error) => tracing::error!(%error, "the UDP port cannot be used, nothing is served live"),
-                    }
-                };
-                if catch_unwind(AssertUnwindSafe(|| runtime.block_on(serve))).is_err() {
+                let mut commands = command_rx;
+                let mut round = || runtime.block_on(serve(&thread_shared, &socket, &mut commands));
+                while catch_unwind(AssertUnwindSafe(&mut round)).is_err() {
                     tracing::error!(
-                        "the WebRTC engine ended by a defect: nothing is served live until the box restarts"
+                        "the WebRTC engine broke down by a defect and begins anew: its sessions have ended"
                     );
+                    thread_shared.counters.sessions.store(0, Ordering::Relaxed);
+                    runtime.block_on(tokio::time::sleep(BREAK_DOWN_PAUSE));
                 }
             })
             .context(ErrorKind::Io, || "the WebRTC engine's thread cannot be started")?;
@@ -230,6 +229,18 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Serves until told to stop.
+async fn serve(shared: &Arc<Shared>, socket: &std::net::UdpSocket, commands: &mut mpsc::Receiver<Command>) {
+    loop {
+        let (media_tx, media_rx) = mpsc::channel(MEDIA_QUEUE);
+        match socket.try_clone().and_then(socket::Socket::new) {
+            Ok(socket) => return Loop::new(shared.clone(), socket, media_tx).run(commands, media_rx).await,
+            Err(error) => tracing::error!(%error, "the UDP port cannot be used, nothing is served live; tried again"),
+        }
+        tokio::time::sleep(BREAK_DOWN_PAUSE).await;
     }
 }
 

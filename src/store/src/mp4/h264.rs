@@ -1,18 +1,9 @@
-//! H.264 as packets bring it (Annex B) and as files hold it (length prefixes): NAL units, and what an SPS says of the picture.
+//! H.264 as files hold it: which NAL units belong into samples, and what an SPS says of the picture.
 
 use bytes::Bytes;
 use perch_base::{Error, Result};
-
-// NAL unit types of ITU-T H.264, table 7-1.
-const SPS: u8 = 7;
-const PPS: u8 = 8;
-const AUD: u8 = 9;
-const FILLER: u8 = 12;
-
-/// The kind of NAL unit; 0 for an empty one.
-pub(crate) fn kind(nal: &[u8]) -> u8 {
-    nal.first().map_or(0, |b| b & 0x1f)
-}
+pub(crate) use perch_domain::h264::nal_units;
+use perch_domain::h264::{AUD, Bits, FILLER, PPS, SPS, kind};
 
 /// Whether a file needs this unit in its samples: delimiters and filler say nothing, parameter sets stand in the header.
 pub(crate) fn belongs_in_sample(nal: &[u8]) -> bool {
@@ -22,34 +13,6 @@ pub(crate) fn belongs_in_sample(nal: &[u8]) -> bool {
 /// Whether it is a parameter set.
 pub(crate) fn is_parameter_set(nal: &[u8]) -> bool {
     matches!(kind(nal), SPS | PPS)
-}
-
-/// Where the next `00 00 01` begins at or after `from`.
-fn start_code(data: &[u8], from: usize) -> Option<usize> {
-    let mut i = from + 2;
-    while let Some(b) = data.get(i) {
-        match b {
-            0 => i += 1,
-            1 if data[i - 1] == 0 && data[i - 2] == 0 => return Some(i - 2),
-            _ => i += 3,
-        }
-    }
-    None
-}
-
-/// The NAL units of an Annex B byte stream, without start codes and trailing zeros.
-pub(crate) fn nal_units(annexb: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut next = start_code(annexb, 0);
-    std::iter::from_fn(move || {
-        let begin = next? + 3;
-        next = start_code(annexb, begin);
-        let mut nal = &annexb[begin..next.unwrap_or(annexb.len())];
-        while let [rest @ .., 0] = nal {
-            nal = rest;
-        }
-        Some(nal)
-    })
-    .filter(|nal| !nal.is_empty())
 }
 
 /// What a recording's tracks are: the parameter sets of the video and whether there is sound.
@@ -118,7 +81,7 @@ impl Picture {
             if r.bit()? {
                 for list in 0..if chroma == 3 { 12 } else { 8 } {
                     if r.bit()? {
-                        r.skip_scaling_list(if list < 6 { 16 } else { 64 })?;
+                        skip_scaling_list(&mut r, if list < 6 { 16 } else { 64 })?;
                     }
                 }
             }
@@ -168,100 +131,22 @@ impl Picture {
     }
 }
 
-/// Reads bits, leaving out the emulation prevention bytes (`00 00 03`).
-struct Bits {
-    data: Vec<u8>,
-    at: usize,
-}
-
-impl Bits {
-    fn new(data: &[u8]) -> Self {
-        let mut clean = Vec::with_capacity(data.len());
-        let mut zeros = 0;
-        for b in data {
-            if *b == 3 && zeros >= 2 {
-                zeros = 0;
-                continue;
-            }
-            zeros = if *b == 0 { zeros + 1 } else { 0 };
-            clean.push(*b);
+fn skip_scaling_list(bits: &mut Bits, size: usize) -> Option<()> {
+    let (mut last, mut next) = (8i64, 8i64);
+    for _ in 0..size {
+        if next != 0 {
+            next = (last + bits.se()? + 256).rem_euclid(256);
         }
-        Self { data: clean, at: 0 }
-    }
-
-    fn bit(&mut self) -> Option<bool> {
-        let byte = self.data.get(self.at / 8)?;
-        let bit = byte >> (7 - self.at % 8) & 1;
-        self.at += 1;
-        Some(bit == 1)
-    }
-
-    /// An unsigned Exp-Golomb code of at most 32 bits.
-    fn ue(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while !self.bit()? {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
+        if next != 0 {
+            last = next;
         }
-        let mut n = 1u64;
-        for _ in 0..zeros {
-            n = n << 1 | u64::from(self.bit()?);
-        }
-        u32::try_from(n - 1).ok()
     }
-
-    fn se(&mut self) -> Option<i64> {
-        let n = i64::from(self.ue()?);
-        Some(if n % 2 == 1 { (n + 1) / 2 } else { -n / 2 })
-    }
-
-    fn skip_scaling_list(&mut self, size: usize) -> Option<()> {
-        let (mut last, mut next) = (8i64, 8i64);
-        for _ in 0..size {
-            if next != 0 {
-                next = (last + self.se()? + 256).rem_euclid(256);
-            }
-            if next != 0 {
-                last = next;
-            }
-        }
-        Some(())
-    }
+    Some(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn units(data: &[u8]) -> Vec<Vec<u8>> {
-        nal_units(data).map(<[u8]>::to_vec).collect()
-    }
-
-    #[test]
-    fn splits_three_and_four_byte_start_codes() {
-        let data = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 0, 1, 0x65, 0, 0, 3, 1, 9];
-        assert_eq!(units(&data), [vec![0x67, 1, 2], vec![0x68, 3], vec![0x65, 0, 0, 3, 1, 9]]);
-        assert!(units(&[]).is_empty() && units(&[0, 0, 1]).is_empty() && units(&[1, 2, 3, 4]).is_empty());
-        assert_eq!(units(&[0, 0, 1, 0, 0, 1, 0x41]), [vec![0x41]]);
-    }
-
-    #[test]
-    fn finds_every_start_code_that_a_plain_search_finds() {
-        // All strings of 8 over the bytes that matter.
-        for n in 0..3u32.pow(8) {
-            let data: Vec<u8> = (0..8).map(|i| (n / 3u32.pow(i) % 3) as u8).collect();
-            let mut got = vec![];
-            let mut at = 0;
-            while let Some(i) = start_code(&data, at) {
-                got.push(i);
-                at = i + 3;
-            }
-            let want: Vec<usize> = (0..6).filter(|i| data[*i..*i + 3] == [0, 0, 1]).collect();
-            assert_eq!(got, want, "{data:?}");
-        }
-    }
 
     #[test]
     fn reads_the_size_from_an_sps() {

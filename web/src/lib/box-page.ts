@@ -1,0 +1,9 @@
+// What the box wrote into the page it served, so that nothing has to be asked for before somebody is signed in.
+const { claimed, otpDigits, otpTtlS } = document.documentElement.dataset;
+
+/** Digits of a pairing code, `[access] otp_digits`. */
+export const OTP_DIGITS = Number(otpDigits) || 8;
+/** How long a pairing code is valid, `[access] otp_ttl_s`. */
+export const OTP_TTL_S = Number(otpTtlS) || 300;
+/** Whether anybody had ever paired with this box when the page was served. */
+export const WAS_CLAIMED = claimed !== 'false';
