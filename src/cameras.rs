@@ -1,6 +1,7 @@
 //! The cameras of the box as everybody else sees them: what is configured, how each is, and the box's status.
 
 use crate::supervisor::Board;
+use crate::version;
 use bytes::Bytes;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
@@ -218,7 +219,8 @@ impl CameraPort for Cameras {
             name: self.name.clone(),
             state,
             sentence,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: version::VERSION.to_owned(),
+            commit: version::COMMIT.to_owned(),
             uptime_s: (self.clock.mono().0 / 1_000_000) as u64,
             clock: ClockStatus { now: self.clock.utc(), synchronised: clock_is_synchronised() },
             cameras,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// The firmware of a surveillance box.
 #[derive(Debug, Parser)]
-#[command(name = "perch", version, about, disable_help_subcommand = true)]
+#[command(name = "perch", version = crate::version::LONG, about, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

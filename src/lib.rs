@@ -11,3 +11,4 @@ pub mod pairing_card;
 pub mod reader;
 pub mod supervisor;
 pub mod tasks;
+pub mod version;

@@ -280,7 +280,7 @@ fn shown(value: &Value) -> String {
 /// Scalars that `PERCH_<SECTION>_<KEY>` may set.
 const OVERRIDES: [&str; 6] = ["box", "http", "rtsp", "webrtc", "access", "recording"];
 /// Variables with our prefix that are not config keys.
-const RESERVED: [&str; 2] = ["PERCH_LOG", "PERCH_CONFIG"];
+const RESERVED: [&str; 3] = ["PERCH_LOG", "PERCH_CONFIG", "PERCH_COMMIT"];
 
 /// Puts `PERCH_<SECTION>_<KEY>` variables into the table. A value that reads as a TOML number, boolean or list is one; anything
 /// else is a text.

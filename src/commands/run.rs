@@ -24,7 +24,7 @@ pub fn run(config: Option<&Path>) -> Result<ExitCode> {
 async fn serve(config: Config) -> Result<ExitCode> {
     let app = App::build(config).await?;
     let at = app.addresses();
-    tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", crate::version::LONG);
     match app.pairing_card() {
         Ok(Some(card)) => println!("{card}"),
         Ok(None) => println!("Perch answers at {}", app.base_url()),

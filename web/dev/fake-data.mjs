@@ -146,6 +146,7 @@ export const status = (list) => ({
     ? 'Garage has no picture: no device at /dev/video2.'
     : 'Everything works.',
   version: '0.1.0',
+  commit: '4f2a91c07be3',
   uptime_s: 273_000,
   clock: { now: iso(Date.now()), synchronised: true },
   cameras: list,

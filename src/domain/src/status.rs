@@ -148,6 +148,8 @@ pub struct Status {
     pub sentence: String,
     /// The daemon's version.
     pub version: String,
+    /// The commit it was built from, 12 hex digits, or `unknown`.
+    pub commit: String,
     /// Seconds since the daemon started.
     pub uptime_s: u64,
     /// The clock.

@@ -347,6 +347,7 @@ impl CameraPort for Fake {
             state: Overall::Ok,
             sentence: "Everything works.".into(),
             version: "9.9.9".into(),
+            commit: "0123456789ab".into(),
             uptime_s: 5,
             clock: ClockStatus { now: now(), synchronised: true },
             cameras: self.cameras(),
