@@ -2,16 +2,18 @@
 
 use crate::cameras::{Camera, Cameras};
 use crate::config::Config;
+use crate::probe::ApiProbe;
 use crate::supervisor::{Ended, Supervisor};
-use crate::{bell, pairing_card, tasks};
+use crate::tasks::card::CardMaker;
+use crate::{bell, tasks, version};
 use perch_api::{AccessChange, Certificate, Revocations, Server};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::access::Role;
 use perch_domain::camera::AudioSource;
-use perch_domain::ports::{AccessPort, LivePort};
+use perch_domain::pairing::PairingConfig;
+use perch_domain::ports::LivePort;
 use perch_media::capture::Capture;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
@@ -43,6 +45,7 @@ pub struct App {
     api: Server,
     /// None on a disk that cannot be written.
     bell: Option<Arc<UnixDatagram>>,
+    pairing: PairingConfig,
 }
 
 /// Where a running box answers.
@@ -113,7 +116,8 @@ impl App {
         rtsp_server.set_passwords(store.stream_password_ha1s()?);
         // Nobody else fills the cell.
         let _ = rtsp_cell.set(rtsp_server.clone());
-        Ok(Self { clock, trigger, shutdown, store, cameras, captures, supervisor, live, rtsp: rtsp_server, api, bell })
+        let (rtsp, pairing) = (rtsp_server, config.pairing);
+        Ok(Self { clock, trigger, shutdown, store, cameras, captures, supervisor, live, rtsp, api, bell, pairing })
     }
 
     /// Where it answers.
@@ -138,18 +142,39 @@ impl App {
 
     /// What a console shows of a box that nobody owns yet: a fresh one-time password with its QR code.
     pub fn pairing_card(&self) -> Result<Option<String>> {
-        if self.store.claimed()? {
-            return Ok(None);
-        }
-        let now = self.clock.utc();
-        let code = self.store.issue_code(Role::Admin, now)?;
         remember_address(&self.store, &self.base_url(), &self.ca_sha256());
-        pairing_card::render(&self.base_url(), &code, &self.ca_sha256(), now).map(Some)
+        self.card_maker().make()
+    }
+
+    fn card_maker(&self) -> CardMaker {
+        CardMaker {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            base_url: self.base_url(),
+            ca_sha256: self.ca_sha256(),
+            pairing: self.pairing,
+        }
     }
 
     /// The address to open.
     pub fn base_url(&self) -> String {
         self.api.base_url()
+    }
+
+    /// Starts what looks after the box itself: the system's watchdog, updates, the card on the screen.
+    fn watch_over(&mut self) -> Result<()> {
+        let probe = Arc::new(ApiProbe::new(self.api.local_addr(), self.api.ca_pem())?);
+        let watched = tasks::watchdog::Watched {
+            cameras: self.cameras.clone(),
+            store: self.store.clone(),
+            board: self.supervisor.board(),
+            api: probe,
+            clock: self.clock.clone(),
+        };
+        tasks::watchdog::spawn(&mut self.supervisor, watched);
+        let maker = self.card_maker();
+        tasks::card::spawn(&mut self.supervisor, maker);
+        Ok(())
     }
 
     /// Runs until `stop`, then drains. Returns the names of tasks that did not end in time.
@@ -165,6 +190,7 @@ impl App {
             tasks::capture::spawn(&mut self.supervisor, &camera, capture);
         }
         tasks::retention::spawn(&mut self.supervisor, &self.store, &sealed);
+        self.watch_over()?;
         let again = || Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         if let Some(bell) = self.bell {
             let (store, live, rtsp) = (self.store.clone(), self.live.clone(), self.rtsp.clone());
@@ -292,7 +318,7 @@ fn api_config(config: &Config) -> perch_api::Config {
         host: host_name(),
         data_dir: config.data_dir.clone(),
         box_name: config.name.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: version::VERSION.to_owned(),
         pairing: config.pairing,
         rtsp_port: config.rtsp_listen.port(),
         rtsps_port: config.rtsp_tls_listen.map(|a| a.port()),

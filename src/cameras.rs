@@ -19,6 +19,7 @@ use perch_media::capture::Capture;
 use perch_media::fanout::Hub;
 use perch_media::rtsp;
 use perch_store::Store;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::broadcast;
 
@@ -33,6 +34,7 @@ pub struct Camera {
     clock: SharedClock,
     notices: Notices,
     state: Mutex<CameraLive>,
+    recorder_rounds: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +59,7 @@ impl Camera {
             clock,
             notices,
             state: Mutex::new(state),
+            recorder_rounds: AtomicU64::new(0),
         }
     }
 
@@ -124,6 +127,16 @@ impl Camera {
             _ => tracing::info!(%camera, ?state, reason, "recording state"),
         }
         self.tell(Notice::Recording { camera, recording });
+    }
+
+    /// Counts a round of its recorder: the disk took it, or there was nothing to write.
+    pub fn count_recorder_round(&self) {
+        self.recorder_rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many rounds its recorder made.
+    pub fn recorder_rounds(&self) -> u64 {
+        self.recorder_rounds.load(Ordering::Relaxed)
     }
 
     /// Notes when its newest event began.

@@ -2,6 +2,7 @@
 
 use crate::app::{App, stop_signal};
 use crate::config::Config;
+use crate::systemd::Notifier;
 use perch_base::{ErrorKind, Result, ResultExt};
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,11 +31,14 @@ async fn serve(config: Config) -> Result<ExitCode> {
         Ok(None) => println!("Perch answers at {}", app.base_url()),
         Err(e) => eprintln!("This box is not yet yours, and no one-time password could be made: {e}"),
     }
+    let notifier = Notifier::from_env();
+    notifier.ready(&format!("answers at {}", app.base_url()));
     let late = app
         .run(async {
             if let Err(e) = stop_signal().await {
                 tracing::error!(error = %e, "ending");
             }
+            notifier.stopping();
         })
         .await?;
     if late.is_empty() {

@@ -1,6 +1,8 @@
 //! The shell: one file a long task. Each drives a machine of `domain` with the clock and obeys what it says.
 
 pub mod capture;
+pub mod card;
 pub mod motion;
 pub mod recording;
 pub mod retention;
+pub mod watchdog;

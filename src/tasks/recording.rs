@@ -112,6 +112,7 @@ async fn run_once(task: Arc<Recording>, mut shutdown: Shutdown) -> Result<Ended>
             () = shutdown.called() => break,
         };
         disk = Some(Disk::step(disk, input).await?);
+        task.camera.count_recorder_round();
     }
     let was_cut_off = !shutdown.is_called();
     gops.detach();
@@ -142,6 +143,7 @@ async fn be_off(task: &Recording, marks: &mut mpsc::Receiver<EventMark>, mut shu
         let (store, camera, now) = (task.store.clone(), task.camera.config.id.clone(), task.clock.utc());
         let noted =
             tokio::task::spawn_blocking(move || store.note_gap(&camera, since, now, GapCause::RecordingOff)).await;
+        task.camera.count_recorder_round();
         match noted {
             Ok(Ok(())) => {}
             // The timeline then does not say why nothing is there; status tells of the disk.

@@ -131,7 +131,14 @@ impl Home {
 
     /// Starts the daemon and does not wait for it.
     pub fn start(&self) -> BoxProcess {
-        BoxProcess::start(self)
+        BoxProcess::start(self, &[])
+    }
+
+    /// Starts the daemon with these variables and waits until it answers.
+    pub fn boot_with(&self, env: &[(&str, PathBuf)]) -> BoxProcess {
+        let mut running = BoxProcess::start(self, env);
+        running.wait_until_ready();
+        running
     }
 
     /// Starts the daemon and waits until it answers.
@@ -201,9 +208,10 @@ pub struct BoxProcess {
 }
 
 impl BoxProcess {
-    fn start(home: &Home) -> Self {
+    fn start(home: &Home, env: &[(&str, PathBuf)]) -> Self {
         let mut child = home
             .command(&["run"])
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -17,3 +17,4 @@ pub mod recording;
 pub mod retention;
 pub mod status;
 pub mod throttle;
+pub mod vitality;

@@ -158,6 +158,7 @@ pub struct Hub {
     clock: SharedClock,
     state: Mutex<State>,
     dropped: AtomicU64,
+    frames: AtomicU64,
 }
 
 impl std::fmt::Debug for Hub {
@@ -169,7 +170,7 @@ impl std::fmt::Debug for Hub {
 impl Hub {
     /// A hub with no capture and no consumers.
     pub fn new(camera: CameraId, clock: SharedClock) -> Arc<Self> {
-        Arc::new(Self { camera, clock, state: Mutex::default(), dropped: AtomicU64::new(0) })
+        Arc::new(Self { camera, clock, state: Mutex::default(), dropped: AtomicU64::new(0), frames: AtomicU64::new(0) })
     }
 
     /// The camera.
@@ -180,6 +181,11 @@ impl Hub {
     /// Packets dropped at slow consumers since start.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Video packets published since start, of both streams.
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
     }
 
     /// A capture attempt begins: old GOPs go, consumers wait for its first keyframe, and it is told what is used.
@@ -217,6 +223,7 @@ impl Hub {
     /// Hands one encoded video packet to every consumer of `stream`.
     pub fn publish_video(&self, stream: Stream, packet: SharedPacket) {
         debug_assert_eq!(packet.track, Track::Video);
+        self.frames.fetch_add(1, Ordering::Relaxed);
         let now = self.clock.mono();
         let mut state = self.lock();
         let s = state.stream(stream);

@@ -1,0 +1,198 @@
+//! Whether the box as a whole makes progress: what decides that the system's watchdog is fed. Each part counts what it does; a part
+//! whose count stands still for longer than it may is stuck. What a part does may be in vain: a camera that is unplugged is
+//! alive as long as it is tried again.
+
+use perch_base::ids::CameraId;
+use perch_base::time::MonoTime;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// A part of the box that must go on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A camera's capture: frames and attempts count.
+    Capture(CameraId),
+    /// A camera's recorder: rounds of its loop and attempts count.
+    Recorder(CameraId),
+    /// The API: answers to the box's own question count.
+    Api,
+    /// The database: answers count.
+    Database,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capture(camera) => write!(f, "camera {camera}"),
+            Self::Recorder(camera) => write!(f, "the recorder of {camera}"),
+            Self::Api => f.write_str("the API"),
+            Self::Database => f.write_str("the database"),
+        }
+    }
+}
+
+/// How long a part may stand still.
+fn patience(part: &Part) -> Duration {
+    match part {
+        // An attempt may take 20 s to start and 15 s to its first frame; up to 15 s lie between two, and a driver's teardown.
+        Part::Capture(_) => Duration::from_secs(75),
+        // A disk may take long over one step; the pause between two attempts is at most 30 s.
+        Part::Recorder(_) => Duration::from_secs(120),
+        Part::Api | Part::Database => Duration::from_secs(60),
+    }
+}
+
+/// After the start, parts get this much more until they count for the first time.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// How far a part has come: any number that changes when it does something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sign {
+    /// The part.
+    pub part: Part,
+    /// Its count.
+    pub count: u64,
+}
+
+/// What is to be told to the system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All parts go on.
+    Alive,
+    /// These stand still, each for so long.
+    Stuck(Vec<(Part, Duration)>),
+}
+
+impl Verdict {
+    /// A sentence for the log and for `systemctl status`; empty while all is well.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Alive => String::new(),
+            Self::Stuck(parts) => {
+                let each: Vec<_> = parts
+                    .iter()
+                    .map(|(part, for_)| format!("{part} has stood still for {} s", for_.as_secs()))
+                    .collect();
+                each.join("; ")
+            }
+        }
+    }
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Vitality {
+    started: MonoTime,
+    seen: BTreeMap<Part, Seen>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    count: u64,
+    /// When the count last changed; `None`: it never did.
+    at: Option<MonoTime>,
+}
+
+impl Vitality {
+    /// Watches from `now` on.
+    pub fn new(now: MonoTime) -> Self {
+        Self { started: now, seen: BTreeMap::new() }
+    }
+
+    /// Looks at the signs of every part. A part that is no longer named is no longer watched.
+    pub fn look(&mut self, signs: &[Sign], now: MonoTime) -> Verdict {
+        self.seen.retain(|part, _| signs.iter().any(|s| s.part == *part));
+        let mut stuck = Vec::new();
+        for Sign { part, count } in signs {
+            // What was counted before the first look happened, so a part that begins with a count is alive then.
+            let fresh = Seen { count: 0, at: None };
+            let seen = self.seen.entry(part.clone()).or_insert(fresh);
+            if seen.count != *count {
+                *seen = Seen { count: *count, at: Some(now) };
+            }
+            let (since, allowed) = match seen.at {
+                Some(at) => (at, patience(part)),
+                None => (self.started, patience(part) + GRACE),
+            };
+            let still = now.since(since);
+            if still > allowed {
+                stuck.push((part.clone(), still));
+            }
+        }
+        if stuck.is_empty() { Verdict::Alive } else { Verdict::Stuck(stuck) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn camera() -> CameraId {
+        CameraId::new("front").expect("an id")
+    }
+
+    fn s(n: u64) -> MonoTime {
+        MonoTime((n * 1_000_000) as i64)
+    }
+
+    /// Looks every ten seconds at one part whose count at second `t` is `count(t)`; the second at which it is first stuck.
+    fn first_stuck(part: Part, until: u64, count: impl Fn(u64) -> u64) -> Option<u64> {
+        let mut vitality = Vitality::new(s(0));
+        (0..=until).step_by(10).find(|t| {
+            let signs = [Sign { part: part.clone(), count: count(*t) }];
+            vitality.look(&signs, s(*t)) != Verdict::Alive
+        })
+    }
+
+    #[test]
+    fn what_goes_on_is_alive_and_what_stands_still_is_not() {
+        let capture = || Part::Capture(camera());
+        let recorder = || Part::Recorder(camera());
+        type Count = fn(u64) -> u64;
+        let table: [(&str, Part, Count, Option<u64>); 11] = [
+            ("frames come", capture(), |t| t * 25 + 1, None),
+            ("unplugged, tried again every 15 s", capture(), |t| t / 15, None),
+            ("a hanging driver, tried again every 50 s", capture(), |t| t / 50, None),
+            ("frames, then a loop that hangs at 100 s", capture(), |t| t.min(100), Some(180)),
+            ("a loop that never began", capture(), |_| 0, Some(140)),
+            ("a slow start, then frames", capture(), |t| t.saturating_sub(120), None),
+            ("a recorder's rounds", recorder(), |t| t / 5, None),
+            ("a recorder whose disk hangs at 100 s", recorder(), |t| t.min(100), Some(230)),
+            ("the API answers", Part::Api, |t| t, None),
+            ("the API stops to answer at 60 s", Part::Api, |t| t.min(60), Some(130)),
+            ("the database never answers", Part::Database, |_| 0, Some(130)),
+        ];
+        for (name, part, count, want) in table {
+            assert_eq!(first_stuck(part, 1000, count), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn one_stuck_part_is_enough_and_is_named() {
+        let mut vitality = Vitality::new(s(0));
+        let signs = |t: u64| {
+            vec![
+                Sign { part: Part::Capture(camera()), count: t },
+                Sign { part: Part::Recorder(camera()), count: t },
+                Sign { part: Part::Api, count: 7 },
+                Sign { part: Part::Database, count: t },
+            ]
+        };
+        assert_eq!(vitality.look(&signs(1), s(1)), Verdict::Alive);
+        assert_eq!(vitality.look(&signs(61), s(61)), Verdict::Alive);
+        let verdict = vitality.look(&signs(62), s(62));
+        assert_eq!(verdict, Verdict::Stuck(vec![(Part::Api, Duration::from_secs(61))]));
+        assert_eq!(verdict.sentence(), "the API has stood still for 61 s");
+    }
+
+    #[test]
+    fn what_recovers_is_alive_again_and_what_is_gone_is_not_missed() {
+        let mut vitality = Vitality::new(s(0));
+        let sign = |count| [Sign { part: Part::Api, count }];
+        vitality.look(&sign(1), s(0));
+        assert_ne!(vitality.look(&sign(1), s(100)), Verdict::Alive);
+        assert_eq!(vitality.look(&sign(2), s(101)), Verdict::Alive);
+        assert_eq!(vitality.look(&[], s(500)), Verdict::Alive);
+    }
+}

@@ -1,0 +1,117 @@
+//! Tells systemd how the box is (sd_notify(3)): a datagram with a line a fact. Without systemd nothing happens.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where systemd listens, if it does.
+#[derive(Clone, Debug, Default)]
+pub struct Notifier(Option<SocketAddr>);
+
+impl Notifier {
+    /// Where the environment says.
+    pub fn from_env() -> Self {
+        Self::new(std::env::var_os("NOTIFY_SOCKET"))
+    }
+
+    /// A path, or a name in Linux's abstract namespace behind `@`.
+    fn new(name: Option<OsString>) -> Self {
+        let address = name.and_then(|name| match name.as_bytes() {
+            [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest).ok(),
+            [b'/', ..] => SocketAddr::from_pathname(&name).ok(),
+            _ => None,
+        });
+        Self(address)
+    }
+
+    /// The ports are open.
+    pub fn ready(&self, status: &str) {
+        self.tell(&format!("READY=1\nSTATUS={}", one_line(status)));
+    }
+
+    /// What `systemctl status` shows.
+    pub fn status(&self, status: &str) {
+        self.tell(&format!("STATUS={}", one_line(status)));
+    }
+
+    /// The box drains.
+    pub fn stopping(&self) {
+        self.tell("STOPPING=1\nSTATUS=sealing files, closing connections");
+    }
+
+    /// All parts make progress.
+    pub fn alive(&self) {
+        self.tell("WATCHDOG=1");
+    }
+
+    fn tell(&self, message: &str) {
+        let Some(address) = &self.0 else { return };
+        let told: io::Result<usize> =
+            UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(message.as_bytes(), address));
+        if let Err(e) = told {
+            tracing::warn!(error = %e, "systemd cannot be told how the box is");
+        }
+    }
+}
+
+/// How often systemd wants a sign of life from this process at least (sd_watchdog_enabled(3)).
+pub fn watchdog() -> Option<Duration> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    // Another process of the unit may be meant.
+    if number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(std::process::id())) {
+        return None;
+    }
+    number("WATCHDOG_USEC").filter(|us| *us > 0).map(Duration::from_micros)
+}
+
+/// The folder that systemd made for this unit's run-time files, such as `/run/perch`.
+pub fn runtime_directory() -> Option<PathBuf> {
+    let list = std::env::var_os("RUNTIME_DIRECTORY")?;
+    std::env::split_paths(&list).next().filter(|dir| dir.is_absolute())
+}
+
+/// A line break would begin a fact of its own.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_is_told_line_by_line() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("notify");
+        let socket = UnixDatagram::bind(&path).expect("bound");
+        let notifier = Notifier::new(Some(path.into_os_string()));
+        let heard = || {
+            let mut buf = [0; 256];
+            let n = socket.recv(&mut buf).expect("told");
+            String::from_utf8_lossy(&buf[..n]).into_owned()
+        };
+        notifier.ready("perch\nMAINPID=1");
+        assert_eq!(heard(), "READY=1\nSTATUS=perch MAINPID=1");
+        notifier.alive();
+        assert_eq!(heard(), "WATCHDOG=1");
+        notifier.stopping();
+        assert!(heard().starts_with("STOPPING=1\n"));
+    }
+
+    #[test]
+    fn abstract_names_are_understood_and_nobody_listening_is_fine() {
+        let name = format!("perch-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(name.as_bytes()).expect("a name");
+        let socket = UnixDatagram::bind_addr(&address).expect("bound");
+        Notifier::new(Some(format!("@{name}").into())).alive();
+        let mut buf = [0; 16];
+        assert_eq!(socket.recv(&mut buf).expect("told"), "WATCHDOG=1".len());
+        Notifier::new(None).alive();
+        Notifier::new(Some("/no/such/socket".into())).alive();
+        assert!(Notifier::new(Some("nonsense".into())).0.is_none());
+    }
+}
