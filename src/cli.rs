@@ -79,6 +79,19 @@ pub enum Command {
         #[arg(long, default_value_t = 0.5)]
         sensitivity: f32,
     },
+    /// Set up what the card asks for; run by the image at every start
+    #[command(hide = true)]
+    Setup {
+        /// The FAT partition that the owner can write
+        #[arg(long, value_name = "DIR")]
+        boot_dir: PathBuf,
+        /// Where the system's files are
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+        /// Seconds to wait for a camera at the first start
+        #[arg(long, default_value_t = 8)]
+        wait_s: u64,
+    },
 }
 
 /// What an account or device may do.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod pairing_card;
 pub mod probe;
 pub mod reader;
+pub mod setup;
 pub mod supervisor;
 pub mod systemd;
 pub mod tasks;

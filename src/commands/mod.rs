@@ -7,6 +7,7 @@ pub mod motion;
 pub mod pair;
 pub mod people;
 pub mod run;
+pub mod setup;
 
 use crate::app::store_config;
 use crate::config::Config;

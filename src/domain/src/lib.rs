@@ -15,6 +15,8 @@ pub mod playback;
 pub mod ports;
 pub mod recording;
 pub mod retention;
+pub mod setup;
 pub mod status;
 pub mod throttle;
+pub mod update;
 pub mod vitality;

@@ -12,8 +12,8 @@ use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::time::Duration;
 
-const PAIRING_KEY: &str = "pairing";
-const SALT_KEY: &str = "pairing_salt";
+pub(crate) const PAIRING_KEY: &str = "pairing";
+pub(crate) const SALT_KEY: &str = "pairing_salt";
 
 /// How exactly it is noted when a device was last seen; a write each request would wear the card.
 const SEEN_EVERY: Duration = Duration::from_secs(60);

@@ -28,6 +28,7 @@ mod mp4;
 mod plans;
 mod reconcile;
 mod reserve;
+mod reset;
 mod retention;
 mod schema;
 mod segments;

@@ -1,0 +1,195 @@
+//! `perch setup`: runs as root at every start, before the network and the box. Does the resets that files on the card ask for, reads
+//! `perch-setup.toml` once and removes it, and writes what a first start needs. What is taken of the file is decided in `domain`.
+
+use crate::setup::cameras::video_devices;
+use crate::setup::files::{self, Owner};
+use crate::setup::reset::{self, Reset};
+use crate::setup::{DATA_DIR, Log, Places};
+use perch_base::clock::{Clock, SystemClock};
+use perch_base::secret::{self, Secret};
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::access::Role;
+use perch_domain::ports::AccessPort;
+use perch_domain::setup::{self, Admin, Plan, Value};
+use perch_domain::update::BootFacts;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// The owner's file on the boot partition, in lower case; Windows likes to hide a second `.txt`.
+const SETUP_FILES: [&str; 2] = ["perch-setup.toml", "perch-setup.toml.txt"];
+
+/// How often cameras are looked for while none is there yet.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Sets up. The exit code is 1 when something could not be written; the rest was done all the same.
+pub fn run(boot_dir: &Path, root: &Path, wait_s: u64) -> Result<ExitCode> {
+    let places = Places { boot_dir: boot_dir.to_owned(), root: root.to_owned() };
+    let owner = Owner::of_perch(root);
+    let mut log = Log::default();
+    for reset in [Reset::Accounts, Reset::Everything] {
+        reset::run_if_asked(reset, &places, &mut log);
+    }
+    let plan = read_setup_file(&places, &mut log);
+    apply(&plan, &places, &owner, &mut log);
+    first_start(&plan, &places, &owner, Duration::from_secs(wait_s), &mut log)?;
+    if let Err(e) = files::give(&places.perch(), &owner).and_then(|()| files::give(&places.data_dir(), &owner)) {
+        log.fault(&e);
+    }
+    let kept = log.lines().iter().map(|line| format!("{line}\n")).collect::<String>();
+    let path = root.join("run/perch/setup.log");
+    if let Err(e) = files::put(&path, kept.as_bytes(), 0o644, &Owner::default()) {
+        log.fault(&e);
+    }
+    Ok(if log.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads the file, decides, and removes it, whatever was in it.
+fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
+    let Some(path) = files::find(&places.boot_dir, &SETUP_FILES) else { return Plan::default() };
+    let plan = match files::read_small(&path, setup::MAX_FILE).and_then(|bytes| entries(&bytes)) {
+        Ok(entries) => setup::plan(&entries),
+        Err(e) => Plan { refused: vec![format!("nothing of it was used: {e}")], ..Plan::default() },
+    };
+    for sentence in &plan.refused {
+        log.say(format!("perch-setup.toml: {sentence}"));
+    }
+    match files::wipe(&path) {
+        Ok(()) => log.say("perch-setup.toml was read and removed."),
+        Err(e) => {
+            log.fault(&e);
+            log.say("perch-setup.toml is still on the card and may hold passwords: remove it yourself.");
+        }
+    }
+    plan
+}
+
+/// The file's values under their full keys.
+fn entries(bytes: &[u8]) -> Result<Vec<(String, Value)>> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid("it is no UTF-8 text: save it as UTF-8"))?;
+    // Windows' editors begin with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+        let line = 1 + text.bytes().take(e.span().map_or(0, |s| s.start)).filter(|b| *b == b'\n').count();
+        // The line is not repeated: it may hold a password.
+        Error::invalid(format!("it is not TOML: line {line}"))
+    })?;
+    let mut out = Vec::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => out.extend(inner.into_iter().map(|(k, v)| (format!("{key}.{k}"), plain(v)))),
+            value => out.push((key, plain(value))),
+        }
+    }
+    Ok(out)
+}
+
+fn plain(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::Text(Secret::new(text)),
+        toml::Value::Integer(_) | toml::Value::Float(_) => Value::Other("a number"),
+        toml::Value::Boolean(_) => Value::Other("true or false"),
+        toml::Value::Datetime(_) => Value::Other("a date"),
+        toml::Value::Array(_) => Value::Other("a list"),
+        toml::Value::Table(_) => Value::Other("a table"),
+    }
+}
+
+fn apply(plan: &Plan, places: &Places, owner: &Owner, log: &mut Log) {
+    let (etc, root) = (places.etc(), Owner::default());
+    if let Some(name) = &plan.hostname {
+        let put = files::put(&etc.join("hostname"), format!("{name}\n").as_bytes(), 0o644, &root);
+        log.done(put, format!("The box's name in the network is {name}.local."));
+    }
+    if let Some(zone) = &plan.timezone {
+        if places.root.join("usr/share/zoneinfo").join(zone).is_file() {
+            let put = files::put(&etc.join("timezone"), format!("{zone}\n").as_bytes(), 0o644, &root);
+            log.done(put, format!("The time zone is {zone}."));
+        } else {
+            log.say(format!(
+                "perch-setup.toml: timezone = \"{zone}\": this box knows no such zone; it must be like Europe/Zurich"
+            ));
+        }
+    }
+    if let Some(text) = &plan.wpa_supplicant {
+        let put = files::put(&etc.join("wpa_supplicant.conf"), text.expose().as_bytes(), 0o600, &root);
+        log.done(put, "Wi-Fi is set up.");
+    }
+    match plan.authorized_key.as_deref() {
+        None => {}
+        Some("") => log.done(files::remove(&etc.join("authorized_keys")), "SSH is off."),
+        Some(key) => {
+            let put = files::put(&etc.join("authorized_keys"), format!("{key}\n").as_bytes(), 0o600, &root);
+            log.done(put, "SSH is on for the key of perch-setup.toml.");
+        }
+    }
+    if let Some(admin) = &plan.admin {
+        match make_admin(places, owner, admin) {
+            Ok(true) => log.say(format!("The account {} was made.", admin.name)),
+            Ok(false) => log.say(
+                "perch-setup.toml: the box has an owner already, no account was made: put a file named \
+                 perch-reset-accounts beside it to begin anew",
+            ),
+            Err(e) => log.fault(&e),
+        }
+    }
+}
+
+/// Whether the account was made: only a box without an owner gets one.
+fn make_admin(places: &Places, owner: &Owner, admin: &Admin) -> Result<bool> {
+    files::make_dir(&places.perch(), owner)?;
+    let store = places.open_store()?;
+    if store.claimed()? {
+        return Ok(false);
+    }
+    store.add_user(&admin.name, admin.password.expose(), Role::Admin, None, SystemClock.utc())?;
+    Ok(true)
+}
+
+/// A name and a config, where there is none yet.
+fn first_start(plan: &Plan, places: &Places, owner: &Owner, wait: Duration, log: &mut Log) -> Result<()> {
+    let name = places.etc().join("hostname");
+    if plan.hostname.is_none() && !name.exists() {
+        let chance = u16::from_be_bytes(secret::random_bytes::<2>());
+        let host = setup::default_hostname(&serial(&places.root), chance);
+        let put = files::put(&name, format!("{host}\n").as_bytes(), 0o644, &Owner::default());
+        log.done(put, format!("The box's name in the network is {host}.local."));
+    }
+    let config = places.config();
+    if config.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let cameras = wait_for_cameras(&places.root, wait)?;
+    let what = match cameras.as_slice() {
+        [] => "no camera was found, so it shows a test pattern".to_owned(),
+        some => some.iter().map(|c| c.source.as_str()).collect::<Vec<_>>().join(", "),
+    };
+    let text = setup::first_config(&cameras, DATA_DIR);
+    let put = files::make_dir(&places.perch(), owner).and_then(|()| files::put(&config, text.as_bytes(), 0o640, owner));
+    log.done(put, format!("The first perch.toml was written: {what}."));
+    Ok(())
+}
+
+/// Cameras at USB appear some seconds after the kernel has started.
+fn wait_for_cameras(root: &Path, wait: Duration) -> Result<Vec<setup::FirstCamera>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .context(ErrorKind::Internal, || "a timer cannot be made")?;
+    let until = Instant::now() + wait;
+    loop {
+        let cameras = setup::first_cameras(&video_devices(root));
+        if !cameras.is_empty() || Instant::now() >= until {
+            return Ok(cameras);
+        }
+        runtime.block_on(tokio::time::sleep(LOOK_EVERY));
+    }
+}
+
+/// The board's serial number, as the boot script or the device tree tells it.
+fn serial(root: &Path) -> String {
+    let told = std::fs::read_to_string(root.join("run/perch/boot")).ok().and_then(|t| BootFacts::parse(&t).serial);
+    let tree = ["proc/device-tree/serial-number", "sys/firmware/devicetree/base/serial-number"];
+    let from_tree = || tree.iter().find_map(|path| std::fs::read_to_string(root.join(path)).ok());
+    told.or_else(from_tree).unwrap_or_default()
+}

@@ -1,0 +1,104 @@
+//! What `perch setup` is made of: where things are, files written safely, the cameras that the kernel lists, and the resets.
+#![allow(clippy::print_stdout, reason = "what a command prints is what it is for")]
+
+pub mod cameras;
+pub mod files;
+pub mod reset;
+
+use perch_base::clock::SystemClock;
+use perch_base::{Error, Result};
+use perch_domain::pairing::PairingConfig;
+use perch_domain::retention::RetentionConfig;
+use perch_store::Store;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where everything is, below a root that tests move.
+pub struct Places {
+    pub boot_dir: PathBuf,
+    pub root: PathBuf,
+}
+
+impl Places {
+    pub fn etc(&self) -> PathBuf {
+        self.root.join("data/etc")
+    }
+
+    /// What belongs to the user that runs perch.
+    pub fn perch(&self) -> PathBuf {
+        self.root.join("data/perch")
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.perch().join("perch.toml")
+    }
+
+    /// The data folder, as the config names it.
+    pub fn data_dir(&self) -> PathBuf {
+        let named = || -> Option<PathBuf> {
+            let table: toml::Table = std::fs::read_to_string(self.config()).ok()?.parse().ok()?;
+            Some(PathBuf::from(table.get("box")?.get("data_dir")?.as_str()?))
+        };
+        match named().as_deref().map(|dir| dir.strip_prefix("/")) {
+            Some(Ok(below)) => self.root.join(below),
+            _ => self.root.join(DATA_DIR.trim_start_matches('/')),
+        }
+    }
+
+    /// Opens the box's database, which may be a new one.
+    pub fn open_store(&self) -> Result<Store> {
+        let day = Duration::from_secs(86_400);
+        let config = perch_store::Config {
+            data_dir: self.data_dir(),
+            pairing: PairingConfig::default(),
+            session_idle: 14 * day,
+            session_max: 90 * day,
+            retention: RetentionConfig::default(),
+        };
+        Store::open_for_cli(config, Arc::new(SystemClock))
+    }
+}
+
+/// The data folder on the card.
+pub const DATA_DIR: &str = "/data/perch/box";
+
+/// Sentences for the console.
+#[derive(Default)]
+pub struct Log {
+    lines: Vec<String>,
+    faults: u32,
+}
+
+impl Log {
+    /// Everything that was said.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Whether nothing failed.
+    pub fn is_clean(&self) -> bool {
+        self.faults == 0
+    }
+
+    /// What was done, or was not taken.
+    pub fn say(&mut self, sentence: impl Into<String>) {
+        let sentence = sentence.into();
+        println!("{sentence}");
+        self.lines.push(sentence);
+    }
+
+    /// Something that should have worked did not.
+    pub fn fault(&mut self, error: &Error) {
+        self.faults += 1;
+        self.say(format!("failed: {error}"));
+    }
+
+    /// Says what was done, or the fault.
+    pub fn done(&mut self, result: Result<()>, sentence: impl Into<String>) {
+        match result {
+            Ok(()) => self.say(sentence),
+            Err(e) => self.fault(&e),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The resets that a file on the card asks for. The file is marked before and removed after, so that a power cut in the middle
+//! ends with the whole reset, and a card that cannot be written ends with none at each start.
+
+use super::{DATA_DIR, Log, Places, files};
+use perch_base::{ErrorKind, Result, ResultExt};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// Accounts, devices, sessions, codes, stream passwords.
+    Accounts,
+    /// All of the box: recordings, database, keys, config, network.
+    Everything,
+}
+
+/// What the store and the API keep in a data folder; what else lies there is not ours.
+const KEPT: [&str; 8] =
+    ["recordings", "thumbnails", "quarantine", "tls", "reserve", "perch.lock", "bell.sock", "probe.tmp"];
+
+impl Reset {
+    /// The file's name, in lower case.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Accounts => "perch-reset-accounts",
+            Self::Everything => "perch-reset-everything",
+        }
+    }
+}
+
+/// Resets, if the card asks for it.
+pub fn run_if_asked(reset: Reset, places: &Places, log: &mut Log) {
+    let name = reset.name();
+    let running = format!("{name}.running");
+    let asked = [name.to_owned(), format!("{name}.txt"), running.clone()];
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let Some(path) = files::find(&places.boot_dir, &asked) else { return };
+    let marked = match mark(&path, &places.boot_dir.join(&running)) {
+        Ok(marked) => marked,
+        Err(e) => {
+            log.fault(&e);
+            log.say(format!("Nothing was reset: {name} would ask for it again at every start."));
+            return;
+        }
+    };
+    let (done, sentence) = match reset {
+        Reset::Accounts => {
+            (accounts(places), "Accounts, devices and passwords were reset: the box waits for a new owner.")
+        }
+        Reset::Everything => (everything(places), "Everything was reset: recordings, accounts, keys, settings."),
+    };
+    match done {
+        Ok(()) => log.say(sentence),
+        Err(e) => {
+            log.fault(&e);
+            log.say("The reset is tried again at the next start.");
+            return;
+        }
+    }
+    if let Err(e) = files::remove(&marked) {
+        log.fault(&e);
+    }
+}
+
+/// Renames the file, which shows that the card can be written, and makes that last.
+fn mark(path: &Path, running: &Path) -> Result<PathBuf> {
+    let told = || format!("{} cannot be renamed", path.display());
+    if path != running {
+        fs::rename(path, running).context(ErrorKind::Io, told)?;
+    }
+    if let Some(dir) = running.parent() {
+        fs::File::open(dir).and_then(|d| d.sync_all()).context(ErrorKind::Io, told)?;
+    }
+    Ok(running.to_owned())
+}
+
+fn accounts(places: &Places) -> Result<()> {
+    let dir = places.data_dir();
+    if !dir.join("perch.db").exists() {
+        return Ok(());
+    }
+    match places.open_store() {
+        Ok(store) => store.reset_access(),
+        // A damaged one is made anew at the next start, from the recordings; accounts are not in them.
+        Err(e) if e.kind() == ErrorKind::Corrupt => remove_database(&dir),
+        Err(e) => Err(e),
+    }
+}
+
+fn everything(places: &Places) -> Result<()> {
+    let dir = places.data_dir();
+    for name in KEPT {
+        files::remove_tree(&dir.join(name))?;
+    }
+    remove_database(&dir)?;
+    // On the card these folders are the box's alone.
+    files::empty(&places.root.join(DATA_DIR.trim_start_matches('/')))?;
+    files::empty(&places.perch())?;
+    files::empty(&places.etc())?;
+    files::empty(&places.root.join("data/update/spool"))
+}
+
+/// The database with what belongs to it, and damaged ones that were set aside.
+fn remove_database(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("perch.db") {
+            files::remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! Forgets who may use the box: what an owner asks for with a file on the card. Recordings and events stay.
+
+use crate::Store;
+use crate::access::{PAIRING_KEY, SALT_KEY};
+use perch_base::Result;
+
+impl Store {
+    /// Removes all accounts, devices, sessions, codes and stream passwords, and the counters of codes: whoever holds the card may
+    /// pair anew.
+    pub fn reset_access(&self) -> Result<()> {
+        self.inner.db.write("accounts cannot be reset", |tx| {
+            for table in ["device", "user", "stream_password"] {
+                tx.execute(&format!("DELETE FROM {table}"), [])?;
+            }
+            tx.execute("DELETE FROM meta WHERE key IN (?1, ?2)", [PAIRING_KEY, SALT_KEY])?;
+            Ok(())
+        })
+    }
+}
