@@ -1,14 +1,22 @@
-//! The tables, as an array of steps: step N brings a database of version N to N + 1. Released steps never change.
+//! The tables, as an array of steps: step N brings a database of version N to N + 1. Released steps never change. An update may be
+//! taken back, so the program before must be able to use what a step made: it only adds, and the database says who can use it.
 
 use crate::fault::sql_error;
 use perch_base::{Error, ErrorKind, Result};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 /// The version that this program writes.
 pub(crate) const VERSION: usize = 2;
 
 /// All steps ever released.
 pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2];
+
+/// For each version, the oldest program (by the version it writes) that can use a database of it. A step after the first only makes
+/// tables, indices and columns with a default, so that the program before goes on with it after an update was rolled back.
+pub(crate) const USABLE_BY: [usize; VERSION] = [1];
+
+/// Where the database itself says so, for programs that do not know its version.
+const USABLE_BY_KEY: &str = "schema_usable_by";
 
 const STEP_1: &str = "
     CREATE TABLE meta (
@@ -122,7 +130,7 @@ pub(crate) fn upgrade(connection: &mut Connection) -> Result<()> {
     let wrap = |e| sql_error("bringing its tables up to date", e);
     // Most starts have nothing to do, and a disk that cannot be written must not keep them from it.
     let known: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(wrap)?;
-    if usize::try_from(known) == Ok(VERSION) {
+    if usize::try_from(known) == Ok(VERSION) || is_newer_but_usable(connection, known).map_err(wrap)? {
         return Ok(());
     }
     loop {
@@ -134,6 +142,8 @@ pub(crate) fn upgrade(connection: &mut Connection) -> Result<()> {
             Some(step) => {
                 tx.execute_batch(step).map_err(wrap)?;
                 tx.pragma_update(None, "user_version", version + 1).map_err(wrap)?;
+                let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
+                tx.execute(sql, [USABLE_BY_KEY, &USABLE_BY[at].to_string()]).map_err(wrap)?;
                 tx.commit().map_err(wrap)?;
             }
             None if at == STEPS.len() => return Ok(()),
@@ -145,6 +155,21 @@ pub(crate) fn upgrade(connection: &mut Connection) -> Result<()> {
             }
         }
     }
+}
+
+/// Whether a newer program wrote this database in a way that this one can go on with.
+fn is_newer_but_usable(connection: &Connection, version: i64) -> rusqlite::Result<bool> {
+    if version <= VERSION as i64 {
+        return Ok(false);
+    }
+    // A database of another kind has no such table.
+    let table = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
+    if connection.query_row(table, [], |r| r.get::<_, i64>(0))? == 0 {
+        return Ok(false);
+    }
+    let oldest: Option<String> =
+        connection.query_row("SELECT value FROM meta WHERE key = ?1", [USABLE_BY_KEY], |r| r.get(0)).optional()?;
+    Ok(oldest.and_then(|v| v.parse::<usize>().ok()).is_some_and(|oldest| oldest <= VERSION))
 }
 
 #[cfg(test)]
@@ -188,5 +213,37 @@ mod tests {
         let mut c = Connection::open_in_memory().expect("memory");
         c.pragma_update(None, "user_version", 99).expect("set");
         assert_eq!(upgrade(&mut c).expect_err("newer").kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn every_step_can_be_used_by_the_program_before() {
+        for (n, oldest) in USABLE_BY.iter().enumerate().skip(1) {
+            assert!(*oldest <= n && USABLE_BY[n - 1] <= *oldest, "version {}", n + 1);
+            for statement in STEPS[n].split(';').map(|s| s.trim().to_ascii_uppercase()).filter(|s| !s.is_empty()) {
+                let adds = statement.starts_with("CREATE TABLE")
+                    || statement.starts_with("CREATE INDEX")
+                    || (statement.starts_with("ALTER TABLE") && statement.contains(" ADD COLUMN "));
+                assert!(adds, "step {} does more than add: {statement}", n + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_database_of_the_next_version_is_used_when_it_says_so() {
+        let next = |usable_by: usize| {
+            let mut c = Connection::open_in_memory().expect("memory");
+            upgrade(&mut c).expect("all steps");
+            c.execute_batch("ALTER TABLE device ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'; CREATE TABLE later (x)")
+                .expect("a step that adds");
+            c.pragma_update(None, "user_version", VERSION as i64 + 1).expect("set");
+            c.execute("UPDATE meta SET value = ?1 WHERE key = ?2", [&usable_by.to_string(), USABLE_BY_KEY])
+                .expect("set");
+            c
+        };
+        let mut c = next(VERSION);
+        upgrade(&mut c).expect("usable");
+        let version: i64 = c.query_row("PRAGMA user_version", [], |r| r.get(0)).expect("version");
+        assert_eq!(version as usize, VERSION + 1, "it stays what it is");
+        assert_eq!(upgrade(&mut next(VERSION + 1)).expect_err("not usable").kind(), ErrorKind::Unsupported);
     }
 }
