@@ -3,6 +3,7 @@
 use crate::cameras::clock_is_synchronised;
 use crate::config::Config;
 use perch_base::Result;
+use perch_domain::board::Facts;
 use perch_domain::camera::{AudioSource, CameraConfig, Source};
 use perch_domain::recording::RecordMode;
 use perch_media::pipeline::Library;
@@ -55,6 +56,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
         camera(&mut report, c);
     }
     budget(&mut report, &config.cameras);
+    board(&mut report, &config.cameras);
     println!("Disk");
     disk(&mut report, &config);
     println!("Clock");
@@ -131,6 +133,30 @@ fn budget(report: &mut Report, cameras: &[CameraConfig]) {
         let what =
             format!("the hardware encoder would need {all} macroblocks a second; it has {V4L2_MACROBLOCKS_PER_S}");
         report.bad(&what, "lower fps, width or height: 1920x1080 at 25 with a sub-stream of 640x360 fits");
+    }
+}
+
+/// What is missing for this very board; nothing is said of other machines.
+fn board(report: &mut Report, cameras: &[CameraConfig]) {
+    let facts = Facts {
+        has_v4l2h264enc: perch_media::has_element("v4l2h264enc"),
+        has_software_encoder: ["x264enc", "openh264enc"].into_iter().any(perch_media::has_element),
+        wants_sensor: cameras.iter().any(|c| matches!(c.source, Source::Libcamera(_))),
+        ..super::board::facts(Path::new("/"))
+    };
+    let missing = perch_domain::board::missing(&facts);
+    if facts.model.is_empty() && missing.is_empty() {
+        return;
+    }
+    println!("Board");
+    if missing.is_empty() {
+        report.good(&format!("{}: nothing is missing", perch_domain::update::clean(&facts.model)));
+    }
+    for m in missing {
+        match m.is_grave {
+            true => report.bad(m.what, m.mend),
+            false => report.warn(m.what, m.mend),
+        }
     }
 }
 

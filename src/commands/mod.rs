@@ -1,6 +1,7 @@
 //! One file a command. Commands that change accounts write the database of the box and ring its bell.
 #![allow(clippy::print_stdout, reason = "what a command prints is what it is for")]
 
+pub mod board;
 pub mod check;
 pub mod export;
 pub mod motion;

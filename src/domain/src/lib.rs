@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod archive;
+pub mod board;
 pub mod camera;
 pub mod event;
 pub mod h264;

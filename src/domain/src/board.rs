@@ -1,0 +1,175 @@
+//! What each Raspberry Pi needs for cameras: which encoder, what the firmware must have switched on; and the words for what is
+//! missing.
+
+/// The generation of a Raspberry Pi, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Board {
+    /// Pi 3, Zero 2 W, 4, 400 and their compute modules: encodes H.264 in hardware.
+    HardwareEncoder,
+    /// Pi 5, 500: fast, and has no encoder.
+    SoftwareEncoder,
+    /// One whose processor is too old.
+    TooOld,
+    /// No Raspberry Pi, or one that is not known yet.
+    Unknown,
+}
+
+impl Board {
+    /// Tells by the device tree's model, such as `Raspberry Pi Zero 2 W Rev 1.0`.
+    pub fn parse(model: &str) -> Self {
+        let model = model.trim_matches(['\0', ' ', '\n']);
+        let Some(rest) = model.strip_prefix("Raspberry Pi ") else { return Self::Unknown };
+        let rest = rest.strip_prefix("Compute Module ").unwrap_or(rest);
+        let word = rest.split_whitespace().next().unwrap_or_default();
+        match word {
+            "Zero" if rest.starts_with("Zero 2") => Self::HardwareEncoder,
+            "Zero" | "Model" | "1" | "2" => Self::TooOld,
+            "3" | "3E" | "3+" | "4" | "4S" | "400" => Self::HardwareEncoder,
+            "5" | "500" => Self::SoftwareEncoder,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What was found on the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The device tree's model; empty where there is none.
+    pub model: String,
+    /// GStreamer has `v4l2h264enc`.
+    pub has_v4l2h264enc: bool,
+    /// GStreamer has `x264enc` or `openh264enc`.
+    pub has_software_encoder: bool,
+    /// The kernel lists the firmware's codec.
+    pub has_codec_device: bool,
+    /// The kernel lists a camera sensor.
+    pub has_sensor: bool,
+    /// A camera of the config is behind the ribbon cable.
+    pub wants_sensor: bool,
+    /// There is a hardware watchdog.
+    pub has_watchdog: bool,
+    /// This is the card image.
+    pub is_card_image: bool,
+    /// The data partition is mounted.
+    pub is_data_mounted: bool,
+}
+
+/// Something that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// What.
+    pub what: &'static str,
+    /// How to mend it.
+    pub mend: &'static str,
+    /// Whether it keeps the box from working.
+    pub is_grave: bool,
+}
+
+const fn grave(what: &'static str, mend: &'static str) -> Missing {
+    Missing { what, mend, is_grave: true }
+}
+
+/// What is missing for this board, the gravest first.
+pub fn missing(facts: &Facts) -> Vec<Missing> {
+    let board = Board::parse(&facts.model);
+    let mut out = Vec::new();
+    if board == Board::TooOld {
+        out.push(grave("this board is too old", "use a Raspberry Pi Zero 2 W, 3, 4 or 5 (64 bit)"));
+    }
+    if facts.is_card_image && !facts.is_data_mounted {
+        let mend = "recordings have no place: start anew; if that does not help, the card is worn out or too small";
+        out.push(grave("/data is not mounted", mend));
+    }
+    if board == Board::HardwareEncoder && !facts.has_codec_device {
+        let mend = "the kernel's module bcm2835-codec is not loaded: use Raspberry Pi's kernel, and leave `gpu_mem` in config.txt at 64 or more";
+        out.push(grave("the board's H.264 encoder is missing", mend));
+    }
+    if board == Board::HardwareEncoder && facts.has_codec_device && !facts.has_v4l2h264enc {
+        let mend =
+            "install gstreamer1.0-plugins-good, and let the user that runs perch into the group `video` (/dev/video11)";
+        out.push(grave("GStreamer does not see the board's H.264 encoder (v4l2h264enc)", mend));
+    }
+    if board == Board::SoftwareEncoder && !facts.has_software_encoder {
+        let mend = "a Pi 5 encodes in software: install gstreamer1.0-plugins-ugly (x264enc)";
+        out.push(grave("there is no H.264 encoder", mend));
+    }
+    if board != Board::Unknown && facts.wants_sensor && !facts.has_sensor {
+        let mend = "switch off and reseat the ribbon cable; config.txt must have camera_auto_detect=1, or a line such as \
+                    dtoverlay=imx219 for a camera that is not found by itself";
+        out.push(grave("no camera sensor is found at the ribbon cable", mend));
+    }
+    if board != Board::Unknown && !facts.has_watchdog {
+        let mend = "config.txt must have dtparam=watchdog=on: without it a box that hangs stays so";
+        out.push(Missing { what: "there is no hardware watchdog (/dev/watchdog0)", mend, is_grave: false });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boards_are_told_by_their_model() {
+        for (model, want) in [
+            ("Raspberry Pi Zero 2 W Rev 1.0\0", Board::HardwareEncoder),
+            ("Raspberry Pi 3 Model B Plus Rev 1.3", Board::HardwareEncoder),
+            ("Raspberry Pi 4 Model B Rev 1.4", Board::HardwareEncoder),
+            ("Raspberry Pi 400 Rev 1.0", Board::HardwareEncoder),
+            ("Raspberry Pi Compute Module 4 Rev 1.1", Board::HardwareEncoder),
+            ("Raspberry Pi Compute Module 4S Rev 1.0", Board::HardwareEncoder),
+            ("Raspberry Pi 5 Model B Rev 1.0", Board::SoftwareEncoder),
+            ("Raspberry Pi 500 Rev 1.0", Board::SoftwareEncoder),
+            ("Raspberry Pi Compute Module 5 Rev 1.0", Board::SoftwareEncoder),
+            ("Raspberry Pi Zero W Rev 1.1", Board::TooOld),
+            ("Raspberry Pi Model B Rev 2", Board::TooOld),
+            ("Raspberry Pi 2 Model B Rev 1.1", Board::TooOld),
+            ("Raspberry Pi 6", Board::Unknown),
+            ("linux,dummy-virt", Board::Unknown),
+            ("", Board::Unknown),
+        ] {
+            assert_eq!(Board::parse(model), want, "{model}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let whole = |model: &str| Facts {
+            model: model.into(),
+            has_v4l2h264enc: true,
+            has_software_encoder: true,
+            has_codec_device: true,
+            has_sensor: true,
+            wants_sensor: true,
+            has_watchdog: true,
+            is_card_image: true,
+            is_data_mounted: true,
+        };
+        let (pi4, pi5) = (whole("Raspberry Pi 4 Model B"), whole("Raspberry Pi 5 Model B"));
+        let table: [(&str, Facts, &[&str]); 10] = [
+            ("a whole Pi 4", pi4.clone(), &[]),
+            ("a Pi 5 has no codec", Facts { has_codec_device: false, has_v4l2h264enc: false, ..pi5.clone() }, &[]),
+            (
+                "no codec",
+                Facts { has_codec_device: false, has_v4l2h264enc: false, ..pi4.clone() },
+                &["encoder is missing"],
+            ),
+            ("no element", Facts { has_v4l2h264enc: false, ..pi4.clone() }, &["v4l2h264enc"]),
+            ("no x264", Facts { has_software_encoder: false, ..pi5.clone() }, &["no H.264 encoder"]),
+            ("no sensor", Facts { has_sensor: false, ..pi4.clone() }, &["no camera sensor"]),
+            ("no sensor and none wanted", Facts { has_sensor: false, wants_sensor: false, ..pi4.clone() }, &[]),
+            ("no watchdog", Facts { has_watchdog: false, ..pi4.clone() }, &["no hardware watchdog"]),
+            ("no data", Facts { is_data_mounted: false, has_watchdog: false, ..pi5 }, &["/data", "watchdog"]),
+            ("a laptop", Facts { model: String::new(), ..Facts::default() }, &[]),
+        ];
+        for (name, facts, want) in table {
+            let got = missing(&facts);
+            assert_eq!(got.len(), want.len(), "{name}: {got:?}");
+            for (got, want) in got.iter().zip(want) {
+                assert!(got.what.contains(want), "{name}: {got:?}");
+            }
+        }
+        let laptop = Facts { is_data_mounted: false, ..Facts::default() };
+        assert!(missing(&laptop).is_empty(), "only a card image has /data");
+    }
+}
