@@ -170,6 +170,13 @@ fn a_reset_of_accounts_keeps_recordings_and_one_of_everything_keeps_nothing() {
     assert!(!recording.exists() && !card.root("data/perch/box/perch.db").exists());
     assert!(!card.root("data/etc/wpa_supplicant.conf").exists());
     assert_eq!(card.text("data/perch/perch.toml"), first, "as after a first start");
+
+    // A disk for recordings is mounted only now.
+    fs::create_dir_all(recording.parent().expect("a folder")).expect("made");
+    fs::write(&recording, "x").expect("written");
+    let mut running = Home::with_data(&card.root("data/perch/box"), "").boot();
+    assert!(!recording.exists() && !card.root("data/perch/box/erase-recordings").exists());
+    running.terminate();
 }
 
 #[test]

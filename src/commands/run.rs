@@ -23,6 +23,7 @@ pub fn run(config: Option<&Path>) -> Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> Result<ExitCode> {
+    crate::setup::reset::finish(&config.data_dir)?;
     let app = App::build(config).await?;
     let at = app.addresses();
     tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", crate::version::LONG);

@@ -1,6 +1,7 @@
 //! The resets that a file on the card asks for. The file is marked before and removed after, so that a power cut in the middle
 //! ends with the whole reset, and a card that cannot be written ends with none at each start.
 
+use super::files::Owner;
 use super::{DATA_DIR, Log, Places, files};
 use perch_base::{ErrorKind, Result, ResultExt};
 use std::fs;
@@ -18,6 +19,9 @@ pub enum Reset {
 /// What the store and the API keep in a data folder; what else lies there is not ours.
 const KEPT: [&str; 8] =
     ["recordings", "thumbnails", "quarantine", "tls", "reserve", "perch.lock", "bell.sock", "probe.tmp"];
+
+/// In the data folder while recordings are still to be erased.
+const ERASE: &str = "erase-recordings";
 
 impl Reset {
     /// The file's name, in lower case.
@@ -98,7 +102,22 @@ fn everything(places: &Places) -> Result<()> {
     files::empty(&places.root.join(DATA_DIR.trim_start_matches('/')))?;
     files::empty(&places.perch())?;
     files::empty(&places.etc())?;
-    files::empty(&places.root.join("data/update/spool"))
+    files::empty(&places.root.join("data/update/spool"))?;
+    // A disk for recordings is mounted later; the box itself ends what was begun here.
+    files::put(&places.root.join(DATA_DIR.trim_start_matches('/')).join(ERASE), b"", 0o600, &Owner::default())
+}
+
+/// Erases what a reset of everything could not reach, before anything of the data folder is opened.
+pub fn finish(data_dir: &Path) -> Result<()> {
+    let marker = data_dir.join(ERASE);
+    if fs::symlink_metadata(&marker).is_err() {
+        return Ok(());
+    }
+    tracing::warn!("everything is reset: recordings are erased");
+    for name in ["recordings", "thumbnails", "quarantine"] {
+        files::empty(&data_dir.join(name))?;
+    }
+    files::remove(&marker)
 }
 
 /// The database with what belongs to it, and damaged ones that were set aside.
