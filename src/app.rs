@@ -1,11 +1,11 @@
 //! The one place that wires everything: build, run, drain.
 
 use crate::cameras::{Camera, Cameras};
-use crate::config::Config;
+use crate::config::{Config, UpdateConfig};
 use crate::probe::ApiProbe;
 use crate::supervisor::{Ended, Supervisor};
 use crate::tasks::card::CardMaker;
-use crate::{bell, tasks, version};
+use crate::{bell, systemd, tasks, version};
 use perch_api::{AccessChange, Certificate, Revocations, Server};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, SystemClock};
@@ -18,6 +18,7 @@ use perch_media::capture::Capture;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
 use perch_store::Store;
+use perch_update::Updater;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -46,6 +47,7 @@ pub struct App {
     /// None on a disk that cannot be written.
     bell: Option<Arc<UnixDatagram>>,
     pairing: PairingConfig,
+    update: (Updater, UpdateConfig),
 }
 
 /// Where a running box answers.
@@ -101,11 +103,13 @@ impl App {
             live: live.clone(),
             rtsp: rtsp_cell.clone(),
         });
+        let updater = updater(&store, &cameras);
         let ports = perch_api::Ports {
             live: live.clone(),
             access: Arc::new(store.clone()),
             archive: Arc::new(store.clone()),
             cameras: cameras.clone(),
+            update: Arc::new(updater.clone()),
             clock: clock.clone(),
             notices: notices.clone(),
             on_access_change: on_access_change(&store, &live, &rtsp_cell),
@@ -116,8 +120,22 @@ impl App {
         rtsp_server.set_passwords(store.stream_password_ha1s()?);
         // Nobody else fills the cell.
         let _ = rtsp_cell.set(rtsp_server.clone());
-        let (rtsp, pairing) = (rtsp_server, config.pairing);
-        Ok(Self { clock, trigger, shutdown, store, cameras, captures, supervisor, live, rtsp, api, bell, pairing })
+        let (rtsp, pairing, update) = (rtsp_server, config.pairing, (updater, config.update));
+        Ok(Self {
+            clock,
+            trigger,
+            shutdown,
+            store,
+            cameras,
+            captures,
+            supervisor,
+            live,
+            rtsp,
+            api,
+            bell,
+            pairing,
+            update,
+        })
     }
 
     /// Where it answers.
@@ -168,10 +186,19 @@ impl App {
             cameras: self.cameras.clone(),
             store: self.store.clone(),
             board: self.supervisor.board(),
-            api: probe,
+            api: probe.clone(),
             clock: self.clock.clone(),
         };
         tasks::watchdog::spawn(&mut self.supervisor, watched);
+        let trial = tasks::trial::Trial {
+            updater: self.update.0.clone(),
+            cameras: self.cameras.clone(),
+            store: self.store.clone(),
+            api: probe,
+            clock: self.clock.clone(),
+        };
+        tasks::trial::spawn(&mut self.supervisor, trial);
+        tasks::auto_update::spawn(&mut self.supervisor, &self.update.1, &self.update.0);
         let maker = self.card_maker();
         tasks::card::spawn(&mut self.supervisor, maker);
         Ok(())
@@ -255,6 +282,17 @@ pub fn store_config(config: &Config) -> perch_store::Config {
         session_max: config.session_max,
         retention: config.retention,
     }
+}
+
+fn updater(store: &Store, cameras: &Arc<Cameras>) -> Updater {
+    let (store, cameras) = (store.clone(), cameras.clone());
+    Updater::new(perch_update::Config {
+        version: version::VERSION.to_owned(),
+        commit: version::COMMIT.to_owned(),
+        places: perch_update::Places::of_the_card(systemd::runtime_directory()),
+        bus: perch_update::Bus::System,
+        before_restart: Arc::new(move |version| tasks::trial::leave_word(&store, &cameras, version)),
+    })
 }
 
 fn rtsp_config(config: &Config, certificate: &Certificate) -> rtsp::Config {

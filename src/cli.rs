@@ -79,6 +79,18 @@ pub enum Command {
         #[arg(long, default_value_t = 0.5)]
         sensitivity: f32,
     },
+    /// Install an update and restart into it (card image only; as root or the user perch)
+    Update {
+        /// A .raucb file, or an https:// address
+        #[arg(value_name = "FILE|URL")]
+        source: String,
+        /// Install the version that runs once more
+        #[arg(long)]
+        force: bool,
+        /// Do not restart
+        #[arg(long)]
+        no_restart: bool,
+    },
     /// Set up what the card asks for; run by the image at every start
     #[command(hide = true)]
     Setup {

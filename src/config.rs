@@ -11,6 +11,7 @@ use perch_domain::motion::{MotionConfig, Polygon};
 use perch_domain::pairing::PairingConfig;
 use perch_domain::recording::{RecordConfig, RecordMode};
 use perch_domain::retention::RetentionConfig;
+use perch_domain::update::check_url;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,16 @@ pub struct Config {
     pub session_idle: Duration,
     pub session_max: Duration,
     pub retention: RetentionConfig,
+    pub update: UpdateConfig,
     pub cameras: Vec<CameraConfig>,
+}
+
+/// `[update]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateConfig {
+    /// Where updates are fetched from without anybody asking; nowhere when absent.
+    pub url: Option<String>,
+    pub check_every: Duration,
 }
 
 /// `[webrtc]`.
@@ -125,6 +135,8 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
     };
     r.finish();
 
+    let update = update(root.section("update"));
+
     let mut cameras: Vec<CameraConfig> = Vec::new();
     if root.has("camera") {
         for section in root.sections("camera") {
@@ -155,8 +167,17 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         session_idle,
         session_max,
         retention,
+        update,
         cameras,
     }
+}
+
+fn update(mut u: Section<'_>) -> UpdateConfig {
+    let checked = |url: &str| check_url(url).map(|()| url.to_owned());
+    let url = if u.has("url") { u.parsed("url", "", checked) } else { None };
+    let hours = u.number("check_every_h", 24, 1..=24 * 90);
+    u.finish();
+    UpdateConfig { url, check_every: Duration::from_secs(hours as u64 * 3600) }
 }
 
 fn turn(mut s: Section<'_>, problems: &Problems) -> Option<(String, Secret)> {
@@ -300,6 +321,12 @@ mod tests {
             ("[htp]\nlisten = \"x\"".to_owned(), "htp"),
             ("[http]\nlisten = \"nowhere\"".into(), "http.listen = \"nowhere\": must be"),
             ("[http]\nport = 1".into(), "http.port = 1: is not a known key"),
+            (
+                "[update]\nurl = \"http://host/x\"".into(),
+                "update.url = \"http://host/x\": the update's address must be like https",
+            ),
+            ("[update]\nchannel = 1".into(), "update.channel = 1: is not a known key"),
+            ("[update]\ncheck_every_h = 0".into(), "update.check_every_h = 0: must be 1 to"),
             ("[sync]\nbucket = \"b\"".into(), "sync"),
             ("[access]\notp_digits = 3".into(), "access.otp_digits = 3: must be 6 to 12"),
             ("[access]\notp_digits = \"8\"".into(), "access.otp_digits = \"8\": must be a whole number"),

@@ -34,6 +34,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Export { config, camera, from, to, out } => {
             commands::export::run(config.config.as_deref(), &camera, &from, &to, &out)
         }
+        Command::Update { source, force, no_restart } => {
+            commands::update::run(&commands::update::Wanted { source: &source, force, no_restart })
+        }
         Command::Setup { boot_dir, root, wait_s } => commands::setup::run(&boot_dir, &root, wait_s),
         Command::Motion { file, json, fps, sensitivity } => commands::motion::run(&file, json, fps, sensitivity),
     }

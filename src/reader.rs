@@ -278,7 +278,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// Scalars that `PERCH_<SECTION>_<KEY>` may set.
-const OVERRIDES: [&str; 6] = ["box", "http", "rtsp", "webrtc", "access", "recording"];
+const OVERRIDES: [&str; 7] = ["box", "http", "rtsp", "webrtc", "access", "recording", "update"];
 /// Variables with our prefix that are not config keys.
 const RESERVED: [&str; 3] = ["PERCH_LOG", "PERCH_CONFIG", "PERCH_COMMIT"];
 

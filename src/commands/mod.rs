@@ -9,6 +9,7 @@ pub mod pair;
 pub mod people;
 pub mod run;
 pub mod setup;
+pub mod update;
 
 use crate::app::store_config;
 use crate::config::Config;

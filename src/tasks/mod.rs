@@ -1,8 +1,10 @@
 //! The shell: one file a long task. Each drives a machine of `domain` with the clock and obeys what it says.
 
+pub mod auto_update;
 pub mod capture;
 pub mod card;
 pub mod motion;
 pub mod recording;
 pub mod retention;
+pub mod trial;
 pub mod watchdog;

@@ -8,6 +8,7 @@
 pub mod client;
 pub mod ffmpeg;
 pub mod home;
+pub mod rauc;
 pub mod whep;
 
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 use crate::headers;
 use crate::input::{MAX_BODY, Peer, too_large};
 use crate::problem::{Problem, Reply};
-use crate::routes::Route;
+use crate::routes::{ROUTES, Route};
 use crate::state::{Shared, blocking};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -74,8 +74,11 @@ fn check_request(app: &Shared, request: &Request) -> Reply<()> {
         return Err(misdirected());
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = ROUTES.iter().find(|r| Some(r.path) == path && r.method == *request.method());
+    let limit = route.map_or(MAX_BODY as u64, |r| r.max_body);
     match length {
-        Some(n) if n > MAX_BODY as u64 => Err(too_large()),
+        Some(n) if n > limit => Err(too_large(limit)),
         _ => Ok(()),
     }
 }

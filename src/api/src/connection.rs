@@ -100,6 +100,7 @@ pub(crate) async fn serve(
                 let running = Running::new(activity);
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(Progress(Arc::clone(&running.0)));
                 let response: Response<Body> = router.oneshot(request).await?;
                 Ok::<_, Infallible>(response.map(|body| Tracked { body, running }))
             }
@@ -197,6 +198,16 @@ impl Activity {
         }
         let allowed = if self.asked.load(Ordering::Relaxed) == 0 { HEAD } else { IDLE };
         if quiet > allowed { Verdict::Idle } else { Verdict::Fine }
+    }
+}
+
+/// By which a handler that reads for long says that it goes on.
+#[derive(Clone)]
+pub(crate) struct Progress(Arc<Activity>);
+
+impl Progress {
+    pub(crate) fn touch(&self) {
+        self.0.touch();
     }
 }
 

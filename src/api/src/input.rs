@@ -134,7 +134,8 @@ pub(crate) async fn text(request: Request, media_type: &str) -> Reply<String> {
     String::from_utf8(body.into()).map_err(|_| Problem::new(ErrorKind::Invalid, "the body is not UTF-8 text"))
 }
 
-fn expect_type(headers: &HeaderMap, media_type: &str) -> Reply<()> {
+/// Refuses another media type, and any content encoding.
+pub(crate) fn expect_type(headers: &HeaderMap, media_type: &str) -> Reply<()> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
     let encoded = headers.contains_key(header::CONTENT_ENCODING);
@@ -146,15 +147,15 @@ fn expect_type(headers: &HeaderMap, media_type: &str) -> Reply<()> {
 }
 
 /// The problem of a body that is too large.
-pub(crate) fn too_large() -> Problem {
-    Problem::new(ErrorKind::TooLarge, format!("the body is larger than {} KiB", MAX_BODY / 1024))
+pub(crate) fn too_large(limit: u64) -> Problem {
+    Problem::new(ErrorKind::TooLarge, format!("the body is larger than {} KiB", limit / 1024))
 }
 
 async fn body(request: Request) -> Reply<Bytes> {
     let read = Limited::new(request.into_body(), MAX_BODY).collect();
     match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(MAX_BODY as u64)),
         Ok(Err(_)) => Err(Problem::new(ErrorKind::Invalid, "the body broke off")),
         Err(_) => Err(Problem::new(ErrorKind::Invalid, "the body came too slowly").status(StatusCode::REQUEST_TIMEOUT)),
     }

@@ -27,6 +27,7 @@ use perch_base::ids::DeviceId;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort};
 use perch_domain::status::Notice;
+use perch_domain::update::UpdatePort;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub struct Ports {
     pub archive: Arc<dyn ArchivePort>,
     /// Cameras and the state of the box.
     pub cameras: Arc<dyn CameraPort>,
+    /// Version and update.
+    pub update: Arc<dyn UpdatePort>,
     /// Time.
     pub clock: SharedClock,
     /// News; the event stream subscribes to it.

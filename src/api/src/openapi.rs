@@ -168,6 +168,13 @@ fn shape(route: &Route) -> Shape {
         ("GET", "/api/v1/cameras/{camera}/export.mp4") => Shape { query: &["from", "to"], ..gives(200, "video/mp4", None) },
         ("GET", "/api/v1/cameras/{camera}/segments/{file}") => gives(200, "video/mp4", None),
         ("GET", "/api/v1/status") => json("Status"),
+        ("GET", "/api/v1/update") => json("UpdateState"),
+        ("POST", "/api/v1/update") => {
+            Shape { takes: Some(("application/octet-stream", None)), ..gives(201, JSON, Some("Bundle")) }
+        }
+        ("POST", "/api/v1/update/install") => {
+            Shape { takes: Some((JSON, Some("Install"))), ..gives(202, JSON, Some("UpdateState")) }
+        }
         ("GET", "/api/v1/ca.pem") => gives(200, "application/x-pem-file", None),
         ("GET", "/api/openapi.json") => gives(200, JSON, None),
         ("GET", "/metrics" | "/healthz") => gives(200, "text/plain", None),

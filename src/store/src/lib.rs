@@ -35,6 +35,7 @@ mod segments;
 mod tail;
 #[cfg(test)]
 mod testing;
+mod trial;
 mod writer;
 
 pub use events::NewEvent;

@@ -8,8 +8,10 @@ mod people;
 mod playback;
 mod session;
 mod system;
+mod update;
 
 use crate::auth::{authenticate, gate, outer};
+use crate::input::MAX_BODY;
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::ui;
@@ -20,7 +22,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use http::{Method, StatusCode};
 use perch_base::ErrorKind;
-use perch_domain::access::Permission::{self, Keep, LookBack, ManagePeople, Own, Public, ReadStatus, Watch};
+use perch_domain::access::Permission::{self, Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Watch};
+use perch_domain::update::MAX_BUNDLE;
 
 /// One route: what it answers to, what it needs, and its handler.
 pub struct Route {
@@ -32,6 +35,8 @@ pub struct Route {
     pub permission: Permission,
     /// What it does, in a few words.
     pub summary: &'static str,
+    /// The largest body it takes, bytes.
+    pub max_body: u64,
     handler: fn() -> MethodRouter<Shared>,
 }
 
@@ -42,7 +47,19 @@ const fn route(
     summary: &'static str,
     handler: fn() -> MethodRouter<Shared>,
 ) -> Route {
-    Route { method, path, permission, summary, handler }
+    Route { method, path, permission, summary, max_body: MAX_BODY as u64, handler }
+}
+
+/// The same with a larger body, which its handler reads piece by piece.
+const fn upload(
+    max_body: u64,
+    method: Method,
+    path: &'static str,
+    permission: Permission,
+    summary: &'static str,
+    handler: fn() -> MethodRouter<Shared>,
+) -> Route {
+    Route { method, path, permission, summary, max_body, handler }
 }
 
 const GET: Method = Method::GET;
@@ -88,6 +105,9 @@ pub const ROUTES: &[Route] = &[
     route(GET, "/api/v1/cameras/{camera}/export.mp4", LookBack, "A range as one MP4", || get(playback::export)),
     route(GET, "/api/v1/cameras/{camera}/segments/{file}", LookBack, "A recorded file, `{segment}.mp4`, by ranges", || get(playback::segment)),
     route(GET, "/api/v1/status", ReadStatus, "The whole box", || get(system::status)),
+    route(GET, "/api/v1/update", ReadStatus, "Version, and how an update goes", || get(update::state)),
+    upload(MAX_BUNDLE, POST, "/api/v1/update", ManageBox, "Upload an update; it is checked and kept for its installation", || post(update::upload)),
+    route(POST, "/api/v1/update/install", ManageBox, "Install the uploaded update, or one from an address; the box restarts", || post(update::install)),
     route(GET, "/api/v1/ca.pem", Own, "The box's certificate authority", || get(system::ca)),
     route(GET, "/api/openapi.json", Own, "This document", || get(system::openapi)),
     route(GET, "/metrics", ReadStatus, "Figures for Prometheus", || get(system::metrics)),

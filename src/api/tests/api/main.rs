@@ -7,3 +7,4 @@ mod people;
 mod pki;
 mod support;
 mod table;
+mod update;

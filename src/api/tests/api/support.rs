@@ -1,5 +1,6 @@
 //! A server on a free port, ports in memory, and a small client that trusts the box's own authority.
 
+use crate::update::FakeUpdate;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -52,9 +53,12 @@ pub struct State {
 
 /// All ports at once, in memory.
 #[derive(Default)]
-pub struct Fake(pub Mutex<State>);
+pub struct Fake {
+    state: Mutex<State>,
+    pub update: Arc<FakeUpdate>,
+}
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::parse("2026-05-01T12:00:00Z").expect("time")
 }
 
@@ -64,7 +68,7 @@ pub fn front() -> CameraId {
 
 impl Fake {
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no panic while locked")
+        self.state.lock().expect("no panic while locked")
     }
 
     /// A fresh trusted device and its token.
@@ -421,6 +425,7 @@ pub fn ports(fake: &Arc<Fake>, clock: SharedClock, notices: broadcast::Sender<Ar
         access: fake.clone(),
         archive: fake.clone(),
         cameras: fake.clone(),
+        update: fake.update.clone(),
         clock,
         notices,
         on_access_change: Arc::new(move |change| {

@@ -1,0 +1,117 @@
+//! Version and update: what runs, the upload of a bundle, and its installation. What is taken and why not is the port's to say.
+
+use crate::auth::Who;
+use crate::connection::Progress;
+use crate::input::{expect_type, json};
+use crate::problem::{Problem, Reply};
+use crate::state::{Shared, blocking, off_thread};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use bytes::BytesMut;
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use perch_base::ErrorKind;
+use perch_domain::access::Role;
+use perch_domain::update::{UpdateSource, UpdateState, Upload};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// How long a client may be silent in the middle of an upload.
+const SILENT: Duration = Duration::from_secs(30);
+/// Bytes that are collected for one write to the card.
+const PIECE: usize = 512 * 1024;
+
+/// `GET /api/v1/update`
+pub(super) async fn state(State(app): State<Shared>, who: Who) -> Reply {
+    Ok(Json(current(&app, &who).await?).into_response())
+}
+
+async fn current(app: &Shared, who: &Who) -> Reply<UpdateState> {
+    let state = blocking(app, |app| Ok(app.ports.update.state())).await?;
+    Ok(match who.principal.role {
+        Role::Admin => state,
+        Role::Viewer => state.for_viewer(),
+    })
+}
+
+/// `POST /api/v1/update`
+pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request) -> Reply {
+    expect_type(request.headers(), "application/octet-stream")?;
+    let bytes = length(request.headers())?;
+    let progress = request.extensions().get::<Progress>().cloned();
+    let upload = blocking(&app, move |app| app.ports.update.receive(bytes)).await?;
+    tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");
+    let upload = receive(upload, request.into_body(), progress.as_ref()).await?;
+    // It took a while: whoever lost the right to do this meanwhile has not done it.
+    let token = who.token.clone();
+    let still = blocking(&app, move |app| app.ports.access.authenticate(token.expose(), app.ports.clock.utc())).await?;
+    if still.is_none_or(|p| p.role != who.principal.role) {
+        return Err(Problem::unauthenticated());
+    }
+    let bundle = off_thread(move || upload.finish()).await?;
+    tracing::info!(version = bundle.version, by = %who.principal.device_id, "an update was uploaded and checked");
+    Ok((StatusCode::CREATED, Json(bundle)).into_response())
+}
+
+fn length(headers: &HeaderMap) -> Reply<u64> {
+    let given = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse().ok());
+    given.ok_or_else(|| {
+        let message = "Content-Length is missing: the box must know how much comes before it comes";
+        Problem::new(ErrorKind::Invalid, message).status(StatusCode::LENGTH_REQUIRED)
+    })
+}
+
+/// Takes the body piece by piece; the card is written on a blocking thread.
+async fn receive(mut upload: Box<dyn Upload>, mut body: Body, progress: Option<&Progress>) -> Reply<Box<dyn Upload>> {
+    let mut piece = BytesMut::with_capacity(PIECE);
+    loop {
+        let frame = match tokio::time::timeout(SILENT, body.frame()).await {
+            Ok(frame) => frame,
+            Err(_) => {
+                let message = "the upload stood still for too long: try again";
+                return Err(Problem::new(ErrorKind::Invalid, message).status(StatusCode::REQUEST_TIMEOUT));
+            }
+        };
+        if let Some(progress) = progress {
+            progress.touch();
+        }
+        let is_end = frame.is_none();
+        match frame {
+            None => {}
+            Some(Ok(frame)) => piece.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default()),
+            Some(Err(_)) => return Err(Problem::new(ErrorKind::Invalid, "the upload broke off: try again")),
+        }
+        if piece.len() >= PIECE || is_end {
+            let full = piece.split();
+            upload = off_thread(move || upload.write(&full).map(|()| upload)).await?;
+            piece.reserve(PIECE);
+        }
+        if is_end {
+            return Ok(upload);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct InstallBody {
+    #[serde(default)]
+    url: Option<String>,
+    #[serde(default)]
+    force: bool,
+}
+
+/// `POST /api/v1/update/install`
+pub(super) async fn install(State(app): State<Shared>, who: Who, request: Request) -> Reply {
+    let body: InstallBody = json(request).await?;
+    let by = who.principal.device_id;
+    blocking(&app, move |app| {
+        let source = body.url.map_or(UpdateSource::Upload, UpdateSource::Url);
+        app.ports.update.install(source, body.force)?;
+        tracing::info!(%by, "an update is being installed");
+        Ok(())
+    })
+    .await?;
+    Ok((StatusCode::ACCEPTED, Json(current(&app, &who).await?)).into_response())
+}

@@ -1,0 +1,66 @@
+//! `perch update`: has the update service check and install a bundle, and restarts into it. Talks to the service itself, so it works
+//! beside a running box and without one; needs root or the user perch.
+
+use crate::{systemd, version};
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::update::{CARD_IMAGE_ONLY, check_url, judge};
+use perch_update::{Bus, Places, Rauc};
+use std::cell::Cell;
+use std::process::ExitCode;
+
+/// What is asked for.
+pub struct Wanted<'a> {
+    /// A file or an address.
+    pub source: &'a str,
+    /// The same version again.
+    pub force: bool,
+    /// Leave the restart to the owner.
+    pub no_restart: bool,
+}
+
+/// Installs, printing how far it is.
+pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
+    let places = Places::of_the_card(systemd::runtime_directory());
+    let boot = places.boot().ok_or_else(|| Error::new(ErrorKind::Unavailable, CARD_IMAGE_ONLY))?;
+    if boot.trial {
+        let why = "a new version is being tried: wait some minutes until it is kept or left again";
+        return Err(Error::new(ErrorKind::Conflict, why));
+    }
+    let source = source(wanted.source)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context(ErrorKind::Internal, || "the runtime cannot be started")?;
+    runtime.block_on(async {
+        let rauc = Rauc::connect(&Bus::System).await?;
+        let bundle = rauc.inspect(&source).await?;
+        judge(&bundle, boot.board.as_deref(), version::VERSION, wanted.force)?;
+        println!("Version {} replaces {}.", bundle.version, version::VERSION);
+        let last = Cell::new(None);
+        rauc.install(&source, &bundle, |percent, doing| {
+            if last.replace(Some(percent)) != Some(percent) {
+                println!("{percent:3} %  {doing}");
+            }
+        })
+        .await
+    })?;
+    if wanted.no_restart {
+        println!("Installed. It is tried when you ask for it: touch {}", places.run.join("reboot-trial").display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    places.ask_for_trial()?;
+    println!(
+        "Installed. The box restarts now and keeps the new version if it works; else it goes back within minutes."
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An address as it is; a file by its whole path, since the service has another working directory.
+fn source(text: &str) -> Result<String> {
+    if text.contains("://") {
+        check_url(text)?;
+        return Ok(text.to_owned());
+    }
+    let path = std::fs::canonicalize(text).context(ErrorKind::Invalid, || format!("there is no update {text}"))?;
+    path.into_os_string().into_string().map_err(|_| Error::invalid("the file's path is not UTF-8: rename it"))
+}

@@ -1,0 +1,281 @@
+//! Floor 2: the only D-Bus. Updates by RAUC: the spool of uploaded bundles, the check, the installation, and the files by which the
+//! root scripts of the card image are asked and heard. Which bundle is taken is decided in `domain`.
+
+mod rauc;
+mod spool;
+mod system;
+
+pub use rauc::{Bus, Rauc};
+pub use system::Places;
+
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::update::{
+    Bundle, CARD_IMAGE_ONLY, Phase, UpdatePort, UpdateSource, UpdateState, Upload, judge, wanted_unattended,
+};
+use spool::{Incoming, Spool};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
+
+/// How it is set up.
+#[derive(Clone)]
+pub struct Config {
+    /// The version that runs.
+    pub version: String,
+    /// The commit it was built from.
+    pub commit: String,
+    /// Where the system's files are.
+    pub places: Places,
+    /// Where RAUC is.
+    pub bus: Bus,
+    /// Called with its version when an update was written, before the restart is asked for.
+    pub before_restart: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Updates of this box. Clones share it.
+#[derive(Clone)]
+pub struct Updater(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    spool: Spool,
+    runtime: Handle,
+    now: Mutex<Now>,
+}
+
+/// What is going on.
+#[derive(Clone, Debug, Default)]
+struct Now {
+    phase: Phase,
+    percent: u32,
+    bundle: Option<Bundle>,
+    problem: String,
+}
+
+impl Updater {
+    /// For the runtime in which it is called. Bundles of an earlier run are removed.
+    pub fn new(config: Config) -> Self {
+        let spool = Spool::new(config.places.update.join("spool"));
+        let boot = config.places.boot();
+        if boot.is_some() {
+            spool.clear();
+        }
+        let phase = if boot.is_some_and(|b| b.trial) { Phase::Trial } else { Phase::Idle };
+        let now = Mutex::new(Now { phase, ..Now::default() });
+        Self(Arc::new(Inner { config, spool, runtime: Handle::current(), now }))
+    }
+
+    /// The system's files.
+    pub fn places(&self) -> &Places {
+        &self.0.config.places
+    }
+
+    /// What a trial still waits for; empty: it is content.
+    pub fn tell_trial(&self, sentence: &str) {
+        self.0.lock().problem = sentence.to_owned();
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes from a phase at rest to `to`. Errors with `Conflict` when something goes on.
+    fn begin(&self, to: Phase) -> Result<()> {
+        let mut now = self.lock();
+        let why = match now.phase {
+            Phase::Idle | Phase::Ready => {
+                *now = Now { phase: to, bundle: now.bundle.take().filter(|_| to == Phase::Checking), ..Now::default() };
+                return Ok(());
+            }
+            Phase::Receiving => "an update is being uploaded already",
+            Phase::Checking => "an update is being checked already",
+            Phase::Installing => "an update is being installed already",
+            Phase::Restarting => "the box is restarting into the new version",
+            Phase::Trial => "a new version is being tried: wait some minutes until it is kept or left again",
+        };
+        Err(Error::new(ErrorKind::Conflict, why))
+    }
+
+    /// The attempt is over, and why.
+    fn give_up(&self, e: &Error) {
+        *self.lock() = Now { problem: e.to_string(), ..Now::default() };
+        self.spool.clear();
+    }
+
+    /// The board that bundles must be for. Errors with `Unavailable` on what is no card image.
+    fn board(&self) -> Result<String> {
+        let facts = self.config.places.boot().ok_or_else(|| Error::new(ErrorKind::Unavailable, CARD_IMAGE_ONLY))?;
+        facts.board.ok_or_else(|| Error::new(ErrorKind::Unavailable, "this box does not say which board it is"))
+    }
+
+    async fn rauc(&self) -> Result<Rauc> {
+        Rauc::connect(&self.config.bus).await
+    }
+
+    /// Asks the update service, then judges.
+    fn check(&self, source: &str, board: &str, force: bool) -> Result<Bundle> {
+        let bundle = self.runtime.block_on(async { self.rauc().await?.inspect(source).await })?;
+        judge(&bundle, Some(board), &self.config.version, force)?;
+        Ok(bundle)
+    }
+
+    async fn install(self: Arc<Self>, source: String, bundle: Bundle) {
+        let told = self.clone();
+        let progress = move |percent: u32, doing: &str| {
+            tracing::info!(percent, doing, "installing the update");
+            told.lock().percent = percent;
+        };
+        let installed = async { self.rauc().await?.install(&source, &bundle, progress).await };
+        if let Err(e) = installed.await {
+            tracing::error!(error = %e, version = bundle.version, "the update was not installed");
+            return self.give_up(&e);
+        }
+        self.spool.clear();
+        let (before_restart, version) = (self.config.before_restart.clone(), bundle.version.clone());
+        // It may wait for a disk. What it keeps helps the new version, which can do without.
+        let _ = tokio::task::spawn_blocking(move || before_restart(&version)).await;
+        match self.config.places.ask_for_trial() {
+            Ok(()) => {
+                tracing::info!(version = bundle.version, "the update is installed; the box restarts to try it");
+                let mut now = self.lock();
+                (now.phase, now.percent) = (Phase::Restarting, 100);
+            }
+            Err(e) => self.give_up(&e),
+        }
+    }
+}
+
+impl UpdatePort for Updater {
+    fn state(&self) -> UpdateState {
+        let inner = &self.0;
+        let now = inner.lock().clone();
+        let facts = inner.config.places.boot();
+        let supported = facts.is_some();
+        let facts = facts.unwrap_or_default();
+        UpdateState {
+            version: inner.config.version.clone(),
+            commit: inner.config.commit.clone(),
+            supported,
+            reason: if supported { String::new() } else { CARD_IMAGE_ONLY.to_owned() },
+            phase: now.phase,
+            percent: now.percent,
+            slot: facts.slot,
+            board: facts.board,
+            bundle: now.bundle,
+            problem: Some(now.problem).filter(|p| !p.is_empty()),
+            last: inner.config.places.last(),
+        }
+    }
+
+    fn receive(&self, bytes: u64) -> Result<Box<dyn Upload>> {
+        let board = self.0.board()?;
+        self.0.begin(Phase::Receiving)?;
+        match self.0.spool.receive(bytes) {
+            Ok(incoming) => {
+                let over = Over(self.0.clone());
+                Ok(Box::new(Receiving { over, incoming, board, bytes }))
+            }
+            Err(e) => {
+                self.0.give_up(&e);
+                Err(e)
+            }
+        }
+    }
+
+    fn install(&self, source: UpdateSource, force: bool) -> Result<()> {
+        let board = self.0.board()?;
+        let path = match source {
+            UpdateSource::Url(url) => {
+                perch_domain::update::check_url(&url)?;
+                url
+            }
+            UpdateSource::Upload => {
+                let path = self.0.spool.bundle();
+                if !path.exists() {
+                    return Err(Error::not_found("there is no uploaded update: upload one first"));
+                }
+                path.display().to_string()
+            }
+        };
+        self.0.begin(Phase::Checking)?;
+        match self.0.check(&path, &board, force) {
+            Ok(bundle) => {
+                {
+                    let mut now = self.0.lock();
+                    (now.phase, now.percent, now.bundle) = (Phase::Installing, 0, Some(bundle.clone()));
+                }
+                self.0.runtime.spawn(self.0.clone().install(path, bundle));
+                Ok(())
+            }
+            Err(e) => {
+                self.0.give_up(&e);
+                Err(e)
+            }
+        }
+    }
+
+    fn look_up(&self, url: &str) -> Result<Option<Bundle>> {
+        let board = self.0.board()?;
+        perch_domain::update::check_url(url)?;
+        let inner = &self.0;
+        let bundle = inner.runtime.block_on(async { inner.rauc().await?.inspect(url).await })?;
+        let last = inner.config.places.last();
+        let wanted = wanted_unattended(&bundle, Some(&board), &inner.config.version, last.as_ref());
+        Ok(wanted.then_some(bundle))
+    }
+
+    fn keep(&self) -> Result<()> {
+        self.0.runtime.block_on(async { self.0.rauc().await?.mark_good().await })?;
+        *self.0.lock() = Now::default();
+        Ok(())
+    }
+}
+
+/// An upload in its phase; dropped before its end the box is at rest again.
+struct Receiving {
+    over: Over,
+    incoming: Incoming,
+    board: String,
+    bytes: u64,
+}
+
+/// Ends the phase of an upload that broke off.
+struct Over(Arc<Inner>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let mut now = self.0.lock();
+        if now.phase == Phase::Receiving {
+            *now = Now { problem: "the upload broke off: try again".into(), ..Now::default() };
+        }
+    }
+}
+
+impl Upload for Receiving {
+    fn write(&mut self, chunk: &[u8]) -> Result<()> {
+        let written = self.incoming.write(chunk)?;
+        self.over.0.lock().percent = (written * 100 / self.bytes.max(1)) as u32;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bundle> {
+        let Self { over, incoming, board, .. } = *self;
+        let inner = over.0.clone();
+        let checked = incoming.finish().and_then(|path| {
+            *inner.lock() = Now { phase: Phase::Checking, ..Now::default() };
+            // The same version may be wanted again; that is asked when it is installed.
+            inner.check(&path.display().to_string(), &board, true)
+        });
+        match checked {
+            Ok(bundle) => {
+                *inner.lock() = Now { phase: Phase::Ready, bundle: Some(bundle.clone()), ..Now::default() };
+                Ok(bundle)
+            }
+            Err(e) => {
+                inner.give_up(&e);
+                Err(e)
+            }
+        }
+    }
+}

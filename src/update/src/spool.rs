@@ -1,0 +1,160 @@
+//! The folder in which an uploaded bundle waits: one at a time, and nothing stays.
+
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::update::{KEEP_FREE, MAX_BUNDLE};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A bundle that came whole.
+const WHOLE: &str = "upload.raucb";
+/// One that is on its way.
+const PART: &str = "upload.part";
+
+/// The folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Spool(PathBuf);
+
+/// A file that is being written; dropped before [`Incoming::finish`] it is removed.
+pub(crate) struct Incoming {
+    spool: Spool,
+    file: Option<File>,
+    expected: u64,
+    written: u64,
+}
+
+impl Spool {
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self(dir)
+    }
+
+    /// The whole bundle.
+    pub(crate) fn bundle(&self) -> PathBuf {
+        self.0.join(WHOLE)
+    }
+
+    /// Removes everything.
+    pub(crate) fn clear(&self) {
+        for name in [WHOLE, PART] {
+            match fs::remove_file(self.0.join(name)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(error = %e, name, "a bundle that is no longer needed could not be removed");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Begins a file of so many bytes, in place of any other.
+    pub(crate) fn receive(&self, bytes: u64) -> Result<Incoming> {
+        if bytes == 0 {
+            return Err(Error::invalid("the update is empty: choose the .raucb file"));
+        }
+        if bytes > MAX_BUNDLE {
+            let why = format!("the update has {} MiB: more than {} MiB are not taken", bytes >> 20, MAX_BUNDLE >> 20);
+            return Err(Error::new(ErrorKind::TooLarge, why));
+        }
+        self.clear();
+        let free = free_bytes(&self.0)?;
+        if free < bytes + KEEP_FREE {
+            let (need, free) = ((bytes + KEEP_FREE) >> 20, free >> 20);
+            let why =
+                format!("the update needs {need} MiB on the card and {free} MiB are free: delete recordings first");
+            return Err(Error::new(ErrorKind::Unavailable, why));
+        }
+        let path = self.0.join(PART);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.context(ErrorKind::Io, || format!("{} cannot be made", path.display()))?;
+        Ok(Incoming { spool: self.clone(), file: Some(file), expected: bytes, written: 0 })
+    }
+}
+
+fn free_bytes(dir: &Path) -> Result<u64> {
+    let s =
+        rustix::fs::statvfs(dir).context(ErrorKind::Unavailable, || "there is no place for an update on this box")?;
+    Ok(s.f_bavail.saturating_mul(s.f_frsize))
+}
+
+impl Incoming {
+    /// Takes the next bytes; how many came in all.
+    pub(crate) fn write(&mut self, chunk: &[u8]) -> Result<u64> {
+        let full = || "the update could not be written to the card";
+        if self.written + chunk.len() as u64 > self.expected {
+            return Err(Error::new(ErrorKind::TooLarge, "more came than was announced: the update was not taken"));
+        }
+        let Some(file) = &mut self.file else { return Err(Error::internal("an upload goes on after its end")) };
+        file.write_all(chunk).context(ErrorKind::Unavailable, full)?;
+        self.written += chunk.len() as u64;
+        Ok(self.written)
+    }
+
+    /// All came: the bundle's path.
+    pub(crate) fn finish(mut self) -> Result<PathBuf> {
+        if self.written != self.expected {
+            return Err(Error::invalid("the upload broke off: try again"));
+        }
+        let file = self.file.take();
+        let lost = || "the update could not be written to the card";
+        if let Some(file) = file {
+            file.sync_all().context(ErrorKind::Unavailable, lost)?;
+        }
+        let whole = self.spool.bundle();
+        fs::rename(self.spool.0.join(PART), &whole).context(ErrorKind::Unavailable, lost)?;
+        Ok(whole)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // After a rename nothing of that name is there.
+        let _ = fs::remove_file(self.spool.0.join(PART));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .expect("read")
+            .map(|e| e.expect("entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_comes_whole_is_kept_and_anything_else_leaves_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let spool = Spool::new(dir.path().to_owned());
+        let mut incoming = spool.receive(5).expect("begun");
+        assert_eq!(incoming.write(b"hel").expect("taken"), 3);
+        assert_eq!(incoming.write(b"lo").expect("taken"), 5);
+        assert_eq!(fs::read(incoming.finish().expect("whole")).expect("read"), b"hello");
+        assert_eq!(names(dir.path()), [WHOLE]);
+
+        let mut short = spool.receive(5).expect("begun");
+        assert_eq!(names(dir.path()), [PART], "a new one takes the place of the old");
+        short.write(b"hel").expect("taken");
+        assert_eq!(short.finish().expect_err("short").kind(), ErrorKind::Invalid);
+        assert_eq!(names(dir.path()), Vec::<String>::new());
+
+        let mut long = spool.receive(2).expect("begun");
+        assert_eq!(long.write(b"hel").expect_err("long").kind(), ErrorKind::TooLarge);
+        drop(long);
+        assert_eq!(names(dir.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_before_it_comes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let spool = Spool::new(dir.path().to_owned());
+        let kind = |bytes| spool.receive(bytes).map(|_| ()).expect_err("refused").kind();
+        assert_eq!(kind(0), ErrorKind::Invalid);
+        assert_eq!(kind(MAX_BUNDLE + 1), ErrorKind::TooLarge);
+        let nowhere = Spool::new(dir.path().join("nowhere"));
+        assert_eq!(nowhere.receive(1).map(|_| ()).expect_err("no folder").kind(), ErrorKind::Unavailable);
+    }
+}
