@@ -167,6 +167,50 @@ export const status = (list) => ({
   memory_bytes: 61e6,
 });
 
+/** The states of the update card, by the name of a scenario. */
+export const updateState = (kind) => {
+  const bundle = { version: '0.2.0', description: 'Faster start, clearer night pictures.' };
+  const last = { version: '0.2.0', from: '0.1.0', at: iso(Date.now() - 25 * MINUTE) };
+  const state = {
+    version: '0.1.0',
+    commit: '4f2a91c07be3',
+    supported: true,
+    reason: '',
+    phase: 'idle',
+    percent: 0,
+    slot: 'a',
+    board: 'perch-rpi-arm64',
+  };
+  const { slot, board, ...bare } = state;
+  const states = {
+    unsupported: {
+      ...bare,
+      supported: false,
+      reason: 'updates are installed on the card image only: here perch is updated as it was installed',
+    },
+    updated: { ...state, slot: 'b', version: '0.2.0', last: { ...last, outcome: 'updated', reason: '' } },
+    rolled_back: {
+      ...state,
+      last: { ...last, outcome: 'rolled_back', reason: 'Front door gives no picture: no such device' },
+    },
+    refused: {
+      ...state,
+      problem: 'version 0.0.9 is older than 0.1.0, which runs here: going back is refused',
+    },
+    ready: { ...state, phase: 'ready', bundle },
+    installing: { ...state, phase: 'installing', percent: 42, bundle },
+    restarting: { ...state, phase: 'restarting', percent: 100, bundle },
+    trial: {
+      ...state,
+      slot: 'b',
+      version: '0.2.0',
+      phase: 'trial',
+      problem: 'no recording was sealed and read back: no camera gives a picture',
+    },
+  };
+  return states[kind] ?? state;
+};
+
 export const liveSessions = () => [
   {
     lease: 'c'.repeat(32),

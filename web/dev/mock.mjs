@@ -1,5 +1,5 @@
 // A mock box for work on the page: serves dist and the HTTP contract with made-up data. Never part of a build.
-// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing} changes what it says.
+// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing, update} changes what it says.
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -14,12 +14,13 @@ import {
   pairingCode,
   status,
   timeline,
+  updateState,
 } from './fake-data.mjs';
 import { playlist, prepareMedia } from './media.mjs';
 
 const dist = new URL('../dist/', import.meta.url).pathname;
 const media = prepareMedia();
-const scenario = { claimed: true, signed_in: true, empty: false, failing: false };
+const scenario = { claimed: true, signed_in: true, empty: false, failing: false, update: 'idle' };
 const users = [{ name: 'anna', role: 'admin', created_at: iso(Date.now() - 864e5) }];
 const streamPasswords = [];
 const listeners = new Set();
@@ -221,6 +222,23 @@ const routes = [
     async () => ({ type: 'video/mp4', body: media.data, headers: { 'Content-Disposition': 'attachment' } }),
   ],
   ['GET', /^\/status$/, async () => json(status(list()))],
+  ['GET', /^\/update$/, async () => json(updateState(scenario.update))],
+  [
+    'POST',
+    /^\/update$/,
+    async () => {
+      scenario.update = 'ready';
+      return json(updateState('ready').bundle, 201);
+    },
+  ],
+  [
+    'POST',
+    /^\/update\/install$/,
+    async () => {
+      scenario.update = 'installing';
+      return json(updateState('installing'), 202);
+    },
+  ],
   [
     'GET',
     /^\/ca\.pem$/,

@@ -10,7 +10,7 @@ const only = process.argv[3] ?? '';
 const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 mkdirSync(folder, { recursive: true });
 
-const normal = { claimed: true, signed_in: true, empty: false, failing: false };
+const normal = { claimed: true, signed_in: true, empty: false, failing: false, update: 'idle' };
 const still = (ms) => new Promise((done) => setTimeout(done, ms));
 const shots = [
   { name: 'pair-unclaimed', path: '/', scenario: { claimed: false, signed_in: false } },
@@ -57,6 +57,22 @@ const shots = [
   },
   { name: 'system', path: '/system', settle: 600 },
   { name: 'system-error', path: '/system', scenario: { failing: true } },
+  ...[
+    'idle',
+    'unsupported',
+    'updated',
+    'rolled_back',
+    'refused',
+    'ready',
+    'installing',
+    'restarting',
+    'trial',
+  ].map((update) => ({
+    name: `update-${update}`,
+    path: '/system',
+    scenario: { update },
+    act: (p) => p.getByTestId('update-card').scrollIntoViewIfNeeded(),
+  })),
   {
     name: 'add-phone',
     path: '/system',

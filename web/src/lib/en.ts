@@ -310,7 +310,6 @@ export const t = {
     you: 'this device',
     people: 'Devices and people',
     box: 'Box',
-    version: 'Version',
     uptime: 'Running for',
     clock: 'Clock',
     clockOk: (time: string) => `${time}, synchronised`,
@@ -329,6 +328,43 @@ export const t = {
     signOutText: 'You will need a password or a pairing code to come back.',
     signedInAs: (device: string, user: string) => `This is ${device}, signed in as ${user}.`,
     paired: (device: string) => `This is ${device}, paired with a code.`,
+  },
+  update: {
+    title: 'Version and update',
+    loading: 'Asking the box which version it runs…',
+    version: 'Version',
+    commit: 'Commit',
+    slot: 'Running slot',
+    board: 'Board',
+    updated: (version: string, from: string, when: string) => `Updated from ${from} to ${version}, ${when}.`,
+    rolledBack: (version: string, when: string, why: string) =>
+      `The update to ${version} was taken back, ${when}. ${why} The version before it runs again; nothing recorded is lost.`,
+    noReason: 'it did not start',
+    someTimeAgo: 'some time ago',
+    choose: 'Choose an update file',
+    chooseOther: 'Choose another file',
+    chooseHint:
+      'A file that ends in .raucb. The box checks its signature, its board and its version before anything is installed.',
+    sending: (name: string, done: string, all: string) => `Sending ${name}: ${done} of ${all}`,
+    stop: 'Stop sending',
+    stopped: 'The upload was stopped.',
+    phase: {
+      receiving: 'An update is being uploaded.',
+      checking: 'The box checks the update: signature, board, version.',
+    },
+    ready: (version: string) => `Version ${version} is checked and ready to be installed.`,
+    whatFollows:
+      'It is written beside the running version while recording goes on, for some minutes. Then the box restarts, and for one to two minutes there is no picture and no recording. The new version is kept once cameras, recording and this page work; else the box goes back by itself within three minutes and says why here.',
+    install: 'Install and restart',
+    installAgain: 'Install this version again and restart',
+    asking: 'Checking…',
+    installing: (version: string, percent: number) => `Installing version ${version}: ${percent} %`,
+    restarting: (version: string) =>
+      `The box restarts into version ${version}. This page comes back by itself in one to two minutes.`,
+    trial:
+      'A new version is being tried. It is kept once everything works, else the box goes back by itself.',
+    trialWaits: (why: string) => `It still waits: ${why}`,
+    failed: (why: string) => `The last update was not installed. ${why}`,
   },
   devices: {
     title: 'Devices',

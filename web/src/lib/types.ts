@@ -33,6 +33,8 @@ export type Timeline = Schemas['Timeline'];
 export type GapCause = Schemas['Gap']['cause'];
 
 export type Status = Schemas['Status'];
+export type UpdateState = Schemas['UpdateState'];
+export type Bundle = Schemas['Bundle'];
 export type TaskStatus = Schemas['TaskStatus'];
 export type LiveSession = Schemas['LiveSession'];
 export type Notice = Schemas['Notice'];
