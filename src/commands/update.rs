@@ -27,6 +27,7 @@ pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
         return Err(Error::new(ErrorKind::Conflict, why));
     }
     let source = source(wanted.source)?;
+    let version = places.image_version().unwrap_or_else(|| version::VERSION.to_owned());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -34,8 +35,8 @@ pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
     runtime.block_on(async {
         let rauc = Rauc::connect(&Bus::System).await?;
         let bundle = rauc.inspect(&source).await?;
-        judge(&bundle, boot.board.as_deref(), version::VERSION, wanted.force)?;
-        println!("Version {} replaces {}.", bundle.version, version::VERSION);
+        judge(&bundle, boot.board.as_deref(), &version, wanted.force)?;
+        println!("Version {} replaces {version}.", bundle.version);
         let last = Cell::new(None);
         rauc.install(&source, &bundle, |percent, doing| {
             if last.replace(Some(percent)) != Some(percent) {

@@ -4,7 +4,6 @@
 use crate::cameras::{Camera, Cameras};
 use crate::probe::ApiProbe;
 use crate::supervisor::{Ended, Supervisor};
-use crate::version;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
@@ -113,14 +112,14 @@ async fn keep(trial: &Trial) -> Result<()> {
     let trial = trial.clone();
     let kept = tokio::task::spawn_blocking(move || {
         trial.updater.keep()?;
-        tracing::info!(version = version::LONG, "the new version has proved itself and is kept");
+        tracing::info!(version = trial.updater.version(), "the new version has proved itself and is kept");
         trial.updater.places().tell_health("")
     });
     kept.await.map_err(|e| Error::internal("keeping the new version panicked").with_source(e))?
 }
 
 async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> {
-    let (store, api) = (trial.store.clone(), trial.api.clone());
+    let (store, api, version) = (trial.store.clone(), trial.api.clone(), trial.updater.version());
     let asked = tokio::task::spawn_blocking(move || {
         let database = store.ping().map_err(|e| e.to_string());
         let api = match api.ask() {
@@ -128,7 +127,7 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
             Ok(status) => Err(format!("it answered with {status}")),
             Err(e) => Err(e.to_string()),
         };
-        let expected = store.get_meta(DELIVERED).ok().flatten().and_then(|w| delivered(&w, version::VERSION));
+        let expected = store.get_meta(DELIVERED).ok().flatten().and_then(|w| delivered(&w, &version));
         (database, api, expected)
     });
     let (database, api, expected) = asked.await.map_err(|e| Error::internal("the trial panicked").with_source(e))?;

@@ -42,6 +42,12 @@ impl BootFacts {
     }
 }
 
+/// The image's version in the text of `os-release` (os-release(5)).
+pub fn image_version(os_release: &str) -> Option<String> {
+    let value = field(os_release, "IMAGE_VERSION")?;
+    Some(value.trim_matches(['"', '\'']).to_owned()).filter(|v| !v.is_empty())
+}
+
 /// The value of a `key=value` line, cleaned; an empty one counts as absent.
 fn field(text: &str, key: &str) -> Option<String> {
     let value = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='))?;

@@ -100,6 +100,8 @@ fn files_of_the_system_are_read_without_trust() {
         (Some("b"), true, Some("10000000abcd1234"))
     );
     assert_eq!(BootFacts::parse("slot=\ntrial=yes\nnonsense"), BootFacts::default());
+    assert_eq!(image_version("NAME=x\nIMAGE_VERSION=\"0.2.0\"\n").as_deref(), Some("0.2.0"));
+    assert_eq!(image_version("VERSION_ID=12\nIMAGE_VERSION=\n"), None);
     let last = LastUpdate::parse(
         "outcome=rolled_back\nversion=0.2.0\nfrom=0.1.0\nreason=perch\u{1b}[2J ended\nat=1800000000\n",
     );

@@ -13,7 +13,7 @@ pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2];
 
 /// For each version, the oldest program (by the version it writes) that can use a database of it. A step after the first only makes
 /// tables, indices and columns with a default, so that the program before goes on with it after an update was rolled back.
-pub(crate) const USABLE_BY: [usize; VERSION] = [1];
+pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1];
 
 /// Where the database itself says so, for programs that do not know its version.
 const USABLE_BY_KEY: &str = "schema_usable_by";

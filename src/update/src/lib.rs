@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 /// How it is set up.
 #[derive(Clone)]
 pub struct Config {
-    /// The version that runs.
+    /// The version of this program; the image's own counts where there is one.
     pub version: String,
     /// The commit it was built from.
     pub commit: String,
@@ -69,6 +69,11 @@ impl Updater {
         &self.0.config.places
     }
 
+    /// The version that runs: of the image, else of this program.
+    pub fn version(&self) -> String {
+        self.0.version()
+    }
+
     /// What a trial still waits for; empty: it is content.
     pub fn tell_trial(&self, sentence: &str) {
         self.0.lock().problem = sentence.to_owned();
@@ -109,6 +114,10 @@ impl Inner {
         facts.board.ok_or_else(|| Error::new(ErrorKind::Unavailable, "this box does not say which board it is"))
     }
 
+    fn version(&self) -> String {
+        self.config.places.image_version().unwrap_or_else(|| self.config.version.clone())
+    }
+
     async fn rauc(&self) -> Result<Rauc> {
         Rauc::connect(&self.config.bus).await
     }
@@ -116,7 +125,7 @@ impl Inner {
     /// Asks the update service, then judges.
     fn check(&self, source: &str, board: &str, force: bool) -> Result<Bundle> {
         let bundle = self.runtime.block_on(async { self.rauc().await?.inspect(source).await })?;
-        judge(&bundle, Some(board), &self.config.version, force)?;
+        judge(&bundle, Some(board), &self.version(), force)?;
         Ok(bundle)
     }
 
@@ -154,7 +163,7 @@ impl UpdatePort for Updater {
         let supported = facts.is_some();
         let facts = facts.unwrap_or_default();
         UpdateState {
-            version: inner.config.version.clone(),
+            version: inner.version(),
             commit: inner.config.commit.clone(),
             supported,
             reason: if supported { String::new() } else { CARD_IMAGE_ONLY.to_owned() },
@@ -221,7 +230,7 @@ impl UpdatePort for Updater {
         let inner = &self.0;
         let bundle = inner.runtime.block_on(async { inner.rauc().await?.inspect(url).await })?;
         let last = inner.config.places.last();
-        let wanted = wanted_unattended(&bundle, Some(&board), &inner.config.version, last.as_ref());
+        let wanted = wanted_unattended(&bundle, Some(&board), &inner.version(), last.as_ref());
         Ok(wanted.then_some(bundle))
     }
 

@@ -1,7 +1,7 @@
 //! The files by which perch and the root scripts of the card image tell each other things; all small, all read without trust.
 
 use perch_base::{ErrorKind, Result, ResultExt};
-use perch_domain::update::{BootFacts, LastUpdate};
+use perch_domain::update::{BootFacts, LastUpdate, image_version};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,21 @@ pub struct Places {
     pub run: PathBuf,
     /// `/data/update`: what outlives it.
     pub update: PathBuf,
+    /// `/etc/os-release`: which image runs.
+    pub os_release: PathBuf,
 }
 
 impl Places {
     /// Those of the card image.
     pub fn of_the_card(run: Option<PathBuf>) -> Self {
-        Self { run: run.unwrap_or_else(|| "/run/perch".into()), update: "/data/update".into() }
+        let run = run.unwrap_or_else(|| "/run/perch".into());
+        Self { run, update: "/data/update".into(), os_release: "/etc/os-release".into() }
+    }
+
+    /// The version of the image that runs, which is what an update replaces; `None` where there is none.
+    pub fn image_version(&self) -> Option<String> {
+        self.boot()?;
+        read(&self.os_release).and_then(|text| image_version(&text))
     }
 
     /// What the boot script says; `None` where there is none: no card image.

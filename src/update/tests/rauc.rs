@@ -32,7 +32,8 @@ impl Rig {
             }
         };
         let dir = tempfile::tempdir().expect("a folder");
-        let places = Places { run: dir.path().join("run"), update: dir.path().join("update") };
+        let path = |name: &str| dir.path().join(name);
+        let places = Places { run: path("run"), update: path("update"), os_release: path("os-release") };
         std::fs::create_dir_all(&places.run).expect("made");
         std::fs::create_dir_all(places.update.join("spool")).expect("made");
         std::fs::write(places.update.join("spool/upload.raucb"), "left over").expect("written");
@@ -130,6 +131,11 @@ async fn what_must_not_be_installed_is_refused_with_a_reason_and_removed() {
         assert_eq!((state.phase, state.problem), (Phase::Idle, Some(e.to_string())));
         assert!(rig.spool_is_empty(), "{content}");
     }
+    // Another image of the same program is another version.
+    std::fs::write(rig.dir.path().join("os-release"), "IMAGE_VERSION=0.3.0\n").expect("written");
+    assert_eq!(rig.updater.state().version, "0.3.0");
+    assert!(rig.upload("0.2.0 board").await.expect_err("older").to_string().contains("older than 0.3.0"));
+    std::fs::remove_file(rig.dir.path().join("os-release")).expect("removed");
     // The same version may be uploaded, and is installed only by force.
     rig.upload("0.1.0 board").await.expect("taken");
     let e = rig.call(|u| u.install(UpdateSource::Upload, false)).await.expect_err("same");
