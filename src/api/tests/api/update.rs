@@ -186,3 +186,26 @@ async fn an_upload_that_breaks_off_is_dropped() {
     let seen = rig.fake.update.0.lock().expect("lock");
     assert_eq!((seen.dropped, seen.finished), (1, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_revoked_in_the_middle_of_an_upload_has_not_uploaded() {
+    let rig = Rig::start().await;
+    let (_, admin) = rig.fake.device(Role::Admin, None);
+    let mut stream = rig.connect().await;
+    stream.write_all(&head(&rig, &admin, "Content-Length: 600000")).await.expect("sent");
+    stream.write_all(&[1; 550_000]).await.expect("sent");
+    // The first piece was taken, so the gate is behind it.
+    for _ in 0..200 {
+        if !rig.fake.update.0.lock().expect("lock").received.is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    rig.fake.state().devices.clear();
+    stream.write_all(&[1; 50_000]).await.expect("sent");
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.expect("an answer");
+    assert_eq!(&begin, b"HTTP/1.1 401");
+    let seen = rig.fake.update.0.lock().expect("lock");
+    assert_eq!((seen.received.len(), seen.finished, seen.dropped), (600_000, 0, 1));
+}
