@@ -323,7 +323,7 @@ mod tests {
             ("[http]\nport = 1".into(), "http.port = 1: is not a known key"),
             (
                 "[update]\nurl = \"http://host/x\"".into(),
-                "update.url = \"http://host/x\": the update's address must be like https",
+                "update.url = \"http://host/…\": the update's address must be like https",
             ),
             ("[update]\nchannel = 1".into(), "update.channel = 1: is not a known key"),
             ("[update]\ncheck_every_h = 0".into(), "update.check_every_h = 0: must be 1 to"),

@@ -219,13 +219,32 @@ mod tests {
     fn every_step_can_be_used_by_the_program_before() {
         for (n, oldest) in USABLE_BY.iter().enumerate().skip(1) {
             assert!(*oldest <= n && USABLE_BY[n - 1] <= *oldest, "version {}", n + 1);
-            for statement in STEPS[n].split(';').map(|s| s.trim().to_ascii_uppercase()).filter(|s| !s.is_empty()) {
-                let adds = statement.starts_with("CREATE TABLE")
-                    || statement.starts_with("CREATE INDEX")
-                    || (statement.starts_with("ALTER TABLE") && statement.contains(" ADD COLUMN "));
-                assert!(adds, "step {} does more than add: {statement}", n + 1);
+            let (before, after) = (objects(&STEPS[..n]), objects(&STEPS[..=n]));
+            for (name, was) in &before {
+                let is = after.get(name).unwrap_or_else(|| panic!("step {} takes {name} away", n + 1));
+                assert!(is.starts_with(was), "step {} does more than add: {name} was {was:?} and is {is:?}", n + 1);
             }
         }
+    }
+
+    /// What a program relies on: the columns of every table, and the text of every index and trigger.
+    fn objects(steps: &[&str]) -> std::collections::BTreeMap<String, Vec<String>> {
+        let c = Connection::open_in_memory().expect("memory");
+        c.execute_batch(&steps.concat()).expect("steps");
+        let all = |sql: &str| -> Vec<(String, String)> {
+            let mut statement = c.prepare(sql).expect("valid");
+            let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).expect("asked");
+            rows.collect::<Result<_, _>>().expect("read")
+        };
+        let mut out = std::collections::BTreeMap::<String, Vec<String>>::new();
+        let columns =
+            "SELECT m.name, c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk FROM sqlite_schema m,
+            pragma_table_info(m.name) c WHERE m.type = 'table' ORDER BY m.name, c.cid";
+        let texts = "SELECT name, sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL";
+        for (name, what) in all(columns).into_iter().chain(all(texts)) {
+            out.entry(name).or_default().push(what);
+        }
+        out
     }
 
     #[test]
