@@ -15,6 +15,8 @@ make_initramfs() {
   cp "$OUT/root/usr/bin/busybox" "$tree/bin/"
   cp "$OUT/root/usr/sbin/dmsetup" "$tree/bin/"
   cp image/layers/boot/initramfs/init "$tree/init"
+  # Where the kernel looks for modprobe when a module asks for another.
+  ln -s bin "$tree/sbin"
   add_libraries "$tree" "$OUT/root/usr/sbin/dmsetup"
   for name in "$OUT"/kernel/usr/lib/modules/*; do
     version=$(basename "$name")
@@ -24,7 +26,7 @@ make_initramfs() {
       case $file in *.xz) xz -d "$tree/${file#usr/}" ;; *.zst) "$BIN/zstd" -q -d --rm "$tree/${file#usr/}" ;; esac
     done
     mkdir -p "$tree/lib/modules/$version"
-    cp "$name"/modules.{order,builtin} "$tree/lib/modules/$version/"
+    cp "$name"/modules.{order,builtin,builtin.modinfo} "$tree/lib/modules/$version/"
     "$BIN/depmod" -b "$tree" "$version"
     rm -f "$tree/lib/modules/$version"/*.bin
   done

@@ -27,7 +27,7 @@ load_board() {
   KEYRING=$KEYS/ca.pem
   # Every time stamp in the image; no build is newer than its source.
   SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-  export SOURCE_DATE_EPOCH COMPATIBLE PERCH_VERSION PERCH_BINARY KEYRING BOARD
+  export KERNEL SOURCE_DATE_EPOCH COMPATIBLE PERCH_VERSION PERCH_BINARY KEYRING BOARD
 }
 
 # debs_into TREE LIST [ARGUMENT...]: packages into a new tree; further sites of the board come along
