@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/target/tools/node/node_modules/.bin:$(HOME)/.cargo/bin:
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/generated/*' 2>/dev/null)
 DEMO_DATA ?= perch-data
 
-.PHONY: help setup demo build test test-rust test-web check check-rust check-web bench soak clean
+.PHONY: help setup demo build test test-rust test-web check check-rust check-web bench soak clean cross cross-smoke image image-check test-image
 
 help:
 	@echo "make demo    install what is missing, build, and run the box with its test camera"
@@ -13,6 +13,9 @@ help:
 	@echo "make check   formatting, lints, web checks, licences and advisories"
 	@echo "make bench   measure CPU, memory and time to first frame; prints JSON"
 	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole"
+	@echo "make cross   build perch for arm64; make cross-smoke runs it here under qemu-user"
+	@echo "make image   build the card image (KERNEL=raspberrypi for cards, KERNEL=debian for qemu) into target/image"
+	@echo "make image-check   the image's layers, units and rules; make test-image boots it in qemu (an hour or more)"
 	@echo "make clean   remove everything that was built"
 
 setup:
@@ -60,6 +63,30 @@ bench: setup build
 
 soak: web/dist/index.html
 	PERCH_TEST_LONG=1 cargo test --release --locked --test recording
+
+cross: web/dist/index.html
+	@.ci/setup cross
+	cross/build
+
+cross-smoke:
+	@.ci/setup cross
+	cross/smoke
+
+image:
+	@.ci/setup image
+	@$(MAKE) --no-print-directory cross
+	image/build
+	image/check --built
+	image/bundle target/image/$${KERNEL:-debian}/perch.raucb
+
+image-check:
+	@.ci/setup image
+	image/check
+
+test-image:
+	@.ci/setup image
+	@test -e target/image/debian/perch-qemu.img || $(MAKE) --no-print-directory image KERNEL=debian
+	python3 image/qemu/test.py --long
 
 clean:
 	cargo clean

@@ -31,7 +31,7 @@ make_tree() {
 
 # add_users: the accounts that packages and layers declare
 add_users() {
-  "$BIN/systemd-sysusers" --root="$OUT/root" >/dev/null
+  "$BIN/systemd-sysusers" --root="$OUT/root" 2>/dev/null
   rm -f "$OUT"/root/etc/*- "$OUT"/root/etc/.pwd.lock
   # A password is set nowhere and can be tried nowhere.
   ! grep -qvE '^[^:]*:[!*]' "$OUT/root/etc/shadow" || die "an account has a password"
@@ -87,6 +87,7 @@ make_root() {
   add_users
   add_modules
   "$BIN/systemctl" --root="$OUT/root" preset-all 2>"$OUT/preset.log" || { cat "$OUT/preset.log"; die "units cannot be enabled"; }
+  ln -sf /usr/lib/systemd/system/multi-user.target "$OUT/root/etc/systemd/system/default.target"
   image/elf "$OUT/root"
   bake_registry
   pack_root "$OUT/root" "$OUT/rootfs.img" "$OUT/verity"

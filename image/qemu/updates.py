@@ -1,0 +1,133 @@
+"""Scenes of updates: what is refused, what is taken, what goes back by itself. The firmware's tryboot is played by firmware.py."""
+
+import functools
+import json
+import re
+import subprocess
+
+from box import Box, Failed
+from card import BIN, BOOTSEL, ROOT
+from owner import Owner, data_folder
+from scenes import expect, no_failed_unit
+
+NEW, BROKEN, OLD = "0.90.0", "0.91.0", "0.0.9"
+BUNDLES = "/run/bundles"
+
+
+def make(*command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise Failed(f"{command[0]}: {done.stdout[-500:]}{done.stderr[-500:]}")
+
+
+@functools.cache
+def bundles(folder):
+    """A disk with the bundles, and new.raucb by itself."""
+    files = folder / "bundles"
+    files.mkdir()
+    for kind, version in (("new", NEW), ("broken", BROKEN)):
+        make("image/qemu/variant", kind, version, folder / kind)
+        make("image/bundle", "--version", version, "--folder", folder / kind, files / f"{kind}.raucb")
+    make("image/bundle", "--version", OLD, "--folder", folder / "new", files / "older.raucb")
+    data = bytearray((files / "new.raucb").read_bytes())
+    # One bit in the middle of the root file system; and one in the signed part at the end.
+    tampered, signature = bytearray(data), bytearray(data)
+    tampered[len(data) // 2] ^= 1
+    signature[-200] ^= 1
+    (files / "tampered.raucb").write_bytes(tampered)
+    (files / "forged.raucb").write_bytes(signature)
+    disk = folder / "bundles.img"
+    size = sum(f.stat().st_size for f in files.iterdir()) // 2**20 + 64
+    subprocess.run([BIN / "mke2fs", "-q", "-t", "ext4", "-d", files, disk, f"{size}M"], check=True)
+    return disk, files
+
+
+def box_with_bundles(stage, name):
+    disk, _ = bundles(stage.folder)
+    extra = ["-drive", f"file={disk},if=none,id=bundles,format=raw,readonly=on", "-device", "virtio-blk-pci,drive=bundles,romfile="]
+    return Box(stage.card(name, data_folder()), extra=extra)
+
+
+def up(box):
+    box.wait_healthy()
+    box.run(f"mkdir -p {BUNDLES}; mount -t ext4 -o ro,noload /dev/vdb {BUNDLES} 2>/dev/null; true")
+
+
+def install(box, name):
+    """(exit code, what was said) of an installation by perch."""
+    text = box.run(f"perch update {BUNDLES}/{name}.raucb 2>&1; echo code=$?", timeout=900)
+    code = int(re.findall(r"code=(\d+)", text)[-1])
+    return code, text
+
+
+def autoboot(card):
+    return card.read(BOOTSEL, "autoboot.txt").decode()
+
+
+def last(box):
+    return dict(line.split("=", 1) for line in box.run("cat /data/update/last").splitlines())
+
+
+def refused(stage):
+    """A tampered bundle, a forged one and an older one are refused with a sentence, and nothing changes."""
+    with box_with_bundles(stage, "refused") as box:
+        box.start()
+        up(box)
+        before = autoboot(box.card)
+        for name in ("tampered", "forged", "older"):
+            code, said = install(box, name)
+            stage.say(f"{name}: {said.splitlines()[-2][:200] if len(said.splitlines()) > 1 else said}")
+            if code == 0:
+                raise Failed(f"the {name} bundle is taken: {said}")
+        expect("autoboot.txt", autoboot(box.card), before)
+        expect("perch", box.run("systemctl is-active perch"), "active")
+
+
+def updated(stage):
+    """A new bundle is installed, starts on trial, proves itself, and stays."""
+    with box_with_bundles(stage, "updated") as box:
+        box.start()
+        up(box)
+        Owner(box).pair()
+        code, said = install(box, "new")
+        if code:
+            raise Failed(f"the new bundle is refused: {said}")
+        stage.say(f"installed after {box.seconds():.0f} s; restarting")
+        expect("a restart by tryboot", box.wait_restart(180), True)
+        expect("the slot", box.slot, "b")
+        box.wait_healthy()
+        expect("the version", box.run("sed -n s/^IMAGE_VERSION=//p /etc/os-release"), NEW)
+        box.wait(lambda: autoboot(box.card).count("boot_partition=3") == 2, 240, "the new slot is not committed")
+        stage.say(f"committed {box.seconds():.0f} s after its start")
+        outcome = last(box)
+        expect("the outcome", (outcome["outcome"], outcome["version"]), ("updated", NEW))
+        no_failed_unit(box)
+        box.cut_power()
+        box.start()
+        expect("the slot after a power cut", box.slot, "b")
+        box.wait_healthy()
+
+
+def rolled_back(stage):
+    """A bundle whose perch cannot start goes back by itself within 3 minutes, with the reason."""
+    with box_with_bundles(stage, "rolled-back") as box:
+        box.start()
+        up(box)
+        owner = Owner(box)
+        owner.pair()
+        code, said = install(box, "broken")
+        if code:
+            raise Failed(f"the bundle is refused: {said}")
+        expect("a restart by tryboot", box.wait_restart(180), True)
+        expect("the slot", box.slot, "b")
+        expect("how it goes back", box.wait_restart(300), False)
+        expect("the slot", box.slot, "a")
+        box.wait_healthy()
+        outcome = last(box)
+        stage.say(f"{outcome['outcome']}: {outcome['reason']}")
+        expect("the outcome", (outcome["outcome"], outcome["version"]), ("rolled_back", BROKEN))
+        if "perch did not start" not in outcome["reason"]:
+            raise Failed(f"the reason is {outcome['reason']!r}")
+        status, body = box.http("GET", "/api/v1/update", token=owner.token)
+        stage.say(f"the page is told: {status} {json.dumps(json.loads(body))[:300] if status == 200 else body[:200]}")
+        no_failed_unit(box)
