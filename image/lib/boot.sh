@@ -60,7 +60,8 @@ boot_files() {
   case $KERNEL in
     debian) cp "$OUT"/kernel/boot/vmlinuz-* "$boot/kernel.img" ;;
     raspberrypi)
-      cp -a "$OUT"/kernel/usr/lib/firmware/raspberrypi/boot/* "$OUT"/kernel/boot/firmware/* "$boot/" 2>/dev/null || true
+      # For boards before the Pi 5; that one has its firmware in its own memory.
+      cp "$OUT"/kernel/usr/lib/raspi-firmware/{bootcode.bin,start*.elf,fixup*.dat} "$boot/"
       cp "$OUT"/kernel/boot/vmlinuz-*-v8 "$boot/kernel8.img"
       cp "$OUT"/kernel/boot/vmlinuz-*-2712 "$boot/kernel_2712.img"
       local dtb
