@@ -24,6 +24,7 @@ PROBE = """[Unit]
 After=basic.target
 [Service]
 ExecStart=/bin/sh
+Environment=SYSTEMD_PAGER=cat SYSTEMD_COLORS=0 TERM=dumb
 StandardInput=tty-force
 StandardOutput=tty
 StandardError=tty
@@ -144,24 +145,31 @@ class Box:
     def _ask(self, command, until):
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(self.probe_path)
-            s.settimeout(5)
             token = f"{time.monotonic_ns()}"
-            # The marks are put together by the shell, so that an echo of the question is not taken for the answer.
-            s.sendall(f"stty -echo -onlcr 2>/dev/null; PS1=; echo; echo '<''{token}'; {command}\necho '>''{token}'\n".encode())
-            text = ""
-            while f">{token}" not in text:
-                if time.monotonic() > until:
-                    raise Failed(f"{command!r} does not end; so far: {text[-500:]}")
-                try:
-                    got = s.recv(65536)
-                except TimeoutError:
-                    if f"<{token}" not in text:
-                        raise
-                    continue
-                if not got:
-                    raise OSError("closed")
-                text += got.decode(errors="replace")
+            # The marks are put together by the shell, so that an echo of the question is not taken for the answer. First an empty
+            # question, again and again: what is sent before there is a shell is kept for it, and the real one must run once.
+            self._exchange(s, f"stty -echo -onlcr 2>/dev/null; PS1=; echo '?''{token}'\n", f"?{token}", until, 3)
+            text = self._exchange(s, f"echo '<''{token}'; {command}\necho '>''{token}'\n", f">{token}", until, None)
         return text.split(f"<{token}")[1].split(f">{token}")[0].replace("\r", "").strip()
+
+    def _exchange(self, s, question, mark, until, again):
+        text, sent = "", 0.0
+        while mark not in text:
+            now = time.monotonic()
+            if now > until:
+                raise Failed(f"{question!r} is not answered; so far: {text[-500:]}; the console's end:\n{self.serial[-1500:]}")
+            if not sent or (again and now - sent > again):
+                s.sendall(question.encode())
+                sent = now
+            s.settimeout(1)
+            try:
+                got = s.recv(65536)
+            except TimeoutError:
+                continue
+            if not got:
+                raise OSError("closed")
+            text += got.decode(errors="replace")
+        return text
 
     # perch's own doors
 

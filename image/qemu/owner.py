@@ -24,9 +24,9 @@ width = 320
 height = 240
 fps = 8
 bitrate_kbps = 200
-sub = { width = 160, height = 120, fps = 4, bitrate_kbps = 80 }
+sub = { width = 160, height = 120, fps = 4, bitrate_kbps = 100 }
 record = { mode = "continuous", segment_max_s = 15, post_roll_s = 2, gap_s = 3 }
-motion = { fps = 2 }
+motion = { fps = 5 }
 """
 CODE = r"One-time password: (\d+) (\d+)"
 
