@@ -54,6 +54,10 @@ add_modules() {
     cp "$dir"/modules.{order,builtin,builtin.modinfo} "$OUT/root/usr/lib/modules/$version/"
     "$BIN/depmod" -b "$OUT/root" "$version"
   done
+  # Settings of wireless chips that come with the board's firmware.
+  if [ -d "$OUT/kernel/usr/lib/firmware" ]; then
+    cp -an "$OUT/kernel/usr/lib/firmware" "$OUT/root/usr/lib/"
+  fi
 }
 
 # closure VERSION MODULE...: the files of these modules and of what they need, each once, in the order of loading
