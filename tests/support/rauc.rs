@@ -90,7 +90,8 @@ impl FakeRauc {
         ]);
         Ok(HashMap::from([
             ("manifest-hash".to_owned(), own(Value::from("beef"))),
-            ("update".to_owned(), own(Value::from(update))),
+            // RAUC 1.13 puts a variant into the variant.
+            ("update".to_owned(), own(Value::Value(Box::new(Value::from(update))))),
             ("images".to_owned(), own(Value::from(vec![1u32]))),
         ]))
     }

@@ -82,7 +82,7 @@ impl Rauc {
         let info = info.map_err(|e| told(e, ErrorKind::Invalid, "this is no update that the box accepts"))?;
         let update: HashMap<String, OwnedValue> = info
             .get("update")
-            .and_then(|v| v.try_clone().ok()?.try_into().ok())
+            .and_then(dictionary)
             .ok_or_else(|| Error::new(ErrorKind::Unavailable, "the update service does not say what the update is"))?;
         Ok(Bundle {
             version: text(&update, "version"),
@@ -143,6 +143,15 @@ impl Rauc {
         tracing::info!(slot, message, "the running system is kept");
         Ok(())
     }
+}
+
+/// A dictionary, which RAUC hands over in a variant within the variant.
+fn dictionary(value: &OwnedValue) -> Option<HashMap<String, OwnedValue>> {
+    let mut value = Value::from(value.try_clone().ok()?);
+    while let Value::Value(inner) = value {
+        value = *inner;
+    }
+    OwnedValue::try_from(value).ok()?.try_into().ok()
 }
 
 /// A text of a dictionary; absent or another type: empty.
