@@ -39,7 +39,7 @@ test('a revoked device is led to the login page by itself', async ({ browser }) 
   const [one, two] = await Promise.all([browser.newContext({ ignoreHTTPSErrors: true }), browser.newContext({ ignoreHTTPSErrors: true })])
   const [keeper, leaver] = [await one.newPage(), await two.newPage()]
   await signIn(keeper)
-  await signIn(leaver)
+  await signIn(leaver, { ofItsOwn: true })
   const id = await leaver.evaluate(async () => (await (await fetch('/api/v1/me')).json()).device_id)
   const status = await keeper.evaluate(async (d) => (await fetch(`/api/v1/devices/${d}`, { method: 'DELETE' })).status, id)
   expect(status).toBe(204)
