@@ -38,7 +38,7 @@ pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
         judge(&bundle, boot.board.as_deref(), &version, wanted.force)?;
         println!("Version {} replaces {version}.", bundle.version);
         let last = Cell::new(None);
-        rauc.install(&source, &bundle, |percent, doing| {
+        rauc.install(&source, |percent, doing| {
             if last.replace(Some(percent)) != Some(percent) {
                 println!("{percent:3} %  {doing}");
             }

@@ -176,9 +176,6 @@ pub struct Bundle {
     pub compatible: String,
     /// What it brings, in its maker's words; may be empty.
     pub description: String,
-    /// Names this very content, so that nothing else is installed in its place; may be empty.
-    #[serde(skip)]
-    pub manifest_hash: String,
 }
 
 /// Whether a bundle may be installed on a box of this board that runs `version`. `force` takes the same version again; nothing

@@ -135,7 +135,7 @@ impl Inner {
             tracing::info!(percent, doing, "installing the update");
             told.lock().percent = percent;
         };
-        let installed = async { self.rauc().await?.install(&source, &bundle, progress).await };
+        let installed = async { self.rauc().await?.install(&source, progress).await };
         if let Err(e) = installed.await {
             tracing::error!(error = %e, version = bundle.version, "the update was not installed");
             return self.give_up(&e);

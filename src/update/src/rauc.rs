@@ -88,22 +88,18 @@ impl Rauc {
             version: text(&update, "version"),
             compatible: text(&update, "compatible"),
             description: text(&update, "description"),
-            manifest_hash: text(&info, "manifest-hash"),
         })
     }
 
-    /// Installs a bundle into the slot that does not run: the one that was inspected and no other. `progress` is called with
-    /// 0 to 100 and what is being done. Errors with a sentence.
-    pub async fn install(&self, source: &str, bundle: &Bundle, progress: impl Fn(u32, &str)) -> Result<()> {
+    /// Installs a bundle into the slot that does not run. `progress` is called with 0 to 100 and what is being done. An address may
+    /// give another bundle than the one that was inspected: RAUC checks signature, board and version of that one itself (RAUC
+    /// 1.13 cannot be told which one is meant). Errors with a sentence.
+    pub async fn install(&self, source: &str, progress: impl Fn(u32, &str)) -> Result<()> {
         let failed = "the update could not be installed";
         // Listened to before it begins, so that its end is not missed.
         let mut completed =
             within(self.0.receive_completed()).await.map_err(|e| told(e, ErrorKind::Unavailable, failed))?;
-        let mut args = HashMap::new();
-        if !bundle.manifest_hash.is_empty() {
-            args.insert("require-manifest-hash", Value::from(bundle.manifest_hash.as_str()));
-        }
-        let begun = within(self.0.install_bundle(source, args)).await;
+        let begun = within(self.0.install_bundle(source, HashMap::new())).await;
         begun.map_err(|e| told(e, ErrorKind::Conflict, failed))?;
         let mut silent = 0;
         let result = loop {

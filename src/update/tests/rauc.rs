@@ -113,7 +113,7 @@ async fn an_upload_is_checked_installed_and_tried() {
     assert!(rig.dir.path().join("run/reboot-trial").exists() && rig.spool_is_empty());
     assert_eq!(rig.restarts.load(Ordering::SeqCst), 1);
     let asked = rig.asked();
-    assert!(asked.last().expect("asked").ends_with("upload.raucb Some(\"beef\")"), "{asked:?}");
+    assert!(asked.last().expect("asked").ends_with("upload.raucb"), "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
