@@ -65,6 +65,8 @@ def autoboot(card):
 
 
 def last(box):
+    """How the last update ended, once that is written."""
+    box.wait(lambda: box.run("test ! -e /data/update/trial && test -e /data/update/last && echo there") == "there", 60, "no outcome")
     return dict(line.split("=", 1) for line in box.run("cat /data/update/last").splitlines())
 
 
