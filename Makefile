@@ -64,8 +64,9 @@ bench: setup build
 soak: web/dist/index.html
 	PERCH_TEST_LONG=1 cargo test --release --locked --test recording
 
-cross: web/dist/index.html
+cross:
 	@.ci/setup cross
+	@$(MAKE) --no-print-directory web/dist/index.html
 	cross/build
 
 cross-smoke:
@@ -85,7 +86,7 @@ image-check:
 
 test-image:
 	@.ci/setup image
-	@test -e target/image/debian/perch-qemu.img || $(MAKE) --no-print-directory image KERNEL=debian
+	@$(MAKE) --no-print-directory image KERNEL=debian
 	python3 image/qemu/test.py --long
 
 clean:

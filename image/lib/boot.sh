@@ -76,7 +76,7 @@ boot_files() {
 
 # write_cmdline FILE VERITY: slot-neutral; the root's hash is what ties this boot image to its root
 write_cmdline() {
-  echo "$CONSOLE perch.disk=$SIGNATURE perch.verity=$(cat "$2") ro quiet loglevel=4 panic=10 systemd.show_status=auto" >"$1"
+  echo "$CONSOLE perch.disk=$SIGNATURE perch.verity=$(cat "$2") ro quiet loglevel=4 panic=10 fsck.repair=yes systemd.show_status=auto" >"$1"
 }
 
 # pack_boot FOLDER IMAGE: a FAT file system of a fixed size, without a mount, the same every time

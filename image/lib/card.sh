@@ -7,6 +7,11 @@ make_bootsel() {
   mkdir -p "$dir"
   printf '[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=2\n' >"$dir/autoboot.txt"
   cp image/boards/bootsel/* "$dir/"
+  if [ "$KERNEL" = raspberrypi ]; then
+    # Boards before the Pi 4 take their second stage from the first partition, before they read autoboot.txt; not tried on one.
+    cp "$OUT/kernel/usr/lib/raspi-firmware/bootcode.bin" "$dir/"
+    : >"$dir/config.txt"
+  fi
   settle "$dir"
   "$BIN/mkfs.vfat" -F 16 -n PERCH -i 50455244 --invariant -C "$OUT/bootsel.img" $((32 * 1024)) >/dev/null
   (cd "$dir" && for name in *; do MTOOLS_SKIP_CHECK=1 "$BIN/mcopy" -i "$OUT/bootsel.img" -m "$name" ::; done)

@@ -23,7 +23,7 @@ load_board() {
   PATH=$BIN:$PATH
   PERCH_VERSION=${PERCH_VERSION:-$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n1)}
   PERCH_BINARY=${PERCH_BINARY:-$PWD/target/cross/perch}
-  KEYS=${PERCH_KEYS:-$PWD/target/image/keys}
+  KEYS=${PERCH_KEYS:-${XDG_CONFIG_HOME:-$HOME/.config}/perch/keys}
   KEYRING=$KEYS/ca.pem
   # Every time stamp in the image; no build is newer than its source.
   SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}

@@ -92,6 +92,8 @@ make_root() {
   add_modules
   "$BIN/systemctl" --root="$OUT/root" preset-all 2>"$OUT/preset.log" || { cat "$OUT/preset.log"; die "units cannot be enabled"; }
   ln -sf /usr/lib/systemd/system/multi-user.target "$OUT/root/etc/systemd/system/default.target"
+  # Nobody needs another's rights by a file's mode.
+  find "$OUT/root" -xdev -type f -perm /6000 -exec chmod a-s {} +
   image/elf "$OUT/root"
   bake_registry
   pack_root "$OUT/root" "$OUT/rootfs.img" "$OUT/verity"
