@@ -207,6 +207,7 @@ impl App {
     /// Runs until `stop`, then drains. Returns the names of tasks that did not end in time.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Vec<String>> {
         remember_address(&self.store, &self.base_url(), &self.ca_sha256());
+        remember_streams(&self.store, &self.cameras.all, self.rtsp.local_addr().port());
         let sealed = Arc::new(Notify::new());
         for (camera, capture, frames) in self.captures.drain(..) {
             let (marks_tx, marks) = mpsc::channel(MARKS);
@@ -430,6 +431,19 @@ fn remember_address(store: &Store, base_url: &str, ca_sha256: &str) {
     let kept = store.set_meta("base_url", base_url).and_then(|()| store.set_meta("ca_sha256", ca_sha256));
     if let Err(e) = kept {
         tracing::warn!(error = %e, "`perch pair` will not know this box's address");
+    }
+}
+
+/// Keeps what `perch stream-password add` needs to print URLs for the running box.
+fn remember_streams(store: &Store, cameras: &[Arc<Camera>], port: u16) {
+    let names: Vec<(String, String)> =
+        cameras.iter().map(|c| (c.config.id.to_string(), c.config.name.clone())).collect();
+    let kept = serde_json::to_string(&names)
+        .map_err(|e| Error::internal("the cameras' names cannot be kept").with_source(e))
+        .and_then(|names| store.set_meta("cameras", &names))
+        .and_then(|()| store.set_meta("rtsp_port", &port.to_string()));
+    if let Err(e) = kept {
+        tracing::warn!(error = %e, "`perch stream-password add` will print the config's URLs");
     }
 }
 

@@ -26,7 +26,7 @@ fn check_says_what_is_good_and_what_to_mend() {
     let ran = home.run(&["check"], "");
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.out.contains("there is no such file") && ran.out.contains("there is no such device"), "{}", ran.out);
-    assert!(ran.out.contains("2 things to mend"), "{}", ran.out);
+    assert!(ran.out.contains("Things to mend: 2"), "{}", ran.out);
 
     home.configure("[htpp]\nlisten = 3", &camera("front", "test", "codec = \"h266\""));
     let ran = home.run(&["check"], "");

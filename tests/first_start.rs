@@ -79,7 +79,7 @@ fn a_card_without_any_file_gets_a_name_and_a_config() {
     assert_eq!(card.text("run/perch/setup.log"), out);
     let config = card.root("data/perch/perch.toml");
     let ran = Ran::of(perch(&["check", "--config", &config.display().to_string()]), "");
-    assert!(ran.out.contains("is valid, 1 cameras"), "{ran:?}");
+    assert!(ran.out.contains("is valid; cameras: 1"), "{ran:?}");
     // Everything of it is the owner's from now on.
     fs::write(&config, "# mine\n").expect("written");
     fs::write(card.root("data/etc/hostname"), "porch\n").expect("written");

@@ -43,7 +43,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     let mut report = Report { wrong: 0 };
     println!("Config");
     match path {
-        Some(p) => report.good(&format!("{} is valid, {} cameras", p.display(), config.cameras.len())),
+        Some(p) => report.good(&format!("{} is valid; cameras: {}", p.display(), config.cameras.len())),
         None => report.good("no file given: one test camera, data in ./perch-data"),
     }
     println!("Pipelines");
@@ -71,7 +71,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
         println!("Everything that was looked at works.");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} things to mend.", report.wrong);
+    println!("Things to mend: {}.", report.wrong);
     Ok(ExitCode::FAILURE)
 }
 

@@ -50,13 +50,21 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
             let password = store.add_stream_password(&name, SystemClock.utc())?;
             super::ring(&config.data_dir);
             println!("User {name}, password {} (it is shown this once)\n", password.expose());
+            // As the box last ran: this command may have been given no config.
             let host = match store.get_meta("base_url")? {
                 Some(url) => host_of(&url).to_owned(),
                 None => "localhost".into(),
             };
-            for c in &config.cameras {
-                let base = format!("rtsp://{name}:{}@{host}:{}/{}", password.expose(), config.rtsp_listen.port(), c.id);
-                println!("  {:32}  {base}\n  {:32}  {base}/sub", c.name, "");
+            let port = match store.get_meta("rtsp_port")? {
+                Some(port) => port,
+                None => config.rtsp_listen.port().to_string(),
+            };
+            let cameras = store.get_meta("cameras")?.and_then(|text| serde_json::from_str(&text).ok());
+            let configured = || config.cameras.iter().map(|c| (c.id.to_string(), c.name.clone())).collect();
+            let cameras: Vec<(String, String)> = cameras.unwrap_or_else(configured);
+            for (id, camera) in cameras {
+                let base = format!("rtsp://{name}:{}@{host}:{port}/{id}", password.expose());
+                println!("  {camera:32}  {base}\n  {:32}  {base}/sub", "");
             }
         }
         StreamPasswordAction::List => {

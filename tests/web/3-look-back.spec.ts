@@ -21,6 +21,10 @@ test('a recorded event plays', async ({ page }) => {
   await expectPlaying(page.getByTestId('event-dialog').locator('video'))
   await page.keyboard.press('Escape')
   await expect(page.getByTestId('event-dialog')).toBeHidden()
+  await card.click()
+  await page.getByRole('button', { name: 'Open in the timeline' }).click()
+  await expect(page).toHaveURL(/camera\/door/)
+  await expectPlaying(page.getByTestId('playback-video'))
   silent()
 })
 

@@ -84,7 +84,7 @@ export const t = {
     title: 'About the certificate warning',
     why: 'Your browser warned you because this box made its own certificate; no company vouches for it. The connection is encrypted all the same. To end the warning for good, tell this device to trust your box:',
     download: 'Download the box’s certificate',
-    fingerprint: 'SHA-256 of the certificate, to compare with the one in the box’s QR code:',
+    fingerprint: 'SHA-256 of the certificate, to compare with the one that the box prints below its QR code:',
     others: 'Steps for other systems',
     platform: {
       ios: 'iPhone and iPad',
@@ -136,7 +136,7 @@ export const t = {
     lastEvent: (when: string) => `Last event ${when}`,
     unknown: 'There is no camera of this name on this box.',
     allCameras: 'All cameras',
-    noStill: 'No picture was kept of this camera yet.',
+    noStill: 'No picture of this moment was kept.',
   },
   live: {
     title: 'Live',
@@ -273,7 +273,7 @@ export const t = {
       flutter: 'Something moved in place, like leaves or water',
     },
     openCamera: 'Open in the timeline',
-    gone: 'The recording of this event is no longer on the box.',
+    gone: 'There is no recording of this event on the box.',
   },
   system: {
     title: 'System',
@@ -386,6 +386,7 @@ export const t = {
     codeLead: 'Scan this with the phone’s camera, or open the address on it and type the digits.',
     codeQr: 'QR code with the pairing address',
     codeFor: (left: string) => `Works once, for another ${left}.`,
+    codePaired: (name: string) => `${name} is paired.`,
     codeExpired: 'This code is too old. Make a new one.',
   },
   users: {
