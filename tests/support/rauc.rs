@@ -69,6 +69,19 @@ fn read(source: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
+/// What RAUC 1.13 can be told of how a bundle is reached.
+const ACCESS_KEYS: [&str; 5] = ["tls-cert", "tls-key", "tls-ca", "tls-no-verify", "http-headers"];
+/// And of how it is installed.
+const INSTALL_KEYS: [&str; 3] = ["ignore-compatible", "ignore-version-limit", "transaction-id"];
+
+/// Refuses what RAUC 1.13 refuses: it passes over no key.
+fn known(args: &HashMap<String, OwnedValue>, keys: &[&str]) -> zbus::fdo::Result<()> {
+    match args.keys().find(|key| !keys.contains(&key.as_str())) {
+        Some(key) => Err(zbus::fdo::Error::InvalidArgs(format!("Unsupported key: {key}"))),
+        None => Ok(()),
+    }
+}
+
 #[zbus::interface(name = "de.pengutronix.rauc.Installer")]
 impl FakeRauc {
     fn inspect_bundle(
@@ -76,7 +89,7 @@ impl FakeRauc {
         source: &str,
         args: HashMap<String, OwnedValue>,
     ) -> zbus::fdo::Result<HashMap<String, OwnedValue>> {
-        assert!(args.is_empty());
+        known(&args, &ACCESS_KEYS)?;
         self.asked.lock().expect("lock").push(format!("inspect {source}"));
         let words = read(source);
         if words.len() < 2 {
@@ -102,8 +115,7 @@ impl FakeRauc {
         args: HashMap<String, OwnedValue>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> zbus::fdo::Result<()> {
-        // What 1.13 does not know it refuses.
-        assert!(args.is_empty());
+        known(&args, &[&ACCESS_KEYS[..], &INSTALL_KEYS].concat())?;
         self.asked.lock().expect("lock").push(format!("install {source}"));
         let fails = read(source).get(2).cloned();
         self.progress.store(50, Ordering::SeqCst);

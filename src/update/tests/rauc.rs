@@ -7,9 +7,11 @@ use perch_base::ErrorKind;
 use perch_domain::update::{Outcome, Phase, UpdatePort, UpdateSource};
 use perch_update::{Bus, Config, Places, Updater};
 use rauc::{Asked, FakeRauc, PrivateBus};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use zbus::zvariant::Value;
 
 /// A card image with its RAUC.
 struct Rig {
@@ -114,6 +116,29 @@ async fn an_upload_is_checked_installed_and_tried() {
     assert_eq!(rig.restarts.load(Ordering::SeqCst), 1);
     let asked = rig.asked();
     assert!(asked.last().expect("asked").ends_with("upload.raucb"), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stand_in_refuses_what_rauc_does_not_know() {
+    let bus = PrivateBus::start();
+    let (_service, asked) = FakeRauc::serve(&bus.address).await;
+    let address = zbus::connection::Builder::address(bus.address.as_str()).expect("an address");
+    let connection = address.build().await.expect("on the bus");
+    for (method, key, is_known) in [
+        ("InstallBundle", "require-manifest-hash", false),
+        ("InspectBundle", "require-manifest-hash", false),
+        ("InspectBundle", "transaction-id", false),
+        ("InstallBundle", "transaction-id", true),
+        ("InspectBundle", "tls-ca", true),
+    ] {
+        let args = HashMap::from([(key, Value::from("x"))]);
+        let name = Some("de.pengutronix.rauc");
+        let body = ("https://host/0.2.0_board", args);
+        let called = connection.call_method(name, "/", Some("de.pengutronix.rauc.Installer"), method, &body).await;
+        let told = called.err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(told.contains(&format!("Unsupported key: {key}")), !is_known, "{method} {key}: {told}");
+    }
+    assert_eq!(asked.lock().expect("lock").len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
