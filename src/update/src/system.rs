@@ -2,8 +2,10 @@
 
 use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::update::{BootFacts, LastUpdate, image_version};
-use std::fs;
-use std::io::Read;
+use rustix::fs::OFlags;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// No file of these is larger.
@@ -30,7 +32,8 @@ impl Places {
     /// The version of the image that runs, which is what an update replaces; `None` where there is none.
     pub fn image_version(&self) -> Option<String> {
         self.boot()?;
-        read(&self.os_release).and_then(|text| image_version(&text))
+        // A link to where the image keeps it; nobody but the image wrote either.
+        fs::read_to_string(&self.os_release).ok().and_then(|text| image_version(&text))
     }
 
     /// What the boot script says; `None` where there is none: no card image.
@@ -55,12 +58,77 @@ impl Places {
     }
 }
 
+/// Reads a small file. Root does too (`perch update`), in a folder that another user may write: so no link, and nothing that waits.
 fn read(path: &Path) -> Option<String> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
     let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(SMALL).read_to_end(&mut bytes).ok()?;
+    file.take(SMALL).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Puts a file there whole, in place of whatever bears its name; a link is replaced and not followed.
 fn put(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).context(ErrorKind::Io, || format!("{} cannot be written", path.display()))
+    let fresh = path.with_extension("new");
+    let written = || {
+        match fs::remove_file(&fresh) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        // `create_new` follows no link.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(&fresh, path)
+    };
+    written().context(ErrorKind::Io, || format!("{} cannot be written", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{FileType, Mode};
+    use std::os::unix::fs::symlink;
+
+    fn places() -> (tempfile::TempDir, Places) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().to_owned();
+        (dir, Places { run: path.clone(), update: path.clone(), os_release: path.join("os-release") })
+    }
+
+    #[test]
+    fn what_is_asked_for_goes_through_no_link() {
+        let (dir, places) = places();
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "kept").expect("written");
+        for name in ["reboot-trial", "reboot-trial.new", "health", "health.new"] {
+            symlink(&victim, dir.path().join(name)).expect("linked");
+        }
+        places.ask_for_trial().expect("asked");
+        places.tell_health("no picture").expect("told");
+        assert_eq!(fs::read_to_string(&victim).expect("read"), "kept");
+        for (name, want) in [("reboot-trial", ""), ("health", "no picture\n")] {
+            let path = dir.path().join(name);
+            assert!(path.symlink_metadata().expect("there").is_file(), "{name}");
+            assert_eq!(fs::read_to_string(&path).expect("read"), want);
+        }
+        // Nothing else is left behind.
+        assert_eq!(fs::read_dir(dir.path()).expect("read").count(), 3);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_read() {
+        let (dir, places) = places();
+        let boot = dir.path().join("boot");
+        rustix::fs::mknodat(rustix::fs::CWD, &boot, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("made");
+        assert_eq!(places.boot(), None);
+        fs::remove_file(&boot).expect("removed");
+        fs::write(dir.path().join("other"), "slot=a\n").expect("written");
+        symlink(dir.path().join("other"), &boot).expect("linked");
+        assert_eq!(places.boot(), None);
+        fs::rename(dir.path().join("other"), &boot).expect("moved");
+        assert_eq!(places.boot().and_then(|b| b.slot).as_deref(), Some("a"));
+    }
 }
