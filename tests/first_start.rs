@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use support::home::{Home, Ran, camera, otp_of, perch};
@@ -177,6 +177,71 @@ fn a_reset_of_accounts_keeps_recordings_and_one_of_everything_keeps_nothing() {
     let mut running = Home::with_data(&card.root("data/perch/box"), "").boot();
     assert!(!recording.exists() && !card.root("data/perch/box/erase-recordings").exists());
     running.terminate();
+}
+
+#[test]
+fn what_the_box_writes_leads_root_nowhere() {
+    const SETUP: &str = "[admin]\nname = \"anna\"\npassword = \"correct horse\"\n";
+    let card = Card::new();
+    fs::create_dir_all(card.root("etc")).expect("made");
+    fs::write(card.root("etc/passwd"), "perch:x:780:780::/data/perch:/usr/sbin/nologin\n").expect("written");
+    let elsewhere = card.root("elsewhere");
+    let kept = [elsewhere.join("recordings/kept"), elsewhere.join("perch.db")];
+    fs::create_dir_all(elsewhere.join("recordings")).expect("made");
+    kept.iter().for_each(|path| fs::write(path, "kept").expect("written"));
+    let unharmed = || {
+        let owner = fs::metadata(card.root("etc")).expect("there").uid();
+        assert!(kept.iter().all(|path| fs::read_to_string(path).is_ok_and(|text| text == "kept")));
+        assert_eq!(fs::read_dir(&elsewhere).expect("read").count(), 2, "nothing was added");
+        let owners = [&elsewhere, &kept[0], &kept[1]].map(|path| fs::metadata(path).expect("there").uid());
+        assert_eq!(owners, [owner; 3], "nothing was given away");
+    };
+
+    // A config that names another folder.
+    let config = card.root("data/perch/perch.toml");
+    fs::create_dir_all(card.root("data/perch")).expect("made");
+    let names_elsewhere = "camera = []\n[box]\ndata_dir = \"/elsewhere\"\n";
+    for reset in ["perch-reset-accounts", "perch-reset-everything"] {
+        fs::write(&config, names_elsewhere).expect("written");
+        card.put(reset, "");
+        card.put("perch-setup.toml", SETUP);
+        card.setup().ok();
+        unharmed();
+        assert!(card.perch(&["user", "list"]).contains("anna"), "the account is where the box looks");
+    }
+
+    // A link in place of the data folder: nothing is done through it, and a reset removes it.
+    let data = card.root("data/perch/box");
+    fs::remove_dir_all(&data).expect("removed");
+    std::os::unix::fs::symlink(&elsewhere, &data).expect("linked");
+    card.put("perch-reset-accounts", "");
+    card.put("perch-setup.toml", SETUP);
+    let ran = card.setup();
+    assert!(ran.code == Some(1) && ran.out.contains("data/perch/box is no folder"), "{ran:?}");
+    unharmed();
+    fs::remove_file(card.boot().join("perch-reset-accounts.running")).expect("to be tried again");
+    card.put("perch-reset-everything", "");
+    card.setup().ok();
+    unharmed();
+    assert!(data.symlink_metadata().expect("made anew").is_dir());
+
+    // A database that is a link.
+    std::os::unix::fs::symlink(&kept[1], data.join("perch.db")).expect("linked");
+    card.put("perch-setup.toml", SETUP);
+    let ran = card.setup();
+    assert!(ran.code == Some(1) && ran.out.contains("perch.db in "), "{ran:?}");
+    unharmed();
+    fs::remove_file(data.join("perch.db")).expect("removed");
+
+    // Something that keeps its reader waiting, and a link, in place of the config: both stay as they are.
+    fs::remove_file(&config).expect("removed");
+    let mkfifo = std::process::Command::new("mkfifo").arg(&config).status().expect("run");
+    assert!(mkfifo.success());
+    card.setup().ok();
+    fs::remove_file(&config).expect("removed");
+    std::os::unix::fs::symlink(&kept[1], &config).expect("linked");
+    card.setup().ok();
+    unharmed();
 }
 
 #[test]

@@ -2,10 +2,20 @@
 //! somebody else left.
 
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use std::fs::{self, File, OpenOptions};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+use std::ffi::CStr;
+use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
+
+/// A folder itself, and not what a link in its place leads to.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// A file itself; one that would keep us waiting (a FIFO) is opened at once, to be refused.
+const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// Whom a file is given to; nobody: it stays root's (or whoever runs the tests).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +76,8 @@ pub fn remove(path: &Path) -> Result<()> {
 /// Overwrites a file and removes it. Flash may keep an older copy of what stood there; this is what a file system can do.
 pub fn wipe(path: &Path) -> Result<()> {
     let told = || format!("{} cannot be removed", path.display());
-    if let Ok(mut file) = OpenOptions::new().write(true).open(path) {
+    let file = OpenOptions::new().write(true).custom_flags(FILE.bits() as i32).open(path);
+    if let Some(mut file) = file.ok().filter(|f| f.metadata().is_ok_and(|m| m.is_file())) {
         let size = file.metadata().map(|m| m.len().min(1 << 20)).unwrap_or(0);
         // Removing is what counts.
         let _ = file.write_all(&vec![0; size as usize]).and_then(|()| file.sync_all());
@@ -79,16 +90,21 @@ pub fn find(dir: &Path, names: &[&str]) -> Option<PathBuf> {
     let listed = fs::read_dir(dir).into_iter().flatten().flatten();
     let bears =
         |entry: &fs::DirEntry| names.contains(&entry.file_name().to_string_lossy().to_ascii_lowercase().as_str());
-    let mut found: Vec<_> = listed.filter(bears).filter(|e| e.path().is_file()).map(|e| e.path()).collect();
+    let mut found: Vec<_> =
+        listed.filter(bears).filter(|e| e.file_type().is_ok_and(|t| t.is_file())).map(|e| e.path()).collect();
     found.sort();
     found.into_iter().next()
 }
 
-/// Reads a file of at most `limit` bytes.
+/// Reads a plain file of at most `limit` bytes.
 pub fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let told = || format!("{} cannot be read", path.display());
     let mut content = Vec::new();
-    let file = File::open(path).context(ErrorKind::Io, told)?;
+    let file = OpenOptions::new().read(true).custom_flags(FILE.bits() as i32).open(path);
+    let file = file.context(ErrorKind::Io, told)?;
+    if !file.metadata().context(ErrorKind::Io, told)?.is_file() {
+        return Err(Error::invalid("it is no plain file"));
+    }
     file.take(limit + 1).read_to_end(&mut content).context(ErrorKind::Io, told)?;
     if content.len() as u64 > limit {
         return Err(Error::new(ErrorKind::TooLarge, format!("it is larger than {} KiB", limit / 1024)));
@@ -96,48 +112,93 @@ pub fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Opens a folder itself; `None` when there is none. Errors where a link, or something else, stands in its place.
+fn open_dir(dir: &Path) -> Result<Option<OwnedFd>> {
+    match rustix::fs::open(dir, FOLDER, Mode::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::LOOP | Errno::NOTDIR) => Err(Error::new(ErrorKind::Io, format!("{} is no folder", dir.display()))),
+        Err(e) => Err(e).context(ErrorKind::Io, || format!("the folder {} cannot be opened", dir.display())),
+    }
+}
+
 /// Removes what is in a folder, not the folder; links are removed and not followed. A folder that something is mounted on is
 /// emptied and stays.
 pub fn empty(dir: &Path) -> Result<()> {
-    let told = |path: &Path| format!("{} cannot be removed", path.display());
-    let listed = match fs::read_dir(dir) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        listed => listed.context(ErrorKind::Io, || told(dir))?,
-    };
-    for entry in listed {
-        let entry = entry.context(ErrorKind::Io, || told(dir))?;
-        let path = entry.path();
-        remove_tree(&path)?;
-    }
-    Ok(())
+    let Some(fd) = open_dir(dir)? else { return Ok(()) };
+    empty_at(&fd).context(ErrorKind::Io, || format!("{} cannot be emptied", dir.display()))
 }
 
 /// Removes a file, or a folder with everything in it.
 pub fn remove_tree(path: &Path) -> Result<()> {
     let told = || format!("{} cannot be removed", path.display());
-    match fs::symlink_metadata(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(e).context(ErrorKind::Io, told),
-        Ok(meta) if meta.is_dir() => {
-            empty(path)?;
-            match fs::remove_dir(path) {
-                Err(e) if e.kind() == std::io::ErrorKind::ResourceBusy => Ok(()),
-                removed => removed.context(ErrorKind::Io, told),
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(Error::internal(told())) };
+    let Some(dir) = open_dir(dir)? else { return Ok(()) };
+    let name = std::ffi::CString::new(name.as_bytes()).context(ErrorKind::Invalid, told)?;
+    remove_at(&dir, &name).context(ErrorKind::Io, told)
+}
+
+fn empty_at(dir: &OwnedFd) -> rustix::io::Result<()> {
+    for entry in entries(dir)? {
+        remove_at(dir, entry?.file_name())?;
+    }
+    Ok(())
+}
+
+fn remove_at(dir: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
+    match rustix::fs::openat(dir, name, FOLDER, Mode::empty()) {
+        Ok(inner) => {
+            empty_at(&inner)?;
+            match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
+                Err(Errno::BUSY | Errno::NOENT) => Ok(()),
+                removed => removed,
             }
         }
-        Ok(_) => fs::remove_file(path).context(ErrorKind::Io, told),
+        Err(Errno::NOENT) => Ok(()),
+        // Anything but a folder, so a link too.
+        Err(Errno::LOOP | Errno::NOTDIR) => rustix::fs::unlinkat(dir, name, AtFlags::empty()),
+        Err(e) => Err(e),
     }
+}
+
+/// What is in a folder.
+fn entries(dir: &OwnedFd) -> rustix::io::Result<impl Iterator<Item = rustix::io::Result<rustix::fs::DirEntry>>> {
+    let is_real = |e: &rustix::fs::DirEntry| ![c".", c".."].contains(&e.file_name());
+    Ok(Dir::read_from(dir)?.filter(move |e| e.as_ref().map_or(true, is_real)))
+}
+
+/// Errors unless everything that lies directly in a folder, and itself, is what it seems: no link, and nothing that would keep
+/// a reader waiting. A folder that is not there is fine.
+pub fn refuse_links(dir: &Path) -> Result<()> {
+    let told = || format!("the folder {} cannot be read", dir.display());
+    let Some(fd) = open_dir(dir)? else { return Ok(()) };
+    for entry in entries(&fd).context(ErrorKind::Io, told)? {
+        let entry = entry.context(ErrorKind::Io, told)?;
+        let stat =
+            rustix::fs::statat(&fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).context(ErrorKind::Io, told)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if !matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Socket) {
+            let name = entry.file_name().to_string_lossy();
+            let why = format!("{name} in {} is neither a file nor a folder: remove it", dir.display());
+            return Err(Error::new(ErrorKind::Io, why));
+        }
+    }
+    Ok(())
 }
 
 /// Gives a folder and what lies directly in it.
 pub fn give(dir: &Path, owner: &Owner) -> Result<()> {
+    let told = || format!("{} cannot be given to the user perch", dir.display());
     // A link would lead to what is not ours to give.
-    if owner.0.is_none() || !fs::symlink_metadata(dir).is_ok_and(|m| m.is_dir()) {
-        return Ok(());
-    }
-    hand_over(dir, owner)?;
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        hand_over(&entry.path(), owner)?;
+    let (Some(fd), Some((uid, gid))) = (open_dir(dir)?, owner.0) else { return Ok(()) };
+    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    rustix::fs::fchown(&fd, uid, gid).context(ErrorKind::Io, told)?;
+    for entry in entries(&fd).context(ErrorKind::Io, told)? {
+        let entry = entry.context(ErrorKind::Io, told)?;
+        match rustix::fs::chownat(&fd, entry.file_name(), uid, gid, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            given => given.context(ErrorKind::Io, told)?,
+        }
     }
     Ok(())
 }
@@ -190,6 +251,38 @@ mod tests {
         assert_eq!(fs::read_dir(&inside).expect("there").count(), 0);
         assert!(outside.join("kept").exists());
         empty(&dir.path().join("nowhere")).expect("nothing to do");
+        // A link in place of the folder itself, or of the one that something lies in.
+        std::os::unix::fs::symlink(&outside, dir.path().join("link")).expect("linked");
+        let e = empty(&dir.path().join("link")).expect_err("a link");
+        assert!(e.to_string().ends_with("link is no folder"), "{e}");
+        remove_tree(&dir.path().join("link/kept")).expect_err("a link");
+        give(&dir.path().join("link"), &Owner::default()).expect_err("a link");
+        refuse_links(&dir.path().join("link")).expect_err("a link");
+        assert!(outside.join("kept").exists());
+        remove_tree(&dir.path().join("link")).expect("the link itself");
+        assert!(outside.join("kept").exists() && !dir.path().join("link").exists());
+        refuse_links(&outside).expect("plain files");
+        std::os::unix::fs::symlink("/etc/shadow", outside.join("perch.db")).expect("linked");
+        let e = refuse_links(&outside).expect_err("a link");
+        assert!(e.to_string().starts_with("perch.db in "), "{e}");
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_neither_read_nor_waited_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (file, link, fifo) = (dir.path().join("file"), dir.path().join("link"), dir.path().join("fifo"));
+        fs::write(&file, "text").expect("written");
+        std::os::unix::fs::symlink(&file, &link).expect("linked");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("made");
+        assert_eq!(read_small(&file, 4).expect("read"), b"text");
+        assert_eq!(read_small(&file, 3).expect_err("too large").kind(), ErrorKind::TooLarge);
+        for path in [&link, &fifo, &dir.path().to_owned()] {
+            read_small(path, 4).expect_err("no plain file");
+        }
+        assert_eq!(find(dir.path(), &["link", "fifo"]), None);
+        wipe(&link).expect("removed");
+        wipe(&fifo).expect("removed");
+        assert_eq!(fs::read_to_string(&file).expect("kept"), "text");
     }
 
     #[test]

@@ -34,20 +34,14 @@ impl Places {
         self.perch().join("perch.toml")
     }
 
-    /// The data folder, as the config names it.
+    /// The data folder. Always the card's own: the config belongs to the user perch, and root takes no path from it.
     pub fn data_dir(&self) -> PathBuf {
-        let named = || -> Option<PathBuf> {
-            let table: toml::Table = std::fs::read_to_string(self.config()).ok()?.parse().ok()?;
-            Some(PathBuf::from(table.get("box")?.get("data_dir")?.as_str()?))
-        };
-        match named().as_deref().map(|dir| dir.strip_prefix("/")) {
-            Some(Ok(below)) => self.root.join(below),
-            _ => self.root.join(DATA_DIR.trim_start_matches('/')),
-        }
+        self.root.join(DATA_DIR.trim_start_matches('/'))
     }
 
-    /// Opens the box's database, which may be a new one.
+    /// Opens the box's database, which may be a new one. Refuses a data folder in which a link leads elsewhere.
     pub fn open_store(&self) -> Result<Store> {
+        files::refuse_links(&self.data_dir())?;
         let day = Duration::from_secs(86_400);
         let config = perch_store::Config {
             data_dir: self.data_dir(),

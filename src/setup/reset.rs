@@ -2,7 +2,7 @@
 //! ends with the whole reset, and a card that cannot be written ends with none at each start.
 
 use super::files::Owner;
-use super::{DATA_DIR, Log, Places, files};
+use super::{Log, Places, files};
 use perch_base::{ErrorKind, Result, ResultExt};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,6 @@ pub enum Reset {
     /// All of the box: recordings, database, keys, config, network.
     Everything,
 }
-
-/// What the store and the API keep in a data folder; what else lies there is not ours.
-const KEPT: [&str; 8] =
-    ["recordings", "thumbnails", "quarantine", "tls", "reserve", "perch.lock", "bell.sock", "probe.tmp"];
 
 /// In the data folder while recordings are still to be erased.
 const ERASE: &str = "erase-recordings";
@@ -93,18 +89,12 @@ fn accounts(places: &Places) -> Result<()> {
 }
 
 fn everything(places: &Places) -> Result<()> {
-    let dir = places.data_dir();
-    for name in KEPT {
-        files::remove_tree(&dir.join(name))?;
-    }
-    remove_database(&dir)?;
-    // On the card these folders are the box's alone.
-    files::empty(&places.root.join(DATA_DIR.trim_start_matches('/')))?;
+    // The data folder lies in the first one.
     files::empty(&places.perch())?;
     files::empty(&places.etc())?;
     files::empty(&places.root.join("data/update/spool"))?;
     // A disk for recordings is mounted later; the box itself ends what was begun here.
-    files::put(&places.root.join(DATA_DIR.trim_start_matches('/')).join(ERASE), b"", 0o600, &Owner::default())
+    files::put(&places.data_dir().join(ERASE), b"", 0o600, &Owner::default())
 }
 
 /// Erases what a reset of everything could not reach, before anything of the data folder is opened.
