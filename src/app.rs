@@ -103,7 +103,7 @@ impl App {
             live: live.clone(),
             rtsp: rtsp_cell.clone(),
         });
-        let updater = updater(&store, &cameras);
+        let updater = updater();
         let ports = perch_api::Ports {
             live: live.clone(),
             access: Arc::new(store.clone()),
@@ -198,6 +198,7 @@ impl App {
             clock: self.clock.clone(),
         };
         tasks::trial::spawn(&mut self.supervisor, trial);
+        tasks::delivered::spawn(&mut self.supervisor, &self.update.0, &self.cameras, &self.store);
         tasks::auto_update::spawn(&mut self.supervisor, &self.update.1, &self.update.0);
         let maker = self.card_maker();
         tasks::card::spawn(&mut self.supervisor, maker);
@@ -285,14 +286,12 @@ pub fn store_config(config: &Config) -> perch_store::Config {
     }
 }
 
-fn updater(store: &Store, cameras: &Arc<Cameras>) -> Updater {
-    let (store, cameras) = (store.clone(), cameras.clone());
+fn updater() -> Updater {
     Updater::new(perch_update::Config {
         version: version::VERSION.to_owned(),
         commit: version::COMMIT.to_owned(),
         places: perch_update::Places::of_the_card(systemd::runtime_directory()),
         bus: perch_update::Bus::System,
-        before_restart: Arc::new(move |version| tasks::trial::leave_word(&store, &cameras, version)),
     })
 }
 

@@ -4,9 +4,11 @@
 
 mod support;
 
+use perch_base::clock::SystemClock;
 use std::fs;
 use std::path::PathBuf;
-use support::home::{Home, Ran, camera, perch};
+use std::sync::Arc;
+use support::home::{BoxProcess, Home, Ran, camera, perch};
 use support::rauc::{Asked, FakeRauc, PrivateBus};
 use support::{s, wait_until};
 
@@ -50,6 +52,22 @@ impl Card {
         let mut command = perch(&["update"]);
         command.arg(file).args(more).envs(self.env());
         Ran::of(command, "")
+    }
+
+    /// Starts the system again as the one that is being tried, with these cameras.
+    fn try_with(&self, cameras: &str) -> BoxProcess {
+        fs::write(self.run("boot"), TRIAL).expect("written");
+        self.home.configure("[recording]\nmin_free_bytes = 0\n", cameras);
+        self.home.boot_with(&self.env())
+    }
+
+    /// Waits until the system that runs has left word of the cameras that deliver.
+    fn word(&self, want: &str) {
+        let config = perch::config::Config::parse(&self.home.config_text(), std::iter::empty()).expect("valid");
+        let store = perch_store::Store::open_for_cli(perch::app::store_config(&config), Arc::new(SystemClock));
+        let store = store.expect("opened");
+        let word = || store.get_meta("delivering_cameras").expect("read").filter(|word| word == want);
+        wait_until("the word for the next version", s(60), word);
     }
 
     fn asked(&self, what: &str) -> bool {
@@ -113,6 +131,40 @@ fn a_new_version_without_a_picture_says_why_it_is_not_kept() {
     assert_eq!(state["phase"], "trial");
     assert!(state["problem"].as_str().is_some_and(|p| why.starts_with(p)), "{state}");
     assert!(!card.asked("mark"));
+}
+
+/// A camera that nobody can see through.
+fn blind(id: &str) -> String {
+    camera(id, "v4l2:/dev/video97", "record = { mode = \"continuous\" }\n")
+}
+
+#[test]
+fn a_command_too_leaves_word_of_the_cameras_that_delivered() {
+    let yard = camera("yard", "test", "record = { mode = \"off\" }\nmotion = { enabled = false }");
+    let front = yard.replace("yard", "front");
+    let card = Card::new(BOOT, &format!("{front}{yard}"));
+    let mut running = card.home.boot_with(&card.env());
+    card.word("front,yard");
+    card.update("99.0.0 board", &[]).ok();
+    running.terminate();
+    let _running = card.try_with(&format!("{}{yard}", blind("front")));
+    let why = wait_until("the reason", s(60), || {
+        let text = fs::read_to_string(card.run("health")).ok()?;
+        text.contains("/dev/video97").then_some(text)
+    });
+    assert!(why.starts_with("Camera front gives no picture: "), "{why}");
+    assert!(!card.asked("mark"), "one of two is not enough");
+}
+
+#[test]
+fn a_box_none_of_whose_cameras_delivered_can_be_updated() {
+    let card = Card::new(BOOT, &blind("front"));
+    let mut running = card.home.boot_with(&card.env());
+    card.word("");
+    card.update("99.0.0 board", &[]).ok();
+    running.terminate();
+    let _running = card.try_with(&blind("front"));
+    wait_until("the new version is kept", s(90), || card.asked("mark good booted").then_some(()));
 }
 
 #[test]

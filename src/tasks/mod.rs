@@ -3,6 +3,7 @@
 pub mod auto_update;
 pub mod capture;
 pub mod card;
+pub mod delivered;
 pub mod motion;
 pub mod recording;
 pub mod retention;

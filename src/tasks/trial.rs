@@ -4,6 +4,7 @@
 use crate::cameras::{Camera, Cameras};
 use crate::probe::ApiProbe;
 use crate::supervisor::{Ended, Supervisor};
+use crate::tasks::delivered;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
@@ -14,7 +15,7 @@ use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::CameraPort;
 use perch_domain::recording::TimeAnchor;
 use perch_domain::status::RecordingState;
-use perch_domain::update::{Gate, GateCamera, GateSigns, GateVerdict, UpdatePort};
+use perch_domain::update::{Gate, GateCamera, GateSigns, GateVerdict, Proof, UpdatePort, proof};
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::{GopPackets, Store};
 use perch_update::Updater;
@@ -27,8 +28,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const LOOK_WITHIN: Duration = Duration::from_secs(12);
 /// How long a camera may take to its next keyframe; then the GOP is closed as it is.
 const KEYFRAME_WITHIN: Duration = Duration::from_secs(4);
-/// The key under which the old system left which cameras delivered.
-const DELIVERED: &str = "delivered_before_update";
 
 /// What a trial looks at.
 #[derive(Clone)]
@@ -38,21 +37,6 @@ pub struct Trial {
     pub store: Store,
     pub api: Arc<ApiProbe>,
     pub clock: SharedClock,
-}
-
-/// Leaves word of the cameras that deliver now, for the version that is installed next.
-pub fn leave_word(store: &Store, cameras: &Cameras, version: &str) {
-    let live = cameras.cameras().into_iter().filter(|c| c.health.state == CameraState::Live);
-    let ids: Vec<_> = live.map(|c| c.id.to_string()).collect();
-    if let Err(e) = store.set_meta(DELIVERED, &format!("{version} {}", ids.join(","))) {
-        tracing::warn!(error = %e, "the new version will not know which cameras delivered before it");
-    }
-}
-
-/// Reads that word; one that is for another version counts for nothing.
-fn delivered(word: &str, version: &str) -> Option<Vec<CameraId>> {
-    let ids = word.strip_prefix(version)?.strip_prefix(' ')?;
-    Some(ids.split(',').filter_map(|id| CameraId::new(id).ok()).collect())
 }
 
 /// Watches the trial, if this is one.
@@ -119,7 +103,7 @@ async fn keep(trial: &Trial) -> Result<()> {
 }
 
 async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> {
-    let (store, api, version) = (trial.store.clone(), trial.api.clone(), trial.updater.version());
+    let (store, api) = (trial.store.clone(), trial.api.clone());
     let asked = tokio::task::spawn_blocking(move || {
         let database = store.ping().map_err(|e| e.to_string());
         let api = match api.ask() {
@@ -127,13 +111,12 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
             Ok(status) => Err(format!("it answered with {status}")),
             Err(e) => Err(e.to_string()),
         };
-        let expected = store.get_meta(DELIVERED).ok().flatten().and_then(|w| delivered(&w, &version));
-        (database, api, expected)
+        (database, api, delivered::read(&store))
     });
     let (database, api, expected) = asked.await.map_err(|e| Error::internal("the trial panicked").with_source(e))?;
     let recorded = match recorded {
         Ok(()) => Ok(()),
-        Err(_) => prove(trial).await.map_err(|e| e.to_string()),
+        Err(_) => prove(trial, expected.as_deref()).await.map_err(|e| e.to_string()),
     };
     let cameras = trial.cameras.cameras().into_iter().map(|c| GateCamera {
         is_live: c.health.state == CameraState::Live,
@@ -148,23 +131,23 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
     Ok(GateSigns { cameras: cameras.collect(), expected, recorded, api, database })
 }
 
-/// Records a GOP of a camera that delivers, and reads it back.
-async fn prove(trial: &Trial) -> Result<()> {
-    let recordable = |c: &&Arc<Camera>| c.config.codec == VideoCodec::H264;
-    let mut cameras = trial.cameras.all.iter().filter(recordable).peekable();
+/// Records a GOP of a camera that delivers, and reads it back; where none is to deliver, writes a file.
+async fn prove(trial: &Trial, expected: Option<&[CameraId]>) -> Result<()> {
+    let recordable: Vec<_> = trial.cameras.all.iter().filter(|c| c.config.codec == VideoCodec::H264).collect();
+    let known = |c: &&Arc<Camera>| (c.config.id.clone(), c.health().state == CameraState::Live);
     let store = trial.store.clone();
-    let proof = if cameras.peek().is_none() {
-        // Nothing that could be recorded is configured: the disk is to take something all the same.
-        tokio::task::spawn_blocking(move || store.probe_write())
-    } else {
-        let live = cameras.find(|c| c.health().state == CameraState::Live);
-        let camera = live.ok_or_else(|| Error::new(ErrorKind::Unavailable, "no camera gives a picture"))?.clone();
-        let gop = next_gop(&camera).await?;
-        let start = TimeAnchor::new(trial.clock.utc(), trial.clock.mono()).utc(gop.start);
-        tokio::task::spawn_blocking(move || {
-            let packets = GopPackets { packets: gop.packets, end: gop.end };
-            store.prove_recording(&camera.config.id, start, gop.start, &packets)
-        })
+    let proof = match proof(&recordable.iter().map(known).collect::<Vec<_>>(), expected) {
+        Proof::NoPicture => return Err(Error::new(ErrorKind::Unavailable, "no camera gives a picture")),
+        Proof::File => tokio::task::spawn_blocking(move || store.probe_write()),
+        Proof::Recording(at) => {
+            let camera = recordable[at].clone();
+            let gop = next_gop(&camera).await?;
+            let start = TimeAnchor::new(trial.clock.utc(), trial.clock.mono()).utc(gop.start);
+            tokio::task::spawn_blocking(move || {
+                let packets = GopPackets { packets: gop.packets, end: gop.end };
+                store.prove_recording(&camera.config.id, start, gop.start, &packets)
+            })
+        }
     };
     proof.await.map_err(|e| Error::internal("recording for the trial panicked").with_source(e))?
 }
@@ -180,19 +163,4 @@ async fn next_gop(camera: &Camera) -> Result<ClosedGop> {
         }
     };
     gop.ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("{} gives no keyframe", camera.config.name)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_word_of_the_old_system_is_for_one_version() {
-        let ids =
-            |word, version| delivered(word, version).map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(ids("0.2.0 front,yard", "0.2.0"), Some(vec!["front".into(), "yard".into()]));
-        assert_eq!(ids("0.2.0 ", "0.2.0"), Some(vec![]));
-        assert_eq!(ids("0.2.0 front", "0.2"), None);
-        assert_eq!(ids("", "0.2.0"), None);
-    }
 }

@@ -316,6 +316,27 @@ fn complaint(signs: &GateSigns) -> Option<String> {
     signs.recorded.as_ref().err().map(|why| format!("no recording was sealed and read back: {why}"))
 }
 
+/// How a new system proves that it records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// By a recording of the camera that stands here in the list.
+    Recording(usize),
+    /// By a plain file: no camera is to give a picture.
+    File,
+    /// Not yet: a camera is to give a picture, and none does.
+    NoPicture,
+}
+
+/// Chooses the proof from the cameras that can be recorded, each with whether it delivers, and those that delivered before the
+/// update (see [`GateSigns::expected`]). A box on which none did must be able to go on to a version that may mend it.
+pub fn proof(recordable: &[(CameraId, bool)], expected: Option<&[CameraId]>) -> Proof {
+    if let Some(at) = recordable.iter().position(|(_, is_live)| *is_live) {
+        return Proof::Recording(at);
+    }
+    let is_due = |(id, _): &(CameraId, bool)| expected.is_none_or(|expected| expected.contains(id));
+    if recordable.iter().any(is_due) { Proof::NoPicture } else { Proof::File }
+}
+
 /// What is going on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

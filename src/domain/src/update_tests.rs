@@ -204,6 +204,25 @@ fn a_new_system_must_prove_everything() {
 }
 
 #[test]
+fn what_proves_that_a_new_system_records() {
+    let cameras = |live: &[(&str, bool)]| -> Vec<_> {
+        live.iter().map(|(id, is_live)| (CameraId::new(id).expect("an id"), *is_live)).collect()
+    };
+    for (name, recordable, expected, want) in [
+        ("one of two delivers", &[("front", false), ("yard", true)][..], None, Proof::Recording(1)),
+        ("it did not before", &[("front", true)], ids(&[]), Proof::Recording(0)),
+        ("none is configured", &[], None, Proof::File),
+        ("none is configured any more", &[], ids(&["front"]), Proof::File),
+        ("none delivers, and nobody knows what did before", &[("front", false)], None, Proof::NoPicture),
+        ("none delivers, and one did before", &[("front", false), ("yard", false)], ids(&["yard"]), Proof::NoPicture),
+        ("none delivers, and none did before", &[("front", false)], ids(&[]), Proof::File),
+        ("only one that is not recorded did before", &[("front", false)], ids(&["vp8"]), Proof::File),
+    ] {
+        assert_eq!(proof(&cameras(recordable), expected.as_deref()), want, "{name}");
+    }
+}
+
+#[test]
 fn it_must_be_content_for_a_while_without_a_break() {
     let at = |s: i64| MonoTime(s * 1_000_000);
     let mut gate = Gate::default();

@@ -27,8 +27,6 @@ pub struct Config {
     pub places: Places,
     /// Where RAUC is.
     pub bus: Bus,
-    /// Called with its version when an update was written, before the restart is asked for.
-    pub before_restart: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// Updates of this box. Clones share it.
@@ -141,9 +139,6 @@ impl Inner {
             return self.give_up(&e);
         }
         self.spool.clear();
-        let (before_restart, version) = (self.config.before_restart.clone(), bundle.version.clone());
-        // It may wait for a disk. What it keeps helps the new version, which can do without.
-        let _ = tokio::task::spawn_blocking(move || before_restart(&version)).await;
         match self.config.places.ask_for_trial() {
             Ok(()) => {
                 tracing::info!(version = bundle.version, "the update is installed; the box restarts to try it");
