@@ -12,7 +12,6 @@ use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::camera::AudioSource;
-use perch_domain::pairing::PairingConfig;
 use perch_domain::ports::LivePort;
 use perch_media::capture::Capture;
 use perch_media::pipeline::Library;
@@ -46,7 +45,6 @@ pub struct App {
     api: Server,
     /// None on a disk that cannot be written.
     bell: Option<Arc<UnixDatagram>>,
-    pairing: PairingConfig,
     update: (Updater, UpdateConfig),
 }
 
@@ -120,22 +118,8 @@ impl App {
         rtsp_server.set_passwords(store.stream_password_ha1s()?);
         // Nobody else fills the cell.
         let _ = rtsp_cell.set(rtsp_server.clone());
-        let (rtsp, pairing, update) = (rtsp_server, config.pairing, (updater, config.update));
-        Ok(Self {
-            clock,
-            trigger,
-            shutdown,
-            store,
-            cameras,
-            captures,
-            supervisor,
-            live,
-            rtsp,
-            api,
-            bell,
-            pairing,
-            update,
-        })
+        let (rtsp, update) = (rtsp_server, (updater, config.update));
+        Ok(Self { clock, trigger, shutdown, store, cameras, captures, supervisor, live, rtsp, api, bell, update })
     }
 
     /// Where it answers.
@@ -158,10 +142,10 @@ impl App {
         &self.cameras
     }
 
-    /// What a console shows of a box that nobody owns yet: a fresh one-time password with its QR code.
+    /// What a console shows of a box that nobody owns yet: a one-time password with its QR code, or when there will be one.
     pub fn pairing_card(&self) -> Result<Option<String>> {
         remember_address(&self.store, &self.base_url(), &self.ca_sha256());
-        self.card_maker().make()
+        self.card_maker().first()
     }
 
     fn card_maker(&self) -> CardMaker {
@@ -170,7 +154,6 @@ impl App {
             clock: self.clock.clone(),
             base_url: self.base_url(),
             ca_sha256: self.ca_sha256(),
-            pairing: self.pairing,
         }
     }
 

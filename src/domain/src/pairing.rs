@@ -11,6 +11,13 @@ pub const MAX_TRIES: u32 = 5;
 /// Codes that may be made in any 24 hours.
 pub const CODES_PER_DAY: usize = 10;
 
+/// Codes that one start shows after its first one without anybody asking.
+pub const RENEWALS: u32 = 3;
+/// Codes of a day that these leave for further starts and for `perch pair`.
+pub const RESERVE: usize = 3;
+
+const DAY_US: i64 = 86_400_000_000;
+
 /// Length and life of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PairingConfig {
@@ -49,6 +56,25 @@ pub struct TooManyCodes {
     pub next_at: Timestamp,
 }
 
+/// What the screen of a box that nobody owns yet is to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardStep {
+    /// What it shows: that code's time is not over.
+    Keep,
+    /// A new code.
+    Issue,
+    /// That the day's codes are used up, and when this start gets one.
+    Wait {
+        /// When.
+        until: Timestamp,
+    },
+    /// That this start shows no more of them, and another one does.
+    RunOut {
+        /// From when on, if the day's codes are used up.
+        from: Option<Timestamp>,
+    },
+}
+
 /// What a try gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
@@ -75,19 +101,38 @@ impl Pairing {
         config: &PairingConfig,
         now: Timestamp,
     ) -> Result<Timestamp, TooManyCodes> {
-        const DAY_US: i64 = 86_400_000_000;
-        for t in &mut self.issued {
-            *t = (*t).min(now);
-        }
-        self.issued.retain(|t| now.micros_since(*t) < DAY_US);
-        if self.issued.len() >= CODES_PER_DAY {
-            let oldest = self.issued.iter().min().copied().unwrap_or(now);
-            return Err(TooManyCodes { next_at: oldest.plus_micros(DAY_US) });
+        if let Some(next_at) = self.next_at(now) {
+            return Err(TooManyCodes { next_at });
         }
         self.issued.push(now);
         let expires_at = now + config.ttl;
         self.code = Some(Code { hash, role, issued_at: now, expires_at, tries_left: MAX_TRIES });
         Ok(expires_at)
+    }
+
+    /// When the next code can be made; `None`: now. Forgets those of more than a day ago.
+    fn next_at(&mut self, now: Timestamp) -> Option<Timestamp> {
+        for t in &mut self.issued {
+            *t = (*t).min(now);
+        }
+        self.issued.retain(|t| now.micros_since(*t) < DAY_US);
+        let oldest = self.issued.iter().min().copied()?;
+        (self.issued.len() >= CODES_PER_DAY).then(|| oldest.plus_micros(DAY_US))
+    }
+
+    /// What the screen is to show at `now`, when this start has shown `shown` codes. A start gets its first code as long as the day
+    /// has one; those after it come by themselves only while enough are left for other starts and for people who ask.
+    pub fn card(&mut self, shown: u32, now: Timestamp) -> CardStep {
+        // A burned one counts until its time is over, so that wrong tries do not hurry on to the last one.
+        let in_time = self.code.as_ref().is_some_and(|c| (c.issued_at..c.expires_at).contains(&now));
+        let next_at = self.next_at(now);
+        match (shown, next_at) {
+            (1.., _) if in_time => CardStep::Keep,
+            (0, None) => CardStep::Issue,
+            (0, Some(until)) => CardStep::Wait { until },
+            _ if shown <= RENEWALS && CODES_PER_DAY - self.issued.len() > RESERVE => CardStep::Issue,
+            (_, from) => CardStep::RunOut { from },
+        }
     }
 
     /// Tries a code (its hash, made the same way as for [`Self::issue`]).
@@ -172,5 +217,81 @@ mod tests {
             "setting the clock back does not help"
         );
         assert!(p.issue("h".into(), Role::Viewer, &config, at(86_500)).is_ok());
+    }
+
+    #[test]
+    fn what_the_screen_shows() {
+        // (what, codes of the last day in minutes before now, codes shown by this start, what it is to show)
+        let min = |m: i64| at(-60 * m);
+        let used_up = [600, 500, 400, 300, 200, 100, 90, 80, 70, 60];
+        let free_at = min(600).plus_micros(DAY_US);
+        let table: [(&str, &[i64], u32, CardStep); 13] = [
+            ("a first start", &[], 0, CardStep::Issue),
+            ("its code is good for five minutes", &[4], 1, CardStep::Keep),
+            ("then there is another", &[5], 1, CardStep::Issue),
+            ("and three in all", &[15, 10, 5], 3, CardStep::Issue),
+            ("and no more", &[20, 15, 10, 5], 4, CardStep::RunOut { from: None }),
+            ("the last one is good for five minutes too", &[19, 14, 9, 4], 4, CardStep::Keep),
+            (
+                "another start begins at once: nobody knows the digits of a code before",
+                &[20, 15, 10, 1],
+                0,
+                CardStep::Issue,
+            ),
+            ("the last renewal that leaves three", &[90, 80, 70, 60, 50, 5], 2, CardStep::Issue),
+            ("one more would not", &[90, 80, 70, 60, 50, 10, 5], 3, CardStep::RunOut { from: None }),
+            ("a start may have what is left", &used_up[1..], 0, CardStep::Issue),
+            ("until nothing is", &used_up, 0, CardStep::Wait { until: free_at }),
+            ("nor for a start that had one", &used_up, 1, CardStep::RunOut { from: Some(free_at) }),
+            (
+                "the day before does not count",
+                &[1440, 1441, 1500, 2000, 3000, 1440, 1440, 1440, 1440, 1440],
+                0,
+                CardStep::Issue,
+            ),
+        ];
+        for (name, issued, shown, want) in table {
+            let mut p = Pairing::default();
+            for minutes in issued {
+                p.code = open(min(*minutes)).code;
+                p.issued.push(min(*minutes));
+            }
+            assert_eq!(p.card(shown, at(0)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_box_left_alone_keeps_codes_for_whoever_comes() {
+        // Started again every half hour, or crashing every ten seconds: a crash does not begin a new start.
+        let config = PairingConfig::default();
+        let mut p = Pairing::default();
+        let (mut shown, mut left) = (0, Vec::new());
+        for now in (0..7200).step_by(10) {
+            if now % 1800 == 0 {
+                left.push(CODES_PER_DAY - p.issued.len());
+                shown = 0;
+            } else {
+                shown = shown.min(1);
+            }
+            if p.card(shown, at(now)) == CardStep::Issue {
+                p.issue("h".into(), Role::Admin, &config, at(now)).expect("as it was said");
+                shown += 1;
+            }
+        }
+        assert_eq!(left, [10, 4, 3, 2], "each start has its code");
+    }
+
+    #[test]
+    fn a_burned_code_and_a_clock_that_was_set() {
+        let mut p = open(at(0));
+        while p.attempt("wrong", at(1)) != Attempt::Burned {}
+        assert_eq!((p.card(1, at(2)), p.card(1, at(300))), (CardStep::Keep, CardStep::Issue));
+        let mut p = open(at(0));
+        assert_eq!(p.card(1, at(-1)), CardStep::Issue, "a clock set back has ended it");
+        // Codes of the future count as of now, and no later look puts that off.
+        let mut p = Pairing { issued: vec![at(900_000); 10], ..Pairing::default() };
+        for look in 0..3 {
+            assert_eq!(p.card(0, at(look)), CardStep::Wait { until: at(86_400) });
+        }
     }
 }

@@ -7,7 +7,7 @@ use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{self, Credential, Device, DeviceKind, Principal, Role, StreamPassword, User};
-use perch_domain::pairing::{Attempt, Pairing};
+use perch_domain::pairing::{Attempt, CardStep, Pairing};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::time::Duration;
@@ -161,6 +161,25 @@ impl Store {
             // A full disk must not lock people out.
             tracing::debug!(device = %d.id, error = %e, "it was not noted that a device was seen");
         }
+    }
+}
+
+impl Store {
+    /// What the screen of a box without an owner is to show, see [`Pairing::card`]. Writes only what it forgets.
+    pub fn card_step(&self, shown: u32, now: Timestamp) -> Result<CardStep> {
+        let what = "what the screen is to show";
+        let before = self.inner.db.read_access(what, pairing)?;
+        let mut after = before.clone();
+        let step = after.card(shown, now);
+        if after == before {
+            return Ok(step);
+        }
+        self.inner.db.write_access(what, |tx| {
+            let mut state = pairing(tx)?;
+            let step = state.card(shown, now);
+            keep_pairing(tx, &state)?;
+            Ok(step)
+        })
     }
 }
 
