@@ -158,13 +158,15 @@ async fn what_is_no_upload_is_refused_before_it_is_read() {
     // Announced too large, and without an announcement.
     assert_eq!(raw(&rig, &admin, &format!("Content-Length: {}", MAX_BUNDLE + 1), b"").await, "HTTP/1.1 413");
     assert_eq!(raw(&rig, &admin, "Transfer-Encoding: chunked", b"1\r\nx\r\n0\r\n\r\n").await, "HTTP/1.1 411");
-    // Nothing else takes more than before.
-    let other = Request::post("/api/v1/update/install")
-        .header(header::AUTHORIZATION, format!("Bearer {admin}"))
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(vec![b' '; 65 * 1024])))
-        .expect("request");
-    rig.send(other).await.problem(413);
+    // Nothing else takes more than before; only announced, since the box answers before it has read so much.
+    let other = String::from_utf8(head(&rig, &admin, "Content-Length: 66560")).expect("text");
+    let other = other.replace("POST /api/v1/update ", "POST /api/v1/update/install ");
+    let other = other.replace("application/octet-stream", "application/json");
+    let mut stream = rig.connect().await;
+    stream.write_all(other.as_bytes()).await.expect("sent");
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.expect("an answer");
+    assert_eq!(String::from_utf8_lossy(&begin), "HTTP/1.1 413");
 }
 
 #[tokio::test(flavor = "multi_thread")]
