@@ -15,7 +15,10 @@ require_order() {
 make_tree() {
   local layer lists=()
   for layer in "${LAYERS[@]}"; do lists+=(--packages "image/layers/$layer/packages"); done
-  [ "${#ROOT_PACKAGES[@]}" = 0 ] || lists+=(--packages <(printf '%s\n' "${ROOT_PACKAGES[@]}"))
+  if [ "${#ROOT_PACKAGES[@]}" -gt 0 ]; then
+    printf '%s\n' "${ROOT_PACKAGES[@]}" >"$OUT/packages"
+    lists+=(--packages "$OUT/packages")
+  fi
   debs_into "$OUT/root" "$OUT/root.json" "${lists[@]}"
   export ROOT=$OUT/root
   for layer in "${LAYERS[@]}"; do
