@@ -128,9 +128,12 @@ fn continuous_files_follow_each_other_without_a_hole() {
         assert!(longest < 0.5, "{:?}: {longest} s without a picture", file.path);
         assert_eq!(ffmpeg::decode(&file.path.display().to_string(), &[]), file.frames.len() as u64);
     }
+    // A file's sound ends up to a packet after its last picture, beside the next file's first: such a moment counts once.
+    let overlap: f64 = files.windows(2).map(|f| (f[0].end() - f[1].start).max(0.0)).sum();
     let sum: f64 = files.iter().map(|f| f.duration).sum();
     let wall = stopped - begun;
-    assert!((sum - wall).abs() <= GOP, "{sum} s are recorded of {wall} s");
+    eprintln!("{sum} s in {} files, {overlap} s of them twice, {wall} s by the clock", files.len());
+    assert!((sum - overlap - wall).abs() <= GOP, "{sum} s, {overlap} s of them twice, are recorded of {wall} s");
 }
 
 #[test]
