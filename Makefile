@@ -3,7 +3,6 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/target/tools/node/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
 
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/generated/*' 2>/dev/null)
-DEMO_DATA ?= perch-data
 
 .PHONY: help setup demo build test test-rust test-web check check-rust check-web bench soak clean cross cross-smoke image image-check test-image
 

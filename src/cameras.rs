@@ -19,6 +19,7 @@ use perch_media::capture::Capture;
 use perch_media::fanout::Hub;
 use perch_media::rtsp;
 use perch_store::Store;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::broadcast;
@@ -213,9 +214,9 @@ impl CameraPort for Cameras {
             Some(at) => self.store.keyframe_at(&camera.config.id, at)?,
             None => {
                 let cached = camera.hub.latest_keyframe(Stream::Main);
+                // Why is in its health, for those who may know.
                 let none = || {
-                    let why = camera.health().reason;
-                    Error::new(ErrorKind::Unavailable, format!("{} has no picture: {why}", camera.config.name))
+                    Error::new(ErrorKind::Unavailable, format!("{} has no picture at the moment", camera.config.name))
                 };
                 cached.ok_or_else(none)?.data.clone()
             }
@@ -249,9 +250,15 @@ impl CameraPort for Cameras {
 /// Whether the kernel says its clock is disciplined (adjtimex(2): not TIME_ERROR).
 pub fn clock_is_synchronised() -> bool {
     // SAFETY: an all-zero timex asks without setting (modes = 0), and the kernel writes only into it.
-    unsafe {
+    let state = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();
-        libc::adjtimex(&mut timex) != libc::TIME_ERROR
+        libc::adjtimex(&mut timex)
+    };
+    match state {
+        libc::TIME_ERROR => false,
+        // Not to be asked under systemd's ProtectClock=; its time service leaves this file once it is synchronised.
+        -1 => Path::new("/run/systemd/timesync/synchronized").exists(),
+        _ => true,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what `perch` understands. Each command lives in a file of `commands`.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use perch_update::Places;
 use std::path::PathBuf;
 
 /// The firmware of a surveillance box.
@@ -11,12 +12,20 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// A config file; without it, one test camera and data in ./perch-data.
+/// A config file.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConfigArg {
-    /// The config file; without it, one test camera and data in ./perch-data
+    /// The config file; without it the card image's own, elsewhere one test camera and data in ./perch-data
     #[arg(long, value_name = "FILE", env = "PERCH_CONFIG", global = true)]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
+}
+
+impl ConfigArg {
+    /// The file that was named; where none was, the card image's own.
+    pub fn path(&self) -> Option<PathBuf> {
+        let of_the_card = || Places::of_the_card(None).boot().map(|_| PathBuf::from("/data/perch/perch.toml"));
+        self.config.clone().or_else(of_the_card)
+    }
 }
 
 /// What to do.

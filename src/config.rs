@@ -242,6 +242,10 @@ fn camera(mut s: Section<'_>, problems: &Problems) -> Option<CameraConfig> {
             "must be `off` with codec = \"vp8\": only H.264 is recorded",
         );
     }
+    if record.pre_roll > record.segment_max {
+        let rule = "must be at most segment_max_s: an event's file begins with all of it";
+        problems.add(&format!("{path}.record.pre_roll_s"), &record.pre_roll.as_secs_f64(), rule);
+    }
     r.finish();
     let motion = motion(s.section("motion"), problems);
     if record.mode == RecordMode::Motion && !motion.enabled {
@@ -343,6 +347,10 @@ mod tests {
             ("[[camera]]\nid = \"a\"\nsource = \"exec:rm\"".into(), "camera[0].source = \"exec:rm\""),
             ("[[camera]]\nid = \"a\"".into(), "camera[0].source"),
             (cam("record = { mode = \"motion\" }\nmotion = { enabled = false }"), "camera[0].record.mode"),
+            (
+                cam("record = { segment_max_s = 10, pre_roll_s = 20 }"),
+                "camera[0].record.pre_roll_s = 20: must be at most segment_max_s",
+            ),
             (cam("[[camera]]\nid = \"a\"\nsource = \"test\""), "camera[1].id = a: must differ"),
             ("box = 3".into(), "box = 3: must be a table"),
             ("[camera]\nid = \"a\"".into(), "write [[camera]] in double brackets"),

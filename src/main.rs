@@ -24,15 +24,15 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Run(config) => commands::run::run(config.config.as_deref()),
-        Command::Check(config) => commands::check::run(config.config.as_deref()),
-        Command::Pair { config, role } => commands::pair::run(config.config.as_deref(), role.into()),
-        Command::User { config, action } => commands::people::user(config.config.as_deref(), action),
+        Command::Run(config) => commands::run::run(config.path().as_deref()),
+        Command::Check(config) => commands::check::run(config.path().as_deref()),
+        Command::Pair { config, role } => commands::pair::run(config.path().as_deref(), role.into()),
+        Command::User { config, action } => commands::people::user(config.path().as_deref(), action),
         Command::StreamPassword { config, action } => {
-            commands::people::stream_password(config.config.as_deref(), action)
+            commands::people::stream_password(config.path().as_deref(), action)
         }
         Command::Export { config, camera, from, to, out } => {
-            commands::export::run(config.config.as_deref(), &camera, &from, &to, &out)
+            commands::export::run(config.path().as_deref(), &camera, &from, &to, &out)
         }
         Command::Update { source, force, no_restart } => {
             commands::update::run(&commands::update::Wanted { source: &source, force, no_restart })

@@ -4,6 +4,7 @@
 
 mod support;
 
+use perch_base::clock::{Clock, SystemClock};
 use serde_json::Value;
 use support::client::Client;
 use support::ffmpeg;
@@ -18,6 +19,11 @@ fn check_says_what_is_good_and_what_to_mend() {
     let out = home.run(&["check"], "").ok();
     assert!(out.contains("front (test)") && out.contains("encoder") && out.contains("GB free"), "{out}");
     assert!(!home.data().exists(), "a check changes nothing");
+    assert!(!out.contains("in use"), "{out}");
+    let holder = std::net::TcpListener::bind(("127.0.0.1", home.ports.rtsp)).expect("free");
+    let out = home.run(&["check"], "").ok();
+    assert!(out.contains(&format!("rtsp.listen 127.0.0.1:{} is in use", home.ports.rtsp)), "{out}");
+    drop(holder);
 
     home.configure(
         "",
@@ -146,6 +152,47 @@ fn stream_passwords_open_and_close_rtsp() {
     wait_until("the reader is closed", s(5), || reader.try_wait().expect("its state can be asked"));
     assert!(ffmpeg::probe_rtsp(urls[0], "tcp").is_err(), "the removed password still opens");
     assert!(!running.log().contains(urls[0]), "a stream password is in the log");
+}
+
+#[test]
+fn export_takes_what_is_being_written_and_leaves_no_piece_behind() {
+    let more = "record = { mode = \"continuous\", segment_max_s = 3600 }\nmotion = { enabled = false }";
+    let home = Home::new(&camera("front", "test", more));
+    let mut running = home.boot();
+    let fragments = |data: &[u8]| (4..data.len()).filter(|i| data[i - 4..*i] == *b"moof").count();
+    let file = wait_until("a few seconds are recorded", s(30), || {
+        home.recordings("front").pop().filter(|f| std::fs::read(f).is_ok_and(|data| fragments(&data) > 3))
+    });
+    // Two hours from `hours` ago.
+    let export = |camera: &str, out: &str, hours: i64| {
+        let out = home.dir().join(out);
+        let file = out.display().to_string();
+        let from = SystemClock.utc().plus_micros(-hours * 3_600_000_000);
+        let (from, to) = (from.to_string(), from.plus_micros(7_200_000_000).to_string());
+        let args = ["export", "--camera", camera, "--from", &from, "--to", &to, "--out", &file];
+        (home.run(&args, ""), out)
+    };
+    let (ran, out) = export("front", "running.mp4", 1);
+    ran.ok();
+    assert!(ffmpeg::probe_file(&out).duration > 3.0, "the only file is being written");
+
+    // Of a camera that was taken out of the config, too; a slip in its name is told.
+    home.configure("[recording]\nmin_free_bytes = 0\n", &camera("back", "test", PLAIN));
+    export("front", "removed.mp4", 1).0.ok();
+    let (ran, out) = export("fornt", "slip.mp4", 1);
+    assert!(ran.code == Some(1) && ran.err.contains("no camera `fornt` (it has back)"), "{ran:?}");
+    assert!(!out.exists());
+    let (ran, _) = export("back", "none.mp4", 9);
+    assert!(ran.code == Some(1) && ran.err.contains("nothing is recorded") && !ran.err.contains("config"), "{ran:?}");
+
+    running.terminate();
+    let mut data = std::fs::read(&file).expect("read");
+    let last = data.windows(4).rposition(|w| w == b"moof").expect("some fragments");
+    data[last] ^= 1;
+    std::fs::write(&file, data).expect("written");
+    let (ran, out) = export("front", "damaged.mp4", 1);
+    assert!(ran.code == Some(1) && ran.err.contains("is damaged"), "{ran:?}");
+    assert!(!out.exists(), "half a file looks like a whole one");
 }
 
 #[test]

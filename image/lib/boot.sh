@@ -9,7 +9,7 @@ fetch_kernel() {
 
 # make_initramfs: busybox, dmsetup with its libraries, the early modules, and init
 make_initramfs() {
-  local tree=$OUT/initramfs version name
+  local tree=$OUT/initramfs version name module
   rm -rf "$tree"
   mkdir -p "$tree"/{bin,lib/modules}
   cp "$OUT/root/usr/bin/busybox" "$tree/bin/"
@@ -20,6 +20,10 @@ make_initramfs() {
   add_libraries "$tree" "$OUT/root/usr/sbin/dmsetup"
   for name in "$OUT"/kernel/usr/lib/modules/*; do
     version=$(basename "$name")
+    # Without these no root is opened: dm-verity asks for its hash by this name.
+    for module in erofs dm-verity crypto-sha256; do
+      "$BIN/modprobe" -d "$OUT/kernel" -S "$version" --show-depends "$module" >/dev/null 2>&1 || die "the kernel $version has no $module"
+    done
     closure "$version" "${EARLY_MODULES[@]}" | while read -r file; do
       # busybox's modprobe reads them plain; the initramfs is compressed as a whole.
       install -D -m 644 "$OUT/kernel/$file" "$tree/${file#usr/}"

@@ -7,7 +7,7 @@ die() { echo "image: $*" >&2; exit 1; }
 
 # The order in which layers are laid; each may require only what stands before it.
 LAYERS=(base boot network gstreamer perch update)
-# The MBR signature that every card has, as fstab and RAUC name partitions by it.
+# The MBR signature that every card has: by it the initramfs finds the card.
 SIGNATURE=50455243
 
 # load_board: the board description whose KERNEL is asked for (debian: qemu and CI; raspberrypi: cards)

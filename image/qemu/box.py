@@ -7,6 +7,7 @@ there for tests.
 import base64
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -53,15 +54,14 @@ class Box:
         self.log_path = log or card.path.with_suffix(".log")
         self.https, self.rtsp, self.ssh = free_port(), free_port(), free_port()
         self.process, self.serial, self.mark, self.slot = None, "", 0, None
-        self.probe_path = str(card.path.with_suffix(".hvc"))
+        self.probe_path, self.qmp_path = (str(card.path.with_suffix(s)) for s in (".hvc", ".qmp"))
+        self.wire_path = card.path.with_suffix(".pcap")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.cut_power()
-
-    # Starting and stopping
 
     def start(self, tryboot=False):
         """Power on; returns at once."""
@@ -72,16 +72,17 @@ class Box:
         forward = f"hostfwd=tcp:127.0.0.1:{self.https}-:8443,hostfwd=tcp:127.0.0.1:{self.rtsp}-:8554,hostfwd=tcp:127.0.0.1:{self.ssh}-:22"
         command = [
             *("nice", "-n", "15", BIN / "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", str(self.memory)),
-            *("-accel", "tcg,thread=multi", "-display", "none", "-monitor", "none", "-no-reboot", "-nodefaults"),
+            *("-accel", "tcg,thread=multi", "-display", "none", "-monitor", "none", "-qmp", f"unix:{self.qmp_path},server=on,wait=off", "-no-reboot", "-nodefaults"),
             *("-kernel", folder / "kernel.img", "-initrd", folder / "initrd.img", "-append", cmdline),
             *("-drive", f"file={self.card.path},if=none,id=card,format=raw,discard=unmap", "-device", "virtio-blk-pci,drive=card,romfile="),
             *("-netdev", f"user,id=net,{forward}", "-device", "virtio-net-pci,netdev=net,romfile="),
+            *("-object", f"filter-dump,id=wire,netdev=net,file={self.wire_path},maxlen=512"),
             *("-device", "virtio-rng-pci", "-device", "virtio-serial-pci", "-serial", "stdio"),
             *("-chardev", f"socket,id=probe,path={self.probe_path},server=on,wait=off", "-device", "virtconsole,chardev=probe"),
             *self.extra,
         ]
-        if os.path.exists(self.probe_path):
-            os.unlink(self.probe_path)
+        for path in (self.probe_path, self.qmp_path):
+            pathlib.Path(path).unlink(missing_ok=True)
         self.mark = len(self.serial)
         self.started = time.monotonic()
         self.process = subprocess.Popen(
@@ -104,6 +105,7 @@ class Box:
             self.process.wait()
 
     def seconds(self):
+        """Since it was switched on."""
         return time.monotonic() - self.started
 
     def wait_restart(self, timeout):
@@ -115,8 +117,6 @@ class Box:
         tryboot = "tryboot" in asked[-1]
         self.start(tryboot)
         return tryboot
-
-    # Looking
 
     def wait(self, what, timeout, why):
         until = time.monotonic() + timeout
@@ -171,13 +171,11 @@ class Box:
             text += got.decode(errors="replace")
         return text
 
-    # perch's own doors
-
-    def http(self, method, path, body=None, token=None, timeout=20):
+    def http(self, method, path, body=None, token=None, timeout=20, kind="application/json"):
         """(status, body) of a request to the box's API."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        headers = {"Content-Type": "application/json", "Host": "localhost"}
+        headers = {"Content-Type": kind, "Host": "localhost"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
@@ -194,6 +192,6 @@ class Box:
         except OSError:
             return False
 
-    def wait_healthy(self, timeout=300):
-        self.wait(self.healthy, timeout, "/healthz does not answer 200")
-        return self.seconds()
+    def wait_healthy(self):
+        self.wait(self.healthy, 300, "/healthz does not answer 200")
+        return time.monotonic() - self.started

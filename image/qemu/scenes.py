@@ -1,4 +1,4 @@
-"""Scenes of a box's life: its first start, power cuts, two cards of one file, a disk for recordings, resets."""
+"""Scenes of a box's life: its first start, power cuts, two cards of one file, resets."""
 
 import datetime
 import re
@@ -7,6 +7,7 @@ import subprocess
 from box import Box, Failed
 from card import BOOTSEL, ROOT
 from owner import CODE, Owner, data_folder
+from wire import announces
 
 SETUP = """hostname = "garden"
 timezone = "Europe/Berlin"
@@ -18,6 +19,7 @@ password = "a long enough password"
 """
 
 FILES = "/data/perch/box/recordings/*/*/*.mp4"
+CA = "sha256sum /data/perch/box/tls/ca.pem"
 
 
 def now():
@@ -55,15 +57,19 @@ def first_start(stage):
         stage.say(f"the data partition grew to {size >> 20} MiB; memory in use: {box.run('free -m 2>/dev/null || grep MemAvail /proc/meminfo')}")
         expect("an SSH server", box.run("systemctl is-active perch-ssh.service"), "inactive")
         owner = Owner(box)
-        owner.pair()
+        code = owner.pair()
         stage.say("paired with the code from the serial console")
-        expect("a second use of the code", box.http("POST", "/api/v1/pair", {"otp": "00000000", "device_name": "x"})[0] >= 400, True)
+        expect("a second use of the code", box.http("POST", "/api/v1/pair", {"otp": code, "device_name": "x"})[0] >= 400, True)
         frames = owner.watch(5)
         if frames < 10:
             raise Failed(f"RTSP gave {frames} frames in 5 s")
         stage.say(f"RTSP: {frames} frames in 5 s")
         event = owner.wait_event()
         stage.say(f"motion was recorded: event {event['id']} from {event['start']}")
+        for labels in (("_perch", "_tcp"), ("perch-ee01",)):
+            if not announces(box.wire_path, *labels):
+                raise Failed(f"multicast DNS does not announce {'.'.join(labels)}")
+        stage.say("mDNS: the name and _perch._tcp are announced")
         no_failed_unit(box)
         stage.say(f"restarts of perch: {box.run('systemctl show perch -p NRestarts --value')}; {box.run('systemd-analyze time | head -n1')}")
 
@@ -92,25 +98,35 @@ def power_cuts(stage):
 
 
 def two_cards(stage):
-    """Two cards of one file, two boards: other names, keys and ids; the owner's file is taken, used and removed."""
+    """Two cards of one file, two boards: other names, keys and ids; the owner's file is taken, used and removed.
+
+    The first starts as it was flashed, with the config that it makes itself; the second finds the first card in its card reader.
+    """
     key = stage.folder / "id"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     seen = []
     for number, serial in enumerate(("00000000aaaa1111", "00000000bbbb2222")):
-        card = stage.card(f"card{number}", data_folder())
-        if number == 1:
+        card = stage.card(f"card{number}", data_folder() if number else None)
+        if number == 0:
+            extra, first = [], card
+        else:
+            extra = ["-device", "qemu-xhci", "-drive", f"file={first.path},if=none,id=usb,format=raw", "-device", "usb-storage,drive=usb"]
             card.put(BOOTSEL, "perch-setup.toml", SETUP.format(key=key.with_suffix(".pub").read_text().strip()))
-        with Box(card, serial) as box:
+        with Box(card, serial, extra=extra) as box:
             box.start()
             box.wait_healthy()
             no_failed_unit(box)
+            expect("the data partition", box.run("findmnt -n -o SOURCE /data"), "/dev/vda7")
             name = box.run("uname -n")
-            ca = box.run("sha256sum </data/perch/box/tls/ca.pem 2>/dev/null || cat /data/perch/box/tls/*ca* | sha256sum")
+            ca = box.run(CA)
             seen.append((name, ca, box.run("cat /etc/machine-id")))
             stage.say(f"{serial}: {name}, CA {ca[:16]}, machine {seen[-1][2][:8]}")
             if number == 0:
                 expect("the name", name, "perch-1111")
+                Owner(box).pair()
                 continue
+            expect("the other card", box.run("ls /sys/class/block/sda/sda7/partition"), "/sys/class/block/sda/sda7/partition")
+            expect("the slots", box.run("readlink -f /dev/perch/5 /dev/perch/6").split(), ["/dev/vda5", "/dev/vda6"])
             expect("the name", name, "garden")
             expect("the time zone", box.run("date +%Z")[:2], "CE")
             expect("the owner's file", card.read(BOOTSEL, "perch-setup.toml"), None)
@@ -125,50 +141,30 @@ def two_cards(stage):
             raise Failed(f"both cards have the same {what}: {one}")
 
 
-def recordings_disk(stage):
-    """A disk labelled perch-recordings takes the recordings; once used and gone, nothing falls through to the card."""
-    disk = stage.folder / "usb.img"
-    subprocess.run([ROOT / "target/image/bin/mke2fs", "-q", "-t", "ext4", "-L", "perch-recordings", disk, "600M"], check=True)
-    usb = ["-device", "qemu-xhci", "-drive", f"file={disk},if=none,id=usb,format=raw", "-device", "usb-storage,drive=usb"]
-    with Box(stage.card("disk", data_folder()), extra=usb) as box:
-        box.start()
-        box.wait_healthy()
-        no_failed_unit(box)
-        expect("the recordings' file system", box.run("findmnt -n -o SOURCE /data/perch/box/recordings"), "/dev/sda")
-        owner = Owner(box)
-        owner.pair()
-        owner.wait_recorded(now(), 10)
-        files = int(box.run(f"ls {FILES} 2>/dev/null | wc -l"))
-        stage.say(f"{files} files on the disk")
-        box.cut_power()
-        box.extra = []
-        box.start()
-        box.wait_healthy()
-        mounted = box.run("findmnt -n -o FSTYPE,SOURCE /data/perch/box/recordings").split()
-        expect("what stands in for the disk", mounted, ["tmpfs", "perch-recordings-missing"])
-        stage.say(f"without it: {box.http('GET', '/api/v1/status', token=owner.token)[1][:300]}")
-        box.run("sleep 20")
-        fallen = box.run(f"systemctl stop perch; umount /data/perch/box/recordings; ls {FILES} 2>/dev/null", timeout=120)
-        expect("files that fell through to the card", fallen, "")
-
-
 def resets(stage):
-    """An empty file on the FAT partition makes the box forget its accounts; it shows a new code."""
+    """An empty file on the FAT partition makes the box forget its accounts, or everything; it shows a new code."""
     card = stage.card("reset", data_folder())
     with Box(card) as box:
         box.start()
         box.wait_healthy()
         owner = Owner(box)
         owner.pair()
-        box.cut_power()
-        card.put(BOOTSEL, "perch-reset-accounts", "")
-        box.start()
-        box.wait_healthy()
-        box.wait_serial(CODE, 120)
-        expect("the file that asked for it", card.read(BOOTSEL, "perch-reset-accounts"), None)
-        expect("the old device", box.http("GET", "/api/v1/me", token=owner.token)[0], 401)
-        Owner(box).pair()
-        no_failed_unit(box)
-        stage.say("accounts forgotten, paired anew")
-        if not re.search("reset", box.serial[box.mark :], re.I):
-            stage.say("the console says nothing of the reset")
+        owner.wait_recorded(now(), 5)
+        ca, files = box.run(CA), set(box.run(f"ls {FILES}").split())
+        for what in ("accounts", "everything"):
+            box.cut_power()
+            card.put(BOOTSEL, f"perch-reset-{what}", "")
+            box.start()
+            box.wait_healthy()
+            box.wait_serial(CODE, 120)
+            expect("the file that asked for it", card.read(BOOTSEL, f"perch-reset-{what}"), None)
+            expect("the old device", box.http("GET", "/api/v1/me", token=owner.token)[0], 401)
+            if not re.search("reset", box.serial[box.mark :], re.I):
+                raise Failed("the console says nothing of the reset")
+            owner = Owner(box)
+            owner.pair()
+            no_failed_unit(box)
+            kept = files & set(box.run(f"ls {FILES} 2>/dev/null").split())
+            expect("recordings are kept", len(kept) > 0, what == "accounts")
+            expect("the keys are kept", box.run(CA) == ca, what == "accounts")
+            stage.say(f"{what} forgotten, paired anew; {len(kept)} of {len(files)} files of recordings kept")

@@ -16,13 +16,15 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import faults  # noqa: E402
 import scenes  # noqa: E402
 import updates  # noqa: E402
 from card import ROOT, Card  # noqa: E402
 
 SHORT = [scenes.first_start, scenes.power_cuts]
-LONG = [scenes.first_start, scenes.power_cuts, scenes.two_cards, scenes.recordings_disk, scenes.resets]
-LONG += [updates.refused, updates.updated, updates.rolled_back]
+LONG = [scenes.first_start, scenes.power_cuts, scenes.two_cards, scenes.resets]
+LONG += [faults.recordings_disk, faults.clock, faults.altered_root]
+LONG += [updates.refused, updates.updated, updates.rolled_back, updates.cut_in_update]
 
 
 class Stage:

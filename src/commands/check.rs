@@ -7,6 +7,8 @@ use perch_domain::board::Facts;
 use perch_domain::camera::{AudioSource, CameraConfig, Source};
 use perch_domain::recording::RecordMode;
 use perch_media::pipeline::Library;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -57,6 +59,8 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     }
     budget(&mut report, &config.cameras);
     board(&mut report, &config.cameras);
+    println!("Network");
+    network(&mut report, &config);
     println!("Disk");
     disk(&mut report, &config);
     println!("Clock");
@@ -160,8 +164,28 @@ fn board(report: &mut Report, cameras: &[CameraConfig]) {
     }
 }
 
+/// Whether every port can be had. A box that runs holds them itself, so one that is taken is only noted.
+fn network(report: &mut Report, config: &Config) {
+    let tcp = |key, address: SocketAddr| (key, address, TcpListener::bind(address).err());
+    let udp = config.webrtc.udp_listen;
+    let mut tried = vec![tcp("http.listen", config.http_listen), tcp("rtsp.listen", config.rtsp_listen)];
+    tried.extend(config.rtsp_tls_listen.map(|address| tcp("rtsp.tls_listen", address)));
+    tried.push(("webrtc.udp_listen", udp, UdpSocket::bind(udp).err()));
+    for (key, address, error) in tried {
+        match error {
+            None => report.good(&format!("{key} {address} is free")),
+            Some(e) if e.kind() == io::ErrorKind::AddrInUse => report.warn(
+                &format!("{key} {address} is in use"),
+                "that is right while perch runs; else stop the other program, or choose another port",
+            ),
+            Some(e) => report.bad(&format!("{key} {address}: {e}"), &format!("correct `{key}`")),
+        }
+    }
+}
+
 fn disk(report: &mut Report, config: &Config) {
-    let dir = &config.data_dir;
+    // They may lie on a disk of their own.
+    let dir = &config.data_dir.join("recordings");
     let existing = dir.ancestors().find(|d| d.exists()).filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let free = match rustix::fs::statvfs(existing) {
         Ok(s) => s.f_bavail * s.f_frsize,

@@ -55,6 +55,8 @@ struct Running {
     id: EventId,
     /// What the recorder knows it by: the index may have to give it another id when it takes it late.
     mark: EventId,
+    /// The clock at its start: it lasted as long as it lasted, though the clock was set meanwhile.
+    anchor: TimeAnchor,
     new: NewEvent,
     is_kept: bool,
     /// Until when the recorder was told to go on.
@@ -149,7 +151,7 @@ impl Motion {
         };
         let id = EventId(new.start.as_micros());
         let until = start + self.camera.config.record.post_roll;
-        let mut running = Running { id, mark: id, new, is_kept: false, until };
+        let mut running = Running { id, mark: id, anchor, new, is_kept: false, until };
         self.keep(&mut running).await;
         running.mark = running.id;
         tracing::info!(camera = %running.new.camera, event = %running.id, score = running.new.score, "event began");
@@ -185,7 +187,7 @@ impl Motion {
         if !running.is_kept {
             self.keep(&mut running).await;
         }
-        let utc = TimeAnchor::new(self.clock.utc(), self.clock.mono()).utc(end);
+        let utc = running.anchor.utc(end);
         let id = running.id;
         tracing::info!(camera = %running.new.camera, event = %id, "event ended");
         self.tell(id, self.in_store(move |store| store.end_event(id, utc)).await);

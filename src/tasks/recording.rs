@@ -131,7 +131,9 @@ async fn run_once(task: Arc<Recording>, mut shutdown: Shutdown) -> Result<Ended>
 
 /// Recording is set to `off`: takes the marks that still come, and says on the timeline why nothing is there.
 async fn be_off(task: &Recording, marks: &mut mpsc::Receiver<EventMark>, mut shutdown: Shutdown) -> Result<Ended> {
-    let since = task.clock.utc();
+    let began = task.clock.mono();
+    let mut anchor = TimeAnchor::new(task.clock.utc(), began);
+    let mut told = began;
     let mut marks_open = true;
     let mut ended = false;
     while !ended {
@@ -140,9 +142,18 @@ async fn be_off(task: &Recording, marks: &mut mpsc::Receiver<EventMark>, mut shu
             () = tokio::time::sleep(NOTE_EVERY) => {}
             () = shutdown.called() => ended = true,
         }
-        let (store, camera, now) = (task.store.clone(), task.camera.config.id.clone(), task.clock.utc());
-        let noted =
-            tokio::task::spawn_blocking(move || store.note_gap(&camera, since, now, GapCause::RecordingOff)).await;
+        let (store, camera) = (task.store.clone(), task.camera.config.id.clone());
+        let (utc, mono) = (task.clock.utc(), task.clock.mono());
+        let set = if anchor.is_broken(utc, mono) { TimeAnchor::new(utc, mono) } else { anchor };
+        let skipped = anchor.skipped(&set, began, told).filter(|_| set != anchor);
+        (anchor, told) = (set, mono);
+        let noted = tokio::task::spawn_blocking(move || {
+            if let Some((from, to)) = skipped {
+                store.note_gap(&camera, from, to, GapCause::BoxOff)?;
+            }
+            store.note_gap(&camera, set.utc(began), set.utc(mono), GapCause::RecordingOff)
+        })
+        .await;
         task.camera.count_recorder_round();
         match noted {
             Ok(Ok(())) => {}
@@ -180,18 +191,21 @@ struct Disk {
     writer: Option<SegmentWriter>,
     /// The files of the tail, and when it began.
     tail: Vec<SegmentId>,
-    tail_start: Timestamp,
+    tail_start: MonoTime,
     file_start: MonoTime,
-    anchor: Option<TimeAnchor>,
+    /// What time it is. Moments are remembered in steady time, so that they stay true when the clock is set.
+    anchor: TimeAnchor,
+    /// When this attempt began.
+    began: MonoTime,
     paused: Option<Pause>,
     /// No GOP came for [`SILENT_AFTER`].
     silent: bool,
     /// Where the last GOP that was seen ended; before the first one, when this attempt began.
-    last_end: Timestamp,
+    last_end: MonoTime,
     /// Whether the next GOP is expected to join the last one.
     last_joined: bool,
     /// Since when nothing is written because nothing moves.
-    quiet_since: Option<Timestamp>,
+    quiet_since: Option<MonoTime>,
     /// When the gap that goes on was entered last.
     noted_at: Option<MonoTime>,
     lost_reported: bool,
@@ -200,7 +214,7 @@ struct Disk {
 }
 
 struct Pause {
-    since: Timestamp,
+    since: MonoTime,
     retry_at: MonoTime,
     cause: GapCause,
 }
@@ -208,7 +222,8 @@ struct Pause {
 impl Disk {
     fn new(task: Arc<Recording>) -> Self {
         let machine = Recorder::new(task.camera.config.record.clone());
-        let began = task.clock.utc();
+        let began = task.clock.mono();
+        let anchor = TimeAnchor::new(task.clock.utc(), began);
         Self {
             task,
             machine,
@@ -216,7 +231,8 @@ impl Disk {
             tail: Vec::new(),
             tail_start: began,
             file_start: MonoTime(0),
-            anchor: None,
+            anchor,
+            began,
             paused: None,
             silent: false,
             last_end: began,
@@ -247,6 +263,7 @@ impl Disk {
     }
 
     fn handle(&mut self, input: Input) {
+        self.follow_clock();
         match input {
             Input::Mark(EventMark::Started { id, start }) => {
                 let steps = self.machine.event_started(id, start);
@@ -267,50 +284,67 @@ impl Disk {
         self.publish();
     }
 
-    /// Enters the cause of a gap that goes on.
-    fn explain(&mut self) {
-        let ongoing = match &self.paused {
+    /// A clock that was set begins a new file.
+    fn follow_clock(&mut self) {
+        let (utc, mono) = (self.task.clock.utc(), self.task.clock.mono());
+        if !self.anchor.is_broken(utc, mono) {
+            return;
+        }
+        tracing::warn!(camera = %self.task.camera.config.id, "the clock was set: recording starts a new file");
+        let steps = self.machine.interrupt();
+        self.obey(steps);
+        let mut told = self.last_end;
+        if let Some((since, cause)) = self.ongoing() {
+            self.note_gap(since, mono, cause);
+            told = mono;
+        }
+        let set = TimeAnchor::new(utc, mono);
+        let before = std::mem::replace(&mut self.anchor, set);
+        if let Some((from, to)) = before.skipped(&set, self.began, told) {
+            self.note(from, to, GapCause::BoxOff);
+        }
+    }
+
+    /// The gap that goes on: since when, and why.
+    fn ongoing(&self) -> Option<(MonoTime, GapCause)> {
+        match &self.paused {
             Some(p) => Some((p.since, p.cause)),
             None if self.silent => Some((self.last_end, GapCause::CameraUnavailable)),
             None => self.quiet_since.map(|since| (since, GapCause::NoMotion)),
-        };
+        }
+    }
+
+    /// Enters the cause of a gap that goes on.
+    fn explain(&mut self) {
         let now = self.task.clock.mono();
-        match ongoing {
+        match self.ongoing() {
             None => self.noted_at = None,
             Some(_) if self.noted_at.is_some_and(|at| now.since(at) < NOTE_EVERY) => {}
             Some((since, cause)) => {
                 self.noted_at = Some(now);
-                self.note_gap(since, self.task.clock.utc(), cause);
+                self.note_gap(since, now, cause);
             }
         }
     }
 
     /// Nothing moved until `end`; what comes is another matter.
-    fn end_quiet(&mut self, end: Timestamp) {
+    fn end_quiet(&mut self, end: MonoTime) {
         if let Some(since) = self.quiet_since.take() {
             self.note_gap(since, end, GapCause::NoMotion);
         }
     }
 
     fn gop(&mut self, gop: ClosedGop) {
-        let (utc, mono) = (self.task.clock.utc(), self.task.clock.mono());
-        if self.anchor.is_some_and(|a| a.is_broken(utc, mono)) {
-            tracing::warn!(camera = %self.task.camera.config.id, "the clock was set: recording starts a new file");
-            let steps = self.machine.interrupt();
-            self.obey(steps);
-            self.anchor = None;
-        }
-        let anchor = *self.anchor.get_or_insert_with(|| TimeAnchor::new(utc, mono));
-        self.explain_hole(anchor.utc(gop.start));
-        self.last_end = anchor.utc(gop.end);
+        self.explain_hole(gop.start);
+        self.last_end = gop.end;
         self.last_joined = gop.joined;
-        if self.paused.as_ref().is_some_and(|p| mono < p.retry_at) {
+        if self.paused.as_ref().is_some_and(|p| self.task.clock.mono() < p.retry_at) {
             return;
         }
         if let Err(e) = self.follow_format(&gop) {
             return self.pause(e);
         }
-        let (joined, start) = (gop.joined, anchor.utc(gop.start));
+        let (joined, start) = (gop.joined, gop.start);
         let steps = self.machine.gop(Gop { start: gop.start, end: gop.end, payload: Arc::new(gop) });
         let wrote = steps.iter().any(|s| matches!(s, Step::Write(_)));
         self.obey(steps);
@@ -326,7 +360,7 @@ impl Disk {
     }
 
     /// A hole before `start`: the camera was away, or GOPs were lost because the disk did not keep up.
-    fn explain_hole(&mut self, start: Timestamp) {
+    fn explain_hole(&mut self, start: MonoTime) {
         let was_silent = std::mem::take(&mut self.silent);
         if self.paused.is_some() || start.micros_since(self.last_end) <= JOIN_US {
             return;
@@ -336,7 +370,7 @@ impl Disk {
     }
 
     /// Nothing moves. A paused recorder asks the disk whether it is well again: no write will tell.
-    fn nothing_to_write(&mut self, start: Timestamp) {
+    fn nothing_to_write(&mut self, start: MonoTime) {
         if let Some(p) = &mut self.paused {
             if self.task.store.probe_write().is_err() {
                 p.retry_at = self.task.clock.mono() + RETRY_AFTER;
@@ -398,23 +432,22 @@ impl Disk {
                     _ => None,
                 });
                 let first = first.ok_or_else(|| Error::internal("a file was opened with nothing to write"))?;
-                let anchor = self.anchor.ok_or_else(|| Error::internal("a file was opened before any picture"))?;
                 let has_sound = |g: &Gop<Arc<ClosedGop>>| g.payload.packets.iter().any(|p| p.track == Track::Audio);
                 let here = steps.iter().any(|s| matches!(s, Step::Write(g) if has_sound(g)));
                 // The last frames of a stream may come without a packet of sound; their file has a track for it all the same.
                 let has_audio = here || self.format.as_ref().is_some_and(|f| f.has_audio);
                 let format = TrackFormat::from_keyframe(&first.packets[0].data, has_audio)?;
-                let writer = self.task.store.create_segment(camera, anchor.utc(*start), *event, &format)?;
+                let writer = self.task.store.create_segment(camera, self.anchor.utc(*start), *event, &format)?;
                 if *tail {
                     if self.tail.is_empty() {
-                        self.tail_start = anchor.utc(*start);
+                        self.tail_start = *start;
                     }
                     self.tail.push(writer.id());
                 }
                 self.writer = Some(writer);
                 self.format = Some(format);
                 self.file_start = *start;
-                self.end_quiet(anchor.utc(*start));
+                self.end_quiet(*start);
             }
             Step::Write(gop) => {
                 if let Some(writer) = &mut self.writer {
@@ -442,8 +475,7 @@ impl Disk {
                 self.go_on(settled, "files after an event could not be given to it or removed")?;
             }
             Step::TrimBefore { at } => {
-                let Some(anchor) = self.anchor else { return Ok(()) };
-                let cut = self.task.store.trim_before(camera, anchor.utc(*at));
+                let cut = self.task.store.trim_before(camera, self.anchor.utc(*at));
                 // What is recorded twice is cut at the next start; the event's own file must go on.
                 self.go_on(cut, "an earlier file could not be cut")?;
             }
@@ -465,6 +497,8 @@ impl Disk {
     fn pause(&mut self, error: Error) {
         let cause = write_fault(&error).unwrap_or(GapCause::Unknown);
         self.writer = None;
+        // What became of the tail is not known any more: its files stay, as background.
+        self.tail.clear();
         self.machine.abandon();
         let retry_at = self.task.clock.mono() + RETRY_AFTER;
         match &mut self.paused {
@@ -482,11 +516,15 @@ impl Disk {
     fn resumed(&mut self) {
         if let Some(p) = self.paused.take() {
             tracing::info!(camera = %self.task.camera.config.id, "recording goes on");
-            self.note_gap(p.since, self.task.clock.utc(), p.cause);
+            self.note_gap(p.since, self.task.clock.mono(), p.cause);
         }
     }
 
-    fn note_gap(&mut self, start: Timestamp, end: Timestamp, cause: GapCause) {
+    fn note_gap(&mut self, start: MonoTime, end: MonoTime, cause: GapCause) {
+        self.note(self.anchor.utc(start), self.anchor.utc(end), cause);
+    }
+
+    fn note(&mut self, start: Timestamp, end: Timestamp, cause: GapCause) {
         if start >= end {
             return;
         }
@@ -520,3 +558,7 @@ impl Disk {
         self.obey(steps);
     }
 }
+
+#[cfg(test)]
+#[path = "recording_tests.rs"]
+mod tests;

@@ -4,14 +4,14 @@ use crate::headers;
 use crate::input::{MAX_BODY, Peer, too_large};
 use crate::problem::{Problem, Reply};
 use crate::routes::{ROUTES, Route};
-use crate::state::{Shared, blocking};
+use crate::state::{App, Shared, blocking};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use perch_base::ErrorKind;
 use perch_base::secret::Secret;
+use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Permission, Principal};
 use std::time::Instant;
 
@@ -26,6 +26,17 @@ pub(crate) struct Who {
     pub(crate) principal: Principal,
     /// The credential itself, to ask again later in a long answer.
     pub(crate) token: Secret,
+}
+
+impl Who {
+    /// Asks once more, for an answer that goes on after the gate let it pass: whoever was revoked before the answer began to
+    /// listen for that gets none. Errors with `Unauthenticated`.
+    pub(crate) fn is_still_trusted(&self, app: &App) -> perch_base::Result<()> {
+        match app.ports.access.authenticate(self.token.expose(), app.ports.clock.utc())? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(ErrorKind::Unauthenticated, "this device was revoked")),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Who {

@@ -23,11 +23,6 @@ impl Backoff {
         full.mul_f64(0.5 + 0.5 * unit.clamp(0.0, 1.0))
     }
 
-    /// How many attempts failed since the last [`Self::reset`].
-    pub fn attempts(&self) -> u32 {
-        self.step
-    }
-
     /// Starts over after a success that lasted.
     pub fn reset(&mut self) {
         self.step = 0;

@@ -42,6 +42,22 @@ impl CameraHealth {
         Self { state, reason, since: now, restarts: 0, sound_problem: String::new() }
     }
 
+    /// For who may watch and not manage: in the words for people may stand a camera's address or a file's path.
+    pub fn for_viewer(mut self) -> Self {
+        let reason = match self.state {
+            CameraState::Live => "",
+            CameraState::Starting => "starting",
+            CameraState::Stalled => "its pictures stopped",
+            CameraState::Missing => "it is not there",
+            CameraState::Failed => "it cannot run as it is set up",
+        };
+        self.reason = reason.into();
+        if !self.sound_problem.is_empty() {
+            self.sound_problem = "the microphone does not work".into();
+        }
+        self
+    }
+
     /// Moves to `state`; `since` moves only when the state changes.
     pub fn set(&mut self, state: CameraState, reason: impl Into<String>, now: Timestamp) {
         if self.state != state {

@@ -1,7 +1,6 @@
 //! What travels through the box: encoded packets and the names of the streams they belong to.
 
 use bytes::Bytes;
-use perch_base::ids::CameraId;
 use perch_base::time::MonoTime;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -30,15 +29,6 @@ impl fmt::Display for Stream {
             Stream::Sub => "sub",
         })
     }
-}
-
-/// A stream of a camera.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct StreamKey {
-    /// The camera.
-    pub camera: CameraId,
-    /// Which of its encodings.
-    pub stream: Stream,
 }
 
 /// How video is encoded.

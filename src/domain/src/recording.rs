@@ -129,11 +129,6 @@ impl<P: Clone> Recorder<P> {
         Self { config, ring: VecDeque::new(), file: None, event: None, floor: MonoTime(i64::MIN) }
     }
 
-    /// Whether a file is open.
-    pub fn is_writing(&self) -> bool {
-        self.file.is_some()
-    }
-
     /// The mode it was made with.
     pub fn mode(&self) -> RecordMode {
         self.config.mode
@@ -296,6 +291,13 @@ impl TimeAnchor {
     pub fn is_broken(&self, utc: Timestamp, mono: MonoTime) -> bool {
         self.utc(mono).micros_since(utc).unsigned_abs() > MAX_DRIFT.as_micros() as u64
     }
+
+    /// What a clock that was set forward skipped, and in which the box cannot have run: from `last`, the last moment that was told
+    /// by this clock, to `began`, when this run began, by the clock that is right now.
+    pub fn skipped(&self, set: &Self, began: MonoTime, last: MonoTime) -> Option<(Timestamp, Timestamp)> {
+        let (from, to) = (self.utc(last), set.utc(began));
+        (from < to).then_some((from, to))
+    }
 }
 
 #[cfg(test)]
@@ -409,7 +411,7 @@ mod tests {
         for n in 0..20 {
             disk.obey(r.gop(gop(n)));
         }
-        assert!(disk.0.is_empty() && !r.is_writing());
+        assert!(disk.0.is_empty() && r.file.is_none());
         disk.obey(r.event_started(EventId(1), s(20)));
         disk.obey(r.event_ended(EventId(1), s(23)));
         for n in 20..30 {
@@ -508,6 +510,15 @@ mod tests {
         assert_eq!(a.utc(MonoTime(2_000_000)), Timestamp(3_000_000));
         assert!(!a.is_broken(Timestamp(3_400_000), MonoTime(2_000_000)));
         assert!(a.is_broken(Timestamp(2_400_000), MonoTime(2_000_000)));
+        // Set forward by 9 s after 2 s of a run that began at 0: the clock showed 3 s where it was 12 s.
+        let set = TimeAnchor::new(Timestamp(12_000_000), MonoTime(2_000_000));
+        let skipped = Some((Timestamp(3_000_000), Timestamp(10_000_000)));
+        assert_eq!(a.skipped(&set, MonoTime(0), MonoTime(2_000_000)), skipped);
+        // By less than the run is old, or back: nothing of it was before the run.
+        for utc in [3_900_000, 1_000_000] {
+            let set = TimeAnchor::new(Timestamp(utc), MonoTime(2_000_000));
+            assert_eq!(a.skipped(&set, MonoTime(0), MonoTime(2_000_000)), None);
+        }
     }
 
     proptest! {

@@ -184,8 +184,7 @@ fn wifi(
     if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_alphabetic()) {
         return Err(format!("wifi.country = {}: must be two letters such as CH", shown(country)));
     }
-    let mut out =
-        format!("ctrl_interface=DIR=/run/wpa_supplicant\nupdate_config=0\ncountry={}\n", country.to_ascii_uppercase());
+    let mut out = format!("update_config=0\ncountry={}\n", country.to_ascii_uppercase());
     let hex = perch_base::secret::hex(ssid.as_bytes());
     let _ = write!(out, "network={{\n\tssid={hex}\n\tscan_ssid=1\n");
     out.push_str(&match password {

@@ -29,7 +29,7 @@ fn a_good_file_is_taken_whole() {
     let wifi = plan.wpa_supplicant.expect("Wi-Fi");
     assert_eq!(
         wifi.expose(),
-        "ctrl_interface=DIR=/run/wpa_supplicant\nupdate_config=0\ncountry=CH\nnetwork={\n\tssid=416e6e61277320226e657422\n\tscan_ssid=1\n\
+        "update_config=0\ncountry=CH\nnetwork={\n\tssid=416e6e61277320226e657422\n\tscan_ssid=1\n\
          \tkey_mgmt=WPA-PSK WPA-PSK-SHA256 SAE\n\tieee80211w=1\n\tpsk=\"it's \"quoted\" #1 $(x)\"\n}\n"
     );
 }

@@ -41,6 +41,13 @@ pub struct CameraInfo {
     pub last_event_at: Option<Timestamp>,
 }
 
+impl CameraInfo {
+    /// For who may watch and not manage.
+    pub fn for_viewer(self) -> Self {
+        Self { source: None, health: self.health.for_viewer(), ..self }
+    }
+}
+
 /// Figures of a running capture.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CaptureFigures {
@@ -168,6 +175,18 @@ pub struct Status {
     pub memory_bytes: u64,
 }
 
+impl Status {
+    /// For who may watch and not manage.
+    pub fn for_viewer(mut self) -> Self {
+        self.cameras = self.cameras.into_iter().map(CameraInfo::for_viewer).collect();
+        for task in self.tasks.iter_mut().filter(|t| !t.reason.is_empty()) {
+            task.reason = "it broke off".into();
+        }
+        (self.state, self.sentence) = summarise(&self.cameras, &self.disk, &self.tasks);
+        self
+    }
+}
+
 /// One live session, for "who is watching".
 #[derive(Clone, Debug, Serialize)]
 pub struct LiveSession {
@@ -218,6 +237,16 @@ pub enum Notice {
         /// How it is now.
         recording: RecordingStatus,
     },
+}
+
+impl Notice {
+    /// For who may watch and not manage.
+    pub fn for_viewer(&self) -> Self {
+        match self.clone() {
+            Self::Health { camera, health } => Self::Health { camera, health: health.for_viewer() },
+            other => other,
+        }
+    }
 }
 
 /// Sums up: the first thing that does not work and what to do, or "Everything works".

@@ -13,10 +13,11 @@ use tokio::sync::mpsc;
 
 /// A consumer that took nothing for this long is cut off.
 pub const CUT_AFTER: Duration = Duration::from_secs(10);
-/// Packets a GOP cache holds at most; a longer GOP is not cached (a joiner then waits for the next keyframe).
-const MAX_GOP_PACKETS: usize = 1024;
+/// Packets a GOP holds at most: 50 s at 30 pictures a second with sound. A longer one is neither cached (a joiner then waits for
+/// the next keyframe) nor recorded: each packet costs memory of its own, however small it is.
+pub(crate) const MAX_GOP_PACKETS: usize = 4096;
 /// And bytes, for the same reason: memory is finite, whatever a camera sends.
-const MAX_GOP_BYTES: usize = 32 << 20;
+pub(crate) const MAX_GOP_BYTES: usize = 32 << 20;
 
 /// What a running capture lets the hub command. Calls return at once.
 pub trait EncoderControl: Send + Sync {
@@ -88,7 +89,7 @@ pub struct Attachment {
 pub struct Subscription {
     /// The queue; closed when the consumer was cut off or the hub is gone.
     pub packets: mpsc::Receiver<Delivery>,
-    attachment: Attachment,
+    _attachment: Attachment,
 }
 
 struct Consumer {
@@ -353,7 +354,7 @@ impl Hub {
     pub fn subscribe(self: &Arc<Self>, stream: Stream, audio: bool, name: &str, capacity: usize) -> Subscription {
         let (tx, packets) = mpsc::channel(capacity);
         let attachment = self.attach(stream, audio, name, Box::new(tx));
-        Subscription { packets, attachment }
+        Subscription { packets, _attachment: attachment }
     }
 
     /// The newest keyframe of `stream`, if it still runs.
@@ -397,14 +398,6 @@ impl Drop for Attachment {
             state.stream(self.stream).consumers.retain(|c| c.id != self.id);
             state.refresh_demand();
         }
-    }
-}
-
-impl Subscription {
-    /// Ends the subscription and gives the rest of the queue back.
-    pub fn into_rest(self) -> mpsc::Receiver<Delivery> {
-        drop(self.attachment);
-        self.packets
     }
 }
 

@@ -1,14 +1,16 @@
 //! Collects a stream into closed GOPs for the recorder: one wake-up a GOP instead of one a packet.
 
-use crate::fanout::{Attachment, Delivery, Hub, Offer, Sink};
+use crate::fanout::{Attachment, Delivery, Hub, MAX_GOP_BYTES, MAX_GOP_PACKETS, Offer, Sink};
 use perch_base::time::MonoTime;
 use perch_domain::media::{SharedPacket, Stream, Track};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// A GOP that grows beyond this is given up: nothing sane sends 32 MiB between two keyframes, and memory is finite.
-const MAX_BYTES: usize = 32 << 20;
+/// What closed GOPs that wait may take together, however many they are: room for two of the largest.
+const MAX_WAITING_BYTES: usize = 2 * MAX_GOP_BYTES;
+/// What a packet takes beside its payload, about.
+const PACKET_BYTES: usize = 1024;
 /// What a frame is taken to last when there is no next one to tell.
 const LAST_FRAME: Duration = Duration::from_millis(40);
 
@@ -29,16 +31,28 @@ pub struct ClosedGop {
 #[derive(Debug)]
 pub struct Gops {
     /// The queue; closed when the consumer was cut off or detached.
-    pub queue: mpsc::Receiver<ClosedGop>,
+    pub queue: Queue,
     attachment: Option<Attachment>,
 }
 
+/// Closed GOPs that wait, each with its share of [`MAX_WAITING_BYTES`].
+#[derive(Debug)]
+pub struct Queue(mpsc::Receiver<(ClosedGop, OwnedSemaphorePermit)>);
+
+impl Queue {
+    /// The next GOP; `None` once the queue is closed and empty.
+    pub async fn recv(&mut self) -> Option<ClosedGop> {
+        self.0.recv().await.map(|(gop, _)| gop)
+    }
+}
+
 impl Gops {
-    /// Follows `stream` of `hub`; at most `capacity` closed GOPs wait.
+    /// Follows `stream` of `hub`; at most `capacity` closed GOPs wait, and fewer where they are very large.
     pub fn follow(hub: &Arc<Hub>, stream: Stream, name: &str, capacity: usize) -> Self {
         let (tx, queue) = mpsc::channel(capacity);
-        let collector = Collector { tx, open: Vec::new(), bytes: 0 };
-        Self { queue, attachment: Some(hub.attach(stream, true, name, Box::new(collector))) }
+        let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
+        let collector = Collector { tx, room, open: Vec::new(), bytes: 0 };
+        Self { queue: Queue(queue), attachment: Some(hub.attach(stream, true, name, Box::new(collector))) }
     }
 
     /// Stops following; the open GOP, if any, is closed and still comes out of the queue.
@@ -48,7 +62,9 @@ impl Gops {
 }
 
 struct Collector {
-    tx: mpsc::Sender<ClosedGop>,
+    tx: mpsc::Sender<(ClosedGop, OwnedSemaphorePermit)>,
+    /// The bytes that may still wait.
+    room: Arc<Semaphore>,
     open: Vec<SharedPacket>,
     bytes: usize,
 }
@@ -56,13 +72,14 @@ struct Collector {
 impl Collector {
     fn close(&mut self, end: Option<MonoTime>) -> Offer {
         let packets = std::mem::take(&mut self.open);
-        self.bytes = 0;
+        let bytes = u32::try_from(std::mem::take(&mut self.bytes)).unwrap_or(u32::MAX);
         let Some(first) = packets.first() else { return Offer::Taken };
         let start = first.pts;
         let last = packets.iter().filter(|p| p.track == Track::Video).map(|p| p.pts).max().unwrap_or(start);
         let joined = end.is_some();
         let gop = ClosedGop { start, end: end.unwrap_or(last + LAST_FRAME), joined, packets };
-        match self.tx.try_send(gop) {
+        let Ok(share) = self.room.clone().try_acquire_many_owned(bytes) else { return Offer::Full };
+        match self.tx.try_send((gop, share)) {
             Ok(()) => Offer::Taken,
             Err(mpsc::error::TrySendError::Full(_)) => Offer::Full,
             Err(mpsc::error::TrySendError::Closed(_)) => Offer::Closed,
@@ -78,15 +95,17 @@ impl Sink for Collector {
             match self.close(next) {
                 Offer::Taken if self.tx.is_closed() => return Offer::Closed,
                 // A GOP that will find no place is not begun, so that the hub learns how long nothing is taken.
-                Offer::Taken if self.tx.capacity() == 0 => return Offer::Full,
+                Offer::Taken if self.tx.capacity() == 0 || self.room.available_permits() < MAX_GOP_BYTES => {
+                    return Offer::Full;
+                }
                 Offer::Taken => {}
                 refused => return refused,
             }
         } else if self.open.is_empty() {
             return if self.tx.is_closed() { Offer::Closed } else { Offer::Taken };
         }
-        self.bytes += packet.data.len();
-        if self.bytes > MAX_BYTES {
+        self.bytes += packet.data.len() + PACKET_BYTES;
+        if self.bytes > MAX_GOP_BYTES || self.open.len() >= MAX_GOP_PACKETS {
             self.open.clear();
             self.bytes = 0;
             return Offer::Full;
@@ -120,6 +139,10 @@ mod tests {
         Arc::new(Packet { track, data, pts: MonoTime(ms * 1000), duration: Duration::ZERO, keyframe })
     }
 
+    fn next(gops: &mut Gops) -> Option<ClosedGop> {
+        gops.queue.0.try_recv().ok().map(|(gop, _)| gop)
+    }
+
     #[test]
     fn gops_close_at_keyframes_and_at_breaks() {
         let hub = Hub::new(CameraId::new("a").expect("valid"), Arc::new(ManualClock::default()));
@@ -131,7 +154,7 @@ mod tests {
         hub.discontinuity();
         hub.publish_video(Stream::Main, packet(Track::Video, 9000, true));
         gops.detach();
-        let got: Vec<_> = std::iter::from_fn(|| gops.queue.try_recv().ok())
+        let got: Vec<_> = std::iter::from_fn(|| next(&mut gops))
             .map(|g| (g.start.0 / 1000, g.end.0 / 1000, g.joined, g.packets.len()))
             .collect();
         assert_eq!(got, [(0, 1000, true, 4), (1000, 2000, true, 4), (2000, 2040, false, 2), (9000, 9040, false, 1)]);
@@ -144,9 +167,47 @@ mod tests {
         for i in 0..6 {
             hub.publish_video(Stream::Main, packet(Track::Video, i * 1000, true));
         }
-        assert_eq!(gops.queue.try_recv().expect("one waits").start, MonoTime(0));
+        assert_eq!(next(&mut gops).expect("one waits").start, MonoTime(0));
         hub.publish_video(Stream::Main, packet(Track::Video, 6_000, true));
         hub.publish_video(Stream::Main, packet(Track::Video, 7_000, true));
-        assert_eq!(gops.queue.try_recv().expect("goes on").start, MonoTime(6_000_000));
+        assert_eq!(next(&mut gops).expect("goes on").start, MonoTime(6_000_000));
+    }
+
+    #[test]
+    fn a_gop_of_too_many_packets_is_given_up() {
+        let hub = Hub::new(CameraId::new("a").expect("valid"), Arc::new(ManualClock::default()));
+        let mut gops = Gops::follow(&hub, Stream::Main, "recorder", 8);
+        let most = MAX_GOP_PACKETS as i64;
+        for (start, packets) in [(0, most), (100_000, most + 1), (200_000, 2), (300_000, 1)] {
+            for i in 0..packets {
+                hub.publish_video(Stream::Main, packet(Track::Video, start + i, i == 0));
+            }
+        }
+        let got: Vec<_> = std::iter::from_fn(|| next(&mut gops)).map(|g| (g.start.0 / 1000, g.packets.len())).collect();
+        assert_eq!(got, [(0, MAX_GOP_PACKETS), (200_000, 2)]);
+    }
+
+    #[test]
+    fn large_gops_that_wait_are_bounded_by_their_bytes() {
+        let hub = Hub::new(CameraId::new("a").expect("valid"), Arc::new(ManualClock::default()));
+        let mut gops = Gops::follow(&hub, Stream::Main, "recorder", 20);
+        // One allocation for all of them.
+        let data = Bytes::from(vec![0; MAX_GOP_BYTES / 4 - PACKET_BYTES]);
+        let mut ms = 0;
+        let mut publish = |gops: i64| {
+            for i in 0..gops * 2 {
+                let (data, pts) = (data.clone(), MonoTime(ms * 1000));
+                ms += 1000;
+                let frame = Packet { track: Track::Video, data, pts, duration: Duration::ZERO, keyframe: i % 2 == 0 };
+                hub.publish_video(Stream::Main, Arc::new(frame));
+            }
+        };
+        publish(10);
+        let got = std::iter::from_fn(|| next(&mut gops)).collect::<Vec<_>>();
+        assert!(got.iter().all(|g| g.packets.len() == 2));
+        assert_eq!(got.len(), 3, "each takes a quarter of what may wait, and one of the largest must still fit");
+        publish(3);
+        let got = std::iter::from_fn(|| next(&mut gops)).collect::<Vec<_>>();
+        assert_eq!(got.len(), 2, "room again");
     }
 }

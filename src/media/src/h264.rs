@@ -3,6 +3,9 @@
 
 use perch_domain::h264::{Bits, IDR, PPS, SLICE, SPS, kind, nal_units};
 
+/// Widest and highest picture that is decoded: a decoder's memory grows with what the camera says of its pictures' size.
+pub const MAX_DECODED: i32 = 4096;
+
 /// What an access unit is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccessUnit {
@@ -27,6 +30,14 @@ pub fn inspect(data: &[u8]) -> AccessUnit {
     AccessUnit::default()
 }
 
+/// Whether `data` says one thing of its pictures' size. A parser reads the last SPS and a decoder the one that the slice names:
+/// with two that differ, a small one could stand before a huge picture.
+pub fn has_one_size(data: &[u8]) -> bool {
+    let mut sets = nal_units(data).filter(|nal| kind(nal) == SPS);
+    let first = sets.next();
+    sets.all(|set| Some(set) == first)
+}
+
 fn slice_type(payload: &[u8]) -> Option<u32> {
     // The first two codes of a slice header fit into this.
     let mut bits = Bits::new(&payload[..payload.len().min(16)]);
@@ -44,6 +55,12 @@ mod tests {
     fn a_keyframe_has_sps_pps_and_idr() {
         assert!(inspect(KEY).keyframe);
         assert!(!inspect(&KEY[14..]).keyframe, "an IDR alone cannot be decoded");
+    }
+
+    #[test]
+    fn two_sizes_in_one_unit_are_seen() {
+        assert!(has_one_size(KEY) && has_one_size(&[KEY, KEY].concat()) && has_one_size(&KEY[14..]));
+        assert!(!has_one_size(&[KEY, &[0, 0, 1, 0x67, 66, 0xc0, 40]].concat()));
     }
 
     #[test]

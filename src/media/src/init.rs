@@ -10,6 +10,8 @@ pub fn init() -> Result<()> {
     let started = STARTED.get_or_init(|| {
         keep_arenas_few();
         gst::init().map_err(|e| e.to_string())?;
+        // Its codecs are known only once it has looked at this machine's devices, whatever a registry from elsewhere says.
+        let _ = gst::Plugin::load_by_name("video4linux2");
         // Whoever sets GST_DEBUG wants GStreamer's own output on standard error.
         if std::env::var_os("GST_DEBUG").is_none() {
             gst::log::remove_default_log_function();

@@ -39,6 +39,9 @@ pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Resul
     if keyframe.is_empty() {
         return Err(Error::new(ErrorKind::Corrupt, "an empty keyframe holds no picture"));
     }
+    if codec == VideoCodec::H264 && !crate::h264::has_one_size(keyframe) {
+        return Err(Error::new(ErrorKind::Corrupt, "the keyframe says two sizes of its picture"));
+    }
     let _turn = TURNS.take(TURN_WITHIN)?;
     let library = &Library::installed()?;
     let width = max_width.unwrap_or(MAX_WIDTH).clamp(16, MAX_WIDTH);
@@ -197,6 +200,9 @@ pub(crate) mod tests {
         assert!(jpeg(VideoCodec::H264, &[0xaa; 5000], None).is_err());
         assert!(jpeg(VideoCodec::Vp8, &[0xaa; 5000], None).is_err());
         assert!(jpeg(VideoCodec::H264, &key[..20], None).is_err());
+        let other = keyframe(X264, 160, 120);
+        let two_sizes = jpeg(VideoCodec::H264, &[&key[..], &other].concat(), None).expect_err("cannot be trusted");
+        assert_eq!(two_sizes.kind(), ErrorKind::Corrupt);
         // Damaged slices may give a damaged picture or an error, never more.
         for i in (40..key.len()).step_by(7) {
             key[i] ^= 0x5a;

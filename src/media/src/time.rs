@@ -34,11 +34,6 @@ pub fn base_time() -> gst::ClockTime {
     time().base
 }
 
-/// The clock and the base time that all pipelines share.
-pub fn pipeline_clock() -> (gst::Clock, gst::ClockTime) {
-    (clock(), base_time())
-}
-
 /// Makes `pipeline` count the box's steady time. Call it before the pipeline leaves NULL.
 pub fn apply(pipeline: &gst::Pipeline) {
     pipeline.use_clock(Some(&time().clock));

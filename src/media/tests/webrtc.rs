@@ -202,6 +202,29 @@ fn lost_packets_are_sent_again() {
     assert_eq!((seen.broken, seen.gaps), (0, 0), "{} thrown", seen.thrown);
 }
 
+/// The small stream's pictures carry the same times as those of the main stream and come after them.
+#[test]
+fn a_viewer_that_loses_much_goes_on_with_a_keyframe_of_the_small_stream() {
+    let bench = Bench::new();
+    let offer = Offer::new();
+    let answer = bench.engine.watch(bench.request(device(), StreamChoice::Auto, &offer.sdp)).expect("accepted");
+    let viewer = offer.go(&answer.sdp);
+    viewer.until("a picture", |s| s.frames > 3);
+    viewer.knobs.loss_percent.store(60, Ordering::SeqCst);
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !bench.source.control.demand().sub {
+        assert!(Instant::now() < deadline, "the stream stays: {} thrown", viewer.seen().thrown);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    viewer.knobs.loss_percent.store(0, Ordering::SeqCst);
+    let begun = viewer.until("the small stream", |s| s.sub_begins.is_some());
+    assert_eq!(begun.sub_begins, Some(0), "its first picture is a keyframe");
+    let seen = viewer.until("it goes on", |s| s.frames > begun.frames + 40);
+    assert_eq!((seen.broken, seen.gaps), (begun.broken, begun.gaps));
+    assert_eq!(bench.engine.sessions()[0].stream, Stream::Sub);
+    bench.until("main is given back", |b| b.source.hub.consumers(Stream::Main).is_empty());
+}
+
 #[test]
 fn junk_and_replays_disturb_nobody() {
     let bench = Bench::new();

@@ -54,7 +54,7 @@ window.stats = async () => {
 fn serve() {
     let seconds = std::env::var("PERCH_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
     let canned = source::canned();
-    println!("{} kbit/s of video", canned.video.iter().map(|f| f.len() * 8).sum::<usize>() / 2 / 1000);
+    println!("{} kbit/s of video", canned.video[0].iter().map(|f| f.len() * 8).sum::<usize>() / 2 / 1000);
     let clock = Arc::new(SystemClock);
     let source = source::Source::start("front", clock.clone(), clock.clone());
     let camera = LiveCamera { hub: source.hub.clone(), codec: VideoCodec::H264, has_audio: true };

@@ -218,8 +218,8 @@ impl ArchivePort for Store {
         })
     }
 
-    /// The files of the range one after the other on one time line; gaps between them are left out. It ends where the video's
-    /// format changes (another resolution, say): one header describes one format.
+    /// The files of the range one after the other on one time line; gaps between them are left out. Where their video is of more
+    /// than one format (another resolution, say), each keyframe brings its own.
     fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export> {
         export::begin(self, camera, range)
     }

@@ -7,6 +7,9 @@ use perch_base::Result;
 use perch_domain::status::DiskStatus;
 use rusqlite::{OptionalExtension, params};
 use rustix::fs::StatVfsMountFlags;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 
 /// Bytes of all rows: the database keeps the sum itself.
 pub(crate) const BYTES: &str = "SELECT bytes FROM usage";
@@ -15,29 +18,53 @@ pub(crate) const BYTES: &str = "SELECT bytes FROM usage";
 pub(crate) const SINCE_THEN: &str = "SELECT EXISTS (SELECT 1 FROM segment WHERE end <= ?1),
     (SELECT coalesce(sum(size), 0) FROM segment WHERE end > ?1)";
 
+/// Where the recordings have a disk of their own, this much is to be free for index, stills and keys, bytes.
+const DATABASE_WANTS: u64 = 32 << 20;
+
 const DAY_US: i64 = 86_400_000_000;
 
 /// What is written to see whether the disk takes it, and where, below `recordings/`.
 const PROBE: [u8; 4096] = [0x55; 4096];
 const PROBE_FILE: &str = "probe.tmp";
 
-/// What the system says of the disk, bytes.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the system says of a disk, bytes.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Space {
     pub(crate) total: u64,
     pub(crate) free: u64,
     pub(crate) read_only: bool,
+    /// The device's number: what has another lies on another disk.
+    device: u64,
 }
 
-impl Store {
-    /// Asks the system; errors are the system's.
-    pub(crate) fn space(&self) -> std::io::Result<Space> {
-        let s = rustix::fs::statvfs(&self.inner.config.data_dir)?;
-        Ok(Space {
+impl Space {
+    /// Asks the system about the disk that holds `folder`; errors are the system's.
+    pub(crate) fn of(folder: impl AsFd) -> io::Result<Self> {
+        let s = rustix::fs::fstatvfs(&folder)?;
+        Ok(Self {
             total: s.f_blocks.saturating_mul(s.f_frsize),
             free: s.f_bavail.saturating_mul(s.f_frsize),
             read_only: s.f_flag.contains(StatVfsMountFlags::RDONLY),
+            device: rustix::fs::fstat(&folder)?.st_dev,
         })
+    }
+}
+
+impl Store {
+    /// The disk with the recordings, which may be one of their own.
+    pub(crate) fn space(&self) -> io::Result<Space> {
+        Space::of(&self.inner.recordings)
+    }
+
+    /// The disk with the database.
+    pub(crate) fn data_space(&self) -> io::Result<Space> {
+        Space::of(File::open(&self.inner.config.data_dir)?)
+    }
+
+    /// Whether the recordings have a disk of their own that is missing (the system has put something read-only in its place) or
+    /// cannot be written: what the index says of them can be neither checked nor acted upon.
+    pub(crate) fn is_recordings_disk_away(&self) -> bool {
+        matches!((self.space(), self.data_space()), (Ok(r), Ok(d)) if r.read_only && r.device != d.device)
     }
 
     /// Finds out whether the disk can be written: makes, flushes and removes a small file among the recordings, and writes one
@@ -87,9 +114,16 @@ impl Store {
             Ok(bytes) => status.recordings_bytes = bytes,
             Err(e) => status.problem = format!("The database does not answer: {e}"),
         }
-        if space.read_only {
+        if self.is_recordings_disk_away() {
+            status.problem =
+                "The disk for recordings is missing or cannot be written: nothing is recorded until it is \
+                plugged in again"
+                    .into();
+        } else if space.read_only {
             status.problem =
                 "The disk is read-only: nothing can be recorded; check the card and start the box again".into();
+        } else if self.data_space().is_ok_and(|d| d.device != space.device && d.free < DATABASE_WANTS) {
+            status.problem = "The disk with the database is nearly full: make room on it".into();
         } else if space.free < (limits.min_free_bytes / 4).max(16 << 20) {
             status.problem = "The disk is nearly full: make room, or lower the limits of recording".into();
         } else if space.free.saturating_add(status.recordings_bytes) < limits.min_free_bytes {

@@ -1,5 +1,9 @@
 //! One MP4 of a range, made while it is sent: a new header, then each fragment with its times and numbers set anew. One fragment
 //! is in memory at a time.
+//!
+//! A header describes one format of video. Where a range holds several (the size was changed, say), every keyframe gets its
+//! parameter sets, as in a stream: ffmpeg and Chromium follow that, after a seek too. A second entry in the header, with fragments
+//! that point to it, ffmpeg 5.1 ignores, and Chromium then stops with an error.
 
 use crate::Store;
 use crate::mp4::h264::TrackFormat;
@@ -8,7 +12,7 @@ use crate::segments::Recorded;
 use bytes::Bytes;
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
-use perch_base::{Error, Result};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::TimeRange;
 use perch_domain::ports::Export;
 use std::collections::VecDeque;
@@ -27,6 +31,7 @@ pub(crate) fn begin(store: &Store, camera: &CameraId, range: TimeRange) -> Resul
         at: None,
         header: None,
         format: None,
+        is_mixed: false,
         clock: Clock::default(),
         ended: false,
     };
@@ -84,7 +89,10 @@ struct Chunks {
     /// The running file and its next fragment.
     at: Option<(Recorded, usize)>,
     header: Option<Bytes>,
+    /// The running file's.
     format: Option<TrackFormat>,
+    /// Whether keyframes bring their parameter sets.
+    is_mixed: bool,
     clock: Clock,
     ended: bool,
 }
@@ -98,7 +106,9 @@ impl Chunks {
         let start = first.0.segment.start.plus_micros(first.0.segment.fragments[first.1].start_us);
         let mut format = self.store.format_of(first.0.segment.id)?;
         // Later files may have sound where the first has none.
-        let channels = self.store.most_channels(&self.camera, &self.range)?.max(first.0.channels);
+        let (channels, formats) = self.store.channels_and_formats(&self.camera, &self.range)?;
+        let channels = channels.max(first.0.channels);
+        self.is_mixed = formats > 1;
         format.has_audio = channels > 0;
         let mut header = Vec::with_capacity(1024);
         write::init(&format, channels, &mut header)?;
@@ -155,6 +165,9 @@ impl Chunks {
             let at = self.clock.place(run);
             patch(&mut data, run.begin_at, &at.to_be_bytes())?;
         }
+        if let (true, Some(format)) = (self.is_mixed, &self.format) {
+            put_parameters(&mut data, &moof, format)?;
+        }
         let next = index + 1;
         match recorded.segment.fragments.get(next) {
             Some(f) if self.is_wanted(&recorded, f.start_us) => self.at = Some((recorded, next)),
@@ -166,15 +179,33 @@ impl Chunks {
     fn change_file(&mut self) -> Result<()> {
         let Some(next) = self.next_file()? else { return Ok(()) };
         let format = self.store.format_of(next.0.segment.id)?;
-        let same = self.format.as_ref().is_some_and(|f| (&f.sps, &f.pps) == (&format.sps, &format.pps));
-        if same {
-            self.at = Some(next);
-            self.clock.fresh = true;
-        } else {
-            tracing::info!(camera = %self.camera, segment = next.0.segment.id.0, "an export ends early: the video's format changes");
-        }
+        // One that came after the export had begun.
+        self.is_mixed |= self.format.as_ref().is_none_or(|f| (&f.sps, &f.pps) != (&format.sps, &format.pps));
+        self.format = Some(format);
+        self.at = Some(next);
+        self.clock.fresh = true;
         Ok(())
     }
+}
+
+/// Puts the parameter sets before the keyframe of a fragment, and sets right what counts its bytes: the keyframe's size, the size
+/// of `mdat`, where the sound begins.
+fn put_parameters(data: &mut Vec<u8>, moof: &read::Moof, format: &TrackFormat) -> Result<()> {
+    let damaged = || Error::new(ErrorKind::Corrupt, "a fragment's header does not fit its pictures");
+    let mut sets = Vec::with_capacity(64);
+    for set in [&format.sps, &format.pps] {
+        sets.extend_from_slice(&(set.len() as u32).to_be_bytes());
+        sets.extend_from_slice(set);
+    }
+    let (video, others) = moof.runs.split_first().ok_or_else(damaged)?;
+    let at = usize::try_from(video.data).ok().filter(|at| (8..=data.len()).contains(at)).ok_or_else(damaged)?;
+    for counted in [video.first_size_at, at - 8].into_iter().chain(others.iter().map(|r| r.data_at)) {
+        let bytes = data.get(counted..counted + 4).and_then(|b| b.try_into().ok()).ok_or_else(damaged)?;
+        let longer = u32::from_be_bytes(bytes).checked_add(sets.len() as u32).ok_or_else(damaged)?;
+        patch(data, counted, &longer.to_be_bytes())?;
+    }
+    data.splice(at..at, sets);
+    Ok(())
 }
 
 fn patch(data: &mut [u8], at: usize, value: &[u8]) -> Result<()> {

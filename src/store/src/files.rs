@@ -6,9 +6,10 @@ use perch_base::Result;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,12 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Root {
     dir: OwnedFd,
     path: PathBuf,
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -48,7 +55,7 @@ impl Root {
             }
             if make {
                 match rustix::fs::mkdirat(&at, part, Mode::RWXU) {
-                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                    Ok(()) | Err(Errno::EXIST) => {}
                     Err(e) => return Err(e.into()),
                 }
             }
@@ -127,14 +134,38 @@ impl Root {
         Ok(())
     }
 
-    /// Moves a file into another root under a flat name.
+    /// Moves a file into another root under a flat name; onto another disk by a copy.
     pub(crate) fn move_to(&self, relative: &str, other: &Root, name: &str) -> io::Result<()> {
         let (dir, from) = self.parent(relative, false)?;
-        let free = (0..1000)
+        match rustix::fs::renameat(&dir, from, &other.dir, other.free_name(name)?) {
+            Err(Errno::XDEV) => {}
+            done => return Ok(done?),
+        }
+        self.copy_to(relative, other, name)?;
+        self.remove(relative)
+    }
+
+    /// Copies a file into another root under a flat name; whole and on the disk, or not at all.
+    pub(crate) fn copy_to(&self, relative: &str, other: &Root, name: &str) -> io::Result<()> {
+        let free = other.free_name(name)?;
+        let copied = (|| {
+            let mut copy = other.create(&free)?;
+            io::copy(&mut self.read(relative)?, &mut copy)?;
+            copy.sync_all()?;
+            other.sync_folder_of(&free)
+        })();
+        if copied.is_err() {
+            let _ = other.remove(&free);
+        }
+        copied
+    }
+
+    /// `name`, or with a number before it when that is taken.
+    fn free_name(&self, name: &str) -> io::Result<String> {
+        (0..1000)
             .map(|n| if n == 0 { name.to_owned() } else { format!("{n}-{name}") })
-            .find(|n| rustix::fs::statat(&other.dir, n, AtFlags::SYMLINK_NOFOLLOW).is_err())
-            .ok_or_else(|| io::Error::other("the quarantine is full"))?;
-        Ok(rustix::fs::renameat(dir.as_fd(), from, other.dir.as_fd(), &free)?)
+            .find(|n| rustix::fs::statat(&self.dir, n, AtFlags::SYMLINK_NOFOLLOW).is_err())
+            .ok_or_else(|| io::Error::other("the quarantine is full"))
     }
 }
 

@@ -111,7 +111,8 @@ struct Inner {
     forgot_at: AtomicI64,
     /// When that start was, and the newest recording then.
     began: OnceLock<(Timestamp, SegmentId)>,
-    _lock: Option<FolderLock>,
+    /// Held by the daemon; a command beside it has none.
+    lock: Option<FolderLock>,
 }
 
 impl std::fmt::Debug for Store {
@@ -149,8 +150,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the same folder for a command beside the running daemon: no check, no reconciliation, no lock. Errors with `Corrupt`
-    /// when the database is damaged.
+    /// Opens the same folder for a command beside the running daemon: no check, no reconciliation, no lock. What the
+    /// daemon is writing is looked up in its files. Errors with `Corrupt` when the database is damaged.
     pub fn open_for_cli(config: Config, clock: SharedClock) -> Result<Self> {
         files::make_dir(&config.data_dir)?;
         let db = Db::open(&config.data_dir, false).or_else(|e| Db::open_unwritable(&config.data_dir, e))?;
@@ -177,7 +178,7 @@ impl Store {
             unreconciled: AtomicBool::new(false),
             forgot_at: AtomicI64::new(i64::MIN),
             began: OnceLock::new(),
-            _lock: guard,
+            lock: guard,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

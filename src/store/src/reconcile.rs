@@ -9,9 +9,9 @@ use crate::mp4::read::{self, Scan};
 use crate::mp4::write::ntp_to_timestamp;
 use crate::segments::{TOUCH_US, format_id, hash_file, length_us, state_from, state_word};
 use crate::{Store, db, fragments, gaps};
-use perch_base::Result;
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{GapCause, SegmentState};
 use perch_domain::playback::JOIN_US;
 use rusqlite::{Connection, params};
@@ -88,6 +88,10 @@ impl Store {
     /// Compares index and files and mends both. [`Store::open`] calls it; calling it again while recordings are being written
     /// leaves those alone. Errors only when folders or database cannot be used at all; a single bad file is told and set aside.
     pub fn reconcile(&self) -> Result<OpenReport> {
+        if self.is_recordings_disk_away() {
+            let why = "the disk for recordings is missing or cannot be written";
+            return Err(Error::new(ErrorKind::Unavailable, why));
+        }
         let mut report = OpenReport::default();
         self.finish_deleting(Some(GapCause::Retention))?;
         let mut on_disk = self.walk()?;
@@ -166,6 +170,8 @@ impl Store {
         }
         files.sort();
         let mut bytes: u64 = files.iter().map(|f| f.2).sum();
+        // The newest stays, however large it is: it was set aside a moment ago.
+        files.pop();
         for (_, name, size) in files {
             if bytes <= QUARANTINE_BYTES {
                 break;
@@ -311,8 +317,7 @@ impl Store {
             }
         };
         tracing::error!(path, why, "a file among the recordings could not be read and is set aside");
-        let name = path.replace('/', "_");
-        match self.inner.recordings.move_to(path, &self.inner.quarantine, &name) {
+        match self.inner.recordings.move_to(path, &self.inner.quarantine, &quarantine_name(path)) {
             Ok(()) => Ok(Found::Set),
             Err(e) => {
                 tracing::error!(path, error = %e, "the file could not be set aside");
@@ -330,12 +335,29 @@ impl Store {
             Err(_) if length == 0 || begins_like_ours(&file, length)? => return self.drop_empty(path, length),
             Err(why) => return Ok(Err(why)),
         };
-        if scan.fragments.is_empty() {
-            return self.drop_empty(path, length);
-        }
         let cut = scan.size < length;
+        // Else what is cut off is no more than a crash leaves.
+        let goes_on = cut && read::goes_on(&file, scan.size)?;
+        if scan.fragments.is_empty() {
+            return if goes_on {
+                Ok(Err("its first fragment is damaged".into()))
+            } else {
+                self.drop_empty(path, length)
+            };
+        }
         if cut {
-            tracing::warn!(path, bytes = length - scan.size, "the end of a recording was not whole and was cut off");
+            let bytes = length - scan.size;
+            if goes_on {
+                self.inner.recordings.copy_to(path, &self.inner.quarantine, &quarantine_name(path))?;
+                self.bound_quarantine();
+                tracing::error!(
+                    path,
+                    bytes,
+                    "a recording is damaged in its middle: it was cut off there, and the whole file was copied to the quarantine"
+                );
+            } else {
+                tracing::warn!(path, bytes, "the end of a recording was not whole and was cut off");
+            }
             file.set_len(scan.size)?;
             file.sync_data()?;
         }
@@ -409,6 +431,11 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// What a recording is called in the quarantine.
+fn quarantine_name(path: &str) -> String {
+    path.replace('/', "_")
 }
 
 /// Whether a file that cannot be read begins with a piece of what this box writes first.

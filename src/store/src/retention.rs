@@ -56,6 +56,10 @@ impl Store {
     pub fn enforce_retention(&self, clock_trusted: bool) -> Result<RetentionReport> {
         self.settle();
         self.reconcile_if_due();
+        if self.is_recordings_disk_away() {
+            // Nothing can be freed there, and files that are not seen now are not gone.
+            return Ok(RetentionReport::default());
+        }
         let now = self.now();
         let mut limits = self.inner.config.retention;
         if clock_trusted {
@@ -94,7 +98,7 @@ impl Store {
 
     /// Makes the reserve for a start on a full disk when it is missing.
     pub(crate) fn keep_reserve(&self) {
-        if let Ok(space) = self.space()
+        if let Ok(space) = self.data_space()
             && !space.read_only
         {
             reserve::keep(&self.inner.config.data_dir, space.free);

@@ -4,6 +4,7 @@
 use crate::db::{Fail, lock};
 use crate::fault::io_error;
 use crate::mp4::h264::TrackFormat;
+use crate::mp4::read;
 use crate::{Store, fragments};
 use aws_lc_rs::digest;
 use bytes::Bytes;
@@ -279,8 +280,8 @@ impl Store {
     /// The recordings of a camera that overlap a range and can be read, in order of time, at most `limit`; those being written
     /// are among them.
     pub(crate) fn recorded(&self, camera: &CameraId, range: &TimeRange, limit: usize) -> Result<Vec<Recorded>> {
-        // Memory first: a file that is sealed between the two looks is then found twice, not missed.
-        let open: Vec<Recorded> = self.live().values().filter_map(|l| l.overlapping(camera, range)).collect();
+        // First: a file that is sealed between the two looks is then found twice, not missed.
+        let open = self.being_written(camera, range)?;
         let mut out = self.inner.db.read(&format!("camera {camera}: looking up its recordings"), |c| {
             let limits = params![camera.as_str(), range.from.0, range.to.0, limit as i64];
             collect(c.prepare_cached(&recorded_sql())?.query(limits)?)
@@ -294,6 +295,39 @@ impl Store {
         if out.len() > sealed {
             out.sort_by_key(|r| (r.segment.start, r.segment.id));
             out.truncate(limit);
+        }
+        Ok(out)
+    }
+
+    /// What is being written: the daemon's memory knows, a command beside it looks at the files.
+    fn being_written(&self, camera: &CameraId, range: &TimeRange) -> Result<Vec<Recorded>> {
+        if self.inner.lock.is_some() {
+            return Ok(self.live().values().filter_map(|l| l.overlapping(camera, range)).collect());
+        }
+        let rows = self.inner.db.read(&format!("camera {camera}: looking up what is being recorded"), |c| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND state = 'open' AND start < ?3
+                AND start >= {FIRST_THAT_MAY_OVERLAP}"
+            );
+            collect(c.prepare_cached(&sql)?.query(params![camera.as_str(), range.from.0, range.to.0])?)
+        })?;
+        let mut out = Vec::new();
+        for mut recorded in rows {
+            let Recorded { segment, path, channels } = &mut recorded;
+            let scan = match self.inner.recordings.read(path).and_then(|file| read::scan(&file)) {
+                Ok(Ok(scan)) => scan,
+                // Just begun, or gone again.
+                Ok(Err(_)) => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(io_error(|| format!("recording {path} cannot be read"), e)),
+            };
+            segment.end = segment.start.plus_micros(length_us(&scan.fragments));
+            (segment.size, segment.init_size) = (scan.size, scan.init.size);
+            segment.fragments = scan.fragments;
+            *channels = scan.init.channels;
+            if range.overlaps(segment.start, segment.end) {
+                out.push(recorded);
+            }
         }
         Ok(out)
     }
@@ -317,19 +351,19 @@ impl Store {
         })
     }
 
-    /// The most channels of sound that any recording of a range has; 0 when none has sound.
-    pub(crate) fn most_channels(&self, camera: &CameraId, range: &TimeRange) -> Result<u8> {
-        let live =
-            self.live().values().filter_map(|l| l.overlapping(camera, range)).map(|r| r.channels).max().unwrap_or(0);
-        let rows: Option<i64> = self.inner.db.read(&format!("camera {camera}: looking up its sound"), |c| {
+    /// The most channels of sound that any recording of a range has (0 when none has sound), and how many formats of video
+    /// they are of.
+    pub(crate) fn channels_and_formats(&self, camera: &CameraId, range: &TimeRange) -> Result<(u8, i64)> {
+        let open = self.being_written(camera, range)?.iter().map(|r| r.channels).max().unwrap_or(0);
+        let (audio, formats) = self.inner.db.read(&format!("camera {camera}: looking up its formats"), |c| {
             let sql = format!(
-                "SELECT max(audio) FROM segment WHERE camera = ?1 AND state = 'sealed' AND start < ?3 AND end > ?2
-                AND start >= {FIRST_THAT_MAY_OVERLAP}"
+                "SELECT max(audio), count(DISTINCT format) FROM segment WHERE camera = ?1 AND start < ?3
+                AND (state = 'sealed' AND end > ?2 OR state = 'open') AND start >= {FIRST_THAT_MAY_OVERLAP}"
             );
-            let limits = params![camera.as_str(), range.from.0, range.to.0];
-            Ok(c.prepare_cached(&sql)?.query_row(limits, |r| r.get(0))?)
+            let row = |r: &Row<'_>| Ok((r.get::<_, Option<i64>>(0)?.unwrap_or(0), r.get(1)?));
+            Ok(c.prepare_cached(&sql)?.query_row(params![camera.as_str(), range.from.0, range.to.0], row)?)
         })?;
-        Ok(live.max(rows.unwrap_or(0).clamp(0, 2) as u8))
+        Ok((open.max(audio.clamp(0, 2) as u8), formats))
     }
 
     /// The parameter sets of a recording.

@@ -108,13 +108,8 @@ impl SegmentWriter {
         self.size
     }
 
-    /// Whether video of this format belongs into this file. A GOP of another format is still written (its parameter sets then
-    /// stand in the samples), but a new file is better.
-    pub fn fits(&self, format: &TrackFormat) -> bool {
-        (&self.format.sps, &self.format.pps) == (&format.sps, &format.pps)
-    }
-
-    /// Appends one GOP as one fragment, in one write, and flushes it to the disk. `start_of_file` is time 0 of the file on the
+    /// Appends one GOP as one fragment, in one write, and flushes it to the disk. One of another format is written as well (its
+    /// parameter sets then stand in the samples), but a new file is better. `start_of_file` is time 0 of the file on the
     /// packets' clock. Returns the bytes written. After an error the file is as it was before.
     ///
     /// Errors: `Invalid` when the GOP does not begin with a keyframe at or after `start_of_file`; `Unavailable` when the disk is

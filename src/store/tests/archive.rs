@@ -12,8 +12,9 @@ use perch_domain::archive::{EventFilter, GapCause, TimeRange};
 use perch_domain::motion::Cause;
 use perch_domain::ports::ArchivePort;
 use perch_domain::retention::RetentionConfig;
-use perch_store::Store;
-use std::path::PathBuf;
+use perch_store::{Store, TrackFormat};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 fn export(b: &Box, store: &Store, range: TimeRange) -> (String, PathBuf) {
@@ -64,8 +65,62 @@ fn an_export_of_many_files_runs_through_and_includes_what_is_being_written() {
     }
 }
 
+/// The widths of a file's pictures as they are decoded, with how many follow each other.
+fn widths(path: &Path) -> Vec<(String, usize)> {
+    let args = ["-v", "warning", "-select_streams", "v", "-show_entries", "frame=width", "-of", "csv=p=0"];
+    let out = Command::new("ffprobe").args(args).arg(path).output().expect("ffprobe runs");
+    let text = String::from_utf8_lossy(&out.stdout);
+    // What a frame brings besides adds a comma or an empty line.
+    let all: Vec<&str> = text.lines().map(|l| l.trim_end_matches(',')).filter(|l| !l.is_empty()).collect();
+    all.chunk_by(|a, b| a == b).map(|run| (run[0].to_owned(), run.len())).collect()
+}
+
 #[test]
-fn an_export_ends_where_the_format_changes_and_takes_sound_that_comes_later() {
+fn an_export_goes_on_where_the_format_changes_and_takes_sound_that_comes_later() {
+    let b = Box::new();
+    let store = b.open();
+    let mut silent = format(clip());
+    silent.has_audio = false;
+    let write = |at: usize, format: &TrackFormat, clip: &Clip, n: usize| {
+        let mut w = store.create_segment(&camera(), s(at as f64), None, format).expect("created");
+        w.write_gop(MonoTime(n as i64 * 1_000_000), &gop(clip, n, MonoTime(0))).expect("written");
+        w.seal().expect("sealed");
+    };
+    write(0, &silent, clip(), 0);
+    record(&store, 1..3, None);
+    let (_, path) = export(&b, &store, range(0.0, 99.0));
+    let plain = std::fs::read(&path).expect("read");
+    write(3, &format(other_clip()), other_clip(), 0);
+    record(&store, 4..6, None);
+    let (_, path) = export(&b, &store, range(0.0, 99.0));
+    let (p, fps) = (probe(&path), FPS as usize);
+    assert_eq!((p.video, p.audio), (6 * FPS as u64, 200));
+    assert!(close(p.seconds, 6.0) && close(p.audio_end, 6.0), "sound lies where it belongs: {p:?}");
+    let want = [("320", 3 * fps), ("640", fps), ("320", 2 * fps)].map(|(w, n)| (w.to_owned(), n));
+    assert_eq!(widths(&path), want);
+    let (_, path) = export(&b, &store, range(3.0, 4.0));
+    assert_eq!((probe(&path).video, probe(&path).audio), (FPS as u64, 0));
+    let (_, path) = export(&b, &store, range(0.0, 3.0));
+    assert_eq!(std::fs::read(&path).expect("read"), plain, "one format needs nothing in its pictures");
+}
+
+#[test]
+fn a_format_that_changes_while_an_export_is_read_does_not_end_it() {
+    let b = Box::new();
+    let store = b.open();
+    record(&store, 0..2, None);
+    let export = store.export(&camera(), range(0.0, 99.0)).expect("recorded");
+    let mut w = store.create_segment(&camera(), s(2.0), None, &format(other_clip())).expect("created");
+    w.write_gop(MonoTime(0), &gop(other_clip(), 0, MonoTime(0))).expect("written");
+    let path = b.dir.path().join("export.mp4");
+    let data: Vec<u8> = export.chunks.flat_map(|c| c.expect("a chunk")).collect();
+    std::fs::write(&path, data).expect("written");
+    assert_eq!(probe(&path).video, 3 * FPS as u64);
+    assert_eq!(widths(&path), [("320".to_owned(), 30), ("640".to_owned(), 15)]);
+}
+
+#[test]
+fn a_command_exports_what_the_box_is_writing() {
     let b = Box::new();
     let store = b.open();
     let mut silent = format(clip());
@@ -73,16 +128,25 @@ fn an_export_ends_where_the_format_changes_and_takes_sound_that_comes_later() {
     let mut w = store.create_segment(&camera(), s(0.0), None, &silent).expect("created");
     w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     w.seal().expect("sealed");
-    record(&store, 1..3, None);
-    let mut w = store.create_segment(&camera(), s(3.0), None, &format(other_clip())).expect("created");
-    w.write_gop(MonoTime(0), &gop(other_clip(), 0, MonoTime(0))).expect("written");
-    w.seal().expect("sealed");
-    let (_, path) = export(&b, &store, range(0.0, 99.0));
+    let mut writer = store.create_segment(&camera(), s(1.0), None, &format(clip())).expect("created");
+    let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a command");
+    let (_, path) = export(&b, &cli, range(0.0, 99.0));
+    assert_eq!(probe(&path).video, FPS as u64, "nothing is in the new file yet");
+    for n in 1..4 {
+        writer.write_gop(MonoTime(1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
+    }
+    // As it is in the midst of a write.
+    let file = b.files().pop().expect("the open one");
+    let whole = std::fs::read(&file).expect("read");
+    let half = [&whole[..], &b"\0\0\x0f\xffmoof"[..]].concat();
+    std::fs::write(&file, half).expect("written");
+    let (_, path) = export(&b, &cli, range(0.0, 99.0));
     let p = probe(&path);
-    assert_eq!((p.video, p.audio), (3 * FPS as u64, 100));
-    assert!(close(p.audio_end, 3.0), "sound lies where it belongs: {p:?}");
-    let (_, path) = export(&b, &store, range(3.0, 99.0));
-    assert_eq!((probe(&path).video, probe(&path).audio), (FPS as u64, 0));
+    assert_eq!((p.video, p.audio), (4 * FPS as u64, 150), "{p:?}");
+    let (name, path) = export(&b, &cli, range(2.5, 3.5));
+    assert_eq!((name.as_str(), probe(&path).video), ("front_2026-05-01_120002Z.mp4", 2 * FPS as u64));
+    assert_eq!(cli.export(&camera(), range(4.0, 9.0)).err().map(|e| e.kind()), Some(ErrorKind::NotFound));
+    assert_eq!(std::fs::metadata(&file).expect("there").len(), whole.len() as u64 + 8, "only read");
 }
 
 #[test]

@@ -24,10 +24,14 @@ struct Mount(PathBuf);
 
 impl Mount {
     fn new(b: &Box) -> Option<Self> {
-        fs::create_dir(b.data()).expect("made");
-        let out = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(b.data()).output();
+        Self::at(b.data(), "size=24m")
+    }
+
+    fn at(folder: PathBuf, how: &str) -> Option<Self> {
+        fs::create_dir_all(&folder).expect("made");
+        let out = Command::new("mount").args(["-t", "tmpfs", "-o", how, "tmpfs"]).arg(&folder).output();
         if out.is_ok_and(|o| o.status.success()) {
-            return Some(Self(b.data()));
+            return Some(Self(folder));
         }
         let _ = writeln!(std::io::stderr(), "SKIPPED: this test mounts a small disk, which is not allowed here");
         None
@@ -122,6 +126,48 @@ fn a_start_on_a_read_only_disk_reads_and_heals() {
     store.enforce_retention(true).expect("enforced");
     assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 3, "what was cut off is found");
     assert_eq!(store.event(running).expect("there").end, Some(s(4.0)));
+}
+
+#[test]
+fn a_disk_for_recordings_that_is_missing_loses_nothing() {
+    let mut b = Box::new();
+    let recordings = b.data().join("recordings");
+    let Some(_disk) = Mount::at(recordings.clone(), "size=24m") else { return };
+    let store = b.open();
+    record(&store, 0..2, None);
+    assert_eq!(store.disk().total_bytes, 24 << 20, "the disk that recordings go to");
+    drop(store);
+    // What the system puts in its place, and limits of every kind that would have it delete.
+    let away = Mount::at(recordings.clone(), "ro,size=4k").expect("mounted before");
+    b.retention = RetentionConfig { max_bytes: 1, min_free_bytes: 1 << 20, max_days: 1, event_max_days: 1 };
+    b.clock.advance(Duration::from_secs(86_400 * 3));
+    let store = b.open();
+    assert!(store.disk().problem.contains("disk for recordings is missing"), "{}", store.disk().problem);
+    assert_eq!(write_fault(&store.probe_write().expect_err("read-only")), Some(GapCause::DiskError));
+    assert_eq!(store.enforce_retention(true).expect("leaves it alone").deleted, 0);
+    assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 1, "still in the index");
+    assert_eq!(fault(&store), None, "the database is on another disk");
+    drop((store, away));
+    b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 0, event_max_days: 0 };
+    let store = b.open();
+    assert_eq!(*store.open_report(), Default::default());
+    let found = store.segments(&camera(), range(-1.0, 9.0)).expect("asked");
+    assert!(found.len() == 1 && store.open_segment(&camera(), found[0].id).is_ok());
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_from_another_disk() {
+    let b = Box::new();
+    let recordings = b.data().join("recordings");
+    let Some(_disk) = Mount::at(recordings.clone(), "size=24m") else { return };
+    let day = recordings.join("front/2026-01-05");
+    fs::create_dir_all(&day).expect("made");
+    let damaged = day.join("100000.000Z.mp4");
+    fs::write(&damaged, [7; 5000]).expect("written");
+    b.open();
+    assert!(!damaged.exists() && b.quarantined() == 1);
+    let kept = b.data().join("quarantine/front_2026-01-05_100000.000Z.mp4");
+    assert_eq!(fs::read(kept).expect("whole"), [7; 5000]);
 }
 
 #[test]
@@ -261,4 +307,7 @@ fn what_is_set_aside_is_bounded() {
         .collect();
     left.sort();
     assert!(left.len() == 6 && left[0].contains("2026-01-03"), "{left:?}");
+    File::create(b.data().join("quarantine/large")).and_then(|f| f.set_len(2 << 30)).expect("sparse");
+    b.open();
+    assert!(b.quarantined() == 1 && b.data().join("quarantine/large").exists(), "the newest stays");
 }

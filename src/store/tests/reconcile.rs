@@ -53,6 +53,7 @@ fn an_open_file_is_cut_to_its_last_whole_fragment_wherever_the_power_went() {
             "cut at {at}"
         );
         assert_eq!((found[0].end, found[0].size), (s(want as f64), boundaries[want - 1]));
+        assert_eq!(b.quarantined(), 0, "cut at {at}: a power cut is no damage");
         let p = probe(&file);
         assert!(p.video == want as u64 * FPS as u64 && close(p.seconds, want as f64), "cut at {at}: {p:?}");
     }
@@ -60,19 +61,93 @@ fn an_open_file_is_cut_to_its_last_whole_fragment_wherever_the_power_went() {
 
 #[test]
 fn a_tail_of_zeros_is_cut_off() {
+    for kept in [2, 0] {
+        let b = Box::new();
+        crash(b.open(), 0..3);
+        let file = b.files().remove(0);
+        let (keep, len) = {
+            let data = fs::read(&file).expect("read");
+            let mdats: Vec<_> = (0..data.len() - 4).filter(|i| data[*i..*i + 4] == *b"mdat").collect();
+            (mdats[kept] as u64 + 4, data.len() as u64)
+        };
+        let f = OpenOptions::new().write(true).open(&file).expect("open");
+        f.set_len(keep).and_then(|()| f.set_len(len)).expect("zeros");
+        let store = b.open();
+        let left = store.segments(&camera(), range(0.0, 9.0)).expect("asked");
+        assert_eq!((left.iter().map(|x| x.fragments.len()).sum::<usize>(), b.quarantined()), (kept, 0));
+        assert!(kept == 0 || probe(&file).video == 2 * FPS as u64);
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_before_whole_fragments_is_kept_in_the_quarantine() {
+    // Which fragment is damaged (of ten), and whether the index still knows the file.
+    for (damaged, known) in [(4, false), (4, true), (8, false), (0, false), (0, true)] {
+        let b = Box::new();
+        let store = b.open();
+        let segment = record(&store, 0..10, None);
+        drop(store);
+        let file = b.files().remove(0);
+        let mut data = fs::read(&file).expect("read");
+        data[segment.fragments[damaged].offset as usize + 5] ^= 1;
+        if known {
+            data.push(0);
+        } else {
+            fs::remove_file(b.data().join("perch.db")).expect("removed");
+        }
+        fs::write(&file, &data).expect("written");
+        let (store, levels) = logged(|| b.open());
+        let left = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+        assert_eq!(left.iter().map(|x| x.fragments.len()).sum::<usize>(), damaged, "what comes before it");
+        let kept = b.data().join("quarantine/front_2026-05-01_120000.250Z.mp4");
+        assert_eq!(fs::read(&kept).expect("the file as it was"), data);
+        assert!(levels.contains(&tracing::Level::ERROR), "a person may want to look: {levels:?}");
+        let report = store.open_report();
+        if damaged > 0 {
+            assert_eq!((report.cut, report.quarantined, report.adopted), (1, 0, u64::from(!known)));
+            assert_eq!(probe(&file).video, damaged as u64 * FPS as u64);
+        } else {
+            assert_eq!((report.cut, report.quarantined, b.files().len()), (0, 1, 0));
+        }
+    }
+}
+
+#[test]
+fn what_goes_on_is_found_wherever_it_begins() {
     let b = Box::new();
-    crash(b.open(), 0..3);
-    let file = b.files().remove(0);
-    let (keep, len) = {
-        let data = fs::read(&file).expect("read");
-        let moofs: Vec<_> = (0..data.len() - 4).filter(|i| data[*i..*i + 4] == *b"mdat").collect();
-        (moofs[2] as u64 + 4, data.len() as u64)
-    };
-    let f = OpenOptions::new().write(true).open(&file).expect("open");
-    f.set_len(keep).and_then(|()| f.set_len(len)).expect("zeros");
     let store = b.open();
-    assert_eq!(store.segments(&camera(), range(0.0, 9.0)).expect("asked")[0].fragments.len(), 2);
-    assert_eq!(probe(&file).video, 2 * FPS as u64);
+    let segment = record(&store, 0..3, None);
+    drop(store);
+    let file = b.files().remove(0);
+    let data = fs::read(&file).expect("read");
+    let (good, rest) = data.split_at(segment.fragments[2].offset as usize);
+    // The file is looked through 64 KiB at a time.
+    for damage in (65_520..65_540).chain([1, 7, 8, 200_000]) {
+        fs::write(&file, [good, &vec![0x6d; damage], rest].concat()).expect("written");
+        b.open();
+        assert_eq!((fs::read(&file).expect("read") == good, b.quarantined()), (true, 1), "{damage}");
+        fs::remove_file(b.data().join("quarantine/front_2026-05-01_120000.250Z.mp4")).expect("removed");
+    }
+    // A file that is made to be looked through for ever.
+    let bombs = b"\0\0\0\x10moof".repeat(1 << 16);
+    fs::write(&file, [good, &bombs].concat()).expect("written");
+    b.open();
+    assert_eq!((fs::read(&file).expect("read") == good, b.quarantined()), (true, 1));
+}
+
+#[test]
+fn the_end_of_a_file_that_is_damaged_is_cut_off() {
+    let b = Box::new();
+    let store = b.open();
+    let segment = record(&store, 0..4, None);
+    drop(store);
+    let file = b.files().remove(0);
+    let mut data = fs::read(&file).expect("read");
+    data[segment.fragments[3].offset as usize + 5] ^= 1;
+    fs::write(&file, &data).expect("written");
+    fs::remove_file(b.data().join("perch.db")).expect("removed");
+    let store = b.open();
+    assert_eq!((store.open_report().cut, b.quarantined()), (1, 0), "as a power cut leaves it");
 }
 
 #[test]

@@ -225,6 +225,7 @@ export const t = {
     rangeEnd: 'End of the clip',
     range: (from: string, to: string, length: string) => `${from} to ${to} (${length})`,
     saveMp4: 'Save MP4',
+    emptyRange: 'Nothing was recorded in this range: move its ends.',
     events: 'Events in view',
     noEvents: 'No event in this window.',
   },

@@ -9,6 +9,8 @@ export type LivePhase = 'idle' | 'connecting' | 'waiting-frame' | 'playing' | 'r
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000, 15_000];
 /** Frames that stop for so long mean that something is wrong, whatever the connection says. */
 const STALL_MS = 4000;
+/** The first may take as long as a camera that cannot be told takes from keyframe to keyframe. */
+const FIRST_FRAME_MS = 15_000;
 const CHECK_MS = 500;
 /** A page in the background keeps its streams this long. */
 const HIDDEN_MS = 30_000;
@@ -118,7 +120,8 @@ export class LivePlayer {
   };
 
   #checkFrames(): void {
-    if (document.hidden || performance.now() - this.#lastFrameMs < STALL_MS) return;
+    const patience = this.phase === 'waiting-frame' ? FIRST_FRAME_MS : STALL_MS;
+    if (document.hidden || performance.now() - this.#lastFrameMs < patience) return;
     this.#failed({ kind: 'lost' }, t.live.noFrames);
   }
 

@@ -14,11 +14,11 @@ use perch_domain::status::CameraInfo;
 use serde_json::json;
 
 /// Takes away what this role may not see.
-pub(super) fn for_role(mut camera: CameraInfo, role: Role) -> CameraInfo {
-    if role != Role::Admin {
-        camera.source = None;
+pub(super) fn for_role(camera: CameraInfo, role: Role) -> CameraInfo {
+    match role {
+        Role::Admin => camera,
+        Role::Viewer => camera.for_viewer(),
     }
-    camera
 }
 
 /// `GET /api/v1/cameras`

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::header;
 use perch_base::ErrorKind;
 use perch_base::ids::{CameraId, EventId};
+use perch_domain::access::Role;
 use perch_domain::archive::{EventFilter, EventKind};
 use perch_domain::status::Notice;
 use std::convert::Infallible;
@@ -137,7 +138,13 @@ impl Listener {
             () = self.revoked.revoked() => return None,
             _ = self.draining.wait_for(|ends| *ends) => return None,
             () = tokio::time::sleep_until(self.next_look) => {}
-            notice = self.notices.recv() => return frame(&*notice.ok()?),
+            notice = self.notices.recv() => {
+                let notice = notice.ok()?;
+                return match self.who.principal.role {
+                    Role::Admin => frame(&notice),
+                    Role::Viewer => frame(&notice.for_viewer()),
+                };
+            }
         }
         self.look().await
     }

@@ -3,16 +3,17 @@
 use crate::auth::Who;
 use crate::input::{PathParts, Query, text};
 use crate::problem::{Problem, Reply};
+use crate::routes::cameras::for_role;
 use crate::routes::session::no_content;
 use crate::state::{Shared, blocking};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use perch_base::ids::{CameraId, LeaseId};
+use perch_base::ids::LeaseId;
 use perch_base::secret::{hex, sha256};
 use perch_base::{Error, ErrorKind};
-use perch_domain::access::Permission;
+use perch_domain::access::{Permission, Role};
 use perch_domain::health::CameraState;
 use perch_domain::media::Stream;
 use perch_domain::ports::{IceServer, StreamChoice, WatchRequest};
@@ -44,12 +45,13 @@ pub(super) async fn watch(
     let stream = choice.unwrap_or(StreamChoice::Auto);
     let request = WatchRequest { camera, stream, offer, viewer: who.principal.clone() };
     let begun = blocking(&app, move |app| {
-        has_picture(&app.ports.cameras.cameras(), &request.camera)?;
+        let cameras = app.ports.cameras.cameras();
+        has_picture(cameras.into_iter().find(|c| c.id == request.camera), who.principal.role)?;
         let answer = app.ports.live.watch(request)?;
         // Revoked while the session was made: it would have escaped the ending of the device's sessions.
-        if app.ports.access.authenticate(who.token.expose(), app.ports.clock.utc())?.is_none() {
+        if let Err(e) = who.is_still_trusted(app) {
             app.ports.live.end(answer.lease)?;
-            return Err(Error::new(ErrorKind::Unauthenticated, "this device was revoked"));
+            return Err(e);
         }
         Ok((answer, app.ports.live.ice_servers(app.ports.clock.utc())))
     });
@@ -75,9 +77,9 @@ pub(super) async fn watch(
 }
 
 /// Refuses with the reason where no picture can come before somebody acts. A camera that starts again is waited for.
-fn has_picture(cameras: &[CameraInfo], id: &CameraId) -> perch_base::Result<()> {
-    let hopeless = |c: &&CameraInfo| matches!(c.health.state, CameraState::Missing | CameraState::Failed);
-    match cameras.iter().find(|c| c.id == *id).filter(hopeless) {
+fn has_picture(camera: Option<CameraInfo>, role: Role) -> perch_base::Result<()> {
+    let hopeless = |c: &CameraInfo| matches!(c.health.state, CameraState::Missing | CameraState::Failed);
+    match camera.filter(hopeless).map(|c| for_role(c, role)) {
         Some(c) => Err(Error::new(ErrorKind::Unavailable, format!("{} has no picture: {}", c.name, c.health.reason))),
         None => Ok(()),
     }

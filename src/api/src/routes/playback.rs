@@ -48,8 +48,12 @@ fn nothing_recorded() -> Problem {
 pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts, query: Query) -> Reply {
     let camera = path.camera()?;
     let range = query.range()?;
-    let Export { file_name, chunks } = blocking(&app, move |app| app.ports.archive.export(&camera, range)).await?;
     let revoked = app.revocations.watch(who.principal.device_id);
+    let begun = blocking(&app, move |app| {
+        who.is_still_trusted(app)?;
+        app.ports.archive.export(&camera, range)
+    });
+    let Export { file_name, chunks } = begun.await?;
     let body = Body::from_stream(futures_util::stream::unfold(Some((chunks, revoked)), |state| async move {
         let (mut chunks, mut revoked) = state?;
         if revoked.is_revoked() {
@@ -91,7 +95,12 @@ pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts
         let digits = file.strip_suffix(".mp4").ok_or_else(|| Error::not_found("not a segment"))?;
         SegmentId::parse(digits)
     })?;
-    let open = blocking(&app, move |app| app.ports.archive.open_segment(&camera, id)).await?;
+    let revoked = app.revocations.watch(who.principal.device_id);
+    let opened = blocking(&app, move |app| {
+        who.is_still_trusted(app)?;
+        app.ports.archive.open_segment(&camera, id)
+    });
+    let open = opened.await?;
     let etag = etag(&open.etag);
     let mut out = HeaderMap::new();
     out.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -126,7 +135,6 @@ pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts
         None => (StatusCode::OK, 0, open.size),
     };
     out.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
-    let revoked = app.revocations.watch(who.principal.device_id);
     Ok((status, out, file_body(open.file, start, end, revoked)).into_response() as Response)
 }
 

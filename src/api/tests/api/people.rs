@@ -90,7 +90,8 @@ async fn revoking_ends_streams_within_a_second() {
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     let first = stream.frame().await.expect("a frame").expect("whole").into_data().expect("data");
     assert!(first.starts_with(b"retry:"), "{first:?}");
-    let health = CameraHealth::starting(perch_base::time::Timestamp(0));
+    let mut health = CameraHealth::starting(perch_base::time::Timestamp(0));
+    health.reason = "rtsp://cam/live is slow".into();
     rig.notices.send(Arc::new(Notice::Health { camera: front(), health })).expect("a listener");
     let news = stream.frame().await.expect("a frame").expect("whole").into_data().expect("data");
     let text = String::from_utf8(news.to_vec()).expect("text");
@@ -98,6 +99,7 @@ async fn revoking_ends_streams_within_a_second() {
         text.starts_with("event: health\ndata: {") && text.ends_with("}\n\n") && text.contains("\"type\":\"health\""),
         "{text}"
     );
+    assert!(!text.contains("rtsp://"), "a viewer is told an address: {text}");
 
     let mut download = rig
         .open(request(

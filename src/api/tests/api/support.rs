@@ -324,7 +324,9 @@ pub fn segment_bytes() -> Vec<u8> {
 impl CameraPort for Fake {
     fn cameras(&self) -> Vec<CameraInfo> {
         let mut health = CameraHealth::starting(now());
-        health.set(CameraState::Live, "", now());
+        // What only those may read who may see the source.
+        health.set(CameraState::Live, "rtsp://cam/live was slow", now());
+        health.sound_problem = "rtsp://cam/live has no sound".into();
         vec![CameraInfo {
             id: front(),
             name: "<b>Front</b>".into(),
@@ -349,13 +351,19 @@ impl CameraPort for Fake {
         Status {
             name: "Box".into(),
             state: Overall::Ok,
-            sentence: "Everything works.".into(),
+            sentence: "Front has no sound: rtsp://cam/live has no sound.".into(),
             version: "9.9.9".into(),
             commit: "0123456789ab".into(),
             uptime_s: 5,
             clock: ClockStatus { now: now(), synchronised: true },
             cameras: self.cameras(),
-            tasks: vec![],
+            tasks: vec![TaskStatus {
+                name: "capture front".into(),
+                running: true,
+                reason: "rtsp://cam/live broke off".into(),
+                since: now(),
+                restarts: 1,
+            }],
             disk: DiskStatus::default(),
             webrtc_sessions: 0,
             rtsp_readers: 0,

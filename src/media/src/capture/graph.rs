@@ -6,14 +6,14 @@ use super::flow::{Flow, VideoOut};
 use super::{Settings, audio, devices, file, rtsp};
 use crate::encoders::{self, Encoder};
 use crate::luma::Thinner;
-use crate::{pipeline, time};
+use crate::{h264, pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::{Error, Result};
 use perch_domain::camera::{AudioSource, Source, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 /// A pipeline that is linked and in NULL.
 pub(super) struct Graph {
@@ -106,12 +106,36 @@ impl Wiring<'_> {
         };
         let decoder = self.settings.library.bin(decoder, &[], &[])?;
         self.control.decode_always = self.settings.config.motion.enabled;
-        self.control.decode_switch.add(pipeline::element(&decoder, "valve")?);
+        let valve = pipeline::element(&decoder, "valve")?;
+        self.spare(&valve)?;
+        self.control.decode_switch.add(valve);
         self.chain(&coded, &[&decoder])?;
         let raw = self.tee(&decoder)?;
         let encoder = encoders::probe(VideoCodec::H264)?;
         self.sub(&raw, encoder)?;
         self.luma(&raw)
+    }
+
+    /// Lets nothing out of `valve` that no decoder should see. Not by a capsfilter: one behind a tee speaks for all its branches,
+    /// and such a camera could not be recorded either.
+    fn spare(&self, valve: &gst::Element) -> Result<()> {
+        let pad = valve.static_pad("src").ok_or_else(|| Error::invalid("a valve without a pad"))?;
+        let (camera, told) = (self.settings.config.id.clone(), Once::new());
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let caps = pad.current_caps();
+            let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
+            let small = ["width", "height"].into_iter().all(|n| side(n).is_some_and(|s| s <= h264::MAX_DECODED));
+            let data = info.buffer().and_then(|b| b.map_readable().ok());
+            if small && data.is_some_and(|data| h264::has_one_size(&data)) {
+                return gst::PadProbeReturn::Ok;
+            }
+            told.call_once(|| {
+                let most = h264::MAX_DECODED;
+                tracing::warn!(%camera, "pictures above {most} pixels or of two sizes are not decoded: no motion and no sub-stream");
+            });
+            gst::PadProbeReturn::Handled
+        });
+        Ok(())
     }
 
     /// Raw pictures are encoded.

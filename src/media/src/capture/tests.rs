@@ -466,3 +466,21 @@ async fn b_frames_of_a_camera_are_refused_in_a_sentence() {
     let e = start(config(source)).end().await.expect_err("B-frames");
     assert!(e.kind() == ErrorKind::Invalid && e.to_string().contains("B-frames"), "{e}");
 }
+
+/// A decoder's memory would grow with the picture; the camera's own packets go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_rtsp_camera_whose_pictures_are_huge_is_recorded_but_not_decoded() {
+    let port = rtsp_server(
+        "( videotestsrc is-live=true pattern=black ! video/x-raw,width=4112,height=64,framerate=10/1 \
+         ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! video/x-h264,profile=main ! rtph264pay name=pay0 pt=96 )",
+    );
+    let mut c = config(Source::parse(&format!("rtsp://127.0.0.1:{port}/live")).expect("a source"));
+    c.motion.enabled = true;
+    let b = start(c);
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 2000);
+    let _sub = b.hub.subscribe(Stream::Sub, false, "sub", 500);
+    assert_growing(&take(&mut s, Track::Video, 30).await);
+    assert_eq!(b.lumas.load(Ordering::SeqCst), 0);
+    assert!(b.hub.latest_keyframe(Stream::Sub).is_none());
+    b.stop().await;
+}

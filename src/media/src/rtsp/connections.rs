@@ -21,6 +21,8 @@ const MAX_READERS: usize = 64;
 const MAX_CONNECTIONS: usize = 192;
 /// A connection must give a valid password within this time.
 const LOGIN_WITHIN: Duration = Duration::from_secs(10);
+/// A connection that signed in and does not play must ask for something within this time: a DESCRIBE alone holds an encoder.
+const PLAY_WITHIN: Duration = Duration::from_secs(60);
 /// A TCP reader that takes nothing for this long is closed. The server holds as much for it as ten seconds of packets.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// Wrong passwords on one connection.
@@ -49,6 +51,8 @@ struct State {
     origin: Option<IpAddr>,
     user: Option<String>,
     refusals: u32,
+    /// When it asked for something last.
+    asked_at: Option<MonoTime>,
     playing: Option<Playing>,
 }
 
@@ -206,6 +210,11 @@ impl Connections {
         self.lock().get(&key(client)).cloned()
     }
 
+    /// A request came.
+    pub(super) fn asks(&self, connection: &Connection) {
+        connection.lock().asked_at = Some(self.clock.mono());
+    }
+
     /// Checks a request's credentials; accepted ones name the connection's user.
     pub(super) fn login(&self, connection: &Connection, given: &Credentials<'_>, method: &str) -> Verdict {
         // Held while the user is noted, so that `set_passwords` cannot miss it.
@@ -290,7 +299,10 @@ impl Connections {
             return Some("it gave no valid password");
         }
         let acked = state.socket.as_ref().and_then(socket::bytes_acked);
-        let playing = state.playing.as_mut()?;
+        let asked_at = state.asked_at.unwrap_or(connection.since);
+        let Some(playing) = state.playing.as_mut() else {
+            return (now.since(asked_at) > PLAY_WITHIN).then_some("it does not play");
+        };
         let feed = playing.mount.feed();
         if feed.as_ref().is_none_or(|feed| feed.is_dead()) {
             return Some("its stream ended");

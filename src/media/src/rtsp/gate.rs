@@ -67,10 +67,14 @@ pub(super) fn path(url: &gst_rtsp::RTSPUrl) -> Option<String> {
 /// Lets a request through or answers it.
 fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
     let method = method(ctx);
+    let connection = ctx.client().and_then(|client| connections.of(client));
+    if let Some(connection) = &connection {
+        connections.asks(connection);
+    }
     if method == RTSPMethod::OPTIONS {
         return true;
     }
-    let Some(connection) = ctx.client().and_then(|client| connections.of(client)) else {
+    let Some(connection) = connection else {
         return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
     };
     match authenticate(connections, &connection, ctx, method) {

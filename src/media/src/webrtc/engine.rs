@@ -27,7 +27,8 @@ const TICK: Duration = Duration::from_millis(250);
 const AUDIO_PATIENCE: Duration = Duration::from_millis(8);
 /// Frames taken from the queue in one turn.
 const MEDIA_BATCH: usize = 32;
-/// A cached GOP larger than this is not sent to a joiner: the next keyframe is sooner there.
+/// A cached GOP larger than this is not sent to a joiner: it would not fit into the outbox, most of it could not be sent again
+/// where it is lost, and on a slow way its pictures would be seen to hurry. The next keyframe is waited for there.
 const MAX_BACKLOG_BYTES: usize = 768 * 1024;
 /// STUN answers without a known sender that are looked at in one tick.
 const STUN_BUDGET: u32 = 200;
@@ -231,6 +232,8 @@ impl Loop {
                     if guarded(session.lease, || session.backlog(&frames)).is_none() {
                         session.break_down();
                     }
+                } else if joined.with == JoinWith::CachedGop {
+                    camera.hub.request_keyframe(feed.stream());
                 }
             }
             Wish::Keyframe => camera.hub.request_keyframe(feed.stream()),

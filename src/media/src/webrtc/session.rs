@@ -21,6 +21,8 @@ const MAX_OUTPUTS: usize = 4096;
 /// A stream that was asked for and brought no keyframe in this time is given up.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Least distance of two pictures' times: the stream that a viewer changes to carries times that the one before it has used.
+const MIN_STEP: Duration = Duration::from_millis(1);
 /// Sound that is this far from where the last packet ended is not moved there.
 const AUDIO_TOLERANCE_MS: i64 = 60;
 /// What an Opus packet lasts where its source does not say.
@@ -91,6 +93,12 @@ impl Sender {
         self.last_pts.is_none_or(|last| pts > last)
     }
 
+    /// Writes a picture at `pts`, or just after the one before it.
+    fn write_video(&mut self, rtc: &mut Rtc, frame: &Frame, pts: MonoTime, wallclock: Instant) {
+        let at = self.last_pts.map_or(pts, |last| pts.max(last + MIN_STEP));
+        self.write(rtc, frame, at, wallclock);
+    }
+
     fn write(&mut self, rtc: &mut Rtc, frame: &Frame, pts: MonoTime, wallclock: Instant) {
         self.last_pts = Some(pts);
         let mut api = rtc.direct_api();
@@ -156,6 +164,8 @@ pub struct Session {
     pub dirty: bool,
     video: Sender,
     audio: Option<Sender>,
+    /// Live pictures up to here were shown with the cached GOP.
+    shown_until: Option<MonoTime>,
 }
 
 impl Session {
@@ -180,6 +190,7 @@ impl Session {
             dirty: false,
             video: Sender::new(n.video, 90, true),
             audio: n.audio.map(|line| Sender::new(line, 48, false)),
+            shown_until: None,
         }
     }
 
@@ -197,6 +208,7 @@ impl Session {
         if self.next_feed.is_some_and(|(next, _)| next == feed) && frame.track == Track::Video && frame.keyframe {
             left = Some(std::mem::replace(&mut self.feed, feed));
             self.next_feed = None;
+            self.shown_until = None;
         }
         if self.feed != feed {
             return None;
@@ -217,11 +229,13 @@ impl Session {
         if frame.discontinuity && !frame.keyframe {
             self.phase = Phase::AwaitsKeyframe;
         }
-        if (self.phase == Phase::AwaitsKeyframe && !frame.keyframe) || !self.video.is_new(frame.pts) {
+        let shown = self.shown_until.is_some_and(|until| frame.pts <= until);
+        if shown || (self.phase == Phase::AwaitsKeyframe && !frame.keyframe) {
             return;
         }
         self.phase = Phase::Live;
-        self.video.write(&mut self.rtc, frame, frame.pts, frame.wallclock);
+        self.shown_until = None;
+        self.video.write_video(&mut self.rtc, frame, frame.pts, frame.wallclock);
         self.dirty = true;
     }
 
@@ -234,8 +248,9 @@ impl Session {
             let pts = MonoTime(last.pts.0 - i64::from(before) * 1000);
             let wallclock =
                 last.wallclock.checked_sub(Duration::from_millis(u64::from(before))).unwrap_or(last.wallclock);
-            self.video.write(&mut self.rtc, frame, pts, wallclock);
+            self.video.write_video(&mut self.rtc, frame, pts, wallclock);
         }
+        self.shown_until = Some(last.pts);
         self.phase = Phase::Live;
         self.dirty = true;
     }

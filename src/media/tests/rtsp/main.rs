@@ -9,13 +9,15 @@ use client::{Client, ha1};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::ErrorKind;
+use perch_base::clock::{Clock, SharedClock, SystemClock};
+use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::camera::VideoSettings;
 use perch_domain::media::Stream;
 use perch_media::rtsp::{Config, Server, TlsFiles};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const LOGIN: Option<(&str, &str)> = Some(("tv", "opensesame"));
@@ -32,8 +34,12 @@ impl Bench {
     }
 
     fn with(main: VideoSettings) -> Self {
+        Self::at(main, clock())
+    }
+
+    fn at(main: VideoSettings, clock: SharedClock) -> Self {
         let camera = Camera::start("front", main);
-        let server = Server::start(config(), vec![camera.streams()], clock()).expect("starts");
+        let server = Server::start(config(), vec![camera.streams()], clock).expect("starts");
         server.set_passwords(vec![("tv".into(), ha1("tv", "opensesame"))]);
         Self { camera, server }
     }
@@ -400,6 +406,42 @@ fn a_connection_without_a_password_is_closed() {
     asking.ask("OPTIONS", "", &[]).expect("answers");
     assert!(silent.ends_within(Duration::from_secs(15)) && asking.ends_within(Duration::from_secs(2)));
     assert!(began.elapsed() > Duration::from_secs(9));
+}
+
+/// The machine's clock, set forward at will.
+#[derive(Default)]
+struct Jumping(AtomicI64);
+
+impl Clock for Jumping {
+    fn utc(&self) -> Timestamp {
+        SystemClock.utc()
+    }
+    fn mono(&self) -> MonoTime {
+        MonoTime(SystemClock.mono().0 + self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn a_connection_that_signed_in_and_never_plays_is_closed() {
+    let jumping = Arc::new(Jumping::default());
+    let bench = Bench::at(SMALL, jumping.clone());
+    let mut player = bench.client("/front", LOGIN);
+    player.play();
+    let mut idle = bench.client("/front/sub", LOGIN);
+    let describe = |idle: &mut Client| idle.ask("DESCRIBE", "", &[]).expect("answers").status;
+    let sub_is_held = || bench.camera.hub.demand().sub;
+    assert_eq!(describe(&mut idle), 200);
+    for _ in 0..2 {
+        jumping.0.fetch_add(50_000_000, Ordering::SeqCst);
+        player.read_for(Duration::from_millis(1500)).expect("plays on");
+        assert!(sub_is_held());
+        assert_eq!(describe(&mut idle), 200, "each request gives it a minute");
+    }
+    jumping.0.fetch_add(61_000_000, Ordering::SeqCst);
+    player.read_for(Duration::from_millis(1500)).expect("plays on");
+    assert!(idle.ends_within(Duration::from_secs(1)));
+    wait_for("the demand to end", Duration::from_secs(2), || !sub_is_held());
+    player.read_for(Duration::from_millis(300)).expect("who plays is never closed for silence");
 }
 
 #[test]

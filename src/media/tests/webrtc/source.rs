@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-/// One second of each.
+/// Two seconds of pictures of each stream, one GOP each, and two of sound.
 pub struct Canned {
-    pub video: Vec<bytes::Bytes>,
+    pub video: [Vec<bytes::Bytes>; 2],
     pub audio: Vec<bytes::Bytes>,
 }
 
@@ -22,13 +22,16 @@ pub fn canned() -> &'static Canned {
     static CANNED: OnceLock<Canned> = OnceLock::new();
     CANNED.get_or_init(|| {
         gst::init().expect("GStreamer");
-        let video = "videotestsrc num-buffers=60 pattern=ball ! video/x-raw,width=1280,height=720,framerate=30/1 \
+        let video = |size: &str| {
+            let text = "videotestsrc num-buffers=60 pattern=ball ! video/x-raw,SIZE,framerate=30/1 \
             ! timeoverlay ! x264enc bitrate=2000 qp-max=30 speed-preset=ultrafast tune=zerolatency key-int-max=60 bframes=0 option-string=scenecut=0 \
             ! video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au ! h264parse config-interval=-1 \
             ! appsink name=sink sync=false";
+            run(&text.replace("SIZE", size))
+        };
         let audio = "audiotestsrc num-buffers=100 samplesperbuffer=960 wave=ticks ! audio/x-raw,rate=48000,channels=2 \
             ! opusenc frame-size=20 ! appsink name=sink sync=false";
-        Canned { video: run(video), audio: run(audio) }
+        Canned { video: ["width=1280,height=720", "width=640,height=360"].map(video), audio: run(audio) }
     })
 }
 
@@ -118,8 +121,9 @@ fn publish(hub: &Hub, control: &Control, clock: &dyn Clock, stop: &AtomicBool) {
             if control.pending[stream as usize].swap(false, Ordering::SeqCst) {
                 *n = 0;
             }
-            hub.publish_video(stream, packet(Track::Video, canned.video[*n].clone(), pts, *n == 0));
-            *n = (*n + 1) % canned.video.len();
+            let video = &canned.video[stream as usize];
+            hub.publish_video(stream, packet(Track::Video, video[*n].clone(), pts, *n == 0));
+            *n = (*n + 1) % video.len();
         }
         frames += 1;
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, MediaTime};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
@@ -22,7 +22,11 @@ pub struct Seen {
     /// Frames that are not what the camera sent, or do not follow the one before.
     pub broken: usize,
     pub gaps: usize,
-    pub last_index: Option<usize>,
+    /// Stream and place in its GOP.
+    pub last_index: Option<(usize, usize)>,
+    /// Where in its GOP the small stream was begun.
+    pub sub_begins: Option<usize>,
+    last_time: Option<MediaTime>,
     pub datagrams: u64,
     /// Datagrams thrown away on purpose.
     pub thrown: u64,
@@ -85,9 +89,12 @@ impl Offer {
     }
 }
 
-fn normalised() -> &'static HashMap<Vec<u8>, usize> {
-    static MAP: std::sync::OnceLock<HashMap<Vec<u8>, usize>> = std::sync::OnceLock::new();
-    MAP.get_or_init(|| canned().video.iter().enumerate().map(|(n, au)| (nals(au), n)).collect())
+fn normalised() -> &'static HashMap<Vec<u8>, (usize, usize)> {
+    static MAP: std::sync::OnceLock<HashMap<Vec<u8>, (usize, usize)>> = std::sync::OnceLock::new();
+    MAP.get_or_init(|| {
+        let streams = canned().video.iter().enumerate();
+        streams.flat_map(|(s, units)| units.iter().enumerate().map(move |(n, au)| (nals(au), (s, n)))).collect()
+    })
 }
 
 /// An access unit without its start codes and delimiters.
@@ -149,10 +156,16 @@ fn run(mut rtc: Rtc, socket: &UdpSocket, begun: Instant, seen: &Mutex<Seen>, kno
                                 (_, None) => false,
                                 // A viewer whose handshake ended late misses the beginning.
                                 (None, Some(_)) => true,
-                                (Some(before), Some(now)) => now == 0 || now == before + 1,
+                                (Some((s, before)), Some((stream, now))) => {
+                                    now == 0 || (stream == s && now == before + 1)
+                                }
                             };
-                            seen.broken += usize::from(!follows);
-                            seen.last_index = index;
+                            let goes_back = seen.last_time.is_some_and(|last| data.time <= last);
+                            seen.broken += usize::from(!follows || goes_back);
+                            if let Some((1, n)) = index {
+                                seen.sub_begins.get_or_insert(n);
+                            }
+                            (seen.last_index, seen.last_time) = (index, Some(data.time));
                         }
                         Event::MediaData(_) => seen.sounds += 1,
                         _ => {}

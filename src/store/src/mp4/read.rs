@@ -141,6 +141,10 @@ pub(crate) struct Run {
     pub(crate) bytes: u64,
     /// Bytes of each sample.
     pub(crate) sizes: Vec<u32>,
+    /// Where `data` stands in the `moof` box (4 bytes).
+    pub(crate) data_at: usize,
+    /// Where the first of `sizes` stands in the `moof` box (4 bytes).
+    pub(crate) first_size_at: usize,
 }
 
 /// A parsed `moof`.
@@ -184,16 +188,26 @@ fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
         match &part.kind {
             b"tfhd" if flags == 0x02_0020 => track = u32_at(part.body, 4),
             b"tfdt" if flags >> 24 == 1 => begin = Some((u64_at(part.body, 4)?, part.at + 4)),
-            b"trun" if samples.is_none() => samples = Some(parse_trun(part.body, flags)?),
+            b"trun" if samples.is_none() => samples = Some((parse_trun(part.body, flags)?, part.at)),
             _ => return None,
         }
     }
-    let ((begin, begin_at), (data, sizes, duration)) = (begin?, samples?);
+    let ((begin, begin_at), (Samples { data, sizes, duration, entries_at }, at)) = (begin?, samples?);
     let bytes = sizes.iter().map(|s| u64::from(*s)).sum();
-    (begin <= 1 << 52).then_some(Run { track: track?, begin, begin_at, duration, data, bytes, sizes })
+    let (data_at, first_size_at) = (at + 8, at + entries_at + 4);
+    let track = track?;
+    (begin <= 1 << 52).then_some(Run { track, begin, begin_at, duration, data, bytes, sizes, data_at, first_size_at })
 }
 
-fn parse_trun(trun: &[u8], flags: u32) -> Option<(u64, Vec<u32>, u64)> {
+/// A parsed `trun`; its entries (length, size) begin at `entries_at` of its body.
+struct Samples {
+    data: u64,
+    sizes: Vec<u32>,
+    duration: u64,
+    entries_at: usize,
+}
+
+fn parse_trun(trun: &[u8], flags: u32) -> Option<Samples> {
     // Offset, length and size always; the first sample's flags for video.
     let (offset, first_flags) = (0x001, 0x004);
     if flags & 0x00ff_ffff & !first_flags != offset | 0x100 | 0x200 {
@@ -201,7 +215,8 @@ fn parse_trun(trun: &[u8], flags: u32) -> Option<(u64, Vec<u32>, u64)> {
     }
     let count = u32_at(trun, 4).filter(|n| (1..=MAX_SAMPLES).contains(n))?;
     let data = u64::try_from(u32_at(trun, 8)? as i32).ok()?;
-    let entries = trun.get(if flags & first_flags != 0 { 16 } else { 12 }..)?;
+    let entries_at = if flags & first_flags != 0 { 16 } else { 12 };
+    let entries = trun.get(entries_at..)?;
     if entries.len() != count as usize * 8 {
         return None;
     }
@@ -211,7 +226,7 @@ fn parse_trun(trun: &[u8], flags: u32) -> Option<(u64, Vec<u32>, u64)> {
         u32_at(e, 4)
     });
     let sizes = sizes.collect::<Option<Vec<u32>>>()?;
-    Some((data, sizes, duration))
+    Some(Samples { data, sizes, duration, entries_at })
 }
 
 /// What is whole of a file.
@@ -264,11 +279,9 @@ pub(crate) fn scan(file: &File) -> io::Result<Result<Scan, Refused>> {
                 }
                 at += size;
             }
-            b"moof" if size <= MAX_MOOF && scan.fragments.len() < MAX_FRAGMENTS => {
-                let Some((b"mdat", mdat)) = top(file, at + size, len)?.as_ref().map(|(k, s)| (k, *s)) else { break };
-                let Some(moof) = Moof::parse(&body(file, at, size)?) else { break };
-                let Some(fragment) = whole(file, at, size, mdat, &moof)? else { break };
-                at += size + mdat;
+            b"moof" if scan.fragments.len() < MAX_FRAGMENTS => {
+                let Some(fragment) = fragment_at(file, at, len)? else { break };
+                at += fragment.size;
                 scan.fragments.push(fragment);
                 scan.size = at;
             }
@@ -277,6 +290,42 @@ pub(crate) fn scan(file: &File) -> io::Result<Result<Scan, Refused>> {
     }
     scan.ntp = ntp;
     Ok(Ok(scan))
+}
+
+/// Whether anything behind `at` is a whole fragment. A crash leaves at most one that is not; what goes on behind it is damaged in
+/// its middle.
+pub(crate) fn goes_on(file: &File, mut at: u64) -> io::Result<bool> {
+    const PIECE: usize = 64 << 10;
+    let len = file.metadata()?.len();
+    let mut buffer = vec![0; PIECE];
+    // A picture holds the word hardly ever. A file made of it shall not hold up a start: it counts as going on.
+    let mut tries = 0;
+    while len.saturating_sub(at) >= 8 {
+        let n = PIECE.min(usize::try_from(len - at).unwrap_or(PIECE));
+        file.read_exact_at(&mut buffer[..n], at)?;
+        for i in (0..n - 7).filter(|i| buffer[i + 4..i + 8] == *b"moof") {
+            tries += 1;
+            if tries > 100 || fragment_at(file, at + i as u64, len)?.is_some() {
+                return Ok(true);
+            }
+        }
+        // The last seven bytes may begin a box.
+        at += n as u64 - 7;
+    }
+    Ok(false)
+}
+
+/// The whole fragment at `at` of a file of `len` bytes, if there is one.
+fn fragment_at(file: &File, at: u64, len: u64) -> io::Result<Option<Fragment>> {
+    let Some((b"moof", size)) = top(file, at, len)?.as_ref().map(|(k, s)| (k, *s)) else { return Ok(None) };
+    let Some((b"mdat", mdat)) = top(file, at + size, len)?.as_ref().map(|(k, s)| (k, *s)) else { return Ok(None) };
+    if size > MAX_MOOF {
+        return Ok(None);
+    }
+    match Moof::parse(&body(file, at, size)?) {
+        Some(moof) => whole(file, at, size, mdat, &moof),
+        None => Ok(None),
+    }
 }
 
 /// The fragment at `at`, when its samples fill its `mdat` and the first one begins with a sensible length: after a power cut a

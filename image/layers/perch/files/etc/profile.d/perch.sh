@@ -1,2 +1,2 @@
-# `perch check` in a shell uses the same plugins and config as the service.
-export GST_REGISTRY=/usr/share/perch/gst-registry.bin GST_REGISTRY_UPDATE=no PERCH_CONFIG=/data/perch/perch.toml
+# `perch check` in a shell uses the same plugins as the service.
+export GST_REGISTRY=/usr/share/perch/gst-registry.bin GST_REGISTRY_UPDATE=no
