@@ -163,12 +163,16 @@ fn a_reset_of_accounts_keeps_recordings_and_one_of_everything_keeps_nothing() {
 
     let first = card.text("data/perch/perch.toml");
     fs::write(card.root("data/perch/perch.toml"), "# mine\n").expect("written");
+    // Disks that are not plugged in today.
+    fs::write(card.root("data/recordings-disks-to-erase"), "one\n").expect("written");
+    fs::write(card.root("data/etc/recordings-disk"), "other\n").expect("written");
     // A power cut left the reset in its middle.
     card.put("perch-reset-everything.running", "");
     card.setup().ok();
     assert_eq!(fs::read_dir(card.boot()).expect("read").count(), 0);
     assert!(!recording.exists() && !card.root("data/perch/box/perch.db").exists());
     assert!(!card.root("data/etc/wpa_supplicant.conf").exists());
+    assert_eq!(card.text("data/recordings-disks-to-erase"), "one\nother\n");
     assert_eq!(card.text("data/perch/perch.toml"), first, "as after a first start");
 
     // A disk for recordings is mounted only now.

@@ -90,14 +90,15 @@ fn accounts(places: &Places) -> Result<()> {
 
 fn everything(places: &Places) -> Result<()> {
     // The data folder lies in the first one.
-    files::empty(&places.perch())?;
     // Whoever has the box next must not find the recordings on a disk that is away today: `recordings` empties it then.
-    let (used, to_erase) = (places.etc().join("recordings-disk"), places.etc().join("recordings-disk-to-erase"));
-    let disk = files::read_small(&used, 256).or_else(|_| files::read_small(&to_erase, 256));
-    files::empty(&places.etc())?;
-    if let Ok(disk) = disk {
-        files::put(&to_erase, &disk, 0o644, &Owner::default())?;
+    if let Ok(used) = files::read_small(&places.etc().join("recordings-disk"), 256) {
+        let path = places.root.join("data/recordings-disks-to-erase");
+        let mut disks = files::read_small(&path, 4096).unwrap_or_default();
+        disks.extend_from_slice(&used);
+        files::put(&path, &disks, 0o644, &Owner::default())?;
     }
+    files::empty(&places.perch())?;
+    files::empty(&places.etc())?;
     files::empty(&places.root.join("data/update/spool"))?;
     // A disk for recordings is mounted later; the box itself ends what was begun here.
     files::put(&places.data_dir().join(ERASE), b"", 0o600, &Owner::default())

@@ -298,6 +298,7 @@ impl Disk {
             self.note_gap(since, mono, cause);
             told = mono;
         }
+        self.noted_at = None;
         let set = TimeAnchor::new(utc, mono);
         let before = std::mem::replace(&mut self.anchor, set);
         if let Some((from, to)) = before.skipped(&set, self.began, told) {

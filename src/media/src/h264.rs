@@ -3,8 +3,16 @@
 
 use perch_domain::h264::{Bits, IDR, PPS, SLICE, SPS, kind, nal_units};
 
-/// Widest and highest picture that is decoded: a decoder's memory grows with what the camera says of its pictures' size.
-pub const MAX_DECODED: i32 = 4096;
+/// Widest and highest picture that is decoded.
+const MAX_SIDE: i32 = 8192;
+/// And the pixels of one: a decoder's memory grows with what the camera says of its pictures' size. Two lenses side by side at 4K
+/// have as many.
+const MAX_PIXELS: i32 = 4096 * 4096;
+
+/// Whether pictures of this size are decoded.
+pub fn may_be_decoded(width: i32, height: i32) -> bool {
+    (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height) && width * height <= MAX_PIXELS
+}
 
 /// What an access unit is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +63,16 @@ mod tests {
     fn a_keyframe_has_sps_pps_and_idr() {
         assert!(inspect(KEY).keyframe);
         assert!(!inspect(&KEY[14..]).keyframe, "an IDR alone cannot be decoded");
+    }
+
+    #[test]
+    fn only_pictures_of_a_sane_size_are_decoded() {
+        for (width, height) in [(640, 360), (4096, 4096), (5120, 1440), (7680, 2160)] {
+            assert!(may_be_decoded(width, height) && may_be_decoded(height, width), "{width}x{height}");
+        }
+        for (width, height) in [(16384, 64), (8192, 8192), (4097, 4096), (0, 1), (i32::MAX, i32::MAX), (-1, -1)] {
+            assert!(!may_be_decoded(width, height), "{width}x{height}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -165,7 +166,8 @@ impl Store {
             let entry = entry?;
             let metadata = entry.metadata()?;
             if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
-                files.push((metadata.modified()?, name, metadata.len()));
+                // When it came here: a file that was moved has its recording's time else.
+                files.push(((metadata.ctime(), metadata.ctime_nsec()), name, metadata.len()));
             }
         }
         files.sort();

@@ -124,14 +124,13 @@ impl Wiring<'_> {
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let caps = pad.current_caps();
             let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
-            let small = ["width", "height"].into_iter().all(|n| side(n).is_some_and(|s| s <= h264::MAX_DECODED));
+            let sane = side("width").zip(side("height")).is_some_and(|(w, h)| h264::may_be_decoded(w, h));
             let data = info.buffer().and_then(|b| b.map_readable().ok());
-            if small && data.is_some_and(|data| h264::has_one_size(&data)) {
+            if sane && data.is_some_and(|data| h264::has_one_size(&data)) {
                 return gst::PadProbeReturn::Ok;
             }
             told.call_once(|| {
-                let most = h264::MAX_DECODED;
-                tracing::warn!(%camera, "pictures above {most} pixels or of two sizes are not decoded: no motion and no sub-stream");
+                tracing::warn!(%camera, "pictures that are too large, or of two sizes, are not decoded: no motion and no sub-stream");
             });
             gst::PadProbeReturn::Handled
         });

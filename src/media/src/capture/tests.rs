@@ -471,7 +471,7 @@ async fn b_frames_of_a_camera_are_refused_in_a_sentence() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_rtsp_camera_whose_pictures_are_huge_is_recorded_but_not_decoded() {
     let port = rtsp_server(
-        "( videotestsrc is-live=true pattern=black ! video/x-raw,width=4112,height=64,framerate=10/1 \
+        "( videotestsrc is-live=true pattern=black ! video/x-raw,width=8208,height=64,framerate=10/1 \
          ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! video/x-h264,profile=main ! rtph264pay name=pay0 pt=96 )",
     );
     let mut c = config(Source::parse(&format!("rtsp://127.0.0.1:{port}/live")).expect("a source"));
