@@ -50,7 +50,7 @@ impl Card {
 
     fn setup(&self) -> Ran {
         let (boot, root) = (self.boot(), self.root(""));
-        let mut command = perch(&["setup", "--wait-s", "0", "--boot-dir"]);
+        let mut command = perch(&["setup", "--wait-s", "1", "--boot-dir"]);
         command.arg(boot).arg("--root").arg(root);
         Ran::of(command, "")
     }

@@ -182,7 +182,8 @@ fn wait_for_cameras(root: &Path, wait: Duration) -> Result<Vec<setup::FirstCamer
         if !cameras.is_empty() || Instant::now() >= until {
             return Ok(cameras);
         }
-        runtime.block_on(tokio::time::sleep(LOOK_EVERY));
+        // The timer is made where the runtime is: outside it panics.
+        runtime.block_on(async { tokio::time::sleep(LOOK_EVERY).await });
     }
 }
 

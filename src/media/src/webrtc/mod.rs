@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use str0m::Candidate;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 /// How long a caller waits for the engine.
@@ -171,14 +172,8 @@ impl Engine {
             .name("webrtc".into())
             .spawn(move || {
                 let mut commands = command_rx;
-                let mut round = || runtime.block_on(serve(&thread_shared, &socket, &mut commands));
-                while catch_unwind(AssertUnwindSafe(&mut round)).is_err() {
-                    tracing::error!(
-                        "the WebRTC engine broke down by a defect and begins anew: its sessions have ended"
-                    );
-                    thread_shared.counters.sessions.store(0, Ordering::Relaxed);
-                    runtime.block_on(tokio::time::sleep(BREAK_DOWN_PAUSE));
-                }
+                let sessions = &thread_shared.counters.sessions;
+                keep_up(&runtime, sessions, || runtime.block_on(serve(&thread_shared, &socket, &mut commands)));
             })
             .context(ErrorKind::Io, || "the WebRTC engine's thread cannot be started")?;
         Ok(Arc::new(Self { shared, commands, thread: Mutex::new(Some(thread)) }))
@@ -229,6 +224,16 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Runs `round` again and again until it ends without a panic. A panic is a defect of ours; viewers come back by themselves.
+fn keep_up(runtime: &Runtime, sessions: &AtomicUsize, mut round: impl FnMut()) {
+    while catch_unwind(AssertUnwindSafe(&mut round)).is_err() {
+        tracing::error!("the WebRTC engine broke down by a defect and begins anew: its sessions have ended");
+        sessions.store(0, Ordering::Relaxed);
+        // The timer is made where the runtime is: outside it panics.
+        runtime.block_on(async { tokio::time::sleep(BREAK_DOWN_PAUSE).await });
     }
 }
 
@@ -297,5 +302,21 @@ impl LivePort for Engine {
 
     fn ice_servers(&self, now: Timestamp) -> Vec<IceServer> {
         turn::ice_servers(&self.shared.config.stun, &self.shared.config.turn, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_breakdown_is_followed_by_a_new_round() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("made");
+        let (sessions, mut rounds) = (AtomicUsize::new(3), 0);
+        keep_up(&runtime, &sessions, || {
+            rounds += 1;
+            assert!(rounds > 2, "a defect");
+        });
+        assert_eq!((rounds, sessions.load(Ordering::Relaxed)), (3, 0));
     }
 }
