@@ -228,7 +228,8 @@ impl CameraPort for Cameras {
         let cameras = self.cameras();
         let disk = self.store.disk();
         let tasks = self.board.tasks();
-        let (state, sentence) = summarise(&cameras, &disk, &tasks);
+        let synchronised = clock_is_synchronised();
+        let (state, sentence) = summarise(&cameras, &disk, &tasks, synchronised);
         Status {
             name: self.name.clone(),
             state,
@@ -236,7 +237,7 @@ impl CameraPort for Cameras {
             version: version::VERSION.to_owned(),
             commit: version::COMMIT.to_owned(),
             uptime_s: (self.clock.mono().0 / 1_000_000) as u64,
-            clock: ClockStatus { now: self.clock.utc(), synchronised: clock_is_synchronised() },
+            clock: ClockStatus { now: self.clock.utc(), synchronised },
             cameras,
             tasks,
             disk,

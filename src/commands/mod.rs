@@ -25,7 +25,10 @@ fn open_store(config: &Config) -> Result<Store> {
     if !config.data_dir.join("perch.db").exists() {
         let dir = &config.data_dir;
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
-        let why = format!("no box has run with the data folder {}: start it with `perch run` first", dir.display());
+        let why = format!(
+            "no box has run with the data folder {}: name its config with --config, or start it with `perch run` first",
+            dir.display()
+        );
         return Err(Error::new(ErrorKind::Unavailable, why));
     }
     Store::open_for_cli(store_config(config), Arc::new(SystemClock))

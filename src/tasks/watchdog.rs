@@ -106,7 +106,7 @@ async fn run_once(
             Verdict::Alive => {
                 notifier.alive();
                 // The disk is left out: asking it may take as long as it likes.
-                summarise(&watched.cameras.cameras(), &DiskStatus::default(), &[]).1
+                summarise(&watched.cameras.cameras(), &DiskStatus::default(), &[], true).1
             }
             Verdict::Stuck(_) => format!("stuck: {stuck}"),
         };

@@ -7,6 +7,7 @@ use crate::revoke::Revocations;
 use crate::{AccessChange, Config, Ports};
 use perch_base::ids::DeviceId;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::access::{Leaving, check_leaving};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -81,6 +82,11 @@ impl App {
                 found.map_or_else(|| "localhost".into(), |ip| ip.to_string())
             }
         }
+    }
+
+    /// Errors with `Conflict` when nobody could manage the box without `leaving`.
+    pub(crate) fn may_leave(&self, leaving: Leaving<'_>) -> Result<()> {
+        check_leaving(leaving, &self.ports.access.users()?, &self.ports.access.devices()?)
     }
 
     /// Ends everything that devices which lost their credential still have open.

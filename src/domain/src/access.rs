@@ -3,7 +3,7 @@
 use perch_base::ids::DeviceId;
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
-use perch_base::{Error, Result};
+use perch_base::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// What an account or device is allowed to be.
@@ -159,6 +159,30 @@ pub fn check_name(what: &str, name: &str) -> Result<()> {
     }
 }
 
+/// Who or what loses its access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving<'a> {
+    /// A device.
+    Device(DeviceId),
+    /// An account, with its devices.
+    Account(&'a str),
+}
+
+/// Errors with `Conflict` when nobody could manage the box any more once `leaving` is gone: only a shell or a reset would help.
+pub fn check_leaving(leaving: Leaving<'_>, users: &[User], devices: &[Device]) -> Result<()> {
+    let stays = |d: &&Device| match leaving {
+        Leaving::Device(id) => d.id != id,
+        Leaving::Account(name) => d.username.as_deref() != Some(name),
+    };
+    let account = users.iter().any(|u| u.role == Role::Admin && leaving != Leaving::Account(&u.name));
+    let may_manage = |d: &Device| d.role == Role::Admin;
+    if account || devices.iter().filter(stays).any(may_manage) || !devices.iter().any(may_manage) {
+        return Ok(());
+    }
+    let why = "nobody else may manage this box: make an administrator's account, or pair another administrator's device, first";
+    Err(Error::new(ErrorKind::Conflict, why))
+}
+
 /// Checks a password for an account: 10 to 256 characters. Length is what protects; composition rules do not (NIST SP 800-63B, 3.1.1).
 pub fn check_password(password: &str) -> Result<()> {
     match password.chars().count() {
@@ -188,6 +212,38 @@ mod tests {
         }
         for p in [Keep, ManagePeople, ManageBox] {
             assert!(!Role::Viewer.may(p) && Role::Admin.may(p));
+        }
+    }
+
+    #[test]
+    fn the_last_who_may_manage_stays() {
+        let device = |n: u8, role, username: Option<&str>| Device {
+            id: DeviceId::parse(&format!("{n:032x}")).expect("an id"),
+            name: "phone".into(),
+            kind: DeviceKind::Paired,
+            username: username.map(Into::into),
+            role,
+            created_at: Timestamp(0),
+            last_seen_at: Timestamp(0),
+        };
+        let user = |name: &str, role| User { name: name.into(), role, created_at: Timestamp(0) };
+        let phone = device(1, Role::Admin, None);
+        let viewer = device(2, Role::Viewer, None);
+        let annas = device(3, Role::Admin, Some("anna"));
+        let anna = user("anna", Role::Admin);
+        let bob = user("bob", Role::Viewer);
+        let of = |d: &Device| Leaving::Device(d.id);
+        for (leaving, users, devices, may) in [
+            (of(&phone), vec![], vec![phone.clone()], false),
+            (of(&phone), vec![bob.clone()], vec![phone.clone(), viewer.clone()], false),
+            (of(&viewer), vec![], vec![phone.clone(), viewer.clone()], true),
+            (of(&phone), vec![anna.clone()], vec![phone.clone()], true),
+            (of(&annas), vec![anna.clone()], vec![annas.clone()], true),
+            (Leaving::Account("anna"), vec![anna.clone()], vec![annas.clone()], false),
+            (Leaving::Account("anna"), vec![anna.clone()], vec![annas.clone(), phone.clone()], true),
+            (Leaving::Account("bob"), vec![anna.clone(), bob.clone()], vec![annas.clone()], true),
+        ] {
+            assert_eq!(check_leaving(leaving, &users, &devices).is_ok(), may, "{leaving:?}");
         }
     }
 

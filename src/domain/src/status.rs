@@ -182,7 +182,7 @@ impl Status {
         for task in self.tasks.iter_mut().filter(|t| !t.reason.is_empty()) {
             task.reason = "it broke off".into();
         }
-        (self.state, self.sentence) = summarise(&self.cameras, &self.disk, &self.tasks);
+        (self.state, self.sentence) = summarise(&self.cameras, &self.disk, &self.tasks, self.clock.synchronised);
         self
     }
 }
@@ -249,8 +249,16 @@ impl Notice {
     }
 }
 
+const CLOCK: &str = "Everything works, but the clock is not synchronised: let the box reach a time server, else the times of \
+    recordings may be wrong.";
+
 /// Sums up: the first thing that does not work and what to do, or "Everything works".
-pub fn summarise(cameras: &[CameraInfo], disk: &DiskStatus, tasks: &[TaskStatus]) -> (Overall, String) {
+pub fn summarise(
+    cameras: &[CameraInfo],
+    disk: &DiskStatus,
+    tasks: &[TaskStatus],
+    synchronised: bool,
+) -> (Overall, String) {
     if let Some(c) = cameras.iter().find(|c| c.recording.state == RecordingState::Paused) {
         return (Overall::Degraded, format!("{} is not being recorded: {}.", c.name, c.recording.reason));
     }
@@ -267,13 +275,17 @@ pub fn summarise(cameras: &[CameraInfo], disk: &DiskStatus, tasks: &[TaskStatus]
                 Some(t) => {
                     (Overall::Degraded, format!("The task `{}` fails and is tried again: {}.", t.name, t.reason))
                 }
-                None => (Overall::Ok, "Everything works.".into()),
+                None if synchronised => (Overall::Ok, "Everything works.".into()),
+                // A box without a network works as well.
+                None => (Overall::Ok, CLOCK.into()),
             },
         },
         [one] => (Overall::Degraded, format!("{} has no picture: {}.", one.name, one.health.reason)),
-        [first, rest @ ..] => (
-            Overall::Degraded,
-            format!("{} and {} more have no picture. {}: {}.", first.name, rest.len(), first.name, first.health.reason),
-        ),
+        [.., last] => {
+            let names: Vec<_> = bad[..bad.len() - 1].iter().map(|c| c.name.as_str()).collect();
+            let why: Vec<_> = bad.iter().map(|c| format!("{}: {}.", c.name, c.health.reason)).collect();
+            let names = format!("{} and {} have no picture", names.join(", "), last.name);
+            (Overall::Degraded, format!("{names}. {}", why.join(" ")))
+        }
     }
 }

@@ -78,6 +78,8 @@ export const t = {
     submit: 'Sign in',
     busy: 'Signing in…',
     wrong: 'The name or the password is wrong.',
+    ended:
+      'The box does not know this device any more: it was removed, or signed out. Sign in, or pair it again.',
     pair: 'Pair this device with a code instead',
   },
   trust: {

@@ -13,8 +13,14 @@ class Session {
   /** Whether anybody ever paired with this box. */
   claimed = $state(WAS_CLAIMED);
 
+  /** The box knew this device a moment ago and does not any more. */
+  wasEnded = $state(false);
+
   constructor() {
-    setSignedOutListener(() => this.signedOut());
+    setSignedOutListener(() => {
+      this.wasEnded = this.phase === 'in';
+      this.signedOut();
+    });
   }
 
   get isAdmin(): boolean {
@@ -36,6 +42,7 @@ class Session {
     try {
       this.me = await api.get<Me>('/api/v1/me', { keepSession: true });
       this.claimed = true;
+      this.wasEnded = false;
       this.phase = 'in';
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) this.signedOut();

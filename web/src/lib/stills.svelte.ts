@@ -2,7 +2,7 @@
 import { urls } from './urls';
 
 export class Stills {
-  /** The newest still that is loaded; the one before stays until then. */
+  /** The newest still that is loaded; the one before stays until then. Empty where there is none. */
   url = $state('');
   #wanted: string | null = null;
   #isBusy = false;
@@ -28,12 +28,12 @@ export class Stills {
       if (url === this.url) continue;
       const image = new Image();
       image.src = url;
-      // A moment without a still keeps the last one.
+      // A moment without a still shows none: the last one would pass for it.
       const isThere = await image.decode().then(
         () => true,
         () => false,
       );
-      if (isThere) this.url = url;
+      this.url = isThere ? url : '';
     }
     this.#isBusy = false;
   }

@@ -36,6 +36,8 @@ export class Viewing {
   readonly playback: Playback;
   readonly stills: Stills;
   #settle: ReturnType<typeof setTimeout> | undefined;
+  /** Where the playhead was at the last tick. */
+  #playedMs = 0;
 
   constructor(readonly camera: string) {
     this.data = new TimelineData(camera);
@@ -101,6 +103,7 @@ export class Viewing {
     }
     this.mode = 'play';
     this.#momentMs = fromMs;
+    this.#playedMs = fromMs;
     void this.playback.open(fromMs, Math.min(fromMs + CHUNK_MS, Date.now()), fromMs);
   }
 
@@ -126,7 +129,9 @@ export class Viewing {
     if (this.mode === 'live' && contains(this.view, beforeMs)) {
       this.view = { ...this.view, startMs: this.view.startMs + (nowMs - beforeMs) };
     } else if (this.mode === 'play') {
-      this.view = follow(this.view, this.momentMs(nowMs), nowMs);
+      const momentMs = this.momentMs(nowMs);
+      this.view = follow(this.view, this.#playedMs, momentMs, nowMs);
+      this.#playedMs = momentMs;
     }
   }
 
@@ -154,6 +159,8 @@ export class Viewing {
     }
     const nextMs = this.data.nextRecorded(ms + 100) ?? ms + 100;
     this.#momentMs = nextMs;
+    // Over a gap the window comes along, if it showed where it began.
+    if (contains(this.view, ms)) this.view = reveal(this.view, nextMs, Date.now());
     void this.playFrom(nextMs);
   }
 }

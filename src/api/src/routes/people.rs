@@ -15,7 +15,7 @@ use http::{StatusCode, header};
 use perch_base::ids::DeviceId;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::{Device, Permission, Principal, Role, User, check_name, check_password};
+use perch_domain::access::{Device, Leaving, Permission, Principal, Role, User, check_name, check_password};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,7 @@ pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts)
     }
     let id = id?;
     blocking(&app, move |app| {
+        app.may_leave(Leaving::Device(id))?;
         app.ports.access.revoke_device(id)?;
         app.devices_revoked(&[id]);
         Ok(())
@@ -166,6 +167,7 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
 pub(super) async fn remove_user(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let name = name_of(&path, "account")?;
     blocking(&app, move |app| {
+        app.may_leave(Leaving::Account(&name))?;
         let revoked = app.ports.access.remove_user(&name)?;
         tracing::info!(user = name, by = %who.principal.device_id, "an account was removed");
         app.devices_revoked(&revoked);

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use perch_base::secret::Secret;
 use perch_base::{ErrorKind, Result};
-use perch_domain::access::clean_display_name;
+use perch_domain::access::{Leaving, clean_display_name};
 use perch_domain::pairing::Attempt;
 use perch_domain::ports::PairResult;
 use serde::Deserialize;
@@ -103,6 +103,7 @@ pub(super) async fn sign_in(State(app): State<Shared>, request: Request) -> Repl
 pub(super) async fn sign_out(State(app): State<Shared>, who: Who) -> Reply {
     let device = who.principal.device_id;
     blocking(&app, move |app| {
+        app.may_leave(Leaving::Device(device))?;
         app.ports.access.revoke_device(device)?;
         app.devices_revoked(&[device]);
         Ok(())

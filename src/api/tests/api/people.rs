@@ -237,3 +237,19 @@ async fn codes_and_stream_passwords() {
     rig.call(Method::DELETE, "/api/v1/stream-passwords/vlc", &admin, "").await.problem(404);
     assert_eq!(rig.fake.state().changes, [AccessChange::StreamPasswordsChanged; 2]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_device_that_may_manage_stays() {
+    let rig = Rig::start().await;
+    let (id, token) = rig.fake.device(Role::Admin, None);
+    let own = format!("/api/v1/devices/{id}");
+    for path in [own.as_str(), "/api/v1/session"] {
+        let refused = rig.call(Method::DELETE, path, &token, "").await;
+        assert_eq!(refused.status, 409, "{path}");
+        let words = String::from_utf8_lossy(&refused.body);
+        assert!(words.contains("obody else may manage this box"), "{path}: {words}");
+        assert_eq!(rig.get("/api/v1/me", &token).await.status, 200, "{path}");
+    }
+    rig.fake.device(Role::Admin, None);
+    assert_eq!(rig.call(Method::DELETE, &own, &token, "").await.status, 204);
+}

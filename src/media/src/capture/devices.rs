@@ -23,7 +23,7 @@ pub(super) fn file(path: &Path) -> Result<()> {
 /// Motion JPEG. Opens the device and closes it again.
 pub(super) fn v4l2(device: &str, video: VideoSettings, codec: VideoCodec) -> Result<&'static str> {
     if !Path::new(device).exists() {
-        return Err(Error::new(ErrorKind::Unavailable, format!("{device} is not there: unplugged?")));
+        return Err(Error::new(ErrorKind::Unavailable, format!("{device} is not there; plug the camera in")));
     }
     let unusable =
         || Error::new(ErrorKind::Unavailable, format!("{device} cannot be opened: used by another program?"));

@@ -157,8 +157,7 @@ impl Capture {
                     let rest = MIN_ROUND.saturating_sub(self.settings.clock.mono().since(began));
                     tokio::time::sleep(rest).await;
                 }
-                Err(e) => return Err(self.name(e)),
-                Ok(other) => return Ok(other),
+                ended => return ended,
             }
         }
     }
@@ -234,10 +233,6 @@ impl Capture {
                 None => return Err(Error::internal("the pipeline's signals ended")),
             }
         }
-    }
-
-    fn name(&self, e: Error) -> Error {
-        Error::new(e.kind(), format!("camera {}: {e}", self.settings.config.id))
     }
 }
 

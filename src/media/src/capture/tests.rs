@@ -289,7 +289,7 @@ async fn what_is_missing_and_what_is_wrong_are_told_apart() {
     std::fs::write(&junk, "no video, only text that goes on for a while").expect("written");
     for (source, kind, word) in [
         (Source::File("/nonexistent/clip.mp4".into()), ErrorKind::Unavailable, "is not there"),
-        (Source::V4l2("/dev/video987".into()), ErrorKind::Unavailable, "unplugged?"),
+        (Source::V4l2("/dev/video987".into()), ErrorKind::Unavailable, "plug the camera in"),
         (Source::parse("rtsp://me:geheim@127.0.0.1:9/x").expect("a source"), ErrorKind::Unavailable, "127.0.0.1"),
         (Source::File(junk), ErrorKind::Invalid, "junk.mp4"),
         (Source::File(dir.path().into()), ErrorKind::Invalid, "not a file"),
@@ -297,7 +297,7 @@ async fn what_is_missing_and_what_is_wrong_are_told_apart() {
         let began = SystemClock.mono();
         let e = start(config(source)).end().await.expect_err("cannot run");
         assert_eq!(e.kind(), kind, "{e}");
-        assert!(e.to_string().starts_with("camera front: ") && e.to_string().contains(word), "{e}");
+        assert!(e.to_string().contains(word), "{e}");
         assert!(!e.to_string().contains("geheim"), "{e}");
         assert!(SystemClock.mono().since(began) < Duration::from_secs(8), "{e}");
     }

@@ -118,14 +118,17 @@ function drawRange(c: CanvasRenderingContext2D, scene: Scene, colour: string): v
 function drawRuler(c: CanvasRenderingContext2D, scene: Scene, colours: Palette): void {
   c.font = '12px system-ui, sans-serif';
   c.textBaseline = 'alphabetic';
+  let free = 0;
   for (const tick of ticks(scene.view, scene.width)) {
     c.fillStyle = tick.label ? colours.muted : colours.line;
     c.fillRect(Math.round(tick.x), BOTTOM, 1, tick.label ? 8 : 4);
     if (!tick.label) continue;
     const half = c.measureText(tick.label).width / 2;
-    // A label at the edge is drawn inside rather than cut.
+    // A label at the edge is drawn inside rather than cut, where it leaves its neighbour room.
     const x = Math.min(scene.width - half * 2 - 2, Math.max(2, tick.x - half));
+    if (x < free) continue;
     c.fillText(tick.label, x, BOTTOM + 22);
+    free = x + half * 2 + 8;
   }
 }
 

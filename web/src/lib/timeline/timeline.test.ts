@@ -53,10 +53,14 @@ describe('view', () => {
   });
 
   it('follows the playhead only at the end of the window', () => {
-    expect(follow(view, view.startMs + HOUR / 2, NOW)).toBe(view);
-    const moved = follow(view, view.startMs + 0.95 * HOUR, NOW);
+    const before = view.startMs + 0.4 * HOUR;
+    expect(follow(view, before, view.startMs + HOUR / 2, NOW)).toBe(view);
+    const moved = follow(view, before, view.startMs + 0.95 * HOUR, NOW);
     expect(moved.startMs).toBeCloseTo(view.startMs + 0.05 * HOUR);
-    expect(follow(view, NOW - HOUR, NOW)).toBe(view);
+    // Played fast, it is past the end at the next look.
+    const far = follow(view, before, view.startMs + 1.5 * HOUR, NOW);
+    expect(far.startMs).toBeCloseTo(view.startMs + 0.6 * HOUR);
+    expect(follow(view, NOW - 9 * HOUR, NOW - HOUR, NOW)).toBe(view);
   });
 
   it('reveals what is outside', () => {

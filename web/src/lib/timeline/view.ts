@@ -50,10 +50,13 @@ export function pan(view: View, width: number, dx: number): View {
   return { ...view, startMs: view.startMs - (dx / width) * view.spanMs };
 }
 
-/** Scrolls just enough to keep a moving playhead inside the first nine tenths. */
-export function follow(view: View, ms: number, nowMs: number): View {
+/**
+ * Scrolls just enough to keep a moving playhead inside the first nine tenths, however far it has come since `beforeMs`. A window that
+ * was moved away from it stays where it is.
+ */
+export function follow(view: View, beforeMs: number, ms: number, nowMs: number): View {
   const limit = view.startMs + view.spanMs * 0.9;
-  if (!contains(view, ms) || ms <= limit) return view;
+  if (ms <= limit || !contains(view, beforeMs)) return view;
   return clamp({ ...view, startMs: ms - view.spanMs * 0.9 }, nowMs);
 }
 
