@@ -14,7 +14,7 @@ help:
 	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole"
 	@echo "make cross   build perch for arm64; make cross-smoke runs it here under qemu-user"
 	@echo "make image   build the card image (KERNEL=raspberrypi for cards, KERNEL=debian for qemu) into target/image"
-	@echo "make image-check   the image's layers, units and rules; make test-image boots it in qemu (an hour or more)"
+	@echo "make image-check   the image's layers, units and rules; make test-image boots it in qemu (half an hour to an hour)"
 	@echo "make clean   remove everything that was built"
 
 setup:

@@ -120,7 +120,7 @@ def updated(stage):
         stage.say(f"uploaded and checked after {box.seconds():.0f} s")
         expect("a restart by tryboot", box.wait_restart(900), True)
         expect("the slot", box.slot, "b")
-        box.wait_healthy()
+        up(box)
         expect("the version", box.run("sed -n s/^IMAGE_VERSION=//p /etc/os-release"), NEW)
         box.wait(lambda: autoboot(box.card).count("boot_partition=3") == 2, 240, "the new slot is not committed")
         stage.say(f"committed {box.seconds():.0f} s after its start")
