@@ -3,7 +3,7 @@
 
     test.py [--long] [--only NAME]... [--keep]
 
---long cuts the power ten times instead of once, and adds updates, the recordings disk and resets: an hour or more under emulation.
+--long cuts the power ten times instead of once, and adds updates, the recordings disk and resets: half an hour to an hour under emulation.
 What it shows is shown of the root file system and the scripts, not of a Pi: kernel, firmware and speed are others.
 """
 
