@@ -4,6 +4,8 @@ import { urls } from './urls';
 export class Stills {
   /** The newest still that is loaded; the one before stays until then. Empty where there is none. */
   url = $state('');
+  /** There is no picture of the moment: then none is shown, as the last one would pass for it. */
+  isNone = $state(false);
   #wanted: string | null = null;
   #isBusy = false;
 
@@ -12,28 +14,40 @@ export class Stills {
     private readonly width: number,
   ) {}
 
-  /** Moments within one step share a still, so that the browser's cache can serve them. */
-  show(ms: number, stepMs: number): void {
+  /** Moments within one step of a recording that begins at `fromMs` share a still, so that the browser's cache can serve them. */
+  show(ms: number, stepMs: number, fromMs: number): void {
     const step = Math.max(1000, Math.round(stepMs / 1000) * 1000);
-    this.#wanted = urls.still(this.camera, this.width, Math.floor(ms / step) * step);
+    const atMs = Math.max(fromMs, Math.floor(ms / step) * step);
+    this.#wanted = urls.still(this.camera, this.width, atMs);
+    void this.#work();
+  }
+
+  /** Nothing was recorded at the moment. */
+  showNone(): void {
+    this.#wanted = '';
     void this.#work();
   }
 
   async #work(): Promise<void> {
     if (this.#isBusy) return;
     this.#isBusy = true;
-    while (this.#wanted) {
+    while (this.#wanted !== null) {
       const url = this.#wanted;
       this.#wanted = null;
+      if (url === '') {
+        this.url = '';
+        this.isNone = true;
+        continue;
+      }
       if (url === this.url) continue;
       const image = new Image();
       image.src = url;
-      // A moment without a still shows none: the last one would pass for it.
       const isThere = await image.decode().then(
         () => true,
         () => false,
       );
       this.url = isThere ? url : '';
+      this.isNone = !isThere;
     }
     this.#isBusy = false;
   }

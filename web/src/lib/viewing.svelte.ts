@@ -69,8 +69,11 @@ export class Viewing {
     this.#momentMs = ms;
     const gap = this.data.gapAt(ms);
     this.nothing = gap ? t.timeline.gap[gap.cause] : '';
-    // In a gap too: the last picture before it.
-    this.stills.show(ms, this.view.spanMs / 400);
+    const span = this.data.spanAt(ms);
+    // What was written a moment ago is not in the timeline yet.
+    if (span || ms > Date.now() - CATCH_UP_MS)
+      this.stills.show(ms, this.view.spanMs / 400, span?.startMs ?? 0);
+    else this.stills.showNone();
   }
 
   /** Goes to a moment: the still at once, the recording when the finger rests. */
