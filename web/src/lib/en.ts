@@ -291,7 +291,7 @@ export const t = {
     bitrate: 'Bit rate',
     recording: 'Recording',
     recordingState: { off: 'off', waiting: 'waiting', recording: 'recording', paused: 'cannot record' },
-    recordMode: { continuous: 'always', motion: 'on motion', off: 'off' },
+    recordMode: { continuous: 'always', motion: 'on motion' },
     source: 'Source',
     restarts: 'Restarts',
     storage: 'Storage',
