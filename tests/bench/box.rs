@@ -179,11 +179,14 @@ fn rtsp(perch: &BoxProcess, client: &Client, alone: &cpu::Cost, resident: f64, c
         std::thread::sleep(MEASURE);
         let cost = cpu::since(perch.pid(), &before);
         let mbit = (bytes.load(Ordering::Relaxed) - received) as f64 * 8.0 / 1e6 / MEASURE.as_secs_f64() / n as f64;
-        let failed = readers.iter().filter(|r| r.is_finished()).count();
+        let (ended, playing): (Vec<_>, Vec<_>) = readers.into_iter().partition(|r| r.is_finished());
+        let failed = ended.len();
+        let failures: Vec<_> = ended.into_iter().filter_map(|r| runtime.block_on(r).ok()?.err()).collect();
         let mut r = row(n, &cost, alone, cpu::resident_mb(perch.pid()) - resident, mbit, encoders(client));
         r["failed_readers"] = json!(failed);
+        r["failures"] = json!(failures);
         rows.push(r);
-        for reader in readers {
+        for reader in playing {
             reader.abort();
         }
         std::thread::sleep(SETTLE);
