@@ -83,7 +83,16 @@ impl Conversation {
     }
 
     fn take_answer(&mut self) -> Option<String> {
-        // Media may follow the answer at once: it is bytes, not text.
+        // Media may come before PLAY's answer (RFC 2326, section 10.12): `$`, channel, length.
+        while self.buffer.first() == Some(&b'$') {
+            let length = u16::from_be_bytes([*self.buffer.get(2)?, *self.buffer.get(3)?]);
+            let end = 4 + usize::from(length);
+            if self.buffer.len() < end {
+                return None;
+            }
+            self.buffer.drain(..end);
+        }
+        // And follow it at once: it is bytes, not text.
         let head = self.buffer.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
         let text = String::from_utf8_lossy(&self.buffer[..head]).into_owned();
         let body: usize = between(&text, "Content-Length: ", "\r\n").and_then(|n| n.trim().parse().ok()).unwrap_or(0);
