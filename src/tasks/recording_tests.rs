@@ -62,6 +62,11 @@ impl Bench {
         }
     }
 
+    /// As a time server does.
+    fn set_clock_forward(&mut self) {
+        self.clock.set_utc(self.disk.task.clock.utc().plus_micros(STEP));
+    }
+
     /// Something moves for two seconds.
     fn event(&mut self) {
         let camera = self.disk.task.camera.config.id.clone();
@@ -89,7 +94,7 @@ impl Bench {
 fn a_clock_set_forward_opens_no_hole_of_the_disks() {
     let mut b = Bench::new("continuous");
     b.run(20);
-    b.clock.set_utc(b.disk.task.clock.utc().plus_micros(STEP));
+    b.set_clock_forward();
     b.run(20);
     b.disk.finish();
     let nine = STEP / SECOND;
@@ -103,7 +108,7 @@ fn nothing_moved_is_not_said_of_the_time_that_a_set_clock_skipped() {
     let mut b = Bench::new("motion");
     b.event();
     b.run(40);
-    b.clock.set_utc(b.disk.task.clock.utc().plus_micros(STEP));
+    b.set_clock_forward();
     b.run(70);
     b.disk.finish();
     let nine = STEP / SECOND;
