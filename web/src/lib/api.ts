@@ -1,4 +1,13 @@
-// One way to ask the box: JSON in and out, problems as ApiError, a lost box as Unreachable.
+// One way to ask the box: typed by path and method, problems as ApiError, a lost box as Unreachable.
+import {
+  type Answer,
+  type Inputs,
+  type Method,
+  type Operation,
+  type PathOf,
+  type Rest,
+  fill,
+} from './contract';
 import { t } from './en';
 import type { Problem } from './types';
 
@@ -22,14 +31,6 @@ export class Unreachable extends Error {
   }
 }
 
-type SignedOutListener = () => void;
-let onSignedOut: SignedOutListener = () => {};
-
-/** Called whenever the box answers 401 to a request that needs a session. */
-export function setSignedOutListener(listener: SignedOutListener): void {
-  onSignedOut = listener;
-}
-
 /** Makes a capital first letter and a full stop, so that details of all sources read alike. */
 export function sentence(text: string): string {
   const trimmed = text.trim();
@@ -47,24 +48,91 @@ export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError';
 }
 
-interface Options extends RequestInit {
+interface Options {
+  signal?: AbortSignal;
+  headers?: Record<string, string>;
+  /** The request outlives the page. */
+  keepalive?: boolean;
   /** A 401 here is an answer (a wrong password), not the end of the session. */
   keepSession?: boolean;
 }
 
-/** fetch() that throws ApiError or Unreachable for everything that is not 2xx. */
-export async function request(path: string, options: Options = {}): Promise<Response> {
-  const { keepSession, ...init } = options;
-  let response: Response;
-  try {
-    response = await fetch(path, { credentials: 'same-origin', ...init });
-  } catch (error) {
-    if (isAbort(error)) throw error;
-    throw new Unreachable();
+type Call<M extends Method, P extends PathOf<M>> = Inputs<Operation<M, P>> & Options;
+type Json<M extends Method, P extends PathOf<M>> = Promise<Answer<Operation<M, P>>>;
+type Fetch = (address: string, init: RequestInit) => Promise<Response>;
+
+/** Every call of the page: `api.get('/api/v1/events/{event}', { path: { event } })`. */
+export class Api {
+  /** Called whenever the box answers 401 to a request that needs a session. */
+  onSignedOut: () => void = () => {};
+
+  constructor(private readonly fetch: Fetch) {}
+
+  get<P extends PathOf<'get'>>(path: P, ...[call]: Rest<Call<'get', P>>): Json<'get', P> {
+    return this.#json('get', path, call);
   }
-  if (response.ok) return response;
-  if (response.status === 401 && !keepSession) onSignedOut();
-  throw new ApiError(await readProblem(response), Number(response.headers.get('Retry-After')) || null);
+
+  post<P extends PathOf<'post'>>(path: P, ...[call]: Rest<Call<'post', P>>): Json<'post', P> {
+    return this.#json('post', path, call);
+  }
+
+  put<P extends PathOf<'put'>>(path: P, ...[call]: Rest<Call<'put', P>>): Json<'put', P> {
+    return this.#json('put', path, call);
+  }
+
+  patch<P extends PathOf<'patch'>>(path: P, ...[call]: Rest<Call<'patch', P>>): Json<'patch', P> {
+    return this.#json('patch', path, call);
+  }
+
+  delete<P extends PathOf<'delete'>>(path: P, ...[call]: Rest<Call<'delete', P>>): Json<'delete', P> {
+    return this.#json('delete', path, call);
+  }
+
+  /** The whole answer, for what is not JSON. Throws ApiError or Unreachable for everything that is not 2xx. */
+  open<M extends Method, P extends PathOf<M>>(
+    method: M,
+    path: P,
+    ...[call]: Rest<Call<M, P>>
+  ): Promise<Response> {
+    return this.#send(method, path, call as Loose | undefined);
+  }
+
+  async #json<T>(method: Method, path: string, call: unknown): Promise<T> {
+    const response = await this.#send(method, path, call as Loose | undefined);
+    return (response.status === 204 ? undefined : await response.json()) as T;
+  }
+
+  async #send(method: Method, path: string, call: Loose = {}): Promise<Response> {
+    const { signal, keepalive, keepSession } = call;
+    const init: RequestInit = { method: method.toUpperCase(), credentials: 'same-origin' };
+    if (signal) init.signal = signal;
+    if (keepalive) init.keepalive = true;
+    const [[type, body] = []] = Object.entries(call.content ?? {});
+    if (type) Object.assign(init, { body, headers: { ...call.headers, 'Content-Type': type } });
+    else if (call.body !== undefined) {
+      const headers = { ...call.headers, 'Content-Type': 'application/json' };
+      Object.assign(init, { body: JSON.stringify(call.body), headers });
+    } else if (call.headers) init.headers = call.headers;
+
+    let response: Response;
+    try {
+      response = await this.fetch(fill(path, call), init);
+    } catch (error) {
+      if (isAbort(error)) throw error;
+      throw new Unreachable();
+    }
+    if (response.ok) return response;
+    if (response.status === 401 && !keepSession) this.onSignedOut();
+    throw new ApiError(await readProblem(response), Number(response.headers.get('Retry-After')) || null);
+  }
+}
+
+/** A call as it is once its types are checked. */
+interface Loose extends Options {
+  path?: unknown;
+  query?: unknown;
+  body?: unknown;
+  content?: Record<string, BodyInit>;
 }
 
 async function readProblem(response: Response): Promise<Problem> {
@@ -73,29 +141,4 @@ async function readProblem(response: Response): Promise<Problem> {
   return { ...body, status: response.status };
 }
 
-async function send<T>(method: string, path: string, body?: unknown, options: Options = {}): Promise<T> {
-  const init: Options = { ...options, method };
-  if (body !== undefined) {
-    init.body = JSON.stringify(body);
-    init.headers = { 'Content-Type': 'application/json' };
-  }
-  const response = await request(path, init);
-  return (response.status === 204 ? undefined : await response.json()) as T;
-}
-
-export const api = {
-  get: <T>(path: string, options?: Options) => send<T>('GET', path, undefined, options),
-  post: <T>(path: string, body?: unknown, options?: Options) => send<T>('POST', path, body, options),
-  put: <T>(path: string, body?: unknown, options?: Options) => send<T>('PUT', path, body, options),
-  delete: <T>(path: string) => send<T>('DELETE', path),
-};
-
-/** `path?a=b`, leaving out what is not set. */
-export function withQuery(path: string, query: Record<string, string | number | null | undefined>): string {
-  const params = new URLSearchParams();
-  for (const [key, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined && value !== '') params.set(key, String(value));
-  }
-  const text = params.toString();
-  return text ? `${path}?${text}` : path;
-}
+export const api = new Api((address, init) => fetch(address, init));

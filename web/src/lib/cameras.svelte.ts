@@ -9,7 +9,7 @@ const REFRESH_MS = 30_000;
 
 class Cameras {
   resource = new Resource<CameraInfo[]>(async () => {
-    const { cameras } = await api.get<{ cameras: CameraInfo[] }>('/api/v1/cameras');
+    const { cameras } = await api.get('/api/v1/cameras');
     return cameras;
   });
 

@@ -1,8 +1,9 @@
 // The events page's list: filtered, paged by cursor, growing at the top as events happen.
-import { api, isAbort, withQuery, words } from './api';
+import { api, isAbort, words } from './api';
 import { addDays, toMs } from './time';
 import { notices } from './notices.svelte';
-import type { EventKind, EventPage, PerchEvent } from './types';
+import type { EventKind, PerchEvent } from './types';
+import { range } from './urls';
 
 export interface EventFilter {
   camera: string;
@@ -83,16 +84,15 @@ export class EventList {
     this.#abort = abort;
     this.loading = true;
     const { camera, kind, dayMs } = this.filter;
-    const path = withQuery('/api/v1/events', {
-      camera,
-      kind,
-      from: dayMs === null ? null : new Date(dayMs).toISOString(),
-      to: dayMs === null ? null : new Date(addDays(dayMs, 1)).toISOString(),
-      cursor,
+    const query = {
+      camera: camera || undefined,
+      kind: kind || undefined,
+      ...(dayMs === null ? {} : range(dayMs, addDays(dayMs, 1))),
+      cursor: cursor ?? undefined,
       limit: PAGE,
-    });
+    };
     try {
-      const page = await api.get<EventPage>(path, { signal: abort.signal });
+      const page = await api.get('/api/v1/events', { query, signal: abort.signal });
       const known = new Set(cursor === null ? [] : this.events.map((event) => event.id));
       const fresh = page.events.filter((event) => !known.has(event.id));
       this.events = cursor === null ? fresh : [...this.events, ...fresh];

@@ -7,7 +7,7 @@ let cached: { at: number; servers: Promise<RTCIceServer[]> } | null = null;
 export function iceServers(): Promise<RTCIceServer[]> {
   if (!cached || Date.now() - cached.at > FRESH_MS) {
     const servers = api
-      .get<{ ice_servers: RTCIceServer[] }>('/api/v1/ice-servers')
+      .get('/api/v1/ice-servers')
       .then((answer) => answer.ice_servers)
       .catch((error: unknown) => {
         cached = null;

@@ -1,8 +1,16 @@
 // What turns a playlist into pictures: hls.js where the browser has Media Source, else the browser's own HLS.
 import type HlsType from 'hls.js';
-import { ApiError, Unreachable, request } from './api';
+import { ApiError, Unreachable, api } from './api';
 import { type Piece, parsePlaylist } from './program-time';
 import type { Problem } from './types';
+import { range, urls } from './urls';
+
+/** What is to be played: a stretch of a camera's recording, in milliseconds since the epoch. */
+export interface Recorded {
+  camera: string;
+  fromMs: number;
+  toMs: number;
+}
 
 export interface Engine {
   /** What is playable, with its wall clock; grows more exact as media is loaded. */
@@ -12,19 +20,24 @@ export interface Engine {
   destroy(): void;
 }
 
-export async function openEngine(
+/** Opens a recording in a video element. `onFailure` is for what breaks after it was opened. */
+export type OpenEngine = (
   video: HTMLVideoElement,
-  url: string,
+  recorded: Recorded,
   onFailure: (error: unknown) => void,
-): Promise<Engine> {
+) => Promise<Engine>;
+
+export const openEngine: OpenEngine = async (video, recorded, onFailure) => {
   const { default: Hls } = await import('hls.js/light');
-  return Hls.isSupported() ? openHls(Hls, video, url, onFailure) : openNative(video, url, onFailure);
-}
+  return Hls.isSupported()
+    ? openHls(Hls, video, recorded, onFailure)
+    : openNative(video, recorded, onFailure);
+};
 
 function openHls(
   Hls: typeof HlsType,
   video: HTMLVideoElement,
-  url: string,
+  { camera, fromMs, toMs }: Recorded,
   onFailure: (error: unknown) => void,
 ): Promise<Engine> {
   const hls = new Hls({
@@ -71,7 +84,7 @@ function openHls(
       if (isOpen) onFailure(error);
       else reject(error);
     });
-    hls.loadSource(url);
+    hls.loadSource(urls.playback(camera, fromMs, toMs));
     hls.attachMedia(video);
   });
 }
@@ -90,16 +103,19 @@ function problemOf(status: number | undefined, xhr: XMLHttpRequest | undefined):
 
 async function openNative(
   video: HTMLVideoElement,
-  url: string,
+  { camera, fromMs, toMs }: Recorded,
   onFailure: (error: unknown) => void,
 ): Promise<Engine> {
-  const pieces = parsePlaylist(await (await request(url)).text());
+  const path = { camera };
+  const query = range(fromMs, toMs);
+  const playlist = await api.open('get', '/api/v1/cameras/{camera}/playback.m3u8', { path, query });
+  const pieces = parsePlaylist(await playlist.text());
   const failed = () => onFailure(new Error('the recording could not be decoded'));
   video.addEventListener('error', failed);
   return {
     pieces: () => pieces,
     start(mediaS) {
-      video.src = url;
+      video.src = urls.playback(camera, fromMs, toMs);
       const seek = () => (video.currentTime = mediaS);
       if (mediaS > 0) video.addEventListener('loadedmetadata', seek, { once: true });
     },

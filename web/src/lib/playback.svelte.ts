@@ -1,13 +1,31 @@
 // Plays recordings by wall clock: opens ranges, knows the moment on the screen, steps and skips.
 import { ApiError, Unreachable, words } from './api';
 import { t } from './en';
-import { type Engine, openEngine } from './playback-engine';
+import { type Engine, type OpenEngine, openEngine } from './playback-engine';
 import { type Piece, holds, mediaAt, wallAt } from './program-time';
-import { urls } from './urls';
 
 export type PlaybackPhase = 'idle' | 'loading' | 'playing' | 'paused' | 'ended' | 'failed';
 
 export const RATES = [0.5, 1, 2, 4, 8];
+
+export interface PlaybackPorts {
+  openEngine: OpenEngine;
+  /** Runs before each picture the browser paints, until the returned function is called. */
+  eachFrame: (run: () => void) => () => void;
+}
+
+export const playbackPorts: PlaybackPorts = {
+  openEngine,
+  eachFrame(run) {
+    let frame = 0;
+    const loop = () => {
+      run();
+      frame = requestAnimationFrame(loop);
+    };
+    frame = requestAnimationFrame(loop);
+    return () => cancelAnimationFrame(frame);
+  },
+};
 
 export class Playback {
   phase = $state<PlaybackPhase>('idle');
@@ -27,9 +45,11 @@ export class Playback {
   #video: HTMLVideoElement | null = null;
   #engine: Engine | null = null;
   #turn = 0;
-  #frame = 0;
 
-  constructor(private readonly camera: string) {}
+  constructor(
+    private readonly camera: string,
+    private readonly ports: PlaybackPorts = playbackPorts,
+  ) {}
 
   /** For `use:` or `@attach`: binds the element and unbinds it. */
   attach = (video: HTMLVideoElement): (() => void) => {
@@ -42,13 +62,11 @@ export class Playback {
       ['ended', () => this.#ended()],
     ];
     for (const [type, listener] of listeners) video.addEventListener(type, listener);
-    const loop = () => {
+    const stopFrames = this.ports.eachFrame(() => {
       if (this.phase === 'playing') this.#readPosition();
-      this.#frame = requestAnimationFrame(loop);
-    };
-    this.#frame = requestAnimationFrame(loop);
+    });
     return () => {
-      cancelAnimationFrame(this.#frame);
+      stopFrames();
       for (const [type, listener] of listeners) video.removeEventListener(type, listener);
       this.close();
       this.#video = null;
@@ -73,7 +91,7 @@ export class Playback {
     this.#engine?.destroy();
     this.#engine = null;
     try {
-      const engine = await openEngine(video, urls.playback(this.camera, fromMs, toMs), (error) => {
+      const engine = await this.ports.openEngine(video, { camera: this.camera, fromMs, toMs }, (error) => {
         if (turn === this.#turn) this.#failed(error);
       });
       if (turn !== this.#turn) {

@@ -1,5 +1,5 @@
 // Who is signed in. Decides between the pair page, the login page and the rest.
-import { ApiError, api, setSignedOutListener } from './api';
+import { ApiError, api } from './api';
 import { WAS_CLAIMED } from './box-page';
 import { codeIn } from './qr-scan';
 import { router } from './router.svelte';
@@ -17,10 +17,10 @@ class Session {
   wasEnded = $state(false);
 
   constructor() {
-    setSignedOutListener(() => {
+    api.onSignedOut = () => {
       this.wasEnded = this.phase === 'in';
       this.signedOut();
-    });
+    };
   }
 
   get isAdmin(): boolean {
@@ -40,7 +40,7 @@ class Session {
 
   async refresh(): Promise<void> {
     try {
-      this.me = await api.get<Me>('/api/v1/me', { keepSession: true });
+      this.me = await api.get('/api/v1/me', { keepSession: true });
       this.claimed = true;
       this.wasEnded = false;
       this.phase = 'in';

@@ -1,6 +1,18 @@
 // Stills while scrubbing: one request at a time, the latest wanted moment wins, nothing flickers.
 import { urls } from './urls';
 
+/** Loads an image into the browser's cache; false when there is none. */
+export type LoadImage = (url: string) => Promise<boolean>;
+
+export const loadImage: LoadImage = (url) => {
+  const image = new Image();
+  image.src = url;
+  return image.decode().then(
+    () => true,
+    () => false,
+  );
+};
+
 export class Stills {
   /** The newest still that is loaded; the one before stays until then. Empty where there is none. */
   url = $state('');
@@ -12,6 +24,7 @@ export class Stills {
   constructor(
     private readonly camera: string,
     private readonly width: number,
+    private readonly load: LoadImage = loadImage,
   ) {}
 
   /** Moments within one step of a recording that begins at `fromMs` share a still, so that the browser's cache can serve them. */
@@ -40,12 +53,7 @@ export class Stills {
         continue;
       }
       if (url === this.url) continue;
-      const image = new Image();
-      image.src = url;
-      const isThere = await image.decode().then(
-        () => true,
-        () => false,
-      );
+      const isThere = await this.load(url);
       this.url = isThere ? url : '';
       this.isNone = !isThere;
     }

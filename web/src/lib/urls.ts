@@ -1,22 +1,19 @@
 // Addresses of a camera's pictures and recordings. Moments are milliseconds since the epoch.
-import { withQuery } from './api';
+import { url } from './contract';
 
-const camera = (id: string) => `/api/v1/cameras/${encodeURIComponent(id)}`;
 const utc = (ms: number) => new Date(ms).toISOString();
+const at = (ms: number | undefined) => (ms === undefined ? undefined : utc(ms));
+/** The ends of a stretch of time, as the box reads them. */
+export const range = (fromMs: number, toMs: number) => ({ from: utc(fromMs), to: utc(toMs) });
 
 export const urls = {
-  camera,
-  whep: (id: string, stream: string) => withQuery(`${camera(id)}/whep`, { stream }),
-  still: (id: string, width: number, atMs?: number) =>
-    withQuery(`${camera(id)}/snapshot.jpg`, { at: atMs === undefined ? null : utc(atMs), width }),
-  snapshot: (id: string, atMs?: number) =>
-    withQuery(`${camera(id)}/snapshot.jpg`, { at: atMs === undefined ? null : utc(atMs) }),
-  timeline: (id: string, fromMs: number, toMs: number) =>
-    withQuery(`${camera(id)}/timeline`, { from: utc(fromMs), to: utc(toMs) }),
-  playback: (id: string, fromMs: number, toMs: number) =>
-    withQuery(`${camera(id)}/playback.m3u8`, { from: utc(fromMs), to: utc(toMs) }),
-  export: (id: string, fromMs: number, toMs: number) =>
-    withQuery(`${camera(id)}/export.mp4`, { from: utc(fromMs), to: utc(toMs) }),
-  thumbnail: (event: number) => `/api/v1/events/${event}/thumbnail.jpg`,
-  pin: (event: number) => `/api/v1/events/${event}/pin`,
+  still: (camera: string, width: number, atMs?: number) =>
+    url('/api/v1/cameras/{camera}/snapshot.jpg', { path: { camera }, query: { at: at(atMs), width } }),
+  snapshot: (camera: string, atMs?: number) =>
+    url('/api/v1/cameras/{camera}/snapshot.jpg', { path: { camera }, query: { at: at(atMs) } }),
+  playback: (camera: string, fromMs: number, toMs: number) =>
+    url('/api/v1/cameras/{camera}/playback.m3u8', { path: { camera }, query: range(fromMs, toMs) }),
+  export: (camera: string, fromMs: number, toMs: number) =>
+    url('/api/v1/cameras/{camera}/export.mp4', { path: { camera }, query: range(fromMs, toMs) }),
+  thumbnail: (event: number) => url('/api/v1/events/{event}/thumbnail.jpg', { path: { event } }),
 };

@@ -1,9 +1,9 @@
 // What the camera page shows: live, a moment under the finger, or a recording; and the timeline's window over it.
-import { Playback } from './playback.svelte';
-import { Stills } from './stills.svelte';
+import { Playback, type PlaybackPorts, playbackPorts } from './playback.svelte';
+import { type LoadImage, Stills, loadImage } from './stills.svelte';
 import { t } from './en';
 import { HOUR, MINUTE, SECOND, clockTime, toMs } from './time';
-import { TimelineData } from './timeline/data.svelte';
+import { TimelineData, type TimelinePorts, timelinePorts } from './timeline/data.svelte';
 import { type View, contains, follow, liveView, reveal } from './timeline/view';
 import type { PerchEvent } from './types';
 
@@ -23,11 +23,17 @@ export const LEAD_MS = 3 * SECOND;
 /** Holes shorter than this are skipped without a word. */
 const SMALL_HOLE_MS = 5 * SECOND;
 
+export interface ViewingPorts extends TimelinePorts, PlaybackPorts {
+  loadImage: LoadImage;
+}
+
+const browserPorts: ViewingPorts = { ...timelinePorts, ...playbackPorts, loadImage };
+
 export class Viewing {
   mode = $state<Mode>('live');
-  view = $state.raw<View>(liveView(HOUR, Date.now()));
+  view = $state.raw<View>({ startMs: 0, spanMs: HOUR });
   /** Where a scrub or seek stands. */
-  #momentMs = $state(Date.now());
+  #momentMs = $state(0);
   /** Why nothing can be shown at this moment. */
   nothing = $state('');
   nextMs = $state<number | null>(null);
@@ -35,14 +41,19 @@ export class Viewing {
   readonly data: TimelineData;
   readonly playback: Playback;
   readonly stills: Stills;
-  #settle: ReturnType<typeof setTimeout> | undefined;
+  #cancelSettle: () => void = () => {};
   /** Where the playhead was at the last tick. */
   #playedMs = 0;
 
-  constructor(readonly camera: string) {
-    this.data = new TimelineData(camera);
-    this.playback = new Playback(camera);
-    this.stills = new Stills(camera, 480);
+  constructor(
+    readonly camera: string,
+    private readonly ports: ViewingPorts = browserPorts,
+  ) {
+    this.#momentMs = ports.clock.wallMs();
+    this.view = liveView(HOUR, this.#momentMs);
+    this.data = new TimelineData(camera, ports);
+    this.playback = new Playback(camera, ports);
+    this.stills = new Stills(camera, 480, ports.loadImage);
     this.playback.onEnded = () => this.#continueAfter(this.playback.endMs);
     this.playback.onNothing = () => this.#showNothing(this.#momentMs);
   }
@@ -55,15 +66,15 @@ export class Viewing {
   }
 
   goLive(): void {
-    clearTimeout(this.#settle);
+    this.#cancelSettle();
     this.mode = 'live';
     this.playback.close();
-    this.view = liveView(this.view.spanMs, Date.now());
+    this.view = liveView(this.view.spanMs, this.#nowMs);
   }
 
   /** Shows the still of a moment at once, without playing. */
   scrub(ms: number): void {
-    clearTimeout(this.#settle);
+    this.#cancelSettle();
     this.playback.pause();
     this.mode = 'scrub';
     this.#momentMs = ms;
@@ -71,31 +82,31 @@ export class Viewing {
     this.nothing = gap ? t.timeline.gap[gap.cause] : '';
     const span = this.data.spanAt(ms);
     // What was written a moment ago is not in the timeline yet.
-    if (span || ms > Date.now() - CATCH_UP_MS)
+    if (span || ms > this.#nowMs - CATCH_UP_MS)
       this.stills.show(ms, this.view.spanMs / 400, span?.startMs ?? 0);
     else this.stills.showNone();
   }
 
   /** Goes to a moment: the still at once, the recording when the finger rests. */
   seek(ms: number, settleMs = SETTLE_MS): void {
-    if (ms >= Date.now() - LIVE_EDGE_MS) {
+    if (ms >= this.#nowMs - LIVE_EDGE_MS) {
       this.goLive();
       return;
     }
     this.scrub(ms);
-    this.view = reveal(this.view, ms, Date.now());
-    this.#settle = setTimeout(() => void this.playFrom(ms), settleMs);
+    this.view = reveal(this.view, ms, this.#nowMs);
+    this.#cancelSettle = this.ports.clock.after(settleMs, () => void this.playFrom(ms));
   }
 
   async playFrom(ms: number): Promise<void> {
-    clearTimeout(this.#settle);
+    this.#cancelSettle();
     if (!this.data.knows(ms)) {
       // A far jump: a moment's wait tells a gap from a recording.
       await this.data.settled(TIMELINE_WAIT_MS);
       if (this.#momentMs !== ms || this.mode === 'live') return;
     }
     let fromMs = ms;
-    const isKnown = this.data.knows(ms) && ms < Date.now() - CATCH_UP_MS;
+    const isKnown = this.data.knows(ms) && ms < this.#nowMs - CATCH_UP_MS;
     if (isKnown && !this.data.spanAt(ms)) {
       const next = this.data.nextRecorded(ms);
       if (next === null || next - ms > SMALL_HOLE_MS) {
@@ -107,7 +118,7 @@ export class Viewing {
     this.mode = 'play';
     this.#momentMs = fromMs;
     this.#playedMs = fromMs;
-    void this.playback.open(fromMs, Math.min(fromMs + CHUNK_MS, Date.now()), fromMs);
+    void this.playback.open(fromMs, Math.min(fromMs + CHUNK_MS, this.#nowMs), fromMs);
   }
 
   playEvent(event: PerchEvent): void {
@@ -123,7 +134,7 @@ export class Viewing {
   }
 
   skip(deltaMs: number): void {
-    this.seek(this.momentMs(Date.now()) + deltaMs);
+    this.seek(this.momentMs(this.#nowMs) + deltaMs);
   }
 
   /** Called each second: keeps a live window at now and a playing one at its playhead. */
@@ -139,8 +150,12 @@ export class Viewing {
   }
 
   close(): void {
-    clearTimeout(this.#settle);
+    this.#cancelSettle();
     this.playback.close();
+  }
+
+  get #nowMs(): number {
+    return this.ports.clock.wallMs();
   }
 
   #showNothing(ms: number): void {
@@ -156,14 +171,14 @@ export class Viewing {
 
   #continueAfter(ms: number): void {
     if (this.mode !== 'play') return;
-    if (Date.now() - ms < CATCH_UP_MS) {
+    if (this.#nowMs - ms < CATCH_UP_MS) {
       this.goLive();
       return;
     }
     const nextMs = this.data.nextRecorded(ms + 100) ?? ms + 100;
     this.#momentMs = nextMs;
     // Over a gap the window comes along, if it showed where it began.
-    if (contains(this.view, ms)) this.view = reveal(this.view, nextMs, Date.now());
+    if (contains(this.view, ms)) this.view = reveal(this.view, nextMs, this.#nowMs);
     void this.playFrom(nextMs);
   }
 }

@@ -1,9 +1,10 @@
 // One attempt to watch a camera over WHEP: offer, answer, trickle, keepalive, end. What to do when it fails is live.svelte.ts.
-import { ApiError, request } from './api';
+import { type Api, ApiError, api } from './api';
+import { type Clock, browserClock } from './clock';
+import { paramsOf } from './contract';
 import { iceServers } from './ice-servers';
 import { type Candidate, type OfferParts, offerParts, sdpFragment } from './sdpfrag';
 import type { StreamChoice } from './types';
-import { urls } from './urls';
 
 /** The box forgets a viewer after 30 s without a word. */
 const KEEPALIVE_MS = 10_000;
@@ -29,15 +30,35 @@ export interface WhepHandlers {
   onFailure(failure: WhepFailure): void;
 }
 
+export interface WhepPorts {
+  api: Api;
+  clock: Clock;
+  iceServers: () => Promise<RTCIceServer[]>;
+  peer: (config: RTCConfiguration) => RTCPeerConnection;
+  stream: () => MediaStream;
+}
+
+const browserPorts: WhepPorts = {
+  api,
+  clock: browserClock,
+  iceServers,
+  peer: (config) => new RTCPeerConnection(config),
+  stream: () => new MediaStream(),
+};
+
+/** The path of a live session, by which the box's Location is read. */
+const LEASE = '/api/v1/live/{lease}';
+
 export class WhepSession {
   #pc: RTCPeerConnection | null = null;
-  #location: string | null = null;
+  #path: { lease: string } | null = null;
   #etag: string | null = null;
   #offer: OfferParts | null = null;
   #waiting: Candidate[] = [];
   #gathered = false;
-  #timers = new Set<ReturnType<typeof setTimeout>>();
-  #trickleTimer: ReturnType<typeof setTimeout> | undefined;
+  /** What cancels the timers that run. */
+  #timers: (() => void)[] = [];
+  #cancelTrickle: () => void = () => {};
   #abort = new AbortController();
   #closed = false;
   #connected = false;
@@ -46,6 +67,7 @@ export class WhepSession {
     private readonly camera: string,
     private readonly stream: StreamChoice,
     private readonly handlers: WhepHandlers,
+    private readonly ports: WhepPorts = browserPorts,
   ) {}
 
   get peer(): RTCPeerConnection | null {
@@ -65,20 +87,20 @@ export class WhepSession {
     if (this.#closed) return;
     this.#closed = true;
     this.#abort.abort();
-    for (const timer of this.#timers) clearTimeout(timer);
-    clearTimeout(this.#trickleTimer);
+    for (const cancel of this.#timers) cancel();
+    this.#cancelTrickle();
     const pc = this.#pc;
-    if (!this.#location) pc?.close();
+    if (!this.#path) pc?.close();
     // The connection closes after the box has answered: closing it first would end the session under the request.
-    else void this.#forget(this.#location).finally(() => pc?.close());
+    else void this.#forget(this.#path).finally(() => pc?.close());
   }
 
   async #negotiate(): Promise<void> {
-    const servers = await iceServers();
+    const servers = await this.ports.iceServers();
     if (this.#closed) return;
-    const pc = new RTCPeerConnection({ iceServers: servers, bundlePolicy: 'max-bundle' });
+    const pc = this.ports.peer({ iceServers: servers, bundlePolicy: 'max-bundle' });
     this.#pc = pc;
-    const media = new MediaStream();
+    const media = this.ports.stream();
     pc.addTransceiver('video', { direction: 'recvonly' });
     pc.addTransceiver('audio', { direction: 'recvonly' });
     pc.ontrack = ({ track }) => {
@@ -92,17 +114,17 @@ export class WhepSession {
     // No waiting for candidates: what is known goes now, the rest trickles.
     const sdp = pc.localDescription?.sdp ?? '';
     this.#offer = offerParts(sdp);
-    const response = await request(urls.whep(this.camera, this.stream), {
-      method: 'POST',
-      body: sdp,
-      headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp' },
+    const response = await this.ports.api.open('post', '/api/v1/cameras/{camera}/whep', {
+      path: { camera: this.camera },
+      query: { stream: this.stream },
+      content: { 'application/sdp': sdp },
+      headers: { Accept: 'application/sdp' },
     });
-    const location = response.headers.get('Location');
-    if (location) this.#location = new URL(location, document.baseURI).pathname;
+    this.#path = paramsOf(LEASE, response.headers.get('Location') ?? '');
     this.#etag = response.headers.get('ETag');
     const answer = await response.text();
     if (this.#closed) {
-      if (this.#location) void this.#forget(this.#location);
+      if (this.#path) void this.#forget(this.#path);
       return;
     }
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
@@ -129,31 +151,34 @@ export class WhepSession {
     } else {
       this.#gathered = true;
     }
-    if (this.#location) this.#trickle();
+    if (this.#path) this.#trickle();
   }
 
   #trickle(): void {
-    clearTimeout(this.#trickleTimer);
-    this.#trickleTimer = setTimeout(() => void this.#sendCandidates(), TRICKLE_MS);
+    this.#cancelTrickle();
+    this.#cancelTrickle = this.ports.clock.after(TRICKLE_MS, () => void this.#sendCandidates());
   }
 
   async #sendCandidates(): Promise<void> {
-    if (!this.#offer || !this.#location || (this.#waiting.length === 0 && !this.#gathered)) return;
+    if (!this.#offer || !this.#path || (this.#waiting.length === 0 && !this.#gathered)) return;
     const candidates = this.#waiting.splice(0);
     const body = sdpFragment(this.#offer, candidates, this.#gathered);
-    const headers: Record<string, string> = { 'Content-Type': 'application/trickle-ice-sdpfrag' };
-    if (this.#etag) headers['If-Match'] = this.#etag;
     try {
-      await request(this.#location, { method: 'PATCH', body, headers, signal: this.#abort.signal });
+      await this.ports.api.patch(LEASE, {
+        path: this.#path,
+        content: { 'application/trickle-ice-sdpfrag': body },
+        headers: this.#etag ? { 'If-Match': this.#etag } : {},
+        signal: this.#abort.signal,
+      });
     } catch {
       // The box also learns our address from our own checks; a lost candidate rarely matters.
     }
   }
 
   async #keepalive(): Promise<void> {
-    if (!this.#location) return;
+    if (!this.#path) return;
     try {
-      await request(`${this.#location}/keepalive`, { method: 'POST', signal: this.#abort.signal });
+      await this.ports.api.post(`${LEASE}/keepalive`, { path: this.#path, signal: this.#abort.signal });
     } catch (error) {
       if (error instanceof ApiError && (error.status === 404 || error.status === 410))
         this.#fail({ kind: 'ended' });
@@ -164,21 +189,20 @@ export class WhepSession {
   #fail(failure: WhepFailure): void {
     if (this.#closed) return;
     // A lapsed lease needs no goodbye, and neither does a box that does not answer.
-    if (failure.kind === 'ended') this.#location = null;
+    if (failure.kind === 'ended') this.#path = null;
     this.close();
     this.handlers.onFailure(failure);
   }
 
-  async #forget(location: string): Promise<void> {
-    // keepalive: the request outlives the page.
-    await fetch(location, { method: 'DELETE', keepalive: true, credentials: 'same-origin' }).catch(() => {});
+  async #forget(path: { lease: string }): Promise<void> {
+    await this.ports.api.delete(LEASE, { path, keepalive: true, keepSession: true }).catch(() => {});
   }
 
   #after(ms: number, run: () => void): void {
-    this.#timers.add(setTimeout(run, ms));
+    this.#timers.push(this.ports.clock.after(ms, run));
   }
 
   #every(ms: number, run: () => void): void {
-    this.#timers.add(setInterval(run, ms));
+    this.#timers.push(this.ports.clock.every(ms, run));
   }
 }

@@ -1,14 +1,31 @@
 // What the box has recorded around the window of a timeline: loaded wide, kept fresh at its live end.
 import { api, isAbort, words } from '../api';
+import { type Clock, browserClock } from '../clock';
+import type { Listener } from '../news';
 import { notices } from '../notices.svelte';
-import { MINUTE, SECOND, toMs } from '../time';
+import { SECOND, toMs } from '../time';
 import type { GapCause, PerchEvent, Timeline } from '../types';
-import { urls } from '../urls';
+import { range } from '../urls';
 import { type Stretch, eventNear, mergeTimelines, nextIn, stretchAt } from './layout';
-import { type View, endMs } from './view';
+import type { View } from './view';
+import { type Range, TAIL_MS, tailRange, wideRange, withEvent } from './windows';
 
-const TAIL_MS = 10 * SECOND;
 const SETTLE_MS = 120;
+
+export interface TimelinePorts {
+  clock: Clock;
+  ask: (camera: string, range: Range, signal: AbortSignal) => Promise<Timeline>;
+  listen: (listener: Listener) => () => void;
+  isHidden: () => boolean;
+}
+
+export const timelinePorts: TimelinePorts = {
+  clock: browserClock,
+  ask: (camera, { fromMs, toMs }, signal) =>
+    api.get('/api/v1/cameras/{camera}/timeline', { path: { camera }, query: range(fromMs, toMs), signal }),
+  listen: (listener) => notices.listen(listener),
+  isHidden: () => document.hidden,
+};
 
 export class TimelineData {
   #timeline = $state.raw<Timeline | null>(null);
@@ -19,11 +36,16 @@ export class TimelineData {
   );
   readonly events = $derived<PerchEvent[]>(this.#timeline?.events ?? []);
   #abort: AbortController | null = null;
-  #settle: ReturnType<typeof setTimeout> | undefined;
-  #isDue = false;
+  /** Events that came while an answer was on its way: the answer may not hold them yet. */
+  #meanwhile: PerchEvent[] = [];
+  #cancelSettle: (() => void) | null = null;
   #view: View | null = null;
+  #waiting: (() => void)[] = [];
 
-  constructor(private readonly camera: string) {}
+  constructor(
+    private readonly camera: string,
+    private readonly ports: TimelinePorts = timelinePorts,
+  ) {}
 
   /** Whether what was recorded at a moment is known. */
   knows(ms: number): boolean {
@@ -31,11 +53,12 @@ export class TimelineData {
   }
 
   /** Resolves when nothing is on its way any more, at the latest after `limitMs`. */
-  async settled(limitMs: number): Promise<void> {
-    const endMs = Date.now() + limitMs;
-    while ((this.#abort || this.#isDue) && Date.now() < endMs) {
-      await new Promise((done) => setTimeout(done, 20));
-    }
+  settled(limitMs: number): Promise<void> {
+    if (!this.#isBusy) return Promise.resolve();
+    return new Promise((done) => {
+      const cancel = this.ports.clock.after(limitMs, done);
+      this.#waiting.push(() => (cancel(), done()));
+    });
   }
 
   get loaded(): boolean {
@@ -44,32 +67,32 @@ export class TimelineData {
 
   /** Keeps the live end fresh and takes events as they come; the returned function ends it. */
   watch(): () => void {
-    const stop = notices.listen((notice) => {
+    const stopListening = this.ports.listen((notice) => {
       if (notice.type === 'event' && notice.event.camera === this.camera) this.#put(notice.event);
     });
-    const timer = setInterval(() => this.#loadTail(), TAIL_MS);
+    const stopTail = this.ports.clock.every(TAIL_MS, () => this.#loadTail());
     return () => {
-      stop();
-      clearInterval(timer);
-      clearTimeout(this.#settle);
+      stopListening();
+      stopTail();
+      this.#cancelSettle?.();
+      this.#cancelSettle = null;
       this.#abort?.abort();
+      this.#abort = null;
+      this.#wakeWaiting();
     };
   }
 
   /** Sees to it that the window is loaded, with as much again on both sides. */
   show(view: View): void {
     this.#view = view;
-    if (this.#covers(view)) return;
-    clearTimeout(this.#settle);
-    this.#isDue = true;
-    this.#settle = setTimeout(
-      () => {
-        this.#isDue = false;
-        const margin = Math.max(view.spanMs, 10 * MINUTE);
-        void this.#load(view.startMs - margin, endMs(view) + margin, false);
-      },
-      this.#timeline ? SETTLE_MS : 0,
-    );
+    if (!this.#wide()) return;
+    this.#cancelSettle?.();
+    this.#cancelSettle = this.ports.clock.after(this.#timeline ? SETTLE_MS : 0, () => {
+      this.#cancelSettle = null;
+      const wide = this.#wide();
+      if (wide) void this.#load(wide, false);
+      else this.#wakeWaiting();
+    });
   }
 
   retry = (): void => {
@@ -91,42 +114,49 @@ export class TimelineData {
       : this.events.findLast((event) => toMs(event.start) < ms - SECOND);
   }
 
-  #covers(view: View): boolean {
-    if (!this.#timeline) return false;
-    const to = Math.min(endMs(view), Date.now() - 2 * TAIL_MS);
-    return toMs(this.#timeline.from) <= view.startMs && toMs(this.#timeline.to) >= to;
+  get #isBusy(): boolean {
+    return this.#abort !== null || this.#cancelSettle !== null;
   }
 
-  async #load(fromMs: number, toMs_: number, isTail: boolean): Promise<void> {
-    this.#abort?.abort();
-    const abort = new AbortController();
-    this.#abort = abort;
-    const to = Math.min(toMs_, Date.now() + SECOND);
-    try {
-      const fresh = await api.get<Timeline>(urls.timeline(this.camera, fromMs, to), { signal: abort.signal });
-      this.#timeline = isTail && this.#timeline ? mergeTimelines(this.#timeline, fresh) : fresh;
-      this.error = '';
-    } catch (error) {
-      if (!isAbort(error) && !isTail) this.error = words(error);
-    } finally {
-      if (this.#abort === abort) this.#abort = null;
-    }
+  #wide(): Range | null {
+    return this.#view && wideRange(this.#view, this.#timeline, this.ports.clock.wallMs());
   }
 
   #loadTail(): void {
-    const { startMs: _, ...view } = this.#view ?? { startMs: 0, spanMs: 0 };
-    const nowMs = Date.now();
-    const isAtLiveEnd = this.#view && endMs(this.#view) > nowMs - view.spanMs * 0.1;
-    if (!this.#timeline || !isAtLiveEnd || document.hidden || this.#abort) return;
-    // A little of the past too: an open file's last entry may have grown.
-    const from = Math.min(toMs(this.#timeline.to), nowMs) - 2 * MINUTE;
-    void this.#load(Math.max(from, toMs(this.#timeline.from)), nowMs, true);
+    if (this.#isBusy || this.ports.isHidden()) return;
+    const tail = tailRange(this.#view, this.#timeline, this.ports.clock.wallMs());
+    if (tail) void this.#load(tail, true);
+  }
+
+  async #load(asked: Range, isTail: boolean): Promise<void> {
+    this.#abort?.abort();
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#meanwhile = [];
+    try {
+      const fresh = await this.ports.ask(this.camera, asked, abort.signal);
+      // An answer that was overtaken is of no use, even if it came.
+      if (this.#abort !== abort) return;
+      const merged = isTail && this.#timeline ? mergeTimelines(this.#timeline, fresh) : fresh;
+      this.#timeline = this.#meanwhile.reduce(withEvent, merged);
+      this.error = '';
+    } catch (error) {
+      if (this.#abort === abort && !isAbort(error) && !isTail) this.error = words(error);
+    } finally {
+      if (this.#abort === abort) {
+        this.#abort = null;
+        this.#wakeWaiting();
+      }
+    }
   }
 
   #put(event: PerchEvent): void {
-    if (!this.#timeline || toMs(event.start) < toMs(this.#timeline.from)) return;
-    const others = this.#timeline.events.filter((other) => other.id !== event.id);
-    this.#timeline = { ...this.#timeline, events: [...others, event].sort((a, b) => a.id - b.id) };
+    if (this.#abort) this.#meanwhile.push(event);
+    if (this.#timeline) this.#timeline = withEvent(this.#timeline, event);
+  }
+
+  #wakeWaiting(): void {
+    if (!this.#isBusy) for (const wake of this.#waiting.splice(0)) wake();
   }
 }
 

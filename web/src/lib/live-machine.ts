@@ -1,0 +1,187 @@
+// What a live picture does next: when to connect, to try again, to give up a silent connection, to sleep and to wake.
+// Pure: takes inputs with the time and says what to do; live.svelte.ts does it.
+import { ApiError, Unreachable, words } from './api';
+import { backoffMs } from './backoff';
+import { t } from './en';
+import type { WhepFailure } from './whep';
+
+export type LivePhase = 'idle' | 'connecting' | 'waiting-frame' | 'playing' | 'retrying';
+
+export type LiveInput =
+  /** `again`: at once and from the first attempt, as after a tap, another quality or the network's return. */
+  | { kind: 'start' | 'stop' | 'again' | 'connected' | 'frame' | 'hidden' | 'visible' | 'left' | 'tick' }
+  | { kind: 'failed'; failure: WhepFailure };
+
+/** `open` ends the connection before it, if there is one. */
+export type LiveOutput = 'open' | 'close' | null;
+
+/** Frames that stop for so long mean that something is wrong, whatever the connection says. */
+const STALL_MS = 4000;
+/** The first may take as long as a camera that cannot be asked takes from keyframe to keyframe. */
+const FIRST_FRAME_MS = 15_000;
+/** A page in the background keeps its streams this long. */
+const HIDDEN_MS = 30_000;
+/** After a sleep the next frame must come within this, else a new session starts. */
+const WAKE_MS = 600;
+
+export class LiveMachine {
+  phase: LivePhase = 'idle';
+  /** Why there is no picture and what happens next; empty while there is one. */
+  message = '';
+  #isWanted = false;
+  #isHidden = false;
+  #isOpen = false;
+  #failures = 0;
+  /** Why the last attempt failed. */
+  #why = '';
+  /** Since when frames are expected, or the last one; null before the connection stands. */
+  #frameMs: number | null = null;
+  #retryMs: number | null = null;
+  #sleepMs: number | null = null;
+  /** When a frame newer than `after` must have come. */
+  #wake: { byMs: number; after: number | null } | null = null;
+
+  constructor(private readonly random: () => number) {}
+
+  /** When `tick` is due at the latest. */
+  get dueMs(): number | null {
+    const due = [this.#retryMs, this.#sleepMs, this.#wake?.byMs ?? null, this.#stallMs];
+    const set = due.filter((ms) => ms !== null);
+    return set.length > 0 ? Math.min(...set) : null;
+  }
+
+  handle(input: LiveInput, nowMs: number): LiveOutput {
+    switch (input.kind) {
+      case 'start':
+        if (this.#isWanted) return null;
+        this.#isWanted = true;
+        return this.#open(nowMs);
+      case 'stop':
+        this.#isWanted = false;
+        this.#failures = 0;
+        this.phase = 'idle';
+        this.message = '';
+        return this.#sleep();
+      case 'again':
+        return this.#again(nowMs);
+      case 'connected':
+        this.phase = 'waiting-frame';
+        this.message = '';
+        this.#frameMs = nowMs;
+        return null;
+      case 'frame':
+        return this.#frame(nowMs);
+      case 'failed':
+        return this.#failed(input.failure, explain(input.failure), nowMs);
+      case 'hidden':
+        this.#isHidden = true;
+        this.#sleepMs = this.#isWanted ? nowMs + HIDDEN_MS : null;
+        return null;
+      case 'visible':
+        return this.#visible(nowMs);
+      case 'left':
+        return this.#sleep();
+      case 'tick':
+        return this.#tick(nowMs);
+    }
+  }
+
+  get #stallMs(): number | null {
+    if (this.#frameMs === null || this.#isHidden) return null;
+    return this.#frameMs + (this.phase === 'waiting-frame' ? FIRST_FRAME_MS : STALL_MS);
+  }
+
+  #open(nowMs: number): LiveOutput {
+    this.#close();
+    this.#isOpen = true;
+    // Trying again does not put off the sleep.
+    if (this.#isHidden) this.#sleepMs ??= nowMs + HIDDEN_MS;
+    // A picture that shows stays until the next one comes.
+    if (this.phase !== 'playing') this.phase = this.#failures > 0 ? 'retrying' : 'connecting';
+    this.message = this.#failures > 0 ? this.#why : '';
+    return 'open';
+  }
+
+  #close(): LiveOutput {
+    this.#isOpen = false;
+    this.#frameMs = this.#retryMs = this.#wake = null;
+    return 'close';
+  }
+
+  /** Closed until somebody looks again. */
+  #sleep(): LiveOutput {
+    this.#sleepMs = null;
+    return this.#close();
+  }
+
+  #again(nowMs: number): LiveOutput {
+    if (!this.#isWanted) return null;
+    this.#failures = 0;
+    return this.#open(nowMs);
+  }
+
+  #frame(nowMs: number): LiveOutput {
+    // A browser also draws a black frame when a connection that never worked is closed: that is no picture.
+    if (this.phase !== 'waiting-frame' && this.phase !== 'playing') return null;
+    if (this.#frameMs !== null) this.#frameMs = nowMs;
+    this.phase = 'playing';
+    this.message = '';
+    this.#failures = 0;
+    return null;
+  }
+
+  #failed(failure: WhepFailure, why: string, nowMs: number): LiveOutput {
+    this.#close();
+    const isSignedOut =
+      failure.kind === 'request' && failure.error instanceof ApiError && failure.error.status === 401;
+    if (!this.#isWanted || isSignedOut) {
+      // Nobody is let in by trying again.
+      this.phase = 'idle';
+      return 'close';
+    }
+    this.#failures += 1;
+    this.#why = why;
+    const waitMs = backoffMs(this.#failures, this.random());
+    this.phase = 'retrying';
+    this.message = waitMs < 1500 ? why : `${why} ${t.live.tryingAgain(Math.round(waitMs / 1000))}`;
+    this.#retryMs = nowMs + waitMs;
+    return 'close';
+  }
+
+  #visible(nowMs: number): LiveOutput {
+    this.#isHidden = false;
+    this.#sleepMs = null;
+    // The timer may have slept with the phone: no session or a silent one makes room for a new one.
+    if (!this.#isOpen) return this.#again(nowMs);
+    if (this.#frameMs !== null) this.#frameMs = nowMs;
+    this.#wake = { byMs: nowMs + WAKE_MS, after: this.#frameMs };
+    return null;
+  }
+
+  #tick(nowMs: number): LiveOutput {
+    const isDue = (ms: number | null) => ms !== null && ms <= nowMs;
+    if (isDue(this.#sleepMs)) return this.#sleep();
+    if (isDue(this.#retryMs)) return this.#open(nowMs);
+    if (this.#wake && isDue(this.#wake.byMs)) {
+      const isSilent = this.phase === 'playing' && this.#frameMs === this.#wake.after;
+      this.#wake = null;
+      if (isSilent) return this.#again(nowMs);
+    }
+    return isDue(this.#stallMs) ? this.#failed({ kind: 'lost' }, t.live.noFrames, nowMs) : null;
+  }
+}
+
+function explain(failure: WhepFailure): string {
+  switch (failure.kind) {
+    case 'blocked':
+      return t.live.blocked;
+    case 'lost':
+      return t.live.lost;
+    case 'ended':
+      return t.live.ended;
+    case 'request':
+      if (failure.error instanceof Unreachable) return t.live.unreachable;
+      if (failure.error instanceof ApiError) return words(failure.error);
+      return t.live.unsupported;
+  }
+}

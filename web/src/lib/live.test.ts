@@ -1,0 +1,285 @@
+// A live picture that keeps itself alive: the machine's decisions, and the player that obeys them.
+import { describe, expect, it } from 'vitest';
+import { ApiError, Unreachable } from './api';
+import { t } from './en';
+import { LivePlayer } from './live.svelte';
+import { ManualClock } from './testing/manual-clock';
+import type { PageEvent } from './page-events';
+import type { WhepFailure, WhepHandlers } from './whep';
+
+class FakeSession {
+  readonly peer = null;
+  isOpen = false;
+  constructor(
+    readonly stream: string,
+    readonly handlers: WhepHandlers,
+  ) {}
+  async start(): Promise<void> {
+    this.isOpen = true;
+  }
+  close(): void {
+    this.isOpen = false;
+  }
+  fail(failure: WhepFailure): void {
+    this.close();
+    this.handlers.onFailure(failure);
+  }
+}
+
+function setUp() {
+  const clock = new ManualClock();
+  const sessions: FakeSession[] = [];
+  let report: ((event: PageEvent) => void) | null = null;
+  const player = new LivePlayer('door', 'auto', {
+    clock,
+    // In the middle: exactly the steps.
+    random: () => 0.5,
+    watchPage(listener) {
+      report = listener;
+      return () => (report = null);
+    },
+    session(_camera, stream, handlers) {
+      const session = new FakeSession(stream, handlers);
+      sessions.push(session);
+      return session;
+    },
+  });
+  const last = () => sessions.at(-1)!;
+  const page = (event: PageEvent) => report?.(event);
+  /** Frames at 10 fps for so long. */
+  const frames = async (ms: number) => {
+    for (let gone = 0; gone < ms; gone += 100) {
+      await clock.advance(100);
+      player.frame();
+    }
+  };
+  const play = async () => {
+    player.start();
+    last().handlers.onConnected();
+    await frames(300);
+  };
+  const open = () => sessions.filter((session) => session.isOpen).length;
+  return { clock, sessions, player, last, page, frames, play, open, isWatching: () => report !== null };
+}
+
+const lost: WhepFailure = { kind: 'lost' };
+const request = (error: unknown): WhepFailure => ({ kind: 'request', error });
+
+describe('starting', () => {
+  it('connects, waits for a frame, plays', async () => {
+    const { player, last, frames } = setUp();
+    player.start();
+    expect(player.phase).toBe('connecting');
+    // A frame that was drawn before there is a connection is no picture.
+    player.frame();
+    expect(player.phase).toBe('connecting');
+    last().handlers.onConnected();
+    expect(player.phase).toBe('waiting-frame');
+    await frames(100);
+    expect(player.phase).toBe('playing');
+  });
+
+  it('twice is once, and stopping leaves nothing behind', async () => {
+    const { player, sessions, open, clock, isWatching, play } = setUp();
+    await play();
+    player.start();
+    expect(sessions).toHaveLength(1);
+    player.stop();
+    expect([open(), clock.waiting, isWatching(), player.phase]).toEqual([0, 0, false, 'idle']);
+    player.retryNow();
+    expect(sessions).toHaveLength(1);
+  });
+});
+
+describe('a lost box', () => {
+  it('is tried again after 0.5, 1, 2, 4, 8, 15 and 15 s, with words', async () => {
+    const { player, sessions, clock, last } = setUp();
+    player.start();
+    for (const waitMs of [500, 1000, 2000, 4000, 8000, 15_000, 15_000]) {
+      const before = sessions.length;
+      last().fail(request(new Unreachable()));
+      expect(player.phase).toBe('retrying');
+      expect(player.message.startsWith(t.live.unreachable)).toBe(true);
+      expect(player.message.includes('Trying again')).toBe(waitMs >= 1500);
+      await clock.advance(waitMs - 1);
+      expect(sessions).toHaveLength(before);
+      await clock.advance(1);
+      expect(sessions).toHaveLength(before + 1);
+      // While it is being tried, nothing is promised for later.
+      expect(player.message).toBe(t.live.unreachable);
+    }
+  });
+
+  it('that comes back starts from the first step next time', async () => {
+    const { player, clock, last, frames, sessions } = setUp();
+    player.start();
+    for (let i = 0; i < 4; i += 1) {
+      last().fail(lost);
+      await clock.advance(20_000);
+    }
+    last().handlers.onConnected();
+    await frames(200);
+    expect([player.phase, player.message]).toEqual(['playing', '']);
+    const before = sessions.length;
+    last().fail(lost);
+    await clock.advance(500);
+    expect(sessions).toHaveLength(before + 1);
+  });
+
+  it('is tried at once when the network returns or somebody asks', async () => {
+    const { player, sessions, clock, last, page } = setUp();
+    player.start();
+    for (let i = 0; i < 5; i += 1) {
+      last().fail(lost);
+      if (i < 4) await clock.advance(20_000);
+    }
+    page('online');
+    expect(sessions).toHaveLength(6);
+    last().fail(lost);
+    player.retryNow();
+    expect(sessions).toHaveLength(7);
+    await clock.advance(60_000);
+    expect(sessions).toHaveLength(7);
+  });
+});
+
+describe('a viewer who may not', () => {
+  it('is not tried again: signed out', async () => {
+    const { player, sessions, clock, last } = setUp();
+    player.start();
+    last().fail(request(new ApiError({ status: 401 })));
+    await clock.advance(120_000);
+    expect([sessions.length, player.phase, clock.waiting]).toEqual([1, 'idle', 0]);
+  });
+
+  it('who was cut off reads so', () => {
+    const { player, last } = setUp();
+    player.start();
+    last().fail({ kind: 'ended' });
+    expect(player.message).toBe(t.live.ended);
+  });
+
+  it('reads why ICE failed, and what the box refuses', () => {
+    const { player, last } = setUp();
+    player.start();
+    last().fail({ kind: 'blocked' });
+    expect(player.message).toBe(t.live.blocked);
+    player.retryNow();
+    last().fail(request(new ApiError({ status: 503, detail: 'the camera has no picture' })));
+    expect(player.message).toBe('The camera has no picture.');
+  });
+});
+
+describe('silence', () => {
+  it('of 4 s ends a connection that says it is well', async () => {
+    const { player, sessions, clock, play } = setUp();
+    await play();
+    await clock.advance(3900);
+    expect(sessions).toHaveLength(1);
+    await clock.advance(100);
+    expect(player.message).toBe(t.live.noFrames);
+    await clock.advance(500);
+    expect(sessions).toHaveLength(2);
+  });
+
+  it('before the first frame may last 15 s', async () => {
+    const { player, clock, last } = setUp();
+    player.start();
+    last().handlers.onConnected();
+    await clock.advance(14_900);
+    expect(player.phase).toBe('waiting-frame');
+    await clock.advance(200);
+    expect(player.message).toBe(t.live.noFrames);
+  });
+
+  it('of news from an old session changes nothing', async () => {
+    const { player, sessions, play } = setUp();
+    await play();
+    player.use('sub');
+    sessions[0]!.handlers.onFailure(lost);
+    sessions[0]!.handlers.onConnected();
+    expect([player.phase, player.message]).toEqual(['playing', '']);
+  });
+});
+
+describe('another stream', () => {
+  it('keeps the picture until its own comes', async () => {
+    const { player, sessions, open, last, play, frames } = setUp();
+    await play();
+    player.use('main');
+    expect(sessions.map((session) => session.stream)).toEqual(['auto', 'main']);
+    expect([player.phase, open()]).toEqual(['playing', 1]);
+    last().handlers.onConnected();
+    await frames(100);
+    expect(player.phase).toBe('playing');
+    player.use('main');
+    expect(sessions).toHaveLength(2);
+  });
+
+  it('chosen while stopped is the one that starts', () => {
+    const { player, sessions, last } = setUp();
+    player.use('sub');
+    expect(sessions).toHaveLength(0);
+    player.start();
+    expect(last().stream).toBe('sub');
+  });
+});
+
+describe('sleep', () => {
+  it('keeps a hidden page connected for 30 s, then not', async () => {
+    const { page, open, play, clock, sessions } = setUp();
+    await play();
+    page('hidden');
+    await clock.advance(29_900);
+    expect(open()).toBe(1);
+    await clock.advance(200);
+    expect([open(), clock.waiting]).toEqual([0, 0]);
+    page('visible');
+    expect([open(), sessions.length]).toEqual([1, 2]);
+  });
+
+  it('that left the connection silent makes a new one within 0.6 s', async () => {
+    const { page, play, clock, sessions } = setUp();
+    await play();
+    page('hidden');
+    await clock.advance(10_000);
+    page('visible');
+    await clock.advance(500);
+    expect(sessions).toHaveLength(1);
+    await clock.advance(100);
+    expect(sessions).toHaveLength(2);
+  });
+
+  it('that did no harm keeps the connection', async () => {
+    const { page, play, clock, sessions, frames } = setUp();
+    await play();
+    page('hidden');
+    await clock.advance(10_000);
+    page('visible');
+    await frames(5000);
+    expect(sessions).toHaveLength(1);
+  });
+
+  it('does not go on trying for longer than it would play', async () => {
+    const { page, last, play, clock, sessions } = setUp();
+    await play();
+    page('hidden');
+    for (let i = 0; i < 60; i += 1) {
+      await clock.advance(1000);
+      if (last().isOpen) last().fail(lost);
+    }
+    const tried = sessions.length;
+    await clock.advance(300_000);
+    expect(sessions).toHaveLength(tried);
+    expect(clock.waiting).toBe(0);
+  });
+
+  it('of a page that is left ends at once, and coming back starts anew', async () => {
+    const { page, play, open, sessions } = setUp();
+    await play();
+    page('left');
+    expect(open()).toBe(0);
+    page('restored');
+    expect([open(), sessions.length]).toEqual([1, 2]);
+  });
+});

@@ -1,0 +1,224 @@
+// One attempt at a live picture, against a box and a peer connection that are played.
+import { describe, expect, it } from 'vitest';
+import { Api } from './api';
+import { ManualClock, settle } from './testing/manual-clock';
+import { type WhepFailure, WhepSession } from './whep';
+
+const OFFER = [
+  'v=0',
+  'a=ice-ufrag:uf',
+  'a=ice-pwd:pw',
+  'm=video 9 UDP/TLS/RTP/SAVPF 96',
+  'a=mid:0',
+  'm=audio 9 UDP/TLS/RTP/SAVPF 111',
+  'a=mid:1',
+  '',
+].join('\r\n');
+const LEASE = '/api/v1/live/f00d';
+
+class FakePeer {
+  connectionState: RTCPeerConnectionState = 'new';
+  localDescription: { sdp: string } | null = null;
+  onconnectionstatechange: (() => void) | null = null;
+  onicecandidate: ((event: { candidate: Partial<RTCIceCandidate> | null }) => void) | null = null;
+  ontrack: ((event: { track: unknown }) => void) | null = null;
+  transceivers: string[] = [];
+  answer = '';
+
+  addTransceiver(kind: string, { direction }: { direction: string }): void {
+    this.transceivers.push(`${kind} ${direction}`);
+  }
+  async setLocalDescription(): Promise<void> {
+    this.localDescription = { sdp: OFFER };
+  }
+  async setRemoteDescription({ sdp }: { sdp: string }): Promise<void> {
+    this.answer = sdp;
+  }
+  close(): void {
+    this.connectionState = 'closed';
+  }
+  becomes(state: RTCPeerConnectionState): void {
+    this.connectionState = state;
+    this.onconnectionstatechange?.();
+  }
+  finds(candidate: string | null): void {
+    this.onicecandidate?.({ candidate: candidate === null ? null : { candidate, sdpMid: '0' } });
+  }
+}
+
+function setUp({ whep = 201, keepalive = 204 } = {}) {
+  const clock = new ManualClock();
+  const peer = new FakePeer();
+  const sent: { line: string; init: RequestInit }[] = [];
+  const box = { whep, keepalive, isLost: false };
+  const api = new Api(async (address, init) => {
+    if (init.signal?.aborted) throw new DOMException('aborted', 'AbortError');
+    sent.push({ line: `${init.method} ${address}`, init });
+    if (box.isLost) throw new TypeError('no route');
+    if (address.includes('/whep')) {
+      const headers = { Location: LEASE, ETag: '"e1"', 'Content-Type': 'application/sdp' };
+      return new Response(box.whep === 201 ? 'the answer' : 'no', { status: box.whep, headers });
+    }
+    const status = address.endsWith('/keepalive') ? box.keepalive : 204;
+    return new Response(status === 204 ? null : 'no', { status });
+  });
+  const failures: WhepFailure[] = [];
+  const seen = { connected: 0, streams: 0 };
+  const tracks: unknown[] = [];
+  const session = new WhepSession(
+    'door',
+    'sub',
+    {
+      onStream: () => (seen.streams += 1),
+      onConnected: () => (seen.connected += 1),
+      onFailure: (failure) => failures.push(failure),
+    },
+    {
+      api,
+      clock,
+      iceServers: async () => [],
+      peer: () => peer as unknown as RTCPeerConnection,
+      stream: () => ({ addTrack: (track: unknown) => tracks.push(track) }) as unknown as MediaStream,
+    },
+  );
+  const lines = () => sent.map(({ line }) => line);
+  return { clock, peer, sent, lines, box, failures, seen, tracks, session };
+}
+
+describe('the offer', () => {
+  it('asks for one video and one audio and takes the answer', async () => {
+    const { session, peer, sent, tracks, seen } = setUp();
+    await session.start();
+    expect(peer.transceivers).toEqual(['video recvonly', 'audio recvonly']);
+    expect(sent[0]!.line).toBe('POST /api/v1/cameras/door/whep?stream=sub');
+    expect(sent[0]!.init.body).toBe(OFFER);
+    expect(peer.answer).toBe('the answer');
+    peer.ontrack?.({ track: 'video' });
+    peer.ontrack?.({ track: 'audio' });
+    expect(tracks).toEqual(['video', 'audio']);
+    expect(seen.streams).toBe(2);
+  });
+
+  it('fails once with what the box said, and leaves nothing open', async () => {
+    const { session, failures, peer, clock, lines } = setUp({ whep: 503 });
+    await session.start();
+    expect(failures).toMatchObject([{ kind: 'request', error: { problem: { status: 503 } } }]);
+    expect(peer.connectionState).toBe('closed');
+    expect(clock.waiting).toBe(0);
+    expect(lines()).toHaveLength(1);
+  });
+
+  it('that is answered after the viewer left ends at the box too', async () => {
+    const { session, peer, lines } = setUp();
+    const started = session.start();
+    // Far enough for the offer to be on its way.
+    for (let i = 0; i < 4; i += 1) await Promise.resolve();
+    session.close();
+    await started;
+    await settle();
+    expect(peer.connectionState).toBe('closed');
+    expect(lines().at(-1)).toBe(`DELETE ${LEASE}`);
+  });
+});
+
+describe('candidates', () => {
+  it('that come close together travel together, with the end told once', async () => {
+    const { session, peer, sent, clock } = setUp();
+    await session.start();
+    peer.finds('candidate:1');
+    await clock.advance(20);
+    peer.finds('candidate:2');
+    peer.finds(null);
+    await clock.advance(200);
+    const patches = sent.filter(({ line }) => line === `PATCH ${LEASE}`);
+    expect(patches).toHaveLength(1);
+    expect(patches[0]!.init.body).toContain('a=candidate:1\r\na=candidate:2\r\na=end-of-candidates');
+    expect(patches[0]!.init.headers).toMatchObject({ 'If-Match': '"e1"' });
+  });
+
+  it('found before the answer wait for it', async () => {
+    const { session, peer, sent, clock } = setUp();
+    const started = session.start();
+    for (let i = 0; i < 4; i += 1) await Promise.resolve();
+    peer.finds('candidate:1');
+    await started;
+    await clock.advance(200);
+    expect(sent.map(({ line }) => line.split(' ')[0])).toEqual(['POST', 'PATCH']);
+  });
+});
+
+describe('the connection', () => {
+  it('without any path is blocked, at once or after 12 s', async () => {
+    const silent = setUp();
+    await silent.session.start();
+    await silent.clock.advance(11_900);
+    expect(silent.failures).toEqual([]);
+    await silent.clock.advance(200);
+    expect(silent.failures).toEqual([{ kind: 'blocked' }]);
+    const refused = setUp();
+    await refused.session.start();
+    refused.peer.becomes('failed');
+    expect(refused.failures).toEqual([{ kind: 'blocked' }]);
+  });
+
+  it('that breaks after it stood is lost', async () => {
+    const { session, peer, failures, seen, clock } = setUp();
+    await session.start();
+    peer.becomes('connected');
+    expect(seen.connected).toBe(1);
+    await clock.advance(60_000);
+    expect(failures).toEqual([]);
+    peer.becomes('failed');
+    peer.becomes('failed');
+    expect(failures).toEqual([{ kind: 'lost' }]);
+  });
+});
+
+describe('the lease', () => {
+  it('is kept alive every ten seconds', async () => {
+    const { session, peer, lines, clock } = setUp();
+    await session.start();
+    peer.becomes('connected');
+    await clock.advance(35_000);
+    expect(lines().filter((line) => line === `POST ${LEASE}/keepalive`)).toHaveLength(3);
+  });
+
+  it('that the box ended needs no goodbye', async () => {
+    const { session, peer, box, failures, lines, clock } = setUp();
+    await session.start();
+    peer.becomes('connected');
+    box.keepalive = 404;
+    await clock.advance(10_000);
+    expect(failures).toEqual([{ kind: 'ended' }]);
+    expect(lines().some((line) => line.startsWith('DELETE'))).toBe(false);
+    expect(peer.connectionState).toBe('closed');
+  });
+
+  it('outlives a box that does not answer: the media path decides', async () => {
+    const { session, peer, box, failures, clock } = setUp();
+    await session.start();
+    peer.becomes('connected');
+    box.isLost = true;
+    await clock.advance(30_000);
+    expect(failures).toEqual([]);
+  });
+
+  it('is given back on closing, before the connection ends, and nothing runs on', async () => {
+    const { session, peer, sent, clock, failures } = setUp();
+    await session.start();
+    peer.becomes('connected');
+    session.close();
+    session.close();
+    expect(peer.connectionState).toBe('connected');
+    await settle();
+    const last = sent.at(-1)!;
+    expect(last.line).toBe(`DELETE ${LEASE}`);
+    expect(last.init.keepalive).toBe(true);
+    expect(peer.connectionState).toBe('closed');
+    const before = sent.length;
+    await clock.advance(60_000);
+    expect(sent).toHaveLength(before);
+    expect(clock.waiting).toBe(0);
+    expect(failures).toEqual([]);
+  });
+});
