@@ -14,6 +14,9 @@ export const admin = {
   role: 'admin',
 };
 
+/** States in which pictures come. */
+const delivers = (state) => state === 'live' || state === 'overloaded';
+
 function camera(id, name, state, reason, more = {}) {
   return {
     id,
@@ -30,18 +33,18 @@ function camera(id, name, state, reason, more = {}) {
       state,
       reason,
       since: iso(Date.now() - 95 * MINUTE),
-      restarts: state === 'live' ? 0 : 3,
+      restarts: delivers(state) ? 0 : 3,
       sound_problem: '',
     },
     capture: {
       encoder: 'x264enc',
       encoders: 2,
-      fps: state === 'live' ? 14.97 : 0,
-      bitrate_kbps: state === 'live' ? 1850.4 : 0,
+      fps: state === 'overloaded' ? 6.53 : delivers(state) ? 14.97 : 0,
+      bitrate_kbps: delivers(state) ? 1850.4 : 0,
       sub_active: true,
       dropped: 0,
     },
-    recording: { state: state === 'live' ? 'recording' : 'waiting', reason: '' },
+    recording: { state: delivers(state) ? 'recording' : 'waiting', reason: '' },
     last_event_at: iso(Date.now() - 4 * MINUTE),
     ...more,
   };
@@ -57,6 +60,43 @@ export const cameras = [
   }),
 ];
 
+const SLOW = "6.5 of 25 frames a second are encoded: lower the camera's size or frame rate";
+
+/** The cameras of a scenario; `overloaded` is a box that cannot keep up with one of them. */
+export const camerasOf = ({ empty, overloaded }) =>
+  empty
+    ? []
+    : cameras.map((c) =>
+        overloaded && c.id === 'garden' ? { ...camera(c.id, c.name, 'overloaded', SLOW), fps: 25 } : c,
+      );
+
+/** Chapters of two minutes of what has gone on for so many minutes; the last one runs. */
+function chapters(cameraId, minutes) {
+  const startMs = Math.floor(Date.now() / 1000) * 1000 - minutes * MINUTE - 20_000;
+  return Array.from({ length: Math.floor(minutes / 2) + 1 }, (_, i) => {
+    const at = startMs + i * 2 * MINUTE;
+    const isLast = i === Math.floor(minutes / 2);
+    return {
+      ...events[0],
+      id: at * 1000 + 7,
+      camera: cameraId,
+      start: iso(at),
+      end: isLast ? null : iso(at + 2 * MINUTE),
+      since: iso(startMs),
+      chapter: i + 1,
+      pinned: false,
+      has_thumbnail: true,
+    };
+  });
+}
+
+/** The events of a scenario, newest first; `moving` adds what goes on: five minutes at the door, two hours in the garden. */
+export function eventsOf({ empty, moving }) {
+  if (empty) return [];
+  if (!moving) return events;
+  return [...events, ...chapters('front', 5), ...chapters('garden', 124)].sort((a, b) => b.id - a.id);
+}
+
 /** One event every 23 minutes, with a burst now and then; the same at each start. */
 export const events = Array.from({ length: 160 }, (_, i) => {
   const startMs = Math.floor(Date.now() / MINUTE) * MINUTE - (4 + i * 23 - (i % 4) * 19) * MINUTE;
@@ -67,6 +107,8 @@ export const events = Array.from({ length: 160 }, (_, i) => {
     kind: 'motion',
     start: iso(startMs),
     end: iso(startMs + (8 + (wobble % 30)) * 1000),
+    since: iso(startMs),
+    chapter: 1,
     score: 0.02 + wobble / 180,
     cause: 'motion',
     boxes: [{ x: 0.2 + wobble / 300, y: 0.3, w: 0.18, h: 0.4 }],
@@ -94,7 +136,7 @@ function gapsIn(fromMs, toMs) {
   return out;
 }
 
-export function timeline(cameraId, fromMs, toMs) {
+export function timeline(cameraId, fromMs, toMs, known = events) {
   const end = Math.min(toMs, Date.now());
   const gaps = gapsIn(fromMs, end);
   const spans = [];
@@ -108,8 +150,13 @@ export function timeline(cameraId, fromMs, toMs) {
     to: iso(toMs),
     spans,
     gaps: gaps.map((gap) => ({ ...gap, start: iso(gap.start), end: iso(gap.end) })),
-    events: events
-      .filter((e) => e.camera === cameraId && Date.parse(e.end) > fromMs && Date.parse(e.start) < toMs)
+    events: known
+      .filter(
+        (e) =>
+          e.camera === cameraId &&
+          Date.parse(e.end ?? iso(Date.now())) > fromMs &&
+          Date.parse(e.start) < toMs,
+      )
       .reverse(),
   };
 }
@@ -141,10 +188,12 @@ export const devices = () => [
 
 export const status = (list) => ({
   name: 'Perch at home',
-  state: list.some((c) => c.health.state === 'missing') ? 'degraded' : 'ok',
-  sentence: list.some((c) => c.health.state === 'missing')
-    ? 'Garage has no picture: no device at /dev/video2.'
-    : 'Everything works.',
+  state: list.some((c) => c.health.state !== 'live' && c.health.state !== 'starting') ? 'degraded' : 'ok',
+  sentence: list.some((c) => c.health.state === 'overloaded')
+    ? `Garden has fewer pictures than it should: ${SLOW}. Garage has no picture: no device at /dev/video2.`
+    : list.some((c) => c.health.state === 'missing')
+      ? 'Garage has no picture: no device at /dev/video2.'
+      : 'Everything works.',
   version: '0.1.0',
   commit: '4f2a91c07be3',
   uptime_s: 273_000,

@@ -1,5 +1,5 @@
 // A mock box for work on the page: serves dist and the HTTP contract with made-up data. Never part of a build.
-// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing, update} changes what it says.
+// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing, update, moving, overloaded} changes what it says.
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -7,8 +7,9 @@ import { extname, join, normalize } from 'node:path';
 import {
   admin,
   cameras,
+  camerasOf,
   devices,
-  events,
+  eventsOf,
   iso,
   liveSessions,
   pairingCode,
@@ -20,7 +21,15 @@ import { playlist, prepareMedia } from './media.mjs';
 
 const dist = new URL('../dist/', import.meta.url).pathname;
 const media = prepareMedia();
-const scenario = { claimed: true, signed_in: true, empty: false, failing: false, update: 'idle' };
+const scenario = {
+  claimed: true,
+  signed_in: true,
+  empty: false,
+  failing: false,
+  update: 'idle',
+  moving: false,
+  overloaded: false,
+};
 const users = [{ name: 'anna', role: 'admin', created_at: iso(Date.now() - 864e5) }];
 const streamPasswords = [];
 const listeners = new Set();
@@ -48,7 +57,7 @@ class Refusal extends Error {
 
 const json = (body, status = 200) => ({ status, type: 'application/json', body: JSON.stringify(body) });
 const none = { status: 204, body: '' };
-const list = () => (scenario.empty ? [] : cameras);
+const list = () => camerasOf(scenario);
 const time = (url, name) => Date.parse(url.searchParams.get(name));
 
 async function bodyOf(request) {
@@ -58,7 +67,7 @@ async function bodyOf(request) {
 }
 
 async function whep(cameraId, sdp) {
-  if (list().find((c) => c.id === cameraId)?.health.state !== 'live')
+  if (list().find((c) => c.id === cameraId)?.capture.fps === 0)
     throw new Refusal(503, 'the camera has no picture');
   const lease = randomUUID().replaceAll('-', '');
   offers.push({ lease, sdp });
@@ -78,7 +87,7 @@ function page(url) {
   const limit = Number(url.searchParams.get('limit') ?? 50);
   const cameraId = url.searchParams.get('camera');
   const [from, to] = [time(url, 'from'), time(url, 'to')];
-  const all = (scenario.empty ? [] : events).filter(
+  const all = eventsOf(scenario).filter(
     (e) =>
       e.id < cursor &&
       (!cameraId || e.camera === cameraId) &&
@@ -188,7 +197,7 @@ const routes = [
     'GET',
     /^\/cameras\/(\w+)\/timeline$/,
     async ({ match, url }) => {
-      const found = timeline(match[1], time(url, 'from'), time(url, 'to'));
+      const found = timeline(match[1], time(url, 'from'), time(url, 'to'), eventsOf(scenario));
       return json(scenario.empty ? { ...found, spans: [], gaps: [], events: [] } : found);
     },
   ],

@@ -10,7 +10,15 @@ const only = process.argv[3] ?? '';
 const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 mkdirSync(folder, { recursive: true });
 
-const normal = { claimed: true, signed_in: true, empty: false, failing: false, update: 'idle' };
+const normal = {
+  claimed: true,
+  signed_in: true,
+  empty: false,
+  failing: false,
+  update: 'idle',
+  moving: false,
+  overloaded: false,
+};
 const still = (ms) => new Promise((done) => setTimeout(done, ms));
 const shots = [
   { name: 'pair-unclaimed', path: '/', scenario: { claimed: false, signed_in: false } },
@@ -22,6 +30,29 @@ const shots = [
   },
   { name: 'login', path: '/login', scenario: { signed_in: false } },
   { name: 'live', path: '/live', settle: 2500 },
+  { name: 'live-moving', path: '/live', settle: 2500, scenario: { moving: true, overloaded: true } },
+  {
+    name: 'camera-overloaded',
+    path: '/camera/garden',
+    settle: 2500,
+    scenario: { moving: true, overloaded: true },
+  },
+  { name: 'events-moving', path: '/events', settle: 800, scenario: { moving: true } },
+  {
+    name: 'event-moving',
+    path: '/events',
+    scenario: { moving: true },
+    settle: 2500,
+    act: (p) => p.locator('[data-testid^=event-card-]').first().click(),
+  },
+  {
+    name: 'event-part',
+    path: '/events',
+    scenario: { moving: true },
+    settle: 2500,
+    act: (p) => p.locator('button', { hasText: 'Part 2 of' }).first().click(),
+  },
+  { name: 'system-overloaded', path: '/system#camera-garden', settle: 800, scenario: { overloaded: true } },
   { name: 'live-empty', path: '/live', scenario: { empty: true } },
   { name: 'live-error', path: '/live', scenario: { failing: true } },
   { name: 'camera', path: '/camera/front', settle: 2500 },
@@ -83,9 +114,11 @@ const shots = [
   },
 ];
 const sizes = [
-  { name: 'phone', viewport: { width: 360, height: 740 }, colorScheme: 'dark' },
-  { name: 'desktop', viewport: { width: 1440, height: 900 }, colorScheme: 'light' },
-];
+  { name: 'phone', viewport: { width: 360, height: 740 } },
+  { name: 'desktop', viewport: { width: 1440, height: 900 } },
+].flatMap(({ name, viewport }) =>
+  ['light', 'dark'].map((colorScheme) => ({ name: `${name}-${colorScheme}`, viewport, colorScheme })),
+);
 
 const browser = await launch();
 const set = (scenario) =>

@@ -1,15 +1,28 @@
 // The cameras as every page sees them, kept fresh by notices and by asking now and then.
 import { api } from './api';
+import { type Running, afterNews, runningOf } from './motion-now';
 import { notices } from './notices.svelte';
 import { Resource } from './resource.svelte';
 import { toMs } from './time';
-import type { CameraInfo, Notice } from './types';
+import type { CameraInfo, Notice, PerchEvent } from './types';
 
 const REFRESH_MS = 30_000;
+/** Enough of the newest events to hold what runs at every camera. */
+const NEWEST = 30;
 
 class Cameras {
+  #running = $state.raw<Running>(new Map());
+  /** News that came while the newest events were asked for: the answer may not hold them yet. */
+  #meanwhile: PerchEvent[] = [];
+
   resource = new Resource<CameraInfo[]>(async () => {
-    const { cameras } = await api.get('/api/v1/cameras');
+    this.#meanwhile = [];
+    const [{ cameras }, newest] = await Promise.all([
+      api.get('/api/v1/cameras'),
+      // Cameras are shown without it: the events page says what is wrong.
+      api.get('/api/v1/events', { query: { limit: NEWEST } }).catch(() => null),
+    ]);
+    if (newest) this.#running = this.#meanwhile.reduce(afterNews, runningOf(newest.events));
     return cameras;
   });
 
@@ -23,6 +36,12 @@ class Cameras {
 
   name(id: string): string {
     return this.find(id)?.name ?? id;
+  }
+
+  /** The event that goes on before this camera, if one does. */
+  running(id: string): PerchEvent | undefined {
+    // Of a box that is silent nothing is known now.
+    return notices.lostSinceMs === null ? this.#running.get(id) : undefined;
   }
 
   /** Starts keeping the list; the returned function ends it. */
@@ -39,6 +58,10 @@ class Cameras {
   }
 
   #apply(notice: Notice): void {
+    if (notice.type === 'event') {
+      this.#meanwhile.push(notice.event);
+      this.#running = afterNews(this.#running, notice.event);
+    }
     const id = notice.type === 'event' ? notice.event.camera : notice.camera;
     const change = (camera: CameraInfo): CameraInfo => {
       if (notice.type === 'health') return { ...camera, health: notice.health };

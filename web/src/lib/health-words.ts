@@ -11,7 +11,7 @@ export function tone(camera: CameraInfo): Tone {
   const { state } = camera.health;
   if (notices.lostSinceMs !== null) return 'bad';
   if (state === 'live') return 'good';
-  return state === 'starting' ? 'busy' : 'bad';
+  return state === 'starting' || state === 'overloaded' ? 'busy' : 'bad';
 }
 
 /** Short, for a tile: "Live", "Starting", "Unplugged since 14:02". Of a box that is silent nothing newer is known. */
@@ -27,6 +27,9 @@ export function reasonWords(camera: CameraInfo): string {
   const { state, reason } = camera.health;
   return state === 'live' || reason === 'starting' ? '' : sentence(reason);
 }
+
+/** The camera's card under System, for links. */
+export const cardId = (camera: string): string => `camera-${camera}`;
 
 /** Whether asking for a live picture can succeed. */
 export const canShow = (camera: CameraInfo): boolean =>
