@@ -31,7 +31,7 @@ build: web/dist/index.html
 web/node_modules: web/package.json web/package-lock.json
 	cd web && npm ci --no-fund --no-audit --silent && touch node_modules
 
-web/dist/index.html: web/node_modules $(WEB_SOURCES)
+web/dist/index.html: web/node_modules $(WEB_SOURCES) src/api/openapi.json
 	cd web && npm run --silent build
 
 test: setup test-rust test-web
@@ -39,10 +39,13 @@ test: setup test-rust test-web
 test-rust: web/dist/index.html
 	cargo test --workspace --locked
 
-test-web: web/dist/index.html
+tests/web/node_modules: tests/web/package.json tests/web/package-lock.json
+	cd tests/web && npm ci --no-fund --no-audit --silent && touch node_modules
+
+test-web: web/dist/index.html tests/web/node_modules
 	cargo build --locked
 	cd web && npm test --silent
-	cd tests/web && npm ci --no-fund --no-audit --silent && npx playwright test
+	cd tests/web && npm test --silent
 
 check: check-rust check-web
 
@@ -53,11 +56,11 @@ check-rust: web/dist/index.html
 	@if cargo deny --log-level error fetch db >/dev/null 2>&1; then cargo deny --log-level error check advisories; \
 	else echo "SKIPPED: the advisory database cannot be reached from here"; fi
 
-check-web: web/dist/index.html
+check-web: web/dist/index.html tests/web/node_modules
 	cd web && npm run --silent check
+	cd tests/web && npm run --silent check
 
-bench: setup build
-	cd tests/web && npm ci --no-fund --no-audit --silent
+bench: setup build tests/web/node_modules
 	cargo bench --locked --bench box
 
 soak: web/dist/index.html

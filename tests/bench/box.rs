@@ -1,6 +1,6 @@
 //! `make bench`: what the box costs on a 1280x720@30 test camera at about 1 Mbit/s, printed as JSON: CPU as a share of one core
 //! (capture and encode alone, + recorder, + motion, + 1/5/10/20 WHEP viewers, + 1/10/50 RTSP readers), memory, time to first
-//! frame in a real browser, and the number of encoders.
+//! frame and freezes in a real browser, and the number of encoders.
 #![allow(clippy::print_stdout, reason = "JSON is what it is for")]
 #![allow(clippy::disallowed_methods, reason = "the bench starts the box and a browser as processes")]
 
@@ -45,7 +45,9 @@ fn main() {
         let alone = measure(&perch);
         let resident = cpu::resident_mb(perch.pid());
         out.insert("capture_and_encode".to_owned(), report(&alone, resident));
-        out.insert("first_frame_ms".to_owned(), first_frame(&perch, &client));
+        // Time from the WHEP POST to the first decoded frame, over 30 joins; then frames, freezes and sound of 20 s.
+        out.insert("first_frame_ms".to_owned(), browser(&perch, &client, "first-frame.mjs"));
+        out.insert("watching".to_owned(), browser(&perch, &client, "watching.mjs"));
         out.insert("whep".to_owned(), whep(&perch, &client, &alone, resident, &[1, 5, 10, 20]));
         out.insert("rtsp_tcp".to_owned(), rtsp(&perch, &client, &alone, resident, &[1, 10, 50]));
         (alone, resident)
@@ -102,6 +104,7 @@ fn verdicts(out: &BTreeMap<String, Value>) -> Value {
         ("recorder, % of a core", out["recorder"]["of_its_own_percent"].clone(), 0.3),
         ("motion, % of a core", out["motion"]["of_its_own_percent"].clone(), 1.0),
         ("first frame after the POST, p95 ms", out["first_frame_ms"]["p95"].clone(), 300.0),
+        ("freezes in 20 s of watching", out["watching"]["freezes"].clone(), 0.0),
         ("one camera in all, MB", out["everything"]["resident_mb"].clone(), 100.0),
         ("encoders with 20 viewers", of("whep", 20, "encoders"), 2.0),
     ];
@@ -194,14 +197,13 @@ fn rtsp(perch: &BoxProcess, client: &Client, alone: &cpu::Cost, resident: f64, c
     json!(rows)
 }
 
-/// Time from the WHEP POST to the first decoded frame, in headless Chromium, over 30 joins.
-fn first_frame(perch: &BoxProcess, client: &Client) -> Value {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/web/first-frame.mjs");
+/// What a script of `tests/web` measures in headless Chromium.
+fn browser(perch: &BoxProcess, client: &Client, script: &str) -> Value {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web").join(script);
     let output = std::process::Command::new("node")
         .arg(script)
         .env("PERCH_TEST_URL", format!("https://localhost:{}", perch.ports.http))
         .env("PERCH_TEST_TOKEN", client.token.as_deref().unwrap_or_default())
-        .env("PERCH_TEST_ROUNDS", "30")
         .output()
         .expect("node runs");
     serde_json::from_slice(&output.stdout)

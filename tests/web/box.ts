@@ -1,33 +1,40 @@
 // Starts a real perch with a config of its own on free ports, reads its one-time password, and ends it again.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { request } from 'node:https'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 
-const ROOT = resolve(import.meta.dirname, '../..')
-const PERCH = process.env.PERCH_TEST_BINARY ?? join(ROOT, 'target/debug/perch')
-const FOOTAGE = resolve(ROOT, '../shared/footage')
+const ROOT = resolve(import.meta.dirname, '../..');
+const PERCH = process.env.PERCH_TEST_BINARY ?? join(ROOT, 'target/debug/perch');
+const FOOTAGE = resolve(ROOT, '../shared/footage');
 
 /** A file of real footage, or nothing where the footage is absent. */
 export function footage(name: string): string | undefined {
-  const path = join(FOOTAGE, name)
-  return existsSync(path) ? path : undefined
+  const path = join(FOOTAGE, name);
+  return existsSync(path) ? path : undefined;
+}
+
+export interface Answer {
+  status: number;
+  json: any;
+  /** The cookies it sets, as `name=value`. */
+  cookies: string[];
 }
 
 export interface Box {
-  url: string
-  otp: string
-  rtspPort: number
-  stop(): Promise<void>
-  /** Calls the API with a bearer token and gives the JSON answer. */
-  call(method: string, path: string, token?: string, body?: unknown): Promise<{ status: number; json: any }>
+  url: string;
+  otp: string;
+  rtspPort: number;
+  stop(): Promise<void>;
+  /** Calls the API with a bearer token and gives the answer. */
+  call(method: string, path: string, token?: string, body?: unknown): Promise<Answer>;
 }
 
 export async function startBox(config: string): Promise<Box> {
-  const dir = mkdtempSync(join(tmpdir(), 'perch-web-'))
-  const [http, rtsp, udp] = await Promise.all([freePort(), freePort(), freePort()])
+  const dir = mkdtempSync(join(tmpdir(), 'perch-web-'));
+  const [http, rtsp, udp] = await Promise.all([freePort(), freePort(), freePort()]);
   const text = `
 [box]
 name = "Test box"
@@ -40,61 +47,71 @@ listen = "127.0.0.1:${rtsp}"
 udp_listen = "127.0.0.1:${udp}"
 [recording]
 min_free_bytes = 0
-${config}`
-  writeFileSync(join(dir, 'perch.toml'), text)
-  const child = spawn(PERCH, ['run', '--config', join(dir, 'perch.toml')], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const otp = await readOtp(child)
-  const url = `https://localhost:${http}`
+${config}`;
+  writeFileSync(join(dir, 'perch.toml'), text);
+  const child = spawn(PERCH, ['run', '--config', join(dir, 'perch.toml')], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const otp = await readOtp(child);
+  const url = `https://localhost:${http}`;
   return {
     url,
     otp,
     rtspPort: rtsp,
     call: (method, path, token, body) => call(url + path, method, token, body),
     stop: async () => {
-      const ended = new Promise((done) => child.once('exit', done))
-      child.kill('SIGTERM')
-      await ended
-      rmSync(dir, { recursive: true, force: true })
+      const ended = new Promise((done) => child.once('exit', done));
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(dir, { recursive: true, force: true });
     },
-  }
+  };
 }
 
 function readOtp(child: ChildProcess): Promise<string> {
-  let log = ''
+  let log = '';
   return new Promise((found, failed) => {
     const read = (piece: Buffer) => {
-      log += piece
-      const match = /One-time password: (\d+) (\d+)/.exec(log)
-      if (match) found(match[1] + match[2])
-    }
-    child.stdout?.on('data', read)
-    child.stderr?.on('data', read)
-    child.once('exit', (code) => failed(new Error(`perch ended with ${code}:\n${log}`)))
-  })
+      log += piece;
+      const match = /One-time password: (\d+) (\d+)/.exec(log);
+      if (match) found(`${match[1]}${match[2]}`);
+    };
+    child.stdout?.on('data', read);
+    child.stderr?.on('data', read);
+    child.once('exit', (code) => failed(new Error(`perch ended with ${code}:\n${log}`)));
+  });
 }
 
 function freePort(): Promise<number> {
   return new Promise((done, failed) => {
-    const server = createServer().once('error', failed)
+    const server = createServer().once('error', failed);
     server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => (address && typeof address === 'object' ? done(address.port) : failed(new Error('no port'))))
-    })
-  })
+      const address = server.address();
+      server.close(() =>
+        address && typeof address === 'object' ? done(address.port) : failed(new Error('no port')),
+      );
+    });
+  });
 }
 
-function call(url: string, method: string, token?: string, body?: unknown): Promise<{ status: number; json: any }> {
-  const headers: Record<string, string> = {}
-  if (token) headers.authorization = `Bearer ${token}`
-  if (body !== undefined) headers['content-type'] = 'application/json'
+function call(url: string, method: string, token?: string, body?: unknown): Promise<Answer> {
+  const headers: Record<string, string> = { origin: new URL(url).origin };
+  if (token) headers.authorization = `Bearer ${token}`;
+  if (body !== undefined) headers['content-type'] = 'application/json';
   return new Promise((done, failed) => {
     // The box's certificate is its own; this client and the box are on one machine.
     const sent = request(url, { method, headers, rejectUnauthorized: false }, (answer) => {
-      let text = ''
-      answer.on('data', (piece) => (text += piece))
-      answer.on('end', () => done({ status: answer.statusCode ?? 0, json: text.startsWith('{') ? JSON.parse(text) : text }))
-    })
-    sent.once('error', failed)
-    sent.end(body === undefined ? undefined : JSON.stringify(body))
-  })
+      let text = '';
+      answer.on('data', (piece) => (text += piece));
+      answer.on('end', () =>
+        done({
+          status: answer.statusCode ?? 0,
+          json: text.startsWith('{') ? JSON.parse(text) : text,
+          cookies: (answer.headers['set-cookie'] ?? []).map((cookie) => cookie.replace(/;.*/, '')),
+        }),
+      );
+    });
+    sent.once('error', failed);
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
 }

@@ -1,5 +1,5 @@
 // How the tests start Debian's Chromium.
-import { ARGS, EXECUTABLE } from '../../web/dev/chromium.mjs'
+import { ARGS, EXECUTABLE } from '../../web/dev/chromium.mjs';
 
 export const CHROMIUM = {
   executablePath: EXECUTABLE,
@@ -11,4 +11,4 @@ export const CHROMIUM = {
     '--allow-loopback-in-peer-connection',
     '--autoplay-policy=no-user-gesture-required',
   ],
-}
+};
