@@ -142,7 +142,7 @@ export const t = {
       starting: () => 'Starting',
       overloaded: (since: string) => `Cannot keep up since ${since}`,
       stalled: (since: string) => `No signal since ${since}`,
-      missing: (since: string) => `Unplugged since ${since}`,
+      missing: (since: string) => `Not connected since ${since}`,
       failed: (since: string) => `Stopped since ${since}`,
     } satisfies Record<string, (since: string) => string>,
     noEvent: 'No event yet',

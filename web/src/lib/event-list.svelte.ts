@@ -1,8 +1,9 @@
 // The events page's list: filtered, paged by cursor, growing at the top as events happen.
 import { api, isAbort, words } from './api';
-import { addDays, toMs } from './time';
+import type { Listener } from './news';
 import { notices } from './notices.svelte';
-import type { EventKind, PerchEvent } from './types';
+import { addDays, toMs } from './time';
+import type { EventKind, EventPage, PerchEvent } from './types';
 import { range } from './urls';
 
 export interface EventFilter {
@@ -34,6 +35,26 @@ export function bursts(events: readonly PerchEvent[]): Burst[] {
   return out;
 }
 
+/** What is asked of the box for one page. */
+export interface Asked {
+  camera?: string | undefined;
+  kind?: EventKind | undefined;
+  from?: string;
+  to?: string;
+  cursor?: number | undefined;
+  limit: number;
+}
+
+export interface EventListPorts {
+  ask: (query: Asked, signal: AbortSignal) => Promise<EventPage>;
+  listen: (listener: Listener, again: () => void) => () => void;
+}
+
+const browserPorts: EventListPorts = {
+  ask: (query, signal) => api.get('/api/v1/events', { query, signal }),
+  listen: (listener, again) => notices.listen(listener, again),
+};
+
 export class EventList {
   events = $state.raw<PerchEvent[]>([]);
   loading = $state(false);
@@ -43,6 +64,10 @@ export class EventList {
   filter = $state.raw<EventFilter>({ camera: '', kind: '', dayMs: null });
   #cursor = $state.raw<number | null>(null);
   #abort: AbortController | null = null;
+  /** Events that came while an answer was on its way: the answer may not hold them yet. */
+  #meanwhile: PerchEvent[] = [];
+
+  constructor(private readonly ports: EventListPorts = browserPorts) {}
 
   get hasMore(): boolean {
     return this.#cursor !== null;
@@ -51,8 +76,8 @@ export class EventList {
   /** Takes events as they happen; the returned function ends it. */
   watch(): () => void {
     void this.reload();
-    const stop = notices.listen(
-      (notice) => notice.type === 'event' && this.#put(notice.event),
+    const stop = this.ports.listen(
+      (notice) => notice.type === 'event' && this.#heard(notice.event),
       () => void this.reload(),
     );
     return () => {
@@ -82,9 +107,10 @@ export class EventList {
     this.#abort?.abort();
     const abort = new AbortController();
     this.#abort = abort;
+    this.#meanwhile = [];
     this.loading = true;
     const { camera, kind, dayMs } = this.filter;
-    const query = {
+    const query: Asked = {
       camera: camera || undefined,
       kind: kind || undefined,
       ...(dayMs === null ? {} : range(dayMs, addDays(dayMs, 1))),
@@ -92,18 +118,29 @@ export class EventList {
       limit: PAGE,
     };
     try {
-      const page = await api.get('/api/v1/events', { query, signal: abort.signal });
+      const page = await this.ports.ask(query, abort.signal);
+      // An answer that was overtaken is of no use, even if it came.
+      if (this.#abort !== abort) return;
       const known = new Set(cursor === null ? [] : this.events.map((event) => event.id));
       const fresh = page.events.filter((event) => !known.has(event.id));
       this.events = cursor === null ? fresh : [...this.events, ...fresh];
       this.#cursor = page.next_cursor;
       this.error = '';
       this.loaded = true;
+      for (const event of this.#meanwhile) this.#put(event);
     } catch (error) {
-      if (!isAbort(error)) this.error = words(error);
+      if (this.#abort === abort && !isAbort(error)) this.error = words(error);
     } finally {
-      if (this.#abort === abort) this.loading = false;
+      if (this.#abort === abort) {
+        this.#abort = null;
+        this.loading = false;
+      }
     }
+  }
+
+  #heard(event: PerchEvent): void {
+    if (this.#abort) this.#meanwhile.push(event);
+    this.#put(event);
   }
 
   #put(event: PerchEvent): void {

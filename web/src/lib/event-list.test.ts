@@ -1,7 +1,10 @@
-// Bursts: which events stand together.
+// The events page's list: pages, filters, news and their races; and bursts, which events stand together.
 import { describe, expect, it } from 'vitest';
-import { bursts } from './event-list.svelte';
-import type { PerchEvent } from './types';
+import { Unreachable } from './api';
+import { type Asked, EventList, bursts } from './event-list.svelte';
+import type { Listener } from './news';
+import { settle } from './testing/manual-clock';
+import type { EventPage, PerchEvent } from './types';
 
 const MIN = 60_000;
 const event = (camera: string, ms: number): PerchEvent => ({
@@ -29,5 +32,83 @@ describe('bursts', () => {
 
   it('is empty for nothing', () => {
     expect(bursts([])).toEqual([]);
+  });
+});
+
+describe('the list', () => {
+  function setUp() {
+    const asked: { query: Asked; answer: (page: EventPage) => void; fail: (error: unknown) => void }[] = [];
+    let listener: Listener = () => {};
+    let again = () => {};
+    const list = new EventList({
+      ask: (query) => new Promise((resolve, reject) => asked.push({ query, answer: resolve, fail: reject })),
+      listen: (heard, reconnected) => {
+        [listener, again] = [heard, reconnected];
+        return () => {};
+      },
+    });
+    const stop = list.watch();
+    const answers = async (
+      events: PerchEvent[],
+      next_cursor: number | null = null,
+      index = asked.length - 1,
+    ) => {
+      asked[index]!.answer({ events, next_cursor });
+      await settle();
+    };
+    const says = (news: PerchEvent) => listener({ type: 'event', event: news });
+    const shown = () => list.events.map((one) => one.start.slice(11, 16));
+    return { list, asked, answers, says, shown, stop, reconnects: () => again() };
+  }
+  const at = (minute: number, more: Partial<PerchEvent> = {}) => ({ ...event('a', minute * MIN), ...more });
+
+  it('pages by cursor without showing an event twice', async () => {
+    const { list, asked, answers, shown } = setUp();
+    await answers([at(30), at(20)], 20);
+    expect(list.hasMore).toBe(true);
+    void list.more();
+    void list.more();
+    expect(asked.map(({ query }) => query.cursor)).toEqual([undefined, 20]);
+    await answers([at(20), at(10)]);
+    expect([shown(), list.hasMore, list.loading]).toEqual([['00:30', '00:20', '00:10'], false, false]);
+  });
+
+  it('takes news in their place, grown ones too, and only what fits the filter', async () => {
+    const { list, answers, says, shown } = setUp();
+    list.setFilter({ camera: 'a' });
+    await answers([at(30), at(20)]);
+    says(at(40, { end: null }));
+    says(at(40));
+    says(at(50, { camera: 'b' }));
+    expect(shown()).toEqual(['00:40', '00:30', '00:20']);
+    expect(list.events[0]!.end).not.toBeNull();
+  });
+
+  it('keeps what came while an older answer was on its way', async () => {
+    const { list, answers, says, shown, reconnects } = setUp();
+    await answers([at(30)]);
+    reconnects();
+    says(at(40));
+    await answers([at(30)]);
+    expect(shown()).toEqual(['00:40', '00:30']);
+    expect(list.loaded).toBe(true);
+  });
+
+  it('never shows the answer to a filter that was changed', async () => {
+    const { list, asked, answers, shown } = setUp();
+    list.setFilter({ dayMs: Date.UTC(2026, 0, 1) });
+    expect(asked[1]!.query.from).toBe('2026-01-01T00:00:00.000Z');
+    await answers([at(20)], null, 1);
+    await answers([at(30)], null, 0);
+    expect(shown()).toEqual(['00:20']);
+  });
+
+  it('says why it could not be loaded and keeps what is there', async () => {
+    const { list, asked, answers, shown, reconnects } = setUp();
+    await answers([at(30)]);
+    reconnects();
+    asked.at(-1)!.fail(new Unreachable());
+    await settle();
+    expect([list.error, shown(), list.loading]).toEqual([new Unreachable().message, ['00:30'], false]);
   });
 });

@@ -14,7 +14,7 @@ export function tone(camera: CameraInfo): Tone {
   return state === 'starting' || state === 'overloaded' ? 'busy' : 'bad';
 }
 
-/** Short, for a tile: "Live", "Starting", "Unplugged since 14:02". Of a box that is silent nothing newer is known. */
+/** Short, for a tile: "Live", "Starting", "Not connected since 14:02". Of a box that is silent nothing newer is known. */
 export function stateWords(camera: CameraInfo, nowMs: number): string {
   const { state, since, sound_problem } = camera.health;
   if (notices.lostSinceMs !== null) return t.camera.state.unreachable(onDay(notices.lostSinceMs, nowMs));

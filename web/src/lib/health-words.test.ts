@@ -1,0 +1,33 @@
+// A camera's state in words, its colour and its reason.
+import { expect, it } from 'vitest';
+import { canShow, reasonWords, stateWords, tone } from './health-words';
+import { clockTime } from './time';
+import type { CameraInfo, CameraState } from './types';
+
+const NOW = new Date(2026, 4, 1, 20, 30).getTime();
+const SINCE = clockTime(NOW - 60_000);
+
+const camera = (state: CameraState, reason: string, sound_problem = '') =>
+  ({
+    health: { state, reason, since: new Date(NOW - 60_000).toISOString(), restarts: 0, sound_problem },
+  }) as CameraInfo;
+
+const slow = '6.5 of 25 frames a second are encoded: lower the frame rate';
+const cases: [CameraInfo, string, string, string, boolean][] = [
+  [camera('live', ''), 'Live', 'good', '', true],
+  [camera('live', '', 'no device'), 'Live, no sound', 'good', '', true],
+  [camera('starting', 'starting'), 'Starting', 'busy', '', true],
+  [camera('overloaded', slow), `Cannot keep up since ${SINCE}`, 'busy', `${slow}.`, true],
+  [camera('stalled', 'no frames'), `No signal since ${SINCE}`, 'bad', 'No frames.', true],
+  [camera('missing', 'no answer'), `Not connected since ${SINCE}`, 'bad', 'No answer.', false],
+  [camera('failed', 'no decoder'), `Stopped since ${SINCE}`, 'bad', 'No decoder.', false],
+];
+
+it.each(cases)('%#', (info, words, colour, reason, shows) => {
+  expect([stateWords(info, NOW), tone(info), reasonWords(info), canShow(info)]).toEqual([
+    words,
+    colour,
+    reason,
+    shows,
+  ]);
+});
