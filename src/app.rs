@@ -202,6 +202,7 @@ impl App {
             tasks::capture::spawn(&mut self.supervisor, &camera, capture);
         }
         tasks::retention::spawn(&mut self.supervisor, &self.store, &sealed);
+        tasks::reconcile::spawn(&mut self.supervisor, &self.store, &self.clock);
         self.watch_over()?;
         let again = || Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         if let Some(bell) = self.bell {
@@ -242,20 +243,9 @@ impl App {
 
 async fn open_store(config: &Config, clock: &SharedClock) -> Result<Store> {
     let (settings, clock) = (store_config(config), clock.clone());
-    let store = tokio::task::spawn_blocking(move || Store::open(settings, clock))
+    tokio::task::spawn_blocking(move || Store::open(settings, clock))
         .await
-        .map_err(|e| Error::internal("opening the store panicked").with_source(e))??;
-    let report = store.open_report();
-    if report.adopted + report.cut + report.lost + report.quarantined > 0 {
-        tracing::warn!(
-            adopted = report.adopted,
-            cut = report.cut,
-            lost = report.lost,
-            quarantined = report.quarantined,
-            "recordings were brought back in step with the index"
-        );
-    }
-    Ok(store)
+        .map_err(|e| Error::internal("opening the store panicked").with_source(e))?
 }
 
 /// The store's settings, for the daemon and for commands.

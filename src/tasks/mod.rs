@@ -5,6 +5,7 @@ pub mod capture;
 pub mod card;
 pub mod delivered;
 pub mod motion;
+pub mod reconcile;
 pub mod recording;
 pub mod retention;
 pub mod trial;

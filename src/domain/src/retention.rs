@@ -1,4 +1,5 @@
-//! Which recordings go when space, or their time, runs out. Pure: an inventory and a policy in, a plan out.
+//! Which recordings go when space, or their time, runs out, and in which order. The inventory may be of 100,000 recordings, so the
+//! planner asks for it page by page; whoever holds it answers, deletes what is named, and decides nothing.
 
 use perch_base::ids::SegmentId;
 use perch_base::time::Timestamp;
@@ -27,8 +28,6 @@ impl Default for RetentionConfig {
 pub enum Worth {
     /// Not part of an event.
     Background,
-    /// Part of an event that is also in the cloud.
-    EventInCloud,
     /// Part of an event.
     Event,
 }
@@ -42,8 +41,6 @@ pub struct Candidate {
     pub end: Timestamp,
     /// Bytes.
     pub size: u64,
-    /// How dear it is.
-    pub worth: Worth,
 }
 
 /// What is on the disk.
@@ -55,69 +52,205 @@ pub struct Usage {
     pub free_bytes: u64,
 }
 
-/// Chooses what to delete: first what is too old, then, while space is short, background before events in the cloud before
-/// events, the oldest first.
-pub fn plan_retention(
-    config: &RetentionConfig,
-    usage: Usage,
-    candidates: &[Candidate],
-    now: Timestamp,
-) -> Vec<SegmentId> {
-    let mut plan = Vec::new();
-    let mut freed = 0u64;
-    let mut rest = Vec::new();
-    for c in candidates {
-        let days = match c.worth {
-            Worth::Background => config.max_days,
-            Worth::EventInCloud | Worth::Event => config.event_max_days,
-        };
-        if days > 0 && now.micros_since(c.end) > i64::from(days) * 86_400_000_000 {
-            freed += c.size;
-            plan.push(c.id);
-        } else {
-            rest.push(c);
-        }
-    }
-    rest.sort_by_key(|c| (c.worth, c.end, c.id));
-    let over = match config.max_bytes {
-        0 => 0,
-        max => usage.recordings_bytes.saturating_sub(max),
-    };
-    let short = config.min_free_bytes.saturating_sub(usage.free_bytes);
-    let need = over.max(short);
-    for c in rest {
-        if freed >= need {
-            break;
-        }
-        freed += c.size;
-        plan.push(c.id);
-    }
-    plan
+/// A question to the inventory: the oldest sealed, unpinned recordings of one worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Of this worth.
+    pub worth: Worth,
+    /// Only those that end before this moment. `None`: however old. Then the answer must hold the oldest there are, and whoever does
+    /// not know the oldest yet finds out first.
+    pub before: Option<Timestamp>,
+    /// Only those behind this one, in the order of (`end`, `id`).
+    pub after: Option<(Timestamp, SegmentId)>,
 }
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Answer this with some of the recordings it asks for, in the order of (`end`, `id`) and without leaving one out; with none
+    /// only when there is none.
+    Ask(Page),
+    /// Delete these. One that cannot be deleted, or was pinned meanwhile, stays.
+    Delete(Vec<SegmentId>),
+    /// Nothing more.
+    Done,
+}
+
+/// How the last step went.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer<'a> {
+    /// There was none.
+    Start,
+    /// To [`Step::Ask`].
+    Page(&'a [Candidate]),
+    /// To [`Step::Delete`]: bytes that are free now.
+    Freed(u64),
+}
+
+/// Why recordings of one worth are looked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// They may end before this moment, and are then too old.
+    Old(Timestamp),
+    /// Space is short.
+    Space,
+}
+
+/// Decides what is deleted: first what is too old, then, while space is short, background before events; always the oldest first.
+#[derive(Clone, Debug)]
+pub struct Planner {
+    /// What is left to look through, the next last.
+    rounds: Vec<(Worth, Why)>,
+    after: Option<(Timestamp, SegmentId)>,
+    /// Bytes to free, and those that were.
+    need: u64,
+    freed: u64,
+}
+
+impl Planner {
+    /// A plan for these limits, what is on the disk, and now. Usage is asked once and then reckoned: a file system that frees late,
+    /// or a file that a download holds open, must not cost more recordings.
+    pub fn new(config: &RetentionConfig, usage: Usage, now: Timestamp) -> Self {
+        let over = match config.max_bytes {
+            0 => 0,
+            max => usage.recordings_bytes.saturating_sub(max),
+        };
+        let short = config.min_free_bytes.saturating_sub(usage.free_bytes);
+        let old = |worth, days: u32| {
+            let limit = Timestamp(now.as_micros().saturating_sub(i64::from(days) * DAY_US));
+            (days > 0).then_some((worth, Why::Old(limit)))
+        };
+        let rounds = [
+            Some((Worth::Event, Why::Space)),
+            Some((Worth::Background, Why::Space)),
+            old(Worth::Event, config.event_max_days),
+            old(Worth::Background, config.max_days),
+        ];
+        Self { rounds: rounds.into_iter().flatten().collect(), after: None, need: over.max(short), freed: 0 }
+    }
+
+    /// The next step, after the last one went like this.
+    pub fn next(&mut self, answer: Answer<'_>) -> Step {
+        match answer {
+            Answer::Start => {}
+            Answer::Freed(bytes) => self.freed = self.freed.saturating_add(bytes),
+            Answer::Page(page) => {
+                let chosen = self.choose(page);
+                if !chosen.is_empty() {
+                    return Step::Delete(chosen);
+                }
+                self.rounds.pop();
+                self.after = None;
+            }
+        }
+        match self.rounds.last() {
+            None => Step::Done,
+            Some((_, Why::Space)) if self.freed >= self.need => Step::Done,
+            Some((worth, why)) => {
+                let before = match why {
+                    Why::Old(limit) => Some(*limit),
+                    Why::Space => None,
+                };
+                Step::Ask(Page { worth: *worth, before, after: self.after })
+            }
+        }
+    }
+
+    /// What of a page is deleted; the next page begins behind it.
+    fn choose(&mut self, page: &[Candidate]) -> Vec<SegmentId> {
+        let mut freed = self.freed;
+        let is_wanted = |c: &&Candidate| match self.rounds.last() {
+            Some((_, Why::Old(limit))) => c.end < *limit,
+            Some((_, Why::Space)) => {
+                let is_short = freed < self.need;
+                freed = freed.saturating_add(c.size);
+                is_short
+            }
+            None => false,
+        };
+        let chosen: Vec<&Candidate> = page.iter().take_while(is_wanted).collect();
+        if let Some(last) = chosen.last() {
+            self.after = Some((last.end, last.id));
+        }
+        chosen.into_iter().map(|c| c.id).collect()
+    }
+}
+
+const DAY_US: i64 = 86_400_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const DAY: i64 = 86_400_000_000;
+    type Kept = (Worth, Candidate);
 
-    fn candidate(id: i64, age_days: i64, worth: Worth) -> Candidate {
-        Candidate { id: SegmentId(id), end: Timestamp(1000 * DAY - age_days * DAY), size: 100, worth }
+    fn candidate(id: i64, age_days: i64, worth: Worth) -> Kept {
+        (worth, Candidate { id: SegmentId(id), end: Timestamp(1000 * DAY_US - age_days * DAY_US), size: 100 })
     }
 
-    fn plan(config: RetentionConfig, recordings_bytes: u64, free_bytes: u64, c: &[Candidate]) -> Vec<i64> {
-        let usage = Usage { recordings_bytes, free_bytes };
-        plan_retention(&config, usage, c, Timestamp(1000 * DAY)).into_iter().map(|s| s.0).collect()
-    }
-
+    const NOW: Timestamp = Timestamp(1000 * DAY_US);
     const NONE: RetentionConfig = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 0, event_max_days: 0 };
+
+    /// Obeys a planner over an inventory; `page` is how many are answered at a time, `refuses` what cannot be deleted.
+    fn run(mut planner: Planner, all: &[Kept], page: usize, refuses: &[i64]) -> Vec<i64> {
+        let mut left = all.to_vec();
+        left.sort_by_key(|(_, c)| (c.end, c.id));
+        let mut went = Vec::new();
+        let mut answered: Vec<Candidate>;
+        let mut answer = Answer::Start;
+        for _ in 0..10_000 {
+            match planner.next(answer) {
+                Step::Done => return went,
+                Step::Ask(q) => {
+                    let asked = left.iter().filter(|(w, c)| {
+                        *w == q.worth && q.before.is_none_or(|t| c.end < t) && q.after.is_none_or(|a| (c.end, c.id) > a)
+                    });
+                    answered = asked.map(|(_, c)| *c).take(page).collect();
+                    answer = Answer::Page(&answered);
+                }
+                Step::Delete(ids) => {
+                    let goes = |c: &Candidate| ids.contains(&c.id) && !refuses.contains(&c.id.0);
+                    let freed = left.iter().filter(|(_, c)| goes(c)).map(|(_, c)| c.size).sum();
+                    went.extend(ids.iter().map(|id| id.0).filter(|id| !refuses.contains(id)));
+                    left.retain(|(_, c)| !goes(c));
+                    answer = Answer::Freed(freed);
+                }
+            }
+        }
+        panic!("the planner never comes to an end");
+    }
+
+    fn plan(config: RetentionConfig, recordings_bytes: u64, free_bytes: u64, c: &[Kept]) -> Vec<i64> {
+        run(Planner::new(&config, Usage { recordings_bytes, free_bytes }, NOW), c, 2, &[])
+    }
+
+    /// The policy over the whole inventory at once.
+    fn whole_plan(config: &RetentionConfig, usage: Usage, all: &[Kept]) -> Vec<i64> {
+        let days = |w| if w == Worth::Background { config.max_days } else { config.event_max_days };
+        let is_old = |(w, c): &Kept| days(*w) > 0 && NOW.micros_since(c.end) > i64::from(days(*w)) * DAY_US;
+        let mut sorted = all.to_vec();
+        sorted.sort_by_key(|(w, c)| (*w, c.end, c.id));
+        let (old, rest): (Vec<_>, Vec<_>) = sorted.into_iter().partition(is_old);
+        let over = if config.max_bytes > 0 { usage.recordings_bytes.saturating_sub(config.max_bytes) } else { 0 };
+        let need = over.max(config.min_free_bytes.saturating_sub(usage.free_bytes));
+        let mut freed: u64 = old.iter().map(|(_, c)| c.size).sum();
+        let mut out: Vec<i64> = old.iter().map(|(_, c)| c.id.0).collect();
+        for (_, c) in rest {
+            if freed >= need {
+                break;
+            }
+            freed += c.size;
+            out.push(c.id.0);
+        }
+        out
+    }
 
     #[test]
     fn cheapest_and_oldest_first() {
         let c = [
             candidate(1, 9, Worth::Event),
-            candidate(2, 8, Worth::EventInCloud),
+            candidate(2, 8, Worth::Event),
             candidate(3, 1, Worth::Background),
             candidate(4, 2, Worth::Background),
         ];
@@ -125,30 +258,64 @@ mod tests {
         assert_eq!(plan(NONE, 400, 0, &c), []);
         assert_eq!(plan(over(1), 400, 0, &c), [4]);
         assert_eq!(plan(over(200), 400, 0, &c), [4, 3]);
-        assert_eq!(plan(over(201), 400, 0, &c), [4, 3, 2]);
-        assert_eq!(plan(RetentionConfig { min_free_bytes: 350, ..NONE }, 400, 0, &c), [4, 3, 2, 1]);
+        assert_eq!(plan(over(201), 400, 0, &c), [4, 3, 1]);
+        assert_eq!(plan(RetentionConfig { min_free_bytes: 350, ..NONE }, 400, 0, &c), [4, 3, 1, 2]);
     }
 
     #[test]
-    fn days_differ_for_events() {
+    fn days_differ_for_events_and_age_goes_before_space() {
         let c = [candidate(1, 10, Worth::Background), candidate(2, 10, Worth::Event), candidate(3, 40, Worth::Event)];
         let config = RetentionConfig { max_days: 7, event_max_days: 30, ..NONE };
         assert_eq!(plan(config, 300, 0, &c), [1, 3]);
+        let mixed = [candidate(1, 2, Worth::Background), candidate(2, 40, Worth::Event)];
+        let config = RetentionConfig { event_max_days: 30, max_bytes: 100, ..NONE };
+        assert_eq!(plan(config, 200, 0, &mixed), [2], "what went for its age made the room");
+    }
+
+    #[test]
+    fn nothing_is_asked_when_nothing_is_over_a_limit() {
+        let usage = Usage { recordings_bytes: 1, free_bytes: 1 };
+        assert_eq!(Planner::new(&NONE, usage, NOW).next(Answer::Start), Step::Done);
+    }
+
+    #[test]
+    fn what_cannot_be_deleted_does_not_keep_the_next_from_going() {
+        let c: Vec<_> = (1..=5).map(|id| candidate(id, 10 - id, Worth::Background)).collect();
+        let config = RetentionConfig { max_bytes: 300, ..NONE };
+        let planner = Planner::new(&config, Usage { recordings_bytes: 500, free_bytes: 0 }, NOW);
+        assert_eq!(run(planner, &c, 2, &[1, 3]), [2, 4]);
     }
 
     proptest! {
         #[test]
+        fn page_by_page_is_the_plan_over_the_whole_inventory(
+            inventory in proptest::collection::vec((0i64..60, 1u64..1000, any::<bool>()), 0..80),
+            days in 0u32..50, event_days in 0u32..50, max_bytes in 0u64..30_000, min_free in 0u64..30_000, page in 1usize..9)
+        {
+            let worth = |event| if event { Worth::Event } else { Worth::Background };
+            let all: Vec<Kept> = inventory.iter().enumerate().map(|(i, (age, size, event))| {
+                let (worth, c) = candidate(i as i64 + 1, *age, worth(*event));
+                (worth, Candidate { size: *size, ..c })
+            }).collect();
+            let config = RetentionConfig { max_bytes, min_free_bytes: min_free, max_days: days, event_max_days: event_days };
+            let usage = Usage { recordings_bytes: inventory.iter().map(|i| i.1).sum(), free_bytes: 1000 };
+            prop_assert_eq!(run(Planner::new(&config, usage, NOW), &all, page, &[]), whole_plan(&config, usage, &all));
+        }
+
+        #[test]
         fn frees_enough_or_everything_and_never_more_than_one_too_many(
             sizes in proptest::collection::vec(1u64..1000, 0..50), need in 0u64..20_000)
         {
-            let c: Vec<_> = sizes.iter().enumerate()
-                .map(|(i, s)| Candidate { size: *s, ..candidate(i as i64 + 1, i as i64, Worth::Background) }).collect();
+            let c: Vec<Kept> = sizes.iter().enumerate().map(|(i, size)| {
+                let (worth, c) = candidate(i as i64 + 1, i as i64, Worth::Background);
+                (worth, Candidate { size: *size, ..c })
+            }).collect();
             let total: u64 = sizes.iter().sum();
             let ids = plan(RetentionConfig { min_free_bytes: need, ..NONE }, total, 0, &c);
-            let freed: u64 = ids.iter().map(|id| c[*id as usize - 1].size).sum();
+            let freed: u64 = ids.iter().map(|id| sizes[*id as usize - 1]).sum();
             prop_assert!(freed >= need.min(total));
             if let Some(last) = ids.last() {
-                prop_assert!(freed - c[*last as usize - 1].size < need);
+                prop_assert!(freed - sizes[*last as usize - 1] < need);
             }
         }
     }

@@ -123,6 +123,18 @@ pub struct DiskStatus {
     pub days_at_this_rate: Option<f32>,
     /// Empty when all is well.
     pub problem: String,
+    /// While the recordings on the disk are held against the index after a start: how far that is. Until it is done, older
+    /// recordings may be missing from the timeline and from `recordings_bytes`.
+    pub taking_in: Option<TakingIn>,
+}
+
+/// How far the recordings on the disk were held against the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct TakingIn {
+    /// Files that were looked at, the newest first.
+    pub files_done: u64,
+    /// Files there are; 0 until they are counted.
+    pub files_total: u64,
 }
 
 /// The clock.

@@ -109,7 +109,9 @@ impl Store {
             Err(e) => return DiskStatus { problem: format!("The disk does not answer: {e}"), ..Default::default() },
         };
         let limits = &self.inner.config.retention;
-        let mut status = DiskStatus { total_bytes: space.total, free_bytes: space.free, ..Default::default() };
+        let taking_in = self.taking_in();
+        let mut status =
+            DiskStatus { total_bytes: space.total, free_bytes: space.free, taking_in, ..Default::default() };
         match self.recordings_bytes() {
             Ok(bytes) => status.recordings_bytes = bytes,
             Err(e) => status.problem = format!("The database does not answer: {e}"),
@@ -126,7 +128,7 @@ impl Store {
             status.problem = "The disk with the database is nearly full: make room on it".into();
         } else if space.free < (limits.min_free_bytes / 4).max(16 << 20) {
             status.problem = "The disk is nearly full: make room, or lower the limits of recording".into();
-        } else if space.free.saturating_add(status.recordings_bytes) < limits.min_free_bytes {
+        } else if taking_in.is_none() && space.free.saturating_add(status.recordings_bytes) < limits.min_free_bytes {
             // Retention then deletes whatever is recorded, and can never be done.
             status.problem = "Something else fills the disk, and recordings are deleted for it: make room, or lower \
                 `recording.min_free_bytes`"

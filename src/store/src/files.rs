@@ -5,7 +5,7 @@ use crate::fault::io_error;
 use perch_base::Result;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -72,6 +72,20 @@ impl Root {
         match file.metadata()?.is_file() {
             true => Ok(file),
             false => Err(io::Error::other("not a regular file")),
+        }
+    }
+
+    /// A regular file's length; `None` when there is no such file, or something else in its place.
+    pub(crate) fn length(&self, relative: &str) -> io::Result<Option<u64>> {
+        let found = self
+            .parent(relative, false)
+            .and_then(|(dir, name)| Ok(rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?));
+        match found {
+            Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode).is_file().then_some(stat.st_size.max(0) as u64)),
+            // A link or a file in the place of a folder.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) if e.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Ok(None),
+            Err(e) => Err(e),
         }
     }
 

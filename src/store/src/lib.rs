@@ -14,6 +14,7 @@
 
 mod access;
 mod accounts;
+mod adopt;
 mod archive;
 mod db;
 mod disk;
@@ -49,6 +50,7 @@ pub use writer::SegmentWriter;
 use crate::db::{Db, lock};
 use crate::fault::io_error;
 use crate::files::Root;
+use crate::reconcile::Progress;
 use crate::segments::Live;
 use perch_base::clock::SharedClock;
 use perch_base::ids::SegmentId;
@@ -62,8 +64,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Where things are kept and within which limits.
@@ -104,13 +106,12 @@ struct Inner {
     erasing: Mutex<()>,
     /// The file of [`Store::probe_write`] is one.
     probing: Mutex<()>,
-    report: OnceLock<OpenReport>,
-    /// Set while index and files were not brought together, since the disk could not be written at the start.
-    unreconciled: AtomicBool,
+    /// How far index and files were brought together.
+    progress: Mutex<Progress>,
+    /// Index and files are compared by one at a time.
+    comparing: Mutex<()>,
     /// When old events were last looked through, microseconds since the epoch.
     forgot_at: AtomicI64,
-    /// When that start was, and the newest recording then.
-    began: OnceLock<(Timestamp, SegmentId)>,
     /// Held by the daemon; a command beside it has none.
     lock: Option<FolderLock>,
 }
@@ -123,7 +124,8 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     /// Opens the data folder for the daemon: makes what is missing, replaces a damaged database (the old one is kept beside it)
-    /// and reconciles index and files; what that found is in [`Store::open_report`]. A disk that cannot be written at the moment
+    /// and closes what a crash left. Takes about as long however much was recorded: the rest of index and files is compared by
+    /// [`Store::reconcile_step`] beside the running box; what is found is in [`Store::open_report`]. A disk that cannot be written at the moment
     /// does not keep it from opening an existing database: it is read, every write fails with `Unavailable`, and each tries (at
     /// most every few seconds) whether the disk is well again.
     ///
@@ -134,19 +136,10 @@ impl Store {
         let guard = only_one(&config)?;
         let (db, replaced) = Db::open_somehow(&config.data_dir, clock.utc())?;
         let store = Self::assemble(config, clock, db, Some(guard))?;
-        let mut report = match store.reconcile() {
-            Ok(report) => report,
-            Err(e) => {
-                // Recording what happens now matters more than what happened.
-                tracing::error!(error = %e, "index and recordings could not be compared");
-                store.reconcile_later();
-                OpenReport::default()
-            }
-        };
-        report.database_replaced = replaced;
+        store.report_replaced(replaced);
+        store.start_comparing()?;
         store.bound_quarantine();
         store.keep_reserve();
-        let _ = store.inner.report.set(report);
         Ok(store)
     }
 
@@ -174,18 +167,12 @@ impl Store {
             settling: Mutex::new(()),
             erasing: Mutex::new(()),
             probing: Mutex::new(()),
-            report: OnceLock::new(),
-            unreconciled: AtomicBool::new(false),
+            progress: Mutex::default(),
+            comparing: Mutex::new(()),
             forgot_at: AtomicI64::new(i64::MIN),
-            began: OnceLock::new(),
             lock: guard,
         };
         Ok(Self { inner: Arc::new(inner) })
-    }
-
-    /// What opening found and mended. Empty for [`Store::open_for_cli`].
-    pub fn open_report(&self) -> &OpenReport {
-        self.inner.report.get_or_init(OpenReport::default)
     }
 
     /// Whether the database answers.

@@ -35,7 +35,7 @@ fn hot_questions_are_answered_by_an_index() {
         ("recordings", &recorded, &[by_time]),
         ("bytes of a day", disk::SINCE_THEN, &["segment_usage (end<?)", "segment_usage (end>?)"]),
         ("the oldest background", retention::candidates_sql(Worth::Background), &["segment_background"]),
-        ("the oldest event", retention::candidates_sql(Worth::Event), &["segment_events (in_cloud=?)"]),
+        ("the oldest event", retention::candidates_sql(Worth::Event), &["segment_events (in_cloud=? AND "]),
         ("a token", &token, &["(token=?)"]),
     ];
     for (what, sql, wanted) in rows {

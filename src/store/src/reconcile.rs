@@ -1,31 +1,38 @@
-//! Brings index and files together at a start: what was being written is cut to its last whole fragment, unknown files are taken
-//! in, missing ones told, unreadable ones set aside. Folders are walked once and rows read once; a sealed file whose length is
-//! right is not opened.
+//! Brings index and files together after a start, without keeping the box off.
+//!
+//! Before anything is recorded, [`Store::open`] closes what a crash left: open files are cut to their last whole fragment, the
+//! newest rows are held against their files, events end, and the time the box was off is noted. All of that is bounded, however
+//! much was recorded. The rest is done by [`Store::reconcile_step`] beside the running box, the newest day first: unknown files are
+//! taken in, missing ones noted, unreadable ones set aside. Every step is whole in itself: a kill between two costs nothing, the next
+//! start goes on. What this process records has newer rows than the newest at its start, and is never touched.
 
-use crate::db::Fail;
+use crate::adopt::Found;
+use crate::db::{Fail, lock};
 use crate::fault::io_error;
 use crate::files::{is_day, parse_recording_path};
-use crate::mp4::read::{self, Scan};
+use crate::mp4::read::Scan;
 use crate::mp4::write::ntp_to_timestamp;
-use crate::segments::{TOUCH_US, format_id, hash_file, length_us, state_from, state_word};
-use crate::{Store, db, fragments, gaps};
+use crate::segments::{TOUCH_US, format_id, length_us, state_from, state_word};
+use crate::{Store, fragments, gaps};
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{GapCause, SegmentState};
 use perch_domain::playback::JOIN_US;
-use rusqlite::{Connection, params};
-use std::collections::HashMap;
-use std::fs::File;
+use perch_domain::status::TakingIn;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::MutexGuard;
 
-/// What was set aside may take this much.
-const QUARANTINE_BYTES: u64 = 1 << 30;
+/// Rows that a start holds against their files before it goes on: an hour of four cameras.
+const NEWEST: i64 = 256;
 
-/// What a start found and mended.
+/// Files without a row that one step takes in.
+const BATCH: usize = 64;
+
+/// What a start found and repaired.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenReport {
     /// The name that a damaged database was kept under when it was replaced.
@@ -40,19 +47,51 @@ pub struct OpenReport {
     pub quarantined: u64,
 }
 
-/// What a file turned out to be.
-enum Found {
-    /// Readable; cut to its last whole fragment if that was needed.
-    Whole { scan: Scan, sha256: Option<Vec<u8>>, cut: bool },
-    /// A recording without a single whole fragment; removed.
-    Empty,
-    /// Not a recording; set aside.
-    Set,
-    /// The disk did not let it be read; told and left as it is.
-    Unknown,
+impl OpenReport {
+    /// Whether files and index differed.
+    pub fn has_repairs(&self) -> bool {
+        self.adopted + self.cut + self.lost + self.quarantined > 0
+    }
 }
 
-/// What a comparison needs of a row. Light: there may be 100,000.
+/// How far index and files were brought together since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) report: OpenReport,
+    /// When this start was, and the newest row then. None beside a running daemon: nothing is to be done.
+    started: Option<(Timestamp, SegmentId)>,
+    /// What the crash left open was closed.
+    is_closed: bool,
+    /// Cameras of which it was noted since when the box was off.
+    noted: HashSet<CameraId>,
+    /// What is still to be compared, the oldest day in front. None: not listed yet.
+    folders: Option<VecDeque<Folder>>,
+    /// Files without a row in the folder that was compared last, the oldest first.
+    strangers: Vec<String>,
+    /// Files that were looked at, of how many.
+    done: u64,
+    total: u64,
+}
+
+/// The files of a camera and a day, in UTC.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Folder {
+    day: String,
+    camera: String,
+}
+
+impl Folder {
+    fn path(&self) -> String {
+        format!("{}/{}", self.camera, self.day)
+    }
+
+    /// When its day begins. `None` when the name is no day of a calendar.
+    fn begins(&self) -> Option<Timestamp> {
+        Timestamp::parse(&format!("{}T00:00:00Z", self.day)).ok()
+    }
+}
+
+/// What a comparison needs of a row.
 struct Brief {
     id: SegmentId,
     camera: CameraId,
@@ -64,14 +103,11 @@ struct Brief {
     in_event: bool,
 }
 
-/// All rows.
-fn rows(c: &Connection) -> Result<Vec<Brief>, Fail> {
-    let mut statement =
-        c.prepare("SELECT id, camera, path, start, end, size, state, event IS NOT NULL FROM segment")?;
-    let mut rows = statement.query([])?;
-    let mut out = Vec::new();
-    while let Some(r) = rows.next()? {
-        out.push(Brief {
+const BRIEF: &str = "SELECT id, camera, path, start, end, size, state, event IS NOT NULL FROM segment";
+
+impl Brief {
+    fn from_row(r: &Row<'_>) -> Result<Self, Fail> {
+        Ok(Self {
             id: SegmentId(r.get(0)?),
             camera: CameraId::new(r.get_ref(1)?.as_str().unwrap_or_default())?,
             path: r.get(2)?,
@@ -80,145 +116,282 @@ fn rows(c: &Connection) -> Result<Vec<Brief>, Fail> {
             size: r.get::<_, i64>(5)?.max(0) as u64,
             state: state_from(r.get_ref(6)?.as_str().unwrap_or_default())?,
             in_event: r.get(7)?,
-        });
+        })
+    }
+
+    fn all(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Self>, Fail> {
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            out.push(Self::from_row(row)?);
+        }
+        Ok(out)
+    }
+}
+
+/// The folders (`camera/day`) that any row names.
+fn folders_of_rows(c: &Connection) -> Result<Vec<String>, Fail> {
+    let mut next = c.prepare_cached("SELECT path FROM segment WHERE path > ?1 ORDER BY path LIMIT 1")?;
+    let (mut at, mut out) = (String::new(), Vec::new());
+    while let Some(path) = next.query_row([&at], |r| r.get::<_, String>(0)).optional()? {
+        at = match path.rsplit_once('/') {
+            Some((folder, _)) => {
+                out.push(folder.to_owned());
+                behind(folder)
+            }
+            None => path,
+        };
     }
     Ok(out)
 }
 
+/// What sorts behind every path in a folder: `0` follows `/`.
+fn behind(folder: &str) -> String {
+    format!("{folder}0")
+}
+
 impl Store {
-    /// Compares index and files and mends both. [`Store::open`] calls it; calling it again while recordings are being written
-    /// leaves those alone. Errors only when folders or database cannot be used at all; a single bad file is told and set aside.
-    pub fn reconcile(&self) -> Result<OpenReport> {
-        if self.is_recordings_disk_away() {
-            let why = "the disk for recordings is missing or cannot be written";
-            return Err(Error::new(ErrorKind::Unavailable, why));
-        }
-        let mut report = OpenReport::default();
-        self.finish_deleting(Some(GapCause::Retention))?;
-        let mut on_disk = self.walk()?;
-        let mut mine: HashMap<CameraId, Vec<Brief>> = HashMap::new();
-        // Rows after files: a file that is begun in between then has a row, or is not seen.
-        for row in self.inner.db.read("reading the index", rows)? {
-            let size = on_disk.remove(&row.path);
-            let newer = self.inner.began.get().is_some_and(|(_, newest)| row.id > *newest);
-            if self.live().contains_key(&row.id) || (newer && row.state == SegmentState::Open) {
-                continue;
-            }
-            if let Some(mended) = self.check(row, size, &mut report)? {
-                mine.entry(mended.camera.clone()).or_default().push(mended);
-            }
-        }
-        for (path, _) in on_disk {
-            if let Some(adopted) = self.adopt(&path, &mut report)? {
-                mine.entry(adopted.camera.clone()).or_default().push(adopted);
-            }
-        }
-        for rows in mine.values_mut() {
-            rows.sort_by_key(|r| (r.start, r.id));
-            self.cut_overlaps(rows, &mut report)?;
-        }
-        self.end_running_events()?;
-        self.note_box_off(&mine)?;
-        Ok(report)
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.inner.progress)
     }
 
-    /// A start on a disk that cannot be written: [`Store::reconcile_if_due`] makes up for it.
-    pub(crate) fn reconcile_later(&self) {
+    /// What was found and repaired since the start. Empty for [`Store::open_for_cli`].
+    pub fn open_report(&self) -> OpenReport {
+        self.progress().report.clone()
+    }
+
+    pub(crate) fn report_replaced(&self, aside: Option<String>) {
+        self.progress().report.database_replaced = aside;
+    }
+
+    /// How far recordings and index were compared; `None` when that is done.
+    pub(crate) fn taking_in(&self) -> Option<TakingIn> {
+        let p = self.progress();
+        self.is_comparing_with(&p).then_some(TakingIn { files_done: p.done, files_total: p.total })
+    }
+
+    fn is_comparing_with(&self, p: &Progress) -> bool {
+        p.started.is_some()
+            && (!p.is_closed || !p.strangers.is_empty() || p.folders.as_ref().is_none_or(|f| !f.is_empty()))
+    }
+
+    /// The first part of a start. Errors are logged and tried again: recording what happens now matters more than what happened.
+    pub(crate) fn start_comparing(&self) -> Result<()> {
         let newest = self.inner.db.read("looking up the newest recording", |c| {
             Ok(c.query_row("SELECT coalesce(max(id), 0) FROM segment", [], |r| r.get(0))?)
-        });
-        if let Ok(newest) = newest {
-            let _ = self.inner.began.set((self.now(), SegmentId(newest)));
-            self.inner.unreconciled.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Reconciles when the start could not and the disk can be written now.
-    pub(crate) fn reconcile_if_due(&self) {
-        if !self.inner.unreconciled.load(Ordering::Relaxed) || self.probe_write().is_err() {
-            return;
-        }
-        match self.reconcile() {
-            Ok(OpenReport { adopted, cut, lost, quarantined, .. }) => {
-                self.inner.unreconciled.store(false, Ordering::Relaxed);
-                // Nobody asks for the report of a late one.
-                if adopted + cut + lost + quarantined > 0 {
-                    tracing::warn!(adopted, cut, lost, quarantined, "recordings and index were brought together");
-                }
-            }
-            Err(e) => tracing::warn!(error = %e, "index and recordings could not be compared yet"),
-        }
-    }
-
-    /// Removes the oldest of what was set aside when it grows beyond its bounds.
-    pub(crate) fn bound_quarantine(&self) {
-        if let Err(e) = db::bound_damaged(&self.inner.config.data_dir) {
-            tracing::warn!(error = %e, "old damaged databases could not be removed");
-        }
-        if let Err(e) = self.try_bound_quarantine() {
-            tracing::warn!(error = %e, "old files of the quarantine could not be removed");
-        }
-    }
-
-    fn try_bound_quarantine(&self) -> io::Result<()> {
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(self.inner.quarantine.path())? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
-                // When it came here: a file that was moved has its recording's time else.
-                files.push(((metadata.ctime(), metadata.ctime_nsec()), name, metadata.len()));
-            }
-        }
-        files.sort();
-        let mut bytes: u64 = files.iter().map(|f| f.2).sum();
-        // The newest stays, however large it is: it was set aside a moment ago.
-        files.pop();
-        for (_, name, size) in files {
-            if bytes <= QUARANTINE_BYTES {
-                break;
-            }
-            tracing::warn!(name, size, "a file was removed from the quarantine to bound it");
-            self.inner.quarantine.remove(&name)?;
-            bytes -= size;
+        })?;
+        self.progress().started = Some((self.now(), SegmentId(newest)));
+        if let Err(e) = self.close_crashed() {
+            tracing::error!(error = %e, "what was being recorded at the last end could not be looked at yet");
         }
         Ok(())
     }
 
-    /// All files below `recordings/` that are named like recordings, with their lengths. Links, devices and the like are told
-    /// and left alone.
-    fn walk(&self) -> Result<HashMap<String, u64>> {
+    /// When this process started, and the newest row then.
+    fn started(&self) -> (Timestamp, SegmentId) {
+        self.progress().started.unwrap_or_else(|| (self.now(), SegmentId(i64::MAX)))
+    }
+
+    /// Does all the steps that are left; returns what was found since the start. See [`Store::reconcile_step`].
+    pub fn reconcile(&self) -> Result<OpenReport> {
+        while self.reconcile_step()? {}
+        Ok(self.open_report())
+    }
+
+    /// Compares some more of index and files and repairs both; whether anything is left to compare. Takes as long as looking at
+    /// 64 files, or at a folder whose files are all known. Errors only when folders or database cannot be used at all, and then
+    /// goes on from there; a single bad file is logged and set aside.
+    pub fn reconcile_step(&self) -> Result<bool> {
+        let _one_at_a_time = lock(&self.inner.comparing);
+        if !self.is_comparing_with(&self.progress()) {
+            return Ok(false);
+        }
+        self.refuse_if_away()?;
+        if !self.progress().is_closed {
+            // A start on a disk that could not be written.
+            self.probe_write()?;
+            self.close_crashed()?;
+        } else if self.progress().folders.is_none() {
+            self.list_folders()?;
+        } else if !self.adopt_strangers()? {
+            let newest = self.progress().folders.as_ref().and_then(|f| f.back().cloned());
+            if let Some(folder) = newest {
+                self.compare(&folder)?;
+            }
+        }
+        Ok(self.is_comparing_with(&self.progress()))
+    }
+
+    /// Before this moment every file is known to the index. `None`: all files are.
+    pub(crate) fn known_before(&self) -> Option<Timestamp> {
+        let p = self.progress();
+        if !self.is_comparing_with(&p) {
+            return None;
+        }
+        let oldest = p.folders.as_ref().map(|f| f.front().and_then(Folder::begins));
+        let stranger = p.strangers.first().and_then(|path| parse_recording_path(path)).map(|(_, at)| at);
+        match oldest {
+            None => Some(Timestamp(i64::MIN)),
+            Some(oldest) => oldest.into_iter().chain(stranger).min(),
+        }
+    }
+
+    /// Brings [`Store::known_before`] forward by a day: whoever is about to delete the oldest must know it.
+    pub(crate) fn know_the_oldest(&self) -> Result<()> {
+        let _one_at_a_time = lock(&self.inner.comparing);
+        self.refuse_if_away()?;
+        if self.progress().folders.is_none() {
+            self.list_folders()?;
+        }
+        while self.adopt_strangers()? {}
+        let oldest = self.progress().folders.as_ref().and_then(|f| f.front().cloned());
+        if let Some(folder) = oldest {
+            self.compare(&folder)?;
+            while self.adopt_strangers()? {}
+        }
+        Ok(())
+    }
+
+    fn refuse_if_away(&self) -> Result<()> {
+        match self.is_recordings_disk_away() {
+            true => Err(Error::new(ErrorKind::Unavailable, "the disk for recordings is missing or cannot be written")),
+            false => Ok(()),
+        }
+    }
+
+    /// Closes what the last end left open, and holds the newest rows against their files.
+    fn close_crashed(&self) -> Result<()> {
+        self.refuse_if_away()?;
+        let (_, newest) = self.started();
+        let rows = self.inner.db.read("reading the newest recordings", |c| {
+            let open = format!("{BRIEF} WHERE state <> 'sealed' AND state = 'open' AND id <= ?1");
+            let last = format!("{BRIEF} WHERE id <= ?1 ORDER BY id DESC LIMIT {NEWEST}");
+            let mut rows = Brief::all(c.prepare(&open)?.query([newest.0])?)?;
+            rows.extend(Brief::all(c.prepare(&last)?.query([newest.0])?)?);
+            rows.sort_by_key(|r| r.id);
+            rows.dedup_by_key(|r| r.id);
+            Ok(rows)
+        })?;
+        let mut mine: HashMap<CameraId, Vec<Brief>> = HashMap::new();
+        for row in rows {
+            let size = match self.inner.recordings.length(&row.path) {
+                Ok(size) => size,
+                Err(e) => {
+                    tracing::error!(path = row.path, error = %e, "a recording could not be looked at: it is left as it is");
+                    continue;
+                }
+            };
+            if let Some(whole) = self.check(row, size)? {
+                mine.entry(whole.camera.clone()).or_default().push(whole);
+            }
+        }
+        for rows in mine.values_mut() {
+            self.cut_overlaps(rows)?;
+        }
+        self.end_running_events()?;
+        for camera in self.cameras_of_rows()? {
+            self.note_box_off(&camera)?;
+        }
+        self.progress().is_closed = true;
+        Ok(())
+    }
+
+    fn cameras_of_rows(&self) -> Result<Vec<CameraId>> {
+        self.inner.db.read("looking up whose recordings there are", |c| {
+            let mut next = c.prepare("SELECT min(camera) FROM segment WHERE camera > ?1")?;
+            let (mut at, mut out) = (String::new(), Vec::new());
+            while let Some(camera) = next.query_row([&at], |r| r.get::<_, Option<String>>(0))? {
+                out.push(CameraId::new(&camera)?);
+                at = camera;
+            }
+            Ok(out)
+        })
+    }
+
+    /// Finds every folder that files or rows may lie in, and counts the files. Links, devices and the like are reported and left
+    /// alone.
+    fn list_folders(&self) -> Result<()> {
         let root = self.inner.recordings.path();
-        let mut out = HashMap::new();
+        let (mut found, mut total) = (BTreeSet::new(), 0);
         for (camera, _) in list(root, true)? {
             if CameraId::new(&camera).is_err() {
                 tracing::warn!(folder = camera, "a folder among the recordings is not a camera's: it is left alone");
                 continue;
             }
             for (day, _) in list(&root.join(&camera), true)? {
-                if !is_day(&day) {
+                let folder = Folder { day, camera: camera.clone() };
+                if !is_day(&folder.day) || folder.begins().is_none() {
                     tracing::warn!(
                         camera,
-                        folder = day,
+                        folder = folder.day,
                         "a folder among the recordings is not a day: it is left alone"
                     );
                     continue;
                 }
-                for (name, size) in list(&root.join(&camera).join(&day), false)? {
-                    let path = format!("{camera}/{day}/{name}");
-                    if parse_recording_path(&path).is_some() {
-                        out.insert(path, size);
-                    } else {
-                        tracing::warn!(path, "a file among the recordings is not named like one: it is left alone");
-                    }
-                }
+                total += std::fs::read_dir(root.join(folder.path())).map_or(0, |entries| entries.count() as u64);
+                found.insert(folder);
             }
         }
-        Ok(out)
+        let of_rows = self.inner.db.read("looking up where recordings should be", folders_of_rows)?;
+        found.extend(of_rows.iter().filter_map(|path| {
+            let (camera, day) = path.split_once('/').filter(|(_, day)| is_day(day))?;
+            let folder = Folder { day: day.to_owned(), camera: camera.to_owned() };
+            folder.begins().is_some().then_some(folder)
+        }));
+        let mut p = self.progress();
+        (p.total, p.folders) = (total, Some(found.into_iter().collect()));
+        Ok(())
+    }
+
+    /// Compares the rows and files of one folder; the files without a row are taken in by the steps that follow.
+    fn compare(&self, folder: &Folder) -> Result<()> {
+        let path = folder.path();
+        let mut on_disk = HashMap::new();
+        let root = self.inner.recordings.path();
+        // A link in the place of a folder is not followed: what the rows say lies there is then missing.
+        let is_folder = |path: &str| std::fs::symlink_metadata(root.join(path)).is_ok_and(|m| m.is_dir());
+        let is_there = is_folder(&folder.camera) && is_folder(&path);
+        for (name, size) in if is_there { list(&root.join(&path), false)? } else { Vec::new() } {
+            let path = format!("{path}/{name}");
+            if parse_recording_path(&path).is_some() {
+                on_disk.insert(path, size);
+            } else {
+                tracing::warn!(path, "a file among the recordings is not named like one: it is left alone");
+                self.progress().done += 1;
+            }
+        }
+        // Files first, then what is being written, then rows: whatever is begun or sealed meanwhile is seen by one of them.
+        for live in self.live().values() {
+            on_disk.remove(&live.path);
+        }
+        let (_, newest) = self.started();
+        let rows = self.inner.db.read("reading the index", |c| {
+            let sql = format!("{BRIEF} WHERE path > ?1 AND path < ?2");
+            Brief::all(c.prepare_cached(&sql)?.query([format!("{path}/"), behind(&path)])?)
+        })?;
+        let mut known = Vec::with_capacity(rows.len());
+        let seen = on_disk.len();
+        for row in rows {
+            let size = on_disk.remove(&row.path);
+            if row.id <= newest
+                && let Some(whole) = self.check(row, size)?
+            {
+                known.push(whole);
+            }
+        }
+        self.cut_overlaps(&mut known)?;
+        let mut strangers: Vec<String> = on_disk.into_keys().collect();
+        strangers.sort();
+        let mut p = self.progress();
+        p.done += (seen - strangers.len()) as u64;
+        p.strangers = strangers;
+        if let Some(folders) = &mut p.folders {
+            folders.retain(|f| f != folder);
+        }
+        Ok(())
     }
 
     /// Compares one row with its file (`size` is the file's, if it is there). Returns it when it can be read.
-    fn check(&self, mut row: Brief, size: Option<u64>, report: &mut OpenReport) -> Result<Option<Brief>> {
+    fn check(&self, mut row: Brief, size: Option<u64>) -> Result<Option<Brief>> {
         let id = row.id;
         match (row.state, size) {
             (SegmentState::Deleting | SegmentState::Quarantined, _) | (SegmentState::Lost, None) => return Ok(None),
@@ -227,30 +400,24 @@ impl Store {
                 self.forget_open(id)?;
                 return Ok(None);
             }
-            (SegmentState::Sealed, None) => {
-                tracing::warn!(segment = id.0, path = row.path, "a recording is missing");
-                report.lost += 1;
-                self.set_unreadable(id, SegmentState::Lost)?;
-                return Ok(None);
-            }
+            (SegmentState::Sealed, None) => return self.lose(row).map(|()| None),
             (SegmentState::Sealed, Some(size)) if size == row.size => return Ok(Some(row)),
             _ => {}
         }
-        match self.inspect(&row.path, true)? {
-            Found::Whole { scan, sha256, cut } => {
-                report.cut += u64::from(cut);
+        match self.inspect(&row.path) {
+            Found::Whole { scan, cut } => {
+                self.progress().report.cut += u64::from(cut);
                 row.end = row.start.plus_micros(length_us(&scan.fragments));
                 (row.size, row.state) = (scan.size, SegmentState::Sealed);
-                self.inner.db.write(&format!("recording {} cannot be mended in the index", row.path), |tx| {
+                self.inner.db.write(&format!("recording {} cannot be repaired in the index", row.path), |tx| {
                     let sql =
                         "UPDATE segment SET end = ?2, size = ?3, state = 'sealed', init_size = ?4, fragments = ?5,
-                        sha256 = ?6, format = ?7, audio = ?8 WHERE id = ?1";
+                        sha256 = NULL, format = ?6, audio = ?7 WHERE id = ?1";
                     let format = format_id(tx, &scan.init.format)?;
                     let (size, init_size) = (scan.size as i64, scan.init.size as i64);
                     let blob = fragments::encode(&scan.fragments);
                     let audio = scan.init.channels;
-                    tx.prepare_cached(sql)?
-                        .execute(params![id.0, row.end.0, size, init_size, blob, sha256, format, audio])?;
+                    tx.prepare_cached(sql)?.execute(params![id.0, row.end.0, size, init_size, blob, format, audio])?;
                     Ok(())
                 })?;
                 Ok(Some(row))
@@ -260,7 +427,7 @@ impl Store {
                 Ok(None)
             }
             Found::Set => {
-                report.quarantined += 1;
+                self.progress().report.quarantined += 1;
                 self.set_unreadable(id, SegmentState::Quarantined)?;
                 Ok(None)
             }
@@ -268,113 +435,90 @@ impl Store {
         }
     }
 
-    fn set_unreadable(&self, id: SegmentId, state: SegmentState) -> Result<()> {
+    /// A row whose file is missing; unless it is being deleted at this moment.
+    fn lose(&self, row: Brief) -> Result<()> {
+        if self.set_unreadable(row.id, SegmentState::Lost)? {
+            tracing::warn!(segment = row.id.0, path = row.path, "a recording is missing");
+            self.progress().report.lost += 1;
+        }
+        Ok(())
+    }
+
+    /// Marks a row; whether it was sealed or open until now.
+    fn set_unreadable(&self, id: SegmentId, state: SegmentState) -> Result<bool> {
         self.inner.db.write(&format!("recording {id} cannot be marked in the index"), |tx| {
-            let sql = "UPDATE segment SET state = ?2, size = 0, fragments = NULL, sha256 = NULL WHERE id = ?1";
-            tx.prepare_cached(sql)?.execute(params![id.0, state_word(state)])?;
-            Ok(())
+            let sql = "UPDATE segment SET state = ?2, size = 0, fragments = NULL, sha256 = NULL
+                WHERE id = ?1 AND state <> 'deleting'";
+            Ok(tx.prepare_cached(sql)?.execute(params![id.0, state_word(state)])? > 0)
         })
     }
 
-    /// Enters a file that has no row. Its time is what its `prft` says, when that agrees with its name to the second, else its
-    /// name's.
-    fn adopt(&self, path: &str, report: &mut OpenReport) -> Result<Option<Brief>> {
-        let Some((camera, named)) = parse_recording_path(path) else { return Ok(None) };
-        let scan = match self.inspect(path, false)? {
-            Found::Whole { scan, cut, .. } => {
-                report.cut += u64::from(cut);
-                scan
-            }
-            Found::Empty | Found::Unknown => return Ok(None),
-            Found::Set => {
-                report.quarantined += 1;
-                return Ok(None);
-            }
+    /// Takes in some of the files without a row; whether there were any.
+    fn adopt_strangers(&self) -> Result<bool> {
+        let batch: Vec<String> = {
+            let p = self.progress();
+            p.strangers.iter().rev().take(BATCH).cloned().collect()
         };
-        let told = scan.ntp.map(|ntp| ntp_to_timestamp(ntp, named));
-        let start = told.filter(|t| t.micros_since(named).abs() < 1_000_000).unwrap_or(named);
-        let end = start.plus_micros(length_us(&scan.fragments));
-        let id = self.inner.db.write(&format!("recording {path} cannot be taken in"), |tx| {
-            let format = format_id(tx, &scan.init.format)?;
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let mut whole = Vec::with_capacity(batch.len());
+        for path in &batch {
+            match self.inspect(path) {
+                Found::Whole { scan, cut } => {
+                    self.progress().report.cut += u64::from(cut);
+                    whole.push((path, scan));
+                }
+                Found::Set => self.progress().report.quarantined += 1,
+                Found::Empty | Found::Unknown => {}
+            }
+        }
+        let adopted = self.adopt(&whole)?;
+        let cameras: HashSet<CameraId> = batch.iter().filter_map(|path| Some(parse_recording_path(path)?.0)).collect();
+        {
+            let mut p = self.progress();
+            p.report.adopted += adopted;
+            p.done += batch.len() as u64;
+            let left = p.strangers.len() - batch.len();
+            p.strangers.truncate(left);
+        }
+        for camera in cameras {
+            if !self.progress().noted.contains(&camera) {
+                self.note_box_off(&camera)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Enters files that have no row. The time of each is what its `prft` says, when that agrees with its name to the second, else
+    /// its name's.
+    fn adopt(&self, files: &[(&String, Scan)]) -> Result<u64> {
+        if files.is_empty() {
+            return Ok(0);
+        }
+        self.inner.db.write("recordings cannot be taken in", |tx| {
             let sql = "INSERT INTO segment (camera, path, start, end, size, state, format, audio, init_size, fragments)
-                VALUES (?1, ?2, ?3, ?4, ?5, 'sealed', ?6, ?7, ?8, ?9) RETURNING id";
-            let (size, init_size) = (scan.size as i64, scan.init.size as i64);
-            let blob = fragments::encode(&scan.fragments);
-            let row = params![camera.as_str(), path, start.0, end.0, size, format, scan.init.channels, init_size, blob];
-            Ok(tx.prepare_cached(sql)?.query_row(row, |r| r.get(0))?)
-        })?;
-        report.adopted += 1;
-        let (id, path, size) = (SegmentId(id), path.to_owned(), scan.size);
-        Ok(Some(Brief { id, camera, path, start, end, size, state: SegmentState::Sealed, in_event: false }))
-    }
-
-    /// Opens a file, cuts it to its last whole fragment, removes it when there is none, or sets it aside.
-    fn inspect(&self, path: &str, hash: bool) -> Result<Found> {
-        let why = match self.try_inspect(path, hash) {
-            Ok(Ok(found)) => return Ok(found),
-            Ok(Err(why)) => why,
-            Err(e) => {
-                tracing::error!(path, error = %e, "a recording could not be looked at: it is left as it is");
-                return Ok(Found::Unknown);
+                VALUES (?1, ?2, ?3, ?4, ?5, 'sealed', ?6, ?7, ?8, ?9) ON CONFLICT (path) DO NOTHING";
+            let mut adopted = 0;
+            for (path, scan) in files {
+                let Some((camera, named)) = parse_recording_path(path) else { continue };
+                let said = scan.ntp.map(|ntp| ntp_to_timestamp(ntp, named));
+                let start = said.filter(|t| t.micros_since(named).abs() < 1_000_000).unwrap_or(named);
+                let end = start.plus_micros(length_us(&scan.fragments));
+                let format = format_id(tx, &scan.init.format)?;
+                let (size, init_size) = (scan.size as i64, scan.init.size as i64);
+                let blob = fragments::encode(&scan.fragments);
+                let row =
+                    params![camera.as_str(), path, start.0, end.0, size, format, scan.init.channels, init_size, blob];
+                adopted += tx.prepare_cached(sql)?.execute(row)? as u64;
             }
-        };
-        tracing::error!(path, why, "a file among the recordings could not be read and is set aside");
-        match self.inner.recordings.move_to(path, &self.inner.quarantine, &quarantine_name(path)) {
-            Ok(()) => Ok(Found::Set),
-            Err(e) => {
-                tracing::error!(path, error = %e, "the file could not be set aside");
-                Ok(Found::Unknown)
-            }
-        }
-    }
-
-    fn try_inspect(&self, path: &str, hash: bool) -> io::Result<Result<Found, String>> {
-        let file = self.inner.recordings.edit(path)?;
-        let length = file.metadata()?.len();
-        let scan = match read::scan(&file)? {
-            Ok(scan) => scan,
-            // The header is written together with the first fragment: a short piece of it is a power cut, not damage.
-            Err(_) if length == 0 || begins_like_ours(&file, length)? => return self.drop_empty(path, length),
-            Err(why) => return Ok(Err(why)),
-        };
-        let cut = scan.size < length;
-        // Else what is cut off is no more than a crash leaves.
-        let goes_on = cut && read::goes_on(&file, scan.size)?;
-        if scan.fragments.is_empty() {
-            return if goes_on {
-                Ok(Err("its first fragment is damaged".into()))
-            } else {
-                self.drop_empty(path, length)
-            };
-        }
-        if cut {
-            let bytes = length - scan.size;
-            if goes_on {
-                self.inner.recordings.copy_to(path, &self.inner.quarantine, &quarantine_name(path))?;
-                self.bound_quarantine();
-                tracing::error!(
-                    path,
-                    bytes,
-                    "a recording is damaged in its middle: it was cut off there, and the whole file was copied to the quarantine"
-                );
-            } else {
-                tracing::warn!(path, bytes, "the end of a recording was not whole and was cut off");
-            }
-            file.set_len(scan.size)?;
-            file.sync_data()?;
-        }
-        let sha256 = if hash { Some(hash_file(&file, scan.size)?) } else { None };
-        Ok(Ok(Found::Whole { scan, sha256, cut }))
-    }
-
-    fn drop_empty(&self, path: &str, bytes: u64) -> io::Result<Result<Found, String>> {
-        tracing::warn!(path, bytes, "a recording without a whole fragment was removed");
-        self.inner.recordings.remove(path)?;
-        Ok(Ok(Found::Empty))
+            Ok(adopted)
+        })
     }
 
     /// A power cut between writing an event's file and cutting the one before it leaves the seconds before the event twice.
-    fn cut_overlaps(&self, rows: &mut [Brief], report: &mut OpenReport) -> Result<()> {
+    fn cut_overlaps(&self, rows: &mut [Brief]) -> Result<()> {
+        rows.sort_by_key(|r| (r.start, r.id));
         for i in 1..rows.len() {
             let (earlier, later) = rows.split_at_mut(i);
             let later = &later[0];
@@ -387,8 +531,13 @@ impl Store {
                     && row.end.0 > later.start.0 + TOUCH_US
                     && row.end.0 <= later.end.0 + 1_000_000;
                 if doubled {
-                    report.cut += 1;
-                    let (recorded, _) = self.recorded_by_id(&row.camera, row.id)?;
+                    let recorded = match self.recorded_by_id(&row.camera, row.id) {
+                        Ok((recorded, _)) => recorded,
+                        // Deleted since.
+                        Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                        Err(e) => return Err(e),
+                    };
+                    self.progress().report.cut += 1;
                     self.cut_back(recorded, later.start)?;
                     row.end = later.start;
                 }
@@ -399,67 +548,59 @@ impl Store {
 
     /// Events that ran when the box went off end with their last recording.
     fn end_running_events(&self) -> Result<()> {
-        let began = self.inner.began.get().map_or(i64::MAX, |(began, _)| began.0);
+        let (started, _) = self.started();
         self.inner.db.write("events that were cut short cannot be ended", |tx| {
             let sql = "UPDATE event SET end = max(start, coalesce(
                 (SELECT max(segment.end) FROM segment WHERE segment.event = event.id), start + 1000000)) WHERE end IS NULL AND start < ?1";
-            tx.execute(sql, [began])?;
+            tx.execute(sql, [started.0])?;
             Ok(())
         })
     }
 
-    /// From the end of a camera's last recording (or when the box was last known to run) to now, the box was off.
-    fn note_box_off(&self, mine: &HashMap<CameraId, Vec<Brief>>) -> Result<()> {
-        let now = self.inner.began.get().map_or_else(|| self.now(), |(began, _)| *began);
+    /// From the end of a camera's last recording (or when the box was last known to run) to the start, the box was off. With a lost
+    /// index that end is known when the newest day was taken in.
+    fn note_box_off(&self, camera: &CameraId) -> Result<()> {
+        let (now, _) = self.started();
         let alive = self.last_alive().unwrap_or(None).filter(|t| *t <= now.0);
         let days = self.inner.config.retention.max_days.max(self.inner.config.retention.event_max_days);
         let oldest = if days == 0 { i64::MIN } else { now.0.saturating_sub(i64::from(days) * 86_400_000_000) };
-        self.inner.db.write("the time for which the box was off cannot be noted", |tx| {
-            for (camera, rows) in mine {
-                let Some(last) = rows.iter().map(|r| r.end.0).max() else { continue };
-                let known: Option<i64> = tx
-                    .prepare_cached("SELECT max(end) FROM gap WHERE camera = ?1 AND cause <> 'retention'")?
-                    .query_row([camera.as_str()], |r| r.get(0))?;
-                // Files that are gone or broken were recorded all the same: the box was not off then.
-                let rowed: Option<i64> = tx
-                    .prepare_cached("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?
-                    .query_row(params![camera.as_str(), now.0], |r| r.get(0))?;
-                let last = last.max(rowed.unwrap_or(last));
-                let since = last.max(known.unwrap_or(last)).max(alive.unwrap_or(last));
-                if last >= oldest && now.0.saturating_sub(since) > JOIN_US {
-                    gaps::put(tx, camera.as_str(), since, now.0, GapCause::BoxOff)?;
-                }
+        let is_known = self.inner.db.write("the time for which the box was off cannot be noted", |tx| {
+            let one = |sql: &str| -> Result<Option<i64>, Fail> {
+                Ok(tx.prepare_cached(sql)?.query_row(params![camera.as_str(), now.0], |r| r.get(0))?)
+            };
+            let sealed = one("SELECT max(end) FROM segment WHERE camera = ?1 AND start < ?2 AND state = 'sealed'")?;
+            let Some(last) = sealed else { return Ok(false) };
+            let known = one("SELECT max(end) FROM gap WHERE camera = ?1 AND start < ?2 AND cause <> 'retention'")?;
+            // Files that are gone or broken were recorded all the same: the box was not off then.
+            let last = last.max(one("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?.unwrap_or(last));
+            let since = last.max(known.unwrap_or(last)).max(alive.unwrap_or(last));
+            if last >= oldest && now.0.saturating_sub(since) > JOIN_US {
+                gaps::put(tx, camera.as_str(), since, now.0, GapCause::BoxOff)?;
             }
-            Ok(())
-        })
+            Ok(true)
+        })?;
+        if is_known {
+            self.progress().noted.insert(camera.clone());
+        }
+        Ok(())
     }
 }
 
-/// What a recording is called in the quarantine.
-fn quarantine_name(path: &str) -> String {
-    path.replace('/', "_")
-}
-
-/// Whether a file that cannot be read begins with a piece of what this box writes first.
-fn begins_like_ours(file: &File, length: u64) -> io::Result<bool> {
-    use std::os::unix::fs::FileExt;
-    const HEAD: &[u8] = b"\0\0\0\x20ftypiso6";
-    let mut head = [0; HEAD.len()];
-    let n = usize::try_from(length).unwrap_or(usize::MAX).min(HEAD.len());
-    file.read_exact_at(&mut head[..n], 0)?;
-    Ok(length < 4096 && head[..n] == HEAD[..n])
-}
-
-/// The folders or the regular files in a folder, with their lengths. Anything else, links first of all, is told and left out.
+/// The folders or the regular files in a folder, with their lengths. Anything else, links first of all, is reported and left out.
 fn list(dir: &Path, folders: bool) -> Result<Vec<(String, u64)>> {
-    let told = |e| io_error(|| format!("the folder {} cannot be read", dir.display()), e);
+    let unread = |e| io_error(|| format!("the folder {} cannot be read", dir.display()), e);
     let mut out = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(told)? {
-        let entry = entry.map_err(told)?;
+    let entries = match std::fs::read_dir(dir) {
+        // Its last file was deleted a moment ago.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(out),
+        other => other.map_err(unread)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(unread)?;
         // Does not follow links.
         let metadata = match entry.metadata() {
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            other => other.map_err(told)?,
+            other => other.map_err(unread)?,
         };
         let wanted = if folders { metadata.is_dir() } else { metadata.is_file() };
         match entry.file_name().into_string() {

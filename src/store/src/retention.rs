@@ -1,4 +1,4 @@
-//! Deletes what the limits of recording say must go. What that is, `perch_domain::retention` decides.
+//! Deletes what the limits of recording say must go. What that is, and in which order, `perch_domain::retention` decides.
 
 use crate::db::lock;
 use crate::events::thumbnail_path;
@@ -8,7 +8,7 @@ use perch_base::ids::SegmentId;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
-use perch_domain::retention::{Candidate, RetentionConfig, Usage, Worth, plan_retention};
+use perch_domain::retention::{Answer, Candidate, Page, Planner, Step, Usage, Worth};
 use rusqlite::{OptionalExtension, params};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -36,26 +36,34 @@ pub struct RetentionReport {
     pub freed_bytes: u64,
 }
 
-/// What of one worth may be deleted, oldest first, at most `?2`; `?1` is whether it is in the cloud.
+/// What of one worth may be deleted, oldest first: what ends before `?1` and lies behind the recording that ended at `?2` with the id
+/// `?3`; at most `?4`.
 pub(crate) fn candidates_sql(worth: Worth) -> &'static str {
     match worth {
         Worth::Background => {
-            "SELECT id, end, size FROM segment WHERE state = 'sealed' AND event IS NULL AND ?1 = 0 ORDER BY end LIMIT ?2"
+            "SELECT id, end, size FROM segment WHERE state = 'sealed' AND event IS NULL
+             AND end < ?1 AND (end, id) > (?2, ?3) ORDER BY end, id LIMIT ?4"
         }
-        Worth::EventInCloud | Worth::Event => {
+        // The index begins with a column that is the same everywhere, see `schema`.
+        Worth::Event => {
             "SELECT s.id, s.end, s.size FROM segment s JOIN event e ON e.id = s.event
-             WHERE s.state = 'sealed' AND s.event IS NOT NULL AND s.in_cloud = ?1 AND e.pinned = 0 ORDER BY s.end LIMIT ?2"
+             WHERE s.state = 'sealed' AND s.event IS NOT NULL AND s.in_cloud = 0 AND e.pinned = 0
+             AND s.end < ?1 AND (s.end, s.id) > (?2, ?3) ORDER BY s.end, s.id LIMIT ?4"
         }
     }
 }
 
 impl Store {
     /// Deletes recordings until the limits hold, the cheapest and oldest first; pinned events stay. Without trust in the clock
-    /// nothing goes for its age, only for want of space. Cheap when nothing is over a limit; call it often. Errors: `Unavailable`
-    /// when the disk or the database cannot be written.
+    /// nothing goes for its age, only for want of space. Cheap when nothing is over a limit; call it often.
+    ///
+    /// While files are still being taken in after a start, `max_bytes` counts what is known so far, so that it is held late and never
+    /// too early; `min_free_bytes` is what the file system says and is held at once. What is deleted for want of space is the oldest
+    /// there is: the oldest days are taken in first for that.
+    ///
+    /// Errors: `Unavailable` when the disk or the database cannot be written.
     pub fn enforce_retention(&self, clock_trusted: bool) -> Result<RetentionReport> {
         self.settle();
-        self.reconcile_if_due();
         if self.is_recordings_disk_away() {
             // Nothing can be freed there, and files that are not seen now are not gone.
             return Ok(RetentionReport::default());
@@ -70,30 +78,33 @@ impl Store {
         if let Err(e) = self.finish_deleting(Some(GapCause::Retention)) {
             tracing::warn!(error = %e, "recordings that were being deleted are still there");
         }
-        // Asked once, then reckoned: a file system that frees late, or a file that a download holds open, must not cost more.
-        let mut usage = self.usage()?;
-        let mut report = RetentionReport::default();
-        for worth in [Worth::Background, Worth::EventInCloud, Worth::Event] {
-            while self.is_over(&limits, worth, usage, now)? {
-                let candidates = self.candidates(worth)?;
-                let mut plan = plan_retention(&limits, usage, &candidates, now);
-                plan.truncate(PAGE);
-                let went = self.erase(&plan, Some(GapCause::Retention))?;
-                report.deleted += went.deleted;
-                report.freed_bytes += went.freed_bytes;
-                usage.free_bytes = usage.free_bytes.saturating_add(went.freed_bytes);
-                usage.recordings_bytes = usage.recordings_bytes.saturating_sub(went.freed_bytes);
-                // A page that was not used up holds nothing more to delete of this kind.
-                if plan.len() < candidates.len() || candidates.is_empty() || went.deleted == 0 {
-                    break;
-                }
-            }
-        }
+        let report = self.obey(Planner::new(&limits, self.usage()?, now))?;
         if clock_trusted {
             self.forget_old(now)?;
         }
         self.keep_reserve();
         Ok(report)
+    }
+
+    fn obey(&self, mut planner: Planner) -> Result<RetentionReport> {
+        let mut report = RetentionReport::default();
+        let mut page: Vec<Candidate>;
+        let mut answer = Answer::Start;
+        loop {
+            answer = match planner.next(answer) {
+                Step::Done => return Ok(report),
+                Step::Ask(asked) => {
+                    page = self.candidates(&asked)?;
+                    Answer::Page(&page)
+                }
+                Step::Delete(ids) => {
+                    let went = self.erase(&ids, Some(GapCause::Retention))?;
+                    report.deleted += went.deleted;
+                    report.freed_bytes += went.freed_bytes;
+                    Answer::Freed(went.freed_bytes)
+                }
+            };
+        }
     }
 
     /// Makes the reserve for a start on a full disk when it is missing.
@@ -110,33 +121,32 @@ impl Store {
         Ok(Usage { recordings_bytes: self.recordings_bytes()?, free_bytes: space.free })
     }
 
-    /// Whether recordings of this worth may have to go: space is short, or the oldest is too old.
-    fn is_over(&self, limits: &RetentionConfig, worth: Worth, usage: Usage, now: Timestamp) -> Result<bool> {
-        if usage.free_bytes < limits.min_free_bytes
-            || (limits.max_bytes > 0 && usage.recordings_bytes > limits.max_bytes)
-        {
-            return Ok(true);
+    /// Some of the recordings a page asks for, the oldest first. When they may be however old, none is left out that is not known yet.
+    fn candidates(&self, page: &Page) -> Result<Vec<Candidate>> {
+        if page.before.is_some() {
+            return self.candidates_before(page, page.before);
         }
-        let days = if worth == Worth::Background { limits.max_days } else { limits.event_max_days };
-        if days == 0 {
-            return Ok(false);
+        while let Some(horizon) = self.known_before() {
+            let found = self.candidates_before(page, Some(horizon))?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            if let Err(e) = self.know_the_oldest() {
+                // Room must be made even then: without it not even the index can be written.
+                tracing::warn!(error = %e, "the oldest recordings could not be taken in, and others are deleted for want of space");
+                break;
+            }
         }
-        let oldest = self.candidates_page(worth, 1)?;
-        Ok(oldest.first().is_some_and(|c| now.micros_since(c.end) > i64::from(days) * DAY_US))
+        self.candidates_before(page, None)
     }
 
-    fn candidates(&self, worth: Worth) -> Result<Vec<Candidate>> {
-        self.candidates_page(worth, PAGE)
-    }
-
-    /// Sealed, unpinned recordings of one worth, oldest first.
-    fn candidates_page(&self, worth: Worth, limit: usize) -> Result<Vec<Candidate>> {
+    fn candidates_before(&self, page: &Page, before: Option<Timestamp>) -> Result<Vec<Candidate>> {
         self.inner.db.read("looking up what may be deleted", |c| {
-            let in_cloud = i64::from(worth == Worth::EventInCloud);
-            let mut statement = c.prepare_cached(candidates_sql(worth))?;
-            let rows = statement.query_map(params![in_cloud, limit as i64], |r| {
+            let mut statement = c.prepare_cached(candidates_sql(page.worth))?;
+            let (end, id) = page.after.map_or((i64::MIN, i64::MIN), |(end, id)| (end.0, id.0));
+            let rows = statement.query_map(params![before.map_or(i64::MAX, |t| t.0), end, id, PAGE as i64], |r| {
                 let (id, end, size) = (SegmentId(r.get(0)?), Timestamp(r.get(1)?), r.get::<_, i64>(2)?.max(0) as u64);
-                Ok(Candidate { id, end, size, worth })
+                Ok(Candidate { id, end, size })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })

@@ -18,6 +18,8 @@ pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1];
 /// Where the database itself says so, for programs that do not know its version.
 const USABLE_BY_KEY: &str = "schema_usable_by";
 
+// `in_cloud` of `segment` is always 0: nothing is copied anywhere yet. It stays, with the index that begins with it, because the
+// program before must be able to use the database; what asks that index says `in_cloud = 0`.
 const STEP_1: &str = "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,

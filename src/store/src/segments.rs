@@ -6,15 +6,13 @@ use crate::fault::io_error;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::read;
 use crate::{Store, fragments};
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Fragment, Segment, SegmentState, TimeRange};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 /// A file that is being written, as its row will say.
 pub(crate) struct Live {
@@ -135,25 +133,6 @@ pub(crate) fn update_row(tx: &Transaction<'_>, s: &Segment, sha256: Option<&[u8]
 /// What becomes of a file when it is sealed: an empty one is removed.
 pub(crate) fn sealed_state(s: &Segment) -> SegmentState {
     if s.fragments.is_empty() { SegmentState::Deleting } else { SegmentState::Sealed }
-}
-
-/// SHA-256 of the first `size` bytes of a file.
-pub(crate) fn hash_file(mut file: &File, size: u64) -> io::Result<Vec<u8>> {
-    use std::io::Seek;
-    file.rewind()?;
-    let mut context = digest::Context::new(&digest::SHA256);
-    let mut buffer = vec![0; 128 << 10];
-    let mut left = size;
-    while left > 0 {
-        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let n = file.read(&mut buffer[..want])?;
-        if n == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        context.update(&buffer[..n]);
-        left -= n as u64;
-    }
-    Ok(context.finish().as_ref().to_vec())
 }
 
 impl Store {

@@ -98,6 +98,40 @@ fn a_start_on_a_full_disk_without_a_reserve_reads_and_retention_makes_room() {
 }
 
 #[test]
+fn room_is_made_by_the_oldest_though_the_index_does_not_know_it_yet() {
+    let mut b = Box::new();
+    let Some(mount) = Mount::new(&b) else { return };
+    const DAY: f64 = 86_400.0;
+    let store = b.open();
+    for days in [-3.0, -2.0, -1.0] {
+        let mut w = store.create_segment(&camera(), s(days * DAY), None, &format(clip())).expect("created");
+        for n in 0..SECONDS {
+            w.write_gop(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
+        }
+        w.seal().expect("sealed");
+    }
+    drop(store);
+    for name in ["perch.db", "perch.db-wal", "perch.db-shm"] {
+        let _ = fs::remove_file(b.data().join(name));
+    }
+    let files = b.files();
+    let store = b.start();
+    b.retention.min_free_bytes = store.disk().free_bytes + 1;
+    drop(store);
+    let store = b.start();
+    while store.open_report().adopted == 0 {
+        store.reconcile_step().expect("compared");
+    }
+    let newest = store.segments(&camera(), range(-4.0 * DAY, 9.0)).expect("asked");
+    assert_eq!(newest.iter().map(|x| x.start).collect::<Vec<_>>(), [s(-DAY)], "the newest is taken in first");
+    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
+    assert_eq!(files.iter().map(|f| f.exists()).collect::<Vec<_>>(), [false, true, true], "the oldest went");
+    store.reconcile().expect("compared");
+    assert_eq!(store.segments(&camera(), range(-4.0 * DAY, 9.0)).expect("asked").len(), 2);
+    drop(mount);
+}
+
+#[test]
 fn a_start_on_a_read_only_disk_reads_and_heals() {
     let b = Box::new();
     let Some(mount) = Mount::new(&b) else { return };
@@ -124,6 +158,7 @@ fn a_start_on_a_read_only_disk_reads_and_heals() {
     record(&store, 1..2, None);
     assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 2, "the reader sees it too");
     store.enforce_retention(true).expect("enforced");
+    store.reconcile().expect("the disk is well again");
     assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 3, "what was cut off is found");
     assert_eq!(store.event(running).expect("there").end, Some(s(4.0)));
 }
@@ -150,7 +185,7 @@ fn a_disk_for_recordings_that_is_missing_loses_nothing() {
     drop((store, away));
     b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 0, event_max_days: 0 };
     let store = b.open();
-    assert_eq!(*store.open_report(), Default::default());
+    assert_eq!(store.open_report(), Default::default());
     let found = store.segments(&camera(), range(-1.0, 9.0)).expect("asked");
     assert!(found.len() == 1 && store.open_segment(&camera(), found[0].id).is_ok());
 }

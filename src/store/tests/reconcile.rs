@@ -391,7 +391,7 @@ fn the_time_the_box_was_off_is_told() {
 #[test]
 fn one_daemon_at_a_time_and_commands_beside_it() {
     let b = Box::new();
-    let store = b.open();
+    let store = b.start();
     assert_eq!(Store::open(b.config(), b.clock.clone()).expect_err("a second one").kind(), ErrorKind::Conflict);
     let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a command");
     cli.add_user("anna", "long enough", perch_domain::access::Role::Admin, None, b.now()).expect("added");

@@ -33,7 +33,7 @@ fn old_box(sql: &str) -> Box {
 fn a_database_of_version_1_is_upgraded_and_read() {
     let b = old_box(VERSION_1);
     let store = b.open();
-    assert_eq!(store.open_report(), &perch_store::OpenReport::default(), "nothing to mend");
+    assert_eq!(store.open_report(), perch_store::OpenReport::default(), "nothing to mend");
 
     let users = store.users().expect("asked");
     assert_eq!((users.len(), users[0].name.as_str(), users[0].role), (1, "anna", Role::Admin));
@@ -64,5 +64,5 @@ fn a_database_of_version_1_is_upgraded_and_read() {
     record(&store, 5..6, None);
     assert_eq!(store.segments(&camera(), range(-1.0, 99.0)).expect("asked").len(), 3);
     drop(store);
-    assert_eq!(b.open().open_report(), &perch_store::OpenReport::default());
+    assert_eq!(b.open().open_report(), perch_store::OpenReport::default());
 }

@@ -313,6 +313,8 @@ export const t = {
     storageDays: (days: string) => `Holds about ${days} days at the rate of the last day.`,
     storageDaysUnknown: 'How many days fit will be known after a day of recording.',
     storageMeter: 'Disk in use',
+    storageTakingIn: (done: string, total: string) =>
+      `The recordings on the disk are being looked through: ${done} of ${total} files. Older ones appear as this goes on.`,
     watching: 'Who is watching now',
     nobody: 'Nobody is watching live now. Live viewers will appear here.',
     watches: (camera: string, stream: string, since: string) => `${camera}, ${stream} stream, since ${since}`,

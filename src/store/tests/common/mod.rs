@@ -153,7 +153,17 @@ impl Box {
         self.dir.path().join("data")
     }
 
+    /// A store whose index and files were compared, as far as its disk allows.
     pub fn open(&self) -> Store {
+        let store = self.start();
+        if let Err(e) = store.reconcile() {
+            assert_eq!(e.kind(), perch_base::ErrorKind::Unavailable, "{e}");
+        }
+        store
+    }
+
+    /// A store as it is when the box begins to record.
+    pub fn start(&self) -> Store {
         Store::open(self.config(), self.clock.clone()).expect("the store opens")
     }
 

@@ -1,0 +1,146 @@
+//! Looks at single files: what is whole of them is kept, what a crash left is cut off, what is not a recording is set aside. Which
+//! files are looked at is decided in `reconcile`.
+
+use crate::mp4::read::{self, Scan};
+use crate::{Store, db};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+/// What was set aside may take this much.
+const QUARANTINE_BYTES: u64 = 1 << 30;
+
+/// What a file turned out to be.
+pub(crate) enum Found {
+    /// Readable; cut to its last whole fragment if that was needed.
+    Whole {
+        /// What is in it.
+        scan: Scan,
+        /// Whether something was cut off.
+        cut: bool,
+    },
+    /// A recording without a single whole fragment; removed.
+    Empty,
+    /// Not a recording; set aside.
+    Set,
+    /// The disk did not let it be read (reported, and left as it is), or it is gone.
+    Unknown,
+}
+
+impl Store {
+    /// Opens a file, cuts it to its last whole fragment, removes it when there is none, or sets it aside.
+    pub(crate) fn inspect(&self, path: &str) -> Found {
+        let why = match self.try_inspect(path) {
+            Ok(Ok(found)) => return found,
+            Ok(Err(why)) => why,
+            // Deleted since it was seen.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Found::Unknown,
+            Err(e) => {
+                tracing::error!(path, error = %e, "a recording could not be looked at: it is left as it is");
+                return Found::Unknown;
+            }
+        };
+        tracing::error!(path, why, "a file among the recordings could not be read and is set aside");
+        match self.inner.recordings.move_to(path, &self.inner.quarantine, &quarantine_name(path)) {
+            Ok(()) => Found::Set,
+            Err(e) => {
+                tracing::error!(path, error = %e, "the file could not be set aside");
+                Found::Unknown
+            }
+        }
+    }
+
+    fn try_inspect(&self, path: &str) -> io::Result<Result<Found, String>> {
+        let file = self.inner.recordings.edit(path)?;
+        let length = file.metadata()?.len();
+        let scan = match read::scan(&file)? {
+            Ok(scan) => scan,
+            // The header is written together with the first fragment: a short piece of it is a power cut, not damage.
+            Err(_) if length == 0 || begins_like_ours(&file, length)? => return self.drop_empty(path, length),
+            Err(why) => return Ok(Err(why)),
+        };
+        let cut = scan.size < length;
+        // Else what is cut off is no more than a crash leaves.
+        let goes_on = cut && read::goes_on(&file, scan.size)?;
+        if scan.fragments.is_empty() {
+            return if goes_on {
+                Ok(Err("its first fragment is damaged".into()))
+            } else {
+                self.drop_empty(path, length)
+            };
+        }
+        if cut {
+            let bytes = length - scan.size;
+            if goes_on {
+                self.inner.recordings.copy_to(path, &self.inner.quarantine, &quarantine_name(path))?;
+                self.bound_quarantine();
+                tracing::error!(
+                    path,
+                    bytes,
+                    "a recording is damaged in its middle: it was cut off there, and the whole file was copied to the quarantine"
+                );
+            } else {
+                tracing::warn!(path, bytes, "the end of a recording was not whole and was cut off");
+            }
+            file.set_len(scan.size)?;
+            file.sync_data()?;
+        }
+        Ok(Ok(Found::Whole { scan, cut }))
+    }
+
+    fn drop_empty(&self, path: &str, bytes: u64) -> io::Result<Result<Found, String>> {
+        tracing::warn!(path, bytes, "a recording without a whole fragment was removed");
+        self.inner.recordings.remove(path)?;
+        Ok(Ok(Found::Empty))
+    }
+
+    /// Removes the oldest of what was set aside when it grows beyond its bounds.
+    pub(crate) fn bound_quarantine(&self) {
+        if let Err(e) = db::bound_damaged(&self.inner.config.data_dir) {
+            tracing::warn!(error = %e, "old damaged databases could not be removed");
+        }
+        if let Err(e) = self.try_bound_quarantine() {
+            tracing::warn!(error = %e, "old files of the quarantine could not be removed");
+        }
+    }
+
+    fn try_bound_quarantine(&self) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(self.inner.quarantine.path())? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
+                // When it came here: a file that was moved has its recording's time else.
+                files.push(((metadata.ctime(), metadata.ctime_nsec()), name, metadata.len()));
+            }
+        }
+        files.sort();
+        let mut bytes: u64 = files.iter().map(|f| f.2).sum();
+        // The newest stays, however large it is: it was set aside a moment ago.
+        files.pop();
+        for (_, name, size) in files {
+            if bytes <= QUARANTINE_BYTES {
+                break;
+            }
+            tracing::warn!(name, size, "a file was removed from the quarantine to bound it");
+            self.inner.quarantine.remove(&name)?;
+            bytes -= size;
+        }
+        Ok(())
+    }
+}
+
+/// What a recording is called in the quarantine.
+fn quarantine_name(path: &str) -> String {
+    path.replace('/', "_")
+}
+
+/// Whether a file that cannot be read begins with a piece of what this box writes first.
+fn begins_like_ours(file: &File, length: u64) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt;
+    const HEAD: &[u8] = b"\0\0\0\x20ftypiso6";
+    let mut head = [0; HEAD.len()];
+    let n = usize::try_from(length).unwrap_or(usize::MAX).min(HEAD.len());
+    file.read_exact_at(&mut head[..n], 0)?;
+    Ok(length < 4096 && head[..n] == HEAD[..n])
+}
