@@ -45,13 +45,14 @@ impl Fail {
     }
 }
 
-/// One connection that writes, one that reads, and one that reads only who may do what: no request waits at the door for
-/// somebody who looks far back.
+/// One connection that writes, one that reads, one that reads only who may do what, and one for the recorders: neither a request at
+/// the door nor a recorder waits for somebody who looks far back.
 pub(crate) struct Db {
     dir: PathBuf,
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     access: Mutex<Connection>,
+    recorder: Mutex<Connection>,
 }
 
 /// The connections of a [`Db`].
@@ -59,6 +60,7 @@ struct Connections {
     writer: Connection,
     reader: Connection,
     access: Connection,
+    recorder: Connection,
 }
 
 struct Writer {
@@ -96,7 +98,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Db {
     fn new(dir: &Path, all: Connections, unwritable: Option<Unwritable>) -> Self {
         let writer = Mutex::new(Writer { connection: all.writer, unwritable });
-        Self { dir: dir.to_owned(), writer, reader: Mutex::new(all.reader), access: Mutex::new(all.access) }
+        let (reader, access, recorder) = (Mutex::new(all.reader), Mutex::new(all.access), Mutex::new(all.recorder));
+        Self { dir: dir.to_owned(), writer, reader, access, recorder }
     }
 
     /// Opens or makes the database in `dir` and brings its tables up to date. `check` walks the whole file first.
@@ -199,6 +202,38 @@ impl Db {
         out.map(Some)
     }
 
+    /// Like [`Db::write`] for who has no time: `None` when another thread writes, or another program for longer than `patience`.
+    pub(crate) fn write_unless_busy<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
+    ) -> Result<Option<T>> {
+        let mut writer = match self.writer.try_lock() {
+            Ok(writer) => writer,
+            Err(TryLockError::Poisoned(e)) => e.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        self.heal(&mut writer, what)?;
+        let c = &mut writer.connection;
+        let hurry = |c: &Connection, wait| {
+            c.busy_timeout(wait)?;
+            c.pragma_update(None, "synchronous", Sync::Normal.word())
+        };
+        let out = hurry(c, patience).map_err(|e| sql_error(what, e)).and_then(|()| transact(c, what, f));
+        hurry(c, BUSY).map_err(|e| sql_error(what, e))?;
+        match out {
+            Err(e) if is_busy(&e) => Ok(None),
+            Err(e) => {
+                if is_read_only(&e) {
+                    writer.unwritable = Some(Unwritable::because(&e));
+                }
+                Err(e)
+            }
+            Ok(done) => Ok(Some(done)),
+        }
+    }
+
     /// Connects anew when the disk could not be written a while ago.
     fn heal(&self, writer: &mut Writer, what: &str) -> Result<()> {
         let Some(unwritable) = &mut writer.unwritable else { return Ok(()) };
@@ -209,6 +244,7 @@ impl Db {
             Ok(all) => {
                 *lock(&self.reader) = all.reader;
                 *lock(&self.access) = all.access;
+                *lock(&self.recorder) = all.recorder;
                 *writer = Writer { connection: all.writer, unwritable: None };
                 tracing::info!("the database can be written again");
                 Ok(())
@@ -238,6 +274,11 @@ impl Db {
     pub(crate) fn read_access<T>(&self, what: &str, f: impl FnOnce(&Connection) -> Result<T, Fail>) -> Result<T> {
         f(&lock(&self.access)).map_err(|e| e.into_error(what))
     }
+
+    /// Like [`Db::read`] for the few short questions of a recorder.
+    pub(crate) fn read_recorder<T>(&self, what: &str, f: impl FnOnce(&Connection) -> Result<T, Fail>) -> Result<T> {
+        f(&lock(&self.recorder)).map_err(|e| e.into_error(what))
+    }
 }
 
 /// How far a transaction's end waits for the disk.
@@ -265,9 +306,17 @@ fn transact<T>(c: &mut Connection, what: &str, f: impl FnOnce(&Transaction<'_>) 
     Ok(out)
 }
 
+fn code_of(e: &Error) -> Option<ErrorCode> {
+    std::error::Error::source(e)?.downcast_ref::<rusqlite::Error>()?.sqlite_error_code()
+}
+
 fn is_read_only(e: &Error) -> bool {
-    let sql = std::error::Error::source(e).and_then(|e| e.downcast_ref::<rusqlite::Error>());
-    sql.is_some_and(|e| e.sqlite_error_code() == Some(ErrorCode::ReadOnly))
+    code_of(e) == Some(ErrorCode::ReadOnly)
+}
+
+/// Whether another program holds the database.
+pub(crate) fn is_busy(e: &Error) -> bool {
+    matches!(code_of(e), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 /// The connections to an existing database (it may be empty) that can be written.
@@ -283,7 +332,7 @@ fn connect_all(dir: &Path, check: bool) -> Result<Connections> {
         reader.pragma_update(None, "query_only", true).map_err(|e| sql_error("opening it to read", e))?;
         Ok::<_, Error>(reader)
     };
-    Ok(Connections { writer, reader: to_read()?, access: to_read()? })
+    Ok(Connections { writer, reader: to_read()?, access: to_read()?, recorder: to_read()? })
 }
 
 fn quick_check(c: &Connection) -> Result<()> {
@@ -341,11 +390,12 @@ fn connect_read_only(path: &Path, alone: bool) -> Result<Connections> {
         Ok(connection)
     };
     let wrap = |e| sql_error(&format!("{} cannot be opened to read", path.display()), e);
-    let (mut writer, reader, access) = (open().map_err(wrap)?, open().map_err(wrap)?, open().map_err(wrap)?);
+    let [mut writer, reader, access, recorder] =
+        [open().map_err(wrap)?, open().map_err(wrap)?, open().map_err(wrap)?, open().map_err(wrap)?];
     quick_check(&writer)?;
     // Reads its version only, unless it is too old, which fails.
     schema::upgrade(&mut writer)?;
-    Ok(Connections { writer, reader, access })
+    Ok(Connections { writer, reader, access, recorder })
 }
 
 /// Makes the file before SQLite does, so that it and its journals are its owner's alone.

@@ -158,8 +158,10 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use crate::mp4::h264::TrackFormat;
     use crate::segments::Live;
     use crate::testing::open;
+    use bytes::Bytes;
     use perch_base::ids::{CameraId, SegmentId};
     use perch_base::time::Timestamp;
     use perch_domain::archive::{Segment, SegmentState};
@@ -189,7 +191,8 @@ mod tests {
                 init_size: 0,
                 fragments: Vec::new(),
             };
-            let live = Live { segment, path: String::new(), channels: 0, remains: None };
+            let format = TrackFormat { sps: Bytes::new(), pps: Bytes::new(), has_audio: false };
+            let live = Live { segment, path: String::new(), channels: 0, format, is_complete: false };
             store.live().insert(SegmentId(id), live);
         }
         assert_eq!(store.recordings_bytes().expect("asked"), 1320);

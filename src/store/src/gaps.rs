@@ -2,6 +2,7 @@
 
 use crate::Store;
 use crate::db::Fail;
+use crate::rows::Change;
 use crate::{from_word, word};
 use perch_base::Result;
 use perch_base::ids::CameraId;
@@ -52,10 +53,9 @@ pub(crate) fn within(c: &Connection, camera: &CameraId, range: &TimeRange, limit
 }
 
 impl Store {
-    /// Notes that nothing was recorded between `start` and `end` and why. May be called again with a later end as a gap goes on.
+    /// Notes that nothing was recorded between `start` and `end` and why, as soon as the database takes it. May be called again with
+    /// a later end as a gap goes on.
     pub fn note_gap(&self, camera: &CameraId, start: Timestamp, end: Timestamp, cause: GapCause) -> Result<()> {
-        self.inner.db.write(&format!("camera {camera}: a gap cannot be noted"), |tx| {
-            put(tx, camera.as_str(), start.0, end.0, cause)
-        })
+        self.change(Change::Gap { camera: camera.clone(), start, end, cause })
     }
 }

@@ -31,6 +31,7 @@ mod reconcile;
 mod reserve;
 mod reset;
 mod retention;
+mod rows;
 mod schema;
 mod segments;
 mod tail;
@@ -51,6 +52,7 @@ use crate::db::{Db, lock};
 use crate::fault::io_error;
 use crate::files::Root;
 use crate::reconcile::Progress;
+use crate::rows::Rows;
 use crate::segments::Live;
 use perch_base::clock::SharedClock;
 use perch_base::ids::SegmentId;
@@ -96,12 +98,12 @@ struct Inner {
     recordings: Root,
     thumbnails: Root,
     quarantine: Root,
-    /// Files being written, and those whose writer went before it could seal them.
+    /// Files being written, and those whose rows have yet to follow.
     live: Mutex<HashMap<SegmentId, Live>>,
     /// One password is hashed at a time: each takes 19 MiB.
     hashing: Mutex<()>,
-    /// Recordings are sealed one at a time, so that none is sealed twice.
-    settling: Mutex<()>,
+    /// Changes of recordings' rows that the database has yet to take.
+    rows: Rows,
     /// Recordings are deleted by one at a time: what is marked but not gone is then nobody's.
     erasing: Mutex<()>,
     /// The file of [`Store::probe_write`] is one.
@@ -164,7 +166,7 @@ impl Store {
             quarantine,
             live: Mutex::default(),
             hashing: Mutex::new(()),
-            settling: Mutex::new(()),
+            rows: Rows::default(),
             erasing: Mutex::new(()),
             probing: Mutex::new(()),
             progress: Mutex::default(),

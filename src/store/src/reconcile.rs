@@ -176,10 +176,14 @@ impl Store {
 
     /// The first part of a start. Errors are logged and tried again: recording what happens now matters more than what happened.
     pub(crate) fn start_comparing(&self) -> Result<()> {
+        // What was ever given away counts, too: an id is never used again.
         let newest = self.inner.db.read("looking up the newest recording", |c| {
-            Ok(c.query_row("SELECT coalesce(max(id), 0) FROM segment", [], |r| r.get(0))?)
+            let sql = "SELECT max(coalesce((SELECT max(id) FROM segment), 0),
+                coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'segment'), 0))";
+            Ok(SegmentId(c.query_row(sql, [], |r| r.get(0))?))
         })?;
-        self.progress().started = Some((self.now(), SegmentId(newest)));
+        self.inner.rows.begin_after(newest);
+        self.progress().started = Some((self.now(), newest));
         if let Err(e) = self.close_crashed() {
             tracing::error!(error = %e, "what was being recorded at the last end could not be looked at yet");
         }
@@ -497,8 +501,9 @@ impl Store {
             return Ok(0);
         }
         self.inner.db.write("recordings cannot be taken in", |tx| {
-            let sql = "INSERT INTO segment (camera, path, start, end, size, state, format, audio, init_size, fragments)
-                VALUES (?1, ?2, ?3, ?4, ?5, 'sealed', ?6, ?7, ?8, ?9) ON CONFLICT (path) DO NOTHING";
+            let sql =
+                "INSERT INTO segment (id, camera, path, start, end, size, state, format, audio, init_size, fragments)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'sealed', ?7, ?8, ?9, ?10) ON CONFLICT (path) DO NOTHING";
             let mut adopted = 0;
             for (path, scan) in files {
                 let Some((camera, named)) = parse_recording_path(path) else { continue };
@@ -508,8 +513,8 @@ impl Store {
                 let format = format_id(tx, &scan.init.format)?;
                 let (size, init_size) = (scan.size as i64, scan.init.size as i64);
                 let blob = fragments::encode(&scan.fragments);
-                let row =
-                    params![camera.as_str(), path, start.0, end.0, size, format, scan.init.channels, init_size, blob];
+                let (id, camera, channels) = (self.inner.rows.new_id(), camera.as_str(), scan.init.channels);
+                let row = params![id.0, camera, path, start.0, end.0, size, format, channels, init_size, blob];
                 adopted += tx.prepare_cached(sql)?.execute(row)? as u64;
             }
             Ok(adopted)

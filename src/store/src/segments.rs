@@ -1,10 +1,11 @@
-//! Rows of recordings: begin, seal, cut, list. Files being written are indexed in memory and merged into every answer, so the
-//! database is written twice a file and not once a GOP.
+//! Rows of recordings: cut and list. Files being written, and those whose rows have yet to follow, are indexed in memory and merged
+//! into every answer, so the database is written twice a file and not once a GOP. How rows are written is in `rows`.
 
-use crate::db::{Fail, lock};
+use crate::db::Fail;
 use crate::fault::io_error;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::read;
+use crate::rows::Change;
 use crate::{Store, fragments};
 use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId, SegmentId};
@@ -12,6 +13,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Fragment, Segment, SegmentState, TimeRange};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use std::collections::HashSet;
 use std::io;
 
 /// A file that is being written, as its row will say.
@@ -19,8 +21,9 @@ pub(crate) struct Live {
     pub(crate) segment: Segment,
     pub(crate) path: String,
     pub(crate) channels: u8,
-    /// Set when its writer is gone: it can be sealed.
-    pub(crate) remains: Option<Remains>,
+    pub(crate) format: TrackFormat,
+    /// Its writer is gone, and its row follows.
+    pub(crate) is_complete: bool,
 }
 
 impl Live {
@@ -34,11 +37,6 @@ impl Live {
         let wanted = s.camera == *camera && !s.fragments.is_empty() && range.overlaps(s.start, s.end);
         wanted.then(|| self.recorded())
     }
-}
-
-/// What the writer left for the row.
-pub(crate) struct Remains {
-    pub(crate) sha256: Vec<u8>,
 }
 
 /// A row with what only the store needs of it.
@@ -136,27 +134,7 @@ pub(crate) fn sealed_state(s: &Segment) -> SegmentState {
 }
 
 impl Store {
-    /// A new row in state `open`; `None` when its path is taken.
-    pub(crate) fn insert_open(
-        &self,
-        camera: &CameraId,
-        path: &str,
-        start: Timestamp,
-        event: Option<EventId>,
-        format: &TrackFormat,
-    ) -> Result<Option<SegmentId>> {
-        self.inner.db.write(&format!("recording {path} cannot be entered in the index"), |tx| {
-            let format = format_id(tx, format)?;
-            // An event that is not in the index (its row could not be written) must not keep its pictures from being recorded.
-            let sql = "INSERT INTO segment (camera, path, start, end, size, state, event, format)
-                VALUES (?1, ?2, ?3, ?3, 0, 'open', (SELECT id FROM event WHERE id = ?4), ?5)
-                ON CONFLICT (path) DO NOTHING RETURNING id";
-            let row = params![camera.as_str(), path, start.0, event.map(|e| e.0), format];
-            Ok(tx.prepare_cached(sql)?.query_row(row, |r| r.get(0)).optional()?.map(SegmentId))
-        })
-    }
-
-    /// Takes back a row whose file could not be made.
+    /// Takes back a row whose file is gone.
     pub(crate) fn forget_open(&self, id: SegmentId) -> Result<()> {
         self.inner.db.write(&format!("recording {id} cannot be taken out of the index"), |tx| {
             tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
@@ -164,41 +142,13 @@ impl Store {
         })
     }
 
-    /// Seals what writers left behind. Errors are told and tried again later.
-    pub(crate) fn settle(&self) {
-        let left: Vec<SegmentId> = self.live().values().filter(|l| l.remains.is_some()).map(|l| l.segment.id).collect();
-        for id in left {
-            if let Err(e) = self.settle_one(id) {
-                tracing::warn!(segment = id.0, error = %e, "a recording could not be sealed yet");
-            }
-        }
-    }
-
-    /// Seals what a writer left behind; `None` when somebody else has done so.
-    pub(crate) fn settle_one(&self, id: SegmentId) -> Result<Option<Segment>> {
-        let _one_at_a_time = lock(&self.inner.settling);
-        let (mut segment, path, channels, sha256) = {
-            let live = self.live();
-            let Some(l) = live.get(&id) else { return Ok(None) };
-            let Some(remains) = &l.remains else { return Ok(None) };
-            (l.segment.clone(), l.path.clone(), l.channels, remains.sha256.clone())
-        };
-        segment.state = sealed_state(&segment);
-        if segment.fragments.is_empty() {
-            self.inner
-                .recordings
-                .remove(&path)
-                .map_err(|e| io_error(|| format!("the empty recording {path} cannot be removed"), e))?;
-            self.forget_open(id)?;
-        } else {
-            self.inner.db.write(&format!("recording {path} cannot be sealed"), |tx| {
-                update_row(tx, &segment, Some(&sha256))?;
-                tx.prepare_cached("UPDATE segment SET audio = ?2 WHERE id = ?1")?.execute(params![id.0, channels])?;
-                Ok(())
-            })?;
-        }
-        self.live().remove(&id);
-        Ok(Some(segment))
+    /// Whether a row names this path. A database that does not answer knows none.
+    pub(crate) fn is_path_taken(&self, path: &str) -> bool {
+        let asked = self.inner.db.read_recorder("looking up a path", |c| {
+            Ok(c.prepare_cached("SELECT EXISTS (SELECT 1 FROM segment WHERE path = ?1)")?
+                .query_row([path], |r| r.get(0))?)
+        });
+        asked.unwrap_or(false)
     }
 
     /// Cuts every earlier file of a camera back to end at `at`, where its newest file begins (an event's, with the seconds before
@@ -206,29 +156,42 @@ impl Store {
     /// removed. Files that end well after the newest one are left alone: the clock was set back since, they show another time.
     pub fn trim_before(&self, camera: &CameraId, at: Timestamp) -> Result<()> {
         let what = format!("camera {camera}: the recordings before {at} cannot be cut");
-        let newest = self.inner.db.read(&what, |c| {
+        // First: a file whose row follows between the two looks is then found twice, not missed.
+        let live: Vec<(Recorded, bool)> = {
+            let live = self.live();
+            live.values().filter(|l| l.segment.camera == *camera).map(|l| (l.recorded(), l.is_complete)).collect()
+        };
+        let in_rows = self.inner.db.read_recorder(&what, |c| {
             let sql = "SELECT id, end FROM segment WHERE camera = ?1 AND start >= ?2 AND start < ?2 + 60000000
                 ORDER BY id DESC LIMIT 1";
             let row = |r: &Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?));
             Ok(c.prepare_cached(sql)?.query_row(params![camera.as_str(), at.0], row).optional()?)
         })?;
-        let Some((newest, end)) = newest else { return Ok(()) };
-        let end = self.live().get(&SegmentId(newest)).map_or(end, |l| l.segment.end.0.max(end));
-        let earlier = self.inner.db.read(&what, |c| {
+        let is_near = |s: &Segment| s.start >= at && s.start.0 < at.0.saturating_add(60_000_000);
+        let in_memory = live.iter().map(|(l, _)| &l.segment).filter(|s| is_near(s)).map(|s| (s.id.0, s.end.0));
+        let Some((newest, end)) = in_memory.chain(in_rows).max() else { return Ok(()) };
+        let limit = end.saturating_add(1_000_000);
+        let mut earlier = self.inner.db.read_recorder(&what, |c| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND id < ?3 AND state = 'sealed'
                 AND end > ?2 + {TOUCH_US} AND end <= ?4 AND start < ?4 AND start >= {FIRST_THAT_MAY_OVERLAP}"
             );
-            let limits = params![camera.as_str(), at.0, newest, end + 1_000_000];
-            collect(c.prepare_cached(&sql)?.query(limits)?)
+            collect(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0, newest, limit])?)
         })?;
+        for (recorded, is_complete) in live {
+            let s = &recorded.segment;
+            let reaches = is_complete && s.id.0 < newest && s.end.0 > at.0 + TOUCH_US && s.end.0 <= limit;
+            if reaches && !earlier.iter().any(|r| r.segment.id == s.id) {
+                earlier.push(recorded);
+            }
+        }
         for recorded in earlier {
             self.cut_back(recorded, at)?;
         }
         Ok(())
     }
 
-    /// Cuts one sealed file at the fragment boundary at or before `at`.
+    /// Cuts one complete file at the fragment boundary at or before `at`.
     pub(crate) fn cut_back(&self, recorded: Recorded, at: Timestamp) -> Result<()> {
         let Recorded { mut segment, path, .. } = recorded;
         let limit = at.micros_since(segment.start).saturating_add(TOUCH_US);
@@ -238,22 +201,24 @@ impl Store {
         }
         segment.fragments.truncate(keep);
         let Some(last) = segment.fragments.last().copied() else {
-            return self.erase(&[segment.id], None).map(|_| ());
+            return self.discard_segments(&[segment.id]);
         };
-        let told = |e: io::Error| io_error(|| format!("recording {path} cannot be cut at {at}"), e);
+        let failed = |e: io::Error| io_error(|| format!("recording {path} cannot be cut at {at}"), e);
         let file = match self.inner.recordings.edit(&path) {
             // Deleted since it was looked up: nothing is left to cut, and those after it still are to be.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(told)?,
+            other => other.map_err(failed)?,
         };
         segment.size = last.offset + last.size;
         segment.end = segment.start.plus_micros(last.start_us + last.duration_us);
+        segment.state = SegmentState::Sealed;
         // The file first: a row that promises more than there is is noticed at the next start, the reverse is not.
-        file.set_len(segment.size).and_then(|()| file.sync_data()).map_err(told)?;
+        file.set_len(segment.size).and_then(|()| file.sync_data()).map_err(failed)?;
+        if let Some(live) = self.live().get_mut(&segment.id) {
+            live.segment = segment.clone();
+        }
         // Without a hash: the recorder waits for this, and reading the whole file takes seconds on a slow card.
-        self.inner
-            .db
-            .write(&format!("recording {path} was cut, but not in the index"), |tx| update_row(tx, &segment, None))
+        self.change(Change::Cut { segment, path })
     }
 
     /// The recordings of a camera that overlap a range and can be read, in order of time, at most `limit`; those being written
@@ -332,21 +297,38 @@ impl Store {
 
     /// The most channels of sound that any recording of a range has (0 when none has sound), and how many formats of video
     /// they are of.
-    pub(crate) fn channels_and_formats(&self, camera: &CameraId, range: &TimeRange) -> Result<(u8, i64)> {
-        let open = self.being_written(camera, range)?.iter().map(|r| r.channels).max().unwrap_or(0);
-        let (audio, formats) = self.inner.db.read(&format!("camera {camera}: looking up its formats"), |c| {
+    pub(crate) fn channels_and_formats(&self, camera: &CameraId, range: &TimeRange) -> Result<(u8, usize)> {
+        let open = self.being_written(camera, range)?;
+        let mut formats: HashSet<(Bytes, Bytes)> = {
+            let live = self.live();
+            let formats = open.iter().filter_map(|r| live.get(&r.segment.id)).map(|l| l.format.clone());
+            formats.map(|f| (f.sps, f.pps)).collect()
+        };
+        let mut channels = open.iter().map(|r| r.channels).max().unwrap_or(0);
+        self.inner.db.read(&format!("camera {camera}: looking up its formats"), |c| {
             let sql = format!(
-                "SELECT max(audio), count(DISTINCT format) FROM segment WHERE camera = ?1 AND start < ?3
-                AND (state = 'sealed' AND end > ?2 OR state = 'open') AND start >= {FIRST_THAT_MAY_OVERLAP}"
+                "SELECT max(audio), sps, pps FROM segment LEFT JOIN format ON format.id = segment.format
+                WHERE camera = ?1 AND start < ?3 AND (state = 'sealed' AND end > ?2 OR state = 'open')
+                AND start >= {FIRST_THAT_MAY_OVERLAP} GROUP BY format"
             );
-            let row = |r: &Row<'_>| Ok((r.get::<_, Option<i64>>(0)?.unwrap_or(0), r.get(1)?));
-            Ok(c.prepare_cached(&sql)?.query_row(params![camera.as_str(), range.from.0, range.to.0], row)?)
+            let mut statement = c.prepare_cached(&sql)?;
+            let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0])?;
+            while let Some(r) = rows.next()? {
+                channels = channels.max(r.get::<_, Option<i64>>(0)?.unwrap_or(0).clamp(0, 2) as u8);
+                if let (Some(sps), Some(pps)) = (r.get::<_, Option<Vec<u8>>>(1)?, r.get::<_, Option<Vec<u8>>>(2)?) {
+                    formats.insert((sps.into(), pps.into()));
+                }
+            }
+            Ok(())
         })?;
-        Ok((open.max(audio.clamp(0, 2) as u8), formats))
+        Ok((channels, formats.len()))
     }
 
     /// The parameter sets of a recording.
     pub(crate) fn format_of(&self, id: SegmentId) -> Result<TrackFormat> {
+        if let Some(live) = self.live().get(&id) {
+            return Ok(TrackFormat { has_audio: live.channels > 0, ..live.format.clone() });
+        }
         self.inner.db.read(&format!("looking up the format of recording {id}"), |c| {
             let sql =
                 "SELECT sps, pps, audio FROM segment JOIN format ON format.id = segment.format WHERE segment.id = ?1";

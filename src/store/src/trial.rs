@@ -24,6 +24,7 @@ impl Store {
         let mut writer = self.create_segment(camera, start, None, &format)?;
         writer.write_gop(mono, gop)?;
         let sealed = writer.seal()?;
+        self.write_waiting(None)?;
         let read = self.read_back(&sealed);
         self.erase(&[sealed.id], None)?;
         read

@@ -1,11 +1,12 @@
-//! Writes one recording: its row, its file, one fragment a GOP. When to begin and end a file is the recorder's decision.
+//! Writes one recording: its file, one fragment a GOP, and what its row is to say. When to begin and end a file is the recorder's decision.
 
 use crate::Store;
 use crate::fault::io_error;
 use crate::files::recording_path;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::write::{self, GopPackets, Position, Scratch};
-use crate::segments::{Live, Remains, sealed_state};
+use crate::rows::Change;
+use crate::segments::{Live, sealed_state};
 use aws_lc_rs::digest;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::{MonoTime, Timestamp};
@@ -26,6 +27,7 @@ pub struct SegmentWriter {
     format: TrackFormat,
     position: Position,
     size: u64,
+    channels: u8,
     digest: digest::Context,
     buffer: Vec<u8>,
     scratch: Scratch,
@@ -33,8 +35,8 @@ pub struct SegmentWriter {
 }
 
 impl Store {
-    /// Begins a recording whose time 0 is `start`: the row first, then the empty file. Errors: `Unavailable` when the disk cannot
-    /// be written (see [`crate::write_fault`]).
+    /// Begins a recording whose time 0 is `start`: an empty file; its row follows when the database can take it. Errors:
+    /// `Unavailable` when the disk cannot be written (see [`crate::write_fault`]).
     pub fn create_segment(
         &self,
         camera: &CameraId,
@@ -42,8 +44,7 @@ impl Store {
         event: Option<EventId>,
         format: &TrackFormat,
     ) -> Result<SegmentWriter> {
-        self.settle();
-        let (id, path, file) = self.new_row_and_file(camera, start, event, format)?;
+        let id = self.inner.rows.new_id();
         let segment = Segment {
             id,
             camera: camera.clone(),
@@ -55,16 +56,26 @@ impl Store {
             init_size: 0,
             fragments: Vec::new(),
         };
-        self.live().insert(id, Live { segment, path: path.clone(), channels: 0, remains: None });
+        let made = self.new_file(segment, format);
+        let (path, file) = made.inspect_err(|_| drop(self.live().remove(&id)))?;
+        let (camera, format) = (camera.clone(), format.clone());
+        let open = Change::Open { id, camera, path: path.clone(), start, event, format: format.clone() };
+        if let Err(e) = self.change(open) {
+            self.live().remove(&id);
+            // Best effort: an empty file without a row is removed at the next start.
+            let _ = self.inner.recordings.remove(&path);
+            return Err(e);
+        }
         Ok(SegmentWriter {
             store: self.clone(),
             id,
             path,
             file,
             start,
-            format: format.clone(),
+            format,
             position: Position::default(),
             size: 0,
+            channels: 0,
             digest: digest::Context::new(&digest::SHA256),
             buffer: Vec::new(),
             scratch: Scratch::default(),
@@ -72,25 +83,24 @@ impl Store {
         })
     }
 
-    fn new_row_and_file(
-        &self,
-        camera: &CameraId,
-        start: Timestamp,
-        event: Option<EventId>,
-        format: &TrackFormat,
-    ) -> Result<(SegmentId, String, File)> {
+    /// Makes the file. It is known as one that is being written before it is there: a comparison of index and files leaves it alone.
+    fn new_file(&self, segment: Segment, format: &TrackFormat) -> Result<(String, File)> {
+        let (id, camera, start) = (segment.id, segment.camera.clone(), segment.start);
+        let path = recording_path(&camera, start, 0);
+        let live = Live { segment, path, channels: 0, format: format.clone(), is_complete: false };
+        self.live().insert(id, live);
         for n in 0..1000 {
-            let path = recording_path(camera, start, n);
-            let Some(id) = self.insert_open(camera, &path, start, event, format)? else { continue };
+            let path = recording_path(&camera, start, n);
+            if self.is_path_taken(&path) {
+                continue;
+            }
+            if let Some(live) = self.live().get_mut(&id) {
+                live.path.clone_from(&path);
+            }
             match self.inner.recordings.create(&path) {
-                Ok(file) => return Ok((id, path, file)),
-                Err(e) => {
-                    let taken = e.kind() == io::ErrorKind::AlreadyExists;
-                    self.forget_open(id)?;
-                    if !taken {
-                        return Err(io_error(|| format!("recording {path} cannot be made"), e));
-                    }
-                }
+                Ok(file) => return Ok((path, file)),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(io_error(|| format!("recording {path} cannot be made"), e)),
             }
         }
         Err(Error::new(ErrorKind::Conflict, format!("camera {camera}: too many recordings begin at {start}")))
@@ -134,6 +144,9 @@ impl SegmentWriter {
             let _ = self.file.set_len(self.size);
             return Err(io_error(|| format!("recording {} cannot be written", self.path), e));
         }
+        if init_size.is_some() {
+            self.channels = channels;
+        }
         self.digest.update(&self.buffer);
         self.position = position;
         self.size += self.buffer.len() as u64;
@@ -159,34 +172,47 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Closes the recording: its length, size, hash and fragments go into its row. One to which nothing was written is removed
-    /// and returned without fragments. After an error the store tries again with the next file.
+    /// Closes the recording: its length, size, hash and fragments go into its row, as soon as the database takes them. One to which
+    /// nothing was written is removed and returned without fragments. After an error the store tries again with the next file.
     pub fn seal(mut self) -> Result<Segment> {
-        self.sealed = true;
-        let left = self.leave();
-        if let Some(sealed) = self.store.settle_one(self.id)? {
-            return Ok(sealed);
-        }
-        // Another thread that settled what was left came first.
-        let mut segment = left.ok_or_else(|| Error::not_found(format!("recording {} is not known", self.id)))?;
-        segment.state = sealed_state(&segment);
+        let (segment, change) = self.close()?;
+        self.store.change(change)?;
         Ok(segment)
     }
 
-    /// Hands the recording over to the store, and returns it as it is then.
-    fn leave(&mut self) -> Option<Segment> {
+    /// What the recording is in the end, and what is to become of its row.
+    fn close(&mut self) -> Result<(Segment, Change)> {
+        self.sealed = true;
+        let id = self.id;
         let digest = self.digest.clone().finish();
-        let mut live = self.store.live();
-        let live = live.get_mut(&self.id)?;
-        live.remains = Some(Remains { sha256: digest.as_ref().to_vec() });
-        Some(live.segment.clone())
+        let mut segment = {
+            let mut live = self.store.live();
+            let live = live.get_mut(&id).ok_or_else(|| Error::not_found(format!("recording {id} is not known")))?;
+            live.is_complete = true;
+            live.segment.clone()
+        };
+        segment.state = sealed_state(&segment);
+        let path = self.path.clone();
+        if segment.fragments.is_empty() {
+            self.store.live().remove(&id);
+            let removed = self.store.inner.recordings.remove(&path);
+            removed.map_err(|e| io_error(|| format!("the empty recording {path} cannot be removed"), e))?;
+            return Ok((segment, Change::Forget { id }));
+        }
+        let channels = self.channels;
+        let seal = Change::Seal { segment: segment.clone(), path, channels, sha256: digest.as_ref().to_vec() };
+        Ok((segment, seal))
     }
 }
 
 impl Drop for SegmentWriter {
     fn drop(&mut self) {
-        if !self.sealed {
-            self.leave();
+        if self.sealed {
+            return;
+        }
+        match self.close() {
+            Ok((_, change)) => drop(self.store.inner.rows.leave(change)),
+            Err(e) => tracing::warn!(error = %e, "a recording that was broken off could not be closed"),
         }
     }
 }

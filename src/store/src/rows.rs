@@ -1,0 +1,309 @@
+//! Changes of the rows of recordings, in the order in which the recorders make them. A recorder never waits for the database: files
+//! go on, and what the database cannot take now (another program holds it, another thread writes) is kept in memory and follows. A
+//! crash in between costs nothing but to which event a file belonged: files without a row are taken in at the next start.
+
+use crate::db::{Fail, lock};
+use crate::mp4::h264::TrackFormat;
+use crate::segments::{format_id, update_row};
+use crate::{Store, gaps};
+use perch_base::ids::{CameraId, EventId, SegmentId};
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::archive::{GapCause, Segment};
+use rusqlite::{ErrorCode, Transaction, params};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError, TryLockError};
+use std::time::Duration;
+
+/// Changes that may wait: some 12 MB, and a day of one camera. Beyond that recording stands still until the database answers.
+const MOST: usize = 4_096;
+
+/// Changes that are written in one transaction.
+const BATCH: usize = 256;
+
+/// A recorder waits so long for another program, once: while changes wait already, not at all.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// One change.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    /// A file that begins.
+    Open {
+        id: SegmentId,
+        camera: CameraId,
+        path: String,
+        start: Timestamp,
+        event: Option<EventId>,
+        format: TrackFormat,
+    },
+    /// A file that is complete.
+    Seal { segment: Segment, path: String, channels: u8, sha256: Vec<u8> },
+    /// A file that is gone again.
+    Forget { id: SegmentId },
+    /// Files that belong to an event, as was found later.
+    Claim { files: Vec<SegmentId>, event: EventId },
+    /// A complete file that was cut.
+    Cut { segment: Segment, path: String },
+    /// Why nothing was recorded.
+    Gap { camera: CameraId, start: Timestamp, end: Timestamp, cause: GapCause },
+}
+
+impl Change {
+    /// The sentence of its errors.
+    fn what(&self) -> String {
+        match self {
+            Self::Open { path, .. } => format!("recording {path} cannot be entered in the index"),
+            Self::Seal { path, .. } => format!("recording {path} cannot be sealed"),
+            Self::Forget { id } => format!("recording {id} cannot be taken out of the index"),
+            Self::Claim { event, .. } => format!("recordings cannot be given to event {event}"),
+            Self::Cut { path, .. } => format!("recording {path} was cut, but not in the index"),
+            Self::Gap { camera, .. } => format!("camera {camera}: a gap cannot be noted"),
+        }
+    }
+
+    fn apply(&self, tx: &Transaction<'_>) -> Result<(), Fail> {
+        match self {
+            Self::Open { id, camera, path, start, event, format } => {
+                let format = format_id(tx, format)?;
+                // The file was made a moment ago: a row that has its name is of one that is no more.
+                tx.prepare_cached("DELETE FROM segment WHERE path = ?1")?.execute([path])?;
+                // An event that is not in the index (its row could not be written) must not keep its pictures from being recorded.
+                let sql = "INSERT INTO segment (id, camera, path, start, end, size, state, event, format)
+                    VALUES (?1, ?2, ?3, ?4, ?4, 0, 'open', (SELECT id FROM event WHERE id = ?5), ?6)";
+                let row = params![id.0, camera.as_str(), path, start.0, event.map(|e| e.0), format];
+                tx.prepare_cached(sql)?.execute(row)?;
+            }
+            Self::Seal { segment, channels, sha256, .. } => {
+                update_row(tx, segment, Some(sha256))?;
+                // Its event may have been entered since the file began.
+                let sql = "UPDATE segment SET audio = ?2, event = coalesce(event, (SELECT id FROM event WHERE id = ?3))
+                    WHERE id = ?1";
+                tx.prepare_cached(sql)?.execute(params![segment.id.0, channels, segment.event.map(|e| e.0)])?;
+            }
+            Self::Forget { id } => {
+                tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
+            }
+            Self::Claim { files, event } => {
+                let sql = "UPDATE segment SET event = (SELECT id FROM event WHERE id = ?2) WHERE id = ?1";
+                let mut statement = tx.prepare_cached(sql)?;
+                for id in files {
+                    statement.execute(params![id.0, event.0])?;
+                }
+            }
+            Self::Cut { segment, .. } => update_row(tx, segment, None)?,
+            Self::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), start.0, end.0, *cause)?,
+        }
+        Ok(())
+    }
+
+    /// Takes in a change that says the same and more; whether it did.
+    fn absorb(&mut self, newer: &Self) -> bool {
+        match (self, newer) {
+            (Self::Gap { camera, start, end, cause }, Self::Gap { camera: c, start: s, end: e, cause: why }) => {
+                let is_same = (&*camera, *start, *cause) == (c, *s, *why);
+                if is_same {
+                    *end = (*end).max(*e);
+                }
+                is_same
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The changes that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    waiting: Mutex<Waiting>,
+    /// They are written by one at a time, so that their order holds.
+    writing: Mutex<()>,
+    /// The newest id that was given away.
+    newest: AtomicI64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    changes: VecDeque<Change>,
+    /// So many of them are in a transaction at this moment.
+    in_flight: usize,
+}
+
+impl Rows {
+    /// The id of a new row: this process alone makes rows of recordings.
+    pub(crate) fn new_id(&self) -> SegmentId {
+        SegmentId(self.newest.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Ids are given from here on.
+    pub(crate) fn begin_after(&self, newest: SegmentId) {
+        self.newest.store(newest.0, Ordering::Relaxed);
+    }
+
+    /// Whether the database has not taken all changes yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        !lock(&self.waiting).changes.is_empty()
+    }
+
+    /// Puts a change behind the others; whether others wait. It is written with the next one.
+    pub(crate) fn leave(&self, change: Change) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let was_behind = !waiting.changes.is_empty();
+        let in_flight = waiting.in_flight;
+        let mut later = waiting.changes.iter_mut().skip(in_flight);
+        if !later.any(|one| one.absorb(&change)) {
+            waiting.changes.push_back(change);
+        }
+        was_behind
+    }
+
+    fn refuse_if_full(&self) -> Result<()> {
+        match lock(&self.waiting).changes.len() < MOST {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Unavailable, "the database has been busy for too long")),
+        }
+    }
+
+    /// Takes back the beginning of a file that could not be entered.
+    fn take_back(&self, id: SegmentId) {
+        let mut waiting = lock(&self.waiting);
+        let at = waiting.changes.iter().position(|c| matches!(c, Change::Open { id: open, .. } if *open == id));
+        match at {
+            Some(at) if at >= waiting.in_flight => drop(waiting.changes.remove(at)),
+            _ => waiting.changes.push_back(Change::Forget { id }),
+        }
+    }
+}
+
+impl Store {
+    /// Makes a change, now or as soon as the database takes it. Errors: `Unavailable` when the disk cannot be written (then
+    /// the change waits all the same, but for the beginning of a file), or when too much waits.
+    pub(crate) fn change(&self, change: Change) -> Result<()> {
+        let rows = &self.inner.rows;
+        rows.refuse_if_full()?;
+        let opened = match &change {
+            Change::Open { id, .. } => Some(*id),
+            _ => None,
+        };
+        let patience = if rows.leave(change) { Duration::ZERO } else { PATIENCE };
+        let written = self.write_waiting(Some(patience));
+        if let (Err(_), Some(id)) = (&written, opened) {
+            rows.take_back(id);
+        }
+        written.map(drop)
+    }
+
+    /// Writes what waits, and waits for the database for that. Errors are logged: they are tried again later.
+    pub(crate) fn settle(&self) {
+        if let Err(e) = self.write_waiting(None) {
+            tracing::warn!(error = %e, "what was recorded could not be entered in the index yet");
+        }
+    }
+
+    /// Writes what waits; whether all of it. With a patience nobody waits for longer than that for another program, and not at all
+    /// for another thread.
+    pub(crate) fn write_waiting(&self, patience: Option<Duration>) -> Result<bool> {
+        let rows = &self.inner.rows;
+        let _one_at_a_time = match patience {
+            None => lock(&rows.writing),
+            Some(_) => match rows.writing.try_lock() {
+                Ok(turn) => turn,
+                Err(TryLockError::Poisoned(e)) => PoisonError::into_inner(e),
+                Err(TryLockError::WouldBlock) => return Ok(false),
+            },
+        };
+        loop {
+            let batch: Vec<Change> = {
+                let mut waiting = lock(&rows.waiting);
+                waiting.in_flight = waiting.changes.len().min(BATCH);
+                waiting.changes.iter().take(BATCH).cloned().collect()
+            };
+            let Some(last) = batch.last() else { return Ok(true) };
+            let written = self.write_batch(&last.what(), &batch, patience);
+            let mut waiting = lock(&rows.waiting);
+            waiting.in_flight = 0;
+            if !written? {
+                return Ok(false);
+            }
+            waiting.changes.drain(..batch.len());
+            drop(waiting);
+            let mut live = self.live();
+            for change in &batch {
+                if let Change::Seal { segment, .. } = change {
+                    live.remove(&segment.id);
+                }
+            }
+        }
+    }
+
+    fn write_batch(&self, what: &str, batch: &[Change], patience: Option<Duration>) -> Result<bool> {
+        let write = |tx: &Transaction<'_>| {
+            for change in batch {
+                match change.apply(tx) {
+                    // It can never be written, and must not hold up the others; the next start compares rows and files.
+                    Err(Fail::Sql(e)) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                        tracing::error!(error = %e, "{}", change.what());
+                    }
+                    done => done?,
+                }
+            }
+            Ok(())
+        };
+        match patience {
+            None => self.inner.db.write(what, write).map(|()| true),
+            Some(patience) => self.inner.db.write_unless_busy(patience, what, write).map(|done| done.is_some()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::open;
+
+    fn gap(end: i64, cause: GapCause) -> Change {
+        let camera = CameraId::new("front").expect("valid");
+        Change::Gap { camera, start: Timestamp(0), end: Timestamp(end), cause }
+    }
+
+    #[test]
+    fn a_gap_that_goes_on_is_one_change() {
+        let rows = Rows::default();
+        for end in 1..5 {
+            rows.leave(gap(end, GapCause::NoMotion));
+        }
+        rows.leave(gap(9, GapCause::DiskFull));
+        assert_eq!(lock(&rows.waiting).changes.len(), 2);
+        lock(&rows.waiting).in_flight = 2;
+        rows.leave(gap(6, GapCause::NoMotion));
+        assert_eq!(lock(&rows.waiting).changes.len(), 3, "what is being written is not changed any more");
+    }
+
+    #[test]
+    fn what_can_never_be_written_does_not_hold_up_the_rest() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = open(&dir);
+        let file = |id: i64, path: &str| Change::Open {
+            id: SegmentId(id),
+            camera: CameraId::new("front").expect("valid"),
+            path: path.into(),
+            start: Timestamp(0),
+            event: None,
+            format: TrackFormat { sps: bytes::Bytes::new(), pps: bytes::Bytes::new(), has_audio: false },
+        };
+        for change in [file(1, "a"), file(1, "b"), file(2, "c")] {
+            store.inner.rows.leave(change);
+        }
+        assert!(store.write_waiting(None).expect("written"));
+        let paths: Vec<String> = store
+            .inner
+            .db
+            .read("looking", |c| {
+                let mut all = c.prepare("SELECT path FROM segment ORDER BY id")?;
+                let rows = all.query_map([], |r| r.get(0))?;
+                Ok(rows.collect::<Result<_, _>>()?)
+            })
+            .expect("asked");
+        assert_eq!(paths, ["a", "c"]);
+    }
+}

@@ -1,0 +1,146 @@
+//! Another program holds the database: recording goes on as if nothing were, and the rows follow.
+
+#![allow(clippy::disallowed_methods)] // the clip is made by ffmpeg
+
+mod common;
+
+use common::*;
+use perch_base::ErrorKind;
+use perch_base::time::MonoTime;
+use perch_domain::archive::{GapCause, Segment, SegmentState};
+use perch_domain::ports::ArchivePort;
+use perch_store::Store;
+use std::time::{Duration, Instant};
+
+/// A transaction of another program that nobody else can write beside.
+struct Holder(rusqlite::Connection);
+
+impl Holder {
+    fn new(b: &Box) -> Self {
+        let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
+        c.execute_batch("BEGIN EXCLUSIVE; INSERT INTO meta (key, value) VALUES ('held', 'by another')").expect("held");
+        Self(c)
+    }
+
+    fn let_go(self) {
+        self.0.execute_batch("ROLLBACK").expect("let go");
+    }
+}
+
+fn all(store: &Store) -> Vec<Segment> {
+    store.segments(&camera(), range(-1.0, 99.0)).expect("asked")
+}
+
+/// Start, end, bytes and event: what must be the same before and after.
+fn shape(all: &[Segment]) -> Vec<(f64, f64, u64, bool)> {
+    let seconds = |t: perch_base::time::Timestamp| t.micros_since(s(0.0)) as f64 / 1e6;
+    all.iter().map(|x| (seconds(x.start), seconds(x.end), x.size, x.event.is_some())).collect()
+}
+
+#[test]
+fn files_go_on_and_rows_follow_in_order() {
+    let b = Box::new();
+    let store = b.open();
+    let event = store.begin_event(&event(5.0)).expect("begun").id;
+    record(&store, 0..2, None);
+    let mut open = store.create_segment(&camera(), s(2.0), None, &format(clip())).expect("created");
+    open.write_gop(MonoTime(2_000_000), &gop(clip(), 2, MonoTime(0))).expect("written");
+
+    let holder = Holder::new(&b);
+    let begin = Instant::now();
+    open.write_gop(MonoTime(2_000_000), &gop(clip(), 3, MonoTime(0))).expect("written");
+    open.write_gop(MonoTime(2_000_000), &gop(clip(), 4, MonoTime(0))).expect("written");
+    let before = open.seal().expect("sealed");
+    assert_eq!((before.state, before.fragments.len()), (SegmentState::Sealed, 3));
+    // An event: its file begins with what the one before ends with, which is cut.
+    record(&store, 4..7, Some(event));
+    store.trim_before(&camera(), s(4.0)).expect("cut");
+    let after = record(&store, 7..8, None);
+    store.claim_segments(&[after.id], event).expect("claimed");
+    let empty = store.create_segment(&camera(), s(8.0), None, &format(clip())).expect("created");
+    assert_eq!(empty.seal().expect("removed").size, 0);
+    store.note_gap(&camera(), s(8.0), s(9.0), GapCause::CameraUnavailable).expect("noted");
+    store.note_gap(&camera(), s(8.0), s(10.0), GapCause::CameraUnavailable).expect("noted");
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}: nobody waits for the database", begin.elapsed());
+
+    let meanwhile = all(&store);
+    let want = [(0.0, 2.0, true), (2.0, 4.0, true), (4.0, 7.0, true), (7.0, 8.0, true)];
+    let times = |found: &[Segment]| shape(found).iter().map(|x| (x.0, x.1, x.2 > 0)).collect::<Vec<_>>();
+    assert_eq!(times(&meanwhile), want, "all of it can be looked at");
+    assert!(store.keyframe_at(&camera(), s(6.5)).is_ok() && store.open_segment(&camera(), after.id).is_ok());
+    let export = store.export(&camera(), range(0.0, 99.0)).expect("recorded");
+    let bytes: Vec<u8> = export.chunks.flat_map(|c| c.expect("a chunk")).collect();
+    let exported = b.dir.path().join("export.mp4");
+    std::fs::write(&exported, bytes).expect("written");
+    assert_eq!(probe(&exported).video, 8 * FPS as u64);
+
+    holder.let_go();
+    store.enforce_retention(false).expect("enforced");
+    assert_eq!(shape(&all(&store)), shape(&meanwhile));
+    let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("opens");
+    let rows = all(&beside);
+    assert_eq!(shape(&rows), shape(&meanwhile), "the rows say the same");
+    assert!(rows.iter().all(|x| x.state == SegmentState::Sealed));
+    assert_eq!(rows.iter().map(|x| x.event).collect::<Vec<_>>(), [None, None, Some(event), Some(event)]);
+    let line = beside.timeline(&camera(), range(0.0, 12.0), s(12.0)).expect("timeline");
+    assert!(line.gaps.iter().any(|g| (g.start, g.end, g.cause) == (s(8.0), s(10.0), GapCause::CameraUnavailable)));
+    drop((beside, store));
+    assert_eq!(b.open().open_report(), Default::default(), "nothing is left to repair");
+}
+
+#[test]
+fn a_crash_in_between_loses_no_picture() {
+    let b = Box::new();
+    let store = b.open();
+    let event = store.begin_event(&event(5.0)).expect("begun").id;
+    record(&store, 0..2, None);
+    let holder = Holder::new(&b);
+    record(&store, 2..5, None);
+    record(&store, 5..7, Some(event));
+    let mut open = store.create_segment(&camera(), s(7.0), None, &format(clip())).expect("created");
+    open.write_gop(MonoTime(7_000_000), &gop(clip(), 7, MonoTime(0))).expect("written");
+    drop(open);
+    let before: Vec<_> = shape(&all(&store)).iter().map(|x| (x.0, x.1, x.2)).collect();
+    drop(store);
+    holder.let_go();
+    let store = b.open();
+    assert_eq!(store.open_report().adopted, 3);
+    let after: Vec<_> = shape(&all(&store)).iter().map(|x| (x.0, x.1, x.2)).collect();
+    assert_eq!(after, before, "times to the microsecond, from the files themselves");
+}
+
+#[test]
+fn an_event_that_is_entered_late_still_gets_its_files() {
+    let b = Box::new();
+    let store = b.open();
+    let holder = Holder::new(&b);
+    let id = perch_base::ids::EventId(s(5.0).as_micros());
+    let mut w = store.create_segment(&camera(), s(4.0), Some(id), &format(clip())).expect("created");
+    w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    holder.let_go();
+    store.enforce_retention(false).expect("the row follows");
+    assert_eq!(store.begin_event(&event(5.0)).expect("entered late").id, id);
+    w.seal().expect("sealed");
+    let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("opens");
+    assert_eq!(all(&beside)[0].event, Some(id));
+}
+
+#[test]
+fn what_waits_is_bounded() {
+    let b = Box::new();
+    let store = b.open();
+    let holder = Holder::new(&b);
+    let mut refused = None;
+    for n in 0..5_000 {
+        let at = |n: i64| s(0.0).plus_micros(n * 10_000_000);
+        if let Err(e) = store.note_gap(&camera(), at(n), at(n).plus_micros(1_000_000), GapCause::NoMotion) {
+            refused = Some((n, e));
+            break;
+        }
+    }
+    let (n, e) = refused.expect("not without end");
+    assert!(n >= 4_000 && e.kind() == ErrorKind::Unavailable && e.message().contains("busy"), "{n}: {e}");
+    holder.let_go();
+    store.enforce_retention(false).expect("enforced");
+    store.note_gap(&camera(), s(0.0), s(1.0), GapCause::DiskError).expect("there is room again");
+}
