@@ -13,6 +13,7 @@ use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::camera::AudioSource;
 use perch_domain::ports::LivePort;
+use perch_domain::running::{RunningBox, RunningCamera};
 use perch_media::capture::Capture;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
@@ -144,8 +145,22 @@ impl App {
 
     /// What a console shows of a box that nobody owns yet: a one-time password with its QR code, or when there will be one.
     pub fn pairing_card(&self) -> Result<Option<String>> {
-        remember_address(&self.store, &self.base_url(), &self.ca_sha256());
+        self.leave_word();
         self.card_maker().first()
+    }
+
+    /// Leaves word for `perch pair` and `perch stream-password add`, which print what one has to type to reach this box.
+    fn leave_word(&self) {
+        let named = |c: &Arc<Camera>| RunningCamera { id: c.config.id.clone(), name: c.config.name.clone() };
+        let running = RunningBox {
+            base_url: self.base_url(),
+            ca_sha256: self.ca_sha256(),
+            rtsp_port: Some(self.rtsp.local_addr().port()),
+            cameras: Some(self.cameras.all.iter().map(named).collect()),
+        };
+        if let Err(e) = self.store.leave_word(&running) {
+            tracing::warn!(error = %e, "commands beside the box will not know its addresses");
+        }
     }
 
     fn card_maker(&self) -> CardMaker {
@@ -190,8 +205,7 @@ impl App {
 
     /// Runs until `stop`, then drains. Returns the names of tasks that did not end in time.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Vec<String>> {
-        remember_address(&self.store, &self.base_url(), &self.ca_sha256());
-        remember_streams(&self.store, &self.cameras.all, self.rtsp.local_addr().port());
+        self.leave_word();
         let sealed = Arc::new(Notify::new());
         for (camera, capture, frames) in self.captures.drain(..) {
             let (marks_tx, marks) = mpsc::channel(MARKS);
@@ -396,27 +410,6 @@ fn cut_off_the_gone(
         revocations.announce(device);
     }
     Ok(())
-}
-
-/// Keeps what `perch pair` needs to print a card for the running box.
-fn remember_address(store: &Store, base_url: &str, ca_sha256: &str) {
-    let kept = store.set_meta("base_url", base_url).and_then(|()| store.set_meta("ca_sha256", ca_sha256));
-    if let Err(e) = kept {
-        tracing::warn!(error = %e, "`perch pair` will not know this box's address");
-    }
-}
-
-/// Keeps what `perch stream-password add` needs to print URLs for the running box.
-fn remember_streams(store: &Store, cameras: &[Arc<Camera>], port: u16) {
-    let names: Vec<(String, String)> =
-        cameras.iter().map(|c| (c.config.id.to_string(), c.config.name.clone())).collect();
-    let kept = serde_json::to_string(&names)
-        .map_err(|e| Error::internal("the cameras' names cannot be kept").with_source(e))
-        .and_then(|names| store.set_meta("cameras", &names))
-        .and_then(|()| store.set_meta("rtsp_port", &port.to_string()));
-    if let Err(e) = kept {
-        tracing::warn!(error = %e, "`perch stream-password add` will print the config's URLs");
-    }
 }
 
 fn host_name() -> String {

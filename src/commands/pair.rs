@@ -13,18 +13,15 @@ use std::process::ExitCode;
 pub fn run(config: Option<&Path>, role: Role) -> Result<ExitCode> {
     let config = Config::load(config)?;
     let store = super::open_store(&config)?;
-    let known = |key| -> Result<String> {
-        store.get_meta(key)?.ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unavailable,
-                "the box has never run with this data folder: start it with `perch run` first",
-            )
-        })
-    };
-    let (base_url, ca) = (known("base_url")?, known("ca_sha256")?);
+    let running = store.word()?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unavailable,
+            "the box has never run with this data folder: start it with `perch run` first",
+        )
+    })?;
     let now = SystemClock.utc();
     let code = store.issue_code(role, now)?;
-    println!("{}", pairing_card::render(&base_url, &code, &ca, now)?);
+    println!("{}", pairing_card::render(&running.base_url, &code, &running.ca_sha256, now)?);
     if role == Role::Viewer {
         println!("  The device will be a viewer: it may watch and look back, not change anything.");
     }

@@ -6,6 +6,7 @@ use perch_base::clock::{Clock, SystemClock};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::check_password;
 use perch_domain::ports::AccessPort;
+use perch_domain::running::{RunningBox, RunningCamera};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,18 +52,15 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
             super::ring(&config.data_dir);
             println!("User {name}, password {} (it is shown this once)\n", password.expose());
             // As the box last ran: this command may have been given no config.
-            let host = match store.get_meta("base_url")? {
-                Some(url) => host_of(&url).to_owned(),
-                None => "localhost".into(),
+            let running = store.word()?;
+            let host = running.as_ref().map_or("localhost", RunningBox::host);
+            let port = running.as_ref().and_then(|r| r.rtsp_port).unwrap_or(config.rtsp_listen.port());
+            let configured = || {
+                let named = config.cameras.iter().map(|c| RunningCamera { id: c.id.clone(), name: c.name.clone() });
+                named.collect()
             };
-            let port = match store.get_meta("rtsp_port")? {
-                Some(port) => port,
-                None => config.rtsp_listen.port().to_string(),
-            };
-            let cameras = store.get_meta("cameras")?.and_then(|text| serde_json::from_str(&text).ok());
-            let configured = || config.cameras.iter().map(|c| (c.id.to_string(), c.name.clone())).collect();
-            let cameras: Vec<(String, String)> = cameras.unwrap_or_else(configured);
-            for (id, camera) in cameras {
+            let cameras = running.as_ref().and_then(|r| r.cameras.clone()).unwrap_or_else(configured);
+            for RunningCamera { id, name: camera } in cameras {
                 let base = format!("rtsp://{name}:{}@{host}:{port}/{id}", password.expose());
                 println!("  {camera:32}  {base}\n  {:32}  {base}/sub", "");
             }
@@ -79,15 +77,6 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The host of `https://host:port`.
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, r)| r);
-    match rest.rfind(':') {
-        Some(at) if !rest.ends_with(']') => &rest[..at],
-        _ => rest,
-    }
 }
 
 /// From the terminal twice without echo, or one line of standard input.
@@ -126,13 +115,4 @@ fn prompt(text: &str) -> Result<String> {
     tcsetattr(&stdin, OptionalActions::Flush, &before).context(ErrorKind::Io, failed)?;
     eprintln!();
     line
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn hosts_of_urls() {
-        assert_eq!(super::host_of("https://localhost:8443"), "localhost");
-        assert_eq!(super::host_of("https://[::1]:8443"), "[::1]");
-    }
 }

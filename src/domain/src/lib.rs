@@ -16,6 +16,7 @@ pub mod playback;
 pub mod ports;
 pub mod recording;
 pub mod retention;
+pub mod running;
 pub mod setup;
 pub mod status;
 pub mod throttle;

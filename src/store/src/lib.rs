@@ -12,6 +12,8 @@
 //! quarantine/                                        files that could not be read
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod access;
 mod accounts;
 mod adopt;
@@ -24,6 +26,7 @@ mod fault;
 mod files;
 mod fragments;
 mod gaps;
+mod meta;
 mod mp4;
 #[cfg(test)]
 mod plans;
@@ -60,7 +63,6 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
-use rusqlite::{OptionalExtension, params};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -182,23 +184,6 @@ impl Store {
         self.inner.db.read("asking the database for a sign of life", |c| {
             c.prepare_cached("SELECT count(*) FROM meta")?.query_row([], |r| r.get::<_, i64>(0))?;
             Ok(())
-        })
-    }
-
-    /// Keeps a small value under a key.
-    pub fn set_meta(&self, key: &str, value: &str) -> Result<()> {
-        self.inner.db.write(&format!("keeping {key}"), |tx| {
-            let sql =
-                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            tx.prepare_cached(sql)?.execute(params![key, value])?;
-            Ok(())
-        })
-    }
-
-    /// The value kept under a key.
-    pub fn get_meta(&self, key: &str) -> Result<Option<String>> {
-        self.inner.db.read(&format!("looking up {key}"), |c| {
-            Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?)
         })
     }
 

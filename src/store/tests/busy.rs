@@ -82,7 +82,7 @@ fn files_go_on_and_rows_follow_in_order() {
     assert_eq!(shape(&rows), shape(&meanwhile), "the rows say the same");
     assert!(rows.iter().all(|x| x.state == SegmentState::Sealed));
     assert_eq!(rows.iter().map(|x| x.event).collect::<Vec<_>>(), [None, None, Some(event), Some(event)]);
-    let line = beside.timeline(&camera(), range(0.0, 12.0), s(12.0)).expect("timeline");
+    let line = beside.timeline(&camera(), range(0.0, 12.0), s(900.0)).expect("timeline");
     assert!(line.gaps.iter().any(|g| (g.start, g.end, g.cause) == (s(8.0), s(10.0), GapCause::CameraUnavailable)));
     drop((beside, store));
     assert_eq!(b.open().open_report(), Default::default(), "nothing is left to repair");

@@ -33,6 +33,9 @@ impl Mount {
         if out.is_ok_and(|o| o.status.success()) {
             return Some(Self(folder));
         }
+        // Where root is promised, a test that does not run is one that fails.
+        let is_promised = std::env::var("CI").is_ok_and(|v| v == "true");
+        assert!(!is_promised, "this test mounts a small disk, which is promised here and not allowed");
         let _ = writeln!(std::io::stderr(), "SKIPPED: this test mounts a small disk, which is not allowed here");
         None
     }
