@@ -45,5 +45,7 @@ async fn run_once(store: Store, clock: SharedClock, mut shutdown: Shutdown) -> R
             "recordings were brought back in step with the index"
         );
     }
+    // A task that ended would be shown as one that waits to be run again.
+    shutdown.called().await;
     Ok(Ended::Done)
 }
