@@ -3,9 +3,113 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
+/// An interface of this machine that is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, such as `eth0`.
+    pub name: String,
+    /// What it leads to.
+    pub kind: InterfaceKind,
+    /// Its addresses: IPv4 first, link-local ones included.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// What an interface leads to, the likeliest way to a person's other devices first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum InterfaceKind {
+    /// A network outside this machine, by cable or radio.
+    Physical,
+    /// A VPN or another tunnel.
+    Tunnel,
+    /// Containers and virtual machines on this machine.
+    Virtual,
+    /// This machine alone.
+    Loopback,
+}
+
+impl InterfaceKind {
+    /// The kind, as far as name and flags (`IFF_…`) tell.
+    fn of(name: &str, flags: libc::c_uint) -> Self {
+        const TUNNELS: [&str; 10] = ["tun", "tap", "wg", "ppp", "tailscale", "zt", "ipsec", "nordlynx", "gre", "sit"];
+        const VIRTUAL: [&str; 15] = [
+            "docker", "br-", "veth", "virbr", "vnet", "cni", "flannel", "cali", "lxc", "lxd", "podman", "kube",
+            "nerdctl", "vboxnet", "vmnet",
+        ];
+        let begins = |names: &[&str]| names.iter().any(|n| name.starts_with(n));
+        let numbered_bridge = name.strip_prefix("br").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+        if flags & libc::IFF_LOOPBACK as libc::c_uint != 0 || name == "lo" {
+            Self::Loopback
+        } else if begins(&VIRTUAL) || numbered_bridge {
+            Self::Virtual
+        } else if flags & libc::IFF_POINTOPOINT as libc::c_uint != 0 || begins(&TUNNELS) {
+            Self::Tunnel
+        } else {
+            Self::Physical
+        }
+    }
+}
+
+/// This machine's interfaces that are up and have an address, the one where other devices most likely reach it first. See
+/// [`by_worth`].
+pub fn interfaces() -> Vec<Interface> {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    by_worth(unordered(), &default_routes(&read("/proc/net/route"), &read("/proc/net/ipv6_route")))
+}
+
+/// Orders interfaces by how likely other devices reach this machine there: where the default route leads (be it over a bridge,
+/// but not through a tunnel, whose other end is elsewhere), other physical networks, tunnels, what is for containers, loopback.
+/// `default_routes` are the names that [`default_routes`] found.
+pub fn by_worth(mut interfaces: Vec<Interface>, default_routes: &[String]) -> Vec<Interface> {
+    interfaces.sort_by_key(|interface| {
+        let route = default_routes.iter().position(|name| *name == interface.name).unwrap_or(usize::MAX);
+        let leads = route != usize::MAX && interface.kind != InterfaceKind::Tunnel;
+        (!leads, interface.kind, route, interface.name.clone())
+    });
+    interfaces
+}
+
+/// Names of the interfaces that default routes lead to, the preferred first, from the texts of `/proc/net/route` and
+/// `/proc/net/ipv6_route`.
+pub fn default_routes(route: &str, ipv6_route: &str) -> Vec<String> {
+    /// `RTF_UP` and `RTF_REJECT` of linux/route.h.
+    const UP: u32 = 1;
+    const REJECT: u32 = 0x200;
+    let number = |text: &&str| u32::from_str_radix(text, 16).ok();
+    let usable = |flags: u32| flags & UP != 0 && flags & REJECT == 0;
+    let v4 = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (destination, mask) = (words.get(1).and_then(number)?, words.get(7).and_then(number)?);
+        let metric = words.get(6)?.parse::<u32>().ok()?;
+        (destination == 0 && mask == 0 && usable(words.get(3).and_then(number)?)).then(|| (metric, words[0].to_owned()))
+    };
+    let v6 = |line: &str| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let everywhere = words.first()?.bytes().all(|b| b == b'0') && words.get(1).and_then(number)? == 0;
+        let (metric, flags) = (words.get(5).and_then(number)?, words.get(8).and_then(number)?);
+        (everywhere && usable(flags)).then(|| (metric, words.get(9).copied().unwrap_or_default().to_owned()))
+    };
+    // Each family has metrics of its own, and IPv4 is what every network has.
+    let (mut found, mut six): (Vec<_>, Vec<_>) =
+        (route.lines().filter_map(v4).collect(), ipv6_route.lines().filter_map(v6).collect());
+    found.sort();
+    six.sort();
+    found.append(&mut six);
+    let mut names: Vec<String> = Vec::new();
+    for (_, name) in found {
+        if name != "lo" && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// The addresses of this machine's interfaces that are up, loopback and link-local ones included, in no order of worth.
 pub fn interface_addresses() -> BTreeSet<IpAddr> {
-    let mut out = BTreeSet::new();
+    unordered().into_iter().flat_map(|interface| interface.addresses).collect()
+}
+
+fn unordered() -> Vec<Interface> {
+    let mut out: Vec<Interface> = Vec::new();
     let mut head: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: getifaddrs fills `head` with a list that is ours until freeifaddrs; it is not touched after.
     if unsafe { libc::getifaddrs(&raw mut head) } != 0 {
@@ -17,26 +121,38 @@ pub fn interface_addresses() -> BTreeSet<IpAddr> {
         // SAFETY: getifaddrs returned a list of valid nodes that ends with null.
         let entry = unsafe { &*next };
         next = entry.ifa_next;
-        if entry.ifa_addr.is_null() || entry.ifa_flags & libc::IFF_UP as libc::c_uint == 0 {
+        if entry.ifa_addr.is_null() || entry.ifa_name.is_null() || entry.ifa_flags & libc::IFF_UP as libc::c_uint == 0 {
             continue;
         }
         // SAFETY: the address is not null, and its family says which structure it is.
-        unsafe {
+        let address = unsafe {
             match i32::from((*entry.ifa_addr).sa_family) {
                 libc::AF_INET => {
                     let raw = std::ptr::read_unaligned(entry.ifa_addr.cast::<libc::sockaddr_in>()).sin_addr.s_addr;
-                    out.insert(IpAddr::from(raw.to_ne_bytes()));
+                    IpAddr::from(raw.to_ne_bytes())
                 }
                 libc::AF_INET6 => {
                     let raw = std::ptr::read_unaligned(entry.ifa_addr.cast::<libc::sockaddr_in6>()).sin6_addr.s6_addr;
-                    out.insert(IpAddr::from(raw));
+                    IpAddr::from(raw)
                 }
-                _ => {}
+                _ => continue,
+            }
+        };
+        // SAFETY: the name is not null, ends with NUL and lives as long as the list.
+        let name = unsafe { std::ffi::CStr::from_ptr(entry.ifa_name) }.to_string_lossy().into_owned();
+        match out.iter_mut().find(|interface| interface.name == name) {
+            Some(interface) => interface.addresses.push(address),
+            None => {
+                let kind = InterfaceKind::of(&name, entry.ifa_flags);
+                out.push(Interface { name, kind, addresses: vec![address] });
             }
         }
     }
     // SAFETY: the list is from getifaddrs and freed once.
     unsafe { libc::freeifaddrs(head) };
+    for interface in &mut out {
+        interface.addresses.sort();
+    }
     out
 }
 
@@ -79,6 +195,58 @@ mod tests {
     #[test]
     fn every_machine_has_a_loopback_address() {
         assert!(interface_addresses().iter().any(IpAddr::is_loopback));
+    }
+
+    #[test]
+    fn interfaces_are_ordered_by_who_is_reached_there() {
+        let cases: [(&[&str], &[&str], &[&str]); 6] = [
+            (&["lo", "docker0", "eth0"], &["eth0"], &["eth0", "docker0", "lo"]),
+            (
+                &["lo", "wlan0", "eth0", "br-0a1b2c3d4e5f", "veth12ab"],
+                &["wlan0", "eth0"],
+                &["wlan0", "eth0", "br-0a1b2c3d4e5f", "veth12ab", "lo"],
+            ),
+            // Nothing leads out: an isolated network of cameras.
+            (&["docker0", "lo", "end0"], &[], &["end0", "docker0", "lo"]),
+            // A VPN takes all traffic: phones in the house do not come through it.
+            (&["tun0", "eth0", "docker0", "lo", "wg0"], &["tun0", "eth0"], &["eth0", "tun0", "wg0", "docker0", "lo"]),
+            (&["tailscale0", "enp3s0", "lo"], &["tailscale0"], &["enp3s0", "tailscale0", "lo"]),
+            // The house's network on a bridge of ours.
+            (&["br0", "br-feedbeef0123", "wlan0", "lo"], &["br0"], &["br0", "wlan0", "br-feedbeef0123", "lo"]),
+        ];
+        for (names, routes, want) in cases {
+            let given = names.iter().map(|name| Interface {
+                name: (*name).to_owned(),
+                kind: InterfaceKind::of(name, 0),
+                addresses: Vec::new(),
+            });
+            let routes: Vec<String> = routes.iter().map(|r| (*r).to_owned()).collect();
+            let got: Vec<String> = by_worth(given.collect(), &routes).into_iter().map(|i| i.name).collect();
+            assert_eq!(got, want, "{names:?} {routes:?}");
+        }
+    }
+
+    #[test]
+    fn flags_tell_tunnels_and_loopback_of_any_name() {
+        assert_eq!(InterfaceKind::of("home", libc::IFF_POINTOPOINT as u32), InterfaceKind::Tunnel);
+        assert_eq!(InterfaceKind::of("dummy", libc::IFF_LOOPBACK as u32), InterfaceKind::Loopback);
+        assert_eq!(InterfaceKind::of("brcmfmac0", 0), InterfaceKind::Physical);
+    }
+
+    #[test]
+    fn default_routes_are_read_by_metric_and_family() {
+        let route = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+            wlan0\t00000000\t0102A8C0\t0003\t0\t0\t600\t00000000\t0\t0\t0\n\
+            eth0\t00000000\t0100A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
+            docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\nnonsense\n";
+        let zero = "00000000000000000000000000000000";
+        let ipv6 = format!(
+            "{zero} 00 {zero} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003     usb0\n\
+             {zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n\
+             20010db8000000000000000000000000 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth1\n"
+        );
+        assert_eq!(default_routes(route, &ipv6), ["eth0", "wlan0", "usb0"]);
+        assert!(default_routes("", "x\n").is_empty());
     }
 
     #[test]
