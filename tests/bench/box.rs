@@ -9,6 +9,7 @@ mod rtsp_reader;
 #[path = "../support/mod.rs"]
 mod support;
 
+use rtsp_reader::Reader;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -166,32 +167,23 @@ fn second_device(perch: &BoxProcess, client: &Client) -> Client {
 fn rtsp(perch: &BoxProcess, client: &Client, alone: &cpu::Cost, resident: f64, counts: &[usize]) -> Value {
     let password = client.stream_password("bench");
     let host = format!("127.0.0.1:{}", perch.ports.rtsp);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let mut rows = Vec::new();
     for &n in counts {
         let bytes = Arc::new(AtomicU64::new(0));
-        let readers: Vec<_> = (0..n)
-            .map(|_| {
-                let (host, password, bytes) = (host.clone(), password.clone(), bytes.clone());
-                runtime.spawn(async move { rtsp_reader::play(&host, "cam", "bench", &password, bytes).await })
-            })
-            .collect();
+        let start = |_| Reader::start(&host, "cam", "bench", &password, bytes.clone());
+        let mut readers: Vec<_> = (0..n).map(start).collect();
         std::thread::sleep(SETTLE);
         let (before, received) = (cpu::read(perch.pid()), bytes.load(Ordering::Relaxed));
         std::thread::sleep(MEASURE);
         let cost = cpu::since(perch.pid(), &before);
         let mbit = (bytes.load(Ordering::Relaxed) - received) as f64 * 8.0 / 1e6 / MEASURE.as_secs_f64() / n as f64;
-        let (ended, playing): (Vec<_>, Vec<_>) = readers.into_iter().partition(|r| r.is_finished());
-        let failed = ended.len();
-        let failures: Vec<_> = ended.into_iter().filter_map(|r| runtime.block_on(r).ok()?.err()).collect();
+        let failure = |r: &mut Result<Reader, String>| r.as_mut().map_or_else(|e| Some(e.clone()), Reader::failure);
+        let failures: Vec<_> = readers.iter_mut().filter_map(failure).collect();
         let mut r = row(n, &cost, alone, cpu::resident_mb(perch.pid()) - resident, mbit, encoders(client));
-        r["failed_readers"] = json!(failed);
+        r["failed_readers"] = json!(failures.len());
         r["failures"] = json!(failures);
         rows.push(r);
-        for reader in playing {
-            reader.abort();
-        }
+        drop(readers);
         std::thread::sleep(SETTLE);
     }
     json!(rows)
