@@ -1,9 +1,9 @@
-//! The lease of a live session: it ends by itself unless its viewer renews it.
+//! The lease of a live session: it ends by itself unless its viewer renews it or shows that it is there. Revocation does not wait for it.
 
 use perch_base::time::MonoTime;
 use std::time::Duration;
 
-/// How long a session lives without renewal. The page renews every 10 s.
+/// How long a session lives without renewal: the page's own every 10 s, a player's receiver reports, or its consent to be sent to.
 pub const LEASE: Duration = Duration::from_secs(30);
 
 /// One lease.

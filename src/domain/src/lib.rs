@@ -19,6 +19,7 @@ pub mod retention;
 pub mod running;
 pub mod setup;
 pub mod status;
+pub mod stream_choice;
 pub mod throttle;
 pub mod update;
 pub mod vitality;

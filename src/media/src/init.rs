@@ -83,6 +83,16 @@ pub fn has_element(name: &str) -> bool {
     gstreamer::ElementFactory::find(name).is_some()
 }
 
+/// A pipeline's pictures are many megabytes; the allocator would keep them in the arenas of threads that are gone, and a camera
+/// that restarts often, or one that makes stills, would grow the process.
+pub(crate) fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes no pointers and may be called from any thread at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -129,7 +129,7 @@ impl Drop for Ends {
     fn drop(&mut self) {
         let _ = self.0.set_state(gst::State::Null);
         // The decoder and its pictures go with the pipeline's threads; what they held would stay with the allocator.
-        crate::capture::give_memory_back();
+        crate::init::give_memory_back();
     }
 }
 

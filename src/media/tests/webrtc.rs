@@ -55,14 +55,22 @@ impl Bench {
     }
 
     fn request(&self, device: DeviceId, stream: StreamChoice, offer: &str) -> WatchRequest {
+        self.request_of("front", device, stream, offer)
+    }
+
+    fn request_of(&self, camera: &str, device: DeviceId, stream: StreamChoice, offer: &str) -> WatchRequest {
         let viewer = Principal { device_id: device, device_name: "phone".into(), username: None, role: Role::Viewer };
-        WatchRequest { camera: CameraId::new("front").expect("valid"), stream, offer: offer.into(), viewer }
+        WatchRequest { camera: CameraId::new(camera).expect("valid"), stream, offer: offer.into(), viewer }
     }
 
     fn watch(&self, device: DeviceId, stream: Stream) -> (LeaseId, Viewer) {
+        self.watch_camera("front", device, stream)
+    }
+
+    fn watch_camera(&self, camera: &str, device: DeviceId, stream: Stream) -> (LeaseId, Viewer) {
         let offer = Offer::new();
-        let answer =
-            self.engine.watch(self.request(device, StreamChoice::Fixed(stream), &offer.sdp)).expect("accepted");
+        let request = self.request_of(camera, device, StreamChoice::Fixed(stream), &offer.sdp);
+        let answer = self.engine.watch(request).expect("accepted");
         (answer.lease, offer.go(&answer.sdp))
     }
 
@@ -134,13 +142,36 @@ fn a_lapsed_lease_frees_everything() {
     let (_, sub) = bench.watch(device(), Stream::Sub);
     sub.until("the small stream", |s| s.frames > 5);
     assert!(bench.source.control.demand().sub);
-    bench.clock.0.fetch_add(29_000_000, Ordering::SeqCst);
-    bench.engine.renew(kept).expect("in time");
-    bench.clock.0.fetch_add(2_000_000, Ordering::SeqCst);
-    sub.until("told", |s| s.closed);
-    bench.until("one is left", |b| b.engine.stats().sessions == 1 && b.consumers() == 1);
+    sub.knobs.vanish.store(true, Ordering::SeqCst);
+    bench.until("it is gone", |_| sub.is_gone());
+    bench.until("one is left", |b| {
+        b.clock.0.fetch_add(1_000_000, Ordering::SeqCst);
+        b.engine.renew(kept).expect("in time");
+        b.engine.stats().sessions == 1 && b.consumers() == 1
+    });
     assert!(!bench.source.control.demand().sub);
-    bench.clock.0.fetch_add(31_000_000, Ordering::SeqCst);
+}
+
+/// A player that knows nothing of our leases: it reports what it receives, as every WebRTC player does.
+#[test]
+fn a_player_without_keep_alive_stays_while_it_is_there() {
+    let bench = Bench::new();
+    let offer = Offer::new();
+    let answer = bench.engine.watch(bench.request(device(), StreamChoice::Auto, &offer.sdp)).expect("accepted");
+    let viewer = offer.go(&answer.sdp);
+    viewer.until("a picture", |s| s.frames > 3);
+    for _ in 0..3 {
+        // Reports are looked at once a second, and one is about a second old.
+        let frames = viewer.seen().frames;
+        viewer.until("three seconds", |s| s.frames > frames + 90);
+        bench.clock.0.fetch_add(20_000_000, Ordering::SeqCst);
+    }
+    assert_eq!(bench.engine.sessions().len(), 1, "60 s and more");
+    viewer.knobs.vanish.store(true, Ordering::SeqCst);
+    bench.until("the lease to lapse", |b| {
+        b.clock.0.fetch_add(100_000, Ordering::SeqCst);
+        b.engine.stats().sessions == 0
+    });
     bench.nothing_is_left();
 }
 
@@ -200,6 +231,7 @@ fn lost_packets_are_sent_again() {
     let frames = viewer.seen().frames;
     let seen = viewer.until("all healed", |s| s.frames > frames + 30);
     assert_eq!((seen.broken, seen.gaps), (0, 0), "{} thrown", seen.thrown);
+    assert_eq!(bench.engine.stats().undrained, 0);
 }
 
 /// The small stream's pictures carry the same times as those of the main stream and come after them.
@@ -258,6 +290,7 @@ fn junk_and_replays_disturb_nobody() {
     assert_eq!(seen.broken, 0);
     bench.engine.renew(lease).expect("alive");
     assert_eq!(bench.engine.sessions()[0].remote, viewer.address.to_string(), "media goes to the viewer alone");
+    assert_eq!(bench.engine.stats().undrained, 0);
 }
 
 /// A well-formed STUN request for a user fragment that nobody gave out.
@@ -293,6 +326,33 @@ fn a_defect_while_media_is_written_ends_the_session_and_not_the_engine() {
     assert_eq!(bench.engine.renew(lease).expect_err("over").kind(), ErrorKind::NotFound);
     let (_, next) = bench.watch(device(), Stream::Main);
     next.until("the engine goes on", |s| s.frames > 10);
+}
+
+#[test]
+fn cameras_come_change_and_go_while_others_play_on() {
+    let bench = Bench::new();
+    let (_, front) = bench.watch(device(), Stream::Main);
+    front.until("a picture", |s| s.frames > 3);
+    let attic = Source::start("attic", bench.clock.clone(), bench.clock.clone());
+    let live = |has_audio| LiveCamera { hub: attic.hub.clone(), codec: VideoCodec::H264, has_audio };
+    bench.engine.set_camera(live(false));
+    let (silent, viewer) = bench.watch_camera("attic", device(), Stream::Main);
+    viewer.until("the new camera", |s| s.frames > 10);
+    bench.engine.set_camera(live(false));
+    bench.engine.renew(silent).expect("nothing changed");
+    bench.engine.set_camera(live(true));
+    viewer.until("the end of what was before", |s| s.closed);
+    let (_, viewer) = bench.watch_camera("attic", device(), Stream::Sub);
+    viewer.until("the changed camera", |s| s.frames > 10 && s.sounds > 10);
+    bench.engine.remove_camera(attic.hub.camera());
+    viewer.until("the end", |s| s.closed);
+    bench.until("all given back", |_| Stream::ALL.iter().all(|s| attic.hub.consumers(*s).is_empty()));
+    let request = bench.request_of("attic", device(), StreamChoice::Auto, &Offer::new().sdp);
+    assert_eq!(bench.engine.watch(request).expect_err("gone").kind(), ErrorKind::NotFound);
+    let frames = front.seen().frames;
+    let seen = front.until("undisturbed", |s| s.frames > frames + 10);
+    assert_eq!((seen.broken, seen.gaps), (0, 0));
+    assert_eq!(bench.engine.stats().undrained, 0);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use super::control::Switch;
 use super::flow::{Flow, Signal};
-use super::instance::Running;
-use super::{CaptureEvent, Settings, graph};
-use crate::{pipeline, time};
+use super::parts;
+use super::running::Running;
+use super::settings::{CaptureEvent, Settings};
+use crate::time;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::backoff::{self, Backoff};
@@ -16,10 +17,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Opus at this rate carries speech and a barking dog alike, bit/s.
-const BITRATE: i64 = 48_000;
-/// libopus' effort: half of its best costs a third.
-const COMPLEXITY: i64 = 5;
 /// A card that delivers nothing for this long while somebody listens has stopped, though it tells no error.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// How long building and starting may take.
@@ -28,16 +25,6 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 const LET_GO_WITHIN: Duration = Duration::from_secs(3);
 /// How often a running microphone is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// The bin that applies gain, encodes Opus while wanted, and publishes it.
-pub(super) fn opus(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<gst::Bin> {
-    let bin = settings.library.bin("audio/opus", &[("bitrate", BITRATE), ("complexity", COMPLEXITY)], &[])?;
-    let gain = 10f64.powf(settings.config.audio.gain_db.clamp(-20.0, 20.0) / 20.0);
-    pipeline::element(&bin, "volume")?.set_property("volume", gain);
-    sound.add(pipeline::element(&bin, "valve")?);
-    flow.take_audio(&graph::sink(&bin, "packets")?, true);
-    Ok(bin)
-}
 
 /// Keeps the microphone running as long as it is polled; waits for ever where the camera has none of its own.
 pub(super) async fn run(
@@ -139,13 +126,13 @@ fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<Microp
         }
         _ => (settings.library.bin("audio/test", &[], &[])?, "the test microphone".to_owned()),
     };
-    let opus = opus(settings, flow, sound)?;
+    let opus = parts::opus(settings, flow, sound)?;
     let pipeline = gst::Pipeline::new();
     time::apply(&pipeline);
     pipeline
         .add_many([&source, &opus])
         .map_err(|e| Error::internal("the microphone cannot be added").with_source(e))?;
-    graph::link(source.upcast_ref(), opus.upcast_ref())?;
+    parts::link(source.upcast_ref(), opus.upcast_ref())?;
     let heard = Arc::new(AtomicI64::new(i64::MIN));
     let (ear, clock) = (heard.clone(), settings.clock.clone());
     let pad =

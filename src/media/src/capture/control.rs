@@ -4,10 +4,7 @@ use crate::fanout::{Demand, EncoderControl};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
-use perch_base::clock::SharedClock;
-use perch_domain::keyframe::KeyframeGate;
 use perch_domain::media::Stream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Valves that open and close together; those that come later get the present word.
@@ -60,15 +57,11 @@ pub(super) struct Control {
     pub decode_always: bool,
     /// Sound.
     pub sound: Arc<Switch>,
-    sub_was_open: AtomicBool,
-    /// Viewers of the sub-stream that come and go must not make its encoder burst.
-    sub_gate: Mutex<KeyframeGate>,
-    clock: SharedClock,
 }
 
 impl Control {
     /// Commands of a pipeline that is still empty but for `sound`.
-    pub fn new(sound: Arc<Switch>, clock: SharedClock) -> Self {
+    pub fn new(sound: Arc<Switch>) -> Self {
         Self {
             main: None,
             sub: None,
@@ -78,9 +71,6 @@ impl Control {
             decode_switch: Switch::default(),
             decode_always: false,
             sound,
-            sub_was_open: AtomicBool::new(false),
-            sub_gate: Mutex::default(),
-            clock,
         }
     }
 
@@ -121,14 +111,6 @@ impl EncoderControl for Control {
     fn set_demand(&self, demand: Demand) {
         self.sound.set(demand.audio);
         self.decode_switch.set(demand.sub || self.decode_always);
-        let opens = demand.sub && !self.sub_was_open.swap(demand.sub, Ordering::SeqCst);
-        self.sub_was_open.store(demand.sub, Ordering::SeqCst);
-        // Its first picture must stand alone. Not by the hub's gate: the hub is locked while it calls.
-        let mut gate = self.sub_gate.lock().unwrap_or_else(PoisonError::into_inner);
-        if opens && gate.request(self.clock.mono()) {
-            self.force_keyframe(Stream::Sub);
-        }
-        drop(gate);
         self.sub_switch.set(demand.sub);
     }
 }
@@ -137,37 +119,5 @@ impl EncoderControl for Control {
 pub(super) fn force_keyframe(encoder: &gst::Element) {
     if let Some(pad) = encoder.static_pad("src") {
         pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use perch_base::clock::ManualClock;
-    use std::sync::atomic::AtomicUsize;
-    use std::time::Duration;
-
-    #[test]
-    fn a_sub_stream_that_opens_often_is_forced_once_a_second() {
-        crate::init().expect("starts");
-        let clock = Arc::new(ManualClock::default());
-        let mut control = Control::new(Arc::default(), clock.clone());
-        let encoder = gst::ElementFactory::make("identity").build().expect("there");
-        let forced = Arc::new(AtomicUsize::new(0));
-        let counter = forced.clone();
-        let pad = encoder.static_pad("src").expect("there");
-        pad.set_active(true).expect("activates");
-        pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, _| {
-            counter.fetch_add(1, Ordering::SeqCst);
-            gst::PadProbeReturn::Handled
-        });
-        control.sub = Some(encoder);
-        for _ in 0..30 {
-            for sub in [true, true, false] {
-                control.set_demand(Demand { sub, audio: false });
-            }
-            clock.advance(Duration::from_millis(100));
-        }
-        assert_eq!(forced.load(Ordering::SeqCst), 3);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::control::Switch;
 use super::flow::{Flow, Signal};
-use super::{Settings, graph};
+use super::parts;
+use super::settings::Settings;
 use crate::{pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -110,7 +111,7 @@ impl Pads {
                 }
             }
         } else if kind.starts_with("audio/")
-            && graph::own_sound(&self.settings)
+            && parts::own_sound(&self.settings)
             && !self.has_sound.swap(true, Ordering::SeqCst)
             && let Err(e) = self.add_sound(&flow, &bin, &looper, pad)
         {
@@ -120,12 +121,12 @@ impl Pads {
 
     fn add_sound(&self, flow: &Arc<Flow>, bin: &gst::Bin, looper: &Looper, pad: &gst::Pad) -> Result<()> {
         let pace = self.settings.library.bin("audio/source", &[], &[])?;
-        let opus = graph::opus(&self.settings, flow, &self.sound)?;
+        let opus = parts::opus(&self.settings, flow, &self.sound)?;
         if let Some(entry) = pace.static_pad("sink") {
             begin_now(&entry);
             looper.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         }
-        graph::grow(bin, pad, &[pace, opus])
+        parts::grow(bin, pad, &[pace, opus])
     }
 }
 

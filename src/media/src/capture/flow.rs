@@ -2,7 +2,7 @@
 //! silent for good. Everything here runs on threads of the pipeline and never blocks.
 
 use super::meter::Meter;
-use super::{LumaFrame, LumaSink, Settings};
+use super::settings::{LumaFrame, LumaSink, Settings};
 use crate::fanout::{EncoderControl, Hub};
 use crate::{h264, luma, time};
 use bytes::Bytes;

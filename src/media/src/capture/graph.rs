@@ -3,15 +3,16 @@
 use super::control::{Control, Switch};
 use super::file::Looper;
 use super::flow::{Flow, VideoOut};
-use super::{Settings, audio, devices, file, rtsp};
+use super::parts::{link, sink};
+use super::settings::Settings;
+use super::{devices, file, rtsp};
 use crate::encoders::{self, Encoder};
 use crate::luma::Thinner;
 use crate::{h264, pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_app as gst_app;
 use perch_base::{Error, Result};
-use perch_domain::camera::{AudioSource, Source, VideoSettings};
+use perch_domain::camera::{Source, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
@@ -31,7 +32,7 @@ pub(super) fn build(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Graph>
     time::apply(&pipeline);
     let sound = Arc::new(Switch::default());
     let (source, passed, looper) = source(settings, flow, &sound)?;
-    let mut wiring = Wiring { settings, flow, pipeline, control: Control::new(sound, settings.clock.clone()) };
+    let mut wiring = Wiring { settings, flow, pipeline, control: Control::new(sound) };
     wiring.add(&source)?;
     if passed {
         wiring.passed(&source)?;
@@ -248,45 +249,4 @@ impl Wiring<'_> {
         }
         Ok(())
     }
-}
-
-/// The appsink called `name` in `bin`.
-pub(super) fn sink(bin: &gst::Bin, name: &str) -> Result<gst_app::AppSink> {
-    pipeline::element(bin, name)?
-        .downcast()
-        .map_err(|_| Error::invalid(format!("the element `name={name}` of a pipeline must be an appsink")))
-}
-
-/// Links two neighbours. Errors with [`perch_base::ErrorKind::Invalid`]: a replaced file may not fit its neighbour.
-pub(super) fn link(from: &gst::Element, to: &gst::Element) -> Result<()> {
-    from.link(to).map_err(|e| Error::invalid("the parts of the pipeline do not fit together").with_source(e))
-}
-
-/// Whether sound comes from the video's own source.
-pub(super) fn own_sound(settings: &Settings) -> bool {
-    settings.config.audio.source == AudioSource::Source
-}
-
-/// Adds `bins` to the running `parent`, links them behind `pad` and starts them. For pads that come while a source starts.
-pub(super) fn grow(parent: &gst::Bin, pad: &gst::Pad, bins: &[gst::Bin]) -> Result<()> {
-    let Some(first) = bins.first() else { return Ok(()) };
-    for bin in bins {
-        parent.add(bin).map_err(|e| Error::internal("a part of the pipeline cannot be added").with_source(e))?;
-    }
-    for pair in bins.windows(2) {
-        link(pair[0].upcast_ref(), pair[1].upcast_ref())?;
-    }
-    for bin in bins.iter().rev() {
-        bin.sync_state_with_parent()
-            .map_err(|e| Error::internal("a part of the pipeline does not start").with_source(e))?;
-    }
-    let entry =
-        first.static_pad("sink").ok_or_else(|| Error::invalid("a pipeline text must begin with an open end"))?;
-    pad.link(&entry).map_err(|e| Error::invalid("the source's stream does not fit").with_source(e))?;
-    Ok(())
-}
-
-/// The bin that makes and publishes Opus, its valve on `sound`.
-pub(super) fn opus(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<gst::Bin> {
-    audio::opus(settings, flow, sound)
 }

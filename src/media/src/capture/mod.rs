@@ -10,7 +10,10 @@ mod flow;
 mod graph;
 mod instance;
 mod meter;
+mod parts;
 mod rtsp;
+mod running;
+mod settings;
 mod threads;
 
 #[cfg(test)]
@@ -18,8 +21,8 @@ pub(crate) mod clips;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use instance::give_memory_back;
 pub use rtsp::answers as rtsp_answers;
+pub use settings::{CaptureEvent, LumaFrame, LumaSink};
 
 use crate::fanout::Hub;
 use crate::pipeline::Library;
@@ -28,11 +31,11 @@ use instance::Instance;
 use meter::Meter;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
-use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::health::{Verdict, Watchdog};
 use perch_domain::status::CaptureFigures;
+use settings::Settings;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use threads::Threads;
@@ -44,31 +47,6 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 const LET_GO_WITHIN: Duration = Duration::from_secs(3);
 /// A file that cannot be looped in place starts again after this much at least.
 const MIN_ROUND: Duration = Duration::from_millis(500);
-
-/// A small grey picture for the motion detector.
-#[derive(Clone, Debug)]
-pub struct LumaFrame {
-    /// Exactly `LUMA_WIDTH * LUMA_HEIGHT` bytes, row by row.
-    pub pixels: Vec<u8>,
-    /// When it was captured.
-    pub pts: MonoTime,
-}
-
-/// Takes the small pictures, on a thread of the pipeline: it must not block.
-pub type LumaSink = Arc<dyn Fn(LumaFrame) + Send + Sync>;
-
-/// What happens in an attempt, for the camera's health.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CaptureEvent {
-    /// The pipeline runs; no picture has come yet.
-    Playing,
-    /// The first picture of this attempt was published.
-    FirstFrame,
-    /// The microphone failed; the picture goes on, and it is tried again. A sentence for people.
-    SoundLost(String),
-    /// The microphone works again.
-    SoundBack,
-}
 
 /// Why an attempt ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,19 +67,6 @@ pub struct Capture {
     settings: Arc<Settings>,
     meter: Arc<Meter>,
     running: Mutex<Option<Arc<control::Control>>>,
-}
-
-/// What an attempt needs and never changes.
-struct Settings {
-    config: CameraConfig,
-    library: Arc<Library>,
-    hub: Arc<Hub>,
-    clock: SharedClock,
-    luma: LumaSink,
-    /// Threads in the camera's driver.
-    threads: Threads,
-    /// Threads in the microphone's driver.
-    sound_threads: Threads,
 }
 
 impl std::fmt::Debug for Capture {

@@ -2,7 +2,8 @@
 
 use super::control::Switch;
 use super::flow::{Flow, Signal};
-use super::{Settings, file, graph};
+use super::settings::Settings;
+use super::{file, parts};
 use crate::pipeline;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -168,7 +169,7 @@ impl Pads {
     fn wants(&self, caps: &gst::CapsRef) -> bool {
         match offer(caps) {
             Offer::H264 => !self.has_video.swap(true, Ordering::SeqCst),
-            Offer::Sound(_) => graph::own_sound(&self.settings) && !self.has_sound.swap(true, Ordering::SeqCst),
+            Offer::Sound(_) => parts::own_sound(&self.settings) && !self.has_sound.swap(true, Ordering::SeqCst),
             Offer::OtherVideo(name) => {
                 if let Some(flow) = self.flow.upgrade() {
                     flow.refuse(name);
@@ -203,12 +204,12 @@ impl Pads {
     fn add_sound(&self, flow: &Arc<Flow>, bin: &gst::Bin, pad: &gst::Pad, name: &str) -> Result<()> {
         let first = self.settings.library.bin(name, &[], &[])?;
         if name == "audio/rtsp-opus" {
-            flow.take_audio(&graph::sink(&first, "packets")?, false);
-            return graph::grow(bin, pad, &[first]);
+            flow.take_audio(&parts::sink(&first, "packets")?, false);
+            return parts::grow(bin, pad, &[first]);
         }
         self.sound.add(pipeline::element(&first, "valve")?);
-        let opus = graph::opus(&self.settings, flow, &self.sound)?;
-        graph::grow(bin, pad, &[first, opus])
+        let opus = parts::opus(&self.settings, flow, &self.sound)?;
+        parts::grow(bin, pad, &[first, opus])
     }
 
     fn complete(&self) {

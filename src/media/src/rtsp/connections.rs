@@ -1,11 +1,13 @@
 //! Who is connected: one [`Connection`] a reader, with its own challenge and its own sessions, and the sweep that closes those
 //! that are silent, stuck or cut off.
 
-use super::digest::{Credentials, Ha1s, Verdict};
+use super::digest::{Credentials, Ha1s, Verdict, challenge};
 use super::factory::Mount;
-use super::socket;
+use super::mounts::{CameraStreams, Mounts};
+use super::{requests, socket};
 use gstreamer_rtsp_server::{self as rtsp_server, glib};
 use perch_base::clock::SharedClock;
+use perch_base::ids::CameraId;
 use perch_base::secret::{hex, random_bytes};
 use perch_base::time::MonoTime;
 use rtsp_server::prelude::*;
@@ -53,6 +55,8 @@ struct State {
     refusals: u32,
     /// When it asked for something last.
     asked_at: Option<MonoTime>,
+    /// What it asked for last.
+    asked_for: Option<Arc<Mount>>,
     playing: Option<Playing>,
 }
 
@@ -90,19 +94,47 @@ impl Connection {
 /// All connections and the passwords they are checked against.
 pub(super) struct Connections {
     clock: SharedClock,
-    mounts: Vec<Arc<Mount>>,
+    mounts: Mounts,
     ha1s: RwLock<Ha1s>,
     map: Mutex<HashMap<usize, Arc<Connection>>>,
 }
 
 impl Connections {
-    pub(super) fn new(clock: SharedClock, mounts: Vec<Arc<Mount>>) -> Arc<Self> {
+    pub(super) fn new(clock: SharedClock, mounts: Mounts) -> Arc<Self> {
         Arc::new(Self { clock, mounts, ha1s: RwLock::default(), map: Mutex::default() })
     }
 
-    /// The stream at `path`.
-    pub(super) fn mount(&self, path: &str) -> Option<&Arc<Mount>> {
-        self.mounts.iter().find(|m| m.path == path)
+    /// The stream at `path` or above it.
+    pub(super) fn mount(&self, path: &str) -> Option<Arc<Mount>> {
+        self.mounts.find(path)
+    }
+
+    /// Adds a camera or changes it; connections of one that changed end.
+    pub(super) fn set_camera(&self, camera: CameraStreams) {
+        let gone = self.mounts.set(camera);
+        self.end_readers_of(&gone);
+    }
+
+    /// Removes a camera and ends its connections.
+    pub(super) fn remove_camera(&self, id: &CameraId) {
+        let gone = self.mounts.remove(id);
+        self.end_readers_of(&gone);
+    }
+
+    fn end_readers_of(&self, gone: &[Arc<Mount>]) {
+        for connection in self.all() {
+            let state = connection.lock();
+            let uses = |mount: &Arc<Mount>| gone.iter().any(|g| Arc::ptr_eq(g, mount));
+            if state.asked_for.as_ref().is_some_and(uses) || state.playing.as_ref().is_some_and(|p| uses(&p.mount)) {
+                tracing::info!(
+                    peer = state.peer,
+                    user = state.user,
+                    "RTSP connection closed: its camera was removed or changed"
+                );
+                drop(state);
+                connection.close();
+            }
+        }
     }
 
     /// Readers that play.
@@ -171,7 +203,11 @@ impl Connections {
             with,
             move |client, _| with(client, &|here, c| here.rests(c))
         ));
-        super::gate::ask_before_sessions(client, &connection);
+        let asked = Arc::downgrade(&connection);
+        requests::ask_before_sessions(client, move || {
+            let stranger = asked.upgrade().filter(|c| !c.signed_in())?;
+            Some(challenge(&stranger.nonce, false))
+        });
         client.connect_closed(move |client| {
             with(client, &|here, c| {
                 here.rests(c);
@@ -215,6 +251,11 @@ impl Connections {
         connection.lock().asked_at = Some(self.clock.mono());
     }
 
+    /// A request that is let through is for `mount`.
+    pub(super) fn asks_for(&self, connection: &Connection, mount: &Arc<Mount>) {
+        connection.lock().asked_for = Some(mount.clone());
+    }
+
     /// Checks a request's credentials; accepted ones name the connection's user.
     pub(super) fn login(&self, connection: &Connection, given: &Credentials<'_>, method: &str) -> Verdict {
         // Held while the user is noted, so that `set_passwords` cannot miss it.
@@ -245,8 +286,12 @@ impl Connections {
     }
 
     fn plays(&self, connection: &Connection, client: &rtsp_server::RTSPClient, ctx: &rtsp_server::RTSPContext) {
-        let mount = ctx.uri().and_then(super::gate::path).and_then(|path| self.mount_of(&path));
-        let Some(mount) = mount else { return };
+        let mount = ctx.uri().and_then(requests::path).and_then(|path| self.mount(&path));
+        let Some(mount) = mount else {
+            // Its camera went away between its last two requests: it would wait for pictures in vain.
+            connection.close();
+            return;
+        };
         let interleaved = (0..=u8::MAX).any(|channel| client.stream_transport(channel).is_some());
         {
             let mut state = connection.lock();
@@ -258,14 +303,6 @@ impl Connections {
         if let Some(feed) = mount.feed() {
             feed.play();
         }
-    }
-
-    /// Some players PLAY with a slash or a track behind the path.
-    fn mount_of(&self, path: &str) -> Option<Arc<Mount>> {
-        let longest = self.mounts.iter().filter(|m| {
-            path.strip_prefix(m.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        longest.max_by_key(|m| m.path.len()).cloned()
     }
 
     fn rests(&self, connection: &Connection) {

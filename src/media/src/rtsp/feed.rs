@@ -4,9 +4,7 @@ use crate::fanout::{Attachment, Delivery, Hub, Offer, Sink};
 use crate::time;
 use gstreamer::{self as gst, ClockTime, prelude::*};
 use gstreamer_app::AppSrc;
-use perch_base::time::MonoTime;
 use perch_domain::h264;
-use perch_domain::keyframe::JoinWith;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,6 +17,8 @@ const MAX_JOINING: usize = 64;
 /// Least distance of two time stamps. The server asserts that they never go back, and packets of one time stamp would be
 /// taken for one frame by players.
 const MIN_STEP: ClockTime = ClockTime::from_mseconds(1);
+/// Name of our consumers at the hub.
+const CONSUMER: &str = "rtsp";
 /// Opus: 20 ms of silence, fullband, mono. It starts the sound's half of a media before any sound was captured.
 const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 
@@ -68,19 +68,19 @@ enum Phase {
     Opening,
     /// Described, or paused by all its readers: what comes is dropped.
     Parked,
-    /// A reader plays and the hub is being asked how to begin.
+    /// A reader plays and the hub is being asked how to begin; what follows on that waits.
     Joining(Vec<Delivery>),
     /// Readers play.
     Live,
+    /// The media ended.
+    Closed,
 }
 
 struct State {
     phase: Phase,
     attachment: Option<Attachment>,
-    /// Deliveries of video began, so those to come follow on the hub's cached GOP without a hole.
-    flowing: bool,
-    awaiting_keyframe: bool,
-    skip_until: Option<MonoTime>,
+    /// Counts the attachments: what comes by another than the newest is dropped.
+    newest: u64,
     last: [Option<ClockTime>; 2],
 }
 
@@ -95,31 +95,27 @@ pub(super) struct Feed {
 
 impl Feed {
     pub(super) fn new(source: Arc<Source>, video: AppSrc, audio: Option<AppSrc>) -> Arc<Self> {
-        let state = State {
-            phase: Phase::Opening,
-            attachment: None,
-            flowing: false,
-            awaiting_keyframe: true,
-            skip_until: None,
-            last: [None; 2],
-        };
+        let state = State { phase: Phase::Opening, attachment: None, newest: 0, last: [None; 2] };
         Arc::new(Self { source, video, audio, state: Mutex::new(state), dead: AtomicBool::new(false) })
     }
 
     /// Takes the stream from the hub. A sub-stream's encoder starts with this.
     pub(super) fn attach(self: &Arc<Self>) {
         let source = &self.source;
-        let sink = Box::new(FeedSink(self.clone()));
-        let attachment = source.hub.attach(source.stream, self.audio.is_some(), "rtsp", sink);
+        let sink = Box::new(FeedSink { feed: self.clone(), number: 0 });
+        let attachment = source.hub.attach(source.stream, self.audio.is_some(), CONSUMER, sink);
         lock(&self.state).attachment = Some(attachment);
-        // The hub delivers from the next keyframe on: one now means that PLAY, a moment later, finds deliveries flowing.
+        // What is described, and a moment later the cached GOP of the reader that plays.
         source.hub.request_keyframe(source.stream);
     }
 
-    /// Gives the stream back to the hub.
+    /// Gives the stream back to the hub, for good.
     pub(super) fn detach(&self) {
+        let mut state = lock(&self.state);
+        state.phase = Phase::Closed;
+        let attachment = state.attachment.take();
         // The hub's lock comes before ours, so it must not be taken under ours.
-        let attachment = lock(&self.state).attachment.take();
+        drop(state);
         drop(attachment);
     }
 
@@ -169,9 +165,9 @@ impl Feed {
     }
 
     /// A reader plays: the first gets a picture from the hub's cache or a forced keyframe, a later one a forced keyframe.
-    pub(super) fn play(&self) {
+    pub(super) fn play(self: &Arc<Self>) {
         let (hub, stream) = (&self.source.hub, self.source.stream);
-        {
+        let number = {
             let mut state = lock(&self.state);
             if !matches!(state.phase, Phase::Parked) {
                 drop(state);
@@ -179,23 +175,27 @@ impl Feed {
                 return;
             }
             state.phase = Phase::Joining(Vec::new());
-        }
-        let joined = hub.join(stream);
+            state.newest += 1;
+            state.newest
+        };
+        let sink = Box::new(FeedSink { feed: self.clone(), number });
+        let joined = hub.join(stream, self.audio.is_some(), CONSUMER, sink);
         let mut state = lock(&self.state);
-        let Phase::Joining(missed) = std::mem::replace(&mut state.phase, Phase::Live) else { return };
-        state.awaiting_keyframe = joined.with != JoinWith::CachedGop || !state.flowing;
+        let Phase::Joining(missed) = std::mem::replace(&mut state.phase, Phase::Live) else {
+            // It ended meanwhile.
+            state.phase = Phase::Closed;
+            drop(state);
+            return;
+        };
         for packet in joined.backlog.iter().filter(|p| p.track == Track::Video) {
-            state.skip_until = Some(packet.pts);
             self.push_packet(&mut state, packet, false);
         }
         for delivery in missed {
-            self.deliver(&mut state, &delivery);
+            self.push_packet(&mut state, &delivery.packet, delivery.discontinuity);
         }
-        let request = state.awaiting_keyframe;
+        let before = state.attachment.replace(joined.attachment);
         drop(state);
-        if request {
-            hub.request_keyframe(stream);
-        }
+        drop(before);
     }
 
     /// No reader plays any more.
@@ -206,10 +206,12 @@ impl Feed {
         }
     }
 
-    fn offer(&self, delivery: Delivery) -> Offer {
+    fn offer(&self, number: u64, delivery: Delivery) -> Offer {
         let packet = &delivery.packet;
         let mut state = lock(&self.state);
-        state.flowing |= packet.track == Track::Video;
+        if number != state.newest {
+            return Offer::Taken;
+        }
         match &mut state.phase {
             Phase::Opening if packet.track == Track::Video && packet.keyframe => {
                 if let Some(opening) = self.source.learn(packet) {
@@ -227,24 +229,10 @@ impl Feed {
                 if packet.track == Track::Video && self.video.current_level_time() > MAX_QUEUED {
                     return Offer::Full;
                 }
-                self.deliver(&mut state, &delivery);
+                self.push_packet(&mut state, packet, delivery.discontinuity);
                 Offer::Taken
             }
-        }
-    }
-
-    fn deliver(&self, state: &mut State, delivery: &Delivery) {
-        let packet = &delivery.packet;
-        if packet.track == Track::Video {
-            if state.skip_until.is_some_and(|until| packet.pts <= until) {
-                return;
-            }
-            if packet.keyframe {
-                state.awaiting_keyframe = false;
-            }
-        }
-        if !state.awaiting_keyframe {
-            self.push_packet(state, packet, delivery.discontinuity);
+            Phase::Closed => Offer::Closed,
         }
     }
 
@@ -291,17 +279,23 @@ impl Feed {
 }
 
 /// The hub's end of a feed.
-struct FeedSink(Arc<Feed>);
+struct FeedSink {
+    feed: Arc<Feed>,
+    /// Which of the feed's attachments it is.
+    number: u64,
+}
 
 impl Sink for FeedSink {
     fn offer(&mut self, delivery: Delivery) -> Offer {
-        self.0.offer(delivery)
+        self.feed.offer(self.number, delivery)
     }
 }
 
 impl Drop for FeedSink {
     fn drop(&mut self) {
-        self.0.dead.store(true, Ordering::Relaxed);
+        if lock(&self.feed.state).newest == self.number {
+            self.feed.dead.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::connections::{Connection, Connections};
 use super::digest::{Credentials, Verdict, challenge};
+use super::requests::path;
 use glib::translate::{ToGlibPtr, from_glib};
 use gst_rtsp::{RTSPAuthMethod, RTSPAuthParam, RTSPHeaderField, RTSPMethod, RTSPStatusCode};
 use gstreamer_rtsp_server::subclass::prelude::*;
 use gstreamer_rtsp_server::{self as rtsp_server, RTSPContext, glib, gst_rtsp};
 use rtsp_server::prelude::*;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::sync::{Arc, OnceLock};
 
 mod imp {
@@ -56,14 +57,6 @@ impl Gate {
     }
 }
 
-/// The path of a request, without its query.
-pub(super) fn path(url: &gst_rtsp::RTSPUrl) -> Option<String> {
-    let uri = url.request_uri();
-    let (_, rest) = uri.split_once("://")?;
-    let path = rest.find('/').map_or("/", |at| &rest[at..]);
-    Some(path.split('?').next().unwrap_or(path).to_owned())
-}
-
 /// Lets a request through or answers it.
 fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
     let method = method(ctx);
@@ -91,10 +84,10 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
         tracing::warn!("RTSP reader refused: too many are connected");
         return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
     }
-    if method == RTSPMethod::DESCRIBE {
-        let mount = ctx.uri().and_then(path).and_then(|path| connections.mount(&path).cloned());
-        // Unknown paths are the library's to refuse.
-        if mount.is_some_and(|mount| !mount.source.is_up()) {
+    // Unknown paths are the library's to refuse.
+    if let Some(mount) = ctx.uri().and_then(path).and_then(|path| connections.mount(&path)) {
+        connections.asks_for(&connection, &mount);
+        if method == RTSPMethod::DESCRIBE && !mount.source.is_up() {
             return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
         }
     }
@@ -131,38 +124,6 @@ fn pair(param: &RTSPAuthParam) -> (Option<&str>, Option<&str>) {
     let raw: *const gst_rtsp::ffi::GstRTSPAuthParam = param.to_glib_none().0;
     // SAFETY: `raw` points to the boxed value inside `param`.
     unsafe { (text((*raw).name), text((*raw).value)) }
-}
-
-/// The library looks a request's session up before it asks the gate, so a stranger with a made-up `Session` header would be
-/// told of the session and not of the password: such an answer becomes a challenge before it leaves.
-pub(super) fn ask_before_sessions(client: &rtsp_server::RTSPClient, connection: &Arc<Connection>) {
-    let connection = Arc::downgrade(connection);
-    client.connect("send-message", false, move |values| {
-        let connection = connection.upgrade().filter(|c| !c.signed_in())?;
-        let pointer = |n: usize| {
-            let value = values.get(n).filter(|v| v.type_().is_a(glib::Type::POINTER))?;
-            // SAFETY: the value was just seen to hold a pointer.
-            Some(unsafe { glib::gobject_ffi::g_value_get_pointer(value.to_glib_none().0) }).filter(|p| !p.is_null())
-        };
-        let ctx: *mut rtsp_server::ffi::GstRTSPContext = pointer(1)?.cast();
-        let message: *mut gst_rtsp::ffi::GstRTSPMessage = pointer(2)?.cast();
-        let header = CString::new(challenge(&connection.nonce, false)).ok()?;
-        // SAFETY: the library passes a context and a message of its own that are valid for the time of the call and used by
-        // this thread alone; the union is read as the kind that `type_` names. The message is changed in place before it is sent.
-        unsafe {
-            let lost = gst_rtsp::ffi::GST_RTSP_STS_SESSION_NOT_FOUND;
-            if (*message).type_ == gst_rtsp::ffi::GST_RTSP_MESSAGE_RESPONSE
-                && (*message).type_data.response.code == lost
-            {
-                let code = gst_rtsp::ffi::GST_RTSP_STS_UNAUTHORIZED;
-                let reason = gst_rtsp::ffi::gst_rtsp_status_as_text(code);
-                gst_rtsp::ffi::gst_rtsp_message_init_response(message, code, reason, (*ctx).request);
-                let field = gst_rtsp::ffi::GST_RTSP_HDR_WWW_AUTHENTICATE;
-                gst_rtsp::ffi::gst_rtsp_message_add_header(message, field, header.as_ptr());
-            }
-        }
-        None
-    });
 }
 
 /// Sends an answer; false, so that the library does nothing more with the request.

@@ -10,19 +10,20 @@ mod factory;
 mod feed;
 mod gate;
 mod listener;
+mod mounts;
+mod requests;
 mod socket;
 
-use crate::fanout::Hub;
+pub use mounts::CameraStreams;
+
 use connections::Connections;
-use factory::{Factory, Mount};
-use feed::Source;
 use gate::Gate;
 use gstreamer_rtsp_server::{self as rtsp_server, gio, glib};
 use listener::listen;
+use mounts::Mounts;
 use perch_base::clock::SharedClock;
+use perch_base::ids::CameraId;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::camera::VideoSettings;
-use perch_domain::media::{Stream, VideoCodec};
 use rtsp_server::prelude::*;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,21 +57,6 @@ pub struct TlsFiles {
     pub key_pem: PathBuf,
 }
 
-/// One camera's two streams.
-#[derive(Clone, Debug)]
-pub struct CameraStreams {
-    /// Where its packets come from.
-    pub hub: Arc<Hub>,
-    /// How its video is encoded.
-    pub codec: VideoCodec,
-    /// Whether it has sound (Opus).
-    pub has_audio: bool,
-    /// The sub-stream's size, for players to know beforehand.
-    pub sub: VideoSettings,
-    /// The main stream's size.
-    pub main: VideoSettings,
-}
-
 /// A running server; stops when dropped.
 pub struct Server {
     local: SocketAddr,
@@ -96,11 +82,9 @@ impl Server {
     pub fn start(config: Config, cameras: Vec<CameraStreams>, clock: SharedClock) -> Result<Self> {
         crate::init()?;
         let context = glib::MainContext::new();
-        let mounts = mounts(cameras);
-        let points = rtsp_server::RTSPMountPoints::new();
-        for mount in &mounts {
-            points.add_factory(&mount.path, Factory::new(mount.clone(), &context));
-        }
+        let mounts = Mounts::new(context.clone());
+        cameras.into_iter().for_each(|camera| drop(mounts.set(camera)));
+        let points = mounts.points().clone();
         let connections = Connections::new(clock, mounts);
         let threads = rtsp_server::RTSPThreadPool::new();
         threads.set_max_threads(CLIENT_THREADS);
@@ -168,6 +152,16 @@ impl Server {
         self.tls_local
     }
 
+    /// Adds the camera that `camera.hub` names, or changes it. Connections of one that changed end; nobody else's are touched.
+    pub fn set_camera(&self, camera: CameraStreams) {
+        self.connections.set_camera(camera);
+    }
+
+    /// Removes a camera. Its connections end; nobody else's are touched.
+    pub fn remove_camera(&self, id: &CameraId) {
+        self.connections.remove_camera(id);
+    }
+
     /// Replaces all stream passwords, given as user and HA1, `MD5(user:perch:password)` in hex. Readers whose user is gone or
     /// has another password are closed within a second.
     pub fn set_passwords(&self, ha1s: Vec<(String, String)>) {
@@ -221,15 +215,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn mounts(cameras: Vec<CameraStreams>) -> Vec<Arc<Mount>> {
-    let both = |c: CameraStreams| {
-        [(Stream::Main, c.main), (Stream::Sub, c.sub)].map(|(stream, video)| {
-            Arc::new(Mount::new(Source::new(c.hub.clone(), stream, c.codec), c.has_audio, video))
-        })
-    };
-    cameras.into_iter().flat_map(both).collect()
 }
 
 fn certificate(files: &TlsFiles) -> Result<gio::TlsCertificate> {

@@ -1,16 +1,14 @@
 //! The engine's thread: one loop over media, commands, datagrams and timers. Everything it holds belongs to it alone.
 
 use super::demux::{Demux, Key, Kind, classify};
-use super::feed::{FeedId, Feeds, Frame};
-use super::offer;
+use super::feed::{Arrival, FeedId, Feeds, Frame};
+use super::machine::Outbox;
 use super::session::{Phase, Session, Start, Wish};
+use super::shared::Shared;
 use super::socket::Socket;
 use super::trickle::Fragment;
-use super::{LiveCamera, Shared};
-use crate::fanout::Delivery;
 use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::keyframe::JoinWith;
 use perch_domain::media::Track;
 use perch_domain::status::LiveSession;
 use std::collections::{BTreeMap, HashMap};
@@ -27,9 +25,6 @@ const TICK: Duration = Duration::from_millis(250);
 const AUDIO_PATIENCE: Duration = Duration::from_millis(8);
 /// Frames taken from the queue in one turn.
 const MEDIA_BATCH: usize = 32;
-/// A cached GOP larger than this is not sent to a joiner: it would not fit into the outbox, most of it could not be sent again
-/// where it is lost, and on a slow way its pictures would be seen to hurry. The next keyframe is waited for there.
-const MAX_BACKLOG_BYTES: usize = 768 * 1024;
 /// STUN answers without a known sender that are looked at in one tick.
 const STUN_BUDGET: u32 = 200;
 
@@ -52,6 +47,8 @@ pub enum Command {
     EndDevice(DeviceId, Reply<()>),
     /// List sessions.
     Sessions(Reply<Vec<LiveSession>>),
+    /// Cameras were changed or removed: end their sessions.
+    CamerasChanged,
     /// End everything.
     Stop,
 }
@@ -59,7 +56,6 @@ pub enum Command {
 /// The thread's state.
 pub struct Loop {
     shared: Arc<Shared>,
-    cameras: Arc<[LiveCamera]>,
     socket: Socket,
     feeds: Feeds,
     sessions: BTreeMap<Key, Session>,
@@ -70,18 +66,15 @@ pub struct Loop {
     sound_due: Option<Instant>,
     next_tick: Instant,
     stun_budget: u32,
-    wishes: Vec<Wish>,
 }
 
 impl Loop {
     /// An engine without sessions.
-    pub fn new(shared: Arc<Shared>, socket: Socket, media: mpsc::Sender<(FeedId, Delivery)>) -> Self {
-        let cameras = shared.cameras.clone();
+    pub fn new(shared: Arc<Shared>, socket: Socket, media: mpsc::Sender<Arrival>) -> Self {
         Self {
-            cameras: cameras.clone(),
             shared,
             socket,
-            feeds: Feeds::new(cameras, media),
+            feeds: Feeds::new(media),
             sessions: BTreeMap::new(),
             leases: HashMap::new(),
             demux: Demux::default(),
@@ -90,25 +83,19 @@ impl Loop {
             sound_due: None,
             next_tick: Instant::now(),
             stun_budget: STUN_BUDGET,
-            wishes: Vec::new(),
         }
     }
 
     /// Runs until told to stop or until the port is dropped.
-    pub async fn run(mut self, commands: &mut mpsc::Receiver<Command>, mut media: mpsc::Receiver<(FeedId, Delivery)>) {
+    pub async fn run(mut self, commands: &mut mpsc::Receiver<Command>, mut media: mpsc::Receiver<Arrival>) {
         loop {
             let due = self.due();
             tokio::select! {
                 biased;
-                delivery = media.recv() => {
-                    let mut next = delivery;
-                    for _ in 0..MEDIA_BATCH {
-                        let Some((feed, delivery)) = next else { break };
-                        self.deliver(feed, &delivery);
-                        next = media.try_recv().ok();
-                    }
-                    if let Some((feed, delivery)) = next {
-                        self.deliver(feed, &delivery);
+                arrival = media.recv() => {
+                    let waiting = std::iter::from_fn(|| media.try_recv().ok());
+                    for arrival in arrival.into_iter().chain(waiting).take(MEDIA_BATCH) {
+                        self.deliver(&arrival);
                     }
                 }
                 command = commands.recv() => match command {
@@ -121,32 +108,34 @@ impl Loop {
             }
             self.work(Instant::now());
         }
-        let now = Instant::now();
         for session in self.sessions.values_mut() {
-            guarded(session.lease, || session.close(now, &mut self.socket));
+            guarded(session.lease, || session.close(&mut self.socket));
         }
+        self.socket.flush();
         self.shared.counters.sessions.store(0, Relaxed);
     }
 
     fn due(&self) -> Instant {
-        let sessions = self.sessions.values().map(|s| s.next).min();
-        let tick = if self.sessions.is_empty() { Instant::now() + Duration::from_secs(3600) } else { self.next_tick };
+        let now = Instant::now();
+        let sessions = self.sessions.values().map(|s| s.due(now)).min();
+        let tick = if self.sessions.is_empty() { now + Duration::from_secs(3600) } else { self.next_tick };
         sessions.into_iter().chain(self.sound_due).fold(tick, Instant::min)
     }
 
     /// Packetizes a delivery once and writes it to its sessions; sound may wait a little for a picture.
-    fn deliver(&mut self, feed: FeedId, delivery: &Delivery) {
+    fn deliver(&mut self, arrival: &Arrival) {
         let now = Instant::now();
-        let Some(camera) = self.cameras.get(feed.camera()) else { return };
+        let Arrival { feed, delivery, .. } = arrival;
+        let Some(camera) = self.feeds.pass(arrival) else { return };
         let age = self.shared.clock.mono().since(delivery.packet.pts);
         let wallclock = now.checked_sub(age).unwrap_or(now);
-        let frame = Frame::new(&delivery.packet, camera.codec, wallclock, delivery.discontinuity);
+        let frame = Frame::new(&delivery.packet, camera.live.codec, wallclock, delivery.discontinuity);
         if frame.track == Track::Audio {
-            self.sound.push((feed, frame));
+            self.sound.push((*feed, frame));
             self.sound_due.get_or_insert(now + AUDIO_PATIENCE);
         } else {
             self.flush_sound();
-            self.write(feed, &frame);
+            self.write(*feed, &frame);
         }
     }
 
@@ -160,7 +149,7 @@ impl Loop {
     fn write(&mut self, feed: FeedId, frame: &Frame) {
         for session in self.sessions.values_mut() {
             let before = session.feed;
-            let left = match guarded(session.lease, || session.live(feed, frame)) {
+            let left = match guarded(session.lease, || session.live(feed, frame, &mut self.socket)) {
                 Some(left) => left,
                 None => {
                     session.break_down();
@@ -173,19 +162,20 @@ impl Loop {
         }
     }
 
-    /// Drives every session that has something to do, then looks after leases.
+    /// Drives every session that has something to do, then looks after leases, and sends what all that brought.
     fn work(&mut self, now: Instant) {
         if self.sound_due.is_some_and(|due| due <= now) {
             self.flush_sound();
         }
-        let due: Vec<Key> = self.sessions.iter().filter(|(_, s)| s.dirty || s.next <= now).map(|(k, _)| *k).collect();
+        let due: Vec<Key> = self.sessions.iter().filter(|(_, s)| s.is_due(now)).map(|(k, _)| *k).collect();
         for key in due {
             self.drive(key, now);
         }
         if now >= self.next_tick {
             self.next_tick = now + TICK;
-            self.tick(now);
+            self.tick();
         }
+        self.socket.flush();
         let counters = &self.shared.counters;
         counters.writes.store(self.socket.writes, Relaxed);
         counters.packets_out.store(self.socket.sent, Relaxed);
@@ -193,67 +183,60 @@ impl Loop {
     }
 
     fn drive(&mut self, key: Key, now: Instant) {
-        let mut wishes = std::mem::take(&mut self.wishes);
         // Twice: joining writes the first picture.
         for _ in 0..2 {
-            let Some(session) = self.sessions.get_mut(&key) else { break };
+            let Some(session) = self.sessions.get_mut(&key).filter(|s| s.is_due(now)) else { return };
             // A defect in the protocol library ends the session it concerns, not its neighbours.
-            if guarded(session.lease, || session.drive(now, &mut self.socket, &mut wishes)).is_none() {
+            if guarded(session.lease, || session.drive(now, &mut self.socket)).is_none() {
                 session.break_down();
             }
-            let over = session.phase == Phase::Over;
-            for wish in wishes.drain(..).filter(|_| !over) {
+            self.shared.counters.undrained.fetch_add(session.take_undrained(), Relaxed);
+            if session.take_life_sign() {
+                session.term.renew(self.shared.clock.mono());
+            }
+            let wishes = std::mem::take(&mut session.wishes);
+            if session.phase == Phase::Over {
+                self.remove(key);
+                return;
+            }
+            for wish in wishes {
                 self.grant(key, wish, now);
             }
-            if over {
-                self.remove(key, now);
-            }
-            if !self.sessions.get(&key).is_some_and(|s| s.dirty) {
-                break;
-            }
         }
-        self.wishes = wishes;
     }
 
     fn grant(&mut self, key: Key, wish: Wish, now: Instant) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        let (feed, camera) = (session.feed, &self.cameras[session.feed.camera()]);
+        let (feed, Some(camera)) = (session.feed, self.feeds.camera(session.feed).cloned()) else { return };
+        let hub = &camera.live.hub;
         match wish {
             Wish::Join => {
-                let joined = camera.hub.join(feed.stream());
-                let video = joined.backlog.iter().filter(|p| p.track == Track::Video);
-                let bytes: usize = video.clone().map(|p| p.data.len()).sum();
-                tracing::debug!(lease = %session.lease, with = ?joined.with, bytes, "viewer connected");
-                if joined.with == JoinWith::CachedGop && bytes <= MAX_BACKLOG_BYTES {
-                    let mono = self.shared.clock.mono();
-                    let frames: Vec<_> = video
-                        .map(|p| Frame::new(p, camera.codec, now.checked_sub(mono.since(p.pts)).unwrap_or(now), false))
-                        .collect();
-                    if guarded(session.lease, || session.backlog(&frames)).is_none() {
-                        session.break_down();
-                    }
-                } else if joined.with == JoinWith::CachedGop {
-                    camera.hub.request_keyframe(feed.stream());
+                let backlog = self.feeds.start(feed);
+                tracing::debug!(lease = %session.lease, pictures = backlog.len(), "viewer connected");
+                let mono = self.shared.clock.mono();
+                let wallclock = |pts| now.checked_sub(mono.since(pts)).unwrap_or(now);
+                let frames: Vec<_> =
+                    backlog.iter().map(|p| Frame::new(p, camera.live.codec, wallclock(p.pts), false)).collect();
+                if guarded(session.lease, || session.backlog(&frames, &mut self.socket)).is_none() {
+                    session.break_down();
                 }
             }
-            Wish::Keyframe => camera.hub.request_keyframe(feed.stream()),
+            Wish::Keyframe => hub.request_keyframe(feed.stream),
             Wish::Loss(loss) => {
                 let mono = self.shared.clock.mono();
                 if let Some(stream) = session.loss(mono, loss) {
-                    let next = FeedId::new(feed.camera(), stream);
                     tracing::info!(lease = %session.lease, %stream, loss, "stream changes with the viewer's loss");
-                    session.next_feed = Some((next, mono));
-                    self.feeds.acquire(next);
-                    camera.hub.request_keyframe(stream);
+                    session.next_feed = Some((self.feeds.acquire(&camera, stream), mono));
+                    hub.request_keyframe(stream);
                 }
             }
         }
     }
 
-    fn tick(&mut self, now: Instant) {
+    fn tick(&mut self) {
         let mono = self.shared.clock.mono();
         self.stun_budget = STUN_BUDGET;
-        self.feeds.mend();
+        self.feeds.repair();
         for session in self.sessions.values_mut() {
             if let Some(feed) = session.give_up_change(mono) {
                 self.feeds.release(feed);
@@ -261,7 +244,18 @@ impl Loop {
         }
         let lapsed: Vec<Key> = self.sessions.iter().filter(|(_, s)| s.term.lapsed(mono)).map(|(k, _)| *k).collect();
         for key in lapsed {
-            self.remove(key, now);
+            self.remove(key);
+        }
+        self.end_without_camera();
+    }
+
+    /// Ends the sessions of cameras that were changed or removed.
+    fn end_without_camera(&mut self) {
+        let cameras = &self.shared.cameras;
+        let gone = |s: &Session| !self.feeds.camera(s.feed).is_some_and(|camera| cameras.has(camera));
+        let ended: Vec<Key> = self.sessions.iter().filter(|(_, s)| gone(s)).map(|(k, _)| *k).collect();
+        for key in ended {
+            self.remove(key);
         }
     }
 
@@ -274,9 +268,10 @@ impl Loop {
             }
             let Self { socket, sessions, demux, shared, stun_budget, .. } = self;
             let now = Instant::now();
-            socket_more = socket.receive(|_, from, to, datagram| {
+            socket_more = socket.receive(|socket, from, to, datagram| {
                 shared.counters.packets_in.fetch_add(1, Relaxed);
-                if !route(sessions, demux, stun_budget, from, to, datagram, now) {
+                let came = Came { from, to, datagram, now };
+                if !route(sessions, demux, stun_budget, &came, socket) {
                     shared.counters.packets_foreign.fetch_add(1, Relaxed);
                 }
             });
@@ -293,17 +288,16 @@ impl Loop {
         if catch_unwind(AssertUnwindSafe(|| self.obey(command))).is_err() {
             tracing::error!(?lease, "a request for live viewing met a defect");
             if let Some(key) = lease.and_then(|lease| self.leases.get(&lease).copied()) {
-                self.remove(key, Instant::now());
+                self.remove(key);
             }
         }
     }
 
     fn obey(&mut self, command: Command) {
-        let now = Instant::now();
         // A caller that gave up waiting does not matter here.
         match command {
             Command::Begin(start, reply) => {
-                let _ = reply.send(self.begin(*start, now));
+                let _ = reply.send(self.begin(*start));
             }
             Command::Trickle(lease, fragment, reply) => {
                 let _ = reply.send(self.trickle(lease, &fragment));
@@ -315,7 +309,7 @@ impl Loop {
                 let _ = reply.send(renewed);
             }
             Command::End(lease, reply) => {
-                let _ = reply.send(self.find(lease).map(|key| self.remove(key, now)));
+                let _ = reply.send(self.find(lease).map(|key| self.remove(key)));
             }
             Command::Owner(lease, reply) => {
                 let owner = self.leases.get(&lease).and_then(|key| self.sessions.get(key)).map(|s| s.viewer.device_id);
@@ -325,18 +319,26 @@ impl Loop {
                 let theirs: Vec<Key> =
                     self.sessions.iter().filter(|(_, s)| s.viewer.device_id == device).map(|(k, _)| *k).collect();
                 for key in theirs {
-                    self.remove(key, now);
+                    self.remove(key);
                 }
                 let _ = reply.send(());
             }
             Command::Sessions(reply) => {
-                let _ = reply.send(self.sessions.values().map(|s| self.show(s)).collect());
+                let _ = reply.send(self.sessions.values().filter_map(|s| self.show(s)).collect());
             }
+            Command::CamerasChanged => self.end_without_camera(),
             Command::Stop => {}
         }
     }
 
-    fn begin(&mut self, start: Start, now: Instant) -> Result<()> {
+    fn begin(&mut self, start: Start) -> Result<()> {
+        let camera = start.camera.clone();
+        if !self.shared.cameras.has(&camera) {
+            return Err(Error::not_found(format!(
+                "camera {} was changed or removed just now",
+                camera.live.hub.camera()
+            )));
+        }
         let limits = &self.shared.config;
         if self.sessions.len() >= limits.max_sessions {
             let message =
@@ -351,9 +353,9 @@ impl Loop {
         }
         let (key, lease) = (self.next_key, start.lease);
         self.next_key += 1;
-        let mut session = Session::new(start, self.shared.clock.utc(), self.shared.clock.mono(), now);
-        self.demux.add_ufrag(&session.rtc.direct_api().local_ice_credentials().ufrag, key);
-        self.feeds.acquire(session.feed);
+        self.demux.add_ufrag(&start.negotiated.ufrag, key);
+        let feed = self.feeds.acquire(&camera, start.stream);
+        let session = Session::new(start, feed, self.shared.clock.utc(), self.shared.clock.mono());
         self.leases.insert(lease, key);
         self.sessions.insert(key, session);
         self.count();
@@ -364,16 +366,11 @@ impl Loop {
         let key = self.find(lease)?;
         let session = self.sessions.get_mut(&key).ok_or_else(no_session)?;
         let local = self.shared.candidates();
-        let answer = offer::restart(&mut session.rtc, &mut session.shaped, fragment, &local)?;
-        if answer.is_some() {
-            self.demux.add_ufrag(&session.rtc.direct_api().local_ice_credentials().ufrag, key);
+        let restarted = session.trickle(fragment, &local, &mut self.socket)?;
+        if let Some(restarted) = &restarted {
+            self.demux.add_ufrag(&restarted.ufrag, key);
         }
-        for candidate in fragment.candidates.iter().take(session.candidates_left) {
-            session.rtc.add_remote_candidate(candidate.clone());
-        }
-        session.candidates_left = session.candidates_left.saturating_sub(fragment.candidates.len());
-        session.dirty = true;
-        Ok(answer)
+        Ok(restarted.map(|r| r.answer))
     }
 
     fn find(&self, lease: LeaseId) -> Result<Key> {
@@ -381,16 +378,16 @@ impl Loop {
     }
 
     /// Ends a session and frees all that was its own.
-    fn remove(&mut self, key: Key, now: Instant) {
+    fn remove(&mut self, key: Key) {
         let Some(mut session) = self.sessions.remove(&key) else { return };
-        guarded(session.lease, || session.close(now, &mut self.socket));
+        guarded(session.lease, || session.close(&mut self.socket));
         self.demux.remove(key);
         self.leases.remove(&session.lease);
         self.feeds.release(session.feed);
         if let Some((feed, _)) = session.next_feed {
             self.feeds.release(feed);
         }
-        tracing::debug!(lease = %session.lease, bytes = session.bytes_sent, "live session ended");
+        tracing::debug!(lease = %session.lease, bytes = session.bytes_sent(), "live session ended");
         self.count();
     }
 
@@ -398,21 +395,29 @@ impl Loop {
         self.shared.counters.sessions.store(self.sessions.len(), Relaxed);
     }
 
-    fn show(&self, session: &Session) -> LiveSession {
-        LiveSession {
+    fn show(&self, session: &Session) -> Option<LiveSession> {
+        Some(LiveSession {
             lease: session.lease,
-            camera: self.cameras[session.feed.camera()].hub.camera().clone(),
-            stream: session.feed.stream(),
+            camera: self.feeds.camera(session.feed)?.live.hub.camera().clone(),
+            stream: session.feed.stream,
             device_id: session.viewer.device_id,
             device_name: session.viewer.device_name.clone(),
             username: session.viewer.username.clone(),
             role: session.viewer.role,
             started_at: session.started_at,
             connected: session.connected(),
-            remote: session.remote.map(|r| r.to_string()).unwrap_or_default(),
-            bytes_sent: session.bytes_sent,
-        }
+            remote: session.remote().map(|r| r.to_string()).unwrap_or_default(),
+            bytes_sent: session.bytes_sent(),
+        })
     }
+}
+
+/// A datagram that came.
+struct Came<'a> {
+    from: SocketAddr,
+    to: SocketAddr,
+    datagram: &'a [u8],
+    now: Instant,
 }
 
 /// Hands a datagram to its session. False: it belongs to none.
@@ -420,11 +425,10 @@ fn route(
     sessions: &mut BTreeMap<Key, Session>,
     demux: &mut Demux,
     stun_budget: &mut u32,
-    from: SocketAddr,
-    to: SocketAddr,
-    datagram: &[u8],
-    now: Instant,
+    came: &Came<'_>,
+    out: &mut dyn Outbox,
 ) -> bool {
+    let Came { from, to, datagram, now } = *came;
     let key = match classify(datagram) {
         Kind::Request(ufrag) => demux.ufrag(ufrag),
         Kind::Media => demux.address(from),
@@ -446,7 +450,7 @@ fn route(
         if stun && demux.address(from) != Some(key) && session.proves(from, to, datagram, now) {
             demux.add_address(from, key);
         }
-        session.receive(from, to, datagram, now);
+        session.receive(from, to, datagram, now, out);
     });
     if received.is_none() {
         session.break_down();

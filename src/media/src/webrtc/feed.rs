@@ -1,10 +1,12 @@
 //! Feeds: one attachment for each camera and stream, shared by all its sessions and given back with the last; frames packetized once.
 
-use super::LiveCamera;
+use super::cameras::{Camera, CameraKey};
 use crate::fanout::{Attachment, Delivery, Offer, Sink};
 use crate::rtp::{Payload, packetize_h264, packetize_opus, packetize_vp8};
 use perch_base::time::MonoTime;
-use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use perch_domain::keyframe::JoinWith;
+use perch_domain::media::{Packet, SharedPacket, Stream, Track, VideoCodec};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,28 +14,19 @@ use tokio::sync::mpsc;
 
 /// Bytes of an RTP payload: fits 1280-byte paths with IPv6, UDP, SRTP and a TURN header around it.
 const MAX_PAYLOAD: usize = 1150;
+/// A GOP larger than this is not kept for joiners: it would not fit into the outbox, most of it could not be sent again where it is
+/// lost, and on a slow way its pictures would be seen to hurry. The next keyframe is waited for there.
+const MAX_BACKLOG_BYTES: usize = 768 * 1024;
 /// Name of our consumers at the hub.
 const CONSUMER: &str = "webrtc";
 
-/// A camera and stream, as an index: twice the camera's, plus one for the sub-stream.
+/// A camera's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FeedId(pub usize);
-
-impl FeedId {
-    /// The feed of a camera's stream.
-    pub fn new(camera: usize, stream: Stream) -> Self {
-        Self(camera * 2 + usize::from(stream == Stream::Sub))
-    }
-
-    /// The camera's index.
-    pub fn camera(self) -> usize {
-        self.0 / 2
-    }
-
+pub struct FeedId {
+    /// The camera, as it was when the feed was first used.
+    pub camera: CameraKey,
     /// The stream.
-    pub fn stream(self) -> Stream {
-        if self.0.is_multiple_of(2) { Stream::Main } else { Stream::Sub }
-    }
+    pub stream: Stream,
 }
 
 /// A frame ready to be written to any session.
@@ -76,16 +69,29 @@ impl Frame {
     }
 }
 
-/// What the hub pushes into: the engine's one queue.
+/// One delivery in the engine's one queue.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Its feed.
+    pub feed: FeedId,
+    /// By which of the feed's places at the hub it came: what waits of an earlier one is not shown twice.
+    place: u64,
+    /// The packet.
+    pub delivery: Delivery,
+}
+
+/// What the hub pushes into.
 struct FeedSink {
     feed: FeedId,
-    queue: mpsc::Sender<(FeedId, Delivery)>,
+    place: u64,
+    queue: mpsc::Sender<Arrival>,
     cut_off: Arc<AtomicBool>,
 }
 
 impl Sink for FeedSink {
     fn offer(&mut self, delivery: Delivery) -> Offer {
-        match self.queue.try_send((self.feed, delivery)) {
+        let arrival = Arrival { feed: self.feed, place: self.place, delivery };
+        match self.queue.try_send(arrival) {
             Ok(()) => Offer::Taken,
             Err(mpsc::error::TrySendError::Full(_)) => Offer::Full,
             Err(mpsc::error::TrySendError::Closed(_)) => Offer::Closed,
@@ -99,61 +105,170 @@ impl Drop for FeedSink {
     }
 }
 
+/// The pictures since the newest keyframe that went to the sessions of a feed, so that one more can be shown all of them.
 #[derive(Default)]
+struct Gop {
+    packets: Vec<SharedPacket>,
+    bytes: usize,
+}
+
+impl Gop {
+    fn take(&mut self, packet: &SharedPacket, discontinuity: bool) {
+        if packet.track != Track::Video {
+            return;
+        }
+        if packet.keyframe || discontinuity {
+            *self = Self::default();
+        }
+        if self.packets.is_empty() && !packet.keyframe {
+            return;
+        }
+        self.bytes += packet.data.len();
+        if self.bytes > MAX_BACKLOG_BYTES {
+            self.packets.clear();
+        } else {
+            self.packets.push(packet.clone());
+        }
+    }
+}
+
 struct Feed {
+    camera: Arc<Camera>,
     users: usize,
-    attachment: Option<Attachment>,
+    gop: Gop,
+    place: u64,
+    #[expect(dead_code, reason = "given back when dropped")]
+    attachment: Attachment,
     cut_off: Arc<AtomicBool>,
 }
 
-/// All feeds.
+impl Feed {
+    /// Takes the stream from the hub, and asks for the keyframe that its queue begins with, so that pictures flow by the time
+    /// the session is connected.
+    fn join(queue: &mpsc::Sender<Arrival>, places: &mut u64, camera: &Arc<Camera>, id: FeedId, users: usize) -> Self {
+        *places += 1;
+        let place = *places;
+        let cut_off = Arc::new(AtomicBool::new(false));
+        let sink = FeedSink { feed: id, place, queue: queue.clone(), cut_off: cut_off.clone() };
+        let hub = &camera.live.hub;
+        let joined = hub.join(id.stream, camera.live.has_audio, CONSUMER, Box::new(sink));
+        hub.request_keyframe(id.stream);
+        let mut gop = Gop::default();
+        joined.backlog.iter().for_each(|packet| gop.take(packet, false));
+        Self { camera: camera.clone(), users, gop, place, attachment: joined.attachment, cut_off }
+    }
+}
+
+/// All feeds that are used.
 pub struct Feeds {
-    cameras: Arc<[LiveCamera]>,
-    queue: mpsc::Sender<(FeedId, Delivery)>,
-    feeds: Vec<Feed>,
+    queue: mpsc::Sender<Arrival>,
+    places: u64,
+    feeds: HashMap<FeedId, Feed>,
 }
 
 impl Feeds {
     /// No feed is attached yet; deliveries go to `queue`.
-    pub fn new(cameras: Arc<[LiveCamera]>, queue: mpsc::Sender<(FeedId, Delivery)>) -> Self {
-        let feeds = cameras.iter().flat_map(|_| [Feed::default(), Feed::default()]).collect();
-        Self { cameras, queue, feeds }
+    pub fn new(queue: mpsc::Sender<Arrival>) -> Self {
+        Self { queue, places: 0, feeds: HashMap::new() }
     }
 
-    /// One more session uses `id`. The first attaches it and asks for the keyframe that the hub's queue begins with, so that
-    /// pictures flow by the time the session is connected.
-    pub fn acquire(&mut self, id: FeedId) {
-        self.feeds[id.0].users += 1;
-        if self.feeds[id.0].users == 1 {
-            self.attach(id);
-        }
+    /// The camera of a feed that is used.
+    pub fn camera(&self, id: FeedId) -> Option<&Arc<Camera>> {
+        self.feeds.get(&id).map(|feed| &feed.camera)
+    }
+
+    /// One more session uses this stream; the first attaches it.
+    pub fn acquire(&mut self, camera: &Arc<Camera>, stream: Stream) -> FeedId {
+        let id = FeedId { camera: camera.key, stream };
+        let join = || Feed::join(&self.queue, &mut self.places, camera, id, 0);
+        self.feeds.entry(id).or_insert_with(join).users += 1;
+        id
     }
 
     /// One session less uses `id`; the last gives the attachment back.
     pub fn release(&mut self, id: FeedId) {
-        let feed = &mut self.feeds[id.0];
+        let Some(feed) = self.feeds.get_mut(&id) else { return };
         feed.users = feed.users.saturating_sub(1);
         if feed.users == 0 {
-            feed.attachment = None;
+            self.feeds.remove(&id);
+        }
+    }
+
+    /// A delivery came out of the queue and goes to the sessions of its feed. `None`: nobody uses it any more.
+    pub fn pass(&mut self, arrival: &Arrival) -> Option<&Arc<Camera>> {
+        let feed = self.feeds.get_mut(&arrival.feed).filter(|feed| feed.place == arrival.place)?;
+        feed.gop.take(&arrival.delivery.packet, arrival.delivery.discontinuity);
+        Some(&feed.camera)
+    }
+
+    /// What a session that connects is shown first; what goes to the sessions of `id` next follows on it. Empty: it waits for a
+    /// keyframe, which was asked for where the encoder obeys.
+    pub fn start(&self, id: FeedId) -> &[SharedPacket] {
+        let Some(feed) = self.feeds.get(&id) else { return &[] };
+        let cached = feed.gop.packets.first().map(|p| p.pts);
+        match feed.camera.live.hub.start(id.stream, cached) {
+            JoinWith::CachedGop => &feed.gop.packets,
+            JoinWith::ForcedKeyframe | JoinWith::NextKeyframe => &[],
         }
     }
 
     /// Attaches again what the hub cut off.
-    pub fn mend(&mut self) {
-        for id in (0..self.feeds.len()).map(FeedId) {
-            if self.feeds[id.0].users > 0 && self.feeds[id.0].cut_off.load(Ordering::Relaxed) {
-                self.attach(id);
-            }
+    pub fn repair(&mut self) {
+        for (id, feed) in self.feeds.iter_mut().filter(|(_, feed)| feed.cut_off.load(Ordering::Relaxed)) {
+            *feed = Feed::join(&self.queue, &mut self.places, &feed.camera, *id, feed.users);
         }
     }
+}
 
-    fn attach(&mut self, id: FeedId) {
-        let camera = &self.cameras[id.camera()];
-        let cut_off = Arc::new(AtomicBool::new(false));
-        let sink = FeedSink { feed: id, queue: self.queue.clone(), cut_off: cut_off.clone() };
-        let attachment = camera.hub.attach(id.stream(), camera.has_audio, CONSUMER, Box::new(sink));
-        self.feeds[id.0].attachment = Some(attachment);
-        self.feeds[id.0].cut_off = cut_off;
-        camera.hub.request_keyframe(id.stream());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webrtc::cameras::LiveCamera;
+    use bytes::Bytes;
+    use perch_base::clock::ManualClock;
+    use perch_base::ids::CameraId;
+
+    fn packet(ms: i64, keyframe: bool, bytes: usize) -> SharedPacket {
+        let data = Bytes::from(vec![0; bytes]);
+        Arc::new(Packet { track: Track::Video, data, pts: MonoTime(ms * 1000), duration: Duration::ZERO, keyframe })
+    }
+
+    #[test]
+    fn one_that_connects_gets_what_the_others_have_and_nothing_twice() {
+        let clock = Arc::new(ManualClock::default());
+        let hub = crate::fanout::Hub::new(CameraId::new("a").expect("valid"), clock.clone());
+        let live = LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false };
+        let camera = Arc::new(Camera { key: 7, live });
+        let (queue, mut deliveries) = mpsc::channel(16);
+        let mut feeds = Feeds::new(queue);
+        let shown = |feeds: &Feeds, id| feeds.start(id).iter().map(|p| p.pts.0 / 1000).collect::<Vec<_>>();
+        for (ms, keyframe) in [(0, true), (40, false)] {
+            hub.publish_video(Stream::Main, packet(ms, keyframe, 10));
+        }
+        let id = feeds.acquire(&camera, Stream::Main);
+        assert_eq!(shown(&feeds, id), [0, 40], "what the hub had");
+        hub.publish_video(Stream::Main, packet(80, false, 10));
+        hub.publish_video(Stream::Main, packet(120, true, 10));
+        assert_eq!(shown(&feeds, id), [0, 40], "the queue follows on it");
+        let mut pass = |feeds: &mut Feeds| {
+            let arrival = deliveries.try_recv().expect("waits");
+            feeds.pass(&arrival).is_some()
+        };
+        assert!(pass(&mut feeds));
+        assert_eq!(shown(&feeds, id), [0, 40, 80]);
+        assert!(pass(&mut feeds));
+        assert_eq!(shown(&feeds, id), [120]);
+        hub.publish_video(Stream::Main, packet(160, false, MAX_BACKLOG_BYTES));
+        assert!(pass(&mut feeds));
+        assert!(shown(&feeds, id).is_empty(), "too large to be shown at once");
+        hub.publish_video(Stream::Main, packet(200, false, 10));
+        assert!(pass(&mut feeds) && shown(&feeds, id).is_empty(), "the rest of it is no beginning");
+        hub.publish_video(Stream::Main, packet(240, true, 10));
+        feeds.release(id);
+        assert!(hub.consumers(Stream::Main).is_empty());
+        let again = feeds.acquire(&camera, Stream::Main);
+        assert_eq!((again, shown(&feeds, again)), (id, vec![240]));
+        assert!(!pass(&mut feeds), "it came by the place before, and is shown already");
+        assert_eq!(shown(&feeds, again), [240]);
     }
 }

@@ -1,36 +1,40 @@
 //! WHEP: live sessions by WebRTC. One thread and one UDP port serve all viewers; media is packetized once and shared. No HTTP here.
 
 mod addresses;
-mod auto;
+mod cameras;
 mod demux;
 mod engine;
 mod feed;
+mod foreign;
+mod machine;
 mod offer;
 mod session;
+mod shared;
 mod socket;
 mod trickle;
 mod turn;
 
-use crate::fanout::Hub;
+pub use cameras::LiveCamera;
+pub use shared::{Config, EngineStats, TurnServer};
+
+use cameras::Cameras;
 use engine::{Command, Loop, Reply};
-use feed::FeedId;
 use offer::{Identity, Wanted};
 use perch_base::clock::SharedClock;
-use perch_base::ids::{DeviceId, LeaseId};
-use perch_base::secret::Secret;
+use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::media::Stream;
 use perch_domain::ports::{IceServer, LivePort, StreamChoice, WatchAnswer, WatchRequest};
 use perch_domain::status::LiveSession;
 use session::Start;
-use std::net::{IpAddr, SocketAddr};
+use shared::{Counters, Shared};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use str0m::Candidate;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -39,102 +43,12 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Frames that wait for the engine at most, of all feeds.
 const MEDIA_QUEUE: usize = 512;
 const COMMAND_QUEUE: usize = 256;
+/// How often loss is looked at where we may choose the stream.
+const LOSS_EVERY: Duration = Duration::from_secs(1);
+/// How often is looked for receiver reports and consent that renew the lease.
+const LIFE_SIGNS_EVERY: Duration = Duration::from_secs(2);
 /// After a breakdown the engine rests so long.
 const BREAK_DOWN_PAUSE: Duration = Duration::from_secs(1);
-
-/// A TURN server that viewers may use.
-#[derive(Clone, Debug)]
-pub struct TurnServer {
-    /// `turn:host:port?transport=udp`.
-    pub url: String,
-    /// The secret shared with it.
-    pub secret: Secret,
-}
-
-/// How live sessions are served.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The one UDP port; `[::]` serves IPv4 too.
-    pub udp_listen: SocketAddr,
-    /// Advertised besides the interfaces' addresses: those of a router that forwards the port.
-    pub addresses: Vec<IpAddr>,
-    /// `stun:host:port` for viewers.
-    pub stun: Vec<String>,
-    /// TURN servers for viewers.
-    pub turn: Vec<TurnServer>,
-    /// Sessions in all.
-    pub max_sessions: usize,
-    /// Sessions of one device.
-    pub max_sessions_per_device: usize,
-}
-
-impl Config {
-    /// The defaults, on `udp_listen`.
-    pub fn new(udp_listen: SocketAddr) -> Self {
-        Self {
-            udp_listen,
-            addresses: Vec::new(),
-            stun: Vec::new(),
-            turn: Vec::new(),
-            max_sessions: 64,
-            max_sessions_per_device: 16,
-        }
-    }
-}
-
-/// A camera that can be watched.
-#[derive(Clone, Debug)]
-pub struct LiveCamera {
-    /// Its fan-out.
-    pub hub: Arc<Hub>,
-    /// How its video is encoded.
-    pub codec: VideoCodec,
-    /// Whether it has sound.
-    pub has_audio: bool,
-}
-
-/// Figures since start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EngineStats {
-    /// Sessions now.
-    pub sessions: usize,
-    /// Datagrams received.
-    pub packets_in: u64,
-    /// Of these, datagrams that belong to no session and were dropped.
-    pub packets_foreign: u64,
-    /// Datagrams sent.
-    pub packets_out: u64,
-    /// Writes to the kernel; fewer than `packets_out` where segmentation offload works.
-    pub writes: u64,
-    /// Datagrams dropped because the kernel had no room for long.
-    pub packets_dropped: u64,
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    sessions: AtomicUsize,
-    packets_in: AtomicU64,
-    packets_foreign: AtomicU64,
-    packets_out: AtomicU64,
-    writes: AtomicU64,
-    packets_dropped: AtomicU64,
-}
-
-/// What the port and the thread share.
-struct Shared {
-    config: Config,
-    cameras: Arc<[LiveCamera]>,
-    clock: SharedClock,
-    local: SocketAddr,
-    identity: Identity,
-    counters: Counters,
-}
-
-impl Shared {
-    fn candidates(&self) -> Vec<Candidate> {
-        addresses::candidates(self.local, &self.config.addresses)
-    }
-}
 
 /// The engine. Dropping it ends all sessions.
 pub struct Engine {
@@ -154,9 +68,13 @@ impl Engine {
     pub fn start(config: Config, cameras: Vec<LiveCamera>, clock: SharedClock) -> Result<Arc<Self>> {
         let socket = socket::bind(config.udp_listen)?;
         let local = socket.local_addr().context(ErrorKind::Io, || "the UDP port has no address")?;
+        let known = Cameras::default();
+        for camera in cameras {
+            known.set(camera);
+        }
         let shared = Arc::new(Shared {
             config,
-            cameras: cameras.into(),
+            cameras: known,
             clock,
             local,
             identity: Identity::generate()?,
@@ -184,6 +102,26 @@ impl Engine {
         self.shared.local
     }
 
+    /// Adds the camera that `camera.hub` names, or changes it. Sessions of one that changed end within a quarter of a second;
+    /// nobody else's are touched.
+    pub fn set_camera(&self, camera: LiveCamera) {
+        if self.shared.cameras.set(camera) {
+            self.cameras_changed();
+        }
+    }
+
+    /// Removes a camera. Its sessions end within a quarter of a second; nobody else's are touched.
+    pub fn remove_camera(&self, id: &CameraId) {
+        if self.shared.cameras.remove(id) {
+            self.cameras_changed();
+        }
+    }
+
+    fn cameras_changed(&self) {
+        // A queue that is full does not matter: the engine looks for itself as well.
+        let _ = self.commands.try_send(Command::CamerasChanged);
+    }
+
     /// Ends all sessions and the thread; waits for it.
     pub fn stop(&self) {
         while let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(Command::Stop) {
@@ -201,15 +139,7 @@ impl Engine {
 
     /// Figures since start.
     pub fn stats(&self) -> EngineStats {
-        let c = &self.shared.counters;
-        EngineStats {
-            sessions: c.sessions.load(Ordering::Relaxed),
-            packets_in: c.packets_in.load(Ordering::Relaxed),
-            packets_foreign: c.packets_foreign.load(Ordering::Relaxed),
-            packets_out: c.packets_out.load(Ordering::Relaxed),
-            writes: c.writes.load(Ordering::Relaxed),
-            packets_dropped: c.packets_dropped.load(Ordering::Relaxed),
-        }
+        self.shared.counters.stats()
     }
 
     fn call<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
@@ -252,14 +182,13 @@ async fn serve(shared: &Arc<Shared>, socket: &std::net::UdpSocket, commands: &mu
 impl LivePort for Engine {
     fn watch(&self, request: WatchRequest) -> Result<WatchAnswer> {
         let shared = &self.shared;
-        let index = shared
+        let camera = shared
             .cameras
-            .iter()
-            .position(|c| *c.hub.camera() == request.camera)
+            .get(&request.camera)
             .ok_or_else(|| Error::not_found(format!("there is no camera {}", request.camera)))?;
-        let camera = &shared.cameras[index];
         let auto = request.stream == StreamChoice::Auto;
-        let wanted = Wanted { codec: camera.codec, audio: camera.has_audio, loss_reports: auto };
+        let reports_every = if auto { LOSS_EVERY } else { LIFE_SIGNS_EVERY };
+        let wanted = Wanted { codec: camera.live.codec, audio: camera.live.has_audio, reports_every };
         // The offer is read here, on the caller's thread: a flood of offers does not hold up media.
         let negotiated =
             offer::negotiate(&shared.identity, &shared.candidates(), &request.offer, wanted, Instant::now())?;
@@ -268,7 +197,7 @@ impl LivePort for Engine {
             StreamChoice::Auto => Stream::Main,
         };
         let (lease, sdp) = (LeaseId::random(), negotiated.answer.clone());
-        let start = Start { lease, viewer: request.viewer, feed: FeedId::new(index, stream), auto, negotiated };
+        let start = Start { lease, viewer: request.viewer, camera, stream, auto, negotiated };
         self.call(|reply| Command::Begin(Box::new(start), reply))??;
         Ok(WatchAnswer { lease, sdp })
     }

@@ -1,5 +1,7 @@
 //! SDP: what of a viewer's offer is accepted, and the answer. One video is sent and, where the camera has sound, one audio; nothing is received.
 
+use super::foreign::{self, Foreign};
+use super::machine::{Machine, Nowhere, Outbox};
 use super::trickle::{self, Fragment, MAX_CANDIDATES};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::media::VideoCodec;
@@ -49,8 +51,8 @@ pub struct Wanted {
     pub codec: VideoCodec,
     /// Whether it has sound.
     pub audio: bool,
-    /// Whether loss reports are needed (a viewer that lets us choose the stream).
-    pub loss_reports: bool,
+    /// How often receiver reports and consent are looked at.
+    pub reports_every: Duration,
 }
 
 /// A negotiated media line that we send on.
@@ -65,7 +67,9 @@ pub struct Line {
 /// An accepted offer.
 pub struct Negotiated {
     /// The session's protocol machine.
-    pub rtc: Rtc,
+    pub machine: Machine,
+    /// The user fragment that the viewer's ICE requests come for.
+    pub ufrag: String,
     /// The SDP answer.
     pub answer: String,
     /// Where video goes.
@@ -88,13 +92,10 @@ pub fn negotiate(
 ) -> Result<Negotiated> {
     let shaped = shape(offer, wanted)?;
     let candidates_left = MAX_CANDIDATES - shaped.candidates.len();
-    let mut rtc = config(identity, wanted).build(now);
-    for candidate in local {
-        rtc.add_local_candidate(candidate.clone());
-    }
-    let answer = accept(&mut rtc, &shaped.sdp)?;
+    let mut machine = Machine::new(config(identity, wanted).build(now), now);
+    let answer = answer(&mut machine, &shaped.sdp, local, &mut Nowhere)?;
     for candidate in shaped.candidates {
-        rtc.add_remote_candidate(candidate);
+        machine.mutate(&mut Nowhere, |rtc| rtc.add_remote_candidate(candidate));
     }
     let codec = match wanted.codec {
         VideoCodec::H264 => Codec::H264,
@@ -102,17 +103,36 @@ pub fn negotiate(
     };
     let video = shaped
         .video
-        .and_then(|mid| line(&rtc, mid, codec))
+        .and_then(|mid| line(machine.rtc(), mid, codec))
         .ok_or_else(|| no_video_codec(wanted.codec, &shaped.codecs))?;
-    let audio = shaped.audio.and_then(|mid| line(&rtc, mid, Codec::Opus));
-    if let Some(stream) = rtc.direct_api().stream_tx_by_mid(video.mid, None) {
-        stream.set_rtx_cache(RTX_PACKETS, RTX_AGE, Some(RTX_SHARE));
-    }
-    Ok(Negotiated { rtc, answer, video, audio, shaped: shaped.sdp, candidates_left })
+    let audio = shaped.audio.and_then(|mid| line(machine.rtc(), mid, Codec::Opus));
+    machine.mutate(&mut Nowhere, |rtc| {
+        if let Some(stream) = rtc.direct_api().stream_tx_by_mid(video.mid, None) {
+            stream.set_rtx_cache(RTX_PACKETS, RTX_AGE, Some(RTX_SHARE));
+        }
+    });
+    let ufrag = attribute(&answer, "a=ice-ufrag:").ok_or_else(|| Error::internal("an SDP answer without ICE"))?.into();
+    let answer = shaped.foreign.refuse(answer);
+    Ok(Negotiated { machine, ufrag, answer, video, audio, shaped: shaped.sdp, candidates_left })
 }
 
-/// Answers an ICE restart: the same media under the viewer's new credentials. Returns the answering fragment.
-pub fn restart(rtc: &mut Rtc, shaped: &mut String, fragment: &Fragment, local: &[Candidate]) -> Result<Option<String>> {
+/// An ICE restart that was answered.
+#[derive(Debug, PartialEq)]
+pub struct Restarted {
+    /// The answering fragment.
+    pub answer: String,
+    /// The user fragment that the viewer's ICE requests come for from now on.
+    pub ufrag: String,
+}
+
+/// Answers an ICE restart: the same media under the viewer's new credentials. `None`: the fragment asks for none.
+pub fn restart(
+    machine: &mut Machine,
+    shaped: &mut String,
+    fragment: &Fragment,
+    local: &[Candidate],
+    out: &mut dyn Outbox,
+) -> Result<Option<Restarted>> {
     let Some((ufrag, pwd)) = &fragment.credentials else { return Ok(None) };
     let changed = |line: &str| match line.split_once(':') {
         Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{ufrag}"),
@@ -123,25 +143,38 @@ pub fn restart(rtc: &mut Rtc, shaped: &mut String, fragment: &Fragment, local: &
     if offer == *shaped {
         return Ok(None);
     }
-    for candidate in local {
-        rtc.add_local_candidate(candidate.clone());
-    }
-    let answer = accept(rtc, &offer)?;
+    let answer = answer(machine, &offer, local, out)?;
     *shaped = offer;
-    let mut out = String::new();
+    let mut text = String::new();
     for name in ["a=ice-ufrag:", "a=ice-pwd:"] {
-        if let Some(line) = answer.lines().find(|l| l.starts_with(name)) {
-            let _ = write!(out, "{line}\r\n");
+        if let Some(value) = attribute(&answer, name) {
+            let _ = write!(text, "{name}{value}\r\n");
         }
     }
-    if let Some(mid) = answer.lines().find(|l| l.starts_with("a=mid:")) {
-        let _ = write!(out, "m=video 9 UDP/TLS/RTP/SAVPF 0\r\n{mid}\r\n");
+    if let Some(mid) = attribute(&answer, "a=mid:") {
+        let _ = write!(text, "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\n");
     }
     for line in answer.lines().filter(|l| l.starts_with("a=candidate:")) {
-        let _ = write!(out, "{line}\r\n");
+        let _ = write!(text, "{line}\r\n");
     }
-    out.push_str("a=end-of-candidates\r\n");
-    Ok(Some(out))
+    text.push_str("a=end-of-candidates\r\n");
+    let ufrag = attribute(&answer, "a=ice-ufrag:").unwrap_or_default().to_owned();
+    Ok(Some(Restarted { answer: text, ufrag }))
+}
+
+/// The first value of an attribute, named with its colon.
+fn attribute<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
+    sdp.lines().find_map(|l| l.strip_prefix(name))
+}
+
+/// The machine's answer to `sdp`, with `local` candidates in it.
+fn answer(machine: &mut Machine, sdp: &str, local: &[Candidate], out: &mut dyn Outbox) -> Result<String> {
+    for candidate in local {
+        machine.mutate(out, |rtc| {
+            rtc.add_local_candidate(candidate.clone());
+        });
+    }
+    machine.mutate(out, |rtc| accept(rtc, sdp))
 }
 
 fn accept(rtc: &mut Rtc, sdp: &str) -> Result<String> {
@@ -175,7 +208,7 @@ fn config(identity: &Identity, wanted: Wanted) -> RtcConfig {
         .clear_codecs()
         .clear_extension_map()
         .set_extension(4, Extension::RtpMid)
-        .set_stats_interval(wanted.loss_reports.then_some(Duration::from_secs(1)))
+        .set_stats_interval(Some(wanted.reports_every))
         .set_send_buffer_audio(1)
         .set_rtcp_report_interval_audio(Duration::from_secs(2))
         .set_rtcp_report_interval_video(Duration::from_secs(1));
@@ -220,16 +253,20 @@ fn no_video_codec(codec: VideoCodec, offered: &str) -> Error {
 }
 
 /// An offer reduced to what is served.
+#[derive(Default)]
 struct Shaped {
     sdp: String,
     candidates: Vec<Candidate>,
     video: Option<Mid>,
     audio: Option<Mid>,
     codecs: String,
+    /// To be refused in the answer.
+    foreign: Foreign,
 }
 
 /// Rewrites an offer before the SDP library sees it: one video and one audio that only receive, the rest inactive; no
-/// candidates (they are checked apart), no streams of the viewer, no transport-wide feedback.
+/// candidates (they are checked apart), no streams of the viewer, no transport-wide feedback. Foreign lines are left out; the answer
+/// refuses them one by one.
 fn shape(offer: &str, wanted: Wanted) -> Result<Shaped> {
     if offer.len() > MAX_OFFER_BYTES {
         let message = format!("the SDP offer has {} bytes: at most {MAX_OFFER_BYTES} are read", offer.len());
@@ -239,17 +276,17 @@ fn shape(offer: &str, wanted: Wanted) -> Result<Shaped> {
     if lines.first() != Some(&"v=0") {
         return Err(Error::invalid("the SDP offer is empty or does not begin with `v=0`"));
     }
-    let starts: Vec<usize> = (0..lines.len()).filter(|i| lines[*i].starts_with("m=")).collect();
-    if starts.is_empty() || starts.len() > MAX_MEDIA_LINES {
-        return Err(Error::invalid(format!(
-            "the SDP offer has {} media lines: it must have 1 to {MAX_MEDIA_LINES}",
-            starts.len()
-        )));
+    let media_lines = lines.iter().filter(|line| line.starts_with("m=")).count();
+    if !(1..=MAX_MEDIA_LINES).contains(&media_lines) {
+        let message = format!("the SDP offer has {media_lines} media lines: it must have 1 to {MAX_MEDIA_LINES}");
+        return Err(Error::invalid(message));
     }
-    let session = &lines[..starts[0]];
+    let (kept, foreign) = foreign::take_out(&lines)?;
+    let lines: Vec<&str> = kept.iter().map(String::as_str).collect();
+    let starts: Vec<usize> = (0..lines.len()).filter(|i| lines[*i].starts_with("m=")).collect();
+    let session = &lines[..starts.first().copied().unwrap_or(lines.len())];
     let default = direction(session).unwrap_or("sendrecv");
-    let mut shaped =
-        Shaped { sdp: String::new(), candidates: Vec::new(), video: None, audio: None, codecs: String::new() };
+    let mut shaped = Shaped { foreign, ..Shaped::default() };
     shaped.keep(session);
     for (n, start) in starts.iter().enumerate() {
         let section = &lines[*start..starts.get(n + 1).copied().unwrap_or(lines.len())];
@@ -266,15 +303,7 @@ fn shape(offer: &str, wanted: Wanted) -> Result<Shaped> {
                 shaped.audio = mid;
                 mid.is_some()
             }
-            Some("m=video" | "m=audio") => false,
-            Some("m=") | None => return Err(Error::invalid("the SDP offer has an empty media line")),
-            _ => {
-                let what = section[0].chars().take(40).filter(|c| !c.is_control()).collect::<String>();
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("`{what}` is not served: offer video and audio only"),
-                ));
-            }
+            _ => false,
         };
         shaped.keep(section);
         shaped.sdp.push_str(if take { "a=recvonly\r\n" } else { "a=inactive\r\n" });

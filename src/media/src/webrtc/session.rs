@@ -1,23 +1,25 @@
-//! One viewer: a str0m machine in RTP mode, its lease and where it is in the stream. Sans-IO but for the batch it pushes datagrams to.
+//! One viewer: a protocol machine in RTP mode, its lease and where it is in the stream. Sans-IO: datagrams go to an [`Outbox`].
 
-use super::auto::Auto;
+use super::cameras::Camera;
 use super::feed::{FeedId, Frame};
-use super::offer::Line;
-use super::socket::Socket;
+use super::machine::{Machine, Outbox};
+use super::offer::{self, Line, Negotiated};
+use super::trickle::Fragment;
+use perch_base::Result;
 use perch_base::ids::LeaseId;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::Principal;
 use perch_domain::lease::Lease;
 use perch_domain::media::{Stream, Track};
+use perch_domain::stream_choice::AutoStream;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpWrite, SeqNo};
-use str0m::{Event, IceConnectionState, Input, Output, Rtc};
+use str0m::{Candidate, Event, IceConnectionState, Input, Rtc};
 
-/// Outputs taken from one machine in one go at most: a defect there must not stop the engine.
-const MAX_OUTPUTS: usize = 4096;
 /// A stream that was asked for and brought no keyframe in this time is given up.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -93,7 +95,8 @@ impl Sender {
         self.last_pts.is_none_or(|last| pts > last)
     }
 
-    /// Writes a picture at `pts`, or just after the one before it.
+    /// Writes a picture at `pts`, or just after the one before it. Its packets are one change of the machine, as they are when
+    /// str0m cuts a picture into packets itself.
     fn write_video(&mut self, rtc: &mut Rtc, frame: &Frame, pts: MonoTime, wallclock: Instant) {
         let at = self.last_pts.map_or(pts, |last| pts.max(last + MIN_STEP));
         self.write(rtc, frame, at, wallclock);
@@ -122,12 +125,14 @@ pub struct Start {
     pub lease: LeaseId,
     /// Who watches.
     pub viewer: Principal,
+    /// The camera.
+    pub camera: Arc<Camera>,
     /// The stream it begins with.
-    pub feed: FeedId,
+    pub stream: Stream,
     /// Whether we may change the stream.
     pub auto: bool,
     /// The accepted offer.
-    pub negotiated: super::offer::Negotiated,
+    pub negotiated: Negotiated,
 }
 
 /// A session.
@@ -145,52 +150,45 @@ pub struct Session {
     /// The stream it changes to at that one's next keyframe, and since when it waits.
     pub next_feed: Option<(FeedId, MonoTime)>,
     /// The policy, where we may choose.
-    pub auto: Option<Auto>,
+    pub auto: Option<AutoStream>,
     /// Where it is in its life.
     pub phase: Phase,
-    /// The protocol machine.
-    pub rtc: Rtc,
+    /// What it wants from the engine.
+    pub wishes: Vec<Wish>,
+    machine: Machine,
     /// The accepted offer, for ICE restarts.
-    pub shaped: String,
+    shaped: String,
     /// Candidates the viewer may still bring.
-    pub candidates_left: usize,
-    /// When the machine wants to be driven again.
-    pub next: Instant,
-    /// Bytes of datagrams sent.
-    pub bytes_sent: u64,
-    /// Where they go.
-    pub remote: Option<SocketAddr>,
-    /// Something was written since the machine was driven last.
-    pub dirty: bool,
+    candidates_left: usize,
+    /// The viewer proved to be there since this was last asked for.
+    alive: bool,
+    /// Answers to our checks of consent (RFC 7675).
+    consents: u64,
     video: Sender,
     audio: Option<Sender>,
-    /// Live pictures up to here were shown with the cached GOP.
-    shown_until: Option<MonoTime>,
 }
 
 impl Session {
     /// A session that begins now.
-    pub fn new(start: Start, utc: Timestamp, mono: MonoTime, now: Instant) -> Self {
+    pub fn new(start: Start, feed: FeedId, utc: Timestamp, mono: MonoTime) -> Self {
         let n = start.negotiated;
         Self {
             lease: start.lease,
             term: Lease::grant(mono),
             viewer: start.viewer,
             started_at: utc,
-            feed: start.feed,
+            feed,
             next_feed: None,
-            auto: start.auto.then(Auto::default),
+            auto: start.auto.then(AutoStream::default),
             phase: Phase::Connecting,
-            rtc: n.rtc,
+            wishes: Vec::new(),
+            machine: n.machine,
             shaped: n.shaped,
             candidates_left: n.candidates_left,
-            next: now,
-            bytes_sent: 0,
-            remote: None,
-            dirty: false,
+            alive: false,
+            consents: 0,
             video: Sender::new(n.video, 90, true),
             audio: n.audio.map(|line| Sender::new(line, 48, false)),
-            shown_until: None,
         }
     }
 
@@ -199,8 +197,47 @@ impl Session {
         matches!(self.phase, Phase::AwaitsKeyframe | Phase::Live)
     }
 
+    /// Bytes of datagrams sent.
+    pub fn bytes_sent(&self) -> u64 {
+        self.machine.bytes_sent()
+    }
+
+    /// Where media goes.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.machine.remote().filter(|_| self.connected())
+    }
+
+    /// When the engine must look after it next; `now`: at once.
+    pub fn due(&self, now: Instant) -> Instant {
+        let at_once = self.phase == Phase::Over || !self.wishes.is_empty();
+        if at_once { now } else { self.machine.next() }
+    }
+
+    /// Whether the engine must look after it at `now`.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.due(now) <= now
+    }
+
+    /// Takes the count of changes of the machine that came too early, see [`Machine::take_undrained`].
+    pub fn take_undrained(&mut self) -> u64 {
+        self.machine.take_undrained()
+    }
+
+    /// Whether the viewer proved to be there since this was asked for last: by RTCP that its keys protect, or by an answer to a
+    /// check of consent, which its ICE password protects.
+    pub fn take_life_sign(&mut self) -> bool {
+        std::mem::take(&mut self.alive)
+    }
+
+    /// Changes the machine, and heeds what it has to say to it.
+    fn mutate<T>(&mut self, out: &mut dyn Outbox, change: impl FnOnce(&mut Rtc) -> T) -> T {
+        let done = self.machine.mutate(out, change);
+        self.heed();
+        done
+    }
+
     /// Writes a live frame of `feed` if it continues what the viewer has. Returns the feed that is not needed any more.
-    pub fn live(&mut self, feed: FeedId, frame: &Frame) -> Option<FeedId> {
+    pub fn live(&mut self, feed: FeedId, frame: &Frame, out: &mut dyn Outbox) -> Option<FeedId> {
         if !self.connected() {
             return None;
         }
@@ -208,51 +245,50 @@ impl Session {
         if self.next_feed.is_some_and(|(next, _)| next == feed) && frame.track == Track::Video && frame.keyframe {
             left = Some(std::mem::replace(&mut self.feed, feed));
             self.next_feed = None;
-            self.shown_until = None;
         }
         if self.feed != feed {
             return None;
         }
         match frame.track {
-            Track::Video => self.live_video(frame),
+            Track::Video => self.live_video(frame, out),
             Track::Audio => {
                 if let Some(audio) = self.audio.as_mut().filter(|a| self.phase == Phase::Live && a.is_new(frame.pts)) {
-                    audio.write(&mut self.rtc, frame, frame.pts, frame.wallclock);
-                    self.dirty = true;
+                    self.machine.mutate(out, |rtc| audio.write(rtc, frame, frame.pts, frame.wallclock));
+                    self.heed();
                 }
             }
         }
         left
     }
 
-    fn live_video(&mut self, frame: &Frame) {
+    fn live_video(&mut self, frame: &Frame, out: &mut dyn Outbox) {
         if frame.discontinuity && !frame.keyframe {
             self.phase = Phase::AwaitsKeyframe;
         }
-        let shown = self.shown_until.is_some_and(|until| frame.pts <= until);
-        if shown || (self.phase == Phase::AwaitsKeyframe && !frame.keyframe) {
+        if self.phase == Phase::AwaitsKeyframe && !frame.keyframe {
             return;
         }
         self.phase = Phase::Live;
-        self.shown_until = None;
-        self.video.write_video(&mut self.rtc, frame, frame.pts, frame.wallclock);
-        self.dirty = true;
+        self.write_video(frame, frame.pts, frame.wallclock, out);
+    }
+
+    fn write_video(&mut self, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
+        self.machine.mutate(out, |rtc| self.video.write_video(rtc, frame, pts, wallclock));
+        self.heed();
     }
 
     /// Shows a cached GOP at once: all frames but the last get time stamps 1 ms apart, just before the last, so that the
-    /// viewer sees no fast-forward.
-    pub fn backlog(&mut self, frames: &[Frame]) {
-        let Some(last) = frames.last().filter(|last| self.video.is_new(last.pts)) else { return };
+    /// viewer sees no fast-forward. To be called before the first live frame.
+    pub fn backlog(&mut self, frames: &[Frame], out: &mut dyn Outbox) {
+        let Some(last) = frames.last().filter(|_| self.phase == Phase::AwaitsKeyframe) else { return };
         for (n, frame) in frames.iter().enumerate() {
             let before = (frames.len() - 1 - n) as u32;
             let pts = MonoTime(last.pts.0 - i64::from(before) * 1000);
             let wallclock =
                 last.wallclock.checked_sub(Duration::from_millis(u64::from(before))).unwrap_or(last.wallclock);
-            self.video.write_video(&mut self.rtc, frame, pts, wallclock);
+            self.write_video(frame, pts, wallclock, out);
         }
-        self.shown_until = Some(last.pts);
         self.phase = Phase::Live;
-        self.dirty = true;
     }
 
     /// A loss report came. `Some`: the stream to change to.
@@ -266,7 +302,7 @@ impl Session {
     /// Gives up a change of stream that brings nothing. Returns the feed that is not needed.
     pub fn give_up_change(&mut self, now: MonoTime) -> Option<FeedId> {
         let (feed, _) = self.next_feed.take_if(|(_, since)| now.since(*since) >= CHANGE_TIMEOUT)?;
-        let stream = self.feed.stream();
+        let stream = self.feed.stream;
         if let Some(auto) = &mut self.auto {
             auto.stay(stream);
         }
@@ -274,13 +310,28 @@ impl Session {
     }
 
     /// Hands a datagram to the machine.
-    pub fn receive(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8], now: Instant) {
+    pub fn receive(&mut self, from: SocketAddr, to: SocketAddr, datagram: &[u8], now: Instant, out: &mut dyn Outbox) {
         let Ok(message) = Receive::new(Protocol::Udp, from, to, datagram) else { return };
         // An error here is a datagram that is not what it seems: anybody can send one in the viewer's name, so it ends nothing.
-        if let Err(error) = self.rtc.handle_input(Input::Receive(now, message)) {
+        if let Err(error) = self.mutate(out, |rtc| rtc.handle_input(Input::Receive(now, message))) {
             tracing::trace!(lease = %self.lease, %error, "datagram refused");
         }
-        self.next = now;
+    }
+
+    /// Takes the viewer's candidates and, with new credentials of ICE, restarts it. `Some`: the answering fragment, and the user
+    /// fragment that the viewer's requests come for from now on.
+    pub fn trickle(
+        &mut self,
+        fragment: &Fragment,
+        local: &[Candidate],
+        out: &mut dyn Outbox,
+    ) -> Result<Option<offer::Restarted>> {
+        let restarted = offer::restart(&mut self.machine, &mut self.shaped, fragment, local, out)?;
+        for candidate in fragment.candidates.iter().take(self.candidates_left) {
+            self.mutate(out, |rtc| rtc.add_remote_candidate(candidate.clone()));
+        }
+        self.candidates_left = self.candidates_left.saturating_sub(fragment.candidates.len());
+        Ok(restarted)
     }
 
     /// Whether a STUN message proves that its sender is the viewer: by a password of this session, and for an answer also by a
@@ -288,61 +339,55 @@ impl Session {
     pub fn proves(&self, from: SocketAddr, to: SocketAddr, datagram: &[u8], now: Instant) -> bool {
         // Datagrams of strangers are shown to every session: one whose machine has a defect does not know them.
         catch_unwind(AssertUnwindSafe(|| {
-            Receive::new(Protocol::Udp, from, to, datagram).is_ok_and(|m| self.rtc.accepts(&Input::Receive(now, m)))
+            Receive::new(Protocol::Udp, from, to, datagram)
+                .is_ok_and(|m| self.machine.rtc().accepts(&Input::Receive(now, m)))
         }))
         .unwrap_or(false)
     }
 
-    /// Lets the machine work: what it sends goes to `socket`, what it wants from the engine to `wishes`.
-    pub fn drive(&mut self, now: Instant, socket: &mut Socket, wishes: &mut Vec<Wish>) {
-        self.dirty = false;
-        if self.phase == Phase::Over {
-            return;
+    /// Lets the machine work where its time has come; what it wants from the engine is in [`Self::wishes`] then.
+    pub fn drive(&mut self, now: Instant, out: &mut dyn Outbox) {
+        if self.phase != Phase::Over {
+            self.machine.run(now, out);
+            self.heed();
         }
-        if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
-            self.fail(&error);
+    }
+
+    /// Takes what the machine had to say.
+    fn heed(&mut self) {
+        while let Some(event) = self.machine.next_event() {
+            self.event(event);
         }
-        self.drain(now, socket, wishes);
-        socket.flush();
-        if !self.rtc.is_alive() {
+        if let Some(error) = self.machine.take_failure() {
+            tracing::debug!(lease = %self.lease, %error, "session failed");
+            self.phase = Phase::Over;
+        }
+        if !self.machine.rtc().is_alive() {
             self.phase = Phase::Over;
         }
     }
 
-    fn drain(&mut self, now: Instant, socket: &mut Socket, wishes: &mut Vec<Wish>) {
-        for _ in 0..MAX_OUTPUTS {
-            match self.rtc.poll_output() {
-                Ok(Output::Timeout(at)) => {
-                    // Never spin: a machine that wants to run at once gets a millisecond.
-                    self.next = at.max(now + Duration::from_millis(1));
-                    return;
-                }
-                Ok(Output::Transmit(t)) => {
-                    self.bytes_sent += t.contents.len() as u64;
-                    if self.remote != Some(t.destination) && self.connected() {
-                        self.remote = Some(t.destination);
-                    }
-                    socket.push(t.source.ip(), t.destination, &t.contents);
-                }
-                Ok(Output::Event(event)) => self.event(event, wishes),
-                Err(error) => {
-                    self.fail(&error);
-                    return;
-                }
-            }
-        }
-        self.next = now + Duration::from_millis(1);
-    }
-
-    fn event(&mut self, event: Event, wishes: &mut Vec<Wish>) {
+    fn event(&mut self, event: Event) {
         match event {
             Event::Connected if self.phase == Phase::Connecting => {
                 self.phase = Phase::AwaitsKeyframe;
-                wishes.push(Wish::Join);
+                self.wishes.push(Wish::Join);
             }
-            Event::KeyframeRequest(_) => wishes.push(Wish::Keyframe),
-            Event::MediaEgressStats(stats) if stats.mid == self.video.line.mid => {
-                wishes.extend(stats.loss.map(Wish::Loss));
+            Event::KeyframeRequest(_) => {
+                self.alive = true;
+                self.wishes.push(Wish::Keyframe);
+            }
+            Event::MediaEgressStats(stats) => {
+                // There is a loss where a receiver report came since the last look.
+                self.alive |= stats.loss.is_some();
+                if stats.mid == self.video.line.mid && self.auto.is_some() {
+                    self.wishes.extend(stats.loss.map(Wish::Loss));
+                }
+            }
+            Event::PeerStats(stats) => {
+                let consents = stats.selected_candidate_pair.map_or(0, |pair| pair.responses_received);
+                self.alive |= consents > self.consents;
+                self.consents = consents;
             }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) if self.connected() => {
                 tracing::debug!(lease = %self.lease, "viewer is gone");
@@ -353,23 +398,18 @@ impl Session {
         }
     }
 
-    fn fail(&mut self, error: &str0m::RtcError) {
-        tracing::debug!(lease = %self.lease, %error, "session failed");
-        self.phase = Phase::Over;
-    }
-
     /// Its machine met a defect: it is over, and the engine looks after it in this turn.
     pub fn break_down(&mut self) {
         self.phase = Phase::Over;
-        self.dirty = true;
     }
 
     /// Says goodbye (RTCP BYE, DTLS close) as far as that can be said in one go.
-    pub fn close(&mut self, now: Instant, socket: &mut Socket) {
+    pub fn close(&mut self, out: &mut dyn Outbox) {
         self.phase = Phase::Over;
-        if self.rtc.close().is_ok() {
-            self.drain(now, socket, &mut Vec::new());
-            socket.flush();
-        }
+        let _ = self.machine.mutate(out, Rtc::close);
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! The one UDP socket: batches in, segmented batches out, and a small outbox for bursts the kernel does not take at once.
 
+use super::machine::Outbox;
 use perch_base::{Error, ErrorKind, Result};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use std::collections::VecDeque;
@@ -132,25 +133,6 @@ impl Socket {
         count == RECEIVE_BATCH
     }
 
-    /// Adds a datagram to the batch; a batch goes to one destination and holds datagrams of one size (the last may be shorter).
-    pub fn push(&mut self, source: IpAddr, destination: SocketAddr, datagram: &[u8]) {
-        let p = &self.parcel;
-        let fits = !p.data.is_empty()
-            && p.destination == destination
-            && p.source == source
-            && datagram.len() <= p.segment
-            && p.data.len().is_multiple_of(p.segment)
-            && p.data.len() + datagram.len() <= MAX_BATCH_BYTES
-            && p.data.len() / p.segment < self.state.max_gso_segments();
-        if !fits {
-            self.flush();
-            self.parcel.source = source;
-            self.parcel.destination = destination;
-            self.parcel.segment = datagram.len();
-        }
-        self.parcel.data.extend_from_slice(datagram);
-    }
-
     /// Sends the batch.
     pub fn flush(&mut self) {
         if self.parcel.data.is_empty() {
@@ -214,5 +196,26 @@ impl Socket {
         };
         let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip };
         self.io.try_io(Interest::WRITABLE, || self.state.try_send(UdpSockRef::from(&self.io), &transmit))
+    }
+}
+
+impl Outbox for Socket {
+    /// Adds to the batch, which goes to one destination and holds datagrams of one size (the last may be shorter).
+    fn push(&mut self, source: IpAddr, destination: SocketAddr, datagram: &[u8]) {
+        let p = &self.parcel;
+        let fits = !p.data.is_empty()
+            && p.destination == destination
+            && p.source == source
+            && datagram.len() <= p.segment
+            && p.data.len().is_multiple_of(p.segment)
+            && p.data.len() + datagram.len() <= MAX_BATCH_BYTES
+            && p.data.len() / p.segment < self.state.max_gso_segments();
+        if !fits {
+            self.flush();
+            self.parcel.source = source;
+            self.parcel.destination = destination;
+            self.parcel.segment = datagram.len();
+        }
+        self.parcel.data.extend_from_slice(datagram);
     }
 }

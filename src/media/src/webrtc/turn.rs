@@ -1,6 +1,6 @@
 //! STUN and TURN servers for viewers, with credentials that lapse (TURN REST, draft-uberti-behave-turn-rest; coturn's `use-auth-secret`).
 
-use super::TurnServer;
+use super::shared::TurnServer;
 use aws_lc_rs::hmac;
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests pace pictures and start real players")]
 
 mod camera;
+mod cameras;
 mod client;
 
 use camera::{Camera, clock};

@@ -209,6 +209,11 @@ impl Viewer {
         self.seen.lock().expect("whole").clone()
     }
 
+    /// Whether it stopped, in whatever way.
+    pub fn is_gone(&self) -> bool {
+        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+
     /// Waits until `done` holds for what was seen.
     pub fn until(&self, what: &str, done: impl Fn(&Seen) -> bool) -> Seen {
         let deadline = Instant::now() + Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! When a viewer that lets us choose gets the small stream: a pure policy over the loss its receiver reports tell.
 
+use crate::media::Stream;
 use perch_base::time::MonoTime;
-use perch_domain::media::Stream;
 use std::time::Duration;
 
 /// Above this share of packets lost the way does not carry the stream.
@@ -16,19 +16,19 @@ const MAX_GOOD_FOR: Duration = Duration::from_secs(480);
 
 /// The choice for one viewer. It begins with the main stream.
 #[derive(Clone, Debug)]
-pub struct Auto {
+pub struct AutoStream {
     stream: Stream,
     since: Option<MonoTime>,
     patience: Duration,
 }
 
-impl Default for Auto {
+impl Default for AutoStream {
     fn default() -> Self {
         Self { stream: Stream::Main, since: None, patience: GOOD_FOR }
     }
 }
 
-impl Auto {
+impl AutoStream {
     /// A receiver report came with the share of packets lost (0 to 1). `Some`: change to this stream.
     pub fn report(&mut self, now: MonoTime, loss: f32) -> Option<Stream> {
         let (wants_change, needed) = match self.stream {
@@ -68,7 +68,7 @@ mod tests {
 
     /// Feeds (seconds, loss) reports once a second; returns (second, stream) of each change.
     fn run(phases: &[(u32, f32)]) -> Vec<(u32, Stream)> {
-        let mut auto = Auto::default();
+        let mut auto = AutoStream::default();
         let mut t = 0;
         let mut changes = Vec::new();
         for &(seconds, loss) in phases {

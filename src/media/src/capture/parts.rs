@@ -1,0 +1,63 @@
+//! Small parts that several sources and branches share: links, sinks, and the bin that makes Opus.
+
+use super::control::Switch;
+use super::flow::Flow;
+use super::settings::Settings;
+use crate::pipeline;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use perch_base::{Error, Result};
+use perch_domain::camera::AudioSource;
+use std::sync::Arc;
+
+/// Opus at this rate carries speech and a barking dog alike, bit/s.
+const BITRATE: i64 = 48_000;
+/// libopus' effort: half of its best costs a third.
+const COMPLEXITY: i64 = 5;
+
+/// The appsink called `name` in `bin`.
+pub(super) fn sink(bin: &gst::Bin, name: &str) -> Result<gst_app::AppSink> {
+    pipeline::element(bin, name)?
+        .downcast()
+        .map_err(|_| Error::invalid(format!("the element `name={name}` of a pipeline must be an appsink")))
+}
+
+/// Links two neighbours. Errors with [`perch_base::ErrorKind::Invalid`]: a replaced file may not fit its neighbour.
+pub(super) fn link(from: &gst::Element, to: &gst::Element) -> Result<()> {
+    from.link(to).map_err(|e| Error::invalid("the parts of the pipeline do not fit together").with_source(e))
+}
+
+/// Whether sound comes from the video's own source.
+pub(super) fn own_sound(settings: &Settings) -> bool {
+    settings.config.audio.source == AudioSource::Source
+}
+
+/// Adds `bins` to the running `parent`, links them behind `pad` and starts them. For pads that come while a source starts.
+pub(super) fn grow(parent: &gst::Bin, pad: &gst::Pad, bins: &[gst::Bin]) -> Result<()> {
+    let Some(first) = bins.first() else { return Ok(()) };
+    for bin in bins {
+        parent.add(bin).map_err(|e| Error::internal("a part of the pipeline cannot be added").with_source(e))?;
+    }
+    for pair in bins.windows(2) {
+        link(pair[0].upcast_ref(), pair[1].upcast_ref())?;
+    }
+    for bin in bins.iter().rev() {
+        bin.sync_state_with_parent()
+            .map_err(|e| Error::internal("a part of the pipeline does not start").with_source(e))?;
+    }
+    let entry =
+        first.static_pad("sink").ok_or_else(|| Error::invalid("a pipeline text must begin with an open end"))?;
+    pad.link(&entry).map_err(|e| Error::invalid("the source's stream does not fit").with_source(e))?;
+    Ok(())
+}
+
+/// The bin that applies gain, encodes Opus while wanted, and publishes it.
+pub(super) fn opus(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<gst::Bin> {
+    let bin = settings.library.bin("audio/opus", &[("bitrate", BITRATE), ("complexity", COMPLEXITY)], &[])?;
+    let gain = 10f64.powf(settings.config.audio.gain_db.clamp(-20.0, 20.0) / 20.0);
+    pipeline::element(&bin, "volume")?.set_property("volume", gain);
+    sound.add(pipeline::element(&bin, "valve")?);
+    flow.take_audio(&sink(&bin, "packets")?, true);
+    Ok(bin)
+}

@@ -1,0 +1,52 @@
+//! What the parts of a capture have in common and never change, and what they say and hand out.
+
+use super::threads::Threads;
+use crate::fanout::Hub;
+use crate::pipeline::Library;
+use perch_base::clock::SharedClock;
+use perch_base::time::MonoTime;
+use perch_domain::camera::CameraConfig;
+use std::sync::Arc;
+
+/// A small grey picture for the motion detector.
+#[derive(Clone, Debug)]
+pub struct LumaFrame {
+    /// Exactly `LUMA_WIDTH * LUMA_HEIGHT` bytes, row by row.
+    pub pixels: Vec<u8>,
+    /// When it was captured.
+    pub pts: MonoTime,
+}
+
+/// Takes the small pictures, on a thread of the pipeline: it must not block.
+pub type LumaSink = Arc<dyn Fn(LumaFrame) + Send + Sync>;
+
+/// What happens in an attempt, for the camera's health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CaptureEvent {
+    /// The pipeline runs; no picture has come yet.
+    Playing,
+    /// The first picture of this attempt was published.
+    FirstFrame,
+    /// The microphone failed; the picture goes on, and it is tried again. A sentence for people.
+    SoundLost(String),
+    /// The microphone works again.
+    SoundBack,
+}
+
+/// What an attempt needs and never changes.
+pub(super) struct Settings {
+    /// The camera.
+    pub config: CameraConfig,
+    /// The pipelines as text.
+    pub library: Arc<Library>,
+    /// Where packets go.
+    pub hub: Arc<Hub>,
+    /// The time.
+    pub clock: SharedClock,
+    /// Where small pictures go.
+    pub luma: LumaSink,
+    /// Threads in the camera's driver.
+    pub threads: Threads,
+    /// Threads in the microphone's driver.
+    pub sound_threads: Threads,
+}

@@ -1,0 +1,425 @@
+//! The fan-out's decisions: who gets which packet, how a consumer begins, when a keyframe is forced, what is in demand. It takes
+//! `now`, reads no clock and calls no encoder: what must be done is handed out as commands. The lock is the shell's.
+
+use perch_base::time::MonoTime;
+use perch_domain::keyframe::{JoinWith, KeyframeGate, join};
+use perch_domain::media::{SharedPacket, Stream, Track};
+use std::time::Duration;
+
+/// A consumer that took nothing for this long is cut off.
+pub const CUT_AFTER: Duration = Duration::from_secs(10);
+/// Packets a GOP holds at most: 50 s at 30 pictures a second with sound. A longer one is neither cached (a joiner then waits for
+/// the next keyframe) nor recorded: each packet costs memory of its own, however small it is.
+pub(crate) const MAX_GOP_PACKETS: usize = 4096;
+/// And bytes, for the same reason: memory is finite, whatever a camera sends.
+pub(crate) const MAX_GOP_BYTES: usize = 32 << 20;
+
+/// What consumers use of a camera.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Somebody uses the sub-stream.
+    pub sub: bool,
+    /// Somebody listens or records sound.
+    pub audio: bool,
+}
+
+/// One packet for one consumer.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The packet.
+    pub packet: SharedPacket,
+    /// Packets before this one were lost to this consumer, or the source started anew.
+    pub discontinuity: bool,
+}
+
+/// What a consumer's queue says to a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Taken.
+    Taken,
+    /// No room: dropped; deliveries go on at the next keyframe with room.
+    Full,
+    /// The consumer is gone.
+    Closed,
+}
+
+/// A consumer's queue. Its methods are called from capture's thread while the hub is locked: they must neither block nor ask the
+/// hub for anything. It is dropped after the lock.
+pub trait Sink: Send {
+    /// Takes one delivery or says why not.
+    fn offer(&mut self, delivery: Delivery) -> Offer;
+
+    /// The source stopped or jumped: what comes next does not join what came before.
+    fn interrupted(&mut self) {}
+}
+
+/// What is to be done once the hub is unlocked, in this order. `C` is the capture that it is for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Command<C> {
+    /// Make the encoder's next frame a keyframe.
+    ForceKeyframe(C, Stream),
+    /// Encode what is used.
+    SetDemand(C, Demand),
+    /// Say that this consumer was cut off.
+    ReportCutOff(String),
+}
+
+/// What a change brings.
+pub(super) struct Outcome<S, C> {
+    /// To be done.
+    pub commands: Vec<Command<C>>,
+    /// Queues of consumers that are no more, to be dropped.
+    pub gone: Vec<S>,
+}
+
+impl<S, C> Default for Outcome<S, C> {
+    fn default() -> Self {
+        Self { commands: Vec::new(), gone: Vec::new() }
+    }
+}
+
+struct Consumer<S> {
+    id: u64,
+    name: String,
+    sink: S,
+    audio: bool,
+    awaiting_keyframe: bool,
+    discontinuity: bool,
+    full_since: Option<MonoTime>,
+}
+
+struct Lane<S> {
+    gop: Vec<SharedPacket>,
+    gop_bytes: usize,
+    gop_overflow: bool,
+    /// The newest keyframe, also when its GOP grew too long to be kept.
+    keyframe: Option<SharedPacket>,
+    gate: KeyframeGate,
+    consumers: Vec<Consumer<S>>,
+}
+
+impl<S> Default for Lane<S> {
+    fn default() -> Self {
+        Self {
+            gop: Vec::new(),
+            gop_bytes: 0,
+            gop_overflow: false,
+            keyframe: None,
+            gate: KeyframeGate::default(),
+            consumers: Vec::new(),
+        }
+    }
+}
+
+struct Capture<C> {
+    control: C,
+    /// Which streams' encoders make keyframes on command: main, sub.
+    commandable: [bool; 2],
+}
+
+/// One camera's fan-out.
+pub(super) struct Machine<S, C> {
+    main: Lane<S>,
+    sub: Lane<S>,
+    capture: Option<Capture<C>>,
+    demand: Demand,
+    next_id: u64,
+    dropped: u64,
+    frames: u64,
+}
+
+impl<S, C> Default for Machine<S, C> {
+    fn default() -> Self {
+        let (main, sub) = (Lane::default(), Lane::default());
+        Self { main, sub, capture: None, demand: Demand::default(), next_id: 0, dropped: 0, frames: 0 }
+    }
+}
+
+impl<S: Sink, C: Clone> Machine<S, C> {
+    /// A capture attempt begins: old GOPs go, consumers wait for its first keyframe, and it is told what is used.
+    pub fn connect(&mut self, control: C, commandable: [bool; 2], out: &mut Outcome<S, C>) {
+        out.commands.push(Command::SetDemand(control.clone(), self.demand));
+        self.capture = Some(Capture { control, commandable });
+        self.break_off();
+    }
+
+    /// A capture attempt ended.
+    pub fn disconnect(&mut self) {
+        self.capture = None;
+        self.break_off();
+    }
+
+    /// The stream jumped in time or format, or ended: consumers go on at the next keyframe.
+    pub fn break_off(&mut self) {
+        for lane in [&mut self.main, &mut self.sub] {
+            lane.gop.clear();
+            lane.keyframe = None;
+            for c in &mut lane.consumers {
+                c.awaiting_keyframe = true;
+                c.discontinuity = true;
+                c.sink.interrupted();
+            }
+        }
+    }
+
+    /// One encoded video packet for every consumer of `stream`.
+    pub fn publish_video(&mut self, stream: Stream, packet: &SharedPacket, now: MonoTime, out: &mut Outcome<S, C>) {
+        self.frames += 1;
+        let lane = self.lane(stream);
+        if packet.keyframe {
+            lane.gop.clear();
+            lane.gop_bytes = 0;
+            lane.gop_overflow = false;
+            lane.keyframe = Some(packet.clone());
+        }
+        lane.remember(packet);
+        let mut force = lane.gate.frame(packet.keyframe, now);
+        let delivered = lane.deliver(packet, now, out);
+        force |= delivered.lost_picture && lane.gate.request(now);
+        self.dropped += delivered.dropped;
+        if force {
+            self.force_keyframe(stream, out);
+        }
+        if delivered.left {
+            self.refresh_demand(now, out);
+        }
+    }
+
+    /// One Opus packet for every consumer that listens.
+    pub fn publish_audio(&mut self, packet: &SharedPacket, now: MonoTime, out: &mut Outcome<S, C>) {
+        let mut left = false;
+        for stream in Stream::ALL {
+            let lane = self.lane(stream);
+            if !lane.gop.is_empty() {
+                lane.remember(packet);
+            }
+            let delivered = lane.deliver(packet, now, out);
+            self.dropped += delivered.dropped;
+            left |= delivered.left;
+        }
+        if left {
+            self.refresh_demand(now, out);
+        }
+    }
+
+    /// Somebody lost its picture. Coalesced to one forced keyframe a second.
+    pub fn request_keyframe(&mut self, stream: Stream, now: MonoTime, out: &mut Outcome<S, C>) {
+        if self.commandable(stream) && self.lane(stream).gate.request(now) {
+            self.force_keyframe(stream, out);
+        }
+    }
+
+    /// How somebody begins who has everything since the keyframe of `cached`; asks for the keyframe where one is needed.
+    pub fn start(
+        &mut self,
+        stream: Stream,
+        cached: Option<MonoTime>,
+        now: MonoTime,
+        out: &mut Outcome<S, C>,
+    ) -> JoinWith {
+        let commandable = self.commandable(stream);
+        let lane = self.lane(stream);
+        // What was cached of a capture that ended shows the past.
+        let age = cached.filter(|_| lane.keyframe.is_some()).map(|at| now.since(at));
+        let with = join(age, commandable, lane.gate.is_open(now));
+        if with != JoinWith::CachedGop {
+            self.request_keyframe(stream, now, out);
+        }
+        with
+    }
+
+    /// Attaches a queue and hands back how it begins: with the cached GOP, which the queue's first packet follows without a hole,
+    /// or with nothing, and then the queue's first packet is a keyframe.
+    pub fn join(
+        &mut self,
+        stream: Stream,
+        audio: bool,
+        name: &str,
+        sink: S,
+        now: MonoTime,
+        out: &mut Outcome<S, C>,
+    ) -> (u64, JoinWith, Vec<SharedPacket>) {
+        let cached = self.lane(stream).gop.first().map(|p| p.pts);
+        let with = self.start(stream, cached, now, out);
+        let follows = with == JoinWith::CachedGop;
+        let backlog = if follows { self.lane(stream).gop.clone() } else { Vec::new() };
+        let id = self.add(stream, audio, name, sink, !follows);
+        self.refresh_demand(now, out);
+        (id, with, backlog)
+    }
+
+    /// Attaches a queue that begins with the next keyframe.
+    pub fn attach(
+        &mut self,
+        stream: Stream,
+        audio: bool,
+        name: &str,
+        sink: S,
+        now: MonoTime,
+        out: &mut Outcome<S, C>,
+    ) -> u64 {
+        let id = self.add(stream, audio, name, sink, true);
+        self.refresh_demand(now, out);
+        id
+    }
+
+    fn add(&mut self, stream: Stream, audio: bool, name: &str, sink: S, awaiting_keyframe: bool) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        let name = name.to_owned();
+        let discontinuity = awaiting_keyframe;
+        let consumer = Consumer { id, name, sink, audio, awaiting_keyframe, discontinuity, full_since: None };
+        self.lane(stream).consumers.push(consumer);
+        id
+    }
+
+    /// Takes a queue away.
+    pub fn detach(&mut self, stream: Stream, id: u64, now: MonoTime, out: &mut Outcome<S, C>) {
+        let consumers = &mut self.lane(stream).consumers;
+        if let Some(at) = consumers.iter().position(|c| c.id == id) {
+            out.gone.push(consumers.remove(at).sink);
+            self.refresh_demand(now, out);
+        }
+    }
+
+    /// The newest keyframe of `stream`, if it still runs.
+    pub fn latest_keyframe(&mut self, stream: Stream) -> Option<SharedPacket> {
+        self.lane(stream).keyframe.clone()
+    }
+
+    /// Names of the consumers of `stream`.
+    pub fn consumers(&mut self, stream: Stream) -> Vec<String> {
+        self.lane(stream).consumers.iter().map(|c| c.name.clone()).collect()
+    }
+
+    /// What is used now.
+    pub fn demand(&self) -> Demand {
+        self.demand
+    }
+
+    /// Packets dropped at slow consumers.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Video packets published, of both streams.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    fn lane(&mut self, stream: Stream) -> &mut Lane<S> {
+        match stream {
+            Stream::Main => &mut self.main,
+            Stream::Sub => &mut self.sub,
+        }
+    }
+
+    fn commandable(&self, stream: Stream) -> bool {
+        self.capture.as_ref().is_some_and(|c| c.commandable[usize::from(stream == Stream::Sub)])
+    }
+
+    fn force_keyframe(&self, stream: Stream, out: &mut Outcome<S, C>) {
+        if let Some(capture) = self.capture.as_ref().filter(|_| self.commandable(stream)) {
+            out.commands.push(Command::ForceKeyframe(capture.control.clone(), stream));
+        }
+    }
+
+    fn refresh_demand(&mut self, now: MonoTime, out: &mut Outcome<S, C>) {
+        let all = || self.main.consumers.iter().chain(&self.sub.consumers);
+        let demand = Demand { sub: !self.sub.consumers.is_empty(), audio: all().any(|c| c.audio) };
+        let before = std::mem::replace(&mut self.demand, demand);
+        if before.sub && !demand.sub {
+            self.sub.gop.clear();
+            self.sub.keyframe = None;
+        }
+        if !before.sub && demand.sub {
+            // Before it starts, so that its first picture stands alone.
+            self.request_keyframe(Stream::Sub, now, out);
+        }
+        if let Some(capture) = self.capture.as_ref().filter(|_| demand != before) {
+            out.commands.push(Command::SetDemand(capture.control.clone(), demand));
+        }
+    }
+}
+
+/// What came of offering one packet to all consumers of a stream.
+#[derive(Default)]
+struct Delivered {
+    dropped: u64,
+    /// Somebody lost video and needs a keyframe.
+    lost_picture: bool,
+    /// Somebody is gone or was cut off.
+    left: bool,
+}
+
+impl<S: Sink> Lane<S> {
+    fn remember(&mut self, packet: &SharedPacket) {
+        if self.gop_overflow || (self.gop.is_empty() && !packet.keyframe) {
+            return;
+        }
+        self.gop_bytes += packet.data.len();
+        if self.gop.len() >= MAX_GOP_PACKETS || self.gop_bytes > MAX_GOP_BYTES {
+            self.gop.clear();
+            self.gop_overflow = true;
+            return;
+        }
+        self.gop.push(packet.clone());
+    }
+
+    fn deliver<C>(&mut self, packet: &SharedPacket, now: MonoTime, out: &mut Outcome<S, C>) -> Delivered {
+        let mut delivered = Delivered::default();
+        let mut at = 0;
+        while let Some(consumer) = self.consumers.get_mut(at) {
+            if consumer.take(packet, now, &mut delivered, &mut out.commands) {
+                at += 1;
+            } else {
+                delivered.left = true;
+                out.gone.push(self.consumers.remove(at).sink);
+            }
+        }
+        delivered
+    }
+}
+
+impl<S: Sink> Consumer<S> {
+    /// Offers one packet. False: the consumer is no more.
+    fn take<C>(
+        &mut self,
+        packet: &SharedPacket,
+        now: MonoTime,
+        delivered: &mut Delivered,
+        commands: &mut Vec<Command<C>>,
+    ) -> bool {
+        let audio = packet.track == Track::Audio;
+        if (audio && !self.audio) || (self.awaiting_keyframe && (audio || !packet.keyframe)) {
+            return true;
+        }
+        let delivery = Delivery { packet: packet.clone(), discontinuity: self.discontinuity };
+        match self.sink.offer(delivery) {
+            Offer::Taken => {
+                self.full_since = None;
+                self.discontinuity = false;
+                self.awaiting_keyframe = false;
+                true
+            }
+            Offer::Full => {
+                delivered.dropped += 1;
+                self.discontinuity = true;
+                // Only the first loss asks: a slow consumer must not make the encoder burst for its neighbours.
+                delivered.lost_picture |= !self.awaiting_keyframe;
+                self.awaiting_keyframe = true;
+                let since = *self.full_since.get_or_insert(now);
+                let keep = now.since(since) < CUT_AFTER;
+                if !keep {
+                    commands.push(Command::ReportCutOff(self.name.clone()));
+                }
+                keep
+            }
+            Offer::Closed => false,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -1,0 +1,146 @@
+//! The fan-out's decisions: what a joiner gets, however it comes and whatever is published.
+
+use super::*;
+use bytes::Bytes;
+use perch_domain::media::Packet;
+use std::sync::{Arc, Mutex};
+
+/// A queue whose room can be taken away.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<(Vec<Delivery>, bool)>>);
+
+impl Log {
+    fn pts(&self) -> Vec<i64> {
+        self.0.lock().expect("not poisoned").0.iter().map(|d| d.packet.pts.0).collect()
+    }
+    fn set_full(&self, full: bool) {
+        self.0.lock().expect("not poisoned").1 = full;
+    }
+}
+
+impl Sink for Log {
+    fn offer(&mut self, delivery: Delivery) -> Offer {
+        let mut log = self.0.lock().expect("not poisoned");
+        if log.1 {
+            return Offer::Full;
+        }
+        log.0.push(delivery);
+        Offer::Taken
+    }
+}
+
+type Bench = Machine<Log, u8>;
+
+fn packet(track: Track, at: i64, keyframe: bool) -> SharedPacket {
+    let data = Bytes::from_static(b"x");
+    Arc::new(Packet { track, data, pts: MonoTime(at), duration: Duration::ZERO, keyframe })
+}
+
+fn connected(commandable: bool) -> Bench {
+    let mut machine = Bench::default();
+    machine.connect(1, [commandable; 2], &mut Outcome::default());
+    machine
+}
+
+/// Whatever came before, a joiner's backlog and queue together are everything from a keyframe on, each packet once and in order.
+#[test]
+fn a_joiner_gets_each_packet_once() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |bound: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % bound
+    };
+    for round in 0..400 {
+        let mut machine = connected(round % 2 == 0);
+        let out = &mut Outcome::default();
+        let mut published = Vec::new();
+        let mut joiners: Vec<(Log, Vec<SharedPacket>, JoinWith, usize)> = Vec::new();
+        for at in 0..120i64 {
+            let now = MonoTime(at * 40_000);
+            match next(12) {
+                0 => {
+                    let log = Log::default();
+                    let (_, with, backlog) = machine.join(Stream::Main, true, "joiner", log.clone(), now, out);
+                    joiners.push((log, backlog, with, published.len()));
+                }
+                1..=3 => {
+                    let p = packet(Track::Audio, now.0, true);
+                    machine.publish_audio(&p, now, out);
+                    published.push(p);
+                }
+                kind => {
+                    let p = packet(Track::Video, now.0, kind == 4);
+                    machine.publish_video(Stream::Main, &p, now, out);
+                    published.push(p);
+                }
+            }
+        }
+        for (log, backlog, with, at) in joiners {
+            let got: Vec<i64> = backlog.iter().map(|p| p.pts.0).chain(log.pts()).collect();
+            assert_eq!(backlog.is_empty(), with != JoinWith::CachedGop);
+            let keyframe = |p: &SharedPacket| p.track == Track::Video && p.keyframe;
+            let first = match with {
+                JoinWith::CachedGop => published[..at].iter().rposition(keyframe),
+                _ => published[at..].iter().position(keyframe).map(|n| at + n),
+            };
+            let want: Vec<i64> = first.map_or(Vec::new(), |first| published[first..].iter().map(|p| p.pts.0).collect());
+            assert_eq!(got, want, "round {round}, joined at {at} with {with:?}");
+            let first = log.0.lock().expect("not poisoned").0.first().map(|d| d.discontinuity);
+            assert!(first.is_none_or(|broken| broken == backlog.is_empty()), "the queue follows on the backlog");
+        }
+    }
+}
+
+#[test]
+fn a_gop_of_a_capture_that_ended_is_shown_to_nobody() {
+    let mut machine = connected(true);
+    let out = &mut Outcome::default();
+    let at = MonoTime(1_000_000);
+    machine.publish_video(Stream::Main, &packet(Track::Video, at.0, true), at, out);
+    assert_eq!(machine.start(Stream::Main, Some(at), at, out), JoinWith::CachedGop);
+    machine.disconnect();
+    assert_eq!(machine.start(Stream::Main, Some(at), at, out), JoinWith::NextKeyframe);
+}
+
+/// Viewers of the sub-stream that come and go must not make its encoder burst, and its first picture must stand alone.
+#[test]
+fn a_sub_stream_that_opens_often_is_forced_once_a_second_and_before_it_opens() {
+    let mut machine = connected(true);
+    let mut commands = Vec::new();
+    for tenth in 0..30 {
+        let now = MonoTime(tenth * 100_000);
+        let mut out = Outcome::default();
+        let one = machine.attach(Stream::Sub, false, "one", Log::default(), now, &mut out);
+        let two = machine.attach(Stream::Sub, false, "two", Log::default(), now, &mut out);
+        for id in [one, two] {
+            machine.detach(Stream::Sub, id, now, &mut out);
+        }
+        assert_eq!(out.gone.len(), 2);
+        commands.extend(out.commands);
+    }
+    let forced = |c: &Command<u8>| *c == Command::ForceKeyframe(1, Stream::Sub);
+    assert_eq!(commands.iter().filter(|c| forced(c)).count(), 3);
+    assert_eq!(commands.len(), 63, "and 30 times on and off");
+    assert!(forced(&commands[0]));
+    assert_eq!(commands[1], Command::SetDemand(1, Demand { sub: true, audio: false }));
+}
+
+#[test]
+fn a_consumer_that_takes_nothing_is_cut_off_after_ten_seconds_and_that_is_reported() {
+    let mut machine = connected(false);
+    let out = &mut Outcome::default();
+    let log = Log::default();
+    machine.attach(Stream::Main, true, "stuck", log.clone(), MonoTime(0), out);
+    log.set_full(true);
+    for second in 0..=10 {
+        let now = MonoTime(second * 1_000_000);
+        assert_eq!(machine.consumers(Stream::Main), ["stuck"]);
+        machine.publish_video(Stream::Main, &packet(Track::Video, now.0, true), now, out);
+    }
+    assert!(machine.consumers(Stream::Main).is_empty());
+    assert_eq!((out.gone.len(), machine.dropped()), (1, 11));
+    let silent = Command::SetDemand(1, Demand { sub: false, audio: false });
+    assert_eq!(out.commands[out.commands.len() - 2..], [Command::ReportCutOff("stuck".into()), silent]);
+}

@@ -1,0 +1,264 @@
+//! The fan-out: encoded once, shared by reference. One [`Hub`] a camera outlives its capture attempts; every consumer has its
+//! own bounded queue and is cut off alone. This is the lock around the [`machine`]: it reads the clock, and obeys once it has
+//! unlocked, so that an encoder's control or a queue's end may ask the hub again. No GStreamer here.
+
+mod machine;
+
+pub use machine::{CUT_AFTER, Delivery, Demand, Offer, Sink};
+pub(crate) use machine::{MAX_GOP_BYTES, MAX_GOP_PACKETS};
+
+use machine::{Command, Machine, Outcome};
+use perch_base::clock::SharedClock;
+use perch_base::ids::CameraId;
+use perch_base::time::MonoTime;
+use perch_domain::keyframe::JoinWith;
+use perch_domain::media::{SharedPacket, Stream, Track};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use tokio::sync::mpsc;
+
+/// What a running capture lets the hub command. Calls return at once. They come one after the other, in the order of what they
+/// follow from, from whichever thread caused one of them.
+pub trait EncoderControl: Send + Sync {
+    /// Whether [`Self::force_keyframe`] works for this stream. Asked once, when the capture connects.
+    fn commandable(&self, stream: Stream) -> bool;
+    /// Makes the encoder's next frame a keyframe.
+    fn force_keyframe(&self, stream: Stream);
+    /// Which parts are used now; the rest need not be encoded.
+    fn set_demand(&self, demand: Demand);
+}
+
+type Control = Arc<dyn EncoderControl>;
+type Queue = Box<dyn Sink>;
+
+/// How a consumer begins, and its queue's end. First the backlog, then what comes by the queue: each packet once, without a hole.
+#[derive(Debug)]
+pub struct Joined {
+    /// What was chosen.
+    pub with: JoinWith,
+    /// The cached GOP in order of arrival, empty unless [`JoinWith::CachedGop`]; else the queue begins with a keyframe.
+    pub backlog: Vec<SharedPacket>,
+    /// Ends the consumer when dropped.
+    pub attachment: Attachment,
+}
+
+/// Ends its subscription when dropped.
+#[derive(Debug)]
+pub struct Attachment {
+    hub: Weak<Hub>,
+    stream: Stream,
+    id: u64,
+}
+
+/// A consumer with a queue of its own, readable from a task or a thread.
+#[derive(Debug)]
+pub struct Subscription {
+    /// The queue; closed when the consumer was cut off or the hub is gone.
+    pub packets: mpsc::Receiver<Delivery>,
+    _attachment: Attachment,
+}
+
+#[derive(Default)]
+struct State {
+    machine: Machine<Queue, Control>,
+    commands: VecDeque<Command<Control>>,
+    /// Somebody obeys them now, and will find those that are added.
+    obeying: bool,
+}
+
+/// One camera's fan-out.
+pub struct Hub {
+    camera: CameraId,
+    clock: SharedClock,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("camera", &self.camera).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// A hub with no capture and no consumers.
+    pub fn new(camera: CameraId, clock: SharedClock) -> Arc<Self> {
+        Arc::new(Self { camera, clock, state: Mutex::default() })
+    }
+
+    /// The camera.
+    pub fn camera(&self) -> &CameraId {
+        &self.camera
+    }
+
+    /// Packets dropped at slow consumers since start.
+    pub fn dropped(&self) -> u64 {
+        self.lock().machine.dropped()
+    }
+
+    /// Video packets published since start, of both streams.
+    pub fn frames(&self) -> u64 {
+        self.lock().machine.frames()
+    }
+
+    /// A capture attempt begins: old GOPs go, consumers wait for its first keyframe, and it is told what is used.
+    pub fn connect(&self, control: Arc<dyn EncoderControl>) {
+        let commandable = Stream::ALL.map(|stream| control.commandable(stream));
+        self.change(|machine, _, out| machine.connect(control, commandable, out));
+    }
+
+    /// A capture attempt ended.
+    pub fn disconnect(&self) {
+        self.change(|machine, _, _| machine.disconnect());
+    }
+
+    /// The running capture jumped in time or format: consumers go on at its next keyframe.
+    pub fn discontinuity(&self) {
+        self.change(|machine, _, _| machine.break_off());
+    }
+
+    /// Hands one encoded video packet to every consumer of `stream`.
+    pub fn publish_video(&self, stream: Stream, packet: SharedPacket) {
+        debug_assert_eq!(packet.track, Track::Video);
+        self.change(|machine, now, out| machine.publish_video(stream, &packet, now, out));
+    }
+
+    /// Hands one Opus packet to every consumer that listens.
+    pub fn publish_audio(&self, packet: SharedPacket) {
+        debug_assert_eq!(packet.track, Track::Audio);
+        self.change(|machine, now, out| machine.publish_audio(&packet, now, out));
+    }
+
+    /// Somebody lost its picture (PLI, a player that starts). Coalesced to one forced keyframe a second.
+    pub fn request_keyframe(&self, stream: Stream) {
+        self.change(|machine, now, out| machine.request_keyframe(stream, now, out));
+    }
+
+    /// How somebody begins to whom a consumer of this hub passes packets on and which keeps all since the keyframe of `cached`.
+    /// Asks for the keyframe where one is needed.
+    pub fn start(&self, stream: Stream, cached: Option<MonoTime>) -> JoinWith {
+        self.change(|machine, now, out| machine.start(stream, cached, now, out))
+    }
+
+    /// Attaches a queue and hands back how it begins, in one step. Asks for the keyframe where one is needed.
+    pub fn join(self: &Arc<Self>, stream: Stream, audio: bool, name: &str, sink: Box<dyn Sink>) -> Joined {
+        let (id, with, backlog) = self.change(|machine, now, out| machine.join(stream, audio, name, sink, now, out));
+        Joined { with, backlog, attachment: Attachment { hub: Arc::downgrade(self), stream, id } }
+    }
+
+    /// Attaches a queue that begins with the next keyframe; none is asked for.
+    pub fn attach(self: &Arc<Self>, stream: Stream, audio: bool, name: &str, sink: Box<dyn Sink>) -> Attachment {
+        let id = self.change(|machine, now, out| machine.attach(stream, audio, name, sink, now, out));
+        Attachment { hub: Arc::downgrade(self), stream, id }
+    }
+
+    /// Attaches a queue of `capacity` packets that begins with the next keyframe.
+    pub fn subscribe(self: &Arc<Self>, stream: Stream, audio: bool, name: &str, capacity: usize) -> Subscription {
+        let (tx, packets) = mpsc::channel(capacity);
+        let attachment = self.attach(stream, audio, name, Box::new(tx));
+        Subscription { packets, _attachment: attachment }
+    }
+
+    /// The newest keyframe of `stream`, if it still runs.
+    pub fn latest_keyframe(&self, stream: Stream) -> Option<SharedPacket> {
+        self.lock().machine.latest_keyframe(stream)
+    }
+
+    /// Names of the consumers of `stream`.
+    pub fn consumers(&self, stream: Stream) -> Vec<String> {
+        self.lock().machine.consumers(stream)
+    }
+
+    /// What is used now.
+    pub fn demand(&self) -> Demand {
+        self.lock().machine.demand()
+    }
+
+    /// Changes the machine, and obeys it once it is unlocked.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Machine<Queue, Control>, MonoTime, &mut Outcome<Queue, Control>) -> T,
+    ) -> T {
+        let now = self.clock.mono();
+        let mut outcome = Outcome::default();
+        let (done, obey) = {
+            let mut state = self.lock();
+            let done = change(&mut state.machine, now, &mut outcome);
+            state.commands.extend(outcome.commands);
+            let obey = !state.commands.is_empty() && !state.obeying;
+            state.obeying |= obey;
+            (done, obey)
+        };
+        // The end of a queue may end what else hangs on the hub.
+        drop(outcome.gone);
+        if obey {
+            self.obey();
+        }
+        done
+    }
+
+    /// One at a time and in order, whoever added them: a demand that is overtaken would stay for good.
+    fn obey(&self) {
+        /// A control that panics must not keep others from being obeyed.
+        struct Rest<'a>(&'a Hub);
+        impl Drop for Rest<'_> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.lock().obeying = false;
+                }
+            }
+        }
+        let _rest = Rest(self);
+        while let Some(command) = self.next_command() {
+            match command {
+                Command::ForceKeyframe(control, stream) => control.force_keyframe(stream),
+                Command::SetDemand(control, demand) => control.set_demand(demand),
+                Command::ReportCutOff(consumer) => {
+                    tracing::warn!(camera = %self.camera, consumer, "consumer took nothing for 10 s and was cut off");
+                }
+            }
+        }
+    }
+
+    fn next_command(&self) -> Option<Command<Control>> {
+        let mut state = self.lock();
+        let next = state.commands.pop_front();
+        state.obeying = next.is_some();
+        next
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the state whole: every change is one assignment.
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.change(|machine, now, out| machine.detach(self.stream, self.id, now, out));
+        }
+    }
+}
+
+impl Sink for Box<dyn Sink> {
+    fn offer(&mut self, delivery: Delivery) -> Offer {
+        (**self).offer(delivery)
+    }
+
+    fn interrupted(&mut self) {
+        (**self).interrupted();
+    }
+}
+
+impl Sink for mpsc::Sender<Delivery> {
+    fn offer(&mut self, delivery: Delivery) -> Offer {
+        match self.try_send(delivery) {
+            Ok(()) => Offer::Taken,
+            Err(mpsc::error::TrySendError::Full(_)) => Offer::Full,
+            Err(mpsc::error::TrySendError::Closed(_)) => Offer::Closed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

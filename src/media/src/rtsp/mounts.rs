@@ -1,0 +1,100 @@
+//! The paths of the server, by camera. Cameras come, change and go while it runs.
+
+use super::factory::{Factory, Mount};
+use super::feed::Source;
+use crate::fanout::Hub;
+use gstreamer_rtsp_server::{self as rtsp_server, glib};
+use perch_base::ids::CameraId;
+use perch_domain::camera::VideoSettings;
+use perch_domain::media::{Stream, VideoCodec};
+use rtsp_server::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// One camera's two streams.
+#[derive(Clone, Debug)]
+pub struct CameraStreams {
+    /// Where its packets come from.
+    pub hub: Arc<Hub>,
+    /// How its video is encoded.
+    pub codec: VideoCodec,
+    /// Whether it has sound (Opus).
+    pub has_audio: bool,
+    /// The sub-stream's size, for players to know beforehand.
+    pub sub: VideoSettings,
+    /// The main stream's size.
+    pub main: VideoSettings,
+}
+
+impl CameraStreams {
+    /// Whether readers of the one can go on with the other.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.hub, &other.hub)
+            && (self.codec, self.has_audio) == (other.codec, other.has_audio)
+            && (self.sub, self.main) == (other.sub, other.main)
+    }
+
+    fn mounts(&self) -> [Arc<Mount>; 2] {
+        [(Stream::Main, self.main), (Stream::Sub, self.sub)].map(|(stream, video)| {
+            Arc::new(Mount::new(Source::new(self.hub.clone(), stream, self.codec), self.has_audio, video))
+        })
+    }
+}
+
+struct Served {
+    camera: CameraStreams,
+    mounts: [Arc<Mount>; 2],
+}
+
+/// All paths.
+pub(super) struct Mounts {
+    points: rtsp_server::RTSPMountPoints,
+    context: glib::MainContext,
+    by_id: RwLock<BTreeMap<CameraId, Served>>,
+}
+
+impl Mounts {
+    /// No path yet. `context` runs the time limits of their medias.
+    pub(super) fn new(context: glib::MainContext) -> Self {
+        Self { points: rtsp_server::RTSPMountPoints::new(), context, by_id: RwLock::default() }
+    }
+
+    /// What the library looks paths up in.
+    pub(super) fn points(&self) -> &rtsp_server::RTSPMountPoints {
+        &self.points
+    }
+
+    /// Adds a camera or changes it. Returns the mounts that are served no more, whose readers must end.
+    pub(super) fn set(&self, camera: CameraStreams) -> Vec<Arc<Mount>> {
+        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let id = camera.hub.camera().clone();
+        if by_id.get(&id).is_some_and(|served| served.camera.is_same(&camera)) {
+            return Vec::new();
+        }
+        let mounts = camera.mounts();
+        for mount in &mounts {
+            // Takes the place of the one before.
+            self.points.add_factory(&mount.path, Factory::new(mount.clone(), &self.context));
+        }
+        by_id.insert(id, Served { camera, mounts }).map(|before| before.mounts.into()).unwrap_or_default()
+    }
+
+    /// Removes a camera. Returns its mounts, whose readers must end.
+    pub(super) fn remove(&self, id: &CameraId) -> Vec<Arc<Mount>> {
+        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(served) = by_id.remove(id) else { return Vec::new() };
+        for mount in &served.mounts {
+            self.points.remove_factory(&mount.path);
+        }
+        served.mounts.into()
+    }
+
+    /// The stream at `path`, or above it: some players PLAY with a slash or a track behind the path.
+    pub(super) fn find(&self, path: &str) -> Option<Arc<Mount>> {
+        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let within = by_id.values().flat_map(|served| &served.mounts).filter(|m| {
+            path.strip_prefix(m.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        within.max_by_key(|m| m.path.len()).cloned()
+    }
+}

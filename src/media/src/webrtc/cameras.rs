@@ -1,0 +1,100 @@
+//! Which cameras can be watched now. They come, change and go while the engine runs.
+
+use crate::fanout::Hub;
+use perch_base::ids::CameraId;
+use perch_domain::media::VideoCodec;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A camera that can be watched.
+#[derive(Clone, Debug)]
+pub struct LiveCamera {
+    /// Its fan-out.
+    pub hub: Arc<Hub>,
+    /// How its video is encoded.
+    pub codec: VideoCodec,
+    /// Whether it has sound.
+    pub has_audio: bool,
+}
+
+impl LiveCamera {
+    /// Whether sessions of the one can go on with the other.
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.hub, &other.hub) && self.codec == other.codec && self.has_audio == other.has_audio
+    }
+}
+
+/// Names one state of a camera; a camera that changed gets another.
+pub type CameraKey = u64;
+
+/// A camera as it was set last.
+#[derive(Debug)]
+pub struct Camera {
+    /// Its name inside the engine.
+    pub key: CameraKey,
+    /// What there is to watch.
+    pub live: LiveCamera,
+}
+
+/// The cameras by id.
+#[derive(Debug, Default)]
+pub struct Cameras {
+    next: AtomicU64,
+    by_id: RwLock<BTreeMap<CameraId, Arc<Camera>>>,
+}
+
+impl Cameras {
+    /// Adds a camera or changes it. False: it is as it was.
+    pub fn set(&self, live: LiveCamera) -> bool {
+        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let id = live.hub.camera().clone();
+        if by_id.get(&id).is_some_and(|camera| camera.live.is_same(&live)) {
+            return false;
+        }
+        by_id.insert(id, Arc::new(Camera { key: self.next.fetch_add(1, Ordering::Relaxed), live }));
+        true
+    }
+
+    /// Removes a camera. False: there was none.
+    pub fn remove(&self, id: &CameraId) -> bool {
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(id).is_some()
+    }
+
+    /// The camera `id` as it is now.
+    pub fn get(&self, id: &CameraId) -> Option<Arc<Camera>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Whether `camera` was neither removed nor changed.
+    pub fn has(&self, camera: &Camera) -> bool {
+        self.get(camera.live.hub.camera()).is_some_and(|now| now.key == camera.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::clock::ManualClock;
+
+    #[test]
+    fn a_camera_keeps_its_key_until_it_changes() {
+        let clock = Arc::new(ManualClock::default());
+        let id = CameraId::new("front").expect("valid");
+        let hub = Hub::new(id.clone(), clock.clone());
+        let live = |hub: &Arc<Hub>, has_audio| LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio };
+        let cameras = Cameras::default();
+        assert!(!cameras.remove(&id));
+        assert!(cameras.set(live(&hub, true)));
+        let first = cameras.get(&id).expect("there");
+        assert!(!cameras.set(live(&hub, true)), "as it was");
+        assert!(cameras.has(&first));
+        for changed in [live(&hub, false), live(&Hub::new(id.clone(), clock), false)] {
+            let before = cameras.get(&id).expect("there");
+            assert!(cameras.set(changed));
+            assert!(!cameras.has(&before));
+        }
+        let last = cameras.get(&id).expect("there");
+        assert!(cameras.remove(&id) && !cameras.has(&last) && cameras.get(&id).is_none());
+    }
+}

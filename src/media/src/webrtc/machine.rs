@@ -1,0 +1,190 @@
+//! One str0m machine and its contract ("single mutation"): every change is followed by a drain of all it has to say before the next
+//! one. Keys are installed, timers set and packets made only while it is drained.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+use str0m::{Event, Input, Output, Rtc, RtcError};
+
+/// Outputs taken in one drain at most: more than the packets of the largest picture. A defect there must not stop the engine.
+const MAX_OUTPUTS: usize = 1 << 16;
+/// A machine that wants to run at once, again and again, gets this much time in between.
+const MIN_REST: Duration = Duration::from_millis(1);
+
+/// Takes the datagrams of a machine.
+pub trait Outbox {
+    /// Adds one datagram to what is sent at the end of the turn.
+    fn push(&mut self, source: IpAddr, destination: SocketAddr, datagram: &[u8]);
+}
+
+/// Drops what a machine sends: while an offer is negotiated there is nobody to send to yet.
+pub struct Nowhere;
+
+impl Outbox for Nowhere {
+    fn push(&mut self, _: IpAddr, _: SocketAddr, _: &[u8]) {}
+}
+
+/// An [`Rtc`] that counts the changes that came before the one before them was drained.
+struct Watched {
+    rtc: Rtc,
+    drained: bool,
+    undrained: u64,
+}
+
+impl Watched {
+    fn new(rtc: Rtc) -> Self {
+        Self { rtc, drained: true, undrained: 0 }
+    }
+
+    /// For one change.
+    fn change(&mut self) -> &mut Rtc {
+        self.undrained += u64::from(!self.drained);
+        self.drained = false;
+        &mut self.rtc
+    }
+
+    /// One step of the drain, which ends with a time or an error.
+    fn poll(&mut self) -> Result<Output, RtcError> {
+        let output = self.rtc.poll_output();
+        self.drained |= matches!(output, Ok(Output::Timeout(_)) | Err(_));
+        output
+    }
+}
+
+/// A protocol machine. [`Self::mutate`] is the only way to change it.
+pub struct Machine {
+    watched: Watched,
+    next: Instant,
+    events: VecDeque<Event>,
+    failed: Option<RtcError>,
+    bytes_sent: u64,
+    remote: Option<SocketAddr>,
+}
+
+impl Machine {
+    /// Takes over a machine that nothing was done to yet.
+    pub fn new(rtc: Rtc, now: Instant) -> Self {
+        let events = VecDeque::new();
+        Self { watched: Watched::new(rtc), next: now, events, failed: None, bytes_sent: 0, remote: None }
+    }
+
+    /// Does one change, such as a datagram, a picture's packets or a candidate, and takes all that the machine has to say to it:
+    /// datagrams go to `out`, events wait for [`Self::next_event`]. What was written leaves with the next [`Self::run`], which
+    /// is due at once.
+    pub fn mutate<T>(&mut self, out: &mut dyn Outbox, change: impl FnOnce(&mut Rtc) -> T) -> T {
+        let done = change(self.watched.change());
+        self.drain(out);
+        done
+    }
+
+    /// Tells the machine the time, if it is due, and lets it work.
+    pub fn run(&mut self, now: Instant, out: &mut dyn Outbox) {
+        if self.next > now {
+            return;
+        }
+        if let Err(error) = self.mutate(out, |rtc| rtc.handle_input(Input::Timeout(now))) {
+            self.failed.get_or_insert(error);
+        }
+        self.next = self.next.max(now + MIN_REST);
+    }
+
+    fn drain(&mut self, out: &mut dyn Outbox) {
+        for _ in 0..MAX_OUTPUTS {
+            match self.watched.poll() {
+                Ok(Output::Timeout(at)) => {
+                    self.next = at;
+                    return;
+                }
+                Ok(Output::Transmit(t)) => {
+                    self.bytes_sent += t.contents.len() as u64;
+                    // Checks (STUN begins with 0 or 1) go to all candidates, all else where ICE chose to.
+                    if self.remote != Some(t.destination) && t.contents.first().is_some_and(|byte| *byte > 3) {
+                        self.remote = Some(t.destination);
+                    }
+                    out.push(t.source.ip(), t.destination, &t.contents);
+                }
+                Ok(Output::Event(event)) => self.events.push_back(event),
+                Err(error) => {
+                    self.failed.get_or_insert(error);
+                    return;
+                }
+            }
+        }
+        self.failed.get_or_insert(RtcError::Io(std::io::Error::other("the machine never rests")));
+    }
+
+    /// The next of what happened.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Why it cannot go on; said once.
+    pub fn take_failure(&mut self) -> Option<RtcError> {
+        self.failed.take()
+    }
+
+    /// The machine, to read.
+    pub fn rtc(&self) -> &Rtc {
+        &self.watched.rtc
+    }
+
+    /// When it is due.
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Bytes of datagrams sent.
+    pub fn bytes_sent(&self) -> u64 {
+        self.bytes_sent
+    }
+
+    /// Where DTLS and media go.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// Takes the count of changes that came before the one before them was drained.
+    pub fn take_undrained(&mut self) -> u64 {
+        std::mem::take(&mut self.watched.undrained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use str0m::Candidate;
+
+    fn rtc(now: Instant) -> Rtc {
+        Rtc::builder().set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags())).build(now)
+    }
+
+    fn candidate(port: u16) -> Candidate {
+        Candidate::host(SocketAddr::from(([192, 0, 2, 1], port)), "udp").expect("valid")
+    }
+
+    #[test]
+    fn the_count_sees_changes_in_a_row() {
+        let mut watched = Watched::new(rtc(Instant::now()));
+        for port in 1..=3 {
+            watched.change().add_local_candidate(candidate(port));
+        }
+        assert_eq!(watched.undrained, 2, "each but the first came too early");
+        while !matches!(watched.poll().expect("sound"), Output::Timeout(_)) {}
+        watched.change().add_local_candidate(candidate(4));
+        assert_eq!(watched.undrained, 2);
+    }
+
+    #[test]
+    fn every_change_through_the_machine_is_drained() {
+        let now = Instant::now();
+        let mut machine = Machine::new(rtc(now), now);
+        for port in 1..=3 {
+            machine.mutate(&mut Nowhere, |rtc| rtc.add_local_candidate(candidate(port)).is_some());
+        }
+        for ms in [0, 0, 1, 50] {
+            machine.run(now + Duration::from_millis(ms), &mut Nowhere);
+        }
+        assert!(machine.next() > now);
+        assert_eq!((machine.take_undrained(), machine.take_failure().is_none()), (0, true));
+    }
+}

@@ -1,0 +1,251 @@
+//! A session and its viewer in memory, with time moved by hand.
+
+use super::*;
+use crate::fanout::Hub;
+use crate::webrtc::cameras::LiveCamera;
+use crate::webrtc::machine::Nowhere;
+use crate::webrtc::offer::{Identity, Wanted, negotiate};
+use perch_base::clock::ManualClock;
+use perch_base::ids::{CameraId, DeviceId};
+use perch_domain::access::Role;
+use perch_domain::media::{Packet, VideoCodec};
+use std::net::IpAddr;
+use str0m::change::SdpAnswer;
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
+use str0m::net::DatagramRecv;
+use str0m::{Candidate, Output};
+
+fn box_address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 8189))
+}
+
+fn viewer_address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 7], 50_000))
+}
+
+/// What the box sent.
+#[derive(Default)]
+struct Sent(Vec<Vec<u8>>);
+
+impl Outbox for Sent {
+    fn push(&mut self, _: IpAddr, _: SocketAddr, datagram: &[u8]) {
+        self.0.push(datagram.to_vec());
+    }
+}
+
+struct Pair {
+    now: Instant,
+    session: Session,
+    viewer: Rtc,
+    video: Mid,
+    viewer_connected: bool,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let now = Instant::now();
+        let crypto = std::sync::Arc::new(str0m::crypto::from_feature_flags());
+        let mut viewer = Rtc::builder().set_crypto_provider(crypto).set_rtp_mode(true).build(now);
+        viewer.add_local_candidate(Candidate::host(viewer_address(), "udp").expect("valid"));
+        let mut api = viewer.sdp_api();
+        let video = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        let (offer, pending) = api.apply().expect("changes");
+        let wanted = Wanted { codec: VideoCodec::H264, audio: false, reports_every: Duration::from_secs(5) };
+        let identity = Identity::generate().expect("a certificate");
+        let local = [Candidate::host(box_address(), "udp").expect("valid")];
+        // The viewer leaves the first flight of DTLS to the box, so that the last one is its own.
+        let offer = offer.to_sdp_string().replace("a=setup:actpass", "a=setup:passive");
+        let negotiated = negotiate(&identity, &local, &offer, wanted, now).expect("accepted");
+        let answer = SdpAnswer::from_sdp_string(&negotiated.answer).expect("well-formed");
+        viewer.sdp_api().accept_answer(pending, answer).expect("fits");
+        let viewer_is = Principal {
+            device_id: DeviceId::random(),
+            device_name: "phone".into(),
+            username: None,
+            role: Role::Viewer,
+        };
+        let hub = Hub::new(CameraId::new("front").expect("valid"), std::sync::Arc::new(ManualClock::default()));
+        let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false };
+        let (camera, stream) = (Arc::new(Camera { key: 0, live }), Stream::Main);
+        let feed = FeedId { camera: camera.key, stream };
+        let lease = LeaseId::random();
+        let start = Start { lease, viewer: viewer_is, camera, stream, auto: false, negotiated };
+        let session = Session::new(start, feed, Timestamp(0), MonoTime(0));
+        Self { now, session, viewer, video, viewer_connected: false }
+    }
+
+    /// What the viewer has to send now.
+    fn viewer_says(&mut self) -> Vec<Vec<u8>> {
+        let mut out = Vec::new();
+        loop {
+            match self.viewer.poll_output().expect("sound") {
+                Output::Timeout(_) => return out,
+                Output::Transmit(t) => out.push(t.contents.to_vec()),
+                Output::Event(event) => self.viewer_connected |= matches!(event, Event::Connected),
+            }
+        }
+    }
+
+    fn tell_viewer(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
+        let contents = DatagramRecv::try_from(datagram).expect("well-formed");
+        let message = Receive { proto: Protocol::Udp, source: box_address(), destination: viewer_address(), contents };
+        self.viewer.handle_input(Input::Receive(self.now, message)).expect("sound");
+        self.viewer_says()
+    }
+
+    /// Time goes on by `ms`, both sides run, and what they say to it arrives where `passes`. Stops when the viewer connects: its
+    /// answer to the last datagram has not arrived then and is returned.
+    fn step(&mut self, ms: u64, passes: fn(&[u8]) -> bool) -> Option<Vec<Vec<u8>>> {
+        self.now += Duration::from_millis(ms);
+        let mut sent = Sent::default();
+        self.session.drive(self.now, &mut sent);
+        self.viewer.handle_input(Input::Timeout(self.now)).expect("sound");
+        let mut said = self.viewer_says();
+        loop {
+            for datagram in said.drain(..).filter(|d| passes(d)) {
+                self.session.receive(viewer_address(), box_address(), &datagram, self.now, &mut sent);
+            }
+            // What was written leaves with the time.
+            self.session.drive(self.now, &mut sent);
+            if sent.0.is_empty() {
+                return None;
+            }
+            for datagram in std::mem::take(&mut sent.0) {
+                let was = self.viewer_connected;
+                let answer = self.tell_viewer(&datagram);
+                if self.viewer_connected && !was {
+                    return Some(answer);
+                }
+                said.extend(answer);
+            }
+        }
+    }
+
+    /// Steps until the viewer is connected. Returns its last flight, which has not arrived.
+    fn last_flight(&mut self) -> Vec<Vec<u8>> {
+        (0..500).find_map(|_| self.step(10, |_| true)).expect("the viewer connects within 5 s")
+    }
+}
+
+/// Whether there is a sign of life within `seconds` in which only what `passes` arrives.
+fn lives(pair: &mut Pair, seconds: u32, passes: fn(&[u8]) -> bool) -> bool {
+    let mut alive = false;
+    for tick in 0..seconds * 50 {
+        // A picture each 100 ms, so that there is something to report on.
+        if tick % 5 == 0 {
+            let packet = Packet {
+                track: Track::Video,
+                data: bytes::Bytes::from_static(&[0, 0, 0, 1, 0x65, 1, 2, 3]),
+                pts: MonoTime(i64::from(tick) * 20_000),
+                duration: Duration::ZERO,
+                keyframe: true,
+            };
+            let frame = Frame::new(&packet, VideoCodec::H264, pair.now, false);
+            pair.session.live(pair.session.feed, &frame, &mut Nowhere);
+        }
+        pair.step(20, passes);
+        alive |= pair.session.take_life_sign();
+        if pair.session.phase == Phase::Over {
+            break;
+        }
+    }
+    alive
+}
+
+#[test]
+fn receiver_reports_and_consent_are_signs_of_life_and_silence_and_forgeries_are_not() {
+    let is_rtcp = |d: &[u8]| (128..192).contains(&d[0]);
+    let mut pair = Pair::new();
+    for datagram in pair.last_flight() {
+        pair.session.receive(viewer_address(), box_address(), &datagram, pair.now, &mut Nowhere);
+    }
+    assert!(pair.session.connected());
+    lives(&mut pair, 2, |_| true);
+    assert!(lives(&mut pair, 10, |_| true));
+    assert!(lives(&mut pair, 11, |d| d[0] < 4), "consent alone");
+    assert!(lives(&mut pair, 6, is_rtcp), "reports alone");
+    assert_eq!(pair.session.phase, Phase::Live);
+    // Anybody can send what looks like a report or an answer from the viewer's address.
+    pair.session.take_life_sign();
+    lives(&mut pair, 6, |_| false);
+    let mut forged = vec![0x81, 201, 0, 7];
+    forged.resize(50, 9);
+    pair.session.receive(viewer_address(), box_address(), &forged, pair.now, &mut Nowhere);
+    assert!(!lives(&mut pair, 12, |_| false));
+}
+
+/// A viewer is connected before its last flight has arrived, and asks for a picture at once: both come in one batch. The keys of
+/// SRTCP are there only after a drain.
+#[test]
+fn rtcp_that_comes_with_the_last_flight_of_dtls_is_heard() {
+    for (drained, heard) in [(true, true), (false, false)] {
+        let mut pair = Pair::new();
+        let mut batch = pair.last_flight();
+        let (now, video) = (pair.now, pair.video);
+        assert!(!pair.session.connected(), "the flight has not arrived");
+        let mut api = pair.viewer.direct_api();
+        api.stream_rx_by_mid(video, None).expect("declared").request_keyframe(KeyframeRequestKind::Pli);
+        pair.viewer_says();
+        pair.viewer.handle_input(Input::Timeout(now)).expect("sound");
+        batch.extend(pair.viewer_says());
+        let (from, to, mut out) = (viewer_address(), box_address(), Sent::default());
+        if drained {
+            for datagram in &batch {
+                pair.session.receive(from, to, datagram, now, &mut out);
+            }
+        } else {
+            // All datagrams as one change: how a machine must not be used.
+            pair.session.mutate(&mut out, |rtc| {
+                for datagram in &batch {
+                    let message = Receive::new(Protocol::Udp, from, to, datagram).expect("well-formed");
+                    rtc.handle_input(Input::Receive(now, message)).expect("sound");
+                }
+            });
+        }
+        assert!(pair.session.connected());
+        assert_eq!(pair.session.wishes.contains(&Wish::Keyframe), heard, "{} datagrams", batch.len());
+        assert_eq!(pair.session.take_undrained(), 0);
+    }
+}
+
+/// What a drain between a picture's packets and the time costs, by hand:
+/// `cargo test -p perch-media --lib drain_cost -- --ignored --nocapture`, and under `valgrind --tool=callgrind`.
+#[test]
+#[ignore = "prints figures"]
+fn drain_cost() {
+    let data = bytes::Bytes::from([&[0, 0, 0, 1, 0x65][..], &vec![0x55; 4200]].concat());
+    let rounds: u32 = std::env::var("PERCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    for (name, drained) in [("one drain", false), ("a drain each", true), ("one drain", false), ("a drain each", true)]
+    {
+        if std::env::var("PERCH_WAY").is_ok_and(|way| way != name) {
+            continue;
+        }
+        let mut pair = Pair::new();
+        for datagram in pair.last_flight() {
+            pair.session.receive(viewer_address(), box_address(), &datagram, pair.now, &mut Nowhere);
+        }
+        let mut spent = Duration::ZERO;
+        for n in 0..rounds {
+            pair.now += Duration::from_millis(33);
+            let now = pair.now;
+            let data = data.clone();
+            let (pts, duration) = (MonoTime(i64::from(n) * 33_000), Duration::ZERO);
+            let packet = Packet { track: Track::Video, data, pts, duration, keyframe: true };
+            let frame = Frame::new(&packet, VideoCodec::H264, now, false);
+            let began = Instant::now();
+            if drained {
+                pair.session.live(pair.session.feed, &frame, &mut Nowhere);
+                pair.session.drive(now, &mut Nowhere);
+            } else {
+                let Session { machine, video, .. } = &mut pair.session;
+                machine.mutate(&mut Nowhere, |rtc| {
+                    video.write_video(rtc, &frame, frame.pts, now);
+                    rtc.handle_input(Input::Timeout(now)).expect("sound");
+                });
+                pair.session.heed();
+            }
+            spent += began.elapsed();
+        }
+        eprintln!("{name}: {:.2} us a picture of {} packets", spent.as_secs_f64() * 1e6 / f64::from(rounds), 4);
+    }
+}

@@ -1,0 +1,127 @@
+//! What the engine's port and its thread share: settings, cameras, figures.
+
+use super::addresses;
+use super::cameras::Cameras;
+use super::offer::Identity;
+use perch_base::clock::SharedClock;
+use perch_base::secret::Secret;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use str0m::Candidate;
+
+/// A TURN server that viewers may use.
+#[derive(Clone, Debug)]
+pub struct TurnServer {
+    /// `turn:host:port?transport=udp`.
+    pub url: String,
+    /// The secret shared with it.
+    pub secret: Secret,
+}
+
+/// How live sessions are served.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The one UDP port; `[::]` serves IPv4 too.
+    pub udp_listen: SocketAddr,
+    /// Advertised besides the interfaces' addresses: those of a router that forwards the port.
+    pub addresses: Vec<IpAddr>,
+    /// `stun:host:port` for viewers.
+    pub stun: Vec<String>,
+    /// TURN servers for viewers.
+    pub turn: Vec<TurnServer>,
+    /// Sessions in all.
+    pub max_sessions: usize,
+    /// Sessions of one device.
+    pub max_sessions_per_device: usize,
+}
+
+impl Config {
+    /// The defaults, on `udp_listen`.
+    pub fn new(udp_listen: SocketAddr) -> Self {
+        Self {
+            udp_listen,
+            addresses: Vec::new(),
+            stun: Vec::new(),
+            turn: Vec::new(),
+            max_sessions: 64,
+            max_sessions_per_device: 16,
+        }
+    }
+}
+
+/// Figures since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Sessions now.
+    pub sessions: usize,
+    /// Datagrams received.
+    pub packets_in: u64,
+    /// Of these, datagrams that belong to no session and were dropped.
+    pub packets_foreign: u64,
+    /// Datagrams sent.
+    pub packets_out: u64,
+    /// Writes to the kernel; fewer than `packets_out` where segmentation offload works.
+    pub writes: u64,
+    /// Datagrams dropped because the kernel had no room for long.
+    pub packets_dropped: u64,
+    /// Changes of a session's protocol machine before the one before was drained: a defect of ours, always 0.
+    pub undrained: u64,
+}
+
+/// The figures, as the thread counts them.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Sessions now.
+    pub sessions: AtomicUsize,
+    /// Datagrams received.
+    pub packets_in: AtomicU64,
+    /// Of these, those of no session.
+    pub packets_foreign: AtomicU64,
+    /// Datagrams sent.
+    pub packets_out: AtomicU64,
+    /// Writes to the kernel.
+    pub writes: AtomicU64,
+    /// Datagrams dropped.
+    pub packets_dropped: AtomicU64,
+    /// Changes that came too early.
+    pub undrained: AtomicU64,
+}
+
+/// What the port and the thread share.
+pub struct Shared {
+    /// Settings.
+    pub config: Config,
+    /// What can be watched.
+    pub cameras: Cameras,
+    /// The time.
+    pub clock: SharedClock,
+    /// The port as it was opened.
+    pub local: SocketAddr,
+    /// The certificate of all sessions.
+    pub identity: Identity,
+    /// Figures.
+    pub counters: Counters,
+}
+
+impl Shared {
+    /// Where viewers reach the port.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        addresses::candidates(self.local, &self.config.addresses)
+    }
+}
+
+impl Counters {
+    /// The figures at this moment.
+    pub fn stats(&self) -> EngineStats {
+        EngineStats {
+            sessions: self.sessions.load(Relaxed),
+            packets_in: self.packets_in.load(Relaxed),
+            packets_foreign: self.packets_foreign.load(Relaxed),
+            packets_out: self.packets_out.load(Relaxed),
+            writes: self.writes.load(Relaxed),
+            packets_dropped: self.packets_dropped.load(Relaxed),
+            undrained: self.undrained.load(Relaxed),
+        }
+    }
+}
