@@ -3,17 +3,18 @@
 use crate::cameras::{Camera, Cameras};
 use crate::config::{Config, UpdateConfig};
 use crate::probe::ApiProbe;
-use crate::supervisor::{Ended, Supervisor};
+use crate::supervisor::Supervisor;
 use crate::tasks::card::CardMaker;
+use crate::tasks::commands::Doors;
 use crate::{bell, systemd, tasks, version};
-use perch_api::{AccessChange, Certificate, Revocations, Server};
-use perch_base::backoff::Backoff;
+use perch_api::{AccessChange, Certificate, Server};
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::camera::AudioSource;
 use perch_domain::ports::LivePort;
 use perch_domain::running::{RunningBox, RunningCamera};
+use perch_domain::task::TaskId;
 use perch_media::capture::Capture;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
@@ -23,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::UnixDatagram;
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc};
 
 /// Tasks get this long to end on their own: files are sealed, connections closed.
 const GRACE: Duration = Duration::from_secs(8);
@@ -45,7 +46,7 @@ pub struct App {
     rtsp: Arc<rtsp::Server>,
     api: Server,
     /// None on a disk that cannot be written.
-    bell: Option<Arc<UnixDatagram>>,
+    bell: Option<UnixDatagram>,
     update: (Updater, UpdateConfig),
 }
 
@@ -66,7 +67,7 @@ impl App {
         let (trigger, shutdown) = shutdown::channel();
         let store = open_store(&config, &clock).await?;
         let bell = match bell::listen(&config.data_dir) {
-            Ok(bell) => Some(Arc::new(bell)),
+            Ok(bell) => Some(bell),
             Err(e) => {
                 tracing::error!(error = %e, "commands beside the running box are not heard");
                 None
@@ -97,7 +98,7 @@ impl App {
             all,
             name: config.name.clone(),
             store: store.clone(),
-            board: supervisor.board(),
+            tasks: supervisor.tasks(),
             clock: clock.clone(),
             live: live.clone(),
             rtsp: rtsp_cell.clone(),
@@ -178,16 +179,16 @@ impl App {
     }
 
     /// Starts what looks after the box itself: the system's watchdog, updates, the card on the screen.
-    fn watch_over(&mut self) -> Result<()> {
+    fn watch_over(&self) -> Result<()> {
         let probe = Arc::new(ApiProbe::new(self.api.local_addr(), self.api.ca_pem())?);
         let watched = tasks::watchdog::Watched {
             cameras: self.cameras.clone(),
             store: self.store.clone(),
-            board: self.supervisor.board(),
+            tasks: self.supervisor.tasks(),
             api: probe.clone(),
             clock: self.clock.clone(),
         };
-        tasks::watchdog::spawn(&mut self.supervisor, watched);
+        tasks::watchdog::spawn(&self.supervisor, watched)?;
         let trial = tasks::trial::Trial {
             updater: self.update.0.clone(),
             cameras: self.cameras.clone(),
@@ -195,41 +196,40 @@ impl App {
             api: probe,
             clock: self.clock.clone(),
         };
-        tasks::trial::spawn(&mut self.supervisor, trial);
-        tasks::delivered::spawn(&mut self.supervisor, &self.update.0, &self.cameras, &self.store);
-        tasks::auto_update::spawn(&mut self.supervisor, &self.update.1, &self.update.0);
-        let maker = self.card_maker();
-        tasks::card::spawn(&mut self.supervisor, maker);
-        Ok(())
+        tasks::trial::spawn(&self.supervisor, trial)?;
+        let (updater, config) = &self.update;
+        tasks::delivered::spawn(&self.supervisor, updater, &self.cameras, &self.store, &self.clock)?;
+        tasks::auto_update::spawn(&self.supervisor, config, updater, &self.clock)?;
+        tasks::card::spawn(&self.supervisor, self.card_maker())
     }
 
-    /// Runs until `stop`, then drains. Returns the names of tasks that did not end in time.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Vec<String>> {
+    /// Runs until `stop`, then drains. Returns the tasks that did not end in time.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Vec<TaskId>> {
         self.leave_word();
         let sealed = Arc::new(Notify::new());
         for (camera, capture, frames) in self.captures.drain(..) {
             let (marks_tx, marks) = mpsc::channel(MARKS);
-            tasks::recording::spawn(&mut self.supervisor, &camera, &self.store, &self.clock, marks, &sealed);
+            tasks::recording::spawn(&self.supervisor, &camera, &self.store, &self.clock, marks, &sealed)?;
             if camera.config.motion.enabled {
-                tasks::motion::spawn(&mut self.supervisor, &camera, &self.store, &self.clock, frames, marks_tx);
+                tasks::motion::spawn(&self.supervisor, &camera, &self.store, &self.clock, frames, marks_tx)?;
             }
-            tasks::capture::spawn(&mut self.supervisor, &camera, capture);
+            tasks::capture::spawn(&self.supervisor, &camera, capture)?;
         }
-        tasks::retention::spawn(&mut self.supervisor, &self.store, &sealed);
-        tasks::reconcile::spawn(&mut self.supervisor, &self.store, &self.clock);
+        tasks::retention::spawn(&self.supervisor, &self.store, &self.clock, &sealed)?;
+        tasks::reconcile::spawn(&self.supervisor, &self.store, &self.clock)?;
         self.watch_over()?;
-        let again = || Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         if let Some(bell) = self.bell {
-            let (store, live, rtsp) = (self.store.clone(), self.live.clone(), self.rtsp.clone());
-            let revocations = self.api.revocations();
-            self.supervisor.spawn("commands", again(), move |shutdown| {
-                answer_bell(bell.clone(), store.clone(), live.clone(), rtsp.clone(), revocations.clone(), shutdown)
-            });
+            let doors = Doors {
+                store: self.store.clone(),
+                live: self.live.clone(),
+                rtsp: self.rtsp.clone(),
+                revocations: self.api.revocations(),
+            };
+            tasks::commands::spawn(&self.supervisor, bell, doors)?;
         }
-        let (certificates, rtsp) = (self.api.certificates(), self.rtsp.clone());
-        self.supervisor.spawn("RTSPS certificate", again(), move |shutdown| {
-            follow_certificate(certificates.clone(), rtsp.clone(), shutdown)
-        });
+        tasks::certificate::spawn(&self.supervisor, self.api.certificates(), &self.rtsp)?;
+        // Not under the supervisor: only a defect ends it, and then nobody could reach the box or see why. systemd starts
+        // perch again with fresh sockets, after the files were sealed.
         let mut api = tokio::spawn(self.api.run(self.shutdown.clone()));
         tokio::select! {
             () = stop => {}
@@ -286,24 +286,8 @@ fn rtsp_config(config: &Config, certificate: &Certificate) -> rtsp::Config {
     rtsp::Config { listen: config.rtsp_listen, tls_listen: config.rtsp_tls_listen, tls: Some(tls_files(certificate)) }
 }
 
-fn tls_files(certificate: &Certificate) -> rtsp::TlsFiles {
+pub(crate) fn tls_files(certificate: &Certificate) -> rtsp::TlsFiles {
     rtsp::TlsFiles { cert_pem: certificate.chain_path.clone(), key_pem: certificate.key_path.clone() }
-}
-
-/// A renewed certificate serves RTSPS too.
-async fn follow_certificate(
-    mut certificates: watch::Receiver<Certificate>,
-    rtsp: Arc<rtsp::Server>,
-    mut shutdown: Shutdown,
-) -> Result<Ended> {
-    loop {
-        tokio::select! {
-            changed = certificates.changed() => if changed.is_err() { return Ok(Ended::Done) },
-            () = shutdown.called() => return Ok(Ended::Done),
-        }
-        let files = tls_files(&certificates.borrow_and_update());
-        rtsp.set_certificate(&files)?;
-    }
 }
 
 fn rtsp_streams(cameras: &[Arc<Camera>]) -> Vec<rtsp::CameraStreams> {
@@ -366,50 +350,11 @@ fn on_access_change(
     })
 }
 
-fn reload_stream_passwords(store: &Store, rtsp: &rtsp::Server) {
+pub(crate) fn reload_stream_passwords(store: &Store, rtsp: &rtsp::Server) {
     match store.stream_password_ha1s() {
         Ok(ha1s) => rtsp.set_passwords(ha1s),
         Err(e) => tracing::error!(error = %e, "stream passwords could not be read"),
     }
-}
-
-/// A command changed accounts or passwords: whoever is gone from the database is cut off.
-async fn answer_bell(
-    bell: Arc<UnixDatagram>,
-    store: Store,
-    live: Arc<webrtc::Engine>,
-    rtsp: Arc<rtsp::Server>,
-    revocations: Revocations,
-    mut shutdown: Shutdown,
-) -> Result<Ended> {
-    loop {
-        tokio::select! {
-            rung = bell::rung(&bell) => rung.context(ErrorKind::Io, || "the box does not hear commands any more")?,
-            () = shutdown.called() => return Ok(Ended::Done),
-        }
-        let (store, live, rtsp, revocations) = (store.clone(), live.clone(), rtsp.clone(), revocations.clone());
-        let looked = tokio::task::spawn_blocking(move || cut_off_the_gone(&store, &live, &rtsp, &revocations));
-        looked.await.map_err(|e| Error::internal("answering a command panicked").with_source(e))??;
-    }
-}
-
-fn cut_off_the_gone(
-    store: &Store,
-    live: &webrtc::Engine,
-    rtsp: &rtsp::Server,
-    revocations: &Revocations,
-) -> Result<()> {
-    reload_stream_passwords(store, rtsp);
-    let mut devices = revocations.connected();
-    devices.extend(live.sessions().iter().map(|s| s.device_id));
-    devices.sort_unstable();
-    devices.dedup();
-    let kept = store.live_devices(&devices)?;
-    for device in devices.into_iter().filter(|d| !kept.contains(d)) {
-        live.end_device(device);
-        revocations.announce(device);
-    }
-    Ok(())
 }
 
 fn host_name() -> String {

@@ -1,6 +1,6 @@
 //! The cameras of the box as everybody else sees them: what is configured, how each is, and the box's status.
 
-use crate::supervisor::Board;
+use crate::supervisor::TaskList;
 use crate::version;
 use bytes::Bytes;
 use perch_base::clock::SharedClock;
@@ -187,7 +187,7 @@ pub struct Cameras {
     pub all: Vec<Arc<Camera>>,
     pub name: String,
     pub store: Store,
-    pub board: Board,
+    pub tasks: TaskList,
     pub clock: SharedClock,
     pub live: Arc<dyn LivePort>,
     /// Empty until RTSP has started.
@@ -227,7 +227,7 @@ impl CameraPort for Cameras {
     fn status(&self) -> Status {
         let cameras = self.cameras();
         let disk = self.store.disk();
-        let tasks = self.board.tasks();
+        let tasks = self.tasks.statuses();
         let synchronised = clock_is_synchronised();
         let (state, sentence) = summarise(&cameras, &disk, &tasks, synchronised);
         Status {

@@ -1,15 +1,20 @@
-//! The one supervisor: runs each long task again when it ends, with jittered backoff, and publishes what it does.
+//! The one supervisor: runs each long task again when it ends, with jittered backoff, publishes what it does, and stops one
+//! or all of them.
 
 use perch_base::backoff::{self, Backoff};
-use perch_base::clock::SharedClock;
-use perch_base::shutdown::Shutdown;
-use perch_base::{Error, Result};
-use perch_domain::status::TaskStatus;
+use perch_base::clock::{SharedClock, within};
+use perch_base::shutdown::{Shutdown, Trigger};
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::task::{TaskId, TaskStatus};
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 /// An attempt that lasted this long counts as a success: the next delay is short again.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
@@ -19,159 +24,353 @@ const STEADY_AFTER: Duration = Duration::from_secs(30);
 pub enum Ended {
     /// The task has nothing more to do.
     Done,
-    /// Run it again after the backoff, for this reason, which the task has told already.
+    /// Run it again after the backoff, for this reason, which the task has logged already.
     Again(String),
 }
 
-/// What every task's state is.
-#[derive(Clone, Debug, Default)]
-pub struct Board(Arc<Mutex<BTreeMap<String, TaskStatus>>>);
+/// A long task. What outlives an attempt is a field; what one attempt alone needs is a local variable of `run_once`.
+///
+/// A task may rely on this: there is one attempt at a time; the next one finds the fields as the last one left them, also
+/// when that one failed or panicked, for a panic ends the attempt and not the task. So a field is whole at every `await` and
+/// before every call that may panic: what belongs together is set in one assignment, or taken out and put back when it is whole
+/// again (a task then finds `None` and starts that part anew).
+pub trait Task: Send + 'static {
+    /// One attempt. It ends soon after `shutdown` is called, else when it is done or cannot go on.
+    fn run_once(&mut self, shutdown: &mut Shutdown) -> impl Future<Output = Result<Ended>> + Send;
+}
 
-impl Board {
-    /// All tasks by name.
-    pub fn tasks(&self) -> Vec<TaskStatus> {
-        self.lock().values().cloned().collect()
+/// The tasks and what each one's state is.
+#[derive(Clone, Debug, Default)]
+pub struct TaskList(Arc<Mutex<BTreeMap<TaskId, Entry>>>);
+
+#[derive(Debug)]
+struct Entry {
+    status: TaskStatus,
+    /// Ends this task alone.
+    stop: Trigger,
+    running: AbortHandle,
+    /// Closed when the task has ended.
+    ended: watch::Receiver<()>,
+}
+
+impl TaskList {
+    /// The state of every task.
+    pub fn statuses(&self) -> Vec<TaskStatus> {
+        self.lock().values().map(|e| e.status.clone()).collect()
     }
 
-    fn update(&self, name: &str, clock: &SharedClock, change: impl FnOnce(&mut TaskStatus)) {
+    /// How often a task was started again; 0 where there is none.
+    pub fn restarts(&self, id: &TaskId) -> u64 {
+        self.lock().get(id).map_or(0, |e| e.status.restarts)
+    }
+
+    fn update(&self, id: &TaskId, clock: &SharedClock, change: impl FnOnce(&mut TaskStatus)) {
         let now = clock.utc();
-        let mut board = self.lock();
-        let fresh = || TaskStatus { name: name.into(), running: false, reason: String::new(), since: now, restarts: 0 };
-        let status = board.entry(name.to_owned()).or_insert_with(fresh);
-        let before = status.running;
-        change(status);
-        if status.running != before {
-            status.since = now;
+        if let Some(Entry { status, .. }) = self.lock().get_mut(id) {
+            let before = status.running;
+            change(status);
+            if status.running != before {
+                status.since = now;
+            }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, TaskStatus>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskId, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Starts tasks and waits for them.
+/// Starts tasks, stops one, and waits for all. Clones are the same supervisor.
+#[derive(Clone)]
 pub struct Supervisor {
-    tasks: JoinSet<()>,
-    board: Board,
+    tasks: TaskList,
     clock: SharedClock,
     shutdown: Shutdown,
 }
 
 impl Supervisor {
-    /// A supervisor whose tasks end with `shutdown`.
+    /// A supervisor whose tasks end with `shutdown` at the latest.
     pub fn new(clock: SharedClock, shutdown: Shutdown) -> Self {
-        Self { tasks: JoinSet::new(), board: Board::default(), clock, shutdown }
+        Self { tasks: TaskList::default(), clock, shutdown }
     }
 
     /// Where the tasks' states are published.
-    pub fn board(&self) -> Board {
-        self.board.clone()
+    pub fn tasks(&self) -> TaskList {
+        self.tasks.clone()
     }
 
-    /// Keeps `run_once` running under `name`: each call is one attempt. `backoff` sets how long to wait between two.
-    pub fn spawn<F, Fut>(&mut self, name: &str, mut backoff: Backoff, run_once: F)
-    where
-        F: Fn(Shutdown) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Ended>> + Send + 'static,
-    {
-        let (name, board, clock) = (name.to_owned(), self.board.clone(), self.clock.clone());
-        let mut shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
-            while !shutdown.is_called() {
-                board.update(&name, &clock, |s| s.running = true);
-                let begun = clock.mono();
-                // An inner task, so that a panic ends this attempt and not its supervisor.
-                let result = match tokio::spawn(run_once(shutdown.clone())).await {
-                    Ok(result) => result,
-                    Err(e) => Err(Error::internal(format!("task {name} panicked")).with_source(e)),
-                };
-                let reason = match &result {
-                    Ok(Ended::Done) => {
-                        board.update(&name, &clock, |s| s.running = false);
-                        return;
-                    }
-                    Ok(Ended::Again(reason)) => reason.clone(),
-                    Err(e) => e.to_string(),
-                };
-                if shutdown.is_called() {
-                    break;
-                }
-                if clock.mono().since(begun) >= STEADY_AFTER {
-                    backoff.reset();
-                }
-                let delay = backoff.next(backoff::unit());
-                let delay_ms = delay.as_millis() as u64;
-                match result {
-                    Err(_) => tracing::warn!(task = %name, %reason, delay_ms, "task failed and will be run again"),
-                    Ok(_) => tracing::debug!(task = %name, %reason, delay_ms, "task ended and will be run again"),
-                }
-                board.update(&name, &clock, |s| {
-                    s.running = false;
-                    s.reason = reason;
-                    s.restarts += 1;
-                });
-                tokio::select! {
-                    () = tokio::time::sleep(delay) => {}
-                    () = shutdown.called() => {}
-                }
-            }
-            board.update(&name, &clock, |s| s.running = false);
+    /// Keeps `task` running under `id`. `backoff` sets how long to wait between two attempts. To be called inside the runtime.
+    /// Errors with `Conflict` where a task of that name still runs.
+    pub fn spawn(&self, id: TaskId, backoff: Backoff, task: impl Task) -> Result<()> {
+        let (stop, shutdown) = self.shutdown.child();
+        let (alive, ended) = watch::channel(());
+        let mut tasks = self.tasks.lock();
+        if tasks.get(&id).is_some_and(|e| !is_over(&e.ended)) {
+            return Err(Error::new(ErrorKind::Conflict, format!("the task `{id}` runs already")));
+        }
+        let runner =
+            Runner { id: id.clone(), tasks: self.tasks.clone(), clock: self.clock.clone(), backoff, shutdown, task };
+        let running = tokio::spawn(async move {
+            runner.run().await;
+            drop(alive);
         });
+        let status =
+            TaskStatus { id: id.clone(), running: true, reason: String::new(), since: self.clock.utc(), restarts: 0 };
+        tasks.insert(id, Entry { status, stop, running: running.abort_handle(), ended });
+        Ok(())
     }
 
-    /// Waits until every task has ended, at most `grace`. Returns the names of those that had not.
-    pub async fn drain(mut self, grace: Duration) -> Vec<String> {
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, all).await.is_ok() {
+    /// Stops these tasks, and only these: calls their end, waits at most `grace` for all of them, and takes them off the list.
+    /// Returns those that had not ended. They are dropped where they wait; a blocking call they are in goes on without them.
+    pub async fn stop(&self, ids: &[TaskId], grace: Duration) -> Vec<TaskId> {
+        let mut ended = Vec::new();
+        for id in ids {
+            if let Some(entry) = self.tasks.lock().get(id) {
+                entry.stop.fire();
+                ended.push(entry.ended.clone());
+            }
+        }
+        within(&self.clock, grace, all_over(ended)).await;
+        let mut late = Vec::new();
+        for id in ids {
+            if let Some(entry) = self.tasks.lock().remove(id)
+                && !is_over(&entry.ended)
+            {
+                entry.running.abort();
+                late.push(id.clone());
+            }
+        }
+        late
+    }
+
+    /// Waits until every task has ended, at most `grace`; whoever calls this has called the end. Returns those that had not.
+    pub async fn drain(&self, grace: Duration) -> Vec<TaskId> {
+        let ended = self.tasks.lock().values().map(|e| e.ended.clone()).collect();
+        // By the machine's clock, whatever clock the tasks go by: the process must end.
+        if tokio::time::timeout(grace, all_over(ended)).await.is_ok() {
             return Vec::new();
         }
-        self.board.tasks().into_iter().filter(|t| t.running).map(|t| t.name).collect()
+        self.tasks.lock().iter().filter(|(_, e)| !is_over(&e.ended)).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+fn is_over(ended: &watch::Receiver<()>) -> bool {
+    ended.has_changed().is_err()
+}
+
+async fn all_over(ended: Vec<watch::Receiver<()>>) {
+    for mut one in ended {
+        // Nothing is ever sent: the only news is the end.
+        let _ = one.changed().await;
+    }
+}
+
+/// Runs one task.
+struct Runner<T> {
+    id: TaskId,
+    tasks: TaskList,
+    clock: SharedClock,
+    backoff: Backoff,
+    shutdown: Shutdown,
+    task: T,
+}
+
+impl<T: Task> Runner<T> {
+    async fn run(mut self) {
+        while !self.shutdown.is_called() {
+            self.update(|s| s.running = true);
+            let started = self.clock.mono();
+            let result = self.attempt().await;
+            let reason = match &result {
+                Ok(Ended::Done) => break,
+                Ok(Ended::Again(reason)) => reason.clone(),
+                Err(e) => e.to_string(),
+            };
+            if self.shutdown.is_called() {
+                break;
+            }
+            if self.clock.mono().since(started) >= STEADY_AFTER {
+                self.backoff.reset();
+            }
+            let delay = self.backoff.next(backoff::unit());
+            self.log(result.is_err(), &reason, delay);
+            self.update(|s| {
+                s.running = false;
+                s.reason = reason;
+                s.restarts += 1;
+            });
+            tokio::select! {
+                () = self.clock.sleep(delay) => {}
+                () = self.shutdown.called() => {}
+            }
+        }
+        self.update(|s| s.running = false);
+    }
+
+    /// One attempt, whose panic is an error like another.
+    async fn attempt(&mut self) -> Result<Ended> {
+        let id = &self.id;
+        let mut attempt = pin!(self.task.run_once(&mut self.shutdown));
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let words = panic.downcast_ref::<String>().cloned();
+                let words = words.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+                Poll::Ready(Err(Error::internal(format!("task {id} panicked")).with_source(words)))
+            }
+        })
+        .await
+    }
+
+    fn update(&self, change: impl FnOnce(&mut TaskStatus)) {
+        self.tasks.update(&self.id, &self.clock, change);
+    }
+
+    fn log(&self, failed: bool, reason: &str, delay: Duration) {
+        let (task, delay_ms) = (&self.id, delay.as_millis() as u64);
+        match failed {
+            true => tracing::warn!(%task, reason, delay_ms, "task failed and will be run again"),
+            false => tracing::debug!(%task, reason, delay_ms, "task ended and will be run again"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perch_base::clock::SystemClock;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use perch_base::clock::{Clock, ManualClock, SystemClock};
+    use perch_base::ids::CameraId;
+    use perch_base::shutdown;
+
+    const GRACE: Duration = Duration::from_secs(30);
 
     fn quick() -> Backoff {
         Backoff::new(Duration::from_millis(1), Duration::from_millis(2))
     }
 
-    #[tokio::test]
-    async fn failures_and_panics_are_run_again_and_told() {
-        let (_trigger, shutdown) = perch_base::shutdown::channel();
-        let mut s = Supervisor::new(Arc::new(SystemClock), shutdown);
-        let attempts = Arc::new(AtomicU32::new(0));
-        let counter = attempts.clone();
-        s.spawn("x", quick(), move |_| {
-            let n = counter.fetch_add(1, Ordering::SeqCst);
-            async move {
-                match n {
-                    0 => Err(Error::internal("first")),
-                    1 => panic!("second"),
-                    _ => Ok(Ended::Done),
-                }
+    fn capture(camera: &str) -> TaskId {
+        TaskId::Capture(CameraId::new(camera).expect("an id"))
+    }
+
+    /// Fails, panics, and is done; counts its attempts in a field.
+    struct Stumbles(u32);
+
+    impl Task for Stumbles {
+        async fn run_once(&mut self, _: &mut Shutdown) -> Result<Ended> {
+            self.0 += 1;
+            match self.0 {
+                1 => Err(Error::internal("first")),
+                2 => panic!("second"),
+                3 => Ok(Ended::Done),
+                _ => unreachable!("it was done"),
             }
-        });
-        let board = s.board();
-        assert!(s.drain(Duration::from_secs(5)).await.is_empty());
-        let status = &board.tasks()[0];
-        assert_eq!((attempts.load(Ordering::SeqCst), status.restarts, status.running), (3, 2, false));
+        }
+    }
+
+    /// Runs until it is stopped.
+    struct Waits;
+
+    impl Task for Waits {
+        async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+            shutdown.called().await;
+            Ok(Ended::Done)
+        }
+    }
+
+    /// Does not listen.
+    struct Hangs;
+
+    impl Task for Hangs {
+        async fn run_once(&mut self, _: &mut Shutdown) -> Result<Ended> {
+            std::future::pending().await
+        }
+    }
+
+    /// Fails at once, whenever it is run.
+    struct Fails;
+
+    impl Task for Fails {
+        async fn run_once(&mut self, _: &mut Shutdown) -> Result<Ended> {
+            Ok(Ended::Again("always".into()))
+        }
+    }
+
+    fn names(s: &Supervisor) -> Vec<String> {
+        s.tasks().statuses().iter().map(|t| t.id.to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn failures_and_panics_are_run_again_with_the_fields_as_they_were() {
+        let (_trigger, shutdown) = shutdown::channel();
+        let s = Supervisor::new(Arc::new(SystemClock), shutdown);
+        s.spawn(TaskId::Retention, quick(), Stumbles(0)).expect("spawned");
+        assert!(s.drain(GRACE).await.is_empty());
+        let status = &s.tasks().statuses()[0];
+        assert_eq!((status.restarts, status.running), (2, false));
         assert!(status.reason.contains("panicked"), "{}", status.reason);
     }
 
     #[tokio::test]
     async fn shutdown_ends_a_task_that_waits_to_be_run_again() {
-        let (trigger, shutdown) = perch_base::shutdown::channel();
-        let mut s = Supervisor::new(Arc::new(SystemClock), shutdown);
-        s.spawn("x", Backoff::new(Duration::from_secs(60), Duration::from_secs(60)), |_| async {
-            Ok(Ended::Again("always".into()))
-        });
+        let (trigger, shutdown) = shutdown::channel();
+        let s = Supervisor::new(Arc::new(ManualClock::default()), shutdown);
+        s.spawn(TaskId::Retention, quick(), Fails).expect("spawned");
         tokio::task::yield_now().await;
         trigger.fire();
-        assert!(s.drain(Duration::from_secs(5)).await.is_empty());
+        assert!(s.drain(GRACE).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_task_is_stopped_and_forgotten_while_others_go_on() {
+        let (trigger, shutdown) = shutdown::channel();
+        let s = Supervisor::new(Arc::new(SystemClock), shutdown);
+        s.spawn(capture("a"), quick(), Waits).expect("spawned");
+        s.spawn(capture("b"), quick(), Waits).expect("spawned");
+        assert!(s.spawn(capture("a"), quick(), Waits).is_err(), "it runs already");
+        assert!(s.stop(&[capture("a")], GRACE).await.is_empty());
+        assert_eq!(names(&s), ["capture b"]);
+        s.spawn(capture("a"), quick(), Waits).expect("there is none of that name now");
+        assert_eq!(names(&s), ["capture a", "capture b"]);
+        trigger.fire();
+        assert!(s.drain(GRACE).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_does_not_end_is_named_and_dropped() {
+        let (_trigger, shutdown) = shutdown::channel();
+        let clock = Arc::new(ManualClock::default());
+        let s = Supervisor::new(clock.clone(), shutdown);
+        s.spawn(capture("a"), quick(), Hangs).expect("spawned");
+        s.spawn(capture("b"), quick(), Waits).expect("spawned");
+        let stopper = s.clone();
+        let stopped = tokio::spawn(async move { stopper.stop(&[capture("a"), capture("b")], GRACE).await });
+        while clock.next_wake().is_none() {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(GRACE);
+        assert_eq!(stopped.await.expect("stopped"), [capture("a")]);
+        assert!(names(&s).is_empty());
+    }
+
+    #[tokio::test]
+    async fn delays_go_by_the_clock() {
+        let (_trigger, shutdown) = shutdown::channel();
+        let clock = Arc::new(ManualClock::default());
+        let s = Supervisor::new(clock.clone(), shutdown);
+        s.spawn(TaskId::Retention, Backoff::new(Duration::from_secs(60), Duration::from_secs(3600)), Fails)
+            .expect("spawned");
+        let mut minutes = Vec::new();
+        for _ in 0..8 {
+            let at = loop {
+                match clock.next_wake() {
+                    Some(at) if at > clock.mono() => break at,
+                    _ => tokio::task::yield_now().await,
+                }
+            };
+            let delay = at.since(clock.mono());
+            minutes.push(delay.as_secs() / 60);
+            clock.advance(delay);
+        }
+        assert!(minutes.iter().all(|m| *m <= 60) && minutes[7] >= 30, "{minutes:?}");
     }
 }

@@ -1,47 +1,54 @@
 //! Capture: one attempt of a camera's pipeline after the other, and the camera's health as it follows from them.
 
 use crate::cameras::Camera;
-use crate::supervisor::{Ended, Supervisor};
+use crate::supervisor::{Ended, Supervisor, Task};
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
 use perch_base::{ErrorKind, Result};
 use perch_domain::health::CameraState;
+use perch_domain::task::TaskId;
 use perch_media::capture::{self, Capture, CaptureEvent};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Keeps a camera captured. It never ends by itself: a camera that is missing or late comes back.
-pub fn spawn(supervisor: &mut Supervisor, camera: &Arc<Camera>, capture: Arc<Capture>) {
-    let name = format!("capture {}", camera.config.id);
-    let camera = camera.clone();
-    let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
-    supervisor.spawn(&name, backoff, move |shutdown| run_once(camera.clone(), capture.clone(), shutdown));
+struct CaptureTask {
+    camera: Arc<Camera>,
+    capture: Arc<Capture>,
 }
 
-async fn run_once(camera: Arc<Camera>, capture: Arc<Capture>, shutdown: Shutdown) -> Result<Ended> {
-    let told = camera.clone();
-    let progress = move |event: CaptureEvent| match event {
-        CaptureEvent::FirstFrame => told.set_health(CameraState::Live, ""),
-        // An attempt tries the microphone anew.
-        CaptureEvent::Playing | CaptureEvent::SoundBack => told.set_sound_problem(""),
-        CaptureEvent::SoundLost(why) => told.set_sound_problem(&why),
-    };
-    let result = capture.run_once(&progress, shutdown.clone()).await;
-    if shutdown.is_called() {
-        return Ok(Ended::Done);
+/// Keeps a camera captured. It never ends by itself: a camera that is missing or late comes back.
+pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, capture: Arc<Capture>) -> Result<()> {
+    let id = TaskId::Capture(camera.config.id.clone());
+    let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
+    supervisor.spawn(id, backoff, CaptureTask { camera: camera.clone(), capture })
+}
+
+impl Task for CaptureTask {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        let camera = self.camera.clone();
+        let progress = move |event: CaptureEvent| match event {
+            CaptureEvent::FirstFrame => camera.set_health(CameraState::Live, ""),
+            // An attempt tries the microphone anew.
+            CaptureEvent::Playing | CaptureEvent::SoundBack => camera.set_sound_problem(""),
+            CaptureEvent::SoundLost(why) => camera.set_sound_problem(&why),
+        };
+        let result = self.capture.run_once(&progress, shutdown.clone()).await;
+        if shutdown.is_called() {
+            return Ok(Ended::Done);
+        }
+        self.camera.count_restart();
+        let (state, reason) = match result {
+            Ok(capture::Ended::Shutdown) => return Ok(Ended::Done),
+            Ok(capture::Ended::EndOfStream) => (CameraState::Missing, "the source ended".to_owned()),
+            Ok(capture::Ended::Stalled { for_ }) => {
+                (CameraState::Stalled, format!("no signal for {} s: restarting", for_.as_secs()))
+            }
+            Err(e) if e.kind() == ErrorKind::Invalid || e.kind() == ErrorKind::Unsupported => {
+                (CameraState::Failed, e.to_string())
+            }
+            Err(e) => (CameraState::Missing, e.to_string()),
+        };
+        self.camera.set_health(state, &reason);
+        Ok(Ended::Again(reason))
     }
-    camera.count_restart();
-    let (state, reason) = match result {
-        Ok(capture::Ended::Shutdown) => return Ok(Ended::Done),
-        Ok(capture::Ended::EndOfStream) => (CameraState::Missing, "the source ended".to_owned()),
-        Ok(capture::Ended::Stalled { for_ }) => {
-            (CameraState::Stalled, format!("no signal for {} s: restarting", for_.as_secs()))
-        }
-        Err(e) if e.kind() == ErrorKind::Invalid || e.kind() == ErrorKind::Unsupported => {
-            (CameraState::Failed, e.to_string())
-        }
-        Err(e) => (CameraState::Missing, e.to_string()),
-    };
-    camera.set_health(state, &reason);
-    Ok(Ended::Again(reason))
 }

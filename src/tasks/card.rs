@@ -3,16 +3,18 @@
 //! is made, for standard output. When there is a code is decided in `domain`.
 
 use crate::pairing_card;
-use crate::supervisor::{Ended, Supervisor};
+use crate::supervisor::{Ended, Supervisor, Task};
 use crate::systemd;
+use crate::tasks::blocking;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::Timestamp;
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::access::Role;
 use perch_domain::pairing::CardStep;
 use perch_domain::ports::AccessPort;
+use perch_domain::task::TaskId;
 use perch_store::Store;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -140,28 +142,38 @@ fn put(path: &Path, text: &str) -> Result<()> {
     file.and_then(|mut f| f.write_all(text.as_bytes())).context(ErrorKind::Io, told)
 }
 
-/// Keeps the card until the box is claimed.
-pub fn spawn(supervisor: &mut Supervisor, maker: CardMaker) {
-    let Some(path) = path() else { return };
-    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
-    supervisor.spawn("pairing card", backoff, move |shutdown| run_once(maker.clone(), path.clone(), shutdown));
+struct KeepCard {
+    maker: CardMaker,
+    path: PathBuf,
+    /// Taken out while it is looked after.
+    screen: Option<Screen>,
 }
 
-async fn run_once(maker: CardMaker, path: PathBuf, mut shutdown: Shutdown) -> Result<Ended> {
-    let mut screen = Screen::found(Some(path));
-    loop {
-        let maker = maker.clone();
-        let looked =
-            tokio::task::spawn_blocking(move || maker.look(&mut screen).map(|is_claimed| (is_claimed, screen)));
-        let (is_claimed, now) =
-            looked.await.map_err(|e| Error::internal("looking after the pairing card panicked").with_source(e))??;
-        if is_claimed {
-            return Ok(Ended::Done);
-        }
-        screen = now;
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = shutdown.called() => return Ok(Ended::Done),
+/// Keeps the card until the box is claimed.
+pub fn spawn(supervisor: &Supervisor, maker: CardMaker) -> Result<()> {
+    let Some(path) = path() else { return Ok(()) };
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+    supervisor.spawn(TaskId::PairingCard, backoff, KeepCard { maker, path, screen: None })
+}
+
+impl Task for KeepCard {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        loop {
+            let (maker, path, kept) = (self.maker.clone(), self.path.clone(), self.screen.take());
+            let look = move || {
+                let mut screen = kept.unwrap_or_else(|| Screen::found(Some(path)));
+                let is_claimed = maker.look(&mut screen);
+                Ok((is_claimed, screen))
+            };
+            let (is_claimed, screen) = blocking("looking after the pairing card", look).await?;
+            self.screen = Some(screen);
+            if is_claimed? {
+                return Ok(Ended::Done);
+            }
+            tokio::select! {
+                () = self.maker.clock.sleep(LOOK_EVERY) => {}
+                () = shutdown.called() => return Ok(Ended::Done),
+            }
         }
     }
 }

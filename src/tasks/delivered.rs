@@ -2,13 +2,16 @@
 //! unattended look) and however the box restarts. A trial leaves no word: it is measured by that of the version before.
 
 use crate::cameras::Cameras;
-use crate::supervisor::{Ended, Supervisor};
+use crate::supervisor::{Ended, Supervisor, Task};
+use crate::tasks::blocking;
+use perch_base::Result;
 use perch_base::backoff::Backoff;
+use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::shutdown::Shutdown;
-use perch_base::{Error, Result};
 use perch_domain::health::CameraState;
 use perch_domain::ports::CameraPort;
+use perch_domain::task::TaskId;
 use perch_domain::update::{Phase, UpdatePort};
 use perch_store::Store;
 use perch_update::Updater;
@@ -26,38 +29,57 @@ pub fn read(store: &Store) -> Option<Vec<CameraId>> {
     Some(word.split(',').filter_map(|id| CameraId::new(id).ok()).collect())
 }
 
-/// Leaves word from now on, on a card image.
-pub fn spawn(supervisor: &mut Supervisor, updater: &Updater, cameras: &Arc<Cameras>, store: &Store) {
-    if !updater.state().supported {
-        return;
-    }
-    let (updater, cameras, store) = (updater.clone(), cameras.clone(), store.clone());
-    let backoff = Backoff::new(Duration::from_secs(15), Duration::from_secs(600));
-    supervisor.spawn("word for the next version", backoff, move |shutdown| {
-        run_once(updater.clone(), cameras.clone(), store.clone(), shutdown)
-    });
+struct LeaveWord {
+    updater: Updater,
+    cameras: Arc<Cameras>,
+    store: Store,
+    clock: SharedClock,
+    /// The word that was left.
+    left: Option<String>,
 }
 
-async fn run_once(updater: Updater, cameras: Arc<Cameras>, store: Store, mut shutdown: Shutdown) -> Result<Ended> {
-    let mut left = None;
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = shutdown.called() => return Ok(Ended::Done),
-        }
-        let live = cameras.cameras().into_iter().filter(|c| c.health.state == CameraState::Live);
-        let word = live.map(|c| c.id.to_string()).collect::<Vec<_>>().join(",");
-        // Asked after the cameras: those of a box that ends are about to stop.
-        if shutdown.is_called() || left.as_ref() == Some(&word) {
-            continue;
-        }
-        let (updater, store, fresh) = (updater.clone(), store.clone(), word.clone());
-        let written = tokio::task::spawn_blocking(move || match updater.state().phase {
-            Phase::Trial => Ok(false),
-            _ => store.set_meta(DELIVERED, &fresh).map(|()| true),
-        });
-        if written.await.map_err(|e| Error::internal("leaving word for the next version panicked").with_source(e))?? {
-            left = Some(word);
+/// Leaves word from now on, on a card image.
+pub fn spawn(
+    supervisor: &Supervisor,
+    updater: &Updater,
+    cameras: &Arc<Cameras>,
+    store: &Store,
+    clock: &SharedClock,
+) -> Result<()> {
+    if !updater.state().supported {
+        return Ok(());
+    }
+    let task = LeaveWord {
+        updater: updater.clone(),
+        cameras: cameras.clone(),
+        store: store.clone(),
+        clock: clock.clone(),
+        left: None,
+    };
+    supervisor.spawn(TaskId::NextVersion, Backoff::new(Duration::from_secs(15), Duration::from_secs(600)), task)
+}
+
+impl Task for LeaveWord {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        loop {
+            tokio::select! {
+                () = self.clock.sleep(LOOK_EVERY) => {}
+                () = shutdown.called() => return Ok(Ended::Done),
+            }
+            let live = self.cameras.cameras().into_iter().filter(|c| c.health.state == CameraState::Live);
+            let word = live.map(|c| c.id.to_string()).collect::<Vec<_>>().join(",");
+            // Asked after the cameras: those of a box that ends are about to stop.
+            if shutdown.is_called() || self.left.as_ref() == Some(&word) {
+                continue;
+            }
+            let (updater, store, fresh) = (self.updater.clone(), self.store.clone(), word.clone());
+            let write = move || match updater.state().phase {
+                Phase::Trial => Ok(false),
+                _ => store.set_meta(DELIVERED, &fresh).map(|()| true),
+            };
+            if blocking("leaving word for the next version", write).await? {
+                self.left = Some(word);
+            }
         }
     }
 }

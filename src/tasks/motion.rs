@@ -2,25 +2,27 @@
 //! the recorder, and takes their stills.
 
 use crate::cameras::Camera;
-use crate::supervisor::{Ended, Supervisor};
+use crate::supervisor::{Ended, Supervisor, Task};
+use crate::tasks::blocking;
 use crate::tasks::recording::EventMark;
+use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::ids::EventId;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
-use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Event, EventKind};
 use perch_domain::event::{EventConfig, EventMachine, Output, Peak};
 use perch_domain::media::Stream;
 use perch_domain::motion::{Detector, Luma};
 use perch_domain::recording::TimeAnchor;
 use perch_domain::status::Notice;
+use perch_domain::task::TaskId;
 use perch_media::capture::{LumaFrame, LumaSink};
 use perch_store::{NewEvent, Store};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
 /// Hits among the last pictures that make an event.
 pub const MIN_HITS: usize = 2;
@@ -45,8 +47,9 @@ struct Motion {
     store: Store,
     clock: SharedClock,
     marks: mpsc::Sender<EventMark>,
-    frames: Mutex<mpsc::Receiver<LumaFrame>>,
-    running: Mutex<Option<Running>>,
+    frames: mpsc::Receiver<LumaFrame>,
+    /// The event that goes on; an attempt that broke off leaves it to the next one.
+    running: Option<Running>,
 }
 
 /// The event that goes on. It is recorded even while the index cannot take it; then it is entered later.
@@ -68,71 +71,65 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Watches a camera for motion.
 pub fn spawn(
-    supervisor: &mut Supervisor,
+    supervisor: &Supervisor,
     camera: &Arc<Camera>,
     store: &Store,
     clock: &SharedClock,
     frames: mpsc::Receiver<LumaFrame>,
     marks: mpsc::Sender<EventMark>,
-) {
-    let task = Arc::new(Motion {
-        camera: camera.clone(),
-        store: store.clone(),
-        clock: clock.clone(),
-        marks,
-        frames: Mutex::new(frames),
-        running: Mutex::default(),
-    });
-    let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
-    supervisor
-        .spawn(&format!("motion {}", camera.config.id), backoff, move |shutdown| run_once(task.clone(), shutdown));
+) -> Result<()> {
+    let id = TaskId::Motion(camera.config.id.clone());
+    let (camera, store, clock) = (camera.clone(), store.clone(), clock.clone());
+    let task = Motion { camera, store, clock, marks, frames, running: None };
+    supervisor.spawn(id, Backoff::new(Duration::from_millis(500), Duration::from_secs(30)), task)
 }
 
-async fn run_once(task: Arc<Motion>, mut shutdown: Shutdown) -> Result<Ended> {
-    let mut frames = task.frames.lock().await;
-    let mut detector = Detector::new(task.camera.config.motion.clone());
-    let mut machine = EventMachine::new(event_config(&task.camera.config));
-    if task.running.lock().await.is_some() {
+impl Task for Motion {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        let mut detector = Detector::new(self.camera.config.motion.clone());
+        let mut machine = EventMachine::new(event_config(&self.camera.config));
         // The last attempt broke off in the middle of it.
-        task.obey(Output::Ended { last_motion: task.clock.mono(), end: task.clock.mono() }).await;
-    }
-    loop {
-        let output = tokio::select! {
-            frame = frames.recv() => match frame {
-                Some(frame) => machine.handle(&detector.look(Luma { pixels: &frame.pixels, pts: frame.pts })),
-                None => break,
-            },
-            // Only an open event has a deadline: it must end although its camera went away.
-            () = tokio::time::sleep(task.camera.config.record.gap), if machine.is_running() => {
-                machine.tick(task.clock.mono())
+        if self.running.is_some() {
+            self.obey(Output::Ended { last_motion: self.clock.mono(), end: self.clock.mono() }).await;
+        }
+        loop {
+            let output = tokio::select! {
+                frame = self.frames.recv() => match frame {
+                    Some(frame) => machine.handle(&detector.look(Luma { pixels: &frame.pixels, pts: frame.pts })),
+                    None => break,
+                },
+                // Only an open event has a deadline: it must end although its camera went away.
+                () = self.clock.sleep(self.camera.config.record.gap), if machine.is_running() => {
+                    machine.tick(self.clock.mono())
+                }
+                () = shutdown.called() => break,
+            };
+            if let Some(output) = output {
+                self.obey(output).await;
             }
-            () = shutdown.called() => break,
-        };
-        if let Some(output) = output {
-            task.obey(output).await;
+            if let Some(until) = machine.until() {
+                self.continues(until).await;
+            }
         }
-        if let Some(until) = machine.until() {
-            task.continues(until).await;
+        if let Some(output) = machine.finish() {
+            self.obey(output).await;
         }
+        Ok(Ended::Done)
     }
-    if let Some(output) = machine.finish() {
-        task.obey(output).await;
-    }
-    Ok(Ended::Done)
 }
 
 impl Motion {
-    async fn obey(&self, output: Output) {
-        let mut running = self.running.lock().await;
+    async fn obey(&mut self, output: Output) {
         match output {
-            Output::Started { start, peak } => *running = Some(self.started(start, peak).await),
+            Output::Started { start, peak } => self.running = Some(self.started(start, peak).await),
             Output::Grew { peak } => {
-                if let Some(running) = running.as_mut() {
-                    self.grew(running, peak).await;
+                if let Some(mut running) = self.running.clone() {
+                    self.grew(&mut running, peak).await;
+                    self.running = Some(running);
                 }
             }
             Output::Ended { end, .. } => {
-                if let Some(running) = running.take() {
+                if let Some(running) = self.running.take() {
                     self.ended(running, end).await;
                 }
             }
@@ -162,12 +159,13 @@ impl Motion {
     }
 
     /// It still moves.
-    async fn continues(&self, until: MonoTime) {
-        if let Some(running) = self.running.lock().await.as_mut()
+    async fn continues(&mut self, until: MonoTime) {
+        if let Some(running) = self.running.as_mut()
             && until.since(running.until) >= TELL_EVERY
         {
             running.until = until;
-            self.mark(EventMark::Continues { id: running.mark, until }).await;
+            let id = running.mark;
+            self.mark(EventMark::Continues { id, until }).await;
         }
     }
 
@@ -221,8 +219,7 @@ impl Motion {
 
     async fn in_store<T: Send + 'static>(&self, call: impl FnOnce(Store) -> Result<T> + Send + 'static) -> Result<T> {
         let store = self.store.clone();
-        let joined = tokio::task::spawn_blocking(move || call(store)).await;
-        joined.map_err(|e| Error::new(ErrorKind::Internal, "the event index panicked").with_source(e))?
+        blocking("the event index", move || call(store)).await
     }
 
     /// Takes the event's still from the keyframe that is forced now.

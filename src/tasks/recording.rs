@@ -2,9 +2,9 @@
 //! pauses recording with a reason; it goes on by itself.
 
 use crate::cameras::Camera;
-use crate::supervisor::{Ended, Supervisor};
+use crate::supervisor::{Ended, Supervisor, Task};
 use perch_base::backoff::Backoff;
-use perch_base::clock::SharedClock;
+use perch_base::clock::{SharedClock, within};
 use perch_base::ids::{EventId, SegmentId};
 use perch_base::shutdown::Shutdown;
 use perch_base::time::{MonoTime, Timestamp};
@@ -15,11 +15,12 @@ use perch_domain::media::{Stream, Track};
 use perch_domain::playback::JOIN_US;
 use perch_domain::recording::{Fate, Gop, RecordMode, Recorder, Step, TimeAnchor};
 use perch_domain::status::RecordingState;
+use perch_domain::task::TaskId;
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::{GopPackets, SegmentWriter, Store, TrackFormat, write_fault};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::sync::{Notify, mpsc};
 
 /// Closed GOPs that may wait for a slow disk: at one a second some 20 s, at a few hundred kilobytes each.
 const QUEUE: usize = 20;
@@ -48,32 +49,30 @@ struct Recording {
     camera: Arc<Camera>,
     store: Store,
     clock: SharedClock,
-    marks: Mutex<mpsc::Receiver<EventMark>>,
     sealed: Arc<Notify>,
+}
+
+struct RecordingTask {
+    recording: Arc<Recording>,
+    marks: mpsc::Receiver<EventMark>,
     /// The marks of the newest event: a recorder that is run again goes on with it.
-    newest_event: StdMutex<Vec<EventMark>>,
+    newest_event: Vec<EventMark>,
 }
 
 /// Records a camera. `sealed` is woken when a file is complete.
 pub fn spawn(
-    supervisor: &mut Supervisor,
+    supervisor: &Supervisor,
     camera: &Arc<Camera>,
     store: &Store,
     clock: &SharedClock,
     marks: mpsc::Receiver<EventMark>,
     sealed: &Arc<Notify>,
-) {
-    let task = Arc::new(Recording {
-        camera: camera.clone(),
-        store: store.clone(),
-        clock: clock.clone(),
-        marks: Mutex::new(marks),
-        sealed: sealed.clone(),
-        newest_event: StdMutex::default(),
-    });
-    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
-    supervisor
-        .spawn(&format!("recording {}", camera.config.id), backoff, move |shutdown| run_once(task.clone(), shutdown));
+) -> Result<()> {
+    let id = TaskId::Recording(camera.config.id.clone());
+    let recording =
+        Recording { camera: camera.clone(), store: store.clone(), clock: clock.clone(), sealed: sealed.clone() };
+    let task = RecordingTask { recording: Arc::new(recording), marks, newest_event: Vec::new() };
+    supervisor.spawn(id, Backoff::new(Duration::from_secs(1), Duration::from_secs(30)), task)
 }
 
 enum Input {
@@ -82,55 +81,56 @@ enum Input {
     Silent,
 }
 
-async fn run_once(task: Arc<Recording>, mut shutdown: Shutdown) -> Result<Ended> {
-    let mut marks = task.marks.lock().await;
-    if task.camera.config.record.mode == RecordMode::Off {
-        return be_off(&task, &mut marks, shutdown).await;
-    }
-    let mut gops = Gops::follow(&task.camera.hub, Stream::Main, "recorder", QUEUE);
-    let mut disk = Some(Disk::new(task.clone()));
-    let newest_event = task.newest_event().clone();
-    for mark in newest_event {
-        disk = Some(Disk::step(disk, Input::Mark(mark)).await?);
-    }
-    let mut marks_open = true;
-    loop {
-        let input = tokio::select! {
-            biased;
-            mark = marks.recv(), if marks_open => match mark {
-                Some(mark) => {
-                    task.remember(mark);
-                    Input::Mark(mark)
-                }
-                None => { marks_open = false; continue }
-            },
-            gop = gops.queue.recv() => match gop {
-                Some(gop) => Input::Gop(gop),
-                None => break,
-            },
-            () = tokio::time::sleep(SILENT_AFTER) => Input::Silent,
-            () = shutdown.called() => break,
-        };
-        disk = Some(Disk::step(disk, input).await?);
-        task.camera.count_recorder_round();
-    }
-    let was_cut_off = !shutdown.is_called();
-    gops.detach();
-    while let Some(gop) = gops.queue.recv().await {
-        disk = Some(Disk::step(disk, Input::Gop(gop)).await?);
-    }
-    if let Some(mut disk) = disk {
-        let closing = tokio::task::spawn_blocking(move || disk.finish());
-        closing.await.map_err(|e| Error::internal("the recorder panicked").with_source(e))?;
-    }
-    match was_cut_off {
-        true => Err(Error::new(ErrorKind::Unavailable, "the disk could not keep up and the recorder was cut off")),
-        false => Ok(Ended::Done),
+impl Task for RecordingTask {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        let task = self.recording.clone();
+        if task.camera.config.record.mode == RecordMode::Off {
+            return be_off(&task, &mut self.marks, shutdown).await;
+        }
+        let mut gops = Gops::follow(&task.camera.hub, Stream::Main, "recorder", QUEUE);
+        let mut disk = Some(Disk::new(task.clone()));
+        for mark in self.newest_event.clone() {
+            disk = Some(Disk::step(disk, Input::Mark(mark)).await?);
+        }
+        let mut marks_open = true;
+        loop {
+            let input = tokio::select! {
+                biased;
+                mark = self.marks.recv(), if marks_open => match mark {
+                    Some(mark) => {
+                        self.remember(mark);
+                        Input::Mark(mark)
+                    }
+                    None => { marks_open = false; continue }
+                },
+                gop = gops.queue.recv() => match gop {
+                    Some(gop) => Input::Gop(gop),
+                    None => break,
+                },
+                () = task.clock.sleep(SILENT_AFTER) => Input::Silent,
+                () = shutdown.called() => break,
+            };
+            disk = Some(Disk::step(disk, input).await?);
+            task.camera.count_recorder_round();
+        }
+        let was_cut_off = !shutdown.is_called();
+        gops.detach();
+        while let Some(gop) = gops.queue.recv().await {
+            disk = Some(Disk::step(disk, Input::Gop(gop)).await?);
+        }
+        if let Some(mut disk) = disk {
+            let closing = tokio::task::spawn_blocking(move || disk.finish());
+            closing.await.map_err(|e| Error::internal("the recorder panicked").with_source(e))?;
+        }
+        match was_cut_off {
+            true => Err(Error::new(ErrorKind::Unavailable, "the disk could not keep up and the recorder was cut off")),
+            false => Ok(Ended::Done),
+        }
     }
 }
 
 /// Recording is set to `off`: takes the marks that still come, and says on the timeline why nothing is there.
-async fn be_off(task: &Recording, marks: &mut mpsc::Receiver<EventMark>, mut shutdown: Shutdown) -> Result<Ended> {
+async fn be_off(task: &Recording, marks: &mut mpsc::Receiver<EventMark>, shutdown: &mut Shutdown) -> Result<Ended> {
     let began = task.clock.mono();
     let mut anchor = TimeAnchor::new(task.clock.utc(), began);
     let mut told = began;
@@ -139,7 +139,7 @@ async fn be_off(task: &Recording, marks: &mut mpsc::Receiver<EventMark>, mut shu
     while !ended {
         tokio::select! {
             mark = marks.recv(), if marks_open => marks_open = mark.is_some(),
-            () = tokio::time::sleep(NOTE_EVERY) => {}
+            () = task.clock.sleep(NOTE_EVERY) => {}
             () = shutdown.called() => ended = true,
         }
         let (store, camera) = (task.store.clone(), task.camera.config.id.clone());
@@ -167,13 +167,9 @@ async fn be_off(task: &Recording, marks: &mut mpsc::Receiver<EventMark>, mut shu
     Ok(Ended::Done)
 }
 
-impl Recording {
-    fn newest_event(&self) -> std::sync::MutexGuard<'_, Vec<EventMark>> {
-        self.newest_event.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, mark: EventMark) {
-        let mut newest = self.newest_event();
+impl RecordingTask {
+    fn remember(&mut self, mark: EventMark) {
+        let newest = &mut self.newest_event;
         match mark {
             EventMark::Started { .. } => newest.clear(),
             // The newest of them says it all.
@@ -247,14 +243,14 @@ impl Disk {
     /// Handles one input on a blocking thread: the disk must not hold up other tasks.
     async fn step(disk: Option<Self>, input: Input) -> Result<Self> {
         let mut disk = disk.ok_or_else(|| Error::internal("the recorder's state is gone"))?;
-        let camera = disk.task.camera.clone();
+        let (camera, clock) = (disk.task.camera.clone(), disk.task.clock.clone());
         let mut joined = tokio::task::spawn_blocking(move || {
             disk.handle(input);
             disk
         });
-        let done = match tokio::time::timeout(HUNG_AFTER, &mut joined).await {
-            Ok(done) => done,
-            Err(_) => {
+        let done = match within(&clock, HUNG_AFTER, &mut joined).await {
+            Some(done) => done,
+            None => {
                 camera.set_recording(RecordingState::Paused, "the disk does not answer");
                 joined.await
             }

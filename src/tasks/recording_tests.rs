@@ -38,14 +38,7 @@ impl Bench {
         let store = Store::open(crate::app::store_config(&config), shared.clone()).expect("opened");
         let camera =
             Camera::new(config.cameras[0].clone(), shared.clone(), tokio::sync::broadcast::Sender::new(8), None);
-        let task = Recording {
-            camera: Arc::new(camera),
-            store,
-            clock: shared,
-            marks: Mutex::new(mpsc::channel(1).1),
-            sealed: Arc::default(),
-            newest_event: StdMutex::default(),
-        };
+        let task = Recording { camera: Arc::new(camera), store, clock: shared, sealed: Arc::default() };
         Self { _dir: dir, clock, start, disk: Disk::new(Arc::new(task)) }
     }
 

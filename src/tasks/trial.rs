@@ -3,10 +3,10 @@
 
 use crate::cameras::{Camera, Cameras};
 use crate::probe::ApiProbe;
-use crate::supervisor::{Ended, Supervisor};
-use crate::tasks::delivered;
+use crate::supervisor::{Ended, Supervisor, Task};
+use crate::tasks::{blocking, delivered};
 use perch_base::backoff::Backoff;
-use perch_base::clock::SharedClock;
+use perch_base::clock::{SharedClock, within};
 use perch_base::ids::CameraId;
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
@@ -15,6 +15,7 @@ use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::CameraPort;
 use perch_domain::recording::TimeAnchor;
 use perch_domain::status::RecordingState;
+use perch_domain::task::TaskId;
 use perch_domain::update::{Gate, GateCamera, GateSigns, GateVerdict, Proof, UpdatePort, proof};
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::{GopPackets, Store};
@@ -40,80 +41,89 @@ pub struct Trial {
 }
 
 /// Watches the trial, if this is one.
-pub fn spawn(supervisor: &mut Supervisor, trial: Trial) {
+pub fn spawn(supervisor: &Supervisor, trial: Trial) -> Result<()> {
     if !trial.updater.places().boot().is_some_and(|b| b.trial) {
-        return;
+        return Ok(());
     }
     tracing::warn!("this system is being tried: it is left again unless it proves itself");
-    let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
-    supervisor.spawn("trial", backoff, move |shutdown| run_once(trial.clone(), shutdown));
+    supervisor.spawn(TaskId::Trial, Backoff::new(Duration::from_millis(500), Duration::from_secs(5)), trial)
 }
 
-async fn run_once(trial: Trial, mut shutdown: Shutdown) -> Result<Ended> {
-    let mut gate = Gate::default();
-    let mut recorded = Err("it was not tried yet".to_owned());
-    let mut told = None;
-    loop {
-        let looking = look(&trial, recorded.clone());
-        let looked = tokio::select! {
-            looked = tokio::time::timeout(LOOK_WITHIN, looking) => looked,
-            () = shutdown.called() => return Ok(Ended::Done),
-        };
-        let verdict = match looked {
-            Ok(signs) => {
-                let signs = signs?;
-                recorded = signs.recorded.clone();
-                gate.look(&signs, trial.clock.mono())
+impl Task for Trial {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        let mut gate = Gate::default();
+        let mut recorded = Err("it was not tried yet".to_owned());
+        let mut shown = None;
+        loop {
+            let looking = look(self, recorded.clone());
+            let looked = tokio::select! {
+                looked = within(&self.clock, LOOK_WITHIN, looking) => looked,
+                () = shutdown.called() => return Ok(Ended::Done),
+            };
+            let verdict = match looked {
+                Some(signs) => {
+                    let signs = signs?;
+                    recorded = signs.recorded.clone();
+                    gate.look(&signs, self.clock.mono())
+                }
+                None => {
+                    gate = Gate::default();
+                    let hangs = format!("disk, cameras and API were not heard of within {} s", LOOK_WITHIN.as_secs());
+                    GateVerdict::Waiting(hangs)
+                }
+            };
+            let complaint = match &verdict {
+                GateVerdict::Waiting(why) => why.clone(),
+                GateVerdict::Content => String::new(),
+                GateVerdict::Keep => match keep(self).await {
+                    Ok(()) => return Ok(Ended::Done),
+                    Err(e) => format!("it works and could not be kept: {e}"),
+                },
+            };
+            if shown.as_ref() != Some(&complaint) {
+                show(self, complaint.clone()).await?;
+                shown = Some(complaint);
             }
-            Err(_) => {
-                gate = Gate::default();
-                let hangs = format!("disk, cameras and API were not heard of within {} s", LOOK_WITHIN.as_secs());
-                GateVerdict::Waiting(hangs)
+            tokio::select! {
+                () = self.clock.sleep(LOOK_EVERY) => {}
+                () = shutdown.called() => return Ok(Ended::Done),
             }
-        };
-        let complaint = match &verdict {
-            GateVerdict::Waiting(why) => why.clone(),
-            GateVerdict::Content => String::new(),
-            GateVerdict::Keep => match keep(&trial).await {
-                Ok(()) => return Ok(Ended::Done),
-                Err(e) => format!("it works and could not be kept: {e}"),
-            },
-        };
-        if told.as_ref() != Some(&complaint) {
-            tracing::info!(waits_for = complaint, "the trial goes on");
-            trial.updater.tell_trial(&complaint);
-            trial.updater.places().tell_health(&complaint)?;
-            told = Some(complaint);
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = shutdown.called() => return Ok(Ended::Done),
         }
     }
+}
+
+async fn show(trial: &Trial, complaint: String) -> Result<()> {
+    tracing::info!(waits_for = complaint, "the trial goes on");
+    let updater = trial.updater.clone();
+    blocking("saying how the trial goes", move || {
+        updater.tell_trial(&complaint);
+        updater.places().tell_health(&complaint)
+    })
+    .await
 }
 
 async fn keep(trial: &Trial) -> Result<()> {
     let trial = trial.clone();
-    let kept = tokio::task::spawn_blocking(move || {
+    blocking("keeping the new version", move || {
         trial.updater.keep()?;
         tracing::info!(version = trial.updater.version(), "the new version has proved itself and is kept");
         trial.updater.places().tell_health("")
-    });
-    kept.await.map_err(|e| Error::internal("keeping the new version panicked").with_source(e))?
+    })
+    .await
 }
 
 async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> {
     let (store, api) = (trial.store.clone(), trial.api.clone());
-    let asked = tokio::task::spawn_blocking(move || {
+    let ask = move || {
         let database = store.ping().map_err(|e| e.to_string());
         let api = match api.ask() {
             Ok(200) => Ok(()),
             Ok(status) => Err(format!("it answered with {status}")),
             Err(e) => Err(e.to_string()),
         };
-        (database, api, delivered::read(&store))
-    });
-    let (database, api, expected) = asked.await.map_err(|e| Error::internal("the trial panicked").with_source(e))?;
+        Ok((database, api, delivered::read(&store)))
+    };
+    let (database, api, expected) = blocking("the trial", ask).await?;
     let recorded = match recorded {
         Ok(()) => Ok(()),
         Err(_) => prove(trial, expected.as_deref()).await.map_err(|e| e.to_string()),
@@ -135,29 +145,29 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
 async fn prove(trial: &Trial, expected: Option<&[CameraId]>) -> Result<()> {
     let recordable: Vec<_> = trial.cameras.all.iter().filter(|c| c.config.codec == VideoCodec::H264).collect();
     let known = |c: &&Arc<Camera>| (c.config.id.clone(), c.health().state == CameraState::Live);
-    let store = trial.store.clone();
-    let proof = match proof(&recordable.iter().map(known).collect::<Vec<_>>(), expected) {
-        Proof::NoPicture => return Err(Error::new(ErrorKind::Unavailable, "no camera gives a picture")),
-        Proof::File => tokio::task::spawn_blocking(move || store.probe_write()),
+    let (store, what) = (trial.store.clone(), "recording for the trial");
+    match proof(&recordable.iter().map(known).collect::<Vec<_>>(), expected) {
+        Proof::NoPicture => Err(Error::new(ErrorKind::Unavailable, "no camera gives a picture")),
+        Proof::File => blocking(what, move || store.probe_write()).await,
         Proof::Recording(at) => {
             let camera = recordable[at].clone();
-            let gop = next_gop(&camera).await?;
+            let gop = next_gop(&trial.clock, &camera).await?;
             let start = TimeAnchor::new(trial.clock.utc(), trial.clock.mono()).utc(gop.start);
-            tokio::task::spawn_blocking(move || {
+            blocking(what, move || {
                 let packets = GopPackets { packets: gop.packets, end: gop.end };
                 store.prove_recording(&camera.config.id, start, gop.start, &packets)
             })
+            .await
         }
-    };
-    proof.await.map_err(|e| Error::internal("recording for the trial panicked").with_source(e))?
+    }
 }
 
-async fn next_gop(camera: &Camera) -> Result<ClosedGop> {
+async fn next_gop(clock: &SharedClock, camera: &Camera) -> Result<ClosedGop> {
     let mut gops = Gops::follow(&camera.hub, Stream::Main, "trial", 2);
     camera.hub.request_keyframe(Stream::Main);
-    let gop = match tokio::time::timeout(KEYFRAME_WITHIN, gops.queue.recv()).await {
-        Ok(gop) => gop,
-        Err(_) => {
+    let gop = match within(clock, KEYFRAME_WITHIN, gops.queue.recv()).await {
+        Some(gop) => gop,
+        None => {
             gops.detach();
             gops.queue.recv().await
         }

@@ -3,20 +3,20 @@
 
 use crate::cameras::Cameras;
 use crate::probe::ApiProbe;
-use crate::supervisor::{Board, Ended, Supervisor};
+use crate::supervisor::{Ended, Supervisor, Task, TaskList};
 use crate::systemd::{self, Notifier};
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_domain::ports::CameraPort;
-use perch_domain::status::{DiskStatus, TaskStatus, summarise};
+use perch_domain::status::{DiskStatus, summarise};
+use perch_domain::task::TaskId;
 use perch_domain::vitality::{Part, Sign, Verdict, Vitality};
 use perch_store::Store;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::MissedTickBehavior;
 
 /// The longest time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 pub struct Watched {
     pub cameras: Arc<Cameras>,
     pub store: Store,
-    pub board: Board,
+    pub tasks: TaskList,
     pub api: Arc<ApiProbe>,
     pub clock: SharedClock,
 }
@@ -69,65 +69,77 @@ impl Question {
     }
 }
 
-/// Feeds the watchdog, if there is one.
-pub fn spawn(supervisor: &mut Supervisor, watched: Watched) {
-    let Some(limit) = systemd::watchdog() else { return };
-    let every = (limit / 3).min(LOOK_EVERY);
-    // It lives as long as the process: an attempt that is run again must not begin with a new grace.
-    let vitality = Arc::new(Mutex::new(Vitality::new(watched.clock.mono())));
-    let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-    supervisor.spawn("watchdog", backoff, move |shutdown| run_once(watched.clone(), vitality.clone(), every, shutdown));
+struct Watchdog {
+    watched: Watched,
+    every: Duration,
+    /// It lives as long as the process: an attempt that is run again must not start with a new grace.
+    vitality: Vitality,
+    api: Question,
+    database: Question,
 }
 
-async fn run_once(
-    watched: Watched,
-    vitality: Arc<Mutex<Vitality>>,
-    every: Duration,
-    mut shutdown: Shutdown,
-) -> Result<Ended> {
-    let notifier = Notifier::from_env();
-    let (api, database) = (Question::default(), Question::default());
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = String::new();
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = shutdown.called() => return Ok(Ended::Done),
-        }
-        let (probe, store) = (watched.api.clone(), watched.store.clone());
-        api.ask(move || probe.ask().map(drop));
-        database.ask(move || store.ping());
-        let mut signs = signs(&watched);
-        signs.extend([api.sign(Part::Api), database.sign(Part::Database)]);
-        let verdict = vitality.lock().unwrap_or_else(PoisonError::into_inner).look(&signs, watched.clock.mono());
-        let stuck = verdict.sentence();
-        let status = match verdict {
-            Verdict::Alive => {
-                notifier.alive();
-                // The disk is left out: asking it may take as long as it likes.
-                summarise(&watched.cameras.cameras(), &DiskStatus::default(), &[], true).1
+/// Feeds the watchdog, if there is one.
+pub fn spawn(supervisor: &Supervisor, watched: Watched) -> Result<()> {
+    let Some(limit) = systemd::watchdog() else { return Ok(()) };
+    let task = Watchdog {
+        every: (limit / 3).min(LOOK_EVERY),
+        vitality: Vitality::new(watched.clock.mono()),
+        api: Question::default(),
+        database: Question::default(),
+        watched,
+    };
+    supervisor.spawn(TaskId::Watchdog, Backoff::new(Duration::from_millis(100), Duration::from_secs(2)), task)
+}
+
+impl Task for Watchdog {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        let notifier = Notifier::from_env();
+        let mut shown = String::new();
+        while !shutdown.is_called() {
+            let verdict = self.look();
+            let stuck = verdict.sentence();
+            let status = match verdict {
+                Verdict::Alive => {
+                    notifier.alive();
+                    // The disk is left out: asking it may take as long as it likes.
+                    summarise(&self.watched.cameras.cameras(), &DiskStatus::default(), &[], true).1
+                }
+                Verdict::Stuck(_) => format!("stuck: {stuck}"),
+            };
+            if status != shown {
+                if !stuck.is_empty() && !shown.starts_with("stuck") {
+                    tracing::error!(stuck, "the box does not go on; the watchdog is no longer fed");
+                }
+                notifier.status(&status);
+                shown = status;
             }
-            Verdict::Stuck(_) => format!("stuck: {stuck}"),
-        };
-        if status != told {
-            if !stuck.is_empty() && !told.starts_with("stuck") {
-                tracing::error!(stuck, "the box does not go on; the watchdog is no longer fed");
+            tokio::select! {
+                () = self.watched.clock.sleep(self.every) => {}
+                () = shutdown.called() => {}
             }
-            notifier.status(&status);
-            told = status;
         }
+        Ok(Ended::Done)
+    }
+}
+
+impl Watchdog {
+    fn look(&mut self) -> Verdict {
+        let (probe, store) = (self.watched.api.clone(), self.watched.store.clone());
+        self.api.ask(move || probe.ask().map(drop));
+        self.database.ask(move || store.ping());
+        let mut signs = signs(&self.watched);
+        signs.extend([self.api.sign(Part::Api), self.database.sign(Part::Database)]);
+        self.vitality.look(&signs, self.watched.clock.mono())
     }
 }
 
 /// The counts of cameras and recorders: what they did, and how often they were run again.
 fn signs(watched: &Watched) -> Vec<Sign> {
-    let tasks = watched.board.tasks();
-    let restarts = |name: String| tasks.iter().find(|t: &&TaskStatus| t.name == name).map_or(0, |t| t.restarts);
     let of = |camera: &Arc<crate::cameras::Camera>| {
         let id = &camera.config.id;
-        let frames = camera.hub.frames() + restarts(format!("capture {id}"));
-        let rounds = camera.recorder_rounds() + restarts(format!("recording {id}"));
+        let restarts = |task| watched.tasks.restarts(&task);
+        let frames = camera.hub.frames() + restarts(TaskId::Capture(id.clone()));
+        let rounds = camera.recorder_rounds() + restarts(TaskId::Recording(id.clone()));
         [
             Sign { part: Part::Capture(id.clone()), count: frames },
             Sign { part: Part::Recorder(id.clone()), count: rounds },

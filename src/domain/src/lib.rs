@@ -20,6 +20,7 @@ pub mod running;
 pub mod setup;
 pub mod status;
 pub mod stream_choice;
+pub mod task;
 pub mod throttle;
 pub mod update;
 pub mod vitality;

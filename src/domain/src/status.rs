@@ -3,6 +3,7 @@
 use crate::access::Role;
 use crate::health::{CameraHealth, CameraState};
 use crate::media::{Stream, VideoCodec};
+use crate::task::TaskStatus;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::Timestamp;
 use serde::Serialize;
@@ -86,28 +87,6 @@ pub struct RecordingStatus {
     pub state: RecordingState,
     /// A sentence for people; empty when all is well.
     pub reason: String,
-}
-
-/// A supervised task.
-#[derive(Clone, Debug, Serialize)]
-pub struct TaskStatus {
-    /// Its name, such as `capture front`.
-    pub name: String,
-    /// Whether it runs or waits for its next attempt.
-    pub running: bool,
-    /// Why it last ended; empty if it never did.
-    pub reason: String,
-    /// Since when it is in this state.
-    pub since: Timestamp,
-    /// How often it was started again.
-    pub restarts: u64,
-}
-
-impl TaskStatus {
-    /// Whether it broke off and waits for its next attempt.
-    pub fn is_failing(&self) -> bool {
-        !self.running && !self.reason.is_empty()
-    }
 }
 
 /// The disk that recordings go to.
@@ -282,11 +261,8 @@ pub fn summarise(
     match bad.as_slice() {
         [] => match cameras.iter().find(|c| !c.health.sound_problem.is_empty()) {
             Some(c) => (Overall::Degraded, format!("{} has no sound: {}.", c.name, c.health.sound_problem)),
-            // A camera's own capture is told by its health.
-            None => match tasks.iter().find(|t| t.is_failing() && !t.name.starts_with("capture ")) {
-                Some(t) => {
-                    (Overall::Degraded, format!("The task `{}` fails and is tried again: {}.", t.name, t.reason))
-                }
+            None => match tasks.iter().find(|t| t.is_failing() && !t.is_told_by_health()) {
+                Some(t) => (Overall::Degraded, format!("The task `{}` fails and is tried again: {}.", t.id, t.reason)),
                 None if synchronised => (Overall::Ok, "Everything works.".into()),
                 // A box without a network works as well.
                 None => (Overall::Ok, CLOCK.into()),

@@ -7,7 +7,7 @@ mod source;
 mod viewer;
 
 use perch_base::ErrorKind;
-use perch_base::clock::{Clock, SystemClock};
+use perch_base::clock::{Clock, Sleep, SystemClock};
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::{Principal, Role};
@@ -31,6 +31,9 @@ impl Clock for Jumping {
     }
     fn mono(&self) -> MonoTime {
         MonoTime(SystemClock.mono().0 + self.0.load(Ordering::SeqCst))
+    }
+    fn sleep_until(&self, at: MonoTime) -> Sleep {
+        SystemClock.sleep(at.since(self.mono()))
     }
 }
 

@@ -39,8 +39,8 @@ pub(super) fn render(status: &Status) -> String {
         each(&|c| c.capture.dropped as f64),
     );
 
-    let tasks = |value: &dyn Fn(&perch_domain::status::TaskStatus) -> f64| -> Vec<_> {
-        status.tasks.iter().map(|t| (vec![("task", t.name.clone())], value(t))).collect()
+    let tasks = |value: &dyn Fn(&perch_domain::task::TaskStatus) -> f64| -> Vec<_> {
+        status.tasks.iter().map(|t| (vec![("task", t.id.to_string())], value(t))).collect()
     };
     out.gauge("perch_task_running", "1 while the task runs.", tasks(&|t| f64::from(u8::from(t.running))));
     out.counter("perch_task_restarts_total", "Restarts of the task.", tasks(&|t| t.restarts as f64));

@@ -20,6 +20,7 @@ use perch_domain::motion::Cause;
 use perch_domain::pairing::Attempt;
 use perch_domain::ports::*;
 use perch_domain::status::*;
+use perch_domain::task::{TaskId, TaskStatus};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::collections::HashMap;
@@ -358,7 +359,7 @@ impl CameraPort for Fake {
             clock: ClockStatus { now: now(), synchronised: true },
             cameras: self.cameras(),
             tasks: vec![TaskStatus {
-                name: "capture front".into(),
+                id: TaskId::Capture(CameraId::new("front").expect("valid")),
                 running: true,
                 reason: "rtsp://cam/live broke off".into(),
                 since: now(),

@@ -10,7 +10,7 @@ use client::{Client, ha1};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::ErrorKind;
-use perch_base::clock::{Clock, SharedClock, SystemClock};
+use perch_base::clock::{Clock, SharedClock, Sleep, SystemClock};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::camera::VideoSettings;
 use perch_domain::media::Stream;
@@ -419,6 +419,9 @@ impl Clock for Jumping {
     }
     fn mono(&self) -> MonoTime {
         MonoTime(SystemClock.mono().0 + self.0.load(Ordering::SeqCst))
+    }
+    fn sleep_until(&self, at: MonoTime) -> Sleep {
+        SystemClock.sleep(at.since(self.mono()))
     }
 }
 

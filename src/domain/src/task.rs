@@ -1,0 +1,107 @@
+//! The long tasks of the box: which there are, and how each is.
+
+use perch_base::ids::CameraId;
+use perch_base::time::Timestamp;
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// Names a long task. There is never more than one of a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskId {
+    /// A camera's capture.
+    Capture(CameraId),
+    /// A camera's recorder.
+    Recording(CameraId),
+    /// A camera's motion detector and its events.
+    Motion(CameraId),
+    /// Keeps recordings within their limits.
+    Retention,
+    /// Brings the index and the recordings together.
+    Index,
+    /// Hears what commands beside the running box changed.
+    Commands,
+    /// Gives RTSPS each new certificate.
+    RtspsCertificate,
+    /// Feeds the system's watchdog.
+    Watchdog,
+    /// Watches a system that is being tried after an update.
+    Trial,
+    /// Leaves word of the cameras that deliver for the version that is tried next.
+    NextVersion,
+    /// Looks for updates.
+    Updates,
+    /// Keeps the pairing card of a box that nobody owns.
+    PairingCard,
+}
+
+impl TaskId {
+    /// The camera it works for, if it is one camera's.
+    pub fn camera(&self) -> Option<&CameraId> {
+        match self {
+            Self::Capture(camera) | Self::Recording(camera) | Self::Motion(camera) => Some(camera),
+            Self::Retention
+            | Self::Index
+            | Self::Commands
+            | Self::RtspsCertificate
+            | Self::Watchdog
+            | Self::Trial
+            | Self::NextVersion
+            | Self::Updates
+            | Self::PairingCard => None,
+        }
+    }
+}
+
+/// As logs, the status and the metrics name it.
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capture(camera) => write!(f, "capture {camera}"),
+            Self::Recording(camera) => write!(f, "recording {camera}"),
+            Self::Motion(camera) => write!(f, "motion {camera}"),
+            Self::Retention => f.write_str("retention"),
+            Self::Index => f.write_str("index"),
+            Self::Commands => f.write_str("commands"),
+            Self::RtspsCertificate => f.write_str("RTSPS certificate"),
+            Self::Watchdog => f.write_str("watchdog"),
+            Self::Trial => f.write_str("trial"),
+            Self::NextVersion => f.write_str("word for the next version"),
+            Self::Updates => f.write_str("updates"),
+            Self::PairingCard => f.write_str("pairing card"),
+        }
+    }
+}
+
+impl Serialize for TaskId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+/// A supervised task.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskStatus {
+    /// Which it is; its name, such as `capture front`.
+    #[serde(rename = "name")]
+    pub id: TaskId,
+    /// Whether it runs; else it waits for its next attempt or has nothing more to do.
+    pub running: bool,
+    /// Why it last ended; empty if it never did.
+    pub reason: String,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+impl TaskStatus {
+    /// Whether it broke off and waits for its next attempt.
+    pub fn is_failing(&self) -> bool {
+        !self.running && !self.reason.is_empty()
+    }
+
+    /// Whether something else says how it is: a camera's capture is what its health tells of.
+    pub fn is_told_by_health(&self) -> bool {
+        matches!(self.id, TaskId::Capture(_))
+    }
+}
