@@ -13,6 +13,8 @@ const event = (camera: string, ms: number): PerchEvent => ({
   kind: 'motion',
   start: new Date(ms).toISOString(),
   end: new Date(ms + 8000).toISOString(),
+  since: new Date(ms).toISOString(),
+  chapter: 1,
   score: 0.1,
   cause: 'motion',
   boxes: [],

@@ -123,6 +123,8 @@ describe('layout', () => {
       kind: 'motion',
       start: new Date(start).toISOString(),
       end: new Date(end).toISOString(),
+      since: new Date(start).toISOString(),
+      chapter: 1,
       score: 0.5,
       cause: 'motion',
       boxes: [],
