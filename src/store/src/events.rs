@@ -1,7 +1,8 @@
 //! Rows of events and their stills.
 
-use crate::db::Fail;
+use crate::db::{Fail, lock};
 use crate::fault::io_error;
+use crate::rows::{Begun, Change};
 use crate::{Store, from_word, word};
 use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId};
@@ -9,7 +10,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Event, EventFilter, EventKind, EventPage, TimeRange};
 use perch_domain::motion::{Box, Cause};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::io::Read;
 
 /// An event that begins.
@@ -66,6 +67,18 @@ fn get(c: &Connection, id: EventId) -> Result<Event, Fail> {
     from_row(rows.next()?.ok_or_else(|| missing(id))?)
 }
 
+/// Enters an event, or what has changed of one.
+pub(crate) fn put(tx: &Transaction<'_>, e: &Event) -> Result<(), Fail> {
+    let sql =
+        "INSERT INTO event (id, camera, kind, start, end, score, cause, boxes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT (id) DO UPDATE SET end = excluded.end, score = excluded.score, cause = excluded.cause,
+        boxes = excluded.boxes";
+    let (camera, kind, cause) = (e.camera.as_str(), e.kind.as_str(), word(&e.cause)?);
+    let (end, score, boxes) = (e.end.map(|t| t.0), f64::from(e.score), boxes_text(&e.boxes)?);
+    tx.prepare_cached(sql)?.execute(params![e.id.0, camera, kind, e.start.0, end, score, cause, boxes])?;
+    Ok(())
+}
+
 fn missing(id: EventId) -> Error {
     Error::not_found(format!("there is no event {id}"))
 }
@@ -106,39 +119,46 @@ pub(crate) fn thumbnail_path(camera: &str, id: i64) -> String {
 }
 
 impl Store {
-    /// Enters an event that begins. Its id is the microsecond of its start, moved on until it is free.
+    /// Enters an event that begins, as soon as the database takes it. Its id is the microsecond of its start, moved on until it is
+    /// free.
     pub fn begin_event(&self, event: &NewEvent) -> Result<Event> {
-        self.inner.db.write(&format!("camera {}: an event cannot be entered", event.camera), |tx| {
-            let sql =
-                "INSERT INTO event (id, camera, kind, start, score, cause, boxes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                ON CONFLICT (id) DO NOTHING";
-            let mut insert = tx.prepare_cached(sql)?;
-            let (camera, kind, cause) = (event.camera.as_str(), event.kind.as_str(), word(&event.cause)?);
-            let (score, boxes) = (f64::from(event.score), boxes_text(&event.boxes)?);
-            // Ids are positive: a clock before 1970 is no reason to lose an event.
-            let mut id = event.start.0.max(1);
-            while insert.execute(params![id, camera, kind, event.start.0, score, cause, boxes])? == 0 {
-                id += 1;
-            }
-            get(tx, EventId(id))
-        })
+        let _one_at_a_time = lock(&self.inner.rows.naming);
+        // Ids are positive: a clock before 1970 is no reason to lose an event.
+        let mut id = EventId(event.start.0.max(1));
+        while self.is_event_known(id) {
+            id.0 += 1;
+        }
+        let NewEvent { camera, kind, start, score, cause, boxes } = event.clone();
+        let event =
+            Event { id, camera, kind, start, end: None, score, cause, boxes, pinned: false, has_thumbnail: false };
+        self.begin(Begun::Event(id), Change::Event(event.clone()))?;
+        Ok(event)
     }
 
-    /// Enters a running event's stronger picture. Errors with `NotFound`.
+    /// Whether an id is taken. A database that does not answer knows none.
+    fn is_event_known(&self, id: EventId) -> bool {
+        let in_rows = || {
+            self.inner.db.read_recorder("looking up an event", |c| {
+                Ok(c.prepare_cached("SELECT EXISTS (SELECT 1 FROM event WHERE id = ?1)")?
+                    .query_row([id.0], |r| r.get(0))?)
+            })
+        };
+        self.inner.rows.event(id).is_some() || in_rows().unwrap_or(false)
+    }
+
+    /// Enters a running event's stronger picture, as soon as the database takes it. Errors with `NotFound`.
     pub fn update_event(&self, id: EventId, score: f32, cause: Cause, boxes: &[Box]) -> Result<Event> {
-        self.inner.db.write(&format!("event {id} cannot be updated"), |tx| {
-            let sql = "UPDATE event SET score = ?2, cause = ?3, boxes = ?4 WHERE id = ?1";
-            tx.prepare_cached(sql)?.execute(params![id.0, f64::from(score), word(&cause)?, boxes_text(boxes)?])?;
-            get(tx, id)
-        })
+        let event = Event { score, cause, boxes: boxes.to_vec(), ..self.event_by_id(id)? };
+        self.change(Change::Event(event.clone()))?;
+        Ok(event)
     }
 
-    /// Enters an event's end. Errors with `NotFound`.
+    /// Enters an event's end, as soon as the database takes it. Errors with `NotFound`.
     pub fn end_event(&self, id: EventId, end: Timestamp) -> Result<Event> {
-        self.inner.db.write(&format!("event {id} cannot be ended"), |tx| {
-            tx.prepare_cached("UPDATE event SET end = max(start, ?2) WHERE id = ?1")?.execute([id.0, end.0])?;
-            get(tx, id)
-        })
+        let event = self.event_by_id(id)?;
+        let event = Event { end: Some(end.max(event.start)), ..event };
+        self.change(Change::Event(event.clone()))?;
+        Ok(event)
     }
 
     /// Keeps (or replaces) an event's still, a JPEG of at most 4 MiB. Errors: `NotFound`, `Invalid`, `Unavailable`.
@@ -148,7 +168,7 @@ impl Store {
                 "event {id}: its still is not a JPEG of at most {MAX_THUMBNAIL} bytes"
             )));
         }
-        let event = self.inner.db.read("looking up an event", |c| get(c, id))?;
+        let event = self.event_by_id(id)?;
         self.inner
             .thumbnails
             .put(&thumbnail_path(event.camera.as_str(), id.0), jpeg)
@@ -156,10 +176,7 @@ impl Store {
         if event.has_thumbnail {
             return Ok(());
         }
-        self.inner.db.write(&format!("event {id} cannot be updated"), |tx| {
-            tx.prepare_cached("UPDATE event SET thumbnail = 1 WHERE id = ?1")?.execute([id.0])?;
-            Ok(())
-        })
+        self.change(Change::Still { event: id })
     }
 
     /// When a camera's newest event began.
@@ -171,7 +188,10 @@ impl Store {
     }
 
     pub(crate) fn event_by_id(&self, id: EventId) -> Result<Event> {
-        self.inner.db.read("looking up an event", |c| get(c, id))
+        if let Some(event) = self.inner.rows.event(id) {
+            return Ok(event);
+        }
+        self.inner.db.read_recorder("looking up an event", |c| get(c, id))
     }
 
     pub(crate) fn pin(&self, id: EventId, pinned: bool) -> Result<()> {

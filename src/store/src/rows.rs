@@ -1,15 +1,15 @@
-//! Changes of the rows of recordings, in the order in which the recorders make them. A recorder never waits for the database: files
+//! Changes of the rows of recordings and events, in the order in which the recorders make them. A recorder never waits for the database: files
 //! go on, and what the database cannot take now (another program holds it, another thread writes) is kept in memory and follows. A
 //! crash in between costs nothing but to which event a file belonged: files without a row are taken in at the next start.
 
 use crate::db::{Fail, lock};
 use crate::mp4::h264::TrackFormat;
 use crate::segments::{format_id, update_row};
-use crate::{Store, gaps};
+use crate::{Store, events, gaps};
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::{GapCause, Segment};
+use perch_domain::archive::{Event, GapCause, Segment};
 use rusqlite::{ErrorCode, Transaction, params};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -45,6 +45,10 @@ pub(crate) enum Change {
     Claim { files: Vec<SegmentId>, event: EventId },
     /// A complete file that was cut.
     Cut { segment: Segment, path: String },
+    /// An event as it is now.
+    Event(Event),
+    /// An event has a still.
+    Still { event: EventId },
     /// Why nothing was recorded.
     Gap { camera: CameraId, start: Timestamp, end: Timestamp, cause: GapCause },
 }
@@ -58,6 +62,8 @@ impl Change {
             Self::Forget { id } => format!("recording {id} cannot be taken out of the index"),
             Self::Claim { event, .. } => format!("recordings cannot be given to event {event}"),
             Self::Cut { path, .. } => format!("recording {path} was cut, but not in the index"),
+            Self::Event(event) => format!("camera {}: event {} cannot be entered", event.camera, event.id),
+            Self::Still { event } => format!("event {event} cannot be updated"),
             Self::Gap { camera, .. } => format!("camera {camera}: a gap cannot be noted"),
         }
     }
@@ -92,6 +98,10 @@ impl Change {
                 }
             }
             Self::Cut { segment, .. } => update_row(tx, segment, None)?,
+            Self::Event(event) => events::put(tx, event)?,
+            Self::Still { event } => {
+                tx.prepare_cached("UPDATE event SET thumbnail = 1 WHERE id = ?1")?.execute([event.0])?;
+            }
             Self::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), start.0, end.0, *cause)?,
         }
         Ok(())
@@ -107,6 +117,10 @@ impl Change {
                 }
                 is_same
             }
+            (Self::Event(event), Self::Event(newer)) if event.id == newer.id => {
+                event.clone_from(newer);
+                true
+            }
             _ => false,
         }
     }
@@ -118,6 +132,8 @@ pub(crate) struct Rows {
     waiting: Mutex<Waiting>,
     /// They are written by one at a time, so that their order holds.
     writing: Mutex<()>,
+    /// Events are named one at a time.
+    pub(crate) naming: Mutex<()>,
     /// The newest id that was given away.
     newest: AtomicI64,
 }
@@ -133,6 +149,15 @@ impl Rows {
     /// The id of a new row: this process alone makes rows of recordings.
     pub(crate) fn new_id(&self) -> SegmentId {
         SegmentId(self.newest.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// An event that the database has not taken yet.
+    pub(crate) fn event(&self, id: EventId) -> Option<Event> {
+        let waiting = lock(&self.waiting);
+        waiting.changes.iter().rev().find_map(|c| match c {
+            Change::Event(event) if event.id == id => Some(event.clone()),
+            _ => None,
+        })
     }
 
     /// Ids are given from here on.
@@ -157,6 +182,27 @@ impl Rows {
         was_behind
     }
 
+    /// The sentence of the errors of the next transaction; `None` when nothing waits.
+    fn what(&self) -> Option<String> {
+        let waiting = lock(&self.waiting);
+        let last = waiting.changes.len().min(BATCH).checked_sub(1)?;
+        waiting.changes.get(last).map(Change::what)
+    }
+
+    /// The next changes, which are not changed any more until they are given back.
+    fn take_batch(&self) -> Vec<Change> {
+        let mut waiting = lock(&self.waiting);
+        waiting.in_flight = waiting.changes.len().min(BATCH);
+        waiting.changes.iter().take(BATCH).cloned().collect()
+    }
+
+    /// The transaction is over, and so many changes were written.
+    fn give_back(&self, written: usize) {
+        let mut waiting = lock(&self.waiting);
+        waiting.in_flight = 0;
+        waiting.changes.drain(..written);
+    }
+
     fn refuse_if_full(&self) -> Result<()> {
         match lock(&self.waiting).changes.len() < MOST {
             true => Ok(()),
@@ -164,33 +210,44 @@ impl Rows {
         }
     }
 
-    /// Takes back the beginning of a file that could not be entered.
-    fn take_back(&self, id: SegmentId) {
+    /// Takes back a beginning that could not be entered.
+    fn take_back(&self, begun: Begun) {
+        let is_it = |c: &Change| match (c, begun) {
+            (Change::Open { id, .. }, Begun::File(begun)) => *id == begun,
+            (Change::Event(event), Begun::Event(begun)) => event.id == begun,
+            _ => false,
+        };
         let mut waiting = lock(&self.waiting);
-        let at = waiting.changes.iter().position(|c| matches!(c, Change::Open { id: open, .. } if *open == id));
-        match at {
-            Some(at) if at >= waiting.in_flight => drop(waiting.changes.remove(at)),
-            _ => waiting.changes.push_back(Change::Forget { id }),
+        let at = waiting.changes.iter().position(is_it);
+        match (at, begun) {
+            (Some(at), _) if at >= waiting.in_flight => drop(waiting.changes.remove(at)),
+            (_, Begun::File(id)) => waiting.changes.push_back(Change::Forget { id }),
+            // Another thread is writing it: it is there then, and its end is not known.
+            (_, Begun::Event(_)) => {}
         }
     }
 }
 
+/// What begins with a change, and does not begin when that fails.
+#[derive(Clone, Copy)]
+pub(crate) enum Begun {
+    File(SegmentId),
+    Event(EventId),
+}
+
 impl Store {
-    /// Makes a change, now or as soon as the database takes it. Errors: `Unavailable` when the disk cannot be written (then
-    /// the change waits all the same, but for the beginning of a file), or when too much waits.
+    /// Makes a change, now or as soon as the database takes it. Errors: `Unavailable` when the disk cannot be written (the change
+    /// waits all the same), or when too much waits.
     pub(crate) fn change(&self, change: Change) -> Result<()> {
         let rows = &self.inner.rows;
         rows.refuse_if_full()?;
-        let opened = match &change {
-            Change::Open { id, .. } => Some(*id),
-            _ => None,
-        };
         let patience = if rows.leave(change) { Duration::ZERO } else { PATIENCE };
-        let written = self.write_waiting(Some(patience));
-        if let (Err(_), Some(id)) = (&written, opened) {
-            rows.take_back(id);
-        }
-        written.map(drop)
+        self.write_waiting(Some(patience)).map(drop)
+    }
+
+    /// Like [`Store::change`] for what begins: after an error it has not begun.
+    pub(crate) fn begin(&self, begun: Begun, change: Change) -> Result<()> {
+        self.change(change).inspect_err(|_| self.inner.rows.take_back(begun))
     }
 
     /// Writes what waits, and waits for the database for that. Errors are logged: they are tried again later.
@@ -212,21 +269,21 @@ impl Store {
                 Err(TryLockError::WouldBlock) => return Ok(false),
             },
         };
-        loop {
-            let batch: Vec<Change> = {
-                let mut waiting = lock(&rows.waiting);
-                waiting.in_flight = waiting.changes.len().min(BATCH);
-                waiting.changes.iter().take(BATCH).cloned().collect()
+        while let Some(what) = rows.what() {
+            let mut batch = Vec::new();
+            let write = |tx: &Transaction<'_>| {
+                batch = rows.take_batch();
+                batch.iter().try_for_each(|change| apply(tx, change))
             };
-            let Some(last) = batch.last() else { return Ok(true) };
-            let written = self.write_batch(&last.what(), &batch, patience);
-            let mut waiting = lock(&rows.waiting);
-            waiting.in_flight = 0;
-            if !written? {
+            let written = match patience {
+                None => self.inner.db.write(&what, write).map(Some),
+                Some(patience) => self.inner.db.write_unless_busy(patience, &what, write),
+            };
+            let is_written = matches!(written, Ok(Some(())));
+            rows.give_back(if is_written { batch.len() } else { 0 });
+            if written?.is_none() {
                 return Ok(false);
             }
-            waiting.changes.drain(..batch.len());
-            drop(waiting);
             let mut live = self.live();
             for change in &batch {
                 if let Change::Seal { segment, .. } = change {
@@ -234,25 +291,19 @@ impl Store {
                 }
             }
         }
+        Ok(true)
     }
+}
 
-    fn write_batch(&self, what: &str, batch: &[Change], patience: Option<Duration>) -> Result<bool> {
-        let write = |tx: &Transaction<'_>| {
-            for change in batch {
-                match change.apply(tx) {
-                    // It can never be written, and must not hold up the others; the next start compares rows and files.
-                    Err(Fail::Sql(e)) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                        tracing::error!(error = %e, "{}", change.what());
-                    }
-                    done => done?,
-                }
-            }
+/// Applies a change. One that can never be written must not hold up the others: it is reported, and the next start compares rows and
+/// files.
+fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Fail> {
+    match change.apply(tx) {
+        Err(Fail::Sql(e)) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            tracing::error!(error = %e, "{}", change.what());
             Ok(())
-        };
-        match patience {
-            None => self.inner.db.write(what, write).map(|()| true),
-            Some(patience) => self.inner.db.write_unless_busy(patience, what, write).map(|done| done.is_some()),
         }
+        done => done,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::fault::io_error;
 use crate::files::recording_path;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::write::{self, GopPackets, Position, Scratch};
-use crate::rows::Change;
+use crate::rows::{Begun, Change};
 use crate::segments::{Live, sealed_state};
 use aws_lc_rs::digest;
 use perch_base::ids::{CameraId, EventId, SegmentId};
@@ -60,7 +60,7 @@ impl Store {
         let (path, file) = made.inspect_err(|_| drop(self.live().remove(&id)))?;
         let (camera, format) = (camera.clone(), format.clone());
         let open = Change::Open { id, camera, path: path.clone(), start, event, format: format.clone() };
-        if let Err(e) = self.change(open) {
+        if let Err(e) = self.begin(Begun::File(id), open) {
             self.live().remove(&id);
             // Best effort: an empty file without a row is removed at the next start.
             let _ = self.inner.recordings.remove(&path);

@@ -8,6 +8,7 @@ use common::*;
 use perch_base::ErrorKind;
 use perch_base::time::MonoTime;
 use perch_domain::archive::{GapCause, Segment, SegmentState};
+use perch_domain::motion::Cause;
 use perch_domain::ports::ArchivePort;
 use perch_store::Store;
 use std::time::{Duration, Instant};
@@ -123,6 +124,31 @@ fn an_event_that_is_entered_late_still_gets_its_files() {
     w.seal().expect("sealed");
     let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("opens");
     assert_eq!(all(&beside)[0].event, Some(id));
+}
+
+#[test]
+fn events_follow_as_well_and_keep_their_files() {
+    let b = Box::new();
+    let store = b.open();
+    let earlier = store.begin_event(&event(5.0)).expect("begun").id;
+    let holder = Holder::new(&b);
+    let begin = Instant::now();
+    let begun = store.begin_event(&event(5.0)).expect("begun").id;
+    assert_ne!(begun, earlier, "an id of its own");
+    record(&store, 5..7, Some(begun));
+    store.update_event(begun, 0.9, Cause::Motion, &[]).expect("grown");
+    store.put_thumbnail(begun, b"\xff\xd8").expect("kept");
+    store.end_event(begun, s(9.0)).expect("ended");
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}: nobody waits for the database", begin.elapsed());
+    let known = store.event(begun).expect("known meanwhile");
+    assert_eq!((known.end, known.score), (Some(s(9.0)), 0.9));
+    holder.let_go();
+    store.enforce_retention(false).expect("enforced");
+    let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("opens");
+    let kept = beside.event(begun).expect("entered");
+    assert_eq!((kept.end, kept.score, kept.has_thumbnail), (Some(s(9.0)), 0.9, true));
+    assert_eq!(all(&beside)[0].event, Some(begun));
+    assert!(beside.thumbnail(begun).is_ok());
 }
 
 #[test]
