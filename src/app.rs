@@ -30,8 +30,6 @@ use tokio::sync::{Notify, broadcast, mpsc};
 const GRACE: Duration = Duration::from_secs(8);
 /// News that a slow listener may be behind.
 const NOTICES: usize = 256;
-/// Event marks that may wait for a recorder.
-const MARKS: usize = 64;
 
 /// A box that is built and whose ports are open, but that does not run yet.
 pub struct App {
@@ -208,10 +206,10 @@ impl App {
         self.leave_word();
         let sealed = Arc::new(Notify::new());
         for (camera, capture, frames) in self.captures.drain(..) {
-            let (marks_tx, marks) = mpsc::channel(MARKS);
-            tasks::recording::spawn(&self.supervisor, &camera, &self.store, &self.clock, marks, &sealed)?;
+            let marks = tasks::recording::MarkQueue::default();
+            tasks::recording::spawn(&self.supervisor, &camera, &self.store, &self.clock, marks.clone(), &sealed)?;
             if camera.config.motion.enabled {
-                tasks::motion::spawn(&self.supervisor, &camera, &self.store, &self.clock, frames, marks_tx)?;
+                tasks::motion::spawn(&self.supervisor, &camera, &self.store, &self.clock, frames, marks)?;
             }
             tasks::capture::spawn(&self.supervisor, &camera, capture)?;
         }

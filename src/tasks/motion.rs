@@ -4,7 +4,7 @@
 use crate::cameras::Camera;
 use crate::supervisor::{Ended, Supervisor, Task};
 use crate::tasks::blocking;
-use crate::tasks::recording::EventMark;
+use crate::tasks::recording::MarkQueue;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
@@ -15,7 +15,7 @@ use perch_domain::archive::{Event, EventKind};
 use perch_domain::event::{EventConfig, EventMachine, Output, Peak};
 use perch_domain::media::Stream;
 use perch_domain::motion::{Detector, Luma};
-use perch_domain::recording::TimeAnchor;
+use perch_domain::recording::{EventMark, TimeAnchor};
 use perch_domain::status::Notice;
 use perch_domain::task::TaskId;
 use perch_media::capture::{LumaFrame, LumaSink};
@@ -46,7 +46,7 @@ struct Motion {
     camera: Arc<Camera>,
     store: Store,
     clock: SharedClock,
-    marks: mpsc::Sender<EventMark>,
+    marks: MarkQueue,
     frames: mpsc::Receiver<LumaFrame>,
     /// The event that goes on; an attempt that broke off leaves it to the next one.
     running: Option<Running>,
@@ -76,7 +76,7 @@ pub fn spawn(
     store: &Store,
     clock: &SharedClock,
     frames: mpsc::Receiver<LumaFrame>,
-    marks: mpsc::Sender<EventMark>,
+    marks: MarkQueue,
 ) -> Result<()> {
     let id = TaskId::Motion(camera.config.id.clone());
     let (camera, store, clock) = (camera.clone(), store.clone(), clock.clone());
@@ -152,7 +152,7 @@ impl Motion {
         self.keep(&mut running).await;
         running.mark = running.id;
         tracing::info!(camera = %running.new.camera, event = %running.id, score = running.new.score, "event began");
-        self.mark(EventMark::Started { id: running.mark, start }).await;
+        self.marks.put(EventMark::Started { id: running.mark, start });
         self.camera.set_last_event(running.new.start);
         self.take_still(running.id);
         running
@@ -165,7 +165,7 @@ impl Motion {
         {
             running.until = until;
             let id = running.mark;
-            self.mark(EventMark::Continues { id, until }).await;
+            self.marks.put(EventMark::Continues { id, until });
         }
     }
 
@@ -181,7 +181,7 @@ impl Motion {
     }
 
     async fn ended(&self, mut running: Running, end: MonoTime) {
-        self.mark(EventMark::Ended { id: running.mark, end }).await;
+        self.marks.put(EventMark::Ended { id: running.mark, end });
         if !running.is_kept {
             self.keep(&mut running).await;
         }
@@ -210,11 +210,6 @@ impl Motion {
                 tracing::error!(camera = %self.camera.config.id, event = %id, error = %e, "event could not be kept")
             }
         }
-    }
-
-    async fn mark(&self, mark: EventMark) {
-        // The recorder is gone only when the box goes down.
-        let _ = self.marks.send(mark).await;
     }
 
     async fn in_store<T: Send + 'static>(&self, call: impl FnOnce(Store) -> Result<T> + Send + 'static) -> Result<T> {

@@ -179,6 +179,8 @@ pub enum GapCause {
     BoxOff,
     /// The camera gave no frames.
     CameraUnavailable,
+    /// The camera gave pictures that cannot be recorded: without a keyframe for minutes, or without parameter sets.
+    Unrecordable,
     /// The disk was full.
     DiskFull,
     /// The disk could not be written.

@@ -129,7 +129,7 @@ pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Tim
 /// Whether a cause is one of those that are entered again while they last.
 fn goes_on(cause: GapCause) -> bool {
     use GapCause::*;
-    matches!(cause, NoMotion | CameraUnavailable | DiskFull | DiskError | RecordingOff)
+    matches!(cause, NoMotion | CameraUnavailable | Unrecordable | DiskFull | DiskError | RecordingOff)
 }
 
 fn explain((from, to): (Timestamp, Timestamp), causes: &[Gap]) -> Vec<Gap> {

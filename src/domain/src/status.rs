@@ -74,7 +74,7 @@ pub enum RecordingState {
     Off,
     /// Waiting: for motion, or for the camera.
     Waiting,
-    /// Writing.
+    /// Writing. With a reason: something was lost a moment ago.
     Recording,
     /// Wants to write and cannot; the reason says why.
     Paused,
@@ -255,6 +255,10 @@ pub fn summarise(
     }
     if !disk.problem.is_empty() {
         return (Overall::Degraded, format!("{}.", disk.problem));
+    }
+    let loses = |c: &&CameraInfo| c.recording.state == RecordingState::Recording && !c.recording.reason.is_empty();
+    if let Some(c) = cameras.iter().find(loses) {
+        return (Overall::Degraded, format!("{} is recorded with gaps: {}.", c.name, c.recording.reason));
     }
     let bad: Vec<_> =
         cameras.iter().filter(|c| !matches!(c.health.state, CameraState::Live | CameraState::Starting)).collect();

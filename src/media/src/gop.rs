@@ -3,7 +3,7 @@
 use crate::fanout::{Attachment, Delivery, Hub, MAX_GOP_BYTES, MAX_GOP_PACKETS, Offer, Sink};
 use perch_base::time::MonoTime;
 use perch_domain::media::{SharedPacket, Stream, Track};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -32,8 +32,12 @@ pub struct ClosedGop {
 pub struct Gops {
     /// The queue; closed when the consumer was cut off or detached.
     pub queue: Queue,
+    too_long: TooLong,
     attachment: Option<Attachment>,
 }
+
+/// Start and end of what was thrown away because a GOP grew larger than one may be.
+type TooLong = Arc<Mutex<Option<(MonoTime, MonoTime)>>>;
 
 /// Closed GOPs that wait, each with its share of [`MAX_WAITING_BYTES`].
 #[derive(Debug)]
@@ -51,8 +55,17 @@ impl Gops {
     pub fn follow(hub: &Arc<Hub>, stream: Stream, name: &str, capacity: usize) -> Self {
         let (tx, queue) = mpsc::channel(capacity);
         let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
-        let collector = Collector { tx, room, open: Vec::new(), bytes: 0 };
-        Self { queue: Queue(queue), attachment: Some(hub.attach(stream, true, name, Box::new(collector))) }
+        let too_long = TooLong::default();
+        let collector = Collector { tx, room, open: Vec::new(), bytes: 0, too_long: too_long.clone() };
+        let attachment = Some(hub.attach(stream, true, name, Box::new(collector)));
+        Self { queue: Queue(queue), too_long, attachment }
+    }
+
+    /// From when to when pictures were thrown away since the last call, because more came without a keyframe than are kept in
+    /// memory; only if they began before `at`. Nothing comes then until the next keyframe.
+    pub fn too_long_before(&self, at: MonoTime) -> Option<(MonoTime, MonoTime)> {
+        let mut span = self.too_long.lock().unwrap_or_else(PoisonError::into_inner);
+        span.take_if(|(start, _)| *start < at)
     }
 
     /// Stops following; the open GOP, if any, is closed and still comes out of the queue.
@@ -67,9 +80,20 @@ struct Collector {
     room: Arc<Semaphore>,
     open: Vec<SharedPacket>,
     bytes: usize,
+    too_long: TooLong,
 }
 
 impl Collector {
+    /// Throws the open GOP away, and leaves word of it.
+    fn give_up(&mut self, end: MonoTime) {
+        self.bytes = 0;
+        if let Some(first) = self.open.drain(..).next() {
+            let mut span = self.too_long.lock().unwrap_or_else(PoisonError::into_inner);
+            let start = span.map_or(first.pts, |(start, _)| start);
+            *span = Some((start, end));
+        }
+    }
+
     fn close(&mut self, end: Option<MonoTime>) -> Offer {
         let packets = std::mem::take(&mut self.open);
         let bytes = u32::try_from(std::mem::take(&mut self.bytes)).unwrap_or(u32::MAX);
@@ -106,8 +130,7 @@ impl Sink for Collector {
         }
         self.bytes += packet.data.len() + PACKET_BYTES;
         if self.bytes > MAX_GOP_BYTES || self.open.len() >= MAX_GOP_PACKETS {
-            self.open.clear();
-            self.bytes = 0;
+            self.give_up(packet.pts);
             return Offer::Full;
         }
         self.open.push(packet);
@@ -185,6 +208,10 @@ mod tests {
         }
         let got: Vec<_> = std::iter::from_fn(|| next(&mut gops)).map(|g| (g.start.0 / 1000, g.packets.len())).collect();
         assert_eq!(got, [(0, MAX_GOP_PACKETS), (200_000, 2)]);
+        let ms = |ms| MonoTime(ms * 1000);
+        assert_eq!(gops.too_long_before(ms(100_000)), None, "it came later");
+        assert_eq!(gops.too_long_before(ms(200_000)), Some((ms(100_000), ms(100_000 + most))));
+        assert_eq!(gops.too_long_before(ms(300_000)), None, "it was said");
     }
 
     #[test]

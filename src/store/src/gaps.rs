@@ -47,7 +47,9 @@ pub(crate) fn within(c: &Connection, camera: &CameraId, range: &TimeRange, limit
     let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, limit as i64])?;
     let mut out = Vec::new();
     while let Some(r) = rows.next()? {
-        out.push(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause: from_word(r.get(2)?)? });
+        // A newer program that was gone back from may have known a cause more.
+        let cause = from_word(r.get(2)?).unwrap_or(GapCause::Unknown);
+        out.push(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause });
     }
     Ok(out)
 }

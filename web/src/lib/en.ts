@@ -223,6 +223,7 @@ export const t = {
     gap: {
       box_off: 'The box was off',
       camera_unavailable: 'The camera gave no picture',
+      unrecordable: 'The pictures could not be recorded',
       disk_full: 'The disk was full',
       disk_error: 'The disk could not be written',
       recording_off: 'Recording was switched off',

@@ -2,15 +2,16 @@
 
 use super::*;
 use crate::config::Config;
-use perch_base::clock::ManualClock;
-use perch_domain::archive::{EventKind, Gap, TimeRange};
+use perch_base::clock::{Clock, ManualClock};
+use perch_base::time::Timestamp;
+use perch_domain::archive::{EventKind, Gap, GapCause, TimeRange};
 use perch_domain::media::Packet;
 use perch_domain::motion::Cause;
 use perch_domain::ports::ArchivePort;
 use perch_store::NewEvent;
 
 /// A keyframe of 320x240 as x264 begins it.
-const KEY: [u8; 41] = [
+pub(super) const KEY: [u8; 41] = [
     0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x0d, 0xda, 0x05, 0x07, 0xe8, 0x40, 0, 0, 3, 0, 0x40, 0, 0, 0x0c, 0x83, 0xc5, 0x0a,
     0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80, 0, 0, 0, 1, 0x65, 0x88, 0x84, 0,
 ];
@@ -21,7 +22,9 @@ struct Bench {
     _dir: tempfile::TempDir,
     clock: Arc<ManualClock>,
     start: Timestamp,
-    disk: Disk,
+    store: Store,
+    task: Recording<StoreDisk>,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Bench {
@@ -38,46 +41,51 @@ impl Bench {
         let store = Store::open(crate::app::store_config(&config), shared.clone()).expect("opened");
         let camera =
             Camera::new(config.cameras[0].clone(), shared.clone(), tokio::sync::broadcast::Sender::new(8), None);
-        let task = Recording { camera: Arc::new(camera), store, clock: shared, sealed: Arc::default() };
-        Self { _dir: dir, clock, start, disk: Disk::new(Arc::new(task)) }
+        let camera = Arc::new(camera);
+        let disk = StoreDisk::new(store.clone(), camera.config.id.clone(), Arc::default());
+        let task = Recording::new(camera, shared, MarkQueue::default(), disk);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        Self { _dir: dir, clock, start, store, task, runtime }
+    }
+
+    fn feed(&mut self, input: RecorderInput) {
+        self.runtime.block_on(self.task.feed(input));
     }
 
     /// The camera delivers for so many seconds.
     fn run(&mut self, seconds: u32) {
         for _ in 0..seconds {
-            let start = self.disk.task.clock.mono();
+            let start = self.clock.mono();
             self.clock.advance(Duration::from_secs(1));
-            let end = self.disk.task.clock.mono();
+            let end = self.clock.mono();
             let data = bytes::Bytes::from_static(&KEY);
             let packet =
                 Packet { track: Track::Video, data, pts: start, duration: Duration::from_secs(1), keyframe: true };
-            self.disk.handle(Input::Gop(ClosedGop { packets: vec![Arc::new(packet)], start, end, joined: true }));
+            let gop = self.task.input_of(ClosedGop { packets: vec![Arc::new(packet)], start, end, joined: true });
+            self.feed(gop);
         }
     }
 
     /// As a time server does.
     fn set_clock_forward(&mut self) {
-        self.clock.set_utc(self.disk.task.clock.utc().plus_micros(STEP));
+        self.clock.set_utc(self.clock.utc().plus_micros(STEP));
     }
 
     /// Something moves for two seconds.
     fn event(&mut self) {
-        let camera = self.disk.task.camera.config.id.clone();
+        let camera = self.task.camera.config.id.clone();
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
         let new = NewEvent { camera, kind, start: self.start, score: 0.5, cause, boxes: Vec::new() };
-        let id = self.disk.task.store.begin_event(&new).expect("begun").id;
-        let start = self.disk.task.clock.mono();
-        self.disk.handle(Input::Mark(EventMark::Started { id, start }));
+        let id = self.store.begin_event(&new).expect("begun").id;
+        self.feed(Input::Mark(EventMark::Started { id, start: self.clock.mono() }));
         self.run(2);
-        self.disk.handle(Input::Mark(EventMark::Ended { id, end: self.disk.task.clock.mono() }));
+        self.feed(Input::Mark(EventMark::Ended { id, end: self.clock.mono() }));
     }
 
     /// Seconds from the start, and the cause, of every gap within a day.
     fn gaps(&self) -> Vec<(i64, i64, GapCause)> {
-        let store = &self.disk.task.store;
         let range = TimeRange::new(self.start, self.start.plus_micros(86_400 * SECOND)).expect("forward");
-        let now = self.disk.task.clock.utc();
-        let told = store.timeline(&self.disk.task.camera.config.id, range, now).expect("asked").gaps;
+        let told = self.store.timeline(&self.task.camera.config.id, range, self.clock.utc()).expect("asked").gaps;
         let since = |t: Timestamp| t.micros_since(self.start) / SECOND;
         told.into_iter().map(|Gap { start, end, cause }| (since(start), since(end), cause)).collect()
     }
@@ -89,7 +97,7 @@ fn a_clock_set_forward_opens_no_hole_of_the_disks() {
     b.run(20);
     b.set_clock_forward();
     b.run(20);
-    b.disk.finish();
+    b.feed(Input::Stop);
     let nine = STEP / SECOND;
     let gaps = b.gaps();
     assert!(gaps.contains(&(20, nine, GapCause::BoxOff)), "{gaps:?}");
@@ -103,7 +111,7 @@ fn nothing_moved_is_not_said_of_the_time_that_a_set_clock_skipped() {
     b.run(40);
     b.set_clock_forward();
     b.run(70);
-    b.disk.finish();
+    b.feed(Input::Stop);
     let nine = STEP / SECOND;
     let gaps = b.gaps();
     assert!(gaps.contains(&(43, nine, GapCause::BoxOff)), "{gaps:?}");

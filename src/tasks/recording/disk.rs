@@ -1,0 +1,113 @@
+//! Does on the disk what the recorder says. No decision is here but the order that it gives.
+
+use super::{RecorderInput, Step};
+use perch_base::ids::{CameraId, SegmentId};
+use perch_base::time::MonoTime;
+use perch_base::{Error, Result};
+use perch_domain::recording::{Fate, Input};
+use perch_media::gop::ClosedGop;
+use perch_store::{GopPackets, SegmentWriter, Store, TrackFormat, write_fault};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Where a recorder's steps are done.
+pub(super) trait Disk: Send + 'static {
+    /// Does one step. [`Step::Publish`] is not for the disk.
+    fn obey(&mut self, step: &Step) -> Result<()>;
+}
+
+/// The format of a GOP's picture, as its keyframe says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Picture(TrackFormat);
+
+impl Picture {
+    /// Errors with `Invalid` when the keyframe lacks its parameter sets.
+    pub(super) fn of(gop: &ClosedGop) -> Result<Self> {
+        let first = gop.packets.first().ok_or_else(|| Error::invalid("a group of pictures is empty"))?;
+        TrackFormat::from_keyframe(&first.data, false).map(Self)
+    }
+}
+
+/// Does `steps` in order, until one fails without which recording cannot go on. Returns the answers.
+pub(super) fn obey(disk: &mut impl Disk, camera: &CameraId, steps: &[Step]) -> Vec<RecorderInput> {
+    let mut answers = Vec::new();
+    for step in steps {
+        let Err(e) = disk.obey(step) else { continue };
+        let cause = write_fault(&e);
+        if step.failure_pauses(cause) {
+            answers.push(Input::Failed { cause, reason: e.to_string() });
+            return answers;
+        }
+        match step {
+            Step::NoteGap(note) => {
+                tracing::debug!(%camera, error = %e, "the cause of a gap could not be entered yet");
+                answers.push(Input::NotNoted(*note));
+            }
+            _ => tracing::warn!(%camera, error = %e, "files around an event could not be cut, given to it or removed"),
+        }
+    }
+    answers.push(Input::Wrote);
+    answers
+}
+
+/// A camera's files and gaps in the store.
+pub(super) struct StoreDisk {
+    store: Store,
+    camera: CameraId,
+    /// Woken when a file is complete, and when one failed: a full disk may be retention's to clear.
+    sealed: Arc<Notify>,
+    /// The open file, and its time 0.
+    open: Option<(SegmentWriter, MonoTime)>,
+    tail: Vec<SegmentId>,
+}
+
+impl StoreDisk {
+    pub(super) fn new(store: Store, camera: CameraId, sealed: Arc<Notify>) -> Self {
+        Self { store, camera, sealed, open: None, tail: Vec::new() }
+    }
+}
+
+impl Disk for StoreDisk {
+    fn obey(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Open { start, at, event, tail, format } => {
+                let format = TrackFormat { has_audio: format.sound, ..format.picture.0.clone() };
+                let writer = self.store.create_segment(&self.camera, *at, *event, &format)?;
+                if *tail {
+                    self.tail.push(writer.id());
+                }
+                self.open = Some((writer, *start));
+                Ok(())
+            }
+            Step::Write(gop) => {
+                let (writer, start) =
+                    self.open.as_mut().ok_or_else(|| Error::internal("there is no open file to write to"))?;
+                let packets = GopPackets { packets: gop.payload.packets.clone(), end: gop.end };
+                writer.write_gop(*start, &packets).map(drop)
+            }
+            Step::Seal => {
+                let sealed = self.open.take().map_or(Ok(()), |(writer, _)| writer.seal().map(drop));
+                self.sealed.notify_one();
+                sealed
+            }
+            Step::Abandon => {
+                self.open = None;
+                self.tail.clear();
+                self.sealed.notify_one();
+                Ok(())
+            }
+            Step::Tail(fate) => {
+                let files = std::mem::take(&mut self.tail);
+                match fate {
+                    Fate::Claimed(event) => self.store.claim_segments(&files, *event),
+                    Fate::Kept => Ok(()),
+                    Fate::Discarded => self.store.discard_segments(&files),
+                }
+            }
+            Step::Trim { at } => self.store.trim_before(&self.camera, *at),
+            Step::NoteGap(note) => self.store.note_gap(&self.camera, note.from, note.to, note.cause),
+            Step::Probe => self.store.probe_write(),
+            Step::Publish(_) => Ok(()),
+        }
+    }
+}

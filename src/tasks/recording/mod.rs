@@ -1,0 +1,217 @@
+//! Recording: hands closed GOPs and the detector's marks to the recorder machine of `domain`, and does what it says: on the disk
+//! (`disk.rs`) on threads that may hang, for people at once.
+
+mod disk;
+
+#[cfg(test)]
+mod clock_tests;
+#[cfg(test)]
+mod loop_tests;
+
+use crate::cameras::Camera;
+use crate::supervisor::{Ended, Supervisor, Task};
+use disk::{Disk, Picture, StoreDisk};
+use perch_base::backoff::Backoff;
+use perch_base::clock::{SharedClock, within};
+use perch_base::shutdown::Shutdown;
+use perch_base::time::MonoTime;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::health::CameraState;
+use perch_domain::media::{Stream, Track};
+use perch_domain::recording::{EventMark, Format, Gop, Input, Marks, Now, Recorder};
+use perch_domain::task::TaskId;
+use perch_media::gop::{ClosedGop, Gops};
+use perch_store::Store;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Closed GOPs that may wait for a slow disk: at one a second some 20 s, at a few hundred kilobytes each.
+const QUEUE: usize = 20;
+/// A disk that takes longer than this over what it was asked is said to hang.
+const HUNG_AFTER: Duration = Duration::from_secs(15);
+/// How often the recorder is told that time passes.
+const TICK: Duration = Duration::from_secs(5);
+
+/// What the recorder is fed and what it asks for.
+type RecorderInput = Input<Arc<ClosedGop>, Picture>;
+type Step = perch_domain::recording::Step<Arc<ClosedGop>, Picture>;
+
+/// A camera's marks on their way from the detector to the recorder. Whoever puts one in never waits.
+#[derive(Clone, Debug, Default)]
+pub struct MarkQueue(Arc<(Mutex<Marks>, Notify)>);
+
+impl MarkQueue {
+    /// Puts a mark in.
+    pub fn put(&self, mark: EventMark) {
+        self.marks().put(mark);
+        self.0.1.notify_one();
+    }
+
+    /// The next mark, when there is one.
+    async fn next(&self) -> EventMark {
+        loop {
+            let mark = self.marks().take();
+            match mark {
+                Some(mark) => return mark,
+                None => self.0.1.notified().await,
+            }
+        }
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        // A mark is put in and taken out whole.
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Recording<D> {
+    camera: Arc<Camera>,
+    clock: SharedClock,
+    marks: MarkQueue,
+    /// Outlives an attempt, so that the gap between two has its cause and an event goes on.
+    recorder: Recorder<Arc<ClosedGop>, Picture>,
+    disk: Arc<Mutex<D>>,
+}
+
+/// Records a camera. `sealed` is woken when a file is complete.
+pub fn spawn(
+    supervisor: &Supervisor,
+    camera: &Arc<Camera>,
+    store: &Store,
+    clock: &SharedClock,
+    marks: MarkQueue,
+    sealed: &Arc<Notify>,
+) -> Result<()> {
+    let disk = StoreDisk::new(store.clone(), camera.config.id.clone(), sealed.clone());
+    let task = Recording::new(camera.clone(), clock.clone(), marks, disk);
+    let id = TaskId::Recording(camera.config.id.clone());
+    supervisor.spawn(id, Backoff::new(Duration::from_secs(1), Duration::from_secs(30)), task)
+}
+
+impl<D: Disk> Task for Recording<D> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        let mut gops =
+            (!self.recorder.is_off()).then(|| Gops::follow(&self.camera.hub, Stream::Main, "recorder", QUEUE));
+        let mut tick_at = self.clock.mono() + TICK;
+        loop {
+            let input = tokio::select! {
+                biased;
+                mark = self.marks.next() => Input::Mark(mark),
+                gop = next_gop(&mut gops) => match gop {
+                    Some(gop) => self.input_of(gop),
+                    None => break,
+                },
+                () = self.clock.sleep_until(tick_at) => {
+                    tick_at = self.clock.mono() + TICK;
+                    Input::Tick { is_live: self.camera.health().state == CameraState::Live }
+                }
+                () = shutdown.called() => break,
+            };
+            self.unusable(&gops, &input).await;
+            self.feed(input).await;
+            self.camera.count_recorder_round();
+        }
+        if let Some(gops) = &mut gops {
+            gops.detach();
+            while let Some(gop) = gops.queue.recv().await {
+                let input = self.input_of(gop);
+                self.feed(input).await;
+            }
+        }
+        if shutdown.is_called() {
+            self.feed(Input::Stop).await;
+            return Ok(Ended::Done);
+        }
+        self.feed(Input::CutOff).await;
+        Err(Error::new(ErrorKind::Unavailable, "the disk could not keep up and the recorder was cut off"))
+    }
+}
+
+async fn next_gop(gops: &mut Option<Gops>) -> Option<ClosedGop> {
+    match gops {
+        Some(gops) => gops.queue.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl<D: Disk> Recording<D> {
+    fn new(camera: Arc<Camera>, clock: SharedClock, marks: MarkQueue, disk: D) -> Self {
+        let recorder = Recorder::new(camera.config.record.clone(), now(&clock));
+        Self { camera, clock, marks, recorder, disk: Arc::new(Mutex::new(disk)) }
+    }
+
+    fn input_of(&self, gop: ClosedGop) -> RecorderInput {
+        match Picture::of(&gop) {
+            Ok(picture) => {
+                let sound = gop.packets.iter().any(|p| p.track == Track::Audio);
+                let (start, end, joined) = (gop.start, gop.end, gop.joined);
+                Input::Gop(Gop { start, end, joined, format: Format { picture, sound }, payload: Arc::new(gop) })
+            }
+            Err(e) => Input::Unusable { start: gop.start, end: gop.end, reason: e.to_string() },
+        }
+    }
+
+    /// Says what was thrown away on the way before `next`.
+    async fn unusable(&mut self, gops: &Option<Gops>, next: &RecorderInput) {
+        let before = match next {
+            Input::Gop(gop) => gop.start,
+            Input::Tick { .. } => MonoTime(i64::MAX),
+            _ => return,
+        };
+        if let Some((start, end)) = gops.as_ref().and_then(|gops| gops.too_long_before(before)) {
+            let reason = "it sends a keyframe so seldom that its pictures cannot be kept until the next one".to_owned();
+            self.feed(Input::Unusable { start, end, reason }).await;
+        }
+    }
+
+    /// Feeds the machine, and obeys it.
+    async fn feed(&mut self, input: RecorderInput) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let steps = self.recorder.handle(now(&self.clock), input);
+            inputs.extend(self.obey(steps).await);
+        }
+    }
+
+    /// Does steps in order; what concerns the disk on a thread of its own, as it may hang. Returns the answers.
+    async fn obey(&mut self, steps: Vec<Step>) -> Vec<RecorderInput> {
+        let steps = self.publish(steps);
+        if steps.is_empty() {
+            return Vec::new();
+        }
+        let (disk, camera) = (self.disk.clone(), self.camera.config.id.clone());
+        let mut work = tokio::task::spawn_blocking(move || {
+            // After a panic too: the machine then gives up what the disk has open.
+            disk::obey(&mut *disk.lock().unwrap_or_else(PoisonError::into_inner), &camera, &steps)
+        });
+        let done = match within(&self.clock, HUNG_AFTER, &mut work).await {
+            Some(done) => done,
+            None => {
+                let steps = self.recorder.handle(now(&self.clock), Input::Hung);
+                self.publish(steps);
+                work.await
+            }
+        };
+        done.unwrap_or_else(|e| {
+            tracing::error!(camera = %self.camera.config.id, error = %e, "the recorder panicked over the disk");
+            vec![Input::Failed { cause: None, reason: "the recorder failed".into() }]
+        })
+    }
+
+    /// Says what there is to be said; returns the other steps.
+    fn publish(&self, steps: Vec<Step>) -> Vec<Step> {
+        let (said, rest) = steps.into_iter().partition::<Vec<_>, _>(|s| matches!(s, Step::Publish(_)));
+        for step in said {
+            if let Step::Publish(status) = step {
+                self.camera.set_recording(status.state, &status.reason);
+            }
+        }
+        rest
+    }
+}
+
+fn now(clock: &SharedClock) -> Now {
+    Now { mono: clock.mono(), utc: clock.utc() }
+}
