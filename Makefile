@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/target/tools/node/node_modules/.bin:$(HOME)/.cargo/bin:
 
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/generated/*' 2>/dev/null)
 
-.PHONY: help setup demo build test test-rust test-web check check-rust check-web bench soak clean cross cross-smoke image image-check test-image
+.PHONY: help setup demo build test test-rust test-web check check-rust check-web bench soak clean cross cross-smoke deb test-deb image image-check test-image
 
 help:
 	@echo "make demo    install what is missing, build, and run the box with its test camera"
@@ -13,12 +13,13 @@ help:
 	@echo "make bench   measure CPU, memory and time to first frame; prints JSON"
 	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole"
 	@echo "make cross   build perch for arm64; make cross-smoke runs it here under qemu-user"
+	@echo "make deb     the Debian package for this machine, ARCH=arm64 for that; make test-deb installs, upgrades and purges it in a container"
 	@echo "make image   build the card image (KERNEL=raspberrypi for cards, KERNEL=debian for qemu) into target/image"
 	@echo "make image-check   the image's layers, units and rules; make test-image boots it in qemu (half an hour to an hour)"
 	@echo "make clean   remove everything that was built"
 
 setup:
-	@.ci/setup all
+	@.ci/setup check
 
 demo:
 	@.ci/setup demo
@@ -34,7 +35,9 @@ web/node_modules: web/package.json web/package-lock.json
 web/dist/index.html: web/node_modules $(WEB_SOURCES) src/api/openapi.json
 	cd web && npm run --silent build
 
-test: setup test-rust test-web
+test:
+	@.ci/setup test
+	@$(MAKE) --no-print-directory test-rust test-web
 
 test-rust: web/dist/index.html
 	cargo test --workspace --locked
@@ -47,7 +50,9 @@ test-web: web/dist/index.html tests/web/node_modules
 	cd web && npm test --silent
 	cd tests/web && npm test --silent
 
-check: check-rust check-web
+check:
+	@.ci/setup check
+	@$(MAKE) --no-print-directory check-rust check-web
 
 check-rust: web/dist/index.html
 	cargo fmt --all --check
@@ -60,11 +65,13 @@ check-web: web/dist/index.html tests/web/node_modules
 	cd web && npm run --silent check
 	cd tests/web && npm run --silent check
 
-bench: setup build tests/web/node_modules
+bench:
+	@.ci/setup test
+	@$(MAKE) --no-print-directory web/dist/index.html tests/web/node_modules
 	cargo bench --locked --bench box
 
 soak: web/dist/index.html
-	PERCH_TEST_LONG=1 cargo test --release --locked --test recording
+	PERCH_TEST_LONG=1 cargo test --release --locked --test box recording::
 
 cross:
 	@.ci/setup cross
@@ -74,6 +81,16 @@ cross:
 cross-smoke:
 	@.ci/setup cross
 	cross/smoke
+
+deb:
+	@.ci/setup deb
+	@[ "$(ARCH)" != arm64 ] || .ci/setup cross
+	@$(MAKE) --no-print-directory web/dist/index.html
+	image/deb/build $(ARCH)
+
+test-deb:
+	@.ci/setup deb
+	image/deb/test
 
 image:
 	@.ci/setup image

@@ -15,16 +15,17 @@ pub struct Cli {
 /// A config file.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConfigArg {
-    /// The config file; without it the card image's own, elsewhere one test camera and data in ./perch-data
+    /// The config file; without it the card image's or the Debian package's own, elsewhere one test camera and data in ./perch-data
     #[arg(long, value_name = "FILE", env = "PERCH_CONFIG", global = true)]
     config: Option<PathBuf>,
 }
 
 impl ConfigArg {
-    /// The file that was named; where none was, the card image's own.
+    /// The file that was named; where none was, the card image's own, or the Debian package's.
     pub fn path(&self) -> Option<PathBuf> {
         let of_the_card = || Places::of_the_card(None).boot().map(|_| PathBuf::from("/data/perch/perch.toml"));
-        self.config.clone().or_else(of_the_card)
+        let of_the_package = || Some(PathBuf::from("/etc/perch/perch.toml")).filter(|path| path.exists());
+        self.config.clone().or_else(of_the_card).or_else(of_the_package)
     }
 }
 

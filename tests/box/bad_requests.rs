@@ -1,15 +1,13 @@
 //! What a box does with bad requests: paths, queries, bodies, SDP, junk on the media port, guesses, and no credential at all.
 
-mod support;
-
+use crate::support::client::{Answer, Client};
+use crate::support::home::{BoxProcess, Home, camera, otp_of};
+use crate::support::whep::Viewer;
+use crate::support::{Chance, s, wait_until};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
-use support::client::{Answer, Client};
-use support::home::{BoxProcess, Home, camera, otp_of};
-use support::whep::Viewer;
-use support::{Chance, s, wait_until};
 
 const PLAIN: &str = "audio = { source = \"test\" }\nrecord = { mode = \"off\" }\nmotion = { enabled = false }";
 
@@ -171,7 +169,7 @@ fn bad_paths_and_queries_name_nothing() {
         ["..", "%2e%2e/%2e%2e/etc/passwd", "test/../../etc", "test/sub/sub", "%00", "ünïcode", &"a".repeat(5_000)]
     {
         let url = running.rtsp_url("nvr", &password, part);
-        assert!(support::ffmpeg::probe_rtsp(&url, "tcp").is_err(), "{part}");
+        assert!(crate::support::ffmpeg::probe_rtsp(&url, "tcp").is_err(), "{part}");
     }
     assert!(!running.log().contains("panicked"), "{}", running.log());
     admin.wait_for_camera("test", "live", s(1));

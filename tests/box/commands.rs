@@ -1,15 +1,11 @@
 //! Every `perch` command beside a running box, as a person at its console types them.
 
-#![allow(clippy::disallowed_methods, reason = "players and mounts are processes")]
-
-mod support;
-
+use crate::support::client::Client;
+use crate::support::ffmpeg;
+use crate::support::home::{Home, Ran, camera, otp_of, perch};
+use crate::support::{s, wait_until};
 use perch_base::clock::{Clock, SystemClock};
 use serde_json::Value;
-use support::client::Client;
-use support::ffmpeg;
-use support::home::{Home, Ran, camera, otp_of, perch};
-use support::{s, wait_until};
 
 const PLAIN: &str = "audio = { source = \"test\" }\nrecord = { mode = \"off\" }\nmotion = { enabled = false }";
 

@@ -1,17 +1,13 @@
 //! What a box does with a bad config, taken ports, broken files and a disk that fails. What comes in over the network is in
 //! `bad_requests.rs`.
 
-#![allow(clippy::disallowed_methods, reason = "players and mounts are processes")]
-
-mod support;
-
+use crate::support::client::Client;
+use crate::support::home::{Home, Ports, camera, perch};
+use crate::support::whep::{Viewer, Watching};
+use crate::support::{ffmpeg, s, skipped, wait_until};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::client::Client;
-use support::home::{Home, Ports, camera, perch};
-use support::whep::{Viewer, Watching};
-use support::{ffmpeg, s, skipped, wait_until};
 
 const ALWAYS: &str = "motion = { enabled = false }\nrecord = { mode = \"continuous\", segment_max_s = 5 }";
 
@@ -68,11 +64,11 @@ fn a_wrong_config_starts_nothing_and_says_what_is_wrong() {
     let home = Home::new("");
     let mut command = home.command(&["run"]);
     command.env("PERCH_ACCESS_OTP_DIGITS", "99");
-    let ran = support::home::Ran::of(command, "");
+    let ran = crate::support::home::Ran::of(command, "");
     assert!(ran.code == Some(2) && ran.err.contains("access.otp_digits = 99"), "{ran:?}");
-    let ran = support::home::Ran::of(perch(&["run", "--confg", "x"]), "");
+    let ran = crate::support::home::Ran::of(perch(&["run", "--confg", "x"]), "");
     assert!(ran.code == Some(2) && ran.err.contains("--confg"), "{ran:?}");
-    let ran = support::home::Ran::of(perch(&["fly"]), "");
+    let ran = crate::support::home::Ran::of(perch(&["fly"]), "");
     assert_eq!(ran.code, Some(2), "{ran:?}");
 }
 

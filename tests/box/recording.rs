@@ -1,13 +1,11 @@
 //! Recordings of a whole box: files without holes, events as whole files, playback over HTTPS, and what a kill leaves.
 
-mod support;
-
+use crate::support::client::Client;
+use crate::support::ffmpeg::{self, Frame};
+use crate::support::home::{BoxProcess, Home, camera};
+use crate::support::{Chance, long, s, skipped, wait_until};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use support::client::Client;
-use support::ffmpeg::{self, Frame};
-use support::home::{BoxProcess, Home, camera};
-use support::{Chance, long, s, skipped, wait_until};
 
 /// A GOP is about one second; encoder and disk add a little.
 const GOP: f64 = 1.2;
@@ -334,11 +332,11 @@ fn a_walk_becomes_an_event_of_whole_files() {
 
     let mut news = admin.ask("GET", "/api/v1/events/stream", &[], b"").expect("asked");
     let mut news = std::io::BufReader::new(&mut news);
-    let head = support::client::read_head(&mut news).expect("a head");
+    let head = crate::support::client::read_head(&mut news).expect("a head");
     assert!(head.status == 200 && head.header("content-type") == Some("text/event-stream"), "{head:?}");
     let events = wait_for_events(&admin, 2, s(75));
     let told = wait_until("the news of an event", s(5), || {
-        let line = support::client::read_line(&mut news).expect("news go on");
+        let line = crate::support::client::read_line(&mut news).expect("news go on");
         line.strip_prefix("data:")
             .and_then(|d| serde_json::from_str::<serde_json::Value>(d).ok())
             .filter(|n| n["type"] == "event")

@@ -1,16 +1,12 @@
 //! Updates of a card image, its boot script and RAUC stood in for: `perch update`, and a new version that proves itself or not.
 
-#![allow(clippy::disallowed_methods, reason = "the box is a process")]
-
-mod support;
-
+use crate::support::home::{BoxProcess, Home, Ran, camera, perch};
+use crate::support::rauc::{Asked, FakeRauc, PrivateBus};
+use crate::support::{s, wait_until};
 use perch_base::clock::SystemClock;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use support::home::{BoxProcess, Home, Ran, camera, perch};
-use support::rauc::{Asked, FakeRauc, PrivateBus};
-use support::{s, wait_until};
 
 /// A card image's surroundings.
 struct Card {

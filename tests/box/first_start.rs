@@ -1,16 +1,12 @@
 //! A card's first start: `perch setup` with what an owner puts on the card, resets, and the box under systemd (stood in for by a
 //! socket and a folder).
 
-#![allow(clippy::disallowed_methods, reason = "the box is a process")]
-
-mod support;
-
+use crate::support::home::{Home, Ran, camera, otp_of, perch};
+use crate::support::{s, wait_until};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use support::home::{Home, Ran, camera, otp_of, perch};
-use support::{s, wait_until};
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDummyKeyDummyKeyDummyKeyDummyKeyDummyKeyDum";
 

@@ -1,13 +1,11 @@
 //! Live pictures of a whole box: every kind of source, every way to watch, and what happens when a viewer, a device or a camera
 //! goes away.
 
-mod support;
-
+use crate::support::client::Client;
+use crate::support::home::{BoxProcess, Home, camera};
+use crate::support::whep::{Viewer, Watching};
+use crate::support::{ffmpeg, s, skipped, wait_until};
 use std::time::{Duration, Instant};
-use support::client::Client;
-use support::home::{BoxProcess, Home, camera};
-use support::whep::{Viewer, Watching};
-use support::{ffmpeg, s, skipped, wait_until};
 
 /// Sound, no recording, no motion: only what is watched live costs.
 const PLAIN: &str = "audio = { source = \"test\" }\nrecord = { mode = \"off\" }\nmotion = { enabled = false }";
@@ -109,11 +107,11 @@ fn a_revoked_device_sees_nothing_within_a_second() {
     // The event stream is a live session as well.
     let mut news = guest.ask("GET", "/api/v1/events/stream", &[("Accept", "text/event-stream")], b"").expect("asked");
     let mut reader = std::io::BufReader::new(&mut news);
-    assert_eq!(support::client::read_head(&mut reader).expect("a head").status, 200);
+    assert_eq!(crate::support::client::read_head(&mut reader).expect("a head").status, 200);
 
     admin.delete(&format!("/api/v1/devices/{}", guest.device)).expect(204);
     let revoked = Instant::now();
-    while support::client::read_line(&mut reader).is_ok() {}
+    while crate::support::client::read_line(&mut reader).is_ok() {}
     assert!(revoked.elapsed() < s(1), "the event stream went on for {:?}", revoked.elapsed());
     mine.wait_for_frames(30, s(10));
     let last = theirs.seen().last_frame.expect("frames came");

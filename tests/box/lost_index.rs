@@ -1,12 +1,10 @@
 //! A box that lost its index with many recordings on its disk: ports, live and recording do not wait for them.
 //! `PERCH_TEST_LONG=1` does it with 100,000 files and holds it to its figures.
 
-mod support;
-
+use crate::support::home::{Home, camera};
+use crate::support::{long, s, wait_until};
 use std::path::PathBuf;
 use std::time::Instant;
-use support::home::{Home, camera};
-use support::{long, s, wait_until};
 
 const ALWAYS: &str = "motion = { enabled = false }\nrecord = { mode = \"continuous\", segment_max_s = 5 }";
 
@@ -44,7 +42,7 @@ fn a_box_without_its_index_is_there_at_once() {
     let mut running = home.boot();
     let ports = begin.elapsed();
     let admin = running.paired();
-    let taking_in = |admin: &support::client::Client| admin.json("/api/v1/status")["disk"]["taking_in"].clone();
+    let taking_in = |admin: &crate::support::client::Client| admin.json("/api/v1/status")["disk"]["taking_in"].clone();
     let at_once = taking_in(&admin);
     assert!(at_once["files_done"].as_u64().is_some_and(|done| done < files as u64), "{at_once}");
     wait_until("it records", s(30), || (admin.camera("test")["recording"]["state"] == "recording").then_some(()));

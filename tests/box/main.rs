@@ -1,0 +1,14 @@
+//! The box as a whole: started as a process or in this one, with real clients. One program, so that it is linked once; each
+//! file is a subject.
+#![allow(clippy::disallowed_methods, reason = "the box, players and mounts are processes")]
+
+mod bad_input;
+mod bad_requests;
+mod commands;
+mod first_start;
+mod live;
+mod lost_index;
+mod recording;
+#[path = "../support/mod.rs"]
+mod support;
+mod update;
