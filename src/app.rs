@@ -1,6 +1,8 @@
 //! The one place that wires everything: build, run, drain.
 
-use crate::cameras::{Camera, Cameras};
+use crate::camera_runner::{CameraRunner, live_camera, new_camera, rtsp_streams};
+use crate::camera_set::CameraSet;
+use crate::cameras::Cameras;
 use crate::config::{Config, UpdateConfig};
 use crate::probe::ApiProbe;
 use crate::supervisor::Supervisor;
@@ -11,11 +13,9 @@ use perch_api::{AccessChange, Certificate, Server};
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::camera::AudioSource;
 use perch_domain::ports::LivePort;
-use perch_domain::running::{RunningBox, RunningCamera};
+use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
-use perch_media::capture::Capture;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
 use perch_store::Store;
@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::UnixDatagram;
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Mutex, broadcast};
 
 /// Tasks get this long to end on their own: files are sealed, connections closed.
 const GRACE: Duration = Duration::from_secs(8);
@@ -38,7 +38,7 @@ pub struct App {
     shutdown: Shutdown,
     store: Store,
     cameras: Arc<Cameras>,
-    captures: Vec<(Arc<Camera>, Arc<Capture>, mpsc::Receiver<perch_media::capture::LumaFrame>)>,
+    runner: Arc<CameraRunner>,
     supervisor: Supervisor,
     live: Arc<webrtc::Engine>,
     rtsp: Arc<rtsp::Server>,
@@ -75,25 +75,19 @@ impl App {
         let (notices, _) = broadcast::channel(NOTICES);
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
 
-        let mut all = Vec::new();
-        let mut captures = Vec::new();
+        let set = Arc::new(CameraSet::default());
         for c in &config.cameras {
             let last_event = store.last_event_at(&c.id)?;
-            let camera = Arc::new(Camera::new(c.clone(), clock.clone(), notices.clone(), last_event));
-            let (luma, frames) = tasks::motion::luma_channel();
-            let capture = Arc::new(Capture::new(c.clone(), library.clone(), camera.hub.clone(), clock.clone(), luma));
-            // A camera has one capture; `set` cannot find another.
-            let _ = camera.capture.set(capture.clone());
-            all.push(camera.clone());
-            captures.push((camera, capture, frames));
+            set.set(new_camera(c.clone(), last_event, &clock, &notices, &library));
         }
 
-        let live = webrtc::Engine::start(webrtc_config(&config), live_cameras(&all), clock.clone())?;
+        let watchable = set.all().iter().map(|c| live_camera(c)).collect();
+        let live = webrtc::Engine::start(webrtc_config(&config), watchable, clock.clone())?;
         // RTSP starts last, with the certificate that the API makes; until then the API finds nobody in this cell.
         let rtsp_cell: Arc<OnceLock<Arc<rtsp::Server>>> = Arc::default();
-        let streams = rtsp_streams(&all);
+        let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
         let cameras = Arc::new(Cameras {
-            all,
+            set: set.clone(),
             name: config.name.clone(),
             store: store.clone(),
             tasks: supervisor.tasks(),
@@ -119,7 +113,19 @@ impl App {
         // Nobody else fills the cell.
         let _ = rtsp_cell.set(rtsp_server.clone());
         let (rtsp, update) = (rtsp_server, (updater, config.update));
-        Ok(Self { clock, trigger, shutdown, store, cameras, captures, supervisor, live, rtsp, api, bell, update })
+        let runner = Arc::new(CameraRunner {
+            set,
+            supervisor: supervisor.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            library,
+            notices,
+            live: live.clone(),
+            rtsp: rtsp.clone(),
+            sealed: Arc::default(),
+            turn: Mutex::default(),
+        });
+        Ok(Self { clock, trigger, shutdown, store, cameras, runner, supervisor, live, rtsp, api, bell, update })
     }
 
     /// Where it answers.
@@ -142,6 +148,11 @@ impl App {
         &self.cameras
     }
 
+    /// What changes the cameras of the running box.
+    pub fn runner(&self) -> &Arc<CameraRunner> {
+        &self.runner
+    }
+
     /// What a console shows of a box that nobody owns yet: a one-time password with its QR code, or when there will be one.
     pub fn pairing_card(&self) -> Result<Option<String>> {
         self.leave_word();
@@ -150,12 +161,11 @@ impl App {
 
     /// Leaves word for `perch pair` and `perch stream-password add`, which print what one has to type to reach this box.
     fn leave_word(&self) {
-        let named = |c: &Arc<Camera>| RunningCamera { id: c.config.id.clone(), name: c.config.name.clone() };
         let running = RunningBox {
             base_url: self.base_url(),
             ca_sha256: self.ca_sha256(),
             rtsp_port: Some(self.rtsp.local_addr().port()),
-            cameras: Some(self.cameras.all.iter().map(named).collect()),
+            cameras: Some(self.cameras.set.named()),
         };
         if let Err(e) = self.store.leave_word(&running) {
             tracing::warn!(error = %e, "commands beside the box will not know its addresses");
@@ -202,18 +212,10 @@ impl App {
     }
 
     /// Runs until `stop`, then drains. Returns the tasks that did not end in time.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Vec<TaskId>> {
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<Vec<TaskId>> {
         self.leave_word();
-        let sealed = Arc::new(Notify::new());
-        for (camera, capture, frames) in self.captures.drain(..) {
-            let marks = tasks::recording::MarkQueue::default();
-            tasks::recording::spawn(&self.supervisor, &camera, &self.store, &self.clock, marks.clone(), &sealed)?;
-            if camera.config.motion.enabled {
-                tasks::motion::spawn(&self.supervisor, &camera, &self.store, &self.clock, frames, marks)?;
-            }
-            tasks::capture::spawn(&self.supervisor, &camera, capture)?;
-        }
-        tasks::retention::spawn(&self.supervisor, &self.store, &self.clock, &sealed)?;
+        self.runner.start()?;
+        tasks::retention::spawn(&self.supervisor, &self.store, &self.clock, &self.runner.sealed)?;
         tasks::reconcile::spawn(&self.supervisor, &self.store, &self.clock)?;
         self.watch_over()?;
         if let Some(bell) = self.bell {
@@ -288,17 +290,6 @@ pub(crate) fn tls_files(certificate: &Certificate) -> rtsp::TlsFiles {
     rtsp::TlsFiles { cert_pem: certificate.chain_path.clone(), key_pem: certificate.key_path.clone() }
 }
 
-fn rtsp_streams(cameras: &[Arc<Camera>]) -> Vec<rtsp::CameraStreams> {
-    let stream = |c: &Arc<Camera>| rtsp::CameraStreams {
-        hub: c.hub.clone(),
-        codec: c.config.codec,
-        has_audio: c.config.audio.source != AudioSource::None,
-        main: c.config.main,
-        sub: c.config.sub,
-    };
-    cameras.iter().map(stream).collect()
-}
-
 fn webrtc_config(config: &Config) -> webrtc::Config {
     let turn = config.webrtc.turn.iter();
     webrtc::Config {
@@ -307,15 +298,6 @@ fn webrtc_config(config: &Config) -> webrtc::Config {
         turn: turn.map(|(url, secret)| webrtc::TurnServer { url: url.clone(), secret: secret.clone() }).collect(),
         ..webrtc::Config::new(config.webrtc.udp_listen)
     }
-}
-
-fn live_cameras(cameras: &[Arc<Camera>]) -> Vec<webrtc::LiveCamera> {
-    let live = |c: &Arc<Camera>| webrtc::LiveCamera {
-        hub: c.hub.clone(),
-        codec: c.config.codec,
-        has_audio: c.config.audio.source != AudioSource::None,
-    };
-    cameras.iter().map(live).collect()
 }
 
 fn api_config(config: &Config) -> perch_api::Config {

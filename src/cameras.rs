@@ -1,6 +1,10 @@
-//! The cameras of the box as everybody else sees them: what is configured, how each is, and the box's status.
+//! A camera of the box as everybody else sees it: what is configured, how it is; and what the box says of itself.
 
+use crate::camera_set::CameraSet;
 use crate::supervisor::TaskList;
+use crate::tasks::motion::LumaFeed;
+use crate::tasks::recording::MarkQueue;
+use crate::tasks::stills::StillQueue;
 use crate::version;
 use bytes::Bytes;
 use perch_base::clock::SharedClock;
@@ -27,15 +31,27 @@ use tokio::sync::broadcast;
 /// News for everybody who listens.
 pub type Notices = broadcast::Sender<Arc<Notice>>;
 
+/// What ties a camera's tasks together and outlives each of them, so that one is run again alone.
+#[derive(Clone, Debug, Default)]
+pub struct Wires {
+    /// Capture to detector.
+    pub luma: LumaFeed,
+    /// Detector to recorder.
+    pub marks: MarkQueue,
+    /// Detector to stills.
+    pub stills: StillQueue,
+}
+
 /// One camera: its settings, its fan-out, and its state under one lock.
 pub struct Camera {
     pub config: CameraConfig,
     pub hub: Arc<Hub>,
     pub capture: OnceLock<Arc<Capture>>,
-    clock: SharedClock,
+    pub wires: Wires,
+    pub clock: SharedClock,
     notices: Notices,
-    state: Mutex<CameraLive>,
-    recorder_rounds: AtomicU64,
+    state: Arc<Mutex<CameraLive>>,
+    recorder_rounds: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,19 +64,36 @@ struct CameraLive {
 impl Camera {
     /// A camera that was just switched on.
     pub fn new(config: CameraConfig, clock: SharedClock, notices: Notices, last_event_at: Option<Timestamp>) -> Self {
-        let recording = match config.record.mode {
-            RecordMode::Off => RecordingStatus { state: RecordingState::Off, reason: String::new() },
-            _ => RecordingStatus { state: RecordingState::Waiting, reason: "waiting for the camera".into() },
-        };
+        let recording = not_yet_recorded(config.record.mode);
         let state = CameraLive { health: CameraHealth::starting(clock.utc()), recording, last_event_at };
         Self {
             hub: Hub::new(config.id.clone(), clock.clone()),
             capture: OnceLock::new(),
+            wires: Wires::default(),
             config,
             clock,
             notices,
-            state: Mutex::new(state),
-            recorder_rounds: AtomicU64::new(0),
+            state: Arc::new(Mutex::new(state)),
+            recorder_rounds: Arc::default(),
+        }
+    }
+
+    /// The same camera with other settings and no capture yet: its fan-out, its state and what ties its tasks together are shared,
+    /// so that whatever is not run again goes on.
+    pub fn changed(&self, config: CameraConfig) -> Self {
+        if config.record.mode != self.config.record.mode {
+            let RecordingStatus { state, reason } = not_yet_recorded(config.record.mode);
+            self.set_recording(state, &reason);
+        }
+        Self {
+            config,
+            hub: self.hub.clone(),
+            capture: OnceLock::new(),
+            wires: self.wires.clone(),
+            clock: self.clock.clone(),
+            notices: self.notices.clone(),
+            state: self.state.clone(),
+            recorder_rounds: self.recorder_rounds.clone(),
         }
     }
 
@@ -182,9 +215,16 @@ impl Camera {
     }
 }
 
+fn not_yet_recorded(mode: RecordMode) -> RecordingStatus {
+    match mode {
+        RecordMode::Off => RecordingStatus { state: RecordingState::Off, reason: String::new() },
+        _ => RecordingStatus { state: RecordingState::Waiting, reason: "waiting for the camera".into() },
+    }
+}
+
 /// All cameras and what the box says of itself.
 pub struct Cameras {
-    pub all: Vec<Arc<Camera>>,
+    pub set: Arc<CameraSet>,
     pub name: String,
     pub store: Store,
     pub tasks: TaskList,
@@ -194,22 +234,13 @@ pub struct Cameras {
     pub rtsp: Arc<OnceLock<Arc<rtsp::Server>>>,
 }
 
-impl Cameras {
-    fn find(&self, id: &CameraId) -> Result<&Arc<Camera>> {
-        self.all
-            .iter()
-            .find(|c| c.config.id == *id)
-            .ok_or_else(|| Error::not_found(format!("there is no camera `{id}`")))
-    }
-}
-
 impl CameraPort for Cameras {
     fn cameras(&self) -> Vec<CameraInfo> {
-        self.all.iter().map(|c| c.info()).collect()
+        self.set.all().iter().map(|c| c.info()).collect()
     }
 
     fn snapshot(&self, camera: &CameraId, at: Option<Timestamp>, width: Option<u32>) -> Result<Bytes> {
-        let camera = self.find(camera)?;
+        let camera = self.set.get(camera)?;
         let keyframe = match at {
             Some(at) => self.store.keyframe_at(&camera.config.id, at)?,
             None => {

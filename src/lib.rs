@@ -3,6 +3,8 @@
 
 pub mod app;
 pub mod bell;
+pub mod camera_runner;
+pub mod camera_set;
 pub mod cameras;
 pub mod cli;
 pub mod commands;

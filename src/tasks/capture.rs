@@ -29,8 +29,7 @@ impl Task for CaptureTask {
         let progress = move |event: CaptureEvent| match event {
             CaptureEvent::FirstFrame => camera.set_health(CameraState::Live, ""),
             // An attempt tries the microphone anew.
-            CaptureEvent::Playing | CaptureEvent::SoundBack => camera.set_sound_problem(""),
-            CaptureEvent::SoundLost(why) => camera.set_sound_problem(&why),
+            CaptureEvent::Playing => camera.set_sound_problem(""),
         };
         let result = self.capture.run_once(&progress, shutdown.clone()).await;
         if shutdown.is_called() {

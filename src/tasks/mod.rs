@@ -8,10 +8,12 @@ pub mod card;
 pub mod certificate;
 pub mod commands;
 pub mod delivered;
+pub mod microphone;
 pub mod motion;
 pub mod reconcile;
 pub mod recording;
 pub mod retention;
+pub mod stills;
 pub mod trial;
 pub mod watchdog;
 

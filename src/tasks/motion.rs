@@ -1,10 +1,11 @@
-//! Motion: feeds small pictures to the detector and its words to the event machine; begins and ends events in the index and at
-//! the recorder, and takes their stills.
+//! Motion: feeds small pictures to the detector and its words to the event machine; starts and ends events in the index and at
+//! the recorder, and asks for their stills. The detector looks on a thread of its own: it computes for milliseconds.
 
 use crate::cameras::Camera;
 use crate::supervisor::{Ended, Supervisor, Task};
 use crate::tasks::blocking;
 use crate::tasks::recording::MarkQueue;
+use crate::tasks::stills::StillQueue;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
@@ -13,33 +14,62 @@ use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
 use perch_domain::archive::{Event, EventKind};
 use perch_domain::event::{EventConfig, EventMachine, Output, Peak};
-use perch_domain::media::Stream;
-use perch_domain::motion::{Detector, Luma};
+use perch_domain::motion::{Detection, Detector, Luma, MotionConfig};
 use perch_domain::recording::{EventMark, TimeAnchor};
 use perch_domain::status::Notice;
 use perch_domain::task::TaskId;
 use perch_media::capture::{LumaFrame, LumaSink};
 use perch_store::{NewEvent, Store};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Hits among the last pictures that make an event.
 pub const MIN_HITS: usize = 2;
-/// Width of an event's still in pixels.
-const STILL_WIDTH: u32 = 640;
-/// A still is taken this long after the picture it is meant for: time for the forced keyframe to arrive.
-const STILL_AFTER: Duration = Duration::from_millis(350);
-
 /// The event machine's settings for a camera.
 pub fn event_config(config: &perch_domain::camera::CameraConfig) -> EventConfig {
     EventConfig { min_hits: MIN_HITS, gap: config.record.gap, post_roll: config.record.post_roll }
 }
 
-/// Where capture puts its small pictures: the newest wait, older ones are dropped rather than queued.
-pub fn luma_channel() -> (LumaSink, mpsc::Receiver<LumaFrame>) {
-    let (tx, rx) = mpsc::channel(2);
-    (Arc::new(move |frame| drop(tx.try_send(frame))), rx)
+/// A camera's small pictures on their way from capture to the detector. It outlives both, so that each is run again alone. The
+/// newest wait; what comes while two wait is dropped rather than queued.
+#[derive(Clone, Debug, Default)]
+pub struct LumaFeed(Arc<Mutex<Option<mpsc::Sender<LumaFrame>>>>);
+
+impl LumaFeed {
+    /// Where capture puts them. It never blocks.
+    pub fn sink(&self) -> LumaSink {
+        let feed = self.clone();
+        Arc::new(move |frame| {
+            if let Some(tx) = feed.follower().as_ref() {
+                // Full: the detector is slow. Closed: nobody looks.
+                let _ = tx.try_send(frame);
+            }
+        })
+    }
+
+    /// What comes from now on; whoever followed before gets no more.
+    pub fn follow(&self) -> mpsc::Receiver<LumaFrame> {
+        let (tx, rx) = mpsc::channel(2);
+        *self.follower() = Some(tx);
+        rx
+    }
+
+    fn follower(&self) -> MutexGuard<'_, Option<mpsc::Sender<LumaFrame>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks at pictures one after the other.
+pub trait Detect: Send + 'static {
+    /// What moves in the next picture.
+    fn look(&mut self, frame: &LumaFrame) -> Detection;
+}
+
+impl Detect for Detector {
+    fn look(&mut self, frame: &LumaFrame) -> Detection {
+        Detector::look(self, Luma { pixels: &frame.pixels, pts: frame.pts })
+    }
 }
 
 struct Motion {
@@ -47,7 +77,10 @@ struct Motion {
     store: Store,
     clock: SharedClock,
     marks: MarkQueue,
+    stills: StillQueue,
     frames: mpsc::Receiver<LumaFrame>,
+    /// Makes the detector of an attempt, which learns the scene anew.
+    detector: fn(&MotionConfig) -> Box<dyn Detect>,
     /// The event that goes on; an attempt that broke off leaves it to the next one.
     running: Option<Running>,
 }
@@ -61,6 +94,8 @@ struct Running {
     /// The clock at its start: it lasted as long as it lasted, though the clock was set meanwhile.
     anchor: TimeAnchor,
     new: NewEvent,
+    /// When its strongest picture was captured: the one that its still is to show.
+    peak_at: MonoTime,
     is_kept: bool,
     /// Until when the recorder was told to go on.
     until: MonoTime,
@@ -70,23 +105,24 @@ struct Running {
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Watches a camera for motion.
-pub fn spawn(
-    supervisor: &Supervisor,
-    camera: &Arc<Camera>,
-    store: &Store,
-    clock: &SharedClock,
-    frames: mpsc::Receiver<LumaFrame>,
-    marks: MarkQueue,
-) -> Result<()> {
-    let id = TaskId::Motion(camera.config.id.clone());
-    let (camera, store, clock) = (camera.clone(), store.clone(), clock.clone());
-    let task = Motion { camera, store, clock, marks, frames, running: None };
+pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, store: &Store, clock: &SharedClock) -> Result<()> {
+    let (id, wires) = (TaskId::Motion(camera.config.id.clone()), &camera.wires);
+    let task = Motion {
+        camera: camera.clone(),
+        store: store.clone(),
+        clock: clock.clone(),
+        marks: wires.marks.clone(),
+        stills: wires.stills.clone(),
+        frames: wires.luma.follow(),
+        detector: |config| Box::new(Detector::new(config.clone())),
+        running: None,
+    };
     supervisor.spawn(id, Backoff::new(Duration::from_millis(500), Duration::from_secs(30)), task)
 }
 
 impl Task for Motion {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
-        let mut detector = Detector::new(self.camera.config.motion.clone());
+        let mut detector = (self.detector)(&self.camera.config.motion);
         let mut machine = EventMachine::new(event_config(&self.camera.config));
         // The last attempt broke off in the middle of it.
         if self.running.is_some() {
@@ -94,10 +130,17 @@ impl Task for Motion {
         }
         loop {
             let output = tokio::select! {
-                frame = self.frames.recv() => match frame {
-                    Some(frame) => machine.handle(&detector.look(Luma { pixels: &frame.pixels, pts: frame.pts })),
-                    None => break,
-                },
+                frame = self.frames.recv() => {
+                    let Some(frame) = frame else { break };
+                    let look = move || {
+                        let seen = detector.look(&frame);
+                        Ok((detector, seen))
+                    };
+                    let (looked, seen) = blocking("the motion detector", look).await?;
+                    detector = looked;
+                    self.stills.saw(&seen);
+                    machine.handle(&seen)
+                }
                 // Only an open event has a deadline: it must end although its camera went away.
                 () = self.clock.sleep(self.camera.config.record.gap), if machine.is_running() => {
                     machine.tick(self.clock.mono())
@@ -108,7 +151,7 @@ impl Task for Motion {
                 self.obey(output).await;
             }
             if let Some(until) = machine.until() {
-                self.continues(until).await;
+                self.continues(until);
             }
         }
         if let Some(output) = machine.finish() {
@@ -148,18 +191,17 @@ impl Motion {
         };
         let id = EventId(new.start.as_micros());
         let until = start + self.camera.config.record.post_roll;
-        let mut running = Running { id, mark: id, anchor, new, is_kept: false, until };
+        let mut running = Running { id, mark: id, anchor, new, peak_at: peak.at, is_kept: false, until };
         self.keep(&mut running).await;
         running.mark = running.id;
         tracing::info!(camera = %running.new.camera, event = %running.id, score = running.new.score, "event began");
         self.marks.put(EventMark::Started { id: running.mark, start });
         self.camera.set_last_event(running.new.start);
-        self.take_still(running.id);
         running
     }
 
     /// It still moves.
-    async fn continues(&mut self, until: MonoTime) {
+    fn continues(&mut self, until: MonoTime) {
         if let Some(running) = self.running.as_mut()
             && until.since(running.until) >= TELL_EVERY
         {
@@ -171,13 +213,14 @@ impl Motion {
 
     async fn grew(&self, running: &mut Running, peak: Peak) {
         running.new = NewEvent { score: peak.score, cause: peak.cause, boxes: peak.boxes, ..running.new.clone() };
+        running.peak_at = peak.at;
         if !running.is_kept {
             return self.keep(running).await;
         }
         let (id, new) = (running.id, running.new.clone());
         let grown = self.in_store(move |store| store.update_event(id, new.score, new.cause, &new.boxes)).await;
         self.tell(id, grown);
-        self.take_still(id);
+        self.stills.want(id, running.peak_at);
     }
 
     async fn ended(&self, mut running: Running, end: MonoTime) {
@@ -198,6 +241,7 @@ impl Motion {
         if let Ok(event) = &kept {
             running.is_kept = true;
             running.id = event.id;
+            self.stills.want(event.id, running.peak_at);
         }
         self.tell(running.id, kept);
     }
@@ -216,28 +260,8 @@ impl Motion {
         let store = self.store.clone();
         blocking("the event index", move || call(store)).await
     }
-
-    /// Takes the event's still from the keyframe that is forced now.
-    fn take_still(&self, id: EventId) {
-        let (camera, store) = (self.camera.clone(), self.store.clone());
-        camera.hub.request_keyframe(Stream::Main);
-        tokio::spawn(async move {
-            tokio::time::sleep(STILL_AFTER).await;
-            let Some(keyframe) = camera.hub.latest_keyframe(Stream::Main) else { return };
-            let codec = camera.config.codec;
-            let made = tokio::task::spawn_blocking(move || {
-                let jpeg = perch_media::still::jpeg(codec, &keyframe.data, Some(STILL_WIDTH))?;
-                store.put_thumbnail(id, &jpeg)
-            });
-            match made.await {
-                Ok(Ok(())) => {}
-                Ok(Err(e)) => {
-                    tracing::warn!(camera = %camera.config.id, event = %id, error = %e, "no still for this event")
-                }
-                Err(e) => {
-                    tracing::error!(camera = %camera.config.id, event = %id, error = %e, "taking a still panicked")
-                }
-            }
-        });
-    }
 }
+
+#[cfg(test)]
+#[path = "motion_tests.rs"]
+mod tests;

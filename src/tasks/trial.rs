@@ -143,7 +143,8 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
 
 /// Records a GOP of a camera that delivers, and reads it back; where none is to deliver, writes a file.
 async fn prove(trial: &Trial, expected: Option<&[CameraId]>) -> Result<()> {
-    let recordable: Vec<_> = trial.cameras.all.iter().filter(|c| c.config.codec == VideoCodec::H264).collect();
+    let all = trial.cameras.set.all();
+    let recordable: Vec<_> = all.iter().filter(|c| c.config.codec == VideoCodec::H264).collect();
     let known = |c: &&Arc<Camera>| (c.config.id.clone(), c.health().state == CameraState::Live);
     let (store, what) = (trial.store.clone(), "recording for the trial");
     match proof(&recordable.iter().map(known).collect::<Vec<_>>(), expected) {

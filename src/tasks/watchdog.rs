@@ -83,7 +83,7 @@ pub fn spawn(supervisor: &Supervisor, watched: Watched) -> Result<()> {
     let Some(limit) = systemd::watchdog() else { return Ok(()) };
     let task = Watchdog {
         every: (limit / 3).min(LOOK_EVERY),
-        vitality: Vitality::new(watched.clock.mono()),
+        vitality: Vitality::default(),
         api: Question::default(),
         database: Question::default(),
         watched,
@@ -145,7 +145,7 @@ fn signs(watched: &Watched) -> Vec<Sign> {
             Sign { part: Part::Recorder(id.clone()), count: rounds },
         ]
     };
-    watched.cameras.all.iter().flat_map(of).collect()
+    watched.cameras.set.all().iter().flat_map(of).collect()
 }
 
 #[cfg(test)]

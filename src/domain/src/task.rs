@@ -14,6 +14,10 @@ pub enum TaskId {
     Recording(CameraId),
     /// A camera's motion detector and its events.
     Motion(CameraId),
+    /// A camera's stills.
+    Stills(CameraId),
+    /// A camera's own microphone.
+    Microphone(CameraId),
     /// Keeps recordings within their limits.
     Retention,
     /// Brings the index and the recordings together.
@@ -38,7 +42,11 @@ impl TaskId {
     /// The camera it works for, if it is one camera's.
     pub fn camera(&self) -> Option<&CameraId> {
         match self {
-            Self::Capture(camera) | Self::Recording(camera) | Self::Motion(camera) => Some(camera),
+            Self::Capture(camera)
+            | Self::Recording(camera)
+            | Self::Motion(camera)
+            | Self::Stills(camera)
+            | Self::Microphone(camera) => Some(camera),
             Self::Retention
             | Self::Index
             | Self::Commands
@@ -59,6 +67,8 @@ impl fmt::Display for TaskId {
             Self::Capture(camera) => write!(f, "capture {camera}"),
             Self::Recording(camera) => write!(f, "recording {camera}"),
             Self::Motion(camera) => write!(f, "motion {camera}"),
+            Self::Stills(camera) => write!(f, "stills {camera}"),
+            Self::Microphone(camera) => write!(f, "microphone {camera}"),
             Self::Retention => f.write_str("retention"),
             Self::Index => f.write_str("index"),
             Self::Commands => f.write_str("commands"),
@@ -100,8 +110,8 @@ impl TaskStatus {
         !self.running && !self.reason.is_empty()
     }
 
-    /// Whether something else says how it is: a camera's capture is what its health tells of.
+    /// Whether a camera's health says how it is.
     pub fn is_told_by_health(&self) -> bool {
-        matches!(self.id, TaskId::Capture(_))
+        matches!(self.id, TaskId::Capture(_) | TaskId::Microphone(_))
     }
 }

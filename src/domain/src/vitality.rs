@@ -43,7 +43,7 @@ fn patience(part: &Part) -> Duration {
     }
 }
 
-/// After the start, parts get this much more until they count for the first time.
+/// Parts get this much more from when they are first named until they count for the first time.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// How far a part has come: any number that changes when it does something.
@@ -81,39 +81,35 @@ impl Verdict {
 }
 
 /// The machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Vitality {
-    started: MonoTime,
     seen: BTreeMap<Part, Seen>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Seen {
+    /// When it was first named: a camera may come while the box runs.
+    first: MonoTime,
     count: u64,
     /// When the count last changed; `None`: it never did.
     at: Option<MonoTime>,
 }
 
 impl Vitality {
-    /// Watches from `now` on.
-    pub fn new(now: MonoTime) -> Self {
-        Self { started: now, seen: BTreeMap::new() }
-    }
-
     /// Looks at the signs of every part. A part that is no longer named is no longer watched.
     pub fn look(&mut self, signs: &[Sign], now: MonoTime) -> Verdict {
         self.seen.retain(|part, _| signs.iter().any(|s| s.part == *part));
         let mut stuck = Vec::new();
         for Sign { part, count } in signs {
             // What was counted before the first look happened, so a part that begins with a count is alive then.
-            let fresh = Seen { count: 0, at: None };
+            let fresh = Seen { first: now, count: 0, at: None };
             let seen = self.seen.entry(part.clone()).or_insert(fresh);
             if seen.count != *count {
-                *seen = Seen { count: *count, at: Some(now) };
+                *seen = Seen { count: *count, at: Some(now), ..*seen };
             }
             let (since, allowed) = match seen.at {
                 Some(at) => (at, patience(part)),
-                None => (self.started, patience(part) + GRACE),
+                None => (seen.first, patience(part) + GRACE),
             };
             let still = now.since(since);
             if still > allowed {
@@ -138,7 +134,7 @@ mod tests {
 
     /// Looks every ten seconds at one part whose count at second `t` is `count(t)`; the second at which it is first stuck.
     fn first_stuck(part: Part, until: u64, count: impl Fn(u64) -> u64) -> Option<u64> {
-        let mut vitality = Vitality::new(s(0));
+        let mut vitality = Vitality::default();
         (0..=until).step_by(10).find(|t| {
             let signs = [Sign { part: part.clone(), count: count(*t) }];
             vitality.look(&signs, s(*t)) != Verdict::Alive
@@ -170,7 +166,7 @@ mod tests {
 
     #[test]
     fn one_stuck_part_is_enough_and_is_named() {
-        let mut vitality = Vitality::new(s(0));
+        let mut vitality = Vitality::default();
         let signs = |t: u64| {
             vec![
                 Sign { part: Part::Capture(camera()), count: t },
@@ -188,11 +184,20 @@ mod tests {
 
     #[test]
     fn what_recovers_is_alive_again_and_what_is_gone_is_not_missed() {
-        let mut vitality = Vitality::new(s(0));
+        let mut vitality = Vitality::default();
         let sign = |count| [Sign { part: Part::Api, count }];
         vitality.look(&sign(1), s(0));
         assert_ne!(vitality.look(&sign(1), s(100)), Verdict::Alive);
         assert_eq!(vitality.look(&sign(2), s(101)), Verdict::Alive);
         assert_eq!(vitality.look(&[], s(500)), Verdict::Alive);
+    }
+    #[test]
+    fn a_camera_that_comes_late_has_its_grace_too() {
+        let mut vitality = Vitality::default();
+        let api = |t| Sign { part: Part::Api, count: t };
+        let camera = || Sign { part: Part::Capture(camera()), count: 0 };
+        let mut look = |t: u64, signs: &[Sign]| vitality.look(signs, s(t)) == Verdict::Alive;
+        assert!(look(0, &[api(1)]) && look(3600, &[api(2), camera()]) && look(3735, &[api(3), camera()]));
+        assert!(!look(3736, &[api(4), camera()]));
     }
 }

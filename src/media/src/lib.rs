@@ -15,6 +15,8 @@ pub mod gop;
 mod h264;
 mod init;
 #[forbid(unsafe_code)]
+pub mod keyframes;
+#[forbid(unsafe_code)]
 mod luma;
 #[forbid(unsafe_code)]
 pub mod pipeline;

@@ -83,7 +83,7 @@ fn missing(id: EventId) -> Error {
     Error::not_found(format!("there is no event {id}"))
 }
 
-fn boxes_text(boxes: &[Box]) -> Result<String> {
+pub(crate) fn boxes_text(boxes: &[Box]) -> Result<String> {
     serde_json::to_string(boxes).map_err(|e| Error::internal("an event's boxes cannot be written").with_source(e))
 }
 
@@ -146,23 +146,29 @@ impl Store {
         self.inner.rows.event(id).is_some() || in_rows().unwrap_or(false)
     }
 
-    /// Enters a running event's stronger picture, as soon as the database takes it. Errors with `NotFound`.
+    /// Enters a running event's stronger picture, as soon as the database takes it; the boxes stay those of its still, where it has
+    /// one. Errors with `NotFound`.
     pub fn update_event(&self, id: EventId, score: f32, cause: Cause, boxes: &[Box]) -> Result<Event> {
-        let event = Event { score, cause, boxes: boxes.to_vec(), ..self.event_by_id(id)? };
+        let _one_at_a_time = lock(&self.inner.rows.naming);
+        let before = self.event_by_id(id)?;
+        let boxes = if before.has_thumbnail { before.boxes.clone() } else { boxes.to_vec() };
+        let event = Event { score, cause, boxes, ..before };
         self.change(Change::Event(event.clone()))?;
         Ok(event)
     }
 
     /// Enters an event's end, as soon as the database takes it. Errors with `NotFound`.
     pub fn end_event(&self, id: EventId, end: Timestamp) -> Result<Event> {
+        let _one_at_a_time = lock(&self.inner.rows.naming);
         let event = self.event_by_id(id)?;
         let event = Event { end: Some(end.max(event.start)), ..event };
         self.change(Change::Event(event.clone()))?;
         Ok(event)
     }
 
-    /// Keeps (or replaces) an event's still, a JPEG of at most 4 MiB. Errors: `NotFound`, `Invalid`, `Unavailable`.
-    pub fn put_thumbnail(&self, id: EventId, jpeg: &[u8]) -> Result<()> {
+    /// Keeps (or replaces) an event's still, a JPEG of at most 4 MiB, with what moves in that very picture. Errors: `NotFound`,
+    /// `Invalid`, `Unavailable`.
+    pub fn put_still(&self, id: EventId, jpeg: &[u8], boxes: &[Box]) -> Result<Event> {
         if !jpeg.starts_with(JPEG) || jpeg.len() > MAX_THUMBNAIL {
             return Err(Error::invalid(format!(
                 "event {id}: its still is not a JPEG of at most {MAX_THUMBNAIL} bytes"
@@ -173,10 +179,9 @@ impl Store {
             .thumbnails
             .put(&thumbnail_path(event.camera.as_str(), id.0), jpeg)
             .map_err(|e| io_error(|| format!("the still of event {id} cannot be kept"), e))?;
-        if event.has_thumbnail {
-            return Ok(());
-        }
-        self.change(Change::Still { event: id })
+        let _one_at_a_time = lock(&self.inner.rows.naming);
+        self.change(Change::Still { event: id, boxes: boxes.to_vec() })?;
+        Ok(Event { boxes: boxes.to_vec(), has_thumbnail: true, ..self.event_by_id(id)? })
     }
 
     /// When a camera's newest event began.
@@ -188,10 +193,14 @@ impl Store {
     }
 
     pub(crate) fn event_by_id(&self, id: EventId) -> Result<Event> {
-        if let Some(event) = self.inner.rows.event(id) {
-            return Ok(event);
-        }
-        self.inner.db.read_recorder("looking up an event", |c| get(c, id))
+        let event = match self.inner.rows.event(id) {
+            Some(event) => event,
+            None => self.inner.db.read_recorder("looking up an event", |c| get(c, id))?,
+        };
+        Ok(match self.inner.rows.still(id) {
+            Some(boxes) => Event { boxes, has_thumbnail: true, ..event },
+            None => event,
+        })
     }
 
     pub(crate) fn pin(&self, id: EventId, pinned: bool) -> Result<()> {

@@ -364,7 +364,7 @@ mod tests {
         let new = NewEvent { camera, kind, start: Timestamp(1), score: 0.5, cause, boxes: vec![] };
         let ids = [(); 2].map(|()| store.begin_event(&new).expect("begun").id);
         for id in ids {
-            store.put_thumbnail(id, b"\xff\xd8").expect("kept");
+            store.put_still(id, b"\xff\xd8", &[]).expect("kept");
         }
         let old = ids.map(|id| (id.0, "front".to_owned(), true));
         store.pin(ids[1], true).expect("pinned after it was looked up");

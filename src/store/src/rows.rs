@@ -10,6 +10,7 @@ use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Event, GapCause, Segment};
+use perch_domain::motion::Box;
 use rusqlite::{ErrorCode, Transaction, params};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -47,8 +48,8 @@ pub(crate) enum Change {
     Cut { segment: Segment, path: String },
     /// An event as it is now.
     Event(Event),
-    /// An event has a still.
-    Still { event: EventId },
+    /// An event has a still, and this is what moves in it.
+    Still { event: EventId, boxes: Vec<Box> },
     /// Why nothing was recorded.
     Gap { camera: CameraId, start: Timestamp, end: Timestamp, cause: GapCause },
 }
@@ -63,7 +64,7 @@ impl Change {
             Self::Claim { event, .. } => format!("recordings cannot be given to event {event}"),
             Self::Cut { path, .. } => format!("recording {path} was cut, but not in the index"),
             Self::Event(event) => format!("camera {}: event {} cannot be entered", event.camera, event.id),
-            Self::Still { event } => format!("event {event} cannot be updated"),
+            Self::Still { event, .. } => format!("event {event} cannot be updated"),
             Self::Gap { camera, .. } => format!("camera {camera}: a gap cannot be noted"),
         }
     }
@@ -99,8 +100,9 @@ impl Change {
             }
             Self::Cut { segment, .. } => update_row(tx, segment, None)?,
             Self::Event(event) => events::put(tx, event)?,
-            Self::Still { event } => {
-                tx.prepare_cached("UPDATE event SET thumbnail = 1 WHERE id = ?1")?.execute([event.0])?;
+            Self::Still { event, boxes } => {
+                let sql = "UPDATE event SET thumbnail = 1, boxes = ?2 WHERE id = ?1";
+                tx.prepare_cached(sql)?.execute(params![event.0, events::boxes_text(boxes)?])?;
             }
             Self::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), start.0, end.0, *cause)?,
         }
@@ -156,6 +158,15 @@ impl Rows {
         let waiting = lock(&self.waiting);
         waiting.changes.iter().rev().find_map(|c| match c {
             Change::Event(event) if event.id == id => Some(event.clone()),
+            _ => None,
+        })
+    }
+
+    /// What moves in the still of an event, as far as the database has not taken it.
+    pub(crate) fn still(&self, id: EventId) -> Option<Vec<Box>> {
+        let waiting = lock(&self.waiting);
+        waiting.changes.iter().rev().find_map(|c| match c {
+            Change::Still { event, boxes } if *event == id => Some(boxes.clone()),
             _ => None,
         })
     }

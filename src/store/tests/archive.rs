@@ -186,9 +186,12 @@ fn stills_are_kept_and_checked() {
     let store = b.open();
     let id = store.begin_event(&event(0.0)).expect("begun").id;
     assert_eq!(store.thumbnail(id).expect_err("none yet").kind(), ErrorKind::NotFound);
-    assert_eq!(store.put_thumbnail(id, b"<svg>").expect_err("no JPEG").kind(), ErrorKind::Invalid);
-    store.put_thumbnail(id, b"\xff\xd8one").expect("kept");
-    store.put_thumbnail(id, b"\xff\xd8two").expect("replaced");
+    assert_eq!(store.put_still(id, b"<svg>", &[]).expect_err("no JPEG").kind(), ErrorKind::Invalid);
+    store.put_still(id, b"\xff\xd8one", &[]).expect("kept");
+    let boxes = [perch_domain::motion::Box { x: 0.5, y: 0.5, w: 0.1, h: 0.1 }];
+    assert_eq!(store.put_still(id, b"\xff\xd8two", &boxes).expect("replaced").boxes, boxes);
+    let grown = store.update_event(id, 0.9, Cause::Motion, &[]).expect("updated");
+    assert_eq!((grown.score, &grown.boxes[..]), (0.9, &boxes[..]), "the boxes are those of the still");
     assert_eq!(&store.thumbnail(id).expect("there")[..], b"\xff\xd8two");
     assert!(store.event(id).expect("there").has_thumbnail);
     let file = b.data().join(format!("thumbnails/front/{id}.jpg"));
@@ -293,7 +296,7 @@ fn retention_by_days_takes_events_and_stills_later() {
     b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 2, event_max_days: 5 };
     let store = b.open();
     let id = store.begin_event(&event(1.0)).expect("begun").id;
-    store.put_thumbnail(id, b"\xff\xd8").expect("kept");
+    store.put_still(id, b"\xff\xd8", &[]).expect("kept");
     store.end_event(id, s(2.0)).expect("ended");
     record(&store, 0..1, None);
     record(&store, 1..2, Some(id));

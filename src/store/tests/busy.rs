@@ -137,7 +137,7 @@ fn events_follow_as_well_and_keep_their_files() {
     assert_ne!(begun, earlier, "an id of its own");
     record(&store, 5..7, Some(begun));
     store.update_event(begun, 0.9, Cause::Motion, &[]).expect("grown");
-    store.put_thumbnail(begun, b"\xff\xd8").expect("kept");
+    store.put_still(begun, b"\xff\xd8", &[]).expect("kept");
     store.end_event(begun, s(9.0)).expect("ended");
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}: nobody waits for the database", begin.elapsed());
     let known = store.event(begun).expect("known meanwhile");

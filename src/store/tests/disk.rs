@@ -278,7 +278,7 @@ fn bare_events_go_after_90_days_when_events_have_no_limit() {
     let (bare, kept) =
         (store.begin_event(&event(1.0)).expect("begun").id, store.begin_event(&event(2.0)).expect("begun").id);
     for id in [bare, kept] {
-        store.put_thumbnail(id, b"\xff\xd8").expect("kept");
+        store.put_still(id, b"\xff\xd8", &[]).expect("kept");
         store.end_event(id, s(3.0)).expect("ended");
     }
     record(&store, 2..3, Some(kept));
@@ -311,7 +311,7 @@ fn a_still_that_cannot_be_removed_keeps_no_event() {
     let store = b.open();
     let ids = [1.0, 2.0].map(|at| store.begin_event(&event(at)).expect("begun").id);
     for id in ids {
-        store.put_thumbnail(id, b"\xff\xd8").expect("kept");
+        store.put_still(id, b"\xff\xd8", &[]).expect("kept");
         store.end_event(id, s(3.0)).expect("ended");
     }
     let [bad, good] = ids.map(|id| b.data().join(format!("thumbnails/front/{id}.jpg")));

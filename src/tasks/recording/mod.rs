@@ -81,11 +81,10 @@ pub fn spawn(
     camera: &Arc<Camera>,
     store: &Store,
     clock: &SharedClock,
-    marks: MarkQueue,
     sealed: &Arc<Notify>,
 ) -> Result<()> {
     let disk = StoreDisk::new(store.clone(), camera.config.id.clone(), sealed.clone());
-    let task = Recording::new(camera.clone(), clock.clone(), marks, disk);
+    let task = Recording::new(camera.clone(), clock.clone(), camera.wires.marks.clone(), disk);
     let id = TaskId::Recording(camera.config.id.clone());
     supervisor.spawn(id, Backoff::new(Duration::from_secs(1), Duration::from_secs(30)), task)
 }

@@ -4,11 +4,11 @@ use super::control::Switch;
 use super::flow::{Flow, Signal};
 use super::parts;
 use super::running::Running;
-use super::settings::{CaptureEvent, Settings};
+use super::settings::Settings;
 use crate::time;
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use perch_base::backoff::{self, Backoff};
+use perch_base::clock::within;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::AudioSource;
@@ -26,46 +26,35 @@ const LET_GO_WITHIN: Duration = Duration::from_secs(3);
 /// How often a running microphone is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Keeps the microphone running as long as it is polled; waits for ever where the camera has none of its own.
-pub(super) async fn run(
-    settings: &Arc<Settings>,
-    flow: &Arc<Flow>,
-    sound: Arc<Switch>,
-    progress: &(dyn Fn(CaptureEvent) + Send + Sync),
-) {
-    if matches!(settings.config.audio.source, AudioSource::None | AudioSource::Source) {
-        return std::future::pending().await;
+/// The running attempt of the camera's capture, as far as a microphone beside it is concerned.
+#[derive(Clone)]
+pub(super) struct Attempt {
+    /// Publishes what is heard.
+    pub flow: Arc<Flow>,
+    /// Whether sound is wanted.
+    pub sound: Arc<Switch>,
+}
+
+/// Whether a camera has a microphone of its own.
+pub(super) fn is_own(source: &AudioSource) -> bool {
+    !matches!(source, AudioSource::None | AudioSource::Source)
+}
+
+/// Starts the microphone and looks on until it fails; says why. `heard` is called once it was heard.
+pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard: &(dyn Fn() + Send + Sync)) -> Error {
+    let clock = &settings.clock;
+    attempt.sound.clear();
+    let starting = start(settings.clone(), attempt.flow.clone(), attempt.sound.clone());
+    let mut mic = match within(clock, START_WITHIN, starting).await {
+        Some(Ok(mic)) => mic,
+        Some(Err(e)) => return e,
+        None => return Error::new(ErrorKind::Unavailable, "the microphone did not start within 20 s: does it hang?"),
+    };
+    let why = mic.watch(settings, &attempt.sound, heard).await;
+    if within(clock, LET_GO_WITHIN, mic.running.end()).await.is_none() {
+        tracing::warn!(camera = %settings.config.id, "the microphone does not end; it is left behind");
     }
-    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-    let mut lost = false;
-    loop {
-        let begun = settings.clock.mono();
-        sound.clear();
-        let starting = tokio::time::timeout(START_WITHIN, start(settings.clone(), flow.clone(), sound.clone()));
-        let why = match starting.await {
-            Ok(Ok(mut mic)) => {
-                let back = || {
-                    if std::mem::take(&mut lost) {
-                        progress(CaptureEvent::SoundBack);
-                    }
-                };
-                let why = mic.watch(settings, &sound, back).await;
-                if tokio::time::timeout(LET_GO_WITHIN, mic.running.end()).await.is_err() {
-                    tracing::warn!(camera = %settings.config.id, "the microphone does not end; it is left behind");
-                }
-                why
-            }
-            Ok(Err(e)) => e,
-            Err(_) => Error::new(ErrorKind::Unavailable, "the microphone did not start within 20 s: does it hang?"),
-        };
-        if settings.clock.mono().since(begun) > Duration::from_secs(60) {
-            backoff.reset();
-        }
-        if !std::mem::replace(&mut lost, true) {
-            progress(CaptureEvent::SoundLost(why.to_string()));
-        }
-        tokio::time::sleep(backoff.next(backoff::unit())).await;
-    }
+    why
 }
 
 /// A microphone that was started.
@@ -77,19 +66,19 @@ struct Microphone {
 }
 
 impl Microphone {
-    /// Looks on until it fails or falls silent, and says why it ended; calls `back` once it was heard.
-    async fn watch(&mut self, settings: &Settings, sound: &Switch, back: impl FnOnce()) -> Error {
-        let mut back = Some(back);
+    /// Looks on until it fails or falls silent, and says why it ended; calls `heard` once it was heard.
+    async fn watch(&mut self, settings: &Settings, sound: &Switch, heard: &(dyn Fn() + Send + Sync)) -> Error {
+        let mut heard = Some(heard);
         let mut since = settings.clock.mono();
         loop {
             // A microphone that works says nothing; the first second without an error counts as working.
-            match tokio::time::timeout(LOOK_EVERY, self.failed.recv()).await {
-                Ok(why) => return why.unwrap_or_else(|| Error::internal("the microphone's pipeline is gone")),
-                Err(_) => {
-                    let (now, heard) = (settings.clock.mono(), MonoTime(self.heard.load(Ordering::SeqCst)));
-                    if heard > since {
-                        since = heard;
-                        back.take().into_iter().for_each(|back| back());
+            match within(&settings.clock, LOOK_EVERY, self.failed.recv()).await {
+                Some(why) => return why.unwrap_or_else(|| Error::internal("the microphone's pipeline is gone")),
+                None => {
+                    let (now, last) = (settings.clock.mono(), MonoTime(self.heard.load(Ordering::SeqCst)));
+                    if last > since {
+                        since = last;
+                        heard.take().into_iter().for_each(|heard| heard());
                     } else if !sound.is_open() {
                         since = now;
                     } else if now.since(since) >= SILENT_AFTER {

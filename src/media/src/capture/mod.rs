@@ -39,7 +39,7 @@ use settings::Settings;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use threads::Threads;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long building and starting may take. Opening a device or a network camera can block.
 const START_WITHIN: Duration = Duration::from_secs(20);
@@ -67,6 +67,8 @@ pub struct Capture {
     settings: Arc<Settings>,
     meter: Arc<Meter>,
     running: Mutex<Option<Arc<control::Control>>>,
+    /// The attempt that runs now, for a microphone beside it.
+    attempt: watch::Sender<Option<audio::Attempt>>,
 }
 
 impl std::fmt::Debug for Capture {
@@ -81,7 +83,7 @@ impl Capture {
         let meter = Arc::new(Meter::default());
         let (threads, sound_threads) = (Threads::default(), Threads::default());
         let settings = Arc::new(Settings { config, library, hub, clock, luma, threads, sound_threads });
-        Self { settings, meter, running: Mutex::new(None) }
+        Self { settings, meter, running: Mutex::new(None), attempt: watch::Sender::new(None) }
     }
 
     /// The camera's configuration.
@@ -127,6 +129,34 @@ impl Capture {
         }
     }
 
+    /// Whether the camera has a microphone of its own, for [`Self::run_microphone`].
+    pub fn has_microphone(&self) -> bool {
+        audio::is_own(&self.settings.config.audio.source)
+    }
+
+    /// One attempt of the camera's own microphone, beside the attempts of [`Self::run_once`]: between two of them it waits. Returns
+    /// when `shutdown` is called; errors, with a sentence for people, when the microphone failed or fell silent. `heard` is called
+    /// each time sound comes again.
+    pub async fn run_microphone(&self, heard: &(dyn Fn() + Send + Sync), shutdown: &mut Shutdown) -> Result<()> {
+        crate::init()?;
+        let mut attempts = self.attempt.subscribe();
+        loop {
+            let attempt = attempts.borrow_and_update().clone();
+            let Some(attempt) = attempt else {
+                tokio::select! {
+                    // The sender lives as long as this capture.
+                    _ = attempts.changed() => continue,
+                    () = shutdown.called() => return Ok(()),
+                }
+            };
+            tokio::select! {
+                why = audio::run_once(&self.settings, &attempt, heard) => return Err(why),
+                _ = attempts.changed() => {}
+                () = shutdown.called() => return Ok(()),
+            }
+        }
+    }
+
     async fn attempt(&self, progress: &(dyn Fn(CaptureEvent) + Send + Sync), mut shutdown: Shutdown) -> Result<Ended> {
         if self.settings.threads.hang() {
             let message = "the driver hangs: unplug the camera and plug it in again";
@@ -145,10 +175,10 @@ impl Capture {
         };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance.control());
         progress(CaptureEvent::Playing);
-        let sound = audio::run(&self.settings, &flow, instance.sound(), progress);
+        self.attempt.send_replace(Some(audio::Attempt { flow: flow.clone(), sound: instance.sound() }));
+        let _over = AttemptOver(&self.attempt);
         let ended = tokio::select! {
             ended = self.watch(&flow, &instance, &mut inbox, progress) => ended,
-            () = sound => Err(Error::internal("the microphone's task ended")),
             () = shutdown.called() => Ok(Ended::Shutdown),
         };
         flow.close();
@@ -222,5 +252,14 @@ struct CloseOnDrop(Arc<Flow>);
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+/// A microphone beside the attempt ends with it.
+struct AttemptOver<'a>(&'a watch::Sender<Option<audio::Attempt>>);
+
+impl Drop for AttemptOver<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(None);
     }
 }

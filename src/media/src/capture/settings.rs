@@ -27,10 +27,6 @@ pub enum CaptureEvent {
     Playing,
     /// The first picture of this attempt was published.
     FirstFrame,
-    /// The microphone failed; the picture goes on, and it is tried again. A sentence for people.
-    SoundLost(String),
-    /// The microphone works again.
-    SoundBack,
 }
 
 /// What an attempt needs and never changes.

@@ -1,0 +1,195 @@
+//! Brings cameras up, changes them and takes them away while the box runs. What one camera needs touches no other: each has tasks of
+//! its own, which are stopped alone. What is to be done is planned in `domain`.
+
+use crate::camera_set::CameraSet;
+use crate::cameras::{Camera, Notices};
+use crate::supervisor::Supervisor;
+use crate::tasks;
+use perch_base::Result;
+use perch_base::clock::SharedClock;
+use perch_base::ids::CameraId;
+use perch_base::time::Timestamp;
+use perch_domain::camera::{AudioSource, CameraConfig};
+use perch_domain::reload::{Change, Restart};
+use perch_domain::running::RunningBox;
+use perch_domain::task::TaskId;
+use perch_media::capture::Capture;
+use perch_media::pipeline::Library;
+use perch_media::{rtsp, webrtc};
+use perch_store::Store;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify};
+
+/// A camera's tasks get this long to end: its file is sealed, its device let go.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// What every camera needs of the box.
+pub struct CameraRunner {
+    pub set: Arc<CameraSet>,
+    pub supervisor: Supervisor,
+    pub store: Store,
+    pub clock: SharedClock,
+    pub library: Arc<Library>,
+    pub notices: Notices,
+    pub live: Arc<webrtc::Engine>,
+    pub rtsp: Arc<rtsp::Server>,
+    /// Woken when a file is complete.
+    pub sealed: Arc<Notify>,
+    /// Changes are made one after the other.
+    pub turn: Mutex<()>,
+}
+
+/// Everything of a camera.
+const ALL: Restart = Restart { capture: true, recorder: true, motion: true, stills: true };
+
+impl CameraRunner {
+    /// Runs every camera of the set.
+    pub fn start(&self) -> Result<()> {
+        self.set.all().iter().try_for_each(|camera| self.spawn(camera, ALL))
+    }
+
+    /// Makes changes, one after the other, while every camera that they do not name goes on. Errors where a task of a camera
+    /// cannot be run; what was changed until then stays changed, and the set says what there is.
+    pub async fn apply(&self, changes: Vec<Change>) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        for change in changes {
+            match change {
+                Change::Remove(id) => self.remove(&id).await,
+                Change::Update { camera, restart } => self.update(*camera, restart).await?,
+                Change::Add(camera) => self.add(*camera).await?,
+                Change::Arrange(order) => self.set.arrange(&order),
+            }
+        }
+        self.leave_word().await
+    }
+
+    /// Commands beside the box learn which cameras there are now.
+    async fn leave_word(&self) -> Result<()> {
+        let (store, cameras) = (self.store.clone(), self.set.named());
+        tasks::blocking("leaving word of the cameras", move || match store.word()? {
+            Some(running) => store.leave_word(&RunningBox { cameras: Some(cameras), ..running }),
+            None => Ok(()),
+        })
+        .await
+    }
+
+    async fn add(&self, config: CameraConfig) -> Result<()> {
+        let (store, id) = (self.store.clone(), config.id.clone());
+        let last_event = tasks::blocking("looking for a camera's events", move || store.last_event_at(&id)).await?;
+        let camera = new_camera(config, last_event, &self.clock, &self.notices, &self.library);
+        tracing::info!(camera = %camera.config.id, "camera added");
+        self.set.set(camera.clone());
+        self.let_watch(&camera);
+        self.spawn(&camera, ALL)
+    }
+
+    async fn remove(&self, id: &CameraId) {
+        self.set.remove(id);
+        self.live.remove_camera(id);
+        self.rtsp.remove_camera(id);
+        self.stop(id, ALL).await;
+        tracing::info!(camera = %id, "camera removed");
+    }
+
+    async fn update(&self, config: CameraConfig, restart: Restart) -> Result<()> {
+        let before = self.set.get(&config.id)?;
+        self.stop(&config.id, restart).await;
+        let camera = Arc::new(before.changed(config));
+        if let Some(capture) = before.capture.get().filter(|_| !restart.capture) {
+            // The cell is new and empty.
+            let _ = camera.capture.set(capture.clone());
+        } else {
+            give_capture(&camera, &self.library);
+        }
+        tracing::info!(camera = %camera.config.id, ?restart, "camera changed");
+        self.set.set(camera.clone());
+        self.let_watch(&camera);
+        self.spawn(&camera, restart)
+    }
+
+    /// Lets the camera be watched as it is now; sessions and readers that cannot go on end.
+    fn let_watch(&self, camera: &Camera) {
+        self.live.set_camera(live_camera(camera));
+        self.rtsp.set_camera(rtsp_streams(camera));
+    }
+
+    fn spawn(&self, camera: &Arc<Camera>, parts: Restart) -> Result<()> {
+        let (supervisor, store, clock) = (&self.supervisor, &self.store, &self.clock);
+        if parts.recorder {
+            tasks::recording::spawn(supervisor, camera, store, clock, &self.sealed)?;
+        }
+        if parts.motion && camera.config.motion.enabled {
+            tasks::motion::spawn(supervisor, camera, store, clock)?;
+        }
+        if parts.stills && camera.config.motion.enabled {
+            tasks::stills::spawn(supervisor, camera, store, clock)?;
+        }
+        if parts.capture
+            && let Some(capture) = camera.capture.get()
+        {
+            tasks::capture::spawn(supervisor, camera, capture.clone())?;
+            tasks::microphone::spawn(supervisor, camera, capture.clone())?;
+        }
+        Ok(())
+    }
+
+    async fn stop(&self, id: &CameraId, parts: Restart) {
+        let id = || id.clone();
+        let tasks = [
+            (parts.capture, TaskId::Capture(id())),
+            (parts.capture, TaskId::Microphone(id())),
+            (parts.motion, TaskId::Motion(id())),
+            (parts.stills, TaskId::Stills(id())),
+            (parts.recorder, TaskId::Recording(id())),
+        ];
+        let tasks: Vec<_> = tasks.into_iter().filter(|(is_concerned, _)| *is_concerned).map(|(_, id)| id).collect();
+        let late = self.supervisor.stop(&tasks, GRACE).await;
+        if !late.is_empty() {
+            tracing::error!(camera = %id(), tasks = ?late, "tasks of a camera did not end in time and were left behind");
+        }
+    }
+}
+
+/// A camera with its capture; nothing runs yet.
+pub fn new_camera(
+    config: CameraConfig,
+    last_event: Option<Timestamp>,
+    clock: &SharedClock,
+    notices: &Notices,
+    library: &Arc<Library>,
+) -> Arc<Camera> {
+    let camera = Arc::new(Camera::new(config, clock.clone(), notices.clone(), last_event));
+    give_capture(&camera, library);
+    camera
+}
+
+fn give_capture(camera: &Camera, library: &Arc<Library>) {
+    let capture = Capture::new(
+        camera.config.clone(),
+        library.clone(),
+        camera.hub.clone(),
+        camera.clock.clone(),
+        camera.wires.luma.sink(),
+    );
+    // A camera value gets one capture, when it is made.
+    let _ = camera.capture.set(Arc::new(capture));
+}
+
+/// What WebRTC needs to know of a camera.
+pub fn live_camera(camera: &Camera) -> webrtc::LiveCamera {
+    let c = &camera.config;
+    webrtc::LiveCamera { hub: camera.hub.clone(), codec: c.codec, has_audio: c.audio.source != AudioSource::None }
+}
+
+/// What RTSP needs to know of a camera.
+pub fn rtsp_streams(camera: &Camera) -> rtsp::CameraStreams {
+    let c = &camera.config;
+    rtsp::CameraStreams {
+        hub: camera.hub.clone(),
+        codec: c.codec,
+        has_audio: c.audio.source != AudioSource::None,
+        main: c.main,
+        sub: c.sub,
+    }
+}

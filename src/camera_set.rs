@@ -1,0 +1,65 @@
+//! The cameras of the box by id, in the order of the config. They come, change and go while it runs; whoever needs one asks anew.
+
+use crate::cameras::Camera;
+use perch_base::ids::CameraId;
+use perch_base::{Error, Result};
+use perch_domain::camera::CameraConfig;
+use perch_domain::running::RunningCamera;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// All cameras. Each is one value that is replaced as a whole; what it does lives on in it (see [`Camera::changed`]).
+#[derive(Default)]
+pub struct CameraSet(RwLock<Vec<Arc<Camera>>>);
+
+impl CameraSet {
+    /// All of them, in order, as they are now.
+    pub fn all(&self) -> Vec<Arc<Camera>> {
+        self.read().clone()
+    }
+
+    /// How they are configured, in order.
+    pub fn configs(&self) -> Vec<CameraConfig> {
+        self.read().iter().map(|c| c.config.clone()).collect()
+    }
+
+    /// Their ids and names, as commands beside the box need them.
+    pub fn named(&self) -> Vec<RunningCamera> {
+        let named = |c: &Arc<Camera>| RunningCamera { id: c.config.id.clone(), name: c.config.name.clone() };
+        self.read().iter().map(named).collect()
+    }
+
+    /// One of them. Errors with `NotFound`.
+    pub fn get(&self, id: &CameraId) -> Result<Arc<Camera>> {
+        let found = self.read().iter().find(|c| c.config.id == *id).cloned();
+        found.ok_or_else(|| Error::not_found(format!("there is no camera `{id}`")))
+    }
+
+    /// Adds one at the end, or takes it in place of the one of its id.
+    pub fn set(&self, camera: Arc<Camera>) {
+        let mut all = self.write();
+        match all.iter_mut().find(|c| c.config.id == camera.config.id) {
+            Some(before) => *before = camera,
+            None => all.push(camera),
+        }
+    }
+
+    /// Takes one out.
+    pub fn remove(&self, id: &CameraId) -> Option<Arc<Camera>> {
+        let mut all = self.write();
+        let at = all.iter().position(|c| c.config.id == *id)?;
+        Some(all.remove(at))
+    }
+
+    /// Puts them into this order; those that it does not name come first.
+    pub fn arrange(&self, order: &[CameraId]) {
+        self.write().sort_by_key(|c| order.iter().position(|id| *id == c.config.id));
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Arc<Camera>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Vec<Arc<Camera>>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,237 @@
+//! What a new list of cameras changes of the old one, and what of a camera has to be run again for it. Pure; the root obeys while
+//! every other camera goes on.
+
+use crate::camera::CameraConfig;
+use perch_base::ids::CameraId;
+
+/// One step from the old list to the new one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The camera goes: its tasks end, its files are sealed, who watches it is let go. Its recordings stay.
+    Remove(CameraId),
+    /// The camera is as this says now; only `restart` of it is run again.
+    Update {
+        /// As it is from now on.
+        camera: Box<CameraConfig>,
+        /// What has to be run again.
+        restart: Restart,
+    },
+    /// A camera comes.
+    Add(Box<CameraConfig>),
+    /// The order in which cameras are listed.
+    Arrange(Vec<CameraId>),
+}
+
+/// What of a camera has to be run again. Who watches live goes on where neither codec, sound nor, over RTSP, sizes change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restart {
+    /// Capture and microphone: the source, an encoding, sound, or the pictures that the detector gets. Live and recording see a
+    /// jump and go on at the next keyframe.
+    pub capture: bool,
+    /// The recorder: its file is sealed and the next one begins at a keyframe.
+    pub recorder: bool,
+    /// The detector, which then learns the scene anew; an event that goes on ends.
+    pub motion: bool,
+    /// Stills: how they are decoded, and whether any are wanted.
+    pub stills: bool,
+}
+
+/// The changes that make `new` of `old`, in the order in which they are to be made: what goes frees its devices before others
+/// come. In both lists an id names one camera.
+pub fn plan_reload(old: &[CameraConfig], new: &[CameraConfig]) -> Vec<Change> {
+    let find = |list: &[CameraConfig], id: &CameraId| list.iter().position(|c| c.id == *id);
+    let gone = old.iter().filter(|c| find(new, &c.id).is_none());
+    let mut changes: Vec<Change> = gone.map(|c| Change::Remove(c.id.clone())).collect();
+    let (mut changed, mut added, mut order) = (Vec::new(), Vec::new(), Vec::new());
+    for camera in new {
+        match find(old, &camera.id) {
+            None => added.push(camera.clone()),
+            Some(at) if old[at] == *camera => {}
+            Some(at) => {
+                changed.push(Change::Update { restart: restart(&old[at], camera), camera: Box::new(camera.clone()) })
+            }
+        }
+    }
+    let kept = old.iter().filter(|c| find(new, &c.id).is_some());
+    order.extend(kept.chain(&added).map(|c| c.id.clone()));
+    changes.extend(changed);
+    changes.extend(added.into_iter().map(|c| Change::Add(Box::new(c))));
+    let wanted: Vec<_> = new.iter().map(|c| c.id.clone()).collect();
+    if order != wanted {
+        changes.push(Change::Arrange(wanted));
+    }
+    changes
+}
+
+/// What has to be run again when `old` becomes `new`. A name alone restarts nothing.
+fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
+    let source = old.source != new.source;
+    let encodings = (old.codec, old.main, old.sub) != (new.codec, new.main, new.sub);
+    // The branch that gives the detector its pictures is part of the pipeline.
+    let detector_pictures = (old.motion.enabled, old.motion.fps) != (new.motion.enabled, new.motion.fps);
+    let record = old.record != new.record;
+    Restart {
+        capture: source || encodings || old.audio != new.audio || detector_pictures,
+        recorder: record,
+        // When an event ends is the recorder's setting too; another source is another scene.
+        motion: old.motion != new.motion || record || source,
+        stills: old.codec != new.codec || old.motion.enabled != new.motion.enabled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::{AudioSettings, AudioSource, Source, VideoSettings};
+    use crate::media::VideoCodec;
+    use crate::motion::MotionConfig;
+    use crate::recording::{RecordConfig, RecordMode};
+    use proptest::prelude::*;
+
+    fn id(id: &str) -> CameraId {
+        CameraId::new(id).expect("an id")
+    }
+
+    fn camera(name: &str) -> CameraConfig {
+        let video = VideoSettings { width: 640, height: 360, fps: 15, bitrate_kbps: 500 };
+        CameraConfig {
+            id: id(name),
+            name: name.to_owned(),
+            source: Source::Test,
+            codec: VideoCodec::H264,
+            main: video,
+            sub: VideoSettings { width: 320, height: 180, ..video },
+            audio: AudioSettings { source: AudioSource::None, gain_db: 0.0 },
+            record: RecordConfig::default(),
+            motion: MotionConfig::default(),
+        }
+    }
+
+    fn with(name: &str, change: impl FnOnce(&mut CameraConfig)) -> CameraConfig {
+        let mut camera = camera(name);
+        change(&mut camera);
+        camera
+    }
+
+    fn changed(camera: CameraConfig, restart: Restart) -> Change {
+        Change::Update { camera: Box::new(camera), restart }
+    }
+
+    fn added(camera: CameraConfig) -> Change {
+        Change::Add(Box::new(camera))
+    }
+
+    #[test]
+    fn cameras_come_go_and_move() {
+        let (a, b, c) = (camera("a"), camera("b"), camera("c"));
+        let list = |cameras: &[&CameraConfig]| cameras.iter().map(|c| (*c).clone()).collect::<Vec<_>>();
+        type Case<'a> = (&'a [&'a CameraConfig], &'a [&'a CameraConfig], Vec<Change>);
+        let cases: [Case; 8] = [
+            (&[], &[], vec![]),
+            (&[&a, &b], &[&a, &b], vec![]),
+            (&[&a], &[&a, &b], vec![added(b.clone())]),
+            (&[&b], &[&a, &b], vec![added(a.clone()), Change::Arrange(vec![id("a"), id("b")])]),
+            (&[&a, &b], &[&b], vec![Change::Remove(id("a"))]),
+            (&[&a, &b], &[&b, &a], vec![Change::Arrange(vec![id("b"), id("a")])]),
+            (
+                &[&a, &b],
+                &[&c, &b],
+                vec![Change::Remove(id("a")), added(c.clone()), Change::Arrange(vec![id("c"), id("b")])],
+            ),
+            (&[&a, &b, &c], &[], vec![Change::Remove(id("a")), Change::Remove(id("b")), Change::Remove(id("c"))]),
+        ];
+        for (old, new, want) in cases {
+            assert_eq!(plan_reload(&list(old), &list(new)), want, "{old:?} -> {new:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_restarts_only_what_it_concerns() {
+        let none = Restart::default();
+        type Edit = fn(&mut CameraConfig);
+        let table: [(&str, Edit, Restart); 11] = [
+            ("name", |c| c.name = "Yard".into(), none),
+            ("source", |c| c.source = Source::Libcamera(None), Restart { capture: true, motion: true, ..none }),
+            ("codec", |c| c.codec = VideoCodec::Vp8, Restart { capture: true, stills: true, ..none }),
+            ("main", |c| c.main.bitrate_kbps = 900, Restart { capture: true, ..none }),
+            ("sub", |c| c.sub.width = 160, Restart { capture: true, ..none }),
+            ("microphone", |c| c.audio.source = AudioSource::Test, Restart { capture: true, ..none }),
+            ("gain", |c| c.audio.gain_db = 3.0, Restart { capture: true, ..none }),
+            ("record", |c| c.record.mode = RecordMode::Off, Restart { recorder: true, motion: true, ..none }),
+            ("sensitivity", |c| c.motion.sensitivity = 0.9, Restart { motion: true, ..none }),
+            (
+                "motion on or off",
+                |c| c.motion.enabled ^= true,
+                Restart { capture: true, motion: true, stills: true, ..none },
+            ),
+            ("detector's rate", |c| c.motion.fps += 1, Restart { capture: true, motion: true, ..none }),
+        ];
+        for (what, edit, want) in table {
+            let new = with("a", edit);
+            let plan = plan_reload(&[camera("a")], std::slice::from_ref(&new));
+            assert_eq!(plan, [changed(new, want)], "{what}");
+        }
+    }
+
+    /// As a set that obeys does it.
+    fn apply(mut cameras: Vec<CameraConfig>, changes: &[Change]) -> Vec<CameraConfig> {
+        for change in changes {
+            match change {
+                Change::Remove(id) => cameras.retain(|c| c.id != *id),
+                Change::Add(camera) => cameras.push((**camera).clone()),
+                Change::Update { camera, .. } => {
+                    cameras.iter_mut().filter(|c| c.id == camera.id).for_each(|c| *c = (**camera).clone());
+                }
+                Change::Arrange(order) => cameras.sort_by_key(|c| order.iter().position(|id| *id == c.id)),
+            }
+        }
+        cameras
+    }
+
+    fn any_camera() -> impl Strategy<Value = CameraConfig> {
+        (0..6u8, 0..3u8, 0..3u32, any::<bool>(), any::<bool>()).prop_map(|(n, name, rate, off, motion)| {
+            with(&format!("cam{n}"), |c| {
+                c.name = format!("Camera {name}");
+                c.main.bitrate_kbps = 500 + rate;
+                c.motion.enabled = motion;
+                if off {
+                    c.record.mode = RecordMode::Off;
+                }
+            })
+        })
+    }
+
+    fn any_list() -> impl Strategy<Value = Vec<CameraConfig>> {
+        proptest::collection::vec(any_camera(), 0..8).prop_map(|all| {
+            let mut list: Vec<CameraConfig> = Vec::new();
+            for camera in all {
+                if list.iter().all(|c| c.id != camera.id) {
+                    list.push(camera);
+                }
+            }
+            list
+        })
+    }
+
+    proptest! {
+        /// Whatever the lists: the changes make the new one of the old one, name no camera twice, and touch none that stays as it is.
+        #[test]
+        fn the_changes_make_the_new_list_and_touch_nothing_else(old in any_list(), new in any_list()) {
+            let changes = plan_reload(&old, &new);
+            prop_assert_eq!(&apply(old.clone(), &changes), &new);
+            let touched: Vec<_> = changes.iter().filter_map(|c| match c {
+                Change::Remove(id) => Some(id),
+                Change::Add(camera) | Change::Update { camera, .. } => Some(&camera.id),
+                Change::Arrange(_) => None,
+            }).collect();
+            let unchanged = old.iter().filter(|c| new.contains(c));
+            for camera in unchanged {
+                prop_assert!(!touched.contains(&&camera.id), "{:?}", changes);
+            }
+            let mut once = touched.clone();
+            once.sort();
+            once.dedup();
+            prop_assert_eq!(once.len(), touched.len());
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Follows the keyframes of one stream: what a still is made of.
+
+use crate::fanout::{Attachment, Delivery, Hub, Offer, Sink};
+use perch_domain::media::{SharedPacket, Stream, Track};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Keyframes that may wait; of more, the first ones are kept.
+const WAITING: usize = 4;
+
+/// The keyframes of a stream as they come.
+#[derive(Debug)]
+pub struct Keyframes {
+    queue: mpsc::Receiver<SharedPacket>,
+    _attachment: Attachment,
+}
+
+impl Keyframes {
+    /// Follows the keyframes of `stream` that come from now on. The newest before them is [`Hub::latest_keyframe`], asked afterwards.
+    pub fn follow(hub: &Arc<Hub>, stream: Stream, name: &str) -> Self {
+        let (tx, queue) = mpsc::channel(WAITING);
+        Self { queue, _attachment: hub.attach(stream, false, name, Box::new(Collector(tx))) }
+    }
+
+    /// The next one; `None` once the hub is gone.
+    pub async fn next(&mut self) -> Option<SharedPacket> {
+        self.queue.recv().await
+    }
+}
+
+struct Collector(mpsc::Sender<SharedPacket>);
+
+impl Sink for Collector {
+    fn offer(&mut self, delivery: Delivery) -> Offer {
+        let packet = delivery.packet;
+        if packet.keyframe && packet.track == Track::Video {
+            // Whoever is slow misses one and takes the next; the encoder is not to hurry for it.
+            let _ = self.0.try_send(packet);
+        }
+        if self.0.is_closed() { Offer::Closed } else { Offer::Taken }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use perch_base::clock::ManualClock;
+    use perch_base::ids::CameraId;
+    use perch_base::time::MonoTime;
+    use perch_domain::media::Packet;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn keyframes_come_alone_and_a_slow_follower_costs_nobody_anything() {
+        let hub = Hub::new(CameraId::new("front").expect("an id"), Arc::new(ManualClock::default()));
+        let publish = |ms: i64, keyframe| {
+            let pts = MonoTime(ms * 1000);
+            let data = Bytes::from_static(b"x");
+            hub.publish_video(
+                Stream::Main,
+                Arc::new(Packet { track: Track::Video, data, pts, duration: Duration::ZERO, keyframe }),
+            );
+        };
+        publish(0, true);
+        let mut keyframes = Keyframes::follow(&hub, Stream::Main, "stills");
+        assert_eq!(hub.latest_keyframe(Stream::Main).map(|k| k.pts), Some(MonoTime(0)));
+        for second in 1..10 {
+            publish(second * 1000 - 500, false);
+            publish(second * 1000, true);
+        }
+        for second in 1..=WAITING as i64 {
+            assert_eq!(keyframes.next().await.map(|k| k.pts), Some(MonoTime(second * 1_000_000)));
+        }
+        assert_eq!(hub.dropped(), 0);
+        drop(keyframes);
+        assert!(hub.consumers(Stream::Main).is_empty());
+    }
+}

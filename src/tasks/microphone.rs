@@ -1,0 +1,41 @@
+//! A camera's own microphone: run again alone, while the picture goes on. Its camera's health says why there is no sound.
+
+use crate::cameras::Camera;
+use crate::supervisor::{Ended, Supervisor, Task};
+use perch_base::Result;
+use perch_base::backoff::Backoff;
+use perch_base::shutdown::Shutdown;
+use perch_domain::task::TaskId;
+use perch_media::capture::Capture;
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Microphone {
+    camera: Arc<Camera>,
+    capture: Arc<Capture>,
+}
+
+/// Keeps a camera's own microphone running, if it has one.
+pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, capture: Arc<Capture>) -> Result<()> {
+    if !capture.has_microphone() {
+        return Ok(());
+    }
+    let id = TaskId::Microphone(camera.config.id.clone());
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+    supervisor.spawn(id, backoff, Microphone { camera: camera.clone(), capture })
+}
+
+impl Task for Microphone {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        let camera = self.camera.clone();
+        let heard = move || camera.set_sound_problem("");
+        match self.capture.run_microphone(&heard, shutdown).await {
+            Ok(()) => Ok(Ended::Done),
+            Err(e) => {
+                let why = e.to_string();
+                self.camera.set_sound_problem(&why);
+                Ok(Ended::Again(why))
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A day of a camera's motion on a clock that is turned by hand: events, silence of the camera, a clock that is set.
+
+use super::*;
+use crate::config::Config;
+use perch_base::clock::{Clock, ManualClock};
+use perch_base::shutdown;
+use perch_base::time::Timestamp;
+use perch_domain::archive::EventFilter;
+use perch_domain::motion::{Box as Mark, Cause};
+use perch_domain::ports::ArchivePort;
+use std::time::Instant;
+use tokio::task::JoinHandle;
+
+const FRAME: Duration = Duration::from_millis(200);
+
+/// Sees motion in pictures whose first pixel is bright.
+struct Bright;
+
+impl Detect for Bright {
+    fn look(&mut self, frame: &LumaFrame) -> Detection {
+        let motion = frame.pixels[0] > 0;
+        let boxes = if motion { vec![Mark { x: 0.1, y: 0.1, w: 0.2, h: 0.2 }] } else { Vec::new() };
+        let cause = if motion { Cause::Motion } else { Cause::Quiet };
+        Detection { pts: frame.pts, motion, score: f32::from(frame.pixels[0]) / 255.0, cause, boxes }
+    }
+}
+
+struct Bench {
+    _dir: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    store: Store,
+    camera: Arc<Camera>,
+    frames: mpsc::Sender<LumaFrame>,
+    task: JoinHandle<Result<Ended>>,
+    end: shutdown::Trigger,
+    gap: Duration,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-03-01T00:00:00Z").expect("valid")));
+        let shared: SharedClock = clock.clone();
+        let text = format!(
+            "[box]\ndata_dir = {:?}\n[recording]\nmin_free_bytes = 0\n[[camera]]\nid = \"front\"\nsource = \"test\"",
+            dir.path()
+        );
+        let config = Config::parse(&text, std::iter::empty()).expect("valid");
+        let store = Store::open(crate::app::store_config(&config), shared.clone()).expect("opened");
+        let notices = tokio::sync::broadcast::Sender::new(8);
+        let camera = Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None));
+        let (frames, rx) = mpsc::channel(2);
+        let mut motion = Motion {
+            camera: camera.clone(),
+            store: store.clone(),
+            clock: shared,
+            marks: camera.wires.marks.clone(),
+            stills: camera.wires.stills.clone(),
+            frames: rx,
+            detector: |_| Box::new(Bright),
+            running: None,
+        };
+        let (end, mut shutdown) = shutdown::channel();
+        let task = tokio::spawn(async move { motion.run_once(&mut shutdown).await });
+        let gap = camera.config.record.gap;
+        Self { _dir: dir, clock, store, camera, frames, task, end, gap }
+    }
+
+    /// Pictures for so many seconds; bright ones hold motion.
+    async fn pictures(&self, seconds: u32, brightness: u8) {
+        for _ in 0..seconds * 5 {
+            self.clock.advance(FRAME);
+            let frame = LumaFrame { pixels: vec![brightness], pts: self.clock.mono() };
+            self.frames.send(frame).await.expect("it looks");
+        }
+    }
+
+    /// Until the loop waits for the end of an event that it saw moving just now.
+    async fn wait_for_event(&self) {
+        let until = self.clock.mono() + self.gap;
+        // While it looks at a picture it does not wait.
+        let all_seen = || self.frames.capacity() == self.frames.max_capacity();
+        self.wait("an event", || all_seen() && self.clock.next_wake() == Some(until)).await;
+    }
+
+    /// Until no event goes on.
+    async fn wait_for_quiet(&self) {
+        self.wait("the event's end", || self.clock.next_wake().is_none()).await;
+    }
+
+    async fn wait(&self, what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{what}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn silence(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+#[tokio::test]
+async fn a_day_of_events_silence_and_set_clocks() {
+    let began = Instant::now();
+    let b = Bench::new();
+    let (post_roll, hour) = (b.camera.config.record.post_roll, Duration::from_secs(3600));
+    let mut want = Vec::new();
+    let mut set_by = 0;
+    for n in 0..24u32 {
+        let hour_starts = b.clock.mono();
+        b.pictures(2, 0).await;
+        let first = b.clock.utc() + FRAME;
+        b.pictures(3, 100).await;
+        b.wait_for_event().await;
+        if n % 4 == 1 {
+            // A stronger picture is another still of the same event.
+            b.pictures(1, 200).await;
+            b.wait_for_event().await;
+        }
+        let last = b.clock.utc();
+        if n % 6 == 2 {
+            // A time server sets the clock in the middle of it: it lasted as long as it lasted.
+            let step_us = 40 * 60 * 1_000_000;
+            b.clock.set_utc(b.clock.utc().plus_micros(step_us));
+            set_by += step_us;
+        }
+        if n % 2 == 0 {
+            // The camera falls silent: the event ends all the same.
+            b.silence(b.gap);
+        } else {
+            b.pictures(b.gap.as_secs() as u32 + 1, 0).await;
+        }
+        b.wait_for_quiet().await;
+        want.push((first, last + post_roll));
+        b.silence(hour - b.clock.mono().since(hour_starts));
+    }
+    assert_eq!(b.clock.mono(), MonoTime(86_400_000_000));
+    b.end.fire();
+    assert_eq!(b.task.await.expect("no panic").expect("ended"), Ended::Done);
+
+    let page = b.store.events(&EventFilter { limit: 100, ..EventFilter::default() }).expect("asked");
+    let mut got: Vec<_> = page.events.iter().map(|e| (e.start, e.end.expect("it ended"))).collect();
+    got.sort();
+    assert_eq!(got, want, "set by {set_by} us in all");
+    // A growing event has its strongest score.
+    assert_eq!(page.events.iter().filter(|e| e.score > 0.5).count(), 6);
+    eprintln!("a day took {:?}", began.elapsed());
+}

@@ -1,0 +1,151 @@
+//! Stills: waits for the keyframe that shows an event, makes a picture of it, and keeps it with what moved in it. Which keyframe that
+//! is, is decided in `domain`.
+
+use crate::cameras::Camera;
+use crate::supervisor::{Ended, Supervisor, Task};
+use crate::tasks::blocking;
+use perch_base::Result;
+use perch_base::backoff::Backoff;
+use perch_base::clock::SharedClock;
+use perch_base::ids::EventId;
+use perch_base::shutdown::Shutdown;
+use perch_base::time::MonoTime;
+use perch_domain::archive::Event;
+use perch_domain::media::{SharedPacket, Stream};
+use perch_domain::motion::Detection;
+use perch_domain::status::Notice;
+use perch_domain::still::{Still, Stills};
+use perch_domain::task::TaskId;
+use perch_media::keyframes::Keyframes;
+use perch_store::Store;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Width of an event's still in pixels.
+const WIDTH: u32 = 640;
+
+/// A camera's wishes for stills on their way from the detector. Whoever puts one in never waits.
+#[derive(Clone, Debug, Default)]
+pub struct StillQueue(Arc<(Mutex<Stills>, Notify)>);
+
+impl StillQueue {
+    /// A still of `event` is to show the picture at `at`.
+    pub fn want(&self, event: EventId, at: MonoTime) {
+        self.stills().want(event, at);
+        self.0.1.notify_one();
+    }
+
+    /// What the detector saw in one picture.
+    pub fn saw(&self, seen: &Detection) {
+        self.stills().saw(seen.pts, seen.boxes.clone());
+    }
+
+    async fn wanted(&self) {
+        self.0.1.notified().await;
+    }
+
+    fn stills(&self) -> MutexGuard<'_, Stills> {
+        // Each change of it is whole.
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct StillTask {
+    camera: Arc<Camera>,
+    store: Store,
+    clock: SharedClock,
+    queue: StillQueue,
+}
+
+/// Takes a camera's stills.
+pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, store: &Store, clock: &SharedClock) -> Result<()> {
+    let queue = camera.wires.stills.clone();
+    let task = StillTask { camera: camera.clone(), store: store.clone(), clock: clock.clone(), queue };
+    let id = TaskId::Stills(camera.config.id.clone());
+    supervisor.spawn(id, Backoff::new(Duration::from_millis(500), Duration::from_secs(30)), task)
+}
+
+impl Task for StillTask {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        // The hub is asked for nothing while no still is wanted.
+        let mut following: Option<Keyframes> = None;
+        let mut is_new = true;
+        loop {
+            let until = self.queue.stills().waits_until();
+            let Some(until) = until else {
+                following = None;
+                tokio::select! {
+                    () = self.queue.wanted() => is_new = true,
+                    () = shutdown.called() => return Ok(Ended::Done),
+                }
+                continue;
+            };
+            let hub = &self.camera.hub;
+            // Followed before the newest is looked at, so that none slips between the two.
+            let keyframes = following.get_or_insert_with(|| Keyframes::follow(hub, Stream::Main, "stills"));
+            let newest = std::mem::take(&mut is_new).then(|| {
+                hub.request_keyframe(Stream::Main);
+                hub.latest_keyframe(Stream::Main)
+            });
+            let keyframe = match newest.flatten() {
+                Some(newest) => Some(newest),
+                None => tokio::select! {
+                    keyframe = keyframes.next() => {
+                        if keyframe.is_none() {
+                            following = None;
+                        }
+                        keyframe
+                    }
+                    () = self.queue.wanted() => {
+                        is_new = true;
+                        None
+                    }
+                    () = self.clock.sleep_until(until) => {
+                        self.give_up();
+                        None
+                    }
+                    () = shutdown.called() => return Ok(Ended::Done),
+                },
+            };
+            if let Some(keyframe) = keyframe {
+                self.take(&keyframe).await;
+            }
+        }
+    }
+}
+
+impl StillTask {
+    /// Makes the stills that are of this keyframe.
+    async fn take(&mut self, keyframe: &SharedPacket) {
+        let stills = self.queue.stills().keyframe(keyframe.pts);
+        for still in stills {
+            match self.make(still, keyframe.clone()).await {
+                Ok(event) => self.camera.tell(Notice::Event { event }),
+                Err(error) => self.failed(still.event, &error.to_string()),
+            }
+        }
+    }
+
+    async fn make(&self, still: Still, keyframe: SharedPacket) -> Result<Event> {
+        let (codec, store, queue) = (self.camera.config.codec, self.store.clone(), self.queue.clone());
+        blocking("taking a still", move || {
+            let jpeg = perch_media::still::jpeg(codec, &keyframe.data, Some(WIDTH))?;
+            // Asked after the picture was made: the detector may be a little behind the encoder.
+            let boxes = queue.stills().boxes(still.at);
+            store.put_still(still.event, &jpeg, &boxes)
+        })
+        .await
+    }
+
+    fn give_up(&self) {
+        let late = self.queue.stills().give_up(self.clock.mono());
+        for event in late {
+            self.failed(event, "the camera sent no keyframe in time");
+        }
+    }
+
+    fn failed(&self, event: EventId, error: &str) {
+        tracing::warn!(camera = %self.camera.config.id, %event, error, "no still for this event");
+    }
+}
