@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bad_requests;
+mod cameras;
 mod commands;
 mod first_start;
 mod live;

@@ -1,7 +1,9 @@
 //! Cameras that come, change and go while the box runs: whoever is not concerned loses no picture, live or recorded.
 
-mod support;
-
+use crate::support::client::Client;
+use crate::support::home::{Home, camera, otp_of};
+use crate::support::whep::{Viewer, Watching};
+use crate::support::{s, wait_until};
 use perch::app::App;
 use perch::cameras::Camera;
 use perch::config::Config;
@@ -16,10 +18,6 @@ use perch_store::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use support::client::Client;
-use support::home::{Home, camera, otp_of};
-use support::whep::{Viewer, Watching};
-use support::{s, wait_until};
 use tokio::sync::oneshot;
 
 const ALWAYS: &str = "audio = { source = \"test\" }\nmotion = { enabled = false }\nrecord = { mode = \"continuous\", segment_max_s = 4 }";
