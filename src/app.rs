@@ -4,7 +4,6 @@ use crate::camera_runner::{CameraRunner, live_camera, new_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
 use crate::cameras::Cameras;
 use crate::config::{Config, UpdateConfig};
-use crate::probe::ApiProbe;
 use crate::supervisor::Supervisor;
 use crate::tasks::card::CardMaker;
 use crate::tasks::commands::Doors;
@@ -188,12 +187,11 @@ impl App {
 
     /// Starts what looks after the box itself: the system's watchdog, updates, the card on the screen.
     fn watch_over(&self) -> Result<()> {
-        let probe = Arc::new(ApiProbe::new(self.api.local_addr(), self.api.ca_pem())?);
         let watched = tasks::watchdog::Watched {
             cameras: self.cameras.clone(),
             store: self.store.clone(),
             tasks: self.supervisor.tasks(),
-            api: probe.clone(),
+            api: self.api.lifeline(),
             clock: self.clock.clone(),
         };
         tasks::watchdog::spawn(&self.supervisor, watched)?;
@@ -201,7 +199,7 @@ impl App {
             updater: self.update.0.clone(),
             cameras: self.cameras.clone(),
             store: self.store.clone(),
-            api: probe,
+            api: self.api.lifeline(),
             clock: self.clock.clone(),
         };
         tasks::trial::spawn(&self.supervisor, trial)?;

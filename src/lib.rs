@@ -10,7 +10,6 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod pairing_card;
-pub mod probe;
 pub mod reader;
 pub mod setup;
 pub mod supervisor;

@@ -21,7 +21,7 @@ pub struct Wanted<'a> {
 /// Installs, printing how far it is.
 pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
     let places = Places::of_the_card(systemd::runtime_directory());
-    let boot = places.boot().ok_or_else(|| Error::new(ErrorKind::Unavailable, CARD_IMAGE_ONLY))?;
+    let boot = places.boot().ok_or_else(|| Error::new(ErrorKind::Impossible, CARD_IMAGE_ONLY))?;
     if boot.trial {
         let why = "a new version is being tried: wait some minutes until it is kept or left again";
         return Err(Error::new(ErrorKind::Conflict, why));

@@ -2,9 +2,9 @@
 //! what is missing, so that whoever goes back to the old system can say why. Runs only during a trial.
 
 use crate::cameras::{Camera, Cameras};
-use crate::probe::ApiProbe;
 use crate::supervisor::{Ended, Supervisor, Task};
 use crate::tasks::{blocking, delivered};
+use perch_api::Lifeline;
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::CameraId;
@@ -36,7 +36,7 @@ pub struct Trial {
     pub updater: Updater,
     pub cameras: Arc<Cameras>,
     pub store: Store,
-    pub api: Arc<ApiProbe>,
+    pub api: Lifeline,
     pub clock: SharedClock,
 }
 
@@ -114,9 +114,10 @@ async fn keep(trial: &Trial) -> Result<()> {
 
 async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> {
     let (store, api) = (trial.store.clone(), trial.api.clone());
+    let runtime = tokio::runtime::Handle::current();
     let ask = move || {
         let database = store.ping().map_err(|e| e.to_string());
-        let api = match api.ask() {
+        let api = match runtime.block_on(api.ask()) {
             Ok(200) => Ok(()),
             Ok(status) => Err(format!("it answered with {status}")),
             Err(e) => Err(e.to_string()),

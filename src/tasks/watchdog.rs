@@ -2,9 +2,9 @@
 //! `systemctl status` how the box is. Runs only where systemd asks for it.
 
 use crate::cameras::Cameras;
-use crate::probe::ApiProbe;
 use crate::supervisor::{Ended, Supervisor, Task, TaskList};
 use crate::systemd::{self, Notifier};
+use perch_api::Lifeline;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
@@ -27,7 +27,7 @@ pub struct Watched {
     pub cameras: Arc<Cameras>,
     pub store: Store,
     pub tasks: TaskList,
-    pub api: Arc<ApiProbe>,
+    pub api: Lifeline,
     pub clock: SharedClock,
 }
 
@@ -124,8 +124,9 @@ impl Task for Watchdog {
 
 impl Watchdog {
     fn look(&mut self) -> Verdict {
-        let (probe, store) = (self.watched.api.clone(), self.watched.store.clone());
-        self.api.ask(move || probe.ask().map(drop));
+        let (lifeline, store) = (self.watched.api.clone(), self.watched.store.clone());
+        let runtime = tokio::runtime::Handle::current();
+        self.api.ask(move || runtime.block_on(lifeline.ask()).map(drop));
         self.database.ask(move || store.ping());
         let mut signs = signs(&self.watched);
         signs.extend([self.api.sign(Part::Api), self.database.sign(Part::Database)]);

@@ -171,5 +171,5 @@ fn where_there_is_no_card_image_the_page_says_so() {
     let state = admin.json("/api/v1/update");
     assert_eq!((&state["supported"], &state["phase"]), (&false.into(), &"idle".into()));
     assert!(state["reason"].as_str().is_some_and(|r| r.contains("card image only")), "{state}");
-    admin.post("/api/v1/update/install", &serde_json::json!({})).problem(503);
+    admin.post("/api/v1/update/install", &serde_json::json!({})).problem(501);
 }

@@ -104,6 +104,11 @@ impl Client {
         Self { token: Some(text("token")), device: text("device_id"), ..self.clone() }
     }
 
+    /// What it needs to trust the box, for connections of a test's own.
+    pub fn tls(&self) -> Arc<ClientConfig> {
+        self.tls.clone()
+    }
+
     /// Connects, without asking anything yet.
     pub fn connect(&self) -> io::Result<Tls> {
         let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;

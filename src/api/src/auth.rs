@@ -1,5 +1,7 @@
 //! Who asks, and whether they may: one gate before every handler. Host, origin and size are checked for every request.
 
+use crate::authority::same;
+use crate::connection::Progress;
 use crate::headers;
 use crate::input::{MAX_BODY, Peer, too_large};
 use crate::problem::{Problem, Reply};
@@ -125,6 +127,9 @@ pub(crate) async fn authenticate(app: &Shared, request: &mut Request) -> Reply<W
     if by_cookie {
         check_same_origin(request)?;
     }
+    if let Some(connection) = request.extensions().get::<Progress>() {
+        connection.trust(who.principal.device_id);
+    }
     request.extensions_mut().insert(who.clone());
     Ok(who)
 }
@@ -181,7 +186,7 @@ pub(crate) fn origin_matches(headers: &HeaderMap, uri: &Uri) -> Option<bool> {
     let origin = headers.get(header::ORIGIN)?;
     let authority = authority(headers, uri);
     let own = origin.to_str().ok().and_then(|o| o.strip_prefix("https://"));
-    Some(own.is_some_and(|o| !o.is_empty() && o.eq_ignore_ascii_case(authority)))
+    Some(own.is_some_and(|own| same(own, authority)))
 }
 
 /// The authority that the client used, already checked by [`outer`].

@@ -1,6 +1,6 @@
-//! One TCP connection from accept to close: limits, the TLS handshake, HTTP, and a watch that ends idle and stuck ones.
+//! One connection from accept to close: the TLS handshake, HTTP, and a watch that ends idle and stuck ones.
 
-use crate::guard::Prefix;
+use crate::door::Place;
 use crate::input::Peer;
 use axum::Router;
 use axum::body::Body;
@@ -9,89 +9,63 @@ use http::{Request, Response};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use std::collections::HashMap;
+use perch_base::ids::DeviceId;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-/// Connections in all.
-const MAX_CONNECTIONS: usize = 512;
-/// Connections from one client address (a /64 in IPv6).
-const MAX_PER_CLIENT: usize = 64;
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the head of a request may take from its first byte, and how long a connection that never asked anything stays.
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection stays open between requests.
 const IDLE: Duration = Duration::from_secs(60);
+/// The same as long as it showed no credential.
+const STRANGER_IDLE: Duration = Duration::from_secs(10);
 /// How long an answer may make no progress: the client stopped reading.
 const STUCK: Duration = Duration::from_secs(120);
+/// The same as long as it showed no credential.
+const STRANGER_STUCK: Duration = Duration::from_secs(60);
 
-/// Counts connections and refuses those above the limits.
-#[derive(Clone, Default)]
-pub(crate) struct Limits(Arc<Mutex<HashMap<Prefix, usize>>>);
-
-/// One counted connection.
-pub(crate) struct Slot {
-    limits: Limits,
-    client: Prefix,
-}
-
-impl Limits {
-    /// A slot for a client, unless it or all together have too many.
-    pub(crate) fn take(&self, peer: SocketAddr) -> Option<Slot> {
-        let client = Prefix::of(peer.ip());
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = open.get(&client).copied().unwrap_or(0);
-        if own >= MAX_PER_CLIENT || open.values().sum::<usize>() >= MAX_CONNECTIONS {
-            return None;
-        }
-        open.insert(client, own + 1);
-        Some(Slot { limits: self.clone(), client })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut open = self.limits.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(n) = open.get_mut(&self.client) {
-            *n -= 1;
-            if *n == 0 {
-                open.remove(&self.client);
-            }
-        }
-    }
-}
-
-/// Serves one connection until it ends, is idle or stuck, or the server drains.
+/// Serves one connection until it ends, is idle or stuck, has to give way, or the server drains. The box's own connections have
+/// no `place`: they are not counted.
 pub(crate) async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
+    place: Option<Place>,
     acceptor: TlsAcceptor,
     router: Router,
     mut drain: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
+    let activity = Arc::new(Activity::new(place));
+    let first = {
+        let (activity, mut was_silent) = (Arc::clone(&activity), true);
+        move || {
+            if std::mem::take(&mut was_silent) {
+                activity.speaks();
+            }
+        }
+    };
+    let stream = Watched { io: stream, heard: first };
     let tls = tokio::select! {
         done = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => match done {
             Ok(Ok(tls)) => tls,
             Ok(Err(e)) => return tracing::debug!(address = %peer.ip(), error = %e, "a TLS handshake failed"),
             Err(_) => return tracing::debug!(address = %peer.ip(), "a TLS handshake took too long"),
         },
+        () = activity.sent_away() => return,
         _ = drain.wait_for(|ends| *ends) => return,
     };
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-    let activity = Arc::new(Activity::new());
     let service = {
         let activity = Arc::clone(&activity);
         hyper::service::service_fn(move |request: Request<Incoming>| {
@@ -118,7 +92,15 @@ pub(crate) async fn serve(
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20));
     let builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-    let io = Watched { io: tls, activity: (!http2).then(|| Arc::clone(&activity)) };
+    let heard = {
+        let activity = Arc::clone(&activity);
+        move || {
+            if !http2 {
+                activity.bytes();
+            }
+        }
+    };
+    let io = Watched { io: tls, heard };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut look = tokio::time::interval(Duration::from_secs(1));
     let mut draining = false;
@@ -130,6 +112,9 @@ pub(crate) async fn serve(
                     tracing::debug!(address = %peer.ip(), error = %e, "a connection ended with an error");
                 }
                 return;
+            }
+            () = activity.sent_away() => {
+                return tracing::debug!(address = %peer.ip(), "a connection gives way to another and is closed");
             }
             _ = drain.wait_for(|ends| *ends), if !draining => {
                 draining = true;
@@ -160,6 +145,8 @@ struct Activity {
     last_ms: AtomicU64,
     /// Milliseconds after `began` at which a head began to arrive, plus one; 0 while none does. Only of HTTP/1.
     head_ms: AtomicU64,
+    /// Its place among all; the box's own have none.
+    place: Option<Place>,
 }
 
 enum Verdict {
@@ -169,12 +156,28 @@ enum Verdict {
 }
 
 impl Activity {
-    fn new() -> Self {
-        Self { began: Instant::now(), running: 0.into(), asked: 0.into(), last_ms: 0.into(), head_ms: 0.into() }
+    fn new(place: Option<Place>) -> Self {
+        let began = Instant::now();
+        Self { began, running: 0.into(), asked: 0.into(), last_ms: 0.into(), head_ms: 0.into(), place }
+    }
+
+    /// Returns once the connection has to give way to another.
+    async fn sent_away(&self) {
+        match &self.place {
+            Some(place) => place.sent_away().await,
+            None => std::future::pending().await,
+        }
     }
 
     fn touch(&self) {
         self.last_ms.store(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes arrived, even if of the handshake.
+    fn speaks(&self) {
+        if let Some(place) = &self.place {
+            place.speaks();
+        }
     }
 
     /// Bytes arrived: of a head, unless a request is being answered.
@@ -189,25 +192,35 @@ impl Activity {
     fn verdict(&self) -> Verdict {
         let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
         let quiet = self.began.elapsed().saturating_sub(last);
+        let is_stranger = self.place.as_ref().is_some_and(|place| !place.is_known());
+        let (idle, stuck) = if is_stranger { (STRANGER_IDLE, STRANGER_STUCK) } else { (IDLE, STUCK) };
         if self.running.load(Ordering::Relaxed) > 0 {
-            return if quiet > STUCK { Verdict::Stuck } else { Verdict::Fine };
+            return if quiet > stuck { Verdict::Stuck } else { Verdict::Fine };
         }
         let head = self.head_ms.load(Ordering::Relaxed);
         if head > 0 && self.began.elapsed().saturating_sub(Duration::from_millis(head)) > HEAD {
             return Verdict::Stuck;
         }
-        let allowed = if self.asked.load(Ordering::Relaxed) == 0 { HEAD } else { IDLE };
+        let allowed = if self.asked.load(Ordering::Relaxed) == 0 { HEAD } else { idle };
         if quiet > allowed { Verdict::Idle } else { Verdict::Fine }
     }
 }
 
-/// By which a handler that reads for long says that it goes on.
+/// The connection of a request, as the gate and the handlers see it.
 #[derive(Clone)]
 pub(crate) struct Progress(Arc<Activity>);
 
 impl Progress {
+    /// A handler that reads for long goes on.
     pub(crate) fn touch(&self) {
         self.0.touch();
+    }
+
+    /// A valid credential of this device came over it.
+    pub(crate) fn trust(&self, device: DeviceId) {
+        if let Some(place) = &self.0.place {
+            place.trust(device);
+        }
     }
 }
 
@@ -220,6 +233,9 @@ impl Running {
         activity.asked.fetch_add(1, Ordering::Relaxed);
         activity.head_ms.store(0, Ordering::Relaxed);
         activity.touch();
+        if let Some(place) = &activity.place {
+            place.starts();
+        }
         Self(activity)
     }
 }
@@ -228,27 +244,30 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
         self.0.touch();
+        if let Some(place) = &self.0.place {
+            place.ends();
+        }
     }
 }
 
-/// A stream that tells the watch when bytes arrive.
-struct Watched<T> {
+/// A stream that says when bytes arrive.
+struct Watched<T, F> {
     io: T,
-    activity: Option<Arc<Activity>>,
+    heard: F,
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+impl<T: AsyncRead + Unpin, F: FnMut() + Unpin> AsyncRead for Watched<T, F> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
-        if let Some(activity) = self.activity.as_ref().filter(|_| buf.filled().len() > before) {
-            activity.bytes();
+        if buf.filled().len() > before {
+            (self.heard)();
         }
         Poll::Ready(read)
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Watched<T, F> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
@@ -298,31 +317,5 @@ impl HttpBody for Tracked {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_client_cannot_take_every_connection() {
-        let limits = Limits::default();
-        let peer = |ip: &str| SocketAddr::new(ip.parse().expect("address"), 1);
-        let mut mine: Vec<_> = (0..MAX_PER_CLIENT).map(|_| limits.take(peer("192.0.2.1")).expect("within")).collect();
-        assert!(limits.take(peer("192.0.2.1")).is_none());
-        assert!(limits.take(peer("192.0.2.2")).is_some(), "others are not affected");
-        mine.pop();
-        assert!(limits.take(peer("192.0.2.1")).is_some());
-        drop(mine);
-        assert!(limits.0.lock().expect("lock").is_empty(), "nothing is remembered");
-    }
-
-    #[test]
-    fn all_together_are_limited() {
-        let limits = Limits::default();
-        let open: Vec<_> =
-            (0..2000u32).filter_map(|i| limits.take(SocketAddr::new(std::net::Ipv4Addr::from(i).into(), 1))).collect();
-        assert_eq!(open.len(), MAX_CONNECTIONS);
     }
 }

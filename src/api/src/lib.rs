@@ -2,10 +2,13 @@
 //! answered comes from the ports of `domain`.
 
 mod auth;
+mod authority;
 mod connection;
+mod door;
 mod guard;
 mod headers;
 mod input;
+mod lifeline;
 pub mod openapi;
 pub mod pki;
 mod problem;
@@ -17,6 +20,7 @@ mod tls;
 mod ui;
 
 pub use auth::COOKIE;
+pub use lifeline::Lifeline;
 pub use pki::Certificate;
 pub use revoke::Revocations;
 pub use routes::{ROUTES, Route};

@@ -133,7 +133,9 @@ fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorKind::Unsupported => StatusCode::NOT_ACCEPTABLE,
+        // For what may work later; what never will is not implemented here.
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Impossible => StatusCode::NOT_IMPLEMENTED,
         ErrorKind::Corrupt | ErrorKind::Io | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -151,6 +153,7 @@ fn code(kind: ErrorKind) -> &'static str {
         ErrorKind::TooLarge => "too_large",
         ErrorKind::Unsupported => "unsupported",
         ErrorKind::Unavailable => "unavailable",
+        ErrorKind::Impossible => "impossible",
         ErrorKind::Corrupt => "corrupt",
         ErrorKind::Io => "io",
         ErrorKind::Internal => "internal",

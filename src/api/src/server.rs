@@ -1,6 +1,8 @@
 //! The server: binds, serves, rotates its certificate, drains.
 
-use crate::connection::{self, Limits};
+use crate::connection;
+use crate::door::Door;
+use crate::lifeline::Lifeline;
 use crate::pki::{Certificate, Names, Pki, reachable_addresses};
 use crate::revoke::Revocations;
 use crate::state::{App, Parts, Shared, off_thread};
@@ -9,11 +11,12 @@ use crate::{Config, Ports, routes};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -30,6 +33,8 @@ pub struct Server {
     acceptor: TlsAcceptor,
     renewal: Renewal,
     drain: watch::Sender<bool>,
+    lifeline: Lifeline,
+    own: mpsc::Receiver<DuplexStream>,
 }
 
 impl Server {
@@ -48,6 +53,7 @@ impl Server {
         let current = Arc::new(Current::new(&certificate)?);
         let acceptor = TlsAcceptor::from(server_config(Arc::clone(&current))?);
         let (drain, draining) = watch::channel(false);
+        let (lifeline, own) = Lifeline::new(pki.ca_pem())?;
         let app = Arc::new(App::new(Parts {
             config,
             ports,
@@ -63,7 +69,7 @@ impl Server {
             certificate: watch::Sender::new(certificate),
             app: Arc::clone(&app),
         };
-        Ok(Self { listener, local_addr, app, acceptor, renewal, drain })
+        Ok(Self { listener, local_addr, app, acceptor, renewal, drain, lifeline, own })
     }
 
     /// Where it listens.
@@ -96,6 +102,11 @@ impl Server {
         self.renewal.certificate.subscribe()
     }
 
+    /// By which the box itself asks whether its API answers.
+    pub fn lifeline(&self) -> Lifeline {
+        self.lifeline.clone()
+    }
+
     /// Ends event streams and downloads of devices that are revoked elsewhere (on the command line). Those revoked through the
     /// API end by themselves.
     pub fn revocations(&self) -> Revocations {
@@ -104,23 +115,25 @@ impl Server {
 
     /// Serves until the end is called, then lets open answers finish for at most 5 s.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<()> {
-        let Self { listener, app, acceptor, renewal, drain, .. } = self;
+        let Self { listener, app, acceptor, renewal, drain, mut own, .. } = self;
+        let door = Door::new(Arc::clone(&app.ports.clock));
         let router = routes::router(app);
-        let limits = Limits::default();
         let mut connections = JoinSet::new();
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut looking = JoinSet::new();
         loop {
             tokio::select! {
                 () = shutdown.called() => break,
+                Some(stream) = own.recv() => {
+                    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+                    connections.spawn(connection::serve(stream, here, None, acceptor.clone(), router.clone(), drain.subscribe()));
+                }
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => match limits.take(peer) {
-                        Some(slot) => {
-                            let (acceptor, router, drain) = (acceptor.clone(), router.clone(), drain.subscribe());
-                            connections.spawn(async move {
-                                connection::serve(stream, peer, acceptor, router, drain).await;
-                                drop(slot);
-                            });
+                    Ok((stream, peer)) => match door.arrive(peer.ip()) {
+                        Some(place) => {
+                            let _ = stream.set_nodelay(true);
+                            let (acceptor, router) = (acceptor.clone(), router.clone());
+                            connections.spawn(connection::serve(stream, peer, Some(place), acceptor, router, drain.subscribe()));
                         }
                         None => tracing::debug!(address = %peer.ip(), "too many connections; one more was closed"),
                     },

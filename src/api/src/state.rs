@@ -1,5 +1,6 @@
 //! What every handler shares, and the one way to call a port: on a blocking thread.
 
+use crate::authority::Authority;
 use crate::guard::Guard;
 use crate::pki::{Names, reachable_addresses};
 use crate::problem::{Problem, Reply};
@@ -67,7 +68,8 @@ impl App {
 
     /// Whether a `Host` header names this box.
     pub(crate) fn answers_to(&self, authority: &str) -> bool {
-        self.names.read().unwrap_or_else(PoisonError::into_inner).answers_to(authority)
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        Authority::parse(authority).is_some_and(|named| names.answers_to(&named.host))
     }
 
     /// An address by which other machines reach this box: `<host>.local` would need a name service that may not be there.

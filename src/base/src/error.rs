@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Unsupported,
     /// Something outside the process is missing for now: device, disk, network.
     Unavailable,
+    /// This box cannot do it at all, now or later (updates off the card image).
+    Impossible,
     /// Stored data is damaged.
     Corrupt,
     /// A file or socket operation failed.

@@ -177,6 +177,15 @@ pub fn household(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Whose an address may be at most, for limits: an IPv4 address, or the /48 of an IPv6 one, the largest network that one customer
+/// is given (RFC 6177).
+pub fn site(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 80 << 80).into(),
+        v4 => v4,
+    }
+}
+
 /// Whether a text is a host name (RFC 1123, section 2.1).
 pub fn is_host_name(text: &str) -> bool {
     (1..=253).contains(&text.len())
@@ -263,6 +272,13 @@ mod tests {
         assert_eq!(of("192.0.2.7"), "192.0.2.7");
         assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+
+    #[test]
+    fn a_site_is_an_ipv4_address_or_a_48() {
+        let of = |text: &str| site(text.parse().expect("valid")).to_string();
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1::");
     }
 
     #[test]

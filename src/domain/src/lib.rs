@@ -1,6 +1,7 @@
 //! Floor 1: every decision the box takes, as plain values and machines that are handed `now`. No tokio, GStreamer, SQL, sockets or files.
 
 pub mod access;
+pub mod admission;
 pub mod archive;
 pub mod board;
 pub mod camera;

@@ -181,7 +181,7 @@ pub struct Bundle {
 /// Whether a bundle may be installed on a box of this board that runs `version`. `force` takes the same version again; nothing
 /// takes an older one. Errors with a sentence: `Unsupported` (another board), `Conflict` (same or older), `Invalid`.
 pub fn judge(bundle: &Bundle, board: Option<&str>, version: &str, force: bool) -> Result<()> {
-    let Some(board) = board else { return Err(Error::new(ErrorKind::Unavailable, CARD_IMAGE_ONLY)) };
+    let Some(board) = board else { return Err(Error::new(ErrorKind::Impossible, CARD_IMAGE_ONLY)) };
     if bundle.compatible != board {
         let (theirs, ours) = (&bundle.compatible, board);
         let why = format!("this update is for `{theirs}` and this box is a `{ours}`: download the one for this box");

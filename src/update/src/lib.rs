@@ -106,10 +106,10 @@ impl Inner {
         self.spool.clear();
     }
 
-    /// The board that bundles must be for. Errors with `Unavailable` on what is no card image.
+    /// The board that bundles must be for. Errors with `Impossible` on what is no card image.
     fn board(&self) -> Result<String> {
-        let facts = self.config.places.boot().ok_or_else(|| Error::new(ErrorKind::Unavailable, CARD_IMAGE_ONLY))?;
-        facts.board.ok_or_else(|| Error::new(ErrorKind::Unavailable, "this box does not say which board it is"))
+        let facts = self.config.places.boot().ok_or_else(|| Error::new(ErrorKind::Impossible, CARD_IMAGE_ONLY))?;
+        facts.board.ok_or_else(|| Error::new(ErrorKind::Impossible, "this box does not say which board it is"))
     }
 
     fn version(&self) -> String {

@@ -3,7 +3,6 @@
 mod files;
 mod names;
 
-pub(crate) use names::host_of;
 pub use names::{Names, reachable_addresses};
 
 use files::Dir;

@@ -1,13 +1,13 @@
 //! Devices, pairing codes, accounts and stream passwords.
 
+use crate::AccessChange;
 use crate::auth::{Who, authority, clear_cookie};
+use crate::authority::Authority;
 use crate::guard::{Prefix, Try};
 use crate::input::{PathParts, json};
-use crate::pki;
 use crate::problem::{Problem, Reply};
 use crate::routes::session::no_content;
-use crate::state::{Shared, blocking};
-use crate::{AccessChange, auth};
+use crate::state::{App, Shared, blocking};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -94,11 +94,14 @@ struct CodeBody {
 
 /// `POST /api/v1/pairing-codes`
 pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Request) -> Reply {
-    let host = public_host(&app, auth::authority(request.headers(), request.uri()));
-    let port = port_of(authority(request.headers(), request.uri())).unwrap_or(app.port);
+    let named = named(&request)?;
     let body: CodeBody = json(request).await?;
     let role = Role::parse(&body.role)?;
-    let code = blocking(&app, move |app| app.ports.access.issue_code(role, app.ports.clock.utc())).await?;
+    let port = named.port;
+    let (code, host) = blocking(&app, move |app| {
+        Ok((app.ports.access.issue_code(role, app.ports.clock.utc())?, public_host(app, &named)))
+    })
+    .await?;
     tracing::info!(by = %who.principal.device_id, role = role.as_str(), "a pairing code was made");
     let url = crate::pairing_url(&format!("https://{host}:{port}"), code.otp.expose(), &app.ca_sha256);
     let qr = QrCode::new(url.as_bytes())
@@ -111,20 +114,20 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
 }
 
 /// The host under which others reach the box: the one the caller used, unless that is this machine's own.
-fn public_host(app: &Shared, authority: &str) -> String {
-    let host = pki::host_of(authority);
-    match host.parse::<IpAddr>() {
-        Ok(ip) if ip.is_loopback() || ip.is_unspecified() => app.reachable_host(),
-        Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
-        Ok(IpAddr::V4(ip)) => ip.to_string(),
-        Err(_) if host == "localhost" || host.is_empty() => app.reachable_host(),
-        Err(_) => host,
+fn public_host(app: &App, named: &Authority) -> String {
+    match named.address() {
+        Some(ip) if ip.is_loopback() || ip.is_unspecified() => app.reachable_host(),
+        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+        Some(IpAddr::V4(ip)) => ip.to_string(),
+        None if named.host == "localhost" => app.reachable_host(),
+        None => named.host.clone(),
     }
 }
 
-/// The port of an authority, behind its last colon (an IPv6 address ends with a bracket).
-fn port_of(authority: &str) -> Option<u16> {
-    authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+/// How the caller named the box; the gate let nothing else pass.
+fn named(request: &Request) -> Reply<Authority> {
+    let named = Authority::parse(authority(request.headers(), request.uri()));
+    named.ok_or_else(|| Problem::new(ErrorKind::Invalid, "the Host header names no host"))
 }
 
 /// `GET /api/v1/users`
@@ -242,7 +245,7 @@ struct StreamPasswordBody {
 
 /// `POST /api/v1/stream-passwords`
 pub(super) async fn add_stream_password(State(app): State<Shared>, who: Who, request: Request) -> Reply {
-    let host = public_host(&app, authority(request.headers(), request.uri()));
+    let named = named(&request)?;
     let body: StreamPasswordBody = json(request).await?;
     check_name("name", &body.name)?;
     let name = body.name;
@@ -250,7 +253,7 @@ pub(super) async fn add_stream_password(State(app): State<Shared>, who: Who, req
         let password = app.ports.access.add_stream_password(&name, app.ports.clock.utc())?;
         tracing::info!(name, by = %who.principal.device_id, "a stream password was made");
         (app.ports.on_access_change)(AccessChange::StreamPasswordsChanged);
-        let login = format!("{name}:{}@{host}", password.expose());
+        let login = format!("{name}:{}@{}", password.expose(), public_host(app, &named));
         let urls: Vec<_> =
             app.ports.cameras.cameras().iter().map(|camera| stream_urls(app, &login, camera.id.as_str())).collect();
         Ok(json!({ "name": name, "password": password.expose(), "urls": urls }))

@@ -123,11 +123,20 @@ async fn only_its_own_names_are_answered() {
         "CAM.example.org",
         "[::1]:8443",
         "192.0.2.1",
+        "cam.example.org.:443",
     ] {
         let answer = rig.send(request("GET", "/api/v1/me", &[("host", host), ("authorization", &auth)], "")).await;
         assert_eq!(answer.status, 200, "{host}");
     }
-    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "evil.example:8443"] {
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.nip.io",
+        "",
+        "evil.example:8443",
+        "localhost:x",
+        "a@localhost",
+    ] {
         for path in ["/api/v1/me", "/", "/healthz"] {
             rig.send(request("GET", path, &[("host", host), ("authorization", &auth)], "")).await.problem(421);
         }
@@ -183,6 +192,17 @@ async fn a_cookie_works_only_from_the_boxs_own_page() {
     assert_eq!(rig.send(request("PUT", "/api/v1/events/7/pin", &foreign, "")).await.status, 204);
     rig.send(request("GET", "/api/v1/events/stream", &foreign, "")).await.problem(403);
     let json = r#"{"username":"a","password":"b"}"#;
+    // A reverse proxy may name the default port, and the browser does not.
+    for (host, origin, status) in [
+        ("cam.example.org:443", "https://cam.example.org", 401),
+        ("cam.example.org", "https://cam.example.org:443", 401),
+        ("cam.example.org:443", "https://cam.example.org:8443", 403),
+        ("cam.example.org:8443", "https://cam.example.org", 403),
+    ] {
+        let headers = [("content-type", "application/json"), ("host", host), ("origin", origin)];
+        let answer = rig.send(request("POST", "/api/v1/session", &headers, json)).await;
+        assert_eq!(answer.status, status, "{host} from {origin}");
+    }
     let sign_in = [("content-type", "application/json"), ("origin", "https://evil.example")];
     rig.send(request("POST", "/api/v1/session", &sign_in, json)).await.problem(403);
 }
@@ -263,19 +283,34 @@ async fn a_connection_that_dawdles_is_closed() {
         let end = tokio::time::timeout(Duration::from_secs(20), tcp.read_to_end(&mut Vec::new())).await;
         assert!(end.is_ok(), "half a handshake is still open");
     };
-    // Between requests there is more time: a lease is renewed every 10 s on the same connection.
-    let patient = async {
+    // Whoever showed a credential has more time between requests: a lease is renewed every 10 s on the same connection.
+    let again = async |token: &str| {
         let mut stream = rig.connect().await;
-        for wait in [11, 0] {
-            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+        let request = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let known = format!("GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+        let (request, end) = if token.is_empty() { (request, "ok\n") } else { (known, "}") };
+        for wait in [14, 0] {
+            if stream.write_all(request.as_bytes()).await.is_err() {
+                return false;
+            }
             let mut answer = Vec::new();
-            while !answer.ends_with(b"ok\n") {
-                assert!(stream.read_buf(&mut answer).await.expect("answered") > 0, "closed");
+            while !answer.ends_with(end.as_bytes()) {
+                if !stream.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {
+                    return false;
+                }
             }
             tokio::time::sleep(Duration::from_secs(wait)).await;
         }
+        true
     };
-    tokio::join!(closed(b"GET / HTTP/1.1\r\nHost: loc"), closed(b""), handshake, patient);
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    let patience = async {
+        assert!(again(&token).await, "closed between two requests of a device");
+    };
+    let shortness = async {
+        assert!(!again("").await, "a stranger's idle connection is still open");
+    };
+    tokio::join!(closed(b"GET / HTTP/1.1\r\nHost: loc"), closed(b""), handshake, patience, shortness);
     assert!(began.elapsed() > Duration::from_secs(5), "honest slow clients get their time");
 }
 

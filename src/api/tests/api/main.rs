@@ -1,5 +1,6 @@
 //! The server over real TLS against ports in memory.
 
+mod crowd;
 mod hardening;
 mod logs;
 mod media;

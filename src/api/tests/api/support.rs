@@ -382,6 +382,7 @@ pub struct Rig {
     pub ca_sha256: String,
     pub stop: Option<shutdown::Trigger>,
     pub task: tokio::task::JoinHandle<Result<()>>,
+    pub lifeline: perch_api::Lifeline,
     tls: Arc<rustls::ClientConfig>,
 }
 
@@ -473,8 +474,14 @@ impl Rig {
         let (stop, ended) = shutdown::channel();
         let (addr, ca_sha256) = (server.local_addr(), server.ca_sha256());
         let tls = client_tls(server.ca_pem(), &[b"http/1.1"]);
+        let lifeline = server.lifeline();
         let task = tokio::spawn(server.run(ended));
-        Self { fake, addr, notices, dir, ca_sha256, stop: Some(stop), task, tls }
+        Self { fake, addr, notices, dir, ca_sha256, stop: Some(stop), task, lifeline, tls }
+    }
+
+    /// What a client of this box needs for TLS.
+    pub fn tls(&self) -> Arc<rustls::ClientConfig> {
+        Arc::clone(&self.tls)
     }
 
     pub async fn connect(&self) -> TlsStream<TcpStream> {

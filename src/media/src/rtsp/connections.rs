@@ -10,17 +10,28 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::secret::{hex, random_bytes};
 use perch_base::time::MonoTime;
+use perch_domain::admission::{Admission, ConnectionId, Limits, Trust, Verdict as Admitted};
 use rtsp_server::prelude::*;
 use socket2::Socket;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Readers at most: connections that gave a valid password.
 const MAX_READERS: usize = 64;
-/// Connections at most, those without a valid password included.
-const MAX_CONNECTIONS: usize = 192;
+/// Connections at most. A recorder that opens all its streams at once is served; those beyond [`MAX_READERS`] with a valid password
+/// are told that there are too many.
+const LIMITS: Limits = Limits {
+    strangers: 128,
+    crowd: 80,
+    few: 8,
+    per_household: 48,
+    per_site: 80,
+    known: 2 * MAX_READERS,
+    per_owner: 2 * MAX_READERS,
+    head_start: Duration::from_secs(2),
+    busy_start: Duration::from_secs(2),
+};
 /// A connection must give a valid password within this time.
 const LOGIN_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that signed in and does not play must ask for something within this time: a DESCRIBE alone holds an encoder.
@@ -29,9 +40,6 @@ const PLAY_WITHIN: Duration = Duration::from_secs(60);
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// Wrong passwords on one connection.
 const MAX_REFUSALS: u32 = 8;
-/// Connections of one client address that have not signed in: nobody may hold all of [`MAX_CONNECTIONS`] alone, and a recorder
-/// that opens all its streams at once is served.
-const MAX_STRANGERS: usize = 64;
 /// Sessions of one connection. Players use one; a second helps those that set up anew before they tear down.
 const MAX_SESSIONS: u32 = 2;
 
@@ -49,8 +57,8 @@ pub(super) struct Connection {
 struct State {
     socket: Option<Socket>,
     peer: String,
-    /// Whose share of the connections it is, see [`socket::origin`].
-    origin: Option<IpAddr>,
+    /// Its place among all; `None` before it was let in.
+    place: Option<ConnectionId>,
     user: Option<String>,
     refusals: u32,
     /// When it asked for something last.
@@ -72,12 +80,6 @@ impl Connection {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it came from `origin` and has not signed in.
-    fn is_stranger_of(&self, origin: Option<IpAddr>) -> bool {
-        let state = self.lock();
-        state.socket.is_some() && state.origin == origin && state.user.is_none()
-    }
-
     /// Whether a valid password was given.
     pub(super) fn signed_in(&self) -> bool {
         self.lock().user.is_some()
@@ -97,11 +99,14 @@ pub(super) struct Connections {
     mounts: Mounts,
     ha1s: RwLock<Ha1s>,
     map: Mutex<HashMap<usize, Arc<Connection>>>,
+    /// Who is let in and who gives way. Never locked together with a connection.
+    admission: Mutex<Admission<String>>,
 }
 
 impl Connections {
     pub(super) fn new(clock: SharedClock, mounts: Mounts) -> Arc<Self> {
-        Arc::new(Self { clock, mounts, ha1s: RwLock::default(), map: Mutex::default() })
+        let admission = Mutex::new(Admission::new(LIMITS));
+        Arc::new(Self { clock, mounts, ha1s: RwLock::default(), map: Mutex::default(), admission })
     }
 
     /// The stream at `path` or above it.
@@ -212,6 +217,7 @@ impl Connections {
             with(client, &|here, c| {
                 here.rests(c);
                 here.lock().remove(&key(client));
+                here.with_place(c, |admission, id| admission.left(id));
                 let state = c.lock();
                 tracing::debug!(peer = state.peer, user = state.user, "RTSP connection ended");
             });
@@ -225,20 +231,41 @@ impl Connections {
         if let Err(e) = socket::tune(&socket) {
             tracing::warn!(peer, "RTSP socket without time limits: {e}");
         }
-        if self.len() > MAX_CONNECTIONS {
-            tracing::warn!(peer, "RTSP connection refused: {MAX_CONNECTIONS} are open");
-            socket::shut(&socket);
-        }
-        let origin = socket::origin(&socket);
-        let theirs = self.all().iter().filter(|c| c.is_stranger_of(origin)).count();
-        if theirs >= MAX_STRANGERS {
-            tracing::warn!(peer, "RTSP connection refused: {MAX_STRANGERS} from there have not signed in");
-            socket::shut(&socket);
-        }
+        let place = match socket::address(&socket).map(|from| self.admission().arrive(from, self.clock.mono())) {
+            Some(Admitted::Accept { id, gives_way }) => {
+                self.send_away(gives_way);
+                Some(id)
+            }
+            Some(Admitted::Refuse) | None => {
+                tracing::warn!(peer, "RTSP connection refused: too many from there have not signed in");
+                socket::shut(&socket);
+                None
+            }
+        };
         let mut state = connection.lock();
         state.peer = peer;
-        state.origin = origin;
+        state.place = place;
         state.socket = Some(socket);
+    }
+
+    /// Closes the connection that gives way to another.
+    fn send_away(&self, gives_way: Option<ConnectionId>) {
+        let Some(id) = gives_way else { return };
+        for connection in self.all().iter().filter(|c| c.lock().place == Some(id)) {
+            tracing::debug!("an RTSP connection that has not signed in gives way to another");
+            connection.close();
+        }
+    }
+
+    fn admission(&self) -> MutexGuard<'_, Admission<String>> {
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_place(&self, connection: &Connection, f: impl FnOnce(&mut Admission<String>, ConnectionId)) {
+        let place = connection.lock().place;
+        if let Some(id) = place {
+            f(&mut self.admission(), id);
+        }
     }
 
     /// The connection of `client`.
@@ -249,6 +276,7 @@ impl Connections {
     /// A request came.
     pub(super) fn asks(&self, connection: &Connection) {
         connection.lock().asked_at = Some(self.clock.mono());
+        self.with_place(connection, |admission, id| admission.speaks(id));
     }
 
     /// A request that is let through is for `mount`.
@@ -261,6 +289,9 @@ impl Connections {
         // Held while the user is noted, so that `set_passwords` cannot miss it.
         let ha1s = self.ha1s.read().unwrap_or_else(PoisonError::into_inner);
         let verdict = ha1s.check(given, method, &connection.nonce);
+        if matches!(verdict, Verdict::Accepted) {
+            self.trust(connection, given.username);
+        }
         let mut state = connection.lock();
         match verdict {
             Verdict::Accepted if state.user.as_deref() != Some(given.username) => {
@@ -279,6 +310,16 @@ impl Connections {
         verdict
     }
 
+    fn trust(&self, connection: &Connection, user: &str) {
+        let mut gives_way = None;
+        self.with_place(connection, |admission, id| {
+            if let Trust::Known { gives_way: other } = admission.trust(id, &user.to_owned(), self.clock.mono()) {
+                gives_way = other;
+            }
+        });
+        self.send_away(gives_way);
+    }
+
     /// Whether one more reader would be too many; `connection` itself counts once it signed in.
     pub(super) fn is_full(&self, connection: &Connection) -> bool {
         let others = self.all().into_iter().filter(|c| !std::ptr::eq(&**c, connection));
@@ -293,12 +334,15 @@ impl Connections {
             return;
         };
         let interleaved = (0..=u8::MAX).any(|channel| client.stream_transport(channel).is_some());
-        {
+        let played = {
             let mut state = connection.lock();
             let acked = state.socket.as_ref().and_then(socket::bytes_acked).unwrap_or(0);
             tracing::info!(path = mount.path, user = state.user, peer = state.peer, interleaved, "RTSP reader plays");
             let progress_at = self.clock.mono();
-            state.playing = Some(Playing { mount: mount.clone(), interleaved, acked, progress_at });
+            state.playing.replace(Playing { mount: mount.clone(), interleaved, acked, progress_at }).is_some()
+        };
+        if !played {
+            self.with_place(connection, |admission, id| admission.starts(id));
         }
         if let Some(feed) = mount.feed() {
             feed.play();
@@ -307,6 +351,7 @@ impl Connections {
 
     fn rests(&self, connection: &Connection) {
         let Some(was) = connection.lock().playing.take() else { return };
+        self.with_place(connection, |admission, id| admission.ends(id, self.clock.mono()));
         let others =
             self.all().iter().any(|c| c.lock().playing.as_ref().is_some_and(|p| Arc::ptr_eq(&p.mount, &was.mount)));
         if let Some(feed) = was.mount.feed().filter(|_| !others) {
@@ -327,7 +372,10 @@ impl Connections {
                 connection.close();
             }
         }
-        self.lock().retain(|_, c| c.client.upgrade().is_some());
+        let gone: Vec<_> = self.lock().extract_if(|_, c| c.client.upgrade().is_none()).collect();
+        for (_, connection) in gone {
+            self.with_place(&connection, |admission, id| admission.left(id));
+        }
     }
 
     fn why_close(&self, connection: &Connection, now: MonoTime) -> Option<&'static str> {

@@ -47,9 +47,9 @@ pub(super) fn peer(socket: &Socket) -> String {
     address.map_or_else(|| "unknown".into(), |a| a.to_string())
 }
 
-/// Whose connection it is: its IPv4 address, or the /64 of its IPv6 address, which is what one household has.
-pub(super) fn origin(socket: &Socket) -> Option<IpAddr> {
-    socket.peer_addr().ok().and_then(|a| a.as_socket()).map(|a| perch_base::net::household(a.ip()))
+/// Where it comes from.
+pub(super) fn address(socket: &Socket) -> Option<IpAddr> {
+    socket.peer_addr().ok().and_then(|a| a.as_socket()).map(|a| a.ip())
 }
 
 /// Ends the connection from any thread: its own thread sees the end and cleans up.
