@@ -8,19 +8,21 @@ use crate::supervisor::Supervisor;
 use crate::tasks::card::CardMaker;
 use crate::tasks::commands::Doors;
 use crate::{bell, systemd, tasks, version};
-use perch_api::{AccessChange, Certificate, Server};
+use perch_api::{AccessChange, Server};
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::identity::IdentityPort;
 use perch_domain::ports::LivePort;
 use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
+use perch_pki::Identity;
 use perch_store::Store;
 use perch_update::Updater;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::sync::{Mutex, broadcast};
@@ -35,6 +37,7 @@ pub struct App {
     clock: SharedClock,
     trigger: Trigger,
     shutdown: Shutdown,
+    identity: Arc<Identity>,
     store: Store,
     cameras: Arc<Cameras>,
     runner: Arc<CameraRunner>,
@@ -62,6 +65,7 @@ impl App {
         SystemClock::origin();
         perch_media::init()?;
         let (trigger, shutdown) = shutdown::channel();
+        let identity = open_identity(&config, &clock).await?;
         let store = open_store(&config, &clock).await?;
         let bell = match bell::listen(&config.data_dir) {
             Ok(bell) => Some(bell),
@@ -82,9 +86,10 @@ impl App {
 
         let watchable = set.all().iter().map(|c| live_camera(c)).collect();
         let live = webrtc::Engine::start(webrtc_config(&config), watchable, clock.clone())?;
-        // RTSP starts last, with the certificate that the API makes; until then the API finds nobody in this cell.
-        let rtsp_cell: Arc<OnceLock<Arc<rtsp::Server>>> = Arc::default();
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
+        let rtsp = rtsp::Server::start(rtsp_config(&config, &identity), streams, clock.clone())?;
+        let rtsp = Arc::new(rtsp);
+        rtsp.set_passwords(store.stream_password_ha1s()?);
         let cameras = Arc::new(Cameras {
             set: set.clone(),
             name: config.name.clone(),
@@ -92,10 +97,11 @@ impl App {
             tasks: supervisor.tasks(),
             clock: clock.clone(),
             live: live.clone(),
-            rtsp: rtsp_cell.clone(),
+            rtsp: rtsp.clone(),
         });
         let updater = updater();
         let ports = perch_api::Ports {
+            identity: identity.clone(),
             live: live.clone(),
             access: Arc::new(store.clone()),
             archive: Arc::new(store.clone()),
@@ -103,15 +109,9 @@ impl App {
             update: Arc::new(updater.clone()),
             clock: clock.clone(),
             notices: notices.clone(),
-            on_access_change: on_access_change(&store, &live, &rtsp_cell),
+            on_access_change: on_access_change(&store, &live, &rtsp),
         };
         let api = Server::bind(api_config(&config), ports).await?;
-        let rtsp_server = rtsp::Server::start(rtsp_config(&config, &api.certificate()), streams, clock.clone())?;
-        let rtsp_server = Arc::new(rtsp_server);
-        rtsp_server.set_passwords(store.stream_password_ha1s()?);
-        // Nobody else fills the cell.
-        let _ = rtsp_cell.set(rtsp_server.clone());
-        let (rtsp, update) = (rtsp_server, (updater, config.update));
         let runner = Arc::new(CameraRunner {
             set,
             supervisor: supervisor.clone(),
@@ -124,7 +124,22 @@ impl App {
             sealed: Arc::default(),
             turn: Mutex::default(),
         });
-        Ok(Self { clock, trigger, shutdown, store, cameras, runner, supervisor, live, rtsp, api, bell, update })
+        let update = (updater, config.update);
+        Ok(Self {
+            clock,
+            trigger,
+            shutdown,
+            identity,
+            store,
+            cameras,
+            runner,
+            supervisor,
+            live,
+            rtsp,
+            api,
+            bell,
+            update,
+        })
     }
 
     /// Where it answers.
@@ -134,7 +149,7 @@ impl App {
 
     /// The fingerprint of the box's own CA.
     pub fn ca_sha256(&self) -> String {
-        self.api.ca_sha256()
+        self.identity.ca_sha256().to_owned()
     }
 
     /// The box's store, for the process that holds the box.
@@ -225,7 +240,7 @@ impl App {
             };
             tasks::commands::spawn(&self.supervisor, bell, doors)?;
         }
-        tasks::certificate::spawn(&self.supervisor, self.api.certificates(), &self.rtsp)?;
+        tasks::certificate::spawn(&self.supervisor, &self.identity, &self.clock)?;
         // Not under the supervisor: only a defect ends it, and then nobody could reach the box or see why. systemd starts
         // perch again with fresh sockets, after the files were sealed.
         let mut api = tokio::spawn(self.api.run(self.shutdown.clone()));
@@ -251,6 +266,15 @@ impl App {
         let _ = tokio::time::timeout(Duration::from_secs(2), async { tokio::join!(api, stopping) }).await;
         Ok(late)
     }
+}
+
+/// Who the box is: made at the first start, before any port opens.
+async fn open_identity(config: &Config, clock: &SharedClock) -> Result<Arc<Identity>> {
+    let settings =
+        perch_pki::Config { data_dir: config.data_dir.clone(), host: host_name(), hostnames: config.hostnames.clone() };
+    let clock = clock.clone();
+    let opened = tokio::task::spawn_blocking(move || Identity::open(settings, clock));
+    opened.await.map_err(|e| Error::internal("making the box's identity panicked").with_source(e))?.map(Arc::new)
 }
 
 async fn open_store(config: &Config, clock: &SharedClock) -> Result<Store> {
@@ -280,12 +304,8 @@ fn updater() -> Updater {
     })
 }
 
-fn rtsp_config(config: &Config, certificate: &Certificate) -> rtsp::Config {
-    rtsp::Config { listen: config.rtsp_listen, tls_listen: config.rtsp_tls_listen, tls: Some(tls_files(certificate)) }
-}
-
-pub(crate) fn tls_files(certificate: &Certificate) -> rtsp::TlsFiles {
-    rtsp::TlsFiles { cert_pem: certificate.chain_path.clone(), key_pem: certificate.key_path.clone() }
+fn rtsp_config(config: &Config, identity: &Arc<Identity>) -> rtsp::Config {
+    rtsp::Config { listen: config.rtsp_listen, tls_listen: config.rtsp_tls_listen, identity: identity.clone() }
 }
 
 fn webrtc_config(config: &Config) -> webrtc::Config {
@@ -301,9 +321,6 @@ fn webrtc_config(config: &Config) -> webrtc::Config {
 fn api_config(config: &Config) -> perch_api::Config {
     perch_api::Config {
         listen: config.http_listen,
-        hostnames: config.hostnames.clone(),
-        host: host_name(),
-        data_dir: config.data_dir.clone(),
         box_name: config.name.clone(),
         version: version::VERSION.to_owned(),
         pairing: config.pairing,
@@ -315,16 +332,12 @@ fn api_config(config: &Config) -> perch_api::Config {
 fn on_access_change(
     store: &Store,
     live: &Arc<webrtc::Engine>,
-    rtsp: &Arc<OnceLock<Arc<rtsp::Server>>>,
+    rtsp: &Arc<rtsp::Server>,
 ) -> Arc<dyn Fn(AccessChange) + Send + Sync> {
     let (store, live, rtsp) = (store.clone(), live.clone(), rtsp.clone());
     Arc::new(move |change| match change {
         AccessChange::DeviceRevoked(device) => live.end_device(device),
-        AccessChange::StreamPasswordsChanged => {
-            if let Some(rtsp) = rtsp.get() {
-                reload_stream_passwords(&store, rtsp);
-            }
-        }
+        AccessChange::StreamPasswordsChanged => reload_stream_passwords(&store, &rtsp),
     })
 }
 

@@ -230,8 +230,7 @@ pub struct Cameras {
     pub tasks: TaskList,
     pub clock: SharedClock,
     pub live: Arc<dyn LivePort>,
-    /// Empty until RTSP has started.
-    pub rtsp: Arc<OnceLock<Arc<rtsp::Server>>>,
+    pub rtsp: Arc<rtsp::Server>,
 }
 
 impl CameraPort for Cameras {
@@ -273,7 +272,7 @@ impl CameraPort for Cameras {
             tasks,
             disk,
             webrtc_sessions: self.live.sessions().len(),
-            rtsp_readers: self.rtsp.get().map_or(0, |r| r.readers()),
+            rtsp_readers: self.rtsp.readers(),
             memory_bytes: resident_bytes(),
         }
     }

@@ -57,6 +57,7 @@ fn floors() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("store", adapter),
         ("cloud", adapter),
         ("update", adapter),
+        ("pki", adapter),
         ("api", adapter),
     ])
 }

@@ -10,7 +10,6 @@ mod headers;
 mod input;
 mod lifeline;
 pub mod openapi;
-pub mod pki;
 mod problem;
 mod revoke;
 mod routes;
@@ -21,19 +20,18 @@ mod ui;
 
 pub use auth::COOKIE;
 pub use lifeline::Lifeline;
-pub use pki::Certificate;
 pub use revoke::Revocations;
 pub use routes::{ROUTES, Route};
 pub use server::Server;
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
+use perch_domain::identity::IdentityPort;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort};
 use perch_domain::status::Notice;
 use perch_domain::update::UpdatePort;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How the server is set up.
@@ -41,12 +39,6 @@ use std::sync::Arc;
 pub struct Config {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Further names under which the box is reached.
-    pub hostnames: Vec<String>,
-    /// The machine's host name without `.local`.
-    pub host: String,
-    /// The box's data folder; keys and certificates go to `tls/` in it.
-    pub data_dir: PathBuf,
     /// The box's name for people.
     pub box_name: String,
     /// The daemon's version.
@@ -62,6 +54,8 @@ pub struct Config {
 /// Everything the server asks and tells.
 #[derive(Clone)]
 pub struct Ports {
+    /// Who the box is: its certificate and its names.
+    pub identity: Arc<dyn IdentityPort>,
     /// Live sessions.
     pub live: Arc<dyn LivePort>,
     /// Accounts, devices and codes.

@@ -1,18 +1,17 @@
-//! The server: binds, serves, rotates its certificate, drains.
+//! The server: binds, serves, drains.
 
 use crate::connection;
 use crate::door::Door;
 use crate::lifeline::Lifeline;
-use crate::pki::{Certificate, Names, Pki, reachable_addresses};
 use crate::revoke::Revocations;
-use crate::state::{App, Parts, Shared, off_thread};
-use crate::tls::{Current, server_config};
+use crate::state::{App, Parts, Shared};
+use crate::tls::server_config;
 use crate::{Config, Ports, routes};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
@@ -22,8 +21,6 @@ use tokio_rustls::TlsAcceptor;
 
 /// How long open answers may go on once the end was called.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often names, addresses and dates of the certificate are looked at: an address may change at any time.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// A bound server, ready to run.
 pub struct Server {
@@ -31,45 +28,21 @@ pub struct Server {
     local_addr: SocketAddr,
     app: Shared,
     acceptor: TlsAcceptor,
-    renewal: Renewal,
     drain: watch::Sender<bool>,
     lifeline: Lifeline,
     own: mpsc::Receiver<DuplexStream>,
 }
 
 impl Server {
-    /// Makes or loads the certificates and binds the port. Errors: `Unavailable` when the port cannot be had, `Invalid` for a
-    /// host name that is none, `Io` when the keys cannot be kept.
+    /// Binds the port. Errors: `Unavailable` when the port cannot be had, `Corrupt` when the certificate cannot be used.
     pub async fn bind(config: Config, ports: Ports) -> Result<Self> {
         let listener = TcpListener::bind(config.listen).await.map_err(|e| cannot_listen(config.listen, e))?;
         let local_addr = listener.local_addr().map_err(|e| cannot_listen(config.listen, e))?;
-        let (setup, clock) = (config.clone(), Arc::clone(&ports.clock));
-        let (pki, names) = off_thread(move || {
-            let names = Names::new(&setup.host, &setup.hostnames, &reachable_addresses())?;
-            Ok((Pki::open(&setup.data_dir, &names, clock.utc())?, names))
-        })
-        .await?;
-        let certificate = pki.certificate();
-        let current = Arc::new(Current::new(&certificate)?);
-        let acceptor = TlsAcceptor::from(server_config(Arc::clone(&current))?);
+        let acceptor = TlsAcceptor::from(server_config(Arc::clone(&ports.identity))?);
+        let (lifeline, own) = Lifeline::new(ports.identity.ca_pem())?;
         let (drain, draining) = watch::channel(false);
-        let (lifeline, own) = Lifeline::new(pki.ca_pem())?;
-        let app = Arc::new(App::new(Parts {
-            config,
-            ports,
-            ca_pem: pki.ca_pem().to_owned(),
-            ca_sha256: pki.ca_sha256(),
-            port: local_addr.port(),
-            names,
-            draining,
-        }));
-        let renewal = Renewal {
-            pki: Arc::new(Mutex::new(pki)),
-            current,
-            certificate: watch::Sender::new(certificate),
-            app: Arc::clone(&app),
-        };
-        Ok(Self { listener, local_addr, app, acceptor, renewal, drain, lifeline, own })
+        let app = Arc::new(App::new(Parts { config, ports, port: local_addr.port(), draining }));
+        Ok(Self { listener, local_addr, app, acceptor, drain, lifeline, own })
     }
 
     /// Where it listens.
@@ -80,26 +53,6 @@ impl Server {
     /// The address to open, by which other machines reach this box where there is one.
     pub fn base_url(&self) -> String {
         format!("https://{}:{}", self.app.reachable_host(), self.app.port)
-    }
-
-    /// SHA-256 of the box's certificate authority (DER), lower-case hex.
-    pub fn ca_sha256(&self) -> String {
-        self.app.ca_sha256.clone()
-    }
-
-    /// The certificate authority, PEM.
-    pub fn ca_pem(&self) -> &str {
-        &self.app.ca_pem
-    }
-
-    /// The certificate as it is now, for other transports that speak TLS.
-    pub fn certificate(&self) -> Certificate {
-        self.renewal.certificate.borrow().clone()
-    }
-
-    /// The same, and every later one when it is rotated.
-    pub fn certificates(&self) -> watch::Receiver<Certificate> {
-        self.renewal.certificate.subscribe()
     }
 
     /// By which the box itself asks whether its API answers.
@@ -115,12 +68,10 @@ impl Server {
 
     /// Serves until the end is called, then lets open answers finish for at most 5 s.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<()> {
-        let Self { listener, app, acceptor, renewal, drain, mut own, .. } = self;
+        let Self { listener, app, acceptor, drain, mut own, .. } = self;
         let door = Door::new(Arc::clone(&app.ports.clock));
         let router = routes::router(app);
         let mut connections = JoinSet::new();
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut looking = JoinSet::new();
         loop {
             tokio::select! {
                 () = shutdown.called() => break,
@@ -144,8 +95,6 @@ impl Server {
                     }
                 },
                 Some(ended) = connections.join_next(), if !connections.is_empty() => note_panic(ended),
-                _ = look.tick(), if looking.is_empty() => { looking.spawn(renewal.clone().look()); }
-                Some(ended) = looking.join_next(), if !looking.is_empty() => note_panic(ended),
             }
         }
         drop(listener);
@@ -180,35 +129,4 @@ fn cannot_listen(listen: SocketAddr, e: io::Error) -> Error {
         _ => format!("cannot listen on {listen} (http.listen)"),
     };
     Error::new(ErrorKind::Unavailable, message).with_source(e)
-}
-
-/// Keeps the certificate fit.
-#[derive(Clone)]
-struct Renewal {
-    pki: Arc<Mutex<Pki>>,
-    current: Arc<Current>,
-    certificate: watch::Sender<Certificate>,
-    app: Shared,
-}
-
-impl Renewal {
-    async fn look(self) {
-        let (pki, app) = (Arc::clone(&self.pki), Arc::clone(&self.app));
-        let looked = off_thread(move || {
-            let names = Names::new(&app.config.host, &app.config.hostnames, &reachable_addresses())?;
-            let mut pki = pki.lock().unwrap_or_else(PoisonError::into_inner);
-            let made = pki.refresh(&names, app.ports.clock.utc())?.then(|| pki.certificate());
-            *app.names.write().unwrap_or_else(PoisonError::into_inner) = names;
-            Ok(made)
-        });
-        let swapped = match looked.await {
-            Ok(None) => return,
-            Ok(Some(made)) => self.current.swap(&made).map(|()| made),
-            Err(e) => Err(e),
-        };
-        match swapped {
-            Ok(made) => _ = self.certificate.send_replace(made),
-            Err(e) => tracing::error!(error = %e, "the certificate cannot be renewed; the old one is kept"),
-        }
-    }
 }

@@ -2,7 +2,6 @@
 
 use crate::authority::Authority;
 use crate::guard::Guard;
-use crate::pki::{Names, reachable_addresses};
 use crate::problem::{Problem, Reply};
 use crate::revoke::Revocations;
 use crate::{AccessChange, Config, Ports};
@@ -10,7 +9,7 @@ use perch_base::ids::DeviceId;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{Leaving, check_leaving};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
@@ -24,11 +23,8 @@ pub(crate) type Shared = Arc<App>;
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) ports: Ports,
-    pub(crate) ca_pem: String,
-    pub(crate) ca_sha256: String,
     /// The port that was bound.
     pub(crate) port: u16,
-    pub(crate) names: RwLock<Names>,
     pub(crate) guard: Guard,
     pub(crate) revocations: Revocations,
     /// True once the server drains: streams that never end by themselves end then.
@@ -42,10 +38,7 @@ pub(crate) struct App {
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) ports: Ports,
-    pub(crate) ca_pem: String,
-    pub(crate) ca_sha256: String,
     pub(crate) port: u16,
-    pub(crate) names: Names,
     pub(crate) draining: watch::Receiver<bool>,
 }
 
@@ -54,10 +47,7 @@ impl App {
         Self {
             config: parts.config,
             ports: parts.ports,
-            ca_pem: parts.ca_pem,
-            ca_sha256: parts.ca_sha256,
             port: parts.port,
-            names: RwLock::new(parts.names),
             guard: Guard::new(),
             revocations: Revocations::default(),
             draining: parts.draining,
@@ -68,8 +58,7 @@ impl App {
 
     /// Whether a `Host` header names this box.
     pub(crate) fn answers_to(&self, authority: &str) -> bool {
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        Authority::parse(authority).is_some_and(|named| names.answers_to(&named.host))
+        Authority::parse(authority).is_some_and(|named| self.ports.identity.names().answers_to(&named.host))
     }
 
     /// An address by which other machines reach this box: `<host>.local` would need a name service that may not be there.
@@ -80,7 +69,7 @@ impl App {
             IpAddr::V6(ip) if !ip.is_unspecified() => format!("[{ip}]"),
             _ => {
                 let lan = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local());
-                let found = reachable_addresses().into_iter().find(lan);
+                let found = self.ports.identity.reachable().into_iter().find(lan);
                 found.map_or_else(|| "localhost".into(), |ip| ip.to_string())
             }
         }

@@ -8,6 +8,7 @@ pub mod camera;
 pub mod event;
 pub mod h264;
 pub mod health;
+pub mod identity;
 pub mod keyframe;
 pub mod lease;
 pub mod media;

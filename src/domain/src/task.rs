@@ -24,8 +24,8 @@ pub enum TaskId {
     Index,
     /// Hears what commands beside the running box changed.
     Commands,
-    /// Gives RTSPS each new certificate.
-    RtspsCertificate,
+    /// Keeps the certificate fit.
+    Certificate,
     /// Feeds the system's watchdog.
     Watchdog,
     /// Watches a system that is being tried after an update.
@@ -50,7 +50,7 @@ impl TaskId {
             Self::Retention
             | Self::Index
             | Self::Commands
-            | Self::RtspsCertificate
+            | Self::Certificate
             | Self::Watchdog
             | Self::Trial
             | Self::NextVersion
@@ -72,7 +72,7 @@ impl fmt::Display for TaskId {
             Self::Retention => f.write_str("retention"),
             Self::Index => f.write_str("index"),
             Self::Commands => f.write_str("commands"),
-            Self::RtspsCertificate => f.write_str("RTSPS certificate"),
+            Self::Certificate => f.write_str("certificate"),
             Self::Watchdog => f.write_str("watchdog"),
             Self::Trial => f.write_str("trial"),
             Self::NextVersion => f.write_str("word for the next version"),

@@ -1,7 +1,7 @@
 //! Devices, pairing codes, accounts and stream passwords.
 
 use crate::AccessChange;
-use crate::auth::{Who, authority, clear_cookie};
+use crate::auth::{Who, authority, clear_cookie, peer};
 use crate::authority::Authority;
 use crate::guard::{Prefix, Try};
 use crate::input::{PathParts, json};
@@ -103,7 +103,7 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
     })
     .await?;
     tracing::info!(by = %who.principal.device_id, role = role.as_str(), "a pairing code was made");
-    let url = crate::pairing_url(&format!("https://{host}:{port}"), code.otp.expose(), &app.ca_sha256);
+    let url = crate::pairing_url(&format!("https://{host}:{port}"), code.otp.expose(), app.ports.identity.ca_sha256());
     let qr = QrCode::new(url.as_bytes())
         .map_err(|e| Error::internal("the QR code cannot be drawn").with_source(e))?
         .render::<svg::Color<'_>>()
@@ -189,7 +189,7 @@ struct PasswordBody {
 
 /// `PUT /api/v1/users/{name}/password`
 pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
-    let from = auth::peer(&request)?.0;
+    let from = peer(&request)?.0;
     let caller = who.principal;
     let name = name_of(&path, "account");
     let own = name.as_ref().is_ok_and(|n| caller.username.as_ref() == Some(n));

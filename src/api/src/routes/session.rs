@@ -124,7 +124,7 @@ pub(super) async fn me(State(app): State<Shared>, who: Who) -> Reply {
         "has_accounts": has_accounts,
         "box_name": app.config.box_name,
         "version": app.config.version,
-        "ca_sha256": app.ca_sha256,
+        "ca_sha256": app.ports.identity.ca_sha256(),
     });
     Ok(Json(body).into_response())
 }

@@ -41,7 +41,7 @@ pub(super) async fn ca(State(app): State<Shared>) -> Reply<Response> {
         (header::CONTENT_TYPE, "application/x-pem-file"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"perch-ca.pem\""),
     ];
-    Ok::<_, Problem>((headers, app.ca_pem.clone()).into_response())
+    Ok::<_, Problem>((headers, app.ports.identity.ca_pem().to_owned()).into_response())
 }
 
 /// `GET /api/openapi.json`

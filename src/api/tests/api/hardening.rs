@@ -286,7 +286,7 @@ async fn a_connection_that_dawdles_is_closed() {
     // Whoever showed a credential has more time between requests: a lease is renewed every 10 s on the same connection.
     let again = async |token: &str| {
         let mut stream = rig.connect().await;
-        let request = format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned();
         let known = format!("GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
         let (request, end) = if token.is_empty() { (request, "ok\n") } else { (known, "}") };
         for wait in [14, 0] {

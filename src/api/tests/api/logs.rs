@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use http::Method;
+use perch_domain::identity::IdentityPort;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use tracing_subscriber::EnvFilter;
@@ -45,7 +46,7 @@ async fn no_secret_reaches_the_log() {
     rig.get(&format!("/api/v1/me?token={stray}"), &stray).await.problem(401);
     rig.get(&format!("/pair?otp={OTP}"), "").await;
     let text = String::from_utf8(log.0.lock().expect("log").clone()).expect("text");
-    let key = std::fs::read_to_string(rig.dir.path().join("tls/leaf.key")).expect("key");
+    let key = rig.identity.certificate().key_pem.expose().clone();
     let stream = vlc.json()["password"].as_str().expect("password").to_owned();
     assert_eq!(code.json()["otp"], OTP);
     for secret in [

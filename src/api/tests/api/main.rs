@@ -2,10 +2,11 @@
 
 mod crowd;
 mod hardening;
+mod identity;
 mod logs;
 mod media;
 mod people;
-mod pki;
+mod server;
 mod support;
 mod table;
 mod update;

@@ -1,5 +1,6 @@
 //! A server on a free port, ports in memory, and a small client that trusts the box's own authority.
 
+use crate::identity::FakeIdentity;
 use crate::update::FakeUpdate;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -15,6 +16,7 @@ use perch_base::{Error, ErrorKind, Result, shutdown};
 use perch_domain::access::*;
 use perch_domain::archive::*;
 use perch_domain::health::{CameraHealth, CameraState};
+use perch_domain::identity::IdentityPort;
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::Cause;
 use perch_domain::pairing::Attempt;
@@ -378,7 +380,7 @@ pub struct Rig {
     pub fake: Arc<Fake>,
     pub addr: SocketAddr,
     pub notices: broadcast::Sender<Arc<Notice>>,
-    pub dir: tempfile::TempDir,
+    pub identity: Arc<FakeIdentity>,
     pub ca_sha256: String,
     pub stop: Option<shutdown::Trigger>,
     pub task: tokio::task::JoinHandle<Result<()>>,
@@ -414,12 +416,9 @@ impl Answer {
     }
 }
 
-pub fn config(dir: &tempfile::TempDir) -> Config {
+pub fn config() -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
-        hostnames: vec!["cam.example.org".into()],
-        host: "perch-test".into(),
-        data_dir: dir.path().to_owned(),
         box_name: "Box".into(),
         version: "9.9.9".into(),
         pairing: perch_domain::pairing::PairingConfig { digits: 6, ttl: Duration::from_secs(120) },
@@ -428,9 +427,15 @@ pub fn config(dir: &tempfile::TempDir) -> Config {
     }
 }
 
-pub fn ports(fake: &Arc<Fake>, clock: SharedClock, notices: broadcast::Sender<Arc<Notice>>) -> Ports {
+pub fn ports(
+    fake: &Arc<Fake>,
+    identity: Arc<FakeIdentity>,
+    clock: SharedClock,
+    notices: broadcast::Sender<Arc<Notice>>,
+) -> Ports {
     let told = Arc::clone(fake);
     Ports {
+        identity,
         live: fake.clone(),
         access: fake.clone(),
         archive: fake.clone(),
@@ -468,15 +473,16 @@ impl Rig {
 
     pub async fn start_with(clock: SharedClock) -> Self {
         let fake = Arc::new(Fake::default());
-        let dir = tempfile::tempdir().expect("a folder");
+        let identity = FakeIdentity::new();
         let notices = broadcast::Sender::new(16);
-        let server = Server::bind(config(&dir), ports(&fake, clock, notices.clone())).await.expect("bound");
+        let server =
+            Server::bind(config(), ports(&fake, identity.clone(), clock, notices.clone())).await.expect("bound");
         let (stop, ended) = shutdown::channel();
-        let (addr, ca_sha256) = (server.local_addr(), server.ca_sha256());
-        let tls = client_tls(server.ca_pem(), &[b"http/1.1"]);
+        let (addr, ca_sha256) = (server.local_addr(), identity.ca_sha256().to_owned());
+        let tls = client_tls(identity.ca_pem(), &[b"http/1.1"]);
         let lifeline = server.lifeline();
         let task = tokio::spawn(server.run(ended));
-        Self { fake, addr, notices, dir, ca_sha256, stop: Some(stop), task, lifeline, tls }
+        Self { fake, addr, notices, identity, ca_sha256, stop: Some(stop), task, lifeline, tls }
     }
 
     /// What a client of this box needs for TLS.

@@ -23,10 +23,10 @@ const MAX_READERS: usize = 64;
 /// are told that there are too many.
 const LIMITS: Limits = Limits {
     strangers: 128,
-    crowd: 80,
+    crowd: 96,
     few: 8,
-    per_household: 48,
-    per_site: 80,
+    per_household: 64,
+    per_site: 96,
     known: 2 * MAX_READERS,
     per_owner: 2 * MAX_READERS,
     head_start: Duration::from_secs(2),
@@ -237,7 +237,7 @@ impl Connections {
                 Some(id)
             }
             Some(Admitted::Refuse) | None => {
-                tracing::warn!(peer, "RTSP connection refused: too many from there have not signed in");
+                tracing::debug!(peer, "RTSP connection refused: too many from there have not signed in");
                 socket::shut(&socket);
                 None
             }

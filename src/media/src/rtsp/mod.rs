@@ -23,10 +23,10 @@ use listener::listen;
 use mounts::Mounts;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_base::{ErrorKind, Result, ResultExt};
+use perch_domain::identity::{Certificate, IdentityPort};
 use rtsp_server::prelude::*;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -42,19 +42,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 pub struct Config {
     /// RTSP; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// RTSPS, if wanted; needs `tls`.
+    /// RTSPS, if wanted.
     pub tls_listen: Option<SocketAddr>,
-    /// The certificate for RTSPS.
-    pub tls: Option<TlsFiles>,
-}
-
-/// Where the certificate and its key are.
-#[derive(Clone, Debug)]
-pub struct TlsFiles {
-    /// The certificate chain in PEM.
-    pub cert_pem: PathBuf,
-    /// The private key in PEM.
-    pub key_pem: PathBuf,
+    /// Who the box is: the certificate for RTSPS, also when it is renewed.
+    pub identity: Arc<dyn IdentityPort>,
 }
 
 /// A running server; stops when dropped.
@@ -62,7 +53,6 @@ pub struct Server {
     local: SocketAddr,
     tls_local: Option<SocketAddr>,
     connections: Arc<Connections>,
-    tls_gate: Option<Gate>,
     main_loop: glib::MainLoop,
     listeners: Mutex<Vec<glib::Source>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -77,8 +67,7 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// Listens and serves. Nobody may read until [`Self::set_passwords`].
     ///
-    /// Errors with [`ErrorKind::Unavailable`] when a port is in use or the certificate cannot be read, and with
-    /// [`ErrorKind::Invalid`] when RTSPS is asked for without a certificate.
+    /// Errors with [`ErrorKind::Unavailable`] when a port is in use or the certificate cannot be used.
     pub fn start(config: Config, cameras: Vec<CameraStreams>, clock: SharedClock) -> Result<Self> {
         crate::init()?;
         let context = glib::MainContext::new();
@@ -91,18 +80,15 @@ impl Server {
 
         let build = |gate: &Gate, at| listen(&connections, &points, &threads, gate, at);
         let (local, source) = build(&Gate::new(connections.clone()), config.listen)?;
-        let tls_gate = match (&config.tls_listen, &config.tls) {
-            (Some(_), None) => return Err(Error::invalid("rtsp.tls_listen needs a certificate")),
-            (Some(_), Some(files)) => {
-                let gate = Gate::new(connections.clone());
-                gate.set_tls_certificate(Some(&certificate(files)?));
-                Some(gate)
+        let mut secured = None;
+        let tls = match config.tls_listen {
+            Some(at) => {
+                let gate = Secured::new(Gate::new(connections.clone()), config.identity)?;
+                let bound = build(&gate.gate, at)?;
+                secured = Some(gate);
+                Some(bound)
             }
-            (None, _) => None,
-        };
-        let tls = match (&tls_gate, config.tls_listen) {
-            (Some(gate), Some(at)) => Some(build(gate, at)?),
-            _ => None,
+            None => None,
         };
 
         let tls_local = tls.as_ref().map(|(local, _)| *local);
@@ -114,6 +100,9 @@ impl Server {
         let sweep = glib::timeout_source_new(SWEEP_EVERY, None, glib::Priority::DEFAULT, move || {
             let Some(connections) = swept.upgrade() else { return glib::ControlFlow::Break };
             connections.sweep();
+            if let Some(secured) = &mut secured {
+                secured.follow();
+            }
             glib::ControlFlow::Continue
         });
         sweep.attach(Some(&context));
@@ -135,7 +124,6 @@ impl Server {
             local,
             tls_local,
             connections,
-            tls_gate,
             main_loop,
             listeners: Mutex::new(listeners),
             thread: Mutex::new(Some(thread)),
@@ -166,14 +154,6 @@ impl Server {
     /// has another password are closed within a second.
     pub fn set_passwords(&self, ha1s: Vec<(String, String)>) {
         self.connections.set_passwords(digest::Ha1s::new(ha1s));
-    }
-
-    /// Takes a renewed certificate for connections to come. Errors with [`ErrorKind::Unavailable`] when it cannot be read.
-    pub fn set_certificate(&self, files: &TlsFiles) -> Result<()> {
-        if let Some(gate) = &self.tls_gate {
-            gate.set_tls_certificate(Some(&certificate(files)?));
-        }
-        Ok(())
     }
 
     /// How many readers play now.
@@ -217,7 +197,35 @@ impl Drop for Server {
     }
 }
 
-fn certificate(files: &TlsFiles) -> Result<gio::TlsCertificate> {
-    gio::TlsCertificate::from_files(&files.cert_pem, &files.key_pem)
-        .context(ErrorKind::Unavailable, || format!("certificate {} cannot be used", files.cert_pem.display()))
+/// The gate of RTSPS, which follows the certificate of the box.
+struct Secured {
+    gate: Gate,
+    identity: Arc<dyn IdentityPort>,
+    served: Arc<Certificate>,
+}
+
+impl Secured {
+    fn new(gate: Gate, identity: Arc<dyn IdentityPort>) -> Result<Self> {
+        let served = identity.certificate();
+        gate.set_tls_certificate(Some(&read(&served)?));
+        Ok(Self { gate, identity, served })
+    }
+
+    /// Takes a renewed certificate for connections to come.
+    fn follow(&mut self) {
+        let now = self.identity.certificate();
+        if Arc::ptr_eq(&now, &self.served) {
+            return;
+        }
+        match read(&now) {
+            Ok(certificate) => self.gate.set_tls_certificate(Some(&certificate)),
+            Err(e) => tracing::error!(error = %e, "RTSPS cannot use the renewed certificate; the old one is kept"),
+        }
+        self.served = now;
+    }
+}
+
+fn read(certificate: &Certificate) -> Result<gio::TlsCertificate> {
+    let pem = format!("{}{}", certificate.key_pem.expose(), certificate.chain_pem);
+    gio::TlsCertificate::from_pem(&pem).context(ErrorKind::Unavailable, || "the certificate cannot be used for RTSPS")
 }

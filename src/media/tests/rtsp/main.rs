@@ -11,14 +11,16 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::ErrorKind;
 use perch_base::clock::{Clock, ManualClock, SharedClock, Sleep, SystemClock};
+use perch_base::secret::Secret;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::camera::VideoSettings;
+use perch_domain::identity::{Certificate, IdentityPort, Names};
 use perch_domain::media::Stream;
-use perch_media::rtsp::{Config, Server, TlsFiles};
+use perch_media::rtsp::{Config, Server};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 const LOGIN: Option<(&str, &str)> = Some(("tv", "opensesame"));
@@ -58,8 +60,65 @@ impl Bench {
     }
 }
 
+/// A self-signed certificate that can be exchanged.
+struct Identity(Mutex<Arc<Certificate>>);
+
+fn certificate() -> Arc<Certificate> {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let name = format!("rtsp-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    let (cert, key) = (folder.join(format!("{name}-cert.pem")), folder.join(format!("{name}-key.pem")));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=box", "-out"])
+        .arg(&cert)
+        .arg("-keyout")
+        .arg(&key)
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl runs").success());
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("it was made");
+    let certificate = Certificate { chain_pem: read(&cert), key_pem: Secret::new(read(&key)) };
+    let _ = (std::fs::remove_file(cert), std::fs::remove_file(key));
+    Arc::new(certificate)
+}
+
+fn identity() -> Arc<Identity> {
+    // Making one starts a program: most tests do not look at it.
+    static ONE: OnceLock<Arc<Certificate>> = OnceLock::new();
+    Arc::new(Identity(Mutex::new(ONE.get_or_init(certificate).clone())))
+}
+
+impl IdentityPort for Identity {
+    fn certificate(&self) -> Arc<Certificate> {
+        self.0.lock().expect("lock").clone()
+    }
+    fn names(&self) -> Arc<Names> {
+        Arc::default()
+    }
+    fn reachable(&self) -> Vec<std::net::IpAddr> {
+        vec![]
+    }
+    fn ca_pem(&self) -> &str {
+        ""
+    }
+    fn ca_sha256(&self) -> &str {
+        ""
+    }
+}
+
+/// The certificate that a server shows, PEM.
+fn shown(at: std::net::SocketAddr) -> String {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_client", "-connect", &at.to_string()]).stdin(Stdio::null()).stderr(Stdio::null());
+    let said = String::from_utf8_lossy(&openssl.output().expect("openssl runs").stdout).into_owned();
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    let pem = said.split(begin).nth(1).and_then(|rest| rest.split(end).next()).unwrap_or("");
+    format!("{begin}{pem}{end}")
+}
+
 fn config() -> Config {
-    Config { listen: "127.0.0.1:0".parse().expect("an address"), tls_listen: None, tls: None }
+    Config { listen: "127.0.0.1:0".parse().expect("an address"), tls_listen: None, identity: identity() }
 }
 
 fn wait_for(what: &str, time: Duration, mut done: impl FnMut() -> bool) {
@@ -147,7 +206,7 @@ fn one_address_may_hold_only_so_many_connections_without_a_password() {
     let bench = Bench::at(SMALL, clock.clone());
     let mut known = bench.client("/front", LOGIN);
     assert_eq!(known.ask("DESCRIBE", "", &[]).expect("answers").status, 200);
-    let mut strangers: Vec<_> = (0..48).map(|_| bench.client("/front", None)).collect();
+    let mut strangers: Vec<_> = (0..64).map(|_| bench.client("/front", None)).collect();
     for stranger in &mut strangers {
         assert_eq!(stranger.ask("OPTIONS", "", &[]).expect("answers").status, 200);
     }
@@ -501,25 +560,15 @@ fn a_udp_reader_that_vanishes_ends_with_its_connection() {
 
 #[test]
 fn gstreamer_reads_rtsp_and_rtsps() {
-    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let (cert_pem, key_pem) = (folder.join("rtsp-cert.pem"), folder.join("rtsp-key.pem"));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=box", "-out"])
-        .arg(&cert_pem)
-        .arg("-keyout")
-        .arg(&key_pem)
-        .stderr(Stdio::null())
-        .status();
-    assert!(made.expect("openssl runs").success());
     let camera = Camera::start("front", SMALL);
     let tls_listen = Some("127.0.0.1:0".parse().expect("an address"));
-    let config = Config { tls_listen, tls: Some(TlsFiles { cert_pem, key_pem }), ..config() };
+    let identity = identity();
+    let config = Config { tls_listen, identity: identity.clone(), ..config() };
     let server = Server::start(config, vec![camera.streams()], clock()).expect("starts");
     server.set_passwords(vec![("tv".into(), ha1("tv", "opensesame"))]);
     let tls = server.tls_local_addr().expect("RTSPS listens");
-    // One that connects and says nothing must not hold up the others.
-    let _silent = std::net::TcpStream::connect(tls).expect("connects");
+    // Those that connect and say nothing must not hold up the others.
+    let _silent: Vec<_> = (0..20).map(|_| std::net::TcpStream::connect(tls).expect("connects")).collect();
     for (scheme, at, protocols) in
         [("rtsp", server.local_addr(), "tcp"), ("rtsp", server.local_addr(), "udp"), ("rtsps", tls, "tcp")]
     {
@@ -538,6 +587,10 @@ fn gstreamer_reads_rtsp_and_rtsps() {
         eprintln!("{scheme} over {protocols}: 20 frames and 20 sounds after {:?}", began.elapsed());
         player.set_state(gst::State::Null).expect("stops");
     }
+    let (old, new) = (identity.certificate(), certificate());
+    assert!(old.chain_pem.contains(&shown(tls)), "the certificate of the box");
+    *identity.0.lock().expect("lock") = new.clone();
+    wait_for("the renewed certificate", Duration::from_secs(20), || new.chain_pem.contains(&shown(tls)));
 }
 
 #[test]

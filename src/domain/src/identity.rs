@@ -1,10 +1,12 @@
-//! Under which names and addresses the box is reached: what its certificate says and which `Host` headers it answers.
+//! What the box is to those who connect by TLS: the names it answers to, its certificate, and the port that hands out both.
 
-use perch_base::net::{self, is_host_name};
+use perch_base::net::is_host_name;
+use perch_base::secret::Secret;
 use perch_base::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// More addresses than any box has; a machine full of containers is cut here.
 const MAX_ADDRESSES: usize = 64;
@@ -66,18 +68,33 @@ impl fmt::Display for Names {
     }
 }
 
-/// The addresses by which this machine may be reached from elsewhere: without loopback, IPv6 link-local ones (which no URL can
-/// name) and those that change from day to day.
-pub fn reachable_addresses() -> Vec<IpAddr> {
-    let temporary = std::fs::read_to_string("/proc/net/if_inet6").map(|text| net::temporary_addresses(&text));
-    let temporary = temporary.unwrap_or_default();
-    let named = |a: &IpAddr| match a {
-        IpAddr::V4(a) => !a.is_loopback() && !a.is_unspecified(),
-        IpAddr::V6(v6) => {
-            !v6.is_loopback() && !v6.is_unspecified() && !v6.is_unicast_link_local() && !temporary.contains(a)
-        }
-    };
-    net::interface_addresses().into_iter().filter(named).collect()
+/// The certificate with which the box answers, for every transport that speaks TLS.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The leaf and the authority that signed it, PEM.
+    pub chain_pem: String,
+    /// The leaf's private key, PKCS #8 in PEM.
+    pub key_pem: Secret,
+}
+
+/// The box's identity as it is at the moment. Cheap to ask: transports ask before a connection and take what is new.
+pub trait IdentityPort: Send + Sync {
+    /// The certificate. One that was renewed is another allocation.
+    fn certificate(&self) -> Arc<Certificate>;
+    /// The names and addresses it is for.
+    fn names(&self) -> Arc<Names>;
+    /// The addresses by which other machines may reach the box.
+    fn reachable(&self) -> Vec<IpAddr>;
+    /// The box's certificate authority, PEM.
+    fn ca_pem(&self) -> &str;
+    /// SHA-256 of the authority (DER), lower-case hex: what phones pin.
+    fn ca_sha256(&self) -> &str;
+}
+
+impl fmt::Debug for dyn IdentityPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentityPort").field("ca_sha256", &self.ca_sha256()).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
@@ -101,10 +118,5 @@ mod tests {
             assert!(Names::new("box", &[bad.to_owned()], &[]).is_err(), "{bad:?}");
         }
         assert!(Names::new("b\n$(x)", &[], &[]).expect("falls back").dns.contains("perch.local"));
-    }
-
-    #[test]
-    fn this_machine_has_addresses_that_are_not_loopback() {
-        assert!(reachable_addresses().iter().all(|a| !a.is_loopback()));
     }
 }

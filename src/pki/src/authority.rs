@@ -1,22 +1,18 @@
-//! The box's own certificate authority and the leaf it signs: made at first start, kept in `<data>/tls`, rotated while running.
+//! The box's own certificate authority and the leaf it signs: made at first start, kept in `<data>/tls`, renewed while running.
 
-mod files;
-mod names;
-
-pub use names::{Names, reachable_addresses};
-
-use files::Dir;
+use crate::files::Dir;
 use perch_base::secret::{Secret, hex, random_bytes, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::identity::{Certificate, Names};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType, date_time_ymd,
 };
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use x509_parser::extensions::GeneralName;
 
@@ -35,19 +31,6 @@ const CA_CERT: &str = "ca.pem";
 const CA_KEY: &str = "ca.key";
 const LEAF_CERT: &str = "leaf.pem";
 const LEAF_KEY: &str = "leaf.key";
-
-/// The certificate with which the box answers, for every transport that speaks TLS.
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    /// The leaf and the authority that signed it, PEM.
-    pub chain_pem: String,
-    /// The leaf's private key, PKCS #8 in PEM.
-    pub key_pem: Secret,
-    /// The file that holds the chain.
-    pub chain_path: PathBuf,
-    /// The file that holds the key.
-    pub key_path: PathBuf,
-}
 
 /// The authority, the leaf and the folder they live in.
 pub struct Pki {
@@ -108,7 +91,7 @@ impl Pki {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "Perch");
-        params.subject_alt_names = names.to_san()?;
+        params.subject_alt_names = subject_alternative_names(names)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
@@ -147,12 +130,7 @@ impl Pki {
 
     /// What TLS transports need.
     pub fn certificate(&self) -> Certificate {
-        Certificate {
-            chain_pem: self.chain_pem.clone(),
-            key_pem: self.key_pem.clone(),
-            chain_path: self.dir.path(LEAF_CERT),
-            key_path: self.dir.path(LEAF_KEY),
-        }
+        Certificate { chain_pem: self.chain_pem.clone(), key_pem: self.key_pem.clone() }
     }
 
     /// The authority's certificate, PEM.
@@ -163,18 +141,6 @@ impl Pki {
     /// SHA-256 of the authority's certificate (DER), lower-case hex: what phones pin.
     pub fn ca_sha256(&self) -> String {
         hex(&sha256(&self.ca_der))
-    }
-}
-
-impl Certificate {
-    /// The chain and key as rustls wants them.
-    pub fn to_der(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-        let chain = CertificateDer::pem_slice_iter(self.chain_pem.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .context(ErrorKind::Corrupt, || "the certificate cannot be read")?;
-        let key = PrivateKeyDer::from_pem_slice(self.key_pem.expose().as_bytes())
-            .context(ErrorKind::Corrupt, || "the certificate's key cannot be read")?;
-        Ok((chain, key))
     }
 }
 
@@ -251,17 +217,15 @@ fn since_epoch(at: Timestamp) -> Duration {
     Duration::from_secs(at.as_micros().max(0) as u64 / 1_000_000)
 }
 
-impl Names {
-    fn to_san(&self) -> Result<Vec<SanType>> {
-        let mut out = Vec::new();
-        for name in &self.dns {
-            let text = name
-                .as_str()
-                .try_into()
-                .context(ErrorKind::Invalid, || format!("host name `{name}` cannot stand in a certificate"))?;
-            out.push(SanType::DnsName(text));
-        }
-        out.extend(self.addresses.iter().map(|a| SanType::IpAddress(*a)));
-        Ok(out)
+fn subject_alternative_names(names: &Names) -> Result<Vec<SanType>> {
+    let mut out = Vec::new();
+    for name in &names.dns {
+        let text = name
+            .as_str()
+            .try_into()
+            .context(ErrorKind::Invalid, || format!("host name `{name}` cannot stand in a certificate"))?;
+        out.push(SanType::DnsName(text));
     }
+    out.extend(names.addresses.iter().map(|a| SanType::IpAddress(*a)));
+    Ok(out)
 }

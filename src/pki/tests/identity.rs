@@ -1,17 +1,16 @@
-//! The box's authority and leaf: kept, rotated, private; and binding the port.
+//! The box's authority and leaf: kept, renewed, private.
 
-use crate::support::*;
-use perch_api::Server;
-use perch_api::pki::{Names, Pki};
-use perch_base::clock::{Clock, ManualClock, SystemClock};
+use perch_base::ErrorKind;
+use perch_base::clock::{Clock, ManualClock};
 use perch_base::time::Timestamp;
-use perch_base::{ErrorKind, shutdown};
-use rustls::pki_types::ServerName;
+use perch_domain::identity::{IdentityPort, Names};
+use perch_pki::{Config, Identity, Pki};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_rustls::TlsConnector;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -72,7 +71,9 @@ fn damage_is_mended() {
         std::fs::write(file(name), b"\xff garbage").expect("written");
         let mended = open(dir.path(), "box", now());
         assert_eq!(mended.ca_sha256(), first.ca_sha256(), "phones still trust it");
-        mended.certificate().to_der().expect("usable");
+        let certificate = mended.certificate();
+        CertificateDer::from_pem_slice(certificate.chain_pem.as_bytes()).expect("a certificate");
+        PrivateKeyDer::from_pem_slice(certificate.key_pem.expose().as_bytes()).expect("a key");
     }
     // Another authority's leaf, as after a half restored backup.
     let other = tempfile::tempdir().expect("a folder");
@@ -96,37 +97,23 @@ fn a_clock_that_was_never_set_does_no_harm() {
     assert_eq!(early.certificate().chain_pem, later.certificate().chain_pem, "valid when the time comes");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_running_server_takes_a_new_leaf() {
-    let clock = Arc::new(ManualClock::new(SystemClock.utc()));
-    let (fake, dir) = (Arc::new(Fake::default()), tempfile::tempdir().expect("a folder"));
-    let server = Server::bind(config(&dir), ports(&fake, clock.clone(), tokio::sync::broadcast::Sender::new(1)))
-        .await
-        .expect("bound");
-    let (addr, old, mut certificates) = (server.local_addr(), server.certificate(), server.certificates());
-    let tls = client_tls(server.ca_pem(), &[]);
-    clock.advance(70 * DAY);
-    let (_stop, ended) = shutdown::channel();
-    tokio::spawn(server.run(ended));
-    tokio::time::timeout(Duration::from_secs(5), certificates.changed()).await.expect("soon").expect("sent");
-    let new = certificates.borrow().to_der().expect("usable").0;
-    assert_ne!(new, old.to_der().expect("usable").0);
-    for name in ["localhost", "perch-test.local", "cam.example.org", "127.0.0.1"] {
-        let tcp = tokio::net::TcpStream::connect(addr).await.expect("connected");
-        let name = ServerName::try_from(name).expect("name");
-        let stream = TlsConnector::from(tls.clone()).connect(name, tcp).await.expect("trusted under this name");
-        assert_eq!(stream.get_ref().1.peer_certificates().expect("shown"), new);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_port_in_use_is_said_in_plain_words() {
-    let rig = Rig::start().await;
+#[test]
+fn the_identity_is_looked_at_while_the_box_runs() {
     let dir = tempfile::tempdir().expect("a folder");
-    let second = perch_api::Config { listen: rig.addr, ..config(&dir) };
-    let ports = ports(&rig.fake, Arc::new(SystemClock), tokio::sync::broadcast::Sender::new(1));
-    let Err(e) = Server::bind(second, ports).await else { panic!("bound twice") };
-    assert_eq!(e.kind(), ErrorKind::Unavailable);
-    assert!(e.message().starts_with(&format!("port {} is already in use: ", rig.addr.port())), "{e}");
-    assert!(!rig.dir.path().join("tls/ca.key.new").exists());
+    let clock = Arc::new(ManualClock::new(now()));
+    let config = Config { data_dir: dir.path().to_owned(), host: "Attic.local".into(), hostnames: vec![] };
+    let identity = Identity::open(config.clone(), clock.clone()).expect("made");
+    let first = identity.certificate();
+    identity.look().expect("looked");
+    assert!(Arc::ptr_eq(&first, &identity.certificate()), "nothing to do yet");
+    clock.advance(70 * DAY);
+    assert!(Arc::ptr_eq(&first, &identity.certificate()), "nobody looked");
+    identity.look().expect("looked");
+    assert_ne!(first.chain_pem, identity.certificate().chain_pem, "less than 30 days were left");
+    assert!(identity.names().answers_to("attic.local") && !identity.names().answers_to("evil.example"));
+    assert!(identity.ca_pem().starts_with("-----BEGIN CERTIFICATE-----") && identity.ca_sha256().len() == 64);
+    assert!(clock.utc() > now());
+    let wrong = Config { hostnames: vec!["https://x".into()], ..config };
+    let Err(e) = Identity::open(wrong, clock) else { panic!("taken") };
+    assert_eq!(e.kind(), ErrorKind::Invalid);
 }

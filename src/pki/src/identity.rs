@@ -1,0 +1,115 @@
+//! The identity of the moment: the authority and its leaf beside the names they are for, looked at every minute.
+
+use crate::authority::Pki;
+use perch_base::Result;
+use perch_base::clock::SharedClock;
+use perch_base::net;
+use perch_domain::identity::{Certificate, IdentityPort, Names};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Where keys are kept and what the box is called.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The box's data folder; keys and certificates go to `tls/` in it.
+    pub data_dir: PathBuf,
+    /// The machine's host name without `.local`.
+    pub host: String,
+    /// Further names and addresses under which the box is reached.
+    pub hostnames: Vec<String>,
+}
+
+/// Who the box is; shared by all that speak TLS.
+pub struct Identity {
+    config: Config,
+    clock: SharedClock,
+    ca_pem: String,
+    ca_sha256: String,
+    /// Locked while it is looked at, which may take a disk's time. What is handed out does not wait for it.
+    pki: Mutex<Pki>,
+    now: RwLock<Now>,
+}
+
+struct Now {
+    certificate: Arc<Certificate>,
+    names: Arc<Names>,
+    reachable: Vec<IpAddr>,
+}
+
+impl Identity {
+    /// Makes or loads authority and leaf. Blocks. Errors: `Invalid` for a host name that is none, `Io` when keys cannot be kept.
+    pub fn open(config: Config, clock: SharedClock) -> Result<Self> {
+        let reachable = reachable_addresses();
+        let names = Names::new(&config.host, &config.hostnames, &reachable)?;
+        let pki = Pki::open(&config.data_dir, &names, clock.utc())?;
+        let (ca_pem, ca_sha256) = (pki.ca_pem().to_owned(), pki.ca_sha256());
+        let now = Now { certificate: Arc::new(pki.certificate()), names: Arc::new(names), reachable };
+        Ok(Self { config, clock, ca_pem, ca_sha256, pki: Mutex::new(pki), now: RwLock::new(now) })
+    }
+
+    /// Looks at names, addresses and dates, and renews the leaf where it no longer fits. Blocks. To be called every minute: an
+    /// address may change at any time. Errors as [`Self::open`]; the old leaf is kept then.
+    pub fn look(&self) -> Result<()> {
+        let reachable = reachable_addresses();
+        let names = Arc::new(Names::new(&self.config.host, &self.config.hostnames, &reachable)?);
+        let mut pki = self.pki.lock().unwrap_or_else(PoisonError::into_inner);
+        let renewed = pki.refresh(&names, self.clock.utc());
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        (now.names, now.reachable) = (names, reachable);
+        if renewed? {
+            now.certificate = Arc::new(pki.certificate());
+        }
+        Ok(())
+    }
+
+    fn now<T>(&self, take: impl FnOnce(&Now) -> T) -> T {
+        take(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl IdentityPort for Identity {
+    fn certificate(&self) -> Arc<Certificate> {
+        self.now(|now| now.certificate.clone())
+    }
+
+    fn names(&self) -> Arc<Names> {
+        self.now(|now| now.names.clone())
+    }
+
+    fn reachable(&self) -> Vec<IpAddr> {
+        self.now(|now| now.reachable.clone())
+    }
+
+    fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    fn ca_sha256(&self) -> &str {
+        &self.ca_sha256
+    }
+}
+
+/// The addresses by which this machine may be reached from elsewhere: without loopback, IPv6 link-local ones (which no URL can
+/// name) and those that change from day to day.
+fn reachable_addresses() -> Vec<IpAddr> {
+    let temporary = std::fs::read_to_string("/proc/net/if_inet6").map(|text| net::temporary_addresses(&text));
+    let temporary = temporary.unwrap_or_default();
+    let named = |a: &IpAddr| match a {
+        IpAddr::V4(a) => !a.is_loopback() && !a.is_unspecified(),
+        IpAddr::V6(v6) => {
+            !v6.is_loopback() && !v6.is_unspecified() && !v6.is_unicast_link_local() && !temporary.contains(a)
+        }
+    };
+    net::interfaces().into_iter().flat_map(|interface| interface.addresses).filter(named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_addresses_that_are_not_loopback() {
+        assert!(reachable_addresses().iter().all(|a| !a.is_loopback()));
+    }
+}

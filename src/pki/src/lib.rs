@@ -1,0 +1,9 @@
+//! Floor 2: who the box is. The only code that makes keys and certificates and touches `<data>/tls`; built first, so that every
+//! transport that speaks TLS is handed the same identity.
+
+mod authority;
+mod files;
+mod identity;
+
+pub use authority::{LEAF_LIFE, Pki, ROTATE_BEFORE};
+pub use identity::{Config, Identity};
