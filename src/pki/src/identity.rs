@@ -91,7 +91,7 @@ impl IdentityPort for Identity {
 }
 
 /// The addresses by which this machine may be reached from elsewhere: without loopback, IPv6 link-local ones (which no URL can
-/// name) and those that change from day to day.
+/// name) and those that change from day to day, the likeliest first.
 fn reachable_addresses() -> Vec<IpAddr> {
     let temporary = std::fs::read_to_string("/proc/net/if_inet6").map(|text| net::temporary_addresses(&text));
     let temporary = temporary.unwrap_or_default();

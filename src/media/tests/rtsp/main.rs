@@ -4,23 +4,24 @@
 mod camera;
 mod cameras;
 mod client;
+mod identity;
 
 use camera::{Camera, clock};
 use client::{Client, ha1};
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use identity::{certificate, identity, shown};
 use perch_base::ErrorKind;
 use perch_base::clock::{Clock, ManualClock, SharedClock, Sleep, SystemClock};
-use perch_base::secret::Secret;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::camera::VideoSettings;
-use perch_domain::identity::{Certificate, IdentityPort, Names};
+use perch_domain::identity::IdentityPort;
 use perch_domain::media::Stream;
 use perch_media::rtsp::{Config, Server};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 const LOGIN: Option<(&str, &str)> = Some(("tv", "opensesame"));
@@ -58,63 +59,6 @@ impl Bench {
     fn consumers(&self, stream: Stream) -> usize {
         self.camera.hub.consumers(stream).len()
     }
-}
-
-/// A self-signed certificate that can be exchanged.
-struct Identity(Mutex<Arc<Certificate>>);
-
-fn certificate() -> Arc<Certificate> {
-    static MADE: AtomicUsize = AtomicUsize::new(0);
-    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let name = format!("rtsp-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-    let (cert, key) = (folder.join(format!("{name}-cert.pem")), folder.join(format!("{name}-key.pem")));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=box", "-out"])
-        .arg(&cert)
-        .arg("-keyout")
-        .arg(&key)
-        .stderr(Stdio::null())
-        .status();
-    assert!(made.expect("openssl runs").success());
-    let read = |path: &std::path::Path| std::fs::read_to_string(path).expect("it was made");
-    let certificate = Certificate { chain_pem: read(&cert), key_pem: Secret::new(read(&key)) };
-    let _ = (std::fs::remove_file(cert), std::fs::remove_file(key));
-    Arc::new(certificate)
-}
-
-fn identity() -> Arc<Identity> {
-    // Making one starts a program: most tests do not look at it.
-    static ONE: OnceLock<Arc<Certificate>> = OnceLock::new();
-    Arc::new(Identity(Mutex::new(ONE.get_or_init(certificate).clone())))
-}
-
-impl IdentityPort for Identity {
-    fn certificate(&self) -> Arc<Certificate> {
-        self.0.lock().expect("lock").clone()
-    }
-    fn names(&self) -> Arc<Names> {
-        Arc::default()
-    }
-    fn reachable(&self) -> Vec<std::net::IpAddr> {
-        vec![]
-    }
-    fn ca_pem(&self) -> &str {
-        ""
-    }
-    fn ca_sha256(&self) -> &str {
-        ""
-    }
-}
-
-/// The certificate that a server shows, PEM.
-fn shown(at: std::net::SocketAddr) -> String {
-    let mut openssl = Command::new("openssl");
-    openssl.args(["s_client", "-connect", &at.to_string()]).stdin(Stdio::null()).stderr(Stdio::null());
-    let said = String::from_utf8_lossy(&openssl.output().expect("openssl runs").stdout).into_owned();
-    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
-    let pem = said.split(begin).nth(1).and_then(|rest| rest.split(end).next()).unwrap_or("");
-    format!("{begin}{pem}{end}")
 }
 
 fn config() -> Config {
@@ -589,7 +533,7 @@ fn gstreamer_reads_rtsp_and_rtsps() {
     }
     let (old, new) = (identity.certificate(), certificate());
     assert!(old.chain_pem.contains(&shown(tls)), "the certificate of the box");
-    *identity.0.lock().expect("lock") = new.clone();
+    identity.exchange(new.clone());
     wait_for("the renewed certificate", Duration::from_secs(20), || new.chain_pem.contains(&shown(tls)));
 }
 
