@@ -8,7 +8,7 @@ use crate::supervisor::Supervisor;
 use crate::tasks::card::CardMaker;
 use crate::tasks::commands::Doors;
 use crate::{bell, systemd, tasks, version};
-use perch_api::{AccessChange, Server};
+use perch_api::{AccessChange, OnAccessChange, Server};
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
@@ -89,7 +89,7 @@ impl App {
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
         let rtsp = rtsp::Server::start(rtsp_config(&config, &identity), streams, clock.clone())?;
         let rtsp = Arc::new(rtsp);
-        rtsp.set_passwords(store.stream_password_ha1s()?);
+        rtsp.set_passwords(store.stream_logins()?);
         let cameras = Arc::new(Cameras {
             set: set.clone(),
             name: config.name.clone(),
@@ -329,11 +329,7 @@ fn api_config(config: &Config) -> perch_api::Config {
     }
 }
 
-fn on_access_change(
-    store: &Store,
-    live: &Arc<webrtc::Engine>,
-    rtsp: &Arc<rtsp::Server>,
-) -> Arc<dyn Fn(AccessChange) + Send + Sync> {
+fn on_access_change(store: &Store, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Server>) -> OnAccessChange {
     let (store, live, rtsp) = (store.clone(), live.clone(), rtsp.clone());
     Arc::new(move |change| match change {
         AccessChange::DeviceRevoked(device) => live.end_device(device),
@@ -341,11 +337,9 @@ fn on_access_change(
     })
 }
 
-pub(crate) fn reload_stream_passwords(store: &Store, rtsp: &rtsp::Server) {
-    match store.stream_password_ha1s() {
-        Ok(ha1s) => rtsp.set_passwords(ha1s),
-        Err(e) => tracing::error!(error = %e, "stream passwords could not be read"),
-    }
+pub(crate) fn reload_stream_passwords(store: &Store, rtsp: &rtsp::Server) -> Result<()> {
+    rtsp.set_passwords(store.stream_logins()?);
+    Ok(())
 }
 
 fn host_name() -> String {

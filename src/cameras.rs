@@ -271,7 +271,8 @@ impl CameraPort for Cameras {
             cameras,
             tasks,
             disk,
-            webrtc_sessions: self.live.sessions().len(),
+            // An engine that does not answer serves nobody.
+            webrtc_sessions: self.live.sessions().map_or(0, |all| all.len()),
             rtsp_readers: self.rtsp.readers(),
             memory_bytes: resident_bytes(),
         }

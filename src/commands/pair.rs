@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::pairing_card;
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::Role;
+use perch_domain::access::{Grant, Role};
 use perch_domain::ports::AccessPort;
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ pub fn run(config: Option<&Path>, role: Role) -> Result<ExitCode> {
         )
     })?;
     let now = SystemClock.utc();
-    let code = store.issue_code(role, now)?;
+    let code = store.issue_code(&Grant::all(role), now)?;
     println!("{}", pairing_card::render(&running.base_url, &code, &running.ca_sha256, now)?);
     if role == Role::Viewer {
         println!("  The device will be a viewer: it may watch and look back, not change anything.");

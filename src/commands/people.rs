@@ -4,7 +4,7 @@ use crate::cli::{StreamPasswordAction, UserAction};
 use crate::config::Config;
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::access::check_password;
+use perch_domain::access::{CameraGrant, Grant, check_password};
 use perch_domain::ports::AccessPort;
 use perch_domain::running::{RunningBox, RunningCamera};
 use std::io::{BufRead, IsTerminal, Write};
@@ -19,7 +19,7 @@ pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
         UserAction::Add { name, role } => {
             perch_domain::access::check_name("user", &name)?;
             let password = read_password()?;
-            store.add_user(&name, &password, role.into(), None, SystemClock.utc())?;
+            store.add_user(&name, &password, &Grant::all(role.into()), None, SystemClock.utc())?;
             println!("Account `{name}` was made.");
         }
         UserAction::Passwd { name } => {
@@ -30,7 +30,7 @@ pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
         }
         UserAction::List => {
             for u in store.users()? {
-                println!("{:32}  {:6}  since {}", u.name, u.role.as_str(), u.created_at);
+                println!("{:32}  {:6}  since {}{}", u.name, u.role.as_str(), u.created_at, limit(&u.cameras));
             }
         }
         UserAction::Remove { name } => {
@@ -48,7 +48,7 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
     let store = super::open_store(&config)?;
     match action {
         StreamPasswordAction::Add { name } => {
-            let password = store.add_stream_password(&name, SystemClock.utc())?;
+            let password = store.add_stream_password(&name, &CameraGrant::All, SystemClock.utc())?;
             super::ring(&config.data_dir);
             println!("User {name}, password {} (it is shown this once)\n", password.expose());
             // As the box last ran: this command may have been given no config.
@@ -67,7 +67,7 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
         }
         StreamPasswordAction::List => {
             for p in store.stream_passwords()? {
-                println!("{:32}  since {}", p.name, p.created_at);
+                println!("{:32}  since {}{}", p.name, p.created_at, limit(&p.cameras));
             }
         }
         StreamPasswordAction::Remove { name } => {
@@ -77,6 +77,17 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a list says of a grant that is not for all cameras.
+fn limit(cameras: &CameraGrant) -> String {
+    match cameras {
+        CameraGrant::All => String::new(),
+        CameraGrant::Only(ids) => {
+            let names: Vec<_> = ids.iter().map(|id| id.as_str()).collect();
+            format!("  for {}", names.join(", "))
+        }
+    }
 }
 
 /// From the terminal twice without echo, or one line of standard input.

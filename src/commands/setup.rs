@@ -8,7 +8,7 @@ use crate::setup::{DATA_DIR, Log, Places};
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::secret::{self, Secret};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::access::Role;
+use perch_domain::access::{Grant, Role};
 use perch_domain::ports::AccessPort;
 use perch_domain::setup::{self, Admin, Plan, Value};
 use perch_domain::update::BootFacts;
@@ -142,7 +142,7 @@ fn make_admin(places: &Places, owner: &Owner, admin: &Admin) -> Result<bool> {
     if store.claimed()? {
         return Ok(false);
     }
-    store.add_user(&admin.name, admin.password.expose(), Role::Admin, None, SystemClock.utc())?;
+    store.add_user(&admin.name, admin.password.expose(), &Grant::all(Role::Admin), None, SystemClock.utc())?;
     Ok(true)
 }
 

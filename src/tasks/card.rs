@@ -11,7 +11,7 @@ use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::Timestamp;
 use perch_base::{ErrorKind, Result, ResultExt};
-use perch_domain::access::Role;
+use perch_domain::access::{Grant, Role};
 use perch_domain::pairing::CardStep;
 use perch_domain::ports::AccessPort;
 use perch_domain::task::TaskId;
@@ -88,7 +88,7 @@ impl CardMaker {
         };
         match step {
             CardStep::Issue => {
-                let code = self.store.issue_code(Role::Admin, now)?;
+                let code = self.store.issue_code(&Grant::all(Role::Admin), now)?;
                 screen.codes += 1;
                 screen.show(pairing_card::render(&self.base_url, &code, &self.ca_sha256, now)?);
             }
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(screen.step, until);
         minutes(24 * 60);
         assert!(is_code(&look(&mut screen)));
-        maker.store.add_user("anna", "correct horse", Role::Admin, None, clock.utc()).expect("added");
+        maker.store.add_user("anna", "correct horse", &Grant::all(Role::Admin), None, clock.utc()).expect("added");
         assert!(maker.look(&mut screen).expect("looked"));
         assert_eq!(std::fs::metadata(&path).expect("there").len(), 0);
     }

@@ -1,5 +1,5 @@
-//! Commands beside the running box ring a bell when they changed accounts or passwords: whoever is gone from the database is
-//! cut off.
+//! Commands beside the running box ring a bell when they changed accounts or passwords: whoever lost access is cut off. It is looked
+//! once without a bell, so that an attempt that failed is made good by the next one.
 
 use crate::app::reload_stream_passwords;
 use crate::bell;
@@ -7,8 +7,10 @@ use crate::supervisor::{Ended, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_api::Revocations;
 use perch_base::backoff::Backoff;
+use perch_base::ids::DeviceId;
 use perch_base::shutdown::Shutdown;
 use perch_base::{ErrorKind, Result, ResultExt};
+use perch_domain::access::{Object, Permission};
 use perch_domain::ports::LivePort;
 use perch_domain::task::TaskId;
 use perch_media::{rtsp, webrtc};
@@ -40,30 +42,37 @@ pub fn spawn(supervisor: &Supervisor, bell: UnixDatagram, doors: Doors) -> Resul
 impl Task for AnswerBell {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
         loop {
+            let doors = self.doors.clone();
+            blocking("answering a command", move || doors.cut_off_the_gone()).await?;
             tokio::select! {
                 rung = bell::rung(&self.bell) => {
                     rung.context(ErrorKind::Io, || "the box does not hear commands any more")?;
                 }
                 () = shutdown.called() => return Ok(Ended::Done),
             }
-            let doors = self.doors.clone();
-            blocking("answering a command", move || doors.cut_off_the_gone()).await?;
         }
     }
 }
 
 impl Doors {
+    /// Ends what devices have open that are gone from the database, or may not see it any more.
     fn cut_off_the_gone(&self) -> Result<()> {
-        reload_stream_passwords(&self.store, &self.rtsp);
+        let reloaded = reload_stream_passwords(&self.store, &self.rtsp);
+        let sessions = self.live.sessions()?;
         let mut devices = self.revocations.connected();
-        devices.extend(self.live.sessions().iter().map(|s| s.device_id));
+        devices.extend(sessions.iter().map(|s| s.device_id));
         devices.sort_unstable();
         devices.dedup();
-        let kept = self.store.live_devices(&devices)?;
-        for device in devices.into_iter().filter(|d| !kept.contains(d)) {
-            self.live.end_device(device);
-            self.revocations.announce(device);
+        let known = self.store.principals(&devices)?;
+        let goes_on = |device: &DeviceId| {
+            let Some(who) = known.iter().find(|p| p.device_id == *device) else { return false };
+            let mut theirs = sessions.iter().filter(|s| s.device_id == *device);
+            theirs.all(|s| who.may(Permission::Watch, Object::Camera(&s.camera)))
+        };
+        for device in devices.iter().filter(|d| !goes_on(d)) {
+            self.revocations.announce(*device);
+            self.live.end_device(*device)?;
         }
-        Ok(())
+        reloaded
     }
 }

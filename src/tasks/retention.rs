@@ -32,7 +32,14 @@ impl Task for Retention {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
         loop {
             let store = self.store.clone();
-            let report = blocking("retention", move || store.enforce_retention(clock_is_synchronised())).await?;
+            let look = move || {
+                let right = clock_is_synchronised();
+                if let Err(e) = store.clock_is(right) {
+                    tracing::warn!(error = %e, "it is not kept whether the clock is right");
+                }
+                store.enforce_retention(right)
+            };
+            let report = blocking("retention", look).await?;
             if report.deleted > 0 {
                 tracing::info!(deleted = report.deleted, freed_bytes = report.freed_bytes, "old recordings deleted");
             }

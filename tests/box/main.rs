@@ -9,6 +9,7 @@ mod commands;
 mod first_start;
 mod live;
 mod lost_index;
+mod one_camera;
 mod recording;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,10 +3,11 @@
 use crate::authority::same;
 use crate::connection::Progress;
 use crate::headers;
-use crate::input::{MAX_BODY, Peer, too_large};
+use crate::input::{MAX_BODY, PathParts, Peer, too_large};
 use crate::problem::{Problem, Reply};
 use crate::routes::{ROUTES, Route};
 use crate::state::{App, Shared, blocking};
+use axum::RequestExt;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind};
-use perch_domain::access::{Permission, Principal};
+use perch_domain::access::{Object, Permission, Principal};
 use std::time::Instant;
 
 /// The cookie's name. Browsers accept a `__Host-` cookie only over TLS, for this host alone and for the whole path.
@@ -31,11 +32,25 @@ pub(crate) struct Who {
 }
 
 impl Who {
-    /// Asks once more, for an answer that goes on after the gate let it pass: whoever was revoked before the answer began to
-    /// listen for that gets none. Errors with `Unauthenticated`.
-    pub(crate) fn is_still_trusted(&self, app: &App) -> perch_base::Result<()> {
+    /// Whether the caller may do this to `object`.
+    pub(crate) fn may(&self, permission: Permission, object: Object<'_>) -> bool {
+        self.principal.may(permission, object)
+    }
+
+    /// Asks once more, for an answer that goes on after the gate let it pass: whoever lost the right to it before the answer began
+    /// to listen for that gets none. Errors with `Unauthenticated`, or `NotFound` for what is not granted any more.
+    pub(crate) fn may_still(
+        &self,
+        app: &App,
+        permission: Permission,
+        object: Object<'_>,
+    ) -> perch_base::Result<Principal> {
         match app.ports.access.authenticate(self.token.expose(), app.ports.clock.utc())? {
-            Some(_) => Ok(()),
+            Some(now) if now.may(permission, object) => Ok(now),
+            Some(_) => Err(match object {
+                Object::Camera(_) => Error::not_found("there is no such camera"),
+                _ => Error::new(ErrorKind::Forbidden, "this device may not do that any more"),
+            }),
             None => Err(Error::new(ErrorKind::Unauthenticated, "this device was revoked")),
         }
     }
@@ -96,26 +111,32 @@ fn check_request(app: &Shared, request: &Request) -> Reply<()> {
     }
 }
 
-/// The gate of one route: nothing behind it runs without the permission that the route states.
+/// The gate of one route: nothing behind it runs without the permission that the route states, for the camera that its path names.
 pub(crate) async fn gate(
     State((app, route)): State<(Shared, &'static Route)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let checked = match route.permission {
-        Permission::Public => same_origin_if_said(&request),
-        _ => authenticate(&app, &mut request).await.and_then(|who| {
-            if who.principal.role.may(route.permission) {
-                Ok(())
-            } else {
-                Err(Problem::forbidden("this is for administrators of the box"))
-            }
-        }),
-    };
-    match checked {
+    match admit(&app, route, &mut request).await {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+async fn admit(app: &Shared, route: &Route, request: &mut Request) -> Reply<()> {
+    if route.permission == Permission::Public {
+        return same_origin_if_said(request);
+    }
+    let who = authenticate(app, request).await?;
+    if !who.may(route.permission, Object::Box) {
+        return Err(Problem::forbidden("this is for administrators of the box"));
+    }
+    if !route.path.contains("{camera}") {
+        return Ok(());
+    }
+    let camera = request.extract_parts::<PathParts>().await?.camera()?;
+    // The same answer as for a camera that does not exist.
+    if who.may(route.permission, Object::Camera(&camera)) { Ok(()) } else { Err(Problem::not_found("camera")) }
 }
 
 /// Finds out who asks and puts it into the request; also used for paths and methods that do not exist.

@@ -70,14 +70,18 @@ pub struct Ports {
     pub clock: SharedClock,
     /// News; the event stream subscribes to it.
     pub notices: tokio::sync::broadcast::Sender<Arc<Notice>>,
-    /// Told after access was taken away, so that other transports can close their connections. Must not block for long.
-    pub on_access_change: Arc<dyn Fn(AccessChange) + Send + Sync>,
+    /// Told after access was taken away, so that other transports close their connections before it returns.
+    pub on_access_change: OnAccessChange,
 }
+
+/// Obeys a change of access. It may take as long as an engine that does not answer is waited for, and errors when pictures may go on:
+/// it is then called again until they do not.
+pub type OnAccessChange = Arc<dyn Fn(AccessChange) -> perch_base::Result<()> + Send + Sync>;
 
 /// Access that was taken away or changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessChange {
-    /// A device's credential is worthless now.
+    /// A device's credential is worthless now, or is worth less: what it has open ends, and it may ask for what it still may see.
     DeviceRevoked(DeviceId),
     /// A stream password was added or removed.
     StreamPasswordsChanged,

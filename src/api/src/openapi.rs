@@ -143,6 +143,7 @@ fn shape(route: &Route) -> Shape {
         ("POST", "/api/v1/pairing-codes") => makes("PairingCodeRequest", "PairingCode"),
         ("GET", "/api/v1/users") => json("Users"),
         ("POST", "/api/v1/users") => makes("NewUser", "User"),
+        ("PATCH", "/api/v1/users/{name}") => Shape { takes: Some((JSON, Some("ChangedUser"))), ..json("User") },
         ("PUT", "/api/v1/users/{name}/password") => Shape { takes: Some((JSON, Some("NewPassword"))), ..empty },
         ("GET", "/api/v1/stream-passwords") => json("StreamPasswords"),
         ("POST", "/api/v1/stream-passwords") => makes("NewStreamPassword", "MadeStreamPassword"),

@@ -4,10 +4,9 @@ use crate::authority::Authority;
 use crate::guard::Guard;
 use crate::problem::{Problem, Reply};
 use crate::revoke::Revocations;
-use crate::{AccessChange, Config, Ports};
+use crate::{AccessChange, Config, OnAccessChange, Ports};
 use perch_base::ids::DeviceId;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::{Leaving, check_leaving};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -75,17 +74,22 @@ impl App {
         }
     }
 
-    /// Errors with `Conflict` when nobody could manage the box without `leaving`.
-    pub(crate) fn may_leave(&self, leaving: Leaving<'_>) -> Result<()> {
-        check_leaving(leaving, &self.ports.access.users()?, &self.ports.access.devices()?)
+    /// Ends everything that devices have open which lost their credential or some of what they were granted. To be called on a
+    /// blocking thread. Errors when live pictures of one could not be ended; that is tried again until they are.
+    pub(crate) fn cut_off(&self, devices: &[DeviceId]) -> Result<()> {
+        // What this server sends itself ends first, and for all.
+        devices.iter().for_each(|device| self.revocations.announce(*device));
+        let ended = devices.iter().map(|device| self.access_changed(AccessChange::DeviceRevoked(*device)));
+        ended.fold(Ok(()), Result::and)
     }
 
-    /// Ends everything that devices which lost their credential still have open.
-    pub(crate) fn devices_revoked(&self, devices: &[DeviceId]) {
-        for device in devices {
-            self.revocations.announce(*device);
-            (self.ports.on_access_change)(AccessChange::DeviceRevoked(*device));
-        }
+    /// Tells the other transports. Errors when one could not obey; that is tried again until it does.
+    pub(crate) fn access_changed(&self, change: AccessChange) -> Result<()> {
+        let Err(e) = (self.ports.on_access_change)(change) else { return Ok(()) };
+        tracing::error!(?change, error = %e, "a change of access was not obeyed everywhere: tried again");
+        tokio::spawn(tell_again(Arc::clone(&self.ports.on_access_change), change, self.draining.clone()));
+        let message = "the access was taken away, but what is being watched with it could not be ended yet: it is tried again until it is";
+        Err(Error::new(ErrorKind::Unavailable, message).with_source(e))
     }
 
     /// Whether the ports answer; asked at most once a second, since anybody may ask.
@@ -104,6 +108,23 @@ impl App {
         let ok = matches!(tokio::time::timeout(Duration::from_secs(5), check).await, Ok(Ok(_)));
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ok));
         ok
+    }
+}
+
+/// Repeats a change of access, ever more seldom, until it was obeyed or the server drains.
+async fn tell_again(tell: OnAccessChange, change: AccessChange, mut draining: watch::Receiver<bool>) {
+    let mut wait = Duration::from_millis(500);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = draining.wait_for(|ends| *ends) => return,
+        }
+        let tell = Arc::clone(&tell);
+        match off_thread(move || tell(change)).await {
+            Ok(()) => return tracing::info!(?change, "the change of access was obeyed"),
+            Err(e) => tracing::warn!(?change, error = %e, "a change of access is still not obeyed everywhere"),
+        }
+        wait = (wait * 2).min(Duration::from_secs(30));
     }
 }
 

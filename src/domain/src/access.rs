@@ -1,10 +1,12 @@
-//! Who may do what: roles, permissions, devices and principals. Every transport asks [`Role::may`].
+//! Who may do what: roles, permissions, grants of cameras, devices and principals. Every transport asks [`Principal::may`], or
+//! [`StreamLogin::may`] where a stream password was given; both are one rule.
 
-use perch_base::ids::DeviceId;
+use perch_base::ids::{CameraId, DeviceId};
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What an account or device is allowed to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,8 +36,8 @@ impl Role {
         }
     }
 
-    /// Whether this role holds `permission`.
-    pub fn may(self, permission: Permission) -> bool {
+    /// Whether this role holds `permission` at all; on what is for [`Principal::may`] to say.
+    pub fn holds(self, permission: Permission) -> bool {
         match permission {
             Permission::Public
             | Permission::Watch
@@ -44,6 +46,112 @@ impl Role {
             | Permission::ReadStatus => true,
             Permission::Keep | Permission::ManagePeople | Permission::ManageBox => self == Self::Admin,
         }
+    }
+}
+
+/// The cameras that somebody may see. In JSON `null` (or nothing) is all, else a list of ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<BTreeSet<CameraId>>", into = "Option<BTreeSet<CameraId>>")]
+pub enum CameraGrant {
+    /// All, also those that are added later.
+    #[default]
+    All,
+    /// These alone.
+    Only(BTreeSet<CameraId>),
+}
+
+impl From<Option<BTreeSet<CameraId>>> for CameraGrant {
+    fn from(ids: Option<BTreeSet<CameraId>>) -> Self {
+        ids.map_or(Self::All, Self::Only)
+    }
+}
+
+impl From<CameraGrant> for Option<BTreeSet<CameraId>> {
+    fn from(grant: CameraGrant) -> Self {
+        match grant {
+            CameraGrant::All => None,
+            CameraGrant::Only(ids) => Some(ids),
+        }
+    }
+}
+
+impl CameraGrant {
+    /// A list as people give it; `None` is all. Errors with `Invalid` when it is empty or names a camera that is not in `known`.
+    pub fn parse(list: Option<&[String]>, known: &[CameraId]) -> Result<Self> {
+        let Some(list) = list else { return Ok(Self::All) };
+        if list.is_empty() {
+            return Err(Error::invalid("cameras: must name at least one camera; leave it out for all"));
+        }
+        let names: Vec<_> = known.iter().map(CameraId::as_str).collect();
+        let find = |text: &String| {
+            known.iter().find(|id| id.as_str() == text).cloned().ok_or_else(|| {
+                let short: String = text.chars().take(64).collect();
+                Error::invalid(format!("cameras: there is no camera {short:?}; there are: {}", names.join(", ")))
+            })
+        };
+        Ok(Self::Only(list.iter().map(find).collect::<Result<_>>()?))
+    }
+
+    /// Whether every camera is meant.
+    pub fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+
+    /// Whether `camera` is meant.
+    pub fn includes(&self, camera: &CameraId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(ids) => ids.contains(camera),
+        }
+    }
+
+    /// What both grant.
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, one) | (one, Self::All) => one,
+            (Self::Only(a), Self::Only(b)) => Self::Only(a.intersection(&b).cloned().collect()),
+        }
+    }
+}
+
+/// What an account or a device is given: a role, and the cameras it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    role: Role,
+    cameras: CameraGrant,
+}
+
+impl Grant {
+    /// Errors with `Invalid` when an administrator is to have some cameras only.
+    pub fn new(role: Role, cameras: CameraGrant) -> Result<Self> {
+        if role == Role::Admin && !cameras.is_all() {
+            let message = "cameras: an administrator always has all cameras: leave them out, or make the role `viewer`";
+            return Err(Error::invalid(message));
+        }
+        Ok(Self { role, cameras })
+    }
+
+    /// A role for all cameras.
+    pub fn all(role: Role) -> Self {
+        Self { role, cameras: CameraGrant::All }
+    }
+
+    /// As it was stored: whatever stands there, an administrator has all cameras.
+    pub fn stored(role: Role, cameras: CameraGrant) -> Self {
+        match role {
+            Role::Admin => Self::all(role),
+            Role::Viewer => Self { role, cameras },
+        }
+    }
+
+    /// The role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The cameras.
+    pub fn cameras(&self) -> &CameraGrant {
+        &self.cameras
     }
 }
 
@@ -69,6 +177,31 @@ pub enum Permission {
     ManageBox,
 }
 
+/// What a permission is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object<'a> {
+    /// The box as a whole: whether the permission is held at all.
+    Box,
+    /// A camera with its pictures, recordings and events.
+    Camera(&'a CameraId),
+    /// A device with its live sessions.
+    Device(DeviceId),
+    /// An account, by its name.
+    Account(&'a str),
+}
+
+/// The one rule. `is_own` says whether the device or account that is asked about is the caller's.
+fn allows(role: Role, cameras: &CameraGrant, permission: Permission, object: Object<'_>, is_own: bool) -> bool {
+    let reaches = match object {
+        Object::Box => true,
+        Object::Camera(id) => role == Role::Admin || cameras.includes(id),
+        Object::Device(_) | Object::Account(_) => {
+            is_own || matches!(permission, Permission::ManagePeople | Permission::ManageBox)
+        }
+    };
+    role.holds(permission) && reaches
+}
+
 /// How a device came to be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -92,6 +225,9 @@ pub struct Device {
     pub username: Option<String>,
     /// What it may do.
     pub role: Role,
+    /// The cameras it may see.
+    #[serde(skip_serializing_if = "CameraGrant::is_all")]
+    pub cameras: CameraGrant,
     /// When it was paired or signed in.
     pub created_at: Timestamp,
     /// When it last asked something (to the minute).
@@ -109,6 +245,29 @@ pub struct Principal {
     pub username: Option<String>,
     /// What it may do.
     pub role: Role,
+    /// The cameras it may see.
+    #[serde(skip_serializing_if = "CameraGrant::is_all")]
+    pub cameras: CameraGrant,
+}
+
+impl Principal {
+    /// Whether the caller may do this to `object`. What it may not see does not exist for it.
+    pub fn may(&self, permission: Permission, object: Object<'_>) -> bool {
+        let is_own = match object {
+            Object::Box | Object::Camera(_) => false,
+            Object::Device(id) => id == self.device_id,
+            // Names of accounts differ by more than case.
+            Object::Account(name) => self.username.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)),
+        };
+        allows(self.role, &self.cameras, permission, object, is_own)
+    }
+
+    /// Whether a device is the caller's own: the one it asks from, or one of the same account.
+    pub fn owns(&self, device: &Device) -> bool {
+        let account = device.username.as_deref();
+        self.may(Permission::Own, Object::Device(device.id))
+            || account.is_some_and(|name| self.may(Permission::Own, Object::Account(name)))
+    }
 }
 
 /// A fresh credential; the token is shown once and only its hash is stored.
@@ -129,6 +288,9 @@ pub struct User {
     pub name: String,
     /// What it may do.
     pub role: Role,
+    /// The cameras it may see.
+    #[serde(skip_serializing_if = "CameraGrant::is_all")]
+    pub cameras: CameraGrant,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -138,8 +300,29 @@ pub struct User {
 pub struct StreamPassword {
     /// Its name, which is also the RTSP user name.
     pub name: String,
+    /// The cameras it opens.
+    #[serde(skip_serializing_if = "CameraGrant::is_all")]
+    pub cameras: CameraGrant,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// A stream password as RTSP checks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamLogin {
+    /// The user name.
+    pub name: String,
+    /// HA1 of RFC 2617: `MD5(name:perch:password)`, 32 hex digits.
+    pub ha1: Secret,
+    /// The cameras it opens.
+    pub cameras: CameraGrant,
+}
+
+impl StreamLogin {
+    /// Whether whoever gave this password may do this to `object`: it is for watching alone.
+    pub fn may(&self, permission: Permission, object: Object<'_>) -> bool {
+        permission == Permission::Watch && allows(Role::Viewer, &self.cameras, permission, object, false)
+    }
 }
 
 /// The realm of RTSP's Digest authentication; part of every HA1.
@@ -159,7 +342,7 @@ pub fn check_name(what: &str, name: &str) -> Result<()> {
     }
 }
 
-/// Who or what loses its access.
+/// Who or what loses its access, or the right to manage the box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaving<'a> {
     /// A device.
@@ -168,15 +351,15 @@ pub enum Leaving<'a> {
     Account(&'a str),
 }
 
-/// Errors with `Conflict` when nobody could manage the box any more once `leaving` is gone: only a shell or a reset would help.
+/// Errors with `Conflict` when somebody may manage the box now and nobody could once `leaving` is gone: only a shell or a reset
+/// would help then. To be asked inside the transaction that takes it away, so that two cannot go at once.
 pub fn check_leaving(leaving: Leaving<'_>, users: &[User], devices: &[Device]) -> Result<()> {
-    let stays = |d: &&Device| match leaving {
-        Leaving::Device(id) => d.id != id,
-        Leaving::Account(name) => d.username.as_deref() != Some(name),
-    };
-    let account = users.iter().any(|u| u.role == Role::Admin && leaving != Leaving::Account(&u.name));
-    let may_manage = |d: &Device| d.role == Role::Admin;
-    if account || devices.iter().filter(stays).any(may_manage) || !devices.iter().any(may_manage) {
+    let leaves = |name: &str| matches!(leaving, Leaving::Account(gone) if gone.eq_ignore_ascii_case(name));
+    let goes = |d: &Device| leaving == Leaving::Device(d.id) || d.username.as_deref().is_some_and(leaves);
+    let accounts = || users.iter().filter(|u| u.role == Role::Admin);
+    let phones = || devices.iter().filter(|d| d.role == Role::Admin);
+    let now = accounts().count() + phones().count() > 0;
+    if !now || accounts().any(|u| !leaves(&u.name)) || phones().any(|d| !goes(d)) {
         return Ok(());
     }
     let why = "nobody else may manage this box: make an administrator's account, or pair another administrator's device, first";
@@ -201,61 +384,5 @@ pub fn clean_display_name(what: &str, name: &str) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_viewer_only_looks() {
-        use Permission::*;
-        for p in [Public, Watch, LookBack, Own, ReadStatus] {
-            assert!(Role::Viewer.may(p) && Role::Admin.may(p));
-        }
-        for p in [Keep, ManagePeople, ManageBox] {
-            assert!(!Role::Viewer.may(p) && Role::Admin.may(p));
-        }
-    }
-
-    #[test]
-    fn the_last_who_may_manage_stays() {
-        let device = |n: u8, role, username: Option<&str>| Device {
-            id: DeviceId::parse(&format!("{n:032x}")).expect("an id"),
-            name: "phone".into(),
-            kind: DeviceKind::Paired,
-            username: username.map(Into::into),
-            role,
-            created_at: Timestamp(0),
-            last_seen_at: Timestamp(0),
-        };
-        let user = |name: &str, role| User { name: name.into(), role, created_at: Timestamp(0) };
-        let phone = device(1, Role::Admin, None);
-        let viewer = device(2, Role::Viewer, None);
-        let annas = device(3, Role::Admin, Some("anna"));
-        let anna = user("anna", Role::Admin);
-        let bob = user("bob", Role::Viewer);
-        let of = |d: &Device| Leaving::Device(d.id);
-        for (leaving, users, devices, may) in [
-            (of(&phone), vec![], vec![phone.clone()], false),
-            (of(&phone), vec![bob.clone()], vec![phone.clone(), viewer.clone()], false),
-            (of(&viewer), vec![], vec![phone.clone(), viewer.clone()], true),
-            (of(&phone), vec![anna.clone()], vec![phone.clone()], true),
-            (of(&annas), vec![anna.clone()], vec![annas.clone()], true),
-            (Leaving::Account("anna"), vec![anna.clone()], vec![annas.clone()], false),
-            (Leaving::Account("anna"), vec![anna.clone()], vec![annas.clone(), phone.clone()], true),
-            (Leaving::Account("bob"), vec![anna.clone(), bob.clone()], vec![annas.clone()], true),
-        ] {
-            assert_eq!(check_leaving(leaving, &users, &devices).is_ok(), may, "{leaving:?}");
-        }
-    }
-
-    #[test]
-    fn names_and_passwords() {
-        assert!(check_name("user", "anna.b").is_ok());
-        for bad in ["", "a b", "a:b", ".a", "a\n", "ä", &"a".repeat(33)] {
-            assert!(check_name("user", bad).is_err(), "{bad:?}");
-        }
-        assert!(check_password("short").is_err());
-        assert!(check_password("ten chars!").is_ok());
-        assert_eq!(clean_display_name("device", " Anna's\n phone ").expect("kept"), "Anna's phone");
-        assert!(clean_display_name("device", "\u{7}").is_err());
-    }
-}
+#[path = "access_tests.rs"]
+mod tests;

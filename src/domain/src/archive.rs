@@ -1,5 +1,6 @@
 //! What is kept: segments, fragments, events, gaps, and the questions that are asked of them.
 
+use crate::access::CameraGrant;
 use crate::motion::{Box, Cause};
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
@@ -148,7 +149,9 @@ pub struct Event {
 /// Which events are asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventFilter {
-    /// Only this camera.
+    /// Only these cameras: what the asking person may see.
+    pub cameras: CameraGrant,
+    /// Only this camera of them.
     pub camera: Option<CameraId>,
     /// Only this kind.
     pub kind: Option<EventKind>,

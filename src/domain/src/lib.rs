@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod admission;
+pub mod ages;
 pub mod archive;
 pub mod board;
 pub mod camera;

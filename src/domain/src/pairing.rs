@@ -1,7 +1,8 @@
 //! The one-time password: single use, short lived, burned after five wrong tries, at most ten codes a day. Its counters are
 //! a plain value that the store keeps, so they survive a restart.
 
-use crate::access::Role;
+use crate::access::{CameraGrant, Grant, Role};
+use crate::ages::Step;
 use perch_base::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -44,9 +45,28 @@ pub struct Pairing {
 struct Code {
     hash: String,
     role: Role,
+    #[serde(default, skip_serializing_if = "CameraGrant::is_all")]
+    cameras: CameraGrant,
     issued_at: Timestamp,
     expires_at: Timestamp,
     tries_left: u32,
+}
+
+/// The hash of a code for some cameras only stands behind this, so that a program that does not know of such grants, to which
+/// a box may go back, never finds it right.
+const LIMITED: &str = "cameras:";
+
+impl Code {
+    fn new(hash: String, grant: &Grant, issued_at: Timestamp, expires_at: Timestamp) -> Self {
+        let (role, cameras) = (grant.role(), grant.cameras().clone());
+        let hash = if cameras.is_all() { hash } else { format!("{LIMITED}{hash}") };
+        Self { hash, role, cameras, issued_at, expires_at, tries_left: MAX_TRIES }
+    }
+
+    fn is(&self, hash: &str) -> bool {
+        let own = self.hash.strip_prefix(LIMITED).unwrap_or(&self.hash);
+        perch_base::secret::constant_time_eq(hash.as_bytes(), own.as_bytes())
+    }
 }
 
 /// Why no code was made.
@@ -76,10 +96,10 @@ pub enum CardStep {
 }
 
 /// What a try gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// Right: the code is used up, the device gets this role.
-    Paired(Role),
+    /// Right: the code is used up, the device gets this.
+    Paired(Grant),
     /// Wrong; so many tries are left.
     Wrong {
         /// Tries left, at least 1.
@@ -97,7 +117,7 @@ impl Pairing {
     pub fn issue(
         &mut self,
         hash: String,
-        role: Role,
+        grant: &Grant,
         config: &PairingConfig,
         now: Timestamp,
     ) -> Result<Timestamp, TooManyCodes> {
@@ -106,7 +126,7 @@ impl Pairing {
         }
         self.issued.push(now);
         let expires_at = now + config.ttl;
-        self.code = Some(Code { hash, role, issued_at: now, expires_at, tries_left: MAX_TRIES });
+        self.code = Some(Code::new(hash, grant, now, expires_at));
         Ok(expires_at)
     }
 
@@ -146,16 +166,31 @@ impl Pairing {
         if code.tries_left == 0 {
             return Attempt::Burned;
         }
-        if perch_base::secret::constant_time_eq(hash.as_bytes(), code.hash.as_bytes()) {
-            let role = code.role;
+        if code.is(hash) {
+            let grant = Grant::stored(code.role, std::mem::take(&mut code.cameras));
             self.code = None;
-            return Attempt::Paired(role);
+            return Attempt::Paired(grant);
         }
         code.tries_left -= 1;
         match code.tries_left {
             0 => Attempt::Burned,
             tries_left => Attempt::Wrong { tries_left },
         }
+    }
+
+    /// The clock was set: what was noted before keeps its age.
+    pub fn follow(&mut self, step: &Step) {
+        self.issued.iter_mut().for_each(|t| *t = step.moves(*t));
+        if let Some(code) = &mut self.code {
+            let lives_us = code.expires_at.micros_since(code.issued_at);
+            code.issued_at = step.moves(code.issued_at);
+            code.expires_at = code.issued_at.plus_micros(lives_us);
+        }
+    }
+
+    /// When the newest code was made, of the last day.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.issued.iter().max().copied()
     }
 
     /// Whether a code could be used at `now`.
@@ -176,14 +211,14 @@ mod tests {
 
     fn open(now: Timestamp) -> Pairing {
         let mut p = Pairing::default();
-        p.issue("right".into(), Role::Admin, &PairingConfig::default(), now).expect("first code");
+        p.issue("right".into(), &Grant::all(Role::Admin), &PairingConfig::default(), now).expect("first code");
         p
     }
 
     #[test]
     fn works_once() {
         let mut p = open(at(0));
-        assert_eq!(p.attempt("right", at(299)), Attempt::Paired(Role::Admin));
+        assert_eq!(p.attempt("right", at(299)), Attempt::Paired(Grant::all(Role::Admin)));
         assert_eq!(p.attempt("right", at(299)), Attempt::NoCode);
     }
 
@@ -191,6 +226,21 @@ mod tests {
     fn expires() {
         assert_eq!(open(at(0)).attempt("right", at(300)), Attempt::NoCode);
         assert_eq!(open(at(0)).attempt("right", at(-1)), Attempt::NoCode, "a clock set back ends it");
+    }
+
+    #[test]
+    fn a_code_follows_the_clock_that_is_set() {
+        for by_us in [2 * 365 * DAY_US, -DAY_US] {
+            let step = Step { from: at(-10), to: at(100), by_us };
+            let now = |s| at(s).plus_micros(by_us);
+            let mut p = open(at(0));
+            p.follow(&step);
+            assert!(p.is_open(now(299)) && !p.is_open(now(300)), "five minutes are five minutes");
+            assert_eq!(p.attempt("right", now(299)), Attempt::Paired(Grant::all(Role::Admin)));
+            let mut used_up = Pairing { issued: vec![at(0); CODES_PER_DAY], ..Pairing::default() };
+            used_up.follow(&step);
+            assert_eq!(used_up.next_at(now(1)), Some(now(86_400)), "setting the clock gives no codes");
+        }
     }
 
     #[test]
@@ -208,15 +258,15 @@ mod tests {
         let mut p = Pairing::default();
         let config = PairingConfig::default();
         for i in 0..10 {
-            p.issue("h".into(), Role::Viewer, &config, at(i)).expect("within the day's ten");
+            p.issue("h".into(), &Grant::all(Role::Viewer), &config, at(i)).expect("within the day's ten");
         }
-        let refused = p.issue("h".into(), Role::Viewer, &config, at(100)).expect_err("eleventh");
+        let refused = p.issue("h".into(), &Grant::all(Role::Viewer), &config, at(100)).expect_err("eleventh");
         assert_eq!(refused.next_at, at(86_400));
         assert!(
-            p.issue("h".into(), Role::Viewer, &config, at(-99_999)).is_err(),
+            p.issue("h".into(), &Grant::all(Role::Viewer), &config, at(-99_999)).is_err(),
             "setting the clock back does not help"
         );
-        assert!(p.issue("h".into(), Role::Viewer, &config, at(86_500)).is_ok());
+        assert!(p.issue("h".into(), &Grant::all(Role::Viewer), &config, at(86_500)).is_ok());
     }
 
     #[test]
@@ -274,7 +324,7 @@ mod tests {
                 shown = shown.min(1);
             }
             if p.card(shown, at(now)) == CardStep::Issue {
-                p.issue("h".into(), Role::Admin, &config, at(now)).expect("as it was said");
+                p.issue("h".into(), &Grant::all(Role::Admin), &config, at(now)).expect("as it was said");
                 shown += 1;
             }
         }

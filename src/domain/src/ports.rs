@@ -1,7 +1,7 @@
 //! The traits through which the adapters meet: `api` calls them, `media`, `store` and the root implement them. All calls may
 //! block for the time of a disk access; callers on an async runtime move them to a blocking thread.
 
-use crate::access::{Credential, Device, Principal, Role, StreamPassword, User};
+use crate::access::{CameraGrant, Credential, Device, Grant, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, Segment, TimeRange, Timeline};
 use crate::media::Stream;
 use crate::pairing::Attempt;
@@ -63,12 +63,13 @@ pub trait LivePort: Send + Sync {
     fn renew(&self, lease: LeaseId) -> Result<()>;
     /// Ends a session. Errors with `NotFound`.
     fn end(&self, lease: LeaseId) -> Result<()>;
-    /// Whose session this is.
-    fn owner(&self, lease: LeaseId) -> Option<DeviceId>;
-    /// Ends all sessions of a device, at once.
-    fn end_device(&self, device: DeviceId);
-    /// All sessions.
-    fn sessions(&self) -> Vec<LiveSession>;
+    /// Whose session this is; `None` when there is none. Errors with `Unavailable` when the engine does not answer.
+    fn owner(&self, lease: LeaseId) -> Result<Option<DeviceId>>;
+    /// Ends all sessions of a device, at once. Errors with `Unavailable` when the engine does not answer: pictures may then go on
+    /// until it is asked again.
+    fn end_device(&self, device: DeviceId) -> Result<()>;
+    /// All sessions. Errors with `Unavailable` when the engine does not answer.
+    fn sessions(&self) -> Result<Vec<LiveSession>>;
     /// Servers to offer to a viewer now (credentials are short-lived).
     fn ice_servers(&self, now: Timestamp) -> Vec<IceServer>;
 }
@@ -95,30 +96,37 @@ pub enum PairResult {
 pub trait AccessPort: Send + Sync {
     /// Whether anybody owns the box: an account or a device exists.
     fn claimed(&self) -> Result<bool>;
-    /// Makes a one-time password for a device of this role. Errors with `RateLimited` after ten a day.
-    fn issue_code(&self, role: Role, now: Timestamp) -> Result<IssuedCode>;
+    /// Makes a one-time password for a device that gets this grant. Errors with `RateLimited` after ten a day.
+    fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode>;
     /// Tries a one-time password.
     fn pair(&self, otp: &str, device_name: &str, now: Timestamp) -> Result<PairResult>;
     /// Signs in. `None`: name or password is wrong (the two are not told apart, in words or in time).
     fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>>;
+    /// Whether this is the account's password: as slow, and as silent about whether there is such an account, as [`Self::sign_in`].
+    fn check_password(&self, username: &str, password: &str) -> Result<bool>;
     /// Who holds this token, if anybody still does. Notes when the device was seen.
     fn authenticate(&self, token: &str, now: Timestamp) -> Result<Option<Principal>>;
     /// All devices, newest first.
     fn devices(&self) -> Result<Vec<Device>>;
-    /// Revokes a device; its token is worthless at once. Errors with `NotFound`.
+    /// Revokes a device; its token is worthless at once. Errors with `NotFound`, and with `Conflict` when nobody could manage the
+    /// box without it ([`crate::access::check_leaving`], asked inside the transaction).
     fn revoke_device(&self, id: DeviceId) -> Result<()>;
     /// All accounts.
     fn users(&self) -> Result<Vec<User>>;
     /// Makes an account. `Conflict` when the name is taken. `by` becomes a device of the account if it had none.
-    fn add_user(&self, name: &str, password: &str, role: Role, by: Option<DeviceId>, now: Timestamp) -> Result<()>;
+    fn add_user(&self, name: &str, password: &str, grant: &Grant, by: Option<DeviceId>, now: Timestamp) -> Result<()>;
     /// Sets a password and revokes the account's devices, except `keep`. Returns those revoked.
     fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>>;
-    /// Removes an account and its devices; returns them. `Conflict` when it is the last admin and no admin device remains.
+    /// Gives an account, and with it its devices, another grant; returns those devices, so that what they have open ends. Errors with
+    /// `NotFound`, and with `Conflict` like [`Self::remove_user`].
+    fn set_grant(&self, name: &str, grant: &Grant) -> Result<Vec<DeviceId>>;
+    /// Removes an account and its devices; returns them. Errors with `NotFound`, and with `Conflict` when nobody could manage the box
+    /// without them ([`crate::access::check_leaving`], asked inside the transaction).
     fn remove_user(&self, name: &str) -> Result<Vec<DeviceId>>;
     /// All stream passwords.
     fn stream_passwords(&self) -> Result<Vec<StreamPassword>>;
     /// Makes a stream password (128 bit, 32 hex digits), returned this once. `Conflict` when the name is taken.
-    fn add_stream_password(&self, name: &str, now: Timestamp) -> Result<Secret>;
+    fn add_stream_password(&self, name: &str, cameras: &CameraGrant, now: Timestamp) -> Result<Secret>;
     /// Removes one; its RTSP readers are closed. Errors with `NotFound`.
     fn remove_stream_password(&self, name: &str) -> Result<()>;
 }

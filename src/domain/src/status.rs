@@ -1,6 +1,6 @@
 //! What the box says of itself.
 
-use crate::access::Role;
+use crate::access::{Object, Permission, Principal, Role};
 use crate::health::{CameraHealth, CameraState};
 use crate::media::{Stream, VideoCodec};
 use crate::task::TaskStatus;
@@ -43,9 +43,15 @@ pub struct CameraInfo {
 }
 
 impl CameraInfo {
-    /// For who may watch and not manage.
-    pub fn for_viewer(self) -> Self {
-        Self { source: None, health: self.health.for_viewer(), ..self }
+    /// What `who` may see of it; `None`: not even that it exists.
+    pub fn seen_by(self, who: &Principal) -> Option<Self> {
+        if !who.may(Permission::Watch, Object::Camera(&self.id)) {
+            return None;
+        }
+        if who.may(Permission::ManageBox, Object::Box) {
+            return Some(self);
+        }
+        Some(Self { source: None, health: self.health.for_viewer(), ..self })
     }
 }
 
@@ -167,9 +173,13 @@ pub struct Status {
 }
 
 impl Status {
-    /// For who may watch and not manage.
-    pub fn for_viewer(mut self) -> Self {
-        self.cameras = self.cameras.into_iter().map(CameraInfo::for_viewer).collect();
+    /// What `who` may see of it.
+    pub fn seen_by(mut self, who: &Principal) -> Self {
+        if who.may(Permission::ManageBox, Object::Box) {
+            return self;
+        }
+        self.cameras = self.cameras.into_iter().filter_map(|c| c.seen_by(who)).collect();
+        self.tasks.retain(|t| t.id.camera().is_none_or(|id| who.may(Permission::Watch, Object::Camera(id))));
         for task in self.tasks.iter_mut().filter(|t| !t.reason.is_empty()) {
             task.reason = "it broke off".into();
         }
@@ -231,12 +241,25 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// For who may watch and not manage.
-    pub fn for_viewer(&self) -> Self {
-        match self.clone() {
-            Self::Health { camera, health } => Self::Health { camera, health: health.for_viewer() },
-            other => other,
+    /// The camera it is about.
+    pub fn camera(&self) -> &CameraId {
+        match self {
+            Self::Event { event } => &event.camera,
+            Self::Health { camera, .. } | Self::Recording { camera, .. } => camera,
         }
+    }
+
+    /// What `who` may hear of it; `None`: nothing.
+    pub fn seen_by(&self, who: &Principal) -> Option<Self> {
+        if !who.may(Permission::LookBack, Object::Camera(self.camera())) {
+            return None;
+        }
+        Some(match self.clone() {
+            Self::Health { camera, health } if !who.may(Permission::ManageBox, Object::Box) => {
+                Self::Health { camera, health: health.for_viewer() }
+            }
+            other => other,
+        })
     }
 }
 

@@ -12,7 +12,7 @@ mod viewer;
 
 use perch_base::clock::SystemClock;
 use perch_base::ids::{CameraId, DeviceId};
-use perch_domain::access::{Principal, Role};
+use perch_domain::access::{CameraGrant, Principal, Role};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::{LivePort, StreamChoice, WatchRequest};
 use perch_media::webrtc::{Config, Engine, LiveCamera};
@@ -71,7 +71,7 @@ fn serve() {
     let (mut before, mut stats) = (engine_cpu(), engine.stats());
     for _ in 0..seconds / 5 {
         std::thread::sleep(Duration::from_secs(5));
-        for session in engine.sessions() {
+        for session in engine.sessions().expect("answers") {
             let _ = engine.renew(session.lease);
         }
         let (cpu, now) = (engine_cpu(), engine.stats());
@@ -114,6 +114,7 @@ fn answer(engine: &Engine, mut client: TcpStream) {
                 device_name: "bench".into(),
                 username: None,
                 role: Role::Viewer,
+                cameras: CameraGrant::All,
             };
             let camera = CameraId::new("front").expect("valid");
             let request =

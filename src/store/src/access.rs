@@ -1,12 +1,14 @@
 //! Devices, tokens and pairing codes. Accounts and stream passwords are in `accounts`.
 
 use crate::db::Fail;
-use crate::{Store, accounts, from_word, word};
+use crate::{Store, accounts, from_word, grants, word};
 use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::{self, Credential, Device, DeviceKind, Principal, Role, StreamPassword, User};
+use perch_domain::access::{
+    self, CameraGrant, Credential, Device, DeviceKind, Grant, Leaving, Principal, StreamPassword, User, check_leaving,
+};
 use perch_domain::pairing::{Attempt, CardStep, Pairing};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -18,22 +20,22 @@ pub(crate) const SALT_KEY: &str = "pairing_salt";
 /// How exactly it is noted when a device was last seen; a write each request would wear the card.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 
-fn meta(c: &Connection, key: &str) -> Result<Option<String>, Fail> {
+pub(crate) fn meta(c: &Connection, key: &str) -> Result<Option<String>, Fail> {
     Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?)
 }
 
-fn put_meta(tx: &Transaction<'_>, key: &str, value: &str) -> Result<(), Fail> {
+pub(crate) fn put_meta(tx: &Transaction<'_>, key: &str, value: &str) -> Result<(), Fail> {
     tx.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?.execute([key, value])?;
     Ok(())
 }
 
-fn pairing(c: &Connection) -> Result<Pairing, Fail> {
+pub(crate) fn pairing(c: &Connection) -> Result<Pairing, Fail> {
     let Some(text) = meta(c, PAIRING_KEY)? else { return Ok(Pairing::default()) };
     let damaged = |e| Error::new(ErrorKind::Corrupt, "the state of pairing is damaged").with_source(e);
     Ok(serde_json::from_str(&text).map_err(damaged)?)
 }
 
-fn keep_pairing(tx: &Transaction<'_>, pairing: &Pairing) -> Result<(), Fail> {
+pub(crate) fn keep_pairing(tx: &Transaction<'_>, pairing: &Pairing) -> Result<(), Fail> {
     let text = serde_json::to_string(pairing)
         .map_err(|e| Error::internal("the state of pairing cannot be written").with_source(e))?;
     put_meta(tx, PAIRING_KEY, &text)
@@ -67,21 +69,23 @@ pub(crate) fn insert_device(
     name: &str,
     kind: DeviceKind,
     username: Option<&str>,
-    role: Role,
+    grant: &Grant,
     now: Timestamp,
 ) -> Result<Credential, Fail> {
     let (device_id, token) = (DeviceId::random(), secret::new_token());
-    let sql = "INSERT INTO device (id, token, name, kind, username, role, created, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)";
+    let sql = "INSERT INTO device (id, token, name, kind, username, role, created, seen, cameras)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)";
     tx.prepare_cached(sql)?.execute(params![
         device_id.to_string(),
-        token_hash(token.expose()),
+        grants::token(&token_hash(token.expose()), grant.cameras()),
         name,
         word(&kind)?,
         username,
-        role.as_str(),
-        now.0
+        grant.role().as_str(),
+        now.0,
+        grants::column(grant.cameras())?
     ])?;
-    Ok(Credential { device_id, token, role })
+    Ok(Credential { device_id, token, role: grant.role() })
 }
 
 fn kind_from(text: &str) -> Result<DeviceKind> {
@@ -93,22 +97,37 @@ fn kind_from(text: &str) -> Result<DeviceKind> {
 }
 
 fn device(row: &Row<'_>) -> Result<Device, Fail> {
+    let grant = grants::grant(from_word(row.get(4)?)?, [row.get(7)?, row.get(8)?])?;
     Ok(Device {
         id: DeviceId::parse(&row.get::<_, String>(0)?)?,
         name: row.get(1)?,
         kind: kind_from(&row.get::<_, String>(2)?)?,
         username: row.get(3)?,
-        role: from_word(row.get(4)?)?,
+        role: grant.role(),
+        cameras: grant.cameras().clone(),
         created_at: Timestamp(row.get(5)?),
         last_seen_at: Timestamp(row.get(6)?),
     })
 }
 
-const COLUMNS: &str = "id, name, kind, username, role, created, seen";
+/// A device sees what it was given and its account (if it has one) was given as well.
+const DEVICES: &str = "SELECT d.id, d.name, d.kind, d.username, d.role, d.created, d.seen, d.cameras, u.cameras
+    FROM device d LEFT JOIN user u ON u.name = d.username";
 
-/// The device of a token's hash (`?1`).
+/// The device of a token's hash (`?1`, `?2` as it is stored of a device that may see some cameras only).
 pub(crate) fn token_sql() -> String {
-    format!("SELECT {COLUMNS} FROM device WHERE token = ?1")
+    format!("{DEVICES} WHERE d.token IN (?1, ?2)")
+}
+
+/// All devices, newest first.
+fn all_devices(c: &Connection) -> Result<Vec<Device>, Fail> {
+    let mut statement = c.prepare_cached(&format!("{DEVICES} ORDER BY d.created DESC, d.id"))?;
+    let mut rows = statement.query([])?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        out.push(device(row)?);
+    }
+    Ok(out)
 }
 
 impl Store {
@@ -128,19 +147,23 @@ impl Store {
         Ok(())
     }
 
-    /// Those of `ids` that still exist: who was revoked by a command beside the daemon is missing.
-    pub fn live_devices(&self, ids: &[DeviceId]) -> Result<Vec<DeviceId>> {
-        let now = self.now();
+    /// Errors with `Conflict` when nobody could manage the box without `leaving`; see [`check_leaving`].
+    pub(crate) fn may_leave(&self, tx: &Transaction<'_>, leaving: Leaving<'_>) -> Result<(), Fail> {
+        let now = self.judged(self.now());
+        let devices: Vec<_> = all_devices(tx)?.into_iter().filter(|d| !self.expired(d, now)).collect();
+        Ok(check_leaving(leaving, &accounts::all_users(tx)?, &devices)?)
+    }
+
+    /// What those of `ids` that still exist may do: who was revoked by a command beside the daemon is missing.
+    pub fn principals(&self, ids: &[DeviceId]) -> Result<Vec<Principal>> {
+        let now = self.judged(self.now());
         self.inner.db.read_access("looking up which devices still exist", |c| {
-            let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM device WHERE id = ?1"))?;
+            let mut statement = c.prepare_cached(&format!("{DEVICES} WHERE d.id = ?1"))?;
             let mut out = Vec::with_capacity(ids.len());
             for id in ids {
                 let mut rows = statement.query([id.to_string()])?;
-                if let Some(row) = rows.next()?
-                    && !self.expired(&device(row)?, now)
-                {
-                    out.push(*id);
-                }
+                let found = rows.next()?.map(device).transpose()?;
+                out.extend(found.filter(|d| !self.expired(d, now)).map(principal));
             }
             Ok(out)
         })
@@ -153,7 +176,8 @@ impl Store {
         }
         // Nobody waits for this: a disk that stalls, or a long deletion, must not hold up requests.
         let noted = self.inner.db.write_if_free("noting when a device was seen", |tx| {
-            tx.prepare_cached("UPDATE device SET seen = ?2 WHERE id = ?1")?
+            // A beginning in time to come, which a clock set back before this start leaves, would put the end of a session off.
+            tx.prepare_cached("UPDATE device SET seen = ?2, created = min(created, ?2) WHERE id = ?1")?
                 .execute(params![d.id.to_string(), now.0])?;
             Ok(())
         });
@@ -164,9 +188,14 @@ impl Store {
     }
 }
 
+fn principal(d: Device) -> Principal {
+    Principal { device_id: d.id, device_name: d.name, username: d.username, role: d.role, cameras: d.cameras }
+}
+
 impl Store {
     /// What the screen of a box without an owner is to show, see [`Pairing::card`]. Writes only what it forgets.
     pub fn card_step(&self, shown: u32, now: Timestamp) -> Result<CardStep> {
+        let now = self.judged(now);
         let what = "what the screen is to show";
         let before = self.inner.db.read_access(what, pairing)?;
         let mut after = before.clone();
@@ -191,12 +220,13 @@ impl AccessPort for Store {
         })
     }
 
-    fn issue_code(&self, role: Role, now: Timestamp) -> Result<IssuedCode> {
+    fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode> {
+        let now = self.judged(now);
         let config = &self.inner.config.pairing;
         let otp: String = (0..config.digits).map(|_| char::from(b'0' + secret::random_below(10) as u8)).collect();
         let expires_at = self.inner.db.write_access("a pairing code cannot be made", |tx| {
             let mut state = pairing(tx)?;
-            let issued = state.issue(code_hash(tx, &otp)?, role, config, now).map_err(|e| {
+            let issued = state.issue(code_hash(tx, &otp)?, grant, config, now).map_err(|e| {
                 let message =
                     format!("too many pairing codes were made today: the next one can be made at {}", e.next_at);
                 Error::new(ErrorKind::RateLimited, message)
@@ -208,6 +238,7 @@ impl AccessPort for Store {
     }
 
     fn pair(&self, otp: &str, device_name: &str, now: Timestamp) -> Result<PairResult> {
+        let now = self.judged(now);
         let name = access::clean_display_name("the device's name", device_name)?;
         let code = normalised(otp);
         // One transaction for each try: guesses that come at the same time are counted one after the other.
@@ -216,8 +247,8 @@ impl AccessPort for Store {
             let attempt = state.attempt(&code_hash(tx, &code)?, now);
             keep_pairing(tx, &state)?;
             Ok(match attempt {
-                Attempt::Paired(role) => {
-                    PairResult::Paired(insert_device(tx, &name, DeviceKind::Paired, None, role, now)?)
+                Attempt::Paired(grant) => {
+                    PairResult::Paired(insert_device(tx, &name, DeviceKind::Paired, None, &grant, now)?)
                 }
                 refused => PairResult::Refused(refused),
             })
@@ -226,50 +257,47 @@ impl AccessPort for Store {
 
     fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>> {
         let name = access::clean_display_name("the device's name", device_name)?;
-        let Some((user, role, hash)) = self.check_password(username, password)? else { return Ok(None) };
+        let Some((user, hash)) = self.verified(username, password)? else { return Ok(None) };
+        let now = self.judged(now);
         self.inner.db.write_access("signing in", |tx| {
-            // The password may have been changed, or the account removed, while it was being checked.
-            let unchanged = accounts::stored_hash(tx, &user)?.is_some_and(|h| h == hash);
-            if !unchanged {
-                return Ok(None);
-            }
+            // The password may have been changed, or the account changed or removed, while it was being checked.
+            let account = accounts::login(tx, &user)?;
+            let Some(account) = account.filter(|a| a.hash == hash) else { return Ok(None) };
             self.drop_expired(tx, now)?;
-            insert_device(tx, &name, DeviceKind::Session, Some(&user), role, now).map(Some)
+            insert_device(tx, &name, DeviceKind::Session, Some(&user), &account.grant, now).map(Some)
         })
     }
 
+    fn check_password(&self, username: &str, password: &str) -> Result<bool> {
+        Ok(self.verified(username, password)?.is_some())
+    }
+
     fn authenticate(&self, token: &str, now: Timestamp) -> Result<Option<Principal>> {
+        let now = self.judged(now);
         if token.len() != 64 || !token.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);
         }
         let found = self.inner.db.read_access("looking up a token", |c| {
             let mut statement = c.prepare_cached(&token_sql())?;
-            let mut rows = statement.query([token_hash(token)])?;
+            let hash = token_hash(token);
+            let limited = grants::token(&hash, &CameraGrant::Only(Default::default()));
+            let mut rows = statement.query(params![hash, limited])?;
             rows.next()?.map(device).transpose()
         })?;
         let Some(d) = found.filter(|d| !self.expired(d, now)) else { return Ok(None) };
         self.note_seen(&d, now);
-        Ok(Some(Principal { device_id: d.id, device_name: d.name, username: d.username, role: d.role }))
+        Ok(Some(principal(d)))
     }
 
     fn devices(&self) -> Result<Vec<Device>> {
-        let now = self.now();
-        self.inner.db.read_access("listing the devices", |c| {
-            let mut statement = c.prepare_cached(&format!("SELECT {COLUMNS} FROM device ORDER BY created DESC, id"))?;
-            let mut rows = statement.query([])?;
-            let mut out = Vec::new();
-            while let Some(row) = rows.next()? {
-                let d = device(row)?;
-                if !self.expired(&d, now) {
-                    out.push(d);
-                }
-            }
-            Ok(out)
-        })
+        let now = self.judged(self.now());
+        let all = self.inner.db.read_access("listing the devices", all_devices)?;
+        Ok(all.into_iter().filter(|d| !self.expired(d, now)).collect())
     }
 
     fn revoke_device(&self, id: DeviceId) -> Result<()> {
         self.inner.db.write_access("a device cannot be revoked", |tx| {
+            self.may_leave(tx, Leaving::Device(id))?;
             match tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])? {
                 0 => Err(Error::not_found(format!("there is no device {id}")).into()),
                 _ => Ok(()),
@@ -281,12 +309,16 @@ impl AccessPort for Store {
         self.list_users()
     }
 
-    fn add_user(&self, name: &str, password: &str, role: Role, by: Option<DeviceId>, now: Timestamp) -> Result<()> {
-        self.insert_user(name, password, role, by, now)
+    fn add_user(&self, name: &str, password: &str, grant: &Grant, by: Option<DeviceId>, now: Timestamp) -> Result<()> {
+        self.insert_user(name, password, grant, by, now)
     }
 
     fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
         self.change_password(name, password, keep)
+    }
+
+    fn set_grant(&self, name: &str, grant: &Grant) -> Result<Vec<DeviceId>> {
+        self.change_grant(name, grant)
     }
 
     fn remove_user(&self, name: &str) -> Result<Vec<DeviceId>> {
@@ -297,8 +329,8 @@ impl AccessPort for Store {
         self.list_stream_passwords()
     }
 
-    fn add_stream_password(&self, name: &str, now: Timestamp) -> Result<Secret> {
-        self.insert_stream_password(name, now)
+    fn add_stream_password(&self, name: &str, cameras: &CameraGrant, now: Timestamp) -> Result<Secret> {
+        self.insert_stream_password(name, cameras, now)
     }
 
     fn remove_stream_password(&self, name: &str) -> Result<()> {
@@ -310,6 +342,7 @@ impl AccessPort for Store {
 mod tests {
     use super::*;
     use crate::testing::open;
+    use perch_domain::access::Role;
 
     /// Notes with each change of a table how far its transaction waits for the disk (1 normal, 2 full).
     fn watch(store: &Store) {
@@ -350,18 +383,20 @@ mod tests {
         let now = store.now();
         watch(&store);
         let s = &store;
-        let acts: [(&str, &dyn Fn()); 9] = [
-            ("a code", &|| drop(s.issue_code(Role::Admin, now).expect("issued"))),
+        let (admin, viewer) = (Grant::all(Role::Admin), Grant::all(Role::Viewer));
+        let acts: [(&str, &dyn Fn()); 10] = [
+            ("a code", &|| drop(s.issue_code(&Grant::all(Role::Admin), now).expect("issued"))),
             ("a try", &|| drop(s.pair("000", "phone", now).expect("tried"))),
-            ("an account", &|| s.add_user("anna", "long enough", Role::Admin, None, now).expect("added")),
+            ("an account", &|| s.add_user("anna", "long enough", &admin, None, now).expect("added")),
             ("a session", &|| drop(s.sign_in("anna", "long enough", "phone", now).expect("asked").expect("right"))),
             ("a revocation", &|| s.revoke_device(s.devices().expect("asked")[0].id).expect("revoked")),
             ("a password", &|| drop(s.set_password("anna", "longer yet", None).expect("set"))),
+            ("a grant", &|| drop(s.set_grant("anna", &admin).expect("set"))),
             ("an account's end", &|| {
-                s.add_user("eve", "long enough", Role::Viewer, None, now).expect("added");
+                s.add_user("eve", "long enough", &viewer, None, now).expect("added");
                 drop(s.remove_user("eve").expect("removed"));
             }),
-            ("a stream password", &|| drop(s.add_stream_password("nvr", now).expect("made"))),
+            ("a stream password", &|| drop(s.add_stream_password("nvr", &CameraGrant::All, now).expect("made"))),
             ("its end", &|| s.remove_stream_password("nvr").expect("removed")),
         ];
         for (what, act) in acts {
@@ -385,7 +420,7 @@ mod tests {
                 let other = store.clone();
                 std::thread::spawn(move || {
                     let known = other.authenticate(&"0".repeat(64), other.now()).expect("asked");
-                    let _ = done.send((known, other.live_devices(&[]), other.stream_password_ha1s()));
+                    let _ = done.send((known, other.principals(&[]), other.stream_logins()));
                 });
                 let (known, ..) = asked.recv_timeout(Duration::from_secs(10)).expect("answered meanwhile");
                 assert!(known.is_none());

@@ -1,7 +1,7 @@
 //! Accounts with their password hashes, and the generated passwords of RTSP players.
 
 use crate::db::{Fail, lock};
-use crate::{Store, from_word};
+use crate::{Store, from_word, grants};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 use md5::{Digest, Md5};
@@ -9,8 +9,8 @@ use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::{self, RTSP_REALM, Role, StreamPassword, User};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use perch_domain::access::{self, CameraGrant, Grant, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User};
+use rusqlite::{Connection, Transaction, params};
 
 /// A longer password is wrong without being hashed whole: nothing longer was ever accepted (256 characters).
 const MAX_PASSWORD_BYTES: usize = 1024;
@@ -25,9 +25,40 @@ fn argon2() -> Argon2<'static> {
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$cGVyY2hwZXJjaHBlcmNoIQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// The stored password hash of an account.
-pub(crate) fn stored_hash(c: &Connection, name: &str) -> Result<Option<String>, Fail> {
-    Ok(c.prepare_cached("SELECT password FROM user WHERE name = ?1")?.query_row([name], |r| r.get(0)).optional()?)
+/// What signing in needs to know of an account.
+pub(crate) struct Login {
+    /// Its name as it is written.
+    pub(crate) name: String,
+    /// Its password's hash.
+    pub(crate) hash: String,
+    pub(crate) grant: Grant,
+}
+
+/// The account of this name.
+pub(crate) fn login(c: &Connection, name: &str) -> Result<Option<Login>, Fail> {
+    let mut statement = c.prepare_cached("SELECT name, password, role, cameras FROM user WHERE name = ?1")?;
+    let mut rows = statement.query([name])?;
+    let Some(r) = rows.next()? else { return Ok(None) };
+    let hash = grants::plain(&r.get::<_, String>(1)?).to_owned();
+    let grant = grants::grant(from_word(r.get(2)?)?, [r.get(3)?])?;
+    Ok(Some(Login { name: r.get(0)?, hash, grant }))
+}
+
+/// All accounts by their names.
+pub(crate) fn all_users(c: &Connection) -> Result<Vec<User>, Fail> {
+    let mut statement = c.prepare_cached("SELECT name, role, created, cameras FROM user ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    let mut out = Vec::new();
+    while let Some(r) = rows.next()? {
+        let grant = grants::grant(from_word(r.get(1)?)?, [r.get(3)?])?;
+        let (role, cameras) = (grant.role(), grant.cameras().clone());
+        out.push(User { name: r.get(0)?, role, cameras, created_at: Timestamp(r.get(2)?) });
+    }
+    Ok(out)
+}
+
+fn no_account(name: &str) -> Fail {
+    Error::not_found(format!("there is no account {name}")).into()
 }
 
 fn devices_of(tx: &Transaction<'_>, name: &str) -> Result<Vec<DeviceId>, Fail> {
@@ -46,16 +77,11 @@ impl Store {
         Ok(hash.to_string())
     }
 
-    /// Checks a name and password; the account as it is written, its role and the hash that matched. Takes the same time when
-    /// there is no such account.
-    pub(crate) fn check_password(&self, name: &str, password: &str) -> Result<Option<(String, Role, String)>> {
-        let found = self.inner.db.read_access("looking up an account", |c| {
-            let sql = "SELECT name, role, password FROM user WHERE name = ?1";
-            let row =
-                |r: &rusqlite::Row<'_>| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?, r.get::<_, String>(2)?));
-            Ok(c.prepare_cached(sql)?.query_row([name], row).optional()?)
-        })?;
-        let text = found.as_ref().map_or(NOBODY, |(_, _, hash)| hash);
+    /// Checks a name and password; the account as it is written, and the hash that matched. Takes the same time when there is no
+    /// such account.
+    pub(crate) fn verified(&self, name: &str, password: &str) -> Result<Option<(String, String)>> {
+        let found = self.inner.db.read_access("looking up an account", |c| login(c, name))?;
+        let text = found.as_ref().map_or(NOBODY, |account| &account.hash);
         let hash = PasswordHash::new(text)
             .map_err(|e| Error::new(ErrorKind::Corrupt, format!("the password hash of an account is damaged: {e}")))?;
         let fits = password.len() <= MAX_PASSWORD_BYTES;
@@ -64,31 +90,20 @@ impl Store {
             let _one_at_a_time = lock(&self.inner.hashing);
             argon2().verify_password(tried.as_bytes(), &hash).is_ok()
         };
-        match found {
-            Some((name, role, hash)) if right && fits => Ok(Some((name, from_word(role)?, hash))),
-            _ => Ok(None),
-        }
+        Ok(found.filter(|_| right && fits).map(|account| (account.name, account.hash)))
     }
 
     pub(crate) fn list_users(&self) -> Result<Vec<User>> {
-        self.inner.db.read_access("listing the accounts", |c| {
-            let mut statement = c.prepare_cached("SELECT name, role, created FROM user ORDER BY name")?;
-            let mut rows = statement.query([])?;
-            let mut out = Vec::new();
-            while let Some(r) = rows.next()? {
-                out.push(User { name: r.get(0)?, role: from_word(r.get(1)?)?, created_at: Timestamp(r.get(2)?) });
-            }
-            Ok(out)
-        })
+        self.inner.db.read_access("listing the accounts", all_users)
     }
 
-    /// `by` joins the account when it had none and is of the same role: the phone of an admin who makes an account for somebody
-    /// else stays the admin's.
+    /// `by` joins the account when it had none and may do the same: the phone of an admin who makes an account for somebody else
+    /// stays the admin's.
     pub(crate) fn insert_user(
         &self,
         name: &str,
         password: &str,
-        role: Role,
+        grant: &Grant,
         by: Option<DeviceId>,
         now: Timestamp,
     ) -> Result<()> {
@@ -96,13 +111,17 @@ impl Store {
         access::check_password(password)?;
         let hash = self.hash(password)?;
         self.inner.db.write_access(&format!("the account {name} cannot be made"), |tx| {
-            let sql = "INSERT INTO user (name, password, role, created) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-            if tx.prepare_cached(sql)?.execute(params![name, hash, role.as_str(), now.0])? == 0 {
+            let sql = "INSERT INTO user (name, password, role, created, cameras) VALUES (?1, ?2, ?3, ?4, ?5)
+                ON CONFLICT DO NOTHING";
+            let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
+            let proof = grants::text(&hash, grant.cameras());
+            if tx.prepare_cached(sql)?.execute(params![name, proof, role, now.0, cameras])? == 0 {
                 return Err(Error::new(ErrorKind::Conflict, format!("there is already an account {name}")).into());
             }
             if let Some(by) = by {
-                let sql = "UPDATE device SET username = ?2 WHERE id = ?1 AND username IS NULL AND role = ?3";
-                tx.prepare_cached(sql)?.execute(params![by.to_string(), name, role.as_str()])?;
+                let sql = "UPDATE device SET username = ?2
+                    WHERE id = ?1 AND username IS NULL AND role = ?3 AND cameras IS ?4";
+                tx.prepare_cached(sql)?.execute(params![by.to_string(), name, role, cameras])?;
             }
             Ok(())
         })
@@ -112,9 +131,9 @@ impl Store {
         access::check_password(password)?;
         let hash = self.hash(password)?;
         self.inner.db.write_access(&format!("the password of {name} cannot be set"), |tx| {
-            if tx.prepare_cached("UPDATE user SET password = ?2 WHERE name = ?1")?.execute([name, &hash])? == 0 {
-                return Err(Error::not_found(format!("there is no account {name}")).into());
-            }
+            let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
+            let proof = grants::text(&hash, account.grant.cameras());
+            tx.prepare_cached("UPDATE user SET password = ?2 WHERE name = ?1")?.execute([name, &proof])?;
             let revoked: Vec<_> = devices_of(tx, name)?.into_iter().filter(|id| Some(*id) != keep).collect();
             for id in &revoked {
                 tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])?;
@@ -123,20 +142,35 @@ impl Store {
         })
     }
 
+    /// The account's devices get the same: their role and cameras are the account's.
+    pub(crate) fn change_grant(&self, name: &str, grant: &Grant) -> Result<Vec<DeviceId>> {
+        self.inner.db.write_access(&format!("what {name} may do cannot be changed"), |tx| {
+            let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
+            if grant.role() != Role::Admin {
+                self.may_leave(tx, Leaving::Account(name))?;
+            }
+            let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
+            let proof = grants::text(&account.hash, grant.cameras());
+            tx.prepare_cached("UPDATE user SET role = ?2, cameras = ?3, password = ?4 WHERE name = ?1")?
+                .execute(params![name, role, cameras, proof])?;
+            let devices = devices_of(tx, name)?;
+            for id in &devices {
+                let id = id.to_string();
+                let token: Vec<u8> =
+                    tx.prepare_cached("SELECT token FROM device WHERE id = ?1")?.query_row([&id], |r| r.get(0))?;
+                let hash = grants::plain_token(&token).try_into();
+                let hash = hash.map_err(|_| Error::new(ErrorKind::Corrupt, "the hash of a token is damaged"))?;
+                tx.prepare_cached("UPDATE device SET role = ?2, cameras = ?3, token = ?4 WHERE id = ?1")?
+                    .execute(params![id, role, cameras, grants::token(hash, grant.cameras())])?;
+            }
+            Ok(devices)
+        })
+    }
+
     pub(crate) fn delete_user(&self, name: &str) -> Result<Vec<DeviceId>> {
         self.inner.db.write_access(&format!("the account {name} cannot be removed"), |tx| {
-            let role = tx
-                .prepare_cached("SELECT role FROM user WHERE name = ?1")?
-                .query_row([name], |r| r.get::<_, String>(0))
-                .optional()?
-                .ok_or_else(|| Error::not_found(format!("there is no account {name}")))?;
-            let sql = "SELECT EXISTS (SELECT 1 FROM user WHERE role = 'admin' AND name <> ?1) OR EXISTS
-                (SELECT 1 FROM device WHERE role = 'admin' AND kind = 'paired' AND (username IS NULL OR username <> ?1))";
-            let another: bool = tx.prepare_cached(sql)?.query_row([name], |r| r.get(0))?;
-            if role == Role::Admin.as_str() && !another {
-                let message = format!("{name} is the last admin: make another one first");
-                return Err(Error::new(ErrorKind::Conflict, message).into());
-            }
+            login(tx, name)?.ok_or_else(|| no_account(name))?;
+            self.may_leave(tx, Leaving::Account(name))?;
             let devices = devices_of(tx, name)?;
             // Its devices go with it (on delete cascade).
             tx.prepare_cached("DELETE FROM user WHERE name = ?1")?.execute([name])?;
@@ -146,20 +180,27 @@ impl Store {
 
     pub(crate) fn list_stream_passwords(&self) -> Result<Vec<StreamPassword>> {
         self.inner.db.read_access("listing the stream passwords", |c| {
-            let mut statement = c.prepare_cached("SELECT name, created FROM stream_password ORDER BY name")?;
-            let rows = statement
-                .query_map([], |r| Ok(StreamPassword { name: r.get(0)?, created_at: Timestamp(r.get(1)?) }))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let sql = "SELECT name, created, cameras FROM stream_password ORDER BY name";
+            let mut statement = c.prepare_cached(sql)?;
+            let mut rows = statement.query([])?;
+            let mut out = Vec::new();
+            while let Some(r) = rows.next()? {
+                let cameras = grants::cameras(r.get(2)?)?;
+                out.push(StreamPassword { name: r.get(0)?, cameras, created_at: Timestamp(r.get(1)?) });
+            }
+            Ok(out)
         })
     }
 
-    pub(crate) fn insert_stream_password(&self, name: &str, now: Timestamp) -> Result<Secret> {
+    pub(crate) fn insert_stream_password(&self, name: &str, cameras: &CameraGrant, now: Timestamp) -> Result<Secret> {
         access::check_name("stream password name", name)?;
         let password = secret::hex(&secret::random_bytes::<16>());
         let ha1 = secret::hex(&Md5::digest(format!("{name}:{RTSP_REALM}:{password}").as_bytes()));
         self.inner.db.write_access(&format!("the stream password {name} cannot be made"), |tx| {
-            let sql = "INSERT INTO stream_password (name, ha1, created) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-            match tx.prepare_cached(sql)?.execute(params![name, ha1, now.0])? {
+            let sql = "INSERT INTO stream_password (name, ha1, created, cameras) VALUES (?1, ?2, ?3, ?4)
+                ON CONFLICT DO NOTHING";
+            let proof = grants::text(&ha1, cameras);
+            match tx.prepare_cached(sql)?.execute(params![name, proof, now.0, grants::column(cameras)?])? {
                 0 => Err(Error::new(ErrorKind::Conflict, format!("there is already a stream password {name}")).into()),
                 _ => Ok(()),
             }
@@ -176,12 +217,17 @@ impl Store {
         })
     }
 
-    /// Names and HA1 values (RFC 2617: `MD5(name:realm:password)`, 32 hex digits) of all stream passwords, for RTSP's Digest.
-    pub fn stream_password_ha1s(&self) -> Result<Vec<(String, String)>> {
+    /// All stream passwords as RTSP's Digest checks them.
+    pub fn stream_logins(&self) -> Result<Vec<StreamLogin>> {
         self.inner.db.read_access("reading the stream passwords", |c| {
-            let mut statement = c.prepare_cached("SELECT name, ha1 FROM stream_password ORDER BY name")?;
-            let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let mut statement = c.prepare_cached("SELECT name, ha1, cameras FROM stream_password ORDER BY name")?;
+            let mut rows = statement.query([])?;
+            let mut out = Vec::new();
+            while let Some(r) = rows.next()? {
+                let ha1 = Secret::new(grants::plain(&r.get::<_, String>(1)?).to_owned());
+                out.push(StreamLogin { name: r.get(0)?, ha1, cameras: grants::cameras(r.get(2)?)? });
+            }
+            Ok(out)
         })
     }
 }

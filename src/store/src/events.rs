@@ -8,6 +8,7 @@ use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::access::CameraGrant;
 use perch_domain::archive::{Event, EventFilter, EventKind, EventPage, TimeRange};
 use perch_domain::motion::{Box, Cause};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -111,6 +112,29 @@ pub(crate) fn page_sql(camera: bool, from: bool) -> String {
         "SELECT {COLUMNS} FROM event WHERE {rest} AND id >= ?7 AND (end IS NULL OR end > ?4)
         UNION ALL SELECT {COLUMNS} FROM event INDEXED BY event_long WHERE {IS_LONG} > ?4 AND {rest} AND id < ?7 {tail}"
     )
+}
+
+/// The newest events of one camera (or all) that `filter` lets pass, `limit` at most.
+fn events_of(
+    c: &Connection,
+    filter: &EventFilter,
+    camera: Option<&CameraId>,
+    limit: usize,
+) -> Result<Vec<Event>, Fail> {
+    // An id is at or a little after its event's start, which bounds the search by time.
+    let before = filter.before.map_or(i64::MAX, |id| id.0);
+    let before = filter.to.map_or(before, |to| before.min(to.0.saturating_add(1_000_000)));
+    let mut statement = c.prepare_cached(&page_sql(camera.is_some(), filter.from.is_some()))?;
+    let kind = filter.kind.map(EventKind::as_str);
+    let (from, to) = (filter.from.map(|t| t.0), filter.to.map(|t| t.0));
+    let far = from.map(|from| from.saturating_sub(LONG_US));
+    let limits = params![camera.map(CameraId::as_str), before, kind, from, to, limit as i64, far];
+    let mut rows = statement.query(limits)?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        out.push(from_row(row)?);
+    }
+    Ok(out)
 }
 
 /// Where an event's still lies below `thumbnails/`.
@@ -228,22 +252,18 @@ impl Store {
 
     pub(crate) fn event_page(&self, filter: &EventFilter) -> Result<EventPage> {
         let limit = filter.limit.clamp(1, 200);
-        let mut events = self.inner.db.read("looking up events", |c| {
-            // An id is at or a little after its event's start, which bounds the search by time.
-            let before = filter.before.map_or(i64::MAX, |id| id.0);
-            let before = filter.to.map_or(before, |to| before.min(to.0.saturating_add(1_000_000)));
-            let camera = filter.camera.as_ref().map(CameraId::as_str);
-            let mut statement = c.prepare_cached(&page_sql(camera.is_some(), filter.from.is_some()))?;
-            let kind = filter.kind.map(EventKind::as_str);
-            let (from, to) = (filter.from.map(|t| t.0), filter.to.map(|t| t.0));
-            let far = from.map(|from| from.saturating_sub(LONG_US));
-            let limits = params![camera, before, kind, from, to, limit as i64 + 1, far];
-            let mut rows = statement.query(limits)?;
-            let mut out = Vec::new();
-            while let Some(row) = rows.next()? {
-                out.push(from_row(row)?);
+        let one = |c: &Connection, camera: Option<&CameraId>| events_of(c, filter, camera, limit + 1);
+        let mut events = self.inner.db.read("looking up events", |c| match (&filter.camera, &filter.cameras) {
+            (Some(camera), cameras) if !cameras.includes(camera) => Ok(Vec::new()),
+            (camera, CameraGrant::All) => one(c, camera.as_ref()),
+            (Some(camera), CameraGrant::Only(_)) => one(c, Some(camera)),
+            // Each by its own index, so that what lies between is not walked through.
+            (None, CameraGrant::Only(ids)) => {
+                let each = ids.iter().map(|id| one(c, Some(id))).collect::<Result<Vec<_>, _>>()?;
+                let mut all = each.concat();
+                all.sort_unstable_by_key(|e| std::cmp::Reverse(e.id));
+                Ok(all)
             }
-            Ok(out)
         })?;
         let more = events.len() > limit;
         events.truncate(limit);

@@ -17,6 +17,7 @@
 mod access;
 mod accounts;
 mod adopt;
+mod ages;
 mod archive;
 mod db;
 mod disk;
@@ -26,6 +27,7 @@ mod fault;
 mod files;
 mod fragments;
 mod gaps;
+mod grants;
 mod meta;
 mod mp4;
 #[cfg(test)]
@@ -116,6 +118,8 @@ struct Inner {
     comparing: Mutex<()>,
     /// When old events were last looked through, microseconds since the epoch.
     forgot_at: AtomicI64,
+    /// How times that decide who may come in follow the clock.
+    ages: Mutex<perch_domain::ages::Ages>,
     /// Held by the daemon; a command beside it has none.
     lock: Option<FolderLock>,
 }
@@ -159,7 +163,9 @@ impl Store {
         let folder = |name: &str| Root::open(&config.data_dir.join(name));
         let (recordings, thumbnails, quarantine) =
             (folder("recordings")?, folder("thumbnails")?, folder("quarantine")?);
+        let ages = Mutex::new(ages::begin(&*clock, &db));
         let inner = Inner {
+            ages,
             config,
             clock,
             db,

@@ -45,7 +45,9 @@ fn hot_questions_are_answered_by_an_index() {
         }
         // Only what is asked for in the order of its index, up to a limit, may begin at the index's start.
         let walks = |step: &&String| {
-            ["event", "segment", "gap", "device", "s ", "e "].iter().any(|t| step.starts_with(&format!("SCAN {t}")))
+            ["event", "segment", "gap", "device", "s ", "e ", "d ", "u "]
+                .iter()
+                .any(|t| step.starts_with(&format!("SCAN {t}")))
                 && !step.contains("segment_background")
         };
         assert_eq!(plan.iter().find(walks), None, "{what}: {plan:#?}");

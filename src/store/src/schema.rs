@@ -6,14 +6,14 @@ use perch_base::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 /// The version that this program writes.
-pub(crate) const VERSION: usize = 2;
+pub(crate) const VERSION: usize = 3;
 
 /// All steps ever released.
-pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2];
+pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3];
 
 /// For each version, the oldest program (by the version it writes) that can use a database of it. A step after the first only makes
 /// tables, indices and columns with a default, so that the program before goes on with it after an update was rolled back.
-pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1];
+pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1];
 
 /// Where the database itself says so, for programs that do not know its version.
 const USABLE_BY_KEY: &str = "schema_usable_by";
@@ -125,6 +125,16 @@ const STEP_2: &str = "
     -- The few events that may reach far beyond their start: see `events`.
     CREATE INDEX event_long ON event (coalesce(end, 9223372036854775807)) WHERE end IS NULL OR end - start > 3600000000;
     CREATE INDEX gap_retention ON gap (camera, start) WHERE cause = 'retention';
+";
+
+/// Which cameras a row is for: a JSON list of ids, null for all. A program before this step does not read the column and would show
+/// all cameras to whoever may see some. It must be able to go on with the database, so the columns cannot stop it; what a
+/// limited row is proved with is stored in a form that it never matches (see `grants`): it takes that row's token, password and
+/// stream password for wrong ones, lists and removes the row like any other, and everybody else comes in as before.
+const STEP_3: &str = "
+    ALTER TABLE user ADD COLUMN cameras TEXT;
+    ALTER TABLE device ADD COLUMN cameras TEXT;
+    ALTER TABLE stream_password ADD COLUMN cameras TEXT;
 ";
 
 /// Runs the steps that are missing, each in a transaction of its own. Errors with `Unsupported` when a newer program wrote it.

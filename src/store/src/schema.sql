@@ -7,7 +7,7 @@ CREATE TABLE device (
     role TEXT NOT NULL,
     created INTEGER NOT NULL,
     seen INTEGER NOT NULL
-) WITHOUT ROWID;
+, cameras TEXT) WITHOUT ROWID;
 
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,              -- its start, moved on until free
@@ -65,7 +65,7 @@ CREATE TABLE stream_password (
     name TEXT PRIMARY KEY COLLATE NOCASE,
     ha1 TEXT NOT NULL,                   -- MD5(name:realm:password), what RTSP's Digest needs
     created INTEGER NOT NULL
-) WITHOUT ROWID;
+, cameras TEXT) WITHOUT ROWID;
 
 CREATE TABLE usage (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -77,7 +77,7 @@ CREATE TABLE user (
     password TEXT NOT NULL,              -- Argon2id, PHC string
     role TEXT NOT NULL,
     created INTEGER NOT NULL             -- all times: microseconds since the epoch, UTC
-) WITHOUT ROWID;
+, cameras TEXT) WITHOUT ROWID;
 
 CREATE INDEX device_user ON device (username);
 

@@ -8,7 +8,7 @@ use common::*;
 use perch_base::ErrorKind;
 use perch_base::ids::DeviceId;
 use perch_base::time::Timestamp;
-use perch_domain::access::{Credential, DeviceKind, Role};
+use perch_domain::access::{CameraGrant, Credential, DeviceKind, Grant, Role};
 use perch_domain::pairing::Attempt;
 use perch_domain::ports::{AccessPort, PairResult};
 use perch_store::Store;
@@ -21,7 +21,7 @@ use std::time::Duration;
 const PASSWORD: &str = "correct horse";
 
 fn pair(store: &Store, role: Role, now: Timestamp) -> Credential {
-    let code = store.issue_code(role, now).expect("issued");
+    let code = store.issue_code(&Grant::all(role), now).expect("issued");
     match store.pair(code.otp.expose(), "Anna's phone", now).expect("tried") {
         PairResult::Paired(c) => c,
         PairResult::Refused(why) => panic!("{why:?}"),
@@ -34,7 +34,7 @@ fn a_code_pairs_once_however_it_is_typed() {
     let store = b.open();
     let now = b.now();
     assert!(!store.claimed().expect("asked"));
-    let code = store.issue_code(Role::Admin, now).expect("issued");
+    let code = store.issue_code(&Grant::all(Role::Admin), now).expect("issued");
     let otp = code.otp.expose().clone();
     assert!(otp.len() == 8 && otp.bytes().all(|b| b.is_ascii_digit()));
     assert_eq!(code.expires_at, now + Duration::from_secs(300));
@@ -57,6 +57,8 @@ fn a_code_pairs_once_however_it_is_typed() {
     // Everything survives a restart.
     let store = b.open();
     assert!(store.authenticate(c.token.expose(), now).expect("asked").is_some());
+    assert_eq!(store.revoke_device(c.device_id).expect_err("the only one").kind(), ErrorKind::Conflict);
+    pair(&store, Role::Admin, now);
     store.revoke_device(c.device_id).expect("revoked");
     assert_eq!(store.revoke_device(c.device_id).expect_err("gone").kind(), ErrorKind::NotFound);
     assert!(store.authenticate(c.token.expose(), now).expect("asked").is_none());
@@ -68,7 +70,7 @@ fn parallel_guesses_never_get_more_than_five_tries() {
     let store = b.open();
     let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a second process");
     let now = b.now();
-    let code = store.issue_code(Role::Admin, now).expect("issued");
+    let code = store.issue_code(&Grant::all(Role::Admin), now).expect("issued");
     let right = code.otp.expose().clone();
     let (tried, barrier) = (AtomicUsize::new(0), Barrier::new(16));
     std::thread::scope(|scope| {
@@ -93,16 +95,19 @@ fn parallel_guesses_never_get_more_than_five_tries() {
     let after = store.pair(&right, "late", now).expect("tried");
     assert!(matches!(after, PairResult::Refused(Attempt::Burned)), "a restart gives no new tries");
     for _ in 0..9 {
-        store.issue_code(Role::Admin, now).expect("issued");
+        store.issue_code(&Grant::all(Role::Admin), now).expect("issued");
     }
-    assert_eq!(store.issue_code(Role::Admin, now).expect_err("the eleventh").kind(), ErrorKind::RateLimited);
+    assert_eq!(
+        store.issue_code(&Grant::all(Role::Admin), now).expect_err("the eleventh").kind(),
+        ErrorKind::RateLimited
+    );
 }
 
 #[test]
 fn sessions_end_when_idle_and_when_old() {
     let b = Box::new();
     let store = b.open();
-    store.add_user("anna", PASSWORD, Role::Admin, None, b.now()).expect("added");
+    store.add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
     let sign_in = || store.sign_in("Anna", PASSWORD, "browser", b.now()).expect("tried").expect("right");
     let known = |c: &Credential| store.authenticate(c.token.expose(), b.now()).expect("asked").is_some();
     let idle = sign_in();
@@ -116,7 +121,7 @@ fn sessions_end_when_idle_and_when_old() {
     assert!(known(&idle));
     b.clock.advance(Duration::from_secs(3600));
     assert!(!known(&idle) && store.devices().expect("listed").is_empty());
-    assert_eq!(store.live_devices(&[idle.device_id]).expect("asked"), []);
+    assert_eq!(store.principals(&[idle.device_id]).expect("asked"), []);
     let old = sign_in();
     for _ in 0..47 {
         b.clock.advance(Duration::from_secs(1800));
@@ -137,11 +142,14 @@ fn the_last_admin_stays() {
     let b = Box::new();
     let store = b.open();
     let now = b.now();
-    let add = |name: &str, role| store.add_user(name, PASSWORD, role, None, now);
+    let add = |name: &str, role| store.add_user(name, PASSWORD, &Grant::all(role), None, now);
     add("anna", Role::Admin).expect("added");
     assert_eq!(add("ANNA", Role::Viewer).expect_err("taken").kind(), ErrorKind::Conflict);
     assert_eq!(add("a b", Role::Viewer).expect_err("bad name").kind(), ErrorKind::Invalid);
-    assert_eq!(store.add_user("x", "short", Role::Viewer, None, now).expect_err("short").kind(), ErrorKind::Invalid);
+    assert_eq!(
+        store.add_user("x", "short", &Grant::all(Role::Viewer), None, now).expect_err("short").kind(),
+        ErrorKind::Invalid
+    );
     add("ben", Role::Viewer).expect("added");
     assert_eq!(store.remove_user("anna").expect_err("the last admin").kind(), ErrorKind::Conflict);
     assert_eq!(store.remove_user("nobody").expect_err("none").kind(), ErrorKind::NotFound);
@@ -160,14 +168,149 @@ fn the_last_admin_stays() {
 }
 
 #[test]
+fn of_all_who_may_manage_one_stays_however_they_go_at_once() {
+    for round in 0..8 {
+        let b = Box::new();
+        let store = b.open();
+        let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a second process");
+        let now = b.now();
+        let admins = [pair(&store, Role::Admin, now), pair(&store, Role::Admin, now)];
+        let admin = Grant::all(Role::Admin);
+        store.add_user("anna", PASSWORD, &admin, None, now).expect("added");
+        store.add_user("ben", PASSWORD, &admin, None, now).expect("added");
+        let acts: [&(dyn Fn() -> perch_base::Result<()> + Sync); 4] = [
+            &|| store.revoke_device(admins[0].device_id),
+            &|| cli.revoke_device(admins[1].device_id),
+            &|| store.remove_user("anna").map(drop),
+            &|| cli.set_grant("ben", &Grant::all(Role::Viewer)).map(drop),
+        ];
+        let barrier = Barrier::new(acts.len());
+        let gone = std::thread::scope(|scope| {
+            let threads = acts.map(|act| {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    act().map_err(|e| assert_eq!(e.kind(), ErrorKind::Conflict, "{e}")).is_ok()
+                })
+            });
+            threads.map(|t| t.join().expect("no panic")).into_iter().filter(|gone| *gone).count()
+        });
+        let (users, devices) = (store.users().expect("listed"), store.devices().expect("listed"));
+        let accounts = users.iter().filter(|u| u.role == Role::Admin).count();
+        let phones = devices.iter().filter(|d| d.role == Role::Admin).count();
+        assert_eq!((gone, accounts + phones), (3, 1), "round {round}: {users:?} {devices:?}");
+    }
+}
+
+fn only(ids: &[&str]) -> CameraGrant {
+    CameraGrant::Only(ids.iter().map(|id| perch_base::ids::CameraId::new(id).expect("an id")).collect())
+}
+
+fn viewer_of(ids: &[&str]) -> Grant {
+    Grant::new(Role::Viewer, only(ids)).expect("a viewer's")
+}
+
+fn seen(store: &Store, c: &Credential, now: Timestamp) -> CameraGrant {
+    store.authenticate(c.token.expose(), now).expect("asked").expect("known").cameras
+}
+
+#[test]
+fn a_grant_of_cameras_follows_codes_accounts_and_stream_passwords() {
+    let b = Box::new();
+    let store = b.open();
+    let now = b.now();
+    let code = store.issue_code(&viewer_of(&["yard"]), now).expect("issued");
+    let PairResult::Paired(tablet) = store.pair(code.otp.expose(), "tablet", now).expect("tried") else {
+        panic!("refused")
+    };
+    assert_eq!(seen(&store, &tablet, now), only(&["yard"]));
+    store.add_user("anna", PASSWORD, &viewer_of(&["front", "yard"]), Some(tablet.device_id), now).expect("added");
+    let of = |name: &str| store.users().expect("listed").into_iter().find(|u| u.name == name).expect("there");
+    assert_eq!(of("anna").cameras, only(&["front", "yard"]));
+    let devices = store.devices().expect("listed");
+    assert_eq!(devices[0].username, None, "a device that sees less does not join the account");
+    let browser = store.sign_in("anna", PASSWORD, "browser", now).expect("tried").expect("right");
+    assert_eq!(seen(&store, &browser, now), only(&["front", "yard"]));
+    assert!(store.check_password("anna", PASSWORD).expect("asked"));
+
+    // Narrowed, widened, and made an administrator: the token stays, what it opens follows, also after a start.
+    for grant in [viewer_of(&["yard"]), Grant::all(Role::Viewer), viewer_of(&["front"]), Grant::all(Role::Admin)] {
+        assert_eq!(store.set_grant("Anna", &grant).expect("changed"), [browser.device_id]);
+        let who = store.authenticate(browser.token.expose(), now).expect("asked").expect("known");
+        assert_eq!((who.role, &who.cameras), (grant.role(), grant.cameras()));
+        assert_eq!(store.principals(&[browser.device_id]).expect("asked"), [who]);
+        assert!(store.check_password("anna", PASSWORD).expect("asked"), "the password is what it was");
+        let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("another process");
+        assert_eq!(&seen(&beside, &browser, now), grant.cameras());
+    }
+    assert_eq!(store.set_grant("nobody", &viewer_of(&["yard"])).expect_err("none").kind(), ErrorKind::NotFound);
+    store.set_password("anna", "another one", None).expect("set");
+    assert!(!store.check_password("anna", PASSWORD).expect("asked"));
+
+    store.add_stream_password("nvr", &only(&["yard"]), now).expect("made");
+    let logins = store.stream_logins().expect("read");
+    assert_eq!((logins[0].ha1.expose().len(), &logins[0].cameras), (32, &only(&["yard"])));
+    assert_eq!(store.stream_passwords().expect("listed")[0].cameras, only(&["yard"]));
+}
+
+/// What a program of the version before (it knows no grants of cameras) makes of a limited row: nothing, and it goes on.
+#[test]
+fn a_program_before_takes_no_limited_credential_for_a_whole_one() {
+    let b = Box::new();
+    let store = b.open();
+    let now = b.now();
+    let limited = viewer_of(&["yard"]);
+    let code = store.issue_code(&limited, now).expect("issued");
+    let PairResult::Paired(tablet) = store.pair(code.otp.expose(), "tablet", now).expect("tried") else {
+        panic!("refused")
+    };
+    let phone = pair(&store, Role::Admin, now);
+    store.add_user("anna", PASSWORD, &limited, None, now).expect("added");
+    store.add_user("ben", PASSWORD, &Grant::all(Role::Viewer), None, now).expect("added");
+    let browser = store.sign_in("ben", PASSWORD, "browser", now).expect("tried").expect("right");
+    store.set_grant("ben", &limited).expect("narrowed");
+    store.add_stream_password("nvr", &only(&["yard"]), now).expect("made");
+    store.issue_code(&limited, now).expect("issued");
+    drop(store);
+
+    let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
+    let known = |token: &str| {
+        let hash = perch_base::secret::sha256(token.as_bytes());
+        let sql = "SELECT count(*) FROM device WHERE token = ?1";
+        c.query_row(sql, [hash], |r| r.get::<_, i64>(0)).expect("asked") == 1
+    };
+    assert!(known(phone.token.expose()) && !known(tablet.token.expose()) && !known(browser.token.expose()));
+    for name in ["anna", "ben"] {
+        let sql = "SELECT password FROM user WHERE name = ?1";
+        let hash: String = c.query_row(sql, [name], |r| r.get(0)).expect("there");
+        assert!(!hash.starts_with('$'), "{name}: {hash} is a hash that it would check");
+    }
+    let ha1: String = c.query_row("SELECT ha1 FROM stream_password", [], |r| r.get(0)).expect("there");
+    assert!(ha1.len() != 32, "{ha1}");
+    let pairing: String = c.query_row("SELECT value FROM meta WHERE key = 'pairing'", [], |r| r.get(0)).expect("there");
+    let hash = pairing.split("\"hash\":\"").nth(1).and_then(|t| t.split('"').next()).expect("a code");
+    assert!(hash.len() != 64, "{hash}");
+    // It lets somebody in meanwhile, whom it knows by name alone: once the box is updated again, the account's grant holds.
+    let token = "ab".repeat(32);
+    let sql = "INSERT INTO device (id, token, name, kind, username, role, created, seen)
+        VALUES (?1, ?2, 'old', 'session', 'ben', 'viewer', ?3, ?3)";
+    let hash = perch_base::secret::sha256(token.as_bytes());
+    c.execute(sql, rusqlite::params!["0".repeat(32), hash, now.0]).expect("inserted");
+    drop(c);
+    let store = b.open();
+    let who = store.authenticate(&token, now).expect("asked").expect("known");
+    assert_eq!(who.cameras, only(&["yard"]));
+}
+
+#[test]
 fn a_new_password_ends_other_devices() {
     let b = Box::new();
     let store = b.open();
     let now = b.now();
     let phone = pair(&store, Role::Admin, now);
     let other_phone = pair(&store, Role::Admin, now);
-    store.add_user("anna", PASSWORD, Role::Admin, Some(phone.device_id), now).expect("added");
-    store.add_user("ben", PASSWORD, Role::Viewer, Some(other_phone.device_id), now).expect("added");
+    store.add_user("anna", PASSWORD, &Grant::all(Role::Admin), Some(phone.device_id), now).expect("added");
+    store.add_user("ben", PASSWORD, &Grant::all(Role::Viewer), Some(other_phone.device_id), now).expect("added");
     let browser = store.sign_in("anna", PASSWORD, "browser", now).expect("tried").expect("right");
     let owner =
         |id: DeviceId| store.devices().expect("listed").into_iter().find(|d| d.id == id).expect("there").username;
@@ -175,8 +318,8 @@ fn a_new_password_ends_other_devices() {
     assert_eq!(owner(other_phone.device_id), None, "an admin's phone does not become a viewer's");
     let revoked = store.set_password("anna", "another one", Some(browser.device_id)).expect("set");
     assert_eq!(revoked, [phone.device_id]);
-    let live = store.live_devices(&[phone.device_id, browser.device_id, DeviceId(1)]).expect("asked");
-    assert_eq!(live, [browser.device_id]);
+    let live = store.principals(&[phone.device_id, browser.device_id, DeviceId(1)]).expect("asked");
+    assert_eq!(live.iter().map(|p| p.device_id).collect::<Vec<_>>(), [browser.device_id]);
     assert!(store.sign_in("anna", PASSWORD, "browser", now).expect("tried").is_none());
     assert!(store.sign_in("anna", "another one", "browser", now).expect("tried").is_some());
     assert_eq!(store.set_password("nobody", "another one", None).expect_err("none").kind(), ErrorKind::NotFound);
@@ -186,7 +329,7 @@ fn a_new_password_ends_other_devices() {
 fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
     let b = Box::new();
     let store = b.open();
-    store.add_user("anna", PASSWORD, Role::Admin, None, b.now()).expect("added");
+    store.add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
     // This thread's own time: what else runs on the machine does not count.
     let clock = || {
         let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -213,15 +356,19 @@ fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
 fn stream_passwords_are_kept_as_ha1() {
     let b = Box::new();
     let store = b.open();
-    let password = store.add_stream_password("vlc", b.now()).expect("made");
+    let password = store.add_stream_password("vlc", &CameraGrant::All, b.now()).expect("made");
     assert_eq!(password.expose().len(), 32);
-    assert_eq!(store.add_stream_password("vlc", b.now()).expect_err("taken").kind(), ErrorKind::Conflict);
+    assert_eq!(
+        store.add_stream_password("vlc", &CameraGrant::All, b.now()).expect_err("taken").kind(),
+        ErrorKind::Conflict
+    );
     let out = std::process::Command::new("sh")
         .args(["-c", &format!("printf vlc:perch:{} | md5sum", password.expose())])
         .output()
         .expect("md5sum runs");
     let want = String::from_utf8_lossy(&out.stdout)[..32].to_owned();
-    assert_eq!(store.stream_password_ha1s().expect("read"), [("vlc".to_owned(), want)]);
+    let logins = store.stream_logins().expect("read");
+    assert_eq!((logins.len(), logins[0].name.as_str(), logins[0].ha1.expose()), (1, "vlc", &want));
     assert_eq!(store.stream_passwords().expect("listed")[0].name, "vlc");
     store.remove_stream_password("vlc").expect("removed");
     assert_eq!(store.remove_stream_password("vlc").expect_err("gone").kind(), ErrorKind::NotFound);

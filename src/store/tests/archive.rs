@@ -8,6 +8,7 @@ use common::*;
 use perch_base::ErrorKind;
 use perch_base::ids::{CameraId, EventId};
 use perch_base::time::MonoTime;
+use perch_domain::access::CameraGrant;
 use perch_domain::archive::{EventFilter, GapCause, TimeRange};
 use perch_domain::motion::Cause;
 use perch_domain::ports::ArchivePort;
@@ -175,7 +176,21 @@ fn events_are_unique_paged_and_filtered() {
     assert_eq!(ask(EventFilter { before: Some(ids[1]), ..all.clone() }), (vec![ids[0]], None));
     assert_eq!(ask(EventFilter { camera: Some(camera()), from: Some(s(1.5)), ..all.clone() }).0, [ids[2], ids[1]]);
     assert_eq!(ask(EventFilter { to: Some(s(10.0)), ..all.clone() }).0, [ids[2], ids[1], ids[0]]);
-    assert_eq!(ask(EventFilter { from: Some(s(50.0)), ..all }).0, [back], "it still goes on");
+    assert_eq!(ask(EventFilter { from: Some(s(50.0)), ..all.clone() }).0, [back], "it still goes on");
+    // Whoever may see some cameras gets their events alone, in pages of the same length.
+    let id = |id: &str| CameraId::new(id).expect("valid");
+    let of = |cameras: &[CameraId]| EventFilter {
+        cameras: CameraGrant::Only(cameras.iter().cloned().collect()),
+        ..all.clone()
+    };
+    assert_eq!(ask(of(&[id("back")])), (vec![back], None));
+    assert_eq!(ask(of(&[camera()])), (vec![ids[2], ids[1], ids[0]], None));
+    assert_eq!(ask(of(&[camera(), id("back"), id("none")])), (vec![back, ids[2], ids[1]], Some(ids[1])));
+    let next = EventFilter { before: Some(ids[1]), ..of(&[camera(), id("back")]) };
+    assert_eq!(ask(next), (vec![ids[0]], None));
+    assert_eq!(ask(of(&[])), (vec![], None));
+    assert_eq!(ask(EventFilter { camera: Some(camera()), ..of(&[id("back")]) }), (vec![], None));
+    assert_eq!(ask(EventFilter { camera: Some(id("back")), from: Some(s(50.0)), ..of(&[id("back")]) }).0, [back]);
     assert_eq!(store.last_event_at(&camera()).expect("asked"), Some(s(0.0)));
     assert_eq!(store.last_event_at(&CameraId::new("none").expect("valid")).expect("asked"), None);
 }

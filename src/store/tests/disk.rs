@@ -8,7 +8,7 @@ mod common;
 use common::*;
 use perch_base::ErrorKind;
 use perch_base::time::MonoTime;
-use perch_domain::access::Role;
+use perch_domain::access::{Grant, Role};
 use perch_domain::archive::GapCause;
 use perch_domain::ports::{AccessPort, ArchivePort};
 use perch_domain::retention::RetentionConfig;
@@ -222,7 +222,7 @@ fn a_new_box_on_a_read_only_disk_says_so() {
 fn a_request_does_not_wait_for_a_writer() {
     let b = Box::new();
     let store = b.open();
-    store.add_user("anna", "long enough", Role::Admin, None, b.now()).expect("added");
+    store.add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
     let signed = store.sign_in("anna", "long enough", "phone", b.now()).expect("asked").expect("right");
     let other = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");

@@ -7,6 +7,7 @@ mod common;
 use common::*;
 use perch_base::ErrorKind;
 use perch_base::time::MonoTime;
+use perch_domain::access::{Grant, Role};
 use perch_domain::archive::{GapCause, SegmentState};
 use perch_domain::ports::{AccessPort, ArchivePort};
 use perch_store::Store;
@@ -320,7 +321,7 @@ fn a_garbage_database_is_replaced_and_recordings_are_taken_in() {
     let store = b.open();
     record(&store, 0..3, None);
     record(&store, 3..6, None);
-    store.add_user("anna", "long enough", perch_domain::access::Role::Admin, None, b.now()).expect("added");
+    store.add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
     let before = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
     drop(store);
     let db = b.data().join("perch.db");
@@ -394,7 +395,7 @@ fn one_daemon_at_a_time_and_commands_beside_it() {
     let store = b.start();
     assert_eq!(Store::open(b.config(), b.clock.clone()).expect_err("a second one").kind(), ErrorKind::Conflict);
     let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a command");
-    cli.add_user("anna", "long enough", perch_domain::access::Role::Admin, None, b.now()).expect("added");
+    cli.add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
     assert!(store.claimed().expect("asked"), "the daemon sees what the command did");
     let mut writer = store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");

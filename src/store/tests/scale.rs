@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use perch_base::time::Timestamp;
-use perch_domain::access::Role;
+use perch_domain::access::{Grant, Role};
 use perch_domain::archive::{EventFilter, TimeRange};
 use perch_domain::ports::{AccessPort, ArchivePort};
 use perch_store::Store;
@@ -74,7 +74,7 @@ fn cost_of_questions_after_years() {
     took("status of the disk", || assert!(store.disk().recordings_bytes > 1 << 40));
     took("retention with nothing to do", || assert_eq!(store.enforce_retention(true).expect("done").deleted, 0));
 
-    store.add_user("anna", "long enough", Role::Admin, None, b.now()).expect("added");
+    store.add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
     let signed = store.sign_in("anna", "long enough", "phone", b.now()).expect("asked").expect("right");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -7,7 +7,7 @@ mod common;
 
 use common::*;
 use perch_base::time::MonoTime;
-use perch_domain::access::Role;
+use perch_domain::access::{Grant, Role};
 use perch_domain::ports::{AccessPort, ArchivePort};
 
 #[test]
@@ -29,7 +29,7 @@ fn a_database_that_the_next_version_added_to_is_used_after_a_rollback() {
     let b = Box::new();
     {
         let store = b.open();
-        store.add_user("anna", "correct horse", Role::Admin, None, b.now()).expect("made");
+        store.add_user("anna", "correct horse", &Grant::all(Role::Admin), None, b.now()).expect("made");
         record(&store, 0..2, None);
     }
     let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");

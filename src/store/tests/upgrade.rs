@@ -44,7 +44,7 @@ fn a_database_of_version_1_is_upgraded_and_read() {
     let tablet = store.authenticate(&"b2".repeat(32), b.now()).expect("asked").expect("paired");
     assert_eq!((tablet.device_name.as_str(), tablet.role), ("tablet", Role::Viewer));
     assert!(store.sign_in("anna", "long enough", "phone", b.now()).expect("asked").is_some());
-    assert_eq!(store.stream_password_ha1s().expect("asked")[0].1, "8418c14245b6abc2511361e1f5cf47af");
+    assert_eq!(store.stream_logins().expect("asked")[0].ha1.expose(), "8418c14245b6abc2511361e1f5cf47af");
     assert_eq!(store.get_meta("base_url").expect("asked").as_deref(), Some("https://perch.local"));
 
     let segments = store.segments(&camera(), range(-9000.0, 9000.0)).expect("asked");

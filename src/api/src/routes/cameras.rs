@@ -3,37 +3,33 @@
 use crate::auth::Who;
 use crate::input::{PathParts, Query};
 use crate::problem::{Problem, Reply};
-use crate::state::{Shared, blocking};
+use crate::state::{App, Shared, blocking};
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header;
 use perch_base::ids::CameraId;
-use perch_domain::access::Role;
+use perch_domain::access::Principal;
 use perch_domain::status::CameraInfo;
 use serde_json::json;
 
-/// Takes away what this role may not see.
-pub(super) fn for_role(camera: CameraInfo, role: Role) -> CameraInfo {
-    match role {
-        Role::Admin => camera,
-        Role::Viewer => camera.for_viewer(),
-    }
+/// The cameras that `who` may see, each without what it may not.
+pub(super) fn seen_by(app: &App, who: &Principal) -> Vec<CameraInfo> {
+    app.ports.cameras.cameras().into_iter().filter_map(|c| c.seen_by(who)).collect()
 }
 
 /// `GET /api/v1/cameras`
 pub(super) async fn list(State(app): State<Shared>, who: Who) -> Reply {
-    let all = blocking(&app, |app| Ok(app.ports.cameras.cameras())).await?;
-    let cameras: Vec<_> = all.into_iter().map(|c| for_role(c, who.principal.role)).collect();
+    let cameras = blocking(&app, move |app| Ok(seen_by(app, &who.principal))).await?;
     Ok(Json(json!({ "cameras": cameras })).into_response())
 }
 
 /// `GET /api/v1/cameras/{camera}`
 pub(super) async fn one(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let id = path.camera()?;
-    let all = blocking(&app, |app| Ok(app.ports.cameras.cameras())).await?;
+    let all = blocking(&app, move |app| Ok(seen_by(app, &who.principal))).await?;
     let camera = all.into_iter().find(|c| c.id == id).ok_or_else(|| Problem::not_found("camera"))?;
-    Ok(Json(for_role(camera, who.principal.role)).into_response())
+    Ok(Json(camera).into_response())
 }
 
 /// `GET /api/v1/cameras/{camera}/snapshot.jpg`

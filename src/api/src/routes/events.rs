@@ -5,17 +5,17 @@ use crate::input::{PathParts, Query};
 use crate::problem::{Problem, Reply};
 use crate::revoke::Watch;
 use crate::routes::session::no_content;
-use crate::state::{Shared, blocking};
+use crate::state::{App, Shared, blocking};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::header;
-use perch_base::ErrorKind;
 use perch_base::ids::{CameraId, EventId};
-use perch_domain::access::Role;
-use perch_domain::archive::{EventFilter, EventKind};
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::access::{Object, Permission};
+use perch_domain::archive::{Event, EventFilter, EventKind};
 use perch_domain::status::Notice;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,8 +28,9 @@ const PAGE: u32 = 50;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// `GET /api/v1/events`
-pub(super) async fn page(State(app): State<Shared>, query: Query) -> Reply {
+pub(super) async fn page(State(app): State<Shared>, who: Who, query: Query) -> Reply {
     let filter = EventFilter {
+        cameras: who.principal.cameras,
         camera: query.get("camera", CameraId::new)?,
         kind: query.get("kind", EventKind::parse)?,
         from: query.time("from")?,
@@ -49,16 +50,16 @@ pub(super) async fn page(State(app): State<Shared>, query: Query) -> Reply {
 }
 
 /// `GET /api/v1/events/{event}`
-pub(super) async fn one(State(app): State<Shared>, path: PathParts) -> Reply {
+pub(super) async fn one(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let id = event_of(&path)?;
-    Ok(Json(blocking(&app, move |app| app.ports.archive.event(id)).await?).into_response())
+    Ok(Json(blocking(&app, move |app| seen(app, &who, Permission::LookBack, id)).await?).into_response())
 }
 
 /// `GET /api/v1/events/{event}/thumbnail.jpg`
-pub(super) async fn thumbnail(State(app): State<Shared>, path: PathParts) -> Reply {
+pub(super) async fn thumbnail(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let id = event_of(&path)?;
     let (jpeg, ended) = blocking(&app, move |app| {
-        let ended = app.ports.archive.event(id)?.end.is_some_and(|end| end < app.ports.clock.utc());
+        let ended = seen(app, &who, Permission::LookBack, id)?.end.is_some_and(|end| end < app.ports.clock.utc());
         Ok((app.ports.archive.thumbnail(id)?, ended))
     })
     .await?;
@@ -73,19 +74,30 @@ pub(super) async fn thumbnail(State(app): State<Shared>, path: PathParts) -> Rep
 }
 
 /// `PUT /api/v1/events/{event}/pin`
-pub(super) async fn pin(State(app): State<Shared>, path: PathParts) -> Reply {
-    set_pinned(app, path, true).await
+pub(super) async fn pin(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
+    set_pinned(app, who, path, true).await
 }
 
 /// `DELETE /api/v1/events/{event}/pin`
-pub(super) async fn unpin(State(app): State<Shared>, path: PathParts) -> Reply {
-    set_pinned(app, path, false).await
+pub(super) async fn unpin(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
+    set_pinned(app, who, path, false).await
 }
 
-async fn set_pinned(app: Shared, path: PathParts, pinned: bool) -> Reply {
+async fn set_pinned(app: Shared, who: Who, path: PathParts, pinned: bool) -> Reply {
     let id = event_of(&path)?;
-    blocking(&app, move |app| app.ports.archive.set_pinned(id, pinned)).await?;
+    blocking(&app, move |app| {
+        seen(app, &who, Permission::Keep, id)?;
+        app.ports.archive.set_pinned(id, pinned)
+    })
+    .await?;
     Ok(no_content())
+}
+
+/// The event, if the caller may do this to its camera's; else it does not exist, in the same words.
+fn seen(app: &App, who: &Who, permission: Permission, id: EventId) -> Result<Event> {
+    let none = || Error::not_found("there is no such event");
+    let event = app.ports.archive.event(id).map_err(|e| if e.kind() == ErrorKind::NotFound { none() } else { e })?;
+    if who.may(permission, Object::Camera(&event.camera)) { Ok(event) } else { Err(none()) }
 }
 
 fn event_of(path: &PathParts) -> Reply<EventId> {
@@ -133,17 +145,18 @@ impl Listener {
     /// The next piece of the stream; `None` ends it: the device was revoked, the box shuts down, or the client was so slow
     /// that it missed news (it then connects anew and asks for the whole state).
     async fn next(&mut self) -> Option<Bytes> {
-        tokio::select! {
-            biased;
-            () = self.revoked.revoked() => return None,
-            _ = self.draining.wait_for(|ends| *ends) => return None,
-            () = tokio::time::sleep_until(self.next_look) => {}
-            notice = self.notices.recv() => {
-                let notice = notice.ok()?;
-                return match self.who.principal.role {
-                    Role::Admin => frame(&notice),
-                    Role::Viewer => frame(&notice.for_viewer()),
-                };
+        loop {
+            tokio::select! {
+                biased;
+                () = self.revoked.revoked() => return None,
+                _ = self.draining.wait_for(|ends| *ends) => return None,
+                () = tokio::time::sleep_until(self.next_look) => break,
+                notice = self.notices.recv() => {
+                    // What is not for this caller leaves no trace in the stream.
+                    if let Some(notice) = notice.ok()?.seen_by(&self.who.principal) {
+                        return frame(&notice);
+                    }
+                }
             }
         }
         self.look().await
@@ -152,10 +165,10 @@ impl Listener {
     /// Asks again whether the device is still trusted (an account may have been removed on the command line), and says that
     /// the stream lives.
     async fn look(&mut self) -> Option<Bytes> {
-        let token = self.who.token.clone();
-        let asked =
-            blocking(&self.app, move |app| app.ports.access.authenticate(token.expose(), app.ports.clock.utc()));
-        asked.await.ok()??;
+        let who = self.who.clone();
+        let asked = blocking(&self.app, move |app| who.may_still(app, Permission::LookBack, Object::Box));
+        // With what it may see now.
+        self.who.principal = asked.await.ok()?;
         self.next_look = tokio::time::Instant::now() + HEARTBEAT;
         let first = !std::mem::replace(&mut self.began, true);
         Some(Bytes::from_static(if first { b"retry: 2000\n: connected\n\n" } else { b":\n\n" }))

@@ -3,17 +3,17 @@
 use crate::auth::Who;
 use crate::input::{PathParts, Query, text};
 use crate::problem::{Problem, Reply};
-use crate::routes::cameras::for_role;
+use crate::routes::cameras::seen_by;
 use crate::routes::session::no_content;
-use crate::state::{Shared, blocking};
+use crate::state::{App, Shared, blocking};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use perch_base::ids::LeaseId;
+use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::secret::{hex, sha256};
 use perch_base::{Error, ErrorKind};
-use perch_domain::access::{Permission, Role};
+use perch_domain::access::{Object, Permission};
 use perch_domain::health::CameraState;
 use perch_domain::media::Stream;
 use perch_domain::ports::{IceServer, StreamChoice, WatchRequest};
@@ -45,11 +45,11 @@ pub(super) async fn watch(
     let stream = choice.unwrap_or(StreamChoice::Auto);
     let request = WatchRequest { camera, stream, offer, viewer: who.principal.clone() };
     let begun = blocking(&app, move |app| {
-        let cameras = app.ports.cameras.cameras();
-        has_picture(cameras.into_iter().find(|c| c.id == request.camera), who.principal.role)?;
+        let camera = request.camera.clone();
+        has_picture(seen_by(app, &who.principal).into_iter().find(|c| c.id == camera))?;
         let answer = app.ports.live.watch(request)?;
         // Revoked while the session was made: it would have escaped the ending of the device's sessions.
-        if let Err(e) = who.is_still_trusted(app) {
+        if let Err(e) = who.may_still(app, Permission::Watch, Object::Camera(&camera)) {
             app.ports.live.end(answer.lease)?;
             return Err(e);
         }
@@ -77,9 +77,9 @@ pub(super) async fn watch(
 }
 
 /// Refuses with the reason where no picture can come before somebody acts. A camera that starts again is waited for.
-fn has_picture(camera: Option<CameraInfo>, role: Role) -> perch_base::Result<()> {
+fn has_picture(camera: Option<CameraInfo>) -> perch_base::Result<()> {
     let hopeless = |c: &CameraInfo| matches!(c.health.state, CameraState::Missing | CameraState::Failed);
-    match camera.filter(hopeless).map(|c| for_role(c, role)) {
+    match camera.filter(hopeless) {
         Some(c) => Err(Error::new(ErrorKind::Unavailable, format!("{} has no picture: {}", c.name, c.health.reason))),
         None => Ok(()),
     }
@@ -116,11 +116,8 @@ pub(super) async fn ice_servers(State(app): State<Shared>) -> Reply {
 
 /// `GET /api/v1/live`
 pub(super) async fn sessions(State(app): State<Shared>, who: Who) -> Reply {
-    let mut sessions = blocking(&app, |app| Ok(app.ports.live.sessions())).await?;
-    let caller = who.principal;
-    if !caller.role.may(Permission::ManageBox) {
-        sessions.retain(|s| s.device_id == caller.device_id);
-    }
+    let mut sessions = blocking(&app, |app| app.ports.live.sessions()).await?;
+    sessions.retain(|s| manages(&who, s.device_id));
     Ok(Json(json!({ "sessions": sessions })).into_response())
 }
 
@@ -129,7 +126,7 @@ pub(super) async fn trickle(State(app): State<Shared>, who: Who, path: PathParts
     let lease = lease_of(&path)?;
     let fragment = text(request, FRAGMENT).await?;
     let answer = blocking(&app, move |app| {
-        own(app, lease, &who)?;
+        of_device(app, lease, |device| who.may(Permission::Own, Object::Device(device)))?;
         app.ports.live.trickle(lease, &fragment)
     });
     Ok(match answer.await? {
@@ -145,7 +142,7 @@ pub(super) async fn trickle(State(app): State<Shared>, who: Who, path: PathParts
 pub(super) async fn keepalive(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let lease = lease_of(&path)?;
     blocking(&app, move |app| {
-        own(app, lease, &who)?;
+        of_device(app, lease, |device| who.may(Permission::Own, Object::Device(device)))?;
         app.ports.live.renew(lease)
     })
     .await?;
@@ -156,9 +153,7 @@ pub(super) async fn keepalive(State(app): State<Shared>, who: Who, path: PathPar
 pub(super) async fn end(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let lease = lease_of(&path)?;
     blocking(&app, move |app| {
-        if !who.principal.role.may(Permission::ManageBox) {
-            own(app, lease, &who)?;
-        }
+        of_device(app, lease, |device| manages(&who, device))?;
         app.ports.live.end(lease)
     })
     .await?;
@@ -169,10 +164,16 @@ fn lease_of(path: &PathParts) -> Reply<LeaseId> {
     path.get("lease", "live session", LeaseId::parse)
 }
 
-/// Somebody else's session does not exist for the caller.
-fn own(app: &crate::state::App, lease: LeaseId, who: &Who) -> perch_base::Result<()> {
-    match app.ports.live.owner(lease) {
-        Some(device) if device == who.principal.device_id => Ok(()),
+/// Whether the caller may see and end the live sessions of this device: its own, or as administrator anybody's.
+fn manages(who: &Who, device: DeviceId) -> bool {
+    let object = Object::Device(device);
+    who.may(Permission::Own, object) || who.may(Permission::ManageBox, object)
+}
+
+/// A session of a device that the caller has nothing to do with does not exist for it.
+fn of_device(app: &App, lease: LeaseId, may: impl FnOnce(DeviceId) -> bool) -> perch_base::Result<()> {
+    match app.ports.live.owner(lease)? {
+        Some(device) if may(device) => Ok(()),
         _ => Err(Error::not_found("there is no such live session: it ended or lapsed")),
     }
 }

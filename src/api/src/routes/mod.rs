@@ -80,6 +80,7 @@ pub const ROUTES: &[Route] = &[
     route(POST, "/api/v1/pairing-codes", ManagePeople, "Make a one-time password", || post(people::issue_code)),
     route(GET, "/api/v1/users", ManagePeople, "Accounts", || get(people::users)),
     route(POST, "/api/v1/users", ManagePeople, "Make an account", || post(people::add_user)),
+    route(PATCH, "/api/v1/users/{name}", ManagePeople, "Change an account's role and cameras; what its devices have open ends", || patch(people::change_user)),
     route(DELETE, "/api/v1/users/{name}", ManagePeople, "Remove an account and its devices", || delete(people::remove_user)),
     route(PUT, "/api/v1/users/{name}/password", Own, "Set one's own password, or as administrator anybody's", || put(people::set_password)),
     route(GET, "/api/v1/stream-passwords", ManagePeople, "Passwords for RTSP players", || get(people::stream_passwords)),

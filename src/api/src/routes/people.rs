@@ -15,7 +15,9 @@ use http::{StatusCode, header};
 use perch_base::ids::DeviceId;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::{Device, Leaving, Permission, Principal, Role, User, check_name, check_password};
+use perch_domain::access::{
+    CameraGrant, Device, Grant, Object, Permission, Principal, Role, User, check_name, check_password,
+};
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::{Deserialize, Serialize};
@@ -31,21 +33,17 @@ struct ListedDevice {
     live_sessions: usize,
 }
 
-/// Whether `device` is the caller's own: the one it asks from, or one of the same account.
-fn owns(caller: &Principal, device: &Device) -> bool {
-    device.id == caller.device_id || (caller.username.is_some() && device.username == caller.username)
-}
-
 /// `GET /api/v1/devices`
 pub(super) async fn devices(State(app): State<Shared>, who: Who) -> Reply {
     let caller = who.principal;
     let devices = blocking(&app, move |app| {
         let mut live: HashMap<DeviceId, usize> = HashMap::new();
-        for session in app.ports.live.sessions() {
-            *live.entry(session.device_id).or_default() += 1;
+        match app.ports.live.sessions() {
+            Ok(sessions) => sessions.iter().for_each(|s| *live.entry(s.device_id).or_default() += 1),
+            // Whoever wants to revoke a device needs the list, now above all.
+            Err(e) => tracing::warn!(error = %e, "the devices are listed without their live sessions"),
         }
-        let all = caller.role.may(Permission::ManagePeople);
-        let list = app.ports.access.devices()?.into_iter().filter(|d| all || owns(&caller, d));
+        let list = app.ports.access.devices()?.into_iter().filter(|d| manages(&caller, d));
         Ok(list
             .map(|device| ListedDevice {
                 current: device.id == caller.device_id,
@@ -58,30 +56,34 @@ pub(super) async fn devices(State(app): State<Shared>, who: Who) -> Reply {
     Ok(Json(json!({ "devices": devices })).into_response())
 }
 
+/// Whether the caller may see and revoke this device: its own, or as administrator anybody's.
+fn manages(caller: &Principal, device: &Device) -> bool {
+    caller.owns(device) || caller.may(Permission::ManagePeople, Object::Device(device.id))
+}
+
 /// `DELETE /api/v1/devices/{device}`
 pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let caller = who.principal;
     let id = path.get("device", "device", DeviceId::parse);
-    if !caller.role.may(Permission::ManagePeople) {
+    if !caller.may(Permission::ManagePeople, Object::Box) {
         // The same answer whether or not the device exists.
         let refused = || Problem::forbidden("only an administrator may revoke other people's devices");
         let id = *id.as_ref().map_err(|_| refused())?;
         let asking = caller.clone();
-        let own =
-            blocking(&app, move |app| Ok(app.ports.access.devices()?.iter().any(|d| d.id == id && owns(&asking, d))));
+        let own = blocking(&app, move |app| {
+            Ok(app.ports.access.devices()?.iter().any(|d| d.id == id && manages(&asking, d)))
+        });
         if !own.await? {
             return Err(refused());
         }
     }
     let id = id?;
     blocking(&app, move |app| {
-        app.may_leave(Leaving::Device(id))?;
         app.ports.access.revoke_device(id)?;
-        app.devices_revoked(&[id]);
-        Ok(())
+        app.cut_off(&[id])
     })
     .await?;
-    if id == caller.device_id {
+    if caller.may(Permission::Own, Object::Device(id)) {
         return Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, clear_cookie()?)]).into_response());
     }
     Ok(no_content())
@@ -90,6 +92,14 @@ pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts)
 #[derive(Deserialize)]
 struct CodeBody {
     role: String,
+    #[serde(default)]
+    cameras: Option<Vec<String>>,
+}
+
+/// The cameras that a body names, each of which there must be; none named is all.
+fn cameras_of(app: &App, list: Option<&[String]>) -> Result<CameraGrant> {
+    let known: Vec<_> = app.ports.cameras.cameras().into_iter().map(|c| c.id).collect();
+    CameraGrant::parse(list, &known)
 }
 
 /// `POST /api/v1/pairing-codes`
@@ -99,7 +109,8 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
     let role = Role::parse(&body.role)?;
     let port = named.port;
     let (code, host) = blocking(&app, move |app| {
-        Ok((app.ports.access.issue_code(role, app.ports.clock.utc())?, public_host(app, &named)))
+        let grant = Grant::new(role, cameras_of(app, body.cameras.as_deref())?)?;
+        Ok((app.ports.access.issue_code(&grant, app.ports.clock.utc())?, public_host(app, &named)))
     })
     .await?;
     tracing::info!(by = %who.principal.device_id, role = role.as_str(), "a pairing code was made");
@@ -141,6 +152,8 @@ struct UserBody {
     name: String,
     password: String,
     role: String,
+    #[serde(default)]
+    cameras: Option<Vec<String>>,
 }
 
 /// `POST /api/v1/users`
@@ -151,30 +164,69 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
     check_password(password.expose())?;
     let role = Role::parse(&body.role)?;
     let caller = who.principal;
+    let cameras = body.cameras;
+    let grant = blocking(&app, move |app| Grant::new(role, cameras_of(app, cameras.as_deref())?)).await?;
     let _turn = app.guard.hash_turn().await?;
     let user = blocking(&app, move |app| {
         let access = &app.ports.access;
         let now = app.ports.clock.utc();
         // The owner's first account takes the phone with which it is made; accounts for others do not.
         let first = role == Role::Admin && caller.username.is_none() && access.users()?.is_empty();
-        access.add_user(&name, password.expose(), role, first.then_some(caller.device_id), now)?;
+        access.add_user(&name, password.expose(), &grant, first.then_some(caller.device_id), now)?;
         tracing::info!(user = name, role = role.as_str(), by = %caller.device_id, "an account was made");
         let made = access.users()?.into_iter().find(|u| u.name == name);
-        Ok(made.unwrap_or(User { name, role, created_at: now }))
+        Ok(made.unwrap_or(User { name, role, cameras: grant.cameras().clone(), created_at: now }))
     })
     .await?;
     Ok((StatusCode::CREATED, Json(user)).into_response())
+}
+
+#[derive(Deserialize)]
+struct ChangeBody {
+    #[serde(default)]
+    role: Option<String>,
+    /// Absent: as they are; null: all.
+    #[serde(default, deserialize_with = "given")]
+    cameras: Option<Option<Vec<String>>>,
+}
+
+/// Tells a member that is null from one that is absent.
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+/// `PATCH /api/v1/users/{name}`
+pub(super) async fn change_user(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
+    let name = name_of(&path, "account")?;
+    let body: ChangeBody = json(request).await?;
+    let role = body.role.as_deref().map(Role::parse).transpose()?;
+    let user = blocking(&app, move |app| {
+        let find = |name: &str| Ok(app.ports.access.users()?.into_iter().find(|u| u.name.eq_ignore_ascii_case(name)));
+        let none = || Error::not_found("there is no such account");
+        let user: User = find(&name)?.ok_or_else(none)?;
+        let role = role.unwrap_or(user.role);
+        let cameras = match body.cameras {
+            Some(list) => cameras_of(app, list.as_deref())?,
+            // An administrator has all, whatever it was before.
+            None if role == Role::Admin => CameraGrant::All,
+            None => user.cameras,
+        };
+        let changed = app.ports.access.set_grant(&name, &Grant::new(role, cameras)?)?;
+        tracing::info!(user = name, role = role.as_str(), by = %who.principal.device_id, "what an account may do was changed");
+        app.cut_off(&changed)?;
+        find(&name)?.ok_or_else(none)
+    })
+    .await?;
+    Ok(Json(user).into_response())
 }
 
 /// `DELETE /api/v1/users/{name}`
 pub(super) async fn remove_user(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let name = name_of(&path, "account")?;
     blocking(&app, move |app| {
-        app.may_leave(Leaving::Account(&name))?;
         let revoked = app.ports.access.remove_user(&name)?;
         tracing::info!(user = name, by = %who.principal.device_id, "an account was removed");
-        app.devices_revoked(&revoked);
-        Ok(())
+        app.cut_off(&revoked)
     })
     .await?;
     Ok(no_content())
@@ -192,8 +244,8 @@ pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: Path
     let from = peer(&request)?.0;
     let caller = who.principal;
     let name = name_of(&path, "account");
-    let own = name.as_ref().is_ok_and(|n| caller.username.as_ref() == Some(n));
-    if !own && !caller.role.may(Permission::ManagePeople) {
+    let own = name.as_ref().is_ok_and(|n| caller.may(Permission::Own, Object::Account(n)));
+    if !own && !caller.may(Permission::ManagePeople, Object::Box) {
         return Err(Problem::forbidden("only an administrator may set other people's passwords"));
     }
     let name = name?;
@@ -206,7 +258,7 @@ pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: Path
         app.guard.take(Try::Password(&name), Prefix::of(from.ip()), app.ports.clock.mono())?;
         let _turn = app.guard.hash_turn().await?;
         let user = name.clone();
-        if !blocking(&app, move |app| verify(app, &user, &current)).await? {
+        if !blocking(&app, move |app| app.ports.access.check_password(&user, current.expose())).await? {
             tracing::warn!(address = %from.ip(), "a password change with a wrong password was tried");
             return Err(Problem::forbidden("the current password is wrong"));
         }
@@ -216,20 +268,10 @@ pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: Path
         let keep = own.then_some(caller.device_id);
         let revoked = app.ports.access.set_password(&name, new.expose(), keep)?;
         tracing::info!(user = name, by = %caller.device_id, "a password was set");
-        app.devices_revoked(&revoked);
-        Ok(())
+        app.cut_off(&revoked)
     })
     .await?;
     Ok(no_content())
-}
-
-/// Whether this is the account's password: by signing in and taking the device back at once.
-fn verify(app: &crate::state::App, user: &str, password: &Secret) -> Result<bool> {
-    let access = &app.ports.access;
-    match access.sign_in(user, password.expose(), "password check", app.ports.clock.utc())? {
-        Some(credential) => access.revoke_device(credential.device_id).map(|()| true),
-        None => Ok(false),
-    }
 }
 
 /// `GET /api/v1/stream-passwords`
@@ -241,6 +283,8 @@ pub(super) async fn stream_passwords(State(app): State<Shared>) -> Reply {
 #[derive(Deserialize)]
 struct StreamPasswordBody {
     name: String,
+    #[serde(default)]
+    cameras: Option<Vec<String>>,
 }
 
 /// `POST /api/v1/stream-passwords`
@@ -248,21 +292,28 @@ pub(super) async fn add_stream_password(State(app): State<Shared>, who: Who, req
     let named = named(&request)?;
     let body: StreamPasswordBody = json(request).await?;
     check_name("name", &body.name)?;
-    let name = body.name;
-    let body = blocking(&app, move |app| {
-        let password = app.ports.access.add_stream_password(&name, app.ports.clock.utc())?;
+    let name = body.name.clone();
+    let made = blocking(&app, move |app| {
+        let cameras = cameras_of(app, body.cameras.as_deref())?;
+        let password = app.ports.access.add_stream_password(&name, &cameras, app.ports.clock.utc())?;
         tracing::info!(name, by = %who.principal.device_id, "a stream password was made");
-        (app.ports.on_access_change)(AccessChange::StreamPasswordsChanged);
+        // Where it is not heard of at once it opens later: that is tried again.
+        let _ = app.access_changed(AccessChange::StreamPasswordsChanged);
         let login = format!("{name}:{}@{}", password.expose(), public_host(app, &named));
-        let urls: Vec<_> =
-            app.ports.cameras.cameras().iter().map(|camera| stream_urls(app, &login, camera.id.as_str())).collect();
-        Ok(json!({ "name": name, "password": password.expose(), "urls": urls }))
+        let all = app.ports.cameras.cameras();
+        let opened = all.iter().filter(|camera| cameras.includes(&camera.id));
+        let urls: Vec<_> = opened.map(|camera| stream_urls(app, &login, camera.id.as_str())).collect();
+        let mut made = json!({ "name": name, "password": password.expose(), "urls": urls });
+        if !cameras.is_all() {
+            made["cameras"] = json!(cameras);
+        }
+        Ok(made)
     })
     .await?;
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-fn stream_urls(app: &crate::state::App, login: &str, camera: &str) -> serde_json::Value {
+fn stream_urls(app: &App, login: &str, camera: &str) -> serde_json::Value {
     let plain = format!("rtsp://{login}:{}/{camera}", app.config.rtsp_port);
     let mut urls = json!({ "camera": camera, "main": plain, "sub": format!("{plain}/sub") });
     if let Some(port) = app.config.rtsps_port {
@@ -279,8 +330,7 @@ pub(super) async fn remove_stream_password(State(app): State<Shared>, who: Who, 
     blocking(&app, move |app| {
         app.ports.access.remove_stream_password(&name)?;
         tracing::info!(name, by = %who.principal.device_id, "a stream password was removed");
-        (app.ports.on_access_change)(AccessChange::StreamPasswordsChanged);
-        Ok(())
+        app.access_changed(AccessChange::StreamPasswordsChanged)
     })
     .await?;
     Ok(no_content())

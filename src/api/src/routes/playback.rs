@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use perch_base::ids::SegmentId;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::access::{Object, Permission};
 use perch_domain::ports::Export;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -50,7 +51,7 @@ pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts,
     let range = query.range()?;
     let revoked = app.revocations.watch(who.principal.device_id);
     let begun = blocking(&app, move |app| {
-        who.is_still_trusted(app)?;
+        who.may_still(app, Permission::LookBack, Object::Camera(&camera))?;
         app.ports.archive.export(&camera, range)
     });
     let Export { file_name, chunks } = begun.await?;
@@ -85,7 +86,7 @@ pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts,
 }
 
 fn cut_off() -> Error {
-    Error::new(ErrorKind::Forbidden, "the device was revoked while it read")
+    Error::new(ErrorKind::Forbidden, "the device lost its access while it read")
 }
 
 /// `GET /api/v1/cameras/{camera}/segments/{segment}.mp4`
@@ -97,7 +98,7 @@ pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts
     })?;
     let revoked = app.revocations.watch(who.principal.device_id);
     let opened = blocking(&app, move |app| {
-        who.is_still_trusted(app)?;
+        who.may_still(app, Permission::LookBack, Object::Camera(&camera))?;
         app.ports.archive.open_segment(&camera, id)
     });
     let open = opened.await?;

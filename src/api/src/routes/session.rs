@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use perch_base::secret::Secret;
 use perch_base::{ErrorKind, Result};
-use perch_domain::access::{Leaving, clean_display_name};
+use perch_domain::access::clean_display_name;
 use perch_domain::pairing::Attempt;
 use perch_domain::ports::PairResult;
 use serde::Deserialize;
@@ -103,10 +103,8 @@ pub(super) async fn sign_in(State(app): State<Shared>, request: Request) -> Repl
 pub(super) async fn sign_out(State(app): State<Shared>, who: Who) -> Reply {
     let device = who.principal.device_id;
     blocking(&app, move |app| {
-        app.may_leave(Leaving::Device(device))?;
         app.ports.access.revoke_device(device)?;
-        app.devices_revoked(&[device]);
-        Ok(())
+        app.cut_off(&[device])
     })
     .await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, clear_cookie()?)]).into_response())
@@ -116,7 +114,7 @@ pub(super) async fn sign_out(State(app): State<Shared>, who: Who) -> Reply {
 pub(super) async fn me(State(app): State<Shared>, who: Who) -> Reply {
     let has_accounts = blocking(&app, |app| -> Result<bool> { Ok(!app.ports.access.users()?.is_empty()) }).await?;
     let p = &who.principal;
-    let body = json!({
+    let mut body = json!({
         "device_id": p.device_id,
         "device_name": p.device_name,
         "username": p.username,
@@ -126,6 +124,9 @@ pub(super) async fn me(State(app): State<Shared>, who: Who) -> Reply {
         "version": app.config.version,
         "ca_sha256": app.ports.identity.ca_sha256(),
     });
+    if !p.cameras.is_all() {
+        body["cameras"] = json!(p.cameras);
+    }
     Ok(Json(body).into_response())
 }
 

@@ -8,21 +8,22 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use perch_domain::access::Role;
+use perch_domain::access::Principal;
+use perch_domain::status::Status;
+
+/// The state of the box as `who` may see it.
+async fn seen_by(app: &Shared, who: Principal) -> Reply<Status> {
+    blocking(app, move |app| Ok(app.ports.cameras.status().seen_by(&who))).await
+}
 
 /// `GET /api/v1/status`
 pub(super) async fn status(State(app): State<Shared>, who: Who) -> Reply {
-    let status = blocking(&app, |app| Ok(app.ports.cameras.status())).await?;
-    let seen = match who.principal.role {
-        Role::Admin => status,
-        Role::Viewer => status.for_viewer(),
-    };
-    Ok(Json(seen).into_response())
+    Ok(Json(seen_by(&app, who.principal).await?).into_response())
 }
 
 /// `GET /metrics`
-pub(super) async fn metrics(State(app): State<Shared>) -> Reply {
-    let status = blocking(&app, |app| Ok(app.ports.cameras.status())).await?;
+pub(super) async fn metrics(State(app): State<Shared>, who: Who) -> Reply {
+    let status = seen_by(&app, who.principal).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], figures::render(&status)).into_response())
 }
 

@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use perch_base::ErrorKind;
-use perch_domain::access::Role;
+use perch_domain::access::{Object, Permission};
 use perch_domain::update::{UpdateSource, UpdateState, Upload};
 use serde::Deserialize;
 use std::time::Duration;
@@ -30,10 +30,7 @@ pub(super) async fn state(State(app): State<Shared>, who: Who) -> Reply {
 
 async fn current(app: &Shared, who: &Who) -> Reply<UpdateState> {
     let state = blocking(app, |app| Ok(app.ports.update.state())).await?;
-    Ok(match who.principal.role {
-        Role::Admin => state,
-        Role::Viewer => state.for_viewer(),
-    })
+    Ok(if who.may(Permission::ManageBox, Object::Box) { state } else { state.for_viewer() })
 }
 
 /// `POST /api/v1/update`
@@ -45,11 +42,12 @@ pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request
     tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");
     let upload = receive(upload, request.into_body(), progress.as_ref()).await?;
     // It took a while: whoever lost the right to do this meanwhile has not done it.
-    let token = who.token.clone();
-    let still = blocking(&app, move |app| app.ports.access.authenticate(token.expose(), app.ports.clock.utc())).await?;
-    if still.is_none_or(|p| p.role != who.principal.role) {
-        return Err(Problem::unauthenticated());
-    }
+    let asking = who.clone();
+    let still = blocking(&app, move |app| asking.may_still(app, Permission::ManageBox, Object::Box)).await;
+    still.map_err(|problem| match problem.kind() {
+        ErrorKind::Forbidden => Problem::unauthenticated(),
+        _ => problem,
+    })?;
     let bundle = off_thread(move || upload.finish()).await?;
     tracing::info!(version = bundle.version, by = %who.principal.device_id, "an update was uploaded and checked");
     Ok((StatusCode::CREATED, Json(bundle)).into_response())

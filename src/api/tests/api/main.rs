@@ -1,6 +1,7 @@
 //! The server over real TLS against ports in memory.
 
 mod crowd;
+mod grants;
 mod hardening;
 mod identity;
 mod logs;

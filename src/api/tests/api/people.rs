@@ -4,7 +4,7 @@ use crate::support::*;
 use http::Method;
 use http_body_util::BodyExt;
 use perch_api::AccessChange;
-use perch_domain::access::Role;
+use perch_domain::access::{Grant, Role};
 use perch_domain::health::CameraHealth;
 use perch_domain::status::Notice;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 fn add_user(rig: &Rig, name: &str, role: Role) {
     use perch_domain::ports::AccessPort;
-    rig.fake.add_user(name, PASSWORD, role, None, perch_base::time::Timestamp(0)).expect("made");
+    rig.fake.add_user(name, PASSWORD, &Grant::all(role), None, perch_base::time::Timestamp(0)).expect("made");
 }
 
 #[tokio::test(flavor = "multi_thread")]

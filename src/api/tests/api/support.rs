@@ -44,12 +44,18 @@ pub struct State {
     pub devices: Vec<(Device, String)>,
     pub users: Vec<(User, String)>,
     pub stream_passwords: Vec<StreamPassword>,
-    pub leases: HashMap<LeaseId, DeviceId>,
+    pub leases: HashMap<LeaseId, (CameraId, DeviceId)>,
     pub ended: Vec<DeviceId>,
     pub changes: Vec<AccessChange>,
     pub tries: u32,
     pub added_by: Option<Option<DeviceId>>,
     pub failing: bool,
+    /// The engine of live sessions does not answer.
+    pub live_gone: bool,
+    /// Passwords that were checked without signing in.
+    pub checked: u32,
+    /// What codes were made for.
+    pub codes: Vec<Grant>,
     pub filter: Option<EventFilter>,
     pub exported: Arc<std::sync::atomic::AtomicUsize>,
 }
@@ -69,6 +75,15 @@ pub fn front() -> CameraId {
     CameraId::new("front").expect("id")
 }
 
+pub fn yard() -> CameraId {
+    CameraId::new("yard").expect("id")
+}
+
+/// A viewer of these cameras alone.
+pub fn only(ids: &[CameraId]) -> Grant {
+    Grant::new(Role::Viewer, CameraGrant::Only(ids.iter().cloned().collect())).expect("a viewer's")
+}
+
 impl Fake {
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic while locked")
@@ -76,13 +91,19 @@ impl Fake {
 
     /// A fresh trusted device and its token.
     pub fn device(&self, role: Role, username: Option<&str>) -> (DeviceId, String) {
+        self.device_with(&Grant::all(role), username)
+    }
+
+    /// The same with this grant.
+    pub fn device_with(&self, grant: &Grant, username: Option<&str>) -> (DeviceId, String) {
         let (id, token) = (DeviceId::random(), new_token().expose().clone());
         let device = Device {
             id,
             name: "phone".into(),
             kind: DeviceKind::Paired,
             username: username.map(str::to_owned),
-            role,
+            role: grant.role(),
+            cameras: grant.cameras().clone(),
             created_at: now(),
             last_seen_at: now(),
         };
@@ -90,10 +111,55 @@ impl Fake {
         (id, token)
     }
 
-    fn credential(&self, role: Role, username: Option<&str>) -> Credential {
-        let (device_id, token) = self.device(role, username);
-        Credential { device_id, token: Secret::new(token), role }
+    fn credential(&self, grant: &Grant, username: Option<&str>) -> Credential {
+        let (device_id, token) = self.device_with(grant, username);
+        Credential { device_id, token: Secret::new(token), role: grant.role() }
     }
+
+    /// A device watches this camera.
+    pub fn watches(&self, device: DeviceId, camera: CameraId) -> LeaseId {
+        let lease = LeaseId::random();
+        self.state().leases.insert(lease, (camera, device));
+        lease
+    }
+
+    fn engine(&self) -> Result<MutexGuard<'_, State>> {
+        let state = self.state();
+        if state.live_gone {
+            Err(Error::new(ErrorKind::Unavailable, "live viewing does not answer"))
+        } else {
+            Ok(state)
+        }
+    }
+
+    fn camera_info(&self, id: CameraId, name: &str) -> CameraInfo {
+        let mut health = CameraHealth::starting(now());
+        // What only those may read who may see the source.
+        health.set(CameraState::Live, "rtsp://cam/live was slow", now());
+        health.sound_problem = "rtsp://cam/live has no sound".into();
+        CameraInfo {
+            id,
+            name: name.into(),
+            source: Some("rtsp://cam/live".into()),
+            width: 1280,
+            height: 720,
+            fps: 30,
+            codec: VideoCodec::H264,
+            has_audio: true,
+            record_mode: perch_domain::recording::RecordMode::Continuous,
+            motion_enabled: true,
+            health,
+            capture: CaptureFigures::default(),
+            recording: RecordingStatus { state: RecordingState::Recording, reason: String::new() },
+            last_event_at: None,
+        }
+    }
+}
+
+fn may_leave(s: &State, leaving: Leaving<'_>) -> Result<()> {
+    let users: Vec<_> = s.users.iter().map(|(u, _)| u.clone()).collect();
+    let devices: Vec<_> = s.devices.iter().map(|(d, _)| d.clone()).collect();
+    check_leaving(leaving, &users, &devices)
 }
 
 fn gone<T>(what: &str) -> Result<T> {
@@ -105,22 +171,33 @@ impl AccessPort for Fake {
         let s = self.state();
         Ok(!s.devices.is_empty() || !s.users.is_empty())
     }
-    fn issue_code(&self, _: Role, now: Timestamp) -> Result<IssuedCode> {
+    fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode> {
+        self.state().codes.push(grant.clone());
         Ok(IssuedCode { otp: Secret::new(OTP.into()), expires_at: now + Duration::from_secs(300) })
     }
     fn pair(&self, otp: &str, _: &str, _: Timestamp) -> Result<PairResult> {
         self.state().tries += 1;
         let tries = self.state().tries;
         Ok(match otp {
-            OTP => PairResult::Paired(self.credential(Role::Admin, None)),
+            OTP => {
+                let grant = self.state().codes.last().cloned().unwrap_or(Grant::all(Role::Admin));
+                PairResult::Paired(self.credential(&grant, None))
+            }
             "99999999" => PairResult::Refused(Attempt::NoCode),
             _ if tries < 5 => PairResult::Refused(Attempt::Wrong { tries_left: 5 - tries }),
             _ => PairResult::Refused(Attempt::Burned),
         })
     }
     fn sign_in(&self, name: &str, password: &str, _: &str, _: Timestamp) -> Result<Option<Credential>> {
-        let found = self.state().users.iter().find(|(u, p)| u.name == name && p == password).map(|(u, _)| u.role);
-        Ok(found.map(|role| self.credential(role, Some(name))))
+        let s = self.state();
+        let found = s.users.iter().find(|(u, p)| u.name == name && p == password).map(|(u, _)| u.clone());
+        drop(s);
+        Ok(found.map(|u| self.credential(&Grant::stored(u.role, u.cameras), Some(name))))
+    }
+    fn check_password(&self, name: &str, password: &str) -> Result<bool> {
+        let mut s = self.state();
+        s.checked += 1;
+        Ok(s.users.iter().any(|(u, p)| u.name == name && p == password))
     }
     fn authenticate(&self, token: &str, _: Timestamp) -> Result<Option<Principal>> {
         let s = self.state();
@@ -129,6 +206,7 @@ impl AccessPort for Fake {
             device_name: d.name.clone(),
             username: d.username.clone(),
             role: d.role,
+            cameras: d.cameras.clone(),
         }))
     }
     fn devices(&self) -> Result<Vec<Device>> {
@@ -136,6 +214,7 @@ impl AccessPort for Fake {
     }
     fn revoke_device(&self, id: DeviceId) -> Result<()> {
         let mut s = self.state();
+        may_leave(&s, Leaving::Device(id))?;
         let before = s.devices.len();
         s.devices.retain(|(d, _)| d.id != id);
         if s.devices.len() < before { Ok(()) } else { gone("device") }
@@ -143,14 +222,30 @@ impl AccessPort for Fake {
     fn users(&self) -> Result<Vec<User>> {
         Ok(self.state().users.iter().map(|(u, _)| u.clone()).collect())
     }
-    fn add_user(&self, name: &str, password: &str, role: Role, by: Option<DeviceId>, now: Timestamp) -> Result<()> {
+    fn add_user(&self, name: &str, password: &str, grant: &Grant, by: Option<DeviceId>, now: Timestamp) -> Result<()> {
         let mut s = self.state();
         if s.users.iter().any(|(u, _)| u.name == name) {
             return Err(Error::new(ErrorKind::Conflict, format!("the name `{name}` is taken")));
         }
         s.added_by = Some(by);
-        s.users.push((User { name: name.into(), role, created_at: now }, password.into()));
+        let (role, cameras) = (grant.role(), grant.cameras().clone());
+        s.users.push((User { name: name.into(), role, cameras, created_at: now }, password.into()));
         Ok(())
+    }
+    fn set_grant(&self, name: &str, grant: &Grant) -> Result<Vec<DeviceId>> {
+        let mut s = self.state();
+        if grant.role() != Role::Admin {
+            may_leave(&s, Leaving::Account(name))?;
+        }
+        let Some((user, _)) = s.users.iter_mut().find(|(u, _)| u.name == name) else { return gone("account") };
+        (user.role, user.cameras) = (grant.role(), grant.cameras().clone());
+        let theirs = s.devices.iter_mut().map(|(d, _)| d).filter(|d| d.username.as_deref() == Some(name));
+        Ok(theirs
+            .map(|d| {
+                (d.role, d.cameras) = (grant.role(), grant.cameras().clone());
+                d.id
+            })
+            .collect())
     }
     fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
         let mut s = self.state();
@@ -168,6 +263,7 @@ impl AccessPort for Fake {
         if !s.users.iter().any(|(u, _)| u.name == name) {
             return gone("account");
         }
+        may_leave(&s, Leaving::Account(name))?;
         s.users.retain(|(u, _)| u.name != name);
         let lost = |d: &Device| d.username.as_deref() == Some(name);
         let ids = s.devices.iter().filter(|(d, _)| lost(d)).map(|(d, _)| d.id).collect();
@@ -177,8 +273,9 @@ impl AccessPort for Fake {
     fn stream_passwords(&self) -> Result<Vec<StreamPassword>> {
         Ok(self.state().stream_passwords.clone())
     }
-    fn add_stream_password(&self, name: &str, now: Timestamp) -> Result<Secret> {
-        self.state().stream_passwords.push(StreamPassword { name: name.into(), created_at: now });
+    fn add_stream_password(&self, name: &str, cameras: &CameraGrant, now: Timestamp) -> Result<Secret> {
+        let made = StreamPassword { name: name.into(), cameras: cameras.clone(), created_at: now };
+        self.state().stream_passwords.push(made);
         Ok(Secret::new("0123456789abcdef0123456789abcdef".into()))
     }
     fn remove_stream_password(&self, name: &str) -> Result<()> {
@@ -191,7 +288,7 @@ impl AccessPort for Fake {
 
 impl LivePort for Fake {
     fn watch(&self, r: WatchRequest) -> Result<WatchAnswer> {
-        if r.camera != front() {
+        if ![front(), yard()].contains(&r.camera) {
             return gone("camera");
         }
         if r.offer.contains("nonsense") {
@@ -200,27 +297,31 @@ impl LivePort for Fake {
         if r.offer.contains("VP9") {
             return Err(Error::new(ErrorKind::Unsupported, "the offer has no H.264"));
         }
-        let lease = LeaseId::random();
-        self.state().leases.insert(lease, r.viewer.device_id);
+        let lease = self.watches(r.viewer.device_id, r.camera);
         Ok(WatchAnswer { lease, sdp: "v=0\r\ns=answer\r\n".into() })
     }
     fn trickle(&self, _: LeaseId, fragment: &str) -> Result<Option<String>> {
         Ok(fragment.contains("restart").then(|| "a=ice-ufrag:x\r\n".into()))
     }
     fn renew(&self, lease: LeaseId) -> Result<()> {
-        self.owner(lease).map(drop).ok_or_else(|| Error::not_found("lapsed"))
+        self.owner(lease)?.map(drop).ok_or_else(|| Error::not_found("lapsed"))
     }
     fn end(&self, lease: LeaseId) -> Result<()> {
-        self.state().leases.remove(&lease).map(drop).ok_or_else(|| Error::not_found("lapsed"))
+        self.engine()?.leases.remove(&lease).map(drop).ok_or_else(|| Error::not_found("lapsed"))
     }
-    fn owner(&self, lease: LeaseId) -> Option<DeviceId> {
-        self.state().leases.get(&lease).copied()
+    fn owner(&self, lease: LeaseId) -> Result<Option<DeviceId>> {
+        Ok(self.engine()?.leases.get(&lease).map(|(_, device)| *device))
     }
-    fn end_device(&self, _: DeviceId) {}
-    fn sessions(&self) -> Vec<LiveSession> {
-        let session = |(lease, device): (&LeaseId, &DeviceId)| LiveSession {
+    fn end_device(&self, device: DeviceId) -> Result<()> {
+        let mut state = self.engine()?;
+        state.leases.retain(|_, (_, d)| *d != device);
+        state.ended.push(device);
+        Ok(())
+    }
+    fn sessions(&self) -> Result<Vec<LiveSession>> {
+        let session = |(lease, (camera, device)): (&LeaseId, &(CameraId, DeviceId))| LiveSession {
             lease: *lease,
-            camera: front(),
+            camera: camera.clone(),
             stream: Stream::Main,
             device_id: *device,
             device_name: "phone".into(),
@@ -231,7 +332,7 @@ impl LivePort for Fake {
             remote: String::new(),
             bytes_sent: 0,
         };
-        self.state().leases.iter().map(session).collect()
+        Ok(self.engine()?.leases.iter().map(session).collect())
     }
     fn ice_servers(&self, _: Timestamp) -> Vec<IceServer> {
         vec![
@@ -244,10 +345,20 @@ impl LivePort for Fake {
     }
 }
 
+/// The front's event.
 pub fn event() -> Event {
+    event_of(7, front())
+}
+
+/// The yard's event.
+pub fn other_event() -> Event {
+    event_of(8, yard())
+}
+
+fn event_of(id: i64, camera: CameraId) -> Event {
     Event {
-        id: EventId(7),
-        camera: front(),
+        id: EventId(id),
+        camera,
         kind: EventKind::Motion,
         start: now(),
         end: Some(now()),
@@ -261,7 +372,8 @@ pub fn event() -> Event {
 
 impl ArchivePort for Fake {
     fn timeline(&self, camera: &CameraId, range: TimeRange, _: Timestamp) -> Result<Timeline> {
-        let spans = if *camera == front() { vec![Span { start: range.from, end: range.to }] } else { vec![] };
+        let spans =
+            if [front(), yard()].contains(camera) { vec![Span { start: range.from, end: range.to }] } else { vec![] };
         Ok(Timeline { from: range.from, to: range.to, spans, gaps: vec![], events: vec![] })
     }
     fn events(&self, filter: &EventFilter) -> Result<EventPage> {
@@ -269,10 +381,12 @@ impl ArchivePort for Fake {
             return Err(Error::new(ErrorKind::Io, "/data/index.db: disk on fire"));
         }
         self.state().filter = Some(filter.clone());
-        Ok(EventPage { events: vec![event()], next_cursor: Some(EventId(7)) })
+        let mut events = vec![other_event(), event()];
+        events.retain(|e| filter.cameras.includes(&e.camera) && filter.camera.as_ref().is_none_or(|c| *c == e.camera));
+        Ok(EventPage { next_cursor: events.last().map(|e| e.id), events })
     }
     fn event(&self, id: EventId) -> Result<Event> {
-        if id == EventId(7) { Ok(event()) } else { gone("event") }
+        [event(), other_event()].into_iter().find(|e| e.id == id).ok_or_else(|| Error::not_found("there is none"))
     }
     fn set_pinned(&self, id: EventId, _: bool) -> Result<()> {
         self.event(id).map(drop)
@@ -281,7 +395,7 @@ impl ArchivePort for Fake {
         self.event(id).map(|_| Bytes::from_static(b"\xff\xd8jpeg"))
     }
     fn segments(&self, camera: &CameraId, range: TimeRange) -> Result<Vec<Segment>> {
-        if *camera != front() || !range.overlaps(now(), now() + Duration::from_secs(1)) {
+        if ![front(), yard()].contains(camera) || !range.overlaps(now(), now() + Duration::from_secs(1)) {
             return Ok(vec![]);
         }
         let fragments = vec![Fragment { offset: 100, size: 900, start_us: 0, duration_us: 1_000_000 }];
@@ -289,7 +403,7 @@ impl ArchivePort for Fake {
         let state = SegmentState::Sealed;
         Ok(vec![Segment {
             id: SegmentId(1),
-            camera: front(),
+            camera: camera.clone(),
             start,
             end,
             size: 1000,
@@ -300,7 +414,7 @@ impl ArchivePort for Fake {
         }])
     }
     fn open_segment(&self, camera: &CameraId, id: SegmentId) -> Result<OpenSegment> {
-        if *camera != front() || id != SegmentId(1) {
+        if ![(front(), SegmentId(1)), (yard(), SegmentId(2))].contains(&(camera.clone(), id)) {
             return gone("segment");
         }
         let mut file = tempfile::tempfile().expect("a file");
@@ -308,7 +422,7 @@ impl ArchivePort for Fake {
         Ok(OpenSegment { file, size: SEGMENT_BYTES as u64, etag: "abc".into(), modified: now() })
     }
     fn export(&self, camera: &CameraId, _: TimeRange) -> Result<Export> {
-        if *camera != front() {
+        if ![front(), yard()].contains(camera) {
             return gone("recording");
         }
         let made = Arc::clone(&self.state().exported);
@@ -326,31 +440,22 @@ pub fn segment_bytes() -> Vec<u8> {
 
 impl CameraPort for Fake {
     fn cameras(&self) -> Vec<CameraInfo> {
-        let mut health = CameraHealth::starting(now());
-        // What only those may read who may see the source.
-        health.set(CameraState::Live, "rtsp://cam/live was slow", now());
-        health.sound_problem = "rtsp://cam/live has no sound".into();
-        vec![CameraInfo {
-            id: front(),
-            name: "<b>Front</b>".into(),
-            source: Some("rtsp://cam/live".into()),
-            width: 1280,
-            height: 720,
-            fps: 30,
-            codec: VideoCodec::H264,
-            has_audio: true,
-            record_mode: perch_domain::recording::RecordMode::Continuous,
-            motion_enabled: true,
-            health,
-            capture: CaptureFigures::default(),
-            recording: RecordingStatus { state: RecordingState::Recording, reason: String::new() },
-            last_event_at: None,
-        }]
+        vec![self.camera_info(front(), "<b>Front</b>"), self.camera_info(yard(), "Yard")]
     }
     fn snapshot(&self, camera: &CameraId, _: Option<Timestamp>, _: Option<u32>) -> Result<Bytes> {
-        if *camera == front() { Ok(Bytes::from_static(b"\xff\xd8jpeg")) } else { gone("camera") }
+        if [front(), yard()].contains(camera) { Ok(Bytes::from_static(b"\xff\xd8jpeg")) } else { gone("camera") }
     }
     fn status(&self) -> Status {
+        let tasks = {
+            let fronts = TaskStatus {
+                id: TaskId::Capture(front()),
+                running: true,
+                reason: "rtsp://cam/live broke off".into(),
+                since: now(),
+                restarts: 1,
+            };
+            vec![fronts.clone(), TaskStatus { id: TaskId::Capture(yard()), ..fronts }]
+        };
         Status {
             name: "Box".into(),
             state: Overall::Ok,
@@ -360,13 +465,7 @@ impl CameraPort for Fake {
             uptime_s: 5,
             clock: ClockStatus { now: now(), synchronised: true },
             cameras: self.cameras(),
-            tasks: vec![TaskStatus {
-                id: TaskId::Capture(CameraId::new("front").expect("valid")),
-                running: true,
-                reason: "rtsp://cam/live broke off".into(),
-                since: now(),
-                restarts: 1,
-            }],
+            tasks,
             disk: DiskStatus::default(),
             webrtc_sessions: 0,
             rtsp_readers: 0,
@@ -446,8 +545,10 @@ pub fn ports(
         on_access_change: Arc::new(move |change| {
             let mut state = told.state();
             state.changes.push(change);
-            if let perch_api::AccessChange::DeviceRevoked(device) = change {
-                state.ended.push(device);
+            drop(state);
+            match change {
+                perch_api::AccessChange::DeviceRevoked(device) => told.end_device(device),
+                perch_api::AccessChange::StreamPasswordsChanged => told.engine().map(drop),
             }
         }),
     }

@@ -1,7 +1,7 @@
 //! Who is connected: one [`Connection`] a reader, with its own challenge and its own sessions, and the sweep that closes those
 //! that are silent, stuck or cut off.
 
-use super::digest::{Credentials, Ha1s, Verdict, challenge};
+use super::digest::{Credentials, Logins, Verdict, challenge};
 use super::factory::Mount;
 use super::mounts::{CameraStreams, Mounts};
 use super::{requests, socket};
@@ -10,6 +10,7 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::secret::{hex, random_bytes};
 use perch_base::time::MonoTime;
+use perch_domain::access::{Object, Permission, StreamLogin};
 use perch_domain::admission::{Admission, ConnectionId, Limits, Trust, Verdict as Admitted};
 use rtsp_server::prelude::*;
 use socket2::Socket;
@@ -59,7 +60,8 @@ struct State {
     peer: String,
     /// Its place among all; `None` before it was let in.
     place: Option<ConnectionId>,
-    user: Option<String>,
+    /// The stream password it gave, with the cameras that this opens.
+    login: Option<StreamLogin>,
     refusals: u32,
     /// When it asked for something last.
     asked_at: Option<MonoTime>,
@@ -75,6 +77,12 @@ struct Playing {
     progress_at: MonoTime,
 }
 
+impl State {
+    fn user(&self) -> Option<&str> {
+        self.login.as_ref().map(|login| login.name.as_str())
+    }
+}
+
 impl Connection {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -82,7 +90,17 @@ impl Connection {
 
     /// Whether a valid password was given.
     pub(super) fn signed_in(&self) -> bool {
-        self.lock().user.is_some()
+        self.lock().login.is_some()
+    }
+
+    /// Whether its password opens what `path` names, see [`camera_of`].
+    pub(super) fn may_watch(&self, path: &str) -> bool {
+        let state = self.lock();
+        state.login.as_ref().is_some_and(|login| match camera_of(path) {
+            Some(camera) => login.may(Permission::Watch, Object::Camera(&camera)),
+            // What names no camera is the library's to refuse, for those who may know which there are.
+            None => login.cameras.is_all(),
+        })
     }
 
     /// Ends the connection soon, from any thread.
@@ -97,7 +115,7 @@ impl Connection {
 pub(super) struct Connections {
     clock: SharedClock,
     mounts: Mounts,
-    ha1s: RwLock<Ha1s>,
+    logins: RwLock<Logins>,
     map: Mutex<HashMap<usize, Arc<Connection>>>,
     /// Who is let in and who gives way. Never locked together with a connection.
     admission: Mutex<Admission<String>>,
@@ -106,7 +124,7 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(clock: SharedClock, mounts: Mounts) -> Arc<Self> {
         let admission = Mutex::new(Admission::new(LIMITS));
-        Arc::new(Self { clock, mounts, ha1s: RwLock::default(), map: Mutex::default(), admission })
+        Arc::new(Self { clock, mounts, logins: RwLock::default(), map: Mutex::default(), admission })
     }
 
     /// The stream at `path` or above it.
@@ -133,7 +151,7 @@ impl Connections {
             if state.asked_for.as_ref().is_some_and(uses) || state.playing.as_ref().is_some_and(|p| uses(&p.mount)) {
                 tracing::info!(
                     peer = state.peer,
-                    user = state.user,
+                    user = state.user(),
                     "RTSP connection closed: its camera was removed or changed"
                 );
                 drop(state);
@@ -152,14 +170,14 @@ impl Connections {
         self.lock().len()
     }
 
-    /// Replaces the passwords and ends the connections of users whose password went or changed.
-    pub(super) fn set_passwords(&self, new: Ha1s) {
-        let mut ha1s = self.ha1s.write().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *ha1s, new);
+    /// Replaces the passwords and ends the connections of users whose password went, changed or opens other cameras now.
+    pub(super) fn set_passwords(&self, new: Logins) {
+        let mut logins = self.logins.write().unwrap_or_else(PoisonError::into_inner);
+        *logins = new;
         for connection in self.all() {
-            let user = connection.lock().user.clone();
-            if let Some(user) = user.filter(|user| !old.same(&ha1s, user)) {
-                tracing::info!(user, "RTSP reader closed: its password was removed");
+            let login = connection.lock().login.clone();
+            if let Some(login) = login.filter(|login| logins.get(&login.name) != Some(login)) {
+                tracing::info!(user = login.name, "RTSP reader closed: its password was removed or changed");
                 connection.close();
             }
         }
@@ -219,7 +237,7 @@ impl Connections {
                 here.lock().remove(&key(client));
                 here.with_place(c, |admission, id| admission.left(id));
                 let state = c.lock();
-                tracing::debug!(peer = state.peer, user = state.user, "RTSP connection ended");
+                tracing::debug!(peer = state.peer, user = state.user(), "RTSP connection ended");
             });
         });
     }
@@ -287,18 +305,20 @@ impl Connections {
     /// Checks a request's credentials; accepted ones name the connection's user.
     pub(super) fn login(&self, connection: &Connection, given: &Credentials<'_>, method: &str) -> Verdict {
         // Held while the user is noted, so that `set_passwords` cannot miss it.
-        let ha1s = self.ha1s.read().unwrap_or_else(PoisonError::into_inner);
-        let verdict = ha1s.check(given, method, &connection.nonce);
+        let logins = self.logins.read().unwrap_or_else(PoisonError::into_inner);
+        let verdict = logins.check(given, method, &connection.nonce);
         if matches!(verdict, Verdict::Accepted) {
             self.trust(connection, given.username);
         }
         let mut state = connection.lock();
         match verdict {
-            Verdict::Accepted if state.user.as_deref() != Some(given.username) => {
-                tracing::info!(user = given.username, peer = state.peer, "RTSP reader signed in");
-                state.user = Some(given.username.to_owned());
+            Verdict::Accepted => {
+                if state.user() != Some(given.username) {
+                    tracing::info!(user = given.username, peer = state.peer, "RTSP reader signed in");
+                }
+                state.login = logins.get(given.username).cloned();
             }
-            Verdict::Accepted | Verdict::Stale => {}
+            Verdict::Stale => {}
             Verdict::Refused => {
                 state.refusals += 1;
                 tracing::warn!(user = given.username, peer = state.peer, "RTSP password refused");
@@ -323,7 +343,7 @@ impl Connections {
     /// Whether one more reader would be too many; `connection` itself counts once it signed in.
     pub(super) fn is_full(&self, connection: &Connection) -> bool {
         let others = self.all().into_iter().filter(|c| !std::ptr::eq(&**c, connection));
-        others.filter(|c| c.lock().user.is_some()).count() >= MAX_READERS
+        others.filter(|c| c.signed_in()).count() >= MAX_READERS
     }
 
     fn plays(&self, connection: &Connection, client: &rtsp_server::RTSPClient, ctx: &rtsp_server::RTSPContext) {
@@ -337,7 +357,7 @@ impl Connections {
         let played = {
             let mut state = connection.lock();
             let acked = state.socket.as_ref().and_then(socket::bytes_acked).unwrap_or(0);
-            tracing::info!(path = mount.path, user = state.user, peer = state.peer, interleaved, "RTSP reader plays");
+            tracing::info!(path = mount.path, user = state.user(), peer = state.peer, interleaved, "RTSP reader plays");
             let progress_at = self.clock.mono();
             state.playing.replace(Playing { mount: mount.clone(), interleaved, acked, progress_at }).is_some()
         };
@@ -367,7 +387,7 @@ impl Connections {
             let reason = self.why_close(&connection, now);
             if let Some(reason) = reason {
                 let state = connection.lock();
-                tracing::warn!(peer = state.peer, user = state.user, "RTSP connection closed: {reason}");
+                tracing::warn!(peer = state.peer, user = state.user(), "RTSP connection closed: {reason}");
                 drop(state);
                 connection.close();
             }
@@ -380,7 +400,7 @@ impl Connections {
 
     fn why_close(&self, connection: &Connection, now: MonoTime) -> Option<&'static str> {
         let mut state = connection.lock();
-        if state.user.is_none() && now.since(connection.since) > LOGIN_WITHIN {
+        if state.login.is_none() && now.since(connection.since) > LOGIN_WITHIN {
             return Some("it gave no valid password");
         }
         let acked = state.socket.as_ref().and_then(socket::bytes_acked);
@@ -407,6 +427,12 @@ impl Connections {
     fn lock(&self) -> MutexGuard<'_, HashMap<usize, Arc<Connection>>> {
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The camera that a path names: its first part.
+fn camera_of(path: &str) -> Option<CameraId> {
+    let first = path.strip_prefix('/')?.split('/').next()?;
+    CameraId::new(first).ok()
 }
 
 fn key(client: &rtsp_server::RTSPClient) -> usize {

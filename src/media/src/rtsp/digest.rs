@@ -2,7 +2,7 @@
 
 use gstreamer::glib;
 use perch_base::secret::{Secret, constant_time_eq};
-use perch_domain::access::RTSP_REALM;
+use perch_domain::access::{RTSP_REALM, StreamLogin};
 use std::collections::HashMap;
 
 /// What an `Authorization: Digest` header says, as far as it is used.
@@ -28,33 +28,38 @@ pub(super) enum Verdict {
     Refused,
 }
 
-/// User names and their HA1, `MD5(user:realm:password)` in lower-case hex.
+/// The stream passwords by their user names.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ha1s(HashMap<String, Secret>);
+pub(super) struct Logins(HashMap<String, StreamLogin>);
 
-impl Ha1s {
-    /// Entries that are not 32 hex digits cannot match anything and are left out.
-    pub(super) fn new(entries: Vec<(String, String)>) -> Self {
-        let valid = entries.into_iter().filter(|(user, ha1)| {
+impl Logins {
+    /// Those whose HA1 is not 32 hex digits cannot match anything and are left out.
+    pub(super) fn new(entries: Vec<StreamLogin>) -> Self {
+        let valid = entries.into_iter().filter(|login| {
+            let ha1 = login.ha1.expose();
             let ok = ha1.len() == 32 && ha1.bytes().all(|b| b.is_ascii_hexdigit());
             if !ok {
-                tracing::warn!(user, "stream password left out: its stored hash is not 32 hex digits");
+                tracing::warn!(user = login.name, "stream password left out: its stored hash is not 32 hex digits");
             }
             ok
         });
-        Self(valid.map(|(user, ha1)| (user, Secret::new(ha1.to_ascii_lowercase()))).collect())
+        let lower = |login: StreamLogin| {
+            let ha1 = Secret::new(login.ha1.expose().to_ascii_lowercase());
+            (login.name.clone(), StreamLogin { ha1, ..login })
+        };
+        Self(valid.map(lower).collect())
     }
 
-    /// Whether `user` has the same password here and in `other`.
-    pub(super) fn same(&self, other: &Self, user: &str) -> bool {
-        self.0.get(user).is_some_and(|ha1| other.0.get(user) == Some(ha1))
+    /// The login of this user.
+    pub(super) fn get(&self, user: &str) -> Option<&StreamLogin> {
+        self.0.get(user)
     }
 
     /// Checks `given`, sent with `method` on the connection that was challenged with `nonce`.
     pub(super) fn check(&self, given: &Credentials<'_>, method: &str, nonce: &str) -> Verdict {
         // An unknown user costs the same work as a known one.
         let known = self.0.get(given.username);
-        let ha1 = known.map_or("00000000000000000000000000000000", |ha1| ha1.expose());
+        let ha1 = known.map_or("00000000000000000000000000000000", |login| login.ha1.expose());
         let ha2 = md5(&format!("{method}:{}", given.uri));
         let expected = md5(&format!("{ha1}:{}:{ha2}", given.nonce));
         let matches = constant_time_eq(expected.as_bytes(), given.response.to_ascii_lowercase().as_bytes());
@@ -85,6 +90,11 @@ mod tests {
         Credentials { username: user, realm: RTSP_REALM, nonce, uri: "rtsp://box/front", response }
     }
 
+    fn logins(user: &str, ha1: String) -> Logins {
+        let cameras = perch_domain::access::CameraGrant::All;
+        Logins::new(vec![StreamLogin { name: user.into(), ha1: Secret::new(ha1), cameras }])
+    }
+
     fn answer(password: &str, method: &str, nonce: &str) -> String {
         let ha1 = md5(&format!("tv:{RTSP_REALM}:{password}"));
         md5(&format!("{ha1}:{nonce}:{}", md5(&format!("{method}:rtsp://box/front"))))
@@ -92,7 +102,7 @@ mod tests {
 
     #[test]
     fn only_the_right_answer_to_this_connections_challenge_is_accepted() {
-        let ha1s = Ha1s::new(vec![("tv".into(), md5(&format!("tv:{RTSP_REALM}:secret")))]);
+        let ha1s = logins("tv", md5(&format!("tv:{RTSP_REALM}:secret")).to_uppercase());
         let right = answer("secret", "PLAY", "n1");
         for (user, method, nonce, response, want) in [
             ("tv", "PLAY", "n1", right.clone(), Verdict::Accepted),
@@ -112,15 +122,14 @@ mod tests {
     fn the_hash_for_an_unknown_user_opens_nothing() {
         let ha2 = md5("PLAY:rtsp://box/front");
         let forged = md5(&format!("00000000000000000000000000000000:n1:{ha2}"));
-        assert_eq!(Ha1s::default().check(&given("nobody", "n1", &forged), "PLAY", "n1"), Verdict::Refused);
+        assert_eq!(Logins::default().check(&given("nobody", "n1", &forged), "PLAY", "n1"), Verdict::Refused);
     }
 
     #[test]
-    fn a_changed_password_is_not_the_same() {
-        let of = |user: &str, fill: &str| Ha1s::new(vec![(user.into(), fill.repeat(32))]);
-        assert!(of("tv", "a").same(&of("tv", "A"), "tv"));
-        assert!(!of("tv", "a").same(&of("tv", "b"), "tv"));
-        assert!(!of("tv", "a").same(&of("radio", "a"), "tv"));
-        assert!(!of("tv", "x").same(&of("tv", "x"), "tv"), "not hex: left out");
+    fn a_hash_that_is_none_is_left_out() {
+        assert!(logins("tv", "a".repeat(32)).get("tv").is_some());
+        for bad in ["", "x", &"x".repeat(32), &"a".repeat(31)] {
+            assert!(logins("tv", bad.to_owned()).get("tv").is_none(), "{bad}");
+        }
     }
 }

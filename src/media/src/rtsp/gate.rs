@@ -1,4 +1,4 @@
-//! The gate before every request: who may ask, and what may be asked. Permissions are all or nothing: a stream password views.
+//! The gate before every request: who may ask, what may be asked, and which cameras the password opens.
 
 use super::connections::{Connection, Connections};
 use super::digest::{Credentials, Verdict, challenge};
@@ -77,6 +77,11 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
             return answer(ctx, RTSPStatusCode::Unauthorized, Some(&header));
         }
     }
+    let path = ctx.uri().and_then(path);
+    // Another camera is answered like one that does not exist, before anything is looked up.
+    if !connection.may_watch(path.as_deref().unwrap_or_default()) {
+        return answer(ctx, RTSPStatusCode::NotFound, None);
+    }
     if method.intersects(RTSPMethod::ANNOUNCE | RTSPMethod::RECORD | RTSPMethod::REDIRECT) {
         return answer(ctx, RTSPStatusCode::MethodNotAllowed, None);
     }
@@ -85,7 +90,7 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
         return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
     }
     // Unknown paths are the library's to refuse.
-    if let Some(mount) = ctx.uri().and_then(path).and_then(|path| connections.mount(&path)) {
+    if let Some(mount) = path.and_then(|path| connections.mount(&path)) {
         connections.asks_for(&connection, &mount);
         if method == RTSPMethod::DESCRIBE && !mount.source.is_up() {
             return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);

@@ -24,6 +24,7 @@ use mounts::Mounts;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::{ErrorKind, Result, ResultExt};
+use perch_domain::access::StreamLogin;
 use perch_domain::identity::{Certificate, IdentityPort};
 use rtsp_server::prelude::*;
 use std::net::SocketAddr;
@@ -150,10 +151,10 @@ impl Server {
         self.connections.remove_camera(id);
     }
 
-    /// Replaces all stream passwords, given as user and HA1, `MD5(user:perch:password)` in hex. Readers whose user is gone or
-    /// has another password are closed within a second.
-    pub fn set_passwords(&self, ha1s: Vec<(String, String)>) {
-        self.connections.set_passwords(digest::Ha1s::new(ha1s));
+    /// Replaces all stream passwords. Readers whose user is gone, has another password or may see other cameras are closed within a
+    /// second.
+    pub fn set_passwords(&self, logins: Vec<StreamLogin>) {
+        self.connections.set_passwords(digest::Logins::new(logins));
     }
 
     /// How many readers play now.

@@ -215,18 +215,16 @@ impl LivePort for Engine {
         self.call(|reply| Command::End(lease, reply))?
     }
 
-    fn owner(&self, lease: LeaseId) -> Option<DeviceId> {
-        self.call(|reply| Command::Owner(lease, reply)).ok().flatten()
+    fn owner(&self, lease: LeaseId) -> Result<Option<DeviceId>> {
+        self.call(|reply| Command::Owner(lease, reply))
     }
 
-    fn end_device(&self, device: DeviceId) {
-        if let Err(error) = self.call(|reply| Command::EndDevice(device, reply)) {
-            tracing::error!(%device, %error, "live sessions of a device could not be ended at once; their leases lapse");
-        }
+    fn end_device(&self, device: DeviceId) -> Result<()> {
+        self.call(|reply| Command::EndDevice(device, reply))
     }
 
-    fn sessions(&self) -> Vec<LiveSession> {
-        self.call(Command::Sessions).unwrap_or_default()
+    fn sessions(&self) -> Result<Vec<LiveSession>> {
+        self.call(Command::Sessions)
     }
 
     fn ice_servers(&self, now: Timestamp) -> Vec<IceServer> {

@@ -63,6 +63,7 @@ impl Pair {
             device_name: "phone".into(),
             username: None,
             role: Role::Viewer,
+            cameras: perch_domain::access::CameraGrant::All,
         };
         let hub = Hub::new(CameraId::new("front").expect("valid"), std::sync::Arc::new(ManualClock::default()));
         let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false };

@@ -1,6 +1,9 @@
 //! A small RTSP player over one TCP connection, to do what real players would not.
 
 use gstreamer::glib;
+use perch_base::ids::CameraId;
+use perch_base::secret::Secret;
+use perch_domain::access::{CameraGrant, StreamLogin};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -27,7 +30,15 @@ impl Response {
     }
 }
 
-pub fn ha1(user: &str, password: &str) -> String {
+/// A stream password for these cameras; none named is all.
+pub fn stream_login(user: &str, password: &str, cameras: &[&str]) -> StreamLogin {
+    let ids = cameras.iter().map(|id| CameraId::new(id).expect("an id")).collect();
+    let cameras = if cameras.is_empty() { CameraGrant::All } else { CameraGrant::Only(ids) };
+    let ha1 = Secret::new(ha1(user, password));
+    StreamLogin { name: user.into(), ha1, cameras }
+}
+
+fn ha1(user: &str, password: &str) -> String {
     md5(&format!("{user}:perch:{password}"))
 }
 
@@ -71,6 +82,15 @@ impl Client {
             }
             _ => Ok(first),
         }
+    }
+
+    /// Sends a request for another path over the same connection and session; its status.
+    pub fn ask_elsewhere(&mut self, path: &str, method: &str) -> u16 {
+        let at = self.stream.get_ref().peer_addr().expect("connected");
+        let own = std::mem::replace(&mut self.base, format!("rtsp://{at}{path}"));
+        let answer = self.ask(method, "", &[]);
+        self.base = own;
+        answer.expect("answers").status
     }
 
     fn ask_once(&mut self, method: &str, suffix: &str, headers: &[(&str, &str)]) -> std::io::Result<Response> {

@@ -4,10 +4,11 @@
 mod camera;
 mod cameras;
 mod client;
+mod grants;
 mod identity;
 
 use camera::{Camera, clock};
-use client::{Client, ha1};
+use client::{Client, stream_login};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use identity::{certificate, identity, shown};
@@ -44,7 +45,7 @@ impl Bench {
     fn at(main: VideoSettings, clock: SharedClock) -> Self {
         let camera = Camera::start("front", main);
         let server = Server::start(config(), vec![camera.streams()], clock).expect("starts");
-        server.set_passwords(vec![("tv".into(), ha1("tv", "opensesame"))]);
+        server.set_passwords(vec![stream_login("tv", "opensesame", &[])]);
         Self { camera, server }
     }
 
@@ -195,7 +196,7 @@ fn requests_that_are_no_requests_do_no_harm() {
 #[test]
 fn a_session_is_worth_nothing_on_another_connection() {
     let bench = Bench::new();
-    bench.server.set_passwords(vec![("tv".into(), ha1("tv", "opensesame")), ("radio".into(), ha1("radio", "other"))]);
+    bench.server.set_passwords(vec![stream_login("tv", "opensesame", &[]), stream_login("radio", "other", &[])]);
     let mut owner = bench.client("/front", LOGIN);
     owner.play();
     for login in [Some(("radio", "other")), LOGIN, None] {
@@ -214,7 +215,7 @@ fn a_session_is_worth_nothing_on_another_connection() {
 #[test]
 fn a_removed_or_changed_password_closes_its_readers_alone_within_a_second() {
     let bench = Bench::new();
-    let all = |tv: &str| vec![("tv".to_owned(), ha1("tv", tv)), ("radio".to_owned(), ha1("radio", "other"))];
+    let all = |tv: &str| vec![stream_login("tv", tv, &[]), stream_login("radio", "other", &[])];
     bench.server.set_passwords(all("opensesame"));
     let mut tv = bench.client("/front", LOGIN);
     let mut radio = bench.client("/front", Some(("radio", "other")));
@@ -509,7 +510,7 @@ fn gstreamer_reads_rtsp_and_rtsps() {
     let identity = identity();
     let config = Config { tls_listen, identity: identity.clone(), ..config() };
     let server = Server::start(config, vec![camera.streams()], clock()).expect("starts");
-    server.set_passwords(vec![("tv".into(), ha1("tv", "opensesame"))]);
+    server.set_passwords(vec![stream_login("tv", "opensesame", &[])]);
     let tls = server.tls_local_addr().expect("RTSPS listens");
     // Those that connect and say nothing must not hold up the others.
     let _silent: Vec<_> = (0..20).map(|_| std::net::TcpStream::connect(tls).expect("connects")).collect();

@@ -1,0 +1,171 @@
+//! Tests of who may do what.
+
+use super::*;
+
+#[test]
+fn a_viewer_only_looks() {
+    use Permission::*;
+    for p in [Public, Watch, LookBack, Own, ReadStatus] {
+        assert!(Role::Viewer.holds(p) && Role::Admin.holds(p));
+    }
+    for p in [Keep, ManagePeople, ManageBox] {
+        assert!(!Role::Viewer.holds(p) && Role::Admin.holds(p));
+    }
+}
+
+#[test]
+fn the_last_who_may_manage_stays() {
+    let device = |n: u8, role, username: Option<&str>| Device {
+        id: DeviceId::parse(&format!("{n:032x}")).expect("an id"),
+        name: "phone".into(),
+        kind: DeviceKind::Paired,
+        username: username.map(Into::into),
+        role,
+        cameras: CameraGrant::All,
+        created_at: Timestamp(0),
+        last_seen_at: Timestamp(0),
+    };
+    let user = |name: &str, role| User { name: name.into(), role, cameras: CameraGrant::All, created_at: Timestamp(0) };
+    let phone = device(1, Role::Admin, None);
+    let viewer = device(2, Role::Viewer, None);
+    let annas = device(3, Role::Admin, Some("anna"));
+    let anna = user("anna", Role::Admin);
+    let bob = user("bob", Role::Viewer);
+    let of = |d: &Device| Leaving::Device(d.id);
+    for (leaving, users, devices, may) in [
+        (of(&phone), vec![], vec![phone.clone()], false),
+        (of(&phone), vec![bob.clone()], vec![phone.clone(), viewer.clone()], false),
+        (of(&viewer), vec![], vec![phone.clone(), viewer.clone()], true),
+        (of(&phone), vec![anna.clone()], vec![phone.clone()], true),
+        (of(&annas), vec![anna.clone()], vec![annas.clone()], true),
+        (Leaving::Account("anna"), vec![anna.clone()], vec![annas.clone()], false),
+        (Leaving::Account("anna"), vec![anna.clone()], vec![annas.clone(), phone.clone()], true),
+        (Leaving::Account("bob"), vec![anna.clone(), bob.clone()], vec![annas.clone()], true),
+        (Leaving::Account("anna"), vec![anna.clone(), bob.clone()], vec![viewer.clone()], false),
+        (Leaving::Account("ANNA"), vec![anna.clone()], vec![], false),
+        (of(&viewer), vec![bob.clone()], vec![viewer.clone()], true),
+    ] {
+        assert_eq!(check_leaving(leaving, &users, &devices).is_ok(), may, "{leaving:?}");
+    }
+}
+
+#[test]
+fn names_and_passwords() {
+    assert!(check_name("user", "anna.b").is_ok());
+    for bad in ["", "a b", "a:b", ".a", "a\n", "ä", &"a".repeat(33)] {
+        assert!(check_name("user", bad).is_err(), "{bad:?}");
+    }
+    assert!(check_password("short").is_err());
+    assert!(check_password("ten chars!").is_ok());
+    assert_eq!(clean_display_name("device", " Anna's\n phone ").expect("kept"), "Anna's phone");
+    assert!(clean_display_name("device", "\u{7}").is_err());
+}
+
+fn camera(id: &str) -> CameraId {
+    CameraId::new(id).expect("an id")
+}
+
+fn only(ids: &[&str]) -> CameraGrant {
+    CameraGrant::Only(ids.iter().map(|id| camera(id)).collect())
+}
+
+fn principal(role: Role, username: Option<&str>, cameras: CameraGrant) -> Principal {
+    let device_id = DeviceId(1);
+    Principal { device_id, device_name: "phone".into(), username: username.map(Into::into), role, cameras }
+}
+
+const PERMISSIONS: [Permission; 8] = [
+    Permission::Public,
+    Permission::Watch,
+    Permission::LookBack,
+    Permission::Own,
+    Permission::ReadStatus,
+    Permission::Keep,
+    Permission::ManagePeople,
+    Permission::ManageBox,
+];
+
+#[test]
+fn a_grant_decides_for_each_camera_and_never_for_an_administrator() {
+    let (front, yard) = (camera("front"), camera("yard"));
+    for permission in PERMISSIONS {
+        let all = principal(Role::Viewer, None, CameraGrant::All);
+        let some = principal(Role::Viewer, None, only(&["front"]));
+        let none = principal(Role::Viewer, None, only(&[]));
+        let admin = principal(Role::Admin, None, only(&["front"]));
+        let held = Role::Viewer.holds(permission);
+        for (who, sees_front, sees_yard) in
+            [(&all, held, held), (&some, held, false), (&none, false, false), (&admin, true, true)]
+        {
+            assert_eq!(who.may(permission, Object::Camera(&front)), sees_front, "{permission:?} {who:?}");
+            assert_eq!(who.may(permission, Object::Camera(&yard)), sees_yard, "{permission:?} {who:?}");
+            assert_eq!(who.may(permission, Object::Box), who.role.holds(permission), "{permission:?} {who:?}");
+        }
+    }
+}
+
+#[test]
+fn own_devices_and_accounts_are_told_from_others() {
+    for permission in PERMISSIONS {
+        for role in [Role::Viewer, Role::Admin] {
+            let who = principal(role, Some("anna"), CameraGrant::All);
+            let others = role == Role::Admin && matches!(permission, Permission::ManagePeople | Permission::ManageBox);
+            for (object, is_own) in [
+                (Object::Device(DeviceId(1)), true),
+                (Object::Device(DeviceId(2)), false),
+                (Object::Account("anna"), true),
+                (Object::Account("Anna"), true),
+                (Object::Account("ann"), false),
+            ] {
+                let want = if is_own { role.holds(permission) } else { others };
+                assert_eq!(who.may(permission, object), want, "{role:?} {permission:?} {object:?}");
+            }
+            let nobody = principal(role, None, CameraGrant::All);
+            assert_eq!(nobody.may(permission, Object::Account("anna")), others);
+        }
+    }
+}
+
+#[test]
+fn a_stream_password_watches_its_cameras_and_does_nothing_else() {
+    let login = |cameras| StreamLogin { name: "nvr".into(), ha1: Secret::new("0".repeat(32)), cameras };
+    let (front, yard) = (camera("front"), camera("yard"));
+    for permission in PERMISSIONS {
+        let watches = permission == Permission::Watch;
+        let (all, some) = (login(CameraGrant::All), login(only(&["front"])));
+        assert_eq!(all.may(permission, Object::Camera(&yard)), watches, "{permission:?}");
+        assert_eq!(some.may(permission, Object::Camera(&front)), watches, "{permission:?}");
+        assert!(!some.may(permission, Object::Camera(&yard)), "{permission:?}");
+        assert!(!all.may(permission, Object::Device(DeviceId(0))) && !all.may(permission, Object::Account("nvr")));
+    }
+}
+
+#[test]
+fn grants_are_checked_as_people_give_them() {
+    let known = [camera("front"), camera("yard")];
+    let parse = |list: &[&str]| CameraGrant::parse(Some(&list.iter().map(|s| (*s).into()).collect::<Vec<_>>()), &known);
+    assert_eq!(CameraGrant::parse(None, &known).expect("all"), CameraGrant::All);
+    assert_eq!(parse(&["yard", "front", "yard"]).expect("known"), only(&["front", "yard"]));
+    for bad in [&[][..], &["attic"], &["front", "../yard"], &["FRONT"], &[""]] {
+        assert_eq!(parse(bad).expect_err("unknown").kind(), ErrorKind::Invalid, "{bad:?}");
+    }
+    let message = parse(&["attic"]).expect_err("unknown").message().to_owned();
+    assert_eq!(message, "cameras: there is no camera \"attic\"; there are: front, yard");
+    assert!(Grant::new(Role::Admin, only(&["front"])).is_err());
+    assert!(Grant::new(Role::Admin, CameraGrant::All).is_ok());
+    assert!(Grant::new(Role::Viewer, only(&["front"])).is_ok());
+    assert_eq!(Grant::stored(Role::Admin, only(&["front"])), Grant::all(Role::Admin));
+}
+
+#[test]
+fn two_grants_together_give_what_both_give() {
+    let all = CameraGrant::All;
+    for (a, b, want) in [
+        (all.clone(), all.clone(), all.clone()),
+        (all.clone(), only(&["a"]), only(&["a"])),
+        (only(&["a", "b"]), only(&["b", "c"]), only(&["b"])),
+        (only(&["a"]), only(&["b"]), only(&[])),
+    ] {
+        assert_eq!((a.clone().and(b.clone()), b.and(a)), (want.clone(), want));
+    }
+}
