@@ -3,9 +3,9 @@
 use crate::authority::same;
 use crate::connection::Progress;
 use crate::headers;
-use crate::input::{MAX_BODY, PathParts, Peer, too_large};
+use crate::input::{PathParts, Peer, too_large};
 use crate::problem::{Problem, Reply};
-use crate::routes::{ROUTES, Route};
+use crate::route::{About, MAX_BODY, Route};
 use crate::state::{App, Shared, blocking};
 use axum::RequestExt;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
@@ -66,11 +66,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
 }
 
 /// Outermost: host, size, protective headers, one line of log.
-pub(crate) async fn outer(State(app): State<Shared>, request: Request, next: Next) -> Response {
+pub(crate) async fn outer(
+    State((app, routes)): State<(Shared, &'static [Route])>,
+    request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map_or("(no route)".to_owned(), |m| m.as_str().to_owned());
-    let mut response = match check_request(&app, &request) {
+    let mut response = match check_request(&app, routes, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => {
             let mut response = problem.into_response();
@@ -84,7 +88,7 @@ pub(crate) async fn outer(State(app): State<Shared>, request: Request, next: Nex
     response
 }
 
-fn check_request(app: &Shared, request: &Request) -> Reply<()> {
+fn check_request(app: &Shared, routes: &[Route], request: &Request) -> Reply<()> {
     let headers = request.headers();
     let misdirected = || {
         let message = "this box does not answer to that host name: use its address or `http.hostnames`";
@@ -103,8 +107,8 @@ fn check_request(app: &Shared, request: &Request) -> Reply<()> {
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let route = ROUTES.iter().find(|r| Some(r.path) == path && r.method == *request.method());
-    let limit = route.map_or(MAX_BODY as u64, |r| r.max_body);
+    let route = routes.iter().find(|r| Some(r.path) == path && r.method == *request.method());
+    let limit = route.map_or(MAX_BODY as u64, |r| r.takes.max_bytes());
     match length {
         Some(n) if n > limit => Err(too_large(limit)),
         _ => Ok(()),
@@ -118,7 +122,10 @@ pub(crate) async fn gate(
     next: Next,
 ) -> Response {
     match admit(&app, route, &mut request).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            request.extensions_mut().insert(route);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -131,7 +138,7 @@ async fn admit(app: &Shared, route: &Route, request: &mut Request) -> Reply<()> 
     if !who.may(route.permission, Object::Box) {
         return Err(Problem::forbidden("this is for administrators of the box"));
     }
-    if !route.path.contains("{camera}") {
+    if route.about == About::TheBox {
         return Ok(());
     }
     let camera = request.extract_parts::<PathParts>().await?.camera()?;

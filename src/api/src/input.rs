@@ -1,10 +1,11 @@
 //! What comes in: path parts, queries and bodies, each checked before a handler sees it. Everything else is a problem, never a panic.
 
 use crate::problem::{Problem, Reply};
+use crate::route::{Kind, MAX_BODY, Route, Takes};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{Extensions, HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
@@ -14,8 +15,6 @@ use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The largest body that is read.
-pub(crate) const MAX_BODY: usize = 64 * 1024;
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -49,8 +48,17 @@ impl<S: Send + Sync> FromRequestParts<S> for PathParts {
     }
 }
 
-/// The query. Keys that no one asks for are ignored; a key given twice is refused.
-pub(crate) struct Query(Vec<(String, String)>);
+/// The query of a route. Keys that the route does not have are ignored; a key given twice is refused.
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
+    route: &'static Route,
+}
+
+/// The route of a request, which the gate noted.
+fn route_of(extensions: &Extensions) -> Reply<&'static Route> {
+    let missing = || Problem::new(ErrorKind::Internal, "a request came past the gate");
+    extensions.get::<&'static Route>().copied().ok_or_else(missing)
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Query {
     type Rejection = Problem;
@@ -59,14 +67,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|_| {
             Problem::new(ErrorKind::Invalid, "the query cannot be read: it must be `key=value` pairs joined by `&`")
         })?;
-        Ok(Self(pairs.0))
+        Ok(Self { pairs: pairs.0, route: route_of(&parts.extensions)? })
     }
 }
 
 impl Query {
-    /// The value of `key`; an empty one counts as absent.
-    pub(crate) fn text(&self, key: &str) -> Reply<Option<&str>> {
-        let mut values = self.0.iter().filter(|(k, _)| k == key).map(|(_, v)| v.as_str());
+    /// The value of `key`, which must be one of the route's; an empty one counts as absent.
+    fn text(&self, key: &str) -> Reply<Option<&str>> {
+        if self.route.param(key).is_none() {
+            let why = format!("the handler of {} asks for `{key}`, which the route does not have", self.route.path);
+            return Err(Problem::new(ErrorKind::Internal, why));
+        }
+        let mut values = self.pairs.iter().filter(|(k, _)| k == key).map(|(_, v)| v.as_str());
         let first = values.next().filter(|v| !v.is_empty());
         match values.next() {
             None => Ok(first),
@@ -83,9 +95,14 @@ impl Query {
         }
     }
 
-    /// A whole number between `min` and `max`.
-    pub(crate) fn number(&self, key: &str, min: u32, max: u32) -> Reply<Option<u32>> {
-        let Some(text) = self.text(key)? else { return Ok(None) };
+    /// A whole number as the route says it, or its default.
+    pub(crate) fn number(&self, key: &str) -> Reply<Option<u32>> {
+        let text = self.text(key)?;
+        let Some(Kind::Number { min, max, default }) = self.route.param(key).map(|p| p.kind) else {
+            let why = format!("`{key}` of {} is no number", self.route.path);
+            return Err(Problem::new(ErrorKind::Internal, why));
+        };
+        let Some(text) = text else { return Ok(default) };
         match text.parse() {
             Ok(n) if (min..=max).contains(&n) => Ok(Some(n)),
             _ => Err(Problem::new(
@@ -93,6 +110,12 @@ impl Query {
                 format!("`{key}` ({}): must be a number from {min} to {max}", shorten(text)),
             )),
         }
+    }
+
+    /// The same where the route has a default.
+    pub(crate) fn count(&self, key: &str) -> Reply<u32> {
+        let missing = || Problem::new(ErrorKind::Internal, format!("`{key}` of {} has no default", self.route.path));
+        self.number(key)?.ok_or_else(missing)
     }
 
     /// A moment.
@@ -120,15 +143,21 @@ fn shorten(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
-/// Reads a JSON body.
+/// Reads a JSON body, where the route takes one.
 pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Reply<T> {
+    let Takes::Json(_) = route_of(request.extensions())?.takes else {
+        return Err(Problem::new(ErrorKind::Internal, "a handler reads JSON that its route does not take"));
+    };
     expect_type(request.headers(), "application/json")?;
     let body = body(request).await?;
     serde_json::from_slice(&body).map_err(|e| Problem::new(ErrorKind::Invalid, format!("the JSON body is wrong: {e}")))
 }
 
-/// Reads a text body of the given media type.
-pub(crate) async fn text(request: Request, media_type: &str) -> Reply<String> {
+/// Reads a text body of the media type that the route takes.
+pub(crate) async fn text(request: Request) -> Reply<String> {
+    let Takes::Text(media_type) = route_of(request.extensions())?.takes else {
+        return Err(Problem::new(ErrorKind::Internal, "a handler reads text that its route does not take"));
+    };
     expect_type(request.headers(), media_type)?;
     let body = body(request).await?;
     String::from_utf8(body.into()).map_err(|_| Problem::new(ErrorKind::Invalid, "the body is not UTF-8 text"))

@@ -3,15 +3,17 @@
 
 mod auth;
 mod authority;
+mod config;
 mod connection;
 mod door;
 mod guard;
 mod headers;
 mod input;
 mod lifeline;
-pub mod openapi;
+mod openapi;
 mod problem;
 mod revoke;
+mod route;
 mod routes;
 mod server;
 mod state;
@@ -19,76 +21,14 @@ mod tls;
 mod ui;
 
 pub use auth::COOKIE;
+pub use config::{AccessChange, Config, OnAccessChange, Ports, pairing_url};
 pub use lifeline::Lifeline;
 pub use revoke::Revocations;
-pub use routes::{ROUTES, Route};
+pub use route::{About, Body, Gives, Kind, Param, Route, Takes};
+pub use routes::ROUTES;
 pub use server::Server;
 
-use perch_base::clock::SharedClock;
-use perch_base::ids::DeviceId;
-use perch_domain::identity::IdentityPort;
-use perch_domain::pairing::PairingConfig;
-use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort};
-use perch_domain::status::Notice;
-use perch_domain::update::UpdatePort;
-use std::net::SocketAddr;
-use std::sync::Arc;
-
-/// How the server is set up.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The box's name for people.
-    pub box_name: String,
-    /// The daemon's version.
-    pub version: String,
-    /// What one-time passwords are like, for the page's form.
-    pub pairing: PairingConfig,
-    /// Where RTSP answers, for the URLs of stream passwords.
-    pub rtsp_port: u16,
-    /// Where RTSPS answers, if it does.
-    pub rtsps_port: Option<u16>,
-}
-
-/// Everything the server asks and tells.
-#[derive(Clone)]
-pub struct Ports {
-    /// Who the box is: its certificate and its names.
-    pub identity: Arc<dyn IdentityPort>,
-    /// Live sessions.
-    pub live: Arc<dyn LivePort>,
-    /// Accounts, devices and codes.
-    pub access: Arc<dyn AccessPort>,
-    /// Recordings and events.
-    pub archive: Arc<dyn ArchivePort>,
-    /// Cameras and the state of the box.
-    pub cameras: Arc<dyn CameraPort>,
-    /// Version and update.
-    pub update: Arc<dyn UpdatePort>,
-    /// Time.
-    pub clock: SharedClock,
-    /// News; the event stream subscribes to it.
-    pub notices: tokio::sync::broadcast::Sender<Arc<Notice>>,
-    /// Told after access was taken away, so that other transports close their connections before it returns.
-    pub on_access_change: OnAccessChange,
-}
-
-/// Obeys a change of access. It may take as long as an engine that does not answer is waited for, and errors when pictures may go on:
-/// it is then called again until they do not.
-pub type OnAccessChange = Arc<dyn Fn(AccessChange) -> perch_base::Result<()> + Send + Sync>;
-
-/// Access that was taken away or changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessChange {
-    /// A device's credential is worthless now, or is worth less: what it has open ends, and it may ask for what it still may see.
-    DeviceRevoked(DeviceId),
-    /// A stream password was added or removed.
-    StreamPasswordsChanged,
-}
-
-/// What a phone opens to pair, as shown in a QR code. The code and the authority's hash stand behind `#`: a browser never sends
-/// that part, so it reaches no log and no `Referer`. `base_url` is `https://host:port`.
-pub fn pairing_url(base_url: &str, otp: &str, ca_sha256: &str) -> String {
-    format!("{base_url}/pair#pair={otp}&ca={ca_sha256}")
+/// The OpenAPI document of all routes; `version` is the daemon's.
+pub fn openapi(version: &str) -> serde_json::Value {
+    openapi::document(ROUTES, version)
 }

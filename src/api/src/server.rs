@@ -1,12 +1,13 @@
 //! The server: binds, serves, drains.
 
+use crate::config::{Config, Ports};
 use crate::connection;
 use crate::door::Door;
 use crate::lifeline::Lifeline;
 use crate::revoke::Revocations;
 use crate::state::{App, Parts, Shared};
 use crate::tls::server_config;
-use crate::{Config, Ports, routes};
+use crate::{openapi, routes};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
 use std::io;
@@ -41,7 +42,8 @@ impl Server {
         let acceptor = TlsAcceptor::from(server_config(Arc::clone(&ports.identity))?);
         let (lifeline, own) = Lifeline::new(ports.identity.ca_pem())?;
         let (drain, draining) = watch::channel(false);
-        let app = Arc::new(App::new(Parts { config, ports, port: local_addr.port(), draining }));
+        let document = openapi::document(routes::ROUTES, &config.version);
+        let app = Arc::new(App::new(Parts { config, ports, port: local_addr.port(), document, draining }));
         Ok(Self { listener, local_addr, app, acceptor, drain, lifeline, own })
     }
 

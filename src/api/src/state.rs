@@ -1,12 +1,13 @@
 //! What every handler shares, and the one way to call a port: on a blocking thread.
 
 use crate::authority::Authority;
+use crate::config::{AccessChange, Config, OnAccessChange, Ports};
 use crate::guard::Guard;
 use crate::problem::{Problem, Reply};
 use crate::revoke::Revocations;
-use crate::{AccessChange, Config, OnAccessChange, Ports};
 use perch_base::ids::DeviceId;
 use perch_base::{Error, ErrorKind, Result};
+use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ pub(crate) struct App {
     pub(crate) ports: Ports,
     /// The port that was bound.
     pub(crate) port: u16,
+    /// The OpenAPI document.
+    pub(crate) document: Value,
     pub(crate) guard: Guard,
     pub(crate) revocations: Revocations,
     /// True once the server drains: streams that never end by themselves end then.
@@ -38,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) ports: Ports,
     pub(crate) port: u16,
+    pub(crate) document: Value,
     pub(crate) draining: watch::Receiver<bool>,
 }
 
@@ -47,6 +51,7 @@ impl App {
             config: parts.config,
             ports: parts.ports,
             port: parts.port,
+            document: parts.document,
             guard: Guard::new(),
             revocations: Revocations::default(),
             draining: parts.draining,

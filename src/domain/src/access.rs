@@ -7,6 +7,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 /// What an account or device is allowed to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -366,12 +367,17 @@ pub fn check_leaving(leaving: Leaving<'_>, users: &[User], devices: &[Device]) -
     Err(Error::new(ErrorKind::Conflict, why))
 }
 
-/// Checks a password for an account: 10 to 256 characters. Length is what protects; composition rules do not (NIST SP 800-63B, 3.1.1).
+/// How many characters a password of an account has. Length is what protects; composition rules do not (NIST SP 800-63B, 3.1.1).
+pub const PASSWORD_LENGTH: RangeInclusive<usize> = 10..=256;
+
+/// Checks a password for an account: its length must be within [`PASSWORD_LENGTH`].
 pub fn check_password(password: &str) -> Result<()> {
-    match password.chars().count() {
-        10..=256 => Ok(()),
-        n => Err(Error::invalid(format!("the password has {n} characters: it must have 10 to 256"))),
+    let n = password.chars().count();
+    if PASSWORD_LENGTH.contains(&n) {
+        return Ok(());
     }
+    let (least, most) = (PASSWORD_LENGTH.start(), PASSWORD_LENGTH.end());
+    Err(Error::invalid(format!("the password has {n} characters: it must have {least} to {most}")))
 }
 
 /// Makes a name that people gave (a device's) safe to keep: control characters go, 64 characters stay. Errors when nothing is left.

@@ -36,7 +36,7 @@ pub(super) async fn one(State(app): State<Shared>, who: Who, path: PathParts) ->
 pub(super) async fn snapshot(State(app): State<Shared>, path: PathParts, query: Query) -> Reply {
     let id = path.camera()?;
     let at = query.time("at")?;
-    let width = query.number("width", 16, 7680)?;
+    let width = query.number("width")?;
     let jpeg = blocking(&app, move |app| app.ports.cameras.snapshot(&id, at, width)).await?;
     let caching = if at.is_some() { "private, max-age=3600" } else { "no-store" };
     let headers = [

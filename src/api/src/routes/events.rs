@@ -22,8 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
-/// Events on a page when the caller does not say.
-const PAGE: u32 = 50;
 /// How often a quiet stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -38,7 +36,7 @@ pub(super) async fn page(State(app): State<Shared>, who: Who, query: Query) -> R
         before: query.get("cursor", |text| {
             EventId::parse(text).map_err(|_| perch_base::Error::invalid("must be the `next_cursor` of a page"))
         })?,
-        limit: query.number("limit", 1, 200)?.unwrap_or(PAGE) as usize,
+        limit: query.count("limit")? as usize,
     };
     if let (Some(from), Some(to)) = (filter.from, filter.to)
         && from >= to

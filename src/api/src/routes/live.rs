@@ -20,8 +20,8 @@ use perch_domain::ports::{IceServer, StreamChoice, WatchRequest};
 use perch_domain::status::CameraInfo;
 use serde_json::json;
 
-const SDP: &str = "application/sdp";
-const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(super) const SDP: &str = "application/sdp";
+pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// `POST /api/v1/cameras/{camera}/whep`
 pub(super) async fn watch(
@@ -38,7 +38,7 @@ pub(super) async fn watch(
         "auto" => Ok(StreamChoice::Auto),
         _ => Err(Error::invalid("must be main, sub or auto")),
     })?;
-    let offer = text(request, SDP).await?;
+    let offer = text(request).await?;
     if !offer.trim_start().starts_with("v=0") {
         return Err(Problem::new(ErrorKind::Invalid, "the body is not an SDP offer: it must begin with `v=0`"));
     }
@@ -124,7 +124,7 @@ pub(super) async fn sessions(State(app): State<Shared>, who: Who) -> Reply {
 /// `PATCH /api/v1/live/{lease}`
 pub(super) async fn trickle(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
     let lease = lease_of(&path)?;
-    let fragment = text(request, FRAGMENT).await?;
+    let fragment = text(request).await?;
     let answer = blocking(&app, move |app| {
         of_device(app, lease, |device| who.may(Permission::Own, Object::Device(device)))?;
         app.ports.live.trickle(lease, &fragment)

@@ -1,8 +1,8 @@
 //! Devices, pairing codes, accounts and stream passwords.
 
-use crate::AccessChange;
 use crate::auth::{Who, authority, clear_cookie, peer};
 use crate::authority::Authority;
+use crate::config::{AccessChange, pairing_url};
 use crate::guard::{Prefix, Try};
 use crate::input::{PathParts, json};
 use crate::problem::{Problem, Reply};
@@ -90,6 +90,7 @@ pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts)
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct CodeBody {
     role: String,
     #[serde(default)]
@@ -114,7 +115,7 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
     })
     .await?;
     tracing::info!(by = %who.principal.device_id, role = role.as_str(), "a pairing code was made");
-    let url = crate::pairing_url(&format!("https://{host}:{port}"), code.otp.expose(), app.ports.identity.ca_sha256());
+    let url = pairing_url(&format!("https://{host}:{port}"), code.otp.expose(), app.ports.identity.ca_sha256());
     let qr = QrCode::new(url.as_bytes())
         .map_err(|e| Error::internal("the QR code cannot be drawn").with_source(e))?
         .render::<svg::Color<'_>>()
@@ -148,6 +149,7 @@ pub(super) async fn users(State(app): State<Shared>) -> Reply {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct UserBody {
     name: String,
     password: String,
@@ -182,6 +184,7 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ChangeBody {
     #[serde(default)]
     role: Option<String>,
@@ -233,6 +236,7 @@ pub(super) async fn remove_user(State(app): State<Shared>, who: Who, path: PathP
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PasswordBody {
     password: String,
     #[serde(default)]
@@ -281,6 +285,7 @@ pub(super) async fn stream_passwords(State(app): State<Shared>) -> Reply {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StreamPasswordBody {
     name: String,
     #[serde(default)]

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PairBody {
     otp: String,
     device_name: String,
@@ -65,6 +66,7 @@ pub(super) async fn pair(State(app): State<Shared>, request: Request) -> Reply {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SignInBody {
     username: String,
     password: String,

@@ -47,5 +47,5 @@ pub(super) async fn ca(State(app): State<Shared>) -> Reply<Response> {
 
 /// `GET /api/openapi.json`
 pub(super) async fn openapi(State(app): State<Shared>) -> Reply {
-    Ok(Json(crate::openapi::document(&app.config.version)).into_response())
+    Ok(Json(&app.document).into_response())
 }

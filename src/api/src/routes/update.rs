@@ -93,6 +93,7 @@ async fn receive(mut upload: Box<dyn Upload>, mut body: Body, progress: Option<&
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct InstallBody {
     #[serde(default)]
     url: Option<String>,

@@ -7,6 +7,7 @@ mod identity;
 mod logs;
 mod media;
 mod people;
+mod requests;
 mod server;
 mod support;
 mod table;

@@ -7,7 +7,7 @@ use perch_api::{ROUTES, openapi};
 use perch_domain::access::{Permission, Role};
 
 /// The path of a route with things in it that exist where that harms nothing.
-fn fill(path: &str) -> String {
+pub fn fill(path: &str) -> String {
     let hex = "0123456789abcdef0123456789abcdef";
     [
         ("{camera}", "front"),
@@ -112,7 +112,7 @@ async fn a_viewer_sees_no_source_and_nobody_sees_a_secret() {
 
 #[test]
 fn the_document_and_the_table_say_the_same() {
-    let document = openapi::document("0.0.0");
+    let document = openapi("0.0.0");
     let paths = document["paths"].as_object().expect("paths");
     let listed: usize = paths.values().map(|p| p.as_object().expect("methods").len()).sum();
     assert_eq!(listed, ROUTES.len());
@@ -132,7 +132,7 @@ fn the_document_and_the_table_say_the_same() {
 
 /// Where `value` differs from a JSON schema of the document: a member that the schema does not name, a required one that is
 /// missing, a type or a word that it does not allow.
-fn differences(
+pub fn differences(
     document: &serde_json::Value,
     schema: &serde_json::Value,
     value: &serde_json::Value,
@@ -189,7 +189,7 @@ async fn answers_are_what_the_document_says() {
     let rig = Rig::start().await;
     let (device, token) = rig.fake.device(Role::Admin, None);
     rig.fake.watches(device, front());
-    let document = openapi::document("0.0.0");
+    let document = openapi("0.0.0");
     let mut looked_at = 0;
     for route in ROUTES.iter().filter(|r| r.method == Method::GET) {
         let operation = &document["paths"][route.path]["get"];

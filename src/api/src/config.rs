@@ -1,0 +1,70 @@
+//! What the server is made of: settings, and the ports by which it asks and tells the rest of the box.
+
+use perch_base::clock::SharedClock;
+use perch_base::ids::DeviceId;
+use perch_domain::identity::IdentityPort;
+use perch_domain::pairing::PairingConfig;
+use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort};
+use perch_domain::status::Notice;
+use perch_domain::update::UpdatePort;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// How the server is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The box's name for people.
+    pub box_name: String,
+    /// The daemon's version.
+    pub version: String,
+    /// What one-time passwords are like, for the page's form.
+    pub pairing: PairingConfig,
+    /// Where RTSP answers, for the URLs of stream passwords.
+    pub rtsp_port: u16,
+    /// Where RTSPS answers, if it does.
+    pub rtsps_port: Option<u16>,
+}
+
+/// Everything the server asks and tells.
+#[derive(Clone)]
+pub struct Ports {
+    /// Who the box is: its certificate and its names.
+    pub identity: Arc<dyn IdentityPort>,
+    /// Live sessions.
+    pub live: Arc<dyn LivePort>,
+    /// Accounts, devices and codes.
+    pub access: Arc<dyn AccessPort>,
+    /// Recordings and events.
+    pub archive: Arc<dyn ArchivePort>,
+    /// Cameras and the state of the box.
+    pub cameras: Arc<dyn CameraPort>,
+    /// Version and update.
+    pub update: Arc<dyn UpdatePort>,
+    /// Time.
+    pub clock: SharedClock,
+    /// News; the event stream subscribes to it.
+    pub notices: tokio::sync::broadcast::Sender<Arc<Notice>>,
+    /// Told after access was taken away, so that other transports close their connections before it returns.
+    pub on_access_change: OnAccessChange,
+}
+
+/// Obeys a change of access. It may take as long as an engine that does not answer is waited for, and errors when pictures may go on:
+/// it is then called again until they do not.
+pub type OnAccessChange = Arc<dyn Fn(AccessChange) -> perch_base::Result<()> + Send + Sync>;
+
+/// Access that was taken away or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessChange {
+    /// A device's credential is worthless now, or is worth less: what it has open ends, and it may ask for what it still may see.
+    DeviceRevoked(DeviceId),
+    /// A stream password was added or removed.
+    StreamPasswordsChanged,
+}
+
+/// What a phone opens to pair, as shown in a QR code. The code and the authority's hash stand behind `#`: a browser never sends
+/// that part, so it reaches no log and no `Referer`. `base_url` is `https://host:port`.
+pub fn pairing_url(base_url: &str, otp: &str, ca_sha256: &str) -> String {
+    format!("{base_url}/pair#pair={otp}&ca={ca_sha256}")
+}

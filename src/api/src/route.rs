@@ -1,0 +1,133 @@
+//! What a route is: what it answers to, what it needs, takes and gives, and its handler. The table of all is in `routes`.
+
+use crate::state::Shared;
+use axum::routing::MethodRouter;
+use http::Method;
+use perch_domain::access::Permission;
+
+/// One route. Each field is said for each route: the router, the gate, the checks of what comes in and the OpenAPI document are made
+/// from it.
+#[derive(Debug)]
+pub struct Route {
+    /// The method; GET also answers HEAD.
+    pub method: Method,
+    /// The path, with `{parts}`.
+    pub path: &'static str,
+    /// What the caller must hold.
+    pub permission: Permission,
+    /// What the caller must hold it for.
+    pub about: About,
+    /// What it does, in a few words.
+    pub summary: &'static str,
+    /// The keys of its query.
+    pub query: &'static [Param],
+    /// Its body.
+    pub takes: Takes,
+    /// Its answer when all is well.
+    pub gives: Gives,
+    /// Its handler.
+    pub(crate) handler: fn() -> MethodRouter<Shared>,
+}
+
+/// What a permission is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The box as a whole; what the handler shows of single things is up to it.
+    TheBox,
+    /// The camera that the path names as `{camera}`.
+    Camera,
+}
+
+/// A key of a query.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// The key.
+    pub name: &'static str,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it may be.
+    pub kind: Kind,
+}
+
+/// What the value of a query's key may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// What this schema of the document says.
+    Schema(&'static str),
+    /// A word.
+    Word {
+        /// Which.
+        one_of: &'static [&'static str],
+        /// Where none is given.
+        default: Option<&'static str>,
+    },
+    /// A whole number.
+    Number {
+        /// The least.
+        min: u32,
+        /// The largest.
+        max: u32,
+        /// Where none is given.
+        default: Option<u32>,
+    },
+}
+
+/// The body of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Takes {
+    /// None is read.
+    Nothing,
+    /// JSON as this schema of the document says, at most [`MAX_BODY`] bytes.
+    Json(&'static str),
+    /// Text of this media type, at most [`MAX_BODY`] bytes.
+    Text(&'static str),
+    /// Bytes, read piece by piece.
+    Bytes {
+        /// The most.
+        max: u64,
+    },
+}
+
+/// The largest body that is read at once, bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+impl Takes {
+    /// The largest body, bytes.
+    pub fn max_bytes(&self) -> u64 {
+        match self {
+            Self::Bytes { max } => *max,
+            Self::Nothing | Self::Json(_) | Self::Text(_) => MAX_BODY as u64,
+        }
+    }
+}
+
+/// The answer when all is well.
+#[derive(Clone, Copy, Debug)]
+pub struct Gives {
+    /// Its status.
+    pub status: u16,
+    /// Its body.
+    pub body: Body,
+}
+
+/// The body of an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Body {
+    /// There is none.
+    Empty,
+    /// JSON as this schema of the document says.
+    Json(&'static str),
+    /// The OpenAPI document itself.
+    Document,
+    /// Server-sent events whose data is JSON as this schema of the document says.
+    Events(&'static str),
+    /// Something of this media type.
+    Media(&'static str),
+}
+
+impl Route {
+    /// The key of its query called `name`.
+    pub fn param(&self, name: &str) -> Option<&Param> {
+        self.query.iter().find(|p| p.name == name)
+    }
+}

@@ -1,0 +1,180 @@
+//! The one route table: every answer of the box over HTTPS besides the files of the web UI (which are public and hold nothing secret).
+
+use super::{cameras, events, live, people, playback, session, system, update};
+use crate::route::About::{Camera, TheBox};
+use crate::route::Takes::{Bytes, Json, Nothing, Text};
+use crate::route::{Body, Gives, Kind, Param, Route};
+use axum::routing::{delete, get, patch, post, put};
+use http::Method;
+use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Watch};
+use perch_domain::update::MAX_BUNDLE;
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const PATCH: Method = Method::PATCH;
+const DELETE: Method = Method::DELETE;
+
+const NO_CONTENT: Gives = Gives { status: 204, body: Body::Empty };
+const EVENTS: Gives = Gives { status: 200, body: Body::Events("Notice") };
+const DOCUMENT: Gives = Gives { status: 200, body: Body::Document };
+
+const fn json(status: u16, schema: &'static str) -> Gives {
+    Gives { status, body: Body::Json(schema) }
+}
+
+const fn media(status: u16, media_type: &'static str) -> Gives {
+    Gives { status, body: Body::Media(media_type) }
+}
+
+const fn may(name: &'static str, kind: Kind) -> Param {
+    Param { name, required: false, kind }
+}
+
+const fn must(name: &'static str, kind: Kind) -> Param {
+    Param { name, required: true, kind }
+}
+
+const TIME: Kind = Kind::Schema("Time");
+const AT: Param = may("at", TIME);
+const FROM: Param = may("from", TIME);
+const TO: Param = may("to", TIME);
+const START: Param = must("from", TIME);
+const END: Param = must("to", TIME);
+const CAMERA: Param = may("camera", Kind::Schema("CameraId"));
+const CURSOR: Param = may("cursor", Kind::Schema("EventId"));
+const KIND: Param = may("kind", Kind::Word { one_of: &["motion"], default: None });
+const STREAM: Param = may("stream", Kind::Word { one_of: &["main", "sub", "auto"], default: Some("auto") });
+const LIMIT: Param = may("limit", Kind::Number { min: 1, max: 200, default: Some(50) });
+const WIDTH: Param = may("width", Kind::Number { min: 16, max: 7680, default: None });
+
+/// All routes.
+#[rustfmt::skip]
+pub const ROUTES: &[Route] = &[
+    Route { method: POST, path: "/api/v1/pair", permission: Public, about: TheBox,
+        summary: "Pair a device with a one-time password",
+        query: &[], takes: Json("PairRequest"), gives: json(201, "Paired"), handler: || post(session::pair) },
+    Route { method: POST, path: "/api/v1/session", permission: Public, about: TheBox,
+        summary: "Sign in with name and password",
+        query: &[], takes: Json("SignIn"), gives: NO_CONTENT, handler: || post(session::sign_in) },
+    Route { method: DELETE, path: "/api/v1/session", permission: Own, about: TheBox,
+        summary: "Sign this device out for good",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(session::sign_out) },
+    Route { method: GET, path: "/api/v1/me", permission: Own, about: TheBox,
+        summary: "Who am I, and which box is this",
+        query: &[], takes: Nothing, gives: json(200, "Me"), handler: || get(session::me) },
+    Route { method: GET, path: "/api/v1/devices", permission: Own, about: TheBox,
+        summary: "Trusted devices",
+        query: &[], takes: Nothing, gives: json(200, "Devices"), handler: || get(people::devices) },
+    Route { method: DELETE, path: "/api/v1/devices/{device}", permission: Own, about: TheBox,
+        summary: "Revoke a device; its live streams end at once",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(people::revoke) },
+    Route { method: POST, path: "/api/v1/pairing-codes", permission: ManagePeople, about: TheBox,
+        summary: "Make a one-time password",
+        query: &[], takes: Json("PairingCodeRequest"), gives: json(201, "PairingCode"), handler: || post(people::issue_code) },
+    Route { method: GET, path: "/api/v1/users", permission: ManagePeople, about: TheBox,
+        summary: "Accounts",
+        query: &[], takes: Nothing, gives: json(200, "Users"), handler: || get(people::users) },
+    Route { method: POST, path: "/api/v1/users", permission: ManagePeople, about: TheBox,
+        summary: "Make an account",
+        query: &[], takes: Json("NewUser"), gives: json(201, "User"), handler: || post(people::add_user) },
+    Route { method: PATCH, path: "/api/v1/users/{name}", permission: ManagePeople, about: TheBox,
+        summary: "Change an account's role and cameras; what its devices have open ends",
+        query: &[], takes: Json("ChangedUser"), gives: json(200, "User"), handler: || patch(people::change_user) },
+    Route { method: DELETE, path: "/api/v1/users/{name}", permission: ManagePeople, about: TheBox,
+        summary: "Remove an account and its devices",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(people::remove_user) },
+    Route { method: PUT, path: "/api/v1/users/{name}/password", permission: Own, about: TheBox,
+        summary: "Set one's own password, or as administrator anybody's",
+        query: &[], takes: Json("NewPassword"), gives: NO_CONTENT, handler: || put(people::set_password) },
+    Route { method: GET, path: "/api/v1/stream-passwords", permission: ManagePeople, about: TheBox,
+        summary: "Passwords for RTSP players",
+        query: &[], takes: Nothing, gives: json(200, "StreamPasswords"), handler: || get(people::stream_passwords) },
+    Route { method: POST, path: "/api/v1/stream-passwords", permission: ManagePeople, about: TheBox,
+        summary: "Make a password for RTSP players, shown once",
+        query: &[], takes: Json("NewStreamPassword"), gives: json(201, "MadeStreamPassword"), handler: || post(people::add_stream_password) },
+    Route { method: DELETE, path: "/api/v1/stream-passwords/{name}", permission: ManagePeople, about: TheBox,
+        summary: "Remove one and close its readers",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(people::remove_stream_password) },
+    Route { method: GET, path: "/api/v1/cameras", permission: Watch, about: TheBox,
+        summary: "All cameras",
+        query: &[], takes: Nothing, gives: json(200, "Cameras"), handler: || get(cameras::list) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}", permission: Watch, about: Camera,
+        summary: "One camera",
+        query: &[], takes: Nothing, gives: json(200, "Camera"), handler: || get(cameras::one) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/snapshot.jpg", permission: Watch, about: Camera,
+        summary: "A still, now or as recorded",
+        query: &[AT, WIDTH], takes: Nothing, gives: media(200, "image/jpeg"), handler: || get(cameras::snapshot) },
+    Route { method: POST, path: "/api/v1/cameras/{camera}/whep", permission: Watch, about: Camera,
+        summary: "Watch live (WHEP): offer in, answer out",
+        query: &[STREAM], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(live::watch) },
+    Route { method: GET, path: "/api/v1/ice-servers", permission: Watch, about: TheBox,
+        summary: "STUN and TURN servers for one's own ICE agent",
+        query: &[], takes: Nothing, gives: json(200, "IceServers"), handler: || get(live::ice_servers) },
+    Route { method: GET, path: "/api/v1/live", permission: Own, about: TheBox,
+        summary: "Who is watching",
+        query: &[], takes: Nothing, gives: json(200, "LiveSessions"), handler: || get(live::sessions) },
+    Route { method: PATCH, path: "/api/v1/live/{lease}", permission: Watch, about: TheBox,
+        summary: "Trickle ICE and ICE restart",
+        query: &[], takes: Text(live::FRAGMENT), gives: NO_CONTENT, handler: || patch(live::trickle) },
+    Route { method: POST, path: "/api/v1/live/{lease}/keepalive", permission: Watch, about: TheBox,
+        summary: "Renew a lease",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || post(live::keepalive) },
+    Route { method: DELETE, path: "/api/v1/live/{lease}", permission: Watch, about: TheBox,
+        summary: "End a live session",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(live::end) },
+    Route { method: GET, path: "/api/v1/events", permission: LookBack, about: TheBox,
+        summary: "Events, newest first",
+        query: &[CAMERA, KIND, FROM, TO, CURSOR, LIMIT], takes: Nothing, gives: json(200, "EventPage"), handler: || get(events::page) },
+    Route { method: GET, path: "/api/v1/events/stream", permission: LookBack, about: TheBox,
+        summary: "News as server-sent events",
+        query: &[], takes: Nothing, gives: EVENTS, handler: || get(events::stream) },
+    Route { method: GET, path: "/api/v1/events/{event}", permission: LookBack, about: TheBox,
+        summary: "One event",
+        query: &[], takes: Nothing, gives: json(200, "Event"), handler: || get(events::one) },
+    Route { method: GET, path: "/api/v1/events/{event}/thumbnail.jpg", permission: LookBack, about: TheBox,
+        summary: "An event's still",
+        query: &[], takes: Nothing, gives: media(200, "image/jpeg"), handler: || get(events::thumbnail) },
+    Route { method: PUT, path: "/api/v1/events/{event}/pin", permission: Keep, about: TheBox,
+        summary: "Keep an event for ever",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || put(events::pin) },
+    Route { method: DELETE, path: "/api/v1/events/{event}/pin", permission: Keep, about: TheBox,
+        summary: "Let an event go with the others",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(events::unpin) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/timeline", permission: LookBack, about: Camera,
+        summary: "What is recorded, and why not",
+        query: &[START, END], takes: Nothing, gives: json(200, "Timeline"), handler: || get(cameras::timeline) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/playback.m3u8", permission: LookBack, about: Camera,
+        summary: "A range as HLS",
+        query: &[START, END], takes: Nothing, gives: media(200, "application/vnd.apple.mpegurl"), handler: || get(playback::playlist) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/export.mp4", permission: LookBack, about: Camera,
+        summary: "A range as one MP4",
+        query: &[START, END], takes: Nothing, gives: media(200, "video/mp4"), handler: || get(playback::export) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/segments/{file}", permission: LookBack, about: Camera,
+        summary: "A recorded file, `{segment}.mp4`, by ranges",
+        query: &[], takes: Nothing, gives: media(200, "video/mp4"), handler: || get(playback::segment) },
+    Route { method: GET, path: "/api/v1/status", permission: ReadStatus, about: TheBox,
+        summary: "The whole box",
+        query: &[], takes: Nothing, gives: json(200, "Status"), handler: || get(system::status) },
+    Route { method: GET, path: "/api/v1/update", permission: ReadStatus, about: TheBox,
+        summary: "Version, and how an update goes",
+        query: &[], takes: Nothing, gives: json(200, "UpdateState"), handler: || get(update::state) },
+    Route { method: POST, path: "/api/v1/update", permission: ManageBox, about: TheBox,
+        summary: "Upload an update; it is checked and kept for its installation",
+        query: &[], takes: Bytes { max: MAX_BUNDLE }, gives: json(201, "Bundle"), handler: || post(update::upload) },
+    Route { method: POST, path: "/api/v1/update/install", permission: ManageBox, about: TheBox,
+        summary: "Install the uploaded update, or one from an address; the box restarts",
+        query: &[], takes: Json("Install"), gives: json(202, "UpdateState"), handler: || post(update::install) },
+    Route { method: GET, path: "/api/v1/ca.pem", permission: Own, about: TheBox,
+        summary: "The box's certificate authority",
+        query: &[], takes: Nothing, gives: media(200, "application/x-pem-file"), handler: || get(system::ca) },
+    Route { method: GET, path: "/api/openapi.json", permission: Own, about: TheBox,
+        summary: "This document",
+        query: &[], takes: Nothing, gives: DOCUMENT, handler: || get(system::openapi) },
+    Route { method: GET, path: "/metrics", permission: ReadStatus, about: TheBox,
+        summary: "Figures for Prometheus",
+        query: &[], takes: Nothing, gives: media(200, "text/plain"), handler: || get(system::metrics) },
+    Route { method: GET, path: "/healthz", permission: Public, about: TheBox,
+        summary: "Whether the box answers",
+        query: &[], takes: Nothing, gives: media(200, "text/plain"), handler: || get(system::healthz) },
+];
