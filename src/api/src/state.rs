@@ -149,3 +149,64 @@ pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<
         Err(e) => Err(Error::new(ErrorKind::Internal, "a port call ended unexpectedly").with_source(e)),
     }
 }
+
+/// Something that touches a disk whenever it is used and when it is dropped: all of it happens on blocking threads, also when the
+/// client goes away in the middle.
+pub(crate) struct OnDisk<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> OnDisk<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    /// Works with it; both come back.
+    pub(crate) async fn work<R: Send + 'static>(
+        mut self,
+        work: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<(R, Self)> {
+        let Some(mut value) = self.0.take() else { return Err(Error::internal("it is used after its end")) };
+        off_thread(move || Ok((work(&mut value), Self(Some(value))))).await
+    }
+
+    /// Ends it.
+    pub(crate) async fn finish<R: Send + 'static>(
+        mut self,
+        work: impl FnOnce(T) -> Result<R> + Send + 'static,
+    ) -> Result<R> {
+        let Some(value) = self.0.take() else { return Err(Error::internal("it is used after its end")) };
+        off_thread(move || work(value)).await
+    }
+}
+
+impl<T: Send + 'static> Drop for OnDisk<T> {
+    fn drop(&mut self) {
+        if let (Some(value), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn_blocking(move || drop(value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread::ThreadId;
+
+    struct Tells(std::sync::mpsc::Sender<ThreadId>);
+
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.send(std::thread::current().id());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_on_disk_ends_on_another_thread() {
+        let (tell, heard) = std::sync::mpsc::channel();
+        let value = OnDisk::new(Tells(tell));
+        let (worked, value) = value.work(|_| std::thread::current().id()).await.expect("worked");
+        assert_ne!(worked, std::thread::current().id());
+        drop(value);
+        let ended = tokio::task::spawn_blocking(move || heard.recv()).await.expect("joined").expect("dropped");
+        assert_ne!(ended, std::thread::current().id());
+    }
+}

@@ -4,7 +4,7 @@ use crate::auth::Who;
 use crate::input::{PathParts, Query};
 use crate::problem::{Problem, Reply};
 use crate::revoke::Watch;
-use crate::state::{Shared, blocking, off_thread};
+use crate::state::{OnDisk, Shared, blocking, off_thread};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -55,16 +55,13 @@ pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts,
         app.ports.archive.export(&camera, range)
     });
     let Export { file_name, chunks } = begun.await?;
-    let body = Body::from_stream(futures_util::stream::unfold(Some((chunks, revoked)), |state| async move {
-        let (mut chunks, mut revoked) = state?;
+    let chunks = Some((OnDisk::new(chunks), revoked));
+    let body = Body::from_stream(futures_util::stream::unfold(chunks, |state| async move {
+        let (chunks, mut revoked) = state?;
         if revoked.is_revoked() {
             return Some((Err(cut_off()), None));
         }
-        let read = off_thread(move || {
-            let chunk = chunks.next();
-            Ok((chunk, chunks))
-        });
-        match read.await {
+        match chunks.work(Iterator::next).await {
             Ok((Some(Ok(chunk)), chunks)) => Some((Ok(chunk), Some((chunks, revoked)))),
             Ok((None, _)) => None,
             Ok((Some(Err(e)), _)) | Err(e) => {

@@ -4,7 +4,7 @@ use crate::auth::Who;
 use crate::connection::Progress;
 use crate::input::{expect_type, json};
 use crate::problem::{Problem, Reply};
-use crate::state::{Shared, blocking, off_thread};
+use crate::state::{OnDisk, Shared, blocking};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -40,7 +40,7 @@ pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request
     let progress = request.extensions().get::<Progress>().cloned();
     let upload = blocking(&app, move |app| app.ports.update.receive(bytes)).await?;
     tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");
-    let upload = receive(upload, request.into_body(), progress.as_ref()).await?;
+    let upload = receive(OnDisk::new(upload), request.into_body(), progress.as_ref()).await?;
     // It took a while: whoever lost the right to do this meanwhile has not done it.
     let asking = who.clone();
     let still = blocking(&app, move |app| asking.may_still(app, Permission::ManageBox, Object::Box)).await;
@@ -48,7 +48,7 @@ pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request
         ErrorKind::Forbidden => Problem::unauthenticated(),
         _ => problem,
     })?;
-    let bundle = off_thread(move || upload.finish()).await?;
+    let bundle = upload.finish(|upload| upload.finish()).await?;
     tracing::info!(version = bundle.version, by = %who.principal.device_id, "an update was uploaded and checked");
     Ok((StatusCode::CREATED, Json(bundle)).into_response())
 }
@@ -62,7 +62,11 @@ fn length(headers: &HeaderMap) -> Reply<u64> {
 }
 
 /// Takes the body piece by piece; the card is written on a blocking thread.
-async fn receive(mut upload: Box<dyn Upload>, mut body: Body, progress: Option<&Progress>) -> Reply<Box<dyn Upload>> {
+async fn receive(
+    mut upload: OnDisk<Box<dyn Upload>>,
+    mut body: Body,
+    progress: Option<&Progress>,
+) -> Reply<OnDisk<Box<dyn Upload>>> {
     let mut piece = BytesMut::with_capacity(PIECE);
     loop {
         let frame = match tokio::time::timeout(SILENT, body.frame()).await {
@@ -83,7 +87,9 @@ async fn receive(mut upload: Box<dyn Upload>, mut body: Body, progress: Option<&
         }
         if piece.len() >= PIECE || is_end {
             let full = piece.split();
-            upload = off_thread(move || upload.write(&full).map(|()| upload)).await?;
+            let (written, same) = upload.work(move |upload| upload.write(&full)).await?;
+            written?;
+            upload = same;
             piece.reserve(PIECE);
         }
         if is_end {
