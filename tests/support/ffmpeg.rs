@@ -157,6 +157,7 @@ pub fn jpeg_size(bytes: &[u8], dir: &Path) -> (u64, u64) {
 
 /// A clip of the shared footage, if that folder is there.
 pub fn footage(name: &str) -> Option<PathBuf> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/footage").join(name);
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/footage");
+    let file = std::env::var_os("PERCH_FOOTAGE").map_or_else(beside, PathBuf::from).join(name);
     file.is_file().then_some(file)
 }

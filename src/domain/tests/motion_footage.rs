@@ -1,5 +1,6 @@
 //! The motion detector against real footage with ground truth: a table of recall and false alarms for each clip, and floors
-//! it must not fall below. The footage lies beside the repository, not in it; without it, or without ffmpeg, this skips.
+//! it must not fall below. The footage lies beside the repository (or where `PERCH_FOOTAGE` says), not in it; without it, or without
+//! ffmpeg, this skips.
 
 #![allow(clippy::disallowed_methods, reason = "the daemon starts no process; this test has footage decoded by one")]
 
@@ -69,7 +70,8 @@ impl Score {
 
 #[test]
 fn detector_keeps_its_recall_and_false_alarms_on_real_footage() {
-    let footage = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/footage");
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/footage");
+    let footage = std::env::var_os("PERCH_FOOTAGE").map_or_else(beside, PathBuf::from);
     if !footage.is_dir() {
         let _ = writeln!(std::io::stderr(), "SKIPPED: no footage at {}", footage.display());
         return;

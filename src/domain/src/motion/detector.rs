@@ -34,6 +34,11 @@ const LIGHT_PATIENCE_S: f32 = 0.6;
 
 /// A gain further from 1 than this from one picture to the next is a change of the whole picture.
 const GAIN_STEP: f32 = 0.2;
+/// Such changes are forgotten in this time, seconds. Above [`RESTLESS`] of them the light is restless: a lamp that flickers, an
+/// exposure that hunts. Then a change is none where the background, brought to its light, still fits the picture but for this share.
+const STEP_MEMORY_S: f32 = 10.0;
+const RESTLESS: f32 = 1.5;
+const FITS: f32 = 0.3;
 /// Grey levels that are added to the threshold for a gain of e.
 const GAIN_DOUBT: f32 = 60.0;
 /// Share of the picture that must differ, and share by which it must have grown, for a change of the whole picture.
@@ -77,6 +82,8 @@ pub struct Detector {
     learnt_s: f32,
     unsettled_s: f32,
     share: f32,
+    /// Changes of the light of more than [`GAIN_STEP`], as far as they are remembered.
+    steps: f32,
 }
 
 impl Detector {
@@ -97,6 +104,7 @@ impl Detector {
             learnt_s: 0.0,
             unsettled_s: 0.0,
             share: 0.0,
+            steps: 0.0,
         }
     }
 
@@ -163,8 +171,10 @@ impl Detector {
         let share = self.model.weak.iter().map(|w| u32::from(*w)).sum::<u32>() as f32 / CELLS as f32;
         let jump = share - self.share;
         self.share = share;
-        let global =
-            (gain - 1.0).abs() > GAIN_STEP || (share > GLOBAL_SHARE && jump > GLOBAL_JUMP) || share > GLOBAL_ANYHOW;
+        let step = (gain - 1.0).abs() > GAIN_STEP;
+        self.steps = self.steps * (1.0 - (dt / STEP_MEMORY_S).min(1.0)) + f32::from(u8::from(step));
+        let is_swing = self.steps > RESTLESS && share < FITS;
+        let global = (step && !is_swing) || (share > GLOBAL_SHARE && jump > GLOBAL_JUMP) || share > GLOBAL_ANYHOW;
         if global {
             self.unsettled_s = SETTLING_S;
             self.model.restart(&self.picture);

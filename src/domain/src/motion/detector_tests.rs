@@ -34,6 +34,8 @@ struct Stage {
     frame: i64,
     sigma: f32,
     gain: f32,
+    /// Grey levels that are added to all.
+    lift: f32,
 }
 
 /// A grey square: left, top, side in pixels, level.
@@ -41,7 +43,8 @@ type Square = (usize, usize, usize, f32);
 
 impl Stage {
     fn new(config: MotionConfig) -> Self {
-        Self { detector: Detector::new(config), dice: Dice(7), pixels: vec![0; W * H], frame: 0, sigma: 2.0, gain: 1.0 }
+        let (detector, pixels) = (Detector::new(config), vec![0; W * H]);
+        Self { detector, dice: Dice(7), pixels, frame: 0, sigma: 2.0, gain: 1.0, lift: 0.0 }
     }
 
     fn show(&mut self, squares: &[Square]) -> Detection {
@@ -55,7 +58,7 @@ impl Stage {
                 let texture = if (x / 20 + y / 15) % 2 == 0 { 70.0 } else { 110.0 } + x as f32 / 10.0;
                 let inside = |s: &&Square| (s.0..s.0 + s.2).contains(&x) && (s.1..s.1 + s.2).contains(&y);
                 let level = squares.iter().rev().find(inside).map_or(texture, |s| s.3);
-                let level = level * self.gain + self.dice.noise(self.sigma);
+                let level = level * self.gain + self.lift + self.dice.noise(self.sigma);
                 self.pixels[y * W + x] = level.clamp(0.0, 255.0) as u8;
             }
         }
@@ -151,6 +154,27 @@ fn slow_light_and_small_steps_are_quiet_and_hide_nothing() {
         assert_eq!(motions(&stage.hold(2, &[])), 0, "gain {gain}");
     }
     assert!(stage.show(&[(100, 60, 24, 220.0)]).motion);
+}
+
+/// An exposure that hunts, a lamp that flickers: brightness that swings by some percent of full, as an offset or as a gain.
+#[test]
+fn light_that_keeps_swinging_is_quiet_and_hides_nobody() {
+    let offset = [(3.0, 0.7), (5.0, 1.3), (5.0, 2.1), (8.0, 0.7), (8.0, 3.0)].map(|(percent, hz)| (percent, hz, false));
+    for (percent, hz, is_gain) in offset.into_iter().chain([(8.0, 1.3, true)]) {
+        let mut stage = Stage::new(MotionConfig::default());
+        let mut swing = |squares: &[Square]| {
+            let swing = percent / 100.0 * (stage.frame as f32 * 0.2 * hz * std::f32::consts::TAU).sin();
+            (stage.gain, stage.lift) = if is_gain { (1.0 + swing, 0.0) } else { (1.0, 255.0 * swing) };
+            stage.show(squares)
+        };
+        let what = format!("{percent} % at {hz} Hz, as a gain: {is_gain}");
+        let alone: Vec<Detection> = (0..100).map(|_| swing(&[])).collect();
+        assert_eq!(motions(&alone), 0, "{what}");
+        assert!(alone[60..].iter().all(|d| d.cause != Cause::GlobalChange), "{what}");
+        let walks = |step: usize| [(20 + 3 * step, 70, 22, 200.0), (20 + 3 * step, 92, 22, 45.0)];
+        let seen: Vec<Detection> = (0..60).map(|step| swing(&walks(step))).collect();
+        assert!(motions(&seen) >= 48, "{what}: seen in {} of 60", motions(&seen));
+    }
 }
 
 #[test]
