@@ -115,6 +115,7 @@ impl Camera {
         let camera = self.config.id.clone();
         match state {
             CameraState::Live => tracing::info!(%camera, "camera is live"),
+            CameraState::Overloaded => tracing::warn!(%camera, reason, "the box does not keep up with the camera"),
             CameraState::Starting => tracing::info!(%camera, "camera is starting"),
             CameraState::Stalled | CameraState::Missing => {
                 tracing::warn!(%camera, ?state, reason, "camera has no picture")

@@ -5,7 +5,7 @@ use crate::supervisor::{Ended, Supervisor, Task};
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
 use perch_base::{ErrorKind, Result};
-use perch_domain::health::CameraState;
+use perch_domain::health::{CameraState, Pace};
 use perch_domain::task::TaskId;
 use perch_media::capture::{self, Capture, CaptureEvent};
 use std::sync::Arc;
@@ -27,7 +27,10 @@ impl Task for CaptureTask {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
         let camera = self.camera.clone();
         let progress = move |event: CaptureEvent| match event {
-            CaptureEvent::FirstFrame => camera.set_health(CameraState::Live, ""),
+            CaptureEvent::FirstFrame | CaptureEvent::Pace(Pace::KeepsUp) => camera.set_health(CameraState::Live, ""),
+            CaptureEvent::Pace(Pace::Behind(overload)) => {
+                camera.set_health(CameraState::Overloaded, &overload.reason());
+            }
             // An attempt tries the microphone anew.
             CaptureEvent::Playing => camera.set_sound_problem(""),
         };

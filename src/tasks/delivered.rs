@@ -9,7 +9,6 @@ use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::shutdown::Shutdown;
-use perch_domain::health::CameraState;
 use perch_domain::ports::CameraPort;
 use perch_domain::task::TaskId;
 use perch_domain::update::{Phase, UpdatePort};
@@ -66,7 +65,7 @@ impl Task for LeaveWord {
                 () = self.clock.sleep(LOOK_EVERY) => {}
                 () = shutdown.called() => return Ok(Ended::Done),
             }
-            let live = self.cameras.cameras().into_iter().filter(|c| c.health.state == CameraState::Live);
+            let live = self.cameras.cameras().into_iter().filter(|c| c.health.state.delivers());
             let word = live.map(|c| c.id.to_string()).collect::<Vec<_>>().join(",");
             // Asked after the cameras: those of a box that ends are about to stop.
             if shutdown.is_called() || self.left.as_ref() == Some(&word) {

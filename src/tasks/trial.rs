@@ -10,7 +10,6 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::ids::CameraId;
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::health::CameraState;
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::CameraPort;
 use perch_domain::recording::TimeAnchor;
@@ -130,7 +129,7 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
         Err(_) => prove(trial, expected.as_deref()).await.map_err(|e| e.to_string()),
     };
     let cameras = trial.cameras.cameras().into_iter().map(|c| GateCamera {
-        is_live: c.health.state == CameraState::Live,
+        is_live: c.health.state.delivers(),
         reason: c.health.reason,
         recording_problem: match c.recording.state {
             RecordingState::Paused => c.recording.reason,
@@ -146,7 +145,7 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
 async fn prove(trial: &Trial, expected: Option<&[CameraId]>) -> Result<()> {
     let all = trial.cameras.set.all();
     let recordable: Vec<_> = all.iter().filter(|c| c.config.codec == VideoCodec::H264).collect();
-    let known = |c: &&Arc<Camera>| (c.config.id.clone(), c.health().state == CameraState::Live);
+    let known = |c: &&Arc<Camera>| (c.config.id.clone(), c.health().state.delivers());
     let (store, what) = (trial.store.clone(), "recording for the trial");
     match proof(&recordable.iter().map(known).collect::<Vec<_>>(), expected) {
         Proof::NoPicture => Err(Error::new(ErrorKind::Unavailable, "no camera gives a picture")),

@@ -283,8 +283,13 @@ pub fn summarise(
     if let Some(c) = cameras.iter().find(loses) {
         return (Overall::Degraded, format!("{} is recorded with gaps: {}.", c.name, c.recording.reason));
     }
-    let bad: Vec<_> =
-        cameras.iter().filter(|c| !matches!(c.health.state, CameraState::Live | CameraState::Starting)).collect();
+    let is_bad = |c: &&CameraInfo| !c.health.state.delivers() && c.health.state != CameraState::Starting;
+    let bad: Vec<_> = cameras.iter().filter(is_bad).collect();
+    if bad.is_empty()
+        && let Some(c) = cameras.iter().find(|c| c.health.state == CameraState::Overloaded)
+    {
+        return (Overall::Degraded, format!("The box cannot keep up with {}: {}.", c.name, c.health.reason));
+    }
     match bad.as_slice() {
         [] => match cameras.iter().find(|c| !c.health.sound_problem.is_empty()) {
             Some(c) => (Overall::Degraded, format!("{} has no sound: {}.", c.name, c.health.sound_problem)),
@@ -302,5 +307,50 @@ pub fn summarise(
             let names = format!("{} and {} have no picture", names.join(", "), last.name);
             (Overall::Degraded, format!("{names}. {}", why.join(" ")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn camera(name: &str, state: CameraState, reason: &str) -> CameraInfo {
+        let mut health = CameraHealth::starting(Timestamp(0));
+        health.set(state, reason, Timestamp(0));
+        CameraInfo {
+            id: CameraId::new("front").expect("valid"),
+            name: name.into(),
+            source: None,
+            width: 1280,
+            height: 720,
+            fps: 25,
+            codec: VideoCodec::H264,
+            has_audio: false,
+            record_mode: crate::recording::RecordMode::Continuous,
+            motion_enabled: true,
+            health,
+            capture: CaptureFigures::default(),
+            recording: RecordingStatus { state: RecordingState::Recording, reason: String::new() },
+            last_event_at: None,
+        }
+    }
+
+    #[test]
+    fn not_everything_works_while_the_box_does_not_keep_up() {
+        let live = camera("Front", CameraState::Live, "");
+        let says = |cameras: &[CameraInfo]| summarise(cameras, &DiskStatus::default(), &[], true);
+        assert_eq!(says(std::slice::from_ref(&live)), (Overall::Ok, "Everything works.".into()));
+        let slow = camera("Yard", CameraState::Overloaded, "6.5 of 25 frames a second are encoded: lower its size");
+        let (state, sentence) = says(&[live.clone(), slow.clone()]);
+        assert_eq!(state, Overall::Degraded);
+        assert_eq!(
+            sentence,
+            "The box cannot keep up with Yard: 6.5 of 25 frames a second are encoded: lower its size."
+        );
+        let gone = camera("Gate", CameraState::Missing, "no device");
+        assert!(says(&[slow.clone(), gone]).1.starts_with("Gate has no picture"), "what is worse comes first");
+        let seen = CameraInfo { health: slow.health.clone().for_viewer(), ..slow };
+        let viewer = says(&[live, seen]);
+        assert_eq!(viewer.1, "The box cannot keep up with Yard: it has fewer pictures than it should.");
     }
 }

@@ -8,6 +8,7 @@ use perch_base::ids::EventId;
 use perch_base::shutdown;
 use perch_base::time::Timestamp;
 use perch_domain::archive::GapCause;
+use perch_domain::health::CameraState;
 use perch_domain::media::Packet;
 use perch_domain::status::RecordingState;
 use std::sync::Condvar;

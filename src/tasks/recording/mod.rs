@@ -16,7 +16,6 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::health::CameraState;
 use perch_domain::media::{Stream, Track};
 use perch_domain::recording::{EventMark, Format, Gop, Input, Marks, Now, Recorder};
 use perch_domain::task::TaskId;
@@ -104,7 +103,7 @@ impl<D: Disk> Task for Recording<D> {
                 },
                 () = self.clock.sleep_until(tick_at) => {
                     tick_at = self.clock.mono() + TICK;
-                    Input::Tick { is_live: self.camera.health().state == CameraState::Live }
+                    Input::Tick { is_live: self.camera.health().state.delivers() }
                 }
                 () = shutdown.called() => break,
             };

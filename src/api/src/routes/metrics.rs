@@ -25,8 +25,14 @@ pub(super) fn render(status: &Status) -> String {
     let each = |value: &dyn Fn(&perch_domain::status::CameraInfo) -> f64| -> Vec<_> {
         status.cameras.iter().map(|c| (vec![("camera", c.id.to_string())], value(c))).collect()
     };
-    let live = |s| f64::from(u8::from(s == CameraState::Live));
+    let live = |s: CameraState| f64::from(u8::from(s.delivers()));
+    let behind = |s| f64::from(u8::from(s == CameraState::Overloaded));
     out.gauge("perch_camera_live", "1 while frames arrive.", each(&|c| live(c.health.state)));
+    out.gauge(
+        "perch_camera_overloaded",
+        "1 while the box does not keep up with encoding.",
+        each(&|c| behind(c.health.state)),
+    );
     out.gauge("perch_camera_fps", "Measured frames a second.", each(&|c| f64::from(c.capture.fps)));
     out.gauge("perch_camera_bitrate_kbps", "Measured kbit/s.", each(&|c| f64::from(c.capture.bitrate_kbps)));
     out.gauge("perch_camera_encoders", "Encoders that exist now.", each(&|c| f64::from(c.capture.encoders)));

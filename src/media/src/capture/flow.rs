@@ -7,12 +7,14 @@ use crate::fanout::{EncoderControl, Hub};
 use crate::{h264, luma, time};
 use bytes::Bytes;
 use gstreamer as gst;
+use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::clock::SharedClock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind};
+use perch_domain::health::Work;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -48,6 +50,11 @@ pub(super) struct Flow {
     signals: mpsc::UnboundedSender<Signal>,
     live: AtomicBool,
     last_frame: AtomicI64,
+    /// Pictures for the main encoder, before anything is dropped on their way to it.
+    captured: AtomicU64,
+    /// Pictures of the main stream, and when the newest was captured.
+    encoded: AtomicU64,
+    newest: AtomicI64,
     connected: Mutex<Connected>,
     refused: Mutex<Vec<String>>,
 }
@@ -79,6 +86,9 @@ impl Flow {
             signals,
             live: AtomicBool::new(true),
             last_frame: AtomicI64::new(i64::MIN),
+            captured: AtomicU64::new(0),
+            encoded: AtomicU64::new(0),
+            newest: AtomicI64::new(i64::MIN),
             connected: Mutex::new(Connected::NotYet),
             refused: Mutex::default(),
         }
@@ -112,6 +122,24 @@ impl Flow {
     /// When the last picture of the main stream was published.
     pub fn last_frame(&self) -> Option<MonoTime> {
         Some(self.last_frame.load(Ordering::SeqCst)).filter(|at| *at != i64::MIN).map(MonoTime)
+    }
+
+    /// Counts the pictures that come to `pad`: what is there for the main encoder.
+    pub fn count_captured(self: &Arc<Self>, pad: &gst::Pad) {
+        let flow = Arc::downgrade(self);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            if let Some(flow) = flow.upgrade() {
+                flow.captured.fetch_add(1, Ordering::Relaxed);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// What was done so far.
+    pub fn work(&self, sub_active: bool) -> Work {
+        let newest = Some(self.newest.load(Ordering::Relaxed)).filter(|at| *at != i64::MIN).map(MonoTime);
+        let (captured, encoded) = (self.captured.load(Ordering::Relaxed), self.encoded.load(Ordering::Relaxed));
+        Work { captured, encoded, newest, sub_active }
     }
 
     /// Tells the attempt.
@@ -224,6 +252,8 @@ impl Flow {
         }
         if stream == Stream::Main {
             self.meter.frame(now, size);
+            self.newest.store(pts.0, Ordering::Relaxed);
+            self.encoded.fetch_add(1, Ordering::Relaxed);
             if self.last_frame.swap(now.0, Ordering::SeqCst) == i64::MIN {
                 self.signal(Signal::FirstFrame);
             }

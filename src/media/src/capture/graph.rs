@@ -149,6 +149,11 @@ impl Wiring<'_> {
             (element, _) => element,
         };
         let queue = self.settings.library.bin("branch/main", &[("buffers", if lent_pictures { 1 } else { 2 })], &[])?;
+        // A source that has to decode first drops before that what is too much.
+        let entry = source.by_name("waiting").or_else(|| queue.by_name("waiting"));
+        if let Some(pad) = entry.and_then(|queue| queue.static_pad("sink")) {
+            self.flow.count_captured(&pad);
+        }
         let (enc, out, element) = self.encoder(Stream::Main, encoder, file, config.main)?;
         self.control.main = element;
         self.chain(&raw, &[&queue, &enc, &out])?;

@@ -33,7 +33,7 @@ use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
-use perch_domain::health::{Verdict, Watchdog};
+use perch_domain::health::{PaceWatch, Verdict, Watchdog};
 use perch_domain::status::CaptureFigures;
 use settings::Settings;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +47,8 @@ const START_WITHIN: Duration = Duration::from_secs(20);
 const LET_GO_WITHIN: Duration = Duration::from_secs(3);
 /// A file that cannot be looped in place starts again after this much at least.
 const MIN_ROUND: Duration = Duration::from_millis(500);
+/// How often it is looked at whether the box keeps up.
+const PACE_EVERY: Duration = Duration::from_secs(1);
 
 /// Why an attempt ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,12 +200,20 @@ impl Capture {
     ) -> Result<Ended> {
         let clock = &self.settings.clock;
         let mut dog = Watchdog::new(clock.mono());
+        let mut pace = PaceWatch::new(self.settings.config.main.fps);
+        let mut look_at = clock.mono();
         loop {
             if let Some(at) = flow.last_frame() {
                 dog.frame(at);
             }
+            if clock.mono() >= look_at {
+                look_at = clock.mono() + PACE_EVERY;
+                if let Some(pace) = pace.look(clock.mono(), flow.work(instance.control().sub_active())) {
+                    progress(CaptureEvent::Pace(pace));
+                }
+            }
             let wait = match dog.check(clock.mono()) {
-                Verdict::WaitUntil(at) => at.since(clock.mono()),
+                Verdict::WaitUntil(at) => at.min(look_at).since(clock.mono()),
                 Verdict::Stalled(for_) => return Ok(Ended::Stalled { for_ }),
                 Verdict::NeverStarted => {
                     return Err(Error::new(

@@ -6,6 +6,7 @@ use crate::pipeline::Library;
 use perch_base::clock::SharedClock;
 use perch_base::time::MonoTime;
 use perch_domain::camera::CameraConfig;
+use perch_domain::health::Pace;
 use std::sync::Arc;
 
 /// A small grey picture for the motion detector.
@@ -21,12 +22,14 @@ pub struct LumaFrame {
 pub type LumaSink = Arc<dyn Fn(LumaFrame) + Send + Sync>;
 
 /// What happens in an attempt, for the camera's health.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum CaptureEvent {
     /// The pipeline runs; no picture has come yet.
     Playing,
     /// The first picture of this attempt was published.
     FirstFrame,
+    /// Whether the box keeps up with encoding.
+    Pace(Pace),
 }
 
 /// What an attempt needs and never changes.

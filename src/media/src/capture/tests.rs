@@ -6,6 +6,7 @@ use perch_base::clock::{Clock, SystemClock};
 use perch_base::ids::CameraId;
 use perch_base::shutdown::{self, Trigger};
 use perch_domain::camera::{AudioSettings, AudioSource, VideoSettings};
+use perch_domain::health::Pace;
 use perch_domain::media::{SharedPacket, Stream, Track, VideoCodec};
 use perch_domain::motion::MotionConfig;
 use std::path::Path;
@@ -487,5 +488,35 @@ async fn an_rtsp_camera_whose_pictures_are_huge_is_recorded_but_not_decoded() {
     assert_growing(&take(&mut s, Track::Video, 30).await);
     assert_eq!(b.lumas.load(Ordering::SeqCst), 0);
     assert!(b.hub.latest_keyframe(Stream::Sub).is_none());
+    b.stop().await;
+}
+
+/// Pictures that the encoder has no time for are dropped before it, and the attempt says how far the box is behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_that_is_too_slow_is_told() {
+    crate::init().expect("starts");
+    let element = crate::encoders::probe(VideoCodec::H264).expect("an encoder").element;
+    let texts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/encoder");
+    let text = std::fs::read_to_string(texts.join(format!("{element}.gst"))).expect("its text");
+    let (line, slow) = (format!("\n{element} name=enc"), format!("\nidentity sleep-time=200000 ! {element} name=enc"));
+    assert!(text.contains(&line), "{text}");
+    let own = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(own.path().join("encoder")).expect("made");
+    std::fs::write(own.path().join(format!("encoder/{element}.gst")), text.replace(&line, &slow)).expect("written");
+    let b = start_with(config(Source::Test), Some(own.path()));
+    let behind = || {
+        let events = b.events.lock().expect("whole");
+        events.iter().find_map(|e| if let CaptureEvent::Pace(Pace::Behind(o)) = e { Some(*o) } else { None })
+    };
+    let waited = timeout(Duration::from_secs(60), async {
+        loop {
+            match behind() {
+                Some(overload) => return overload,
+                None => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    });
+    let overload = waited.await.expect("in time");
+    assert!(overload.encoded_fps <= 6.0 && overload.encoded_fps < 0.75 * overload.wanted_fps, "{overload:?}");
     b.stop().await;
 }
