@@ -33,6 +33,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     pub update: UpdateConfig,
     pub cameras: Vec<CameraConfig>,
+    /// What is odd in it but keeps nothing from working, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// `[update]`.
@@ -60,8 +62,12 @@ impl Config {
     /// Reads `path` (or the defaults) and the environment. Errors with [`ErrorKind::Invalid`] and one line a problem.
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let text = match path {
-            Some(path) => std::fs::read_to_string(path)
-                .context(ErrorKind::Invalid, || format!("the config file {} cannot be read", path.display()))?,
+            Some(path) => {
+                let which = || format!("the config file {}", path.display());
+                let bytes =
+                    std::fs::read(path).context(ErrorKind::Invalid, || format!("{} cannot be read", which()))?;
+                decode(bytes).map_err(|why| Error::invalid(format!("{} {why}", which())))?
+            }
             None => String::new(),
         };
         let text_only =
@@ -75,7 +81,25 @@ impl Config {
         let problems = Problems::default();
         crate::reader::apply_environment(&mut table, env, &problems);
         let config = read(Section::root(table, &problems), &problems);
-        problems.into_result(config)
+        let (mut config, warnings) = problems.into_result(config)?;
+        config.warnings = warnings;
+        Ok(config)
+    }
+}
+
+/// The text of a config file, whose encoding is UTF-8. Errors with the rest of a sentence that says what it is instead.
+fn decode(mut bytes: Vec<u8>) -> std::result::Result<String, String> {
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
+    let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.contains(&0);
+    match String::from_utf8(bytes) {
+        Ok(text) if !utf16 => Ok(text),
+        Err(e) if !utf16 => {
+            let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+            Err(format!("is not UTF-8 in line {line}: save it with the encoding UTF-8"))
+        }
+        _ => Err("looks like UTF-16: save it with the encoding UTF-8 (in Windows' editor: Save as, Encoding)".into()),
     }
 }
 
@@ -169,6 +193,7 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         retention,
         update,
         cameras,
+        warnings: Vec::new(),
     }
 }
 
@@ -380,9 +405,50 @@ mod tests {
             Config::parse("[http]\nlisten = \"0.0.0.0:2\"", env.map(|(a, b)| (a.to_owned(), b.to_owned())).into_iter())
                 .expect("valid");
         assert_eq!((c.http_listen.port(), c.pairing.digits), (1, 6));
-        let e = Config::parse("", [("PERCH_HTPP_LISTEN".to_owned(), "x".to_owned())].into_iter())
-            .expect_err("typing mistake");
-        assert!(e.to_string().contains("PERCH_HTPP_LISTEN"), "{e}");
+    }
+
+    /// A container platform sets such variables for every service that is called perch.
+    #[test]
+    fn what_the_environment_holds_besides_is_warned_of() {
+        let env = ["PERCH_PORT_8443_TCP", "PERCH_HTPP_LISTEN", "PERCH_HTTP_SERVICE_HOST"];
+        let c = Config::parse("", env.map(|name| (name.to_owned(), "tcp://10.0.0.1".to_owned())).into_iter())
+            .expect("it starts");
+        assert_eq!(c.warnings.len(), 3, "{:?}", c.warnings);
+        for name in env {
+            assert!(c.warnings.iter().any(|w| w.starts_with(name) && w.contains("ignored")), "{:?}", c.warnings);
+        }
+        let e = Config::parse("[http]\nlistn = 1", std::iter::empty()).expect_err("a typing mistake in the file");
+        assert!(e.to_string().contains("http.listn"), "{e}");
+        let bad = [("PERCH_HTTP_LISTEN".to_owned(), "nowhere".to_owned())].into_iter();
+        assert!(Config::parse("", bad).is_err(), "a known key is checked wherever it comes from");
+    }
+
+    #[test]
+    fn what_nobody_sees_is_refused_by_name() {
+        let cam = |source: &str| format!("[[camera]]\nid = \"a\"\nsource = \"{source}\"");
+        for (text, want) in [
+            (cam("rtsp://host/x "), "has a blank at its end: remove it"),
+            (cam(" rtsp://host/x"), "has a blank at its beginning: remove it"),
+            (cam("rtsp://ho\u{200b}st/x"), "invisible character (U+200B, the 10.)"),
+            ("[box]\nname = \"Shop\u{feff}\"".to_owned(), "invisible character (U+FEFF, the 5.)"),
+        ] {
+            let e = parse(&text).expect_err(&text);
+            assert!(e.to_string().contains(want), "{text}\n{e}\nwanted: {want}");
+        }
+    }
+
+    #[test]
+    fn other_encodings_are_named() {
+        let utf16 = |order: fn(u16) -> [u8; 2], mark: &[u8]| {
+            [mark, &"[box]".encode_utf16().flat_map(order).collect::<Vec<_>>()].concat()
+        };
+        for bytes in
+            [utf16(u16::to_le_bytes, b"\xff\xfe"), utf16(u16::to_be_bytes, b"\xfe\xff"), utf16(u16::to_le_bytes, b"")]
+        {
+            assert!(decode(bytes).expect_err("refused").contains("UTF-16: save it with the encoding UTF-8"));
+        }
+        assert!(decode(b"a = 1\nb = \"\xe4\"\n".to_vec()).expect_err("Latin-1").contains("line 2"));
+        assert_eq!(decode(b"\xef\xbb\xbfa = 1".to_vec()).expect("a mark is no harm"), "a = 1");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use perch_base::{Error, Result};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -9,22 +10,52 @@ use toml::{Table, Value};
 
 /// Everything wrong with a config.
 #[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<String>>);
+pub struct Problems {
+    refused: RefCell<Vec<String>>,
+    warnings: RefCell<Vec<String>>,
+    /// The keys that the environment set, and by which variable.
+    from_environment: RefCell<BTreeMap<String, String>>,
+}
 
 impl Problems {
     /// Notes one problem.
     pub fn add(&self, key: &str, value: &dyn Display, rule: &str) {
-        self.0.borrow_mut().push(format!("{key} = {value}: {rule}"));
+        self.refuse(format!("{key} = {value}: {rule}"));
     }
 
-    /// `value`, or all problems in one error.
-    pub fn into_result<T>(self, value: T) -> Result<T> {
-        let problems = self.0.into_inner();
+    fn refuse(&self, sentence: String) {
+        self.refused.borrow_mut().push(sentence);
+    }
+
+    /// Notes what is odd but keeps nothing from working.
+    fn warn(&self, sentence: String) {
+        self.warnings.borrow_mut().push(sentence);
+    }
+
+    /// `value` and the warnings, or all problems in one error.
+    pub fn into_result<T>(self, value: T) -> Result<(T, Vec<String>)> {
+        let problems = self.refused.into_inner();
         if problems.is_empty() {
-            return Ok(value);
+            return Ok((value, self.warnings.into_inner()));
         }
         Err(Error::invalid(format!("the config is refused:\n  {}", problems.join("\n  "))))
     }
+}
+
+/// What nobody sees in a text and therefore nobody means: blanks at an end, and characters without a shape, as they come along
+/// when an address is copied from a web page. Says what to do.
+fn unseen(text: &str) -> Option<String> {
+    let odd = text.chars().position(|c| {
+        matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    });
+    if let Some(at) = odd {
+        let c = text.chars().nth(at).map_or(0, u32::from);
+        return Some(format!("holds an invisible character (U+{c:04X}, the {}.): type it anew", at + 1));
+    }
+    if text.trim_end() != text {
+        return Some("has a blank at its end: remove it".into());
+    }
+    (text.trim_start() != text).then(|| "has a blank at its beginning: remove it".into())
 }
 
 /// One table, consumed key by key; [`Section::finish`] refuses what is left.
@@ -153,6 +184,11 @@ impl<'p> Section<'p> {
     pub fn text(&mut self, key: &str, default: &str, length: RangeInclusive<usize>) -> String {
         match self.table.remove(key) {
             None => default.to_owned(),
+            Some(Value::String(s)) if unseen(&s).is_some() => {
+                let rule = unseen(&s).unwrap_or_default();
+                self.problem(key, &format!("{s:?}"), &rule);
+                default.to_owned()
+            }
             Some(Value::String(s)) if length.contains(&s.chars().count()) && !s.chars().any(char::is_control) => s,
             Some(v) => {
                 let rule = format!(
@@ -192,7 +228,7 @@ impl<'p> Section<'p> {
     pub fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T> {
         let text = match self.table.remove(key) {
             None if default.is_empty() => {
-                self.problems.0.borrow_mut().push(format!("{}: is missing and required", self.key(key)));
+                self.problems.refuse(format!("{}: is missing and required", self.key(key)));
                 return None;
             }
             None => default.to_owned(),
@@ -203,6 +239,10 @@ impl<'p> Section<'p> {
             }
         };
         let shown = perch_domain::camera::describe_url(&text);
+        if let Some(rule) = unseen(&text) {
+            self.problem(key, &format!("{shown:?}"), &rule);
+            return None;
+        }
         parse(&text).map_err(|e| self.problem(key, &format!("{shown:?}"), e.message())).ok()
     }
 
@@ -261,10 +301,15 @@ impl<'p> Section<'p> {
         }
     }
 
-    /// Refuses every key that nobody asked for.
+    /// Refuses every key that nobody asked for. One that the environment set is only warned of: container platforms set variables
+    /// with our prefix for purposes of their own.
     pub fn finish(self) {
         for (key, value) in &self.table {
-            self.problem(key, &shown(value), "is not a known key");
+            let full = self.key(key);
+            match self.problems.from_environment.borrow().get(&full) {
+                Some(variable) => self.problems.warn(format!("{variable}: {full} is not a known key: it is ignored")),
+                None => self.problem(key, &shown(value), "is not a known key"),
+            }
         }
     }
 }
@@ -282,7 +327,7 @@ const OVERRIDES: [&str; 7] = ["box", "http", "rtsp", "webrtc", "access", "record
 /// Variables with our prefix that are not config keys.
 const RESERVED: [&str; 3] = ["PERCH_LOG", "PERCH_CONFIG", "PERCH_COMMIT"];
 
-/// Puts `PERCH_<SECTION>_<KEY>` variables into the table. A value that reads as a TOML number, boolean or list is one; anything
+/// Puts `PERCH_<SECTION>_<KEY>` variables into the table; others with the prefix are warned of. A value that reads as a TOML number, boolean or list is one; anything
 /// else is a text.
 pub fn apply_environment(table: &mut Table, env: impl Iterator<Item = (String, String)>, problems: &Problems) {
     for (name, value) in env {
@@ -292,8 +337,9 @@ pub fn apply_environment(table: &mut Table, env: impl Iterator<Item = (String, S
         }
         let lower = rest.to_ascii_lowercase();
         let Some((section, key)) = lower.split_once('_').filter(|(s, _)| OVERRIDES.contains(s)) else {
-            let rule = format!("must be PERCH_<SECTION>_<KEY> with a section of {}", OVERRIDES.join(", "));
-            problems.add(&name, &format!("{value:?}"), &rule);
+            let rule =
+                format!("is ignored: it is not PERCH_<SECTION>_<KEY> with a section of {}", OVERRIDES.join(", "));
+            problems.warn(format!("{name} {rule}"));
             continue;
         };
         let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
@@ -301,6 +347,7 @@ pub fn apply_environment(table: &mut Table, env: impl Iterator<Item = (String, S
         let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
         if let Value::Table(t) = entry {
             t.insert(key.to_owned(), value);
+            problems.from_environment.borrow_mut().insert(format!("{section}.{key}"), name);
         }
     }
 }

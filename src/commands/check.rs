@@ -13,9 +13,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// A Pi 4 and older encodes so many macroblocks a second in all.
-const V4L2_MACROBLOCKS_PER_S: u32 = 245_760;
-
 /// How long a network camera may take to answer.
 const CAMERA_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -47,6 +44,9 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     match path {
         Some(p) => report.good(&format!("{} is valid; cameras: {}", p.display(), config.cameras.len())),
         None => report.good("no file given: one test camera, data in ./perch-data"),
+    }
+    for warning in &config.warnings {
+        report.warn(warning, "remove the variable, or correct its name");
     }
     println!("Pipelines");
     match Library::installed() {
@@ -130,13 +130,8 @@ fn budget(report: &mut Report, cameras: &[CameraConfig]) {
     if !hardware {
         return;
     }
-    let macroblocks = |v: &perch_domain::camera::VideoSettings| v.width.div_ceil(16) * v.height.div_ceil(16) * v.fps;
-    let encoded = cameras.iter().filter(|c| !matches!(c.source, Source::Rtsp(_)));
-    let all: u32 = encoded.map(|c| macroblocks(&c.main) + macroblocks(&c.sub)).sum();
-    if all > V4L2_MACROBLOCKS_PER_S {
-        let what =
-            format!("the hardware encoder would need {all} macroblocks a second; it has {V4L2_MACROBLOCKS_PER_S}");
-        report.bad(&what, "lower fps, width or height: 1920x1080 at 25 with a sub-stream of 640x360 fits");
+    if let Err(e) = perch_domain::board::check_encoder_budget(cameras) {
+        report.bad(e.message(), "lower fps, width or height: 1920x1080 at 25 with a sub-stream of 640x360 fits");
     }
 }
 

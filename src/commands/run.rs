@@ -10,6 +10,9 @@ use std::process::ExitCode;
 /// Runs the box until a signal ends it.
 pub fn run(config: Option<&Path>) -> Result<ExitCode> {
     let config = Config::load(config)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("perch")

@@ -1,6 +1,27 @@
 //! What each Raspberry Pi needs for cameras: which encoder, what the firmware must have switched on; and the words for what is
 //! missing.
 
+use crate::camera::{CameraConfig, Source, VideoSettings};
+use perch_base::{Error, ErrorKind, Result};
+
+/// What the hardware encoder of a Pi 4 and older manages in all, macroblocks (16x16 pixels) a second: level 4 of H.264 (ITU-T
+/// H.264, table A-1), as its driver says.
+pub const ENCODER_MACROBLOCKS_PER_S: u32 = 245_760;
+
+/// Errors with `Unsupported` when the one hardware encoder could not encode all streams of these cameras at once. Network cameras
+/// encode for themselves.
+pub fn check_encoder_budget(cameras: &[CameraConfig]) -> Result<()> {
+    let macroblocks = |v: &VideoSettings| v.width.div_ceil(16) * v.height.div_ceil(16) * v.fps;
+    let encoded = cameras.iter().filter(|c| !matches!(c.source, Source::Rtsp(_)));
+    let wanted: u32 = encoded.map(|c| macroblocks(&c.main).saturating_add(macroblocks(&c.sub))).sum();
+    if wanted <= ENCODER_MACROBLOCKS_PER_S {
+        return Ok(());
+    }
+    let what =
+        format!("the hardware encoder would need {wanted} macroblocks a second; it has {ENCODER_MACROBLOCKS_PER_S}");
+    Err(Error::new(ErrorKind::Unsupported, what))
+}
+
 /// The generation of a Raspberry Pi, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Board {
@@ -108,6 +129,35 @@ pub fn missing(facts: &Facts) -> Vec<Missing> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::AudioSettings;
+    use crate::media::VideoCodec;
+
+    #[test]
+    fn the_encoder_has_a_budget_for_all_cameras_together() {
+        let camera = |source: Source, (width, height, fps)| CameraConfig {
+            id: perch_base::ids::CameraId::new("a").expect("valid"),
+            name: "a".into(),
+            source,
+            codec: VideoCodec::H264,
+            main: VideoSettings { width, height, fps, bitrate_kbps: 1000 },
+            sub: VideoSettings { width: 640, height: 360, fps: 25, bitrate_kbps: 400 },
+            audio: AudioSettings { source: crate::camera::AudioSource::None, gain_db: 0.0 },
+            record: Default::default(),
+            motion: Default::default(),
+        };
+        let own = |size| camera(Source::Test, size);
+        let network = camera(Source::parse("rtsp://host/x").expect("valid"), (3840, 2160, 30));
+        for (cameras, fits) in [
+            (vec![], true),
+            (vec![own((1920, 1080, 25))], true),
+            (vec![own((1920, 1080, 30))], false),
+            (vec![own((1280, 720, 25)), own((1280, 720, 15))], true),
+            (vec![own((1920, 1080, 25)), own((1280, 720, 15))], false),
+            (vec![network.clone(), network], true),
+        ] {
+            assert_eq!(check_encoder_budget(&cameras).is_ok(), fits, "{cameras:?}");
+        }
+    }
 
     #[test]
     fn boards_are_told_by_their_model() {

@@ -35,10 +35,11 @@ impl Cut<'_> {
 }
 
 /// Chooses the fragments that overlap `range`; segments must be in order of time. A range thus begins at the keyframe at or
-/// before `from`.
+/// before `from`. Where the clock was set back, what was recorded before it and after it lies over the same time: one run is told
+/// to its end, then the other.
 pub fn cut<'a>(segments: &'a [Segment], range: &TimeRange) -> Vec<Cut<'a>> {
-    segments
-        .iter()
+    in_runs(segments)
+        .into_iter()
         .filter_map(|segment| {
             let from = range.from.micros_since(segment.start);
             let to = range.to.micros_since(segment.start);
@@ -47,6 +48,31 @@ pub fn cut<'a>(segments: &'a [Segment], range: &TimeRange) -> Vec<Cut<'a>> {
             segment.fragments.get(first..last).filter(|f| !f.is_empty()).map(|fragments| Cut { segment, fragments })
         })
         .collect()
+}
+
+/// Files in the order in which they are played: by time, but where runs of recording overlap, each run in one piece. A file
+/// belongs to the run whose end it joins best.
+fn in_runs(segments: &[Segment]) -> Vec<&Segment> {
+    let mut played = Vec::with_capacity(segments.len());
+    let mut runs: Vec<Vec<&Segment>> = Vec::new();
+    let end = |run: &[&Segment]| run.last().map_or(Timestamp(i64::MIN), |s| s.end);
+    let joins = |run: &[&Segment], s: &Segment| end(run).micros_since(s.start) <= JOIN_US;
+    for segment in segments {
+        if runs.iter().all(|run| joins(run, segment)) {
+            // Nothing overlaps here: what was open is complete.
+            played.extend(runs.drain(..).flatten());
+        }
+        let best = runs
+            .iter_mut()
+            .filter(|run| joins(run, segment))
+            .min_by_key(|run| segment.start.micros_since(end(run)).abs());
+        match best {
+            Some(run) => run.push(segment),
+            None => runs.push(vec![segment]),
+        }
+    }
+    played.extend(runs.into_iter().flatten());
+    played
 }
 
 /// An HLS media playlist (RFC 8216) of byte ranges; every file begins with its own map and a discontinuity, because each file
@@ -225,6 +251,26 @@ mod tests {
             #EXTINF:1.000000,\n#EXT-X-BYTERANGE:50@100\nsegments/2.mp4\n#EXT-X-ENDLIST\n";
         assert_eq!(text, want);
         assert_eq!(hls_playlist(&segments, &range(100.0, 200.0)), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_alternates_nothing() {
+        // From 0 to 40 s, then 30 s back and on to 50 s, in files that an event cut differently.
+        let segments = [
+            segment(1, 0.0, 10),
+            segment(2, 10.0, 10),
+            segment(5, 10.3, 10),
+            segment(3, 20.02, 10),
+            segment(6, 20.3, 20),
+            segment(4, 30.0, 10),
+            segment(7, 40.3, 10),
+            segment(8, 60.0, 10),
+        ];
+        let order = |r| cut(&segments, &r).iter().map(|c| c.segment.id.0).collect::<Vec<_>>();
+        assert_eq!(order(range(0.0, 100.0)), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(order(range(25.0, 45.0)), [3, 4, 6, 7]);
+        let ids = hls_playlist(&segments, &range(0.0, 100.0)).expect("recorded");
+        assert_eq!(ids.matches("#EXT-X-MAP").count(), segments.len());
     }
 
     #[test]
