@@ -259,6 +259,7 @@ fn camera(mut s: Section<'_>, problems: &Problems) -> Option<CameraConfig> {
         pre_roll: seconds(&mut r, "pre_roll_s", d.pre_roll, 0.0..=30.0),
         post_roll: seconds(&mut r, "post_roll_s", d.post_roll, 0.0..=120.0),
         gap: seconds(&mut r, "gap_s", d.gap, 0.5..=600.0),
+        chapter: seconds(&mut r, "chapter_s", d.chapter, 10.0..=120.0),
     };
     if codec == VideoCodec::Vp8 && record.mode != RecordMode::Off {
         problems.add(

@@ -1,9 +1,9 @@
 //! `perch motion FILE`: the box's own detector and event machine over a video file, as fast as it can.
 
-use crate::tasks::motion::MIN_HITS;
+use crate::tasks::motion::event_config;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::archive::EventKind;
-use perch_domain::event::{EventConfig, EventMachine, Output};
+use perch_domain::event::{EventMachine, Output};
 use perch_domain::motion::{Detection, Detector, Luma, MotionConfig};
 use perch_domain::recording::RecordConfig;
 use perch_media::file_frames;
@@ -20,16 +20,14 @@ pub fn run(file: &Path, json: bool, fps: f64, sensitivity: f32) -> Result<ExitCo
         return Err(Error::invalid(format!("--sensitivity {sensitivity}: must be 0 to 1")));
     }
     perch_media::init()?;
-    let record = RecordConfig::default();
     let mut detector = Detector::new(MotionConfig { sensitivity, ..MotionConfig::default() });
-    let mut machine =
-        EventMachine::new(EventConfig { min_hits: MIN_HITS, gap: record.gap, post_roll: record.post_roll });
+    let mut machine = EventMachine::new(event_config(&RecordConfig::default()));
     let mut events = Vec::new();
     let mut open = None;
-    let mut take = |output: Option<Output>| match output {
-        Some(Output::Started { start, .. }) => open = Some(start),
-        Some(Output::Ended { end, .. }) => events.extend(open.take().map(|start| (start, end))),
-        _ => {}
+    let mut take = |output: Output| match output {
+        Output::Started { start, .. } => open = Some(start),
+        Output::Ended { end, .. } => events.extend(open.take().map(|start| (start, end))),
+        Output::Grew { .. } => {}
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let failed = || "standard output cannot be written";
@@ -37,9 +35,9 @@ pub fn run(file: &Path, json: bool, fps: f64, sensitivity: f32) -> Result<ExitCo
         let frame = frame?;
         let seen = detector.look(Luma { pixels: &frame.pixels, pts: frame.pts });
         writeln!(out, "{}", frame_line(frame.index, &seen, json)).context(ErrorKind::Io, failed)?;
-        take(machine.handle(&seen));
+        machine.handle(&seen).into_iter().for_each(&mut take);
     }
-    take(machine.finish());
+    machine.finish().into_iter().for_each(take);
     for (i, (start, end)) in events.iter().enumerate() {
         let (start_ms, end_ms) = (start.0 / 1000, end.0 / 1000);
         let kind = EventKind::Motion.as_str();

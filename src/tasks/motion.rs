@@ -15,7 +15,7 @@ use perch_base::time::MonoTime;
 use perch_domain::archive::{Event, EventKind};
 use perch_domain::event::{EventConfig, EventMachine, Output, Peak};
 use perch_domain::motion::{Detection, Detector, Luma, MotionConfig};
-use perch_domain::recording::{EventMark, TimeAnchor};
+use perch_domain::recording::{EventMark, RecordConfig, TimeAnchor};
 use perch_domain::status::Notice;
 use perch_domain::task::TaskId;
 use perch_media::capture::{LumaFrame, LumaSink};
@@ -25,10 +25,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Hits among the last pictures that make an event.
-pub const MIN_HITS: usize = 2;
-/// The event machine's settings for a camera.
-pub fn event_config(config: &perch_domain::camera::CameraConfig) -> EventConfig {
-    EventConfig { min_hits: MIN_HITS, gap: config.record.gap, post_roll: config.record.post_roll }
+const MIN_HITS: usize = 2;
+
+/// The event machine's settings.
+pub fn event_config(record: &RecordConfig) -> EventConfig {
+    EventConfig { min_hits: MIN_HITS, gap: record.gap, post_roll: record.post_roll, chapter: record.chapter }
 }
 
 /// A camera's small pictures on their way from capture to the detector. It outlives both, so that each is run again alone. The
@@ -83,6 +84,8 @@ struct Motion {
     detector: fn(&MotionConfig) -> Box<dyn Detect>,
     /// The event that goes on; an attempt that broke off leaves it to the next one.
     running: Option<Running>,
+    /// The clock at the start of what goes on: its chapters join by it.
+    anchor: Option<TimeAnchor>,
 }
 
 /// The event that goes on. It is recorded even while the index cannot take it; then it is entered later.
@@ -116,6 +119,7 @@ pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, store: &Store, clock
         frames: wires.luma.follow(),
         detector: |config| Box::new(Detector::new(config.clone())),
         running: None,
+        anchor: None,
     };
     supervisor.spawn(id, Backoff::new(Duration::from_millis(500), Duration::from_secs(30)), task)
 }
@@ -123,13 +127,13 @@ pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, store: &Store, clock
 impl Task for Motion {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
         let mut detector = (self.detector)(&self.camera.config.motion);
-        let mut machine = EventMachine::new(event_config(&self.camera.config));
+        let mut machine = EventMachine::new(event_config(&self.camera.config.record));
         // The last attempt broke off in the middle of it.
         if self.running.is_some() {
             self.obey(Output::Ended { last_motion: self.clock.mono(), end: self.clock.mono() }).await;
         }
         loop {
-            let output = tokio::select! {
+            let outputs = tokio::select! {
                 frame = self.frames.recv() => {
                     let Some(frame) = frame else { break };
                     let look = move || {
@@ -143,11 +147,11 @@ impl Task for Motion {
                 }
                 // Only an open event has a deadline: it must end although its camera went away.
                 () = self.clock.sleep(self.camera.config.record.gap), if machine.is_running() => {
-                    machine.tick(self.clock.mono())
+                    machine.tick(self.clock.mono()).into_iter().collect()
                 }
                 () = shutdown.called() => break,
             };
-            if let Some(output) = output {
+            for output in outputs {
                 self.obey(output).await;
             }
             if let Some(until) = machine.until() {
@@ -164,7 +168,10 @@ impl Task for Motion {
 impl Motion {
     async fn obey(&mut self, output: Output) {
         match output {
-            Output::Started { start, peak } => self.running = Some(self.started(start, peak).await),
+            Output::Started { start, since, chapter, peak } => {
+                let anchor = self.anchor(chapter);
+                self.running = Some(self.started(anchor, start, since, chapter, peak).await);
+            }
             Output::Grew { peak } => {
                 if let Some(mut running) = self.running.clone() {
                     self.grew(&mut running, peak).await;
@@ -179,12 +186,20 @@ impl Motion {
         }
     }
 
-    async fn started(&self, start: MonoTime, peak: Peak) -> Running {
-        let anchor = TimeAnchor::new(self.clock.utc(), self.clock.mono());
+    /// The clock that an event's times are read by: the one of the chapter before, so that they join, unless it was set since.
+    fn anchor(&mut self, chapter: u32) -> TimeAnchor {
+        let (utc, mono) = (self.clock.utc(), self.clock.mono());
+        let before = self.anchor.filter(|a| chapter > 1 && !a.is_broken(utc, mono));
+        *self.anchor.insert(before.unwrap_or(TimeAnchor::new(utc, mono)))
+    }
+
+    async fn started(&self, anchor: TimeAnchor, start: MonoTime, since: MonoTime, chapter: u32, peak: Peak) -> Running {
         let new = NewEvent {
             camera: self.camera.config.id.clone(),
             kind: EventKind::Motion,
             start: anchor.utc(start),
+            since: anchor.utc(since),
+            chapter,
             score: peak.score,
             cause: peak.cause,
             boxes: peak.boxes,
@@ -194,7 +209,7 @@ impl Motion {
         let mut running = Running { id, mark: id, anchor, new, peak_at: peak.at, is_kept: false, until };
         self.keep(&mut running).await;
         running.mark = running.id;
-        tracing::info!(camera = %running.new.camera, event = %running.id, score = running.new.score, "event began");
+        tracing::info!(camera = %running.new.camera, event = %running.id, score = running.new.score, chapter, "event started");
         self.marks.put(EventMark::Started { id: running.mark, start });
         self.camera.set_last_event(running.new.start);
         running

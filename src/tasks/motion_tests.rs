@@ -59,6 +59,7 @@ impl Bench {
             frames: rx,
             detector: |_| Box::new(Bright),
             running: None,
+            anchor: None,
         };
         let (end, mut shutdown) = shutdown::channel();
         let task = tokio::spawn(async move { motion.run_once(&mut shutdown).await });

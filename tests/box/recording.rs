@@ -366,6 +366,42 @@ fn a_walk_becomes_an_event_of_whole_files() {
     assert!(admin.json(&format!("/api/v1/events?to={}", rfc3339(begun - 60.0)))["events"] == serde_json::json!([]));
 }
 
+/// What moves for long is cut: each chapter is an event whose files follow those of the one before and play alone.
+#[test]
+fn a_busy_scene_becomes_chapters_that_join() {
+    let record = "record = { mode = \"motion\", chapter_s = 10, gap_s = 4, pre_roll_s = 2, post_roll_s = 2 }";
+    let home = Home::new(&camera("yard", "test", record));
+    let running = home.boot();
+    let admin = running.paired();
+    let events = wait_for_events(&admin, 3, s(90));
+    let edge = |e: &serde_json::Value, key: &str| seconds(e[key].as_str().expect("a time"));
+    let chapters: Vec<_> = events.iter().filter(|e| e["since"] == events[0]["start"]).collect();
+    assert!(chapters.len() >= 3, "it moves all the time: {events:?}");
+    for (n, chapter) in chapters.iter().enumerate() {
+        assert_eq!(chapter["chapter"], n + 1, "{chapter}");
+        assert!(edge(chapter, "end") - edge(chapter, "start") <= 12.0, "{chapter}");
+    }
+    for pair in chapters.windows(2) {
+        assert_eq!(pair[0]["end"], pair[1]["start"], "chapters join");
+    }
+    let files = read_all(&home, "yard");
+    for pair in files.windows(2).filter(|pair| pair[1].start < edge(chapters[2], "end")) {
+        let hole = pair[1].start - pair[0].end();
+        assert!(hole.abs() < JOIN, "{hole} s between {:?} and {:?}", pair[0].path, pair[1].path);
+    }
+    let token = format!("Authorization: Bearer {}\r\n", admin.token.as_deref().expect("paired"));
+    for chapter in &chapters[..3] {
+        let (from, to) = (edge(chapter, "start"), edge(chapter, "end"));
+        assert!(files.iter().any(|f| (f.start - from).abs() <= 2.0 + 2.0 * GOP), "no file begins with {chapter}");
+        let range = format!("from={}&to={}", rfc3339(from), rfc3339(to));
+        let url = format!("https://localhost:{}/api/v1/cameras/yard/playback.m3u8?{range}", running.ports.http);
+        let pictures = ffmpeg::decode(&url, &["-headers", &token]);
+        assert!(pictures as f64 >= 10.0 * (to - from), "{pictures} pictures of {chapter}");
+        let path = format!("/api/v1/events/{}", chapter["id"]);
+        wait_until("it has a still of its own", s(10), || (admin.json(&path)["has_thumbnail"] == true).then_some(()));
+    }
+}
+
 #[test]
 fn visits_in_real_footage_become_events() {
     let Some(clip) = ffmpeg::footage("intel_person.mp4") else {

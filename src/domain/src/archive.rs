@@ -130,10 +130,14 @@ pub struct Event {
     pub camera: CameraId,
     /// What it is.
     pub kind: EventKind,
-    /// First motion.
+    /// First motion; of a later chapter, the end of the one before.
     pub start: Timestamp,
-    /// Last motion + post-roll; `None` while it goes on.
+    /// Last motion + post-roll, or where the next chapter starts; `None` while it goes on.
     pub end: Option<Timestamp>,
+    /// When the motion started that this is a chapter of: `start` of the first chapter.
+    pub since: Timestamp,
+    /// Which chapter of what moves since `since`: 1, 2, ...
+    pub chapter: u32,
     /// The strongest score, 0..1.
     pub score: f32,
     /// Why it counts.

@@ -21,8 +21,12 @@ pub struct NewEvent {
     pub camera: CameraId,
     /// What it is.
     pub kind: EventKind,
-    /// First motion, UTC.
+    /// First motion, or the end of the chapter before; UTC.
     pub start: Timestamp,
+    /// When the motion started that this is a chapter of, UTC.
+    pub since: Timestamp,
+    /// Which chapter: 1, 2, ...
+    pub chapter: u32,
     /// The strongest score so far, 0..1.
     pub score: f32,
     /// Why it counts.
@@ -43,7 +47,8 @@ const MAX_ON_TIMELINE: usize = 2_000;
 const LONG_US: i64 = 3_600_000_000;
 const IS_LONG: &str = "(end IS NULL OR end - start > 3600000000) AND coalesce(end, 9223372036854775807)";
 
-const COLUMNS: &str = "id, camera, kind, start, end, score, cause, boxes, pinned, thumbnail";
+const COLUMNS: &str =
+    "id, camera, kind, start, end, score, cause, boxes, pinned, thumbnail, coalesce(since, start), chapter";
 
 fn from_row(r: &Row<'_>) -> Result<Event, Fail> {
     let boxes: String = r.get(7)?;
@@ -59,6 +64,8 @@ fn from_row(r: &Row<'_>) -> Result<Event, Fail> {
         boxes: serde_json::from_str(&boxes).map_err(damaged)?,
         pinned: r.get(8)?,
         has_thumbnail: r.get(9)?,
+        since: Timestamp(r.get(10)?),
+        chapter: r.get(11)?,
     })
 }
 
@@ -70,13 +77,13 @@ fn get(c: &Connection, id: EventId) -> Result<Event, Fail> {
 
 /// Enters an event, or what has changed of one.
 pub(crate) fn put(tx: &Transaction<'_>, e: &Event) -> Result<(), Fail> {
-    let sql =
-        "INSERT INTO event (id, camera, kind, start, end, score, cause, boxes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-        ON CONFLICT (id) DO UPDATE SET end = excluded.end, score = excluded.score, cause = excluded.cause,
+    let sql = "INSERT INTO event (id, camera, kind, start, end, score, cause, boxes, since, chapter)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET end = excluded.end, score = excluded.score, cause = excluded.cause,
         boxes = excluded.boxes";
     let (camera, kind, cause) = (e.camera.as_str(), e.kind.as_str(), word(&e.cause)?);
     let (end, score, boxes) = (e.end.map(|t| t.0), f64::from(e.score), boxes_text(&e.boxes)?);
-    tx.prepare_cached(sql)?.execute(params![e.id.0, camera, kind, e.start.0, end, score, cause, boxes])?;
+    let row = params![e.id.0, camera, kind, e.start.0, end, score, cause, boxes, e.since.0, e.chapter];
+    tx.prepare_cached(sql)?.execute(row)?;
     Ok(())
 }
 
@@ -152,9 +159,9 @@ impl Store {
         while self.is_event_known(id) {
             id.0 += 1;
         }
-        let NewEvent { camera, kind, start, score, cause, boxes } = event.clone();
-        let event =
-            Event { id, camera, kind, start, end: None, score, cause, boxes, pinned: false, has_thumbnail: false };
+        let NewEvent { camera, kind, start, since, chapter, score, cause, boxes } = event.clone();
+        let (end, pinned, has_thumbnail) = (None, false, false);
+        let event = Event { id, camera, kind, start, end, since, chapter, score, cause, boxes, pinned, has_thumbnail };
         self.begin(Begun::Event(id), Change::Event(event.clone()))?;
         Ok(event)
     }

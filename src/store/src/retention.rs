@@ -361,7 +361,16 @@ mod tests {
         let store = open(&dir);
         let camera = CameraId::new("front").expect("valid");
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
-        let new = NewEvent { camera, kind, start: Timestamp(1), score: 0.5, cause, boxes: vec![] };
+        let new = NewEvent {
+            camera,
+            kind,
+            start: Timestamp(1),
+            since: Timestamp(1),
+            chapter: 1,
+            score: 0.5,
+            cause,
+            boxes: vec![],
+        };
         let ids = [(); 2].map(|()| store.begin_event(&new).expect("begun").id);
         for id in ids {
             store.put_still(id, b"\xff\xd8", &[]).expect("kept");

@@ -6,14 +6,14 @@ use perch_base::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 /// The version that this program writes.
-pub(crate) const VERSION: usize = 3;
+pub(crate) const VERSION: usize = 4;
 
 /// All steps ever released.
-pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3];
+pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3, STEP_4];
 
 /// For each version, the oldest program (by the version it writes) that can use a database of it. A step after the first only makes
 /// tables, indices and columns with a default, so that the program before goes on with it after an update was rolled back.
-pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1];
+pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1];
 
 /// Where the database itself says so, for programs that do not know its version.
 const USABLE_BY_KEY: &str = "schema_usable_by";
@@ -135,6 +135,12 @@ const STEP_3: &str = "
     ALTER TABLE user ADD COLUMN cameras TEXT;
     ALTER TABLE device ADD COLUMN cameras TEXT;
     ALTER TABLE stream_password ADD COLUMN cameras TEXT;
+";
+
+const STEP_4: &str = "
+    -- An event is a chapter of what moves since then; null (also from an older program) is its own start.
+    ALTER TABLE event ADD COLUMN since INTEGER;
+    ALTER TABLE event ADD COLUMN chapter INTEGER NOT NULL DEFAULT 1;
 ";
 
 /// Runs the steps that are missing, each in a transaction of its own. Errors with `Unsupported` when a newer program wrote it.

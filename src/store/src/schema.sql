@@ -20,7 +20,7 @@ CREATE TABLE event (
     boxes TEXT NOT NULL,                 -- JSON
     pinned INTEGER NOT NULL DEFAULT 0,
     thumbnail INTEGER NOT NULL DEFAULT 0
-);
+, since INTEGER, chapter INTEGER NOT NULL DEFAULT 1);
 
 CREATE TABLE format (
     id INTEGER PRIMARY KEY,

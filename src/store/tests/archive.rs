@@ -196,6 +196,16 @@ fn events_are_unique_paged_and_filtered() {
 }
 
 #[test]
+fn a_chapter_keeps_its_number_and_since_when_it_moves() {
+    let b = Box::new();
+    let store = b.open();
+    let second = perch_store::NewEvent { since: s(1.0), chapter: 2, ..event(121.0) };
+    let id = store.begin_event(&second).expect("entered").id;
+    let read = store.event(id).expect("asked");
+    assert_eq!((read.start, read.since, read.chapter, read.end), (s(121.0), s(1.0), 2, None));
+}
+
+#[test]
 fn stills_are_kept_and_checked() {
     let b = Box::new();
     let store = b.open();

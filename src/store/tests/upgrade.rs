@@ -58,6 +58,7 @@ fn a_database_of_version_1_is_upgraded_and_read() {
     assert!(causes.contains(&GapCause::CameraUnavailable), "{causes:?}");
     let page = store.events(&EventFilter { limit: 9, ..Default::default() }).expect("asked");
     assert_eq!(page.events.iter().map(|e| (e.pinned, e.boxes.len())).collect::<Vec<_>>(), [(false, 1), (true, 0)]);
+    assert!(page.events.iter().all(|e| (e.since, e.chapter) == (e.start, 1)), "each is the first chapter of its own");
     assert_eq!(store.timeline(&camera(), range(9000.0, 9001.0), s(9002.0)).expect("timeline").events.len(), 1);
 
     // And is written to.

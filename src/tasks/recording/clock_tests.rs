@@ -75,7 +75,8 @@ impl Bench {
     fn event(&mut self) {
         let camera = self.task.camera.config.id.clone();
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
-        let new = NewEvent { camera, kind, start: self.start, score: 0.5, cause, boxes: Vec::new() };
+        let (start, since) = (self.start, self.start);
+        let new = NewEvent { camera, kind, start, since, chapter: 1, score: 0.5, cause, boxes: Vec::new() };
         let id = self.store.begin_event(&new).expect("begun").id;
         self.feed(Input::Mark(EventMark::Started { id, start: self.clock.mono() }));
         self.run(2);

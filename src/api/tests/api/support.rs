@@ -362,6 +362,8 @@ fn event_of(id: i64, camera: CameraId) -> Event {
         kind: EventKind::Motion,
         start: now(),
         end: Some(now()),
+        since: now(),
+        chapter: 1,
         score: 0.5,
         cause: Cause::Motion,
         boxes: vec![],

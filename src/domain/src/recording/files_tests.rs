@@ -35,6 +35,7 @@ fn config(mode: RecordMode) -> RecordConfig {
         pre_roll: Duration::from_secs(3),
         post_roll: Duration::from_secs(2),
         gap: Duration::from_secs(1),
+        chapter: crate::event::EventConfig::CHAPTER,
     }
 }
 

@@ -52,6 +52,8 @@ pub struct RecordConfig {
     pub post_roll: Duration,
     /// Motion that comes back within this time belongs to the same event.
     pub gap: Duration,
+    /// Longest event: a scene that stays busy is cut into chapters, each an event of its own.
+    pub chapter: Duration,
 }
 
 impl Default for RecordConfig {
@@ -62,6 +64,7 @@ impl Default for RecordConfig {
             pre_roll: Duration::from_secs(5),
             post_roll: Duration::from_secs(5),
             gap: Duration::from_secs(10),
+            chapter: crate::event::EventConfig::CHAPTER,
         }
     }
 }

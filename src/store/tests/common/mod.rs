@@ -205,6 +205,8 @@ pub fn event(start: f64) -> NewEvent {
         camera: camera(),
         kind: EventKind::Motion,
         start: s(start),
+        since: s(start),
+        chapter: 1,
         score: 0.2,
         cause: Cause::Motion,
         boxes: vec![],
