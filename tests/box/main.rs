@@ -6,6 +6,7 @@ mod bad_input;
 mod bad_requests;
 mod cameras;
 mod commands;
+mod crowd;
 mod first_start;
 mod live;
 mod lost_index;

@@ -1,9 +1,10 @@
 //! A box that strangers crowd: every place that they can take on HTTPS and RTSP is taken from many addresses, again and again.
 //! Whoever has a credential gets in, recording goes on, and the box knows that it is alive.
-#![allow(clippy::disallowed_methods, reason = "a crowd takes its time")]
 
-mod support;
-
+use crate::support::client::Client;
+use crate::support::ffmpeg::probe_rtsp;
+use crate::support::home::{Home, camera};
+use crate::support::{long, s, wait_until};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{ErrorKind, Read, Write};
@@ -12,10 +13,6 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::client::Client;
-use support::ffmpeg::probe_rtsp;
-use support::home::{Home, camera};
-use support::{long, s, wait_until};
 
 const ALWAYS: &str = "audio = { source = \"test\" }\nmotion = { enabled = false }\nrecord = { mode = \"continuous\" }";
 /// Source addresses of the crowd.
