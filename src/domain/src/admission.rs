@@ -27,7 +27,7 @@ pub struct Limits {
     /// Of these, those of one owner.
     pub per_owner: usize,
     /// A stranger that said something gives way to nobody before this age: the time in which a client must show its credential to
-    /// be safe. Silent ones have none: an honest client speaks at once.
+    /// be safe. Silent ones of a household that has more than few have none: an honest client speaks at once.
     pub head_start: Duration,
     /// The same while a request of its is being answered (the page is sent, a password is hashed).
     pub busy_start: Duration,
@@ -132,17 +132,16 @@ impl<O: Clone + Ord> Admission<O> {
         for stranger in self.strangers.values() {
             *held.entry(stranger.household).or_default() += 1;
         }
-        let may_go = self.strangers.iter().filter(|(_, s)| group(s) && self.safe_until(s) <= now);
-        may_go.min_by_key(|(_, s)| (Reverse(held[&s.household]), self.safe_until(s))).map(|(id, _)| *id)
-    }
-
-    fn safe_until(&self, stranger: &Stranger) -> MonoTime {
-        stranger.since
-            + match stranger {
-                Stranger { running: 1.., .. } => self.limits.busy_start,
-                Stranger { has_spoken: true, .. } => self.limits.head_start,
-                _ => Duration::ZERO,
-            }
+        let safe_until = |s: &Stranger| {
+            s.since
+                + match s {
+                    Stranger { running: 1.., .. } => self.limits.busy_start,
+                    s if s.has_spoken || held[&s.household] <= self.limits.few => self.limits.head_start,
+                    _ => Duration::ZERO,
+                }
+        };
+        let may_go = self.strangers.iter().filter(|(_, s)| group(s) && safe_until(s) <= now);
+        may_go.min_by_key(|(_, s)| (Reverse(held[&s.household]), safe_until(s))).map(|(id, _)| *id)
     }
 
     /// Something came over the connection.

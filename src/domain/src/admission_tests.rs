@@ -149,7 +149,7 @@ fn a_crowd_leaves_room_for_who_comes_from_elsewhere() {
 }
 
 #[test]
-fn silence_protects_nobody() {
+fn silence_protects_nobody_of_a_crowd() {
     use Step::*;
     tell(&[
         Silent("192.0.2.1", "in"),
@@ -159,6 +159,24 @@ fn silence_protects_nobody() {
         Silent("192.0.2.1", "in for 2"),
         Comes("192.0.2.1", "in for 4"),
         Silent("192.0.2.1", "refused"),
+    ]);
+}
+
+#[test]
+fn whoever_comes_from_elsewhere_is_not_sent_away_before_its_first_word() {
+    use Step::*;
+    tell(&[
+        Comes("192.0.2.1", "in"),
+        Comes("192.0.2.1", "in"),
+        Comes("192.0.2.1", "in"),
+        Comes("192.0.2.2", "in"),
+        Comes("192.0.2.2", "in"),
+        Comes("192.0.2.3", "in"),
+        Comes("192.0.2.3", "in"),
+        Silent("203.0.113.1", "in"),
+        Comes("192.0.2.4", "refused"),
+        At(3),
+        Comes("192.0.2.4", "in for 0"),
     ]);
 }
 
