@@ -24,8 +24,7 @@ export function afterNews(running: Running, event: PerchEvent): Running {
 }
 
 /** When the motion started that this event is a chapter of. */
-export const sinceMs = (event: PerchEvent): number => toMs(event.since ?? event.start);
-const chapterOf = (event: PerchEvent): number => event.chapter ?? 1;
+export const sinceMs = (event: PerchEvent): number => toMs(event.since);
 
 /** "for 12 min" under an hour, then "since 14:02"; empty in the first minute. */
 function howLong(startMs: number, nowMs: number): string {
@@ -42,7 +41,7 @@ export function motionNow(event: PerchEvent, nowMs: number): string {
 
 /** What there is to say of an event beyond its start: "Going on for 4 min", "Part 3 of what began 14:02"; often nothing. */
 export function standing(event: PerchEvent, nowMs: number): string {
-  const chapter = chapterOf(event);
+  const { chapter } = event;
   if (event.end !== null) {
     return chapter > 1 ? t.motion.partOf(chapter, onDay(sinceMs(event), nowMs)) : '';
   }

@@ -17,14 +17,12 @@ export type StreamPassword = Schemas['StreamPassword'];
 export type NewStreamPassword = Schemas['MadeStreamPassword'];
 export type PairingCode = Schemas['PairingCode'];
 
-export type CameraHealth = Omit<Schemas['CameraHealth'], 'state'> & {
-  state: Schemas['CameraHealth']['state'] | 'overloaded';
-};
-export type CameraInfo = Omit<Schemas['Camera'], 'health'> & { health: CameraHealth };
+export type CameraInfo = Schemas['Camera'];
+export type CameraHealth = Schemas['CameraHealth'];
 export type CameraState = CameraHealth['state'];
 export type RecordingStatus = Schemas['RecordingStatus'];
 
-export type PerchEvent = Schemas['Event'] & { since?: string; chapter?: number };
+export type PerchEvent = Schemas['Event'];
 export type EventPage = Schemas['EventPage'];
 export type EventKind = PerchEvent['kind'];
 export type Cause = PerchEvent['cause'];
