@@ -336,9 +336,10 @@ export const t = {
     memory: 'Memory',
     tasks: 'Tasks',
     tasksSummary: (n: number, bad: number) =>
-      bad === 0 ? `All ${n} tasks run.` : `${bad} of ${n} tasks wait for their next attempt.`,
+      bad === 0 ? `All ${n} tasks run or are done.` : `${bad} of ${n} tasks wait for their next attempt.`,
     taskRunning: 'running',
     taskWaiting: 'waiting to start again',
+    taskDone: 'nothing more to do',
     taskRestarts: (n: number) => plural(n, 'restart', 'restarts'),
     appearance: 'Appearance',
     theme: { system: 'As the system', light: 'Light', dark: 'Dark' },
