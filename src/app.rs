@@ -19,7 +19,7 @@ use perch_domain::task::TaskId;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
 use perch_pki::Identity;
-use perch_store::Store;
+use perch_store::{Accounts, Store};
 use perch_update::Updater;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl App {
 
         let set = Arc::new(CameraSet::default());
         for c in &config.cameras {
-            let last_event = store.last_event_at(&c.id)?;
+            let last_event = store.index().last_event_at(&c.id)?;
             set.set(new_camera(c.clone(), last_event, &clock, &notices, &library));
         }
 
@@ -89,11 +89,11 @@ impl App {
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
         let rtsp = rtsp::Server::start(rtsp_config(&config, &identity), streams, clock.clone())?;
         let rtsp = Arc::new(rtsp);
-        rtsp.set_passwords(store.stream_logins()?);
+        reload_stream_passwords(store.accounts(), &rtsp)?;
         let cameras = Arc::new(Cameras {
             set: set.clone(),
             name: config.name.clone(),
-            store: store.clone(),
+            recordings: store.recordings().clone(),
             tasks: supervisor.tasks(),
             clock: clock.clone(),
             live: live.clone(),
@@ -103,13 +103,13 @@ impl App {
         let ports = perch_api::Ports {
             identity: identity.clone(),
             live: live.clone(),
-            access: Arc::new(store.clone()),
-            archive: Arc::new(store.clone()),
+            access: Arc::new(store.accounts().clone()),
+            archive: Arc::new(store.recordings().clone()),
             cameras: cameras.clone(),
             update: Arc::new(updater.clone()),
             clock: clock.clone(),
             notices: notices.clone(),
-            on_access_change: on_access_change(&store, &live, &rtsp),
+            on_access_change: on_access_change(store.accounts(), &live, &rtsp),
         };
         let api = Server::bind(api_config(&config), ports).await?;
         let runner = Arc::new(CameraRunner {
@@ -181,14 +181,14 @@ impl App {
             rtsp_port: Some(self.rtsp.local_addr().port()),
             cameras: Some(self.cameras.set.named()),
         };
-        if let Err(e) = self.store.leave_word(&running) {
+        if let Err(e) = self.store.meta().leave_word(&running) {
             tracing::warn!(error = %e, "commands beside the box will not know its addresses");
         }
     }
 
     fn card_maker(&self) -> CardMaker {
         CardMaker {
-            store: self.store.clone(),
+            accounts: self.store.accounts().clone(),
             clock: self.clock.clone(),
             base_url: self.base_url(),
             ca_sha256: self.ca_sha256(),
@@ -204,7 +204,7 @@ impl App {
     fn watch_over(&self) -> Result<()> {
         let watched = tasks::watchdog::Watched {
             cameras: self.cameras.clone(),
-            store: self.store.clone(),
+            meta: self.store.meta().clone(),
             tasks: self.supervisor.tasks(),
             api: self.api.lifeline(),
             clock: self.clock.clone(),
@@ -213,13 +213,14 @@ impl App {
         let trial = tasks::trial::Trial {
             updater: self.update.0.clone(),
             cameras: self.cameras.clone(),
-            store: self.store.clone(),
+            recordings: self.store.recordings().clone(),
+            meta: self.store.meta().clone(),
             api: self.api.lifeline(),
             clock: self.clock.clone(),
         };
         tasks::trial::spawn(&self.supervisor, trial)?;
         let (updater, config) = &self.update;
-        tasks::delivered::spawn(&self.supervisor, updater, &self.cameras, &self.store, &self.clock)?;
+        tasks::delivered::spawn(&self.supervisor, updater, &self.cameras, self.store.meta(), &self.clock)?;
         tasks::auto_update::spawn(&self.supervisor, config, updater, &self.clock)?;
         tasks::card::spawn(&self.supervisor, self.card_maker())
     }
@@ -229,11 +230,11 @@ impl App {
         self.leave_word();
         self.runner.start()?;
         tasks::retention::spawn(&self.supervisor, &self.store, &self.clock, &self.runner.sealed)?;
-        tasks::reconcile::spawn(&self.supervisor, &self.store, &self.clock)?;
+        tasks::reconcile::spawn(&self.supervisor, self.store.recordings(), &self.clock)?;
         self.watch_over()?;
         if let Some(bell) = self.bell {
             let doors = Doors {
-                store: self.store.clone(),
+                accounts: self.store.accounts().clone(),
                 live: self.live.clone(),
                 rtsp: self.rtsp.clone(),
                 revocations: self.api.revocations(),
@@ -329,16 +330,16 @@ fn api_config(config: &Config) -> perch_api::Config {
     }
 }
 
-fn on_access_change(store: &Store, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Server>) -> OnAccessChange {
-    let (store, live, rtsp) = (store.clone(), live.clone(), rtsp.clone());
+fn on_access_change(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Server>) -> OnAccessChange {
+    let (accounts, live, rtsp) = (accounts.clone(), live.clone(), rtsp.clone());
     Arc::new(move |change| match change {
         AccessChange::DeviceRevoked(device) => live.end_device(device),
-        AccessChange::StreamPasswordsChanged => reload_stream_passwords(&store, &rtsp),
+        AccessChange::StreamPasswordsChanged => reload_stream_passwords(&accounts, &rtsp),
     })
 }
 
-pub(crate) fn reload_stream_passwords(store: &Store, rtsp: &rtsp::Server) -> Result<()> {
-    rtsp.set_passwords(store.stream_logins()?);
+pub(crate) fn reload_stream_passwords(accounts: &Accounts, rtsp: &rtsp::Server) -> Result<()> {
+    rtsp.set_passwords(accounts.stream_logins()?);
     Ok(())
 }
 

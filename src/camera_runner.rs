@@ -66,17 +66,17 @@ impl CameraRunner {
 
     /// Commands beside the box learn which cameras there are now.
     async fn leave_word(&self) -> Result<()> {
-        let (store, cameras) = (self.store.clone(), self.set.named());
-        tasks::blocking("leaving word of the cameras", move || match store.word()? {
-            Some(running) => store.leave_word(&RunningBox { cameras: Some(cameras), ..running }),
+        let (meta, cameras) = (self.store.meta().clone(), self.set.named());
+        tasks::blocking("leaving word of the cameras", move || match meta.word()? {
+            Some(running) => meta.leave_word(&RunningBox { cameras: Some(cameras), ..running }),
             None => Ok(()),
         })
         .await
     }
 
     async fn add(&self, config: CameraConfig) -> Result<()> {
-        let (store, id) = (self.store.clone(), config.id.clone());
-        let last_event = tasks::blocking("looking for a camera's events", move || store.last_event_at(&id)).await?;
+        let (index, id) = (self.store.index().clone(), config.id.clone());
+        let last_event = tasks::blocking("looking for a camera's events", move || index.last_event_at(&id)).await?;
         let camera = new_camera(config, last_event, &self.clock, &self.notices, &self.library);
         tracing::info!(camera = %camera.config.id, "camera added");
         self.set.set(camera.clone());
@@ -117,13 +117,13 @@ impl CameraRunner {
     fn spawn(&self, camera: &Arc<Camera>, parts: Restart) -> Result<()> {
         let (supervisor, store, clock) = (&self.supervisor, &self.store, &self.clock);
         if parts.recorder {
-            tasks::recording::spawn(supervisor, camera, store, clock, &self.sealed)?;
+            tasks::recording::spawn(supervisor, camera, store.recordings(), clock, &self.sealed)?;
         }
         if parts.motion && camera.config.motion.enabled {
-            tasks::motion::spawn(supervisor, camera, store, clock)?;
+            tasks::motion::spawn(supervisor, camera, store.index(), clock)?;
         }
         if parts.stills && camera.config.motion.enabled {
-            tasks::stills::spawn(supervisor, camera, store, clock)?;
+            tasks::stills::spawn(supervisor, camera, store.recordings(), clock)?;
         }
         if parts.capture
             && let Some(capture) = camera.capture.get()

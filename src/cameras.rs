@@ -22,7 +22,7 @@ use perch_domain::status::{
 use perch_media::capture::Capture;
 use perch_media::fanout::Hub;
 use perch_media::rtsp;
-use perch_store::Store;
+use perch_store::Recordings;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -227,7 +227,7 @@ fn not_yet_recorded(mode: RecordMode) -> RecordingStatus {
 pub struct Cameras {
     pub set: Arc<CameraSet>,
     pub name: String,
-    pub store: Store,
+    pub recordings: Recordings,
     pub tasks: TaskList,
     pub clock: SharedClock,
     pub live: Arc<dyn LivePort>,
@@ -242,7 +242,7 @@ impl CameraPort for Cameras {
     fn snapshot(&self, camera: &CameraId, at: Option<Timestamp>, width: Option<u32>) -> Result<Bytes> {
         let camera = self.set.get(camera)?;
         let keyframe = match at {
-            Some(at) => self.store.keyframe_at(&camera.config.id, at)?,
+            Some(at) => self.recordings.keyframe_at(&camera.config.id, at)?,
             None => {
                 let cached = camera.hub.latest_keyframe(Stream::Main);
                 // Why is in its health, for those who may know.
@@ -257,7 +257,7 @@ impl CameraPort for Cameras {
 
     fn status(&self) -> Status {
         let cameras = self.cameras();
-        let disk = self.store.disk();
+        let disk = self.recordings.disk();
         let tasks = self.tasks.statuses();
         let synchronised = clock_is_synchronised();
         let (state, sentence) = summarise(&cameras, &disk, &tasks, synchronised);

@@ -13,14 +13,14 @@ use std::process::ExitCode;
 pub fn run(config: Option<&Path>, role: Role) -> Result<ExitCode> {
     let config = Config::load(config)?;
     let store = super::open_store(&config)?;
-    let running = store.word()?.ok_or_else(|| {
+    let running = store.meta().word()?.ok_or_else(|| {
         Error::new(
             ErrorKind::Unavailable,
             "the box has never run with this data folder: start it with `perch run` first",
         )
     })?;
     let now = SystemClock.utc();
-    let code = store.issue_code(&Grant::all(role), now)?;
+    let code = store.accounts().issue_code(&Grant::all(role), now)?;
     println!("{}", pairing_card::render(&running.base_url, &code, &running.ca_sha256, now)?);
     if role == Role::Viewer {
         println!("  The device will be a viewer: it may watch and look back, not change anything.");

@@ -15,26 +15,27 @@ use std::process::ExitCode;
 pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
     let config = Config::load(config)?;
     let store = super::open_store(&config)?;
+    let accounts = store.accounts();
     match action {
         UserAction::Add { name, role } => {
             perch_domain::access::check_name("user", &name)?;
             let password = read_password()?;
-            store.add_user(&name, &password, &Grant::all(role.into()), None, SystemClock.utc())?;
+            accounts.add_user(&name, &password, &Grant::all(role.into()), None, SystemClock.utc())?;
             println!("Account `{name}` was made.");
         }
         UserAction::Passwd { name } => {
             let password = read_password()?;
-            let revoked = store.set_password(&name, &password, None)?;
+            let revoked = accounts.set_password(&name, &password, None)?;
             println!("The password of `{name}` was set; {} signed-in devices were signed out.", revoked.len());
             super::ring(&config.data_dir);
         }
         UserAction::List => {
-            for u in store.users()? {
+            for u in accounts.users()? {
                 println!("{:32}  {:6}  since {}{}", u.name, u.role.as_str(), u.created_at, limit(&u.cameras));
             }
         }
         UserAction::Remove { name } => {
-            let revoked = store.remove_user(&name)?;
+            let revoked = accounts.remove_user(&name)?;
             println!("Account `{name}` was removed; {} devices were signed out.", revoked.len());
             super::ring(&config.data_dir);
         }
@@ -46,13 +47,14 @@ pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
 pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> Result<ExitCode> {
     let config = Config::load(config)?;
     let store = super::open_store(&config)?;
+    let accounts = store.accounts();
     match action {
         StreamPasswordAction::Add { name } => {
-            let password = store.add_stream_password(&name, &CameraGrant::All, SystemClock.utc())?;
+            let password = accounts.add_stream_password(&name, &CameraGrant::All, SystemClock.utc())?;
             super::ring(&config.data_dir);
             println!("User {name}, password {} (it is shown this once)\n", password.expose());
             // As the box last ran: this command may have been given no config.
-            let running = store.word()?;
+            let running = store.meta().word()?;
             let host = running.as_ref().map_or("localhost", RunningBox::host);
             let port = running.as_ref().and_then(|r| r.rtsp_port).unwrap_or(config.rtsp_listen.port());
             let configured = || {
@@ -66,12 +68,12 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
             }
         }
         StreamPasswordAction::List => {
-            for p in store.stream_passwords()? {
+            for p in accounts.stream_passwords()? {
                 println!("{:32}  since {}{}", p.name, p.created_at, limit(&p.cameras));
             }
         }
         StreamPasswordAction::Remove { name } => {
-            store.remove_stream_password(&name)?;
+            accounts.remove_stream_password(&name)?;
             println!("Stream password `{name}` was removed.");
             super::ring(&config.data_dir);
         }

@@ -139,10 +139,11 @@ fn apply(plan: &Plan, places: &Places, owner: &Owner, log: &mut Log) {
 fn make_admin(places: &Places, owner: &Owner, admin: &Admin) -> Result<bool> {
     files::make_dir(&places.perch(), owner)?;
     let store = places.open_store()?;
-    if store.claimed()? {
+    let accounts = store.accounts();
+    if accounts.claimed()? {
         return Ok(false);
     }
-    store.add_user(&admin.name, admin.password.expose(), &Grant::all(Role::Admin), None, SystemClock.utc())?;
+    accounts.add_user(&admin.name, admin.password.expose(), &Grant::all(Role::Admin), None, SystemClock.utc())?;
     Ok(true)
 }
 

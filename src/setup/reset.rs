@@ -81,7 +81,7 @@ fn accounts(places: &Places) -> Result<()> {
         return Ok(());
     }
     match places.open_store() {
-        Ok(store) => store.reset_access(),
+        Ok(store) => store.accounts().reset_access(),
         // A damaged one is made anew at the next start, from the recordings; accounts are not in them.
         Err(e) if e.kind() == ErrorKind::Corrupt => remove_database(&dir),
         Err(e) => Err(e),

@@ -15,7 +15,7 @@ use perch_domain::access::{Grant, Role};
 use perch_domain::pairing::CardStep;
 use perch_domain::ports::AccessPort;
 use perch_domain::task::TaskId;
-use perch_store::Store;
+use perch_store::Accounts;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ const TOO_OLD: &str = "\n  This box is not yet yours, and its one-time password 
 /// What makes the card.
 #[derive(Clone)]
 pub struct CardMaker {
-    pub store: Store,
+    pub accounts: Accounts,
     pub clock: SharedClock,
     pub base_url: String,
     pub ca_sha256: String,
@@ -73,7 +73,7 @@ impl CardMaker {
 
     /// Looks once, and shows what is to be shown. Returns whether the box is claimed.
     fn look(&self, screen: &mut Screen) -> Result<bool> {
-        if self.store.claimed()? {
+        if self.accounts.claimed()? {
             screen.show(String::new());
             return Ok(true);
         }
@@ -83,12 +83,12 @@ impl CardMaker {
             return Ok(false);
         }
         let step = match screen.path {
-            Some(_) => self.store.card_step(screen.codes, now)?,
+            Some(_) => self.accounts.card_step(screen.codes, now)?,
             None => CardStep::Issue,
         };
         match step {
             CardStep::Issue => {
-                let code = self.store.issue_code(&Grant::all(Role::Admin), now)?;
+                let code = self.accounts.issue_code(&Grant::all(Role::Admin), now)?;
                 screen.codes += 1;
                 screen.show(pairing_card::render(&self.base_url, &code, &self.ca_sha256, now)?);
             }
@@ -203,7 +203,7 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let places = crate::setup::Places { boot_dir: dir.path().into(), root: dir.path().into() };
         let maker = CardMaker {
-            store: places.open_store().expect("opened"),
+            accounts: places.open_store().expect("opened").accounts().clone(),
             clock: clock.clone(),
             base_url: "https://box".into(),
             ca_sha256: "ab".repeat(32),
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(screen.step, until);
         minutes(24 * 60);
         assert!(is_code(&look(&mut screen)));
-        maker.store.add_user("anna", "correct horse", &Grant::all(Role::Admin), None, clock.utc()).expect("added");
+        maker.accounts.add_user("anna", "correct horse", &Grant::all(Role::Admin), None, clock.utc()).expect("added");
         assert!(maker.look(&mut screen).expect("looked"));
         assert_eq!(std::fs::metadata(&path).expect("there").len(), 0);
     }

@@ -14,7 +14,7 @@ use perch_domain::access::{Object, Permission};
 use perch_domain::ports::LivePort;
 use perch_domain::task::TaskId;
 use perch_media::{rtsp, webrtc};
-use perch_store::Store;
+use perch_store::Accounts;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixDatagram;
@@ -22,7 +22,7 @@ use tokio::net::UnixDatagram;
 /// Who may hold a connection that is to be cut off.
 #[derive(Clone)]
 pub struct Doors {
-    pub store: Store,
+    pub accounts: Accounts,
     pub live: Arc<webrtc::Engine>,
     pub rtsp: Arc<rtsp::Server>,
     pub revocations: Revocations,
@@ -57,13 +57,13 @@ impl Task for AnswerBell {
 impl Doors {
     /// Ends what devices have open that are gone from the database, or may not see it any more.
     fn cut_off_the_gone(&self) -> Result<()> {
-        let reloaded = reload_stream_passwords(&self.store, &self.rtsp);
+        let reloaded = reload_stream_passwords(&self.accounts, &self.rtsp);
         let sessions = self.live.sessions()?;
         let mut devices = self.revocations.connected();
         devices.extend(sessions.iter().map(|s| s.device_id));
         devices.sort_unstable();
         devices.dedup();
-        let known = self.store.principals(&devices)?;
+        let known = self.accounts.principals(&devices)?;
         let goes_on = |device: &DeviceId| {
             let Some(who) = known.iter().find(|p| p.device_id == *device) else { return false };
             let mut theirs = sessions.iter().filter(|s| s.device_id == *device);

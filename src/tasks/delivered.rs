@@ -12,7 +12,7 @@ use perch_base::shutdown::Shutdown;
 use perch_domain::ports::CameraPort;
 use perch_domain::task::TaskId;
 use perch_domain::update::{Phase, UpdatePort};
-use perch_store::Store;
+use perch_store::Meta;
 use perch_update::Updater;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,15 +23,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 const DELIVERED: &str = "delivering_cameras";
 
 /// What the version before left; `None` when it left nothing.
-pub fn read(store: &Store) -> Option<Vec<CameraId>> {
-    let word = store.get_meta(DELIVERED).ok().flatten()?;
+pub fn read(meta: &Meta) -> Option<Vec<CameraId>> {
+    let word = meta.get(DELIVERED).ok().flatten()?;
     Some(word.split(',').filter_map(|id| CameraId::new(id).ok()).collect())
 }
 
 struct LeaveWord {
     updater: Updater,
     cameras: Arc<Cameras>,
-    store: Store,
+    meta: Meta,
     clock: SharedClock,
     /// The word that was left.
     left: Option<String>,
@@ -42,7 +42,7 @@ pub fn spawn(
     supervisor: &Supervisor,
     updater: &Updater,
     cameras: &Arc<Cameras>,
-    store: &Store,
+    meta: &Meta,
     clock: &SharedClock,
 ) -> Result<()> {
     if !updater.state().supported {
@@ -51,7 +51,7 @@ pub fn spawn(
     let task = LeaveWord {
         updater: updater.clone(),
         cameras: cameras.clone(),
-        store: store.clone(),
+        meta: meta.clone(),
         clock: clock.clone(),
         left: None,
     };
@@ -71,10 +71,10 @@ impl Task for LeaveWord {
             if shutdown.is_called() || self.left.as_ref() == Some(&word) {
                 continue;
             }
-            let (updater, store, fresh) = (self.updater.clone(), self.store.clone(), word.clone());
+            let (updater, meta, fresh) = (self.updater.clone(), self.meta.clone(), word.clone());
             let write = move || match updater.state().phase {
                 Phase::Trial => Ok(false),
-                _ => store.set_meta(DELIVERED, &fresh).map(|()| true),
+                _ => meta.set(DELIVERED, &fresh).map(|()| true),
             };
             if blocking("leaving word for the next version", write).await? {
                 self.left = Some(word);

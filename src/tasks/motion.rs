@@ -19,7 +19,7 @@ use perch_domain::recording::{EventMark, RecordConfig, TimeAnchor};
 use perch_domain::status::Notice;
 use perch_domain::task::TaskId;
 use perch_media::capture::{LumaFrame, LumaSink};
-use perch_store::{NewEvent, Store};
+use perch_store::{Index, NewEvent};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -75,7 +75,7 @@ impl Detect for Detector {
 
 struct Motion {
     camera: Arc<Camera>,
-    store: Store,
+    index: Index,
     clock: SharedClock,
     marks: MarkQueue,
     stills: StillQueue,
@@ -108,11 +108,11 @@ struct Running {
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Watches a camera for motion.
-pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, store: &Store, clock: &SharedClock) -> Result<()> {
+pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, index: &Index, clock: &SharedClock) -> Result<()> {
     let (id, wires) = (TaskId::Motion(camera.config.id.clone()), &camera.wires);
     let task = Motion {
         camera: camera.clone(),
-        store: store.clone(),
+        index: index.clone(),
         clock: clock.clone(),
         marks: wires.marks.clone(),
         stills: wires.stills.clone(),
@@ -233,7 +233,7 @@ impl Motion {
             return self.keep(running).await;
         }
         let (id, new) = (running.id, running.new.clone());
-        let grown = self.in_store(move |store| store.update_event(id, new.score, new.cause, &new.boxes)).await;
+        let grown = self.in_index(move |index| index.update_event(id, new.score, new.cause, &new.boxes)).await;
         self.tell(id, grown);
         self.stills.want(id, running.peak_at);
     }
@@ -246,13 +246,13 @@ impl Motion {
         let utc = running.anchor.utc(end);
         let id = running.id;
         tracing::info!(camera = %running.new.camera, event = %id, "event ended");
-        self.tell(id, self.in_store(move |store| store.end_event(id, utc)).await);
+        self.tell(id, self.in_index(move |index| index.end_event(id, utc)).await);
     }
 
     /// Enters the event into the index.
     async fn keep(&self, running: &mut Running) {
         let new = running.new.clone();
-        let kept = self.in_store(move |store| store.begin_event(&new)).await;
+        let kept = self.in_index(move |index| index.begin_event(&new)).await;
         if let Ok(event) = &kept {
             running.is_kept = true;
             running.id = event.id;
@@ -271,9 +271,9 @@ impl Motion {
         }
     }
 
-    async fn in_store<T: Send + 'static>(&self, call: impl FnOnce(Store) -> Result<T> + Send + 'static) -> Result<T> {
-        let store = self.store.clone();
-        blocking("the event index", move || call(store)).await
+    async fn in_index<T: Send + 'static>(&self, call: impl FnOnce(Index) -> Result<T> + Send + 'static) -> Result<T> {
+        let index = self.index.clone();
+        blocking("the event index", move || call(index)).await
     }
 }
 

@@ -8,6 +8,7 @@ use perch_base::time::Timestamp;
 use perch_domain::archive::EventFilter;
 use perch_domain::motion::{Box as Mark, Cause};
 use perch_domain::ports::ArchivePort;
+use perch_store::Store;
 use std::time::Instant;
 use tokio::task::JoinHandle;
 
@@ -52,7 +53,7 @@ impl Bench {
         let (frames, rx) = mpsc::channel(2);
         let mut motion = Motion {
             camera: camera.clone(),
-            store: store.clone(),
+            index: store.index().clone(),
             clock: shared,
             marks: camera.wires.marks.clone(),
             stills: camera.wires.stills.clone(),
@@ -141,7 +142,7 @@ async fn a_day_of_events_silence_and_set_clocks() {
     b.end.fire();
     assert_eq!(b.task.await.expect("no panic").expect("ended"), Ended::Done);
 
-    let page = b.store.events(&EventFilter { limit: 100, ..EventFilter::default() }).expect("asked");
+    let page = b.store.recordings().events(&EventFilter { limit: 100, ..EventFilter::default() }).expect("asked");
     let mut got: Vec<_> = page.events.iter().map(|e| (e.start, e.end.expect("it ended"))).collect();
     got.sort();
     assert_eq!(got, want, "set by {set_by} us in all");

@@ -7,20 +7,20 @@ use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_domain::task::TaskId;
-use perch_store::Store;
+use perch_store::Recordings;
 use std::time::Duration;
 
 /// The longest rest between two steps.
 const REST: Duration = Duration::from_secs(2);
 
 struct Reconcile {
-    store: Store,
+    recordings: Recordings,
     clock: SharedClock,
 }
 
 /// Compares step by step until all is done.
-pub fn spawn(supervisor: &Supervisor, store: &Store, clock: &SharedClock) -> Result<()> {
-    let task = Reconcile { store: store.clone(), clock: clock.clone() };
+pub fn spawn(supervisor: &Supervisor, recordings: &Recordings, clock: &SharedClock) -> Result<()> {
+    let task = Reconcile { recordings: recordings.clone(), clock: clock.clone() };
     supervisor.spawn(TaskId::Index, Backoff::new(Duration::from_secs(5), Duration::from_secs(120)), task)
 }
 
@@ -28,8 +28,8 @@ impl Task for Reconcile {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
         loop {
             let began = self.clock.mono();
-            let store = self.store.clone();
-            if !blocking("comparing index and recordings", move || store.reconcile_step()).await? {
+            let recordings = self.recordings.clone();
+            if !blocking("comparing index and recordings", move || recordings.reconcile_step()).await? {
                 break;
             }
             // Half the disk's time is left to who records and who looks back.
@@ -39,7 +39,7 @@ impl Task for Reconcile {
                 () = shutdown.called() => return Ok(Ended::Done),
             }
         }
-        let found = self.store.open_report();
+        let found = self.recordings.open_report();
         if found.has_repairs() {
             tracing::warn!(
                 adopted = found.adopted,

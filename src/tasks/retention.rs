@@ -8,7 +8,7 @@ use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_domain::task::TaskId;
-use perch_store::Store;
+use perch_store::{Accounts, Recordings, Store};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -17,27 +17,29 @@ use tokio::sync::Notify;
 const EVERY: Duration = Duration::from_secs(60);
 
 struct Retention {
-    store: Store,
+    recordings: Recordings,
+    accounts: Accounts,
     clock: SharedClock,
     wake: Arc<Notify>,
 }
 
 /// Keeps the store within its limits.
 pub fn spawn(supervisor: &Supervisor, store: &Store, clock: &SharedClock, wake: &Arc<Notify>) -> Result<()> {
-    let task = Retention { store: store.clone(), clock: clock.clone(), wake: wake.clone() };
+    let (recordings, accounts) = (store.recordings().clone(), store.accounts().clone());
+    let task = Retention { recordings, accounts, clock: clock.clone(), wake: wake.clone() };
     supervisor.spawn(TaskId::Retention, Backoff::new(Duration::from_secs(5), Duration::from_secs(120)), task)
 }
 
 impl Task for Retention {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
         loop {
-            let store = self.store.clone();
+            let (recordings, accounts) = (self.recordings.clone(), self.accounts.clone());
             let look = move || {
                 let right = clock_is_synchronised();
-                if let Err(e) = store.clock_is(right) {
+                if let Err(e) = accounts.clock_is(right) {
                     tracing::warn!(error = %e, "it is not kept whether the clock is right");
                 }
-                store.enforce_retention(right)
+                recordings.enforce_retention(right)
             };
             let report = blocking("retention", look).await?;
             if report.deleted > 0 {

@@ -17,7 +17,7 @@ use perch_domain::status::Notice;
 use perch_domain::still::{Still, Stills};
 use perch_domain::task::TaskId;
 use perch_media::keyframes::Keyframes;
-use perch_store::Store;
+use perch_store::Recordings;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -53,15 +53,20 @@ impl StillQueue {
 
 struct StillTask {
     camera: Arc<Camera>,
-    store: Store,
+    recordings: Recordings,
     clock: SharedClock,
     queue: StillQueue,
 }
 
 /// Takes a camera's stills.
-pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, store: &Store, clock: &SharedClock) -> Result<()> {
+pub fn spawn(
+    supervisor: &Supervisor,
+    camera: &Arc<Camera>,
+    recordings: &Recordings,
+    clock: &SharedClock,
+) -> Result<()> {
     let queue = camera.wires.stills.clone();
-    let task = StillTask { camera: camera.clone(), store: store.clone(), clock: clock.clone(), queue };
+    let task = StillTask { camera: camera.clone(), recordings: recordings.clone(), clock: clock.clone(), queue };
     let id = TaskId::Stills(camera.config.id.clone());
     supervisor.spawn(id, Backoff::new(Duration::from_millis(500), Duration::from_secs(30)), task)
 }
@@ -128,12 +133,12 @@ impl StillTask {
     }
 
     async fn make(&self, still: Still, keyframe: SharedPacket) -> Result<Event> {
-        let (codec, store, queue) = (self.camera.config.codec, self.store.clone(), self.queue.clone());
+        let (codec, recordings, queue) = (self.camera.config.codec, self.recordings.clone(), self.queue.clone());
         blocking("taking a still", move || {
             let jpeg = perch_media::still::jpeg(codec, &keyframe.data, Some(WIDTH))?;
             // Asked after the picture was made: the detector may be a little behind the encoder.
             let boxes = queue.stills().boxes(still.at);
-            store.put_still(still.event, &jpeg, &boxes)
+            recordings.put_still(still.event, &jpeg, &boxes)
         })
         .await
     }

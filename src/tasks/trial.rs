@@ -17,7 +17,7 @@ use perch_domain::status::RecordingState;
 use perch_domain::task::TaskId;
 use perch_domain::update::{Gate, GateCamera, GateSigns, GateVerdict, Proof, UpdatePort, proof};
 use perch_media::gop::{ClosedGop, Gops};
-use perch_store::{GopPackets, Store};
+use perch_store::{GopPackets, Meta, Recordings};
 use perch_update::Updater;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,8 @@ const KEYFRAME_WITHIN: Duration = Duration::from_secs(4);
 pub struct Trial {
     pub updater: Updater,
     pub cameras: Arc<Cameras>,
-    pub store: Store,
+    pub recordings: Recordings,
+    pub meta: Meta,
     pub api: Lifeline,
     pub clock: SharedClock,
 }
@@ -112,16 +113,16 @@ async fn keep(trial: &Trial) -> Result<()> {
 }
 
 async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> {
-    let (store, api) = (trial.store.clone(), trial.api.clone());
+    let (meta, api) = (trial.meta.clone(), trial.api.clone());
     let runtime = tokio::runtime::Handle::current();
     let ask = move || {
-        let database = store.ping().map_err(|e| e.to_string());
+        let database = meta.ping().map_err(|e| e.to_string());
         let api = match runtime.block_on(api.ask()) {
             Ok(200) => Ok(()),
             Ok(status) => Err(format!("it answered with {status}")),
             Err(e) => Err(e.to_string()),
         };
-        Ok((database, api, delivered::read(&store)))
+        Ok((database, api, delivered::read(&meta)))
     };
     let (database, api, expected) = blocking("the trial", ask).await?;
     let recorded = match recorded {
@@ -146,17 +147,17 @@ async fn prove(trial: &Trial, expected: Option<&[CameraId]>) -> Result<()> {
     let all = trial.cameras.set.all();
     let recordable: Vec<_> = all.iter().filter(|c| c.config.codec == VideoCodec::H264).collect();
     let known = |c: &&Arc<Camera>| (c.config.id.clone(), c.health().state.delivers());
-    let (store, what) = (trial.store.clone(), "recording for the trial");
+    let (recordings, what) = (trial.recordings.clone(), "recording for the trial");
     match proof(&recordable.iter().map(known).collect::<Vec<_>>(), expected) {
         Proof::NoPicture => Err(Error::new(ErrorKind::Unavailable, "no camera gives a picture")),
-        Proof::File => blocking(what, move || store.probe_write()).await,
+        Proof::File => blocking(what, move || recordings.probe_write()).await,
         Proof::Recording(at) => {
             let camera = recordable[at].clone();
             let gop = next_gop(&trial.clock, &camera).await?;
             let start = TimeAnchor::new(trial.clock.utc(), trial.clock.mono()).utc(gop.start);
             blocking(what, move || {
                 let packets = GopPackets { packets: gop.packets, end: gop.end };
-                store.prove_recording(&camera.config.id, start, gop.start, &packets)
+                recordings.prove_recording(&camera.config.id, start, gop.start, &packets)
             })
             .await
         }

@@ -13,7 +13,7 @@ use perch_domain::ports::CameraPort;
 use perch_domain::status::{DiskStatus, summarise};
 use perch_domain::task::TaskId;
 use perch_domain::vitality::{Part, Sign, Verdict, Vitality};
-use perch_store::Store;
+use perch_store::Meta;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Watched {
     pub cameras: Arc<Cameras>,
-    pub store: Store,
+    pub meta: Meta,
     pub tasks: TaskList,
     pub api: Lifeline,
     pub clock: SharedClock,
@@ -124,10 +124,10 @@ impl Task for Watchdog {
 
 impl Watchdog {
     fn look(&mut self) -> Verdict {
-        let (lifeline, store) = (self.watched.api.clone(), self.watched.store.clone());
+        let (lifeline, meta) = (self.watched.api.clone(), self.watched.meta.clone());
         let runtime = tokio::runtime::Handle::current();
         self.api.ask(move || runtime.block_on(lifeline.ask()).map(drop));
-        self.database.ask(move || store.ping());
+        self.database.ask(move || meta.ping());
         let mut signs = signs(&self.watched);
         signs.extend([self.api.sign(Part::Api), self.database.sign(Part::Database)]);
         self.vitality.look(&signs, self.watched.clock.mono())

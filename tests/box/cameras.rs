@@ -95,7 +95,7 @@ impl Inside {
     fn segments(&self, camera: &str) -> Vec<Segment> {
         let now = SystemClock.utc();
         let all = TimeRange::new(now - s(3600), now + s(3600)).expect("forward");
-        self.store.segments(&CameraId::new(camera).expect("an id"), all).expect("listed")
+        self.store.recordings().segments(&CameraId::new(camera).expect("an id"), all).expect("listed")
     }
 
     fn wait_for_file(&self, camera: &str) {
@@ -231,7 +231,7 @@ fn cameras_come_change_and_go_while_another_is_watched_and_recorded() {
     let left = inside.segments("other");
     assert!(!left.is_empty() && left.iter().all(|f| f.state == SegmentState::Sealed), "{left:?}");
     let id = CameraId::new("other").expect("an id");
-    assert!(inside.store.open_segment(&id, left[0].id).expect("opened").size > 0);
+    assert!(inside.store.recordings().open_segment(&id, left[0].id).expect("opened").size > 0);
 
     // It comes back, and one that records goes: its file is sealed.
     inside.reload(&[keep.clone(), other.clone()]);

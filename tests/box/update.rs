@@ -62,7 +62,7 @@ impl Card {
         let config = perch::config::Config::parse(&self.home.config_text(), std::iter::empty()).expect("valid");
         let store = perch_store::Store::open_for_cli(perch::app::store_config(&config), Arc::new(SystemClock));
         let store = store.expect("opened");
-        let word = || store.get_meta("delivering_cameras").expect("read").filter(|word| word == want);
+        let word = || store.meta().get("delivering_cameras").expect("read").filter(|word| word == want);
         wait_until("the word for the next version", s(60), word);
     }
 

@@ -1,7 +1,7 @@
 //! Devices, tokens and pairing codes. Accounts and stream passwords are in `accounts`.
 
 use crate::db::Fail;
-use crate::{Store, accounts, from_word, grants, word};
+use crate::{Accounts, accounts, from_word, grants, word};
 use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
@@ -130,7 +130,7 @@ fn all_devices(c: &Connection) -> Result<Vec<Device>, Fail> {
     Ok(out)
 }
 
-impl Store {
+impl Accounts {
     /// Whether a session's time is over; paired devices stay until they are revoked.
     fn expired(&self, d: &Device, now: Timestamp) -> bool {
         let since = |t: Timestamp| Duration::from_micros(now.micros_since(t).max(0) as u64);
@@ -192,7 +192,7 @@ fn principal(d: Device) -> Principal {
     Principal { device_id: d.id, device_name: d.name, username: d.username, role: d.role, cameras: d.cameras }
 }
 
-impl Store {
+impl Accounts {
     /// What the screen of a box without an owner is to show, see [`Pairing::card`]. Writes only what it forgets.
     pub fn card_step(&self, shown: u32, now: Timestamp) -> Result<CardStep> {
         let now = self.judged(now);
@@ -212,7 +212,7 @@ impl Store {
     }
 }
 
-impl AccessPort for Store {
+impl AccessPort for Accounts {
     fn claimed(&self) -> Result<bool> {
         self.inner.db.read_access("looking up whether the box is claimed", |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM device)";
@@ -345,8 +345,8 @@ mod tests {
     use perch_domain::access::Role;
 
     /// Notes with each change of a table how far its transaction waits for the disk (1 normal, 2 full).
-    fn watch(store: &Store) {
-        store
+    fn watch(accounts: &Accounts) {
+        accounts
             .inner
             .db
             .write("watching", |tx| {
@@ -364,8 +364,8 @@ mod tests {
             .expect("watched");
     }
 
-    fn waits(store: &Store) -> Vec<i64> {
-        store
+    fn waits(accounts: &Accounts) -> Vec<i64> {
+        accounts
             .inner
             .db
             .write("looking", |tx| {
@@ -380,9 +380,10 @@ mod tests {
     fn what_decides_who_may_come_in_has_reached_the_disk() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let store = open(&dir);
-        let now = store.now();
-        watch(&store);
-        let s = &store;
+        let accounts = store.accounts().clone();
+        let now = accounts.now();
+        watch(&accounts);
+        let s = &accounts;
         let (admin, viewer) = (Grant::all(Role::Admin), Grant::all(Role::Viewer));
         let acts: [(&str, &dyn Fn()); 10] = [
             ("a code", &|| drop(s.issue_code(&Grant::all(Role::Admin), now).expect("issued"))),
@@ -401,23 +402,23 @@ mod tests {
         ];
         for (what, act) in acts {
             act();
-            let waits = waits(&store);
+            let waits = waits(&accounts);
             assert!(!waits.is_empty() && waits.iter().all(|w| *w == 2), "{what}: {waits:?}");
         }
-        store.set_meta("k", "v").expect("kept");
-        assert_eq!(waits(&store), [1], "the rest does not wait");
+        store.meta().set("k", "v").expect("kept");
+        assert_eq!(waits(&accounts), [1], "the rest does not wait");
     }
 
     #[test]
     fn nobody_waits_at_the_door_for_a_long_look_back() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let store = open(&dir);
+        let accounts = open(&dir).accounts().clone();
         let (done, asked) = std::sync::mpsc::channel();
-        store
+        accounts
             .inner
             .db
             .read("looking far back", |_| {
-                let other = store.clone();
+                let other = accounts.clone();
                 std::thread::spawn(move || {
                     let known = other.authenticate(&"0".repeat(64), other.now()).expect("asked");
                     let _ = done.send((known, other.principals(&[]), other.stream_logins()));

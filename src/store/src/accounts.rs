@@ -1,16 +1,19 @@
 //! Accounts with their password hashes, and the generated passwords of RTSP players.
 
-use crate::db::{Fail, lock};
-use crate::{Store, from_word, grants};
+use crate::db::{Db, Fail, lock};
+use crate::{Config, from_word, grants};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 use md5::{Digest, Md5};
+use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{self, CameraGrant, Grant, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User};
+use perch_domain::ages::Ages;
 use rusqlite::{Connection, Transaction, params};
+use std::sync::{Arc, Mutex};
 
 /// A longer password is wrong without being hashed whole: nothing longer was ever accepted (256 characters).
 const MAX_PASSWORD_BYTES: usize = 1024;
@@ -67,7 +70,34 @@ fn devices_of(tx: &Transaction<'_>, name: &str) -> Result<Vec<DeviceId>, Fail> {
     rows.map(|id| Ok(DeviceId::parse(&id?)?)).collect()
 }
 
-impl Store {
+/// Who may come in: accounts, devices, codes and stream passwords. Clones share it; every call may block for the time of a disk access.
+#[derive(Clone)]
+pub struct Accounts {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) clock: SharedClock,
+    pub(crate) db: Arc<Db>,
+    /// One password is hashed at a time: each takes 19 MiB.
+    pub(crate) hashing: Mutex<()>,
+    /// How times that decide who may come in follow the clock.
+    pub(crate) ages: Mutex<Ages>,
+}
+
+impl Accounts {
+    pub(crate) fn new(config: &Config, clock: &SharedClock, db: &Arc<Db>, ages: Ages) -> Self {
+        let (config, clock, db) = (config.clone(), clock.clone(), db.clone());
+        Self { inner: Arc::new(Inner { config, clock, db, hashing: Mutex::new(()), ages: Mutex::new(ages) }) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.utc()
+    }
+}
+
+impl Accounts {
     fn hash(&self, password: &str) -> Result<String> {
         let _one_at_a_time = lock(&self.inner.hashing);
         let salt = secret::random_bytes::<16>();

@@ -2,7 +2,7 @@
 //! files are looked at is decided in `reconcile`.
 
 use crate::mp4::read::{self, Scan};
-use crate::{Store, db};
+use crate::{Recordings, db};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -27,7 +27,7 @@ pub(crate) enum Found {
     Unknown,
 }
 
-impl Store {
+impl Recordings {
     /// Opens a file, cuts it to its last whole fragment, removes it when there is none, or sets it aside.
     pub(crate) fn inspect(&self, path: &str) -> Found {
         let why = match self.try_inspect(path) {

@@ -2,7 +2,7 @@
 
 use crate::access::{keep_pairing, meta, pairing, put_meta};
 use crate::db::{Fail, lock};
-use crate::{Store, db};
+use crate::{Accounts, db};
 use perch_base::Result;
 use perch_base::clock::Clock;
 use perch_base::time::{MonoTime, Timestamp};
@@ -12,7 +12,7 @@ use rusqlite::{Transaction, params};
 /// Where it is kept since when the clock has not been right; microseconds since the epoch.
 const UNSET_KEY: &str = "clock_unset_since";
 
-/// This run's ages, which begin with the store.
+/// This run's ages, which begin when the store is opened.
 pub(crate) fn begin(clock: &dyn Clock, db: &db::Db) -> Ages {
     // A database that cannot be read now says nothing of the clock: times of earlier runs then stay as they are.
     let kept = db.read_access("looking up since when the clock is wrong", |c| meta(c, UNSET_KEY)).ok().flatten();
@@ -49,7 +49,7 @@ fn newest(tx: &Transaction<'_>) -> Result<Option<Timestamp>, Fail> {
     Ok(seen.map(Timestamp).max(pairing(tx)?.newest()))
 }
 
-impl Store {
+impl Accounts {
     /// The moment at which ages are judged and new times noted, for one that the caller's clock showed. When the clock was set,
     /// what was noted before is moved first; where that cannot be written at once, it is judged as the clock stood before.
     pub(crate) fn judged(&self, given: Timestamp) -> Timestamp {

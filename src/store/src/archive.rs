@@ -1,6 +1,6 @@
 //! What `api` asks of recordings and events.
 
-use crate::Store;
+use crate::Recordings;
 use crate::fault::io_error;
 use crate::mp4::read;
 use crate::segments::{FIRST_THAT_MAY_OVERLAP, Recorded};
@@ -52,7 +52,7 @@ fn too_many() -> Error {
     Error::new(ErrorKind::TooLarge, "the range holds too many spans and gaps: ask for a shorter one")
 }
 
-impl Store {
+impl Recordings {
     /// What of a camera lies in a range, and since when there is anything. Errors with `TooLarge`.
     fn stretches(&self, camera: &CameraId, range: &TimeRange) -> Result<(Stretches, Option<Timestamp>)> {
         let what = format!("camera {camera}: looking up its timeline");
@@ -155,7 +155,7 @@ impl Store {
     }
 }
 
-impl ArchivePort for Store {
+impl ArchivePort for Recordings {
     /// Errors with `TooLarge` when the range holds more than 50,000 spans or gaps.
     fn timeline(&self, camera: &CameraId, range: TimeRange, now: Timestamp) -> Result<Timeline> {
         let (stretches, since) = self.stretches(camera, &range)?;
@@ -169,20 +169,20 @@ impl ArchivePort for Store {
         let lost = stretches.unreadable.into_iter();
         causes.extend(lost.map(|(start, end)| Gap { start, end, cause: GapCause::Lost }));
         let gaps = playback::gaps(&spans, &causes, &range, since, now);
-        let events = self.events_in(camera, &range)?;
+        let events = self.index().events_in(camera, &range)?;
         Ok(Timeline { from: range.from, to: range.to, spans, gaps, events })
     }
 
     fn events(&self, filter: &EventFilter) -> Result<EventPage> {
-        self.event_page(filter)
+        self.index().event_page(filter)
     }
 
     fn event(&self, id: EventId) -> Result<Event> {
-        self.event_by_id(id)
+        self.index().event_by_id(id)
     }
 
     fn set_pinned(&self, id: EventId, pinned: bool) -> Result<()> {
-        self.pin(id, pinned)
+        self.index().pin(id, pinned)
     }
 
     fn thumbnail(&self, id: EventId) -> Result<Bytes> {

@@ -1,6 +1,6 @@
 //! The disk that recordings go to: how much there is and how long it lasts.
 
-use crate::Store;
+use crate::Recordings;
 use crate::db::lock;
 use crate::fault::io_error;
 use perch_base::Result;
@@ -50,7 +50,7 @@ impl Space {
     }
 }
 
-impl Store {
+impl Recordings {
     /// The disk with the recordings, which may be one of their own.
     pub(crate) fn space(&self) -> io::Result<Space> {
         Space::of(&self.inner.recordings)
@@ -82,7 +82,7 @@ impl Store {
         let removed = self.inner.recordings.remove(PROBE_FILE);
         written.and(removed).map_err(told)?;
         self.inner.db.hope();
-        self.set_meta("probed_at", &self.now().0.to_string())
+        self.inner.meta.set("probed_at", &self.now().0.to_string())
     }
 
     /// Bytes of all recordings, those being written too.
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_recording_that_is_being_sealed_counts_once() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let store = open(&dir);
+        let store = open(&dir).recordings().clone();
         let insert = "INSERT INTO segment (camera, path, start, end, size, state) VALUES ('front', ?1, 0, 1, ?2, ?3)
             RETURNING id";
         let row = |path: &str, size: i64, state: &str| -> i64 {

@@ -1,10 +1,8 @@
-//! Rows of events and their stills.
+//! Rows of events. Their stills are in `stills`.
 
+use crate::change::{Begun, Change};
 use crate::db::{Fail, lock};
-use crate::fault::io_error;
-use crate::rows::{Begun, Change};
-use crate::{Store, from_word, word};
-use bytes::Bytes;
+use crate::{Index, from_word, word};
 use perch_base::ids::{CameraId, EventId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
@@ -12,7 +10,6 @@ use perch_domain::access::CameraGrant;
 use perch_domain::archive::{Event, EventFilter, EventKind, EventPage, TimeRange};
 use perch_domain::motion::{Box, Cause};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use std::io::Read;
 
 /// An event that begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,10 +32,6 @@ pub struct NewEvent {
     pub boxes: Vec<Box>,
 }
 
-/// How a JPEG begins.
-const JPEG: &[u8] = &[0xff, 0xd8];
-/// Larger stills are refused.
-const MAX_THUMBNAIL: usize = 4 << 20;
 /// Events shown on one timeline.
 const MAX_ON_TIMELINE: usize = 2_000;
 
@@ -144,16 +137,11 @@ fn events_of(
     Ok(out)
 }
 
-/// Where an event's still lies below `thumbnails/`.
-pub(crate) fn thumbnail_path(camera: &str, id: i64) -> String {
-    format!("{camera}/{id}.jpg")
-}
-
-impl Store {
+impl Index {
     /// Enters an event that begins, as soon as the database takes it. Its id is the microsecond of its start, moved on until it is
     /// free.
     pub fn begin_event(&self, event: &NewEvent) -> Result<Event> {
-        let _one_at_a_time = lock(&self.inner.rows.naming);
+        let _one_at_a_time = lock(&self.rows().naming);
         // Ids are positive: a clock before 1970 is no reason to lose an event.
         let mut id = EventId(event.start.0.max(1));
         while self.is_event_known(id) {
@@ -174,13 +162,13 @@ impl Store {
                     .query_row([id.0], |r| r.get(0))?)
             })
         };
-        self.inner.rows.event(id).is_some() || in_rows().unwrap_or(false)
+        self.rows().event(id).is_some() || in_rows().unwrap_or(false)
     }
 
     /// Enters a running event's stronger picture, as soon as the database takes it; the boxes stay those of its still, where it has
     /// one. Errors with `NotFound`.
     pub fn update_event(&self, id: EventId, score: f32, cause: Cause, boxes: &[Box]) -> Result<Event> {
-        let _one_at_a_time = lock(&self.inner.rows.naming);
+        let _one_at_a_time = lock(&self.rows().naming);
         let before = self.event_by_id(id)?;
         let boxes = if before.has_thumbnail { before.boxes.clone() } else { boxes.to_vec() };
         let event = Event { score, cause, boxes, ..before };
@@ -190,29 +178,11 @@ impl Store {
 
     /// Enters an event's end, as soon as the database takes it. Errors with `NotFound`.
     pub fn end_event(&self, id: EventId, end: Timestamp) -> Result<Event> {
-        let _one_at_a_time = lock(&self.inner.rows.naming);
+        let _one_at_a_time = lock(&self.rows().naming);
         let event = self.event_by_id(id)?;
         let event = Event { end: Some(end.max(event.start)), ..event };
         self.change(Change::Event(event.clone()))?;
         Ok(event)
-    }
-
-    /// Keeps (or replaces) an event's still, a JPEG of at most 4 MiB, with what moves in that very picture. Errors: `NotFound`,
-    /// `Invalid`, `Unavailable`.
-    pub fn put_still(&self, id: EventId, jpeg: &[u8], boxes: &[Box]) -> Result<Event> {
-        if !jpeg.starts_with(JPEG) || jpeg.len() > MAX_THUMBNAIL {
-            return Err(Error::invalid(format!(
-                "event {id}: its still is not a JPEG of at most {MAX_THUMBNAIL} bytes"
-            )));
-        }
-        let event = self.event_by_id(id)?;
-        self.inner
-            .thumbnails
-            .put(&thumbnail_path(event.camera.as_str(), id.0), jpeg)
-            .map_err(|e| io_error(|| format!("the still of event {id} cannot be kept"), e))?;
-        let _one_at_a_time = lock(&self.inner.rows.naming);
-        self.change(Change::Still { event: id, boxes: boxes.to_vec() })?;
-        Ok(Event { boxes: boxes.to_vec(), has_thumbnail: true, ..self.event_by_id(id)? })
     }
 
     /// When a camera's newest event began.
@@ -224,11 +194,11 @@ impl Store {
     }
 
     pub(crate) fn event_by_id(&self, id: EventId) -> Result<Event> {
-        let event = match self.inner.rows.event(id) {
+        let event = match self.rows().event(id) {
             Some(event) => event,
             None => self.inner.db.read_recorder("looking up an event", |c| get(c, id))?,
         };
-        Ok(match self.inner.rows.still(id) {
+        Ok(match self.rows().still(id) {
             Some(boxes) => Event { boxes, has_thumbnail: true, ..event },
             None => event,
         })
@@ -241,20 +211,6 @@ impl Store {
                 _ => Ok(()),
             }
         })
-    }
-
-    pub(crate) fn still(&self, id: EventId) -> Result<Bytes> {
-        let event = self.event_by_id(id)?;
-        let none = || Error::not_found(format!("event {id} has no still"));
-        if !event.has_thumbnail {
-            return Err(none());
-        }
-        let mut data = Vec::new();
-        let told = |e| io_error(|| format!("event {id} has no still that can be read"), e);
-        let file = self.inner.thumbnails.read(&thumbnail_path(event.camera.as_str(), id.0)).map_err(told)?;
-        file.take(MAX_THUMBNAIL as u64).read_to_end(&mut data).map_err(told)?;
-        // A power cut may have left less than a picture.
-        if data.starts_with(JPEG) { Ok(data.into()) } else { Err(none()) }
     }
 
     pub(crate) fn event_page(&self, filter: &EventFilter) -> Result<EventPage> {

@@ -5,7 +5,7 @@
 //! parameter sets, as in a stream: ffmpeg and Chromium follow that, after a seek too. A second entry in the header, with fragments
 //! that point to it, ffmpeg 5.1 ignores, and Chromium then stops with an error.
 
-use crate::Store;
+use crate::Recordings;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, read, write};
 use crate::segments::Recorded;
@@ -21,9 +21,9 @@ use std::collections::VecDeque;
 const PAGE: usize = 64;
 
 /// Begins an export. Errors with `NotFound` when nothing is recorded in the range.
-pub(crate) fn begin(store: &Store, camera: &CameraId, range: TimeRange) -> Result<Export> {
+pub(crate) fn begin(recordings: &Recordings, camera: &CameraId, range: TimeRange) -> Result<Export> {
     let mut chunks = Chunks {
-        store: store.clone(),
+        recordings: recordings.clone(),
         camera: camera.clone(),
         range,
         queue: VecDeque::new(),
@@ -80,7 +80,7 @@ impl Clock {
 }
 
 struct Chunks {
-    store: Store,
+    recordings: Recordings,
     camera: CameraId,
     range: TimeRange,
     queue: VecDeque<Recorded>,
@@ -104,9 +104,9 @@ impl Chunks {
             return Err(Error::not_found(format!("camera {}: nothing is recorded in this range", self.camera)));
         };
         let start = first.0.segment.start.plus_micros(first.0.segment.fragments[first.1].start_us);
-        let mut format = self.store.format_of(first.0.segment.id)?;
+        let mut format = self.recordings.format_of(first.0.segment.id)?;
         // Later files may have sound where the first has none.
-        let (channels, formats) = self.store.channels_and_formats(&self.camera, &self.range)?;
+        let (channels, formats) = self.recordings.channels_and_formats(&self.camera, &self.range)?;
         let channels = channels.max(first.0.channels);
         self.is_mixed = formats > 1;
         format.has_audio = channels > 0;
@@ -144,7 +144,7 @@ impl Chunks {
     fn look_up(&self) -> Result<Vec<Recorded>> {
         let from = self.looked_up_to.map_or(self.range.from, |(start, _)| start.max(self.range.from));
         match from < self.range.to {
-            true => self.store.recorded(&self.camera, &TimeRange { from, to: self.range.to }, PAGE),
+            true => self.recordings.recorded(&self.camera, &TimeRange { from, to: self.range.to }, PAGE),
             false => Ok(Vec::new()),
         }
     }
@@ -158,7 +158,7 @@ impl Chunks {
             return Ok(Some(header));
         }
         let Some((recorded, index)) = self.at.take() else { return Ok(None) };
-        let (moof, mut data) = self.store.read_fragment(&recorded, index)?;
+        let (moof, mut data) = self.recordings.read_fragment(&recorded, index)?;
         self.clock.sequence += 1;
         patch(&mut data, moof.sequence_at, &self.clock.sequence.to_be_bytes())?;
         for run in moof.runs.iter().filter(|r| r.track == VIDEO || r.track == AUDIO) {
@@ -178,7 +178,7 @@ impl Chunks {
 
     fn change_file(&mut self) -> Result<()> {
         let Some(next) = self.next_file()? else { return Ok(()) };
-        let format = self.store.format_of(next.0.segment.id)?;
+        let format = self.recordings.format_of(next.0.segment.id)?;
         // One that came after the export had begun.
         self.is_mixed |= self.format.as_ref().is_none_or(|f| (&f.sps, &f.pps) != (&format.sps, &format.pps));
         self.format = Some(format);

@@ -1,8 +1,8 @@
 //! Rows of gaps: why nothing was recorded for a while. Neighbours of one cause are one row.
 
-use crate::Store;
+use crate::Recordings;
+use crate::change::Change;
 use crate::db::Fail;
-use crate::rows::Change;
 use crate::{from_word, word};
 use perch_base::Result;
 use perch_base::ids::CameraId;
@@ -54,10 +54,10 @@ pub(crate) fn within(c: &Connection, camera: &CameraId, range: &TimeRange, limit
     Ok(out)
 }
 
-impl Store {
+impl Recordings {
     /// Notes that nothing was recorded between `start` and `end` and why, as soon as the database takes it. May be called again with
     /// a later end as a gap goes on.
     pub fn note_gap(&self, camera: &CameraId, start: Timestamp, end: Timestamp, cause: GapCause) -> Result<()> {
-        self.change(Change::Gap { camera: camera.clone(), start, end, cause })
+        self.index().change(Change::Gap { camera: camera.clone(), start, end, cause })
     }
 }

@@ -19,6 +19,7 @@ mod accounts;
 mod adopt;
 mod ages;
 mod archive;
+mod change;
 mod db;
 mod disk;
 mod events;
@@ -28,50 +29,49 @@ mod files;
 mod fragments;
 mod gaps;
 mod grants;
+mod index;
 mod meta;
 mod mp4;
 #[cfg(test)]
 mod plans;
 mod reconcile;
+mod recordings;
 mod reserve;
 mod reset;
 mod retention;
 mod rows;
 mod schema;
 mod segments;
+mod stills;
 mod tail;
 #[cfg(test)]
 mod testing;
 mod trial;
 mod writer;
 
+pub use accounts::Accounts;
 pub use events::NewEvent;
 pub use fault::write_fault;
+pub use index::Index;
+pub use meta::Meta;
 pub use mp4::h264::TrackFormat;
 pub use mp4::write::GopPackets;
 pub use reconcile::OpenReport;
+pub use recordings::Recordings;
 pub use retention::RetentionReport;
 pub use writer::SegmentWriter;
 
-use crate::db::{Db, lock};
+use crate::db::Db;
 use crate::fault::io_error;
-use crate::files::Root;
-use crate::reconcile::Progress;
-use crate::rows::Rows;
-use crate::segments::Live;
 use perch_base::clock::SharedClock;
-use perch_base::ids::SegmentId;
-use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where things are kept and within which limits.
@@ -89,51 +89,25 @@ pub struct Config {
     pub retention: RetentionConfig,
 }
 
-/// The box's memory. Clones share it; every call may block for the time of a disk access.
+/// Opens the box's memory and hands out its parts; each user takes the one that it needs. Clones share them.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    config: Config,
-    clock: SharedClock,
-    db: Db,
-    recordings: Root,
-    thumbnails: Root,
-    quarantine: Root,
-    /// Files being written, and those whose rows have yet to follow.
-    live: Mutex<HashMap<SegmentId, Live>>,
-    /// One password is hashed at a time: each takes 19 MiB.
-    hashing: Mutex<()>,
-    /// Changes of recordings' rows that the database has yet to take.
-    rows: Rows,
-    /// Recordings are deleted by one at a time: what is marked but not gone is then nobody's.
-    erasing: Mutex<()>,
-    /// The file of [`Store::probe_write`] is one.
-    probing: Mutex<()>,
-    /// How far index and files were brought together.
-    progress: Mutex<Progress>,
-    /// Index and files are compared by one at a time.
-    comparing: Mutex<()>,
-    /// When old events were last looked through, microseconds since the epoch.
-    forgot_at: AtomicI64,
-    /// How times that decide who may come in follow the clock.
-    ages: Mutex<perch_domain::ages::Ages>,
-    /// Held by the daemon; a command beside it has none.
-    lock: Option<FolderLock>,
+    accounts: Accounts,
+    index: Index,
+    recordings: Recordings,
+    meta: Meta,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("data_dir", &self.inner.config.data_dir).finish_non_exhaustive()
+        f.debug_struct("Store").field("data_dir", &self.recordings.inner.config.data_dir).finish_non_exhaustive()
     }
 }
 
 impl Store {
     /// Opens the data folder for the daemon: makes what is missing, replaces a damaged database (the old one is kept beside it)
     /// and closes what a crash left. Takes about as long however much was recorded: the rest of index and files is compared by
-    /// [`Store::reconcile_step`] beside the running box; what is found is in [`Store::open_report`]. A disk that cannot be written at the moment
+    /// [`Recordings::reconcile_step`] beside the running box; what is found is in [`Recordings::open_report`]. A disk that cannot be written at the moment
     /// does not keep it from opening an existing database: it is read, every write fails with `Unavailable`, and each tries (at
     /// most every few seconds) whether the disk is well again.
     ///
@@ -143,11 +117,11 @@ impl Store {
         files::make_dir(&config.data_dir)?;
         let guard = only_one(&config)?;
         let (db, replaced) = Db::open_somehow(&config.data_dir, clock.utc())?;
-        let store = Self::assemble(config, clock, db, Some(guard))?;
-        store.report_replaced(replaced);
-        store.start_comparing()?;
-        store.bound_quarantine();
-        store.keep_reserve();
+        let store = Self::assemble(&config, &clock, db, Some(guard))?;
+        store.recordings.report_replaced(replaced);
+        store.recordings.start_comparing()?;
+        store.recordings.bound_quarantine();
+        store.recordings.keep_reserve();
         Ok(store)
     }
 
@@ -156,54 +130,40 @@ impl Store {
     pub fn open_for_cli(config: Config, clock: SharedClock) -> Result<Self> {
         files::make_dir(&config.data_dir)?;
         let db = Db::open(&config.data_dir, false).or_else(|e| Db::open_unwritable(&config.data_dir, e))?;
-        Self::assemble(config, clock, db, None)
+        Self::assemble(&config, &clock, db, None)
     }
 
-    fn assemble(config: Config, clock: SharedClock, db: Db, guard: Option<FolderLock>) -> Result<Self> {
-        let folder = |name: &str| Root::open(&config.data_dir.join(name));
-        let (recordings, thumbnails, quarantine) =
-            (folder("recordings")?, folder("thumbnails")?, folder("quarantine")?);
-        let ages = Mutex::new(ages::begin(&*clock, &db));
-        let inner = Inner {
-            ages,
-            config,
-            clock,
-            db,
-            recordings,
-            thumbnails,
-            quarantine,
-            live: Mutex::default(),
-            hashing: Mutex::new(()),
-            rows: Rows::default(),
-            erasing: Mutex::new(()),
-            probing: Mutex::new(()),
-            progress: Mutex::default(),
-            comparing: Mutex::new(()),
-            forgot_at: AtomicI64::new(i64::MIN),
-            lock: guard,
-        };
-        Ok(Self { inner: Arc::new(inner) })
+    fn assemble(config: &Config, clock: &SharedClock, db: Db, guard: Option<FolderLock>) -> Result<Self> {
+        let db = Arc::new(db);
+        let (index, meta) = (Index::new(&db), Meta::new(&db));
+        let accounts = Accounts::new(config, clock, &db, ages::begin(&**clock, &db));
+        let recordings = Recordings::open(config, clock, &db, &index, &meta, guard)?;
+        Ok(Self { accounts, index, recordings, meta })
     }
 
-    /// Whether the database answers.
-    pub fn ping(&self) -> Result<()> {
-        self.inner.db.read("asking the database for a sign of life", |c| {
-            c.prepare_cached("SELECT count(*) FROM meta")?.query_row([], |r| r.get::<_, i64>(0))?;
-            Ok(())
-        })
+    /// Who may come in.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
-    fn now(&self) -> Timestamp {
-        self.inner.clock.utc()
+    /// Rows of events and gaps.
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
-    fn live(&self) -> std::sync::MutexGuard<'_, HashMap<SegmentId, Live>> {
-        lock(&self.inner.live)
+    /// Recordings and stills.
+    pub fn recordings(&self) -> &Recordings {
+        &self.recordings
+    }
+
+    /// Small values under keys.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
     }
 }
 
 /// The lock on a data folder, given back when it is dropped.
-struct FolderLock(File);
+pub(crate) struct FolderLock(File);
 
 impl Drop for FolderLock {
     fn drop(&mut self) {

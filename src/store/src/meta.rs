@@ -1,17 +1,36 @@
 //! Small values under keys, and the word that the running box leaves for the commands beside it.
 
-use crate::Store;
+use crate::db::Db;
 use perch_base::{Error, Result};
 use perch_domain::running::{RunningBox, RunningCamera};
 use rusqlite::{OptionalExtension, params};
+use std::sync::Arc;
 
 /// Where the word is kept, as JSON.
 const RUNNING_KEY: &str = "running_box";
 
-impl Store {
+/// Small values under keys. Clones share it; every call may block for the time of a disk access.
+#[derive(Clone)]
+pub struct Meta {
+    db: Arc<Db>,
+}
+
+impl Meta {
+    pub(crate) fn new(db: &Arc<Db>) -> Self {
+        Self { db: db.clone() }
+    }
+
+    /// Whether the database answers.
+    pub fn ping(&self) -> Result<()> {
+        self.db.read("asking the database for a sign of life", |c| {
+            c.prepare_cached("SELECT count(*) FROM meta")?.query_row([], |r| r.get::<_, i64>(0))?;
+            Ok(())
+        })
+    }
+
     /// Keeps a small value under a key.
-    pub fn set_meta(&self, key: &str, value: &str) -> Result<()> {
-        self.inner.db.write(&format!("keeping {key}"), |tx| {
+    pub fn set(&self, key: &str, value: &str) -> Result<()> {
+        self.db.write(&format!("keeping {key}"), |tx| {
             let sql =
                 "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
             tx.prepare_cached(sql)?.execute(params![key, value])?;
@@ -20,8 +39,8 @@ impl Store {
     }
 
     /// The value kept under a key.
-    pub fn get_meta(&self, key: &str) -> Result<Option<String>> {
-        self.inner.db.read(&format!("looking up {key}"), |c| {
+    pub fn get(&self, key: &str) -> Result<Option<String>> {
+        self.db.read(&format!("looking up {key}"), |c| {
             Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?)
         })
     }
@@ -30,13 +49,13 @@ impl Store {
     pub fn leave_word(&self, running: &RunningBox) -> Result<()> {
         let text = serde_json::to_string(running)
             .map_err(|e| Error::internal("what the box says of itself cannot be written").with_source(e))?;
-        self.set_meta(RUNNING_KEY, &text)
+        self.set(RUNNING_KEY, &text)
     }
 
     /// The word that the box left when it ran last; `None` when it never ran with this data folder. What cannot be read counts
     /// as not left: it is written anew at each start.
     pub fn word(&self) -> Result<Option<RunningBox>> {
-        match self.get_meta(RUNNING_KEY)?.and_then(|text| serde_json::from_str(&text).ok()) {
+        match self.get(RUNNING_KEY)?.and_then(|text| serde_json::from_str(&text).ok()) {
             Some(running) => Ok(Some(running)),
             None => self.old_word(),
         }
@@ -44,12 +63,12 @@ impl Store {
 
     /// What versions before left, under a key for each part.
     fn old_word(&self) -> Result<Option<RunningBox>> {
-        let (Some(base_url), Some(ca_sha256)) = (self.get_meta("base_url")?, self.get_meta("ca_sha256")?) else {
+        let (Some(base_url), Some(ca_sha256)) = (self.get("base_url")?, self.get("ca_sha256")?) else {
             return Ok(None);
         };
-        let names = self.get_meta("cameras")?.and_then(|text| serde_json::from_str::<Vec<(_, String)>>(&text).ok());
+        let names = self.get("cameras")?.and_then(|text| serde_json::from_str::<Vec<(_, String)>>(&text).ok());
         let cameras = names.map(|all| all.into_iter().map(|(id, name)| RunningCamera { id, name }).collect());
-        let rtsp_port = self.get_meta("rtsp_port")?.and_then(|port| port.parse().ok());
+        let rtsp_port = self.get("rtsp_port")?.and_then(|port| port.parse().ok());
         Ok(Some(RunningBox { base_url, ca_sha256, rtsp_port, cameras }))
     }
 }
@@ -63,8 +82,8 @@ mod tests {
     #[test]
     fn word_is_kept_whole_and_that_of_older_versions_is_read() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let store = open(&dir);
-        assert_eq!(store.word().expect("asked"), None);
+        let meta = open(&dir).meta().clone();
+        assert_eq!(meta.word().expect("asked"), None);
         let old = [
             ("base_url", "https://perch.local"),
             ("ca_sha256", "ab"),
@@ -72,7 +91,7 @@ mod tests {
             ("cameras", r#"[["front","Front door"]]"#),
         ];
         for (key, value) in old {
-            store.set_meta(key, value).expect("kept");
+            meta.set(key, value).expect("kept");
         }
         let front = RunningCamera { id: CameraId::new("front").expect("valid"), name: "Front door".into() };
         let read = RunningBox {
@@ -81,9 +100,9 @@ mod tests {
             rtsp_port: Some(8554),
             cameras: Some(vec![front]),
         };
-        assert_eq!(store.word().expect("asked"), Some(read.clone()));
+        assert_eq!(meta.word().expect("asked"), Some(read.clone()));
         let now = RunningBox { base_url: "https://other:8443".into(), cameras: Some(vec![]), ..read };
-        store.leave_word(&now).expect("left");
-        assert_eq!(store.word().expect("asked"), Some(now));
+        meta.leave_word(&now).expect("left");
+        assert_eq!(meta.word().expect("asked"), Some(now));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Before anything is recorded, [`Store::open`] closes what a crash left: open files are cut to their last whole fragment, the
 //! newest rows are held against their files, events end, and the time the box was off is noted. All of that is bounded, however
-//! much was recorded. The rest is done by [`Store::reconcile_step`] beside the running box, the newest day first: unknown files are
+//! much was recorded. The rest is done by [`Recordings::reconcile_step`] beside the running box, the newest day first: unknown files are
 //! taken in, missing ones noted, unreadable ones set aside. Every step is whole in itself: a kill between two costs nothing, the next
 //! start goes on. What this process records has newer rows than the newest at its start, and is never touched.
 
@@ -13,7 +13,7 @@ use crate::files::{is_day, parse_recording_path};
 use crate::mp4::read::Scan;
 use crate::mp4::write::ntp_to_timestamp;
 use crate::segments::{TOUCH_US, format_id, length_us, state_from, state_word};
-use crate::{Store, fragments, gaps};
+use crate::{Recordings, fragments, gaps};
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
@@ -149,7 +149,7 @@ fn behind(folder: &str) -> String {
     format!("{folder}0")
 }
 
-impl Store {
+impl Recordings {
     fn progress(&self) -> MutexGuard<'_, Progress> {
         lock(&self.inner.progress)
     }
@@ -182,7 +182,7 @@ impl Store {
                 coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'segment'), 0))";
             Ok(SegmentId(c.query_row(sql, [], |r| r.get(0))?))
         })?;
-        self.inner.rows.begin_after(newest);
+        self.index().rows().begin_after(newest);
         self.progress().started = Some((self.now(), newest));
         if let Err(e) = self.close_crashed() {
             tracing::error!(error = %e, "what was being recorded at the last end could not be looked at yet");
@@ -195,7 +195,7 @@ impl Store {
         self.progress().started.unwrap_or_else(|| (self.now(), SegmentId(i64::MAX)))
     }
 
-    /// Does all the steps that are left; returns what was found since the start. See [`Store::reconcile_step`].
+    /// Does all the steps that are left; returns what was found since the start. See [`Recordings::reconcile_step`].
     pub fn reconcile(&self) -> Result<OpenReport> {
         while self.reconcile_step()? {}
         Ok(self.open_report())
@@ -239,7 +239,7 @@ impl Store {
         }
     }
 
-    /// Brings [`Store::known_before`] forward by a day: whoever is about to delete the oldest must know it.
+    /// Brings [`Recordings::known_before`] forward by a day: whoever is about to delete the oldest must know it.
     pub(crate) fn know_the_oldest(&self) -> Result<()> {
         let _one_at_a_time = lock(&self.inner.comparing);
         self.refuse_if_away()?;
@@ -513,7 +513,7 @@ impl Store {
                 let format = format_id(tx, &scan.init.format)?;
                 let (size, init_size) = (scan.size as i64, scan.init.size as i64);
                 let blob = fragments::encode(&scan.fragments);
-                let (id, camera, channels) = (self.inner.rows.new_id(), camera.as_str(), scan.init.channels);
+                let (id, camera, channels) = (self.index().rows().new_id(), camera.as_str(), scan.init.channels);
                 let row = params![id.0, camera, path, start.0, end.0, size, format, channels, init_size, blob];
                 adopted += tx.prepare_cached(sql)?.execute(row)? as u64;
             }

@@ -1,10 +1,10 @@
 //! Forgets who may use the box: what an owner asks for with a file on the card. Recordings and events stay.
 
-use crate::Store;
+use crate::Accounts;
 use crate::access::{PAIRING_KEY, SALT_KEY};
 use perch_base::Result;
 
-impl Store {
+impl Accounts {
     /// Removes all accounts, devices, sessions, codes and stream passwords, and the counters of codes: whoever holds the card may
     /// pair anew.
     pub fn reset_access(&self) -> Result<()> {

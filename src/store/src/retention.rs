@@ -1,9 +1,9 @@
 //! Deletes what the limits of recording say must go. What that is, and in which order, `perch_domain::retention` decides.
 
 use crate::db::lock;
-use crate::events::thumbnail_path;
 use crate::fault::{io_error, write_fault};
-use crate::{Store, gaps, reserve};
+use crate::stills::thumbnail_path;
+use crate::{Recordings, gaps, reserve};
 use perch_base::ids::SegmentId;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
@@ -53,7 +53,7 @@ pub(crate) fn candidates_sql(worth: Worth) -> &'static str {
     }
 }
 
-impl Store {
+impl Recordings {
     /// Deletes recordings until the limits hold, the cheapest and oldest first; pinned events stay. Without trust in the clock
     /// nothing goes for its age, only for want of space. Cheap when nothing is over a limit; call it often.
     ///
@@ -63,7 +63,7 @@ impl Store {
     ///
     /// Errors: `Unavailable` when the disk or the database cannot be written.
     pub fn enforce_retention(&self, clock_trusted: bool) -> Result<RetentionReport> {
-        self.settle();
+        self.index().settle();
         if self.is_recordings_disk_away() {
             // Nothing can be freed there, and files that are not seen now are not gone.
             return Ok(RetentionReport::default());
@@ -327,18 +327,18 @@ impl Store {
     /// Notes, at most once a minute, that the box is running: the next start tells from it since when it was off.
     fn note_alive(&self, now: Timestamp) {
         const EVERY_US: i64 = 60_000_000;
-        let noted = self.get_meta(ALIVE_KEY).ok().flatten().and_then(|t| t.parse::<i64>().ok());
+        let noted = self.inner.meta.get(ALIVE_KEY).ok().flatten().and_then(|t| t.parse::<i64>().ok());
         if noted.is_some_and(|t| now.0.saturating_sub(t).abs() < EVERY_US) {
             return;
         }
-        if let Err(e) = self.set_meta(ALIVE_KEY, &now.0.to_string()) {
+        if let Err(e) = self.inner.meta.set(ALIVE_KEY, &now.0.to_string()) {
             tracing::debug!(error = %e, "it was not noted that the box is running");
         }
     }
 
     /// When the box was last known to run.
     pub(crate) fn last_alive(&self) -> Result<Option<i64>> {
-        let text = self.get_meta(ALIVE_KEY)?;
+        let text = self.inner.meta.get(ALIVE_KEY)?;
         let damaged = || Error::new(ErrorKind::Corrupt, "the time at which the box last ran is damaged");
         text.map(|t| t.parse().map_err(|_| damaged())).transpose()
     }
@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn an_event_that_is_pinned_at_the_last_moment_keeps_its_still() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let store = open(&dir);
+        let store = open(&dir).recordings().clone();
         let camera = CameraId::new("front").expect("valid");
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
         let new = NewEvent {
@@ -371,14 +371,14 @@ mod tests {
             cause,
             boxes: vec![],
         };
-        let ids = [(); 2].map(|()| store.begin_event(&new).expect("begun").id);
+        let ids = [(); 2].map(|()| store.index().begin_event(&new).expect("begun").id);
         for id in ids {
             store.put_still(id, b"\xff\xd8", &[]).expect("kept");
         }
         let old = ids.map(|id| (id.0, "front".to_owned(), true));
-        store.pin(ids[1], true).expect("pinned after it was looked up");
+        store.index().pin(ids[1], true).expect("pinned after it was looked up");
         store.drop_events(&old).expect("dropped");
-        assert!(store.event_by_id(ids[0]).is_err() && store.event_by_id(ids[1]).is_ok());
+        assert!(store.index().event_by_id(ids[0]).is_err() && store.index().event_by_id(ids[1]).is_ok());
         assert!(store.still(ids[1]).is_ok());
         assert!(!dir.path().join(format!("data/thumbnails/front/{}.jpg", ids[0])).exists());
     }

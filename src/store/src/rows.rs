@@ -2,14 +2,13 @@
 //! go on, and what the database cannot take now (another program holds it, another thread writes) is kept in memory and follows. A
 //! crash in between costs nothing but to which event a file belonged: files without a row are taken in at the next start.
 
+use crate::change::{Begun, Change};
 use crate::db::{Fail, lock};
-use crate::mp4::h264::TrackFormat;
 use crate::segments::{format_id, update_row};
-use crate::{Store, events, gaps};
-use perch_base::ids::{CameraId, EventId, SegmentId};
-use perch_base::time::Timestamp;
+use crate::{Index, events, gaps};
+use perch_base::ids::{EventId, SegmentId};
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::{Event, GapCause, Segment};
+use perch_domain::archive::Event;
 use perch_domain::motion::Box;
 use rusqlite::{ErrorCode, Transaction, params};
 use std::collections::VecDeque;
@@ -25,108 +24,6 @@ const BATCH: usize = 256;
 
 /// A recorder waits so long for another program, once: while changes wait already, not at all.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// One change.
-#[derive(Clone, Debug)]
-pub(crate) enum Change {
-    /// A file that begins.
-    Open {
-        id: SegmentId,
-        camera: CameraId,
-        path: String,
-        start: Timestamp,
-        event: Option<EventId>,
-        format: TrackFormat,
-    },
-    /// A file that is complete.
-    Seal { segment: Segment, path: String, channels: u8, sha256: Vec<u8> },
-    /// A file that is gone again.
-    Forget { id: SegmentId },
-    /// Files that belong to an event, as was found later.
-    Claim { files: Vec<SegmentId>, event: EventId },
-    /// A complete file that was cut.
-    Cut { segment: Segment, path: String },
-    /// An event as it is now.
-    Event(Event),
-    /// An event has a still, and this is what moves in it.
-    Still { event: EventId, boxes: Vec<Box> },
-    /// Why nothing was recorded.
-    Gap { camera: CameraId, start: Timestamp, end: Timestamp, cause: GapCause },
-}
-
-impl Change {
-    /// The sentence of its errors.
-    fn what(&self) -> String {
-        match self {
-            Self::Open { path, .. } => format!("recording {path} cannot be entered in the index"),
-            Self::Seal { path, .. } => format!("recording {path} cannot be sealed"),
-            Self::Forget { id } => format!("recording {id} cannot be taken out of the index"),
-            Self::Claim { event, .. } => format!("recordings cannot be given to event {event}"),
-            Self::Cut { path, .. } => format!("recording {path} was cut, but not in the index"),
-            Self::Event(event) => format!("camera {}: event {} cannot be entered", event.camera, event.id),
-            Self::Still { event, .. } => format!("event {event} cannot be updated"),
-            Self::Gap { camera, .. } => format!("camera {camera}: a gap cannot be noted"),
-        }
-    }
-
-    fn apply(&self, tx: &Transaction<'_>) -> Result<(), Fail> {
-        match self {
-            Self::Open { id, camera, path, start, event, format } => {
-                let format = format_id(tx, format)?;
-                // The file was made a moment ago: a row that has its name is of one that is no more.
-                tx.prepare_cached("DELETE FROM segment WHERE path = ?1")?.execute([path])?;
-                // An event that is not in the index (its row could not be written) must not keep its pictures from being recorded.
-                let sql = "INSERT INTO segment (id, camera, path, start, end, size, state, event, format)
-                    VALUES (?1, ?2, ?3, ?4, ?4, 0, 'open', (SELECT id FROM event WHERE id = ?5), ?6)";
-                let row = params![id.0, camera.as_str(), path, start.0, event.map(|e| e.0), format];
-                tx.prepare_cached(sql)?.execute(row)?;
-            }
-            Self::Seal { segment, channels, sha256, .. } => {
-                update_row(tx, segment, Some(sha256))?;
-                // Its event may have been entered since the file began.
-                let sql = "UPDATE segment SET audio = ?2, event = coalesce(event, (SELECT id FROM event WHERE id = ?3))
-                    WHERE id = ?1";
-                tx.prepare_cached(sql)?.execute(params![segment.id.0, channels, segment.event.map(|e| e.0)])?;
-            }
-            Self::Forget { id } => {
-                tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
-            }
-            Self::Claim { files, event } => {
-                let sql = "UPDATE segment SET event = (SELECT id FROM event WHERE id = ?2) WHERE id = ?1";
-                let mut statement = tx.prepare_cached(sql)?;
-                for id in files {
-                    statement.execute(params![id.0, event.0])?;
-                }
-            }
-            Self::Cut { segment, .. } => update_row(tx, segment, None)?,
-            Self::Event(event) => events::put(tx, event)?,
-            Self::Still { event, boxes } => {
-                let sql = "UPDATE event SET thumbnail = 1, boxes = ?2 WHERE id = ?1";
-                tx.prepare_cached(sql)?.execute(params![event.0, events::boxes_text(boxes)?])?;
-            }
-            Self::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), start.0, end.0, *cause)?,
-        }
-        Ok(())
-    }
-
-    /// Takes in a change that says the same and more; whether it did.
-    fn absorb(&mut self, newer: &Self) -> bool {
-        match (self, newer) {
-            (Self::Gap { camera, start, end, cause }, Self::Gap { camera: c, start: s, end: e, cause: why }) => {
-                let is_same = (&*camera, *start, *cause) == (c, *s, *why);
-                if is_same {
-                    *end = (*end).max(*e);
-                }
-                is_same
-            }
-            (Self::Event(event), Self::Event(newer)) if event.id == newer.id => {
-                event.clone_from(newer);
-                true
-            }
-            _ => false,
-        }
-    }
-}
 
 /// The changes that wait.
 #[derive(Debug, Default)]
@@ -239,26 +136,19 @@ impl Rows {
     }
 }
 
-/// What begins with a change, and does not begin when that fails.
-#[derive(Clone, Copy)]
-pub(crate) enum Begun {
-    File(SegmentId),
-    Event(EventId),
-}
-
-impl Store {
+impl Index {
     /// Makes a change, now or as soon as the database takes it. Errors: `Unavailable` when the disk cannot be written (the change
     /// waits all the same), or when too much waits.
     pub(crate) fn change(&self, change: Change) -> Result<()> {
-        let rows = &self.inner.rows;
+        let rows = self.rows();
         rows.refuse_if_full()?;
         let patience = if rows.leave(change) { Duration::ZERO } else { PATIENCE };
         self.write_waiting(Some(patience)).map(drop)
     }
 
-    /// Like [`Store::change`] for what begins: after an error it has not begun.
+    /// Like [`Index::change`] for what begins: after an error it has not begun.
     pub(crate) fn begin(&self, begun: Begun, change: Change) -> Result<()> {
-        self.change(change).inspect_err(|_| self.inner.rows.take_back(begun))
+        self.change(change).inspect_err(|_| self.rows().take_back(begun))
     }
 
     /// Writes what waits, and waits for the database for that. Errors are logged: they are tried again later.
@@ -271,7 +161,7 @@ impl Store {
     /// Writes what waits; whether all of it. With a patience nobody waits for longer than that for another program, and not at all
     /// for another thread.
     pub(crate) fn write_waiting(&self, patience: Option<Duration>) -> Result<bool> {
-        let rows = &self.inner.rows;
+        let rows = self.rows();
         let _one_at_a_time = match patience {
             None => lock(&rows.writing),
             Some(_) => match rows.writing.try_lock() {
@@ -284,7 +174,7 @@ impl Store {
             let mut batch = Vec::new();
             let write = |tx: &Transaction<'_>| {
                 batch = rows.take_batch();
-                batch.iter().try_for_each(|change| apply(tx, change))
+                batch.iter().try_for_each(|change| write_or_report(tx, change))
             };
             let written = match patience {
                 None => self.inner.db.write(&what, write).map(Some),
@@ -306,10 +196,50 @@ impl Store {
     }
 }
 
-/// Applies a change. One that can never be written must not hold up the others: it is reported, and the next start compares rows and
+fn write(tx: &Transaction<'_>, change: &Change) -> Result<(), Fail> {
+    match change {
+        Change::Open { id, camera, path, start, event, format } => {
+            let format = format_id(tx, format)?;
+            // The file was made a moment ago: a row that has its name is of one that is no more.
+            tx.prepare_cached("DELETE FROM segment WHERE path = ?1")?.execute([path])?;
+            // An event that is not in the index (its row could not be written) must not keep its pictures from being recorded.
+            let sql = "INSERT INTO segment (id, camera, path, start, end, size, state, event, format)
+                VALUES (?1, ?2, ?3, ?4, ?4, 0, 'open', (SELECT id FROM event WHERE id = ?5), ?6)";
+            let row = params![id.0, camera.as_str(), path, start.0, event.map(|e| e.0), format];
+            tx.prepare_cached(sql)?.execute(row)?;
+        }
+        Change::Seal { segment, channels, sha256, .. } => {
+            update_row(tx, segment, Some(sha256))?;
+            // Its event may have been entered since the file began.
+            let sql = "UPDATE segment SET audio = ?2, event = coalesce(event, (SELECT id FROM event WHERE id = ?3))
+                WHERE id = ?1";
+            tx.prepare_cached(sql)?.execute(params![segment.id.0, channels, segment.event.map(|e| e.0)])?;
+        }
+        Change::Forget { id } => {
+            tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
+        }
+        Change::Claim { files, event } => {
+            let sql = "UPDATE segment SET event = (SELECT id FROM event WHERE id = ?2) WHERE id = ?1";
+            let mut statement = tx.prepare_cached(sql)?;
+            for id in files {
+                statement.execute(params![id.0, event.0])?;
+            }
+        }
+        Change::Cut { segment, .. } => update_row(tx, segment, None)?,
+        Change::Event(event) => events::put(tx, event)?,
+        Change::Still { event, boxes } => {
+            let sql = "UPDATE event SET thumbnail = 1, boxes = ?2 WHERE id = ?1";
+            tx.prepare_cached(sql)?.execute(params![event.0, events::boxes_text(boxes)?])?;
+        }
+        Change::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), start.0, end.0, *cause)?,
+    }
+    Ok(())
+}
+
+/// Writes a change. One that can never be written must not hold up the others: it is reported, and the next start compares rows and
 /// files.
-fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Fail> {
-    match change.apply(tx) {
+fn write_or_report(tx: &Transaction<'_>, change: &Change) -> Result<(), Fail> {
+    match write(tx, change) {
         Err(Fail::Sql(e)) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             tracing::error!(error = %e, "{}", change.what());
             Ok(())
@@ -321,7 +251,11 @@ fn apply(tx: &Transaction<'_>, change: &Change) -> Result<(), Fail> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mp4::h264::TrackFormat;
     use crate::testing::open;
+    use perch_base::ids::CameraId;
+    use perch_base::time::Timestamp;
+    use perch_domain::archive::GapCause;
 
     fn gap(end: i64, cause: GapCause) -> Change {
         let camera = CameraId::new("front").expect("valid");
@@ -344,7 +278,7 @@ mod tests {
     #[test]
     fn what_can_never_be_written_does_not_hold_up_the_rest() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let store = open(&dir);
+        let index = open(&dir).index().clone();
         let file = |id: i64, path: &str| Change::Open {
             id: SegmentId(id),
             camera: CameraId::new("front").expect("valid"),
@@ -354,10 +288,10 @@ mod tests {
             format: TrackFormat { sps: bytes::Bytes::new(), pps: bytes::Bytes::new(), has_audio: false },
         };
         for change in [file(1, "a"), file(1, "b"), file(2, "c")] {
-            store.inner.rows.leave(change);
+            index.rows().leave(change);
         }
-        assert!(store.write_waiting(None).expect("written"));
-        let paths: Vec<String> = store
+        assert!(index.write_waiting(None).expect("written"));
+        let paths: Vec<String> = index
             .inner
             .db
             .read("looking", |c| {

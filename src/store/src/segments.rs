@@ -1,12 +1,12 @@
 //! Rows of recordings: cut and list. Files being written, and those whose rows have yet to follow, are indexed in memory and merged
 //! into every answer, so the database is written twice a file and not once a GOP. How rows are written is in `rows`.
 
+use crate::change::Change;
 use crate::db::Fail;
 use crate::fault::io_error;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::read;
-use crate::rows::Change;
-use crate::{Store, fragments};
+use crate::{Recordings, fragments};
 use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
@@ -133,7 +133,7 @@ pub(crate) fn sealed_state(s: &Segment) -> SegmentState {
     if s.fragments.is_empty() { SegmentState::Deleting } else { SegmentState::Sealed }
 }
 
-impl Store {
+impl Recordings {
     /// Takes back a row whose file is gone.
     pub(crate) fn forget_open(&self, id: SegmentId) -> Result<()> {
         self.inner.db.write(&format!("recording {id} cannot be taken out of the index"), |tx| {
@@ -218,7 +218,7 @@ impl Store {
             live.segment = segment.clone();
         }
         // Without a hash: the recorder waits for this, and reading the whole file takes seconds on a slow card.
-        self.change(Change::Cut { segment, path })
+        self.index().change(Change::Cut { segment, path })
     }
 
     /// The recordings of a camera that overlap a range and can be read, in order of time, at most `limit`; those being written

@@ -1,6 +1,6 @@
 //! Proves that recording works: what a system that is being tried must show before it is kept.
 
-use crate::Store;
+use crate::Recordings;
 use crate::fault::io_error;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::write::GopPackets;
@@ -14,7 +14,7 @@ use perch_domain::ports::ArchivePort;
 use rusqlite::OptionalExtension;
 use std::io::Read;
 
-impl Store {
+impl Recordings {
     /// Records one GOP that begins at `mono` (in UTC: `start`) as a file of its own, seals it, reads it back, and removes it. Errors
     /// name the step that failed.
     pub fn prove_recording(&self, camera: &CameraId, start: Timestamp, mono: MonoTime, gop: &GopPackets) -> Result<()> {
@@ -24,7 +24,7 @@ impl Store {
         let mut writer = self.create_segment(camera, start, None, &format)?;
         writer.write_gop(mono, gop)?;
         let sealed = writer.seal()?;
-        self.write_waiting(None)?;
+        self.index().write_waiting(None)?;
         let read = self.read_back(&sealed);
         self.erase(&[sealed.id], None)?;
         read

@@ -1,11 +1,11 @@
 //! Writes one recording: its file, one fragment a GOP, and what its row is to say. When to begin and end a file is the recorder's decision.
 
-use crate::Store;
+use crate::Recordings;
+use crate::change::{Begun, Change};
 use crate::fault::io_error;
 use crate::files::recording_path;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::write::{self, GopPackets, Position, Scratch};
-use crate::rows::{Begun, Change};
 use crate::segments::{Live, sealed_state};
 use aws_lc_rs::digest;
 use perch_base::ids::{CameraId, EventId, SegmentId};
@@ -19,7 +19,7 @@ use std::os::unix::fs::FileExt;
 /// An open recording. Dropped without [`SegmentWriter::seal`] it stays open in the index; the store seals it with the next file
 /// or, after a crash, at the next start.
 pub struct SegmentWriter {
-    store: Store,
+    recordings: Recordings,
     id: SegmentId,
     path: String,
     file: File,
@@ -34,7 +34,7 @@ pub struct SegmentWriter {
     sealed: bool,
 }
 
-impl Store {
+impl Recordings {
     /// Begins a recording whose time 0 is `start`: an empty file; its row follows when the database can take it. Errors:
     /// `Unavailable` when the disk cannot be written (see [`crate::write_fault`]).
     pub fn create_segment(
@@ -44,7 +44,7 @@ impl Store {
         event: Option<EventId>,
         format: &TrackFormat,
     ) -> Result<SegmentWriter> {
-        let id = self.inner.rows.new_id();
+        let id = self.index().rows().new_id();
         let segment = Segment {
             id,
             camera: camera.clone(),
@@ -60,14 +60,14 @@ impl Store {
         let (path, file) = made.inspect_err(|_| drop(self.live().remove(&id)))?;
         let (camera, format) = (camera.clone(), format.clone());
         let open = Change::Open { id, camera, path: path.clone(), start, event, format: format.clone() };
-        if let Err(e) = self.begin(Begun::File(id), open) {
+        if let Err(e) = self.index().begin(Begun::File(id), open) {
             self.live().remove(&id);
             // Best effort: an empty file without a row is removed at the next start.
             let _ = self.inner.recordings.remove(&path);
             return Err(e);
         }
         Ok(SegmentWriter {
-            store: self.clone(),
+            recordings: self.clone(),
             id,
             path,
             file,
@@ -150,7 +150,7 @@ impl SegmentWriter {
         self.digest.update(&self.buffer);
         self.position = position;
         self.size += self.buffer.len() as u64;
-        if let Some(live) = self.store.live().get_mut(&self.id) {
+        if let Some(live) = self.recordings.live().get_mut(&self.id) {
             let s = &mut live.segment;
             if let Some(init_size) = init_size {
                 s.init_size = init_size;
@@ -167,7 +167,7 @@ impl SegmentWriter {
         self.file.write_all_at(&self.buffer, self.size)?;
         self.file.sync_data()?;
         if self.size == 0 {
-            self.store.inner.recordings.sync_folder_of(&self.path)?;
+            self.recordings.inner.recordings.sync_folder_of(&self.path)?;
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ impl SegmentWriter {
     /// nothing was written is removed and returned without fragments. After an error the store tries again with the next file.
     pub fn seal(mut self) -> Result<Segment> {
         let (segment, change) = self.close()?;
-        self.store.change(change)?;
+        self.recordings.index().change(change)?;
         Ok(segment)
     }
 
@@ -186,7 +186,7 @@ impl SegmentWriter {
         let id = self.id;
         let digest = self.digest.clone().finish();
         let mut segment = {
-            let mut live = self.store.live();
+            let mut live = self.recordings.live();
             let live = live.get_mut(&id).ok_or_else(|| Error::not_found(format!("recording {id} is not known")))?;
             live.is_complete = true;
             live.segment.clone()
@@ -194,8 +194,8 @@ impl SegmentWriter {
         segment.state = sealed_state(&segment);
         let path = self.path.clone();
         if segment.fragments.is_empty() {
-            self.store.live().remove(&id);
-            let removed = self.store.inner.recordings.remove(&path);
+            self.recordings.live().remove(&id);
+            let removed = self.recordings.inner.recordings.remove(&path);
             removed.map_err(|e| io_error(|| format!("the empty recording {path} cannot be removed"), e))?;
             return Ok((segment, Change::Forget { id }));
         }
@@ -211,7 +211,7 @@ impl Drop for SegmentWriter {
             return;
         }
         match self.close() {
-            Ok((_, change)) => drop(self.store.inner.rows.leave(change)),
+            Ok((_, change)) => drop(self.recordings.index().rows().leave(change)),
             Err(e) => tracing::warn!(error = %e, "a recording that was broken off could not be closed"),
         }
     }

@@ -21,8 +21,8 @@ use std::time::Duration;
 const PASSWORD: &str = "correct horse";
 
 fn pair(store: &Store, role: Role, now: Timestamp) -> Credential {
-    let code = store.issue_code(&Grant::all(role), now).expect("issued");
-    match store.pair(code.otp.expose(), "Anna's phone", now).expect("tried") {
+    let code = store.accounts().issue_code(&Grant::all(role), now).expect("issued");
+    match store.accounts().pair(code.otp.expose(), "Anna's phone", now).expect("tried") {
         PairResult::Paired(c) => c,
         PairResult::Refused(why) => panic!("{why:?}"),
     }
@@ -33,19 +33,24 @@ fn a_code_pairs_once_however_it_is_typed() {
     let b = Box::new();
     let store = b.open();
     let now = b.now();
-    assert!(!store.claimed().expect("asked"));
-    let code = store.issue_code(&Grant::all(Role::Admin), now).expect("issued");
+    assert!(!store.accounts().claimed().expect("asked"));
+    let code = store.accounts().issue_code(&Grant::all(Role::Admin), now).expect("issued");
     let otp = code.otp.expose().clone();
     assert!(otp.len() == 8 && otp.bytes().all(|b| b.is_ascii_digit()));
     assert_eq!(code.expires_at, now + Duration::from_secs(300));
     let typed = format!(" {}-{} {}\n", &otp[..3], &otp[3..6], &otp[6..]);
-    assert_eq!(store.pair(&typed, "\u{7}\n", now).expect_err("no name").kind(), ErrorKind::Invalid);
-    let PairResult::Paired(c) = store.pair(&typed, "Anna's\n phone", now).expect("tried") else { panic!("refused") };
-    assert!(matches!(store.pair(&otp, "another", now).expect("tried"), PairResult::Refused(Attempt::NoCode)));
-    assert!(store.claimed().expect("asked"));
-    let who = store.authenticate(c.token.expose(), now).expect("asked").expect("known");
+    assert_eq!(store.accounts().pair(&typed, "\u{7}\n", now).expect_err("no name").kind(), ErrorKind::Invalid);
+    let PairResult::Paired(c) = store.accounts().pair(&typed, "Anna's\n phone", now).expect("tried") else {
+        panic!("refused")
+    };
+    assert!(matches!(
+        store.accounts().pair(&otp, "another", now).expect("tried"),
+        PairResult::Refused(Attempt::NoCode)
+    ));
+    assert!(store.accounts().claimed().expect("asked"));
+    let who = store.accounts().authenticate(c.token.expose(), now).expect("asked").expect("known");
     assert_eq!((who.device_id, who.device_name.as_str(), who.role), (c.device_id, "Anna's phone", Role::Admin));
-    let [d] = &store.devices().expect("listed")[..] else { panic!("one") };
+    let [d] = &store.accounts().devices().expect("listed")[..] else { panic!("one") };
     assert_eq!((d.kind, d.username.as_deref()), (DeviceKind::Paired, None));
     // Neither the code nor the token lies in the database in clear.
     drop(store);
@@ -56,12 +61,12 @@ fn a_code_pairs_once_however_it_is_typed() {
     }
     // Everything survives a restart.
     let store = b.open();
-    assert!(store.authenticate(c.token.expose(), now).expect("asked").is_some());
-    assert_eq!(store.revoke_device(c.device_id).expect_err("the only one").kind(), ErrorKind::Conflict);
+    assert!(store.accounts().authenticate(c.token.expose(), now).expect("asked").is_some());
+    assert_eq!(store.accounts().revoke_device(c.device_id).expect_err("the only one").kind(), ErrorKind::Conflict);
     pair(&store, Role::Admin, now);
-    store.revoke_device(c.device_id).expect("revoked");
-    assert_eq!(store.revoke_device(c.device_id).expect_err("gone").kind(), ErrorKind::NotFound);
-    assert!(store.authenticate(c.token.expose(), now).expect("asked").is_none());
+    store.accounts().revoke_device(c.device_id).expect("revoked");
+    assert_eq!(store.accounts().revoke_device(c.device_id).expect_err("gone").kind(), ErrorKind::NotFound);
+    assert!(store.accounts().authenticate(c.token.expose(), now).expect("asked").is_none());
 }
 
 #[test]
@@ -70,7 +75,7 @@ fn parallel_guesses_never_get_more_than_five_tries() {
     let store = b.open();
     let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a second process");
     let now = b.now();
-    let code = store.issue_code(&Grant::all(Role::Admin), now).expect("issued");
+    let code = store.accounts().issue_code(&Grant::all(Role::Admin), now).expect("issued");
     let right = code.otp.expose().clone();
     let (tried, barrier) = (AtomicUsize::new(0), Barrier::new(16));
     std::thread::scope(|scope| {
@@ -80,7 +85,7 @@ fn parallel_guesses_never_get_more_than_five_tries() {
                 barrier.wait();
                 for i in 0..4 {
                     let guess = format!("{:08}", (right.parse::<u64>().expect("digits") + 1 + n * 4 + i) % 100_000_000);
-                    match store.pair(&guess, "guesser", now).expect("tried") {
+                    match store.accounts().pair(&guess, "guesser", now).expect("tried") {
                         PairResult::Refused(Attempt::Wrong { .. }) => drop(tried.fetch_add(1, Ordering::SeqCst)),
                         PairResult::Refused(Attempt::Burned) => {}
                         other => panic!("{other:?}"),
@@ -92,13 +97,13 @@ fn parallel_guesses_never_get_more_than_five_tries() {
     assert_eq!(tried.load(Ordering::SeqCst), 4, "four wrong, the fifth burns");
     drop((store, cli));
     let store = b.open();
-    let after = store.pair(&right, "late", now).expect("tried");
+    let after = store.accounts().pair(&right, "late", now).expect("tried");
     assert!(matches!(after, PairResult::Refused(Attempt::Burned)), "a restart gives no new tries");
     for _ in 0..9 {
-        store.issue_code(&Grant::all(Role::Admin), now).expect("issued");
+        store.accounts().issue_code(&Grant::all(Role::Admin), now).expect("issued");
     }
     assert_eq!(
-        store.issue_code(&Grant::all(Role::Admin), now).expect_err("the eleventh").kind(),
+        store.accounts().issue_code(&Grant::all(Role::Admin), now).expect_err("the eleventh").kind(),
         ErrorKind::RateLimited
     );
 }
@@ -107,12 +112,12 @@ fn parallel_guesses_never_get_more_than_five_tries() {
 fn sessions_end_when_idle_and_when_old() {
     let b = Box::new();
     let store = b.open();
-    store.add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
-    let sign_in = || store.sign_in("Anna", PASSWORD, "browser", b.now()).expect("tried").expect("right");
-    let known = |c: &Credential| store.authenticate(c.token.expose(), b.now()).expect("asked").is_some();
+    store.accounts().add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
+    let sign_in = || store.accounts().sign_in("Anna", PASSWORD, "browser", b.now()).expect("tried").expect("right");
+    let known = |c: &Credential| store.accounts().authenticate(c.token.expose(), b.now()).expect("asked").is_some();
     let idle = sign_in();
     assert_eq!(
-        store.authenticate(idle.token.expose(), b.now()).expect("asked").expect("known").username.as_deref(),
+        store.accounts().authenticate(idle.token.expose(), b.now()).expect("asked").expect("known").username.as_deref(),
         Some("anna")
     );
     b.clock.advance(Duration::from_secs(3599));
@@ -120,8 +125,8 @@ fn sessions_end_when_idle_and_when_old() {
     b.clock.advance(Duration::from_secs(3599));
     assert!(known(&idle));
     b.clock.advance(Duration::from_secs(3600));
-    assert!(!known(&idle) && store.devices().expect("listed").is_empty());
-    assert_eq!(store.principals(&[idle.device_id]).expect("asked"), []);
+    assert!(!known(&idle) && store.accounts().devices().expect("listed").is_empty());
+    assert_eq!(store.accounts().principals(&[idle.device_id]).expect("asked"), []);
     let old = sign_in();
     for _ in 0..47 {
         b.clock.advance(Duration::from_secs(1800));
@@ -133,7 +138,7 @@ fn sessions_end_when_idle_and_when_old() {
     b.clock.advance(Duration::from_secs(400 * 86_400));
     assert!(known(&paired), "a paired phone stays");
     for bad in ["", "x", &"0".repeat(64), &"g".repeat(64), &"0".repeat(10_000), "' OR 1=1 --"] {
-        assert!(store.authenticate(bad, b.now()).expect("asked").is_none());
+        assert!(store.accounts().authenticate(bad, b.now()).expect("asked").is_none());
     }
 }
 
@@ -142,28 +147,28 @@ fn the_last_admin_stays() {
     let b = Box::new();
     let store = b.open();
     let now = b.now();
-    let add = |name: &str, role| store.add_user(name, PASSWORD, &Grant::all(role), None, now);
+    let add = |name: &str, role| store.accounts().add_user(name, PASSWORD, &Grant::all(role), None, now);
     add("anna", Role::Admin).expect("added");
     assert_eq!(add("ANNA", Role::Viewer).expect_err("taken").kind(), ErrorKind::Conflict);
     assert_eq!(add("a b", Role::Viewer).expect_err("bad name").kind(), ErrorKind::Invalid);
     assert_eq!(
-        store.add_user("x", "short", &Grant::all(Role::Viewer), None, now).expect_err("short").kind(),
+        store.accounts().add_user("x", "short", &Grant::all(Role::Viewer), None, now).expect_err("short").kind(),
         ErrorKind::Invalid
     );
     add("ben", Role::Viewer).expect("added");
-    assert_eq!(store.remove_user("anna").expect_err("the last admin").kind(), ErrorKind::Conflict);
-    assert_eq!(store.remove_user("nobody").expect_err("none").kind(), ErrorKind::NotFound);
-    let ben = store.sign_in("ben", PASSWORD, "browser", now).expect("tried").expect("right");
-    assert_eq!(store.remove_user("ben").expect("a viewer may go"), [ben.device_id]);
-    assert!(store.authenticate(ben.token.expose(), now).expect("asked").is_none());
+    assert_eq!(store.accounts().remove_user("anna").expect_err("the last admin").kind(), ErrorKind::Conflict);
+    assert_eq!(store.accounts().remove_user("nobody").expect_err("none").kind(), ErrorKind::NotFound);
+    let ben = store.accounts().sign_in("ben", PASSWORD, "browser", now).expect("tried").expect("right");
+    assert_eq!(store.accounts().remove_user("ben").expect("a viewer may go"), [ben.device_id]);
+    assert!(store.accounts().authenticate(ben.token.expose(), now).expect("asked").is_none());
     pair(&store, Role::Viewer, now);
-    assert!(store.remove_user("anna").is_err(), "a viewer's phone is no admin");
+    assert!(store.accounts().remove_user("anna").is_err(), "a viewer's phone is no admin");
     pair(&store, Role::Admin, now);
-    store.remove_user("anna").expect("an admin's phone remains");
+    store.accounts().remove_user("anna").expect("an admin's phone remains");
     add("carl", Role::Admin).expect("added");
     add("dora", Role::Admin).expect("added");
-    store.remove_user("carl").expect("another admin remains");
-    let names: Vec<_> = store.users().expect("listed").into_iter().map(|u| u.name).collect();
+    store.accounts().remove_user("carl").expect("another admin remains");
+    let names: Vec<_> = store.accounts().users().expect("listed").into_iter().map(|u| u.name).collect();
     assert_eq!(names, ["dora"]);
 }
 
@@ -176,13 +181,13 @@ fn of_all_who_may_manage_one_stays_however_they_go_at_once() {
         let now = b.now();
         let admins = [pair(&store, Role::Admin, now), pair(&store, Role::Admin, now)];
         let admin = Grant::all(Role::Admin);
-        store.add_user("anna", PASSWORD, &admin, None, now).expect("added");
-        store.add_user("ben", PASSWORD, &admin, None, now).expect("added");
+        store.accounts().add_user("anna", PASSWORD, &admin, None, now).expect("added");
+        store.accounts().add_user("ben", PASSWORD, &admin, None, now).expect("added");
         let acts: [&(dyn Fn() -> perch_base::Result<()> + Sync); 4] = [
-            &|| store.revoke_device(admins[0].device_id),
-            &|| cli.revoke_device(admins[1].device_id),
-            &|| store.remove_user("anna").map(drop),
-            &|| cli.set_grant("ben", &Grant::all(Role::Viewer)).map(drop),
+            &|| store.accounts().revoke_device(admins[0].device_id),
+            &|| cli.accounts().revoke_device(admins[1].device_id),
+            &|| store.accounts().remove_user("anna").map(drop),
+            &|| cli.accounts().set_grant("ben", &Grant::all(Role::Viewer)).map(drop),
         ];
         let barrier = Barrier::new(acts.len());
         let gone = std::thread::scope(|scope| {
@@ -195,7 +200,7 @@ fn of_all_who_may_manage_one_stays_however_they_go_at_once() {
             });
             threads.map(|t| t.join().expect("no panic")).into_iter().filter(|gone| *gone).count()
         });
-        let (users, devices) = (store.users().expect("listed"), store.devices().expect("listed"));
+        let (users, devices) = (store.accounts().users().expect("listed"), store.accounts().devices().expect("listed"));
         let accounts = users.iter().filter(|u| u.role == Role::Admin).count();
         let phones = devices.iter().filter(|d| d.role == Role::Admin).count();
         assert_eq!((gone, accounts + phones), (3, 1), "round {round}: {users:?} {devices:?}");
@@ -211,7 +216,7 @@ fn viewer_of(ids: &[&str]) -> Grant {
 }
 
 fn seen(store: &Store, c: &Credential, now: Timestamp) -> CameraGrant {
-    store.authenticate(c.token.expose(), now).expect("asked").expect("known").cameras
+    store.accounts().authenticate(c.token.expose(), now).expect("asked").expect("known").cameras
 }
 
 #[test]
@@ -219,38 +224,45 @@ fn a_grant_of_cameras_follows_codes_accounts_and_stream_passwords() {
     let b = Box::new();
     let store = b.open();
     let now = b.now();
-    let code = store.issue_code(&viewer_of(&["yard"]), now).expect("issued");
-    let PairResult::Paired(tablet) = store.pair(code.otp.expose(), "tablet", now).expect("tried") else {
+    let code = store.accounts().issue_code(&viewer_of(&["yard"]), now).expect("issued");
+    let PairResult::Paired(tablet) = store.accounts().pair(code.otp.expose(), "tablet", now).expect("tried") else {
         panic!("refused")
     };
     assert_eq!(seen(&store, &tablet, now), only(&["yard"]));
-    store.add_user("anna", PASSWORD, &viewer_of(&["front", "yard"]), Some(tablet.device_id), now).expect("added");
-    let of = |name: &str| store.users().expect("listed").into_iter().find(|u| u.name == name).expect("there");
+    store
+        .accounts()
+        .add_user("anna", PASSWORD, &viewer_of(&["front", "yard"]), Some(tablet.device_id), now)
+        .expect("added");
+    let of =
+        |name: &str| store.accounts().users().expect("listed").into_iter().find(|u| u.name == name).expect("there");
     assert_eq!(of("anna").cameras, only(&["front", "yard"]));
-    let devices = store.devices().expect("listed");
+    let devices = store.accounts().devices().expect("listed");
     assert_eq!(devices[0].username, None, "a device that sees less does not join the account");
-    let browser = store.sign_in("anna", PASSWORD, "browser", now).expect("tried").expect("right");
+    let browser = store.accounts().sign_in("anna", PASSWORD, "browser", now).expect("tried").expect("right");
     assert_eq!(seen(&store, &browser, now), only(&["front", "yard"]));
-    assert!(store.check_password("anna", PASSWORD).expect("asked"));
+    assert!(store.accounts().check_password("anna", PASSWORD).expect("asked"));
 
     // Narrowed, widened, and made an administrator: the token stays, what it opens follows, also after a start.
     for grant in [viewer_of(&["yard"]), Grant::all(Role::Viewer), viewer_of(&["front"]), Grant::all(Role::Admin)] {
-        assert_eq!(store.set_grant("Anna", &grant).expect("changed"), [browser.device_id]);
-        let who = store.authenticate(browser.token.expose(), now).expect("asked").expect("known");
+        assert_eq!(store.accounts().set_grant("Anna", &grant).expect("changed"), [browser.device_id]);
+        let who = store.accounts().authenticate(browser.token.expose(), now).expect("asked").expect("known");
         assert_eq!((who.role, &who.cameras), (grant.role(), grant.cameras()));
-        assert_eq!(store.principals(&[browser.device_id]).expect("asked"), [who]);
-        assert!(store.check_password("anna", PASSWORD).expect("asked"), "the password is what it was");
+        assert_eq!(store.accounts().principals(&[browser.device_id]).expect("asked"), [who]);
+        assert!(store.accounts().check_password("anna", PASSWORD).expect("asked"), "the password is what it was");
         let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("another process");
         assert_eq!(&seen(&beside, &browser, now), grant.cameras());
     }
-    assert_eq!(store.set_grant("nobody", &viewer_of(&["yard"])).expect_err("none").kind(), ErrorKind::NotFound);
-    store.set_password("anna", "another one", None).expect("set");
-    assert!(!store.check_password("anna", PASSWORD).expect("asked"));
+    assert_eq!(
+        store.accounts().set_grant("nobody", &viewer_of(&["yard"])).expect_err("none").kind(),
+        ErrorKind::NotFound
+    );
+    store.accounts().set_password("anna", "another one", None).expect("set");
+    assert!(!store.accounts().check_password("anna", PASSWORD).expect("asked"));
 
-    store.add_stream_password("nvr", &only(&["yard"]), now).expect("made");
-    let logins = store.stream_logins().expect("read");
+    store.accounts().add_stream_password("nvr", &only(&["yard"]), now).expect("made");
+    let logins = store.accounts().stream_logins().expect("read");
     assert_eq!((logins[0].ha1.expose().len(), &logins[0].cameras), (32, &only(&["yard"])));
-    assert_eq!(store.stream_passwords().expect("listed")[0].cameras, only(&["yard"]));
+    assert_eq!(store.accounts().stream_passwords().expect("listed")[0].cameras, only(&["yard"]));
 }
 
 /// What a program of the version before (it knows no grants of cameras) makes of a limited row: nothing, and it goes on.
@@ -260,17 +272,17 @@ fn a_program_before_takes_no_limited_credential_for_a_whole_one() {
     let store = b.open();
     let now = b.now();
     let limited = viewer_of(&["yard"]);
-    let code = store.issue_code(&limited, now).expect("issued");
-    let PairResult::Paired(tablet) = store.pair(code.otp.expose(), "tablet", now).expect("tried") else {
+    let code = store.accounts().issue_code(&limited, now).expect("issued");
+    let PairResult::Paired(tablet) = store.accounts().pair(code.otp.expose(), "tablet", now).expect("tried") else {
         panic!("refused")
     };
     let phone = pair(&store, Role::Admin, now);
-    store.add_user("anna", PASSWORD, &limited, None, now).expect("added");
-    store.add_user("ben", PASSWORD, &Grant::all(Role::Viewer), None, now).expect("added");
-    let browser = store.sign_in("ben", PASSWORD, "browser", now).expect("tried").expect("right");
-    store.set_grant("ben", &limited).expect("narrowed");
-    store.add_stream_password("nvr", &only(&["yard"]), now).expect("made");
-    store.issue_code(&limited, now).expect("issued");
+    store.accounts().add_user("anna", PASSWORD, &limited, None, now).expect("added");
+    store.accounts().add_user("ben", PASSWORD, &Grant::all(Role::Viewer), None, now).expect("added");
+    let browser = store.accounts().sign_in("ben", PASSWORD, "browser", now).expect("tried").expect("right");
+    store.accounts().set_grant("ben", &limited).expect("narrowed");
+    store.accounts().add_stream_password("nvr", &only(&["yard"]), now).expect("made");
+    store.accounts().issue_code(&limited, now).expect("issued");
     drop(store);
 
     let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
@@ -298,7 +310,7 @@ fn a_program_before_takes_no_limited_credential_for_a_whole_one() {
     c.execute(sql, rusqlite::params!["0".repeat(32), hash, now.0]).expect("inserted");
     drop(c);
     let store = b.open();
-    let who = store.authenticate(&token, now).expect("asked").expect("known");
+    let who = store.accounts().authenticate(&token, now).expect("asked").expect("known");
     assert_eq!(who.cameras, only(&["yard"]));
 }
 
@@ -309,27 +321,34 @@ fn a_new_password_ends_other_devices() {
     let now = b.now();
     let phone = pair(&store, Role::Admin, now);
     let other_phone = pair(&store, Role::Admin, now);
-    store.add_user("anna", PASSWORD, &Grant::all(Role::Admin), Some(phone.device_id), now).expect("added");
-    store.add_user("ben", PASSWORD, &Grant::all(Role::Viewer), Some(other_phone.device_id), now).expect("added");
-    let browser = store.sign_in("anna", PASSWORD, "browser", now).expect("tried").expect("right");
-    let owner =
-        |id: DeviceId| store.devices().expect("listed").into_iter().find(|d| d.id == id).expect("there").username;
+    store.accounts().add_user("anna", PASSWORD, &Grant::all(Role::Admin), Some(phone.device_id), now).expect("added");
+    store
+        .accounts()
+        .add_user("ben", PASSWORD, &Grant::all(Role::Viewer), Some(other_phone.device_id), now)
+        .expect("added");
+    let browser = store.accounts().sign_in("anna", PASSWORD, "browser", now).expect("tried").expect("right");
+    let owner = |id: DeviceId| {
+        store.accounts().devices().expect("listed").into_iter().find(|d| d.id == id).expect("there").username
+    };
     assert_eq!(owner(phone.device_id).as_deref(), Some("anna"), "whose phone made it is hers");
     assert_eq!(owner(other_phone.device_id), None, "an admin's phone does not become a viewer's");
-    let revoked = store.set_password("anna", "another one", Some(browser.device_id)).expect("set");
+    let revoked = store.accounts().set_password("anna", "another one", Some(browser.device_id)).expect("set");
     assert_eq!(revoked, [phone.device_id]);
-    let live = store.principals(&[phone.device_id, browser.device_id, DeviceId(1)]).expect("asked");
+    let live = store.accounts().principals(&[phone.device_id, browser.device_id, DeviceId(1)]).expect("asked");
     assert_eq!(live.iter().map(|p| p.device_id).collect::<Vec<_>>(), [browser.device_id]);
-    assert!(store.sign_in("anna", PASSWORD, "browser", now).expect("tried").is_none());
-    assert!(store.sign_in("anna", "another one", "browser", now).expect("tried").is_some());
-    assert_eq!(store.set_password("nobody", "another one", None).expect_err("none").kind(), ErrorKind::NotFound);
+    assert!(store.accounts().sign_in("anna", PASSWORD, "browser", now).expect("tried").is_none());
+    assert!(store.accounts().sign_in("anna", "another one", "browser", now).expect("tried").is_some());
+    assert_eq!(
+        store.accounts().set_password("nobody", "another one", None).expect_err("none").kind(),
+        ErrorKind::NotFound
+    );
 }
 
 #[test]
 fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
     let b = Box::new();
     let store = b.open();
-    store.add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
+    store.accounts().add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
     // This thread's own time: what else runs on the machine does not count.
     let clock = || {
         let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -339,7 +358,7 @@ fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
         let mut all: Vec<_> = (0..5)
             .map(|_| {
                 let begin = clock();
-                assert!(store.sign_in(name, password, "browser", b.now()).expect("tried").is_none());
+                assert!(store.accounts().sign_in(name, password, "browser", b.now()).expect("tried").is_none());
                 clock() - begin
             })
             .collect();
@@ -356,10 +375,10 @@ fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
 fn stream_passwords_are_kept_as_ha1() {
     let b = Box::new();
     let store = b.open();
-    let password = store.add_stream_password("vlc", &CameraGrant::All, b.now()).expect("made");
+    let password = store.accounts().add_stream_password("vlc", &CameraGrant::All, b.now()).expect("made");
     assert_eq!(password.expose().len(), 32);
     assert_eq!(
-        store.add_stream_password("vlc", &CameraGrant::All, b.now()).expect_err("taken").kind(),
+        store.accounts().add_stream_password("vlc", &CameraGrant::All, b.now()).expect_err("taken").kind(),
         ErrorKind::Conflict
     );
     let out = std::process::Command::new("sh")
@@ -367,21 +386,21 @@ fn stream_passwords_are_kept_as_ha1() {
         .output()
         .expect("md5sum runs");
     let want = String::from_utf8_lossy(&out.stdout)[..32].to_owned();
-    let logins = store.stream_logins().expect("read");
+    let logins = store.accounts().stream_logins().expect("read");
     assert_eq!((logins.len(), logins[0].name.as_str(), logins[0].ha1.expose()), (1, "vlc", &want));
-    assert_eq!(store.stream_passwords().expect("listed")[0].name, "vlc");
-    store.remove_stream_password("vlc").expect("removed");
-    assert_eq!(store.remove_stream_password("vlc").expect_err("gone").kind(), ErrorKind::NotFound);
+    assert_eq!(store.accounts().stream_passwords().expect("listed")[0].name, "vlc");
+    store.accounts().remove_stream_password("vlc").expect("removed");
+    assert_eq!(store.accounts().remove_stream_password("vlc").expect_err("gone").kind(), ErrorKind::NotFound);
 }
 
 #[test]
 fn small_values_are_kept() {
     let b = Box::new();
     let store = b.open();
-    store.ping().expect("answers");
-    assert_eq!(store.get_meta("k").expect("asked"), None);
+    store.meta().ping().expect("answers");
+    assert_eq!(store.meta().get("k").expect("asked"), None);
     for v in ["one", "two"] {
-        store.set_meta("k", v).expect("kept");
-        assert_eq!(store.get_meta("k").expect("asked").as_deref(), Some(v));
+        store.meta().set("k", v).expect("kept");
+        assert_eq!(store.meta().get("k").expect("asked").as_deref(), Some(v));
     }
 }

@@ -19,7 +19,7 @@ use std::process::Command;
 use std::time::Duration;
 
 fn export(b: &Box, store: &Store, range: TimeRange) -> (String, PathBuf) {
-    let export = store.export(&camera(), range).expect("recorded");
+    let export = store.recordings().export(&camera(), range).expect("recorded");
     let path = b.dir.path().join("export.mp4");
     let data: Vec<u8> = export.chunks.flat_map(|c| c.expect("a chunk")).collect();
     std::fs::write(&path, data).expect("written");
@@ -44,7 +44,10 @@ fn an_export_is_one_file_that_plays() {
     let p = probe(&path);
     assert_eq!(p.video, 4 * FPS as u64, "from the keyframe before to the end of the last fragment");
     assert!(close(p.seconds, 4.0) && close(p.audio_end, 4.0), "{p:?}");
-    assert_eq!(store.export(&camera(), range(6.0, 9.0)).err().map(|e| e.kind()), Some(ErrorKind::NotFound));
+    assert_eq!(
+        store.recordings().export(&camera(), range(6.0, 9.0)).err().map(|e| e.kind()),
+        Some(ErrorKind::NotFound)
+    );
 }
 
 #[test]
@@ -53,7 +56,7 @@ fn an_export_of_many_files_runs_through_and_includes_what_is_being_written() {
     let store = b.open();
     for n in 0..200 {
         let second = n % SECONDS;
-        let mut w = store.create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
+        let mut w = store.recordings().create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
         w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), second, MonoTime(0))).expect("written");
         if n < 199 {
             w.seal().expect("sealed");
@@ -83,7 +86,7 @@ fn an_export_goes_on_where_the_format_changes_and_takes_sound_that_comes_later()
     let mut silent = format(clip());
     silent.has_audio = false;
     let write = |at: usize, format: &TrackFormat, clip: &Clip, n: usize| {
-        let mut w = store.create_segment(&camera(), s(at as f64), None, format).expect("created");
+        let mut w = store.recordings().create_segment(&camera(), s(at as f64), None, format).expect("created");
         w.write_gop(MonoTime(n as i64 * 1_000_000), &gop(clip, n, MonoTime(0))).expect("written");
         w.seal().expect("sealed");
     };
@@ -110,8 +113,8 @@ fn a_format_that_changes_while_an_export_is_read_does_not_end_it() {
     let b = Box::new();
     let store = b.open();
     record(&store, 0..2, None);
-    let export = store.export(&camera(), range(0.0, 99.0)).expect("recorded");
-    let mut w = store.create_segment(&camera(), s(2.0), None, &format(other_clip())).expect("created");
+    let export = store.recordings().export(&camera(), range(0.0, 99.0)).expect("recorded");
+    let mut w = store.recordings().create_segment(&camera(), s(2.0), None, &format(other_clip())).expect("created");
     w.write_gop(MonoTime(0), &gop(other_clip(), 0, MonoTime(0))).expect("written");
     let path = b.dir.path().join("export.mp4");
     let data: Vec<u8> = export.chunks.flat_map(|c| c.expect("a chunk")).collect();
@@ -126,10 +129,10 @@ fn a_command_exports_what_the_box_is_writing() {
     let store = b.open();
     let mut silent = format(clip());
     silent.has_audio = false;
-    let mut w = store.create_segment(&camera(), s(0.0), None, &silent).expect("created");
+    let mut w = store.recordings().create_segment(&camera(), s(0.0), None, &silent).expect("created");
     w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     w.seal().expect("sealed");
-    let mut writer = store.create_segment(&camera(), s(1.0), None, &format(clip())).expect("created");
+    let mut writer = store.recordings().create_segment(&camera(), s(1.0), None, &format(clip())).expect("created");
     let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a command");
     let (_, path) = export(&b, &cli, range(0.0, 99.0));
     assert_eq!(probe(&path).video, FPS as u64, "nothing is in the new file yet");
@@ -146,7 +149,7 @@ fn a_command_exports_what_the_box_is_writing() {
     assert_eq!((p.video, p.audio), (4 * FPS as u64, 150), "{p:?}");
     let (name, path) = export(&b, &cli, range(2.5, 3.5));
     assert_eq!((name.as_str(), probe(&path).video), ("front_2026-05-01_120002Z.mp4", 2 * FPS as u64));
-    assert_eq!(cli.export(&camera(), range(4.0, 9.0)).err().map(|e| e.kind()), Some(ErrorKind::NotFound));
+    assert_eq!(cli.recordings().export(&camera(), range(4.0, 9.0)).err().map(|e| e.kind()), Some(ErrorKind::NotFound));
     assert_eq!(std::fs::metadata(&file).expect("there").len(), whole.len() as u64 + 8, "only read");
 }
 
@@ -154,21 +157,24 @@ fn a_command_exports_what_the_box_is_writing() {
 fn events_are_unique_paged_and_filtered() {
     let b = Box::new();
     let store = b.open();
-    let ids: Vec<EventId> = (0..3).map(|_| store.begin_event(&event(0.0)).expect("begun").id).collect();
+    let ids: Vec<EventId> = (0..3).map(|_| store.index().begin_event(&event(0.0)).expect("begun").id).collect();
     assert_eq!(ids, [s(0.0).0, s(0.0).0 + 1, s(0.0).0 + 2].map(EventId));
     let mut other = event(10.0);
     other.camera = CameraId::new("back").expect("valid");
-    let back = store.begin_event(&other).expect("begun").id;
+    let back = store.index().begin_event(&other).expect("begun").id;
     for (n, id) in ids.iter().enumerate() {
-        store.end_event(*id, s(n as f64 + 1.0)).expect("ended");
+        store.index().end_event(*id, s(n as f64 + 1.0)).expect("ended");
     }
     let boxes = vec![perch_domain::motion::Box { x: 0.1, y: 0.2, w: 0.3, h: 0.4 }];
-    let grown = store.update_event(ids[0], 0.5, Cause::Motion, &boxes).expect("updated");
+    let grown = store.index().update_event(ids[0], 0.5, Cause::Motion, &boxes).expect("updated");
     assert_eq!((grown.score, grown.boxes, grown.end), (0.5, boxes, Some(s(1.0))));
-    assert_eq!(store.update_event(EventId(5), 0.5, Cause::Motion, &[]).expect_err("none").kind(), ErrorKind::NotFound);
+    assert_eq!(
+        store.index().update_event(EventId(5), 0.5, Cause::Motion, &[]).expect_err("none").kind(),
+        ErrorKind::NotFound
+    );
 
     let ask = |f: EventFilter| {
-        let page = store.events(&f).expect("asked");
+        let page = store.recordings().events(&f).expect("asked");
         (page.events.iter().map(|e| e.id).collect::<Vec<_>>(), page.next_cursor)
     };
     let all = EventFilter { limit: 3, ..Default::default() };
@@ -191,8 +197,8 @@ fn events_are_unique_paged_and_filtered() {
     assert_eq!(ask(of(&[])), (vec![], None));
     assert_eq!(ask(EventFilter { camera: Some(camera()), ..of(&[id("back")]) }), (vec![], None));
     assert_eq!(ask(EventFilter { camera: Some(id("back")), from: Some(s(50.0)), ..of(&[id("back")]) }).0, [back]);
-    assert_eq!(store.last_event_at(&camera()).expect("asked"), Some(s(0.0)));
-    assert_eq!(store.last_event_at(&CameraId::new("none").expect("valid")).expect("asked"), None);
+    assert_eq!(store.index().last_event_at(&camera()).expect("asked"), Some(s(0.0)));
+    assert_eq!(store.index().last_event_at(&CameraId::new("none").expect("valid")).expect("asked"), None);
 }
 
 #[test]
@@ -200,8 +206,8 @@ fn a_chapter_keeps_its_number_and_since_when_it_moves() {
     let b = Box::new();
     let store = b.open();
     let second = perch_store::NewEvent { since: s(1.0), chapter: 2, ..event(121.0) };
-    let id = store.begin_event(&second).expect("entered").id;
-    let read = store.event(id).expect("asked");
+    let id = store.index().begin_event(&second).expect("entered").id;
+    let read = store.recordings().event(id).expect("asked");
     assert_eq!((read.start, read.since, read.chapter, read.end), (s(121.0), s(1.0), 2, None));
 }
 
@@ -209,20 +215,20 @@ fn a_chapter_keeps_its_number_and_since_when_it_moves() {
 fn stills_are_kept_and_checked() {
     let b = Box::new();
     let store = b.open();
-    let id = store.begin_event(&event(0.0)).expect("begun").id;
-    assert_eq!(store.thumbnail(id).expect_err("none yet").kind(), ErrorKind::NotFound);
-    assert_eq!(store.put_still(id, b"<svg>", &[]).expect_err("no JPEG").kind(), ErrorKind::Invalid);
-    store.put_still(id, b"\xff\xd8one", &[]).expect("kept");
+    let id = store.index().begin_event(&event(0.0)).expect("begun").id;
+    assert_eq!(store.recordings().thumbnail(id).expect_err("none yet").kind(), ErrorKind::NotFound);
+    assert_eq!(store.recordings().put_still(id, b"<svg>", &[]).expect_err("no JPEG").kind(), ErrorKind::Invalid);
+    store.recordings().put_still(id, b"\xff\xd8one", &[]).expect("kept");
     let boxes = [perch_domain::motion::Box { x: 0.5, y: 0.5, w: 0.1, h: 0.1 }];
-    assert_eq!(store.put_still(id, b"\xff\xd8two", &boxes).expect("replaced").boxes, boxes);
-    let grown = store.update_event(id, 0.9, Cause::Motion, &[]).expect("updated");
+    assert_eq!(store.recordings().put_still(id, b"\xff\xd8two", &boxes).expect("replaced").boxes, boxes);
+    let grown = store.index().update_event(id, 0.9, Cause::Motion, &[]).expect("updated");
     assert_eq!((grown.score, &grown.boxes[..]), (0.9, &boxes[..]), "the boxes are those of the still");
-    assert_eq!(&store.thumbnail(id).expect("there")[..], b"\xff\xd8two");
-    assert!(store.event(id).expect("there").has_thumbnail);
+    assert_eq!(&store.recordings().thumbnail(id).expect("there")[..], b"\xff\xd8two");
+    assert!(store.recordings().event(id).expect("there").has_thumbnail);
     let file = b.data().join(format!("thumbnails/front/{id}.jpg"));
     assert!(file.exists());
     std::fs::write(file, b"").expect("as a power cut leaves it");
-    assert_eq!(store.thumbnail(id).expect_err("not a picture").kind(), ErrorKind::NotFound);
+    assert_eq!(store.recordings().thumbnail(id).expect_err("not a picture").kind(), ErrorKind::NotFound);
 }
 
 #[test]
@@ -232,9 +238,9 @@ fn gaps_merge_and_explain_themselves() {
     record(&store, 0..2, None);
     record(&store, 8..10, None);
     for end in [4.0, 5.0, 6.0] {
-        store.note_gap(&camera(), s(2.0), s(end), GapCause::CameraUnavailable).expect("noted");
+        store.recordings().note_gap(&camera(), s(2.0), s(end), GapCause::CameraUnavailable).expect("noted");
     }
-    let t = store.timeline(&camera(), range(-5.0, 20.0), s(16.0)).expect("timeline");
+    let t = store.recordings().timeline(&camera(), range(-5.0, 20.0), s(16.0)).expect("timeline");
     let gaps: Vec<_> = t.gaps.iter().map(|g| (g.start, g.end, g.cause)).collect();
     assert_eq!(
         gaps,
@@ -251,34 +257,35 @@ fn gaps_merge_and_explain_themselves() {
 fn retention_by_bytes_deletes_background_first_and_pinned_never() {
     let mut b = Box::new();
     let store = b.open();
-    let ids: Vec<EventId> = (0..3).map(|n| store.begin_event(&event(n as f64)).expect("begun").id).collect();
+    let ids: Vec<EventId> = (0..3).map(|n| store.index().begin_event(&event(n as f64)).expect("begun").id).collect();
     for (n, id) in ids.iter().enumerate() {
         record(&store, n..n + 1, Some(*id));
     }
     for n in 3..6 {
         record(&store, n..n + 1, None);
     }
-    store.set_pinned(ids[0], true).expect("pinned");
-    assert_eq!(store.set_pinned(EventId(3), true).expect_err("none").kind(), ErrorKind::NotFound);
-    let sizes: Vec<u64> = store.segments(&camera(), range(-1.0, 99.0)).expect("asked").iter().map(|s| s.size).collect();
+    store.recordings().set_pinned(ids[0], true).expect("pinned");
+    assert_eq!(store.recordings().set_pinned(EventId(3), true).expect_err("none").kind(), ErrorKind::NotFound);
+    let sizes: Vec<u64> =
+        store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked").iter().map(|s| s.size).collect();
     let total: u64 = sizes.iter().sum();
     drop(store);
 
     let left = |store: &Store| -> Vec<i64> {
-        let all = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+        let all = store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked");
         all.iter().map(|x| x.start.micros_since(s(0.0)) / 1_000_000).collect()
     };
     b.retention.max_bytes = total - 1;
     let store = b.open();
-    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
+    assert_eq!(store.recordings().enforce_retention(true).expect("enforced").deleted, 1);
     assert_eq!(left(&store), [0, 1, 2, 4, 5], "the oldest background");
-    assert_eq!(store.enforce_retention(true).expect("again").deleted, 0);
+    assert_eq!(store.recordings().enforce_retention(true).expect("again").deleted, 0);
     drop(store);
     b.retention.max_bytes = sizes[0] + sizes[2];
     let store = b.open();
-    let report = store.enforce_retention(true).expect("enforced");
+    let report = store.recordings().enforce_retention(true).expect("enforced");
     assert_eq!((report.deleted, left(&store)), (3, vec![0, 2]), "then the oldest event");
-    let t = store.timeline(&camera(), range(-1.0, 6.0), s(6.0)).expect("timeline");
+    let t = store.recordings().timeline(&camera(), range(-1.0, 6.0), s(6.0)).expect("timeline");
     let gaps: Vec<_> = t.gaps.iter().map(|g| (g.start, g.end, g.cause)).collect();
     assert_eq!(
         gaps,
@@ -288,14 +295,14 @@ fn retention_by_bytes_deletes_background_first_and_pinned_never() {
     drop(store);
     b.retention.max_bytes = 1;
     let store = b.open();
-    store.enforce_retention(true).expect("enforced");
+    store.recordings().enforce_retention(true).expect("enforced");
     assert_eq!(left(&store), [0], "pinned");
     assert_eq!(b.files().len(), 1);
-    store.set_pinned(ids[0], false).expect("unpinned");
-    store.enforce_retention(true).expect("enforced");
+    store.recordings().set_pinned(ids[0], false).expect("unpinned");
+    store.recordings().enforce_retention(true).expect("enforced");
     assert!(left(&store).is_empty() && b.files().is_empty());
     assert!(!b.data().join("recordings/front/2026-05-01").exists(), "the day's folder goes with its last file");
-    assert_eq!(store.disk().recordings_bytes, 0);
+    assert_eq!(store.recordings().disk().recordings_bytes, 0);
 }
 
 #[test]
@@ -304,14 +311,14 @@ fn retention_works_through_many_pages() {
     let store = b.open();
     for n in 0..600 {
         let second = n % SECONDS;
-        let mut w = store.create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
+        let mut w = store.recordings().create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
         w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), second, MonoTime(0))).expect("written");
         w.seal().expect("sealed");
     }
     drop(store);
     b.retention.max_bytes = 1;
     let store = b.open();
-    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 600);
+    assert_eq!(store.recordings().enforce_retention(true).expect("enforced").deleted, 600);
     assert!(b.files().is_empty());
 }
 
@@ -320,19 +327,19 @@ fn retention_by_days_takes_events_and_stills_later() {
     let mut b = Box::new();
     b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 2, event_max_days: 5 };
     let store = b.open();
-    let id = store.begin_event(&event(1.0)).expect("begun").id;
-    store.put_still(id, b"\xff\xd8", &[]).expect("kept");
-    store.end_event(id, s(2.0)).expect("ended");
+    let id = store.index().begin_event(&event(1.0)).expect("begun").id;
+    store.recordings().put_still(id, b"\xff\xd8", &[]).expect("kept");
+    store.index().end_event(id, s(2.0)).expect("ended");
     record(&store, 0..1, None);
     record(&store, 1..2, Some(id));
     let day = Duration::from_secs(86_400);
-    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 0);
+    assert_eq!(store.recordings().enforce_retention(true).expect("enforced").deleted, 0);
     b.clock.advance(day * 3);
-    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
-    assert!(store.thumbnail(id).is_ok());
+    assert_eq!(store.recordings().enforce_retention(true).expect("enforced").deleted, 1);
+    assert!(store.recordings().thumbnail(id).is_ok());
     b.clock.advance(day * 3);
-    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
-    assert_eq!(store.event(id).expect_err("gone with its recording").kind(), ErrorKind::NotFound);
+    assert_eq!(store.recordings().enforce_retention(true).expect("enforced").deleted, 1);
+    assert_eq!(store.recordings().event(id).expect_err("gone with its recording").kind(), ErrorKind::NotFound);
     assert!(!b.data().join(format!("thumbnails/front/{id}.jpg")).exists());
 }
 
@@ -342,15 +349,15 @@ fn the_disk_tells_how_long_it_lasts() {
     b.retention.max_bytes = 1 << 30;
     let store = b.open();
     let size = record(&store, 0..4, None).size;
-    let d = store.disk();
+    let d = store.recordings().disk();
     assert!(d.total_bytes > 0 && d.free_bytes > 0 && d.problem.is_empty());
     assert_eq!((d.recordings_bytes, d.days_at_this_rate), (size, None));
     b.clock.advance(Duration::from_secs(2 * 86_400));
     let at = b.now().plus_micros(-1_000_000);
-    let mut w = store.create_segment(&camera(), at, None, &format(clip())).expect("created");
+    let mut w = store.recordings().create_segment(&camera(), at, None, &format(clip())).expect("created");
     w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     let one = w.seal().expect("sealed").size;
-    let days = store.disk().days_at_this_rate.expect("a day's rate");
+    let days = store.recordings().disk().days_at_this_rate.expect("a day's rate");
     assert!((days / ((1u64 << 30) as f32 / one as f32) - 1.0).abs() < 0.01, "{days}");
 }
 
@@ -374,7 +381,7 @@ fn of_too_many_events_the_newest_are_shown_and_long_ones_are_found() {
     enter(running, None);
     c.execute_batch("COMMIT").expect("done");
     let shown = |from: f64, to: f64| -> Vec<i64> {
-        let t = store.timeline(&camera(), range(from, to), s(to)).expect("timeline");
+        let t = store.recordings().timeline(&camera(), range(from, to), s(to)).expect("timeline");
         t.events.iter().map(|e| e.id.0).collect()
     };
     let all = shown(-20.0 * hour, 30_000.0);
@@ -385,7 +392,7 @@ fn of_too_many_events_the_newest_are_shown_and_long_ones_are_found() {
     assert!(shown(-12.0 * hour, -11.0 * hour).is_empty());
     let page = |camera, from, before, limit| {
         let f = EventFilter { camera, from: Some(s(from)), before, limit, ..Default::default() };
-        let page = store.events(&f).expect("asked");
+        let page = store.recordings().events(&f).expect("asked");
         (page.events.iter().map(|e| e.id.0).collect::<Vec<_>>(), page.next_cursor)
     };
     for camera in [Some(camera()), None] {
@@ -406,20 +413,20 @@ fn the_running_sum_of_bytes_is_right() {
         let second = dice.below(SECONDS as u64 - 3) as usize;
         match dice.below(8) {
             0..=3 => {
-                let id = (dice.below(3) == 0).then(|| store.begin_event(&event(at)).expect("begun").id);
-                let mut w = store.create_segment(&camera(), s(at), id, &format(clip())).expect("created");
+                let id = (dice.below(3) == 0).then(|| store.index().begin_event(&event(at)).expect("begun").id);
+                let mut w = store.recordings().create_segment(&camera(), s(at), id, &format(clip())).expect("created");
                 for n in second..second + 1 + dice.below(3) as usize {
                     w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
                 }
                 at += 2.0;
                 if dice.below(4) > 0 { drop(w.seal().expect("sealed")) } else { drop(w) }
             }
-            4 => store.trim_before(&camera(), s(at - 2.0)).expect("cut"),
+            4 => store.recordings().trim_before(&camera(), s(at - 2.0)).expect("cut"),
             5 => {
                 drop(store);
                 b.retention.max_bytes = 1 + dice.below(500_000);
                 store = b.open();
-                store.enforce_retention(true).expect("enforced");
+                store.recordings().enforce_retention(true).expect("enforced");
             }
             n => {
                 drop(store);
@@ -435,16 +442,17 @@ fn the_running_sum_of_bytes_is_right() {
                     }
                 }
                 store = b.open();
-                (lost, cut) = (lost + store.open_report().lost, cut + store.open_report().cut);
+                (lost, cut) =
+                    (lost + store.recordings().open_report().lost, cut + store.recordings().open_report().cut);
             }
         }
         // What a writer left behind is in memory until it is settled.
-        store.enforce_retention(false).expect("settled");
+        store.recordings().enforce_retention(false).expect("settled");
         let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
         let sql = "SELECT (SELECT bytes FROM usage), (SELECT coalesce(sum(size), 0) FROM segment)";
         let (kept, sum): (i64, i64) = c.query_row(sql, [], |r| Ok((r.get(0)?, r.get(1)?))).expect("asked");
         assert_eq!(kept, sum, "step {step}");
-        assert_eq!(store.disk().recordings_bytes, sum as u64, "step {step}");
+        assert_eq!(store.recordings().disk().recordings_bytes, sum as u64, "step {step}");
     }
     assert!(lost > 0 && cut > 0 && at > 20.0, "everything happened: {lost} {cut} {at}");
 }
@@ -467,13 +475,14 @@ fn a_timeline_over_many_weeks_joins_and_bounds() {
     let (minutes, day) = (60_000, 86_400.0);
     fill(60_000_000, minutes);
     let end = minutes as f64 * 60.0;
-    let t = store.timeline(&camera(), range(-day, 60.0 * day), s(end)).expect("timeline");
+    let t = store.recordings().timeline(&camera(), range(-day, 60.0 * day), s(end)).expect("timeline");
     let spans: Vec<_> = t.spans.iter().map(|x| (x.start, x.end)).collect();
     assert_eq!(spans, [(s(0.0), s(540.0)), (s(600.0), s(end))], "joined across everything that is read at a time");
     assert_eq!(t.gaps.iter().map(|g| (g.start, g.cause)).collect::<Vec<_>>(), [(s(540.0), GapCause::Lost)]);
-    let t = store.timeline(&camera(), range(30.0, 90.0), s(end)).expect("timeline");
+    let t = store.recordings().timeline(&camera(), range(30.0, 90.0), s(end)).expect("timeline");
     assert_eq!(t.spans.iter().map(|x| (x.start, x.end)).collect::<Vec<_>>(), [(s(30.0), s(90.0))]);
     fill(61_000_000, minutes);
-    let e = store.timeline(&camera(), range(-day, 60.0 * day), s(end)).expect_err("more than can be shown");
+    let e =
+        store.recordings().timeline(&camera(), range(-day, 60.0 * day), s(end)).expect_err("more than can be shown");
     assert_eq!(e.kind(), ErrorKind::TooLarge);
 }

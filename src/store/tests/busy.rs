@@ -29,7 +29,7 @@ impl Holder {
 }
 
 fn all(store: &Store) -> Vec<Segment> {
-    store.segments(&camera(), range(-1.0, 99.0)).expect("asked")
+    store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked")
 }
 
 /// Start, end, bytes and event: what must be the same before and after.
@@ -42,9 +42,9 @@ fn shape(all: &[Segment]) -> Vec<(f64, f64, u64, bool)> {
 fn files_go_on_and_rows_follow_in_order() {
     let b = Box::new();
     let store = b.open();
-    let event = store.begin_event(&event(5.0)).expect("begun").id;
+    let event = store.index().begin_event(&event(5.0)).expect("begun").id;
     record(&store, 0..2, None);
-    let mut open = store.create_segment(&camera(), s(2.0), None, &format(clip())).expect("created");
+    let mut open = store.recordings().create_segment(&camera(), s(2.0), None, &format(clip())).expect("created");
     open.write_gop(MonoTime(2_000_000), &gop(clip(), 2, MonoTime(0))).expect("written");
 
     let holder = Holder::new(&b);
@@ -55,57 +55,60 @@ fn files_go_on_and_rows_follow_in_order() {
     assert_eq!((before.state, before.fragments.len()), (SegmentState::Sealed, 3));
     // An event: its file begins with what the one before ends with, which is cut.
     record(&store, 4..7, Some(event));
-    store.trim_before(&camera(), s(4.0)).expect("cut");
+    store.recordings().trim_before(&camera(), s(4.0)).expect("cut");
     let after = record(&store, 7..8, None);
-    store.claim_segments(&[after.id], event).expect("claimed");
-    let empty = store.create_segment(&camera(), s(8.0), None, &format(clip())).expect("created");
+    store.recordings().claim_segments(&[after.id], event).expect("claimed");
+    let empty = store.recordings().create_segment(&camera(), s(8.0), None, &format(clip())).expect("created");
     assert_eq!(empty.seal().expect("removed").size, 0);
-    store.note_gap(&camera(), s(8.0), s(9.0), GapCause::CameraUnavailable).expect("noted");
-    store.note_gap(&camera(), s(8.0), s(10.0), GapCause::CameraUnavailable).expect("noted");
+    store.recordings().note_gap(&camera(), s(8.0), s(9.0), GapCause::CameraUnavailable).expect("noted");
+    store.recordings().note_gap(&camera(), s(8.0), s(10.0), GapCause::CameraUnavailable).expect("noted");
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}: nobody waits for the database", begin.elapsed());
 
     let meanwhile = all(&store);
     let want = [(0.0, 2.0, true), (2.0, 4.0, true), (4.0, 7.0, true), (7.0, 8.0, true)];
     let times = |found: &[Segment]| shape(found).iter().map(|x| (x.0, x.1, x.2 > 0)).collect::<Vec<_>>();
     assert_eq!(times(&meanwhile), want, "all of it can be looked at");
-    assert!(store.keyframe_at(&camera(), s(6.5)).is_ok() && store.open_segment(&camera(), after.id).is_ok());
-    let export = store.export(&camera(), range(0.0, 99.0)).expect("recorded");
+    assert!(
+        store.recordings().keyframe_at(&camera(), s(6.5)).is_ok()
+            && store.recordings().open_segment(&camera(), after.id).is_ok()
+    );
+    let export = store.recordings().export(&camera(), range(0.0, 99.0)).expect("recorded");
     let bytes: Vec<u8> = export.chunks.flat_map(|c| c.expect("a chunk")).collect();
     let exported = b.dir.path().join("export.mp4");
     std::fs::write(&exported, bytes).expect("written");
     assert_eq!(probe(&exported).video, 8 * FPS as u64);
 
     holder.let_go();
-    store.enforce_retention(false).expect("enforced");
+    store.recordings().enforce_retention(false).expect("enforced");
     assert_eq!(shape(&all(&store)), shape(&meanwhile));
     let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("opens");
     let rows = all(&beside);
     assert_eq!(shape(&rows), shape(&meanwhile), "the rows say the same");
     assert!(rows.iter().all(|x| x.state == SegmentState::Sealed));
     assert_eq!(rows.iter().map(|x| x.event).collect::<Vec<_>>(), [None, None, Some(event), Some(event)]);
-    let line = beside.timeline(&camera(), range(0.0, 12.0), s(900.0)).expect("timeline");
+    let line = beside.recordings().timeline(&camera(), range(0.0, 12.0), s(900.0)).expect("timeline");
     assert!(line.gaps.iter().any(|g| (g.start, g.end, g.cause) == (s(8.0), s(10.0), GapCause::CameraUnavailable)));
     drop((beside, store));
-    assert_eq!(b.open().open_report(), Default::default(), "nothing is left to repair");
+    assert_eq!(b.open().recordings().open_report(), Default::default(), "nothing is left to repair");
 }
 
 #[test]
 fn a_crash_in_between_loses_no_picture() {
     let b = Box::new();
     let store = b.open();
-    let event = store.begin_event(&event(5.0)).expect("begun").id;
+    let event = store.index().begin_event(&event(5.0)).expect("begun").id;
     record(&store, 0..2, None);
     let holder = Holder::new(&b);
     record(&store, 2..5, None);
     record(&store, 5..7, Some(event));
-    let mut open = store.create_segment(&camera(), s(7.0), None, &format(clip())).expect("created");
+    let mut open = store.recordings().create_segment(&camera(), s(7.0), None, &format(clip())).expect("created");
     open.write_gop(MonoTime(7_000_000), &gop(clip(), 7, MonoTime(0))).expect("written");
     drop(open);
     let before: Vec<_> = shape(&all(&store)).iter().map(|x| (x.0, x.1, x.2)).collect();
     drop(store);
     holder.let_go();
     let store = b.open();
-    assert_eq!(store.open_report().adopted, 3);
+    assert_eq!(store.recordings().open_report().adopted, 3);
     let after: Vec<_> = shape(&all(&store)).iter().map(|x| (x.0, x.1, x.2)).collect();
     assert_eq!(after, before, "times to the microsecond, from the files themselves");
 }
@@ -116,11 +119,11 @@ fn an_event_that_is_entered_late_still_gets_its_files() {
     let store = b.open();
     let holder = Holder::new(&b);
     let id = perch_base::ids::EventId(s(5.0).as_micros());
-    let mut w = store.create_segment(&camera(), s(4.0), Some(id), &format(clip())).expect("created");
+    let mut w = store.recordings().create_segment(&camera(), s(4.0), Some(id), &format(clip())).expect("created");
     w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     holder.let_go();
-    store.enforce_retention(false).expect("the row follows");
-    assert_eq!(store.begin_event(&event(5.0)).expect("entered late").id, id);
+    store.recordings().enforce_retention(false).expect("the row follows");
+    assert_eq!(store.index().begin_event(&event(5.0)).expect("entered late").id, id);
     w.seal().expect("sealed");
     let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("opens");
     assert_eq!(all(&beside)[0].event, Some(id));
@@ -130,25 +133,25 @@ fn an_event_that_is_entered_late_still_gets_its_files() {
 fn events_follow_as_well_and_keep_their_files() {
     let b = Box::new();
     let store = b.open();
-    let earlier = store.begin_event(&event(5.0)).expect("begun").id;
+    let earlier = store.index().begin_event(&event(5.0)).expect("begun").id;
     let holder = Holder::new(&b);
     let begin = Instant::now();
-    let begun = store.begin_event(&event(5.0)).expect("begun").id;
+    let begun = store.index().begin_event(&event(5.0)).expect("begun").id;
     assert_ne!(begun, earlier, "an id of its own");
     record(&store, 5..7, Some(begun));
-    store.update_event(begun, 0.9, Cause::Motion, &[]).expect("grown");
-    store.put_still(begun, b"\xff\xd8", &[]).expect("kept");
-    store.end_event(begun, s(9.0)).expect("ended");
+    store.index().update_event(begun, 0.9, Cause::Motion, &[]).expect("grown");
+    store.recordings().put_still(begun, b"\xff\xd8", &[]).expect("kept");
+    store.index().end_event(begun, s(9.0)).expect("ended");
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}: nobody waits for the database", begin.elapsed());
-    let known = store.event(begun).expect("known meanwhile");
+    let known = store.recordings().event(begun).expect("known meanwhile");
     assert_eq!((known.end, known.score), (Some(s(9.0)), 0.9));
     holder.let_go();
-    store.enforce_retention(false).expect("enforced");
+    store.recordings().enforce_retention(false).expect("enforced");
     let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("opens");
-    let kept = beside.event(begun).expect("entered");
+    let kept = beside.recordings().event(begun).expect("entered");
     assert_eq!((kept.end, kept.score, kept.has_thumbnail), (Some(s(9.0)), 0.9, true));
     assert_eq!(all(&beside)[0].event, Some(begun));
-    assert!(beside.thumbnail(begun).is_ok());
+    assert!(beside.recordings().thumbnail(begun).is_ok());
 }
 
 #[test]
@@ -159,7 +162,8 @@ fn what_waits_is_bounded() {
     let mut refused = None;
     for n in 0..5_000 {
         let at = |n: i64| s(0.0).plus_micros(n * 10_000_000);
-        if let Err(e) = store.note_gap(&camera(), at(n), at(n).plus_micros(1_000_000), GapCause::NoMotion) {
+        if let Err(e) = store.recordings().note_gap(&camera(), at(n), at(n).plus_micros(1_000_000), GapCause::NoMotion)
+        {
             refused = Some((n, e));
             break;
         }
@@ -167,6 +171,6 @@ fn what_waits_is_bounded() {
     let (n, e) = refused.expect("not without end");
     assert!(n >= 4_000 && e.kind() == ErrorKind::Unavailable && e.message().contains("busy"), "{n}: {e}");
     holder.let_go();
-    store.enforce_retention(false).expect("enforced");
-    store.note_gap(&camera(), s(0.0), s(1.0), GapCause::DiskError).expect("there is room again");
+    store.recordings().enforce_retention(false).expect("enforced");
+    store.recordings().note_gap(&camera(), s(0.0), s(1.0), GapCause::DiskError).expect("there is room again");
 }

@@ -61,7 +61,7 @@ impl Drop for Mount {
 }
 
 fn fault(store: &Store) -> Option<GapCause> {
-    store.set_meta("k", "v").err().map(|e| write_fault(&e).expect("the disk's fault"))
+    store.meta().set("k", "v").err().map(|e| write_fault(&e).expect("the disk's fault"))
 }
 
 #[test]
@@ -76,9 +76,9 @@ fn a_start_on_a_full_disk_gives_up_the_reserve_and_retention_makes_it_again() {
     let store = b.open();
     assert!(!b.data().join("reserve").exists());
     assert_eq!(fault(&store), None, "there is room for the database");
-    assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 1);
+    assert_eq!(store.recordings().segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 1);
     fs::remove_file(b.data().join("filler")).expect("removed");
-    store.enforce_retention(true).expect("enforced");
+    store.recordings().enforce_retention(true).expect("enforced");
     assert!(b.data().join("reserve").exists());
 }
 
@@ -94,9 +94,9 @@ fn a_start_on_a_full_disk_without_a_reserve_reads_and_retention_makes_room() {
     mount.fill("filler");
     b.retention.max_bytes = 1;
     let store = b.open();
-    assert_eq!(store.segments(&camera(), range(-1.0, 99.0)).expect("asked").len(), 1);
+    assert_eq!(store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked").len(), 1);
     assert_eq!(fault(&store), Some(GapCause::DiskFull));
-    assert_eq!(store.enforce_retention(true).expect("makes room").deleted, 1);
+    assert_eq!(store.recordings().enforce_retention(true).expect("makes room").deleted, 1);
     assert_eq!(fault(&store), None);
 }
 
@@ -107,7 +107,8 @@ fn room_is_made_by_the_oldest_though_the_index_does_not_know_it_yet() {
     const DAY: f64 = 86_400.0;
     let store = b.open();
     for days in [-3.0, -2.0, -1.0] {
-        let mut w = store.create_segment(&camera(), s(days * DAY), None, &format(clip())).expect("created");
+        let mut w =
+            store.recordings().create_segment(&camera(), s(days * DAY), None, &format(clip())).expect("created");
         for n in 0..SECONDS {
             w.write_gop(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
         }
@@ -119,18 +120,18 @@ fn room_is_made_by_the_oldest_though_the_index_does_not_know_it_yet() {
     }
     let files = b.files();
     let store = b.start();
-    b.retention.min_free_bytes = store.disk().free_bytes + 1;
+    b.retention.min_free_bytes = store.recordings().disk().free_bytes + 1;
     drop(store);
     let store = b.start();
-    while store.open_report().adopted == 0 {
-        store.reconcile_step().expect("compared");
+    while store.recordings().open_report().adopted == 0 {
+        store.recordings().reconcile_step().expect("compared");
     }
-    let newest = store.segments(&camera(), range(-4.0 * DAY, 9.0)).expect("asked");
+    let newest = store.recordings().segments(&camera(), range(-4.0 * DAY, 9.0)).expect("asked");
     assert_eq!(newest.iter().map(|x| x.start).collect::<Vec<_>>(), [s(-DAY)], "the newest is taken in first");
-    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
+    assert_eq!(store.recordings().enforce_retention(true).expect("enforced").deleted, 1);
     assert_eq!(files.iter().map(|f| f.exists()).collect::<Vec<_>>(), [false, true, true], "the oldest went");
-    store.reconcile().expect("compared");
-    assert_eq!(store.segments(&camera(), range(-4.0 * DAY, 9.0)).expect("asked").len(), 2);
+    store.recordings().reconcile().expect("compared");
+    assert_eq!(store.recordings().segments(&camera(), range(-4.0 * DAY, 9.0)).expect("asked").len(), 2);
     drop(mount);
 }
 
@@ -141,29 +142,38 @@ fn a_start_on_a_read_only_disk_reads_and_heals() {
     let store = b.open();
     record(&store, 0..1, None);
     // As a power cut leaves it.
-    let running = store.begin_event(&event(3.0)).expect("begun").id;
-    let mut cut = store.create_segment(&camera(), s(3.0), Some(running), &format(clip())).expect("created");
+    let running = store.index().begin_event(&event(3.0)).expect("begun").id;
+    let mut cut =
+        store.recordings().create_segment(&camera(), s(3.0), Some(running), &format(clip())).expect("created");
     cut.write_gop(MonoTime(3_000_000), &gop(clip(), 3, MonoTime(0))).expect("written");
     drop(cut);
     drop(store);
     mount.remount("ro");
     let store = b.open();
     assert_eq!(Store::open(b.config(), b.clock.clone()).expect_err("a second one").kind(), ErrorKind::Conflict);
-    assert!(store.ping().is_ok());
-    let found = store.segments(&camera(), range(-1.0, 9.0)).expect("asked");
-    assert!(found.len() == 1 && store.open_segment(&camera(), found[0].id).is_ok());
+    assert!(store.meta().ping().is_ok());
+    let found = store.recordings().segments(&camera(), range(-1.0, 9.0)).expect("asked");
+    assert!(found.len() == 1 && store.recordings().open_segment(&camera(), found[0].id).is_ok());
     assert_eq!(fault(&store), Some(GapCause::DiskError));
-    assert_eq!(write_fault(&store.probe_write().expect_err("read-only")), Some(GapCause::DiskError));
-    assert!(store.enforce_retention(true).is_ok() || !store.disk().problem.is_empty());
+    assert_eq!(write_fault(&store.recordings().probe_write().expect_err("read-only")), Some(GapCause::DiskError));
+    assert!(store.recordings().enforce_retention(true).is_ok() || !store.recordings().disk().problem.is_empty());
     mount.remount("rw");
     assert!(fault(&store).is_some(), "not tried more often than every few seconds");
-    store.probe_write().expect("well again");
+    store.recordings().probe_write().expect("well again");
     record(&store, 1..2, None);
-    assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 2, "the reader sees it too");
-    store.enforce_retention(true).expect("enforced");
-    store.reconcile().expect("the disk is well again");
-    assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 3, "what was cut off is found");
-    assert_eq!(store.event(running).expect("there").end, Some(s(4.0)));
+    assert_eq!(
+        store.recordings().segments(&camera(), range(-1.0, 9.0)).expect("asked").len(),
+        2,
+        "the reader sees it too"
+    );
+    store.recordings().enforce_retention(true).expect("enforced");
+    store.recordings().reconcile().expect("the disk is well again");
+    assert_eq!(
+        store.recordings().segments(&camera(), range(-1.0, 9.0)).expect("asked").len(),
+        3,
+        "what was cut off is found"
+    );
+    assert_eq!(store.recordings().event(running).expect("there").end, Some(s(4.0)));
 }
 
 #[test]
@@ -173,24 +183,28 @@ fn a_disk_for_recordings_that_is_missing_loses_nothing() {
     let Some(_disk) = Mount::at(recordings.clone(), "size=24m") else { return };
     let store = b.open();
     record(&store, 0..2, None);
-    assert_eq!(store.disk().total_bytes, 24 << 20, "the disk that recordings go to");
+    assert_eq!(store.recordings().disk().total_bytes, 24 << 20, "the disk that recordings go to");
     drop(store);
     // What the system puts in its place, and limits of every kind that would have it delete.
     let away = Mount::at(recordings.clone(), "ro,size=4k").expect("mounted before");
     b.retention = RetentionConfig { max_bytes: 1, min_free_bytes: 1 << 20, max_days: 1, event_max_days: 1 };
     b.clock.advance(Duration::from_secs(86_400 * 3));
     let store = b.open();
-    assert!(store.disk().problem.contains("disk for recordings is missing"), "{}", store.disk().problem);
-    assert_eq!(write_fault(&store.probe_write().expect_err("read-only")), Some(GapCause::DiskError));
-    assert_eq!(store.enforce_retention(true).expect("leaves it alone").deleted, 0);
-    assert_eq!(store.segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 1, "still in the index");
+    assert!(
+        store.recordings().disk().problem.contains("disk for recordings is missing"),
+        "{}",
+        store.recordings().disk().problem
+    );
+    assert_eq!(write_fault(&store.recordings().probe_write().expect_err("read-only")), Some(GapCause::DiskError));
+    assert_eq!(store.recordings().enforce_retention(true).expect("leaves it alone").deleted, 0);
+    assert_eq!(store.recordings().segments(&camera(), range(-1.0, 9.0)).expect("asked").len(), 1, "still in the index");
     assert_eq!(fault(&store), None, "the database is on another disk");
     drop((store, away));
     b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 0, event_max_days: 0 };
     let store = b.open();
-    assert_eq!(store.open_report(), Default::default());
-    let found = store.segments(&camera(), range(-1.0, 9.0)).expect("asked");
-    assert!(found.len() == 1 && store.open_segment(&camera(), found[0].id).is_ok());
+    assert_eq!(store.recordings().open_report(), Default::default());
+    let found = store.recordings().segments(&camera(), range(-1.0, 9.0)).expect("asked");
+    assert!(found.len() == 1 && store.recordings().open_segment(&camera(), found[0].id).is_ok());
 }
 
 #[test]
@@ -222,17 +236,17 @@ fn a_new_box_on_a_read_only_disk_says_so() {
 fn a_request_does_not_wait_for_a_writer() {
     let b = Box::new();
     let store = b.open();
-    store.add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
-    let signed = store.sign_in("anna", "long enough", "phone", b.now()).expect("asked").expect("right");
+    store.accounts().add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
+    let signed = store.accounts().sign_in("anna", "long enough", "phone", b.now()).expect("asked").expect("right");
     let other = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let begin = Instant::now();
     let later = b.now().plus_micros(600_000_000);
-    assert!(store.authenticate(signed.token.expose(), later).expect("asked").is_some());
+    assert!(store.accounts().authenticate(signed.token.expose(), later).expect("asked").is_some());
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     other.execute_batch("ROLLBACK").expect("unlocked");
-    store.authenticate(signed.token.expose(), later).expect("asked");
-    assert_eq!(store.devices().expect("asked")[0].last_seen_at, later, "noted when there is time");
+    store.accounts().authenticate(signed.token.expose(), later).expect("asked");
+    assert_eq!(store.accounts().devices().expect("asked")[0].last_seen_at, later, "noted when there is time");
 }
 
 #[test]
@@ -243,11 +257,12 @@ fn sealing_and_settling_at_once_seal_once() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                store.enforce_retention(false).expect("enforced");
+                store.recordings().enforce_retention(false).expect("enforced");
             }
         });
         for n in 0..50 {
-            let mut w = store.create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
+            let mut w =
+                store.recordings().create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
             w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
             let sealed = w.seal();
             if sealed.is_err() {
@@ -257,7 +272,7 @@ fn sealing_and_settling_at_once_seal_once() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert_eq!(store.segments(&camera(), range(-1.0, 999.0)).expect("asked").len(), 50);
+    assert_eq!(store.recordings().segments(&camera(), range(-1.0, 999.0)).expect("asked").len(), 50);
 }
 
 #[test]
@@ -267,27 +282,29 @@ fn a_clock_that_is_not_trusted_makes_nothing_old() {
     let store = b.open();
     record(&store, 0..1, None);
     b.clock.advance(Duration::from_secs(86_400 * 3));
-    assert_eq!(store.enforce_retention(false).expect("enforced").deleted, 0);
-    assert_eq!(store.enforce_retention(true).expect("enforced").deleted, 1);
+    assert_eq!(store.recordings().enforce_retention(false).expect("enforced").deleted, 0);
+    assert_eq!(store.recordings().enforce_retention(true).expect("enforced").deleted, 1);
 }
 
 #[test]
 fn bare_events_go_after_90_days_when_events_have_no_limit() {
     let b = Box::new();
     let store = b.open();
-    let (bare, kept) =
-        (store.begin_event(&event(1.0)).expect("begun").id, store.begin_event(&event(2.0)).expect("begun").id);
+    let (bare, kept) = (
+        store.index().begin_event(&event(1.0)).expect("begun").id,
+        store.index().begin_event(&event(2.0)).expect("begun").id,
+    );
     for id in [bare, kept] {
-        store.put_still(id, b"\xff\xd8", &[]).expect("kept");
-        store.end_event(id, s(3.0)).expect("ended");
+        store.recordings().put_still(id, b"\xff\xd8", &[]).expect("kept");
+        store.index().end_event(id, s(3.0)).expect("ended");
     }
     record(&store, 2..3, Some(kept));
     b.clock.advance(Duration::from_secs(86_400 * 89));
-    store.enforce_retention(true).expect("enforced");
-    assert!(store.event(bare).is_ok());
+    store.recordings().enforce_retention(true).expect("enforced");
+    assert!(store.recordings().event(bare).is_ok());
     b.clock.advance(Duration::from_secs(86_400 * 2));
-    store.enforce_retention(true).expect("enforced");
-    assert!(store.event(bare).is_err() && store.event(kept).is_ok());
+    store.recordings().enforce_retention(true).expect("enforced");
+    assert!(store.recordings().event(bare).is_err() && store.recordings().event(kept).is_ok());
     assert!(!b.data().join(format!("thumbnails/front/{bare}.jpg")).exists());
 }
 
@@ -295,13 +312,13 @@ fn bare_events_go_after_90_days_when_events_have_no_limit() {
 fn old_events_are_looked_for_once_an_hour() {
     let b = Box::new();
     let store = b.open();
-    let id = store.begin_event(&event(1.0)).expect("begun").id;
-    store.end_event(id, s(3.0)).expect("ended");
+    let id = store.index().begin_event(&event(1.0)).expect("begun").id;
+    store.index().end_event(id, s(3.0)).expect("ended");
     b.clock.advance(Duration::from_secs(86_400 * 90 - 600));
     for (minutes, is_kept) in [(0, true), (50, true), (20, false)] {
         b.clock.advance(Duration::from_secs(60 * minutes));
-        store.enforce_retention(true).expect("enforced");
-        assert_eq!(store.event(id).is_ok(), is_kept, "{minutes}");
+        store.recordings().enforce_retention(true).expect("enforced");
+        assert_eq!(store.recordings().event(id).is_ok(), is_kept, "{minutes}");
     }
 }
 
@@ -309,16 +326,16 @@ fn old_events_are_looked_for_once_an_hour() {
 fn a_still_that_cannot_be_removed_keeps_no_event() {
     let b = Box::new();
     let store = b.open();
-    let ids = [1.0, 2.0].map(|at| store.begin_event(&event(at)).expect("begun").id);
+    let ids = [1.0, 2.0].map(|at| store.index().begin_event(&event(at)).expect("begun").id);
     for id in ids {
-        store.put_still(id, b"\xff\xd8", &[]).expect("kept");
-        store.end_event(id, s(3.0)).expect("ended");
+        store.recordings().put_still(id, b"\xff\xd8", &[]).expect("kept");
+        store.index().end_event(id, s(3.0)).expect("ended");
     }
     let [bad, good] = ids.map(|id| b.data().join(format!("thumbnails/front/{id}.jpg")));
     fs::remove_file(&bad).and_then(|()| fs::create_dir(&bad)).expect("made");
     b.clock.advance(Duration::from_secs(86_400 * 91));
-    store.enforce_retention(true).expect("enforced");
-    assert!(ids.iter().all(|id| store.event(*id).is_err()) && !good.exists());
+    store.recordings().enforce_retention(true).expect("enforced");
+    assert!(ids.iter().all(|id| store.recordings().event(*id).is_err()) && !good.exists());
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn all(store: &Store) -> Vec<Segment> {
     for days in -120..=0 {
         let from = s(0.0).plus_micros(days * DAY_US);
         let range = perch_domain::archive::TimeRange::new(from, from.plus_micros(DAY_US)).expect("in order");
-        found.extend(store.segments(&camera(), range).expect("asked"));
+        found.extend(store.recordings().segments(&camera(), range).expect("asked"));
     }
     found.dedup_by_key(|s| s.id);
     found
@@ -70,10 +70,10 @@ fn the_box_records_at_once_and_takes_the_rest_in_beside_that() {
     let begin = Instant::now();
     let store = b.start();
     let opened = begin.elapsed();
-    assert_eq!(store.open_report().adopted, 0, "nothing is taken in before the box is there");
-    assert_eq!(store.disk().taking_in.map(|t| t.files_done), Some(0));
+    assert_eq!(store.recordings().open_report().adopted, 0, "nothing is taken in before the box is there");
+    assert_eq!(store.recordings().disk().taking_in.map(|t| t.files_done), Some(0));
     record(&store, 0..2, None);
-    let mut writer = store.create_segment(&camera(), s(99.0), None, &format(clip())).expect("created");
+    let mut writer = store.recordings().create_segment(&camera(), s(99.0), None, &format(clip())).expect("created");
     writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     let recording = begin.elapsed();
     println!("{files} files: open after {opened:?}, recording after {recording:?}");
@@ -81,29 +81,29 @@ fn the_box_records_at_once_and_takes_the_rest_in_beside_that() {
 
     // The newest first: some steps into it, yesterday is there and the oldest day is not.
     let mut steps = 0;
-    while store.open_report().adopted < 64 {
-        assert!(store.reconcile_step().expect("compared"));
+    while store.recordings().open_report().adopted < 64 {
+        assert!(store.recordings().reconcile_step().expect("compared"));
         steps += 1;
     }
     assert!(steps < 9, "{steps} steps until the first files are there");
     let oldest = |found: &[Segment]| found.iter().map(|x| x.start).min().expect("some");
     assert!(oldest(&all(&store)) > s(-3600.0).plus_micros(-3 * DAY_US), "{:?}", oldest(&all(&store)));
-    let taking_in = store.disk().taking_in.expect("not done");
+    let taking_in = store.recordings().disk().taking_in.expect("not done");
     assert!(taking_in.files_total > files as u64 && taking_in.files_done < taking_in.files_total, "{taking_in:?}");
 
     // Killed in the middle, with a file open.
     drop(writer);
-    let so_far = store.open_report().adopted;
+    let so_far = store.recordings().open_report().adopted;
     drop(store);
     let store = b.start();
-    assert!(store.disk().taking_in.is_some() && all(&store).len() as u64 >= so_far);
-    let mut writer = store.create_segment(&camera(), s(99.5), None, &format(clip())).expect("created");
+    assert!(store.recordings().disk().taking_in.is_some() && all(&store).len() as u64 >= so_far);
+    let mut writer = store.recordings().create_segment(&camera(), s(99.5), None, &format(clip())).expect("created");
     writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     let begin = Instant::now();
-    let report = store.reconcile().expect("compared");
+    let report = store.recordings().reconcile().expect("compared");
     println!("the rest was taken in within {:?}", begin.elapsed());
     assert_eq!((report.adopted, report.lost, report.quarantined), (files as u64 - so_far, 0, 0), "{report:?}");
-    assert_eq!(store.disk().taking_in, None);
+    assert_eq!(store.recordings().disk().taking_in, None);
     writer.write_gop(MonoTime(0), &gop(clip(), 1, MonoTime(0))).expect("it was left alone");
     assert_eq!(writer.seal().expect("sealed").fragments.len(), 2);
     assert_eq!(all(&store).len() as i64, files + 3, "each once, the file that the kill left too");
@@ -118,8 +118,8 @@ fn the_time_the_box_was_off_is_told_without_an_index_too() {
     forget_the_index(&b);
     let store = b.start();
     record(&store, 5..6, None);
-    store.reconcile().expect("compared");
-    let timeline = store.timeline(&camera(), range(0.0, 200.0), s(150.0)).expect("timeline");
+    store.recordings().reconcile().expect("compared");
+    let timeline = store.recordings().timeline(&camera(), range(0.0, 200.0), s(150.0)).expect("timeline");
     let gap = timeline.gaps.iter().find(|g| g.cause == GapCause::BoxOff).expect("told");
     assert_eq!((gap.start, gap.end), (s(6.0), s(100.0)));
 }
@@ -132,10 +132,14 @@ fn files_of_an_index_that_is_there_are_left_as_they_are_while_the_box_runs() {
     drop(store);
     let store = b.start();
     // Between the start and the comparison: one is deleted, one is recorded and sealed, and its file is then lost.
-    store.discard_segments(&old[..1]).expect("deleted");
+    store.recordings().discard_segments(&old[..1]).expect("deleted");
     record(&store, 6..7, None);
     fs::remove_file(b.files().pop().expect("the new one")).expect("removed");
-    assert_eq!(store.reconcile().expect("compared"), Default::default(), "what is newer than the start is its own");
+    assert_eq!(
+        store.recordings().reconcile().expect("compared"),
+        Default::default(),
+        "what is newer than the start is its own"
+    );
 }
 
 #[test]
@@ -149,7 +153,7 @@ fn a_folder_that_is_a_link_is_not_followed_though_rows_name_it() {
     fs::rename(&day, &outside).expect("moved");
     std::os::unix::fs::symlink(&outside, &day).expect("linked");
     let store = b.open();
-    assert_eq!((store.open_report().lost, store.open_report().adopted), (1, 0));
+    assert_eq!((store.recordings().open_report().lost, store.recordings().open_report().adopted), (1, 0));
     assert_eq!(fs::read_dir(outside).expect("there").count(), 1);
 }
 
@@ -158,7 +162,7 @@ fn what_a_question_finds_grows_with_what_is_taken_in() {
     let b = box_without_index(130, 26);
     let store = b.start();
     let mut found = Vec::new();
-    while store.reconcile_step().expect("compared") {
+    while store.recordings().reconcile_step().expect("compared") {
         let now = all(&store);
         assert!(now.len() >= found.len());
         // Nothing between two that are known is missing: it grows at its old end only.

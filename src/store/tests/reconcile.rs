@@ -17,7 +17,8 @@ use std::os::unix::fs::symlink;
 /// An unsealed file of `seconds`, as a crash leaves it.
 fn crash(store: Store, seconds: std::ops::Range<usize>) {
     let start = seconds.start as i64 * 1_000_000;
-    let mut writer = store.create_segment(&camera(), s(seconds.start as f64), None, &format(clip())).expect("created");
+    let mut writer =
+        store.recordings().create_segment(&camera(), s(seconds.start as f64), None, &format(clip())).expect("created");
     for n in seconds {
         writer.write_gop(MonoTime(start), &gop(clip(), n, MonoTime(0))).expect("written");
     }
@@ -42,7 +43,7 @@ fn an_open_file_is_cut_to_its_last_whole_fragment_wherever_the_power_went() {
         OpenOptions::new().write(true).open(&file).expect("open").set_len(at).expect("cut");
         let store = b.open();
         let want = boundaries.iter().filter(|b| **b <= at).count();
-        let found = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+        let found = store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked");
         if want == 0 {
             assert!(found.is_empty() && b.files().is_empty(), "cut at {at}: nothing whole, nothing left");
             assert_eq!(b.quarantined(), 0, "cut at {at}");
@@ -74,7 +75,7 @@ fn a_tail_of_zeros_is_cut_off() {
         let f = OpenOptions::new().write(true).open(&file).expect("open");
         f.set_len(keep).and_then(|()| f.set_len(len)).expect("zeros");
         let store = b.open();
-        let left = store.segments(&camera(), range(0.0, 9.0)).expect("asked");
+        let left = store.recordings().segments(&camera(), range(0.0, 9.0)).expect("asked");
         assert_eq!((left.iter().map(|x| x.fragments.len()).sum::<usize>(), b.quarantined()), (kept, 0));
         assert!(kept == 0 || probe(&file).video == 2 * FPS as u64);
     }
@@ -98,12 +99,12 @@ fn a_file_that_is_cut_before_whole_fragments_is_kept_in_the_quarantine() {
         }
         fs::write(&file, &data).expect("written");
         let (store, levels) = logged(|| b.open());
-        let left = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+        let left = store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked");
         assert_eq!(left.iter().map(|x| x.fragments.len()).sum::<usize>(), damaged, "what comes before it");
         let kept = b.data().join("quarantine/front_2026-05-01_120000.250Z.mp4");
         assert_eq!(fs::read(&kept).expect("the file as it was"), data);
         assert!(levels.contains(&tracing::Level::ERROR), "a person may want to look: {levels:?}");
-        let report = store.open_report();
+        let report = store.recordings().open_report();
         if damaged > 0 {
             assert_eq!((report.cut, report.quarantined, report.adopted), (1, 0, u64::from(!known)));
             assert_eq!(probe(&file).video, damaged as u64 * FPS as u64);
@@ -148,7 +149,7 @@ fn the_end_of_a_file_that_is_damaged_is_cut_off() {
     fs::write(&file, &data).expect("written");
     fs::remove_file(b.data().join("perch.db")).expect("removed");
     let store = b.open();
-    assert_eq!((store.open_report().cut, b.quarantined()), (1, 0), "as a power cut leaves it");
+    assert_eq!((store.recordings().open_report().cut, b.quarantined()), (1, 0), "as a power cut leaves it");
 }
 
 #[test]
@@ -174,11 +175,11 @@ fn damage_anywhere_never_stops_a_start() {
         fs::create_dir_all(file.parent().expect("a folder")).expect("made");
         fs::write(&file, &bad).expect("written");
         let store = b.open();
-        let r = store.open_report();
-        let left = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+        let r = store.recordings().open_report();
+        let left = store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked");
         assert!(r.adopted as usize == left.len() && (left.len() == 1 || b.files().is_empty()), "{r:?}");
-        let _ = store.keyframe_at(&camera(), s(1.0));
-        if let Ok(export) = store.export(&camera(), range(-1.0, 99.0)) {
+        let _ = store.recordings().keyframe_at(&camera(), s(1.0));
+        if let Ok(export) = store.recordings().export(&camera(), range(-1.0, 99.0)) {
             export.chunks.for_each(drop);
         }
     }
@@ -217,8 +218,13 @@ fn garbage_bombs_and_foreign_files_are_set_aside_and_the_rest_goes_on() {
     assert!(made.is_ok_and(|s| s.success()));
     fs::write(day.join("notes.txt"), b"left alone").expect("written");
     let store = b.open();
-    assert_eq!((store.open_report().quarantined, b.quarantined()), (4, 4), "{:?}", store.open_report());
-    assert_eq!(store.segments(&camera(), range(0.0, 9999.0)).expect("asked").len(), 1);
+    assert_eq!(
+        (store.recordings().open_report().quarantined, b.quarantined()),
+        (4, 4),
+        "{:?}",
+        store.recordings().open_report()
+    );
+    assert_eq!(store.recordings().segments(&camera(), range(0.0, 9999.0)).expect("asked").len(), 1);
     assert!(day.join("notes.txt").exists() && !day.join("130003.000Z.mp4").exists());
 }
 
@@ -235,8 +241,8 @@ fn a_damaged_header_of_a_known_recording_is_quarantined_and_told() {
     data.truncate(data.len() - 1);
     fs::write(&file, data).expect("written");
     let store = b.open();
-    assert_eq!((store.open_report().quarantined, b.quarantined()), (1, 1));
-    let timeline = store.timeline(&camera(), range(0.0, 4.0), s(4.0)).expect("timeline");
+    assert_eq!((store.recordings().open_report().quarantined, b.quarantined()), (1, 1));
+    let timeline = store.recordings().timeline(&camera(), range(0.0, 4.0), s(4.0)).expect("timeline");
     assert_eq!((timeline.spans.len(), timeline.gaps[0].cause), (1, GapCause::Lost));
 }
 
@@ -258,8 +264,8 @@ fn links_are_never_followed() {
     fs::remove_file(&file).expect("removed");
     symlink(&outside, &file).expect("linked");
     let store = b.open();
-    assert_eq!((store.open_report().lost, store.open_report().adopted), (1, 0));
-    assert!(store.segments(&camera(), range(0.0, 9999.0)).expect("asked").is_empty());
+    assert_eq!((store.recordings().open_report().lost, store.recordings().open_report().adopted), (1, 0));
+    assert!(store.recordings().segments(&camera(), range(0.0, 9999.0)).expect("asked").is_empty());
     assert_eq!(fs::read(&outside).expect("still there"), before);
 }
 
@@ -272,8 +278,8 @@ fn a_link_that_appears_while_running_is_not_served() {
     let outside = b.dir.path().join("secret");
     fs::rename(&file, &outside).expect("moved");
     symlink(&outside, &file).expect("linked");
-    assert!(store.open_segment(&camera(), segment.id).is_err());
-    assert!(store.keyframe_at(&camera(), s(0.5)).is_err());
+    assert!(store.recordings().open_segment(&camera(), segment.id).is_err());
+    assert!(store.recordings().keyframe_at(&camera(), s(0.5)).is_err());
 }
 
 #[test]
@@ -286,15 +292,15 @@ fn a_missing_file_is_lost_and_found_again() {
     let aside = b.dir.path().join("aside");
     fs::rename(&file, &aside).expect("moved");
     let store = b.open();
-    assert_eq!(store.open_report().lost, 1);
-    let timeline = store.timeline(&camera(), range(0.0, 2.0), s(2.0)).expect("timeline");
+    assert_eq!(store.recordings().open_report().lost, 1);
+    let timeline = store.recordings().timeline(&camera(), range(0.0, 2.0), s(2.0)).expect("timeline");
     assert_eq!((timeline.spans.len(), timeline.gaps[0].cause), (0, GapCause::Lost));
     drop(store);
-    assert_eq!(b.open().open_report().lost, 0, "told once");
+    assert_eq!(b.open().recordings().open_report().lost, 0, "told once");
     fs::create_dir_all(file.parent().expect("a folder")).expect("made");
     fs::rename(&aside, &file).expect("back");
     let store = b.open();
-    assert_eq!(store.segments(&camera(), range(0.0, 9.0)).expect("asked").len(), 1);
+    assert_eq!(store.recordings().segments(&camera(), range(0.0, 9.0)).expect("asked").len(), 1);
 }
 
 #[test]
@@ -305,12 +311,12 @@ fn what_a_caller_is_told_is_not_logged_as_well() {
     drop(store);
     fs::remove_file(b.data().join("perch.db")).expect("removed");
     let (store, levels) = logged(|| b.open());
-    assert_eq!(store.open_report().adopted, 1);
+    assert_eq!(store.recordings().open_report().adopted, 1);
     assert!(levels.is_empty(), "the report says it: {levels:?}");
     drop(store);
     b.retention.max_bytes = 1;
     let store = b.open();
-    let (report, levels) = logged(|| store.enforce_retention(true).expect("enforced"));
+    let (report, levels) = logged(|| store.recordings().enforce_retention(true).expect("enforced"));
     assert_eq!(report.deleted, 1);
     assert!(levels.is_empty(), "the report says it: {levels:?}");
 }
@@ -321,8 +327,8 @@ fn a_garbage_database_is_replaced_and_recordings_are_taken_in() {
     let store = b.open();
     record(&store, 0..3, None);
     record(&store, 3..6, None);
-    store.add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
-    let before = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+    store.accounts().add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
+    let before = store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked");
     drop(store);
     let db = b.data().join("perch.db");
     let noise: Vec<u8> = (0..20_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -330,16 +336,16 @@ fn a_garbage_database_is_replaced_and_recordings_are_taken_in() {
     let _ = fs::remove_file(b.data().join("perch.db-wal"));
     assert_eq!(Store::open_for_cli(b.config(), b.clock.clone()).expect_err("damaged").kind(), ErrorKind::Corrupt);
     let store = b.open();
-    let report = store.open_report();
+    let report = store.recordings().open_report();
     assert_eq!(report.adopted, 2);
     let aside = report.database_replaced.clone().expect("said");
     assert!(aside.starts_with("perch.db.corrupt-2026-05-01T") && b.data().join(aside).exists());
-    let after = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+    let after = store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked");
     let shape = |all: &[perch_domain::archive::Segment]| {
         all.iter().map(|x| (x.start, x.end, x.size, x.init_size, x.fragments.clone())).collect::<Vec<_>>()
     };
     assert_eq!(shape(&after), shape(&before), "times to the microsecond, from the files themselves");
-    assert!(!store.claimed().expect("asked"));
+    assert!(!store.accounts().claimed().expect("asked"));
 }
 
 #[test]
@@ -356,8 +362,8 @@ fn a_database_damaged_in_its_middle_is_replaced_too() {
     data[half..].fill(0x55);
     fs::write(&db, data).expect("written");
     let store = b.open();
-    assert!(store.open_report().database_replaced.is_some());
-    assert_eq!(store.segments(&camera(), range(-1.0, 99.0)).expect("asked").len(), 8);
+    assert!(store.recordings().open_report().database_replaced.is_some());
+    assert_eq!(store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked").len(), 8);
 }
 
 #[test]
@@ -365,16 +371,20 @@ fn a_power_cut_before_the_trim_is_made_good() {
     let b = Box::new();
     let store = b.open();
     record(&store, 0..6, None);
-    let id = store.begin_event(&event(5.0)).expect("begun").id;
+    let id = store.index().begin_event(&event(5.0)).expect("begun").id;
     record(&store, 3..8, Some(id));
     drop(store);
     let store = b.open();
-    let all = store.segments(&camera(), range(-1.0, 99.0)).expect("asked");
+    let all = store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked");
     let shape: Vec<_> = all.iter().map(|x| (x.start, x.end)).collect();
     assert_eq!(shape, [(s(0.0), s(3.0)), (s(3.0), s(8.0))]);
-    assert_eq!(store.open_report().cut, 1);
+    assert_eq!(store.recordings().open_report().cut, 1);
     assert_eq!(probe(&b.files()[0]).video, 3 * FPS as u64);
-    assert_eq!(store.event(id).expect("there").end, Some(s(8.0)), "the event that ran ends with its recording");
+    assert_eq!(
+        store.recordings().event(id).expect("there").end,
+        Some(s(8.0)),
+        "the event that ran ends with its recording"
+    );
 }
 
 #[test]
@@ -384,7 +394,7 @@ fn the_time_the_box_was_off_is_told() {
     record(&store, 0..4, None);
     drop(store);
     let store = b.open();
-    let timeline = store.timeline(&camera(), range(0.0, 200.0), s(150.0)).expect("timeline");
+    let timeline = store.recordings().timeline(&camera(), range(0.0, 200.0), s(150.0)).expect("timeline");
     let gaps: Vec<_> = timeline.gaps.iter().map(|g| (g.start, g.end, g.cause)).collect();
     assert_eq!(gaps, [(s(4.0), s(100.0), GapCause::BoxOff), (s(100.0), s(150.0), GapCause::Unknown)]);
 }
@@ -395,11 +405,15 @@ fn one_daemon_at_a_time_and_commands_beside_it() {
     let store = b.start();
     assert_eq!(Store::open(b.config(), b.clock.clone()).expect_err("a second one").kind(), ErrorKind::Conflict);
     let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a command");
-    cli.add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
-    assert!(store.claimed().expect("asked"), "the daemon sees what the command did");
-    let mut writer = store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
+    cli.accounts().add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
+    assert!(store.accounts().claimed().expect("asked"), "the daemon sees what the command did");
+    let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
-    assert_eq!(store.reconcile().expect("again"), Default::default(), "files being written are left alone");
+    assert_eq!(
+        store.recordings().reconcile().expect("again"),
+        Default::default(),
+        "files being written are left alone"
+    );
     writer.write_gop(MonoTime(0), &gop(clip(), 1, MonoTime(0))).expect("written");
     writer.seal().expect("sealed");
     drop(store);
@@ -414,7 +428,7 @@ fn everything_is_its_owners_alone() {
     fs::create_dir(b.data()).expect("made");
     fs::set_permissions(b.data(), fs::Permissions::from_mode(0o755)).expect("set");
     let store = b.open();
-    store.set_meta("k", "v").expect("kept");
+    store.meta().set("k", "v").expect("kept");
     let mode = |name: &str| fs::metadata(b.data().join(name)).expect(name).permissions().mode() & 0o777;
     for folder in ["", "recordings", "thumbnails", "quarantine"] {
         assert_eq!(mode(folder), 0o700, "{folder}");
@@ -453,15 +467,15 @@ fn cost_of_a_start_with_100_000_recordings() {
     println!("opened in {:?}", begin.elapsed());
     for (what, from, to) in [("a minute", 5e6, 5e6 + 60.0), ("a day", 5e6, 5e6 + 86_400.0), ("all", 0.0, 3e7)] {
         let begin = std::time::Instant::now();
-        let t = store.timeline(&camera(), range(from, to), s(6e6)).expect("timeline");
+        let t = store.recordings().timeline(&camera(), range(from, to), s(6e6)).expect("timeline");
         println!("timeline of {what}: {:?}, {} spans", begin.elapsed(), t.spans.len());
     }
     for _ in 0..2 {
         let begin = std::time::Instant::now();
-        store.enforce_retention(true).expect("enforced");
+        store.recordings().enforce_retention(true).expect("enforced");
         println!("retention with nothing to do: {:?}", begin.elapsed());
     }
     let begin = std::time::Instant::now();
-    store.disk();
+    store.recordings().disk();
     println!("the disk's figures: {:?}", begin.elapsed());
 }

@@ -33,7 +33,7 @@ fn a_recording_plays_and_its_row_says_what_it_holds() {
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     assert_eq!(metadata.len(), segment.size);
     let data = std::fs::read(file).expect("read");
-    let opened = store.open_segment(&camera(), segment.id).expect("opened");
+    let opened = store.recordings().open_segment(&camera(), segment.id).expect("opened");
     assert_eq!((opened.size, opened.etag), (segment.size, hex(&sha256(&data)[..16])), "the hash is the file's");
     for f in &segment.fragments {
         assert_eq!(&data[f.offset as usize + 4..f.offset as usize + 8], b"moof");
@@ -51,36 +51,36 @@ fn a_recording_plays_and_its_row_says_what_it_holds() {
 fn what_is_being_written_can_be_played() {
     let b = Box::new();
     let store = b.open();
-    let mut writer = store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
-    assert!(store.segments(&camera(), range(0.0, 60.0)).expect("asked").is_empty());
+    let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
+    assert!(store.recordings().segments(&camera(), range(0.0, 60.0)).expect("asked").is_empty());
     for n in 0..3 {
         writer.write_gop(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
     }
-    let [open] = &store.segments(&camera(), range(0.0, 60.0)).expect("asked")[..] else { panic!("one") };
+    let [open] = &store.recordings().segments(&camera(), range(0.0, 60.0)).expect("asked")[..] else { panic!("one") };
     assert_eq!((open.state, open.end, open.fragments.len()), (SegmentState::Open, s(3.0), 3));
-    let opened = store.open_segment(&camera(), open.id).expect("opened");
+    let opened = store.recordings().open_segment(&camera(), open.id).expect("opened");
     assert_eq!(opened.size, open.size);
     assert_eq!(probe(&b.files()[0]).video, 3 * FPS as u64, "plays while it is written");
-    let timeline = store.timeline(&camera(), range(0.0, 60.0), s(3.0)).expect("timeline");
+    let timeline = store.recordings().timeline(&camera(), range(0.0, 60.0), s(3.0)).expect("timeline");
     assert_eq!((timeline.spans.len(), timeline.spans[0].end), (1, s(3.0)));
-    assert!(store.disk().recordings_bytes == open.size);
-    assert!(store.keyframe_at(&camera(), s(1.5)).is_ok());
+    assert!(store.recordings().disk().recordings_bytes == open.size);
+    assert!(store.recordings().keyframe_at(&camera(), s(1.5)).is_ok());
     let sealed = writer.seal().expect("sealed");
-    assert_eq!(store.segments(&camera(), range(0.0, 60.0)).expect("asked"), [sealed]);
+    assert_eq!(store.recordings().segments(&camera(), range(0.0, 60.0)).expect("asked"), [sealed]);
     let stranger = CameraId::new("back").expect("valid");
-    assert_eq!(store.open_segment(&stranger, open.id).expect_err("another's").kind(), ErrorKind::NotFound);
+    assert_eq!(store.recordings().open_segment(&stranger, open.id).expect_err("another's").kind(), ErrorKind::NotFound);
 }
 
 #[test]
 fn a_writer_that_goes_away_is_sealed_later() {
     let b = Box::new();
     let store = b.open();
-    let mut writer = store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
+    let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     drop(writer);
-    assert_eq!(store.segments(&camera(), range(0.0, 9.0)).expect("asked")[0].state, SegmentState::Open);
+    assert_eq!(store.recordings().segments(&camera(), range(0.0, 9.0)).expect("asked")[0].state, SegmentState::Open);
     record(&store, 1..2, None);
-    let all = store.segments(&camera(), range(0.0, 9.0)).expect("asked");
+    let all = store.recordings().segments(&camera(), range(0.0, 9.0)).expect("asked");
     assert!(all.len() == 2 && all.iter().all(|s| s.state == SegmentState::Sealed));
 }
 
@@ -88,10 +88,10 @@ fn a_writer_that_goes_away_is_sealed_later() {
 fn nothing_written_leaves_nothing() {
     let b = Box::new();
     let store = b.open();
-    let writer = store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
+    let writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     assert_eq!(writer.seal().expect("fine").fragments, []);
     assert!(b.files().is_empty());
-    let mut writer = store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
+    let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     let headless = GopPackets { packets: gop(clip(), 0, MonoTime(0)).packets.split_off(1), end: MonoTime(1_000_000) };
     assert_eq!(writer.write_gop(MonoTime(0), &headless).expect_err("no keyframe").kind(), ErrorKind::Invalid);
     assert_eq!(
@@ -100,15 +100,18 @@ fn nothing_written_leaves_nothing() {
     );
     drop(writer);
     drop(store);
-    assert!(b.open().segments(&camera(), range(0.0, 9.0)).expect("asked").is_empty() && b.files().is_empty());
+    assert!(
+        b.open().recordings().segments(&camera(), range(0.0, 9.0)).expect("asked").is_empty() && b.files().is_empty()
+    );
 }
 
 #[test]
 fn two_files_of_one_millisecond_have_two_names() {
     let b = Box::new();
     let store = b.open();
-    let writers: Vec<_> =
-        (0..3).map(|_| store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created")).collect();
+    let writers: Vec<_> = (0..3)
+        .map(|_| store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created"))
+        .collect();
     assert_eq!(b.files().len(), 3);
     assert!(b.files()[1].to_string_lossy().ends_with("Z-2.mp4") || b.files()[1].to_string_lossy().ends_with("Z-1.mp4"));
     for (n, mut w) in writers.into_iter().enumerate() {
@@ -121,7 +124,7 @@ fn two_files_of_one_millisecond_have_two_names() {
 fn holes_and_strays_in_the_sound_do_no_harm() {
     let b = Box::new();
     let store = b.open();
-    let mut writer = store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
+    let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     for n in 0..6 {
         let mut g = gop(clip(), n, MonoTime(0));
         // No sound in second 2; a hole in second 4; jitter of 7 ms throughout.
@@ -148,7 +151,7 @@ fn without_sound_and_in_high_profile() {
     let store = b.open();
     let format = format(other_clip());
     assert_eq!((format.size().expect("size"), format.has_audio), ((640, 360), false));
-    let mut writer = store.create_segment(&camera(), s(0.0), None, &format).expect("created");
+    let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format).expect("created");
     for n in 0..3 {
         writer.write_gop(MonoTime(0), &gop(other_clip(), n, MonoTime(0))).expect("written");
     }
@@ -160,7 +163,7 @@ fn without_sound_and_in_high_profile() {
 fn a_picture_size_that_changes_inside_a_file_still_plays() {
     let b = Box::new();
     let store = b.open();
-    let mut writer = store.create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
+    let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     writer.write_gop(MonoTime(0), &gop(other_clip(), 1, MonoTime(0))).expect("written");
     writer.seal().expect("sealed");
@@ -172,7 +175,7 @@ fn keyframes_come_back_as_pictures() {
     let b = Box::new();
     let store = b.open();
     record(&store, 0..4, None);
-    let picture = store.keyframe_at(&camera(), s(2.9)).expect("recorded");
+    let picture = store.recordings().keyframe_at(&camera(), s(2.9)).expect("recorded");
     assert_eq!(TrackFormat::from_keyframe(&picture, true).expect("parameter sets"), format(clip()));
     let file = b.dir.path().join("picture.h264");
     std::fs::write(&file, &picture).expect("written");
@@ -183,7 +186,10 @@ fn keyframes_come_back_as_pictures() {
         .expect("ffprobe runs");
     assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), "320,1", "{}", String::from_utf8_lossy(&out.stderr));
     for outside in [-0.1, 4.0, 100.0] {
-        assert_eq!(store.keyframe_at(&camera(), s(outside)).expect_err("nothing there").kind(), ErrorKind::NotFound);
+        assert_eq!(
+            store.recordings().keyframe_at(&camera(), s(outside)).expect_err("nothing there").kind(),
+            ErrorKind::NotFound
+        );
     }
 }
 
@@ -195,19 +201,19 @@ fn an_event_takes_its_first_seconds_out_of_the_files_before() {
     record(&store, 4..6, None);
     record(&store, 6..8, None);
     // A file from before the clock was set back: it shows another time and stays.
-    let mut later = store.create_segment(&camera(), s(500.0), None, &format(clip())).expect("created");
+    let mut later = store.recordings().create_segment(&camera(), s(500.0), None, &format(clip())).expect("created");
     later.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     later.seal().expect("sealed");
-    let id = store.begin_event(&event(7.0)).expect("begun").id;
-    let mut writer = store.create_segment(&camera(), s(2.0), Some(id), &format(clip())).expect("created");
+    let id = store.index().begin_event(&event(7.0)).expect("begun").id;
+    let mut writer = store.recordings().create_segment(&camera(), s(2.0), Some(id), &format(clip())).expect("created");
     for n in 2..8 {
         writer.write_gop(MonoTime(2_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
     }
-    store.trim_before(&camera(), s(2.0)).expect("trimmed");
+    store.recordings().trim_before(&camera(), s(2.0)).expect("trimmed");
     writer.write_gop(MonoTime(2_000_000), &gop(clip(), 8, MonoTime(0))).expect("written");
     writer.seal().expect("sealed");
 
-    let all = store.segments(&camera(), range(-1.0, 600.0)).expect("asked");
+    let all = store.recordings().segments(&camera(), range(-1.0, 600.0)).expect("asked");
     let shape: Vec<_> = all.iter().map(|x| (x.event, x.start, x.end, x.fragments.len())).collect();
     assert_eq!(
         shape,
@@ -218,7 +224,7 @@ fn an_event_takes_its_first_seconds_out_of_the_files_before() {
     let p = probe(&b.files()[0]);
     assert_eq!(p.video, 2 * FPS as u64);
     assert!(close(p.seconds, 2.0));
-    let opened = store.open_segment(&camera(), all[0].id).expect("opened");
+    let opened = store.recordings().open_segment(&camera(), all[0].id).expect("opened");
     let data = std::fs::read(&b.files()[0]).expect("read");
     assert_eq!(opened.size, data.len() as u64);
     assert_eq!(opened.etag, format!("{}-sealed-{:x}", all[0].id, data.len()), "not that of the file before the cut");
@@ -232,11 +238,11 @@ fn a_file_that_went_meanwhile_keeps_no_other_from_being_cut() {
         record(&store, n, None);
     }
     std::fs::remove_file(b.files().remove(0)).expect("removed");
-    let mut w = store.create_segment(&camera(), s(1.0), None, &format(clip())).expect("created");
+    let mut w = store.recordings().create_segment(&camera(), s(1.0), None, &format(clip())).expect("created");
     for n in 1..5 {
         w.write_gop(MonoTime(1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
     }
-    store.trim_before(&camera(), s(1.0)).expect("cut");
+    store.recordings().trim_before(&camera(), s(1.0)).expect("cut");
     w.seal().expect("sealed");
     assert_eq!(b.files().len(), 1, "the second is covered by the third");
 }
@@ -269,7 +275,8 @@ fn a_full_disk_stops_nothing_for_ever() {
     let mut kept = vec![];
     let error = loop {
         let n = kept.len() % (SECONDS - 1);
-        let mut writer = match store.create_segment(&camera(), s(kept.len() as f64), None, &format(clip())) {
+        let mut writer = match store.recordings().create_segment(&camera(), s(kept.len() as f64), None, &format(clip()))
+        {
             Ok(w) => w,
             Err(e) => break e,
         };
@@ -283,7 +290,7 @@ fn a_full_disk_stops_nothing_for_ever() {
     };
     assert_eq!((error.kind(), write_fault(&error)), (ErrorKind::Unavailable, Some(GapCause::DiskFull)), "{error}");
     assert!(error.to_string().starts_with("the disk is full"), "{error}");
-    assert!(kept.len() > 3 && store.ping().is_ok());
+    assert!(kept.len() > 3 && store.meta().ping().is_ok());
     for path in b.files() {
         if std::fs::metadata(&path).expect("there").len() > 0 {
             assert_eq!(probe(&path).video, FPS as u64, "what was written before plays");
@@ -295,7 +302,7 @@ fn a_full_disk_stops_nothing_for_ever() {
     small.retention.max_bytes = 100_000;
     let config = perch_store::Config { data_dir: b.data(), ..small.config() };
     let store = perch_store::Store::open(config, b.clock.clone()).expect("opens on a full disk");
-    let report = store.enforce_retention(true).expect("makes room");
+    let report = store.recordings().enforce_retention(true).expect("makes room");
     assert!(report.deleted > 0, "{report:?}");
     record(&store, 0..1, None);
 }
@@ -327,7 +334,8 @@ fn cost_of_a_gop() {
     };
     let (before, files) = (cpu(), 30);
     for f in 0..files {
-        let mut writer = store.create_segment(&camera(), s(60.0 * f as f64), None, &format(clip)).expect("created");
+        let mut writer =
+            store.recordings().create_segment(&camera(), s(60.0 * f as f64), None, &format(clip)).expect("created");
         for i in 0..60 {
             let n = i % gops.len();
             let zero = MonoTime((n as i64 - i as i64) * 1_000_000);
@@ -344,6 +352,6 @@ fn a_disk_can_be_tried_and_nothing_is_left() {
     let b = Box::new();
     let store = b.open();
     std::fs::write(b.data().join("recordings/probe.tmp"), b"of an earlier try").expect("written");
-    store.probe_write().expect("well");
-    assert!(b.files().is_empty() && store.get_meta("probed_at").expect("asked").is_some());
+    store.recordings().probe_write().expect("well");
+    assert!(b.files().is_empty() && store.meta().get("probed_at").expect("asked").is_some());
 }

@@ -62,20 +62,22 @@ fn cost_of_questions_after_years() {
         let at = |days: f64| Timestamp(b.now().0 + (days * 86_400e6) as i64);
         TimeRange::new(at(from), at(to)).expect("in order")
     };
-    let timeline = |range| drop(store.timeline(&camera(), range, b.now()).expect("timeline"));
+    let timeline = |range| drop(store.recordings().timeline(&camera(), range, b.now()).expect("timeline"));
     took("timeline of the last day", || timeline(days(-1.0, 0.0)));
     took("timeline of a day 138 days ago", || timeline(days(-138.0, -137.0)));
     took("timeline of all", || timeline(days(-200.0, 0.0)));
     let page = |from: f64| {
         let from = Some(days(from, 1.0).from);
-        store.events(&EventFilter { from, limit: 200, ..Default::default() }).expect("asked").events.len()
+        store.recordings().events(&EventFilter { from, limit: 200, ..Default::default() }).expect("asked").events.len()
     };
     took("events of the last hour", || assert!(page(-0.04) < 60));
-    took("status of the disk", || assert!(store.disk().recordings_bytes > 1 << 40));
-    took("retention with nothing to do", || assert_eq!(store.enforce_retention(true).expect("done").deleted, 0));
+    took("status of the disk", || assert!(store.recordings().disk().recordings_bytes > 1 << 40));
+    took("retention with nothing to do", || {
+        assert_eq!(store.recordings().enforce_retention(true).expect("done").deleted, 0)
+    });
 
-    store.add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
-    let signed = store.sign_in("anna", "long enough", "phone", b.now()).expect("asked").expect("right");
+    store.accounts().add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
+    let signed = store.accounts().sign_in("anna", "long enough", "phone", b.now()).expect("asked").expect("right");
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -87,7 +89,7 @@ fn cost_of_questions_after_years() {
         took("a token while somebody looks at all", || {
             for _ in 0..20 {
                 let begin = Instant::now();
-                assert!(store.authenticate(signed.token.expose(), b.now()).expect("asked").is_some());
+                assert!(store.accounts().authenticate(signed.token.expose(), b.now()).expect("asked").is_some());
                 worst = worst.max(begin.elapsed());
             }
         });

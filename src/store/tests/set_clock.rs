@@ -23,22 +23,22 @@ fn set(b: &Box, by_s: i64) {
 }
 
 fn sign_in(b: &Box, store: &Store) -> Credential {
-    if store.users().expect("listed").is_empty() {
-        store.add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
+    if store.accounts().users().expect("listed").is_empty() {
+        store.accounts().add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
     }
-    store.sign_in("anna", PASSWORD, "browser", b.now()).expect("tried").expect("right")
+    store.accounts().sign_in("anna", PASSWORD, "browser", b.now()).expect("tried").expect("right")
 }
 
 fn known(b: &Box, store: &Store, c: &Credential) -> bool {
-    store.authenticate(c.token.expose(), b.now()).expect("asked").is_some()
+    store.accounts().authenticate(c.token.expose(), b.now()).expect("asked").is_some()
 }
 
 fn code(b: &Box, store: &Store) -> Secret {
-    store.issue_code(&Grant::all(Role::Admin), b.now()).expect("issued").otp
+    store.accounts().issue_code(&Grant::all(Role::Admin), b.now()).expect("issued").otp
 }
 
 fn pairs(b: &Box, store: &Store, otp: &Secret) -> bool {
-    match store.pair(otp.expose(), "phone", b.now()).expect("tried") {
+    match store.accounts().pair(otp.expose(), "phone", b.now()).expect("tried") {
         PairResult::Paired(_) => true,
         PairResult::Refused(why) => {
             assert_eq!(why, Attempt::NoCode);
@@ -56,7 +56,7 @@ fn what_is_fresh_outlives_the_first_synchronisation_and_ends_in_its_time() {
         b.clock.advance(100 * S);
         set(&b, by_s);
         assert!(known(&b, &store, &browser), "{by_s}");
-        let seen = store.devices().expect("listed");
+        let seen = store.accounts().devices().expect("listed");
         assert!(b.now().micros_since(seen[0].created_at) <= 100_000_000, "{by_s}: {seen:?}");
         b.clock.advance(199 * S);
         assert!(pairs(&b, &store, &otp), "{by_s}: a code is good for five minutes");
@@ -85,7 +85,7 @@ fn setting_the_clock_gives_no_codes() {
     }
     for by_s in [86_500, -3 * 86_400] {
         set(&b, by_s);
-        assert!(store.issue_code(&Grant::all(Role::Admin), b.now()).is_err(), "{by_s}");
+        assert!(store.accounts().issue_code(&Grant::all(Role::Admin), b.now()).is_err(), "{by_s}");
     }
     b.clock.advance(86_401 * S);
     code(&b, &store);
@@ -97,7 +97,7 @@ fn a_box_whose_clock_was_never_right_keeps_its_sessions_over_starts() {
     for while_off in [false, true] {
         let b = Box::new();
         let store = b.open();
-        store.clock_is(false).expect("kept");
+        store.accounts().clock_is(false).expect("kept");
         let browser = sign_in(&b, &store);
         b.clock.advance(60 * S);
         drop(store);
@@ -105,18 +105,18 @@ fn a_box_whose_clock_was_never_right_keeps_its_sessions_over_starts() {
             set(&b, TWO_YEARS);
         }
         let store = b.open();
-        store.clock_is(while_off).expect("kept");
+        store.accounts().clock_is(while_off).expect("kept");
         if !while_off {
             b.clock.advance(60 * S);
             set(&b, TWO_YEARS);
-            store.clock_is(true).expect("kept");
+            store.accounts().clock_is(true).expect("kept");
         }
         assert!(known(&b, &store, &browser), "set while off: {while_off}");
         // From now on it is right, so that a day without power is a day.
         drop(store);
         b.clock.advance(86_400 * S);
         let store = b.open();
-        store.clock_is(true).expect("kept");
+        store.accounts().clock_is(true).expect("kept");
         assert!(!known(&b, &store, &browser), "set while off: {while_off}");
     }
 }
@@ -125,16 +125,16 @@ fn a_box_whose_clock_was_never_right_keeps_its_sessions_over_starts() {
 fn a_clock_that_was_behind_at_the_start_shows_how_long_the_box_was_off() {
     let b = Box::new();
     let store = b.open();
-    store.clock_is(true).expect("kept");
+    store.accounts().clock_is(true).expect("kept");
     let browser = sign_in(&b, &store);
     b.clock.advance(S);
     drop(store);
     // It starts where it stopped, and the network tells it that a day went by.
     let store = b.open();
-    store.clock_is(false).expect("kept");
+    store.accounts().clock_is(false).expect("kept");
     b.clock.advance(20 * S);
     set(&b, 86_400);
-    store.clock_is(true).expect("kept");
+    store.accounts().clock_is(true).expect("kept");
     assert!(!known(&b, &store, &browser));
 }
 
@@ -163,7 +163,7 @@ fn while_the_database_is_busy_ages_are_judged_all_the_same() {
     let busy = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("locked");
     set(&b, TWO_YEARS);
     assert!(known(&b, &store, &browser));
-    let created = |store: &Store| -> Timestamp { store.devices().expect("listed")[0].created_at };
+    let created = |store: &Store| -> Timestamp { store.accounts().devices().expect("listed")[0].created_at };
     let before = created(&store);
     drop(busy);
     assert!(known(&b, &store, &browser));

@@ -17,10 +17,10 @@ fn recording_is_proved_beside_what_is_recorded_and_leaves_nothing() {
     record(&store, 0..3, None);
     let before = b.files();
     let gop = gop(clip(), 1, MonoTime(0));
-    store.prove_recording(&camera(), s(1.0), MonoTime(1_000_000), &gop).expect("recorded and read back");
-    store.prove_recording(&camera(), s(1.0), MonoTime(1_000_000), &gop).expect("again");
+    store.recordings().prove_recording(&camera(), s(1.0), MonoTime(1_000_000), &gop).expect("recorded and read back");
+    store.recordings().prove_recording(&camera(), s(1.0), MonoTime(1_000_000), &gop).expect("again");
     assert_eq!(b.files(), before);
-    let timeline = store.timeline(&camera(), range(0.0, 3.0), s(10.0)).expect("a timeline");
+    let timeline = store.recordings().timeline(&camera(), range(0.0, 3.0), s(10.0)).expect("a timeline");
     assert_eq!((timeline.spans.len(), timeline.gaps.len()), (1, 0));
 }
 
@@ -29,7 +29,7 @@ fn a_database_that_the_next_version_added_to_is_used_after_a_rollback() {
     let b = Box::new();
     {
         let store = b.open();
-        store.add_user("anna", "correct horse", &Grant::all(Role::Admin), None, b.now()).expect("made");
+        store.accounts().add_user("anna", "correct horse", &Grant::all(Role::Admin), None, b.now()).expect("made");
         record(&store, 0..2, None);
     }
     let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
@@ -39,8 +39,8 @@ fn a_database_that_the_next_version_added_to_is_used_after_a_rollback() {
     c.pragma_update(None, "user_version", version + 1).expect("set");
     drop(c);
     let store = b.open();
-    assert_eq!(store.open_report().database_replaced, None);
-    assert!(store.sign_in("anna", "correct horse", "phone", b.now()).expect("asked").is_some());
+    assert_eq!(store.recordings().open_report().database_replaced, None);
+    assert!(store.accounts().sign_in("anna", "correct horse", "phone", b.now()).expect("asked").is_some());
     record(&store, 2..4, None);
-    assert_eq!(store.segments(&camera(), range(0.0, 4.0)).expect("listed").len(), 2);
+    assert_eq!(store.recordings().segments(&camera(), range(0.0, 4.0)).expect("listed").len(), 2);
 }

@@ -33,37 +33,40 @@ fn old_box(sql: &str) -> Box {
 fn a_database_of_version_1_is_upgraded_and_read() {
     let b = old_box(VERSION_1);
     let store = b.open();
-    assert_eq!(store.open_report(), perch_store::OpenReport::default(), "nothing to mend");
+    assert_eq!(store.recordings().open_report(), perch_store::OpenReport::default(), "nothing to mend");
 
-    let users = store.users().expect("asked");
+    let users = store.accounts().users().expect("asked");
     assert_eq!((users.len(), users[0].name.as_str(), users[0].role), (1, "anna", Role::Admin));
-    let devices = store.devices().expect("asked");
+    let devices = store.accounts().devices().expect("asked");
     assert_eq!(devices.iter().filter(|d| d.kind == DeviceKind::Paired).count(), 1);
-    let session = store.authenticate(&"a1".repeat(32), b.now()).expect("asked").expect("signed in");
+    let session = store.accounts().authenticate(&"a1".repeat(32), b.now()).expect("asked").expect("signed in");
     assert_eq!((session.username.as_deref(), session.role), (Some("anna"), Role::Admin));
-    let tablet = store.authenticate(&"b2".repeat(32), b.now()).expect("asked").expect("paired");
+    let tablet = store.accounts().authenticate(&"b2".repeat(32), b.now()).expect("asked").expect("paired");
     assert_eq!((tablet.device_name.as_str(), tablet.role), ("tablet", Role::Viewer));
-    assert!(store.sign_in("anna", "long enough", "phone", b.now()).expect("asked").is_some());
-    assert_eq!(store.stream_logins().expect("asked")[0].ha1.expose(), "8418c14245b6abc2511361e1f5cf47af");
-    assert_eq!(store.get_meta("base_url").expect("asked").as_deref(), Some("https://perch.local"));
+    assert!(store.accounts().sign_in("anna", "long enough", "phone", b.now()).expect("asked").is_some());
+    assert_eq!(store.accounts().stream_logins().expect("asked")[0].ha1.expose(), "8418c14245b6abc2511361e1f5cf47af");
+    assert_eq!(store.meta().get("base_url").expect("asked").as_deref(), Some("https://perch.local"));
 
-    let segments = store.segments(&camera(), range(-9000.0, 9000.0)).expect("asked");
+    let segments = store.recordings().segments(&camera(), range(-9000.0, 9000.0)).expect("asked");
     assert_eq!(segments.iter().map(|s| s.size).collect::<Vec<_>>(), [71_861, 147_073]);
     assert_eq!((segments[1].fragments.len(), segments[1].event), (2, Some(EventId(s(1.0).0))));
-    assert_eq!(store.disk().recordings_bytes, 71_861 + 147_073);
-    let t = store.timeline(&camera(), range(-9000.0, 9000.0), s(100.0)).expect("timeline");
+    assert_eq!(store.recordings().disk().recordings_bytes, 71_861 + 147_073);
+    let t = store.recordings().timeline(&camera(), range(-9000.0, 9000.0), s(100.0)).expect("timeline");
     assert_eq!(t.spans.iter().map(|x| (x.start, x.end)).collect::<Vec<_>>(), [(s(0.0), s(3.0))]);
     let causes: Vec<_> = t.gaps.iter().map(|g| g.cause).collect();
     assert!(causes.contains(&GapCause::Retention) && causes.contains(&GapCause::Lost), "{causes:?}");
     assert!(causes.contains(&GapCause::CameraUnavailable), "{causes:?}");
-    let page = store.events(&EventFilter { limit: 9, ..Default::default() }).expect("asked");
+    let page = store.recordings().events(&EventFilter { limit: 9, ..Default::default() }).expect("asked");
     assert_eq!(page.events.iter().map(|e| (e.pinned, e.boxes.len())).collect::<Vec<_>>(), [(false, 1), (true, 0)]);
     assert!(page.events.iter().all(|e| (e.since, e.chapter) == (e.start, 1)), "each is the first chapter of its own");
-    assert_eq!(store.timeline(&camera(), range(9000.0, 9001.0), s(9002.0)).expect("timeline").events.len(), 1);
+    assert_eq!(
+        store.recordings().timeline(&camera(), range(9000.0, 9001.0), s(9002.0)).expect("timeline").events.len(),
+        1
+    );
 
     // And is written to.
     record(&store, 5..6, None);
-    assert_eq!(store.segments(&camera(), range(-1.0, 99.0)).expect("asked").len(), 3);
+    assert_eq!(store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked").len(), 3);
     drop(store);
-    assert_eq!(b.open().open_report(), perch_store::OpenReport::default());
+    assert_eq!(b.open().recordings().open_report(), perch_store::OpenReport::default());
 }

@@ -8,7 +8,7 @@ use perch_domain::archive::{EventKind, Gap, GapCause, TimeRange};
 use perch_domain::media::Packet;
 use perch_domain::motion::Cause;
 use perch_domain::ports::ArchivePort;
-use perch_store::NewEvent;
+use perch_store::{NewEvent, Store};
 
 /// A keyframe of 320x240 as x264 begins it.
 pub(super) const KEY: [u8; 41] = [
@@ -42,7 +42,7 @@ impl Bench {
         let camera =
             Camera::new(config.cameras[0].clone(), shared.clone(), tokio::sync::broadcast::Sender::new(8), None);
         let camera = Arc::new(camera);
-        let disk = StoreDisk::new(store.clone(), camera.config.id.clone(), Arc::default());
+        let disk = StoreDisk::new(store.recordings().clone(), camera.config.id.clone(), Arc::default());
         let task = Recording::new(camera, shared, MarkQueue::default(), disk);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { _dir: dir, clock, start, store, task, runtime }
@@ -77,7 +77,7 @@ impl Bench {
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
         let (start, since) = (self.start, self.start);
         let new = NewEvent { camera, kind, start, since, chapter: 1, score: 0.5, cause, boxes: Vec::new() };
-        let id = self.store.begin_event(&new).expect("begun").id;
+        let id = self.store.index().begin_event(&new).expect("begun").id;
         self.feed(Input::Mark(EventMark::Started { id, start: self.clock.mono() }));
         self.run(2);
         self.feed(Input::Mark(EventMark::Ended { id, end: self.clock.mono() }));
@@ -86,7 +86,8 @@ impl Bench {
     /// Seconds from the start, and the cause, of every gap within a day.
     fn gaps(&self) -> Vec<(i64, i64, GapCause)> {
         let range = TimeRange::new(self.start, self.start.plus_micros(86_400 * SECOND)).expect("forward");
-        let told = self.store.timeline(&self.task.camera.config.id, range, self.clock.utc()).expect("asked").gaps;
+        let told =
+            self.store.recordings().timeline(&self.task.camera.config.id, range, self.clock.utc()).expect("asked").gaps;
         let since = |t: Timestamp| t.micros_since(self.start) / SECOND;
         told.into_iter().map(|Gap { start, end, cause }| (since(start), since(end), cause)).collect()
     }

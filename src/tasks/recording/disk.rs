@@ -6,7 +6,7 @@ use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
 use perch_domain::recording::{Fate, Input};
 use perch_media::gop::ClosedGop;
-use perch_store::{GopPackets, SegmentWriter, Store, TrackFormat, write_fault};
+use perch_store::{GopPackets, Recordings, SegmentWriter, TrackFormat, write_fault};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -52,7 +52,7 @@ pub(super) fn obey(disk: &mut impl Disk, camera: &CameraId, steps: &[Step]) -> V
 
 /// A camera's files and gaps in the store.
 pub(super) struct StoreDisk {
-    store: Store,
+    recordings: Recordings,
     camera: CameraId,
     /// Woken when a file is complete, and when one failed: a full disk may be retention's to clear.
     sealed: Arc<Notify>,
@@ -62,8 +62,8 @@ pub(super) struct StoreDisk {
 }
 
 impl StoreDisk {
-    pub(super) fn new(store: Store, camera: CameraId, sealed: Arc<Notify>) -> Self {
-        Self { store, camera, sealed, open: None, tail: Vec::new() }
+    pub(super) fn new(recordings: Recordings, camera: CameraId, sealed: Arc<Notify>) -> Self {
+        Self { recordings, camera, sealed, open: None, tail: Vec::new() }
     }
 }
 
@@ -72,7 +72,7 @@ impl Disk for StoreDisk {
         match step {
             Step::Open { start, at, event, tail, format } => {
                 let format = TrackFormat { has_audio: format.sound, ..format.picture.0.clone() };
-                let writer = self.store.create_segment(&self.camera, *at, *event, &format)?;
+                let writer = self.recordings.create_segment(&self.camera, *at, *event, &format)?;
                 if *tail {
                     self.tail.push(writer.id());
                 }
@@ -99,14 +99,14 @@ impl Disk for StoreDisk {
             Step::Tail(fate) => {
                 let files = std::mem::take(&mut self.tail);
                 match fate {
-                    Fate::Claimed(event) => self.store.claim_segments(&files, *event),
+                    Fate::Claimed(event) => self.recordings.claim_segments(&files, *event),
                     Fate::Kept => Ok(()),
-                    Fate::Discarded => self.store.discard_segments(&files),
+                    Fate::Discarded => self.recordings.discard_segments(&files),
                 }
             }
-            Step::Trim { at } => self.store.trim_before(&self.camera, *at),
-            Step::NoteGap(note) => self.store.note_gap(&self.camera, note.from, note.to, note.cause),
-            Step::Probe => self.store.probe_write(),
+            Step::Trim { at } => self.recordings.trim_before(&self.camera, *at),
+            Step::NoteGap(note) => self.recordings.note_gap(&self.camera, note.from, note.to, note.cause),
+            Step::Probe => self.recordings.probe_write(),
             Step::Publish(_) => Ok(()),
         }
     }

@@ -20,7 +20,7 @@ use perch_domain::media::{Stream, Track};
 use perch_domain::recording::{EventMark, Format, Gop, Input, Marks, Now, Recorder};
 use perch_domain::task::TaskId;
 use perch_media::gop::{ClosedGop, Gops};
-use perch_store::Store;
+use perch_store::Recordings;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -78,11 +78,11 @@ struct Recording<D> {
 pub fn spawn(
     supervisor: &Supervisor,
     camera: &Arc<Camera>,
-    store: &Store,
+    recordings: &Recordings,
     clock: &SharedClock,
     sealed: &Arc<Notify>,
 ) -> Result<()> {
-    let disk = StoreDisk::new(store.clone(), camera.config.id.clone(), sealed.clone());
+    let disk = StoreDisk::new(recordings.clone(), camera.config.id.clone(), sealed.clone());
     let task = Recording::new(camera.clone(), clock.clone(), camera.wires.marks.clone(), disk);
     let id = TaskId::Recording(camera.config.id.clone());
     supervisor.spawn(id, Backoff::new(Duration::from_secs(1), Duration::from_secs(30)), task)

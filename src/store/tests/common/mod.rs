@@ -156,7 +156,7 @@ impl Box {
     /// A store whose index and files were compared, as far as its disk allows.
     pub fn open(&self) -> Store {
         let store = self.start();
-        if let Err(e) = store.reconcile() {
+        if let Err(e) = store.recordings().reconcile() {
             assert_eq!(e.kind(), perch_base::ErrorKind::Unavailable, "{e}");
         }
         store
@@ -192,7 +192,8 @@ impl Box {
 
 /// Records seconds `seconds` of the clip as one file.
 pub fn record(store: &Store, seconds: std::ops::Range<usize>, event: Option<EventId>) -> Segment {
-    let mut writer = store.create_segment(&camera(), s(seconds.start as f64), event, &format(clip())).expect("created");
+    let mut writer =
+        store.recordings().create_segment(&camera(), s(seconds.start as f64), event, &format(clip())).expect("created");
     let zero = MonoTime(seconds.start as i64 * 1_000_000);
     for n in seconds {
         writer.write_gop(zero, &gop(clip(), n, MonoTime(0))).expect("written");

@@ -1,0 +1,87 @@
+//! The recorded files with their index: what each part of the crate that touches files shares.
+
+use crate::db::Db;
+use crate::files::Root;
+use crate::reconcile::Progress;
+use crate::segments::Live;
+use crate::{Config, FolderLock, Index, Meta};
+use perch_base::Result;
+use perch_base::clock::SharedClock;
+use perch_base::ids::SegmentId;
+use perch_base::time::Timestamp;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Recordings and stills: written, looked back at, kept within limits. Clones share it; every call may block for the time of a disk
+/// access.
+#[derive(Clone)]
+pub struct Recordings {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) clock: SharedClock,
+    pub(crate) db: Arc<Db>,
+    pub(crate) index: Index,
+    pub(crate) meta: Meta,
+    pub(crate) recordings: Root,
+    pub(crate) thumbnails: Root,
+    pub(crate) quarantine: Root,
+    /// Recordings are deleted by one at a time: what is marked but not gone is then nobody's.
+    pub(crate) erasing: Mutex<()>,
+    /// The file of [`Recordings::probe_write`] is one.
+    pub(crate) probing: Mutex<()>,
+    /// How far index and files were brought together.
+    pub(crate) progress: Mutex<Progress>,
+    /// Index and files are compared by one at a time.
+    pub(crate) comparing: Mutex<()>,
+    /// When old events were last looked through, microseconds since the epoch.
+    pub(crate) forgot_at: AtomicI64,
+    /// Held by the daemon; a command beside it has none.
+    pub(crate) lock: Option<FolderLock>,
+}
+
+impl Recordings {
+    /// The folders of files below the data folder, made when missing.
+    pub(crate) fn open(
+        config: &Config,
+        clock: &SharedClock,
+        db: &Arc<Db>,
+        index: &Index,
+        meta: &Meta,
+        lock: Option<FolderLock>,
+    ) -> Result<Self> {
+        let folder = |name: &str| Root::open(&config.data_dir.join(name));
+        let inner = Inner {
+            recordings: folder("recordings")?,
+            thumbnails: folder("thumbnails")?,
+            quarantine: folder("quarantine")?,
+            config: config.clone(),
+            clock: clock.clone(),
+            db: db.clone(),
+            index: index.clone(),
+            meta: meta.clone(),
+            erasing: Mutex::new(()),
+            probing: Mutex::new(()),
+            progress: Mutex::default(),
+            comparing: Mutex::new(()),
+            forgot_at: AtomicI64::new(i64::MIN),
+            lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.inner.index
+    }
+
+    pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<SegmentId, Live>> {
+        self.inner.index.live()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.utc()
+    }
+}
