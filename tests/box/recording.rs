@@ -273,6 +273,13 @@ fn wait_for_events(admin: &Client, want: usize, within: Duration) -> Vec<serde_j
     })
 }
 
+/// Waits until what was written in the gap after an event is gone: the event is over a moment earlier.
+fn wait_until_settled(admin: &Client, camera: &str) {
+    wait_until("nothing is recorded but events", s(60), || {
+        (admin.camera(camera)["recording"]["reason"] == "waiting for motion").then_some(())
+    });
+}
+
 /// Nobody knows before the gap is over that an event has ended: its files must end with its post-roll all the same.
 const AROUND_MOTION: &str =
     "record = { mode = \"motion\", segment_max_s = 60, gap_s = 6, post_roll_s = 1, pre_roll_s = 2 }";
@@ -343,6 +350,7 @@ fn a_walk_becomes_an_event_of_whole_files() {
     });
     assert_eq!(told["event"]["id"], events[0]["id"], "{told}");
     assert_eq!((&events[0]["kind"], &events[0]["camera"]), (&"motion".into(), &"hall".into()));
+    wait_until_settled(&admin, "hall");
     events_are_whole_files(&home, &events, "hall");
 
     let id = events[0]["id"].as_i64().expect("an id");
@@ -415,6 +423,7 @@ fn visits_in_real_footage_become_events() {
     // Six visits in 139 s; within the normal run there is time for the first ones.
     let (want, within) = if long() { (6, s(170)) } else { (2, s(110)) };
     let events = wait_for_events(&admin, want, within);
+    wait_until_settled(&admin, "hall");
     events_are_whole_files(&home, &events, "hall");
     drop(running);
 }

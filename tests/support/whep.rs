@@ -153,7 +153,7 @@ impl Viewer {
                 self.seen.connected = true;
                 self.seen.connected_at = Some(Instant::now());
             }
-            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => self.seen.over = true,
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) | Event::Closed => self.seen.over = true,
             Event::MediaData(data) if data.mid == self.video => {
                 let now = Instant::now();
                 self.seen.frames += 1;

@@ -176,20 +176,20 @@ fn explain((from, to): (Timestamp, Timestamp), causes: &[Gap]) -> Vec<Gap> {
     out
 }
 
-/// Slivers join their neighbour: a cause is told some frames late.
+/// Slivers join their neighbour: a cause is known some frames late, and a camera takes a moment to start with its box.
 fn push(out: &mut Vec<Gap>, gap: Gap) {
     const SLIVER_US: i64 = 2_000_000;
+    let is_sliver = |g: &Gap| g.end.micros_since(g.start) < SLIVER_US;
     if gap.start >= gap.end {
         return;
     }
     match out.last_mut() {
         Some(last) if last.cause == gap.cause => last.end = gap.end,
-        Some(last) if gap.cause == GapCause::Unknown && gap.end.micros_since(gap.start) < SLIVER_US => {
-            last.end = gap.end
+        Some(last) if gap.cause == GapCause::Unknown && is_sliver(&gap) => last.end = gap.end,
+        Some(last) if last.cause == GapCause::BoxOff && gap.cause == GapCause::CameraUnavailable && is_sliver(&gap) => {
+            last.end = gap.end;
         }
-        Some(last) if last.cause == GapCause::Unknown && last.end.micros_since(last.start) < SLIVER_US => {
-            *last = Gap { start: last.start, ..gap };
-        }
+        Some(last) if last.cause == GapCause::Unknown && is_sliver(last) => *last = Gap { start: last.start, ..gap },
         _ => out.push(gap),
     }
 }
@@ -293,6 +293,15 @@ mod tests {
             gap(70.0, 150.0, GapCause::Unknown),
         ];
         assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_camera_that_starts_with_its_box_is_no_gap_of_its_own() {
+        let gap = |a, b, cause| Gap { start: s(a), end: s(b), cause };
+        let recorded = spans(&[(s(0.0), s(10.0)), (s(15.5), s(60.0))], &range(0.0, 60.0));
+        let causes = [gap(10.0, 15.0, GapCause::BoxOff), gap(15.0, 15.5, GapCause::CameraUnavailable)];
+        let got = gaps(&recorded, &causes, &range(0.0, 60.0), Some(s(0.0)), s(60.0));
+        assert_eq!(got, [gap(10.0, 15.5, GapCause::BoxOff)]);
     }
 
     #[test]

@@ -211,7 +211,7 @@ async fn where_there_is_no_card_image_or_no_service_it_says_so() {
     let rig = Rig::start(None, false).await;
     let state = rig.updater.state();
     assert!(!state.supported && state.reason.contains("card image only"), "{state:?}");
-    assert_eq!(rig.call(|u| u.receive(1).map(drop)).await.expect_err("none").kind(), ErrorKind::Unavailable);
+    assert_eq!(rig.call(|u| u.receive(1).map(drop)).await.expect_err("none").kind(), ErrorKind::Impossible);
     assert!(!rig.spool_is_empty(), "a folder that is not ours is left alone");
 
     let rig = Rig::start(Some(BOOT), false).await;

@@ -37,6 +37,10 @@ struct Event {
 /// Two GOPs further apart than this do not join.
 const HOLE: Duration = Duration::from_millis(100);
 
+/// An end that lies so little behind what was known does not make the tail the event's: that it goes on is said in steps of half a
+/// second, and the tail reaches over the whole gap.
+const LATE_WORD: Duration = Duration::from_millis(750);
+
 /// Events that may wait for their pictures. More come only without any picture, and then there is nothing to give to them.
 const MAX_WAITING: usize = 64;
 
@@ -154,7 +158,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
     fn ended(&mut self, id: EventId, end: MonoTime) -> Vec<FileStep<P, F>> {
         let mut steps = Vec::new();
         let Some(e) = self.event_of(id) else { return steps };
-        let longer = end > e.until;
+        let longer = end.since(e.until) > LATE_WORD;
         (e.until, e.over) = (end, true);
         if longer && std::mem::take(&mut e.tail) {
             steps.push(FileStep::Tail(Fate::Claimed(id)));

@@ -76,6 +76,31 @@ impl Disk {
 }
 
 #[test]
+fn an_end_that_was_known_half_a_second_late_does_not_take_the_tail() {
+    let end_at = |end: MonoTime| {
+        let mut r = Files::new(config(RecordMode::Motion));
+        let mut disk = Disk::default();
+        for n in 0..5 {
+            disk.obey(r.gop(gop(n)));
+        }
+        disk.obey(r.mark(started(EventId(1), s(4))));
+        disk.obey(r.mark(continues(EventId(1), s(7))));
+        for n in 5..12 {
+            disk.obey(r.gop(gop(n)));
+        }
+        disk.obey(r.mark(ended(EventId(1), end)));
+        disk.obey(r.gop(gop(12)));
+        disk.0.into_iter().map(|(_, seconds)| seconds).collect::<Vec<_>>()
+    };
+    assert_eq!(end_at(MonoTime(7_500_000)), [(1..7).collect::<Vec<_>>()]);
+    assert_eq!(
+        end_at(s(9)),
+        [(1..7).collect::<Vec<_>>(), (7..12).collect()],
+        "motion that was not said when it was seen"
+    );
+}
+
+#[test]
 fn continuous_files_are_full_length_and_abut() {
     let mut r = Files::new(config(RecordMode::Continuous));
     let mut disk = Disk::default();

@@ -109,7 +109,7 @@ impl Loop {
             self.work(Instant::now());
         }
         for session in self.sessions.values_mut() {
-            guarded(session.lease, || session.close(&mut self.socket));
+            guarded(session.lease, || session.close(Instant::now(), &mut self.socket));
         }
         self.socket.flush();
         self.shared.counters.sessions.store(0, Relaxed);
@@ -380,7 +380,7 @@ impl Loop {
     /// Ends a session and frees all that was its own.
     fn remove(&mut self, key: Key) {
         let Some(mut session) = self.sessions.remove(&key) else { return };
-        guarded(session.lease, || session.close(&mut self.socket));
+        guarded(session.lease, || session.close(Instant::now(), &mut self.socket));
         self.demux.remove(key);
         self.leases.remove(&session.lease);
         self.feeds.release(session.feed);

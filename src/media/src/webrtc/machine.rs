@@ -79,9 +79,13 @@ impl Machine {
 
     /// Tells the machine the time, if it is due, and lets it work.
     pub fn run(&mut self, now: Instant, out: &mut dyn Outbox) {
-        if self.next > now {
-            return;
+        if self.next <= now {
+            self.run_now(now, out);
         }
+    }
+
+    /// Tells the machine the time, due or not.
+    pub fn run_now(&mut self, now: Instant, out: &mut dyn Outbox) {
         if let Err(error) = self.mutate(out, |rtc| rtc.handle_input(Input::Timeout(now))) {
             self.failed.get_or_insert(error);
         }

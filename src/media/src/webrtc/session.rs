@@ -404,9 +404,12 @@ impl Session {
     }
 
     /// Says goodbye (RTCP BYE, DTLS close) as far as that can be said in one go.
-    pub fn close(&mut self, out: &mut dyn Outbox) {
+    pub fn close(&mut self, now: Instant, out: &mut dyn Outbox) {
         self.phase = Phase::Over;
-        let _ = self.machine.mutate(out, Rtc::close);
+        // What it has to say is made only when it is told the time.
+        if self.machine.mutate(out, Rtc::close).is_ok() {
+            self.machine.run_now(now, out);
+        }
     }
 }
 
