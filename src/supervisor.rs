@@ -182,7 +182,11 @@ impl<T: Task> Runner<T> {
             let started = self.clock.mono();
             let result = self.attempt().await;
             let reason = match &result {
-                Ok(Ended::Done) => break,
+                Ok(Ended::Done) => {
+                    // Nothing is to be tried again, so no earlier failure stands.
+                    self.update(|s| s.reason.clear());
+                    break;
+                }
                 Ok(Ended::Again(reason)) => reason.clone(),
                 Err(e) => e.to_string(),
             };
@@ -307,7 +311,19 @@ mod tests {
         assert!(s.drain(GRACE).await.is_empty());
         let status = &s.tasks().statuses()[0];
         assert_eq!((status.restarts, status.running), (2, false));
-        assert!(status.reason.contains("panicked"), "{}", status.reason);
+        assert!(!status.is_failing(), "it is done, yet: {}", status.reason);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_waits_after_a_panic_says_so() {
+        let (_trigger, shutdown) = shutdown::channel();
+        let s = Supervisor::new(Arc::new(ManualClock::default()), shutdown);
+        s.spawn(TaskId::Retention, quick(), Stumbles(1)).expect("spawned");
+        while s.tasks().restarts(&TaskId::Retention) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let status = &s.tasks().statuses()[0];
+        assert!(status.is_failing() && status.reason.contains("panicked"), "{status:?}");
     }
 
     #[tokio::test]

@@ -209,6 +209,7 @@ export const status = (list) => ({
       restarts: 212,
     },
     { name: 'retention', running: true, reason: '', since: iso(startedMs), restarts: 0 },
+    { name: 'index', running: false, reason: '', since: iso(startedMs + 4000), restarts: 0 },
   ],
   disk: {
     total_bytes: 128e9,

@@ -94,9 +94,9 @@ pub struct TaskStatus {
     /// Which it is; its name, such as `capture front`.
     #[serde(rename = "name")]
     pub id: TaskId,
-    /// Whether it runs; else it waits for its next attempt or has nothing more to do.
+    /// Whether it runs; else it waits for its next attempt (`reason` says why) or has nothing more to do.
     pub running: bool,
-    /// Why it last ended; empty if it never did.
+    /// Why its last attempt broke off; empty if none did, and once it has nothing more to do.
     pub reason: String,
     /// Since when it is in this state.
     pub since: Timestamp,
