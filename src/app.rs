@@ -6,7 +6,7 @@ use crate::cameras::Cameras;
 use crate::config::{Config, UpdateConfig};
 use crate::supervisor::Supervisor;
 use crate::tasks::card::CardMaker;
-use crate::tasks::commands::Doors;
+use crate::tasks::commands::{Doors, reload_stream_passwords};
 use crate::{bell, systemd, tasks, version};
 use perch_api::{AccessChange, OnAccessChange, Server};
 use perch_base::clock::{SharedClock, SystemClock};
@@ -336,11 +336,6 @@ fn on_access_change(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<
         AccessChange::DeviceRevoked(device) => live.end_device(device),
         AccessChange::StreamPasswordsChanged => reload_stream_passwords(&accounts, &rtsp),
     })
-}
-
-pub(crate) fn reload_stream_passwords(accounts: &Accounts, rtsp: &rtsp::Server) -> Result<()> {
-    rtsp.set_passwords(accounts.stream_logins()?);
-    Ok(())
 }
 
 fn host_name() -> String {

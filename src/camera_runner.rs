@@ -1,8 +1,8 @@
 //! Brings cameras up, changes them and takes them away while the box runs. What one camera needs touches no other: each has tasks of
 //! its own, which are stopped alone. What is to be done is planned in `domain`.
 
+use crate::camera::{Camera, Notices};
 use crate::camera_set::CameraSet;
-use crate::cameras::{Camera, Notices};
 use crate::supervisor::Supervisor;
 use crate::tasks;
 use perch_base::Result;

@@ -1,6 +1,6 @@
 //! The cameras of the box by id, in the order of the config. They come, change and go while it runs; whoever needs one asks anew.
 
-use crate::cameras::Camera;
+use crate::camera::Camera;
 use perch_base::ids::CameraId;
 use perch_base::{Error, Result};
 use perch_domain::camera::CameraConfig;

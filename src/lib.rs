@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod bell;
+pub mod camera;
 pub mod camera_runner;
 pub mod camera_set;
 pub mod cameras;
@@ -16,3 +17,4 @@ pub mod supervisor;
 pub mod systemd;
 pub mod tasks;
 pub mod version;
+pub mod wires;

@@ -57,7 +57,6 @@ fn floors() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("store", adapter),
         ("cloud", adapter),
         ("update", adapter),
-        ("pki", adapter),
         ("api", adapter),
     ])
 }
@@ -239,4 +238,82 @@ fn no_test_is_left_out() {
         }
     }
     none_of("tests left out without a reason, or code that waits for another day", offenders);
+}
+
+/// The modules that a file names by `crate::` and `super::`, tests left out. A folder's own file may use what it holds.
+fn named_modules<'m>(
+    module: &[String],
+    text: &str,
+    modules: &'m BTreeMap<Vec<String>, String>,
+) -> Vec<&'m Vec<String>> {
+    let mut found = Vec::new();
+    let code = text.split("\nmod tests {").next().unwrap_or(text);
+    // `use crate::{a::X, b::Y};` may go over several lines.
+    let joined: String = code
+        .lines()
+        .filter(|l| !l.trim_start().starts_with("//"))
+        .flat_map(|l| [l.trim(), if l.trim_end().ends_with([',', '{']) { "" } else { "\n" }])
+        .collect();
+    for line in joined.lines() {
+        for (start, base) in [("crate::", Vec::new()), ("super::", module[..module.len().saturating_sub(1)].to_vec())] {
+            for rest in line.split(start).skip(1) {
+                let list = rest.strip_prefix('{').and_then(|l| l.split('}').next());
+                for path in list.map_or_else(|| vec![rest], |l| l.split(',').collect()) {
+                    let mut named = base.clone();
+                    named.extend(
+                        path.trim()
+                            .split("::")
+                            .map(|p| p.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()),
+                    );
+                    let deepest = (0..=named.len()).rev().find_map(|n| modules.get_key_value(&named[..n]));
+                    found.extend(deepest.map(|(path, _)| path));
+                }
+            }
+        }
+    }
+    found.retain(|other| other.as_slice() != module && !other.starts_with(module));
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[test]
+fn modules_form_no_circle() {
+    let mut offenders = Vec::new();
+    let crates = floors().into_keys().map(|krate| format!("src/{krate}/src"));
+    for top in crates.chain(["src".to_owned()]) {
+        let modules: BTreeMap<Vec<String>, String> = files(&top, &["rs"])
+            .into_iter()
+            // Below the root's folder lie the crates; programs and tests are not modules.
+            .filter(|(short, _)| top != "src" || !floors().keys().any(|k| short.starts_with(&format!("src/{k}/"))))
+            .filter(|(short, _)| !short.contains("test") && !short.ends_with("/main.rs"))
+            .map(|(short, path)| {
+                let inner = short[top.len() + 1..].trim_end_matches(".rs").trim_end_matches("/mod");
+                let module = inner.split('/').filter(|p| *p != "lib" && *p != "mod").map(str::to_owned).collect();
+                (module, text(&path))
+            })
+            .collect();
+        let uses: BTreeMap<_, _> = modules.iter().map(|(m, text)| (m, named_modules(m, text, &modules))).collect();
+        let mut reached: BTreeMap<&Vec<String>, Vec<&Vec<String>>> = BTreeMap::new();
+        for start in modules.keys() {
+            let (mut seen, mut left) = (Vec::new(), uses[start].clone());
+            while let Some(next) = left.pop() {
+                if !seen.contains(&next) {
+                    seen.push(next);
+                    left.extend(&uses[next]);
+                }
+            }
+            reached.insert(start, seen);
+        }
+        for start in modules.keys() {
+            let circle: Vec<_> = reached[start].iter().filter(|m| reached[*m].contains(&start)).collect();
+            // Said once, at the first of its modules.
+            if !circle.is_empty() && circle.iter().all(|m| **m >= start) {
+                let mut names: Vec<_> = circle.iter().map(|m| m.join("::")).collect();
+                names.sort();
+                offenders.push(format!("{top}: {}", names.join(", ")));
+            }
+        }
+    }
+    none_of("modules that import each other in a circle", offenders);
 }

@@ -1,6 +1,6 @@
 //! Capture: one attempt of a camera's pipeline after the other, and the camera's health as it follows from them.
 
-use crate::cameras::Camera;
+use crate::camera::Camera;
 use crate::supervisor::{Ended, Supervisor, Task};
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;

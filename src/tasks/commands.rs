@@ -1,7 +1,6 @@
 //! Commands beside the running box ring a bell when they changed accounts or passwords: whoever lost access is cut off. It is looked
 //! once without a bell, so that an attempt that failed is made good by the next one.
 
-use crate::app::reload_stream_passwords;
 use crate::bell;
 use crate::supervisor::{Ended, Supervisor, Task};
 use crate::tasks::blocking;
@@ -75,4 +74,10 @@ impl Doors {
         }
         reloaded
     }
+}
+
+/// Hands RTSP the passwords that hold now.
+pub(crate) fn reload_stream_passwords(accounts: &Accounts, rtsp: &rtsp::Server) -> Result<()> {
+    rtsp.set_passwords(accounts.stream_logins()?);
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! A camera's own microphone: run again alone, while the picture goes on. Its camera's health says why there is no sound.
 
-use crate::cameras::Camera;
+use crate::camera::Camera;
 use crate::supervisor::{Ended, Supervisor, Task};
 use perch_base::Result;
 use perch_base::backoff::Backoff;

@@ -1,11 +1,11 @@
 //! Motion: feeds small pictures to the detector and its words to the event machine; starts and ends events in the index and at
 //! the recorder, and asks for their stills. The detector looks on a thread of its own: it computes for milliseconds.
 
-use crate::cameras::Camera;
+use crate::camera::Camera;
 use crate::supervisor::{Ended, Supervisor, Task};
 use crate::tasks::blocking;
-use crate::tasks::recording::MarkQueue;
-use crate::tasks::stills::StillQueue;
+use crate::wires::MarkQueue;
+use crate::wires::StillQueue;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
@@ -18,9 +18,9 @@ use perch_domain::motion::{Detection, Detector, Luma, MotionConfig};
 use perch_domain::recording::{EventMark, RecordConfig, TimeAnchor};
 use perch_domain::status::Notice;
 use perch_domain::task::TaskId;
-use perch_media::capture::{LumaFrame, LumaSink};
+use perch_media::capture::LumaFrame;
 use perch_store::{Index, NewEvent};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -30,35 +30,6 @@ const MIN_HITS: usize = 2;
 /// The event machine's settings.
 pub fn event_config(record: &RecordConfig) -> EventConfig {
     EventConfig { min_hits: MIN_HITS, gap: record.gap, post_roll: record.post_roll, chapter: record.chapter }
-}
-
-/// A camera's small pictures on their way from capture to the detector. It outlives both, so that each is run again alone. The
-/// newest wait; what comes while two wait is dropped rather than queued.
-#[derive(Clone, Debug, Default)]
-pub struct LumaFeed(Arc<Mutex<Option<mpsc::Sender<LumaFrame>>>>);
-
-impl LumaFeed {
-    /// Where capture puts them. It never blocks.
-    pub fn sink(&self) -> LumaSink {
-        let feed = self.clone();
-        Arc::new(move |frame| {
-            if let Some(tx) = feed.follower().as_ref() {
-                // Full: the detector is slow. Closed: nobody looks.
-                let _ = tx.try_send(frame);
-            }
-        })
-    }
-
-    /// What comes from now on; whoever followed before gets no more.
-    pub fn follow(&self) -> mpsc::Receiver<LumaFrame> {
-        let (tx, rx) = mpsc::channel(2);
-        *self.follower() = Some(tx);
-        rx
-    }
-
-    fn follower(&self) -> MutexGuard<'_, Option<mpsc::Sender<LumaFrame>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Looks at pictures one after the other.

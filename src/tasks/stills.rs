@@ -1,55 +1,27 @@
 //! Stills: waits for the keyframe that shows an event, makes a picture of it, and keeps it with what moved in it. Which keyframe that
 //! is, is decided in `domain`.
 
-use crate::cameras::Camera;
+use crate::camera::Camera;
 use crate::supervisor::{Ended, Supervisor, Task};
 use crate::tasks::blocking;
+use crate::wires::StillQueue;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::ids::EventId;
 use perch_base::shutdown::Shutdown;
-use perch_base::time::MonoTime;
 use perch_domain::archive::Event;
 use perch_domain::media::{SharedPacket, Stream};
-use perch_domain::motion::Detection;
 use perch_domain::status::Notice;
-use perch_domain::still::{Still, Stills};
+use perch_domain::still::Still;
 use perch_domain::task::TaskId;
 use perch_media::keyframes::Keyframes;
 use perch_store::Recordings;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// Width of an event's still in pixels.
 const WIDTH: u32 = 640;
-
-/// A camera's wishes for stills on their way from the detector. Whoever puts one in never waits.
-#[derive(Clone, Debug, Default)]
-pub struct StillQueue(Arc<(Mutex<Stills>, Notify)>);
-
-impl StillQueue {
-    /// A still of `event` is to show the picture at `at`.
-    pub fn want(&self, event: EventId, at: MonoTime) {
-        self.stills().want(event, at);
-        self.0.1.notify_one();
-    }
-
-    /// What the detector saw in one picture.
-    pub fn saw(&self, seen: &Detection) {
-        self.stills().saw(seen.pts, seen.boxes.clone());
-    }
-
-    async fn wanted(&self) {
-        self.0.1.notified().await;
-    }
-
-    fn stills(&self) -> MutexGuard<'_, Stills> {
-        // Each change of it is whole.
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 struct StillTask {
     camera: Arc<Camera>,

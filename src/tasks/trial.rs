@@ -1,7 +1,8 @@
 //! A system that is being tried after an update: watched until it has proved itself, then kept. Until then the file `health` says
 //! what is missing, so that whoever goes back to the old system can say why. Runs only during a trial.
 
-use crate::cameras::{Camera, Cameras};
+use crate::camera::Camera;
+use crate::cameras::Cameras;
 use crate::supervisor::{Ended, Supervisor, Task};
 use crate::tasks::{blocking, delivered};
 use perch_api::Lifeline;

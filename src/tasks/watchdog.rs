@@ -136,7 +136,7 @@ impl Watchdog {
 
 /// The counts of cameras and recorders: what they did, and how often they were run again.
 fn signs(watched: &Watched) -> Vec<Sign> {
-    let of = |camera: &Arc<crate::cameras::Camera>| {
+    let of = |camera: &Arc<crate::camera::Camera>| {
         let id = &camera.config.id;
         let restarts = |task| watched.tasks.restarts(&task);
         let frames = camera.hub.frames() + restarts(TaskId::Capture(id.clone()));

@@ -5,7 +5,7 @@ use crate::support::home::{Home, camera, otp_of};
 use crate::support::whep::{Viewer, Watching};
 use crate::support::{s, wait_until};
 use perch::app::App;
-use perch::cameras::Camera;
+use perch::camera::Camera;
 use perch::config::Config;
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::ids::CameraId;

@@ -3,6 +3,7 @@
 use crate::access::{Object, Permission, Principal, Role};
 use crate::health::{CameraHealth, CameraState};
 use crate::media::{Stream, VideoCodec};
+pub use crate::recording::{RecordingState, RecordingStatus};
 use crate::task::TaskStatus;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::Timestamp;
@@ -70,29 +71,6 @@ pub struct CaptureFigures {
     pub sub_active: bool,
     /// Packets dropped at slow consumers since start.
     pub dropped: u64,
-}
-
-/// What a recorder is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RecordingState {
-    /// Set to `off`.
-    Off,
-    /// Waiting: for motion, or for the camera.
-    Waiting,
-    /// Writing. With a reason: something was lost a moment ago.
-    Recording,
-    /// Wants to write and cannot; the reason says why.
-    Paused,
-}
-
-/// A recorder's state and reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RecordingStatus {
-    /// What it is doing.
-    pub state: RecordingState,
-    /// A sentence for people; empty when all is well.
-    pub reason: String,
 }
 
 /// The disk that recordings go to.

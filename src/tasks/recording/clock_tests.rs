@@ -8,6 +8,7 @@ use perch_domain::archive::{EventKind, Gap, GapCause, TimeRange};
 use perch_domain::media::Packet;
 use perch_domain::motion::Cause;
 use perch_domain::ports::ArchivePort;
+use perch_domain::recording::EventMark;
 use perch_store::{NewEvent, Store};
 
 /// A keyframe of 320x240 as x264 begins it.

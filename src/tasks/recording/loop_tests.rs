@@ -10,8 +10,9 @@ use perch_base::time::Timestamp;
 use perch_domain::archive::GapCause;
 use perch_domain::health::CameraState;
 use perch_domain::media::Packet;
+use perch_domain::recording::EventMark;
 use perch_domain::status::RecordingState;
-use std::sync::Condvar;
+use std::sync::{Condvar, MutexGuard};
 
 /// A GOP's length.
 const GOP: Duration = Duration::from_secs(2);

@@ -8,8 +8,9 @@ mod clock_tests;
 #[cfg(test)]
 mod loop_tests;
 
-use crate::cameras::Camera;
+use crate::camera::Camera;
 use crate::supervisor::{Ended, Supervisor, Task};
+use crate::wires::MarkQueue;
 use disk::{Disk, Picture, StoreDisk};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
@@ -17,12 +18,12 @@ use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::{Stream, Track};
-use perch_domain::recording::{EventMark, Format, Gop, Input, Marks, Now, Recorder};
+use perch_domain::recording::{Format, Gop, Input, Now, Recorder};
 use perch_domain::task::TaskId;
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::Recordings;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -36,34 +37,6 @@ const TICK: Duration = Duration::from_secs(5);
 /// What the recorder is fed and what it asks for.
 type RecorderInput = Input<Arc<ClosedGop>, Picture>;
 type Step = perch_domain::recording::Step<Arc<ClosedGop>, Picture>;
-
-/// A camera's marks on their way from the detector to the recorder. Whoever puts one in never waits.
-#[derive(Clone, Debug, Default)]
-pub struct MarkQueue(Arc<(Mutex<Marks>, Notify)>);
-
-impl MarkQueue {
-    /// Puts a mark in.
-    pub fn put(&self, mark: EventMark) {
-        self.marks().put(mark);
-        self.0.1.notify_one();
-    }
-
-    /// The next mark, when there is one.
-    async fn next(&self) -> EventMark {
-        loop {
-            let mark = self.marks().take();
-            match mark {
-                Some(mark) => return mark,
-                None => self.0.1.notified().await,
-            }
-        }
-    }
-
-    fn marks(&self) -> MutexGuard<'_, Marks> {
-        // A mark is put in and taken out whole.
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 struct Recording<D> {
     camera: Arc<Camera>,

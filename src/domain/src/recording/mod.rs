@@ -21,7 +21,6 @@ pub use marks::{EventMark, Marks};
 pub use session::{RETRY_AFTER, Recorder, SILENT_AFTER};
 
 use crate::archive::GapCause;
-use crate::status::RecordingStatus;
 use perch_base::ids::EventId;
 use perch_base::time::{MonoTime, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -37,6 +36,29 @@ pub enum RecordMode {
     Motion,
     /// Never.
     Off,
+}
+
+/// What a recorder is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingState {
+    /// Set to `off`.
+    Off,
+    /// Waiting: for motion, or for the camera.
+    Waiting,
+    /// Writing. With a reason: something was lost a moment ago.
+    Recording,
+    /// Wants to write and cannot; the reason says why.
+    Paused,
+}
+
+/// A recorder's state and reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecordingStatus {
+    /// What it is doing.
+    pub state: RecordingState,
+    /// A sentence for people; empty when all is well.
+    pub reason: String,
 }
 
 /// How a camera is recorded.

@@ -2,10 +2,9 @@
 //! with its cause.
 
 use super::files::{FileStep, Files};
-use super::{Fate, Gop, Input, Note, Now, RecordConfig, RecordMode, Step, TimeAnchor};
+use super::{Fate, Gop, Input, Note, Now, RecordConfig, RecordMode, RecordingState, RecordingStatus, Step, TimeAnchor};
 use crate::archive::GapCause;
 use crate::playback::JOIN_US;
-use crate::status::{RecordingState, RecordingStatus};
 use perch_base::time::{MonoTime, Timestamp};
 use std::collections::VecDeque;
 use std::time::Duration;

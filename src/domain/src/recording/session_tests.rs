@@ -2,7 +2,6 @@
 
 use super::model::{World, config};
 use super::*;
-use crate::status::RecordingState;
 
 /// Plays a script, and tells what there is then: `0-20 20-30#1; disk_full 30-40`, in seconds of civil time.
 ///

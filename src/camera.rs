@@ -1,0 +1,198 @@
+//! A camera of the box as everybody else sees it: what is configured, and how it is.
+
+use crate::wires::Wires;
+use perch_base::clock::SharedClock;
+use perch_base::time::Timestamp;
+use perch_domain::camera::{AudioSource, CameraConfig};
+use perch_domain::health::{CameraHealth, CameraState};
+use perch_domain::recording::RecordMode;
+use perch_domain::status::{CameraInfo, CaptureFigures, Notice, RecordingState, RecordingStatus};
+use perch_media::capture::Capture;
+use perch_media::fanout::Hub;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::broadcast;
+
+/// News for everybody who listens.
+pub type Notices = broadcast::Sender<Arc<Notice>>;
+
+/// One camera: its settings, its fan-out, and its state under one lock.
+pub struct Camera {
+    pub config: CameraConfig,
+    pub hub: Arc<Hub>,
+    pub capture: OnceLock<Arc<Capture>>,
+    pub wires: Wires,
+    pub clock: SharedClock,
+    notices: Notices,
+    state: Arc<Mutex<CameraLive>>,
+    recorder_rounds: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Debug)]
+struct CameraLive {
+    health: CameraHealth,
+    recording: RecordingStatus,
+    last_event_at: Option<Timestamp>,
+}
+
+impl Camera {
+    /// A camera that was just switched on.
+    pub fn new(config: CameraConfig, clock: SharedClock, notices: Notices, last_event_at: Option<Timestamp>) -> Self {
+        let recording = not_yet_recorded(config.record.mode);
+        let state = CameraLive { health: CameraHealth::starting(clock.utc()), recording, last_event_at };
+        Self {
+            hub: Hub::new(config.id.clone(), clock.clone()),
+            capture: OnceLock::new(),
+            wires: Wires::default(),
+            config,
+            clock,
+            notices,
+            state: Arc::new(Mutex::new(state)),
+            recorder_rounds: Arc::default(),
+        }
+    }
+
+    /// The same camera with other settings and no capture yet: its fan-out, its state and what ties its tasks together are shared,
+    /// so that whatever is not run again goes on.
+    pub fn changed(&self, config: CameraConfig) -> Self {
+        if config.record.mode != self.config.record.mode {
+            let RecordingStatus { state, reason } = not_yet_recorded(config.record.mode);
+            self.set_recording(state, &reason);
+        }
+        Self {
+            config,
+            hub: self.hub.clone(),
+            capture: OnceLock::new(),
+            wires: self.wires.clone(),
+            clock: self.clock.clone(),
+            notices: self.notices.clone(),
+            state: self.state.clone(),
+            recorder_rounds: self.recorder_rounds.clone(),
+        }
+    }
+
+    /// How it is.
+    pub fn health(&self) -> CameraHealth {
+        self.lock().health.clone()
+    }
+
+    /// Sets how it is, tells everybody, and writes it to the log when it changed.
+    pub fn set_health(&self, state: CameraState, reason: &str) {
+        let mut live = self.lock();
+        let before = (live.health.state, live.health.reason.clone());
+        live.health.set(state, reason, self.clock.utc());
+        if (state, reason) == (before.0, before.1.as_str()) {
+            return;
+        }
+        let health = live.health.clone();
+        drop(live);
+        let camera = self.config.id.clone();
+        match state {
+            CameraState::Live => tracing::info!(%camera, "camera is live"),
+            CameraState::Overloaded => tracing::warn!(%camera, reason, "the box does not keep up with the camera"),
+            CameraState::Starting => tracing::info!(%camera, "camera is starting"),
+            CameraState::Stalled | CameraState::Missing => {
+                tracing::warn!(%camera, ?state, reason, "camera has no picture")
+            }
+            CameraState::Failed => tracing::error!(%camera, reason, "camera cannot run as configured"),
+        }
+        self.tell(Notice::Health { camera, health });
+    }
+
+    /// Sets why there is no sound (empty: there is), and tells everybody when it changed.
+    pub fn set_sound_problem(&self, problem: &str) {
+        let mut live = self.lock();
+        if live.health.sound_problem == problem {
+            return;
+        }
+        live.health.sound_problem = problem.to_owned();
+        let health = live.health.clone();
+        drop(live);
+        let camera = self.config.id.clone();
+        match problem {
+            "" => tracing::info!(%camera, "the microphone works again"),
+            problem => tracing::warn!(%camera, problem, "the microphone failed; the picture goes on"),
+        }
+        self.tell(Notice::Health { camera, health });
+    }
+
+    /// Counts one more restart of its capture.
+    pub fn count_restart(&self) {
+        self.lock().health.restarts += 1;
+    }
+
+    /// Sets what its recorder does, and tells everybody when it changed.
+    pub fn set_recording(&self, state: RecordingState, reason: &str) {
+        let recording = RecordingStatus { state, reason: reason.to_owned() };
+        let mut live = self.lock();
+        if live.recording == recording {
+            return;
+        }
+        live.recording = recording.clone();
+        drop(live);
+        let camera = self.config.id.clone();
+        match state {
+            RecordingState::Paused => tracing::error!(%camera, reason, "recording is paused"),
+            _ => tracing::info!(%camera, ?state, reason, "recording state"),
+        }
+        self.tell(Notice::Recording { camera, recording });
+    }
+
+    /// Counts a round of its recorder: the disk took it, or there was nothing to write.
+    pub fn count_recorder_round(&self) {
+        self.recorder_rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many rounds its recorder made.
+    pub fn recorder_rounds(&self) -> u64 {
+        self.recorder_rounds.load(Ordering::Relaxed)
+    }
+
+    /// Notes when its newest event began.
+    pub fn set_last_event(&self, at: Timestamp) {
+        self.lock().last_event_at = Some(at);
+    }
+
+    /// Sends news to everybody who listens.
+    pub fn tell(&self, notice: Notice) {
+        // Nobody listening is fine.
+        let _ = self.notices.send(Arc::new(notice));
+    }
+
+    /// The camera as it is listed.
+    pub fn info(&self) -> CameraInfo {
+        let live = self.lock().clone();
+        let figures = match self.capture.get() {
+            Some(capture) => CaptureFigures { dropped: self.hub.dropped(), ..capture.figures() },
+            None => CaptureFigures::default(),
+        };
+        let c = &self.config;
+        CameraInfo {
+            id: c.id.clone(),
+            name: c.name.clone(),
+            source: Some(c.source.describe()),
+            width: c.main.width,
+            height: c.main.height,
+            fps: c.main.fps,
+            codec: c.codec,
+            has_audio: c.audio.source != AudioSource::None,
+            record_mode: c.record.mode,
+            motion_enabled: c.motion.enabled,
+            health: live.health,
+            capture: figures,
+            recording: live.recording,
+            last_event_at: live.last_event_at,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CameraLive> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn not_yet_recorded(mode: RecordMode) -> RecordingStatus {
+    match mode {
+        RecordMode::Off => RecordingStatus { state: RecordingState::Off, reason: String::new() },
+        _ => RecordingStatus { state: RecordingState::Waiting, reason: "waiting for the camera".into() },
+    }
+}
