@@ -406,7 +406,7 @@ impl Session {
     /// Says goodbye (RTCP BYE, DTLS close) as far as that can be said in one go.
     pub fn close(&mut self, now: Instant, out: &mut dyn Outbox) {
         self.phase = Phase::Over;
-        // What it has to say is made only when it is told the time.
+        // Told the time as well, so that what it makes only then leaves too.
         if self.machine.mutate(out, Rtc::close).is_ok() {
             self.machine.run_now(now, out);
         }
