@@ -19,7 +19,7 @@ use perch_domain::task::TaskId;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
 use perch_pki::Identity;
-use perch_store::{Accounts, Store};
+use perch_store::{Accounts, Meta, Recordings, Store};
 use perch_update::Updater;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,7 +38,9 @@ pub struct App {
     trigger: Trigger,
     shutdown: Shutdown,
     identity: Arc<Identity>,
-    store: Store,
+    accounts: Accounts,
+    recordings: Recordings,
+    meta: Meta,
     cameras: Arc<Cameras>,
     runner: Arc<CameraRunner>,
     supervisor: Supervisor,
@@ -67,6 +69,9 @@ impl App {
         let (trigger, shutdown) = shutdown::channel();
         let identity = open_identity(&config, &clock).await?;
         let store = open_store(&config, &clock).await?;
+        // Nobody gets the whole store: each takes what it needs.
+        let (accounts, index) = (store.accounts().clone(), store.index().clone());
+        let (recordings, meta) = (store.recordings().clone(), store.meta().clone());
         let bell = match bell::listen(&config.data_dir) {
             Ok(bell) => Some(bell),
             Err(e) => {
@@ -80,7 +85,7 @@ impl App {
 
         let set = Arc::new(CameraSet::default());
         for c in &config.cameras {
-            let last_event = store.index().last_event_at(&c.id)?;
+            let last_event = index.last_event_at(&c.id)?;
             set.set(new_camera(c.clone(), last_event, &clock, &notices, &library));
         }
 
@@ -89,11 +94,11 @@ impl App {
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
         let rtsp = rtsp::Server::start(rtsp_config(&config, &identity), streams, clock.clone())?;
         let rtsp = Arc::new(rtsp);
-        reload_stream_passwords(store.accounts(), &rtsp)?;
+        reload_stream_passwords(&accounts, &rtsp)?;
         let cameras = Arc::new(Cameras {
             set: set.clone(),
             name: config.name.clone(),
-            recordings: store.recordings().clone(),
+            recordings: recordings.clone(),
             tasks: supervisor.tasks(),
             clock: clock.clone(),
             live: live.clone(),
@@ -103,19 +108,21 @@ impl App {
         let ports = perch_api::Ports {
             identity: identity.clone(),
             live: live.clone(),
-            access: Arc::new(store.accounts().clone()),
-            archive: Arc::new(store.recordings().clone()),
+            access: Arc::new(accounts.clone()),
+            archive: Arc::new(recordings.clone()),
             cameras: cameras.clone(),
             update: Arc::new(updater.clone()),
             clock: clock.clone(),
             notices: notices.clone(),
-            on_access_change: on_access_change(store.accounts(), &live, &rtsp),
+            on_access_change: on_access_change(&accounts, &live, &rtsp),
         };
         let api = Server::bind(api_config(&config), ports).await?;
         let runner = Arc::new(CameraRunner {
             set,
             supervisor: supervisor.clone(),
-            store: store.clone(),
+            index,
+            recordings: recordings.clone(),
+            meta: meta.clone(),
             clock: clock.clone(),
             library,
             notices,
@@ -130,7 +137,9 @@ impl App {
             trigger,
             shutdown,
             identity,
-            store,
+            accounts,
+            recordings,
+            meta,
             cameras,
             runner,
             supervisor,
@@ -152,9 +161,9 @@ impl App {
         self.identity.ca_sha256().to_owned()
     }
 
-    /// The box's store, for the process that holds the box.
-    pub fn store(&self) -> &Store {
-        &self.store
+    /// The recordings, for the process that holds the box.
+    pub fn recordings(&self) -> &Recordings {
+        &self.recordings
     }
 
     /// The cameras, for the process that holds the box.
@@ -181,14 +190,14 @@ impl App {
             rtsp_port: Some(self.rtsp.local_addr().port()),
             cameras: Some(self.cameras.set.named()),
         };
-        if let Err(e) = self.store.meta().leave_word(&running) {
+        if let Err(e) = self.meta.leave_word(&running) {
             tracing::warn!(error = %e, "commands beside the box will not know its addresses");
         }
     }
 
     fn card_maker(&self) -> CardMaker {
         CardMaker {
-            accounts: self.store.accounts().clone(),
+            accounts: self.accounts.clone(),
             clock: self.clock.clone(),
             base_url: self.base_url(),
             ca_sha256: self.ca_sha256(),
@@ -204,7 +213,7 @@ impl App {
     fn watch_over(&self) -> Result<()> {
         let watched = tasks::watchdog::Watched {
             cameras: self.cameras.clone(),
-            meta: self.store.meta().clone(),
+            meta: self.meta.clone(),
             tasks: self.supervisor.tasks(),
             api: self.api.lifeline(),
             clock: self.clock.clone(),
@@ -213,14 +222,14 @@ impl App {
         let trial = tasks::trial::Trial {
             updater: self.update.0.clone(),
             cameras: self.cameras.clone(),
-            recordings: self.store.recordings().clone(),
-            meta: self.store.meta().clone(),
+            recordings: self.recordings.clone(),
+            meta: self.meta.clone(),
             api: self.api.lifeline(),
             clock: self.clock.clone(),
         };
         tasks::trial::spawn(&self.supervisor, trial)?;
         let (updater, config) = &self.update;
-        tasks::delivered::spawn(&self.supervisor, updater, &self.cameras, self.store.meta(), &self.clock)?;
+        tasks::delivered::spawn(&self.supervisor, updater, &self.cameras, &self.meta, &self.clock)?;
         tasks::auto_update::spawn(&self.supervisor, config, updater, &self.clock)?;
         tasks::card::spawn(&self.supervisor, self.card_maker())
     }
@@ -229,12 +238,13 @@ impl App {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<Vec<TaskId>> {
         self.leave_word();
         self.runner.start()?;
-        tasks::retention::spawn(&self.supervisor, &self.store, &self.clock, &self.runner.sealed)?;
-        tasks::reconcile::spawn(&self.supervisor, self.store.recordings(), &self.clock)?;
+        let sealed = &self.runner.sealed;
+        tasks::retention::spawn(&self.supervisor, &self.recordings, &self.accounts, &self.clock, sealed)?;
+        tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
         self.watch_over()?;
         if let Some(bell) = self.bell {
             let doors = Doors {
-                accounts: self.store.accounts().clone(),
+                accounts: self.accounts.clone(),
                 live: self.live.clone(),
                 rtsp: self.rtsp.clone(),
                 revocations: self.api.revocations(),

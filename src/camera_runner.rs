@@ -16,7 +16,7 @@ use perch_domain::task::TaskId;
 use perch_media::capture::Capture;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
-use perch_store::Store;
+use perch_store::{Index, Meta, Recordings};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
@@ -28,7 +28,9 @@ const GRACE: Duration = Duration::from_secs(8);
 pub struct CameraRunner {
     pub set: Arc<CameraSet>,
     pub supervisor: Supervisor,
-    pub store: Store,
+    pub index: Index,
+    pub recordings: Recordings,
+    pub meta: Meta,
     pub clock: SharedClock,
     pub library: Arc<Library>,
     pub notices: Notices,
@@ -66,7 +68,7 @@ impl CameraRunner {
 
     /// Commands beside the box learn which cameras there are now.
     async fn leave_word(&self) -> Result<()> {
-        let (meta, cameras) = (self.store.meta().clone(), self.set.named());
+        let (meta, cameras) = (self.meta.clone(), self.set.named());
         tasks::blocking("leaving word of the cameras", move || match meta.word()? {
             Some(running) => meta.leave_word(&RunningBox { cameras: Some(cameras), ..running }),
             None => Ok(()),
@@ -75,7 +77,7 @@ impl CameraRunner {
     }
 
     async fn add(&self, config: CameraConfig) -> Result<()> {
-        let (index, id) = (self.store.index().clone(), config.id.clone());
+        let (index, id) = (self.index.clone(), config.id.clone());
         let last_event = tasks::blocking("looking for a camera's events", move || index.last_event_at(&id)).await?;
         let camera = new_camera(config, last_event, &self.clock, &self.notices, &self.library);
         tracing::info!(camera = %camera.config.id, "camera added");
@@ -115,15 +117,15 @@ impl CameraRunner {
     }
 
     fn spawn(&self, camera: &Arc<Camera>, parts: Restart) -> Result<()> {
-        let (supervisor, store, clock) = (&self.supervisor, &self.store, &self.clock);
+        let (supervisor, recordings, clock) = (&self.supervisor, &self.recordings, &self.clock);
         if parts.recorder {
-            tasks::recording::spawn(supervisor, camera, store.recordings(), clock, &self.sealed)?;
+            tasks::recording::spawn(supervisor, camera, recordings, clock, &self.sealed)?;
         }
         if parts.motion && camera.config.motion.enabled {
-            tasks::motion::spawn(supervisor, camera, store.index(), clock)?;
+            tasks::motion::spawn(supervisor, camera, &self.index, clock)?;
         }
         if parts.stills && camera.config.motion.enabled {
-            tasks::stills::spawn(supervisor, camera, store.recordings(), clock)?;
+            tasks::stills::spawn(supervisor, camera, recordings, clock)?;
         }
         if parts.capture
             && let Some(capture) = camera.capture.get()

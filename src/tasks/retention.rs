@@ -8,7 +8,7 @@ use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_domain::task::TaskId;
-use perch_store::{Accounts, Recordings, Store};
+use perch_store::{Accounts, Recordings};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -24,8 +24,14 @@ struct Retention {
 }
 
 /// Keeps the store within its limits.
-pub fn spawn(supervisor: &Supervisor, store: &Store, clock: &SharedClock, wake: &Arc<Notify>) -> Result<()> {
-    let (recordings, accounts) = (store.recordings().clone(), store.accounts().clone());
+pub fn spawn(
+    supervisor: &Supervisor,
+    recordings: &Recordings,
+    accounts: &Accounts,
+    clock: &SharedClock,
+    wake: &Arc<Notify>,
+) -> Result<()> {
+    let (recordings, accounts) = (recordings.clone(), accounts.clone());
     let task = Retention { recordings, accounts, clock: clock.clone(), wake: wake.clone() };
     supervisor.spawn(TaskId::Retention, Backoff::new(Duration::from_secs(5), Duration::from_secs(120)), task)
 }

@@ -14,7 +14,7 @@ use perch_domain::archive::{Segment, SegmentState, TimeRange};
 use perch_domain::media::Stream;
 use perch_domain::ports::ArchivePort;
 use perch_domain::reload::{Change, plan_reload};
-use perch_store::Store;
+use perch_store::Recordings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -28,7 +28,7 @@ const JOIN_US: i64 = 5_000;
 struct Inside {
     home: Home,
     runner: Arc<perch::camera_runner::CameraRunner>,
-    store: Store,
+    recordings: Recordings,
     admin: Client,
     runtime: tokio::runtime::Handle,
     stop: Option<oneshot::Sender<()>>,
@@ -48,16 +48,16 @@ impl Inside {
             let late = runtime.block_on(async {
                 let app = App::build(config).await.expect("built");
                 let card = app.pairing_card().expect("made").expect("nobody owns it");
-                ready.send((app.runner().clone(), app.store().clone(), card, handle)).expect("waited for");
+                ready.send((app.runner().clone(), app.recordings().clone(), card, handle)).expect("waited for");
                 app.run(async { drop(stopped.await) }).await.expect("ran")
             });
             assert!(late.is_empty(), "{late:?} did not end");
         });
-        let (runner, store, card, runtime) = started.recv_timeout(s(60)).expect("the box starts");
+        let (runner, recordings, card, runtime) = started.recv_timeout(s(60)).expect("the box starts");
         let client = Client::new(home.ports.http, &home.data().join("tls/ca.pem"));
         wait_until("the box answers", s(20), || client.try_send("GET", "/healthz", &[], b"").ok());
         let admin = client.pair(&otp_of(&card), "test phone");
-        Self { home, runner, store, admin, runtime, stop: Some(stop), thread: Some(thread) }
+        Self { home, runner, recordings, admin, runtime, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Changes the config file and lets the box follow it. Returns what was planned.
@@ -95,7 +95,7 @@ impl Inside {
     fn segments(&self, camera: &str) -> Vec<Segment> {
         let now = SystemClock.utc();
         let all = TimeRange::new(now - s(3600), now + s(3600)).expect("forward");
-        self.store.recordings().segments(&CameraId::new(camera).expect("an id"), all).expect("listed")
+        self.recordings.segments(&CameraId::new(camera).expect("an id"), all).expect("listed")
     }
 
     fn wait_for_file(&self, camera: &str) {
@@ -231,7 +231,7 @@ fn cameras_come_change_and_go_while_another_is_watched_and_recorded() {
     let left = inside.segments("other");
     assert!(!left.is_empty() && left.iter().all(|f| f.state == SegmentState::Sealed), "{left:?}");
     let id = CameraId::new("other").expect("an id");
-    assert!(inside.store.recordings().open_segment(&id, left[0].id).expect("opened").size > 0);
+    assert!(inside.recordings.open_segment(&id, left[0].id).expect("opened").size > 0);
 
     // It comes back, and one that records goes: its file is sealed.
     inside.reload(&[keep.clone(), other.clone()]);
