@@ -45,6 +45,7 @@ pub struct App {
     runner: Arc<CameraRunner>,
     supervisor: Supervisor,
     live: Arc<webrtc::Engine>,
+    live_server: webrtc::Server,
     rtsp: Arc<rtsp::Server>,
     api: Server,
     /// None on a disk that cannot be written.
@@ -90,7 +91,7 @@ impl App {
         }
 
         let watchable = set.all().iter().map(|c| live_camera(c)).collect();
-        let live = webrtc::Engine::start(webrtc_config(&config), watchable, clock.clone())?;
+        let (live, live_server) = webrtc::Engine::open(webrtc_config(&config), watchable, clock.clone())?;
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
         let rtsp = rtsp::Server::start(rtsp_config(&config, &identity), streams, clock.clone())?;
         let rtsp = Arc::new(rtsp);
@@ -144,6 +145,7 @@ impl App {
             runner,
             supervisor,
             live,
+            live_server,
             rtsp,
             api,
             bell,
@@ -242,6 +244,7 @@ impl App {
         tasks::retention::spawn(&self.supervisor, &self.recordings, &self.accounts, &self.clock, sealed)?;
         tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
         self.watch_over()?;
+        tasks::live::spawn(&self.supervisor, self.live_server)?;
         if let Some(bell) = self.bell {
             let doors = Doors {
                 accounts: self.accounts.clone(),
@@ -266,14 +269,12 @@ impl App {
         }
         tracing::info!("ending: files are sealed, connections closed");
         self.trigger.fire();
-        let (live, rtsp) = (self.live.clone(), self.rtsp.clone());
-        // Both wait for their threads; the tasks drain meanwhile.
-        let stopping = tokio::task::spawn_blocking(move || {
-            live.stop();
-            rtsp.stop();
-        });
+        let rtsp = self.rtsp.clone();
+        // It waits for its thread; the tasks drain meanwhile.
+        let stopping = tokio::task::spawn_blocking(move || rtsp.stop());
         let late = self.supervisor.drain(GRACE).await;
         // The API drained beside the tasks; what it still holds is cut.
+        // Real time: the process must end.
         let _ = tokio::time::timeout(Duration::from_secs(2), async { tokio::join!(api, stopping) }).await;
         Ok(late)
     }

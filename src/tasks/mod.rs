@@ -8,6 +8,7 @@ pub mod card;
 pub mod certificate;
 pub mod commands;
 pub mod delivered;
+pub mod live;
 pub mod microphone;
 pub mod motion;
 pub mod reconcile;

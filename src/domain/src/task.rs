@@ -18,6 +18,8 @@ pub enum TaskId {
     Stills(CameraId),
     /// A camera's own microphone.
     Microphone(CameraId),
+    /// Serves live viewers by WebRTC.
+    Live,
     /// Keeps recordings within their limits.
     Retention,
     /// Brings the index and the recordings together.
@@ -47,7 +49,8 @@ impl TaskId {
             | Self::Motion(camera)
             | Self::Stills(camera)
             | Self::Microphone(camera) => Some(camera),
-            Self::Retention
+            Self::Live
+            | Self::Retention
             | Self::Index
             | Self::Commands
             | Self::Certificate
@@ -69,6 +72,7 @@ impl fmt::Display for TaskId {
             Self::Motion(camera) => write!(f, "motion {camera}"),
             Self::Stills(camera) => write!(f, "stills {camera}"),
             Self::Microphone(camera) => write!(f, "microphone {camera}"),
+            Self::Live => f.write_str("live viewing"),
             Self::Retention => f.write_str("retention"),
             Self::Index => f.write_str("index"),
             Self::Commands => f.write_str("commands"),

@@ -1,6 +1,8 @@
 //! The WHEP engine with real viewers over loopback: pictures arrive whole, sessions end and free everything, junk disturbs nobody.
 #![allow(clippy::disallowed_methods, reason = "tests pace pictures and start real players")]
 
+#[path = "webrtc/serving.rs"]
+mod serving;
 #[path = "webrtc/source.rs"]
 mod source;
 #[path = "webrtc/viewer.rs"]
@@ -14,23 +16,30 @@ use perch_domain::access::{CameraGrant, Principal, Role};
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::ports::{LivePort, StreamChoice, WatchRequest};
 use perch_media::webrtc::{Config, Engine, LiveCamera};
+use serving::Serving;
 use source::Source;
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use viewer::{Offer, Viewer};
 
 /// The machine's clock, set forward at will.
 #[derive(Default)]
-struct Jumping(AtomicI64);
+struct Jumping {
+    by_us: AtomicI64,
+    /// The engine's next look at it panics.
+    breaks: AtomicBool,
+}
 
 impl Clock for Jumping {
     fn utc(&self) -> Timestamp {
-        SystemClock.utc().plus_micros(self.0.load(Ordering::SeqCst))
+        SystemClock.utc().plus_micros(self.by_us.load(Ordering::SeqCst))
     }
     fn mono(&self) -> MonoTime {
-        MonoTime(SystemClock.mono().0 + self.0.load(Ordering::SeqCst))
+        let is_engine = std::thread::current().name() == Some("webrtc");
+        assert!(!(is_engine && self.breaks.swap(false, Ordering::SeqCst)), "a defect, made for the test");
+        MonoTime(SystemClock.mono().0 + self.by_us.load(Ordering::SeqCst))
     }
     fn sleep_until(&self, at: MonoTime) -> Sleep {
         SystemClock.sleep(at.since(self.mono()))
@@ -41,6 +50,7 @@ struct Bench {
     clock: Arc<Jumping>,
     source: Source,
     engine: Arc<Engine>,
+    serving: Serving,
 }
 
 impl Bench {
@@ -53,8 +63,8 @@ impl Bench {
         let clock = Arc::new(Jumping::default());
         let source = Source::start("front", clock.clone(), clock.clone());
         let camera = LiveCamera { hub: source.hub.clone(), codec: VideoCodec::H264, has_audio: true };
-        let engine = Engine::start(config, vec![camera], clock.clone()).expect("starts");
-        Self { clock, source, engine }
+        let (engine, server) = Engine::open(config, vec![camera], clock.clone()).expect("opens");
+        Self { clock, source, engine, serving: Serving::start(server) }
     }
 
     fn request(&self, device: DeviceId, stream: StreamChoice, offer: &str) -> WatchRequest {
@@ -154,7 +164,7 @@ fn a_lapsed_lease_frees_everything() {
     sub.knobs.vanish.store(true, Ordering::SeqCst);
     bench.until("it is gone", |_| sub.is_gone());
     bench.until("one is left", |b| {
-        b.clock.0.fetch_add(1_000_000, Ordering::SeqCst);
+        b.clock.by_us.fetch_add(1_000_000, Ordering::SeqCst);
         b.engine.renew(kept).expect("in time");
         b.engine.stats().sessions == 1 && b.consumers() == 1
     });
@@ -173,12 +183,12 @@ fn a_player_without_keep_alive_stays_while_it_is_there() {
         // Reports are looked at once a second, and one is about a second old.
         let frames = viewer.seen().frames;
         viewer.until("three seconds", |s| s.frames > frames + 90);
-        bench.clock.0.fetch_add(20_000_000, Ordering::SeqCst);
+        bench.clock.by_us.fetch_add(20_000_000, Ordering::SeqCst);
     }
     assert_eq!(bench.engine.sessions().expect("answers").len(), 1, "60 s and more");
     viewer.knobs.vanish.store(true, Ordering::SeqCst);
     bench.until("the lease to lapse", |b| {
-        b.clock.0.fetch_add(100_000, Ordering::SeqCst);
+        b.clock.by_us.fetch_add(100_000, Ordering::SeqCst);
         b.engine.stats().sessions == 0
     });
     bench.nothing_is_left();
@@ -190,7 +200,7 @@ fn a_session_that_never_connects_ends_by_its_lease() {
     let offer = Offer::new();
     bench.engine.watch(bench.request(device(), StreamChoice::Auto, &offer.sdp)).expect("accepted");
     assert_eq!(bench.consumers(), 1);
-    bench.clock.0.fetch_add(31_000_000, Ordering::SeqCst);
+    bench.clock.by_us.fetch_add(31_000_000, Ordering::SeqCst);
     bench.nothing_is_left();
 }
 
@@ -220,7 +230,7 @@ fn an_engine_that_is_gone_says_so() {
     let bench = Bench::new();
     let (_, viewer) = bench.watch(device(), Stream::Main);
     viewer.until("a picture", |s| s.frames > 3);
-    bench.engine.stop();
+    bench.serving.stop();
     let gone = [
         bench.engine.end_device(device()).expect_err("gone"),
         bench.engine.owner(LeaseId::random()).map(drop).expect_err("gone"),
@@ -228,6 +238,27 @@ fn an_engine_that_is_gone_says_so() {
     ];
     assert!(gone.iter().all(|e| e.kind() == ErrorKind::Unavailable), "{gone:?}");
     viewer.until("goodbye", |s| s.closed);
+}
+
+#[test]
+fn after_a_breakdown_viewers_connect_again_and_in_the_end_the_port_is_free() {
+    let bench = Bench::new();
+    let address = bench.engine.local_addr();
+    let (_, viewer) = bench.watch(device(), Stream::Main);
+    viewer.until("a picture", |s| s.frames > 3);
+    bench.clock.breaks.store(true, Ordering::SeqCst);
+    bench.until("the attempt fails", |b| !b.serving.failures().is_empty());
+    UdpSocket::bind(address).expect_err("the port stays the engine's");
+    bench.nothing_is_left();
+    let (_, again) = bench.watch(device(), Stream::Main);
+    let seen = again.until("pictures", |s| s.frames > 30);
+    assert_eq!(seen.broken, 0);
+    let failures = bench.serving.failures();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert!(failures[0].contains("broke down"), "{failures:?}");
+    bench.serving.stop();
+    bench.until("freed", |b| b.consumers() == 0);
+    UdpSocket::bind(address).expect("the port is free");
 }
 
 #[test]
@@ -407,10 +438,10 @@ fn limits_and_refusals_are_said() {
         ErrorKind::NotFound
     );
     let taken =
-        Engine::start(Config::new(bench.engine.local_addr()), Vec::new(), bench.clock.clone()).expect_err("taken");
+        Engine::open(Config::new(bench.engine.local_addr()), Vec::new(), bench.clock.clone()).expect_err("taken");
     assert_eq!(taken.kind(), ErrorKind::Unavailable);
     assert!(taken.to_string().contains("(UDP) is already in use"), "{taken}");
-    bench.engine.stop();
+    bench.serving.stop();
     assert_eq!(ask(one).expect_err("stopped").kind(), ErrorKind::Unavailable);
     bench.until("freed", |b| b.consumers() == 0);
 }

@@ -4,6 +4,8 @@
 //! `PERCH_VIEWERS=20 … load`. `serve` ends after `PERCH_SECONDS` (60).
 #![allow(clippy::disallowed_methods, reason = "tests pace pictures and start real players")]
 
+#[path = "webrtc/serving.rs"]
+mod serving;
 #[path = "webrtc/source.rs"]
 mod source;
 #[path = "webrtc/viewer.rs"]
@@ -59,7 +61,8 @@ fn serve() {
     let source = source::Source::start("front", clock.clone(), clock.clone());
     let camera = LiveCamera { hub: source.hub.clone(), codec: VideoCodec::H264, has_audio: true };
     let config = Config { max_sessions_per_device: 64, ..Config::new("0.0.0.0:18189".parse().expect("valid")) };
-    let engine = Engine::start(config, vec![camera], clock).expect("starts");
+    let (engine, server) = Engine::open(config, vec![camera], clock).expect("opens");
+    let _serving = serving::Serving::start(server);
     let port = engine.clone();
     std::thread::spawn(move || {
         let listener = TcpListener::bind(("127.0.0.1", PORT)).expect("port");

@@ -8,12 +8,14 @@ use super::shared::Shared;
 use super::socket::Socket;
 use super::trickle::Fragment;
 use perch_base::ids::{DeviceId, LeaseId};
+use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::Track;
 use perch_domain::status::LiveSession;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
@@ -49,8 +51,6 @@ pub enum Command {
     Sessions(Reply<Vec<LiveSession>>),
     /// Cameras were changed or removed: end their sessions.
     CamerasChanged,
-    /// End everything.
-    Stop,
 }
 
 /// The thread's state.
@@ -86,8 +86,14 @@ impl Loop {
         }
     }
 
-    /// Runs until told to stop or until the port is dropped.
-    pub async fn run(mut self, commands: &mut mpsc::Receiver<Command>, mut media: mpsc::Receiver<Arrival>) {
+    /// Runs until `end` is called or until nobody can ask any more.
+    pub async fn run(
+        mut self,
+        commands: &mut mpsc::Receiver<Command>,
+        mut media: mpsc::Receiver<Arrival>,
+        end: &mut Shutdown,
+    ) {
+        let mut called = pin!(end.called());
         loop {
             let due = self.due();
             tokio::select! {
@@ -99,11 +105,13 @@ impl Loop {
                     }
                 }
                 command = commands.recv() => match command {
-                    Some(Command::Stop) | None => break,
                     Some(command) => self.command(command),
+                    None => break,
                 },
+                () = &mut called => break,
                 _ = self.socket.writable(), if self.socket.has_outbox() => self.socket.flush_outbox(),
                 _ = self.socket.readable() => self.receive(),
+                // Real time, here and elsewhere in this folder: str0m takes and says `Instant`s.
                 () = tokio::time::sleep_until(due.into()) => {}
             }
             self.work(Instant::now());
@@ -294,10 +302,16 @@ impl Loop {
     }
 
     fn obey(&mut self, command: Command) {
-        // A caller that gave up waiting does not matter here.
+        // A caller that gave up waiting does not matter but for what it would have begun.
         match command {
             Command::Begin(start, reply) => {
-                let _ = reply.send(self.begin(*start));
+                let lease = start.lease;
+                // Who gave up waiting cannot know its session, which would take a place until its lease lapses.
+                if reply.send(self.begin(*start)).is_err()
+                    && let Some(key) = self.leases.get(&lease).copied()
+                {
+                    self.remove(key);
+                }
             }
             Command::Trickle(lease, fragment, reply) => {
                 let _ = reply.send(self.trickle(lease, &fragment));
@@ -327,7 +341,6 @@ impl Loop {
                 let _ = reply.send(self.sessions.values().filter_map(|s| self.show(s)).collect());
             }
             Command::CamerasChanged => self.end_without_camera(),
-            Command::Stop => {}
         }
     }
 
