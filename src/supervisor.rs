@@ -146,7 +146,7 @@ impl Supervisor {
     /// Waits until every task has ended, at most `grace`; whoever calls this has called the end. Returns those that had not.
     pub async fn drain(&self, grace: Duration) -> Vec<TaskId> {
         let ended = self.tasks.lock().values().map(|e| e.ended.clone()).collect();
-        // By the machine's clock, whatever clock the tasks go by: the process must end.
+        // Real time, whatever clock the tasks go by: the process must end.
         if tokio::time::timeout(grace, all_over(ended)).await.is_ok() {
             return Vec::new();
         }

@@ -240,6 +240,56 @@ fn no_test_is_left_out() {
     none_of("tests left out without a reason, or code that waits for another day", offenders);
 }
 
+/// Whether a source file is one of tests, benches or examples.
+fn is_test(short: &str) -> bool {
+    ["/tests/", "/examples/"].iter().any(|dir| short.contains(dir)) || short.ends_with("tests.rs")
+}
+
+/// Waits and limits go by the clock that is handed in, so that tests turn time by hand. A file that goes by the machine's own says
+/// why in a comment that begins with `Real time`; tasks and capture never do.
+#[test]
+fn time_goes_by_the_clock_or_a_comment_says_why() {
+    let mut offenders = Vec::new();
+    for (short, path) in files("src", &["rs"]) {
+        // The clock itself.
+        if is_test(&short) || short == "src/base/src/clock.rs" {
+            continue;
+        }
+        let text = text(&path);
+        let code = text.split("\nmod tests {").next().unwrap_or(&text);
+        let never = ["src/tasks/", "src/media/src/capture/"].iter().any(|dir| short.starts_with(dir));
+        if code.contains("// Real time") && !never {
+            continue;
+        }
+        for (n, line) in code.lines().enumerate() {
+            let is_code = !line.trim_start().starts_with("//");
+            if is_code && (line.contains("tokio::time::") || line.contains("Instant::now")) {
+                offenders.push(format!("{short}:{}: {}", n + 1, line.trim()));
+            }
+        }
+    }
+    none_of("time that is not the clock's", offenders);
+}
+
+/// Everybody else takes the part of the store that it needs, so that its imports say who may come near accounts.
+#[test]
+fn the_whole_store_stays_where_the_box_is_put_together() {
+    let mut offenders = Vec::new();
+    for (short, path) in files("src", &["rs"]) {
+        let may =
+            ["src/app.rs", "src/commands/", "src/setup/", "src/store/"].iter().any(|place| short.starts_with(place));
+        if may || is_test(&short) {
+            continue;
+        }
+        for (n, line) in text(&path).lines().enumerate().filter(|(_, line)| line.contains("perch_store::")) {
+            if line.split(|c: char| !c.is_alphanumeric()).any(|word| word == "Store") {
+                offenders.push(format!("{short}:{}: {}", n + 1, line.trim()));
+            }
+        }
+    }
+    none_of("the whole store handed on", offenders);
+}
+
 /// The modules that a file names by `crate::` and `super::`, tests left out. A folder's own file may use what it holds.
 fn named_modules<'m>(
     module: &[String],

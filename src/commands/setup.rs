@@ -177,6 +177,7 @@ fn wait_for_cameras(root: &Path, wait: Duration) -> Result<Vec<setup::FirstCamer
         .enable_time()
         .build()
         .context(ErrorKind::Internal, || "a timer cannot be made")?;
+    // Real time: the kernel finds cameras at its own.
     let until = Instant::now() + wait;
     loop {
         let cameras = setup::first_cameras(&video_devices(root));

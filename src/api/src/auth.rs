@@ -71,6 +71,7 @@ pub(crate) async fn outer(
     request: Request,
     next: Next,
 ) -> Response {
+    // Real time: only the log says how long it took.
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().map_or("(no route)".to_owned(), |m| m.as_str().to_owned());

@@ -57,6 +57,7 @@ pub(crate) async fn serve(
     };
     let stream = Watched { io: stream, heard: first };
     let tls = tokio::select! {
+        // Real time, here and below: the peer and the network go by no clock of ours.
         done = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => match done {
             Ok(Ok(tls)) => tls,
             Ok(Err(e)) => return tracing::debug!(address = %peer.ip(), error = %e, "a TLS handshake failed"),

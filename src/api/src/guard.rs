@@ -80,6 +80,7 @@ impl Guard {
 
     /// Waits for a turn to hash a password.
     pub(crate) async fn hash_turn(&self) -> Reply<SemaphorePermit<'_>> {
+        // Real time: hashing takes the processor's.
         match tokio::time::timeout(HASH_WAIT, self.hashes.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(Problem::new(ErrorKind::Unavailable, "too many people sign in at this moment: try again soon")),

@@ -182,6 +182,7 @@ pub(crate) fn too_large(limit: u64) -> Problem {
 
 async fn body(request: Request) -> Reply<Bytes> {
     let read = Limited::new(request.into_body(), MAX_BODY).collect();
+    // Real time: the body comes at the network's pace.
     match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(MAX_BODY as u64)),

@@ -45,6 +45,7 @@ impl Lifeline {
     /// Asks `/healthz`; the status of the answer, whatever it is. Errors with `Unavailable` when none comes within 15 s.
     pub async fn ask(&self) -> Result<u16> {
         let silent = || Error::new(ErrorKind::Unavailable, "the API does not answer");
+        // Real time: what is asked is whether the process answers.
         tokio::time::timeout(WITHIN, self.exchange()).await.unwrap_or_else(|_| Err(silent()))
     }
 

@@ -93,6 +93,7 @@ impl Server {
                     Err(e) => {
                         // Out of file descriptors, mostly: closing connections frees some.
                         tracing::warn!(error = %e, "a connection cannot be accepted");
+                        // Real time: the system frees them at its own.
                         tokio::time::sleep(Duration::from_millis(200)).await;
                     }
                 },
@@ -102,6 +103,7 @@ impl Server {
         drop(listener);
         drain.send_replace(true);
         let all = async { while connections.join_next().await.is_some() {} };
+        // Real time: the process must end.
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::info!("some connections did not end in time and are cut");
         }

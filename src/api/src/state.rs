@@ -110,6 +110,7 @@ impl App {
             app.ports.archive.events(&filter)?;
             Ok(app.ports.cameras.cameras().len())
         });
+        // Real time: what is asked is whether disk and cameras answer.
         let ok = matches!(tokio::time::timeout(Duration::from_secs(5), check).await, Ok(Ok(_)));
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ok));
         ok
@@ -121,6 +122,7 @@ async fn tell_again(tell: OnAccessChange, change: AccessChange, mut draining: wa
     let mut wait = Duration::from_millis(500);
     loop {
         tokio::select! {
+            // Real time: what refused is a disk or a thread that hangs.
             () = tokio::time::sleep(wait) => {}
             _ = draining.wait_for(|ends| *ends) => return,
         }

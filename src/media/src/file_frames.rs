@@ -80,6 +80,7 @@ impl Frames {
     }
 
     fn pull(&mut self) -> Option<Result<FileFrame>> {
+        // Real time: it is a decoder's threads that may hang.
         let mut stuck = Instant::now() + STUCK_AFTER;
         loop {
             let Some(sample) = self.sink.try_pull_sample(LOOK) else {

@@ -106,6 +106,7 @@ fn decode(library: &Library, name: &str, keyframe: &[u8], width: u32) -> Result<
     }
     source.push_buffer(buffer).map_err(|_| broken())?;
     source.end_of_stream().map_err(|_| broken())?;
+    // Real time: it is a decoder's threads that may hang.
     let until = Instant::now() + TIME_LIMIT;
     let bus = pipeline.0.bus();
     while Instant::now() < until {

@@ -76,6 +76,7 @@ struct Unwritable {
 
 impl Unwritable {
     fn because(e: &Error) -> Self {
+        // Real time: it spares the disk, and decides nothing that is kept.
         Self { full: write_fault(e) == Some(GapCause::DiskFull), tried: Instant::now() }
     }
 

@@ -108,6 +108,7 @@ impl Rauc {
                     Some(Ok(args)) => break *args.result(),
                     _ => return Err(Error::new(ErrorKind::Unavailable, format!("{failed}: the update service is gone"))),
                 },
+                // Real time, here and below: the update service is another process.
                 () = tokio::time::sleep(ASK_EVERY) => match within(self.0.progress()).await {
                     Ok((percent, doing, _)) => {
                         silent = 0;

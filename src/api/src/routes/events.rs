@@ -116,6 +116,7 @@ pub(super) async fn stream(State(app): State<Shared>, who: Who, request: Request
         app,
         who,
         // Revoked between the gate and the subscription: the first look finds out.
+        // Real time, here and below: proxies and browsers count the silence of a connection by theirs.
         next_look: tokio::time::Instant::now(),
         began: false,
     };

@@ -69,6 +69,7 @@ async fn receive(
 ) -> Reply<OnDisk<Box<dyn Upload>>> {
     let mut piece = BytesMut::with_capacity(PIECE);
     loop {
+        // Real time: the body comes at the network's pace.
         let frame = match tokio::time::timeout(SILENT, body.frame()).await {
             Ok(frame) => frame,
             Err(_) => {

@@ -29,7 +29,7 @@ use crate::pipeline::Library;
 use flow::{Flow, Signal};
 use instance::Instance;
 use meter::Meter;
-use perch_base::clock::SharedClock;
+use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
@@ -124,7 +124,7 @@ impl Capture {
             match ended {
                 Ok(Ended::EndOfStream) if looped => {
                     let rest = MIN_ROUND.saturating_sub(self.settings.clock.mono().since(began));
-                    tokio::time::sleep(rest).await;
+                    self.settings.clock.sleep(rest).await;
                 }
                 ended => return ended,
             }
@@ -169,9 +169,9 @@ impl Capture {
         let _closed = CloseOnDrop(flow.clone());
         let starting = start(self.settings.clone(), flow.clone());
         let instance = tokio::select! {
-            started = tokio::time::timeout(START_WITHIN, starting) => match started {
-                Ok(instance) => instance?,
-                Err(_) => return Err(Error::new(ErrorKind::Unavailable, "did not start within 20 s: does the device hang?")),
+            started = within(&self.settings.clock, START_WITHIN, starting) => match started {
+                Some(instance) => instance?,
+                None => return Err(Error::new(ErrorKind::Unavailable, "did not start within 20 s: does the device hang?")),
             },
             () = shutdown.called() => return Ok(Ended::Shutdown),
         };
@@ -184,7 +184,7 @@ impl Capture {
             () = shutdown.called() => Ok(Ended::Shutdown),
         };
         flow.close();
-        if tokio::time::timeout(LET_GO_WITHIN, instance.end()).await.is_err() {
+        if within(&self.settings.clock, LET_GO_WITHIN, instance.end()).await.is_none() {
             tracing::warn!(camera = %self.settings.config.id, "the pipeline does not end; it is left behind");
         }
         ended
@@ -224,7 +224,7 @@ impl Capture {
             };
             let signal = tokio::select! {
                 signal = inbox.recv() => signal,
-                () = tokio::time::sleep(wait + Duration::from_millis(1)) => continue,
+                () = clock.sleep(wait + Duration::from_millis(1)) => continue,
             };
             match signal {
                 Some(Signal::FirstFrame) => progress(CaptureEvent::FirstFrame),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fanout::{Delivery, Subscription};
-use perch_base::clock::{Clock, SystemClock};
+use perch_base::clock::{Clock, ManualClock, SystemClock};
 use perch_base::ids::CameraId;
 use perch_base::shutdown::{self, Trigger};
 use perch_domain::camera::{AudioSettings, AudioSource, VideoSettings};
@@ -43,9 +43,12 @@ fn start(config: CameraConfig) -> Bench {
 }
 
 fn start_with(config: CameraConfig, overrides: Option<&Path>) -> Bench {
+    SystemClock.mono();
+    start_by(Arc::new(SystemClock), config, overrides)
+}
+
+fn start_by(clock: SharedClock, config: CameraConfig, overrides: Option<&Path>) -> Bench {
     crate::init().expect("starts");
-    let clock: SharedClock = Arc::new(SystemClock);
-    clock.mono();
     let hub = Hub::new(config.id.clone(), clock.clone());
     let lumas = Arc::new(AtomicUsize::new(0));
     let counter = lumas.clone();
@@ -349,6 +352,34 @@ async fn a_source_that_falls_silent_is_stalled() {
     let ended = b.end().await.expect("no error");
     assert!(matches!(ended, Ended::Stalled { for_ } if for_ >= Duration::from_secs(3)), "{ended:?}");
     assert!(SystemClock.mono().since(began) < Duration::from_secs(5));
+}
+
+/// Nothing here waits for the machine's time: the clock stands still until it is turned.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wait_for_a_first_picture_goes_by_the_clock() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("source")).expect("made");
+    for name in ["source/test.gst", "source/test-plain.gst"] {
+        std::fs::write(dir.path().join(name), "appsrc is-live=true").expect("written");
+    }
+    let clock = Arc::new(ManualClock::default());
+    let b = start_by(clock.clone(), config(Source::Test), Some(dir.path()));
+    let waits = async |what: &str, is_so: &(dyn Fn() -> bool + Sync)| {
+        let waited = timeout(Duration::from_secs(30), async {
+            while !is_so() {
+                tokio::task::yield_now().await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| panic!("{what}"));
+    };
+    waits("it plays", &|| b.events.lock().expect("whole").contains(&CaptureEvent::Playing)).await;
+    waits("it watches", &|| clock.next_wake().is_some_and(|at| at <= clock.mono() + Duration::from_millis(1100))).await;
+    clock.advance(Duration::from_secs(14));
+    waits("it goes on waiting", &|| b.run.is_finished() || clock.next_wake().is_some_and(|at| at > clock.mono())).await;
+    assert!(!b.run.is_finished());
+    clock.advance(Duration::from_secs(2));
+    let e = b.end().await.expect_err("no picture");
+    assert!(e.to_string().contains("no picture within 15 s"), "{e}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,6 +180,7 @@ impl Server {
         if thread.join().is_err() {
             tracing::error!("RTSP thread panicked");
         }
+        // Real time: the process must end.
         let deadline = Instant::now() + STOP_WITHIN;
         while self.connections.len() > 0 && Instant::now() < deadline {
             self.connections.close_all();
