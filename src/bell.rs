@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn rings_reach_the_box_and_a_box_that_is_off_is_told_apart() {
+    async fn rings_reach_the_box_and_a_box_that_is_off_is_noticed() {
         let dir = tempfile::tempdir().expect("a folder");
         assert!(!ring(dir.path()));
         let socket = listen(dir.path()).expect("listens");

@@ -1,4 +1,4 @@
-//! The cameras of the box by id, in the order of the config. They come, change and go while it runs; whoever needs one asks anew.
+//! The cameras of the box by id, in the order of the config. They come, change and go while it runs; whoever needs one asks again.
 
 use crate::camera::Camera;
 use perch_base::ids::CameraId;

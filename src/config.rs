@@ -54,7 +54,7 @@ pub struct WebrtcConfig {
     pub turn: Vec<(String, Secret)>,
 }
 
-/// Keys of the design that this version does not know yet, told apart from typing mistakes.
+/// Keys of the design that this version does not know yet, as opposed to typing mistakes.
 const LATER: [&str; 1] = ["sync"];
 const LATER_CAMERA: [&str; 2] = ["talkback", "push"];
 
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
+    fn all_problems_are_reported_at_once() {
         let e = parse("[http]\na = 1\nb = 2\n[access]\notp_ttl_s = 1").expect_err("three problems");
         assert_eq!(e.to_string().lines().filter(|l| l.starts_with("  ")).count(), 3, "{e}");
     }

@@ -50,7 +50,7 @@ fn unseen(text: &str) -> Option<String> {
     });
     if let Some(at) = odd {
         let c = text.chars().nth(at).map_or(0, u32::from);
-        return Some(format!("holds an invisible character (U+{c:04X}, the {}.): type it anew", at + 1));
+        return Some(format!("holds an invisible character (U+{c:04X}, the {}.): type it again", at + 1));
     }
     if text.trim_end() != text {
         return Some("has a blank at its end: remove it".into());
@@ -314,7 +314,7 @@ impl<'p> Section<'p> {
     }
 }
 
-/// A value that nobody knows. A nested one can hold anything, secrets too: only its place is told.
+/// A value that nobody knows. A nested one can hold anything, secrets too: only its place is reported.
 fn shown(value: &Value) -> String {
     match value {
         Value::Table(_) | Value::Array(_) => "…".to_owned(),

@@ -33,7 +33,7 @@ pub enum Ended {
 /// A task may rely on this: there is one attempt at a time; the next one finds the fields as the last one left them, also
 /// when that one failed or panicked, for a panic ends the attempt and not the task. So a field is whole at every `await` and
 /// before every call that may panic: what belongs together is set in one assignment, or taken out and put back when it is whole
-/// again (a task then finds `None` and starts that part anew).
+/// again (a task then finds `None` and starts that part again).
 pub trait Task: Send + 'static {
     /// One attempt. It ends soon after `shutdown` is called, else when it is done or cannot go on.
     fn run_once(&mut self, shutdown: &mut Shutdown) -> impl Future<Output = Result<Ended>> + Send;

@@ -50,10 +50,10 @@ impl Notifier {
 
     fn tell(&self, message: &str) {
         let Some(address) = &self.0 else { return };
-        let told: io::Result<usize> =
+        let sent: io::Result<usize> =
             UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(message.as_bytes(), address));
-        if let Err(e) = told {
-            tracing::warn!(error = %e, "systemd cannot be told how the box is");
+        if let Err(e) = sent {
+            tracing::warn!(error = %e, "systemd cannot be notified of how the box is");
         }
     }
 }
@@ -84,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn systemd_is_told_line_by_line() {
+    fn systemd_is_notified_line_by_line() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("bound");
         let notifier = Notifier::new(Some(path.into_os_string()));
         let heard = || {
             let mut buf = [0; 256];
-            let n = socket.recv(&mut buf).expect("told");
+            let n = socket.recv(&mut buf).expect("sent");
             String::from_utf8_lossy(&buf[..n]).into_owned()
         };
         notifier.ready("perch\nMAINPID=1");
@@ -109,7 +109,7 @@ mod tests {
         let socket = UnixDatagram::bind_addr(&address).expect("bound");
         Notifier::new(Some(format!("@{name}").into())).alive();
         let mut buf = [0; 16];
-        assert_eq!(socket.recv(&mut buf).expect("told"), "WATCHDOG=1".len());
+        assert_eq!(socket.recv(&mut buf).expect("sent"), "WATCHDOG=1".len());
         Notifier::new(None).alive();
         Notifier::new(Some("/no/such/socket".into())).alive();
         assert!(Notifier::new(Some("nonsense".into())).0.is_none());

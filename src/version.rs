@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commit_is_told() {
+    fn the_commit_is_shown() {
         let is_hash = COMMIT.len() == 12 && COMMIT.bytes().all(|b| b.is_ascii_hexdigit());
         assert!(is_hash || COMMIT == "unknown", "{COMMIT}");
         assert!(LONG.starts_with(VERSION) && LONG.ends_with(&format!("({COMMIT})")));

@@ -63,7 +63,7 @@ class Card:
         subprocess.run([BIN / "mcopy", "-o", "-i", self._fat(number), "-", f"::{name}"], input=text.encode(), check=True)
 
     def fill_data(self, folder):
-        """Makes the data partition anew, with the files of `folder`."""
+        """Makes the data partition again, with the files of `folder`."""
         start, size = self.partitions()[DATA]
         image = self.path.with_suffix(".data")
         image.unlink(missing_ok=True)

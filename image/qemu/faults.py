@@ -37,10 +37,10 @@ def recordings_disk(stage):
         mounted = box.run("findmnt -n -o FSTYPE,SOURCE /data/perch/box/recordings").split()
         expect("what stands in for the disk", mounted, ["tmpfs", "perch-recordings-missing"])
         box.run("sleep 20")
-        told = json.loads(owner.get("/api/v1/status"))["disk"]["problem"]
-        stage.say(f"without it: {told}")
-        if "disk for recordings is missing" not in told:
-            raise Failed(f"the status says of the disk: {told!r}")
+        problem = json.loads(owner.get("/api/v1/status"))["disk"]["problem"]
+        stage.say(f"without it: {problem}")
+        if "disk for recordings is missing" not in problem:
+            raise Failed(f"the status says of the disk: {problem!r}")
         fallen = box.run(f"systemctl stop perch; umount /data/perch/box/recordings; ls {FILES} 2>/dev/null", timeout=120)
         expect("files that fell through to the card", fallen, "")
         box.run("systemctl start perch-recordings perch", timeout=120)

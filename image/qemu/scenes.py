@@ -167,4 +167,4 @@ def resets(stage):
             kept = files & set(box.run(f"ls {FILES} 2>/dev/null").split())
             expect("recordings are kept", len(kept) > 0, what == "accounts")
             expect("the keys are kept", box.run(CA) == ca, what == "accounts")
-            stage.say(f"{what} forgotten, paired anew; {len(kept)} of {len(files)} files of recordings kept")
+            stage.say(f"{what} forgotten, paired again; {len(kept)} of {len(files)} files of recordings kept")

@@ -164,7 +164,7 @@ def rolled_back(stage):
         if "perch did not start" not in outcome["reason"]:
             raise Failed(f"the reason is {outcome['reason']!r}")
         status, body = box.http("GET", "/api/v1/update", token=owner.token)
-        stage.say(f"the page is told: {status} {json.dumps(json.loads(body))[:300] if status == 200 else body[:200]}")
+        stage.say(f"the page sees: {status} {json.dumps(json.loads(body))[:300] if status == 200 else body[:200]}")
         no_failed_unit(box)
 
 

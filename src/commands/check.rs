@@ -1,4 +1,4 @@
-//! `perch check`: the config and the machine; says what is wrong and how to mend it.
+//! `perch check`: the config and the machine; says what is wrong and how to fix it.
 
 use crate::cameras::clock_is_synchronised;
 use crate::config::Config;
@@ -25,13 +25,13 @@ impl Report {
         println!("  ok     {what}");
     }
 
-    fn warn(&self, what: &str, mend: &str) {
-        println!("  note   {what}\n         {mend}");
+    fn warn(&self, what: &str, fix: &str) {
+        println!("  note   {what}\n         {fix}");
     }
 
-    fn bad(&mut self, what: &str, mend: &str) {
+    fn bad(&mut self, what: &str, fix: &str) {
         self.wrong += 1;
-        println!("  WRONG  {what}\n         {mend}");
+        println!("  WRONG  {what}\n         {fix}");
     }
 }
 
@@ -51,7 +51,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     println!("Pipelines");
     match Library::installed() {
         Ok(_) => report.good("all pipeline files read"),
-        Err(e) => report.bad(&e.to_string(), "mend the file in /etc/perch/pipelines or remove it"),
+        Err(e) => report.bad(&e.to_string(), "fix the file in /etc/perch/pipelines or remove it"),
     }
     println!("Cameras");
     for c in &config.cameras {
@@ -75,7 +75,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
         println!("Everything that was looked at works.");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("Things to mend: {}.", report.wrong);
+    println!("Things to fix: {}.", report.wrong);
     Ok(ExitCode::FAILURE)
 }
 
@@ -86,12 +86,12 @@ fn camera(report: &mut Report, c: &CameraConfig) {
             report.bad(&format!("{name}: there is no such file"), "correct `source` or put the file there");
         }
         Source::V4l2(device) if !Path::new(device).exists() => {
-            let mend = format!("plug the camera in; `ls {device}` must show it");
-            report.bad(&format!("{name}: there is no such device"), &mend);
+            let fix = format!("plug the camera in; `ls {device}` must show it");
+            report.bad(&format!("{name}: there is no such device"), &fix);
         }
         Source::V4l2(device) if std::fs::File::open(device).is_err() => {
-            let mend = "add the user that runs perch to the group `video`";
-            report.bad(&format!("{name}: {device} cannot be opened"), mend);
+            let fix = "add the user that runs perch to the group `video`";
+            report.bad(&format!("{name}: {device} cannot be opened"), fix);
         }
         Source::Libcamera(_) if !perch_media::has_element("libcamerasrc") => {
             report.bad(&format!("{name}: libcamerasrc is missing"), "install the package gstreamer1.0-libcamera");
@@ -153,8 +153,8 @@ fn board(report: &mut Report, cameras: &[CameraConfig]) {
     }
     for m in missing {
         match m.is_grave {
-            true => report.bad(m.what, m.mend),
-            false => report.warn(m.what, m.mend),
+            true => report.bad(m.what, m.fix),
+            false => report.warn(m.what, m.fix),
         }
     }
 }

@@ -19,7 +19,7 @@ pub fn run(config: Option<&Path>, camera: &str, from: &str, to: &str, out: &Path
     let is_configured = config.cameras.iter().any(|c| c.id == camera);
     let store = super::open_store(&config)?;
     let export = store.recordings().export(&camera, range).map_err(|e| match e.kind() {
-        // What a camera recorded before it was taken out of the config can be had; a slip in its name is told.
+        // What a camera recorded before it was taken out of the config can be had; a mistyped name is reported.
         ErrorKind::NotFound if !is_configured => {
             let known: Vec<_> = config.cameras.iter().map(|c| c.id.as_str()).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };

@@ -128,7 +128,7 @@ fn apply(plan: &Plan, places: &Places, owner: &Owner, log: &mut Log) {
             Ok(true) => log.say(format!("The account {} was made.", admin.name)),
             Ok(false) => log.say(
                 "perch-setup.toml: the box has an owner already, no account was made: put a file named \
-                 perch-reset-accounts beside it to begin anew",
+                 perch-reset-accounts beside it to start over",
             ),
             Err(e) => log.fault(&e),
         }
@@ -191,8 +191,8 @@ fn wait_for_cameras(root: &Path, wait: Duration) -> Result<Vec<setup::FirstCamer
 
 /// The board's serial number, as the boot script or the device tree tells it.
 fn serial(root: &Path) -> String {
-    let told = std::fs::read_to_string(root.join("run/perch/boot")).ok().and_then(|t| BootFacts::parse(&t).serial);
+    let from_boot = std::fs::read_to_string(root.join("run/perch/boot")).ok().and_then(|t| BootFacts::parse(&t).serial);
     let tree = ["proc/device-tree/serial-number", "sys/firmware/devicetree/base/serial-number"];
     let from_tree = || tree.iter().find_map(|path| std::fs::read_to_string(root.join(path)).ok());
-    told.or_else(from_tree).unwrap_or_default()
+    from_boot.or_else(from_tree).unwrap_or_default()
 }

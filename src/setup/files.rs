@@ -46,21 +46,21 @@ pub fn make_dir(dir: &Path, owner: &Owner) -> Result<()> {
 
 /// Writes a file in one step: it is there whole, or as it was before.
 pub fn put(path: &Path, content: &[u8], mode: u32, owner: &Owner) -> Result<()> {
-    let told = || format!("{} cannot be written", path.display());
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(Error::internal(told())) };
-    fs::create_dir_all(dir).context(ErrorKind::Io, told)?;
+    let message = || format!("{} cannot be written", path.display());
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(Error::internal(message())) };
+    fs::create_dir_all(dir).context(ErrorKind::Io, message)?;
     let fresh = dir.join(format!(".{}.new", name.to_string_lossy()));
     match fs::remove_file(&fresh) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).context(ErrorKind::Io, told),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).context(ErrorKind::Io, message),
         _ => {}
     }
     // `create_new` follows no link.
     let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh).context(ErrorKind::Io, told)?;
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh).context(ErrorKind::Io, message)?;
     let written = file.write_all(content).and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)));
-    written.and_then(|()| file.sync_all()).context(ErrorKind::Io, told)?;
+    written.and_then(|()| file.sync_all()).context(ErrorKind::Io, message)?;
     hand_over(&fresh, owner)?;
-    fs::rename(&fresh, path).context(ErrorKind::Io, told)
+    fs::rename(&fresh, path).context(ErrorKind::Io, message)
 }
 
 /// Removes a file; one that is not there is fine.
@@ -75,14 +75,14 @@ pub fn remove(path: &Path) -> Result<()> {
 
 /// Overwrites a file and removes it. Flash may keep an older copy of what stood there; this is what a file system can do.
 pub fn wipe(path: &Path) -> Result<()> {
-    let told = || format!("{} cannot be removed", path.display());
+    let message = || format!("{} cannot be removed", path.display());
     let file = OpenOptions::new().write(true).custom_flags(FILE.bits() as i32).open(path);
     if let Some(mut file) = file.ok().filter(|f| f.metadata().is_ok_and(|m| m.is_file())) {
         let size = file.metadata().map(|m| m.len().min(1 << 20)).unwrap_or(0);
         // Removing is what counts.
         let _ = file.write_all(&vec![0; size as usize]).and_then(|()| file.sync_all());
     }
-    fs::remove_file(path).context(ErrorKind::Io, told)
+    fs::remove_file(path).context(ErrorKind::Io, message)
 }
 
 /// The file of a folder that bears one of these names (in lower case), however it is written.
@@ -98,14 +98,14 @@ pub fn find(dir: &Path, names: &[&str]) -> Option<PathBuf> {
 
 /// Reads a plain file of at most `limit` bytes.
 pub fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let told = || format!("{} cannot be read", path.display());
+    let message = || format!("{} cannot be read", path.display());
     let mut content = Vec::new();
     let file = OpenOptions::new().read(true).custom_flags(FILE.bits() as i32).open(path);
-    let file = file.context(ErrorKind::Io, told)?;
-    if !file.metadata().context(ErrorKind::Io, told)?.is_file() {
+    let file = file.context(ErrorKind::Io, message)?;
+    if !file.metadata().context(ErrorKind::Io, message)?.is_file() {
         return Err(Error::invalid("it is no plain file"));
     }
-    file.take(limit + 1).read_to_end(&mut content).context(ErrorKind::Io, told)?;
+    file.take(limit + 1).read_to_end(&mut content).context(ErrorKind::Io, message)?;
     if content.len() as u64 > limit {
         return Err(Error::new(ErrorKind::TooLarge, format!("it is larger than {} KiB", limit / 1024)));
     }
@@ -131,11 +131,11 @@ pub fn empty(dir: &Path) -> Result<()> {
 
 /// Removes a file, or a folder with everything in it.
 pub fn remove_tree(path: &Path) -> Result<()> {
-    let told = || format!("{} cannot be removed", path.display());
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(Error::internal(told())) };
+    let message = || format!("{} cannot be removed", path.display());
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(Error::internal(message())) };
     let Some(dir) = open_dir(dir)? else { return Ok(()) };
-    let name = std::ffi::CString::new(name.as_bytes()).context(ErrorKind::Invalid, told)?;
-    remove_at(&dir, &name).context(ErrorKind::Io, told)
+    let name = std::ffi::CString::new(name.as_bytes()).context(ErrorKind::Invalid, message)?;
+    remove_at(&dir, &name).context(ErrorKind::Io, message)
 }
 
 fn empty_at(dir: &OwnedFd) -> rustix::io::Result<()> {
@@ -170,12 +170,12 @@ fn entries(dir: &OwnedFd) -> rustix::io::Result<impl Iterator<Item = rustix::io:
 /// Errors unless everything that lies directly in a folder, and itself, is what it seems: no link, and nothing that would keep
 /// a reader waiting. A folder that is not there is fine.
 pub fn refuse_links(dir: &Path) -> Result<()> {
-    let told = || format!("the folder {} cannot be read", dir.display());
+    let message = || format!("the folder {} cannot be read", dir.display());
     let Some(fd) = open_dir(dir)? else { return Ok(()) };
-    for entry in entries(&fd).context(ErrorKind::Io, told)? {
-        let entry = entry.context(ErrorKind::Io, told)?;
+    for entry in entries(&fd).context(ErrorKind::Io, message)? {
+        let entry = entry.context(ErrorKind::Io, message)?;
         let stat =
-            rustix::fs::statat(&fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).context(ErrorKind::Io, told)?;
+            rustix::fs::statat(&fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).context(ErrorKind::Io, message)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if !matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Socket) {
             let name = entry.file_name().to_string_lossy();
@@ -188,16 +188,16 @@ pub fn refuse_links(dir: &Path) -> Result<()> {
 
 /// Gives a folder and what lies directly in it.
 pub fn give(dir: &Path, owner: &Owner) -> Result<()> {
-    let told = || format!("{} cannot be given to the user perch", dir.display());
+    let message = || format!("{} cannot be given to the user perch", dir.display());
     // A link would lead to what is not ours to give.
     let (Some(fd), Some((uid, gid))) = (open_dir(dir)?, owner.0) else { return Ok(()) };
     let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    rustix::fs::fchown(&fd, uid, gid).context(ErrorKind::Io, told)?;
-    for entry in entries(&fd).context(ErrorKind::Io, told)? {
-        let entry = entry.context(ErrorKind::Io, told)?;
+    rustix::fs::fchown(&fd, uid, gid).context(ErrorKind::Io, message)?;
+    for entry in entries(&fd).context(ErrorKind::Io, message)? {
+        let entry = entry.context(ErrorKind::Io, message)?;
         match rustix::fs::chownat(&fd, entry.file_name(), uid, gid, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => {}
-            given => given.context(ErrorKind::Io, told)?,
+            given => given.context(ErrorKind::Io, message)?,
         }
     }
     Ok(())

@@ -65,12 +65,12 @@ pub fn run_if_asked(reset: Reset, places: &Places, log: &mut Log) {
 
 /// Renames the file, which shows that the card can be written, and makes that last.
 fn mark(path: &Path, running: &Path) -> Result<PathBuf> {
-    let told = || format!("{} cannot be renamed", path.display());
+    let message = || format!("{} cannot be renamed", path.display());
     if path != running {
-        fs::rename(path, running).context(ErrorKind::Io, told)?;
+        fs::rename(path, running).context(ErrorKind::Io, message)?;
     }
     if let Some(dir) = running.parent() {
-        fs::File::open(dir).and_then(|d| d.sync_all()).context(ErrorKind::Io, told)?;
+        fs::File::open(dir).and_then(|d| d.sync_all()).context(ErrorKind::Io, message)?;
     }
     Ok(running.to_owned())
 }
@@ -82,7 +82,7 @@ fn accounts(places: &Places) -> Result<()> {
     }
     match places.open_store() {
         Ok(store) => store.accounts().reset_access(),
-        // A damaged one is made anew at the next start, from the recordings; accounts are not in them.
+        // A damaged one is made again at the next start, from the recordings; accounts are not in them.
         Err(e) if e.kind() == ErrorKind::Corrupt => remove_database(&dir),
         Err(e) => Err(e),
     }
@@ -100,7 +100,7 @@ fn everything(places: &Places) -> Result<()> {
     files::empty(&places.perch())?;
     files::empty(&places.etc())?;
     files::empty(&places.root.join("data/update/spool"))?;
-    // A disk for recordings is mounted later; the box itself ends what was begun here.
+    // A disk for recordings is mounted later; the box itself ends what was started here.
     files::put(&places.data_dir().join(ERASE), b"", 0o600, &Owner::default())
 }
 

@@ -31,7 +31,7 @@ impl Task for CaptureTask {
             CaptureEvent::Pace(Pace::Behind(overload)) => {
                 camera.set_health(CameraState::Overloaded, &overload.reason());
             }
-            // An attempt tries the microphone anew.
+            // An attempt tries the microphone again.
             CaptureEvent::Playing => camera.set_sound_problem(""),
         };
         let result = self.capture.run_once(&progress, shutdown.clone()).await;

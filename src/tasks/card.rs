@@ -1,5 +1,5 @@
 //! The pairing card of a box that nobody owns yet, as a file for the screen and the serial console (`card` in systemd's runtime
-//! directory): made anew when its code is too old, emptied when the box is claimed. Without a runtime directory only the first card
+//! directory): made again when its code is too old, emptied when the box is claimed. Without a runtime directory only the first card
 //! is made, for standard output. When there is a code is decided in `domain`.
 
 use crate::pairing_card;
@@ -137,9 +137,9 @@ fn path() -> Option<PathBuf> {
 
 /// Replaces what is in the file, in place: whoever shows it waits for the file to be closed.
 fn put(path: &Path, text: &str) -> Result<()> {
-    let told = || format!("{} cannot be written", path.display());
+    let message = || format!("{} cannot be written", path.display());
     let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut f| f.write_all(text.as_bytes())).context(ErrorKind::Io, told)
+    file.and_then(|mut f| f.write_all(text.as_bytes())).context(ErrorKind::Io, message)
 }
 
 struct KeepCard {

@@ -51,7 +51,7 @@ struct Motion {
     marks: MarkQueue,
     stills: StillQueue,
     frames: mpsc::Receiver<LumaFrame>,
-    /// Makes the detector of an attempt, which learns the scene anew.
+    /// Makes the detector of an attempt, which learns the scene again.
     detector: fn(&MotionConfig) -> Box<dyn Detect>,
     /// The event that goes on; an attempt that broke off leaves it to the next one.
     running: Option<Running>,
@@ -71,11 +71,11 @@ struct Running {
     /// When its strongest picture was captured: the one that its still is to show.
     peak_at: MonoTime,
     is_kept: bool,
-    /// Until when the recorder was told to go on.
+    /// Until when the recorder was asked to go on.
     until: MonoTime,
 }
 
-/// The recorder is told that it still moves in steps of this length: files end at keyframes, a second apart.
+/// The recorder hears that it still moves in steps of this length: files end at keyframes, a second apart.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Watches a camera for motion.

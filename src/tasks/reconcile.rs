@@ -1,4 +1,4 @@
-//! Brings index and recordings together after a start, beside everything else: a lost index is made anew while the box records.
+//! Brings index and recordings together after a start, beside everything else: a lost index is made again while the box records.
 
 use crate::supervisor::{Ended, Supervisor, Task};
 use crate::tasks::blocking;

@@ -65,7 +65,7 @@ fn main() {
         let mut r = report(&cost, mb);
         r["added_percent_of_a_core"] = percent(cost.total - alone.total);
         r["added_mb"] = round(mb - resident);
-        // Encoding costs more or less from run to run than these cost in all: their own threads are told apart.
+        // Encoding costs more or less from run to run than these cost in all: their own threads are counted apart.
         let own = |name: &str| {
             cost.by_thread.get(name).copied().unwrap_or(0.0) - alone.by_thread.get(name).copied().unwrap_or(0.0)
         };
@@ -203,7 +203,7 @@ fn browser(perch: &BoxProcess, client: &Client, script: &str) -> Value {
 }
 
 fn row(n: usize, cost: &cpu::Cost, alone: &cpu::Cost, added_mb: f64, mbit: f64, encoders: Value) -> Value {
-    // What the shared threads of capture cost varies by more than a viewer costs; threads that only serve viewers are told apart.
+    // What the shared threads of capture cost varies by more than a viewer costs; threads that only serve viewers are counted apart.
     let serving: f64 = cost
         .by_thread
         .iter()

@@ -73,7 +73,7 @@ fn a_wrong_config_starts_nothing_and_says_what_is_wrong() {
 }
 
 #[test]
-fn a_taken_port_is_told_in_a_sentence() {
+fn a_taken_port_is_reported_in_a_sentence() {
     let home = Home::new("");
     let Ports { http, rtsp, udp } = home.ports;
     for (port, key) in [(http, "http.listen"), (rtsp, "rtsp.listen"), (udp, "webrtc.udp_listen")] {

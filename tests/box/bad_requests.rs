@@ -231,9 +231,9 @@ fn large_bodies_are_refused_at_once() {
         };
         let part = if path.contains("{lease}") { "0".repeat(32) } else { "test".into() };
         let path = fill(path, 0, &part);
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = admin.send(method, &path, &[("Content-Type", kind)], &body);
-        // A lease that does not exist is told before its body is read; an update may be large, and this is none.
+        // A lease that does not exist is reported before its body is read; an update may be large, and this is none.
         let is_update = answer.status == 415 && path == "/api/v1/update";
         assert!(
             answer.status == 413 || (answer.status == 404 && path.contains("/live/")) || is_update,
@@ -241,7 +241,7 @@ fn large_bodies_are_refused_at_once() {
             answer.status,
             answer.text()
         );
-        assert!(begun.elapsed() < s(2), "{method} {path} took {:?}", begun.elapsed());
+        assert!(started.elapsed() < s(2), "{method} {path} took {:?}", started.elapsed());
         tried += 1;
     }
     assert!(tried >= 5, "{tried} routes take a body");
@@ -303,12 +303,12 @@ fn an_offer_that_is_none_is_refused_with_a_reason() {
         cases.push((format!("cut at {n}/12"), good[..good.len() * n / 12].to_owned(), &[201, 400, 406, 415, 422]));
     }
     for (what, offer, allowed) in cases {
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer =
             admin.send("POST", "/api/v1/cameras/test/whep", &[("Content-Type", "application/sdp")], offer.as_bytes());
         harmless(&what, &answer);
         assert!(allowed.contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
-        assert!(begun.elapsed() < s(3), "{what} took {:?}", begun.elapsed());
+        assert!(started.elapsed() < s(3), "{what} took {:?}", started.elapsed());
         if answer.status == 201 {
             admin.delete(answer.header("location").expect("a lease")).expect(204);
         } else {
@@ -356,12 +356,12 @@ fn junk_on_the_media_port_disturbs_no_viewer() {
     let viewer = viewer.spawn();
     viewer.wait_for_frames(15, s(10));
     let before = viewer.seen();
-    let begun = Instant::now();
+    let started = Instant::now();
 
     let sockets: Vec<_> = (0..4).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port")).collect();
     let mut chance = Chance::new();
     let mut sent = 0u64;
-    while begun.elapsed() < s(4) {
+    while started.elapsed() < s(4) {
         for socket in &sockets {
             let mut packet: Vec<u8> = (0..1 + chance.below(1_400)).map(|_| chance.below(256) as u8).collect();
             match chance.below(8) {
@@ -389,7 +389,7 @@ fn junk_on_the_media_port_disturbs_no_viewer() {
             sent += 1;
         }
     }
-    let flooded = begun.elapsed().as_secs_f64();
+    let flooded = started.elapsed().as_secs_f64();
     let seen = viewer.wait_for_frames(0, s(1));
     let got = (seen.frames - before.frames) as f64;
     eprintln!("{sent} junk packets in {flooded:.1} s, {got} frames meanwhile");
@@ -552,7 +552,7 @@ fn nothing_answers_without_a_credential() {
 
     for method in ["DESCRIBE", "SETUP", "PLAY", "ANNOUNCE", "RECORD", "GET_PARAMETER"] {
         for path in ["test", "test/sub", "nowhere", ""] {
-            // With a session it would first be told that there is no such session.
+            // With a session the first answer would be that there is no such session.
             let session = if method == "DESCRIBE" { "" } else { "Session: 1\r\n" };
             let head = format!("{method} rtsp://127.0.0.1:{}/{path} RTSP/1.0\r\nCSeq: 1\r\n", running.ports.rtsp);
             let transport = "Accept: application/sdp\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
@@ -618,8 +618,8 @@ fn slow_clients_hold_up_nobody() {
         tls.write_all(b"GET /api/v1/me HTTP/1.1\r\nHost: local").expect("sent");
         half.push(tls);
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     admin.json("/api/v1/me");
-    assert!(begun.elapsed() < Duration::from_secs(2), "an answer took {:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(2), "an answer took {:?}", started.elapsed());
     drop((silent, half));
 }

@@ -207,7 +207,7 @@ fn cameras_come_change_and_go_while_another_is_watched_and_recorded() {
     assert_eq!((seen.broken, seen.over), (0, false));
     assert_eq!(inside.admin.camera("other")["health"]["restarts"], 0);
 
-    // Another bit rate runs its capture anew; who watches goes on.
+    // Another bit rate runs its capture again; who watches goes on.
     let faster = named.replace("bitrate_kbps = 500", "bitrate_kbps = 800");
     inside.reload(&[keep.clone(), extra.clone(), faster.clone()]);
     theirs.wait_for_frames(15, s(30));

@@ -10,7 +10,7 @@ use serde_json::Value;
 const PLAIN: &str = "audio = { source = \"test\" }\nrecord = { mode = \"off\" }\nmotion = { enabled = false }";
 
 #[test]
-fn check_says_what_is_good_and_what_to_mend() {
+fn check_says_what_is_good_and_what_to_fix() {
     let home = Home::new(&camera("front", "test", ""));
     let out = home.run(&["check"], "").ok();
     assert!(out.contains("front (test)") && out.contains("encoder") && out.contains("GB free"), "{out}");
@@ -28,7 +28,7 @@ fn check_says_what_is_good_and_what_to_mend() {
     let ran = home.run(&["check"], "");
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.out.contains("there is no such file") && ran.out.contains("there is no such device"), "{}", ran.out);
-    assert!(ran.out.contains("Things to mend: 2"), "{}", ran.out);
+    assert!(ran.out.contains("Things to fix: 2"), "{}", ran.out);
 
     home.configure("[htpp]\nlisten = 3", &camera("front", "test", "codec = \"h266\""));
     let ran = home.run(&["check"], "");
@@ -172,7 +172,7 @@ fn export_takes_what_is_being_written_and_leaves_no_piece_behind() {
     ran.ok();
     assert!(ffmpeg::probe_file(&out).duration > 3.0, "the only file is being written");
 
-    // Of a camera that was taken out of the config, too; a slip in its name is told.
+    // Of a camera that was taken out of the config, too; a mistyped name is reported.
     home.configure("[recording]\nmin_free_bytes = 0\n", &camera("back", "test", PLAIN));
     export("front", "removed.mp4", 1).0.ok();
     let (ran, out) = export("fornt", "slip.mp4", 1);

@@ -117,9 +117,9 @@ fn strangers_who_take_every_place_keep_nobody_out() {
 
     // A watchdog that is not fed for this long starts the box again; the life signs must outlast their first grace.
     let lasts = if long() { s(240) } else { s(20) };
-    let (begun, mut fed, mut longest, mut asked, mut failed) = (Instant::now(), 0u32, Duration::ZERO, 0u32, 0u32);
+    let (started, mut fed, mut longest, mut asked, mut failed) = (Instant::now(), 0u32, Duration::ZERO, 0u32, 0u32);
     let mut buf = [0; 4096];
-    while begun.elapsed() < lasts {
+    while started.elapsed() < lasts {
         let one = Instant::now();
         match admin.try_send("GET", "/api/v1/me", &[], b"") {
             Ok(answer) => _ = answer.expect(200),

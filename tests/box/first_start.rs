@@ -223,7 +223,7 @@ fn what_the_box_writes_leads_root_nowhere() {
     card.put("perch-reset-everything", "");
     card.setup().ok();
     unharmed();
-    assert!(data.symlink_metadata().expect("made anew").is_dir());
+    assert!(data.symlink_metadata().expect("made again").is_dir());
 
     // A database that is a link.
     std::os::unix::fs::symlink(&kept[1], data.join("perch.db")).expect("linked");
@@ -275,7 +275,7 @@ fn systemd_hears_of_start_life_and_end_and_the_screen_shows_the_card() {
     let hear = |fact: &str| {
         let mut buf = [0; 4096];
         loop {
-            let n = socket.recv(&mut buf).unwrap_or_else(|e| panic!("{fact} was not told: {e}"));
+            let n = socket.recv(&mut buf).unwrap_or_else(|e| panic!("{fact} was not sent: {e}"));
             let text = String::from_utf8_lossy(&buf[..n]).into_owned();
             if text.lines().any(|l| l == fact) {
                 return text;

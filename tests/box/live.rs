@@ -57,12 +57,12 @@ fn every_source_reaches_every_kind_of_player() {
             assert!(probe.has("video:h264") && probe.has("audio:opus"), "{path}: {probe:?}");
             assert_eq!(probe.width, width, "{path}");
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let (viewer, lease) = watch(&admin, id, "main");
         let seen = wait_until(&format!("pictures and sound of {id} at a WHEP viewer"), s(15), || {
             Some(viewer.seen()).filter(|seen| seen.frames >= 30 && seen.sounds >= 50)
         });
-        let after = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(begun));
+        let after = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(started));
         let (connected, first) = (after(seen.connected_at), after(seen.first_frame));
         assert!(first < Some(s(2)), "{id}: connected after {connected:?}, the first picture came after {first:?}");
         let file = home.dir().join(format!("{id}.h264"));
@@ -167,7 +167,7 @@ fn a_network_camera_that_dies_comes_back_and_disturbs_nobody() {
     admin.wait_for_camera("remote", "live", s(30));
     let (near, _) = watch(&admin, "near", "main");
     let before = near.wait_for_frames(15, s(10));
-    let begun = Instant::now();
+    let started = Instant::now();
 
     far.kill();
     let ill = wait_until("the camera is missed", s(15), || {
@@ -187,7 +187,7 @@ fn a_network_camera_that_dies_comes_back_and_disturbs_nobody() {
     assert!(back["health"]["restarts"].as_u64() >= Some(1), "{back}");
     wait_until("the box is well again", s(5), || (admin.json("/api/v1/status")["state"] == "ok").then_some(()));
     let seen = near.seen();
-    let expected = begun.elapsed().as_secs_f64() * 15.0;
+    let expected = started.elapsed().as_secs_f64() * 15.0;
     let got = (seen.frames - before.frames) as f64;
     assert!(got > expected * 0.8, "the other camera gave {got} of {expected:.0} pictures meanwhile");
     assert_eq!(admin.camera("near")["health"]["restarts"], 0);
@@ -227,9 +227,9 @@ fn a_viewer_that_asks_for_a_keyframe_gets_one() {
     admin.wait_for_camera("test", "live", s(20));
     let (viewer, _) = watch(&admin, "test", "main");
     let start = viewer.wait_for_frames(20, s(10));
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut asked = 0;
-    while begun.elapsed() < s(4) {
+    while started.elapsed() < s(4) {
         viewer.ask_for_keyframe();
         asked += 1;
         viewer.wait_for_frames(1, s(5));
@@ -238,5 +238,5 @@ fn a_viewer_that_asks_for_a_keyframe_gets_one() {
     // One a second at most, whatever is asked for, beside those that come by themselves.
     assert!(asked > 20 && (3..=10).contains(&keyframes), "{asked} requests, {keyframes} keyframes in 4 s");
     assert_eq!(viewer.seen().broken, 0);
-    assert!(begun.elapsed() < Duration::from_secs(8));
+    assert!(started.elapsed() < Duration::from_secs(8));
 }

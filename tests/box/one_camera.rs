@@ -149,9 +149,9 @@ fn another_camera_does_not_exist_for_a_viewer_of_one() {
     let listen = |client: &Client, until: &'static str, within: Duration| {
         let tls = client.ask("GET", "/api/v1/events/stream", &[], b"").expect("asked");
         std::thread::spawn(move || {
-            let (mut stream, begun, mut heard) = (BufReader::new(tls), Instant::now(), String::new());
+            let (mut stream, started, mut heard) = (BufReader::new(tls), Instant::now(), String::new());
             assert_eq!(read_head(&mut stream).expect("a head").status, 200);
-            while begun.elapsed() < within && (until.is_empty() || !heard.contains(until)) {
+            while started.elapsed() < within && (until.is_empty() || !heard.contains(until)) {
                 let Ok(line) = read_line(&mut stream) else { break };
                 heard += &line;
             }

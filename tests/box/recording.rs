@@ -103,12 +103,14 @@ fn continuous_files_follow_each_other_without_a_hole() {
     let home = Home::new(&camera("test", "test", ALWAYS));
     let (mut running, admin) = boot_and_record(&home, None, "test");
     let first = wait_until("a first file", s(10), || home.recordings("test").into_iter().next());
-    let begun = start_of(&first);
-    wait_until("enough is recorded", Duration::from_secs_f64(wanted + 10.0), || (now() - begun > wanted).then_some(()));
-    let line = timeline(&admin, "test", begun - 60.0, now() + 60.0);
-    let told = spans(&line, "spans");
-    assert!(told.len() == 1 && spans(&line, "gaps").is_empty(), "{line}");
-    assert!(now() - told[0].1 < 2.0 * GOP, "the timeline ends {} s ago", now() - told[0].1);
+    let started = start_of(&first);
+    wait_until("enough is recorded", Duration::from_secs_f64(wanted + 10.0), || {
+        (now() - started > wanted).then_some(())
+    });
+    let line = timeline(&admin, "test", started - 60.0, now() + 60.0);
+    let listed = spans(&line, "spans");
+    assert!(listed.len() == 1 && spans(&line, "gaps").is_empty(), "{line}");
+    assert!(now() - listed[0].1 < 2.0 * GOP, "the timeline ends {} s ago", now() - listed[0].1);
     let stopped = now();
     assert!(running.terminate().success(), "{}", running.log());
 
@@ -129,7 +131,7 @@ fn continuous_files_follow_each_other_without_a_hole() {
     // A file's sound ends up to a packet after its last picture, beside the next file's first: such a moment counts once.
     let overlap: f64 = files.windows(2).map(|f| (f[0].end() - f[1].start).max(0.0)).sum();
     let sum: f64 = files.iter().map(|f| f.duration).sum();
-    let wall = stopped - begun;
+    let wall = stopped - started;
     eprintln!("{sum} s in {} files, {overlap} s of them twice, {wall} s by the clock", files.len());
     assert!((sum - overlap - wall).abs() <= GOP, "{sum} s, {overlap} s of them twice, are recorded of {wall} s");
 }
@@ -139,9 +141,9 @@ fn recordings_play_over_https() {
     let home = Home::new(&camera("test", "test", ALWAYS));
     let (running, admin) = boot_and_record(&home, None, "test");
     let first = wait_until("a first file", s(10), || home.recordings("test").into_iter().next());
-    let begun = start_of(&first);
+    let started = start_of(&first);
     wait_until("three files", s(30), || (home.recordings("test").len() >= 3).then_some(()));
-    let (from, to) = (begun + 2.5, begun + 8.5);
+    let (from, to) = (started + 2.5, started + 8.5);
     let base = "/api/v1/cameras/test";
     let range = format!("from={}&to={}", rfc3339(from), rfc3339(to));
 
@@ -220,12 +222,12 @@ fn recordings_play_over_https() {
         assert!(frames.windows(2).all(|f| f[1].pts > f[0].pts && f[1].pts - f[0].pts < 0.5), "time jumps in {file:?}");
     }
     assert_eq!(home.run(&args, "").code, Some(1), "an export never overwrites");
-    let nothing = format!("from={}&to={}", rfc3339(begun - 500.0), rfc3339(begun - 400.0));
+    let nothing = format!("from={}&to={}", rfc3339(started - 500.0), rfc3339(started - 400.0));
     admin.get(&format!("{base}/export.mp4?{nothing}")).problem(404);
     admin.get(&format!("{base}/playback.m3u8?{nothing}")).problem(404);
 
     ranges_of_one_file(&admin, base, &playlist, &home);
-    let at = rfc3339(begun + 4.0);
+    let at = rfc3339(started + 4.0);
     let still = admin.get(&format!("{base}/snapshot.jpg?at={at}&width=320")).expect(200);
     assert_eq!(ffmpeg::jpeg_size(&still.body, home.dir()), (320, 180));
     let live = admin.get(&format!("{base}/snapshot.jpg")).expect(200);
@@ -329,7 +331,7 @@ fn a_walk_becomes_an_event_of_whole_files() {
     home.configure("", &camera("hall", &format!("file:{}", clip.display()), AROUND_MOTION));
     let running = home.boot();
     let admin = running.paired();
-    let begun = now();
+    let started = now();
     let waiting = wait_until("it waits for motion", s(20), || {
         let camera = admin.camera("hall");
         (camera["recording"]["reason"] == "waiting for motion").then_some(camera)
@@ -342,13 +344,13 @@ fn a_walk_becomes_an_event_of_whole_files() {
     let head = crate::support::client::read_head(&mut news).expect("a head");
     assert!(head.status == 200 && head.header("content-type") == Some("text/event-stream"), "{head:?}");
     let events = wait_for_events(&admin, 2, s(75));
-    let told = wait_until("the news of an event", s(5), || {
+    let news_of_it = wait_until("the news of an event", s(5), || {
         let line = crate::support::client::read_line(&mut news).expect("news go on");
         line.strip_prefix("data:")
             .and_then(|d| serde_json::from_str::<serde_json::Value>(d).ok())
             .filter(|n| n["type"] == "event")
     });
-    assert_eq!(told["event"]["id"], events[0]["id"], "{told}");
+    assert_eq!(news_of_it["event"]["id"], events[0]["id"], "{news_of_it}");
     assert_eq!((&events[0]["kind"], &events[0]["camera"]), (&"motion".into(), &"hall".into()));
     wait_until_settled(&admin, "hall");
     events_are_whole_files(&home, &events, "hall");
@@ -363,15 +365,15 @@ fn a_walk_becomes_an_event_of_whole_files() {
         admin.send(method, &format!("{path}/pin"), &[], b"").expect(204);
         assert_eq!(admin.json(&path)["pinned"], pinned);
     }
-    let line = timeline(&admin, "hall", begun, now());
+    let line = timeline(&admin, "hall", started, now());
     assert_eq!(line["events"].as_array().map(Vec::len), Some(events.len()), "{line}");
     let gaps = line["gaps"].as_array().expect("a list");
     assert!(gaps.iter().any(|g| g["cause"] == "no_motion"), "between two events nothing moved: {line}");
-    let only = admin.json(&format!("/api/v1/events?camera=hall&kind=motion&limit=1&from={}", rfc3339(begun)));
+    let only = admin.json(&format!("/api/v1/events?camera=hall&kind=motion&limit=1&from={}", rfc3339(started)));
     assert_eq!(only["events"].as_array().map(Vec::len), Some(1), "{only}");
     let next = admin.json(&format!("/api/v1/events?camera=hall&limit=1&cursor={}", only["next_cursor"]));
     assert_ne!(next["events"][0]["id"], only["events"][0]["id"]);
-    assert!(admin.json(&format!("/api/v1/events?to={}", rfc3339(begun - 60.0)))["events"] == serde_json::json!([]));
+    assert!(admin.json(&format!("/api/v1/events?to={}", rfc3339(started - 60.0)))["events"] == serde_json::json!([]));
 }
 
 /// What moves for long is cut: each chapter is an event whose files follow those of the one before and play alone.
@@ -460,15 +462,15 @@ fn a_kill_costs_the_open_fragment_and_nothing_else() {
     for file in &files {
         assert_eq!(ffmpeg::decode(&file.path.display().to_string(), &[]), file.frames.len() as u64, "{:?}", file.path);
     }
-    let told = spans(&line, "spans");
-    assert_eq!(told.len(), kills.len() + 1, "one span a life: {line}");
-    for (i, (start, end)) in told.iter().enumerate().take(kills.len()) {
+    let listed = spans(&line, "spans");
+    assert_eq!(listed.len(), kills.len() + 1, "one span a life: {line}");
+    for (i, (start, end)) in listed.iter().enumerate().take(kills.len()) {
         let of: Vec<_> = files.iter().filter(|f| f.start > start - JOIN && f.end() < end + JOIN).collect();
         let sum: f64 = of.iter().map(|f| f.duration).sum();
-        let told = end - start;
+        let indexed = end - start;
         assert!(
-            (told - sum).abs() < JOIN * of.len() as f64,
-            "life {i}: the index tells of {told} s, the files hold {sum} s"
+            (indexed - sum).abs() < JOIN * of.len() as f64,
+            "life {i}: the index holds {indexed} s, the files hold {sum} s"
         );
     }
     let gaps = line["gaps"].as_array().expect("a list");

@@ -227,8 +227,9 @@ impl BoxProcess {
     #[track_caller]
     pub fn wait_until_ready(&mut self) {
         // Either is printed once every port is open.
-        let told = self.wait_for_line("One-time password:|Perch answers at|no one-time password could be made", START);
-        assert!(told.is_some(), "the box did not start:\n{}", self.log());
+        let printed =
+            self.wait_for_line("One-time password:|Perch answers at|no one-time password could be made", START);
+        assert!(printed.is_some(), "the box did not start:\n{}", self.log());
         let client = self.client();
         wait_until("the box answers", s(10), || client.try_send("GET", "/healthz", &[], b"").ok());
     }

@@ -69,7 +69,7 @@ fn read(source: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// What RAUC 1.13 can be told of how a bundle is reached.
+/// What RAUC 1.13 takes about how a bundle is reached.
 const ACCESS_KEYS: [&str; 5] = ["tls-cert", "tls-key", "tls-ca", "tls-no-verify", "http-headers"];
 /// And of how it is installed.
 const INSTALL_KEYS: [&str; 3] = ["ignore-compatible", "ignore-version-limit", "transaction-id"];
@@ -124,7 +124,7 @@ impl FakeRauc {
         let emitter = emitter.to_owned();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(1500)).await;
-            Self::completed(&emitter, result).await.expect("told");
+            Self::completed(&emitter, result).await.expect("sent");
         });
         Ok(())
     }

@@ -5,7 +5,7 @@ import { NOBODY, expect, expectAccessible, test, typeCode } from './steps';
 test.describe(() => {
   test.use({ storageState: NOBODY });
 
-  test('a lost microphone and a lost box are told in plain words', async ({ page }) => {
+  test('a lost microphone and a lost box are reported in plain words', async ({ page }) => {
     const box = await startBox(`
 [access]
 otp_digits = 6
@@ -47,7 +47,7 @@ motion = { enabled = false }`);
   });
 });
 
-test('a network that lets no video through is told, with what to do', async ({ page }) => {
+test('a network that lets no video through is reported, with what to do', async ({ page }) => {
   // Only relays may be used, and there is none: as behind a firewall that drops UDP.
   await page.addInitScript(() => {
     const Native = window.RTCPeerConnection;

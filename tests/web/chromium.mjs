@@ -7,7 +7,7 @@ export const CHROMIUM = {
     ...ARGS,
     // The box's certificate is its own; a service worker is fetched without the page's exception for it.
     '--ignore-certificate-errors',
-    // The box under test listens on loopback only; WebRTC leaves that interface out unless told.
+    // The box under test listens on loopback only; WebRTC leaves that interface out by default.
     '--allow-loopback-in-peer-connection',
     '--autoplay-policy=no-user-gesture-required',
   ],

@@ -46,7 +46,7 @@ pub struct Ports {
     pub clock: SharedClock,
     /// News; the event stream subscribes to it.
     pub notices: tokio::sync::broadcast::Sender<Arc<Notice>>,
-    /// Told after access was taken away, so that other transports close their connections before it returns.
+    /// Called after access was taken away, so that other transports close their connections before it returns.
     pub on_access_change: OnAccessChange,
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn serve(app: &Shared, request: &Parts) -> Reply {
     if looks_like_file { Err(Problem::not_found("page")) } else { index(app).await }
 }
 
-/// The page, told whether anybody owns the box yet, and what its codes are like.
+/// The page, which carries whether anybody owns the box yet and what its codes are like.
 async fn index(app: &Shared) -> Reply {
     let claimed = blocking(app, |app| app.ports.access.claimed()).await?;
     let page = FILES.iter().find(|f| f.path == INDEX).map_or(&b""[..], |f| f.plain);

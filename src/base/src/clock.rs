@@ -73,7 +73,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when told to, and wakes who waits by it.
+/// A clock that moves only when a test moves it, and wakes whoever waits on it.
 #[derive(Debug, Default)]
 pub struct ManualClock(Arc<Mutex<Hands>>);
 

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn temporary_addresses_are_told_by_their_flag() {
+    fn temporary_addresses_are_known_by_their_flag() {
         let text = "20010db8000000000000000000000001 02 40 00 80     eth0\n\
                     20010db80000000000000000deadbeef 02 40 00 01     eth0\nnonsense\n";
         let want: IpAddr = "2001:db8::dead:beef".parse().expect("valid");

@@ -105,7 +105,7 @@ fn a_grant_decides_for_each_camera_and_never_for_an_administrator() {
 }
 
 #[test]
-fn own_devices_and_accounts_are_told_from_others() {
+fn own_devices_and_accounts_are_distinguished_from_others() {
     for permission in PERMISSIONS {
         for role in [Role::Viewer, Role::Admin] {
             let who = principal(role, Some("anna"), CameraGrant::All);

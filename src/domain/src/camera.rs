@@ -95,7 +95,7 @@ fn hides_credentials(url: &str) -> bool {
     })
 }
 
-/// `scheme://user:password@host/…` without its user and password; of a URL in which they cannot be told apart, only the scheme.
+/// `scheme://user:password@host/…` without its user and password; only the scheme of a URL in which they cannot be separated.
 pub fn redact_url(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, _)) if hides_credentials(url) => format!("{scheme}://…"),

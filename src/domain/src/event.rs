@@ -88,7 +88,7 @@ pub struct EventMachine {
     running: Option<Running>,
 }
 
-/// A stronger picture must be stronger by this factor to be told: a still is taken each time.
+/// A stronger picture must be stronger by this factor to be reported: a still is taken each time.
 const GROWTH: f32 = 1.3;
 
 impl EventMachine {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chapter_knows_its_number_and_since_when_it_moves_and_its_peak_starts_anew() {
+    fn a_chapter_knows_its_number_and_since_when_it_moves_and_its_peak_starts_over() {
         let mut m = EventMachine::new(CONFIG);
         let mut starts = vec![];
         for i in 1..=225 {

@@ -172,7 +172,7 @@ impl Overload {
 /// Whether the box keeps up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// It does not; told again when it gets much better or worse.
+    /// It does not; reported again when it gets much better or worse.
     Behind(Overload),
     /// It does again.
     KeepsUp,
@@ -187,7 +187,7 @@ const KEEPS_UP: f32 = 0.9;
 const LATE: Duration = Duration::from_secs(2);
 /// Fewer pictures than this in the window tell nothing.
 const FEW: u64 = 5;
-/// A figure is told again when it has changed by this factor.
+/// A figure is reported again when it has changed by this factor.
 const CHANGED: f32 = 1.3;
 
 /// Looks, about once a second, at whether the box encodes what one attempt's source gives. A source that gives less than was
@@ -197,13 +197,13 @@ pub struct PaceWatch {
     asked_fps: f32,
     /// Looks since the last word, at most [`PACE_WINDOW`] back: when, what was done, and how late the newest picture was.
     looks: VecDeque<(MonoTime, Work, Duration)>,
-    told: Option<Overload>,
+    reported: Option<Overload>,
 }
 
 impl PaceWatch {
     /// Watches an attempt at `asked_fps` frames a second.
     pub fn new(asked_fps: u32) -> Self {
-        Self { asked_fps: asked_fps as f32, looks: VecDeque::new(), told: None }
+        Self { asked_fps: asked_fps as f32, looks: VecDeque::new(), reported: None }
     }
 
     /// Takes what was done so far. Returns what is new.
@@ -218,7 +218,7 @@ impl PaceWatch {
             return None;
         }
         let pace = self.judge(now.since(since).as_secs_f32(), before, work)?;
-        self.told = match pace {
+        self.reported = match pace {
             Pace::Behind(overload) => Some(overload),
             Pace::KeepsUp => None,
         };
@@ -236,11 +236,11 @@ impl PaceWatch {
         let wanted_fps = (captured as f32 / seconds).min(self.asked_fps);
         let late = self.looks.iter().map(|look| look.2).min().unwrap_or_default();
         let overload = Overload { encoded_fps, wanted_fps, late, sub_active: work.sub_active };
-        match &self.told {
+        match &self.reported {
             None => (encoded_fps < BEHIND * wanted_fps || late >= LATE).then_some(Pace::Behind(overload)),
             Some(_) if encoded_fps >= KEEPS_UP * wanted_fps && late < LATE => Some(Pace::KeepsUp),
-            Some(told) => {
-                let factor = encoded_fps.max(0.1) / told.encoded_fps.max(0.1);
+            Some(reported) => {
+                let factor = encoded_fps.max(0.1) / reported.encoded_fps.max(0.1);
                 (!(1.0 / CHANGED..=CHANGED).contains(&factor)).then_some(Pace::Behind(overload))
             }
         }
@@ -265,23 +265,23 @@ mod tests {
         assert_eq!(w.check(s(18.5)), Verdict::Stalled(Duration::from_secs(3)));
     }
 
-    /// Looks once a second at stretches of (seconds, captured a second, encoded a second, how late); at which second what was told.
+    /// Looks once a second at stretches of (seconds, captured a second, encoded a second, how late); what was reported, and when.
     fn paces(asked: u32, stretches: &[(u32, f32, f32, f64)]) -> Vec<(u32, Option<(f32, f32)>)> {
         let mut watch = PaceWatch::new(asked);
-        let (mut told, mut at, mut captured, mut encoded) = (vec![], 0, 0.0, 0.0);
+        let (mut reported, mut at, mut captured, mut encoded) = (vec![], 0, 0.0, 0.0);
         for (seconds, in_fps, out_fps, late) in stretches {
             for _ in 0..*seconds {
                 (at, captured, encoded) = (at + 1, captured + in_fps, encoded + out_fps);
                 let newest = Some(s(f64::from(at) - late));
                 let work = Work { captured: captured as u64, encoded: encoded as u64, newest, sub_active: false };
                 match watch.look(s(f64::from(at)), work) {
-                    Some(Pace::Behind(o)) => told.push((at, Some((o.encoded_fps, o.wanted_fps)))),
-                    Some(Pace::KeepsUp) => told.push((at, None)),
+                    Some(Pace::Behind(o)) => reported.push((at, Some((o.encoded_fps, o.wanted_fps)))),
+                    Some(Pace::KeepsUp) => reported.push((at, None)),
                     None => {}
                 }
             }
         }
-        told
+        reported
     }
 
     #[test]

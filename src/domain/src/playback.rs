@@ -35,8 +35,8 @@ impl Cut<'_> {
 }
 
 /// Chooses the fragments that overlap `range`; segments must be in order of time. A range thus begins at the keyframe at or
-/// before `from`. Where the clock was set back, what was recorded before it and after it lies over the same time: one run is told
-/// to its end, then the other.
+/// before `from`. Where the clock was set back, what was recorded before it and after it lies over the same time: one run is
+/// played to its end, then the other.
 pub fn cut<'a>(segments: &'a [Segment], range: &TimeRange) -> Vec<Cut<'a>> {
     in_runs(segments)
         .into_iter()
@@ -139,7 +139,7 @@ pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Tim
         at = at.max(s.end);
     }
     if end.micros_since(at) > JOIN_US {
-        // What was told a moment ago still holds: a gap that goes on is entered again only now and then.
+        // What was reported a moment ago still holds: a gap that goes on is entered again only now and then.
         let newest = causes.iter_mut().filter(|c| c.end > at).max_by_key(|c| c.end);
         let is_known = newest.is_some();
         if let Some(newest) = newest.filter(|c| goes_on(c.cause) && now.micros_since(c.end) <= ONGOING_US) {

@@ -34,7 +34,7 @@ pub struct WatchRequest {
     pub viewer: Principal,
 }
 
-/// A session that was begun.
+/// A session that was started.
 #[derive(Clone, Debug)]
 pub struct WatchAnswer {
     /// Its lease.
@@ -100,7 +100,7 @@ pub trait AccessPort: Send + Sync {
     fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode>;
     /// Tries a one-time password.
     fn pair(&self, otp: &str, device_name: &str, now: Timestamp) -> Result<PairResult>;
-    /// Signs in. `None`: name or password is wrong (the two are not told apart, in words or in time).
+    /// Signs in. `None`: name or password is wrong (the two are not distinguished, in words or in time).
     fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>>;
     /// Whether this is the account's password: as slow, and as silent about whether there is such an account, as [`Self::sign_in`].
     fn check_password(&self, username: &str, password: &str) -> Result<bool>;

@@ -30,7 +30,7 @@ pub struct Restart {
     pub capture: bool,
     /// The recorder: its file is sealed and the next one begins at a keyframe.
     pub recorder: bool,
-    /// The detector, which then learns the scene anew; an event that goes on ends.
+    /// The detector, which then learns the scene again; an event that goes on ends.
     pub motion: bool,
     /// Stills: how they are decoded, and whether any are wanted.
     pub stills: bool,

@@ -77,9 +77,9 @@ fn bad_values_are_refused_with_a_sentence_and_the_rest_goes_on() {
         // `hostname` twice is not TOML; a good neighbour that is another key must survive.
         let neighbour = if key == "timezone" { ("hostname", "porch") } else { ("timezone", "UTC") };
         let plan = plan(&[text(key, value), text(neighbour.0, neighbour.1)]);
-        let told = plan.refused.join("\n");
-        assert!(told.contains(want), "{key} = {value:.40}: {told}");
-        assert!(told.len() < 400 && !told.contains('\u{1b}'), "{told}");
+        let refused = plan.refused.join("\n");
+        assert!(refused.contains(want), "{key} = {value:.40}: {refused}");
+        assert!(refused.len() < 400 && !refused.contains('\u{1b}'), "{refused}");
         assert!(plan.hostname.is_some() || plan.timezone.is_some(), "{key}: the neighbour went too");
         assert!(plan.wpa_supplicant.is_none() && plan.admin.is_none() && plan.authorized_key.is_none(), "{key}");
     }
@@ -90,19 +90,19 @@ fn wrong_types_and_wrong_parts_of_a_table() {
     let entries =
         |password: Value| [text("wifi.ssid", "x"), text("wifi.country", "CH"), ("wifi.password".into(), password)];
     // An unreadable password must not become an open network.
-    let told = plan(&entries(Value::Other("a number")));
+    let planned = plan(&entries(Value::Other("a number")));
     assert!(
-        told.wpa_supplicant.is_none() && told.refused[0].contains("wifi.password is a number"),
+        planned.wpa_supplicant.is_none() && planned.refused[0].contains("wifi.password is a number"),
         "{:?}",
-        told.refused
+        planned.refused
     );
     for bad in ["short", &"x".repeat(64), "line\nbreak!", "ümlaut-password", "tab\tin the password"] {
-        let told = plan(&entries(Value::Text(Secret::new(bad.into()))));
-        assert!(told.wpa_supplicant.is_none(), "{bad}");
+        let planned = plan(&entries(Value::Text(Secret::new(bad.into()))));
+        assert!(planned.wpa_supplicant.is_none(), "{bad}");
         assert!(
-            told.refused[0].starts_with("wifi.password: must be") && !told.refused[0].contains(bad),
+            planned.refused[0].starts_with("wifi.password: must be") && !planned.refused[0].contains(bad),
             "{:?}",
-            told.refused
+            planned.refused
         );
     }
     for (name, password, want) in [
@@ -111,9 +111,9 @@ fn wrong_types_and_wrong_parts_of_a_table() {
         ("anna", "short", "5 characters"),
         (&*"a".repeat(9999), "correct horse", "admin.name"),
     ] {
-        let told = plan(&[text("admin.name", name), text("admin.password", password)]);
-        assert!(told.admin.is_none() && told.refused[0].contains(want), "{:?}", told.refused);
-        assert!(!told.refused[0].contains("correct horse"));
+        let planned = plan(&[text("admin.name", name), text("admin.password", password)]);
+        assert!(planned.admin.is_none() && planned.refused[0].contains(want), "{:?}", planned.refused);
+        assert!(!planned.refused[0].contains("correct horse"));
     }
 }
 
@@ -156,7 +156,7 @@ fn device(node: &str, driver: &str, index: u32, bus: &str, name: &str) -> VideoD
 }
 
 #[test]
-fn cameras_are_told_from_what_else_is_a_video_device() {
+fn cameras_are_distinguished_from_other_video_devices() {
     let codec = || device("video10", "bcm2835-codec", 0, "platform", "bcm2835-codec-decode");
     let usb = |n: u32, index| device(&format!("video{n}"), "uvcvideo", index, "usb", "HD Webcam");
     let sensor = || device("v4l-subdev0", "imx219", 0, "i2c", "imx219 10-0010");

@@ -271,7 +271,7 @@ pub fn summarise(
     match bad.as_slice() {
         [] => match cameras.iter().find(|c| !c.health.sound_problem.is_empty()) {
             Some(c) => (Overall::Degraded, format!("{} has no sound: {}.", c.name, c.health.sound_problem)),
-            None => match tasks.iter().find(|t| t.is_failing() && !t.is_told_by_health()) {
+            None => match tasks.iter().find(|t| t.is_failing() && !t.is_covered_by_health()) {
                 Some(t) => (Overall::Degraded, format!("The task `{}` fails and is tried again: {}.", t.id, t.reason)),
                 None if synchronised => (Overall::Ok, "Everything works.".into()),
                 // A box without a network works as well.

@@ -114,8 +114,8 @@ impl TaskStatus {
         !self.running && !self.reason.is_empty()
     }
 
-    /// Whether a camera's health says how it is.
-    pub fn is_told_by_health(&self) -> bool {
+    /// Whether a camera's health already reports how it is.
+    pub fn is_covered_by_health(&self) -> bool {
         matches!(self.id, TaskId::Capture(_) | TaskId::Microphone(_))
     }
 }

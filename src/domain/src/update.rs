@@ -328,7 +328,7 @@ pub enum Proof {
 }
 
 /// Chooses the proof from the cameras that can be recorded, each with whether it delivers, and those that delivered before the
-/// update (see [`GateSigns::expected`]). A box on which none did must be able to go on to a version that may mend it.
+/// update (see [`GateSigns::expected`]). A box on which none did must be able to go on to a version that may fix it.
 pub fn proof(recordable: &[(CameraId, bool)], expected: Option<&[CameraId]>) -> Proof {
     if let Some(at) = recordable.iter().position(|(_, is_live)| *is_live) {
         return Proof::Recording(at);

@@ -55,7 +55,7 @@ pub struct Sign {
     pub count: u64,
 }
 
-/// What is to be told to the system.
+/// What is to be reported to the system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// All parts go on.

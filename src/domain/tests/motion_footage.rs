@@ -111,7 +111,7 @@ fn detector_keeps_its_recall_and_false_alarms_on_real_footage() {
                 let visits = spans(clip, &seen);
                 println!("  visits (s): {visits:.1?}");
                 if visits.len() != 6 {
-                    failures.push(format!("{}: {} visits told apart, 6 took place", clip.name, visits.len()));
+                    failures.push(format!("{}: {} visits distinguished, 6 took place", clip.name, visits.len()));
                 }
             }
             "vtest" if fired * 10 < seen.len() * 9 => failures.push("vtest: people walk all along".into()),

@@ -118,7 +118,7 @@ impl Sink for Collector {
             let next = (!delivery.discontinuity).then_some(packet.pts);
             match self.close(next) {
                 Offer::Taken if self.tx.is_closed() => return Offer::Closed,
-                // A GOP that will find no place is not begun, so that the hub learns how long nothing is taken.
+                // A GOP that will find no place is not started, so that the hub learns how long nothing is taken.
                 Offer::Taken if self.tx.capacity() == 0 || self.room.available_permits() < MAX_GOP_BYTES => {
                     return Offer::Full;
                 }

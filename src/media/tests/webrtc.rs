@@ -214,12 +214,12 @@ fn a_revoked_device_sees_nothing_more_at_once() {
     for v in [&a, &b, &c] {
         v.until("a picture", |s| s.frames > 3);
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     bench.engine.end_device(revoked).expect("ended");
     for v in [&a, &b] {
         v.until("ended", |s| s.closed);
     }
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(1));
     let before = c.seen().frames;
     c.until("undisturbed", |s| s.frames > before + 10 && s.broken == 0);
     assert_eq!(bench.engine.sessions().expect("answers").len(), 1);
@@ -266,8 +266,8 @@ fn a_storm_of_picture_requests_forces_one_keyframe_a_second() {
     let bench = Bench::new();
     let (_, viewer) = bench.watch(device(), Stream::Main);
     viewer.until("a picture", |s| s.frames > 3);
-    let (before, begun) = (bench.source.control.forced.load(Ordering::SeqCst), Instant::now());
-    while begun.elapsed() < Duration::from_millis(2200) {
+    let (before, started) = (bench.source.control.forced.load(Ordering::SeqCst), Instant::now());
+    while started.elapsed() < Duration::from_millis(2200) {
         viewer.knobs.plis.store(1, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(4));
     }
@@ -304,10 +304,10 @@ fn a_viewer_that_loses_much_goes_on_with_a_keyframe_of_the_small_stream() {
         std::thread::sleep(Duration::from_millis(1));
     }
     viewer.knobs.loss_percent.store(0, Ordering::SeqCst);
-    let begun = viewer.until("the small stream", |s| s.sub_begins.is_some());
-    assert_eq!(begun.sub_begins, Some(0), "its first picture is a keyframe");
-    let seen = viewer.until("it goes on", |s| s.frames > begun.frames + 40);
-    assert_eq!((seen.broken, seen.gaps), (begun.broken, begun.gaps));
+    let started = viewer.until("the small stream", |s| s.sub_begins.is_some());
+    assert_eq!(started.sub_begins, Some(0), "its first picture is a keyframe");
+    let seen = viewer.until("it goes on", |s| s.frames > started.frames + 40);
+    assert_eq!((seen.broken, seen.gaps), (started.broken, started.gaps));
     assert_eq!(bench.engine.sessions().expect("answers")[0].stream, Stream::Sub);
     bench.until("main is given back", |b| b.source.hub.consumers(Stream::Main).is_empty());
 }

@@ -155,7 +155,7 @@ fn load() {
             viewer
         })
         .collect();
-    let begun = Instant::now();
+    let started = Instant::now();
     let before: usize = all.iter().map(|v| v.seen().frames).sum();
     std::thread::sleep(Duration::from_secs(seconds));
     let frames: usize = all.iter().map(|v| v.seen().frames).sum::<usize>() - before;
@@ -164,7 +164,7 @@ fn load() {
     let broken: usize = all.iter().map(|v| v.seen().broken).sum();
     println!(
         "{:.1} frames/s each, {broken} broken, first frame {first:?}",
-        frames as f64 / begun.elapsed().as_secs_f64() / viewers as f64
+        frames as f64 / started.elapsed().as_secs_f64() / viewers as f64
     );
 }
 

@@ -50,7 +50,7 @@ impl Pki {
             (Some(cert), Some(key)) => match check_pair(&cert, &key) {
                 Ok(()) => (cert, key),
                 Err(e) => {
-                    tracing::error!(error = %e, "the certificate authority in the data folder is damaged; a new one is made, so every phone must trust the box anew");
+                    tracing::error!(error = %e, "the certificate authority in the data folder is damaged; a new one is made, so every phone must trust the box again");
                     make_ca(&dir)?
                 }
             },

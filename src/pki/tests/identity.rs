@@ -63,15 +63,15 @@ fn keys_are_for_the_box_alone() {
 }
 
 #[test]
-fn damage_is_mended() {
+fn damage_is_repaired() {
     let dir = tempfile::tempdir().expect("a folder");
     let first = open(dir.path(), "box", now());
     let file = |name: &str| dir.path().join("tls").join(name);
     for name in ["leaf.key", "leaf.pem"] {
         std::fs::write(file(name), b"\xff garbage").expect("written");
-        let mended = open(dir.path(), "box", now());
-        assert_eq!(mended.ca_sha256(), first.ca_sha256(), "phones still trust it");
-        let certificate = mended.certificate();
+        let repaired = open(dir.path(), "box", now());
+        assert_eq!(repaired.ca_sha256(), first.ca_sha256(), "phones still trust it");
+        let certificate = repaired.certificate();
         CertificateDer::from_pem_slice(certificate.chain_pem.as_bytes()).expect("a certificate");
         PrivateKeyDer::from_pem_slice(certificate.key_pem.expose().as_bytes()).expect("a key");
     }

@@ -139,7 +139,7 @@ impl Accounts {
             && (since(d.created_at) >= config.session_max || since(d.last_seen_at) >= config.session_idle)
     }
 
-    /// Removes sessions whose time is over; told where a new one begins, so that they cannot pile up.
+    /// Removes sessions whose time is over; called where a new one begins, so that they cannot pile up.
     pub(crate) fn drop_expired(&self, tx: &Transaction<'_>, now: Timestamp) -> Result<(), Fail> {
         let config = &self.inner.config;
         let sql = "DELETE FROM device WHERE kind = 'session' AND (created <= ?1 OR seen <= ?2)";

@@ -80,7 +80,7 @@ impl Accounts {
         }
     }
 
-    /// The system says whether its clock is right. To be told about once a minute. Errors when that cannot be kept.
+    /// The system says whether its clock is right. To be called about once a minute. Errors when that cannot be kept.
     pub fn clock_is(&self, right: bool) -> Result<()> {
         self.judged(self.inner.clock.utc());
         let mut ages = lock(&self.inner.ages);

@@ -102,15 +102,15 @@ impl Recordings {
     pub(crate) fn read_fragment(&self, recorded: &Recorded, index: usize) -> Result<(read::Moof, Vec<u8>)> {
         let s = &recorded.segment;
         let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {}: recording {} is damaged", s.camera, s.id));
-        let told = |e| io_error(|| format!("camera {}: recording {} cannot be read", s.camera, s.id), e);
+        let unreadable = |e| io_error(|| format!("camera {}: recording {} cannot be read", s.camera, s.id), e);
         let fragment = s.fragments.get(index).ok_or_else(damaged)?;
         if fragment.offset.checked_add(fragment.size).is_none_or(|end| end > s.size) {
             return Err(damaged());
         }
         let file = self.open_recorded(recorded)?;
-        let (moof, _) = read::moof_at(&file, fragment).map_err(told)?.ok_or_else(damaged)?;
+        let (moof, _) = read::moof_at(&file, fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let mut data = vec![0; fragment.size as usize];
-        file.read_exact_at(&mut data, fragment.offset).map_err(told)?;
+        file.read_exact_at(&mut data, fragment.offset).map_err(unreadable)?;
         Ok((moof, data))
     }
 
@@ -127,16 +127,16 @@ impl Recordings {
         let fragment = s.fragments[index];
         let format = self.format_of(s.id)?;
         let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {camera}: recording {} is damaged", s.id));
-        let told = |e| io_error(|| format!("camera {camera}: recording {} cannot be read", s.id), e);
+        let unreadable = |e| io_error(|| format!("camera {camera}: recording {} cannot be read", s.id), e);
         let file = self.open_recorded(recorded)?;
-        let (moof, _) = read::moof_at(&file, &fragment).map_err(told)?.ok_or_else(damaged)?;
+        let (moof, _) = read::moof_at(&file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let video = moof.runs.first().ok_or_else(damaged)?;
         let size = u64::from(*video.sizes.first().ok_or_else(damaged)?);
         if video.data.checked_add(size).is_none_or(|end| end > fragment.size) {
             return Err(damaged());
         }
         let mut sample = vec![0; size as usize];
-        file.read_exact_at(&mut sample, fragment.offset + video.data).map_err(told)?;
+        file.read_exact_at(&mut sample, fragment.offset + video.data).map_err(unreadable)?;
         let mut out = BytesMut::with_capacity(sample.len() + format.sps.len() + format.pps.len() + 64);
         let mut put = |nal: &[u8]| {
             out.put_slice(&[0, 0, 0, 1]);
@@ -203,8 +203,8 @@ impl ArchivePort for Recordings {
         let (recorded, sha256) = self.recorded_by_id(camera, id)?;
         let s = &recorded.segment;
         let file = self.open_recorded(&recorded)?;
-        let told = |e| io_error(|| format!("camera {camera}: recording {id} cannot be read"), e);
-        let metadata = file.metadata().map_err(told)?;
+        let unreadable = |e| io_error(|| format!("camera {camera}: recording {id} cannot be read"), e);
+        let metadata = file.metadata().map_err(unreadable)?;
         let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         let etag = match sha256 {
             Some(hash) => hex(&hash[..hash.len().min(16)]),

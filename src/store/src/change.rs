@@ -70,7 +70,7 @@ impl Change {
 
 /// What begins with a change, and does not begin when that fails.
 #[derive(Clone, Copy)]
-pub(crate) enum Begun {
+pub(crate) enum Started {
     File(SegmentId),
     Event(EventId),
 }

@@ -21,7 +21,7 @@ pub(crate) const FILE: &str = "perch.db";
 /// Why a statement's closure failed: SQLite, or a rule of ours.
 pub(crate) enum Fail {
     Sql(rusqlite::Error),
-    Told(Error),
+    Error(Error),
 }
 
 impl From<rusqlite::Error> for Fail {
@@ -32,7 +32,7 @@ impl From<rusqlite::Error> for Fail {
 
 impl From<Error> for Fail {
     fn from(e: Error) -> Self {
-        Self::Told(e)
+        Self::Error(e)
     }
 }
 
@@ -40,7 +40,7 @@ impl Fail {
     fn into_error(self, what: &str) -> Error {
         match self {
             Self::Sql(e) => sql_error(what, e),
-            Self::Told(e) => e,
+            Self::Error(e) => e,
         }
     }
 }
@@ -115,7 +115,7 @@ impl Db {
             Ok(db) => Ok((db, None)),
             Err(e) if e.kind() == ErrorKind::Corrupt => {
                 let aside = set_aside(dir, now)?;
-                tracing::error!(error = %e, aside, "the database was damaged and was replaced: accounts and paired devices must be made anew, recordings are taken in again");
+                tracing::error!(error = %e, aside, "the database was damaged and was replaced: accounts and paired devices must be made again, recordings are taken in again");
                 Ok((Self::open(dir, false)?, Some(aside)))
             }
             Err(e) => Err(e),
@@ -235,7 +235,7 @@ impl Db {
         }
     }
 
-    /// Connects anew when the disk could not be written a while ago.
+    /// Connects again when the disk could not be written a while ago.
     fn heal(&self, writer: &mut Writer, what: &str) -> Result<()> {
         let Some(unwritable) = &mut writer.unwritable else { return Ok(()) };
         if unwritable.tried.elapsed() < RETRY {

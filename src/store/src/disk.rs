@@ -73,14 +73,14 @@ impl Recordings {
     /// Errors: `Unavailable` when the disk is full, read-only or failing (see [`crate::write_fault`]).
     pub fn probe_write(&self) -> Result<()> {
         use std::io::Write;
-        let told = |e| io_error(|| "a file to try the disk with cannot be written".into(), e);
+        let failed = |e| io_error(|| "a file to try the disk with cannot be written".into(), e);
         let _one_at_a_time = lock(&self.inner.probing);
         // What a power cut left of an earlier try.
-        self.inner.recordings.remove(PROBE_FILE).map_err(told)?;
-        let file = self.inner.recordings.create(PROBE_FILE).map_err(told)?;
+        self.inner.recordings.remove(PROBE_FILE).map_err(failed)?;
+        let file = self.inner.recordings.create(PROBE_FILE).map_err(failed)?;
         let written = (&file).write_all(&PROBE).and_then(|()| file.sync_all());
         let removed = self.inner.recordings.remove(PROBE_FILE);
-        written.and(removed).map_err(told)?;
+        written.and(removed).map_err(failed)?;
         self.inner.db.hope();
         self.inner.meta.set("probed_at", &self.now().0.to_string())
     }
@@ -102,7 +102,7 @@ impl Recordings {
         })
     }
 
-    /// The disk now. What cannot be found out is left at 0 and told in `problem`.
+    /// The disk now. What cannot be found out is left at 0 and reported in `problem`.
     pub fn disk(&self) -> DiskStatus {
         let space = match self.space() {
             Ok(space) => space,

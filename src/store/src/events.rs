@@ -1,6 +1,6 @@
 //! Rows of events. Their stills are in `stills`.
 
-use crate::change::{Begun, Change};
+use crate::change::{Change, Started};
 use crate::db::{Fail, lock};
 use crate::{Index, from_word, word};
 use perch_base::ids::{CameraId, EventId};
@@ -150,7 +150,7 @@ impl Index {
         let NewEvent { camera, kind, start, since, chapter, score, cause, boxes } = event.clone();
         let (end, pinned, has_thumbnail) = (None, false, false);
         let event = Event { id, camera, kind, start, end, since, chapter, score, cause, boxes, pinned, has_thumbnail };
-        self.begin(Begun::Event(id), Change::Event(event.clone()))?;
+        self.begin(Started::Event(id), Change::Event(event.clone()))?;
         Ok(event)
     }
 

@@ -1,4 +1,4 @@
-//! One MP4 of a range, made while it is sent: a new header, then each fragment with its times and numbers set anew. One fragment
+//! One MP4 of a range, made while it is sent: a new header, then each fragment with its times and numbers set again. One fragment
 //! is in memory at a time.
 //!
 //! A header describes one format of video. Where a range holds several (the size was changed, say), every keyframe gets its
@@ -179,7 +179,7 @@ impl Chunks {
     fn change_file(&mut self) -> Result<()> {
         let Some(next) = self.next_file()? else { return Ok(()) };
         let format = self.recordings.format_of(next.0.segment.id)?;
-        // One that came after the export had begun.
+        // One that came after the export had started.
         self.is_mixed |= self.format.as_ref().is_none_or(|f| (&f.sps, &f.pps) != (&format.sps, &format.pps));
         self.format = Some(format);
         self.at = Some(next);

@@ -83,17 +83,17 @@ pub fn write_fault(e: &Error) -> Option<GapCause> {
 mod tests {
     use super::*;
 
-    fn told(errno: Errno) -> Error {
+    fn failure(errno: Errno) -> Error {
         let e = io_error(|| "recording 7 of front cannot be written".into(), errno.into());
         Error::internal("the recorder stopped").with_source(e)
     }
 
     #[test]
     fn says_whose_fault_it_is() {
-        assert_eq!(write_fault(&told(Errno::NOSPC)), Some(GapCause::DiskFull));
-        assert_eq!(write_fault(&told(Errno::ROFS)), Some(GapCause::DiskError));
-        assert_eq!(write_fault(&told(Errno::IO)), Some(GapCause::DiskError));
+        assert_eq!(write_fault(&failure(Errno::NOSPC)), Some(GapCause::DiskFull));
+        assert_eq!(write_fault(&failure(Errno::ROFS)), Some(GapCause::DiskError));
+        assert_eq!(write_fault(&failure(Errno::IO)), Some(GapCause::DiskError));
         assert_eq!(write_fault(&Error::invalid("no keyframe")), None);
-        assert!(told(Errno::NOSPC).to_string().contains("the disk is full: recording 7 of front"));
+        assert!(failure(Errno::NOSPC).to_string().contains("the disk is full: recording 7 of front"));
     }
 }

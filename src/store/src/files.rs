@@ -94,7 +94,7 @@ impl Root {
         self.open_with(relative, OFlags::RDONLY, false)
     }
 
-    /// Opens a file to mend it.
+    /// Opens a file to repair it.
     pub(crate) fn edit(&self, relative: &str) -> io::Result<File> {
         self.open_with(relative, OFlags::RDWR, false)
     }

@@ -53,7 +53,7 @@ impl Meta {
     }
 
     /// The word that the box left when it ran last; `None` when it never ran with this data folder. What cannot be read counts
-    /// as not left: it is written anew at each start.
+    /// as not left: it is written again at each start.
     pub fn word(&self) -> Result<Option<RunningBox>> {
         match self.get(RUNNING_KEY)?.and_then(|text| serde_json::from_str(&text).ok()) {
             Some(running) => Ok(Some(running)),

@@ -363,7 +363,7 @@ impl Recordings {
                 self.progress().done += 1;
             }
         }
-        // Files first, then what is being written, then rows: whatever is begun or sealed meanwhile is seen by one of them.
+        // Files first, then what is being written, then rows: whatever is started or sealed meanwhile is seen by one of them.
         for live in self.live().values() {
             on_disk.remove(&live.path);
         }
@@ -625,7 +625,7 @@ mod tests {
     #[test]
     fn times_of_adopted_files_agree_with_their_names() {
         let named = Timestamp(1_800_000_000_123_000);
-        let told = ntp_to_timestamp(0, named);
-        assert!(told.micros_since(named).abs() > 1_000_000, "a senseless prft is not believed");
+        let derived = ntp_to_timestamp(0, named);
+        assert!(derived.micros_since(named).abs() > 1_000_000, "a senseless prft is not believed");
     }
 }

@@ -6,7 +6,7 @@ use perch_base::Result;
 
 impl Accounts {
     /// Removes all accounts, devices, sessions, codes and stream passwords, and the counters of codes: whoever holds the card may
-    /// pair anew.
+    /// pair again.
     pub fn reset_access(&self) -> Result<()> {
         self.inner.db.write("accounts cannot be reset", |tx| {
             for table in ["device", "user", "stream_password"] {

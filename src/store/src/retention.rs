@@ -371,7 +371,7 @@ mod tests {
             cause,
             boxes: vec![],
         };
-        let ids = [(); 2].map(|()| store.index().begin_event(&new).expect("begun").id);
+        let ids = [(); 2].map(|()| store.index().begin_event(&new).expect("started").id);
         for id in ids {
             store.put_still(id, b"\xff\xd8", &[]).expect("kept");
         }

@@ -2,7 +2,7 @@
 //! go on, and what the database cannot take now (another program holds it, another thread writes) is kept in memory and follows. A
 //! crash in between costs nothing but to which event a file belonged: files without a row are taken in at the next start.
 
-use crate::change::{Begun, Change};
+use crate::change::{Change, Started};
 use crate::db::{Fail, lock};
 use crate::segments::{format_id, update_row};
 use crate::{Index, events, gaps};
@@ -119,19 +119,19 @@ impl Rows {
     }
 
     /// Takes back a beginning that could not be entered.
-    fn take_back(&self, begun: Begun) {
-        let is_it = |c: &Change| match (c, begun) {
-            (Change::Open { id, .. }, Begun::File(begun)) => *id == begun,
-            (Change::Event(event), Begun::Event(begun)) => event.id == begun,
+    fn take_back(&self, started: Started) {
+        let is_it = |c: &Change| match (c, started) {
+            (Change::Open { id, .. }, Started::File(started)) => *id == started,
+            (Change::Event(event), Started::Event(started)) => event.id == started,
             _ => false,
         };
         let mut waiting = lock(&self.waiting);
         let at = waiting.changes.iter().position(is_it);
-        match (at, begun) {
+        match (at, started) {
             (Some(at), _) if at >= waiting.in_flight => drop(waiting.changes.remove(at)),
-            (_, Begun::File(id)) => waiting.changes.push_back(Change::Forget { id }),
+            (_, Started::File(id)) => waiting.changes.push_back(Change::Forget { id }),
             // Another thread is writing it: it is there then, and its end is not known.
-            (_, Begun::Event(_)) => {}
+            (_, Started::Event(_)) => {}
         }
     }
 }
@@ -146,9 +146,9 @@ impl Index {
         self.write_waiting(Some(patience)).map(drop)
     }
 
-    /// Like [`Index::change`] for what begins: after an error it has not begun.
-    pub(crate) fn begin(&self, begun: Begun, change: Change) -> Result<()> {
-        self.change(change).inspect_err(|_| self.rows().take_back(begun))
+    /// Like [`Index::change`] for what begins: after an error it has not started.
+    pub(crate) fn begin(&self, started: Started, change: Change) -> Result<()> {
+        self.change(change).inspect_err(|_| self.rows().take_back(started))
     }
 
     /// Writes what waits, and waits for the database for that. Errors are logged: they are tried again later.

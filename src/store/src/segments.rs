@@ -110,7 +110,7 @@ pub(crate) fn format_id(tx: &Transaction<'_>, format: &TrackFormat) -> Result<i6
     Ok(tx.prepare_cached("SELECT id FROM format WHERE sps = ?1 AND pps = ?2")?.query_row(key, |r| r.get(0))?)
 }
 
-/// Writes what a mended or finished file holds into its row.
+/// Writes what a repaired or finished file holds into its row.
 pub(crate) fn update_row(tx: &Transaction<'_>, s: &Segment, sha256: Option<&[u8]>) -> Result<(), Fail> {
     let sql = "UPDATE segment SET start = ?2, end = ?3, size = ?4, state = ?5, init_size = ?6, fragments = ?7, sha256 = ?8 WHERE id = ?1";
     let blob = fragments::encode(&s.fragments);
@@ -260,7 +260,7 @@ impl Recordings {
             let Recorded { segment, path, channels } = &mut recorded;
             let scan = match self.inner.recordings.read(path).and_then(|file| read::scan(&file)) {
                 Ok(Ok(scan)) => scan,
-                // Just begun, or gone again.
+                // Just started, or gone again.
                 Ok(Err(_)) => continue,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(io_error(|| format!("recording {path} cannot be read"), e)),

@@ -47,9 +47,9 @@ impl Recordings {
             return Err(none());
         }
         let mut data = Vec::new();
-        let told = |e| io_error(|| format!("event {id} has no still that can be read"), e);
-        let file = self.inner.thumbnails.read(&thumbnail_path(event.camera.as_str(), id.0)).map_err(told)?;
-        file.take(MAX_THUMBNAIL as u64).read_to_end(&mut data).map_err(told)?;
+        let unreadable = |e| io_error(|| format!("event {id} has no still that can be read"), e);
+        let file = self.inner.thumbnails.read(&thumbnail_path(event.camera.as_str(), id.0)).map_err(unreadable)?;
+        file.take(MAX_THUMBNAIL as u64).read_to_end(&mut data).map_err(unreadable)?;
         // A power cut may have left less than a picture.
         if data.starts_with(JPEG) { Ok(data.into()) } else { Err(none()) }
     }

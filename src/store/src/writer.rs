@@ -1,7 +1,7 @@
 //! Writes one recording: its file, one fragment a GOP, and what its row is to say. When to begin and end a file is the recorder's decision.
 
 use crate::Recordings;
-use crate::change::{Begun, Change};
+use crate::change::{Change, Started};
 use crate::fault::io_error;
 use crate::files::recording_path;
 use crate::mp4::h264::TrackFormat;
@@ -60,7 +60,7 @@ impl Recordings {
         let (path, file) = made.inspect_err(|_| drop(self.live().remove(&id)))?;
         let (camera, format) = (camera.clone(), format.clone());
         let open = Change::Open { id, camera, path: path.clone(), start, event, format: format.clone() };
-        if let Err(e) = self.index().begin(Begun::File(id), open) {
+        if let Err(e) = self.index().begin(Started::File(id), open) {
             self.live().remove(&id);
             // Best effort: an empty file without a row is removed at the next start.
             let _ = self.inner.recordings.remove(&path);

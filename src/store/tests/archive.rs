@@ -157,11 +157,11 @@ fn a_command_exports_what_the_box_is_writing() {
 fn events_are_unique_paged_and_filtered() {
     let b = Box::new();
     let store = b.open();
-    let ids: Vec<EventId> = (0..3).map(|_| store.index().begin_event(&event(0.0)).expect("begun").id).collect();
+    let ids: Vec<EventId> = (0..3).map(|_| store.index().begin_event(&event(0.0)).expect("started").id).collect();
     assert_eq!(ids, [s(0.0).0, s(0.0).0 + 1, s(0.0).0 + 2].map(EventId));
     let mut other = event(10.0);
     other.camera = CameraId::new("back").expect("valid");
-    let back = store.index().begin_event(&other).expect("begun").id;
+    let back = store.index().begin_event(&other).expect("started").id;
     for (n, id) in ids.iter().enumerate() {
         store.index().end_event(*id, s(n as f64 + 1.0)).expect("ended");
     }
@@ -215,7 +215,7 @@ fn a_chapter_keeps_its_number_and_since_when_it_moves() {
 fn stills_are_kept_and_checked() {
     let b = Box::new();
     let store = b.open();
-    let id = store.index().begin_event(&event(0.0)).expect("begun").id;
+    let id = store.index().begin_event(&event(0.0)).expect("started").id;
     assert_eq!(store.recordings().thumbnail(id).expect_err("none yet").kind(), ErrorKind::NotFound);
     assert_eq!(store.recordings().put_still(id, b"<svg>", &[]).expect_err("no JPEG").kind(), ErrorKind::Invalid);
     store.recordings().put_still(id, b"\xff\xd8one", &[]).expect("kept");
@@ -257,7 +257,7 @@ fn gaps_merge_and_explain_themselves() {
 fn retention_by_bytes_deletes_background_first_and_pinned_never() {
     let mut b = Box::new();
     let store = b.open();
-    let ids: Vec<EventId> = (0..3).map(|n| store.index().begin_event(&event(n as f64)).expect("begun").id).collect();
+    let ids: Vec<EventId> = (0..3).map(|n| store.index().begin_event(&event(n as f64)).expect("started").id).collect();
     for (n, id) in ids.iter().enumerate() {
         record(&store, n..n + 1, Some(*id));
     }
@@ -327,7 +327,7 @@ fn retention_by_days_takes_events_and_stills_later() {
     let mut b = Box::new();
     b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 2, event_max_days: 5 };
     let store = b.open();
-    let id = store.index().begin_event(&event(1.0)).expect("begun").id;
+    let id = store.index().begin_event(&event(1.0)).expect("started").id;
     store.recordings().put_still(id, b"\xff\xd8", &[]).expect("kept");
     store.index().end_event(id, s(2.0)).expect("ended");
     record(&store, 0..1, None);
@@ -371,7 +371,7 @@ fn of_too_many_events_the_newest_are_shown_and_long_ones_are_found() {
             VALUES (?1, 'front', 'motion', ?1, ?2, 0.5, 'motion', '[]')";
         c.execute(sql, rusqlite::params![id, end]).expect("entered");
     };
-    c.execute_batch("BEGIN").expect("begun");
+    c.execute_batch("BEGIN").expect("started");
     for n in 0..2_500 {
         enter(s(n as f64 * 10.0).0, Some(s(n as f64 * 10.0 + 5.0).0));
     }
@@ -413,7 +413,7 @@ fn the_running_sum_of_bytes_is_right() {
         let second = dice.below(SECONDS as u64 - 3) as usize;
         match dice.below(8) {
             0..=3 => {
-                let id = (dice.below(3) == 0).then(|| store.index().begin_event(&event(at)).expect("begun").id);
+                let id = (dice.below(3) == 0).then(|| store.index().begin_event(&event(at)).expect("started").id);
                 let mut w = store.recordings().create_segment(&camera(), s(at), id, &format(clip())).expect("created");
                 for n in second..second + 1 + dice.below(3) as usize {
                     w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");

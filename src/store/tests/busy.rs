@@ -42,7 +42,7 @@ fn shape(all: &[Segment]) -> Vec<(f64, f64, u64, bool)> {
 fn files_go_on_and_rows_follow_in_order() {
     let b = Box::new();
     let store = b.open();
-    let event = store.index().begin_event(&event(5.0)).expect("begun").id;
+    let event = store.index().begin_event(&event(5.0)).expect("started").id;
     record(&store, 0..2, None);
     let mut open = store.recordings().create_segment(&camera(), s(2.0), None, &format(clip())).expect("created");
     open.write_gop(MonoTime(2_000_000), &gop(clip(), 2, MonoTime(0))).expect("written");
@@ -96,7 +96,7 @@ fn files_go_on_and_rows_follow_in_order() {
 fn a_crash_in_between_loses_no_picture() {
     let b = Box::new();
     let store = b.open();
-    let event = store.index().begin_event(&event(5.0)).expect("begun").id;
+    let event = store.index().begin_event(&event(5.0)).expect("started").id;
     record(&store, 0..2, None);
     let holder = Holder::new(&b);
     record(&store, 2..5, None);
@@ -133,25 +133,25 @@ fn an_event_that_is_entered_late_still_gets_its_files() {
 fn events_follow_as_well_and_keep_their_files() {
     let b = Box::new();
     let store = b.open();
-    let earlier = store.index().begin_event(&event(5.0)).expect("begun").id;
+    let earlier = store.index().begin_event(&event(5.0)).expect("started").id;
     let holder = Holder::new(&b);
     let begin = Instant::now();
-    let begun = store.index().begin_event(&event(5.0)).expect("begun").id;
-    assert_ne!(begun, earlier, "an id of its own");
-    record(&store, 5..7, Some(begun));
-    store.index().update_event(begun, 0.9, Cause::Motion, &[]).expect("grown");
-    store.recordings().put_still(begun, b"\xff\xd8", &[]).expect("kept");
-    store.index().end_event(begun, s(9.0)).expect("ended");
+    let started = store.index().begin_event(&event(5.0)).expect("started").id;
+    assert_ne!(started, earlier, "an id of its own");
+    record(&store, 5..7, Some(started));
+    store.index().update_event(started, 0.9, Cause::Motion, &[]).expect("grown");
+    store.recordings().put_still(started, b"\xff\xd8", &[]).expect("kept");
+    store.index().end_event(started, s(9.0)).expect("ended");
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}: nobody waits for the database", begin.elapsed());
-    let known = store.recordings().event(begun).expect("known meanwhile");
+    let known = store.recordings().event(started).expect("known meanwhile");
     assert_eq!((known.end, known.score), (Some(s(9.0)), 0.9));
     holder.let_go();
     store.recordings().enforce_retention(false).expect("enforced");
     let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("opens");
-    let kept = beside.recordings().event(begun).expect("entered");
+    let kept = beside.recordings().event(started).expect("entered");
     assert_eq!((kept.end, kept.score, kept.has_thumbnail), (Some(s(9.0)), 0.9, true));
-    assert_eq!(all(&beside)[0].event, Some(begun));
-    assert!(beside.recordings().thumbnail(begun).is_ok());
+    assert_eq!(all(&beside)[0].event, Some(started));
+    assert!(beside.recordings().thumbnail(started).is_ok());
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn a_start_on_a_read_only_disk_reads_and_heals() {
     let store = b.open();
     record(&store, 0..1, None);
     // As a power cut leaves it.
-    let running = store.index().begin_event(&event(3.0)).expect("begun").id;
+    let running = store.index().begin_event(&event(3.0)).expect("started").id;
     let mut cut =
         store.recordings().create_segment(&camera(), s(3.0), Some(running), &format(clip())).expect("created");
     cut.write_gop(MonoTime(3_000_000), &gop(clip(), 3, MonoTime(0))).expect("written");
@@ -291,8 +291,8 @@ fn bare_events_go_after_90_days_when_events_have_no_limit() {
     let b = Box::new();
     let store = b.open();
     let (bare, kept) = (
-        store.index().begin_event(&event(1.0)).expect("begun").id,
-        store.index().begin_event(&event(2.0)).expect("begun").id,
+        store.index().begin_event(&event(1.0)).expect("started").id,
+        store.index().begin_event(&event(2.0)).expect("started").id,
     );
     for id in [bare, kept] {
         store.recordings().put_still(id, b"\xff\xd8", &[]).expect("kept");
@@ -312,7 +312,7 @@ fn bare_events_go_after_90_days_when_events_have_no_limit() {
 fn old_events_are_looked_for_once_an_hour() {
     let b = Box::new();
     let store = b.open();
-    let id = store.index().begin_event(&event(1.0)).expect("begun").id;
+    let id = store.index().begin_event(&event(1.0)).expect("started").id;
     store.index().end_event(id, s(3.0)).expect("ended");
     b.clock.advance(Duration::from_secs(86_400 * 90 - 600));
     for (minutes, is_kept) in [(0, true), (50, true), (20, false)] {
@@ -326,7 +326,7 @@ fn old_events_are_looked_for_once_an_hour() {
 fn a_still_that_cannot_be_removed_keeps_no_event() {
     let b = Box::new();
     let store = b.open();
-    let ids = [1.0, 2.0].map(|at| store.index().begin_event(&event(at)).expect("begun").id);
+    let ids = [1.0, 2.0].map(|at| store.index().begin_event(&event(at)).expect("started").id);
     for id in ids {
         store.recordings().put_still(id, b"\xff\xd8", &[]).expect("kept");
         store.index().end_event(id, s(3.0)).expect("ended");

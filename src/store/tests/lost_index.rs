@@ -110,7 +110,7 @@ fn the_box_records_at_once_and_takes_the_rest_in_beside_that() {
 }
 
 #[test]
-fn the_time_the_box_was_off_is_told_without_an_index_too() {
+fn the_time_the_box_was_off_is_reported_without_an_index_too() {
     let b = Box::new();
     let store = b.open();
     record(&store, 0..4, None);
@@ -120,7 +120,7 @@ fn the_time_the_box_was_off_is_told_without_an_index_too() {
     record(&store, 5..6, None);
     store.recordings().reconcile().expect("compared");
     let timeline = store.recordings().timeline(&camera(), range(0.0, 200.0), s(150.0)).expect("timeline");
-    let gap = timeline.gaps.iter().find(|g| g.cause == GapCause::BoxOff).expect("told");
+    let gap = timeline.gaps.iter().find(|g| g.cause == GapCause::BoxOff).expect("reported");
     assert_eq!((gap.start, gap.end), (s(6.0), s(100.0)));
 }
 

@@ -229,7 +229,7 @@ fn garbage_bombs_and_foreign_files_are_set_aside_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_damaged_header_of_a_known_recording_is_quarantined_and_told() {
+fn a_damaged_header_of_a_known_recording_is_quarantined_and_reported() {
     let b = Box::new();
     let store = b.open();
     record(&store, 0..2, None);
@@ -296,7 +296,7 @@ fn a_missing_file_is_lost_and_found_again() {
     let timeline = store.recordings().timeline(&camera(), range(0.0, 2.0), s(2.0)).expect("timeline");
     assert_eq!((timeline.spans.len(), timeline.gaps[0].cause), (0, GapCause::Lost));
     drop(store);
-    assert_eq!(b.open().recordings().open_report().lost, 0, "told once");
+    assert_eq!(b.open().recordings().open_report().lost, 0, "reported once");
     fs::create_dir_all(file.parent().expect("a folder")).expect("made");
     fs::rename(&aside, &file).expect("back");
     let store = b.open();
@@ -304,7 +304,7 @@ fn a_missing_file_is_lost_and_found_again() {
 }
 
 #[test]
-fn what_a_caller_is_told_is_not_logged_as_well() {
+fn what_a_caller_is_answered_is_not_logged_as_well() {
     let mut b = Box::new();
     let store = b.open();
     record(&store, 0..1, None);
@@ -371,7 +371,7 @@ fn a_power_cut_before_the_trim_is_made_good() {
     let b = Box::new();
     let store = b.open();
     record(&store, 0..6, None);
-    let id = store.index().begin_event(&event(5.0)).expect("begun").id;
+    let id = store.index().begin_event(&event(5.0)).expect("started").id;
     record(&store, 3..8, Some(id));
     drop(store);
     let store = b.open();
@@ -388,7 +388,7 @@ fn a_power_cut_before_the_trim_is_made_good() {
 }
 
 #[test]
-fn the_time_the_box_was_off_is_told() {
+fn the_time_the_box_was_off_is_reported() {
     let b = Box::new();
     let store = b.open();
     record(&store, 0..4, None);
@@ -448,7 +448,7 @@ fn cost_of_a_start_with_100_000_recordings() {
     drop(store);
     let day = b.files()[0].parent().expect("a folder").parent().expect("a camera").to_owned();
     let mut db = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
-    let tx = db.transaction().expect("begun");
+    let tx = db.transaction().expect("started");
     for n in 0..100_000i64 {
         let start = s(60.0 * (n + 1) as f64);
         let (folder, time) = start.file_parts();

@@ -204,7 +204,7 @@ fn an_event_takes_its_first_seconds_out_of_the_files_before() {
     let mut later = store.recordings().create_segment(&camera(), s(500.0), None, &format(clip())).expect("created");
     later.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     later.seal().expect("sealed");
-    let id = store.index().begin_event(&event(7.0)).expect("begun").id;
+    let id = store.index().begin_event(&event(7.0)).expect("started").id;
     let mut writer = store.recordings().create_segment(&camera(), s(2.0), Some(id), &format(clip())).expect("created");
     for n in 2..8 {
         writer.write_gop(MonoTime(2_000_000), &gop(clip(), n, MonoTime(0))).expect("written");

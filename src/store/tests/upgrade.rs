@@ -33,7 +33,7 @@ fn old_box(sql: &str) -> Box {
 fn a_database_of_version_1_is_upgraded_and_read() {
     let b = old_box(VERSION_1);
     let store = b.open();
-    assert_eq!(store.recordings().open_report(), perch_store::OpenReport::default(), "nothing to mend");
+    assert_eq!(store.recordings().open_report(), perch_store::OpenReport::default(), "nothing to repair");
 
     let users = store.accounts().users().expect("asked");
     assert_eq!((users.len(), users[0].name.as_str(), users[0].role), (1, "anna", Role::Admin));

@@ -78,7 +78,7 @@ impl Bench {
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
         let (start, since) = (self.start, self.start);
         let new = NewEvent { camera, kind, start, since, chapter: 1, score: 0.5, cause, boxes: Vec::new() };
-        let id = self.store.index().begin_event(&new).expect("begun").id;
+        let id = self.store.index().begin_event(&new).expect("started").id;
         self.feed(Input::Mark(EventMark::Started { id, start: self.clock.mono() }));
         self.run(2);
         self.feed(Input::Mark(EventMark::Ended { id, end: self.clock.mono() }));
@@ -87,10 +87,10 @@ impl Bench {
     /// Seconds from the start, and the cause, of every gap within a day.
     fn gaps(&self) -> Vec<(i64, i64, GapCause)> {
         let range = TimeRange::new(self.start, self.start.plus_micros(86_400 * SECOND)).expect("forward");
-        let told =
+        let gaps =
             self.store.recordings().timeline(&self.task.camera.config.id, range, self.clock.utc()).expect("asked").gaps;
         let since = |t: Timestamp| t.micros_since(self.start) / SECOND;
-        told.into_iter().map(|Gap { start, end, cause }| (since(start), since(end), cause)).collect()
+        gaps.into_iter().map(|Gap { start, end, cause }| (since(start), since(end), cause)).collect()
     }
 }
 

@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 const QUEUE: usize = 20;
 /// A disk that takes longer than this over what it was asked is said to hang.
 const HUNG_AFTER: Duration = Duration::from_secs(15);
-/// How often the recorder is told that time passes.
+/// How often the recorder hears that time passes.
 const TICK: Duration = Duration::from_secs(5);
 
 /// What the recorder is fed and what it asks for.

@@ -128,10 +128,10 @@ impl Inner {
     }
 
     async fn install(self: Arc<Self>, source: String, bundle: Bundle) {
-        let told = self.clone();
+        let updater = self.clone();
         let progress = move |percent: u32, doing: &str| {
             tracing::info!(percent, doing, "installing the update");
-            told.lock().percent = percent;
+            updater.lock().percent = percent;
         };
         let installed = async { self.rauc().await?.install(&source, progress).await };
         if let Err(e) = installed.await {

@@ -66,20 +66,22 @@ impl Rauc {
         within(connecting)
             .await
             .map(Self)
-            .map_err(|e| told(e, ErrorKind::Unavailable, "the update service cannot be reached"))
+            .map_err(|e| service_error(e, ErrorKind::Unavailable, "the update service cannot be reached"))
     }
 
     /// What the service takes bundles for.
     pub async fn compatible(&self) -> Result<String> {
         let asked = within(self.0.compatible()).await;
-        asked.map(|c| clean(&c)).map_err(|e| told(e, ErrorKind::Unavailable, "the update service does not answer"))
+        asked
+            .map(|c| clean(&c))
+            .map_err(|e| service_error(e, ErrorKind::Unavailable, "the update service does not answer"))
     }
 
     /// Checks the signature of a bundle (a path or an address) and reads what it says of itself. Errors: `Invalid` when the service
     /// refuses it, `Unavailable`.
     pub async fn inspect(&self, source: &str) -> Result<Bundle> {
         let info = within(self.0.inspect_bundle(source, HashMap::new())).await;
-        let info = info.map_err(|e| told(e, ErrorKind::Invalid, "this is no update that the box accepts"))?;
+        let info = info.map_err(|e| service_error(e, ErrorKind::Invalid, "this is no update that the box accepts"))?;
         let update: HashMap<String, OwnedValue> = info
             .get("update")
             .and_then(dictionary)
@@ -93,14 +95,14 @@ impl Rauc {
 
     /// Installs a bundle into the slot that does not run. `progress` is called with 0 to 100 and what is being done. An address may
     /// give another bundle than the one that was inspected: RAUC checks signature, board and version of that one itself (RAUC
-    /// 1.13 cannot be told which one is meant). Errors with a sentence.
+    /// 1.13 has no way to name the one that is meant). Errors with a sentence.
     pub async fn install(&self, source: &str, progress: impl Fn(u32, &str)) -> Result<()> {
         let failed = "the update could not be installed";
         // Listened to before it begins, so that its end is not missed.
         let mut completed =
-            within(self.0.receive_completed()).await.map_err(|e| told(e, ErrorKind::Unavailable, failed))?;
-        let begun = within(self.0.install_bundle(source, HashMap::new())).await;
-        begun.map_err(|e| told(e, ErrorKind::Conflict, failed))?;
+            within(self.0.receive_completed()).await.map_err(|e| service_error(e, ErrorKind::Unavailable, failed))?;
+        let started = within(self.0.install_bundle(source, HashMap::new())).await;
+        started.map_err(|e| service_error(e, ErrorKind::Conflict, failed))?;
         let mut silent = 0;
         let result = loop {
             tokio::select! {
@@ -117,7 +119,7 @@ impl Rauc {
                     Err(e) => {
                         silent += 1;
                         if silent >= SILENT {
-                            return Err(told(e, ErrorKind::Unavailable, failed));
+                            return Err(service_error(e, ErrorKind::Unavailable, failed));
                         }
                     }
                 },
@@ -136,7 +138,7 @@ impl Rauc {
     pub async fn mark_good(&self) -> Result<()> {
         let marked = within(self.0.mark("good", "booted")).await;
         let (slot, message) =
-            marked.map_err(|e| told(e, ErrorKind::Unavailable, "the running slot cannot be marked good"))?;
+            marked.map_err(|e| service_error(e, ErrorKind::Unavailable, "the running slot cannot be marked good"))?;
         tracing::info!(slot, message, "the running system is kept");
         Ok(())
     }
@@ -164,7 +166,7 @@ async fn within<T>(asked: impl Future<Output = zbus::Result<T>>) -> zbus::Result
 }
 
 /// The service's error as a sentence; `kind` and `what` are for what the service itself refuses.
-fn told(e: zbus::Error, kind: ErrorKind, what: &str) -> Error {
+fn service_error(e: zbus::Error, kind: ErrorKind, what: &str) -> Error {
     let zbus::Error::MethodError(name, description, _) = &e else {
         return Error::new(ErrorKind::Unavailable, format!("{what}: {}", clean(&e.to_string())));
     };

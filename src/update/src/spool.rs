@@ -129,19 +129,19 @@ mod tests {
     fn what_comes_whole_is_kept_and_anything_else_leaves_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
         let spool = Spool::new(dir.path().to_owned());
-        let mut incoming = spool.receive(5).expect("begun");
+        let mut incoming = spool.receive(5).expect("started");
         assert_eq!(incoming.write(b"hel").expect("taken"), 3);
         assert_eq!(incoming.write(b"lo").expect("taken"), 5);
         assert_eq!(fs::read(incoming.finish().expect("whole")).expect("read"), b"hello");
         assert_eq!(names(dir.path()), [WHOLE]);
 
-        let mut short = spool.receive(5).expect("begun");
+        let mut short = spool.receive(5).expect("started");
         assert_eq!(names(dir.path()), [PART], "a new one takes the place of the old");
         short.write(b"hel").expect("taken");
         assert_eq!(short.finish().expect_err("short").kind(), ErrorKind::Invalid);
         assert_eq!(names(dir.path()), Vec::<String>::new());
 
-        let mut long = spool.receive(2).expect("begun");
+        let mut long = spool.receive(2).expect("started");
         assert_eq!(long.write(b"hel").expect_err("long").kind(), ErrorKind::TooLarge);
         drop(long);
         assert_eq!(names(dir.path()), Vec::<String>::new());

@@ -107,7 +107,7 @@ mod tests {
             symlink(&victim, dir.path().join(name)).expect("linked");
         }
         places.ask_for_trial().expect("asked");
-        places.tell_health("no picture").expect("told");
+        places.tell_health("no picture").expect("written");
         assert_eq!(fs::read_to_string(&victim).expect("read"), "kept");
         for (name, want) in [("reboot-trial", ""), ("health", "no picture\n")] {
             let path = dir.path().join(name);

@@ -95,7 +95,7 @@ async fn an_upload_is_checked_installed_and_tried() {
     let state = rig.updater.state();
     assert_eq!((state.phase, state.slot.as_deref(), state.supported), (Phase::Ready, Some("a"), true));
 
-    rig.call(|u| u.install(UpdateSource::Upload, false)).await.expect("begun");
+    rig.call(|u| u.install(UpdateSource::Upload, false)).await.expect("started");
     let again = rig.call(|u| u.install(UpdateSource::Upload, false)).await.expect_err("one at a time");
     assert_eq!(again.kind(), ErrorKind::Conflict);
     assert_eq!(rig.call(|u| u.receive(1).map(drop)).await.expect_err("busy").kind(), ErrorKind::Conflict);
@@ -126,8 +126,8 @@ async fn the_stand_in_refuses_what_rauc_does_not_know() {
         let name = Some("de.pengutronix.rauc");
         let body = ("https://host/0.2.0_board", args);
         let called = connection.call_method(name, "/", Some("de.pengutronix.rauc.Installer"), method, &body).await;
-        let told = called.err().map(|e| e.to_string()).unwrap_or_default();
-        assert_eq!(told.contains(&format!("Unsupported key: {key}")), !is_known, "{method} {key}: {told}");
+        let message = called.err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(message.contains(&format!("Unsupported key: {key}")), !is_known, "{method} {key}: {message}");
     }
     assert_eq!(asked.lock().expect("lock").len(), 2);
 }
@@ -165,14 +165,14 @@ async fn what_must_not_be_installed_is_refused_with_a_reason_and_removed() {
 async fn an_installation_that_fails_and_an_upload_that_breaks_off() {
     let rig = Rig::start(Some(BOOT), true).await;
     rig.upload("0.2.0 board no-space-left").await.expect("taken");
-    rig.call(|u| u.install(UpdateSource::Upload, false)).await.expect("begun");
+    rig.call(|u| u.install(UpdateSource::Upload, false)).await.expect("started");
     rig.settled().await;
     let state = rig.updater.state();
     assert_eq!(state.phase, Phase::Idle);
     assert_eq!(state.problem.as_deref(), Some("the update could not be installed: no-space-left"));
     assert!(!rig.dir.path().join("run/reboot-trial").exists() && rig.spool_is_empty());
 
-    rig.call(|u| u.receive(100).expect("begun").write(b"abc")).await.expect("taken");
+    rig.call(|u| u.receive(100).expect("started").write(b"abc")).await.expect("taken");
     let state = rig.updater.state();
     assert_eq!((state.phase, state.problem.as_deref()), (Phase::Idle, Some("the upload broke off: try again")));
     assert!(rig.spool_is_empty());
@@ -187,12 +187,12 @@ async fn an_address_is_looked_up_and_installed() {
     let last = "outcome=rolled_back\nversion=0.2.0\nfrom=0.1.0\nreason=front gives no picture\nat=1800000000\n";
     std::fs::write(rig.dir.path().join("update/last"), last).expect("written");
     assert!(rig.call(|u| u.look_up("https://host/0.2.0_board")).await.expect("answered").is_none());
-    let shown = rig.updater.state().last.expect("told");
+    let shown = rig.updater.state().last.expect("known");
     assert_eq!((shown.outcome, shown.reason.as_str()), (Outcome::RolledBack, "front gives no picture"));
     let e = rig.call(|u| u.install(UpdateSource::Url("http://host/x".into()), false)).await.expect_err("plain");
     assert_eq!(e.kind(), ErrorKind::Invalid);
     // A person who asks gets it all the same.
-    rig.call(|u| u.install(UpdateSource::Url("https://host/0.2.0_board".into()), false)).await.expect("begun");
+    rig.call(|u| u.install(UpdateSource::Url("https://host/0.2.0_board".into()), false)).await.expect("started");
     rig.settled().await;
     assert_eq!(rig.updater.state().phase, Phase::Restarting);
 }

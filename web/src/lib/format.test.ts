@@ -23,7 +23,7 @@ describe('platform', () => {
     'Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36';
   const linux = 'Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0';
 
-  it('is told from the user agent', () => {
+  it('is recognised by the user agent', () => {
     expect(platform(iphone, 5)).toBe('ios');
     expect(platform(mac, 5)).toBe('ios');
     expect(platform(mac, 0)).toBe('macos');

@@ -274,7 +274,7 @@ describe('sleep', () => {
     expect(clock.waiting).toBe(0);
   });
 
-  it('of a page that is left ends at once, and coming back starts anew', async () => {
+  it('of a page that is left ends at once, and coming back starts over', async () => {
     const { page, play, open, sessions } = setUp();
     await play();
     page('left');

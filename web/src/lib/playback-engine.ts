@@ -47,7 +47,7 @@ function openHls(
     maxBufferLength: 20,
     maxMaxBufferLength: 60,
     backBufferLength: 60,
-    // Files begin anew at 0; small holes between them are the recorder's rounding.
+    // Files start again at 0; small holes between them are the recorder's rounding.
     maxBufferHole: 0.3,
   });
   let pieces: Piece[] = [];

@@ -14,7 +14,7 @@ export class Resource<T> {
     this.#load = load;
   }
 
-  /** Loads, or loads anew; an older answer never overwrites a newer one. */
+  /** Loads, or loads again; an older answer never overwrites a newer one. */
   reload = async (): Promise<void> => {
     const turn = ++this.#turn;
     this.loading = true;

@@ -122,7 +122,7 @@ describe('the offer', () => {
 });
 
 describe('candidates', () => {
-  it('that come close together travel together, with the end told once', async () => {
+  it('that come close together travel together, with the end sent once', async () => {
     const { session, peer, sent, clock } = setUp();
     await session.start();
     peer.finds('candidate:1');

@@ -142,7 +142,7 @@ struct Listener {
 
 impl Listener {
     /// The next piece of the stream; `None` ends it: the device was revoked, the box shuts down, or the client was so slow
-    /// that it missed news (it then connects anew and asks for the whole state).
+    /// that it missed news (it then connects again and asks for the whole state).
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             tokio::select! {

@@ -44,7 +44,7 @@ pub(super) async fn watch(
     }
     let stream = choice.unwrap_or(StreamChoice::Auto);
     let request = WatchRequest { camera, stream, offer, viewer: who.principal.clone() };
-    let begun = blocking(&app, move |app| {
+    let started = blocking(&app, move |app| {
         let camera = request.camera.clone();
         has_picture(seen_by(app, &who.principal).into_iter().find(|c| c.id == camera))?;
         let answer = app.ports.live.watch(request)?;
@@ -55,7 +55,7 @@ pub(super) async fn watch(
         }
         Ok((answer, app.ports.live.ice_servers(app.ports.clock.utc())))
     });
-    let (answer, servers) = begun.await.map_err(|problem| match problem.kind() {
+    let (answer, servers) = started.await.map_err(|problem| match problem.kind() {
         // Well formed, but nothing the box can answer.
         ErrorKind::Invalid => problem.status(StatusCode::UNPROCESSABLE_ENTITY),
         _ => problem,

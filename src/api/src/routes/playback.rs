@@ -50,11 +50,11 @@ pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts,
     let camera = path.camera()?;
     let range = query.range()?;
     let revoked = app.revocations.watch(who.principal.device_id);
-    let begun = blocking(&app, move |app| {
+    let opened = blocking(&app, move |app| {
         who.may_still(app, Permission::LookBack, Object::Camera(&camera))?;
         app.ports.archive.export(&camera, range)
     });
-    let Export { file_name, chunks } = begun.await?;
+    let Export { file_name, chunks } = opened.await?;
     let chunks = Some((OnDisk::new(chunks), revoked));
     let body = Body::from_stream(futures_util::stream::unfold(chunks, |state| async move {
         let (chunks, mut revoked) = state?;

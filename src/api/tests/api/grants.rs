@@ -378,9 +378,9 @@ async fn a_revocation_is_no_success_while_pictures_go_on() {
     let before = rig.fake.state().changes.len();
     assert_eq!(rig.fake.state().leases.len(), 1, "the engine did not hear of it");
     rig.fake.state().live_gone = false;
-    let begun = Instant::now();
+    let started = Instant::now();
     while !rig.fake.state().ended.contains(&device) || rig.fake.state().changes.len() < before + 2 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it was not told again");
+        assert!(started.elapsed() < Duration::from_secs(20), "it was not called again");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     open.ended(&rig).await;

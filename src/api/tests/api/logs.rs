@@ -62,7 +62,7 @@ async fn no_secret_reaches_the_log() {
     ] {
         assert!(!text.contains(secret), "{secret} is in the log");
     }
-    for told in ["a device was paired", "a wrong one-time password was tried", "a sign-in failed", "/api/v1/pair"] {
-        assert!(text.contains(told), "{told} is not in the log");
+    for entry in ["a device was paired", "a wrong one-time password was tried", "a sign-in failed", "/api/v1/pair"] {
+        assert!(text.contains(entry), "{entry} is not in the log");
     }
 }

@@ -98,11 +98,11 @@ async fn whep() {
         rig.send(request(method, path, &[("authorization", &auth), ("content-type", kind)], body)).await
     };
     let whep = "/api/v1/cameras/front/whep?stream=sub";
-    let begun = send("POST", whep, &token, "application/sdp", "v=0\r\n").await;
-    assert_eq!((begun.status.as_u16(), begun.header("content-type")), (201, "application/sdp"));
-    assert_eq!(begun.header("accept-patch"), "application/trickle-ice-sdpfrag");
-    assert!(begun.header("etag").starts_with('"'));
-    let links: Vec<_> = begun.headers.get_all("link").iter().map(|v| v.to_str().expect("text")).collect();
+    let started = send("POST", whep, &token, "application/sdp", "v=0\r\n").await;
+    assert_eq!((started.status.as_u16(), started.header("content-type")), (201, "application/sdp"));
+    assert_eq!(started.header("accept-patch"), "application/trickle-ice-sdpfrag");
+    assert!(started.header("etag").starts_with('"'));
+    let links: Vec<_> = started.headers.get_all("link").iter().map(|v| v.to_str().expect("text")).collect();
     assert_eq!(
         links,
         [
@@ -110,7 +110,7 @@ async fn whep() {
             "<turn:turn.example:3478?transport=udp>; rel=\"ice-server\"; username=\"1:u\\\"x\"; credential=\"s3cret\"; credential-type=\"password\"",
         ]
     );
-    let at = begun.header("location").to_owned();
+    let at = started.header("location").to_owned();
     assert!(at.starts_with("/api/v1/live/"), "{at}");
 
     send("POST", whep, &token, "application/json", "{}").await.problem(415);

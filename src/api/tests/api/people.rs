@@ -99,7 +99,7 @@ async fn revoking_ends_streams_within_a_second() {
         text.starts_with("event: health\ndata: {") && text.ends_with("}\n\n") && text.contains("\"type\":\"health\""),
         "{text}"
     );
-    assert!(!text.contains("rtsp://"), "a viewer is told an address: {text}");
+    assert!(!text.contains("rtsp://"), "a viewer is shown an address: {text}");
 
     let mut download = rig
         .open(request(
@@ -161,7 +161,7 @@ async fn devices_are_seen_and_revoked_by_their_owners() {
         async |id: &str, token: &str| rig.call(Method::DELETE, &format!("/api/v1/devices/{id}"), token, "").await;
     let (theirs, none) = (revoke(&other.to_string(), &token).await, revoke(&"0".repeat(32), &token).await);
     theirs.problem(403);
-    assert_eq!(theirs.body, none.body, "whether a device exists is not told");
+    assert_eq!(theirs.body, none.body, "whether a device exists is not revealed");
     assert_eq!(revoke(&annas.to_string(), &token).await.status, 204);
     let (_, admin) = rig.fake.device(Role::Admin, None);
     assert_eq!(ids(&rig.get("/api/v1/devices", &admin).await).len(), 4);

@@ -534,7 +534,7 @@ pub fn ports(
     clock: SharedClock,
     notices: broadcast::Sender<Arc<Notice>>,
 ) -> Ports {
-    let told = Arc::clone(fake);
+    let engine = Arc::clone(fake);
     Ports {
         identity,
         live: fake.clone(),
@@ -545,12 +545,12 @@ pub fn ports(
         clock,
         notices,
         on_access_change: Arc::new(move |change| {
-            let mut state = told.state();
+            let mut state = engine.state();
             state.changes.push(change);
             drop(state);
             match change {
-                perch_api::AccessChange::DeviceRevoked(device) => told.end_device(device),
-                perch_api::AccessChange::StreamPasswordsChanged => told.engine().map(drop),
+                perch_api::AccessChange::DeviceRevoked(device) => engine.end_device(device),
+                perch_api::AccessChange::StreamPasswordsChanged => engine.engine().map(drop),
             }
         }),
     }

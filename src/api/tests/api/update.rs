@@ -135,8 +135,8 @@ async fn an_upload_is_streamed_and_installed() {
     assert_eq!((made.status.as_u16(), &made.json()["version"]), (201, &"0.2.0".into()));
     assert!(rig.fake.update.0.lock().expect("lock").received == content);
 
-    let begun = rig.call(Method::POST, "/api/v1/update/install", &admin, "{}").await;
-    assert_eq!((begun.status.as_u16(), &begun.json()["version"]), (202, &"9.9.9".into()));
+    let started = rig.call(Method::POST, "/api/v1/update/install", &admin, "{}").await;
+    assert_eq!((started.status.as_u16(), &started.json()["version"]), (202, &"9.9.9".into()));
     rig.call(Method::POST, "/api/v1/update/install", &admin, r#"{"url": "https://host/x", "force": true}"#).await;
     let installed = rig.fake.update.0.lock().expect("lock").installed.clone();
     assert_eq!(installed, [(UpdateSource::Upload, false), (UpdateSource::Url("https://host/x".into()), true)]);
@@ -150,10 +150,10 @@ async fn what_is_no_upload_is_refused_before_it_is_read() {
     rig.send(upload(&viewer, Bytes::from_static(b"x"))).await.problem(403);
     rig.send(upload(&admin, Bytes::from_static(b"thirteen byte"))).await.problem(409);
     rig.call(Method::POST, "/api/v1/update", &admin, "{}").await.problem(415);
-    let told = rig.send(upload(&admin, Bytes::from_static(b"bad signature"))).await;
-    assert_eq!(told.status, 409, "13 bytes are taken as busy by the made-up port");
-    let told = rig.send(upload(&admin, Bytes::from_static(b"bad signature!"))).await.problem(400);
-    assert!(told["detail"].as_str().expect("detail").contains("signature verification failed"), "{told}");
+    let answer = rig.send(upload(&admin, Bytes::from_static(b"bad signature"))).await;
+    assert_eq!(answer.status, 409, "13 bytes are taken as busy by the made-up port");
+    let answer = rig.send(upload(&admin, Bytes::from_static(b"bad signature!"))).await.problem(400);
+    assert!(answer["detail"].as_str().expect("detail").contains("signature verification failed"), "{answer}");
 
     // Announced too large, and without an announcement.
     assert_eq!(raw(&rig, &admin, &format!("Content-Length: {}", MAX_BUNDLE + 1), b"").await, "HTTP/1.1 413");

@@ -8,11 +8,11 @@ use super::model::Model;
 use super::{Cause, Detection, LUMA_HEIGHT, LUMA_WIDTH, Luma, MotionConfig};
 use perch_base::time::MonoTime;
 
-/// Boxes told of one picture, and objects looked at when small blobs are judged by their neighbours.
+/// Boxes reported of one picture, and objects looked at when small blobs are judged by their neighbours.
 const MOST_BOXES: usize = 8;
 /// Time over which the first background is learnt.
 const LEARNING_S: f32 = 2.5;
-/// Time over which the background is learnt anew after a change of the whole picture.
+/// Time over which the background is learnt again after a change of the whole picture.
 const SETTLING_S: f32 = 1.0;
 /// A longer pause between pictures, or a step back in time, tells nothing: one picture's usual time is taken instead.
 const PAUSE_US: i64 = 3_000_000;

@@ -1,4 +1,4 @@
-//! Light: how a change of light or exposure has moved the grey levels of the background, told from the cells that nothing
+//! Light: how a change of light or exposure has moved the grey levels of the background, measured on the cells that nothing
 //! covers. A single gain will not do: near white a camera saturates, and its tone curve treats dark and bright unlike.
 
 use super::grid::CELLS;
@@ -11,7 +11,7 @@ const PEDESTAL: f32 = 4.0;
 const BANDS: usize = 16;
 /// Grey levels a band.
 const BAND: usize = 256 / BANDS;
-/// Shifts of up to this many grey levels are told apart.
+/// Shifts of up to this many grey levels are distinguished.
 const REACH: usize = 64;
 /// A band moves by at most this many grey levels for a gain of 2, and only the way the gain goes: while the light holds still
 /// no band moves, however much of it a thing covers.
@@ -30,7 +30,7 @@ impl Light {
         Self { ratios: vec![0; 4 * BINS_PER_UNIT as usize], shifts: vec![0; BANDS * 2 * REACH], curve: vec![0.0; 256] }
     }
 
-    /// Measures a picture against the background where, as far as the last picture told, nothing covers it (`mask` 0).
+    /// Measures a picture against the background where, as far as the last picture showed, nothing covers it (`mask` 0).
     /// Returns the gain, the median ratio of picture to background; 1 where too few cells can tell.
     pub(super) fn measure(&mut self, picture: &[f32], background: &[f32], mask: &[u8]) -> f32 {
         self.ratios.fill(0);

@@ -83,7 +83,7 @@ impl Model {
         }
     }
 
-    /// Starts anew from one picture. How much cells waver is kept where it is known.
+    /// Starts over from one picture. How much cells waver is kept where it is known.
     pub(super) fn restart(&mut self, picture: &[f32]) {
         self.mean.copy_from_slice(picture);
         for d in &mut self.dev {

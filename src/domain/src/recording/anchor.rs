@@ -29,8 +29,8 @@ impl TimeAnchor {
         self.utc(mono).micros_since(utc).unsigned_abs() > MAX_DRIFT.as_micros() as u64
     }
 
-    /// What a clock that was set forward skipped, and in which the box cannot have run: from `last`, the last moment that was told
-    /// by this clock, to `began`, when this run began, by the clock that is right now.
+    /// What a clock that was set forward skipped, and in which the box cannot have run: from `last`, the last moment that was read
+    /// from this clock, to `began`, when this run began, by the clock that is right now.
     pub fn skipped(&self, set: &Self, began: MonoTime, last: MonoTime) -> Option<(Timestamp, Timestamp)> {
         let (from, to) = (self.utc(last), set.utc(began));
         (from < to).then_some((from, to))

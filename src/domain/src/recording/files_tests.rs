@@ -178,7 +178,7 @@ fn a_second_event_in_the_post_roll_leaves_the_first_its_motion() {
     assert_eq!(disk.0, want);
 }
 
-/// An event with motion at 10 and 11, and at `again`; its gap (6 s) is longer than its post-roll (2 s). Its end is told late.
+/// An event with motion at 10 and 11, and at `again`; its gap (6 s) is longer than its post-roll (2 s). Its end is reported late.
 fn long_gap(mode: RecordMode, again: Option<i64>) -> Vec<(Option<EventId>, Vec<i64>)> {
     let mut r = Files::new(RecordConfig { gap: Duration::from_secs(6), ..config(mode) });
     let mut disk = Disk::default();
@@ -200,7 +200,7 @@ fn long_gap(mode: RecordMode, again: Option<i64>) -> Vec<(Option<EventId>, Vec<i
 }
 
 #[test]
-fn an_events_files_end_with_its_post_roll_although_its_end_is_told_after_the_gap() {
+fn an_events_files_end_with_its_post_roll_although_its_end_is_reported_after_the_gap() {
     let event = Some(EventId(1));
     assert_eq!(long_gap(RecordMode::Motion, None), vec![(event, (7..13).collect::<Vec<_>>())]);
     let want = vec![(None, (0..7).collect::<Vec<_>>()), (event, (7..13).collect()), (None, (13..23).collect())];
@@ -380,7 +380,7 @@ proptest! {
                     running = Some(EventId(n + 1));
                 }
                 (2, Some(id)) => {
-                    // Told in time, or only when it has long passed.
+                    // Reported in time, or only when it has long passed.
                     disk.obey(r.mark(ended(id, s(n + if id.0 % 2 == 0 { 2 } else { -2 }))));
                     running = None;
                 }

@@ -99,12 +99,12 @@ async fn start(settings: Arc<Settings>, flow: Arc<Flow>, sound: Arc<Switch>) -> 
     let (tx, rx) = oneshot::channel();
     let name = format!("sound {}", settings.config.id);
     let entered = settings.sound_threads.enter();
-    let begun = std::thread::Builder::new().name(name).spawn(move || {
+    let started = std::thread::Builder::new().name(name).spawn(move || {
         let mic = build(&settings, &flow, &sound);
         drop(entered);
         let _ = tx.send(mic);
     });
-    begun.map_err(|e| Error::internal("no thread for the microphone").with_source(e))?;
+    started.map_err(|e| Error::internal("no thread for the microphone").with_source(e))?;
     rx.await.unwrap_or_else(|_| Err(Error::internal("starting the microphone panicked")))
 }
 

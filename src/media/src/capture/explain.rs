@@ -47,9 +47,9 @@ mod tests {
     fn kinds_tell_missing_from_misconfigured_and_no_password_gets_through() {
         crate::init().expect("starts");
         let e = gst::glib::Error::new(gst::ResourceError::OpenRead, "Failed to connect to rtsp://me:pw@cam/live");
-        let told = error(&e, None, "rtsp://cam/live");
-        assert_eq!(told.kind(), ErrorKind::Unavailable);
-        assert!(!told.to_string().contains("pw"), "{told}");
+        let explained = error(&e, None, "rtsp://cam/live");
+        assert_eq!(explained.kind(), ErrorKind::Unavailable);
+        assert!(!explained.to_string().contains("pw"), "{explained}");
         let e = gst::glib::Error::new(gst::ResourceError::OpenRead, "Could not open it.");
         assert_eq!(error(&e, None, "it").to_string(), "it does not answer: Could not open it");
         let e = gst::glib::Error::new(gst::ResourceError::NotAuthorized, "Unauthorized");

@@ -22,7 +22,7 @@ pub(super) struct Looper {
     video: Mutex<Option<gst::Pad>>,
     /// Where running time is moved to the box's steady time.
     entries: Mutex<Vec<gst::Pad>>,
-    begun: AtomicBool,
+    started: AtomicBool,
 }
 
 /// The bin of the file at `path`, with a pad for its pictures, and what loops it.
@@ -44,7 +44,7 @@ pub(super) fn source(
         decode: decode.clone().downcast().map_err(|_| Error::invalid("the element `name=decode` must be a bin"))?,
         video: Mutex::default(),
         entries: Mutex::new(vec![entry.clone()]),
-        begun: AtomicBool::new(false),
+        started: AtomicBool::new(false),
     });
     let pads = Pads {
         settings: settings.clone(),
@@ -133,7 +133,7 @@ impl Pads {
 impl Looper {
     /// Starts the first round now. Later calls do nothing.
     pub fn begin(self: &Arc<Self>, pipeline: &gst::Pipeline, flow: &Arc<Flow>) {
-        if self.begun.swap(true, Ordering::SeqCst) {
+        if self.started.swap(true, Ordering::SeqCst) {
             return;
         }
         let Some(pad) = self.pad() else {

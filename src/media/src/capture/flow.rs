@@ -1,4 +1,4 @@
-//! From a pipeline's sinks to the hub: time stamps become the box's steady time, keyframes are told, and a closed attempt is
+//! From a pipeline's sinks to the hub: time stamps become the box's steady time, keyframes are marked, and a closed attempt is
 //! silent for good. Everything here runs on threads of the pipeline and never blocks.
 
 use super::meter::Meter;
@@ -362,7 +362,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_gop_is_told_once_each_time() {
+    fn a_long_gop_is_reported_once_each_time() {
         let out = VideoOut { stream: Stream::Main, codec: VideoCodec::H264, lent: false };
         let mut line = VideoLine::new(out);
         let ms = |n: i64| MonoTime(n * 1000);

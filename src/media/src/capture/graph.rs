@@ -121,7 +121,7 @@ impl Wiring<'_> {
     /// and such a camera could not be recorded either.
     fn spare(&self, valve: &gst::Element) -> Result<()> {
         let pad = valve.static_pad("src").ok_or_else(|| Error::invalid("a valve without a pad"))?;
-        let (camera, told) = (self.settings.config.id.clone(), Once::new());
+        let (camera, warned) = (self.settings.config.id.clone(), Once::new());
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let caps = pad.current_caps();
             let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
@@ -130,7 +130,7 @@ impl Wiring<'_> {
             if sane && data.is_some_and(|data| h264::has_one_size(&data)) {
                 return gst::PadProbeReturn::Ok;
             }
-            told.call_once(|| {
+            warned.call_once(|| {
                 tracing::warn!(%camera, "pictures that are too large, or of two sizes, are not decoded: no motion and no sub-stream");
             });
             gst::PadProbeReturn::Handled

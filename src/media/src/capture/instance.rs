@@ -43,7 +43,7 @@ impl Instance {
         // A file is first read in PAUSED, until its streams are known.
         let first = if instance.looper.is_some() { gst::State::Paused } else { gst::State::Playing };
         if let Err(e) = instance.running.set_state(first) {
-            // The bus has told the reason before, where there is one; this is for when there is none.
+            // The bus has given the reason before, where there is one; this is for when there is none.
             flow.signal(Signal::Failed(e));
         }
         Ok(instance)

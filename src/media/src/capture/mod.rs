@@ -246,13 +246,13 @@ async fn start(settings: Arc<Settings>, flow: Arc<Flow>) -> Result<Instance> {
     let (tx, rx) = oneshot::channel();
     let name = format!("start {}", settings.config.id);
     let entered = settings.threads.enter();
-    let begun = std::thread::Builder::new().name(name).spawn(move || {
+    let started = std::thread::Builder::new().name(name).spawn(move || {
         let instance = Instance::start(&settings, &flow);
         drop(entered);
         // Nobody may wait any more: the instance then ends as it drops.
         let _ = tx.send(instance);
     });
-    begun.map_err(|e| Error::internal("no thread for the capture").with_source(e))?;
+    started.map_err(|e| Error::internal("no thread for the capture").with_source(e))?;
     rx.await.unwrap_or_else(|_| Err(Error::internal("starting the capture panicked")))
 }
 

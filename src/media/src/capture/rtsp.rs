@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_is_asked_without_its_password_and_told_apart_from_other_servers() {
+    fn a_camera_is_asked_without_its_password_and_distinguished_from_other_servers() {
         let asked = |answer: &'static str| {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
             let place = listener.local_addr().expect("an address");

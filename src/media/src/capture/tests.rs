@@ -292,12 +292,12 @@ async fn a_file_without_sound_and_one_that_cannot_seek_play_too() {
     let b = start(c);
     let mut s = b.hub.subscribe(Stream::Main, true, "test", 2000);
     let video = take(&mut s, Track::Video, 50).await;
-    assert!(video.iter().filter(|d| d.discontinuity).count() >= 2, "each round is told as a jump");
+    assert!(video.iter().filter(|d| d.discontinuity).count() >= 2, "each round is marked as a jump");
     b.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_and_what_is_wrong_are_told_apart() {
+async fn what_is_missing_and_what_is_wrong_are_distinguished() {
     let dir = tempfile::tempdir().expect("a folder");
     let junk = dir.path().join("junk.mp4");
     std::fs::write(&junk, "no video, only text that goes on for a while").expect("written");
@@ -338,7 +338,7 @@ async fn gstreamer_syntax_in_a_path_is_a_path() {
 async fn a_source_that_falls_silent_is_stalled() {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(dir.path().join("source")).expect("made");
-    // Ends after a second, and nobody is told: the other branch has nothing yet.
+    // Ends after a second, and nobody is notified: the other branch has nothing yet.
     let text = "# param width: int px 16..7680 = 1280 - w\n# param height: int px 16..4320 = 720 - h\n\
                 # param fps: int 1/s 1..120 = 30 - f\n\
                 funnel name=f videotestsrc is-live=true num-buffers=20 \
@@ -397,10 +397,10 @@ async fn a_missing_microphone_does_not_stop_the_picture() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_microphone_that_falls_silent_is_told_and_started_again() {
+async fn a_microphone_that_falls_silent_is_reported_and_started_again() {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(dir.path().join("audio")).expect("made");
-    // Ends after a second, and nobody is told.
+    // Ends after a second, and nobody is notified.
     let text = "funnel name=f audiotestsrc is-live=true num-buffers=50 samplesperbuffer=960 ! f. \
                 appsrc is-live=true ! f. f. ! capsfilter caps=audio/x-raw,format=S16LE,rate=48000,channels=1";
     std::fs::write(dir.path().join("audio/test.gst"), text).expect("written");
@@ -534,7 +534,7 @@ async fn an_rtsp_camera_whose_pictures_are_huge_is_recorded_but_not_decoded() {
 
 /// Pictures that the encoder has no time for are dropped before it, and the attempt says how far the box is behind.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encoder_that_is_too_slow_is_told() {
+async fn an_encoder_that_is_too_slow_is_reported() {
     crate::init().expect("starts");
     let element = crate::encoders::probe(VideoCodec::H264).expect("an encoder").element;
     let texts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/encoder");

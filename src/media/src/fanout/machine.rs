@@ -28,7 +28,7 @@ pub struct Demand {
 pub struct Delivery {
     /// The packet.
     pub packet: SharedPacket,
-    /// Packets before this one were lost to this consumer, or the source started anew.
+    /// Packets before this one were lost to this consumer, or the source started again.
     pub discontinuity: bool,
 }
 
@@ -136,7 +136,7 @@ impl<S, C> Default for Machine<S, C> {
 }
 
 impl<S: Sink, C: Clone> Machine<S, C> {
-    /// A capture attempt begins: old GOPs go, consumers wait for its first keyframe, and it is told what is used.
+    /// A capture attempt begins: old GOPs go, consumers wait for its first keyframe, and the attempt learns what is used.
     pub fn connect(&mut self, control: C, commandable: [bool; 2], out: &mut Outcome<S, C>) {
         out.commands.push(Command::SetDemand(control.clone(), self.demand));
         self.capture = Some(Capture { control, commandable });

@@ -100,7 +100,7 @@ impl Hub {
         self.lock().machine.frames()
     }
 
-    /// A capture attempt begins: old GOPs go, consumers wait for its first keyframe, and it is told what is used.
+    /// A capture attempt begins: old GOPs go, consumers wait for its first keyframe, and the attempt learns what is used.
     pub fn connect(&self, control: Arc<dyn EncoderControl>) {
         let commandable = Stream::ALL.map(|stream| control.commandable(stream));
         self.change(|machine, _, out| machine.connect(control, commandable, out));

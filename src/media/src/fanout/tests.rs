@@ -128,10 +128,10 @@ fn a_new_capture_breaks_the_stream() {
     assert_eq!(got, [(Track::Video, true), (Track::Video, true), (Track::Audio, false)]);
 }
 
-/// An encoder's control that asks the hub whatever it is told.
+/// An encoder's control that asks the hub at each command.
 struct Asking {
     hub: Mutex<Weak<Hub>>,
-    told: Mutex<Vec<Demand>>,
+    heard: Mutex<Vec<Demand>>,
 }
 
 impl Asking {
@@ -143,7 +143,7 @@ impl Asking {
         }
         hub.demand();
         // Comes and goes: two more commands while one is obeyed.
-        if self.told.lock().expect("not poisoned").len() < 20 {
+        if self.heard.lock().expect("not poisoned").len() < 20 {
             drop(hub.subscribe(Stream::Sub, true, "asking", 1));
         }
     }
@@ -158,7 +158,7 @@ impl EncoderControl for Asking {
         self.ask();
     }
     fn set_demand(&self, demand: Demand) {
-        self.told.lock().expect("not poisoned").push(demand);
+        self.heard.lock().expect("not poisoned").push(demand);
         self.ask();
     }
 }
@@ -166,7 +166,7 @@ impl EncoderControl for Asking {
 #[test]
 fn a_control_may_ask_the_hub_and_hears_demands_in_order() {
     let hub = Hub::new(CameraId::new("a").expect("valid"), Arc::new(ManualClock::default()));
-    let control = Arc::new(Asking { hub: Mutex::new(Arc::downgrade(&hub)), told: Mutex::default() });
+    let control = Arc::new(Asking { hub: Mutex::new(Arc::downgrade(&hub)), heard: Mutex::default() });
     hub.connect(control.clone());
     let kept = hub.subscribe(Stream::Sub, false, "kept", 1);
     std::thread::scope(|scope| {
@@ -178,11 +178,11 @@ fn a_control_may_ask_the_hub_and_hears_demands_in_order() {
             });
         }
     });
-    let told = control.told.lock().expect("not poisoned").clone();
-    assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "each is a change of the one before");
-    assert_eq!(told.last(), Some(&Demand { sub: true, audio: false }));
+    let heard = control.heard.lock().expect("not poisoned").clone();
+    assert!(heard.windows(2).all(|pair| pair[0] != pair[1]), "each is a change of the one before");
+    assert_eq!(heard.last(), Some(&Demand { sub: true, audio: false }));
     drop(kept);
-    assert_eq!(control.told.lock().expect("not poisoned").last(), Some(&Demand::default()));
+    assert_eq!(control.heard.lock().expect("not poisoned").last(), Some(&Demand::default()));
 }
 
 /// A queue that holds another place at the hub, as a media does that ends with its feed.

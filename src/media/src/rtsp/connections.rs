@@ -21,7 +21,7 @@ use std::time::Duration;
 /// Readers at most: connections that gave a valid password.
 const MAX_READERS: usize = 64;
 /// Connections at most. A recorder that opens all its streams at once is served; those beyond [`MAX_READERS`] with a valid password
-/// are told that there are too many.
+/// get the answer that there are too many.
 const LIMITS: Limits = Limits {
     strangers: 128,
     crowd: 96,
@@ -41,7 +41,7 @@ const PLAY_WITHIN: Duration = Duration::from_secs(60);
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// Wrong passwords on one connection.
 const MAX_REFUSALS: u32 = 8;
-/// Sessions of one connection. Players use one; a second helps those that set up anew before they tear down.
+/// Sessions of one connection. Players use one; a second helps those that set up again before they tear down.
 const MAX_SESSIONS: u32 = 2;
 
 /// One connection.

@@ -24,7 +24,7 @@ pub(super) enum Verdict {
     Accepted,
     /// They answer another connection's challenge: the player should try again without asking its user.
     Stale,
-    /// They are wrong; whether the user exists is not told.
+    /// They are wrong; whether the user exists is not revealed.
     Refused,
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// A stream that gives no picture for this long cannot be described.
 const OPEN_WITHIN: Duration = Duration::from_secs(3);
-/// Receivers are told this; nothing waits for it on this side.
+/// This is announced to receivers; nothing waits for it on this side.
 const LATENCY_MS: u32 = 50;
 
 /// One path of the server.
@@ -27,7 +27,7 @@ pub(super) struct Mount {
     pub(super) has_audio: bool,
     pub(super) video: VideoSettings,
     feed: Mutex<Weak<Feed>>,
-    /// How many media of this path have begun to end: a reader that comes meanwhile gets a new one instead of a refusal.
+    /// How many media of this path have started to end: a reader that comes meanwhile gets a new one instead of a refusal.
     ended: AtomicU64,
 }
 

@@ -170,7 +170,7 @@ impl Server {
         let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
         listeners.iter().for_each(glib::Source::destroy);
         drop(listeners);
-        // Quitting from inside: a loop that was told before it ran would run for ever.
+        // Quitting from inside: a loop that was asked before it ran would run for ever.
         let quit = self.main_loop.clone();
         let inside = glib::idle_source_new(None, glib::Priority::HIGH, move || {
             quit.quit();

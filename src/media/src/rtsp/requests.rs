@@ -13,8 +13,8 @@ pub(super) fn path(url: &gst_rtsp::RTSPUrl) -> Option<String> {
     Some(path.split('?').next().unwrap_or(path).to_owned())
 }
 
-/// The library looks a request's session up before it asks the gate, so a stranger with a made-up `Session` header would be
-/// told of the session and not of the password: such an answer becomes a challenge before it leaves.
+/// The library looks a request's session up before it asks the gate, so a stranger with a made-up `Session` header would
+/// hear of the session and not of the password: such an answer becomes a challenge before it leaves.
 ///
 /// `stranger` is the challenge for who has not signed in yet.
 pub(super) fn ask_before_sessions(

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_are_told_apart() {
+    fn datagrams_are_distinguished() {
         assert_eq!(classify(&request("ours:theirs")), Kind::Request(b"ours"));
         assert_eq!(classify(&request("ours")), Kind::Junk);
         let mut response = request("ours:theirs");

@@ -286,7 +286,7 @@ impl Loop {
         }
     }
 
-    /// Does what the port asks. A defect ends the session it concerns; its caller is told that nobody answers.
+    /// Does what the port asks. A defect ends the session it concerns; its caller gets the error that nobody answers.
     fn command(&mut self, command: Command) {
         let lease = match &command {
             Command::Begin(start, _) => Some(start.lease),

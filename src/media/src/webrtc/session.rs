@@ -50,7 +50,7 @@ pub enum Wish {
     Join,
     /// The viewer lost its picture.
     Keyframe,
-    /// A receiver report told this share of video packets lost.
+    /// A receiver report said that this share of video packets was lost.
     Loss(f32),
 }
 
@@ -406,7 +406,7 @@ impl Session {
     /// Says goodbye (RTCP BYE, DTLS close) as far as that can be said in one go.
     pub fn close(&mut self, now: Instant, out: &mut dyn Outbox) {
         self.phase = Phase::Over;
-        // Told the time as well, so that what it makes only then leaves too.
+        // Given the time as well, so that what it makes only then leaves too.
         if self.machine.mutate(out, Rtc::close).is_ok() {
             self.machine.run_now(now, out);
         }

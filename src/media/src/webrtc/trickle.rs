@@ -12,7 +12,7 @@ const MAX_FRAGMENT_BYTES: usize = 16 * 1024;
 /// What a fragment says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fragment {
-    /// The viewer's ICE user fragment and password, if told.
+    /// The viewer's ICE user fragment and password, if given.
     pub credentials: Option<(String, String)>,
     /// Usable candidates in order, at most [`MAX_CANDIDATES`].
     pub candidates: Vec<Candidate>,
@@ -119,7 +119,7 @@ mod tests {
             "p".repeat(24)
         );
         let f = parse_fragment(&text).expect("good");
-        assert_eq!(f.credentials.expect("told").0, "abcd");
+        assert_eq!(f.credentials.expect("given").0, "abcd");
         assert_eq!(f.candidates.len(), 1);
         assert_eq!(parse_fragment("a=end-of-candidates").expect("empty is fine"), Fragment::default());
         assert_eq!(

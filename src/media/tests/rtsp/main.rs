@@ -346,7 +346,7 @@ fn a_reader_may_take_one_half_alone() {
 }
 
 #[test]
-fn a_camera_that_is_down_is_told_at_once_and_one_that_returns_goes_on() {
+fn a_camera_that_is_down_is_reported_at_once_and_one_that_returns_goes_on() {
     let bench = Bench::new();
     let mut player = bench.client("/front", LOGIN);
     player.play();
@@ -396,7 +396,7 @@ fn readers_that_come_as_the_last_one_leaves_are_served() {
 }
 
 #[test]
-fn a_port_in_use_is_told() {
+fn a_port_in_use_is_reported() {
     let bench = Bench::new();
     let listen = bench.server.local_addr();
     let error = Server::start(Config { listen, ..config() }, vec![], clock()).expect_err("in use");

@@ -48,7 +48,7 @@ fn run(pipeline: &str) -> Vec<bytes::Bytes> {
     out
 }
 
-/// What the encoder was told.
+/// What the encoder was asked for.
 #[derive(Default)]
 pub struct Control {
     pub forced: AtomicUsize,

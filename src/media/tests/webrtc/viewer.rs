@@ -24,7 +24,7 @@ pub struct Seen {
     pub gaps: usize,
     /// Stream and place in its GOP.
     pub last_index: Option<(usize, usize)>,
-    /// Where in its GOP the small stream was begun.
+    /// Where in its GOP the small stream was started.
     pub sub_begins: Option<usize>,
     last_time: Option<MediaTime>,
     pub datagrams: u64,
@@ -51,7 +51,7 @@ pub struct Offer {
     pending: SdpPendingOffer,
     socket: UdpSocket,
     pub sdp: String,
-    begun: Instant,
+    started: Instant,
 }
 
 pub struct Viewer {
@@ -63,17 +63,17 @@ pub struct Viewer {
 
 impl Offer {
     pub fn new() -> Self {
-        let begun = Instant::now();
+        let started = Instant::now();
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         let crypto = Arc::new(str0m::crypto::from_feature_flags());
-        let mut rtc = Rtc::builder().set_crypto_provider(crypto).set_reordering_size_video(400).build(begun);
+        let mut rtc = Rtc::builder().set_crypto_provider(crypto).set_reordering_size_video(400).build(started);
         rtc.add_local_candidate(Candidate::host(socket.local_addr().expect("address"), "udp").expect("candidate"));
         let mut api = rtc.sdp_api();
         api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
         api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         let (offer, pending) = api.apply().expect("changes");
         let sdp = offer.to_sdp_string();
-        Self { rtc, pending, socket, sdp, begun }
+        Self { rtc, pending, socket, sdp, started }
     }
 
     pub fn go(mut self, answer: &str) -> Viewer {
@@ -83,7 +83,7 @@ impl Offer {
         let address = self.socket.local_addr().expect("address");
         let thread = {
             let (seen, knobs) = (seen.clone(), knobs.clone());
-            std::thread::spawn(move || run(self.rtc, &self.socket, self.begun, &seen, &knobs))
+            std::thread::spawn(move || run(self.rtc, &self.socket, self.started, &seen, &knobs))
         };
         Viewer { seen, knobs, address, thread: Some(thread) }
     }
@@ -114,7 +114,7 @@ fn nals(au: &[u8]) -> Vec<u8> {
     out
 }
 
-fn run(mut rtc: Rtc, socket: &UdpSocket, begun: Instant, seen: &Mutex<Seen>, knobs: &Knobs) {
+fn run(mut rtc: Rtc, socket: &UdpSocket, started: Instant, seen: &Mutex<Seen>, knobs: &Knobs) {
     let local = socket.local_addr().expect("address");
     let mut buf = vec![0; 2000];
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -148,7 +148,7 @@ fn run(mut rtc: Rtc, socket: &UdpSocket, begun: Instant, seen: &Mutex<Seen>, kno
                         Event::Closed => seen.closed = true,
                         Event::MediaData(data) if data.params.spec().codec.is_video() => {
                             video = Some((data.mid, data.pt));
-                            seen.first_frame.get_or_insert(begun.elapsed());
+                            seen.first_frame.get_or_insert(started.elapsed());
                             seen.frames += 1;
                             seen.gaps += usize::from(!data.contiguous);
                             let index = normalised().get(&nals(&data.data)).copied();

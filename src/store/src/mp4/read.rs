@@ -298,7 +298,7 @@ pub(crate) fn goes_on(file: &File, mut at: u64) -> io::Result<bool> {
     const PIECE: usize = 64 << 10;
     let len = file.metadata()?.len();
     let mut buffer = vec![0; PIECE];
-    // A picture holds the word hardly ever. A file made of it shall not hold up a start: it counts as going on.
+    // A picture holds the word hardly ever. A file made of it must not hold up a start: it counts as going on.
     let mut tries = 0;
     while len.saturating_sub(at) >= 8 {
         let n = PIECE.min(usize::try_from(len - at).unwrap_or(PIECE));

@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(placed(Some(960), &[22, 38, 61]), (960, vec![960; 3], Some(3840)), "jitter is not heard");
         assert_eq!(placed(Some(960), &[100, 120]), (4800, vec![960; 2], Some(6720)), "a hole before the fragment");
         assert_eq!(placed(Some(960), &[20, 140]), (960, vec![5760, 960], Some(7680)), "a hole inside");
-        assert_eq!(placed(Some(9600), &[20, 40, 200]), (9600, vec![960], Some(10560)), "told twice: dropped");
+        assert_eq!(placed(Some(9600), &[20, 40, 200]), (9600, vec![960], Some(10560)), "sent twice: dropped");
         assert_eq!(placed(Some(960), &[]), (0, vec![], Some(960)));
     }
 

@@ -1,4 +1,4 @@
-// A video element for tests: it plays when told, and its time stands until a test moves it.
+// A video element for tests: it plays when asked to, and its time stands until a test moves it.
 
 export class FakeVideo extends EventTarget {
   playbackRate = 1;

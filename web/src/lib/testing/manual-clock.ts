@@ -1,4 +1,4 @@
-// A clock for tests: time passes only when it is told to, and whatever falls due runs in its order.
+// A clock for tests: time passes only when a test moves it, and whatever falls due runs in its order.
 import type { Clock } from '../clock';
 
 interface Timer {
