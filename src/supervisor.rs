@@ -21,7 +21,7 @@ const STEADY_AFTER: Duration = Duration::from_secs(30);
 
 /// Why an attempt ended without an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum AttemptEnd {
     /// The task has nothing more to do.
     Done,
     /// Run it again after the backoff, for this reason, which the task has logged already.
@@ -36,7 +36,7 @@ pub enum Ended {
 /// again (a task then finds `None` and starts that part again).
 pub trait Task: Send + 'static {
     /// One attempt. It ends soon after `shutdown` is called, else when it is done or cannot go on.
-    fn run_once(&mut self, shutdown: &mut Shutdown) -> impl Future<Output = Result<Ended>> + Send;
+    fn run_once(&mut self, shutdown: &mut Shutdown) -> impl Future<Output = Result<AttemptEnd>> + Send;
 }
 
 /// The tasks and what each one's state is.
@@ -182,12 +182,12 @@ impl<T: Task> Runner<T> {
             let started = self.clock.mono();
             let result = self.attempt().await;
             let reason = match &result {
-                Ok(Ended::Done) => {
+                Ok(AttemptEnd::Done) => {
                     // Nothing is to be tried again, so no earlier failure stands.
                     self.update(|s| s.reason.clear());
                     break;
                 }
-                Ok(Ended::Again(reason)) => reason.clone(),
+                Ok(AttemptEnd::Again(reason)) => reason.clone(),
                 Err(e) => e.to_string(),
             };
             if self.shutdown.is_called() {
@@ -212,7 +212,7 @@ impl<T: Task> Runner<T> {
     }
 
     /// One attempt, whose panic is an error like another.
-    async fn attempt(&mut self) -> Result<Ended> {
+    async fn attempt(&mut self) -> Result<AttemptEnd> {
         let id = &self.id;
         let mut attempt = pin!(self.task.run_once(&mut self.shutdown));
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))) {
@@ -260,12 +260,12 @@ mod tests {
     struct Stumbles(u32);
 
     impl Task for Stumbles {
-        async fn run_once(&mut self, _: &mut Shutdown) -> Result<Ended> {
+        async fn run_once(&mut self, _: &mut Shutdown) -> Result<AttemptEnd> {
             self.0 += 1;
             match self.0 {
                 1 => Err(Error::internal("first")),
                 2 => panic!("second"),
-                3 => Ok(Ended::Done),
+                3 => Ok(AttemptEnd::Done),
                 _ => unreachable!("it was done"),
             }
         }
@@ -275,9 +275,9 @@ mod tests {
     struct Waits;
 
     impl Task for Waits {
-        async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+        async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
             shutdown.called().await;
-            Ok(Ended::Done)
+            Ok(AttemptEnd::Done)
         }
     }
 
@@ -285,7 +285,7 @@ mod tests {
     struct Hangs;
 
     impl Task for Hangs {
-        async fn run_once(&mut self, _: &mut Shutdown) -> Result<Ended> {
+        async fn run_once(&mut self, _: &mut Shutdown) -> Result<AttemptEnd> {
             std::future::pending().await
         }
     }
@@ -294,8 +294,8 @@ mod tests {
     struct Fails;
 
     impl Task for Fails {
-        async fn run_once(&mut self, _: &mut Shutdown) -> Result<Ended> {
-            Ok(Ended::Again("always".into()))
+        async fn run_once(&mut self, _: &mut Shutdown) -> Result<AttemptEnd> {
+            Ok(AttemptEnd::Again("always".into()))
         }
     }
 

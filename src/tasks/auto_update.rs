@@ -1,7 +1,7 @@
 //! Unattended updates: asks one address now and then, and installs what is newer. Runs only where the config names an address.
 
 use crate::config::UpdateConfig;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
@@ -35,12 +35,12 @@ pub fn spawn(supervisor: &Supervisor, config: &UpdateConfig, updater: &Updater, 
 }
 
 impl Task for AutoUpdate {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let mut wait = FIRST_AFTER + Duration::from_secs(random_below(FIRST_AFTER.as_secs()));
         loop {
             tokio::select! {
                 () = self.clock.sleep(wait) => {}
-                () = shutdown.called() => return Ok(Ended::Done),
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
             wait = self.every;
             let (updater, url) = (self.updater.clone(), self.url.clone());

@@ -1,7 +1,7 @@
 //! Capture: one attempt of a camera's pipeline after the other, and the camera's health as it follows from them.
 
 use crate::camera::Camera;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
 use perch_base::{ErrorKind, Result};
@@ -24,7 +24,7 @@ pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, capture: Arc<Capture
 }
 
 impl Task for CaptureTask {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let camera = self.camera.clone();
         let progress = move |event: CaptureEvent| match event {
             CaptureEvent::FirstFrame | CaptureEvent::Pace(Pace::KeepsUp) => camera.set_health(CameraState::Live, ""),
@@ -36,13 +36,13 @@ impl Task for CaptureTask {
         };
         let result = self.capture.run_once(&progress, shutdown.clone()).await;
         if shutdown.is_called() {
-            return Ok(Ended::Done);
+            return Ok(AttemptEnd::Done);
         }
         self.camera.count_restart();
         let (state, reason) = match result {
-            Ok(capture::Ended::Shutdown) => return Ok(Ended::Done),
-            Ok(capture::Ended::EndOfStream) => (CameraState::Missing, "the source ended".to_owned()),
-            Ok(capture::Ended::Stalled { for_ }) => {
+            Ok(capture::CaptureEnd::Shutdown) => return Ok(AttemptEnd::Done),
+            Ok(capture::CaptureEnd::EndOfStream) => (CameraState::Missing, "the source ended".to_owned()),
+            Ok(capture::CaptureEnd::Stalled { for_ }) => {
                 (CameraState::Stalled, format!("no signal for {} s: restarting", for_.as_secs()))
             }
             Err(e) if e.kind() == ErrorKind::Invalid || e.kind() == ErrorKind::Unsupported => {
@@ -51,6 +51,6 @@ impl Task for CaptureTask {
             Err(e) => (CameraState::Missing, e.to_string()),
         };
         self.camera.set_health(state, &reason);
-        Ok(Ended::Again(reason))
+        Ok(AttemptEnd::Again(reason))
     }
 }

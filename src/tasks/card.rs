@@ -3,7 +3,7 @@
 //! is made, for standard output. When there is a code is decided in `domain`.
 
 use crate::pairing_card;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::systemd;
 use crate::tasks::blocking;
 use perch_base::backoff::Backoff;
@@ -157,7 +157,7 @@ pub fn spawn(supervisor: &Supervisor, maker: CardMaker) -> Result<()> {
 }
 
 impl Task for KeepCard {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
             let (maker, path, kept) = (self.maker.clone(), self.path.clone(), self.screen.take());
             let look = move || {
@@ -168,11 +168,11 @@ impl Task for KeepCard {
             let (is_claimed, screen) = blocking("looking after the pairing card", look).await?;
             self.screen = Some(screen);
             if is_claimed? {
-                return Ok(Ended::Done);
+                return Ok(AttemptEnd::Done);
             }
             tokio::select! {
                 () = self.maker.clock.sleep(LOOK_EVERY) => {}
-                () = shutdown.called() => return Ok(Ended::Done),
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
         }
     }

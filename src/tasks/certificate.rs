@@ -1,6 +1,6 @@
 //! Keeps the box's certificate fit: names, addresses and dates are looked at every minute.
 
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
@@ -26,11 +26,11 @@ pub fn spawn(supervisor: &Supervisor, identity: &Arc<Identity>, clock: &SharedCl
 }
 
 impl Task for KeepCertificate {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
             tokio::select! {
                 () = self.clock.sleep(LOOK_EVERY) => {}
-                () = shutdown.called() => return Ok(Ended::Done),
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
             let identity = self.identity.clone();
             blocking("looking at the certificate", move || identity.look()).await?;

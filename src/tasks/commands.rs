@@ -2,7 +2,7 @@
 //! once without a bell, so that an attempt that failed is made good by the next one.
 
 use crate::bell;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_api::Revocations;
 use perch_base::backoff::Backoff;
@@ -39,7 +39,7 @@ pub fn spawn(supervisor: &Supervisor, bell: UnixDatagram, doors: Doors) -> Resul
 }
 
 impl Task for AnswerBell {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
             let doors = self.doors.clone();
             blocking("answering a command", move || doors.cut_off_the_gone()).await?;
@@ -47,7 +47,7 @@ impl Task for AnswerBell {
                 rung = bell::rung(&self.bell) => {
                     rung.context(ErrorKind::Io, || "the box does not hear commands any more")?;
                 }
-                () = shutdown.called() => return Ok(Ended::Done),
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
         }
     }

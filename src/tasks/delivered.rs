@@ -2,7 +2,7 @@
 //! unattended look) and however the box restarts. A trial leaves no word: it is measured by that of the version before.
 
 use crate::cameras::Cameras;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
@@ -59,11 +59,11 @@ pub fn spawn(
 }
 
 impl Task for LeaveWord {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
             tokio::select! {
                 () = self.clock.sleep(LOOK_EVERY) => {}
-                () = shutdown.called() => return Ok(Ended::Done),
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
             let live = self.cameras.cameras().into_iter().filter(|c| c.health.state.delivers());
             let word = live.map(|c| c.id.to_string()).collect::<Vec<_>>().join(",");

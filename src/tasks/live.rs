@@ -1,6 +1,6 @@
 //! Live viewing by WebRTC: one attempt of the engine after the other. Its sessions end with the attempt; the port stays the box's.
 
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
@@ -21,8 +21,8 @@ pub fn spawn(supervisor: &Supervisor, server: Server) -> Result<()> {
 }
 
 impl Task for Live {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
-        self.server.run_once(shutdown).await.map(|()| Ended::Done)
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
+        self.server.run_once(shutdown).await.map(|()| AttemptEnd::Done)
     }
 }
 

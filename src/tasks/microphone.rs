@@ -1,7 +1,7 @@
 //! A camera's own microphone: run again alone, while the picture goes on. Its camera's health says why there is no sound.
 
 use crate::camera::Camera;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
@@ -26,15 +26,15 @@ pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, capture: Arc<Capture
 }
 
 impl Task for Microphone {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let camera = self.camera.clone();
         let heard = move || camera.set_sound_problem("");
         match self.capture.run_microphone(&heard, shutdown).await {
-            Ok(()) => Ok(Ended::Done),
+            Ok(()) => Ok(AttemptEnd::Done),
             Err(e) => {
                 let why = e.to_string();
                 self.camera.set_sound_problem(&why);
-                Ok(Ended::Again(why))
+                Ok(AttemptEnd::Again(why))
             }
         }
     }

@@ -2,7 +2,7 @@
 //! the recorder, and asks for their stills. The detector looks on a thread of its own: it computes for milliseconds.
 
 use crate::camera::Camera;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use crate::wires::MarkQueue;
 use crate::wires::StillQueue;
@@ -96,7 +96,7 @@ pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, index: &Index, clock
 }
 
 impl Task for Motion {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let mut detector = (self.detector)(&self.camera.config.motion);
         let mut machine = EventMachine::new(event_config(&self.camera.config.record));
         // The last attempt broke off in the middle of it.
@@ -132,7 +132,7 @@ impl Task for Motion {
         if let Some(output) = machine.finish() {
             self.obey(output).await;
         }
-        Ok(Ended::Done)
+        Ok(AttemptEnd::Done)
     }
 }
 

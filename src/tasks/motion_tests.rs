@@ -6,7 +6,7 @@ use perch_base::clock::{Clock, ManualClock};
 use perch_base::shutdown;
 use perch_base::time::Timestamp;
 use perch_domain::archive::EventFilter;
-use perch_domain::motion::{Box as Mark, Cause};
+use perch_domain::motion::{Cause, Rect};
 use perch_domain::ports::ArchivePort;
 use perch_store::Store;
 use std::time::Instant;
@@ -20,7 +20,7 @@ struct Bright;
 impl Detect for Bright {
     fn look(&mut self, frame: &LumaFrame) -> Detection {
         let motion = frame.pixels[0] > 0;
-        let boxes = if motion { vec![Mark { x: 0.1, y: 0.1, w: 0.2, h: 0.2 }] } else { Vec::new() };
+        let boxes = if motion { vec![Rect { x: 0.1, y: 0.1, w: 0.2, h: 0.2 }] } else { Vec::new() };
         let cause = if motion { Cause::Motion } else { Cause::Quiet };
         Detection { pts: frame.pts, motion, score: f32::from(frame.pixels[0]) / 255.0, cause, boxes }
     }
@@ -32,7 +32,7 @@ struct Bench {
     store: Store,
     camera: Arc<Camera>,
     frames: mpsc::Sender<LumaFrame>,
-    task: JoinHandle<Result<Ended>>,
+    task: JoinHandle<Result<AttemptEnd>>,
     end: shutdown::Trigger,
     gap: Duration,
 }
@@ -140,7 +140,7 @@ async fn a_day_of_events_silence_and_set_clocks() {
     }
     assert_eq!(b.clock.mono(), MonoTime(86_400_000_000));
     b.end.fire();
-    assert_eq!(b.task.await.expect("no panic").expect("ended"), Ended::Done);
+    assert_eq!(b.task.await.expect("no panic").expect("ended"), AttemptEnd::Done);
 
     let page = b.store.recordings().events(&EventFilter { limit: 100, ..EventFilter::default() }).expect("asked");
     let mut got: Vec<_> = page.events.iter().map(|e| (e.start, e.end.expect("it ended"))).collect();

@@ -1,6 +1,6 @@
 //! Brings index and recordings together after a start, beside everything else: a lost index is made again while the box records.
 
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
@@ -25,7 +25,7 @@ pub fn spawn(supervisor: &Supervisor, recordings: &Recordings, clock: &SharedClo
 }
 
 impl Task for Reconcile {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
             let began = self.clock.mono();
             let recordings = self.recordings.clone();
@@ -36,7 +36,7 @@ impl Task for Reconcile {
             let took = self.clock.mono().since(began);
             tokio::select! {
                 () = self.clock.sleep(took.min(REST)) => {}
-                () = shutdown.called() => return Ok(Ended::Done),
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
         }
         let found = self.recordings.open_report();
@@ -51,6 +51,6 @@ impl Task for Reconcile {
         }
         // A task that ended would be shown as one that waits to be run again.
         shutdown.called().await;
-        Ok(Ended::Done)
+        Ok(AttemptEnd::Done)
     }
 }

@@ -1,7 +1,7 @@
 //! Retention: keeps recordings within their limits. Wakes when a file is complete and once a minute for what only time changes.
 
 use crate::cameras::clock_is_synchronised;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
@@ -37,7 +37,7 @@ pub fn spawn(
 }
 
 impl Task for Retention {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
             let (recordings, accounts) = (self.recordings.clone(), self.accounts.clone());
             let look = move || {
@@ -54,7 +54,7 @@ impl Task for Retention {
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = self.clock.sleep(EVERY) => {}
-                () = shutdown.called() => return Ok(Ended::Done),
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
         }
     }

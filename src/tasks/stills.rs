@@ -2,7 +2,7 @@
 //! is, is decided in `domain`.
 
 use crate::camera::Camera;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use crate::wires::StillQueue;
 use perch_base::Result;
@@ -44,7 +44,7 @@ pub fn spawn(
 }
 
 impl Task for StillTask {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         // The hub is asked for nothing while no still is wanted.
         let mut following: Option<Keyframes> = None;
         let mut is_new = true;
@@ -54,7 +54,7 @@ impl Task for StillTask {
                 following = None;
                 tokio::select! {
                     () = self.queue.wanted() => is_new = true,
-                    () = shutdown.called() => return Ok(Ended::Done),
+                    () = shutdown.called() => return Ok(AttemptEnd::Done),
                 }
                 continue;
             };
@@ -82,7 +82,7 @@ impl Task for StillTask {
                         self.give_up();
                         None
                     }
-                    () = shutdown.called() => return Ok(Ended::Done),
+                    () = shutdown.called() => return Ok(AttemptEnd::Done),
                 },
             };
             if let Some(keyframe) = keyframe {

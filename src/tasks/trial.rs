@@ -3,7 +3,7 @@
 
 use crate::camera::Camera;
 use crate::cameras::Cameras;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::{blocking, delivered};
 use perch_api::Lifeline;
 use perch_base::backoff::Backoff;
@@ -16,7 +16,7 @@ use perch_domain::ports::CameraPort;
 use perch_domain::recording::TimeAnchor;
 use perch_domain::status::RecordingState;
 use perch_domain::task::TaskId;
-use perch_domain::update::{Gate, GateCamera, GateSigns, GateVerdict, Proof, UpdatePort, proof};
+use perch_domain::update::{GateCamera, GateSigns, GateVerdict, HealthGate, Proof, UpdatePort, proof};
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::{GopPackets, Meta, Recordings};
 use perch_update::Updater;
@@ -51,15 +51,15 @@ pub fn spawn(supervisor: &Supervisor, trial: Trial) -> Result<()> {
 }
 
 impl Task for Trial {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
-        let mut gate = Gate::default();
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
+        let mut gate = HealthGate::default();
         let mut recorded = Err("it was not tried yet".to_owned());
         let mut shown = None;
         loop {
             let looking = look(self, recorded.clone());
             let looked = tokio::select! {
                 looked = within(&self.clock, LOOK_WITHIN, looking) => looked,
-                () = shutdown.called() => return Ok(Ended::Done),
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             };
             let verdict = match looked {
                 Some(signs) => {
@@ -68,7 +68,7 @@ impl Task for Trial {
                     gate.look(&signs, self.clock.mono())
                 }
                 None => {
-                    gate = Gate::default();
+                    gate = HealthGate::default();
                     let hangs = format!("disk, cameras and API were not heard of within {} s", LOOK_WITHIN.as_secs());
                     GateVerdict::Waiting(hangs)
                 }
@@ -77,7 +77,7 @@ impl Task for Trial {
                 GateVerdict::Waiting(why) => why.clone(),
                 GateVerdict::Content => String::new(),
                 GateVerdict::Keep => match keep(self).await {
-                    Ok(()) => return Ok(Ended::Done),
+                    Ok(()) => return Ok(AttemptEnd::Done),
                     Err(e) => format!("it works and could not be kept: {e}"),
                 },
             };
@@ -87,7 +87,7 @@ impl Task for Trial {
             }
             tokio::select! {
                 () = self.clock.sleep(LOOK_EVERY) => {}
-                () = shutdown.called() => return Ok(Ended::Done),
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
         }
     }

@@ -2,7 +2,7 @@
 //! `systemctl status` how the box is. Runs only where systemd asks for it.
 
 use crate::cameras::Cameras;
-use crate::supervisor::{Ended, Supervisor, Task, TaskList};
+use crate::supervisor::{AttemptEnd, Supervisor, Task, TaskList};
 use crate::systemd::{self, Notifier};
 use perch_api::Lifeline;
 use perch_base::Result;
@@ -12,7 +12,7 @@ use perch_base::shutdown::Shutdown;
 use perch_domain::ports::CameraPort;
 use perch_domain::status::{DiskStatus, summarise};
 use perch_domain::task::TaskId;
-use perch_domain::vitality::{Part, Sign, Verdict, Vitality};
+use perch_domain::vitality::{Part, Sign, Vitality, VitalityVerdict};
 use perch_store::Meta;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -92,19 +92,19 @@ pub fn spawn(supervisor: &Supervisor, watched: Watched) -> Result<()> {
 }
 
 impl Task for Watchdog {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let notifier = Notifier::from_env();
         let mut shown = String::new();
         while !shutdown.is_called() {
             let verdict = self.look();
             let stuck = verdict.sentence();
             let status = match verdict {
-                Verdict::Alive => {
+                VitalityVerdict::Alive => {
                     notifier.alive();
                     // The disk is left out: asking it may take as long as it likes.
                     summarise(&self.watched.cameras.cameras(), &DiskStatus::default(), &[], true).1
                 }
-                Verdict::Stuck(_) => format!("stuck: {stuck}"),
+                VitalityVerdict::Stuck(_) => format!("stuck: {stuck}"),
             };
             if status != shown {
                 if !stuck.is_empty() && !shown.starts_with("stuck") {
@@ -118,12 +118,12 @@ impl Task for Watchdog {
                 () = shutdown.called() => {}
             }
         }
-        Ok(Ended::Done)
+        Ok(AttemptEnd::Done)
     }
 }
 
 impl Watchdog {
-    fn look(&mut self) -> Verdict {
+    fn look(&mut self) -> VitalityVerdict {
         let (lifeline, meta) = (self.watched.api.clone(), self.watched.meta.clone());
         let runtime = tokio::runtime::Handle::current();
         self.api.ask(move || runtime.block_on(lifeline.ask()).map(drop));

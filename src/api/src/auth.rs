@@ -1,12 +1,12 @@
 //! Who asks, and whether they may: one gate before every handler. Host, origin and size are checked for every request.
 
 use crate::authority::same;
-use crate::connection::Progress;
+use crate::connection::RequestConnection;
 use crate::headers;
 use crate::input::{PathParts, Peer, too_large};
 use crate::problem::{Problem, Reply};
 use crate::route::{About, MAX_BODY, Route};
-use crate::state::{App, Shared, blocking};
+use crate::state::{AppState, Shared, blocking};
 use axum::RequestExt;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -41,7 +41,7 @@ impl Who {
     /// to listen for that gets none. Errors with `Unauthenticated`, or `NotFound` for what is not granted any more.
     pub(crate) fn may_still(
         &self,
-        app: &App,
+        app: &AppState,
         permission: Permission,
         object: Object<'_>,
     ) -> perch_base::Result<Principal> {
@@ -156,7 +156,7 @@ pub(crate) async fn authenticate(app: &Shared, request: &mut Request) -> Reply<W
     if by_cookie {
         check_same_origin(request)?;
     }
-    if let Some(connection) = request.extensions().get::<Progress>() {
+    if let Some(connection) = request.extensions().get::<RequestConnection>() {
         connection.trust(who.principal.device_id);
     }
     request.extensions_mut().insert(who.clone());

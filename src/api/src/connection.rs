@@ -75,7 +75,7 @@ pub(crate) async fn serve(
                 let running = Running::new(activity);
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(Peer(peer));
-                request.extensions_mut().insert(Progress(Arc::clone(&running.0)));
+                request.extensions_mut().insert(RequestConnection(Arc::clone(&running.0)));
                 let response: Response<Body> = router.oneshot(request).await?;
                 Ok::<_, Infallible>(response.map(|body| Tracked { body, running }))
             }
@@ -209,9 +209,9 @@ impl Activity {
 
 /// The connection of a request, as the gate and the handlers see it.
 #[derive(Clone)]
-pub(crate) struct Progress(Arc<Activity>);
+pub(crate) struct RequestConnection(Arc<Activity>);
 
-impl Progress {
+impl RequestConnection {
     /// A handler that reads for long goes on.
     pub(crate) fn touch(&self) {
         self.0.touch();

@@ -3,7 +3,7 @@
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
-use perch_domain::admission::{Admission, ConnectionId, Limits, Trust, Verdict};
+use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits, Trust};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,7 +63,9 @@ impl Door {
     /// A place for a connection from there, for which another may have to go; `None`: there is none.
     pub(crate) fn arrive(&self, from: IpAddr) -> Option<Place> {
         let mut state = self.0.lock();
-        let Verdict::Accept { id, gives_way } = state.admission.arrive(from, self.0.clock.mono()) else { return None };
+        let AdmissionVerdict::Accept { id, gives_way } = state.admission.arrive(from, self.0.clock.mono()) else {
+            return None;
+        };
         state.send_away(gives_way);
         let closed = Arc::new(Notify::new());
         state.open.insert(id, Arc::clone(&closed));

@@ -5,7 +5,7 @@ use crate::connection;
 use crate::door::Door;
 use crate::lifeline::Lifeline;
 use crate::revoke::Revocations;
-use crate::state::{App, Parts, Shared};
+use crate::state::{AppState, Parts, Shared};
 use crate::tls::server_config;
 use crate::{openapi, routes};
 use perch_base::shutdown::Shutdown;
@@ -43,7 +43,7 @@ impl Server {
         let (lifeline, own) = Lifeline::new(ports.identity.ca_pem())?;
         let (drain, draining) = watch::channel(false);
         let document = openapi::document(routes::ROUTES, &config.version);
-        let app = Arc::new(App::new(Parts { config, ports, port: local_addr.port(), document, draining }));
+        let app = Arc::new(AppState::new(Parts { config, ports, port: local_addr.port(), document, draining }));
         Ok(Self { listener, local_addr, app, acceptor, drain, lifeline, own })
     }
 

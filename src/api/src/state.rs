@@ -17,10 +17,10 @@ use tokio::sync::{Semaphore, watch};
 const MAX_STREAMS: usize = 256;
 
 /// Shared by all handlers.
-pub(crate) type Shared = Arc<App>;
+pub(crate) type Shared = Arc<AppState>;
 
 /// The server's state.
-pub(crate) struct App {
+pub(crate) struct AppState {
     pub(crate) config: Config,
     pub(crate) ports: Ports,
     /// The port that was bound.
@@ -36,7 +36,7 @@ pub(crate) struct App {
     health: Mutex<Option<(Instant, bool)>>,
 }
 
-/// What [`App`] is made of beyond the defaults.
+/// What [`AppState`] is made of beyond the defaults.
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) ports: Ports,
@@ -45,7 +45,7 @@ pub(crate) struct Parts {
     pub(crate) draining: watch::Receiver<bool>,
 }
 
-impl App {
+impl AppState {
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             config: parts.config,
@@ -138,7 +138,7 @@ async fn tell_again(tell: OnAccessChange, change: AccessChange, mut draining: wa
 /// Runs `work` (calls of ports, which may wait for a disk) on a blocking thread. A panic in it is an internal error.
 pub(crate) async fn blocking<T: Send + 'static>(
     app: &Shared,
-    work: impl FnOnce(&App) -> Result<T> + Send + 'static,
+    work: impl FnOnce(&AppState) -> Result<T> + Send + 'static,
 ) -> Reply<T> {
     let app = Arc::clone(app);
     off_thread(move || work(&app)).await.map_err(Problem::from)

@@ -39,7 +39,7 @@ pub struct ConnectionId(u64);
 
 /// What is done with a connection that comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AdmissionVerdict {
     /// It is let in. Where all places are taken another is closed for it.
     Accept {
         /// Its id from now on.
@@ -96,7 +96,7 @@ impl<O: Clone + Ord> Admission<O> {
 
     /// A connection comes. Where its household, its site or all strangers have what they may, one of the same group that used up
     /// its time gives way.
-    pub fn arrive(&mut self, from: IpAddr, now: MonoTime) -> Verdict {
+    pub fn arrive(&mut self, from: IpAddr, now: MonoTime) -> AdmissionVerdict {
         let (household, site) = (household(from), site(from));
         let count = |group: &dyn Fn(&Stranger) -> bool| self.strangers.values().filter(|s| group(s)).count();
         let of_household = |s: &Stranger| s.household == household;
@@ -113,7 +113,7 @@ impl<O: Clone + Ord> Admission<O> {
             None
         };
         let gives_way = match gives_way {
-            Some(None) => return Verdict::Refuse,
+            Some(None) => return AdmissionVerdict::Refuse,
             Some(found) => found,
             None => None,
         };
@@ -123,7 +123,7 @@ impl<O: Clone + Ord> Admission<O> {
         let id = ConnectionId(self.next);
         self.next += 1;
         self.strangers.insert(id, Stranger { household, site, since: now, has_spoken: false, running: 0 });
-        Verdict::Accept { id, gives_way }
+        AdmissionVerdict::Accept { id, gives_way }
     }
 
     /// Of those whose time is over: one of the household that holds most, the one whose time has been over for longest.

@@ -50,13 +50,13 @@ fn tell(story: &[Step]) {
         match step {
             Comes(from, want) | Silent(from, want) => {
                 let got = match admission.arrive(ip(from), now) {
-                    Verdict::Accept { id, gives_way } => {
+                    AdmissionVerdict::Accept { id, gives_way } => {
                         if matches!(step, Comes(..)) {
                             admission.speaks(id);
                         }
                         for_whom("in", gives_way)
                     }
-                    Verdict::Refuse => "refused".into(),
+                    AdmissionVerdict::Refuse => "refused".into(),
                 };
                 assert_eq!(got, *want, "step {n}");
             }
@@ -290,7 +290,7 @@ proptest! {
             let nth = |i: usize| open.keys().nth(i % open.len().max(1)).copied();
             match event {
                 Event::Arrive(n, speaks) => match admission.arrive(address(n), now) {
-                    Verdict::Accept { id, gives_way } => {
+                    AdmissionVerdict::Accept { id, gives_way } => {
                         if let Some(gone) = gives_way {
                             prop_assert!(!known.contains(&gone), "a stranger sent away one that is known");
                             let (since, spoke) = open.remove(&gone).expect("it was open");
@@ -301,7 +301,7 @@ proptest! {
                             admission.speaks(id);
                         }
                     }
-                    Verdict::Refuse => {
+                    AdmissionVerdict::Refuse => {
                         let young = open.iter().filter(|(id, _)| !known.contains(*id)).count();
                         prop_assert!(young >= LIMITS.per_household, "refused though there is room");
                     }

@@ -1,7 +1,7 @@
 //! What is kept: segments, fragments, events, gaps, and the questions that are asked of them.
 
 use crate::access::CameraGrant;
-use crate::motion::{Box, Cause};
+use crate::motion::{Cause, Rect};
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
@@ -143,7 +143,7 @@ pub struct Event {
     /// Why it counts.
     pub cause: Cause,
     /// What moved, at the strongest moment.
-    pub boxes: Vec<Box>,
+    pub boxes: Vec<Rect>,
     /// Kept for ever.
     pub pinned: bool,
     /// Whether a still exists.

@@ -1,7 +1,7 @@
 //! The event machine: turns the detector's word on each picture into events with a start and an end. A scene that stays busy is
 //! cut into chapters, each an event of its own, so that no event runs for hours with one still.
 
-use crate::motion::{Box, Cause, Detection};
+use crate::motion::{Cause, Detection, Rect};
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -67,7 +67,7 @@ pub struct Peak {
     /// Why it counted.
     pub cause: Cause,
     /// What moved.
-    pub boxes: Vec<Box>,
+    pub boxes: Vec<Rect>,
 }
 
 #[derive(Clone, Debug)]

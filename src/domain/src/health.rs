@@ -87,14 +87,14 @@ pub const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(15);
 
 /// Watches the progress of one capture attempt from outside its pipeline.
 #[derive(Clone, Debug)]
-pub struct Watchdog {
+pub struct StallWatch {
     started: MonoTime,
     last_frame: Option<MonoTime>,
 }
 
-/// What the watchdog says.
+/// What the watch says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StallVerdict {
     /// Frames arrive, or are not due yet: look again at this moment.
     WaitUntil(MonoTime),
     /// No frame since this long: restart.
@@ -103,7 +103,7 @@ pub enum Verdict {
     NeverStarted,
 }
 
-impl Watchdog {
+impl StallWatch {
     /// Watches an attempt that began at `now`.
     pub fn new(now: MonoTime) -> Self {
         Self { started: now, last_frame: None }
@@ -120,12 +120,12 @@ impl Watchdog {
     }
 
     /// The verdict at `now`.
-    pub fn check(&self, now: MonoTime) -> Verdict {
+    pub fn check(&self, now: MonoTime) -> StallVerdict {
         match self.last_frame {
-            Some(last) if now.since(last) >= STALL_AFTER => Verdict::Stalled(now.since(last)),
-            Some(last) => Verdict::WaitUntil(last + STALL_AFTER),
-            None if now.since(self.started) >= FIRST_FRAME_WITHIN => Verdict::NeverStarted,
-            None => Verdict::WaitUntil(self.started + FIRST_FRAME_WITHIN),
+            Some(last) if now.since(last) >= STALL_AFTER => StallVerdict::Stalled(now.since(last)),
+            Some(last) => StallVerdict::WaitUntil(last + STALL_AFTER),
+            None if now.since(self.started) >= FIRST_FRAME_WITHIN => StallVerdict::NeverStarted,
+            None => StallVerdict::WaitUntil(self.started + FIRST_FRAME_WITHIN),
         }
     }
 }
@@ -257,12 +257,12 @@ mod tests {
 
     #[test]
     fn restarts_after_three_seconds_without_a_frame() {
-        let mut w = Watchdog::new(s(0.0));
-        assert_eq!(w.check(s(14.0)), Verdict::WaitUntil(s(15.0)));
-        assert_eq!(w.check(s(15.0)), Verdict::NeverStarted);
+        let mut w = StallWatch::new(s(0.0));
+        assert_eq!(w.check(s(14.0)), StallVerdict::WaitUntil(s(15.0)));
+        assert_eq!(w.check(s(15.0)), StallVerdict::NeverStarted);
         w.frame(s(15.5));
-        assert_eq!(w.check(s(18.4)), Verdict::WaitUntil(s(18.5)));
-        assert_eq!(w.check(s(18.5)), Verdict::Stalled(Duration::from_secs(3)));
+        assert_eq!(w.check(s(18.4)), StallVerdict::WaitUntil(s(18.5)));
+        assert_eq!(w.check(s(18.5)), StallVerdict::Stalled(Duration::from_secs(3)));
     }
 
     /// Looks once a second at stretches of (seconds, captured a second, encoded a second, how late); what was reported, and when.

@@ -97,7 +97,7 @@ pub enum CardStep {
 
 /// What a try gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub enum CodeOutcome {
     /// Right: the code is used up, the device gets this.
     Paired(Grant),
     /// Wrong; so many tries are left.
@@ -156,25 +156,25 @@ impl Pairing {
     }
 
     /// Tries a code (its hash, made the same way as for [`Self::issue`]).
-    pub fn attempt(&mut self, hash: &str, now: Timestamp) -> Attempt {
-        let Some(code) = &mut self.code else { return Attempt::NoCode };
+    pub fn attempt(&mut self, hash: &str, now: Timestamp) -> CodeOutcome {
+        let Some(code) = &mut self.code else { return CodeOutcome::NoCode };
         // A clock set back must not give an old code new life.
         if now >= code.expires_at || now < code.issued_at {
             self.code = None;
-            return Attempt::NoCode;
+            return CodeOutcome::NoCode;
         }
         if code.tries_left == 0 {
-            return Attempt::Burned;
+            return CodeOutcome::Burned;
         }
         if code.is(hash) {
             let grant = Grant::stored(code.role, std::mem::take(&mut code.cameras));
             self.code = None;
-            return Attempt::Paired(grant);
+            return CodeOutcome::Paired(grant);
         }
         code.tries_left -= 1;
         match code.tries_left {
-            0 => Attempt::Burned,
-            tries_left => Attempt::Wrong { tries_left },
+            0 => CodeOutcome::Burned,
+            tries_left => CodeOutcome::Wrong { tries_left },
         }
     }
 
@@ -218,14 +218,14 @@ mod tests {
     #[test]
     fn works_once() {
         let mut p = open(at(0));
-        assert_eq!(p.attempt("right", at(299)), Attempt::Paired(Grant::all(Role::Admin)));
-        assert_eq!(p.attempt("right", at(299)), Attempt::NoCode);
+        assert_eq!(p.attempt("right", at(299)), CodeOutcome::Paired(Grant::all(Role::Admin)));
+        assert_eq!(p.attempt("right", at(299)), CodeOutcome::NoCode);
     }
 
     #[test]
     fn expires() {
-        assert_eq!(open(at(0)).attempt("right", at(300)), Attempt::NoCode);
-        assert_eq!(open(at(0)).attempt("right", at(-1)), Attempt::NoCode, "a clock set back ends it");
+        assert_eq!(open(at(0)).attempt("right", at(300)), CodeOutcome::NoCode);
+        assert_eq!(open(at(0)).attempt("right", at(-1)), CodeOutcome::NoCode, "a clock set back ends it");
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
             let mut p = open(at(0));
             p.follow(&step);
             assert!(p.is_open(now(299)) && !p.is_open(now(300)), "five minutes are five minutes");
-            assert_eq!(p.attempt("right", now(299)), Attempt::Paired(Grant::all(Role::Admin)));
+            assert_eq!(p.attempt("right", now(299)), CodeOutcome::Paired(Grant::all(Role::Admin)));
             let mut used_up = Pairing { issued: vec![at(0); CODES_PER_DAY], ..Pairing::default() };
             used_up.follow(&step);
             assert_eq!(used_up.next_at(now(1)), Some(now(86_400)), "setting the clock gives no codes");
@@ -247,10 +247,10 @@ mod tests {
     fn burns_after_five() {
         let mut p = open(at(0));
         for tries_left in (1..MAX_TRIES).rev() {
-            assert_eq!(p.attempt("wrong", at(1)), Attempt::Wrong { tries_left });
+            assert_eq!(p.attempt("wrong", at(1)), CodeOutcome::Wrong { tries_left });
         }
-        assert_eq!(p.attempt("wrong", at(1)), Attempt::Burned);
-        assert_eq!(p.attempt("right", at(1)), Attempt::Burned);
+        assert_eq!(p.attempt("wrong", at(1)), CodeOutcome::Burned);
+        assert_eq!(p.attempt("right", at(1)), CodeOutcome::Burned);
     }
 
     #[test]
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_burned_code_and_a_clock_that_was_set() {
         let mut p = open(at(0));
-        while p.attempt("wrong", at(1)) != Attempt::Burned {}
+        while p.attempt("wrong", at(1)) != CodeOutcome::Burned {}
         assert_eq!((p.card(1, at(2)), p.card(1, at(300))), (CardStep::Keep, CardStep::Issue));
         let mut p = open(at(0));
         assert_eq!(p.card(1, at(-1)), CardStep::Issue, "a clock set back has ended it");

@@ -4,7 +4,7 @@
 use crate::access::{CameraGrant, Credential, Device, Grant, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, Segment, TimeRange, Timeline};
 use crate::media::Stream;
-use crate::pairing::Attempt;
+use crate::pairing::CodeOutcome;
 use crate::status::{CameraInfo, LiveSession, Status};
 use bytes::Bytes;
 use perch_base::Result;
@@ -88,8 +88,8 @@ pub struct IssuedCode {
 pub enum PairResult {
     /// Paired.
     Paired(Credential),
-    /// Not; the attempt says why (never [`Attempt::Paired`]).
-    Refused(Attempt),
+    /// Not; the attempt says why (never [`CodeOutcome::Paired`]).
+    Refused(CodeOutcome),
 }
 
 /// Accounts, devices, codes and stream passwords.

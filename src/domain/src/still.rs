@@ -1,7 +1,7 @@
 //! Which picture becomes an event's still: the first keyframe at or after the moment that is to be shown, with the boxes of what
 //! moved in that very picture. Pure; the shell waits for keyframes and decodes them.
 
-use crate::motion::Box;
+use crate::motion::Rect;
 use perch_base::ids::EventId;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ pub struct Still {
 pub struct Stills {
     wishes: VecDeque<Wish>,
     /// What the detector saw last, and when.
-    looks: VecDeque<(MonoTime, Vec<Box>)>,
+    looks: VecDeque<(MonoTime, Vec<Rect>)>,
 }
 
 impl Stills {
@@ -55,7 +55,7 @@ impl Stills {
     }
 
     /// What the detector saw in the picture at `at`.
-    pub fn saw(&mut self, at: MonoTime, boxes: Vec<Box>) {
+    pub fn saw(&mut self, at: MonoTime, boxes: Vec<Rect>) {
         if self.looks.len() >= LOOKS {
             self.looks.pop_front();
         }
@@ -90,8 +90,8 @@ impl Stills {
     }
 
     /// What moved in the picture at `at`, as far as the detector saw that picture; else nothing is marked in it.
-    pub fn boxes(&self, at: MonoTime) -> Vec<Box> {
-        let distance = |(seen, _): &&(MonoTime, Vec<Box>)| at.since(*seen).max(seen.since(at));
+    pub fn boxes(&self, at: MonoTime) -> Vec<Rect> {
+        let distance = |(seen, _): &&(MonoTime, Vec<Rect>)| at.since(*seen).max(seen.since(at));
         let nearest = self.looks.iter().min_by_key(distance).filter(|look| distance(look) <= SAME_PICTURE);
         nearest.map(|(_, boxes)| boxes.clone()).unwrap_or_default()
     }
@@ -113,8 +113,8 @@ mod tests {
         Still { event, at: ms(at) }
     }
 
-    fn a_box(x: f32) -> Box {
-        Box { x, y: 0.0, w: 0.1, h: 0.1 }
+    fn a_box(x: f32) -> Rect {
+        Rect { x, y: 0.0, w: 0.1, h: 0.1 }
     }
 
     #[test]

@@ -269,11 +269,11 @@ pub enum GateVerdict {
 
 /// The health gate of a system that is being tried.
 #[derive(Clone, Debug, Default)]
-pub struct Gate {
+pub struct HealthGate {
     content_since: Option<MonoTime>,
 }
 
-impl Gate {
+impl HealthGate {
     /// Looks once.
     pub fn look(&mut self, signs: &GateSigns, now: MonoTime) -> GateVerdict {
         if let Some(why) = complaint(signs) {

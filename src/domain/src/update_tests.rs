@@ -194,7 +194,7 @@ fn a_new_system_must_prove_everything() {
         ),
     ];
     for (name, signs, want) in table {
-        let verdict = Gate::default().look(&signs, MonoTime(0));
+        let verdict = HealthGate::default().look(&signs, MonoTime(0));
         match (verdict, want) {
             (GateVerdict::Content, None) => {}
             (GateVerdict::Waiting(why), Some(part)) => assert!(why.contains(part), "{name}: {why}"),
@@ -225,7 +225,7 @@ fn what_proves_that_a_new_system_records() {
 #[test]
 fn it_must_be_content_for_a_while_without_a_break() {
     let at = |s: i64| MonoTime(s * 1_000_000);
-    let mut gate = Gate::default();
+    let mut gate = HealthGate::default();
     let bad = GateSigns { api: Err("x".into()), ..good() };
     assert_eq!(gate.look(&good(), at(0)), GateVerdict::Content);
     assert_eq!(gate.look(&good(), at(19)), GateVerdict::Content);

@@ -57,14 +57,14 @@ pub struct Sign {
 
 /// What is to be reported to the system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum VitalityVerdict {
     /// All parts go on.
     Alive,
     /// These stand still, each for so long.
     Stuck(Vec<(Part, Duration)>),
 }
 
-impl Verdict {
+impl VitalityVerdict {
     /// A sentence for the log and for `systemctl status`; empty while all is well.
     pub fn sentence(&self) -> String {
         match self {
@@ -97,7 +97,7 @@ struct Seen {
 
 impl Vitality {
     /// Looks at the signs of every part. A part that is no longer named is no longer watched.
-    pub fn look(&mut self, signs: &[Sign], now: MonoTime) -> Verdict {
+    pub fn look(&mut self, signs: &[Sign], now: MonoTime) -> VitalityVerdict {
         self.seen.retain(|part, _| signs.iter().any(|s| s.part == *part));
         let mut stuck = Vec::new();
         for Sign { part, count } in signs {
@@ -116,7 +116,7 @@ impl Vitality {
                 stuck.push((part.clone(), still));
             }
         }
-        if stuck.is_empty() { Verdict::Alive } else { Verdict::Stuck(stuck) }
+        if stuck.is_empty() { VitalityVerdict::Alive } else { VitalityVerdict::Stuck(stuck) }
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
         let mut vitality = Vitality::default();
         (0..=until).step_by(10).find(|t| {
             let signs = [Sign { part: part.clone(), count: count(*t) }];
-            vitality.look(&signs, s(*t)) != Verdict::Alive
+            vitality.look(&signs, s(*t)) != VitalityVerdict::Alive
         })
     }
 
@@ -175,10 +175,10 @@ mod tests {
                 Sign { part: Part::Database, count: t },
             ]
         };
-        assert_eq!(vitality.look(&signs(1), s(1)), Verdict::Alive);
-        assert_eq!(vitality.look(&signs(61), s(61)), Verdict::Alive);
+        assert_eq!(vitality.look(&signs(1), s(1)), VitalityVerdict::Alive);
+        assert_eq!(vitality.look(&signs(61), s(61)), VitalityVerdict::Alive);
         let verdict = vitality.look(&signs(62), s(62));
-        assert_eq!(verdict, Verdict::Stuck(vec![(Part::Api, Duration::from_secs(61))]));
+        assert_eq!(verdict, VitalityVerdict::Stuck(vec![(Part::Api, Duration::from_secs(61))]));
         assert_eq!(verdict.sentence(), "the API has stood still for 61 s");
     }
 
@@ -187,16 +187,16 @@ mod tests {
         let mut vitality = Vitality::default();
         let sign = |count| [Sign { part: Part::Api, count }];
         vitality.look(&sign(1), s(0));
-        assert_ne!(vitality.look(&sign(1), s(100)), Verdict::Alive);
-        assert_eq!(vitality.look(&sign(2), s(101)), Verdict::Alive);
-        assert_eq!(vitality.look(&[], s(500)), Verdict::Alive);
+        assert_ne!(vitality.look(&sign(1), s(100)), VitalityVerdict::Alive);
+        assert_eq!(vitality.look(&sign(2), s(101)), VitalityVerdict::Alive);
+        assert_eq!(vitality.look(&[], s(500)), VitalityVerdict::Alive);
     }
     #[test]
     fn a_camera_that_comes_late_has_its_grace_too() {
         let mut vitality = Vitality::default();
         let api = |t| Sign { part: Part::Api, count: t };
         let camera = || Sign { part: Part::Capture(camera()), count: 0 };
-        let mut look = |t: u64, signs: &[Sign]| vitality.look(signs, s(t)) == Verdict::Alive;
+        let mut look = |t: u64, signs: &[Sign]| vitality.look(signs, s(t)) == VitalityVerdict::Alive;
         assert!(look(0, &[api(1)]) && look(3600, &[api(2), camera()]) && look(3735, &[api(3), camera()]));
         assert!(!look(3736, &[api(4), camera()]));
     }

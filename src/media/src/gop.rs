@@ -1,6 +1,6 @@
 //! Collects a stream into closed GOPs for the recorder: one wake-up a GOP instead of one a packet.
 
-use crate::fanout::{Attachment, Delivery, Hub, MAX_GOP_BYTES, MAX_GOP_PACKETS, Offer, Sink};
+use crate::fanout::{Attachment, Delivery, Hub, MAX_GOP_BYTES, MAX_GOP_PACKETS, Receipt, Sink};
 use perch_base::time::MonoTime;
 use perch_domain::media::{SharedPacket, Stream, Track};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,47 +94,47 @@ impl Collector {
         }
     }
 
-    fn close(&mut self, end: Option<MonoTime>) -> Offer {
+    fn close(&mut self, end: Option<MonoTime>) -> Receipt {
         let packets = std::mem::take(&mut self.open);
         let bytes = u32::try_from(std::mem::take(&mut self.bytes)).unwrap_or(u32::MAX);
-        let Some(first) = packets.first() else { return Offer::Taken };
+        let Some(first) = packets.first() else { return Receipt::Taken };
         let start = first.pts;
         let last = packets.iter().filter(|p| p.track == Track::Video).map(|p| p.pts).max().unwrap_or(start);
         let joined = end.is_some();
         let gop = ClosedGop { start, end: end.unwrap_or(last + LAST_FRAME), joined, packets };
-        let Ok(share) = self.room.clone().try_acquire_many_owned(bytes) else { return Offer::Full };
+        let Ok(share) = self.room.clone().try_acquire_many_owned(bytes) else { return Receipt::Full };
         match self.tx.try_send((gop, share)) {
-            Ok(()) => Offer::Taken,
-            Err(mpsc::error::TrySendError::Full(_)) => Offer::Full,
-            Err(mpsc::error::TrySendError::Closed(_)) => Offer::Closed,
+            Ok(()) => Receipt::Taken,
+            Err(mpsc::error::TrySendError::Full(_)) => Receipt::Full,
+            Err(mpsc::error::TrySendError::Closed(_)) => Receipt::Closed,
         }
     }
 }
 
 impl Sink for Collector {
-    fn offer(&mut self, delivery: Delivery) -> Offer {
+    fn offer(&mut self, delivery: Delivery) -> Receipt {
         let packet = delivery.packet;
         if packet.track == Track::Video && packet.keyframe {
             let next = (!delivery.discontinuity).then_some(packet.pts);
             match self.close(next) {
-                Offer::Taken if self.tx.is_closed() => return Offer::Closed,
+                Receipt::Taken if self.tx.is_closed() => return Receipt::Closed,
                 // A GOP that will find no place is not started, so that the hub learns how long nothing is taken.
-                Offer::Taken if self.tx.capacity() == 0 || self.room.available_permits() < MAX_GOP_BYTES => {
-                    return Offer::Full;
+                Receipt::Taken if self.tx.capacity() == 0 || self.room.available_permits() < MAX_GOP_BYTES => {
+                    return Receipt::Full;
                 }
-                Offer::Taken => {}
+                Receipt::Taken => {}
                 refused => return refused,
             }
         } else if self.open.is_empty() {
-            return if self.tx.is_closed() { Offer::Closed } else { Offer::Taken };
+            return if self.tx.is_closed() { Receipt::Closed } else { Receipt::Taken };
         }
         self.bytes += packet.data.len() + PACKET_BYTES;
         if self.bytes > MAX_GOP_BYTES || self.open.len() >= MAX_GOP_PACKETS {
             self.give_up(packet.pts);
-            return Offer::Full;
+            return Receipt::Full;
         }
         self.open.push(packet);
-        Offer::Taken
+        Receipt::Taken
     }
 
     fn interrupted(&mut self) {

@@ -1,6 +1,6 @@
 //! Follows the keyframes of one stream: what a still is made of.
 
-use crate::fanout::{Attachment, Delivery, Hub, Offer, Sink};
+use crate::fanout::{Attachment, Delivery, Hub, Receipt, Sink};
 use perch_domain::media::{SharedPacket, Stream, Track};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -31,13 +31,13 @@ impl Keyframes {
 struct Collector(mpsc::Sender<SharedPacket>);
 
 impl Sink for Collector {
-    fn offer(&mut self, delivery: Delivery) -> Offer {
+    fn offer(&mut self, delivery: Delivery) -> Receipt {
         let packet = delivery.packet;
         if packet.keyframe && packet.track == Track::Video {
             // Whoever is slow misses one and takes the next; the encoder is not to hurry for it.
             let _ = self.0.try_send(packet);
         }
-        if self.0.is_closed() { Offer::Closed } else { Offer::Taken }
+        if self.0.is_closed() { Receipt::Closed } else { Receipt::Taken }
     }
 }
 

@@ -60,7 +60,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
 
 /// A number that a text takes: `# param NAME: int UNIT MIN..MAX = DEFAULT - meaning`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Param {
+pub struct PipelineParam {
     /// The placeholder's name.
     pub name: String,
     /// Its unit, for people.
@@ -75,9 +75,9 @@ pub struct Param {
 
 /// One pipeline file.
 #[derive(Clone, Debug)]
-pub struct File {
+pub struct PipelineFile {
     name: String,
-    params: Vec<Param>,
+    params: Vec<PipelineParam>,
     properties: Vec<(String, String)>,
     needs: Vec<String>,
     trials: Vec<String>,
@@ -87,7 +87,7 @@ pub struct File {
 /// Every pipeline file, the box's own and those that replace them.
 #[derive(Clone, Debug)]
 pub struct Library {
-    files: BTreeMap<String, File>,
+    files: BTreeMap<String, PipelineFile>,
 }
 
 impl Library {
@@ -96,7 +96,7 @@ impl Library {
     pub fn load(overrides: Option<&Path>) -> Result<Self> {
         let mut files = BTreeMap::new();
         for (name, text) in EMBEDDED {
-            files.insert((*name).to_owned(), File::parse(name, text)?);
+            files.insert((*name).to_owned(), PipelineFile::parse(name, text)?);
         }
         let Some(folder) = overrides.filter(|f| f.is_dir()) else { return Ok(Self { files }) };
         for group in list(folder)?.into_iter().filter(|p| p.is_dir()) {
@@ -104,7 +104,7 @@ impl Library {
                 let part =
                     |p: Option<&std::ffi::OsStr>| p.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
                 let name = format!("{}/{}", part(group.file_name()), part(path.file_stem()));
-                let file = File::parse(&name, &read(&path)?)?;
+                let file = PipelineFile::parse(&name, &read(&path)?)?;
                 if files.insert(name, file).is_none() {
                     return Err(Error::invalid(format!(
                         "{}: replaces no pipeline: its folder and name must be one of the box's own",
@@ -133,7 +133,7 @@ impl Library {
     }
 
     /// The file called `name`.
-    pub fn file(&self, name: &str) -> Result<&File> {
+    pub fn file(&self, name: &str) -> Result<&PipelineFile> {
         self.files.get(name).ok_or_else(|| Error::internal(format!("there is no pipeline {name}")))
     }
 
@@ -148,7 +148,7 @@ impl Library {
     }
 }
 
-impl File {
+impl PipelineFile {
     /// Reads header and text. Errors with [`ErrorKind::Invalid`] and the line.
     pub fn parse(name: &str, content: &str) -> Result<Self> {
         let mut file = Self {
@@ -189,7 +189,7 @@ impl File {
     }
 
     /// The numbers that the text takes.
-    pub fn params(&self) -> &[Param] {
+    pub fn params(&self) -> &[PipelineParam] {
         &self.params
     }
 
@@ -276,7 +276,7 @@ pub fn element(bin: &gst::Bin, name: &str) -> Result<gst::Element> {
     bin.by_name(name).ok_or_else(|| Error::invalid(format!("a pipeline needs an element `name={name}`")))
 }
 
-fn param(text: &str) -> Option<Param> {
+fn param(text: &str) -> Option<PipelineParam> {
     let (name, rest) = text.split_once(':')?;
     let (rule, _meaning) = rest.split_once(" - ")?;
     let mut words = rule.split_whitespace();
@@ -288,7 +288,7 @@ fn param(text: &str) -> Option<Param> {
     if words.next()? != "=" {
         return None;
     }
-    let p = Param {
+    let p = PipelineParam {
         name: name.trim().to_owned(),
         unit,
         min: min.parse().ok()?,
@@ -358,13 +358,14 @@ mod tests {
 
     #[test]
     fn numbers_are_checked_and_texts_must_match_their_headers() {
-        let file = File::parse("a/b", "# param n: int px 1..9 = 2 - width\nx={n} {{y}}\n").expect("well formed");
+        let file =
+            PipelineFile::parse("a/b", "# param n: int px 1..9 = 2 - width\nx={n} {{y}}\n").expect("well formed");
         assert_eq!(file.expand(&[("n", 7)]).expect("in range").trim(), "x=7 {y}");
         for n in [0, 10] {
             assert!(file.expand(&[("n", n)]).expect_err("out of range").to_string().contains("must be 1 to 9"));
         }
         for bad in ["", "x={n}", "# param n: int px 1..9 = 2 - width\nx", "# param n: int\nx={n}", "x={", "x=}"] {
-            assert!(File::parse("a/b", bad).is_err(), "{bad}");
+            assert!(PipelineFile::parse("a/b", bad).is_err(), "{bad}");
         }
     }
 

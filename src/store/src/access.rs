@@ -9,7 +9,7 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
     self, CameraGrant, Credential, Device, DeviceKind, Grant, Leaving, Principal, StreamPassword, User, check_leaving,
 };
-use perch_domain::pairing::{Attempt, CardStep, Pairing};
+use perch_domain::pairing::{CardStep, CodeOutcome, Pairing};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::time::Duration;
@@ -247,7 +247,7 @@ impl AccessPort for Accounts {
             let attempt = state.attempt(&code_hash(tx, &code)?, now);
             keep_pairing(tx, &state)?;
             Ok(match attempt {
-                Attempt::Paired(grant) => {
+                CodeOutcome::Paired(grant) => {
                     PairResult::Paired(insert_device(tx, &name, DeviceKind::Paired, None, &grant, now)?)
                 }
                 refused => PairResult::Refused(refused),

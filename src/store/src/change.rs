@@ -4,11 +4,11 @@ use crate::mp4::h264::TrackFormat;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_domain::archive::{Event, GapCause, Segment};
-use perch_domain::motion::Box;
+use perch_domain::motion::Rect;
 
 /// One change.
 #[derive(Clone, Debug)]
-pub(crate) enum Change {
+pub(crate) enum RowChange {
     /// A file that begins.
     Open {
         id: SegmentId,
@@ -29,12 +29,12 @@ pub(crate) enum Change {
     /// An event as it is now.
     Event(Event),
     /// An event has a still, and this is what moves in it.
-    Still { event: EventId, boxes: Vec<Box> },
+    Still { event: EventId, boxes: Vec<Rect> },
     /// Why nothing was recorded.
     Gap { camera: CameraId, start: Timestamp, end: Timestamp, cause: GapCause },
 }
 
-impl Change {
+impl RowChange {
     /// The sentence of its errors.
     pub(crate) fn what(&self) -> String {
         match self {

@@ -1,6 +1,6 @@
 //! Rows of events. Their stills are in `stills`.
 
-use crate::change::{Change, Started};
+use crate::change::{RowChange, Started};
 use crate::db::{Fail, lock};
 use crate::{Index, from_word, word};
 use perch_base::ids::{CameraId, EventId};
@@ -8,7 +8,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::CameraGrant;
 use perch_domain::archive::{Event, EventFilter, EventKind, EventPage, TimeRange};
-use perch_domain::motion::{Box, Cause};
+use perch_domain::motion::{Cause, Rect};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 /// An event that begins.
@@ -29,7 +29,7 @@ pub struct NewEvent {
     /// Why it counts.
     pub cause: Cause,
     /// What moves.
-    pub boxes: Vec<Box>,
+    pub boxes: Vec<Rect>,
 }
 
 /// Events shown on one timeline.
@@ -84,7 +84,7 @@ fn missing(id: EventId) -> Error {
     Error::not_found(format!("there is no event {id}"))
 }
 
-pub(crate) fn boxes_text(boxes: &[Box]) -> Result<String> {
+pub(crate) fn boxes_text(boxes: &[Rect]) -> Result<String> {
     serde_json::to_string(boxes).map_err(|e| Error::internal("an event's boxes cannot be written").with_source(e))
 }
 
@@ -150,7 +150,7 @@ impl Index {
         let NewEvent { camera, kind, start, since, chapter, score, cause, boxes } = event.clone();
         let (end, pinned, has_thumbnail) = (None, false, false);
         let event = Event { id, camera, kind, start, end, since, chapter, score, cause, boxes, pinned, has_thumbnail };
-        self.begin(Started::Event(id), Change::Event(event.clone()))?;
+        self.begin(Started::Event(id), RowChange::Event(event.clone()))?;
         Ok(event)
     }
 
@@ -167,12 +167,12 @@ impl Index {
 
     /// Enters a running event's stronger picture, as soon as the database takes it; the boxes stay those of its still, where it has
     /// one. Errors with `NotFound`.
-    pub fn update_event(&self, id: EventId, score: f32, cause: Cause, boxes: &[Box]) -> Result<Event> {
+    pub fn update_event(&self, id: EventId, score: f32, cause: Cause, boxes: &[Rect]) -> Result<Event> {
         let _one_at_a_time = lock(&self.rows().naming);
         let before = self.event_by_id(id)?;
         let boxes = if before.has_thumbnail { before.boxes.clone() } else { boxes.to_vec() };
         let event = Event { score, cause, boxes, ..before };
-        self.change(Change::Event(event.clone()))?;
+        self.change(RowChange::Event(event.clone()))?;
         Ok(event)
     }
 
@@ -181,7 +181,7 @@ impl Index {
         let _one_at_a_time = lock(&self.rows().naming);
         let event = self.event_by_id(id)?;
         let event = Event { end: Some(end.max(event.start)), ..event };
-        self.change(Change::Event(event.clone()))?;
+        self.change(RowChange::Event(event.clone()))?;
         Ok(event)
     }
 

@@ -32,7 +32,7 @@ pub(crate) fn begin(recordings: &Recordings, camera: &CameraId, range: TimeRange
         header: None,
         format: None,
         is_mixed: false,
-        clock: Clock::default(),
+        clock: TrackClock::default(),
         ended: false,
     };
     let start = chunks.open()?;
@@ -43,7 +43,7 @@ pub(crate) fn begin(recordings: &Recordings, camera: &CameraId, range: TimeRange
 
 /// Where the common time line stands, in ticks of each track.
 #[derive(Debug, Default)]
-struct Clock {
+struct TrackClock {
     sequence: u32,
     video_end: u64,
     audio_end: u64,
@@ -54,7 +54,7 @@ struct Clock {
     fresh: bool,
 }
 
-impl Clock {
+impl TrackClock {
     /// The new decode time of a run.
     fn place(&mut self, run: &read::Run) -> u64 {
         let begin = run.begin as i64;
@@ -93,7 +93,7 @@ struct Chunks {
     format: Option<TrackFormat>,
     /// Whether keyframes bring their parameter sets.
     is_mixed: bool,
-    clock: Clock,
+    clock: TrackClock,
     ended: bool,
 }
 

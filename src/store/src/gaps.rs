@@ -1,7 +1,7 @@
 //! Rows of gaps: why nothing was recorded for a while. Neighbours of one cause are one row.
 
 use crate::Recordings;
-use crate::change::Change;
+use crate::change::RowChange;
 use crate::db::Fail;
 use crate::{from_word, word};
 use perch_base::Result;
@@ -58,6 +58,6 @@ impl Recordings {
     /// Notes that nothing was recorded between `start` and `end` and why, as soon as the database takes it. May be called again with
     /// a later end as a gap goes on.
     pub fn note_gap(&self, camera: &CameraId, start: Timestamp, end: Timestamp, cause: GapCause) -> Result<()> {
-        self.index().change(Change::Gap { camera: camera.clone(), start, end, cause })
+        self.index().change(RowChange::Gap { camera: camera.clone(), start, end, cause })
     }
 }

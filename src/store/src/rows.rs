@@ -2,14 +2,14 @@
 //! go on, and what the database cannot take now (another program holds it, another thread writes) is kept in memory and follows. A
 //! crash in between costs nothing but to which event a file belonged: files without a row are taken in at the next start.
 
-use crate::change::{Change, Started};
+use crate::change::{RowChange, Started};
 use crate::db::{Fail, lock};
 use crate::segments::{format_id, update_row};
 use crate::{Index, events, gaps};
 use perch_base::ids::{EventId, SegmentId};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::Event;
-use perch_domain::motion::Box;
+use perch_domain::motion::Rect;
 use rusqlite::{ErrorCode, Transaction, params};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -39,7 +39,7 @@ pub(crate) struct Rows {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    changes: VecDeque<Change>,
+    changes: VecDeque<RowChange>,
     /// So many of them are in a transaction at this moment.
     in_flight: usize,
 }
@@ -54,16 +54,16 @@ impl Rows {
     pub(crate) fn event(&self, id: EventId) -> Option<Event> {
         let waiting = lock(&self.waiting);
         waiting.changes.iter().rev().find_map(|c| match c {
-            Change::Event(event) if event.id == id => Some(event.clone()),
+            RowChange::Event(event) if event.id == id => Some(event.clone()),
             _ => None,
         })
     }
 
     /// What moves in the still of an event, as far as the database has not taken it.
-    pub(crate) fn still(&self, id: EventId) -> Option<Vec<Box>> {
+    pub(crate) fn still(&self, id: EventId) -> Option<Vec<Rect>> {
         let waiting = lock(&self.waiting);
         waiting.changes.iter().rev().find_map(|c| match c {
-            Change::Still { event, boxes } if *event == id => Some(boxes.clone()),
+            RowChange::Still { event, boxes } if *event == id => Some(boxes.clone()),
             _ => None,
         })
     }
@@ -79,7 +79,7 @@ impl Rows {
     }
 
     /// Puts a change behind the others; whether others wait. It is written with the next one.
-    pub(crate) fn leave(&self, change: Change) -> bool {
+    pub(crate) fn leave(&self, change: RowChange) -> bool {
         let mut waiting = lock(&self.waiting);
         let was_behind = !waiting.changes.is_empty();
         let in_flight = waiting.in_flight;
@@ -94,11 +94,11 @@ impl Rows {
     fn what(&self) -> Option<String> {
         let waiting = lock(&self.waiting);
         let last = waiting.changes.len().min(BATCH).checked_sub(1)?;
-        waiting.changes.get(last).map(Change::what)
+        waiting.changes.get(last).map(RowChange::what)
     }
 
     /// The next changes, which are not changed any more until they are given back.
-    fn take_batch(&self) -> Vec<Change> {
+    fn take_batch(&self) -> Vec<RowChange> {
         let mut waiting = lock(&self.waiting);
         waiting.in_flight = waiting.changes.len().min(BATCH);
         waiting.changes.iter().take(BATCH).cloned().collect()
@@ -120,16 +120,16 @@ impl Rows {
 
     /// Takes back a beginning that could not be entered.
     fn take_back(&self, started: Started) {
-        let is_it = |c: &Change| match (c, started) {
-            (Change::Open { id, .. }, Started::File(started)) => *id == started,
-            (Change::Event(event), Started::Event(started)) => event.id == started,
+        let is_it = |c: &RowChange| match (c, started) {
+            (RowChange::Open { id, .. }, Started::File(started)) => *id == started,
+            (RowChange::Event(event), Started::Event(started)) => event.id == started,
             _ => false,
         };
         let mut waiting = lock(&self.waiting);
         let at = waiting.changes.iter().position(is_it);
         match (at, started) {
             (Some(at), _) if at >= waiting.in_flight => drop(waiting.changes.remove(at)),
-            (_, Started::File(id)) => waiting.changes.push_back(Change::Forget { id }),
+            (_, Started::File(id)) => waiting.changes.push_back(RowChange::Forget { id }),
             // Another thread is writing it: it is there then, and its end is not known.
             (_, Started::Event(_)) => {}
         }
@@ -139,7 +139,7 @@ impl Rows {
 impl Index {
     /// Makes a change, now or as soon as the database takes it. Errors: `Unavailable` when the disk cannot be written (the change
     /// waits all the same), or when too much waits.
-    pub(crate) fn change(&self, change: Change) -> Result<()> {
+    pub(crate) fn change(&self, change: RowChange) -> Result<()> {
         let rows = self.rows();
         rows.refuse_if_full()?;
         let patience = if rows.leave(change) { Duration::ZERO } else { PATIENCE };
@@ -147,7 +147,7 @@ impl Index {
     }
 
     /// Like [`Index::change`] for what begins: after an error it has not started.
-    pub(crate) fn begin(&self, started: Started, change: Change) -> Result<()> {
+    pub(crate) fn begin(&self, started: Started, change: RowChange) -> Result<()> {
         self.change(change).inspect_err(|_| self.rows().take_back(started))
     }
 
@@ -187,7 +187,7 @@ impl Index {
             }
             let mut live = self.live();
             for change in &batch {
-                if let Change::Seal { segment, .. } = change {
+                if let RowChange::Seal { segment, .. } = change {
                     live.remove(&segment.id);
                 }
             }
@@ -196,9 +196,9 @@ impl Index {
     }
 }
 
-fn write(tx: &Transaction<'_>, change: &Change) -> Result<(), Fail> {
+fn write(tx: &Transaction<'_>, change: &RowChange) -> Result<(), Fail> {
     match change {
-        Change::Open { id, camera, path, start, event, format } => {
+        RowChange::Open { id, camera, path, start, event, format } => {
             let format = format_id(tx, format)?;
             // The file was made a moment ago: a row that has its name is of one that is no more.
             tx.prepare_cached("DELETE FROM segment WHERE path = ?1")?.execute([path])?;
@@ -208,37 +208,37 @@ fn write(tx: &Transaction<'_>, change: &Change) -> Result<(), Fail> {
             let row = params![id.0, camera.as_str(), path, start.0, event.map(|e| e.0), format];
             tx.prepare_cached(sql)?.execute(row)?;
         }
-        Change::Seal { segment, channels, sha256, .. } => {
+        RowChange::Seal { segment, channels, sha256, .. } => {
             update_row(tx, segment, Some(sha256))?;
             // Its event may have been entered since the file began.
             let sql = "UPDATE segment SET audio = ?2, event = coalesce(event, (SELECT id FROM event WHERE id = ?3))
                 WHERE id = ?1";
             tx.prepare_cached(sql)?.execute(params![segment.id.0, channels, segment.event.map(|e| e.0)])?;
         }
-        Change::Forget { id } => {
+        RowChange::Forget { id } => {
             tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
         }
-        Change::Claim { files, event } => {
+        RowChange::Claim { files, event } => {
             let sql = "UPDATE segment SET event = (SELECT id FROM event WHERE id = ?2) WHERE id = ?1";
             let mut statement = tx.prepare_cached(sql)?;
             for id in files {
                 statement.execute(params![id.0, event.0])?;
             }
         }
-        Change::Cut { segment, .. } => update_row(tx, segment, None)?,
-        Change::Event(event) => events::put(tx, event)?,
-        Change::Still { event, boxes } => {
+        RowChange::Cut { segment, .. } => update_row(tx, segment, None)?,
+        RowChange::Event(event) => events::put(tx, event)?,
+        RowChange::Still { event, boxes } => {
             let sql = "UPDATE event SET thumbnail = 1, boxes = ?2 WHERE id = ?1";
             tx.prepare_cached(sql)?.execute(params![event.0, events::boxes_text(boxes)?])?;
         }
-        Change::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), start.0, end.0, *cause)?,
+        RowChange::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), start.0, end.0, *cause)?,
     }
     Ok(())
 }
 
 /// Writes a change. One that can never be written must not hold up the others: it is reported, and the next start compares rows and
 /// files.
-fn write_or_report(tx: &Transaction<'_>, change: &Change) -> Result<(), Fail> {
+fn write_or_report(tx: &Transaction<'_>, change: &RowChange) -> Result<(), Fail> {
     match write(tx, change) {
         Err(Fail::Sql(e)) if e.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             tracing::error!(error = %e, "{}", change.what());
@@ -257,9 +257,9 @@ mod tests {
     use perch_base::time::Timestamp;
     use perch_domain::archive::GapCause;
 
-    fn gap(end: i64, cause: GapCause) -> Change {
+    fn gap(end: i64, cause: GapCause) -> RowChange {
         let camera = CameraId::new("front").expect("valid");
-        Change::Gap { camera, start: Timestamp(0), end: Timestamp(end), cause }
+        RowChange::Gap { camera, start: Timestamp(0), end: Timestamp(end), cause }
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
     fn what_can_never_be_written_does_not_hold_up_the_rest() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let index = open(&dir).index().clone();
-        let file = |id: i64, path: &str| Change::Open {
+        let file = |id: i64, path: &str| RowChange::Open {
             id: SegmentId(id),
             camera: CameraId::new("front").expect("valid"),
             path: path.into(),

@@ -1,7 +1,7 @@
 //! Rows of recordings: cut and list. Files being written, and those whose rows have yet to follow, are indexed in memory and merged
 //! into every answer, so the database is written twice a file and not once a GOP. How rows are written is in `rows`.
 
-use crate::change::Change;
+use crate::change::RowChange;
 use crate::db::Fail;
 use crate::fault::io_error;
 use crate::mp4::h264::TrackFormat;
@@ -218,7 +218,7 @@ impl Recordings {
             live.segment = segment.clone();
         }
         // Without a hash: the recorder waits for this, and reading the whole file takes seconds on a slow card.
-        self.index().change(Change::Cut { segment, path })
+        self.index().change(RowChange::Cut { segment, path })
     }
 
     /// The recordings of a camera that overlap a range and can be read, in order of time, at most `limit`; those being written

@@ -1,14 +1,14 @@
 //! Stills of events: JPEG files beside the recordings.
 
 use crate::Recordings;
-use crate::change::Change;
+use crate::change::RowChange;
 use crate::db::lock;
 use crate::fault::io_error;
 use bytes::Bytes;
 use perch_base::ids::EventId;
 use perch_base::{Error, Result};
 use perch_domain::archive::Event;
-use perch_domain::motion::Box;
+use perch_domain::motion::Rect;
 use std::io::Read;
 
 /// How a JPEG begins.
@@ -24,7 +24,7 @@ pub(crate) fn thumbnail_path(camera: &str, id: i64) -> String {
 impl Recordings {
     /// Keeps (or replaces) an event's still, a JPEG of at most 4 MiB, with what moves in that very picture. Errors: `NotFound`,
     /// `Invalid`, `Unavailable`.
-    pub fn put_still(&self, id: EventId, jpeg: &[u8], boxes: &[Box]) -> Result<Event> {
+    pub fn put_still(&self, id: EventId, jpeg: &[u8], boxes: &[Rect]) -> Result<Event> {
         if !jpeg.starts_with(JPEG) || jpeg.len() > MAX_THUMBNAIL {
             return Err(Error::invalid(format!(
                 "event {id}: its still is not a JPEG of at most {MAX_THUMBNAIL} bytes"
@@ -36,7 +36,7 @@ impl Recordings {
             .put(&thumbnail_path(event.camera.as_str(), id.0), jpeg)
             .map_err(|e| io_error(|| format!("the still of event {id} cannot be kept"), e))?;
         let _one_at_a_time = lock(&self.index().rows().naming);
-        self.index().change(Change::Still { event: id, boxes: boxes.to_vec() })?;
+        self.index().change(RowChange::Still { event: id, boxes: boxes.to_vec() })?;
         Ok(Event { boxes: boxes.to_vec(), has_thumbnail: true, ..self.index().event_by_id(id)? })
     }
 

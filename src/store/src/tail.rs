@@ -1,7 +1,7 @@
 //! Files whose event was not known when they were written: given to it, or removed, once it is.
 
 use crate::Recordings;
-use crate::change::Change;
+use crate::change::RowChange;
 use perch_base::Result;
 use perch_base::ids::{EventId, SegmentId};
 
@@ -19,7 +19,7 @@ impl Recordings {
                 }
             }
         }
-        self.index().change(Change::Claim { files: files.to_vec(), event })
+        self.index().change(RowChange::Claim { files: files.to_vec(), event })
     }
 
     /// Removes sealed files in which nothing happened. No gap remains of them: whoever asks for this says why. Errors: `Unavailable`

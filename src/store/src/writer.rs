@@ -1,7 +1,7 @@
 //! Writes one recording: its file, one fragment a GOP, and what its row is to say. When to begin and end a file is the recorder's decision.
 
 use crate::Recordings;
-use crate::change::{Change, Started};
+use crate::change::{RowChange, Started};
 use crate::fault::io_error;
 use crate::files::recording_path;
 use crate::mp4::h264::TrackFormat;
@@ -59,7 +59,7 @@ impl Recordings {
         let made = self.new_file(segment, format);
         let (path, file) = made.inspect_err(|_| drop(self.live().remove(&id)))?;
         let (camera, format) = (camera.clone(), format.clone());
-        let open = Change::Open { id, camera, path: path.clone(), start, event, format: format.clone() };
+        let open = RowChange::Open { id, camera, path: path.clone(), start, event, format: format.clone() };
         if let Err(e) = self.index().begin(Started::File(id), open) {
             self.live().remove(&id);
             // Best effort: an empty file without a row is removed at the next start.
@@ -181,7 +181,7 @@ impl SegmentWriter {
     }
 
     /// What the recording is in the end, and what is to become of its row.
-    fn close(&mut self) -> Result<(Segment, Change)> {
+    fn close(&mut self) -> Result<(Segment, RowChange)> {
         self.sealed = true;
         let id = self.id;
         let digest = self.digest.clone().finish();
@@ -197,10 +197,10 @@ impl SegmentWriter {
             self.recordings.live().remove(&id);
             let removed = self.recordings.inner.recordings.remove(&path);
             removed.map_err(|e| io_error(|| format!("the empty recording {path} cannot be removed"), e))?;
-            return Ok((segment, Change::Forget { id }));
+            return Ok((segment, RowChange::Forget { id }));
         }
         let channels = self.channels;
-        let seal = Change::Seal { segment: segment.clone(), path, channels, sha256: digest.as_ref().to_vec() };
+        let seal = RowChange::Seal { segment: segment.clone(), path, channels, sha256: digest.as_ref().to_vec() };
         Ok((segment, seal))
     }
 }

@@ -9,7 +9,7 @@ use perch_base::ErrorKind;
 use perch_base::ids::DeviceId;
 use perch_base::time::Timestamp;
 use perch_domain::access::{CameraGrant, Credential, DeviceKind, Grant, Role};
-use perch_domain::pairing::Attempt;
+use perch_domain::pairing::CodeOutcome;
 use perch_domain::ports::{AccessPort, PairResult};
 use perch_store::Store;
 use std::sync::{
@@ -30,7 +30,7 @@ fn pair(store: &Store, role: Role, now: Timestamp) -> Credential {
 
 #[test]
 fn a_code_pairs_once_however_it_is_typed() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let now = b.now();
     assert!(!store.accounts().claimed().expect("asked"));
@@ -45,7 +45,7 @@ fn a_code_pairs_once_however_it_is_typed() {
     };
     assert!(matches!(
         store.accounts().pair(&otp, "another", now).expect("tried"),
-        PairResult::Refused(Attempt::NoCode)
+        PairResult::Refused(CodeOutcome::NoCode)
     ));
     assert!(store.accounts().claimed().expect("asked"));
     let who = store.accounts().authenticate(c.token.expose(), now).expect("asked").expect("known");
@@ -71,7 +71,7 @@ fn a_code_pairs_once_however_it_is_typed() {
 
 #[test]
 fn parallel_guesses_never_get_more_than_five_tries() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a second process");
     let now = b.now();
@@ -86,8 +86,8 @@ fn parallel_guesses_never_get_more_than_five_tries() {
                 for i in 0..4 {
                     let guess = format!("{:08}", (right.parse::<u64>().expect("digits") + 1 + n * 4 + i) % 100_000_000);
                     match store.accounts().pair(&guess, "guesser", now).expect("tried") {
-                        PairResult::Refused(Attempt::Wrong { .. }) => drop(tried.fetch_add(1, Ordering::SeqCst)),
-                        PairResult::Refused(Attempt::Burned) => {}
+                        PairResult::Refused(CodeOutcome::Wrong { .. }) => drop(tried.fetch_add(1, Ordering::SeqCst)),
+                        PairResult::Refused(CodeOutcome::Burned) => {}
                         other => panic!("{other:?}"),
                     }
                 }
@@ -98,7 +98,7 @@ fn parallel_guesses_never_get_more_than_five_tries() {
     drop((store, cli));
     let store = b.open();
     let after = store.accounts().pair(&right, "late", now).expect("tried");
-    assert!(matches!(after, PairResult::Refused(Attempt::Burned)), "a restart gives no new tries");
+    assert!(matches!(after, PairResult::Refused(CodeOutcome::Burned)), "a restart gives no new tries");
     for _ in 0..9 {
         store.accounts().issue_code(&Grant::all(Role::Admin), now).expect("issued");
     }
@@ -110,7 +110,7 @@ fn parallel_guesses_never_get_more_than_five_tries() {
 
 #[test]
 fn sessions_end_when_idle_and_when_old() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     store.accounts().add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
     let sign_in = || store.accounts().sign_in("Anna", PASSWORD, "browser", b.now()).expect("tried").expect("right");
@@ -144,7 +144,7 @@ fn sessions_end_when_idle_and_when_old() {
 
 #[test]
 fn the_last_admin_stays() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let now = b.now();
     let add = |name: &str, role| store.accounts().add_user(name, PASSWORD, &Grant::all(role), None, now);
@@ -175,7 +175,7 @@ fn the_last_admin_stays() {
 #[test]
 fn of_all_who_may_manage_one_stays_however_they_go_at_once() {
     for round in 0..8 {
-        let b = Box::new();
+        let b = TestStore::new();
         let store = b.open();
         let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a second process");
         let now = b.now();
@@ -221,7 +221,7 @@ fn seen(store: &Store, c: &Credential, now: Timestamp) -> CameraGrant {
 
 #[test]
 fn a_grant_of_cameras_follows_codes_accounts_and_stream_passwords() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let now = b.now();
     let code = store.accounts().issue_code(&viewer_of(&["yard"]), now).expect("issued");
@@ -268,7 +268,7 @@ fn a_grant_of_cameras_follows_codes_accounts_and_stream_passwords() {
 /// What a program of the version before (it knows no grants of cameras) makes of a limited row: nothing, and it goes on.
 #[test]
 fn a_program_before_takes_no_limited_credential_for_a_whole_one() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let now = b.now();
     let limited = viewer_of(&["yard"]);
@@ -316,7 +316,7 @@ fn a_program_before_takes_no_limited_credential_for_a_whole_one() {
 
 #[test]
 fn a_new_password_ends_other_devices() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let now = b.now();
     let phone = pair(&store, Role::Admin, now);
@@ -346,7 +346,7 @@ fn a_new_password_ends_other_devices() {
 
 #[test]
 fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     store.accounts().add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
     // This thread's own time: what else runs on the machine does not count.
@@ -373,7 +373,7 @@ fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
 
 #[test]
 fn stream_passwords_are_kept_as_ha1() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let password = store.accounts().add_stream_password("vlc", &CameraGrant::All, b.now()).expect("made");
     assert_eq!(password.expose().len(), 32);
@@ -395,7 +395,7 @@ fn stream_passwords_are_kept_as_ha1() {
 
 #[test]
 fn small_values_are_kept() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     store.meta().ping().expect("answers");
     assert_eq!(store.meta().get("k").expect("asked"), None);

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-fn export(b: &Box, store: &Store, range: TimeRange) -> (String, PathBuf) {
+fn export(b: &TestStore, store: &Store, range: TimeRange) -> (String, PathBuf) {
     let export = store.recordings().export(&camera(), range).expect("recorded");
     let path = b.dir.path().join("export.mp4");
     let data: Vec<u8> = export.chunks.flat_map(|c| c.expect("a chunk")).collect();
@@ -28,7 +28,7 @@ fn export(b: &Box, store: &Store, range: TimeRange) -> (String, PathBuf) {
 
 #[test]
 fn an_export_is_one_file_that_plays() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     for n in [0..3, 3..6, 9..11] {
         record(&store, n, None);
@@ -52,7 +52,7 @@ fn an_export_is_one_file_that_plays() {
 
 #[test]
 fn an_export_of_many_files_runs_through_and_includes_what_is_being_written() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     for n in 0..200 {
         let second = n % SECONDS;
@@ -81,7 +81,7 @@ fn widths(path: &Path) -> Vec<(String, usize)> {
 
 #[test]
 fn an_export_goes_on_where_the_format_changes_and_takes_sound_that_comes_later() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let mut silent = format(clip());
     silent.has_audio = false;
@@ -110,7 +110,7 @@ fn an_export_goes_on_where_the_format_changes_and_takes_sound_that_comes_later()
 
 #[test]
 fn a_format_that_changes_while_an_export_is_read_does_not_end_it() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..2, None);
     let export = store.recordings().export(&camera(), range(0.0, 99.0)).expect("recorded");
@@ -125,7 +125,7 @@ fn a_format_that_changes_while_an_export_is_read_does_not_end_it() {
 
 #[test]
 fn a_command_exports_what_the_box_is_writing() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let mut silent = format(clip());
     silent.has_audio = false;
@@ -155,7 +155,7 @@ fn a_command_exports_what_the_box_is_writing() {
 
 #[test]
 fn events_are_unique_paged_and_filtered() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let ids: Vec<EventId> = (0..3).map(|_| store.index().begin_event(&event(0.0)).expect("started").id).collect();
     assert_eq!(ids, [s(0.0).0, s(0.0).0 + 1, s(0.0).0 + 2].map(EventId));
@@ -165,7 +165,7 @@ fn events_are_unique_paged_and_filtered() {
     for (n, id) in ids.iter().enumerate() {
         store.index().end_event(*id, s(n as f64 + 1.0)).expect("ended");
     }
-    let boxes = vec![perch_domain::motion::Box { x: 0.1, y: 0.2, w: 0.3, h: 0.4 }];
+    let boxes = vec![perch_domain::motion::Rect { x: 0.1, y: 0.2, w: 0.3, h: 0.4 }];
     let grown = store.index().update_event(ids[0], 0.5, Cause::Motion, &boxes).expect("updated");
     assert_eq!((grown.score, grown.boxes, grown.end), (0.5, boxes, Some(s(1.0))));
     assert_eq!(
@@ -203,7 +203,7 @@ fn events_are_unique_paged_and_filtered() {
 
 #[test]
 fn a_chapter_keeps_its_number_and_since_when_it_moves() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let second = perch_store::NewEvent { since: s(1.0), chapter: 2, ..event(121.0) };
     let id = store.index().begin_event(&second).expect("entered").id;
@@ -213,13 +213,13 @@ fn a_chapter_keeps_its_number_and_since_when_it_moves() {
 
 #[test]
 fn stills_are_kept_and_checked() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let id = store.index().begin_event(&event(0.0)).expect("started").id;
     assert_eq!(store.recordings().thumbnail(id).expect_err("none yet").kind(), ErrorKind::NotFound);
     assert_eq!(store.recordings().put_still(id, b"<svg>", &[]).expect_err("no JPEG").kind(), ErrorKind::Invalid);
     store.recordings().put_still(id, b"\xff\xd8one", &[]).expect("kept");
-    let boxes = [perch_domain::motion::Box { x: 0.5, y: 0.5, w: 0.1, h: 0.1 }];
+    let boxes = [perch_domain::motion::Rect { x: 0.5, y: 0.5, w: 0.1, h: 0.1 }];
     assert_eq!(store.recordings().put_still(id, b"\xff\xd8two", &boxes).expect("replaced").boxes, boxes);
     let grown = store.index().update_event(id, 0.9, Cause::Motion, &[]).expect("updated");
     assert_eq!((grown.score, &grown.boxes[..]), (0.9, &boxes[..]), "the boxes are those of the still");
@@ -233,7 +233,7 @@ fn stills_are_kept_and_checked() {
 
 #[test]
 fn gaps_merge_and_explain_themselves() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..2, None);
     record(&store, 8..10, None);
@@ -255,7 +255,7 @@ fn gaps_merge_and_explain_themselves() {
 
 #[test]
 fn retention_by_bytes_deletes_background_first_and_pinned_never() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     let store = b.open();
     let ids: Vec<EventId> = (0..3).map(|n| store.index().begin_event(&event(n as f64)).expect("started").id).collect();
     for (n, id) in ids.iter().enumerate() {
@@ -307,7 +307,7 @@ fn retention_by_bytes_deletes_background_first_and_pinned_never() {
 
 #[test]
 fn retention_works_through_many_pages() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     let store = b.open();
     for n in 0..600 {
         let second = n % SECONDS;
@@ -324,7 +324,7 @@ fn retention_works_through_many_pages() {
 
 #[test]
 fn retention_by_days_takes_events_and_stills_later() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 2, event_max_days: 5 };
     let store = b.open();
     let id = store.index().begin_event(&event(1.0)).expect("started").id;
@@ -345,7 +345,7 @@ fn retention_by_days_takes_events_and_stills_later() {
 
 #[test]
 fn the_disk_tells_how_long_it_lasts() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     b.retention.max_bytes = 1 << 30;
     let store = b.open();
     let size = record(&store, 0..4, None).size;
@@ -363,7 +363,7 @@ fn the_disk_tells_how_long_it_lasts() {
 
 #[test]
 fn of_too_many_events_the_newest_are_shown_and_long_ones_are_found() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
     let enter = |id: i64, end: Option<i64>| {
@@ -405,7 +405,7 @@ fn of_too_many_events_the_newest_are_shown_and_long_ones_are_found() {
 /// Whatever happens to recordings, the sum that the database keeps is that of its rows.
 #[test]
 fn the_running_sum_of_bytes_is_right() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     let mut dice = Dice(5);
     let mut store = b.open();
     let (mut lost, mut cut, mut at) = (0, 0, 0.0);
@@ -459,7 +459,7 @@ fn the_running_sum_of_bytes_is_right() {
 
 #[test]
 fn a_timeline_over_many_weeks_joins_and_bounds() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
     let fill = |every: i64, n: i64| {

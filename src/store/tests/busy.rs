@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 struct Holder(rusqlite::Connection);
 
 impl Holder {
-    fn new(b: &Box) -> Self {
+    fn new(b: &TestStore) -> Self {
         let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
         c.execute_batch("BEGIN EXCLUSIVE; INSERT INTO meta (key, value) VALUES ('held', 'by another')").expect("held");
         Self(c)
@@ -40,7 +40,7 @@ fn shape(all: &[Segment]) -> Vec<(f64, f64, u64, bool)> {
 
 #[test]
 fn files_go_on_and_rows_follow_in_order() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let event = store.index().begin_event(&event(5.0)).expect("started").id;
     record(&store, 0..2, None);
@@ -94,7 +94,7 @@ fn files_go_on_and_rows_follow_in_order() {
 
 #[test]
 fn a_crash_in_between_loses_no_picture() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let event = store.index().begin_event(&event(5.0)).expect("started").id;
     record(&store, 0..2, None);
@@ -115,7 +115,7 @@ fn a_crash_in_between_loses_no_picture() {
 
 #[test]
 fn an_event_that_is_entered_late_still_gets_its_files() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let holder = Holder::new(&b);
     let id = perch_base::ids::EventId(s(5.0).as_micros());
@@ -131,7 +131,7 @@ fn an_event_that_is_entered_late_still_gets_its_files() {
 
 #[test]
 fn events_follow_as_well_and_keep_their_files() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let earlier = store.index().begin_event(&event(5.0)).expect("started").id;
     let holder = Holder::new(&b);
@@ -156,7 +156,7 @@ fn events_follow_as_well_and_keep_their_files() {
 
 #[test]
 fn what_waits_is_bounded() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let holder = Holder::new(&b);
     let mut refused = None;

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 struct Mount(PathBuf);
 
 impl Mount {
-    fn new(b: &Box) -> Option<Self> {
+    fn new(b: &TestStore) -> Option<Self> {
         Self::at(b.data(), "size=24m")
     }
 
@@ -66,7 +66,7 @@ fn fault(store: &Store) -> Option<GapCause> {
 
 #[test]
 fn a_start_on_a_full_disk_gives_up_the_reserve_and_retention_makes_it_again() {
-    let b = Box::new();
+    let b = TestStore::new();
     let Some(mount) = Mount::new(&b) else { return };
     let store = b.open();
     record(&store, 0..1, None);
@@ -84,7 +84,7 @@ fn a_start_on_a_full_disk_gives_up_the_reserve_and_retention_makes_it_again() {
 
 #[test]
 fn a_start_on_a_full_disk_without_a_reserve_reads_and_retention_makes_room() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     let Some(mount) = Mount::new(&b) else { return };
     let store = b.open();
     record(&store, 0..SECONDS, None);
@@ -102,7 +102,7 @@ fn a_start_on_a_full_disk_without_a_reserve_reads_and_retention_makes_room() {
 
 #[test]
 fn room_is_made_by_the_oldest_though_the_index_does_not_know_it_yet() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     let Some(mount) = Mount::new(&b) else { return };
     const DAY: f64 = 86_400.0;
     let store = b.open();
@@ -137,7 +137,7 @@ fn room_is_made_by_the_oldest_though_the_index_does_not_know_it_yet() {
 
 #[test]
 fn a_start_on_a_read_only_disk_reads_and_heals() {
-    let b = Box::new();
+    let b = TestStore::new();
     let Some(mount) = Mount::new(&b) else { return };
     let store = b.open();
     record(&store, 0..1, None);
@@ -178,7 +178,7 @@ fn a_start_on_a_read_only_disk_reads_and_heals() {
 
 #[test]
 fn a_disk_for_recordings_that_is_missing_loses_nothing() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     let recordings = b.data().join("recordings");
     let Some(_disk) = Mount::at(recordings.clone(), "size=24m") else { return };
     let store = b.open();
@@ -209,7 +209,7 @@ fn a_disk_for_recordings_that_is_missing_loses_nothing() {
 
 #[test]
 fn a_damaged_file_is_set_aside_from_another_disk() {
-    let b = Box::new();
+    let b = TestStore::new();
     let recordings = b.data().join("recordings");
     let Some(_disk) = Mount::at(recordings.clone(), "size=24m") else { return };
     let day = recordings.join("front/2026-01-05");
@@ -224,7 +224,7 @@ fn a_damaged_file_is_set_aside_from_another_disk() {
 
 #[test]
 fn a_new_box_on_a_read_only_disk_says_so() {
-    let b = Box::new();
+    let b = TestStore::new();
     let Some(mount) = Mount::new(&b) else { return };
     mount.remount("ro");
     let e = Store::open(b.config(), b.clock.clone()).expect_err("nothing to read");
@@ -234,7 +234,7 @@ fn a_new_box_on_a_read_only_disk_says_so() {
 
 #[test]
 fn a_request_does_not_wait_for_a_writer() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     store.accounts().add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
     let signed = store.accounts().sign_in("anna", "long enough", "phone", b.now()).expect("asked").expect("right");
@@ -251,7 +251,7 @@ fn a_request_does_not_wait_for_a_writer() {
 
 #[test]
 fn sealing_and_settling_at_once_seal_once() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -277,7 +277,7 @@ fn sealing_and_settling_at_once_seal_once() {
 
 #[test]
 fn a_clock_that_is_not_trusted_makes_nothing_old() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     b.retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 2, event_max_days: 5 };
     let store = b.open();
     record(&store, 0..1, None);
@@ -288,7 +288,7 @@ fn a_clock_that_is_not_trusted_makes_nothing_old() {
 
 #[test]
 fn bare_events_go_after_90_days_when_events_have_no_limit() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let (bare, kept) = (
         store.index().begin_event(&event(1.0)).expect("started").id,
@@ -310,7 +310,7 @@ fn bare_events_go_after_90_days_when_events_have_no_limit() {
 
 #[test]
 fn old_events_are_looked_for_once_an_hour() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let id = store.index().begin_event(&event(1.0)).expect("started").id;
     store.index().end_event(id, s(3.0)).expect("ended");
@@ -324,7 +324,7 @@ fn old_events_are_looked_for_once_an_hour() {
 
 #[test]
 fn a_still_that_cannot_be_removed_keeps_no_event() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let ids = [1.0, 2.0].map(|at| store.index().begin_event(&event(at)).expect("started").id);
     for id in ids {
@@ -340,7 +340,7 @@ fn a_still_that_cannot_be_removed_keeps_no_event() {
 
 #[test]
 fn what_is_set_aside_is_bounded() {
-    let b = Box::new();
+    let b = TestStore::new();
     drop(b.open());
     for n in 0..3u64 {
         let file = File::create(b.data().join(format!("quarantine/{n}"))).expect("made");

@@ -20,15 +20,15 @@ fn amount() -> (i64, i64) {
 
 const DAY_US: i64 = 86_400_000_000;
 
-fn forget_the_index(b: &Box) {
+fn forget_the_index(b: &TestStore) {
     for name in ["perch.db", "perch.db-wal", "perch.db-shm"] {
         let _ = fs::remove_file(b.data().join(name));
     }
 }
 
 /// A box whose clock is at `s(100)`, with so many older files and no index. The files are links to a few, so that a disk holds them.
-fn box_without_index(files: i64, a_day: i64) -> Box {
-    let b = Box::new();
+fn box_without_index(files: i64, a_day: i64) -> TestStore {
+    let b = TestStore::new();
     let store = b.open();
     let originals: Vec<_> = (0..files / 50_000 + 1)
         .map(|n| {
@@ -111,7 +111,7 @@ fn the_box_records_at_once_and_takes_the_rest_in_beside_that() {
 
 #[test]
 fn the_time_the_box_was_off_is_reported_without_an_index_too() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..4, None);
     drop(store);
@@ -126,7 +126,7 @@ fn the_time_the_box_was_off_is_reported_without_an_index_too() {
 
 #[test]
 fn files_of_an_index_that_is_there_are_left_as_they_are_while_the_box_runs() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let old: Vec<_> = (0..4).map(|n| record(&store, n..n + 1, None).id).collect();
     drop(store);
@@ -144,7 +144,7 @@ fn files_of_an_index_that_is_there_are_left_as_they_are_while_the_box_runs() {
 
 #[test]
 fn a_folder_that_is_a_link_is_not_followed_though_rows_name_it() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..1, None);
     drop(store);

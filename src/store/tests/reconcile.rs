@@ -26,7 +26,7 @@ fn crash(store: Store, seconds: std::ops::Range<usize>) {
 
 #[test]
 fn an_open_file_is_cut_to_its_last_whole_fragment_wherever_the_power_went() {
-    let whole = Box::new();
+    let whole = TestStore::new();
     let store = whole.open();
     let boundaries: Vec<u64> = {
         let segment = record(&store, 0..5, None);
@@ -37,7 +37,7 @@ fn an_open_file_is_cut_to_its_last_whole_fragment_wherever_the_power_went() {
     let mut offsets: Vec<u64> = (0..30).map(|_| dice.below(size + 1)).collect();
     offsets.extend([0, 1, 7, 8, 40, boundaries[0] - 1, boundaries[0], boundaries[0] + 1, boundaries[3], size]);
     for at in offsets {
-        let b = Box::new();
+        let b = TestStore::new();
         crash(b.open(), 0..5);
         let file = b.files().remove(0);
         OpenOptions::new().write(true).open(&file).expect("open").set_len(at).expect("cut");
@@ -64,7 +64,7 @@ fn an_open_file_is_cut_to_its_last_whole_fragment_wherever_the_power_went() {
 #[test]
 fn a_tail_of_zeros_is_cut_off() {
     for kept in [2, 0] {
-        let b = Box::new();
+        let b = TestStore::new();
         crash(b.open(), 0..3);
         let file = b.files().remove(0);
         let (keep, len) = {
@@ -85,7 +85,7 @@ fn a_tail_of_zeros_is_cut_off() {
 fn a_file_that_is_cut_before_whole_fragments_is_kept_in_the_quarantine() {
     // Which fragment is damaged (of ten), and whether the index still knows the file.
     for (damaged, known) in [(4, false), (4, true), (8, false), (0, false), (0, true)] {
-        let b = Box::new();
+        let b = TestStore::new();
         let store = b.open();
         let segment = record(&store, 0..10, None);
         drop(store);
@@ -116,7 +116,7 @@ fn a_file_that_is_cut_before_whole_fragments_is_kept_in_the_quarantine() {
 
 #[test]
 fn what_goes_on_is_found_wherever_it_begins() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let segment = record(&store, 0..3, None);
     drop(store);
@@ -139,7 +139,7 @@ fn what_goes_on_is_found_wherever_it_begins() {
 
 #[test]
 fn the_end_of_a_file_that_is_damaged_is_cut_off() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let segment = record(&store, 0..4, None);
     drop(store);
@@ -154,7 +154,7 @@ fn the_end_of_a_file_that_is_damaged_is_cut_off() {
 
 #[test]
 fn damage_anywhere_never_stops_a_start() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..2, None);
     drop(store);
@@ -187,7 +187,7 @@ fn damage_anywhere_never_stops_a_start() {
 
 #[test]
 fn garbage_bombs_and_foreign_files_are_set_aside_and_the_rest_goes_on() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..2, None);
     drop(store);
@@ -230,7 +230,7 @@ fn garbage_bombs_and_foreign_files_are_set_aside_and_the_rest_goes_on() {
 
 #[test]
 fn a_damaged_header_of_a_known_recording_is_quarantined_and_reported() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..2, None);
     record(&store, 2..4, None);
@@ -248,7 +248,7 @@ fn a_damaged_header_of_a_known_recording_is_quarantined_and_reported() {
 
 #[test]
 fn links_are_never_followed() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..2, None);
     drop(store);
@@ -271,7 +271,7 @@ fn links_are_never_followed() {
 
 #[test]
 fn a_link_that_appears_while_running_is_not_served() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let segment = record(&store, 0..2, None);
     let file = b.files().remove(0);
@@ -284,7 +284,7 @@ fn a_link_that_appears_while_running_is_not_served() {
 
 #[test]
 fn a_missing_file_is_lost_and_found_again() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..2, None);
     drop(store);
@@ -305,7 +305,7 @@ fn a_missing_file_is_lost_and_found_again() {
 
 #[test]
 fn what_a_caller_is_answered_is_not_logged_as_well() {
-    let mut b = Box::new();
+    let mut b = TestStore::new();
     let store = b.open();
     record(&store, 0..1, None);
     drop(store);
@@ -323,7 +323,7 @@ fn what_a_caller_is_answered_is_not_logged_as_well() {
 
 #[test]
 fn a_garbage_database_is_replaced_and_recordings_are_taken_in() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..3, None);
     record(&store, 3..6, None);
@@ -350,7 +350,7 @@ fn a_garbage_database_is_replaced_and_recordings_are_taken_in() {
 
 #[test]
 fn a_database_damaged_in_its_middle_is_replaced_too() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     for n in 0..8 {
         record(&store, n..n + 1, None);
@@ -368,7 +368,7 @@ fn a_database_damaged_in_its_middle_is_replaced_too() {
 
 #[test]
 fn a_power_cut_before_the_trim_is_made_good() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..6, None);
     let id = store.index().begin_event(&event(5.0)).expect("started").id;
@@ -389,7 +389,7 @@ fn a_power_cut_before_the_trim_is_made_good() {
 
 #[test]
 fn the_time_the_box_was_off_is_reported() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..4, None);
     drop(store);
@@ -401,7 +401,7 @@ fn the_time_the_box_was_off_is_reported() {
 
 #[test]
 fn one_daemon_at_a_time_and_commands_beside_it() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.start();
     assert_eq!(Store::open(b.config(), b.clock.clone()).expect_err("a second one").kind(), ErrorKind::Conflict);
     let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a command");
@@ -424,7 +424,7 @@ fn one_daemon_at_a_time_and_commands_beside_it() {
 #[test]
 fn everything_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let b = Box::new();
+    let b = TestStore::new();
     fs::create_dir(b.data()).expect("made");
     fs::set_permissions(b.data(), fs::Permissions::from_mode(0o755)).expect("set");
     let store = b.open();
@@ -442,7 +442,7 @@ fn everything_is_its_owners_alone() {
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_a_start_with_100_000_recordings() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..1, None);
     drop(store);

@@ -19,7 +19,7 @@ use std::process::Command;
 
 #[test]
 fn a_recording_plays_and_its_row_says_what_it_holds() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let segment = record(&store, 2..8, None);
     assert_eq!((segment.state, segment.start, segment.end), (SegmentState::Sealed, s(2.0), s(8.0)));
@@ -49,7 +49,7 @@ fn a_recording_plays_and_its_row_says_what_it_holds() {
 
 #[test]
 fn what_is_being_written_can_be_played() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     assert!(store.recordings().segments(&camera(), range(0.0, 60.0)).expect("asked").is_empty());
@@ -73,7 +73,7 @@ fn what_is_being_written_can_be_played() {
 
 #[test]
 fn a_writer_that_goes_away_is_sealed_later() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
@@ -86,7 +86,7 @@ fn a_writer_that_goes_away_is_sealed_later() {
 
 #[test]
 fn nothing_written_leaves_nothing() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     assert_eq!(writer.seal().expect("fine").fragments, []);
@@ -107,7 +107,7 @@ fn nothing_written_leaves_nothing() {
 
 #[test]
 fn two_files_of_one_millisecond_have_two_names() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let writers: Vec<_> = (0..3)
         .map(|_| store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created"))
@@ -122,7 +122,7 @@ fn two_files_of_one_millisecond_have_two_names() {
 
 #[test]
 fn holes_and_strays_in_the_sound_do_no_harm() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     for n in 0..6 {
@@ -147,7 +147,7 @@ fn holes_and_strays_in_the_sound_do_no_harm() {
 
 #[test]
 fn without_sound_and_in_high_profile() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let format = format(other_clip());
     assert_eq!((format.size().expect("size"), format.has_audio), ((640, 360), false));
@@ -161,7 +161,7 @@ fn without_sound_and_in_high_profile() {
 
 #[test]
 fn a_picture_size_that_changes_inside_a_file_still_plays() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
@@ -172,7 +172,7 @@ fn a_picture_size_that_changes_inside_a_file_still_plays() {
 
 #[test]
 fn keyframes_come_back_as_pictures() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..4, None);
     let picture = store.recordings().keyframe_at(&camera(), s(2.9)).expect("recorded");
@@ -195,7 +195,7 @@ fn keyframes_come_back_as_pictures() {
 
 #[test]
 fn an_event_takes_its_first_seconds_out_of_the_files_before() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..4, None);
     record(&store, 4..6, None);
@@ -232,7 +232,7 @@ fn an_event_takes_its_first_seconds_out_of_the_files_before() {
 
 #[test]
 fn a_file_that_went_meanwhile_keeps_no_other_from_being_cut() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     for n in [0..2, 2..4] {
         record(&store, n, None);
@@ -249,7 +249,7 @@ fn a_file_that_went_meanwhile_keeps_no_other_from_being_cut() {
 
 #[test]
 fn an_unknown_event_does_not_keep_pictures_from_being_recorded() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     assert_eq!(record(&store, 0..1, Some(perch_base::ids::EventId(7))).state, SegmentState::Sealed);
 }
@@ -257,7 +257,7 @@ fn an_unknown_event_does_not_keep_pictures_from_being_recorded() {
 /// Needs the right to mount; says so loudly where it is missing.
 #[test]
 fn a_full_disk_stops_nothing_for_ever() {
-    let b = Box::new();
+    let b = TestStore::new();
     std::fs::create_dir(b.data()).expect("made");
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1500k", "tmpfs"]).arg(b.data()).output();
     if !mounted.is_ok_and(|o| o.status.success()) {
@@ -298,7 +298,8 @@ fn a_full_disk_stops_nothing_for_ever() {
     }
     // Retention finds its way out even when its own mark does not fit.
     drop(store);
-    let mut small = Box { retention: b.retention, dir: tempfile::tempdir().expect("tempdir"), clock: b.clock.clone() };
+    let mut small =
+        TestStore { retention: b.retention, dir: tempfile::tempdir().expect("tempdir"), clock: b.clock.clone() };
     small.retention.max_bytes = 100_000;
     let config = perch_store::Config { data_dir: b.data(), ..small.config() };
     let store = perch_store::Store::open(config, b.clock.clone()).expect("opens on a full disk");
@@ -311,7 +312,7 @@ fn a_full_disk_stops_nothing_for_ever() {
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_a_gop() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let clip = clip();
     // 1 Mbit/s: the clip's pictures, padded.
@@ -349,7 +350,7 @@ fn cost_of_a_gop() {
 
 #[test]
 fn a_disk_can_be_tried_and_nothing_is_left() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     std::fs::write(b.data().join("recordings/probe.tmp"), b"of an earlier try").expect("written");
     store.recordings().probe_write().expect("well");

@@ -17,7 +17,7 @@ const SEGMENTS: i64 = 200_000;
 const MINUTE_US: i64 = 60_000_000;
 
 /// A database of one-minute files, every other with an event, that end at `now`.
-fn fill(b: &Box) {
+fn fill(b: &TestStore) {
     let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
     let first = b.now().0 - SEGMENTS * MINUTE_US;
     let sql = format!(
@@ -53,7 +53,7 @@ fn took(what: &str, mut f: impl FnMut()) {
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_questions_after_years() {
-    let b = Box::new();
+    let b = TestStore::new();
     drop(b.open());
     fill(&b);
     // Without a look at the files: there are none.

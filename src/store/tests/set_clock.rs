@@ -9,7 +9,7 @@ use perch_base::clock::Clock;
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
 use perch_domain::access::{Credential, Grant, Role};
-use perch_domain::pairing::Attempt;
+use perch_domain::pairing::CodeOutcome;
 use perch_domain::ports::{AccessPort, PairResult};
 use perch_store::Store;
 use std::time::Duration;
@@ -18,30 +18,30 @@ const PASSWORD: &str = "correct horse";
 const TWO_YEARS: i64 = 2 * 365 * 86_400;
 const S: Duration = Duration::from_secs(1);
 
-fn set(b: &Box, by_s: i64) {
+fn set(b: &TestStore, by_s: i64) {
     b.clock.set_utc(b.clock.utc().plus_micros(by_s * 1_000_000));
 }
 
-fn sign_in(b: &Box, store: &Store) -> Credential {
+fn sign_in(b: &TestStore, store: &Store) -> Credential {
     if store.accounts().users().expect("listed").is_empty() {
         store.accounts().add_user("anna", PASSWORD, &Grant::all(Role::Admin), None, b.now()).expect("added");
     }
     store.accounts().sign_in("anna", PASSWORD, "browser", b.now()).expect("tried").expect("right")
 }
 
-fn known(b: &Box, store: &Store, c: &Credential) -> bool {
+fn known(b: &TestStore, store: &Store, c: &Credential) -> bool {
     store.accounts().authenticate(c.token.expose(), b.now()).expect("asked").is_some()
 }
 
-fn code(b: &Box, store: &Store) -> Secret {
+fn code(b: &TestStore, store: &Store) -> Secret {
     store.accounts().issue_code(&Grant::all(Role::Admin), b.now()).expect("issued").otp
 }
 
-fn pairs(b: &Box, store: &Store, otp: &Secret) -> bool {
+fn pairs(b: &TestStore, store: &Store, otp: &Secret) -> bool {
     match store.accounts().pair(otp.expose(), "phone", b.now()).expect("tried") {
         PairResult::Paired(_) => true,
         PairResult::Refused(why) => {
-            assert_eq!(why, Attempt::NoCode);
+            assert_eq!(why, CodeOutcome::NoCode);
             false
         }
     }
@@ -50,7 +50,7 @@ fn pairs(b: &Box, store: &Store, otp: &Secret) -> bool {
 #[test]
 fn what_is_fresh_outlives_the_first_synchronisation_and_ends_in_its_time() {
     for by_s in [TWO_YEARS, -TWO_YEARS, 86_400, -3_000] {
-        let b = Box::new();
+        let b = TestStore::new();
         let store = b.open();
         let (browser, otp) = (sign_in(&b, &store), code(&b, &store));
         b.clock.advance(100 * S);
@@ -78,7 +78,7 @@ fn what_is_fresh_outlives_the_first_synchronisation_and_ends_in_its_time() {
 
 #[test]
 fn setting_the_clock_gives_no_codes() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     for _ in 0..10 {
         code(&b, &store);
@@ -95,7 +95,7 @@ fn setting_the_clock_gives_no_codes() {
 fn a_box_whose_clock_was_never_right_keeps_its_sessions_over_starts() {
     // Set while it runs, and while it is off.
     for while_off in [false, true] {
-        let b = Box::new();
+        let b = TestStore::new();
         let store = b.open();
         store.accounts().clock_is(false).expect("kept");
         let browser = sign_in(&b, &store);
@@ -123,7 +123,7 @@ fn a_box_whose_clock_was_never_right_keeps_its_sessions_over_starts() {
 
 #[test]
 fn a_clock_that_was_behind_at_the_start_shows_how_long_the_box_was_off() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     store.accounts().clock_is(true).expect("kept");
     let browser = sign_in(&b, &store);
@@ -140,7 +140,7 @@ fn a_clock_that_was_behind_at_the_start_shows_how_long_the_box_was_off() {
 
 #[test]
 fn a_start_with_the_clock_set_back_ends_a_session_in_steady_time() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let browser = sign_in(&b, &store);
     drop(store);
@@ -155,7 +155,7 @@ fn a_start_with_the_clock_set_back_ends_a_session_in_steady_time() {
 
 #[test]
 fn while_the_database_is_busy_ages_are_judged_all_the_same() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     let browser = sign_in(&b, &store);
     b.clock.advance(30 * S);

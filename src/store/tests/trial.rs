@@ -12,7 +12,7 @@ use perch_domain::ports::{AccessPort, ArchivePort};
 
 #[test]
 fn recording_is_proved_beside_what_is_recorded_and_leaves_nothing() {
-    let b = Box::new();
+    let b = TestStore::new();
     let store = b.open();
     record(&store, 0..3, None);
     let before = b.files();
@@ -26,7 +26,7 @@ fn recording_is_proved_beside_what_is_recorded_and_leaves_nothing() {
 
 #[test]
 fn a_database_that_the_next_version_added_to_is_used_after_a_rollback() {
-    let b = Box::new();
+    let b = TestStore::new();
     {
         let store = b.open();
         store.accounts().add_user("anna", "correct horse", &Grant::all(Role::Admin), None, b.now()).expect("made");

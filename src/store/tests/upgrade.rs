@@ -14,8 +14,8 @@ use std::fs;
 const VERSION_1: &str = include_str!("data/version_1.sql");
 
 /// A data folder with the database and, for each sealed recording, a file of its length.
-fn old_box(sql: &str) -> Box {
-    let b = Box::new();
+fn old_box(sql: &str) -> TestStore {
+    let b = TestStore::new();
     fs::create_dir_all(b.data()).expect("made");
     let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
     c.execute_batch(sql).expect("loaded");

@@ -9,7 +9,7 @@ mod clock_tests;
 mod loop_tests;
 
 use crate::camera::Camera;
-use crate::supervisor::{Ended, Supervisor, Task};
+use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::wires::MarkQueue;
 use disk::{Disk, Picture, StoreDisk};
 use perch_base::backoff::Backoff;
@@ -62,7 +62,7 @@ pub fn spawn(
 }
 
 impl<D: Disk> Task for Recording<D> {
-    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<Ended> {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let mut gops =
             (!self.recorder.is_off()).then(|| Gops::follow(&self.camera.hub, Stream::Main, "recorder", QUEUE));
         let mut tick_at = self.clock.mono() + TICK;
@@ -93,7 +93,7 @@ impl<D: Disk> Task for Recording<D> {
         }
         if shutdown.is_called() {
             self.feed(Input::Stop).await;
-            return Ok(Ended::Done);
+            return Ok(AttemptEnd::Done);
         }
         self.feed(Input::CutOff).await;
         Err(Error::new(ErrorKind::Unavailable, "the disk could not keep up and the recorder was cut off"))

@@ -27,7 +27,7 @@ export type EventPage = Schemas['EventPage'];
 export type EventKind = PerchEvent['kind'];
 export type Cause = PerchEvent['cause'];
 /** A rectangle in parts of the picture, 0..1, origin top left. */
-export type Box = Schemas['Box'];
+export type Rect = Schemas['Box'];
 
 export type Timeline = Schemas['Timeline'];
 export type GapCause = Schemas['Gap']['cause'];

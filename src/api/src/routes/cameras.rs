@@ -3,7 +3,7 @@
 use crate::auth::Who;
 use crate::input::{PathParts, Query};
 use crate::problem::{Problem, Reply};
-use crate::state::{App, Shared, blocking};
+use crate::state::{AppState, Shared, blocking};
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -14,7 +14,7 @@ use perch_domain::status::CameraInfo;
 use serde_json::json;
 
 /// The cameras that `who` may see, each without what it may not.
-pub(super) fn seen_by(app: &App, who: &Principal) -> Vec<CameraInfo> {
+pub(super) fn seen_by(app: &AppState, who: &Principal) -> Vec<CameraInfo> {
     app.ports.cameras.cameras().into_iter().filter_map(|c| c.seen_by(who)).collect()
 }
 

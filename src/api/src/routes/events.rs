@@ -5,7 +5,7 @@ use crate::input::{PathParts, Query};
 use crate::problem::{Problem, Reply};
 use crate::revoke::Watch;
 use crate::routes::session::no_content;
-use crate::state::{App, Shared, blocking};
+use crate::state::{AppState, Shared, blocking};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -92,7 +92,7 @@ async fn set_pinned(app: Shared, who: Who, path: PathParts, pinned: bool) -> Rep
 }
 
 /// The event, if the caller may do this to its camera's; else it does not exist, in the same words.
-fn seen(app: &App, who: &Who, permission: Permission, id: EventId) -> Result<Event> {
+fn seen(app: &AppState, who: &Who, permission: Permission, id: EventId) -> Result<Event> {
     let none = || Error::not_found("there is no such event");
     let event = app.ports.archive.event(id).map_err(|e| if e.kind() == ErrorKind::NotFound { none() } else { e })?;
     if who.may(permission, Object::Camera(&event.camera)) { Ok(event) } else { Err(none()) }

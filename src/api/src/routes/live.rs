@@ -5,7 +5,7 @@ use crate::input::{PathParts, Query, text};
 use crate::problem::{Problem, Reply};
 use crate::routes::cameras::seen_by;
 use crate::routes::session::no_content;
-use crate::state::{App, Shared, blocking};
+use crate::state::{AppState, Shared, blocking};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -171,7 +171,7 @@ fn manages(who: &Who, device: DeviceId) -> bool {
 }
 
 /// A session of a device that the caller has nothing to do with does not exist for it.
-fn of_device(app: &App, lease: LeaseId, may: impl FnOnce(DeviceId) -> bool) -> perch_base::Result<()> {
+fn of_device(app: &AppState, lease: LeaseId, may: impl FnOnce(DeviceId) -> bool) -> perch_base::Result<()> {
     match app.ports.live.owner(lease)? {
         Some(device) if may(device) => Ok(()),
         _ => Err(Error::not_found("there is no such live session: it ended or lapsed")),

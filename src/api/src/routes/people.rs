@@ -7,7 +7,7 @@ use crate::guard::{Prefix, Try};
 use crate::input::{PathParts, json};
 use crate::problem::{Problem, Reply};
 use crate::routes::session::no_content;
-use crate::state::{App, Shared, blocking};
+use crate::state::{AppState, Shared, blocking};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -98,7 +98,7 @@ struct CodeBody {
 }
 
 /// The cameras that a body names, each of which there must be; none named is all.
-fn cameras_of(app: &App, list: Option<&[String]>) -> Result<CameraGrant> {
+fn cameras_of(app: &AppState, list: Option<&[String]>) -> Result<CameraGrant> {
     let known: Vec<_> = app.ports.cameras.cameras().into_iter().map(|c| c.id).collect();
     CameraGrant::parse(list, &known)
 }
@@ -126,7 +126,7 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
 }
 
 /// The host under which others reach the box: the one the caller used, unless that is this machine's own.
-fn public_host(app: &App, named: &Authority) -> String {
+fn public_host(app: &AppState, named: &Authority) -> String {
     match named.address() {
         Some(ip) if ip.is_loopback() || ip.is_unspecified() => app.reachable_host(),
         Some(IpAddr::V6(ip)) => format!("[{ip}]"),
@@ -318,7 +318,7 @@ pub(super) async fn add_stream_password(State(app): State<Shared>, who: Who, req
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-fn stream_urls(app: &App, login: &str, camera: &str) -> serde_json::Value {
+fn stream_urls(app: &AppState, login: &str, camera: &str) -> serde_json::Value {
     let plain = format!("rtsp://{login}:{}/{camera}", app.config.rtsp_port);
     let mut urls = json!({ "camera": camera, "main": plain, "sub": format!("{plain}/sub") });
     if let Some(port) = app.config.rtsps_port {

@@ -12,7 +12,7 @@ use http::{StatusCode, header};
 use perch_base::secret::Secret;
 use perch_base::{ErrorKind, Result};
 use perch_domain::access::clean_display_name;
-use perch_domain::pairing::Attempt;
+use perch_domain::pairing::CodeOutcome;
 use perch_domain::ports::PairResult;
 use serde::Deserialize;
 use serde_json::json;
@@ -52,16 +52,18 @@ pub(super) async fn pair(State(app): State<Shared>, request: Request) -> Reply {
     };
     tracing::warn!(address = %from.ip(), "a wrong one-time password was tried");
     Err(match refused {
-        Attempt::Wrong { tries_left } => {
+        CodeOutcome::Wrong { tries_left } => {
             let plural = if tries_left == 1 { "try is" } else { "tries are" };
             Problem::forbidden(&format!("that code is wrong: {tries_left} {plural} left"))
                 .with("tries_left", tries_left.into())
         }
-        Attempt::Burned => Problem::new(ErrorKind::Gone, "that code was tried too often and is void: make a new one"),
-        Attempt::NoCode => {
+        CodeOutcome::Burned => {
+            Problem::new(ErrorKind::Gone, "that code was tried too often and is void: make a new one")
+        }
+        CodeOutcome::NoCode => {
             Problem::new(ErrorKind::Gone, "there is no code to pair with, or it is too old: make a new one")
         }
-        Attempt::Paired(_) => Problem::new(ErrorKind::Internal, "a refused code was reported as paired"),
+        CodeOutcome::Paired(_) => Problem::new(ErrorKind::Internal, "a refused code was reported as paired"),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Version and update: what runs, the upload of a bundle, and its installation. What is taken and why not is the port's to say.
 
 use crate::auth::Who;
-use crate::connection::Progress;
+use crate::connection::RequestConnection;
 use crate::input::{expect_type, json};
 use crate::problem::{Problem, Reply};
 use crate::state::{OnDisk, Shared, blocking};
@@ -37,7 +37,7 @@ async fn current(app: &Shared, who: &Who) -> Reply<UpdateState> {
 pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request) -> Reply {
     expect_type(request.headers(), "application/octet-stream")?;
     let bytes = length(request.headers())?;
-    let progress = request.extensions().get::<Progress>().cloned();
+    let progress = request.extensions().get::<RequestConnection>().cloned();
     let upload = blocking(&app, move |app| app.ports.update.receive(bytes)).await?;
     tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");
     let upload = receive(OnDisk::new(upload), request.into_body(), progress.as_ref()).await?;
@@ -65,7 +65,7 @@ fn length(headers: &HeaderMap) -> Reply<u64> {
 async fn receive(
     mut upload: OnDisk<Box<dyn Upload>>,
     mut body: Body,
-    progress: Option<&Progress>,
+    progress: Option<&RequestConnection>,
 ) -> Reply<OnDisk<Box<dyn Upload>>> {
     let mut piece = BytesMut::with_capacity(PIECE);
     loop {

@@ -19,7 +19,7 @@ use perch_domain::health::{CameraHealth, CameraState};
 use perch_domain::identity::IdentityPort;
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::Cause;
-use perch_domain::pairing::Attempt;
+use perch_domain::pairing::CodeOutcome;
 use perch_domain::ports::*;
 use perch_domain::status::*;
 use perch_domain::task::{TaskId, TaskStatus};
@@ -183,9 +183,9 @@ impl AccessPort for Fake {
                 let grant = self.state().codes.last().cloned().unwrap_or(Grant::all(Role::Admin));
                 PairResult::Paired(self.credential(&grant, None))
             }
-            "99999999" => PairResult::Refused(Attempt::NoCode),
-            _ if tries < 5 => PairResult::Refused(Attempt::Wrong { tries_left: 5 - tries }),
-            _ => PairResult::Refused(Attempt::Burned),
+            "99999999" => PairResult::Refused(CodeOutcome::NoCode),
+            _ if tries < 5 => PairResult::Refused(CodeOutcome::Wrong { tries_left: 5 - tries }),
+            _ => PairResult::Refused(CodeOutcome::Burned),
         })
     }
     fn sign_in(&self, name: &str, password: &str, _: &str, _: Timestamp) -> Result<Option<Credential>> {

@@ -1,7 +1,7 @@
 //! Blobs: connected foreground cells, the boxes around them, and the measures that tell an object from a ghost and from a
 //! change of light.
 
-use super::Box;
+use super::Rect;
 use super::grid::{CELLS, COLS, ROWS};
 
 /// Blobs whose boxes come this near to each other, in cells, are neighbours.
@@ -60,9 +60,9 @@ pub(super) struct Planes<'a> {
 
 impl Blob {
     /// The box around it in parts of the picture.
-    pub(super) fn bounds(&self) -> Box {
+    pub(super) fn bounds(&self) -> Rect {
         let (w, h) = (COLS as f32, ROWS as f32);
-        Box {
+        Rect {
             x: f32::from(self.left) / w,
             y: f32::from(self.top) / h,
             w: f32::from(self.right - self.left + 1) / w,

@@ -1,7 +1,7 @@
 //! Tests of the detector on footage made here: a textured scene with sensor noise, squares that walk, stand and leave,
 //! light that steps and drifts, regions that blink.
 
-use super::super::{Box, Polygon};
+use super::super::{Polygon, Rect};
 use super::*;
 
 const W: usize = LUMA_WIDTH;
@@ -94,7 +94,7 @@ fn a_walking_square_is_found_where_it_is() {
         let x = 10 + 6 * step;
         let d = stage.show(&[(x, 80, 24, 200.0)]);
         assert_eq!((d.motion, d.cause), (true, Cause::Motion), "step {step}");
-        let Box { x: left, y: top, w, h } = d.boxes[0];
+        let Rect { x: left, y: top, w, h } = d.boxes[0];
         let found = [left * W as f32, top * H as f32, w * W as f32, h * H as f32];
         for (f, e) in found.iter().zip([x as f32, 80.0, 24.0, 24.0]) {
             assert!((f - e).abs() <= 6.0, "step {step}: {found:?}");

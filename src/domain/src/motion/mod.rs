@@ -28,7 +28,7 @@ pub struct Luma<'a> {
 
 /// A rectangle in parts of the picture, 0..1, origin top left.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, serde::Deserialize)]
-pub struct Box {
+pub struct Rect {
     /// Left edge.
     pub x: f32,
     /// Top edge.
@@ -68,7 +68,7 @@ pub struct Detection {
     /// Why.
     pub cause: Cause,
     /// The moving things, largest first, at most 8.
-    pub boxes: Vec<Box>,
+    pub boxes: Vec<Rect>,
 }
 
 /// A polygon of at least three corners in parts of the picture, 0..1.

@@ -22,7 +22,7 @@ pub(super) enum FileStep<P, F> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Event {
+struct OpenEvent {
     id: EventId,
     /// First motion.
     start: MonoTime,
@@ -63,9 +63,9 @@ pub(super) struct Files<P, F> {
     sound: bool,
     /// Start and end of the newest GOP, written or not.
     newest: (MonoTime, MonoTime),
-    event: Option<Event>,
+    event: Option<OpenEvent>,
     /// Events whose pictures are still to come, in order.
-    waiting: VecDeque<Event>,
+    waiting: VecDeque<OpenEvent>,
     /// No new file may begin before this: it holds an earlier event's motion.
     floor: MonoTime,
     /// When the last event was over.
@@ -139,7 +139,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
             self.waiting.pop_front();
         }
         let until = start + self.config.post_roll;
-        self.waiting.push_back(Event { id, start, until, over: false, tail: false });
+        self.waiting.push_back(OpenEvent { id, start, until, over: false, tail: false });
         self.settle(&mut steps);
         steps
     }
@@ -240,7 +240,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
 
     /// Begins the event that waits. Returns whether the newest GOP is in its file now.
     fn begin(&mut self, steps: &mut Vec<FileStep<P, F>>) -> bool {
-        let follows = |e: &Event, next: &Event| e.over && e.tail && e.until == next.start;
+        let follows = |e: &OpenEvent, next: &OpenEvent| e.over && e.tail && e.until == next.start;
         if let (Some(e), Some(next)) = (self.event, self.waiting.front().copied())
             && follows(&e, &next)
         {
@@ -309,7 +309,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         usable().take_while(|s| *s <= want).last().or_else(|| usable().next())
     }
 
-    fn event_of(&mut self, id: EventId) -> Option<&mut Event> {
+    fn event_of(&mut self, id: EventId) -> Option<&mut OpenEvent> {
         self.event.iter_mut().chain(&mut self.waiting).find(|e| e.id == id)
     }
 

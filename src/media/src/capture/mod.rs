@@ -33,7 +33,7 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
-use perch_domain::health::{PaceWatch, Verdict, Watchdog};
+use perch_domain::health::{PaceWatch, StallVerdict, StallWatch};
 use perch_domain::status::CaptureFigures;
 use settings::Settings;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,7 +52,7 @@ const PACE_EVERY: Duration = Duration::from_secs(1);
 
 /// Why an attempt ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum CaptureEnd {
     /// The box ends.
     Shutdown,
     /// The source has no more to give.
@@ -112,7 +112,11 @@ impl Capture {
     /// One attempt: builds the pipeline, plays it, publishes to the hub; returns when it ended, with why. Errors with
     /// [`ErrorKind::Unavailable`] where something outside is missing for now and [`ErrorKind::Invalid`] where it cannot run as
     /// configured, each with a sentence for people. `progress` is called from this task.
-    pub async fn run_once(&self, progress: &(dyn Fn(CaptureEvent) + Send + Sync), shutdown: Shutdown) -> Result<Ended> {
+    pub async fn run_once(
+        &self,
+        progress: &(dyn Fn(CaptureEvent) + Send + Sync),
+        shutdown: Shutdown,
+    ) -> Result<CaptureEnd> {
         crate::init()?;
         let looped = matches!(self.settings.config.source, Source::File(_));
         loop {
@@ -122,7 +126,7 @@ impl Capture {
             self.meter.clear();
             // A file whose container cannot be looped in place starts again: a jump for consumers, not a failure.
             match ended {
-                Ok(Ended::EndOfStream) if looped => {
+                Ok(CaptureEnd::EndOfStream) if looped => {
                     let rest = MIN_ROUND.saturating_sub(self.settings.clock.mono().since(began));
                     self.settings.clock.sleep(rest).await;
                 }
@@ -159,7 +163,11 @@ impl Capture {
         }
     }
 
-    async fn attempt(&self, progress: &(dyn Fn(CaptureEvent) + Send + Sync), mut shutdown: Shutdown) -> Result<Ended> {
+    async fn attempt(
+        &self,
+        progress: &(dyn Fn(CaptureEvent) + Send + Sync),
+        mut shutdown: Shutdown,
+    ) -> Result<CaptureEnd> {
         if self.settings.threads.hang() {
             let message = "the driver hangs: unplug the camera and plug it in again";
             return Err(Error::new(ErrorKind::Unavailable, message));
@@ -173,7 +181,7 @@ impl Capture {
                 Some(instance) => instance?,
                 None => return Err(Error::new(ErrorKind::Unavailable, "did not start within 20 s: does the device hang?")),
             },
-            () = shutdown.called() => return Ok(Ended::Shutdown),
+            () = shutdown.called() => return Ok(CaptureEnd::Shutdown),
         };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance.control());
         progress(CaptureEvent::Playing);
@@ -181,7 +189,7 @@ impl Capture {
         let _over = AttemptOver(&self.attempt);
         let ended = tokio::select! {
             ended = self.watch(&flow, &instance, &mut inbox, progress) => ended,
-            () = shutdown.called() => Ok(Ended::Shutdown),
+            () = shutdown.called() => Ok(CaptureEnd::Shutdown),
         };
         flow.close();
         if within(&self.settings.clock, LET_GO_WITHIN, instance.end()).await.is_none() {
@@ -197,14 +205,14 @@ impl Capture {
         instance: &Instance,
         inbox: &mut mpsc::UnboundedReceiver<Signal>,
         progress: &(dyn Fn(CaptureEvent) + Send + Sync),
-    ) -> Result<Ended> {
+    ) -> Result<CaptureEnd> {
         let clock = &self.settings.clock;
-        let mut dog = Watchdog::new(clock.mono());
+        let mut stall = StallWatch::new(clock.mono());
         let mut pace = PaceWatch::new(self.settings.config.main.fps);
         let mut look_at = clock.mono();
         loop {
             if let Some(at) = flow.last_frame() {
-                dog.frame(at);
+                stall.frame(at);
             }
             if clock.mono() >= look_at {
                 look_at = clock.mono() + PACE_EVERY;
@@ -212,10 +220,10 @@ impl Capture {
                     progress(CaptureEvent::Pace(pace));
                 }
             }
-            let wait = match dog.check(clock.mono()) {
-                Verdict::WaitUntil(at) => at.min(look_at).since(clock.mono()),
-                Verdict::Stalled(for_) => return Ok(Ended::Stalled { for_ }),
-                Verdict::NeverStarted => {
+            let wait = match stall.check(clock.mono()) {
+                StallVerdict::WaitUntil(at) => at.min(look_at).since(clock.mono()),
+                StallVerdict::Stalled(for_) => return Ok(CaptureEnd::Stalled { for_ }),
+                StallVerdict::NeverStarted => {
                     return Err(Error::new(
                         ErrorKind::Unavailable,
                         "sent no picture within 15 s: is it busy or asleep?",
@@ -229,8 +237,8 @@ impl Capture {
             match signal {
                 Some(Signal::FirstFrame) => progress(CaptureEvent::FirstFrame),
                 Some(Signal::Failed(e)) => return Err(flow.reason(e)),
-                Some(Signal::EndOfStream) if dog.has_frames() || flow.last_frame().is_some() => {
-                    return Ok(Ended::EndOfStream);
+                Some(Signal::EndOfStream) if stall.has_frames() || flow.last_frame().is_some() => {
+                    return Ok(CaptureEnd::EndOfStream);
                 }
                 Some(Signal::EndOfStream) => return Err(Error::invalid("ended without a picture: is it a video?")),
                 Some(Signal::PadsKnown) => instance.pads_known(),

@@ -21,7 +21,7 @@ struct Bench {
     lumas: Arc<AtomicUsize>,
     events: Arc<Mutex<Vec<CaptureEvent>>>,
     trigger: Trigger,
-    run: JoinHandle<Result<Ended>>,
+    run: JoinHandle<Result<CaptureEnd>>,
 }
 
 fn config(source: Source) -> CameraConfig {
@@ -70,11 +70,11 @@ impl Bench {
     async fn stop(self) {
         self.trigger.fire();
         let ended = timeout(Duration::from_secs(5), self.run).await.expect("ends").expect("no panic");
-        assert_eq!(ended.expect("no error"), Ended::Shutdown);
+        assert_eq!(ended.expect("no error"), CaptureEnd::Shutdown);
         assert!(self.hub.latest_keyframe(Stream::Main).is_none(), "a closed attempt leaves nothing behind");
     }
 
-    async fn end(self) -> Result<Ended> {
+    async fn end(self) -> Result<CaptureEnd> {
         timeout(Duration::from_secs(20), self.run).await.expect("ends").expect("no panic")
     }
 }
@@ -350,7 +350,7 @@ async fn a_source_that_falls_silent_is_stalled() {
     take(&mut s, Track::Video, 10).await;
     let began = SystemClock.mono();
     let ended = b.end().await.expect("no error");
-    assert!(matches!(ended, Ended::Stalled { for_ } if for_ >= Duration::from_secs(3)), "{ended:?}");
+    assert!(matches!(ended, CaptureEnd::Stalled { for_ } if for_ >= Duration::from_secs(3)), "{ended:?}");
     assert!(SystemClock.mono().since(began) < Duration::from_secs(5));
 }
 

@@ -34,7 +34,7 @@ pub struct Delivery {
 
 /// What a consumer's queue says to a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
+pub enum Receipt {
     /// Taken.
     Taken,
     /// No room: dropped; deliveries go on at the next keyframe with room.
@@ -47,7 +47,7 @@ pub enum Offer {
 /// hub for anything. It is dropped after the lock.
 pub trait Sink: Send {
     /// Takes one delivery or says why not.
-    fn offer(&mut self, delivery: Delivery) -> Offer;
+    fn offer(&mut self, delivery: Delivery) -> Receipt;
 
     /// The source stopped or jumped: what comes next does not join what came before.
     fn interrupted(&mut self) {}
@@ -65,14 +65,14 @@ pub(super) enum Command<C> {
 }
 
 /// What a change brings.
-pub(super) struct Outcome<S, C> {
+pub(super) struct Effects<S, C> {
     /// To be done.
     pub commands: Vec<Command<C>>,
     /// Queues of consumers that are no more, to be dropped.
     pub gone: Vec<S>,
 }
 
-impl<S, C> Default for Outcome<S, C> {
+impl<S, C> Default for Effects<S, C> {
     fn default() -> Self {
         Self { commands: Vec::new(), gone: Vec::new() }
     }
@@ -118,7 +118,7 @@ struct Capture<C> {
 }
 
 /// One camera's fan-out.
-pub(super) struct Machine<S, C> {
+pub(super) struct HubMachine<S, C> {
     main: Lane<S>,
     sub: Lane<S>,
     capture: Option<Capture<C>>,
@@ -128,16 +128,16 @@ pub(super) struct Machine<S, C> {
     frames: u64,
 }
 
-impl<S, C> Default for Machine<S, C> {
+impl<S, C> Default for HubMachine<S, C> {
     fn default() -> Self {
         let (main, sub) = (Lane::default(), Lane::default());
         Self { main, sub, capture: None, demand: Demand::default(), next_id: 0, dropped: 0, frames: 0 }
     }
 }
 
-impl<S: Sink, C: Clone> Machine<S, C> {
+impl<S: Sink, C: Clone> HubMachine<S, C> {
     /// A capture attempt begins: old GOPs go, consumers wait for its first keyframe, and the attempt learns what is used.
-    pub fn connect(&mut self, control: C, commandable: [bool; 2], out: &mut Outcome<S, C>) {
+    pub fn connect(&mut self, control: C, commandable: [bool; 2], out: &mut Effects<S, C>) {
         out.commands.push(Command::SetDemand(control.clone(), self.demand));
         self.capture = Some(Capture { control, commandable });
         self.break_off();
@@ -163,7 +163,7 @@ impl<S: Sink, C: Clone> Machine<S, C> {
     }
 
     /// One encoded video packet for every consumer of `stream`.
-    pub fn publish_video(&mut self, stream: Stream, packet: &SharedPacket, now: MonoTime, out: &mut Outcome<S, C>) {
+    pub fn publish_video(&mut self, stream: Stream, packet: &SharedPacket, now: MonoTime, out: &mut Effects<S, C>) {
         self.frames += 1;
         let lane = self.lane(stream);
         if packet.keyframe {
@@ -186,7 +186,7 @@ impl<S: Sink, C: Clone> Machine<S, C> {
     }
 
     /// One Opus packet for every consumer that listens.
-    pub fn publish_audio(&mut self, packet: &SharedPacket, now: MonoTime, out: &mut Outcome<S, C>) {
+    pub fn publish_audio(&mut self, packet: &SharedPacket, now: MonoTime, out: &mut Effects<S, C>) {
         let mut left = false;
         for stream in Stream::ALL {
             let lane = self.lane(stream);
@@ -203,7 +203,7 @@ impl<S: Sink, C: Clone> Machine<S, C> {
     }
 
     /// Somebody lost its picture. Coalesced to one forced keyframe a second.
-    pub fn request_keyframe(&mut self, stream: Stream, now: MonoTime, out: &mut Outcome<S, C>) {
+    pub fn request_keyframe(&mut self, stream: Stream, now: MonoTime, out: &mut Effects<S, C>) {
         if self.commandable(stream) && self.lane(stream).gate.request(now) {
             self.force_keyframe(stream, out);
         }
@@ -215,7 +215,7 @@ impl<S: Sink, C: Clone> Machine<S, C> {
         stream: Stream,
         cached: Option<MonoTime>,
         now: MonoTime,
-        out: &mut Outcome<S, C>,
+        out: &mut Effects<S, C>,
     ) -> JoinWith {
         let commandable = self.commandable(stream);
         let lane = self.lane(stream);
@@ -237,7 +237,7 @@ impl<S: Sink, C: Clone> Machine<S, C> {
         name: &str,
         sink: S,
         now: MonoTime,
-        out: &mut Outcome<S, C>,
+        out: &mut Effects<S, C>,
     ) -> (u64, JoinWith, Vec<SharedPacket>) {
         let cached = self.lane(stream).gop.first().map(|p| p.pts);
         let with = self.start(stream, cached, now, out);
@@ -256,7 +256,7 @@ impl<S: Sink, C: Clone> Machine<S, C> {
         name: &str,
         sink: S,
         now: MonoTime,
-        out: &mut Outcome<S, C>,
+        out: &mut Effects<S, C>,
     ) -> u64 {
         let id = self.add(stream, audio, name, sink, true);
         self.refresh_demand(now, out);
@@ -274,7 +274,7 @@ impl<S: Sink, C: Clone> Machine<S, C> {
     }
 
     /// Takes a queue away.
-    pub fn detach(&mut self, stream: Stream, id: u64, now: MonoTime, out: &mut Outcome<S, C>) {
+    pub fn detach(&mut self, stream: Stream, id: u64, now: MonoTime, out: &mut Effects<S, C>) {
         let consumers = &mut self.lane(stream).consumers;
         if let Some(at) = consumers.iter().position(|c| c.id == id) {
             out.gone.push(consumers.remove(at).sink);
@@ -318,13 +318,13 @@ impl<S: Sink, C: Clone> Machine<S, C> {
         self.capture.as_ref().is_some_and(|c| c.commandable[usize::from(stream == Stream::Sub)])
     }
 
-    fn force_keyframe(&self, stream: Stream, out: &mut Outcome<S, C>) {
+    fn force_keyframe(&self, stream: Stream, out: &mut Effects<S, C>) {
         if let Some(capture) = self.capture.as_ref().filter(|_| self.commandable(stream)) {
             out.commands.push(Command::ForceKeyframe(capture.control.clone(), stream));
         }
     }
 
-    fn refresh_demand(&mut self, now: MonoTime, out: &mut Outcome<S, C>) {
+    fn refresh_demand(&mut self, now: MonoTime, out: &mut Effects<S, C>) {
         let all = || self.main.consumers.iter().chain(&self.sub.consumers);
         let demand = Demand { sub: !self.sub.consumers.is_empty(), audio: all().any(|c| c.audio) };
         let before = std::mem::replace(&mut self.demand, demand);
@@ -366,7 +366,7 @@ impl<S: Sink> Lane<S> {
         self.gop.push(packet.clone());
     }
 
-    fn deliver<C>(&mut self, packet: &SharedPacket, now: MonoTime, out: &mut Outcome<S, C>) -> Delivered {
+    fn deliver<C>(&mut self, packet: &SharedPacket, now: MonoTime, out: &mut Effects<S, C>) -> Delivered {
         let mut delivered = Delivered::default();
         let mut at = 0;
         while let Some(consumer) = self.consumers.get_mut(at) {
@@ -396,13 +396,13 @@ impl<S: Sink> Consumer<S> {
         }
         let delivery = Delivery { packet: packet.clone(), discontinuity: self.discontinuity };
         match self.sink.offer(delivery) {
-            Offer::Taken => {
+            Receipt::Taken => {
                 self.full_since = None;
                 self.discontinuity = false;
                 self.awaiting_keyframe = false;
                 true
             }
-            Offer::Full => {
+            Receipt::Full => {
                 delivered.dropped += 1;
                 self.discontinuity = true;
                 // Only the first loss asks: a slow consumer must not make the encoder burst for its neighbours.
@@ -415,7 +415,7 @@ impl<S: Sink> Consumer<S> {
                 }
                 keep
             }
-            Offer::Closed => false,
+            Receipt::Closed => false,
         }
     }
 }

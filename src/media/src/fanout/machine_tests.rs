@@ -19,17 +19,17 @@ impl Log {
 }
 
 impl Sink for Log {
-    fn offer(&mut self, delivery: Delivery) -> Offer {
+    fn offer(&mut self, delivery: Delivery) -> Receipt {
         let mut log = self.0.lock().expect("not poisoned");
         if log.1 {
-            return Offer::Full;
+            return Receipt::Full;
         }
         log.0.push(delivery);
-        Offer::Taken
+        Receipt::Taken
     }
 }
 
-type Bench = Machine<Log, u8>;
+type Bench = HubMachine<Log, u8>;
 
 fn packet(track: Track, at: i64, keyframe: bool) -> SharedPacket {
     let data = Bytes::from_static(b"x");
@@ -38,7 +38,7 @@ fn packet(track: Track, at: i64, keyframe: bool) -> SharedPacket {
 
 fn connected(commandable: bool) -> Bench {
     let mut machine = Bench::default();
-    machine.connect(1, [commandable; 2], &mut Outcome::default());
+    machine.connect(1, [commandable; 2], &mut Effects::default());
     machine
 }
 
@@ -54,7 +54,7 @@ fn a_joiner_gets_each_packet_once() {
     };
     for round in 0..400 {
         let mut machine = connected(round % 2 == 0);
-        let out = &mut Outcome::default();
+        let out = &mut Effects::default();
         let mut published = Vec::new();
         let mut joiners: Vec<(Log, Vec<SharedPacket>, JoinWith, usize)> = Vec::new();
         for at in 0..120i64 {
@@ -96,7 +96,7 @@ fn a_joiner_gets_each_packet_once() {
 #[test]
 fn a_gop_of_a_capture_that_ended_is_shown_to_nobody() {
     let mut machine = connected(true);
-    let out = &mut Outcome::default();
+    let out = &mut Effects::default();
     let at = MonoTime(1_000_000);
     machine.publish_video(Stream::Main, &packet(Track::Video, at.0, true), at, out);
     assert_eq!(machine.start(Stream::Main, Some(at), at, out), JoinWith::CachedGop);
@@ -111,7 +111,7 @@ fn a_sub_stream_that_opens_often_is_forced_once_a_second_and_before_it_opens() {
     let mut commands = Vec::new();
     for tenth in 0..30 {
         let now = MonoTime(tenth * 100_000);
-        let mut out = Outcome::default();
+        let mut out = Effects::default();
         let one = machine.attach(Stream::Sub, false, "one", Log::default(), now, &mut out);
         let two = machine.attach(Stream::Sub, false, "two", Log::default(), now, &mut out);
         for id in [one, two] {
@@ -130,7 +130,7 @@ fn a_sub_stream_that_opens_often_is_forced_once_a_second_and_before_it_opens() {
 #[test]
 fn a_consumer_that_takes_nothing_is_cut_off_after_ten_seconds_and_that_is_reported() {
     let mut machine = connected(false);
-    let out = &mut Outcome::default();
+    let out = &mut Effects::default();
     let log = Log::default();
     machine.attach(Stream::Main, true, "stuck", log.clone(), MonoTime(0), out);
     log.set_full(true);

@@ -4,10 +4,10 @@
 
 mod machine;
 
-pub use machine::{CUT_AFTER, Delivery, Demand, Offer, Sink};
+pub use machine::{CUT_AFTER, Delivery, Demand, Receipt, Sink};
 pub(crate) use machine::{MAX_GOP_BYTES, MAX_GOP_PACKETS};
 
-use machine::{Command, Machine, Outcome};
+use machine::{Command, Effects, HubMachine};
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::time::MonoTime;
@@ -29,7 +29,7 @@ pub trait EncoderControl: Send + Sync {
 }
 
 type Control = Arc<dyn EncoderControl>;
-type Queue = Box<dyn Sink>;
+type BoxedSink = Box<dyn Sink>;
 
 /// How a consumer begins, and its queue's end. First the backlog, then what comes by the queue: each packet once, without a hole.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub struct Subscription {
 
 #[derive(Default)]
 struct State {
-    machine: Machine<Queue, Control>,
+    machine: HubMachine<BoxedSink, Control>,
     commands: VecDeque<Command<Control>>,
     /// Somebody obeys them now, and will find those that are added.
     obeying: bool,
@@ -176,20 +176,20 @@ impl Hub {
     /// Changes the machine, and obeys it once it is unlocked.
     fn change<T>(
         &self,
-        change: impl FnOnce(&mut Machine<Queue, Control>, MonoTime, &mut Outcome<Queue, Control>) -> T,
+        change: impl FnOnce(&mut HubMachine<BoxedSink, Control>, MonoTime, &mut Effects<BoxedSink, Control>) -> T,
     ) -> T {
         let now = self.clock.mono();
-        let mut outcome = Outcome::default();
+        let mut effects = Effects::default();
         let (done, obey) = {
             let mut state = self.lock();
-            let done = change(&mut state.machine, now, &mut outcome);
-            state.commands.extend(outcome.commands);
+            let done = change(&mut state.machine, now, &mut effects);
+            state.commands.extend(effects.commands);
             let obey = !state.commands.is_empty() && !state.obeying;
             state.obeying |= obey;
             (done, obey)
         };
         // The end of a queue may end what else hangs on the hub.
-        drop(outcome.gone);
+        drop(effects.gone);
         if obey {
             self.obey();
         }
@@ -241,7 +241,7 @@ impl Drop for Attachment {
 }
 
 impl Sink for Box<dyn Sink> {
-    fn offer(&mut self, delivery: Delivery) -> Offer {
+    fn offer(&mut self, delivery: Delivery) -> Receipt {
         (**self).offer(delivery)
     }
 
@@ -251,11 +251,11 @@ impl Sink for Box<dyn Sink> {
 }
 
 impl Sink for mpsc::Sender<Delivery> {
-    fn offer(&mut self, delivery: Delivery) -> Offer {
+    fn offer(&mut self, delivery: Delivery) -> Receipt {
         match self.try_send(delivery) {
-            Ok(()) => Offer::Taken,
-            Err(mpsc::error::TrySendError::Full(_)) => Offer::Full,
-            Err(mpsc::error::TrySendError::Closed(_)) => Offer::Closed,
+            Ok(()) => Receipt::Taken,
+            Err(mpsc::error::TrySendError::Full(_)) => Receipt::Full,
+            Err(mpsc::error::TrySendError::Closed(_)) => Receipt::Closed,
         }
     }
 }

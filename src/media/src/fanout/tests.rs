@@ -189,8 +189,8 @@ fn a_control_may_ask_the_hub_and_hears_demands_in_order() {
 struct Holding(#[expect(dead_code, reason = "it is held")] Attachment);
 
 impl Sink for Holding {
-    fn offer(&mut self, _: Delivery) -> Offer {
-        Offer::Closed
+    fn offer(&mut self, _: Delivery) -> Receipt {
+        Receipt::Closed
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is connected: one [`Connection`] a reader, with its own challenge and its own sessions, and the sweep that closes those
 //! that are silent, stuck or cut off.
 
-use super::digest::{Credentials, Logins, Verdict, challenge};
+use super::digest::{Credentials, DigestVerdict, Logins, challenge};
 use super::factory::Mount;
 use super::mounts::{CameraStreams, Mounts};
 use super::{requests, socket};
@@ -11,7 +11,7 @@ use perch_base::ids::CameraId;
 use perch_base::secret::{hex, random_bytes};
 use perch_base::time::MonoTime;
 use perch_domain::access::{Object, Permission, StreamLogin};
-use perch_domain::admission::{Admission, ConnectionId, Limits, Trust, Verdict as Admitted};
+use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits, Trust};
 use rtsp_server::prelude::*;
 use socket2::Socket;
 use std::collections::HashMap;
@@ -250,11 +250,11 @@ impl Connections {
             tracing::warn!(peer, "RTSP socket without time limits: {e}");
         }
         let place = match socket::address(&socket).map(|from| self.admission().arrive(from, self.clock.mono())) {
-            Some(Admitted::Accept { id, gives_way }) => {
+            Some(AdmissionVerdict::Accept { id, gives_way }) => {
                 self.send_away(gives_way);
                 Some(id)
             }
-            Some(Admitted::Refuse) | None => {
+            Some(AdmissionVerdict::Refuse) | None => {
                 tracing::debug!(peer, "RTSP connection refused: too many from there have not signed in");
                 socket::shut(&socket);
                 None
@@ -303,23 +303,23 @@ impl Connections {
     }
 
     /// Checks a request's credentials; accepted ones name the connection's user.
-    pub(super) fn login(&self, connection: &Connection, given: &Credentials<'_>, method: &str) -> Verdict {
+    pub(super) fn login(&self, connection: &Connection, given: &Credentials<'_>, method: &str) -> DigestVerdict {
         // Held while the user is noted, so that `set_passwords` cannot miss it.
         let logins = self.logins.read().unwrap_or_else(PoisonError::into_inner);
         let verdict = logins.check(given, method, &connection.nonce);
-        if matches!(verdict, Verdict::Accepted) {
+        if matches!(verdict, DigestVerdict::Accepted) {
             self.trust(connection, given.username);
         }
         let mut state = connection.lock();
         match verdict {
-            Verdict::Accepted => {
+            DigestVerdict::Accepted => {
                 if state.user() != Some(given.username) {
                     tracing::info!(user = given.username, peer = state.peer, "RTSP reader signed in");
                 }
                 state.login = logins.get(given.username).cloned();
             }
-            Verdict::Stale => {}
-            Verdict::Refused => {
+            DigestVerdict::Stale => {}
+            DigestVerdict::Refused => {
                 state.refusals += 1;
                 tracing::warn!(user = given.username, peer = state.peer, "RTSP password refused");
                 if let Some(socket) = state.socket.as_ref().filter(|_| state.refusals >= MAX_REFUSALS) {

@@ -19,7 +19,7 @@ pub(super) struct Credentials<'a> {
 
 /// What became of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum DigestVerdict {
     /// They are right.
     Accepted,
     /// They answer another connection's challenge: the player should try again without asking its user.
@@ -56,7 +56,7 @@ impl Logins {
     }
 
     /// Checks `given`, sent with `method` on the connection that was challenged with `nonce`.
-    pub(super) fn check(&self, given: &Credentials<'_>, method: &str, nonce: &str) -> Verdict {
+    pub(super) fn check(&self, given: &Credentials<'_>, method: &str, nonce: &str) -> DigestVerdict {
         // An unknown user costs the same work as a known one.
         let known = self.0.get(given.username);
         let ha1 = known.map_or("00000000000000000000000000000000", |login| login.ha1.expose());
@@ -64,9 +64,9 @@ impl Logins {
         let expected = md5(&format!("{ha1}:{}:{ha2}", given.nonce));
         let matches = constant_time_eq(expected.as_bytes(), given.response.to_ascii_lowercase().as_bytes());
         match matches && known.is_some() && given.realm == RTSP_REALM {
-            true if given.nonce == nonce => Verdict::Accepted,
-            true => Verdict::Stale,
-            false => Verdict::Refused,
+            true if given.nonce == nonce => DigestVerdict::Accepted,
+            true => DigestVerdict::Stale,
+            false => DigestVerdict::Refused,
         }
     }
 }
@@ -105,14 +105,14 @@ mod tests {
         let ha1s = logins("tv", md5(&format!("tv:{RTSP_REALM}:secret")).to_uppercase());
         let right = answer("secret", "PLAY", "n1");
         for (user, method, nonce, response, want) in [
-            ("tv", "PLAY", "n1", right.clone(), Verdict::Accepted),
-            ("tv", "PLAY", "n1", right.to_uppercase(), Verdict::Accepted),
-            ("tv", "TEARDOWN", "n1", right.clone(), Verdict::Refused),
-            ("radio", "PLAY", "n1", right.clone(), Verdict::Refused),
-            ("tv", "PLAY", "n1", answer("wrong", "PLAY", "n1"), Verdict::Refused),
-            ("tv", "PLAY", "n0", answer("secret", "PLAY", "n0"), Verdict::Stale),
-            ("tv", "PLAY", "n0", answer("wrong", "PLAY", "n0"), Verdict::Refused),
-            ("tv", "PLAY", "n1", String::new(), Verdict::Refused),
+            ("tv", "PLAY", "n1", right.clone(), DigestVerdict::Accepted),
+            ("tv", "PLAY", "n1", right.to_uppercase(), DigestVerdict::Accepted),
+            ("tv", "TEARDOWN", "n1", right.clone(), DigestVerdict::Refused),
+            ("radio", "PLAY", "n1", right.clone(), DigestVerdict::Refused),
+            ("tv", "PLAY", "n1", answer("wrong", "PLAY", "n1"), DigestVerdict::Refused),
+            ("tv", "PLAY", "n0", answer("secret", "PLAY", "n0"), DigestVerdict::Stale),
+            ("tv", "PLAY", "n0", answer("wrong", "PLAY", "n0"), DigestVerdict::Refused),
+            ("tv", "PLAY", "n1", String::new(), DigestVerdict::Refused),
         ] {
             assert_eq!(ha1s.check(&given(user, nonce, &response), method, "n1"), want, "{user} {method} {nonce}");
         }
@@ -122,7 +122,7 @@ mod tests {
     fn the_hash_for_an_unknown_user_opens_nothing() {
         let ha2 = md5("PLAY:rtsp://box/front");
         let forged = md5(&format!("00000000000000000000000000000000:n1:{ha2}"));
-        assert_eq!(Logins::default().check(&given("nobody", "n1", &forged), "PLAY", "n1"), Verdict::Refused);
+        assert_eq!(Logins::default().check(&given("nobody", "n1", &forged), "PLAY", "n1"), DigestVerdict::Refused);
     }
 
     #[test]

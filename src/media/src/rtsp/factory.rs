@@ -1,6 +1,6 @@
 //! Makes the media of a stream: a pipeline of appsrcs and payloaders that all its readers share. No encoder is built here.
 
-use super::feed::{Feed, MAX_QUEUED, Source};
+use super::feed::{Feed, FeedSource, MAX_QUEUED};
 use crate::time;
 use glib::translate::ToGlibPtr;
 use gstreamer as gst;
@@ -23,7 +23,7 @@ const LATENCY_MS: u32 = 50;
 /// One path of the server.
 pub(super) struct Mount {
     pub(super) path: String,
-    pub(super) source: Arc<Source>,
+    pub(super) source: Arc<FeedSource>,
     pub(super) has_audio: bool,
     pub(super) video: VideoSettings,
     feed: Mutex<Weak<Feed>>,
@@ -32,7 +32,7 @@ pub(super) struct Mount {
 }
 
 impl Mount {
-    pub(super) fn new(source: Source, has_audio: bool, video: VideoSettings) -> Self {
+    pub(super) fn new(source: FeedSource, has_audio: bool, video: VideoSettings) -> Self {
         let camera = source.hub.camera();
         let path = match source.stream {
             Stream::Main => format!("/{camera}"),

@@ -1,6 +1,6 @@
 //! From the hub into one media's `appsrc`s: no thread, no copy, and never a wait. One [`Feed`] lives as long as its media.
 
-use crate::fanout::{Attachment, Delivery, Hub, Offer, Sink};
+use crate::fanout::{Attachment, Delivery, Hub, Receipt, Sink};
 use crate::time;
 use gstreamer::{self as gst, ClockTime, prelude::*};
 use gstreamer_app::AppSrc;
@@ -24,7 +24,7 @@ const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 
 /// One stream of one camera, with what must outlive its medias.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct FeedSource {
     pub(super) hub: Arc<Hub>,
     pub(super) stream: Stream,
     pub(super) codec: VideoCodec,
@@ -32,7 +32,7 @@ pub(super) struct Source {
     parameters: Mutex<Option<Vec<u8>>>,
 }
 
-impl Source {
+impl FeedSource {
     pub(super) fn new(hub: Arc<Hub>, stream: Stream, codec: VideoCodec) -> Self {
         Self { hub, stream, codec, parameters: Mutex::new(None) }
     }
@@ -86,7 +86,7 @@ struct State {
 
 /// Feeds one media.
 pub(super) struct Feed {
-    source: Arc<Source>,
+    source: Arc<FeedSource>,
     video: AppSrc,
     audio: Option<AppSrc>,
     state: Mutex<State>,
@@ -94,7 +94,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(source: Arc<Source>, video: AppSrc, audio: Option<AppSrc>) -> Arc<Self> {
+    pub(super) fn new(source: Arc<FeedSource>, video: AppSrc, audio: Option<AppSrc>) -> Arc<Self> {
         let state = State { phase: Phase::Opening, attachment: None, newest: 0, last: [None; 2] };
         Arc::new(Self { source, video, audio, state: Mutex::new(state), dead: AtomicBool::new(false) })
     }
@@ -206,33 +206,33 @@ impl Feed {
         }
     }
 
-    fn offer(&self, number: u64, delivery: Delivery) -> Offer {
+    fn offer(&self, number: u64, delivery: Delivery) -> Receipt {
         let packet = &delivery.packet;
         let mut state = lock(&self.state);
         if number != state.newest {
-            return Offer::Taken;
+            return Receipt::Taken;
         }
         match &mut state.phase {
             Phase::Opening if packet.track == Track::Video && packet.keyframe => {
                 if let Some(opening) = self.source.learn(packet) {
                     self.open_video(&mut state, opening);
                 }
-                Offer::Taken
+                Receipt::Taken
             }
-            Phase::Opening | Phase::Parked => Offer::Taken,
+            Phase::Opening | Phase::Parked => Receipt::Taken,
             Phase::Joining(waiting) if waiting.len() < MAX_JOINING => {
                 waiting.push(delivery);
-                Offer::Taken
+                Receipt::Taken
             }
-            Phase::Joining(_) => Offer::Full,
+            Phase::Joining(_) => Receipt::Full,
             Phase::Live => {
                 if packet.track == Track::Video && self.video.current_level_time() > MAX_QUEUED {
-                    return Offer::Full;
+                    return Receipt::Full;
                 }
                 self.push_packet(&mut state, packet, delivery.discontinuity);
-                Offer::Taken
+                Receipt::Taken
             }
-            Phase::Closed => Offer::Closed,
+            Phase::Closed => Receipt::Closed,
         }
     }
 
@@ -286,7 +286,7 @@ struct FeedSink {
 }
 
 impl Sink for FeedSink {
-    fn offer(&mut self, delivery: Delivery) -> Offer {
+    fn offer(&mut self, delivery: Delivery) -> Receipt {
         self.feed.offer(self.number, delivery)
     }
 }

@@ -1,7 +1,7 @@
 //! The gate before every request: who may ask, what may be asked, and which cameras the password opens.
 
 use super::connections::{Connection, Connections};
-use super::digest::{Credentials, Verdict, challenge};
+use super::digest::{Credentials, DigestVerdict, challenge};
 use super::requests::path;
 use glib::translate::{ToGlibPtr, from_glib};
 use gst_rtsp::{RTSPAuthMethod, RTSPAuthParam, RTSPHeaderField, RTSPMethod, RTSPStatusCode};
@@ -71,9 +71,9 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
         return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
     };
     match authenticate(connections, &connection, ctx, method) {
-        Some(Verdict::Accepted) => {}
+        Some(DigestVerdict::Accepted) => {}
         verdict => {
-            let header = challenge(&connection.nonce, verdict == Some(Verdict::Stale));
+            let header = challenge(&connection.nonce, verdict == Some(DigestVerdict::Stale));
             return answer(ctx, RTSPStatusCode::Unauthorized, Some(&header));
         }
     }
@@ -104,7 +104,7 @@ fn authenticate(
     connection: &Connection,
     ctx: &RTSPContext,
     method: RTSPMethod,
-) -> Option<Verdict> {
+) -> Option<DigestVerdict> {
     let method = method_name(method)?;
     let credentials = ctx.request()?.parse_auth_credentials();
     let digest = credentials.iter().find(|c| c.scheme() == RTSPAuthMethod::Digest)?;

@@ -1,7 +1,7 @@
 //! The paths of the server, by camera. Cameras come, change and go while it runs.
 
 use super::factory::{Factory, Mount};
-use super::feed::Source;
+use super::feed::FeedSource;
 use crate::fanout::Hub;
 use gstreamer_rtsp_server::{self as rtsp_server, glib};
 use perch_base::ids::CameraId;
@@ -36,7 +36,7 @@ impl CameraStreams {
 
     fn mounts(&self) -> [Arc<Mount>; 2] {
         [(Stream::Main, self.main), (Stream::Sub, self.sub)].map(|(stream, video)| {
-            Arc::new(Mount::new(Source::new(self.hub.clone(), stream, self.codec), self.has_audio, video))
+            Arc::new(Mount::new(FeedSource::new(self.hub.clone(), stream, self.codec), self.has_audio, video))
         })
     }
 }

@@ -30,7 +30,7 @@ pub type CameraKey = u64;
 
 /// A camera as it was set last.
 #[derive(Debug)]
-pub struct Camera {
+pub struct KeyedCamera {
     /// Its name inside the engine.
     pub key: CameraKey,
     /// What there is to watch.
@@ -39,12 +39,12 @@ pub struct Camera {
 
 /// The cameras by id.
 #[derive(Debug, Default)]
-pub struct Cameras {
+pub struct LiveCameras {
     next: AtomicU64,
-    by_id: RwLock<BTreeMap<CameraId, Arc<Camera>>>,
+    by_id: RwLock<BTreeMap<CameraId, Arc<KeyedCamera>>>,
 }
 
-impl Cameras {
+impl LiveCameras {
     /// Adds a camera or changes it. False: it is as it was.
     pub fn set(&self, live: LiveCamera) -> bool {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +52,7 @@ impl Cameras {
         if by_id.get(&id).is_some_and(|camera| camera.live.is_same(&live)) {
             return false;
         }
-        by_id.insert(id, Arc::new(Camera { key: self.next.fetch_add(1, Ordering::Relaxed), live }));
+        by_id.insert(id, Arc::new(KeyedCamera { key: self.next.fetch_add(1, Ordering::Relaxed), live }));
         true
     }
 
@@ -62,12 +62,12 @@ impl Cameras {
     }
 
     /// The camera `id` as it is now.
-    pub fn get(&self, id: &CameraId) -> Option<Arc<Camera>> {
+    pub fn get(&self, id: &CameraId) -> Option<Arc<KeyedCamera>> {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// Whether `camera` was neither removed nor changed.
-    pub fn has(&self, camera: &Camera) -> bool {
+    pub fn has(&self, camera: &KeyedCamera) -> bool {
         self.get(camera.live.hub.camera()).is_some_and(|now| now.key == camera.key)
     }
 }
@@ -83,7 +83,7 @@ mod tests {
         let id = CameraId::new("front").expect("valid");
         let hub = Hub::new(id.clone(), clock.clone());
         let live = |hub: &Arc<Hub>, has_audio| LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio };
-        let cameras = Cameras::default();
+        let cameras = LiveCameras::default();
         assert!(!cameras.remove(&id));
         assert!(cameras.set(live(&hub, true)));
         let first = cameras.get(&id).expect("there");

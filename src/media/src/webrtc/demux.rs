@@ -13,7 +13,7 @@ pub type Key = u64;
 
 /// What a datagram is, as far as routing needs to know (RFC 7983).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind<'a> {
+pub enum DatagramKind<'a> {
     /// A STUN binding request for this local user fragment.
     Request(&'a [u8]),
     /// Another STUN message.
@@ -25,19 +25,19 @@ pub enum Kind<'a> {
 }
 
 /// Looks at a datagram's first bytes.
-pub fn classify(datagram: &[u8]) -> Kind<'_> {
+pub fn classify(datagram: &[u8]) -> DatagramKind<'_> {
     match datagram {
         [0 | 1, _, ..] if datagram.len() >= 20 && datagram[4..8] == [0x21, 0x12, 0xa4, 0x42] => {
             if datagram[..2] != [0, 1] {
-                return Kind::Stun;
+                return DatagramKind::Stun;
             }
             match local_ufrag(&datagram[20..]) {
-                Some(ufrag) => Kind::Request(ufrag),
-                None => Kind::Junk,
+                Some(ufrag) => DatagramKind::Request(ufrag),
+                None => DatagramKind::Junk,
             }
         }
-        [20..=63 | 128..=191, ..] if datagram.len() > 12 => Kind::Media,
-        _ => Kind::Junk,
+        [20..=63 | 128..=191, ..] if datagram.len() > 12 => DatagramKind::Media,
+        _ => DatagramKind::Junk,
     }
 }
 
@@ -132,15 +132,15 @@ mod tests {
 
     #[test]
     fn datagrams_are_distinguished() {
-        assert_eq!(classify(&request("ours:theirs")), Kind::Request(b"ours"));
-        assert_eq!(classify(&request("ours")), Kind::Junk);
+        assert_eq!(classify(&request("ours:theirs")), DatagramKind::Request(b"ours"));
+        assert_eq!(classify(&request("ours")), DatagramKind::Junk);
         let mut response = request("ours:theirs");
         response[0] = 1;
-        assert_eq!(classify(&response), Kind::Stun);
-        assert_eq!(classify(&[22; 50]), Kind::Media);
-        assert_eq!(classify(&[0x80; 50]), Kind::Media);
+        assert_eq!(classify(&response), DatagramKind::Stun);
+        assert_eq!(classify(&[22; 50]), DatagramKind::Media);
+        assert_eq!(classify(&[0x80; 50]), DatagramKind::Media);
         for junk in [&[][..], &[0; 30], &[255; 100], &[0x80], &[64; 40]] {
-            assert_eq!(classify(junk), Kind::Junk);
+            assert_eq!(classify(junk), DatagramKind::Junk);
         }
     }
 

@@ -1,12 +1,12 @@
 //! The engine's thread: one loop over media, commands, datagrams and timers. Everything it holds belongs to it alone.
 
-use super::demux::{Demux, Key, Kind, classify};
+use super::demux::{DatagramKind, Demux, Key, classify};
 use super::feed::{Arrival, FeedId, Feeds, Frame};
 use super::machine::Outbox;
-use super::session::{Phase, Session, Start, Wish};
+use super::session::{Session, SessionPhase, SessionWish, Start};
 use super::shared::Shared;
 use super::socket::Socket;
-use super::trickle::Fragment;
+use super::trickle::SdpFragment;
 use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
@@ -31,24 +31,24 @@ const MEDIA_BATCH: usize = 32;
 const STUN_BUDGET: u32 = 200;
 
 /// Where the answer to a command goes.
-pub type Reply<T> = std_mpsc::SyncSender<T>;
+pub type AnswerSender<T> = std_mpsc::SyncSender<T>;
 
 /// What the port asks of the thread.
 pub enum Command {
     /// Begin a session.
-    Begin(Box<Start>, Reply<Result<()>>),
+    Begin(Box<Start>, AnswerSender<Result<()>>),
     /// Candidates came.
-    Trickle(LeaseId, Fragment, Reply<Result<Option<String>>>),
+    Trickle(LeaseId, SdpFragment, AnswerSender<Result<Option<String>>>),
     /// Renew a lease.
-    Renew(LeaseId, Reply<Result<()>>),
+    Renew(LeaseId, AnswerSender<Result<()>>),
     /// End a session.
-    End(LeaseId, Reply<Result<()>>),
+    End(LeaseId, AnswerSender<Result<()>>),
     /// Whose session it is.
-    Owner(LeaseId, Reply<Option<DeviceId>>),
+    Owner(LeaseId, AnswerSender<Option<DeviceId>>),
     /// End a device's sessions.
-    EndDevice(DeviceId, Reply<()>),
+    EndDevice(DeviceId, AnswerSender<()>),
     /// List sessions.
-    Sessions(Reply<Vec<LiveSession>>),
+    Sessions(AnswerSender<Vec<LiveSession>>),
     /// Cameras were changed or removed: end their sessions.
     CamerasChanged,
 }
@@ -203,7 +203,7 @@ impl Loop {
                 session.term.renew(self.shared.clock.mono());
             }
             let wishes = std::mem::take(&mut session.wishes);
-            if session.phase == Phase::Over {
+            if session.phase == SessionPhase::Over {
                 self.remove(key);
                 return;
             }
@@ -213,12 +213,12 @@ impl Loop {
         }
     }
 
-    fn grant(&mut self, key: Key, wish: Wish, now: Instant) {
+    fn grant(&mut self, key: Key, wish: SessionWish, now: Instant) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let (feed, Some(camera)) = (session.feed, self.feeds.camera(session.feed).cloned()) else { return };
         let hub = &camera.live.hub;
         match wish {
-            Wish::Join => {
+            SessionWish::Join => {
                 let backlog = self.feeds.start(feed);
                 tracing::debug!(lease = %session.lease, pictures = backlog.len(), "viewer connected");
                 let mono = self.shared.clock.mono();
@@ -229,8 +229,8 @@ impl Loop {
                     session.break_down();
                 }
             }
-            Wish::Keyframe => hub.request_keyframe(feed.stream),
-            Wish::Loss(loss) => {
+            SessionWish::Keyframe => hub.request_keyframe(feed.stream),
+            SessionWish::Loss(loss) => {
                 let mono = self.shared.clock.mono();
                 if let Some(stream) = session.loss(mono, loss) {
                     tracing::info!(lease = %session.lease, %stream, loss, "stream changes with the viewer's loss");
@@ -302,7 +302,7 @@ impl Loop {
     }
 
     fn obey(&mut self, command: Command) {
-        // A caller that gave up waiting does not matter but for what it would have begun.
+        // A caller that gave up waiting does not matter but for what it would have started.
         match command {
             Command::Begin(start, reply) => {
                 let lease = start.lease;
@@ -375,7 +375,7 @@ impl Loop {
         Ok(())
     }
 
-    fn trickle(&mut self, lease: LeaseId, fragment: &Fragment) -> Result<Option<String>> {
+    fn trickle(&mut self, lease: LeaseId, fragment: &SdpFragment) -> Result<Option<String>> {
         let key = self.find(lease)?;
         let session = self.sessions.get_mut(&key).ok_or_else(no_session)?;
         let local = self.shared.candidates();
@@ -443,9 +443,9 @@ fn route(
 ) -> bool {
     let Came { from, to, datagram, now } = *came;
     let key = match classify(datagram) {
-        Kind::Request(ufrag) => demux.ufrag(ufrag),
-        Kind::Media => demux.address(from),
-        Kind::Stun => {
+        DatagramKind::Request(ufrag) => demux.ufrag(ufrag),
+        DatagramKind::Media => demux.address(from),
+        DatagramKind::Stun => {
             let known = demux.address(from);
             if known.is_none() {
                 // An answer to a check of ours, from where nothing came before.
@@ -454,10 +454,10 @@ fn route(
             }
             known.or_else(|| sessions.iter().find(|(_, s)| s.proves(from, to, datagram, now)).map(|(k, _)| *k))
         }
-        Kind::Junk => None,
+        DatagramKind::Junk => None,
     };
     let Some((key, session)) = key.and_then(|key| Some((key, sessions.get_mut(&key)?))) else { return false };
-    let stun = !matches!(classify(datagram), Kind::Media);
+    let stun = !matches!(classify(datagram), DatagramKind::Media);
     let received = guarded(session.lease, || {
         // From the first proof on, what else comes from there is the session's: DTLS begins before our own checks succeed.
         if stun && demux.address(from) != Some(key) && session.proves(from, to, datagram, now) {

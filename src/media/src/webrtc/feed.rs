@@ -1,7 +1,7 @@
 //! Feeds: one attachment for each camera and stream, shared by all its sessions and given back with the last; frames packetized once.
 
-use super::cameras::{Camera, CameraKey};
-use crate::fanout::{Attachment, Delivery, Offer, Sink};
+use super::cameras::{CameraKey, KeyedCamera};
+use crate::fanout::{Attachment, Delivery, Receipt, Sink};
 use crate::rtp::{Payload, packetize_h264, packetize_opus, packetize_vp8};
 use perch_base::time::MonoTime;
 use perch_domain::keyframe::JoinWith;
@@ -89,12 +89,12 @@ struct FeedSink {
 }
 
 impl Sink for FeedSink {
-    fn offer(&mut self, delivery: Delivery) -> Offer {
+    fn offer(&mut self, delivery: Delivery) -> Receipt {
         let arrival = Arrival { feed: self.feed, place: self.place, delivery };
         match self.queue.try_send(arrival) {
-            Ok(()) => Offer::Taken,
-            Err(mpsc::error::TrySendError::Full(_)) => Offer::Full,
-            Err(mpsc::error::TrySendError::Closed(_)) => Offer::Closed,
+            Ok(()) => Receipt::Taken,
+            Err(mpsc::error::TrySendError::Full(_)) => Receipt::Full,
+            Err(mpsc::error::TrySendError::Closed(_)) => Receipt::Closed,
         }
     }
 }
@@ -107,12 +107,12 @@ impl Drop for FeedSink {
 
 /// The pictures since the newest keyframe that went to the sessions of a feed, so that one more can be shown all of them.
 #[derive(Default)]
-struct Gop {
+struct SentGop {
     packets: Vec<SharedPacket>,
     bytes: usize,
 }
 
-impl Gop {
+impl SentGop {
     fn take(&mut self, packet: &SharedPacket, discontinuity: bool) {
         if packet.track != Track::Video {
             return;
@@ -133,9 +133,9 @@ impl Gop {
 }
 
 struct Feed {
-    camera: Arc<Camera>,
+    camera: Arc<KeyedCamera>,
     users: usize,
-    gop: Gop,
+    gop: SentGop,
     place: u64,
     #[expect(dead_code, reason = "given back when dropped")]
     attachment: Attachment,
@@ -145,7 +145,13 @@ struct Feed {
 impl Feed {
     /// Takes the stream from the hub, and asks for the keyframe that its queue begins with, so that pictures flow by the time
     /// the session is connected.
-    fn join(queue: &mpsc::Sender<Arrival>, places: &mut u64, camera: &Arc<Camera>, id: FeedId, users: usize) -> Self {
+    fn join(
+        queue: &mpsc::Sender<Arrival>,
+        places: &mut u64,
+        camera: &Arc<KeyedCamera>,
+        id: FeedId,
+        users: usize,
+    ) -> Self {
         *places += 1;
         let place = *places;
         let cut_off = Arc::new(AtomicBool::new(false));
@@ -153,7 +159,7 @@ impl Feed {
         let hub = &camera.live.hub;
         let joined = hub.join(id.stream, camera.live.has_audio, CONSUMER, Box::new(sink));
         hub.request_keyframe(id.stream);
-        let mut gop = Gop::default();
+        let mut gop = SentGop::default();
         joined.backlog.iter().for_each(|packet| gop.take(packet, false));
         Self { camera: camera.clone(), users, gop, place, attachment: joined.attachment, cut_off }
     }
@@ -173,12 +179,12 @@ impl Feeds {
     }
 
     /// The camera of a feed that is used.
-    pub fn camera(&self, id: FeedId) -> Option<&Arc<Camera>> {
+    pub fn camera(&self, id: FeedId) -> Option<&Arc<KeyedCamera>> {
         self.feeds.get(&id).map(|feed| &feed.camera)
     }
 
     /// One more session uses this stream; the first attaches it.
-    pub fn acquire(&mut self, camera: &Arc<Camera>, stream: Stream) -> FeedId {
+    pub fn acquire(&mut self, camera: &Arc<KeyedCamera>, stream: Stream) -> FeedId {
         let id = FeedId { camera: camera.key, stream };
         let join = || Feed::join(&self.queue, &mut self.places, camera, id, 0);
         self.feeds.entry(id).or_insert_with(join).users += 1;
@@ -195,7 +201,7 @@ impl Feeds {
     }
 
     /// A delivery came out of the queue and goes to the sessions of its feed. `None`: nobody uses it any more.
-    pub fn pass(&mut self, arrival: &Arrival) -> Option<&Arc<Camera>> {
+    pub fn pass(&mut self, arrival: &Arrival) -> Option<&Arc<KeyedCamera>> {
         let feed = self.feeds.get_mut(&arrival.feed).filter(|feed| feed.place == arrival.place)?;
         feed.gop.take(&arrival.delivery.packet, arrival.delivery.discontinuity);
         Some(&feed.camera)
@@ -238,7 +244,7 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let hub = crate::fanout::Hub::new(CameraId::new("a").expect("valid"), clock.clone());
         let live = LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false };
-        let camera = Arc::new(Camera { key: 7, live });
+        let camera = Arc::new(KeyedCamera { key: 7, live });
         let (queue, mut deliveries) = mpsc::channel(16);
         let mut feeds = Feeds::new(queue);
         let shown = |feeds: &Feeds, id| feeds.start(id).iter().map(|p| p.pts.0 / 1000).collect::<Vec<_>>();

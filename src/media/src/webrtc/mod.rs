@@ -20,9 +20,9 @@ pub use cameras::LiveCamera;
 pub use server::Server;
 pub use shared::{Config, EngineStats, TurnServer};
 
-use cameras::Cameras;
-use engine::{Command, Reply};
-use offer::{Identity, Wanted};
+use cameras::LiveCameras;
+use engine::{AnswerSender, Command};
+use offer::{DtlsIdentity, SendSettings};
 use perch_base::clock::SharedClock;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::Timestamp;
@@ -64,7 +64,7 @@ impl Engine {
     pub fn open(config: Config, cameras: Vec<LiveCamera>, clock: SharedClock) -> Result<(Arc<Self>, Server)> {
         let socket = socket::bind(config.udp_listen)?;
         let local = socket.local_addr().context(ErrorKind::Io, || "the UDP port has no address")?;
-        let known = Cameras::default();
+        let known = LiveCameras::default();
         for camera in cameras {
             known.set(camera);
         }
@@ -73,7 +73,7 @@ impl Engine {
             cameras: known,
             clock,
             local,
-            identity: Identity::generate()?,
+            identity: DtlsIdentity::generate()?,
             counters: Counters::default(),
         });
         let (commands, command_rx) = mpsc::channel(COMMAND_QUEUE);
@@ -111,7 +111,7 @@ impl Engine {
         self.shared.counters.stats()
     }
 
-    fn call<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T> {
+    fn call<T>(&self, command: impl FnOnce(AnswerSender<T>) -> Command) -> Result<T> {
         let unavailable =
             || Error::new(ErrorKind::Unavailable, "live viewing does not answer now: try again in a moment");
         let (reply, answer) = std_mpsc::sync_channel(1);
@@ -129,7 +129,7 @@ impl LivePort for Engine {
             .ok_or_else(|| Error::not_found(format!("there is no camera {}", request.camera)))?;
         let auto = request.stream == StreamChoice::Auto;
         let reports_every = if auto { LOSS_EVERY } else { LIFE_SIGNS_EVERY };
-        let wanted = Wanted { codec: camera.live.codec, audio: camera.live.has_audio, reports_every };
+        let wanted = SendSettings { codec: camera.live.codec, audio: camera.live.has_audio, reports_every };
         // The offer is read here, on the caller's thread: a flood of offers does not hold up media.
         // Real time, as in the engine: str0m's.
         let negotiated =

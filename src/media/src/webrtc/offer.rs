@@ -2,7 +2,7 @@
 
 use super::foreign::{self, Foreign};
 use super::machine::{Machine, Nowhere, Outbox};
-use super::trickle::{self, Fragment, MAX_CANDIDATES};
+use super::trickle::{self, MAX_CANDIDATES, SdpFragment};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::media::VideoCodec;
 use std::fmt::Write;
@@ -27,12 +27,12 @@ const RTX_AGE: Duration = Duration::from_secs(2);
 const RTX_SHARE: f32 = 0.3;
 
 /// What all sessions have in common.
-pub struct Identity {
+pub struct DtlsIdentity {
     crypto: Arc<CryptoProvider>,
     certificate: DtlsCert,
 }
 
-impl Identity {
+impl DtlsIdentity {
     /// A new self-signed certificate; one serves all sessions.
     pub fn generate() -> Result<Self> {
         let crypto = Arc::new(str0m::crypto::from_feature_flags());
@@ -46,7 +46,7 @@ impl Identity {
 
 /// What a camera has to send.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct SendSettings {
     /// Its video codec.
     pub codec: VideoCodec,
     /// Whether it has sound.
@@ -84,10 +84,10 @@ pub struct Negotiated {
 
 /// Accepts an offer. Errors: `Invalid` and `TooLarge` (SDP), `Unsupported` (no codec in common).
 pub fn negotiate(
-    identity: &Identity,
+    identity: &DtlsIdentity,
     local: &[Candidate],
     offer: &str,
-    wanted: Wanted,
+    wanted: SendSettings,
     now: Instant,
 ) -> Result<Negotiated> {
     let shaped = shape(offer, wanted)?;
@@ -129,7 +129,7 @@ pub struct Restarted {
 pub fn restart(
     machine: &mut Machine,
     shaped: &mut String,
-    fragment: &Fragment,
+    fragment: &SdpFragment,
     local: &[Candidate],
     out: &mut dyn Outbox,
 ) -> Result<Option<Restarted>> {
@@ -200,7 +200,7 @@ fn is_bandwidth_feedback(line: &str) -> bool {
     line.starts_with("a=rtcp-fb:") && (line.ends_with("transport-cc") || line.ends_with("goog-remb"))
 }
 
-fn config(identity: &Identity, wanted: Wanted) -> RtcConfig {
+fn config(identity: &DtlsIdentity, wanted: SendSettings) -> RtcConfig {
     let mut config = RtcConfig::new()
         .set_crypto_provider(identity.crypto.clone())
         .set_dtls_cert(identity.certificate.clone())
@@ -267,7 +267,7 @@ struct Shaped {
 /// Rewrites an offer before the SDP library sees it: one video and one audio that only receive, the rest inactive; no
 /// candidates (they are checked apart), no streams of the viewer, no transport-wide feedback. Foreign lines are left out; the answer
 /// refuses them one by one.
-fn shape(offer: &str, wanted: Wanted) -> Result<Shaped> {
+fn shape(offer: &str, wanted: SendSettings) -> Result<Shaped> {
     if offer.len() > MAX_OFFER_BYTES {
         let message = format!("the SDP offer has {} bytes: at most {MAX_OFFER_BYTES} are read", offer.len());
         return Err(Error::invalid(message));

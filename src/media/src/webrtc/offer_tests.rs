@@ -9,22 +9,23 @@ const CHROME_CHANNEL: &str = include_str!("fixtures/chromium_datachannel.sdp");
 /// One that bundles all under its data channel, and offers real-time text.
 const CHANNEL_FIRST: &str = include_str!("fixtures/bundled_under_datachannel.sdp");
 
-const WANTED: Wanted = Wanted { codec: VideoCodec::H264, audio: true, reports_every: Duration::from_secs(5) };
+const WANTED: SendSettings =
+    SendSettings { codec: VideoCodec::H264, audio: true, reports_every: Duration::from_secs(5) };
 
-fn identity() -> &'static Identity {
-    static IDENTITY: std::sync::OnceLock<Identity> = std::sync::OnceLock::new();
-    IDENTITY.get_or_init(|| Identity::generate().expect("a certificate"))
+fn identity() -> &'static DtlsIdentity {
+    static IDENTITY: std::sync::OnceLock<DtlsIdentity> = std::sync::OnceLock::new();
+    IDENTITY.get_or_init(|| DtlsIdentity::generate().expect("a certificate"))
 }
 
 fn local() -> Vec<Candidate> {
     vec![Candidate::host("192.0.2.1:8189".parse().expect("valid"), "udp").expect("valid")]
 }
 
-fn ask(offer: &str, wanted: Wanted) -> Result<Negotiated> {
+fn ask(offer: &str, wanted: SendSettings) -> Result<Negotiated> {
     negotiate(identity(), &local(), offer, wanted, Instant::now())
 }
 
-fn refused(offer: &str, wanted: Wanted) -> (ErrorKind, String) {
+fn refused(offer: &str, wanted: SendSettings) -> (ErrorKind, String) {
     let error = ask(offer, wanted).err().expect("refused");
     (error.kind(), error.to_string())
 }
@@ -44,7 +45,7 @@ fn browsers_get_h264_and_opus_sent_to_them() {
 
 #[test]
 fn a_silent_camera_answers_audio_with_inactive() {
-    let n = ask(CHROME, Wanted { audio: false, ..WANTED }).expect("accepted");
+    let n = ask(CHROME, SendSettings { audio: false, ..WANTED }).expect("accepted");
     assert!(n.audio.is_none());
     assert_eq!((n.answer.matches("a=sendonly").count(), n.answer.matches("a=inactive").count()), (1, 1));
 }
@@ -78,7 +79,7 @@ fn two_way_offers_are_answered_one_way() {
 
 #[test]
 fn vp8_cameras_need_vp8_viewers() {
-    let vp8 = Wanted { codec: VideoCodec::Vp8, ..WANTED };
+    let vp8 = SendSettings { codec: VideoCodec::Vp8, ..WANTED };
     assert!(ask(CHROME, vp8).is_ok());
     assert_eq!(refused(&CHROME.replace("VP8", "VP7"), vp8).0, ErrorKind::Unsupported);
 }
@@ -125,7 +126,7 @@ fn candidates_of_an_offer_are_bounded_and_checked() {
 fn an_ice_restart_answers_with_new_credentials() {
     let mut n = ask(CHROME, WANTED).expect("accepted");
     let before = n.ufrag.clone();
-    let fragment = Fragment { credentials: Some(("newu".into(), "n".repeat(24))), candidates: Vec::new() };
+    let fragment = SdpFragment { credentials: Some(("newu".into(), "n".repeat(24))), candidates: Vec::new() };
     let mut ask = || restart(&mut n.machine, &mut n.shaped, &fragment, &local(), &mut Nowhere);
     let Restarted { answer, ufrag } = ask().expect("accepted").expect("a restart");
     assert_ne!(before, ufrag);

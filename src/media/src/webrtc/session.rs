@@ -1,10 +1,10 @@
 //! One viewer: a protocol machine in RTP mode, its lease and where it is in the stream. Sans-IO: datagrams go to an [`Outbox`].
 
-use super::cameras::Camera;
+use super::cameras::KeyedCamera;
 use super::feed::{FeedId, Frame};
 use super::machine::{Machine, Outbox};
 use super::offer::{self, Line, Negotiated};
-use super::trickle::Fragment;
+use super::trickle::SdpFragment;
 use perch_base::Result;
 use perch_base::ids::LeaseId;
 use perch_base::time::{MonoTime, Timestamp};
@@ -32,7 +32,7 @@ const OPUS_PACKET: Duration = Duration::from_millis(20);
 
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum SessionPhase {
     /// ICE and DTLS are under way.
     Connecting,
     /// Connected; nothing was shown yet, or the picture broke: waits for a keyframe.
@@ -45,7 +45,7 @@ pub enum Phase {
 
 /// What the engine must do for a session after it was driven.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Wish {
+pub enum SessionWish {
     /// It has just connected: show it a picture.
     Join,
     /// The viewer lost its picture.
@@ -126,7 +126,7 @@ pub struct Start {
     /// Who watches.
     pub viewer: Principal,
     /// The camera.
-    pub camera: Arc<Camera>,
+    pub camera: Arc<KeyedCamera>,
     /// The stream it begins with.
     pub stream: Stream,
     /// Whether we may change the stream.
@@ -152,9 +152,9 @@ pub struct Session {
     /// The policy, where we may choose.
     pub auto: Option<AutoStream>,
     /// Where it is in its life.
-    pub phase: Phase,
+    pub phase: SessionPhase,
     /// What it wants from the engine.
-    pub wishes: Vec<Wish>,
+    pub wishes: Vec<SessionWish>,
     machine: Machine,
     /// The accepted offer, for ICE restarts.
     shaped: String,
@@ -180,7 +180,7 @@ impl Session {
             feed,
             next_feed: None,
             auto: start.auto.then(AutoStream::default),
-            phase: Phase::Connecting,
+            phase: SessionPhase::Connecting,
             wishes: Vec::new(),
             machine: n.machine,
             shaped: n.shaped,
@@ -194,7 +194,7 @@ impl Session {
 
     /// Whether media can flow.
     pub fn connected(&self) -> bool {
-        matches!(self.phase, Phase::AwaitsKeyframe | Phase::Live)
+        matches!(self.phase, SessionPhase::AwaitsKeyframe | SessionPhase::Live)
     }
 
     /// Bytes of datagrams sent.
@@ -209,7 +209,7 @@ impl Session {
 
     /// When the engine must look after it next; `now`: at once.
     pub fn due(&self, now: Instant) -> Instant {
-        let at_once = self.phase == Phase::Over || !self.wishes.is_empty();
+        let at_once = self.phase == SessionPhase::Over || !self.wishes.is_empty();
         if at_once { now } else { self.machine.next() }
     }
 
@@ -229,10 +229,10 @@ impl Session {
         std::mem::take(&mut self.alive)
     }
 
-    /// Changes the machine, and heeds what it has to say to it.
+    /// Changes the machine, and handles the events that follow.
     fn mutate<T>(&mut self, out: &mut dyn Outbox, change: impl FnOnce(&mut Rtc) -> T) -> T {
         let done = self.machine.mutate(out, change);
-        self.heed();
+        self.take_events();
         done
     }
 
@@ -252,9 +252,11 @@ impl Session {
         match frame.track {
             Track::Video => self.live_video(frame, out),
             Track::Audio => {
-                if let Some(audio) = self.audio.as_mut().filter(|a| self.phase == Phase::Live && a.is_new(frame.pts)) {
+                if let Some(audio) =
+                    self.audio.as_mut().filter(|a| self.phase == SessionPhase::Live && a.is_new(frame.pts))
+                {
                     self.machine.mutate(out, |rtc| audio.write(rtc, frame, frame.pts, frame.wallclock));
-                    self.heed();
+                    self.take_events();
                 }
             }
         }
@@ -263,24 +265,24 @@ impl Session {
 
     fn live_video(&mut self, frame: &Frame, out: &mut dyn Outbox) {
         if frame.discontinuity && !frame.keyframe {
-            self.phase = Phase::AwaitsKeyframe;
+            self.phase = SessionPhase::AwaitsKeyframe;
         }
-        if self.phase == Phase::AwaitsKeyframe && !frame.keyframe {
+        if self.phase == SessionPhase::AwaitsKeyframe && !frame.keyframe {
             return;
         }
-        self.phase = Phase::Live;
+        self.phase = SessionPhase::Live;
         self.write_video(frame, frame.pts, frame.wallclock, out);
     }
 
     fn write_video(&mut self, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
         self.machine.mutate(out, |rtc| self.video.write_video(rtc, frame, pts, wallclock));
-        self.heed();
+        self.take_events();
     }
 
     /// Shows a cached GOP at once: all frames but the last get time stamps 1 ms apart, just before the last, so that the
     /// viewer sees no fast-forward. To be called before the first live frame.
     pub fn backlog(&mut self, frames: &[Frame], out: &mut dyn Outbox) {
-        let Some(last) = frames.last().filter(|_| self.phase == Phase::AwaitsKeyframe) else { return };
+        let Some(last) = frames.last().filter(|_| self.phase == SessionPhase::AwaitsKeyframe) else { return };
         for (n, frame) in frames.iter().enumerate() {
             let before = (frames.len() - 1 - n) as u32;
             let pts = MonoTime(last.pts.0 - i64::from(before) * 1000);
@@ -288,7 +290,7 @@ impl Session {
                 last.wallclock.checked_sub(Duration::from_millis(u64::from(before))).unwrap_or(last.wallclock);
             self.write_video(frame, pts, wallclock, out);
         }
-        self.phase = Phase::Live;
+        self.phase = SessionPhase::Live;
     }
 
     /// A loss report came. `Some`: the stream to change to.
@@ -322,7 +324,7 @@ impl Session {
     /// fragment that the viewer's requests come for from now on.
     pub fn trickle(
         &mut self,
-        fragment: &Fragment,
+        fragment: &SdpFragment,
         local: &[Candidate],
         out: &mut dyn Outbox,
     ) -> Result<Option<offer::Restarted>> {
@@ -347,41 +349,41 @@ impl Session {
 
     /// Lets the machine work where its time has come; what it wants from the engine is in [`Self::wishes`] then.
     pub fn drive(&mut self, now: Instant, out: &mut dyn Outbox) {
-        if self.phase != Phase::Over {
+        if self.phase != SessionPhase::Over {
             self.machine.run(now, out);
-            self.heed();
+            self.take_events();
         }
     }
 
     /// Takes what the machine had to say.
-    fn heed(&mut self) {
+    fn take_events(&mut self) {
         while let Some(event) = self.machine.next_event() {
             self.event(event);
         }
         if let Some(error) = self.machine.take_failure() {
             tracing::debug!(lease = %self.lease, %error, "session failed");
-            self.phase = Phase::Over;
+            self.phase = SessionPhase::Over;
         }
         if !self.machine.rtc().is_alive() {
-            self.phase = Phase::Over;
+            self.phase = SessionPhase::Over;
         }
     }
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Connected if self.phase == Phase::Connecting => {
-                self.phase = Phase::AwaitsKeyframe;
-                self.wishes.push(Wish::Join);
+            Event::Connected if self.phase == SessionPhase::Connecting => {
+                self.phase = SessionPhase::AwaitsKeyframe;
+                self.wishes.push(SessionWish::Join);
             }
             Event::KeyframeRequest(_) => {
                 self.alive = true;
-                self.wishes.push(Wish::Keyframe);
+                self.wishes.push(SessionWish::Keyframe);
             }
             Event::MediaEgressStats(stats) => {
                 // There is a loss where a receiver report came since the last look.
                 self.alive |= stats.loss.is_some();
                 if stats.mid == self.video.line.mid && self.auto.is_some() {
-                    self.wishes.extend(stats.loss.map(Wish::Loss));
+                    self.wishes.extend(stats.loss.map(SessionWish::Loss));
                 }
             }
             Event::PeerStats(stats) => {
@@ -391,21 +393,21 @@ impl Session {
             }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) if self.connected() => {
                 tracing::debug!(lease = %self.lease, "viewer is gone");
-                self.phase = Phase::Over;
+                self.phase = SessionPhase::Over;
             }
-            Event::Closed => self.phase = Phase::Over,
+            Event::Closed => self.phase = SessionPhase::Over,
             _ => {}
         }
     }
 
     /// Its machine met a defect: it is over, and the engine looks after it in this turn.
     pub fn break_down(&mut self) {
-        self.phase = Phase::Over;
+        self.phase = SessionPhase::Over;
     }
 
     /// Says goodbye (RTCP BYE, DTLS close) as far as that can be said in one go.
     pub fn close(&mut self, now: Instant, out: &mut dyn Outbox) {
-        self.phase = Phase::Over;
+        self.phase = SessionPhase::Over;
         // Given the time as well, so that what it makes only then leaves too.
         if self.machine.mutate(out, Rtc::close).is_ok() {
             self.machine.run_now(now, out);

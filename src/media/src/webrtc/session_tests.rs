@@ -4,7 +4,7 @@ use super::*;
 use crate::fanout::Hub;
 use crate::webrtc::cameras::LiveCamera;
 use crate::webrtc::machine::Nowhere;
-use crate::webrtc::offer::{Identity, Wanted, negotiate};
+use crate::webrtc::offer::{DtlsIdentity, SendSettings, negotiate};
 use perch_base::clock::ManualClock;
 use perch_base::ids::{CameraId, DeviceId};
 use perch_domain::access::Role;
@@ -50,8 +50,8 @@ impl Pair {
         let mut api = viewer.sdp_api();
         let video = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
         let (offer, pending) = api.apply().expect("changes");
-        let wanted = Wanted { codec: VideoCodec::H264, audio: false, reports_every: Duration::from_secs(5) };
-        let identity = Identity::generate().expect("a certificate");
+        let wanted = SendSettings { codec: VideoCodec::H264, audio: false, reports_every: Duration::from_secs(5) };
+        let identity = DtlsIdentity::generate().expect("a certificate");
         let local = [Candidate::host(box_address(), "udp").expect("valid")];
         // The viewer leaves the first flight of DTLS to the box, so that the last one is its own.
         let offer = offer.to_sdp_string().replace("a=setup:actpass", "a=setup:passive");
@@ -67,7 +67,7 @@ impl Pair {
         };
         let hub = Hub::new(CameraId::new("front").expect("valid"), std::sync::Arc::new(ManualClock::default()));
         let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false };
-        let (camera, stream) = (Arc::new(Camera { key: 0, live }), Stream::Main);
+        let (camera, stream) = (Arc::new(KeyedCamera { key: 0, live }), Stream::Main);
         let feed = FeedId { camera: camera.key, stream };
         let lease = LeaseId::random();
         let start = Start { lease, viewer: viewer_is, camera, stream, auto: false, negotiated };
@@ -146,7 +146,7 @@ fn lives(pair: &mut Pair, seconds: u32, passes: fn(&[u8]) -> bool) -> bool {
         }
         pair.step(20, passes);
         alive |= pair.session.take_life_sign();
-        if pair.session.phase == Phase::Over {
+        if pair.session.phase == SessionPhase::Over {
             break;
         }
     }
@@ -165,7 +165,7 @@ fn receiver_reports_and_consent_are_signs_of_life_and_silence_and_forgeries_are_
     assert!(lives(&mut pair, 10, |_| true));
     assert!(lives(&mut pair, 11, |d| d[0] < 4), "consent alone");
     assert!(lives(&mut pair, 6, is_rtcp), "reports alone");
-    assert_eq!(pair.session.phase, Phase::Live);
+    assert_eq!(pair.session.phase, SessionPhase::Live);
     // Anybody can send what looks like a report or an answer from the viewer's address.
     pair.session.take_life_sign();
     lives(&mut pair, 6, |_| false);
@@ -204,7 +204,7 @@ fn rtcp_that_comes_with_the_last_flight_of_dtls_is_heard() {
             });
         }
         assert!(pair.session.connected());
-        assert_eq!(pair.session.wishes.contains(&Wish::Keyframe), heard, "{} datagrams", batch.len());
+        assert_eq!(pair.session.wishes.contains(&SessionWish::Keyframe), heard, "{} datagrams", batch.len());
         assert_eq!(pair.session.take_undrained(), 0);
     }
 }
@@ -243,7 +243,7 @@ fn drain_cost() {
                     video.write_video(rtc, &frame, frame.pts, now);
                     rtc.handle_input(Input::Timeout(now)).expect("sound");
                 });
-                pair.session.heed();
+                pair.session.take_events();
             }
             spent += began.elapsed();
         }

@@ -1,8 +1,8 @@
 //! What the engine's port and its thread share: settings, cameras, figures.
 
 use super::addresses;
-use super::cameras::Cameras;
-use super::offer::Identity;
+use super::cameras::LiveCameras;
+use super::offer::DtlsIdentity;
 use perch_base::clock::SharedClock;
 use perch_base::secret::Secret;
 use std::net::{IpAddr, SocketAddr};
@@ -93,13 +93,13 @@ pub struct Shared {
     /// Settings.
     pub config: Config,
     /// What can be watched.
-    pub cameras: Cameras,
+    pub cameras: LiveCameras,
     /// The time.
     pub clock: SharedClock,
     /// The port as it was opened.
     pub local: SocketAddr,
     /// The certificate of all sessions.
-    pub identity: Identity,
+    pub identity: DtlsIdentity,
     /// Figures.
     pub counters: Counters,
 }

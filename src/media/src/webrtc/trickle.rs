@@ -11,7 +11,7 @@ const MAX_FRAGMENT_BYTES: usize = 16 * 1024;
 
 /// What a fragment says.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fragment {
+pub struct SdpFragment {
     /// The viewer's ICE user fragment and password, if given.
     pub credentials: Option<(String, String)>,
     /// Usable candidates in order, at most [`MAX_CANDIDATES`].
@@ -19,7 +19,7 @@ pub struct Fragment {
 }
 
 /// Reads a fragment. Errors with `TooLarge` or `Invalid`; a fragment without candidates is fine.
-pub fn parse_fragment(text: &str) -> Result<Fragment> {
+pub fn parse_fragment(text: &str) -> Result<SdpFragment> {
     if text.len() > MAX_FRAGMENT_BYTES {
         return Err(Error::new(
             ErrorKind::TooLarge,
@@ -41,7 +41,7 @@ pub fn parse_fragment(text: &str) -> Result<Fragment> {
     if attributes == 0 {
         return Err(Error::invalid("the ICE fragment has no `a=` line"));
     }
-    Ok(Fragment { credentials: ufrag.zip(pwd), candidates })
+    Ok(SdpFragment { credentials: ufrag.zip(pwd), candidates })
 }
 
 /// One `candidate:…` if the box can use it: UDP, an address (not a `.local` name), not this machine, not everybody.
@@ -121,7 +121,7 @@ mod tests {
         let f = parse_fragment(&text).expect("good");
         assert_eq!(f.credentials.expect("given").0, "abcd");
         assert_eq!(f.candidates.len(), 1);
-        assert_eq!(parse_fragment("a=end-of-candidates").expect("empty is fine"), Fragment::default());
+        assert_eq!(parse_fragment("a=end-of-candidates").expect("empty is fine"), SdpFragment::default());
         assert_eq!(
             parse_fragment(&format!("a={GOOD}\n").repeat(150)).expect("bounded").candidates.len(),
             MAX_CANDIDATES

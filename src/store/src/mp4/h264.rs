@@ -36,19 +36,19 @@ impl TrackFormat {
                 .ok_or_else(|| Error::invalid(format!("the keyframe has no {name}: it cannot be recorded")))
         };
         let (sps, pps) = (find(SPS, "SPS")?, find(PPS, "PPS")?);
-        Picture::parse(sps)?;
+        Sps::parse(sps)?;
         Ok(Self { sps: Bytes::copy_from_slice(sps), pps: Bytes::copy_from_slice(pps), has_audio })
     }
 
     /// Width and height in pixels, as the SPS tells. Errors with `Invalid`.
     pub fn size(&self) -> Result<(u16, u16)> {
-        Picture::parse(&self.sps).map(|p| (p.width, p.height))
+        Sps::parse(&self.sps).map(|p| (p.width, p.height))
     }
 }
 
 /// What of an SPS a file's header needs (ITU-T H.264, 7.3.2.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Picture {
+pub(crate) struct Sps {
     /// Pixels after cropping.
     pub(crate) width: u16,
     /// Pixels after cropping.
@@ -57,7 +57,7 @@ pub(crate) struct Picture {
     pub(crate) high: Option<(u8, u8, u8)>,
 }
 
-impl Picture {
+impl Sps {
     /// Parses an SPS with its NAL header. Errors with `Invalid`; never reads past it.
     pub(crate) fn parse(sps: &[u8]) -> Result<Self> {
         Self::read(sps).ok_or_else(|| Error::invalid("the SPS makes no sense: the video cannot be recorded"))
@@ -154,16 +154,16 @@ mod tests {
         let sps = [
             0x67, 0x42, 0xc0, 0x0d, 0xda, 0x05, 0x07, 0xe8, 0x40, 0, 0, 3, 0, 0x40, 0, 0, 0x0c, 0x83, 0xc5, 0x0a, 0xa8,
         ];
-        let p = Picture::parse(&sps).expect("valid");
+        let p = Sps::parse(&sps).expect("valid");
         assert_eq!((p.width, p.height, p.high), (320, 240, None));
         for len in 0..sps.len() {
-            let _ = Picture::parse(&sps[..len]);
+            let _ = Sps::parse(&sps[..len]);
         }
         for i in 0..sps.len() {
             for bit in 0..8 {
                 let mut bad = sps;
                 bad[i] ^= 1 << bit;
-                let _ = Picture::parse(&bad);
+                let _ = Sps::parse(&bad);
             }
         }
     }

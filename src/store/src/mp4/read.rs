@@ -1,7 +1,7 @@
 //! Reads recordings: header, fragments, samples. What it reads may be cut off, garbage or made to harm: every size is checked
 //! against what is there, nothing is allocated by a number from the file alone, and nothing panics.
 
-use super::h264::{Picture, TrackFormat};
+use super::h264::{Sps, TrackFormat};
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, micros};
 use bytes::Bytes;
 use perch_domain::archive::Fragment;
@@ -105,7 +105,7 @@ fn parse_moov(moov: &[u8]) -> Result<(TrackFormat, u8), Refused> {
         }
     }
     let (sps, pps) = video.ok_or("it has no video")?;
-    Picture::parse(&sps).map_err(|e| e.to_string())?;
+    Sps::parse(&sps).map_err(|e| e.to_string())?;
     Ok((TrackFormat { sps, pps, has_audio: channels > 0 }, channels))
 }
 

@@ -126,13 +126,13 @@ pub fn range(from: f64, to: f64) -> TimeRange {
 }
 
 /// A folder with a store that can be closed and opened again.
-pub struct Box {
+pub struct TestStore {
     pub dir: tempfile::TempDir,
     pub clock: Arc<ManualClock>,
     pub retention: RetentionConfig,
 }
 
-impl Box {
+impl TestStore {
     pub fn new() -> Self {
         let retention = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 0, event_max_days: 0 };
         let dir = tempfile::tempdir().expect("a temporary folder");

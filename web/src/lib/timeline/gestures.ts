@@ -1,4 +1,4 @@
-// Fingers, mouse and wheel on the strip, distinguished: drag, tap, pinch, wheel, hover.
+// Gestures on the strip, by fingers, mouse and wheel: drag, tap, pinch, wheel, hover.
 
 export interface Gestures {
   onDragStart(x: number): void;
