@@ -21,8 +21,8 @@ pub struct Wires {
     pub stills: StillQueue,
 }
 
-/// A camera's small pictures on their way from capture to the detector. It outlives both, so that each is run again alone. The
-/// newest wait; what comes while two wait is dropped rather than queued.
+/// A camera's small pictures on their way from capture to the detector. It outlives both, so that each is run again alone. At
+/// most two wait: when the detector is late, it gets those two, and the ones that come meanwhile are dropped.
 #[derive(Clone, Debug, Default)]
 pub struct LumaFeed(Arc<Mutex<Option<mpsc::Sender<LumaFrame>>>>);
 

@@ -1,4 +1,4 @@
-//! Floor 2: the only HTTP, JSON and TLS of the box, and the embedded web UI. It decides who may ask and in which form; what is
+//! Floor 2: the only HTTP of the box, with its JSON and its TLS, and the embedded web UI. It decides who may ask and in which form; what is
 //! answered comes from the ports of `domain`.
 
 mod auth;

@@ -1,4 +1,5 @@
-//! Which encoder this machine has. Found once by asking the registry, best first; no pipeline is built here.
+//! Which encoder this machine has: the best one that is installed and, if it is hardware, opens. Looked for at each start of a capture;
+//! no pipeline is built here.
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
