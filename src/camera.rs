@@ -96,7 +96,7 @@ impl Camera {
             }
             CameraState::Failed => tracing::error!(%camera, reason, "camera cannot run as configured"),
         }
-        self.tell(Notice::Health { camera, health });
+        self.publish(Notice::Health { camera, health });
     }
 
     /// Sets why there is no sound (empty: there is), and tells everybody when it changed.
@@ -113,7 +113,7 @@ impl Camera {
             "" => tracing::info!(%camera, "the microphone works again"),
             problem => tracing::warn!(%camera, problem, "the microphone failed; the picture goes on"),
         }
-        self.tell(Notice::Health { camera, health });
+        self.publish(Notice::Health { camera, health });
     }
 
     /// Counts one more restart of its capture.
@@ -135,7 +135,7 @@ impl Camera {
             RecordingState::Paused => tracing::error!(%camera, reason, "recording is paused"),
             _ => tracing::info!(%camera, ?state, reason, "recording state"),
         }
-        self.tell(Notice::Recording { camera, recording });
+        self.publish(Notice::Recording { camera, recording });
     }
 
     /// Counts a round of its recorder: the disk took it, or there was nothing to write.
@@ -154,7 +154,7 @@ impl Camera {
     }
 
     /// Sends news to everybody who listens.
-    pub fn tell(&self, notice: Notice) {
+    pub fn publish(&self, notice: Notice) {
         // Nobody listening is fine.
         let _ = self.notices.send(Arc::new(notice));
     }

@@ -42,7 +42,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// The daemon tells what it does, commands only what goes wrong; `PERCH_LOG` sets another level.
+/// The daemon logs what it does, commands only what goes wrong; `PERCH_LOG` sets another level.
 fn start_log(daemon: bool) {
     let default = if daemon { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("PERCH_LOG")

@@ -30,25 +30,25 @@ impl Notifier {
 
     /// The ports are open.
     pub fn ready(&self, status: &str) {
-        self.tell(&format!("READY=1\nSTATUS={}", one_line(status)));
+        self.notify(&format!("READY=1\nSTATUS={}", one_line(status)));
     }
 
     /// What `systemctl status` shows.
     pub fn status(&self, status: &str) {
-        self.tell(&format!("STATUS={}", one_line(status)));
+        self.notify(&format!("STATUS={}", one_line(status)));
     }
 
     /// The box drains.
     pub fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=sealing files, closing connections");
+        self.notify("STOPPING=1\nSTATUS=sealing files, closing connections");
     }
 
     /// All parts make progress.
     pub fn alive(&self) {
-        self.tell("WATCHDOG=1");
+        self.notify("WATCHDOG=1");
     }
 
-    fn tell(&self, message: &str) {
+    fn notify(&self, message: &str) {
         let Some(address) = &self.0 else { return };
         let sent: io::Result<usize> =
             UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(message.as_bytes(), address));

@@ -152,7 +152,7 @@ fn board(report: &mut Report, cameras: &[CameraConfig]) {
         report.good(&format!("{}: nothing is missing", perch_domain::update::clean(&facts.model)));
     }
     for m in missing {
-        match m.is_grave {
+        match m.is_serious {
             true => report.bad(m.what, m.fix),
             false => report.warn(m.what, m.fix),
         }

@@ -189,7 +189,7 @@ fn wait_for_cameras(root: &Path, wait: Duration) -> Result<Vec<setup::FirstCamer
     }
 }
 
-/// The board's serial number, as the boot script or the device tree tells it.
+/// The board's serial number, as the boot script or the device tree gives it.
 fn serial(root: &Path) -> String {
     let from_boot = std::fs::read_to_string(root.join("run/perch/boot")).ok().and_then(|t| BootFacts::parse(&t).serial);
     let tree = ["proc/device-tree/serial-number", "sys/firmware/devicetree/base/serial-number"];

@@ -205,7 +205,7 @@ impl Motion {
         }
         let (id, new) = (running.id, running.new.clone());
         let grown = self.in_index(move |index| index.update_event(id, new.score, new.cause, &new.boxes)).await;
-        self.tell(id, grown);
+        self.announce(id, grown);
         self.stills.want(id, running.peak_at);
     }
 
@@ -217,7 +217,7 @@ impl Motion {
         let utc = running.anchor.utc(end);
         let id = running.id;
         tracing::info!(camera = %running.new.camera, event = %id, "event ended");
-        self.tell(id, self.in_index(move |index| index.end_event(id, utc)).await);
+        self.announce(id, self.in_index(move |index| index.end_event(id, utc)).await);
     }
 
     /// Enters the event into the index.
@@ -229,13 +229,13 @@ impl Motion {
             running.id = event.id;
             self.stills.want(event.id, running.peak_at);
         }
-        self.tell(running.id, kept);
+        self.announce(running.id, kept);
     }
 
     /// Tells everybody of an event, or the log that the index could not take it: live and the recorder go on.
-    fn tell(&self, id: EventId, event: Result<Event>) {
+    fn announce(&self, id: EventId, event: Result<Event>) {
         match event {
-            Ok(event) => self.camera.tell(Notice::Event { event }),
+            Ok(event) => self.camera.publish(Notice::Event { event }),
             Err(e) => {
                 tracing::error!(camera = %self.camera.config.id, event = %id, error = %e, "event could not be kept")
             }

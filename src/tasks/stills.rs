@@ -98,7 +98,7 @@ impl StillTask {
         let stills = self.queue.stills().keyframe(keyframe.pts);
         for still in stills {
             match self.make(still, keyframe.clone()).await {
-                Ok(event) => self.camera.tell(Notice::Event { event }),
+                Ok(event) => self.camera.publish(Notice::Event { event }),
                 Err(error) => self.failed(still.event, &error.to_string()),
             }
         }

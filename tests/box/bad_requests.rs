@@ -529,12 +529,12 @@ fn nothing_answers_without_a_credential() {
             client.get(path).problem(401);
         }
     }
-    // What answers to a stranger tells nothing.
+    // What answers to a stranger reveals nothing.
     let health = stranger.get("/healthz").expect(200);
     assert!(health.body.len() < 8, "{}", health.text());
     let page = stranger.get("/");
     for secret in [env!("CARGO_PKG_VERSION"), "Box under test", "Camera test"] {
-        assert!(!page.text().contains(&format!("\"{secret}\"")), "the login page tells {secret}");
+        assert!(!page.text().contains(&format!("\"{secret}\"")), "the login page reveals {secret}");
     }
     // A cookie of another site's form does nothing.
     let token = admin.token.clone().expect("paired");

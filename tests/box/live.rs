@@ -170,12 +170,12 @@ fn a_network_camera_that_dies_comes_back_and_disturbs_nobody() {
     let started = Instant::now();
 
     far.kill();
-    let ill = wait_until("the camera is missed", s(15), || {
+    let degraded = wait_until("the camera is missed", s(15), || {
         let camera = admin.camera("remote");
         let state = camera["health"]["state"].as_str().expect("a state").to_owned();
         ["missing", "stalled"].contains(&state.as_str()).then_some(camera)
     });
-    let reason = ill["health"]["reason"].as_str().expect("a reason");
+    let reason = degraded["health"]["reason"].as_str().expect("a reason");
     assert!(reason.len() > 8 && !reason.contains("nvr:"), "{reason}");
     let status = admin.json("/api/v1/status");
     assert_eq!(status["state"], "degraded", "{status}");

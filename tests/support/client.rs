@@ -236,7 +236,7 @@ fn read_answer(stream: &mut impl BufRead, method: &str) -> io::Result<Answer> {
     } else if let Some(length) = length {
         stream.take(length).read_to_end(&mut answer.body)?;
         if answer.body.len() as u64 != length {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the body broke off"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the body was cut short"));
         }
     } else {
         stream.read_to_end(&mut answer.body)?;
@@ -269,7 +269,7 @@ fn read_chunks(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
         let before = body.len();
         stream.take(size).read_to_end(&mut body)?;
         if (body.len() - before) as u64 != size {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the body broke off"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the body was cut short"));
         }
         read_line(stream)?;
         if size == 0 {

@@ -93,7 +93,7 @@ pub fn frames(file: &Path) -> Vec<Frame> {
     text(&out.stdout).lines().filter_map(frame).collect()
 }
 
-/// Decodes everything; gives the number of pictures. Panics at the first fault that the decoder tells of.
+/// Decodes everything; gives the number of pictures. Panics at the first fault that the decoder reports.
 #[track_caller]
 pub fn decode(input: &str, options: &[&str]) -> u64 {
     let mut args = vec!["-nostdin", "-v", "error", "-xerror"];

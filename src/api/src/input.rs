@@ -186,7 +186,7 @@ async fn body(request: Request) -> Reply<Bytes> {
     match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(MAX_BODY as u64)),
-        Ok(Err(_)) => Err(Problem::new(ErrorKind::Invalid, "the body broke off")),
+        Ok(Err(_)) => Err(Problem::new(ErrorKind::Invalid, "the body was cut short")),
         Err(_) => Err(Problem::new(ErrorKind::Invalid, "the body came too slowly").status(StatusCode::REQUEST_TIMEOUT)),
     }
 }

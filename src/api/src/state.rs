@@ -92,7 +92,7 @@ impl AppState {
     pub(crate) fn access_changed(&self, change: AccessChange) -> Result<()> {
         let Err(e) = (self.ports.on_access_change)(change) else { return Ok(()) };
         tracing::error!(?change, error = %e, "a change of access was not obeyed everywhere: tried again");
-        tokio::spawn(tell_again(Arc::clone(&self.ports.on_access_change), change, self.draining.clone()));
+        tokio::spawn(call_again(Arc::clone(&self.ports.on_access_change), change, self.draining.clone()));
         let message = "the access was taken away, but what is being watched with it could not be ended yet: it is tried again until it is";
         Err(Error::new(ErrorKind::Unavailable, message).with_source(e))
     }
@@ -118,7 +118,7 @@ impl AppState {
 }
 
 /// Repeats a change of access, ever more seldom, until it was obeyed or the server drains.
-async fn tell_again(tell: OnAccessChange, change: AccessChange, mut draining: watch::Receiver<bool>) {
+async fn call_again(call: OnAccessChange, change: AccessChange, mut draining: watch::Receiver<bool>) {
     let mut wait = Duration::from_millis(500);
     loop {
         tokio::select! {
@@ -126,8 +126,8 @@ async fn tell_again(tell: OnAccessChange, change: AccessChange, mut draining: wa
             () = tokio::time::sleep(wait) => {}
             _ = draining.wait_for(|ends| *ends) => return,
         }
-        let tell = Arc::clone(&tell);
-        match off_thread(move || tell(change)).await {
+        let call = Arc::clone(&call);
+        match off_thread(move || call(change)).await {
             Ok(()) => return tracing::info!(?change, "the change of access was obeyed"),
             Err(e) => tracing::warn!(?change, error = %e, "a change of access is still not obeyed everywhere"),
         }

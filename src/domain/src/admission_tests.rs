@@ -38,7 +38,7 @@ enum Step {
     At(i64),
 }
 
-fn tell(story: &[Step]) {
+fn play(story: &[Step]) {
     use Step::*;
     let mut admission = Admission::<u8>::new(LIMITS);
     let mut now = s(0);
@@ -78,7 +78,7 @@ fn tell(story: &[Step]) {
 #[test]
 fn one_household_holds_few_and_its_oldest_gives_way() {
     use Step::*;
-    tell(&[
+    play(&[
         Comes("192.0.2.1", "in"),
         Comes("192.0.2.1", "in"),
         Comes("::ffff:192.0.2.1", "in"),
@@ -96,7 +96,7 @@ fn one_household_holds_few_and_its_oldest_gives_way() {
 #[test]
 fn a_64_is_one_household_and_a_48_one_site() {
     use Step::*;
-    tell(&[
+    play(&[
         Comes("2001:db8:0:1::1", "in"),
         Comes("2001:db8:0:1::2", "in"),
         Comes("2001:db8:0:1:ffff::3", "in"),
@@ -114,7 +114,7 @@ fn a_64_is_one_household_and_a_48_one_site() {
 #[test]
 fn when_all_places_are_taken_the_household_with_most_gives_way() {
     use Step::*;
-    tell(&[
+    play(&[
         Comes("198.51.100.1", "in"),
         Comes("192.0.2.1", "in"),
         Comes("192.0.2.1", "in"),
@@ -133,7 +133,7 @@ fn when_all_places_are_taken_the_household_with_most_gives_way() {
 #[test]
 fn a_crowd_leaves_room_for_who_comes_from_elsewhere() {
     use Step::*;
-    tell(&[
+    play(&[
         Comes("192.0.2.1", "in"),
         Comes("192.0.2.1", "in"),
         Comes("192.0.2.2", "in"),
@@ -151,7 +151,7 @@ fn a_crowd_leaves_room_for_who_comes_from_elsewhere() {
 #[test]
 fn silence_protects_nobody_of_a_crowd() {
     use Step::*;
-    tell(&[
+    play(&[
         Silent("192.0.2.1", "in"),
         Comes("192.0.2.1", "in"),
         Silent("192.0.2.1", "in"),
@@ -165,7 +165,7 @@ fn silence_protects_nobody_of_a_crowd() {
 #[test]
 fn whoever_comes_from_elsewhere_is_not_sent_away_before_its_first_word() {
     use Step::*;
-    tell(&[
+    play(&[
         Comes("192.0.2.1", "in"),
         Comes("192.0.2.1", "in"),
         Comes("192.0.2.1", "in"),
@@ -183,7 +183,7 @@ fn whoever_comes_from_elsewhere_is_not_sent_away_before_its_first_word() {
 #[test]
 fn an_idle_one_goes_before_one_that_is_answered() {
     use Step::*;
-    tell(&[
+    play(&[
         Comes("192.0.2.1", "in"),
         Asks(0),
         Comes("192.0.2.1", "in"),
@@ -207,7 +207,7 @@ fn an_idle_one_goes_before_one_that_is_answered() {
 #[test]
 fn whoever_showed_a_credential_is_out_of_reach_and_frees_a_strangers_place() {
     use Step::*;
-    tell(&[
+    play(&[
         Comes("192.0.2.1", "in"),
         Comes("192.0.2.1", "in"),
         Comes("192.0.2.1", "in"),
@@ -223,7 +223,7 @@ fn whoever_showed_a_credential_is_out_of_reach_and_frees_a_strangers_place() {
 #[test]
 fn one_owner_holds_few_and_only_idle_ones_give_way() {
     use Step::*;
-    tell(&[
+    play(&[
         Comes("192.0.2.1", "in"),
         Comes("192.0.2.2", "in"),
         Comes("192.0.2.3", "in"),

@@ -83,11 +83,11 @@ pub struct Missing {
     /// How to fix it.
     pub fix: &'static str,
     /// Whether it keeps the box from working.
-    pub is_grave: bool,
+    pub is_serious: bool,
 }
 
-const fn grave(what: &'static str, fix: &'static str) -> Missing {
-    Missing { what, fix, is_grave: true }
+const fn serious(what: &'static str, fix: &'static str) -> Missing {
+    Missing { what, fix, is_serious: true }
 }
 
 /// What is missing for this board, the gravest first.
@@ -95,33 +95,33 @@ pub fn missing(facts: &Facts) -> Vec<Missing> {
     let board = Board::parse(&facts.model);
     let mut out = Vec::new();
     if board == Board::TooOld {
-        out.push(grave("this board is too old", "use a Raspberry Pi Zero 2 W, 3, 4 or 5 (64 bit)"));
+        out.push(serious("this board is too old", "use a Raspberry Pi Zero 2 W, 3, 4 or 5 (64 bit)"));
     }
     if facts.is_card_image && !facts.is_data_mounted {
         let fix = "recordings have no place: restart the box; if that does not help, the card is worn out or too small";
-        out.push(grave("/data is not mounted", fix));
+        out.push(serious("/data is not mounted", fix));
     }
     if board == Board::HardwareEncoder && !facts.has_codec_device {
         let fix = "the kernel's module bcm2835-codec is not loaded: use Raspberry Pi's kernel, and leave `gpu_mem` in config.txt at 64 or more";
-        out.push(grave("the board's H.264 encoder is missing", fix));
+        out.push(serious("the board's H.264 encoder is missing", fix));
     }
     if board == Board::HardwareEncoder && facts.has_codec_device && !facts.has_v4l2h264enc {
         let fix =
             "install gstreamer1.0-plugins-good, and let the user that runs perch into the group `video` (/dev/video11)";
-        out.push(grave("GStreamer does not see the board's H.264 encoder (v4l2h264enc)", fix));
+        out.push(serious("GStreamer does not see the board's H.264 encoder (v4l2h264enc)", fix));
     }
     if board == Board::SoftwareEncoder && !facts.has_software_encoder {
         let fix = "a Pi 5 encodes in software: install gstreamer1.0-plugins-ugly (x264enc)";
-        out.push(grave("there is no H.264 encoder", fix));
+        out.push(serious("there is no H.264 encoder", fix));
     }
     if board != Board::Unknown && facts.wants_sensor && !facts.has_sensor {
         let fix = "switch off and reseat the ribbon cable; config.txt must have camera_auto_detect=1, or a line such as \
                     dtoverlay=imx219 for a camera that is not found by itself";
-        out.push(grave("no camera sensor is found at the ribbon cable", fix));
+        out.push(serious("no camera sensor is found at the ribbon cable", fix));
     }
     if board != Board::Unknown && !facts.has_watchdog {
         let fix = "config.txt must have dtparam=watchdog=on: without it a box that hangs stays so";
-        out.push(Missing { what: "there is no hardware watchdog (/dev/watchdog0)", fix, is_grave: false });
+        out.push(Missing { what: "there is no hardware watchdog (/dev/watchdog0)", fix, is_serious: false });
     }
     out
 }

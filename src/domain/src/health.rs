@@ -185,7 +185,7 @@ const BEHIND: f32 = 0.75;
 const KEEPS_UP: f32 = 0.9;
 /// Pictures that come out this long after their capture are late.
 const LATE: Duration = Duration::from_secs(2);
-/// Fewer pictures than this in the window tell nothing.
+/// Fewer pictures than this in the window say nothing.
 const FEW: u64 = 5;
 /// A figure is reported again when it has changed by this factor.
 const CHANGED: f32 = 1.3;

@@ -23,7 +23,7 @@ impl Default for RetentionConfig {
     }
 }
 
-/// How dear a recording is; the cheapest goes first.
+/// How valuable a recording is; the least valuable goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Worth {
     /// Not part of an event.

@@ -207,7 +207,7 @@ fn admin(name: Option<&str>, password: Option<&str>) -> Result<Admin, String> {
 }
 
 /// The name of a box that its owner gave none: `perch-` and the last four hex digits of its serial number, or of `chance` when
-/// the board tells none.
+/// the board has none.
 pub fn default_hostname(serial: &str, chance: u16) -> String {
     let digits: String = serial.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_ascii_lowercase();
     match digits.len() {

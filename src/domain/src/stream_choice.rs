@@ -1,4 +1,4 @@
-//! When a viewer that lets us choose gets the small stream: a pure policy over the loss its receiver reports tell.
+//! When a viewer that lets us choose gets the small stream: a pure policy over the loss in its receiver reports.
 
 use crate::media::Stream;
 use perch_base::time::MonoTime;

@@ -42,7 +42,7 @@ fn forward(
     _object: Option<&gst::log::LoggedObject>,
     message: &gst::log::DebugMessage,
 ) {
-    // A pipeline's own errors come over its bus and are logged there, with the camera. What GStreamer tells of itself is
+    // A pipeline's own errors come over its bus and are logged there, with the camera. What GStreamer logs of its own is
     // for its developers, and may name a URL with its password: it stays below the default level, and is cleaned.
     let text = message.get().map(|m| redact(m.as_str())).unwrap_or_default();
     match level {

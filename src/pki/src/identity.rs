@@ -38,7 +38,7 @@ struct Now {
 }
 
 impl Identity {
-    /// Makes or loads authority and leaf. Blocks. Errors: `Invalid` for a host name that is none, `Io` when keys cannot be kept.
+    /// Makes or loads authority and leaf. Blocks. Errors: `Invalid` for an invalid host name, `Io` when keys cannot be kept.
     pub fn open(config: Config, clock: SharedClock) -> Result<Self> {
         let reachable = reachable_addresses();
         let names = Names::new(&config.host, &config.hostnames, &reachable)?;

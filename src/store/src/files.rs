@@ -200,7 +200,7 @@ pub(crate) fn make_dir(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where a recording lies below `recordings/`; `n` tells apart those of one millisecond.
+/// Where a recording lies below `recordings/`; `n` distinguishes those of one millisecond.
 pub(crate) fn recording_path(camera: &CameraId, start: Timestamp, n: u32) -> String {
     let (day, time) = start.file_parts();
     match n {
@@ -209,7 +209,7 @@ pub(crate) fn recording_path(camera: &CameraId, start: Timestamp, n: u32) -> Str
     }
 }
 
-/// The camera and start that a recording's path tells, to the millisecond. `None` when it is not of that form.
+/// The camera and start that a recording's path holds, to the millisecond. `None` when it is not of that form.
 pub(crate) fn parse_recording_path(relative: &str) -> Option<(CameraId, Timestamp)> {
     let mut parts = relative.split('/');
     let (camera, day, name) = (parts.next()?, parts.next()?, parts.next()?);

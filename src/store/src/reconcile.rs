@@ -626,6 +626,6 @@ mod tests {
     fn times_of_adopted_files_agree_with_their_names() {
         let named = Timestamp(1_800_000_000_123_000);
         let derived = ntp_to_timestamp(0, named);
-        assert!(derived.micros_since(named).abs() > 1_000_000, "a senseless prft is not believed");
+        assert!(derived.micros_since(named).abs() > 1_000_000, "a nonsensical prft is not believed");
     }
 }

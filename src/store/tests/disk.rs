@@ -1,4 +1,4 @@
-//! Disks that are full, read-only or slow: the box starts, reads what it can, and heals by itself. Those that need the right to
+//! Disks that are full, read-only or slow: the box starts, reads what it can, and recovers by itself. Those that need the right to
 //! mount say so loudly where it is missing.
 
 #![allow(clippy::disallowed_methods)] // tests mount

@@ -251,7 +251,7 @@ impl Drop for Over {
     fn drop(&mut self) {
         let mut now = self.0.lock();
         if now.phase == Phase::Receiving {
-            *now = Now { problem: "the upload broke off: try again".into(), ..Now::default() };
+            *now = Now { problem: "the upload was interrupted: try again".into(), ..Now::default() };
         }
     }
 }

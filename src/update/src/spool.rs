@@ -92,7 +92,7 @@ impl Incoming {
     /// All came: the bundle's path.
     pub(crate) fn finish(mut self) -> Result<PathBuf> {
         if self.written != self.expected {
-            return Err(Error::invalid("the upload broke off: try again"));
+            return Err(Error::invalid("the upload was interrupted: try again"));
         }
         let file = self.file.take();
         let lost = || "the update could not be written to the card";

@@ -174,7 +174,7 @@ async fn an_installation_that_fails_and_an_upload_that_breaks_off() {
 
     rig.call(|u| u.receive(100).expect("started").write(b"abc")).await.expect("taken");
     let state = rig.updater.state();
-    assert_eq!((state.phase, state.problem.as_deref()), (Phase::Idle, Some("the upload broke off: try again")));
+    assert_eq!((state.phase, state.problem.as_deref()), (Phase::Idle, Some("the upload was interrupted: try again")));
     assert!(rig.spool_is_empty());
 }
 

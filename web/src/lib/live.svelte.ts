@@ -6,7 +6,7 @@ import type { StreamChoice } from './types';
 import { type WhepHandlers, WhepSession } from './whep';
 
 /** One attempt at a picture. */
-interface Session {
+interface LiveSession {
   readonly peer: RTCPeerConnection | null;
   start(): Promise<void>;
   close(): void;
@@ -16,7 +16,7 @@ export interface LivePorts {
   clock: Clock;
   random: () => number;
   watchPage: (report: (event: PageEvent) => void) => () => void;
-  session: (camera: string, stream: StreamChoice, handlers: WhepHandlers) => Session;
+  session: (camera: string, stream: StreamChoice, handlers: WhepHandlers) => LiveSession;
 }
 
 const browserPorts: LivePorts = {
@@ -31,7 +31,7 @@ export class LivePlayer {
   message = $state('');
   media = $state.raw<MediaStream | null>(null);
   #machine: LiveMachine;
-  #session: Session | null = null;
+  #session: LiveSession | null = null;
   #timer: { dueMs: number; cancel: () => void } | null = null;
   #unwatch: (() => void) | null = null;
 

@@ -9,7 +9,7 @@ export interface Piece {
   wallMs: number;
 }
 
-/** The pieces of a media playlist, for engines that do not tell: one for each segment. */
+/** The pieces of a media playlist, for engines that do not say: one for each segment. */
 export function parsePlaylist(text: string): Piece[] {
   const pieces: Piece[] = [];
   let mediaS = 0;

@@ -51,7 +51,7 @@ describe('sdpFragment', () => {
     ]);
   });
 
-  it('tells the end once, even without candidates', () => {
+  it('sends the end once, even without candidates', () => {
     const lines = sdpFragment(parts, [], true).trim().split('\r\n');
     expect(lines.slice(2)).toEqual(['m=video 9 UDP/TLS/RTP/SAVPF 96 97', 'a=mid:0', 'a=end-of-candidates']);
   });

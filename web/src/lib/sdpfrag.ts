@@ -39,7 +39,7 @@ export function sdpFragment(offer: OfferParts, candidates: Candidate[], last: bo
   const lines = [`a=ice-ufrag:${offer.ufrag}`, `a=ice-pwd:${offer.pwd}`];
   for (const section of offer.media) {
     const own = candidates.filter((c) => c.mid === section.mid);
-    // With BUNDLE all candidates belong to the first section, which also tells the end.
+    // With BUNDLE all candidates belong to the first section, which also carries the end.
     const isFirst = section === offer.media[0];
     if (own.length === 0 && !(last && isFirst)) continue;
     lines.push(section.line, `a=mid:${section.mid}`);

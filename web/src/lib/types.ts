@@ -26,8 +26,6 @@ export type PerchEvent = Schemas['Event'];
 export type EventPage = Schemas['EventPage'];
 export type EventKind = PerchEvent['kind'];
 export type Cause = PerchEvent['cause'];
-/** A rectangle in parts of the picture, 0..1, origin top left. */
-export type Rect = Schemas['Box'];
 
 export type Timeline = Schemas['Timeline'];
 export type GapCause = Schemas['Gap']['cause'];

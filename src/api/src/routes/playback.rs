@@ -65,7 +65,7 @@ pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts,
             Ok((Some(Ok(chunk)), chunks)) => Some((Ok(chunk), Some((chunks, revoked)))),
             Ok((None, _)) => None,
             Ok((Some(Err(e)), _)) | Err(e) => {
-                tracing::warn!(error = %e, "a download broke off");
+                tracing::warn!(error = %e, "a download was interrupted");
                 Some((Err(e), None))
             }
         }

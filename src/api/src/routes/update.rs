@@ -84,7 +84,7 @@ async fn receive(
         match frame {
             None => {}
             Some(Ok(frame)) => piece.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default()),
-            Some(Err(_)) => return Err(Problem::new(ErrorKind::Invalid, "the upload broke off: try again")),
+            Some(Err(_)) => return Err(Problem::new(ErrorKind::Invalid, "the upload was interrupted: try again")),
         }
         if piece.len() >= PIECE || is_end {
             let full = piece.split();

@@ -38,7 +38,7 @@ impl FakeIdentity {
         *self.certificate.lock().expect("lock") = Arc::new(made);
     }
 
-    /// Hands out a certificate that is none.
+    /// Hands out an invalid certificate.
     pub fn spoil(&self) {
         let made = Certificate { chain_pem: "nonsense".into(), key_pem: Secret::new("nonsense".into()) };
         *self.certificate.lock().expect("lock") = Arc::new(made);

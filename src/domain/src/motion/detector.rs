@@ -14,7 +14,7 @@ const MOST_BOXES: usize = 8;
 const LEARNING_S: f32 = 2.5;
 /// Time over which the background is learnt again after a change of the whole picture.
 const SETTLING_S: f32 = 1.0;
-/// A longer pause between pictures, or a step back in time, tells nothing: one picture's usual time is taken instead.
+/// A longer pause between pictures, or a step back in time, says nothing: one picture's usual time is taken instead.
 const PAUSE_US: i64 = 3_000_000;
 
 /// Time constants of learning: background and its deviation, specks and theirs.
@@ -35,7 +35,7 @@ const LIGHT_PATIENCE_S: f32 = 0.6;
 /// A gain further from 1 than this from one picture to the next is a change of the whole picture.
 const GAIN_STEP: f32 = 0.2;
 /// Such changes are forgotten in this time, seconds. Above [`RESTLESS`] of them the light is restless: a lamp that flickers, an
-/// exposure that hunts. Then a change is none where the background, brought to its light, still fits the picture but for this share.
+/// exposure that hunts. Then a change does not count where the background, brought to its light, still fits the picture but for this share.
 const STEP_MEMORY_S: f32 = 10.0;
 const RESTLESS: f32 = 1.5;
 const FITS: f32 = 0.3;
@@ -137,7 +137,7 @@ impl Detector {
         self.finder.find(&self.model.mask, planes);
         self.judge();
         self.learn(dt);
-        self.tell(pts)
+        self.report(pts)
     }
 
     /// Seconds since the last picture.
@@ -247,7 +247,7 @@ impl Detector {
         model.learn(&self.picture, dt);
     }
 
-    fn tell(&self, pts: MonoTime) -> Detection {
+    fn report(&self, pts: MonoTime) -> Detection {
         let blobs = self.finder.blobs();
         let (largest, count) =
             largest(blobs, &self.verdicts, |b| if b.inside >= self.least_cells { b.inside } else { 0 });

@@ -3,7 +3,7 @@
 use super::model::{World, config};
 use super::*;
 
-/// Plays a script, and tells what there is then: `0-20 20-30#1; disk_full 30-40`, in seconds of civil time.
+/// Plays a script, and says what there is then: `0-20 20-30#1; disk_full 30-40`, in seconds of civil time.
 ///
 /// Words of a script: `r5` five GOPs of a second, `j` one that the next does not join; `l5` GOPs of five seconds are lost on the
 /// way to a slow disk; `s5` the camera is silent for five seconds; `u5` what it sends is unusable; `full`, `bad`, `well` the disk;

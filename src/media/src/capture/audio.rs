@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// A card that delivers nothing for this long while somebody listens has stopped, though it tells no error.
+/// A card that delivers nothing for this long while somebody listens has stopped, though it reports no error.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// How long building and starting may take.
 const START_WITHIN: Duration = Duration::from_secs(20);

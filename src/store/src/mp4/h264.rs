@@ -40,7 +40,7 @@ impl TrackFormat {
         Ok(Self { sps: Bytes::copy_from_slice(sps), pps: Bytes::copy_from_slice(pps), has_audio })
     }
 
-    /// Width and height in pixels, as the SPS tells. Errors with `Invalid`.
+    /// Width and height in pixels, as the SPS says. Errors with `Invalid`.
     pub fn size(&self) -> Result<(u16, u16)> {
         Sps::parse(&self.sps).map(|p| (p.width, p.height))
     }

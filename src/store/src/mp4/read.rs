@@ -1,4 +1,4 @@
-//! Reads recordings: header, fragments, samples. What it reads may be cut off, garbage or made to harm: every size is checked
+//! Reads recordings: header, fragments, samples. What it reads may be cut off, garbage or malicious: every size is checked
 //! against what is there, nothing is allocated by a number from the file alone, and nothing panics.
 
 use super::h264::{Sps, TrackFormat};

@@ -144,7 +144,7 @@ pub(crate) fn reference_time(start: Timestamp, out: &mut Vec<u8>) -> Result<()> 
     encode(&Prft { reference_track_id: VIDEO, ntp_timestamp, media_time: 0, utc_time_semantics }, out)
 }
 
-/// The time a `prft` tells, in the era (136 years) that is nearest to `near`.
+/// The time a `prft` gives, in the era (136 years) that is nearest to `near`.
 pub(crate) fn ntp_to_timestamp(ntp: u64, near: Timestamp) -> Timestamp {
     let era = 1i64 << 32;
     let s = (ntp >> 32) as i64 - NTP_TO_UNIX_S;

@@ -82,7 +82,7 @@ export class TimelineData {
     };
   }
 
-  /** Sees to it that the window is loaded, with as much again on both sides. */
+  /** Makes sure that the window is loaded, with as much again on both sides. */
   show(view: View): void {
     this.#view = view;
     if (!this.#wide()) return;
