@@ -66,7 +66,7 @@ fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
 
 /// The file's values under their full keys.
 fn entries(bytes: &[u8]) -> Result<Vec<(String, Value)>> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid("it is no UTF-8 text: save it as UTF-8"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid("it is not UTF-8 text: save it as UTF-8"))?;
     // Windows' editors begin with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {

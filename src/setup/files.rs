@@ -103,7 +103,7 @@ pub fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(FILE.bits() as i32).open(path);
     let file = file.context(ErrorKind::Io, message)?;
     if !file.metadata().context(ErrorKind::Io, message)?.is_file() {
-        return Err(Error::invalid("it is no plain file"));
+        return Err(Error::invalid("it is not a regular file"));
     }
     file.take(limit + 1).read_to_end(&mut content).context(ErrorKind::Io, message)?;
     if content.len() as u64 > limit {

@@ -43,7 +43,7 @@ impl Task for Retention {
             let look = move || {
                 let right = clock_is_synchronised();
                 if let Err(e) = accounts.clock_is(right) {
-                    tracing::warn!(error = %e, "it is not kept whether the clock is right");
+                    tracing::warn!(error = %e, "whether the clock is right could not be stored");
                 }
                 recordings.enforce_retention(right)
             };

@@ -99,7 +99,7 @@ impl Query {
     pub(crate) fn number(&self, key: &str) -> Reply<Option<u32>> {
         let text = self.text(key)?;
         let Some(Kind::Number { min, max, default }) = self.route.param(key).map(|p| p.kind) else {
-            let why = format!("`{key}` of {} is no number", self.route.path);
+            let why = format!("`{key}` of {} is not a number", self.route.path);
             return Err(Problem::new(ErrorKind::Internal, why));
         };
         let Some(text) = text else { return Ok(default) };

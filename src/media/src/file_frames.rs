@@ -44,7 +44,7 @@ pub fn frames(path: &Path, fps: Option<f64>) -> Result<Frames> {
             let _ = pad.link(&entry);
         }
     });
-    let sink = element(&bin, "frames")?.downcast().map_err(|_| Error::internal("`frames` is no appsink"))?;
+    let sink = element(&bin, "frames")?.downcast().map_err(|_| Error::internal("`frames` is not an appsink"))?;
     let pipeline = gst::Pipeline::new();
     pipeline.add(&bin).map_err(|e| Error::internal("the file's pipeline cannot be built").with_source(e))?;
     let thinner = Thinner::new(fps.unwrap_or(0.0));

@@ -41,10 +41,7 @@ impl Recordings {
         })?;
         let is_same = content.len() as u64 == sealed.size && kept.flatten().as_deref() == Some(&sha256(&content)[..]);
         if !is_same {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("recording {id} reads back otherwise than it was written"),
-            ));
+            return Err(Error::new(ErrorKind::Corrupt, format!("recording {id} does not read back as it was written")));
         }
         self.keyframe_at(&sealed.camera, sealed.start).map(drop)
     }

@@ -56,7 +56,7 @@ export const t = {
     busy: 'Pairing…',
     scan: 'Scan the QR code',
     scanTitle: 'Scan the QR code',
-    scanHint: 'Hold the code of the box before the camera.',
+    scanHint: 'Hold the code of the box in front of the camera.',
     scanRefused: 'This browser may not use the camera. Type the digits instead.',
     wrong: (left: number) =>
       `That code is wrong. ${plural(left, 'try is', 'tries are')} left before it becomes void.`,
@@ -172,7 +172,7 @@ export const t = {
     ended: 'The box ended this live picture.',
     noFrames: 'The pictures stopped coming.',
     unreachable: 'The box could not be reached.',
-    unsupported: 'This browser could not begin a live picture.',
+    unsupported: 'This browser could not start a live picture.',
     noPicture: (reason: string) => `The camera has no picture: ${reason}`,
     delay: (ms: number) => `${ms} ms`,
     size: (height: number, fps: number) => `${height}p at ${fps} fps`,
@@ -206,7 +206,7 @@ export const t = {
     previousEvent: 'Previous event',
     nextEvent: 'Next event',
     recorded: (camera: string) => `Recording of ${camera}`,
-    zoomHint: 'Wheel or pinch enlarges, double tap too.',
+    zoomHint: 'Zoom with the wheel, a pinch or a double tap.',
   },
   timeline: {
     label: 'Timeline',
@@ -252,8 +252,8 @@ export const t = {
   events: {
     title: 'Events',
     loading: 'Asking the box for its events…',
-    empty: 'Events will appear here as soon as something moves before a camera.',
-    emptyFilter: 'No event fits these filters.',
+    empty: 'Events will appear here as soon as something moves in front of a camera.',
+    emptyFilter: 'No event matches these filters.',
     clearFilter: 'Clear the filters',
     filters: 'Filters',
     camera: 'Camera',
@@ -358,7 +358,7 @@ export const t = {
     board: 'Board',
     updated: (version: string, from: string, when: string) => `Updated from ${from} to ${version}, ${when}.`,
     rolledBack: (version: string, when: string, why: string) =>
-      `The update to ${version} was taken back, ${when}. ${why} The version before it runs again; nothing recorded is lost.`,
+      `The update to ${version} was rolled back, ${when}. ${why} The version before it runs again; nothing recorded is lost.`,
     noReason: 'it did not start',
     someTimeAgo: 'some time ago',
     choose: 'Choose an update file',
