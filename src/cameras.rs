@@ -1,6 +1,7 @@
 //! The cameras as the API lists them, and what the box says of itself.
 
 use crate::camera_set::CameraSet;
+use crate::kernel_clock;
 use crate::supervisor::TaskList;
 use crate::version;
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use perch_domain::ports::{CameraPort, LivePort};
 use perch_domain::status::{CameraInfo, ClockStatus, Status, summarise};
 use perch_media::rtsp;
 use perch_store::Recordings;
-use std::path::Path;
 use std::sync::Arc;
 
 /// All cameras and what the box says of itself.
@@ -52,7 +52,7 @@ impl CameraPort for Cameras {
         let cameras = self.cameras();
         let disk = self.recordings.disk();
         let tasks = self.tasks.statuses();
-        let synchronised = clock_is_synchronised();
+        let synchronised = kernel_clock::is_synchronised();
         let (state, sentence) = summarise(&cameras, &disk, &tasks, synchronised);
         Status {
             name: self.name.clone(),
@@ -70,21 +70,6 @@ impl CameraPort for Cameras {
             rtsp_readers: self.rtsp.readers(),
             memory_bytes: resident_bytes(),
         }
-    }
-}
-
-/// Whether the kernel says its clock is disciplined (adjtimex(2): not TIME_ERROR).
-pub fn clock_is_synchronised() -> bool {
-    // SAFETY: an all-zero timex asks without setting (modes = 0), and the kernel writes only into it.
-    let state = unsafe {
-        let mut timex: libc::timex = std::mem::zeroed();
-        libc::adjtimex(&mut timex)
-    };
-    match state {
-        libc::TIME_ERROR => false,
-        // Not to be asked under systemd's ProtectClock=; its time service leaves this file once it is synchronised.
-        -1 => Path::new("/run/systemd/timesync/synchronized").exists(),
-        _ => true,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Arguments, logging, exit codes: 0 done, 1 failed, 2 refused (config or arguments).
 
+#![forbid(unsafe_code)]
+
 use clap::Parser;
 use perch::cli::{Cli, Command};
 use perch::commands;

@@ -227,6 +227,39 @@ fn nothing_knows_the_machine_it_was_built_on() {
 }
 
 #[test]
+fn unsafe_code_stands_where_it_is_needed() {
+    let workspace: toml::Table = text(&root().join("Cargo.toml")).parse().expect("TOML");
+    let lint = workspace["workspace"]["lints"]["rust"].get("unsafe_code").and_then(toml::Value::as_str);
+    assert_eq!(lint, Some("deny"), "where unsafe code is needed, its module says why");
+    let mut offenders = Vec::new();
+    let crates: Vec<String> = floors().into_keys().map(|krate| format!("src/{krate}/src")).collect();
+    for top in crates.iter().cloned().chain(["src".to_owned()]) {
+        let of_others = |short: &str| top == "src" && floors().keys().any(|k| short.starts_with(&format!("src/{k}/")));
+        let ours: Vec<_> = files(&top, &["rs"]).into_iter().filter(|(short, _)| !of_others(short)).collect();
+        let is_excepted = ours.iter().any(|(_, path)| text(path).contains("#[expect(unsafe_code, reason = "));
+        for (short, path) in &ours {
+            let text = text(path);
+            let is_root = short == &format!("{top}/lib.rs") || short == &format!("{top}/main.rs");
+            let is_needed = is_excepted && short.ends_with("/lib.rs");
+            if is_root && !is_needed && !text.contains("\n#![forbid(unsafe_code)]\n") {
+                offenders.push(format!("{short}: must forbid unsafe code, for it has none"));
+            }
+            for (n, line) in text.lines().enumerate().filter(|(_, l)| l.contains("(unsafe_code")) {
+                let known = ["#![forbid(unsafe_code)]", "#[expect(unsafe_code, reason = "];
+                if !known.iter().any(|k| line.trim_start().starts_with(k)) {
+                    offenders.push(format!(
+                        "{short}:{}: allows unsafe code without saying why: {}",
+                        n + 1,
+                        line.trim()
+                    ));
+                }
+            }
+        }
+    }
+    none_of("unsafe code", offenders);
+}
+
+#[test]
 fn no_test_is_left_out() {
     let mut offenders = Vec::new();
     for (short, path) in ["src", "tests"].iter().flat_map(|dir| files(dir, &["rs"])) {

@@ -1,7 +1,7 @@
 //! `perch check`: the config and the machine; says what is wrong and how to fix it.
 
-use crate::cameras::clock_is_synchronised;
 use crate::config::Config;
+use crate::kernel_clock;
 use perch_base::Result;
 use perch_domain::board::Facts;
 use perch_domain::camera::{AudioSource, CameraConfig, Source};
@@ -64,7 +64,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     println!("Disk");
     disk(&mut report, &config);
     println!("Clock");
-    match clock_is_synchronised() {
+    match kernel_clock::is_synchronised() {
         true => report.good("the clock is synchronised"),
         false => report.warn(
             "the clock is not synchronised",

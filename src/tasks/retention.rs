@@ -1,6 +1,6 @@
 //! Retention: keeps recordings within their limits. Wakes when a file is complete and once a minute for what only time changes.
 
-use crate::cameras::clock_is_synchronised;
+use crate::kernel_clock;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_base::Result;
@@ -41,7 +41,7 @@ impl Task for Retention {
         loop {
             let (recordings, accounts) = (self.recordings.clone(), self.accounts.clone());
             let look = move || {
-                let right = clock_is_synchronised();
+                let right = kernel_clock::is_synchronised();
                 if let Err(e) = accounts.clock_is(right) {
                     tracing::warn!(error = %e, "whether the clock is right could not be stored");
                 }

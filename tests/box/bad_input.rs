@@ -234,6 +234,7 @@ impl Mount {
     }
 
     /// Changes how it is mounted. False: files are open for writing.
+    #[expect(unsafe_code, reason = "mount(2) has no safe form here")]
     fn remount(&self, flags: libc::c_ulong) -> bool {
         use std::os::unix::ffi::OsStrExt;
         let at = std::ffi::CString::new(self.0.as_os_str().as_bytes()).expect("a path");

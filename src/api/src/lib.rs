@@ -1,6 +1,8 @@
 //! Floor 2: the only HTTP of the box, with its JSON and its TLS, and the embedded web UI. It decides who may ask and in which form; what is
 //! answered comes from the ports of `domain`.
 
+#![forbid(unsafe_code)]
+
 mod auth;
 mod authority;
 mod config;

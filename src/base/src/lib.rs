@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod clock;
 pub mod error;
 pub mod ids;
+#[expect(unsafe_code, reason = "getifaddrs(3) hands out a list of C structures")]
 pub mod net;
 pub mod secret;
 pub mod shutdown;

@@ -1,5 +1,7 @@
 //! Floor 1: every decision the box takes, as plain values and machines that are handed `now`. No tokio, GStreamer, SQL, sockets or files.
 
+#![forbid(unsafe_code)]
+
 pub mod access;
 pub mod admission;
 pub mod ages;

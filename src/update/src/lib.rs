@@ -1,6 +1,8 @@
 //! Floor 2: the only D-Bus. Updates by RAUC: the spool of uploaded bundles, the check, the installation, and the files by which the
 //! root scripts of the card image are asked and heard. Which bundle is taken is decided in `domain`.
 
+#![forbid(unsafe_code)]
+
 mod rauc;
 mod spool;
 mod system;

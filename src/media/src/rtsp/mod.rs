@@ -6,12 +6,16 @@
 
 mod connections;
 mod digest;
+#[expect(unsafe_code, reason = "a transport is a C structure that is filled in and freed by hand")]
 mod factory;
 mod feed;
+#[expect(unsafe_code, reason = "a request's fields are C structures")]
 mod gate;
 mod listener;
 mod mounts;
+#[expect(unsafe_code, reason = "a request comes as a C pointer in a signal's value")]
 mod requests;
+#[expect(unsafe_code, reason = "a descriptor is lent by C, and what a peer acknowledged has no safe form")]
 mod socket;
 
 pub use mounts::CameraStreams;
