@@ -16,7 +16,6 @@
 
 mod access;
 mod accounts;
-mod adopt;
 mod ages;
 mod archive;
 mod change;
@@ -30,12 +29,14 @@ mod fragments;
 mod gaps;
 mod grants;
 mod index;
+mod inspect;
 mod meta;
 mod mp4;
 #[cfg(test)]
 mod plans;
 mod reconcile;
 mod recordings;
+mod repair;
 mod reserve;
 mod reset;
 mod retention;

@@ -4,23 +4,22 @@
 //! newest rows are held against their files, events end, and the time the box was off is noted. All of that is bounded, however
 //! much was recorded. The rest is done by [`Recordings::reconcile_step`] beside the running box, the newest day first: unknown files are
 //! taken in, missing ones noted, unreadable ones set aside. Every step is whole in itself: a kill between two costs nothing, the next
-//! start goes on. What this process records has newer rows than the newest at its start, and is never touched.
+//! start goes on. What this process records has newer rows than the newest at its start, and is never touched. Here is what is
+//! compared and in which order; what is done with a row and a file that differ is in `repair`.
 
-use crate::adopt::Found;
 use crate::db::{Fail, lock};
 use crate::fault::io_error;
 use crate::files::{is_day, parse_recording_path};
-use crate::mp4::read::Scan;
-use crate::mp4::write::ntp_to_timestamp;
-use crate::segments::{TOUCH_US, format_id, length_us, state_from, state_word};
-use crate::{Recordings, fragments, gaps};
+use crate::inspect::Found;
+use crate::repair::{BRIEF, Brief};
+use crate::{Recordings, gaps};
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::{GapCause, SegmentState};
+use perch_domain::archive::GapCause;
 use perch_domain::playback::JOIN_US;
 use perch_domain::status::TakingIn;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::Path;
@@ -91,43 +90,6 @@ impl Folder {
     }
 }
 
-/// What a comparison needs of a row.
-struct Brief {
-    id: SegmentId,
-    camera: CameraId,
-    path: String,
-    start: Timestamp,
-    end: Timestamp,
-    size: u64,
-    state: SegmentState,
-    in_event: bool,
-}
-
-const BRIEF: &str = "SELECT id, camera, path, start, end, size, state, event IS NOT NULL FROM segment";
-
-impl Brief {
-    fn from_row(r: &Row<'_>) -> Result<Self, Fail> {
-        Ok(Self {
-            id: SegmentId(r.get(0)?),
-            camera: CameraId::new(r.get_ref(1)?.as_str().unwrap_or_default())?,
-            path: r.get(2)?,
-            start: Timestamp(r.get(3)?),
-            end: Timestamp(r.get(4)?),
-            size: r.get::<_, i64>(5)?.max(0) as u64,
-            state: state_from(r.get_ref(6)?.as_str().unwrap_or_default())?,
-            in_event: r.get(7)?,
-        })
-    }
-
-    fn all(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Self>, Fail> {
-        let mut out = Vec::new();
-        while let Some(row) = rows.next()? {
-            out.push(Self::from_row(row)?);
-        }
-        Ok(out)
-    }
-}
-
 /// The folders (`camera/day`) that any row names.
 fn folders_of_rows(c: &Connection) -> Result<Vec<String>, Fail> {
     let mut next = c.prepare_cached("SELECT path FROM segment WHERE path > ?1 ORDER BY path LIMIT 1")?;
@@ -150,7 +112,7 @@ fn behind(folder: &str) -> String {
 }
 
 impl Recordings {
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
         lock(&self.inner.progress)
     }
 
@@ -394,69 +356,6 @@ impl Recordings {
         Ok(())
     }
 
-    /// Compares one row with its file (`size` is the file's, if it is there). Returns it when it can be read.
-    fn check(&self, mut row: Brief, size: Option<u64>) -> Result<Option<Brief>> {
-        let id = row.id;
-        match (row.state, size) {
-            (SegmentState::Deleting | SegmentState::Quarantined, _) | (SegmentState::Lost, None) => return Ok(None),
-            (SegmentState::Open, None) => {
-                // Nothing of it had reached the disk.
-                self.forget_open(id)?;
-                return Ok(None);
-            }
-            (SegmentState::Sealed, None) => return self.lose(row).map(|()| None),
-            (SegmentState::Sealed, Some(size)) if size == row.size => return Ok(Some(row)),
-            _ => {}
-        }
-        match self.inspect(&row.path) {
-            Found::Whole { scan, cut } => {
-                self.progress().report.cut += u64::from(cut);
-                row.end = row.start.plus_micros(length_us(&scan.fragments));
-                (row.size, row.state) = (scan.size, SegmentState::Sealed);
-                self.inner.db.write(&format!("recording {} cannot be repaired in the index", row.path), |tx| {
-                    let sql =
-                        "UPDATE segment SET end = ?2, size = ?3, state = 'sealed', init_size = ?4, fragments = ?5,
-                        sha256 = NULL, format = ?6, audio = ?7 WHERE id = ?1";
-                    let format = format_id(tx, &scan.init.format)?;
-                    let (size, init_size) = (scan.size as i64, scan.init.size as i64);
-                    let blob = fragments::encode(&scan.fragments);
-                    let audio = scan.init.channels;
-                    tx.prepare_cached(sql)?.execute(params![id.0, row.end.0, size, init_size, blob, format, audio])?;
-                    Ok(())
-                })?;
-                Ok(Some(row))
-            }
-            Found::Empty => {
-                self.forget_open(id)?;
-                Ok(None)
-            }
-            Found::Set => {
-                self.progress().report.quarantined += 1;
-                self.set_unreadable(id, SegmentState::Quarantined)?;
-                Ok(None)
-            }
-            Found::Unknown => Ok(None),
-        }
-    }
-
-    /// A row whose file is missing; unless it is being deleted at this moment.
-    fn lose(&self, row: Brief) -> Result<()> {
-        if self.set_unreadable(row.id, SegmentState::Lost)? {
-            tracing::warn!(segment = row.id.0, path = row.path, "a recording is missing");
-            self.progress().report.lost += 1;
-        }
-        Ok(())
-    }
-
-    /// Marks a row; whether it was sealed or open until now.
-    fn set_unreadable(&self, id: SegmentId, state: SegmentState) -> Result<bool> {
-        self.inner.db.write(&format!("recording {id} cannot be marked in the index"), |tx| {
-            let sql = "UPDATE segment SET state = ?2, size = 0, fragments = NULL, sha256 = NULL
-                WHERE id = ?1 AND state <> 'deleting'";
-            Ok(tx.prepare_cached(sql)?.execute(params![id.0, state_word(state)])? > 0)
-        })
-    }
-
     /// Takes in some of the files without a row; whether there were any.
     fn adopt_strangers(&self) -> Result<bool> {
         let batch: Vec<String> = {
@@ -492,63 +391,6 @@ impl Recordings {
             }
         }
         Ok(true)
-    }
-
-    /// Enters files that have no row. The time of each is what its `prft` says, when that agrees with its name to the second, else
-    /// its name's.
-    fn adopt(&self, files: &[(&String, Scan)]) -> Result<u64> {
-        if files.is_empty() {
-            return Ok(0);
-        }
-        self.inner.db.write("recordings cannot be taken in", |tx| {
-            let sql =
-                "INSERT INTO segment (id, camera, path, start, end, size, state, format, audio, init_size, fragments)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'sealed', ?7, ?8, ?9, ?10) ON CONFLICT (path) DO NOTHING";
-            let mut adopted = 0;
-            for (path, scan) in files {
-                let Some((camera, named)) = parse_recording_path(path) else { continue };
-                let said = scan.ntp.map(|ntp| ntp_to_timestamp(ntp, named));
-                let start = said.filter(|t| t.micros_since(named).abs() < 1_000_000).unwrap_or(named);
-                let end = start.plus_micros(length_us(&scan.fragments));
-                let format = format_id(tx, &scan.init.format)?;
-                let (size, init_size) = (scan.size as i64, scan.init.size as i64);
-                let blob = fragments::encode(&scan.fragments);
-                let (id, camera, channels) = (self.index().rows().new_id(), camera.as_str(), scan.init.channels);
-                let row = params![id.0, camera, path, start.0, end.0, size, format, channels, init_size, blob];
-                adopted += tx.prepare_cached(sql)?.execute(row)? as u64;
-            }
-            Ok(adopted)
-        })
-    }
-
-    /// A power cut between writing an event's file and cutting the one before it leaves the seconds before the event twice.
-    fn cut_overlaps(&self, rows: &mut [Brief]) -> Result<()> {
-        rows.sort_by_key(|r| (r.start, r.id));
-        for i in 1..rows.len() {
-            let (earlier, later) = rows.split_at_mut(i);
-            let later = &later[0];
-            if !later.in_event {
-                continue;
-            }
-            for row in earlier.iter_mut().rev().take(4) {
-                let doubled = row.id < later.id
-                    && row.start < later.start
-                    && row.end.0 > later.start.0 + TOUCH_US
-                    && row.end.0 <= later.end.0 + 1_000_000;
-                if doubled {
-                    let recorded = match self.recorded_by_id(&row.camera, row.id) {
-                        Ok((recorded, _)) => recorded,
-                        // Deleted since.
-                        Err(e) if e.kind() == ErrorKind::NotFound => continue,
-                        Err(e) => return Err(e),
-                    };
-                    self.progress().report.cut += 1;
-                    self.cut_back(recorded, later.start)?;
-                    row.end = later.start;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Events that ran when the box went off end with their last recording.
@@ -616,16 +458,4 @@ fn list(dir: &Path, folders: bool) -> Result<Vec<(String, u64)>> {
         }
     }
     Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_of_adopted_files_agree_with_their_names() {
-        let named = Timestamp(1_800_000_000_123_000);
-        let derived = ntp_to_timestamp(0, named);
-        assert!(derived.micros_since(named).abs() > 1_000_000, "a nonsensical prft is not believed");
-    }
 }
