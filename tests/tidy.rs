@@ -278,6 +278,31 @@ fn is_test(short: &str) -> bool {
     ["/tests/", "/examples/"].iter().any(|dir| short.contains(dir)) || short.ends_with("tests.rs")
 }
 
+/// Names that several modules give to their public types, and that are read with their module: `rtsp::Server`.
+const SHARED_NAMES: [&str; 9] = ["Command", "Config", "Error", "Input", "Output", "Places", "Server", "State", "Step"];
+
+#[test]
+fn public_types_have_names_of_their_own() {
+    let mut homes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (short, path) in files("src", &["rs"]).into_iter().filter(|(short, _)| !is_test(short)) {
+        for line in text(&path).lines().take_while(|line| *line != "#[cfg(test)]") {
+            let mut words = line.split_whitespace();
+            let is_type =
+                words.next() == Some("pub") && matches!(words.next(), Some("struct" | "enum" | "trait" | "type"));
+            let Some(name) = words.next().filter(|_| is_type) else { continue };
+            let name: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
+            let home = homes.entry(name).or_default();
+            // A GObject's wrapper and what it wraps are one type.
+            if !home.contains(&short) {
+                home.push(short.clone());
+            }
+        }
+    }
+    homes.retain(|name, home| home.len() > 1 && !SHARED_NAMES.contains(&name.as_str()));
+    let shared = homes.iter().map(|(name, home)| format!("{name}: {}", home.join(", ")));
+    none_of("public types that share a name", shared.collect());
+}
+
 /// Waits and limits go by the clock that is handed in, so that tests turn time by hand. A file that goes by the machine's own says
 /// why in a comment that begins with `Real time`; tasks and capture never do.
 #[test]
