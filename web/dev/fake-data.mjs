@@ -7,6 +7,17 @@ export const iso = (ms) => new Date(ms).toISOString().replace('Z', '000Z');
 
 const startedMs = Date.now() - 3 * DAY;
 
+/** What the mock box is like until a scenario says otherwise. */
+export const normal = {
+  claimed: true,
+  signed_in: true,
+  empty: false,
+  failing: false,
+  update: 'idle',
+  moving: false,
+  overloaded: false,
+};
+
 export const admin = {
   device_id: 'a'.repeat(32),
   device_name: 'Firefox on Linux',

@@ -12,6 +12,7 @@ import {
   eventsOf,
   iso,
   liveSessions,
+  normal,
   pairingCode,
   status,
   timeline,
@@ -21,15 +22,7 @@ import { playlist, prepareMedia } from './media.mjs';
 
 const dist = new URL('../dist/', import.meta.url).pathname;
 const media = prepareMedia();
-const scenario = {
-  claimed: true,
-  signed_in: true,
-  empty: false,
-  failing: false,
-  update: 'idle',
-  moving: false,
-  overloaded: false,
-};
+const scenario = { ...normal };
 const users = [{ name: 'anna', role: 'admin', created_at: iso(Date.now() - 864e5) }];
 const streamPasswords = [];
 const listeners = new Set();

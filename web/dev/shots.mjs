@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { launch } from './browser.mjs';
+import { normal } from './fake-data.mjs';
 
 const box = process.env.PERCH_BOX ?? 'http://localhost:8080';
 const folder = process.argv[2] ?? 'test-results/shots';
@@ -10,15 +11,6 @@ const only = process.argv[3] ?? '';
 const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 mkdirSync(folder, { recursive: true });
 
-const normal = {
-  claimed: true,
-  signed_in: true,
-  empty: false,
-  failing: false,
-  update: 'idle',
-  moving: false,
-  overloaded: false,
-};
 const still = (ms) => new Promise((done) => setTimeout(done, ms));
 const shots = [
   { name: 'pair-unclaimed', path: '/', scenario: { claimed: false, signed_in: false } },

@@ -69,6 +69,37 @@ struct Writer {
     unwritable: Option<Unwritable>,
 }
 
+impl Writer {
+    /// A transaction that waits no longer than `patience` for another program, and for the disk not at all. `checkpoint` pages in the
+    /// log make SQLite move them over, 0: never.
+    fn hurry<T>(
+        &mut self,
+        patience: Duration,
+        checkpoint: u32,
+        what: &str,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
+    ) -> Result<T> {
+        let c = &mut self.connection;
+        let set = |c: &Connection, wait, checkpoint: u32| {
+            c.busy_timeout(wait)?;
+            c.pragma_update(None, "synchronous", Sync::Normal.word())?;
+            c.pragma_update(None, "wal_autocheckpoint", checkpoint)
+        };
+        let out = set(c, patience, checkpoint).map_err(|e| sql_error(what, e)).and_then(|()| transact(c, what, f));
+        set(c, BUSY, CHECKPOINT_PAGES).map_err(|e| sql_error(what, e))?;
+        out
+    }
+
+    /// Remembers that the disk cannot be written, if that is why a transaction failed.
+    fn note_fault<T>(&mut self, out: &Result<T>) {
+        if let Err(e) = out
+            && is_read_only(e)
+        {
+            self.unwritable = Some(Unwritable::because(e));
+        }
+    }
+}
+
 struct Unwritable {
     full: bool,
     tried: Instant,
@@ -169,12 +200,17 @@ impl Db {
         // Said each time: it costs no disk access, and nothing is left over from a transaction that failed.
         writer.connection.pragma_update(None, "synchronous", sync.word()).map_err(|e| sql_error(what, e))?;
         let out = transact(&mut writer.connection, what, f);
-        if let Err(e) = &out
-            && is_read_only(e)
-        {
-            writer.unwritable = Some(Unwritable::because(e));
-        }
+        writer.note_fault(&out);
         out
+    }
+
+    /// The writing connection, unless another thread has it.
+    fn writer_if_free(&self) -> Option<MutexGuard<'_, Writer>> {
+        match self.writer.try_lock() {
+            Ok(writer) => Some(writer),
+            Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Like [`Db::write`] for what may as well be left undone: `None` when anyone else is writing or the disk cannot be written.
@@ -184,23 +220,10 @@ impl Db {
         what: &str,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
     ) -> Result<Option<T>> {
-        let mut writer = match self.writer.try_lock() {
-            Ok(writer) => writer,
-            Err(TryLockError::Poisoned(e)) => e.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(None),
-        };
-        if writer.unwritable.is_some() {
-            return Ok(None);
+        match self.writer_if_free() {
+            Some(mut writer) if writer.unwritable.is_none() => writer.hurry(Duration::ZERO, 0, what, f).map(Some),
+            _ => Ok(None),
         }
-        let c = &mut writer.connection;
-        let hurry = |c: &Connection, wait, checkpoint: u32| {
-            c.busy_timeout(wait)?;
-            c.pragma_update(None, "synchronous", Sync::Normal.word())?;
-            c.pragma_update(None, "wal_autocheckpoint", checkpoint)
-        };
-        let out = hurry(c, Duration::ZERO, 0).map_err(|e| sql_error(what, e)).and_then(|()| transact(c, what, f));
-        hurry(c, BUSY, CHECKPOINT_PAGES).map_err(|e| sql_error(what, e))?;
-        out.map(Some)
     }
 
     /// Like [`Db::write`] for who has no time: `None` when another thread writes, or another program for longer than `patience`.
@@ -210,28 +233,13 @@ impl Db {
         what: &str,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
     ) -> Result<Option<T>> {
-        let mut writer = match self.writer.try_lock() {
-            Ok(writer) => writer,
-            Err(TryLockError::Poisoned(e)) => e.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(None),
-        };
+        let Some(mut writer) = self.writer_if_free() else { return Ok(None) };
         self.heal(&mut writer, what)?;
-        let c = &mut writer.connection;
-        let hurry = |c: &Connection, wait| {
-            c.busy_timeout(wait)?;
-            c.pragma_update(None, "synchronous", Sync::Normal.word())
-        };
-        let out = hurry(c, patience).map_err(|e| sql_error(what, e)).and_then(|()| transact(c, what, f));
-        hurry(c, BUSY).map_err(|e| sql_error(what, e))?;
+        let out = writer.hurry(patience, CHECKPOINT_PAGES, what, f);
+        writer.note_fault(&out);
         match out {
             Err(e) if is_busy(&e) => Ok(None),
-            Err(e) => {
-                if is_read_only(&e) {
-                    writer.unwritable = Some(Unwritable::because(&e));
-                }
-                Err(e)
-            }
-            Ok(done) => Ok(Some(done)),
+            out => out.map(Some),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Which GOP goes into which file, with a disk that only remembers.
 
 use super::files::{FileStep, Files};
+use super::model::config;
 use super::{EventMark, Fate, Format, Gop, RecordConfig, RecordMode};
 use perch_base::ids::EventId;
 use perch_base::time::MonoTime;
@@ -26,17 +27,6 @@ fn continues(id: EventId, until: MonoTime) -> EventMark {
 
 fn ended(id: EventId, end: MonoTime) -> EventMark {
     EventMark::Ended { id, end }
-}
-
-fn config(mode: RecordMode) -> RecordConfig {
-    RecordConfig {
-        mode,
-        segment_max: Duration::from_secs(10),
-        pre_roll: Duration::from_secs(3),
-        post_roll: Duration::from_secs(2),
-        gap: Duration::from_secs(1),
-        chapter: crate::event::EventConfig::CHAPTER,
-    }
 }
 
 /// The files as the shell would leave them: (event, seconds).
