@@ -1,6 +1,7 @@
 //! The command line: what `perch` understands. Each command lives in a file of `commands`.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use perch_domain::motion::MotionConfig;
 use perch_update::Places;
 use std::path::PathBuf;
 
@@ -82,11 +83,11 @@ pub enum Command {
         /// One JSON object a line: a line an analysed frame, then a line an event
         #[arg(long)]
         json: bool,
-        /// Frames a second that are looked at (default 5)
-        #[arg(long, default_value_t = 5.0)]
+        /// Frames a second that are looked at
+        #[arg(long, default_value_t = f64::from(MotionConfig::default().fps))]
         fps: f64,
         /// 0 to 1
-        #[arg(long, default_value_t = 0.5)]
+        #[arg(long, default_value_t = MotionConfig::default().sensitivity)]
         sensitivity: f32,
     },
     /// Install an update and restart into it (card image only; as root or the user perch)

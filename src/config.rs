@@ -5,15 +5,18 @@ use crate::reader::{Problems, Section};
 use perch_base::ids::CameraId;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::access::{SESSION_IDLE, SESSION_MAX};
 use perch_domain::camera::{AudioSettings, AudioSource, CameraConfig, Source, VideoSettings};
 use perch_domain::media::VideoCodec;
 use perch_domain::motion::{MotionConfig, Polygon};
-use perch_domain::pairing::PairingConfig;
+use perch_domain::pairing::{DIGITS, PairingConfig};
 use perch_domain::recording::{RecordConfig, RecordMode};
 use perch_domain::retention::RetentionConfig;
+use perch_domain::setup::{BOX_NAME, FirstCamera, test_camera};
 use perch_domain::update::check_url;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -112,7 +115,7 @@ fn not_toml(text: &str, e: &toml::de::Error) -> Error {
 
 fn read(mut root: Section<'_>, problems: &Problems) -> Config {
     let mut house = root.section("box");
-    let name = house.text("name", "Perch", 1..=64);
+    let name = house.text("name", BOX_NAME, 1..=64);
     let data_dir = PathBuf::from(house.text("data_dir", "perch-data", 1..=4096));
     house.finish();
 
@@ -141,12 +144,14 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
     w.finish();
 
     let mut a = root.section("access");
+    let defaults = PairingConfig::default();
+    let digits = i64::from(*DIGITS.start())..=i64::from(*DIGITS.end());
     let pairing = PairingConfig {
-        digits: a.number("otp_digits", 8, 6..=12) as u32,
-        ttl: Duration::from_secs(a.number("otp_ttl_s", 300, 30..=3600) as u64),
+        digits: a.number("otp_digits", i64::from(defaults.digits), digits) as u32,
+        ttl: whole_seconds(&mut a, "otp_ttl_s", defaults.ttl, 30..=3600),
     };
-    let session_idle = Duration::from_secs(a.number("session_idle_s", 14 * 86_400, 60..=365 * 86_400) as u64);
-    let session_max = Duration::from_secs(a.number("session_max_s", 90 * 86_400, 60..=3650 * 86_400) as u64);
+    let session_idle = whole_seconds(&mut a, "session_idle_s", SESSION_IDLE, 60..=365 * 86_400);
+    let session_max = whole_seconds(&mut a, "session_max_s", SESSION_MAX, 60..=3650 * 86_400);
     a.finish();
 
     let mut r = root.section("recording");
@@ -173,8 +178,9 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
             }
         }
     } else {
-        let source = "id = \"test\"\nname = \"Test camera\"\nsource = \"test\"\naudio = { source = \"test\" }";
-        let table = source.parse().expect("the default camera is TOML");
+        let FirstCamera { id, name, source } = test_camera();
+        let text = format!("id = {id:?}\nname = {name:?}\nsource = {source:?}\naudio = {{ source = \"test\" }}");
+        let table = text.parse().expect("the default camera is TOML");
         cameras.extend(camera(Section::new("camera[0]", table, problems), problems));
     }
     root.refuse_later(&LATER);
@@ -195,6 +201,10 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         cameras,
         warnings: Vec::new(),
     }
+}
+
+fn whole_seconds(s: &mut Section<'_>, key: &str, default: Duration, range: RangeInclusive<i64>) -> Duration {
+    Duration::from_secs(s.number(key, default.as_secs() as i64, range) as u64)
 }
 
 fn update(mut u: Section<'_>) -> UpdateConfig {
@@ -249,7 +259,7 @@ fn camera(mut s: Section<'_>, problems: &Problems) -> Option<CameraConfig> {
     let mut r = s.section("record");
     let d = RecordConfig::default();
     let modes = [("continuous", RecordMode::Continuous), ("motion", RecordMode::Motion), ("off", RecordMode::Off)];
-    let seconds = |r: &mut Section<'_>, key, default: Duration, range: std::ops::RangeInclusive<f64>| {
+    let seconds = |r: &mut Section<'_>, key, default: Duration, range: RangeInclusive<f64>| {
         Duration::from_secs_f64(r.real(key, default.as_secs_f64(), range))
     };
     let default_mode = if codec == VideoCodec::Vp8 { "off" } else { "continuous" };
@@ -342,6 +352,29 @@ mod tests {
         assert_eq!(c.cameras.len(), 1);
         assert_eq!(c.cameras[0].source, Source::Test);
         assert_eq!(c.http_listen.port(), 8443);
+    }
+
+    /// What a config means, without the data folder and the sound of its cameras.
+    fn meaning(text: &str) -> String {
+        let mut config = parse(text).expect("valid");
+        config.data_dir = PathBuf::new();
+        for camera in &mut config.cameras {
+            camera.audio.source = AudioSource::None;
+        }
+        format!("{config:#?}")
+    }
+
+    #[test]
+    fn the_first_config_says_the_defaults() {
+        assert_eq!(meaning(&perch_domain::setup::first_config(&[], "/data")), meaning(""));
+    }
+
+    #[test]
+    fn the_readme_lists_the_defaults() {
+        let readme = include_str!("../README.md");
+        let keys = readme.split("### All keys\n```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let camera = "[[camera]]\nid = \"door\"\nname = \"Front door\"\nsource = \"test\"";
+        assert_eq!(meaning(keys.expect("a list of all keys")), meaning(camera));
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl<'p> Section<'p> {
                 return None;
             }
         };
-        let shown = perch_domain::camera::describe_url(&text);
+        let shown = perch_domain::redact::describe_url(&text);
         if let Some(rule) = unseen(&text) {
             self.problem(key, &format!("{shown:?}"), &rule);
             return None;

@@ -7,12 +7,12 @@ pub mod reset;
 
 use perch_base::clock::SystemClock;
 use perch_base::{Error, Result};
+use perch_domain::access::{SESSION_IDLE, SESSION_MAX};
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use perch_store::Store;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Where everything is, below a root that tests move.
 pub struct Places {
@@ -42,12 +42,11 @@ impl Places {
     /// Opens the box's database, which may be a new one. Refuses a data folder in which a link leads elsewhere.
     pub fn open_store(&self) -> Result<Store> {
         files::refuse_links(&self.data_dir())?;
-        let day = Duration::from_secs(86_400);
         let config = perch_store::Config {
             data_dir: self.data_dir(),
             pairing: PairingConfig::default(),
-            session_idle: 14 * day,
-            session_max: 90 * day,
+            session_idle: SESSION_IDLE,
+            session_max: SESSION_MAX,
             retention: RetentionConfig::default(),
         };
         Store::open_for_cli(config, Arc::new(SystemClock))

@@ -4,6 +4,7 @@
 use crate::auth::COOKIE;
 use crate::route::{Body, Kind, Param, Route, Takes};
 use perch_domain::access::{PASSWORD_LENGTH, Permission};
+use perch_domain::pairing::DIGITS;
 use serde_json::{Map, Value, json};
 
 const SCHEMAS: &str = include_str!("schemas.json");
@@ -51,6 +52,8 @@ fn schemas() -> Value {
         password["minLength"] = (*PASSWORD_LENGTH.start()).into();
         password["maxLength"] = (*PASSWORD_LENGTH.end()).into();
     }
+    let otp = &mut schemas["PairRequest"]["properties"]["otp"];
+    otp["description"] = format!("{} to {} digits; spaces and dashes are ignored", DIGITS.start(), DIGITS.end()).into();
     schemas
 }
 

@@ -8,6 +8,7 @@ use perch_base::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// What an account or device is allowed to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -366,6 +367,11 @@ pub fn check_leaving(leaving: Leaving<'_>, users: &[User], devices: &[Device]) -
     let why = "nobody else may manage this box: make an administrator's account, or pair another administrator's device, first";
     Err(Error::new(ErrorKind::Conflict, why))
 }
+
+/// After how long without use a signed-in browser is forgotten, where the config says nothing else.
+pub const SESSION_IDLE: Duration = Duration::from_secs(14 * 86_400);
+/// How long a browser stays signed in at most, where the config says nothing else.
+pub const SESSION_MAX: Duration = Duration::from_secs(90 * 86_400);
 
 /// How many characters a password of an account has. Length is what protects; composition rules do not (NIST SP 800-63B, 3.1.1).
 pub const PASSWORD_LENGTH: RangeInclusive<usize> = 10..=256;

@@ -3,6 +3,7 @@
 use crate::media::VideoCodec;
 use crate::motion::MotionConfig;
 use crate::recording::RecordConfig;
+use crate::redact::{describe_url, hides_credentials};
 use perch_base::ids::CameraId;
 use perch_base::{Error, Result};
 use serde::Serialize;
@@ -74,39 +75,6 @@ impl Source {
             Self::Libcamera(Some(id)) => format!("libcamera:{id}"),
             Self::Rtsp(url) => describe_url(url.expose()),
         }
-    }
-}
-
-/// `scheme://host:port/…`: many cameras take their password, or a secret, in the path or the query.
-pub fn describe_url(url: &str) -> String {
-    let clean = redact_url(url);
-    match clean.split_once("://").and_then(|(_, rest)| rest.find(['/', '?', '#']).map(|at| (at, rest.len()))) {
-        Some((at, len)) if at + 1 < len => format!("{}/…", &clean[..clean.len() - (len - at)]),
-        _ => clean,
-    }
-}
-
-/// Whether an `@` stands behind what reads as `host:port`: it may end a password that was not percent-encoded.
-fn hides_credentials(url: &str) -> bool {
-    url.split_once("://").is_some_and(|(_, rest)| {
-        let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, after) = rest.split_at(host_end);
-        !authority.contains('@') && authority.contains(':') && after.contains('@')
-    })
-}
-
-/// `scheme://user:password@host/…` without its user and password; only the scheme of a URL in which they cannot be separated.
-pub fn redact_url(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, _)) if hides_credentials(url) => format!("{scheme}://…"),
-        Some((scheme, rest)) => {
-            let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-            match rest[..host_end].rfind('@') {
-                Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-                None => url.to_owned(),
-            }
-        }
-        None => url.to_owned(),
     }
 }
 

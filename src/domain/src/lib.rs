@@ -20,6 +20,7 @@ pub mod pairing;
 pub mod playback;
 pub mod ports;
 pub mod recording;
+pub mod redact;
 pub mod reload;
 pub mod retention;
 pub mod running;

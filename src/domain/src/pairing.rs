@@ -4,9 +4,13 @@
 use crate::access::{CameraGrant, Grant, Role};
 use crate::ages::Step;
 use perch_base::time::Timestamp;
+use perch_base::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// Decimal digits that a code may have.
+pub const DIGITS: RangeInclusive<u32> = 6..=12;
 /// Wrong tries after which a code is burned.
 pub const MAX_TRIES: u32 = 5;
 /// Codes that may be made in any 24 hours.
@@ -22,7 +26,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// Length and life of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PairingConfig {
-    /// Decimal digits, 6 to 12.
+    /// Decimal digits, within [`DIGITS`].
     pub digits: u32,
     /// How long a code can be used.
     pub ttl: Duration,
@@ -32,6 +36,17 @@ impl Default for PairingConfig {
     fn default() -> Self {
         Self { digits: 8, ttl: Duration::from_secs(300) }
     }
+}
+
+/// The digits of a code as people type it: white space, hyphens and dashes do not count. Errors when it cannot be a code.
+pub fn read_code(typed: &str) -> Result<String> {
+    let counts = |c: &char| !c.is_whitespace() && !matches!(c, '-' | '\u{2010}'..='\u{2015}');
+    // One more than fits is enough to refuse it.
+    let code: String = typed.chars().filter(counts).take(*DIGITS.end() as usize + 1).collect();
+    if code.bytes().all(|b| b.is_ascii_digit()) && DIGITS.contains(&(code.len() as u32)) {
+        return Ok(code);
+    }
+    Err(Error::invalid(format!("must be {} to {} digits", DIGITS.start(), DIGITS.end())))
 }
 
 /// Everything pairing remembers; stored as it is.
@@ -213,6 +228,24 @@ mod tests {
         let mut p = Pairing::default();
         p.issue("right".into(), &Grant::all(Role::Admin), &PairingConfig::default(), now).expect("first code");
         p
+    }
+
+    #[test]
+    fn codes_are_read_however_they_are_typed() {
+        for (typed, want) in [
+            ("12345678", Some("12345678")),
+            (" 1234-56 78\n", Some("12345678")),
+            ("1234\u{2013}5678\u{a0}", Some("12345678")),
+            ("123456789012", Some("123456789012")),
+            ("12345", None),
+            ("1234567890123", None),
+            ("1234567x", None),
+            ("\u{ff11}234567", None),
+            ("", None),
+        ] {
+            assert_eq!(read_code(typed).ok().as_deref(), want, "{typed:?}");
+        }
+        assert!(read_code(&"1".repeat(100_000)).is_err());
     }
 
     #[test]

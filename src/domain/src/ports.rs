@@ -98,7 +98,7 @@ pub trait AccessPort: Send + Sync {
     fn claimed(&self) -> Result<bool>;
     /// Makes a one-time password for a device that gets this grant. Errors with `RateLimited` after ten a day.
     fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode>;
-    /// Tries a one-time password.
+    /// Tries a one-time password, as [`read_code`](crate::pairing::read_code) gives it.
     fn pair(&self, otp: &str, device_name: &str, now: Timestamp) -> Result<PairResult>;
     /// Signs in. `None`: name or password is wrong (the two are not distinguished, in words or in time).
     fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>>;

@@ -3,6 +3,7 @@
 //! says is read by other programs: each value must fit an allow-list, and one that does not costs only itself.
 
 use crate::access;
+use crate::retention::RetentionConfig;
 use perch_base::secret::Secret;
 use std::fmt::Write as _;
 
@@ -270,16 +271,25 @@ fn is_lens(name: &str) -> bool {
     ["dw9", "ak73", "vcm", "lm36"].iter().any(|motor| name.to_ascii_lowercase().starts_with(motor))
 }
 
+/// The box's name for people, until its owner gives it another one.
+pub const BOX_NAME: &str = "Perch";
+
+/// The camera of a box that has none.
+pub fn test_camera() -> FirstCamera {
+    FirstCamera { id: "test".into(), name: "Test camera".into(), source: "test".into() }
+}
+
 /// The first `perch.toml`, with words for its owner.
 pub fn first_config(cameras: &[FirstCamera], data_dir: &str) -> String {
+    let RetentionConfig { min_free_bytes, max_days, event_max_days, .. } = RetentionConfig::default();
     let mut out = format!(
         "# The settings of this box. It wrote them at its first start and never changes them again; you may.\n\
          # `perch check` says what is wrong with them. The README lists every key.\n\n\
-         [box]\nname = \"Perch\"\ndata_dir = \"{data_dir}\"\n\n\
+         [box]\nname = \"{BOX_NAME}\"\ndata_dir = \"{data_dir}\"\n\n\
          [http]\n# hostnames = [\"box.example.org\"]   # further names under which you reach it\n\n\
-         [recording]\nmin_free_bytes = 1073741824        # the oldest recordings go when less is free\nmax_days = 30\nevent_max_days = 90\n\n"
+         [recording]\nmin_free_bytes = {min_free_bytes}        # the oldest recordings go when less is free\nmax_days = {max_days}\nevent_max_days = {event_max_days}\n\n"
     );
-    let test = FirstCamera { id: "test".into(), name: "Test camera".into(), source: "test".into() };
+    let test = test_camera();
     let found = match cameras {
         [] => {
             out.push_str(

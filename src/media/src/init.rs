@@ -2,6 +2,7 @@
 
 use gstreamer as gst;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::redact::redact_text;
 use std::sync::OnceLock;
 
 /// Starts GStreamer; calls after the first cost nothing. Errors with [`ErrorKind::Unavailable`] where it cannot start.
@@ -44,38 +45,13 @@ fn forward(
 ) {
     // A pipeline's own errors come over its bus and are logged there, with the camera. What GStreamer logs of its own is
     // for its developers, and may name a URL with its password: it stays below the default level, and is cleaned.
-    let text = message.get().map(|m| redact(m.as_str())).unwrap_or_default();
+    let text = message.get().map(|m| redact_text(m.as_str())).unwrap_or_default();
     match level {
         gst::DebugLevel::Error => {
             tracing::debug!(target: "gstreamer", category = category.name(), %file, line, level = "error", "{text}");
         }
         _ => tracing::trace!(target: "gstreamer", category = category.name(), %file, line, "{text}"),
     }
-}
-
-/// `text` without the user and password of any URL in it.
-pub(crate) fn redact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(after.len());
-        rest = match after[..end].rfind('@') {
-            Some(user_end) => &after[user_end + 1..],
-            None => after,
-        };
-        // A path can hold a password as well.
-        let host_end = rest.find(|c: char| c.is_whitespace() || "/?#\"'<>()".contains(c)).unwrap_or(rest.len());
-        let path_end = rest.find(|c: char| c.is_whitespace() || "\"'<>()".contains(c)).unwrap_or(rest.len());
-        if host_end > 0 && path_end > host_end + 1 {
-            out.push_str(&rest[..host_end]);
-            out.push_str("/…");
-            rest = &rest[path_end..];
-        }
-    }
-    out.push_str(rest);
-    out
 }
 
 /// Whether GStreamer has an element of this name.
@@ -96,13 +72,6 @@ pub(crate) fn give_memory_back() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn passwords_in_urls_are_cut_out_of_any_text() {
-        let dirty = "Could not open rtsp://me:p@ss@cam:554/live (rtsps://a:b@c) at 10:20";
-        assert_eq!(redact(dirty), "Could not open rtsp://cam:554/… (rtsps://c) at 10:20");
-        assert_eq!(redact("nothing here"), "nothing here");
-    }
 
     #[test]
     fn starting_twice_is_fine() {

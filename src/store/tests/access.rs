@@ -9,7 +9,7 @@ use perch_base::ErrorKind;
 use perch_base::ids::DeviceId;
 use perch_base::time::Timestamp;
 use perch_domain::access::{CameraGrant, Credential, DeviceKind, Grant, Role};
-use perch_domain::pairing::CodeOutcome;
+use perch_domain::pairing::{CodeOutcome, read_code};
 use perch_domain::ports::{AccessPort, PairResult};
 use perch_store::Store;
 use std::sync::{
@@ -38,7 +38,7 @@ fn a_code_pairs_once_however_it_is_typed() {
     let otp = code.otp.expose().clone();
     assert!(otp.len() == 8 && otp.bytes().all(|b| b.is_ascii_digit()));
     assert_eq!(code.expires_at, now + Duration::from_secs(300));
-    let typed = format!(" {}-{} {}\n", &otp[..3], &otp[3..6], &otp[6..]);
+    let typed = read_code(&format!(" {}-{} {}\n", &otp[..3], &otp[3..6], &otp[6..])).expect("a code");
     assert_eq!(store.accounts().pair(&typed, "\u{7}\n", now).expect_err("no name").kind(), ErrorKind::Invalid);
     let PairResult::Paired(c) = store.accounts().pair(&typed, "Anna's\n phone", now).expect("tried") else {
         panic!("refused")

@@ -12,7 +12,7 @@ use http::{StatusCode, header};
 use perch_base::secret::Secret;
 use perch_base::{ErrorKind, Result};
 use perch_domain::access::clean_display_name;
-use perch_domain::pairing::CodeOutcome;
+use perch_domain::pairing::{CodeOutcome, read_code};
 use perch_domain::ports::PairResult;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,11 +29,7 @@ pub(super) async fn pair(State(app): State<Shared>, request: Request) -> Reply {
     let from = peer(&request)?.0;
     let body: PairBody = json(request).await?;
     let name = clean_display_name("device_name", &body.device_name)?;
-    // People type codes with spaces and dashes.
-    let otp: String = body.otp.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
-    if !(6..=12).contains(&otp.len()) || !otp.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Problem::new(ErrorKind::Invalid, "otp: must be 6 to 12 digits"));
-    }
+    let otp = read_code(&body.otp).map_err(|e| Problem::new(e.kind(), format!("otp: {}", e.message())))?;
     app.guard.take(Try::Code, Prefix::of(from.ip()), app.ports.clock.mono())?;
     let _turn = app.guard.hash_turn().await?;
     let tried = blocking(&app, move |app| app.ports.access.pair(&otp, &name, app.ports.clock.utc())).await?;

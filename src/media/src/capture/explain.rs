@@ -1,14 +1,14 @@
 //! GStreamer's errors as sentences for people, with the kind that tells a camera that is missing from one that cannot run.
 
-use crate::init::redact;
 use gstreamer as gst;
 use perch_base::{Error, ErrorKind};
+use perch_domain::redact::redact_text;
 
 /// What `error` (GStreamer's own `debug` text beside it) means for a source that people call `what`.
 pub(super) fn error(error: &gst::glib::Error, debug: Option<&str>, what: &str) -> Error {
     use gst::{CoreError, ResourceError, StreamError};
     // A reason stands within a sentence.
-    let said = redact(error.message());
+    let said = redact_text(error.message());
     let said = said.trim_end_matches('.');
     let (kind, sentence) = if let Some(resource) = error.kind::<ResourceError>() {
         match resource {

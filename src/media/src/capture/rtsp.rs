@@ -91,7 +91,7 @@ pub fn answers(url: &Secret, within: Duration) -> Result<()> {
 
 /// The URL without user and password, and both of them decoded. They go in as properties: no message of GStreamer can hold them.
 fn split_credentials(url: &str) -> (String, Option<String>, Option<String>) {
-    let clean = perch_domain::camera::redact_url(url);
+    let clean = perch_domain::redact::redact_url(url);
     let Some((scheme, rest)) = url.split_once("://") else { return (clean, None, None) };
     let user_info = clean.strip_prefix(scheme).and_then(|c| c.strip_prefix("://")).and_then(|c| rest.strip_suffix(c));
     match user_info.and_then(|u| u.strip_suffix('@')) {

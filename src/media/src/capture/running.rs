@@ -27,7 +27,7 @@ impl Running {
                 match message.view() {
                     gst::MessageView::Error(e) => {
                         let text = e.debug();
-                        tracing::debug!(debug = %crate::init::redact(text.as_deref().unwrap_or("")), "pipeline error");
+                        tracing::debug!(debug = %perch_domain::redact::redact_text(text.as_deref().unwrap_or("")), "pipeline error");
                         tell(Signal::Failed(explain::error(&e.error(), text.as_deref(), &what)));
                     }
                     gst::MessageView::SegmentDone(_) => tell(Signal::SegmentDone),
