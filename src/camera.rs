@@ -56,8 +56,7 @@ impl Camera {
     /// so that whatever is not run again goes on.
     pub fn changed(&self, config: CameraConfig) -> Self {
         if config.record.mode != self.config.record.mode {
-            let RecordingStatus { state, reason } = not_yet_recorded(config.record.mode);
-            self.set_recording(state, &reason);
+            self.set_recording(not_yet_recorded(config.record.mode));
         }
         Self {
             config,
@@ -122,15 +121,14 @@ impl Camera {
     }
 
     /// Sets what its recorder does, and tells everybody when it changed.
-    pub fn set_recording(&self, state: RecordingState, reason: &str) {
-        let recording = RecordingStatus { state, reason: reason.to_owned() };
+    pub fn set_recording(&self, recording: RecordingStatus) {
         let mut live = self.lock();
         if live.recording == recording {
             return;
         }
         live.recording = recording.clone();
         drop(live);
-        let camera = self.config.id.clone();
+        let (camera, RecordingStatus { state, reason, .. }) = (self.config.id.clone(), &recording);
         match state {
             RecordingState::Paused => tracing::error!(%camera, reason, "recording is paused"),
             _ => tracing::info!(%camera, ?state, reason, "recording state"),
@@ -192,7 +190,7 @@ impl Camera {
 
 fn not_yet_recorded(mode: RecordMode) -> RecordingStatus {
     match mode {
-        RecordMode::Off => RecordingStatus { state: RecordingState::Off, reason: String::new() },
-        _ => RecordingStatus { state: RecordingState::Waiting, reason: "waiting for the camera".into() },
+        RecordMode::Off => RecordingStatus::new(RecordingState::Off, ""),
+        _ => RecordingStatus::new(RecordingState::Waiting, "waiting for the camera"),
     }
 }

@@ -1,4 +1,4 @@
-//! Which cameras deliver, left in the database for the version that is tried next, whoever installs it (the page, `perch update`, an
+//! Which cameras deliver and which cannot be recorded, left in the database for the version that is tried next, whoever installs it (the page, `perch update`, an
 //! unattended look) and however the box restarts. A trial leaves no word: it is measured by that of the version before.
 
 use crate::cameras::Cameras;
@@ -10,6 +10,7 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::shutdown::Shutdown;
 use perch_domain::ports::CameraPort;
+use perch_domain::status::CameraInfo;
 use perch_domain::task::TaskId;
 use perch_domain::update::{Phase, UpdatePort};
 use perch_store::Meta;
@@ -19,13 +20,33 @@ use std::time::Duration;
 
 /// How often it is looked; written only when it has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
-/// The key of the word: ids with commas between.
-const DELIVERED: &str = "delivering_cameras";
+/// The keys of the word, each for ids with commas between.
+const DELIVERING: &str = "delivering_cameras";
+const UNRECORDABLE: &str = "unrecordable_cameras";
 
-/// What the version before left; `None` when it left nothing.
-pub fn read(meta: &Meta) -> Option<Vec<CameraId>> {
-    let word = meta.get(DELIVERED).ok().flatten()?;
-    Some(word.split(',').filter_map(|id| CameraId::new(id).ok()).collect())
+/// What the version before left; `None` where it left nothing.
+pub struct Before {
+    /// The cameras that delivered.
+    pub delivering: Option<Vec<CameraId>>,
+    /// Those whose pictures could not be recorded.
+    pub unrecordable: Option<Vec<CameraId>>,
+}
+
+/// What the version before left.
+pub fn read(meta: &Meta) -> Before {
+    let list = |key| {
+        let word = meta.get(key).ok().flatten()?;
+        Some(word.split(',').filter_map(|id| CameraId::new(id).ok()).collect())
+    };
+    Before { delivering: list(DELIVERING), unrecordable: list(UNRECORDABLE) }
+}
+
+/// The word to leave of these cameras: those that deliver, and those that cannot be recorded.
+fn word(cameras: &[CameraInfo]) -> [String; 2] {
+    let ids = |is_named: fn(&CameraInfo) -> bool| {
+        cameras.iter().filter(|c| is_named(c)).map(|c| c.id.to_string()).collect::<Vec<_>>().join(",")
+    };
+    [ids(|c| c.health.state.delivers()), ids(|c| c.recording.is_unrecordable)]
 }
 
 struct LeaveWord {
@@ -34,7 +55,7 @@ struct LeaveWord {
     meta: Meta,
     clock: SharedClock,
     /// The word that was left.
-    left: Option<String>,
+    left: Option<[String; 2]>,
 }
 
 /// Leaves word from now on, on a card image.
@@ -65,8 +86,7 @@ impl Task for LeaveWord {
                 () = self.clock.sleep(LOOK_EVERY) => {}
                 () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
-            let live = self.cameras.cameras().into_iter().filter(|c| c.health.state.delivers());
-            let word = live.map(|c| c.id.to_string()).collect::<Vec<_>>().join(",");
+            let word = word(&self.cameras.cameras());
             // Asked after the cameras: those of a box that ends are about to stop.
             if shutdown.is_called() || self.left.as_ref() == Some(&word) {
                 continue;
@@ -74,7 +94,10 @@ impl Task for LeaveWord {
             let (updater, meta, fresh) = (self.updater.clone(), self.meta.clone(), word.clone());
             let write = move || match updater.state().phase {
                 Phase::Trial => Ok(false),
-                _ => meta.set(DELIVERED, &fresh).map(|()| true),
+                _ => {
+                    meta.set(UNRECORDABLE, &fresh[1])?;
+                    meta.set(DELIVERING, &fresh[0]).map(|()| true)
+                }
             };
             if blocking("leaving word for the next version", write).await? {
                 self.left = Some(word);

@@ -4,11 +4,11 @@
 use crate::camera::Camera;
 use crate::cameras::Cameras;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::{blocking, delivered};
+use crate::tasks::blocking;
+use crate::tasks::delivered::{self, Before};
 use perch_api::Lifeline;
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
-use perch_base::ids::CameraId;
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::{Stream, VideoCodec};
@@ -16,7 +16,7 @@ use perch_domain::ports::CameraPort;
 use perch_domain::recording::TimeAnchor;
 use perch_domain::status::RecordingState;
 use perch_domain::task::TaskId;
-use perch_domain::update::{GateCamera, GateSigns, GateVerdict, HealthGate, Proof, UpdatePort, proof};
+use perch_domain::update::{GateCamera, GateSigns, GateVerdict, HealthGate, Proof, ProofCamera, UpdatePort, proof};
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::{GopPackets, Meta, Recordings};
 use perch_update::Updater;
@@ -125,13 +125,14 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
         };
         Ok((database, api, delivered::read(&meta)))
     };
-    let (database, api, expected) = blocking("the trial", ask).await?;
+    let (database, api, before) = blocking("the trial", ask).await?;
     let recorded = match recorded {
         Ok(()) => Ok(()),
-        Err(_) => prove(trial, expected.as_deref()).await.map_err(|e| e.to_string()),
+        Err(_) => prove(trial, &before).await.map_err(|e| e.to_string()),
     };
     let cameras = trial.cameras.cameras().into_iter().map(|c| GateCamera {
         is_live: c.health.state.delivers(),
+        is_unrecordable: c.recording.is_unrecordable,
         reason: c.health.reason,
         recording_problem: match c.recording.state {
             RecordingState::Paused => c.recording.reason,
@@ -140,16 +141,22 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
         id: c.id,
         name: c.name,
     });
-    Ok(GateSigns { cameras: cameras.collect(), expected, recorded, api, database })
+    let Before { delivering, unrecordable } = before;
+    Ok(GateSigns { cameras: cameras.collect(), expected: delivering, unrecordable, recorded, api, database })
 }
 
 /// Records a GOP of a camera that delivers, and reads it back; where none is to deliver, writes a file.
-async fn prove(trial: &Trial, expected: Option<&[CameraId]>) -> Result<()> {
+async fn prove(trial: &Trial, before: &Before) -> Result<()> {
     let all = trial.cameras.set.all();
     let recordable: Vec<_> = all.iter().filter(|c| c.config.codec == VideoCodec::H264).collect();
-    let known = |c: &&Arc<Camera>| (c.config.id.clone(), c.health().state.delivers());
+    let known = |c: &&Arc<Camera>| ProofCamera {
+        id: c.config.id.clone(),
+        is_live: c.health().state.delivers(),
+        is_unrecordable: c.info().recording.is_unrecordable,
+    };
+    let known: Vec<_> = recordable.iter().map(known).collect();
     let (recordings, what) = (trial.recordings.clone(), "recording for the trial");
-    match proof(&recordable.iter().map(known).collect::<Vec<_>>(), expected) {
+    match proof(&known, before.delivering.as_deref(), before.unrecordable.as_deref()) {
         Proof::NoPicture => Err(Error::new(ErrorKind::Unavailable, "no camera gives a picture")),
         Proof::File => blocking(what, move || recordings.probe_write()).await,
         Proof::Recording(at) => {

@@ -308,7 +308,7 @@ mod tests {
             motion_enabled: true,
             health,
             capture: CaptureFigures::default(),
-            recording: RecordingStatus { state: RecordingState::Recording, reason: String::new() },
+            recording: RecordingStatus::new(RecordingState::Recording, ""),
             last_event_at: None,
         }
     }

@@ -236,6 +236,8 @@ pub struct GateCamera {
     pub reason: String,
     /// Its recorder wants to write and cannot: why. Empty else.
     pub recording_problem: String,
+    /// Whether that is because what it sends cannot be recorded, whatever the disk says.
+    pub is_unrecordable: bool,
 }
 
 /// Everything that a new system must prove.
@@ -245,6 +247,8 @@ pub struct GateSigns {
     pub cameras: Vec<GateCamera>,
     /// The cameras that delivered before the update; not known: one that delivers is enough.
     pub expected: Option<Vec<CameraId>>,
+    /// The cameras whose pictures could not be recorded before the update; not known: any may have been one.
+    pub unrecordable: Option<Vec<CameraId>>,
     /// A recording was sealed and read back; else why not (yet).
     pub recorded: Result<(), String>,
     /// The API answered that it is well; else why not.
@@ -310,7 +314,10 @@ fn complaint(signs: &GateSigns) -> Option<String> {
         }
         None => {}
     }
-    if let Some(c) = signs.cameras.iter().find(|c| !c.recording_problem.is_empty()) {
+    // What could not be recorded before is no fault of the new version; that it records at all is proven by what is read back.
+    let is_old =
+        |c: &GateCamera| c.is_unrecordable && signs.unrecordable.as_ref().is_none_or(|old| old.contains(&c.id));
+    if let Some(c) = signs.cameras.iter().find(|c| !c.recording_problem.is_empty() && !is_old(c)) {
         return Some(format!("{} is not recorded: {}", c.name, c.recording_problem));
     }
     signs.recorded.as_ref().err().map(|why| format!("no recording was sealed and read back: {why}"))
@@ -327,14 +334,28 @@ pub enum Proof {
     NoPicture,
 }
 
-/// Chooses the proof from the cameras that can be recorded, each with whether it delivers, and those that delivered before the
-/// update (see [`GateSigns::expected`]). A box on which none did must be able to go on to a version that may fix it.
-pub fn proof(recordable: &[(CameraId, bool)], expected: Option<&[CameraId]>) -> Proof {
-    if let Some(at) = recordable.iter().position(|(_, is_live)| *is_live) {
+/// A camera of a codec that is recorded, as the choice of the proof sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofCamera {
+    /// Its id.
+    pub id: CameraId,
+    /// Frames come.
+    pub is_live: bool,
+    /// What it sends cannot be recorded now.
+    pub is_unrecordable: bool,
+}
+
+/// Chooses the proof from the cameras that delivered before the update and those that could not be recorded then (see
+/// [`GateSigns`]). A box on which none could must be able to go on to a version that may fix it.
+pub fn proof(cameras: &[ProofCamera], expected: Option<&[CameraId]>, unrecordable: Option<&[CameraId]>) -> Proof {
+    let proves = |c: &ProofCamera| !unrecordable.is_some_and(|old| old.contains(&c.id));
+    let best = cameras.iter().position(|c| c.is_live && proves(c) && !c.is_unrecordable);
+    // One that cannot be recorded and could before proves that the new version is worse.
+    if let Some(at) = best.or_else(|| cameras.iter().position(|c| c.is_live && proves(c))) {
         return Proof::Recording(at);
     }
-    let is_due = |(id, _): &(CameraId, bool)| expected.is_none_or(|expected| expected.contains(id));
-    if recordable.iter().any(is_due) { Proof::NoPicture } else { Proof::File }
+    let is_due = |c: &ProofCamera| proves(c) && expected.is_none_or(|expected| expected.contains(&c.id));
+    if cameras.iter().any(is_due) { Proof::NoPicture } else { Proof::File }
 }
 
 /// What is going on.

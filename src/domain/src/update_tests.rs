@@ -141,11 +141,25 @@ fn addresses_of_updates() {
 fn camera(id: &str, is_live: bool) -> GateCamera {
     let reason = if is_live { "" } else { "no such device" };
     let id = CameraId::new(id).expect("an id");
-    GateCamera { name: id.to_string(), id, is_live, reason: reason.into(), recording_problem: String::new() }
+    GateCamera {
+        name: id.to_string(),
+        id,
+        is_live,
+        reason: reason.into(),
+        recording_problem: String::new(),
+        is_unrecordable: false,
+    }
 }
 
 fn good() -> GateSigns {
-    GateSigns { cameras: vec![camera("front", true)], expected: None, recorded: Ok(()), api: Ok(()), database: Ok(()) }
+    GateSigns {
+        cameras: vec![camera("front", true)],
+        expected: None,
+        unrecordable: ids(&[]),
+        recorded: Ok(()),
+        api: Ok(()),
+        database: Ok(()),
+    }
 }
 
 fn ids(ids: &[&str]) -> Option<Vec<CameraId>> {
@@ -156,7 +170,12 @@ fn ids(ids: &[&str]) -> Option<Vec<CameraId>> {
 fn a_new_system_must_prove_everything() {
     let paused = GateCamera { recording_problem: "the disk is full".into(), ..camera("front", true) };
     let two = || vec![camera("front", true), camera("yard", false)];
-    let table: [(&str, GateSigns, Option<&str>); 11] = [
+    let unrecordable = || GateCamera {
+        recording_problem: "its pictures come out of order".into(),
+        is_unrecordable: true,
+        ..camera("front", true)
+    };
+    let table: [(&str, GateSigns, Option<&str>); 16] = [
         ("all is well", good(), None),
         ("no camera is configured", GateSigns { cameras: vec![], ..good() }, None),
         (
@@ -188,6 +207,40 @@ fn a_new_system_must_prove_everything() {
             Some("front is not recorded: the disk is full"),
         ),
         (
+            "pictures that could not be recorded before either",
+            GateSigns { cameras: vec![unrecordable()], unrecordable: ids(&["front"]), ..good() },
+            None,
+        ),
+        (
+            "pictures that could be recorded before",
+            GateSigns { cameras: vec![unrecordable()], unrecordable: ids(&["yard"]), ..good() },
+            Some("front is not recorded: its pictures come out of order"),
+        ),
+        (
+            "pictures that cannot be recorded, and nobody knows whether they could",
+            GateSigns { cameras: vec![unrecordable()], unrecordable: None, ..good() },
+            None,
+        ),
+        (
+            "a disk that is full now, under pictures that could not be recorded before",
+            GateSigns {
+                cameras: vec![GateCamera { recording_problem: "the disk is full".into(), ..camera("front", true) }],
+                unrecordable: ids(&["front"]),
+                ..good()
+            },
+            Some("front is not recorded: the disk is full"),
+        ),
+        (
+            "pictures that could not be recorded before, and nothing was read back",
+            GateSigns {
+                cameras: vec![unrecordable()],
+                unrecordable: ids(&["front"]),
+                recorded: Err("none yet".into()),
+                ..good()
+            },
+            Some("no recording was sealed and read back: none yet"),
+        ),
+        (
             "nothing was read back",
             GateSigns { recorded: Err("none yet".into()), ..good() },
             Some("no recording was sealed and read back: none yet"),
@@ -205,20 +258,40 @@ fn a_new_system_must_prove_everything() {
 
 #[test]
 fn what_proves_that_a_new_system_records() {
-    let cameras = |live: &[(&str, bool)]| -> Vec<_> {
-        live.iter().map(|(id, is_live)| (CameraId::new(id).expect("an id"), *is_live)).collect()
+    // `+` delivers, `!` cannot be recorded now.
+    let cameras = |all: &[&str]| -> Vec<_> {
+        let one = |text: &&str| ProofCamera {
+            id: CameraId::new(text.trim_end_matches(['+', '!'])).expect("an id"),
+            is_live: text.contains('+'),
+            is_unrecordable: text.contains('!'),
+        };
+        all.iter().map(one).collect()
     };
-    for (name, recordable, expected, want) in [
-        ("one of two delivers", &[("front", false), ("yard", true)][..], None, Proof::Recording(1)),
-        ("it did not before", &[("front", true)], ids(&[]), Proof::Recording(0)),
-        ("none is configured", &[], None, Proof::File),
-        ("none is configured any more", &[], ids(&["front"]), Proof::File),
-        ("none delivers, and nobody knows what did before", &[("front", false)], None, Proof::NoPicture),
-        ("none delivers, and one did before", &[("front", false), ("yard", false)], ids(&["yard"]), Proof::NoPicture),
-        ("none delivers, and none did before", &[("front", false)], ids(&[]), Proof::File),
-        ("only one that is not recorded did before", &[("front", false)], ids(&["vp8"]), Proof::File),
-    ] {
-        assert_eq!(proof(&cameras(recordable), expected.as_deref()), want, "{name}");
+    type Case<'a> = (&'a str, &'a [&'a str], Option<Vec<CameraId>>, Option<Vec<CameraId>>, Proof);
+    let cases: [Case; 14] = [
+        ("one of two delivers", &["front", "yard+"], None, None, Proof::Recording(1)),
+        ("it did not before", &["front+"], ids(&[]), ids(&[]), Proof::Recording(0)),
+        ("none is configured", &[], None, None, Proof::File),
+        ("none is configured any more", &[], ids(&["front"]), None, Proof::File),
+        ("none delivers, and nobody knows what did before", &["front"], None, None, Proof::NoPicture),
+        ("none delivers, and one did before", &["front", "yard"], ids(&["yard"]), ids(&[]), Proof::NoPicture),
+        ("none delivers, and none did before", &["front"], ids(&[]), ids(&[]), Proof::File),
+        ("only one that is not recorded did before", &["front"], ids(&["vp8"]), ids(&[]), Proof::File),
+        ("one that could not be recorded, and one that could", &["a+", "b+"], None, ids(&["a"]), Proof::Recording(1)),
+        ("the only one could not be recorded", &["a+!"], ids(&["a"]), ids(&["a"]), Proof::File),
+        ("it could, and cannot now", &["a+!"], ids(&["a"]), ids(&[]), Proof::Recording(0)),
+        ("one could, and another can still", &["a+!", "b+"], None, ids(&[]), Proof::Recording(1)),
+        ("nobody knows, and the only one cannot", &["a+!"], None, None, Proof::Recording(0)),
+        (
+            "one that could is gone, beside one that could not",
+            &["a+!", "b"],
+            ids(&["a", "b"]),
+            ids(&["a"]),
+            Proof::NoPicture,
+        ),
+    ];
+    for (name, all, expected, unrecordable, want) in cases {
+        assert_eq!(proof(&cameras(all), expected.as_deref(), unrecordable.as_deref()), want, "{name}");
     }
 }
 

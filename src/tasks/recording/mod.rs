@@ -176,7 +176,7 @@ impl<D: Disk> Recording<D> {
         let (said, rest) = steps.into_iter().partition::<Vec<_>, _>(|s| matches!(s, Step::Publish(_)));
         for step in said {
             if let Step::Publish(status) = step {
-                self.camera.set_recording(status.state, &status.reason);
+                self.camera.set_recording(status);
             }
         }
         rest

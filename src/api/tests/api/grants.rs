@@ -177,10 +177,8 @@ async fn news_of_other_cameras_leave_no_trace() {
     let mut stream = rig.open(request("GET", "/api/v1/events/stream", &[("authorization", &auth)], "")).await;
     let mut next = async || stream.frame().await.expect("a frame").expect("whole").into_data().expect("data");
     assert!(next().await.starts_with(b"retry:"));
-    let recording = perch_domain::status::RecordingStatus {
-        state: perch_domain::status::RecordingState::Waiting,
-        reason: String::new(),
-    };
+    use perch_domain::status::{RecordingState, RecordingStatus};
+    let recording = RecordingStatus::new(RecordingState::Waiting, "");
     for hidden in [
         health(front()),
         Arc::new(Notice::Event { event: event() }),

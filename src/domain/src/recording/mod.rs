@@ -59,6 +59,16 @@ pub struct RecordingStatus {
     pub state: RecordingState,
     /// A sentence for people; empty when all is well.
     pub reason: String,
+    /// Whether it is paused because what the camera sends cannot be recorded, whatever the disk says.
+    #[serde(skip)]
+    pub is_unrecordable: bool,
+}
+
+impl RecordingStatus {
+    /// A state that is not the stream's fault.
+    pub fn new(state: RecordingState, reason: impl Into<String>) -> Self {
+        Self { state, reason: reason.into(), is_unrecordable: false }
+    }
 }
 
 /// How a camera is recorded.

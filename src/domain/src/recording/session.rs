@@ -411,6 +411,7 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
                 (Recording, format!("the disk does not keep up: {} s were lost", b.lost.as_secs().max(1)))
             }
         };
-        RecordingStatus { state, reason }
+        let is_unrecordable = !self.is_hung && matches!(self.state, State::Unusable { .. });
+        RecordingStatus { state, reason, is_unrecordable }
     }
 }

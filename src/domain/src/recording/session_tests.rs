@@ -158,7 +158,8 @@ fn pictures_that_cannot_be_written() {
     check(RecordMode::Motion, &[("r4 u50 r4", "; NoMotion 0-4, Unrecordable 4-54, NoMotion 54-58")]);
     check(RecordMode::Continuous, &[("r4 full r2 u3 well r9", "0-4 9-18; DiskFull 4-9")]);
     let w = run(RecordMode::Continuous, "r4 u50");
-    let want = RecordingStatus { state: RecordingState::Paused, reason: "the camera sends no keyframe".into() };
+    let why = "the camera sends no keyframe".into();
+    let want = RecordingStatus { state: RecordingState::Paused, reason: why, is_unrecordable: true };
     assert!(w.disk.published.contains(&want), "{:?}", w.disk.published);
 }
 
@@ -188,7 +189,7 @@ fn clocks_that_are_set() {
 fn off_notes_why_nothing_is_there_and_does_nothing_else() {
     check(RecordMode::Off, &[("r4 e r4 x s80 u3", "; RecordingOff 0-91")]);
     let w = run(RecordMode::Off, "r4 s200");
-    let off = RecordingStatus { state: RecordingState::Off, reason: String::new() };
+    let off = RecordingStatus::new(RecordingState::Off, "");
     assert_eq!(w.disk.published, [off]);
     assert!(w.recorder.is_off() && w.disk.gaps.len() <= 6, "a card wears: {:?}", w.disk.gaps);
 }
@@ -220,10 +221,10 @@ fn a_disk_that_hangs_is_said_and_forgotten() {
     };
     let steps = w.recorder.handle(w.now, Input::Gop(gop));
     assert!(matches!(steps[..], [Step::Write(_)]), "{steps:?}");
-    let hung = RecordingStatus { state: RecordingState::Paused, reason: "the disk does not answer".into() };
+    let hung = RecordingStatus::new(RecordingState::Paused, "the disk does not answer");
     assert_eq!(w.recorder.handle(w.now, Input::Hung), [Step::Publish(hung)]);
     assert_eq!(w.recorder.handle(w.now, Input::Hung), []);
-    let well = RecordingStatus { state: RecordingState::Recording, reason: String::new() };
+    let well = RecordingStatus::new(RecordingState::Recording, "");
     assert_eq!(w.recorder.handle(w.now, Input::Wrote), [Step::Publish(well)]);
 }
 
