@@ -46,14 +46,9 @@ export async function settled(page: Page) {
 /** Fails the test when the page prints anything to the console, or when a script fails. */
 export function expectSilence(page: Page): () => void {
   const said: string[] = [];
-  // A live session may end while a request for it (its last candidates, its goodbye) is on its way: the box then knows it no more.
-  const ended = (url: string, status: number) => status === 404 && url.includes('/api/v1/live/');
-  page.on('console', (message) => {
-    const missing = message.text().includes('status of 404') ? 404 : 0;
-    if (!ended(message.location().url, missing)) said.push(`${message.type()}: ${message.text()}`);
-  });
+  page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
   page.on('response', (answer) => {
-    if (answer.status() >= 400 && !ended(answer.url(), answer.status()))
+    if (answer.status() >= 400)
       said.push(`${answer.status()}: ${answer.request().method()} ${answer.url()}`);
   });
   page.on('pageerror', (error) => said.push(`error: ${error.message}`));

@@ -61,9 +61,10 @@ pub trait LivePort: Send + Sync {
     fn trickle(&self, lease: LeaseId, fragment: &str) -> Result<Option<String>>;
     /// Renews a lease. Errors with `NotFound` when it lapsed.
     fn renew(&self, lease: LeaseId) -> Result<()>;
-    /// Ends a session. Errors with `NotFound`.
+    /// Ends a session; one that has ended a while ago counts as ended (RFC 9110 9.2.2: a goodbye that is said twice, or after the
+    /// session ended by itself, changes nothing). Errors with `NotFound` where there never was one, or long ago.
     fn end(&self, lease: LeaseId) -> Result<()>;
-    /// Whose session this is; `None` when there is none. Errors with `Unavailable` when the engine does not answer.
+    /// Whose session this is, or was a while ago; `None` when there is none. Errors with `Unavailable` when the engine does not answer.
     fn owner(&self, lease: LeaseId) -> Result<Option<DeviceId>>;
     /// Ends all sessions of a device, at once. Errors with `Unavailable` when the engine does not answer: pictures may then go on
     /// until it is asked again.

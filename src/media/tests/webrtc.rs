@@ -134,9 +134,11 @@ fn pictures_and_sound_arrive_whole_and_in_order() {
     bench.engine.end(lease).expect("there");
     viewer.until("goodbye", |s| s.closed);
     bench.nothing_is_left();
-    assert_eq!(bench.engine.end(lease).expect_err("gone").kind(), ErrorKind::NotFound);
+    bench.engine.end(lease).expect("it has ended, as is asked");
+    assert_eq!(bench.engine.end(LeaseId::random()).expect_err("never was").kind(), ErrorKind::NotFound);
     assert_eq!(bench.engine.renew(lease).expect_err("gone").kind(), ErrorKind::NotFound);
-    assert_eq!(bench.engine.owner(lease).expect("answers"), None);
+    assert_eq!(bench.engine.owner(lease).expect("answers"), Some(device), "it was");
+    assert_eq!(bench.engine.owner(LeaseId::random()).expect("answers"), None);
 }
 
 #[test]
@@ -202,6 +204,22 @@ fn a_session_that_never_connects_ends_by_its_lease() {
     assert_eq!(bench.consumers(), 1);
     bench.clock.by_us.fetch_add(31_000_000, Ordering::SeqCst);
     bench.nothing_is_left();
+}
+
+/// A browser that leaves a page closes its connections at once, so that DTLS says goodbye before the page's own request arrives.
+#[test]
+fn a_goodbye_after_the_connection_was_closed_is_taken() {
+    let bench = Bench::new();
+    let device = device();
+    let (lease, viewer) = bench.watch(device, Stream::Main);
+    viewer.until("a picture", |s| s.frames > 3);
+    drop(viewer);
+    bench.nothing_is_left();
+    assert_eq!(bench.engine.owner(lease).expect("answers"), Some(device));
+    bench.engine.end(lease).expect("it has ended, as is asked");
+    let more = bench.engine.trickle(lease, "a=end-of-candidates").expect_err("nothing can be added to it");
+    assert_eq!(more.kind(), ErrorKind::NotFound);
+    assert_eq!(bench.engine.renew(lease).expect_err("gone").kind(), ErrorKind::NotFound);
 }
 
 #[test]

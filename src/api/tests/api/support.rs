@@ -45,6 +45,7 @@ pub struct State {
     pub users: Vec<(User, String)>,
     pub stream_passwords: Vec<StreamPassword>,
     pub leases: HashMap<LeaseId, (CameraId, DeviceId)>,
+    pub past_leases: HashMap<LeaseId, DeviceId>,
     pub ended: Vec<DeviceId>,
     pub changes: Vec<AccessChange>,
     pub tries: u32,
@@ -304,13 +305,20 @@ impl LivePort for Fake {
         Ok(fragment.contains("restart").then(|| "a=ice-ufrag:x\r\n".into()))
     }
     fn renew(&self, lease: LeaseId) -> Result<()> {
-        self.owner(lease)?.map(drop).ok_or_else(|| Error::not_found("lapsed"))
+        self.engine()?.leases.get(&lease).map(drop).ok_or_else(|| Error::not_found("lapsed"))
     }
     fn end(&self, lease: LeaseId) -> Result<()> {
-        self.engine()?.leases.remove(&lease).map(drop).ok_or_else(|| Error::not_found("lapsed"))
+        let mut state = self.engine()?;
+        let owner = state.leases.remove(&lease).map(|(_, device)| device);
+        let owner =
+            owner.or_else(|| state.past_leases.get(&lease).copied()).ok_or_else(|| Error::not_found("lapsed"))?;
+        state.past_leases.insert(lease, owner);
+        Ok(())
     }
     fn owner(&self, lease: LeaseId) -> Result<Option<DeviceId>> {
-        Ok(self.engine()?.leases.get(&lease).map(|(_, device)| *device))
+        let state = self.engine()?;
+        let now = state.leases.get(&lease).map(|(_, device)| *device);
+        Ok(now.or_else(|| state.past_leases.get(&lease).copied()))
     }
     fn end_device(&self, device: DeviceId) -> Result<()> {
         let mut state = self.engine()?;

@@ -3,6 +3,7 @@
 use super::demux::{DatagramKind, Demux, Key, classify};
 use super::feed::{Arrival, FeedId, Feeds, Frame};
 use super::machine::Outbox;
+use super::past::Past;
 use super::session::{Session, SessionPhase, SessionWish, Start};
 use super::shared::Shared;
 use super::socket::Socket;
@@ -60,6 +61,7 @@ pub struct Loop {
     feeds: Feeds,
     sessions: BTreeMap<Key, Session>,
     leases: HashMap<LeaseId, Key>,
+    past: Past,
     demux: Demux,
     next_key: Key,
     sound: Vec<(FeedId, Frame)>,
@@ -77,6 +79,7 @@ impl Loop {
             feeds: Feeds::new(media),
             sessions: BTreeMap::new(),
             leases: HashMap::new(),
+            past: Past::default(),
             demux: Demux::default(),
             next_key: 0,
             sound: Vec::new(),
@@ -323,11 +326,13 @@ impl Loop {
                 let _ = reply.send(renewed);
             }
             Command::End(lease, reply) => {
-                let _ = reply.send(self.find(lease).map(|key| self.remove(key)));
+                // One that ended already is as its viewer wants it.
+                let ended = self.find(lease).map(|key| self.remove(key));
+                let _ = reply.send(ended.or_else(|e| self.past.owner(lease).map(drop).ok_or(e)));
             }
             Command::Owner(lease, reply) => {
                 let owner = self.leases.get(&lease).and_then(|key| self.sessions.get(key)).map(|s| s.viewer.device_id);
-                let _ = reply.send(owner);
+                let _ = reply.send(owner.or_else(|| self.past.owner(lease)));
             }
             Command::EndDevice(device, reply) => {
                 let theirs: Vec<Key> =
@@ -396,6 +401,7 @@ impl Loop {
         guarded(session.lease, || session.close(Instant::now(), &mut self.socket));
         self.demux.remove(key);
         self.leases.remove(&session.lease);
+        self.past.add(session.lease, session.viewer.device_id);
         self.feeds.release(session.feed);
         if let Some((feed, _)) = session.next_feed {
             self.feeds.release(feed);

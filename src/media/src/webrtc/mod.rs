@@ -9,6 +9,7 @@ mod feed;
 mod foreign;
 mod machine;
 mod offer;
+mod past;
 mod server;
 mod session;
 mod shared;
