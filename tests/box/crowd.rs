@@ -11,7 +11,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 const ALWAYS: &str = "audio = { source = \"test\" }\nmotion = { enabled = false }\nrecord = { mode = \"continuous\" }";
@@ -19,6 +20,11 @@ const ALWAYS: &str = "audio = { source = \"test\" }\nmotion = { enabled = false 
 const ADDRESSES: u8 = 12;
 /// Connections that each address tries to hold.
 const EACH: usize = 64;
+/// How hard it pushes: so many new connections an address at most in each such time. As fast as it can, the crowd would measure the
+/// machine that runs both sides instead of the box.
+const PUSH: (usize, Duration) = (3, Duration::from_millis(250));
+/// A question comes after a sign of life, or when this has passed since the one before.
+const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// What a stranger holds.
 enum Held {
@@ -75,21 +81,19 @@ fn take_one(kind: usize, last: u8, http: SocketAddr, rtsp: SocketAddr, client: &
     }
 }
 
-/// Takes places from one address until `stop`, and takes another for each that was lost; at most some at once, so that the machine
-/// that runs the test can go on.
-fn crowd(last: u8, http: SocketAddr, rtsp: SocketAddr, client: &Client, stop: &AtomicBool, taken: &AtomicUsize) {
+/// Takes places from one address until nobody sends on `stop` any more, and takes another for each that was lost.
+fn crowd(last: u8, http: SocketAddr, rtsp: SocketAddr, client: &Client, stop: &Receiver<()>, taken: &AtomicUsize) {
     let mut held: Vec<Held> = Vec::new();
     let mut kind = usize::from(last);
-    while !stop.load(Ordering::Relaxed) {
+    while stop.recv_timeout(PUSH.1) == Err(RecvTimeoutError::Timeout) {
         held.retain(Held::is_open);
-        for _ in 0..3.min(EACH - held.len()) {
+        for _ in 0..PUSH.0.min(EACH - held.len()) {
             kind += 1;
             if let Ok(one) = take_one(kind, last, http, rtsp, client) {
                 taken.fetch_add(1, Ordering::Relaxed);
                 held.push(one);
             }
         }
-        std::thread::sleep(Duration::from_millis(250));
     }
 }
 
@@ -97,22 +101,22 @@ fn crowd(last: u8, http: SocketAddr, rtsp: SocketAddr, client: &Client, stop: &A
 fn strangers_who_take_every_place_keep_nobody_out() {
     let home = Home::new(&camera("test", "test", ALWAYS));
     let socket = UnixDatagram::bind(home.dir().join("notify")).expect("bound");
-    socket.set_nonblocking(true).expect("set");
+    socket.set_read_timeout(Some(ASK_EVERY)).expect("set");
     let env = [("NOTIFY_SOCKET", home.dir().join("notify")), ("WATCHDOG_USEC", "3000000".into())];
     let mut running = home.boot_with(&env);
     let admin = running.paired();
     let password = admin.stream_password("tv");
     wait_until("it records", s(60), || (admin.camera("test")["recording"]["state"] == "recording").then_some(()));
 
-    let (stop, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let taken = Arc::new(AtomicUsize::new(0));
     let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let (http, rtsp) = (at(running.ports.http), at(running.ports.rtsp));
-    let strangers: Vec<_> = (1..=ADDRESSES)
+    let (stops, strangers): (Vec<_>, Vec<_>) = (1..=ADDRESSES)
         .map(|last| {
-            let (client, stop, taken) = (running.client(), stop.clone(), taken.clone());
-            std::thread::spawn(move || crowd(last, http, rtsp, &client, &stop, &taken))
+            let (client, taken, (stop, stopped)) = (running.client(), taken.clone(), channel());
+            (stop, std::thread::spawn(move || crowd(last, http, rtsp, &client, &stopped, &taken)))
         })
-        .collect();
+        .unzip();
     wait_until("the crowd has come", s(60), || (taken.load(Ordering::Relaxed) > 300).then_some(()));
 
     // A watchdog that is not fed for this long starts the box again; the life signs must outlast their first grace.
@@ -127,15 +131,15 @@ fn strangers_who_take_every_place_keep_nobody_out() {
         }
         asked += 1;
         longest = longest.max(one.elapsed());
-        while let Ok(n) = socket.recv(&mut buf) {
+        // The next question follows a sign of life, or comes when it is time. There is about one a second.
+        if let Ok(n) = socket.recv(&mut buf) {
             fed += u32::from(String::from_utf8_lossy(&buf[..n]).lines().any(|l| l == "WATCHDOG=1"));
         }
-        std::thread::sleep(Duration::from_millis(200));
     }
     let url = running.rtsp_url("tv", &password, "test");
     let reader = probe_rtsp(&url, "tcp");
     let places = taken.load(Ordering::Relaxed);
-    stop.store(true, Ordering::Relaxed);
+    drop(stops);
     strangers.into_iter().for_each(|t| t.join().expect("it ends"));
     eprintln!("{places} places taken; {asked} questions, {failed} failed, the longest {longest:?}; fed {fed} times");
     assert_eq!(failed, 0, "of {asked} questions");
