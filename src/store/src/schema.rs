@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn the_first_step_is_what_old_databases_have() {
         let old = Connection::open_in_memory().expect("memory");
-        old.execute_batch(include_str!("../tests/data/version_1.sql")).expect("loaded");
+        old.execute_batch(include_str!("../tests/store/data/version_1.sql")).expect("loaded");
         let first = Connection::open_in_memory().expect("memory");
         first.execute_batch(STEPS[0]).expect("step 1");
         assert_eq!(dump(&old), dump(&first));

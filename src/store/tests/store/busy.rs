@@ -1,10 +1,6 @@
 //! Another program holds the database: recording goes on as if nothing were, and the rows follow.
 
-#![allow(clippy::disallowed_methods)] // the clip is made by ffmpeg
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::ErrorKind;
 use perch_base::time::MonoTime;
 use perch_domain::archive::{GapCause, Segment, SegmentState};

@@ -1,10 +1,6 @@
 //! Recordings as they are written: every file plays, whatever is cut, and the index says what is in it.
 
-#![allow(clippy::disallowed_methods)] // tests ask ffprobe and its like
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::ErrorKind;
 use perch_base::ids::CameraId;
 use perch_base::secret::{hex, sha256};
@@ -308,7 +304,7 @@ fn a_full_disk_stops_nothing_for_ever() {
     record(&store, 0..1, None);
 }
 
-/// `cargo test -p perch-store --release --test recording -- --ignored --nocapture` prints what a GOP costs.
+/// `cargo test -p perch-store --release --test store -- --ignored --nocapture recording::` prints what a GOP costs.
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_a_gop() {

@@ -1,10 +1,6 @@
 //! Starts after power cuts, damage and tampering: everything whole is kept and plays, nothing outside is touched.
 
-#![allow(clippy::disallowed_methods)] // tests ask ffprobe and its like
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::ErrorKind;
 use perch_base::time::MonoTime;
 use perch_domain::access::{Grant, Role};

@@ -1,11 +1,9 @@
 //! A start without an index: the box is there at once, records, and takes its old files in beside that, the newest first.
 //! `PERCH_TEST_LONG=1` does it with 100,000 files and prints what it took.
 
-#![allow(clippy::disallowed_methods, clippy::print_stdout)] // the clip is made by ffmpeg; measurements are printed
+#![allow(clippy::print_stdout)] // measurements are printed
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::archive::{GapCause, Segment};
 use perch_domain::ports::ArchivePort;

@@ -1,11 +1,7 @@
 //! What a trial after an update asks of the store: that recording can be proved without leaving anything, and that a database that
 //! the next version has changed can be used after the way back.
 
-#![allow(clippy::disallowed_methods)] // the clip is made by ffmpeg
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::time::MonoTime;
 use perch_domain::access::{Grant, Role};
 use perch_domain::ports::{AccessPort, ArchivePort};

@@ -1,10 +1,6 @@
 //! Who gets in: codes under attack, sessions that end, accounts that cannot all go.
 
-#![allow(clippy::disallowed_methods)] // tests ask ffprobe and its like
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::ErrorKind;
 use perch_base::ids::DeviceId;
 use perch_base::time::Timestamp;

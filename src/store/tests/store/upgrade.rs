@@ -1,10 +1,6 @@
 //! Databases that older versions wrote, as SQL text with rows in it: they are upgraded and everything in them is still read.
 
-#![allow(clippy::disallowed_methods)] // tests ask ffprobe and its like
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::ids::EventId;
 use perch_domain::access::{DeviceKind, Role};
 use perch_domain::archive::{EventFilter, GapCause};

@@ -1,11 +1,7 @@
 //! Disks that are full, read-only or slow: the box starts, reads what it can, and recovers by itself. Those that need the right to
 //! mount say so loudly where it is missing.
 
-#![allow(clippy::disallowed_methods)] // tests mount
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::ErrorKind;
 use perch_base::time::MonoTime;
 use perch_domain::access::{Grant, Role};

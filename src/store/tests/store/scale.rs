@@ -1,10 +1,8 @@
 //! What questions cost when a box has recorded for long: 200,000 recordings and 100,000 events of one camera.
 
-#![allow(clippy::disallowed_methods, clippy::print_stdout)] // tests ask ffprobe; a measurement is printed
+#![allow(clippy::print_stdout)] // measurements are printed
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::time::Timestamp;
 use perch_domain::access::{Grant, Role};
 use perch_domain::archive::{EventFilter, TimeRange};

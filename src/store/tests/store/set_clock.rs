@@ -1,10 +1,6 @@
 //! The clock is set while sessions and codes are young or old: what is fresh stays, and nothing lives longer for it.
 
-#![allow(clippy::disallowed_methods)] // tests ask ffprobe and its like
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::clock::Clock;
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;

@@ -1,10 +1,6 @@
 //! Looking back: export, timeline, events, stills, and what retention leaves.
 
-#![allow(clippy::disallowed_methods)] // tests ask ffprobe and its like
-
-mod common;
-
-use common::*;
+use crate::common::*;
 use perch_base::ErrorKind;
 use perch_base::ids::{CameraId, EventId};
 use perch_base::time::MonoTime;

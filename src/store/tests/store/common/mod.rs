@@ -1,5 +1,4 @@
 //! A real clip (made by ffmpeg, cut into packets here), stores in temporary folders, and ffprobe's opinion of files.
-#![allow(dead_code)] // each test program uses a part
 
 use bytes::Bytes;
 use perch_base::clock::{Clock, ManualClock};
