@@ -4,11 +4,11 @@ export PATH := $(CURDIR)/target/tools/node/node_modules/.bin:$(HOME)/.cargo/bin:
 
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/generated/*' 2>/dev/null)
 
-.PHONY: help setup demo build test test-rust test-web check check-rust check-web bench soak clean cross cross-smoke deb test-deb image image-check test-image
+.PHONY: help setup demo build test check check-rust check-web bench soak clean cross cross-smoke deb test-deb image image-check test-image
 
 help:
 	@echo "make demo    install what is missing, build, and run the box with its test camera"
-	@echo "make test    install what is missing and run every test"
+	@echo "make test    install what is missing and run every test whose program or inputs changed since it passed; FRESH=1: every test"
 	@echo "make check   formatting, lints, web checks, licences and advisories"
 	@echo "make bench   measure CPU, memory and time to first frame; prints JSON"
 	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole"
@@ -37,18 +37,11 @@ web/dist/index.html: web/node_modules $(WEB_SOURCES) src/api/openapi.json
 
 test:
 	@.ci/setup test
-	@$(MAKE) --no-print-directory test-rust test-web
-
-test-rust: web/dist/index.html
-	cargo test --workspace --locked
+	@$(MAKE) --no-print-directory web/dist/index.html tests/web/node_modules
+	tests/run $(if $(FRESH),--fresh)
 
 tests/web/node_modules: tests/web/package.json tests/web/package-lock.json
 	cd tests/web && npm ci --no-fund --no-audit --silent && touch node_modules
-
-test-web: web/dist/index.html tests/web/node_modules
-	cargo build --locked
-	cd web && npm test --silent
-	cd tests/web && npm test --silent
 
 check:
 	@.ci/setup check
