@@ -13,16 +13,18 @@ pub mod whep;
 
 use std::time::{Duration, Instant};
 
-/// Asks `look` again until it has something to say. Panics with `what` when `within` has passed.
+/// Asks `look` again until it has something to say, the less often the longer it has waited: a look is often a request over TLS,
+/// and many tests wait at once. Panics with `what` when `within` has passed.
 #[track_caller]
 pub fn wait_until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + within;
+    let started = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
-        std::thread::sleep(Duration::from_millis(40));
+        let waited = started.elapsed();
+        assert!(waited < within, "not within {within:?}: {what}");
+        std::thread::sleep((waited / 10).clamp(Duration::from_millis(40), Duration::from_millis(250)));
     }
 }
 
