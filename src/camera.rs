@@ -100,19 +100,38 @@ impl Camera {
 
     /// Sets why there is no sound (empty: there is), and tells everybody when it changed.
     pub fn set_sound_problem(&self, problem: &str) {
-        let mut live = self.lock();
-        if live.health.sound_problem == problem {
-            return;
+        if self.set_problem(problem, |health| &mut health.sound_problem) {
+            let camera = &self.config.id;
+            match problem {
+                "" => tracing::info!(%camera, "the microphone works again"),
+                problem => tracing::warn!(%camera, problem, "the microphone failed; the picture goes on"),
+            }
         }
-        live.health.sound_problem = problem.to_owned();
+    }
+
+    /// Sets why motion is not judged (empty: it is, or need not be), and tells everybody when it changed.
+    pub fn set_motion_problem(&self, problem: &str) {
+        if self.set_problem(problem, |health| &mut health.motion_problem) {
+            let camera = &self.config.id;
+            match problem {
+                "" => tracing::info!(%camera, "motion is judged again"),
+                problem => tracing::warn!(%camera, problem, "motion is not judged; the picture goes on"),
+            }
+        }
+    }
+
+    /// Sets one of the problems beside the picture, and tells everybody. Returns whether it changed.
+    fn set_problem(&self, problem: &str, field: fn(&mut CameraHealth) -> &mut String) -> bool {
+        let mut live = self.lock();
+        let before = field(&mut live.health);
+        if before == problem {
+            return false;
+        }
+        problem.clone_into(before);
         let health = live.health.clone();
         drop(live);
-        let camera = self.config.id.clone();
-        match problem {
-            "" => tracing::info!(%camera, "the microphone works again"),
-            problem => tracing::warn!(%camera, problem, "the microphone failed; the picture goes on"),
-        }
-        self.publish(Notice::Health { camera, health });
+        self.publish(Notice::Health { camera: self.config.id.clone(), health });
+        true
     }
 
     /// Counts one more restart of its capture.

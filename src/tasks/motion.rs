@@ -14,7 +14,7 @@ use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
 use perch_domain::archive::{Event, EventKind};
 use perch_domain::event::{EventConfig, EventMachine, Output, Peak};
-use perch_domain::motion::{Detection, Detector, Luma, MotionConfig};
+use perch_domain::motion::{Detection, Detector, LIGHT_SWINGS, Luma, MotionConfig, Sight, SightWatch};
 use perch_domain::recording::{EventMark, RecordConfig, TimeAnchor};
 use perch_domain::status::Notice;
 use perch_domain::task::TaskId;
@@ -99,6 +99,9 @@ impl Task for Motion {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let mut detector = (self.detector)(&self.camera.config.motion);
         let mut machine = EventMachine::new(event_config(&self.camera.config.record));
+        let mut sight = SightWatch::default();
+        // A new detector learns the light anew.
+        self.camera.set_motion_problem("");
         // The last attempt broke off in the middle of it.
         if self.running.is_some() {
             self.obey(Output::Ended { last_motion: self.clock.mono(), end: self.clock.mono() }).await;
@@ -114,6 +117,9 @@ impl Task for Motion {
                     let (looked, seen) = blocking("the motion detector", look).await?;
                     detector = looked;
                     self.stills.saw(&seen);
+                    if let Some(new) = sight.look(&seen) {
+                        self.camera.set_motion_problem(if new == Sight::Lost { LIGHT_SWINGS } else { "" });
+                    }
                     machine.handle(&seen)
                 }
                 // Only an open event has a deadline: it must end although its camera went away.
@@ -129,6 +135,7 @@ impl Task for Motion {
                 self.continues(until);
             }
         }
+        self.camera.set_motion_problem("");
         if let Some(output) = machine.finish() {
             self.obey(output).await;
         }

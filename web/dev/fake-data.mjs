@@ -46,6 +46,7 @@ function camera(id, name, state, reason, more = {}) {
       since: iso(Date.now() - 95 * MINUTE),
       restarts: delivers(state) ? 0 : 3,
       sound_problem: '',
+      motion_problem: '',
     },
     capture: {
       encoder: 'x264enc',
@@ -67,7 +68,14 @@ export const cameras = [
   camera('garage', 'Garage', 'missing', 'no device at /dev/video2'),
   camera('hall', 'Hall', 'starting', 'starting', {
     last_event_at: null,
-    health: { state: 'starting', reason: 'starting', since: iso(Date.now()), restarts: 0, sound_problem: '' },
+    health: {
+      state: 'starting',
+      reason: 'starting',
+      since: iso(Date.now()),
+      restarts: 0,
+      sound_problem: '',
+      motion_problem: '',
+    },
   }),
 ];
 

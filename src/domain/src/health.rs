@@ -44,13 +44,16 @@ pub struct CameraHealth {
     pub restarts: u64,
     /// Why its microphone gives no sound, a sentence for people; empty while it does or none is wanted.
     pub sound_problem: String,
+    /// Why motion is not judged, a sentence for people; empty while it is or need not be.
+    pub motion_problem: String,
 }
 
 impl CameraHealth {
     /// The health of a camera that was just switched on.
     pub fn starting(now: Timestamp) -> Self {
         let (state, reason) = (CameraState::Starting, "starting".into());
-        Self { state, reason, since: now, restarts: 0, sound_problem: String::new() }
+        let (sound_problem, motion_problem) = (String::new(), String::new());
+        Self { state, reason, since: now, restarts: 0, sound_problem, motion_problem }
     }
 
     /// For who may watch and not manage: in the words for people may stand a camera's address or a file's path.

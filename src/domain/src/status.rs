@@ -268,9 +268,12 @@ pub fn summarise(
     {
         return (Overall::Degraded, format!("The box cannot keep up with {}: {}.", c.name, c.health.reason));
     }
+    let blind = cameras.iter().find(|c| !c.health.motion_problem.is_empty());
+    let blind = blind.map(|c| format!("{} sees no motion: {}.", c.name, c.health.motion_problem));
     match bad.as_slice() {
         [] => match cameras.iter().find(|c| !c.health.sound_problem.is_empty()) {
             Some(c) => (Overall::Degraded, format!("{} has no sound: {}.", c.name, c.health.sound_problem)),
+            None if blind.is_some() => (Overall::Degraded, blind.unwrap_or_default()),
             None => match tasks.iter().find(|t| t.is_failing() && !t.is_covered_by_health()) {
                 Some(t) => (Overall::Degraded, format!("The task `{}` fails and is tried again: {}.", t.id, t.reason)),
                 None if synchronised => (Overall::Ok, "Everything works.".into()),
@@ -327,6 +330,11 @@ mod tests {
         );
         let gone = camera("Gate", CameraState::Missing, "no device");
         assert!(says(&[slow.clone(), gone]).1.starts_with("Gate has no picture"), "what is worse comes first");
+        let mut blind = live.clone();
+        blind.health.motion_problem = crate::motion::LIGHT_SWINGS.into();
+        let (state, sentence) = says(&[blind]);
+        assert_eq!(state, Overall::Degraded);
+        assert!(sentence.starts_with("Front sees no motion: the light swings"), "{sentence}");
         let seen = CameraInfo { health: slow.health.clone().for_viewer(), ..slow };
         let viewer = says(&[live, seen]);
         assert_eq!(viewer.1, "The box cannot keep up with Yard: it has fewer pictures than it should.");

@@ -296,6 +296,7 @@ export const t = {
     loading: 'Asking the box how it is…',
     cameras: 'Cameras',
     noSound: (why: string) => `No sound: ${why}`,
+    noMotion: (why: string) => `Motion is not seen: ${why}`,
     noCameras: 'Cameras will appear here once perch.toml names one.',
     encoder: 'Encoder',
     passthrough: 'passed through',

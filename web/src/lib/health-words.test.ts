@@ -9,7 +9,14 @@ const SINCE = clockTime(NOW - 60_000);
 
 const camera = (state: CameraState, reason: string, sound_problem = '') =>
   ({
-    health: { state, reason, since: new Date(NOW - 60_000).toISOString(), restarts: 0, sound_problem },
+    health: {
+      state,
+      reason,
+      since: new Date(NOW - 60_000).toISOString(),
+      restarts: 0,
+      sound_problem,
+      motion_problem: '',
+    },
   }) as CameraInfo;
 
 const slow = '6.5 of 25 frames a second are encoded: lower the frame rate';

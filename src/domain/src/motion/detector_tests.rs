@@ -1,7 +1,7 @@
 //! Tests of the detector on footage made here: a textured scene with sensor noise, squares that walk, stand and leave,
 //! light that steps and drifts, regions that blink.
 
-use super::super::{Polygon, Rect};
+use super::super::{Polygon, Rect, Sight, SightWatch};
 use super::*;
 
 const W: usize = LUMA_WIDTH;
@@ -174,6 +174,28 @@ fn light_that_keeps_swinging_is_quiet_and_hides_nobody() {
         let walks = |step: usize| [(20 + 3 * step, 70, 22, 200.0), (20 + 3 * step, 92, 22, 45.0)];
         let seen: Vec<Detection> = (0..60).map(|step| swing(&walks(step))).collect();
         assert!(motions(&seen) >= 48, "{what}: seen in {} of 60", motions(&seen));
+    }
+}
+
+/// A strobe, or a lamp that blinds the camera again and again: nobody is seen who walks, so it is said.
+#[test]
+fn light_that_swings_too_strongly_is_said() {
+    for every in [2, 3, 5] {
+        let (mut stage, mut watch) = (Stage::new(MotionConfig::default()), SightWatch::default());
+        let mut show = |is_blinding: bool, squares: &[Square]| {
+            stage.lift = if is_blinding && stage.frame % every == 0 { 220.0 } else { 0.0 };
+            let seen = stage.show(squares);
+            (seen.motion, watch.look(&seen))
+        };
+        let steady: Vec<_> = (0..100).filter_map(|_| show(false, &[]).1).collect();
+        assert_eq!(steady, [], "every {every}");
+        let walks = |step: usize| [(20 + 2 * step, 70, 22, 200.0), (20 + 2 * step, 92, 22, 45.0)];
+        let walk: Vec<_> = (0..100).map(|step| show(true, &walks(step))).collect();
+        // Until it first strikes they are.
+        assert_eq!(walk.iter().skip(5).filter(|(motion, _)| *motion).count(), 0, "every {every}");
+        assert_eq!(walk.iter().filter_map(|(_, new)| *new).collect::<Vec<_>>(), [Sight::Lost], "every {every}");
+        let after: Vec<_> = (0..100).filter_map(|_| show(false, &[]).1).collect();
+        assert_eq!(after, [Sight::Back], "every {every}");
     }
 }
 

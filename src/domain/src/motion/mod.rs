@@ -9,8 +9,10 @@ mod detector;
 mod grid;
 mod light;
 mod model;
+mod sight;
 
 pub use detector::Detector;
+pub use sight::{LIGHT_SWINGS, Sight, SightWatch};
 
 /// Width of the pictures the detector sees.
 pub const LUMA_WIDTH: usize = 320;
