@@ -28,22 +28,15 @@ pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
     }
     let source = source(wanted.source)?;
     let version = places.image_version().unwrap_or_else(|| version::VERSION.to_owned());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context(ErrorKind::Internal, || "the runtime cannot be started")?;
-    runtime.block_on(async {
-        let rauc = Rauc::connect(&Bus::System).await?;
-        let bundle = rauc.inspect(&source).await?;
-        judge(&bundle, boot.board.as_deref(), &version, wanted.force)?;
-        println!("Version {} replaces {version}.", bundle.version);
-        let last = Cell::new(None);
-        rauc.install(&source, |percent, doing| {
-            if last.replace(Some(percent)) != Some(percent) {
-                println!("{percent:3} %  {doing}");
-            }
-        })
-        .await
+    let rauc = Rauc::connect(&Bus::System)?;
+    let bundle = rauc.inspect(&source)?;
+    judge(&bundle, boot.board.as_deref(), &version, wanted.force)?;
+    println!("Version {} replaces {version}.", bundle.version);
+    let last = Cell::new(None);
+    rauc.install(&source, |percent, doing| {
+        if last.replace(Some(percent)) != Some(percent) {
+            println!("{percent:3} %  {doing}");
+        }
     })?;
     if wanted.no_restart {
         println!("Installed. It is tried when you ask for it: touch {}", places.run.join("reboot-trial").display());

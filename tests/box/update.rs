@@ -13,21 +13,19 @@ struct Card {
     home: Home,
     asked: Asked,
     bus: PrivateBus,
-    _service: zbus::Connection,
-    _runtime: tokio::runtime::Runtime,
+    _service: FakeRauc,
 }
 
 impl Card {
     fn new(boot: &str, cameras: &str) -> Self {
         let home = Home::new(cameras);
         let bus = PrivateBus::start();
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let (service, asked) = runtime.block_on(FakeRauc::serve(&bus.address));
+        let (service, asked) = FakeRauc::serve(&bus.address);
         fs::create_dir(home.dir().join("run")).expect("made");
         if !boot.is_empty() {
             fs::write(home.dir().join("run/boot"), boot).expect("written");
         }
-        Self { home, asked, bus, _service: service, _runtime: runtime }
+        Self { home, asked, bus, _service: service }
     }
 
     fn run(&self, name: &str) -> PathBuf {

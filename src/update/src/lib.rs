@@ -10,13 +10,12 @@ mod system;
 pub use rauc::{Bus, Rauc};
 pub use system::Places;
 
-use perch_base::{Error, ErrorKind, Result};
+use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::update::{
     Bundle, CARD_IMAGE_ONLY, Phase, UpdatePort, UpdateSource, UpdateState, Upload, judge, wanted_unattended,
 };
 use spool::{Incoming, Spool};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::runtime::Handle;
 
 /// How it is set up.
 #[derive(Clone)]
@@ -38,7 +37,6 @@ pub struct Updater(Arc<Inner>);
 struct Inner {
     config: Config,
     spool: Spool,
-    runtime: Handle,
     now: Mutex<Now>,
 }
 
@@ -52,7 +50,7 @@ struct Now {
 }
 
 impl Updater {
-    /// For the runtime in which it is called. Bundles of an earlier run are removed.
+    /// Bundles of an earlier run are removed.
     pub fn new(config: Config) -> Self {
         let spool = Spool::new(config.places.update.join("spool"));
         let boot = config.places.boot();
@@ -61,7 +59,7 @@ impl Updater {
         }
         let phase = if boot.is_some_and(|b| b.trial) { Phase::Trial } else { Phase::Idle };
         let now = Mutex::new(Now { phase, ..Now::default() });
-        Self(Arc::new(Inner { config, spool, runtime: Handle::current(), now }))
+        Self(Arc::new(Inner { config, spool, now }))
     }
 
     /// The system's files.
@@ -118,25 +116,24 @@ impl Inner {
         self.config.places.image_version().unwrap_or_else(|| self.config.version.clone())
     }
 
-    async fn rauc(&self) -> Result<Rauc> {
-        Rauc::connect(&self.config.bus).await
+    fn rauc(&self) -> Result<Rauc> {
+        Rauc::connect(&self.config.bus)
     }
 
     /// Asks the update service, then judges.
     fn check(&self, source: &str, board: &str, force: bool) -> Result<Bundle> {
-        let bundle = self.runtime.block_on(async { self.rauc().await?.inspect(source).await })?;
+        let bundle = self.rauc()?.inspect(source)?;
         judge(&bundle, Some(board), &self.version(), force)?;
         Ok(bundle)
     }
 
-    async fn install(self: Arc<Self>, source: String, bundle: Bundle) {
-        let updater = self.clone();
-        let progress = move |percent: u32, doing: &str| {
+    fn install(&self, source: &str, bundle: &Bundle) {
+        let progress = |percent: u32, doing: &str| {
             tracing::info!(percent, doing, "installing the update");
-            updater.lock().percent = percent;
+            self.lock().percent = percent;
         };
-        let installed = async { self.rauc().await?.install(&source, progress).await };
-        if let Err(e) = installed.await {
+        let installed = self.rauc().and_then(|rauc| rauc.install(source, progress));
+        if let Err(e) = installed {
             tracing::error!(error = %e, version = bundle.version, "the update was not installed");
             return self.give_up(&e);
         }
@@ -211,8 +208,12 @@ impl UpdatePort for Updater {
                     let mut now = self.0.lock();
                     (now.phase, now.percent, now.bundle) = (Phase::Installing, 0, Some(bundle.clone()));
                 }
-                self.0.runtime.spawn(self.0.clone().install(path, bundle));
-                Ok(())
+                let inner = self.0.clone();
+                let started = std::thread::Builder::new()
+                    .name("update".into())
+                    .spawn(move || inner.install(&path, &bundle))
+                    .context(ErrorKind::Unavailable, || "the installation cannot be started");
+                started.map(drop).inspect_err(|e| self.0.give_up(e))
             }
             Err(e) => {
                 self.0.give_up(&e);
@@ -225,14 +226,14 @@ impl UpdatePort for Updater {
         let board = self.0.board()?;
         perch_domain::update::check_url(url)?;
         let inner = &self.0;
-        let bundle = inner.runtime.block_on(async { inner.rauc().await?.inspect(url).await })?;
+        let bundle = inner.rauc()?.inspect(url)?;
         let last = inner.config.places.last();
         let wanted = wanted_unattended(&bundle, Some(&board), &inner.version(), last.as_ref());
         Ok(wanted.then_some(bundle))
     }
 
     fn keep(&self) -> Result<()> {
-        self.0.runtime.block_on(async { self.0.rauc().await?.mark_good().await })?;
+        self.0.rauc()?.mark_good()?;
         *self.0.lock() = Now::default();
         Ok(())
     }

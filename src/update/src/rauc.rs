@@ -1,12 +1,13 @@
 //! The update service, RAUC, by D-Bus (its reference, "D-Bus API"). It checks signatures and writes slots; it runs as root and
-//! believes nobody. What it says is made fit for people here.
+//! believes nobody. What it says is made fit for people here. Every call waits for its answer: call from a thread that may block.
 
-use futures_util::StreamExt;
+use gio::glib::{self, ControlFlow, MainContext, Priority, Variant, VariantDict};
+use gio::prelude::*;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::update::{Bundle, clean};
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
-use zbus::zvariant::{OwnedValue, Value};
 
 /// How long RAUC may take over a question; a bundle that is streamed from a slow server takes long.
 const ANSWER_WITHIN: Duration = Duration::from_secs(120);
@@ -14,6 +15,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Questions in a row that may stay without an answer before the service counts as gone.
 const SILENT: u32 = 10;
+
+const SERVICE: &str = "de.pengutronix.rauc";
+const PATH: &str = "/";
+const INSTALLER: &str = "de.pengutronix.rauc.Installer";
 
 /// Where the service is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,162 +30,181 @@ pub enum Bus {
     Address(String),
 }
 
-#[zbus::proxy(
-    interface = "de.pengutronix.rauc.Installer",
-    default_service = "de.pengutronix.rauc",
-    default_path = "/",
-    gen_blocking = false
-)]
-trait Installer {
-    fn inspect_bundle(&self, source: &str, args: HashMap<&str, Value<'_>>)
-    -> zbus::Result<HashMap<String, OwnedValue>>;
-    fn install_bundle(&self, source: &str, args: HashMap<&str, Value<'_>>) -> zbus::Result<()>;
-    fn mark(&self, state: &str, slot_identifier: &str) -> zbus::Result<(String, String)>;
-
-    #[zbus(signal)]
-    fn completed(&self, result: i32) -> zbus::Result<()>;
-
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn operation(&self) -> zbus::Result<String>;
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn last_error(&self) -> zbus::Result<String>;
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn progress(&self) -> zbus::Result<(i32, String, i32)>;
-    #[zbus(property(emits_changed_signal = "false"))]
-    fn compatible(&self) -> zbus::Result<String>;
-}
-
 /// A connection to the service.
-pub struct Rauc(InstallerProxy<'static>);
+pub struct Rauc(gio::DBusConnection);
 
 impl Rauc {
     /// Connects. Errors with `Unavailable`.
-    pub async fn connect(bus: &Bus) -> Result<Self> {
-        let connecting = async {
-            let connection = match bus {
-                Bus::System => zbus::Connection::system().await?,
-                Bus::Address(address) => zbus::connection::Builder::address(address.as_str())?.build().await?,
+    pub fn connect(bus: &Bus) -> Result<Self> {
+        let connect = || {
+            let address = match bus {
+                Bus::System => gio::dbus_address_get_for_bus_sync(gio::BusType::System, gio::Cancellable::NONE)?,
+                Bus::Address(address) => address.into(),
             };
-            InstallerProxy::new(&connection).await
+            // A connection of its own: GLib ends the process when the one that it shares breaks.
+            let flags =
+                gio::DBusConnectionFlags::AUTHENTICATION_CLIENT | gio::DBusConnectionFlags::MESSAGE_BUS_CONNECTION;
+            gio::DBusConnection::for_address_sync(&address, flags, None, gio::Cancellable::NONE)
         };
-        within(connecting)
-            .await
-            .map(Self)
-            .map_err(|e| service_error(e, ErrorKind::Unavailable, "the update service cannot be reached"))
+        connect().map(Self).map_err(|e| explain(e, ErrorKind::Unavailable, "the update service cannot be reached"))
     }
 
     /// What the service takes bundles for.
-    pub async fn compatible(&self) -> Result<String> {
-        let asked = within(self.0.compatible()).await;
-        asked
-            .map(|c| clean(&c))
-            .map_err(|e| service_error(e, ErrorKind::Unavailable, "the update service does not answer"))
+    pub fn compatible(&self) -> Result<String> {
+        let answer = self.property(SERVICE, "Compatible");
+        let answer = answer.map_err(|e| explain(e, ErrorKind::Unavailable, "the update service does not answer"))?;
+        Ok(clean(answer.str().unwrap_or_default()))
     }
 
     /// Checks the signature of a bundle (a path or an address) and reads what it says of itself. Errors: `Invalid` when the service
     /// refuses it, `Unavailable`.
-    pub async fn inspect(&self, source: &str) -> Result<Bundle> {
-        let info = within(self.0.inspect_bundle(source, HashMap::new())).await;
-        let info = info.map_err(|e| service_error(e, ErrorKind::Invalid, "this is no update that the box accepts"))?;
-        let update: HashMap<String, OwnedValue> = info
-            .get("update")
-            .and_then(dictionary)
+    pub fn inspect(&self, source: &str) -> Result<Bundle> {
+        let info = self.call(SERVICE, INSTALLER, "InspectBundle", &bundle_args(source));
+        let info = info.map_err(|e| explain(e, ErrorKind::Invalid, "this is no update that the box accepts"))?;
+        let update = dictionary(info.try_child_value(0))
+            .and_then(|info| dictionary(info.lookup_value("update", None)))
             .ok_or_else(|| Error::new(ErrorKind::Unavailable, "the update service does not say what the update is"))?;
-        Ok(Bundle {
-            version: text(&update, "version"),
-            compatible: text(&update, "compatible"),
-            description: text(&update, "description"),
-        })
+        // Absent or of another type: empty.
+        let text = |key| clean(&update.lookup::<String>(key).ok().flatten().unwrap_or_default());
+        Ok(Bundle { version: text("version"), compatible: text("compatible"), description: text("description") })
     }
 
     /// Installs a bundle into the slot that does not run. `progress` is called with 0 to 100 and what is being done. An address may
     /// give another bundle than the one that was inspected: RAUC checks signature, board and version of that one itself (RAUC
     /// 1.13 has no way to name the one that is meant). Errors with a sentence.
-    pub async fn install(&self, source: &str, progress: impl Fn(u32, &str)) -> Result<()> {
+    pub fn install(&self, source: &str, progress: impl Fn(u32, &str)) -> Result<()> {
+        let context = MainContext::new();
+        let install = || self.install_within(&context, source, progress);
+        context
+            .with_thread_default(install)
+            .map_err(|e| Error::internal("signals of the update service cannot be received").with_source(e))?
+    }
+
+    /// Signals arrive while `context`, this thread's own, is run.
+    fn install_within(&self, context: &MainContext, source: &str, progress: impl Fn(u32, &str)) -> Result<()> {
         let failed = "the update could not be installed";
-        // Listened to before it begins, so that its end is not missed.
-        let mut completed =
-            within(self.0.receive_completed()).await.map_err(|e| service_error(e, ErrorKind::Unavailable, failed))?;
-        let started = within(self.0.install_bundle(source, HashMap::new())).await;
-        started.map_err(|e| service_error(e, ErrorKind::Conflict, failed))?;
+        // The process that is asked, not whoever has the name later: one that crashed and was started again knows nothing of this.
+        let service = self.process().map_err(|e| explain(e, ErrorKind::Unavailable, failed))?;
+        // Subscribed before the start, so that the end is not missed.
+        let completed = Rc::new(Cell::new(None));
+        let end = completed.clone();
+        let _subscription = self.0.subscribe_to_signal(
+            Some(&service),
+            Some(INSTALLER),
+            Some("Completed"),
+            Some(PATH),
+            None,
+            gio::DBusSignalFlags::NONE,
+            move |signal| end.set(Some(signal.parameters.get::<(i32,)>().map_or(-1, |(result,)| result))),
+        );
+        let started = self.call(&service, INSTALLER, "InstallBundle", &bundle_args(source));
+        started.map_err(|e| explain(e, ErrorKind::Conflict, failed))?;
+
+        let tick = glib::timeout_source_new(ASK_EVERY, None, Priority::DEFAULT, || ControlFlow::Continue);
+        tick.attach(Some(context));
         let mut silent = 0;
         let result = loop {
-            tokio::select! {
-                signal = completed.next() => match signal.as_ref().map(|s| s.args()) {
-                    Some(Ok(args)) => break *args.result(),
-                    _ => return Err(Error::new(ErrorKind::Unavailable, format!("{failed}: the update service is gone"))),
-                },
-                // Real time, here and below: the update service is another process.
-                () = tokio::time::sleep(ASK_EVERY) => match within(self.0.progress()).await {
-                    Ok((percent, doing, _)) => {
-                        silent = 0;
-                        progress(percent.clamp(0, 100) as u32, &clean(&doing));
-                    }
-                    Err(e) => {
-                        silent += 1;
-                        if silent >= SILENT {
-                            return Err(service_error(e, ErrorKind::Unavailable, failed));
-                        }
-                    }
-                },
+            context.iteration(true);
+            if let Some(result) = completed.get() {
+                break result;
+            }
+            match self.property(&service, "Progress").map(|p| p.get::<(i32, String, i32)>()) {
+                Ok(at) => {
+                    silent = 0;
+                    let (percent, doing, _) = at.unwrap_or_default();
+                    progress(percent.clamp(0, 100) as u32, &clean(&doing));
+                }
+                Err(e) if silent >= SILENT || is_gone(&e) => {
+                    tick.destroy();
+                    return Err(explain(e, ErrorKind::Unavailable, failed));
+                }
+                Err(_) => silent += 1,
             }
         };
+        tick.destroy();
         if result == 0 {
             progress(100, "installed");
             return Ok(());
         }
-        let why = within(self.0.last_error()).await.map(|e| clean(&e)).unwrap_or_default();
+        let why = self.property(&service, "LastError").map(|e| clean(e.str().unwrap_or_default())).unwrap_or_default();
         let why = if why.is_empty() { format!("the update service ended with {result}") } else { why };
         Err(Error::new(ErrorKind::Unavailable, format!("{failed}: {why}")))
     }
 
     /// Keeps the slot that runs for good.
-    pub async fn mark_good(&self) -> Result<()> {
-        let marked = within(self.0.mark("good", "booted")).await;
-        let (slot, message) =
-            marked.map_err(|e| service_error(e, ErrorKind::Unavailable, "the running slot cannot be marked good"))?;
+    pub fn mark_good(&self) -> Result<()> {
+        let marked = self.call(SERVICE, INSTALLER, "Mark", &("good", "booted").to_variant());
+        let marked =
+            marked.map_err(|e| explain(e, ErrorKind::Unavailable, "the running slot cannot be marked good"))?;
+        let (slot, message) = marked.get::<(String, String)>().unwrap_or_default();
         tracing::info!(slot, message, "the running system is kept");
         Ok(())
     }
+
+    /// The unique name of the process behind the service, which is started if need be.
+    fn process(&self) -> Result<String, glib::Error> {
+        self.property(SERVICE, "Operation")?;
+        let bus = "org.freedesktop.DBus";
+        let owner = self.call(bus, bus, "GetNameOwner", &(SERVICE,).to_variant())?;
+        Ok(owner.get::<(String,)>().unwrap_or_default().0)
+    }
+
+    fn property(&self, service: &str, name: &str) -> Result<Variant, glib::Error> {
+        let answer = self.call(service, "org.freedesktop.DBus.Properties", "Get", &(INSTALLER, name).to_variant())?;
+        let value = answer.try_child_value(0).filter(|v| v.type_() == glib::VariantTy::VARIANT);
+        Ok(value.and_then(|v| v.as_variant()).unwrap_or_else(|| ().to_variant()))
+    }
+
+    fn call(&self, service: &str, interface: &str, method: &str, args: &Variant) -> Result<Variant, glib::Error> {
+        let within = ANSWER_WITHIN.as_millis() as i32;
+        let flags = gio::DBusCallFlags::NONE;
+        self.0.call_sync(
+            Some(service),
+            PATH,
+            interface,
+            method,
+            Some(args),
+            None,
+            flags,
+            within,
+            gio::Cancellable::NONE,
+        )
+    }
+}
+
+/// A bundle, reached and installed without anything special: `sa{sv}`.
+fn bundle_args(source: &str) -> Variant {
+    Variant::tuple_from_iter([source.to_variant(), VariantDict::new(None).end()])
 }
 
 /// A dictionary, which RAUC hands over in a variant within the variant.
-fn dictionary(value: &OwnedValue) -> Option<HashMap<String, OwnedValue>> {
-    let mut value = Value::from(value.try_clone().ok()?);
-    while let Value::Value(inner) = value {
-        value = *inner;
+fn dictionary(value: Option<Variant>) -> Option<VariantDict> {
+    let mut value = value?;
+    while value.type_() == glib::VariantTy::VARIANT {
+        value = value.as_variant()?;
     }
-    OwnedValue::try_from(value).ok()?.try_into().ok()
+    (value.type_() == glib::VariantTy::VARDICT).then(|| VariantDict::new(Some(&value)))
 }
 
-/// A text of a dictionary; absent or another type: empty.
-fn text(dict: &HashMap<String, OwnedValue>, key: &str) -> String {
-    dict.get(key).and_then(|v| v.downcast_ref::<&str>().ok()).map(clean).unwrap_or_default()
-}
-
-async fn within<T>(asked: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
-    match tokio::time::timeout(ANSWER_WITHIN, asked).await {
-        Ok(answer) => answer,
-        Err(_) => Err(zbus::Error::Failure("no answer within two minutes".into())),
-    }
+/// Whether nobody is there who could answer.
+fn is_gone(e: &glib::Error) -> bool {
+    e.matches(gio::DBusError::ServiceUnknown) || e.matches(gio::DBusError::NameHasNoOwner)
 }
 
 /// The service's error as a sentence; `kind` and `what` are for what the service itself refuses.
-fn service_error(e: zbus::Error, kind: ErrorKind, what: &str) -> Error {
-    let zbus::Error::MethodError(name, description, _) = &e else {
-        return Error::new(ErrorKind::Unavailable, format!("{what}: {}", clean(&e.to_string())));
-    };
-    match name.as_str() {
-        "org.freedesktop.DBus.Error.ServiceUnknown" | "org.freedesktop.DBus.Error.NameHasNoOwner" => {
-            Error::new(ErrorKind::Unavailable, "the update service (RAUC) does not run on this box")
-        }
-        "org.freedesktop.DBus.Error.AccessDenied" => Error::new(
-            ErrorKind::Forbidden,
-            "this user may not ask the update service: run this as root or as the user perch",
-        ),
-        _ => {
-            let why = clean(description.as_deref().unwrap_or("it does not say why"));
-            Error::new(kind, format!("{what}: {why}"))
-        }
+fn explain(mut e: glib::Error, kind: ErrorKind, what: &str) -> Error {
+    if is_gone(&e) {
+        return Error::new(ErrorKind::Unavailable, "the update service (RAUC) does not run on this box");
     }
+    if e.matches(gio::DBusError::AccessDenied) {
+        let why = "this user may not ask the update service: run this as root or as the user perch";
+        return Error::new(ErrorKind::Forbidden, why);
+    }
+    let kind = if gio::DBusError::is_remote_error(&e) { kind } else { ErrorKind::Unavailable };
+    gio::DBusError::strip_remote_error(&mut e);
+    let why = match clean(e.message()) {
+        why if why.is_empty() => "it does not say why".to_owned(),
+        why => why,
+    };
+    Error::new(kind, format!("{what}: {why}"))
 }

@@ -3,13 +3,13 @@
 #[path = "../../../tests/support/rauc.rs"]
 mod rauc;
 
+use gio::glib::{Variant, VariantDict};
+use gio::prelude::*;
 use perch_base::ErrorKind;
 use perch_domain::update::{Outcome, Phase, UpdatePort, UpdateSource};
 use perch_update::{Bus, Config, Places, Updater};
 use rauc::{Asked, FakeRauc, PrivateBus};
-use std::collections::HashMap;
 use std::time::Duration;
-use zbus::zvariant::Value;
 
 /// A card image with its RAUC.
 struct Rig {
@@ -17,7 +17,7 @@ struct Rig {
     asked: Asked,
     dir: tempfile::TempDir,
     _bus: PrivateBus,
-    _service: Option<zbus::Connection>,
+    _service: Option<FakeRauc>,
 }
 
 impl Rig {
@@ -26,7 +26,7 @@ impl Rig {
         let (service, asked) = match with_rauc {
             false => (None, Asked::default()),
             true => {
-                let (service, asked) = FakeRauc::serve(&bus.address).await;
+                let (service, asked) = FakeRauc::serve(&bus.address);
                 (Some(service), asked)
             }
         };
@@ -112,9 +112,8 @@ async fn an_upload_is_checked_installed_and_tried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stand_in_refuses_what_rauc_does_not_know() {
     let bus = PrivateBus::start();
-    let (_service, asked) = FakeRauc::serve(&bus.address).await;
-    let address = zbus::connection::Builder::address(bus.address.as_str()).expect("an address");
-    let connection = address.build().await.expect("on the bus");
+    let (_service, asked) = FakeRauc::serve(&bus.address);
+    let connection = rauc::connect(&bus.address);
     for (method, key, is_known) in [
         ("InstallBundle", "require-manifest-hash", false),
         ("InspectBundle", "require-manifest-hash", false),
@@ -122,10 +121,11 @@ async fn the_stand_in_refuses_what_rauc_does_not_know() {
         ("InstallBundle", "transaction-id", true),
         ("InspectBundle", "tls-ca", true),
     ] {
-        let args = HashMap::from([(key, Value::from("x"))]);
-        let name = Some("de.pengutronix.rauc");
-        let body = ("https://host/0.2.0_board", args);
-        let called = connection.call_method(name, "/", Some("de.pengutronix.rauc.Installer"), method, &body).await;
+        let args = VariantDict::new(None);
+        args.insert(key, "x");
+        let args = Variant::tuple_from_iter(["https://host/0.2.0_board".to_variant(), args.end()]);
+        let method = format!("de.pengutronix.rauc.Installer.{method}");
+        let called = rauc::call(&connection, "de.pengutronix.rauc", "/", &method, args);
         let message = called.err().map(|e| e.to_string()).unwrap_or_default();
         assert_eq!(message.contains(&format!("Unsupported key: {key}")), !is_known, "{method} {key}: {message}");
     }
@@ -171,6 +171,12 @@ async fn an_installation_that_fails_and_an_upload_that_breaks_off() {
     assert_eq!(state.phase, Phase::Idle);
     assert_eq!(state.problem.as_deref(), Some("the update could not be installed: no-space-left"));
     assert!(!rig.dir.path().join("run/reboot-trial").exists() && rig.spool_is_empty());
+
+    rig.upload("0.2.0 board crash").await.expect("taken");
+    rig.call(|u| u.install(UpdateSource::Upload, false)).await.expect("started");
+    rig.settled().await;
+    let problem = rig.updater.state().problem;
+    assert_eq!(problem.as_deref(), Some("the update service (RAUC) does not run on this box"));
 
     rig.call(|u| u.receive(100).expect("started").write(b"abc")).await.expect("taken");
     let state = rig.updater.state();
