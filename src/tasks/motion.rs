@@ -100,7 +100,7 @@ impl Task for Motion {
         let mut detector = (self.detector)(&self.camera.config.motion);
         let mut machine = EventMachine::new(event_config(&self.camera.config.record));
         let mut sight = SightWatch::default();
-        // A new detector learns the light anew.
+        // A new detector learns the light again.
         self.camera.set_motion_problem("");
         // The last attempt broke off in the middle of it.
         if self.running.is_some() {

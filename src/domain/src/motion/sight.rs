@@ -15,7 +15,7 @@ const BACK: f32 = 0.2;
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// What a camera's health says while motion is not judged.
-pub const LIGHT_SWINGS: &str = "the light swings too strongly, nothing that moves is told from it: let it be steady";
+pub const LIGHT_SWINGS: &str = "the light swings too strongly to recognise motion: make it steady";
 
 /// What is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
