@@ -23,7 +23,7 @@ for (const camera of CAMERAS) {
     await expect.poll(async () => (await last()).framesDecoded).toBeGreaterThan(5);
     const before = await last();
     // Three seconds' worth, however long a busy machine takes for them.
-    await expect.poll(async () => (await last()).framesDecoded - before.framesDecoded).toBeGreaterThan(30);
+    await expect.poll(async () => (await last()).framesDecoded - before.framesDecoded).toBeGreaterThan(24);
     await expect
       .poll(async () => (await last()).audioSamples - before.audioSamples)
       .toBeGreaterThan(3 * 48_000);

@@ -1,5 +1,5 @@
 // Starts the boxes that all tests share: the one under test with four cameras, paired and signed in, and a second one that plays a
-// network camera.
+// network camera. Pictures are small and few: here software encodes, decodes and draws every one of them.
 import { type Box, footage, startBox } from './box';
 import { USER } from './steps';
 
@@ -8,10 +8,10 @@ export default async function setup() {
 [[camera]]
 id = "yard"
 source = "test"
-width = 640
-height = 360
-fps = 15
-bitrate_kbps = 500
+width = 320
+height = 180
+fps = 8
+bitrate_kbps = 300
 audio = { source = "test" }
 record = { mode = "off" }
 motion = { enabled = false }`);
@@ -27,10 +27,10 @@ motion = { enabled = false }`);
 id = "test"
 name = "Test"
 source = "test"
-width = 640
-height = 360
-fps = 15
-bitrate_kbps = 600
+width = 320
+height = 180
+fps = 8
+bitrate_kbps = 300
 audio = { source = "test" }
 record = { mode = "continuous", segment_max_s = 20 }
 motion = { enabled = false }
@@ -39,10 +39,10 @@ motion = { enabled = false }
 id = "door"
 name = "Front door"
 source = "${clip ? `file:${clip}` : 'test'}"
-width = 768
-height = 432
-fps = 10
-bitrate_kbps = 800
+width = 512
+height = 288
+fps = 8
+bitrate_kbps = 500
 audio = { source = "test" }
 record = { mode = "motion", pre_roll_s = 2, post_roll_s = 2, gap_s = 2 }
 
@@ -61,9 +61,9 @@ source = "test"
 codec = "vp8"
 width = 320
 height = 180
-fps = 15
+fps = 8
 bitrate_kbps = 300
-sub = { width = 320, height = 180, fps = 15, bitrate_kbps = 200 }
+sub = { width = 320, height = 180, fps = 8, bitrate_kbps = 200 }
 audio = { source = "test" }
 motion = { enabled = false }`);
   process.env.PERCH_TEST_URL = box.url;
