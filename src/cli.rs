@@ -1,6 +1,7 @@
 //! The command line: what `perch` understands. Each command lives in a file of `commands`.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use perch_domain::exchange;
 use perch_domain::motion::MotionConfig;
 use perch_update::Places;
 use std::path::PathBuf;
@@ -24,8 +25,8 @@ pub struct ConfigArg {
 impl ConfigArg {
     /// The file that was named; where none was, the card image's own, or the Debian package's.
     pub fn path(&self) -> Option<PathBuf> {
-        let of_the_card = || Places::of_the_card(None).boot().map(|_| PathBuf::from("/data/perch/perch.toml"));
-        let of_the_package = || Some(PathBuf::from("/etc/perch/perch.toml")).filter(|path| path.exists());
+        let of_the_card = || Places::of_the_card(None).boot().map(|_| exchange::CONFIG.path());
+        let of_the_package = || Some(exchange::PACKAGE_CONFIG.path()).filter(|path| path.exists());
         self.config.clone().or_else(of_the_card).or_else(of_the_package)
     }
 }

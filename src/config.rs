@@ -7,6 +7,7 @@ use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::{SESSION_IDLE, SESSION_MAX};
 use perch_domain::camera::{AudioSettings, AudioSource, CameraConfig, Source, VideoSettings};
+use perch_domain::exchange::HTTPS_PORT;
 use perch_domain::media::VideoCodec;
 use perch_domain::motion::{MotionConfig, Polygon};
 use perch_domain::pairing::{DIGITS, PairingConfig};
@@ -120,7 +121,7 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
     house.finish();
 
     let mut http = root.section("http");
-    let http_listen = http.address("listen", "0.0.0.0:8443");
+    let http_listen = http.address("listen", &format!("0.0.0.0:{HTTPS_PORT}"));
     let hostnames =
         http.texts("hostnames", perch_base::net::is_host_name, "must be host names such as `perch.example.org`");
     http.finish();

@@ -1,5 +1,8 @@
 //! The shape of the repository: floors, file headers, lengths. What Cargo and rustc do not refuse is refused here.
 
+#[path = "tidy/exchange.rs"]
+mod exchange;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,7 @@
 
 use crate::setup::cameras::video_devices;
 use perch_domain::board::Facts;
+use perch_domain::exchange;
 use perch_domain::setup::first_cameras;
 use std::path::Path;
 
@@ -14,8 +15,8 @@ pub fn facts(root: &Path) -> Facts {
         has_codec_device: devices.iter().any(|d| d.name.starts_with("bcm2835-codec-encode")),
         has_sensor: first_cameras(&devices).iter().any(|c| c.source == "libcamera"),
         has_watchdog: root.join("dev/watchdog0").exists(),
-        is_card_image: root.join("run/perch/boot").exists(),
-        is_data_mounted: text("proc/mounts").lines().any(|l| l.split(' ').nth(1) == Some("/data")),
+        is_card_image: exchange::BOOT.below(root).exists(),
+        is_data_mounted: text("proc/mounts").lines().any(|l| l.split(' ').nth(1) == Some(exchange::DATA)),
         ..Facts::default()
     }
 }

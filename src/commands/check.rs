@@ -5,6 +5,7 @@ use crate::kernel_clock;
 use perch_base::Result;
 use perch_domain::board::Facts;
 use perch_domain::camera::{AudioSource, CameraConfig, Source};
+use perch_domain::exchange;
 use perch_domain::recording::RecordMode;
 use perch_media::pipeline::Library;
 use std::io;
@@ -51,7 +52,8 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     println!("Pipelines");
     match Library::installed() {
         Ok(_) => report.good("all pipeline files read"),
-        Err(e) => report.bad(&e.to_string(), "fix the file in /etc/perch/pipelines or remove it"),
+        Err(e) => report
+            .bad(&e.to_string(), &format!("fix the file in {} or remove it", exchange::PIPELINES.path().display())),
     }
     println!("Cameras");
     for c in &config.cameras {

@@ -4,11 +4,12 @@
 use crate::setup::cameras::video_devices;
 use crate::setup::files::{self, Owner};
 use crate::setup::reset::{self, Reset};
-use crate::setup::{DATA_DIR, Log, Places};
+use crate::setup::{Log, Places};
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::secret::{self, Secret};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::{Grant, Role};
+use perch_domain::exchange::{self, ExchangedFile};
 use perch_domain::ports::AccessPort;
 use perch_domain::setup::{self, Admin, Plan, Value};
 use perch_domain::update::BootFacts;
@@ -16,8 +17,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// The owner's file on the boot partition, in lower case; Windows likes to hide a second `.txt`.
-const SETUP_FILES: [&str; 2] = ["perch-setup.toml", "perch-setup.toml.txt"];
+/// The owner's file.
+const SETUP: &str = exchange::SETUP.name;
 
 /// How often cameras are looked for while none is there yet.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -37,7 +38,7 @@ pub fn run(boot_dir: &Path, root: &Path, wait_s: u64) -> Result<ExitCode> {
         log.fault(&e);
     }
     let kept = log.lines().iter().map(|line| format!("{line}\n")).collect::<String>();
-    let path = root.join("run/perch/setup.log");
+    let path = exchange::SETUP_LOG.below(root);
     if let Err(e) = files::put(&path, kept.as_bytes(), 0o644, &Owner::default()) {
         log.fault(&e);
     }
@@ -46,19 +47,23 @@ pub fn run(boot_dir: &Path, root: &Path, wait_s: u64) -> Result<ExitCode> {
 
 /// Reads the file, decides, and removes it, whatever was in it.
 fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
-    let Some(path) = files::find(&places.boot_dir, &SETUP_FILES) else { return Plan::default() };
+    // Windows likes to hide a second `.txt`.
+    let names = [SETUP.to_owned(), format!("{SETUP}.txt")];
+    let Some(path) = files::find(&places.boot_dir, &names.each_ref().map(String::as_str)) else {
+        return Plan::default();
+    };
     let plan = match files::read_small(&path, setup::MAX_FILE).and_then(|bytes| entries(&bytes)) {
         Ok(entries) => setup::plan(&entries),
         Err(e) => Plan { refused: vec![format!("nothing of it was used: {e}")], ..Plan::default() },
     };
     for sentence in &plan.refused {
-        log.say(format!("perch-setup.toml: {sentence}"));
+        log.say(format!("{SETUP}: {sentence}"));
     }
     match files::wipe(&path) {
-        Ok(()) => log.say("perch-setup.toml was read and removed."),
+        Ok(()) => log.say(format!("{SETUP} was read and removed.")),
         Err(e) => {
             log.fault(&e);
-            log.say("perch-setup.toml is still on the card and may hold passwords: remove it yourself.");
+            log.say(format!("{SETUP} is still on the card and may hold passwords: remove it yourself."));
         }
     }
     plan
@@ -96,40 +101,40 @@ fn plain(value: toml::Value) -> Value {
 }
 
 fn apply(plan: &Plan, places: &Places, owner: &Owner, log: &mut Log) {
-    let (etc, root) = (places.etc(), Owner::default());
+    let (path, root) = (|file: ExchangedFile| file.below(&places.root), Owner::default());
     if let Some(name) = &plan.hostname {
-        let put = files::put(&etc.join("hostname"), format!("{name}\n").as_bytes(), 0o644, &root);
+        let put = files::put(&path(exchange::HOSTNAME), format!("{name}\n").as_bytes(), 0o644, &root);
         log.done(put, format!("The box's name in the network is {name}.local."));
     }
     if let Some(zone) = &plan.timezone {
         if places.root.join("usr/share/zoneinfo").join(zone).is_file() {
-            let put = files::put(&etc.join("timezone"), format!("{zone}\n").as_bytes(), 0o644, &root);
+            let put = files::put(&path(exchange::TIMEZONE), format!("{zone}\n").as_bytes(), 0o644, &root);
             log.done(put, format!("The time zone is {zone}."));
         } else {
             log.say(format!(
-                "perch-setup.toml: timezone = \"{zone}\": this box knows no such zone; it must be like Europe/Zurich"
+                "{SETUP}: timezone = \"{zone}\": this box knows no such zone; it must be like Europe/Zurich"
             ));
         }
     }
     if let Some(text) = &plan.wpa_supplicant {
-        let put = files::put(&etc.join("wpa_supplicant.conf"), text.expose().as_bytes(), 0o600, &root);
+        let put = files::put(&path(exchange::WIFI), text.expose().as_bytes(), 0o600, &root);
         log.done(put, "Wi-Fi is set up.");
     }
     match plan.authorized_key.as_deref() {
         None => {}
-        Some("") => log.done(files::remove(&etc.join("authorized_keys")), "SSH is off."),
+        Some("") => log.done(files::remove(&path(exchange::SSH_KEY)), "SSH is off."),
         Some(key) => {
-            let put = files::put(&etc.join("authorized_keys"), format!("{key}\n").as_bytes(), 0o600, &root);
-            log.done(put, "SSH is on for the key of perch-setup.toml.");
+            let put = files::put(&path(exchange::SSH_KEY), format!("{key}\n").as_bytes(), 0o600, &root);
+            log.done(put, format!("SSH is on for the key of {SETUP}."));
         }
     }
     if let Some(admin) = &plan.admin {
         match make_admin(places, owner, admin) {
             Ok(true) => log.say(format!("The account {} was made.", admin.name)),
-            Ok(false) => log.say(
-                "perch-setup.toml: the box has an owner already, no account was made: put a file named \
-                 perch-reset-accounts beside it to start over",
-            ),
+            Ok(false) => log.say(format!(
+                "{SETUP}: the box has an owner already, no account was made: put a file named {} beside it to start over",
+                exchange::RESET_ACCOUNTS.name
+            )),
             Err(e) => log.fault(&e),
         }
     }
@@ -149,7 +154,7 @@ fn make_admin(places: &Places, owner: &Owner, admin: &Admin) -> Result<bool> {
 
 /// A name and a config, where there is none yet.
 fn first_start(plan: &Plan, places: &Places, owner: &Owner, wait: Duration, log: &mut Log) -> Result<()> {
-    let name = places.etc().join("hostname");
+    let name = exchange::HOSTNAME.below(&places.root);
     if plan.hostname.is_none() && !name.exists() {
         let chance = u16::from_be_bytes(secret::random_bytes::<2>());
         let host = setup::default_hostname(&serial(&places.root), chance);
@@ -165,7 +170,7 @@ fn first_start(plan: &Plan, places: &Places, owner: &Owner, wait: Duration, log:
         [] => "no camera was found, so it shows a test pattern".to_owned(),
         some => some.iter().map(|c| c.source.as_str()).collect::<Vec<_>>().join(", "),
     };
-    let text = setup::first_config(&cameras, DATA_DIR);
+    let text = setup::first_config(&cameras, &exchange::BOX.path().to_string_lossy());
     let put = files::make_dir(&places.perch(), owner).and_then(|()| files::put(&config, text.as_bytes(), 0o640, owner));
     log.done(put, format!("The first perch.toml was written: {what}."));
     Ok(())
@@ -191,7 +196,7 @@ fn wait_for_cameras(root: &Path, wait: Duration) -> Result<Vec<setup::FirstCamer
 
 /// The board's serial number, as the boot script or the device tree gives it.
 fn serial(root: &Path) -> String {
-    let from_boot = std::fs::read_to_string(root.join("run/perch/boot")).ok().and_then(|t| BootFacts::parse(&t).serial);
+    let from_boot = std::fs::read_to_string(exchange::BOOT.below(root)).ok().and_then(|t| BootFacts::parse(&t).serial);
     let tree = ["proc/device-tree/serial-number", "sys/firmware/devicetree/base/serial-number"];
     let from_tree = || tree.iter().find_map(|path| std::fs::read_to_string(root.join(path)).ok());
     from_boot.or_else(from_tree).unwrap_or_default()

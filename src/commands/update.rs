@@ -39,7 +39,7 @@ pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
         }
     })?;
     if wanted.no_restart {
-        println!("Installed. It is tried when you ask for it: touch {}", places.run.join("reboot-trial").display());
+        println!("Installed. It is tried when you ask for it: touch {}", places.trial_request().display());
         return Ok(ExitCode::SUCCESS);
     }
     places.ask_for_trial()?;

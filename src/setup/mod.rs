@@ -8,6 +8,7 @@ pub mod reset;
 use perch_base::clock::SystemClock;
 use perch_base::{Error, Result};
 use perch_domain::access::{SESSION_IDLE, SESSION_MAX};
+use perch_domain::exchange;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use perch_store::Store;
@@ -21,22 +22,18 @@ pub struct Places {
 }
 
 impl Places {
-    pub fn etc(&self) -> PathBuf {
-        self.root.join("data/etc")
-    }
-
     /// What belongs to the user that runs perch.
     pub fn perch(&self) -> PathBuf {
-        self.root.join("data/perch")
+        self.root.join(exchange::HOME.trim_start_matches('/'))
     }
 
     pub fn config(&self) -> PathBuf {
-        self.perch().join("perch.toml")
+        exchange::CONFIG.below(&self.root)
     }
 
     /// The data folder. Always the card's own: the config belongs to the user perch, and root takes no path from it.
     pub fn data_dir(&self) -> PathBuf {
-        self.root.join(DATA_DIR.trim_start_matches('/'))
+        exchange::BOX.below(&self.root)
     }
 
     /// Opens the box's database, which may be a new one. Refuses a data folder in which a link leads elsewhere.
@@ -52,9 +49,6 @@ impl Places {
         Store::open_for_cli(config, Arc::new(SystemClock))
     }
 }
-
-/// The data folder on the card.
-pub const DATA_DIR: &str = "/data/perch/box";
 
 /// Sentences for the console.
 #[derive(Default)]

@@ -4,6 +4,7 @@
 use super::files::Owner;
 use super::{Log, Places, files};
 use perch_base::{ErrorKind, Result, ResultExt};
+use perch_domain::exchange;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,8 @@ impl Reset {
     /// The file's name, in lower case.
     fn name(self) -> &'static str {
         match self {
-            Self::Accounts => "perch-reset-accounts",
-            Self::Everything => "perch-reset-everything",
+            Self::Accounts => exchange::RESET_ACCOUNTS.name,
+            Self::Everything => exchange::RESET_EVERYTHING.name,
         }
     }
 }
@@ -91,15 +92,15 @@ fn accounts(places: &Places) -> Result<()> {
 fn everything(places: &Places) -> Result<()> {
     // The data folder lies in the first one.
     // Whoever has the box next must not find the recordings on a disk that is away today: `recordings` empties it then.
-    if let Ok(used) = files::read_small(&places.etc().join("recordings-disk"), 256) {
-        let path = places.root.join("data/recordings-disks-to-erase");
+    if let Ok(used) = files::read_small(&exchange::DISK_IN_USE.below(&places.root), 256) {
+        let path = exchange::DISKS_TO_ERASE.below(&places.root);
         let mut disks = files::read_small(&path, 4096).unwrap_or_default();
         disks.extend_from_slice(&used);
         files::put(&path, &disks, 0o644, &Owner::default())?;
     }
     files::empty(&places.perch())?;
-    files::empty(&places.etc())?;
-    files::empty(&places.root.join("data/update/spool"))?;
+    files::empty(&places.root.join(exchange::ETC.trim_start_matches('/')))?;
+    files::empty(&exchange::SPOOL.below(&places.root))?;
     // A disk for recordings is mounted later; the box itself ends what was started here.
     files::put(&places.data_dir().join(ERASE), b"", 0o600, &Owner::default())
 }

@@ -12,6 +12,7 @@ use perch_base::shutdown::Shutdown;
 use perch_base::time::Timestamp;
 use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::access::{Grant, Role};
+use perch_domain::exchange;
 use perch_domain::pairing::CardStep;
 use perch_domain::ports::AccessPort;
 use perch_domain::task::TaskId;
@@ -105,9 +106,10 @@ impl CardMaker {
 fn waits(until: Timestamp, now: Timestamp) -> String {
     format!(
         "{WAITS}  The next one is shown here at {}; the box's clock says {}.\n  \
-         To have one sooner, reset the accounts: put an empty file perch-reset-accounts on the card.\n",
+         To have one sooner, reset the accounts: put an empty file {} on the card.\n",
         minute(until),
-        minute(now)
+        minute(now),
+        exchange::RESET_ACCOUNTS.name
     )
 }
 
@@ -132,7 +134,7 @@ fn minute(at: Timestamp) -> String {
 }
 
 fn path() -> Option<PathBuf> {
-    systemd::runtime_directory().map(|dir| dir.join("card"))
+    systemd::runtime_directory().map(|dir| dir.join(exchange::CARD.name))
 }
 
 /// Replaces what is in the file, in place: whoever shows it waits for the file to be closed.

@@ -4,12 +4,11 @@
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::exchange;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// Where a box's owner may put pipelines of their own.
-const OVERRIDES: &str = "/etc/perch/pipelines";
 /// No pipeline file is larger, bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
@@ -123,7 +122,7 @@ impl Library {
         if let Some(library) = INSTALLED.get() {
             return Ok(library.clone());
         }
-        let library = Arc::new(Self::load(Some(Path::new(OVERRIDES)))?);
+        let library = Arc::new(Self::load(Some(&exchange::PIPELINES.path()))?);
         Ok(INSTALLED.get_or_init(|| library).clone())
     }
 

@@ -11,6 +11,7 @@ pub use rauc::{Bus, Rauc};
 pub use system::Places;
 
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::exchange;
 use perch_domain::update::{
     Bundle, CARD_IMAGE_ONLY, Phase, UpdatePort, UpdateSource, UpdateState, Upload, judge, wanted_unattended,
 };
@@ -52,7 +53,7 @@ struct Now {
 impl Updater {
     /// Bundles of an earlier run are removed.
     pub fn new(config: Config) -> Self {
-        let spool = Spool::new(config.places.update.join("spool"));
+        let spool = Spool::new(config.places.update.join(exchange::SPOOL.name));
         let boot = config.places.boot();
         if boot.is_some() {
             spool.clear();

@@ -1,6 +1,8 @@
-//! The files by which perch and the root scripts of the card image tell each other things; all small, all read without trust.
+//! The files of `domain::exchange` that perch and the root scripts of the card image tell each other things by: all small, all read
+//! without trust.
 
 use perch_base::{ErrorKind, Result, ResultExt};
+use perch_domain::exchange;
 use perch_domain::update::{BootFacts, LastUpdate, image_version};
 use rustix::fs::OFlags;
 use std::fs::{self, OpenOptions};
@@ -14,9 +16,9 @@ const SMALL: u64 = 16 * 1024;
 /// Where they are.
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// `/run/perch`: what holds until the next start.
+    /// What holds until the next start.
     pub run: PathBuf,
-    /// `/data/update`: what outlives it.
+    /// What outlives it.
     pub update: PathBuf,
     /// `/etc/os-release`: which image runs.
     pub os_release: PathBuf,
@@ -25,8 +27,8 @@ pub struct Places {
 impl Places {
     /// Those of the card image.
     pub fn of_the_card(run: Option<PathBuf>) -> Self {
-        let run = run.unwrap_or_else(|| "/run/perch".into());
-        Self { run, update: "/data/update".into(), os_release: "/etc/os-release".into() }
+        let run = run.unwrap_or_else(|| exchange::RUN.into());
+        Self { run, update: exchange::UPDATE.into(), os_release: "/etc/os-release".into() }
     }
 
     /// The version of the image that runs, which is what an update replaces; `None` where there is none.
@@ -38,23 +40,28 @@ impl Places {
 
     /// What the boot script says; `None` where there is none: no card image.
     pub fn boot(&self) -> Option<BootFacts> {
-        read(&self.run.join("boot")).map(|text| BootFacts::parse(&text))
+        read(&self.run.join(exchange::BOOT.name)).map(|text| BootFacts::parse(&text))
     }
 
     /// How the last update ended.
     pub fn last(&self) -> Option<LastUpdate> {
-        read(&self.update.join("last")).and_then(|text| LastUpdate::parse(&text))
+        read(&self.update.join(exchange::LAST_UPDATE.name)).and_then(|text| LastUpdate::parse(&text))
     }
 
     /// Asks for a restart into the slot that was written, to try it.
     pub fn ask_for_trial(&self) -> Result<()> {
-        put(&self.run.join("reboot-trial"), "")
+        put(&self.trial_request(), "")
+    }
+
+    /// The file that asks for it, which an owner can make as well.
+    pub fn trial_request(&self) -> PathBuf {
+        self.run.join(exchange::REBOOT_TRIAL.name)
     }
 
     /// Says why the health gate is not content; empty: it is.
     pub fn tell_health(&self, sentence: &str) -> Result<()> {
         let line = if sentence.is_empty() { String::new() } else { format!("{sentence}\n") };
-        put(&self.run.join("health"), &line)
+        put(&self.run.join(exchange::HEALTH.name), &line)
     }
 }
 
