@@ -45,6 +45,8 @@ pub enum Command {
         /// What the paired device may do
         #[arg(long, value_enum, default_value = "admin")]
         role: RoleArg,
+        #[command(flatten)]
+        cameras: CamerasArg,
     },
     /// Manage accounts
     User {
@@ -118,6 +120,14 @@ pub enum Command {
     },
 }
 
+/// Some of the cameras.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CamerasArg {
+    /// A camera's id, for whoever is to find no other camera; may be given several times
+    #[arg(long = "camera", value_name = "ID")]
+    pub ids: Vec<String>,
+}
+
 /// What an account or device may do.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum RoleArg {
@@ -146,6 +156,8 @@ pub enum UserAction {
         /// What it may do
         #[arg(long, value_enum, default_value = "viewer")]
         role: RoleArg,
+        #[command(flatten)]
+        cameras: CamerasArg,
     },
     /// Set a new password and sign the account out everywhere
     Passwd {
@@ -168,6 +180,8 @@ pub enum StreamPasswordAction {
     Add {
         /// Its name, which is also the user name for the player
         name: String,
+        #[command(flatten)]
+        cameras: CamerasArg,
     },
     /// List them
     List,

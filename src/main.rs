@@ -28,7 +28,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Run(config) => commands::run::run(config.path().as_deref()),
         Command::Check(config) => commands::check::run(config.path().as_deref()),
-        Command::Pair { config, role } => commands::pair::run(config.path().as_deref(), role.into()),
+        Command::Pair { config, role, cameras } => {
+            commands::pair::run(config.path().as_deref(), role.into(), &cameras.ids)
+        }
         Command::User { config, action } => commands::people::user(config.path().as_deref(), action),
         Command::StreamPassword { config, action } => {
             commands::people::stream_password(config.path().as_deref(), action)

@@ -15,6 +15,8 @@ use crate::app::store_config;
 use crate::config::Config;
 use perch_base::clock::SystemClock;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::access::CameraGrant;
+use perch_domain::running::RunningCamera;
 use perch_store::Store;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +34,30 @@ fn open_store(config: &Config) -> Result<Store> {
         return Err(Error::new(ErrorKind::Unavailable, why));
     }
     Store::open_for_cli(store_config(config), Arc::new(SystemClock))
+}
+
+/// What can be watched: as the box last ran, since a command may have been given no config.
+fn cameras(store: &Store, config: &Config) -> Result<Vec<RunningCamera>> {
+    let running = store.meta().word()?.and_then(|running| running.cameras);
+    let configured = || {
+        let all = config.cameras.iter().map(|c| RunningCamera { id: c.id.clone(), name: c.name.clone() });
+        all.collect()
+    };
+    Ok(running.unwrap_or_else(configured))
+}
+
+/// The cameras of `--camera`; none named: all. Errors with `Invalid` when there is no such camera.
+fn granted(ids: &[String], known: &[RunningCamera]) -> Result<CameraGrant> {
+    let known: Vec<_> = known.iter().map(|camera| camera.id.clone()).collect();
+    CameraGrant::parse((!ids.is_empty()).then_some(ids), &known)
+}
+
+/// What is said of a grant that is not for all cameras.
+fn limit(cameras: &CameraGrant) -> Option<String> {
+    match cameras {
+        CameraGrant::All => None,
+        CameraGrant::Only(ids) => Some(ids.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// Tells the running box, if there is one.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Makes a code and prints the card.
-pub fn run(config: Option<&Path>, role: Role) -> Result<ExitCode> {
+pub fn run(config: Option<&Path>, role: Role, cameras: &[String]) -> Result<ExitCode> {
     let config = Config::load(config)?;
     let store = super::open_store(&config)?;
     let running = store.meta().word()?.ok_or_else(|| {
@@ -19,11 +19,15 @@ pub fn run(config: Option<&Path>, role: Role) -> Result<ExitCode> {
             "the box has never run with this data folder: start it with `perch run` first",
         )
     })?;
+    let grant = Grant::new(role, super::granted(cameras, &super::cameras(&store, &config)?)?)?;
     let now = SystemClock.utc();
-    let code = store.accounts().issue_code(&Grant::all(role), now)?;
+    let code = store.accounts().issue_code(&grant, now)?;
     println!("{}", pairing_card::render(&running.base_url, &code, &running.ca_sha256, now)?);
     if role == Role::Viewer {
         println!("  The device will be a viewer: it may watch and look back, not change anything.");
+    }
+    if let Some(names) = super::limit(grant.cameras()) {
+        println!("  It sees no camera but: {names}");
     }
     if !crate::bell::ring(&config.data_dir) {
         eprintln!("The box is not running: start it before the password expires.");

@@ -17,11 +17,13 @@ pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
     let store = super::open_store(&config)?;
     let accounts = store.accounts();
     match action {
-        UserAction::Add { name, role } => {
+        UserAction::Add { name, role, cameras } => {
             perch_domain::access::check_name("user", &name)?;
+            let cameras = super::granted(&cameras.ids, &super::cameras(&store, &config)?)?;
+            let grant = Grant::new(role.into(), cameras)?;
             let password = read_password()?;
-            accounts.add_user(&name, &password, &Grant::all(role.into()), None, SystemClock.utc())?;
-            println!("Account `{name}` was made.");
+            accounts.add_user(&name, &password, &grant, None, SystemClock.utc())?;
+            println!("Account `{name}` was made{}.", limit(grant.cameras()));
         }
         UserAction::Passwd { name } => {
             let password = read_password()?;
@@ -49,20 +51,17 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
     let store = super::open_store(&config)?;
     let accounts = store.accounts();
     match action {
-        StreamPasswordAction::Add { name } => {
-            let password = accounts.add_stream_password(&name, &CameraGrant::All, SystemClock.utc())?;
+        StreamPasswordAction::Add { name, cameras } => {
+            let known = super::cameras(&store, &config)?;
+            let grant = super::granted(&cameras.ids, &known)?;
+            let password = accounts.add_stream_password(&name, &grant, SystemClock.utc())?;
             super::ring(&config.data_dir);
             println!("User {name}, password {} (it is shown this once)\n", password.expose());
             // As the box last ran: this command may have been given no config.
             let running = store.meta().word()?;
             let host = running.as_ref().map_or("localhost", RunningBox::host);
             let port = running.as_ref().and_then(|r| r.rtsp_port).unwrap_or(config.rtsp_listen.port());
-            let configured = || {
-                let named = config.cameras.iter().map(|c| RunningCamera { id: c.id.clone(), name: c.name.clone() });
-                named.collect()
-            };
-            let cameras = running.as_ref().and_then(|r| r.cameras.clone()).unwrap_or_else(configured);
-            for RunningCamera { id, name: camera } in cameras {
+            for RunningCamera { id, name: camera } in known.iter().filter(|camera| grant.includes(&camera.id)) {
                 let base = format!("rtsp://{name}:{}@{host}:{port}/{id}", password.expose());
                 println!("  {camera:32}  {base}\n  {:32}  {base}/sub", "");
             }
@@ -83,13 +82,7 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
 
 /// What a list says of a grant that is not for all cameras.
 fn limit(cameras: &CameraGrant) -> String {
-    match cameras {
-        CameraGrant::All => String::new(),
-        CameraGrant::Only(ids) => {
-            let names: Vec<_> = ids.iter().map(|id| id.as_str()).collect();
-            format!("  for {}", names.join(", "))
-        }
-    }
+    super::limit(cameras).map(|names| format!(" for {names}")).unwrap_or_default()
 }
 
 /// From the terminal twice without echo, or one line of standard input.

@@ -66,6 +66,41 @@ fn pair_prints_a_code_that_works_at_the_running_box() {
     assert_eq!(admin.json("/api/v1/devices")["devices"].as_array().map(Vec::len), Some(3));
 }
 
+#[test]
+fn commands_give_some_cameras_as_the_api_does() {
+    let home = Home::new(&[camera("front", "test", PLAIN), camera("yard", "test", PLAIN)].concat());
+    let running = home.boot();
+    let cameras_of = |client: &Client| {
+        let list = client.json("/api/v1/cameras")["cameras"].as_array().cloned().expect("a list");
+        list.iter().map(|c| c["id"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let out = home.run(&["pair", "--role", "viewer", "--camera", "yard"], "").ok();
+    assert!(out.contains("It sees no camera but: yard"), "{out}");
+    assert_eq!(cameras_of(&running.client().pair(&otp_of(&out), "tablet")), ["yard"]);
+
+    let both = ["user", "add", "anna", "--camera", "yard", "--camera", "front"];
+    assert!(home.run(&both, "correct horse battery\n").ok().contains("`anna` was made for front, yard."));
+    home.run(&["user", "add", "bert", "--camera", "yard"], "correct horse battery\n").ok();
+    let bert = sign_in(&running.client(), "bert", "correct horse battery").expect("signed in");
+    assert_eq!(cameras_of(&bert), ["yard"]);
+    assert!(home.run(&["user", "list"], "").ok().contains("for front, yard"));
+
+    let out = home.run(&["stream-password", "add", "nvr", "--camera", "yard"], "").ok();
+    assert!(out.contains("/yard/sub") && !out.contains("/front"), "{out}");
+
+    for (args, want) in [
+        (&["user", "add", "carl", "--camera", "attic"][..], "there is no camera \"attic\"; there are: front, yard"),
+        (&["user", "add", "carl", "--role", "admin", "--camera", "yard"], "an administrator always has all cameras"),
+        (&["pair", "--camera", "yard"], "an administrator always has all cameras"),
+        (&["pair", "--role", "viewer", "--camera", ""], "there is no camera"),
+        (&["stream-password", "add", "tv", "--camera", "attic"], "there is no camera \"attic\""),
+    ] {
+        let ran = home.run(args, "correct horse battery\n");
+        assert!(ran.code == Some(2) && ran.err.contains(want), "{args:?}: {ran:?}");
+    }
+    assert!(!home.run(&["user", "list"], "").ok().contains("carl"));
+}
+
 fn sign_in(client: &Client, name: &str, password: &str) -> Option<Client> {
     let answer = client.post("/api/v1/session", &serde_json::json!({ "username": name, "password": password }));
     if answer.status == 401 {
