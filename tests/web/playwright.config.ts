@@ -17,8 +17,6 @@ export default defineConfig({
     actionTimeout: 30_000,
     ignoreHTTPSErrors: true,
     launchOptions: CHROMIUM,
-    // What moves on the page is drawn in software.
-    contextOptions: { reducedMotion: 'reduce' },
     viewport: { width: 1440, height: 900 },
   },
 });
