@@ -48,8 +48,7 @@ export function expectSilence(page: Page): () => void {
   const said: string[] = [];
   page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
   page.on('response', (answer) => {
-    if (answer.status() >= 400)
-      said.push(`${answer.status()}: ${answer.request().method()} ${answer.url()}`);
+    if (answer.status() >= 400) said.push(`${answer.status()}: ${answer.request().method()} ${answer.url()}`);
   });
   page.on('pageerror', (error) => said.push(`error: ${error.message}`));
   return () => expect(said).toEqual([]);
