@@ -14,14 +14,20 @@ use tokio::task::JoinHandle;
 
 const FRAME: Duration = Duration::from_millis(200);
 
-/// Sees motion in pictures whose first pixel is bright.
+/// Sees motion in pictures whose first pixel is bright, and a change of the whole where it is [`WHITE`].
 struct Bright;
+
+const WHITE: u8 = 255;
 
 impl Detect for Bright {
     fn look(&mut self, frame: &LumaFrame) -> Detection {
-        let motion = frame.pixels[0] > 0;
+        let motion = (1..WHITE).contains(&frame.pixels[0]);
         let boxes = if motion { vec![Rect { x: 0.1, y: 0.1, w: 0.2, h: 0.2 }] } else { Vec::new() };
-        let cause = if motion { Cause::Motion } else { Cause::Quiet };
+        let cause = match frame.pixels[0] {
+            0 => Cause::Quiet,
+            WHITE => Cause::GlobalChange,
+            _ => Cause::Motion,
+        };
         Detection { pts: frame.pts, motion, score: f32::from(frame.pixels[0]) / 255.0, cause, boxes }
     }
 }
@@ -149,4 +155,21 @@ async fn a_day_of_events_silence_and_set_clocks() {
     // A growing event has its strongest score.
     assert_eq!(page.events.iter().filter(|e| e.score > 0.5).count(), 6);
     eprintln!("a day took {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn light_that_swings_is_said_until_it_holds_and_after_the_end_no_more() {
+    let b = Bench::new();
+    let says = |problem: &'static str| move |b: &Bench| b.camera.health().motion_problem == problem;
+    b.pictures(5, WHITE).await;
+    b.pictures(6, 0).await;
+    assert!(says("")(&b), "a lamp was switched");
+    b.pictures(12, WHITE).await;
+    b.wait("it is said", || says(LIGHT_SWINGS)(&b)).await;
+    b.pictures(12, 0).await;
+    b.wait("it is said no more", || says("")(&b)).await;
+    b.pictures(12, WHITE).await;
+    b.wait("it is said again", || says(LIGHT_SWINGS)(&b)).await;
+    b.end.fire();
+    b.wait("nobody looks", || says("")(&b)).await;
 }
