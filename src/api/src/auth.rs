@@ -1,7 +1,7 @@
 //! Who asks, and whether they may: one gate before every handler. Host, origin and size are checked for every request.
 
 use crate::authority::same;
-use crate::connection::RequestConnection;
+use crate::connection::Connection;
 use crate::headers;
 use crate::input::{PathParts, Peer, too_large};
 use crate::problem::{Problem, Reply};
@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission, Principal};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The cookie's name. Browsers accept a `__Host-` cookie only over TLS, for this host alone and for the whole path.
@@ -156,7 +157,7 @@ pub(crate) async fn authenticate(app: &Shared, request: &mut Request) -> Reply<W
     if by_cookie {
         check_same_origin(request)?;
     }
-    if let Some(connection) = request.extensions().get::<RequestConnection>() {
+    if let Some(connection) = request.extensions().get::<Arc<Connection>>() {
         connection.trust(who.principal.device_id);
     }
     request.extensions_mut().insert(who.clone());

@@ -6,7 +6,6 @@ use perch_base::ids::DeviceId;
 use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits, Trust};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -69,7 +68,7 @@ impl Door {
         state.send_away(gives_way);
         let closed = Arc::new(Notify::new());
         state.open.insert(id, Arc::clone(&closed));
-        Some(Place { door: Arc::clone(&self.0), id, closed, known: AtomicBool::new(false) })
+        Some(Place { door: Arc::clone(&self.0), id, closed })
     }
 }
 
@@ -78,7 +77,6 @@ pub(crate) struct Place {
     door: Arc<Inner>,
     id: ConnectionId,
     closed: Arc<Notify>,
-    known: AtomicBool,
 }
 
 impl Place {
@@ -92,31 +90,32 @@ impl Place {
         self.door.lock().admission.speaks(self.id);
     }
 
-    /// A request begins.
+    /// A request starts: its head is there.
     pub(crate) fn starts(&self) {
         self.door.lock().admission.starts(self.id);
     }
 
-    /// A request was answered to its end.
-    pub(crate) fn ends(&self) {
-        self.door.lock().admission.ends(self.id, self.door.clock.mono());
+    /// A request that started was read to its end.
+    pub(crate) fn is_read(&self) {
+        self.door.lock().admission.is_read(self.id);
+    }
+
+    /// A request was answered to its end, or given up before it `was_read`.
+    pub(crate) fn ends(&self, was_read: bool) {
+        self.door.lock().admission.ends(self.id, was_read, self.door.clock.mono());
     }
 
     /// The connection showed a credential of this device.
     pub(crate) fn trust(&self, device: DeviceId) {
-        if self.is_known() {
-            return;
-        }
         let mut state = self.door.lock();
         if let Trust::Known { gives_way } = state.admission.trust(self.id, &device, self.door.clock.mono()) {
-            self.known.store(true, Ordering::Relaxed);
             state.send_away(gives_way);
         }
     }
 
     /// Whether it showed one.
     pub(crate) fn is_known(&self) -> bool {
-        self.known.load(Ordering::Relaxed)
+        self.door.lock().admission.is_known(self.id)
     }
 }
 

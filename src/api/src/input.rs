@@ -1,5 +1,6 @@
 //! What comes in: path parts, queries and bodies, each checked before a handler sees it. Everything else is a problem, never a panic.
 
+use crate::connection::Connection;
 use crate::problem::{Problem, Reply};
 use crate::route::{Kind, MAX_BODY, Route, Takes};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
@@ -7,12 +8,14 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use perch_base::clock::within;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
 use perch_base::{ErrorKind, Result};
 use perch_domain::archive::TimeRange;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a client may take to send its body.
@@ -181,12 +184,13 @@ pub(crate) fn too_large(limit: u64) -> Problem {
 }
 
 async fn body(request: Request) -> Reply<Bytes> {
+    let missing = || Problem::new(ErrorKind::Internal, "a request has no connection");
+    let connection = request.extensions().get::<Arc<Connection>>().cloned().ok_or_else(missing)?;
     let read = Limited::new(request.into_body(), MAX_BODY).collect();
-    // Real time: the body comes at the network's pace.
-    match tokio::time::timeout(BODY_TIMEOUT, read).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(MAX_BODY as u64)),
-        Ok(Err(_)) => Err(Problem::new(ErrorKind::Invalid, "the body was cut short")),
-        Err(_) => Err(Problem::new(ErrorKind::Invalid, "the body came too slowly").status(StatusCode::REQUEST_TIMEOUT)),
+    match within(connection.clock(), BODY_TIMEOUT, read).await {
+        Some(Ok(body)) => Ok(body.to_bytes()),
+        Some(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(MAX_BODY as u64)),
+        Some(Err(_)) => Err(Problem::new(ErrorKind::Invalid, "the body was cut short")),
+        None => Err(Problem::new(ErrorKind::Invalid, "the body came too slowly").status(StatusCode::REQUEST_TIMEOUT)),
     }
 }

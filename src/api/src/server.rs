@@ -1,7 +1,7 @@
 //! The server: binds, serves, drains.
 
 use crate::config::{Config, Ports};
-use crate::connection;
+use crate::connection::Service;
 use crate::door::Door;
 use crate::lifeline::Lifeline;
 use crate::revoke::Revocations;
@@ -72,21 +72,21 @@ impl Server {
     pub async fn run(self, mut shutdown: Shutdown) -> Result<()> {
         let Self { listener, app, acceptor, drain, mut own, .. } = self;
         let door = Door::new(Arc::clone(&app.ports.clock));
-        let router = routes::router(app);
+        let clock = Arc::clone(&app.ports.clock);
+        let service = Service { acceptor, router: routes::router(app), drain: drain.subscribe(), clock };
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 () = shutdown.called() => break,
                 Some(stream) = own.recv() => {
                     let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                    connections.spawn(connection::serve(stream, here, None, acceptor.clone(), router.clone(), drain.subscribe()));
+                    connections.spawn(service.clone().serve(stream, here, None));
                 }
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => match door.arrive(peer.ip()) {
                         Some(place) => {
                             let _ = stream.set_nodelay(true);
-                            let (acceptor, router) = (acceptor.clone(), router.clone());
-                            connections.spawn(connection::serve(stream, peer, Some(place), acceptor, router, drain.subscribe()));
+                            connections.spawn(service.clone().serve(stream, peer, Some(place)));
                         }
                         None => tracing::debug!(address = %peer.ip(), "too many connections; one more was closed"),
                     },

@@ -29,7 +29,8 @@ pub struct Limits {
     /// A stranger that said something gives way to nobody before this age: the time in which a client must show its credential to
     /// be safe. Silent ones of a household that has more than few have none: an honest client speaks at once.
     pub head_start: Duration,
-    /// The same while a request of its is being answered (the page is sent, a password is hashed).
+    /// The same while a request of its that was read whole is being answered (the page is sent, a password is hashed). One whose
+    /// body has not come yet costs the box nothing, so it protects nobody.
     pub busy_start: Duration,
 }
 
@@ -79,6 +80,8 @@ struct Stranger {
     since: MonoTime,
     has_spoken: bool,
     running: u32,
+    /// Of these, the requests that were read whole.
+    answering: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -122,7 +125,8 @@ impl<O: Clone + Ord> Admission<O> {
         }
         let id = ConnectionId(self.next);
         self.next += 1;
-        self.strangers.insert(id, Stranger { household, site, since: now, has_spoken: false, running: 0 });
+        self.strangers
+            .insert(id, Stranger { household, site, since: now, has_spoken: false, running: 0, answering: 0 });
         AdmissionVerdict::Accept { id, gives_way }
     }
 
@@ -135,7 +139,7 @@ impl<O: Clone + Ord> Admission<O> {
         let safe_until = |s: &Stranger| {
             s.since
                 + match s {
-                    Stranger { running: 1.., .. } => self.limits.busy_start,
+                    Stranger { answering: 1.., .. } => self.limits.busy_start,
                     s if s.has_spoken || held[&s.household] <= self.limits.few => self.limits.head_start,
                     _ => Duration::ZERO,
                 }
@@ -153,7 +157,7 @@ impl<O: Clone + Ord> Admission<O> {
 
     /// The connection showed a valid credential of `owner`. Only the first time counts.
     pub fn trust(&mut self, id: ConnectionId, owner: &O, now: MonoTime) -> Trust {
-        if self.known.contains_key(&id) {
+        if self.is_known(id) {
             return Trust::Known { gives_way: None };
         }
         let Some(stranger) = self.strangers.get(&id).copied() else { return Trust::Full };
@@ -187,28 +191,36 @@ impl<O: Clone + Ord> Admission<O> {
         idle.min_by_key(|(_, k)| (Reverse(self.held_by(&k.owner)), k.quiet_since)).map(|(id, _)| *id)
     }
 
-    /// A request of the connection begins.
+    /// A request of the connection starts: its head is there.
     pub fn starts(&mut self, id: ConnectionId) {
-        if let Some(running) = self.running(id) {
-            *running += 1;
+        if let Some(stranger) = self.strangers.get_mut(&id) {
+            stranger.running += 1;
+        } else if let Some(known) = self.known.get_mut(&id) {
+            known.running += 1;
         }
     }
 
-    /// A request of the connection was answered to its end.
-    pub fn ends(&mut self, id: ConnectionId, now: MonoTime) {
-        if let Some(running) = self.running(id) {
-            *running = running.saturating_sub(1);
+    /// A request that started was read to its end: from now on the client waits for the box, and not the box for the client.
+    pub fn is_read(&mut self, id: ConnectionId) {
+        if let Some(stranger) = self.strangers.get_mut(&id) {
+            stranger.answering += 1;
         }
-        if let Some(known) = self.known.get_mut(&id) {
+    }
+
+    /// A request of the connection was answered to its end; `was_read` says whether [`Self::is_read`] was called for it.
+    pub fn ends(&mut self, id: ConnectionId, was_read: bool, now: MonoTime) {
+        if let Some(stranger) = self.strangers.get_mut(&id) {
+            stranger.running = stranger.running.saturating_sub(1);
+            stranger.answering = stranger.answering.saturating_sub(u32::from(was_read));
+        } else if let Some(known) = self.known.get_mut(&id) {
+            known.running = known.running.saturating_sub(1);
             known.quiet_since = now;
         }
     }
 
-    fn running(&mut self, id: ConnectionId) -> Option<&mut u32> {
-        match self.strangers.get_mut(&id) {
-            Some(stranger) => Some(&mut stranger.running),
-            None => self.known.get_mut(&id).map(|k| &mut k.running),
-        }
+    /// Whether the connection showed a credential and is held for it.
+    pub fn is_known(&self, id: ConnectionId) -> bool {
+        self.known.contains_key(&id)
     }
 
     /// The connection is closed.

@@ -30,8 +30,14 @@ enum Step {
     Comes(&'static str, &'static str),
     /// The same without a word.
     Silent(&'static str, &'static str),
+    /// The head of a request comes.
+    Starts(u64),
+    /// A request comes whole.
     Asks(u64),
+    /// What came whole is answered.
     Answered(u64),
+    /// What started is given up.
+    GivenUp(u64),
     /// It shows the credential of this owner; the answer: `known`, `known for 2` or `full`.
     Shows(u64, u8, &'static str),
     Leaves(u64),
@@ -67,8 +73,13 @@ fn play(story: &[Step]) {
                 };
                 assert_eq!(got, *want, "step {n}");
             }
-            Asks(id) => admission.starts(ConnectionId(*id)),
-            Answered(id) => admission.ends(ConnectionId(*id), now),
+            Starts(id) => admission.starts(ConnectionId(*id)),
+            Asks(id) => {
+                admission.starts(ConnectionId(*id));
+                admission.is_read(ConnectionId(*id));
+            }
+            Answered(id) => admission.ends(ConnectionId(*id), true, now),
+            GivenUp(id) => admission.ends(ConnectionId(*id), false, now),
             Leaves(id) => admission.left(ConnectionId(*id)),
             At(seconds) => now = s(*seconds),
         }
@@ -205,6 +216,52 @@ fn an_idle_one_goes_before_one_that_is_answered() {
 }
 
 #[test]
+fn a_body_that_does_not_come_protects_nobody() {
+    use Step::*;
+    play(&[
+        Comes("192.0.2.1", "in"),
+        Starts(0),
+        Comes("192.0.2.1", "in"),
+        Asks(1),
+        // Another request on the same connection that came whole and was answered protects no longer.
+        Comes("192.0.2.1", "in"),
+        Starts(2),
+        Asks(2),
+        Answered(2),
+        At(3),
+        Comes("192.0.2.1", "in for 0"),
+        Comes("192.0.2.1", "in for 2"),
+        Starts(3),
+        Starts(4),
+        At(6),
+        // A request given up before it was whole takes nothing from one that is being answered.
+        Asks(3),
+        GivenUp(3),
+        Comes("192.0.2.1", "in for 4"),
+        Comes("192.0.2.1", "refused"),
+        Answered(3),
+        Comes("192.0.2.1", "in for 3"),
+    ]);
+}
+
+#[test]
+fn whoever_is_known_sends_as_long_as_it_likes() {
+    use Step::*;
+    play(&[
+        Comes("192.0.2.1", "in"),
+        Comes("192.0.2.1", "in"),
+        Comes("192.0.2.1", "in"),
+        Starts(0),
+        Shows(0, 7, "known"),
+        Shows(1, 7, "known"),
+        Starts(1),
+        Shows(2, 7, "full"),
+        GivenUp(0),
+        Shows(2, 7, "known for 0"),
+    ]);
+}
+
+#[test]
 fn whoever_showed_a_credential_is_out_of_reach_and_frees_a_strangers_place() {
     use Step::*;
     play(&[
@@ -252,8 +309,8 @@ fn one_owner_holds_few_and_only_idle_ones_give_way() {
 enum Event {
     Arrive(u8, bool),
     Trust(usize, u8),
-    Starts(usize),
-    Ends(usize),
+    Starts(usize, bool),
+    Ends(usize, bool),
     Left(usize),
     Wait(u16),
 }
@@ -263,8 +320,8 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         8 => (any::<u8>(), any::<bool>()).prop_map(|(n, speaks)| Event::Arrive(n, speaks)),
         2 => (of(), 0..4u8).prop_map(|(i, owner)| Event::Trust(i, owner)),
-        2 => of().prop_map(Event::Starts),
-        1 => of().prop_map(Event::Ends),
+        2 => (of(), any::<bool>()).prop_map(|(i, whole)| Event::Starts(i, whole)),
+        1 => (of(), any::<bool>()).prop_map(|(i, whole)| Event::Ends(i, whole)),
         1 => of().prop_map(Event::Left),
         2 => (0..20_000u16).prop_map(Event::Wait),
     ]
@@ -318,8 +375,13 @@ proptest! {
                         Trust::Full => prop_assert!(!known.contains(&id) && known.len() >= LIMITS.per_owner),
                     }
                 },
-                Event::Starts(i) => if let Some(id) = nth(i) { admission.starts(id) },
-                Event::Ends(i) => if let Some(id) = nth(i) { admission.ends(id, now) },
+                Event::Starts(i, whole) => if let Some(id) = nth(i) {
+                    admission.starts(id);
+                    if whole {
+                        admission.is_read(id);
+                    }
+                },
+                Event::Ends(i, whole) => if let Some(id) = nth(i) { admission.ends(id, whole, now) },
                 Event::Left(i) => if let Some(id) = nth(i) {
                     admission.left(id);
                     open.remove(&id);
@@ -328,6 +390,7 @@ proptest! {
                 Event::Wait(ms) => now = now + Duration::from_millis(ms.into()),
             }
             let held = admission.held();
+            prop_assert!(open.keys().all(|id| admission.is_known(*id) == known.contains(id)));
             prop_assert_eq!(held, (open.len() - known.len(), known.len()));
             prop_assert!(held.0 <= LIMITS.strangers && held.1 <= LIMITS.known);
         }

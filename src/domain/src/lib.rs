@@ -8,6 +8,7 @@ pub mod ages;
 pub mod archive;
 pub mod board;
 pub mod camera;
+pub mod connection;
 pub mod event;
 pub mod exchange;
 pub mod h264;

@@ -1,7 +1,6 @@
 //! Version and update: what runs, the upload of a bundle, and its installation. What is taken and why not is the port's to say.
 
 use crate::auth::Who;
-use crate::connection::RequestConnection;
 use crate::input::{expect_type, json};
 use crate::problem::{Problem, Reply};
 use crate::state::{OnDisk, Shared, blocking};
@@ -37,10 +36,9 @@ async fn current(app: &Shared, who: &Who) -> Reply<UpdateState> {
 pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request) -> Reply {
     expect_type(request.headers(), "application/octet-stream")?;
     let bytes = length(request.headers())?;
-    let progress = request.extensions().get::<RequestConnection>().cloned();
     let upload = blocking(&app, move |app| app.ports.update.receive(bytes)).await?;
     tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");
-    let upload = receive(OnDisk::new(upload), request.into_body(), progress.as_ref()).await?;
+    let upload = receive(OnDisk::new(upload), request.into_body()).await?;
     // It took a while: whoever lost the right to do this meanwhile has not done it.
     let asking = who.clone();
     let still = blocking(&app, move |app| asking.may_still(app, Permission::ManageBox, Object::Box)).await;
@@ -62,11 +60,7 @@ fn length(headers: &HeaderMap) -> Reply<u64> {
 }
 
 /// Takes the body piece by piece; the card is written on a blocking thread.
-async fn receive(
-    mut upload: OnDisk<Box<dyn Upload>>,
-    mut body: Body,
-    progress: Option<&RequestConnection>,
-) -> Reply<OnDisk<Box<dyn Upload>>> {
+async fn receive(mut upload: OnDisk<Box<dyn Upload>>, mut body: Body) -> Reply<OnDisk<Box<dyn Upload>>> {
     let mut piece = BytesMut::with_capacity(PIECE);
     loop {
         // Real time: the body comes at the network's pace.
@@ -77,9 +71,6 @@ async fn receive(
                 return Err(Problem::new(ErrorKind::Invalid, message).status(StatusCode::REQUEST_TIMEOUT));
             }
         };
-        if let Some(progress) = progress {
-            progress.touch();
-        }
         let is_end = frame.is_none();
         match frame {
             None => {}

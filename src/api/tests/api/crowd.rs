@@ -65,3 +65,48 @@ async fn idle_strangers_give_way_and_whoever_is_known_stays() {
     }
     assert_eq!(ask(&mut known, "/api/v1/me", &token).await.expect("still open"), 200);
 }
+
+/// Sends the head of a request and waits until the server waits for the body, which never comes.
+async fn hold_back_a_body(stream: &mut TlsStream<TcpStream>) -> std::io::Result<()> {
+    let head = "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Content-Length: 60\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await?;
+    assert_eq!(&answer, b"HTTP/1.1 100");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_do_not_come_keep_nobody_out() {
+    let clock = Arc::new(ManualClock::new(now()));
+    let rig = Rig::start_with(clock.clone()).await;
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    // Every place of strangers: three households with as many as they may, eleven with few.
+    let mut crowd = Vec::new();
+    for (last, of_each) in (1..=3).map(|last| (last, 48)).chain((4..=14).map(|last| (last, 6))) {
+        for _ in 0..of_each {
+            if let Ok(mut stranger) = connect_from(&rig, last).await
+                && hold_back_a_body(&mut stranger).await.is_ok()
+            {
+                crowd.push(stranger);
+            }
+        }
+    }
+    assert_eq!(crowd.len(), 192);
+    assert!(connect_from(&rig, 99).await.is_err(), "there is no place left");
+    clock.advance(Duration::from_secs(3));
+    for last in [1, 14, 99, 200] {
+        let mut honest = connect_from(&rig, last).await.expect("let in");
+        assert_eq!(ask(&mut honest, "/api/v1/me", &token).await.expect("answered"), 200, "from {last}");
+    }
+    // Those that nobody took the place of are answered, and not kept for ever.
+    clock.advance(Duration::from_secs(16));
+    let mut given_up = 0;
+    for stranger in &mut crowd {
+        let mut answer = Vec::new();
+        let _ = stranger.read_to_end(&mut answer).await;
+        given_up += usize::from(answer.windows(12).any(|w| w == b"HTTP/1.1 408"));
+    }
+    assert!(given_up > 150, "{given_up}");
+}

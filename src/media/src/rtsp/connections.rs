@@ -362,7 +362,10 @@ impl Connections {
             state.playing.replace(Playing { mount: mount.clone(), interleaved, acked, progress_at }).is_some()
         };
         if !played {
-            self.with_place(connection, |admission, id| admission.starts(id));
+            self.with_place(connection, |admission, id| {
+                admission.starts(id);
+                admission.is_read(id);
+            });
         }
         if let Some(feed) = mount.feed() {
             feed.play();
@@ -371,7 +374,7 @@ impl Connections {
 
     fn rests(&self, connection: &Connection) {
         let Some(was) = connection.lock().playing.take() else { return };
-        self.with_place(connection, |admission, id| admission.ends(id, self.clock.mono()));
+        self.with_place(connection, |admission, id| admission.ends(id, true, self.clock.mono()));
         let others =
             self.all().iter().any(|c| c.lock().playing.as_ref().is_some_and(|p| Arc::ptr_eq(&p.mount, &was.mount)));
         if let Some(feed) = was.mount.feed().filter(|_| !others) {
