@@ -245,15 +245,13 @@ impl App {
         tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
         self.watch_over()?;
         tasks::live::spawn(&self.supervisor, self.live_server)?;
-        if let Some(bell) = self.bell {
-            let doors = Doors {
-                accounts: self.accounts.clone(),
-                live: self.live.clone(),
-                rtsp: self.rtsp.clone(),
-                revocations: self.api.revocations(),
-            };
-            tasks::commands::spawn(&self.supervisor, bell, doors)?;
-        }
+        let doors = Doors {
+            accounts: self.accounts.clone(),
+            live: self.live.clone(),
+            rtsp: self.rtsp.clone(),
+            revocations: self.api.revocations(),
+        };
+        tasks::commands::spawn(&self.supervisor, self.bell, &self.clock, doors)?;
         tasks::certificate::spawn(&self.supervisor, &self.identity, &self.clock)?;
         // Not under the supervisor: only a defect ends it, and then nobody could reach the box or see why. systemd starts
         // perch again with fresh sockets, after the files were sealed.

@@ -1,15 +1,15 @@
-//! Commands beside the running box ring a bell when they changed accounts or passwords: whoever lost access is cut off. It is looked
-//! once without a bell, so that an attempt that failed is made good by the next one.
+//! Ends what is open of whoever lost access: when a command beside the running box, which changed accounts or passwords, rings its bell,
+//! and once a minute, since a session also ends by its age, and a bell may not be heard.
 
 use crate::bell;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_api::Revocations;
 use perch_base::backoff::Backoff;
-use perch_base::ids::DeviceId;
+use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_base::{ErrorKind, Result, ResultExt};
-use perch_domain::access::{Object, Permission};
+use perch_domain::access::to_cut_off;
 use perch_domain::ports::LivePort;
 use perch_domain::task::TaskId;
 use perch_media::{rtsp, webrtc};
@@ -17,6 +17,9 @@ use perch_store::Accounts;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixDatagram;
+
+/// The longest time between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Who may hold a connection that is to be cut off.
 #[derive(Clone)]
@@ -27,26 +30,35 @@ pub struct Doors {
     pub revocations: Revocations,
 }
 
-struct AnswerBell {
-    bell: UnixDatagram,
-    doors: Doors,
+struct AnswerBell<L> {
+    /// None where it could not be made: the box looks every minute all the same.
+    bell: Option<UnixDatagram>,
+    clock: SharedClock,
+    look: L,
 }
 
-/// Answers the bell.
-pub fn spawn(supervisor: &Supervisor, bell: UnixDatagram, doors: Doors) -> Result<()> {
-    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-    supervisor.spawn(TaskId::Commands, backoff, AnswerBell { bell, doors })
+/// Answers the bell, and looks every minute.
+pub fn spawn(supervisor: &Supervisor, bell: Option<UnixDatagram>, clock: &SharedClock, doors: Doors) -> Result<()> {
+    let look = move || doors.cut_off_the_gone();
+    let task = AnswerBell { bell, clock: clock.clone(), look };
+    supervisor.spawn(TaskId::Commands, Backoff::new(Duration::from_secs(1), LOOK_EVERY), task)
 }
 
-impl Task for AnswerBell {
+impl<L: Fn() -> Result<()> + Clone + Send + 'static> Task for AnswerBell<L> {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
-            let doors = self.doors.clone();
-            blocking("answering a command", move || doors.cut_off_the_gone()).await?;
-            tokio::select! {
-                rung = bell::rung(&self.bell) => {
-                    rung.context(ErrorKind::Io, || "the box does not hear commands any more")?;
+            // First without a bell: what an attempt that failed left is made good by the next one.
+            blocking("looking who lost access", self.look.clone()).await?;
+            let bell = self.bell.as_ref();
+            let rung = async move {
+                match bell {
+                    Some(bell) => bell::rung(bell).await,
+                    None => std::future::pending().await,
                 }
+            };
+            tokio::select! {
+                rung = rung => rung.context(ErrorKind::Io, || "the box does not hear commands any more")?,
+                () = self.clock.sleep(LOOK_EVERY) => {}
                 () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
         }
@@ -54,25 +66,20 @@ impl Task for AnswerBell {
 }
 
 impl Doors {
-    /// Ends what devices have open that are gone from the database, or may not see it any more.
+    /// Ends what devices have open that are gone from the database, whose time is over, or who may not see it any more; and RTSP
+    /// connections whose password went. What cannot be ended keeps nothing else open.
     fn cut_off_the_gone(&self) -> Result<()> {
-        let reloaded = reload_stream_passwords(&self.accounts, &self.rtsp);
-        let sessions = self.live.sessions()?;
-        let mut devices = self.revocations.connected();
-        devices.extend(sessions.iter().map(|s| s.device_id));
-        devices.sort_unstable();
-        devices.dedup();
-        let known = self.accounts.principals(&devices)?;
-        let goes_on = |device: &DeviceId| {
-            let Some(who) = known.iter().find(|p| p.device_id == *device) else { return false };
-            let mut theirs = sessions.iter().filter(|s| s.device_id == *device);
-            theirs.all(|s| who.may(Permission::Watch, Object::Camera(&s.camera)))
-        };
-        for device in devices.iter().filter(|d| !goes_on(d)) {
-            self.revocations.announce(*device);
-            self.live.end_device(*device)?;
+        let mut done = reload_stream_passwords(&self.accounts, &self.rtsp);
+        let sessions = self.live.sessions();
+        let watching: Vec<_> = sessions.iter().flatten().map(|s| (s.device_id, s.camera.clone())).collect();
+        let connected = self.revocations.connected();
+        let all: Vec<_> = connected.iter().chain(watching.iter().map(|(device, _)| device)).copied().collect();
+        for device in to_cut_off(&connected, &watching, &self.accounts.principals(&all)?) {
+            tracing::info!(%device, "a device lost its access: what it has open ends");
+            self.revocations.announce(device);
+            done = done.and(self.live.end_device(device));
         }
-        reloaded
+        sessions.and(done)
     }
 }
 
@@ -80,4 +87,45 @@ impl Doors {
 pub(crate) fn reload_stream_passwords(accounts: &Accounts, rtsp: &rtsp::Server) -> Result<()> {
     rtsp.set_passwords(accounts.stream_logins()?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::clock::ManualClock;
+    use perch_base::shutdown::channel;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn who_lost_access_is_looked_for_every_minute_with_or_without_a_bell() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for bell in [Some(bell::listen(dir.path()).expect("listens")), None] {
+            let has_bell = bell.is_some();
+            let (clock, looks) = (Arc::new(ManualClock::default()), Arc::new(AtomicU32::new(0)));
+            let (trigger, mut stop) = channel();
+            let counted = looks.clone();
+            let look = move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            };
+            let mut task = AnswerBell { bell, clock: clock.clone(), look };
+            let running = tokio::spawn(async move { task.run_once(&mut stop).await });
+            let wait_for = async |n| {
+                while looks.load(Ordering::SeqCst) < n || clock.next_wake().is_none() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            wait_for(1).await;
+            for n in 2..5 {
+                clock.advance(LOOK_EVERY);
+                wait_for(n).await;
+            }
+            if has_bell {
+                assert!(bell::ring(dir.path()));
+                wait_for(5).await;
+            }
+            trigger.fire();
+            assert_eq!(running.await.expect("no panic").expect("ends"), AttemptEnd::Done);
+        }
+    }
 }

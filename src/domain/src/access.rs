@@ -157,6 +157,34 @@ impl Grant {
     }
 }
 
+/// What is to change of a grant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantChange {
+    /// The new role; `None` leaves it.
+    pub role: Option<Role>,
+    /// The new cameras; `None` leaves them.
+    pub cameras: Option<CameraGrant>,
+}
+
+impl From<Grant> for GrantChange {
+    fn from(grant: Grant) -> Self {
+        Self { role: Some(grant.role), cameras: Some(grant.cameras) }
+    }
+}
+
+impl GrantChange {
+    /// What `before` becomes. Who is made an administrator has all cameras, whatever it was before. Errors like [`Grant::new`].
+    pub fn apply(&self, before: &Grant) -> Result<Grant> {
+        let role = self.role.unwrap_or(before.role);
+        let cameras = match &self.cameras {
+            Some(cameras) => cameras.clone(),
+            None if role == Role::Admin => CameraGrant::All,
+            None => before.cameras.clone(),
+        };
+        Grant::new(role, cameras)
+    }
+}
+
 /// What a route needs. The route table of `api` names one for each route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -270,6 +298,18 @@ impl Principal {
         self.may(Permission::Own, Object::Device(device.id))
             || account.is_some_and(|name| self.may(Permission::Own, Object::Account(name)))
     }
+}
+
+/// Which of the `devices` that have something open are to be cut off: those that are not among `known` any more (revoked, or their
+/// time is over), and those that watch a camera which they may not see any more.
+pub fn to_cut_off(devices: &[DeviceId], watching: &[(DeviceId, CameraId)], known: &[Principal]) -> Vec<DeviceId> {
+    let goes_on = |device: DeviceId| {
+        let Some(who) = known.iter().find(|p| p.device_id == device) else { return false };
+        let mut theirs = watching.iter().filter(|(d, _)| *d == device);
+        theirs.all(|(_, camera)| who.may(Permission::Watch, Object::Camera(camera)))
+    };
+    let all: BTreeSet<DeviceId> = devices.iter().copied().chain(watching.iter().map(|(device, _)| *device)).collect();
+    all.into_iter().filter(|device| !goes_on(*device)).collect()
 }
 
 /// A fresh credential; the token is shown once and only its hash is stored.

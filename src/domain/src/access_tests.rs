@@ -169,3 +169,44 @@ fn two_grants_together_give_what_both_give() {
         assert_eq!((a.clone().and(b.clone()), b.and(a)), (want.clone(), want));
     }
 }
+
+#[test]
+fn a_change_leaves_what_it_does_not_name() {
+    let yard = CameraGrant::Only([CameraId::new("yard").expect("valid")].into());
+    let limited = Grant::new(Role::Viewer, yard.clone()).expect("valid");
+    let change = |role, cameras: Option<&CameraGrant>| GrantChange { role, cameras: cameras.cloned() };
+    let (admin, viewer) = (Grant::all(Role::Admin), Some(Role::Viewer));
+    for (before, change, after) in [
+        (&limited, change(None, None), Some(limited.clone())),
+        (&limited, change(viewer, None), Some(limited.clone())),
+        (&limited, change(Some(Role::Admin), None), Some(admin.clone())),
+        (&limited, change(None, Some(&CameraGrant::All)), Some(Grant::all(Role::Viewer))),
+        (&admin, change(viewer, None), Some(Grant::all(Role::Viewer))),
+        (&admin, change(viewer, Some(&yard)), Some(limited.clone())),
+        (&admin, change(None, Some(&yard)), None),
+    ] {
+        assert_eq!(change.apply(before).ok(), after, "{before:?} {change:?}");
+    }
+}
+
+#[test]
+fn who_lost_access_is_cut_off_and_nobody_else() {
+    let [front, yard] = ["front", "yard"].map(|id| CameraId::new(id).expect("valid"));
+    let [all, some, gone] = [1, 2, 3].map(DeviceId);
+    let who = |device_id, cameras| Principal {
+        device_id,
+        device_name: "phone".into(),
+        username: None,
+        role: Role::Viewer,
+        cameras,
+    };
+    let known = [who(all, CameraGrant::All), who(some, CameraGrant::Only([front.clone()].into()))];
+    let watching =
+        |pairs: &[(DeviceId, &CameraId)]| -> Vec<_> { pairs.iter().map(|(d, c)| (*d, (*c).clone())).collect() };
+    let may = watching(&[(all, &front), (all, &yard), (some, &front)]);
+    assert_eq!(to_cut_off(&[all, some], &may, &known), []);
+    assert_eq!(to_cut_off(&[gone, all, gone], &may, &known), [gone], "by a connection alone");
+    let more = watching(&[(all, &yard), (some, &front), (some, &yard), (gone, &front), (gone, &yard)]);
+    assert_eq!(to_cut_off(&[all], &more, &known), [some, gone]);
+    assert_eq!(to_cut_off(&[all], &more, &[]), [all, some, gone]);
+}

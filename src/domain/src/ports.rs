@@ -1,7 +1,7 @@
 //! The traits through which the adapters meet: `api` calls them, `media`, `store` and the root implement them. All calls may
 //! block for the time of a disk access; callers on an async runtime move them to a blocking thread.
 
-use crate::access::{CameraGrant, Credential, Device, Grant, Principal, StreamPassword, User};
+use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, Segment, TimeRange, Timeline};
 use crate::media::Stream;
 use crate::pairing::CodeOutcome;
@@ -118,9 +118,10 @@ pub trait AccessPort: Send + Sync {
     fn add_user(&self, name: &str, password: &str, grant: &Grant, by: Option<DeviceId>, now: Timestamp) -> Result<()>;
     /// Sets a password and revokes the account's devices, except `keep`. Returns those revoked.
     fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>>;
-    /// Gives an account, and with it its devices, another grant; returns those devices, so that what they have open ends. Errors with
-    /// `NotFound`, and with `Conflict` like [`Self::remove_user`].
-    fn set_grant(&self, name: &str, grant: &Grant) -> Result<Vec<DeviceId>>;
+    /// Gives an account, and with it its devices, another grant; what the change does not name stays as it is at that moment. Returns
+    /// those devices, so that what they have open ends. Errors with `NotFound`, with `Conflict` like [`Self::remove_user`], and with
+    /// `Invalid` like [`GrantChange::apply`].
+    fn set_grant(&self, name: &str, change: &GrantChange) -> Result<Vec<DeviceId>>;
     /// Removes an account and its devices; returns them. Errors with `NotFound`, and with `Conflict` when nobody could manage the box
     /// without them ([`crate::access::check_leaving`], asked inside the transaction).
     fn remove_user(&self, name: &str) -> Result<Vec<DeviceId>>;

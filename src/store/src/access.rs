@@ -7,7 +7,8 @@ use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    self, CameraGrant, Credential, Device, DeviceKind, Grant, Leaving, Principal, StreamPassword, User, check_leaving,
+    self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, StreamPassword, User,
+    check_leaving,
 };
 use perch_domain::pairing::{CardStep, CodeOutcome, Pairing};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
@@ -142,9 +143,9 @@ impl Accounts {
         Ok(())
     }
 
-    /// Errors with `Conflict` when nobody could manage the box without `leaving`; see [`check_leaving`].
-    pub(crate) fn may_leave(&self, tx: &Transaction<'_>, leaving: Leaving<'_>) -> Result<(), Fail> {
-        let now = self.judged(self.now());
+    /// Errors with `Conflict` when nobody could manage the box without `leaving`; see [`check_leaving`]. `now` is judged before the
+    /// transaction, which is no place to follow a clock that was set.
+    pub(crate) fn may_leave(&self, tx: &Transaction<'_>, leaving: Leaving<'_>, now: Timestamp) -> Result<(), Fail> {
         let devices: Vec<_> = all_devices(tx)?.into_iter().filter(|d| !self.expired(d, now)).collect();
         Ok(check_leaving(leaving, &accounts::all_users(tx)?, &devices)?)
     }
@@ -290,8 +291,9 @@ impl AccessPort for Accounts {
     }
 
     fn revoke_device(&self, id: DeviceId) -> Result<()> {
+        let now = self.judged(self.now());
         self.inner.db.write_access("a device cannot be revoked", |tx| {
-            self.may_leave(tx, Leaving::Device(id))?;
+            self.may_leave(tx, Leaving::Device(id), now)?;
             match tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])? {
                 0 => Err(Error::not_found(format!("there is no device {id}")).into()),
                 _ => Ok(()),
@@ -311,8 +313,8 @@ impl AccessPort for Accounts {
         self.change_password(name, password, keep)
     }
 
-    fn set_grant(&self, name: &str, grant: &Grant) -> Result<Vec<DeviceId>> {
-        self.change_grant(name, grant)
+    fn set_grant(&self, name: &str, change: &GrantChange) -> Result<Vec<DeviceId>> {
+        self.change_grant(name, change)
     }
 
     fn remove_user(&self, name: &str) -> Result<Vec<DeviceId>> {
@@ -386,7 +388,7 @@ mod tests {
             ("a session", &|| drop(s.sign_in("anna", "long enough", "phone", now).expect("asked").expect("right"))),
             ("a revocation", &|| s.revoke_device(s.devices().expect("asked")[0].id).expect("revoked")),
             ("a password", &|| drop(s.set_password("anna", "longer yet", None).expect("set"))),
-            ("a grant", &|| drop(s.set_grant("anna", &admin).expect("set"))),
+            ("a grant", &|| drop(s.set_grant("anna", &admin.clone().into()).expect("set"))),
             ("an account's end", &|| {
                 s.add_user("eve", "long enough", &viewer, None, now).expect("added");
                 drop(s.remove_user("eve").expect("removed"));

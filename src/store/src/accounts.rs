@@ -10,7 +10,9 @@ use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::{self, CameraGrant, Grant, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User};
+use perch_domain::access::{
+    self, CameraGrant, Grant, GrantChange, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User,
+};
 use perch_domain::ages::Ages;
 use rusqlite::{Connection, Transaction, params};
 use std::sync::{Arc, Mutex};
@@ -173,11 +175,13 @@ impl Accounts {
     }
 
     /// The account's devices get the same: their role and cameras are the account's.
-    pub(crate) fn change_grant(&self, name: &str, grant: &Grant) -> Result<Vec<DeviceId>> {
+    pub(crate) fn change_grant(&self, name: &str, change: &GrantChange) -> Result<Vec<DeviceId>> {
+        let now = self.judged(self.now());
         self.inner.db.write_access(&format!("what {name} may do cannot be changed"), |tx| {
             let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
+            let grant = change.apply(&account.grant)?;
             if grant.role() != Role::Admin {
-                self.may_leave(tx, Leaving::Account(name))?;
+                self.may_leave(tx, Leaving::Account(name), now)?;
             }
             let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
             let proof = grants::text(&account.hash, grant.cameras());
@@ -198,9 +202,10 @@ impl Accounts {
     }
 
     pub(crate) fn delete_user(&self, name: &str) -> Result<Vec<DeviceId>> {
+        let now = self.judged(self.now());
         self.inner.db.write_access(&format!("the account {name} cannot be removed"), |tx| {
             login(tx, name)?.ok_or_else(|| no_account(name))?;
-            self.may_leave(tx, Leaving::Account(name))?;
+            self.may_leave(tx, Leaving::Account(name), now)?;
             let devices = devices_of(tx, name)?;
             // Its devices go with it (on delete cascade).
             tx.prepare_cached("DELETE FROM user WHERE name = ?1")?.execute([name])?;

@@ -3,9 +3,9 @@
 use crate::access::{keep_pairing, meta, pairing, put_meta};
 use crate::db::{Fail, lock};
 use crate::{Accounts, db};
-use perch_base::Result;
 use perch_base::clock::Clock;
 use perch_base::time::{MonoTime, Timestamp};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::ages::{Ages, Step, UnsetSince};
 use rusqlite::{Transaction, params};
 
@@ -80,22 +80,29 @@ impl Accounts {
         }
     }
 
-    /// The system says whether its clock is right. To be called about once a minute. Errors when that cannot be kept.
+    /// The system says whether its clock is right, about once a minute. Errors when that cannot be kept now: `Unavailable` also while
+    /// somebody else writes.
     pub fn clock_is(&self, right: bool) -> Result<()> {
+        const WHAT: &str = "keeping whether the clock is right";
         self.judged(self.inner.clock.utc());
-        let mut ages = lock(&self.inner.ages);
-        let now = (self.inner.clock.utc(), self.inner.clock.mono());
-        let is_known = ages.clock_is(right, None).0 == *ages;
-        if is_known || ages.due(now.0, now.1).is_some() {
-            return Ok(());
+        {
+            // Held over a write that does not wait, never over one that does: whoever writes may ask for the ages meanwhile.
+            let mut ages = lock(&self.inner.ages);
+            let now = (self.inner.clock.utc(), self.inner.clock.mono());
+            let is_known = ages.clock_is(right, None).0 == *ages;
+            if is_known || ages.due(now.0, now.1).is_some() {
+                return Ok(());
+            }
+            let kept = self.inner.db.write_if_free(WHAT, |tx| {
+                let (next, step) = ages.clock_is(right, newest(tx)?);
+                step.iter().try_for_each(|step| move_times(tx, step))?;
+                keep_unset(tx, next.unset_since())?;
+                Ok(next)
+            })?;
+            *ages = kept.ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("the database is busy: {WHAT}")))?;
         }
-        *ages = self.inner.db.write_access("keeping whether the clock is right", |tx| {
-            let (next, step) = ages.clock_is(right, newest(tx)?);
-            step.iter().try_for_each(|step| move_times(tx, step))?;
-            keep_unset(tx, next.unset_since())?;
-            Ok(next)
-        })?;
-        Ok(())
+        // Once more, to have it on the disk.
+        self.inner.db.write_access(WHAT, |tx| keep_unset(tx, lock(&self.inner.ages).unset_since()))
     }
 }
 
@@ -103,4 +110,33 @@ fn after(ages: &Ages, step: &Step, utc: Timestamp, mono: MonoTime) -> Ages {
     let mut next = ages.clone();
     next.moved(step, utc, mono);
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::open;
+    use perch_domain::access::Leaving;
+    use std::time::Duration;
+
+    /// Whoever holds the database may ask how old sessions are, while somebody else says whether the clock is right.
+    #[test]
+    fn ages_are_never_held_while_the_database_is_waited_for() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let accounts = open(&dir).accounts().clone();
+        let (done, said) = std::sync::mpsc::channel();
+        let other = accounts.clone();
+        let asked = accounts.inner.db.write("holding the database", |tx| {
+            std::thread::spawn(move || done.send(other.clock_is(false)));
+            let answer = said.recv_timeout(Duration::from_secs(30)).expect("nobody waits with the ages in hand");
+            assert_eq!(answer.expect_err("held").kind(), ErrorKind::Unavailable);
+            let now = accounts.judged(accounts.now());
+            accounts.may_leave(tx, Leaving::Account("nobody"), now)
+        });
+        asked.expect("asked");
+        accounts.clock_is(false).expect("kept");
+        assert_eq!(lock(&accounts.inner.ages).unset_since(), Some(accounts.now()));
+        let kept = accounts.inner.db.read_access("looking", |c| meta(c, UNSET_KEY)).expect("read");
+        assert_eq!(kept, Some(accounts.now().0.to_string()));
+    }
 }

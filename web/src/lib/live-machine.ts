@@ -134,9 +134,10 @@ export class LiveMachine {
     this.#close();
     const isSignedOut =
       failure.kind === 'request' && failure.error instanceof ApiError && failure.error.status === 401;
-    if (!this.#isWanted || isSignedOut) {
+    if (!this.#isWanted || isSignedOut || failure.kind === 'refused') {
       // Nobody is let in by trying again.
       this.phase = 'idle';
+      this.message = this.#isWanted ? why : '';
       return 'close';
     }
     this.#failures += 1;
@@ -180,6 +181,7 @@ function explain(failure: WhepFailure): string {
     case 'ended':
       return t.live.ended;
     case 'request':
+    case 'refused':
       if (failure.error instanceof Unreachable) return t.live.unreachable;
       if (failure.error instanceof ApiError) return words(failure.error);
       return t.live.unsupported;

@@ -152,6 +152,16 @@ describe('a viewer who may not', () => {
     expect([sessions.length, player.phase, clock.waiting]).toEqual([1, 'idle', 0]);
   });
 
+  it('any more reads so, and is not tried again', async () => {
+    const { player, sessions, clock, last, play } = setUp();
+    player.start();
+    await play();
+    last().fail({ kind: 'refused', error: new ApiError({ status: 403, detail: 'you may not watch' }) });
+    expect(player.message).toBe('You may not watch.');
+    await clock.advance(120_000);
+    expect([sessions.length, player.phase, clock.waiting]).toEqual([1, 'idle', 0]);
+  });
+
   it('who was cut off reads so', () => {
     const { player, last } = setUp();
     player.start();

@@ -1,6 +1,6 @@
 // One attempt at a live picture, against a box and a peer connection that are played.
 import { describe, expect, it } from 'vitest';
-import { Api } from './api';
+import { Api, ApiError } from './api';
 import { ManualClock, settle } from './testing/manual-clock';
 import { type WhepFailure, WhepSession } from './whep';
 
@@ -190,6 +190,17 @@ describe('the lease', () => {
     box.keepalive = 404;
     await clock.advance(10_000);
     expect(failures).toEqual([{ kind: 'ended' }]);
+    expect(lines().some((line) => line.startsWith('DELETE'))).toBe(false);
+    expect(peer.connectionState).toBe('closed');
+  });
+
+  it.each([401, 403])('ends the picture of a viewer whom the box refuses (%i)', async (status) => {
+    const { session, peer, box, failures, lines, clock } = setUp();
+    await session.start();
+    peer.becomes('connected');
+    box.keepalive = status;
+    await clock.advance(10_000);
+    expect(failures).toEqual([{ kind: 'refused', error: expect.any(ApiError) }]);
     expect(lines().some((line) => line.startsWith('DELETE'))).toBe(false);
     expect(peer.connectionState).toBe('closed');
   });

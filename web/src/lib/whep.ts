@@ -21,7 +21,9 @@ export type WhepFailure =
   /** The media path broke after it had worked. */
   | { kind: 'lost' }
   /** The box ended it: the lease lapsed or was cut off. */
-  | { kind: 'ended' };
+  | { kind: 'ended' }
+  /** The viewer may not watch any more. */
+  | { kind: 'refused'; error: unknown };
 
 export interface WhepHandlers {
   onStream(stream: MediaStream): void;
@@ -180,16 +182,18 @@ export class WhepSession {
     try {
       await this.ports.api.post(`${LEASE}/keepalive`, { path: this.#path, signal: this.#abort.signal });
     } catch (error) {
-      if (error instanceof ApiError && (error.status === 404 || error.status === 410))
-        this.#fail({ kind: 'ended' });
+      const status = error instanceof ApiError ? error.status : 0;
+      if (status === 404 || status === 410) this.#fail({ kind: 'ended' });
+      // Signed out, or not allowed any more: pictures that still come are not for this viewer.
+      else if (status === 401 || status === 403) this.#fail({ kind: 'refused', error });
       // Anything else: the media path itself tells whether the box is still there.
     }
   }
 
   #fail(failure: WhepFailure): void {
     if (this.#closed) return;
-    // A lapsed lease needs no goodbye, and neither does a box that does not answer.
-    if (failure.kind === 'ended') this.#path = null;
+    // A lapsed lease needs no goodbye, and a viewer who may not watch is not heard.
+    if (failure.kind === 'ended' || failure.kind === 'refused') this.#path = null;
     this.close();
     this.handlers.onFailure(failure);
   }

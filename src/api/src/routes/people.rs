@@ -16,7 +16,7 @@ use perch_base::ids::DeviceId;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    CameraGrant, Device, Grant, Object, Permission, Principal, Role, User, check_name, check_password,
+    CameraGrant, Device, Grant, GrantChange, Object, Permission, Principal, Role, User, check_name, check_password,
 };
 use qrcode::QrCode;
 use qrcode::render::svg;
@@ -206,16 +206,10 @@ pub(super) async fn change_user(State(app): State<Shared>, who: Who, path: PathP
     let user = blocking(&app, move |app| {
         let find = |name: &str| Ok(app.ports.access.users()?.into_iter().find(|u| u.name.eq_ignore_ascii_case(name)));
         let none = || Error::not_found("there is no such account");
-        let user: User = find(&name)?.ok_or_else(none)?;
-        let role = role.unwrap_or(user.role);
-        let cameras = match body.cameras {
-            Some(list) => cameras_of(app, list.as_deref())?,
-            // An administrator has all, whatever it was before.
-            None if role == Role::Admin => CameraGrant::All,
-            None => user.cameras,
-        };
-        let changed = app.ports.access.set_grant(&name, &Grant::new(role, cameras)?)?;
-        tracing::info!(user = name, role = role.as_str(), by = %who.principal.device_id, "what an account may do was changed");
+        let cameras = body.cameras.map(|list| cameras_of(app, list.as_deref())).transpose()?;
+        let changed = app.ports.access.set_grant(&name, &GrantChange { role, cameras })?;
+        let role = role.map(Role::as_str);
+        tracing::info!(user = name, role, by = %who.principal.device_id, "what an account may do was changed");
         app.cut_off(&changed)?;
         find(&name)?.ok_or_else(none)
     })

@@ -233,8 +233,10 @@ impl AccessPort for Fake {
         s.users.push((User { name: name.into(), role, cameras, created_at: now }, password.into()));
         Ok(())
     }
-    fn set_grant(&self, name: &str, grant: &Grant) -> Result<Vec<DeviceId>> {
+    fn set_grant(&self, name: &str, change: &GrantChange) -> Result<Vec<DeviceId>> {
         let mut s = self.state();
+        let Some((user, _)) = s.users.iter().find(|(u, _)| u.name == name) else { return gone("account") };
+        let grant = change.apply(&Grant::new(user.role, user.cameras.clone())?)?;
         if grant.role() != Role::Admin {
             may_leave(&s, Leaving::Account(name))?;
         }

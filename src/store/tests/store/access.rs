@@ -4,7 +4,7 @@ use crate::common::*;
 use perch_base::ErrorKind;
 use perch_base::ids::DeviceId;
 use perch_base::time::Timestamp;
-use perch_domain::access::{CameraGrant, Credential, DeviceKind, Grant, Role};
+use perch_domain::access::{CameraGrant, Credential, DeviceKind, Grant, GrantChange, Role};
 use perch_domain::pairing::{CodeOutcome, read_code};
 use perch_domain::ports::{AccessPort, PairResult};
 use perch_store::Store;
@@ -183,7 +183,7 @@ fn of_all_who_may_manage_one_stays_however_they_go_at_once() {
             &|| store.accounts().revoke_device(admins[0].device_id),
             &|| cli.accounts().revoke_device(admins[1].device_id),
             &|| store.accounts().remove_user("anna").map(drop),
-            &|| cli.accounts().set_grant("ben", &Grant::all(Role::Viewer)).map(drop),
+            &|| cli.accounts().set_grant("ben", &Grant::all(Role::Viewer).into()).map(drop),
         ];
         let barrier = Barrier::new(acts.len());
         let gone = std::thread::scope(|scope| {
@@ -240,7 +240,7 @@ fn a_grant_of_cameras_follows_codes_accounts_and_stream_passwords() {
 
     // Narrowed, widened, and made an administrator: the token stays, what it opens follows, also after a start.
     for grant in [viewer_of(&["yard"]), Grant::all(Role::Viewer), viewer_of(&["front"]), Grant::all(Role::Admin)] {
-        assert_eq!(store.accounts().set_grant("Anna", &grant).expect("changed"), [browser.device_id]);
+        assert_eq!(store.accounts().set_grant("Anna", &grant.clone().into()).expect("changed"), [browser.device_id]);
         let who = store.accounts().authenticate(browser.token.expose(), now).expect("asked").expect("known");
         assert_eq!((who.role, &who.cameras), (grant.role(), grant.cameras()));
         assert_eq!(store.accounts().principals(&[browser.device_id]).expect("asked"), [who]);
@@ -249,7 +249,7 @@ fn a_grant_of_cameras_follows_codes_accounts_and_stream_passwords() {
         assert_eq!(&seen(&beside, &browser, now), grant.cameras());
     }
     assert_eq!(
-        store.accounts().set_grant("nobody", &viewer_of(&["yard"])).expect_err("none").kind(),
+        store.accounts().set_grant("nobody", &viewer_of(&["yard"]).into()).expect_err("none").kind(),
         ErrorKind::NotFound
     );
     store.accounts().set_password("anna", "another one", None).expect("set");
@@ -276,7 +276,13 @@ fn a_program_before_takes_no_limited_credential_for_a_whole_one() {
     store.accounts().add_user("anna", PASSWORD, &limited, None, now).expect("added");
     store.accounts().add_user("ben", PASSWORD, &Grant::all(Role::Viewer), None, now).expect("added");
     let browser = store.accounts().sign_in("ben", PASSWORD, "browser", now).expect("tried").expect("right");
-    store.accounts().set_grant("ben", &limited).expect("narrowed");
+    // What two people change at the same time is both changed.
+    let cameras = GrantChange { role: None, cameras: Some(limited.cameras().clone()) };
+    let role = GrantChange { role: Some(Role::Viewer), cameras: None };
+    for change in [cameras, role] {
+        store.accounts().set_grant("ben", &change).expect("narrowed");
+    }
+    assert_eq!(store.accounts().users().expect("listed")[0].cameras, *limited.cameras());
     store.accounts().add_stream_password("nvr", &only(&["yard"]), now).expect("made");
     store.accounts().issue_code(&limited, now).expect("issued");
     drop(store);
