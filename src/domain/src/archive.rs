@@ -96,6 +96,30 @@ pub struct Segment {
     pub fragments: Vec<Fragment>,
 }
 
+/// Two neighbours may overlap by this much through the rounding of time stamps, microseconds.
+pub const TOUCH_US: i64 = 1_000;
+
+impl Segment {
+    /// How many of this file's fragments are left when what a `newer` file holds as well is cut off its end; `None` when it holds
+    /// nothing of this one. That the two overlap in time does not say so: the clock may have been set back between them, and they
+    /// show different times. What was written twice begins and ends at the same moments in both.
+    pub fn doubled_from(&self, newer: &Self) -> Option<usize> {
+        let moments = |s: &Self, f: &Fragment| {
+            let begin = s.start.0.saturating_add(f.start_us);
+            (begin, begin.saturating_add(f.duration_us))
+        };
+        let reaches = |f: &Fragment| moments(self, f).1 > newer.start.0.saturating_add(TOUCH_US);
+        let keep = self.fragments.iter().position(reaches)?;
+        let near = |a: i64, b: i64| a.saturating_sub(b).saturating_abs() <= TOUCH_US;
+        let is_twice = |f: &Fragment| {
+            let (begin, end) = moments(self, f);
+            let at = newer.fragments.partition_point(|g| moments(newer, g).1 <= begin.saturating_add(TOUCH_US));
+            newer.fragments.get(at).map(|g| moments(newer, g)).is_some_and(|(b, e)| near(b, begin) && near(e, end))
+        };
+        self.fragments[keep..].iter().all(is_twice).then_some(keep)
+    }
+}
+
 /// What kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -237,4 +261,50 @@ pub struct Timeline {
     pub gaps: Vec<Gap>,
     /// Events that overlap, oldest first, at most 2,000.
     pub events: Vec<Event>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: i64 = 1_000_000;
+
+    fn file(start_us: i64, seconds: &[i64]) -> Segment {
+        let mut at = 0;
+        let fragments = seconds.iter().map(|length| {
+            let fragment = Fragment { offset: 0, size: 1, start_us: at, duration_us: length * S };
+            at += length * S;
+            fragment
+        });
+        let fragments: Vec<_> = fragments.collect();
+        Segment {
+            id: SegmentId(1),
+            camera: CameraId::new("front").expect("valid"),
+            start: Timestamp(start_us),
+            end: Timestamp(start_us + at),
+            size: 1,
+            state: SegmentState::Sealed,
+            event: None,
+            init_size: 0,
+            fragments,
+        }
+    }
+
+    #[test]
+    fn what_was_written_twice_is_told_from_what_has_the_same_times() {
+        let earlier = file(0, &[1, 2, 1, 1]);
+        for (newer, keep, what) in [
+            (file(3 * S, &[1, 1, 4]), Some(2), "its end is there twice"),
+            (file(3 * S + 700, &[1, 1]), Some(2), "rounded"),
+            (file(0, &[1, 2, 1, 1, 1]), Some(0), "all of it is"),
+            (file(-S, &[1, 1, 2, 1, 1, 1]), Some(0), "and more"),
+            (file(5 * S, &[1, 1]), None, "they only touch"),
+            (file(9 * S, &[1]), None, "far behind"),
+            (file(3 * S + 400_000, &[1, 1, 1]), None, "the clock was set back: other moments"),
+            (file(2 * S, &[1, 1, 1]), None, "other lengths"),
+            (file(3 * S, &[1]), None, "a part of its end is there once"),
+        ] {
+            assert_eq!(earlier.doubled_from(&newer), keep, "{what}");
+        }
+    }
 }

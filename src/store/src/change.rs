@@ -49,6 +49,11 @@ impl RowChange {
         }
     }
 
+    /// Whether nothing is lost when this is refused, for the recorder says it again: a gap, and how a running event is.
+    pub(crate) fn can_be_repeated(&self) -> bool {
+        matches!(self, Self::Gap { .. } | Self::Event(Event { end: None, .. }))
+    }
+
     /// Takes in a change that says the same and more; whether it did.
     pub(crate) fn absorb(&mut self, newer: &Self) -> bool {
         match (self, newer) {

@@ -127,6 +127,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Like [`lock`], but does not wait: `None` while somebody else holds it.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(held) => Some(held),
+        Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 impl Db {
     fn new(dir: &Path, all: Connections, unwritable: Option<Unwritable>) -> Self {
         let writer = Mutex::new(Writer { connection: all.writer, unwritable });
@@ -204,15 +213,6 @@ impl Db {
         out
     }
 
-    /// The writing connection, unless another thread has it.
-    fn writer_if_free(&self) -> Option<MutexGuard<'_, Writer>> {
-        match self.writer.try_lock() {
-            Ok(writer) => Some(writer),
-            Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
-    }
-
     /// Like [`Db::write`] for what may as well be left undone: `None` when anyone else is writing or the disk cannot be written.
     /// Does not wait for the disk either, unless the disk keeps even the page cache waiting.
     pub(crate) fn write_if_free<T>(
@@ -220,20 +220,22 @@ impl Db {
         what: &str,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
     ) -> Result<Option<T>> {
-        match self.writer_if_free() {
+        match try_lock(&self.writer) {
             Some(mut writer) if writer.unwritable.is_none() => writer.hurry(Duration::ZERO, 0, what, f).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// Like [`Db::write`] for who has no time: `None` when another thread writes, or another program for longer than `patience`.
-    pub(crate) fn write_unless_busy<T>(
+    /// Like [`Db::write`] with a patience for who has no time: `None` when another thread writes, or another program for longer than
+    /// that.
+    pub(crate) fn write_within<T>(
         &self,
-        patience: Duration,
+        patience: Option<Duration>,
         what: &str,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
     ) -> Result<Option<T>> {
-        let Some(mut writer) = self.writer_if_free() else { return Ok(None) };
+        let Some(patience) = patience else { return self.write(what, f).map(Some) };
+        let Some(mut writer) = try_lock(&self.writer) else { return Ok(None) };
         self.heal(&mut writer, what)?;
         let out = writer.hurry(patience, CHECKPOINT_PAGES, what, f);
         writer.note_fault(&out);

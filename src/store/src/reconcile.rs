@@ -13,7 +13,7 @@ use crate::files::{is_day, parse_recording_path};
 use crate::inspect::Found;
 use crate::repair::{BRIEF, Brief};
 use crate::{Recordings, gaps};
-use perch_base::ids::{CameraId, SegmentId};
+use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
@@ -59,6 +59,8 @@ pub(crate) struct Progress {
     pub(crate) report: OpenReport,
     /// When this start was, and the newest row then. None beside a running daemon: nothing is to be done.
     started: Option<(Timestamp, SegmentId)>,
+    /// Events that had not ended then: whatever the clock shows, they ran when the box went off.
+    cut_short: Vec<EventId>,
     /// What the crash left open was closed.
     is_closed: bool,
     /// Cameras of which it was noted since when the box was off.
@@ -139,13 +141,19 @@ impl Recordings {
     /// The first part of a start. Errors are logged and tried again: recording what happens now matters more than what happened.
     pub(crate) fn start_comparing(&self) -> Result<()> {
         // What was ever given away counts, too: an id is never used again.
-        let newest = self.inner.db.read("looking up the newest recording", |c| {
+        let (newest, cut_short) = self.inner.db.read("looking up the newest recording", |c| {
             let sql = "SELECT max(coalesce((SELECT max(id) FROM segment), 0),
                 coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'segment'), 0))";
-            Ok(SegmentId(c.query_row(sql, [], |r| r.get(0))?))
+            let newest = SegmentId(c.query_row(sql, [], |r| r.get(0))?);
+            let mut running = c.prepare("SELECT id FROM event WHERE end IS NULL")?;
+            let running = running.query_map([], |r| r.get(0).map(EventId))?.collect::<Result<_, _>>()?;
+            Ok((newest, running))
         })?;
         self.index().rows().begin_after(newest);
-        self.progress().started = Some((self.now(), newest));
+        {
+            let mut p = self.progress();
+            (p.started, p.cut_short) = (Some((self.now(), newest)), cut_short);
+        }
         if let Err(e) = self.close_crashed() {
             tracing::error!(error = %e, "what was being recorded at the last end could not be looked at yet");
         }
@@ -217,7 +225,7 @@ impl Recordings {
         Ok(())
     }
 
-    fn refuse_if_away(&self) -> Result<()> {
+    pub(crate) fn refuse_if_away(&self) -> Result<()> {
         match self.is_recordings_disk_away() {
             true => Err(Error::new(ErrorKind::Unavailable, "the disk for recordings is missing or cannot be written")),
             false => Ok(()),
@@ -283,7 +291,14 @@ impl Recordings {
                 tracing::warn!(folder = camera, "a folder among the recordings is not a camera's: it is left alone");
                 continue;
             }
-            for (day, _) in list(&root.join(&camera), true)? {
+            let days = match list(&root.join(&camera), true) {
+                Ok(days) => days,
+                Err(e) => {
+                    self.leave_unread(e)?;
+                    continue;
+                }
+            };
+            for (day, _) in days {
                 let folder = Folder { day, camera: camera.clone() };
                 if !is_day(&folder.day) || folder.begins().is_none() {
                     tracing::warn!(
@@ -308,15 +323,46 @@ impl Recordings {
         Ok(())
     }
 
+    /// One folder cannot be read: it is reported, and the others go on. Errors when the disk is away, with all of them.
+    fn leave_unread(&self, e: Error) -> Result<()> {
+        self.refuse_if_away()?;
+        tracing::error!(error = %e, "a folder of recordings cannot be read: it is left as it is until the next start");
+        Ok(())
+    }
+
+    /// The files of a folder. A link in the place of a folder is not followed: what the rows say lies there is then missing.
+    fn files_in(&self, folder: &Folder) -> Result<Vec<(String, u64)>> {
+        let root = self.inner.recordings.path();
+        for path in [root.join(&folder.camera), root.join(folder.path())] {
+            match std::fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => {}
+                Ok(_) => return Ok(Vec::new()),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(e) => return Err(io_error(|| format!("the folder {} cannot be read", path.display()), e)),
+            }
+        }
+        list(&root.join(folder.path()), false)
+    }
+
+    fn is_done_with(&self, folder: &Folder) {
+        if let Some(folders) = &mut self.progress().folders {
+            folders.retain(|f| f != folder);
+        }
+    }
+
     /// Compares the rows and files of one folder; the files without a row are taken in by the steps that follow.
     fn compare(&self, folder: &Folder) -> Result<()> {
         let path = folder.path();
+        let files = match self.files_in(folder) {
+            Ok(files) => files,
+            Err(e) => {
+                self.leave_unread(e)?;
+                self.is_done_with(folder);
+                return Ok(());
+            }
+        };
         let mut on_disk = HashMap::new();
-        let root = self.inner.recordings.path();
-        // A link in the place of a folder is not followed: what the rows say lies there is then missing.
-        let is_folder = |path: &str| std::fs::symlink_metadata(root.join(path)).is_ok_and(|m| m.is_dir());
-        let is_there = is_folder(&folder.camera) && is_folder(&path);
-        for (name, size) in if is_there { list(&root.join(&path), false)? } else { Vec::new() } {
+        for (name, size) in files {
             let path = format!("{path}/{name}");
             if parse_recording_path(&path).is_some() {
                 on_disk.insert(path, size);
@@ -347,12 +393,12 @@ impl Recordings {
         self.cut_overlaps(&mut known)?;
         let mut strangers: Vec<String> = on_disk.into_keys().collect();
         strangers.sort();
-        let mut p = self.progress();
-        p.done += (seen - strangers.len()) as u64;
-        p.strangers = strangers;
-        if let Some(folders) = &mut p.folders {
-            folders.retain(|f| f != folder);
+        {
+            let mut p = self.progress();
+            p.done += (seen - strangers.len()) as u64;
+            p.strangers = strangers;
         }
+        self.is_done_with(folder);
         Ok(())
     }
 
@@ -395,11 +441,15 @@ impl Recordings {
 
     /// Events that ran when the box went off end with their last recording.
     fn end_running_events(&self) -> Result<()> {
-        let (started, _) = self.started();
+        let cut_short = self.progress().cut_short.clone();
         self.inner.db.write("events that were cut short cannot be ended", |tx| {
-            let sql = "UPDATE event SET end = max(start, coalesce(
-                (SELECT max(segment.end) FROM segment WHERE segment.event = event.id), start + 1000000)) WHERE end IS NULL AND start < ?1";
-            tx.execute(sql, [started.0])?;
+            let mut end = tx.prepare(
+                "UPDATE event SET end = max(start, coalesce((SELECT max(segment.end) FROM segment
+                WHERE segment.event = event.id), start + 1000000)) WHERE end IS NULL AND id = ?1",
+            )?;
+            for event in cut_short {
+                end.execute([event.0])?;
+            }
             Ok(())
         })
     }

@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     pub(crate) quarantine: Root,
     /// Recordings are deleted by one at a time: what is marked but not gone is then nobody's.
     pub(crate) erasing: Mutex<()>,
+    /// Files without motion that are still to be deleted.
+    pub(crate) discarded: Mutex<Vec<SegmentId>>,
     /// The file of [`Recordings::probe_write`] is one.
     pub(crate) probing: Mutex<()>,
     /// How far index and files were brought together.
@@ -64,6 +66,7 @@ impl Recordings {
             index: index.clone(),
             meta: meta.clone(),
             erasing: Mutex::new(()),
+            discarded: Mutex::default(),
             probing: Mutex::new(()),
             progress: Mutex::default(),
             comparing: Mutex::new(()),

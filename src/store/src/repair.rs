@@ -6,12 +6,12 @@ use crate::files::parse_recording_path;
 use crate::inspect::Found;
 use crate::mp4::read::Scan;
 use crate::mp4::write::ntp_to_timestamp;
-use crate::segments::{TOUCH_US, format_id, length_us, state_from, state_word};
+use crate::segments::{format_id, length_us, state_from, state_word};
 use crate::{Recordings, fragments};
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{ErrorKind, Result};
-use perch_domain::archive::SegmentState;
+use perch_domain::archive::{SegmentState, TOUCH_US};
 use rusqlite::{Row, params};
 
 /// What a comparison needs of a row.
@@ -157,15 +157,24 @@ impl Recordings {
                     && row.end.0 > later.start.0 + TOUCH_US
                     && row.end.0 <= later.end.0 + 1_000_000;
                 if doubled {
-                    let recorded = match self.recorded_by_id(&row.camera, row.id) {
-                        Ok((recorded, _)) => recorded,
+                    let find = |row: &Brief| match self.recorded_by_id(&row.camera, row.id) {
+                        Ok((recorded, _)) => Ok(Some(recorded)),
                         // Deleted since.
-                        Err(e) if e.kind() == ErrorKind::NotFound => continue,
-                        Err(e) => return Err(e),
+                        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+                        Err(e) => Err(e),
                     };
-                    self.progress().report.cut += 1;
-                    self.cut_back(recorded, later.start)?;
-                    row.end = later.start;
+                    let (Some(recorded), Some(newer)) = (find(row)?, find(later)?) else { continue };
+                    match self.cut_back(recorded, &newer.segment) {
+                        Ok(true) => {
+                            self.progress().report.cut += 1;
+                            row.end = later.start;
+                        }
+                        Ok(false) => {}
+                        Err(e) => {
+                            self.refuse_if_away()?;
+                            tracing::error!(path = row.path, error = %e, "what a recording holds twice is left as it is");
+                        }
+                    }
                 }
             }
         }

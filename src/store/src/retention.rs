@@ -1,6 +1,6 @@
 //! Deletes what the limits of recording say must go. What that is, and in which order, `perch_domain::retention` decides.
 
-use crate::db::lock;
+use crate::db::{lock, try_lock};
 use crate::fault::{io_error, write_fault};
 use crate::stills::thumbnail_path;
 use crate::{Recordings, gaps, reserve};
@@ -12,6 +12,7 @@ use perch_domain::retention::{Answer, Candidate, Page, Planner, Step, Usage, Wor
 use rusqlite::{OptionalExtension, params};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Candidates looked at, and recordings deleted, at a time.
 const PAGE: usize = 256;
@@ -74,6 +75,9 @@ impl Recordings {
             self.note_alive(now);
         } else {
             (limits.max_days, limits.event_max_days) = (0, 0);
+        }
+        if let Err(e) = self.erase_discarded(None) {
+            tracing::warn!(error = %e, "recordings without motion are still there");
         }
         if let Err(e) = self.finish_deleting(Some(GapCause::Retention)) {
             tracing::warn!(error = %e, "recordings that were being deleted are still there");
@@ -155,12 +159,24 @@ impl Recordings {
     /// Deletes recordings: rows to `deleting`, files unlinked, rows away. With a cause, gaps remain. Pinned ones are left even
     /// when they were pinned a moment ago.
     pub(crate) fn erase(&self, ids: &[SegmentId], cause: Option<GapCause>) -> Result<RetentionReport> {
+        self.erase_within(None, ids, cause).map(Option::unwrap_or_default)
+    }
+
+    /// Like [`Recordings::erase`]. With a patience it is `None` when the database is not free within that, or somebody else deletes:
+    /// it is to be asked again then.
+    pub(crate) fn erase_within(
+        &self,
+        patience: Option<Duration>,
+        ids: &[SegmentId],
+        cause: Option<GapCause>,
+    ) -> Result<Option<RetentionReport>> {
         if ids.is_empty() {
-            return Ok(RetentionReport::default());
+            return Ok(Some(RetentionReport::default()));
         }
-        let _one_at_a_time = lock(&self.inner.erasing);
+        let turn = if patience.is_none() { Some(lock(&self.inner.erasing)) } else { try_lock(&self.inner.erasing) };
+        let Some(_one_at_a_time) = turn else { return Ok(None) };
         let mark = || {
-            self.inner.db.write("recordings cannot be deleted", |tx| {
+            self.inner.db.write_within(patience, "recordings cannot be deleted", |tx| {
                 let sql = "UPDATE segment SET state = 'deleting' WHERE id = ?1 AND state = 'sealed'
                     AND NOT EXISTS (SELECT 1 FROM event WHERE event.id = segment.event AND event.pinned = 1)";
                 let mut statement = tx.prepare_cached(sql)?;
@@ -170,7 +186,7 @@ impl Recordings {
                 Ok(())
             })
         };
-        if let Err(e) = mark() {
+        let marked = mark().or_else(|e| {
             // A disk so full that not even the mark can be written: one file makes room for it. Its row is then one without a
             // file, which the next try and every start can deal with.
             if write_fault(&e) != Some(GapCause::DiskFull) {
@@ -178,13 +194,16 @@ impl Recordings {
             }
             self.unlink_one(ids[0])?;
             self.inner.db.hope();
-            mark()?;
+            mark()
+        });
+        match marked? {
+            Some(()) => self.finish(patience, Some(ids), cause),
+            None => Ok(None),
         }
-        self.finish(Some(ids), cause)
     }
 
     fn unlink_one(&self, id: SegmentId) -> Result<()> {
-        let path: Option<String> = self.inner.db.read("looking up a recording", |c| {
+        let path: Option<String> = self.inner.db.read_recorder("looking up a recording", |c| {
             let sql = "SELECT path FROM segment LEFT JOIN event ON event.id = segment.event
                 WHERE segment.id = ?1 AND segment.state = 'sealed' AND coalesce(event.pinned, 0) = 0";
             Ok(c.prepare_cached(sql)?.query_row([id.0], |r| r.get(0)).optional()?)
@@ -202,12 +221,17 @@ impl Recordings {
     /// Goes on with what an earlier deletion could not bring to its end.
     pub(crate) fn finish_deleting(&self, cause: Option<GapCause>) -> Result<RetentionReport> {
         let _one_at_a_time = lock(&self.inner.erasing);
-        self.finish(None, cause)
+        self.finish(None, None, cause).map(Option::unwrap_or_default)
     }
 
     /// Unlinks the files of the rows that are marked (those of `ids`, or all), then takes the rows away. A file that cannot be
-    /// unlinked keeps its row. Needs `erasing`.
-    fn finish(&self, ids: Option<&[SegmentId]>, cause: Option<GapCause>) -> Result<RetentionReport> {
+    /// unlinked keeps its row. `None` when the database is not free within the patience. Needs `erasing`.
+    fn finish(
+        &self,
+        patience: Option<Duration>,
+        ids: Option<&[SegmentId]>,
+        cause: Option<GapCause>,
+    ) -> Result<Option<RetentionReport>> {
         struct Marked {
             id: i64,
             camera: String,
@@ -216,7 +240,7 @@ impl Recordings {
             end: i64,
             size: i64,
         }
-        let marked = self.inner.db.read("looking up what is being deleted", |c| {
+        let marked = self.inner.db.read_recorder("looking up what is being deleted", |c| {
             let sql = "SELECT id, camera, path, start, end, size FROM segment
                 WHERE state = 'deleting' AND state <> 'sealed'";
             let mut statement = c.prepare_cached(sql)?;
@@ -241,21 +265,22 @@ impl Recordings {
             }
         }
         if gone.is_empty() {
-            return failed.map_or(Ok(RetentionReport::default()), Err);
+            return failed.map_or(Ok(Some(RetentionReport::default())), Err);
         }
-        self.inner.db.write("deleted recordings cannot be taken out of the index", |tx| {
-            for one in &gone {
-                tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([one.id])?;
-                if let Some(cause) = cause {
-                    gaps::put(tx, &one.camera, one.start, one.end, cause)?;
+        let taken_out =
+            self.inner.db.write_within(patience, "deleted recordings cannot be taken out of the index", |tx| {
+                for one in &gone {
+                    tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([one.id])?;
+                    if let Some(cause) = cause {
+                        gaps::put(tx, &one.camera, one.start, one.end, cause)?;
+                    }
                 }
-            }
-            Ok(())
-        })?;
-        Ok(RetentionReport {
+                Ok(())
+            })?;
+        Ok(taken_out.map(|()| RetentionReport {
             deleted: gone.len() as u64,
             freed_bytes: gone.iter().map(|one| one.size.max(0) as u64).sum(),
-        })
+        }))
     }
 
     /// Drops events that are too old and have no recordings left, with their stills; lost recordings and gaps that nobody can

@@ -3,7 +3,7 @@
 //! crash in between costs nothing but to which event a file belonged: files without a row are taken in at the next start.
 
 use crate::change::{RowChange, Started};
-use crate::db::{Fail, lock};
+use crate::db::{Fail, lock, try_lock};
 use crate::segments::{format_id, update_row};
 use crate::{Index, events, gaps};
 use perch_base::ids::{EventId, SegmentId};
@@ -12,11 +12,12 @@ use perch_domain::archive::Event;
 use perch_domain::motion::Rect;
 use rusqlite::{ErrorCode, Transaction, params};
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
-/// Changes that may wait: some 12 MB, and a day of one camera. Beyond that recording stands still until the database answers.
+/// Changes that may wait: some 12 MB, and a day of one camera. Beyond that nothing new begins until the database answers; what belongs
+/// to what has begun waits all the same: a few changes for each file and event.
 const MOST: usize = 4_096;
 
 /// Changes that are written in one transaction.
@@ -138,17 +139,25 @@ impl Rows {
 
 impl Index {
     /// Makes a change, now or as soon as the database takes it. Errors: `Unavailable` when the disk cannot be written (the change
-    /// waits all the same), or when too much waits.
+    /// waits all the same), or when too much waits and this can be said again later.
     pub(crate) fn change(&self, change: RowChange) -> Result<()> {
         let rows = self.rows();
-        rows.refuse_if_full()?;
+        if change.can_be_repeated() {
+            rows.refuse_if_full()?;
+        }
         let patience = if rows.leave(change) { Duration::ZERO } else { PATIENCE };
         self.write_waiting(Some(patience)).map(drop)
     }
 
     /// Like [`Index::change`] for what begins: after an error it has not started.
     pub(crate) fn begin(&self, started: Started, change: RowChange) -> Result<()> {
+        self.rows().refuse_if_full()?;
         self.change(change).inspect_err(|_| self.rows().take_back(started))
+    }
+
+    /// How long a recorder may wait for another program now.
+    pub(crate) fn patience(&self) -> Duration {
+        if self.rows().is_behind() { Duration::ZERO } else { PATIENCE }
     }
 
     /// Writes what waits, and waits for the database for that. Errors are logged: they are tried again later.
@@ -162,24 +171,15 @@ impl Index {
     /// for another thread.
     pub(crate) fn write_waiting(&self, patience: Option<Duration>) -> Result<bool> {
         let rows = self.rows();
-        let _one_at_a_time = match patience {
-            None => lock(&rows.writing),
-            Some(_) => match rows.writing.try_lock() {
-                Ok(turn) => turn,
-                Err(TryLockError::Poisoned(e)) => PoisonError::into_inner(e),
-                Err(TryLockError::WouldBlock) => return Ok(false),
-            },
-        };
+        let turn = if patience.is_none() { Some(lock(&rows.writing)) } else { try_lock(&rows.writing) };
+        let Some(_one_at_a_time) = turn else { return Ok(false) };
         while let Some(what) = rows.what() {
             let mut batch = Vec::new();
             let write = |tx: &Transaction<'_>| {
                 batch = rows.take_batch();
                 batch.iter().try_for_each(|change| write_or_report(tx, change))
             };
-            let written = match patience {
-                None => self.inner.db.write(&what, write).map(Some),
-                Some(patience) => self.inner.db.write_unless_busy(patience, &what, write),
-            };
+            let written = self.inner.db.write_within(patience, &what, write);
             let is_written = matches!(written, Ok(Some(())));
             rows.give_back(if is_written { batch.len() } else { 0 });
             if written?.is_none() {
@@ -273,6 +273,26 @@ mod tests {
         lock(&rows.waiting).in_flight = 2;
         rows.leave(gap(6, GapCause::NoMotion));
         assert_eq!(lock(&rows.waiting).changes.len(), 3, "what is being written is not changed any more");
+    }
+
+    #[test]
+    fn where_too_much_waits_nothing_begins_and_what_has_begun_ends() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let index = open(&dir).index().clone();
+        for n in 0..MOST as i64 {
+            let (start, end) = (Timestamp(n * 10), Timestamp(n * 10 + 1));
+            let camera = CameraId::new("front").expect("valid");
+            index.rows().leave(RowChange::Gap { camera, start, end, cause: GapCause::NoMotion });
+        }
+        let id = SegmentId(7);
+        for _ in 0..3 {
+            let open = RowChange::Forget { id };
+            assert_eq!(index.begin(Started::File(id), open).expect_err("full").kind(), ErrorKind::Unavailable);
+        }
+        assert_eq!(index.change(gap(1, GapCause::DiskFull)).expect_err("full").kind(), ErrorKind::Unavailable);
+        assert_eq!(lock(&index.rows().waiting).changes.len(), MOST, "what was refused left nothing behind");
+        index.change(RowChange::Forget { id }).expect("an end is never refused");
+        assert!(!index.rows().is_behind());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::{Fragment, Segment, SegmentState, TimeRange};
+use perch_domain::archive::{Fragment, Segment, SegmentState, TOUCH_US, TimeRange};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::collections::HashSet;
 use std::io;
@@ -46,9 +46,6 @@ pub(crate) struct Recorded {
     pub(crate) path: String,
     pub(crate) channels: u8,
 }
-
-/// Two neighbours may overlap by this much through the rounding of time stamps.
-pub(crate) const TOUCH_US: i64 = 1_000;
 
 const COLUMNS: &str = "id, camera, path, start, end, size, state, event, init_size, fragments, audio";
 
@@ -152,8 +149,8 @@ impl Recordings {
     }
 
     /// Cuts every earlier file of a camera back to end at `at`, where its newest file begins (an event's, with the seconds before
-    /// the event from memory): files are cut at the fragment boundary at or before `at`; those of which nothing is left are
-    /// removed. Files that end well after the newest one are left alone: the clock was set back since, they show another time.
+    /// the event from memory): what the newest file holds as well goes, and a file of which nothing is left with it. Files that only
+    /// seem to reach behind `at`, because the clock was set back since, are left alone.
     pub fn trim_before(&self, camera: &CameraId, at: Timestamp) -> Result<()> {
         let what = format!("camera {camera}: the recordings before {at} cannot be cut");
         // First: a file whose row follows between the two looks is then found twice, not missed.
@@ -162,51 +159,49 @@ impl Recordings {
             live.values().filter(|l| l.segment.camera == *camera).map(|l| (l.recorded(), l.is_complete)).collect()
         };
         let in_rows = self.inner.db.read_recorder(&what, |c| {
-            let sql = "SELECT id, end FROM segment WHERE camera = ?1 AND start >= ?2 AND start < ?2 + 60000000
-                ORDER BY id DESC LIMIT 1";
-            let row = |r: &Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?));
-            Ok(c.prepare_cached(sql)?.query_row(params![camera.as_str(), at.0], row).optional()?)
+            let sql = format!(
+                "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND start >= ?2 AND start < ?2 + 60000000
+                AND state = 'sealed' ORDER BY id DESC LIMIT 1"
+            );
+            collect(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0])?)
         })?;
         let is_near = |s: &Segment| s.start >= at && s.start.0 < at.0.saturating_add(60_000_000);
-        let in_memory = live.iter().map(|(l, _)| &l.segment).filter(|s| is_near(s)).map(|s| (s.id.0, s.end.0));
-        let Some((newest, end)) = in_memory.chain(in_rows).max() else { return Ok(()) };
-        let limit = end.saturating_add(1_000_000);
+        let in_memory = live.iter().map(|(l, _)| l.segment.clone()).filter(is_near);
+        let newest = in_memory.chain(in_rows.into_iter().map(|r| r.segment)).max_by_key(|s| s.id);
+        let Some(newest) = newest else { return Ok(()) };
         let mut earlier = self.inner.db.read_recorder(&what, |c| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND id < ?3 AND state = 'sealed'
-                AND end > ?2 + {TOUCH_US} AND end <= ?4 AND start < ?4 AND start >= {FIRST_THAT_MAY_OVERLAP}"
+                AND end > ?2 + {TOUCH_US} AND start < ?4 AND start >= {FIRST_THAT_MAY_OVERLAP}"
             );
-            collect(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0, newest, limit])?)
+            let limits = params![camera.as_str(), newest.start.0, newest.id.0, newest.end.0];
+            collect(c.prepare_cached(&sql)?.query(limits)?)
         })?;
         for (recorded, is_complete) in live {
             let s = &recorded.segment;
-            let reaches = is_complete && s.id.0 < newest && s.end.0 > at.0 + TOUCH_US && s.end.0 <= limit;
+            let reaches = is_complete && s.id < newest.id && s.end.0 > newest.start.0 + TOUCH_US;
             if reaches && !earlier.iter().any(|r| r.segment.id == s.id) {
                 earlier.push(recorded);
             }
         }
         for recorded in earlier {
-            self.cut_back(recorded, at)?;
+            self.cut_back(recorded, &newest)?;
         }
         Ok(())
     }
 
-    /// Cuts one complete file at the fragment boundary at or before `at`.
-    pub(crate) fn cut_back(&self, recorded: Recorded, at: Timestamp) -> Result<()> {
+    /// Cuts what a newer file holds as well off the end of a complete one; whether there was any.
+    pub(crate) fn cut_back(&self, recorded: Recorded, newer: &Segment) -> Result<bool> {
         let Recorded { mut segment, path, .. } = recorded;
-        let limit = at.micros_since(segment.start).saturating_add(TOUCH_US);
-        let keep = segment.fragments.partition_point(|f| f.start_us.saturating_add(f.duration_us) <= limit);
-        if keep == segment.fragments.len() {
-            return Ok(());
-        }
+        let Some(keep) = segment.doubled_from(newer) else { return Ok(false) };
         segment.fragments.truncate(keep);
         let Some(last) = segment.fragments.last().copied() else {
-            return self.discard_segments(&[segment.id]);
+            return self.discard_segments(&[segment.id]).map(|()| true);
         };
-        let failed = |e: io::Error| io_error(|| format!("recording {path} cannot be cut at {at}"), e);
+        let failed = |e: io::Error| io_error(|| format!("recording {path} cannot be cut at {}", newer.start), e);
         let file = match self.inner.recordings.edit(&path) {
             // Deleted since it was looked up: nothing is left to cut, and those after it still are to be.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other.map_err(failed)?,
         };
         segment.size = last.offset + last.size;
@@ -218,7 +213,7 @@ impl Recordings {
             live.segment = segment.clone();
         }
         // Without a hash: the recorder waits for this, and reading the whole file takes seconds on a slow card.
-        self.index().change(RowChange::Cut { segment, path })
+        self.index().change(RowChange::Cut { segment, path }).map(|()| true)
     }
 
     /// The recordings of a camera that overlap a range and can be read, in order of time, at most `limit`; those being written

@@ -2,8 +2,10 @@
 
 use crate::Recordings;
 use crate::change::RowChange;
+use crate::db::lock;
 use perch_base::Result;
 use perch_base::ids::{EventId, SegmentId};
+use std::time::Duration;
 
 impl Recordings {
     /// Gives files, open or sealed, to an event. Those of an event that is not in the index stay background.
@@ -22,13 +24,23 @@ impl Recordings {
         self.index().change(RowChange::Claim { files: files.to_vec(), event })
     }
 
-    /// Removes sealed files in which nothing happened. No gap remains of them: whoever asks for this says why. Errors: `Unavailable`
-    /// also when the database is busy; they stay then.
+    /// Removes sealed files in which nothing happened, as soon as the database takes it; a crash in between leaves them as background.
+    /// No gap remains of them: whoever asks for this says why. Errors: `Unavailable` when the disk cannot be written (they go later).
     pub fn discard_segments(&self, files: &[SegmentId]) -> Result<()> {
-        if self.index().rows().is_behind() {
-            // Their rows may be among what waits.
-            self.index().write_waiting(None)?;
+        lock(&self.inner.discarded).extend_from_slice(files);
+        self.erase_discarded(Some(self.index().patience()))
+    }
+
+    /// Removes what was discarded. With a patience nobody waits for longer than that; what is left is tried again by retention.
+    pub(crate) fn erase_discarded(&self, patience: Option<Duration>) -> Result<()> {
+        let files = lock(&self.inner.discarded).clone();
+        // Their rows may be among what waits.
+        if files.is_empty() || (self.index().rows().is_behind() && !self.index().write_waiting(patience)?) {
+            return Ok(());
         }
-        self.erase(files, None).map(|_| ())
+        if self.erase_within(patience, &files, None)?.is_some() {
+            lock(&self.inner.discarded).retain(|id| !files.contains(id));
+        }
+        Ok(())
     }
 }

@@ -170,3 +170,45 @@ fn what_waits_is_bounded() {
     store.recordings().enforce_retention(false).expect("enforced");
     store.recordings().note_gap(&camera(), s(0.0), s(1.0), GapCause::DiskError).expect("there is room again");
 }
+
+#[test]
+fn a_file_without_motion_goes_later_and_nobody_waits_for_that() {
+    let b = TestStore::new();
+    let store = b.open();
+    let files: Vec<_> = (0..3).map(|n| record(&store, n..n + 1, None).id).collect();
+    let holder = Holder::new(&b);
+    let unwritten = record(&store, 3..4, None).id;
+    let begin = Instant::now();
+    store.recordings().discard_segments(&files[1..]).expect("later");
+    store.recordings().discard_segments(&[unwritten]).expect("later");
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}: nobody waits for the database", begin.elapsed());
+    assert_eq!(b.files().len(), 4);
+    holder.let_go();
+    store.recordings().enforce_retention(false).expect("enforced");
+    assert_eq!(all(&store).iter().map(|x| x.id).collect::<Vec<_>>(), files[..1]);
+    assert_eq!(b.files().len(), 1);
+    let line = store.recordings().timeline(&camera(), range(0.0, 12.0), s(900.0)).expect("timeline");
+    assert!(!line.gaps.iter().any(|g| g.cause == GapCause::Retention), "the recorder says why: {:?}", line.gaps);
+}
+
+#[test]
+fn what_was_recorded_is_sealed_however_much_waits() {
+    let b = TestStore::new();
+    let store = b.open();
+    let mut open = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
+    open.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    let holder = Holder::new(&b);
+    let at = |n: i64| s(10.0).plus_micros(n * 10_000_000);
+    let note = |n: i64| store.recordings().note_gap(&camera(), at(n), at(n).plus_micros(1_000_000), GapCause::NoMotion);
+    assert!((0..5_000).any(|n| note(n).is_err()), "full");
+    for _ in 0..3 {
+        let refused = store.recordings().create_segment(&camera(), s(5.0), None, &format(clip()));
+        assert_eq!(refused.err().expect("refused").kind(), ErrorKind::Unavailable);
+    }
+    let sealed = open.seal().expect("sealed all the same");
+    holder.let_go();
+    store.recordings().enforce_retention(false).expect("enforced");
+    let beside = Store::open_for_cli(b.config(), b.clock.clone()).expect("opens");
+    let rows = all(&beside);
+    assert_eq!(rows.iter().map(|x| (x.id, x.state)).collect::<Vec<_>>(), [(sealed.id, SegmentState::Sealed)]);
+}

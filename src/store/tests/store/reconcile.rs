@@ -475,3 +475,75 @@ fn cost_of_a_start_with_100_000_recordings() {
     store.recordings().disk();
     println!("the disk's figures: {:?}", begin.elapsed());
 }
+
+#[test]
+fn an_event_ends_though_the_clock_starts_behind() {
+    let b = TestStore::new();
+    let store = b.open();
+    let running = store.index().begin_event(&event(3.0)).expect("started").id;
+    record(&store, 3..5, Some(running));
+    drop(store);
+    // A box without a battery for its clock begins where it was set last.
+    b.clock.set_utc(s(-86_400.0));
+    let store = b.open();
+    assert_eq!(store.recordings().event(running).expect("there").end, Some(s(5.0)));
+    let next = store.index().begin_event(&event(-86_300.0)).expect("started").id;
+    store.recordings().reconcile().expect("nothing left");
+    assert_eq!(store.recordings().event(next).expect("there").end, None, "what runs now goes on");
+}
+
+/// Runs as somebody who may not read everything: as root in a process of its own that is nobody's.
+#[test]
+fn a_folder_that_cannot_be_read_keeps_no_other_from_being_taken_in() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let b = TestStore::new();
+    if fs::metadata(b.dir.path()).expect("made").uid() == 0 {
+        let name = "reconcile::a_folder_that_cannot_be_read_keeps_no_other_from_being_taken_in";
+        // Copied to where nobody may go.
+        let dir = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().expect("a folder");
+        let program = dir.path().join("test");
+        fs::copy(std::env::current_exe().expect("known"), &program).expect("copied");
+        let out = std::process::Command::new(&program)
+            .args(["--exact", name, "--nocapture"])
+            .current_dir("/")
+            .uid(65_534)
+            .gid(65_534)
+            .output()
+            .expect("runs");
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success() && said.contains("1 passed"), "{said}\n{}", String::from_utf8_lossy(&out.stderr));
+        return;
+    }
+    const DAY: f64 = 86_400.0;
+    let store = b.open();
+    let yard = perch_base::ids::CameraId::new("yard").expect("valid");
+    for (camera, days) in [(camera(), 0.0), (camera(), 1.0), (camera(), 2.0), (yard.clone(), 0.0), (yard.clone(), 1.0)]
+    {
+        let mut w = store.recordings().create_segment(&camera, s(days * DAY), None, &format(clip())).expect("created");
+        w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+        w.seal().expect("sealed");
+    }
+    drop(store);
+    let (root, may) = (b.data().join("recordings"), |mode| fs::Permissions::from_mode(mode));
+    // Rows that name a file in a folder that cannot be read, and files without a row beside it.
+    let c = rusqlite::Connection::open(b.data().join("perch.db")).expect("opened");
+    c.execute("DELETE FROM segment WHERE camera = 'front' AND path NOT LIKE 'front/2026-05-02/%'", [])
+        .expect("forgotten");
+    drop(c);
+    let closed = [root.join("front/2026-05-02"), root.join("yard")];
+    for folder in &closed {
+        fs::set_permissions(folder, may(0o000)).expect("closed");
+    }
+    b.clock.advance(std::time::Duration::from_secs(3 * 86_400));
+    let store = b.start();
+    let (report, levels) = logged(|| store.recordings().reconcile().expect("it goes on"));
+    for folder in &closed {
+        fs::set_permissions(folder, may(0o755)).expect("opened");
+    }
+    assert_eq!((report.adopted, report.lost, report.quarantined), (2, 0, 0), "{report:?}");
+    assert!(levels.contains(&tracing::Level::ERROR), "a person may want to look: {levels:?}");
+    assert_eq!(store.recordings().disk().taking_in, None);
+    let days = |camera| store.recordings().segments(camera, range(-1.0, 3.0 * DAY)).expect("asked").len();
+    assert_eq!((days(&camera()), days(&yard)), (3, 2), "what could not be read is as it was");
+}

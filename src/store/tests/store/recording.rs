@@ -227,6 +227,29 @@ fn an_event_takes_its_first_seconds_out_of_the_files_before() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_by_some_seconds_costs_no_picture() {
+    let b = TestStore::new();
+    let store = b.open();
+    record(&store, 0..10, None);
+    // Set back by eight seconds: the event's file shows what came after the tenth second, under times that were there already.
+    let id = store.index().begin_event(&event(5.0)).expect("started").id;
+    let mut w = store.recordings().create_segment(&camera(), s(2.4), Some(id), &format(clip())).expect("created");
+    for n in 0..9 {
+        w.write_gop(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
+    }
+    store.recordings().trim_before(&camera(), s(2.4)).expect("nothing to cut");
+    w.seal().expect("sealed");
+    let shape = |store: &perch_store::Store| -> Vec<_> {
+        let all = store.recordings().segments(&camera(), range(-1.0, 600.0)).expect("asked");
+        all.iter().map(|x| (x.start, x.end, x.fragments.len())).collect()
+    };
+    let whole = [(s(0.0), s(10.0), 10), (s(2.4), s(11.4), 9)];
+    assert_eq!(shape(&store), whole);
+    drop(store);
+    assert_eq!(shape(&b.open()), whole, "nor does the next start take them for the same");
+}
+
+#[test]
 fn a_file_that_went_meanwhile_keeps_no_other_from_being_cut() {
     let b = TestStore::new();
     let store = b.open();
