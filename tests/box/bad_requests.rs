@@ -339,7 +339,7 @@ fn an_offer_that_is_none_is_refused_with_a_reason() {
         assert!([200, 204, 400, 422].contains(&answer.status), "{text}: {}", answer.status);
     }
     admin.delete(&lease).expect(204);
-    fragment("").problem(404);
+    fragment("a=candidate:1 1 udp 1 127.0.0.1 9 typ host").problem(404);
 }
 
 #[test]

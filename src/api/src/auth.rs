@@ -1,9 +1,9 @@
 //! Who asks, and whether they may: one gate before every handler. Host, origin and size are checked for every request.
 
 use crate::authority::same;
-use crate::connection::Connection;
+use crate::connection::{Connection, Peer};
 use crate::headers;
-use crate::input::{PathParts, Peer, too_large};
+use crate::input::{PathParts, too_large};
 use crate::problem::{Problem, Reply};
 use crate::route::{About, MAX_BODY, Route};
 use crate::state::{AppState, Shared, blocking};

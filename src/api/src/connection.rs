@@ -2,7 +2,6 @@
 //! decided in `domain::connection`.
 
 use crate::door::Place;
-use crate::input::Peer;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -25,6 +24,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);

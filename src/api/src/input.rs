@@ -14,16 +14,11 @@ use perch_base::time::Timestamp;
 use perch_base::{ErrorKind, Result};
 use perch_domain::archive::TimeRange;
 use serde::de::DeserializeOwned;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Where a request came from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// The parts of the path that the route names, decoded.
 pub(crate) struct PathParts(Vec<(String, String)>);
