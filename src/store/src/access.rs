@@ -1,7 +1,8 @@
 //! Devices, tokens and pairing codes. Accounts and stream passwords are in `accounts`.
 
 use crate::db::Fail;
-use crate::{Accounts, accounts, from_word, grants, word};
+use crate::words::{from_word, word};
+use crate::{Accounts, accounts, grants};
 use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;

@@ -1,7 +1,8 @@
 //! Accounts with their password hashes, and the generated passwords of RTSP players.
 
 use crate::db::{Db, Fail, lock};
-use crate::{Config, from_word, grants};
+use crate::words::from_word;
+use crate::{Config, grants};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 use md5::{Digest, Md5};

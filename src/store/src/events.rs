@@ -1,8 +1,9 @@
 //! Rows of events. Their stills are in `stills`.
 
+use crate::Index;
 use crate::change::{RowChange, Started};
 use crate::db::{Fail, lock};
-use crate::{Index, from_word, word};
+use crate::words::{from_word, word};
 use perch_base::ids::{CameraId, EventId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};

@@ -3,7 +3,7 @@
 use crate::Recordings;
 use crate::change::RowChange;
 use crate::db::Fail;
-use crate::{from_word, word};
+use crate::words::{from_word, word};
 use perch_base::Result;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;

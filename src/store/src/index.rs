@@ -1,8 +1,8 @@
 //! The map of what was recorded: rows of recordings, events and gaps, and what is known of files whose rows have yet to follow.
 
 use crate::db::{Db, lock};
-use crate::rows::Rows;
-use crate::segments::Live;
+use crate::live::Live;
+use crate::row_queue::Rows;
 use perch_base::ids::SegmentId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -19,27 +19,32 @@ mod accounts;
 mod ages;
 mod archive;
 mod change;
+mod config;
 mod db;
 mod disk;
 mod events;
 mod export;
 mod fault;
 mod files;
+mod folder_lock;
 mod fragments;
 mod gaps;
 mod grants;
 mod index;
 mod inspect;
+mod live;
 mod meta;
 mod mp4;
 #[cfg(test)]
 mod plans;
+mod progress;
 mod reconcile;
 mod recordings;
 mod repair;
 mod reserve;
 mod reset;
 mod retention;
+mod row_queue;
 mod rows;
 mod schema;
 mod segments;
@@ -48,47 +53,27 @@ mod tail;
 #[cfg(test)]
 mod testing;
 mod trial;
+mod words;
 mod writer;
 
 pub use accounts::Accounts;
+pub use config::Config;
 pub use events::NewEvent;
 pub use fault::write_fault;
 pub use index::Index;
 pub use meta::Meta;
 pub use mp4::h264::TrackFormat;
 pub use mp4::write::GopPackets;
-pub use reconcile::OpenReport;
+pub use progress::OpenReport;
 pub use recordings::Recordings;
 pub use retention::RetentionReport;
 pub use writer::SegmentWriter;
 
 use crate::db::Db;
-use crate::fault::io_error;
+use crate::folder_lock::FolderLock;
+use perch_base::Result;
 use perch_base::clock::SharedClock;
-use perch_base::{Error, ErrorKind, Result};
-use perch_domain::pairing::PairingConfig;
-use perch_domain::retention::RetentionConfig;
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Where things are kept and within which limits.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The folder of everything the box keeps; made when missing.
-    pub data_dir: PathBuf,
-    /// Length and life of pairing codes.
-    pub pairing: PairingConfig,
-    /// A session that asked nothing for so long has ended.
-    pub session_idle: Duration,
-    /// A session ends so long after signing in.
-    pub session_max: Duration,
-    /// When recordings go.
-    pub retention: RetentionConfig,
-}
 
 /// Opens the box's memory and hands out its parts; each user takes the one that it needs. Clones share them.
 #[derive(Clone)]
@@ -116,7 +101,7 @@ impl Store {
     /// `Unavailable` when the disk cannot be used at all.
     pub fn open(config: Config, clock: SharedClock) -> Result<Self> {
         files::make_dir(&config.data_dir)?;
-        let guard = only_one(&config)?;
+        let guard = FolderLock::take(&config.data_dir)?;
         let (db, replaced) = Db::open_somehow(&config.data_dir, clock.utc())?;
         let store = Self::assemble(&config, &clock, db, Some(guard))?;
         store.recordings.report_replaced(replaced);
@@ -161,52 +146,4 @@ impl Store {
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
-}
-
-/// The lock on a data folder, given back when it is dropped.
-pub(crate) struct FolderLock(File);
-
-impl Drop for FolderLock {
-    fn drop(&mut self) {
-        // Closing alone would not do: a process that is just being started holds a copy of the file until it runs.
-        let _ = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock);
-    }
-}
-
-/// Keeps a second daemon out: it would seal the first one's open files. On a disk that cannot be written, the lock file is
-/// locked as it is, or the folder in its place.
-fn only_one(config: &Config) -> Result<FolderLock> {
-    let path = config.data_dir.join("perch.lock");
-    let what = || format!("{} cannot be made", path.display());
-    let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = match made {
-        Ok(file) => file,
-        Err(e) if matches!(e.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::StorageFull) => {
-            tracing::warn!(error = %e, "the data folder cannot be written");
-            File::open(&path).or_else(|_| File::open(&config.data_dir)).map_err(|_| io_error(what, e))?
-        }
-        Err(e) => return Err(io_error(what, e)),
-    };
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(FolderLock(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::new(
-            ErrorKind::Conflict,
-            format!("another perch is running with the data folder {}", config.data_dir.display()),
-        )),
-        Err(e) => Err(io_error(what, e.into())),
-    }
-}
-
-/// An enum's one-word text as serde names it; for columns.
-fn word<T: serde::Serialize>(value: &T) -> Result<String> {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(text)) => Ok(text),
-        _ => Err(Error::internal("a value has no name to be stored under")),
-    }
-}
-
-/// The enum that [`word`] named so.
-fn from_word<T: serde::de::DeserializeOwned>(text: String) -> Result<T> {
-    serde_json::from_value(serde_json::Value::String(text))
-        .map_err(|e| Error::new(ErrorKind::Corrupt, "the database holds a word that is not known").with_source(e))
 }

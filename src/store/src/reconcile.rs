@@ -11,6 +11,7 @@ use crate::db::{Fail, lock};
 use crate::fault::io_error;
 use crate::files::{is_day, parse_recording_path};
 use crate::inspect::Found;
+use crate::progress::{Folder, OpenReport, Progress};
 use crate::repair::{BRIEF, Brief};
 use crate::{Recordings, gaps};
 use perch_base::ids::{CameraId, EventId, SegmentId};
@@ -20,7 +21,7 @@ use perch_domain::archive::GapCause;
 use perch_domain::playback::JOIN_US;
 use perch_domain::status::TakingIn;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::MutexGuard;
@@ -30,67 +31,6 @@ const NEWEST: i64 = 256;
 
 /// Files without a row that one step takes in.
 const BATCH: usize = 64;
-
-/// What a start found and repaired.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OpenReport {
-    /// The name that a damaged database was kept under when it was replaced.
-    pub database_replaced: Option<String>,
-    /// Files without a row that were taken in.
-    pub adopted: u64,
-    /// Files that were cut to their last whole fragment or back to their neighbour.
-    pub cut: u64,
-    /// Rows whose file is missing, newly found.
-    pub lost: u64,
-    /// Files that could not be read and were set aside.
-    pub quarantined: u64,
-}
-
-impl OpenReport {
-    /// Whether files and index differed.
-    pub fn has_repairs(&self) -> bool {
-        self.adopted + self.cut + self.lost + self.quarantined > 0
-    }
-}
-
-/// How far index and files were brought together since the start.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    pub(crate) report: OpenReport,
-    /// When this start was, and the newest row then. None beside a running daemon: nothing is to be done.
-    started: Option<(Timestamp, SegmentId)>,
-    /// Events that had not ended then: whatever the clock shows, they ran when the box went off.
-    cut_short: Vec<EventId>,
-    /// What the crash left open was closed.
-    is_closed: bool,
-    /// Cameras of which it was noted since when the box was off.
-    noted: HashSet<CameraId>,
-    /// What is still to be compared, the oldest day in front. None: not listed yet.
-    folders: Option<VecDeque<Folder>>,
-    /// Files without a row in the folder that was compared last, the oldest first.
-    strangers: Vec<String>,
-    /// Files that were looked at, of how many.
-    done: u64,
-    total: u64,
-}
-
-/// The files of a camera and a day, in UTC.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Folder {
-    day: String,
-    camera: String,
-}
-
-impl Folder {
-    fn path(&self) -> String {
-        format!("{}/{}", self.camera, self.day)
-    }
-
-    /// When its day begins. `None` when the name is no day of a calendar.
-    fn begins(&self) -> Option<Timestamp> {
-        Timestamp::parse(&format!("{}T00:00:00Z", self.day)).ok()
-    }
-}
 
 /// The folders (`camera/day`) that any row names.
 fn folders_of_rows(c: &Connection) -> Result<Vec<String>, Fail> {

@@ -2,9 +2,10 @@
 
 use crate::db::Db;
 use crate::files::Root;
-use crate::reconcile::Progress;
-use crate::segments::Live;
-use crate::{Config, FolderLock, Index, Meta};
+use crate::folder_lock::FolderLock;
+use crate::live::Live;
+use crate::progress::Progress;
+use crate::{Config, Index, Meta};
 use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::ids::SegmentId;

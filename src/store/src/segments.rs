@@ -4,6 +4,7 @@
 use crate::change::RowChange;
 use crate::db::Fail;
 use crate::fault::io_error;
+use crate::live::Recorded;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::read;
 use crate::{Recordings, fragments};
@@ -15,37 +16,6 @@ use perch_domain::archive::{Fragment, Segment, SegmentState, TOUCH_US, TimeRange
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::collections::HashSet;
 use std::io;
-
-/// A file that is being written, as its row will say.
-pub(crate) struct Live {
-    pub(crate) segment: Segment,
-    pub(crate) path: String,
-    pub(crate) channels: u8,
-    pub(crate) format: TrackFormat,
-    /// Its writer is gone, and its row follows.
-    pub(crate) is_complete: bool,
-}
-
-impl Live {
-    fn recorded(&self) -> Recorded {
-        let segment = self.segment.clone();
-        Recorded { segment, path: self.path.clone(), channels: self.channels }
-    }
-
-    fn overlapping(&self, camera: &CameraId, range: &TimeRange) -> Option<Recorded> {
-        let s = &self.segment;
-        let wanted = s.camera == *camera && !s.fragments.is_empty() && range.overlaps(s.start, s.end);
-        wanted.then(|| self.recorded())
-    }
-}
-
-/// A row with what only the store needs of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Recorded {
-    pub(crate) segment: Segment,
-    pub(crate) path: String,
-    pub(crate) channels: u8,
-}
 
 const COLUMNS: &str = "id, camera, path, start, end, size, state, event, init_size, fragments, audio";
 

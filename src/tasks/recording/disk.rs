@@ -1,6 +1,5 @@
 //! Does on the disk what the recorder says. No decision is here but the order that it gives.
 
-use super::{RecorderInput, Step};
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
@@ -9,6 +8,11 @@ use perch_media::gop::ClosedGop;
 use perch_store::{GopPackets, Recordings, SegmentWriter, TrackFormat, write_fault};
 use std::sync::Arc;
 use tokio::sync::Notify;
+
+/// What the recorder is fed.
+pub(super) type RecorderInput = Input<Arc<ClosedGop>, Picture>;
+/// What it asks for.
+pub(super) type Step = perch_domain::recording::Step<Arc<ClosedGop>, Picture>;
 
 /// Where a recorder's steps are done.
 pub(super) trait Disk: Send + 'static {

@@ -11,7 +11,7 @@ mod loop_tests;
 use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::wires::MarkQueue;
-use disk::{Disk, Picture, StoreDisk};
+use disk::{Disk, Picture, RecorderInput, Step, StoreDisk};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
@@ -33,10 +33,6 @@ const QUEUE: usize = 20;
 const HUNG_AFTER: Duration = Duration::from_secs(15);
 /// How often the recorder hears that time passes.
 const TICK: Duration = Duration::from_secs(5);
-
-/// What the recorder is fed and what it asks for.
-type RecorderInput = Input<Arc<ClosedGop>, Picture>;
-type Step = perch_domain::recording::Step<Arc<ClosedGop>, Picture>;
 
 struct Recording<D> {
     camera: Arc<Camera>,

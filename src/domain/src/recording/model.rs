@@ -1,7 +1,10 @@
 //! A recorder with a disk, a database and a clock that are played by a script, for tables and properties.
 
 use super::*;
+use crate::archive::GapCause;
 use perch_base::ids::EventId;
+use perch_base::time::{MonoTime, Timestamp};
+use std::time::Duration;
 
 /// A file as it lies on the disk: what it shows, in milliseconds of civil time.
 #[derive(Clone, Debug, Default, PartialEq)]

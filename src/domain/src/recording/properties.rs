@@ -2,8 +2,11 @@
 
 use super::model::{World, config};
 use super::*;
+use crate::archive::GapCause;
 use crate::playback::JOIN_US;
+use perch_base::time::MonoTime;
 use proptest::prelude::*;
+use std::time::Duration;
 
 /// One thing that happens; each takes a second or less.
 fn happen(w: &mut World, what: u8, sets_clock: bool) {

@@ -2,6 +2,8 @@
 
 use super::model::{World, config};
 use super::*;
+use crate::archive::GapCause;
+use std::time::Duration;
 
 /// Plays a script, and says what there is then: `0-20 20-30#1; disk_full 30-40`, in seconds of civil time.
 ///
