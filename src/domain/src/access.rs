@@ -242,6 +242,23 @@ pub enum DeviceKind {
     Session,
 }
 
+/// How long a device lasts that signed in with a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// It asked nothing for so long.
+    pub idle: Duration,
+    /// It signed in so long ago.
+    pub max: Duration,
+}
+
+impl SessionLimits {
+    /// Whether the time of a device is over; paired ones stay until they are revoked.
+    pub fn is_over(&self, kind: DeviceKind, created: Timestamp, seen: Timestamp, now: Timestamp) -> bool {
+        let since = |t: Timestamp| Duration::from_micros(now.micros_since(t).max(0) as u64);
+        kind == DeviceKind::Session && (since(created) >= self.max || since(seen) >= self.idle)
+    }
+}
+
 /// A trusted device as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Device {

@@ -210,3 +210,21 @@ fn who_lost_access_is_cut_off_and_nobody_else() {
     assert_eq!(to_cut_off(&[all], &more, &known), [some, gone]);
     assert_eq!(to_cut_off(&[all], &more, &[]), [all, some, gone]);
 }
+
+#[test]
+fn a_session_ends_when_it_is_idle_or_old_and_a_paired_device_never() {
+    let limits = SessionLimits { idle: Duration::from_secs(10), max: Duration::from_secs(100) };
+    let at = |s: i64| Timestamp(1_800_000_000_000_000 + s * 1_000_000);
+    for (created, seen, now, over) in [
+        (0, 0, 9, false),
+        (0, 0, 10, true),
+        (0, 95, 99, false),
+        (0, 95, 100, true),
+        (0, 95, 105, true),
+        // A clock that was set back: nothing is older than it was.
+        (50, 50, 0, false),
+    ] {
+        assert_eq!(limits.is_over(DeviceKind::Session, at(created), at(seen), at(now)), over, "{created} {seen} {now}");
+        assert!(!limits.is_over(DeviceKind::Paired, at(created), at(seen), at(now)));
+    }
+}

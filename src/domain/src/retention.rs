@@ -1,6 +1,7 @@
 //! Which recordings go when space, or their time, runs out, and in which order. The inventory may be of 100,000 recordings, so the
 //! planner asks for it page by page; whoever holds it answers, deletes what is named, and decides nothing.
 
+use crate::archive::MAX_RANGE_US;
 use perch_base::ids::SegmentId;
 use perch_base::time::Timestamp;
 
@@ -22,6 +23,63 @@ impl Default for RetentionConfig {
         Self { max_bytes: 0, min_free_bytes: 1 << 30, max_days: 30, event_max_days: 90 }
     }
 }
+
+impl RetentionConfig {
+    /// The limits that hold while the clock may be wrong: nothing goes for its age then, only for want of space.
+    pub fn without_ages(self) -> Self {
+        Self { max_days: 0, event_max_days: 0, ..self }
+    }
+}
+
+/// So often is it looked what may be forgotten: what is old and stays (pinned, or with recordings) is walked through each time.
+const FORGET_EVERY_US: i64 = 3_600_000_000;
+
+/// Gaps and lost recordings are remembered for as long as one question can look back, and a month.
+const REMEMBER_US: i64 = MAX_RANGE_US + 33 * DAY_US;
+
+/// Events without recordings are remembered so long when events have no limit of their own.
+const BARE_EVENT_DAYS: u32 = 90;
+
+/// Up to which moment is forgotten what has no recordings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Events that ended before this moment, are not pinned and have no recordings left.
+    pub events_before: Timestamp,
+    /// Gaps, and recordings that are lost or were set aside, that ended before this moment.
+    pub gaps_before: Timestamp,
+}
+
+impl Forgotten {
+    /// What is forgotten now.
+    pub fn at(config: &RetentionConfig, now: Timestamp) -> Self {
+        let days = if config.event_max_days == 0 { BARE_EVENT_DAYS } else { config.event_max_days };
+        let before = |age_us: i64| Timestamp(now.as_micros().saturating_sub(age_us));
+        Self { events_before: before(i64::from(days) * DAY_US), gaps_before: before(REMEMBER_US) }
+    }
+
+    /// Whether it is time to look, when that was done last at `last`. A clock that was set far is no reason to wait.
+    pub fn is_due(last: Option<Timestamp>, now: Timestamp) -> bool {
+        last.is_none_or(|last| now.as_micros().saturating_sub(last.as_micros()).saturating_abs() >= FORGET_EVERY_US)
+    }
+}
+
+/// Files that could not be read may take this much, bytes.
+const QUARANTINE_BYTES: u64 = 1 << 30;
+
+/// How many of the oldest files leave the quarantine, whose files have these sizes, the oldest first. The newest stays, however large
+/// it is: it was set aside a moment ago.
+pub fn leave_quarantine(sizes: &[u64]) -> usize {
+    let mut bytes: u64 = sizes.iter().fold(0, |sum, size| sum.saturating_add(*size));
+    let too_many = |size: &&u64| {
+        let goes = bytes > QUARANTINE_BYTES;
+        bytes = bytes.saturating_sub(**size);
+        goes
+    };
+    sizes.iter().take(sizes.len().saturating_sub(1)).take_while(too_many).count()
+}
+
+/// So many damaged databases are kept, the newest.
+pub const DAMAGED_DATABASES: usize = 3;
 
 /// How valuable a recording is; the least valuable goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -284,6 +342,30 @@ mod tests {
         let config = RetentionConfig { max_bytes: 300, ..NONE };
         let planner = Planner::new(&config, Usage { recordings_bytes: 500, free_bytes: 0 }, NOW);
         assert_eq!(run(planner, &c, 2, &[1, 3]), [2, 4]);
+    }
+
+    #[test]
+    fn what_has_no_recordings_is_forgotten_in_its_time() {
+        let days = |n: i64| Timestamp(NOW.as_micros() - n * DAY_US);
+        for (event_max_days, events) in [(0, 90), (7, 7), (400, 400)] {
+            let config = RetentionConfig { event_max_days, ..NONE };
+            let want = Forgotten { events_before: days(events), gaps_before: days(400) };
+            assert_eq!(Forgotten::at(&config, NOW), want);
+        }
+        let hour = |n: i64| Timestamp(NOW.as_micros() + n * FORGET_EVERY_US);
+        for (last, is_due) in [(None, true), (Some(NOW), false), (Some(hour(-1)), true), (Some(hour(1)), true)] {
+            assert_eq!(Forgotten::is_due(last, NOW), is_due, "{last:?}");
+        }
+    }
+
+    #[test]
+    fn the_quarantine_keeps_the_newest() {
+        const GIB: u64 = QUARANTINE_BYTES;
+        let tables: [(&[u64], usize); 6] =
+            [(&[], 0), (&[2 * GIB], 0), (&[GIB, 1], 1), (&[1, GIB, 1], 2), (&[1, 1, GIB], 2), (&[GIB / 2, GIB / 2], 0)];
+        for (sizes, goes) in tables {
+            assert_eq!(leave_quarantine(sizes), goes, "{sizes:?}");
+        }
     }
 
     proptest! {

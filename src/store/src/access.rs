@@ -8,8 +8,8 @@ use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, StreamPassword, User,
-    check_leaving,
+    self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, SessionLimits,
+    StreamPassword, User, check_leaving,
 };
 use perch_domain::pairing::{CardStep, CodeOutcome, Pairing};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
@@ -128,19 +128,24 @@ fn all_devices(c: &Connection) -> Result<Vec<Device>, Fail> {
 }
 
 impl Accounts {
-    /// Whether a session's time is over; paired devices stay until they are revoked.
+    fn limits(&self) -> SessionLimits {
+        SessionLimits { idle: self.inner.config.session_idle, max: self.inner.config.session_max }
+    }
+
     fn expired(&self, d: &Device, now: Timestamp) -> bool {
-        let since = |t: Timestamp| Duration::from_micros(now.micros_since(t).max(0) as u64);
-        let config = &self.inner.config;
-        d.kind == DeviceKind::Session
-            && (since(d.created_at) >= config.session_max || since(d.last_seen_at) >= config.session_idle)
+        self.limits().is_over(d.kind, d.created_at, d.last_seen_at, now)
     }
 
     /// Removes sessions whose time is over; called where a new one begins, so that they cannot pile up.
     pub(crate) fn drop_expired(&self, tx: &Transaction<'_>, now: Timestamp) -> Result<(), Fail> {
-        let config = &self.inner.config;
-        let sql = "DELETE FROM device WHERE kind = 'session' AND (created <= ?1 OR seen <= ?2)";
-        tx.prepare_cached(sql)?.execute(params![(now - config.session_max).0, (now - config.session_idle).0])?;
+        let mut sessions = tx.prepare_cached("SELECT id, created, seen FROM device WHERE kind = 'session'")?;
+        let mut rows = sessions.query([])?;
+        while let Some(r) = rows.next()? {
+            let (id, created, seen) = (r.get::<_, String>(0)?, Timestamp(r.get(1)?), Timestamp(r.get(2)?));
+            if self.limits().is_over(DeviceKind::Session, created, seen, now) {
+                tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id])?;
+            }
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use crate::{reserve, schema};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
+use perch_domain::retention::DAMAGED_DATABASES;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use rustix::io::Errno;
 use std::fs::{self, OpenOptions};
@@ -417,9 +418,6 @@ fn make_private(dir: &Path) -> Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(|e| io_error(what, e))
 }
 
-/// Damaged databases that are kept.
-const DAMAGED_KEPT: usize = 3;
-
 /// Removes the oldest damaged databases, with their journals, when there are too many.
 pub(crate) fn bound_damaged(dir: &Path) -> io::Result<()> {
     let prefix = format!("{FILE}.corrupt-");
@@ -431,7 +429,7 @@ pub(crate) fn bound_damaged(dir: &Path) -> io::Result<()> {
     names.sort();
     let is_journal = |name: &str| name.ends_with("-wal") || name.ends_with("-shm");
     let whole: Vec<&String> = names.iter().filter(|name| !is_journal(name)).collect();
-    for old in &whole[..whole.len().saturating_sub(DAMAGED_KEPT)] {
+    for old in &whole[..whole.len().saturating_sub(DAMAGED_DATABASES)] {
         for name in ["", "-wal", "-shm"].map(|suffix| format!("{old}{suffix}")) {
             match fs::remove_file(dir.join(name)) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),

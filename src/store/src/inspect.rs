@@ -3,12 +3,10 @@
 
 use crate::mp4::read::{self, Scan};
 use crate::{Recordings, db};
+use perch_domain::retention::leave_quarantine;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-
-/// What was set aside may take this much.
-const QUARANTINE_BYTES: u64 = 1 << 30;
 
 /// What a file turned out to be.
 pub(crate) enum Found {
@@ -115,16 +113,10 @@ impl Recordings {
             }
         }
         files.sort();
-        let mut bytes: u64 = files.iter().map(|f| f.2).sum();
-        // The newest stays, however large it is: it was set aside a moment ago.
-        files.pop();
-        for (_, name, size) in files {
-            if bytes <= QUARANTINE_BYTES {
-                break;
-            }
+        let sizes: Vec<u64> = files.iter().map(|file| file.2).collect();
+        for (_, name, size) in files.into_iter().take(leave_quarantine(&sizes)) {
             tracing::warn!(name, size, "a file was removed from the quarantine to bound it");
             self.inner.quarantine.remove(&name)?;
-            bytes -= size;
         }
         Ok(())
     }

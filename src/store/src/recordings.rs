@@ -11,7 +11,6 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::SegmentId;
 use perch_base::time::Timestamp;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Recordings and stills: written, looked back at, kept within limits. Clones share it; every call may block for the time of a disk
@@ -40,8 +39,8 @@ pub(crate) struct Inner {
     pub(crate) progress: Mutex<Progress>,
     /// Index and files are compared by one at a time.
     pub(crate) comparing: Mutex<()>,
-    /// When old events were last looked through, microseconds since the epoch.
-    pub(crate) forgot_at: AtomicI64,
+    /// When old events were last looked through.
+    pub(crate) forgot_at: Mutex<Option<Timestamp>>,
     /// Held by the daemon; a command beside it has none.
     pub(crate) lock: Option<FolderLock>,
 }
@@ -71,7 +70,7 @@ impl Recordings {
             probing: Mutex::new(()),
             progress: Mutex::default(),
             comparing: Mutex::new(()),
-            forgot_at: AtomicI64::new(i64::MIN),
+            forgot_at: Mutex::default(),
             lock,
         };
         Ok(Self { inner: Arc::new(inner) })

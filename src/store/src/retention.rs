@@ -8,25 +8,13 @@ use perch_base::ids::SegmentId;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
-use perch_domain::retention::{Answer, Candidate, Page, Planner, Step, Usage, Worth};
+use perch_domain::retention::{Answer, Candidate, Forgotten, Page, Planner, Step, Usage, Worth};
 use rusqlite::{OptionalExtension, params};
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Candidates looked at, and recordings deleted, at a time.
 const PAGE: usize = 256;
-
-/// So often is it looked what may be forgotten.
-const FORGET_EVERY_US: i64 = 3_600_000_000;
-
-const DAY_US: i64 = 86_400_000_000;
-
-/// Gaps and lost recordings are remembered for as long as one question can look back.
-const REMEMBER_DAYS: i64 = 400;
-
-/// Events without recordings are remembered so long when events have no limit of their own.
-const BARE_EVENT_DAYS: i64 = 90;
 
 /// What went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +62,7 @@ impl Recordings {
         if clock_trusted {
             self.note_alive(now);
         } else {
-            (limits.max_days, limits.event_max_days) = (0, 0);
+            limits = limits.without_ages();
         }
         if let Err(e) = self.erase_discarded(None) {
             tracing::warn!(error = %e, "recordings without motion are still there");
@@ -286,41 +274,34 @@ impl Recordings {
     /// Drops events that are too old and have no recordings left, with their stills; lost recordings and gaps that nobody can
     /// ask for any more.
     fn forget_old(&self, now: Timestamp) -> Result<()> {
-        let days = match self.inner.config.retention.event_max_days {
-            0 => BARE_EVENT_DAYS,
-            days => i64::from(days),
-        };
-        // What is old and stays (pinned, or with recordings) is walked through each time: not with each file.
-        let last = self.inner.forgot_at.load(Ordering::Relaxed);
-        if now.0.saturating_sub(last).saturating_abs() < FORGET_EVERY_US {
+        if !Forgotten::is_due(*lock(&self.inner.forgot_at), now) {
             return Ok(());
         }
-        let limit = now.0.saturating_sub(days * DAY_US);
+        let Forgotten { events_before, gaps_before } = Forgotten::at(&self.inner.config.retention, now);
         let old = self.inner.db.read("looking up old events", |c| {
             let sql = "SELECT id, camera, thumbnail FROM event WHERE id < ?1 AND pinned = 0 AND end < ?1
                 AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.event = event.id AND state IN ('open', 'sealed', 'deleting'))
                 ORDER BY id LIMIT ?2";
             let mut statement = c.prepare_cached(sql)?;
             let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?));
-            Ok(statement.query_map(params![limit, PAGE as i64], row)?.collect::<Result<Vec<_>, _>>()?)
+            Ok(statement.query_map(params![events_before.0, PAGE as i64], row)?.collect::<Result<Vec<_>, _>>()?)
         })?;
         self.drop_events(&old)?;
         if old.len() < PAGE {
-            self.inner.forgot_at.store(now.0, Ordering::Relaxed);
+            *lock(&self.inner.forgot_at) = Some(now);
         }
-        let forget = now.0.saturating_sub(REMEMBER_DAYS * DAY_US);
         let any: bool = self.inner.db.read("looking up old gaps", |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM gap WHERE end < ?1)
                 OR EXISTS (SELECT 1 FROM segment WHERE state IN ('lost', 'quarantined') AND end < ?1)";
-            Ok(c.prepare_cached(sql)?.query_row([forget], |r| r.get(0))?)
+            Ok(c.prepare_cached(sql)?.query_row([gaps_before.0], |r| r.get(0))?)
         })?;
         if !any {
             return Ok(());
         }
         self.inner.db.write("old gaps cannot be dropped", |tx| {
-            tx.prepare_cached("DELETE FROM gap WHERE end < ?1")?.execute([forget])?;
+            tx.prepare_cached("DELETE FROM gap WHERE end < ?1")?.execute([gaps_before.0])?;
             tx.prepare_cached("DELETE FROM segment WHERE state IN ('lost', 'quarantined') AND end < ?1")?
-                .execute([forget])?;
+                .execute([gaps_before.0])?;
             Ok(())
         })
     }
@@ -379,6 +360,86 @@ mod tests {
     use perch_base::ids::CameraId;
     use perch_domain::archive::EventKind;
     use perch_domain::motion::Cause;
+    use perch_domain::retention::RetentionConfig;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    /// What goes when the planner sees the whole inventory at once.
+    fn plan(mut planner: Planner, mut left: Vec<(Worth, Candidate)>) -> BTreeSet<i64> {
+        left.sort_by_key(|(_, c)| (c.end, c.id));
+        let mut page: Vec<Candidate>;
+        let (mut went, mut answer) = (BTreeSet::new(), Answer::Start);
+        loop {
+            answer = match planner.next(answer) {
+                Step::Done => return went,
+                Step::Ask(q) => {
+                    let behind = |c: &Candidate| q.after.is_none_or(|after| (c.end, c.id) > after);
+                    let is_asked = |c: &Candidate| q.before.is_none_or(|before| c.end < before) && behind(c);
+                    page = left.iter().filter(|(w, c)| *w == q.worth && is_asked(c)).map(|(_, c)| *c).collect();
+                    Answer::Page(&page)
+                }
+                Step::Delete(ids) => {
+                    went.extend(ids.iter().map(|id| id.0));
+                    let goes = |c: &Candidate| ids.contains(&c.id);
+                    let freed = left.iter().filter(|(_, c)| goes(c)).map(|(_, c)| c.size).sum();
+                    left.retain(|(_, c)| !goes(c));
+                    Answer::Freed(freed)
+                }
+            };
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        /// The pages of the database, of which each holds a part, come to the same as the plan over all there is.
+        #[test]
+        fn page_by_page_goes_what_the_plan_over_everything_says(
+            // How old in hours, the size, and whether it is background, an event's or a pinned event's.
+            rows in prop::collection::vec((0i64..96, 0u64..1_000, 0i64..5), 1..3 * PAGE),
+            max_bytes in 0u64..300_000,
+            (max_days, event_max_days) in (0u32..5, 0u32..5),
+        ) {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let store = open(&dir).recordings().clone();
+            store.reconcile().expect("nothing is there");
+            let now = store.now();
+            let mut all = Vec::new();
+            store.inner.db.write("entering", |tx| {
+                let event = "INSERT INTO event (id, camera, kind, start, end, score, cause, boxes, pinned)
+                    VALUES (?1, 'front', 'motion', ?1, ?1, 0, 'motion', '[]', ?1 - 1)";
+                for id in [1, 2] {
+                    tx.execute(event, [id])?;
+                }
+                let sql = "INSERT INTO segment (id, camera, path, start, end, size, state, event)
+                    VALUES (?1, 'front', 'front/2020-01-01/' || ?1, ?2, ?2, ?3, 'sealed', ?4)";
+                let mut insert = tx.prepare(sql)?;
+                for ((age, size, kind), id) in rows.iter().zip(1i64..) {
+                    let end = now.plus_micros(-age * 3_600_000_000);
+                    let (event, worth) = match kind {
+                        0..3 => (None, Some(Worth::Background)),
+                        3 => (Some(1), Some(Worth::Event)),
+                        _ => (Some(2), None),
+                    };
+                    insert.execute(params![id, end.0, *size as i64, event])?;
+                    all.extend(worth.map(|worth| (worth, Candidate { id: SegmentId(id), end, size: *size })));
+                }
+                Ok(())
+            }).expect("entered");
+            let limits = RetentionConfig { max_bytes, min_free_bytes: 0, max_days, event_max_days };
+            let recordings_bytes = rows.iter().map(|row| row.1).sum();
+            let planner = Planner::new(&limits, Usage { recordings_bytes, free_bytes: 0 }, now);
+            let want = plan(planner.clone(), all);
+            let report = store.obey(planner).expect("obeyed");
+            let left: BTreeSet<i64> = store.inner.db.read("looking", |c| {
+                let mut ids = c.prepare("SELECT id FROM segment")?;
+                Ok(ids.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?)
+            }).expect("read");
+            let went: BTreeSet<i64> = (1..=rows.len() as i64).filter(|id| !left.contains(id)).collect();
+            prop_assert_eq!(report.deleted, want.len() as u64);
+            prop_assert_eq!(went, want);
+        }
+    }
 
     #[test]
     fn an_event_that_is_pinned_at_the_last_moment_keeps_its_still() {
