@@ -1,4 +1,4 @@
-//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, backoff, shutdown, addresses). No policy lives here.
+//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, backoff, shutdown, locks, addresses). No policy lives here.
 
 pub mod backoff;
 pub mod clock;
@@ -8,6 +8,7 @@ pub mod ids;
 pub mod net;
 pub mod secret;
 pub mod shutdown;
+pub mod sync;
 pub mod time;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};

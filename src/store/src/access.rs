@@ -159,7 +159,7 @@ impl Accounts {
     /// What those of `ids` that still exist may do: who was revoked by a command beside the daemon is missing.
     pub fn principals(&self, ids: &[DeviceId]) -> Result<Vec<Principal>> {
         let now = self.judged(self.now());
-        self.inner.db.read_access("looking up which devices still exist", |c| {
+        self.inner.db.read_access(format_args!("looking up which of {} devices still exist", ids.len()), |c| {
             let mut statement = c.prepare_cached(&format!("{DEVICES} WHERE d.id = ?1"))?;
             let mut out = Vec::with_capacity(ids.len());
             for id in ids {
@@ -177,7 +177,7 @@ impl Accounts {
             return;
         }
         // Nobody waits for this: a disk that stalls, or a long deletion, must not hold up requests.
-        let noted = self.inner.db.write_if_free("noting when a device was seen", |tx| {
+        let noted = self.inner.db.write_if_free(format_args!("noting when device {} was seen", d.id), |tx| {
             // A beginning in time to come, which a clock set back before this start leaves, would put the end of a session off.
             tx.prepare_cached("UPDATE device SET seen = ?2, created = min(created, ?2) WHERE id = ?1")?
                 .execute(params![d.id.to_string(), now.0])?;
@@ -226,16 +226,19 @@ impl AccessPort for Accounts {
         let now = self.judged(now);
         let config = &self.inner.config.pairing;
         let otp: String = (0..config.digits).map(|_| char::from(b'0' + secret::random_below(10) as u8)).collect();
-        let expires_at = self.inner.db.write_access("a pairing code cannot be made", |tx| {
-            let mut state = pairing(tx)?;
-            let issued = state.issue(code_hash(tx, &otp)?, grant, config, now).map_err(|e| {
-                let message =
-                    format!("too many pairing codes were made today: the next one can be made at {}", e.next_at);
-                Error::new(ErrorKind::RateLimited, message)
-            })?;
-            keep_pairing(tx, &state)?;
-            Ok(issued)
-        })?;
+        let expires_at = self.inner.db.write_access(
+            format_args!("a pairing code for {} cannot be made", grant.role().as_str()),
+            |tx| {
+                let mut state = pairing(tx)?;
+                let issued = state.issue(code_hash(tx, &otp)?, grant, config, now).map_err(|e| {
+                    let message =
+                        format!("too many pairing codes were made today: the next one can be made at {}", e.next_at);
+                    Error::new(ErrorKind::RateLimited, message)
+                })?;
+                keep_pairing(tx, &state)?;
+                Ok(issued)
+            },
+        )?;
         Ok(IssuedCode { otp: Secret::new(otp), expires_at })
     }
 
@@ -243,7 +246,7 @@ impl AccessPort for Accounts {
         let now = self.judged(now);
         let name = access::clean_display_name("the device's name", device_name)?;
         // One transaction for each try: guesses that come at the same time are counted one after the other.
-        self.inner.db.write_access("a pairing code cannot be tried", |tx| {
+        self.inner.db.write_access(format_args!("the pairing code of device {name:?} cannot be tried"), |tx| {
             let mut state = pairing(tx)?;
             let attempt = state.attempt(&code_hash(tx, otp)?, now);
             keep_pairing(tx, &state)?;
@@ -260,7 +263,7 @@ impl AccessPort for Accounts {
         let name = access::clean_display_name("the device's name", device_name)?;
         let Some((user, hash)) = self.verified(username, password)? else { return Ok(None) };
         let now = self.judged(now);
-        self.inner.db.write_access("signing in", |tx| {
+        self.inner.db.write_access(format_args!("signing in {user}"), |tx| {
             // The password may have been changed, or the account changed or removed, while it was being checked.
             let account = accounts::login(tx, &user)?;
             let Some(account) = account.filter(|a| a.hash == hash) else { return Ok(None) };
@@ -298,7 +301,7 @@ impl AccessPort for Accounts {
 
     fn revoke_device(&self, id: DeviceId) -> Result<()> {
         let now = self.judged(self.now());
-        self.inner.db.write_access("a device cannot be revoked", |tx| {
+        self.inner.db.write_access(format_args!("device {id} cannot be revoked"), |tx| {
             self.may_leave(tx, Leaving::Device(id), now)?;
             match tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])? {
                 0 => Err(Error::not_found(format!("there is no device {id}")).into()),

@@ -1,6 +1,6 @@
 //! Accounts with their password hashes, and the generated passwords of RTSP players.
 
-use crate::db::{Db, Fail, lock};
+use crate::db::{Db, Fail};
 use crate::words::from_word;
 use crate::{Config, grants};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
+use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
@@ -143,7 +144,7 @@ impl Accounts {
         access::check_name("user name", name)?;
         access::check_password(password)?;
         let hash = self.hash(password)?;
-        self.inner.db.write_access(&format!("the account {name} cannot be made"), |tx| {
+        self.inner.db.write_access(format_args!("the account {name} cannot be made"), |tx| {
             let sql = "INSERT INTO user (name, password, role, created, cameras) VALUES (?1, ?2, ?3, ?4, ?5)
                 ON CONFLICT DO NOTHING";
             let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
@@ -163,7 +164,7 @@ impl Accounts {
     pub(crate) fn change_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
         access::check_password(password)?;
         let hash = self.hash(password)?;
-        self.inner.db.write_access(&format!("the password of {name} cannot be set"), |tx| {
+        self.inner.db.write_access(format_args!("the password of {name} cannot be set"), |tx| {
             let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
             let proof = grants::text(&hash, account.grant.cameras());
             tx.prepare_cached("UPDATE user SET password = ?2 WHERE name = ?1")?.execute([name, &proof])?;
@@ -178,7 +179,7 @@ impl Accounts {
     /// The account's devices get the same: their role and cameras are the account's.
     pub(crate) fn change_grant(&self, name: &str, change: &GrantChange) -> Result<Vec<DeviceId>> {
         let now = self.judged(self.now());
-        self.inner.db.write_access(&format!("what {name} may do cannot be changed"), |tx| {
+        self.inner.db.write_access(format_args!("what {name} may do cannot be changed"), |tx| {
             let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
             let grant = change.apply(&account.grant)?;
             if grant.role() != Role::Admin {
@@ -204,7 +205,7 @@ impl Accounts {
 
     pub(crate) fn delete_user(&self, name: &str) -> Result<Vec<DeviceId>> {
         let now = self.judged(self.now());
-        self.inner.db.write_access(&format!("the account {name} cannot be removed"), |tx| {
+        self.inner.db.write_access(format_args!("the account {name} cannot be removed"), |tx| {
             login(tx, name)?.ok_or_else(|| no_account(name))?;
             self.may_leave(tx, Leaving::Account(name), now)?;
             let devices = devices_of(tx, name)?;
@@ -232,7 +233,7 @@ impl Accounts {
         access::check_name("stream password name", name)?;
         let password = secret::hex(&secret::random_bytes::<16>());
         let ha1 = secret::hex(&Md5::digest(format!("{name}:{RTSP_REALM}:{password}").as_bytes()));
-        self.inner.db.write_access(&format!("the stream password {name} cannot be made"), |tx| {
+        self.inner.db.write_access(format_args!("the stream password {name} cannot be made"), |tx| {
             let sql = "INSERT INTO stream_password (name, ha1, created, cameras) VALUES (?1, ?2, ?3, ?4)
                 ON CONFLICT DO NOTHING";
             let proof = grants::text(&ha1, cameras);
@@ -245,7 +246,7 @@ impl Accounts {
     }
 
     pub(crate) fn delete_stream_password(&self, name: &str) -> Result<()> {
-        self.inner.db.write_access(&format!("the stream password {name} cannot be removed"), |tx| {
+        self.inner.db.write_access(format_args!("the stream password {name} cannot be removed"), |tx| {
             match tx.prepare_cached("DELETE FROM stream_password WHERE name = ?1")?.execute([name])? {
                 0 => Err(Error::not_found(format!("there is no stream password {name}")).into()),
                 _ => Ok(()),

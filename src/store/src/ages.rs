@@ -1,9 +1,10 @@
 //! Times that decide who may come in follow the clock when it is set: the shell of `perch_domain::ages`.
 
 use crate::access::{keep_pairing, meta, pairing, put_meta};
-use crate::db::{Fail, lock};
+use crate::db::Fail;
 use crate::{Accounts, db};
 use perch_base::clock::Clock;
+use perch_base::sync::lock;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::ages::{Ages, Step, UnsetSince};
@@ -58,14 +59,17 @@ impl Accounts {
         let (utc, mono) = (clock.utc(), clock.mono());
         let Some(step) = ages.due(utc, mono) else { return given };
         // Nobody waits at the door for a disk that stalls.
-        let moved = self.inner.db.write_if_free("following the clock that was set", |tx| {
-            let next = after(&ages, &step, utc, mono);
-            move_times(tx, &step)?;
-            if ages.unset_since().is_some() {
-                keep_unset(tx, next.unset_since())?;
-            }
-            Ok(next)
-        });
+        let moved = self.inner.db.write_if_free(
+            format_args!("following the clock that was set by {} s", step.by_us / 1_000_000),
+            |tx| {
+                let next = after(&ages, &step, utc, mono);
+                move_times(tx, &step)?;
+                if ages.unset_since().is_some() {
+                    keep_unset(tx, next.unset_since())?;
+                }
+                Ok(next)
+            },
+        );
         match moved {
             Ok(Some(next)) => {
                 tracing::info!(by_s = step.by_us / 1_000_000, "the clock was set: sessions and codes follow it");

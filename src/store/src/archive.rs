@@ -2,8 +2,9 @@
 
 use crate::Recordings;
 use crate::fault::io_error;
+use crate::live::Recorded;
 use crate::mp4::read;
-use crate::segments::{FIRST_THAT_MAY_OVERLAP, Recorded};
+use crate::segments::FIRST_THAT_MAY_OVERLAP;
 use crate::{export, gaps};
 use bytes::{BufMut, Bytes, BytesMut};
 use perch_base::ids::{CameraId, EventId, SegmentId};
@@ -160,7 +161,7 @@ impl ArchivePort for Recordings {
     fn timeline(&self, camera: &CameraId, range: TimeRange, now: Timestamp) -> Result<Timeline> {
         let (stretches, since) = self.stretches(camera, &range)?;
         let spans = playback::spans(&stretches.readable, &range);
-        let mut causes = self.inner.db.read(&format!("camera {camera}: looking up its gaps"), |c| {
+        let mut causes = self.inner.db.read(format_args!("camera {camera}: looking up its gaps"), |c| {
             gaps::within(c, camera, &range, MAX_STRETCHES + 1)
         })?;
         if causes.len() > MAX_STRETCHES {

@@ -3,18 +3,21 @@
 
 use crate::fault::{io_error, sql_error, write_fault};
 use crate::{reserve, schema};
-use perch_base::time::Timestamp;
+use perch_base::clock::SharedClock;
+use perch_base::sync::{lock, try_lock};
+use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
 use perch_domain::retention::DAMAGED_DATABASES;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use rustix::io::Errno;
+use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
+use std::time::Duration;
 
 /// The file's name in the data folder.
 pub(crate) const FILE: &str = "perch.db";
@@ -38,7 +41,7 @@ impl From<Error> for Fail {
 }
 
 impl Fail {
-    fn into_error(self, what: &str) -> Error {
+    fn into_error(self, what: &dyn Display) -> Error {
         match self {
             Self::Sql(e) => sql_error(what, e),
             Self::Error(e) => e,
@@ -50,6 +53,7 @@ impl Fail {
 /// the door nor a recorder waits for somebody who looks far back.
 pub(crate) struct Db {
     dir: PathBuf,
+    clock: SharedClock,
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     access: Mutex<Connection>,
@@ -77,7 +81,7 @@ impl Writer {
         &mut self,
         patience: Duration,
         checkpoint: u32,
-        what: &str,
+        what: &dyn Display,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
     ) -> Result<T> {
         let c = &mut self.connection;
@@ -92,28 +96,28 @@ impl Writer {
     }
 
     /// Remembers that the disk cannot be written, if that is why a transaction failed.
-    fn note_fault<T>(&mut self, out: &Result<T>) {
+    fn note_fault<T>(&mut self, out: &Result<T>, now: MonoTime) {
         if let Err(e) = out
             && is_read_only(e)
         {
-            self.unwritable = Some(Unwritable::because(e));
+            self.unwritable = Some(Unwritable::because(e, now));
         }
     }
 }
 
 struct Unwritable {
     full: bool,
-    tried: Instant,
+    /// When it was tried last; none: it is to be tried at once.
+    tried: Option<MonoTime>,
 }
 
 impl Unwritable {
-    fn because(e: &Error) -> Self {
-        // Real time: it spares the disk, and decides nothing that is kept.
-        Self { full: write_fault(e) == Some(GapCause::DiskFull), tried: Instant::now() }
+    fn because(e: &Error, now: MonoTime) -> Self {
+        Self { full: write_fault(e) == Some(GapCause::DiskFull), tried: Some(now) }
     }
 
-    fn error(&self, what: &str) -> Error {
-        io_error(|| what.to_owned(), if self.full { Errno::NOSPC } else { Errno::ROFS }.into())
+    fn error(&self, what: &dyn Display) -> Error {
+        io_error(|| what.to_string(), if self.full { Errno::NOSPC } else { Errno::ROFS }.into())
     }
 }
 
@@ -123,41 +127,27 @@ const RETRY: Duration = Duration::from_secs(5);
 /// A statement waits so long for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// A lock that outlives a panic of its holder: what it guards is a connection or plain data that is whole between statements.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Like [`lock`], but does not wait: `None` while somebody else holds it.
-pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    match mutex.try_lock() {
-        Ok(held) => Some(held),
-        Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
-}
-
 impl Db {
-    fn new(dir: &Path, all: Connections, unwritable: Option<Unwritable>) -> Self {
+    fn new(dir: &Path, clock: &SharedClock, all: Connections, unwritable: Option<Unwritable>) -> Self {
         let writer = Mutex::new(Writer { connection: all.writer, unwritable });
         let (reader, access, recorder) = (Mutex::new(all.reader), Mutex::new(all.access), Mutex::new(all.recorder));
-        Self { dir: dir.to_owned(), writer, reader, access, recorder }
+        Self { dir: dir.to_owned(), clock: clock.clone(), writer, reader, access, recorder }
     }
 
     /// Opens or makes the database in `dir` and brings its tables up to date. `check` walks the whole file first.
-    pub(crate) fn open(dir: &Path, check: bool) -> Result<Self> {
+    pub(crate) fn open(dir: &Path, clock: &SharedClock, check: bool) -> Result<Self> {
         make_private(dir)?;
-        Ok(Self::new(dir, connect_all(dir, check)?, None))
+        Ok(Self::new(dir, clock, connect_all(dir, check)?, None))
     }
 
     /// Like [`Db::open`] with a check; a damaged file is moved aside first. Returns the name it was given then.
-    fn open_or_replace(dir: &Path, now: Timestamp) -> Result<(Self, Option<String>)> {
-        match Self::open(dir, true) {
+    fn open_or_replace(dir: &Path, clock: &SharedClock) -> Result<(Self, Option<String>)> {
+        match Self::open(dir, clock, true) {
             Ok(db) => Ok((db, None)),
             Err(e) if e.kind() == ErrorKind::Corrupt => {
-                let aside = set_aside(dir, now)?;
+                let aside = set_aside(dir, clock.utc())?;
                 tracing::error!(error = %e, aside, "the database was damaged and was replaced: accounts and paired devices must be made again, recordings are taken in again");
-                Ok((Self::open(dir, false)?, Some(aside)))
+                Ok((Self::open(dir, clock, false)?, Some(aside)))
             }
             Err(e) => Err(e),
         }
@@ -165,17 +155,17 @@ impl Db {
 
     /// Opens the database, makes it, or replaces a damaged one; on a full disk after giving up the reserve, and on a disk that
     /// cannot be written to read only. Returns the name that a damaged one was given.
-    pub(crate) fn open_somehow(dir: &Path, now: Timestamp) -> Result<(Self, Option<String>)> {
-        let mut opened = Self::open_or_replace(dir, now);
+    pub(crate) fn open_somehow(dir: &Path, clock: &SharedClock) -> Result<(Self, Option<String>)> {
+        let mut opened = Self::open_or_replace(dir, clock);
         if opened.as_ref().is_err_and(|e| write_fault(e).is_some()) && reserve::give_up(dir) {
             tracing::warn!("the disk is full: its reserve was given up");
-            opened = Self::open_or_replace(dir, now);
+            opened = Self::open_or_replace(dir, clock);
         }
-        opened.or_else(|e| Ok((Self::open_unwritable(dir, e)?, None)))
+        opened.or_else(|e| Ok((Self::open_unwritable(dir, clock, e)?, None)))
     }
 
     /// Opens an existing database of which `why` says that it cannot be written, to read until it can be. Errors with `why`.
-    pub(crate) fn open_unwritable(dir: &Path, why: Error) -> Result<Self> {
+    pub(crate) fn open_unwritable(dir: &Path, clock: &SharedClock, why: Error) -> Result<Self> {
         if why.kind() != ErrorKind::Unavailable {
             return Err(why);
         }
@@ -183,7 +173,7 @@ impl Db {
         match connect_read_only(&path, false).or_else(|_| connect_read_only(&path, true)) {
             Ok(all) => {
                 tracing::error!(error = %why, "the database cannot be written: nothing is recorded or changed until the disk is well");
-                Ok(Self::new(dir, all, Some(Unwritable::because(&why))))
+                Ok(Self::new(dir, clock, all, Some(Unwritable::because(&why, clock.mono()))))
             }
             Err(e) => {
                 tracing::debug!(error = %e, "nor can the database be read");
@@ -194,23 +184,36 @@ impl Db {
 
     /// Runs `f` in one transaction that locks out other writers from its start. `what` is the sentence of its errors. A power
     /// cut soon after may undo it: the files tell what was recorded.
-    pub(crate) fn write<T>(&self, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
-        self.write_with(Sync::Normal, what, f)
+    pub(crate) fn write<T>(
+        &self,
+        what: impl Display,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
+    ) -> Result<T> {
+        self.write_with(Sync::Normal, &what, f)
     }
 
     /// Like [`Db::write`] for who may do what: it has reached the disk when this returns. A power cut must not bring back a
     /// revoked device or a try of a code that was counted.
-    pub(crate) fn write_access<T>(&self, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
-        self.write_with(Sync::Full, what, f)
+    pub(crate) fn write_access<T>(
+        &self,
+        what: impl Display,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
+    ) -> Result<T> {
+        self.write_with(Sync::Full, &what, f)
     }
 
-    fn write_with<T>(&self, sync: Sync, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
+    fn write_with<T>(
+        &self,
+        sync: Sync,
+        what: &dyn Display,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
+    ) -> Result<T> {
         let mut writer = lock(&self.writer);
         self.heal(&mut writer, what)?;
         // Said each time: it costs no disk access, and nothing is left over from a transaction that failed.
         writer.connection.pragma_update(None, "synchronous", sync.word()).map_err(|e| sql_error(what, e))?;
         let out = transact(&mut writer.connection, what, f);
-        writer.note_fault(&out);
+        writer.note_fault(&out, self.clock.mono());
         out
     }
 
@@ -218,11 +221,11 @@ impl Db {
     /// Does not wait for the disk either, unless the disk keeps even the page cache waiting.
     pub(crate) fn write_if_free<T>(
         &self,
-        what: &str,
+        what: impl Display,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
     ) -> Result<Option<T>> {
         match try_lock(&self.writer) {
-            Some(mut writer) if writer.unwritable.is_none() => writer.hurry(Duration::ZERO, 0, what, f).map(Some),
+            Some(mut writer) if writer.unwritable.is_none() => writer.hurry(Duration::ZERO, 0, &what, f).map(Some),
             _ => Ok(None),
         }
     }
@@ -232,14 +235,14 @@ impl Db {
     pub(crate) fn write_within<T>(
         &self,
         patience: Option<Duration>,
-        what: &str,
+        what: impl Display,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
     ) -> Result<Option<T>> {
         let Some(patience) = patience else { return self.write(what, f).map(Some) };
         let Some(mut writer) = try_lock(&self.writer) else { return Ok(None) };
-        self.heal(&mut writer, what)?;
-        let out = writer.hurry(patience, CHECKPOINT_PAGES, what, f);
-        writer.note_fault(&out);
+        self.heal(&mut writer, &what)?;
+        let out = writer.hurry(patience, CHECKPOINT_PAGES, &what, f);
+        writer.note_fault(&out, self.clock.mono());
         match out {
             Err(e) if is_busy(&e) => Ok(None),
             out => out.map(Some),
@@ -247,9 +250,10 @@ impl Db {
     }
 
     /// Connects again when the disk could not be written a while ago.
-    fn heal(&self, writer: &mut Writer, what: &str) -> Result<()> {
+    fn heal(&self, writer: &mut Writer, what: &dyn Display) -> Result<()> {
         let Some(unwritable) = &mut writer.unwritable else { return Ok(()) };
-        if unwritable.tried.elapsed() < RETRY {
+        let now = self.clock.mono();
+        if unwritable.tried.is_some_and(|tried| now.since(tried) < RETRY) {
             return Err(unwritable.error(what));
         }
         match connect_all(&self.dir, false) {
@@ -262,7 +266,7 @@ impl Db {
                 Ok(())
             }
             Err(e) => {
-                *unwritable = Unwritable::because(&e);
+                *unwritable = Unwritable::because(&e, now);
                 Err(unwritable.error(what))
             }
         }
@@ -270,26 +274,32 @@ impl Db {
 
     /// The disk got better, or space was made: the next write tries at once whether that helped.
     pub(crate) fn hope(&self) {
-        if let Some(unwritable) = &mut lock(&self.writer).unwritable
-            && let Some(past) = Instant::now().checked_sub(RETRY)
-        {
-            unwritable.tried = past;
+        if let Some(unwritable) = &mut lock(&self.writer).unwritable {
+            unwritable.tried = None;
         }
     }
 
     /// Runs `f` on the reading connection; each statement sees what was committed before it.
-    pub(crate) fn read<T>(&self, what: &str, f: impl FnOnce(&Connection) -> Result<T, Fail>) -> Result<T> {
-        f(&lock(&self.reader)).map_err(|e| e.into_error(what))
+    pub(crate) fn read<T>(&self, what: impl Display, f: impl FnOnce(&Connection) -> Result<T, Fail>) -> Result<T> {
+        f(&lock(&self.reader)).map_err(|e| e.into_error(&what))
     }
 
     /// Like [`Db::read`] for accounts, devices and codes, which are few and quickly found.
-    pub(crate) fn read_access<T>(&self, what: &str, f: impl FnOnce(&Connection) -> Result<T, Fail>) -> Result<T> {
-        f(&lock(&self.access)).map_err(|e| e.into_error(what))
+    pub(crate) fn read_access<T>(
+        &self,
+        what: impl Display,
+        f: impl FnOnce(&Connection) -> Result<T, Fail>,
+    ) -> Result<T> {
+        f(&lock(&self.access)).map_err(|e| e.into_error(&what))
     }
 
     /// Like [`Db::read`] for the few short questions of a recorder.
-    pub(crate) fn read_recorder<T>(&self, what: &str, f: impl FnOnce(&Connection) -> Result<T, Fail>) -> Result<T> {
-        f(&lock(&self.recorder)).map_err(|e| e.into_error(what))
+    pub(crate) fn read_recorder<T>(
+        &self,
+        what: impl Display,
+        f: impl FnOnce(&Connection) -> Result<T, Fail>,
+    ) -> Result<T> {
+        f(&lock(&self.recorder)).map_err(|e| e.into_error(&what))
     }
 }
 
@@ -311,7 +321,11 @@ impl Sync {
     }
 }
 
-fn transact<T>(c: &mut Connection, what: &str, f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>) -> Result<T> {
+fn transact<T>(
+    c: &mut Connection,
+    what: &dyn Display,
+    f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
+) -> Result<T> {
     let tx = c.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| sql_error(what, e))?;
     let out = f(&tx).map_err(|e| e.into_error(what))?;
     tx.commit().map_err(|e| sql_error(what, e))?;
@@ -341,7 +355,7 @@ fn connect_all(dir: &Path, check: bool) -> Result<Connections> {
     schema::upgrade(&mut writer)?;
     let to_read = || {
         let reader = connect(&path)?;
-        reader.pragma_update(None, "query_only", true).map_err(|e| sql_error("opening it to read", e))?;
+        reader.pragma_update(None, "query_only", true).map_err(|e| sql_error(&"opening it to read", e))?;
         Ok::<_, Error>(reader)
     };
     Ok(Connections { writer, reader: to_read()?, access: to_read()?, recorder: to_read()? })
@@ -349,7 +363,7 @@ fn connect_all(dir: &Path, check: bool) -> Result<Connections> {
 
 fn quick_check(c: &Connection) -> Result<()> {
     let verdict: String =
-        c.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(|e| sql_error("checking it", e))?;
+        c.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(|e| sql_error(&"checking it", e))?;
     match verdict.as_str() {
         "ok" => Ok(()),
         _ => Err(Error::new(ErrorKind::Corrupt, format!("the database is damaged: {verdict}"))),

@@ -1,9 +1,10 @@
 //! The disk that recordings go to: how much there is and how long it lasts.
 
 use crate::Recordings;
-use crate::db::lock;
 use crate::fault::io_error;
 use perch_base::Result;
+use perch_base::sync::lock;
+use perch_base::time::Timestamp;
 use perch_domain::status::DiskStatus;
 use rusqlite::{OptionalExtension, params};
 use rustix::fs::StatVfsMountFlags;
@@ -145,7 +146,7 @@ impl Recordings {
     /// Bytes recorded in the last 24 hours; `None` while the box has recorded for less.
     fn bytes_of_a_day(&self) -> Option<u64> {
         let since = self.now().0 - DAY_US;
-        let asked = self.inner.db.read("adding up the last day", |c| {
+        let asked = self.inner.db.read(format_args!("adding up the recordings since {}", Timestamp(since)), |c| {
             let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, bool>(0)?, r.get::<_, i64>(1)?));
             Ok(c.prepare_cached(SINCE_THEN)?.query_row(params![since], row)?)
         });
@@ -158,8 +159,8 @@ impl Recordings {
 
 #[cfg(test)]
 mod tests {
+    use crate::live::Live;
     use crate::mp4::h264::TrackFormat;
-    use crate::segments::Live;
     use crate::testing::open;
     use bytes::Bytes;
     use perch_base::ids::{CameraId, SegmentId};

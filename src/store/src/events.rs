@@ -2,9 +2,10 @@
 
 use crate::Index;
 use crate::change::{RowChange, Started};
-use crate::db::{Fail, lock};
+use crate::db::Fail;
 use crate::words::{from_word, word};
 use perch_base::ids::{CameraId, EventId};
+use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::CameraGrant;
@@ -158,7 +159,7 @@ impl Index {
     /// Whether an id is taken. A database that does not answer knows none.
     fn is_event_known(&self, id: EventId) -> bool {
         let in_rows = || {
-            self.inner.db.read_recorder("looking up an event", |c| {
+            self.inner.db.read_recorder(format_args!("looking up event {id}"), |c| {
                 Ok(c.prepare_cached("SELECT EXISTS (SELECT 1 FROM event WHERE id = ?1)")?
                     .query_row([id.0], |r| r.get(0))?)
             })
@@ -188,7 +189,7 @@ impl Index {
 
     /// When a camera's newest event began.
     pub fn last_event_at(&self, camera: &CameraId) -> Result<Option<Timestamp>> {
-        self.inner.db.read(&format!("camera {camera}: looking up its newest event"), |c| {
+        self.inner.db.read(format_args!("camera {camera}: looking up its newest event"), |c| {
             let sql = "SELECT start FROM event WHERE camera = ?1 ORDER BY id DESC LIMIT 1";
             Ok(c.prepare_cached(sql)?.query_row([camera.as_str()], |r| r.get(0)).optional()?.map(Timestamp))
         })
@@ -197,7 +198,7 @@ impl Index {
     pub(crate) fn event_by_id(&self, id: EventId) -> Result<Event> {
         let event = match self.rows().event(id) {
             Some(event) => event,
-            None => self.inner.db.read_recorder("looking up an event", |c| get(c, id))?,
+            None => self.inner.db.read_recorder(format_args!("looking up event {id}"), |c| get(c, id))?,
         };
         Ok(match self.rows().still(id) {
             Some(boxes) => Event { boxes, has_thumbnail: true, ..event },
@@ -206,7 +207,7 @@ impl Index {
     }
 
     pub(crate) fn pin(&self, id: EventId, pinned: bool) -> Result<()> {
-        self.inner.db.write(&format!("event {id} cannot be pinned"), |tx| {
+        self.inner.db.write(format_args!("event {id} cannot be pinned"), |tx| {
             match tx.prepare_cached("UPDATE event SET pinned = ?2 WHERE id = ?1")?.execute(params![id.0, pinned])? {
                 0 => Err(missing(id).into()),
                 _ => Ok(()),
@@ -217,7 +218,10 @@ impl Index {
     pub(crate) fn event_page(&self, filter: &EventFilter) -> Result<EventPage> {
         let limit = filter.limit.clamp(1, 200);
         let one = |c: &Connection, camera: Option<&CameraId>| events_of(c, filter, camera, limit + 1);
-        let mut events = self.inner.db.read("looking up events", |c| match (&filter.camera, &filter.cameras) {
+        let whose = filter.camera.as_ref().map_or("all cameras", CameraId::as_str);
+        let before = filter.before.map_or(i64::MAX, |id| id.0);
+        let what = format_args!("looking up events of {whose} before {before}");
+        let mut events = self.inner.db.read(what, |c| match (&filter.camera, &filter.cameras) {
             (Some(camera), cameras) if !cameras.includes(camera) => Ok(Vec::new()),
             (camera, CameraGrant::All) => one(c, camera.as_ref()),
             (Some(camera), CameraGrant::Only(_)) => one(c, Some(camera)),
@@ -237,7 +241,7 @@ impl Index {
 
     /// Events that overlap a range, oldest first; of more than 2,000 the newest.
     pub(crate) fn events_in(&self, camera: &CameraId, range: &TimeRange) -> Result<Vec<Event>> {
-        self.inner.db.read(&format!("camera {camera}: looking up its events"), |c| {
+        self.inner.db.read(format_args!("camera {camera}: looking up its events"), |c| {
             let mut statement = c.prepare_cached(&in_range_sql())?;
             let far = range.from.0.saturating_sub(LONG_US);
             let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, far])?;

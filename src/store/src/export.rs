@@ -6,9 +6,9 @@
 //! that point to it, ffmpeg 5.1 ignores, and Chromium then stops with an error.
 
 use crate::Recordings;
+use crate::live::Recorded;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, read, write};
-use crate::segments::Recorded;
 use bytes::Bytes;
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;

@@ -3,6 +3,7 @@
 use perch_base::{Error, ErrorKind};
 use perch_domain::archive::GapCause;
 use rustix::io::Errno;
+use std::fmt::Display;
 use std::io;
 
 fn errno(e: &io::Error) -> Option<Errno> {
@@ -28,7 +29,7 @@ fn is_full(e: &rusqlite::Error) -> bool {
 }
 
 /// Wraps a database error. `what` says what was tried.
-pub(crate) fn sql_error(what: &str, e: rusqlite::Error) -> Error {
+pub(crate) fn sql_error(what: &dyn Display, e: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
     let (kind, message) = match e.sqlite_error_code() {
         _ if is_full(&e) => (ErrorKind::Unavailable, format!("the disk is full: {what}")),
@@ -42,9 +43,9 @@ pub(crate) fn sql_error(what: &str, e: rusqlite::Error) -> Error {
         Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
             (ErrorKind::Corrupt, format!("the database is damaged: {what}"))
         }
-        Some(Code::ConstraintViolation) => (ErrorKind::Conflict, what.to_owned()),
-        _ if matches!(e, rusqlite::Error::QueryReturnedNoRows) => (ErrorKind::NotFound, what.to_owned()),
-        _ => (ErrorKind::Internal, what.to_owned()),
+        Some(Code::ConstraintViolation) => (ErrorKind::Conflict, what.to_string()),
+        _ if matches!(e, rusqlite::Error::QueryReturnedNoRows) => (ErrorKind::NotFound, what.to_string()),
+        _ => (ErrorKind::Internal, what.to_string()),
     };
     Error::new(kind, message).with_source(e)
 }

@@ -1,9 +1,10 @@
 //! The map of what was recorded: rows of recordings, events and gaps, and what is known of files whose rows have yet to follow.
 
-use crate::db::{Db, lock};
+use crate::db::Db;
 use crate::live::Live;
 use crate::row_queue::Rows;
 use perch_base::ids::SegmentId;
+use perch_base::sync::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 

@@ -102,7 +102,7 @@ impl Store {
     pub fn open(config: Config, clock: SharedClock) -> Result<Self> {
         files::make_dir(&config.data_dir)?;
         let guard = FolderLock::take(&config.data_dir)?;
-        let (db, replaced) = Db::open_somehow(&config.data_dir, clock.utc())?;
+        let (db, replaced) = Db::open_somehow(&config.data_dir, &clock)?;
         let store = Self::assemble(&config, &clock, db, Some(guard))?;
         store.recordings.report_replaced(replaced);
         store.recordings.start_comparing()?;
@@ -115,7 +115,8 @@ impl Store {
     /// daemon is writing is looked up in its files. Errors with `Corrupt` when the database is damaged.
     pub fn open_for_cli(config: Config, clock: SharedClock) -> Result<Self> {
         files::make_dir(&config.data_dir)?;
-        let db = Db::open(&config.data_dir, false).or_else(|e| Db::open_unwritable(&config.data_dir, e))?;
+        let dir = &config.data_dir;
+        let db = Db::open(dir, &clock, false).or_else(|e| Db::open_unwritable(dir, &clock, e))?;
         Self::assemble(&config, &clock, db, None)
     }
 

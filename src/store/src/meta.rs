@@ -30,7 +30,7 @@ impl Meta {
 
     /// Keeps a small value under a key.
     pub fn set(&self, key: &str, value: &str) -> Result<()> {
-        self.db.write(&format!("keeping {key}"), |tx| {
+        self.db.write(format_args!("keeping {key}"), |tx| {
             let sql =
                 "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
             tx.prepare_cached(sql)?.execute(params![key, value])?;
@@ -40,7 +40,7 @@ impl Meta {
 
     /// The value kept under a key.
     pub fn get(&self, key: &str) -> Result<Option<String>> {
-        self.db.read(&format!("looking up {key}"), |c| {
+        self.db.read(format_args!("looking up {key}"), |c| {
             Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?)
         })
     }

@@ -7,7 +7,7 @@
 //! start goes on. What this process records has newer rows than the newest at its start, and is never touched. Here is what is
 //! compared and in which order; what is done with a row and a file that differ is in `repair`.
 
-use crate::db::{Fail, lock};
+use crate::db::Fail;
 use crate::fault::io_error;
 use crate::files::{is_day, parse_recording_path};
 use crate::inspect::Found;
@@ -15,6 +15,7 @@ use crate::progress::{Folder, OpenReport, Progress};
 use crate::repair::{BRIEF, Brief};
 use crate::{Recordings, gaps};
 use perch_base::ids::{CameraId, EventId, SegmentId};
+use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
@@ -176,7 +177,7 @@ impl Recordings {
     fn close_crashed(&self) -> Result<()> {
         self.refuse_if_away()?;
         let (_, newest) = self.started();
-        let rows = self.inner.db.read("reading the newest recordings", |c| {
+        let rows = self.inner.db.read(format_args!("reading the recordings up to {newest}"), |c| {
             let open = format!("{BRIEF} WHERE state <> 'sealed' AND state = 'open' AND id <= ?1");
             let last = format!("{BRIEF} WHERE id <= ?1 ORDER BY id DESC LIMIT {NEWEST}");
             let mut rows = Brief::all(c.prepare(&open)?.query([newest.0])?)?;
@@ -316,7 +317,7 @@ impl Recordings {
             on_disk.remove(&live.path);
         }
         let (_, newest) = self.started();
-        let rows = self.inner.db.read("reading the index", |c| {
+        let rows = self.inner.db.read(format_args!("reading the recordings of {path} in the index"), |c| {
             let sql = format!("{BRIEF} WHERE path > ?1 AND path < ?2");
             Brief::all(c.prepare_cached(&sql)?.query([format!("{path}/"), behind(&path)])?)
         })?;
@@ -382,12 +383,12 @@ impl Recordings {
     /// Events that ran when the box went off end with their last recording.
     fn end_running_events(&self) -> Result<()> {
         let cut_short = self.progress().cut_short.clone();
-        self.inner.db.write("events that were cut short cannot be ended", |tx| {
+        self.inner.db.write(format_args!("{} events that were cut short cannot be ended", cut_short.len()), |tx| {
             let mut end = tx.prepare(
                 "UPDATE event SET end = max(start, coalesce((SELECT max(segment.end) FROM segment
                 WHERE segment.event = event.id), start + 1000000)) WHERE end IS NULL AND id = ?1",
             )?;
-            for event in cut_short {
+            for event in &cut_short {
                 end.execute([event.0])?;
             }
             Ok(())
@@ -401,21 +402,25 @@ impl Recordings {
         let alive = self.last_alive().unwrap_or(None).filter(|t| *t <= now.0);
         let days = self.inner.config.retention.max_days.max(self.inner.config.retention.event_max_days);
         let oldest = if days == 0 { i64::MIN } else { now.0.saturating_sub(i64::from(days) * 86_400_000_000) };
-        let is_known = self.inner.db.write("the time for which the box was off cannot be noted", |tx| {
-            let one = |sql: &str| -> Result<Option<i64>, Fail> {
-                Ok(tx.prepare_cached(sql)?.query_row(params![camera.as_str(), now.0], |r| r.get(0))?)
-            };
-            let sealed = one("SELECT max(end) FROM segment WHERE camera = ?1 AND start < ?2 AND state = 'sealed'")?;
-            let Some(last) = sealed else { return Ok(false) };
-            let known = one("SELECT max(end) FROM gap WHERE camera = ?1 AND start < ?2 AND cause <> 'retention'")?;
-            // Files that are gone or broken were recorded all the same: the box was not off then.
-            let last = last.max(one("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?.unwrap_or(last));
-            let since = last.max(known.unwrap_or(last)).max(alive.unwrap_or(last));
-            if last >= oldest && now.0.saturating_sub(since) > JOIN_US {
-                gaps::put(tx, camera.as_str(), since, now.0, GapCause::BoxOff)?;
-            }
-            Ok(true)
-        })?;
+        let is_known = self.inner.db.write(
+            format_args!("camera {camera}: the time for which the box was off cannot be noted"),
+            |tx| {
+                let one = |sql: &str| -> Result<Option<i64>, Fail> {
+                    Ok(tx.prepare_cached(sql)?.query_row(params![camera.as_str(), now.0], |r| r.get(0))?)
+                };
+                let sealed = one("SELECT max(end) FROM segment WHERE camera = ?1 AND start < ?2 AND state = 'sealed'")?;
+                let Some(last) = sealed else { return Ok(false) };
+                let known = one("SELECT max(end) FROM gap WHERE camera = ?1 AND start < ?2 AND cause <> 'retention'")?;
+                // Files that are gone or broken were recorded all the same: the box was not off then.
+                let last =
+                    last.max(one("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?.unwrap_or(last));
+                let since = last.max(known.unwrap_or(last)).max(alive.unwrap_or(last));
+                if last >= oldest && now.0.saturating_sub(since) > JOIN_US {
+                    gaps::put(tx, camera.as_str(), since, now.0, GapCause::BoxOff)?;
+                }
+                Ok(true)
+            },
+        )?;
         if is_known {
             self.progress().noted.insert(camera.clone());
         }

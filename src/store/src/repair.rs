@@ -71,7 +71,7 @@ impl Recordings {
                 self.progress().report.cut += u64::from(cut);
                 row.end = row.start.plus_micros(length_us(&scan.fragments));
                 (row.size, row.state) = (scan.size, SegmentState::Sealed);
-                self.inner.db.write(&format!("recording {} cannot be repaired in the index", row.path), |tx| {
+                self.inner.db.write(format_args!("recording {} cannot be repaired in the index", row.path), |tx| {
                     let sql =
                         "UPDATE segment SET end = ?2, size = ?3, state = 'sealed', init_size = ?4, fragments = ?5,
                         sha256 = NULL, format = ?6, audio = ?7 WHERE id = ?1";
@@ -108,7 +108,7 @@ impl Recordings {
 
     /// Marks a row; whether it was sealed or open until now.
     fn set_unreadable(&self, id: SegmentId, state: SegmentState) -> Result<bool> {
-        self.inner.db.write(&format!("recording {id} cannot be marked in the index"), |tx| {
+        self.inner.db.write(format_args!("recording {id} cannot be marked in the index"), |tx| {
             let sql = "UPDATE segment SET state = ?2, size = 0, fragments = NULL, sha256 = NULL
                 WHERE id = ?1 AND state <> 'deleting'";
             Ok(tx.prepare_cached(sql)?.execute(params![id.0, state_word(state)])? > 0)
@@ -118,10 +118,8 @@ impl Recordings {
     /// Enters files that have no row. The time of each is what its `prft` says, when that agrees with its name to the second, else
     /// its name's.
     pub(crate) fn adopt(&self, files: &[(&String, Scan)]) -> Result<u64> {
-        if files.is_empty() {
-            return Ok(0);
-        }
-        self.inner.db.write("recordings cannot be taken in", |tx| {
+        let Some((first, _)) = files.first() else { return Ok(0) };
+        self.inner.db.write(format_args!("{} recordings from {first} on cannot be taken in", files.len()), |tx| {
             let sql =
                 "INSERT INTO segment (id, camera, path, start, end, size, state, format, audio, init_size, fragments)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'sealed', ?7, ?8, ?9, ?10) ON CONFLICT (path) DO NOTHING";

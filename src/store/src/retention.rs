@@ -1,10 +1,10 @@
 //! Deletes what the limits of recording say must go. What that is, and in which order, `perch_domain::retention` decides.
 
-use crate::db::{lock, try_lock};
 use crate::fault::{io_error, write_fault};
 use crate::stills::thumbnail_path;
 use crate::{Recordings, gaps, reserve};
 use perch_base::ids::SegmentId;
+use perch_base::sync::{lock, try_lock};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
@@ -133,7 +133,8 @@ impl Recordings {
     }
 
     fn candidates_before(&self, page: &Page, before: Option<Timestamp>) -> Result<Vec<Candidate>> {
-        self.inner.db.read("looking up what may be deleted", |c| {
+        let behind = page.after.map_or(SegmentId(0), |(_, id)| id);
+        self.inner.db.read(format_args!("looking up what may be deleted behind recording {behind}"), |c| {
             let mut statement = c.prepare_cached(candidates_sql(page.worth))?;
             let (end, id) = page.after.map_or((i64::MIN, i64::MIN), |(end, id)| (end.0, id.0));
             let rows = statement.query_map(params![before.map_or(i64::MAX, |t| t.0), end, id, PAGE as i64], |r| {
@@ -163,8 +164,9 @@ impl Recordings {
         }
         let turn = if patience.is_none() { Some(lock(&self.inner.erasing)) } else { try_lock(&self.inner.erasing) };
         let Some(_one_at_a_time) = turn else { return Ok(None) };
+        let what = format!("{} recordings from {} on cannot be deleted", ids.len(), ids[0]);
         let mark = || {
-            self.inner.db.write_within(patience, "recordings cannot be deleted", |tx| {
+            self.inner.db.write_within(patience, &what, |tx| {
                 let sql = "UPDATE segment SET state = 'deleting' WHERE id = ?1 AND state = 'sealed'
                     AND NOT EXISTS (SELECT 1 FROM event WHERE event.id = segment.event AND event.pinned = 1)";
                 let mut statement = tx.prepare_cached(sql)?;
@@ -191,7 +193,7 @@ impl Recordings {
     }
 
     fn unlink_one(&self, id: SegmentId) -> Result<()> {
-        let path: Option<String> = self.inner.db.read_recorder("looking up a recording", |c| {
+        let path: Option<String> = self.inner.db.read_recorder(format_args!("looking up recording {id}"), |c| {
             let sql = "SELECT path FROM segment LEFT JOIN event ON event.id = segment.event
                 WHERE segment.id = ?1 AND segment.state = 'sealed' AND coalesce(event.pinned, 0) = 0";
             Ok(c.prepare_cached(sql)?.query_row([id.0], |r| r.get(0)).optional()?)
@@ -255,8 +257,10 @@ impl Recordings {
         if gone.is_empty() {
             return failed.map_or(Ok(Some(RetentionReport::default())), Err);
         }
-        let taken_out =
-            self.inner.db.write_within(patience, "deleted recordings cannot be taken out of the index", |tx| {
+        let taken_out = self.inner.db.write_within(
+            patience,
+            format_args!("{} deleted recordings cannot be taken out of the index", gone.len()),
+            |tx| {
                 for one in &gone {
                     tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([one.id])?;
                     if let Some(cause) = cause {
@@ -264,7 +268,8 @@ impl Recordings {
                     }
                 }
                 Ok(())
-            })?;
+            },
+        )?;
         Ok(taken_out.map(|()| RetentionReport {
             deleted: gone.len() as u64,
             freed_bytes: gone.iter().map(|one| one.size.max(0) as u64).sum(),
@@ -278,7 +283,7 @@ impl Recordings {
             return Ok(());
         }
         let Forgotten { events_before, gaps_before } = Forgotten::at(&self.inner.config.retention, now);
-        let old = self.inner.db.read("looking up old events", |c| {
+        let old = self.inner.db.read(format_args!("looking up events before {events_before}"), |c| {
             let sql = "SELECT id, camera, thumbnail FROM event WHERE id < ?1 AND pinned = 0 AND end < ?1
                 AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.event = event.id AND state IN ('open', 'sealed', 'deleting'))
                 ORDER BY id LIMIT ?2";
@@ -290,7 +295,7 @@ impl Recordings {
         if old.len() < PAGE {
             *lock(&self.inner.forgot_at) = Some(now);
         }
-        let any: bool = self.inner.db.read("looking up old gaps", |c| {
+        let any: bool = self.inner.db.read(format_args!("looking up gaps before {gaps_before}"), |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM gap WHERE end < ?1)
                 OR EXISTS (SELECT 1 FROM segment WHERE state IN ('lost', 'quarantined') AND end < ?1)";
             Ok(c.prepare_cached(sql)?.query_row([gaps_before.0], |r| r.get(0))?)
@@ -298,7 +303,7 @@ impl Recordings {
         if !any {
             return Ok(());
         }
-        self.inner.db.write("old gaps cannot be dropped", |tx| {
+        self.inner.db.write(format_args!("gaps before {gaps_before} cannot be dropped"), |tx| {
             tx.prepare_cached("DELETE FROM gap WHERE end < ?1")?.execute([gaps_before.0])?;
             tx.prepare_cached("DELETE FROM segment WHERE state IN ('lost', 'quarantined') AND end < ?1")?
                 .execute([gaps_before.0])?;
@@ -307,20 +312,19 @@ impl Recordings {
     }
 
     fn drop_events(&self, old: &[(i64, String, bool)]) -> Result<()> {
-        if old.is_empty() {
-            return Ok(());
-        }
+        let Some((first, ..)) = old.first() else { return Ok(()) };
         // The rows first: one that was pinned a moment ago keeps its still.
-        let gone = self.inner.db.write("old events cannot be dropped", |tx| {
-            let mut statement = tx.prepare_cached("DELETE FROM event WHERE id = ?1 AND pinned = 0")?;
-            let mut gone = Vec::with_capacity(old.len());
-            for event in old {
-                if statement.execute([event.0])? > 0 {
-                    gone.push(event);
+        let gone =
+            self.inner.db.write(format_args!("{} events from {first} on cannot be dropped", old.len()), |tx| {
+                let mut statement = tx.prepare_cached("DELETE FROM event WHERE id = ?1 AND pinned = 0")?;
+                let mut gone = Vec::with_capacity(old.len());
+                for event in old {
+                    if statement.execute([event.0])? > 0 {
+                        gone.push(event);
+                    }
                 }
-            }
-            Ok(gone)
-        })?;
+                Ok(gone)
+            })?;
         for (id, camera, _) in gone.into_iter().filter(|e| e.2) {
             // One bad still must not keep all others for ever.
             if let Err(e) = self.inner.thumbnails.remove(&thumbnail_path(camera, *id)) {

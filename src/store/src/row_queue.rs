@@ -1,8 +1,8 @@
 //! The changes of rows that wait for the database, in the order in which they are made. How they are written is in `rows`.
 
 use crate::change::{RowChange, Started};
-use crate::db::lock;
 use perch_base::ids::{EventId, SegmentId};
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::Event;
 use perch_domain::motion::Rect;

@@ -3,10 +3,11 @@
 //! crash in between costs nothing but to which event a file belonged: files without a row are taken in at the next start.
 
 use crate::change::{RowChange, Started};
-use crate::db::{Fail, lock, try_lock};
+use crate::db::Fail;
 use crate::segments::{format_id, update_row};
 use crate::{Index, events, gaps};
 use perch_base::Result;
+use perch_base::sync::{lock, try_lock};
 use rusqlite::{ErrorCode, Transaction, params};
 use std::time::Duration;
 

@@ -103,7 +103,7 @@ pub(crate) fn sealed_state(s: &Segment) -> SegmentState {
 impl Recordings {
     /// Takes back a row whose file is gone.
     pub(crate) fn forget_open(&self, id: SegmentId) -> Result<()> {
-        self.inner.db.write(&format!("recording {id} cannot be taken out of the index"), |tx| {
+        self.inner.db.write(format_args!("recording {id} cannot be taken out of the index"), |tx| {
             tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
             Ok(())
         })
@@ -111,7 +111,7 @@ impl Recordings {
 
     /// Whether a row names this path. A database that does not answer knows none.
     pub(crate) fn is_path_taken(&self, path: &str) -> bool {
-        let asked = self.inner.db.read_recorder("looking up a path", |c| {
+        let asked = self.inner.db.read_recorder(format_args!("looking up the recording {path}"), |c| {
             Ok(c.prepare_cached("SELECT EXISTS (SELECT 1 FROM segment WHERE path = ?1)")?
                 .query_row([path], |r| r.get(0))?)
         });
@@ -191,7 +191,7 @@ impl Recordings {
     pub(crate) fn recorded(&self, camera: &CameraId, range: &TimeRange, limit: usize) -> Result<Vec<Recorded>> {
         // First: a file that is sealed between the two looks is then found twice, not missed.
         let open = self.being_written(camera, range)?;
-        let mut out = self.inner.db.read(&format!("camera {camera}: looking up its recordings"), |c| {
+        let mut out = self.inner.db.read(format_args!("camera {camera}: looking up its recordings"), |c| {
             let limits = params![camera.as_str(), range.from.0, range.to.0, limit as i64];
             collect(c.prepare_cached(&recorded_sql())?.query(limits)?)
         })?;
@@ -213,7 +213,7 @@ impl Recordings {
         if self.inner.lock.is_some() {
             return Ok(self.live().values().filter_map(|l| l.overlapping(camera, range)).collect());
         }
-        let rows = self.inner.db.read(&format!("camera {camera}: looking up what is being recorded"), |c| {
+        let rows = self.inner.db.read(format_args!("camera {camera}: looking up what is being recorded"), |c| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND state = 'open' AND start < ?3
                 AND start >= {FIRST_THAT_MAY_OVERLAP}"
@@ -250,7 +250,7 @@ impl Recordings {
             }
             return Ok((l.recorded(), None));
         }
-        self.inner.db.read(&format!("looking up recording {id}"), |c| {
+        self.inner.db.read(format_args!("looking up recording {id}"), |c| {
             let sql =
                 format!("SELECT {COLUMNS}, sha256 FROM segment WHERE id = ?1 AND camera = ?2 AND state = 'sealed'");
             let mut statement = c.prepare_cached(&sql)?;
@@ -270,7 +270,7 @@ impl Recordings {
             formats.map(|f| (f.sps, f.pps)).collect()
         };
         let mut channels = open.iter().map(|r| r.channels).max().unwrap_or(0);
-        self.inner.db.read(&format!("camera {camera}: looking up its formats"), |c| {
+        self.inner.db.read(format_args!("camera {camera}: looking up its formats"), |c| {
             let sql = format!(
                 "SELECT max(audio), sps, pps FROM segment LEFT JOIN format ON format.id = segment.format
                 WHERE camera = ?1 AND start < ?3 AND (state = 'sealed' AND end > ?2 OR state = 'open')
@@ -294,7 +294,7 @@ impl Recordings {
         if let Some(live) = self.live().get(&id) {
             return Ok(TrackFormat { has_audio: live.channels > 0, ..live.format.clone() });
         }
-        self.inner.db.read(&format!("looking up the format of recording {id}"), |c| {
+        self.inner.db.read(format_args!("looking up the format of recording {id}"), |c| {
             let sql =
                 "SELECT sps, pps, audio FROM segment JOIN format ON format.id = segment.format WHERE segment.id = ?1";
             let row = |r: &Row<'_>| {

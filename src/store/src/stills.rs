@@ -2,10 +2,10 @@
 
 use crate::Recordings;
 use crate::change::RowChange;
-use crate::db::lock;
 use crate::fault::io_error;
 use bytes::Bytes;
 use perch_base::ids::EventId;
+use perch_base::sync::lock;
 use perch_base::{Error, Result};
 use perch_domain::archive::Event;
 use perch_domain::motion::Rect;

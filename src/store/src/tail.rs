@@ -2,9 +2,9 @@
 
 use crate::Recordings;
 use crate::change::RowChange;
-use crate::db::lock;
 use perch_base::Result;
 use perch_base::ids::{EventId, SegmentId};
+use perch_base::sync::lock;
 use std::time::Duration;
 
 impl Recordings {

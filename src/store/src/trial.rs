@@ -36,7 +36,7 @@ impl Recordings {
         let mut open = self.open_segment(&sealed.camera, id)?;
         let mut content = Vec::new();
         open.file.read_to_end(&mut content).map_err(|e| io_error(|| format!("recording {id} cannot be read"), e))?;
-        let kept: Option<Option<Vec<u8>>> = self.inner.db.read("looking up a recording", |c| {
+        let kept: Option<Option<Vec<u8>>> = self.inner.db.read(format_args!("looking up recording {id}"), |c| {
             Ok(c.query_row("SELECT sha256 FROM segment WHERE id = ?1", [id.0], |r| r.get(0)).optional()?)
         })?;
         let is_same = content.len() as u64 == sealed.size && kept.flatten().as_deref() == Some(&sha256(&content)[..]);
