@@ -89,8 +89,11 @@ impl IntoResponse for Problem {
                 format!("Something went wrong inside the box; the log says more (error {id}).")
             }
             kind => {
-                // The cause stays inside; whoever looks after the box finds it in the log.
-                if kind == ErrorKind::Unavailable && std::error::Error::source(&error).is_some() {
+                // What is inside stays inside; whoever looks after the box finds it in the log. A source alone often says no more
+                // than the sentence: of what is wrong with a request, say.
+                if error.inside().is_some()
+                    || (kind == ErrorKind::Unavailable && std::error::Error::source(&error).is_some())
+                {
                     tracing::warn!(error = %error, "a request could not be answered for now");
                 }
                 sentence(error.message())
@@ -183,9 +186,51 @@ mod tests {
         assert_eq!(sentence(""), ".");
     }
 
-    #[test]
-    fn what_is_inside_stays_inside() {
-        let response = Problem::new(ErrorKind::Io, "/data/index.db: disk on fire").into_response();
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    async fn body(problem: Problem) -> (StatusCode, Value) {
+        use http_body_util::BodyExt;
+        let response = problem.into_response();
+        let status = response.status();
+        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, serde_json::from_slice(&bytes).expect("JSON"))
+    }
+
+    #[tokio::test]
+    async fn what_is_inside_stays_inside() {
+        use ErrorKind::*;
+        let kinds = [
+            Invalid,
+            Unauthenticated,
+            Forbidden,
+            NotFound,
+            Conflict,
+            Gone,
+            RateLimited,
+            TooLarge,
+            Unsupported,
+            Unavailable,
+            Impossible,
+            Corrupt,
+            Io,
+            Internal,
+        ];
+        for kind in kinds {
+            let cause = Error::internal("SELECT token").with_source(std::io::Error::other("10.0.0.7 refused"));
+            let error = Error::new(kind, "the disk is full").with_inside("/data/index.db").with_source(cause);
+            let (status, body) = body(error.into()).await;
+            let text = body.to_string();
+            for secret in ["index.db", "/data", "SELECT", "10.0.0.7"] {
+                assert!(!text.contains(secret), "{kind:?}: {text}");
+            }
+            // What went wrong in the box itself is not even said in words of its own.
+            assert_eq!(
+                text.contains("The disk is full."),
+                status != StatusCode::INTERNAL_SERVER_ERROR,
+                "{kind:?}: {text}"
+            );
+        }
+        let (status, body) = body(Problem::new(Io, "/data/index.db: disk on fire")).await;
+        let text = body["detail"].as_str().expect("a sentence");
+        assert!(status == StatusCode::INTERNAL_SERVER_ERROR && !text.contains("index.db"), "{text}");
+        assert!(text.starts_with("Something went wrong inside the box; the log says more (error "), "{text}");
     }
 }

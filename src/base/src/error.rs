@@ -1,4 +1,5 @@
-//! The one error type of the box: a kind to branch on, a sentence with coordinates, and the cause. Only `api` turns a kind into a status.
+//! The one error type of the box: a kind to branch on, a sentence for people, what only the inside may know, and the cause. Only
+//! `api` turns a kind into a status, and it sends nothing but the sentence.
 
 use std::fmt;
 
@@ -35,11 +36,13 @@ pub enum ErrorKind {
     Internal,
 }
 
-/// An error with its kind, a sentence for people (lower case, no full stop, with coordinates) and its source.
+/// An error with its kind, a sentence for people (lower case, no full stop, with coordinates), what is for the inside alone, and its
+/// source. The sentence may reach a browser; the inside (a path, SQL, an address) and the source go to the log and to commands.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    inside: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -49,12 +52,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A new error of `kind`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), inside: None, source: None }
     }
 
     /// The same error with its cause attached.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same error with words for the inside alone: where it happened, as the log and the commands say it.
+    pub fn with_inside(mut self, inside: impl Into<String>) -> Self {
+        self.inside = Some(inside.into());
         self
     }
 
@@ -78,15 +87,24 @@ impl Error {
         self.kind
     }
 
-    /// The sentence without its causes.
+    /// The sentence without its causes: all that may be shown outside.
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// What is for the log and for commands alone, if anything.
+    pub fn inside(&self) -> Option<&str> {
+        self.inside.as_deref()
+    }
 }
 
+/// Everything, the inside and the causes too: for the log and for commands.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
+        if let Some(inside) = &self.inside {
+            write!(f, ": {inside}")?;
+        }
         let mut source = self.source.as_deref().map(|s| s as &dyn std::error::Error);
         while let Some(cause) = source {
             write!(f, ": {cause}")?;
@@ -128,5 +146,14 @@ mod tests {
         let inner = Error::new(ErrorKind::Io, "segment 7 of front cannot be written").with_source(io);
         let outer = Error::internal("recorder stopped").with_source(inner);
         assert_eq!(outer.to_string(), "recorder stopped: segment 7 of front cannot be written: disk on fire");
+    }
+
+    #[test]
+    fn the_inside_is_printed_but_is_no_part_of_the_sentence() {
+        let io = std::io::Error::other("no space left");
+        let e = Error::new(ErrorKind::Unavailable, "the disk is full").with_inside("/data/x cannot be made");
+        let e = e.with_source(io);
+        assert_eq!((e.message(), e.inside()), ("the disk is full", Some("/data/x cannot be made")));
+        assert_eq!(e.to_string(), "the disk is full: /data/x cannot be made: no space left");
     }
 }

@@ -10,16 +10,16 @@ fn errno(e: &io::Error) -> Option<Errno> {
     e.raw_os_error().map(Errno::from_raw_os_error)
 }
 
-/// Wraps a file error. `what` names the file and what was done with it.
+/// Wraps a file error. `what` names the file and what was done with it: for the inside, since it may hold a path.
 pub(crate) fn io_error(what: impl FnOnce() -> String, e: io::Error) -> Error {
     let (kind, message) = match errno(&e) {
-        Some(Errno::NOSPC | Errno::DQUOT) => (ErrorKind::Unavailable, format!("the disk is full: {}", what())),
-        Some(Errno::ROFS) => (ErrorKind::Unavailable, format!("the disk is read-only: {}", what())),
-        Some(Errno::IO) => (ErrorKind::Unavailable, format!("the disk reports an error: {}", what())),
-        Some(Errno::NOENT) => (ErrorKind::NotFound, what()),
-        _ => (ErrorKind::Io, what()),
+        Some(Errno::NOSPC | Errno::DQUOT) => (ErrorKind::Unavailable, "the disk is full"),
+        Some(Errno::ROFS) => (ErrorKind::Unavailable, "the disk is read-only"),
+        Some(Errno::IO) => (ErrorKind::Unavailable, "the disk reports an error"),
+        Some(Errno::NOENT) => (ErrorKind::NotFound, "the file is gone"),
+        _ => (ErrorKind::Io, "a file cannot be read or written"),
     };
-    Error::new(kind, message).with_source(e)
+    Error::new(kind, message).with_inside(what()).with_source(e)
 }
 
 /// Whether SQLite found no room: for data, or (as `SQLITE_IOERR_SHMSIZE`) for the memory that its connections share.
@@ -28,26 +28,20 @@ fn is_full(e: &rusqlite::Error) -> bool {
         || e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
-/// Wraps a database error. `what` says what was tried.
+/// Wraps a database error. `what` says what was tried: for the inside.
 pub(crate) fn sql_error(what: &dyn Display, e: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
     let (kind, message) = match e.sqlite_error_code() {
-        _ if is_full(&e) => (ErrorKind::Unavailable, format!("the disk is full: {what}")),
-        Some(Code::ReadOnly) => (ErrorKind::Unavailable, format!("the disk is read-only: {what}")),
-        Some(Code::SystemIoFailure | Code::CannotOpen) => {
-            (ErrorKind::Unavailable, format!("the disk reports an error: {what}"))
-        }
-        Some(Code::DatabaseBusy | Code::DatabaseLocked) => {
-            (ErrorKind::Unavailable, format!("the database is busy: {what}"))
-        }
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => {
-            (ErrorKind::Corrupt, format!("the database is damaged: {what}"))
-        }
-        Some(Code::ConstraintViolation) => (ErrorKind::Conflict, what.to_string()),
-        _ if matches!(e, rusqlite::Error::QueryReturnedNoRows) => (ErrorKind::NotFound, what.to_string()),
-        _ => (ErrorKind::Internal, what.to_string()),
+        _ if is_full(&e) => (ErrorKind::Unavailable, "the disk is full"),
+        Some(Code::ReadOnly) => (ErrorKind::Unavailable, "the disk is read-only"),
+        Some(Code::SystemIoFailure | Code::CannotOpen) => (ErrorKind::Unavailable, "the disk reports an error"),
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => (ErrorKind::Unavailable, "the database is busy"),
+        Some(Code::DatabaseCorrupt | Code::NotADatabase) => (ErrorKind::Corrupt, "the database is damaged"),
+        Some(Code::ConstraintViolation) => (ErrorKind::Conflict, "this does not fit what is stored already"),
+        _ if matches!(e, rusqlite::Error::QueryReturnedNoRows) => (ErrorKind::NotFound, "it is not stored"),
+        _ => (ErrorKind::Internal, "the database cannot be asked"),
     };
-    Error::new(kind, message).with_source(e)
+    Error::new(kind, message).with_inside(what.to_string()).with_source(e)
 }
 
 /// Why recording stands still, when `e` (or what caused it) is the disk's fault: full, or read-only, failing or gone.
@@ -87,6 +81,16 @@ mod tests {
     fn failure(errno: Errno) -> Error {
         let e = io_error(|| "recording 7 of front cannot be written".into(), errno.into());
         Error::internal("the recorder stopped").with_source(e)
+    }
+
+    #[test]
+    fn a_path_is_for_the_inside_alone() {
+        for errno in [Errno::NOSPC, Errno::ROFS, Errno::IO, Errno::NOENT, Errno::ACCESS] {
+            let e = io_error(|| "/data/front/1.mp4 cannot be written".into(), errno.into());
+            assert!(!e.message().contains("/data") && e.to_string().contains("/data/front/1.mp4"), "{e}");
+        }
+        let e = sql_error(&"looking up token 7", rusqlite::Error::QueryReturnedNoRows);
+        assert_eq!((e.message(), e.inside()), ("it is not stored", Some("looking up token 7")));
     }
 
     #[test]

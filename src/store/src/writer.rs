@@ -138,7 +138,7 @@ impl SegmentWriter {
         let mut position = self.position;
         let mut fragment =
             write::fragment(&mut position, &self.format, start_of_file, gop, &mut self.scratch, &mut self.buffer)
-                .map_err(|e| Error::new(e.kind(), format!("recording {}: {}", self.path, e.message())))?;
+                .map_err(|e| e.with_inside(format!("recording {}", self.path)))?;
         fragment.offset = self.size + before;
         if let Err(e) = self.append() {
             // What was written of it would be cut off at the next start anyway.

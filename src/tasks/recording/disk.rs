@@ -39,7 +39,12 @@ pub(super) fn obey(disk: &mut impl Disk, camera: &CameraId, steps: &[Step]) -> V
         let Err(e) = disk.obey(step) else { continue };
         let cause = write_fault(&e);
         if step.failure_pauses(cause) {
-            answers.push(Input::Failed { cause, reason: e.to_string() });
+            // The reason is shown to whoever sees the camera; a probe only finds what was logged when it started.
+            match step {
+                Step::Probe => tracing::debug!(%camera, error = %e, "recording cannot go on yet"),
+                _ => tracing::warn!(%camera, error = %e, "recording pauses"),
+            }
+            answers.push(Input::Failed { cause, reason: e.message().to_owned() });
             return answers;
         }
         match step {

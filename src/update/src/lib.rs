@@ -101,9 +101,9 @@ impl Inner {
         Err(Error::new(ErrorKind::Conflict, why))
     }
 
-    /// The attempt is over, and why.
+    /// The attempt is over, and why; the page shows the sentence, the caller logs the rest.
     fn give_up(&self, e: &Error) {
-        *self.lock() = Now { problem: e.to_string(), ..Now::default() };
+        *self.lock() = Now { problem: e.message().to_owned(), ..Now::default() };
         self.spool.clear();
     }
 
@@ -145,7 +145,10 @@ impl Inner {
                 let mut now = self.lock();
                 (now.phase, now.percent) = (Phase::Restarting, 100);
             }
-            Err(e) => self.give_up(&e),
+            Err(e) => {
+                tracing::error!(error = %e, version = bundle.version, "the installed update cannot be tried");
+                self.give_up(&e);
+            }
         }
     }
 }

@@ -52,7 +52,7 @@ impl Rauc {
     /// What the service takes bundles for.
     pub fn compatible(&self) -> Result<String> {
         let answer = self.property(SERVICE, "Compatible");
-        let answer = answer.map_err(|e| explain(e, ErrorKind::Unavailable, "the update service does not answer"))?;
+        let answer = answer.map_err(|e| explain(e, ErrorKind::Unavailable, "updates cannot be taken now"))?;
         Ok(clean(answer.str().unwrap_or_default()))
     }
 
@@ -200,11 +200,16 @@ fn explain(mut e: glib::Error, kind: ErrorKind, what: &str) -> Error {
         let why = "this user may not ask the update service: run this as root or as the user perch";
         return Error::new(ErrorKind::Forbidden, why);
     }
-    let kind = if gio::DBusError::is_remote_error(&e) { kind } else { ErrorKind::Unavailable };
+    let is_said = gio::DBusError::is_remote_error(&e);
     gio::DBusError::strip_remote_error(&mut e);
     let why = match clean(e.message()) {
         why if why.is_empty() => "it does not say why".to_owned(),
         why => why,
     };
+    if !is_said {
+        // The bus failed: its words are about sockets.
+        let message = format!("{what}: the update service cannot be asked");
+        return Error::new(ErrorKind::Unavailable, message).with_inside(why);
+    }
     Error::new(kind, format!("{what}: {why}"))
 }

@@ -144,7 +144,7 @@ async fn what_must_not_be_installed_is_refused_with_a_reason_and_removed() {
         let e = rig.upload(content).await.expect_err(content);
         assert!(e.kind() == kind && e.to_string().contains(want) && !e.to_string().contains('\n'), "{content}: {e}");
         let state = rig.updater.state();
-        assert_eq!((state.phase, state.problem), (Phase::Idle, Some(e.to_string())));
+        assert_eq!((state.phase, state.problem), (Phase::Idle, Some(e.message().to_owned())));
         assert!(rig.spool_is_empty(), "{content}");
     }
     // Another image of the same program is another version.

@@ -225,7 +225,8 @@ fn a_new_box_on_a_read_only_disk_says_so() {
     mount.remount("ro");
     let e = Store::open(b.config(), b.clock.clone()).expect_err("nothing to read");
     assert_eq!(e.kind(), ErrorKind::Unavailable);
-    assert!(e.message().contains("the data folder") && e.message().contains("cannot be written"), "{e}");
+    let text = e.to_string();
+    assert!(text.contains("the data folder") && text.contains("cannot be written"), "{e}");
 }
 
 #[test]
