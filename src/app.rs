@@ -7,8 +7,9 @@ use crate::config::{Config, UpdateConfig};
 use crate::supervisor::Supervisor;
 use crate::tasks::card::CardMaker;
 use crate::tasks::commands::{Doors, reload_stream_passwords};
+use crate::tasks::cut_off::CutOffs;
 use crate::{bell, systemd, tasks, version};
-use perch_api::{AccessChange, OnAccessChange, Server};
+use perch_api::{AccessChange, Server};
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
@@ -51,6 +52,7 @@ pub struct App {
     /// None on a disk that cannot be written.
     bell: Option<UnixDatagram>,
     update: (Updater, UpdateConfig),
+    cut_offs: CutOffs,
 }
 
 /// Where a running box answers.
@@ -106,6 +108,8 @@ impl App {
             rtsp: rtsp.clone(),
         });
         let updater = updater();
+        let cut_offs = cut_offs(&accounts, &live, &rtsp);
+        let obeying = cut_offs.clone();
         let ports = perch_api::Ports {
             identity: identity.clone(),
             live: live.clone(),
@@ -115,7 +119,7 @@ impl App {
             update: Arc::new(updater.clone()),
             clock: clock.clone(),
             notices: notices.clone(),
-            on_access_change: on_access_change(&accounts, &live, &rtsp),
+            on_access_change: Arc::new(move |change| obeying.change(change)),
         };
         let api = Server::bind(api_config(&config), ports).await?;
         let runner = Arc::new(CameraRunner {
@@ -150,6 +154,7 @@ impl App {
             api,
             bell,
             update,
+            cut_offs,
         })
     }
 
@@ -245,6 +250,7 @@ impl App {
         tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
         self.watch_over()?;
         tasks::live::spawn(&self.supervisor, self.live_server)?;
+        tasks::cut_off::spawn(&self.supervisor, self.cut_offs)?;
         let doors = Doors {
             accounts: self.accounts.clone(),
             live: self.live.clone(),
@@ -339,9 +345,9 @@ fn api_config(config: &Config) -> perch_api::Config {
     }
 }
 
-fn on_access_change(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Server>) -> OnAccessChange {
+fn cut_offs(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Server>) -> CutOffs {
     let (accounts, live, rtsp) = (accounts.clone(), live.clone(), rtsp.clone());
-    Arc::new(move |change| match change {
+    CutOffs::new(move |change| match change {
         AccessChange::DeviceRevoked(device) => live.end_device(device),
         AccessChange::StreamPasswordsChanged => reload_stream_passwords(&accounts, &rtsp),
     })

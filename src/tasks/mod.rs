@@ -7,6 +7,7 @@ pub mod capture;
 pub mod card;
 pub mod certificate;
 pub mod commands;
+pub mod cut_off;
 pub mod delivered;
 pub mod live;
 pub mod microphone;

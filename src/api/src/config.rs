@@ -51,7 +51,7 @@ pub struct Ports {
 }
 
 /// Obeys a change of access. It may take as long as an engine that does not answer is waited for, and errors when pictures may go on:
-/// it is then called again until they do not.
+/// it has then logged why, and tries again by itself until they do not.
 pub type OnAccessChange = Arc<dyn Fn(AccessChange) -> perch_base::Result<()> + Send + Sync>;
 
 /// Access that was taken away or changed.

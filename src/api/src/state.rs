@@ -1,7 +1,7 @@
 //! What every handler shares, and the one way to call a port: on a blocking thread.
 
 use crate::authority::Authority;
-use crate::config::{AccessChange, Config, OnAccessChange, Ports};
+use crate::config::{AccessChange, Config, Ports};
 use crate::guard::Guard;
 use crate::problem::{Problem, Reply};
 use crate::revoke::Revocations;
@@ -90,11 +90,11 @@ impl AppState {
 
     /// Tells the other transports. Errors when one could not obey; that is tried again until it does.
     pub(crate) fn access_changed(&self, change: AccessChange) -> Result<()> {
-        let Err(e) = (self.ports.on_access_change)(change) else { return Ok(()) };
-        tracing::error!(?change, error = %e, "a change of access was not obeyed everywhere: tried again");
-        tokio::spawn(call_again(Arc::clone(&self.ports.on_access_change), change, self.draining.clone()));
-        let message = "the access was taken away, but what is being watched with it could not be ended yet: it is tried again until it is";
-        Err(Error::new(ErrorKind::Unavailable, message).with_source(e))
+        // Why not was logged where it is tried again.
+        (self.ports.on_access_change)(change).map_err(|_| {
+            let message = "the access was taken away, but what is being watched with it could not be ended yet: it is tried again until it is";
+            Error::new(ErrorKind::Unavailable, message)
+        })
     }
 
     /// Whether the ports answer; asked at most once a second, since anybody may ask.
@@ -114,24 +114,6 @@ impl AppState {
         let ok = matches!(tokio::time::timeout(Duration::from_secs(5), check).await, Ok(Ok(_)));
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ok));
         ok
-    }
-}
-
-/// Repeats a change of access, ever more seldom, until it was obeyed or the server drains.
-async fn call_again(call: OnAccessChange, change: AccessChange, mut draining: watch::Receiver<bool>) {
-    let mut wait = Duration::from_millis(500);
-    loop {
-        tokio::select! {
-            // Real time: what refused is a disk or a thread that hangs.
-            () = tokio::time::sleep(wait) => {}
-            _ = draining.wait_for(|ends| *ends) => return,
-        }
-        let call = Arc::clone(&call);
-        match off_thread(move || call(change)).await {
-            Ok(()) => return tracing::info!(?change, "the change of access was obeyed"),
-            Err(e) => tracing::warn!(?change, error = %e, "a change of access is still not obeyed everywhere"),
-        }
-        wait = (wait * 2).min(Duration::from_secs(30));
     }
 }
 

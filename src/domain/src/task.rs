@@ -26,6 +26,8 @@ pub enum TaskId {
     Index,
     /// Hears what commands beside the running box changed.
     Commands,
+    /// Cuts off who lost access where that failed at first.
+    CutOffs,
     /// Keeps the certificate fit.
     Certificate,
     /// Feeds the system's watchdog.
@@ -53,6 +55,7 @@ impl TaskId {
             | Self::Retention
             | Self::Index
             | Self::Commands
+            | Self::CutOffs
             | Self::Certificate
             | Self::Watchdog
             | Self::Trial
@@ -76,6 +79,7 @@ impl fmt::Display for TaskId {
             Self::Retention => f.write_str("retention"),
             Self::Index => f.write_str("index"),
             Self::Commands => f.write_str("commands"),
+            Self::CutOffs => f.write_str("cut-offs"),
             Self::Certificate => f.write_str("certificate"),
             Self::Watchdog => f.write_str("watchdog"),
             Self::Trial => f.write_str("trial"),
