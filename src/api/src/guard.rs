@@ -2,6 +2,7 @@
 
 use crate::problem::{Problem, Reply};
 use perch_base::ErrorKind;
+use perch_base::clock::{SharedClock, within};
 use perch_base::secret::sha256;
 use perch_base::time::MonoTime;
 use perch_domain::throttle::Throttle;
@@ -79,10 +80,9 @@ impl Guard {
     }
 
     /// Waits for a turn to hash a password.
-    pub(crate) async fn hash_turn(&self) -> Reply<SemaphorePermit<'_>> {
-        // Real time: hashing takes the processor's.
-        match tokio::time::timeout(HASH_WAIT, self.hashes.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
+    pub(crate) async fn hash_turn(&self, clock: &SharedClock) -> Reply<SemaphorePermit<'_>> {
+        match within(clock, HASH_WAIT, self.hashes.acquire()).await {
+            Some(Ok(permit)) => Ok(permit),
             _ => Err(Problem::new(ErrorKind::Unavailable, "too many people sign in at this moment: try again soon")),
         }
     }

@@ -1,6 +1,7 @@
 //! The box's question to its own API: through TLS, the accept loop, the gate and the handlers like any client's, but over a
 //! connection in memory that is not counted. What others may exhaust (the port, places, descriptors) is no reason to restart.
 
+use perch_base::clock::{SharedClock, within};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -19,15 +20,16 @@ const NAME: &str = "localhost";
 const BUFFER: usize = 16 * 1024;
 
 /// Asks one server. Clones share its way in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Lifeline {
+    clock: SharedClock,
     way_in: mpsc::Sender<DuplexStream>,
     tls: Arc<ClientConfig>,
 }
 
 impl Lifeline {
     /// A line whose connections come out of the receiver; the server has a certificate of the authority `ca_pem`.
-    pub(crate) fn new(ca_pem: &str) -> Result<(Self, mpsc::Receiver<DuplexStream>)> {
+    pub(crate) fn new(ca_pem: &str, clock: SharedClock) -> Result<(Self, mpsc::Receiver<DuplexStream>)> {
         let bad = || "the box's own authority cannot be used to ask its API";
         let mut roots = RootCertStore::empty();
         let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).context(ErrorKind::Internal, bad)?;
@@ -39,14 +41,13 @@ impl Lifeline {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let (way_in, connections) = mpsc::channel(1);
-        Ok((Self { way_in, tls: Arc::new(tls) }, connections))
+        Ok((Self { clock, way_in, tls: Arc::new(tls) }, connections))
     }
 
     /// Asks `/healthz`; the status of the answer, whatever it is. Errors with `Unavailable` when none comes within 15 s.
     pub async fn ask(&self) -> Result<u16> {
         let silent = || Error::new(ErrorKind::Unavailable, "the API does not answer");
-        // Real time: what is asked is whether the process answers.
-        tokio::time::timeout(WITHIN, self.exchange()).await.unwrap_or_else(|_| Err(silent()))
+        within(&self.clock, WITHIN, self.exchange()).await.unwrap_or_else(|| Err(silent()))
     }
 
     async fn exchange(&self) -> Result<u16> {

@@ -8,6 +8,7 @@ use crate::revoke::Revocations;
 use crate::state::{AppState, Parts, Shared};
 use crate::tls::server_config;
 use crate::{openapi, routes};
+use perch_base::clock::within;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
@@ -45,7 +46,7 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(|e| cannot_listen(config.listen, e))?;
         let local_addr = listener.local_addr().map_err(|e| cannot_listen(config.listen, e))?;
         let acceptor = TlsAcceptor::from(server_config(Arc::clone(&ports.identity))?);
-        let (lifeline, own) = Lifeline::new(ports.identity.ca_pem())?;
+        let (lifeline, own) = Lifeline::new(ports.identity.ca_pem(), Arc::clone(&ports.clock))?;
         let (drain, draining) = watch::channel(false);
         let document = openapi::document(routes::ROUTES, &config.version);
         let app = Arc::new(AppState::new(Parts { config, ports, port: local_addr.port(), document, draining }));
@@ -110,8 +111,7 @@ impl Server {
         drop(listener);
         drain.send_replace(true);
         let all = async { while connections.join_next().await.is_some() {} };
-        // Real time: the process must end.
-        if tokio::time::timeout(GRACE, all).await.is_err() {
+        if within(&clock, GRACE, all).await.is_none() {
             tracing::info!("some connections did not end in time and are cut");
         }
         connections.shutdown().await;

@@ -5,16 +5,22 @@ use crate::config::{AccessChange, Config, Ports};
 use crate::guard::Guard;
 use crate::problem::{Problem, Reply};
 use crate::revoke::Revocations;
+use perch_base::clock::within;
 use perch_base::ids::DeviceId;
+use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// Event streams in all: a page needs one.
 const MAX_STREAMS: usize = 256;
+/// Whether the ports answer is asked at most this often, since anybody may ask.
+const HEALTH_FOR: Duration = Duration::from_secs(1);
+/// How long the ports may take over it.
+const HEALTH_WITHIN: Duration = Duration::from_secs(5);
 
 /// Shared by all handlers.
 pub(crate) type Shared = Arc<AppState>;
@@ -33,7 +39,8 @@ pub(crate) struct AppState {
     pub(crate) draining: watch::Receiver<bool>,
     /// Event streams that may be open at the same time.
     pub(crate) streams: Arc<Semaphore>,
-    health: Mutex<Option<(Instant, bool)>>,
+    /// When it was asked last whether the ports answer, and whether they did.
+    health: Mutex<Option<(MonoTime, bool)>>,
 }
 
 /// What [`AppState`] is made of beyond the defaults.
@@ -97,11 +104,12 @@ impl AppState {
         })
     }
 
-    /// Whether the ports answer; asked at most once a second, since anybody may ask.
+    /// Whether the ports answer.
     pub(crate) async fn healthy(self: &Arc<Self>) -> bool {
+        let clock = &self.ports.clock;
         let known = *self.health.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, ok)) = known
-            && at.elapsed() < Duration::from_secs(1)
+            && clock.mono().since(at) < HEALTH_FOR
         {
             return ok;
         }
@@ -110,9 +118,8 @@ impl AppState {
             app.ports.archive.events(&filter)?;
             Ok(app.ports.cameras.cameras().len())
         });
-        // Real time: what is asked is whether disk and cameras answer.
-        let ok = matches!(tokio::time::timeout(Duration::from_secs(5), check).await, Ok(Ok(_)));
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ok));
+        let ok = matches!(within(clock, HEALTH_WITHIN, check).await, Some(Ok(_)));
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Some((clock.mono(), ok));
         ok
     }
 }

@@ -13,6 +13,7 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::header;
 use perch_base::ids::{CameraId, EventId};
+use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{Object, Permission};
 use perch_domain::archive::{Event, EventFilter, EventKind};
@@ -108,6 +109,7 @@ pub(super) async fn stream(State(app): State<Shared>, who: Who, request: Request
         return Err(foreign());
     }
     let busy = |_| Problem::new(ErrorKind::Unavailable, "too many event streams are open");
+    let next_look = app.ports.clock.mono();
     let listener = Listener {
         _slot: Arc::clone(&app.streams).try_acquire_owned().map_err(busy)?,
         notices: app.ports.notices.subscribe(),
@@ -116,8 +118,7 @@ pub(super) async fn stream(State(app): State<Shared>, who: Who, request: Request
         app,
         who,
         // Revoked between the gate and the subscription: the first look finds out.
-        // Real time, here and below: proxies and browsers count the silence of a connection by theirs.
-        next_look: tokio::time::Instant::now(),
+        next_look,
         began: false,
     };
     let body = Body::from_stream(futures_util::stream::unfold(listener, |mut listener| async move {
@@ -136,7 +137,7 @@ struct Listener {
     notices: broadcast::Receiver<Arc<Notice>>,
     revoked: Watch,
     draining: watch::Receiver<bool>,
-    next_look: tokio::time::Instant,
+    next_look: MonoTime,
     began: bool,
 }
 
@@ -149,7 +150,7 @@ impl Listener {
                 biased;
                 () = self.revoked.revoked() => return None,
                 _ = self.draining.wait_for(|ends| *ends) => return None,
-                () = tokio::time::sleep_until(self.next_look) => break,
+                () = self.app.ports.clock.sleep_until(self.next_look) => break,
                 notice = self.notices.recv() => {
                     // What is not for this caller leaves no trace in the stream.
                     if let Some(notice) = notice.ok()?.seen_by(&self.who.principal) {
@@ -168,7 +169,7 @@ impl Listener {
         let asked = blocking(&self.app, move |app| who.may_still(app, Permission::LookBack, Object::Box));
         // With what it may see now.
         self.who.principal = asked.await.ok()?;
-        self.next_look = tokio::time::Instant::now() + HEARTBEAT;
+        self.next_look = self.app.ports.clock.mono() + HEARTBEAT;
         let first = !std::mem::replace(&mut self.began, true);
         Some(Bytes::from_static(if first { b"retry: 2000\n: connected\n\n" } else { b":\n\n" }))
     }

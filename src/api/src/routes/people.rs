@@ -168,7 +168,7 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
     let caller = who.principal;
     let cameras = body.cameras;
     let grant = blocking(&app, move |app| Grant::new(role, cameras_of(app, cameras.as_deref())?)).await?;
-    let _turn = app.guard.hash_turn().await?;
+    let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     let user = blocking(&app, move |app| {
         let access = &app.ports.access;
         let now = app.ports.clock.utc();
@@ -254,14 +254,14 @@ pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: Path
         let message = "current_password is missing: it must be given to change one's own password";
         let current = current.ok_or_else(|| Problem::new(ErrorKind::Invalid, message))?;
         app.guard.take(Try::Password(&name), Prefix::of(from.ip()), app.ports.clock.mono())?;
-        let _turn = app.guard.hash_turn().await?;
+        let _turn = app.guard.hash_turn(&app.ports.clock).await?;
         let user = name.clone();
         if !blocking(&app, move |app| app.ports.access.check_password(&user, current.expose())).await? {
             tracing::warn!(address = %from.ip(), "a password change with a wrong password was tried");
             return Err(Problem::forbidden("the current password is wrong"));
         }
     }
-    let _turn = app.guard.hash_turn().await?;
+    let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     blocking(&app, move |app| {
         let keep = own.then_some(caller.device_id);
         let revoked = app.ports.access.set_password(&name, new.expose(), keep)?;

@@ -31,7 +31,7 @@ pub(super) async fn pair(State(app): State<Shared>, request: Request) -> Reply {
     let name = clean_display_name("device_name", &body.device_name)?;
     let otp = read_code(&body.otp).map_err(|e| Problem::new(e.kind(), format!("otp: {}", e.message())))?;
     app.guard.take(Try::Code, Prefix::of(from.ip()), app.ports.clock.mono())?;
-    let _turn = app.guard.hash_turn().await?;
+    let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     let tried = blocking(&app, move |app| app.ports.access.pair(&otp, &name, app.ports.clock.utc())).await?;
     let refused = match tried {
         PairResult::Paired(credential) => {
@@ -82,7 +82,7 @@ pub(super) async fn sign_in(State(app): State<Shared>, request: Request) -> Repl
         _ => agent.unwrap_or("Browser").to_owned(),
     };
     app.guard.take(Try::Password(&body.username), Prefix::of(from.ip()), app.ports.clock.mono())?;
-    let _turn = app.guard.hash_turn().await?;
+    let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     let (username, password) = (body.username, Secret::new(body.password));
     let signed_in =
         blocking(&app, move |app| app.ports.access.sign_in(&username, password.expose(), &name, app.ports.clock.utc()))

@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use perch_base::ErrorKind;
+use perch_base::clock::{SharedClock, within};
 use perch_domain::access::{Object, Permission};
 use perch_domain::update::{UpdateSource, UpdateState, Upload};
 use serde::Deserialize;
@@ -38,7 +39,7 @@ pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request
     let bytes = length(request.headers())?;
     let upload = blocking(&app, move |app| app.ports.update.receive(bytes)).await?;
     tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");
-    let upload = receive(OnDisk::new(upload), request.into_body()).await?;
+    let upload = receive(&app.ports.clock, OnDisk::new(upload), request.into_body()).await?;
     // It took a while: whoever lost the right to do this meanwhile has not done it.
     let asking = who.clone();
     let still = blocking(&app, move |app| asking.may_still(app, Permission::ManageBox, Object::Box)).await;
@@ -60,13 +61,16 @@ fn length(headers: &HeaderMap) -> Reply<u64> {
 }
 
 /// Takes the body piece by piece; the card is written on a blocking thread.
-async fn receive(mut upload: OnDisk<Box<dyn Upload>>, mut body: Body) -> Reply<OnDisk<Box<dyn Upload>>> {
+async fn receive(
+    clock: &SharedClock,
+    mut upload: OnDisk<Box<dyn Upload>>,
+    mut body: Body,
+) -> Reply<OnDisk<Box<dyn Upload>>> {
     let mut piece = BytesMut::with_capacity(PIECE);
     loop {
-        // Real time: the body comes at the network's pace.
-        let frame = match tokio::time::timeout(SILENT, body.frame()).await {
-            Ok(frame) => frame,
-            Err(_) => {
+        let frame = match within(clock, SILENT, body.frame()).await {
+            Some(frame) => frame,
+            None => {
                 let message = "the upload stood still for too long: try again";
                 return Err(Problem::new(ErrorKind::Invalid, message).status(StatusCode::REQUEST_TIMEOUT));
             }

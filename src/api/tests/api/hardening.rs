@@ -2,9 +2,13 @@
 
 use crate::support::*;
 use http::{Method, StatusCode};
+use perch_base::clock::{Clock, ManualClock};
 use perch_domain::access::Role;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_part_leads_anywhere_else() {
@@ -266,52 +270,63 @@ async fn bombs_do_not_go_off() {
     assert_eq!(rig.get("/healthz", "").await.status, 200, "it still answers");
 }
 
+/// Turns time on by so many seconds; each time the server does what it is time for.
+async fn turn(clock: &ManualClock, seconds: u32) {
+    for _ in 0..seconds {
+        clock.advance(Duration::from_secs(1));
+        while clock.next_wake().is_some_and(|at| at <= clock.mono()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// Asks on an open connection and reads the answer, which ends with `end`.
+async fn answered(stream: &mut TlsStream<TcpStream>, request: &str, end: &str) -> bool {
+    let mut answer = Vec::new();
+    if stream.write_all(request.as_bytes()).await.is_err() {
+        return false;
+    }
+    while !answer.ends_with(end.as_bytes()) {
+        if !stream.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {
+            return false;
+        }
+    }
+    true
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_dawdles_is_closed() {
-    let rig = Rig::start().await;
-    let began = Instant::now();
-    let closed = async |begin: &'static [u8]| {
-        let mut stream = rig.connect().await;
-        stream.write_all(begin).await.expect("sent");
-        let mut rest = Vec::new();
-        let end = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
-        assert!(end.is_ok(), "{begin:?} is still open");
-    };
-    let handshake = async {
-        let mut tcp = tokio::net::TcpStream::connect(rig.addr).await.expect("connected");
-        tcp.write_all(&[0x16, 3, 1]).await.expect("sent");
-        let end = tokio::time::timeout(Duration::from_secs(20), tcp.read_to_end(&mut Vec::new())).await;
-        assert!(end.is_ok(), "half a handshake is still open");
-    };
-    // Whoever showed a credential has more time between requests: a lease is renewed every 10 s on the same connection.
-    let again = async |token: &str| {
-        let mut stream = rig.connect().await;
-        let request = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned();
-        let known = format!("GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
-        let (request, end) = if token.is_empty() { (request, "ok\n") } else { (known, "}") };
-        for wait in [14, 0] {
-            if stream.write_all(request.as_bytes()).await.is_err() {
-                return false;
-            }
-            let mut answer = Vec::new();
-            while !answer.ends_with(end.as_bytes()) {
-                if !stream.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {
-                    return false;
-                }
-            }
-            tokio::time::sleep(Duration::from_secs(wait)).await;
-        }
-        true
-    };
+    let clock = Arc::new(ManualClock::new(now()));
+    let rig = Rig::start_with(clock.clone()).await;
     let (_, token) = rig.fake.device(Role::Viewer, None);
-    let patience = async {
-        assert!(again(&token).await, "closed between two requests of a device");
-    };
-    let shortness = async {
-        assert!(!again("").await, "a stranger's idle connection is still open");
-    };
-    tokio::join!(closed(b"GET / HTTP/1.1\r\nHost: loc"), closed(b""), handshake, patience, shortness);
-    assert!(began.elapsed() > Duration::from_secs(5), "honest slow clients get their time");
+    let mut handshake = TcpStream::connect(rig.addr).await.expect("connected");
+    handshake.write_all(&[0x16, 3, 1]).await.expect("sent");
+    let mut dawdling = vec![tokio::spawn(async move {
+        let _ = handshake.read_to_end(&mut Vec::new()).await;
+    })];
+    for begin in ["GET / HTTP/1.1\r\nHost: loc", "", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        let mut stream = rig.connect().await;
+        match begin.contains("healthz") {
+            // A stranger between two requests.
+            true => assert!(answered(&mut stream, begin, "ok\n").await),
+            false => stream.write_all(begin.as_bytes()).await.expect("sent"),
+        }
+        dawdling.push(tokio::spawn(async move {
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }));
+    }
+    // Whoever showed a credential has more time between requests: a lease is renewed every 10 s on the same connection.
+    let me = format!("GET /api/v1/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let mut known = rig.connect().await;
+    assert!(answered(&mut known, &me, "}").await);
+    turn(&clock, 8).await;
+    assert!(dawdling.iter().all(|d| !d.is_finished()), "honest slow clients get their time");
+    turn(&clock, 22).await;
+    for (n, closed) in dawdling.into_iter().enumerate() {
+        let closed = tokio::time::timeout(Duration::from_secs(60), closed).await;
+        assert!(closed.is_ok(), "connection {n} is still open");
+    }
+    assert!(answered(&mut known, &me, "}").await, "closed between two requests of a device");
 }
 
 #[tokio::test(flavor = "multi_thread")]
