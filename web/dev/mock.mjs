@@ -117,6 +117,7 @@ const routes = [
     async () =>
       json({
         ...admin,
+        permissions: ['watch', 'look_back', 'own', 'read_status', 'keep', 'manage_people', 'manage_box'],
         has_accounts: users.length > 0,
         box_name: 'Perch at home',
         version: '0.1.0',

@@ -297,7 +297,18 @@ pub struct Principal {
     pub cameras: CameraGrant,
 }
 
+impl Permission {
+    /// Those that a credential is needed for.
+    pub const OF_CALLERS: [Self; 7] =
+        [Self::Watch, Self::LookBack, Self::Own, Self::ReadStatus, Self::Keep, Self::ManagePeople, Self::ManageBox];
+}
+
 impl Principal {
+    /// What the caller may do on the box at all; of which objects is for [`Self::may`] to say.
+    pub fn permissions(&self) -> Vec<Permission> {
+        Permission::OF_CALLERS.into_iter().filter(|p| self.may(*p, Object::Box)).collect()
+    }
+
     /// Whether the caller may do this to `object`. What it may not see does not exist for it.
     pub fn may(&self, permission: Permission, object: Object<'_>) -> bool {
         let is_own = match object {

@@ -14,6 +14,19 @@ fn a_viewer_only_looks() {
 }
 
 #[test]
+fn a_caller_is_told_what_it_may() {
+    use Permission::*;
+    let of = |role, cameras| {
+        let (device_id, device_name) = (DeviceId::random(), "phone".to_owned());
+        Principal { device_id, device_name, username: None, role, cameras }.permissions()
+    };
+    let looks = [Watch, LookBack, Own, ReadStatus];
+    assert_eq!(of(Role::Viewer, CameraGrant::All), looks);
+    assert_eq!(of(Role::Viewer, CameraGrant::Only([CameraId::new("a").expect("an id")].into())), looks);
+    assert_eq!(of(Role::Admin, CameraGrant::All), Permission::OF_CALLERS);
+}
+
+#[test]
 fn the_last_who_may_manage_stays() {
     let device = |n: u8, role, username: Option<&str>| Device {
         id: DeviceId::parse(&format!("{n:032x}")).expect("an id"),

@@ -3,7 +3,7 @@ import { ApiError, api } from './api';
 import { WAS_CLAIMED } from './box-page';
 import { codeIn } from './qr-scan';
 import { router } from './router.svelte';
-import type { Me } from './types';
+import type { Me, Permission } from './types';
 
 type Phase = 'checking' | 'in' | 'out' | 'unreachable';
 
@@ -23,8 +23,9 @@ class Session {
     };
   }
 
-  get isAdmin(): boolean {
-    return this.me?.role === 'admin';
+  /** Whether the box lets this device do that; which cameras it sees is another matter. */
+  may(permission: Permission): boolean {
+    return this.me?.permissions.includes(permission) ?? false;
   }
 
   /** Asks the box who we are. A page that needs no session is left where it is. */

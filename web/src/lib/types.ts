@@ -5,6 +5,7 @@ import type { components } from '../../generated/openapi';
 type Schemas = components['schemas'];
 
 export type Role = Schemas['Role'];
+export type Permission = Schemas['Permission'];
 export type Stream = Schemas['Stream'];
 export type StreamChoice = 'auto' | Stream;
 /** What a failed answer holds; one that is not of the box's making has only its status. */

@@ -119,6 +119,7 @@ pub(super) async fn me(State(app): State<Shared>, who: Who) -> Reply {
         "device_name": p.device_name,
         "username": p.username,
         "role": p.role,
+        "permissions": p.permissions(),
         "has_accounts": has_accounts,
         "box_name": app.config.box_name,
         "version": app.config.version,

@@ -68,6 +68,19 @@ async fn every_route_refuses_whom_it_should() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn me_says_what_the_gate_lets_through() {
+    let rig = Rig::start().await;
+    for role in [Role::Viewer, Role::Admin] {
+        let me = rig.get("/api/v1/me", &rig.fake.device(role, None).1).await.json();
+        let said = me["permissions"].as_array().expect("a list");
+        for route in ROUTES.iter().filter(|r| r.permission != Permission::Public) {
+            let is_said = said.contains(&serde_json::json!(route.permission));
+            assert_eq!(is_said, role.holds(route.permission), "{} as {role:?}: {said:?}", route.path);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_in_the_table_is_hidden_from_strangers() {
     let rig = Rig::start().await;
     let (_, token) = rig.fake.device(Role::Viewer, None);
