@@ -8,25 +8,36 @@ const box = process.env.PERCH_BOX ?? 'http://localhost:8080';
 interface Schema {
   $ref?: string;
   minLength?: number;
+  maxLength?: number;
   properties?: Record<string, Schema>;
 }
 
-const { components } = JSON.parse(
+const { components, info } = JSON.parse(
   readFileSync(new URL('../src/api/openapi.json', import.meta.url), 'utf8'),
-) as { components: { schemas: Record<string, Schema> } };
+) as { components: { schemas: Record<string, Schema> }; info: Record<string, unknown> };
 
-/** The least length that the box's OpenAPI document asks of a field. */
-function minLength(schema: string, field: string): number {
+/** A limit that the box's OpenAPI document sets for the length of a field. */
+function lengthLimit(limit: 'minLength' | 'maxLength', schema: string, field: string): number {
   let found = components.schemas[schema]?.properties?.[field];
   if (found?.$ref) found = components.schemas[found.$ref.split('/').at(-1)!];
-  if (found?.minLength === undefined)
-    throw new Error(`openapi.json sets no least length of ${schema}.${field}`);
-  return found.minLength;
+  const value = found?.[limit];
+  if (value === undefined) throw new Error(`openapi.json sets no ${limit} of ${schema}.${field}`);
+  return value;
+}
+
+function leaseSeconds(): number {
+  const seconds = info['x-lease-s'];
+  if (typeof seconds !== 'number') throw new Error('openapi.json does not say how long a lease is');
+  return seconds;
 }
 
 export default defineConfig({
   plugins: [svelte()],
-  define: { __PASSWORD_MIN__: minLength('NewUser', 'password') },
+  define: {
+    __PASSWORD_MIN__: lengthLimit('minLength', 'NewUser', 'password'),
+    __NAME_MAX__: lengthLimit('maxLength', 'NewUser', 'name'),
+    __LEASE_S__: leaseSeconds(),
+  },
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,

@@ -2,11 +2,23 @@
 //! golden copy, from which the web UI's types are checked.
 
 use crate::auth::COOKIE;
+use crate::problem::code;
 use crate::route::{Body, Kind, Param, Route, Takes};
-use perch_domain::access::{PASSWORD_LENGTH, Permission};
+use perch_base::ErrorKind;
+use perch_base::ids::CameraId;
+use perch_domain::access::{DeviceKind, NAME_LENGTH, PASSWORD_LENGTH, Permission, Role, name_pattern};
+use perch_domain::archive::{EventKind, GapCause};
+use perch_domain::health::CameraState;
+use perch_domain::lease::LEASE;
+use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::motion::Cause;
 use perch_domain::pairing::DIGITS;
+use perch_domain::recording::{RecordMode, RecordingState};
+use perch_domain::status::{Notice, Overall};
+use perch_domain::update::{Outcome, Phase};
 use serde_json::{Map, Value, json};
 
+/// The shapes. Where `enum` or `pattern` is a name, the words or the rule of that type of the box are put in.
 const SCHEMAS: &str = include_str!("schemas.json");
 
 const JSON: &str = "application/json";
@@ -24,6 +36,8 @@ pub fn document(routes: &[Route], version: &str) -> Value {
             "title": "Perch",
             "version": version,
             "description": "A surveillance box. Times are RFC 3339 in UTC. Errors are application/problem+json.",
+            // A live session ends after so many seconds without its viewer's word.
+            "x-lease-s": LEASE.as_secs(),
         },
         "security": [{ "bearer": [] }, { "cookie": [] }],
         "paths": paths,
@@ -47,6 +61,15 @@ pub fn document(routes: &[Route], version: &str) -> Value {
 fn schemas() -> Value {
     // The text is ours and a test reads it.
     let mut schemas: Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
+    fill(&mut schemas);
+    for name in ["NewUser", "NewStreamPassword"] {
+        schemas[name]["properties"]["name"]["maxLength"] = (*NAME_LENGTH.end()).into();
+    }
+    if let Some(notices) = schemas["Notice"]["oneOf"].as_array_mut() {
+        for (notice, name) in notices.iter_mut().zip(Notice::NAMES) {
+            notice["properties"]["type"] = json!({ "const": name });
+        }
+    }
     for name in ["NewUser", "NewPassword"] {
         let password = &mut schemas[name]["properties"]["password"];
         password["minLength"] = (*PASSWORD_LENGTH.start()).into();
@@ -55,6 +78,58 @@ fn schemas() -> Value {
     let otp = &mut schemas["PairRequest"]["properties"]["otp"];
     otp["description"] = format!("{} to {} digits; spaces and dashes are ignored", DIGITS.start(), DIGITS.end()).into();
     schemas
+}
+
+/// Puts in what `schemas.json` names.
+fn fill(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            for (key, value) in members {
+                let known = value.as_str().and_then(|name| match key.as_str() {
+                    "enum" => words(name),
+                    "pattern" => pattern(name).map(Value::from),
+                    _ => None,
+                });
+                match known {
+                    Some(known) => *value = known,
+                    None => fill(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(fill),
+        _ => {}
+    }
+}
+
+/// The words of a type, as its values are written.
+fn words(name: &str) -> Option<Value> {
+    Some(match name {
+        "CameraState" => json!(CameraState::ALL),
+        "Cause" => json!(Cause::ALL),
+        "DeviceKind" => json!(DeviceKind::ALL),
+        "ErrorKind" => ErrorKind::ALL.iter().map(|kind| code(*kind)).collect(),
+        "EventKind" => json!(EventKind::ALL),
+        "GapCause" => json!(GapCause::ALL),
+        "Outcome" => json!(Outcome::ALL),
+        "Overall" => json!(Overall::ALL),
+        "Permission" => json!(Permission::OF_CALLERS),
+        "Phase" => json!(Phase::ALL),
+        "RecordMode" => json!(RecordMode::ALL),
+        "RecordingState" => json!(RecordingState::ALL),
+        "Role" => json!(Role::ALL),
+        "Stream" => json!(Stream::ALL),
+        "VideoCodec" => json!(VideoCodec::ALL),
+        _ => return None,
+    })
+}
+
+/// The rule of a name; other patterns stand in `schemas.json` as they are.
+fn pattern(name: &str) -> Option<String> {
+    match name {
+        "CameraId" => Some(CameraId::pattern()),
+        "Name" => Some(name_pattern()),
+        _ => None,
+    }
 }
 
 fn operation(route: &Route) -> Value {
@@ -120,7 +195,7 @@ fn part_schema(name: &str) -> Value {
         "lease" => reference("LeaseId"),
         "event" => reference("EventId"),
         "file" => json!({ "type": "string", "pattern": "^[0-9]+\\.mp4$" }),
-        _ => json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$" }),
+        _ => json!({ "type": "string", "pattern": name_pattern() }),
     }
 }
 
@@ -142,4 +217,30 @@ fn operation_id(route: &Route) -> String {
     let words: String = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     let words: Vec<_> = words.split('_').filter(|w| !w.is_empty()).collect();
     format!("{}_{}", route.method.as_str().to_ascii_lowercase(), words.join("_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(schema: &Value) {
+        match schema {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    assert!(key != "enum" || value.as_array().is_some_and(|words| !words.is_empty()), "enum: {value}");
+                    assert!(key != "pattern" || value.as_str().is_some_and(|p| p.starts_with('^')), "pattern: {value}");
+                    check(value);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(check),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_name_in_the_schemas_is_known() {
+        let all = schemas();
+        check(&all);
+        assert_eq!(all["Notice"]["oneOf"].as_array().map(Vec::len), Some(Notice::NAMES.len()));
+    }
 }

@@ -144,7 +144,7 @@ fn status(kind: ErrorKind) -> StatusCode {
 }
 
 /// The stable word of each kind.
-fn code(kind: ErrorKind) -> &'static str {
+pub(crate) fn code(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Invalid => "invalid",
         ErrorKind::Unauthenticated => "unauthenticated",

@@ -36,6 +36,23 @@ pub enum ErrorKind {
     Internal,
 }
 
+all_of!(ErrorKind {
+    Invalid,
+    Unauthenticated,
+    Forbidden,
+    NotFound,
+    Conflict,
+    Gone,
+    RateLimited,
+    TooLarge,
+    Unsupported,
+    Unavailable,
+    Impossible,
+    Corrupt,
+    Io,
+    Internal
+});
+
 /// An error with its kind, a sentence for people (lower case, no full stop, with coordinates), what is for the inside alone, and its
 /// source. The sentence may reach a browser; the inside (a path, SQL, an address) and the source go to the log and to commands.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use crate::secret::random_bytes;
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// A camera's id: 1 to 32 of `a-z 0-9 - _`, starting with a letter or digit. It becomes a folder name and a path of URLs.
@@ -12,16 +13,29 @@ use std::sync::Arc;
 pub struct CameraId(Arc<str>);
 
 impl CameraId {
+    /// How many characters an id has.
+    const LENGTH: RangeInclusive<usize> = 1..=32;
+    /// What may stand in an id beside letters and digits, but not at its start.
+    const MARKS: &str = "_-";
+
+    /// The rule of [`Self::new`] as a regular expression (ECMA-262).
+    pub fn pattern() -> String {
+        format!("^[a-z0-9][a-z0-9{}]{{0,{}}}$", Self::MARKS, Self::LENGTH.end() - 1)
+    }
+
     /// Checks and wraps `text`. Errors with [`crate::ErrorKind::Invalid`].
     pub fn new(text: &str) -> Result<Self> {
-        let ok = (1..=32).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+        let ok = Self::LENGTH.contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || Self::MARKS.as_bytes().contains(&b))
             && text.as_bytes()[0].is_ascii_alphanumeric();
         if ok {
             Ok(Self(text.into()))
         } else {
+            let (least, most) = (Self::LENGTH.start(), Self::LENGTH.end());
             Err(Error::invalid(format!(
-                "camera id {text:?}: must be 1 to 32 of a-z, 0-9, `-` and `_`, starting with a letter or digit"
+                "camera id {text:?}: must be {least} to {most} of a-z, 0-9, `-` and `_`, starting with a letter or digit"
             )))
         }
     }

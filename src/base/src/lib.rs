@@ -1,5 +1,7 @@
 //! Floor 0: what every crate of the box shares (time, errors, ids, secrets, backoff, shutdown, locks, addresses). No policy lives here.
 
+#[macro_use]
+mod all;
 pub mod backoff;
 pub mod clock;
 pub mod error;

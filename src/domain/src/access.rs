@@ -20,6 +20,8 @@ pub enum Role {
     Viewer,
 }
 
+perch_base::all_of!(Role { Admin, Viewer });
+
 impl Role {
     /// Parses `admin` or `viewer`.
     pub fn parse(text: &str) -> Result<Self> {
@@ -76,6 +78,10 @@ impl From<CameraGrant> for Option<BTreeSet<CameraId>> {
         }
     }
 }
+
+/// Stands before whatever proves a grant of some cameras only (a hash) where it is stored: a program that does not know of such
+/// grants, to which a box may go back, compares the whole and never finds it right.
+pub const LIMITED_MARK: &str = "cameras:";
 
 impl CameraGrant {
     /// A list as people give it; `None` is all. Errors with `Invalid` when it is empty or names a camera that is not in `known`.
@@ -242,6 +248,8 @@ pub enum DeviceKind {
     Session,
 }
 
+perch_base::all_of!(DeviceKind { Paired, Session });
+
 /// How long a device lasts that signed in with a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLimits {
@@ -398,16 +406,27 @@ impl StreamLogin {
 /// The realm of RTSP's Digest authentication; part of every HA1.
 pub const RTSP_REALM: &str = "perch";
 
-/// Checks an account or stream-password name: 1 to 32 of `a-z A-Z 0-9 . _ -`, starting with a letter or digit.
+/// How many characters the name of an account or stream password has.
+pub const NAME_LENGTH: RangeInclusive<usize> = 1..=32;
+/// What may stand in such a name beside letters and digits, but not at its start.
+const NAME_MARKS: &str = "._-";
+
+/// The rule of [`check_name`] as a regular expression (ECMA-262).
+pub fn name_pattern() -> String {
+    format!("^[A-Za-z0-9][A-Za-z0-9{NAME_MARKS}]{{0,{}}}$", NAME_LENGTH.end() - 1)
+}
+
+/// Checks an account or stream-password name: [`NAME_LENGTH`] of `a-z A-Z 0-9 . _ -`, starting with a letter or digit.
 pub fn check_name(what: &str, name: &str) -> Result<()> {
-    let ok = (1..=32).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    let ok = NAME_LENGTH.contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || NAME_MARKS.as_bytes().contains(&b))
         && name.as_bytes()[0].is_ascii_alphanumeric();
     if ok {
         Ok(())
     } else {
+        let (least, most) = (NAME_LENGTH.start(), NAME_LENGTH.end());
         Err(Error::invalid(format!(
-            "{what} {name:?}: must be 1 to 32 of letters, digits, `.`, `_` and `-`, starting with a letter or digit"
+            "{what} {name:?}: must be {least} to {most} of letters, digits, `.`, `_` and `-`, starting with a letter or digit"
         )))
     }
 }

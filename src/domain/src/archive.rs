@@ -128,6 +128,8 @@ pub enum EventKind {
     Motion,
 }
 
+perch_base::all_of!(EventKind { Motion });
+
 impl EventKind {
     /// The kind as text.
     pub fn as_str(self) -> &'static str {
@@ -227,6 +229,19 @@ pub enum GapCause {
     /// Not known.
     Unknown,
 }
+
+perch_base::all_of!(GapCause {
+    BoxOff,
+    CameraUnavailable,
+    Unrecordable,
+    DiskFull,
+    DiskError,
+    RecordingOff,
+    NoMotion,
+    Lost,
+    Retention,
+    Unknown
+});
 
 /// A span that is recorded without a hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -24,6 +24,8 @@ pub enum CameraState {
     Failed,
 }
 
+perch_base::all_of!(CameraState { Starting, Live, Overloaded, Stalled, Missing, Failed });
+
 impl CameraState {
     /// Whether frames arrive.
     pub fn delivers(self) -> bool {

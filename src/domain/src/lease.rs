@@ -3,7 +3,7 @@
 use perch_base::time::MonoTime;
 use std::time::Duration;
 
-/// How long a session lives without renewal: the page's own every 10 s, a player's receiver reports, or its consent to be sent to.
+/// How long a session lives without renewal: the page's own each third of it, a player's receiver reports, or its consent to be sent to.
 pub const LEASE: Duration = Duration::from_secs(30);
 
 /// One lease.

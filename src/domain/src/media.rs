@@ -41,6 +41,8 @@ pub enum VideoCodec {
     Vp8,
 }
 
+perch_base::all_of!(VideoCodec { H264, Vp8 });
+
 /// Which half of a stream a packet belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Track {

@@ -1,7 +1,7 @@
 //! The one-time password: single use, short lived, burned after five wrong tries, at most ten codes a day. Its counters are
 //! a plain value that the store keeps, so they survive a restart.
 
-use crate::access::{CameraGrant, Grant, Role};
+use crate::access::{CameraGrant, Grant, LIMITED_MARK, Role};
 use crate::ages::Step;
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
@@ -67,19 +67,15 @@ struct Code {
     tries_left: u32,
 }
 
-/// The hash of a code for some cameras only stands behind this, so that a program that does not know of such grants, to which
-/// a box may go back, never finds it right.
-const LIMITED: &str = "cameras:";
-
 impl Code {
     fn new(hash: String, grant: &Grant, issued_at: Timestamp, expires_at: Timestamp) -> Self {
         let (role, cameras) = (grant.role(), grant.cameras().clone());
-        let hash = if cameras.is_all() { hash } else { format!("{LIMITED}{hash}") };
+        let hash = if cameras.is_all() { hash } else { format!("{LIMITED_MARK}{hash}") };
         Self { hash, role, cameras, issued_at, expires_at, tries_left: MAX_TRIES }
     }
 
     fn is(&self, hash: &str) -> bool {
-        let own = self.hash.strip_prefix(LIMITED).unwrap_or(&self.hash);
+        let own = self.hash.strip_prefix(LIMITED_MARK).unwrap_or(&self.hash);
         perch_base::secret::constant_time_eq(hash.as_bytes(), own.as_bytes())
     }
 }

@@ -119,6 +119,8 @@ pub enum Overall {
     Degraded,
 }
 
+perch_base::all_of!(Overall { Ok, Degraded });
+
 /// The whole box.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -219,6 +221,19 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// What [`Self::name`] may say, in the order of the declaration.
+    pub const NAMES: [&str; 3] = ["event", "health", "recording"];
+
+    /// Its kind, as JSON and the event stream name it.
+    pub fn name(&self) -> &'static str {
+        let [event, health, recording] = Self::NAMES;
+        match self {
+            Self::Event { .. } => event,
+            Self::Health { .. } => health,
+            Self::Recording { .. } => recording,
+        }
+    }
+
     /// The camera it is about.
     pub fn camera(&self) -> &CameraId {
         match self {

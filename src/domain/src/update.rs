@@ -70,6 +70,8 @@ pub enum Outcome {
     RolledBack,
 }
 
+perch_base::all_of!(Outcome { Updated, RolledBack });
+
 /// The last update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LastUpdate {
@@ -378,6 +380,8 @@ pub enum Phase {
     /// The new version is being tried; it goes back by itself unless it proves itself.
     Trial,
 }
+
+perch_base::all_of!(Phase { Idle, Receiving, Checking, Ready, Installing, Restarting, Trial });
 
 /// Version and update, for the page.
 #[derive(Clone, Debug, Default, Serialize)]

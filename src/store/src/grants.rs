@@ -3,11 +3,7 @@
 
 use crate::db::Fail;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::{CameraGrant, Grant, Role};
-
-/// Stands before the stored proof (token's hash, password's hash, HA1) of a row that is for some cameras only. No such proof begins
-/// like this, so a program that compares it whole finds none that is right.
-const MARK: &str = "cameras:";
+use perch_domain::access::{CameraGrant, Grant, LIMITED_MARK as MARK, Role};
 
 /// The value of a row's column `cameras`.
 pub(crate) fn column(cameras: &CameraGrant) -> Result<Option<String>> {

@@ -416,7 +416,7 @@ export const t = {
     empty: 'Nobody can sign in with a password yet. Accounts will appear here.',
     add: 'Add an account',
     name: 'Name',
-    nameRule: '1 to 32 letters, digits, dots, dashes or underscores.',
+    nameRule: (most: number) => `1 to ${most} letters, digits, dots, dashes or underscores.`,
     password: 'Password',
     passwordRule: (least: number) => `At least ${least} characters. A few words are good.`,
     passwordShort: (least: number) => `The password must have at least ${least} characters.`,

@@ -1,5 +1,13 @@
 // Limits that the box's OpenAPI document sets, put in when the page is built (vite.config.ts).
 declare const __PASSWORD_MIN__: number;
+declare const __NAME_MAX__: number;
+declare const __LEASE_S__: number;
 
 /** Characters that a password must have at least. */
 export const PASSWORD_MIN = __PASSWORD_MIN__;
+
+/** Characters that the name of an account or a stream password may have. */
+export const NAME_MAX = __NAME_MAX__;
+
+/** Seconds after which the box forgets a viewer that says nothing. */
+export const LEASE_S = __LEASE_S__;

@@ -3,11 +3,12 @@ import { type Api, ApiError, api } from './api';
 import { type Clock, browserClock } from './clock';
 import { paramsOf } from './contract';
 import { iceServers } from './ice-servers';
+import { LEASE_S } from './limits';
 import { type Candidate, type OfferParts, offerParts, sdpFragment } from './sdpfrag';
 import type { StreamChoice } from './types';
 
-/** The box forgets a viewer after 30 s without a word. */
-const KEEPALIVE_MS = 10_000;
+/** The box forgets a viewer after a lease without a word: two may be lost. */
+const KEEPALIVE_MS = (LEASE_S * 1000) / 3;
 /** Candidates that come close together travel together. */
 const TRICKLE_MS = 50;
 /** A box that is reachable answers ICE well within this. */

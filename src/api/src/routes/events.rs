@@ -177,12 +177,7 @@ impl Listener {
 
 /// One server-sent event. JSON holds no line break, so one `data:` line carries it.
 fn frame(notice: &Notice) -> Option<Bytes> {
-    let name = match notice {
-        Notice::Event { .. } => "event",
-        Notice::Health { .. } => "health",
-        Notice::Recording { .. } => "recording",
-    };
     let data =
         serde_json::to_string(notice).map_err(|e| tracing::error!(error = %e, "a notice cannot be written")).ok()?;
-    Some(Bytes::from(format!("event: {name}\ndata: {data}\n\n")))
+    Some(Bytes::from(format!("event: {}\ndata: {data}\n\n", notice.name())))
 }

@@ -181,6 +181,9 @@ pub fn differences(
     if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
         out.push(format!("{at}: {value} is none of {}", schema["enum"]));
     }
+    if !schema["const"].is_null() && schema["const"] != *value {
+        out.push(format!("{at}: {value} is not {}", schema["const"]));
+    }
     if let Some(members) = value.as_object().filter(|_| types.contains(&"object")) {
         for (name, inner) in members {
             match schema["properties"].get(name) {

@@ -47,6 +47,8 @@ pub enum Cause {
     Flutter,
 }
 
+perch_base::all_of!(Cause { Quiet, Motion, GlobalChange, Learning, Flutter });
+
 /// The detector's word on one picture.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Detection {

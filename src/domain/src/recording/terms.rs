@@ -19,6 +19,8 @@ pub enum RecordMode {
     Off,
 }
 
+perch_base::all_of!(RecordMode { Continuous, Motion, Off });
+
 /// What a recorder is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,6 +34,8 @@ pub enum RecordingState {
     /// Wants to write and cannot; the reason says why.
     Paused,
 }
+
+perch_base::all_of!(RecordingState { Off, Waiting, Recording, Paused });
 
 /// A recorder's state and reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
