@@ -1,6 +1,6 @@
 // Numbers with units, and names of devices.
 import { describe, expect, it } from 'vitest';
-import { bitrate, bytes, percent } from './format';
+import { bitrate, bytes, inGroups, percent } from './format';
 import { deviceName, platform } from './platform';
 
 describe('numbers', () => {
@@ -12,6 +12,12 @@ describe('numbers', () => {
     expect(bitrate(2400)).toBe('2.4 Mbit/s');
     expect(percent(0.002)).toBe('0.2 %');
     expect(percent(0.42)).toBe('42 %');
+  });
+
+  it('of a code stand in groups', () => {
+    expect(inGroups('12345678')).toBe('1234 5678');
+    expect(inGroups('123456')).toBe('1234 56');
+    expect(inGroups('123456789012')).toBe('1234 5678 9012');
   });
 });
 

@@ -22,3 +22,8 @@ export function percent(share: number): string {
   const value = share * 100;
   return `${value < 10 && value > 0 ? value.toFixed(1) : Math.round(value)} %`;
 }
+
+/** A code as people read it, in groups of four digits: "1234 5678". */
+export function inGroups(code: string): string {
+  return code.replace(/.{4}(?=.)/g, '$& ');
+}
