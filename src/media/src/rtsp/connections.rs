@@ -390,7 +390,11 @@ impl Connections {
             let reason = self.why_close(&connection, now);
             if let Some(reason) = reason {
                 let state = connection.lock();
-                tracing::warn!(peer = state.peer, user = state.user(), "RTSP connection closed: {reason}");
+                match state.user() {
+                    Some(user) => tracing::warn!(peer = state.peer, user, "RTSP connection closed: {reason}"),
+                    // Anybody can cause as many as they like.
+                    None => tracing::debug!(peer = state.peer, "RTSP connection closed: {reason}"),
+                }
                 drop(state);
                 connection.close();
             }

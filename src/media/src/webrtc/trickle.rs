@@ -70,7 +70,7 @@ fn ice_text(name: &str, value: &str, min: usize) -> Result<String> {
     if ok {
         Ok(value.to_owned())
     } else {
-        Err(Error::invalid(format!("{name}: must be {min} to 256 of A-Z, a-z, 0-9, + and /")))
+        Err(Error::invalid(format!("`{name}` must be {min} to 256 of A-Z, a-z, 0-9, + and /")))
     }
 }
 
