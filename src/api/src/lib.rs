@@ -19,6 +19,7 @@ mod route;
 mod routes;
 mod server;
 mod state;
+mod streams;
 mod tls;
 mod ui;
 

@@ -5,6 +5,7 @@ use crate::config::{AccessChange, Config, Ports};
 use crate::guard::Guard;
 use crate::problem::{Problem, Reply};
 use crate::revoke::Revocations;
+use crate::streams::OpenStreams;
 use perch_base::clock::within;
 use perch_base::ids::DeviceId;
 use perch_base::time::MonoTime;
@@ -13,10 +14,8 @@ use serde_json::Value;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-/// Event streams in all: a page needs one.
-const MAX_STREAMS: usize = 256;
 /// Whether the ports answer is asked at most this often, since anybody may ask.
 const HEALTH_FOR: Duration = Duration::from_secs(1);
 /// How long the ports may take over it.
@@ -37,8 +36,7 @@ pub(crate) struct AppState {
     pub(crate) revocations: Revocations,
     /// True once the server drains: streams that never end by themselves end then.
     pub(crate) draining: watch::Receiver<bool>,
-    /// Event streams that may be open at the same time.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: OpenStreams,
     /// When it was asked last whether the ports answer, and whether they did.
     health: Mutex<Option<(MonoTime, bool)>>,
 }
@@ -62,7 +60,7 @@ impl AppState {
             guard: Guard::new(),
             revocations: Revocations::default(),
             draining: parts.draining,
-            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            streams: OpenStreams::new(),
             health: Mutex::new(None),
         }
     }

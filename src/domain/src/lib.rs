@@ -30,6 +30,7 @@ pub mod setup;
 pub mod status;
 pub mod still;
 pub mod stream_choice;
+pub mod streams;
 pub mod task;
 pub mod throttle;
 pub mod update;

@@ -6,6 +6,7 @@ use crate::problem::{Problem, Reply};
 use crate::revoke::Watch;
 use crate::routes::session::no_content;
 use crate::state::{AppState, Shared, blocking};
+use crate::streams::Place;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -21,10 +22,14 @@ use perch_domain::status::Notice;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 
 /// How often a quiet stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Ends a stream that gives way to another: whoever still reads it and connects again (a browser does so by itself) is not to drive
+/// out the next one at once.
+const GIVES_WAY: &[u8] = b"retry: 30000\n\n";
 
 /// `GET /api/v1/events`
 pub(super) async fn page(State(app): State<Shared>, who: Who, query: Query) -> Reply {
@@ -108,10 +113,9 @@ pub(super) async fn stream(State(app): State<Shared>, who: Who, request: Request
     if origin_matches(request.headers(), request.uri()) == Some(false) {
         return Err(foreign());
     }
-    let busy = |_| Problem::new(ErrorKind::Unavailable, "too many event streams are open");
     let next_look = app.ports.clock.mono();
     let listener = Listener {
-        _slot: Arc::clone(&app.streams).try_acquire_owned().map_err(busy)?,
+        place: app.streams.open(&who.principal),
         notices: app.ports.notices.subscribe(),
         revoked: app.revocations.watch(who.principal.device_id),
         draining: app.draining.clone(),
@@ -131,7 +135,7 @@ pub(super) async fn stream(State(app): State<Shared>, who: Who, request: Request
 
 /// One client of the event stream.
 struct Listener {
-    _slot: OwnedSemaphorePermit,
+    place: Place,
     app: Shared,
     who: Who,
     notices: broadcast::Receiver<Arc<Notice>>,
@@ -145,11 +149,15 @@ impl Listener {
     /// The next piece of the stream; `None` ends it: the device was revoked, the box shuts down, or the client was so slow
     /// that it missed news (it then connects again and asks for the whole state).
     async fn next(&mut self) -> Option<Bytes> {
+        if self.place.is_lost() {
+            return None;
+        }
         loop {
             tokio::select! {
                 biased;
                 () = self.revoked.revoked() => return None,
                 _ = self.draining.wait_for(|ends| *ends) => return None,
+                () = self.place.lost() => return Some(Bytes::from_static(GIVES_WAY)),
                 () = self.app.ports.clock.sleep_until(self.next_look) => break,
                 notice = self.notices.recv() => {
                     // What is not for this caller leaves no trace in the stream.

@@ -9,6 +9,7 @@ mod media;
 mod people;
 mod requests;
 mod server;
+mod streams;
 mod support;
 mod table;
 mod update;
