@@ -3,6 +3,7 @@
 use crate::connection::Connection;
 use crate::problem::{Problem, Reply};
 use crate::route::{Kind, MAX_BODY, Route, Takes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
 use http::request::Parts;
@@ -141,22 +142,20 @@ fn shorten(text: &str) -> String {
     text.chars().take(64).collect()
 }
 
-/// Reads a JSON body, where the route takes one.
+/// The JSON body, where the route takes one.
 pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Reply<T> {
     let Takes::Json(_) = route_of(request.extensions())?.takes else {
         return Err(Problem::new(ErrorKind::Internal, "a handler reads JSON that its route does not take"));
     };
-    expect_type(request.headers(), "application/json")?;
     let body = body(request).await?;
     serde_json::from_slice(&body).map_err(|e| Problem::new(ErrorKind::Invalid, format!("the JSON body is wrong: {e}")))
 }
 
-/// Reads a text body of the media type that the route takes.
+/// The text body, where the route takes one.
 pub(crate) async fn text(request: Request) -> Reply<String> {
-    let Takes::Text(media_type) = route_of(request.extensions())?.takes else {
+    let Takes::Text(_) = route_of(request.extensions())?.takes else {
         return Err(Problem::new(ErrorKind::Internal, "a handler reads text that its route does not take"));
     };
-    expect_type(request.headers(), media_type)?;
     let body = body(request).await?;
     String::from_utf8(body.into()).map_err(|_| Problem::new(ErrorKind::Invalid, "the body is not UTF-8 text"))
 }
@@ -178,14 +177,27 @@ pub(crate) fn too_large(limit: u64) -> Problem {
     Problem::new(ErrorKind::TooLarge, format!("the body is larger than {} KiB", limit / 1024))
 }
 
-async fn body(request: Request) -> Reply<Bytes> {
+/// Reads the body of this media type to its end; the gate does it for every route that takes such a body.
+pub(crate) async fn read_whole(request: Request, media_type: &str) -> Reply<Request> {
+    expect_type(request.headers(), media_type)?;
     let missing = || Problem::new(ErrorKind::Internal, "a request has no connection");
     let connection = request.extensions().get::<Arc<Connection>>().cloned().ok_or_else(missing)?;
-    let read = Limited::new(request.into_body(), MAX_BODY).collect();
-    match within(connection.clock(), BODY_TIMEOUT, read).await {
-        Some(Ok(body)) => Ok(body.to_bytes()),
-        Some(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(MAX_BODY as u64)),
-        Some(Err(_)) => Err(Problem::new(ErrorKind::Invalid, "the body was cut short")),
-        None => Err(Problem::new(ErrorKind::Invalid, "the body came too slowly").status(StatusCode::REQUEST_TIMEOUT)),
-    }
+    let (head, body) = request.into_parts();
+    let read = Limited::new(body, MAX_BODY).collect();
+    let bytes = match within(connection.clock(), BODY_TIMEOUT, read).await {
+        Some(Ok(body)) => body.to_bytes(),
+        Some(Err(e)) if e.is::<LengthLimitError>() => return Err(too_large(MAX_BODY as u64)),
+        Some(Err(_)) => return Err(Problem::new(ErrorKind::Invalid, "the body was cut short")),
+        None => {
+            let problem = Problem::new(ErrorKind::Invalid, "the body came too slowly");
+            return Err(problem.status(StatusCode::REQUEST_TIMEOUT));
+        }
+    };
+    Ok(Request::from_parts(head, Body::from(bytes)))
+}
+
+/// What [`read_whole`] read.
+async fn body(request: Request) -> Reply<Bytes> {
+    let read = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
+    read.map_err(|_| Problem::new(ErrorKind::Internal, "a body that was read cannot be read"))
 }

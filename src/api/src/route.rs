@@ -92,6 +92,15 @@ pub enum Takes {
 pub const MAX_BODY: usize = 64 * 1024;
 
 impl Takes {
+    /// The media type of a body that is read before the handler sees the request.
+    pub fn read_at_once(&self) -> Option<&'static str> {
+        match self {
+            Self::Json(_) => Some("application/json"),
+            Self::Text(media_type) => Some(media_type),
+            Self::Nothing | Self::Bytes { .. } => None,
+        }
+    }
+
     /// The largest body, bytes.
     pub fn max_bytes(&self) -> u64 {
         match self {

@@ -455,6 +455,20 @@ pub fn check_leaving(leaving: Leaving<'_>, users: &[User], devices: &[Device]) -
     Err(Error::new(ErrorKind::Conflict, why))
 }
 
+/// Errors with `Unauthenticated` when the device that asked for a change is not trusted any more (`now` is `None`), and with
+/// `Forbidden` when it became less than it `was` when it was let in: another role, or not of its account any more. To be asked inside
+/// the transaction of a change of who may come in: a request takes its time, and a revocation may come between.
+pub fn check_acting(was: &Principal, now: Option<&Principal>) -> Result<()> {
+    let Some(now) = now else {
+        return Err(Error::new(ErrorKind::Unauthenticated, "this device was revoked"));
+    };
+    let has_left = was.username.is_some() && now.username != was.username;
+    if now.role != was.role || has_left {
+        return Err(Error::new(ErrorKind::Forbidden, "what this device may do was changed meanwhile"));
+    }
+    Ok(())
+}
+
 /// After how long without use a signed-in browser is forgotten, where the config says nothing else.
 pub const SESSION_IDLE: Duration = Duration::from_secs(14 * 86_400);
 /// How long a browser stays signed in at most, where the config says nothing else.

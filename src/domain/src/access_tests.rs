@@ -63,6 +63,30 @@ fn the_last_who_may_manage_stays() {
 }
 
 #[test]
+fn whoever_acts_is_still_what_it_was() {
+    let who = |role, username: Option<&str>| Principal {
+        device_id: DeviceId::parse(&format!("{:032x}", 1)).expect("an id"),
+        device_name: "phone".into(),
+        username: username.map(Into::into),
+        role,
+        cameras: CameraGrant::All,
+    };
+    let (admin, viewer) = (who(Role::Admin, None), who(Role::Viewer, Some("anna")));
+    for (was, now, answer) in [
+        (&admin, Some(admin.clone()), None),
+        (&viewer, Some(viewer.clone()), None),
+        (&admin, None, Some(ErrorKind::Unauthenticated)),
+        (&admin, Some(who(Role::Viewer, None)), Some(ErrorKind::Forbidden)),
+        // It made the first account and belongs to it now.
+        (&admin, Some(who(Role::Admin, Some("anna"))), None),
+        (&viewer, Some(who(Role::Viewer, Some("bob"))), Some(ErrorKind::Forbidden)),
+        (&viewer, Some(who(Role::Viewer, None)), Some(ErrorKind::Forbidden)),
+    ] {
+        assert_eq!(check_acting(was, now.as_ref()).err().map(|e| e.kind()), answer, "{was:?} {now:?}");
+    }
+}
+
+#[test]
 fn names_and_passwords() {
     assert!(check_name("user", "anna.b").is_ok());
     for bad in ["", "a b", "a:b", ".a", "a\n", "ä", &"a".repeat(33)] {

@@ -95,6 +95,10 @@ pub enum PairResult {
 
 /// Accounts, devices, codes and stream passwords.
 pub trait AccessPort: Send + Sync {
+    /// The same on behalf of a device: each change is made only if the device is still trusted, and still what it is here, when it
+    /// is written ([`crate::access::check_acting`], asked inside the transaction). Else it errors with `Unauthenticated` or
+    /// `Forbidden`.
+    fn acting(&self, caller: &Principal) -> Box<dyn AccessPort>;
     /// Whether anybody owns the box: an account or a device exists.
     fn claimed(&self) -> Result<bool>;
     /// Makes a one-time password for a device that gets this grant. Errors with `RateLimited` after ten a day.

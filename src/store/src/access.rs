@@ -9,11 +9,12 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
     self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, SessionLimits,
-    StreamPassword, User, check_leaving,
+    StreamPassword, User, check_acting, check_leaving,
 };
 use perch_domain::pairing::{CardStep, CodeOutcome, Pairing};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use std::fmt::Display;
 use std::time::Duration;
 
 pub(crate) const PAIRING_KEY: &str = "pairing";
@@ -127,6 +128,13 @@ fn all_devices(c: &Connection) -> Result<Vec<Device>, Fail> {
     Ok(out)
 }
 
+/// The device of this id.
+fn device_of(c: &Connection, id: DeviceId) -> Result<Option<Device>, Fail> {
+    let mut statement = c.prepare_cached(&format!("{DEVICES} WHERE d.id = ?1"))?;
+    let mut rows = statement.query([id.to_string()])?;
+    rows.next()?.map(device).transpose()
+}
+
 impl Accounts {
     fn limits(&self) -> SessionLimits {
         SessionLimits { idle: self.inner.config.session_idle, max: self.inner.config.session_max }
@@ -156,16 +164,29 @@ impl Accounts {
         Ok(check_leaving(leaving, &accounts::all_users(tx)?, &devices)?)
     }
 
+    /// Changes who may come in, if whoever wants it still may, see [`AccessPort::acting`].
+    pub(crate) fn change<T>(
+        &self,
+        what: impl Display,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
+    ) -> Result<T> {
+        let by = self.by.as_ref().map(|by| (by, self.judged(self.now())));
+        self.inner.db.write_access(what, |tx| {
+            if let Some((by, now)) = by {
+                let found = device_of(tx, by.device_id)?.filter(|d| !self.expired(d, now));
+                check_acting(by, found.map(principal).as_ref())?;
+            }
+            f(tx)
+        })
+    }
+
     /// What those of `ids` that still exist may do: who was revoked by a command beside the daemon is missing.
     pub fn principals(&self, ids: &[DeviceId]) -> Result<Vec<Principal>> {
         let now = self.judged(self.now());
         self.inner.db.read_access(format_args!("looking up which of {} devices still exist", ids.len()), |c| {
-            let mut statement = c.prepare_cached(&format!("{DEVICES} WHERE d.id = ?1"))?;
             let mut out = Vec::with_capacity(ids.len());
             for id in ids {
-                let mut rows = statement.query([id.to_string()])?;
-                let found = rows.next()?.map(device).transpose()?;
-                out.extend(found.filter(|d| !self.expired(d, now)).map(principal));
+                out.extend(device_of(c, *id)?.filter(|d| !self.expired(d, now)).map(principal));
             }
             Ok(out)
         })
@@ -215,6 +236,10 @@ impl Accounts {
 }
 
 impl AccessPort for Accounts {
+    fn acting(&self, caller: &Principal) -> Box<dyn AccessPort> {
+        Box::new(Self { by: Some(caller.clone()), ..self.clone() })
+    }
+
     fn claimed(&self) -> Result<bool> {
         self.inner.db.read_access("looking up whether the box is claimed", |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM device)";
@@ -226,9 +251,8 @@ impl AccessPort for Accounts {
         let now = self.judged(now);
         let config = &self.inner.config.pairing;
         let otp: String = (0..config.digits).map(|_| char::from(b'0' + secret::random_below(10) as u8)).collect();
-        let expires_at = self.inner.db.write_access(
-            format_args!("a pairing code for {} cannot be made", grant.role().as_str()),
-            |tx| {
+        let expires_at =
+            self.change(format_args!("a pairing code for {} cannot be made", grant.role().as_str()), |tx| {
                 let mut state = pairing(tx)?;
                 let issued = state.issue(code_hash(tx, &otp)?, grant, config, now).map_err(|e| {
                     let message =
@@ -237,8 +261,7 @@ impl AccessPort for Accounts {
                 })?;
                 keep_pairing(tx, &state)?;
                 Ok(issued)
-            },
-        )?;
+            })?;
         Ok(IssuedCode { otp: Secret::new(otp), expires_at })
     }
 
@@ -301,7 +324,7 @@ impl AccessPort for Accounts {
 
     fn revoke_device(&self, id: DeviceId) -> Result<()> {
         let now = self.judged(self.now());
-        self.inner.db.write_access(format_args!("device {id} cannot be revoked"), |tx| {
+        self.change(format_args!("device {id} cannot be revoked"), |tx| {
             self.may_leave(tx, Leaving::Device(id), now)?;
             match tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])? {
                 0 => Err(Error::not_found(format!("there is no device {id}")).into()),

@@ -13,7 +13,7 @@ use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    self, CameraGrant, Grant, GrantChange, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User,
+    self, CameraGrant, Grant, GrantChange, Leaving, Principal, RTSP_REALM, Role, StreamLogin, StreamPassword, User,
 };
 use perch_domain::ages::Ages;
 use rusqlite::{Connection, Transaction, params};
@@ -78,6 +78,8 @@ fn devices_of(tx: &Transaction<'_>, name: &str) -> Result<Vec<DeviceId>, Fail> {
 #[derive(Clone)]
 pub struct Accounts {
     pub(crate) inner: Arc<Inner>,
+    /// On whose behalf changes are made; `None` is the box itself, or a command at it.
+    pub(crate) by: Option<Principal>,
 }
 
 pub(crate) struct Inner {
@@ -93,7 +95,7 @@ pub(crate) struct Inner {
 impl Accounts {
     pub(crate) fn new(config: &Config, clock: &SharedClock, db: &Arc<Db>, ages: Ages) -> Self {
         let (config, clock, db) = (config.clone(), clock.clone(), db.clone());
-        Self { inner: Arc::new(Inner { config, clock, db, hashing: Mutex::new(()), ages: Mutex::new(ages) }) }
+        Self { inner: Arc::new(Inner { config, clock, db, hashing: Mutex::new(()), ages: Mutex::new(ages) }), by: None }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -144,7 +146,7 @@ impl Accounts {
         access::check_name("user name", name)?;
         access::check_password(password)?;
         let hash = self.hash(password)?;
-        self.inner.db.write_access(format_args!("the account {name} cannot be made"), |tx| {
+        self.change(format_args!("the account {name} cannot be made"), |tx| {
             let sql = "INSERT INTO user (name, password, role, created, cameras) VALUES (?1, ?2, ?3, ?4, ?5)
                 ON CONFLICT DO NOTHING";
             let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
@@ -164,7 +166,7 @@ impl Accounts {
     pub(crate) fn change_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
         access::check_password(password)?;
         let hash = self.hash(password)?;
-        self.inner.db.write_access(format_args!("the password of {name} cannot be set"), |tx| {
+        self.change(format_args!("the password of {name} cannot be set"), |tx| {
             let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
             let proof = grants::text(&hash, account.grant.cameras());
             tx.prepare_cached("UPDATE user SET password = ?2 WHERE name = ?1")?.execute([name, &proof])?;
@@ -179,7 +181,7 @@ impl Accounts {
     /// The account's devices get the same: their role and cameras are the account's.
     pub(crate) fn change_grant(&self, name: &str, change: &GrantChange) -> Result<Vec<DeviceId>> {
         let now = self.judged(self.now());
-        self.inner.db.write_access(format_args!("what {name} may do cannot be changed"), |tx| {
+        self.change(format_args!("what {name} may do cannot be changed"), |tx| {
             let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
             let grant = change.apply(&account.grant)?;
             if grant.role() != Role::Admin {
@@ -205,7 +207,7 @@ impl Accounts {
 
     pub(crate) fn delete_user(&self, name: &str) -> Result<Vec<DeviceId>> {
         let now = self.judged(self.now());
-        self.inner.db.write_access(format_args!("the account {name} cannot be removed"), |tx| {
+        self.change(format_args!("the account {name} cannot be removed"), |tx| {
             login(tx, name)?.ok_or_else(|| no_account(name))?;
             self.may_leave(tx, Leaving::Account(name), now)?;
             let devices = devices_of(tx, name)?;
@@ -233,7 +235,7 @@ impl Accounts {
         access::check_name("stream password name", name)?;
         let password = secret::hex(&secret::random_bytes::<16>());
         let ha1 = secret::hex(&Md5::digest(format!("{name}:{RTSP_REALM}:{password}").as_bytes()));
-        self.inner.db.write_access(format_args!("the stream password {name} cannot be made"), |tx| {
+        self.change(format_args!("the stream password {name} cannot be made"), |tx| {
             let sql = "INSERT INTO stream_password (name, ha1, created, cameras) VALUES (?1, ?2, ?3, ?4)
                 ON CONFLICT DO NOTHING";
             let proof = grants::text(&ha1, cameras);
@@ -246,7 +248,7 @@ impl Accounts {
     }
 
     pub(crate) fn delete_stream_password(&self, name: &str) -> Result<()> {
-        self.inner.db.write_access(format_args!("the stream password {name} cannot be removed"), |tx| {
+        self.change(format_args!("the stream password {name} cannot be removed"), |tx| {
             match tx.prepare_cached("DELETE FROM stream_password WHERE name = ?1")?.execute([name])? {
                 0 => Err(Error::not_found(format!("there is no stream password {name}")).into()),
                 _ => Ok(()),

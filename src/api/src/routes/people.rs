@@ -78,8 +78,9 @@ pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts)
         }
     }
     let id = id?;
+    let asking = caller.clone();
     blocking(&app, move |app| {
-        app.ports.access.revoke_device(id)?;
+        app.ports.access.acting(&asking).revoke_device(id)?;
         app.cut_off(&[id])
     })
     .await?;
@@ -109,9 +110,11 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
     let body: CodeBody = json(request).await?;
     let role = Role::parse(&body.role)?;
     let port = named.port;
+    let caller = who.principal.clone();
     let (code, host) = blocking(&app, move |app| {
         let grant = Grant::new(role, cameras_of(app, body.cameras.as_deref())?)?;
-        Ok((app.ports.access.issue_code(&grant, app.ports.clock.utc())?, public_host(app, &named)))
+        let access = app.ports.access.acting(&caller);
+        Ok((access.issue_code(&grant, app.ports.clock.utc())?, public_host(app, &named)))
     })
     .await?;
     tracing::info!(by = %who.principal.device_id, role = role.as_str(), "a pairing code was made");
@@ -170,7 +173,7 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
     let grant = blocking(&app, move |app| Grant::new(role, cameras_of(app, cameras.as_deref())?)).await?;
     let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     let user = blocking(&app, move |app| {
-        let access = &app.ports.access;
+        let access = app.ports.access.acting(&caller);
         let now = app.ports.clock.utc();
         // The owner's first account takes the phone with which it is made; accounts for others do not.
         let first = role == Role::Admin && caller.username.is_none() && access.users()?.is_empty();
@@ -207,7 +210,7 @@ pub(super) async fn change_user(State(app): State<Shared>, who: Who, path: PathP
         let find = |name: &str| Ok(app.ports.access.users()?.into_iter().find(|u| u.name.eq_ignore_ascii_case(name)));
         let none = || Error::not_found("there is no such account");
         let cameras = body.cameras.map(|list| cameras_of(app, list.as_deref())).transpose()?;
-        let changed = app.ports.access.set_grant(&name, &GrantChange { role, cameras })?;
+        let changed = app.ports.access.acting(&who.principal).set_grant(&name, &GrantChange { role, cameras })?;
         let role = role.map(Role::as_str);
         tracing::info!(user = name, role, by = %who.principal.device_id, "what an account may do was changed");
         app.cut_off(&changed)?;
@@ -221,7 +224,7 @@ pub(super) async fn change_user(State(app): State<Shared>, who: Who, path: PathP
 pub(super) async fn remove_user(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let name = name_of(&path, "account")?;
     blocking(&app, move |app| {
-        let revoked = app.ports.access.remove_user(&name)?;
+        let revoked = app.ports.access.acting(&who.principal).remove_user(&name)?;
         tracing::info!(user = name, by = %who.principal.device_id, "an account was removed");
         app.cut_off(&revoked)
     })
@@ -264,7 +267,7 @@ pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: Path
     let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     blocking(&app, move |app| {
         let keep = own.then_some(caller.device_id);
-        let revoked = app.ports.access.set_password(&name, new.expose(), keep)?;
+        let revoked = app.ports.access.acting(&caller).set_password(&name, new.expose(), keep)?;
         tracing::info!(user = name, by = %caller.device_id, "a password was set");
         app.cut_off(&revoked)
     })
@@ -294,7 +297,8 @@ pub(super) async fn add_stream_password(State(app): State<Shared>, who: Who, req
     let name = body.name.clone();
     let made = blocking(&app, move |app| {
         let cameras = cameras_of(app, body.cameras.as_deref())?;
-        let password = app.ports.access.add_stream_password(&name, &cameras, app.ports.clock.utc())?;
+        let access = app.ports.access.acting(&who.principal);
+        let password = access.add_stream_password(&name, &cameras, app.ports.clock.utc())?;
         tracing::info!(name, by = %who.principal.device_id, "a stream password was made");
         // Where it is not heard of at once it opens later: that is tried again.
         let _ = app.access_changed(AccessChange::StreamPasswordsChanged);
@@ -327,7 +331,7 @@ fn stream_urls(app: &AppState, login: &str, camera: &str) -> serde_json::Value {
 pub(super) async fn remove_stream_password(State(app): State<Shared>, who: Who, path: PathParts) -> Reply<Response> {
     let name = name_of(&path, "stream password")?;
     blocking(&app, move |app| {
-        app.ports.access.remove_stream_password(&name)?;
+        app.ports.access.acting(&who.principal).remove_stream_password(&name)?;
         tracing::info!(name, by = %who.principal.device_id, "a stream password was removed");
         app.access_changed(AccessChange::StreamPasswordsChanged)
     })

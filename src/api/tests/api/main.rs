@@ -1,5 +1,6 @@
 //! The server over real TLS against ports in memory.
 
+mod cameras;
 mod crowd;
 mod grants;
 mod hardening;
@@ -8,6 +9,7 @@ mod logs;
 mod media;
 mod people;
 mod requests;
+mod revoked;
 mod server;
 mod streams;
 mod support;

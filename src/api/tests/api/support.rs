@@ -15,14 +15,12 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, shutdown};
 use perch_domain::access::*;
 use perch_domain::archive::*;
-use perch_domain::health::{CameraHealth, CameraState};
 use perch_domain::identity::IdentityPort;
-use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::media::Stream;
 use perch_domain::motion::Cause;
 use perch_domain::pairing::CodeOutcome;
 use perch_domain::ports::*;
 use perch_domain::status::*;
-use perch_domain::task::{TaskId, TaskStatus};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::collections::HashMap;
@@ -57,15 +55,20 @@ pub struct State {
     pub checked: u32,
     /// What codes were made for.
     pub codes: Vec<Grant>,
+    /// How often each device asked.
+    pub asked: HashMap<DeviceId, u32>,
+    /// Whoever wants to change something is revoked just before it is written.
+    pub revoke_late: bool,
     pub filter: Option<EventFilter>,
     pub exported: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 /// All ports at once, in memory.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Fake {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     pub update: Arc<FakeUpdate>,
+    by: Option<Principal>,
 }
 
 pub fn now() -> Timestamp {
@@ -85,9 +88,38 @@ pub fn only(ids: &[CameraId]) -> Grant {
     Grant::new(Role::Viewer, CameraGrant::Only(ids.iter().cloned().collect())).expect("a viewer's")
 }
 
+impl State {
+    /// The device is not trusted any more.
+    pub fn revoke(&mut self, device: DeviceId) {
+        self.devices.retain(|(d, _)| d.id != device);
+    }
+
+    fn device(&self, is: impl Fn(&Device, &str) -> bool) -> Option<Principal> {
+        self.devices.iter().find(|(d, token)| is(d, token)).map(|(d, _)| Principal {
+            device_id: d.id,
+            device_name: d.name.clone(),
+            username: d.username.clone(),
+            role: d.role,
+            cameras: d.cameras.clone(),
+        })
+    }
+}
+
 impl Fake {
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic while locked")
+    }
+
+    /// The state for a change, if whoever acts still may.
+    fn change(&self) -> Result<MutexGuard<'_, State>> {
+        let mut s = self.state();
+        if let Some(by) = &self.by {
+            if s.revoke_late {
+                s.revoke(by.device_id);
+            }
+            check_acting(by, s.device(|d, _| d.id == by.device_id).as_ref())?;
+        }
+        Ok(s)
     }
 
     /// A fresh trusted device and its token.
@@ -132,29 +164,6 @@ impl Fake {
             Ok(state)
         }
     }
-
-    fn camera_info(&self, id: CameraId, name: &str) -> CameraInfo {
-        let mut health = CameraHealth::starting(now());
-        // What only those may read who may see the source.
-        health.set(CameraState::Live, "rtsp://cam/live was slow", now());
-        health.sound_problem = "rtsp://cam/live has no sound".into();
-        CameraInfo {
-            id,
-            name: name.into(),
-            source: Some("rtsp://cam/live".into()),
-            width: 1280,
-            height: 720,
-            fps: 30,
-            codec: VideoCodec::H264,
-            has_audio: true,
-            record_mode: perch_domain::recording::RecordMode::Continuous,
-            motion_enabled: true,
-            health,
-            capture: CaptureFigures::default(),
-            recording: RecordingStatus::new(RecordingState::Recording, ""),
-            last_event_at: None,
-        }
-    }
 }
 
 fn may_leave(s: &State, leaving: Leaving<'_>) -> Result<()> {
@@ -163,17 +172,20 @@ fn may_leave(s: &State, leaving: Leaving<'_>) -> Result<()> {
     check_leaving(leaving, &users, &devices)
 }
 
-fn gone<T>(what: &str) -> Result<T> {
+pub fn gone<T>(what: &str) -> Result<T> {
     Err(Error::not_found(format!("there is no such {what}")))
 }
 
 impl AccessPort for Fake {
+    fn acting(&self, caller: &Principal) -> Box<dyn AccessPort> {
+        Box::new(Self { by: Some(caller.clone()), ..self.clone() })
+    }
     fn claimed(&self) -> Result<bool> {
         let s = self.state();
         Ok(!s.devices.is_empty() || !s.users.is_empty())
     }
     fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode> {
-        self.state().codes.push(grant.clone());
+        self.change()?.codes.push(grant.clone());
         Ok(IssuedCode { otp: Secret::new(OTP.into()), expires_at: now + Duration::from_secs(300) })
     }
     fn pair(&self, otp: &str, _: &str, _: Timestamp) -> Result<PairResult> {
@@ -201,20 +213,18 @@ impl AccessPort for Fake {
         Ok(s.users.iter().any(|(u, p)| u.name == name && p == password))
     }
     fn authenticate(&self, token: &str, _: Timestamp) -> Result<Option<Principal>> {
-        let s = self.state();
-        Ok(s.devices.iter().find(|(_, t)| t == token).map(|(d, _)| Principal {
-            device_id: d.id,
-            device_name: d.name.clone(),
-            username: d.username.clone(),
-            role: d.role,
-            cameras: d.cameras.clone(),
-        }))
+        let mut s = self.state();
+        let found = s.device(|_, t| t == token);
+        if let Some(who) = &found {
+            *s.asked.entry(who.device_id).or_default() += 1;
+        }
+        Ok(found)
     }
     fn devices(&self) -> Result<Vec<Device>> {
         Ok(self.state().devices.iter().map(|(d, _)| d.clone()).collect())
     }
     fn revoke_device(&self, id: DeviceId) -> Result<()> {
-        let mut s = self.state();
+        let mut s = self.change()?;
         may_leave(&s, Leaving::Device(id))?;
         let before = s.devices.len();
         s.devices.retain(|(d, _)| d.id != id);
@@ -224,7 +234,7 @@ impl AccessPort for Fake {
         Ok(self.state().users.iter().map(|(u, _)| u.clone()).collect())
     }
     fn add_user(&self, name: &str, password: &str, grant: &Grant, by: Option<DeviceId>, now: Timestamp) -> Result<()> {
-        let mut s = self.state();
+        let mut s = self.change()?;
         if s.users.iter().any(|(u, _)| u.name == name) {
             return Err(Error::new(ErrorKind::Conflict, format!("the name `{name}` is taken")));
         }
@@ -234,7 +244,7 @@ impl AccessPort for Fake {
         Ok(())
     }
     fn set_grant(&self, name: &str, change: &GrantChange) -> Result<Vec<DeviceId>> {
-        let mut s = self.state();
+        let mut s = self.change()?;
         let Some((user, _)) = s.users.iter().find(|(u, _)| u.name == name) else { return gone("account") };
         let grant = change.apply(&Grant::new(user.role, user.cameras.clone())?)?;
         if grant.role() != Role::Admin {
@@ -251,7 +261,7 @@ impl AccessPort for Fake {
             .collect())
     }
     fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
-        let mut s = self.state();
+        let mut s = self.change()?;
         match s.users.iter_mut().find(|(u, _)| u.name == name) {
             Some((_, p)) => *p = password.into(),
             None => return gone("account"),
@@ -262,7 +272,7 @@ impl AccessPort for Fake {
         Ok(ids)
     }
     fn remove_user(&self, name: &str) -> Result<Vec<DeviceId>> {
-        let mut s = self.state();
+        let mut s = self.change()?;
         if !s.users.iter().any(|(u, _)| u.name == name) {
             return gone("account");
         }
@@ -278,11 +288,11 @@ impl AccessPort for Fake {
     }
     fn add_stream_password(&self, name: &str, cameras: &CameraGrant, now: Timestamp) -> Result<Secret> {
         let made = StreamPassword { name: name.into(), cameras: cameras.clone(), created_at: now };
-        self.state().stream_passwords.push(made);
+        self.change()?.stream_passwords.push(made);
         Ok(Secret::new("0123456789abcdef0123456789abcdef".into()))
     }
     fn remove_stream_password(&self, name: &str) -> Result<()> {
-        let mut s = self.state();
+        let mut s = self.change()?;
         let before = s.stream_passwords.len();
         s.stream_passwords.retain(|p| p.name != name);
         if s.stream_passwords.len() < before { Ok(()) } else { gone("stream password") }
@@ -448,42 +458,6 @@ impl ArchivePort for Fake {
 
 pub fn segment_bytes() -> Vec<u8> {
     (0..SEGMENT_BYTES).map(|i| (i % 251) as u8).collect()
-}
-
-impl CameraPort for Fake {
-    fn cameras(&self) -> Vec<CameraInfo> {
-        vec![self.camera_info(front(), "<b>Front</b>"), self.camera_info(yard(), "Yard")]
-    }
-    fn snapshot(&self, camera: &CameraId, _: Option<Timestamp>, _: Option<u32>) -> Result<Bytes> {
-        if [front(), yard()].contains(camera) { Ok(Bytes::from_static(b"\xff\xd8jpeg")) } else { gone("camera") }
-    }
-    fn status(&self) -> Status {
-        let tasks = {
-            let fronts = TaskStatus {
-                id: TaskId::Capture(front()),
-                running: true,
-                reason: "rtsp://cam/live broke off".into(),
-                since: now(),
-                restarts: 1,
-            };
-            vec![fronts.clone(), TaskStatus { id: TaskId::Capture(yard()), ..fronts }]
-        };
-        Status {
-            name: "Box".into(),
-            state: Overall::Ok,
-            sentence: "Front has no sound: rtsp://cam/live has no sound.".into(),
-            version: "9.9.9".into(),
-            commit: "0123456789ab".into(),
-            uptime_s: 5,
-            clock: ClockStatus { now: now(), synchronised: true },
-            cameras: self.cameras(),
-            tasks,
-            disk: DiskStatus::default(),
-            webrtc_sessions: 0,
-            rtsp_readers: 0,
-            memory_bytes: 1,
-        }
-    }
 }
 
 /// A running box.

@@ -47,6 +47,13 @@ impl Upload for FakeUpload {
     }
 }
 
+impl FakeUpdate {
+    /// How many installations were asked for.
+    pub fn installed(&self) -> usize {
+        self.0.lock().expect("lock").installed.len()
+    }
+}
+
 impl UpdatePort for FakeUpdate {
     fn state(&self) -> UpdateState {
         UpdateState {

@@ -406,3 +406,43 @@ fn small_values_are_kept() {
         assert_eq!(store.meta().get("k").expect("asked").as_deref(), Some(v));
     }
 }
+
+#[test]
+fn whoever_was_revoked_changes_nothing() {
+    let b = TestStore::new();
+    let store = b.open();
+    let (accounts, now) = (store.accounts(), b.now());
+    let admin = Grant::all(Role::Admin);
+    let who = |c: &Credential| accounts.authenticate(c.token.expose(), now).expect("asked").expect("known");
+    let (stays, thief) = (pair(&store, Role::Admin, now), pair(&store, Role::Admin, now));
+    accounts.add_user("anna", PASSWORD, &Grant::all(Role::Viewer), None, now).expect("added");
+    accounts.add_stream_password("tv", &CameraGrant::All, now).expect("made");
+    let mine = accounts.sign_in("anna", PASSWORD, "browser", now).expect("asked").expect("right");
+    let (thiefs, annas) = (accounts.acting(&who(&thief)), accounts.acting(&who(&mine)));
+    // While they are let in, they may.
+    thiefs.issue_code(&admin, now).expect("may");
+    annas.set_password("anna", PASSWORD, Some(mine.device_id)).expect("may");
+    accounts.revoke_device(thief.device_id).expect("revoked");
+    accounts.set_grant("anna", &admin.clone().into()).expect("changed");
+    let before = format!("{:?}", (accounts.devices(), accounts.users(), accounts.stream_passwords()));
+    let tries = |port: &dyn AccessPort| {
+        [
+            port.issue_code(&admin, now).map(drop),
+            port.add_user("ghost", PASSWORD, &admin, None, now),
+            port.set_grant("anna", &admin.clone().into()).map(drop),
+            port.set_password("anna", "another password", None).map(drop),
+            port.remove_user("anna").map(drop),
+            port.add_stream_password("ghost", &CameraGrant::All, now).map(drop),
+            port.remove_stream_password("tv"),
+            port.revoke_device(stays.device_id),
+        ]
+    };
+    for (port, kind) in [(&thiefs, ErrorKind::Unauthenticated), (&annas, ErrorKind::Forbidden)] {
+        for (n, tried) in tries(&**port).into_iter().enumerate() {
+            assert_eq!(tried.expect_err("refused").kind(), kind, "change {n}");
+        }
+    }
+    assert_eq!(format!("{:?}", (accounts.devices(), accounts.users(), accounts.stream_passwords())), before);
+    // With what it is now, it may.
+    accounts.acting(&who(&mine)).issue_code(&admin, now).expect("may");
+}

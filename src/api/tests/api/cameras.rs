@@ -1,0 +1,73 @@
+//! Two cameras in memory, and the state of their box.
+
+use crate::support::*;
+use bytes::Bytes;
+use perch_base::Result;
+use perch_base::ids::CameraId;
+use perch_base::time::Timestamp;
+use perch_domain::health::{CameraHealth, CameraState};
+use perch_domain::media::VideoCodec;
+use perch_domain::ports::CameraPort;
+use perch_domain::status::*;
+use perch_domain::task::{TaskId, TaskStatus};
+
+impl Fake {
+    fn camera_info(&self, id: CameraId, name: &str) -> CameraInfo {
+        let mut health = CameraHealth::starting(now());
+        // What only those may read who may see the source.
+        health.set(CameraState::Live, "rtsp://cam/live was slow", now());
+        health.sound_problem = "rtsp://cam/live has no sound".into();
+        CameraInfo {
+            id,
+            name: name.into(),
+            source: Some("rtsp://cam/live".into()),
+            width: 1280,
+            height: 720,
+            fps: 30,
+            codec: VideoCodec::H264,
+            has_audio: true,
+            record_mode: perch_domain::recording::RecordMode::Continuous,
+            motion_enabled: true,
+            health,
+            capture: CaptureFigures::default(),
+            recording: RecordingStatus::new(RecordingState::Recording, ""),
+            last_event_at: None,
+        }
+    }
+}
+
+impl CameraPort for Fake {
+    fn cameras(&self) -> Vec<CameraInfo> {
+        vec![self.camera_info(front(), "<b>Front</b>"), self.camera_info(yard(), "Yard")]
+    }
+    fn snapshot(&self, camera: &CameraId, _: Option<Timestamp>, _: Option<u32>) -> Result<Bytes> {
+        if [front(), yard()].contains(camera) { Ok(Bytes::from_static(b"\xff\xd8jpeg")) } else { gone("camera") }
+    }
+    fn status(&self) -> Status {
+        let tasks = {
+            let fronts = TaskStatus {
+                id: TaskId::Capture(front()),
+                running: true,
+                reason: "rtsp://cam/live broke off".into(),
+                since: now(),
+                restarts: 1,
+            };
+            vec![fronts.clone(), TaskStatus { id: TaskId::Capture(yard()), ..fronts }]
+        };
+        Status {
+            name: "Box".into(),
+            state: Overall::Ok,
+            sentence: "Front has no sound: rtsp://cam/live has no sound.".into(),
+            version: "9.9.9".into(),
+            commit: "0123456789ab".into(),
+            uptime_s: 5,
+            clock: ClockStatus { now: now(), synchronised: true },
+            cameras: self.cameras(),
+            tasks,
+            disk: DiskStatus::default(),
+            webrtc_sessions: 0,
+            rtsp_readers: 0,
+            memory_bytes: 1,
+        }
+    }
+}
