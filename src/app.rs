@@ -47,7 +47,8 @@ pub struct App {
     supervisor: Supervisor,
     live: Arc<webrtc::Engine>,
     live_server: webrtc::Server,
-    rtsp: Arc<rtsp::Server>,
+    rtsp: Arc<rtsp::Handle>,
+    rtsp_server: rtsp::Server,
     api: Server,
     /// None on a disk that cannot be written.
     bell: Option<UnixDatagram>,
@@ -95,8 +96,7 @@ impl App {
         let watchable = set.all().iter().map(|c| live_camera(c)).collect();
         let (live, live_server) = webrtc::Engine::open(webrtc_config(&config), watchable, clock.clone())?;
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
-        let rtsp = rtsp::Server::start(rtsp_config(&config, &identity), streams, clock.clone())?;
-        let rtsp = Arc::new(rtsp);
+        let (rtsp, rtsp_server) = rtsp::Handle::open(rtsp_config(&config, &identity), streams, clock.clone())?;
         reload_stream_passwords(&accounts, &rtsp)?;
         let cameras = Arc::new(Cameras {
             set: set.clone(),
@@ -151,6 +151,7 @@ impl App {
             live,
             live_server,
             rtsp,
+            rtsp_server,
             api,
             bell,
             update,
@@ -250,6 +251,7 @@ impl App {
         tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
         self.watch_over()?;
         tasks::live::spawn(&self.supervisor, self.live_server)?;
+        tasks::rtsp::spawn(&self.supervisor, self.rtsp_server)?;
         tasks::cut_off::spawn(&self.supervisor, self.cut_offs)?;
         let doors = Doors {
             accounts: self.accounts.clone(),
@@ -273,13 +275,10 @@ impl App {
         }
         tracing::info!("ending: files are sealed, connections closed");
         self.trigger.fire();
-        let rtsp = self.rtsp.clone();
-        // It waits for its thread; the tasks drain meanwhile.
-        let stopping = tokio::task::spawn_blocking(move || rtsp.stop());
         let late = self.supervisor.drain(GRACE).await;
         // The API drained beside the tasks; what it still holds is cut.
         // Real time: the process must end.
-        let _ = tokio::time::timeout(Duration::from_secs(2), async { tokio::join!(api, stopping) }).await;
+        let _ = tokio::time::timeout(Duration::from_secs(2), api).await;
         Ok(late)
     }
 }
@@ -345,7 +344,7 @@ fn api_config(config: &Config) -> perch_api::Config {
     }
 }
 
-fn cut_offs(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Server>) -> CutOffs {
+fn cut_offs(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Handle>) -> CutOffs {
     let (accounts, live, rtsp) = (accounts.clone(), live.clone(), rtsp.clone());
     CutOffs::new(move |change| match change {
         AccessChange::DeviceRevoked(device) => live.end_device(device),

@@ -35,7 +35,7 @@ pub struct CameraRunner {
     pub library: Arc<Library>,
     pub notices: Notices,
     pub live: Arc<webrtc::Engine>,
-    pub rtsp: Arc<rtsp::Server>,
+    pub rtsp: Arc<rtsp::Handle>,
     /// Woken when a file is complete.
     pub sealed: Arc<Notify>,
     /// Changes are made one after the other.

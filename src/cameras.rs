@@ -24,7 +24,7 @@ pub struct Cameras {
     pub tasks: TaskList,
     pub clock: SharedClock,
     pub live: Arc<dyn LivePort>,
-    pub rtsp: Arc<rtsp::Server>,
+    pub rtsp: Arc<rtsp::Handle>,
 }
 
 impl CameraPort for Cameras {

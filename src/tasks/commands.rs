@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 pub struct Doors {
     pub accounts: Accounts,
     pub live: Arc<webrtc::Engine>,
-    pub rtsp: Arc<rtsp::Server>,
+    pub rtsp: Arc<rtsp::Handle>,
     pub revocations: Revocations,
 }
 
@@ -84,7 +84,7 @@ impl Doors {
 }
 
 /// Hands RTSP the passwords that hold now.
-pub(crate) fn reload_stream_passwords(accounts: &Accounts, rtsp: &rtsp::Server) -> Result<()> {
+pub(crate) fn reload_stream_passwords(accounts: &Accounts, rtsp: &rtsp::Handle) -> Result<()> {
     rtsp.set_passwords(accounts.stream_logins()?);
     Ok(())
 }

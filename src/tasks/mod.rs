@@ -15,6 +15,7 @@ pub mod motion;
 pub mod reconcile;
 pub mod recording;
 pub mod retention;
+pub mod rtsp;
 pub mod stills;
 pub mod trial;
 pub mod watchdog;

@@ -1,4 +1,4 @@
-//! The system's watchdog: feeds it as long as cameras, recorders, the API and the database make progress, and says in
+//! The system's watchdog: feeds it as long as cameras, recorders, RTSP, the API and the database make progress, and says in
 //! `systemctl status` how the box is. Runs only where systemd asks for it.
 
 use crate::cameras::Cameras;
@@ -13,6 +13,7 @@ use perch_domain::ports::CameraPort;
 use perch_domain::status::{DiskStatus, summarise};
 use perch_domain::task::TaskId;
 use perch_domain::vitality::{Part, Sign, Vitality, VitalityVerdict};
+use perch_media::rtsp;
 use perch_store::Meta;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -129,6 +130,7 @@ impl Watchdog {
         self.api.ask(move || runtime.block_on(lifeline.ask()).map(drop));
         self.database.ask(move || meta.ping());
         let mut signs = signs(&self.watched);
+        signs.push(rtsp_sign(&self.watched.cameras.rtsp, &self.watched.tasks));
         signs.extend([self.api.sign(Part::Api), self.database.sign(Part::Database)]);
         self.vitality.look(&signs, self.watched.clock.mono())
     }
@@ -147,6 +149,11 @@ fn signs(watched: &Watched) -> Vec<Sign> {
         ]
     };
     watched.cameras.set.all().iter().flat_map(of).collect()
+}
+
+/// RTSP's own count: rounds of its loop, and how often it was run again.
+fn rtsp_sign(rtsp: &rtsp::Handle, tasks: &TaskList) -> Sign {
+    Sign { part: Part::Rtsp, count: rtsp.rounds() + tasks.restarts(&TaskId::Rtsp) }
 }
 
 #[cfg(test)]

@@ -5,11 +5,9 @@
 #![allow(clippy::disallowed_methods, reason = "the bench starts the box and a browser as processes")]
 
 mod cpu;
-mod rtsp_reader;
 #[path = "../support/mod.rs"]
 mod support;
 
-use rtsp_reader::Reader;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use support::client::Client;
 use support::home::{BoxProcess, Home};
+use support::rtsp_reader::Reader;
 use support::whep::Viewer;
 
 /// How long each figure is measured.

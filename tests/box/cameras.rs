@@ -2,6 +2,7 @@
 
 use crate::support::client::Client;
 use crate::support::home::{Home, camera, otp_of};
+use crate::support::rtsp_reader::Reader;
 use crate::support::whep::{Viewer, Watching};
 use crate::support::{s, wait_until};
 use perch::app::App;
@@ -79,6 +80,12 @@ impl Inside {
         let (answer, _) = self.admin.whep(camera, "main", &offer);
         viewer.accept(&answer);
         viewer.spawn()
+    }
+
+    /// An RTSP reader over TCP.
+    fn read(&self, camera: &str, password: &str) -> Reader {
+        let host = format!("127.0.0.1:{}", self.home.ports.rtsp);
+        Reader::start(&host, camera, "nvr", password, Arc::default()).expect("connects")
     }
 
     fn listed(&self) -> Vec<String> {
@@ -175,6 +182,15 @@ fn assert_joined(segments: &[Segment]) {
     }
 }
 
+/// Waits until so many more packets came.
+fn wait_for_packets(reader: &mut Reader, more: u64) {
+    let (before, _) = reader.packets_and_lost();
+    wait_until(&format!("{more} RTP packets after {before}"), s(30), || {
+        assert_eq!(reader.failure(), None);
+        (reader.packets_and_lost().0 >= before + more).then_some(())
+    });
+}
+
 #[test]
 fn cameras_come_change_and_go_while_another_is_watched_and_recorded() {
     let keep = camera("keep", "test", ALWAYS);
@@ -207,11 +223,19 @@ fn cameras_come_change_and_go_while_another_is_watched_and_recorded() {
     assert_eq!((seen.broken, seen.over), (0, false));
     assert_eq!(inside.admin.camera("other")["health"]["restarts"], 0);
 
-    // Another bit rate runs its capture again; who watches goes on.
+    // Another bit rate runs its capture again; who watches or reads goes on.
+    let mut reader = inside.read("other", &inside.admin.stream_password("nvr"));
+    wait_for_packets(&mut reader, 50);
     let faster = named.replace("bitrate_kbps = 500", "bitrate_kbps = 800");
+    assert_ne!(named, faster);
     inside.reload(&[keep.clone(), extra.clone(), faster.clone()]);
     theirs.wait_for_frames(15, s(30));
     assert!(!theirs.seen().over);
+    wait_for_packets(&mut reader, 200);
+    let (packets, lost) = reader.packets_and_lost();
+    eprintln!("{packets} packets at the RTSP reader of the camera that changed");
+    assert_eq!((lost, reader.failure()), (0, None));
+    drop(reader);
     // Not recorded any more: its file is sealed, and it is live all the same.
     let unrecorded = faster.replace("continuous", "off");
     inside.reload(&[keep.clone(), extra.clone(), unrecorded.clone()]);

@@ -9,6 +9,7 @@ pub mod client;
 pub mod ffmpeg;
 pub mod home;
 pub mod rauc;
+pub mod rtsp_reader;
 pub mod whep;
 
 use std::time::{Duration, Instant};

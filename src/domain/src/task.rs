@@ -20,6 +20,8 @@ pub enum TaskId {
     Microphone(CameraId),
     /// Serves live viewers by WebRTC.
     Live,
+    /// Serves RTSP.
+    Rtsp,
     /// Keeps recordings within their limits.
     Retention,
     /// Brings the index and the recordings together.
@@ -52,6 +54,7 @@ impl TaskId {
             | Self::Stills(camera)
             | Self::Microphone(camera) => Some(camera),
             Self::Live
+            | Self::Rtsp
             | Self::Retention
             | Self::Index
             | Self::Commands
@@ -76,6 +79,7 @@ impl fmt::Display for TaskId {
             Self::Stills(camera) => write!(f, "stills {camera}"),
             Self::Microphone(camera) => write!(f, "microphone {camera}"),
             Self::Live => f.write_str("live viewing"),
+            Self::Rtsp => f.write_str("RTSP"),
             Self::Retention => f.write_str("retention"),
             Self::Index => f.write_str("index"),
             Self::Commands => f.write_str("commands"),

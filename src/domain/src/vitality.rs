@@ -15,6 +15,8 @@ pub enum Part {
     Capture(CameraId),
     /// A camera's recorder: rounds of its loop and attempts count.
     Recorder(CameraId),
+    /// RTSP: rounds of its loop and attempts count.
+    Rtsp,
     /// The API: answers to the box's own question count.
     Api,
     /// The database: answers count.
@@ -26,6 +28,7 @@ impl fmt::Display for Part {
         match self {
             Self::Capture(camera) => write!(f, "camera {camera}"),
             Self::Recorder(camera) => write!(f, "the recorder of {camera}"),
+            Self::Rtsp => f.write_str("RTSP"),
             Self::Api => f.write_str("the API"),
             Self::Database => f.write_str("the database"),
         }
@@ -39,7 +42,7 @@ fn patience(part: &Part) -> Duration {
         Part::Capture(_) => Duration::from_secs(75),
         // A disk may take long over one step; the pause between two attempts is at most 30 s.
         Part::Recorder(_) => Duration::from_secs(120),
-        Part::Api | Part::Database => Duration::from_secs(60),
+        Part::Rtsp | Part::Api | Part::Database => Duration::from_secs(60),
     }
 }
 
@@ -146,7 +149,7 @@ mod tests {
         let capture = || Part::Capture(camera());
         let recorder = || Part::Recorder(camera());
         type Count = fn(u64) -> u64;
-        let table: [(&str, Part, Count, Option<u64>); 11] = [
+        let table: [(&str, Part, Count, Option<u64>); 13] = [
             ("frames come", capture(), |t| t * 25 + 1, None),
             ("unplugged, tried again every 15 s", capture(), |t| t / 15, None),
             ("a hanging driver, tried again every 50 s", capture(), |t| t / 50, None),
@@ -155,6 +158,8 @@ mod tests {
             ("a slow start, then frames", capture(), |t| t.saturating_sub(120), None),
             ("a recorder's rounds", recorder(), |t| t / 5, None),
             ("a recorder whose disk hangs at 100 s", recorder(), |t| t.min(100), Some(230)),
+            ("RTSP's loop, run again every 4 s", Part::Rtsp, |t| t / 4, None),
+            ("RTSP's loop hangs at 60 s", Part::Rtsp, |t| t.min(60), Some(130)),
             ("the API answers", Part::Api, |t| t, None),
             ("the API stops to answer at 60 s", Part::Api, |t| t.min(60), Some(130)),
             ("the database never answers", Part::Database, |_| 0, Some(130)),

@@ -12,6 +12,8 @@ use perch_base::secret::{hex, random_bytes};
 use perch_base::time::MonoTime;
 use perch_domain::access::{Object, Permission, StreamLogin};
 use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits, Trust};
+use perch_domain::reader::{Reader, ReaderFault, ReaderLimits, Sighting};
+use perch_domain::tally::Tally;
 use rtsp_server::prelude::*;
 use socket2::Socket;
 use std::collections::HashMap;
@@ -33,80 +35,108 @@ const LIMITS: Limits = Limits {
     head_start: Duration::from_secs(2),
     busy_start: Duration::from_secs(2),
 };
-/// A connection must give a valid password within this time.
-const LOGIN_WITHIN: Duration = Duration::from_secs(10);
-/// A connection that signed in and does not play must ask for something within this time: a DESCRIBE alone holds an encoder.
-const PLAY_WITHIN: Duration = Duration::from_secs(60);
-/// A TCP reader that takes nothing for this long is closed. The server holds as much for it as ten seconds of packets.
-const STUCK_AFTER: Duration = Duration::from_secs(10);
-/// Wrong passwords on one connection.
-const MAX_REFUSALS: u32 = 8;
+const READER: ReaderLimits = ReaderLimits {
+    login: Duration::from_secs(10),
+    play: Duration::from_secs(60),
+    // The server holds as much for a reader as ten seconds of packets.
+    stuck: Duration::from_secs(10),
+    quiet: Duration::from_secs(2),
+    refusals: 8,
+};
+/// Connections without a password are summed up so often: on a busy network each one would be noise.
+const SUM_UP_EVERY: Duration = Duration::from_secs(60);
 /// Sessions of one connection. Players use one; a second helps those that set up again before they tear down.
 const MAX_SESSIONS: u32 = 2;
 
-/// One connection.
+/// One connection: what never changes of it.
 pub(super) struct Connection {
+    key: usize,
     client: glib::WeakRef<rtsp_server::RTSPClient>,
     /// Sessions live in a pool of their own connection, so no other connection can name them.
     pool: rtsp_server::RTSPSessionPool,
     pub(super) nonce: String,
-    since: MonoTime,
-    state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct State {
+/// What changes of it.
+struct Peer {
+    connection: Arc<Connection>,
+    reader: Reader,
     socket: Option<Socket>,
-    peer: String,
+    address: String,
     /// Its place among all; `None` before it was let in.
     place: Option<ConnectionId>,
     /// The stream password it gave, with the cameras that this opens.
     login: Option<StreamLogin>,
-    refusals: u32,
-    /// When it asked for something last.
-    asked_at: Option<MonoTime>,
     /// What it asked for last.
     asked_for: Option<Arc<Mount>>,
-    playing: Option<Playing>,
+    playing: Option<Arc<Mount>>,
 }
 
-struct Playing {
-    mount: Arc<Mount>,
-    interleaved: bool,
-    acked: u64,
-    progress_at: MonoTime,
-}
+impl Peer {
+    fn new(connection: Arc<Connection>, now: MonoTime) -> Self {
+        let reader = Reader::new(READER, now);
+        Self {
+            connection,
+            reader,
+            socket: None,
+            address: String::new(),
+            place: None,
+            login: None,
+            asked_for: None,
+            playing: None,
+        }
+    }
 
-impl State {
     fn user(&self) -> Option<&str> {
         self.login.as_ref().map(|login| login.name.as_str())
     }
+
+    fn plays(&self, mount: &Arc<Mount>) -> bool {
+        self.playing.as_ref().is_some_and(|playing| Arc::ptr_eq(playing, mount))
+    }
+
+    /// Ends the connection soon: its own thread sees the end and cleans up.
+    fn shut(&self) {
+        if let Some(socket) = &self.socket {
+            socket::shut(socket);
+        }
+    }
+
+    fn acked(&self) -> Option<u64> {
+        self.socket.as_ref().and_then(socket::bytes_acked)
+    }
 }
 
-impl Connection {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+/// Who is connected. Neither the library nor a feed is called while it is locked.
+struct State {
+    peers: HashMap<usize, Peer>,
+    /// Who is let in and who gives way.
+    admission: Admission<String>,
+    without_password: Tally,
+}
+
+impl State {
+    fn of(&mut self, connection: &Connection) -> Option<&mut Peer> {
+        self.peers.get_mut(&connection.key)
     }
 
-    /// Whether a valid password was given.
-    pub(super) fn signed_in(&self) -> bool {
-        self.lock().login.is_some()
+    fn remove(&mut self, connection: &Connection) -> Option<Peer> {
+        let peer = self.peers.remove(&connection.key)?;
+        if let Some(id) = peer.place {
+            self.admission.left(id);
+        }
+        Some(peer)
     }
 
-    /// Whether its password opens what `path` names, see [`camera_of`].
-    pub(super) fn may_watch(&self, path: &str) -> bool {
-        let state = self.lock();
-        state.login.as_ref().is_some_and(|login| match camera_of(path) {
-            Some(camera) => login.may(Permission::Watch, Object::Camera(&camera)),
-            // What names no camera is the library's to refuse, for those who may know which there are.
-            None => login.cameras.is_all(),
-        })
-    }
-
-    /// Ends the connection soon, from any thread.
-    pub(super) fn close(&self) {
-        if let Some(socket) = &self.lock().socket {
-            socket::shut(socket);
+    /// Closes the connection that gives way to another.
+    fn send_away(&mut self, gives_way: Option<ConnectionId>, now: MonoTime) {
+        let Some(id) = gives_way else { return };
+        if let Some(peer) = self.peers.values().find(|peer| peer.place == Some(id)) {
+            tracing::debug!(peer = peer.address, user = peer.user(), "an RTSP connection gives way to another");
+            if peer.login.is_none() {
+                self.without_password.add(now);
+            }
+            peer.shut();
         }
     }
 }
@@ -115,16 +145,19 @@ impl Connection {
 pub(super) struct Connections {
     clock: SharedClock,
     mounts: Mounts,
+    /// Locked before `state` and never after it.
     logins: RwLock<Logins>,
-    map: Mutex<HashMap<usize, Arc<Connection>>>,
-    /// Who is let in and who gives way. Never locked together with a connection.
-    admission: Mutex<Admission<String>>,
+    state: Mutex<State>,
 }
 
 impl Connections {
     pub(super) fn new(clock: SharedClock, mounts: Mounts) -> Arc<Self> {
-        let admission = Mutex::new(Admission::new(LIMITS));
-        Arc::new(Self { clock, mounts, logins: RwLock::default(), map: Mutex::default(), admission })
+        let state = State {
+            peers: HashMap::new(),
+            admission: Admission::new(LIMITS),
+            without_password: Tally::new(SUM_UP_EVERY),
+        };
+        Arc::new(Self { clock, mounts, logins: RwLock::default(), state: Mutex::new(state) })
     }
 
     /// The stream at `path` or above it.
@@ -132,7 +165,7 @@ impl Connections {
         self.mounts.find(path)
     }
 
-    /// Adds a camera or changes it; connections of one that changed end.
+    /// Adds a camera or changes it; connections of one that cannot go on end.
     pub(super) fn set_camera(&self, camera: CameraStreams) {
         let gone = self.mounts.set(camera);
         self.end_readers_of(&gone);
@@ -145,47 +178,44 @@ impl Connections {
     }
 
     fn end_readers_of(&self, gone: &[Arc<Mount>]) {
-        for connection in self.all() {
-            let state = connection.lock();
-            let uses = |mount: &Arc<Mount>| gone.iter().any(|g| Arc::ptr_eq(g, mount));
-            if state.asked_for.as_ref().is_some_and(uses) || state.playing.as_ref().is_some_and(|p| uses(&p.mount)) {
+        let is_gone = |mount: &Arc<Mount>| gone.iter().any(|g| Arc::ptr_eq(g, mount));
+        for peer in self.lock().peers.values() {
+            if peer.asked_for.as_ref().is_some_and(is_gone) || peer.playing.as_ref().is_some_and(is_gone) {
                 tracing::info!(
-                    peer = state.peer,
-                    user = state.user(),
+                    peer = peer.address,
+                    user = peer.user(),
                     "RTSP connection closed: its camera was removed or changed"
                 );
-                drop(state);
-                connection.close();
+                peer.shut();
             }
         }
     }
 
     /// Readers that play.
     pub(super) fn playing(&self) -> usize {
-        self.all().iter().filter(|c| c.lock().playing.is_some()).count()
+        self.lock().peers.values().filter(|peer| peer.reader.is_playing()).count()
     }
 
     /// Open connections.
     pub(super) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().peers.len()
     }
 
     /// Replaces the passwords and ends the connections of users whose password went, changed or opens other cameras now.
     pub(super) fn set_passwords(&self, new: Logins) {
         let mut logins = self.logins.write().unwrap_or_else(PoisonError::into_inner);
         *logins = new;
-        for connection in self.all() {
-            let login = connection.lock().login.clone();
-            if let Some(login) = login.filter(|login| logins.get(&login.name) != Some(login)) {
+        for peer in self.lock().peers.values() {
+            if let Some(login) = peer.login.as_ref().filter(|login| logins.get(&login.name) != Some(login)) {
                 tracing::info!(user = login.name, "RTSP reader closed: its password was removed or changed");
-                connection.close();
+                peer.shut();
             }
         }
     }
 
     /// Ends every connection.
     pub(super) fn close_all(&self) {
-        self.all().iter().for_each(|c| c.close());
+        self.lock().peers.values().for_each(Peer::shut);
     }
 
     /// A connection was made; its socket is not there yet.
@@ -195,13 +225,20 @@ impl Connections {
         client.set_session_pool(Some(&pool));
         client.set_drop_backlog(true);
         let connection = Arc::new(Connection {
+            key: key(client),
             client: client.downgrade(),
             pool,
             nonce: hex(&random_bytes::<16>()),
-            since: self.clock.mono(),
-            state: Mutex::default(),
         });
-        self.lock().insert(key(client), connection.clone());
+        let now = self.clock.mono();
+        let before = {
+            let mut state = self.lock();
+            // One that went without a word, whose place in memory this one has.
+            let before = state.remove(&connection);
+            state.peers.insert(connection.key, Peer::new(connection.clone(), now));
+            before
+        };
+        drop(before);
 
         let here = Arc::downgrade(self);
         let with = move |client: &rtsp_server::RTSPClient, f: &dyn Fn(&Self, &Connection)| {
@@ -226,18 +263,19 @@ impl Connections {
             with,
             move |client, _| with(client, &|here, c| here.rests(c))
         ));
+        let here = Arc::downgrade(self);
         let asked = Arc::downgrade(&connection);
         requests::ask_before_sessions(client, move || {
-            let stranger = asked.upgrade().filter(|c| !c.signed_in())?;
-            Some(challenge(&stranger.nonce, false))
+            let (here, connection) = (here.upgrade()?, asked.upgrade()?);
+            (!here.is_signed_in(&connection)).then(|| challenge(&connection.nonce, false))
         });
         client.connect_closed(move |client| {
             with(client, &|here, c| {
                 here.rests(c);
-                here.lock().remove(&key(client));
-                here.with_place(c, |admission, id| admission.left(id));
-                let state = c.lock();
-                tracing::debug!(peer = state.peer, user = state.user(), "RTSP connection ended");
+                let gone = here.lock().remove(c);
+                if let Some(peer) = gone {
+                    tracing::debug!(peer = peer.address, user = peer.user(), "RTSP connection ended");
+                }
             });
         });
     }
@@ -245,61 +283,70 @@ impl Connections {
     /// A connection's socket is there.
     pub(super) fn connected(&self, client: &rtsp_server::RTSPClient) {
         let (Some(connection), Some(socket)) = (self.of(client), socket::of(client)) else { return };
-        let peer = socket::peer(&socket);
+        let address = socket::peer(&socket);
         if let Err(e) = socket::tune(&socket) {
-            tracing::warn!(peer, "RTSP socket without time limits: {e}");
+            tracing::warn!(peer = address, "RTSP socket without time limits: {e}");
         }
-        let place = match socket::address(&socket).map(|from| self.admission().arrive(from, self.clock.mono())) {
+        let now = self.clock.mono();
+        let mut state = self.lock();
+        let arrived = socket::address(&socket).map(|from| state.admission.arrive(from, now));
+        let place = match arrived {
             Some(AdmissionVerdict::Accept { id, gives_way }) => {
-                self.send_away(gives_way);
+                state.send_away(gives_way, now);
                 Some(id)
             }
             Some(AdmissionVerdict::Refuse) | None => {
-                tracing::debug!(peer, "RTSP connection refused: too many from there have not signed in");
+                tracing::debug!(peer = address, "RTSP connection refused: too many from there have not signed in");
+                state.without_password.add(now);
                 socket::shut(&socket);
                 None
             }
         };
-        let mut state = connection.lock();
-        state.peer = peer;
-        state.place = place;
-        state.socket = Some(socket);
-    }
-
-    /// Closes the connection that gives way to another.
-    fn send_away(&self, gives_way: Option<ConnectionId>) {
-        let Some(id) = gives_way else { return };
-        for connection in self.all().iter().filter(|c| c.lock().place == Some(id)) {
-            tracing::debug!("an RTSP connection that has not signed in gives way to another");
-            connection.close();
-        }
-    }
-
-    fn admission(&self) -> MutexGuard<'_, Admission<String>> {
-        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with_place(&self, connection: &Connection, f: impl FnOnce(&mut Admission<String>, ConnectionId)) {
-        let place = connection.lock().place;
-        if let Some(id) = place {
-            f(&mut self.admission(), id);
+        if let Some(peer) = state.of(&connection) {
+            (peer.address, peer.place, peer.socket) = (address, place, Some(socket));
+        } else if let Some(id) = place {
+            state.admission.left(id);
         }
     }
 
     /// The connection of `client`.
     pub(super) fn of(&self, client: &rtsp_server::RTSPClient) -> Option<Arc<Connection>> {
-        self.lock().get(&key(client)).cloned()
+        self.lock().peers.get(&key(client)).map(|peer| peer.connection.clone())
+    }
+
+    /// Whether a valid password was given.
+    fn is_signed_in(&self, connection: &Connection) -> bool {
+        self.lock().of(connection).is_some_and(|peer| peer.login.is_some())
+    }
+
+    /// Whether its password opens what `path` names, see [`camera_of`].
+    pub(super) fn may_watch(&self, connection: &Connection, path: &str) -> bool {
+        let mut state = self.lock();
+        let login = state.of(connection).and_then(|peer| peer.login.as_ref());
+        login.is_some_and(|login| match camera_of(path) {
+            Some(camera) => login.may(Permission::Watch, Object::Camera(&camera)),
+            // What names no camera is the library's to refuse, for those who may know which there are.
+            None => login.cameras.is_all(),
+        })
     }
 
     /// A request came.
     pub(super) fn asks(&self, connection: &Connection) {
-        connection.lock().asked_at = Some(self.clock.mono());
-        self.with_place(connection, |admission, id| admission.speaks(id));
+        let now = self.clock.mono();
+        let State { peers, admission, .. } = &mut *self.lock();
+        if let Some(peer) = peers.get_mut(&connection.key) {
+            peer.reader.asks(now);
+            if let Some(id) = peer.place {
+                admission.speaks(id);
+            }
+        }
     }
 
     /// A request that is let through is for `mount`.
     pub(super) fn asks_for(&self, connection: &Connection, mount: &Arc<Mount>) {
-        connection.lock().asked_for = Some(mount.clone());
+        if let Some(peer) = self.lock().of(connection) {
+            peer.asked_for = Some(mount.clone());
+        }
     }
 
     /// Checks a request's credentials; accepted ones name the connection's user.
@@ -307,65 +354,68 @@ impl Connections {
         // Held while the user is noted, so that `set_passwords` cannot miss it.
         let logins = self.logins.read().unwrap_or_else(PoisonError::into_inner);
         let verdict = logins.check(given, method, &connection.nonce);
-        if matches!(verdict, DigestVerdict::Accepted) {
-            self.trust(connection, given.username);
-        }
-        let mut state = connection.lock();
+        let now = self.clock.mono();
+        let mut state = self.lock();
+        let State { peers, admission, .. } = &mut *state;
+        let Some(peer) = peers.get_mut(&connection.key) else { return verdict };
         match verdict {
             DigestVerdict::Accepted => {
-                if state.user() != Some(given.username) {
-                    tracing::info!(user = given.username, peer = state.peer, "RTSP reader signed in");
+                if peer.user() != Some(given.username) {
+                    tracing::info!(user = given.username, peer = peer.address, "RTSP reader signed in");
                 }
-                state.login = logins.get(given.username).cloned();
+                peer.login = logins.get(given.username).cloned();
+                peer.reader.signs_in();
+                let trust = peer.place.map(|id| admission.trust(id, &given.username.to_owned(), now));
+                if let Some(Trust::Known { gives_way }) = trust {
+                    state.send_away(gives_way, now);
+                }
             }
             DigestVerdict::Stale => {}
             DigestVerdict::Refused => {
-                state.refusals += 1;
-                tracing::warn!(user = given.username, peer = state.peer, "RTSP password refused");
-                if let Some(socket) = state.socket.as_ref().filter(|_| state.refusals >= MAX_REFUSALS) {
-                    socket::shut(socket);
+                tracing::warn!(user = given.username, peer = peer.address, "RTSP password refused");
+                if let Some(fault) = peer.reader.is_refused() {
+                    tracing::warn!(peer = peer.address, "RTSP connection closed: {fault}");
+                    peer.shut();
                 }
             }
         }
         verdict
     }
 
-    fn trust(&self, connection: &Connection, user: &str) {
-        let mut gives_way = None;
-        self.with_place(connection, |admission, id| {
-            if let Trust::Known { gives_way: other } = admission.trust(id, &user.to_owned(), self.clock.mono()) {
-                gives_way = other;
-            }
-        });
-        self.send_away(gives_way);
-    }
-
     /// Whether one more reader would be too many; `connection` itself counts once it signed in.
     pub(super) fn is_full(&self, connection: &Connection) -> bool {
-        let others = self.all().into_iter().filter(|c| !std::ptr::eq(&**c, connection));
-        others.filter(|c| c.signed_in()).count() >= MAX_READERS
+        let state = self.lock();
+        let others = state.peers.values().filter(|peer| peer.connection.key != connection.key);
+        others.filter(|peer| peer.login.is_some()).count() >= MAX_READERS
     }
 
     fn plays(&self, connection: &Connection, client: &rtsp_server::RTSPClient, ctx: &rtsp_server::RTSPContext) {
         let mount = ctx.uri().and_then(requests::path).and_then(|path| self.mount(&path));
         let Some(mount) = mount else {
             // Its camera went away between its last two requests: it would wait for pictures in vain.
-            connection.close();
+            if let Some(peer) = self.lock().of(connection) {
+                peer.shut();
+            }
             return;
         };
         let interleaved = (0..=u8::MAX).any(|channel| client.stream_transport(channel).is_some());
-        let played = {
-            let mut state = connection.lock();
-            let acked = state.socket.as_ref().and_then(socket::bytes_acked).unwrap_or(0);
-            tracing::info!(path = mount.path, user = state.user(), peer = state.peer, interleaved, "RTSP reader plays");
-            let progress_at = self.clock.mono();
-            state.playing.replace(Playing { mount: mount.clone(), interleaved, acked, progress_at }).is_some()
-        };
-        if !played {
-            self.with_place(connection, |admission, id| {
+        let now = self.clock.mono();
+        {
+            let State { peers, admission, .. } = &mut *self.lock();
+            let Some(peer) = peers.get_mut(&connection.key) else { return };
+            tracing::info!(
+                path = mount.path,
+                user = peer.user(),
+                peer = peer.address,
+                interleaved,
+                "RTSP reader plays"
+            );
+            peer.reader.plays(interleaved, peer.acked(), now);
+            let played = peer.playing.replace(mount.clone()).is_some();
+            if let Some(id) = peer.place.filter(|_| !played) {
                 admission.starts(id);
                 admission.is_read(id);
-            });
+            }
         }
         if let Some(feed) = mount.feed() {
             feed.play();
@@ -373,11 +423,18 @@ impl Connections {
     }
 
     fn rests(&self, connection: &Connection) {
-        let Some(was) = connection.lock().playing.take() else { return };
-        self.with_place(connection, |admission, id| admission.ends(id, true, self.clock.mono()));
-        let others =
-            self.all().iter().any(|c| c.lock().playing.as_ref().is_some_and(|p| Arc::ptr_eq(&p.mount, &was.mount)));
-        if let Some(feed) = was.mount.feed().filter(|_| !others) {
+        let now = self.clock.mono();
+        let was = {
+            let State { peers, admission, .. } = &mut *self.lock();
+            let Some(peer) = peers.get_mut(&connection.key) else { return };
+            peer.reader.rests();
+            let Some(was) = peer.playing.take() else { return };
+            if let Some(id) = peer.place {
+                admission.ends(id, true, now);
+            }
+            Some(was).filter(|was| !peers.values().any(|peer| peer.plays(was)))
+        };
+        if let Some(feed) = was.and_then(|mount| mount.feed()) {
             feed.park();
         }
     }
@@ -385,54 +442,49 @@ impl Connections {
     /// Closes who is late, stuck or cut off, and ends expired sessions. To be called every second.
     pub(super) fn sweep(&self) {
         let now = self.clock.mono();
-        for connection in self.all() {
+        let all: Vec<_> = self.lock().peers.values().map(|p| (p.connection.clone(), p.playing.clone())).collect();
+        for (connection, playing) in all {
             connection.pool.cleanup();
-            let reason = self.why_close(&connection, now);
-            if let Some(reason) = reason {
-                let state = connection.lock();
-                match state.user() {
-                    Some(user) => tracing::warn!(peer = state.peer, user, "RTSP connection closed: {reason}"),
-                    // Anybody can cause as many as they like.
-                    None => tracing::debug!(peer = state.peer, "RTSP connection closed: {reason}"),
-                }
-                drop(state);
-                connection.close();
+            let feed = playing.as_ref().and_then(|mount| mount.feed()).filter(|feed| !feed.is_dead());
+            self.look(&connection, playing.as_ref(), feed.map(|feed| feed.idle_for()), now);
+            if connection.client.upgrade().is_none() {
+                let gone = self.lock().remove(&connection);
+                drop(gone);
             }
         }
-        let gone: Vec<_> = self.lock().extract_if(|_, c| c.client.upgrade().is_none()).collect();
-        for (_, connection) in gone {
-            self.with_place(&connection, |admission, id| admission.left(id));
+        if let Some(connections) = self.lock().without_password.take(now) {
+            tracing::info!(connections, "RTSP connections without a valid password were closed in the last minute");
         }
     }
 
-    fn why_close(&self, connection: &Connection, now: MonoTime) -> Option<&'static str> {
-        let mut state = connection.lock();
-        if state.login.is_none() && now.since(connection.since) > LOGIN_WITHIN {
-            return Some("it gave no valid password");
+    /// Closes the connection if it has to end; it plays `playing`, which gave nothing for `stream_idle`.
+    fn look(
+        &self,
+        connection: &Connection,
+        playing: Option<&Arc<Mount>>,
+        stream_idle: Option<Duration>,
+        now: MonoTime,
+    ) {
+        let State { peers, without_password, .. } = &mut *self.lock();
+        let Some(peer) = peers.get_mut(&connection.key) else { return };
+        // It began to play, or something else, since the stream was looked at: the next look will tell.
+        if peer.playing.as_ref().map(Arc::as_ptr) != playing.map(Arc::as_ptr) {
+            return;
         }
-        let acked = state.socket.as_ref().and_then(socket::bytes_acked);
-        let asked_at = state.asked_at.unwrap_or(connection.since);
-        let Some(playing) = state.playing.as_mut() else {
-            return (now.since(asked_at) > PLAY_WITHIN).then_some("it does not play");
-        };
-        let feed = playing.mount.feed();
-        if feed.as_ref().is_none_or(|feed| feed.is_dead()) {
-            return Some("its stream ended");
+        let seen = Sighting { acked: peer.acked(), stream_idle };
+        let Some(fault) = peer.reader.look(seen, now) else { return };
+        let (address, user) = (&peer.address, peer.user());
+        if fault == ReaderFault::NoPassword {
+            without_password.add(now);
+            tracing::debug!(peer = address, "RTSP connection closed: {fault}");
+        } else {
+            tracing::warn!(peer = address, user, "RTSP connection closed: {fault}");
         }
-        let idle = feed.is_some_and(|feed| feed.idle_for() > Duration::from_secs(2));
-        if acked.is_none_or(|acked| acked > playing.acked) || idle || !playing.interleaved {
-            playing.acked = acked.unwrap_or(0);
-            playing.progress_at = now;
-        }
-        (now.since(playing.progress_at) > STUCK_AFTER).then_some("it stopped reading")
+        peer.shut();
     }
 
-    fn all(&self) -> Vec<Arc<Connection>> {
-        self.lock().values().cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Arc<Connection>>> {
-        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,7 +12,7 @@ use perch_domain::camera::VideoSettings;
 use perch_domain::media::{Stream, Track, VideoCodec};
 use rtsp_server::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// A stream that gives no picture for this long cannot be described.
@@ -25,7 +25,8 @@ pub(super) struct Mount {
     pub(super) path: String,
     pub(super) source: Arc<FeedSource>,
     pub(super) has_audio: bool,
-    pub(super) video: VideoSettings,
+    /// How the next media is described.
+    video: Mutex<VideoSettings>,
     feed: Mutex<Weak<Feed>>,
     /// How many media of this path have started to end: a reader that comes meanwhile gets a new one instead of a refusal.
     ended: AtomicU64,
@@ -38,7 +39,19 @@ impl Mount {
             Stream::Main => format!("/{camera}"),
             Stream::Sub => format!("/{camera}/sub"),
         };
-        Self { path, source: Arc::new(source), has_audio, video, feed: Mutex::default(), ended: AtomicU64::new(0) }
+        Self {
+            path,
+            source: Arc::new(source),
+            has_audio,
+            video: Mutex::new(video),
+            feed: Mutex::default(),
+            ended: AtomicU64::new(0),
+        }
+    }
+
+    /// Describes the stream like this from its next media on; readers of the present one go on.
+    pub(super) fn set_video(&self, video: VideoSettings) {
+        *self.video.lock().unwrap_or_else(PoisonError::into_inner) = video;
     }
 
     /// The feed of the media that runs now.
@@ -47,12 +60,12 @@ impl Mount {
     }
 
     fn lock(&self) -> MutexGuard<'_, Weak<Feed>> {
-        self.feed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn bin(&self) -> Result<gst::Bin, glib::BoolError> {
         let bin = gst::Bin::new();
-        let video = &self.video;
+        let video = *self.video.lock().unwrap_or_else(PoisonError::into_inner);
         let (caps, payloader) = match self.source.codec {
             VideoCodec::H264 => (
                 gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au"),

@@ -79,7 +79,7 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
     }
     let path = ctx.uri().and_then(path);
     // Another camera is answered like one that does not exist, before anything is looked up.
-    if !connection.may_watch(path.as_deref().unwrap_or_default()) {
+    if !connections.may_watch(&connection, path.as_deref().unwrap_or_default()) {
         return answer(ctx, RTSPStatusCode::NotFound, None);
     }
     if method.intersects(RTSPMethod::ANNOUNCE | RTSPMethod::RECORD | RTSPMethod::REDIRECT) {

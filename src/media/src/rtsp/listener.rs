@@ -2,6 +2,7 @@
 
 use super::connections::Connections;
 use super::gate::Gate;
+use super::threads::Threads;
 use gstreamer_rtsp_server::subclass::prelude::*;
 use gstreamer_rtsp_server::{self as rtsp_server, gio, glib};
 use perch_base::{Error, ErrorKind, Result};
@@ -16,7 +17,7 @@ const MAX_BODY_BYTES: u32 = 4096;
 pub(super) fn listen(
     connections: &Arc<Connections>,
     points: &rtsp_server::RTSPMountPoints,
-    threads: &rtsp_server::RTSPThreadPool,
+    threads: &Threads,
     gate: &Gate,
     at: SocketAddr,
 ) -> Result<(SocketAddr, glib::Source)> {

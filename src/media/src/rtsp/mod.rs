@@ -15,32 +15,33 @@ mod listener;
 mod mounts;
 #[expect(unsafe_code, reason = "a request comes as a C pointer in a signal's value")]
 mod requests;
+mod server;
 #[expect(unsafe_code, reason = "a descriptor is lent by C, and what a peer acknowledged has no safe form")]
 mod socket;
+#[expect(unsafe_code, reason = "the class of a thread pool is filled in by hand")]
+mod threads;
 
 pub use mounts::CameraStreams;
+pub use server::Server;
 
 use connections::Connections;
 use gate::Gate;
-use gstreamer_rtsp_server::{self as rtsp_server, gio, glib};
+use gstreamer_rtsp_server::glib;
 use listener::listen;
 use mounts::Mounts;
+use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
-use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::access::StreamLogin;
-use perch_domain::identity::{Certificate, IdentityPort};
-use rtsp_server::prelude::*;
+use perch_domain::identity::IdentityPort;
+use server::{Door, Secured, Shared};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use threads::Threads;
 
 /// Threads that read requests and drain slow readers. A DESCRIBE that waits for an encoder holds one of them, so not one.
-const CLIENT_THREADS: i32 = 4;
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// How long [`Server::stop`] waits for readers to be gone.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
+const CLIENT_THREADS: u32 = 4;
 
 /// Where to listen.
 #[derive(Clone, Debug)]
@@ -53,35 +54,32 @@ pub struct Config {
     pub identity: Arc<dyn IdentityPort>,
 }
 
-/// A running server; stops when dropped.
-pub struct Server {
+/// What others ask of the server; served by [`Server`].
+pub struct Handle {
     local: SocketAddr,
     tls_local: Option<SocketAddr>,
     connections: Arc<Connections>,
-    main_loop: glib::MainLoop,
-    listeners: Mutex<Vec<glib::Source>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    rounds: Arc<AtomicU64>,
 }
 
-impl std::fmt::Debug for Server {
+impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("local", &self.local).field("tls_local", &self.tls_local).finish_non_exhaustive()
+        f.debug_struct("Handle").field("local", &self.local).field("tls_local", &self.tls_local).finish_non_exhaustive()
     }
 }
 
-impl Server {
-    /// Listens and serves. Nobody may read until [`Self::set_passwords`].
+impl Handle {
+    /// Opens the ports. Nothing is served until the server runs, and nobody may read until [`Self::set_passwords`].
     ///
-    /// Errors with [`ErrorKind::Unavailable`] when a port is in use or the certificate cannot be used.
-    pub fn start(config: Config, cameras: Vec<CameraStreams>, clock: SharedClock) -> Result<Self> {
+    /// Errors with [`perch_base::ErrorKind::Unavailable`] when a port is in use or the certificate cannot be used.
+    pub fn open(config: Config, cameras: Vec<CameraStreams>, clock: SharedClock) -> Result<(Arc<Self>, Server)> {
         crate::init()?;
         let context = glib::MainContext::new();
         let mounts = Mounts::new(context.clone());
         cameras.into_iter().for_each(|camera| drop(mounts.set(camera)));
         let points = mounts.points().clone();
         let connections = Connections::new(clock, mounts);
-        let threads = rtsp_server::RTSPThreadPool::new();
-        threads.set_max_threads(CLIENT_THREADS);
+        let threads = Threads::kept(CLIENT_THREADS);
 
         let build = |gate: &Gate, at| listen(&connections, &points, &threads, gate, at);
         let (local, source) = build(&Gate::new(connections.clone()), config.listen)?;
@@ -101,38 +99,11 @@ impl Server {
         for listener in &listeners {
             listener.attach(Some(&context));
         }
-        let swept = Arc::downgrade(&connections);
-        let sweep = glib::timeout_source_new(SWEEP_EVERY, None, glib::Priority::DEFAULT, move || {
-            let Some(connections) = swept.upgrade() else { return glib::ControlFlow::Break };
-            connections.sweep();
-            if let Some(secured) = &mut secured {
-                secured.follow();
-            }
-            glib::ControlFlow::Continue
-        });
-        sweep.attach(Some(&context));
-        let main_loop = glib::MainLoop::new(Some(&context), false);
-        let thread = std::thread::Builder::new()
-            .name("rtsp".into())
-            .spawn({
-                let main_loop = main_loop.clone();
-                move || {
-                    let run = context.with_thread_default(|| main_loop.run());
-                    if run.is_err() {
-                        tracing::error!("RTSP main context is taken by another thread");
-                    }
-                }
-            })
-            .context(ErrorKind::Unavailable, || "cannot start the RTSP thread")?;
         tracing::info!(%local, ?tls_local, "RTSP server listens");
-        Ok(Self {
-            local,
-            tls_local,
-            connections,
-            main_loop,
-            listeners: Mutex::new(listeners),
-            thread: Mutex::new(Some(thread)),
-        })
+        let rounds = Arc::<AtomicU64>::default();
+        let door = Arc::new(Mutex::new(Door { listeners, secured, _threads: threads }));
+        let server = Server::new(Shared { context, connections: connections.clone(), rounds: rounds.clone(), door });
+        Ok((Arc::new(Self { local, tls_local, connections, rounds }), server))
     }
 
     /// Where RTSP listens.
@@ -145,7 +116,8 @@ impl Server {
         self.tls_local
     }
 
-    /// Adds the camera that `camera.hub` names, or changes it. Connections of one that changed end; nobody else's are touched.
+    /// Adds the camera that `camera.hub` names, or changes it. Connections of one end where what they were told of it holds no
+    /// more ([`perch_domain::reload::RtspDescription`]); nobody else's are touched.
     pub fn set_camera(&self, camera: CameraStreams) {
         self.connections.set_camera(camera);
     }
@@ -166,72 +138,8 @@ impl Server {
         self.connections.playing()
     }
 
-    /// Closes every connection and ends the server. Calls after the first do nothing.
-    pub fn stop(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(thread) = thread else { return };
-        // Nobody new is let in.
-        let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
-        listeners.iter().for_each(glib::Source::destroy);
-        drop(listeners);
-        // Quitting from inside: a loop that was asked before it ran would run for ever.
-        let quit = self.main_loop.clone();
-        let inside = glib::idle_source_new(None, glib::Priority::HIGH, move || {
-            quit.quit();
-            glib::ControlFlow::Break
-        });
-        inside.attach(Some(&self.main_loop.context()));
-        if thread.join().is_err() {
-            tracing::error!("RTSP thread panicked");
-        }
-        // Real time: the process must end.
-        let deadline = Instant::now() + STOP_WITHIN;
-        while self.connections.len() > 0 && Instant::now() < deadline {
-            self.connections.close_all();
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the library's threads tell nobody when they let a connection go"
-            )]
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    /// How often its loop came round: once a second while it runs.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// The gate of RTSPS, which follows the certificate of the box.
-struct Secured {
-    gate: Gate,
-    identity: Arc<dyn IdentityPort>,
-    served: Arc<Certificate>,
-}
-
-impl Secured {
-    fn new(gate: Gate, identity: Arc<dyn IdentityPort>) -> Result<Self> {
-        let served = identity.certificate();
-        gate.set_tls_certificate(Some(&read(&served)?));
-        Ok(Self { gate, identity, served })
-    }
-
-    /// Takes a renewed certificate for connections to come.
-    fn follow(&mut self) {
-        let now = self.identity.certificate();
-        if Arc::ptr_eq(&now, &self.served) {
-            return;
-        }
-        match read(&now) {
-            Ok(certificate) => self.gate.set_tls_certificate(Some(&certificate)),
-            Err(e) => tracing::error!(error = %e, "RTSPS cannot use the renewed certificate; the old one is kept"),
-        }
-        self.served = now;
-    }
-}
-
-fn read(certificate: &Certificate) -> Result<gio::TlsCertificate> {
-    let pem = format!("{}{}", certificate.key_pem.expose(), certificate.chain_pem);
-    gio::TlsCertificate::from_pem(&pem).context(ErrorKind::Unavailable, || "the certificate cannot be used for RTSPS")
 }

@@ -7,6 +7,7 @@ use gstreamer_rtsp_server::{self as rtsp_server, glib};
 use perch_base::ids::CameraId;
 use perch_domain::camera::VideoSettings;
 use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::reload::RtspDescription;
 use rtsp_server::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -27,11 +28,17 @@ pub struct CameraStreams {
 }
 
 impl CameraStreams {
-    /// Whether readers of the one can go on with the other.
-    fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.hub, &other.hub)
-            && (self.codec, self.has_audio) == (other.codec, other.has_audio)
-            && (self.sub, self.main) == (other.sub, other.main)
+    /// Whether its readers can go on with the camera as it is in `new`.
+    fn goes_on_as(&self, new: &Self) -> bool {
+        Arc::ptr_eq(&self.hub, &new.hub) && self.description().still_holds(&new.description())
+    }
+
+    fn description(&self) -> RtspDescription {
+        RtspDescription { codec: self.codec, has_audio: self.has_audio, main: self.main, sub: self.sub }
+    }
+
+    fn videos(&self) -> [VideoSettings; 2] {
+        [self.main, self.sub]
     }
 
     fn mounts(&self) -> [Arc<Mount>; 2] {
@@ -68,7 +75,9 @@ impl Mounts {
     pub(super) fn set(&self, camera: CameraStreams) -> Vec<Arc<Mount>> {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         let id = camera.hub.camera().clone();
-        if by_id.get(&id).is_some_and(|served| served.camera.is_same(&camera)) {
+        if let Some(served) = by_id.get_mut(&id).filter(|served| served.camera.goes_on_as(&camera)) {
+            served.mounts.iter().zip(camera.videos()).for_each(|(mount, video)| mount.set_video(video));
+            served.camera = camera;
             return Vec::new();
         }
         let mounts = camera.mounts();

@@ -19,6 +19,9 @@ fn cameras_come_change_and_go_while_others_are_read() {
 
     bench.server.set_camera(attic.streams());
     reader.read_for(Duration::from_millis(300)).expect("nothing changed");
+    let other_rates = VideoSettings { bitrate_kbps: 900, fps: 25, ..attic.streams().main };
+    bench.server.set_camera(CameraStreams { main: other_rates, ..attic.streams() });
+    reader.read_for(Duration::from_millis(300)).expect("another bit rate ends nobody");
     bench.server.set_camera(CameraStreams { has_audio: false, ..attic.streams() });
     assert!(reader.ends_within(Duration::from_secs(5)) && described.ends_within(Duration::from_secs(5)));
     let mut silent = bench.client("/attic", LOGIN);

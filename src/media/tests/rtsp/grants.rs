@@ -2,15 +2,15 @@
 
 use crate::camera::{Camera, clock};
 use crate::client::{Client, stream_login};
+use crate::running::Running;
 use crate::{LOGIN, SMALL, config};
 use perch_domain::media::Stream;
-use perch_media::rtsp::Server;
 use std::time::Duration;
 
 #[test]
 fn a_password_for_one_camera_finds_no_other() {
     let (front, yard) = (Camera::start("front", SMALL), Camera::start("yard", SMALL));
-    let server = Server::start(config(), vec![front.streams(), yard.streams()], clock()).expect("starts");
+    let server = Running::start(config(), vec![front.streams(), yard.streams()], clock()).expect("starts");
     let passwords = |tv: &[&str]| vec![stream_login("tv", "opensesame", tv), stream_login("radio", "other", &[])];
     server.set_passwords(passwords(&["front"]));
     let client = |path: &str| Client::connect(server.local_addr(), path, LOGIN);

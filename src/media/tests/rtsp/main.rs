@@ -4,8 +4,10 @@
 mod camera;
 mod cameras;
 mod client;
+mod descriptors;
 mod grants;
 mod identity;
+mod running;
 
 use camera::{Camera, clock};
 use client::{Client, stream_login};
@@ -18,7 +20,8 @@ use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::camera::VideoSettings;
 use perch_domain::identity::IdentityPort;
 use perch_domain::media::Stream;
-use perch_media::rtsp::{Config, Server};
+use perch_media::rtsp::Config;
+use running::Running;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -30,7 +33,7 @@ const SMALL: VideoSettings = VideoSettings { width: 640, height: 360, fps: 30, b
 
 struct Bench {
     camera: Camera,
-    server: Server,
+    server: Running,
 }
 
 impl Bench {
@@ -44,7 +47,7 @@ impl Bench {
 
     fn at(main: VideoSettings, clock: SharedClock) -> Self {
         let camera = Camera::start("front", main);
-        let server = Server::start(config(), vec![camera.streams()], clock).expect("starts");
+        let server = Running::start(config(), vec![camera.streams()], clock).expect("starts");
         server.set_passwords(vec![stream_login("tv", "opensesame", &[])]);
         Self { camera, server }
     }
@@ -399,11 +402,11 @@ fn readers_that_come_as_the_last_one_leaves_are_served() {
 fn a_port_in_use_is_reported() {
     let bench = Bench::new();
     let listen = bench.server.local_addr();
-    let error = Server::start(Config { listen, ..config() }, vec![], clock()).expect_err("in use");
+    let error = Running::start(Config { listen, ..config() }, vec![], clock()).expect_err("in use");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().contains(&format!("port {} is already in use", listen.port())), "{error}");
     bench.server.stop();
-    Server::start(Config { listen, ..config() }, vec![], clock()).expect("free again");
+    Running::start(Config { listen, ..config() }, vec![], clock()).expect("free again");
 }
 
 #[test]
@@ -509,7 +512,7 @@ fn gstreamer_reads_rtsp_and_rtsps() {
     let tls_listen = Some("127.0.0.1:0".parse().expect("an address"));
     let identity = identity();
     let config = Config { tls_listen, identity: identity.clone(), ..config() };
-    let server = Server::start(config, vec![camera.streams()], clock()).expect("starts");
+    let server = Running::start(config, vec![camera.streams()], clock()).expect("starts");
     server.set_passwords(vec![stream_login("tv", "opensesame", &[])]);
     let tls = server.tls_local_addr().expect("RTSPS listens");
     // Those that connect and say nothing must not hold up the others.

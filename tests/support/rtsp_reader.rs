@@ -17,6 +17,7 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 /// A reader; it stops when dropped.
 pub struct Reader {
     socket: TcpStream,
+    counts: Arc<Counts>,
     thread: Option<JoinHandle<Result<(), String>>>,
 }
 
@@ -36,12 +37,19 @@ impl Reader {
             keep_alive_every: SESSION_TIMEOUT / 2,
             tracks: Vec::new(),
             bytes,
+            counts: Arc::default(),
         };
+        let counts = c.counts.clone();
         let thread = std::thread::Builder::new().name("reader".into()).spawn(move || {
             c.begin()?;
             c.read_on()
         });
-        Ok(Self { socket, thread: Some(thread.map_err(|e| e.to_string())?) })
+        Ok(Self { socket, counts, thread: Some(thread.map_err(|e| e.to_string())?) })
+    }
+
+    /// RTP packets of all tracks, and how many their sequence numbers (RFC 3550, section 5.1) miss.
+    pub fn packets_and_lost(&self) -> (u64, u64) {
+        (self.counts.packets.load(Ordering::SeqCst), self.counts.lost.load(Ordering::SeqCst))
     }
 
     /// Why it ended, if it did.
@@ -60,20 +68,32 @@ impl Drop for Reader {
     }
 }
 
+#[derive(Default)]
+struct Counts {
+    packets: AtomicU64,
+    lost: AtomicU64,
+}
+
 /// What a receiver report says of a track.
 #[derive(Default)]
 struct Track {
     ssrc: u32,
     highest: u32,
+    next: Option<u16>,
     last_report: u32,
     last_report_at: Option<Instant>,
 }
 
 impl Track {
-    /// An RTP packet came.
-    fn rtp(&mut self, packet: &[u8]) {
+    /// An RTP packet came. Over TCP none is passed by another, so each number that is left out is a packet lost.
+    fn rtp(&mut self, packet: &[u8], counts: &Counts) {
         let Some([_, _, a, b, _, _, _, _, s @ ..]) = packet.first_chunk::<12>() else { return };
-        let number = u32::from(u16::from_be_bytes([*a, *b]));
+        let number = u16::from_be_bytes([*a, *b]);
+        let missing = self.next.map_or(0, |next| number.wrapping_sub(next));
+        self.next = Some(number.wrapping_add(1));
+        counts.packets.fetch_add(1, Ordering::SeqCst);
+        counts.lost.fetch_add(u64::from(missing), Ordering::SeqCst);
+        let number = u32::from(number);
         if number < self.highest & 0xffff && self.highest & 0xffff > 0xf000 && number < 0x1000 {
             self.highest += 0x1_0000;
         }
@@ -110,6 +130,7 @@ struct Conversation {
     keep_alive_every: Duration,
     tracks: Vec<Track>,
     bytes: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 }
 
 impl Conversation {
@@ -195,7 +216,7 @@ impl Conversation {
         let mut packet = vec![0; usize::from(u16::from_be_bytes([head[2], head[3]]))];
         self.read(&mut packet)?;
         match self.tracks.get_mut(usize::from(head[1] / 2)) {
-            Some(track) if head[1].is_multiple_of(2) => track.rtp(&packet),
+            Some(track) if head[1].is_multiple_of(2) => track.rtp(&packet, &self.counts),
             Some(track) => track.rtcp(&packet),
             None => {}
         }
