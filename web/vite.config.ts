@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
+import { served } from './dev/served.mjs';
 
 const box = process.env.PERCH_BOX ?? 'http://localhost:8080';
 
@@ -25,18 +26,20 @@ function lengthLimit(limit: 'minLength' | 'maxLength', schema: string, field: st
   return value;
 }
 
-function leaseSeconds(): number {
-  const seconds = info['x-lease-s'];
-  if (typeof seconds !== 'number') throw new Error('openapi.json does not say how long a lease is');
-  return seconds;
+/** A length of time that the document sets for the whole box, seconds. */
+function seconds(name: string): number {
+  const value = info[name];
+  if (typeof value !== 'number') throw new Error(`openapi.json does not say ${name}`);
+  return value;
 }
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), { name: 'served', apply: 'serve', transformIndexHtml: (html) => served(html) }],
   define: {
     __PASSWORD_MIN__: lengthLimit('minLength', 'NewUser', 'password'),
     __NAME_MAX__: lengthLimit('maxLength', 'NewUser', 'name'),
-    __LEASE_S__: leaseSeconds(),
+    __LEASE_S__: seconds('x-lease-s'),
+    __LONGEST_RANGE_S__: seconds('x-longest-range-s'),
   },
   build: {
     target: 'es2022',

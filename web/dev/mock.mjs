@@ -18,6 +18,7 @@ import {
   timeline,
   updateState,
 } from './fake-data.mjs';
+import { served } from './served.mjs';
 import { playlist, prepareMedia } from './media.mjs';
 
 const dist = new URL('../dist/', import.meta.url).pathname;
@@ -289,10 +290,7 @@ function file(url) {
       body: readFileSync(path),
       headers: { 'Content-Security-Policy': CSP },
     };
-  const html = readFileSync(join(dist, 'index.html'), 'utf8').replace(
-    '__PERCH_CLAIMED__',
-    String(scenario.claimed),
-  );
+  const html = served(readFileSync(join(dist, 'index.html'), 'utf8'), scenario.claimed);
   return { type: 'text/html', body: html, headers: { 'Content-Security-Policy': CSP } };
 }
 

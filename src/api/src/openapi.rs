@@ -7,7 +7,7 @@ use crate::route::{Body, Kind, Param, Route, Takes};
 use perch_base::ErrorKind;
 use perch_base::ids::CameraId;
 use perch_domain::access::{DeviceKind, NAME_LENGTH, PASSWORD_LENGTH, Permission, Role, name_pattern};
-use perch_domain::archive::{EventKind, GapCause};
+use perch_domain::archive::{EventKind, GapCause, MAX_RANGE_US};
 use perch_domain::health::CameraState;
 use perch_domain::lease::LEASE;
 use perch_domain::media::{Stream, VideoCodec};
@@ -38,6 +38,8 @@ pub fn document(routes: &[Route], version: &str) -> Value {
             "description": "A surveillance box. Times are RFC 3339 in UTC. Errors are application/problem+json.",
             // A live session ends after so many seconds without its viewer's word.
             "x-lease-s": LEASE.as_secs(),
+            // No question may span more than this.
+            "x-longest-range-s": MAX_RANGE_US / 1_000_000,
         },
         "security": [{ "bearer": [] }, { "cookie": [] }],
         "paths": paths,

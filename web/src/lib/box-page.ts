@@ -2,8 +2,8 @@
 const { claimed, otpDigits, otpTtlS } = document.documentElement.dataset;
 
 /** Digits of a pairing code, `[access] otp_digits`. */
-export const OTP_DIGITS = Number(otpDigits) || 8;
+export const OTP_DIGITS = Number(otpDigits);
 /** How long a pairing code is valid, `[access] otp_ttl_s`. */
-export const OTP_TTL_S = Number(otpTtlS) || 300;
+export const OTP_TTL_S = Number(otpTtlS);
 /** Whether anybody had ever paired with this box when the page was served. */
 export const WAS_CLAIMED = claimed !== 'false';

@@ -2,6 +2,7 @@
 declare const __PASSWORD_MIN__: number;
 declare const __NAME_MAX__: number;
 declare const __LEASE_S__: number;
+declare const __LONGEST_RANGE_S__: number;
 
 /** Characters that a password must have at least. */
 export const PASSWORD_MIN = __PASSWORD_MIN__;
@@ -11,3 +12,6 @@ export const NAME_MAX = __NAME_MAX__;
 
 /** Seconds after which the box forgets a viewer that says nothing. */
 export const LEASE_S = __LEASE_S__;
+
+/** The longest range of time that one question may span, seconds. */
+export const LONGEST_RANGE_S = __LONGEST_RANGE_S__;

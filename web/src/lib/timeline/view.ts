@@ -1,4 +1,5 @@
 // The window of time a timeline shows, and how zooming and dragging change it. Pure; times are milliseconds since the epoch.
+import { LONGEST_RANGE_S } from '../limits';
 import { DAY, SECOND } from '../time';
 
 export interface View {
@@ -8,8 +9,8 @@ export interface View {
 
 export const MIN_SPAN_MS = 10 * SECOND;
 export const MAX_SPAN_MS = DAY;
-/** How far back one can go: the box refuses to speak of more than a year. */
-export const MAX_AGE_MS = 366 * DAY;
+/** How far back one can go: with the longest window before it, the box still answers for all of it at once. */
+export const MAX_AGE_MS = LONGEST_RANGE_S * SECOND - MAX_SPAN_MS;
 /** Room right of now, as a part of the window, so that the live mark is not cut off. */
 export const EDGE = 0.04;
 
