@@ -41,6 +41,28 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// It lives exactly as long as no two renewals are a lease apart, and stays lapsed from then on.
+        #[test]
+        fn lives_from_renewal_to_renewal_and_never_again(
+            waits in prop::collection::vec((0..=LEASE.as_secs(), any::<bool>()), 0..40),
+        ) {
+            let mut now = MonoTime(0);
+            let (mut lease, mut renewed, mut is_alive) = (Lease::grant(now), now, true);
+            for (wait_s, renews) in waits {
+                now = now + Duration::from_secs(wait_s);
+                is_alive &= now.since(renewed) < LEASE;
+                prop_assert_eq!(lease.lapsed(now), !is_alive);
+                if renews {
+                    prop_assert_eq!(lease.renew(now), is_alive);
+                    renewed = if is_alive { now } else { renewed };
+                }
+                prop_assert_eq!(lease.expires(), renewed + LEASE);
+            }
+        }
+    }
 
     #[test]
     fn lapses_after_thirty_seconds_and_cannot_be_revived() {

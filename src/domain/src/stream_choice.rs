@@ -65,6 +65,50 @@ impl AutoStream {
 mod tests {
     use super::*;
     use Stream::{Main, Sub};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// It changes exactly when all reports of the time that is needed agree, and each return to the main stream needs twice the
+        /// time of the one before, up to the longest.
+        #[test]
+        fn changes_only_when_all_reports_of_the_time_needed_agree(
+            phases in prop::collection::vec(
+                (
+                    prop_oneof![
+                        3 => Just(0.0f32), 1 => Just(GOOD_LOSS), 1 => Just(0.05), 1 => Just(BAD_LOSS), 3 => Just(0.3)
+                    ],
+                    0..200usize,
+                    prop::bool::weighted(0.1),
+                ),
+                0..20,
+            ),
+        ) {
+            let (mut auto, mut stream, mut now) = (AutoStream::default(), Main, MonoTime(0));
+            let (mut seen, mut good_for) = (Vec::new(), GOOD_FOR);
+            let reports = phases.into_iter().flat_map(|(loss, n, refuses)| std::iter::repeat_n((loss, refuses), n));
+            for (loss, refuses) in reports {
+                now = now + BAD_FOR;
+                seen.push((now, loss));
+                let agrees = |loss: f32| if stream == Main { loss > BAD_LOSS } else { loss < GOOD_LOSS };
+                let agreed_since = seen.iter().rev().take_while(|(_, loss)| agrees(*loss)).last().map(|(at, _)| *at);
+                let (needed, other) = if stream == Main { (BAD_FOR, Sub) } else { (good_for, Main) };
+                let want = agreed_since.filter(|since| now.since(*since) >= needed).map(|_| other);
+                prop_assert_eq!(auto.report(now, loss), want);
+                if want.is_none() {
+                    continue;
+                }
+                seen.clear();
+                if other == Main {
+                    good_for = (good_for * 2).min(MAX_GOOD_FOR);
+                }
+                if refuses {
+                    auto.stay(stream);
+                } else {
+                    stream = other;
+                }
+            }
+        }
+    }
 
     /// Feeds (seconds, loss) reports once a second; returns (second, stream) of each change.
     fn run(phases: &[(u32, f32)]) -> Vec<(u32, Stream)> {
