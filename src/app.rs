@@ -4,7 +4,7 @@ use crate::camera_runner::{CameraRunner, live_camera, new_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
 use crate::cameras::Cameras;
 use crate::config::{Config, UpdateConfig};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{GRACE, Supervisor};
 use crate::tasks::card::CardMaker;
 use crate::tasks::commands::{Doors, reload_stream_passwords};
 use crate::tasks::cut_off::CutOffs;
@@ -28,8 +28,6 @@ use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::sync::{Mutex, broadcast};
 
-/// Tasks get this long to end on their own: files are sealed, connections closed.
-const GRACE: Duration = Duration::from_secs(8);
 /// News that a slow listener may be behind.
 const NOTICES: usize = 256;
 

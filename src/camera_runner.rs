@@ -3,7 +3,7 @@
 
 use crate::camera::{Camera, Notices};
 use crate::camera_set::CameraSet;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{GRACE, Supervisor};
 use crate::tasks;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
@@ -18,11 +18,7 @@ use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
 use perch_store::{Index, Meta, Recordings};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
-
-/// A camera's tasks get this long to end: its file is sealed, its device let go.
-const GRACE: Duration = Duration::from_secs(8);
 
 /// What every camera needs of the box.
 pub struct CameraRunner {

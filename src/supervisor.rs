@@ -16,6 +16,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+/// Tasks get this long to end on their own: files are sealed, devices let go, connections closed.
+pub const GRACE: Duration = Duration::from_secs(8);
 /// An attempt that lasted this long counts as a success: the next delay is short again.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
 
@@ -246,7 +248,8 @@ mod tests {
     use perch_base::ids::CameraId;
     use perch_base::shutdown;
 
-    const GRACE: Duration = Duration::from_secs(30);
+    /// Longer than any end takes here, on a busy machine too.
+    const LONG: Duration = Duration::from_secs(30);
 
     fn quick() -> Backoff {
         Backoff::new(Duration::from_millis(1), Duration::from_millis(2))
@@ -308,7 +311,7 @@ mod tests {
         let (_trigger, shutdown) = shutdown::channel();
         let s = Supervisor::new(Arc::new(SystemClock), shutdown);
         s.spawn(TaskId::Retention, quick(), Stumbles(0)).expect("spawned");
-        assert!(s.drain(GRACE).await.is_empty());
+        assert!(s.drain(LONG).await.is_empty());
         let status = &s.tasks().statuses()[0];
         assert_eq!((status.restarts, status.running), (2, false));
         assert!(!status.is_failing(), "it is done, yet: {}", status.reason);
@@ -333,7 +336,7 @@ mod tests {
         s.spawn(TaskId::Retention, quick(), Fails).expect("spawned");
         tokio::task::yield_now().await;
         trigger.fire();
-        assert!(s.drain(GRACE).await.is_empty());
+        assert!(s.drain(LONG).await.is_empty());
     }
 
     #[tokio::test]
@@ -343,12 +346,12 @@ mod tests {
         s.spawn(capture("a"), quick(), Waits).expect("spawned");
         s.spawn(capture("b"), quick(), Waits).expect("spawned");
         assert!(s.spawn(capture("a"), quick(), Waits).is_err(), "it runs already");
-        assert!(s.stop(&[capture("a")], GRACE).await.is_empty());
+        assert!(s.stop(&[capture("a")], LONG).await.is_empty());
         assert_eq!(names(&s), ["capture b"]);
         s.spawn(capture("a"), quick(), Waits).expect("there is none of that name now");
         assert_eq!(names(&s), ["capture a", "capture b"]);
         trigger.fire();
-        assert!(s.drain(GRACE).await.is_empty());
+        assert!(s.drain(LONG).await.is_empty());
     }
 
     #[tokio::test]
@@ -359,11 +362,11 @@ mod tests {
         s.spawn(capture("a"), quick(), Hangs).expect("spawned");
         s.spawn(capture("b"), quick(), Waits).expect("spawned");
         let stopper = s.clone();
-        let stopped = tokio::spawn(async move { stopper.stop(&[capture("a"), capture("b")], GRACE).await });
+        let stopped = tokio::spawn(async move { stopper.stop(&[capture("a"), capture("b")], LONG).await });
         while clock.next_wake().is_none() {
             tokio::task::yield_now().await;
         }
-        clock.advance(GRACE);
+        clock.advance(LONG);
         assert_eq!(stopped.await.expect("stopped"), [capture("a")]);
         assert!(names(&s).is_empty());
     }

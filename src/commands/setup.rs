@@ -52,7 +52,7 @@ fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
     let Some(path) = files::find(&places.boot_dir, &names.each_ref().map(String::as_str)) else {
         return Plan::default();
     };
-    let plan = match files::read_small(&path, setup::MAX_FILE).and_then(|bytes| entries(&bytes)) {
+    let plan = match files::read_small(&path, setup::MAX_FILE_BYTES).and_then(|bytes| entries(&bytes)) {
         Ok(entries) => setup::plan(&entries),
         Err(e) => Plan { refused: vec![format!("nothing of it was used: {e}")], ..Plan::default() },
     };

@@ -6,6 +6,9 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+/// A day, microseconds.
+pub const DAY_US: i64 = 86_400_000_000;
+
 /// A moment in UTC, microseconds since the Unix epoch; RFC 3339 outside the process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
@@ -40,7 +43,7 @@ impl Timestamp {
 
     /// The UTC day, counted from the epoch.
     pub fn day(self) -> i64 {
-        self.0.div_euclid(86_400_000_000)
+        self.0.div_euclid(DAY_US)
     }
 
     /// `(YYYY-MM-DD, HHMMSS.mmm)` in UTC, as recordings are named.

@@ -3,7 +3,7 @@
 use crate::access::CameraGrant;
 use crate::motion::{Cause, Rect};
 use perch_base::ids::{CameraId, EventId, SegmentId};
-use perch_base::time::Timestamp;
+use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub struct TimeRange {
 }
 
 /// The longest range one question may span: a leap year and a day.
-pub const MAX_RANGE_US: i64 = 367 * 86_400_000_000;
+pub const MAX_RANGE_US: i64 = 367 * DAY_US;
 
 impl TimeRange {
     /// Checks `from < to` and the length. Errors with [`perch_base::ErrorKind::Invalid`].

@@ -3,7 +3,7 @@
 
 use crate::access::{CameraGrant, Grant, LIMITED_MARK, Role};
 use crate::ages::Step;
-use perch_base::time::Timestamp;
+use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -20,8 +20,6 @@ pub const CODES_PER_DAY: usize = 10;
 pub const RENEWALS: u32 = 3;
 /// Codes of a day that these leave for further starts and for `perch pair`.
 pub const RESERVE: usize = 3;
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// Length and life of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use crate::archive::{Fragment, Gap, GapCause, Segment, Span, TimeRange};
 use perch_base::time::Timestamp;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Two files closer than this count as one span: a frame's time and the rounding of time stamps.
 pub const JOIN_US: i64 = 100_000;
@@ -10,8 +11,10 @@ pub const JOIN_US: i64 = 100_000;
 /// What is recorded right now reaches the index when its GOP ends: so short before now nothing counts as missing yet.
 pub const PENDING_US: i64 = 5_000_000;
 
-/// A cause whose end is not longer ago goes on: it is entered once a minute.
-pub const ONGOING_US: i64 = 75_000_000;
+/// The cause of a gap that goes on is entered this often: a card wears.
+pub const NOTE_EVERY: Duration = Duration::from_secs(60);
+/// A cause whose end is not longer ago goes on: it is entered each [`NOTE_EVERY`], and a quarter of that may pass on the way.
+pub const ONGOING_US: i64 = NOTE_EVERY.as_micros() as i64 / 4 * 5;
 
 /// The fragments of one segment that a range needs.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 
 use crate::archive::MAX_RANGE_US;
 use perch_base::ids::SegmentId;
-use perch_base::time::Timestamp;
+use perch_base::time::{DAY_US, Timestamp};
 
 /// The limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,8 +161,8 @@ pub struct Planner {
     rounds: Vec<(Worth, Why)>,
     after: Option<(Timestamp, SegmentId)>,
     /// Bytes to free, and those that were.
-    need: u64,
-    freed: u64,
+    need_bytes: u64,
+    freed_bytes: u64,
 }
 
 impl Planner {
@@ -184,14 +184,19 @@ impl Planner {
             old(Worth::Event, config.event_max_days),
             old(Worth::Background, config.max_days),
         ];
-        Self { rounds: rounds.into_iter().flatten().collect(), after: None, need: over.max(short), freed: 0 }
+        Self {
+            rounds: rounds.into_iter().flatten().collect(),
+            after: None,
+            need_bytes: over.max(short),
+            freed_bytes: 0,
+        }
     }
 
     /// The next step, after the last one went like this.
     pub fn next(&mut self, answer: Answer<'_>) -> Step {
         match answer {
             Answer::Start => {}
-            Answer::Freed(bytes) => self.freed = self.freed.saturating_add(bytes),
+            Answer::Freed(bytes) => self.freed_bytes = self.freed_bytes.saturating_add(bytes),
             Answer::Page(page) => {
                 let chosen = self.choose(page);
                 if !chosen.is_empty() {
@@ -203,7 +208,7 @@ impl Planner {
         }
         match self.rounds.last() {
             None => Step::Done,
-            Some((_, Why::Space)) if self.freed >= self.need => Step::Done,
+            Some((_, Why::Space)) if self.freed_bytes >= self.need_bytes => Step::Done,
             Some((worth, why)) => {
                 let before = match why {
                     Why::Old(limit) => Some(*limit),
@@ -216,12 +221,12 @@ impl Planner {
 
     /// What of a page is deleted; the next page begins behind it.
     fn choose(&mut self, page: &[Candidate]) -> Vec<SegmentId> {
-        let mut freed = self.freed;
+        let mut freed_bytes = self.freed_bytes;
         let is_wanted = |c: &&Candidate| match self.rounds.last() {
             Some((_, Why::Old(limit))) => c.end < *limit,
             Some((_, Why::Space)) => {
-                let is_short = freed < self.need;
-                freed = freed.saturating_add(c.size);
+                let is_short = freed_bytes < self.need_bytes;
+                freed_bytes = freed_bytes.saturating_add(c.size);
                 is_short
             }
             None => false,
@@ -233,8 +238,6 @@ impl Planner {
         chosen.into_iter().map(|c| c.id).collect()
     }
 }
-
-const DAY_US: i64 = 86_400_000_000;
 
 #[cfg(test)]
 mod tests {

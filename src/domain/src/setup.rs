@@ -8,7 +8,7 @@ use perch_base::secret::Secret;
 use std::fmt::Write as _;
 
 /// Largest setup file that is read, bytes.
-pub const MAX_FILE: u64 = 64 * 1024;
+pub const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// A value of the file: texts are all that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Largest bundle that is taken, bytes.
 pub const MAX_BUNDLE: u64 = 1 << 30;
 /// What must stay free on the disk beside a bundle, bytes.
-pub const KEEP_FREE: u64 = 64 << 20;
+pub const KEEP_FREE_BYTES: u64 = 64 << 20;
 /// Why a box that is no card image has no updates.
 pub const CARD_IMAGE_ONLY: &str =
     "updates are installed on the card image only: here perch is updated as it was installed";

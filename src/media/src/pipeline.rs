@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// No pipeline file is larger, bytes.
-const MAX_FILE: u64 = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 macro_rules! embedded {
     ($($name:literal),+ $(,)?) => {
@@ -308,8 +308,8 @@ fn list(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
 fn read(path: &Path) -> Result<String> {
     let unreadable = || format!("{} cannot be read", path.display());
     let size = std::fs::metadata(path).context(ErrorKind::Io, unreadable)?.len();
-    if size > MAX_FILE {
-        return Err(Error::invalid(format!("{}: {size} bytes: must be {MAX_FILE} at most", path.display())));
+    if size > MAX_FILE_BYTES {
+        return Err(Error::invalid(format!("{}: {size} bytes: must be {MAX_FILE_BYTES} at most", path.display())));
     }
     std::fs::read_to_string(path).context(ErrorKind::Io, unreadable)
 }

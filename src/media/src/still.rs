@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Largest keyframe that is decoded, bytes.
-pub const MAX_KEYFRAME: usize = 8 << 20;
+pub const MAX_KEYFRAME_BYTES: usize = 8 << 20;
 /// How long a picture may take.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
 /// Widest picture, pixels.
@@ -25,15 +25,15 @@ const TURN_WITHIN: Duration = Duration::from_secs(2);
 static TURNS: Turns = Turns::new(AT_ONCE);
 
 /// Decodes `keyframe` (an H.264 access unit in Annex B with SPS and PPS, or a VP8 frame) and makes a JPEG of it, at most
-/// `max_width` pixels wide, its shape kept. Blocks for up to 2 s until it is its turn, and 3 s for each decoder that is tried.
-/// Errors with [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME`], with [`ErrorKind::Corrupt`] where it is no picture, with
+/// `max_width` pixels wide, its shape kept. Blocks until it is its turn (`TURN_WITHIN`), and for each decoder that is tried
+/// (`TIME_LIMIT`). Errors with [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME_BYTES`], with [`ErrorKind::Corrupt`] where it is no picture, with
 /// [`ErrorKind::Unavailable`] where that takes too long or too many are being made.
 pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
     crate::init()?;
-    if keyframe.len() > MAX_KEYFRAME {
+    if keyframe.len() > MAX_KEYFRAME_BYTES {
         return Err(Error::new(
             ErrorKind::TooLarge,
-            format!("a keyframe of {} bytes: must be {MAX_KEYFRAME} at most", keyframe.len()),
+            format!("a keyframe of {} bytes: must be {MAX_KEYFRAME_BYTES} at most", keyframe.len()),
         ));
     }
     if keyframe.is_empty() {
@@ -120,7 +120,8 @@ fn decode(library: &Library, name: &str, keyframe: &[u8], width: u32) -> Result<
             return Err(broken());
         }
     }
-    Err(Error::new(ErrorKind::Unavailable, "the picture was not ready within 3 s"))
+    let s = TIME_LIMIT.as_secs();
+    Err(Error::new(ErrorKind::Unavailable, format!("the picture was not ready within {s} s")))
 }
 
 /// A pipeline that is NULL before it is dropped.
@@ -197,7 +198,7 @@ pub(crate) mod tests {
         let began = Instant::now();
         let mut key = keyframe(X264, 320, 240);
         assert!(jpeg(VideoCodec::H264, &[], None).is_err());
-        assert!(jpeg(VideoCodec::H264, &vec![0; MAX_KEYFRAME + 1], None).is_err());
+        assert!(jpeg(VideoCodec::H264, &vec![0; MAX_KEYFRAME_BYTES + 1], None).is_err());
         assert!(jpeg(VideoCodec::H264, &[0xaa; 5000], None).is_err());
         assert!(jpeg(VideoCodec::Vp8, &[0xaa; 5000], None).is_err());
         assert!(jpeg(VideoCodec::H264, &key[..20], None).is_err());

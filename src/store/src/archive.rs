@@ -133,11 +133,11 @@ impl Recordings {
         let (moof, _) = read::moof_at(&file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let video = moof.runs.first().ok_or_else(damaged)?;
         let size = u64::from(*video.sizes.first().ok_or_else(damaged)?);
-        if video.data.checked_add(size).is_none_or(|end| end > fragment.size) {
+        if video.offset_bytes.checked_add(size).is_none_or(|end| end > fragment.size) {
             return Err(damaged());
         }
         let mut sample = vec![0; size as usize];
-        file.read_exact_at(&mut sample, fragment.offset + video.data).map_err(unreadable)?;
+        file.read_exact_at(&mut sample, fragment.offset + video.offset_bytes).map_err(unreadable)?;
         let mut out = BytesMut::with_capacity(sample.len() + format.sps.len() + format.pps.len() + 64);
         let mut put = |nal: &[u8]| {
             out.put_slice(&[0, 0, 0, 1]);

@@ -45,36 +45,36 @@ pub(crate) fn begin(recordings: &Recordings, camera: &CameraId, range: TimeRange
 #[derive(Debug, Default)]
 struct TrackClock {
     sequence: u32,
-    video_end: u64,
-    audio_end: u64,
+    video_end_ticks: u64,
+    audio_end_ticks: u64,
     /// What is added to the running file's times.
-    video_shift: i64,
-    audio_shift: Option<i64>,
+    video_shift_ticks: i64,
+    audio_shift_ticks: Option<i64>,
     /// Whether the next fragment is the first of its file.
     fresh: bool,
 }
 
 impl TrackClock {
-    /// The new decode time of a run.
+    /// The new decode time of a run, ticks of its track.
     fn place(&mut self, run: &read::Run) -> u64 {
-        let begin = run.begin as i64;
+        let begin = run.begin_ticks as i64;
         if run.track == VIDEO {
             if self.fresh {
-                self.video_shift = self.video_end as i64 - begin;
-                self.audio_shift = None;
+                self.video_shift_ticks = self.video_end_ticks as i64 - begin;
+                self.audio_shift_ticks = None;
                 self.fresh = false;
             }
-            let at = (begin + self.video_shift).max(0) as u64;
-            self.video_end = at + run.duration;
+            let at = (begin + self.video_shift_ticks).max(0) as u64;
+            self.video_end_ticks = at + run.duration_ticks;
             return at;
         }
-        let shift = *self.audio_shift.get_or_insert_with(|| {
+        let shift = *self.audio_shift_ticks.get_or_insert_with(|| {
             // Sound may reach a packet further than the picture: it pushes the next file's by so much, never more.
-            let natural = self.video_shift * AUDIO_HZ / VIDEO_HZ;
-            natural.max(self.audio_end as i64 - begin)
+            let natural = self.video_shift_ticks * AUDIO_HZ / VIDEO_HZ;
+            natural.max(self.audio_end_ticks as i64 - begin)
         });
         let at = (begin + shift).max(0) as u64;
-        self.audio_end = at + run.duration;
+        self.audio_end_ticks = at + run.duration_ticks;
         at
     }
 }
@@ -198,8 +198,8 @@ fn put_parameters(data: &mut Vec<u8>, moof: &read::Moof, format: &TrackFormat) -
         sets.extend_from_slice(set);
     }
     let (video, others) = moof.runs.split_first().ok_or_else(damaged)?;
-    let at = usize::try_from(video.data).ok().filter(|at| (8..=data.len()).contains(at)).ok_or_else(damaged)?;
-    for counted in [video.first_size_at, at - 8].into_iter().chain(others.iter().map(|r| r.data_at)) {
+    let at = usize::try_from(video.offset_bytes).ok().filter(|at| (8..=data.len()).contains(at)).ok_or_else(damaged)?;
+    for counted in [video.first_size_at, at - 8].into_iter().chain(others.iter().map(|r| r.offset_at)) {
         let bytes = data.get(counted..counted + 4).and_then(|b| b.try_into().ok()).ok_or_else(damaged)?;
         let longer = u32::from_be_bytes(bytes).checked_add(sets.len() as u32).ok_or_else(damaged)?;
         patch(data, counted, &longer.to_be_bytes())?;

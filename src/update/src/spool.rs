@@ -1,7 +1,7 @@
 //! The folder in which an uploaded bundle waits: one at a time, and nothing stays.
 
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::update::{KEEP_FREE, MAX_BUNDLE};
+use perch_domain::update::{KEEP_FREE_BYTES, MAX_BUNDLE};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -57,8 +57,8 @@ impl Spool {
         }
         self.clear();
         let free = free_bytes(&self.0)?;
-        if free < bytes + KEEP_FREE {
-            let (need, free) = ((bytes + KEEP_FREE) >> 20, free >> 20);
+        if free < bytes + KEEP_FREE_BYTES {
+            let (need, free) = ((bytes + KEEP_FREE_BYTES) >> 20, free >> 20);
             let why =
                 format!("the update needs {need} MiB on the card and {free} MiB are free: delete recordings first");
             return Err(Error::new(ErrorKind::Unavailable, why));

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// No file of these is larger.
-const SMALL: u64 = 16 * 1024;
+const SMALL_BYTES: u64 = 16 * 1024;
 
 /// Where they are.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ fn read(path: &Path) -> Option<String> {
         return None;
     }
     let mut bytes = Vec::new();
-    file.take(SMALL).read_to_end(&mut bytes).ok()?;
+    file.take(SMALL_BYTES).read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -71,7 +71,7 @@ pub struct Detector {
     allowed: Vec<u8>,
     threshold_scale: f32,
     least_cells: u32,
-    usual_dt: f32,
+    usual_dt_s: f32,
     picture: Vec<f32>,
     last: Vec<f32>,
     last_pts: Option<MonoTime>,
@@ -93,7 +93,7 @@ impl Detector {
             allowed: grid::allowed(&config),
             threshold_scale: 4f32.powf(0.5 - config.sensitivity.clamp(0.0, 1.0)),
             least_cells: ((config.min_area.clamp(0.0, 1.0) * CELLS as f32).ceil() as u32).max(2),
-            usual_dt: 1.0 / config.fps.clamp(1, 60) as f32,
+            usual_dt_s: 1.0 / config.fps.clamp(1, 60) as f32,
             picture: vec![0.0; CELLS],
             last: vec![0.0; CELLS],
             last_pts: None,
@@ -118,13 +118,13 @@ impl Detector {
         }
         std::mem::swap(&mut self.picture, &mut self.last);
         grid::shrink(picture.pixels, &mut self.picture);
-        let dt = self.elapsed(pts);
+        let dt_s = self.elapsed(pts);
         if self.learnt_s < LEARNING_S {
-            self.start_learning(dt);
+            self.start_learning(dt_s);
             return none(Cause::Learning);
         }
-        if self.compare(dt) {
-            self.settle(dt);
+        if self.compare(dt_s) {
+            self.settle(dt_s);
             return none(Cause::GlobalChange);
         }
         let planes = Planes {
@@ -136,7 +136,7 @@ impl Detector {
         };
         self.finder.find(&self.model.mask, planes);
         self.judge();
-        self.learn(dt);
+        self.learn(dt_s);
         self.report(pts)
     }
 
@@ -144,35 +144,35 @@ impl Detector {
     fn elapsed(&mut self, pts: MonoTime) -> f32 {
         match self.last_pts.replace(pts).map(|last| pts.micros_since(last)) {
             Some(us) if us > 0 && us <= PAUSE_US => us as f32 * 1e-6,
-            _ => self.usual_dt,
+            _ => self.usual_dt_s,
         }
     }
 
     /// The mean of the first pictures is the first background.
-    fn start_learning(&mut self, dt: f32) {
+    fn start_learning(&mut self, dt_s: f32) {
         if self.learnt_s == 0.0 {
             self.model.restart(&self.picture);
         }
-        self.learnt_s += dt;
-        self.model.rate.fill((dt / self.learnt_s).min(1.0));
-        self.model.dev_rate.fill((dt / 1.0).min(1.0));
-        self.model.learn(&self.picture, dt);
+        self.learnt_s += dt_s;
+        self.model.rate.fill((dt_s / self.learnt_s).min(1.0));
+        self.model.dev_rate.fill((dt_s / 1.0).min(1.0));
+        self.model.learn(&self.picture, dt_s);
     }
 
     /// Brings the background to the picture's light and compares. True when the whole picture changed at once.
-    fn compare(&mut self, dt: f32) -> bool {
+    fn compare(&mut self, dt_s: f32) -> bool {
         let gain = self.light.measure(&self.picture, &self.model.mean, &self.model.mask);
         for levels in self.model.levels() {
             self.light.apply(levels);
         }
         self.light.apply(&mut self.last);
         let doubt = (gain.max(0.1).ln().abs() * GAIN_DOUBT).min(40.0);
-        self.model.compare(&self.picture, self.threshold_scale, doubt, dt);
+        self.model.compare(&self.picture, self.threshold_scale, doubt, dt_s);
         let share = self.model.weak.iter().map(|w| u32::from(*w)).sum::<u32>() as f32 / CELLS as f32;
         let jump = share - self.share;
         self.share = share;
         let step = (gain - 1.0).abs() > GAIN_STEP;
-        self.steps = self.steps * (1.0 - (dt / STEP_MEMORY_S).min(1.0)) + f32::from(u8::from(step));
+        self.steps = self.steps * (1.0 - (dt_s / STEP_MEMORY_S).min(1.0)) + f32::from(u8::from(step));
         let is_swing = self.steps > RESTLESS && share < FITS;
         let global = (step && !is_swing) || (share > GLOBAL_SHARE && jump > GLOBAL_JUMP) || share > GLOBAL_ANYHOW;
         if global {
@@ -183,12 +183,12 @@ impl Detector {
     }
 
     /// Learns fast after a change of the whole picture.
-    fn settle(&mut self, dt: f32) {
-        self.unsettled_s -= dt;
+    fn settle(&mut self, dt_s: f32) {
+        self.unsettled_s -= dt_s;
         self.share = 0.0;
-        self.model.rate.fill((dt / 0.3).min(1.0));
-        self.model.dev_rate.fill((dt / 2.0).min(1.0));
-        self.model.learn(&self.picture, dt);
+        self.model.rate.fill((dt_s / 0.3).min(1.0));
+        self.model.dev_rate.fill((dt_s / 2.0).min(1.0));
+        self.model.learn(&self.picture, dt_s);
         self.model.mask.fill(0);
     }
 
@@ -209,9 +209,9 @@ impl Detector {
     }
 
     /// Learns the picture: where it is background, but neither around an object nor under any blob until its time is up.
-    fn learn(&mut self, dt: f32) {
+    fn learn(&mut self, dt_s: f32) {
         let (blobs, model) = (self.finder.blobs(), &mut self.model);
-        let share = |seconds: f32| (dt / seconds).min(1.0);
+        let share = |seconds: f32| (dt_s / seconds).min(1.0);
         model.rate.fill(share(BACKGROUND_S));
         model.dev_rate.fill(share(DEVIATION_S));
         let (largest, count) = largest(blobs, &self.verdicts, |b| b.area);
@@ -242,9 +242,9 @@ impl Detector {
                 Verdict::Light => LIGHT_PATIENCE_S,
             };
             (model.rate[i], model.dev_rate[i]) = (0.0, 0.0);
-            model.hold[i] += dt / patience;
+            model.hold[i] += dt_s / patience;
         }
-        model.learn(&self.picture, dt);
+        model.learn(&self.picture, dt_s);
     }
 
     fn report(&self, pts: MonoTime) -> Detection {

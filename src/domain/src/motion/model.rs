@@ -101,8 +101,8 @@ impl Model {
     }
 
     /// Compares a picture; fills `weak`, `strong`, `plain` and `mask`. `scale` multiplies the threshold, `extra` (grey
-    /// levels) is added to it, `dt` is the time since the last picture in seconds.
-    pub(super) fn compare(&mut self, picture: &[f32], scale: f32, extra: f32, dt: f32) {
+    /// levels) is added to it, `dt_s` is the time since the last picture in seconds.
+    pub(super) fn compare(&mut self, picture: &[f32], scale: f32, extra: f32, dt_s: f32) {
         std::mem::swap(&mut self.plain, &mut self.plain_before);
         range_3x3(&self.turns, &mut self.across, &mut self.low, &mut self.flutter);
         range_3x3(&self.mean, &mut self.across, &mut self.low, &mut self.high);
@@ -121,7 +121,7 @@ impl Model {
                 strong[i] = u8::from(beyond > threshold * STRONG + flutter);
             }
         }
-        let keep = 1.0 - (dt / FLUTTER_MEMORY_S).min(1.0);
+        let keep = 1.0 - (dt_s / FLUTTER_MEMORY_S).min(1.0);
         for ((t, now), before) in self.turns.iter_mut().zip(&self.plain).zip(&self.plain_before) {
             *t = *t * keep + f32::from(*now & !*before);
         }
@@ -132,8 +132,8 @@ impl Model {
     }
 
     /// Learns the picture at `rate` and `dev_rate`, gives up the cells whose `hold` ran out, and takes those back that
-    /// look as they formerly did. `dt` is the time since the last picture in seconds.
-    pub(super) fn learn(&mut self, picture: &[f32], dt: f32) {
+    /// look as they formerly did. `dt_s` is the time since the last picture in seconds.
+    pub(super) fn learn(&mut self, picture: &[f32], dt_s: f32) {
         let (picture, rate, dev_rate) = (&picture[..CELLS], &self.rate[..CELLS], &self.dev_rate[..CELLS]);
         let (mean, dev, hold) = (&mut self.mean[..CELLS], &mut self.dev[..CELLS], &mut self.hold[..CELLS]);
         let (former, left) = (&mut self.former[..CELLS], &mut self.former_left_s[..CELLS]);
@@ -144,7 +144,7 @@ impl Model {
             let learnt = m + rate[i] * (p - m);
             let give_up = hold[i] > 1.0;
             let take_back = !give_up && off_former < FORMER_NEAR && off_former < off;
-            let expired = left[i] < dt;
+            let expired = left[i] < dt_s;
             mean[i] = if give_up {
                 p
             } else if take_back {
@@ -159,7 +159,7 @@ impl Model {
             } else {
                 f
             };
-            left[i] = if give_up { FORMER_LIFE_S } else { left[i] - dt };
+            left[i] = if give_up { FORMER_LIFE_S } else { left[i] - dt_s };
             hold[i] = if give_up { 0.0 } else { hold[i] };
         }
     }

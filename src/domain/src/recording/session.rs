@@ -4,7 +4,7 @@
 use super::files::{FileStep, Files};
 use super::{Fate, Gop, Input, Note, Now, RecordConfig, RecordMode, RecordingState, RecordingStatus, Step, TimeAnchor};
 use crate::archive::GapCause;
-use crate::playback::JOIN_US;
+use crate::playback::{JOIN_US, NOTE_EVERY};
 use perch_base::time::{MonoTime, Timestamp};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,9 +13,6 @@ use std::time::Duration;
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A camera that delivers nothing for this long is a gap in its recording.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// The cause of a gap that goes on is entered this often: answers take it to hold until now (see `playback::ONGOING_US`), and a card
-/// wears.
-const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// How long it is said that GOPs were lost because the disk did not keep up.
 const WARN_FOR: Duration = Duration::from_secs(60);
 /// Gaps that wait to be entered. More come only while the database takes nothing for hours; the oldest then has no cause.

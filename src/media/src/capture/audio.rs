@@ -4,7 +4,7 @@ use super::control::Switch;
 use super::flow::{Flow, Signal};
 use super::parts;
 use super::running::Running;
-use super::settings::Settings;
+use super::settings::{LET_GO_WITHIN, START_WITHIN, Settings};
 use crate::time;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -19,10 +19,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// A card that delivers nothing for this long while somebody listens has stopped, though it reports no error.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// How long building and starting may take.
-const START_WITHIN: Duration = Duration::from_secs(20);
-/// How long the next attempt waits for this one to let go of the card.
-const LET_GO_WITHIN: Duration = Duration::from_secs(3);
 /// How often a running microphone is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -48,7 +44,11 @@ pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard:
     let mut mic = match within(clock, START_WITHIN, starting).await {
         Some(Ok(mic)) => mic,
         Some(Err(e)) => return e,
-        None => return Error::new(ErrorKind::Unavailable, "the microphone did not start within 20 s: does it hang?"),
+        None => {
+            let s = START_WITHIN.as_secs();
+            let message = format!("the microphone did not start within {s} s: does it hang?");
+            return Error::new(ErrorKind::Unavailable, message);
+        }
     };
     let why = mic.watch(settings, &attempt.sound, heard).await;
     if within(clock, LET_GO_WITHIN, mic.running.end()).await.is_none() {
@@ -61,8 +61,8 @@ pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard:
 struct Microphone {
     running: Running,
     failed: mpsc::UnboundedReceiver<Error>,
-    /// When its source delivered last, in the time of the clock.
-    heard: Arc<AtomicI64>,
+    /// When its source delivered last, microseconds of the clock.
+    heard_us: Arc<AtomicI64>,
 }
 
 impl Microphone {
@@ -75,7 +75,7 @@ impl Microphone {
             match within(&settings.clock, LOOK_EVERY, self.failed.recv()).await {
                 Some(why) => return why.unwrap_or_else(|| Error::internal("the microphone's pipeline is gone")),
                 None => {
-                    let (now, last) = (settings.clock.mono(), MonoTime(self.heard.load(Ordering::SeqCst)));
+                    let (now, last) = (settings.clock.mono(), MonoTime(self.heard_us.load(Ordering::SeqCst)));
                     if last > since {
                         since = last;
                         heard.take().into_iter().for_each(|heard| heard());
@@ -122,8 +122,8 @@ fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<Microp
         .add_many([&source, &opus])
         .map_err(|e| Error::internal("the microphone cannot be added").with_source(e))?;
     parts::link(source.upcast_ref(), opus.upcast_ref())?;
-    let heard = Arc::new(AtomicI64::new(i64::MIN));
-    let (ear, clock) = (heard.clone(), settings.clock.clone());
+    let heard_us = Arc::new(AtomicI64::new(i64::MIN));
+    let (ear, clock) = (heard_us.clone(), settings.clock.clone());
     let pad =
         source.static_pad("src").ok_or_else(|| Error::invalid("a microphone's text must end with an open end"))?;
     pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
@@ -140,5 +140,5 @@ fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<Microp
     if let Err(e) = running.set_state(gst::State::Playing) {
         let _ = tx.send(e);
     }
-    Ok(Microphone { running, failed, heard })
+    Ok(Microphone { running, failed, heard_us })
 }

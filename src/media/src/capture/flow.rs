@@ -24,7 +24,7 @@ const MAX_GOP: Duration = Duration::from_millis(1500);
 /// A jump back of more than this is a new time line, less is jitter.
 const JITTER: Duration = Duration::from_secs(1);
 /// Bytes of one packet at most; more is no picture of ours.
-const MAX_PACKET: usize = 16 << 20;
+const MAX_PACKET_BYTES: usize = 16 << 20;
 
 /// What a pipeline tells its attempt.
 #[derive(Debug)]
@@ -49,12 +49,13 @@ pub(super) struct Flow {
     meter: Arc<Meter>,
     signals: mpsc::UnboundedSender<Signal>,
     live: AtomicBool,
-    last_frame: AtomicI64,
+    /// When the last picture of the main stream was published, microseconds of the clock; `i64::MIN` before the first.
+    last_frame_us: AtomicI64,
     /// Pictures for the main encoder, before anything is dropped on their way to it.
     captured: AtomicU64,
-    /// Pictures of the main stream, and when the newest was captured.
+    /// Pictures of the main stream, and when the newest was captured, microseconds of the clock.
     encoded: AtomicU64,
-    newest: AtomicI64,
+    newest_us: AtomicI64,
     connected: Mutex<Connected>,
     refused: Mutex<Vec<String>>,
 }
@@ -85,10 +86,10 @@ impl Flow {
             meter,
             signals,
             live: AtomicBool::new(true),
-            last_frame: AtomicI64::new(i64::MIN),
+            last_frame_us: AtomicI64::new(i64::MIN),
             captured: AtomicU64::new(0),
             encoded: AtomicU64::new(0),
-            newest: AtomicI64::new(i64::MIN),
+            newest_us: AtomicI64::new(i64::MIN),
             connected: Mutex::new(Connected::NotYet),
             refused: Mutex::default(),
         }
@@ -121,7 +122,7 @@ impl Flow {
 
     /// When the last picture of the main stream was published.
     pub fn last_frame(&self) -> Option<MonoTime> {
-        Some(self.last_frame.load(Ordering::SeqCst)).filter(|at| *at != i64::MIN).map(MonoTime)
+        Some(self.last_frame_us.load(Ordering::SeqCst)).filter(|at| *at != i64::MIN).map(MonoTime)
     }
 
     /// Counts the pictures that come to `pad`: what is there for the main encoder.
@@ -137,7 +138,7 @@ impl Flow {
 
     /// What was done so far.
     pub fn work(&self, sub_active: bool) -> Work {
-        let newest = Some(self.newest.load(Ordering::Relaxed)).filter(|at| *at != i64::MIN).map(MonoTime);
+        let newest = Some(self.newest_us.load(Ordering::Relaxed)).filter(|at| *at != i64::MIN).map(MonoTime);
         let (captured, encoded) = (self.captured.load(Ordering::Relaxed), self.encoded.load(Ordering::Relaxed));
         Work { captured, encoded, newest, sub_active }
     }
@@ -215,7 +216,7 @@ impl Flow {
             return Err(gst::FlowError::Flushing);
         }
         let Some(buffer) = sample.buffer() else { return Ok(gst::FlowSuccess::Ok) };
-        if buffer.size() == 0 || buffer.size() > MAX_PACKET {
+        if buffer.size() == 0 || buffer.size() > MAX_PACKET_BYTES {
             return Ok(gst::FlowSuccess::Ok);
         }
         let Some(data) = bytes_of(buffer, line.out.lent) else { return Ok(gst::FlowSuccess::Ok) };
@@ -252,9 +253,9 @@ impl Flow {
         }
         if stream == Stream::Main {
             self.meter.frame(now, size);
-            self.newest.store(pts.0, Ordering::Relaxed);
+            self.newest_us.store(pts.0, Ordering::Relaxed);
             self.encoded.fetch_add(1, Ordering::Relaxed);
-            if self.last_frame.swap(now.0, Ordering::SeqCst) == i64::MIN {
+            if self.last_frame_us.swap(now.0, Ordering::SeqCst) == i64::MIN {
                 self.signal(Signal::FirstFrame);
             }
         }
@@ -275,7 +276,7 @@ impl Flow {
             true => gst::BufferFlags::HEADER | gst::BufferFlags::DISCONT,
             false => gst::BufferFlags::HEADER,
         };
-        if buffer.flags().intersects(unwanted) || buffer.size() == 0 || buffer.size() > MAX_PACKET {
+        if buffer.flags().intersects(unwanted) || buffer.size() == 0 || buffer.size() > MAX_PACKET_BYTES {
             return Ok(gst::FlowSuccess::Ok);
         }
         let Some(data) = bytes_of(buffer, false) else { return Ok(gst::FlowSuccess::Ok) };

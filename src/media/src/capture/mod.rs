@@ -33,18 +33,14 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
-use perch_domain::health::{PaceWatch, StallVerdict, StallWatch};
+use perch_domain::health::{FIRST_FRAME_WITHIN, PaceWatch, StallVerdict, StallWatch};
 use perch_domain::status::CaptureFigures;
-use settings::Settings;
+use settings::{LET_GO_WITHIN, START_WITHIN, Settings};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use threads::Threads;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How long building and starting may take. Opening a device or a network camera can block.
-const START_WITHIN: Duration = Duration::from_secs(20);
-/// How long an attempt waits for its pipeline to let go of the device before it reports.
-const LET_GO_WITHIN: Duration = Duration::from_secs(3);
 /// A file that cannot be looped in place starts again after this much at least.
 const MIN_ROUND: Duration = Duration::from_millis(500);
 /// How often it is looked at whether the box keeps up.
@@ -179,7 +175,11 @@ impl Capture {
         let instance = tokio::select! {
             started = within(&self.settings.clock, START_WITHIN, starting) => match started {
                 Some(instance) => instance?,
-                None => return Err(Error::new(ErrorKind::Unavailable, "did not start within 20 s: does the device hang?")),
+                None => {
+                    let s = START_WITHIN.as_secs();
+                    let message = format!("did not start within {s} s: does the device hang?");
+                    return Err(Error::new(ErrorKind::Unavailable, message));
+                }
             },
             () = shutdown.called() => return Ok(CaptureEnd::Shutdown),
         };
@@ -224,10 +224,9 @@ impl Capture {
                 StallVerdict::WaitUntil(at) => at.min(look_at).since(clock.mono()),
                 StallVerdict::Stalled(for_) => return Ok(CaptureEnd::Stalled { for_ }),
                 StallVerdict::NeverStarted => {
-                    return Err(Error::new(
-                        ErrorKind::Unavailable,
-                        "sent no picture within 15 s: is it busy or asleep?",
-                    ));
+                    let s = FIRST_FRAME_WITHIN.as_secs();
+                    let message = format!("sent no picture within {s} s: is it busy or asleep?");
+                    return Err(Error::new(ErrorKind::Unavailable, message));
                 }
             };
             let signal = tokio::select! {

@@ -12,7 +12,7 @@ use perch_domain::camera::AudioSource;
 use std::sync::Arc;
 
 /// Opus at this rate carries speech and a barking dog alike, bit/s.
-const BITRATE: i64 = 48_000;
+const BITRATE_BPS: i64 = 48_000;
 /// libopus' effort: half of its best costs a third.
 const COMPLEXITY: i64 = 5;
 
@@ -54,7 +54,7 @@ pub(super) fn grow(parent: &gst::Bin, pad: &gst::Pad, bins: &[gst::Bin]) -> Resu
 
 /// The bin that applies gain, encodes Opus while wanted, and publishes it.
 pub(super) fn opus(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<gst::Bin> {
-    let bin = settings.library.bin("audio/opus", &[("bitrate", BITRATE), ("complexity", COMPLEXITY)], &[])?;
+    let bin = settings.library.bin("audio/opus", &[("bitrate", BITRATE_BPS), ("complexity", COMPLEXITY)], &[])?;
     let gain = 10f64.powf(settings.config.audio.gain_db.clamp(-20.0, 20.0) / 20.0);
     pipeline::element(&bin, "volume")?.set_property("volume", gain);
     sound.add(pipeline::element(&bin, "valve")?);

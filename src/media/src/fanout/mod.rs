@@ -213,7 +213,8 @@ impl Hub {
                 Command::ForceKeyframe(control, stream) => control.force_keyframe(stream),
                 Command::SetDemand(control, demand) => control.set_demand(demand),
                 Command::ReportCutOff(consumer) => {
-                    tracing::warn!(camera = %self.camera, consumer, "consumer took nothing for 10 s and was cut off");
+                    let s = CUT_AFTER.as_secs();
+                    tracing::warn!(camera = %self.camera, consumer, "consumer took nothing for {s} s and was cut off");
                 }
             }
         }

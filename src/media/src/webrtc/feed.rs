@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Bytes of an RTP payload: fits 1280-byte paths with IPv6, UDP, SRTP and a TURN header around it.
-const MAX_PAYLOAD: usize = 1150;
+const MAX_PAYLOAD_BYTES: usize = 1150;
 /// A GOP larger than this is not kept for joiners: it would not fit into the outbox, most of it could not be sent again where it is
 /// lost, and on a slow way its pictures would be seen to hurry. The next keyframe is waited for there.
 const MAX_BACKLOG_BYTES: usize = 768 * 1024;
@@ -54,8 +54,8 @@ impl Frame {
         let mut payloads = Vec::new();
         match (packet.track, codec) {
             (Track::Audio, _) => payloads.push(packetize_opus(&packet.data)),
-            (Track::Video, VideoCodec::H264) => packetize_h264(&packet.data, MAX_PAYLOAD, &mut payloads),
-            (Track::Video, VideoCodec::Vp8) => packetize_vp8(&packet.data, MAX_PAYLOAD, &mut payloads),
+            (Track::Video, VideoCodec::H264) => packetize_h264(&packet.data, MAX_PAYLOAD_BYTES, &mut payloads),
+            (Track::Video, VideoCodec::Vp8) => packetize_vp8(&packet.data, MAX_PAYLOAD_BYTES, &mut payloads),
         }
         Self {
             track: packet.track,

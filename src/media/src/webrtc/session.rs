@@ -59,7 +59,7 @@ pub enum SessionWish {
 struct Sender {
     line: Line,
     seq: u64,
-    offset: u32,
+    offset_ticks: u32,
     clock_khz: i64,
     nackable: bool,
     last_pts: Option<MonoTime>,
@@ -74,7 +74,7 @@ impl Sender {
         Self {
             line,
             seq,
-            offset: u32::from_be_bytes([c, d, e, f]),
+            offset_ticks: u32::from_be_bytes([c, d, e, f]),
             clock_khz,
             nackable,
             last_pts: None,
@@ -110,7 +110,7 @@ impl Sender {
         if frame.track == Track::Audio {
             ticks = self.steady(ticks, frame.duration);
         }
-        let time = self.offset.wrapping_add(ticks as u32);
+        let time = self.offset_ticks.wrapping_add(ticks as u32);
         for payload in &frame.payloads {
             let packet = RtpWrite::new(self.line.pt, SeqNo::from(self.seq), time, wallclock, payload.data.clone());
             stream.write_rtp(packet.marker(payload.marker).nackable(self.nackable));

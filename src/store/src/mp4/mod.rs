@@ -16,8 +16,8 @@ pub(crate) const VIDEO_HZ: i64 = 90_000;
 pub(crate) const AUDIO_HZ: i64 = 48_000;
 
 /// Microseconds to ticks, rounded down.
-pub(crate) fn ticks(micros: i64, hz: i64) -> i64 {
-    (i128::from(micros) * i128::from(hz)).div_euclid(1_000_000) as i64
+pub(crate) fn ticks(us: i64, hz: i64) -> i64 {
+    (i128::from(us) * i128::from(hz)).div_euclid(1_000_000) as i64
 }
 
 /// Ticks to microseconds, rounded to the nearest.

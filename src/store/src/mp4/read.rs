@@ -12,8 +12,8 @@ use std::os::unix::fs::FileExt;
 /// Why a file is not a recording of ours, in words.
 pub(crate) type Refused = String;
 
-const MAX_HEADER: u64 = 64 << 10;
-const MAX_MOOF: u64 = 4 << 20;
+const MAX_HEADER_BYTES: u64 = 64 << 10;
+const MAX_MOOF_BYTES: u64 = 4 << 20;
 const MAX_SAMPLES: u32 = 200_000;
 const MAX_FRAGMENTS: usize = 100_000;
 
@@ -129,20 +129,20 @@ fn parse_avcc(avcc: &[u8]) -> Option<(Bytes, Bytes)> {
 pub(crate) struct Run {
     /// The track.
     pub(crate) track: u32,
-    /// Decode time of its first sample, ticks.
-    pub(crate) begin: u64,
+    /// Decode time of its first sample, ticks of the track.
+    pub(crate) begin_ticks: u64,
     /// Where that time stands in the `moof` box (8 bytes).
     pub(crate) begin_at: usize,
-    /// Sum of its samples' lengths, ticks.
-    pub(crate) duration: u64,
-    /// Where its samples begin, from the start of the `moof` box.
-    pub(crate) data: u64,
+    /// Sum of its samples' lengths, ticks of the track.
+    pub(crate) duration_ticks: u64,
+    /// Where its samples begin, bytes from the start of the `moof` box.
+    pub(crate) offset_bytes: u64,
     /// Bytes of its samples.
-    pub(crate) bytes: u64,
+    pub(crate) samples_bytes: u64,
     /// Bytes of each sample.
     pub(crate) sizes: Vec<u32>,
-    /// Where `data` stands in the `moof` box (4 bytes).
-    pub(crate) data_at: usize,
+    /// Where `offset_bytes` stands in the `moof` box (4 bytes).
+    pub(crate) offset_at: usize,
     /// Where the first of `sizes` stands in the `moof` box (4 bytes).
     pub(crate) first_size_at: usize,
 }
@@ -192,18 +192,29 @@ fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
             _ => return None,
         }
     }
-    let ((begin, begin_at), (Samples { data, sizes, duration, entries_at }, at)) = (begin?, samples?);
-    let bytes = sizes.iter().map(|s| u64::from(*s)).sum();
-    let (data_at, first_size_at) = (at + 8, at + entries_at + 4);
+    let ((begin_ticks, begin_at), (samples, at)) = (begin?, samples?);
+    let Samples { offset_bytes, sizes, duration_ticks, entries_at } = samples;
+    let samples_bytes = sizes.iter().map(|s| u64::from(*s)).sum();
+    let (offset_at, first_size_at) = (at + 8, at + entries_at + 4);
     let track = track?;
-    (begin <= 1 << 52).then_some(Run { track, begin, begin_at, duration, data, bytes, sizes, data_at, first_size_at })
+    (begin_ticks <= 1 << 52).then_some(Run {
+        track,
+        begin_ticks,
+        begin_at,
+        duration_ticks,
+        offset_bytes,
+        samples_bytes,
+        sizes,
+        offset_at,
+        first_size_at,
+    })
 }
 
 /// A parsed `trun`; its entries (length, size) begin at `entries_at` of its body.
 struct Samples {
-    data: u64,
+    offset_bytes: u64,
     sizes: Vec<u32>,
-    duration: u64,
+    duration_ticks: u64,
     entries_at: usize,
 }
 
@@ -214,19 +225,19 @@ fn parse_trun(trun: &[u8], flags: u32) -> Option<Samples> {
         return None;
     }
     let count = u32_at(trun, 4).filter(|n| (1..=MAX_SAMPLES).contains(n))?;
-    let data = u64::try_from(u32_at(trun, 8)? as i32).ok()?;
+    let offset_bytes = u64::try_from(u32_at(trun, 8)? as i32).ok()?;
     let entries_at = if flags & first_flags != 0 { 16 } else { 12 };
     let entries = trun.get(entries_at..)?;
     if entries.len() != count as usize * 8 {
         return None;
     }
-    let mut duration = 0u64;
+    let mut duration_ticks = 0u64;
     let sizes = entries.chunks_exact(8).map(|e| {
-        duration += u64::from(u32_at(e, 0)?);
+        duration_ticks += u64::from(u32_at(e, 0)?);
         u32_at(e, 4)
     });
     let sizes = sizes.collect::<Option<Vec<u32>>>()?;
-    Some(Samples { data, sizes, duration, entries_at })
+    Some(Samples { offset_bytes, sizes, duration_ticks, entries_at })
 }
 
 /// What is whole of a file.
@@ -295,13 +306,13 @@ pub(crate) fn scan(file: &File) -> io::Result<Result<Scan, Refused>> {
 /// Whether anything behind `at` is a whole fragment. A crash leaves at most one that is not; what goes on behind it is damaged in
 /// its middle.
 pub(crate) fn goes_on(file: &File, mut at: u64) -> io::Result<bool> {
-    const PIECE: usize = 64 << 10;
+    const PIECE_BYTES: usize = 64 << 10;
     let len = file.metadata()?.len();
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; PIECE_BYTES];
     // A picture holds the word hardly ever. A file made of it must not hold up a start: it counts as going on.
     let mut tries = 0;
     while len.saturating_sub(at) >= 8 {
-        let n = PIECE.min(usize::try_from(len - at).unwrap_or(PIECE));
+        let n = PIECE_BYTES.min(usize::try_from(len - at).unwrap_or(PIECE_BYTES));
         file.read_exact_at(&mut buffer[..n], at)?;
         for i in (0..n - 7).filter(|i| buffer[i + 4..i + 8] == *b"moof") {
             tries += 1;
@@ -319,7 +330,7 @@ pub(crate) fn goes_on(file: &File, mut at: u64) -> io::Result<bool> {
 fn fragment_at(file: &File, at: u64, len: u64) -> io::Result<Option<Fragment>> {
     let Some((b"moof", size)) = top(file, at, len)?.as_ref().map(|(k, s)| (k, *s)) else { return Ok(None) };
     let Some((b"mdat", mdat)) = top(file, at + size, len)?.as_ref().map(|(k, s)| (k, *s)) else { return Ok(None) };
-    if size > MAX_MOOF {
+    if size > MAX_MOOF_BYTES {
         return Ok(None);
     }
     match Moof::parse(&body(file, at, size)?) {
@@ -333,17 +344,17 @@ fn fragment_at(file: &File, at: u64, len: u64) -> io::Result<Option<Fragment>> {
 fn whole(file: &File, at: u64, moof_size: u64, mdat_size: u64, moof: &Moof) -> io::Result<Option<Fragment>> {
     let mut data = moof_size + 8;
     for run in &moof.runs {
-        if run.data != data {
+        if run.offset_bytes != data {
             return Ok(None);
         }
-        data += run.bytes;
+        data += run.samples_bytes;
     }
     if data != moof_size + mdat_size {
         return Ok(None);
     }
     let Some(video) = moof.runs.first() else { return Ok(None) };
     let mut length = [0; 4];
-    file.read_exact_at(&mut length, at + video.data)?;
+    file.read_exact_at(&mut length, at + video.offset_bytes)?;
     let nal = u64::from(u32::from_be_bytes(length));
     if nal == 0 || nal + 4 > u64::from(video.sizes[0]) {
         return Ok(None);
@@ -351,8 +362,8 @@ fn whole(file: &File, at: u64, moof_size: u64, mdat_size: u64, moof: &Moof) -> i
     Ok(Some(Fragment {
         offset: at,
         size: moof_size + mdat_size,
-        start_us: micros(video.begin as i64, VIDEO_HZ),
-        duration_us: micros(video.duration.min(1 << 52) as i64, VIDEO_HZ).max(1),
+        start_us: micros(video.begin_ticks as i64, VIDEO_HZ),
+        duration_us: micros(video.duration_ticks.min(1 << 52) as i64, VIDEO_HZ).max(1),
     }))
 }
 
@@ -360,13 +371,13 @@ fn read_init(file: &File, len: u64) -> io::Result<Result<Init, Refused>> {
     let Some((b"ftyp", ftyp)) = top(file, 0, len)?.as_ref().map(|(k, s)| (k, *s)) else {
         return Ok(Err("it does not begin like an MP4 file".into()));
     };
-    if ftyp > MAX_HEADER {
+    if ftyp > MAX_HEADER_BYTES {
         return Ok(Err("its header is too large".into()));
     }
     let Some((b"moov", moov)) = top(file, ftyp, len)?.as_ref().map(|(k, s)| (k, *s)) else {
         return Ok(Err("its header is missing".into()));
     };
-    if moov > MAX_HEADER {
+    if moov > MAX_HEADER_BYTES {
         return Ok(Err("its header is too large".into()));
     }
     let body = body(file, ftyp, moov)?;
@@ -379,7 +390,7 @@ pub(crate) fn moof_at(file: &File, fragment: &Fragment) -> io::Result<Option<(Mo
     let Some((b"moof", size)) = top(file, fragment.offset, end)?.as_ref().map(|(k, s)| (k, *s)) else {
         return Ok(None);
     };
-    if size > MAX_MOOF {
+    if size > MAX_MOOF_BYTES {
         return Ok(None);
     }
     let bytes = body(file, fragment.offset, size)?;

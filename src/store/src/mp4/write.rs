@@ -160,7 +160,7 @@ pub(crate) struct Position {
     /// Fragments so far.
     pub(crate) sequence: u32,
     /// Where the sound written so far ends, in ticks of its track.
-    audio_end: Option<i64>,
+    audio_end_ticks: Option<i64>,
 }
 
 /// Room for the entries of a fragment, kept from one to the next.
@@ -200,12 +200,12 @@ pub(crate) fn fragment(
         entries.push(TrunEntry { duration: Some(duration as u32), size: Some(0), ..Default::default() });
     }
     entries[0].flags = Some(SYNC);
-    let sound = if format.has_audio { Sound::place(position.audio_end, zero, gop) } else { Sound::default() };
+    let sound = if format.has_audio { Sound::place(position.audio_end_ticks, zero, gop) } else { Sound::default() };
 
     let mut moof = Moof { mfhd: Mfhd { sequence_number: position.sequence + 1 }, traf: Vec::with_capacity(2) };
     moof.traf.push(run(VIDEO, NOT_SYNC, begin, entries));
     if !sound.packets.is_empty() {
-        moof.traf.push(run(AUDIO, SYNC, sound.begin, sound.entries.clone()));
+        moof.traf.push(run(AUDIO, SYNC, sound.begin_ticks, sound.entries.clone()));
     }
     // Once to learn its length, which the values do not change; again when the sizes are known.
     let base = out.len();
@@ -242,15 +242,15 @@ pub(crate) fn fragment(
     out[mdat - 8..mdat - 4].copy_from_slice(&u32::try_from(mdat_size).map_err(|_| too_large())?.to_be_bytes());
 
     position.sequence += 1;
-    position.audio_end = sound.end.or(position.audio_end);
+    position.audio_end_ticks = sound.end_ticks.or(position.audio_end_ticks);
     let start_us = first.pts.micros_since(zero);
     let duration_us = gop.end.micros_since(first.pts).max(1);
     Ok(Fragment { offset: 0, size: (out.len() - base) as u64, start_us, duration_us })
 }
 
-fn run(track_id: u32, flags: u32, begin: i64, entries: Vec<TrunEntry>) -> Traf {
+fn run(track_id: u32, flags: u32, begin_ticks: i64, entries: Vec<TrunEntry>) -> Traf {
     let tfhd = Tfhd { track_id, default_sample_flags: Some(flags), default_base_is_moof: true, ..Default::default() };
-    let tfdt = Some(Tfdt { base_media_decode_time: begin.max(0) as u64 });
+    let tfdt = Some(Tfdt { base_media_decode_time: begin_ticks.max(0) as u64 });
     let trun = vec![Trun { data_offset: Some(0), samples: entries.into() }];
     Traf { tfhd, tfdt, trun, ..Default::default() }
 }
@@ -275,14 +275,14 @@ fn append_sample(annexb: &[u8], with_parameters: bool, out: &mut Vec<u8>) -> u32
     (out.len() - begin) as u32
 }
 
-/// How far sound may stray from its time stamps before it is set right: one packet.
-const AUDIO_SLACK: i64 = 960;
+/// How far sound may stray from its time stamps before it is set right, ticks of its track: one packet.
+const AUDIO_SLACK_TICKS: i64 = 960;
 
 /// A GOP's sound on the file's time line.
 #[derive(Default)]
 struct Sound<'a> {
-    begin: i64,
-    end: Option<i64>,
+    begin_ticks: i64,
+    end_ticks: Option<i64>,
     packets: Vec<&'a SharedPacket>,
     entries: Vec<TrunEntry>,
 }
@@ -298,8 +298,8 @@ impl<'a> Sound<'a> {
                 continue;
             }
             let begin = match end {
-                Some(end) if at < end - AUDIO_SLACK => continue,
-                Some(end) if at <= end + AUDIO_SLACK => end,
+                Some(end) if at < end - AUDIO_SLACK_TICKS => continue,
+                Some(end) if at <= end + AUDIO_SLACK_TICKS => end,
                 _ => at,
             };
             match sound.entries.last_mut() {
@@ -307,7 +307,7 @@ impl<'a> Sound<'a> {
                     let hole = begin - end.unwrap_or(begin);
                     last.duration = last.duration.map(|d| d.saturating_add(hole.clamp(0, i64::from(u32::MAX)) as u32));
                 }
-                None => sound.begin = begin,
+                None => sound.begin_ticks = begin,
             }
             let duration = opus::samples(&packet.data).unwrap_or(960);
             sound.entries.push(TrunEntry {
@@ -318,7 +318,7 @@ impl<'a> Sound<'a> {
             sound.packets.push(packet);
             end = Some(begin + i64::from(duration));
         }
-        sound.end = end;
+        sound.end_ticks = end;
         sound
     }
 }
@@ -346,7 +346,7 @@ mod tests {
     fn placed(end: Option<i64>, ms: &[i64]) -> (i64, Vec<u32>, Option<i64>) {
         let gop = audio(ms);
         let s = Sound::place(end, MonoTime(0), &gop);
-        (s.begin, s.entries.iter().filter_map(|e| e.duration).collect(), s.end)
+        (s.begin_ticks, s.entries.iter().filter_map(|e| e.duration).collect(), s.end_ticks)
     }
 
     #[test]
