@@ -353,8 +353,8 @@ fn a_disk_that_turns_read_only_pauses_recording_and_nothing_else() {
     wait_for_recording(&admin, "test");
     let viewer = watch(&admin, "test");
     live_goes_on(&viewer);
-    // The kernel refuses while a file is open for writing: the moment between two files is awaited.
-    let deadline = std::time::Instant::now() + s(40);
+    // The kernel refuses while a file is open for writing: the moment between two files is awaited, one in five seconds.
+    let deadline = std::time::Instant::now() + s(120);
     while !mount.remount(libc::MS_RDONLY) {
         assert!(std::time::Instant::now() < deadline, "the file system could not be made read-only");
     }

@@ -125,13 +125,14 @@ fn secrets_do_not_print() {
 
 proptest! {
     #[test]
-    fn nothing_breaks_out_of_its_file(ssid in any::<String>(), password in any::<String>(), country in any::<String>(), zone in any::<String>()) {
+    fn nothing_breaks_out_of_its_file(ssid in any::<String>(), password in any::<String>(), country in prop_oneof!["[a-zA-Z]{2}", any::<String>()], zone in any::<String>()) {
         let entries =
             [text("wifi.ssid", &ssid), text("wifi.password", &password), text("wifi.country", &country), text("timezone", &zone)];
         let plan = plan(&entries);
         if let Some(wifi) = &plan.wpa_supplicant {
             let lines = wifi.expose().lines().count();
-            prop_assert!(lines == 8 || lines == 10, "{lines} lines");
+            // Open, or with a password.
+            prop_assert!(lines == 7 || lines == 9, "{lines} lines");
         }
         if let Some(zone) = &plan.timezone {
             prop_assert!(!zone.contains("..") && !zone.starts_with('/') && !zone.contains(char::is_whitespace));
