@@ -2,6 +2,7 @@
 //! the key, the value and the rule.
 
 use crate::reader::{Problems, Section};
+use crate::small_file::{self, Links};
 use perch_base::ids::CameraId;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
@@ -12,6 +13,7 @@ use perch_domain::media::VideoCodec;
 use perch_domain::motion::{MotionConfig, Polygon};
 use perch_domain::pairing::{DIGITS, PairingConfig};
 use perch_domain::recording::{RecordConfig, RecordMode};
+use perch_domain::redact::Shown;
 use perch_domain::retention::RetentionConfig;
 use perch_domain::setup::{BOX_NAME, FirstCamera, test_camera};
 use perch_domain::update::check_url;
@@ -62,14 +64,19 @@ pub struct WebrtcConfig {
 const LATER: [&str; 1] = ["sync"];
 const LATER_CAMERA: [&str; 2] = ["talkback", "push"];
 
+/// The largest config that is read: thousands of cameras.
+const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+/// The largest file that holds a secret.
+const MAX_SECRET_BYTES: u64 = 4 * 1024;
+
 impl Config {
     /// Reads `path` (or the defaults) and the environment. Errors with [`ErrorKind::Invalid`] and one line a problem.
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let text = match path {
             Some(path) => {
                 let which = || format!("the config file {}", path.display());
-                let bytes =
-                    std::fs::read(path).context(ErrorKind::Invalid, || format!("{} cannot be read", which()))?;
+                let bytes = small_file::read(path, MAX_CONFIG_BYTES, Links::Follow)
+                    .context(ErrorKind::Invalid, || format!("{} cannot be read", which()))?;
                 decode(bytes).map_err(|why| Error::invalid(format!("{} {why}", which())))?
             }
             None => String::new(),
@@ -173,7 +180,9 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
             let path = section.path().to_owned();
             if let Some(c) = camera(section, problems) {
                 match cameras.iter().any(|o| o.id == c.id) {
-                    true => problems.add(&format!("{path}.id"), &c.id, "must differ from every other camera's id"),
+                    true => {
+                        problems.add(&format!("{path}.id"), c.id.as_str(), "must differ from every other camera's id")
+                    }
                     false => cameras.push(c),
                 }
             }
@@ -219,22 +228,22 @@ fn update(mut u: Section<'_>) -> UpdateConfig {
 fn turn(mut s: Section<'_>, problems: &Problems) -> Option<(String, Secret)> {
     let url = s.text("url", "", 0..=256);
     if !is_ice_url(&url, &["turn:", "turns:"]) {
-        problems.add(&format!("{}.url", s.path()), &url, "must be like `turn:host:3478?transport=udp`");
+        problems.add(&format!("{}.url", s.path()), &*url, "must be like `turn:host:3478?transport=udp`");
     }
     let file = s.text("secret_file", "", 0..=4096);
     let key = format!("{}.secret_file", s.path());
     s.finish();
-    match std::fs::read_to_string(&file) {
-        Ok(secret) if !secret.trim().is_empty() => Some((url, Secret::new(secret.trim().to_owned()))),
-        Ok(_) => {
-            problems.add(&key, &file, "must name a file that holds the secret; it is empty");
-            None
-        }
-        Err(e) => {
-            problems.add(&key, &file, &format!("must name a file that can be read ({e})"));
-            None
-        }
-    }
+    let read = small_file::read(Path::new(&file), MAX_SECRET_BYTES, Links::Follow);
+    let secret = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| Error::invalid("it is not UTF-8 text")));
+    let why = match secret {
+        Ok(secret) if !secret.trim().is_empty() => return Some((url, Secret::new(secret.trim().to_owned()))),
+        Ok(_) => "it is empty".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    // Somebody may have written the secret itself here.
+    let shown = if file.starts_with(['/', '.']) { Shown::from(&*file) } else { Shown::nothing() };
+    problems.add(&key, shown, &format!("must name a file that holds the secret ({why})"));
+    None
 }
 
 fn camera(mut s: Section<'_>, problems: &Problems) -> Option<CameraConfig> {
@@ -275,19 +284,19 @@ fn camera(mut s: Section<'_>, problems: &Problems) -> Option<CameraConfig> {
     if codec == VideoCodec::Vp8 && record.mode != RecordMode::Off {
         problems.add(
             &format!("{path}.record.mode"),
-            &"not `off`",
+            if record.mode == RecordMode::Motion { "motion" } else { "continuous" },
             "must be `off` with codec = \"vp8\": only H.264 is recorded",
         );
     }
     if record.pre_roll > record.segment_max {
         let rule = "must be at most segment_max_s: an event's file begins with all of it";
-        problems.add(&format!("{path}.record.pre_roll_s"), &record.pre_roll.as_secs_f64(), rule);
+        problems.add(&format!("{path}.record.pre_roll_s"), record.pre_roll.as_secs_f64(), rule);
     }
     r.finish();
     let motion = motion(s.section("motion"), problems);
     if record.mode == RecordMode::Motion && !motion.enabled {
         let rule = "needs motion.enabled = true: nothing would ever be recorded";
-        problems.add(&format!("{path}.record.mode"), &"\"motion\"", rule);
+        problems.add(&format!("{path}.record.mode"), "motion", rule);
     }
     s.refuse_later(&LATER_CAMERA);
     s.finish();
@@ -298,7 +307,7 @@ fn video(s: &mut Section<'_>, d: VideoSettings) -> VideoSettings {
     let even = |s: &mut Section<'_>, key: &str, default: u32, max: i64| {
         let n = s.number(key, i64::from(default), 64..=max);
         if n % 2 != 0 {
-            s.problem(key, &n, "must be even");
+            s.problem(key, n, "must be even");
         }
         n as u32
     };
@@ -317,8 +326,7 @@ fn motion(mut s: Section<'_>, problems: &Problems) -> MotionConfig {
         s.points(key)
             .into_iter()
             .filter_map(|corners| {
-                let shown = format!("{corners:?}");
-                Polygon::new(corners).map_err(|e| problems.add(&path, &shown, e.message())).ok()
+                Polygon::new(corners).map_err(|e| problems.add(&path, Shown::nothing(), e.message())).ok()
             })
             .collect()
     };
@@ -384,12 +392,12 @@ mod tests {
         for (text, want) in [
             ("[htp]\nlisten = \"x\"".to_owned(), "htp"),
             ("[http]\nlisten = \"nowhere\"".into(), "http.listen = \"nowhere\": must be"),
-            ("[http]\nport = 1".into(), "http.port = 1: is not a known key"),
+            ("[http]\nport = 1".into(), "http.port = …: is not a known key"),
             (
                 "[update]\nurl = \"http://host/x\"".into(),
                 "update.url = \"http://host/…\": the update's address must be like https",
             ),
-            ("[update]\nchannel = 1".into(), "update.channel = 1: is not a known key"),
+            ("[update]\nchannel = 1".into(), "update.channel = …: is not a known key"),
             ("[update]\ncheck_every_h = 0".into(), "update.check_every_h = 0: must be 1 to"),
             ("[sync]\nbucket = \"b\"".into(), "sync"),
             ("[access]\notp_digits = 3".into(), "access.otp_digits = 3: must be 6 to 12"),
@@ -402,17 +410,23 @@ mod tests {
             ),
             (cam("motion = { zones = [[[0, 0], [1, 2], [0, 1]]] }"), "camera[0].motion.zones"),
             (cam("talkback = { sink = \"test\" }"), "camera[0].talkback"),
-            (cam("codec = \"vp8\"\nrecord = { mode = \"motion\" }"), "camera[0].record.mode"),
+            (
+                cam("codec = \"vp8\"\nrecord = { mode = \"motion\" }"),
+                "camera[0].record.mode = \"motion\": must be `off` with codec",
+            ),
             ("[[camera]]\nid = \"../x\"\nsource = \"test\"".into(), "camera[0].id"),
-            ("[[camera]]\nid = \"a\"\nsource = \"exec:rm\"".into(), "camera[0].source = \"exec:rm\""),
+            (
+                "[[camera]]\nid = \"a\"\nsource = \"exec:rm\"".into(),
+                "camera[0].source = \"exec:rm\": must be test, file",
+            ),
             ("[[camera]]\nid = \"a\"".into(), "camera[0].source"),
             (cam("record = { mode = \"motion\" }\nmotion = { enabled = false }"), "camera[0].record.mode"),
             (
                 cam("record = { segment_max_s = 10, pre_roll_s = 20 }"),
                 "camera[0].record.pre_roll_s = 20: must be at most segment_max_s",
             ),
-            (cam("[[camera]]\nid = \"a\"\nsource = \"test\""), "camera[1].id = a: must differ"),
-            ("box = 3".into(), "box = 3: must be a table"),
+            (cam("[[camera]]\nid = \"a\"\nsource = \"test\""), "camera[1].id = \"a\": must differ"),
+            ("box = 3".into(), "box = …: must be a table"),
             ("[camera]\nid = \"a\"".into(), "write [[camera]] in double brackets"),
             ("[box".into(), "not TOML"),
         ] {
@@ -486,11 +500,94 @@ mod tests {
         assert_eq!(decode(b"\xef\xbb\xbfa = 1".to_vec()).expect("a mark is no harm"), "a = 1");
     }
 
+    /// A password in the wrong place, or beside a mistake, stays unsaid; the place is named.
     #[test]
-    fn credentials_in_a_bad_source_are_not_repeated() {
-        let e = parse("[[camera]]\nid = \"a\"\nsource = \"rtsp://me:hunter2@host/ x\"").expect_err("space in a URL");
-        assert!(!e.to_string().contains("hunter2"), "{e}");
-        let e = parse("[[camera]]\nid = \"a\"\nsource = \"rtsp://me:hunter2@host/x").expect_err("no closing quote");
-        assert!(e.to_string().contains("line 3") && !e.to_string().contains("hunter2"), "{e}");
+    fn no_refusal_repeats_a_secret() {
+        let cam = |rest: &str| format!("[[camera]]\nid = \"a\"\n{rest}");
+        let test = |rest: &str| cam(&format!("source = \"test\"\n{rest}"));
+        for (text, want) in [
+            (cam("source = \"rtsp://u:S3CRETPW@10.0.0.1:99999/ x\""), "camera[0].source = \"rtsp://10.0.0.1:99999/…\""),
+            (cam("source = \"rtsp://u:S3CRETPW@@h/x y\""), "camera[0].source = \"rtsp://h/…\""),
+            (cam("source = \"rtsp://u:S3CRET/PW@h/x\""), "camera[0].source = \"rtsp://…\""),
+            (cam("source = \"rtsp//u:S3CRETPW@h/x\""), "camera[0].source = \"…\": must be test"),
+            (
+                cam("source = \"rtsp://u:S3CRETPW@10.0.0.1/x\u{200b}\""),
+                "camera[0].source = \"rtsp://10.0.0.1/…\": holds",
+            ),
+            (cam("source = \"rtsp://u:S3CRETPW@10.0.0.1/x\u{a0}y\""), "(U+00A0, the 28. character)"),
+            (cam("source = \"rtsp://u:S3CRETPW@10.0.0.1/\u{e0041}\""), "U+E0041"),
+            (cam("source = \"rtsp://u:S3CRETPW@h/x"), "line 3"),
+            (cam("source = rtsp://u:S3CRETPW@h/x"), "line 3"),
+            (cam("source = \"rtsp://u:S3CRETPW@h/x\"\nsource = \"rtsp://u:S3CRETPW@h/y\""), "line 4"),
+            (test("S3CRETPW = 1\nS3CRETPW = 2"), "line 5"),
+            (cam("source = [\"rtsp://u:S3CRETPW@h/x\"]"), "camera[0].source = …: must be a text"),
+            (cam("source = { S3CRETPW = 1 }"), "camera[0].source = …: must be a text"),
+            (test("sourc = \"rtsp://u:S3CRETPW@h/x\""), "camera[0].sourc = …: is not a known key"),
+            (test("password = \"S3CRETPW\""), "camera[0].password = …: is not a known key"),
+            (test("S3CRETPW = 1"), "camera[0].… = …: is not a known key"),
+            (test("\"rtsp://u:S3CRETPW@h/x\" = 1"), "camera[0].… = …: is not a known key"),
+            (
+                test("audio = { source = \"rtsp://u:S3CRETPW@h/x\" }"),
+                "camera[0].audio.source = \"rtsp://h/…\": must be",
+            ),
+            (test("audio = \"rtsp://u:S3CRETPW@h/x\""), "camera[0].audio = …: must be a table"),
+            (test("name = [\"rtsp://u:S3CRETPW@h/x\"]"), "camera[0].name = …: must be a text"),
+            (test("motion = { zones = [[\"S3CRETPW\"]] }"), "camera[0].motion.zones = …: must be a list of polygons"),
+            (test("push = \"rtmp://h/S3CRETPW\""), "camera[0].push = …: is not supported"),
+            ("[[camera]]\nid = \"rtsp://u:S3CRETPW@h/x\"\nsource = \"test\"".into(), "camera[0].id = \"rtsp://h/…\""),
+            ("[update]\nurl = \"https://u:S3CRETPW@h/x y\"".into(), "update.url = \"https://h/…\""),
+            ("[update]\nurl = \"https://u:S3CRETPW@h/x\"".into(), "update.url = \"https://h/…\": the update's address"),
+            ("camera = \"rtsp://u:S3CRETPW@h/x\"".into(), "camera = …: must be a list"),
+            ("camera = [\"rtsp://u:S3CRETPW@h/x\"]".into(), "camera[0] = …: must be a table"),
+            ("S3CRETPW = \"x\"".into(), "… = …: is not a known key"),
+            ("[http]\nlisten = \"https://u:S3CRETPW@h:1\"".into(), "http.listen = \"https://h:1\": must be"),
+            (
+                "[http]\nhostnames = [\"https://u:S3CRETPW@h:1\", [\"S3CRETPW\"]]".into(),
+                "http.hostnames = \"https://h:1\"",
+            ),
+            ("[webrtc]\nturn = [{ url = \"turn:u:S3CRETPW@h:1\" }]".into(), "webrtc.turn[0].url = \"…\": must be"),
+            (
+                "[webrtc]\nturn = [{ url = \"turn:h:1\", secret_file = \"S3CRETPW\" }]".into(),
+                "webrtc.turn[0].secret_file = …",
+            ),
+            ("[webrtc]\nstun = \"stun:u:S3CRETPW@h\"".into(), "webrtc.stun = …: must be a list"),
+        ] {
+            let e = parse(&text).expect_err(&text).to_string();
+            assert!(e.contains(want), "{text}\n{e}\nwanted: {want}");
+            assert!(!e.contains("S3CRET"), "{text}\n{e}");
+        }
+        let env = [("PERCH_HTTP_LISTEN".to_owned(), "https://u:S3CRETPW@h:1".to_owned())].into_iter();
+        assert!(!Config::parse("", env).expect_err("no address").to_string().contains("S3CRET"));
+    }
+
+    #[test]
+    fn what_nobody_sees_is_refused_everywhere() {
+        for text in [
+            "[box]\nname = \"a\u{e0041}b\"",
+            "[box]\nname = \"\u{3164}\"",
+            "[box]\nname = \"a\\u0000b\"",
+            "[[camera]]\nid = \"a\"\nname = \"x\u{fe0f}\"\nsource = \"test\"",
+            "[[camera]]\nid = \"a\u{200b}\"\nsource = \"test\"",
+            "[http]\nhostnames = [\"a.example\u{200b}\"]",
+        ] {
+            let e = parse(text).expect_err(text).to_string();
+            assert!(e.contains("holds an invisible character (U+"), "{text}\n{e}");
+        }
+        let e = parse("[box]\n\"na\u{200b}me\" = \"x\"").expect_err("a key").to_string();
+        assert!(e.contains("box.… = …: is not a known key"), "{e}");
+        let e = parse("[http]\nhostnames = [\" b.example\"]").expect_err("a blank").to_string();
+        assert!(e.contains("http.hostnames = \" b.example\": has a blank at its beginning"), "{e}");
+    }
+
+    #[test]
+    fn files_that_never_end_are_refused() {
+        for path in ["/dev/zero", "/etc"] {
+            let text = format!("[webrtc]\nturn = [{{ url = \"turn:h:1\", secret_file = \"{path}\" }}]");
+            let e = parse(&text).expect_err(path).to_string();
+            assert!(e.contains(&format!("secret_file = \"{path}\": must name a file")) && e.contains("regular"), "{e}");
+            let e = Config::load(Some(Path::new(path))).expect_err(path);
+            assert_eq!(e.kind(), ErrorKind::Invalid);
+            assert!(e.to_string().contains("it is not a regular file"), "{e}");
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Reads TOML tables key by key, remembers which keys were known, and collects every problem with its key, value and rule.
 
 use perch_base::{Error, Result};
+use perch_domain::redact::{Shown, unknown_key};
+use perch_domain::text::check_meant;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use toml::{Table, Value};
@@ -19,8 +20,8 @@ pub struct Problems {
 
 impl Problems {
     /// Notes one problem.
-    pub fn add(&self, key: &str, value: &dyn Display, rule: &str) {
-        self.refuse(format!("{key} = {value}: {rule}"));
+    pub fn add(&self, key: &str, value: impl Into<Shown>, rule: &str) {
+        self.refuse(format!("{key} = {}: {rule}", value.into()));
     }
 
     fn refuse(&self, sentence: String) {
@@ -42,20 +43,15 @@ impl Problems {
     }
 }
 
-/// What nobody sees in a text and therefore nobody means: blanks at an end, and characters without a shape, as they come along
-/// when an address is copied from a web page. Says what to do.
-fn unseen(text: &str) -> Option<String> {
-    let odd = text.chars().position(|c| {
-        matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    });
-    if let Some(at) = odd {
-        let c = text.chars().nth(at).map_or(0, u32::from);
-        return Some(format!("holds an invisible character (U+{c:04X}, the {}.): type it again", at + 1));
+/// What a refusal shows of a value: nothing of a table or a list, which can hold anything.
+fn shown(value: &Value) -> Shown {
+    match value {
+        Value::String(text) => Shown::from(text.as_str()),
+        Value::Integer(n) => Shown::from(*n),
+        Value::Float(n) => Shown::from(*n),
+        Value::Boolean(b) => Shown::from(*b),
+        Value::Datetime(_) | Value::Table(_) | Value::Array(_) => Shown::nothing(),
     }
-    if text.trim_end() != text {
-        return Some("has a blank at its end: remove it".into());
-    }
-    (text.trim_start() != text).then(|| "has a blank at its beginning: remove it".into())
 }
 
 /// One table, consumed key by key; [`Section::finish`] refuses what is left.
@@ -88,7 +84,7 @@ impl<'p> Section<'p> {
     }
 
     /// Notes a problem with one of this table's keys.
-    pub fn problem(&self, key: &str, value: &dyn Display, rule: &str) {
+    pub fn problem(&self, key: &str, value: impl Into<Shown>, rule: &str) {
         self.problems.add(&self.key(key), value, rule);
     }
 
@@ -101,8 +97,8 @@ impl<'p> Section<'p> {
         let table = match self.table.remove(key) {
             None => Table::new(),
             Some(Value::Table(t)) => t,
-            Some(other) => {
-                self.problem(key, &other, "must be a table");
+            Some(_) => {
+                self.problem(key, Shown::nothing(), "must be a table");
                 Table::new()
             }
         };
@@ -114,10 +110,10 @@ impl<'p> Section<'p> {
         let items = match self.table.remove(key) {
             None => Vec::new(),
             Some(Value::Array(a)) => a,
-            Some(other) => {
+            Some(_) => {
                 let rule =
                     format!("must be a list: write [[{0}]] in double brackets, once for each {0}", self.key(key));
-                self.problem(key, &other, &rule);
+                self.problem(key, Shown::nothing(), &rule);
                 Vec::new()
             }
         };
@@ -126,7 +122,7 @@ impl<'p> Section<'p> {
             let path = format!("{}[{i}]", self.key(key));
             match item {
                 Value::Table(table) => out.push(Section { path, table, problems: self.problems }),
-                other => self.problems.add(&path, &other, "must be a table"),
+                _ => self.problems.add(&path, Shown::nothing(), "must be a table"),
             }
         }
         out
@@ -142,11 +138,11 @@ impl<'p> Section<'p> {
                     i64::MAX => format!("must be at least {}", range.start()),
                     end => format!("must be {} to {end}", range.start()),
                 };
-                self.problem(key, &v, &rule);
+                self.problem(key, shown(&v), &rule);
                 default
             }
             Some(v) => {
-                self.problem(key, &v, "must be a whole number");
+                self.problem(key, shown(&v), "must be a whole number");
                 default
             }
         }
@@ -158,11 +154,11 @@ impl<'p> Section<'p> {
         match v.as_float().or(v.as_integer().map(|n| n as f64)) {
             Some(n) if range.contains(&n) => n,
             Some(_) => {
-                self.problem(key, &v, &format!("must be {} to {}", range.start(), range.end()));
+                self.problem(key, shown(&v), &format!("must be {} to {}", range.start(), range.end()));
                 default
             }
             None => {
-                self.problem(key, &v, "must be a number");
+                self.problem(key, shown(&v), "must be a number");
                 default
             }
         }
@@ -174,32 +170,26 @@ impl<'p> Section<'p> {
             None => default,
             Some(Value::Boolean(b)) => b,
             Some(v) => {
-                self.problem(key, &v, "must be true or false");
+                self.problem(key, shown(&v), "must be true or false");
                 default
             }
         }
     }
 
-    /// A text of so many characters, without control characters.
+    /// A text of so many characters, all of them seen.
     pub fn text(&mut self, key: &str, default: &str, length: RangeInclusive<usize>) -> String {
-        match self.table.remove(key) {
-            None => default.to_owned(),
-            Some(Value::String(s)) if unseen(&s).is_some() => {
-                let rule = unseen(&s).unwrap_or_default();
-                self.problem(key, &format!("{s:?}"), &rule);
-                default.to_owned()
-            }
-            Some(Value::String(s)) if length.contains(&s.chars().count()) && !s.chars().any(char::is_control) => s,
-            Some(v) => {
-                let rule = format!(
-                    "must be a text of {} to {} characters without control characters",
-                    length.start(),
-                    length.end()
-                );
-                self.problem(key, &v, &rule);
-                default.to_owned()
-            }
-        }
+        let rule = || format!("must be a text of {} to {} characters", length.start(), length.end());
+        let (value, rule) = match self.table.remove(key) {
+            None => return default.to_owned(),
+            Some(Value::String(text)) => match check_meant(&text) {
+                Ok(()) if length.contains(&text.chars().count()) => return text,
+                Ok(()) => (Value::String(text), rule()),
+                Err(why) => (Value::String(text), why),
+            },
+            Some(other) => (other, rule()),
+        };
+        self.problem(key, shown(&value), &rule);
+        default.to_owned()
     }
 
     /// Texts that all pass `check`.
@@ -210,21 +200,25 @@ impl<'p> Section<'p> {
                 let mut out = Vec::new();
                 for item in items {
                     match item {
-                        Value::String(s) if check(&s) => out.push(s),
-                        other => self.problem(key, &other, rule),
+                        Value::String(text) => match check_meant(&text) {
+                            Ok(()) if check(&text) => out.push(text),
+                            Ok(()) => self.problem(key, &*text, rule),
+                            Err(why) => self.problem(key, &*text, &why),
+                        },
+                        other => self.problem(key, shown(&other), rule),
                     }
                 }
                 out
             }
             Some(v) => {
-                self.problem(key, &v, "must be a list of texts");
+                self.problem(key, shown(&v), "must be a list of texts");
                 Vec::new()
             }
         }
     }
 
-    /// A text that `parse` understands. An empty `default` makes the key required. The value itself is only repeated by
-    /// `parse`, which knows what in it is secret.
+    /// A text that `parse` understands. An empty `default` makes the key required. `parse` errors with the rule and does not repeat
+    /// the value.
     pub fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T> {
         let text = match self.table.remove(key) {
             None if default.is_empty() => {
@@ -234,16 +228,15 @@ impl<'p> Section<'p> {
             None => default.to_owned(),
             Some(Value::String(s)) => s,
             Some(v) => {
-                self.problem(key, &v, "must be a text");
+                self.problem(key, shown(&v), "must be a text");
                 return None;
             }
         };
-        let shown = perch_domain::redact::describe_url(&text);
-        if let Some(rule) = unseen(&text) {
-            self.problem(key, &format!("{shown:?}"), &rule);
+        if let Err(why) = check_meant(&text) {
+            self.problem(key, &*text, &why);
             return None;
         }
-        parse(&text).map_err(|e| self.problem(key, &format!("{shown:?}"), e.message())).ok()
+        parse(&text).map_err(|e| self.problem(key, &*text, e.message())).ok()
     }
 
     /// One of some words.
@@ -254,7 +247,7 @@ impl<'p> Section<'p> {
             None => fallback,
             Some(v) => v.as_str().and_then(find).unwrap_or_else(|| {
                 let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-                self.problem(key, &v, &format!("must be one of {}", names.join(", ")));
+                self.problem(key, shown(&v), &format!("must be one of {}", names.join(", ")));
                 fallback
             }),
         }
@@ -271,7 +264,7 @@ impl<'p> Section<'p> {
         let v = self.table.remove(key)?;
         let parsed = v.as_str().and_then(|s| s.parse().ok());
         if parsed.is_none() {
-            self.problem(key, &v, "must be an address and port such as \"0.0.0.0:8443\" or \"[::]:8443\"");
+            self.problem(key, shown(&v), "must be an address and port such as \"0.0.0.0:8443\" or \"[::]:8443\"");
         }
         parsed
     }
@@ -287,7 +280,7 @@ impl<'p> Section<'p> {
         let polygon = |v: &Value| v.as_array()?.iter().map(corner).collect::<Option<Vec<_>>>();
         let polygons = v.as_array().and_then(|a| a.iter().map(polygon).collect::<Option<Vec<_>>>());
         polygons.unwrap_or_else(|| {
-            self.problem(key, &v, "must be a list of polygons, each a list of [x, y] within 0 and 1");
+            self.problem(key, shown(&v), "must be a list of polygons, each a list of [x, y] within 0 and 1");
             Vec::new()
         })
     }
@@ -295,8 +288,8 @@ impl<'p> Section<'p> {
     /// Refuses keys that belong to a later version, saying so.
     pub fn refuse_later(&mut self, keys: &[&str]) {
         for key in keys {
-            if let Some(v) = self.table.remove(*key) {
-                self.problem(key, &shown(&v), "is not supported by this version yet: remove it");
+            if self.table.remove(*key).is_some() {
+                self.problem(key, Shown::nothing(), "is not supported by this version yet: remove it");
             }
         }
     }
@@ -304,21 +297,13 @@ impl<'p> Section<'p> {
     /// Refuses every key that nobody asked for. One that the environment set is only warned of: container platforms set variables
     /// with our prefix for purposes of their own.
     pub fn finish(self) {
-        for (key, value) in &self.table {
+        for key in self.table.keys() {
             let full = self.key(key);
             match self.problems.from_environment.borrow().get(&full) {
                 Some(variable) => self.problems.warn(format!("{variable}: {full} is not a known key: it is ignored")),
-                None => self.problem(key, &shown(value), "is not a known key"),
+                None => self.problem(unknown_key(key), Shown::nothing(), "is not a known key"),
             }
         }
-    }
-}
-
-/// A value that nobody knows. A nested one can hold anything, secrets too: only its place is reported.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Table(_) | Value::Array(_) => "…".to_owned(),
-        other => other.to_string(),
     }
 }
 

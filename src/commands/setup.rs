@@ -5,6 +5,7 @@ use crate::setup::cameras::video_devices;
 use crate::setup::files::{self, Owner};
 use crate::setup::reset::{self, Reset};
 use crate::setup::{Log, Places};
+use crate::small_file::{self, Links};
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::secret::{self, Secret};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
@@ -39,7 +40,8 @@ pub fn run(boot_dir: &Path, root: &Path, wait_s: u64) -> Result<ExitCode> {
     }
     let kept = log.lines().iter().map(|line| format!("{line}\n")).collect::<String>();
     let path = exchange::SETUP_LOG.below(root);
-    if let Err(e) = files::put(&path, kept.as_bytes(), 0o644, &Owner::default()) {
+    // The consoles show it, read as perch; nobody else of the system has to.
+    if let Err(e) = files::put(&path, kept.as_bytes(), 0o640, &owner) {
         log.fault(&e);
     }
     Ok(if log.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -52,7 +54,7 @@ fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
     let Some(path) = files::find(&places.boot_dir, &names.each_ref().map(String::as_str)) else {
         return Plan::default();
     };
-    let plan = match files::read_small(&path, setup::MAX_FILE_BYTES).and_then(|bytes| entries(&bytes)) {
+    let plan = match small_file::read(&path, setup::MAX_FILE_BYTES, Links::Refuse).and_then(|bytes| entries(&bytes)) {
         Ok(entries) => setup::plan(&entries),
         Err(e) => Plan { refused: vec![format!("nothing of it was used: {e}")], ..Plan::default() },
     };

@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::fs::{self, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, lchown};
@@ -94,22 +94,6 @@ pub fn find(dir: &Path, names: &[&str]) -> Option<PathBuf> {
         listed.filter(bears).filter(|e| e.file_type().is_ok_and(|t| t.is_file())).map(|e| e.path()).collect();
     found.sort();
     found.into_iter().next()
-}
-
-/// Reads a plain file of at most `limit` bytes.
-pub fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let message = || format!("{} cannot be read", path.display());
-    let mut content = Vec::new();
-    let file = OpenOptions::new().read(true).custom_flags(FILE.bits() as i32).open(path);
-    let file = file.context(ErrorKind::Io, message)?;
-    if !file.metadata().context(ErrorKind::Io, message)?.is_file() {
-        return Err(Error::invalid("it is not a regular file"));
-    }
-    file.take(limit + 1).read_to_end(&mut content).context(ErrorKind::Io, message)?;
-    if content.len() as u64 > limit {
-        return Err(Error::new(ErrorKind::TooLarge, format!("it is larger than {} KiB", limit / 1024)));
-    }
-    Ok(content)
 }
 
 /// Opens a folder itself; `None` when there is none. Errors where a link, or something else, stands in its place.
@@ -268,17 +252,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_file_is_neither_read_nor_waited_for() {
+    fn what_is_no_plain_file_is_neither_found_nor_waited_for() {
         let dir = tempfile::tempdir().expect("a folder");
         let (file, link, fifo) = (dir.path().join("file"), dir.path().join("link"), dir.path().join("fifo"));
         fs::write(&file, "text").expect("written");
         std::os::unix::fs::symlink(&file, &link).expect("linked");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("made");
-        assert_eq!(read_small(&file, 4).expect("read"), b"text");
-        assert_eq!(read_small(&file, 3).expect_err("too large").kind(), ErrorKind::TooLarge);
-        for path in [&link, &fifo, &dir.path().to_owned()] {
-            read_small(path, 4).expect_err("no plain file");
-        }
         assert_eq!(find(dir.path(), &["link", "fifo"]), None);
         wipe(&link).expect("removed");
         wipe(&fifo).expect("removed");

@@ -34,8 +34,9 @@ impl CameraId {
             Ok(Self(text.into()))
         } else {
             let (least, most) = (Self::LENGTH.start(), Self::LENGTH.end());
+            // What was given is not repeated: a mistake in the config may put an address with its password here.
             Err(Error::invalid(format!(
-                "camera id {text:?}: must be {least} to {most} of a-z, 0-9, `-` and `_`, starting with a letter or digit"
+                "a camera's id must be {least} to {most} of a-z, 0-9, `-` and `_`, starting with a letter or digit"
             )))
         }
     }

@@ -1,6 +1,8 @@
 //! Who may do what: roles, permissions, grants of cameras, devices and principals. Every transport asks [`Principal::may`], or
 //! [`StreamLogin::may`] where a stream password was given; both are one rule.
 
+use crate::redact::Shown;
+use crate::text::without_invisible;
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
@@ -426,7 +428,8 @@ pub fn check_name(what: &str, name: &str) -> Result<()> {
     } else {
         let (least, most) = (NAME_LENGTH.start(), NAME_LENGTH.end());
         Err(Error::invalid(format!(
-            "{what} {name:?}: must be {least} to {most} of letters, digits, `.`, `_` and `-`, starting with a letter or digit"
+            "{what} {}: must be {least} to {most} of letters, digits, `.`, `_` and `-`, starting with a letter or digit",
+            Shown::from(name)
         )))
     }
 }
@@ -487,9 +490,9 @@ pub fn check_password(password: &str) -> Result<()> {
     Err(Error::invalid(format!("the password has {n} characters: it must have {least} to {most}")))
 }
 
-/// Makes a name that people gave (a device's) safe to keep: control characters go, 64 characters stay. Errors when nothing is left.
+/// Makes a name that people gave (a device's) safe to keep: what nobody sees goes, 64 characters stay. Errors when nothing is left.
 pub fn clean_display_name(what: &str, name: &str) -> Result<String> {
-    let clean: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    let clean: String = without_invisible(name).chars().take(64).collect();
     match clean.trim() {
         "" => Err(Error::invalid(format!("{what} is empty: it must have 1 to 64 characters"))),
         text => Ok(text.to_owned()),

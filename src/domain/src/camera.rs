@@ -4,6 +4,7 @@ use crate::media::VideoCodec;
 use crate::motion::MotionConfig;
 use crate::recording::RecordConfig;
 use crate::redact::{describe_url, hides_credentials};
+use crate::text::check_meant;
 use perch_base::ids::CameraId;
 use perch_base::{Error, Result};
 use serde::Serialize;
@@ -25,12 +26,11 @@ pub enum Source {
 }
 
 impl Source {
-    /// Parses `test`, `file:PATH`, `v4l2:/dev/videoN`, `libcamera[:ID]` or `rtsp://…`; everything else is refused.
+    /// Parses `test`, `file:PATH`, `v4l2:/dev/videoN`, `libcamera[:ID]` or `rtsp://…`; everything else is refused with the rule
+    /// alone, since it may hold a password.
     pub fn parse(text: &str) -> Result<Self> {
-        let bad = |rule: &str| Err(Error::invalid(format!("`{}`: {rule}", describe_url(text))));
-        if text.chars().any(char::is_control) {
-            return bad("must not contain control characters");
-        }
+        let bad = |rule: &str| Err(Error::invalid(rule));
+        check_meant(text).map_err(Error::invalid)?;
         if text == "test" {
             return Ok(Self::Test);
         }
@@ -93,7 +93,7 @@ pub enum AudioSource {
 }
 
 impl AudioSource {
-    /// Parses `test`, `alsa:DEVICE`, `file`, `source` or `none`.
+    /// Parses `test`, `alsa:DEVICE`, `file`, `source` or `none`; refuses everything else with the rule alone.
     pub fn parse(text: &str) -> Result<Self> {
         match text {
             "test" => Ok(Self::Test),
@@ -106,7 +106,7 @@ impl AudioSource {
                 {
                     Ok(Self::Alsa(device.to_owned()))
                 }
-                _ => Err(Error::invalid(format!("`{text}`: must be test, alsa:DEVICE, file, source or none"))),
+                _ => Err(Error::invalid("must be test, alsa:DEVICE, file, source or none")),
             },
         }
     }

@@ -34,6 +34,7 @@ pub mod stream_choice;
 pub mod streams;
 pub mod tally;
 pub mod task;
+pub mod text;
 pub mod throttle;
 pub mod update;
 pub mod vitality;

@@ -3,7 +3,9 @@
 //! says is read by other programs: each value must fit an allow-list, and one that does not costs only itself.
 
 use crate::access;
+use crate::redact::{self, Shown};
 use crate::retention::RetentionConfig;
+use crate::text::check_visible;
 use perch_base::secret::Secret;
 use std::fmt::Write as _;
 
@@ -62,7 +64,7 @@ pub fn plan(entries: &[(String, Value)]) -> Plan {
     let mut plan = Plan::default();
     for (key, value) in entries {
         if !KEYS.contains(&key.as_str()) {
-            plan.refused.push(format!("{} is not a known key: it was ignored", shown(key)));
+            plan.refused.push(format!("{} is not a known key: it was ignored", named(key)));
         } else if let Value::Other(kind) = value {
             plan.refused.push(format!("{key} is {kind}: it must be a text in quotes"));
         }
@@ -97,10 +99,9 @@ pub fn plan(entries: &[(String, Value)]) -> Plan {
     plan
 }
 
-/// What may be repeated of a text from the file: little, and no control characters.
-fn shown(text: &str) -> String {
-    let short: String = text.chars().take(40).collect();
-    format!("{short:?}")
+/// A key that nobody knows, each part of it as far as it is written like one.
+fn named(key: &str) -> String {
+    key.split('.').map(redact::unknown_key).collect::<Vec<_>>().join(".")
 }
 
 /// A label of a host name (RFC 1123), in lower case.
@@ -112,7 +113,7 @@ fn hostname(text: &str) -> Result<String, String> {
         && !name.ends_with('-')
         && name != "localhost";
     let rule = "must be 1 to 63 of a-z, 0-9 and `-`, not beginning or ending with `-`";
-    if ok { Ok(name) } else { Err(format!("hostname = {}: {rule}", shown(text))) }
+    if ok { Ok(name) } else { Err(format!("hostname = {}: {rule}", Shown::from(text))) }
 }
 
 /// A name such as `Europe/Zurich`: parts of letters, digits, `_`, `+` and `-`, so that it names a file below one folder and no other.
@@ -122,7 +123,7 @@ fn timezone(text: &str) -> Result<String, String> {
             && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-".contains(&b))
     };
     let ok = text.len() <= 64 && text.split('/').all(part) && text.split('/').count() <= 3;
-    if ok { Ok(text.to_owned()) } else { Err(format!("timezone = {}: must be like Europe/Zurich", shown(text))) }
+    if ok { Ok(text.to_owned()) } else { Err(format!("timezone = {}: must be like Europe/Zurich", Shown::from(text))) }
 }
 
 /// One public key without options, as `ssh-keygen` writes it. Its comment goes, since nobody reads it.
@@ -167,9 +168,10 @@ fn wifi(
     entries: &[(String, Value)],
 ) -> Result<String, String> {
     let ssid = ssid.ok_or("wifi.ssid is missing or no text")?;
-    if !(1..=32).contains(&ssid.len()) || ssid.chars().any(char::is_control) {
-        return Err(format!("wifi.ssid = {}: must be 1 to 32 bytes without control characters", shown(ssid)));
+    if !(1..=32).contains(&ssid.len()) {
+        return Err(format!("wifi.ssid = {}: must be 1 to 32 bytes", Shown::from(ssid)));
     }
+    check_visible(ssid).map_err(|why| format!("wifi.ssid {why}"))?;
     let password = match password {
         None if entries.iter().any(|(k, _)| k == "wifi.password") => return Err("wifi.password is no text".into()),
         None | Some("") => None,
@@ -183,7 +185,7 @@ fn wifi(
     let country =
         country.ok_or("wifi.country is missing: two letters such as CH, so that allowed channels are used")?;
     if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_alphabetic()) {
-        return Err(format!("wifi.country = {}: must be two letters such as CH", shown(country)));
+        return Err(format!("wifi.country = {}: must be two letters such as CH", Shown::from(country)));
     }
     let mut out = format!("update_config=0\ncountry={}\n", country.to_ascii_uppercase());
     let hex = perch_base::secret::hex(ssid.as_bytes());
@@ -203,6 +205,7 @@ fn admin(name: Option<&str>, password: Option<&str>) -> Result<Admin, String> {
         return Err("admin.name: is longer than 32 characters".into());
     }
     access::check_name("admin.name", name).map_err(|e| e.message().to_owned())?;
+    check_visible(password).map_err(|why| format!("admin.password {why}"))?;
     access::check_password(password).map_err(|e| e.message().to_owned())?;
     Ok(Admin { name: name.to_owned(), password: Secret::new(password.to_owned()) })
 }

@@ -47,7 +47,7 @@ fn an_open_network_and_a_hashed_key() {
 #[test]
 fn bad_values_are_refused_with_a_sentence_and_the_rest_goes_on() {
     let long = "a".repeat(100_000);
-    let table: [(&str, &str, &str); 24] = [
+    let table: [(&str, &str, &str); 28] = [
         ("hostname", "", "hostname"),
         ("hostname", "a b", "hostname"),
         ("hostname", "a\nb", "hostname"),
@@ -69,8 +69,12 @@ fn bad_values_are_refused_with_a_sentence_and_the_rest_goes_on() {
         ("wifi.passphrase", "12345678", "not a known key"),
         ("admin.name", "anna", "admin.password is missing"),
         ("admin.password", "correct horse", "admin.name is missing"),
-        ("wlan.ssid", "x", "\"wlan.ssid\" is not a known key"),
-        ("a\u{1b}[2J", "x", "\\u{1b}"),
+        ("wlan.ssid", "x", "wlan.ssid is not a known key"),
+        ("a\u{1b}[2J", "x", "… is not a known key"),
+        ("S3CRETPW12345", "x", "… is not a known key"),
+        ("wifi.S3CRETPW12345", "x", "wifi.… is not a known key"),
+        ("wifi.ssid", "my net\u{200b}", "wifi.ssid holds an invisible character (U+200B, the 7.)"),
+        ("wifi.ssid", "a\nb", "U+000A"),
         (&long, "x", "is not a known key"),
     ];
     for (key, value, want) in table {
@@ -109,6 +113,7 @@ fn wrong_types_and_wrong_parts_of_a_table() {
         ("an na", "correct horse", "admin.name"),
         ("../x", "correct horse", "admin.name"),
         ("anna", "short", "5 characters"),
+        ("anna", "longenough\u{200b}1", "admin.password holds an invisible character (U+200B, the 11.)"),
         (&*"a".repeat(9999), "correct horse", "admin.name"),
     ] {
         let planned = plan(&[text("admin.name", name), text("admin.password", password)]);
