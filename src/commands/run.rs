@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::systemd::Notifier;
 use perch_base::{ErrorKind, Result, ResultExt};
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 
 /// Runs the box until a signal ends it.
@@ -26,8 +27,17 @@ pub fn run(config: Option<&Path>) -> Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> Result<ExitCode> {
+    // Heard from here on: opening a large or broken database may take long.
+    let mut stop = pin!(stop_signal()?);
     crate::setup::reset::finish(&config.data_dir)?;
-    let app = App::build(config).await?;
+    let app = tokio::select! {
+        biased;
+        () = &mut stop => {
+            tracing::info!("ending before the box was built");
+            return Ok(ExitCode::SUCCESS);
+        }
+        app = App::build(config) => app?,
+    };
     let at = app.addresses();
     tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", crate::version::LONG);
     match app.pairing_card() {
@@ -39,9 +49,7 @@ async fn serve(config: Config) -> Result<ExitCode> {
     notifier.ready(&format!("answers at {}", app.base_url()));
     let late = app
         .run(async {
-            if let Err(e) = stop_signal().await {
-                tracing::error!(error = %e, "ending");
-            }
+            stop.await;
             notifier.stopping();
         })
         .await?;
