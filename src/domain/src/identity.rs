@@ -2,11 +2,13 @@
 
 use perch_base::net::is_host_name;
 use perch_base::secret::Secret;
+use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// More addresses than any box has; a machine full of containers is cut here.
 const MAX_ADDRESSES: usize = 64;
@@ -68,6 +70,53 @@ impl fmt::Display for Names {
     }
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+/// How long a leaf is valid from when it is made.
+pub const LEAF_LIFE: Duration = Duration::from_secs(90 * 86_400);
+/// A leaf with less than this left is replaced.
+pub const ROTATE_BEFORE: Duration = Duration::from_secs(30 * 86_400);
+/// How far back a leaf is valid: a viewer's clock may be behind. Together with [`LEAF_LIFE`] below the 825 days that Apple's
+/// systems allow a server certificate (support.apple.com/103769).
+const LEAF_BACKDATE: Duration = Duration::from_secs(365 * 86_400);
+/// 2026-01-01. A clock before this was never set: the box has no battery for it.
+const CLOCK_FLOOR: Timestamp = Timestamp(1_767_225_600_000_000);
+
+/// What a leaf certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// What it is for.
+    pub names: Names,
+    /// From when on it is valid.
+    pub not_before: Timestamp,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
+}
+
+impl Leaf {
+    /// From when until when a leaf is valid that is made now.
+    pub fn validity(now: Timestamp) -> (Timestamp, Timestamp) {
+        let now = now.max(CLOCK_FLOOR);
+        // A clock that was never set says nothing: a leaf made then must outlast the wait for the network's time.
+        let life = if now == CLOCK_FLOOR { LEAF_LIFE + 365 * DAY } else { LEAF_LIFE };
+        (now - LEAF_BACKDATE, now + life)
+    }
+
+    /// Why it must be replaced for a box of these names; `None`: it serves on.
+    pub fn reason_to_rotate(&self, names: &Names, now: Timestamp) -> Option<&'static str> {
+        let now = now.max(CLOCK_FLOOR);
+        if self.not_before > now {
+            Some("the clock was set back")
+        } else if self.not_after < now + ROTATE_BEFORE {
+            Some("the leaf ends soon")
+        } else if !names.are_within(&self.names) {
+            // One that only went away does not matter: a new certificate makes browsers warn again.
+            Some("the box has a new name or address")
+        } else {
+            None
+        }
+    }
+}
+
 /// The certificate with which the box answers, for every transport that speaks TLS.
 #[derive(Clone, Debug)]
 pub struct Certificate {
@@ -118,5 +167,38 @@ mod tests {
             assert!(Names::new("box", &[bad.to_owned()], &[]).is_err(), "{bad:?}");
         }
         assert!(Names::new("b\n$(x)", &[], &[]).expect("falls back").dns.contains("perch.local"));
+    }
+
+    #[test]
+    fn when_a_leaf_is_replaced() {
+        let names = |hosts: &[&str]| {
+            let hosts: Vec<_> = hosts.iter().map(|h| (*h).to_owned()).collect();
+            Names::new("box", &hosts, &[]).expect("valid")
+        };
+        let second = Duration::from_secs(1);
+        let made = CLOCK_FLOOR + 1000 * DAY;
+        let never_set = Timestamp(0);
+        type Row<'a> = (Timestamp, &'a [&'a str], &'a [&'a str], Timestamp, Option<&'a str>);
+        let table: [Row<'_>; 12] = [
+            (made, &[], &[], made, None),
+            (made, &[], &[], made + (LEAF_LIFE - ROTATE_BEFORE), None),
+            (made, &[], &[], made + (LEAF_LIFE - ROTATE_BEFORE) + second, Some("the leaf ends soon")),
+            (made, &[], &[], made + 1000 * DAY, Some("the leaf ends soon")),
+            (made, &[], &[], made - LEAF_BACKDATE, None),
+            (made, &[], &[], made - LEAF_BACKDATE - second, Some("the clock was set back")),
+            (made, &[], &["new.example"], made, Some("the box has a new name or address")),
+            (made, &["old.example"], &[], made, None),
+            // Made before the clock was set, and asked before and after.
+            (never_set, &[], &[], never_set, None),
+            (never_set, &[], &[], CLOCK_FLOOR + 365 * DAY, None),
+            (never_set, &[], &[], CLOCK_FLOOR + 500 * DAY, Some("the leaf ends soon")),
+            (made, &[], &[], never_set, Some("the clock was set back")),
+        ];
+        for (made, of, asked, at, want) in table {
+            let (not_before, not_after) = Leaf::validity(made);
+            assert!(not_after <= not_before + 825 * DAY, "more than browsers take");
+            let leaf = Leaf { names: names(of), not_before, not_after };
+            assert_eq!(leaf.reason_to_rotate(&names(asked), at), want, "made {made}, asked {at} for {asked:?}");
+        }
     }
 }

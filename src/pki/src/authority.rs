@@ -4,7 +4,7 @@ use crate::files::Dir;
 use perch_base::secret::{Secret, hex, random_bytes, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::identity::{Certificate, Names};
+use perch_domain::identity::{Certificate, Leaf, Names};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType, date_time_ymd,
@@ -16,21 +16,13 @@ use std::path::Path;
 use std::time::Duration;
 use x509_parser::extensions::GeneralName;
 
-const DAY: Duration = Duration::from_secs(86_400);
-/// How long a leaf is valid from when it is made.
-pub const LEAF_LIFE: Duration = Duration::from_secs(90 * 86_400);
-/// A leaf with less than this left is replaced.
-pub const ROTATE_BEFORE: Duration = Duration::from_secs(30 * 86_400);
-/// How far back a leaf is valid: a viewer's clock may be behind. Together with [`LEAF_LIFE`] below the 825 days that Apple's
-/// systems allow a server certificate (support.apple.com/103769).
-const LEAF_BACKDATE: Duration = Duration::from_secs(365 * 86_400);
-/// 2026-01-01. A clock before this was never set: the box has no battery for it.
-const CLOCK_FLOOR: Timestamp = Timestamp(1_767_225_600_000_000);
-
 const CA_CERT: &str = "ca.pem";
 const CA_KEY: &str = "ca.key";
 const LEAF_CERT: &str = "leaf.pem";
 const LEAF_KEY: &str = "leaf.key";
+/// The files of a certificate and its key.
+const CA: (&str, &str) = (CA_CERT, CA_KEY);
+const LEAF: (&str, &str) = (LEAF_CERT, LEAF_KEY);
 
 /// The authority, the leaf and the folder they live in.
 pub struct Pki {
@@ -47,7 +39,7 @@ impl Pki {
     pub fn open(data_dir: &Path, names: &Names, now: Timestamp) -> Result<Self> {
         let dir = Dir::open(data_dir.join("tls"))?;
         let (ca_pem, ca_key) = match (dir.read(CA_CERT)?, dir.read(CA_KEY)?) {
-            (Some(cert), Some(key)) => match check_pair(&cert, &key) {
+            (Some(cert), Some(key)) => match check_pair(&dir, CA, &cert, &key) {
                 Ok(()) => (cert, key),
                 Err(e) => {
                     tracing::error!(error = %e, "the certificate authority in the data folder is damaged; a new one is made, so every phone must trust the box again");
@@ -58,11 +50,11 @@ impl Pki {
             // Half an authority: the power went while it was made, so nobody knows it yet.
             _ => make_ca(&dir)?,
         };
-        let key = KeyPair::from_pem(&ca_key).context(ErrorKind::Corrupt, || "the authority's key cannot be read")?;
+        let key = KeyPair::from_pem(&ca_key).context(ErrorKind::Corrupt, || no_key(&dir, CA_KEY))?;
         let issuer =
-            Issuer::from_ca_cert_pem(&ca_pem, key).context(ErrorKind::Corrupt, || "the authority cannot be read")?;
+            Issuer::from_ca_cert_pem(&ca_pem, key).context(ErrorKind::Corrupt, || no_certificate(&dir, CA_CERT))?;
         let ca_der = CertificateDer::from_pem_slice(ca_pem.as_bytes())
-            .context(ErrorKind::Corrupt, || "the authority cannot be read")?;
+            .context(ErrorKind::Corrupt, || no_certificate(&dir, CA_CERT))?;
         let (chain_pem, key_pem) = (dir.read(LEAF_CERT)?, dir.read(LEAF_KEY)?);
         let mut pki = Self {
             dir,
@@ -74,7 +66,7 @@ impl Pki {
         };
         if let Err(e) = pki.refresh(names, now) {
             // On a disk that cannot be written an old leaf serves better than none.
-            if check_pair(&pki.chain_pem, pki.key_pem.expose()).is_err() {
+            if check_pair(&pki.dir, LEAF, &pki.chain_pem, pki.key_pem.expose()).is_err() {
                 return Err(e);
             }
             tracing::error!(error = %e, "the certificate cannot be renewed; the old one stays in use");
@@ -84,7 +76,6 @@ impl Pki {
 
     /// Replaces the leaf when it ends soon or names other things than `names`. True when it did.
     pub fn refresh(&mut self, names: &Names, now: Timestamp) -> Result<bool> {
-        let now = now.max(CLOCK_FLOOR);
         let Some(reason) = self.reason_to_rotate(names, now) else { return Ok(false) };
         tracing::info!(reason, names = %names, "making a new certificate");
         let key = KeyPair::generate().context(ErrorKind::Internal, || "no key could be made")?;
@@ -95,10 +86,9 @@ impl Pki {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        params.not_before = date_time_ymd(1970, 1, 1) + since_epoch(now - LEAF_BACKDATE);
-        // A clock that was never set says nothing: a leaf made then must outlast the wait for the network's time.
-        let life = if now == CLOCK_FLOOR { LEAF_LIFE + 365 * DAY } else { LEAF_LIFE };
-        params.not_after = date_time_ymd(1970, 1, 1) + since_epoch(now + life);
+        let (not_before, not_after) = Leaf::validity(now);
+        params.not_before = date_time_ymd(1970, 1, 1) + since_epoch(not_before);
+        params.not_after = date_time_ymd(1970, 1, 1) + since_epoch(not_after);
         let leaf =
             params.signed_by(&key, &self.issuer).context(ErrorKind::Internal, || "no certificate could be made")?;
         let chain_pem = format!("{}{}", leaf.pem(), self.ca_pem);
@@ -110,21 +100,12 @@ impl Pki {
     }
 
     fn reason_to_rotate(&self, names: &Names, now: Timestamp) -> Option<&'static str> {
-        if check_pair(&self.chain_pem, self.key_pem.expose()).is_err() {
+        if check_pair(&self.dir, LEAF, &self.chain_pem, self.key_pem.expose()).is_err() {
             return Some("there is no leaf, or it is damaged");
         }
-        let Ok(leaf) = read_leaf(&self.chain_pem, &self.ca_der) else {
-            return Some("the leaf is not from this authority");
-        };
-        if leaf.not_before > now {
-            Some("the clock was set back")
-        } else if leaf.not_after < now + ROTATE_BEFORE {
-            Some("the leaf ends soon")
-        } else if !names.are_within(&leaf.names) {
-            // One that only went away does not matter: a new certificate makes browsers warn again.
-            Some("the box has a new name or address")
-        } else {
-            None
+        match read_leaf(&self.dir, &self.chain_pem, &self.ca_der) {
+            Ok(leaf) => leaf.reason_to_rotate(names, now),
+            Err(_) => Some("the leaf is not from this authority"),
         }
     }
 
@@ -142,12 +123,6 @@ impl Pki {
     pub fn ca_sha256(&self) -> String {
         hex(&sha256(&self.ca_der))
     }
-}
-
-struct Leaf {
-    names: Names,
-    not_before: Timestamp,
-    not_after: Timestamp,
 }
 
 fn make_ca(dir: &Dir) -> Result<(String, String)> {
@@ -169,31 +144,41 @@ fn make_ca(dir: &Dir) -> Result<(String, String)> {
     Ok((cert, key))
 }
 
-/// Whether a certificate (the first in `cert_pem`) and a key belong together.
-fn check_pair(cert_pem: &str, key_pem: &str) -> Result<()> {
-    let key = KeyPair::from_pem(key_pem).context(ErrorKind::Corrupt, || "the key cannot be read")?;
+fn no_certificate(dir: &Dir, name: &str) -> String {
+    format!("{} holds no certificate", dir.path(name).display())
+}
+
+fn no_key(dir: &Dir, name: &str) -> String {
+    format!("{} holds no private key", dir.path(name).display())
+}
+
+/// Whether a certificate (the first in `cert_pem`) and a key, which the files of these names hold, belong together.
+fn check_pair(dir: &Dir, (cert_file, key_file): (&str, &str), cert_pem: &str, key_pem: &str) -> Result<()> {
+    let key = KeyPair::from_pem(key_pem).context(ErrorKind::Corrupt, || no_key(dir, key_file))?;
     let der = CertificateDer::from_pem_slice(cert_pem.as_bytes())
-        .context(ErrorKind::Corrupt, || "the certificate cannot be read")?;
+        .context(ErrorKind::Corrupt, || no_certificate(dir, cert_file))?;
     let (_, cert) =
-        x509_parser::parse_x509_certificate(&der).context(ErrorKind::Corrupt, || "the certificate cannot be read")?;
+        x509_parser::parse_x509_certificate(&der).context(ErrorKind::Corrupt, || no_certificate(dir, cert_file))?;
     if cert.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
-        return Err(Error::new(ErrorKind::Corrupt, "the certificate and the key do not belong together"));
+        let (cert, key) = (dir.path(cert_file), dir.path(key_file));
+        let why = format!("{} and {} do not belong together", cert.display(), key.display());
+        return Err(Error::new(ErrorKind::Corrupt, why));
     }
     Ok(())
 }
 
-fn read_leaf(chain_pem: &str, ca_der: &CertificateDer<'_>) -> Result<Leaf> {
-    let corrupt = |what: &str| Error::new(ErrorKind::Corrupt, what.to_owned());
+fn read_leaf(dir: &Dir, chain_pem: &str, ca_der: &CertificateDer<'_>) -> Result<Leaf> {
+    let corrupt = |what: &str| Error::new(ErrorKind::Corrupt, format!("{} {what}", dir.path(LEAF_CERT).display()));
     let der = CertificateDer::from_pem_slice(chain_pem.as_bytes())
-        .context(ErrorKind::Corrupt, || "the leaf cannot be read")?;
+        .context(ErrorKind::Corrupt, || no_certificate(dir, LEAF_CERT))?;
     let (_, cert) =
-        x509_parser::parse_x509_certificate(&der).context(ErrorKind::Corrupt, || "the leaf cannot be read")?;
+        x509_parser::parse_x509_certificate(&der).context(ErrorKind::Corrupt, || no_certificate(dir, LEAF_CERT))?;
     let (_, ca) =
-        x509_parser::parse_x509_certificate(ca_der).context(ErrorKind::Corrupt, || "the authority cannot be read")?;
+        x509_parser::parse_x509_certificate(ca_der).context(ErrorKind::Corrupt, || no_certificate(dir, CA_CERT))?;
     if cert.issuer().as_raw() != ca.subject().as_raw() {
-        return Err(corrupt("the leaf is from another authority"));
+        return Err(corrupt("is from another authority"));
     }
-    let san = cert.subject_alternative_name().ok().flatten().ok_or_else(|| corrupt("the leaf has no names"))?;
+    let san = cert.subject_alternative_name().ok().flatten().ok_or_else(|| corrupt("has no names"))?;
     let mut names = Names::default();
     for name in &san.value.general_names {
         match name {

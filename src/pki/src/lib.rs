@@ -7,5 +7,5 @@ mod authority;
 mod files;
 mod identity;
 
-pub use authority::{LEAF_LIFE, Pki, ROTATE_BEFORE};
+pub use authority::Pki;
 pub use identity::{Config, Identity};
