@@ -150,8 +150,10 @@ fn every_source_file_says_what_it_is() {
             offenders.push(format!("{short}: must open with `//! ` and what lives there"));
         }
     }
-    for (short, path) in ["web/src", "tests/web"].iter().flat_map(|dir| files(dir, &["ts", "mjs", "svelte"])) {
+    let page = |dir: &&str| files(dir, &["ts", "mjs", "svelte", "html"]);
+    for (short, path) in ["web", "tests/web"].iter().flat_map(page) {
         let text = text(&path);
+        let text = text.strip_prefix("<!doctype html>\n").unwrap_or(&text);
         if !["// ", "/** ", "/* ", "/*! ", "<!-- "].iter().any(|c| text.starts_with(c)) {
             offenders.push(format!("{short}: must open with a comment that says what lives there"));
         }

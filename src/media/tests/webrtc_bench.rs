@@ -9,7 +9,7 @@ mod serving;
 #[path = "webrtc/source.rs"]
 mod source;
 #[path = "webrtc/viewer.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the bench uses a part of it")]
 mod viewer;
 
 use perch_base::clock::SystemClock;

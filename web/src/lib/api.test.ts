@@ -84,7 +84,6 @@ describe('calls', () => {
 
 it('knows only what the document knows', () => {
   // Checked by the compiler: each line must be an error there, else `npm run check` fails.
-  // eslint-disable-next-line
   const never = (api: Api) => {
     // @ts-expect-error no such path
     void api.get('/api/v1/camera');

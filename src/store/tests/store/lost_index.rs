@@ -1,7 +1,7 @@
 //! A start without an index: the box is there at once, records, and takes its old files in beside that, the newest first.
 //! `PERCH_TEST_LONG=1` does it with 100,000 files and prints what it took.
 
-#![allow(clippy::print_stdout)] // measurements are printed
+#![allow(clippy::print_stdout, reason = "measurements are printed")]
 
 use crate::common::*;
 use perch_base::time::{MonoTime, Timestamp};

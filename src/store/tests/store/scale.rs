@@ -1,6 +1,6 @@
 //! What questions cost when a box has recorded for long: 200,000 recordings and 100,000 events of one camera.
 
-#![allow(clippy::print_stdout)] // measurements are printed
+#![allow(clippy::print_stdout, reason = "measurements are printed")]
 
 use crate::common::*;
 use perch_base::time::Timestamp;
