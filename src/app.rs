@@ -3,7 +3,7 @@
 use crate::camera_runner::{CameraRunner, live_camera, new_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
 use crate::cameras::Cameras;
-use crate::config::{Config, UpdateConfig};
+use crate::config::Config;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::tasks::card::CardMaker;
 use crate::tasks::commands::{Doors, reload_stream_passwords};
@@ -17,6 +17,7 @@ use perch_domain::identity::IdentityPort;
 use perch_domain::ports::LivePort;
 use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
+use perch_domain::update::UpdateConfig;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
 use perch_pki::Identity;
@@ -92,7 +93,7 @@ impl App {
         }
 
         let watchable = set.all().iter().map(|c| live_camera(c)).collect();
-        let (live, live_server) = webrtc::Engine::open(webrtc_config(&config), watchable, clock.clone())?;
+        let (live, live_server) = webrtc::Engine::open(config.webrtc.clone(), watchable, clock.clone())?;
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
         let (rtsp, rtsp_server) = rtsp::Handle::open(rtsp_config(&config, &identity), streams, clock.clone())?;
         reload_stream_passwords(&accounts, &rtsp)?;
@@ -302,8 +303,7 @@ pub fn store_config(config: &Config) -> perch_store::Config {
     perch_store::Config {
         data_dir: config.data_dir.clone(),
         pairing: config.pairing,
-        session_idle: config.session_idle,
-        session_max: config.session_max,
+        session: config.session,
         retention: config.retention,
     }
 }
@@ -319,16 +319,6 @@ fn updater() -> Updater {
 
 fn rtsp_config(config: &Config, identity: &Arc<Identity>) -> rtsp::Config {
     rtsp::Config { listen: config.rtsp_listen, tls_listen: config.rtsp_tls_listen, identity: identity.clone() }
-}
-
-fn webrtc_config(config: &Config) -> webrtc::Config {
-    let turn = config.webrtc.turn.iter();
-    webrtc::Config {
-        addresses: config.webrtc.addresses.clone(),
-        stun: config.webrtc.stun.clone(),
-        turn: turn.map(|(url, secret)| webrtc::TurnServer { url: url.clone(), secret: secret.clone() }).collect(),
-        ..webrtc::Config::new(config.webrtc.udp_listen)
-    }
 }
 
 fn api_config(config: &Config) -> perch_api::Config {

@@ -1,27 +1,22 @@
-//! perch.toml: reads it with `PERCH_…` overrides, checks every key, and hands each crate its own settings. Every refusal names
-//! the key, the value and the rule.
+//! perch.toml: reads it with `PERCH_…` overrides and hands each part of the box its section; what may stand there, each part knows
+//! itself. Every refusal names the key, the value and the rule.
 
 use crate::reader::{Problems, Section};
 use crate::small_file::{self, Links};
-use perch_base::ids::CameraId;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::access::{SESSION_IDLE, SESSION_MAX};
-use perch_domain::camera::{AudioSettings, AudioSource, CameraConfig, Source, VideoSettings};
+use perch_domain::access::SessionConfig;
+use perch_domain::camera::CameraConfig;
 use perch_domain::exchange::HTTPS_PORT;
-use perch_domain::media::VideoCodec;
-use perch_domain::motion::{MotionConfig, Polygon};
-use perch_domain::pairing::{DIGITS, PairingConfig};
-use perch_domain::recording::{RecordConfig, RecordMode};
-use perch_domain::redact::Shown;
+use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
+use perch_domain::settings::Keys;
 use perch_domain::setup::{BOX_NAME, FirstCamera, test_camera};
-use perch_domain::update::check_url;
+use perch_domain::update::UpdateConfig;
+use perch_media::webrtc;
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -32,10 +27,9 @@ pub struct Config {
     pub hostnames: Vec<String>,
     pub rtsp_listen: SocketAddr,
     pub rtsp_tls_listen: Option<SocketAddr>,
-    pub webrtc: WebrtcConfig,
+    pub webrtc: webrtc::Config,
     pub pairing: PairingConfig,
-    pub session_idle: Duration,
-    pub session_max: Duration,
+    pub session: SessionConfig,
     pub retention: RetentionConfig,
     pub update: UpdateConfig,
     pub cameras: Vec<CameraConfig>,
@@ -43,26 +37,8 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// `[update]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpdateConfig {
-    /// Where updates are fetched from without anybody asking; nowhere when absent.
-    pub url: Option<String>,
-    pub check_every: Duration,
-}
-
-/// `[webrtc]`.
-#[derive(Clone, Debug)]
-pub struct WebrtcConfig {
-    pub udp_listen: SocketAddr,
-    pub addresses: Vec<IpAddr>,
-    pub stun: Vec<String>,
-    pub turn: Vec<(String, Secret)>,
-}
-
 /// Keys of the design that this version does not know yet, as opposed to typing mistakes.
 const LATER: [&str; 1] = ["sync"];
-const LATER_CAMERA: [&str; 2] = ["talkback", "push"];
 
 /// The largest config that is read: thousands of cameras.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -138,61 +114,23 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
     let rtsp_tls_listen = rtsp.optional_address("tls_listen");
     rtsp.finish();
 
-    let mut w = root.section("webrtc");
-    let webrtc = WebrtcConfig {
-        udp_listen: w.address("udp_listen", "0.0.0.0:8189"),
-        addresses: w
-            .texts("addresses", |s| s.parse::<IpAddr>().is_ok(), "must be IP addresses")
-            .iter()
-            .filter_map(|s| s.parse().ok())
-            .collect(),
-        stun: w.texts("stun", |s| is_ice_url(s, &["stun:"]), "must be like `stun:host:3478`"),
-        turn: w.sections("turn").into_iter().filter_map(|s| turn(s, problems)).collect(),
-    };
-    w.finish();
+    let mut of_webrtc = root.section("webrtc");
+    let webrtc = webrtc::Config::read(&mut of_webrtc, secret_of);
+    of_webrtc.finish();
 
-    let mut a = root.section("access");
-    let defaults = PairingConfig::default();
-    let digits = i64::from(*DIGITS.start())..=i64::from(*DIGITS.end());
-    let pairing = PairingConfig {
-        digits: a.number("otp_digits", i64::from(defaults.digits), digits) as u32,
-        ttl: whole_seconds(&mut a, "otp_ttl_s", defaults.ttl, 30..=3600),
-    };
-    let session_idle = whole_seconds(&mut a, "session_idle_s", SESSION_IDLE, 60..=365 * 86_400);
-    let session_max = whole_seconds(&mut a, "session_max_s", SESSION_MAX, 60..=3650 * 86_400);
-    a.finish();
+    let mut access = root.section("access");
+    let (pairing, session) = (PairingConfig::read(&mut access), SessionConfig::read(&mut access));
+    access.finish();
 
-    let mut r = root.section("recording");
-    let defaults = RetentionConfig::default();
-    let retention = RetentionConfig {
-        max_bytes: r.number("max_bytes", defaults.max_bytes as i64, 0..=i64::MAX) as u64,
-        min_free_bytes: r.number("min_free_bytes", defaults.min_free_bytes as i64, 0..=i64::MAX) as u64,
-        max_days: r.number("max_days", i64::from(defaults.max_days), 0..=36_500) as u32,
-        event_max_days: r.number("event_max_days", i64::from(defaults.event_max_days), 0..=36_500) as u32,
-    };
-    r.finish();
+    let mut recording = root.section("recording");
+    let retention = RetentionConfig::read(&mut recording);
+    recording.finish();
 
-    let update = update(root.section("update"));
+    let mut of_update = root.section("update");
+    let update = UpdateConfig::read(&mut of_update);
+    of_update.finish();
 
-    let mut cameras: Vec<CameraConfig> = Vec::new();
-    if root.has("camera") {
-        for section in root.sections("camera") {
-            let path = section.path().to_owned();
-            if let Some(c) = camera(section, problems) {
-                match cameras.iter().any(|o| o.id == c.id) {
-                    true => {
-                        problems.add(&format!("{path}.id"), c.id.as_str(), "must differ from every other camera's id")
-                    }
-                    false => cameras.push(c),
-                }
-            }
-        }
-    } else {
-        let FirstCamera { id, name, source } = test_camera();
-        let text = format!("id = {id:?}\nname = {name:?}\nsource = {source:?}\naudio = {{ source = \"test\" }}");
-        let table = text.parse().expect("the default camera is TOML");
-        cameras.extend(camera(Section::new("camera[0]", table, problems), problems));
-    }
+    let cameras = cameras(&mut root, problems);
     root.refuse_later(&LATER);
     root.finish();
     Config {
@@ -204,8 +142,7 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         rtsp_tls_listen,
         webrtc,
         pairing,
-        session_idle,
-        session_max,
+        session,
         retention,
         update,
         cameras,
@@ -213,143 +150,40 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
     }
 }
 
-fn whole_seconds(s: &mut Section<'_>, key: &str, default: Duration, range: RangeInclusive<i64>) -> Duration {
-    Duration::from_secs(s.number(key, default.as_secs() as i64, range) as u64)
+/// What a file named in the config holds. Errors do not repeat its path.
+fn secret_of(file: &str) -> Result<Secret> {
+    let bytes = small_file::read(Path::new(file), MAX_SECRET_BYTES, Links::Follow)?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::invalid("it is not UTF-8 text"))?;
+    match text.trim() {
+        "" => Err(Error::invalid("it is empty")),
+        secret => Ok(Secret::new(secret.to_owned())),
+    }
 }
 
-fn update(mut u: Section<'_>) -> UpdateConfig {
-    let checked = |url: &str| check_url(url).map(|()| url.to_owned());
-    let url = if u.has("url") { u.parsed("url", "", checked) } else { None };
-    let hours = u.number("check_every_h", 24, 1..=24 * 90);
-    u.finish();
-    UpdateConfig { url, check_every: Duration::from_secs(hours as u64 * 3600) }
-}
-
-fn turn(mut s: Section<'_>, problems: &Problems) -> Option<(String, Secret)> {
-    let url = s.text("url", "", 0..=256);
-    if !is_ice_url(&url, &["turn:", "turns:"]) {
-        problems.add(&format!("{}.url", s.path()), &*url, "must be like `turn:host:3478?transport=udp`");
+fn cameras(root: &mut Section<'_>, problems: &Problems) -> Vec<CameraConfig> {
+    let mut cameras: Vec<CameraConfig> = Vec::new();
+    if !root.has("camera") {
+        let FirstCamera { id, name, source } = test_camera();
+        let text = format!("id = {id:?}\nname = {name:?}\nsource = {source:?}\naudio = {{ source = \"test\" }}");
+        let table = text.parse().expect("the default camera is TOML");
+        cameras.extend(CameraConfig::read(Section::new("camera[0]", table, problems)));
     }
-    let file = s.text("secret_file", "", 0..=4096);
-    let key = format!("{}.secret_file", s.path());
-    s.finish();
-    let read = small_file::read(Path::new(&file), MAX_SECRET_BYTES, Links::Follow);
-    let secret = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| Error::invalid("it is not UTF-8 text")));
-    let why = match secret {
-        Ok(secret) if !secret.trim().is_empty() => return Some((url, Secret::new(secret.trim().to_owned()))),
-        Ok(_) => "it is empty".to_owned(),
-        Err(e) => e.to_string(),
-    };
-    // Somebody may have written the secret itself here.
-    let shown = if file.starts_with(['/', '.']) { Shown::from(&*file) } else { Shown::nothing() };
-    problems.add(&key, shown, &format!("must name a file that holds the secret ({why})"));
-    None
-}
-
-fn camera(mut s: Section<'_>, problems: &Problems) -> Option<CameraConfig> {
-    let path = s.path().to_owned();
-    let id = s.parsed("id", "", CameraId::new);
-    let default_name = id.as_ref().map(|i| i.to_string()).unwrap_or_default();
-    let name = s.text("name", &default_name, 1..=64);
-    let source = s.parsed("source", "", Source::parse);
-    let codec = s.choice("codec", "h264", &[("h264", VideoCodec::H264), ("vp8", VideoCodec::Vp8)]);
-    let main = video(&mut s, VideoSettings { width: 1280, height: 720, fps: 25, bitrate_kbps: 2000 });
-    let mut sub = s.section("sub");
-    let default_sub = VideoSettings { width: 640, height: 360, fps: main.fps.min(15), bitrate_kbps: 400 };
-    let sub_settings = video(&mut sub, default_sub);
-    sub.finish();
-
-    let mut a = s.section("audio");
-    let audio = AudioSettings {
-        source: a.parsed("source", "none", AudioSource::parse).unwrap_or(AudioSource::None),
-        gain_db: a.real("gain_db", 0.0, -20.0..=20.0),
-    };
-    a.finish();
-
-    let mut r = s.section("record");
-    let d = RecordConfig::default();
-    let modes = [("continuous", RecordMode::Continuous), ("motion", RecordMode::Motion), ("off", RecordMode::Off)];
-    let seconds = |r: &mut Section<'_>, key, default: Duration, range: RangeInclusive<f64>| {
-        Duration::from_secs_f64(r.real(key, default.as_secs_f64(), range))
-    };
-    let default_mode = if codec == VideoCodec::Vp8 { "off" } else { "continuous" };
-    let record = RecordConfig {
-        mode: r.choice("mode", default_mode, &modes),
-        segment_max: seconds(&mut r, "segment_max_s", d.segment_max, 5.0..=3600.0),
-        pre_roll: seconds(&mut r, "pre_roll_s", d.pre_roll, 0.0..=30.0),
-        post_roll: seconds(&mut r, "post_roll_s", d.post_roll, 0.0..=120.0),
-        gap: seconds(&mut r, "gap_s", d.gap, 0.5..=600.0),
-        chapter: seconds(&mut r, "chapter_s", d.chapter, 10.0..=120.0),
-    };
-    if codec == VideoCodec::Vp8 && record.mode != RecordMode::Off {
-        problems.add(
-            &format!("{path}.record.mode"),
-            if record.mode == RecordMode::Motion { "motion" } else { "continuous" },
-            "must be `off` with codec = \"vp8\": only H.264 is recorded",
-        );
-    }
-    if record.pre_roll > record.segment_max {
-        let rule = "must be at most segment_max_s: an event's file begins with all of it";
-        problems.add(&format!("{path}.record.pre_roll_s"), record.pre_roll.as_secs_f64(), rule);
-    }
-    r.finish();
-    let motion = motion(s.section("motion"), problems);
-    if record.mode == RecordMode::Motion && !motion.enabled {
-        let rule = "needs motion.enabled = true: nothing would ever be recorded";
-        problems.add(&format!("{path}.record.mode"), "motion", rule);
-    }
-    s.refuse_later(&LATER_CAMERA);
-    s.finish();
-    Some(CameraConfig { id: id?, name, source: source?, codec, main, sub: sub_settings, audio, record, motion })
-}
-
-fn video(s: &mut Section<'_>, d: VideoSettings) -> VideoSettings {
-    let even = |s: &mut Section<'_>, key: &str, default: u32, max: i64| {
-        let n = s.number(key, i64::from(default), 64..=max);
-        if n % 2 != 0 {
-            s.problem(key, n, "must be even");
+    for section in root.sections("camera") {
+        let path = section.path().to_owned();
+        if let Some(c) = CameraConfig::read(section) {
+            match cameras.iter().any(|o| o.id == c.id) {
+                true => problems.add(&format!("{path}.id"), c.id.as_str(), "must differ from every other camera's id"),
+                false => cameras.push(c),
+            }
         }
-        n as u32
-    };
-    VideoSettings {
-        width: even(s, "width", d.width, 4096),
-        height: even(s, "height", d.height, 2304),
-        fps: s.number("fps", i64::from(d.fps), 1..=60) as u32,
-        bitrate_kbps: s.number("bitrate_kbps", i64::from(d.bitrate_kbps), 100..=20_000) as u32,
     }
-}
-
-fn motion(mut s: Section<'_>, problems: &Problems) -> MotionConfig {
-    let d = MotionConfig::default();
-    let polygons = |s: &mut Section<'_>, key: &str| {
-        let path = format!("{}.{key}", s.path());
-        s.points(key)
-            .into_iter()
-            .filter_map(|corners| {
-                Polygon::new(corners).map_err(|e| problems.add(&path, Shown::nothing(), e.message())).ok()
-            })
-            .collect()
-    };
-    let config = MotionConfig {
-        enabled: s.flag("enabled", d.enabled),
-        sensitivity: s.real("sensitivity", f64::from(d.sensitivity), 0.0..=1.0) as f32,
-        min_area: s.real("min_area", f64::from(d.min_area), 0.0..=1.0) as f32,
-        zones: polygons(&mut s, "zones"),
-        masks: polygons(&mut s, "masks"),
-        fps: s.number("fps", i64::from(d.fps), 5..=10) as u32,
-    };
-    s.finish();
-    config
-}
-
-fn is_ice_url(s: &str, schemes: &[&str]) -> bool {
-    schemes.iter().any(|scheme| s.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
-        && s.bytes().all(|b| b.is_ascii_alphanumeric() || b":.-[]?=".contains(&b))
+    cameras
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use perch_domain::camera::{AudioSource, Source};
 
     fn parse(text: &str) -> Result<Config> {
         Config::parse(text, std::iter::empty())
@@ -401,6 +235,11 @@ mod tests {
             ("[update]\ncheck_every_h = 0".into(), "update.check_every_h = 0: must be 1 to"),
             ("[sync]\nbucket = \"b\"".into(), "sync"),
             ("[access]\notp_digits = 3".into(), "access.otp_digits = 3: must be 6 to 12"),
+            (
+                "[access]\nsession_max_s = 100\nsession_idle_s = 101".into(),
+                "access.session_idle_s = 101: must be at most",
+            ),
+            (cam("record = { chapter_s = 121 }"), "camera[0].record.chapter_s = 121: must be 10 to 120"),
             ("[access]\notp_digits = \"8\"".into(), "access.otp_digits = \"8\": must be a whole number"),
             (cam("width = 641"), "camera[0].width = 641: must be even"),
             (cam("width = 99999"), "camera[0].width = 99999: must be 64 to 4096"),

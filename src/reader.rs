@@ -2,6 +2,7 @@
 
 use perch_base::{Error, Result};
 use perch_domain::redact::{Shown, unknown_key};
+use perch_domain::settings::Keys;
 use perch_domain::text::check_meant;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -78,22 +79,31 @@ impl<'p> Section<'p> {
         &self.path
     }
 
-    /// Whether a key is there.
-    pub fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
-    }
-
-    /// Notes a problem with one of this table's keys.
-    pub fn problem(&self, key: &str, value: impl Into<Shown>, rule: &str) {
-        self.problems.add(&self.key(key), value, rule);
-    }
-
     fn key(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    /// A sub-table; empty when absent.
-    pub fn section(&mut self, key: &str) -> Section<'p> {
+    /// `ADDRESS:PORT`, or nothing.
+    pub fn optional_address(&mut self, key: &str) -> Option<SocketAddr> {
+        let v = self.table.remove(key)?;
+        let parsed = v.as_str().and_then(|s| s.parse().ok());
+        if parsed.is_none() {
+            self.problem(key, shown(&v), "must be an address and port such as \"0.0.0.0:8443\" or \"[::]:8443\"");
+        }
+        parsed
+    }
+}
+
+impl Keys for Section<'_> {
+    fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    fn problem(&self, key: &str, value: impl Into<Shown>, rule: &str) {
+        self.problems.add(&self.key(key), value, rule);
+    }
+
+    fn section(&mut self, key: &str) -> Self {
         let table = match self.table.remove(key) {
             None => Table::new(),
             Some(Value::Table(t)) => t,
@@ -105,8 +115,7 @@ impl<'p> Section<'p> {
         Section { path: self.key(key), table, problems: self.problems }
     }
 
-    /// An array of tables.
-    pub fn sections(&mut self, key: &str) -> Vec<Section<'p>> {
+    fn sections(&mut self, key: &str) -> Vec<Self> {
         let items = match self.table.remove(key) {
             None => Vec::new(),
             Some(Value::Array(a)) => a,
@@ -128,8 +137,7 @@ impl<'p> Section<'p> {
         out
     }
 
-    /// A whole number within `range`.
-    pub fn number(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
+    fn number(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
         match self.table.remove(key) {
             None => default,
             Some(Value::Integer(n)) if range.contains(&n) => n,
@@ -148,8 +156,7 @@ impl<'p> Section<'p> {
         }
     }
 
-    /// A number within `range`.
-    pub fn real(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
+    fn real(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
         let Some(v) = self.table.remove(key) else { return default };
         match v.as_float().or(v.as_integer().map(|n| n as f64)) {
             Some(n) if range.contains(&n) => n,
@@ -164,8 +171,7 @@ impl<'p> Section<'p> {
         }
     }
 
-    /// true or false.
-    pub fn flag(&mut self, key: &str, default: bool) -> bool {
+    fn flag(&mut self, key: &str, default: bool) -> bool {
         match self.table.remove(key) {
             None => default,
             Some(Value::Boolean(b)) => b,
@@ -176,8 +182,7 @@ impl<'p> Section<'p> {
         }
     }
 
-    /// A text of so many characters, all of them seen.
-    pub fn text(&mut self, key: &str, default: &str, length: RangeInclusive<usize>) -> String {
+    fn text(&mut self, key: &str, default: &str, length: RangeInclusive<usize>) -> String {
         let rule = || format!("must be a text of {} to {} characters", length.start(), length.end());
         let (value, rule) = match self.table.remove(key) {
             None => return default.to_owned(),
@@ -192,8 +197,7 @@ impl<'p> Section<'p> {
         default.to_owned()
     }
 
-    /// Texts that all pass `check`.
-    pub fn texts(&mut self, key: &str, check: impl Fn(&str) -> bool, rule: &str) -> Vec<String> {
+    fn texts(&mut self, key: &str, check: impl Fn(&str) -> bool, rule: &str) -> Vec<String> {
         match self.table.remove(key) {
             None => Vec::new(),
             Some(Value::Array(items)) => {
@@ -217,9 +221,7 @@ impl<'p> Section<'p> {
         }
     }
 
-    /// A text that `parse` understands. An empty `default` makes the key required. `parse` errors with the rule and does not repeat
-    /// the value.
-    pub fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T> {
+    fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T> {
         let text = match self.table.remove(key) {
             None if default.is_empty() => {
                 self.problems.refuse(format!("{}: is missing and required", self.key(key)));
@@ -239,8 +241,7 @@ impl<'p> Section<'p> {
         parse(&text).map_err(|e| self.problem(key, &*text, e.message())).ok()
     }
 
-    /// One of some words.
-    pub fn choice<T: Copy>(&mut self, key: &str, default: &str, choices: &[(&str, T)]) -> T {
+    fn choice<T: Copy>(&mut self, key: &str, default: &str, choices: &[(&str, T)]) -> T {
         let find = |word: &str| choices.iter().find(|(name, _)| *name == word).map(|(_, v)| *v);
         let fallback = find(default).expect("the default is one of the choices");
         match self.table.remove(key) {
@@ -253,24 +254,12 @@ impl<'p> Section<'p> {
         }
     }
 
-    /// `ADDRESS:PORT`.
-    pub fn address(&mut self, key: &str, default: &str) -> SocketAddr {
+    fn address(&mut self, key: &str, default: &str) -> SocketAddr {
         let fallback = default.parse().expect("the default is an address");
         self.optional_address(key).unwrap_or(fallback)
     }
 
-    /// `ADDRESS:PORT`, or nothing.
-    pub fn optional_address(&mut self, key: &str) -> Option<SocketAddr> {
-        let v = self.table.remove(key)?;
-        let parsed = v.as_str().and_then(|s| s.parse().ok());
-        if parsed.is_none() {
-            self.problem(key, shown(&v), "must be an address and port such as \"0.0.0.0:8443\" or \"[::]:8443\"");
-        }
-        parsed
-    }
-
-    /// Polygons: `[[[x, y], [x, y], …], …]`.
-    pub fn points(&mut self, key: &str) -> Vec<Vec<(f32, f32)>> {
+    fn points(&mut self, key: &str) -> Vec<Vec<(f32, f32)>> {
         let Some(v) = self.table.remove(key) else { return Vec::new() };
         let number = |v: &Value| v.as_float().or(v.as_integer().map(|n| n as f64)).map(|n| n as f32);
         let corner = |v: &Value| match v.as_array()?.as_slice() {
@@ -285,8 +274,7 @@ impl<'p> Section<'p> {
         })
     }
 
-    /// Refuses keys that belong to a later version, saying so.
-    pub fn refuse_later(&mut self, keys: &[&str]) {
+    fn refuse_later(&mut self, keys: &[&str]) {
         for key in keys {
             if self.table.remove(*key).is_some() {
                 self.problem(key, Shown::nothing(), "is not supported by this version yet: remove it");
@@ -294,9 +282,9 @@ impl<'p> Section<'p> {
         }
     }
 
-    /// Refuses every key that nobody asked for. One that the environment set is only warned of: container platforms set variables
+    /// One that the environment set is only warned of: container platforms set variables
     /// with our prefix for purposes of their own.
-    pub fn finish(self) {
+    fn finish(self) {
         for key in self.table.keys() {
             let full = self.key(key);
             match self.problems.from_environment.borrow().get(&full) {

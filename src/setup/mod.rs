@@ -7,7 +7,7 @@ pub mod reset;
 
 use perch_base::clock::SystemClock;
 use perch_base::{Error, Result};
-use perch_domain::access::{SESSION_IDLE, SESSION_MAX};
+use perch_domain::access::SessionConfig;
 use perch_domain::exchange;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
@@ -42,8 +42,7 @@ impl Places {
         let config = perch_store::Config {
             data_dir: self.data_dir(),
             pairing: PairingConfig::default(),
-            session_idle: SESSION_IDLE,
-            session_max: SESSION_MAX,
+            session: SessionConfig::default(),
             retention: RetentionConfig::default(),
         };
         Store::open_for_cli(config, Arc::new(SystemClock))

@@ -1,6 +1,5 @@
 //! Unattended updates: asks one address now and then, and installs what is newer. Runs only where the config names an address.
 
-use crate::config::UpdateConfig;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use perch_base::Result;
@@ -9,7 +8,7 @@ use perch_base::clock::SharedClock;
 use perch_base::secret::random_below;
 use perch_base::shutdown::Shutdown;
 use perch_domain::task::TaskId;
-use perch_domain::update::{UpdatePort, UpdateSource};
+use perch_domain::update::{UpdateConfig, UpdatePort, UpdateSource};
 use perch_update::Updater;
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 //! [`StreamLogin::may`] where a stream password was given; both are one rule.
 
 use crate::redact::Shown;
+use crate::settings::Keys;
 use crate::text::without_invisible;
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::secret::Secret;
@@ -254,14 +255,41 @@ perch_base::all_of!(DeviceKind { Paired, Session });
 
 /// How long a device lasts that signed in with a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionLimits {
+pub struct SessionConfig {
     /// It asked nothing for so long.
     pub idle: Duration,
     /// It signed in so long ago.
     pub max: Duration,
 }
 
-impl SessionLimits {
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self { idle: 14 * DAY, max: 90 * DAY }
+    }
+}
+
+impl SessionConfig {
+    const LEAST: Duration = Duration::from_secs(60);
+
+    /// Reads `session_idle_s` and `session_max_s`.
+    pub fn read(keys: &mut impl Keys) -> Self {
+        let d = Self::default();
+        let idle_is_given = keys.has("session_idle_s");
+        let mut read = Self {
+            idle: keys.whole_seconds("session_idle_s", d.idle, Self::LEAST..=365 * DAY),
+            max: keys.whole_seconds("session_max_s", d.max, Self::LEAST..=3650 * DAY),
+        };
+        if read.idle > read.max && idle_is_given {
+            let rule = "must be at most session_max_s: a session that ended is idle no more";
+            keys.problem("session_idle_s", read.idle.as_secs() as i64, rule);
+        }
+        // Who only shortened the whole need not know of the other.
+        read.idle = read.idle.min(read.max);
+        read
+    }
+
     /// Whether the time of a device is over; paired ones stay until they are revoked.
     pub fn is_over(&self, kind: DeviceKind, created: Timestamp, seen: Timestamp, now: Timestamp) -> bool {
         let since = |t: Timestamp| Duration::from_micros(now.micros_since(t).max(0) as u64);
@@ -471,11 +499,6 @@ pub fn check_acting(was: &Principal, now: Option<&Principal>) -> Result<()> {
     }
     Ok(())
 }
-
-/// After how long without use a signed-in browser is forgotten, where the config says nothing else.
-pub const SESSION_IDLE: Duration = Duration::from_secs(14 * 86_400);
-/// How long a browser stays signed in at most, where the config says nothing else.
-pub const SESSION_MAX: Duration = Duration::from_secs(90 * 86_400);
 
 /// How many characters a password of an account has. Length is what protects; composition rules do not (NIST SP 800-63B, 3.1.1).
 pub const PASSWORD_LENGTH: RangeInclusive<usize> = 10..=256;

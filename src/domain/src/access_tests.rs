@@ -250,7 +250,7 @@ fn who_lost_access_is_cut_off_and_nobody_else() {
 
 #[test]
 fn a_session_ends_when_it_is_idle_or_old_and_a_paired_device_never() {
-    let limits = SessionLimits { idle: Duration::from_secs(10), max: Duration::from_secs(100) };
+    let limits = SessionConfig { idle: Duration::from_secs(10), max: Duration::from_secs(100) };
     let at = |s: i64| Timestamp(1_800_000_000_000_000 + s * 1_000_000);
     for (created, seen, now, over) in [
         (0, 0, 9, false),

@@ -4,6 +4,7 @@ use crate::media::VideoCodec;
 use crate::motion::MotionConfig;
 use crate::recording::RecordConfig;
 use crate::redact::{describe_url, hides_credentials};
+use crate::settings::Keys;
 use crate::text::check_meant;
 use perch_base::ids::CameraId;
 use perch_base::{Error, Result};
@@ -125,6 +126,32 @@ pub struct VideoSettings {
     pub bitrate_kbps: u32,
 }
 
+impl VideoSettings {
+    /// The main stream where nothing is said.
+    const MAIN: Self = Self { width: 1280, height: 720, fps: 25, bitrate_kbps: 2000 };
+
+    /// The sub-stream where nothing is said.
+    fn sub_of(main: &Self) -> Self {
+        Self { width: 640, height: 360, fps: main.fps.min(15), bitrate_kbps: 400 }
+    }
+
+    /// Reads `width`, `height`, `fps` and `bitrate_kbps`.
+    fn read(keys: &mut impl Keys, d: &Self) -> Self {
+        let read = Self {
+            width: keys.count("width", d.width, 64..=4096),
+            height: keys.count("height", d.height, 64..=2304),
+            fps: keys.count("fps", d.fps, 1..=60),
+            bitrate_kbps: keys.count("bitrate_kbps", d.bitrate_kbps, 100..=20_000),
+        };
+        for (key, size) in [("width", read.width), ("height", read.height)] {
+            if size % 2 != 0 {
+                keys.problem(key, i64::from(size), "must be even");
+            }
+        }
+        read
+    }
+}
+
 /// The microphone of a camera.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AudioSettings {
@@ -133,6 +160,21 @@ pub struct AudioSettings {
     /// Gain in dB, -20 to 20.
     pub gain_db: f64,
 }
+
+impl AudioSettings {
+    /// Reads `audio` of a camera.
+    fn read(mut keys: impl Keys) -> Self {
+        let read = Self {
+            source: keys.parsed("source", "none", AudioSource::parse).unwrap_or(AudioSource::None),
+            gain_db: keys.real("gain_db", 0.0, -20.0..=20.0),
+        };
+        keys.finish();
+        read
+    }
+}
+
+/// Keys of a camera that this version does not know yet, as opposed to typing mistakes.
+const LATER: [&str; 2] = ["talkback", "push"];
 
 /// One camera, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,6 +197,27 @@ pub struct CameraConfig {
     pub record: RecordConfig,
     /// What counts as motion.
     pub motion: MotionConfig,
+}
+
+impl CameraConfig {
+    /// Reads a `[[camera]]`; `None` without an id or a source, which is reported.
+    pub fn read(mut keys: impl Keys) -> Option<Self> {
+        let id = keys.parsed("id", "", CameraId::new);
+        let default_name = id.as_ref().map(|i| i.to_string()).unwrap_or_default();
+        let name = keys.text("name", &default_name, 1..=64);
+        let source = keys.parsed("source", "", Source::parse);
+        let codec = keys.choice("codec", "h264", &[("h264", VideoCodec::H264), ("vp8", VideoCodec::Vp8)]);
+        let main = VideoSettings::read(&mut keys, &VideoSettings::MAIN);
+        let mut of_sub = keys.section("sub");
+        let sub = VideoSettings::read(&mut of_sub, &VideoSettings::sub_of(&main));
+        of_sub.finish();
+        let audio = AudioSettings::read(keys.section("audio"));
+        let motion = MotionConfig::read(keys.section("motion"));
+        let record = RecordConfig::read(keys.section("record"), codec, motion.enabled);
+        keys.refuse_later(&LATER);
+        keys.finish();
+        Some(Self { id: id?, name, source: source?, codec, main, sub, audio, record, motion })
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub mod redact;
 pub mod reload;
 pub mod retention;
 pub mod running;
+pub mod settings;
 pub mod setup;
 pub mod status;
 pub mod still;

@@ -3,6 +3,7 @@
 
 use crate::access::{CameraGrant, Grant, LIMITED_MARK, Role};
 use crate::ages::Step;
+use crate::settings::Keys;
 use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,20 @@ pub struct PairingConfig {
 impl Default for PairingConfig {
     fn default() -> Self {
         Self { digits: 8, ttl: Duration::from_secs(300) }
+    }
+}
+
+impl PairingConfig {
+    /// What a code's life may be.
+    const TTL: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(3600);
+
+    /// Reads `otp_digits` and `otp_ttl_s`.
+    pub fn read(keys: &mut impl Keys) -> Self {
+        let d = Self::default();
+        Self {
+            digits: keys.count("otp_digits", d.digits, DIGITS),
+            ttl: keys.whole_seconds("otp_ttl_s", d.ttl, Self::TTL),
+        }
     }
 }
 

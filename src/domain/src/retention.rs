@@ -2,6 +2,7 @@
 //! planner asks for it page by page; whoever holds it answers, deletes what is named, and decides nothing.
 
 use crate::archive::MAX_RANGE_US;
+use crate::settings::Keys;
 use perch_base::ids::SegmentId;
 use perch_base::time::{DAY_US, Timestamp};
 
@@ -25,6 +26,20 @@ impl Default for RetentionConfig {
 }
 
 impl RetentionConfig {
+    /// A hundred years.
+    const MOST_DAYS: u32 = 36_500;
+
+    /// Reads `max_bytes`, `min_free_bytes`, `max_days` and `event_max_days`.
+    pub fn read(keys: &mut impl Keys) -> Self {
+        let d = Self::default();
+        Self {
+            max_bytes: keys.number("max_bytes", d.max_bytes as i64, 0..=i64::MAX) as u64,
+            min_free_bytes: keys.number("min_free_bytes", d.min_free_bytes as i64, 0..=i64::MAX) as u64,
+            max_days: keys.count("max_days", d.max_days, 0..=Self::MOST_DAYS),
+            event_max_days: keys.count("event_max_days", d.event_max_days, 0..=Self::MOST_DAYS),
+        }
+    }
+
     /// The limits that hold while the clock may be wrong: nothing goes for its age then, only for want of space.
     pub fn without_ages(self) -> Self {
         Self { max_days: 0, event_max_days: 0, ..self }

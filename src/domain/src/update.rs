@@ -1,6 +1,7 @@
 //! Updates: which bundle is taken, when a new system that is being tried has proved itself, and what the page shows of it. The
 //! bundle's signature is checked by the update service; here it is asked whether it is meant for this box and newer.
 
+use crate::settings::Keys;
 use perch_base::ids::CameraId;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
@@ -210,6 +211,27 @@ pub fn judge(bundle: &Bundle, board: Option<&str>, version: &str, force: bool) -
 pub fn wanted_unattended(bundle: &Bundle, board: Option<&str>, version: &str, last: Option<&LastUpdate>) -> bool {
     let failed = last.is_some_and(|l| l.outcome == Outcome::RolledBack && l.version == bundle.version);
     !failed && judge(bundle, board, version, false).is_ok()
+}
+
+/// When updates are fetched without anybody asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateConfig {
+    /// From where; nowhere when absent.
+    pub url: Option<String>,
+    /// How often.
+    pub check_every: Duration,
+}
+
+impl UpdateConfig {
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Reads `url` and `check_every_h`.
+    pub fn read(keys: &mut impl Keys) -> Self {
+        let checked = |url: &str| check_url(url).map(|()| url.to_owned());
+        let url = if keys.has("url") { keys.parsed("url", "", checked) } else { None };
+        let hours = keys.count("check_every_h", 24, 1..=24 * 90);
+        Self { url, check_every: hours * Self::HOUR }
+    }
 }
 
 /// Checks where an update is to be fetched from: `https://`, a host, and nothing that a program could take for an option or a

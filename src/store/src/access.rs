@@ -8,8 +8,8 @@ use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, SessionLimits,
-    StreamPassword, User, check_acting, check_leaving,
+    self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, StreamPassword, User,
+    check_acting, check_leaving,
 };
 use perch_domain::pairing::{CardStep, CodeOutcome, Pairing};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
@@ -136,12 +136,8 @@ fn device_of(c: &Connection, id: DeviceId) -> Result<Option<Device>, Fail> {
 }
 
 impl Accounts {
-    fn limits(&self) -> SessionLimits {
-        SessionLimits { idle: self.inner.config.session_idle, max: self.inner.config.session_max }
-    }
-
     fn expired(&self, d: &Device, now: Timestamp) -> bool {
-        self.limits().is_over(d.kind, d.created_at, d.last_seen_at, now)
+        self.inner.config.session.is_over(d.kind, d.created_at, d.last_seen_at, now)
     }
 
     /// Removes sessions whose time is over; called where a new one begins, so that they cannot pile up.
@@ -150,7 +146,7 @@ impl Accounts {
         let mut rows = sessions.query([])?;
         while let Some(r) = rows.next()? {
             let (id, created, seen) = (r.get::<_, String>(0)?, Timestamp(r.get(1)?), Timestamp(r.get(2)?));
-            if self.limits().is_over(DeviceKind::Session, created, seen, now) {
+            if self.inner.config.session.is_over(DeviceKind::Session, created, seen, now) {
                 tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id])?;
             }
         }
@@ -193,7 +189,7 @@ impl Accounts {
     }
 
     fn note_seen(&self, d: &Device, now: Timestamp) {
-        let every = SEEN_EVERY.min(self.inner.config.session_idle / 4);
+        let every = SEEN_EVERY.min(self.inner.config.session.idle / 4);
         if now.micros_since(d.last_seen_at).unsigned_abs() < every.as_micros() as u64 {
             return;
         }

@@ -1,9 +1,9 @@
 //! What the store is opened with.
 
+use perch_domain::access::SessionConfig;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Where things are kept and within which limits.
 #[derive(Clone, Debug)]
@@ -12,10 +12,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Length and life of pairing codes.
     pub pairing: PairingConfig,
-    /// A session that asked nothing for so long has ended.
-    pub session_idle: Duration,
-    /// A session ends so long after signing in.
-    pub session_max: Duration,
+    /// How long a browser stays signed in.
+    pub session: SessionConfig,
     /// When recordings go.
     pub retention: RetentionConfig,
 }

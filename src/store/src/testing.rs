@@ -3,6 +3,7 @@
 use crate::{Config, Store};
 use perch_base::clock::ManualClock;
 use perch_base::time::Timestamp;
+use perch_domain::access::SessionConfig;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use std::sync::Arc;
@@ -13,8 +14,7 @@ pub(crate) fn open(dir: &tempfile::TempDir) -> Store {
     let config = Config {
         data_dir: dir.path().join("data"),
         pairing: PairingConfig::default(),
-        session_idle: Duration::from_secs(3600),
-        session_max: Duration::from_secs(86_400),
+        session: SessionConfig { idle: Duration::from_secs(3600), max: Duration::from_secs(86_400) },
         retention: RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 0, event_max_days: 0 },
     };
     Store::open(config, Arc::new(ManualClock::new(Timestamp(1_800_000_000_000_000)))).expect("opens")

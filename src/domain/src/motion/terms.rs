@@ -1,5 +1,7 @@
 //! What the detector is given and what it says: pictures, zones and masks, its configuration, its word on a picture.
 
+use crate::redact::Shown;
+use crate::settings::Keys;
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -119,4 +121,27 @@ impl Default for MotionConfig {
     fn default() -> Self {
         Self { enabled: true, sensitivity: 0.5, min_area: 0.001, zones: Vec::new(), masks: Vec::new(), fps: 5 }
     }
+}
+
+impl MotionConfig {
+    /// Reads `motion` of a camera.
+    pub fn read(mut keys: impl Keys) -> Self {
+        let d = Self::default();
+        let read = Self {
+            enabled: keys.flag("enabled", d.enabled),
+            sensitivity: keys.real("sensitivity", f64::from(d.sensitivity), 0.0..=1.0) as f32,
+            min_area: keys.real("min_area", f64::from(d.min_area), 0.0..=1.0) as f32,
+            zones: polygons(&mut keys, "zones"),
+            masks: polygons(&mut keys, "masks"),
+            fps: keys.count("fps", d.fps, 5..=10),
+        };
+        keys.finish();
+        read
+    }
+}
+
+fn polygons(keys: &mut impl Keys, key: &str) -> Vec<Polygon> {
+    let corners = keys.points(key);
+    let read = |corners| Polygon::new(corners).map_err(|e| keys.problem(key, Shown::nothing(), e.message())).ok();
+    corners.into_iter().filter_map(read).collect()
 }

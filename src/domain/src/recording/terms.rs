@@ -2,9 +2,13 @@
 
 use super::EventMark;
 use crate::archive::GapCause;
+use crate::event::EventConfig;
+use crate::media::VideoCodec;
+use crate::settings::Keys;
 use perch_base::ids::EventId;
 use perch_base::time::{MonoTime, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// When to write.
@@ -81,8 +85,44 @@ impl Default for RecordConfig {
             pre_roll: Duration::from_secs(5),
             post_roll: Duration::from_secs(5),
             gap: Duration::from_secs(10),
-            chapter: crate::event::EventConfig::CHAPTER,
+            chapter: EventConfig::CHAPTER,
         }
+    }
+}
+
+impl RecordConfig {
+    const SEGMENT: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3600);
+    const PRE_ROLL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30);
+    const POST_ROLL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(120);
+    const GAP: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(600);
+    const CHAPTER: RangeInclusive<Duration> = Duration::from_secs(10)..=EventConfig::CHAPTER;
+
+    /// Reads `record` of a camera that sends `codec` and whose motion is looked for, or not.
+    pub fn read(mut keys: impl Keys, codec: VideoCodec, has_motion: bool) -> Self {
+        let d = Self::default();
+        let words = [("continuous", RecordMode::Continuous), ("motion", RecordMode::Motion), ("off", RecordMode::Off)];
+        let default_mode = if codec == VideoCodec::Vp8 { "off" } else { "continuous" };
+        let read = Self {
+            mode: keys.choice("mode", default_mode, &words),
+            segment_max: keys.seconds("segment_max_s", d.segment_max, Self::SEGMENT),
+            pre_roll: keys.seconds("pre_roll_s", d.pre_roll, Self::PRE_ROLL),
+            post_roll: keys.seconds("post_roll_s", d.post_roll, Self::POST_ROLL),
+            gap: keys.seconds("gap_s", d.gap, Self::GAP),
+            chapter: keys.seconds("chapter_s", d.chapter, Self::CHAPTER),
+        };
+        let word = words.iter().find(|(_, mode)| *mode == read.mode).map_or("", |(word, _)| word);
+        if codec == VideoCodec::Vp8 && read.mode != RecordMode::Off {
+            keys.problem("mode", word, "must be `off` with codec = \"vp8\": only H.264 is recorded");
+        }
+        if read.mode == RecordMode::Motion && !has_motion {
+            keys.problem("mode", word, "needs motion.enabled = true: nothing would ever be recorded");
+        }
+        if read.pre_roll > read.segment_max {
+            let rule = "must be at most segment_max_s: an event's file begins with all of it";
+            keys.problem("pre_roll_s", read.pre_roll.as_secs_f64(), rule);
+        }
+        keys.finish();
+        read
     }
 }
 

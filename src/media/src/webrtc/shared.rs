@@ -3,8 +3,11 @@
 use super::addresses;
 use super::cameras::LiveCameras;
 use super::offer::DtlsIdentity;
+use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::secret::Secret;
+use perch_domain::redact::Shown;
+use perch_domain::settings::Keys;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -48,6 +51,41 @@ impl Config {
             max_sessions_per_device: 16,
         }
     }
+
+    /// Reads `udp_listen`, `addresses`, `stun` and `turn`. `secret_of` reads the file that holds a TURN server's secret; its error
+    /// does not repeat the path.
+    pub fn read(keys: &mut impl Keys, secret_of: impl Fn(&str) -> Result<Secret>) -> Self {
+        let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
+        let addresses = keys.texts("addresses", is_address, "must be IP addresses");
+        Self {
+            addresses: addresses.iter().filter_map(|text| text.parse().ok()).collect(),
+            stun: keys.texts("stun", |text| is_ice_url(text, &["stun:"]), "must be like `stun:host:3478`"),
+            turn: keys.sections("turn").into_iter().filter_map(|server| TurnServer::read(server, &secret_of)).collect(),
+            ..Self::new(keys.address("udp_listen", "0.0.0.0:8189"))
+        }
+    }
+}
+
+impl TurnServer {
+    fn read(mut keys: impl Keys, secret_of: impl Fn(&str) -> Result<Secret>) -> Option<Self> {
+        let url = keys.text("url", "", 0..=256);
+        if !is_ice_url(&url, &["turn:", "turns:"]) {
+            keys.problem("url", &*url, "must be like `turn:host:3478?transport=udp`");
+        }
+        let file = keys.text("secret_file", "", 0..=4096);
+        let secret = secret_of(&file).map_err(|e| {
+            // Somebody may have written the secret itself here.
+            let shown = if file.starts_with(['/', '.']) { Shown::from(&*file) } else { Shown::nothing() };
+            keys.problem("secret_file", shown, &format!("must name a file that holds the secret ({e})"));
+        });
+        keys.finish();
+        Some(Self { url, secret: secret.ok()? })
+    }
+}
+
+fn is_ice_url(text: &str, schemes: &[&str]) -> bool {
+    schemes.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b":.-[]?=".contains(&b))
 }
 
 /// Figures since start.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use perch_base::clock::{Clock, ManualClock};
 use perch_base::ids::{CameraId, EventId};
 use perch_base::time::{MonoTime, Timestamp};
+use perch_domain::access::SessionConfig;
 use perch_domain::archive::{EventKind, Segment, TimeRange};
 use perch_domain::media::{Packet, Track};
 use perch_domain::motion::Cause;
@@ -142,8 +143,7 @@ impl TestStore {
         Config {
             data_dir: self.data(),
             pairing: PairingConfig::default(),
-            session_idle: Duration::from_secs(3600),
-            session_max: Duration::from_secs(86_400),
+            session: SessionConfig { idle: Duration::from_secs(3600), max: Duration::from_secs(86_400) },
             retention: self.retention,
         }
     }

@@ -1,0 +1,61 @@
+//! How a part of the box reads its own settings. Ranges, defaults and rules stand with whoever lives by them; where the values come
+//! from, and how all that is wrong is reported at once, is the business of whoever holds the file.
+
+use crate::redact::Shown;
+use perch_base::Result;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// The keys of one table. Each is asked for once; what breaks its rule is reported with key, value and rule, and the default is
+/// taken, so that reading goes on.
+pub trait Keys: Sized {
+    /// Whether a key is there.
+    fn has(&self, key: &str) -> bool;
+    /// Reports a problem with one of this table's keys.
+    fn problem(&self, key: &str, value: impl Into<Shown>, rule: &str);
+    /// A table in this one; empty when absent.
+    fn section(&mut self, key: &str) -> Self;
+    /// An array of tables.
+    fn sections(&mut self, key: &str) -> Vec<Self>;
+    /// A whole number within `range`.
+    fn number(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64;
+    /// A number within `range`.
+    fn real(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64;
+    /// true or false.
+    fn flag(&mut self, key: &str, default: bool) -> bool;
+    /// A text of so many characters, all of them seen.
+    fn text(&mut self, key: &str, default: &str, length: RangeInclusive<usize>) -> String;
+    /// Texts that all pass `check`.
+    fn texts(&mut self, key: &str, check: impl Fn(&str) -> bool, rule: &str) -> Vec<String>;
+    /// A text that `parse` understands. An empty `default` makes the key required. `parse` errors with the rule and does not repeat
+    /// the value.
+    fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T>;
+    /// One of some words.
+    fn choice<T: Copy>(&mut self, key: &str, default: &str, choices: &[(&str, T)]) -> T;
+    /// `ADDRESS:PORT`.
+    fn address(&mut self, key: &str, default: &str) -> SocketAddr;
+    /// Polygons: `[[[x, y], [x, y], …], …]`.
+    fn points(&mut self, key: &str) -> Vec<Vec<(f32, f32)>>;
+    /// Refuses keys that belong to a later version, saying so.
+    fn refuse_later(&mut self, keys: &[&str]);
+    /// Refuses every key that nobody asked for.
+    fn finish(self);
+
+    /// A whole number within `range` that is no larger than fits.
+    fn count(&mut self, key: &str, default: u32, range: RangeInclusive<u32>) -> u32 {
+        self.number(key, i64::from(default), i64::from(*range.start())..=i64::from(*range.end())) as u32
+    }
+
+    /// A time in whole seconds.
+    fn whole_seconds(&mut self, key: &str, default: Duration, range: RangeInclusive<Duration>) -> Duration {
+        let range = range.start().as_secs() as i64..=range.end().as_secs() as i64;
+        Duration::from_secs(self.number(key, default.as_secs() as i64, range) as u64)
+    }
+
+    /// A time in seconds and parts of them.
+    fn seconds(&mut self, key: &str, default: Duration, range: RangeInclusive<Duration>) -> Duration {
+        let range = range.start().as_secs_f64()..=range.end().as_secs_f64();
+        Duration::from_secs_f64(self.real(key, default.as_secs_f64(), range))
+    }
+}
