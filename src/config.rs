@@ -353,7 +353,7 @@ mod tests {
                 cam("source = \"rtsp://u:S3CRETPW@10.0.0.1/x\u{200b}\""),
                 "camera[0].source = \"rtsp://10.0.0.1/…\": holds",
             ),
-            (cam("source = \"rtsp://u:S3CRETPW@10.0.0.1/x\u{a0}y\""), "(U+00A0, the 28. character)"),
+            (cam("source = \"rtsp://u:S3CRETPW@10.0.0.1/x\u{a0}y\""), "(U+00A0, the 29. character)"),
             (cam("source = \"rtsp://u:S3CRETPW@10.0.0.1/\u{e0041}\""), "U+E0041"),
             (cam("source = \"rtsp://u:S3CRETPW@h/x"), "line 3"),
             (cam("source = rtsp://u:S3CRETPW@h/x"), "line 3"),

@@ -214,8 +214,8 @@ impl Keys for Section<'_> {
                 }
                 out
             }
-            Some(v) => {
-                self.problem(key, shown(&v), "must be a list of texts");
+            Some(_) => {
+                self.problem(key, Shown::nothing(), "must be a list of texts");
                 Vec::new()
             }
         }
@@ -269,7 +269,7 @@ impl Keys for Section<'_> {
         let polygon = |v: &Value| v.as_array()?.iter().map(corner).collect::<Option<Vec<_>>>();
         let polygons = v.as_array().and_then(|a| a.iter().map(polygon).collect::<Option<Vec<_>>>());
         polygons.unwrap_or_else(|| {
-            self.problem(key, shown(&v), "must be a list of polygons, each a list of [x, y] within 0 and 1");
+            self.problem(key, Shown::nothing(), "must be a list of polygons, each a list of [x, y] within 0 and 1");
             Vec::new()
         })
     }

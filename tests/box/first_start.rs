@@ -73,6 +73,7 @@ fn a_card_without_any_file_gets_a_name_and_a_config() {
     assert!(out.contains("perch-1234.local") && out.contains("test pattern"), "{out}");
     assert_eq!(card.text("data/etc/hostname"), "perch-1234\n");
     assert_eq!(card.text("run/perch/setup.log"), out);
+    assert_eq!(mode(&card.root("run/perch/setup.log")), 0o640, "what was refused is for the owner");
     let config = card.root("data/perch/perch.toml");
     let ran = Ran::of(perch(&["check", "--config", &config.display().to_string()]), "");
     assert!(ran.out.contains("is valid; cameras: 1"), "{ran:?}");
