@@ -7,8 +7,10 @@ use perch_domain::motion::Detection;
 use perch_domain::recording::{EventMark, Marks};
 use perch_domain::still::Stills;
 use perch_media::capture::{LumaFrame, LumaSink};
+use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 /// All of one camera's.
 #[derive(Clone, Debug, Default)]
@@ -21,32 +23,94 @@ pub struct Wires {
     pub stills: StillQueue,
 }
 
-/// A camera's small pictures on their way from capture to the detector. It outlives both, so that each is run again alone. At
-/// most two wait: when the detector is late, it gets those two, and the ones that come meanwhile are dropped.
+/// Small pictures that wait for a detector that is late.
+const LUMA_WAITING: usize = 2;
+
+/// A camera's small pictures on their way from capture to the detector. It outlives both, so that each is run again alone. The
+/// newest two wait: when the detector is late, older ones are dropped.
 #[derive(Clone, Debug, Default)]
-pub struct LumaFeed(Arc<Mutex<Option<mpsc::Sender<LumaFrame>>>>);
+pub struct LumaFeed(Arc<(Mutex<LumaWaiting>, Notify)>);
+
+#[derive(Debug, Default)]
+struct LumaWaiting {
+    /// Counts those who follow; the last one gets the pictures.
+    followers: u64,
+    is_followed: bool,
+    frames: VecDeque<LumaFrame>,
+}
+
+/// Who follows a camera's small pictures.
+#[derive(Debug)]
+pub struct LumaFollower {
+    feed: LumaFeed,
+    number: u64,
+}
 
 impl LumaFeed {
     /// Where capture puts them. It never blocks.
     pub fn sink(&self) -> LumaSink {
         let feed = self.clone();
         Arc::new(move |frame| {
-            if let Some(tx) = feed.follower().as_ref() {
-                // Full: the detector is slow. Closed: nobody looks.
-                let _ = tx.try_send(frame);
+            let mut waiting = feed.waiting();
+            if waiting.is_followed {
+                waiting.frames.push_back(frame);
+                if waiting.frames.len() > LUMA_WAITING {
+                    waiting.frames.pop_front();
+                }
+                feed.0.1.notify_waiters();
             }
         })
     }
 
     /// What comes from now on; whoever followed before gets no more.
-    pub fn follow(&self) -> mpsc::Receiver<LumaFrame> {
-        let (tx, rx) = mpsc::channel(2);
-        *self.follower() = Some(tx);
-        rx
+    pub fn follow(&self) -> LumaFollower {
+        let mut waiting = self.waiting();
+        let number = waiting.followers + 1;
+        *waiting = LumaWaiting { followers: number, is_followed: true, frames: VecDeque::new() };
+        self.0.1.notify_waiters();
+        LumaFollower { feed: self.clone(), number }
     }
 
-    fn follower(&self) -> MutexGuard<'_, Option<mpsc::Sender<LumaFrame>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many wait.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.waiting().frames.len()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, LumaWaiting> {
+        // Each change of it is whole.
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LumaFollower {
+    /// The next picture; `None` once another one follows.
+    pub async fn next(&mut self) -> Option<LumaFrame> {
+        loop {
+            // It listens before it looks, so that none comes unheard between the two.
+            let mut heard = pin!(self.feed.0.1.notified());
+            heard.as_mut().enable();
+            {
+                let mut waiting = self.feed.waiting();
+                if waiting.followers != self.number {
+                    return None;
+                }
+                if let Some(frame) = waiting.frames.pop_front() {
+                    return Some(frame);
+                }
+            }
+            heard.await;
+        }
+    }
+}
+
+impl Drop for LumaFollower {
+    fn drop(&mut self) {
+        let mut waiting = self.feed.waiting();
+        if waiting.followers == self.number {
+            waiting.is_followed = false;
+            waiting.frames.clear();
+        }
     }
 }
 
@@ -61,11 +125,15 @@ impl MarkQueue {
         self.0.1.notify_one();
     }
 
+    /// The next mark, if there is one.
+    pub fn take(&self) -> Option<EventMark> {
+        self.marks().take()
+    }
+
     /// The next mark, when there is one.
     pub async fn next(&self) -> EventMark {
         loop {
-            let mark = self.marks().take();
-            match mark {
+            match self.take() {
                 Some(mark) => return mark,
                 None => self.0.1.notified().await,
             }
@@ -103,5 +171,36 @@ impl StillQueue {
     pub fn stills(&self) -> MutexGuard<'_, Stills> {
         // Each change of it is whole.
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(second: i64) -> LumaFrame {
+        LumaFrame { pixels: vec![0], pts: MonoTime(second * 1_000_000) }
+    }
+
+    #[tokio::test]
+    async fn the_newest_pictures_wait_and_the_last_who_follows_gets_them() {
+        let feed = LumaFeed::default();
+        let put = feed.sink();
+        put(frame(0));
+        let mut first = feed.follow();
+        (1..=5).for_each(|second| put(frame(second)));
+        for second in [4, 5] {
+            assert_eq!(first.next().await.map(|f| f.pts), Some(frame(second).pts));
+        }
+        let waits = tokio::spawn(async move { first.next().await.is_none() });
+        tokio::task::yield_now().await;
+        let mut second = feed.follow();
+        assert!(waits.await.expect("no panic"), "another one follows");
+        put(frame(6));
+        assert_eq!(second.next().await.map(|f| f.pts), Some(frame(6).pts));
+        put(frame(7));
+        drop(second);
+        put(frame(8));
+        assert_eq!(feed.count(), 0, "nobody looks");
     }
 }

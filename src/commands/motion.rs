@@ -1,9 +1,8 @@
 //! `perch motion FILE`: the box's own detector and event machine over a video file, as fast as it can.
 
-use crate::tasks::motion::event_config;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::archive::EventKind;
-use perch_domain::event::{EventMachine, Output};
+use perch_domain::event::{EventConfig, EventMachine, Output};
 use perch_domain::motion::{Detection, Detector, Luma, MotionConfig};
 use perch_domain::recording::RecordConfig;
 use perch_media::file_frames;
@@ -21,7 +20,7 @@ pub fn run(file: &Path, json: bool, fps: f64, sensitivity: f32) -> Result<ExitCo
     }
     perch_media::init()?;
     let mut detector = Detector::new(MotionConfig { sensitivity, ..MotionConfig::default() });
-    let mut machine = EventMachine::new(event_config(&RecordConfig::default()));
+    let mut machine = EventMachine::new(EventConfig::from(&RecordConfig::default()));
     let mut events = Vec::new();
     let mut open = None;
     let mut take = |output: Output| match output {

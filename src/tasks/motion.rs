@@ -1,36 +1,30 @@
 //! Motion: feeds small pictures to the detector and its words to the event machine; starts and ends events in the index and at
 //! the recorder, and asks for their stills. The detector looks on a thread of its own: it computes for milliseconds.
 
+mod entries;
+
 use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
-use crate::wires::MarkQueue;
-use crate::wires::StillQueue;
-use perch_base::Result;
+use crate::wires::{LumaFollower, MarkQueue, StillQueue};
+use entries::{Entered, Entries, EventIndex};
 use perch_base::backoff::Backoff;
-use perch_base::clock::SharedClock;
+use perch_base::clock::{SharedClock, within};
 use perch_base::ids::EventId;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
-use perch_domain::archive::{Event, EventKind};
-use perch_domain::event::{EventConfig, EventMachine, Output, Peak};
+use perch_base::{Error, Result};
+use perch_domain::archive::EventKind;
+use perch_domain::event::{EventConfig, EventMachine, Output, Peak, goes_on_until};
 use perch_domain::motion::{Detection, Detector, LIGHT_SWINGS, Luma, MotionConfig, Sight, SightWatch};
-use perch_domain::recording::{EventMark, RecordConfig, TimeAnchor};
+use perch_domain::recording::{EventMark, TimeAnchor};
 use perch_domain::status::Notice;
 use perch_domain::task::TaskId;
 use perch_media::capture::LumaFrame;
 use perch_store::{Index, NewEvent};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-
-/// Hits among the last pictures that make an event.
-const MIN_HITS: usize = 2;
-
-/// The event machine's settings.
-pub fn event_config(record: &RecordConfig) -> EventConfig {
-    EventConfig { min_hits: MIN_HITS, gap: record.gap, post_roll: record.post_roll, chapter: record.chapter }
-}
+use tokio::task::JoinHandle;
 
 /// Looks at pictures one after the other.
 pub trait Detect: Send + 'static {
@@ -44,39 +38,41 @@ impl Detect for Detector {
     }
 }
 
-struct Motion {
+struct Motion<I> {
     camera: Arc<Camera>,
-    index: Index,
+    index: I,
     clock: SharedClock,
     marks: MarkQueue,
     stills: StillQueue,
-    frames: mpsc::Receiver<LumaFrame>,
+    frames: LumaFollower,
     /// Makes the detector of an attempt, which learns the scene again.
     detector: fn(&MotionConfig) -> Box<dyn Detect>,
     /// The event that goes on; an attempt that broke off leaves it to the next one.
     running: Option<Running>,
     /// The clock at the start of what goes on: its chapters join by it.
     anchor: Option<TimeAnchor>,
+    /// What the index has yet to take: it may hang, and live, the detector and the recorder go on.
+    entries: Entries,
+    /// What it is asked to take just now.
+    entering: Option<JoinHandle<Entered>>,
 }
 
 /// The event that goes on. It is recorded even while the index cannot take it; then it is entered later.
 #[derive(Clone, Debug)]
 struct Running {
-    id: EventId,
-    /// What the recorder knows it by: the index may have to give it another id when it takes it late.
+    /// What the recorder knows it by: the index may have to give it another id.
     mark: EventId,
     /// The clock at its start: it lasted as long as it lasted, though the clock was set meanwhile.
     anchor: TimeAnchor,
-    new: NewEvent,
-    /// When its strongest picture was captured: the one that its still is to show.
-    peak_at: MonoTime,
-    is_kept: bool,
     /// Until when the recorder was asked to go on.
     until: MonoTime,
 }
 
 /// The recorder hears that it still moves in steps of this length: files end at keyframes, a second apart.
 const TELL_EVERY: Duration = Duration::from_millis(500);
+
+/// How long the index may take at the end over what waits.
+const LAST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Watches a camera for motion.
 pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, index: &Index, clock: &SharedClock) -> Result<()> {
@@ -91,24 +87,27 @@ pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, index: &Index, clock
         detector: |config| Box::new(Detector::new(config.clone())),
         running: None,
         anchor: None,
+        entries: Entries::default(),
+        entering: None,
     };
     supervisor.spawn(id, Backoff::new(Duration::from_millis(500), Duration::from_secs(30)), task)
 }
 
-impl Task for Motion {
+impl<I: EventIndex> Task for Motion<I> {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let mut detector = (self.detector)(&self.camera.config.motion);
-        let mut machine = EventMachine::new(event_config(&self.camera.config.record));
+        let mut machine = EventMachine::new(EventConfig::from(&self.camera.config.record));
         let mut sight = SightWatch::default();
         // A new detector learns the light again.
         self.camera.set_motion_problem("");
         // The last attempt broke off in the middle of it.
         if self.running.is_some() {
-            self.obey(Output::Ended { last_motion: self.clock.mono(), end: self.clock.mono() }).await;
+            self.obey(Output::Ended { last_motion: self.clock.mono(), end: self.clock.mono() });
         }
         loop {
+            self.enter_next();
             let outputs = tokio::select! {
-                frame = self.frames.recv() => {
+                frame = self.frames.next() => {
                     let Some(frame) = frame else { break };
                     let look = move || {
                         let seen = detector.look(&frame);
@@ -126,10 +125,14 @@ impl Task for Motion {
                 () = self.clock.sleep(self.camera.config.record.gap), if machine.is_running() => {
                     machine.tick(self.clock.mono()).into_iter().collect()
                 }
+                entered = answer(&mut self.entering) => {
+                    self.entered(entered);
+                    Vec::new()
+                }
                 () = shutdown.called() => break,
             };
             for output in outputs {
-                self.obey(output).await;
+                self.obey(output);
             }
             if let Some(until) = machine.until() {
                 self.continues(until);
@@ -137,28 +140,45 @@ impl Task for Motion {
         }
         self.camera.set_motion_problem("");
         if let Some(output) = machine.finish() {
-            self.obey(output).await;
+            self.obey(output);
+        }
+        let clock = self.clock.clone();
+        if within(&clock, LAST_WITHIN, self.enter_all()).await.is_none() {
+            tracing::error!(camera = %self.camera.config.id, "the index hangs: not all events are kept in it");
         }
         Ok(AttemptEnd::Done)
     }
 }
 
-impl Motion {
-    async fn obey(&mut self, output: Output) {
+/// The index's answer, once it was asked and answers.
+async fn answer(entering: &mut Option<JoinHandle<Entered>>) -> Result<Entered> {
+    match entering {
+        Some(asked) => {
+            let answered = asked.await;
+            *entering = None;
+            answered.map_err(|e| Error::internal("the event index panicked").with_source(e))
+        }
+        None => std::future::pending().await,
+    }
+}
+
+impl<I: EventIndex> Motion<I> {
+    fn obey(&mut self, output: Output) {
         match output {
             Output::Started { start, since, chapter, peak } => {
                 let anchor = self.anchor(chapter);
-                self.running = Some(self.started(anchor, start, since, chapter, peak).await);
+                self.running = Some(self.started(anchor, start, since, chapter, peak));
             }
             Output::Grew { peak } => {
-                if let Some(mut running) = self.running.clone() {
-                    self.grew(&mut running, peak).await;
-                    self.running = Some(running);
+                if let Some(running) = &self.running {
+                    self.entries.grew(running.mark, peak);
                 }
             }
             Output::Ended { end, .. } => {
                 if let Some(running) = self.running.take() {
-                    self.ended(running, end).await;
+                    self.marks.put(EventMark::Ended { id: running.mark, end });
+                    self.entries.ended(running.mark, running.anchor.utc(end));
+                    tracing::info!(camera = %self.camera.config.id, event = %running.mark, "event ended");
                 }
             }
         }
@@ -171,7 +191,8 @@ impl Motion {
         *self.anchor.insert(before.unwrap_or(TimeAnchor::new(utc, mono)))
     }
 
-    async fn started(&self, anchor: TimeAnchor, start: MonoTime, since: MonoTime, chapter: u32, peak: Peak) -> Running {
+    /// The recorder hears first, and whatever the index does.
+    fn started(&mut self, anchor: TimeAnchor, start: MonoTime, since: MonoTime, chapter: u32, peak: Peak) -> Running {
         let new = NewEvent {
             camera: self.camera.config.id.clone(),
             kind: EventKind::Motion,
@@ -182,15 +203,13 @@ impl Motion {
             cause: peak.cause,
             boxes: peak.boxes,
         };
-        let id = EventId(new.start.as_micros());
-        let until = start + self.camera.config.record.post_roll;
-        let mut running = Running { id, mark: id, anchor, new, peak_at: peak.at, is_kept: false, until };
-        self.keep(&mut running).await;
-        running.mark = running.id;
-        tracing::info!(camera = %running.new.camera, event = %running.id, score = running.new.score, chapter, "event started");
-        self.marks.put(EventMark::Started { id: running.mark, start });
-        self.camera.set_last_event(running.new.start);
-        running
+        // As the index names it, unless another event of the box began in the same microsecond.
+        let mark = EventId(new.start.as_micros().max(1));
+        self.marks.put(EventMark::Started { id: mark, start });
+        tracing::info!(camera = %new.camera, event = %mark, score = new.score, chapter, "event started");
+        self.camera.set_last_event(new.start);
+        self.entries.started(mark, new, peak.at);
+        Running { mark, anchor, until: goes_on_until(start, self.camera.config.record.post_roll) }
     }
 
     /// It still moves.
@@ -204,54 +223,43 @@ impl Motion {
         }
     }
 
-    async fn grew(&self, running: &mut Running, peak: Peak) {
-        running.new = NewEvent { score: peak.score, cause: peak.cause, boxes: peak.boxes, ..running.new.clone() };
-        running.peak_at = peak.at;
-        if !running.is_kept {
-            return self.keep(running).await;
+    /// Asks the index to take what waits, unless it was asked and has not answered.
+    fn enter_next(&mut self) {
+        if self.entering.is_none()
+            && let Some(entry) = self.entries.next()
+        {
+            let index = self.index.clone();
+            self.entering = Some(tokio::task::spawn_blocking(move || entries::enter(&index, entry)));
         }
-        let (id, new) = (running.id, running.new.clone());
-        let grown = self.in_index(move |index| index.update_event(id, new.score, new.cause, &new.boxes)).await;
-        self.announce(id, grown);
-        self.stills.want(id, running.peak_at);
     }
 
-    async fn ended(&self, mut running: Running, end: MonoTime) {
-        self.marks.put(EventMark::Ended { id: running.mark, end });
-        if !running.is_kept {
-            self.keep(&mut running).await;
-        }
-        let utc = running.anchor.utc(end);
-        let id = running.id;
-        tracing::info!(camera = %running.new.camera, event = %id, "event ended");
-        self.announce(id, self.in_index(move |index| index.end_event(id, utc)).await);
-    }
-
-    /// Enters the event into the index.
-    async fn keep(&self, running: &mut Running) {
-        let new = running.new.clone();
-        let kept = self.in_index(move |index| index.begin_event(&new)).await;
-        if let Ok(event) = &kept {
-            running.is_kept = true;
-            running.id = event.id;
-            self.stills.want(event.id, running.peak_at);
-        }
-        self.announce(running.id, kept);
-    }
-
-    /// Tells everybody of an event, or the log that the index could not take it: live and the recorder go on.
-    fn announce(&self, id: EventId, event: Result<Event>) {
-        match event {
-            Ok(event) => self.camera.publish(Notice::Event { event }),
-            Err(e) => {
-                tracing::error!(camera = %self.camera.config.id, event = %id, error = %e, "event could not be kept")
+    /// The index answered: everybody hears of the event, or the log that it could not be taken.
+    fn entered(&mut self, entered: Result<Entered>) {
+        let camera = &self.camera.config.id;
+        match entered {
+            Ok(entered) => {
+                self.entries.entered(&entered);
+                if let Some((event, at)) = entered.wants_still() {
+                    self.stills.want(event, at);
+                }
+                if let Some(e) = &entered.failed {
+                    tracing::error!(%camera, event = %entered.entry.mark, error = %e, "event could not be kept");
+                }
+                entered.events.into_iter().for_each(|event| self.camera.publish(Notice::Event { event }));
             }
+            Err(e) => tracing::error!(%camera, error = %e, "an event could not be kept"),
         }
     }
 
-    async fn in_index<T: Send + 'static>(&self, call: impl FnOnce(Index) -> Result<T> + Send + 'static) -> Result<T> {
-        let index = self.index.clone();
-        blocking("the event index", move || call(index)).await
+    async fn enter_all(&mut self) {
+        loop {
+            self.enter_next();
+            if self.entering.is_none() {
+                return;
+            }
+            let entered = answer(&mut self.entering).await;
+            self.entered(entered);
+        }
     }
 }
 

@@ -5,9 +5,10 @@ use crate::config::Config;
 use perch_base::clock::{Clock, ManualClock};
 use perch_base::shutdown;
 use perch_base::time::Timestamp;
-use perch_domain::archive::EventFilter;
+use perch_domain::archive::{Event, EventFilter};
 use perch_domain::motion::{Cause, Rect};
 use perch_domain::ports::ArchivePort;
+use perch_media::capture::LumaSink;
 use perch_store::Store;
 use std::time::Instant;
 use tokio::task::JoinHandle;
@@ -32,19 +33,54 @@ impl Detect for Bright {
     }
 }
 
+/// An index that does not answer before its clock shows a moment.
+#[derive(Clone)]
+struct Hangs {
+    index: Index,
+    clock: Arc<ManualClock>,
+    until: MonoTime,
+}
+
+impl Hangs {
+    fn wait(&self) {
+        // A test that failed ends all the same.
+        let at_last = Instant::now() + Duration::from_secs(60);
+        while self.clock.mono() < self.until && Instant::now() < at_last {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+}
+
+impl EventIndex for Hangs {
+    fn begin(&self, event: &NewEvent) -> Result<Event> {
+        self.wait();
+        self.index.begin_event(event)
+    }
+
+    fn grow(&self, id: EventId, score: f32, cause: Cause, boxes: &[Rect]) -> Result<Event> {
+        self.wait();
+        self.index.update_event(id, score, cause, boxes)
+    }
+
+    fn end(&self, id: EventId, end: Timestamp) -> Result<Event> {
+        self.wait();
+        self.index.end_event(id, end)
+    }
+}
+
 struct Bench {
     _dir: tempfile::TempDir,
     clock: Arc<ManualClock>,
     store: Store,
     camera: Arc<Camera>,
-    frames: mpsc::Sender<LumaFrame>,
+    put: LumaSink,
     task: JoinHandle<Result<AttemptEnd>>,
     end: shutdown::Trigger,
     gap: Duration,
 }
 
 impl Bench {
-    fn new() -> Self {
+    fn new(hangs_for: Duration) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-03-01T00:00:00Z").expect("valid")));
         let shared: SharedClock = clock.clone();
@@ -56,22 +92,25 @@ impl Bench {
         let store = Store::open(crate::app::store_config(&config), shared.clone()).expect("opened");
         let notices = tokio::sync::broadcast::Sender::new(8);
         let camera = Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None));
-        let (frames, rx) = mpsc::channel(2);
+        let put = camera.wires.luma.sink();
+        let until = shared.mono() + hangs_for;
         let mut motion = Motion {
             camera: camera.clone(),
-            index: store.index().clone(),
+            index: Hangs { index: store.index().clone(), clock: clock.clone(), until },
             clock: shared,
             marks: camera.wires.marks.clone(),
             stills: camera.wires.stills.clone(),
-            frames: rx,
+            frames: camera.wires.luma.follow(),
             detector: |_| Box::new(Bright),
             running: None,
             anchor: None,
+            entries: Entries::default(),
+            entering: None,
         };
         let (end, mut shutdown) = shutdown::channel();
         let task = tokio::spawn(async move { motion.run_once(&mut shutdown).await });
         let gap = camera.config.record.gap;
-        Self { _dir: dir, clock, store, camera, frames, task, end, gap }
+        Self { _dir: dir, clock, store, camera, put, task, end, gap }
     }
 
     /// Pictures for so many seconds; bright ones hold motion.
@@ -79,7 +118,8 @@ impl Bench {
         for _ in 0..seconds * 5 {
             self.clock.advance(FRAME);
             let frame = LumaFrame { pixels: vec![brightness], pts: self.clock.mono() };
-            self.frames.send(frame).await.expect("it looks");
+            (self.put)(frame);
+            self.wait("it looks at the picture", || self.camera.wires.luma.count() == 0).await;
         }
     }
 
@@ -87,7 +127,7 @@ impl Bench {
     async fn wait_for_event(&self) {
         let until = self.clock.mono() + self.gap;
         // While it looks at a picture it does not wait.
-        let all_seen = || self.frames.capacity() == self.frames.max_capacity();
+        let all_seen = || self.camera.wires.luma.count() == 0;
         self.wait("an event", || all_seen() && self.clock.next_wake() == Some(until)).await;
     }
 
@@ -112,7 +152,7 @@ impl Bench {
 #[tokio::test]
 async fn a_day_of_events_silence_and_set_clocks() {
     let began = Instant::now();
-    let b = Bench::new();
+    let b = Bench::new(Duration::ZERO);
     let (post_roll, hour) = (b.camera.config.record.post_roll, Duration::from_secs(3600));
     let mut want = Vec::new();
     let mut set_by = 0;
@@ -159,7 +199,7 @@ async fn a_day_of_events_silence_and_set_clocks() {
 
 #[tokio::test]
 async fn light_that_swings_is_said_until_it_holds_and_after_the_end_no_more() {
-    let b = Bench::new();
+    let b = Bench::new(Duration::ZERO);
     let says = |problem: &'static str| move |b: &Bench| b.camera.health().motion_problem == problem;
     b.pictures(5, WHITE).await;
     b.pictures(6, 0).await;
@@ -172,4 +212,34 @@ async fn light_that_swings_is_said_until_it_holds_and_after_the_end_no_more() {
     b.wait("it is said again", || says(LIGHT_SWINGS)(&b)).await;
     b.end.fire();
     b.wait("nobody looks", || says("")(&b)).await;
+}
+
+#[tokio::test]
+async fn an_index_that_hangs_holds_up_neither_the_detector_nor_the_recorder() {
+    let b = Bench::new(Duration::from_secs(30));
+    b.pictures(2, 0).await;
+    let first = b.clock.mono() + FRAME;
+    // Each picture is looked at before the next one comes, although the index does not answer before second 30.
+    b.pictures(2, 100).await;
+    b.wait_for_event().await;
+    let Some(EventMark::Started { id, start }) = b.camera.wires.marks.take() else { panic!("no mark of the start") };
+    assert_eq!(start, first);
+    b.pictures(3, 200).await;
+    b.wait_for_event().await;
+    let last = b.clock.mono();
+    b.pictures(b.gap.as_secs() as u32 + 1, 0).await;
+    b.wait_for_quiet().await;
+    assert!(b.clock.mono() < MonoTime(30_000_000));
+    let end = last + b.camera.config.record.post_roll;
+    let marks: Vec<_> = std::iter::from_fn(|| b.camera.wires.marks.take()).collect();
+    assert_eq!(marks.last(), Some(&EventMark::Ended { id, end }), "{marks:?}");
+    let filter = EventFilter { limit: 9, ..EventFilter::default() };
+    assert_eq!(b.store.recordings().events(&filter).expect("asked").events, [], "the index hangs");
+    b.silence(Duration::from_secs(30));
+    b.end.fire();
+    assert_eq!(b.task.await.expect("no panic").expect("ended"), AttemptEnd::Done);
+    let events = b.store.recordings().events(&filter).expect("asked").events;
+    let utc = |at: MonoTime| Timestamp::parse("2026-03-01T00:00:00Z").expect("valid").plus_micros(at.0);
+    assert_eq!(events.iter().map(|e| (e.id, e.start, e.end)).collect::<Vec<_>>(), [(id, utc(first), Some(utc(end)))]);
+    assert!(events[0].score > 0.5, "its strongest picture");
 }

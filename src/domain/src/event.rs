@@ -20,12 +20,19 @@ pub struct EventConfig {
 }
 
 impl EventConfig {
+    /// Hits that start an event of a camera.
+    pub const MIN_HITS: usize = 2;
     /// Pictures that are looked back on for `min_hits`.
     pub const WINDOW: usize = 4;
     /// The longest chapter of a camera.
     pub const CHAPTER: Duration = Duration::from_secs(120);
     /// In the last quarter of a chapter, motion that paused for this long starts the next one.
     const PAUSE: Duration = Duration::from_millis(1500);
+}
+
+/// Until when an event goes on, and with it its recording, whose last motion so far was at `motion`.
+pub fn goes_on_until(motion: MonoTime, post_roll: Duration) -> MonoTime {
+    motion + post_roll
 }
 
 /// What changed.
@@ -104,7 +111,7 @@ impl EventMachine {
 
     /// Until when the running event goes on at least: its last motion + post-roll.
     pub fn until(&self) -> Option<MonoTime> {
-        self.running.as_ref().map(|run| run.last_motion + self.config.post_roll)
+        self.running.as_ref().map(|run| goes_on_until(run.last_motion, self.config.post_roll))
     }
 
     /// Takes the detector's word on one picture.
@@ -172,13 +179,13 @@ impl EventMachine {
         }
         let last_motion = run.last_motion;
         self.running = None;
-        Some(Output::Ended { last_motion, end: last_motion + self.config.post_roll })
+        Some(Output::Ended { last_motion, end: goes_on_until(last_motion, self.config.post_roll) })
     }
 
     /// Ends the running event now: the camera was stopped.
     pub fn finish(&mut self) -> Option<Output> {
         let last_motion = self.running.take()?.last_motion;
-        Some(Output::Ended { last_motion, end: last_motion + self.config.post_roll })
+        Some(Output::Ended { last_motion, end: goes_on_until(last_motion, self.config.post_roll) })
     }
 
     fn remember(&mut self, d: &Detection) {

@@ -1,6 +1,7 @@
 //! Which GOP goes into which file. Knows nothing of disks that fail, of gaps or of civil time: see [`super::session`].
 
 use super::{EventMark, Fate, Format, Gop, RecordConfig, RecordMode};
+use crate::event::goes_on_until;
 use perch_base::ids::EventId;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
@@ -138,7 +139,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         if self.waiting.len() >= MAX_WAITING {
             self.waiting.pop_front();
         }
-        let until = start + self.config.post_roll;
+        let until = goes_on_until(start, self.config.post_roll);
         self.waiting.push_back(OpenEvent { id, start, until, over: false, tail: false });
         self.settle(&mut steps);
         steps

@@ -1,5 +1,6 @@
 //! What a recorder is told, what it asks for, and how it is set.
 
+use crate::event::EventConfig;
 use super::EventMark;
 use crate::archive::GapCause;
 use crate::event::EventConfig;
@@ -75,6 +76,13 @@ pub struct RecordConfig {
     pub gap: Duration,
     /// Longest event: a scene that stays busy is cut into chapters, each an event of its own.
     pub chapter: Duration,
+}
+
+impl From<&RecordConfig> for EventConfig {
+    fn from(record: &RecordConfig) -> Self {
+        let RecordConfig { gap, post_roll, chapter, .. } = *record;
+        Self { min_hits: Self::MIN_HITS, gap, post_roll, chapter }
+    }
 }
 
 impl Default for RecordConfig {
