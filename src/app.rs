@@ -19,6 +19,7 @@ use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
 use perch_domain::update::UpdateConfig;
 use perch_media::pipeline::Library;
+use perch_media::still::Turns;
 use perch_media::{rtsp, webrtc};
 use perch_pki::Identity;
 use perch_store::{Accounts, Meta, Recordings, Store};
@@ -97,6 +98,7 @@ impl App {
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
         let (rtsp, rtsp_server) = rtsp::Handle::open(rtsp_config(&config, &identity), streams, clock.clone())?;
         reload_stream_passwords(&accounts, &rtsp)?;
+        let stills = Turns::default();
         let cameras = Arc::new(Cameras {
             set: set.clone(),
             name: config.name.clone(),
@@ -105,6 +107,7 @@ impl App {
             clock: clock.clone(),
             live: live.clone(),
             rtsp: rtsp.clone(),
+            stills: stills.clone(),
         });
         let updater = updater();
         let cut_offs = cut_offs(&accounts, &live, &rtsp);
@@ -133,6 +136,7 @@ impl App {
             live: live.clone(),
             rtsp: rtsp.clone(),
             sealed: Arc::default(),
+            stills,
             turn: Mutex::default(),
         });
         let update = (updater, config.update);

@@ -15,6 +15,7 @@ use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
 use perch_media::capture::Capture;
 use perch_media::pipeline::Library;
+use perch_media::still::Turns;
 use perch_media::{rtsp, webrtc};
 use perch_store::{Index, Meta, Recordings};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct CameraRunner {
     pub notices: Notices,
     pub live: Arc<webrtc::Engine>,
     pub rtsp: Arc<rtsp::Handle>,
+    /// Where stills wait to be made.
+    pub stills: Turns,
     /// Woken when a file is complete.
     pub sealed: Arc<Notify>,
     /// Changes are made one after the other.
@@ -121,7 +124,7 @@ impl CameraRunner {
             tasks::motion::spawn(supervisor, camera, &self.index, clock)?;
         }
         if parts.stills && camera.config.motion.enabled {
-            tasks::stills::spawn(supervisor, camera, recordings, clock)?;
+            tasks::stills::spawn(supervisor, camera, recordings, &self.stills, clock)?;
         }
         if parts.capture
             && let Some(capture) = camera.capture.get()

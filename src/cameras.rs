@@ -1,20 +1,27 @@
 //! The cameras as the API lists them, and what the box says of itself.
 
+use crate::camera::Camera;
 use crate::camera_set::CameraSet;
 use crate::kernel_clock;
 use crate::supervisor::TaskList;
+use crate::tasks::blocking;
 use crate::version;
 use bytes::Bytes;
-use perch_base::clock::SharedClock;
-use perch_base::ids::CameraId;
-use perch_base::time::Timestamp;
+use perch_base::clock::{SharedClock, within};
+use perch_base::ids::DeviceId;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::Stream;
-use perch_domain::ports::{CameraPort, LivePort};
+use perch_domain::ports::{CameraPort, Later, LivePort, Snapshot};
 use perch_domain::status::{CameraInfo, ClockStatus, Status, summarise};
+use perch_domain::still_turns::Asker;
 use perch_media::rtsp;
+use perch_media::still::Turns;
 use perch_store::Recordings;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a viewer's still waits for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
 
 /// All cameras and what the box says of itself.
 pub struct Cameras {
@@ -25,6 +32,8 @@ pub struct Cameras {
     pub clock: SharedClock,
     pub live: Arc<dyn LivePort>,
     pub rtsp: Arc<rtsp::Handle>,
+    /// Where stills wait to be made.
+    pub stills: Turns,
 }
 
 impl CameraPort for Cameras {
@@ -32,20 +41,23 @@ impl CameraPort for Cameras {
         self.set.all().iter().map(|c| c.info()).collect()
     }
 
-    fn snapshot(&self, camera: &CameraId, at: Option<Timestamp>, width: Option<u32>) -> Result<Bytes> {
-        let camera = self.set.get(camera)?;
-        let keyframe = match at {
-            Some(at) => self.recordings.keyframe_at(&camera.config.id, at)?,
-            None => {
-                let cached = camera.hub.latest_keyframe(Stream::Main);
-                // Why is in its health, for those who may know.
-                let none = || {
-                    Error::new(ErrorKind::Unavailable, format!("{} has no picture at the moment", camera.config.name))
+    fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<Bytes>> {
+        Box::pin(async move {
+            let camera = self.set.get(&wanted.camera)?;
+            let turn = within(&self.clock, TURN_WITHIN, self.stills.take(Asker::Device(by))).await;
+            let late = || Err(Error::new(ErrorKind::Unavailable, "too many stills are being made; try again"));
+            let turn = turn.unwrap_or_else(late)?;
+            let recordings = self.recordings.clone();
+            // The turn goes with the work: whoever hangs up does not make room before it is done.
+            let work = move || {
+                let keyframe = match wanted.at {
+                    Some(at) => recordings.keyframe_at(&wanted.camera, at)?,
+                    None => newest_keyframe(&camera)?,
                 };
-                cached.ok_or_else(none)?.data.clone()
-            }
-        };
-        perch_media::still::jpeg(camera.config.codec, &keyframe, width)
+                perch_media::still::jpeg(&turn, camera.config.codec, &keyframe, wanted.width)
+            };
+            blocking("making a still", work).await
+        })
     }
 
     fn status(&self) -> Status {
@@ -71,6 +83,12 @@ impl CameraPort for Cameras {
             memory_bytes: resident_bytes(),
         }
     }
+}
+
+fn newest_keyframe(camera: &Camera) -> Result<Bytes> {
+    // Why is in its health, for those who may know.
+    let none = || Error::new(ErrorKind::Unavailable, format!("{} has no picture at the moment", camera.config.name));
+    camera.hub.latest_keyframe(Stream::Main).map(|keyframe| keyframe.data.clone()).ok_or_else(none)
 }
 
 fn resident_bytes() -> u64 {

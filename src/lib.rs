@@ -21,3 +21,4 @@ pub mod systemd;
 pub mod tasks;
 pub mod version;
 pub mod wires;
+pub mod worker;

@@ -14,8 +14,10 @@ use perch_domain::archive::Event;
 use perch_domain::media::{SharedPacket, Stream};
 use perch_domain::status::Notice;
 use perch_domain::still::Still;
+use perch_domain::still_turns::Asker;
 use perch_domain::task::TaskId;
 use perch_media::keyframes::Keyframes;
+use perch_media::still::Turns;
 use perch_store::Recordings;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ struct StillTask {
     recordings: Recordings,
     clock: SharedClock,
     queue: StillQueue,
+    turns: Turns,
 }
 
 /// Takes a camera's stills.
@@ -35,10 +38,12 @@ pub fn spawn(
     supervisor: &Supervisor,
     camera: &Arc<Camera>,
     recordings: &Recordings,
+    turns: &Turns,
     clock: &SharedClock,
 ) -> Result<()> {
     let queue = camera.wires.stills.clone();
-    let task = StillTask { camera: camera.clone(), recordings: recordings.clone(), clock: clock.clone(), queue };
+    let (recordings, turns, clock) = (recordings.clone(), turns.clone(), clock.clone());
+    let task = StillTask { camera: camera.clone(), recordings, clock, queue, turns };
     let id = TaskId::Stills(camera.config.id.clone());
     supervisor.spawn(id, Backoff::new(Duration::from_millis(500), Duration::from_secs(30)), task)
 }
@@ -59,14 +64,20 @@ impl Task for StillTask {
                 continue;
             };
             let hub = &self.camera.hub;
-            // Followed before the newest is looked at, so that none slips between the two.
+            // Followed before what was remembered is looked at, so that none slips between the two.
             let keyframes = following.get_or_insert_with(|| Keyframes::follow(hub, Stream::Main, "stills"));
-            let newest = std::mem::take(&mut is_new).then(|| {
-                hub.request_keyframe(Stream::Main);
-                hub.latest_keyframe(Stream::Main)
+            let cached = std::mem::take(&mut is_new).then(|| {
+                let from = self.queue.stills().waits_from()?;
+                let cached = hub.keyframe_from(Stream::Main, from);
+                match &cached {
+                    // Another wish may have one too.
+                    Some(_) => is_new = true,
+                    None => hub.request_keyframe(Stream::Main),
+                }
+                cached
             });
-            let keyframe = match newest.flatten() {
-                Some(newest) => Some(newest),
+            let keyframe = match cached.flatten() {
+                Some(cached) => Some(cached),
                 None => tokio::select! {
                     keyframe = keyframes.next() => {
                         if keyframe.is_none() {
@@ -106,8 +117,9 @@ impl StillTask {
 
     async fn make(&self, still: Still, keyframe: SharedPacket) -> Result<Event> {
         let (codec, recordings, queue) = (self.camera.config.codec, self.recordings.clone(), self.queue.clone());
+        let turn = self.turns.take(Asker::Box).await?;
         blocking("taking a still", move || {
-            let jpeg = perch_media::still::jpeg(codec, &keyframe.data, Some(WIDTH))?;
+            let jpeg = perch_media::still::jpeg(&turn, codec, &keyframe.data, Some(WIDTH))?;
             // Asked after the picture was made: the detector may be a little behind the encoder.
             let boxes = queue.stills().boxes(still.at);
             recordings.put_still(still.event, &jpeg, &boxes)

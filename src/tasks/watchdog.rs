@@ -4,6 +4,7 @@
 use crate::cameras::Cameras;
 use crate::supervisor::{AttemptEnd, Supervisor, Task, TaskList};
 use crate::systemd::{self, Notifier};
+use crate::worker::Worker;
 use perch_api::Lifeline;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
@@ -32,9 +33,10 @@ pub struct Watched {
     pub clock: SharedClock,
 }
 
-/// Counts the answers to a question that may hang; asks it again only when it was answered.
-#[derive(Clone, Default)]
+/// Counts the answers to a question that may hang; asks it again only when it was answered. It is asked on a thread of its own: a
+/// pool that viewers keep busy is no sign that the box does not go on.
 struct Question {
+    worker: Worker<()>,
     answers: Arc<AtomicU64>,
     is_asked: Arc<AtomicBool>,
 }
@@ -49,12 +51,16 @@ impl Drop for Asked {
 }
 
 impl Question {
+    fn new(name: &str) -> Result<Self> {
+        Ok(Self { worker: Worker::start(name, ())?, answers: Arc::default(), is_asked: Arc::default() })
+    }
+
     fn ask(&self, question: impl FnOnce() -> Result<()> + Send + 'static) {
         if self.is_asked.swap(true, Ordering::SeqCst) {
             return;
         }
         let (answers, asked) = (self.answers.clone(), Asked(self.is_asked.clone()));
-        tokio::task::spawn_blocking(move || {
+        let asking = self.worker.start_job(move |()| {
             let _asked = asked;
             match question() {
                 Ok(()) => {
@@ -63,6 +69,9 @@ impl Question {
                 Err(e) => tracing::debug!(error = %e, "the watchdog got no answer"),
             }
         });
+        if let Err(e) = asking {
+            tracing::debug!(error = %e, "the watchdog could not ask");
+        }
     }
 
     fn sign(&self, part: Part) -> Sign {
@@ -85,8 +94,8 @@ pub fn spawn(supervisor: &Supervisor, watched: Watched) -> Result<()> {
     let task = Watchdog {
         every: (limit / 3).min(LOOK_EVERY),
         vitality: Vitality::default(),
-        api: Question::default(),
-        database: Question::default(),
+        api: Question::new("ask the API")?,
+        database: Question::new("ask the index")?,
         watched,
     };
     supervisor.spawn(TaskId::Watchdog, Backoff::new(Duration::from_millis(100), Duration::from_secs(2)), task)
@@ -163,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_hangs_is_not_asked_again() {
-        let question = Question::default();
+        let question = Question::new("a question").expect("started");
         let (release, wait) = mpsc::channel::<()>();
         let (done, mut finished) = tokio::sync::mpsc::unbounded_channel();
         question.ask(move || {

@@ -15,6 +15,8 @@ use perch_domain::archive::{Segment, SegmentState, TimeRange};
 use perch_domain::media::Stream;
 use perch_domain::ports::ArchivePort;
 use perch_domain::reload::{Change, plan_reload};
+use perch_domain::still_turns::{Asker, WAITING_EACH};
+use perch_media::still::Turns;
 use perch_store::Recordings;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +32,7 @@ struct Inside {
     home: Home,
     runner: Arc<perch::camera_runner::CameraRunner>,
     recordings: Recordings,
+    stills: Turns,
     admin: Client,
     runtime: tokio::runtime::Handle,
     stop: Option<oneshot::Sender<()>>,
@@ -38,27 +41,34 @@ struct Inside {
 
 impl Inside {
     fn boot(cameras: &[String]) -> Self {
+        Self::boot_with(cameras, 512)
+    }
+
+    /// One with so many threads for all calls that may block.
+    fn boot_with(cameras: &[String], blocking_threads: usize) -> Self {
         let home = Home::new(&cameras.concat());
         let config = Config::load(Some(&home.config())).expect("a good config");
         let (ready, started) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            runtime.worker_threads(2).max_blocking_threads(blocking_threads).enable_all();
+            let runtime = runtime.build().expect("a runtime");
             let handle = runtime.handle().clone();
             let late = runtime.block_on(async {
                 let app = App::build(config).await.expect("built");
                 let card = app.pairing_card().expect("made").expect("nobody owns it");
-                ready.send((app.runner().clone(), app.recordings().clone(), card, handle)).expect("waited for");
+                let stills = app.cameras().stills.clone();
+                ready.send((app.runner().clone(), app.recordings().clone(), stills, card, handle)).expect("waited for");
                 app.run(async { drop(stopped.await) }).await.expect("ran")
             });
             assert!(late.is_empty(), "{late:?} did not end");
         });
-        let (runner, recordings, card, runtime) = started.recv_timeout(s(60)).expect("the box starts");
+        let (runner, recordings, stills, card, runtime) = started.recv_timeout(s(60)).expect("the box starts");
         let client = Client::new(home.ports.http, &home.data().join("tls/ca.pem"));
         wait_until("the box answers", s(20), || client.try_send("GET", "/healthz", &[], b"").ok());
         let admin = client.pair(&otp_of(&card), "test phone");
-        Self { home, runner, recordings, admin, runtime, stop: Some(stop), thread: Some(thread) }
+        Self { home, runner, recordings, stills, admin, runtime, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Changes the config file and lets the box follow it. Returns what was planned.
@@ -268,4 +278,44 @@ fn cameras_come_change_and_go_while_another_is_watched_and_recorded() {
     assert_joined(&inside.segments("keep"));
     assert_eq!(inside.camera("keep").health().restarts, 0);
     eprintln!("{} frames at the viewer, {} files", seen.frames, inside.segments("keep").len());
+}
+
+#[test]
+fn stills_that_wait_hold_up_neither_recorders_nor_the_api() {
+    let inside = Inside::boot_with(&[camera("keep", "test", ALWAYS)], 2);
+    inside.admin.wait_for_camera("keep", "live", s(30));
+    inside.wait_for_file("keep");
+    let code = inside.admin.post("/api/v1/pairing-codes", &serde_json::json!({ "role": "viewer" })).expect(201).json();
+    let guest = inside.admin.pair(code["otp"].as_str().expect("a code"), "guest");
+    // Both places are taken: whoever asks now waits, and there are more than two, which is all that may block.
+    let take = || inside.stills.take(Asker::Box);
+    let held = inside.runtime.block_on(async { (take().await.expect("free"), take().await.expect("free")) });
+    let (answered, answers) = std::sync::mpsc::channel();
+    let ask = |(n, client): (usize, &Client)| {
+        let (client, answered) = (client.clone(), answered.clone());
+        std::thread::spawn(move || {
+            let answer = client.try_send("GET", "/api/v1/cameras/keep/snapshot.jpg", &[], b"").expect("an answer");
+            answered.send((n, answer)).expect("heard");
+        })
+    };
+    let clients = [&inside.admin, &guest];
+    let asking: Vec<_> =
+        clients.into_iter().enumerate().flat_map(|of| (0..WAITING_EACH + 2).map(move |_| of)).map(ask).collect();
+    let mut refused = [0; 2];
+    while refused.contains(&0) {
+        let (n, answer) = answers.recv_timeout(s(60)).expect("who has its share waiting is refused");
+        assert_eq!((answer.status, answer.header("retry-after")), (429, Some("2")), "{}", answer.text());
+        refused[n] += 1;
+    }
+    let kept = inside.camera("keep");
+    let rounds = kept.recorder_rounds();
+    inside.admin.get("/healthz").expect(200);
+    wait_until("the recorder goes on", s(20), || (kept.recorder_rounds() > rounds + 1).then_some(()));
+    inside.admin.get("/healthz").expect(200);
+    // All that was while the others waited.
+    assert!(answers.try_iter().all(|(_, answer)| answer.status == 429), "they gave up waiting before");
+    drop(held);
+    asking.into_iter().for_each(|one| one.join().expect("no panic"));
+    let got: Vec<_> = answers.try_iter().map(|(_, answer)| answer.status).collect();
+    assert!(got.contains(&200), "{got:?}");
 }

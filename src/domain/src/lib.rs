@@ -31,6 +31,7 @@ pub mod settings;
 pub mod setup;
 pub mod status;
 pub mod still;
+pub mod still_turns;
 pub mod stream_choice;
 pub mod streams;
 pub mod tally;

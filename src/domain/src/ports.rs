@@ -1,5 +1,6 @@
 //! The traits through which the adapters meet: `api` calls them, `media`, `store` and the root implement them. All calls may
-//! block for the time of a disk access; callers on an async runtime move them to a blocking thread.
+//! block for the time of a disk access; callers on an async runtime move them to a blocking thread. What returns a [`Later`]
+//! does so by itself.
 
 use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, Segment, TimeRange, Timeline};
@@ -11,6 +12,11 @@ use perch_base::Result;
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
+use std::future::Future;
+use std::pin::Pin;
+
+/// An answer that is waited for without holding a thread.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Which stream a viewer asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,12 +184,24 @@ pub trait ArchivePort: Send + Sync {
     fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export>;
 }
 
+/// A still that somebody wants to see.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The camera.
+    pub camera: CameraId,
+    /// As it was recorded then; `None`: now.
+    pub at: Option<Timestamp>,
+    /// At most so many pixels wide.
+    pub width: Option<u32>,
+}
+
 /// Cameras as a whole: what `api` shows of them.
 pub trait CameraPort: Send + Sync {
     /// All cameras, in the order of the config.
     fn cameras(&self) -> Vec<CameraInfo>;
-    /// A JPEG at most `width` pixels wide (if given): now, or as recorded at `at`.
-    fn snapshot(&self, camera: &CameraId, at: Option<Timestamp>, width: Option<u32>) -> Result<Bytes>;
+    /// Makes a JPEG of a camera. Errors: `NotFound`; `RateLimited` where `by` waits for others already; `Unavailable` where there is no
+    /// picture, or too many stills are being made.
+    fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<Bytes>>;
     /// The whole box.
     fn status(&self) -> Status;
 }

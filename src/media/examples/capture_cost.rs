@@ -7,6 +7,7 @@ use perch_base::{Error, ErrorKind, Result, ResultExt, shutdown};
 use perch_domain::camera::{AudioSettings, AudioSource, CameraConfig, Source, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::MotionConfig;
+use perch_domain::still_turns::Asker;
 use perch_media::capture::{Capture, LumaSink};
 use perch_media::fanout::Hub;
 use perch_media::pipeline::Library;
@@ -44,11 +45,13 @@ async fn main() -> Result<()> {
     tokio::spawn(async move { while listener.packets.recv().await.is_some() {} });
     if has("stills") {
         // One a second, each made on whatever thread is free.
+        let turns = perch_media::still::Turns::default();
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 if let Some(key) = hub.latest_keyframe(Stream::Main) {
-                    let still = move || perch_media::still::jpeg(VideoCodec::H264, &key.data, Some(640));
+                    let Ok(turn) = turns.take(Asker::Box).await else { continue };
+                    let still = move || perch_media::still::jpeg(&turn, VideoCodec::H264, &key.data, Some(640));
                     if let Ok(Err(e)) = tokio::task::spawn_blocking(still).await {
                         println!("no still: {e}");
                     }

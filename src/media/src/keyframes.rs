@@ -16,7 +16,7 @@ pub struct Keyframes {
 }
 
 impl Keyframes {
-    /// Follows the keyframes of `stream` that come from now on. The newest before them is [`Hub::latest_keyframe`], asked afterwards.
+    /// Follows the keyframes of `stream` that come from now on. Those before them are [`Hub::keyframe_from`], asked afterwards.
     pub fn follow(hub: &Arc<Hub>, stream: Stream, name: &str) -> Self {
         let (tx, queue) = mpsc::channel(WAITING);
         Self { queue, _attachment: hub.attach(stream, false, name, Box::new(Collector(tx))) }
@@ -75,5 +75,30 @@ mod tests {
         assert_eq!(hub.dropped(), 0);
         drop(keyframes);
         assert!(hub.consumers(Stream::Main).is_empty());
+    }
+
+    #[test]
+    fn of_a_stream_of_keyframes_alone_the_first_from_a_moment_on_is_found() {
+        let hub = Hub::new(CameraId::new("front").expect("an id"), Arc::new(ManualClock::default()));
+        let ms = |ms: i64| MonoTime(ms * 1000);
+        // Five seconds at 25 pictures a second, each of 100 kB and a keyframe.
+        let data = Bytes::from(vec![0; 100_000]);
+        for n in 0..125 {
+            let packet = Packet {
+                track: Track::Video,
+                data: data.clone(),
+                pts: ms(n * 40),
+                duration: Duration::ZERO,
+                keyframe: true,
+            };
+            hub.publish_video(Stream::Main, Arc::new(packet));
+        }
+        let from = |at| hub.keyframe_from(Stream::Main, ms(at)).map(|packet| packet.pts);
+        assert_eq!((from(4_000), from(4_001), from(4_960)), (Some(ms(4_000)), Some(ms(4_040)), Some(ms(4_960))));
+        assert_eq!(from(4_961), None, "it has yet to come");
+        assert!(from(0).is_some_and(|at| at > ms(1_000)), "what is long ago is not kept");
+        assert_eq!(hub.latest_keyframe(Stream::Main).map(|packet| packet.pts), Some(ms(4_960)));
+        hub.discontinuity();
+        assert_eq!(from(0), None);
     }
 }

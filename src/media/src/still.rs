@@ -7,8 +7,11 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::VideoCodec;
-use std::sync::{Condvar, Mutex, PoisonError};
+use perch_domain::still_turns::{Asker, StillTurns, Ticket};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// Largest keyframe that is decoded, bytes.
 pub const MAX_KEYFRAME_BYTES: usize = 8 << 20;
@@ -17,18 +20,75 @@ const TIME_LIMIT: Duration = Duration::from_secs(3);
 /// Widest picture, pixels.
 const MAX_WIDTH: u32 = 4096;
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
-/// Pictures that are made at once: each holds a decoder and frames of up to 4096 x 4096.
-const AT_ONCE: usize = 2;
-/// How long a picture waits for its turn.
-const TURN_WITHIN: Duration = Duration::from_secs(2);
 
-static TURNS: Turns = Turns::new(AT_ONCE);
+/// Where stills wait for their turn, without a thread each. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Turns(Arc<Mutex<Places>>);
+
+#[derive(Debug, Default)]
+struct Places {
+    rule: StillTurns,
+    /// How those that wait hear that it is their turn.
+    calls: BTreeMap<Ticket, oneshot::Sender<()>>,
+}
+
+/// A turn to make one still; it is over when this is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    ticket: Ticket,
+    turns: Turns,
+}
+
+impl Turns {
+    /// Waits for a turn; whoever stops to wait makes room. Errors like [`StillTurns::ask`].
+    pub async fn take(&self, asker: Asker) -> Result<Turn> {
+        let (call, called) = oneshot::channel();
+        let turn = {
+            let mut places = self.lock();
+            let ticket = places.rule.ask(asker)?;
+            places.calls.insert(ticket, call);
+            places.start();
+            Turn { ticket, turns: self.clone() }
+        };
+        called.await.map_err(|e| Error::internal("a still's turn was forgotten").with_source(e))?;
+        Ok(turn)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        // Each change of it is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    fn start(&mut self) {
+        for ticket in self.rule.start() {
+            if let Some(call) = self.calls.remove(&ticket) {
+                // Whoever does not listen any more gives its turn back by itself.
+                let _ = call.send(());
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut places = self.turns.lock();
+        places.rule.leave(self.ticket);
+        places.calls.remove(&self.ticket);
+        places.start();
+    }
+}
 
 /// Decodes `keyframe` (an H.264 access unit in Annex B with SPS and PPS, or a VP8 frame) and makes a JPEG of it, at most
-/// `max_width` pixels wide, its shape kept. Blocks until it is its turn (`TURN_WITHIN`), and for each decoder that is tried
-/// (`TIME_LIMIT`). Errors with [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME_BYTES`], with [`ErrorKind::Corrupt`] where it is no picture, with
-/// [`ErrorKind::Unavailable`] where that takes too long or too many are being made.
-pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
+/// `max_width` pixels wide, its shape kept. Blocks for each decoder that is tried (`TIME_LIMIT`). Errors with
+/// [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME_BYTES`], with [`ErrorKind::Corrupt`] where it is no picture, with
+/// [`ErrorKind::Unavailable`] where that takes too long.
+pub fn jpeg(_turn: &Turn, codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
+    make(codec, keyframe, max_width)
+}
+
+fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
     crate::init()?;
     if keyframe.len() > MAX_KEYFRAME_BYTES {
         return Err(Error::new(
@@ -42,7 +102,6 @@ pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Resul
     if codec == VideoCodec::H264 && !crate::h264::has_one_size(keyframe) {
         return Err(Error::new(ErrorKind::Corrupt, "the keyframe says two sizes of its picture"));
     }
-    let _turn = TURNS.take(TURN_WITHIN)?;
     let library = &Library::installed()?;
     let width = max_width.unwrap_or(MAX_WIDTH).clamp(16, MAX_WIDTH);
     let has_openh264 = crate::has_element("openh264dec");
@@ -56,39 +115,6 @@ pub fn jpeg(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Resul
             done => done,
         },
         VideoCodec::H264 => decode(library, "still/h264", keyframe, width),
-    }
-}
-
-/// A counting semaphore whose waiters give up.
-struct Turns {
-    free: Mutex<usize>,
-    freed: Condvar,
-}
-
-impl Turns {
-    const fn new(free: usize) -> Self {
-        Self { free: Mutex::new(free), freed: Condvar::new() }
-    }
-
-    /// Waits for a turn. Errors with [`ErrorKind::Unavailable`] where none comes `within` that time.
-    fn take(&self, within: Duration) -> Result<Turn<'_>> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.freed.wait_timeout_while(free, within, |free| *free == 0);
-        let (mut free, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        *free = free
-            .checked_sub(1)
-            .ok_or_else(|| Error::new(ErrorKind::Unavailable, "too many stills are being made; try again"))?;
-        Ok(Turn(self))
-    }
-}
-
-/// Gives the turn back when dropped.
-struct Turn<'a>(&'a Turns);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
     }
 }
 
@@ -171,45 +197,50 @@ pub(crate) mod tests {
     #[test]
     fn a_keyframe_becomes_a_jpeg_of_the_asked_width() {
         let key = keyframe(X264, 1280, 720);
-        assert_eq!(size(&jpeg(VideoCodec::H264, &key, None).expect("a picture")), (1280, 720));
+        assert_eq!(size(&make(VideoCodec::H264, &key, None).expect("a picture")), (1280, 720));
         let began = Instant::now();
-        assert_eq!(size(&jpeg(VideoCodec::H264, &key, Some(320)).expect("a picture")), (320, 180));
+        assert_eq!(size(&make(VideoCodec::H264, &key, Some(320)).expect("a picture")), (320, 180));
         eprintln!("a still took {:?}", began.elapsed());
         let key = keyframe("vp8enc deadline=1", 640, 480);
-        assert_eq!(size(&jpeg(VideoCodec::Vp8, &key, Some(64)).expect("a picture")), (64, 48));
+        assert_eq!(size(&make(VideoCodec::Vp8, &key, Some(64)).expect("a picture")), (64, 48));
     }
 
-    #[test]
-    fn no_more_than_two_are_made_at_once() {
-        let turns = Turns::new(2);
-        let first = turns.take(Duration::ZERO).expect("free");
-        let _second = turns.take(Duration::ZERO).expect("free");
-        let Err(e) = turns.take(Duration::from_millis(20)) else { panic!("a third was let in") };
-        assert_eq!(e.kind(), ErrorKind::Unavailable);
-        std::thread::scope(|s| {
-            let third = s.spawn(|| turns.take(Duration::from_secs(5)).map(drop));
-            drop(first);
-            third.join().expect("no panic").expect("its turn comes");
-        });
+    #[tokio::test]
+    async fn whoever_waits_is_called_in_turn_and_may_go() {
+        let turns = Turns::default();
+        let first = turns.take(Asker::Box).await.expect("free");
+        let _second = turns.take(Asker::Box).await.expect("free");
+        let take = || {
+            let turns = turns.clone();
+            tokio::spawn(async move { turns.take(Asker::Box).await })
+        };
+        let (gone, third) = (take(), take());
+        tokio::task::yield_now().await;
+        assert!(!gone.is_finished() && !third.is_finished());
+        gone.abort();
+        assert!(gone.await.is_err());
+        drop(first);
+        third.await.expect("no panic").expect("its turn comes");
+        assert!(turns.lock().calls.is_empty());
     }
 
     #[test]
     fn garbage_is_an_error_and_quickly() {
         let began = Instant::now();
         let mut key = keyframe(X264, 320, 240);
-        assert!(jpeg(VideoCodec::H264, &[], None).is_err());
-        assert!(jpeg(VideoCodec::H264, &vec![0; MAX_KEYFRAME_BYTES + 1], None).is_err());
-        assert!(jpeg(VideoCodec::H264, &[0xaa; 5000], None).is_err());
-        assert!(jpeg(VideoCodec::Vp8, &[0xaa; 5000], None).is_err());
-        assert!(jpeg(VideoCodec::H264, &key[..20], None).is_err());
+        assert!(make(VideoCodec::H264, &[], None).is_err());
+        assert!(make(VideoCodec::H264, &vec![0; MAX_KEYFRAME_BYTES + 1], None).is_err());
+        assert!(make(VideoCodec::H264, &[0xaa; 5000], None).is_err());
+        assert!(make(VideoCodec::Vp8, &[0xaa; 5000], None).is_err());
+        assert!(make(VideoCodec::H264, &key[..20], None).is_err());
         let other = keyframe(X264, 160, 120);
-        let two_sizes = jpeg(VideoCodec::H264, &[&key[..], &other].concat(), None).expect_err("cannot be trusted");
+        let two_sizes = make(VideoCodec::H264, &[&key[..], &other].concat(), None).expect_err("cannot be trusted");
         assert_eq!(two_sizes.kind(), ErrorKind::Corrupt);
         // Damaged slices may give a damaged picture or an error, never more.
         for i in (40..key.len()).step_by(7) {
             key[i] ^= 0x5a;
         }
-        let _ = jpeg(VideoCodec::H264, &key, None);
+        let _ = make(VideoCodec::H264, &key, None);
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     }
 }

@@ -44,7 +44,7 @@ impl Bench {
             Camera::new(config.cameras[0].clone(), shared.clone(), tokio::sync::broadcast::Sender::new(8), None);
         let camera = Arc::new(camera);
         let disk = StoreDisk::new(store.recordings().clone(), camera.config.id.clone(), Arc::default());
-        let task = Recording::new(camera, shared, MarkQueue::default(), disk);
+        let task = Recording::new(camera, shared, MarkQueue::default(), disk).expect("a thread");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { _dir: dir, clock, start, store, task, runtime }
     }

@@ -12,7 +12,7 @@ use perch_domain::health::CameraState;
 use perch_domain::media::Packet;
 use perch_domain::recording::EventMark;
 use perch_domain::status::RecordingState;
-use std::sync::{Condvar, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// A GOP's length.
 const GOP: Duration = Duration::from_secs(2);
@@ -29,6 +29,9 @@ struct Log {
     gaps: Vec<(MonoTime, MonoTime, GapCause)>,
     is_full: bool,
     hangs: bool,
+    /// How long the disk takes over a GOP.
+    slow: Duration,
+    is_open: bool,
 }
 
 #[derive(Clone)]
@@ -54,6 +57,19 @@ impl Disk for FakeDisk {
         if log.is_full && matches!(step, Step::Open { .. } | Step::Write(_) | Step::Seal | Step::Probe) {
             let full = std::io::Error::from_raw_os_error(28);
             return Err(Error::new(ErrorKind::Unavailable, "the disk is full").with_source(full));
+        }
+        if matches!(step, Step::Write(_)) && !log.slow.is_zero() {
+            let until = self.clock.mono() + log.slow;
+            drop(log);
+            while self.clock.mono() < until {
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            log = self.log();
+        }
+        match step {
+            Step::Open { .. } => log.is_open = true,
+            Step::Seal | Step::Abandon => log.is_open = false,
+            _ => {}
         }
         let steady = |utc: Timestamp| MonoTime(self.clock.mono().0 + utc.micros_since(self.clock.utc()));
         match step {
@@ -99,7 +115,7 @@ impl Day {
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Supervisor::new(shared.clone(), shutdown);
         let (disk, marks) = (FakeDisk { log: Arc::default(), clock: clock.clone() }, MarkQueue::default());
-        let task = Recording::new(camera.clone(), shared, marks.clone(), disk.clone());
+        let task = Recording::new(camera.clone(), shared, marks.clone(), disk.clone()).expect("a thread");
         let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
         supervisor.spawn(TaskId::Recording(camera.config.id.clone()), backoff, task).expect("spawned");
         camera.set_health(CameraState::Live, "");
@@ -315,6 +331,35 @@ async fn a_hung_disk_does_not_hold_up_the_detector() {
     let span = |id| (of(id)[0].0, of(id)[of(id).len() - 1].1);
     assert_eq!(span(7).1, span(8).0, "chapters join");
     assert!(span(7).0 <= start && span(8).1 >= start + Duration::from_secs(16), "{:?} {:?}", span(7), span(8));
+}
+
+#[tokio::test]
+async fn a_recorder_on_a_slow_disk_hears_its_end_and_seals_its_file() {
+    let day = Day::new("continuous");
+    day.run(minutes(1)).await;
+    let written = || day.disk.log().files.iter().map(|f| f.1.len()).sum::<usize>();
+    // Twelve wait while the disk hangs; then it takes a second for each.
+    day.disk.hang(true);
+    for _ in 0..12 {
+        day.keyframe();
+        day.clock.advance(GOP);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    day.disk.log().slow = Duration::from_secs(1);
+    day.trigger.fire();
+    let before = written();
+    day.disk.hang(false);
+    let is_over = || day.supervisor.tasks().statuses().iter().all(|t| !t.running);
+    while !is_over() {
+        day.clock.advance(Duration::from_millis(100));
+        // The disk has a thread of its own, which looks at the clock each millisecond.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let after = written() - before;
+    assert!((1..=7).contains(&after), "{after} were written after the end was called");
+    assert!(!day.disk.log().is_open, "the file was not sealed");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod loop_tests;
 use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::wires::MarkQueue;
+use crate::worker::Worker;
 use disk::{Disk, Picture, RecorderInput, Step, StoreDisk};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
@@ -23,7 +24,7 @@ use perch_domain::task::TaskId;
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::Recordings;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -31,6 +32,8 @@ use tokio::sync::Notify;
 const QUEUE: usize = 20;
 /// A disk that takes longer than this over what it was asked is said to hang.
 const HUNG_AFTER: Duration = Duration::from_secs(15);
+/// How long the disk may take, at an end, over what waits. It then has some seconds to seal the file (8 s in all).
+const REST_WITHIN: Duration = Duration::from_secs(3);
 /// How often the recorder hears that time passes.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -40,7 +43,8 @@ struct Recording<D> {
     marks: MarkQueue,
     /// Outlives an attempt, so that the gap between two has its cause and an event goes on.
     recorder: Recorder<Arc<ClosedGop>, Picture>,
-    disk: Arc<Mutex<D>>,
+    /// The disk, on a thread of its own: nobody else's work comes between a camera and its disk.
+    disk: Worker<D>,
 }
 
 /// Records a camera. `sealed` is woken when a file is complete.
@@ -52,7 +56,7 @@ pub fn spawn(
     sealed: &Arc<Notify>,
 ) -> Result<()> {
     let disk = StoreDisk::new(recordings.clone(), camera.config.id.clone(), sealed.clone());
-    let task = Recording::new(camera.clone(), clock.clone(), camera.wires.marks.clone(), disk);
+    let task = Recording::new(camera.clone(), clock.clone(), camera.wires.marks.clone(), disk)?;
     let id = TaskId::Recording(camera.config.id.clone());
     supervisor.spawn(id, Backoff::new(Duration::from_secs(1), Duration::from_secs(30)), task)
 }
@@ -65,6 +69,7 @@ impl<D: Disk> Task for Recording<D> {
         loop {
             let input = tokio::select! {
                 biased;
+                () = shutdown.called() => break,
                 mark = self.marks.next() => Input::Mark(mark),
                 gop = next_gop(&mut gops) => match gop {
                     Some(gop) => self.input_of(gop),
@@ -74,19 +79,12 @@ impl<D: Disk> Task for Recording<D> {
                     tick_at = self.clock.mono() + TICK;
                     Input::Tick { is_live: self.camera.health().state.delivers() }
                 }
-                () = shutdown.called() => break,
             };
             self.unusable(&gops, &input).await;
             self.feed(input).await;
             self.camera.count_recorder_round();
         }
-        if let Some(gops) = &mut gops {
-            gops.detach();
-            while let Some(gop) = gops.queue.recv().await {
-                let input = self.input_of(gop);
-                self.feed(input).await;
-            }
-        }
+        self.feed_rest(gops, shutdown).await;
         if shutdown.is_called() {
             self.feed(Input::Stop).await;
             return Ok(AttemptEnd::Done);
@@ -104,9 +102,10 @@ async fn next_gop(gops: &mut Option<Gops>) -> Option<ClosedGop> {
 }
 
 impl<D: Disk> Recording<D> {
-    fn new(camera: Arc<Camera>, clock: SharedClock, marks: MarkQueue, disk: D) -> Self {
+    fn new(camera: Arc<Camera>, clock: SharedClock, marks: MarkQueue, disk: D) -> Result<Self> {
         let recorder = Recorder::new(camera.config.record.clone(), now(&clock));
-        Self { camera, clock, marks, recorder, disk: Arc::new(Mutex::new(disk)) }
+        let disk = Worker::start(&format!("rec {}", camera.config.id), disk)?;
+        Ok(Self { camera, clock, marks, recorder, disk })
     }
 
     fn input_of(&self, gop: ClosedGop) -> RecorderInput {
@@ -117,6 +116,27 @@ impl<D: Disk> Recording<D> {
                 Input::Gop(Gop { start, end, joined, format: Format { picture, sound }, payload: Arc::new(gop) })
             }
             Err(e) => Input::Unusable { start: gop.start, end: gop.end, reason: e.to_string() },
+        }
+    }
+
+    /// Feeds what waits: all of it after a cut-off, but once the end was called only as far as the disk takes it soon, as the file
+    /// must be sealed before the box ends.
+    async fn feed_rest(&mut self, gops: Option<Gops>, shutdown: &Shutdown) {
+        while let Some(mark) = self.marks.take() {
+            self.feed(Input::Mark(mark)).await;
+        }
+        let Some(mut gops) = gops else { return };
+        gops.detach();
+        let mut until = None;
+        while let Some(gop) = gops.queue.recv().await {
+            let now = self.clock.mono();
+            if shutdown.is_called() && now >= *until.get_or_insert(now + REST_WITHIN) {
+                let camera = &self.camera.config.id;
+                tracing::warn!(%camera, "the disk is too slow to take the last pictures before the end");
+                return;
+            }
+            let input = self.input_of(gop);
+            self.feed(input).await;
         }
     }
 
@@ -142,27 +162,28 @@ impl<D: Disk> Recording<D> {
         }
     }
 
-    /// Does steps in order; what concerns the disk on a thread of its own, as it may hang. Returns the answers.
+    /// Does steps in order; what concerns the disk on its thread, as it may hang. Returns the answers.
     async fn obey(&mut self, steps: Vec<Step>) -> Vec<RecorderInput> {
         let steps = self.publish(steps);
         if steps.is_empty() {
             return Vec::new();
         }
-        let (disk, camera) = (self.disk.clone(), self.camera.config.id.clone());
-        let mut work = tokio::task::spawn_blocking(move || {
-            // After a panic too: the machine then gives up what the disk has open.
-            disk::obey(&mut *disk.lock().unwrap_or_else(PoisonError::into_inner), &camera, &steps)
-        });
-        let done = match within(&self.clock, HUNG_AFTER, &mut work).await {
-            Some(done) => done,
-            None => {
-                let steps = self.recorder.handle(now(&self.clock), Input::Hung);
-                self.publish(steps);
-                work.await
+        let camera = self.camera.config.id.clone();
+        let done = match self.disk.start_job(move |disk| disk::obey(disk, &camera, &steps)) {
+            Ok(mut work) => match within(&self.clock, HUNG_AFTER, &mut work).await {
+                Some(done) => done,
+                None => {
+                    let steps = self.recorder.handle(now(&self.clock), Input::Hung);
+                    self.publish(steps);
+                    work.await
+                }
             }
+            // The machine then gives up what the disk has open.
+            .map_err(|e| Error::internal("the recorder panicked over the disk").with_source(e)),
+            Err(e) => Err(e),
         };
         done.unwrap_or_else(|e| {
-            tracing::error!(camera = %self.camera.config.id, error = %e, "the recorder panicked over the disk");
+            tracing::error!(camera = %self.camera.config.id, error = %e, "the recorder failed");
             vec![Input::Failed { cause: None, reason: "the recorder failed".into() }]
         })
     }

@@ -7,9 +7,11 @@ use crate::state::{AppState, Shared, blocking};
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header;
+use http::{HeaderValue, header};
 use perch_base::ids::CameraId;
+use perch_base::{Error, ErrorKind};
 use perch_domain::access::Principal;
+use perch_domain::ports::Snapshot;
 use perch_domain::status::CameraInfo;
 use serde_json::json;
 
@@ -33,11 +35,10 @@ pub(super) async fn one(State(app): State<Shared>, who: Who, path: PathParts) ->
 }
 
 /// `GET /api/v1/cameras/{camera}/snapshot.jpg`
-pub(super) async fn snapshot(State(app): State<Shared>, path: PathParts, query: Query) -> Reply {
-    let id = path.camera()?;
+pub(super) async fn snapshot(State(app): State<Shared>, who: Who, path: PathParts, query: Query) -> Reply {
     let at = query.time("at")?;
-    let width = query.number("width")?;
-    let jpeg = blocking(&app, move |app| app.ports.cameras.snapshot(&id, at, width)).await?;
+    let wanted = Snapshot { camera: path.camera()?, at, width: query.number("width")? };
+    let jpeg = app.ports.cameras.snapshot(wanted, who.principal.device_id).await.map_err(no_still)?;
     let caching = if at.is_some() { "private, max-age=3600" } else { "no-store" };
     let headers = [
         (header::CONTENT_TYPE, "image/jpeg"),
@@ -45,6 +46,13 @@ pub(super) async fn snapshot(State(app): State<Shared>, path: PathParts, query: 
         (header::VARY, "Cookie, Authorization"),
     ];
     Ok((headers, jpeg).into_response())
+}
+
+/// Stills take a moment each: whoever gets none now is to ask again soon.
+fn no_still(error: Error) -> Problem {
+    let is_for_now = matches!(error.kind(), ErrorKind::RateLimited | ErrorKind::Unavailable);
+    let problem = Problem::from(error);
+    if is_for_now { problem.header(header::RETRY_AFTER, HeaderValue::from_static("2")) } else { problem }
 }
 
 /// `GET /api/v1/cameras/{camera}/timeline`

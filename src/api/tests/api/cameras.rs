@@ -2,12 +2,11 @@
 
 use crate::support::*;
 use bytes::Bytes;
-use perch_base::Result;
-use perch_base::ids::CameraId;
-use perch_base::time::Timestamp;
+use perch_base::ids::{CameraId, DeviceId};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::health::{CameraHealth, CameraState};
 use perch_domain::media::VideoCodec;
-use perch_domain::ports::CameraPort;
+use perch_domain::ports::{CameraPort, Later, Snapshot};
 use perch_domain::status::*;
 use perch_domain::task::{TaskId, TaskStatus};
 
@@ -40,8 +39,14 @@ impl CameraPort for Fake {
     fn cameras(&self) -> Vec<CameraInfo> {
         vec![self.camera_info(front(), "<b>Front</b>"), self.camera_info(yard(), "Yard")]
     }
-    fn snapshot(&self, camera: &CameraId, _: Option<Timestamp>, _: Option<u32>) -> Result<Bytes> {
-        if [front(), yard()].contains(camera) { Ok(Bytes::from_static(b"\xff\xd8jpeg")) } else { gone("camera") }
+    fn snapshot(&self, wanted: Snapshot, _: DeviceId) -> Later<'_, Result<Bytes>> {
+        let is_here = [front(), yard()].contains(&wanted.camera);
+        let made = match wanted.width {
+            Some(BUSY_WIDTH) => Err(Error::new(ErrorKind::RateLimited, "this device waits for stills already")),
+            _ if is_here => Ok(Bytes::from_static(b"\xff\xd8jpeg")),
+            _ => gone("camera"),
+        };
+        Box::pin(std::future::ready(made))
     }
     fn status(&self) -> Status {
         let tasks = {

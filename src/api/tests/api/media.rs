@@ -158,6 +158,8 @@ async fn stills_are_cached_only_where_they_cannot_change() {
             (200, "image/jpeg", caching)
         );
     }
+    let busy = rig.get(&format!("/api/v1/cameras/front/snapshot.jpg?width={BUSY_WIDTH}"), &token).await;
+    assert_eq!((busy.status.as_u16(), busy.header("retry-after")), (429, "2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,6 +35,8 @@ use tokio_rustls::client::TlsStream;
 
 pub const OTP: &str = "12345678";
 pub const PASSWORD: &str = "correct horse battery";
+/// A still of this width is refused: too many wait.
+pub const BUSY_WIDTH: u32 = 77;
 pub const SEGMENT_BYTES: usize = 300_000;
 
 #[derive(Default)]

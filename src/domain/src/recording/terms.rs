@@ -1,10 +1,8 @@
 //! What a recorder is told, what it asks for, and how it is set.
 
-use crate::event::EventConfig;
 use super::EventMark;
 use crate::archive::GapCause;
 use crate::event::EventConfig;
-use crate::media::VideoCodec;
 use crate::settings::Keys;
 use perch_base::ids::EventId;
 use perch_base::time::{MonoTime, Timestamp};

@@ -4,6 +4,7 @@
 use perch_base::time::MonoTime;
 use perch_domain::keyframe::{JoinWith, KeyframeGate, join};
 use perch_domain::media::{SharedPacket, Stream, Track};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A consumer that took nothing for this long is cut off.
@@ -13,6 +14,11 @@ pub const CUT_AFTER: Duration = Duration::from_secs(10);
 pub(crate) const MAX_GOP_PACKETS: usize = 4096;
 /// And bytes, for the same reason: memory is finite, whatever a camera sends.
 pub(crate) const MAX_GOP_BYTES: usize = 32 << 20;
+
+/// Keyframes are remembered for so long: whoever wants one of a moment hears of it a little later.
+const KEYFRAMES_FOR: Duration = Duration::from_secs(2);
+/// And so many bytes of them beside the newest.
+const MAX_KEYFRAMES_BYTES: usize = 8 << 20;
 
 /// What consumers use of a camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,8 +98,8 @@ struct Lane<S> {
     gop: Vec<SharedPacket>,
     gop_bytes: usize,
     gop_overflow: bool,
-    /// The newest keyframe, also when its GOP grew too long to be kept.
-    keyframe: Option<SharedPacket>,
+    /// The newest keyframe, also when its GOP grew too long to be kept, and those shortly before it.
+    keyframes: VecDeque<SharedPacket>,
     gate: KeyframeGate,
     consumers: Vec<Consumer<S>>,
 }
@@ -104,7 +110,7 @@ impl<S> Default for Lane<S> {
             gop: Vec::new(),
             gop_bytes: 0,
             gop_overflow: false,
-            keyframe: None,
+            keyframes: VecDeque::new(),
             gate: KeyframeGate::default(),
             consumers: Vec::new(),
         }
@@ -153,7 +159,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
     pub fn break_off(&mut self) {
         for lane in [&mut self.main, &mut self.sub] {
             lane.gop.clear();
-            lane.keyframe = None;
+            lane.keyframes.clear();
             for c in &mut lane.consumers {
                 c.awaiting_keyframe = true;
                 c.discontinuity = true;
@@ -170,7 +176,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
             lane.gop.clear();
             lane.gop_bytes = 0;
             lane.gop_overflow = false;
-            lane.keyframe = Some(packet.clone());
+            lane.remember_keyframe(packet);
         }
         lane.remember(packet);
         let mut force = lane.gate.frame(packet.keyframe, now);
@@ -220,7 +226,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         let commandable = self.commandable(stream);
         let lane = self.lane(stream);
         // What was cached of a capture that ended shows the past.
-        let age = cached.filter(|_| lane.keyframe.is_some()).map(|at| now.since(at));
+        let age = cached.filter(|_| !lane.keyframes.is_empty()).map(|at| now.since(at));
         let with = join(age, commandable, lane.gate.is_open(now));
         if with != JoinWith::CachedGop {
             self.request_keyframe(stream, now, out);
@@ -284,7 +290,12 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
 
     /// The newest keyframe of `stream`, if it still runs.
     pub fn latest_keyframe(&mut self, stream: Stream) -> Option<SharedPacket> {
-        self.lane(stream).keyframe.clone()
+        self.lane(stream).keyframes.back().cloned()
+    }
+
+    /// The first remembered keyframe of `stream` at or after `at`.
+    pub fn keyframe_from(&mut self, stream: Stream, at: MonoTime) -> Option<SharedPacket> {
+        self.lane(stream).keyframes.iter().find(|packet| packet.pts >= at).cloned()
     }
 
     /// Names of the consumers of `stream`.
@@ -330,7 +341,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         let before = std::mem::replace(&mut self.demand, demand);
         if before.sub && !demand.sub {
             self.sub.gop.clear();
-            self.sub.keyframe = None;
+            self.sub.keyframes.clear();
         }
         if !before.sub && demand.sub {
             // Before it starts, so that its first picture stands alone.
@@ -353,6 +364,18 @@ struct Delivered {
 }
 
 impl<S: Sink> Lane<S> {
+    fn remember_keyframe(&mut self, packet: &SharedPacket) {
+        self.keyframes.push_back(packet.clone());
+        let mut bytes = self.keyframes.iter().map(|k| k.data.len()).sum::<usize>() - packet.data.len();
+        while self.keyframes.len() > 1
+            && let Some(oldest) = self.keyframes.front()
+            && (packet.pts.since(oldest.pts) > KEYFRAMES_FOR || bytes > MAX_KEYFRAMES_BYTES)
+        {
+            bytes -= oldest.data.len();
+            self.keyframes.pop_front();
+        }
+    }
+
     fn remember(&mut self, packet: &SharedPacket) {
         if self.gop_overflow || (self.gop.is_empty() && !packet.keyframe) {
             return;

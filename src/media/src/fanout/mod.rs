@@ -163,6 +163,11 @@ impl Hub {
         self.lock().machine.latest_keyframe(stream)
     }
 
+    /// The first keyframe of `stream` at or after `at`, if it came in the last seconds and the stream still runs.
+    pub fn keyframe_from(&self, stream: Stream, at: MonoTime) -> Option<SharedPacket> {
+        self.lock().machine.keyframe_from(stream, at)
+    }
+
     /// Names of the consumers of `stream`.
     pub fn consumers(&self, stream: Stream) -> Vec<String> {
         self.lock().machine.consumers(stream)
