@@ -216,8 +216,13 @@ impl<T: Task> Runner<T> {
     /// One attempt, whose panic is an error like another.
     async fn attempt(&mut self) -> Result<AttemptEnd> {
         let id = &self.id;
+        // Whatever is logged in it says whose it is.
+        let span = match id.camera() {
+            Some(camera) => tracing::error_span!("task", task = %id, %camera),
+            None => tracing::error_span!("task", task = %id),
+        };
         let mut attempt = pin!(self.task.run_once(&mut self.shutdown));
-        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| attempt.as_mut().poll(cx))) {
+        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| span.in_scope(|| attempt.as_mut().poll(cx)))) {
             Ok(poll) => poll,
             Err(panic) => {
                 let words = panic.downcast_ref::<String>().cloned();

@@ -4,13 +4,13 @@ use crate::app::{App, stop_signal};
 use crate::config::Config;
 use crate::systemd::Notifier;
 use perch_base::{ErrorKind, Result, ResultExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 
 /// Runs the box until a signal ends it.
-pub fn run(config: Option<&Path>) -> Result<ExitCode> {
-    let config = Config::load(config)?;
+pub fn run(path: Option<&Path>) -> Result<ExitCode> {
+    let config = Config::load(path)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -20,13 +20,13 @@ pub fn run(config: Option<&Path>) -> Result<ExitCode> {
         .enable_all()
         .build()
         .context(ErrorKind::Internal, || "the runtime cannot be started")?;
-    let code = runtime.block_on(serve(config));
+    let code = runtime.block_on(serve(config, path.map(Path::to_owned)));
     // Blocking calls that hang (a dead disk) must not hold the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     code
 }
 
-async fn serve(config: Config) -> Result<ExitCode> {
+async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
     // Heard from here on: opening a large or broken database may take long.
     let mut stop = pin!(stop_signal()?);
     crate::setup::reset::finish(&config.data_dir)?;
@@ -38,6 +38,7 @@ async fn serve(config: Config) -> Result<ExitCode> {
         }
         app = App::build(config) => app?,
     };
+    crate::tasks::reload::spawn(path, app.runner())?;
     let at = app.addresses();
     tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", crate::version::LONG);
     match app.pairing_card() {

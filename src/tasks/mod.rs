@@ -14,6 +14,7 @@ pub mod microphone;
 pub mod motion;
 pub mod reconcile;
 pub mod recording;
+pub mod reload;
 pub mod retention;
 pub mod rtsp;
 pub mod stills;

@@ -319,3 +319,28 @@ fn stills_that_wait_hold_up_neither_recorders_nor_the_api() {
     let got: Vec<_> = answers.try_iter().map(|(_, answer)| answer.status).collect();
     assert!(got.contains(&200), "{got:?}");
 }
+
+#[test]
+fn a_hangup_takes_the_cameras_of_the_config_and_a_bad_file_changes_nothing() {
+    let (keep, extra) = (camera("keep", "test", ALWAYS), camera("extra", "test", ALWAYS));
+    let home = Home::new(&keep);
+    let mut running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("keep", "live", s(30));
+    let line = running.wait_for_line("recording state", s(30)).expect("it records");
+    assert!(line.contains("task{task=recording keep camera=keep}"), "{line}");
+    let hang_up = || {
+        let pid = rustix::process::Pid::from_raw(running.pid() as i32).expect("a process");
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it runs");
+    };
+    home.write_config("[[camera]]\nid = \"keep\"\nsourc = \"test\"\n");
+    hang_up();
+    running.wait_for_line("the config was not taken", s(20)).expect("it says so");
+    running.wait_for_line("camera[0].sourc", s(20)).expect("it says why");
+    home.configure("[recording]\nmin_free_bytes = 0\n", &[keep, extra].concat());
+    hang_up();
+    wait_until("the new camera is there", s(30), || (admin.get("/api/v1/cameras/extra").status == 200).then_some(()));
+    admin.wait_for_camera("extra", "live", s(60));
+    assert_eq!(admin.camera("keep")["health"]["restarts"], 0);
+    assert!(running.terminate().success());
+}

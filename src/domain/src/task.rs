@@ -30,6 +30,8 @@ pub enum TaskId {
     Commands,
     /// Cuts off who lost access where that failed at first.
     CutOffs,
+    /// Follows the config file when it is told to.
+    Reload,
     /// Keeps the certificate fit.
     Certificate,
     /// Feeds the system's watchdog.
@@ -59,6 +61,7 @@ impl TaskId {
             | Self::Index
             | Self::Commands
             | Self::CutOffs
+            | Self::Reload
             | Self::Certificate
             | Self::Watchdog
             | Self::Trial
@@ -84,6 +87,7 @@ impl fmt::Display for TaskId {
             Self::Index => f.write_str("index"),
             Self::Commands => f.write_str("commands"),
             Self::CutOffs => f.write_str("cut-offs"),
+            Self::Reload => f.write_str("reload"),
             Self::Certificate => f.write_str("certificate"),
             Self::Watchdog => f.write_str("watchdog"),
             Self::Trial => f.write_str("trial"),

@@ -3,6 +3,7 @@
 use super::EventMark;
 use crate::archive::GapCause;
 use crate::event::EventConfig;
+use crate::media::VideoCodec;
 use crate::settings::Keys;
 use perch_base::ids::EventId;
 use perch_base::time::{MonoTime, Timestamp};
