@@ -193,7 +193,9 @@ impl<I: EventIndex> Motion<I> {
 
     /// The recorder hears first, and whatever the index does.
     fn started(&mut self, anchor: TimeAnchor, start: MonoTime, since: MonoTime, chapter: u32, peak: Peak) -> Running {
+        let mark = self.index.promise_id(anchor.utc(start));
         let new = NewEvent {
+            id: mark,
             camera: self.camera.config.id.clone(),
             kind: EventKind::Motion,
             start: anchor.utc(start),
@@ -203,12 +205,10 @@ impl<I: EventIndex> Motion<I> {
             cause: peak.cause,
             boxes: peak.boxes,
         };
-        // As the index names it, unless another event of the box began in the same microsecond.
-        let mark = EventId(new.start.as_micros().max(1));
         self.marks.put(EventMark::Started { id: mark, start });
         tracing::info!(camera = %new.camera, event = %mark, score = new.score, chapter, "event started");
         self.camera.set_last_event(new.start);
-        self.entries.started(mark, new, peak.at);
+        self.entries.started(new, peak.at);
         Running { mark, anchor, until: goes_on_until(start, self.camera.config.record.post_roll) }
     }
 

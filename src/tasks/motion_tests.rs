@@ -52,6 +52,10 @@ impl Hangs {
 }
 
 impl EventIndex for Hangs {
+    fn promise_id(&self, start: Timestamp) -> EventId {
+        self.index.promise_event_id(start)
+    }
+
     fn begin(&self, event: &NewEvent) -> Result<Event> {
         self.wait();
         self.index.begin_event(event)

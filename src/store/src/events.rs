@@ -16,6 +16,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 /// An event that begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
+    /// As [`Index::promise_event_id`] gave it.
+    pub id: EventId,
     /// The camera.
     pub camera: CameraId,
     /// What it is.
@@ -140,16 +142,19 @@ fn events_of(
 }
 
 impl Index {
-    /// Enters an event that begins, as soon as the database takes it. Its id is the microsecond of its start, moved on until it is
-    /// free.
+    /// The id that an event which begins at `start` will have. Asks no database, so nobody waits for one before the event is marked.
+    pub fn promise_event_id(&self, start: Timestamp) -> EventId {
+        self.rows().promise_event_id(start)
+    }
+
+    /// Enters an event that begins, as soon as the database takes it. Its id is moved on until it is free: a clock that was set back
+    /// to this very microsecond may have had it before.
     pub fn begin_event(&self, event: &NewEvent) -> Result<Event> {
         let _one_at_a_time = lock(&self.rows().naming);
-        // Ids are positive: a clock before 1970 is no reason to lose an event.
-        let mut id = EventId(event.start.0.max(1));
+        let NewEvent { mut id, camera, kind, start, since, chapter, score, cause, boxes } = event.clone();
         while self.is_event_known(id) {
             id.0 += 1;
         }
-        let NewEvent { camera, kind, start, since, chapter, score, cause, boxes } = event.clone();
         let (end, pinned, has_thumbnail) = (None, false, false);
         let event = Event { id, camera, kind, start, end, since, chapter, score, cause, boxes, pinned, has_thumbnail };
         self.begin(Started::Event(id), RowChange::Event(event.clone()))?;

@@ -452,6 +452,7 @@ mod tests {
         let camera = CameraId::new("front").expect("valid");
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
         let new = NewEvent {
+            id: perch_base::ids::EventId(1),
             camera,
             kind,
             start: Timestamp(1),

@@ -3,6 +3,7 @@
 use crate::change::{RowChange, Started};
 use perch_base::ids::{EventId, SegmentId};
 use perch_base::sync::lock;
+use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::Event;
 use perch_domain::motion::Rect;
@@ -13,6 +14,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// Changes that may wait: some 12 MB, and a day of one camera. Beyond that nothing new begins until the database answers; what belongs
 /// to what has begun waits all the same: a few changes for each file and event.
 pub(crate) const MOST: usize = 4_096;
+
+/// Promised ids that are remembered: more than cameras whose events can begin in the same moment.
+const PROMISED: usize = 1_024;
 
 /// Changes that are written in one transaction.
 const BATCH: usize = 256;
@@ -25,6 +29,8 @@ pub(crate) struct Rows {
     pub(crate) writing: Mutex<()>,
     /// Events are named one at a time.
     pub(crate) naming: Mutex<()>,
+    /// The ids that events were promised lately.
+    promised: Mutex<VecDeque<EventId>>,
     /// The newest id that was given away.
     newest: AtomicI64,
 }
@@ -40,6 +46,21 @@ impl Rows {
     /// The id of a new row: this process alone makes rows of recordings.
     pub(crate) fn new_id(&self) -> SegmentId {
         SegmentId(self.newest.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// The id for an event that begins at `start`: its microsecond, moved on past those that other cameras' events were promised.
+    pub(crate) fn promise_event_id(&self, start: Timestamp) -> EventId {
+        let mut promised = lock(&self.promised);
+        // Ids are positive: a clock before 1970 is no reason to lose an event.
+        let mut id = EventId(start.as_micros().max(1));
+        while promised.contains(&id) {
+            id.0 += 1;
+        }
+        if promised.len() >= PROMISED {
+            promised.pop_front();
+        }
+        promised.push_back(id);
+        id
     }
 
     /// An event that the database has not taken yet.
@@ -139,12 +160,22 @@ impl Rows {
 mod tests {
     use super::*;
     use perch_base::ids::CameraId;
-    use perch_base::time::Timestamp;
     use perch_domain::archive::GapCause;
 
     fn gap(end: i64, cause: GapCause) -> RowChange {
         let camera = CameraId::new("front").expect("valid");
         RowChange::Gap { camera, start: Timestamp(0), end: Timestamp(end), cause }
+    }
+
+    #[test]
+    fn events_that_begin_in_one_moment_have_ids_of_their_own() {
+        let rows = Rows::default();
+        let ids = [-5, 7, 7, 8, 7].map(|start| rows.promise_event_id(Timestamp(start)).0);
+        assert_eq!(ids, [1, 7, 8, 9, 10]);
+        for start in 0..2 * PROMISED as i64 {
+            rows.promise_event_id(Timestamp(100 + start));
+        }
+        assert_eq!(lock(&rows.promised).len(), PROMISED);
     }
 
     #[test]

@@ -14,12 +14,18 @@ const MAX_WAITING: usize = 256;
 
 /// Where events are entered.
 pub(super) trait EventIndex: Clone + Send + 'static {
+    /// The id that an event will have; waits for nothing.
+    fn promise_id(&self, start: Timestamp) -> EventId;
     fn begin(&self, event: &NewEvent) -> Result<Event>;
     fn grow(&self, id: EventId, score: f32, cause: Cause, boxes: &[Rect]) -> Result<Event>;
     fn end(&self, id: EventId, end: Timestamp) -> Result<Event>;
 }
 
 impl EventIndex for Index {
+    fn promise_id(&self, start: Timestamp) -> EventId {
+        self.promise_event_id(start)
+    }
+
     fn begin(&self, event: &NewEvent) -> Result<Event> {
         self.begin_event(event)
     }
@@ -36,7 +42,7 @@ impl EventIndex for Index {
 /// What is known of one event.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    /// What the recorder knows it by: the index may have to give it another id.
+    /// What the recorder knows it by.
     pub(super) mark: EventId,
     new: NewEvent,
     /// When its strongest picture was captured: the one that its still is to show.
@@ -73,13 +79,13 @@ pub(super) struct Entries(VecDeque<Entry>);
 
 impl Entries {
     /// An event started.
-    pub(super) fn started(&mut self, mark: EventId, new: NewEvent, peak_at: MonoTime) {
+    pub(super) fn started(&mut self, new: NewEvent, peak_at: MonoTime) {
         if self.0.len() >= MAX_WAITING
             && let Some(lost) = self.0.pop_front()
         {
             tracing::error!(camera = %lost.new.camera, event = %lost.mark, "the index hangs: an event is not kept in it");
         }
-        self.0.push_back(Entry { mark, new, peak_at, id: None, kept: None, end: None, is_changed: true });
+        self.0.push_back(Entry { mark: new.id, new, peak_at, id: None, kept: None, end: None, is_changed: true });
     }
 
     /// It has a stronger picture.

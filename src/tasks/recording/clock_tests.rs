@@ -77,8 +77,9 @@ impl Bench {
         let camera = self.task.camera.config.id.clone();
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
         let (start, since) = (self.start, self.start);
-        let new = NewEvent { camera, kind, start, since, chapter: 1, score: 0.5, cause, boxes: Vec::new() };
-        let id = self.store.index().begin_event(&new).expect("started").id;
+        let id = self.store.index().promise_event_id(start);
+        let new = NewEvent { id, camera, kind, start, since, chapter: 1, score: 0.5, cause, boxes: Vec::new() };
+        self.store.index().begin_event(&new).expect("started");
         self.feed(Input::Mark(EventMark::Started { id, start: self.clock.mono() }));
         self.run(2);
         self.feed(Input::Mark(EventMark::Ended { id, end: self.clock.mono() }));

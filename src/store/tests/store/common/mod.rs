@@ -202,6 +202,7 @@ pub fn record(store: &Store, seconds: std::ops::Range<usize>, event: Option<Even
 
 pub fn event(start: f64) -> NewEvent {
     NewEvent {
+        id: EventId(s(start).as_micros()),
         camera: camera(),
         kind: EventKind::Motion,
         start: s(start),
