@@ -405,7 +405,7 @@ mod tests {
             "[box]\nname = \"a\u{e0041}b\"",
             "[box]\nname = \"\u{3164}\"",
             "[box]\nname = \"a\\u0000b\"",
-            "[[camera]]\nid = \"a\"\nname = \"x\u{fe0f}\"\nsource = \"test\"",
+            "[[camera]]\nid = \"a\"\nname = \"x\u{200b}\"\nsource = \"test\"",
             "[[camera]]\nid = \"a\u{200b}\"\nsource = \"test\"",
             "[http]\nhostnames = [\"a.example\u{200b}\"]",
         ] {

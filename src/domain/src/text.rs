@@ -26,9 +26,30 @@ pub fn without_invisible(text: &str) -> String {
     text.chars().filter(|c| !is_invisible(*c)).collect()
 }
 
+/// What shapes the characters around it, as in emoji, Persian and Sinhala: the two joiners, and the selectors of text and picture.
+fn shapes(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}')
+}
+
+/// The invisible characters of a text, but those that shape what is seen right before them (plain ASCII has no other shape).
+fn unmeant(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut is_shaped = false;
+    text.chars().enumerate().filter(move |(_, c)| match is_invisible(*c) {
+        true => {
+            // A joiner may follow a selector, and nothing else invisible.
+            is_shaped &= shapes(*c);
+            !is_shaped
+        }
+        false => {
+            is_shaped = !c.is_ascii() && !c.is_whitespace();
+            false
+        }
+    })
+}
+
 /// Errors with the rest of a sentence that says which invisible character stands where. It repeats nothing else of the text.
 pub fn check_visible(text: &str) -> Result<(), String> {
-    match text.chars().enumerate().find(|(_, c)| is_invisible(*c)) {
+    match unmeant(text).next() {
         Some((at, c)) => {
             Err(format!("holds an invisible character (U+{:04X}, the {}.): type it again", u32::from(c), at + 1))
         }
@@ -106,6 +127,19 @@ mod tests {
         }
         for seen in " aZ09-_.,ä€ñ中あ한ไ🐦".chars().chain(['\u{a0}', '\u{202f}', '\u{3000}', '\u{301}']) {
             assert!(!is_invisible(seen), "U+{:04X}", u32::from(seen));
+        }
+    }
+
+    #[test]
+    fn what_shapes_a_sign_is_meant() {
+        for meant in ["Garten ☀️", "👨‍👩‍👧 room", "Home ❤️", "می‌خواهم", "ශ්‍රී", "❤️‍🔥"]
+        {
+            assert_eq!(check_visible(meant), Ok(()), "{meant}");
+        }
+        for unmeant in
+            ["\u{fe0f}a", "ab\u{fe0f}", "\u{200d}", "a\u{200c}b", "☀\u{200b}", "☀ \u{fe0f}", "☀\u{200b}\u{fe0f}"]
+        {
+            assert!(check_visible(unmeant).is_err(), "{}", quoted(unmeant));
         }
     }
 
