@@ -138,6 +138,7 @@ impl App {
             sealed: Arc::default(),
             stills,
             turn: Mutex::default(),
+            is_started: Default::default(),
         });
         let update = (updater, config.update);
         Ok(Self {

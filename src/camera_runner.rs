@@ -19,7 +19,7 @@ use perch_media::still::Turns;
 use perch_media::{rtsp, webrtc};
 use perch_store::{Index, Meta, Recordings};
 use std::sync::Arc;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 
 /// What every camera needs of the box.
 pub struct CameraRunner {
@@ -39,6 +39,8 @@ pub struct CameraRunner {
     pub sealed: Arc<Notify>,
     /// Changes are made one after the other.
     pub turn: Mutex<()>,
+    /// Whether every camera was started: only then are changes made.
+    pub is_started: watch::Sender<bool>,
 }
 
 /// Everything of a camera.
@@ -47,12 +49,16 @@ const ALL: Restart = Restart { capture: true, recorder: true, motion: true, stil
 impl CameraRunner {
     /// Runs every camera of the set.
     pub fn start(&self) -> Result<()> {
-        self.set.all().iter().try_for_each(|camera| self.spawn(camera, ALL))
+        self.set.all().iter().try_for_each(|camera| self.spawn(camera, ALL))?;
+        self.is_started.send_replace(true);
+        Ok(())
     }
 
-    /// Makes changes, one after the other, while every camera that they do not name goes on. Errors where a task of a camera
+    /// Makes changes once all was started, one after the other, while every camera that they do not name goes on. Errors where a task of a camera
     /// cannot be run; what was changed until then stays changed, and the set says what there is.
     pub async fn apply(&self, changes: Vec<Change>) -> Result<()> {
+        // The sender lives as long as the runner.
+        let _ = self.is_started.subscribe().wait_for(|started| *started).await;
         let _turn = self.turn.lock().await;
         for change in changes {
             match change {
@@ -62,7 +68,11 @@ impl CameraRunner {
                 Change::Arrange(order) => self.set.arrange(&order),
             }
         }
-        self.leave_word().await
+        // The change is made all the same.
+        if let Err(e) = self.leave_word().await {
+            tracing::warn!(error = %e, "commands beside the box do not know of the changed cameras");
+        }
+        Ok(())
     }
 
     /// Commands beside the box learn which cameras there are now.

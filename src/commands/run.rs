@@ -3,6 +3,7 @@
 use crate::app::{App, stop_signal};
 use crate::config::Config;
 use crate::systemd::Notifier;
+use crate::tasks::reload;
 use perch_base::{ErrorKind, Result, ResultExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -29,6 +30,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
 async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
     // Heard from here on: opening a large or broken database may take long.
     let mut stop = pin!(stop_signal()?);
+    let hangups = reload::hangups()?;
     crate::setup::reset::finish(&config.data_dir)?;
     let app = tokio::select! {
         biased;
@@ -38,7 +40,7 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
         }
         app = App::build(config) => app?,
     };
-    crate::tasks::reload::spawn(path, app.runner())?;
+    reload::spawn(path, hangups, app.runner())?;
     let at = app.addresses();
     tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", crate::version::LONG);
     match app.pairing_card() {

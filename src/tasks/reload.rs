@@ -21,9 +21,13 @@ struct Reload {
     hangups: Signal,
 }
 
-/// Follows the config file at `path`. From now on SIGHUP no longer ends the process.
-pub fn spawn(path: Option<PathBuf>, runner: &Arc<CameraRunner>) -> Result<()> {
-    let hangups = signal(SignalKind::hangup()).context(ErrorKind::Internal, || "SIGHUP cannot be listened to")?;
+/// From now on SIGHUP no longer ends the process.
+pub fn hangups() -> Result<Signal> {
+    signal(SignalKind::hangup()).context(ErrorKind::Internal, || "SIGHUP cannot be listened to")
+}
+
+/// Follows the config file at `path` whenever `hangups` says so, once the cameras were started.
+pub fn spawn(path: Option<PathBuf>, hangups: Signal, runner: &Arc<CameraRunner>) -> Result<()> {
     let task = Reload { path, runner: runner.clone(), hangups };
     let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
     runner.supervisor.spawn(TaskId::Reload, backoff, task)
