@@ -193,9 +193,8 @@ impl<I: EventIndex> Motion<I> {
 
     /// The recorder hears first, and whatever the index does.
     fn started(&mut self, anchor: TimeAnchor, start: MonoTime, since: MonoTime, chapter: u32, peak: Peak) -> Running {
-        let mark = self.index.promise_id(anchor.utc(start));
-        let new = NewEvent {
-            id: mark,
+        let new = self.index.promise(NewEvent {
+            id: EventId(0),
             camera: self.camera.config.id.clone(),
             kind: EventKind::Motion,
             start: anchor.utc(start),
@@ -204,7 +203,8 @@ impl<I: EventIndex> Motion<I> {
             score: peak.score,
             cause: peak.cause,
             boxes: peak.boxes,
-        };
+        });
+        let mark = new.id;
         self.marks.put(EventMark::Started { id: mark, start });
         tracing::info!(camera = %new.camera, event = %mark, score = new.score, chapter, "event started");
         self.camera.set_last_event(new.start);

@@ -52,8 +52,8 @@ impl Hangs {
 }
 
 impl EventIndex for Hangs {
-    fn promise_id(&self, start: Timestamp) -> EventId {
-        self.index.promise_event_id(start)
+    fn promise(&self, event: NewEvent) -> NewEvent {
+        self.index.promise_event(event)
     }
 
     fn begin(&self, event: &NewEvent) -> Result<Event> {

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 /// An event that begins.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
-    /// As [`Index::promise_event_id`] gave it.
+    /// As [`Index::promise_event`] gave it.
     pub id: EventId,
     /// The camera.
     pub camera: CameraId,
@@ -34,6 +34,14 @@ pub struct NewEvent {
     pub cause: Cause,
     /// What moves.
     pub boxes: Vec<Rect>,
+}
+
+impl NewEvent {
+    fn started(self) -> Event {
+        let Self { id, camera, kind, start, since, chapter, score, cause, boxes } = self;
+        let (end, pinned, has_thumbnail) = (None, false, false);
+        Event { id, camera, kind, start, end, since, chapter, score, cause, boxes, pinned, has_thumbnail }
+    }
 }
 
 /// Events shown on one timeline.
@@ -142,34 +150,32 @@ fn events_of(
 }
 
 impl Index {
-    /// The id that an event which begins at `start` will have. Asks no database, so nobody waits for one before the event is marked.
-    pub fn promise_event_id(&self, start: Timestamp) -> EventId {
-        self.rows().promise_event_id(start)
+    /// Gives an event that begins its id and puts it ahead of whatever will name it: of its files, also those of other cameras'
+    /// events. Asks no database, so nobody waits for one before the event is marked; [`Index::begin_event`] must follow.
+    pub fn promise_event(&self, event: NewEvent) -> NewEvent {
+        let event = NewEvent { id: self.rows().promise_event_id(event.start), ..event };
+        // Where too much waits it is entered when it begins, or never.
+        if self.rows().refuse_if_full().is_ok() {
+            self.rows().leave(RowChange::Event(event.clone().started()));
+        }
+        event
     }
 
-    /// Enters an event that begins, as soon as the database takes it. Its id is moved on until it is free: a clock that was set back
-    /// to this very microsecond may have had it before.
+    /// Enters an event that begins, as soon as the database takes it. Its id is moved on until it is its own or free: a clock that was
+    /// set back to this very microsecond may have had it before.
     pub fn begin_event(&self, event: &NewEvent) -> Result<Event> {
         let _one_at_a_time = lock(&self.rows().naming);
-        let NewEvent { mut id, camera, kind, start, since, chapter, score, cause, boxes } = event.clone();
-        while self.is_event_known(id) {
-            id.0 += 1;
+        let mut event = event.clone().started();
+        while self.is_of_another(&event) {
+            event.id.0 += 1;
         }
-        let (end, pinned, has_thumbnail) = (None, false, false);
-        let event = Event { id, camera, kind, start, end, since, chapter, score, cause, boxes, pinned, has_thumbnail };
-        self.begin(Started::Event(id), RowChange::Event(event.clone()))?;
+        self.begin(Started::Event(event.id), RowChange::Event(event.clone()))?;
         Ok(event)
     }
 
-    /// Whether an id is taken. A database that does not answer knows none.
-    fn is_event_known(&self, id: EventId) -> bool {
-        let in_rows = || {
-            self.inner.db.read_recorder(format_args!("looking up event {id}"), |c| {
-                Ok(c.prepare_cached("SELECT EXISTS (SELECT 1 FROM event WHERE id = ?1)")?
-                    .query_row([id.0], |r| r.get(0))?)
-            })
-        };
-        self.rows().event(id).is_some() || in_rows().unwrap_or(false)
+    /// Whether another event has this one's id. A database that does not answer knows none.
+    fn is_of_another(&self, event: &Event) -> bool {
+        self.event_by_id(event.id).is_ok_and(|e| (&e.camera, e.start) != (&event.camera, event.start))
     }
 
     /// Enters a running event's stronger picture, as soon as the database takes it; the boxes stay those of its still, where it has

@@ -451,18 +451,18 @@ mod tests {
         let store = open(&dir).recordings().clone();
         let camera = CameraId::new("front").expect("valid");
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
-        let new = NewEvent {
-            id: perch_base::ids::EventId(1),
-            camera,
+        let new = |n| NewEvent {
+            id: perch_base::ids::EventId(n),
+            camera: camera.clone(),
             kind,
-            start: Timestamp(1),
-            since: Timestamp(1),
+            start: Timestamp(n),
+            since: Timestamp(n),
             chapter: 1,
             score: 0.5,
             cause,
             boxes: vec![],
         };
-        let ids = [(); 2].map(|()| store.index().begin_event(&new).expect("started").id);
+        let ids = [1, 2].map(|n| store.index().begin_event(&new(n)).expect("started").id);
         for id in ids {
             store.put_still(id, b"\xff\xd8", &[]).expect("kept");
         }

@@ -14,16 +14,16 @@ const MAX_WAITING: usize = 256;
 
 /// Where events are entered.
 pub(super) trait EventIndex: Clone + Send + 'static {
-    /// The id that an event will have; waits for nothing.
-    fn promise_id(&self, start: Timestamp) -> EventId;
+    /// Gives an event its id; waits for nothing.
+    fn promise(&self, event: NewEvent) -> NewEvent;
     fn begin(&self, event: &NewEvent) -> Result<Event>;
     fn grow(&self, id: EventId, score: f32, cause: Cause, boxes: &[Rect]) -> Result<Event>;
     fn end(&self, id: EventId, end: Timestamp) -> Result<Event>;
 }
 
 impl EventIndex for Index {
-    fn promise_id(&self, start: Timestamp) -> EventId {
-        self.promise_event_id(start)
+    fn promise(&self, event: NewEvent) -> NewEvent {
+        self.promise_event(event)
     }
 
     fn begin(&self, event: &NewEvent) -> Result<Event> {

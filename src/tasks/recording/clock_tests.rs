@@ -77,7 +77,7 @@ impl Bench {
         let camera = self.task.camera.config.id.clone();
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
         let (start, since) = (self.start, self.start);
-        let id = self.store.index().promise_event_id(start);
+        let id = perch_base::ids::EventId(start.as_micros());
         let new = NewEvent { id, camera, kind, start, since, chapter: 1, score: 0.5, cause, boxes: Vec::new() };
         self.store.index().begin_event(&new).expect("started");
         self.feed(Input::Mark(EventMark::Started { id, start: self.clock.mono() }));

@@ -153,7 +153,8 @@ fn a_command_exports_what_the_box_is_writing() {
 fn events_are_unique_paged_and_filtered() {
     let b = TestStore::new();
     let store = b.open();
-    let ids: Vec<EventId> = (0..3).map(|_| store.index().begin_event(&event(0.0)).expect("started").id).collect();
+    let started = |_| store.index().begin_event(&store.index().promise_event(event(0.0))).expect("started").id;
+    let ids: Vec<EventId> = (0..3).map(started).collect();
     assert_eq!(ids, [s(0.0).0, s(0.0).0 + 1, s(0.0).0 + 2].map(EventId));
     let mut other = event(10.0);
     other.camera = CameraId::new("back").expect("valid");

@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use perch_base::ErrorKind;
+use perch_base::ids::CameraId;
 use perch_base::time::MonoTime;
 use perch_domain::archive::{GapCause, Segment, SegmentState};
 use perch_domain::motion::Cause;
@@ -126,10 +127,28 @@ fn an_event_that_is_entered_late_still_gets_its_files() {
 }
 
 #[test]
+fn a_file_that_is_begun_before_its_event_is_entered_has_it_at_once() {
+    let b = TestStore::new();
+    let store = b.open();
+    let promised = store.index().promise_event(event(1.0));
+    let other = store.index().promise_event(event(1.0));
+    assert_ne!(promised.id, other.id, "two cameras, one moment");
+    let mut file =
+        store.recordings().create_segment(&camera(), s(0.0), Some(other.id), &format(clip())).expect("created");
+    file.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    // As after a power cut now.
+    assert_eq!(all(&store).iter().map(|f| f.event).collect::<Vec<_>>(), [Some(other.id)]);
+    drop(file);
+    assert_eq!(store.index().begin_event(&promised).expect("entered").id, promised.id, "it keeps what it was promised");
+}
+
+#[test]
 fn events_follow_as_well_and_keep_their_files() {
     let b = TestStore::new();
     let store = b.open();
-    let earlier = store.index().begin_event(&event(5.0)).expect("started").id;
+    // The clock was set back to the moment at which another camera's event began.
+    let other = perch_store::NewEvent { camera: CameraId::new("back").expect("valid"), ..event(5.0) };
+    let earlier = store.index().begin_event(&other).expect("started").id;
     let holder = Holder::new(&b);
     let begin = Instant::now();
     let started = store.index().begin_event(&event(5.0)).expect("started").id;
