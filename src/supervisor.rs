@@ -183,14 +183,15 @@ impl<T: Task> Runner<T> {
             self.update(|s| s.running = true);
             let started = self.clock.mono();
             let result = self.attempt().await;
-            let reason = match &result {
+            // What is shown is the sentence; what is for the inside goes to the log.
+            let (reason, logged) = match &result {
                 Ok(AttemptEnd::Done) => {
                     // Nothing is to be tried again, so no earlier failure stands.
                     self.update(|s| s.reason.clear());
                     break;
                 }
-                Ok(AttemptEnd::Again(reason)) => reason.clone(),
-                Err(e) => e.to_string(),
+                Ok(AttemptEnd::Again(reason)) => (reason.clone(), reason.clone()),
+                Err(e) => (e.message().to_owned(), e.to_string()),
             };
             if self.shutdown.is_called() {
                 break;
@@ -199,7 +200,7 @@ impl<T: Task> Runner<T> {
                 self.backoff.reset();
             }
             let delay = self.backoff.next(backoff::unit());
-            self.log(result.is_err(), &reason, delay);
+            self.log(result.is_err(), &logged, delay);
             self.update(|s| {
                 s.running = false;
                 s.reason = reason;

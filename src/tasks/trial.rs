@@ -113,22 +113,28 @@ async fn keep(trial: &Trial) -> Result<()> {
     .await
 }
 
+/// What the page and the root scripts may show; the log has the whole.
+fn sentence(e: &Error) -> String {
+    tracing::info!(error = %e, "the new version is not proved yet");
+    e.message().to_owned()
+}
+
 async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> {
     let (meta, api) = (trial.meta.clone(), trial.api.clone());
     let runtime = tokio::runtime::Handle::current();
     let ask = move || {
-        let database = meta.ping().map_err(|e| e.to_string());
+        let database = meta.ping().map_err(|e| sentence(&e));
         let api = match runtime.block_on(api.ask()) {
             Ok(200) => Ok(()),
             Ok(status) => Err(format!("it answered with {status}")),
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(sentence(&e)),
         };
         Ok((database, api, delivered::read(&meta)))
     };
     let (database, api, before) = blocking("the trial", ask).await?;
     let recorded = match recorded {
         Ok(()) => Ok(()),
-        Err(_) => prove(trial, &before).await.map_err(|e| e.to_string()),
+        Err(_) => prove(trial, &before).await.map_err(|e| sentence(&e)),
     };
     let cameras = trial.cameras.cameras().into_iter().map(|c| GateCamera {
         is_live: c.health.state.delivers(),

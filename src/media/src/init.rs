@@ -21,7 +21,7 @@ pub fn init() -> Result<()> {
         }
         Ok(())
     });
-    started.clone().map_err(|e| Error::new(ErrorKind::Unavailable, format!("GStreamer cannot start: {e}")))
+    started.clone().map_err(|e| Error::new(ErrorKind::Unavailable, "GStreamer cannot start").with_inside(e))
 }
 
 /// Pictures are allocated and freed by many short-lived threads; with an arena for each, glibc keeps tens of megabytes that

@@ -115,7 +115,10 @@ impl Recordings {
             DiskStatus { total_bytes: space.total, free_bytes: space.free, taking_in, ..Default::default() };
         match self.recordings_bytes() {
             Ok(bytes) => status.recordings_bytes = bytes,
-            Err(e) => status.problem = format!("The database does not answer: {e}"),
+            Err(e) => {
+                tracing::debug!(error = %e, "the database does not answer");
+                status.problem = format!("The database does not answer: {}", e.message());
+            }
         }
         if self.is_recordings_disk_away() {
             status.problem =

@@ -115,7 +115,7 @@ impl<D: Disk> Recording<D> {
                 let (start, end, joined) = (gop.start, gop.end, gop.joined);
                 Input::Gop(Gop { start, end, joined, format: Format { picture, sound }, payload: Arc::new(gop) })
             }
-            Err(e) => Input::Unusable { start: gop.start, end: gop.end, reason: e.to_string() },
+            Err(e) => Input::Unusable { start: gop.start, end: gop.end, reason: e.message().to_owned() },
         }
     }
 

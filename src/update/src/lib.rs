@@ -212,10 +212,10 @@ impl UpdatePort for Updater {
                     let mut now = self.0.lock();
                     (now.phase, now.percent, now.bundle) = (Phase::Installing, 0, Some(bundle.clone()));
                 }
-                let inner = self.0.clone();
+                let installing = Installing(self.0.clone());
                 let started = std::thread::Builder::new()
                     .name("update".into())
-                    .spawn(move || inner.install(&path, &bundle))
+                    .spawn(move || installing.0.install(&path, &bundle))
                     .context(ErrorKind::Unavailable, || "the installation cannot be started");
                 started.map(drop).inspect_err(|e| self.0.give_up(e))
             }
@@ -240,6 +240,18 @@ impl UpdatePort for Updater {
         self.0.rauc()?.mark_good()?;
         *self.0.lock() = Now::default();
         Ok(())
+    }
+}
+
+/// An installation in its phase; one that breaks down leaves the box at rest, so that another can follow.
+struct Installing(Arc<Inner>);
+
+impl Drop for Installing {
+    fn drop(&mut self) {
+        let still = self.0.lock().phase == Phase::Installing;
+        if still {
+            self.0.give_up(&Error::internal("the installation broke down: try again"));
+        }
     }
 }
 
@@ -288,5 +300,29 @@ impl Upload for Receiving {
                 Err(e)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_installation_that_breaks_down_is_over() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let places = Places { run: dir.path().into(), update: dir.path().into(), os_release: dir.path().join("os") };
+        let config = Config { version: "0.1.0".into(), commit: "abc".into(), places, bus: Bus::default() };
+        let updater = Updater::new(config);
+        updater.0.lock().phase = Phase::Installing;
+        let installing = Installing(updater.0.clone());
+        let thread = std::thread::spawn(move || {
+            let phase = installing.0.lock().phase;
+            panic!("in the middle of {phase:?}");
+        });
+        assert!(thread.join().is_err());
+        let state = updater.state();
+        assert_eq!(state.phase, Phase::Idle);
+        assert_eq!(state.problem.as_deref(), Some("the installation broke down: try again"));
+        updater.0.begin(Phase::Checking).expect("another may follow");
     }
 }

@@ -65,7 +65,10 @@ impl Spool {
         }
         let path = self.0.join(PART);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.context(ErrorKind::Io, || format!("{} cannot be made", path.display()))?;
+        let file = file.map_err(|e| {
+            let why = Error::new(ErrorKind::Io, "the file for the upload cannot be made");
+            why.with_inside(path.display().to_string()).with_source(e)
+        })?;
         Ok(Incoming { spool: self.clone(), file: Some(file), expected: bytes, written: 0 })
     }
 }

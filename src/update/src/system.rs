@@ -1,7 +1,7 @@
 //! The files of `domain::exchange` that perch and the root scripts of the card image tell each other things by: all small, all read
 //! without trust.
 
-use perch_base::{ErrorKind, Result, ResultExt};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::exchange;
 use perch_domain::update::{BootFacts, LastUpdate, image_version};
 use rustix::fs::OFlags;
@@ -90,7 +90,10 @@ fn put(path: &Path, text: &str) -> Result<()> {
         file.write_all(text.as_bytes())?;
         fs::rename(&fresh, path)
     };
-    written().context(ErrorKind::Io, || format!("{} cannot be written", path.display()))
+    written().map_err(|e| {
+        let why = Error::new(ErrorKind::Io, "what is asked of the system cannot be written down");
+        why.with_inside(path.display().to_string()).with_source(e)
+    })
 }
 
 #[cfg(test)]
