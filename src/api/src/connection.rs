@@ -92,6 +92,7 @@ impl Service {
                     request.extensions_mut().insert(Peer(peer));
                     request.extensions_mut().insert(Arc::clone(&running.connection));
                     let response: Response<Body> = router.oneshot(request).await?;
+                    running.offers();
                     Ok::<_, Infallible>(response.map(|body| Answered { body, running }))
                 }
             })
@@ -230,6 +231,13 @@ impl Running {
         Self { connection, was_read: AtomicBool::new(false) }
     }
 
+    /// The client may take something of its answer, or took it.
+    fn offers(&self) {
+        if let Some(place) = &self.connection.place {
+            place.offers();
+        }
+    }
+
     /// Its body was read to the end.
     fn is_read(&self) {
         if !self.was_read.swap(true, Ordering::Relaxed)
@@ -343,6 +351,7 @@ impl HttpBody for Answered {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if polled.is_ready() {
             self.running.connection.progresses();
+            self.running.offers();
         }
         polled
     }

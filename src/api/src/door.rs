@@ -100,6 +100,11 @@ impl Place {
         self.door.lock().admission.is_read(self.id);
     }
 
+    /// An answer is ready, or bytes of one were taken.
+    pub(crate) fn offers(&self) {
+        self.door.lock().admission.offers(self.id, self.door.clock.mono());
+    }
+
     /// A request was answered to its end, or given up before it `was_read`.
     pub(crate) fn ends(&self, was_read: bool) {
         self.door.lock().admission.ends(self.id, was_read, self.door.clock.mono());

@@ -82,6 +82,8 @@ struct Stranger {
     running: u32,
     /// Of these, the requests that were read whole.
     answering: u32,
+    /// When an answer was ready, or bytes of one were taken last; `None` since a request was read whole.
+    offered_at: Option<MonoTime>,
 }
 
 #[derive(Clone, Debug)]
@@ -125,8 +127,10 @@ impl<O: Clone + Ord> Admission<O> {
         }
         let id = ConnectionId(self.next);
         self.next += 1;
-        self.strangers
-            .insert(id, Stranger { household, site, since: now, has_spoken: false, running: 0, answering: 0 });
+        self.strangers.insert(
+            id,
+            Stranger { household, site, since: now, has_spoken: false, running: 0, answering: 0, offered_at: None },
+        );
         AdmissionVerdict::Accept { id, gives_way }
     }
 
@@ -136,13 +140,14 @@ impl<O: Clone + Ord> Admission<O> {
         for stranger in self.strangers.values() {
             *held.entry(stranger.household).or_default() += 1;
         }
-        let safe_until = |s: &Stranger| {
-            s.since
-                + match s {
-                    Stranger { answering: 1.., .. } => self.limits.busy_start,
-                    s if s.has_spoken || held[&s.household] <= self.limits.few => self.limits.head_start,
-                    _ => Duration::ZERO,
-                }
+        let safe_until = |s: &Stranger| match s {
+            Stranger { answering: 1.., offered_at: None, .. } => s.since + self.limits.busy_start,
+            // It takes nothing: an answer that lies ready is no reason to wait for it.
+            Stranger { answering: 1.., offered_at: Some(at), .. } => {
+                (*at + self.limits.head_start).min(s.since + self.limits.busy_start)
+            }
+            s if s.has_spoken || held[&s.household] <= self.limits.few => s.since + self.limits.head_start,
+            s => s.since,
         };
         let may_go = self.strangers.iter().filter(|(_, s)| group(s) && safe_until(s) <= now);
         may_go.min_by_key(|(_, s)| (Reverse(held[&s.household]), safe_until(s))).map(|(id, _)| *id)
@@ -204,6 +209,14 @@ impl<O: Clone + Ord> Admission<O> {
     pub fn is_read(&mut self, id: ConnectionId) {
         if let Some(stranger) = self.strangers.get_mut(&id) {
             stranger.answering += 1;
+            stranger.offered_at = None;
+        }
+    }
+
+    /// An answer is ready, or bytes of one were taken: from now on the box waits for the client.
+    pub fn offers(&mut self, id: ConnectionId, now: MonoTime) {
+        if let Some(stranger) = self.strangers.get_mut(&id) {
+            stranger.offered_at = Some(now);
         }
     }
 

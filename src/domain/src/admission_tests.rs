@@ -34,6 +34,8 @@ enum Step {
     Starts(u64),
     /// A request comes whole.
     Asks(u64),
+    /// An answer is ready, or bytes of it are taken.
+    Offered(u64),
     /// What came whole is answered.
     Answered(u64),
     /// What started is given up.
@@ -78,6 +80,7 @@ fn play(story: &[Step]) {
                 admission.starts(ConnectionId(*id));
                 admission.is_read(ConnectionId(*id));
             }
+            Offered(id) => admission.offers(ConnectionId(*id), now),
             Answered(id) => admission.ends(ConnectionId(*id), true, now),
             GivenUp(id) => admission.ends(ConnectionId(*id), false, now),
             Leaves(id) => admission.left(ConnectionId(*id)),
@@ -241,6 +244,30 @@ fn a_body_that_does_not_come_protects_nobody() {
         Comes("192.0.2.1", "refused"),
         Answered(3),
         Comes("192.0.2.1", "in for 3"),
+    ]);
+}
+
+#[test]
+fn an_answer_that_is_not_taken_protects_nobody() {
+    use Step::*;
+    play(&[
+        Comes("192.0.2.1", "in"),
+        Asks(0),
+        Comes("192.0.2.1", "in"),
+        Asks(1),
+        Offered(1),
+        Comes("192.0.2.1", "in"),
+        Asks(2),
+        Offered(2),
+        At(2),
+        // It takes some.
+        Offered(2),
+        At(3),
+        Comes("192.0.2.1", "in for 1"),
+        Asks(3),
+        Comes("192.0.2.1", "refused"),
+        At(5),
+        Comes("192.0.2.1", "in for 2"),
     ]);
 }
 
