@@ -44,6 +44,15 @@ impl RetentionConfig {
     pub fn without_ages(self) -> Self {
         Self { max_days: 0, event_max_days: 0, ..self }
     }
+
+    /// Whatever was recorded before this moment has gone for its age, unless it is pinned. `None`: recordings of one worth at least
+    /// are kept until space runs out, however old.
+    pub fn kept_since(&self, now: Timestamp) -> Option<Timestamp> {
+        match (self.max_days, self.event_max_days) {
+            (0, _) | (_, 0) => None,
+            (days, event_days) => Some(now.plus_micros(-i64::from(days.max(event_days)) * DAY_US)),
+        }
+    }
 }
 
 /// So often is it looked what may be forgotten: what is old and stays (pinned, or with recordings) is walked through each time.
@@ -267,6 +276,24 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1000 * DAY_US);
     const NONE: RetentionConfig = RetentionConfig { max_bytes: 0, min_free_bytes: 0, max_days: 0, event_max_days: 0 };
+
+    #[test]
+    fn recordings_are_kept_as_long_as_the_worth_with_the_longer_limit_and_for_ever_without_one() {
+        let cases = [
+            // (max_days, event_max_days, kept for so many days)
+            (30, 90, Some(90)),
+            (90, 30, Some(90)),
+            (1, 1, Some(1)),
+            (0, 90, None),
+            (30, 0, None),
+            (0, 0, None),
+        ];
+        for (max_days, event_max_days, days) in cases {
+            let config = RetentionConfig { max_days, event_max_days, ..NONE };
+            let want = days.map(|days: i64| Timestamp(NOW.0 - days * DAY_US));
+            assert_eq!(config.kept_since(NOW), want, "{max_days} and {event_max_days} days");
+        }
+    }
 
     /// Obeys a planner over an inventory; `page` is how many are answered at a time, `refuses` what cannot be deleted.
     fn run(mut planner: Planner, all: &[Kept], page: usize, refuses: &[i64]) -> Vec<i64> {

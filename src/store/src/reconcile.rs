@@ -400,8 +400,7 @@ impl Recordings {
     fn note_box_off(&self, camera: &CameraId) -> Result<()> {
         let (now, _) = self.started();
         let alive = self.last_alive().unwrap_or(None).filter(|t| *t <= now.0);
-        let days = self.inner.config.retention.max_days.max(self.inner.config.retention.event_max_days);
-        let oldest = if days == 0 { i64::MIN } else { now.0.saturating_sub(i64::from(days) * 86_400_000_000) };
+        let kept_since = self.inner.config.retention.kept_since(now);
         let is_known = self.inner.db.write(
             format_args!("camera {camera}: the time for which the box was off cannot be noted"),
             |tx| {
@@ -415,7 +414,7 @@ impl Recordings {
                 let last =
                     last.max(one("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?.unwrap_or(last));
                 let since = last.max(known.unwrap_or(last)).max(alive.unwrap_or(last));
-                if last >= oldest && now.0.saturating_sub(since) > JOIN_US {
+                if kept_since.is_none_or(|oldest| last >= oldest.0) && now.0.saturating_sub(since) > JOIN_US {
                     gaps::put(tx, camera.as_str(), since, now.0, GapCause::BoxOff)?;
                 }
                 Ok(true)

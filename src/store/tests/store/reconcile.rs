@@ -396,6 +396,26 @@ fn the_time_the_box_was_off_is_reported() {
 }
 
 #[test]
+fn the_time_the_box_was_off_is_reported_as_far_back_as_anything_is_kept() {
+    const DAY: f64 = 86_400.0;
+    for (max_days, event_max_days, is_reported) in [(30, 90, false), (30, 120, true), (0, 90, true), (90, 0, true)] {
+        let mut b = TestStore::new();
+        b.retention.max_days = max_days;
+        b.retention.event_max_days = event_max_days;
+        let store = b.open();
+        let mut w =
+            store.recordings().create_segment(&camera(), s(-100.0 * DAY), None, &format(clip())).expect("created");
+        w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+        w.seal().expect("sealed");
+        drop(store);
+        let store = b.open();
+        let timeline = store.recordings().timeline(&camera(), range(0.0, 90.0), s(150.0)).expect("timeline");
+        let is_noted = timeline.gaps.iter().any(|g| g.cause == GapCause::BoxOff);
+        assert_eq!(is_noted, is_reported, "{max_days} and {event_max_days} days");
+    }
+}
+
+#[test]
 fn one_daemon_at_a_time_and_commands_beside_it() {
     let b = TestStore::new();
     let store = b.start();
