@@ -405,6 +405,23 @@ pub enum Phase {
 
 perch_base::all_of!(Phase { Idle, Receiving, Checking, Ready, Installing, Restarting, Trial });
 
+impl Phase {
+    /// Whether an attempt may begin with `to` while this goes on. Errors with a sentence: `Conflict` (an earlier attempt goes on), or
+    /// `Internal`: it begins with being uploaded or checked, and with nothing else.
+    pub fn may_begin(self, to: Self) -> Result<()> {
+        let why = match self {
+            Self::Idle | Self::Ready if matches!(to, Self::Receiving | Self::Checking) => return Ok(()),
+            Self::Idle | Self::Ready => return Err(Error::internal(format!("no update begins with {to:?}"))),
+            Self::Receiving => "an update is being uploaded already",
+            Self::Checking => "an update is being checked already",
+            Self::Installing => "an update is being installed already",
+            Self::Restarting => "the box is restarting into the new version",
+            Self::Trial => "a new version is being tried: wait some minutes until it is kept or left again",
+        };
+        Err(Error::new(ErrorKind::Conflict, why))
+    }
+}
+
 /// Version and update, for the page.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct UpdateState {

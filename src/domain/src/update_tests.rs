@@ -1,4 +1,4 @@
-//! Tables for `update`: versions, bundles, outcomes, addresses, and the health gate.
+//! Tables for `update`: versions, bundles, outcomes, addresses, phases, and the health gate.
 
 use super::*;
 use proptest::prelude::*;
@@ -322,4 +322,35 @@ fn a_viewer_sees_version_and_phase_only() {
     let seen = state.for_viewer();
     assert_eq!((seen.version.as_str(), seen.phase), ("0.1.0", Phase::Installing));
     assert!(seen.slot.is_none() && seen.board.is_none() && seen.bundle.is_none() && seen.problem.is_none());
+}
+
+#[test]
+fn an_attempt_begins_while_nothing_goes_on_and_only_with_an_upload_or_a_check() {
+    use Phase::*;
+    let cases = [
+        // (what goes on, what is refused with)
+        (Idle, None),
+        (Ready, None),
+        (Receiving, Some("an update is being uploaded already")),
+        (Checking, Some("an update is being checked already")),
+        (Installing, Some("an update is being installed already")),
+        (Restarting, Some("the box is restarting into the new version")),
+        (Trial, Some("a new version is being tried: wait some minutes until it is kept or left again")),
+    ];
+    assert_eq!(cases.map(|(phase, _)| phase), [Idle, Ready, Receiving, Checking, Installing, Restarting, Trial]);
+    for (phase, why) in cases {
+        for to in Phase::ALL.iter().copied() {
+            let begun = phase.may_begin(to);
+            match (why, to) {
+                (None, Receiving | Checking) => assert!(begun.is_ok(), "{phase:?} to {to:?}"),
+                (None, _) => {
+                    assert_eq!(begun.expect_err("no beginning").kind(), ErrorKind::Internal, "{phase:?} to {to:?}")
+                }
+                (Some(why), _) => {
+                    let e = begun.expect_err("something goes on");
+                    assert_eq!((e.kind(), e.message()), (ErrorKind::Conflict, why), "{phase:?} to {to:?}");
+                }
+            }
+        }
+    }
 }

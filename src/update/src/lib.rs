@@ -84,21 +84,12 @@ impl Inner {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes from a phase at rest to `to`. Errors with `Conflict` when something goes on.
+    /// Goes from a phase at rest to `to`. Errors like [`Phase::may_begin`].
     fn begin(&self, to: Phase) -> Result<()> {
         let mut now = self.lock();
-        let why = match now.phase {
-            Phase::Idle | Phase::Ready => {
-                *now = Now { phase: to, bundle: now.bundle.take().filter(|_| to == Phase::Checking), ..Now::default() };
-                return Ok(());
-            }
-            Phase::Receiving => "an update is being uploaded already",
-            Phase::Checking => "an update is being checked already",
-            Phase::Installing => "an update is being installed already",
-            Phase::Restarting => "the box is restarting into the new version",
-            Phase::Trial => "a new version is being tried: wait some minutes until it is kept or left again",
-        };
-        Err(Error::new(ErrorKind::Conflict, why))
+        now.phase.may_begin(to)?;
+        *now = Now { phase: to, bundle: now.bundle.take().filter(|_| to == Phase::Checking), ..Now::default() };
+        Ok(())
     }
 
     /// The attempt is over, and why; the page shows the sentence, the caller logs the rest.
