@@ -1,5 +1,5 @@
-//! A camera's health as people see it, the watchdog that decides when a capture has stalled, and the look at whether the box
-//! keeps up with it.
+//! A camera's health as people see it, the watches that decide when a capture has stalled and a microphone fallen silent, and the
+//! look at whether the box keeps up.
 
 use perch_base::time::{MonoTime, Timestamp};
 use serde::Serialize;
@@ -132,6 +132,50 @@ impl StallWatch {
             None if now.since(self.started) >= FIRST_FRAME_WITHIN => StallVerdict::NeverStarted,
             None => StallVerdict::WaitUntil(self.started + FIRST_FRAME_WITHIN),
         }
+    }
+}
+
+/// A card that delivers nothing for this long while somebody listens has stopped, though it reports no error.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
+
+/// Watches one attempt of a microphone from outside its pipeline.
+#[derive(Clone, Debug)]
+pub struct SoundWatch {
+    /// When it delivered last, or when it last had no need to.
+    since: MonoTime,
+    was_heard: bool,
+}
+
+/// What the watch says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoundVerdict {
+    /// It delivered for the first time: it works.
+    Heard,
+    /// It works on, is not due yet, or nobody listens.
+    GoOn,
+    /// It delivers nothing: restart.
+    Silent,
+}
+
+impl SoundWatch {
+    /// Watches an attempt that began at `now`.
+    pub fn new(now: MonoTime) -> Self {
+        Self { since: now, was_heard: false }
+    }
+
+    /// The verdict at `now`, when it delivered last at `last` and somebody listens or not: without that it may be silent.
+    pub fn look(&mut self, now: MonoTime, last: Option<MonoTime>, is_wanted: bool) -> SoundVerdict {
+        if let Some(last) = last.filter(|last| *last > self.since) {
+            self.since = last;
+            if !std::mem::replace(&mut self.was_heard, true) {
+                return SoundVerdict::Heard;
+            }
+        } else if !is_wanted {
+            self.since = now;
+        } else if now.since(self.since) >= SILENT_AFTER {
+            return SoundVerdict::Silent;
+        }
+        SoundVerdict::GoOn
     }
 }
 
@@ -268,6 +312,46 @@ mod tests {
         w.frame(s(15.5));
         assert_eq!(w.check(s(18.4)), StallVerdict::WaitUntil(s(18.5)));
         assert_eq!(w.check(s(18.5)), StallVerdict::Stalled(Duration::from_secs(3)));
+    }
+
+    /// Looks once a second at stretches of (seconds, whether it delivers, whether somebody listens); what was said, and when.
+    fn sounds(stretches: &[(u32, bool, bool)]) -> Vec<(u32, SoundVerdict)> {
+        let mut watch = SoundWatch::new(s(0.0));
+        let (mut said, mut at, mut last) = (vec![], 0, None);
+        for (seconds, delivers, is_wanted) in stretches {
+            for _ in 0..*seconds {
+                at += 1;
+                let now = s(f64::from(at));
+                last = if *delivers { Some(now) } else { last };
+                match watch.look(now, last, *is_wanted) {
+                    SoundVerdict::GoOn => {}
+                    verdict => said.push((at, verdict)),
+                }
+            }
+        }
+        said
+    }
+
+    #[test]
+    fn a_microphone_is_silent_after_five_seconds_without_sound_for_who_listens() {
+        use SoundVerdict::{Heard, Silent};
+        type Case<'a> = (&'a str, &'a [(u32, bool, bool)], &'a [(u32, SoundVerdict)]);
+        let cases: &[Case] = &[
+            ("works", &[(60, true, true)], &[(1, Heard)]),
+            ("never delivers", &[(4, false, true)], &[]),
+            ("never delivers, for long", &[(5, false, true)], &[(5, Silent)]),
+            ("works at first", &[(10, true, true), (5, false, true)], &[(1, Heard), (15, Silent)]),
+            ("a hiccup", &[(10, true, true), (4, false, true), (10, true, true)], &[(1, Heard)]),
+            ("works late", &[(4, false, true), (10, true, true)], &[(5, Heard)]),
+            ("nobody listens", &[(60, false, false)], &[]),
+            ("nobody listens, and it works all the same", &[(60, true, false)], &[(1, Heard)]),
+            ("somebody begins to listen", &[(60, false, false), (4, false, true)], &[]),
+            ("who begins to listen hears nothing", &[(60, false, false), (5, false, true)], &[(65, Silent)]),
+            ("nobody listens between", &[(4, false, true), (1, false, false), (4, false, true)], &[]),
+        ];
+        for (name, stretches, want) in cases {
+            assert_eq!(sounds(stretches), *want, "{name}");
+        }
     }
 
     /// Looks once a second at stretches of (seconds, captured a second, encoded a second, how late); what was reported, and when.

@@ -12,13 +12,14 @@ use perch_base::clock::within;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::AudioSource;
+use perch_domain::health::{SoundVerdict, SoundWatch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// A card that delivers nothing for this long while somebody listens has stopped, though it reports no error.
-const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// Stands where a microphone has not delivered yet.
+const NEVER: i64 = i64::MIN;
 /// How often a running microphone is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -61,32 +62,32 @@ pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard:
 struct Microphone {
     running: Running,
     failed: mpsc::UnboundedReceiver<Error>,
-    /// When its source delivered last, microseconds of the clock.
+    /// When its source delivered last, microseconds of the clock, or [`NEVER`].
     heard_us: Arc<AtomicI64>,
 }
 
 impl Microphone {
     /// Looks on until it fails or falls silent, and says why it ended; calls `heard` once it was heard.
     async fn watch(&mut self, settings: &Settings, sound: &Switch, heard: &(dyn Fn() + Send + Sync)) -> Error {
-        let mut heard = Some(heard);
-        let mut since = settings.clock.mono();
+        let mut silence = SoundWatch::new(settings.clock.mono());
         loop {
             // A microphone that works says nothing; the first second without an error counts as working.
-            match within(&settings.clock, LOOK_EVERY, self.failed.recv()).await {
-                Some(why) => return why.unwrap_or_else(|| Error::internal("the microphone's pipeline is gone")),
-                None => {
-                    let (now, last) = (settings.clock.mono(), MonoTime(self.heard_us.load(Ordering::SeqCst)));
-                    if last > since {
-                        since = last;
-                        heard.take().into_iter().for_each(|heard| heard());
-                    } else if !sound.is_open() {
-                        since = now;
-                    } else if now.since(since) >= SILENT_AFTER {
-                        return Error::new(ErrorKind::Unavailable, "the microphone delivers nothing: is it unplugged?");
-                    }
+            if let Some(why) = within(&settings.clock, LOOK_EVERY, self.failed.recv()).await {
+                return why.unwrap_or_else(|| Error::internal("the microphone's pipeline is gone"));
+            }
+            match silence.look(settings.clock.mono(), self.last_heard(), sound.is_open()) {
+                SoundVerdict::Heard => heard(),
+                SoundVerdict::GoOn => {}
+                SoundVerdict::Silent => {
+                    return Error::new(ErrorKind::Unavailable, "the microphone delivers nothing: is it unplugged?");
                 }
             }
         }
+    }
+
+    fn last_heard(&self) -> Option<MonoTime> {
+        let us = self.heard_us.load(Ordering::SeqCst);
+        (us != NEVER).then_some(MonoTime(us))
     }
 }
 
@@ -122,7 +123,7 @@ fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<Microp
         .add_many([&source, &opus])
         .map_err(|e| Error::internal("the microphone cannot be added").with_source(e))?;
     parts::link(source.upcast_ref(), opus.upcast_ref())?;
-    let heard_us = Arc::new(AtomicI64::new(i64::MIN));
+    let heard_us = Arc::new(AtomicI64::new(NEVER));
     let (ear, clock) = (heard_us.clone(), settings.clock.clone());
     let pad =
         source.static_pad("src").ok_or_else(|| Error::invalid("a microphone's text must end with an open end"))?;
