@@ -9,6 +9,7 @@ pub mod archive;
 pub mod board;
 pub mod camera;
 pub mod connection;
+pub mod disk;
 pub mod event;
 pub mod exchange;
 pub mod h264;

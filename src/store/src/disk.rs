@@ -5,6 +5,7 @@ use crate::fault::io_error;
 use perch_base::Result;
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
+use perch_domain::disk::DiskFacts;
 use perch_domain::status::DiskStatus;
 use rusqlite::{OptionalExtension, params};
 use rustix::fs::StatVfsMountFlags;
@@ -18,9 +19,6 @@ pub(crate) const BYTES: &str = "SELECT bytes FROM usage";
 /// Whether anything ended before `?1`, and the bytes of what ended since.
 pub(crate) const SINCE_THEN: &str = "SELECT EXISTS (SELECT 1 FROM segment WHERE end <= ?1),
     (SELECT coalesce(sum(size), 0) FROM segment WHERE end > ?1)";
-
-/// Where the recordings have a disk of their own, this much is to be free for index, stills and keys, bytes.
-const DATABASE_WANTS: u64 = 32 << 20;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -62,10 +60,19 @@ impl Recordings {
         Space::of(File::open(&self.inner.config.data_dir)?)
     }
 
-    /// Whether the recordings have a disk of their own that is missing (the system has put something read-only in its place) or
-    /// cannot be written: what the index says of them can be neither checked nor acted upon.
+    /// What decides whether the disk with the recordings, which has this space, is well.
+    fn disk_facts(&self, space: Space) -> DiskFacts {
+        let database = self.data_space().ok().filter(|d| d.device != space.device);
+        DiskFacts {
+            free_bytes: space.free,
+            is_read_only: space.read_only,
+            database_free_bytes: database.map(|d| d.free),
+        }
+    }
+
+    /// See [`DiskFacts::is_away`].
     pub(crate) fn is_recordings_disk_away(&self) -> bool {
-        matches!((self.space(), self.data_space()), (Ok(r), Ok(d)) if r.read_only && r.device != d.device)
+        self.space().is_ok_and(|space| self.disk_facts(space).is_away())
     }
 
     /// Finds out whether the disk can be written: makes, flushes and removes a small file among the recordings, and writes one
@@ -120,23 +127,11 @@ impl Recordings {
                 status.problem = format!("The database does not answer: {}", e.message());
             }
         }
-        if self.is_recordings_disk_away() {
-            status.problem =
-                "The disk for recordings is missing or cannot be written: nothing is recorded until it is \
-                plugged in again"
-                    .into();
-        } else if space.read_only {
-            status.problem =
-                "The disk is read-only: nothing can be recorded; check the card and start the box again".into();
-        } else if self.data_space().is_ok_and(|d| d.device != space.device && d.free < DATABASE_WANTS) {
-            status.problem = "The disk with the database is nearly full: make room on it".into();
-        } else if space.free < (limits.min_free_bytes / 4).max(16 << 20) {
-            status.problem = "The disk is nearly full: make room, or lower the limits of recording".into();
-        } else if taking_in.is_none() && space.free.saturating_add(status.recordings_bytes) < limits.min_free_bytes {
-            // Retention then deletes whatever is recorded, and can never be done.
-            status.problem = "Something else fills the disk, and recordings are deleted for it: make room, or lower \
-                `recording.min_free_bytes`"
-                .into();
+        // While not all is known of what there is, the sum says nothing.
+        let is_known = taking_in.is_none() && status.problem.is_empty();
+        let recordings_bytes = is_known.then_some(status.recordings_bytes);
+        if let Some(problem) = self.disk_facts(space).problem(recordings_bytes, limits) {
+            status.problem = problem.into();
         }
         let mut capacity = status.recordings_bytes.saturating_add(space.free.saturating_sub(limits.min_free_bytes));
         if limits.max_bytes > 0 {
