@@ -2,9 +2,9 @@
 
 use crate::Recordings;
 use crate::fault::io_error;
-use perch_base::Result;
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::disk::DiskFacts;
 use perch_domain::status::DiskStatus;
 use rusqlite::{OptionalExtension, params};
@@ -73,6 +73,14 @@ impl Recordings {
     /// See [`DiskFacts::is_away`].
     pub(crate) fn is_recordings_disk_away(&self) -> bool {
         self.space().is_ok_and(|space| self.disk_facts(space).is_away())
+    }
+
+    /// Errors with `Unavailable` while the disk for recordings is away.
+    pub(crate) fn refuse_if_away(&self) -> Result<()> {
+        match self.is_recordings_disk_away() {
+            true => Err(Error::new(ErrorKind::Unavailable, "the disk for recordings is missing or cannot be written")),
+            false => Ok(()),
+        }
     }
 
     /// Finds out whether the disk can be written: makes, flushes and removes a small file among the recordings, and writes one

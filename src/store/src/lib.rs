@@ -17,11 +17,14 @@
 mod access;
 mod accounts;
 mod ages;
+mod alive;
 mod archive;
 mod change;
+mod comparing;
 mod config;
 mod db;
 mod disk;
+mod erase;
 mod events;
 mod export;
 mod fault;
@@ -58,6 +61,7 @@ mod writer;
 
 pub use accounts::Accounts;
 pub use config::Config;
+pub use erase::RetentionReport;
 pub use events::NewEvent;
 pub use fault::write_fault;
 pub use index::Index;
@@ -66,7 +70,6 @@ pub use mp4::h264::TrackFormat;
 pub use mp4::write::GopPackets;
 pub use progress::OpenReport;
 pub use recordings::Recordings;
-pub use retention::RetentionReport;
 pub use writer::SegmentWriter;
 
 use crate::db::Db;

@@ -11,21 +11,18 @@ use crate::db::Fail;
 use crate::fault::io_error;
 use crate::files::{is_day, parse_recording_path};
 use crate::inspect::Found;
-use crate::progress::{Folder, OpenReport, Progress};
+use crate::progress::{Folder, OpenReport};
 use crate::repair::{BRIEF, Brief};
 use crate::{Recordings, gaps};
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::sync::lock;
-use perch_base::time::Timestamp;
-use perch_base::{Error, ErrorKind, Result};
+use perch_base::{Error, Result};
 use perch_domain::archive::GapCause;
 use perch_domain::playback::JOIN_US;
-use perch_domain::status::TakingIn;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
-use std::sync::MutexGuard;
 
 /// Rows that a start holds against their files before it goes on: an hour of four cameras.
 const NEWEST: i64 = 256;
@@ -55,30 +52,6 @@ fn behind(folder: &str) -> String {
 }
 
 impl Recordings {
-    pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
-        lock(&self.inner.progress)
-    }
-
-    /// What was found and repaired since the start. Empty for [`Store::open_for_cli`].
-    pub fn open_report(&self) -> OpenReport {
-        self.progress().report.clone()
-    }
-
-    pub(crate) fn report_replaced(&self, aside: Option<String>) {
-        self.progress().report.database_replaced = aside;
-    }
-
-    /// How far recordings and index were compared; `None` when that is done.
-    pub(crate) fn taking_in(&self) -> Option<TakingIn> {
-        let p = self.progress();
-        self.is_comparing_with(&p).then_some(TakingIn { files_done: p.done, files_total: p.total })
-    }
-
-    fn is_comparing_with(&self, p: &Progress) -> bool {
-        p.started.is_some()
-            && (!p.is_closed || !p.strangers.is_empty() || p.folders.as_ref().is_none_or(|f| !f.is_empty()))
-    }
-
     /// The first part of a start. Errors are logged and tried again: recording what happens now matters more than what happened.
     pub(crate) fn start_comparing(&self) -> Result<()> {
         // What was ever given away counts, too: an id is never used again.
@@ -99,11 +72,6 @@ impl Recordings {
             tracing::error!(error = %e, "what was being recorded at the last end could not be looked at yet");
         }
         Ok(())
-    }
-
-    /// When this process started, and the newest row then.
-    fn started(&self) -> (Timestamp, SegmentId) {
-        self.progress().started.unwrap_or_else(|| (self.now(), SegmentId(i64::MAX)))
     }
 
     /// Does all the steps that are left; returns what was found since the start. See [`Recordings::reconcile_step`].
@@ -136,20 +104,6 @@ impl Recordings {
         Ok(self.is_comparing_with(&self.progress()))
     }
 
-    /// Before this moment every file is known to the index. `None`: all files are.
-    pub(crate) fn known_before(&self) -> Option<Timestamp> {
-        let p = self.progress();
-        if !self.is_comparing_with(&p) {
-            return None;
-        }
-        let oldest = p.folders.as_ref().map(|f| f.front().and_then(Folder::begins));
-        let stranger = p.strangers.first().and_then(|path| parse_recording_path(path)).map(|(_, at)| at);
-        match oldest {
-            None => Some(Timestamp(i64::MIN)),
-            Some(oldest) => oldest.into_iter().chain(stranger).min(),
-        }
-    }
-
     /// Brings [`Recordings::known_before`] forward by a day: whoever is about to delete the oldest must know it.
     pub(crate) fn know_the_oldest(&self) -> Result<()> {
         let _one_at_a_time = lock(&self.inner.comparing);
@@ -164,13 +118,6 @@ impl Recordings {
             while self.adopt_strangers()? {}
         }
         Ok(())
-    }
-
-    pub(crate) fn refuse_if_away(&self) -> Result<()> {
-        match self.is_recordings_disk_away() {
-            true => Err(Error::new(ErrorKind::Unavailable, "the disk for recordings is missing or cannot be written")),
-            false => Ok(()),
-        }
     }
 
     /// Closes what the last end left open, and holds the newest rows against their files.

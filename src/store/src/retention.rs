@@ -1,29 +1,19 @@
 //! Deletes what the limits of recording say must go. What that is, and in which order, `perch_domain::retention` decides.
 
-use crate::fault::{io_error, write_fault};
+use crate::erase::RetentionReport;
+use crate::fault::io_error;
 use crate::stills::thumbnail_path;
-use crate::{Recordings, gaps, reserve};
+use crate::{Recordings, reserve};
+use perch_base::Result;
 use perch_base::ids::SegmentId;
-use perch_base::sync::{lock, try_lock};
+use perch_base::sync::lock;
 use perch_base::time::Timestamp;
-use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
 use perch_domain::retention::{Answer, Candidate, Forgotten, Page, Planner, Step, Usage, Worth};
-use rusqlite::{OptionalExtension, params};
-use std::collections::HashSet;
-use std::time::Duration;
+use rusqlite::params;
 
 /// Candidates looked at, and recordings deleted, at a time.
 const PAGE: usize = 256;
-
-/// What went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RetentionReport {
-    /// Recordings deleted.
-    pub deleted: u64,
-    /// Their bytes.
-    pub freed_bytes: u64,
-}
 
 /// What of one worth may be deleted, oldest first: what ends before `?1` and lies behind the recording that ended at `?2` with the id
 /// `?3`; at most `?4`.
@@ -145,137 +135,6 @@ impl Recordings {
         })
     }
 
-    /// Deletes recordings: rows to `deleting`, files unlinked, rows away. With a cause, gaps remain. Pinned ones are left even
-    /// when they were pinned a moment ago.
-    pub(crate) fn erase(&self, ids: &[SegmentId], cause: Option<GapCause>) -> Result<RetentionReport> {
-        self.erase_within(None, ids, cause).map(Option::unwrap_or_default)
-    }
-
-    /// Like [`Recordings::erase`]. With a patience it is `None` when the database is not free within that, or somebody else deletes:
-    /// it is to be asked again then.
-    pub(crate) fn erase_within(
-        &self,
-        patience: Option<Duration>,
-        ids: &[SegmentId],
-        cause: Option<GapCause>,
-    ) -> Result<Option<RetentionReport>> {
-        if ids.is_empty() {
-            return Ok(Some(RetentionReport::default()));
-        }
-        let turn = if patience.is_none() { Some(lock(&self.inner.erasing)) } else { try_lock(&self.inner.erasing) };
-        let Some(_one_at_a_time) = turn else { return Ok(None) };
-        let what = format!("{} recordings from {} on cannot be deleted", ids.len(), ids[0]);
-        let mark = || {
-            self.inner.db.write_within(patience, &what, |tx| {
-                let sql = "UPDATE segment SET state = 'deleting' WHERE id = ?1 AND state = 'sealed'
-                    AND NOT EXISTS (SELECT 1 FROM event WHERE event.id = segment.event AND event.pinned = 1)";
-                let mut statement = tx.prepare_cached(sql)?;
-                for id in ids {
-                    statement.execute([id.0])?;
-                }
-                Ok(())
-            })
-        };
-        let marked = mark().or_else(|e| {
-            // A disk so full that not even the mark can be written: one file makes room for it. Its row is then one without a
-            // file, which the next try and every start can deal with.
-            if write_fault(&e) != Some(GapCause::DiskFull) {
-                return Err(e);
-            }
-            self.unlink_one(ids[0])?;
-            self.inner.db.hope();
-            mark()
-        });
-        match marked? {
-            Some(()) => self.finish(patience, Some(ids), cause),
-            None => Ok(None),
-        }
-    }
-
-    fn unlink_one(&self, id: SegmentId) -> Result<()> {
-        let path: Option<String> = self.inner.db.read_recorder(format_args!("looking up recording {id}"), |c| {
-            let sql = "SELECT path FROM segment LEFT JOIN event ON event.id = segment.event
-                WHERE segment.id = ?1 AND segment.state = 'sealed' AND coalesce(event.pinned, 0) = 0";
-            Ok(c.prepare_cached(sql)?.query_row([id.0], |r| r.get(0)).optional()?)
-        })?;
-        match path {
-            Some(path) => self.unlink(&path),
-            None => Ok(()),
-        }
-    }
-
-    fn unlink(&self, path: &str) -> Result<()> {
-        self.inner.recordings.remove(path).map_err(|e| io_error(|| format!("recording {path} cannot be deleted"), e))
-    }
-
-    /// Goes on with what an earlier deletion could not bring to its end.
-    pub(crate) fn finish_deleting(&self, cause: Option<GapCause>) -> Result<RetentionReport> {
-        let _one_at_a_time = lock(&self.inner.erasing);
-        self.finish(None, None, cause).map(Option::unwrap_or_default)
-    }
-
-    /// Unlinks the files of the rows that are marked (those of `ids`, or all), then takes the rows away. A file that cannot be
-    /// unlinked keeps its row. `None` when the database is not free within the patience. Needs `erasing`.
-    fn finish(
-        &self,
-        patience: Option<Duration>,
-        ids: Option<&[SegmentId]>,
-        cause: Option<GapCause>,
-    ) -> Result<Option<RetentionReport>> {
-        struct Marked {
-            id: i64,
-            camera: String,
-            path: String,
-            start: i64,
-            end: i64,
-            size: i64,
-        }
-        let marked = self.inner.db.read_recorder("looking up what is being deleted", |c| {
-            let sql = "SELECT id, camera, path, start, end, size FROM segment
-                WHERE state = 'deleting' AND state <> 'sealed'";
-            let mut statement = c.prepare_cached(sql)?;
-            let rows = statement.query_map([], |r| {
-                Ok(Marked {
-                    id: r.get(0)?,
-                    camera: r.get(1)?,
-                    path: r.get(2)?,
-                    start: r.get(3)?,
-                    end: r.get(4)?,
-                    size: r.get(5)?,
-                })
-            })?;
-            Ok(rows.collect::<Result<Vec<_>, _>>()?)
-        })?;
-        let mine: Option<HashSet<i64>> = ids.map(|ids| ids.iter().map(|id| id.0).collect());
-        let (mut gone, mut failed) = (Vec::new(), None);
-        for one in marked.into_iter().filter(|one| mine.as_ref().is_none_or(|mine| mine.contains(&one.id))) {
-            match self.unlink(&one.path) {
-                Ok(()) => gone.push(one),
-                Err(e) => failed = Some(e),
-            }
-        }
-        if gone.is_empty() {
-            return failed.map_or(Ok(Some(RetentionReport::default())), Err);
-        }
-        let taken_out = self.inner.db.write_within(
-            patience,
-            format_args!("{} deleted recordings cannot be taken out of the index", gone.len()),
-            |tx| {
-                for one in &gone {
-                    tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([one.id])?;
-                    if let Some(cause) = cause {
-                        gaps::put(tx, &one.camera, one.start, one.end, cause)?;
-                    }
-                }
-                Ok(())
-            },
-        )?;
-        Ok(taken_out.map(|()| RetentionReport {
-            deleted: gone.len() as u64,
-            freed_bytes: gone.iter().map(|one| one.size.max(0) as u64).sum(),
-        }))
-    }
-
     /// Drops events that are too old and have no recordings left, with their stills; lost recordings and gaps that nobody can
     /// ask for any more.
     fn forget_old(&self, now: Timestamp) -> Result<()> {
@@ -333,28 +192,7 @@ impl Recordings {
         }
         Ok(())
     }
-
-    /// Notes, at most once a minute, that the box is running: the next start tells from it since when it was off.
-    fn note_alive(&self, now: Timestamp) {
-        const EVERY_US: i64 = 60_000_000;
-        let noted = self.inner.meta.get(ALIVE_KEY).ok().flatten().and_then(|t| t.parse::<i64>().ok());
-        if noted.is_some_and(|t| now.0.saturating_sub(t).abs() < EVERY_US) {
-            return;
-        }
-        if let Err(e) = self.inner.meta.set(ALIVE_KEY, &now.0.to_string()) {
-            tracing::debug!(error = %e, "it was not noted that the box is running");
-        }
-    }
-
-    /// When the box was last known to run.
-    pub(crate) fn last_alive(&self) -> Result<Option<i64>> {
-        let text = self.inner.meta.get(ALIVE_KEY)?;
-        let damaged = || Error::new(ErrorKind::Corrupt, "the time at which the box last ran is damaged");
-        text.map(|t| t.parse().map_err(|_| damaged())).transpose()
-    }
 }
-
-const ALIVE_KEY: &str = "alive_at";
 
 #[cfg(test)]
 mod tests {
