@@ -1,181 +1,24 @@
-//! Devices, tokens and pairing codes. Accounts and stream passwords are in `accounts`.
+//! What is asked of accounts, devices, tokens and pairing codes. Their rows are in `users`, `devices` and `pairing`.
 
-use crate::db::Fail;
-use crate::words::{from_word, word};
-use crate::{Accounts, accounts, grants};
+use crate::devices::{all_devices, device, device_of, insert_device, principal, token_hash, token_sql};
+use crate::pairing::{code_hash, keep_pairing, pairing};
+use crate::{Accounts, grants, users};
 use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
     self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, StreamPassword, User,
-    check_acting, check_leaving,
 };
-use perch_domain::pairing::{CardStep, CodeOutcome, Pairing};
+use perch_domain::pairing::{CardStep, CodeOutcome};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use std::fmt::Display;
+use rusqlite::params;
 use std::time::Duration;
-
-pub(crate) const PAIRING_KEY: &str = "pairing";
-pub(crate) const SALT_KEY: &str = "pairing_salt";
 
 /// How exactly it is noted when a device was last seen; a write each request would wear the card.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 
-pub(crate) fn meta(c: &Connection, key: &str) -> Result<Option<String>, Fail> {
-    Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?)
-}
-
-pub(crate) fn put_meta(tx: &Transaction<'_>, key: &str, value: &str) -> Result<(), Fail> {
-    tx.prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?.execute([key, value])?;
-    Ok(())
-}
-
-pub(crate) fn pairing(c: &Connection) -> Result<Pairing, Fail> {
-    let Some(text) = meta(c, PAIRING_KEY)? else { return Ok(Pairing::default()) };
-    let damaged = |e| Error::new(ErrorKind::Corrupt, "the state of pairing is damaged").with_source(e);
-    Ok(serde_json::from_str(&text).map_err(damaged)?)
-}
-
-pub(crate) fn keep_pairing(tx: &Transaction<'_>, pairing: &Pairing) -> Result<(), Fail> {
-    let text = serde_json::to_string(pairing)
-        .map_err(|e| Error::internal("the state of pairing cannot be written").with_source(e))?;
-    put_meta(tx, PAIRING_KEY, &text)
-}
-
-/// The hash of a code under this box's own salt, so that a stolen database does not open with a table of hashes.
-fn code_hash(tx: &Transaction<'_>, code: &str) -> Result<String, Fail> {
-    let salt = match meta(tx, SALT_KEY)? {
-        Some(salt) => salt,
-        None => {
-            let salt = secret::hex(&secret::random_bytes::<32>());
-            put_meta(tx, SALT_KEY, &salt)?;
-            salt
-        }
-    };
-    Ok(secret::hex(&secret::sha256(format!("{salt}{code}").as_bytes())))
-}
-
-pub(crate) fn token_hash(token: &str) -> [u8; 32] {
-    secret::sha256(token.as_bytes())
-}
-
-/// Enters a new device and makes its token.
-pub(crate) fn insert_device(
-    tx: &Transaction<'_>,
-    name: &str,
-    kind: DeviceKind,
-    username: Option<&str>,
-    grant: &Grant,
-    now: Timestamp,
-) -> Result<Credential, Fail> {
-    let (device_id, token) = (DeviceId::random(), secret::new_token());
-    let sql = "INSERT INTO device (id, token, name, kind, username, role, created, seen, cameras)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)";
-    tx.prepare_cached(sql)?.execute(params![
-        device_id.to_string(),
-        grants::token(&token_hash(token.expose()), grant.cameras()),
-        name,
-        word(&kind)?,
-        username,
-        grant.role().as_str(),
-        now.0,
-        grants::column(grant.cameras())?
-    ])?;
-    Ok(Credential { device_id, token, role: grant.role() })
-}
-
-fn kind_from(text: &str) -> Result<DeviceKind> {
-    match text {
-        "paired" => Ok(DeviceKind::Paired),
-        "session" => Ok(DeviceKind::Session),
-        _ => Err(Error::new(ErrorKind::Corrupt, format!("a device's row has the kind `{text}`"))),
-    }
-}
-
-fn device(row: &Row<'_>) -> Result<Device, Fail> {
-    let grant = grants::grant(from_word(row.get(4)?)?, [row.get(7)?, row.get(8)?])?;
-    Ok(Device {
-        id: DeviceId::parse(&row.get::<_, String>(0)?)?,
-        name: row.get(1)?,
-        kind: kind_from(&row.get::<_, String>(2)?)?,
-        username: row.get(3)?,
-        role: grant.role(),
-        cameras: grant.cameras().clone(),
-        created_at: Timestamp(row.get(5)?),
-        last_seen_at: Timestamp(row.get(6)?),
-    })
-}
-
-/// A device sees what it was given and its account (if it has one) was given as well.
-const DEVICES: &str = "SELECT d.id, d.name, d.kind, d.username, d.role, d.created, d.seen, d.cameras, u.cameras
-    FROM device d LEFT JOIN user u ON u.name = d.username";
-
-/// The device of a token's hash (`?1`, `?2` as it is stored of a device that may see some cameras only).
-pub(crate) fn token_sql() -> String {
-    format!("{DEVICES} WHERE d.token IN (?1, ?2)")
-}
-
-/// All devices, newest first.
-fn all_devices(c: &Connection) -> Result<Vec<Device>, Fail> {
-    let mut statement = c.prepare_cached(&format!("{DEVICES} ORDER BY d.created DESC, d.id"))?;
-    let mut rows = statement.query([])?;
-    let mut out = Vec::new();
-    while let Some(row) = rows.next()? {
-        out.push(device(row)?);
-    }
-    Ok(out)
-}
-
-/// The device of this id.
-fn device_of(c: &Connection, id: DeviceId) -> Result<Option<Device>, Fail> {
-    let mut statement = c.prepare_cached(&format!("{DEVICES} WHERE d.id = ?1"))?;
-    let mut rows = statement.query([id.to_string()])?;
-    rows.next()?.map(device).transpose()
-}
-
 impl Accounts {
-    fn expired(&self, d: &Device, now: Timestamp) -> bool {
-        self.inner.config.session.is_over(d.kind, d.created_at, d.last_seen_at, now)
-    }
-
-    /// Removes sessions whose time is over; called where a new one begins, so that they cannot pile up.
-    pub(crate) fn drop_expired(&self, tx: &Transaction<'_>, now: Timestamp) -> Result<(), Fail> {
-        let mut sessions = tx.prepare_cached("SELECT id, created, seen FROM device WHERE kind = 'session'")?;
-        let mut rows = sessions.query([])?;
-        while let Some(r) = rows.next()? {
-            let (id, created, seen) = (r.get::<_, String>(0)?, Timestamp(r.get(1)?), Timestamp(r.get(2)?));
-            if self.inner.config.session.is_over(DeviceKind::Session, created, seen, now) {
-                tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id])?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Errors with `Conflict` when nobody could manage the box without `leaving`; see [`check_leaving`]. `now` is judged before the
-    /// transaction, which is no place to follow a clock that was set.
-    pub(crate) fn may_leave(&self, tx: &Transaction<'_>, leaving: Leaving<'_>, now: Timestamp) -> Result<(), Fail> {
-        let devices: Vec<_> = all_devices(tx)?.into_iter().filter(|d| !self.expired(d, now)).collect();
-        Ok(check_leaving(leaving, &accounts::all_users(tx)?, &devices)?)
-    }
-
-    /// Changes who may come in, if whoever wants it still may, see [`AccessPort::acting`].
-    pub(crate) fn change<T>(
-        &self,
-        what: impl Display,
-        f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
-    ) -> Result<T> {
-        let by = self.by.as_ref().map(|by| (by, self.judged(self.now())));
-        self.inner.db.write_access(what, |tx| {
-            if let Some((by, now)) = by {
-                let found = device_of(tx, by.device_id)?.filter(|d| !self.expired(d, now));
-                check_acting(by, found.map(principal).as_ref())?;
-            }
-            f(tx)
-        })
-    }
-
     /// What those of `ids` that still exist may do: who was revoked by a command beside the daemon is missing.
     pub fn principals(&self, ids: &[DeviceId]) -> Result<Vec<Principal>> {
         let now = self.judged(self.now());
@@ -207,12 +50,8 @@ impl Accounts {
     }
 }
 
-fn principal(d: Device) -> Principal {
-    Principal { device_id: d.id, device_name: d.name, username: d.username, role: d.role, cameras: d.cameras }
-}
-
 impl Accounts {
-    /// What the screen of a box without an owner is to show, see [`Pairing::card`]. Writes only what it forgets.
+    /// What the screen of a box without an owner is to show, see [`perch_domain::pairing::Pairing::card`]. Writes only what it forgets.
     pub fn card_step(&self, shown: u32, now: Timestamp) -> Result<CardStep> {
         let now = self.judged(now);
         let what = "what the screen is to show";
@@ -284,7 +123,7 @@ impl AccessPort for Accounts {
         let now = self.judged(now);
         self.inner.db.write_access(format_args!("signing in {user}"), |tx| {
             // The password may have been changed, or the account changed or removed, while it was being checked.
-            let account = accounts::login(tx, &user)?;
+            let account = users::login(tx, &user)?;
             let Some(account) = account.filter(|a| a.hash == hash) else { return Ok(None) };
             self.drop_expired(tx, now)?;
             insert_device(tx, &name, DeviceKind::Session, Some(&user), &account.grant, now).map(Some)

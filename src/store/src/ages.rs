@@ -1,7 +1,7 @@
 //! Times that decide who may come in follow the clock when it is set: the shell of `perch_domain::ages`.
 
-use crate::access::{keep_pairing, meta, pairing, put_meta};
 use crate::db::Fail;
+use crate::pairing::{keep_pairing, meta, pairing, put_meta};
 use crate::{Accounts, db};
 use perch_base::clock::Clock;
 use perch_base::sync::lock;

@@ -23,6 +23,7 @@ mod change;
 mod comparing;
 mod config;
 mod db;
+mod devices;
 mod disk;
 mod erase;
 mod events;
@@ -38,6 +39,7 @@ mod inspect;
 mod live;
 mod meta;
 mod mp4;
+mod pairing;
 #[cfg(test)]
 mod plans;
 mod progress;
@@ -56,6 +58,7 @@ mod tail;
 #[cfg(test)]
 mod testing;
 mod trial;
+mod users;
 mod words;
 mod writer;
 

@@ -1,6 +1,6 @@
 //! How SQLite finds what is asked for often: by an index, whatever has piled up over the years.
 
-use crate::{access, archive, disk, events, gaps, retention, schema, segments};
+use crate::{archive, devices, disk, events, gaps, retention, schema, segments};
 use perch_domain::retention::Worth;
 use rusqlite::Connection;
 
@@ -15,7 +15,7 @@ fn plan(c: &Connection, sql: &str) -> Vec<String> {
 fn hot_questions_are_answered_by_an_index() {
     let mut c = Connection::open_in_memory().expect("memory");
     schema::upgrade(&mut c).expect("all steps");
-    let (recorded, token, in_range) = (segments::recorded_sql(), access::token_sql(), events::in_range_sql());
+    let (recorded, token, in_range) = (segments::recorded_sql(), devices::token_sql(), events::in_range_sql());
     let page = |camera, from| events::page_sql(camera, from);
     let pages = [page(true, true), page(false, true), page(true, false), page(false, false)];
     let by_time = "segment_time (camera=? AND start>? AND start<?)";

@@ -1,7 +1,7 @@
 //! Forgets who may use the box: what an owner asks for with a file on the card. Recordings and events stay.
 
 use crate::Accounts;
-use crate::access::{PAIRING_KEY, SALT_KEY};
+use crate::pairing::{PAIRING_KEY, SALT_KEY};
 use perch_base::Result;
 
 impl Accounts {

@@ -1,0 +1,129 @@
+//! The rows of devices and sessions, and who of them may change who comes in. What they are asked for is in `access`.
+
+use crate::db::Fail;
+use crate::words::{from_word, word};
+use crate::{Accounts, grants};
+use perch_base::ids::DeviceId;
+use perch_base::secret;
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::access::{Credential, Device, DeviceKind, Grant, Principal, check_acting};
+use rusqlite::{Connection, Row, Transaction, params};
+use std::fmt::Display;
+
+pub(crate) fn token_hash(token: &str) -> [u8; 32] {
+    secret::sha256(token.as_bytes())
+}
+
+/// Enters a new device and makes its token.
+pub(crate) fn insert_device(
+    tx: &Transaction<'_>,
+    name: &str,
+    kind: DeviceKind,
+    username: Option<&str>,
+    grant: &Grant,
+    now: Timestamp,
+) -> Result<Credential, Fail> {
+    let (device_id, token) = (DeviceId::random(), secret::new_token());
+    let sql = "INSERT INTO device (id, token, name, kind, username, role, created, seen, cameras)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)";
+    tx.prepare_cached(sql)?.execute(params![
+        device_id.to_string(),
+        grants::token(&token_hash(token.expose()), grant.cameras()),
+        name,
+        word(&kind)?,
+        username,
+        grant.role().as_str(),
+        now.0,
+        grants::column(grant.cameras())?
+    ])?;
+    Ok(Credential { device_id, token, role: grant.role() })
+}
+
+fn kind_from(text: &str) -> Result<DeviceKind> {
+    match text {
+        "paired" => Ok(DeviceKind::Paired),
+        "session" => Ok(DeviceKind::Session),
+        _ => Err(Error::new(ErrorKind::Corrupt, format!("a device's row has the kind `{text}`"))),
+    }
+}
+
+pub(crate) fn device(row: &Row<'_>) -> Result<Device, Fail> {
+    let grant = grants::grant(from_word(row.get(4)?)?, [row.get(7)?, row.get(8)?])?;
+    Ok(Device {
+        id: DeviceId::parse(&row.get::<_, String>(0)?)?,
+        name: row.get(1)?,
+        kind: kind_from(&row.get::<_, String>(2)?)?,
+        username: row.get(3)?,
+        role: grant.role(),
+        cameras: grant.cameras().clone(),
+        created_at: Timestamp(row.get(5)?),
+        last_seen_at: Timestamp(row.get(6)?),
+    })
+}
+
+/// A device sees what it was given and its account (if it has one) was given as well.
+const DEVICES: &str = "SELECT d.id, d.name, d.kind, d.username, d.role, d.created, d.seen, d.cameras, u.cameras
+    FROM device d LEFT JOIN user u ON u.name = d.username";
+
+/// The device of a token's hash (`?1`, `?2` as it is stored of a device that may see some cameras only).
+pub(crate) fn token_sql() -> String {
+    format!("{DEVICES} WHERE d.token IN (?1, ?2)")
+}
+
+/// All devices, newest first.
+pub(crate) fn all_devices(c: &Connection) -> Result<Vec<Device>, Fail> {
+    let mut statement = c.prepare_cached(&format!("{DEVICES} ORDER BY d.created DESC, d.id"))?;
+    let mut rows = statement.query([])?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        out.push(device(row)?);
+    }
+    Ok(out)
+}
+
+/// The device of this id.
+pub(crate) fn device_of(c: &Connection, id: DeviceId) -> Result<Option<Device>, Fail> {
+    let mut statement = c.prepare_cached(&format!("{DEVICES} WHERE d.id = ?1"))?;
+    let mut rows = statement.query([id.to_string()])?;
+    rows.next()?.map(device).transpose()
+}
+
+impl Accounts {
+    pub(crate) fn expired(&self, d: &Device, now: Timestamp) -> bool {
+        self.inner.config.session.is_over(d.kind, d.created_at, d.last_seen_at, now)
+    }
+
+    /// Removes sessions whose time is over; called where a new one begins, so that they cannot pile up.
+    pub(crate) fn drop_expired(&self, tx: &Transaction<'_>, now: Timestamp) -> Result<(), Fail> {
+        let mut sessions = tx.prepare_cached("SELECT id, created, seen FROM device WHERE kind = 'session'")?;
+        let mut rows = sessions.query([])?;
+        while let Some(r) = rows.next()? {
+            let (id, created, seen) = (r.get::<_, String>(0)?, Timestamp(r.get(1)?), Timestamp(r.get(2)?));
+            if self.inner.config.session.is_over(DeviceKind::Session, created, seen, now) {
+                tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes who may come in, if whoever wants it still may, see [`perch_domain::ports::AccessPort::acting`].
+    pub(crate) fn change<T>(
+        &self,
+        what: impl Display,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
+    ) -> Result<T> {
+        let by = self.by.as_ref().map(|by| (by, self.judged(self.now())));
+        self.inner.db.write_access(what, |tx| {
+            if let Some((by, now)) = by {
+                let found = device_of(tx, by.device_id)?.filter(|d| !self.expired(d, now));
+                check_acting(by, found.map(principal).as_ref())?;
+            }
+            f(tx)
+        })
+    }
+}
+
+pub(crate) fn principal(d: Device) -> Principal {
+    Principal { device_id: d.id, device_name: d.name, username: d.username, role: d.role, cameras: d.cameras }
+}

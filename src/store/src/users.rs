@@ -1,0 +1,248 @@
+//! Accounts with their password hashes, and the generated passwords of RTSP players.
+
+use crate::db::Fail;
+use crate::devices::all_devices;
+use crate::words::from_word;
+use crate::{Accounts, grants};
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Algorithm, Argon2, Params, Version};
+use md5::{Digest, Md5};
+use perch_base::ids::DeviceId;
+use perch_base::secret::{self, Secret};
+use perch_base::sync::lock;
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::access::{
+    self, CameraGrant, Grant, GrantChange, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User, check_leaving,
+};
+use rusqlite::{Connection, Transaction, params};
+
+/// A longer password is wrong without being hashed whole: nothing longer was ever accepted (256 characters).
+const MAX_PASSWORD_BYTES: usize = 1024;
+
+/// Argon2id with the OWASP cheat sheet's second choice: 19 MiB, two passes, one lane. About 50 ms on a Pi 4.
+fn argon2() -> Argon2<'static> {
+    let params = Params::new(19_456, 2, 1, None).expect("the parameters are within Argon2's limits");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+/// What is verified when there is no such account: as slow as a real one and never right.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$cGVyY2hwZXJjaHBlcmNoIQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// What signing in needs to know of an account.
+pub(crate) struct Login {
+    /// Its name as it is written.
+    pub(crate) name: String,
+    /// Its password's hash.
+    pub(crate) hash: String,
+    pub(crate) grant: Grant,
+}
+
+/// The account of this name.
+pub(crate) fn login(c: &Connection, name: &str) -> Result<Option<Login>, Fail> {
+    let mut statement = c.prepare_cached("SELECT name, password, role, cameras FROM user WHERE name = ?1")?;
+    let mut rows = statement.query([name])?;
+    let Some(r) = rows.next()? else { return Ok(None) };
+    let hash = grants::plain(&r.get::<_, String>(1)?).to_owned();
+    let grant = grants::grant(from_word(r.get(2)?)?, [r.get(3)?])?;
+    Ok(Some(Login { name: r.get(0)?, hash, grant }))
+}
+
+/// All accounts by their names.
+pub(crate) fn all_users(c: &Connection) -> Result<Vec<User>, Fail> {
+    let mut statement = c.prepare_cached("SELECT name, role, created, cameras FROM user ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    let mut out = Vec::new();
+    while let Some(r) = rows.next()? {
+        let grant = grants::grant(from_word(r.get(1)?)?, [r.get(3)?])?;
+        let (role, cameras) = (grant.role(), grant.cameras().clone());
+        out.push(User { name: r.get(0)?, role, cameras, created_at: Timestamp(r.get(2)?) });
+    }
+    Ok(out)
+}
+
+fn no_account(name: &str) -> Fail {
+    Error::not_found(format!("there is no account {name}")).into()
+}
+
+fn devices_of(tx: &Transaction<'_>, name: &str) -> Result<Vec<DeviceId>, Fail> {
+    let mut statement = tx.prepare_cached("SELECT id FROM device WHERE username = ?1")?;
+    let rows = statement.query_map([name], |r| r.get::<_, String>(0))?;
+    rows.map(|id| Ok(DeviceId::parse(&id?)?)).collect()
+}
+
+impl Accounts {
+    fn hash(&self, password: &str) -> Result<String> {
+        let _one_at_a_time = lock(&self.inner.hashing);
+        let salt = secret::random_bytes::<16>();
+        let hash: PasswordHash = argon2()
+            .hash_password_with_salt(password.as_bytes(), &salt)
+            .map_err(|e| Error::internal(format!("a password cannot be hashed: {e}")))?;
+        Ok(hash.to_string())
+    }
+
+    /// Checks a name and password; the account as it is written, and the hash that matched. Takes the same time when there is no
+    /// such account.
+    pub(crate) fn verified(&self, name: &str, password: &str) -> Result<Option<(String, String)>> {
+        let found = self.inner.db.read_access("looking up an account", |c| login(c, name))?;
+        let text = found.as_ref().map_or(NOBODY, |account| &account.hash);
+        let hash = PasswordHash::new(text)
+            .map_err(|e| Error::new(ErrorKind::Corrupt, format!("the password hash of an account is damaged: {e}")))?;
+        let fits = password.len() <= MAX_PASSWORD_BYTES;
+        let tried = if fits { password } else { "" };
+        let right = {
+            let _one_at_a_time = lock(&self.inner.hashing);
+            argon2().verify_password(tried.as_bytes(), &hash).is_ok()
+        };
+        Ok(found.filter(|_| right && fits).map(|account| (account.name, account.hash)))
+    }
+
+    /// Errors with `Conflict` when nobody could manage the box without `leaving`; see [`check_leaving`]. `now` is judged before the
+    /// transaction, which is no place to follow a clock that was set.
+    pub(crate) fn may_leave(&self, tx: &Transaction<'_>, leaving: Leaving<'_>, now: Timestamp) -> Result<(), Fail> {
+        let devices: Vec<_> = all_devices(tx)?.into_iter().filter(|d| !self.expired(d, now)).collect();
+        Ok(check_leaving(leaving, &all_users(tx)?, &devices)?)
+    }
+
+    pub(crate) fn list_users(&self) -> Result<Vec<User>> {
+        self.inner.db.read_access("listing the accounts", all_users)
+    }
+
+    /// `by` joins the account when it had none and may do the same: the phone of an admin who makes an account for somebody else
+    /// stays the admin's.
+    pub(crate) fn insert_user(
+        &self,
+        name: &str,
+        password: &str,
+        grant: &Grant,
+        by: Option<DeviceId>,
+        now: Timestamp,
+    ) -> Result<()> {
+        access::check_name("user name", name)?;
+        access::check_password(password)?;
+        let hash = self.hash(password)?;
+        self.change(format_args!("the account {name} cannot be made"), |tx| {
+            let sql = "INSERT INTO user (name, password, role, created, cameras) VALUES (?1, ?2, ?3, ?4, ?5)
+                ON CONFLICT DO NOTHING";
+            let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
+            let proof = grants::text(&hash, grant.cameras());
+            if tx.prepare_cached(sql)?.execute(params![name, proof, role, now.0, cameras])? == 0 {
+                return Err(Error::new(ErrorKind::Conflict, format!("there is already an account {name}")).into());
+            }
+            if let Some(by) = by {
+                let sql = "UPDATE device SET username = ?2
+                    WHERE id = ?1 AND username IS NULL AND role = ?3 AND cameras IS ?4";
+                tx.prepare_cached(sql)?.execute(params![by.to_string(), name, role, cameras])?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn change_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
+        access::check_password(password)?;
+        let hash = self.hash(password)?;
+        self.change(format_args!("the password of {name} cannot be set"), |tx| {
+            let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
+            let proof = grants::text(&hash, account.grant.cameras());
+            tx.prepare_cached("UPDATE user SET password = ?2 WHERE name = ?1")?.execute([name, &proof])?;
+            let revoked: Vec<_> = devices_of(tx, name)?.into_iter().filter(|id| Some(*id) != keep).collect();
+            for id in &revoked {
+                tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])?;
+            }
+            Ok(revoked)
+        })
+    }
+
+    /// The account's devices get the same: their role and cameras are the account's.
+    pub(crate) fn change_grant(&self, name: &str, change: &GrantChange) -> Result<Vec<DeviceId>> {
+        let now = self.judged(self.now());
+        self.change(format_args!("what {name} may do cannot be changed"), |tx| {
+            let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
+            let grant = change.apply(&account.grant)?;
+            if grant.role() != Role::Admin {
+                self.may_leave(tx, Leaving::Account(name), now)?;
+            }
+            let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
+            let proof = grants::text(&account.hash, grant.cameras());
+            tx.prepare_cached("UPDATE user SET role = ?2, cameras = ?3, password = ?4 WHERE name = ?1")?
+                .execute(params![name, role, cameras, proof])?;
+            let devices = devices_of(tx, name)?;
+            for id in &devices {
+                let id = id.to_string();
+                let token: Vec<u8> =
+                    tx.prepare_cached("SELECT token FROM device WHERE id = ?1")?.query_row([&id], |r| r.get(0))?;
+                let hash = grants::plain_token(&token).try_into();
+                let hash = hash.map_err(|_| Error::new(ErrorKind::Corrupt, "the hash of a token is damaged"))?;
+                tx.prepare_cached("UPDATE device SET role = ?2, cameras = ?3, token = ?4 WHERE id = ?1")?
+                    .execute(params![id, role, cameras, grants::token(hash, grant.cameras())])?;
+            }
+            Ok(devices)
+        })
+    }
+
+    pub(crate) fn delete_user(&self, name: &str) -> Result<Vec<DeviceId>> {
+        let now = self.judged(self.now());
+        self.change(format_args!("the account {name} cannot be removed"), |tx| {
+            login(tx, name)?.ok_or_else(|| no_account(name))?;
+            self.may_leave(tx, Leaving::Account(name), now)?;
+            let devices = devices_of(tx, name)?;
+            // Its devices go with it (on delete cascade).
+            tx.prepare_cached("DELETE FROM user WHERE name = ?1")?.execute([name])?;
+            Ok(devices)
+        })
+    }
+
+    pub(crate) fn list_stream_passwords(&self) -> Result<Vec<StreamPassword>> {
+        self.inner.db.read_access("listing the stream passwords", |c| {
+            let sql = "SELECT name, created, cameras FROM stream_password ORDER BY name";
+            let mut statement = c.prepare_cached(sql)?;
+            let mut rows = statement.query([])?;
+            let mut out = Vec::new();
+            while let Some(r) = rows.next()? {
+                let cameras = grants::cameras(r.get(2)?)?;
+                out.push(StreamPassword { name: r.get(0)?, cameras, created_at: Timestamp(r.get(1)?) });
+            }
+            Ok(out)
+        })
+    }
+
+    pub(crate) fn insert_stream_password(&self, name: &str, cameras: &CameraGrant, now: Timestamp) -> Result<Secret> {
+        access::check_name("stream password name", name)?;
+        let password = secret::hex(&secret::random_bytes::<16>());
+        let ha1 = secret::hex(&Md5::digest(format!("{name}:{RTSP_REALM}:{password}").as_bytes()));
+        self.change(format_args!("the stream password {name} cannot be made"), |tx| {
+            let sql = "INSERT INTO stream_password (name, ha1, created, cameras) VALUES (?1, ?2, ?3, ?4)
+                ON CONFLICT DO NOTHING";
+            let proof = grants::text(&ha1, cameras);
+            match tx.prepare_cached(sql)?.execute(params![name, proof, now.0, grants::column(cameras)?])? {
+                0 => Err(Error::new(ErrorKind::Conflict, format!("there is already a stream password {name}")).into()),
+                _ => Ok(()),
+            }
+        })?;
+        Ok(Secret::new(password))
+    }
+
+    pub(crate) fn delete_stream_password(&self, name: &str) -> Result<()> {
+        self.change(format_args!("the stream password {name} cannot be removed"), |tx| {
+            match tx.prepare_cached("DELETE FROM stream_password WHERE name = ?1")?.execute([name])? {
+                0 => Err(Error::not_found(format!("there is no stream password {name}")).into()),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// All stream passwords as RTSP's Digest checks them.
+    pub fn stream_logins(&self) -> Result<Vec<StreamLogin>> {
+        self.inner.db.read_access("reading the stream passwords", |c| {
+            let mut statement = c.prepare_cached("SELECT name, ha1, cameras FROM stream_password ORDER BY name")?;
+            let mut rows = statement.query([])?;
+            let mut out = Vec::new();
+            while let Some(r) = rows.next()? {
+                let ha1 = Secret::new(grants::plain(&r.get::<_, String>(1)?).to_owned());
+                out.push(StreamLogin { name: r.get(0)?, ha1, cameras: grants::cameras(r.get(2)?)? });
+            }
+            Ok(out)
+        })
+    }
+}
