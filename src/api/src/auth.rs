@@ -5,7 +5,7 @@ use crate::connection::{Connection, Peer};
 use crate::headers;
 use crate::input::{PathParts, read_whole, too_large};
 use crate::problem::{Problem, Reply};
-use crate::route::{About, MAX_BODY, Route};
+use crate::route::{About, MAX_BODY_BYTES, Route};
 use crate::state::{AppState, Shared, blocking};
 use axum::RequestExt;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
@@ -108,7 +108,7 @@ fn check_request(app: &Shared, routes: &[Route], request: &Request) -> Reply<()>
     let length = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let route = routes.iter().find(|r| Some(r.path) == path && r.method == *request.method());
-    let limit = route.map_or(MAX_BODY as u64, |r| r.takes.max_bytes());
+    let limit = route.map_or(MAX_BODY_BYTES as u64, |r| r.takes.max_bytes());
     match length {
         Some(n) if n > limit => Err(too_large(limit)),
         _ => Ok(()),

@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::problem::{Problem, Reply};
-use crate::route::{Kind, MAX_BODY, Route, Takes};
+use crate::route::{Kind, MAX_BODY_BYTES, Route, Takes};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
@@ -183,10 +183,10 @@ pub(crate) async fn read_whole(request: Request, media_type: &str) -> Reply<Requ
     let missing = || Problem::new(ErrorKind::Internal, "a request has no connection");
     let connection = request.extensions().get::<Arc<Connection>>().cloned().ok_or_else(missing)?;
     let (head, body) = request.into_parts();
-    let read = Limited::new(body, MAX_BODY).collect();
+    let read = Limited::new(body, MAX_BODY_BYTES).collect();
     let bytes = match within(connection.clock(), BODY_TIMEOUT, read).await {
         Some(Ok(body)) => body.to_bytes(),
-        Some(Err(e)) if e.is::<LengthLimitError>() => return Err(too_large(MAX_BODY as u64)),
+        Some(Err(e)) if e.is::<LengthLimitError>() => return Err(too_large(MAX_BODY_BYTES as u64)),
         Some(Err(_)) => return Err(Problem::new(ErrorKind::Invalid, "the body was cut short")),
         None => {
             let problem = Problem::new(ErrorKind::Invalid, "the body came too slowly");
@@ -198,6 +198,6 @@ pub(crate) async fn read_whole(request: Request, media_type: &str) -> Reply<Requ
 
 /// What [`read_whole`] read.
 async fn body(request: Request) -> Reply<Bytes> {
-    let read = axum::body::to_bytes(request.into_body(), MAX_BODY).await;
+    let read = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
     read.map_err(|_| Problem::new(ErrorKind::Internal, "a body that was read cannot be read"))
 }

@@ -17,7 +17,7 @@ const WITHIN: Duration = Duration::from_secs(15);
 /// A name that the box's certificate always has.
 const NAME: &str = "localhost";
 /// Bytes that may be under way.
-const BUFFER: usize = 16 * 1024;
+const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Asks one server. Clones share its way in.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl Lifeline {
 
     async fn exchange(&self) -> Result<u16> {
         let silent = || "the API does not answer";
-        let (here, there) = tokio::io::duplex(BUFFER);
+        let (here, there) = tokio::io::duplex(BUFFER_BYTES);
         self.way_in.send(there).await.context(ErrorKind::Unavailable, silent)?;
         let name = ServerName::try_from(NAME).context(ErrorKind::Internal, silent)?;
         let tls = TlsConnector::from(Arc::clone(&self.tls));

@@ -77,9 +77,9 @@ pub enum Kind {
 pub enum Takes {
     /// None is read.
     Nothing,
-    /// JSON as this schema of the document says, at most [`MAX_BODY`] bytes.
+    /// JSON as this schema of the document says, at most [`MAX_BODY_BYTES`] bytes.
     Json(&'static str),
-    /// Text of this media type, at most [`MAX_BODY`] bytes.
+    /// Text of this media type, at most [`MAX_BODY_BYTES`] bytes.
     Text(&'static str),
     /// Bytes, read piece by piece.
     Bytes {
@@ -89,7 +89,7 @@ pub enum Takes {
 }
 
 /// The largest body that is read at once, bytes.
-pub const MAX_BODY: usize = 64 * 1024;
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 impl Takes {
     /// The media type of a body that is read before the handler sees the request.
@@ -105,7 +105,7 @@ impl Takes {
     pub fn max_bytes(&self) -> u64 {
         match self {
             Self::Bytes { max } => *max,
-            Self::Nothing | Self::Json(_) | Self::Text(_) => MAX_BODY as u64,
+            Self::Nothing | Self::Json(_) | Self::Text(_) => MAX_BODY_BYTES as u64,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::retention::RetentionConfig;
 
 /// Where the recordings have a disk of their own, this much is to be free for index, stills and keys, bytes.
-const DATABASE_WANTS: u64 = 32 << 20;
+const DATABASE_WANTS_BYTES: u64 = 32 << 20;
 /// Less than this is nearly full whatever the limits say, bytes.
 const FULL_BELOW: u64 = 16 << 20;
 
@@ -35,7 +35,7 @@ impl DiskFacts {
             )
         } else if self.is_read_only {
             Some("The disk is read-only: nothing can be recorded; check the card and start the box again")
-        } else if self.database_free_bytes.is_some_and(|free| free < DATABASE_WANTS) {
+        } else if self.database_free_bytes.is_some_and(|free| free < DATABASE_WANTS_BYTES) {
             Some("The disk with the database is nearly full: make room on it")
         } else if self.free_bytes < (limits.min_free_bytes / 4).max(FULL_BELOW) {
             Some("The disk is nearly full: make room, or lower the limits of recording")

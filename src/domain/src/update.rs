@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 /// Largest bundle that is taken, bytes.
-pub const MAX_BUNDLE: u64 = 1 << 30;
+pub const MAX_BUNDLE_BYTES: u64 = 1 << 30;
 /// What must stay free on the disk beside a bundle, bytes.
 pub const KEEP_FREE_BYTES: u64 = 64 << 20;
 /// Why a box that is no card image has no updates.

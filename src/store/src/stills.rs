@@ -14,7 +14,7 @@ use std::io::Read;
 /// How a JPEG begins.
 const JPEG: &[u8] = &[0xff, 0xd8];
 /// Larger stills are refused.
-const MAX_THUMBNAIL: usize = 4 << 20;
+const MAX_THUMBNAIL_BYTES: usize = 4 << 20;
 
 /// Where an event's still lies below `thumbnails/`.
 pub(crate) fn thumbnail_path(camera: &str, id: i64) -> String {
@@ -25,9 +25,9 @@ impl Recordings {
     /// Keeps (or replaces) an event's still, a JPEG of at most 4 MiB, with what moves in that very picture. Errors: `NotFound`,
     /// `Invalid`, `Unavailable`.
     pub fn put_still(&self, id: EventId, jpeg: &[u8], boxes: &[Rect]) -> Result<Event> {
-        if !jpeg.starts_with(JPEG) || jpeg.len() > MAX_THUMBNAIL {
+        if !jpeg.starts_with(JPEG) || jpeg.len() > MAX_THUMBNAIL_BYTES {
             return Err(Error::invalid(format!(
-                "event {id}: its still is not a JPEG of at most {MAX_THUMBNAIL} bytes"
+                "event {id}: its still is not a JPEG of at most {MAX_THUMBNAIL_BYTES} bytes"
             )));
         }
         let event = self.index().event_by_id(id)?;
@@ -49,7 +49,7 @@ impl Recordings {
         let mut data = Vec::new();
         let unreadable = |e| io_error(|| format!("event {id} has no still that can be read"), e);
         let file = self.inner.thumbnails.read(&thumbnail_path(event.camera.as_str(), id.0)).map_err(unreadable)?;
-        file.take(MAX_THUMBNAIL as u64).read_to_end(&mut data).map_err(unreadable)?;
+        file.take(MAX_THUMBNAIL_BYTES as u64).read_to_end(&mut data).map_err(unreadable)?;
         // A power cut may have left less than a picture.
         if data.starts_with(JPEG) { Ok(data.into()) } else { Err(none()) }
     }

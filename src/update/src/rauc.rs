@@ -14,7 +14,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 /// How often the progress is asked.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Questions in a row that may stay without an answer before the service counts as gone.
-const SILENT: u32 = 10;
+const MAX_UNANSWERED: u32 = 10;
 
 const SERVICE: &str = "de.pengutronix.rauc";
 const PATH: &str = "/";
@@ -114,7 +114,7 @@ impl Rauc {
                     let (percent, doing, _) = at.unwrap_or_default();
                     progress(percent.clamp(0, 100) as u32, &clean(&doing));
                 }
-                Err(e) if silent >= SILENT || is_gone(&e) => {
+                Err(e) if silent >= MAX_UNANSWERED || is_gone(&e) => {
                     tick.destroy();
                     return Err(explain(e, ErrorKind::Unavailable, failed));
                 }

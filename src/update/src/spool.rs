@@ -1,7 +1,7 @@
 //! The folder in which an uploaded bundle waits: one at a time, and nothing stays.
 
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::update::{KEEP_FREE_BYTES, MAX_BUNDLE};
+use perch_domain::update::{KEEP_FREE_BYTES, MAX_BUNDLE_BYTES};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -51,8 +51,9 @@ impl Spool {
         if bytes == 0 {
             return Err(Error::invalid("the update is empty: choose the .raucb file"));
         }
-        if bytes > MAX_BUNDLE {
-            let why = format!("the update has {} MiB: more than {} MiB are not taken", bytes >> 20, MAX_BUNDLE >> 20);
+        if bytes > MAX_BUNDLE_BYTES {
+            let why =
+                format!("the update has {} MiB: more than {} MiB are not taken", bytes >> 20, MAX_BUNDLE_BYTES >> 20);
             return Err(Error::new(ErrorKind::TooLarge, why));
         }
         self.clear();
@@ -156,7 +157,7 @@ mod tests {
         let spool = Spool::new(dir.path().to_owned());
         let kind = |bytes| spool.receive(bytes).map(|_| ()).expect_err("refused").kind();
         assert_eq!(kind(0), ErrorKind::Invalid);
-        assert_eq!(kind(MAX_BUNDLE + 1), ErrorKind::TooLarge);
+        assert_eq!(kind(MAX_BUNDLE_BYTES + 1), ErrorKind::TooLarge);
         let nowhere = Spool::new(dir.path().join("nowhere"));
         assert_eq!(nowhere.receive(1).map(|_| ()).expect_err("no folder").kind(), ErrorKind::Unavailable);
     }

@@ -19,7 +19,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 /// Bytes that are read at once.
-const PIECE: u64 = 128 * 1024;
+const PIECE_BYTES: u64 = 128 * 1024;
 /// The longest playlist: a day with an hour set back, and a little.
 const MAX_PLAYLIST_US: i64 = 26 * 3_600_000_000;
 
@@ -206,7 +206,7 @@ fn file_body(file: File, start: u64, end: u64, revoked: Watch) -> Body {
 }
 
 fn read_piece(file: &File, at: u64, end: u64) -> Result<Bytes> {
-    let mut buffer = vec![0; PIECE.min(end - at) as usize];
+    let mut buffer = vec![0; PIECE_BYTES.min(end - at) as usize];
     let n = loop {
         match file.read_at(&mut buffer, at) {
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}

@@ -7,7 +7,7 @@ use crate::route::{Body, Gives, Kind, Param, Route};
 use axum::routing::{delete, get, patch, post, put};
 use http::Method;
 use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Watch};
-use perch_domain::update::MAX_BUNDLE;
+use perch_domain::update::MAX_BUNDLE_BYTES;
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
@@ -161,7 +161,7 @@ pub const ROUTES: &[Route] = &[
         query: &[], takes: Nothing, gives: json(200, "UpdateState"), handler: || get(update::state) },
     Route { method: POST, path: "/api/v1/update", permission: ManageBox, about: TheBox,
         summary: "Upload an update; it is checked and kept for its installation",
-        query: &[], takes: Bytes { max: MAX_BUNDLE }, gives: json(201, "Bundle"), handler: || post(update::upload) },
+        query: &[], takes: Bytes { max: MAX_BUNDLE_BYTES }, gives: json(201, "Bundle"), handler: || post(update::upload) },
     Route { method: POST, path: "/api/v1/update/install", permission: ManageBox, about: TheBox,
         summary: "Install the uploaded update, or one from an address; the box restarts",
         query: &[], takes: Json("Install"), gives: json(202, "UpdateState"), handler: || post(update::install) },

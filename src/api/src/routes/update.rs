@@ -21,7 +21,7 @@ use std::time::Duration;
 /// How long a client may be silent in the middle of an upload.
 const SILENT: Duration = Duration::from_secs(30);
 /// Bytes that are collected for one write to the card.
-const PIECE: usize = 512 * 1024;
+const PIECE_BYTES: usize = 512 * 1024;
 
 /// `GET /api/v1/update`
 pub(super) async fn state(State(app): State<Shared>, who: Who) -> Reply {
@@ -66,7 +66,7 @@ async fn receive(
     mut upload: OnDisk<Box<dyn Upload>>,
     mut body: Body,
 ) -> Reply<OnDisk<Box<dyn Upload>>> {
-    let mut piece = BytesMut::with_capacity(PIECE);
+    let mut piece = BytesMut::with_capacity(PIECE_BYTES);
     loop {
         let frame = match within(clock, SILENT, body.frame()).await {
             Some(frame) => frame,
@@ -81,12 +81,12 @@ async fn receive(
             Some(Ok(frame)) => piece.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default()),
             Some(Err(_)) => return Err(Problem::new(ErrorKind::Invalid, "the upload was interrupted: try again")),
         }
-        if piece.len() >= PIECE || is_end {
+        if piece.len() >= PIECE_BYTES || is_end {
             let full = piece.split();
             let (written, same) = upload.work(move |upload| upload.write(&full)).await?;
             written?;
             upload = same;
-            piece.reserve(PIECE);
+            piece.reserve(PIECE_BYTES);
         }
         if is_end {
             return Ok(upload);

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::Role;
 use perch_domain::update::{
-    Bundle, LastUpdate, MAX_BUNDLE, Outcome, Phase, UpdatePort, UpdateSource, UpdateState, Upload,
+    Bundle, LastUpdate, MAX_BUNDLE_BYTES, Outcome, Phase, UpdatePort, UpdateSource, UpdateState, Upload,
 };
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -163,7 +163,7 @@ async fn what_is_no_upload_is_refused_before_it_is_read() {
     assert!(answer["detail"].as_str().expect("detail").contains("signature verification failed"), "{answer}");
 
     // Announced too large, and without an announcement.
-    assert_eq!(raw(&rig, &admin, &format!("Content-Length: {}", MAX_BUNDLE + 1), b"").await, "HTTP/1.1 413");
+    assert_eq!(raw(&rig, &admin, &format!("Content-Length: {}", MAX_BUNDLE_BYTES + 1), b"").await, "HTTP/1.1 413");
     assert_eq!(raw(&rig, &admin, "Transfer-Encoding: chunked", b"1\r\nx\r\n0\r\n\r\n").await, "HTTP/1.1 411");
     // Nothing else takes more than before; only announced, since the box answers before it has read so much.
     let other = String::from_utf8(head(&rig, &admin, "Content-Length: 66560")).expect("text");
