@@ -7,10 +7,10 @@ use super::settings::Settings;
 use crate::{pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 /// Demuxers that take segment seeks: MP4, Matroska and WebM, AVI. With any other a file starts again by a new pipeline.
 const LOOPING_DEMUXERS: [&str; 3] = ["qtdemux", "matroskademux", "avidemux"];
@@ -18,11 +18,16 @@ const LOOPING_DEMUXERS: [&str; 3] = ["qtdemux", "matroskademux", "avidemux"];
 /// Begins and loops the file of one pipeline.
 pub(super) struct Looper {
     decode: gst::Bin,
+    state: Mutex<State>,
+}
+
+struct State {
     /// The decoder's pad that carries the pictures; seeks go there.
-    video: Mutex<Option<gst::Pad>>,
+    video: Option<gst::Pad>,
     /// Where running time is moved to the box's steady time.
-    entries: Mutex<Vec<gst::Pad>>,
-    started: AtomicBool,
+    entries: Vec<gst::Pad>,
+    has_sound: bool,
+    started: bool,
 }
 
 /// The bin of the file at `path`, with a pad for its pictures, and what loops it.
@@ -42,9 +47,7 @@ pub(super) fn source(
     let entry = video.static_pad("sink").ok_or_else(|| Error::invalid("the element `name=video` needs a sink pad"))?;
     let looper = Arc::new(Looper {
         decode: decode.clone().downcast().map_err(|_| Error::invalid("the element `name=decode` must be a bin"))?,
-        video: Mutex::default(),
-        entries: Mutex::new(vec![entry.clone()]),
-        started: AtomicBool::new(false),
+        state: Mutex::new(State { video: None, entries: vec![entry.clone()], has_sound: false, started: false }),
     });
     let pads = Pads {
         settings: settings.clone(),
@@ -53,7 +56,6 @@ pub(super) fn source(
         bin: bin.downgrade(),
         entry: entry.downgrade(),
         looper: Arc::downgrade(&looper),
-        has_sound: AtomicBool::new(false),
     };
     decode.connect_pad_added(move |_, pad| pads.added(pad));
     let flow = Arc::downgrade(flow);
@@ -89,7 +91,6 @@ struct Pads {
     bin: gst::glib::WeakRef<gst::Bin>,
     entry: gst::glib::WeakRef<gst::Pad>,
     looper: Weak<Looper>,
-    has_sound: AtomicBool,
 }
 
 impl Pads {
@@ -105,14 +106,14 @@ impl Pads {
             // Where the file cannot seek, this is its beginning already.
             begin_now(&entry);
             match pad.link(&entry) {
-                Ok(_) => *looper.video.lock().unwrap_or_else(PoisonError::into_inner) = Some(pad.clone()),
+                Ok(_) => looper.state().video = Some(pad.clone()),
                 Err(e) => {
                     flow.signal(Signal::Failed(Error::invalid("the file's pictures cannot be used").with_source(e)))
                 }
             }
         } else if kind.starts_with("audio/")
             && parts::own_sound(&self.settings)
-            && !self.has_sound.swap(true, Ordering::SeqCst)
+            && looper.is_first_sound()
             && let Err(e) = self.add_sound(&flow, &bin, &looper, pad)
         {
             tracing::warn!(camera = %self.settings.config.id, error = %e, "the file's sound cannot be used");
@@ -124,7 +125,7 @@ impl Pads {
         let opus = parts::opus(&self.settings, flow, &self.sound)?;
         if let Some(entry) = pace.static_pad("sink") {
             begin_now(&entry);
-            looper.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+            looper.state().entries.push(entry);
         }
         parts::grow(bin, pad, &[pace, opus])
     }
@@ -133,7 +134,7 @@ impl Pads {
 impl Looper {
     /// Starts the first round now. Later calls do nothing.
     pub fn begin(self: &Arc<Self>, pipeline: &gst::Pipeline, flow: &Arc<Flow>) {
-        if self.started.swap(true, Ordering::SeqCst) {
+        if std::mem::replace(&mut self.state().started, true) {
             return;
         }
         let Some(pad) = self.pad() else {
@@ -143,7 +144,8 @@ impl Looper {
         let (me, pipeline, teller) = (self.clone(), pipeline.clone(), flow.clone());
         in_background(flow, move || {
             if me.loops_in_place() {
-                me.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(begin_now);
+                let entries = me.state().entries.clone();
+                entries.iter().for_each(begin_now);
                 if !seek(&pad, gst::SeekFlags::FLUSH) {
                     tracing::debug!("the file cannot be looped in place");
                 }
@@ -179,7 +181,16 @@ impl Looper {
     }
 
     fn pad(&self) -> Option<gst::Pad> {
-        self.video.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().video.clone()
+    }
+
+    /// Whether no sound was taken before this one.
+    fn is_first_sound(&self) -> bool {
+        !std::mem::replace(&mut self.state().has_sound, true)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 

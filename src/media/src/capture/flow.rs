@@ -10,12 +10,13 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::clock::SharedClock;
+use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind};
 use perch_domain::health::Work;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -48,6 +49,8 @@ pub(super) struct Flow {
     luma: LumaSink,
     meter: Arc<Meter>,
     signals: mpsc::UnboundedSender<Signal>,
+    state: Mutex<State>,
+    // Atomics from here on: each packet passes them, on the threads of several sinks, and none waits for a lock.
     live: AtomicBool,
     /// When the last picture of the main stream was published, microseconds of the clock; `i64::MIN` before the first.
     last_frame_us: AtomicI64,
@@ -56,12 +59,18 @@ pub(super) struct Flow {
     /// Pictures of the main stream, and when the newest was captured, microseconds of the clock.
     encoded: AtomicU64,
     newest_us: AtomicI64,
-    connected: Mutex<Connected>,
-    refused: Mutex<Vec<String>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Default)]
+struct State {
+    connected: Connected,
+    /// The codecs of the source that are not taken.
+    refused: Vec<String>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Connected {
+    #[default]
     NotYet,
     Yes,
     Closed,
@@ -85,32 +94,31 @@ impl Flow {
             luma: settings.luma.clone(),
             meter,
             signals,
+            state: Mutex::default(),
             live: AtomicBool::new(true),
             last_frame_us: AtomicI64::new(i64::MIN),
             captured: AtomicU64::new(0),
             encoded: AtomicU64::new(0),
             newest_us: AtomicI64::new(i64::MIN),
-            connected: Mutex::new(Connected::NotYet),
-            refused: Mutex::default(),
         }
     }
 
     /// The pipeline is about to run: the hub commands it from now on. False where the attempt is over already.
     pub fn open(&self, control: Arc<dyn EncoderControl>) -> bool {
-        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
-        if *connected == Connected::Closed {
+        let mut state = lock(&self.state);
+        if state.connected == Connected::Closed {
             return false;
         }
-        *connected = Connected::Yes;
+        state.connected = Connected::Yes;
         self.hub.connect(control);
         true
     }
 
     /// The attempt is over: nothing of it is published any more.
     pub fn close(&self) {
-        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         self.live.store(false, Ordering::SeqCst);
-        if std::mem::replace(&mut *connected, Connected::Closed) == Connected::Yes {
+        if std::mem::replace(&mut state.connected, Connected::Closed) == Connected::Yes {
             self.hub.disconnect();
         }
     }
@@ -151,7 +159,7 @@ impl Flow {
 
     /// The source offers video in `codec`, which is not taken.
     pub fn refuse(&self, codec: String) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = &mut lock(&self.state).refused;
         if refused.len() < 8 {
             refused.push(codec);
         }
@@ -159,7 +167,7 @@ impl Flow {
 
     /// `e`, or the reason behind it: a source whose video was refused complains only that nothing is left.
     pub fn reason(&self, e: Error) -> Error {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).join(", ");
+        let refused = lock(&self.state).refused.join(", ");
         if refused.is_empty() || e.kind() != ErrorKind::Invalid || self.last_frame().is_some() {
             return e;
         }

@@ -8,11 +8,12 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_rtsp_server::subclass::prelude::*;
 use gstreamer_rtsp_server::{self as rtsp_server, glib, gst_rtsp};
+use perch_base::sync::lock;
 use perch_domain::camera::VideoSettings;
 use perch_domain::media::{Stream, Track, VideoCodec};
 use rtsp_server::prelude::*;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 /// A stream that gives no picture for this long cannot be described.
@@ -25,11 +26,16 @@ pub(super) struct Mount {
     pub(super) path: String,
     pub(super) source: Arc<FeedSource>,
     pub(super) has_audio: bool,
+    state: Mutex<State>,
+}
+
+struct State {
     /// How the next media is described.
-    video: Mutex<VideoSettings>,
-    feed: Mutex<Weak<Feed>>,
+    video: VideoSettings,
+    /// The feed of the media that runs now.
+    feed: Weak<Feed>,
     /// How many media of this path have started to end: a reader that comes meanwhile gets a new one instead of a refusal.
-    ended: AtomicU64,
+    ended: u64,
 }
 
 impl Mount {
@@ -43,29 +49,27 @@ impl Mount {
             path,
             source: Arc::new(source),
             has_audio,
-            video: Mutex::new(video),
-            feed: Mutex::default(),
-            ended: AtomicU64::new(0),
+            state: Mutex::new(State { video, feed: Weak::new(), ended: 0 }),
         }
     }
 
     /// Describes the stream like this from its next media on; readers of the present one go on.
     pub(super) fn set_video(&self, video: VideoSettings) {
-        *self.video.lock().unwrap_or_else(PoisonError::into_inner) = video;
+        self.state().video = video;
     }
 
     /// The feed of the media that runs now.
     pub(super) fn feed(&self) -> Option<Arc<Feed>> {
-        self.lock().upgrade()
+        self.state().feed.upgrade()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Weak<Feed>> {
-        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 
     fn bin(&self) -> Result<gst::Bin, glib::BoolError> {
         let bin = gst::Bin::new();
-        let video = *self.video.lock().unwrap_or_else(PoisonError::into_inner);
+        let video = self.state().video;
         let (caps, payloader) = match self.source.codec {
             VideoCodec::H264 => (
                 gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au"),
@@ -131,7 +135,7 @@ mod imp {
         fn gen_key(&self, _url: &gst_rtsp::RTSPUrl) -> Option<glib::GString> {
             // One media whatever the URL's host, port and query say.
             let (mount, _) = self.setup.get()?;
-            Some(format!("{} {}", mount.path, mount.ended.load(Ordering::SeqCst)).into())
+            Some(format!("{} {}", mount.path, mount.state().ended).into())
         }
 
         fn create_element(&self, _url: &gst_rtsp::RTSPUrl) -> Option<gst::Element> {
@@ -170,7 +174,7 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
     if let Some(audio) = &audio {
         on_first_need(audio, &feed, Track::Audio);
     }
-    *mount.lock() = Arc::downgrade(&feed);
+    mount.state().feed = Arc::downgrade(&feed);
     feed.attach();
 
     let waiting = Arc::downgrade(&feed);
@@ -190,7 +194,7 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
         if state == gst::ffi::GST_STATE_NULL
             && let Some(mount) = ending.upgrade()
         {
-            mount.ended.fetch_add(1, Ordering::SeqCst);
+            mount.state().ended += 1;
         }
     });
     tracing::debug!(path = mount.path, "RTSP media made");
