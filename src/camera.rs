@@ -145,10 +145,15 @@ impl Camera {
         if live.recording == recording {
             return;
         }
-        live.recording = recording.clone();
+        let before = std::mem::replace(&mut live.recording, recording.clone());
         drop(live);
+        let was_paused = before.state == RecordingState::Paused;
         let (camera, RecordingStatus { state, reason, .. }) = (self.config.id.clone(), &recording);
         match state {
+            // What fails or hangs is logged there, with its cause; that there is another reason now, only here.
+            RecordingState::Paused if !was_paused && !recording.is_unrecordable => {
+                tracing::debug!(%camera, reason, "recording is paused");
+            }
             RecordingState::Paused => tracing::error!(%camera, reason, "recording is paused"),
             _ => tracing::info!(%camera, ?state, reason, "recording state"),
         }

@@ -6,6 +6,7 @@ use crate::tasks::blocking;
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
+use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
 use perch_domain::task::TaskId;
 use perch_store::{Accounts, Recordings};
@@ -21,6 +22,8 @@ struct Retention {
     accounts: Accounts,
     clock: SharedClock,
     wake: Arc<Notify>,
+    /// Why the clock's state could not be stored.
+    failures: Arc<Repeated>,
 }
 
 /// Keeps the store within its limits.
@@ -32,7 +35,8 @@ pub fn spawn(
     wake: &Arc<Notify>,
 ) -> Result<()> {
     let (recordings, accounts) = (recordings.clone(), accounts.clone());
-    let task = Retention { recordings, accounts, clock: clock.clone(), wake: wake.clone() };
+    let (clock, wake, failures) = (clock.clone(), wake.clone(), Arc::default());
+    let task = Retention { recordings, accounts, clock, wake, failures };
     supervisor.spawn(TaskId::Retention, Backoff::new(Duration::from_secs(5), Duration::from_secs(120)), task)
 }
 
@@ -40,10 +44,19 @@ impl Task for Retention {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
             let (recordings, accounts) = (self.recordings.clone(), self.accounts.clone());
+            let (failures, now) = (self.failures.clone(), self.clock.mono());
             let look = move || {
                 let right = kernel_clock::is_synchronised();
-                if let Err(e) = accounts.clock_is(right) {
-                    tracing::warn!(error = %e, "whether the clock is right could not be stored");
+                match accounts.clock_is(right) {
+                    Err(e) if failures.is_news(&e, now) => {
+                        tracing::warn!(error = %e, "whether the clock is right could not be stored");
+                    }
+                    Err(_) => {}
+                    Ok(()) => {
+                        if let Some(repeats) = failures.ended() {
+                            tracing::info!(repeats, "whether the clock is right is stored again");
+                        }
+                    }
                 }
                 recordings.enforce_retention(right)
             };

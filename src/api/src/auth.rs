@@ -4,7 +4,7 @@ use crate::authority::same;
 use crate::connection::{Connection, Peer};
 use crate::headers;
 use crate::input::{PathParts, read_whole, too_large};
-use crate::problem::{Problem, Reply};
+use crate::problem::{Hidden, Problem, Reply};
 use crate::route::{About, MAX_BODY_BYTES, Route};
 use crate::state::{AppState, Shared, blocking};
 use axum::RequestExt;
@@ -83,6 +83,11 @@ pub(crate) async fn outer(
             response
         }
     };
+    if let Some(Hidden(error)) = response.extensions_mut().remove()
+        && app.unanswered.is_news(&error, app.ports.clock.mono())
+    {
+        tracing::warn!(error, "a request could not be answered for now");
+    }
     headers::protect(response.headers_mut());
     tracing::debug!(%method, path, status = response.status().as_u16(), duration_ms = app.ports.clock.mono().since(started).as_millis() as u64, "request");
     response

@@ -9,6 +9,10 @@ use std::time::Duration;
 /// What a handler gives back.
 pub(crate) type Reply<T = Response> = Result<T, Problem>;
 
+/// What an answer does not say of why a request could not be answered for now; the log does, once while it lasts.
+#[derive(Clone, Debug)]
+pub(crate) struct Hidden(pub(crate) String);
+
 /// An error on its way out.
 #[derive(Debug)]
 pub(crate) struct Problem(Box<Inner>);
@@ -82,6 +86,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Inner { error, status, extra, headers: more } = *self.0;
         let kind = error.kind();
+        let mut hidden = None;
         let detail = match kind {
             ErrorKind::Internal | ErrorKind::Io | ErrorKind::Corrupt => {
                 let id = perch_base::secret::hex(&perch_base::secret::random_bytes::<4>());
@@ -94,7 +99,7 @@ impl IntoResponse for Problem {
                 if error.inside().is_some()
                     || (kind == ErrorKind::Unavailable && std::error::Error::source(&error).is_some())
                 {
-                    tracing::warn!(error = %error, "a request could not be answered for now");
+                    hidden = Some(Hidden(error.to_string()));
                 }
                 sentence(error.message())
             }
@@ -110,6 +115,9 @@ impl IntoResponse for Problem {
             map.extend(extra);
         }
         let mut response = (status, body.to_string()).into_response();
+        if let Some(hidden) = hidden {
+            response.extensions_mut().insert(hidden);
+        }
         let headers = response.headers_mut();
         headers.extend(more);
         if kind == ErrorKind::RateLimited && !headers.contains_key(header::RETRY_AFTER) {

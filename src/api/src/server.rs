@@ -9,8 +9,8 @@ use crate::state::{AppState, Parts, Shared};
 use crate::tls::server_config;
 use crate::{openapi, routes};
 use perch_base::clock::within;
+use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
-use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,8 +26,6 @@ use tokio_rustls::TlsAcceptor;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long is waited after a connection could not be accepted: closing others frees what was missing.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
-/// A failure to accept that comes again within this time is the same.
-const ACCEPT_SAME: Duration = Duration::from_secs(60);
 
 /// A bound server, ready to run.
 pub struct Server {
@@ -81,7 +79,8 @@ impl Server {
         let clock = Arc::clone(&app.ports.clock);
         let service =
             Service { acceptor, router: routes::router(app), drain: drain.subscribe(), clock: Arc::clone(&clock) };
-        let mut failures = AcceptFailures::default();
+        // They come five times a second as long as descriptors are short.
+        let failures = Repeated::default();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -91,15 +90,20 @@ impl Server {
                     connections.spawn(service.clone().serve(stream, here, None));
                 }
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => match door.arrive(peer.ip()) {
-                        Some(place) => {
-                            let _ = stream.set_nodelay(true);
-                            connections.spawn(service.clone().serve(stream, peer, Some(place)));
+                    Ok((stream, peer)) => {
+                        if let Some(repeats) = failures.ended() {
+                            tracing::info!(repeats, "connections are accepted again");
                         }
-                        None => tracing::debug!(address = %peer.ip(), "too many connections; one more was closed"),
-                    },
+                        match door.arrive(peer.ip()) {
+                            Some(place) => {
+                                let _ = stream.set_nodelay(true);
+                                connections.spawn(service.clone().serve(stream, peer, Some(place)));
+                            }
+                            None => tracing::debug!(address = %peer.ip(), "too many connections; one more was closed"),
+                        }
+                    }
                     Err(e) => {
-                        if failures.is_new(&e, clock.mono()) {
+                        if failures.is_news(&e, clock.mono()) {
                             tracing::warn!(error = %e, "connections cannot be accepted");
                         }
                         clock.sleep(ACCEPT_AGAIN).await;
@@ -116,18 +120,6 @@ impl Server {
         }
         connections.shutdown().await;
         Ok(())
-    }
-}
-
-/// Which failure to accept was logged last: they come five times a second as long as descriptors are short.
-#[derive(Default)]
-struct AcceptFailures(Option<(Option<i32>, MonoTime)>);
-
-impl AcceptFailures {
-    /// Whether `e` is another failure than the last one, or comes after a time without any.
-    fn is_new(&mut self, e: &io::Error, now: MonoTime) -> bool {
-        let before = self.0.replace((e.raw_os_error(), now));
-        before.is_none_or(|(code, at)| code != e.raw_os_error() || now.since(at) > ACCEPT_SAME)
     }
 }
 
@@ -152,28 +144,4 @@ fn cannot_listen(listen: SocketAddr, e: io::Error) -> Error {
         _ => format!("cannot listen on {listen} (http.listen)"),
     };
     Error::new(ErrorKind::Unavailable, message).with_source(e)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_to_accept_is_logged_once_until_it_changes() {
-        let (out_of_files, out_of_memory) = (|| io::Error::from_raw_os_error(24), || io::Error::from_raw_os_error(12));
-        let mut failures = AcceptFailures::default();
-        let s = |seconds: i64| MonoTime(seconds * 1_000_000);
-        let seen: Vec<_> = [
-            (out_of_files(), 0),
-            (out_of_files(), 1),
-            (out_of_files(), 60),
-            (out_of_memory(), 61),
-            (out_of_files(), 62),
-            (out_of_files(), 123),
-        ]
-        .iter()
-        .map(|(e, at)| failures.is_new(e, s(*at)))
-        .collect();
-        assert_eq!(seen, [true, false, false, true, true, true]);
-    }
 }

@@ -8,6 +8,7 @@ use crate::revoke::Revocations;
 use crate::streams::OpenStreams;
 use perch_base::clock::within;
 use perch_base::ids::DeviceId;
+use perch_base::repeated::Repeated;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use serde_json::Value;
@@ -37,6 +38,8 @@ pub(crate) struct AppState {
     /// True once the server drains: streams that never end by themselves end then.
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) streams: OpenStreams,
+    /// Why requests cannot be answered for now: a page that polls asks every few seconds.
+    pub(crate) unanswered: Repeated,
     /// When it was asked last whether the ports answer, and whether they did.
     health: Mutex<Option<(MonoTime, bool)>>,
 }
@@ -61,6 +64,7 @@ impl AppState {
             revocations: Revocations::default(),
             draining: parts.draining,
             streams: OpenStreams::new(),
+            unanswered: Repeated::default(),
             health: Mutex::new(None),
         }
     }

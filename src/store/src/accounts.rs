@@ -3,6 +3,7 @@
 use crate::Config;
 use crate::db::Db;
 use perch_base::clock::SharedClock;
+use perch_base::repeated::Repeated;
 use perch_base::time::Timestamp;
 use perch_domain::access::Principal;
 use perch_domain::ages::Ages;
@@ -24,12 +25,15 @@ pub(crate) struct Inner {
     pub(crate) hashing: Mutex<()>,
     /// How times that decide who may come in follow the clock.
     pub(crate) ages: Mutex<Ages>,
+    /// Why they do not follow the clock yet: noted at each request.
+    pub(crate) not_following: Repeated,
 }
 
 impl Accounts {
     pub(crate) fn new(config: &Config, clock: &SharedClock, db: &Arc<Db>, ages: Ages) -> Self {
         let (config, clock, db) = (config.clone(), clock.clone(), db.clone());
-        Self { inner: Arc::new(Inner { config, clock, db, hashing: Mutex::new(()), ages: Mutex::new(ages) }), by: None }
+        let (hashing, ages, not_following) = (Mutex::new(()), Mutex::new(ages), Repeated::default());
+        Self { inner: Arc::new(Inner { config, clock, db, hashing, ages, not_following }), by: None }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -53,7 +53,7 @@ impl Fail {
 /// the door nor a recorder waits for somebody who looks far back.
 pub(crate) struct Db {
     dir: PathBuf,
-    clock: SharedClock,
+    pub(crate) clock: SharedClock,
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     access: Mutex<Connection>,

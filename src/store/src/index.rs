@@ -4,6 +4,7 @@ use crate::db::Db;
 use crate::live::Live;
 use crate::row_queue::Rows;
 use perch_base::ids::SegmentId;
+use perch_base::repeated::Repeated;
 use perch_base::sync::lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,11 +21,22 @@ pub(crate) struct Inner {
     live: Mutex<HashMap<SegmentId, Live>>,
     /// Changes of recordings' rows that the database has yet to take.
     rows: Rows,
+    pub(crate) failures: Failures,
+}
+
+/// What goes on failing while a disk or the database does, and is logged once.
+#[derive(Default)]
+pub(crate) struct Failures {
+    /// Rows could not be written.
+    pub(crate) rows: Repeated,
+    /// Recordings could not be deleted.
+    pub(crate) deleting: Repeated,
 }
 
 impl Index {
     pub(crate) fn new(db: &Arc<Db>) -> Self {
-        Self { inner: Arc::new(Inner { db: db.clone(), live: Mutex::default(), rows: Rows::default() }) }
+        let (db, live, rows) = (db.clone(), Mutex::default(), Rows::default());
+        Self { inner: Arc::new(Inner { db, live, rows, failures: Failures::default() }) }
     }
 
     pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<SegmentId, Live>> {

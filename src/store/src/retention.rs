@@ -54,18 +54,33 @@ impl Recordings {
         } else {
             limits = limits.without_ages();
         }
-        if let Err(e) = self.erase_discarded(None) {
-            tracing::warn!(error = %e, "recordings without motion are still there");
-        }
-        if let Err(e) = self.finish_deleting(Some(GapCause::Retention)) {
-            tracing::warn!(error = %e, "recordings that were being deleted are still there");
-        }
+        self.delete_leftovers();
         let report = self.obey(Planner::new(&limits, self.usage()?, now))?;
         if clock_trusted {
             self.forget_old(now)?;
         }
         self.keep_reserve();
         Ok(report)
+    }
+
+    /// Deletes what should be gone already.
+    fn delete_leftovers(&self) {
+        let (discarded, marked) = (self.erase_discarded(None), self.finish_deleting(Some(GapCause::Retention)));
+        let (failures, now) = (&self.index().inner.failures.deleting, self.inner.clock.mono());
+        let is_done = discarded.is_ok() && marked.is_ok();
+        if let Err(e) = discarded
+            && failures.is_news(format_args!("without motion: {e}"), now)
+        {
+            tracing::warn!(error = %e, "recordings without motion are still there");
+        }
+        if let Err(e) = marked
+            && failures.is_news(format_args!("being deleted: {e}"), now)
+        {
+            tracing::warn!(error = %e, "recordings that were being deleted are still there");
+        }
+        if is_done && let Some(repeats) = failures.ended() {
+            tracing::info!(repeats, "recordings are deleted again");
+        }
     }
 
     fn obey(&self, mut planner: Planner) -> Result<RetentionReport> {

@@ -37,10 +37,19 @@ impl Index {
         if self.rows().is_behind() { Duration::ZERO } else { PATIENCE }
     }
 
-    /// Writes what waits, and waits for the database for that. Errors are logged: they are tried again later.
+    /// Writes what waits, and waits for the database for that. Errors are logged once: it is tried again later.
     pub(crate) fn settle(&self) {
-        if let Err(e) = self.write_waiting(None) {
-            tracing::warn!(error = %e, "what was recorded could not be entered in the index yet");
+        let (failures, now) = (&self.inner.failures.rows, self.inner.db.clock.mono());
+        match self.write_waiting(None) {
+            Err(e) if failures.is_news(&e, now) => {
+                tracing::warn!(error = %e, "what was recorded could not be entered in the index yet");
+            }
+            Err(_) => {}
+            Ok(_) => {
+                if let Some(repeats) = failures.ended() {
+                    tracing::info!(repeats, "what was recorded is entered in the index again");
+                }
+            }
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) fn obey(disk: &mut impl Disk, camera: &CameraId, steps: &[Step]) -> V
             // The reason is shown to whoever sees the camera; a probe only finds what was logged when it started.
             match step {
                 Step::Probe => tracing::debug!(%camera, error = %e, "recording cannot go on yet"),
-                _ => tracing::warn!(%camera, error = %e, "recording pauses"),
+                _ => tracing::error!(%camera, error = %e, "recording pauses"),
             }
             answers.push(Input::Failed { cause, reason: e.message().to_owned() });
             return answers;

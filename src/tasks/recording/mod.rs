@@ -173,6 +173,7 @@ impl<D: Disk> Recording<D> {
             Ok(mut work) => match within(&self.clock, HUNG_AFTER, &mut work).await {
                 Some(done) => done,
                 None => {
+                    tracing::error!(camera = %self.camera.config.id, "recording is paused: the disk does not answer");
                     let steps = self.recorder.handle(now(&self.clock), Input::Hung);
                     self.publish(steps);
                     work.await
