@@ -54,7 +54,7 @@ impl CameraPort for Cameras {
                     Some(at) => recordings.keyframe_at(&wanted.camera, at)?,
                     None => newest_keyframe(&camera)?,
                 };
-                perch_media::still::jpeg(&turn, camera.config.codec, &keyframe, wanted.width)
+                perch_media::still::jpeg(&turn, &wanted.camera, camera.config.codec, &keyframe, wanted.width)
             };
             blocking("making a still", work).await
         })

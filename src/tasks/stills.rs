@@ -116,10 +116,11 @@ impl StillTask {
     }
 
     async fn make(&self, still: Still, keyframe: SharedPacket) -> Result<Event> {
-        let (codec, recordings, queue) = (self.camera.config.codec, self.recordings.clone(), self.queue.clone());
+        let (camera, recordings, queue) = (self.camera.clone(), self.recordings.clone(), self.queue.clone());
         let turn = self.turns.take(Asker::Box).await?;
         blocking("taking a still", move || {
-            let jpeg = perch_media::still::jpeg(&turn, codec, &keyframe.data, Some(WIDTH))?;
+            let jpeg =
+                perch_media::still::jpeg(&turn, &camera.config.id, camera.config.codec, &keyframe.data, Some(WIDTH))?;
             // Asked after the picture was made: the detector may be a little behind the encoder.
             let boxes = queue.stills().boxes(still.at);
             recordings.put_still(still.event, &jpeg, &boxes)

@@ -17,6 +17,7 @@ use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission, Principal};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// The cookie's name. Browsers accept a `__Host-` cookie only over TLS, for this host alone and for the whole path.
 pub const COOKIE: &str = "__Host-perch";
@@ -65,15 +66,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
     }
 }
 
-/// Outermost: host, size, protective headers, one line of log.
-pub(crate) async fn outer(
-    State((app, routes)): State<(Shared, &'static [Route])>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Outermost: host, size, protective headers, one line of log. What is logged while the request is worked on says which it is and, once
+/// that is known, which device asks.
+pub(crate) async fn outer(state: State<(Shared, &'static [Route])>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("(no route)", MatchedPath::as_str);
+    let span = tracing::info_span!("request", method = %request.method(), route, device = tracing::field::Empty);
+    answer(state, request, next).instrument(span).await
+}
+
+async fn answer(State((app, routes)): State<(Shared, &'static [Route])>, request: Request, next: Next) -> Response {
     let started = app.ports.clock.mono();
-    let method = request.method().clone();
-    let path = request.extensions().get::<MatchedPath>().map_or("(no route)".to_owned(), |m| m.as_str().to_owned());
     let mut response = match check_request(&app, routes, &request) {
         Ok(()) => next.run(request).await,
         Err(problem) => {
@@ -89,7 +91,11 @@ pub(crate) async fn outer(
         tracing::warn!(error, "a request could not be answered for now");
     }
     headers::protect(response.headers_mut());
-    tracing::debug!(%method, path, status = response.status().as_u16(), duration_ms = app.ports.clock.mono().since(started).as_millis() as u64, "request");
+    tracing::debug!(
+        status = response.status().as_u16(),
+        duration_ms = app.ports.clock.mono().since(started).as_millis() as u64,
+        "request"
+    );
     response
 }
 
@@ -168,6 +174,7 @@ pub(crate) async fn authenticate(app: &Shared, request: &mut Request) -> Reply<W
     if by_cookie {
         check_same_origin(request)?;
     }
+    tracing::Span::current().record("device", tracing::field::display(who.principal.device_id));
     if let Some(connection) = request.extensions().get::<Arc<Connection>>() {
         connection.trust(who.principal.device_id);
     }

@@ -135,9 +135,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
     off_thread(move || work(&app)).await.map_err(Problem::from)
 }
 
-/// The same for work that needs no state.
+/// The same for work that needs no state. What it logs is said of the request.
 pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
+    let span = tracing::Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
         Ok(result) => result,
         Err(e) => Err(Error::new(ErrorKind::Internal, "a port call ended unexpectedly").with_source(e)),
     }

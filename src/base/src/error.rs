@@ -84,6 +84,12 @@ impl Error {
         self
     }
 
+    /// The same error with its sentence led by what it is about: the camera, the file.
+    pub fn at(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// Shorthand for [`ErrorKind::Invalid`].
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, message)
@@ -172,5 +178,7 @@ mod tests {
         let e = e.with_source(io);
         assert_eq!((e.message(), e.inside()), ("the disk is full", Some("/data/x cannot be made")));
         assert_eq!(e.to_string(), "the disk is full: /data/x cannot be made: no space left");
+        let e = e.at("camera front");
+        assert_eq!(e.to_string(), "camera front: the disk is full: /data/x cannot be made: no space left");
     }
 }

@@ -51,7 +51,9 @@ async fn main() -> Result<()> {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 if let Some(key) = hub.latest_keyframe(Stream::Main) {
                     let Ok(turn) = turns.take(Asker::Box).await else { continue };
-                    let still = move || perch_media::still::jpeg(&turn, VideoCodec::H264, &key.data, Some(640));
+                    let camera = CameraId::new("cost").expect("a camera's id");
+                    let still =
+                        move || perch_media::still::jpeg(&turn, &camera, VideoCodec::H264, &key.data, Some(640));
                     if let Ok(Err(e)) = tokio::task::spawn_blocking(still).await {
                         println!("no still: {e}");
                     }

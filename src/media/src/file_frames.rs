@@ -1,7 +1,7 @@
 //! The pictures of a file as the motion detector sees them, as fast as they can be decoded: same thinning, same averaging as live.
 
 use crate::luma::{self, Thinner};
-use crate::pipeline::{Library, element};
+use crate::pipeline::{Library, element, typed};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -44,7 +44,7 @@ pub fn frames(path: &Path, fps: Option<f64>) -> Result<Frames> {
             let _ = pad.link(&entry);
         }
     });
-    let sink = element(&bin, "frames")?.downcast().map_err(|_| Error::internal("`frames` is not an appsink"))?;
+    let sink = typed(&bin, "frames", "an appsink")?;
     let pipeline = gst::Pipeline::new();
     pipeline.add(&bin).map_err(|e| Error::internal("the file's pipeline cannot be built").with_source(e))?;
     let thinner = Thinner::new(fps.unwrap_or(0.0));

@@ -45,10 +45,13 @@ impl Thinner {
 pub fn of_sample(sample: &gst::SampleRef) -> Result<Vec<u8>> {
     let unusable = || Error::internal("a picture for the motion detector cannot be read");
     let buffer = sample.buffer().ok_or_else(unusable)?;
-    let info = sample.caps().and_then(|c| gst_video::VideoInfo::from_caps(c).ok()).ok_or_else(unusable)?;
-    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).map_err(|_| unusable())?;
-    let stride = usize::try_from(frame.plane_stride().first().copied().unwrap_or(0)).map_err(|_| unusable())?;
-    let plane = frame.plane_data(0).map_err(|_| unusable())?;
+    let caps = sample.caps().ok_or_else(unusable)?;
+    let info = gst_video::VideoInfo::from_caps(caps).map_err(|e| unusable().with_source(e))?;
+    let frame =
+        gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).map_err(|e| unusable().with_source(e))?;
+    let stride = frame.plane_stride().first().copied().unwrap_or(0);
+    let stride = usize::try_from(stride).map_err(|e| unusable().with_source(e))?;
+    let plane = frame.plane_data(0).map_err(|e| unusable().with_source(e))?;
     average(plane, stride, info.width() as usize, info.height() as usize).ok_or_else(unusable)
 }
 

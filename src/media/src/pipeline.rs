@@ -275,6 +275,14 @@ pub fn element(bin: &gst::Bin, name: &str) -> Result<gst::Element> {
     bin.by_name(name).ok_or_else(|| Error::invalid(format!("a pipeline needs an element `name={name}`")))
 }
 
+/// The element called `name` in `bin`, which must be a `kind`. Errors with [`ErrorKind::Invalid`]: a replaced file may have another.
+pub(crate) fn typed<T: IsA<gst::Element>>(bin: &gst::Bin, name: &str, kind: &str) -> Result<T> {
+    element(bin, name)?.downcast().map_err(|other: gst::Element| {
+        Error::invalid(format!("the element `name={name}` of a pipeline must be {kind}"))
+            .with_inside(format!("it is a {}", other.type_()))
+    })
+}
+
 fn param(text: &str) -> Option<PipelineParam> {
     let (name, rest) = text.split_once(':')?;
     let (rule, _meaning) = rest.split_once(" - ")?;

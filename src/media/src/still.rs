@@ -1,10 +1,11 @@
 //! One keyframe to one JPEG, in a pipeline that lives as long as the picture takes. The keyframe may come from a camera that lies.
 
-use crate::pipeline::{Library, element};
+use crate::pipeline::{Library, typed};
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use perch_base::ids::CameraId;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::VideoCodec;
 use perch_domain::still_turns::{Asker, StillTurns, Ticket};
@@ -80,12 +81,18 @@ impl Drop for Turn {
     }
 }
 
-/// Decodes `keyframe` (an H.264 access unit in Annex B with SPS and PPS, or a VP8 frame) and makes a JPEG of it, at most
+/// Decodes `keyframe` of `camera` (an H.264 access unit in Annex B with SPS and PPS, or a VP8 frame) and makes a JPEG of it, at most
 /// `max_width` pixels wide, its shape kept. Blocks for each decoder that is tried (`TIME_LIMIT`). Errors with
 /// [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME_BYTES`], with [`ErrorKind::Corrupt`] where it is no picture, with
 /// [`ErrorKind::Unavailable`] where that takes too long.
-pub fn jpeg(_turn: &Turn, codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
-    make(codec, keyframe, max_width)
+pub fn jpeg(
+    _turn: &Turn,
+    camera: &CameraId,
+    codec: VideoCodec,
+    keyframe: &[u8],
+    max_width: Option<u32>,
+) -> Result<Bytes> {
+    make(codec, keyframe, max_width).map_err(|e| e.at(format_args!("camera {camera}")))
 }
 
 fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
@@ -120,30 +127,37 @@ fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<By
 
 fn decode(library: &Library, name: &str, keyframe: &[u8], width: u32) -> Result<Bytes> {
     let bin = library.open_bin(name, &[("max_width", i64::from(width))], &[])?;
-    let source: gst_app::AppSrc = typed(&bin, "in")?;
-    let sink: gst_app::AppSink = typed(&bin, "out")?;
+    let source: gst_app::AppSrc = typed(&bin, "in", "an appsrc")?;
+    let sink: gst_app::AppSink = typed(&bin, "out", "an appsink")?;
     let pipeline = Ends(gst::Pipeline::new());
     pipeline.0.add(&bin).map_err(|e| Error::internal("a still's pipeline cannot be built").with_source(e))?;
     let broken = || Error::new(ErrorKind::Corrupt, "the keyframe cannot be decoded");
-    pipeline.0.set_state(gst::State::Playing).map_err(|_| Error::internal("a still's pipeline does not start"))?;
+    pipeline
+        .0
+        .set_state(gst::State::Playing)
+        .map_err(|e| Error::internal("a still's pipeline does not start").with_source(e))?;
     let mut buffer = gst::Buffer::from_slice(Bytes::copy_from_slice(keyframe));
     if let Some(buffer) = buffer.get_mut() {
         buffer.set_pts(gst::ClockTime::ZERO);
     }
-    source.push_buffer(buffer).map_err(|_| broken())?;
-    source.end_of_stream().map_err(|_| broken())?;
+    source.push_buffer(buffer).map_err(|e| broken().with_source(e))?;
+    source.end_of_stream().map_err(|e| broken().with_source(e))?;
     // Real time: it is a decoder's threads that may hang.
     let until = Instant::now() + TIME_LIMIT;
     let bus = pipeline.0.bus();
     while Instant::now() < until {
         if let Some(sample) = sink.try_pull_sample(LOOK) {
             let buffer = sample.buffer_owned().ok_or_else(broken)?;
-            let map = buffer.into_mapped_buffer_readable().map_err(|_| broken())?;
+            let unmapped = |_| broken().with_inside("the picture's memory cannot be mapped");
+            let map = buffer.into_mapped_buffer_readable().map_err(unmapped)?;
             return Ok(Bytes::copy_from_slice(&map));
         }
-        let failed = bus.as_ref().is_some_and(|b| b.pop_filtered(&[gst::MessageType::Error]).is_some());
-        if failed || sink.is_eos() {
-            return Err(broken());
+        let message = bus.as_ref().and_then(|b| b.pop_filtered(&[gst::MessageType::Error]));
+        if let Some(gst::MessageView::Error(e)) = message.as_ref().map(|m| m.view()) {
+            return Err(broken().with_source(e.error()));
+        }
+        if sink.is_eos() {
+            return Err(broken().with_inside("the decoder gave no picture"));
         }
     }
     let s = TIME_LIMIT.as_secs();
@@ -161,10 +175,6 @@ impl Drop for Ends {
     }
 }
 
-fn typed<T: gst::prelude::IsA<gst::Element>>(bin: &gst::Bin, name: &str) -> Result<T> {
-    element(bin, name)?.downcast().map_err(|_| Error::internal(format!("a still's element {name} is of another type")))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -177,7 +187,7 @@ pub(crate) mod tests {
         );
         let bin = gst::parse::launch(&text).expect("parses").downcast::<gst::Pipeline>().expect("a pipeline");
         bin.set_state(gst::State::Playing).expect("starts");
-        let sink: gst_app::AppSink = typed(bin.upcast_ref(), "out").expect("there");
+        let sink: gst_app::AppSink = typed(bin.upcast_ref(), "out", "an appsink").expect("there");
         let sample = sink.pull_sample().expect("a frame");
         let data = sample.buffer().expect("a buffer").map_readable().expect("readable").to_vec();
         bin.set_state(gst::State::Null).expect("ends");

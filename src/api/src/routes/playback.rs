@@ -50,21 +50,23 @@ pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts,
     let camera = path.camera()?;
     let range = query.range()?;
     let revoked = app.revocations.watch(who.principal.device_id);
+    let what = format!("camera {camera}, a download");
     let opened = blocking(&app, move |app| {
         who.may_still(app, Permission::LookBack, Object::Camera(&camera))?;
         app.ports.archive.export(&camera, range)
     });
     let Export { file_name, chunks } = opened.await?;
-    let chunks = Some((OnDisk::new(chunks), revoked));
+    let chunks = Some((OnDisk::new(chunks), revoked, what));
     let body = Body::from_stream(futures_util::stream::unfold(chunks, |state| async move {
-        let (chunks, mut revoked) = state?;
+        let (chunks, mut revoked, what) = state?;
         if revoked.is_revoked() {
-            return Some((Err(cut_off()), None));
+            return Some((Err(cut_off().at(&what)), None));
         }
         match chunks.work(Iterator::next).await {
-            Ok((Some(Ok(chunk)), chunks)) => Some((Ok(chunk), Some((chunks, revoked)))),
+            Ok((Some(Ok(chunk)), chunks)) => Some((Ok(chunk), Some((chunks, revoked, what)))),
             Ok((None, _)) => None,
             Ok((Some(Err(e)), _)) | Err(e) => {
+                let e = e.at(&what);
                 tracing::warn!(error = %e, "a download was interrupted");
                 Some((Err(e), None))
             }
@@ -94,6 +96,7 @@ pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts
         SegmentId::parse(digits)
     })?;
     let revoked = app.revocations.watch(who.principal.device_id);
+    let what = format!("camera {camera}, file {id}");
     let opened = blocking(&app, move |app| {
         who.may_still(app, Permission::LookBack, Object::Camera(&camera))?;
         app.ports.archive.open_segment(&camera, id)
@@ -133,7 +136,7 @@ pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts
         None => (StatusCode::OK, 0, open.size),
     };
     out.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
-    Ok((status, out, file_body(open.file, start, end, revoked)).into_response() as Response)
+    Ok((status, out, file_body(open.file, start, end, (revoked, what))).into_response() as Response)
 }
 
 fn header_error(_: http::header::InvalidHeaderValue) -> Problem {
@@ -180,24 +183,25 @@ fn parse_range(text: &str, size: u64) -> Option<Result<(u64, u64), Unsatisfiable
     Some(if start < end { Ok((start, end)) } else { Err(Unsatisfiable) })
 }
 
-/// The bytes `start..end` of a file, a piece for each time the client has room.
-fn file_body(file: File, start: u64, end: u64, revoked: Watch) -> Body {
-    let state = (Arc::new(file), start, revoked);
+/// The bytes `start..end` of a file, which `what` names in errors, a piece for each time the client has room.
+fn file_body(file: File, start: u64, end: u64, (revoked, what): (Watch, String)) -> Body {
+    let state = (Arc::new(file), start, revoked, what);
     Body::from_stream(futures_util::stream::unfold(Some(state), move |state| async move {
-        let (file, at, mut revoked) = state?;
+        let (file, at, mut revoked, what) = state?;
         if at >= end {
             return None;
         }
         if revoked.is_revoked() {
-            return Some((Err(cut_off()), None));
+            return Some((Err(cut_off().at(&what)), None));
         }
         let reader = Arc::clone(&file);
         match off_thread(move || read_piece(&reader, at, end)).await {
             Ok(piece) => {
                 let next = at + piece.len() as u64;
-                Some((Ok(piece), Some((file, next, revoked))))
+                Some((Ok(piece), Some((file, next, revoked, what))))
             }
             Err(e) => {
+                let e = e.at(&what);
                 tracing::warn!(error = %e, offset = at, "a recorded file cannot be read to its end");
                 Some((Err(e), None))
             }

@@ -65,4 +65,7 @@ async fn no_secret_reaches_the_log() {
     for entry in ["a device was paired", "a wrong one-time password was tried", "a sign-in failed", "/api/v1/pair"] {
         assert!(text.contains(entry), "{entry} is not in the log");
     }
+    // What is logged says which request it is of, and which device asks.
+    let named = "request{method=POST route=\"/api/v1/users\" device=";
+    assert!(text.contains(named), "{named} is not in the log: {text}");
 }

@@ -46,7 +46,7 @@ pub(super) fn source(
     calm_decoders(&bin);
     let entry = video.static_pad("sink").ok_or_else(|| Error::invalid("the element `name=video` needs a sink pad"))?;
     let looper = Arc::new(Looper {
-        decode: decode.clone().downcast().map_err(|_| Error::invalid("the element `name=decode` must be a bin"))?,
+        decode: pipeline::typed(&bin, "decode", "a bin")?,
         state: Mutex::new(State { video: None, entries: vec![entry.clone()], has_sound: false, started: false }),
     });
     let pads = Pads {
@@ -71,8 +71,8 @@ pub(super) fn source(
 pub(super) fn expose(bin: &gst::Bin, out: &gst::Element) -> Result<()> {
     let cannot = || Error::invalid("the element `name=out` of a pipeline needs a free src pad");
     let pad = out.static_pad("src").ok_or_else(cannot)?;
-    let ghost = gst::GhostPad::builder_with_target(&pad).map_err(|_| cannot())?.name("src").build();
-    bin.add_pad(&ghost).map_err(|_| cannot())
+    let ghost = gst::GhostPad::builder_with_target(&pad).map_err(|e| cannot().with_source(e))?.name("src").build();
+    bin.add_pad(&ghost).map_err(|e| cannot().with_source(e))
 }
 
 /// One thread a decoder: more of them only keep more pictures in memory.

@@ -18,9 +18,7 @@ const COMPLEXITY: i64 = 5;
 
 /// The appsink called `name` in `bin`.
 pub(super) fn sink(bin: &gst::Bin, name: &str) -> Result<gst_app::AppSink> {
-    pipeline::element(bin, name)?
-        .downcast()
-        .map_err(|_| Error::invalid(format!("the element `name={name}` of a pipeline must be an appsink")))
+    pipeline::typed(bin, name, "an appsink")
 }
 
 /// Links two neighbours. Errors with [`perch_base::ErrorKind::Invalid`]: a replaced file may not fit its neighbour.

@@ -45,7 +45,7 @@ impl Running {
         pipeline
             .set_state(state)
             .map(|_| ())
-            .map_err(|_| Error::new(ErrorKind::Unavailable, "the source does not start"))
+            .map_err(|e| Error::new(ErrorKind::Unavailable, "the source does not start").with_source(e))
     }
 
     /// The pipeline.
