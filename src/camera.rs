@@ -2,6 +2,7 @@
 
 use crate::wires::Wires;
 use perch_base::clock::SharedClock;
+use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_domain::camera::{AudioSource, CameraConfig};
 use perch_domain::health::{CameraHealth, CameraState};
@@ -10,7 +11,7 @@ use perch_domain::status::{CameraInfo, CaptureFigures, Notice, RecordingState, R
 use perch_media::capture::Capture;
 use perch_media::fanout::Hub;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::broadcast;
 
 /// News for everybody who listens.
@@ -208,7 +209,7 @@ impl Camera {
     }
 
     fn lock(&self) -> MutexGuard<'_, CameraLive> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::camera::Camera;
 use perch_base::ids::CameraId;
+use perch_base::sync::{read, write};
 use perch_base::{Error, Result};
 use perch_domain::camera::CameraConfig;
 use perch_domain::running::RunningCamera;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// All cameras. Each is one value that is replaced as a whole; what it does lives on in it (see [`Camera::changed`]).
 #[derive(Default)]
@@ -56,10 +57,10 @@ impl CameraSet {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Vec<Arc<Camera>>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.0)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Vec<Arc<Camera>>> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        write(&self.0)
     }
 }

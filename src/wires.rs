@@ -2,6 +2,7 @@
 //! marks to the recorder, wishes for stills. Whoever puts something in never waits.
 
 use perch_base::ids::EventId;
+use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_domain::motion::Detection;
 use perch_domain::recording::{EventMark, Marks};
@@ -9,7 +10,7 @@ use perch_domain::still::Stills;
 use perch_media::capture::{LumaFrame, LumaSink};
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// All of one camera's.
@@ -79,7 +80,7 @@ impl LumaFeed {
 
     fn waiting(&self) -> MutexGuard<'_, LumaWaiting> {
         // Each change of it is whole.
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.0)
     }
 }
 
@@ -142,7 +143,7 @@ impl MarkQueue {
 
     fn marks(&self) -> MutexGuard<'_, Marks> {
         // A mark is put in and taken out whole.
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.0)
     }
 }
 
@@ -170,7 +171,7 @@ impl StillQueue {
     /// What is wanted and what was seen.
     pub fn stills(&self) -> MutexGuard<'_, Stills> {
         // Each change of it is whole.
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.0)
     }
 }
 

@@ -6,9 +6,10 @@ use crate::tasks::blocking;
 use perch_api::AccessChange;
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
 use perch_base::{Error, Result};
 use perch_domain::task::TaskId;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -69,7 +70,7 @@ impl CutOffs {
 
     fn lock(&self) -> MutexGuard<'_, Vec<(AccessChange, u32)>> {
         // Every change is whole before anything can panic.
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.waiting)
     }
 }
 

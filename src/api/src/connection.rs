@@ -11,13 +11,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::DeviceId;
+use perch_base::sync::lock;
 use perch_domain::connection::{Activity, ConnectionVerdict, Times};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -171,7 +172,7 @@ impl Connection {
     }
 
     fn lock(&self) -> MutexGuard<'_, Activity> {
-        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.activity)
     }
 
     /// Returns once the connection has to give way to another.

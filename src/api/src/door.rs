@@ -3,10 +3,11 @@
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
+use perch_base::sync::lock;
 use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits, Trust};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -41,7 +42,7 @@ struct State {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

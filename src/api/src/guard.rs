@@ -4,10 +4,11 @@ use crate::problem::{Problem, Reply};
 use perch_base::ErrorKind;
 use perch_base::clock::{SharedClock, within};
 use perch_base::secret::sha256;
+use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_domain::throttle::Throttle;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -64,7 +65,7 @@ impl Guard {
 
     /// Takes one try from every limit that applies, the narrowest first, so that one client cannot use up what all share.
     pub(crate) fn take(&self, what: Try<'_>, from: Prefix, now: MonoTime) -> Reply<()> {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tries = lock(&self.tries);
         let taken = match what {
             Try::Code => tries.codes.take(&from, now).and_then(|()| tries.codes_in_all.take(&(), now)),
             Try::Password(user) => {

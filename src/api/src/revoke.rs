@@ -1,9 +1,10 @@
 //! Tells streams that are being sent to a device that its credential was taken away.
 
 use perch_base::ids::DeviceId;
+use perch_base::sync::lock;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
@@ -30,11 +31,11 @@ impl Revocations {
 
     /// Devices to which something is being sent now.
     pub fn connected(&self) -> Vec<DeviceId> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        lock(&self.open).keys().copied().collect()
     }
 
     pub(crate) fn watch(&self, device: DeviceId) -> Watch {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner).entry(device).or_default() += 1;
+        *lock(&self.open).entry(device).or_default() += 1;
         Watch { rx: self.announced.subscribe(), device, open: self.open.clone() }
     }
 }
@@ -48,7 +49,7 @@ pub(crate) struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         if let Entry::Occupied(mut n) = open.entry(self.device) {
             *n.get_mut() -= 1;
             if *n.get() == 0 {

@@ -9,11 +9,12 @@ use crate::streams::OpenStreams;
 use perch_base::clock::within;
 use perch_base::ids::DeviceId;
 use perch_base::repeated::Repeated;
+use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use serde_json::Value;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -109,7 +110,7 @@ impl AppState {
     /// Whether the ports answer.
     pub(crate) async fn healthy(self: &Arc<Self>) -> bool {
         let clock = &self.ports.clock;
-        let known = *self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *lock(&self.health);
         if let Some((at, ok)) = known
             && clock.mono().since(at) < HEALTH_FOR
         {
@@ -121,7 +122,7 @@ impl AppState {
             Ok(app.ports.cameras.cameras().len())
         });
         let ok = matches!(within(clock, HEALTH_WITHIN, check).await, Some(Ok(_)));
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Some((clock.mono(), ok));
+        *lock(&self.health) = Some((clock.mono(), ok));
         ok
     }
 }

@@ -1,9 +1,10 @@
 //! The event streams that are open. Each has a place and hears when it has to give it up; who has to is decided in `domain`.
 
+use perch_base::sync::lock;
 use perch_domain::access::Principal;
 use perch_domain::streams::{Shares, StreamId, Streams};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 /// A page needs one; a browser has several pages, and an account several devices.
@@ -39,7 +40,7 @@ impl OpenStreams {
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,5 +1,6 @@
 //! TLS for every connection: versions, protocols, and the certificate of the moment, which may be renewed while the server runs.
 
+use perch_base::sync::lock;
 use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::identity::{Certificate, IdentityPort};
 use rustls::ServerConfig;
@@ -8,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Hands out the certificate of the moment.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // One box, one certificate: whatever name is asked for. The `Host` header is checked later.
         let now = self.identity.certificate();
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = lock(&self.read);
         if !Arc::ptr_eq(&now, &read.0) {
             match certified(&now) {
                 Ok(key) => read.1 = Arc::new(key),

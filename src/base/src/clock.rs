@@ -1,10 +1,11 @@
 //! The one source of time. The shell reads it, waits by it and hands `now` to the machines of `domain`; tests turn it by hand.
 
+use crate::sync::lock;
 use crate::time::{MonoTime, Timestamp};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -131,7 +132,7 @@ impl Clock for ManualClock {
 
 fn hands(hands: &Mutex<Hands>) -> MutexGuard<'_, Hands> {
     // Every change is whole before anything can panic.
-    hands.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(hands)
 }
 
 /// One wait by a [`ManualClock`].

@@ -1,9 +1,10 @@
 //! Collects a stream into closed GOPs for the recorder: one wake-up a GOP instead of one a packet.
 
 use crate::fanout::{Attachment, Delivery, Hub, MAX_GOP_BYTES, MAX_GOP_PACKETS, Receipt, Sink};
+use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_domain::media::{SharedPacket, Stream, Track};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -64,7 +65,7 @@ impl Gops {
     /// From when to when pictures were thrown away since the last call, because more came without a keyframe than are kept in
     /// memory; only if they began before `at`. Nothing comes then until the next keyframe.
     pub fn too_long_before(&self, at: MonoTime) -> Option<(MonoTime, MonoTime)> {
-        let mut span = self.too_long.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut span = lock(&self.too_long);
         span.take_if(|(start, _)| *start < at)
     }
 
@@ -88,7 +89,7 @@ impl Collector {
     fn give_up(&mut self, end: MonoTime) {
         self.bytes = 0;
         if let Some(first) = self.open.drain(..).next() {
-            let mut span = self.too_long.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut span = lock(&self.too_long);
             let start = span.map_or(first.pts, |(start, _)| start);
             *span = Some((start, end));
         }

@@ -6,11 +6,12 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::ids::CameraId;
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::VideoCodec;
 use perch_domain::still_turns::{Asker, StillTurns, Ticket};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -57,7 +58,7 @@ impl Turns {
 
     fn lock(&self) -> MutexGuard<'_, Places> {
         // Each change of it is whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -4,10 +4,11 @@ use crate::authority::Pki;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::net;
+use perch_base::sync::{lock, read, write};
 use perch_domain::identity::{Certificate, IdentityPort, Names};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 /// Where keys are kept and what the box is called.
 #[derive(Clone, Debug)]
@@ -53,9 +54,9 @@ impl Identity {
     pub fn look(&self) -> Result<()> {
         let reachable = reachable_addresses();
         let names = Arc::new(Names::new(&self.config.host, &self.config.hostnames, &reachable)?);
-        let mut pki = self.pki.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pki = lock(&self.pki);
         let renewed = pki.refresh(&names, self.clock.utc());
-        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        let mut now = write(&self.now);
         (now.names, now.reachable) = (names, reachable);
         if renewed? {
             now.certificate = Arc::new(pki.certificate());
@@ -64,7 +65,7 @@ impl Identity {
     }
 
     fn now<T>(&self, take: impl FnOnce(&Now) -> T) -> T {
-        take(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+        take(&read(&self.now))
     }
 }
 

@@ -4,8 +4,9 @@ use crate::fanout::{Demand, EncoderControl};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
+use perch_base::sync::lock;
 use perch_domain::media::Stream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Valves that open and close together; those that come later get the present word.
 #[derive(Default)]
@@ -14,7 +15,7 @@ pub(super) struct Switch(Mutex<(bool, Vec<gst::Element>)>);
 impl Switch {
     /// Opens or closes every valve.
     pub fn set(&self, open: bool) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         state.0 = open;
         for valve in &state.1 {
             valve.set_property("drop", !open);
@@ -23,19 +24,19 @@ impl Switch {
 
     /// Adds a valve.
     pub fn add(&self, valve: gst::Element) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         valve.set_property("drop", !state.0);
         state.1.push(valve);
     }
 
     /// Forgets every valve.
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.clear();
+        lock(&self.0).1.clear();
     }
 
     /// Whether it is open.
     pub fn is_open(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+        lock(&self.0).0
     }
 }
 

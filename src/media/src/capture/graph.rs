@@ -11,10 +11,11 @@ use crate::luma::Thinner;
 use crate::{h264, pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use perch_base::sync::lock;
 use perch_base::{Error, Result};
 use perch_domain::camera::{Source, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once};
 
 /// A pipeline that is linked and in NULL.
 pub(super) struct Graph {
@@ -183,7 +184,7 @@ impl Wiring<'_> {
         // Before the queue, so that a picture that is not looked at wakes nobody.
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let pts = info.buffer().and_then(|b| b.pts());
-            match pts.is_none_or(|pts| thinner.lock().unwrap_or_else(PoisonError::into_inner).keep(pts)) {
+            match pts.is_none_or(|pts| lock(&thinner).keep(pts)) {
                 true => gst::PadProbeReturn::Ok,
                 // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
                 false => gst::PadProbeReturn::Handled,

@@ -1,8 +1,9 @@
 //! Measures frames and bits a second of the main stream over the last seconds.
 
+use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// What is looked at.
@@ -16,7 +17,7 @@ pub(super) struct Meter(Mutex<VecDeque<(MonoTime, usize)>>);
 impl Meter {
     /// A frame of `bytes` left at `at`.
     pub fn frame(&self, at: MonoTime, bytes: usize) {
-        let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frames = lock(&self.0);
         frames.push_back((at, bytes));
         while frames.len() > MAX_FRAMES || frames.front().is_some_and(|(first, _)| at.since(*first) > WINDOW) {
             frames.pop_front();
@@ -25,7 +26,7 @@ impl Meter {
 
     /// Frames a second and kbit/s at `now`; zeros when nothing came lately.
     pub fn read(&self, now: MonoTime) -> (f32, f32) {
-        let frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let frames = lock(&self.0);
         let recent = || frames.iter().filter(|(at, _)| now.since(*at) <= WINDOW);
         let (Some((first, head)), Some((last, _))) = (recent().next(), recent().next_back()) else { return (0.0, 0.0) };
         let span = last.since(*first).as_secs_f32();
@@ -38,7 +39,7 @@ impl Meter {
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.0).clear();
     }
 }
 

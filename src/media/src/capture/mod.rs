@@ -31,12 +31,13 @@ use instance::Instance;
 use meter::Meter;
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::health::{FIRST_FRAME_WITHIN, PaceWatch, StallVerdict, StallWatch};
 use perch_domain::status::CaptureFigures;
 use settings::{LET_GO_WITHIN, START_WITHIN, Settings};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use threads::Threads;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -91,7 +92,7 @@ impl Capture {
 
     /// What the running attempt does; zeros and an empty encoder between attempts.
     pub fn figures(&self) -> CaptureFigures {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let running = lock(&self.running).clone();
         let dropped = self.settings.hub.dropped();
         let Some(control) = running else { return CaptureFigures { dropped, ..CaptureFigures::default() } };
         let (fps, bitrate_kbps) = self.meter.read(self.settings.clock.mono());
@@ -118,7 +119,7 @@ impl Capture {
         loop {
             let began = self.settings.clock.mono();
             let ended = self.attempt(progress, shutdown.clone()).await;
-            *self.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *lock(&self.running) = None;
             self.meter.clear();
             // A file whose container cannot be looped in place starts again: a jump for consumers, not a failure.
             match ended {
@@ -183,7 +184,7 @@ impl Capture {
             },
             () = shutdown.called() => return Ok(CaptureEnd::Shutdown),
         };
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance.control());
+        *lock(&self.running) = Some(instance.control());
         progress(CaptureEvent::Playing);
         self.attempt.send_replace(Some(audio::Attempt { flow: flow.clone(), sound: instance.sound() }));
         let _over = AttemptOver(&self.attempt);

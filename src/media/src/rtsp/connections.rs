@@ -9,6 +9,7 @@ use gstreamer_rtsp_server::{self as rtsp_server, glib};
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::secret::{hex, random_bytes};
+use perch_base::sync::{lock, read, write};
 use perch_base::time::MonoTime;
 use perch_domain::access::{Object, Permission, StreamLogin};
 use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits, Trust};
@@ -17,7 +18,7 @@ use perch_domain::tally::Tally;
 use rtsp_server::prelude::*;
 use socket2::Socket;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
 /// Readers at most: connections that gave a valid password.
@@ -203,7 +204,7 @@ impl Connections {
 
     /// Replaces the passwords and ends the connections of users whose password went, changed or opens other cameras now.
     pub(super) fn set_passwords(&self, new: Logins) {
-        let mut logins = self.logins.write().unwrap_or_else(PoisonError::into_inner);
+        let mut logins = write(&self.logins);
         *logins = new;
         for peer in self.lock().peers.values() {
             if let Some(login) = peer.login.as_ref().filter(|login| logins.get(&login.name) != Some(login)) {
@@ -352,7 +353,7 @@ impl Connections {
     /// Checks a request's credentials; accepted ones name the connection's user.
     pub(super) fn login(&self, connection: &Connection, given: &Credentials<'_>, method: &str) -> DigestVerdict {
         // Held while the user is noted, so that `set_passwords` cannot miss it.
-        let logins = self.logins.read().unwrap_or_else(PoisonError::into_inner);
+        let logins = read(&self.logins);
         let verdict = logins.check(given, method, &connection.nonce);
         let now = self.clock.mono();
         let mut state = self.lock();
@@ -484,7 +485,7 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -5,12 +5,13 @@ use super::feed::FeedSource;
 use crate::fanout::Hub;
 use gstreamer_rtsp_server::{self as rtsp_server, glib};
 use perch_base::ids::CameraId;
+use perch_base::sync::{read, write};
 use perch_domain::camera::VideoSettings;
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::reload::RtspDescription;
 use rtsp_server::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 /// One camera's two streams.
 #[derive(Clone, Debug)]
@@ -73,7 +74,7 @@ impl Mounts {
 
     /// Adds a camera or changes it. Returns the mounts that are served no more, whose readers must end.
     pub(super) fn set(&self, camera: CameraStreams) -> Vec<Arc<Mount>> {
-        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_id = write(&self.by_id);
         let id = camera.hub.camera().clone();
         if let Some(served) = by_id.get_mut(&id).filter(|served| served.camera.goes_on_as(&camera)) {
             served.mounts.iter().zip(camera.videos()).for_each(|(mount, video)| mount.set_video(video));
@@ -90,7 +91,7 @@ impl Mounts {
 
     /// Removes a camera. Returns its mounts, whose readers must end.
     pub(super) fn remove(&self, id: &CameraId) -> Vec<Arc<Mount>> {
-        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_id = write(&self.by_id);
         let Some(served) = by_id.remove(id) else { return Vec::new() };
         for mount in &served.mounts {
             self.points.remove_factory(&mount.path);
@@ -100,7 +101,7 @@ impl Mounts {
 
     /// The stream at `path`, or above it: some players PLAY with a slash or a track behind the path.
     pub(super) fn find(&self, path: &str) -> Option<Arc<Mount>> {
-        let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let by_id = read(&self.by_id);
         let within = by_id.values().flat_map(|served| &served.mounts).filter(|m| {
             path.strip_prefix(m.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });

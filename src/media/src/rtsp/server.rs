@@ -5,12 +5,13 @@ use super::gate::Gate;
 use super::threads::Kept;
 use gstreamer_rtsp_server::{self as rtsp_server, gio, glib};
 use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::identity::{Certificate, IdentityPort};
 use rtsp_server::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -102,7 +103,7 @@ impl Server {
 /// An attempt on its thread.
 fn attempt(shared: &Shared, end: &Shutdown) -> Result<()> {
     // A panic leaves it whole: every change is one assignment.
-    let mut door = shared.door.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut door = lock(&shared.door);
     let served = catch_unwind(AssertUnwindSafe(|| serve(shared, &mut door, end)));
     if end.is_called() {
         door.close();

@@ -2,10 +2,11 @@
 
 use crate::fanout::Hub;
 use perch_base::ids::CameraId;
+use perch_base::sync::{read, write};
 use perch_domain::media::VideoCodec;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 /// A camera that can be watched.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub struct LiveCameras {
 impl LiveCameras {
     /// Adds a camera or changes it. False: it is as it was.
     pub fn set(&self, live: LiveCamera) -> bool {
-        let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_id = write(&self.by_id);
         let id = live.hub.camera().clone();
         if by_id.get(&id).is_some_and(|camera| camera.live.is_same(&live)) {
             return false;
@@ -58,12 +59,12 @@ impl LiveCameras {
 
     /// Removes a camera. False: there was none.
     pub fn remove(&self, id: &CameraId) -> bool {
-        self.by_id.write().unwrap_or_else(PoisonError::into_inner).remove(id).is_some()
+        write(&self.by_id).remove(id).is_some()
     }
 
     /// The camera `id` as it is now.
     pub fn get(&self, id: &CameraId) -> Option<Arc<KeyedCamera>> {
-        self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        read(&self.by_id).get(id).cloned()
     }
 
     /// Whether `camera` was neither removed nor changed.

@@ -4,11 +4,12 @@ use super::engine::{Command, Loop};
 use super::shared::Shared;
 use super::socket::Socket;
 use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 
 /// Frames that wait for the engine at most, of all feeds.
@@ -60,7 +61,7 @@ impl Server {
 /// An attempt on its thread. `door` is let go before it returns.
 fn attempt(shared: &Arc<Shared>, door: Arc<Mutex<Door>>, end: &mut Shutdown) -> Result<()> {
     // A panic leaves a socket and a queue, both whole.
-    let mut door = door.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut door = lock(&door);
     let served = catch_unwind(AssertUnwindSafe(|| serve(shared, &mut door, end)));
     shared.counters.sessions.store(0, Ordering::Relaxed);
     served.unwrap_or_else(|panic| {
