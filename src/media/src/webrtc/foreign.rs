@@ -146,15 +146,15 @@ mod tests {
     fn an_offer_is_gone_through_once_however_long() {
         // A busy machine only adds to a time: the shortest of many is the work itself.
         let (mut short, mut long) = (Duration::MAX, Duration::MAX);
-        for round in 0..100 {
+        for round in 0..400 {
             (short, long) = (short.min(time_of(375)), long.min(time_of(3_000)));
-            if round >= 10 && long < 16 * short {
+            if round >= 10 && long < 24 * short {
                 break;
             }
         }
         println!("{short:?}, and {long:?} for eight times as much");
-        // Searching for each name among all of them takes 64 times as long.
-        assert!(long < 16 * short, "{long:?} instead of 8 times {short:?}");
+        // Searching for each name among all of them takes 34 times as long, and more the longer it is.
+        assert!(long < 24 * short, "{long:?} instead of 8 times {short:?}");
     }
 
     #[test]
