@@ -20,11 +20,7 @@ enum Kind {
 
 #[test]
 fn connections_give_their_descriptors_back() {
-    // Other tests of this process open files as well.
-    let counted = Command::new(std::env::current_exe().expect("a path"))
-        .args(["--ignored", "--exact", "descriptors::count", "--nocapture"])
-        .status();
-    assert!(counted.expect("it starts").success());
+    in_a_process_of_its_own("descriptors::count");
 }
 
 /// The other half of [`connections_give_their_descriptors_back`].

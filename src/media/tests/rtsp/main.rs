@@ -234,8 +234,23 @@ fn a_removed_or_changed_password_closes_its_readers_alone_within_a_second() {
     assert!(radio.ends_within(Duration::from_secs(1)));
 }
 
+/// Runs the ignored test `name` where no other test takes memory or opens files.
+fn in_a_process_of_its_own(name: &str) {
+    let run = Command::new(std::env::current_exe().expect("a path"))
+        .args(["--ignored", "--exact", name, "--nocapture"])
+        .status();
+    assert!(run.expect("it starts").success(), "{name}");
+}
+
 #[test]
 fn a_reader_that_stops_reading_is_closed_and_disturbs_nobody() {
+    in_a_process_of_its_own("a_reader_stops_reading");
+}
+
+/// The other half of [`a_reader_that_stops_reading_is_closed_and_disturbs_nobody`].
+#[test]
+#[ignore = "runs in a process of its own"]
+fn a_reader_stops_reading() {
     let bench = Bench::with(VideoSettings { bitrate_kbps: 3000, ..SMALL });
     let mut stuck = Client::connect_small(bench.server.local_addr(), "/front", LOGIN);
     stuck.play();
