@@ -344,6 +344,8 @@ fn a_walk_becomes_an_event_of_whole_files() {
     let head = crate::support::client::read_head(&mut news).expect("a head");
     assert!(head.status == 200 && head.header("content-type") == Some("text/event-stream"), "{head:?}");
     let events = wait_for_events(&admin, 2, s(75));
+    // Somebody walks by again soon.
+    let listed_at = now();
     let news_of_it = wait_until("the news of an event", s(5), || {
         let line = crate::support::client::read_line(&mut news).expect("news go on");
         line.strip_prefix("data:")
@@ -365,7 +367,7 @@ fn a_walk_becomes_an_event_of_whole_files() {
         admin.send(method, &format!("{path}/pin"), &[], b"").expect(204);
         assert_eq!(admin.json(&path)["pinned"], pinned);
     }
-    let line = timeline(&admin, "hall", started, now());
+    let line = timeline(&admin, "hall", started, listed_at);
     assert_eq!(line["events"].as_array().map(Vec::len), Some(events.len()), "{line}");
     let gaps = line["gaps"].as_array().expect("a list");
     assert!(gaps.iter().any(|g| g["cause"] == "no_motion"), "between two events nothing moved: {line}");
@@ -452,6 +454,9 @@ fn a_kill_costs_the_open_fragment_and_nothing_else() {
         assert!(frames.first().is_some_and(|f| f.keyframe), "round {round}: {last:?} begins with {:?}", frames.first());
     }
     let (mut running, admin) = boot_and_record(&home, owner.as_ref(), "test");
+    // Index and files are compared beside the running box.
+    let is_compared = || admin.json("/api/v1/status")["disk"]["taking_in"].is_null().then_some(());
+    wait_until("index and files are compared", s(30), is_compared);
     let line = timeline(&admin, "test", kills[0] - 120.0, now());
     assert!(running.terminate().success(), "{}", running.log());
     let files = read_all(&home, "test");
@@ -470,7 +475,8 @@ fn a_kill_costs_the_open_fragment_and_nothing_else() {
         let indexed = end - start;
         assert!(
             (indexed - sum).abs() < JOIN * of.len() as f64,
-            "life {i}: the index holds {indexed} s, the files hold {sum} s"
+            "life {i}: the index holds {indexed} s from {start}, the files hold {sum} s: {:?}",
+            files.iter().map(|f| (&f.path, f.start, f.duration)).collect::<Vec<_>>()
         );
     }
     let gaps = line["gaps"].as_array().expect("a list");
