@@ -2,7 +2,7 @@
 //! that are silent, stuck or cut off.
 
 use super::digest::{Credentials, DigestVerdict, Logins, challenge};
-use super::factory::Mount;
+use super::factory::{KeptMedia, Mount};
 use super::mounts::{CameraStreams, Mounts};
 use super::{requests, socket};
 use gstreamer_rtsp_server::{self as rtsp_server, glib};
@@ -70,6 +70,8 @@ struct Peer {
     login: Option<StreamLogin>,
     /// What it asked for last.
     asked_for: Option<Arc<Mount>>,
+    /// What it asked for, until the library has taken hold of it.
+    kept: Option<KeptMedia>,
     playing: Option<Arc<Mount>>,
 }
 
@@ -84,6 +86,7 @@ impl Peer {
             place: None,
             login: None,
             asked_for: None,
+            kept: None,
             playing: None,
         }
     }
@@ -249,6 +252,16 @@ impl Connections {
                 f(&here, &connection);
             }
         };
+        client.connect_describe_request(glib::clone!(
+            #[strong]
+            with,
+            move |client, _| with(client, &|here, c| here.keep(c, None))
+        ));
+        client.connect_setup_request(glib::clone!(
+            #[strong]
+            with,
+            move |client, _| with(client, &|here, c| here.keep(c, None))
+        ));
         client.connect_play_request(glib::clone!(
             #[strong]
             with,
@@ -348,6 +361,15 @@ impl Connections {
         if let Some(peer) = self.lock().of(connection) {
             peer.asked_for = Some(mount.clone());
         }
+    }
+
+    /// Keeps a media for the request that is being answered, and lets go of the one before.
+    pub(super) fn keep(&self, connection: &Connection, kept: Option<KeptMedia>) {
+        let mut before = kept;
+        if let Some(peer) = self.lock().of(connection) {
+            std::mem::swap(&mut peer.kept, &mut before);
+        }
+        drop(before);
     }
 
     /// Checks a request's credentials; accepted ones name the connection's user.

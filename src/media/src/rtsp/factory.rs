@@ -11,6 +11,7 @@ use gstreamer_rtsp_server::{self as rtsp_server, glib, gst_rtsp};
 use perch_base::sync::lock;
 use perch_domain::camera::VideoSettings;
 use perch_domain::media::{Stream, Track, VideoCodec};
+use rtsp_server::RTSPMediaStatus;
 use rtsp_server::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
@@ -32,7 +33,9 @@ pub(super) struct Mount {
 struct State {
     /// How the next media is described.
     video: VideoSettings,
-    /// The feed of the media that runs now.
+    /// The media that runs now.
+    media: glib::WeakRef<rtsp_server::RTSPMedia>,
+    /// Its feed.
     feed: Weak<Feed>,
     /// How many media of this path have started to end: a reader that comes meanwhile gets a new one instead of a refusal.
     ended: u64,
@@ -49,7 +52,7 @@ impl Mount {
             path,
             source: Arc::new(source),
             has_audio,
-            state: Mutex::new(State { video, feed: Weak::new(), ended: 0 }),
+            state: Mutex::new(State { video, media: glib::WeakRef::new(), feed: Weak::new(), ended: 0 }),
         }
     }
 
@@ -61,6 +64,18 @@ impl Mount {
     /// The feed of the media that runs now.
     pub(super) fn feed(&self) -> Option<Arc<Feed>> {
         self.state().feed.upgrade()
+    }
+
+    /// Keeps the media that runs now from ending until the result is dropped, if one runs: a reader that comes as the last one leaves
+    /// would find it and be refused, since the library looks it up first and asks for it later. May wait for a media that starts.
+    pub(super) fn keep(&self) -> Option<KeptMedia> {
+        let media = self.state().media.upgrade()?;
+        // One that was not prepared yet is on its way up.
+        if !matches!(media.status(), RTSPMediaStatus::Prepared | RTSPMediaStatus::Suspended) {
+            return None;
+        }
+        // An error says that it is ending: `ended` was counted before, so the reader gets a new one.
+        media.prepare(None).ok().map(|()| KeptMedia(media))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -93,6 +108,17 @@ impl Mount {
             chain(&bin, "audio", &caps, payloader)?;
         }
         Ok(bin)
+    }
+}
+
+/// A media that does not end while this lives, as if one more reader had it. Never dropped under a lock: it may be the last.
+pub(super) struct KeptMedia(rtsp_server::RTSPMedia);
+
+impl Drop for KeptMedia {
+    fn drop(&mut self) {
+        if let Err(e) = self.0.unprepare() {
+            tracing::debug!("an RTSP media had ended by itself: {e}");
+        }
     }
 }
 
@@ -174,7 +200,10 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
     if let Some(audio) = &audio {
         on_first_need(audio, &feed, Track::Audio);
     }
-    mount.state().feed = Arc::downgrade(&feed);
+    {
+        let mut state = mount.state();
+        (state.media, state.feed) = (media.downgrade(), Arc::downgrade(&feed));
+    }
     feed.attach();
 
     let waiting = Arc::downgrade(&feed);

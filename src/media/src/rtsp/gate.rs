@@ -95,6 +95,9 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
         if method == RTSPMethod::DESCRIBE && !mount.source.is_up() {
             return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
         }
+        if method.intersects(RTSPMethod::DESCRIBE | RTSPMethod::SETUP) {
+            connections.keep(&connection, mount.keep());
+        }
     }
     true
 }
