@@ -265,7 +265,7 @@ fn cameras_come_change_and_go_while_another_is_watched_and_recorded() {
     let left = inside.segments("other");
     assert!(!left.is_empty() && left.iter().all(|f| f.state == SegmentState::Sealed), "{left:?}");
     let id = CameraId::new("other").expect("an id");
-    assert!(inside.recordings.open_segment(&id, left[0].id).expect("opened").size > 0);
+    assert!(inside.recordings.open_segment(&id, left[0].id).expect("opened").size_bytes > 0);
 
     // It comes back, and one that records goes: its file is sealed.
     inside.reload(&[keep.clone(), other.clone()]);

@@ -84,7 +84,7 @@ pub enum Takes {
     /// Bytes, read piece by piece.
     Bytes {
         /// The most.
-        max: u64,
+        max_bytes: u64,
     },
 }
 
@@ -104,7 +104,7 @@ impl Takes {
     /// The largest body, bytes.
     pub fn max_bytes(&self) -> u64 {
         match self {
-            Self::Bytes { max } => *max,
+            Self::Bytes { max_bytes } => *max_bytes,
             Self::Nothing | Self::Json(_) | Self::Text(_) => MAX_BODY_BYTES as u64,
         }
     }

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// A day, microseconds.
 pub const DAY_US: i64 = 86_400_000_000;
 
+/// A day.
+pub const DAY: Duration = Duration::from_micros(DAY_US as u64);
+
 /// A moment in UTC, microseconds since the Unix epoch; RFC 3339 outside the process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);

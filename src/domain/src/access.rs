@@ -6,7 +6,7 @@ use crate::settings::Keys;
 use crate::text::without_invisible;
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::secret::Secret;
-use perch_base::time::Timestamp;
+use perch_base::time::{DAY, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -261,8 +261,6 @@ pub struct SessionConfig {
     /// It signed in so long ago.
     pub max: Duration,
 }
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 impl Default for SessionConfig {
     fn default() -> Self {

@@ -46,9 +46,9 @@ impl TimeRange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
     /// Byte offset in the file.
-    pub offset: u64,
-    /// Bytes.
-    pub size: u64,
+    pub offset_bytes: u64,
+    /// Its length.
+    pub size_bytes: u64,
     /// Start on the file's own time line, microseconds from 0.
     pub start_us: i64,
     /// Length in microseconds.
@@ -82,15 +82,16 @@ pub struct Segment {
     pub start: Timestamp,
     /// UTC of its end so far.
     pub end: Timestamp,
-    /// Bytes so far.
-    pub size: u64,
+    /// Its length so far.
+    #[serde(rename = "size")]
+    pub size_bytes: u64,
     /// State.
     pub state: SegmentState,
     /// The event it belongs to.
     pub event: Option<EventId>,
     /// Bytes of `ftyp` + `moov` at the start of the file.
     #[serde(skip)]
-    pub init_size: u64,
+    pub init_size_bytes: u64,
     /// Its fragments, in order.
     #[serde(skip)]
     pub fragments: Vec<Fragment>,
@@ -287,7 +288,7 @@ mod tests {
     fn file(start_us: i64, seconds: &[i64]) -> Segment {
         let mut at = 0;
         let fragments = seconds.iter().map(|length| {
-            let fragment = Fragment { offset: 0, size: 1, start_us: at, duration_us: length * S };
+            let fragment = Fragment { offset_bytes: 0, size_bytes: 1, start_us: at, duration_us: length * S };
             at += length * S;
             fragment
         });
@@ -297,10 +298,10 @@ mod tests {
             camera: CameraId::new("front").expect("valid"),
             start: Timestamp(start_us),
             end: Timestamp(start_us + at),
-            size: 1,
+            size_bytes: 1,
             state: SegmentState::Sealed,
             event: None,
-            init_size: 0,
+            init_size_bytes: 0,
             fragments,
         }
     }

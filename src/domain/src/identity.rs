@@ -2,7 +2,7 @@
 
 use perch_base::net::is_host_name;
 use perch_base::secret::Secret;
-use perch_base::time::Timestamp;
+use perch_base::time::{DAY, Timestamp};
 use perch_base::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -70,14 +70,13 @@ impl fmt::Display for Names {
     }
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
 /// How long a leaf is valid from when it is made.
-pub const LEAF_LIFE: Duration = Duration::from_secs(90 * 86_400);
+pub const LEAF_LIFE: Duration = DAY.saturating_mul(90);
 /// A leaf with less than this left is replaced.
-pub const ROTATE_BEFORE: Duration = Duration::from_secs(30 * 86_400);
+pub const ROTATE_BEFORE: Duration = DAY.saturating_mul(30);
 /// How far back a leaf is valid: a viewer's clock may be behind. Together with [`LEAF_LIFE`] below the 825 days that Apple's
 /// systems allow a server certificate (support.apple.com/103769).
-const LEAF_BACKDATE: Duration = Duration::from_secs(365 * 86_400);
+const LEAF_BACKDATE: Duration = DAY.saturating_mul(365);
 /// 2026-01-01. A clock before this was never set: the box has no battery for it.
 const CLOCK_FLOOR: Timestamp = Timestamp(1_767_225_600_000_000);
 

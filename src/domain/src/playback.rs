@@ -95,15 +95,15 @@ pub fn hls_playlist(segments: &[Segment], range: &TimeRange) -> Option<String> {
             out.push_str("#EXT-X-DISCONTINUITY\n");
         }
         let id = c.segment.id;
-        let _ = writeln!(out, "#EXT-X-MAP:URI=\"segments/{id}.mp4\",BYTERANGE=\"{}@0\"", c.segment.init_size);
+        let _ = writeln!(out, "#EXT-X-MAP:URI=\"segments/{id}.mp4\",BYTERANGE=\"{}@0\"", c.segment.init_size_bytes);
         let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", c.start());
         for f in c.fragments {
             let _ = writeln!(
                 out,
                 "#EXTINF:{:.6},\n#EXT-X-BYTERANGE:{}@{}\nsegments/{id}.mp4",
                 f.duration_us as f64 / 1e6,
-                f.size,
-                f.offset
+                f.size_bytes,
+                f.offset_bytes
             );
         }
     }
@@ -214,8 +214,8 @@ mod tests {
     fn segment(id: i64, start: f64, seconds: i64) -> Segment {
         let fragments = (0..seconds)
             .map(|i| Fragment {
-                offset: 100 + 50 * i as u64,
-                size: 50,
+                offset_bytes: 100 + 50 * i as u64,
+                size_bytes: 50,
                 start_us: i * 1_000_000,
                 duration_us: 1_000_000,
             })
@@ -225,10 +225,10 @@ mod tests {
             camera: CameraId::new("a").expect("valid"),
             start: s(start),
             end: s(start + seconds as f64),
-            size: 100 + 50 * seconds as u64,
+            size_bytes: 100 + 50 * seconds as u64,
             state: SegmentState::Sealed,
             event: None,
-            init_size: 100,
+            init_size_bytes: 100,
             fragments,
         }
     }

@@ -149,7 +149,7 @@ pub struct OpenSegment {
     /// The file, at any position.
     pub file: std::fs::File,
     /// Bytes that may be read (an open segment grows).
-    pub size: u64,
+    pub size_bytes: u64,
     /// A validator that changes when the content does.
     pub etag: String,
     /// When it was last written.

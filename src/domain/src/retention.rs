@@ -121,8 +121,8 @@ pub struct Candidate {
     pub id: SegmentId,
     /// When it ends.
     pub end: Timestamp,
-    /// Bytes.
-    pub size: u64,
+    /// Its length.
+    pub size_bytes: u64,
 }
 
 /// What is on the disk.
@@ -250,7 +250,7 @@ impl Planner {
             Some((_, Why::Old(limit))) => c.end < *limit,
             Some((_, Why::Space)) => {
                 let is_short = freed_bytes < self.need_bytes;
-                freed_bytes = freed_bytes.saturating_add(c.size);
+                freed_bytes = freed_bytes.saturating_add(c.size_bytes);
                 is_short
             }
             None => false,
@@ -271,7 +271,7 @@ mod tests {
     type Kept = (Worth, Candidate);
 
     fn candidate(id: i64, age_days: i64, worth: Worth) -> Kept {
-        (worth, Candidate { id: SegmentId(id), end: Timestamp(1000 * DAY_US - age_days * DAY_US), size: 100 })
+        (worth, Candidate { id: SegmentId(id), end: Timestamp(1000 * DAY_US - age_days * DAY_US), size_bytes: 100 })
     }
 
     const NOW: Timestamp = Timestamp(1000 * DAY_US);
@@ -314,7 +314,7 @@ mod tests {
                 }
                 Step::Delete(ids) => {
                     let goes = |c: &Candidate| ids.contains(&c.id) && !refuses.contains(&c.id.0);
-                    let freed = left.iter().filter(|(_, c)| goes(c)).map(|(_, c)| c.size).sum();
+                    let freed = left.iter().filter(|(_, c)| goes(c)).map(|(_, c)| c.size_bytes).sum();
                     went.extend(ids.iter().map(|id| id.0).filter(|id| !refuses.contains(id)));
                     left.retain(|(_, c)| !goes(c));
                     answer = Answer::Freed(freed);
@@ -337,13 +337,13 @@ mod tests {
         let (old, rest): (Vec<_>, Vec<_>) = sorted.into_iter().partition(is_old);
         let over = if config.max_bytes > 0 { usage.recordings_bytes.saturating_sub(config.max_bytes) } else { 0 };
         let need = over.max(config.min_free_bytes.saturating_sub(usage.free_bytes));
-        let mut freed: u64 = old.iter().map(|(_, c)| c.size).sum();
+        let mut freed: u64 = old.iter().map(|(_, c)| c.size_bytes).sum();
         let mut out: Vec<i64> = old.iter().map(|(_, c)| c.id.0).collect();
         for (_, c) in rest {
             if freed >= need {
                 break;
             }
-            freed += c.size;
+            freed += c.size_bytes;
             out.push(c.id.0);
         }
         out
@@ -422,7 +422,7 @@ mod tests {
             let worth = |event| if event { Worth::Event } else { Worth::Background };
             let all: Vec<Kept> = inventory.iter().enumerate().map(|(i, (age, size, event))| {
                 let (worth, c) = candidate(i as i64 + 1, *age, worth(*event));
-                (worth, Candidate { size: *size, ..c })
+                (worth, Candidate { size_bytes: *size, ..c })
             }).collect();
             let config = RetentionConfig { max_bytes, min_free_bytes: min_free, max_days: days, event_max_days: event_days };
             let usage = Usage { recordings_bytes: inventory.iter().map(|i| i.1).sum(), free_bytes: 1000 };
@@ -435,7 +435,7 @@ mod tests {
         {
             let c: Vec<Kept> = sizes.iter().enumerate().map(|(i, size)| {
                 let (worth, c) = candidate(i as i64 + 1, i as i64, Worth::Background);
-                (worth, Candidate { size: *size, ..c })
+                (worth, Candidate { size_bytes: *size, ..c })
             }).collect();
             let total: u64 = sizes.iter().sum();
             let ids = plan(RetentionConfig { min_free_bytes: need, ..NONE }, total, 0, &c);

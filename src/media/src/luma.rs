@@ -10,31 +10,31 @@ use perch_domain::motion::{LUMA_HEIGHT, LUMA_WIDTH};
 /// Keeps about `fps` pictures a second by their time stamps.
 #[derive(Clone, Debug)]
 pub struct Thinner {
-    interval: u64,
-    next: Option<u64>,
+    interval_ns: u64,
+    next_ns: Option<u64>,
 }
 
 impl Thinner {
     /// Keeps `fps` pictures a second; all of them where `fps` is not above zero.
     pub fn new(fps: f64) -> Self {
-        let interval = if fps > 0.0 && fps.is_finite() { (1e9 / fps) as u64 } else { 0 };
-        Self { interval, next: None }
+        let interval_ns = if fps > 0.0 && fps.is_finite() { (1e9 / fps) as u64 } else { 0 };
+        Self { interval_ns, next_ns: None }
     }
 
     /// Whether the picture at `pts` is one to keep.
     pub fn keep(&mut self, pts: gst::ClockTime) -> bool {
         let pts = pts.nseconds();
         // A picture a little early counts, or a rate that just fits would lose every other one to rounding.
-        let slack = (self.interval / 20).min(5_000_000);
-        match self.next {
+        let slack = (self.interval_ns / 20).min(5_000_000);
+        match self.next_ns {
             // A jump back is a new time line.
-            Some(next) if pts + slack < next && next - pts <= self.interval * 2 => false,
-            Some(next) if pts < next + self.interval && pts + slack >= next => {
-                self.next = Some(next + self.interval);
+            Some(next) if pts + slack < next && next - pts <= self.interval_ns * 2 => false,
+            Some(next) if pts < next + self.interval_ns && pts + slack >= next => {
+                self.next_ns = Some(next + self.interval_ns);
                 true
             }
             _ => {
-                self.next = Some(pts + self.interval);
+                self.next_ns = Some(pts + self.interval_ns);
                 true
             }
         }

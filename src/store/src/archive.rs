@@ -9,7 +9,7 @@ use crate::{export, gaps};
 use bytes::{BufMut, Bytes, BytesMut};
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::secret::hex;
-use perch_base::time::Timestamp;
+use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Event, EventFilter, EventPage, Gap, GapCause, Segment, SegmentState, TimeRange, Timeline};
 use perch_domain::playback;
@@ -25,7 +25,7 @@ const MAX_SEGMENTS: usize = 5_000;
 const MAX_STRETCHES: usize = 50_000;
 
 /// So much of a range is read at a time: nobody else waits for the rest.
-const WINDOW_US: i64 = 7 * 86_400_000_000;
+const WINDOW_US: i64 = 7 * DAY_US;
 
 /// Files of a camera (`?1`) that begin from `?3` on and before `?4`, and end after `?2`.
 pub(crate) const FILES: &str = "SELECT start, end, state FROM segment WHERE camera = ?1 AND start >= ?3 AND start < ?4
@@ -105,13 +105,13 @@ impl Recordings {
         let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {}: recording {} is damaged", s.camera, s.id));
         let unreadable = |e| io_error(|| format!("camera {}: recording {} cannot be read", s.camera, s.id), e);
         let fragment = s.fragments.get(index).ok_or_else(damaged)?;
-        if fragment.offset.checked_add(fragment.size).is_none_or(|end| end > s.size) {
+        if fragment.offset_bytes.checked_add(fragment.size_bytes).is_none_or(|end| end > s.size_bytes) {
             return Err(damaged());
         }
         let file = self.open_recorded(recorded)?;
         let (moof, _) = read::moof_at(&file, fragment).map_err(unreadable)?.ok_or_else(damaged)?;
-        let mut data = vec![0; fragment.size as usize];
-        file.read_exact_at(&mut data, fragment.offset).map_err(unreadable)?;
+        let mut data = vec![0; fragment.size_bytes as usize];
+        file.read_exact_at(&mut data, fragment.offset_bytes).map_err(unreadable)?;
         Ok((moof, data))
     }
 
@@ -133,11 +133,11 @@ impl Recordings {
         let (moof, _) = read::moof_at(&file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let video = moof.runs.first().ok_or_else(damaged)?;
         let size = u64::from(*video.sizes.first().ok_or_else(damaged)?);
-        if video.offset_bytes.checked_add(size).is_none_or(|end| end > fragment.size) {
+        if video.offset_bytes.checked_add(size).is_none_or(|end| end > fragment.size_bytes) {
             return Err(damaged());
         }
         let mut sample = vec![0; size as usize];
-        file.read_exact_at(&mut sample, fragment.offset + video.offset_bytes).map_err(unreadable)?;
+        file.read_exact_at(&mut sample, fragment.offset_bytes + video.offset_bytes).map_err(unreadable)?;
         let mut out = BytesMut::with_capacity(sample.len() + format.sps.len() + format.pps.len() + 64);
         let mut put = |nal: &[u8]| {
             out.put_slice(&[0, 0, 0, 1]);
@@ -209,10 +209,12 @@ impl ArchivePort for Recordings {
         let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         let etag = match sha256 {
             Some(hash) => hex(&hash[..hash.len().min(16)]),
-            None => format!("{id}-{}-{:x}", if s.state == SegmentState::Open { "open" } else { "sealed" }, s.size),
+            None => {
+                format!("{id}-{}-{:x}", if s.state == SegmentState::Open { "open" } else { "sealed" }, s.size_bytes)
+            }
         };
         Ok(OpenSegment {
-            size: s.size.min(metadata.len()),
+            size_bytes: s.size_bytes.min(metadata.len()),
             file,
             etag,
             modified: modified.map_or(s.end, |d| Timestamp(d.as_micros() as i64)),

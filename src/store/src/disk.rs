@@ -3,7 +3,7 @@
 use crate::Recordings;
 use crate::fault::io_error;
 use perch_base::sync::lock;
-use perch_base::time::Timestamp;
+use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::disk::DiskFacts;
 use perch_domain::status::DiskStatus;
@@ -20,17 +20,15 @@ pub(crate) const BYTES: &str = "SELECT bytes FROM usage";
 pub(crate) const SINCE_THEN: &str = "SELECT EXISTS (SELECT 1 FROM segment WHERE end <= ?1),
     (SELECT coalesce(sum(size), 0) FROM segment WHERE end > ?1)";
 
-const DAY_US: i64 = 86_400_000_000;
-
 /// What is written to see whether the disk takes it, and where, below `recordings/`.
 const PROBE: [u8; 4096] = [0x55; 4096];
 const PROBE_FILE: &str = "probe.tmp";
 
-/// What the system says of a disk, bytes.
+/// What the system says of a disk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Space {
-    pub(crate) total: u64,
-    pub(crate) free: u64,
+    pub(crate) total_bytes: u64,
+    pub(crate) free_bytes: u64,
     pub(crate) read_only: bool,
     /// The device's number: what has another lies on another disk.
     device: u64,
@@ -41,8 +39,8 @@ impl Space {
     pub(crate) fn of(folder: impl AsFd) -> io::Result<Self> {
         let s = rustix::fs::fstatvfs(&folder)?;
         Ok(Self {
-            total: s.f_blocks.saturating_mul(s.f_frsize),
-            free: s.f_bavail.saturating_mul(s.f_frsize),
+            total_bytes: s.f_blocks.saturating_mul(s.f_frsize),
+            free_bytes: s.f_bavail.saturating_mul(s.f_frsize),
             read_only: s.f_flag.contains(StatVfsMountFlags::RDONLY),
             device: rustix::fs::fstat(&folder)?.st_dev,
         })
@@ -64,9 +62,9 @@ impl Recordings {
     fn disk_facts(&self, space: Space) -> DiskFacts {
         let database = self.data_space().ok().filter(|d| d.device != space.device);
         DiskFacts {
-            free_bytes: space.free,
+            free_bytes: space.free_bytes,
             is_read_only: space.read_only,
-            database_free_bytes: database.map(|d| d.free),
+            database_free_bytes: database.map(|d| d.free_bytes),
         }
     }
 
@@ -103,7 +101,7 @@ impl Recordings {
 
     /// Bytes of all recordings, those being written too.
     pub(crate) fn recordings_bytes(&self) -> Result<u64> {
-        let live: Vec<(i64, u64)> = self.live().values().map(|l| (l.segment.id.0, l.segment.size)).collect();
+        let live: Vec<(i64, u64)> = self.live().values().map(|l| (l.segment.id.0, l.segment.size_bytes)).collect();
         self.inner.db.read("adding up the recordings", |c| {
             let tx = c.unchecked_transaction()?;
             let rows: i64 = tx.prepare_cached(BYTES)?.query_row([], |r| r.get(0))?;
@@ -126,8 +124,12 @@ impl Recordings {
         };
         let limits = &self.inner.config.retention;
         let taking_in = self.taking_in();
-        let mut status =
-            DiskStatus { total_bytes: space.total, free_bytes: space.free, taking_in, ..Default::default() };
+        let mut status = DiskStatus {
+            total_bytes: space.total_bytes,
+            free_bytes: space.free_bytes,
+            taking_in,
+            ..Default::default()
+        };
         match self.recordings_bytes() {
             Ok(bytes) => status.recordings_bytes = bytes,
             Err(e) => {
@@ -141,7 +143,8 @@ impl Recordings {
         if let Some(problem) = self.disk_facts(space).problem(recordings_bytes, limits) {
             status.problem = problem.into();
         }
-        let mut capacity = status.recordings_bytes.saturating_add(space.free.saturating_sub(limits.min_free_bytes));
+        let mut capacity =
+            status.recordings_bytes.saturating_add(space.free_bytes.saturating_sub(limits.min_free_bytes));
         if limits.max_bytes > 0 {
             capacity = capacity.min(limits.max_bytes);
         }
@@ -192,10 +195,10 @@ mod tests {
                 camera: CameraId::new("front").expect("valid"),
                 start: Timestamp(0),
                 end: Timestamp(1),
-                size,
+                size_bytes: size,
                 state: SegmentState::Open,
                 event: None,
-                init_size: 0,
+                init_size_bytes: 0,
                 fragments: Vec::new(),
             };
             let format = TrackFormat { sps: Bytes::new(), pps: Bytes::new(), has_audio: false };

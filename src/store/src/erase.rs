@@ -6,6 +6,7 @@ use crate::{Recordings, gaps};
 use perch_base::Result;
 use perch_base::ids::SegmentId;
 use perch_base::sync::{lock, try_lock};
+use perch_base::time::Timestamp;
 use perch_domain::archive::GapCause;
 use rusqlite::OptionalExtension;
 use std::collections::HashSet;
@@ -102,9 +103,9 @@ impl Recordings {
             id: i64,
             camera: String,
             path: String,
-            start: i64,
-            end: i64,
-            size: i64,
+            start: Timestamp,
+            end: Timestamp,
+            size_bytes: i64,
         }
         let marked = self.inner.db.read_recorder("looking up what is being deleted", |c| {
             let sql = "SELECT id, camera, path, start, end, size FROM segment
@@ -115,9 +116,9 @@ impl Recordings {
                     id: r.get(0)?,
                     camera: r.get(1)?,
                     path: r.get(2)?,
-                    start: r.get(3)?,
-                    end: r.get(4)?,
-                    size: r.get(5)?,
+                    start: Timestamp(r.get(3)?),
+                    end: Timestamp(r.get(4)?),
+                    size_bytes: r.get(5)?,
                 })
             })?;
             Ok(rows.collect::<Result<Vec<_>, _>>()?)
@@ -148,7 +149,7 @@ impl Recordings {
         )?;
         Ok(taken_out.map(|()| RetentionReport {
             deleted: gone.len() as u64,
-            freed_bytes: gone.iter().map(|one| one.size.max(0) as u64).sum(),
+            freed_bytes: gone.iter().map(|one| one.size_bytes.max(0) as u64).sum(),
         }))
     }
 }

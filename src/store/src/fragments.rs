@@ -40,11 +40,11 @@ pub(crate) fn encode(fragments: &[Fragment]) -> Vec<u8> {
     put(&mut out, fragments.len() as u64);
     let (mut offset, mut start, mut duration) = (0u64, 0i64, 0i64);
     for f in fragments {
-        put_signed(&mut out, f.offset.wrapping_sub(offset) as i64);
-        put(&mut out, f.size);
+        put_signed(&mut out, f.offset_bytes.wrapping_sub(offset) as i64);
+        put(&mut out, f.size_bytes);
         put_signed(&mut out, f.start_us.wrapping_sub(start));
         put_signed(&mut out, f.duration_us.wrapping_sub(duration));
-        offset = f.offset.wrapping_add(f.size);
+        offset = f.offset_bytes.wrapping_add(f.size_bytes);
         start = f.start_us.wrapping_add(f.duration_us);
         duration = f.duration_us;
     }
@@ -64,12 +64,12 @@ pub(crate) fn decode(mut data: &[u8]) -> Option<Vec<Fragment>> {
     let (mut offset, mut start, mut duration) = (0u64, 0i64, 0i64);
     for _ in 0..count {
         let f = Fragment {
-            offset: offset.wrapping_add(take_signed(data)? as u64),
-            size: take(data)?,
+            offset_bytes: offset.wrapping_add(take_signed(data)? as u64),
+            size_bytes: take(data)?,
             start_us: start.wrapping_add(take_signed(data)?),
             duration_us: duration.wrapping_add(take_signed(data)?),
         };
-        offset = f.offset.wrapping_add(f.size);
+        offset = f.offset_bytes.wrapping_add(f.size_bytes);
         start = f.start_us.wrapping_add(f.duration_us);
         duration = f.duration_us;
         out.push(f);
@@ -85,8 +85,8 @@ mod tests {
     fn round_trips_and_is_small() {
         let many: Vec<_> = (0..60)
             .map(|i| Fragment {
-                offset: 800 + i * 125_000,
-                size: 125_000,
+                offset_bytes: 800 + i * 125_000,
+                size_bytes: 125_000,
                 start_us: i as i64 * 1_000_000,
                 duration_us: 1_000_000,
             })
@@ -95,8 +95,8 @@ mod tests {
         assert!(blob.len() < 60 * 7, "{}", blob.len());
         assert_eq!(decode(&blob), Some(many));
         let odd = vec![
-            Fragment { offset: u64::MAX, size: 0, start_us: i64::MIN, duration_us: i64::MAX },
-            Fragment { offset: 3, size: u64::MAX, start_us: -1, duration_us: 0 },
+            Fragment { offset_bytes: u64::MAX, size_bytes: 0, start_us: i64::MIN, duration_us: i64::MAX },
+            Fragment { offset_bytes: 3, size_bytes: u64::MAX, start_us: -1, duration_us: 0 },
         ];
         assert_eq!(decode(&encode(&odd)), Some(odd));
     }

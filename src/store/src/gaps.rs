@@ -17,8 +17,8 @@ const MERGE_US: i64 = 2_000_000;
 pub(crate) fn put(
     tx: &Transaction<'_>,
     camera: &str,
-    mut start: i64,
-    mut end: i64,
+    mut start: Timestamp,
+    mut end: Timestamp,
     cause: GapCause,
 ) -> Result<(), Fail> {
     if start >= end {
@@ -27,14 +27,14 @@ pub(crate) fn put(
     let cause = word(&cause)?;
     let sql = "DELETE FROM gap WHERE camera = ?1 AND cause = ?2 AND end >= ?3 AND start <= ?4 RETURNING start, end";
     let mut statement = tx.prepare_cached(sql)?;
-    let near = params![camera, cause, start.saturating_sub(MERGE_US), end.saturating_add(MERGE_US)];
-    let touched = statement.query_map(near, |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?)))?;
+    let near = params![camera, cause, start.plus_micros(-MERGE_US).0, end.plus_micros(MERGE_US).0];
+    let touched = statement.query_map(near, |r| Ok((Timestamp(r.get(0)?), Timestamp(r.get(1)?))))?;
     for one in touched {
         let (s, e) = one?;
         (start, end) = (start.min(s), end.max(e));
     }
     tx.prepare_cached("INSERT INTO gap (camera, start, end, cause) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![camera, start, end, cause])?;
+        .execute(params![camera, start.0, end.0, cause])?;
     Ok(())
 }
 

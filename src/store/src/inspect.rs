@@ -57,9 +57,9 @@ impl Recordings {
             Err(_) if length == 0 || begins_like_ours(&file, length)? => return self.drop_empty(path, length),
             Err(why) => return Ok(Err(why)),
         };
-        let cut = scan.size < length;
+        let cut = scan.size_bytes < length;
         // Else what is cut off is no more than a crash leaves.
-        let goes_on = cut && read::goes_on(&file, scan.size)?;
+        let goes_on = cut && read::goes_on(&file, scan.size_bytes)?;
         if scan.fragments.is_empty() {
             return if goes_on {
                 Ok(Err("its first fragment is damaged".into()))
@@ -68,7 +68,7 @@ impl Recordings {
             };
         }
         if cut {
-            let bytes = length - scan.size;
+            let bytes = length - scan.size_bytes;
             if goes_on {
                 self.inner.recordings.copy_to(path, &self.inner.quarantine, &quarantine_name(path))?;
                 self.bound_quarantine();
@@ -80,7 +80,7 @@ impl Recordings {
             } else {
                 tracing::warn!(path, bytes, "the end of a recording was not whole and was cut off");
             }
-            file.set_len(scan.size)?;
+            file.set_len(scan.size_bytes)?;
             file.sync_data()?;
         }
         Ok(Ok(Found::Whole { scan, cut }))

@@ -16,6 +16,7 @@ use crate::repair::{BRIEF, Brief};
 use crate::{Recordings, gaps};
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::sync::lock;
+use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
 use perch_domain::archive::GapCause;
 use perch_domain::playback::JOIN_US;
@@ -362,7 +363,7 @@ impl Recordings {
                     last.max(one("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?.unwrap_or(last));
                 let since = last.max(known.unwrap_or(last)).max(alive.unwrap_or(last));
                 if kept_since.is_none_or(|oldest| last >= oldest.0) && now.0.saturating_sub(since) > JOIN_US {
-                    gaps::put(tx, camera.as_str(), since, now.0, GapCause::BoxOff)?;
+                    gaps::put(tx, camera.as_str(), Timestamp(since), now, GapCause::BoxOff)?;
                 }
                 Ok(true)
             },

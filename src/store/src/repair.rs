@@ -21,7 +21,7 @@ pub(crate) struct Brief {
     pub(crate) path: String,
     start: Timestamp,
     end: Timestamp,
-    size: u64,
+    size_bytes: u64,
     state: SegmentState,
     in_event: bool,
 }
@@ -36,7 +36,7 @@ impl Brief {
             path: r.get(2)?,
             start: Timestamp(r.get(3)?),
             end: Timestamp(r.get(4)?),
-            size: r.get::<_, i64>(5)?.max(0) as u64,
+            size_bytes: r.get::<_, i64>(5)?.max(0) as u64,
             state: state_from(r.get_ref(6)?.as_str().unwrap_or_default())?,
             in_event: r.get(7)?,
         })
@@ -63,20 +63,20 @@ impl Recordings {
                 return Ok(None);
             }
             (SegmentState::Sealed, None) => return self.lose(row).map(|()| None),
-            (SegmentState::Sealed, Some(size)) if size == row.size => return Ok(Some(row)),
+            (SegmentState::Sealed, Some(size)) if size == row.size_bytes => return Ok(Some(row)),
             _ => {}
         }
         match self.inspect(&row.path) {
             Found::Whole { scan, cut } => {
                 self.progress().report.cut += u64::from(cut);
                 row.end = row.start.plus_micros(length_us(&scan.fragments));
-                (row.size, row.state) = (scan.size, SegmentState::Sealed);
+                (row.size_bytes, row.state) = (scan.size_bytes, SegmentState::Sealed);
                 self.inner.db.write(format_args!("recording {} cannot be repaired in the index", row.path), |tx| {
                     let sql =
                         "UPDATE segment SET end = ?2, size = ?3, state = 'sealed', init_size = ?4, fragments = ?5,
                         sha256 = NULL, format = ?6, audio = ?7 WHERE id = ?1";
                     let format = format_id(tx, &scan.init.format)?;
-                    let (size, init_size) = (scan.size as i64, scan.init.size as i64);
+                    let (size, init_size) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
                     let blob = fragments::encode(&scan.fragments);
                     let audio = scan.init.channels;
                     tx.prepare_cached(sql)?.execute(params![id.0, row.end.0, size, init_size, blob, format, audio])?;
@@ -130,7 +130,7 @@ impl Recordings {
                 let start = said.filter(|t| t.micros_since(named).abs() < 1_000_000).unwrap_or(named);
                 let end = start.plus_micros(length_us(&scan.fragments));
                 let format = format_id(tx, &scan.init.format)?;
-                let (size, init_size) = (scan.size as i64, scan.init.size as i64);
+                let (size, init_size) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
                 let blob = fragments::encode(&scan.fragments);
                 let (id, camera, channels) = (self.index().rows().new_id(), camera.as_str(), scan.init.channels);
                 let row = params![id.0, camera, path, start.0, end.0, size, format, channels, init_size, blob];

@@ -109,13 +109,13 @@ impl Recordings {
         if let Ok(space) = self.data_space()
             && !space.read_only
         {
-            reserve::keep(&self.inner.config.data_dir, space.free);
+            reserve::keep(&self.inner.config.data_dir, space.free_bytes);
         }
     }
 
     fn usage(&self) -> Result<Usage> {
         let space = self.space().map_err(|e| io_error(|| "the disk does not answer".into(), e))?;
-        Ok(Usage { recordings_bytes: self.recordings_bytes()?, free_bytes: space.free })
+        Ok(Usage { recordings_bytes: self.recordings_bytes()?, free_bytes: space.free_bytes })
     }
 
     /// Some of the recordings a page asks for, the oldest first. When they may be however old, none is left out that is not known yet.
@@ -144,7 +144,7 @@ impl Recordings {
             let (end, id) = page.after.map_or((i64::MIN, i64::MIN), |(end, id)| (end.0, id.0));
             let rows = statement.query_map(params![before.map_or(i64::MAX, |t| t.0), end, id, PAGE as i64], |r| {
                 let (id, end, size) = (SegmentId(r.get(0)?), Timestamp(r.get(1)?), r.get::<_, i64>(2)?.max(0) as u64);
-                Ok(Candidate { id, end, size })
+                Ok(Candidate { id, end, size_bytes: size })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
@@ -238,7 +238,7 @@ mod tests {
                 Step::Delete(ids) => {
                     went.extend(ids.iter().map(|id| id.0));
                     let goes = |c: &Candidate| ids.contains(&c.id);
-                    let freed = left.iter().filter(|(_, c)| goes(c)).map(|(_, c)| c.size).sum();
+                    let freed = left.iter().filter(|(_, c)| goes(c)).map(|(_, c)| c.size_bytes).sum();
                     left.retain(|(_, c)| !goes(c));
                     Answer::Freed(freed)
                 }
@@ -279,7 +279,7 @@ mod tests {
                         _ => (Some(2), None),
                     };
                     insert.execute(params![id, end.0, *size as i64, event])?;
-                    all.extend(worth.map(|worth| (worth, Candidate { id: SegmentId(id), end, size: *size })));
+                    all.extend(worth.map(|worth| (worth, Candidate { id: SegmentId(id), end, size_bytes: *size })));
                 }
                 Ok(())
             }).expect("entered");

@@ -117,7 +117,7 @@ fn write(tx: &Transaction<'_>, change: &RowChange) -> Result<(), Fail> {
             let sql = "UPDATE event SET thumbnail = 1, boxes = ?2 WHERE id = ?1";
             tx.prepare_cached(sql)?.execute(params![event.0, events::boxes_text(boxes)?])?;
         }
-        RowChange::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), start.0, end.0, *cause)?,
+        RowChange::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), *start, *end, *cause)?,
     }
     Ok(())
 }

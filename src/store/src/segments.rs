@@ -53,10 +53,10 @@ fn from_row(row: &Row<'_>) -> Result<Recorded, Fail> {
         camera: CameraId::new(&row.get::<_, String>(1)?)?,
         start: Timestamp(row.get(3)?),
         end: Timestamp(row.get(4)?),
-        size: row.get::<_, i64>(5)?.max(0) as u64,
+        size_bytes: row.get::<_, i64>(5)?.max(0) as u64,
         state: state_from(&row.get::<_, String>(6)?)?,
         event: row.get::<_, Option<i64>>(7)?.map(EventId),
-        init_size: row.get::<_, i64>(8)?.max(0) as u64,
+        init_size_bytes: row.get::<_, i64>(8)?.max(0) as u64,
         fragments,
     };
     Ok(Recorded { segment, path: row.get(2)?, channels: row.get::<_, i64>(10)?.clamp(0, 2) as u8 })
@@ -81,7 +81,7 @@ pub(crate) fn format_id(tx: &Transaction<'_>, format: &TrackFormat) -> Result<i6
 pub(crate) fn update_row(tx: &Transaction<'_>, s: &Segment, sha256: Option<&[u8]>) -> Result<(), Fail> {
     let sql = "UPDATE segment SET start = ?2, end = ?3, size = ?4, state = ?5, init_size = ?6, fragments = ?7, sha256 = ?8 WHERE id = ?1";
     let blob = fragments::encode(&s.fragments);
-    let (size, init_size) = (s.size as i64, s.init_size as i64);
+    let (size, init_size) = (s.size_bytes as i64, s.init_size_bytes as i64);
     tx.prepare_cached(sql)?.execute(params![
         s.id.0,
         s.start.0,
@@ -174,11 +174,11 @@ impl Recordings {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other.map_err(failed)?,
         };
-        segment.size = last.offset + last.size;
+        segment.size_bytes = last.offset_bytes + last.size_bytes;
         segment.end = segment.start.plus_micros(last.start_us + last.duration_us);
         segment.state = SegmentState::Sealed;
         // The file first: a row that promises more than there is is noticed at the next start, the reverse is not.
-        file.set_len(segment.size).and_then(|()| file.sync_data()).map_err(failed)?;
+        file.set_len(segment.size_bytes).and_then(|()| file.sync_data()).map_err(failed)?;
         if let Some(live) = self.live().get_mut(&segment.id) {
             live.segment = segment.clone();
         }
@@ -231,7 +231,7 @@ impl Recordings {
                 Err(e) => return Err(io_error(|| format!("recording {path} cannot be read"), e)),
             };
             segment.end = segment.start.plus_micros(length_us(&scan.fragments));
-            (segment.size, segment.init_size) = (scan.size, scan.init.size);
+            (segment.size_bytes, segment.init_size_bytes) = (scan.size_bytes, scan.init.size_bytes);
             segment.fragments = scan.fragments;
             *channels = scan.init.channels;
             if range.overlaps(segment.start, segment.end) {

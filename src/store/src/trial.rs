@@ -39,7 +39,8 @@ impl Recordings {
         let kept: Option<Option<Vec<u8>>> = self.inner.db.read(format_args!("looking up recording {id}"), |c| {
             Ok(c.query_row("SELECT sha256 FROM segment WHERE id = ?1", [id.0], |r| r.get(0)).optional()?)
         })?;
-        let is_same = content.len() as u64 == sealed.size && kept.flatten().as_deref() == Some(&sha256(&content)[..]);
+        let is_same =
+            content.len() as u64 == sealed.size_bytes && kept.flatten().as_deref() == Some(&sha256(&content)[..]);
         if !is_same {
             return Err(Error::new(ErrorKind::Corrupt, format!("recording {id} does not read back as it was written")));
         }

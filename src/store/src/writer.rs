@@ -27,7 +27,7 @@ pub struct SegmentWriter {
     start: Timestamp,
     format: TrackFormat,
     position: Position,
-    size: u64,
+    size_bytes: u64,
     channels: u8,
     digest: digest::Context,
     buffer: Vec<u8>,
@@ -51,10 +51,10 @@ impl Recordings {
             camera: camera.clone(),
             start,
             end: start,
-            size: 0,
+            size_bytes: 0,
             state: SegmentState::Open,
             event,
-            init_size: 0,
+            init_size_bytes: 0,
             fragments: Vec::new(),
         };
         let made = self.new_file(segment, format);
@@ -75,7 +75,7 @@ impl Recordings {
             start,
             format,
             position: Position::default(),
-            size: 0,
+            size_bytes: 0,
             channels: 0,
             digest: digest::Context::new(&digest::SHA256),
             buffer: Vec::new(),
@@ -116,7 +116,7 @@ impl SegmentWriter {
 
     /// Bytes written so far.
     pub fn size(&self) -> u64 {
-        self.size
+        self.size_bytes
     }
 
     /// Appends one GOP as one fragment, in one write, and flushes it to the disk. One of another format is written as well (its
@@ -129,7 +129,7 @@ impl SegmentWriter {
         self.buffer.clear();
         let channels = if self.format.has_audio { gop.channels().max(1) } else { 0 };
         let mut init_size = None;
-        if self.size == 0 {
+        if self.size_bytes == 0 {
             write::init(&self.format, channels, &mut self.buffer)?;
             init_size = Some(self.buffer.len() as u64);
             write::reference_time(self.start, &mut self.buffer)?;
@@ -139,10 +139,10 @@ impl SegmentWriter {
         let mut fragment =
             write::fragment(&mut position, &self.format, start_of_file, gop, &mut self.scratch, &mut self.buffer)
                 .map_err(|e| e.with_inside(format!("recording {}", self.path)))?;
-        fragment.offset = self.size + before;
+        fragment.offset_bytes = self.size_bytes + before;
         if let Err(e) = self.append() {
             // What was written of it would be cut off at the next start anyway.
-            let _ = self.file.set_len(self.size);
+            let _ = self.file.set_len(self.size_bytes);
             return Err(io_error(|| format!("recording {} cannot be written", self.path), e));
         }
         if init_size.is_some() {
@@ -150,14 +150,14 @@ impl SegmentWriter {
         }
         self.digest.update(&self.buffer);
         self.position = position;
-        self.size += self.buffer.len() as u64;
+        self.size_bytes += self.buffer.len() as u64;
         if let Some(live) = self.recordings.live().get_mut(&self.id) {
             let s = &mut live.segment;
             if let Some(init_size) = init_size {
-                s.init_size = init_size;
+                s.init_size_bytes = init_size;
                 live.channels = channels;
             }
-            s.size = self.size;
+            s.size_bytes = self.size_bytes;
             s.end = self.start.plus_micros(fragment.start_us + fragment.duration_us);
             s.fragments.push(fragment);
         }
@@ -165,9 +165,9 @@ impl SegmentWriter {
     }
 
     fn append(&mut self) -> io::Result<()> {
-        self.file.write_all_at(&self.buffer, self.size)?;
+        self.file.write_all_at(&self.buffer, self.size_bytes)?;
         self.file.sync_data()?;
-        if self.size == 0 {
+        if self.size_bytes == 0 {
             self.recordings.inner.recordings.sync_folder_of(&self.path)?;
         }
         Ok(())

@@ -20,8 +20,8 @@ pub(crate) struct Spool(PathBuf);
 pub(crate) struct Incoming {
     spool: Spool,
     file: Option<File>,
-    expected: u64,
-    written: u64,
+    expected_bytes: u64,
+    written_bytes: u64,
 }
 
 impl Spool {
@@ -70,7 +70,7 @@ impl Spool {
             let why = Error::new(ErrorKind::Io, "the file for the upload cannot be made");
             why.with_inside(path.display().to_string()).with_source(e)
         })?;
-        Ok(Incoming { spool: self.clone(), file: Some(file), expected: bytes, written: 0 })
+        Ok(Incoming { spool: self.clone(), file: Some(file), expected_bytes: bytes, written_bytes: 0 })
     }
 }
 
@@ -84,18 +84,18 @@ impl Incoming {
     /// Takes the next bytes; how many came in all.
     pub(crate) fn write(&mut self, chunk: &[u8]) -> Result<u64> {
         let full = || "the update could not be written to the card";
-        if self.written + chunk.len() as u64 > self.expected {
+        if self.written_bytes + chunk.len() as u64 > self.expected_bytes {
             return Err(Error::new(ErrorKind::TooLarge, "more came than was announced: the update was not taken"));
         }
         let Some(file) = &mut self.file else { return Err(Error::internal("an upload goes on after its end")) };
         file.write_all(chunk).context(ErrorKind::Unavailable, full)?;
-        self.written += chunk.len() as u64;
-        Ok(self.written)
+        self.written_bytes += chunk.len() as u64;
+        Ok(self.written_bytes)
     }
 
     /// All came: the bundle's path.
     pub(crate) fn finish(mut self) -> Result<PathBuf> {
-        if self.written != self.expected {
+        if self.written_bytes != self.expected_bytes {
             return Err(Error::invalid("the upload was interrupted: try again"));
         }
         let file = self.file.take();

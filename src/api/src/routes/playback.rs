@@ -116,12 +116,12 @@ pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts
     out.insert(header::CONTENT_TYPE, HeaderValue::from_static("video/mp4"));
     let asked = headers.get(header::RANGE).and_then(|r| r.to_str().ok());
     let still_same = headers.get(header::IF_RANGE).is_none_or(|v| v == etag);
-    let part = match asked.filter(|_| still_same).and_then(|r| parse_range(r, open.size)) {
+    let part = match asked.filter(|_| still_same).and_then(|r| parse_range(r, open.size_bytes)) {
         None => None,
         Some(Ok(part)) => Some(part),
         Some(Err(Unsatisfiable)) => {
-            let value = HeaderValue::from_str(&format!("bytes */{}", open.size)).map_err(header_error)?;
-            let message = format!("the range lies beyond the end of the file ({} bytes)", open.size);
+            let value = HeaderValue::from_str(&format!("bytes */{}", open.size_bytes)).map_err(header_error)?;
+            let message = format!("the range lies beyond the end of the file ({} bytes)", open.size_bytes);
             return Err(Problem::new(ErrorKind::Invalid, message)
                 .status(StatusCode::RANGE_NOT_SATISFIABLE)
                 .header(header::CONTENT_RANGE, value));
@@ -129,11 +129,11 @@ pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts
     };
     let (status, start, end) = match part {
         Some((start, end)) => {
-            let value = format!("bytes {start}-{}/{}", end - 1, open.size);
+            let value = format!("bytes {start}-{}/{}", end - 1, open.size_bytes);
             out.insert(header::CONTENT_RANGE, HeaderValue::from_str(&value).map_err(header_error)?);
             (StatusCode::PARTIAL_CONTENT, start, end)
         }
-        None => (StatusCode::OK, 0, open.size),
+        None => (StatusCode::OK, 0, open.size_bytes),
     };
     out.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
     Ok((status, out, file_body(open.file, start, end, (revoked, what))).into_response() as Response)

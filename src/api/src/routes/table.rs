@@ -161,7 +161,7 @@ pub const ROUTES: &[Route] = &[
         query: &[], takes: Nothing, gives: json(200, "UpdateState"), handler: || get(update::state) },
     Route { method: POST, path: "/api/v1/update", permission: ManageBox, about: TheBox,
         summary: "Upload an update; it is checked and kept for its installation",
-        query: &[], takes: Bytes { max: MAX_BUNDLE_BYTES }, gives: json(201, "Bundle"), handler: || post(update::upload) },
+        query: &[], takes: Bytes { max_bytes: MAX_BUNDLE_BYTES }, gives: json(201, "Bundle"), handler: || post(update::upload) },
     Route { method: POST, path: "/api/v1/update/install", permission: ManageBox, about: TheBox,
         summary: "Install the uploaded update, or one from an address; the box restarts",
         query: &[], takes: Json("Install"), gives: json(202, "UpdateState"), handler: || post(update::install) },

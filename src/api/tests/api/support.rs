@@ -422,7 +422,7 @@ impl ArchivePort for Fake {
         if ![front(), yard()].contains(camera) || !range.overlaps(now(), now() + Duration::from_secs(1)) {
             return Ok(vec![]);
         }
-        let fragments = vec![Fragment { offset: 100, size: 900, start_us: 0, duration_us: 1_000_000 }];
+        let fragments = vec![Fragment { offset_bytes: 100, size_bytes: 900, start_us: 0, duration_us: 1_000_000 }];
         let (start, end) = (now(), now() + Duration::from_secs(1));
         let state = SegmentState::Sealed;
         Ok(vec![Segment {
@@ -430,10 +430,10 @@ impl ArchivePort for Fake {
             camera: camera.clone(),
             start,
             end,
-            size: 1000,
+            size_bytes: 1000,
             state,
             event: None,
-            init_size: 100,
+            init_size_bytes: 100,
             fragments,
         }])
     }
@@ -443,7 +443,7 @@ impl ArchivePort for Fake {
         }
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(&segment_bytes()).expect("written");
-        Ok(OpenSegment { file, size: SEGMENT_BYTES as u64, etag: "abc".into(), modified: now() })
+        Ok(OpenSegment { file, size_bytes: SEGMENT_BYTES as u64, etag: "abc".into(), modified: now() })
     }
     fn export(&self, camera: &CameraId, _: TimeRange) -> Result<Export> {
         if ![front(), yard()].contains(camera) {

@@ -69,8 +69,8 @@ pub(crate) struct Init {
     pub(crate) format: TrackFormat,
     /// Channels of the sound; 0 when there is none.
     pub(crate) channels: u8,
-    /// Bytes of `ftyp` + `moov`.
-    pub(crate) size: u64,
+    /// Of `ftyp` + `moov`.
+    pub(crate) size_bytes: u64,
 }
 
 /// Reads the body of a `moov`.
@@ -249,8 +249,8 @@ pub(crate) struct Scan {
     pub(crate) ntp: Option<u64>,
     /// Its whole fragments.
     pub(crate) fragments: Vec<Fragment>,
-    /// Bytes up to the end of the last whole fragment.
-    pub(crate) size: u64,
+    /// Up to the end of the last whole fragment.
+    pub(crate) size_bytes: u64,
 }
 
 /// A top-level box: kind and whole size. `None` when it does not fit into the file.
@@ -280,8 +280,8 @@ pub(crate) fn scan(file: &File) -> io::Result<Result<Scan, Refused>> {
         Ok(init) => init,
         Err(why) => return Ok(Err(why)),
     };
-    let (mut at, mut ntp) = (init.size, None);
-    let mut scan = Scan { init, ntp, fragments: Vec::new(), size: at };
+    let (mut at, mut ntp) = (init.size_bytes, None);
+    let mut scan = Scan { init, ntp, fragments: Vec::new(), size_bytes: at };
     while let Some((kind, size)) = top(file, at, len)? {
         match &kind {
             b"prft" if size <= 64 => {
@@ -292,9 +292,9 @@ pub(crate) fn scan(file: &File) -> io::Result<Result<Scan, Refused>> {
             }
             b"moof" if scan.fragments.len() < MAX_FRAGMENTS => {
                 let Some(fragment) = fragment_at(file, at, len)? else { break };
-                at += fragment.size;
+                at += fragment.size_bytes;
                 scan.fragments.push(fragment);
-                scan.size = at;
+                scan.size_bytes = at;
             }
             _ => break,
         }
@@ -360,8 +360,8 @@ fn whole(file: &File, at: u64, moof_size: u64, mdat_size: u64, moof: &Moof) -> i
         return Ok(None);
     }
     Ok(Some(Fragment {
-        offset: at,
-        size: moof_size + mdat_size,
+        offset_bytes: at,
+        size_bytes: moof_size + mdat_size,
         start_us: micros(video.begin_ticks as i64, VIDEO_HZ),
         duration_us: micros(video.duration_ticks.min(1 << 52) as i64, VIDEO_HZ).max(1),
     }))
@@ -381,18 +381,18 @@ fn read_init(file: &File, len: u64) -> io::Result<Result<Init, Refused>> {
         return Ok(Err("its header is too large".into()));
     }
     let body = body(file, ftyp, moov)?;
-    Ok(parse_moov(&body[8..]).map(|(format, channels)| Init { format, channels, size: ftyp + moov }))
+    Ok(parse_moov(&body[8..]).map(|(format, channels)| Init { format, channels, size_bytes: ftyp + moov }))
 }
 
 /// Reads one fragment's `moof` (its parsed form and its bytes). `None` when the file no longer holds one there.
 pub(crate) fn moof_at(file: &File, fragment: &Fragment) -> io::Result<Option<(Moof, Vec<u8>)>> {
-    let end = fragment.offset.saturating_add(fragment.size);
-    let Some((b"moof", size)) = top(file, fragment.offset, end)?.as_ref().map(|(k, s)| (k, *s)) else {
+    let end = fragment.offset_bytes.saturating_add(fragment.size_bytes);
+    let Some((b"moof", size)) = top(file, fragment.offset_bytes, end)?.as_ref().map(|(k, s)| (k, *s)) else {
         return Ok(None);
     };
     if size > MAX_MOOF_BYTES {
         return Ok(None);
     }
-    let bytes = body(file, fragment.offset, size)?;
+    let bytes = body(file, fragment.offset_bytes, size)?;
     Ok(Moof::parse(&bytes).map(|moof| (moof, bytes)))
 }

@@ -245,7 +245,7 @@ pub(crate) fn fragment(
     position.audio_end_ticks = sound.end_ticks.or(position.audio_end_ticks);
     let start_us = first.pts.micros_since(zero);
     let duration_us = gop.end.micros_since(first.pts).max(1);
-    Ok(Fragment { offset: 0, size: (out.len() - base) as u64, start_us, duration_us })
+    Ok(Fragment { offset_bytes: 0, size_bytes: (out.len() - base) as u64, start_us, duration_us })
 }
 
 fn run(track_id: u32, flags: u32, begin_ticks: i64, entries: Vec<TrunEntry>) -> Traf {

@@ -263,8 +263,13 @@ fn retention_by_bytes_deletes_background_first_and_pinned_never() {
     }
     store.recordings().set_pinned(ids[0], true).expect("pinned");
     assert_eq!(store.recordings().set_pinned(EventId(3), true).expect_err("none").kind(), ErrorKind::NotFound);
-    let sizes: Vec<u64> =
-        store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked").iter().map(|s| s.size).collect();
+    let sizes: Vec<u64> = store
+        .recordings()
+        .segments(&camera(), range(-1.0, 99.0))
+        .expect("asked")
+        .iter()
+        .map(|s| s.size_bytes)
+        .collect();
     let total: u64 = sizes.iter().sum();
     drop(store);
 
@@ -345,7 +350,7 @@ fn the_disk_tells_how_long_it_lasts() {
     let mut b = TestStore::new();
     b.retention.max_bytes = 1 << 30;
     let store = b.open();
-    let size = record(&store, 0..4, None).size;
+    let size = record(&store, 0..4, None).size_bytes;
     let d = store.recordings().disk();
     assert!(d.total_bytes > 0 && d.free_bytes > 0 && d.problem.is_empty());
     assert_eq!((d.recordings_bytes, d.days_at_this_rate), (size, None));
@@ -353,7 +358,7 @@ fn the_disk_tells_how_long_it_lasts() {
     let at = b.now().plus_micros(-1_000_000);
     let mut w = store.recordings().create_segment(&camera(), at, None, &format(clip())).expect("created");
     w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
-    let one = w.seal().expect("sealed").size;
+    let one = w.seal().expect("sealed").size_bytes;
     let days = store.recordings().disk().days_at_this_rate.expect("a day's rate");
     assert!((days / ((1u64 << 30) as f32 / one as f32) - 1.0).abs() < 0.01, "{days}");
 }

@@ -32,7 +32,7 @@ fn all(store: &Store) -> Vec<Segment> {
 /// Start, end, bytes and event: what must be the same before and after.
 fn shape(all: &[Segment]) -> Vec<(f64, f64, u64, bool)> {
     let seconds = |t: perch_base::time::Timestamp| t.micros_since(s(0.0)) as f64 / 1e6;
-    all.iter().map(|x| (seconds(x.start), seconds(x.end), x.size, x.event.is_some())).collect()
+    all.iter().map(|x| (seconds(x.start), seconds(x.end), x.size_bytes, x.event.is_some())).collect()
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn files_go_on_and_rows_follow_in_order() {
     let after = record(&store, 7..8, None);
     store.recordings().claim_segments(&[after.id], event).expect("claimed");
     let empty = store.recordings().create_segment(&camera(), s(8.0), None, &format(clip())).expect("created");
-    assert_eq!(empty.seal().expect("removed").size, 0);
+    assert_eq!(empty.seal().expect("removed").size_bytes, 0);
     store.recordings().note_gap(&camera(), s(8.0), s(9.0), GapCause::CameraUnavailable).expect("noted");
     store.recordings().note_gap(&camera(), s(8.0), s(10.0), GapCause::CameraUnavailable).expect("noted");
     assert!(begin.elapsed() < Duration::from_secs(4), "{:?}: nobody waits for the database", begin.elapsed());

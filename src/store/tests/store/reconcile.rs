@@ -26,7 +26,7 @@ fn an_open_file_is_cut_to_its_last_whole_fragment_wherever_the_power_went() {
     let store = whole.open();
     let boundaries: Vec<u64> = {
         let segment = record(&store, 0..5, None);
-        segment.fragments.iter().map(|f| f.offset + f.size).collect()
+        segment.fragments.iter().map(|f| f.offset_bytes + f.size_bytes).collect()
     };
     let size = *boundaries.last().expect("five");
     let mut dice = Dice(7);
@@ -50,7 +50,7 @@ fn an_open_file_is_cut_to_its_last_whole_fragment_wherever_the_power_went() {
             (1, want, SegmentState::Sealed),
             "cut at {at}"
         );
-        assert_eq!((found[0].end, found[0].size), (s(want as f64), boundaries[want - 1]));
+        assert_eq!((found[0].end, found[0].size_bytes), (s(want as f64), boundaries[want - 1]));
         assert_eq!(b.quarantined(), 0, "cut at {at}: a power cut is no damage");
         let p = probe(&file);
         assert!(p.video == want as u64 * FPS as u64 && close(p.seconds, want as f64), "cut at {at}: {p:?}");
@@ -87,7 +87,7 @@ fn a_file_that_is_cut_before_whole_fragments_is_kept_in_the_quarantine() {
         drop(store);
         let file = b.files().remove(0);
         let mut data = fs::read(&file).expect("read");
-        data[segment.fragments[damaged].offset as usize + 5] ^= 1;
+        data[segment.fragments[damaged].offset_bytes as usize + 5] ^= 1;
         if known {
             data.push(0);
         } else {
@@ -118,7 +118,7 @@ fn what_goes_on_is_found_wherever_it_begins() {
     drop(store);
     let file = b.files().remove(0);
     let data = fs::read(&file).expect("read");
-    let (good, rest) = data.split_at(segment.fragments[2].offset as usize);
+    let (good, rest) = data.split_at(segment.fragments[2].offset_bytes as usize);
     // The file is looked through 64 KiB at a time.
     for damage in (65_520..65_540).chain([1, 7, 8, 200_000]) {
         fs::write(&file, [good, &vec![0x6d; damage], rest].concat()).expect("written");
@@ -141,7 +141,7 @@ fn the_end_of_a_file_that_is_damaged_is_cut_off() {
     drop(store);
     let file = b.files().remove(0);
     let mut data = fs::read(&file).expect("read");
-    data[segment.fragments[3].offset as usize + 5] ^= 1;
+    data[segment.fragments[3].offset_bytes as usize + 5] ^= 1;
     fs::write(&file, &data).expect("written");
     fs::remove_file(b.data().join("perch.db")).expect("removed");
     let store = b.open();
@@ -338,7 +338,7 @@ fn a_garbage_database_is_replaced_and_recordings_are_taken_in() {
     assert!(aside.starts_with("perch.db.corrupt-2026-05-01T") && b.data().join(aside).exists());
     let after = store.recordings().segments(&camera(), range(-1.0, 99.0)).expect("asked");
     let shape = |all: &[perch_domain::archive::Segment]| {
-        all.iter().map(|x| (x.start, x.end, x.size, x.init_size, x.fragments.clone())).collect::<Vec<_>>()
+        all.iter().map(|x| (x.start, x.end, x.size_bytes, x.init_size_bytes, x.fragments.clone())).collect::<Vec<_>>()
     };
     assert_eq!(shape(&after), shape(&before), "times to the microsecond, from the files themselves");
     assert!(!store.accounts().claimed().expect("asked"));

@@ -27,16 +27,20 @@ fn a_recording_plays_and_its_row_says_what_it_holds() {
     assert!(file.ends_with("front/2026-05-01/120002.250Z.mp4"), "{file:?}");
     let metadata = std::fs::metadata(file).expect("there");
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-    assert_eq!(metadata.len(), segment.size);
+    assert_eq!(metadata.len(), segment.size_bytes);
     let data = std::fs::read(file).expect("read");
     let opened = store.recordings().open_segment(&camera(), segment.id).expect("opened");
-    assert_eq!((opened.size, opened.etag), (segment.size, hex(&sha256(&data)[..16])), "the hash is the file's");
+    assert_eq!(
+        (opened.size_bytes, opened.etag),
+        (segment.size_bytes, hex(&sha256(&data)[..16])),
+        "the hash is the file's"
+    );
     for f in &segment.fragments {
-        assert_eq!(&data[f.offset as usize + 4..f.offset as usize + 8], b"moof");
+        assert_eq!(&data[f.offset_bytes as usize + 4..f.offset_bytes as usize + 8], b"moof");
     }
     let last = segment.fragments.last().expect("six");
-    assert_eq!(last.offset + last.size, segment.size);
-    assert_eq!(&data[segment.init_size as usize + 4..segment.init_size as usize + 8], b"prft");
+    assert_eq!(last.offset_bytes + last.size_bytes, segment.size_bytes);
+    assert_eq!(&data[segment.init_size_bytes as usize + 4..segment.init_size_bytes as usize + 8], b"prft");
 
     let p = probe(file);
     assert_eq!((p.video, p.audio), (6 * FPS as u64, 300));
@@ -55,11 +59,11 @@ fn what_is_being_written_can_be_played() {
     let [open] = &store.recordings().segments(&camera(), range(0.0, 60.0)).expect("asked")[..] else { panic!("one") };
     assert_eq!((open.state, open.end, open.fragments.len()), (SegmentState::Open, s(3.0), 3));
     let opened = store.recordings().open_segment(&camera(), open.id).expect("opened");
-    assert_eq!(opened.size, open.size);
+    assert_eq!(opened.size_bytes, open.size_bytes);
     assert_eq!(probe(&b.files()[0]).video, 3 * FPS as u64, "plays while it is written");
     let timeline = store.recordings().timeline(&camera(), range(0.0, 60.0), s(3.0)).expect("timeline");
     assert_eq!((timeline.spans.len(), timeline.spans[0].end), (1, s(3.0)));
-    assert!(store.recordings().disk().recordings_bytes == open.size);
+    assert!(store.recordings().disk().recordings_bytes == open.size_bytes);
     assert!(store.recordings().keyframe_at(&camera(), s(1.5)).is_ok());
     let sealed = writer.seal().expect("sealed");
     assert_eq!(store.recordings().segments(&camera(), range(0.0, 60.0)).expect("asked"), [sealed]);
@@ -222,7 +226,7 @@ fn an_event_takes_its_first_seconds_out_of_the_files_before() {
     assert!(close(p.seconds, 2.0));
     let opened = store.recordings().open_segment(&camera(), all[0].id).expect("opened");
     let data = std::fs::read(&b.files()[0]).expect("read");
-    assert_eq!(opened.size, data.len() as u64);
+    assert_eq!(opened.size_bytes, data.len() as u64);
     assert_eq!(opened.etag, format!("{}-sealed-{:x}", all[0].id, data.len()), "not that of the file before the cut");
 }
 

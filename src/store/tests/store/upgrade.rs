@@ -44,7 +44,7 @@ fn a_database_of_version_1_is_upgraded_and_read() {
     assert_eq!(store.meta().get("base_url").expect("asked").as_deref(), Some("https://perch.local"));
 
     let segments = store.recordings().segments(&camera(), range(-9000.0, 9000.0)).expect("asked");
-    assert_eq!(segments.iter().map(|s| s.size).collect::<Vec<_>>(), [71_861, 147_073]);
+    assert_eq!(segments.iter().map(|s| s.size_bytes).collect::<Vec<_>>(), [71_861, 147_073]);
     assert_eq!((segments[1].fragments.len(), segments[1].event), (2, Some(EventId(s(1.0).0))));
     assert_eq!(store.recordings().disk().recordings_bytes, 71_861 + 147_073);
     let t = store.recordings().timeline(&camera(), range(-9000.0, 9000.0), s(100.0)).expect("timeline");
