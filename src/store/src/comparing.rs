@@ -4,29 +4,23 @@ use crate::Recordings;
 use crate::files::parse_recording_path;
 use crate::progress::{Folder, OpenReport, Progress};
 use perch_base::ids::SegmentId;
-use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_domain::status::TakingIn;
-use std::sync::MutexGuard;
 
 impl Recordings {
-    pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
-        lock(&self.inner.progress)
-    }
-
     /// What was found and repaired since the start. Empty for [`Store::open_for_cli`].
     pub fn open_report(&self) -> OpenReport {
-        self.progress().report.clone()
+        self.state().progress.report.clone()
     }
 
     pub(crate) fn report_replaced(&self, aside: Option<String>) {
-        self.progress().report.database_replaced = aside;
+        self.state().progress.report.database_replaced = aside;
     }
 
     /// How far recordings and index were compared; `None` when that is done.
     pub(crate) fn taking_in(&self) -> Option<TakingIn> {
-        let p = self.progress();
-        self.is_comparing_with(&p).then_some(TakingIn { files_done: p.done, files_total: p.total })
+        let p = &self.state().progress;
+        self.is_comparing_with(p).then_some(TakingIn { files_done: p.done, files_total: p.total })
     }
 
     pub(crate) fn is_comparing_with(&self, p: &Progress) -> bool {
@@ -36,13 +30,13 @@ impl Recordings {
 
     /// When this process started, and the newest row then.
     pub(crate) fn started(&self) -> (Timestamp, SegmentId) {
-        self.progress().started.unwrap_or_else(|| (self.now(), SegmentId(i64::MAX)))
+        self.state().progress.started.unwrap_or_else(|| (self.now(), SegmentId(i64::MAX)))
     }
 
     /// Before this moment every file is known to the index. `None`: all files are.
     pub(crate) fn known_before(&self) -> Option<Timestamp> {
-        let p = self.progress();
-        if !self.is_comparing_with(&p) {
+        let p = &self.state().progress;
+        if !self.is_comparing_with(p) {
             return None;
         }
         let oldest = p.folders.as_ref().map(|f| f.front().and_then(Folder::begins));

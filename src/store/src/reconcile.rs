@@ -66,7 +66,7 @@ impl Recordings {
         })?;
         self.index().rows().begin_after(newest);
         {
-            let mut p = self.progress();
+            let p = &mut self.state().progress;
             (p.started, p.cut_short) = (Some((self.now(), newest)), cut_short);
         }
         if let Err(e) = self.close_crashed() {
@@ -86,34 +86,34 @@ impl Recordings {
     /// goes on from there; a single bad file is logged and set aside.
     pub fn reconcile_step(&self) -> Result<bool> {
         let _one_at_a_time = lock(&self.inner.comparing);
-        if !self.is_comparing_with(&self.progress()) {
+        if !self.is_comparing_with(&self.state().progress) {
             return Ok(false);
         }
         self.refuse_if_away()?;
-        if !self.progress().is_closed {
+        if !self.state().progress.is_closed {
             // A start on a disk that could not be written.
             self.probe_write()?;
             self.close_crashed()?;
-        } else if self.progress().folders.is_none() {
+        } else if self.state().progress.folders.is_none() {
             self.list_folders()?;
         } else if !self.adopt_strangers()? {
-            let newest = self.progress().folders.as_ref().and_then(|f| f.back().cloned());
+            let newest = self.state().progress.folders.as_ref().and_then(|f| f.back().cloned());
             if let Some(folder) = newest {
                 self.compare(&folder)?;
             }
         }
-        Ok(self.is_comparing_with(&self.progress()))
+        Ok(self.is_comparing_with(&self.state().progress))
     }
 
     /// Brings [`Recordings::known_before`] forward by a day: whoever is about to delete the oldest must know it.
     pub(crate) fn know_the_oldest(&self) -> Result<()> {
         let _one_at_a_time = lock(&self.inner.comparing);
         self.refuse_if_away()?;
-        if self.progress().folders.is_none() {
+        if self.state().progress.folders.is_none() {
             self.list_folders()?;
         }
         while self.adopt_strangers()? {}
-        let oldest = self.progress().folders.as_ref().and_then(|f| f.front().cloned());
+        let oldest = self.state().progress.folders.as_ref().and_then(|f| f.front().cloned());
         if let Some(folder) = oldest {
             self.compare(&folder)?;
             while self.adopt_strangers()? {}
@@ -154,7 +154,7 @@ impl Recordings {
         for camera in self.cameras_of_rows()? {
             self.note_box_off(&camera)?;
         }
-        self.progress().is_closed = true;
+        self.state().progress.is_closed = true;
         Ok(())
     }
 
@@ -207,7 +207,7 @@ impl Recordings {
             let folder = Folder { day: day.to_owned(), camera: camera.to_owned() };
             folder.begins().is_some().then_some(folder)
         }));
-        let mut p = self.progress();
+        let p = &mut self.state().progress;
         (p.total, p.folders) = (total, Some(found.into_iter().collect()));
         Ok(())
     }
@@ -234,7 +234,7 @@ impl Recordings {
     }
 
     fn is_done_with(&self, folder: &Folder) {
-        if let Some(folders) = &mut self.progress().folders {
+        if let Some(folders) = &mut self.state().progress.folders {
             folders.retain(|f| f != folder);
         }
     }
@@ -257,7 +257,7 @@ impl Recordings {
                 on_disk.insert(path, size);
             } else {
                 tracing::warn!(path, "a file among the recordings is not named like one: it is left alone");
-                self.progress().done += 1;
+                self.state().progress.done += 1;
             }
         }
         // Files first, then what is being written, then rows: whatever is started or sealed meanwhile is seen by one of them.
@@ -283,7 +283,7 @@ impl Recordings {
         let mut strangers: Vec<String> = on_disk.into_keys().collect();
         strangers.sort();
         {
-            let mut p = self.progress();
+            let p = &mut self.state().progress;
             p.done += (seen - strangers.len()) as u64;
             p.strangers = strangers;
         }
@@ -294,7 +294,7 @@ impl Recordings {
     /// Takes in some of the files without a row; whether there were any.
     fn adopt_strangers(&self) -> Result<bool> {
         let batch: Vec<String> = {
-            let p = self.progress();
+            let p = &self.state().progress;
             p.strangers.iter().rev().take(BATCH).cloned().collect()
         };
         if batch.is_empty() {
@@ -304,24 +304,24 @@ impl Recordings {
         for path in &batch {
             match self.inspect(path) {
                 Found::Whole { scan, cut } => {
-                    self.progress().report.cut += u64::from(cut);
+                    self.state().progress.report.cut += u64::from(cut);
                     whole.push((path, scan));
                 }
-                Found::Set => self.progress().report.quarantined += 1,
+                Found::Set => self.state().progress.report.quarantined += 1,
                 Found::Empty | Found::Unknown => {}
             }
         }
         let adopted = self.adopt(&whole)?;
         let cameras: HashSet<CameraId> = batch.iter().filter_map(|path| Some(parse_recording_path(path)?.0)).collect();
         {
-            let mut p = self.progress();
+            let p = &mut self.state().progress;
             p.report.adopted += adopted;
             p.done += batch.len() as u64;
             let left = p.strangers.len() - batch.len();
             p.strangers.truncate(left);
         }
         for camera in cameras {
-            if !self.progress().noted.contains(&camera) {
+            if !self.state().progress.noted.contains(&camera) {
                 self.note_box_off(&camera)?;
             }
         }
@@ -330,7 +330,7 @@ impl Recordings {
 
     /// Events that ran when the box went off end with their last recording.
     fn end_running_events(&self) -> Result<()> {
-        let cut_short = self.progress().cut_short.clone();
+        let cut_short = self.state().progress.cut_short.clone();
         self.inner.db.write(format_args!("{} events that were cut short cannot be ended", cut_short.len()), |tx| {
             let mut end = tx.prepare(
                 "UPDATE event SET end = max(start, coalesce((SELECT max(segment.end) FROM segment
@@ -369,7 +369,7 @@ impl Recordings {
             },
         )?;
         if is_known {
-            self.progress().noted.insert(camera.clone());
+            self.state().progress.noted.insert(camera.clone());
         }
         Ok(())
     }

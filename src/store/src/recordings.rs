@@ -9,6 +9,7 @@ use crate::{Config, Index, Meta};
 use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::ids::SegmentId;
+use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -31,18 +32,24 @@ pub(crate) struct Inner {
     pub(crate) quarantine: Root,
     /// Recordings are deleted by one at a time: what is marked but not gone is then nobody's.
     pub(crate) erasing: Mutex<()>,
-    /// Files without motion that are still to be deleted.
-    pub(crate) discarded: Mutex<Vec<SegmentId>>,
     /// The file of [`Recordings::probe_write`] is one.
     pub(crate) probing: Mutex<()>,
-    /// How far index and files were brought together.
-    pub(crate) progress: Mutex<Progress>,
     /// Index and files are compared by one at a time.
     pub(crate) comparing: Mutex<()>,
-    /// When old events were last looked through.
-    pub(crate) forgot_at: Mutex<Option<Timestamp>>,
+    state: Mutex<State>,
     /// Held by the daemon; a command beside it has none.
     pub(crate) lock: Option<FolderLock>,
+}
+
+/// What changes from call to call.
+#[derive(Default)]
+pub(crate) struct State {
+    /// Files without motion that are still to be deleted.
+    pub(crate) discarded: Vec<SegmentId>,
+    /// How far index and files were brought together.
+    pub(crate) progress: Progress,
+    /// When old events were last looked through.
+    pub(crate) forgot_at: Option<Timestamp>,
 }
 
 impl Recordings {
@@ -66,14 +73,17 @@ impl Recordings {
             index: index.clone(),
             meta: meta.clone(),
             erasing: Mutex::new(()),
-            discarded: Mutex::default(),
             probing: Mutex::new(()),
-            progress: Mutex::default(),
             comparing: Mutex::new(()),
-            forgot_at: Mutex::default(),
+            state: Mutex::default(),
             lock,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Held between two statements, never while files or the database are waited for.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.inner.state)
     }
 
     pub(crate) fn index(&self) -> &Index {

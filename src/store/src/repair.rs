@@ -68,7 +68,7 @@ impl Recordings {
         }
         match self.inspect(&row.path) {
             Found::Whole { scan, cut } => {
-                self.progress().report.cut += u64::from(cut);
+                self.state().progress.report.cut += u64::from(cut);
                 row.end = row.start.plus_micros(length_us(&scan.fragments));
                 (row.size_bytes, row.state) = (scan.size_bytes, SegmentState::Sealed);
                 self.inner.db.write(format_args!("recording {} cannot be repaired in the index", row.path), |tx| {
@@ -89,7 +89,7 @@ impl Recordings {
                 Ok(None)
             }
             Found::Set => {
-                self.progress().report.quarantined += 1;
+                self.state().progress.report.quarantined += 1;
                 self.set_unreadable(id, SegmentState::Quarantined)?;
                 Ok(None)
             }
@@ -101,7 +101,7 @@ impl Recordings {
     fn lose(&self, row: Brief) -> Result<()> {
         if self.set_unreadable(row.id, SegmentState::Lost)? {
             tracing::warn!(segment = row.id.0, path = row.path, "a recording is missing");
-            self.progress().report.lost += 1;
+            self.state().progress.report.lost += 1;
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Recordings {
                     let (Some(recorded), Some(newer)) = (find(row)?, find(later)?) else { continue };
                     match self.cut_back(recorded, &newer.segment) {
                         Ok(true) => {
-                            self.progress().report.cut += 1;
+                            self.state().progress.report.cut += 1;
                             row.end = later.start;
                         }
                         Ok(false) => {}

@@ -6,7 +6,6 @@ use crate::stills::thumbnail_path;
 use crate::{Recordings, reserve};
 use perch_base::Result;
 use perch_base::ids::SegmentId;
-use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_domain::archive::GapCause;
 use perch_domain::retention::{Answer, Candidate, Forgotten, Page, Planner, Step, Usage, Worth};
@@ -153,7 +152,7 @@ impl Recordings {
     /// Drops events that are too old and have no recordings left, with their stills; lost recordings and gaps that nobody can
     /// ask for any more.
     fn forget_old(&self, now: Timestamp) -> Result<()> {
-        if !Forgotten::is_due(*lock(&self.inner.forgot_at), now) {
+        if !Forgotten::is_due(self.state().forgot_at, now) {
             return Ok(());
         }
         let Forgotten { events_before, gaps_before } = Forgotten::at(&self.inner.config.retention, now);
@@ -167,7 +166,7 @@ impl Recordings {
         })?;
         self.drop_events(&old)?;
         if old.len() < PAGE {
-            *lock(&self.inner.forgot_at) = Some(now);
+            self.state().forgot_at = Some(now);
         }
         let any: bool = self.inner.db.read(format_args!("looking up gaps before {gaps_before}"), |c| {
             let sql = "SELECT EXISTS (SELECT 1 FROM gap WHERE end < ?1)

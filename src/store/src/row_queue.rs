@@ -9,7 +9,6 @@ use perch_domain::archive::Event;
 use perch_domain::motion::Rect;
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Changes that may wait: some 12 MB, and a day of one camera. Beyond that nothing new begins until the database answers; what belongs
 /// to what has begun waits all the same: a few changes for each file and event.
@@ -21,7 +20,7 @@ const PROMISED: usize = 1_024;
 /// Changes that are written in one transaction.
 const BATCH: usize = 256;
 
-/// The changes that wait.
+/// The changes that wait, and the ids that were given away.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     waiting: Mutex<Waiting>,
@@ -29,10 +28,6 @@ pub(crate) struct Rows {
     pub(crate) writing: Mutex<()>,
     /// Events are named one at a time.
     pub(crate) naming: Mutex<()>,
-    /// The ids that events were promised lately.
-    promised: Mutex<VecDeque<EventId>>,
-    /// The newest id that was given away.
-    newest: AtomicI64,
 }
 
 #[derive(Debug, Default)]
@@ -40,17 +35,23 @@ struct Waiting {
     changes: VecDeque<RowChange>,
     /// So many of them are in a transaction at this moment.
     in_flight: usize,
+    /// The ids that events were promised lately.
+    promised: VecDeque<EventId>,
+    /// The newest id that was given away.
+    newest: i64,
 }
 
 impl Rows {
     /// The id of a new row: this process alone makes rows of recordings.
     pub(crate) fn new_id(&self) -> SegmentId {
-        SegmentId(self.newest.fetch_add(1, Ordering::Relaxed) + 1)
+        let newest = &mut lock(&self.waiting).newest;
+        *newest += 1;
+        SegmentId(*newest)
     }
 
     /// The id for an event that begins at `start`: its microsecond, moved on past those that other cameras' events were promised.
     pub(crate) fn promise_event_id(&self, start: Timestamp) -> EventId {
-        let mut promised = lock(&self.promised);
+        let promised = &mut lock(&self.waiting).promised;
         // Ids are positive: a clock before 1970 is no reason to lose an event.
         let mut id = EventId(start.as_micros().max(1));
         while promised.contains(&id) {
@@ -83,7 +84,7 @@ impl Rows {
 
     /// Ids are given from here on.
     pub(crate) fn begin_after(&self, newest: SegmentId) {
-        self.newest.store(newest.0, Ordering::Relaxed);
+        lock(&self.waiting).newest = newest.0;
     }
 
     /// Whether the database has not taken all changes yet.
@@ -175,7 +176,7 @@ mod tests {
         for start in 0..2 * PROMISED as i64 {
             rows.promise_event_id(Timestamp(100 + start));
         }
-        assert_eq!(lock(&rows.promised).len(), PROMISED);
+        assert_eq!(lock(&rows.waiting).promised.len(), PROMISED);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use crate::Recordings;
 use crate::change::RowChange;
 use perch_base::Result;
 use perch_base::ids::{EventId, SegmentId};
-use perch_base::sync::lock;
 use std::time::Duration;
 
 impl Recordings {
@@ -27,19 +26,19 @@ impl Recordings {
     /// Removes sealed files in which nothing happened, as soon as the database takes it; a crash in between leaves them as background.
     /// No gap remains of them: whoever asks for this says why. Errors: `Unavailable` when the disk cannot be written (they go later).
     pub fn discard_segments(&self, files: &[SegmentId]) -> Result<()> {
-        lock(&self.inner.discarded).extend_from_slice(files);
+        self.state().discarded.extend_from_slice(files);
         self.erase_discarded(Some(self.index().patience()))
     }
 
     /// Removes what was discarded. With a patience nobody waits for longer than that; what is left is tried again by retention.
     pub(crate) fn erase_discarded(&self, patience: Option<Duration>) -> Result<()> {
-        let files = lock(&self.inner.discarded).clone();
+        let files = self.state().discarded.clone();
         // Their rows may be among what waits.
         if files.is_empty() || (self.index().rows().is_behind() && !self.index().write_waiting(patience)?) {
             return Ok(());
         }
         if self.erase_within(patience, &files, None)?.is_some() {
-            lock(&self.inner.discarded).retain(|id| !files.contains(id));
+            self.state().discarded.retain(|id| !files.contains(id));
         }
         Ok(())
     }
