@@ -5,7 +5,7 @@ use crate::retention::RetentionConfig;
 /// Where the recordings have a disk of their own, this much is to be free for index, stills and keys, bytes.
 const DATABASE_WANTS_BYTES: u64 = 32 << 20;
 /// Less than this is nearly full whatever the limits say, bytes.
-const FULL_BELOW: u64 = 16 << 20;
+const FULL_BELOW_BYTES: u64 = 16 << 20;
 
 /// What the system says of the disks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl DiskFacts {
             Some("The disk is read-only: nothing can be recorded; check the card and start the box again")
         } else if self.database_free_bytes.is_some_and(|free| free < DATABASE_WANTS_BYTES) {
             Some("The disk with the database is nearly full: make room on it")
-        } else if self.free_bytes < (limits.min_free_bytes / 4).max(FULL_BELOW) {
+        } else if self.free_bytes < (limits.min_free_bytes / 4).max(FULL_BELOW_BYTES) {
             Some("The disk is nearly full: make room, or lower the limits of recording")
         } else if !recordings_bytes.is_none_or(fits) {
             // Retention then deletes whatever is recorded, and can never be done.

@@ -51,7 +51,7 @@ impl fmt::Display for ReaderFault {
 #[derive(Clone, Copy, Debug)]
 pub struct Sighting {
     /// Bytes that its peer acknowledged since it began; `None` where the system does not say.
-    pub acked: Option<u64>,
+    pub acked_bytes: Option<u64>,
     /// How long the stream that it plays has given nothing; `None`: that stream ended, or it plays none.
     pub stream_idle: Option<Duration>,
 }
@@ -71,7 +71,7 @@ pub struct Reader {
 struct Playing {
     /// Its packets come over this connection, else over UDP, which nobody acknowledges.
     is_interleaved: bool,
-    acked: u64,
+    acked_bytes: u64,
     progress_at: MonoTime,
 }
 
@@ -97,9 +97,9 @@ impl Reader {
         (self.refusals >= self.limits.refusals).then_some(ReaderFault::WrongPasswords)
     }
 
-    /// It plays; `acked` as in [`Sighting`].
-    pub fn plays(&mut self, is_interleaved: bool, acked: Option<u64>, now: MonoTime) {
-        self.playing = Some(Playing { is_interleaved, acked: acked.unwrap_or(0), progress_at: now });
+    /// It plays; `acked_bytes` as in [`Sighting`].
+    pub fn plays(&mut self, is_interleaved: bool, acked_bytes: Option<u64>, now: MonoTime) {
+        self.playing = Some(Playing { is_interleaved, acked_bytes: acked_bytes.unwrap_or(0), progress_at: now });
     }
 
     /// It plays no more; whether it did.
@@ -122,9 +122,9 @@ impl Reader {
             return (now.since(self.asked_at) > limits.play).then_some(ReaderFault::NotPlaying);
         };
         let Some(stream_idle) = seen.stream_idle else { return Some(ReaderFault::StreamEnded) };
-        let takes = seen.acked.is_none_or(|acked| acked > playing.acked);
+        let takes = seen.acked_bytes.is_none_or(|acked_bytes| acked_bytes > playing.acked_bytes);
         if takes || stream_idle > limits.quiet || !playing.is_interleaved {
-            playing.acked = seen.acked.unwrap_or(0);
+            playing.acked_bytes = seen.acked_bytes.unwrap_or(0);
             playing.progress_at = now;
         }
         (now.since(playing.progress_at) > limits.stuck).then_some(ReaderFault::Stuck)
@@ -174,15 +174,17 @@ mod tests {
         use ReaderFault::*;
         /// What it did at which second, what is seen of it at second `t`, and the first fault.
         type Row = (&'static str, &'static [(i64, Does)], fn(u64) -> Sighting, Option<(i64, ReaderFault)>);
-        let takes: fn(u64) -> Sighting = |t| Sighting { acked: Some(t * 1000 + 1), stream_idle: Some(Duration::ZERO) };
-        let takes_nothing: fn(u64) -> Sighting = |_| Sighting { acked: Some(0), stream_idle: Some(Duration::ZERO) };
+        let takes: fn(u64) -> Sighting =
+            |t| Sighting { acked_bytes: Some(t * 1000 + 1), stream_idle: Some(Duration::ZERO) };
+        let takes_nothing: fn(u64) -> Sighting =
+            |_| Sighting { acked_bytes: Some(0), stream_idle: Some(Duration::ZERO) };
         let takes_until_20: fn(u64) -> Sighting =
-            |t| Sighting { acked: Some(t.min(20) * 1000), stream_idle: Some(Duration::ZERO) };
+            |t| Sighting { acked_bytes: Some(t.min(20) * 1000), stream_idle: Some(Duration::ZERO) };
         let camera_is_down: fn(u64) -> Sighting =
-            |_| Sighting { acked: Some(0), stream_idle: Some(Duration::from_secs(9)) };
-        let nobody_knows: fn(u64) -> Sighting = |_| Sighting { acked: None, stream_idle: Some(Duration::ZERO) };
+            |_| Sighting { acked_bytes: Some(0), stream_idle: Some(Duration::from_secs(9)) };
+        let nobody_knows: fn(u64) -> Sighting = |_| Sighting { acked_bytes: None, stream_idle: Some(Duration::ZERO) };
         let ends_at_30: fn(u64) -> Sighting =
-            |t| Sighting { acked: Some(t), stream_idle: (t < 30).then_some(Duration::ZERO) };
+            |t| Sighting { acked_bytes: Some(t), stream_idle: (t < 30).then_some(Duration::ZERO) };
         let rows: &[Row] = &[
             ("silent", &[], takes, Some((11, NoPassword))),
             ("asks on without a password", &[(3, Asks), (8, Asks)], takes, Some((11, NoPassword))),
@@ -233,12 +235,12 @@ mod tests {
             plays.signs_in();
             plays.plays(true, Some(0), now);
             for second in 1..100u64 {
-                let seen = Sighting { acked: Some(second), stream_idle: Some(Duration::ZERO) };
+                let seen = Sighting { acked_bytes: Some(second), stream_idle: Some(Duration::ZERO) };
                 prop_assert_eq!(plays.look(seen, now + Duration::from_secs(second)), None);
             }
             reader.rests();
             let end = now + LIMITS.login + LIMITS.play;
-            let seen = Sighting { acked: None, stream_idle: None };
+            let seen = Sighting { acked_bytes: None, stream_idle: None };
             prop_assert!(reader.look(seen, end).is_some());
         }
     }

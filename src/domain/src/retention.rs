@@ -92,14 +92,14 @@ const QUARANTINE_BYTES: u64 = 1 << 30;
 
 /// How many of the oldest files leave the quarantine, whose files have these sizes, the oldest first. The newest stays, however large
 /// it is: it was set aside a moment ago.
-pub fn leave_quarantine(sizes: &[u64]) -> usize {
-    let mut bytes: u64 = sizes.iter().fold(0, |sum, size| sum.saturating_add(*size));
-    let too_many = |size: &&u64| {
+pub fn leave_quarantine(sizes_bytes: &[u64]) -> usize {
+    let mut bytes: u64 = sizes_bytes.iter().fold(0, |sum, one| sum.saturating_add(*one));
+    let too_many = |one: &&u64| {
         let goes = bytes > QUARANTINE_BYTES;
-        bytes = bytes.saturating_sub(**size);
+        bytes = bytes.saturating_sub(**one);
         goes
     };
-    sizes.iter().take(sizes.len().saturating_sub(1)).take_while(too_many).count()
+    sizes_bytes.iter().take(sizes_bytes.len().saturating_sub(1)).take_while(too_many).count()
 }
 
 /// So many damaged databases are kept, the newest.

@@ -315,9 +315,9 @@ fn list(folder: &Path) -> Result<Vec<std::path::PathBuf>> {
 
 fn read(path: &Path) -> Result<String> {
     let unreadable = || format!("{} cannot be read", path.display());
-    let size = std::fs::metadata(path).context(ErrorKind::Io, unreadable)?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(Error::invalid(format!("{}: {size} bytes: must be {MAX_FILE_BYTES} at most", path.display())));
+    let bytes = std::fs::metadata(path).context(ErrorKind::Io, unreadable)?.len();
+    if bytes > MAX_FILE_BYTES {
+        return Err(Error::invalid(format!("{}: {bytes} bytes: must be {MAX_FILE_BYTES} at most", path.display())));
     }
     std::fs::read_to_string(path).context(ErrorKind::Io, unreadable)
 }

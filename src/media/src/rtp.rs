@@ -19,20 +19,20 @@ const FU_A: u8 = 28;
 const FU_START: u8 = 0x80;
 const FU_END: u8 = 0x40;
 
-/// Appends the payloads of one H.264 access unit (Annex B), each at most `max` bytes (at least 16). Small neighbours share a
+/// Appends the payloads of one H.264 access unit (Annex B), each at most `max_bytes` (at least 16). Small neighbours share a
 /// STAP-A; large NAL units become FU-A fragments of equal size, so that they can leave in one segmented write.
-pub fn packetize_h264(access_unit: &[u8], max: usize, out: &mut Vec<Payload>) {
-    let max = max.max(16);
+pub fn packetize_h264(access_unit: &[u8], max_bytes: usize, out: &mut Vec<Payload>) {
+    let max_bytes = max_bytes.max(16);
     let first = out.len();
     let mut small: Vec<&[u8]> = Vec::new();
     let mut small_bytes = 1;
     for nal in nal_units(access_unit).filter(|nal| !matches!(nal[0] & NAL_TYPE, 0 | 9..=12 | 24..=31)) {
-        if !small.is_empty() && small_bytes + 2 + nal.len() > max {
+        if !small.is_empty() && small_bytes + 2 + nal.len() > max_bytes {
             push_small(&mut small, out);
             small_bytes = 1;
         }
-        if nal.len() > max {
-            push_fragments(nal, max, out);
+        if nal.len() > max_bytes {
+            push_fragments(nal, max_bytes, out);
         } else {
             small_bytes += 2 + nal.len();
             small.push(nal);
@@ -42,10 +42,10 @@ pub fn packetize_h264(access_unit: &[u8], max: usize, out: &mut Vec<Payload>) {
     mark_last(first, out);
 }
 
-/// Appends the payloads of one VP8 frame, each at most `max` bytes (at least 16).
-pub fn packetize_vp8(frame: &[u8], max: usize, out: &mut Vec<Payload>) {
+/// Appends the payloads of one VP8 frame, each at most `max_bytes` (at least 16).
+pub fn packetize_vp8(frame: &[u8], max_bytes: usize, out: &mut Vec<Payload>) {
     let first = out.len();
-    let chunk = equal_parts(frame.len(), max.max(16) - 1);
+    let chunk = equal_parts(frame.len(), max_bytes.max(16) - 1);
     for (n, part) in frame.chunks(chunk).enumerate() {
         let mut data = Vec::with_capacity(1 + part.len());
         data.push(if n == 0 { 0x10 } else { 0 });
@@ -60,9 +60,9 @@ pub fn packetize_opus(packet: &[u8]) -> Payload {
     Payload { data: packet.into(), marker: false }
 }
 
-/// The size of parts when `total` is cut into as few parts of at most `max` as possible, all but the last alike. Never zero.
-fn equal_parts(total: usize, max: usize) -> usize {
-    total.div_ceil(total.div_ceil(max).max(1)).max(1)
+/// The size of parts when `total_bytes` are cut into as few parts of at most `max_bytes` as possible, all but the last alike. Never zero.
+fn equal_parts(total_bytes: usize, max_bytes: usize) -> usize {
+    total_bytes.div_ceil(total_bytes.div_ceil(max_bytes).max(1)).max(1)
 }
 
 fn push_small(nals: &mut Vec<&[u8]>, out: &mut Vec<Payload>) {
@@ -83,9 +83,9 @@ fn push_small(nals: &mut Vec<&[u8]>, out: &mut Vec<Payload>) {
     nals.clear();
 }
 
-fn push_fragments(nal: &[u8], max: usize, out: &mut Vec<Payload>) {
+fn push_fragments(nal: &[u8], max_bytes: usize, out: &mut Vec<Payload>) {
     let (header, body) = (nal[0], &nal[1..]);
-    let chunk = equal_parts(body.len(), max - 2);
+    let chunk = equal_parts(body.len(), max_bytes - 2);
     let last = body.len().div_ceil(chunk) - 1;
     for (n, part) in body.chunks(chunk).enumerate() {
         let mut data = Vec::with_capacity(2 + part.len());

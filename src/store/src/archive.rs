@@ -123,8 +123,8 @@ impl Recordings {
         let found = self.recorded(camera, &range, 16)?;
         let recorded = found.iter().rfind(|r| r.segment.start <= at && at < r.segment.end).ok_or_else(none)?;
         let s = &recorded.segment;
-        let offset = at.micros_since(s.start);
-        let index = s.fragments.partition_point(|f| f.start_us <= offset).checked_sub(1).ok_or_else(none)?;
+        let offset_us = at.micros_since(s.start);
+        let index = s.fragments.partition_point(|f| f.start_us <= offset_us).checked_sub(1).ok_or_else(none)?;
         let fragment = s.fragments[index];
         let format = self.format_of(s.id)?;
         let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {camera}: recording {} is damaged", s.id));
@@ -132,11 +132,11 @@ impl Recordings {
         let file = self.open_recorded(recorded)?;
         let (moof, _) = read::moof_at(&file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let video = moof.runs.first().ok_or_else(damaged)?;
-        let size = u64::from(*video.sizes.first().ok_or_else(damaged)?);
-        if video.offset_bytes.checked_add(size).is_none_or(|end| end > fragment.size_bytes) {
+        let bytes = u64::from(*video.sizes.first().ok_or_else(damaged)?);
+        if video.offset_bytes.checked_add(bytes).is_none_or(|end| end > fragment.size_bytes) {
             return Err(damaged());
         }
-        let mut sample = vec![0; size as usize];
+        let mut sample = vec![0; bytes as usize];
         file.read_exact_at(&mut sample, fragment.offset_bytes + video.offset_bytes).map_err(unreadable)?;
         let mut out = BytesMut::with_capacity(sample.len() + format.sps.len() + format.pps.len() + 64);
         let mut put = |nal: &[u8]| {
@@ -146,9 +146,9 @@ impl Recordings {
         put(&format.sps);
         put(&format.pps);
         let mut rest = &sample[..];
-        while let Some((length, after)) = rest.split_at_checked(4) {
-            let length = u32::from_be_bytes(length.try_into().expect("split at four")) as usize;
-            let (nal, after) = after.split_at_checked(length).ok_or_else(damaged)?;
+        while let Some((prefix, after)) = rest.split_at_checked(4) {
+            let nal_bytes = u32::from_be_bytes(prefix.try_into().expect("split at four")) as usize;
+            let (nal, after) = after.split_at_checked(nal_bytes).ok_or_else(damaged)?;
             put(nal);
             rest = after;
         }

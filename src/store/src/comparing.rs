@@ -20,7 +20,7 @@ impl Recordings {
     /// How far recordings and index were compared; `None` when that is done.
     pub(crate) fn taking_in(&self) -> Option<TakingIn> {
         let p = &self.state().progress;
-        self.is_comparing_with(p).then_some(TakingIn { files_done: p.done, files_total: p.total })
+        self.is_comparing_with(p).then_some(TakingIn { files_done: p.files_done, files_total: p.files_total })
     }
 
     pub(crate) fn is_comparing_with(&self, p: &Progress) -> bool {

@@ -107,10 +107,10 @@ impl Recordings {
             let rows: i64 = tx.prepare_cached(BYTES)?.query_row([], |r| r.get(0))?;
             let mut bytes = rows.max(0) as u64;
             let mut row = tx.prepare_cached("SELECT size FROM segment WHERE id = ?1")?;
-            for (id, size) in live {
+            for (id, size_bytes) in live {
                 // One that is sealed between the two looks has its size in the sum already.
                 let counted: i64 = row.query_row([id], |r| r.get(0)).optional()?.unwrap_or(0);
-                bytes += size.saturating_sub(counted.max(0) as u64);
+                bytes += size_bytes.saturating_sub(counted.max(0) as u64);
             }
             Ok(bytes)
         })
@@ -183,19 +183,19 @@ mod tests {
         let store = open(&dir).recordings().clone();
         let insert = "INSERT INTO segment (camera, path, start, end, size, state) VALUES ('front', ?1, 0, 1, ?2, ?3)
             RETURNING id";
-        let row = |path: &str, size: i64, state: &str| -> i64 {
-            let row = rusqlite::params![path, size, state];
+        let row = |path: &str, size_bytes: i64, state: &str| -> i64 {
+            let row = rusqlite::params![path, size_bytes, state];
             store.inner.db.write("entering", |tx| Ok(tx.query_row(insert, row, |r| r.get(0))?)).expect("entered")
         };
         let (open, sealed) = (row("open", 0, "open"), row("sealed", 300, "sealed"));
         row("other", 1000, "sealed");
-        for (id, size) in [(open, 20), (sealed, 300)] {
+        for (id, size_bytes) in [(open, 20), (sealed, 300)] {
             let segment = Segment {
                 id: SegmentId(id),
                 camera: CameraId::new("front").expect("valid"),
                 start: Timestamp(0),
                 end: Timestamp(1),
-                size_bytes: size,
+                size_bytes,
                 state: SegmentState::Open,
                 event: None,
                 init_size_bytes: 0,

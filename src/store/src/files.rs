@@ -76,7 +76,7 @@ impl Root {
     }
 
     /// A regular file's length; `None` when there is no such file, or something else in its place.
-    pub(crate) fn length(&self, relative: &str) -> io::Result<Option<u64>> {
+    pub(crate) fn length_bytes(&self, relative: &str) -> io::Result<Option<u64>> {
         let found = self
             .parent(relative, false)
             .and_then(|(dir, name)| Ok(rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?));

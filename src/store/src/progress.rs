@@ -43,8 +43,8 @@ pub(crate) struct Progress {
     /// Files without a row in the folder that was compared last, the oldest first.
     pub(crate) strangers: Vec<String>,
     /// Files that were looked at, of how many.
-    pub(crate) done: u64,
-    pub(crate) total: u64,
+    pub(crate) files_done: u64,
+    pub(crate) files_total: u64,
 }
 
 /// The files of a camera and a day, in UTC.

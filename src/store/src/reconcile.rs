@@ -136,14 +136,14 @@ impl Recordings {
         })?;
         let mut mine: HashMap<CameraId, Vec<Brief>> = HashMap::new();
         for row in rows {
-            let size = match self.inner.recordings.length(&row.path) {
-                Ok(size) => size,
+            let size_bytes = match self.inner.recordings.length_bytes(&row.path) {
+                Ok(bytes) => bytes,
                 Err(e) => {
                     tracing::error!(path = row.path, error = %e, "a recording could not be looked at: it is left as it is");
                     continue;
                 }
             };
-            if let Some(whole) = self.check(row, size)? {
+            if let Some(whole) = self.check(row, size_bytes)? {
                 mine.entry(whole.camera.clone()).or_default().push(whole);
             }
         }
@@ -208,7 +208,7 @@ impl Recordings {
             folder.begins().is_some().then_some(folder)
         }));
         let p = &mut self.state().progress;
-        (p.total, p.folders) = (total, Some(found.into_iter().collect()));
+        (p.files_total, p.folders) = (total, Some(found.into_iter().collect()));
         Ok(())
     }
 
@@ -251,13 +251,13 @@ impl Recordings {
             }
         };
         let mut on_disk = HashMap::new();
-        for (name, size) in files {
+        for (name, size_bytes) in files {
             let path = format!("{path}/{name}");
             if parse_recording_path(&path).is_some() {
-                on_disk.insert(path, size);
+                on_disk.insert(path, size_bytes);
             } else {
                 tracing::warn!(path, "a file among the recordings is not named like one: it is left alone");
-                self.state().progress.done += 1;
+                self.state().progress.files_done += 1;
             }
         }
         // Files first, then what is being written, then rows: whatever is started or sealed meanwhile is seen by one of them.
@@ -272,9 +272,9 @@ impl Recordings {
         let mut known = Vec::with_capacity(rows.len());
         let seen = on_disk.len();
         for row in rows {
-            let size = on_disk.remove(&row.path);
+            let size_bytes = on_disk.remove(&row.path);
             if row.id <= newest
-                && let Some(whole) = self.check(row, size)?
+                && let Some(whole) = self.check(row, size_bytes)?
             {
                 known.push(whole);
             }
@@ -284,7 +284,7 @@ impl Recordings {
         strangers.sort();
         {
             let p = &mut self.state().progress;
-            p.done += (seen - strangers.len()) as u64;
+            p.files_done += (seen - strangers.len()) as u64;
             p.strangers = strangers;
         }
         self.is_done_with(folder);
@@ -316,7 +316,7 @@ impl Recordings {
         {
             let p = &mut self.state().progress;
             p.report.adopted += adopted;
-            p.done += batch.len() as u64;
+            p.files_done += batch.len() as u64;
             let left = p.strangers.len() - batch.len();
             p.strangers.truncate(left);
         }

@@ -52,10 +52,10 @@ impl Brief {
 }
 
 impl Recordings {
-    /// Compares one row with its file (`size` is the file's, if it is there). Returns it when it can be read.
-    pub(crate) fn check(&self, mut row: Brief, size: Option<u64>) -> Result<Option<Brief>> {
+    /// Compares one row with its file (`size_bytes` is the file's, if it is there). Returns it when it can be read.
+    pub(crate) fn check(&self, mut row: Brief, size_bytes: Option<u64>) -> Result<Option<Brief>> {
         let id = row.id;
-        match (row.state, size) {
+        match (row.state, size_bytes) {
             (SegmentState::Deleting | SegmentState::Quarantined, _) | (SegmentState::Lost, None) => return Ok(None),
             (SegmentState::Open, None) => {
                 // Nothing of it had reached the disk.
@@ -63,7 +63,7 @@ impl Recordings {
                 return Ok(None);
             }
             (SegmentState::Sealed, None) => return self.lose(row).map(|()| None),
-            (SegmentState::Sealed, Some(size)) if size == row.size_bytes => return Ok(Some(row)),
+            (SegmentState::Sealed, Some(bytes)) if bytes == row.size_bytes => return Ok(Some(row)),
             _ => {}
         }
         match self.inspect(&row.path) {
@@ -76,10 +76,10 @@ impl Recordings {
                         "UPDATE segment SET end = ?2, size = ?3, state = 'sealed', init_size = ?4, fragments = ?5,
                         sha256 = NULL, format = ?6, audio = ?7 WHERE id = ?1";
                     let format = format_id(tx, &scan.init.format)?;
-                    let (size, init_size) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
+                    let (size_bytes, init_bytes) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
                     let blob = fragments::encode(&scan.fragments);
                     let audio = scan.init.channels;
-                    tx.prepare_cached(sql)?.execute(params![id.0, row.end.0, size, init_size, blob, format, audio])?;
+                    tx.prepare_cached(sql)?.execute(params![id.0, row.end.0, size_bytes, init_bytes, blob, format, audio])?;
                     Ok(())
                 })?;
                 Ok(Some(row))
@@ -130,10 +130,11 @@ impl Recordings {
                 let start = said.filter(|t| t.micros_since(named).abs() < 1_000_000).unwrap_or(named);
                 let end = start.plus_micros(length_us(&scan.fragments));
                 let format = format_id(tx, &scan.init.format)?;
-                let (size, init_size) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
+                let (size_bytes, init_bytes) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
                 let blob = fragments::encode(&scan.fragments);
                 let (id, camera, channels) = (self.index().rows().new_id(), camera.as_str(), scan.init.channels);
-                let row = params![id.0, camera, path, start.0, end.0, size, format, channels, init_size, blob];
+                let row =
+                    params![id.0, camera, path, start.0, end.0, size_bytes, format, channels, init_bytes, blob];
                 adopted += tx.prepare_cached(sql)?.execute(row)? as u64;
             }
             Ok(adopted)

@@ -12,11 +12,11 @@ const FILE: &str = "reserve";
 /// Its size: the database's journal grows to half of it.
 pub(crate) const BYTES: u64 = 8 << 20;
 
-/// Makes the reserve when it is missing and `free` bytes allow. A disk that refuses it is only logged.
-pub(crate) fn keep(dir: &Path, free: u64) {
+/// Makes the reserve when it is missing and what is free allows it. A disk that refuses it is only logged.
+pub(crate) fn keep(dir: &Path, free_bytes: u64) {
     let path = dir.join(FILE);
     let whole = fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && m.len() == BYTES);
-    if whole || free < 2 * BYTES {
+    if whole || free_bytes < 2 * BYTES {
         return;
     }
     if let Err(e) = make(&path) {

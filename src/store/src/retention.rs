@@ -142,8 +142,8 @@ impl Recordings {
             let mut statement = c.prepare_cached(candidates_sql(page.worth))?;
             let (end, id) = page.after.map_or((i64::MIN, i64::MIN), |(end, id)| (end.0, id.0));
             let rows = statement.query_map(params![before.map_or(i64::MAX, |t| t.0), end, id, PAGE as i64], |r| {
-                let (id, end, size) = (SegmentId(r.get(0)?), Timestamp(r.get(1)?), r.get::<_, i64>(2)?.max(0) as u64);
-                Ok(Candidate { id, end, size_bytes: size })
+                let size_bytes = r.get::<_, i64>(2)?.max(0) as u64;
+                Ok(Candidate { id: SegmentId(r.get(0)?), end: Timestamp(r.get(1)?), size_bytes })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
@@ -270,15 +270,15 @@ mod tests {
                 let sql = "INSERT INTO segment (id, camera, path, start, end, size, state, event)
                     VALUES (?1, 'front', 'front/2020-01-01/' || ?1, ?2, ?2, ?3, 'sealed', ?4)";
                 let mut insert = tx.prepare(sql)?;
-                for ((age, size, kind), id) in rows.iter().zip(1i64..) {
+                for ((age, size_bytes, kind), id) in rows.iter().zip(1i64..) {
                     let end = now.plus_micros(-age * 3_600_000_000);
                     let (event, worth) = match kind {
                         0..3 => (None, Some(Worth::Background)),
                         3 => (Some(1), Some(Worth::Event)),
                         _ => (Some(2), None),
                     };
-                    insert.execute(params![id, end.0, *size as i64, event])?;
-                    all.extend(worth.map(|worth| (worth, Candidate { id: SegmentId(id), end, size_bytes: *size })));
+                    insert.execute(params![id, end.0, *size_bytes as i64, event])?;
+                    all.extend(worth.map(|worth| (worth, Candidate { id: SegmentId(id), end, size_bytes: *size_bytes })));
                 }
                 Ok(())
             }).expect("entered");

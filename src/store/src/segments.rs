@@ -81,14 +81,14 @@ pub(crate) fn format_id(tx: &Transaction<'_>, format: &TrackFormat) -> Result<i6
 pub(crate) fn update_row(tx: &Transaction<'_>, s: &Segment, sha256: Option<&[u8]>) -> Result<(), Fail> {
     let sql = "UPDATE segment SET start = ?2, end = ?3, size = ?4, state = ?5, init_size = ?6, fragments = ?7, sha256 = ?8 WHERE id = ?1";
     let blob = fragments::encode(&s.fragments);
-    let (size, init_size) = (s.size_bytes as i64, s.init_size_bytes as i64);
+    let (size_bytes, init_bytes) = (s.size_bytes as i64, s.init_size_bytes as i64);
     tx.prepare_cached(sql)?.execute(params![
         s.id.0,
         s.start.0,
         s.end.0,
-        size,
+        size_bytes,
         state_word(s.state),
-        init_size,
+        init_bytes,
         blob,
         sha256
     ])?;

@@ -114,11 +114,6 @@ impl SegmentWriter {
         self.id
     }
 
-    /// Bytes written so far.
-    pub fn size(&self) -> u64 {
-        self.size_bytes
-    }
-
     /// Appends one GOP as one fragment, in one write, and flushes it to the disk. One of another format is written as well (its
     /// parameter sets then stand in the samples), but a new file is better. `start_of_file` is time 0 of the file on the
     /// packets' clock. Returns the bytes written. After an error the file is as it was before.
@@ -128,10 +123,10 @@ impl SegmentWriter {
     pub fn write_gop(&mut self, start_of_file: MonoTime, gop: &GopPackets) -> Result<u64> {
         self.buffer.clear();
         let channels = if self.format.has_audio { gop.channels().max(1) } else { 0 };
-        let mut init_size = None;
+        let mut init_bytes = None;
         if self.size_bytes == 0 {
             write::init(&self.format, channels, &mut self.buffer)?;
-            init_size = Some(self.buffer.len() as u64);
+            init_bytes = Some(self.buffer.len() as u64);
             write::reference_time(self.start, &mut self.buffer)?;
         }
         let before = self.buffer.len() as u64;
@@ -145,7 +140,7 @@ impl SegmentWriter {
             let _ = self.file.set_len(self.size_bytes);
             return Err(io_error(|| format!("recording {} cannot be written", self.path), e));
         }
-        if init_size.is_some() {
+        if init_bytes.is_some() {
             self.channels = channels;
         }
         self.digest.update(&self.buffer);
@@ -153,8 +148,8 @@ impl SegmentWriter {
         self.size_bytes += self.buffer.len() as u64;
         if let Some(live) = self.recordings.live().get_mut(&self.id) {
             let s = &mut live.segment;
-            if let Some(init_size) = init_size {
-                s.init_size_bytes = init_size;
+            if let Some(init_bytes) = init_bytes {
+                s.init_size_bytes = init_bytes;
                 live.channels = channels;
             }
             s.size_bytes = self.size_bytes;

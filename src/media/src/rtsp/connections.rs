@@ -106,8 +106,8 @@ impl Peer {
         }
     }
 
-    fn acked(&self) -> Option<u64> {
-        self.socket.as_ref().and_then(socket::bytes_acked)
+    fn acked_bytes(&self) -> Option<u64> {
+        self.socket.as_ref().and_then(socket::acked_bytes)
     }
 }
 
@@ -433,7 +433,7 @@ impl Connections {
                 interleaved,
                 "RTSP reader plays"
             );
-            peer.reader.plays(interleaved, peer.acked(), now);
+            peer.reader.plays(interleaved, peer.acked_bytes(), now);
             let played = peer.playing.replace(mount.clone()).is_some();
             if let Some(id) = peer.place.filter(|_| !played) {
                 admission.starts(id);
@@ -494,7 +494,7 @@ impl Connections {
         if peer.playing.as_ref().map(Arc::as_ptr) != playing.map(Arc::as_ptr) {
             return;
         }
-        let seen = Sighting { acked: peer.acked(), stream_idle };
+        let seen = Sighting { acked_bytes: peer.acked_bytes(), stream_idle };
         let Some(fault) = peer.reader.look(seen, now) else { return };
         let (address, user) = (&peer.address, peer.user());
         if fault == ReaderFault::NoPassword {

@@ -59,7 +59,7 @@ pub(super) fn shut(socket: &Socket) {
 }
 
 /// Bytes the peer acknowledged since the connection began; `None` where the kernel does not say.
-pub(super) fn bytes_acked(socket: &Socket) -> Option<u64> {
+pub(super) fn acked_bytes(socket: &Socket) -> Option<u64> {
     /// Where `tcpi_bytes_acked` stands in Linux's `struct tcp_info` (include/uapi/linux/tcp.h); that layout only grows.
     const OFFSET: usize = 120;
     let mut info = [0u8; 256];

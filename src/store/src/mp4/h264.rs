@@ -131,9 +131,9 @@ impl Sps {
     }
 }
 
-fn skip_scaling_list(bits: &mut Bits, size: usize) -> Option<()> {
+fn skip_scaling_list(bits: &mut Bits, entries: usize) -> Option<()> {
     let (mut last, mut next) = (8i64, 8i64);
-    for _ in 0..size {
+    for _ in 0..entries {
         if next != 0 {
             next = (last + bits.se()? + 256).rem_euclid(256);
         }

@@ -210,36 +210,36 @@ pub(crate) fn fragment(
     // Once to learn its length, which the values do not change; again when the sizes are known.
     let base = out.len();
     encode(&moof, out)?;
-    let moof_size = out.len() - base;
+    let moof_bytes = out.len() - base;
     out.extend_from_slice(&[0, 0, 0, 0]);
     out.extend_from_slice(b"mdat");
     let mdat = out.len();
     let changed = parameters_differ(&first.data, format);
     for (i, packet) in video.iter().enumerate() {
-        let size = append_sample(&packet.data, changed, out);
+        let bytes = append_sample(&packet.data, changed, out);
         let mp4_atom::TrunSamples::Explicit(entries) = &mut moof.traf[0].trun[0].samples else {
             return Err(Error::internal("a run lost its samples"));
         };
-        entries[i].size = Some(size);
+        entries[i].size = Some(bytes);
     }
-    let video_size = out.len() - mdat;
+    let video_bytes = out.len() - mdat;
     for packet in &sound.packets {
         out.extend_from_slice(&packet.data);
     }
-    let mdat_size = out.len() - mdat + 8;
+    let mdat_bytes = out.len() - mdat + 8;
     let too_large = || Error::new(ErrorKind::TooLarge, "a fragment is larger than 2 GiB");
     let offset = |bytes: usize| i32::try_from(bytes).map_err(|_| too_large());
-    moof.traf[0].trun[0].data_offset = Some(offset(moof_size + 8)?);
+    moof.traf[0].trun[0].data_offset = Some(offset(moof_bytes + 8)?);
     if let Some(traf) = moof.traf.get_mut(1) {
-        traf.trun[0].data_offset = Some(offset(moof_size + 8 + video_size)?);
+        traf.trun[0].data_offset = Some(offset(moof_bytes + 8 + video_bytes)?);
     }
     scratch.head.clear();
     encode(&moof, &mut scratch.head)?;
-    if scratch.head.len() != moof_size {
+    if scratch.head.len() != moof_bytes {
         return Err(Error::internal("a fragment's header changed its length"));
     }
-    out[base..base + moof_size].copy_from_slice(&scratch.head);
-    out[mdat - 8..mdat - 4].copy_from_slice(&u32::try_from(mdat_size).map_err(|_| too_large())?.to_be_bytes());
+    out[base..base + moof_bytes].copy_from_slice(&scratch.head);
+    out[mdat - 8..mdat - 4].copy_from_slice(&u32::try_from(mdat_bytes).map_err(|_| too_large())?.to_be_bytes());
 
     position.sequence += 1;
     position.audio_end_ticks = sound.end_ticks.or(position.audio_end_ticks);
