@@ -132,7 +132,7 @@ impl Recordings {
         let file = self.open_recorded(recorded)?;
         let (moof, _) = read::moof_at(&file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let video = moof.runs.first().ok_or_else(damaged)?;
-        let bytes = u64::from(*video.sizes.first().ok_or_else(damaged)?);
+        let bytes = u64::from(*video.sizes_bytes.first().ok_or_else(damaged)?);
         if video.offset_bytes.checked_add(bytes).is_none_or(|end| end > fragment.size_bytes) {
             return Err(damaged());
         }

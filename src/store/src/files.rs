@@ -26,6 +26,12 @@ impl AsFd for Root {
     }
 }
 
+/// More of one file is never copied: everything else would wait for it, and another disk fill up.
+const MAX_COPY_BYTES: u64 = 1 << 30;
+
+/// What is left of a file that is cut, until it takes the file's place.
+const CUT_FILE: &str = "cut.tmp";
+
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Root {
@@ -159,19 +165,45 @@ impl Root {
         self.remove(relative)
     }
 
-    /// Copies a file into another root under a flat name; whole and on the disk, or not at all.
-    pub(crate) fn copy_to(&self, relative: &str, other: &Root, name: &str) -> io::Result<()> {
+    /// Copies a file into another root under a flat name; whole and on the disk, or not at all. Errors with `FileTooLarge` beyond
+    /// [`MAX_COPY_BYTES`].
+    fn copy_to(&self, relative: &str, other: &Root, name: &str) -> io::Result<()> {
         let free = other.free_name(name)?;
-        let copied = (|| {
-            let mut copy = other.create(&free)?;
-            io::copy(&mut self.read(relative)?, &mut copy)?;
-            copy.sync_all()?;
-            other.sync_folder_of(&free)
-        })();
+        let file = self.read(relative)?;
+        let copied = copy_start(&file, file.metadata()?.len(), other, &free).and_then(|()| other.sync_folder_of(&free));
         if copied.is_err() {
             let _ = other.remove(&free);
         }
         copied
+    }
+
+    /// Cuts a file to its first bytes and keeps the whole one in another root under a flat name. Where both lie on one disk, only those
+    /// first bytes are copied. Errors with `FileTooLarge` when more than [`MAX_COPY_BYTES`] would have to be; the file is then what it was.
+    pub(crate) fn cut_and_keep(&self, relative: &str, first_bytes: u64, other: &Root, name: &str) -> io::Result<()> {
+        let (dir, from) = self.parent(relative, false)?;
+        let free = other.free_name(name)?;
+        match rustix::fs::linkat(&dir, from, &other.dir, &free, AtFlags::empty()) {
+            Ok(()) => {}
+            // Another disk, or one on which files have one name.
+            Err(Errno::XDEV | Errno::PERM | Errno::OPNOTSUPP | Errno::MLINK) => {
+                self.copy_to(relative, other, name)?;
+                let file = self.edit(relative)?;
+                file.set_len(first_bytes)?;
+                return file.sync_data();
+            }
+            Err(e) => return Err(e.into()),
+        }
+        // What a power cut left of an earlier try goes first. Until the last step the file has both names.
+        let replaced = other
+            .remove(CUT_FILE)
+            .and_then(|()| copy_start(&self.read(relative)?, first_bytes, other, CUT_FILE))
+            .and_then(|()| other.sync_folder_of(&free))
+            .and_then(|()| Ok(rustix::fs::renameat(&other.dir, CUT_FILE, &dir, from)?));
+        if replaced.is_err() {
+            let _ = (other.remove(CUT_FILE), other.remove(&free));
+        }
+        replaced?;
+        self.sync_folder_of(relative)
     }
 
     /// `name`, or with a number before it when that is taken.
@@ -181,6 +213,16 @@ impl Root {
             .find(|n| rustix::fs::statat(&self.dir, n, AtFlags::SYMLINK_NOFOLLOW).is_err())
             .ok_or_else(|| io::Error::other("the quarantine is full"))
     }
+}
+
+/// Copies the first bytes of a file into a new one and waits until the disk has them. Errors with `FileTooLarge`.
+fn copy_start(file: &File, first_bytes: u64, root: &Root, name: &str) -> io::Result<()> {
+    if first_bytes > MAX_COPY_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large to be copied"));
+    }
+    let mut copy = root.create(name)?;
+    io::copy(&mut io::Read::take(file, first_bytes), &mut copy)?;
+    copy.sync_all()
 }
 
 /// Makes a folder (and those above it) that only its owner may enter. An existing one is closed to others as well.
@@ -280,5 +322,31 @@ mod tests {
         root.remove("a/b/c.jpg").expect("removed");
         assert!(!tmp.path().join("in/a/b").exists() && tmp.path().join("in/a").exists());
         root.remove("a/b/c.jpg").expect("removing twice is fine");
+    }
+
+    #[test]
+    fn a_file_is_cut_and_kept_whole_without_copying_what_is_cut_off() {
+        use std::os::unix::fs::MetadataExt;
+        let tmp = tempfile::tempdir().expect("tempdir");
+        let [root, other] = ["in", "aside"].map(|name| Root::open(&tmp.path().join(name)).expect("made"));
+        root.put("a/file", b"good and bad").expect("put");
+        let path = tmp.path().join("in/a/file");
+        let whole_bytes = 3 * MAX_COPY_BYTES;
+        fs::OpenOptions::new().write(true).open(&path).and_then(|f| f.set_len(whole_bytes)).expect("a hole");
+        other.put(CUT_FILE, b"left by a power cut").expect("put");
+        root.cut_and_keep("a/file", 4, &other, "a_file").expect("cut");
+        assert_eq!(fs::read(&path).expect("there"), b"good");
+        let names = || fs::read_dir(tmp.path().join("aside")).expect("read").count();
+        let kept = fs::metadata(tmp.path().join("aside/a_file")).expect("kept");
+        assert_eq!((kept.len(), names()), (whole_bytes, 1));
+        assert!(kept.blocks() * 512 < 1 << 20, "{} blocks", kept.blocks());
+
+        // Nothing that would take minutes is begun.
+        fs::OpenOptions::new().write(true).open(&path).and_then(|f| f.set_len(whole_bytes)).expect("a hole");
+        let too_large = io::ErrorKind::FileTooLarge;
+        assert_eq!(root.copy_to("a/file", &other, "b").expect_err("refused").kind(), too_large);
+        let cut = root.cut_and_keep("a/file", MAX_COPY_BYTES + 1, &other, "b");
+        assert_eq!(cut.expect_err("refused").kind(), too_large);
+        assert_eq!((fs::metadata(&path).expect("there").len(), names()), (whole_bytes, 1), "all is as it was");
     }
 }

@@ -50,38 +50,41 @@ impl Recordings {
 
     fn try_inspect(&self, path: &str) -> io::Result<Result<Found, String>> {
         let file = self.inner.recordings.edit(path)?;
-        let length = file.metadata()?.len();
+        let length_bytes = file.metadata()?.len();
         let scan = match read::scan(&file)? {
             Ok(scan) => scan,
             // The header is written together with the first fragment: a short piece of it is a power cut, not damage.
-            Err(_) if length == 0 || begins_like_ours(&file, length)? => return self.drop_empty(path, length),
+            Err(_) if length_bytes == 0 || begins_like_ours(&file, length_bytes)? => {
+                return self.drop_empty(path, length_bytes);
+            },
             Err(why) => return Ok(Err(why)),
         };
-        let cut = scan.size_bytes < length;
+        let cut = scan.size_bytes < length_bytes;
         // Else what is cut off is no more than a crash leaves.
         let goes_on = cut && read::goes_on(&file, scan.size_bytes)?;
         if scan.fragments.is_empty() {
             return if goes_on {
                 Ok(Err("its first fragment is damaged".into()))
             } else {
-                self.drop_empty(path, length)
+                self.drop_empty(path, length_bytes)
             };
         }
         if cut {
-            let bytes = length - scan.size_bytes;
+            let bytes = length_bytes - scan.size_bytes;
             if goes_on {
-                self.inner.recordings.copy_to(path, &self.inner.quarantine, &quarantine_name(path))?;
+                let name = quarantine_name(path);
+                self.inner.recordings.cut_and_keep(path, scan.size_bytes, &self.inner.quarantine, &name)?;
                 self.bound_quarantine();
                 tracing::error!(
                     path,
                     bytes,
-                    "a recording is damaged in its middle: it was cut off there, and the whole file was copied to the quarantine"
+                    "a recording is damaged in its middle: it was cut off there, and the whole file is kept in the quarantine"
                 );
             } else {
                 tracing::warn!(path, bytes, "the end of a recording was not whole and was cut off");
+                file.set_len(scan.size_bytes)?;
+                file.sync_data()?;
             }
-            file.set_len(scan.size_bytes)?;
-            file.sync_data()?;
         }
         Ok(Ok(Found::Whole { scan, cut }))
     }
@@ -113,9 +116,9 @@ impl Recordings {
             }
         }
         files.sort();
-        let sizes: Vec<u64> = files.iter().map(|file| file.2).collect();
-        for (_, name, size) in files.into_iter().take(leave_quarantine(&sizes)) {
-            tracing::warn!(name, size, "a file was removed from the quarantine to bound it");
+        let sizes_bytes: Vec<u64> = files.iter().map(|file| file.2).collect();
+        for (_, name, bytes) in files.into_iter().take(leave_quarantine(&sizes_bytes)) {
+            tracing::warn!(name, bytes, "a file was removed from the quarantine to bound it");
             self.inner.quarantine.remove(&name)?;
         }
         Ok(())
@@ -128,11 +131,11 @@ fn quarantine_name(path: &str) -> String {
 }
 
 /// Whether a file that cannot be read begins with a piece of what this box writes first.
-fn begins_like_ours(file: &File, length: u64) -> io::Result<bool> {
+fn begins_like_ours(file: &File, length_bytes: u64) -> io::Result<bool> {
     use std::os::unix::fs::FileExt;
     const HEAD: &[u8] = b"\0\0\0\x20ftypiso6";
     let mut head = [0; HEAD.len()];
-    let n = usize::try_from(length).unwrap_or(usize::MAX).min(HEAD.len());
+    let n = usize::try_from(length_bytes).unwrap_or(usize::MAX).min(HEAD.len());
     file.read_exact_at(&mut head[..n], 0)?;
-    Ok(length < 4096 && head[..n] == HEAD[..n])
+    Ok(length_bytes < 4096 && head[..n] == HEAD[..n])
 }

@@ -97,8 +97,11 @@ impl Default for RecordConfig {
     }
 }
 
+/// The longest that files can be set to.
+pub const LONGEST_FILE: Duration = Duration::from_secs(3600);
+
 impl RecordConfig {
-    const SEGMENT: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(3600);
+    const SEGMENT: RangeInclusive<Duration> = Duration::from_secs(5)..=LONGEST_FILE;
     const PRE_ROLL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30);
     const POST_ROLL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(120);
     const GAP: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(600);

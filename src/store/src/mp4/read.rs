@@ -1,10 +1,13 @@
 //! Reads recordings: header, fragments, samples. What it reads may be cut off, garbage or malicious: every size is checked
-//! against what is there, nothing is allocated by a number from the file alone, and nothing panics.
+//! against what is there, nothing is allocated by a number from the file alone, nothing is searched or believed beyond what this box
+//! can have written, and nothing panics.
 
 use super::h264::{Sps, TrackFormat};
+use super::write::MAX_GOP_BYTES;
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, micros};
 use bytes::Bytes;
 use perch_domain::archive::Fragment;
+use perch_domain::recording::LONGEST_FILE;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -15,7 +18,15 @@ pub(crate) type Refused = String;
 const MAX_HEADER_BYTES: u64 = 64 << 10;
 const MAX_MOOF_BYTES: u64 = 4 << 20;
 const MAX_SAMPLES: u32 = 200_000;
-const MAX_FRAGMENTS: usize = 100_000;
+/// Boxes of one file: an hour of GOPs of a picture each has about so many.
+const MAX_BOXES: usize = 200_000;
+/// Heads of one file's fragments: those of an hour have a tenth of this.
+const MAX_HEADS_BYTES: u64 = 64 << 20;
+/// What is written as one fragment: a GOP, and some more for its head, its sound and the lengths before its units.
+const MAX_FRAGMENT_BYTES: u64 = MAX_GOP_BYTES as u64 + (64 << 20);
+/// Where a file's last sample may end, seconds from its start: the seconds before an event and a last GOP come on top of what a file
+/// may be set to.
+const MAX_END_S: i64 = 2 * LONGEST_FILE.as_secs() as i64;
 
 fn u32_at(data: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(data.get(at..at.checked_add(4)?)?.try_into().ok()?))
@@ -40,14 +51,14 @@ fn children(data: &[u8], at: usize) -> impl Iterator<Item = Option<Child<'_>>> {
             return None;
         }
         let one = || {
-            let size = u32_at(data, i)? as usize;
+            let bytes = u32_at(data, i)? as usize;
             let kind = data.get(i + 4..i + 8)?.try_into().ok()?;
-            let body = data.get(i + 8..i.checked_add(size)?)?;
-            Some((size, Child { kind, at: at + i + 8, body }))
+            let body = data.get(i + 8..i.checked_add(bytes)?)?;
+            Some((bytes, Child { kind, at: at + i + 8, body }))
         };
         match one() {
-            Some((size, child)) => {
-                i += size;
+            Some((bytes, child)) => {
+                i += bytes;
                 Some(Some(child))
             }
             None => {
@@ -115,8 +126,8 @@ fn parse_avcc(avcc: &[u8]) -> Option<(Bytes, Bytes)> {
         return None;
     }
     let sized = |at: usize| {
-        let size = usize::from(u16::from_be_bytes(avcc.get(at..at + 2)?.try_into().ok()?));
-        avcc.get(at + 2..at + 2 + size)
+        let bytes = usize::from(u16::from_be_bytes(avcc.get(at..at + 2)?.try_into().ok()?));
+        avcc.get(at + 2..at + 2 + bytes)
     };
     let sps = sized(6)?;
     let at = 8 + sps.len();
@@ -140,10 +151,10 @@ pub(crate) struct Run {
     /// Bytes of its samples.
     pub(crate) samples_bytes: u64,
     /// Bytes of each sample.
-    pub(crate) sizes: Vec<u32>,
+    pub(crate) sizes_bytes: Vec<u32>,
     /// Where `offset_bytes` stands in the `moof` box (4 bytes).
     pub(crate) offset_at: usize,
-    /// Where the first of `sizes` stands in the `moof` box (4 bytes).
+    /// Where the first of `sizes_bytes` stands in the `moof` box (4 bytes).
     pub(crate) first_size_at: usize,
 }
 
@@ -178,6 +189,14 @@ impl Moof {
         };
         known.then_some(Self { sequence_at: sequence_at?, runs })
     }
+
+    /// Whether all samples end where those of a file of this box do: nobody is to believe a file that lasts for years.
+    fn ends_in_time(&self) -> bool {
+        self.runs.iter().all(|run| {
+            let hz = if run.track == VIDEO { VIDEO_HZ } else { AUDIO_HZ };
+            run.begin_ticks.saturating_add(run.duration_ticks) <= (MAX_END_S * hz) as u64
+        })
+    }
 }
 
 fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
@@ -193,8 +212,8 @@ fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
         }
     }
     let ((begin_ticks, begin_at), (samples, at)) = (begin?, samples?);
-    let Samples { offset_bytes, sizes, duration_ticks, entries_at } = samples;
-    let samples_bytes = sizes.iter().map(|s| u64::from(*s)).sum();
+    let Samples { offset_bytes, sizes_bytes, duration_ticks, entries_at } = samples;
+    let samples_bytes = sizes_bytes.iter().map(|s| u64::from(*s)).sum();
     let (offset_at, first_size_at) = (at + 8, at + entries_at + 4);
     let track = track?;
     (begin_ticks <= 1 << 52).then_some(Run {
@@ -204,7 +223,7 @@ fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
         duration_ticks,
         offset_bytes,
         samples_bytes,
-        sizes,
+        sizes_bytes,
         offset_at,
         first_size_at,
     })
@@ -213,7 +232,7 @@ fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
 /// A parsed `trun`; its entries (length, size) begin at `entries_at` of its body.
 struct Samples {
     offset_bytes: u64,
-    sizes: Vec<u32>,
+    sizes_bytes: Vec<u32>,
     duration_ticks: u64,
     entries_at: usize,
 }
@@ -232,12 +251,12 @@ fn parse_trun(trun: &[u8], flags: u32) -> Option<Samples> {
         return None;
     }
     let mut duration_ticks = 0u64;
-    let sizes = entries.chunks_exact(8).map(|e| {
+    let sizes_bytes = entries.chunks_exact(8).map(|e| {
         duration_ticks += u64::from(u32_at(e, 0)?);
         u32_at(e, 4)
     });
-    let sizes = sizes.collect::<Option<Vec<u32>>>()?;
-    Some(Samples { offset_bytes, sizes, duration_ticks, entries_at })
+    let sizes_bytes = sizes_bytes.collect::<Option<Vec<u32>>>()?;
+    Some(Samples { offset_bytes, sizes_bytes, duration_ticks, entries_at })
 }
 
 /// What is whole of a file.
@@ -253,45 +272,54 @@ pub(crate) struct Scan {
     pub(crate) size_bytes: u64,
 }
 
-/// A top-level box: kind and whole size. `None` when it does not fit into the file.
-fn top(file: &File, at: u64, len: u64) -> io::Result<Option<([u8; 4], u64)>> {
+/// A top-level box: kind and whole length, bytes. `None` when it does not fit into the file.
+fn top(file: &File, at: u64, file_bytes: u64) -> io::Result<Option<([u8; 4], u64)>> {
     let mut head = [0; 8];
-    if at.checked_add(8).is_none_or(|end| end > len) {
+    if at.checked_add(8).is_none_or(|end| end > file_bytes) {
         return Ok(None);
     }
     file.read_exact_at(&mut head, at)?;
-    let (size, kind) = head.split_at(4);
-    let size = u64::from(u32::from_be_bytes(size.try_into().expect("split at four")));
-    let fits = size >= 8 && at + size <= len;
-    Ok(fits.then(|| (kind.try_into().expect("four of eight"), size)))
+    let (length, kind) = head.split_at(4);
+    let bytes = u64::from(u32::from_be_bytes(length.try_into().expect("split at four")));
+    let fits = bytes >= 8 && at + bytes <= file_bytes;
+    Ok(fits.then(|| (kind.try_into().expect("four of eight"), bytes)))
 }
 
-fn body(file: &File, at: u64, size: u64) -> io::Result<Vec<u8>> {
-    let mut data = vec![0; size as usize];
+/// The whole length of a top-level box, bytes, when it is of this kind.
+fn top_of(kind: &[u8; 4], file: &File, at: u64, file_bytes: u64) -> io::Result<Option<u64>> {
+    Ok(top(file, at, file_bytes)?.filter(|(found, _)| found == kind).map(|(_, bytes)| bytes))
+}
+
+fn body(file: &File, at: u64, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut data = vec![0; bytes as usize];
     file.read_exact_at(&mut data, at)?;
     Ok(data)
 }
 
-/// Walks a file box by box and tells what is whole of it. Errors of the disk are `Err`; a file that is not a recording is
-/// `Ok(Err(why))`.
+/// Walks a file box by box and tells what is whole of it, as far as a file of this box can go. Errors of the disk are `Err`; a file
+/// that is not a recording is `Ok(Err(why))`.
 pub(crate) fn scan(file: &File) -> io::Result<Result<Scan, Refused>> {
-    let len = file.metadata()?.len();
-    let init = match read_init(file, len)? {
+    let file_bytes = file.metadata()?.len();
+    let init = match read_init(file, file_bytes)? {
         Ok(init) => init,
         Err(why) => return Ok(Err(why)),
     };
     let (mut at, mut ntp) = (init.size_bytes, None);
     let mut scan = Scan { init, ntp, fragments: Vec::new(), size_bytes: at };
-    while let Some((kind, size)) = top(file, at, len)? {
+    let (mut boxes, mut heads_bytes) = (0, 0);
+    while let Some((kind, bytes)) = top(file, at, file_bytes)?.filter(|_| boxes < MAX_BOXES) {
+        boxes += 1;
         match &kind {
-            b"prft" if size <= 64 => {
+            b"prft" if bytes <= 64 => {
                 if let (None, true) = (ntp, scan.fragments.is_empty()) {
-                    ntp = u64_at(&body(file, at, size)?, 16);
+                    ntp = u64_at(&body(file, at, bytes)?, 16);
                 }
-                at += size;
+                at += bytes;
             }
-            b"moof" if scan.fragments.len() < MAX_FRAGMENTS => {
-                let Some(fragment) = fragment_at(file, at, len)? else { break };
+            b"moof" if heads_bytes + bytes <= MAX_HEADS_BYTES => {
+                heads_bytes += bytes;
+                let found = fragment_at(file, at, file_bytes)?.filter(|(_, moof)| moof.ends_in_time());
+                let Some((fragment, _)) = found else { break };
                 at += fragment.size_bytes;
                 scan.fragments.push(fragment);
                 scan.size_bytes = at;
@@ -303,20 +331,23 @@ pub(crate) fn scan(file: &File) -> io::Result<Result<Scan, Refused>> {
     Ok(Ok(scan))
 }
 
-/// Whether anything behind `at` is a whole fragment. A crash leaves at most one that is not; what goes on behind it is damaged in
-/// its middle.
+/// Whether anything behind `at` is a whole fragment, whatever it claims. A crash leaves at most one that is not; what goes on behind it
+/// is damaged in its middle. So is what is longer than that one can be: it is not looked through.
 pub(crate) fn goes_on(file: &File, mut at: u64) -> io::Result<bool> {
     const PIECE_BYTES: usize = 64 << 10;
-    let len = file.metadata()?.len();
+    let file_bytes = file.metadata()?.len();
+    if file_bytes.saturating_sub(at) > MAX_FRAGMENT_BYTES {
+        return Ok(true);
+    }
     let mut buffer = vec![0; PIECE_BYTES];
     // A picture holds the word hardly ever. A file made of it must not hold up a start: it counts as going on.
     let mut tries = 0;
-    while len.saturating_sub(at) >= 8 {
-        let n = PIECE_BYTES.min(usize::try_from(len - at).unwrap_or(PIECE_BYTES));
+    while file_bytes.saturating_sub(at) >= 8 {
+        let n = PIECE_BYTES.min(usize::try_from(file_bytes - at).unwrap_or(PIECE_BYTES));
         file.read_exact_at(&mut buffer[..n], at)?;
         for i in (0..n - 7).filter(|i| buffer[i + 4..i + 8] == *b"moof") {
             tries += 1;
-            if tries > 100 || fragment_at(file, at + i as u64, len)?.is_some() {
+            if tries > 100 || fragment_at(file, at + i as u64, file_bytes)?.is_some() {
                 return Ok(true);
             }
         }
@@ -326,73 +357,68 @@ pub(crate) fn goes_on(file: &File, mut at: u64) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The whole fragment at `at` of a file of `len` bytes, if there is one.
-fn fragment_at(file: &File, at: u64, len: u64) -> io::Result<Option<Fragment>> {
-    let Some((b"moof", size)) = top(file, at, len)?.as_ref().map(|(k, s)| (k, *s)) else { return Ok(None) };
-    let Some((b"mdat", mdat)) = top(file, at + size, len)?.as_ref().map(|(k, s)| (k, *s)) else { return Ok(None) };
-    if size > MAX_MOOF_BYTES {
+/// The whole fragment at `at`, if there is one, and its head.
+fn fragment_at(file: &File, at: u64, file_bytes: u64) -> io::Result<Option<(Fragment, Moof)>> {
+    let Some(head_bytes) = top_of(b"moof", file, at, file_bytes)? else { return Ok(None) };
+    let Some(data_bytes) = top_of(b"mdat", file, at + head_bytes, file_bytes)? else { return Ok(None) };
+    if head_bytes > MAX_MOOF_BYTES || head_bytes + data_bytes > MAX_FRAGMENT_BYTES {
         return Ok(None);
     }
-    match Moof::parse(&body(file, at, size)?) {
-        Some(moof) => whole(file, at, size, mdat, &moof),
-        None => Ok(None),
-    }
+    let Some(moof) = Moof::parse(&body(file, at, head_bytes)?) else { return Ok(None) };
+    Ok(whole(file, at, head_bytes, data_bytes, &moof)?.map(|fragment| (fragment, moof)))
 }
 
 /// The fragment at `at`, when its samples fill its `mdat` and the first one begins with a sensible length: after a power cut a
 /// file may be as long as it should be and hold zeros.
-fn whole(file: &File, at: u64, moof_size: u64, mdat_size: u64, moof: &Moof) -> io::Result<Option<Fragment>> {
-    let mut data = moof_size + 8;
+fn whole(file: &File, at: u64, head_bytes: u64, data_bytes: u64, moof: &Moof) -> io::Result<Option<Fragment>> {
+    let mut end = head_bytes + 8;
     for run in &moof.runs {
-        if run.offset_bytes != data {
+        if run.offset_bytes != end {
             return Ok(None);
         }
-        data += run.samples_bytes;
+        end += run.samples_bytes;
     }
-    if data != moof_size + mdat_size {
+    if end != head_bytes + data_bytes {
         return Ok(None);
     }
     let Some(video) = moof.runs.first() else { return Ok(None) };
-    let mut length = [0; 4];
-    file.read_exact_at(&mut length, at + video.offset_bytes)?;
-    let nal = u64::from(u32::from_be_bytes(length));
-    if nal == 0 || nal + 4 > u64::from(video.sizes[0]) {
+    let mut prefix = [0; 4];
+    file.read_exact_at(&mut prefix, at + video.offset_bytes)?;
+    let nal_bytes = u64::from(u32::from_be_bytes(prefix));
+    if nal_bytes == 0 || nal_bytes + 4 > u64::from(video.sizes_bytes[0]) {
         return Ok(None);
     }
     Ok(Some(Fragment {
         offset_bytes: at,
-        size_bytes: moof_size + mdat_size,
+        size_bytes: head_bytes + data_bytes,
         start_us: micros(video.begin_ticks as i64, VIDEO_HZ),
         duration_us: micros(video.duration_ticks.min(1 << 52) as i64, VIDEO_HZ).max(1),
     }))
 }
 
-fn read_init(file: &File, len: u64) -> io::Result<Result<Init, Refused>> {
-    let Some((b"ftyp", ftyp)) = top(file, 0, len)?.as_ref().map(|(k, s)| (k, *s)) else {
+fn read_init(file: &File, file_bytes: u64) -> io::Result<Result<Init, Refused>> {
+    let Some(ftyp_bytes) = top_of(b"ftyp", file, 0, file_bytes)? else {
         return Ok(Err("it does not begin like an MP4 file".into()));
     };
-    if ftyp > MAX_HEADER_BYTES {
+    if ftyp_bytes > MAX_HEADER_BYTES {
         return Ok(Err("its header is too large".into()));
     }
-    let Some((b"moov", moov)) = top(file, ftyp, len)?.as_ref().map(|(k, s)| (k, *s)) else {
+    let Some(moov_bytes) = top_of(b"moov", file, ftyp_bytes, file_bytes)? else {
         return Ok(Err("its header is missing".into()));
     };
-    if moov > MAX_HEADER_BYTES {
+    if moov_bytes > MAX_HEADER_BYTES {
         return Ok(Err("its header is too large".into()));
     }
-    let body = body(file, ftyp, moov)?;
-    Ok(parse_moov(&body[8..]).map(|(format, channels)| Init { format, channels, size_bytes: ftyp + moov }))
+    let body = body(file, ftyp_bytes, moov_bytes)?;
+    let size_bytes = ftyp_bytes + moov_bytes;
+    Ok(parse_moov(&body[8..]).map(|(format, channels)| Init { format, channels, size_bytes }))
 }
 
 /// Reads one fragment's `moof` (its parsed form and its bytes). `None` when the file no longer holds one there.
 pub(crate) fn moof_at(file: &File, fragment: &Fragment) -> io::Result<Option<(Moof, Vec<u8>)>> {
     let end = fragment.offset_bytes.saturating_add(fragment.size_bytes);
-    let Some((b"moof", size)) = top(file, fragment.offset_bytes, end)?.as_ref().map(|(k, s)| (k, *s)) else {
-        return Ok(None);
-    };
-    if size > MAX_MOOF_BYTES {
-        return Ok(None);
-    }
-    let bytes = body(file, fragment.offset_bytes, size)?;
+    let head_bytes = top_of(b"moof", file, fragment.offset_bytes, end)?;
+    let Some(head_bytes) = head_bytes.filter(|bytes| *bytes <= MAX_MOOF_BYTES) else { return Ok(None) };
+    let bytes = body(file, fragment.offset_bytes, head_bytes)?;
     Ok(Moof::parse(&bytes).map(|moof| (moof, bytes)))
 }

@@ -17,7 +17,7 @@ const SYNC: u32 = 0x0200_0000;
 /// A sample that needs others.
 const NOT_SYNC: u32 = 0x0101_0000;
 /// A GOP larger than this is refused: sizes and offsets are 32-bit.
-const MAX_GOP_BYTES: usize = 256 << 20;
+pub(crate) const MAX_GOP_BYTES: usize = 256 << 20;
 
 /// One GOP as it is written: the packets of both tracks from its keyframe to just before the next one.
 #[derive(Clone, Debug, Default)]

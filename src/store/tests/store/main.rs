@@ -7,6 +7,7 @@ mod archive;
 mod busy;
 mod common;
 mod disk;
+mod foreign;
 mod lost_index;
 mod reconcile;
 mod recording;
