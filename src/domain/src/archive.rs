@@ -196,6 +196,18 @@ pub struct EventFilter {
     pub limit: usize,
 }
 
+impl EventFilter {
+    /// Whether it lets this event pass; [`Self::limit`] aside.
+    pub fn includes(&self, event: &Event) -> bool {
+        self.cameras.includes(&event.camera)
+            && self.camera.as_ref().is_none_or(|camera| event.camera == *camera)
+            && self.kind.is_none_or(|kind| event.kind == kind)
+            && self.from.is_none_or(|from| event.end.is_none_or(|end| end > from))
+            && self.to.is_none_or(|to| event.start < to)
+            && self.before.is_none_or(|before| event.id < before)
+    }
+}
+
 /// One page of events, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventPage {
@@ -321,6 +333,44 @@ mod tests {
             (file(3 * S, &[1]), None, "a part of its end is there once"),
         ] {
             assert_eq!(earlier.doubled_from(&newer), keep, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_filter_lets_pass_what_it_names() {
+        let id = |name: &str| CameraId::new(name).expect("valid");
+        let event = |end| Event {
+            id: EventId(50),
+            camera: id("front"),
+            kind: EventKind::Motion,
+            start: Timestamp(50),
+            end,
+            since: Timestamp(50),
+            chapter: 1,
+            score: 0.5,
+            cause: Cause::Motion,
+            boxes: vec![],
+            pinned: false,
+            has_thumbnail: false,
+        };
+        let (ended, runs) = (event(Some(Timestamp(60))), event(None));
+        let all = EventFilter::default;
+        let only = |name: &str| CameraGrant::Only([id(name)].into());
+        for (filter, lets_ended, lets_running, what) in [
+            (all(), true, true, "all"),
+            (EventFilter { cameras: only("front"), ..all() }, true, true, "a camera that may be seen"),
+            (EventFilter { cameras: only("yard"), ..all() }, false, false, "one that may not"),
+            (EventFilter { camera: Some(id("front")), ..all() }, true, true, "its camera"),
+            (EventFilter { camera: Some(id("yard")), ..all() }, false, false, "another"),
+            (EventFilter { kind: Some(EventKind::Motion), ..all() }, true, true, "its kind"),
+            (EventFilter { from: Some(Timestamp(59)), ..all() }, true, true, "ends later"),
+            (EventFilter { from: Some(Timestamp(60)), ..all() }, false, true, "ended before"),
+            (EventFilter { to: Some(Timestamp(51)), ..all() }, true, true, "began before"),
+            (EventFilter { to: Some(Timestamp(50)), ..all() }, false, false, "begins later"),
+            (EventFilter { before: Some(EventId(51)), ..all() }, true, true, "the next page"),
+            (EventFilter { before: Some(EventId(50)), ..all() }, false, false, "the page it was on"),
+        ] {
+            assert_eq!((filter.includes(&ended), filter.includes(&runs)), (lets_ended, lets_running), "{what}");
         }
     }
 }

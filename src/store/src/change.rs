@@ -49,6 +49,15 @@ impl RowChange {
         }
     }
 
+    /// The event that it says something of.
+    pub(crate) fn event(&self) -> Option<EventId> {
+        match self {
+            Self::Event(event) => Some(event.id),
+            Self::Still { event, .. } => Some(*event),
+            _ => None,
+        }
+    }
+
     /// Whether nothing is lost when this is refused, for the recorder says it again: a gap, and how a running event is.
     pub(crate) fn can_be_repeated(&self) -> bool {
         matches!(self, Self::Gap { .. } | Self::Event(Event { end: None, .. }))

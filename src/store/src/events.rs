@@ -200,24 +200,29 @@ impl Index {
 
     /// When a camera's newest event began.
     pub fn last_event_at(&self, camera: &CameraId) -> Result<Option<Timestamp>> {
-        self.inner.db.read(format_args!("camera {camera}: looking up its newest event"), |c| {
-            let sql = "SELECT start FROM event WHERE camera = ?1 ORDER BY id DESC LIMIT 1";
-            Ok(c.prepare_cached(sql)?.query_row([camera.as_str()], |r| r.get(0)).optional()?.map(Timestamp))
-        })
+        // First, as in a page of events.
+        let waiting = self.rows().events(|_| true).newest_of(camera).map(|event| (event.id, event.start));
+        let row = self.inner.db.read(format_args!("camera {camera}: looking up its newest event"), |c| {
+            let sql = "SELECT id, start FROM event WHERE camera = ?1 ORDER BY id DESC LIMIT 1";
+            let row = |r: &Row<'_>| Ok((EventId(r.get(0)?), Timestamp(r.get(1)?)));
+            Ok(c.prepare_cached(sql)?.query_row([camera.as_str()], row).optional()?)
+        })?;
+        Ok(row.max(waiting).map(|(_, start)| start))
     }
 
     pub(crate) fn event_by_id(&self, id: EventId) -> Result<Event> {
-        let event = match self.rows().event(id) {
-            Some(event) => event,
-            None => self.inner.db.read_recorder(format_args!("looking up event {id}"), |c| get(c, id))?,
-        };
-        Ok(match self.rows().still(id) {
-            Some(boxes) => Event { boxes, has_thumbnail: true, ..event },
-            None => event,
-        })
+        let waiting = self.rows().events(|one| one == id);
+        if let Some(event) = waiting.get(id) {
+            return Ok(event);
+        }
+        let row = self.inner.db.read_recorder(format_args!("looking up event {id}"), |c| get(c, id))?;
+        Ok(waiting.with_still(row))
     }
 
     pub(crate) fn pin(&self, id: EventId, pinned: bool) -> Result<()> {
+        if self.rows().events(|one| one == id).len() > 0 {
+            self.write_waiting(None)?;
+        }
         self.inner.db.write(format_args!("event {id} cannot be pinned"), |tx| {
             match tx.prepare_cached("UPDATE event SET pinned = ?2 WHERE id = ?1")?.execute(params![id.0, pinned])? {
                 0 => Err(missing(id).into()),
@@ -228,22 +233,24 @@ impl Index {
 
     pub(crate) fn event_page(&self, filter: &EventFilter) -> Result<EventPage> {
         let limit = filter.limit.clamp(1, 200);
-        let one = |c: &Connection, camera: Option<&CameraId>| events_of(c, filter, camera, limit + 1);
+        // First: an event that is entered between the two looks is then found twice, not missed.
+        let waiting = self.rows().events(|_| true);
+        // Any row of one that waits may have to go.
+        let most = limit + 1 + waiting.len();
+        let one = |c: &Connection, camera: Option<&CameraId>| events_of(c, filter, camera, most);
         let whose = filter.camera.as_ref().map_or("all cameras", CameraId::as_str);
         let before = filter.before.map_or(i64::MAX, |id| id.0);
         let what = format_args!("looking up events of {whose} before {before}");
-        let mut events = self.inner.db.read(what, |c| match (&filter.camera, &filter.cameras) {
+        let rows = self.inner.db.read(what, |c| match (&filter.camera, &filter.cameras) {
             (Some(camera), cameras) if !cameras.includes(camera) => Ok(Vec::new()),
             (camera, CameraGrant::All) => one(c, camera.as_ref()),
             (Some(camera), CameraGrant::Only(_)) => one(c, Some(camera)),
             // Each by its own index, so that what lies between is not walked through.
             (None, CameraGrant::Only(ids)) => {
-                let each = ids.iter().map(|id| one(c, Some(id))).collect::<Result<Vec<_>, _>>()?;
-                let mut all = each.concat();
-                all.sort_unstable_by_key(|e| std::cmp::Reverse(e.id));
-                Ok(all)
+                Ok(ids.iter().map(|id| one(c, Some(id))).collect::<Result<Vec<_>, _>>()?.concat())
             }
         })?;
+        let mut events = waiting.merge(rows, |event| filter.includes(event));
         let more = events.len() > limit;
         events.truncate(limit);
         let next_cursor = if more { events.last().map(|e| e.id) } else { None };
@@ -252,7 +259,9 @@ impl Index {
 
     /// Events that overlap a range, oldest first; of more than 2,000 the newest.
     pub(crate) fn events_in(&self, camera: &CameraId, range: &TimeRange) -> Result<Vec<Event>> {
-        self.inner.db.read(format_args!("camera {camera}: looking up its events"), |c| {
+        // First, as in a page of events.
+        let waiting = self.rows().events(|_| true);
+        let rows = self.inner.db.read(format_args!("camera {camera}: looking up its events"), |c| {
             let mut statement = c.prepare_cached(&in_range_sql())?;
             let far = range.from.0.saturating_sub(LONG_US);
             let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, far])?;
@@ -260,8 +269,13 @@ impl Index {
             while let Some(row) = rows.next()? {
                 out.push(from_row(row)?);
             }
-            out.reverse();
             Ok(out)
-        })
+        })?;
+        let ends_after = |event: &Event| event.end.is_none_or(|end| end > range.from);
+        let is_asked = |event: &Event| event.camera == *camera && event.start < range.to && ends_after(event);
+        let mut events = waiting.merge(rows, is_asked);
+        events.truncate(MAX_ON_TIMELINE);
+        events.reverse();
+        Ok(events)
     }
 }

@@ -59,6 +59,7 @@ mod tail;
 mod testing;
 mod trial;
 mod users;
+mod waiting;
 mod words;
 mod writer;
 

@@ -1,12 +1,11 @@
 //! The changes of rows that wait for the database, in the order in which they are made. How they are written is in `rows`.
 
 use crate::change::{RowChange, Started};
+use crate::waiting::WaitingEvents;
 use perch_base::ids::{EventId, SegmentId};
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::Event;
-use perch_domain::motion::Rect;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -64,22 +63,10 @@ impl Rows {
         id
     }
 
-    /// An event that the database has not taken yet.
-    pub(crate) fn event(&self, id: EventId) -> Option<Event> {
+    /// What the database has not taken yet of events that `is_asked` names.
+    pub(crate) fn events(&self, is_asked: impl Fn(EventId) -> bool) -> WaitingEvents {
         let waiting = lock(&self.waiting);
-        waiting.changes.iter().rev().find_map(|c| match c {
-            RowChange::Event(event) if event.id == id => Some(event.clone()),
-            _ => None,
-        })
-    }
-
-    /// What moves in the still of an event, as far as the database has not taken it.
-    pub(crate) fn still(&self, id: EventId) -> Option<Vec<Rect>> {
-        let waiting = lock(&self.waiting);
-        waiting.changes.iter().rev().find_map(|c| match c {
-            RowChange::Still { event, boxes } if *event == id => Some(boxes.clone()),
-            _ => None,
-        })
+        WaitingEvents::of(waiting.changes.iter().filter(|change| change.event().is_some_and(&is_asked)))
     }
 
     /// Ids are given from here on.

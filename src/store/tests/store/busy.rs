@@ -4,10 +4,11 @@ use crate::common::*;
 use perch_base::ErrorKind;
 use perch_base::ids::CameraId;
 use perch_base::time::MonoTime;
-use perch_domain::archive::{GapCause, Segment, SegmentState};
+use perch_domain::access::CameraGrant;
+use perch_domain::archive::{EventFilter, GapCause, Segment, SegmentState};
 use perch_domain::motion::Cause;
 use perch_domain::ports::ArchivePort;
-use perch_store::Store;
+use perch_store::{NewEvent, Store};
 use std::time::{Duration, Instant};
 
 /// A transaction of another program that nobody else can write beside.
@@ -147,7 +148,7 @@ fn events_follow_as_well_and_keep_their_files() {
     let b = TestStore::new();
     let store = b.open();
     // The clock was set back to the moment at which another camera's event began.
-    let other = perch_store::NewEvent { camera: CameraId::new("back").expect("valid"), ..event(5.0) };
+    let other = NewEvent { camera: CameraId::new("back").expect("valid"), ..event(5.0) };
     let earlier = store.index().begin_event(&other).expect("started").id;
     let holder = Holder::new(&b);
     let begin = Instant::now();
@@ -167,6 +168,76 @@ fn events_follow_as_well_and_keep_their_files() {
     assert_eq!((kept.end, kept.score, kept.has_thumbnail), (Some(s(9.0)), 0.9, true));
     assert_eq!(all(&beside)[0].event, Some(started));
     assert!(beside.recordings().thumbnail(started).is_ok());
+}
+
+#[test]
+fn events_that_wait_are_listed_with_those_that_do_not() {
+    let b = TestStore::new();
+    let store = b.open();
+    let (index, back) = (store.index(), CameraId::new("back").expect("valid"));
+    let begin = |at: f64, camera: CameraId| {
+        let promised = index.promise_event(NewEvent { camera, ..event(at) });
+        index.begin_event(&promised).expect("started").id
+    };
+    let ended = begin(1.0, camera());
+    index.end_event(ended, s(2.0)).expect("ended");
+    let running = begin(3.0, camera());
+    let holder = Holder::new(&b);
+    // One that is in the index goes on, and three begin.
+    index.end_event(running, s(6.0)).expect("ended");
+    let other = begin(4.0, back.clone());
+    let newer = begin(5.0, camera());
+    index.update_event(newer, 0.9, Cause::Motion, &[]).expect("grown");
+    store.recordings().put_still(newer, b"\xff\xd8", &[]).expect("kept");
+    let promised = index.promise_event(event(7.0)).id;
+
+    let all = || EventFilter { limit: 10, ..EventFilter::default() };
+    let ids = |filter: &EventFilter| {
+        let page = store.recordings().events(filter).expect("listed");
+        (page.events.iter().map(|e| e.id).collect::<Vec<_>>(), page.next_cursor)
+    };
+    let ask = || {
+        let mut out = vec![];
+        let filters = [
+            (all(), vec![promised, newer, other, running, ended]),
+            (EventFilter { camera: Some(back.clone()), ..all() }, vec![other]),
+            (EventFilter { cameras: CameraGrant::Only([back.clone()].into()), ..all() }, vec![other]),
+            (EventFilter { camera: Some(camera()), to: Some(s(4.0)), ..all() }, vec![running, ended]),
+            // Its row alone would still run.
+            (EventFilter { from: Some(s(6.0)), ..all() }, vec![promised, newer, other]),
+            (EventFilter { before: Some(newer), ..all() }, vec![other, running, ended]),
+        ];
+        for (filter, want) in filters {
+            assert_eq!(ids(&filter), (want, None), "{filter:?}");
+        }
+        // Page by page, each once.
+        let (mut before, mut pages) = (None, vec![]);
+        loop {
+            let (page, next) = ids(&EventFilter { before, limit: 2, ..all() });
+            pages.extend(page);
+            before = next;
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(pages, [promised, newer, other, running, ended]);
+        let page = store.recordings().events(&all()).expect("listed");
+        out.extend(page.events);
+        let line = store.recordings().timeline(&camera(), range(2.5, 9.0), s(900.0)).expect("timeline");
+        assert_eq!(line.events.iter().map(|e| e.id).collect::<Vec<_>>(), [running, newer, promised]);
+        out.extend(line.events);
+        assert_eq!(index.last_event_at(&camera()).expect("asked"), Some(s(7.0)));
+        out
+    };
+    let meanwhile = ask();
+    assert_eq!((meanwhile[1].score, meanwhile[1].has_thumbnail, meanwhile[3].end), (0.9, true, Some(s(6.0))));
+    holder.let_go();
+    store.recordings().set_pinned(newer, true).expect("what waits is entered for it");
+    let entered = ask();
+    assert!(entered[1].pinned, "{:?}", entered[1]);
+    store.recordings().set_pinned(newer, false).expect("there");
+    store.recordings().enforce_retention(false).expect("enforced");
+    assert_eq!(ask(), meanwhile, "the rows say the same");
 }
 
 #[test]
