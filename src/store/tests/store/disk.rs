@@ -1,5 +1,5 @@
 //! Disks that are full, read-only or slow: the box starts, reads what it can, and recovers by itself. Those that need the right to
-//! mount say so loudly where it is missing.
+//! mount say so loudly where it is missing, and fail where it is promised.
 
 use crate::common::*;
 use perch_base::ErrorKind;
@@ -10,51 +10,8 @@ use perch_domain::ports::{AccessPort, ArchivePort};
 use perch_domain::retention::RetentionConfig;
 use perch_store::{Store, write_fault};
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-struct Mount(PathBuf);
-
-impl Mount {
-    fn new(b: &TestStore) -> Option<Self> {
-        Self::at(b.data(), "size=24m")
-    }
-
-    fn at(folder: PathBuf, how: &str) -> Option<Self> {
-        fs::create_dir_all(&folder).expect("made");
-        let out = Command::new("mount").args(["-t", "tmpfs", "-o", how, "tmpfs"]).arg(&folder).output();
-        if out.is_ok_and(|o| o.status.success()) {
-            return Some(Self(folder));
-        }
-        // Where root is promised, a test that does not run is one that fails.
-        let is_promised = std::env::var("CI").is_ok_and(|v| v == "true");
-        assert!(!is_promised, "this test mounts a small disk, which is promised here and not allowed");
-        let _ = writeln!(std::io::stderr(), "SKIPPED: this test mounts a small disk, which is not allowed here");
-        None
-    }
-
-    fn remount(&self, how: &str) {
-        let out = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&self.0).output().expect("runs");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    }
-
-    /// Takes all the space there is.
-    fn fill(&self, name: &str) {
-        let mut file = File::create(self.0.join(name)).expect("made");
-        for size in [1 << 16, 1] {
-            while file.write_all(&vec![1; size]).is_ok() {}
-        }
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 fn fault(store: &Store) -> Option<GapCause> {
     store.meta().set("k", "v").err().map(|e| write_fault(&e).expect("the disk's fault"))

@@ -9,7 +9,6 @@ use perch_domain::archive::{GapCause, SegmentState};
 use perch_domain::media::Track;
 use perch_domain::ports::ArchivePort;
 use perch_store::{GopPackets, TrackFormat, write_fault};
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -277,23 +276,11 @@ fn an_unknown_event_does_not_keep_pictures_from_being_recorded() {
     assert_eq!(record(&store, 0..1, Some(perch_base::ids::EventId(7))).state, SegmentState::Sealed);
 }
 
-/// Needs the right to mount; says so loudly where it is missing.
+/// Needs the right to mount; says so loudly where it is missing, and fails where it is promised.
 #[test]
 fn a_full_disk_stops_nothing_for_ever() {
     let b = TestStore::new();
-    std::fs::create_dir(b.data()).expect("made");
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1500k", "tmpfs"]).arg(b.data()).output();
-    if !mounted.is_ok_and(|o| o.status.success()) {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: this test mounts a small disk, which is not allowed here");
-        return;
-    }
-    struct Mount(std::path::PathBuf);
-    impl Drop for Mount {
-        fn drop(&mut self) {
-            let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-        }
-    }
-    let _mount = Mount(b.data());
+    let Some(_mount) = Mount::at(b.data(), "size=1500k") else { return };
     let store = b.open();
     let mut kept = vec![];
     let error = loop {

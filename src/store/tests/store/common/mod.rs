@@ -1,5 +1,9 @@
 //! A real clip (made by ffmpeg, cut into packets here), stores in temporary folders, and ffprobe's opinion of files.
 
+mod mount;
+
+pub use mount::Mount;
+
 use bytes::Bytes;
 use perch_base::clock::{Clock, ManualClock};
 use perch_base::ids::{CameraId, EventId};
