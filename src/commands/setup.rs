@@ -9,9 +9,7 @@ use crate::small_file::{self, Links};
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::secret::{self, Secret};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::access::{Grant, Role};
 use perch_domain::exchange::{self, ExchangedFile};
-use perch_domain::ports::AccessPort;
 use perch_domain::setup::{self, Admin, Plan, Value};
 use perch_domain::update::BootFacts;
 use std::path::Path;
@@ -145,13 +143,7 @@ fn apply(plan: &Plan, places: &Places, owner: &Owner, log: &mut Log) {
 /// Whether the account was made: only a box without an owner gets one.
 fn make_admin(places: &Places, owner: &Owner, admin: &Admin) -> Result<bool> {
     files::make_dir(&places.perch(), owner)?;
-    let store = places.open_store()?;
-    let accounts = store.accounts();
-    if accounts.claimed()? {
-        return Ok(false);
-    }
-    accounts.add_user(&admin.name, admin.password.expose(), &Grant::all(Role::Admin), None, SystemClock.utc())?;
-    Ok(true)
+    places.open_store()?.accounts().claim(&admin.name, admin.password.expose(), SystemClock.utc())
 }
 
 /// A name and a config, where there is none yet.

@@ -11,7 +11,6 @@ use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::Timestamp;
 use perch_base::{ErrorKind, Result, ResultExt};
-use perch_domain::access::{Grant, Role};
 use perch_domain::exchange;
 use perch_domain::pairing::CardStep;
 use perch_domain::ports::AccessPort;
@@ -89,7 +88,10 @@ impl CardMaker {
         };
         match step {
             CardStep::Issue => {
-                let code = self.accounts.issue_code(&Grant::all(Role::Admin), now)?;
+                let Some(code) = self.accounts.issue_first_code(now)? else {
+                    screen.show(String::new());
+                    return Ok(true);
+                };
                 screen.codes += 1;
                 screen.show(pairing_card::render(&self.base_url, &code, &self.ca_sha256, now)?);
             }
@@ -256,7 +258,7 @@ mod tests {
         assert_eq!(screen.step, until);
         minutes(24 * 60);
         assert!(is_code(&look(&mut screen)));
-        maker.accounts.add_user("anna", "correct horse", &Grant::all(Role::Admin), None, clock.utc()).expect("added");
+        assert!(maker.accounts.claim("anna", "correct horse", clock.utc()).expect("asked"));
         assert!(maker.look(&mut screen).expect("looked"));
         assert_eq!(std::fs::metadata(&path).expect("there").len(), 0);
     }

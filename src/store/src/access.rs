@@ -1,18 +1,20 @@
 //! What is asked of accounts, devices, tokens and pairing codes. Their rows are in `users`, `devices` and `pairing`.
 
+use crate::db::Fail;
 use crate::devices::{all_devices, device, device_of, insert_device, principal, token_hash, token_sql};
 use crate::pairing::{code_hash, keep_pairing, pairing};
+use crate::users::is_claimed;
 use crate::{Accounts, grants, users};
 use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, StreamPassword, User,
+    self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, Role, StreamPassword, User,
 };
 use perch_domain::pairing::{CardStep, CodeOutcome};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 use std::time::Duration;
 
 /// How exactly it is noted when a device was last seen; a write each request would wear the card.
@@ -68,6 +70,28 @@ impl Accounts {
             Ok(step)
         })
     }
+
+    /// A code for the first administrator's device, who has no credential yet. `None` when somebody owns the box by now, which is asked
+    /// inside the transaction. Errors with `RateLimited` after ten a day.
+    pub fn issue_first_code(&self, now: Timestamp) -> Result<Option<IssuedCode>> {
+        let now = self.judged(now);
+        self.inner.db.write_access("the first pairing code cannot be made", |tx| match is_claimed(tx)? {
+            true => Ok(None),
+            false => self.issue(tx, &Grant::all(Role::Admin), now).map(Some),
+        })
+    }
+
+    fn issue(&self, tx: &Transaction<'_>, grant: &Grant, now: Timestamp) -> Result<IssuedCode, Fail> {
+        let config = &self.inner.config.pairing;
+        let otp: String = (0..config.digits).map(|_| char::from(b'0' + secret::random_below(10) as u8)).collect();
+        let mut state = pairing(tx)?;
+        let expires_at = state.issue(code_hash(tx, &otp)?, grant, config, now).map_err(|e| {
+            let message = format!("too many pairing codes were made today: the next one can be made at {}", e.next_at);
+            Error::new(ErrorKind::RateLimited, message)
+        })?;
+        keep_pairing(tx, &state)?;
+        Ok(IssuedCode { otp: Secret::new(otp), expires_at })
+    }
 }
 
 impl AccessPort for Accounts {
@@ -76,28 +100,14 @@ impl AccessPort for Accounts {
     }
 
     fn claimed(&self) -> Result<bool> {
-        self.inner.db.read_access("looking up whether the box is claimed", |c| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM device)";
-            Ok(c.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
-        })
+        self.inner.db.read_access("looking up whether the box is claimed", is_claimed)
     }
 
     fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode> {
         let now = self.judged(now);
-        let config = &self.inner.config.pairing;
-        let otp: String = (0..config.digits).map(|_| char::from(b'0' + secret::random_below(10) as u8)).collect();
-        let expires_at =
-            self.change(format_args!("a pairing code for {} cannot be made", grant.role().as_str()), |tx| {
-                let mut state = pairing(tx)?;
-                let issued = state.issue(code_hash(tx, &otp)?, grant, config, now).map_err(|e| {
-                    let message =
-                        format!("too many pairing codes were made today: the next one can be made at {}", e.next_at);
-                    Error::new(ErrorKind::RateLimited, message)
-                })?;
-                keep_pairing(tx, &state)?;
-                Ok(issued)
-            })?;
-        Ok(IssuedCode { otp: Secret::new(otp), expires_at })
+        self.change(format_args!("a pairing code for {} cannot be made", grant.role().as_str()), |tx| {
+            self.issue(tx, grant, now)
+        })
     }
 
     fn pair(&self, otp: &str, device_name: &str, now: Timestamp) -> Result<PairResult> {
@@ -173,7 +183,7 @@ impl AccessPort for Accounts {
     }
 
     fn add_user(&self, name: &str, password: &str, grant: &Grant, by: Option<DeviceId>, now: Timestamp) -> Result<()> {
-        self.insert_user(name, password, grant, by, now)
+        self.make_user(name, password, grant, by, now)
     }
 
     fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>> {
@@ -205,7 +215,6 @@ impl AccessPort for Accounts {
 mod tests {
     use super::*;
     use crate::testing::open;
-    use perch_domain::access::Role;
 
     /// Notes with each change of a table how far its transaction waits for the disk (1 normal, 2 full).
     fn watch(accounts: &Accounts) {

@@ -62,6 +62,23 @@ pub(crate) fn all_users(c: &Connection) -> Result<Vec<User>, Fail> {
     Ok(out)
 }
 
+/// Whether anybody owns the box: an account or a device exists.
+pub(crate) fn is_claimed(c: &Connection) -> Result<bool, Fail> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM user) OR EXISTS (SELECT 1 FROM device)";
+    Ok(c.prepare_cached(sql)?.query_row([], |r| r.get(0))?)
+}
+
+fn insert_user(tx: &Transaction<'_>, name: &str, hash: &str, grant: &Grant, now: Timestamp) -> Result<(), Fail> {
+    let sql = "INSERT INTO user (name, password, role, created, cameras) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT DO NOTHING";
+    let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
+    let proof = grants::text(hash, grant.cameras());
+    match tx.prepare_cached(sql)?.execute(params![name, proof, role, now.0, cameras])? {
+        0 => Err(Error::new(ErrorKind::Conflict, format!("there is already an account {name}")).into()),
+        _ => Ok(()),
+    }
+}
+
 fn no_account(name: &str) -> Fail {
     Error::not_found(format!("there is no account {name}")).into()
 }
@@ -109,9 +126,23 @@ impl Accounts {
         self.inner.db.read_access("listing the accounts", all_users)
     }
 
+    /// Makes the first account, an administrator's, for somebody who has no credential yet. Only while nobody owns the box, which is asked
+    /// inside the transaction: of several who claim it at once, and of whoever pairs a phone meanwhile, one does. Whether it did.
+    pub fn claim(&self, name: &str, password: &str, now: Timestamp) -> Result<bool> {
+        access::check_name("user name", name)?;
+        access::check_password(password)?;
+        let hash = self.hash(password)?;
+        self.inner.db.write_access(format_args!("the box cannot be claimed by {name}"), |tx| {
+            if is_claimed(tx)? {
+                return Ok(false);
+            }
+            insert_user(tx, name, &hash, &Grant::all(Role::Admin), now).map(|()| true)
+        })
+    }
+
     /// `by` joins the account when it had none and may do the same: the phone of an admin who makes an account for somebody else
     /// stays the admin's.
-    pub(crate) fn insert_user(
+    pub(crate) fn make_user(
         &self,
         name: &str,
         password: &str,
@@ -123,14 +154,9 @@ impl Accounts {
         access::check_password(password)?;
         let hash = self.hash(password)?;
         self.change(format_args!("the account {name} cannot be made"), |tx| {
-            let sql = "INSERT INTO user (name, password, role, created, cameras) VALUES (?1, ?2, ?3, ?4, ?5)
-                ON CONFLICT DO NOTHING";
-            let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
-            let proof = grants::text(&hash, grant.cameras());
-            if tx.prepare_cached(sql)?.execute(params![name, proof, role, now.0, cameras])? == 0 {
-                return Err(Error::new(ErrorKind::Conflict, format!("there is already an account {name}")).into());
-            }
+            insert_user(tx, name, &hash, grant, now)?;
             if let Some(by) = by {
+                let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
                 let sql = "UPDATE device SET username = ?2
                     WHERE id = ?1 AND username IS NULL AND role = ?3 AND cameras IS ?4";
                 tx.prepare_cached(sql)?.execute(params![by.to_string(), name, role, cameras])?;

@@ -408,6 +408,38 @@ fn small_values_are_kept() {
 }
 
 #[test]
+fn of_those_who_claim_a_box_at_once_one_gets_it() {
+    let b = TestStore::new();
+    let store = b.open();
+    let (accounts, now) = (store.accounts(), b.now());
+    assert!(accounts.issue_first_code(now).expect("asked").is_some(), "nobody owns it");
+    let (claimed, start) = (AtomicUsize::new(0), Barrier::new(8));
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let (claimed, start) = (&claimed, &start);
+            scope.spawn(move || {
+                start.wait();
+                if accounts.claim(&format!("anna{n}"), PASSWORD, now).expect("tried") {
+                    claimed.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(claimed.load(Ordering::Relaxed), 1);
+    let [owner] = &accounts.users().expect("listed")[..] else { panic!("one") };
+    assert_eq!((owner.role, owner.cameras.is_all()), (Role::Admin, true));
+    assert!(accounts.check_password(&owner.name, PASSWORD).expect("asked"));
+    assert!(accounts.issue_first_code(now).expect("asked").is_none(), "whoever sees the screen gets no code any more");
+
+    let other = TestStore::new();
+    let store = other.open();
+    let code = store.accounts().issue_first_code(now).expect("asked").expect("nobody owns it");
+    assert!(matches!(store.accounts().pair(code.otp.expose(), "phone", now).expect("tried"), PairResult::Paired(_)));
+    assert!(!store.accounts().claim("anna", PASSWORD, now).expect("asked"), "a phone owns it");
+    assert!(store.accounts().users().expect("listed").is_empty());
+}
+
+#[test]
 fn whoever_was_revoked_changes_nothing() {
     let b = TestStore::new();
     let store = b.open();
