@@ -10,7 +10,8 @@ use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, Role, StreamPassword, User,
+    self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, Role, StreamPassword,
+    User,
 };
 use perch_domain::pairing::{CardStep, CodeOutcome};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};

@@ -9,7 +9,7 @@ use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
 use perch_domain::retention::DAMAGED_DATABASES;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Rows, Transaction, TransactionBehavior};
 use rustix::io::Errno;
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
@@ -47,6 +47,15 @@ impl Fail {
             Self::Error(e) => e,
         }
     }
+}
+
+/// What `f` makes of each row.
+pub(crate) fn each<T>(mut rows: Rows<'_>, f: impl Fn(&Row<'_>) -> Result<T, Fail>) -> Result<Vec<T>, Fail> {
+    let mut out = Vec::new();
+    while let Some(row) = rows.next()? {
+        out.push(f(row)?);
+    }
+    Ok(out)
 }
 
 /// One connection that writes, one that reads, one that reads only who may do what, and one for the recorders: neither a request at
@@ -93,15 +102,6 @@ impl Writer {
         let out = set(c, patience, checkpoint).map_err(|e| sql_error(what, e)).and_then(|()| transact(c, what, f));
         set(c, BUSY, CHECKPOINT_PAGES).map_err(|e| sql_error(what, e))?;
         out
-    }
-
-    /// Remembers that the disk cannot be written, if that is why a transaction failed.
-    fn note_fault<T>(&mut self, out: &Result<T>, now: MonoTime) {
-        if let Err(e) = out
-            && is_read_only(e)
-        {
-            self.unwritable = Some(Unwritable::because(e, now));
-        }
     }
 }
 
@@ -208,12 +208,27 @@ impl Db {
         what: &dyn Display,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Fail>,
     ) -> Result<T> {
-        let mut writer = lock(&self.writer);
-        self.heal(&mut writer, what)?;
-        // Said each time: it costs no disk access, and nothing is left over from a transaction that failed.
-        writer.connection.pragma_update(None, "synchronous", sync.word()).map_err(|e| sql_error(what, e))?;
-        let out = transact(&mut writer.connection, what, f);
-        writer.note_fault(&out, self.clock.mono());
+        self.attempt(&mut lock(&self.writer), what, |writer| {
+            // Said each time: it costs no disk access, and nothing is left over from a transaction that failed.
+            writer.connection.pragma_update(None, "synchronous", sync.word()).map_err(|e| sql_error(what, e))?;
+            transact(&mut writer.connection, what, f)
+        })
+    }
+
+    /// Runs one transaction if the disk can be written, and remembers when it cannot.
+    fn attempt<T>(
+        &self,
+        writer: &mut Writer,
+        what: &dyn Display,
+        run: impl FnOnce(&mut Writer) -> Result<T>,
+    ) -> Result<T> {
+        self.heal(writer, what)?;
+        let out = run(writer);
+        if let Err(e) = &out
+            && is_read_only(e)
+        {
+            writer.unwritable = Some(Unwritable::because(e, self.clock.mono()));
+        }
         out
     }
 
@@ -240,10 +255,7 @@ impl Db {
     ) -> Result<Option<T>> {
         let Some(patience) = patience else { return self.write(what, f).map(Some) };
         let Some(mut writer) = try_lock(&self.writer) else { return Ok(None) };
-        self.heal(&mut writer, &what)?;
-        let out = writer.hurry(patience, CHECKPOINT_PAGES, &what, f);
-        writer.note_fault(&out, self.clock.mono());
-        match out {
+        match self.attempt(&mut writer, &what, |writer| writer.hurry(patience, CHECKPOINT_PAGES, &what, f)) {
             Err(e) if is_busy(&e) => Ok(None),
             out => out.map(Some),
         }

@@ -1,6 +1,6 @@
 //! The rows of devices and sessions, and who of them may change who comes in. What they are asked for is in `access`.
 
-use crate::db::Fail;
+use crate::db::{Fail, each};
 use crate::words::{from_word, word};
 use crate::{Accounts, grants};
 use perch_base::ids::DeviceId;
@@ -74,12 +74,7 @@ pub(crate) fn token_sql() -> String {
 /// All devices, newest first.
 pub(crate) fn all_devices(c: &Connection) -> Result<Vec<Device>, Fail> {
     let mut statement = c.prepare_cached(&format!("{DEVICES} ORDER BY d.created DESC, d.id"))?;
-    let mut rows = statement.query([])?;
-    let mut out = Vec::new();
-    while let Some(row) = rows.next()? {
-        out.push(device(row)?);
-    }
-    Ok(out)
+    each(statement.query([])?, device)
 }
 
 /// The device of this id.

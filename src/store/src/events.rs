@@ -2,7 +2,7 @@
 
 use crate::Index;
 use crate::change::{RowChange, Started};
-use crate::db::Fail;
+use crate::db::{Fail, each};
 use crate::words::{from_word, word};
 use perch_base::ids::{CameraId, EventId};
 use perch_base::sync::lock;
@@ -141,12 +141,7 @@ fn events_of(
     let (from, to) = (filter.from.map(|t| t.0), filter.to.map(|t| t.0));
     let far = from.map(|from| from.saturating_sub(LONG_US));
     let limits = params![camera.map(CameraId::as_str), before, kind, from, to, limit as i64, far];
-    let mut rows = statement.query(limits)?;
-    let mut out = Vec::new();
-    while let Some(row) = rows.next()? {
-        out.push(from_row(row)?);
-    }
-    Ok(out)
+    each(statement.query(limits)?, from_row)
 }
 
 impl Index {
@@ -264,12 +259,7 @@ impl Index {
         let rows = self.inner.db.read(format_args!("camera {camera}: looking up its events"), |c| {
             let mut statement = c.prepare_cached(&in_range_sql())?;
             let far = range.from.0.saturating_sub(LONG_US);
-            let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, far])?;
-            let mut out = Vec::new();
-            while let Some(row) = rows.next()? {
-                out.push(from_row(row)?);
-            }
-            Ok(out)
+            each(statement.query(params![camera.as_str(), range.from.0, range.to.0, far])?, from_row)
         })?;
         let ends_after = |event: &Event| event.end.is_none_or(|end| end > range.from);
         let is_asked = |event: &Event| event.camera == *camera && event.start < range.to && ends_after(event);

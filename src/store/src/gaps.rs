@@ -2,7 +2,7 @@
 
 use crate::Recordings;
 use crate::change::RowChange;
-use crate::db::Fail;
+use crate::db::{Fail, each};
 use crate::words::{from_word, word};
 use perch_base::Result;
 use perch_base::ids::CameraId;
@@ -44,14 +44,12 @@ pub(crate) const WITHIN: &str =
 /// A camera's gaps that overlap a range, in order, at most `limit`.
 pub(crate) fn within(c: &Connection, camera: &CameraId, range: &TimeRange, limit: usize) -> Result<Vec<Gap>, Fail> {
     let mut statement = c.prepare_cached(WITHIN)?;
-    let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, limit as i64])?;
-    let mut out = Vec::new();
-    while let Some(r) = rows.next()? {
+    let rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, limit as i64])?;
+    each(rows, |r| {
         // A newer program that was gone back from may have known a cause more.
         let cause = from_word(r.get(2)?).unwrap_or(GapCause::Unknown);
-        out.push(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause });
-    }
-    Ok(out)
+        Ok(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause })
+    })
 }
 
 impl Recordings {

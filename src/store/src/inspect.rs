@@ -56,7 +56,7 @@ impl Recordings {
             // The header is written together with the first fragment: a short piece of it is a power cut, not damage.
             Err(_) if length_bytes == 0 || begins_like_ours(&file, length_bytes)? => {
                 return self.drop_empty(path, length_bytes);
-            },
+            }
             Err(why) => return Ok(Err(why)),
         };
         let cut = scan.size_bytes < length_bytes;

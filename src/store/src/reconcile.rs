@@ -7,7 +7,7 @@
 //! start goes on. What this process records has newer rows than the newest at its start, and is never touched. Here is what is
 //! compared and in which order; what is done with a row and a file that differ is in `repair`.
 
-use crate::db::Fail;
+use crate::db::{Fail, each};
 use crate::fault::io_error;
 use crate::files::{is_day, parse_recording_path};
 use crate::inspect::Found;
@@ -128,8 +128,8 @@ impl Recordings {
         let rows = self.inner.db.read(format_args!("reading the recordings up to {newest}"), |c| {
             let open = format!("{BRIEF} WHERE state <> 'sealed' AND state = 'open' AND id <= ?1");
             let last = format!("{BRIEF} WHERE id <= ?1 ORDER BY id DESC LIMIT {NEWEST}");
-            let mut rows = Brief::all(c.prepare(&open)?.query([newest.0])?)?;
-            rows.extend(Brief::all(c.prepare(&last)?.query([newest.0])?)?);
+            let mut rows = each(c.prepare(&open)?.query([newest.0])?, Brief::from_row)?;
+            rows.extend(each(c.prepare(&last)?.query([newest.0])?, Brief::from_row)?);
             rows.sort_by_key(|r| r.id);
             rows.dedup_by_key(|r| r.id);
             Ok(rows)
@@ -267,7 +267,7 @@ impl Recordings {
         let (_, newest) = self.started();
         let rows = self.inner.db.read(format_args!("reading the recordings of {path} in the index"), |c| {
             let sql = format!("{BRIEF} WHERE path > ?1 AND path < ?2");
-            Brief::all(c.prepare_cached(&sql)?.query([format!("{path}/"), behind(&path)])?)
+            each(c.prepare_cached(&sql)?.query([format!("{path}/"), behind(&path)])?, Brief::from_row)
         })?;
         let mut known = Vec::with_capacity(rows.len());
         let seen = on_disk.len();

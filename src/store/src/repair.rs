@@ -29,7 +29,7 @@ pub(crate) struct Brief {
 pub(crate) const BRIEF: &str = "SELECT id, camera, path, start, end, size, state, event IS NOT NULL FROM segment";
 
 impl Brief {
-    fn from_row(r: &Row<'_>) -> Result<Self, Fail> {
+    pub(crate) fn from_row(r: &Row<'_>) -> Result<Self, Fail> {
         Ok(Self {
             id: SegmentId(r.get(0)?),
             camera: CameraId::new(r.get_ref(1)?.as_str().unwrap_or_default())?,
@@ -40,14 +40,6 @@ impl Brief {
             state: state_from(r.get_ref(6)?.as_str().unwrap_or_default())?,
             in_event: r.get(7)?,
         })
-    }
-
-    pub(crate) fn all(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Self>, Fail> {
-        let mut out = Vec::new();
-        while let Some(row) = rows.next()? {
-            out.push(Self::from_row(row)?);
-        }
-        Ok(out)
     }
 }
 
@@ -79,7 +71,8 @@ impl Recordings {
                     let (size_bytes, init_bytes) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
                     let blob = fragments::encode(&scan.fragments);
                     let audio = scan.init.channels;
-                    tx.prepare_cached(sql)?.execute(params![id.0, row.end.0, size_bytes, init_bytes, blob, format, audio])?;
+                    tx.prepare_cached(sql)?
+                        .execute(params![id.0, row.end.0, size_bytes, init_bytes, blob, format, audio])?;
                     Ok(())
                 })?;
                 Ok(Some(row))
@@ -133,8 +126,7 @@ impl Recordings {
                 let (size_bytes, init_bytes) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
                 let blob = fragments::encode(&scan.fragments);
                 let (id, camera, channels) = (self.index().rows().new_id(), camera.as_str(), scan.init.channels);
-                let row =
-                    params![id.0, camera, path, start.0, end.0, size_bytes, format, channels, init_bytes, blob];
+                let row = params![id.0, camera, path, start.0, end.0, size_bytes, format, channels, init_bytes, blob];
                 adopted += tx.prepare_cached(sql)?.execute(row)? as u64;
             }
             Ok(adopted)

@@ -147,13 +147,8 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perch_base::ids::CameraId;
+    use crate::testing::gap;
     use perch_domain::archive::GapCause;
-
-    fn gap(end: i64, cause: GapCause) -> RowChange {
-        let camera = CameraId::new("front").expect("valid");
-        RowChange::Gap { camera, start: Timestamp(0), end: Timestamp(end), cause }
-    }
 
     #[test]
     fn events_that_begin_in_one_moment_have_ids_of_their_own() {

@@ -139,16 +139,11 @@ mod tests {
     use super::*;
     use crate::mp4::h264::TrackFormat;
     use crate::row_queue::MOST;
-    use crate::testing::open;
+    use crate::testing::{gap, open};
     use perch_base::ErrorKind;
     use perch_base::ids::{CameraId, SegmentId};
     use perch_base::time::Timestamp;
     use perch_domain::archive::GapCause;
-
-    fn gap(end: i64, cause: GapCause) -> RowChange {
-        let camera = CameraId::new("front").expect("valid");
-        RowChange::Gap { camera, start: Timestamp(0), end: Timestamp(end), cause }
-    }
 
     #[test]
     fn where_too_much_waits_nothing_begins_and_what_has_begun_ends() {

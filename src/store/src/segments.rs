@@ -2,7 +2,7 @@
 //! into every answer, so the database is written twice a file and not once a GOP. How rows are written is in `rows`.
 
 use crate::change::RowChange;
-use crate::db::Fail;
+use crate::db::{Fail, each};
 use crate::fault::io_error;
 use crate::live::Recorded;
 use crate::mp4::h264::TrackFormat;
@@ -60,14 +60,6 @@ fn from_row(row: &Row<'_>) -> Result<Recorded, Fail> {
         fragments,
     };
     Ok(Recorded { segment, path: row.get(2)?, channels: row.get::<_, i64>(10)?.clamp(0, 2) as u8 })
-}
-
-fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Vec<Recorded>, Fail> {
-    let mut out = Vec::new();
-    while let Some(row) = rows.next()? {
-        out.push(from_row(row)?);
-    }
-    Ok(out)
 }
 
 /// Finds or keeps a pair of parameter sets.
@@ -133,7 +125,7 @@ impl Recordings {
                 "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND start >= ?2 AND start < ?2 + 60000000
                 AND state = 'sealed' ORDER BY id DESC LIMIT 1"
             );
-            collect(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0])?)
+            each(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0])?, from_row)
         })?;
         let is_near = |s: &Segment| s.start >= at && s.start.0 < at.0.saturating_add(60_000_000);
         let in_memory = live.iter().map(|(l, _)| l.segment.clone()).filter(is_near);
@@ -145,7 +137,7 @@ impl Recordings {
                 AND end > ?2 + {TOUCH_US} AND start < ?4 AND start >= {FIRST_THAT_MAY_OVERLAP}"
             );
             let limits = params![camera.as_str(), newest.start.0, newest.id.0, newest.end.0];
-            collect(c.prepare_cached(&sql)?.query(limits)?)
+            each(c.prepare_cached(&sql)?.query(limits)?, from_row)
         })?;
         for (recorded, is_complete) in live {
             let s = &recorded.segment;
@@ -193,7 +185,7 @@ impl Recordings {
         let open = self.being_written(camera, range)?;
         let mut out = self.inner.db.read(format_args!("camera {camera}: looking up its recordings"), |c| {
             let limits = params![camera.as_str(), range.from.0, range.to.0, limit as i64];
-            collect(c.prepare_cached(&recorded_sql())?.query(limits)?)
+            each(c.prepare_cached(&recorded_sql())?.query(limits)?, from_row)
         })?;
         let sealed = out.len();
         for one in open {
@@ -218,7 +210,7 @@ impl Recordings {
                 "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND state = 'open' AND start < ?3
                 AND start >= {FIRST_THAT_MAY_OVERLAP}"
             );
-            collect(c.prepare_cached(&sql)?.query(params![camera.as_str(), range.from.0, range.to.0])?)
+            each(c.prepare_cached(&sql)?.query(params![camera.as_str(), range.from.0, range.to.0])?, from_row)
         })?;
         let mut out = Vec::new();
         for mut recorded in rows {

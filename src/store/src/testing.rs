@@ -1,13 +1,22 @@
-//! What unit tests share: a store in a folder of its own.
+//! What unit tests share: a store in a folder of its own, a change that waits.
 
+use crate::change::RowChange;
 use crate::{Config, Store};
 use perch_base::clock::ManualClock;
+use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
 use perch_domain::access::SessionConfig;
+use perch_domain::archive::GapCause;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A gap of one camera from the start of 1970 to `end_us`.
+pub(crate) fn gap(end_us: i64, cause: GapCause) -> RowChange {
+    let camera = CameraId::new("front").expect("valid");
+    RowChange::Gap { camera, start: Timestamp(0), end: Timestamp(end_us), cause }
+}
 
 /// A new store below `dir`, without limits.
 pub(crate) fn open(dir: &tempfile::TempDir) -> Store {

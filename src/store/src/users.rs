@@ -1,6 +1,6 @@
 //! Accounts with their password hashes, and the generated passwords of RTSP players.
 
-use crate::db::Fail;
+use crate::db::{Fail, each};
 use crate::devices::all_devices;
 use crate::words::from_word;
 use crate::{Accounts, grants};
@@ -52,14 +52,11 @@ pub(crate) fn login(c: &Connection, name: &str) -> Result<Option<Login>, Fail> {
 /// All accounts by their names.
 pub(crate) fn all_users(c: &Connection) -> Result<Vec<User>, Fail> {
     let mut statement = c.prepare_cached("SELECT name, role, created, cameras FROM user ORDER BY name")?;
-    let mut rows = statement.query([])?;
-    let mut out = Vec::new();
-    while let Some(r) = rows.next()? {
+    each(statement.query([])?, |r| {
         let grant = grants::grant(from_word(r.get(1)?)?, [r.get(3)?])?;
         let (role, cameras) = (grant.role(), grant.cameras().clone());
-        out.push(User { name: r.get(0)?, role, cameras, created_at: Timestamp(r.get(2)?) });
-    }
-    Ok(out)
+        Ok(User { name: r.get(0)?, role, cameras, created_at: Timestamp(r.get(2)?) })
+    })
 }
 
 /// Whether anybody owns the box: an account or a device exists.
@@ -223,13 +220,10 @@ impl Accounts {
         self.inner.db.read_access("listing the stream passwords", |c| {
             let sql = "SELECT name, created, cameras FROM stream_password ORDER BY name";
             let mut statement = c.prepare_cached(sql)?;
-            let mut rows = statement.query([])?;
-            let mut out = Vec::new();
-            while let Some(r) = rows.next()? {
+            each(statement.query([])?, |r| {
                 let cameras = grants::cameras(r.get(2)?)?;
-                out.push(StreamPassword { name: r.get(0)?, cameras, created_at: Timestamp(r.get(1)?) });
-            }
-            Ok(out)
+                Ok(StreamPassword { name: r.get(0)?, cameras, created_at: Timestamp(r.get(1)?) })
+            })
         })
     }
 
@@ -262,13 +256,10 @@ impl Accounts {
     pub fn stream_logins(&self) -> Result<Vec<StreamLogin>> {
         self.inner.db.read_access("reading the stream passwords", |c| {
             let mut statement = c.prepare_cached("SELECT name, ha1, cameras FROM stream_password ORDER BY name")?;
-            let mut rows = statement.query([])?;
-            let mut out = Vec::new();
-            while let Some(r) = rows.next()? {
+            each(statement.query([])?, |r| {
                 let ha1 = Secret::new(grants::plain(&r.get::<_, String>(1)?).to_owned());
-                out.push(StreamLogin { name: r.get(0)?, ha1, cameras: grants::cameras(r.get(2)?)? });
-            }
-            Ok(out)
+                Ok(StreamLogin { name: r.get(0)?, ha1, cameras: grants::cameras(r.get(2)?)? })
+            })
         })
     }
 }
