@@ -5,7 +5,9 @@ use crate::config::Config;
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::{CameraGrant, Grant, check_password};
+use perch_domain::media::Stream;
 use perch_domain::ports::AccessPort;
+use perch_domain::rtsp_address::Player;
 use perch_domain::running::{RunningBox, RunningCamera};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -62,8 +64,9 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
             let host = running.as_ref().map_or("localhost", RunningBox::host);
             let port = running.as_ref().and_then(|r| r.rtsp_port).unwrap_or(config.rtsp_listen.port());
             for RunningCamera { id, name: camera } in known.iter().filter(|camera| grant.includes(&camera.id)) {
-                let base = format!("rtsp://{name}:{}@{host}:{port}/{id}", password.expose());
-                println!("  {camera:32}  {base}\n  {:32}  {base}/sub", "");
+                let player = Player { is_tls: false, name: &name, password: password.expose(), host, port };
+                let [main, sub] = Stream::ALL.map(|stream| player.url(id, stream));
+                println!("  {camera:32}  {main}\n  {:32}  {sub}", "");
             }
         }
         StreamPasswordAction::List => {

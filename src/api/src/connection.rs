@@ -12,7 +12,7 @@ use hyper_util::server::conn::auto;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::DeviceId;
 use perch_base::sync::lock;
-use perch_domain::connection::{Activity, ConnectionVerdict, Times};
+use perch_domain::connection::{Activity, ConnectionVerdict, HANDSHAKE_WITHIN, Times};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -30,19 +30,8 @@ use tower::ServiceExt;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often a connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What a connection may take over the rest.
-const TIMES: Times = Times {
-    head: Duration::from_secs(10),
-    idle: Duration::from_secs(60),
-    stranger_idle: Duration::from_secs(10),
-    stuck: Duration::from_secs(120),
-    stranger_stuck: Duration::from_secs(60),
-    farewell: Duration::from_secs(2),
-};
 
 /// What every connection is served with.
 #[derive(Clone)]
@@ -74,7 +63,7 @@ impl Service {
         };
         let stream = Watched { io: stream, heard: first };
         let tls = tokio::select! {
-            done = within(&clock, HANDSHAKE, acceptor.accept(stream)) => match done {
+            done = within(&clock, HANDSHAKE_WITHIN, acceptor.accept(stream)) => match done {
                 Some(Ok(tls)) => tls,
                 Some(Err(e)) => return tracing::debug!(address = %peer.ip(), error = %e, "a TLS handshake failed"),
                 None => return tracing::debug!(address = %peer.ip(), "a TLS handshake took too long"),
@@ -146,7 +135,7 @@ fn builder(http2: bool) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // hyper's own timeout also runs between requests, where 10 s are too few: a client that renews its lease every 10 s would
     // meet the closing connection. Our watch tells a slow head from an idle connection.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(2 * TIMES.idle).max_buf_size(64 * 1024);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(2 * Times::HTTPS.idle).max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -167,7 +156,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     fn new(clock: SharedClock, place: Option<Place>) -> Self {
-        let activity = Mutex::new(Activity::new(TIMES, clock.mono()));
+        let activity = Mutex::new(Activity::new(Times::HTTPS, clock.mono()));
         Self { clock, activity, place }
     }
 

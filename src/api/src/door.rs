@@ -8,22 +8,7 @@ use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits,
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 use tokio::sync::Notify;
-
-/// A browser opens at most six connections, a household may have several, and a reverse proxy brings the strangers of all its
-/// clients. An honest client shows its credential within a second; a page or a hashed password may take longer.
-const LIMITS: Limits = Limits {
-    strangers: 192,
-    crowd: 128,
-    few: 6,
-    per_household: 48,
-    per_site: 96,
-    known: 320,
-    per_owner: 64,
-    head_start: Duration::from_secs(2),
-    busy_start: Duration::from_secs(30),
-};
 
 /// Where every connection passes. Clones are the same door.
 #[derive(Clone)]
@@ -56,7 +41,7 @@ impl State {
 
 impl Door {
     pub(crate) fn new(clock: SharedClock) -> Self {
-        let state = State { admission: Admission::new(LIMITS), open: HashMap::new() };
+        let state = State { admission: Admission::new(Limits::HTTPS), open: HashMap::new() };
         Self(Arc::new(Inner { clock, state: Mutex::new(state) }))
     }
 
@@ -144,11 +129,11 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Timestamp(0)));
         let door = Door::new(clock.clone());
         let from = |ip: &str| door.arrive(ip.parse().expect("an address"));
-        let mut mine: Vec<_> = (0..LIMITS.per_household).map(|_| from("192.0.2.1").expect("a place")).collect();
+        let mut mine: Vec<_> = (0..Limits::HTTPS.per_household).map(|_| from("192.0.2.1").expect("a place")).collect();
         mine.iter().for_each(Place::speaks);
         assert!(from("192.0.2.1").is_none());
         let other = from("192.0.2.2").expect("others are not affected");
-        clock.advance(LIMITS.head_start);
+        clock.advance(Limits::HTTPS.head_start);
         mine.push(from("192.0.2.1").expect("the oldest gives way"));
         mine[0].sent_away().await;
         mine[1].trust(DeviceId::random());

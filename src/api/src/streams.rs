@@ -7,9 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-/// A page needs one; a browser has several pages, and an account several devices.
-const SHARES: Shares = Shares { all: 256, per_account: 32, per_device: 8 };
-
 /// All of them. Clones share them.
 #[derive(Clone)]
 pub(crate) struct OpenStreams(Arc<Mutex<Places>>);
@@ -22,7 +19,7 @@ struct Places {
 
 impl OpenStreams {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Places { machine: Streams::new(SHARES), held: BTreeMap::new() })))
+        Self(Arc::new(Mutex::new(Places { machine: Streams::new(Shares::PAGE), held: BTreeMap::new() })))
     }
 
     /// A place for one more of `who`; another stream may have to give up its own.

@@ -1,6 +1,7 @@
 //! Who may hold a connection to a server of the box. Strangers (connections that showed no valid credential yet) are few and give
 //! way to each other; a connection that showed one is out of their reach. What a connection is made of is not known here.
 
+use crate::viewers::MAX_READERS;
 use perch_base::net::{household, site};
 use perch_base::time::MonoTime;
 use std::cmp::Reverse;
@@ -32,6 +33,35 @@ pub struct Limits {
     /// The same while a request of its that was read whole is being answered (the page is sent, a password is hashed). One whose
     /// body has not come yet costs the box nothing, so it protects nobody.
     pub busy_start: Duration,
+}
+
+impl Limits {
+    /// Of the HTTPS server. A browser opens at most six connections, a household may have several, and a reverse proxy brings the
+    /// strangers of all its clients. An honest client shows its credential within a second; a page or a hashed password may take longer.
+    pub const HTTPS: Self = Self {
+        strangers: 192,
+        crowd: 128,
+        few: 6,
+        per_household: 48,
+        per_site: 96,
+        known: 320,
+        per_owner: 64,
+        head_start: Duration::from_secs(2),
+        busy_start: Duration::from_secs(30),
+    };
+    /// Of the RTSP server. A recorder that opens all its streams at once is served; those beyond [`MAX_READERS`] with a valid password
+    /// get the answer that there are too many.
+    pub const RTSP: Self = Self {
+        strangers: 128,
+        crowd: 96,
+        few: 8,
+        per_household: 64,
+        per_site: 96,
+        known: 2 * MAX_READERS,
+        per_owner: 2 * MAX_READERS,
+        head_start: Duration::from_secs(2),
+        busy_start: Duration::from_secs(2),
+    };
 }
 
 /// One connection, in the order they came.

@@ -24,6 +24,23 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
+/// What the servers rely on, whatever the numbers are.
+#[test]
+fn the_limits_of_the_servers_leave_room_for_everybody() {
+    for (server, limits) in [("HTTPS", Limits::HTTPS), ("RTSP", Limits::RTSP)] {
+        let Limits { strangers, crowd, few, per_household, per_site, known, per_owner, head_start, busy_start } =
+            limits;
+        assert!(few < per_household && per_household < per_site, "{server}: a household is within its site");
+        assert!(per_site <= crowd, "{server}: no site fills what a crowd may have");
+        assert!(crowd + 2 * few <= strangers, "{server}: beside a crowd there is room for some who come alone");
+        assert!(per_owner <= known && head_start <= busy_start, "{server}");
+    }
+    let (https, rtsp) = (Limits::HTTPS, Limits::RTSP);
+    assert!(https.few >= 6, "a browser opens six connections");
+    assert!(4 * https.per_owner <= https.known, "several devices that hold all they may");
+    assert!(rtsp.known > MAX_READERS, "who is too much hears so");
+}
+
 /// One step of a story; connections are named by the order in which they came, from 0.
 enum Step {
     /// A connection from there comes and speaks; the answer: `in`, `in for 2` or `refused`.

@@ -6,6 +6,7 @@ use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// A span of time, `from` included, `to` not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -192,11 +193,14 @@ pub struct EventFilter {
     pub to: Option<Timestamp>,
     /// Only ids below this one (the last page's `next_cursor`).
     pub before: Option<EventId>,
-    /// At most so many, 1 to 200.
+    /// At most so many, see [`Self::LIMITS`].
     pub limit: usize,
 }
 
 impl EventFilter {
+    /// How many events a page may be asked to hold.
+    pub const LIMITS: RangeInclusive<usize> = 1..=200;
+
     /// Whether it lets this event pass; [`Self::limit`] aside.
     pub fn includes(&self, event: &Event) -> bool {
         self.cameras.includes(&event.camera)

@@ -4,6 +4,9 @@
 use perch_base::time::MonoTime;
 use std::time::Duration;
 
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long a connection may take over what. A stranger is one that showed no valid credential.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
@@ -22,6 +25,16 @@ pub struct Times {
 }
 
 impl Times {
+    /// Of the HTTPS server.
+    pub const HTTPS: Self = Self {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(60),
+        stranger_idle: Duration::from_secs(10),
+        stuck: Duration::from_secs(120),
+        stranger_stuck: Duration::from_secs(60),
+        farewell: Duration::from_secs(2),
+    };
+
     /// The longest that a connection stays on which nothing happens.
     pub fn longest(&self) -> Duration {
         let idle = [self.head, self.idle, self.stranger_idle].into_iter().max().unwrap_or_default();
@@ -182,6 +195,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_page_that_renews_its_lease_keeps_its_connection_and_a_stranger_has_less() {
+        let times = Times::HTTPS;
+        // Each third of a lease: its connection is not idle meanwhile, even where one renewal is late.
+        assert!(times.idle >= 2 * (crate::lease::LEASE / 3));
+        assert!(times.stranger_idle <= times.idle && times.stranger_stuck <= times.stuck && times.head <= times.idle);
     }
 
     #[test]

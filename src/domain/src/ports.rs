@@ -4,9 +4,9 @@
 
 use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, Segment, TimeRange, Timeline};
-use crate::media::Stream;
 use crate::pairing::CodeOutcome;
 use crate::status::{CameraInfo, LiveSession, Status};
+use crate::stream_choice::StreamChoice;
 use bytes::Bytes;
 use perch_base::Result;
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
@@ -17,15 +17,6 @@ use std::pin::Pin;
 
 /// An answer that is waited for without holding a thread.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Which stream a viewer asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamChoice {
-    /// This one.
-    Fixed(Stream),
-    /// Main while the way carries it, else sub.
-    Auto,
-}
 
 /// A request to watch live.
 #[derive(Clone, Debug)]

@@ -20,6 +20,18 @@ pub struct ReaderLimits {
     pub refusals: u32,
 }
 
+impl ReaderLimits {
+    /// Of the RTSP server.
+    pub const RTSP: Self = Self {
+        login: Duration::from_secs(10),
+        play: Duration::from_secs(60),
+        // The server holds as much for a reader as ten seconds of packets.
+        stuck: Duration::from_secs(10),
+        quiet: Duration::from_secs(2),
+        refusals: 8,
+    };
+}
+
 /// Why a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReaderFault {

@@ -5,7 +5,16 @@ use crate::motion::Rect;
 use perch_base::ids::EventId;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+/// The narrowest and the widest still that is made, pixels.
+pub const WIDTHS: RangeInclusive<u32> = 16..=4096;
+
+/// How wide a still is at most, of which so many pixels were `asked` for.
+pub fn width(asked: Option<u32>) -> u32 {
+    asked.unwrap_or(u32::MAX).clamp(*WIDTHS.start(), *WIDTHS.end())
+}
 
 /// How long a still waits for its keyframe. A camera that sends its own may take this long.
 pub const WAIT: Duration = Duration::from_secs(20);
@@ -115,6 +124,13 @@ mod tests {
 
     fn a_box(x: f32) -> Rect {
         Rect { x, y: 0.0, w: 0.1, h: 0.1 }
+    }
+
+    #[test]
+    fn how_wide_a_still_is() {
+        for (asked, want) in [(None, 4096), (Some(0), 16), (Some(16), 16), (Some(640), 640), (Some(u32::MAX), 4096)] {
+            assert_eq!(width(asked), want, "{asked:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,58 @@
-//! When a viewer that lets us choose gets the small stream: a pure policy over the loss in its receiver reports.
+//! Which stream a viewer may ask for, and when one that lets us choose gets the small one: a pure policy over the loss in its receiver
+//! reports.
 
 use crate::media::Stream;
 use perch_base::time::MonoTime;
+use perch_base::{Error, Result};
 use std::time::Duration;
+
+/// Which stream a viewer asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamChoice {
+    /// This one.
+    Fixed(Stream),
+    /// Main while the way carries it, else sub.
+    #[default]
+    Auto,
+}
+
+impl StreamChoice {
+    /// All words for it.
+    pub const WORDS: &[&str] =
+        &[Self::Fixed(Stream::Main).as_str(), Self::Fixed(Stream::Sub).as_str(), Self::Auto.as_str()];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed(Stream::Main) => "main",
+            Self::Fixed(Stream::Sub) => "sub",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// Reads a word. Errors with `Invalid`.
+    pub fn parse(word: &str) -> Result<Self> {
+        let all = [Self::Fixed(Stream::Main), Self::Fixed(Stream::Sub), Self::Auto];
+        let found = all.into_iter().find(|choice| choice.as_str() == word);
+        found.ok_or_else(|| Error::invalid("must be main, sub or auto"))
+    }
+
+    /// The stream that is sent first.
+    pub fn first(self) -> Stream {
+        match self {
+            Self::Fixed(stream) => stream,
+            Self::Auto => Stream::Main,
+        }
+    }
+}
+
+/// A stream that was changed to and brought no keyframe in this time is given up.
+const CHANGE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Whether a change of stream that was asked for at `asked` and brought no picture is given up.
+pub fn gives_up_change(asked: MonoTime, now: MonoTime) -> bool {
+    now.since(asked) >= CHANGE_WITHIN
+}
 
 /// Above this share of packets lost the way does not carry the stream.
 pub const BAD_LOSS: f32 = 0.10;
@@ -107,6 +157,26 @@ mod tests {
                     stream = other;
                 }
             }
+        }
+    }
+
+    #[test]
+    fn words() {
+        let read: Vec<_> = StreamChoice::WORDS.iter().map(|word| StreamChoice::parse(word).expect("a word")).collect();
+        assert_eq!(read, [StreamChoice::Fixed(Main), StreamChoice::Fixed(Sub), StreamChoice::Auto]);
+        assert!(read.iter().zip(StreamChoice::WORDS).all(|(choice, word)| choice.as_str() == *word));
+        for bad in ["", "Main", "main ", "third"] {
+            let e = StreamChoice::parse(bad).expect_err("no word");
+            assert_eq!(e.message(), format!("must be {} or auto", StreamChoice::WORDS[..2].join(", ")), "{bad:?}");
+        }
+        assert_eq!(read.iter().map(|choice| choice.first()).collect::<Vec<_>>(), [Main, Sub, Main]);
+    }
+
+    #[test]
+    fn a_change_that_brings_nothing_is_given_up() {
+        for (seconds, want) in [(0, false), (9, false), (10, true), (60, true)] {
+            let now = MonoTime(5) + Duration::from_secs(seconds);
+            assert_eq!(gives_up_change(MonoTime(5), now), want, "{seconds} s");
         }
     }
 

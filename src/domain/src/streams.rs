@@ -16,6 +16,11 @@ pub struct Shares {
     pub per_device: usize,
 }
 
+impl Shares {
+    /// Of the page. It needs one; a browser has several pages, and an account several devices.
+    pub const PAGE: Self = Self { all: 256, per_account: 32, per_device: 8 };
+}
+
 /// One stream, in the order they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(u64);
@@ -168,6 +173,12 @@ mod tests {
         // have more.
         steps.extend([(92, None, Some(1)), (93, None, Some(2)), (94, None, Some(6)), (95, None, Some(9))]);
         assert_eq!(play(&steps).held(), SHARES.all);
+    }
+
+    #[test]
+    fn the_page_s_shares_leave_room_for_others() {
+        let Shares { all, per_account, per_device } = Shares::PAGE;
+        assert!(4 * per_device <= per_account && 4 * per_account <= all);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use perch_base::ids::CameraId;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::VideoCodec;
+use perch_domain::still;
 use perch_domain::still_turns::{Asker, StillTurns, Ticket};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,8 +20,6 @@ use tokio::sync::oneshot;
 pub const MAX_KEYFRAME_BYTES: usize = 8 << 20;
 /// How long a picture may take.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
-/// Widest picture, pixels.
-const MAX_WIDTH: u32 = 4096;
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
 
 /// Where stills wait for their turn, without a thread each. Clones are the same.
@@ -111,7 +110,7 @@ fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<By
         return Err(Error::new(ErrorKind::Corrupt, "the keyframe says two sizes of its picture"));
     }
     let library = &Library::installed()?;
-    let width = max_width.unwrap_or(MAX_WIDTH).clamp(16, MAX_WIDTH);
+    let width = still::width(max_width);
     let has_openh264 = crate::has_element("openh264dec");
     match codec {
         VideoCodec::Vp8 => decode(library, "still/vp8", keyframe, width),

@@ -14,7 +14,9 @@ use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::{CameraGrant, Principal, Role};
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
-use perch_domain::ports::{LivePort, StreamChoice, WatchRequest};
+use perch_domain::ports::{LivePort, WatchRequest};
+use perch_domain::stream_choice::StreamChoice;
+use perch_domain::viewers::ViewerLimits;
 use perch_media::webrtc::{Config, Engine, LiveCamera};
 use serving::Serving;
 use source::Source;
@@ -435,7 +437,7 @@ fn cameras_come_change_and_go_while_others_play_on() {
 #[test]
 fn limits_and_refusals_are_said() {
     let mut config = Config::new("127.0.0.1:0".parse().expect("valid"));
-    (config.max_sessions, config.max_sessions_per_device) = (3, 2);
+    config.viewers = ViewerLimits { all: 3, per_device: 2 };
     let bench = Bench::with(config);
     let (one, two) = (device(), device());
     let offer = Offer::new().sdp;

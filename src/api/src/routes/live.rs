@@ -15,9 +15,9 @@ use perch_base::secret::{hex, sha256};
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission};
 use perch_domain::health::CameraState;
-use perch_domain::media::Stream;
-use perch_domain::ports::{IceServer, StreamChoice, WatchRequest};
+use perch_domain::ports::{IceServer, WatchRequest};
 use perch_domain::status::CameraInfo;
+use perch_domain::stream_choice::StreamChoice;
 use serde_json::json;
 
 pub(super) const SDP: &str = "application/sdp";
@@ -32,17 +32,11 @@ pub(super) async fn watch(
     request: Request,
 ) -> Reply {
     let camera = path.camera()?;
-    let choice = query.get("stream", |s| match s {
-        "main" => Ok(StreamChoice::Fixed(Stream::Main)),
-        "sub" => Ok(StreamChoice::Fixed(Stream::Sub)),
-        "auto" => Ok(StreamChoice::Auto),
-        _ => Err(Error::invalid("must be main, sub or auto")),
-    })?;
+    let stream = query.get("stream", StreamChoice::parse)?.unwrap_or_default();
     let offer = text(request).await?;
     if !offer.trim_start().starts_with("v=0") {
         return Err(Problem::new(ErrorKind::Invalid, "the body is not an SDP offer: it must begin with `v=0`"));
     }
-    let stream = choice.unwrap_or(StreamChoice::Auto);
     let request = WatchRequest { camera, stream, offer, viewer: who.principal.clone() };
     let started = blocking(&app, move |app| {
         let camera = request.camera.clone();

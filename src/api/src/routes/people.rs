@@ -12,12 +12,14 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use perch_base::ids::DeviceId;
+use perch_base::ids::{CameraId, DeviceId};
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
     CameraGrant, Device, Grant, GrantChange, Object, Permission, Principal, Role, User, check_name, check_password,
 };
+use perch_domain::media::Stream;
+use perch_domain::rtsp_address::Player;
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::{Deserialize, Serialize};
@@ -302,10 +304,11 @@ pub(super) async fn add_stream_password(State(app): State<Shared>, who: Who, req
         tracing::info!(name, by = %who.principal.device_id, "a stream password was made");
         // Where it is not heard of at once it opens later: that is tried again.
         let _ = app.access_changed(AccessChange::StreamPasswordsChanged);
-        let login = format!("{name}:{}@{}", password.expose(), public_host(app, &named));
+        let (host, port) = (public_host(app, &named), app.config.rtsp_port);
+        let player = Player { is_tls: false, name: &name, password: password.expose(), host: &host, port };
         let all = app.ports.cameras.cameras();
         let opened = all.iter().filter(|camera| cameras.includes(&camera.id));
-        let urls: Vec<_> = opened.map(|camera| stream_urls(app, &login, camera.id.as_str())).collect();
+        let urls: Vec<_> = opened.map(|camera| stream_urls(player, app.config.rtsps_port, &camera.id)).collect();
         let mut made = json!({ "name": name, "password": password.expose(), "urls": urls });
         if !cameras.is_all() {
             made["cameras"] = json!(cameras);
@@ -316,13 +319,12 @@ pub(super) async fn add_stream_password(State(app): State<Shared>, who: Who, req
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-fn stream_urls(app: &AppState, login: &str, camera: &str) -> serde_json::Value {
-    let plain = format!("rtsp://{login}:{}/{camera}", app.config.rtsp_port);
-    let mut urls = json!({ "camera": camera, "main": plain, "sub": format!("{plain}/sub") });
-    if let Some(port) = app.config.rtsps_port {
-        let tls = format!("rtsps://{login}:{port}/{camera}");
-        urls["sub_tls"] = format!("{tls}/sub").into();
-        urls["main_tls"] = tls.into();
+fn stream_urls(player: Player<'_>, tls_port: Option<u16>, camera: &CameraId) -> serde_json::Value {
+    let [main, sub] = Stream::ALL.map(|stream| player.url(camera, stream));
+    let mut urls = json!({ "camera": camera, "main": main, "sub": sub });
+    if let Some(port) = tls_port {
+        let [main, sub] = Stream::ALL.map(|stream| Player { is_tls: true, port, ..player }.url(camera, stream));
+        (urls["main_tls"], urls["sub_tls"]) = (main.into(), sub.into());
     }
     urls
 }

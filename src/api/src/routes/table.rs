@@ -7,6 +7,9 @@ use crate::route::{Body, Gives, Kind, Param, Route};
 use axum::routing::{delete, get, patch, post, put};
 use http::Method;
 use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Watch};
+use perch_domain::archive::EventFilter;
+use perch_domain::still::WIDTHS;
+use perch_domain::stream_choice::StreamChoice;
 use perch_domain::update::MAX_BUNDLE_BYTES;
 
 const GET: Method = Method::GET;
@@ -44,9 +47,12 @@ const END: Param = must("to", TIME);
 const CAMERA: Param = may("camera", Kind::Schema("CameraId"));
 const CURSOR: Param = may("cursor", Kind::Schema("EventId"));
 const KIND: Param = may("kind", Kind::Word { one_of: &["motion"], default: None });
-const STREAM: Param = may("stream", Kind::Word { one_of: &["main", "sub", "auto"], default: Some("auto") });
-const LIMIT: Param = may("limit", Kind::Number { min: 1, max: 200, default: Some(50) });
-const WIDTH: Param = may("width", Kind::Number { min: 16, max: 7680, default: None });
+const STREAM: Param =
+    may("stream", Kind::Word { one_of: StreamChoice::WORDS, default: Some(StreamChoice::Auto.as_str()) });
+const LEAST_EVENTS: u32 = *EventFilter::LIMITS.start() as u32;
+const MOST_EVENTS: u32 = *EventFilter::LIMITS.end() as u32;
+const LIMIT: Param = may("limit", Kind::Number { min: LEAST_EVENTS, max: MOST_EVENTS, default: Some(50) });
+const WIDTH: Param = may("width", Kind::Number { min: *WIDTHS.start(), max: *WIDTHS.end(), default: None });
 
 /// All routes.
 #[rustfmt::skip]

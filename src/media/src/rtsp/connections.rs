@@ -14,36 +14,15 @@ use perch_base::time::MonoTime;
 use perch_domain::access::{Object, Permission, StreamLogin};
 use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits, Trust};
 use perch_domain::reader::{Reader, ReaderFault, ReaderLimits, Sighting};
+use perch_domain::rtsp_address::camera_of;
 use perch_domain::tally::Tally;
+use perch_domain::viewers::has_room_for_reader;
 use rtsp_server::prelude::*;
 use socket2::Socket;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
-/// Readers at most: connections that gave a valid password.
-const MAX_READERS: usize = 64;
-/// Connections at most. A recorder that opens all its streams at once is served; those beyond [`MAX_READERS`] with a valid password
-/// get the answer that there are too many.
-const LIMITS: Limits = Limits {
-    strangers: 128,
-    crowd: 96,
-    few: 8,
-    per_household: 64,
-    per_site: 96,
-    known: 2 * MAX_READERS,
-    per_owner: 2 * MAX_READERS,
-    head_start: Duration::from_secs(2),
-    busy_start: Duration::from_secs(2),
-};
-const READER: ReaderLimits = ReaderLimits {
-    login: Duration::from_secs(10),
-    play: Duration::from_secs(60),
-    // The server holds as much for a reader as ten seconds of packets.
-    stuck: Duration::from_secs(10),
-    quiet: Duration::from_secs(2),
-    refusals: 8,
-};
 /// Connections without a password are summed up so often: on a busy network each one would be noise.
 const SUM_UP_EVERY: Duration = Duration::from_secs(60);
 /// Sessions of one connection. Players use one; a second helps those that set up again before they tear down.
@@ -77,7 +56,7 @@ struct Peer {
 
 impl Peer {
     fn new(connection: Arc<Connection>, now: MonoTime) -> Self {
-        let reader = Reader::new(READER, now);
+        let reader = Reader::new(ReaderLimits::RTSP, now);
         Self {
             connection,
             reader,
@@ -158,7 +137,7 @@ impl Connections {
     pub(super) fn new(clock: SharedClock, mounts: Mounts) -> Arc<Self> {
         let state = State {
             peers: HashMap::new(),
-            admission: Admission::new(LIMITS),
+            admission: Admission::new(Limits::RTSP),
             without_password: Tally::new(SUM_UP_EVERY),
         };
         Arc::new(Self { clock, mounts, logins: RwLock::default(), state: Mutex::new(state) })
@@ -409,7 +388,7 @@ impl Connections {
     pub(super) fn is_full(&self, connection: &Connection) -> bool {
         let state = self.lock();
         let others = state.peers.values().filter(|peer| peer.connection.key != connection.key);
-        others.filter(|peer| peer.login.is_some()).count() >= MAX_READERS
+        !has_room_for_reader(others.filter(|peer| peer.login.is_some()).count())
     }
 
     fn plays(&self, connection: &Connection, client: &rtsp_server::RTSPClient, ctx: &rtsp_server::RTSPContext) {
@@ -509,12 +488,6 @@ impl Connections {
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-/// The camera that a path names: its first part.
-fn camera_of(path: &str) -> Option<CameraId> {
-    let first = path.strip_prefix('/')?.split('/').next()?;
-    CameraId::new(first).ok()
 }
 
 fn key(client: &rtsp_server::RTSPClient) -> usize {

@@ -10,7 +10,8 @@ use gstreamer_rtsp_server::subclass::prelude::*;
 use gstreamer_rtsp_server::{self as rtsp_server, glib, gst_rtsp};
 use perch_base::sync::lock;
 use perch_domain::camera::VideoSettings;
-use perch_domain::media::{Stream, Track, VideoCodec};
+use perch_domain::media::{Track, VideoCodec};
+use perch_domain::rtsp_address;
 use rtsp_server::RTSPMediaStatus;
 use rtsp_server::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,11 +44,7 @@ struct State {
 
 impl Mount {
     pub(super) fn new(source: FeedSource, has_audio: bool, video: VideoSettings) -> Self {
-        let camera = source.hub.camera();
-        let path = match source.stream {
-            Stream::Main => format!("/{camera}"),
-            Stream::Sub => format!("/{camera}/sub"),
-        };
+        let path = rtsp_address::path(source.hub.camera(), source.stream);
         Self {
             path,
             source: Arc::new(source),

@@ -10,7 +10,7 @@ use super::socket::Socket;
 use super::trickle::SdpFragment;
 use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::shutdown::Shutdown;
-use perch_base::{Error, ErrorKind, Result};
+use perch_base::{Error, Result};
 use perch_domain::media::Track;
 use perch_domain::status::LiveSession;
 use std::collections::{BTreeMap, HashMap};
@@ -357,18 +357,9 @@ impl Loop {
                 camera.live.hub.camera()
             )));
         }
-        let limits = &self.shared.config;
-        if self.sessions.len() >= limits.max_sessions {
-            let message =
-                format!("{} viewers watch already, no more are served: close one of them", self.sessions.len());
-            return Err(Error::new(ErrorKind::RateLimited, message));
-        }
         let device = start.viewer.device_id;
         let theirs = self.sessions.values().filter(|s| s.viewer.device_id == device).count();
-        if theirs >= limits.max_sessions_per_device {
-            let message = format!("this device has {theirs} live views open, no more are served: close one of them");
-            return Err(Error::new(ErrorKind::RateLimited, message));
-        }
+        self.shared.config.viewers.admit(self.sessions.len(), theirs)?;
         let (key, lease) = (self.next_key, start.lease);
         self.next_key += 1;
         self.demux.add_ufrag(&start.negotiated.ufrag, key);

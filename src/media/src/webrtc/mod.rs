@@ -28,9 +28,9 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::media::Stream;
-use perch_domain::ports::{IceServer, LivePort, StreamChoice, WatchAnswer, WatchRequest};
+use perch_domain::ports::{IceServer, LivePort, WatchAnswer, WatchRequest};
 use perch_domain::status::LiveSession;
+use perch_domain::stream_choice::StreamChoice;
 use session::Start;
 use shared::{Counters, Shared};
 use std::net::SocketAddr;
@@ -135,10 +135,7 @@ impl LivePort for Engine {
         // Real time, as in the engine: str0m's.
         let negotiated =
             offer::negotiate(&shared.identity, &shared.candidates(), &request.offer, wanted, Instant::now())?;
-        let stream = match request.stream {
-            StreamChoice::Fixed(stream) => stream,
-            StreamChoice::Auto => Stream::Main,
-        };
+        let stream = request.stream.first();
         let (lease, sdp) = (LeaseId::random(), negotiated.answer.clone());
         let start = Start { lease, viewer: request.viewer, camera, stream, auto, negotiated };
         self.call(|reply| Command::Begin(Box::new(start), reply))??;

@@ -11,7 +11,7 @@ use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::Principal;
 use perch_domain::lease::Lease;
 use perch_domain::media::{Stream, Track};
-use perch_domain::stream_choice::AutoStream;
+use perch_domain::stream_choice::{AutoStream, gives_up_change};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,9 +19,6 @@ use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpWrite, SeqNo};
 use str0m::{Candidate, Event, IceConnectionState, Input, Rtc};
-
-/// A stream that was asked for and brought no keyframe in this time is given up.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Least distance of two pictures' times: the stream that a viewer changes to carries times that the one before it has used.
 const MIN_STEP: Duration = Duration::from_millis(1);
@@ -303,7 +300,7 @@ impl Session {
 
     /// Gives up a change of stream that brings nothing. Returns the feed that is not needed.
     pub fn give_up_change(&mut self, now: MonoTime) -> Option<FeedId> {
-        let (feed, _) = self.next_feed.take_if(|(_, since)| now.since(*since) >= CHANGE_TIMEOUT)?;
+        let (feed, _) = self.next_feed.take_if(|(_, since)| gives_up_change(*since, now))?;
         let stream = self.feed.stream;
         if let Some(auto) = &mut self.auto {
             auto.stay(stream);

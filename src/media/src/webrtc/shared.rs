@@ -8,6 +8,7 @@ use perch_base::clock::SharedClock;
 use perch_base::secret::Secret;
 use perch_domain::redact::Shown;
 use perch_domain::settings::Keys;
+use perch_domain::viewers::ViewerLimits;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -33,23 +34,14 @@ pub struct Config {
     pub stun: Vec<String>,
     /// TURN servers for viewers.
     pub turn: Vec<TurnServer>,
-    /// Sessions in all.
-    pub max_sessions: usize,
-    /// Sessions of one device.
-    pub max_sessions_per_device: usize,
+    /// Sessions at once.
+    pub viewers: ViewerLimits,
 }
 
 impl Config {
     /// The defaults, on `udp_listen`.
     pub fn new(udp_listen: SocketAddr) -> Self {
-        Self {
-            udp_listen,
-            addresses: Vec::new(),
-            stun: Vec::new(),
-            turn: Vec::new(),
-            max_sessions: 64,
-            max_sessions_per_device: 16,
-        }
+        Self { udp_listen, addresses: Vec::new(), stun: Vec::new(), turn: Vec::new(), viewers: ViewerLimits::default() }
     }
 
     /// Reads `udp_listen`, `addresses`, `stun` and `turn`. `secret_of` reads the file that holds a TURN server's secret; its error
