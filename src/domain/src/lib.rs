@@ -12,6 +12,7 @@ pub mod connection;
 pub mod disk;
 pub mod event;
 pub mod exchange;
+pub mod fanout;
 pub mod h264;
 pub mod health;
 pub mod identity;

@@ -1,16 +1,14 @@
 //! The fan-out: encoded once, shared by reference. One [`Hub`] a camera outlives its capture attempts; every consumer has its
-//! own bounded queue and is cut off alone. This is the lock around the [`machine`]: it reads the clock, and obeys once it has
-//! unlocked, so that an encoder's control or a queue's end may ask the hub again. No GStreamer here.
+//! own bounded queue and is cut off alone. This is the lock around the machine of `domain::fanout`: it reads the clock, and obeys once it
+//! has unlocked, so that an encoder's control or a queue's end may ask the hub again. No GStreamer here.
 
-mod machine;
+pub use perch_domain::fanout::{CUT_AFTER, Delivery, Demand, Receipt, Sink};
+pub(crate) use perch_domain::fanout::{MAX_GOP_BYTES, MAX_GOP_PACKETS};
 
-pub use machine::{CUT_AFTER, Delivery, Demand, Receipt, Sink};
-pub(crate) use machine::{MAX_GOP_BYTES, MAX_GOP_PACKETS};
-
-use machine::{Command, Effects, HubMachine};
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::time::MonoTime;
+use perch_domain::fanout::{Command, Effects, HubMachine};
 use perch_domain::keyframe::JoinWith;
 use perch_domain::media::{SharedPacket, Stream, Track};
 use std::collections::VecDeque;
@@ -154,7 +152,7 @@ impl Hub {
     /// Attaches a queue of `capacity` packets that begins with the next keyframe.
     pub fn subscribe(self: &Arc<Self>, stream: Stream, audio: bool, name: &str, capacity: usize) -> Subscription {
         let (tx, packets) = mpsc::channel(capacity);
-        let attachment = self.attach(stream, audio, name, Box::new(tx));
+        let attachment = self.attach(stream, audio, name, Box::new(Queue(tx)));
         Subscription { packets, _attachment: attachment }
     }
 
@@ -246,19 +244,12 @@ impl Drop for Attachment {
     }
 }
 
-impl Sink for Box<dyn Sink> {
-    fn offer(&mut self, delivery: Delivery) -> Receipt {
-        (**self).offer(delivery)
-    }
+/// The end of a [`Subscription`]'s queue that packets go in at.
+struct Queue(mpsc::Sender<Delivery>);
 
-    fn interrupted(&mut self) {
-        (**self).interrupted();
-    }
-}
-
-impl Sink for mpsc::Sender<Delivery> {
+impl Sink for Queue {
     fn offer(&mut self, delivery: Delivery) -> Receipt {
-        match self.try_send(delivery) {
+        match self.0.try_send(delivery) {
             Ok(()) => Receipt::Taken,
             Err(mpsc::error::TrySendError::Full(_)) => Receipt::Full,
             Err(mpsc::error::TrySendError::Closed(_)) => Receipt::Closed,

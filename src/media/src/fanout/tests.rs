@@ -88,7 +88,7 @@ fn a_join_gets_the_fresh_gop_or_one_forced_keyframe() {
     let mut b = Bench::new();
     b.frame(10);
     b.frame(10);
-    let join = |b: &Bench| b.hub.join(Stream::Main, false, "x", Box::new(mpsc::channel(9).0));
+    let join = |b: &Bench| b.hub.join(Stream::Main, false, "x", Box::new(Queue(mpsc::channel(9).0)));
     assert_eq!(join(&b).backlog.len(), 2);
     for _ in 0..4 {
         b.frame(10);
@@ -197,7 +197,7 @@ impl Sink for Holding {
 #[test]
 fn a_queue_that_ends_may_end_another() {
     let mut b = Bench::new();
-    let other = b.hub.attach(Stream::Sub, true, "held", Box::new(mpsc::channel(1).0));
+    let other = b.hub.attach(Stream::Sub, true, "held", Box::new(Queue(mpsc::channel(1).0)));
     let holder = b.hub.attach(Stream::Main, false, "holder", Box::new(Holding(other)));
     b.frame(10);
     assert!(Stream::ALL.iter().all(|s| b.hub.consumers(*s).is_empty()));

@@ -1,8 +1,8 @@
 //! The fan-out's decisions: what a joiner gets, however it comes and whatever is published.
 
 use super::*;
+use crate::media::Packet;
 use bytes::Bytes;
-use perch_domain::media::Packet;
 use std::sync::{Arc, Mutex};
 
 /// A queue whose room can be taken away.

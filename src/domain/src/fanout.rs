@@ -1,9 +1,9 @@
 //! The fan-out's decisions: who gets which packet, how a consumer begins, when a keyframe is forced, what is in demand. It takes
 //! `now`, reads no clock and calls no encoder: what must be done is handed out as commands. The lock is the shell's.
 
+use crate::keyframe::{JoinWith, KeyframeGate, join};
+use crate::media::{SharedPacket, Stream, Track};
 use perch_base::time::MonoTime;
-use perch_domain::keyframe::{JoinWith, KeyframeGate, join};
-use perch_domain::media::{SharedPacket, Stream, Track};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use std::time::Duration;
 pub const CUT_AFTER: Duration = Duration::from_secs(10);
 /// Packets a GOP holds at most: 50 s at 30 pictures a second with sound. A longer one is neither cached (a joiner then waits for
 /// the next keyframe) nor recorded: each packet costs memory of its own, however small it is.
-pub(crate) const MAX_GOP_PACKETS: usize = 4096;
+pub const MAX_GOP_PACKETS: usize = 4096;
 /// And bytes, for the same reason: memory is finite, whatever a camera sends.
-pub(crate) const MAX_GOP_BYTES: usize = 32 << 20;
+pub const MAX_GOP_BYTES: usize = 32 << 20;
 
 /// Keyframes are remembered for so long: whoever wants one of a moment hears of it a little later.
 const KEYFRAMES_FOR: Duration = Duration::from_secs(2);
@@ -59,9 +59,19 @@ pub trait Sink: Send {
     fn interrupted(&mut self) {}
 }
 
+impl Sink for Box<dyn Sink> {
+    fn offer(&mut self, delivery: Delivery) -> Receipt {
+        (**self).offer(delivery)
+    }
+
+    fn interrupted(&mut self) {
+        (**self).interrupted();
+    }
+}
+
 /// What is to be done once the hub is unlocked, in this order. `C` is the capture that it is for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Command<C> {
+pub enum Command<C> {
     /// Make the encoder's next frame a keyframe.
     ForceKeyframe(C, Stream),
     /// Encode what is used.
@@ -71,7 +81,7 @@ pub(super) enum Command<C> {
 }
 
 /// What a change brings.
-pub(super) struct Effects<S, C> {
+pub struct Effects<S, C> {
     /// To be done.
     pub commands: Vec<Command<C>>,
     /// Queues of consumers that are no more, to be dropped.
@@ -124,7 +134,7 @@ struct Capture<C> {
 }
 
 /// One camera's fan-out.
-pub(super) struct HubMachine<S, C> {
+pub struct HubMachine<S, C> {
     main: Lane<S>,
     sub: Lane<S>,
     capture: Option<Capture<C>>,
@@ -444,5 +454,5 @@ impl<S: Sink> Consumer<S> {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
+#[path = "fanout_tests.rs"]
 mod tests;
