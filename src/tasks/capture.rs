@@ -2,14 +2,14 @@
 
 use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
+use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
-use perch_base::{ErrorKind, Result};
+use perch_domain::capture_attempt::after_attempt;
 use perch_domain::health::{CameraState, Pace};
-use perch_domain::task::TaskId;
-use perch_media::capture::{self, Capture, CaptureEvent};
+use perch_domain::task::{CAPTURE_PAUSES, TaskId};
+use perch_media::capture::{Capture, CaptureEvent};
 use std::sync::Arc;
-use std::time::Duration;
 
 struct CaptureTask {
     camera: Arc<Camera>,
@@ -19,7 +19,7 @@ struct CaptureTask {
 /// Keeps a camera captured. It never ends by itself: a camera that is missing or late comes back.
 pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, capture: Arc<Capture>) -> Result<()> {
     let id = TaskId::Capture(camera.config.id.clone());
-    let backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
+    let backoff = Backoff::new(CAPTURE_PAUSES.0, CAPTURE_PAUSES.1);
     supervisor.spawn(id, backoff, CaptureTask { camera: camera.clone(), capture })
 }
 
@@ -39,17 +39,7 @@ impl Task for CaptureTask {
             return Ok(AttemptEnd::Done);
         }
         self.camera.count_restart();
-        let (state, reason) = match result {
-            Ok(capture::CaptureEnd::Shutdown) => return Ok(AttemptEnd::Done),
-            Ok(capture::CaptureEnd::EndOfStream) => (CameraState::Missing, "the source ended".to_owned()),
-            Ok(capture::CaptureEnd::Stalled { for_ }) => {
-                (CameraState::Stalled, format!("no signal for {} s: restarting", for_.as_secs()))
-            }
-            Err(e) if e.kind() == ErrorKind::Invalid || e.kind() == ErrorKind::Unsupported => {
-                (CameraState::Failed, e.to_string())
-            }
-            Err(e) => (CameraState::Missing, e.to_string()),
-        };
+        let Some((state, reason)) = after_attempt(&result) else { return Ok(AttemptEnd::Done) };
         self.camera.set_health(state, &reason);
         Ok(AttemptEnd::Again(reason))
     }

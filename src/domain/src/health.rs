@@ -119,11 +119,6 @@ impl StallWatch {
         self.last_frame = Some(self.last_frame.map_or(at, |l| l.max(at)));
     }
 
-    /// Whether a frame ever came.
-    pub fn has_frames(&self) -> bool {
-        self.last_frame.is_some()
-    }
-
     /// The verdict at `now`.
     pub fn check(&self, now: MonoTime) -> StallVerdict {
         match self.last_frame {

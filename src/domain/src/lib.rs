@@ -8,6 +8,7 @@ pub mod ages;
 pub mod archive;
 pub mod board;
 pub mod camera;
+pub mod capture_attempt;
 pub mod connection;
 pub mod disk;
 pub mod event;

@@ -4,6 +4,12 @@ use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::time::Duration;
+
+/// The shortest and the longest pause between two attempts of a camera's capture.
+pub const CAPTURE_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// The same of its recorder.
+pub const RECORDING_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// Names a long task. There is never more than one of a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

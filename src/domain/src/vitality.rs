@@ -2,6 +2,9 @@
 //! whose count stands still for longer than it may is stuck. What a part does may be in vain: a camera that is unplugged is
 //! alive as long as it is tried again.
 
+use crate::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
+use crate::health::FIRST_FRAME_WITHIN;
+use crate::task::{CAPTURE_PAUSES, RECORDING_PAUSES};
 use perch_base::ids::CameraId;
 use perch_base::time::MonoTime;
 use std::collections::BTreeMap;
@@ -35,13 +38,17 @@ impl fmt::Display for Part {
     }
 }
 
-/// How long a part may stand still.
+/// What a machine that has much to do is given beyond the sum of all limits.
+const SPARE: Duration = Duration::from_secs(22);
+/// How long a disk may take over one step of a recorder.
+const SLOW_STEP: Duration = Duration::from_secs(90);
+
+/// How long a part may stand still. What it is made of is changed where it stands, and this follows.
 fn patience(part: &Part) -> Duration {
     match part {
-        // An attempt may take 20 s to start and 15 s to its first frame; up to 15 s lie between two, and a driver's teardown.
-        Part::Capture(_) => Duration::from_secs(75),
-        // A disk may take long over one step; the pause between two attempts is at most 30 s.
-        Part::Recorder(_) => Duration::from_secs(120),
+        // The longest attempt that brings nothing, and the pause before it.
+        Part::Capture(_) => CAPTURE_PAUSES.1 + START_WITHIN + FIRST_FRAME_WITHIN + LET_GO_WITHIN + SPARE,
+        Part::Recorder(_) => RECORDING_PAUSES.1 + SLOW_STEP,
         Part::Rtsp | Part::Api | Part::Database => Duration::from_secs(60),
     }
 }
@@ -167,6 +174,16 @@ mod tests {
         for (name, part, count, want) in table {
             assert_eq!(first_stuck(part, 1000, count), want, "{name}");
         }
+    }
+
+    #[test]
+    fn no_attempt_that_is_within_its_limits_is_stuck() {
+        assert_eq!(patience(&Part::Capture(camera())), Duration::from_secs(75));
+        assert_eq!(patience(&Part::Recorder(camera())), Duration::from_secs(120));
+        // A camera that is slow in everything counts its attempts this far apart.
+        let slowest = CAPTURE_PAUSES.1 + START_WITHIN + FIRST_FRAME_WITHIN + LET_GO_WITHIN;
+        let attempts = |t: u64| t / slowest.as_secs();
+        assert_eq!(first_stuck(Part::Capture(camera()), 10_000, attempts), None);
     }
 
     #[test]

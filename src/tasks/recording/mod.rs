@@ -19,8 +19,8 @@ use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::{Stream, Track};
-use perch_domain::recording::{Format, Gop, Input, Now, Recorder};
-use perch_domain::task::TaskId;
+use perch_domain::recording::{Format, Gop, HUNG_AFTER, Input, Now, Recorder};
+use perch_domain::task::{RECORDING_PAUSES, TaskId};
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::Recordings;
 use std::collections::VecDeque;
@@ -30,8 +30,6 @@ use tokio::sync::Notify;
 
 /// Closed GOPs that may wait for a slow disk: at one a second some 20 s, at a few hundred kilobytes each.
 const QUEUE: usize = 20;
-/// A disk that takes longer than this over what it was asked is said to hang.
-const HUNG_AFTER: Duration = Duration::from_secs(15);
 /// How long the disk may take, at an end, over what waits. It then has some seconds to seal the file (8 s in all).
 const REST_WITHIN: Duration = Duration::from_secs(3);
 /// How often the recorder hears that time passes.
@@ -58,7 +56,7 @@ pub fn spawn(
     let disk = StoreDisk::new(recordings.clone(), camera.config.id.clone(), sealed.clone());
     let task = Recording::new(camera.clone(), clock.clone(), camera.wires.marks.clone(), disk)?;
     let id = TaskId::Recording(camera.config.id.clone());
-    supervisor.spawn(id, Backoff::new(Duration::from_secs(1), Duration::from_secs(30)), task)
+    supervisor.spawn(id, Backoff::new(RECORDING_PAUSES.0, RECORDING_PAUSES.1), task)
 }
 
 impl<D: Disk> Task for Recording<D> {

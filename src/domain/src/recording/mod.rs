@@ -19,7 +19,7 @@ mod session_tests;
 
 pub use anchor::{MAX_DRIFT, TimeAnchor};
 pub use marks::{EventMark, Marks};
-pub use session::{RETRY_AFTER, Recorder, SILENT_AFTER};
+pub use session::{HUNG_AFTER, RETRY_AFTER, Recorder, SILENT_AFTER};
 pub use terms::{
     Fate, Format, Gop, Input, LONGEST_FILE, Note, Now, RecordConfig, RecordMode, RecordingState, RecordingStatus, Step,
 };

@@ -9,6 +9,8 @@ use perch_base::time::{MonoTime, Timestamp};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// A disk that takes longer than this over what it was asked is said to hang: [`Input::Hung`].
+pub const HUNG_AFTER: Duration = Duration::from_secs(15);
 /// How long a paused recorder waits before it tries the disk again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A camera that delivers nothing for this long is a gap in its recording.

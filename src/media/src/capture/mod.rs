@@ -34,9 +34,10 @@ use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
+use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, START_WITHIN, end_of_stream};
 use perch_domain::health::{FIRST_FRAME_WITHIN, PaceWatch, StallVerdict, StallWatch};
 use perch_domain::status::CaptureFigures;
-use settings::{LET_GO_WITHIN, START_WITHIN, Settings};
+use settings::Settings;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use threads::Threads;
@@ -46,20 +47,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 const MIN_ROUND: Duration = Duration::from_millis(500);
 /// How often it is looked at whether the box keeps up.
 const PACE_EVERY: Duration = Duration::from_secs(1);
-
-/// Why an attempt ended without an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CaptureEnd {
-    /// The box ends.
-    Shutdown,
-    /// The source has no more to give.
-    EndOfStream,
-    /// No new picture came.
-    Stalled {
-        /// For this long.
-        for_: Duration,
-    },
-}
 
 /// One camera's capture: its settings, and the figures of the running attempt.
 pub struct Capture {
@@ -237,10 +224,7 @@ impl Capture {
             match signal {
                 Some(Signal::FirstFrame) => progress(CaptureEvent::FirstFrame),
                 Some(Signal::Failed(e)) => return Err(flow.reason(e)),
-                Some(Signal::EndOfStream) if stall.has_frames() || flow.last_frame().is_some() => {
-                    return Ok(CaptureEnd::EndOfStream);
-                }
-                Some(Signal::EndOfStream) => return Err(Error::invalid("ended without a picture: is it a video?")),
+                Some(Signal::EndOfStream) => return end_of_stream(flow.last_frame().is_some()),
                 Some(Signal::PadsKnown) => instance.pads_known(),
                 Some(Signal::SegmentDone) => instance.next_round(),
                 None => return Err(Error::internal("the pipeline's signals ended")),

@@ -8,12 +8,6 @@ use perch_base::time::MonoTime;
 use perch_domain::camera::CameraConfig;
 use perch_domain::health::Pace;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long building and starting may take, of a camera or of a microphone beside it: opening a device or a network camera can block.
-pub(super) const START_WITHIN: Duration = Duration::from_secs(20);
-/// How long an attempt waits for its pipeline to let go of the device (camera or sound card) before it reports.
-pub(super) const LET_GO_WITHIN: Duration = Duration::from_secs(3);
 
 /// A small grey picture for the motion detector.
 #[derive(Clone, Debug)]

@@ -1,11 +1,8 @@
-//! How many threads of a camera are in a driver now. A driver can hold one for ever, and nothing can end such a thread: what can
-//! be done is not to send more after it.
+//! How many threads of a camera are in a driver now. When that is too many is decided in `domain::capture_attempt`.
 
+use perch_domain::capture_attempt::driver_hangs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Threads that hang before no more are sent.
-const MAX_HANGING: usize = 2;
 
 /// Counts the threads that build, start and end the pipelines of one device.
 #[derive(Clone, Debug, Default)]
@@ -18,9 +15,9 @@ impl Threads {
         Entered(self.0.clone())
     }
 
-    /// Whether so many are still there, when none should be, that the driver must be taken to hang.
+    /// Whether the driver hangs, asked when no thread should be there.
     pub fn hang(&self) -> bool {
-        self.0.load(Ordering::SeqCst) >= MAX_HANGING
+        driver_hangs(self.0.load(Ordering::SeqCst))
     }
 }
 

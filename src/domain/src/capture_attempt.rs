@@ -1,0 +1,95 @@
+//! An attempt to capture a camera: how long its parts may take, how it ends, what the camera is then, and when its driver hangs. What
+//! happens in between is [`crate::health`]'s.
+
+use crate::health::CameraState;
+use perch_base::{Error, ErrorKind, Result};
+use std::time::Duration;
+
+/// How long building and starting may take, of a camera or of a microphone beside it: opening a device or a network camera can block.
+pub const START_WITHIN: Duration = Duration::from_secs(20);
+/// How long an attempt waits for its pipeline to let go of the device (camera or sound card) before it reports.
+pub const LET_GO_WITHIN: Duration = Duration::from_secs(3);
+
+/// Threads in a driver that hang before no more are sent.
+const MAX_HANGING: usize = 2;
+
+/// Whether a driver must be taken to hang, in which so many threads still are when none should be. It can hold one for ever, and nothing
+/// ends such a thread: what can be done is not to send more after it.
+pub fn driver_hangs(threads: usize) -> bool {
+    threads >= MAX_HANGING
+}
+
+/// Why an attempt ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaptureEnd {
+    /// The box ends, or the camera goes.
+    Shutdown,
+    /// The source has no more to give.
+    EndOfStream,
+    /// No new picture came.
+    Stalled {
+        /// For this long.
+        for_: Duration,
+    },
+}
+
+/// What it is that the source says it has no more to give. Errors with `Invalid` where it never gave a picture.
+pub fn end_of_stream(gave_pictures: bool) -> Result<CaptureEnd> {
+    match gave_pictures {
+        true => Ok(CaptureEnd::EndOfStream),
+        false => Err(Error::invalid("ended without a picture: is it a video?")),
+    }
+}
+
+/// What a camera is from the end of an attempt to the first picture of the next, with a sentence for people. `None`: it was asked to end.
+pub fn after_attempt(ended: &Result<CaptureEnd>) -> Option<(CameraState, String)> {
+    Some(match ended {
+        Ok(CaptureEnd::Shutdown) => return None,
+        Ok(CaptureEnd::EndOfStream) => (CameraState::Missing, "the source ended".into()),
+        Ok(CaptureEnd::Stalled { for_ }) => {
+            (CameraState::Stalled, format!("no signal for {} s: restarting", for_.as_secs()))
+        }
+        Err(e) => (after_failure(e.kind()), e.message().to_owned()),
+    })
+}
+
+/// What is set wrong stays wrong until somebody changes it; all else may come back by itself.
+fn after_failure(kind: ErrorKind) -> CameraState {
+    match kind {
+        ErrorKind::Invalid | ErrorKind::Unsupported => CameraState::Failed,
+        _ => CameraState::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_camera_is_after_an_attempt() {
+        use CameraState::*;
+        let failed = |kind| Err(Error::new(kind, "the reason").with_inside("/dev/video0"));
+        for (ended, want) in [
+            (Ok(CaptureEnd::Shutdown), None),
+            (end_of_stream(true), Some((Missing, "the source ended"))),
+            (end_of_stream(false), Some((Failed, "ended without a picture: is it a video?"))),
+            (
+                Ok(CaptureEnd::Stalled { for_: Duration::from_millis(3_900) }),
+                Some((Stalled, "no signal for 3 s: restarting")),
+            ),
+            (failed(ErrorKind::Invalid), Some((Failed, "the reason"))),
+            (failed(ErrorKind::Unsupported), Some((Failed, "the reason"))),
+            (failed(ErrorKind::Unavailable), Some((Missing, "the reason"))),
+            (failed(ErrorKind::NotFound), Some((Missing, "the reason"))),
+            (failed(ErrorKind::Internal), Some((Missing, "the reason"))),
+        ] {
+            let got = after_attempt(&ended);
+            assert_eq!(got.as_ref().map(|(state, reason)| (*state, reason.as_str())), want, "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_driver_hangs_when_a_second_thread_stays_in_it() {
+        assert_eq!([0, 1, 2, 9].map(driver_hangs), [false, false, true, true]);
+    }
+}
