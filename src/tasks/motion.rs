@@ -7,7 +7,7 @@ use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::tasks::blocking;
 use crate::wires::{LumaFollower, MarkQueue, StillQueue};
-use entries::{Entered, Entries, EventIndex};
+use entries::{Entered, EventIndex};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::EventId;
@@ -15,7 +15,8 @@ use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
 use perch_domain::archive::EventKind;
-use perch_domain::event::{EventConfig, EventMachine, Output, Peak, goes_on_until};
+use perch_domain::event::{EventConfig, EventMachine, Output, Peak, goes_on_until, is_worth_reporting};
+use perch_domain::event_entries::Entries;
 use perch_domain::motion::{Detection, Detector, LIGHT_SWINGS, Luma, MotionConfig, Sight, SightWatch};
 use perch_domain::recording::{EventMark, TimeAnchor};
 use perch_domain::status::Notice;
@@ -52,7 +53,7 @@ struct Motion<I> {
     /// The clock at the start of what goes on: its chapters join by it.
     anchor: Option<TimeAnchor>,
     /// What the index has yet to take: it may hang, and live, the detector and the recorder go on.
-    entries: Entries,
+    entries: Entries<NewEvent>,
     /// What it is asked to take just now.
     entering: Option<JoinHandle<Entered>>,
 }
@@ -67,9 +68,6 @@ struct Running {
     /// Until when the recorder was asked to go on.
     until: MonoTime,
 }
-
-/// The recorder hears that it still moves in steps of this length: files end at keyframes, a second apart.
-const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// How long the index may take at the end over what waits.
 const LAST_WITHIN: Duration = Duration::from_secs(5);
@@ -184,11 +182,11 @@ impl<I: EventIndex> Motion<I> {
         }
     }
 
-    /// The clock that an event's times are read by: the one of the chapter before, so that they join, unless it was set since.
+    /// The clock that an event's times are read by.
     fn anchor(&mut self, chapter: u32) -> TimeAnchor {
         let (utc, mono) = (self.clock.utc(), self.clock.mono());
-        let before = self.anchor.filter(|a| chapter > 1 && !a.is_broken(utc, mono));
-        *self.anchor.insert(before.unwrap_or(TimeAnchor::new(utc, mono)))
+        let anchor = TimeAnchor::of_chapter(chapter, self.anchor, utc, mono);
+        *self.anchor.insert(anchor)
     }
 
     /// The recorder hears first, and whatever the index does.
@@ -202,20 +200,23 @@ impl<I: EventIndex> Motion<I> {
             chapter,
             score: peak.score,
             cause: peak.cause,
-            boxes: peak.boxes,
+            boxes: peak.boxes.clone(),
         });
         let mark = new.id;
         self.marks.put(EventMark::Started { id: mark, start });
         tracing::info!(camera = %new.camera, event = %mark, score = new.score, chapter, "event started");
         self.camera.set_last_event(new.start);
-        self.entries.started(new, peak.at);
+        if let Some(lost) = self.entries.started(mark, new, peak) {
+            let camera = &self.camera.config.id;
+            tracing::error!(%camera, event = %lost.mark, "the index hangs: an event is not kept in it");
+        }
         Running { mark, anchor, until: goes_on_until(start, self.camera.config.record.post_roll) }
     }
 
     /// It still moves.
     fn continues(&mut self, until: MonoTime) {
         if let Some(running) = self.running.as_mut()
-            && until.since(running.until) >= TELL_EVERY
+            && is_worth_reporting(running.until, until)
         {
             running.until = until;
             let id = running.mark;
@@ -226,7 +227,7 @@ impl<I: EventIndex> Motion<I> {
     /// Asks the index to take what waits, unless it was asked and has not answered.
     fn enter_next(&mut self) {
         if self.entering.is_none()
-            && let Some(entry) = self.entries.next()
+            && let Some(entry) = self.entries.due()
         {
             let index = self.index.clone();
             self.entering = Some(tokio::task::spawn_blocking(move || entries::enter(&index, entry)));
@@ -238,8 +239,8 @@ impl<I: EventIndex> Motion<I> {
         let camera = &self.camera.config.id;
         match entered {
             Ok(entered) => {
-                self.entries.entered(&entered);
-                if let Some((event, at)) = entered.wants_still() {
+                self.entries.entered(&entered.entry);
+                if let Some((event, at)) = entered.wants_still {
                     self.stills.want(event, at);
                 }
                 if let Some(e) = &entered.failed {

@@ -35,6 +35,14 @@ pub fn goes_on_until(motion: MonoTime, post_roll: Duration) -> MonoTime {
     motion + post_roll
 }
 
+/// The recorder hears that it still moves in steps of this length: files end at keyframes, a second apart.
+pub const REPORT_EVERY: Duration = Duration::from_millis(500);
+
+/// Whether the recorder is to hear that an event goes on until `until`, which heard of `reported` last.
+pub fn is_worth_reporting(reported: MonoTime, until: MonoTime) -> bool {
+    until.since(reported) >= REPORT_EVERY
+}
+
 /// What changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
@@ -237,6 +245,15 @@ mod tests {
         }
         m.finish().into_iter().for_each(take);
         out
+    }
+
+    #[test]
+    fn what_goes_on_is_reported_in_steps() {
+        let reported = MonoTime(1_000_000);
+        for (after_ms, want) in [(0, false), (499, false), (500, true), (900, true)] {
+            assert_eq!(is_worth_reporting(reported, reported + Duration::from_millis(after_ms)), want, "{after_ms} ms");
+        }
+        assert!(!is_worth_reporting(reported, MonoTime(0)), "what is older is no news");
     }
 
     #[test]

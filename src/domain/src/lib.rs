@@ -12,6 +12,7 @@ pub mod capture_attempt;
 pub mod connection;
 pub mod disk;
 pub mod event;
+pub mod event_entries;
 pub mod exchange;
 pub mod fanout;
 pub mod h264;

@@ -1,12 +1,13 @@
 //! The pictures of a file as the motion detector sees them, as fast as they can be decoded: same thinning, same averaging as live.
 
-use crate::luma::{self, Thinner};
+use crate::luma;
 use crate::pipeline::{Library, element, typed};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::motion::Thinner;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -99,7 +100,7 @@ impl Frames {
             let index = self.index;
             self.index += 1;
             let pts = running_time(&sample);
-            if self.thinner.keep(pts) {
+            if self.thinner.keep(pts.nseconds()) {
                 let pts = MonoTime(i64::try_from(pts.useconds()).unwrap_or(i64::MAX));
                 return Some(luma::of_sample(&sample).map(|pixels| FileFrame { index, pts, pixels }));
             }

@@ -1,4 +1,4 @@
-//! The small grey pictures of the motion detector: thinning in time and averaging in space, the same for live and for files.
+//! The small grey pictures of the motion detector: averaging in space, the same for live and for files.
 //! Averaging keeps noise down and costs one pass over the luma plane; scaling by single samples would flicker.
 
 use gstreamer as gst;
@@ -6,40 +6,6 @@ use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 use perch_base::{Error, Result};
 use perch_domain::motion::{LUMA_HEIGHT, LUMA_WIDTH};
-
-/// Keeps about `fps` pictures a second by their time stamps.
-#[derive(Clone, Debug)]
-pub struct Thinner {
-    interval_ns: u64,
-    next_ns: Option<u64>,
-}
-
-impl Thinner {
-    /// Keeps `fps` pictures a second; all of them where `fps` is not above zero.
-    pub fn new(fps: f64) -> Self {
-        let interval_ns = if fps > 0.0 && fps.is_finite() { (1e9 / fps) as u64 } else { 0 };
-        Self { interval_ns, next_ns: None }
-    }
-
-    /// Whether the picture at `pts` is one to keep.
-    pub fn keep(&mut self, pts: gst::ClockTime) -> bool {
-        let pts = pts.nseconds();
-        // A picture a little early counts, or a rate that just fits would lose every other one to rounding.
-        let slack = (self.interval_ns / 20).min(5_000_000);
-        match self.next_ns {
-            // A jump back is a new time line.
-            Some(next) if pts + slack < next && next - pts <= self.interval_ns * 2 => false,
-            Some(next) if pts < next + self.interval_ns && pts + slack >= next => {
-                self.next_ns = Some(next + self.interval_ns);
-                true
-            }
-            _ => {
-                self.next_ns = Some(pts + self.interval_ns);
-                true
-            }
-        }
-    }
-}
 
 /// The luma plane of `sample`, averaged to [`LUMA_WIDTH`] x [`LUMA_HEIGHT`]. Errors where the sample is no picture with such a plane.
 pub fn of_sample(sample: &gst::SampleRef) -> Result<Vec<u8>> {
@@ -164,21 +130,5 @@ mod tests {
     fn a_short_plane_is_refused() {
         assert!(average(&[0; 100], 320, 320, 180).is_none());
         assert!(average(&[], 0, 0, 0).is_none());
-    }
-
-    #[test]
-    fn thinning_keeps_the_asked_rate() {
-        for (source, wanted, kept) in
-            [(30.0, 5.0, 50), (25.0, 5.0, 50), (12.0, 5.0, 50), (5.0, 5.0, 50), (4.0, 5.0, 40), (10.0, 0.0, 100)]
-        {
-            let mut t = Thinner::new(wanted);
-            let n = (0..(source * 10.0) as u64)
-                .filter(|i| t.keep(gst::ClockTime::from_nseconds((*i as f64 * 1e9 / source) as u64)))
-                .count();
-            assert!((n as i64 - kept).abs() <= 1, "{source} -> {wanted}: {n}");
-        }
-        let mut t = Thinner::new(5.0);
-        assert!(t.keep(gst::ClockTime::from_seconds(100)));
-        assert!(t.keep(gst::ClockTime::ZERO), "a new time line starts at once");
     }
 }

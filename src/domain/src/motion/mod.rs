@@ -1,4 +1,4 @@
-//! Motion: the detector over small luma pictures, its configuration, and zones and masks.
+//! Motion: the detector over small luma pictures, which pictures it looks at, its configuration, and zones and masks.
 
 mod blobs;
 mod detector;
@@ -7,7 +7,9 @@ mod light;
 mod model;
 mod sight;
 mod terms;
+mod thin;
 
 pub use detector::Detector;
 pub use sight::{LIGHT_SWINGS, Sight, SightWatch};
 pub use terms::{Cause, Detection, LUMA_HEIGHT, LUMA_WIDTH, Luma, MotionConfig, Polygon, Rect};
+pub use thin::Thinner;

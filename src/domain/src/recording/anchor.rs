@@ -19,6 +19,13 @@ impl TimeAnchor {
         Self { utc, mono }
     }
 
+    /// The anchor that the times of an event's chapter are read by: the one of the chapter `before`, so that they join, unless the clock
+    /// was set since; both clocks read now.
+    pub fn of_chapter(chapter: u32, before: Option<Self>, utc: Timestamp, mono: MonoTime) -> Self {
+        let before = before.filter(|anchor| chapter > 1 && !anchor.is_broken(utc, mono));
+        before.unwrap_or_else(|| Self::new(utc, mono))
+    }
+
     /// UTC of a presentation time.
     pub fn utc(&self, at: MonoTime) -> Timestamp {
         self.utc.plus_micros(at.micros_since(self.mono))
@@ -40,6 +47,24 @@ impl TimeAnchor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chapters_join_unless_the_clock_was_set() {
+        let before = TimeAnchor::new(Timestamp(1_000_000), MonoTime(0));
+        let mono = MonoTime(60_000_000);
+        let (drifted, set) = (Timestamp(61_400_000), Timestamp(99_000_000));
+        for (chapter, before, utc, joins) in [
+            (2, Some(before), drifted, true),
+            (7, Some(before), drifted, true),
+            (2, Some(before), set, false),
+            (1, Some(before), drifted, false),
+            (2, None, drifted, false),
+        ] {
+            let got = TimeAnchor::of_chapter(chapter, before, utc, mono);
+            let want = before.filter(|_| joins).unwrap_or(TimeAnchor::new(utc, mono));
+            assert_eq!(got, want, "chapter {chapter} at {utc}");
+        }
+    }
 
     #[test]
     fn an_anchor_notices_a_set_clock() {

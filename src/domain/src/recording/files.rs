@@ -1,7 +1,7 @@
 //! Which GOP goes into which file. Knows nothing of disks that fail, of gaps or of civil time: see [`super::session`].
 
 use super::{EventMark, Fate, Format, Gop, RecordConfig, RecordMode};
-use crate::event::goes_on_until;
+use crate::event::{REPORT_EVERY, goes_on_until};
 use perch_base::ids::EventId;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
@@ -38,9 +38,9 @@ struct OpenEvent {
 /// Two GOPs further apart than this do not join.
 const HOLE: Duration = Duration::from_millis(100);
 
-/// An end that lies so little behind what was known does not make the tail the event's: that it goes on is said in steps of half a
-/// second, and the tail reaches over the whole gap.
-const LATE_WORD: Duration = Duration::from_millis(750);
+/// An end that lies so little behind what was known does not make the tail the event's: that it goes on is reported in steps, and the
+/// tail reaches over the whole gap.
+const LATE_WORD: Duration = Duration::from_micros(REPORT_EVERY.as_micros() as u64 * 3 / 2);
 
 /// Events that may wait for their pictures. More come only without any picture, and then there is nothing to give to them.
 const MAX_WAITING: usize = 64;

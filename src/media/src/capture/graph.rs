@@ -7,7 +7,6 @@ use super::parts::{link, sink};
 use super::settings::Settings;
 use super::{devices, file, rtsp};
 use crate::encoders::{self, Encoder};
-use crate::luma::Thinner;
 use crate::{h264, pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -15,6 +14,7 @@ use perch_base::sync::lock;
 use perch_base::{Error, Result};
 use perch_domain::camera::{Source, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::motion::Thinner;
 use std::sync::{Arc, Mutex, Once};
 
 /// A pipeline that is linked and in NULL.
@@ -184,7 +184,7 @@ impl Wiring<'_> {
         // Before the queue, so that a picture that is not looked at wakes nobody.
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let pts = info.buffer().and_then(|b| b.pts());
-            match pts.is_none_or(|pts| lock(&thinner).keep(pts)) {
+            match pts.is_none_or(|pts| lock(&thinner).keep(pts.nseconds())) {
                 true => gst::PadProbeReturn::Ok,
                 // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
                 false => gst::PadProbeReturn::Handled,
