@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission, Principal};
+use perch_domain::same_origin::{FetchSite, Provenance};
 use std::sync::Arc;
 use tracing::Instrument;
 
@@ -151,7 +152,7 @@ async fn let_in(app: &Shared, route: &Route, mut request: Request) -> Reply<Requ
 
 async fn admit(app: &Shared, route: &Route, request: &mut Request) -> Reply<()> {
     if route.permission == Permission::Public {
-        return same_origin_if_said(request);
+        return if provenance(request).may_be_anybody_s() { Ok(()) } else { Err(foreign()) };
     }
     let who = authenticate(app, request).await?;
     if !who.may(route.permission, Object::Box) {
@@ -171,8 +172,8 @@ pub(crate) async fn authenticate(app: &Shared, request: &mut Request) -> Reply<W
     let asked = token.clone();
     let found = blocking(app, move |app| app.ports.access.authenticate(asked.expose(), app.ports.clock.utc())).await?;
     let who = Who { principal: found.ok_or_else(Problem::unauthenticated)?, token };
-    if by_cookie {
-        check_same_origin(request)?;
+    if by_cookie && !provenance(request).may_use_cookie() {
+        return Err(foreign());
     }
     tracing::Span::current().record("device", tracing::field::display(who.principal.device_id));
     if let Some(connection) = request.extensions().get::<Arc<Connection>>() {
@@ -200,33 +201,14 @@ fn credential(headers: &HeaderMap) -> Option<(Secret, bool)> {
     plausible(token).then(|| (Secret::new(token.to_owned()), true))
 }
 
-/// A browser's request with a cookie must come from the box's own page: by `Sec-Fetch-Site`, else by `Origin`. One that
-/// changes something must prove it; one that only reads must not say the opposite.
-fn check_same_origin(request: &Request) -> Reply<()> {
+/// What the request says of where it comes from.
+fn provenance(request: &Request) -> Provenance {
     let headers = request.headers();
-    let unsafe_method = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let site = headers.get("sec-fetch-site").map(|v| v.as_bytes());
-    let origin = origin_matches(headers, request.uri());
-    let ok = match site {
-        Some(b"same-origin") => origin != Some(false),
-        Some(b"none") => !unsafe_method && origin != Some(false),
-        Some(_) => false,
-        None if unsafe_method => origin == Some(true),
-        None => origin != Some(false),
-    };
-    if ok { Ok(()) } else { Err(foreign()) }
-}
-
-/// A public route that changes something (pairing, signing in) refuses a browser that says it comes from elsewhere.
-fn same_origin_if_said(request: &Request) -> Reply<()> {
-    let site = request.headers().get("sec-fetch-site").map(|v| v.as_bytes());
-    let foreign_site = matches!(site, Some(b"cross-site" | b"same-site"));
-    if *request.method() == Method::POST
-        && (foreign_site || origin_matches(request.headers(), request.uri()) == Some(false))
-    {
-        return Err(foreign());
+    Provenance {
+        asks_change: !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS),
+        site: headers.get("sec-fetch-site").map(|v| FetchSite::parse(v.as_bytes())),
+        is_own_origin: origin_matches(headers, request.uri()),
     }
-    Ok(())
 }
 
 /// Whether `Origin` is this server as the request addressed it; `None` when there is none.

@@ -8,69 +8,22 @@ use std::net::{IpAddr, Ipv6Addr};
 pub struct Interface {
     /// Its name, such as `eth0`.
     pub name: String,
-    /// What it leads to.
-    pub kind: InterfaceKind,
+    /// It leads to this machine alone (`IFF_LOOPBACK`).
+    pub is_loopback: bool,
+    /// It leads to one other machine (`IFF_POINTOPOINT`).
+    pub is_point_to_point: bool,
     /// Its addresses: IPv4 first, link-local ones included.
     pub addresses: Vec<IpAddr>,
 }
 
-/// What an interface leads to, the likeliest way to a person's other devices first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum InterfaceKind {
-    /// A network outside this machine, by cable or radio.
-    Physical,
-    /// A VPN or another tunnel.
-    Tunnel,
-    /// Containers and virtual machines on this machine.
-    Virtual,
-    /// This machine alone.
-    Loopback,
-}
-
-impl InterfaceKind {
-    /// The kind, as far as name and flags (`IFF_…`) tell.
-    fn of(name: &str, flags: libc::c_uint) -> Self {
-        const TUNNELS: [&str; 10] = ["tun", "tap", "wg", "ppp", "tailscale", "zt", "ipsec", "nordlynx", "gre", "sit"];
-        const VIRTUAL: [&str; 15] = [
-            "docker", "br-", "veth", "virbr", "vnet", "cni", "flannel", "cali", "lxc", "lxd", "podman", "kube",
-            "nerdctl", "vboxnet", "vmnet",
-        ];
-        let begins = |names: &[&str]| names.iter().any(|n| name.starts_with(n));
-        let numbered_bridge = name.strip_prefix("br").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-        if flags & libc::IFF_LOOPBACK as libc::c_uint != 0 || name == "lo" {
-            Self::Loopback
-        } else if begins(&VIRTUAL) || numbered_bridge {
-            Self::Virtual
-        } else if flags & libc::IFF_POINTOPOINT as libc::c_uint != 0 || begins(&TUNNELS) {
-            Self::Tunnel
-        } else {
-            Self::Physical
-        }
-    }
-}
-
-/// This machine's interfaces that are up and have an address, the one where other devices most likely reach it first. See
-/// [`by_worth`].
-pub fn interfaces() -> Vec<Interface> {
+/// Names of the interfaces that default routes lead to, the preferred first.
+pub fn default_routes() -> Vec<String> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    by_worth(unordered(), &default_routes(&read("/proc/net/route"), &read("/proc/net/ipv6_route")))
+    routes_in(&read("/proc/net/route"), &read("/proc/net/ipv6_route"))
 }
 
-/// Orders interfaces by how likely other devices reach this machine there: where the default route leads (be it over a bridge,
-/// but not through a tunnel, whose other end is elsewhere), other physical networks, tunnels, what is for containers, loopback.
-/// `default_routes` are the names that [`default_routes`] found.
-pub fn by_worth(mut interfaces: Vec<Interface>, default_routes: &[String]) -> Vec<Interface> {
-    interfaces.sort_by_key(|interface| {
-        let route = default_routes.iter().position(|name| *name == interface.name).unwrap_or(usize::MAX);
-        let leads = route != usize::MAX && interface.kind != InterfaceKind::Tunnel;
-        (!leads, interface.kind, route, interface.name.clone())
-    });
-    interfaces
-}
-
-/// Names of the interfaces that default routes lead to, the preferred first, from the texts of `/proc/net/route` and
-/// `/proc/net/ipv6_route`.
-pub fn default_routes(route: &str, ipv6_route: &str) -> Vec<String> {
+/// The same from the texts of `/proc/net/route` and `/proc/net/ipv6_route`.
+fn routes_in(route: &str, ipv6_route: &str) -> Vec<String> {
     /// `RTF_UP` and `RTF_REJECT` of linux/route.h.
     const UP: u32 = 1;
     const REJECT: u32 = 0x200;
@@ -103,12 +56,8 @@ pub fn default_routes(route: &str, ipv6_route: &str) -> Vec<String> {
     names
 }
 
-/// The addresses of this machine's interfaces that are up, loopback and link-local ones included, in no order of worth.
-pub fn interface_addresses() -> BTreeSet<IpAddr> {
-    unordered().into_iter().flat_map(|interface| interface.addresses).collect()
-}
-
-fn unordered() -> Vec<Interface> {
+/// This machine's interfaces that are up and have an address, in no order of worth.
+pub fn interfaces() -> Vec<Interface> {
     let mut out: Vec<Interface> = Vec::new();
     let mut head: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: getifaddrs fills `head` with a list that is ours until freeifaddrs; it is not touched after.
@@ -143,8 +92,9 @@ fn unordered() -> Vec<Interface> {
         match out.iter_mut().find(|interface| interface.name == name) {
             Some(interface) => interface.addresses.push(address),
             None => {
-                let kind = InterfaceKind::of(&name, entry.ifa_flags);
-                out.push(Interface { name, kind, addresses: vec![address] });
+                let has = |flag: libc::c_int| entry.ifa_flags & flag as libc::c_uint != 0;
+                let (is_loopback, is_point_to_point) = (has(libc::IFF_LOOPBACK), has(libc::IFF_POINTOPOINT));
+                out.push(Interface { name, is_loopback, is_point_to_point, addresses: vec![address] });
             }
         }
     }
@@ -203,43 +153,8 @@ mod tests {
 
     #[test]
     fn every_machine_has_a_loopback_address() {
-        assert!(interface_addresses().iter().any(IpAddr::is_loopback));
-    }
-
-    #[test]
-    fn interfaces_are_ordered_by_who_is_reached_there() {
-        let cases: [(&[&str], &[&str], &[&str]); 6] = [
-            (&["lo", "docker0", "eth0"], &["eth0"], &["eth0", "docker0", "lo"]),
-            (
-                &["lo", "wlan0", "eth0", "br-0a1b2c3d4e5f", "veth12ab"],
-                &["wlan0", "eth0"],
-                &["wlan0", "eth0", "br-0a1b2c3d4e5f", "veth12ab", "lo"],
-            ),
-            // Nothing leads out: an isolated network of cameras.
-            (&["docker0", "lo", "end0"], &[], &["end0", "docker0", "lo"]),
-            // A VPN takes all traffic: phones in the house do not come through it.
-            (&["tun0", "eth0", "docker0", "lo", "wg0"], &["tun0", "eth0"], &["eth0", "tun0", "wg0", "docker0", "lo"]),
-            (&["tailscale0", "enp3s0", "lo"], &["tailscale0"], &["enp3s0", "tailscale0", "lo"]),
-            // The house's network on a bridge of ours.
-            (&["br0", "br-feedbeef0123", "wlan0", "lo"], &["br0"], &["br0", "wlan0", "br-feedbeef0123", "lo"]),
-        ];
-        for (names, routes, want) in cases {
-            let given = names.iter().map(|name| Interface {
-                name: (*name).to_owned(),
-                kind: InterfaceKind::of(name, 0),
-                addresses: Vec::new(),
-            });
-            let routes: Vec<String> = routes.iter().map(|r| (*r).to_owned()).collect();
-            let got: Vec<String> = by_worth(given.collect(), &routes).into_iter().map(|i| i.name).collect();
-            assert_eq!(got, want, "{names:?} {routes:?}");
-        }
-    }
-
-    #[test]
-    fn flags_tell_tunnels_and_loopback_of_any_name() {
-        assert_eq!(InterfaceKind::of("home", libc::IFF_POINTOPOINT as u32), InterfaceKind::Tunnel);
-        assert_eq!(InterfaceKind::of("dummy", libc::IFF_LOOPBACK as u32), InterfaceKind::Loopback);
-        assert_eq!(InterfaceKind::of("brcmfmac0", 0), InterfaceKind::Physical);
+        let all = interfaces();
+        assert!(all.iter().any(|i| i.is_loopback && i.addresses.iter().any(IpAddr::is_loopback)), "{all:?}");
     }
 
     #[test]
@@ -254,8 +169,8 @@ mod tests {
              {zero} 00 {zero} 00 {zero} ffffffff 00000001 00000000 00200200       lo\n\
              20010db8000000000000000000000000 40 {zero} 00 {zero} 00000100 00000001 00000000 00000001     eth1\n"
         );
-        assert_eq!(default_routes(route, &ipv6), ["eth0", "wlan0", "usb0"]);
-        assert!(default_routes("", "x\n").is_empty());
+        assert_eq!(routes_in(route, &ipv6), ["eth0", "wlan0", "usb0"]);
+        assert!(routes_in("", "x\n").is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::files::Dir;
 use perch_base::secret::{Secret, hex, random_bytes, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::authority::{AuthorityPlan, PairFound, plan_authority, serves_unrenewed};
 use perch_domain::identity::{Certificate, Leaf, Names};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -38,18 +39,7 @@ impl Pki {
     /// Loads both certificates from `<data_dir>/tls`, or makes what is missing, damaged or no longer fits `names` and `now`.
     pub fn open(data_dir: &Path, names: &Names, now: Timestamp) -> Result<Self> {
         let dir = Dir::open(data_dir.join("tls"))?;
-        let (ca_pem, ca_key) = match (dir.read(CA_CERT)?, dir.read(CA_KEY)?) {
-            (Some(cert), Some(key)) => match check_pair(&dir, CA, &cert, &key) {
-                Ok(()) => (cert, key),
-                Err(e) => {
-                    tracing::error!(error = %e, "the certificate authority in the data folder is damaged; a new one is made, so every phone must trust the box again");
-                    make_ca(&dir)?
-                }
-            },
-            (None, None) => make_ca(&dir)?,
-            // Half an authority: the power went while it was made, so nobody knows it yet.
-            _ => make_ca(&dir)?,
-        };
+        let (ca_pem, ca_key) = open_authority(&dir)?;
         let key = KeyPair::from_pem(&ca_key).context(ErrorKind::Corrupt, || no_key(&dir, CA_KEY))?;
         let issuer =
             Issuer::from_ca_cert_pem(&ca_pem, key).context(ErrorKind::Corrupt, || no_certificate(&dir, CA_CERT))?;
@@ -65,8 +55,8 @@ impl Pki {
             key_pem: Secret::new(key_pem.unwrap_or_default()),
         };
         if let Err(e) = pki.refresh(names, now) {
-            // On a disk that cannot be written an old leaf serves better than none.
-            if check_pair(&pki.dir, LEAF, &pki.chain_pem, pki.key_pem.expose()).is_err() {
+            let leaf = check_pair(&pki.dir, LEAF, &pki.chain_pem, pki.key_pem.expose());
+            if !serves_unrenewed(leaf.map_or(PairFound::Damaged, |()| PairFound::Whole)) {
                 return Err(e);
             }
             tracing::error!(error = %e, "the certificate cannot be renewed; the old one stays in use");
@@ -123,6 +113,31 @@ impl Pki {
     pub fn ca_sha256(&self) -> String {
         hex(&sha256(&self.ca_der))
     }
+}
+
+/// The authority's certificate and key, PEM: those in the folder, or new ones.
+fn open_authority(dir: &Dir) -> Result<(String, String)> {
+    let kept = (dir.read(CA_CERT)?, dir.read(CA_KEY)?);
+    let (found, damage) = match &kept {
+        (Some(cert), Some(key)) => match check_pair(dir, CA, cert, key) {
+            Ok(()) => (PairFound::Whole, None),
+            Err(e) => (PairFound::Damaged, Some(e)),
+        },
+        (None, None) => (PairFound::Nothing, None),
+        _ => (PairFound::Half, None),
+    };
+    match (plan_authority(found), kept.0.zip(kept.1)) {
+        (AuthorityPlan::Use, Some(pair)) => return Ok(pair),
+        (AuthorityPlan::Replace, _) => {
+            let error = damage.as_ref().map(tracing::field::display);
+            tracing::error!(
+                error,
+                "the certificate authority in the data folder is damaged; a new one is made, so every phone must trust the box again"
+            );
+        }
+        _ => {}
+    }
+    make_ca(dir)
 }
 
 fn make_ca(dir: &Dir) -> Result<(String, String)> {

@@ -6,6 +6,7 @@ use perch_base::clock::SharedClock;
 use perch_base::net;
 use perch_base::sync::{lock, read, write};
 use perch_domain::identity::{Certificate, IdentityPort, Names};
+use perch_domain::reach::by_worth;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
@@ -102,7 +103,11 @@ fn reachable_addresses() -> Vec<IpAddr> {
             !v6.is_loopback() && !v6.is_unspecified() && !v6.is_unicast_link_local() && !temporary.contains(a)
         }
     };
-    net::interfaces().into_iter().flat_map(|interface| interface.addresses).filter(named).collect()
+    by_worth(net::interfaces(), &net::default_routes())
+        .into_iter()
+        .flat_map(|interface| interface.addresses)
+        .filter(named)
+        .collect()
 }
 
 #[cfg(test)]

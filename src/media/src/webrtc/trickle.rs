@@ -1,7 +1,7 @@
 //! Candidates of viewers: `application/trickle-ice-sdpfrag` (RFC 8840) and the `a=candidate` lines of offers. What is not usable is left out quietly.
 
 use perch_base::{Error, ErrorKind, Result};
-use std::net::IpAddr;
+use perch_domain::reach::may_reach_viewer_at;
 use str0m::Candidate;
 
 /// Candidates one session may bring, over its whole life.
@@ -48,19 +48,10 @@ pub fn parse_fragment(text: &str) -> Result<SdpFragment> {
 pub fn candidate(line: &str) -> Option<Candidate> {
     let mut fields = line.split_ascii_whitespace();
     let (transport, address) = (fields.nth(2)?, fields.nth(1)?);
-    if line.len() > 512 || !transport.eq_ignore_ascii_case("udp") || !reachable(address.parse().ok()?) {
+    if line.len() > 512 || !transport.eq_ignore_ascii_case("udp") || !may_reach_viewer_at(address.parse().ok()?) {
         return None;
     }
     Candidate::from_sdp_string(line).ok().filter(|c| c.addr().port() != 0)
-}
-
-/// Loopback is left out so that no viewer makes the box talk to itself; a viewer on the same machine is found by its own checks.
-fn reachable(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        ip if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() => false,
-        IpAddr::V4(ip) => !ip.is_broadcast() && !ip.is_link_local(),
-        IpAddr::V6(ip) => !ip.is_unicast_link_local(),
-    }
 }
 
 /// `ice-char`s, between `min` and 256 of them (RFC 8839, section 5.4).
