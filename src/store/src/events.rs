@@ -227,7 +227,7 @@ impl Index {
     }
 
     pub(crate) fn event_page(&self, filter: &EventFilter) -> Result<EventPage> {
-        let limit = filter.limit.clamp(1, 200);
+        let limit = filter.limit.clamp(*EventFilter::LIMITS.start(), *EventFilter::LIMITS.end());
         // First: an event that is entered between the two looks is then found twice, not missed.
         let waiting = self.rows().events(|_| true);
         // Any row of one that waits may have to go.
