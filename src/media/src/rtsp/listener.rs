@@ -13,13 +13,13 @@ use std::sync::{Arc, OnceLock};
 /// The largest request body; players send none.
 const MAX_BODY_BYTES: u32 = 4096;
 
-/// Binds one listener; its source holds the server.
+/// Binds one listener, where the config's `key` says; its source holds the server.
 pub(super) fn listen(
     connections: &Arc<Connections>,
     points: &rtsp_server::RTSPMountPoints,
     threads: &Threads,
     gate: &Gate,
-    at: SocketAddr,
+    (key, at): (&str, SocketAddr),
 ) -> Result<(SocketAddr, glib::Source)> {
     let server = Listener::new(connections.clone());
     server.set_address(&at.ip().to_string());
@@ -32,9 +32,9 @@ pub(super) fn listen(
     let source = server.create_source(gio::Cancellable::NONE).map_err(|e| {
         let why = match e.matches(gio::IOErrorEnum::AddressInUse) {
             true => {
-                format!("port {} is already in use: stop the other program or change `rtsp.listen` ({at})", at.port())
+                format!("port {} is already in use: stop the other program or change `{key}` ({at})", at.port())
             }
-            false => format!("rtsp.listen = {at}: the port cannot be opened"),
+            false => format!("{key} = {at}: the port cannot be opened"),
         };
         Error::new(ErrorKind::Unavailable, why).with_source(e)
     })?;

@@ -82,12 +82,12 @@ impl Handle {
         let threads = Threads::kept(CLIENT_THREADS);
 
         let build = |gate: &Gate, at| listen(&connections, &points, &threads, gate, at);
-        let (local, source) = build(&Gate::new(connections.clone()), config.listen)?;
+        let (local, source) = build(&Gate::new(connections.clone()), ("rtsp.listen", config.listen))?;
         let mut secured = None;
         let tls = match config.tls_listen {
             Some(at) => {
                 let gate = Secured::new(Gate::new(connections.clone()), config.identity)?;
-                let bound = build(&gate.gate, at)?;
+                let bound = build(&gate.gate, ("rtsp.tls_listen", at))?;
                 secured = Some(gate);
                 Some(bound)
             }

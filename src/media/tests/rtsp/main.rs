@@ -417,7 +417,10 @@ fn a_port_in_use_is_reported() {
     let listen = bench.server.local_addr();
     let error = Running::start(Config { listen, ..config() }, vec![], clock()).expect_err("in use");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.message().contains(&format!("port {} is already in use", listen.port())), "{error}");
+    let named = |key| format!("port {} is already in use: stop the other program or change `{key}`", listen.port());
+    assert!(error.message().starts_with(&named("rtsp.listen")), "{error}");
+    let error = Running::start(Config { tls_listen: Some(listen), ..config() }, vec![], clock()).expect_err("in use");
+    assert!(error.message().starts_with(&named("rtsp.tls_listen")), "{error}");
     bench.server.stop();
     Running::start(Config { listen, ..config() }, vec![], clock()).expect("free again");
 }
