@@ -15,6 +15,7 @@ load_board() {
   KERNEL=${KERNEL:-debian}
   local conf
   conf=$(grep -lx "KERNEL=$KERNEL" image/boards/*.conf) || die "no board in image/boards has KERNEL=$KERNEL"
+  # Which board it is is known at run time alone.
   # shellcheck disable=SC1090
   . "$conf"
   BOARD=$(basename "$conf" .conf)

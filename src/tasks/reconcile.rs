@@ -49,8 +49,6 @@ impl Task for Reconcile {
                 "recordings were brought back in step with the index"
             );
         }
-        // A task that ended would be shown as one that waits to be run again.
-        shutdown.called().await;
         Ok(AttemptEnd::Done)
     }
 }

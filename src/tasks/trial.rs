@@ -78,7 +78,7 @@ impl Task for Trial {
                 GateVerdict::Content => String::new(),
                 GateVerdict::Keep => match keep(self).await {
                     Ok(()) => return Ok(AttemptEnd::Done),
-                    Err(e) => format!("it works and could not be kept: {e}"),
+                    Err(e) => format!("it works and could not be kept: {}", sentence(&e)),
                 },
             };
             if shown.as_ref() != Some(&complaint) {

@@ -100,6 +100,7 @@ impl Rauc {
         let started = self.call(&service, INSTALLER, "InstallBundle", &bundle_args(source));
         started.map_err(|e| explain(e, ErrorKind::Conflict, failed))?;
 
+        // Real time: RAUC's, which is another process.
         let tick = glib::timeout_source_new(ASK_EVERY, None, Priority::DEFAULT, || ControlFlow::Continue);
         tick.attach(Some(context));
         let mut silent = 0;

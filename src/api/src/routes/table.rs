@@ -55,6 +55,7 @@ const LIMIT: Param = may("limit", Kind::Number { min: LEAST_EVENTS, max: MOST_EV
 const WIDTH: Param = may("width", Kind::Number { min: *WIDTHS.start(), max: *WIDTHS.end(), default: None });
 
 /// All routes.
+// A route is three lines, so that they can be read one below the other as a table.
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
     Route { method: POST, path: "/api/v1/pair", permission: Public, about: TheBox,
