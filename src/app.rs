@@ -5,6 +5,7 @@ use crate::camera_set::CameraSet;
 use crate::cameras::Cameras;
 use crate::config::Config;
 use crate::supervisor::{GRACE, Supervisor};
+use crate::systemd::Notifier;
 use crate::tasks::card::CardMaker;
 use crate::tasks::commands::{Doors, reload_stream_passwords};
 use crate::tasks::cut_off::CutOffs;
@@ -219,6 +220,11 @@ impl App {
     /// The address to open.
     pub fn base_url(&self) -> String {
         self.api.base_url()
+    }
+
+    /// What tells systemd how the box is.
+    pub fn notifier(&self) -> Notifier {
+        Notifier::from_env(&self.clock)
     }
 
     /// Starts what looks after the box itself: the system's watchdog, updates, the card on the screen.

@@ -1,31 +1,39 @@
 //! Tells systemd how the box is (sd_notify(3)): a datagram with a line a fact. Without systemd nothing happens.
 
+use perch_base::clock::SharedClock;
+use perch_base::repeated::Repeated;
 use std::ffi::OsString;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where systemd listens, if it does.
-#[derive(Clone, Debug, Default)]
-pub struct Notifier(Option<SocketAddr>);
+#[derive(Clone)]
+pub struct Notifier {
+    address: Option<SocketAddr>,
+    clock: SharedClock,
+    /// Signs of life come every few seconds.
+    failures: Arc<Repeated>,
+}
 
 impl Notifier {
     /// Where the environment says.
-    pub fn from_env() -> Self {
-        Self::new(std::env::var_os("NOTIFY_SOCKET"))
+    pub fn from_env(clock: &SharedClock) -> Self {
+        Self::new(std::env::var_os("NOTIFY_SOCKET"), clock)
     }
 
     /// A path, or a name in Linux's abstract namespace behind `@`.
-    fn new(name: Option<OsString>) -> Self {
+    fn new(name: Option<OsString>, clock: &SharedClock) -> Self {
         let address = name.and_then(|name| match name.as_bytes() {
             [b'@', rest @ ..] => SocketAddr::from_abstract_name(rest).ok(),
             [b'/', ..] => SocketAddr::from_pathname(&name).ok(),
             _ => None,
         });
-        Self(address)
+        Self { address, clock: clock.clone(), failures: Arc::default() }
     }
 
     /// The ports are open.
@@ -49,11 +57,19 @@ impl Notifier {
     }
 
     fn notify(&self, message: &str) {
-        let Some(address) = &self.0 else { return };
+        let Some(address) = &self.address else { return };
         let sent: io::Result<usize> =
             UnixDatagram::unbound().and_then(|socket| socket.send_to_addr(message.as_bytes(), address));
-        if let Err(e) = sent {
-            tracing::warn!(error = %e, "systemd cannot be notified of how the box is");
+        match sent {
+            Ok(_) => {
+                if let Some(repeats) = self.failures.ended() {
+                    tracing::info!(repeats, "systemd is notified again of how the box is");
+                }
+            }
+            Err(e) if self.failures.is_news(&e, self.clock.mono()) => {
+                tracing::warn!(error = %e, "systemd cannot be notified of how the box is");
+            }
+            Err(_) => {}
         }
     }
 }
@@ -82,13 +98,19 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use perch_base::clock::ManualClock;
+
+    fn notifier(name: Option<OsString>) -> Notifier {
+        let clock: SharedClock = Arc::new(ManualClock::default());
+        Notifier::new(name, &clock)
+    }
 
     #[test]
     fn systemd_is_notified_line_by_line() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("bound");
-        let notifier = Notifier::new(Some(path.into_os_string()));
+        let notifier = notifier(Some(path.into_os_string()));
         let heard = || {
             let mut buf = [0; 256];
             let n = socket.recv(&mut buf).expect("sent");
@@ -107,11 +129,24 @@ mod tests {
         let name = format!("perch-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(name.as_bytes()).expect("a name");
         let socket = UnixDatagram::bind_addr(&address).expect("bound");
-        Notifier::new(Some(format!("@{name}").into())).alive();
+        notifier(Some(format!("@{name}").into())).alive();
         let mut buf = [0; 16];
         assert_eq!(socket.recv(&mut buf).expect("sent"), "WATCHDOG=1".len());
-        Notifier::new(None).alive();
-        Notifier::new(Some("/no/such/socket".into())).alive();
-        assert!(Notifier::new(Some("nonsense".into())).0.is_none());
+        notifier(None).alive();
+        notifier(Some("/no/such/socket".into())).alive();
+        assert!(notifier(Some("nonsense".into())).address.is_none());
+    }
+
+    #[test]
+    fn that_systemd_is_not_there_is_logged_once_until_it_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("notify");
+        let notifier = notifier(Some(path.clone().into_os_string()));
+        (0..4).for_each(|_| notifier.alive());
+        assert_eq!(notifier.failures.ended(), Some(3), "one was logged");
+        notifier.alive();
+        let _socket = UnixDatagram::bind(&path).expect("bound");
+        notifier.alive();
+        assert_eq!(notifier.failures.ended(), None, "it was heard");
     }
 }

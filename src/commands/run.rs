@@ -2,7 +2,6 @@
 
 use crate::app::{App, stop_signal};
 use crate::config::Config;
-use crate::systemd::Notifier;
 use crate::tasks::reload;
 use perch_base::{ErrorKind, Result, ResultExt};
 use std::path::{Path, PathBuf};
@@ -48,7 +47,7 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
         Ok(None) => println!("Perch answers at {}", app.base_url()),
         Err(e) => eprintln!("This box is not yet yours, and no one-time password could be made: {e}"),
     }
-    let notifier = Notifier::from_env();
+    let notifier = app.notifier();
     notifier.ready(&format!("answers at {}", app.base_url()));
     let late = app
         .run(async {

@@ -28,12 +28,13 @@ pub fn spawn(supervisor: &Supervisor, identity: &Arc<Identity>, clock: &SharedCl
 impl Task for KeepCertificate {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         loop {
+            // First: an attempt that only waits before it fails again would seem to have worked.
+            let identity = self.identity.clone();
+            blocking("looking at the certificate", move || identity.look()).await?;
             tokio::select! {
                 () = self.clock.sleep(LOOK_EVERY) => {}
                 () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
-            let identity = self.identity.clone();
-            blocking("looking at the certificate", move || identity.look()).await?;
         }
     }
 }

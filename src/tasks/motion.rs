@@ -243,7 +243,7 @@ impl<I: EventIndex> Motion<I> {
                 if let Some((event, at)) = entered.wants_still {
                     self.stills.want(event, at);
                 }
-                if let Some(e) = &entered.failed {
+                if let Some(e) = entered.failed.as_ref().filter(|_| entered.is_news) {
                     tracing::error!(%camera, event = %entered.entry.mark, error = %e, "event could not be kept");
                 }
                 entered.events.into_iter().for_each(|event| self.camera.publish(Notice::Event { event }));

@@ -81,6 +81,7 @@ impl Question {
 
 struct Watchdog {
     watched: Watched,
+    notifier: Notifier,
     every: Duration,
     /// It lives as long as the process: an attempt that is run again must not start with a new grace.
     vitality: Vitality,
@@ -96,6 +97,7 @@ pub fn spawn(supervisor: &Supervisor, watched: Watched) -> Result<()> {
         vitality: Vitality::default(),
         api: Question::new("ask the API")?,
         database: Question::new("ask the index")?,
+        notifier: Notifier::from_env(&watched.clock),
         watched,
     };
     supervisor.spawn(TaskId::Watchdog, Backoff::new(Duration::from_millis(100), Duration::from_secs(2)), task)
@@ -103,14 +105,13 @@ pub fn spawn(supervisor: &Supervisor, watched: Watched) -> Result<()> {
 
 impl Task for Watchdog {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
-        let notifier = Notifier::from_env();
         let mut shown = String::new();
         while !shutdown.is_called() {
             let verdict = self.look();
             let stuck = verdict.sentence();
             let status = match verdict {
                 VitalityVerdict::Alive => {
-                    notifier.alive();
+                    self.notifier.alive();
                     // The disk is left out: asking it may take as long as it likes.
                     summarise(&self.watched.cameras.cameras(), &DiskStatus::default(), &[], true).1
                 }
@@ -120,7 +121,7 @@ impl Task for Watchdog {
                 if !stuck.is_empty() && !shown.starts_with("stuck") {
                     tracing::error!(stuck, "the box does not go on; the watchdog is no longer fed");
                 }
-                notifier.status(&status);
+                self.notifier.status(&status);
                 shown = status;
             }
             tokio::select! {

@@ -1,6 +1,7 @@
 //! What several crates need to know of the network: this machine's addresses, host names, and whose an address is.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An interface of this machine that is up.
@@ -56,14 +57,13 @@ fn routes_in(route: &str, ipv6_route: &str) -> Vec<String> {
     names
 }
 
-/// This machine's interfaces that are up and have an address, in no order of worth.
-pub fn interfaces() -> Vec<Interface> {
+/// This machine's interfaces that are up and have an address, in no order of worth. Errors are the system's.
+pub fn interfaces() -> io::Result<Vec<Interface>> {
     let mut out: Vec<Interface> = Vec::new();
     let mut head: *mut libc::ifaddrs = std::ptr::null_mut();
     // SAFETY: getifaddrs fills `head` with a list that is ours until freeifaddrs; it is not touched after.
     if unsafe { libc::getifaddrs(&raw mut head) } != 0 {
-        tracing::warn!(error = %std::io::Error::last_os_error(), "the addresses of this machine cannot be read");
-        return out;
+        return Err(io::Error::last_os_error());
     }
     let mut next = head;
     while !next.is_null() {
@@ -103,7 +103,7 @@ pub fn interfaces() -> Vec<Interface> {
     for interface in &mut out {
         interface.addresses.sort();
     }
-    out
+    Ok(out)
 }
 
 /// IPv6 addresses that the kernel replaces from day to day (RFC 8981), from the text of `/proc/net/if_inet6`.
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn every_machine_has_a_loopback_address() {
-        let all = interfaces();
+        let all = interfaces().expect("read");
         assert!(all.iter().any(|i| i.is_loopback && i.addresses.iter().any(IpAddr::is_loopback)), "{all:?}");
     }
 

@@ -4,9 +4,11 @@ use crate::authority::Pki;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::net;
+use perch_base::repeated::Repeated;
 use perch_base::sync::{lock, read, write};
 use perch_domain::identity::{Certificate, IdentityPort, Names};
 use perch_domain::reach::by_worth;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
@@ -31,6 +33,8 @@ pub struct Identity {
     /// Locked while it is looked at, which may take a disk's time. What is handed out does not wait for it.
     pki: Mutex<Pki>,
     now: RwLock<Now>,
+    /// Why the addresses of this machine could not be read.
+    unreadable: Repeated,
 }
 
 struct Now {
@@ -42,18 +46,22 @@ struct Now {
 impl Identity {
     /// Makes or loads authority and leaf. Blocks. Errors: `Invalid` for an invalid host name, `Io` when keys cannot be kept.
     pub fn open(config: Config, clock: SharedClock) -> Result<Self> {
-        let reachable = reachable_addresses();
+        let reachable = reachable_addresses().unwrap_or_else(|e| {
+            tracing::warn!(error = %e, "this machine's addresses cannot be read: the certificate names none");
+            Vec::new()
+        });
         let names = Names::new(&config.host, &config.hostnames, &reachable)?;
         let pki = Pki::open(&config.data_dir, &names, clock.utc())?;
         let (ca_pem, ca_sha256) = (pki.ca_pem().to_owned(), pki.ca_sha256());
         let now = Now { certificate: Arc::new(pki.certificate()), names: Arc::new(names), reachable };
-        Ok(Self { config, clock, ca_pem, ca_sha256, pki: Mutex::new(pki), now: RwLock::new(now) })
+        let (pki, now, unreadable) = (Mutex::new(pki), RwLock::new(now), Repeated::default());
+        Ok(Self { config, clock, ca_pem, ca_sha256, pki, now, unreadable })
     }
 
     /// Looks at names, addresses and dates, and renews the leaf where it no longer fits. Blocks. To be called every minute: an
     /// address may change at any time. Errors as [`Self::open`]; the old leaf is kept then.
     pub fn look(&self) -> Result<()> {
-        let reachable = reachable_addresses();
+        let reachable = self.or_those_before(reachable_addresses());
         let names = Arc::new(Names::new(&self.config.host, &self.config.hostnames, &reachable)?);
         let mut pki = lock(&self.pki);
         let renewed = pki.refresh(&names, self.clock.utc());
@@ -63,6 +71,24 @@ impl Identity {
             now.certificate = Arc::new(pki.certificate());
         }
         Ok(())
+    }
+
+    /// Addresses that cannot be read are those of before: the leaf is not renewed for that.
+    fn or_those_before(&self, addresses: io::Result<Vec<IpAddr>>) -> Vec<IpAddr> {
+        match addresses {
+            Ok(addresses) => {
+                if let Some(repeats) = self.unreadable.ended() {
+                    tracing::info!(repeats, "this machine's addresses are read again");
+                }
+                addresses
+            }
+            Err(e) => {
+                if self.unreadable.is_news(&e, self.clock.mono()) {
+                    tracing::warn!(error = %e, "this machine's addresses cannot be read: the certificate keeps those it has");
+                }
+                self.now(|now| now.reachable.clone())
+            }
+        }
     }
 
     fn now<T>(&self, take: impl FnOnce(&Now) -> T) -> T {
@@ -94,7 +120,7 @@ impl IdentityPort for Identity {
 
 /// The addresses by which this machine may be reached from elsewhere: without loopback, IPv6 link-local ones (which no URL can
 /// name) and those that change from day to day, the likeliest first.
-fn reachable_addresses() -> Vec<IpAddr> {
+fn reachable_addresses() -> io::Result<Vec<IpAddr>> {
     let temporary = std::fs::read_to_string("/proc/net/if_inet6").map(|text| net::temporary_addresses(&text));
     let temporary = temporary.unwrap_or_default();
     let named = |a: &IpAddr| match a {
@@ -103,19 +129,32 @@ fn reachable_addresses() -> Vec<IpAddr> {
             !v6.is_loopback() && !v6.is_unspecified() && !v6.is_unicast_link_local() && !temporary.contains(a)
         }
     };
-    by_worth(net::interfaces(), &net::default_routes())
-        .into_iter()
-        .flat_map(|interface| interface.addresses)
-        .filter(named)
-        .collect()
+    let interfaces = by_worth(net::interfaces()?, &net::default_routes());
+    Ok(interfaces.into_iter().flat_map(|interface| interface.addresses).filter(named).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use perch_base::clock::SystemClock;
 
     #[test]
     fn this_machine_has_addresses_that_are_not_loopback() {
-        assert!(reachable_addresses().iter().all(|a| !a.is_loopback()));
+        assert!(reachable_addresses().expect("read").iter().all(|a| !a.is_loopback()));
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_read_are_those_of_before_and_logged_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let config = Config { data_dir: dir.path().to_owned(), host: "perch".into(), hostnames: Vec::new() };
+        let identity = Identity::open(config, Arc::new(SystemClock)).expect("opened");
+        let before = identity.reachable();
+        for _ in 0..3 {
+            let kept = identity.or_those_before(Err(io::Error::other("no netlink")));
+            assert_eq!(kept, before);
+        }
+        assert_eq!(identity.unreadable.ended(), Some(2), "one was logged");
+        let new: IpAddr = "192.0.2.7".parse().expect("an address");
+        assert_eq!(identity.or_those_before(Ok(vec![new])), [new]);
     }
 }

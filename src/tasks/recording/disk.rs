@@ -32,17 +32,18 @@ impl Picture {
     }
 }
 
-/// Does `steps` in order, until one fails without which recording cannot go on. Returns the answers.
-pub(super) fn obey(disk: &mut impl Disk, camera: &CameraId, steps: &[Step]) -> Vec<RecorderInput> {
+/// Does `steps` in order, until one fails without which recording cannot go on. Returns the answers. Where recording is paused
+/// already, the failure was logged.
+pub(super) fn obey(disk: &mut impl Disk, camera: &CameraId, steps: &[Step], is_paused: bool) -> Vec<RecorderInput> {
     let mut answers = Vec::new();
     for step in steps {
         let Err(e) = disk.obey(step) else { continue };
         let cause = write_fault(&e);
         if step.failure_pauses(cause) {
-            // The reason is shown to whoever sees the camera; a probe only finds what was logged when it started.
-            match step {
-                Step::Probe => tracing::debug!(%camera, error = %e, "recording cannot go on yet"),
-                _ => tracing::error!(%camera, error = %e, "recording pauses"),
+            // The reason is shown to whoever sees the camera.
+            match is_paused {
+                true => tracing::debug!(%camera, error = %e, "recording cannot go on yet"),
+                false => tracing::error!(%camera, error = %e, "recording pauses"),
             }
             answers.push(Input::Failed { cause, reason: e.message().to_owned() });
             return answers;

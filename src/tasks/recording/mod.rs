@@ -155,7 +155,11 @@ impl<D: Disk> Recording<D> {
     async fn feed(&mut self, input: RecorderInput) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
+            let was_paused = self.recorder.is_paused();
             let steps = self.recorder.handle(now(&self.clock), input);
+            if was_paused && !self.recorder.is_paused() {
+                tracing::info!(camera = %self.camera.config.id, "the disk can be written again: recording goes on");
+            }
             inputs.extend(self.obey(steps).await);
         }
     }
@@ -166,8 +170,8 @@ impl<D: Disk> Recording<D> {
         if steps.is_empty() {
             return Vec::new();
         }
-        let camera = self.camera.config.id.clone();
-        let done = match self.disk.start_job(move |disk| disk::obey(disk, &camera, &steps)) {
+        let (camera, is_paused) = (self.camera.config.id.clone(), self.recorder.is_paused());
+        let done = match self.disk.start_job(move |disk| disk::obey(disk, &camera, &steps, is_paused)) {
             Ok(mut work) => match within(&self.clock, HUNG_AFTER, &mut work).await {
                 Some(done) => done,
                 None => {
@@ -182,7 +186,11 @@ impl<D: Disk> Recording<D> {
             Err(e) => Err(e),
         };
         done.unwrap_or_else(|e| {
-            tracing::error!(camera = %self.camera.config.id, error = %e, "the recorder failed");
+            let camera = &self.camera.config.id;
+            match is_paused {
+                true => tracing::debug!(%camera, error = %e, "the recorder still fails"),
+                false => tracing::error!(%camera, error = %e, "the recorder failed"),
+            }
             vec![Input::Failed { cause: None, reason: "the recorder failed".into() }]
         })
     }

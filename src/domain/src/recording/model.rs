@@ -41,6 +41,8 @@ pub(super) struct World {
     pub(super) format: Format<u8>,
     pub(super) event: Option<EventId>,
     pub(super) last_motion: MonoTime,
+    /// Failures while it was not paused yet: those that are logged.
+    pub(super) news: usize,
     /// When a step failed last.
     failed_at: Option<MonoTime>,
     config: RecordConfig,
@@ -70,6 +72,7 @@ impl World {
             format,
             event: None,
             last_motion: MonoTime(0),
+            news: 0,
             failed_at: None,
             config,
             events: 0,
@@ -90,6 +93,7 @@ impl World {
             assert!(!is_paused || self.disk.touched == touched, "written while paused: {:?}", self.disk);
             if self.disk.failures > failures {
                 self.failed_at = Some(self.now.mono);
+                self.news += usize::from(!self.recorder.is_paused());
             }
         }
     }

@@ -126,6 +126,11 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
         self.config.mode == RecordMode::Off
     }
 
+    /// Whether it stands still because the disk cannot be written: then a try that fails is no news.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.state, State::Paused { .. })
+    }
+
     /// Takes one input; says what to do.
     pub fn handle(&mut self, now: Now, input: Input<P, F>) -> Vec<Step<P, F>> {
         let mut steps = Vec::new();

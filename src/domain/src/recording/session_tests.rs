@@ -94,6 +94,15 @@ fn pauses() {
 }
 
 #[test]
+fn a_disk_that_is_tried_in_vain_is_news_once() {
+    let w = run(RecordMode::Continuous, "r4 bad r27 well r9 full r9 s9 r2");
+    assert_eq!((w.news, w.disk.failures > 6), (2, true), "{} failures", w.disk.failures);
+    // Probed while nothing moves.
+    let w = run(RecordMode::Motion, "r5 e full r4 E r20 well r12");
+    assert_eq!((w.news, w.disk.failures > 3), (1, true), "{} failures", w.disk.failures);
+}
+
+#[test]
 fn marks_while_paused_are_kept() {
     let (cont, motion) = (RecordMode::Continuous, RecordMode::Motion);
     // Started and ended in the pause: nothing is its own. The next is recorded as ever.

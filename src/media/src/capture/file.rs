@@ -115,6 +115,7 @@ impl Pads {
             && parts::own_sound(&self.settings)
             && looper.is_first_sound()
             && let Err(e) = self.add_sound(&flow, &bin, &looper, pad)
+            && self.settings.is_news(&e)
         {
             tracing::warn!(camera = %self.settings.config.id, error = %e, "the file's sound cannot be used");
         }

@@ -103,7 +103,10 @@ impl Wiring<'_> {
             needs.iter().all(|e| gst::ElementFactory::find(e).is_some())
         };
         let Some(decoder) = decoders.iter().find(installed) else {
-            tracing::warn!(camera = %self.settings.config.id, "no H.264 decoder is installed: no motion and no sub-stream");
+            let why = "no H.264 decoder is installed: no motion and no sub-stream";
+            if self.settings.is_news(why) {
+                tracing::warn!(camera = %self.settings.config.id, "{why}");
+            }
             return Ok(());
         };
         let decoder = self.settings.library.bin(decoder, &[], &[])?;
@@ -122,7 +125,7 @@ impl Wiring<'_> {
     /// and such a camera could not be recorded either.
     fn spare(&self, valve: &gst::Element) -> Result<()> {
         let pad = valve.static_pad("src").ok_or_else(|| Error::invalid("a valve without a pad"))?;
-        let (camera, warned) = (self.settings.config.id.clone(), Once::new());
+        let (settings, warned) = (self.settings.clone(), Once::new());
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let caps = pad.current_caps();
             let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
@@ -132,7 +135,10 @@ impl Wiring<'_> {
                 return gst::PadProbeReturn::Ok;
             }
             warned.call_once(|| {
-                tracing::warn!(%camera, "pictures that are too large, or of two sizes, are not decoded: no motion and no sub-stream");
+                let why = "pictures that are too large, or of two sizes, are not decoded: no motion and no sub-stream";
+                if settings.is_news(why) {
+                    tracing::warn!(camera = %settings.config.id, "{why}");
+                }
             });
             gst::PadProbeReturn::Handled
         });

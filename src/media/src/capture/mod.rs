@@ -30,6 +30,7 @@ use flow::{Flow, Signal};
 use instance::Instance;
 use meter::Meter;
 use perch_base::clock::{SharedClock, within};
+use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
@@ -68,7 +69,8 @@ impl Capture {
     pub fn new(config: CameraConfig, library: Arc<Library>, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
         let meter = Arc::new(Meter::default());
         let (threads, sound_threads) = (Threads::default(), Threads::default());
-        let settings = Arc::new(Settings { config, library, hub, clock, luma, threads, sound_threads });
+        let missing = Repeated::default();
+        let settings = Arc::new(Settings { config, library, hub, clock, luma, threads, sound_threads, missing });
         Self { settings, meter, running: Mutex::new(None), attempt: watch::Sender::new(None) }
     }
 

@@ -193,7 +193,9 @@ impl Pads {
                 }
             }
             Offer::Sound(name) => {
-                if let Err(e) = self.add_sound(&flow, &bin, pad, name) {
+                if let Err(e) = self.add_sound(&flow, &bin, pad, name)
+                    && self.settings.is_news(&e)
+                {
                     tracing::warn!(camera = %self.settings.config.id, error = %e, "the camera's sound cannot be used");
                 }
             }

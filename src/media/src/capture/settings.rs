@@ -4,9 +4,11 @@ use super::threads::Threads;
 use crate::fanout::Hub;
 use crate::pipeline::Library;
 use perch_base::clock::SharedClock;
+use perch_base::repeated::Repeated;
 use perch_base::time::MonoTime;
 use perch_domain::camera::CameraConfig;
 use perch_domain::health::Pace;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// A small grey picture for the motion detector.
@@ -48,4 +50,13 @@ pub(super) struct Settings {
     pub threads: Threads,
     /// Threads in the microphone's driver.
     pub sound_threads: Threads,
+    /// What attempts go on without.
+    pub missing: Repeated,
+}
+
+impl Settings {
+    /// Whether it is to be logged that an attempt goes on without something, and why: each attempt finds that again.
+    pub fn is_news(&self, what: impl Display) -> bool {
+        self.missing.is_news(what, self.clock.mono())
+    }
 }

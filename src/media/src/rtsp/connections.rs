@@ -8,6 +8,8 @@ use super::{requests, socket};
 use gstreamer_rtsp_server::{self as rtsp_server, glib};
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
+use perch_base::net::household;
+use perch_base::repeated::Repeated;
 use perch_base::secret::{hex, random_bytes};
 use perch_base::sync::{lock, read, write};
 use perch_base::time::MonoTime;
@@ -20,6 +22,7 @@ use perch_domain::viewers::has_room_for_reader;
 use rtsp_server::prelude::*;
 use socket2::Socket;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
@@ -78,6 +81,11 @@ impl Peer {
         self.playing.as_ref().is_some_and(|playing| Arc::ptr_eq(playing, mount))
     }
 
+    /// Where it comes from.
+    fn household(&self) -> Option<IpAddr> {
+        self.socket.as_ref().and_then(socket::address).map(household)
+    }
+
     /// Ends the connection soon: its own thread sees the end and cleans up.
     fn shut(&self) {
         if let Some(socket) = &self.socket {
@@ -96,6 +104,8 @@ struct State {
     /// Who is let in and who gives way.
     admission: Admission<String>,
     without_password: Tally,
+    /// What players meet at each of their requests, and do not give up.
+    refusals: Repeated,
 }
 
 impl State {
@@ -139,6 +149,7 @@ impl Connections {
             peers: HashMap::new(),
             admission: Admission::new(Limits::RTSP),
             without_password: Tally::new(SUM_UP_EVERY),
+            refusals: Repeated::default(),
         };
         Arc::new(Self { clock, mounts, logins: RwLock::default(), state: Mutex::new(state) })
     }
@@ -358,7 +369,7 @@ impl Connections {
         let verdict = logins.check(given, method, &connection.nonce);
         let now = self.clock.mono();
         let mut state = self.lock();
-        let State { peers, admission, .. } = &mut *state;
+        let State { peers, admission, refusals, .. } = &mut *state;
         let Some(peer) = peers.get_mut(&connection.key) else { return verdict };
         match verdict {
             DigestVerdict::Accepted => {
@@ -374,9 +385,16 @@ impl Connections {
             }
             DigestVerdict::Stale => {}
             DigestVerdict::Refused => {
-                tracing::warn!(user = given.username, peer = peer.address, "RTSP password refused");
-                if let Some(fault) = peer.reader.is_refused() {
-                    tracing::warn!(peer = peer.address, "RTSP connection closed: {fault}");
+                let known = logins.get(given.username).map(|login| login.name.as_str());
+                let fault = peer.reader.is_refused();
+                // A name that does not exist is no other failure than the next one.
+                let (user, address) = (given.username, &peer.address);
+                match (refusals.is_news(format_args!("{:?} {known:?} {fault:?}", peer.household()), now), fault) {
+                    (true, Some(fault)) => tracing::warn!(user, peer = address, "RTSP connection closed: {fault}"),
+                    (true, None) => tracing::warn!(user, peer = address, "RTSP password refused"),
+                    (false, _) => tracing::debug!(user, peer = address, "RTSP password refused again"),
+                }
+                if fault.is_some() {
                     peer.shut();
                 }
             }
@@ -388,7 +406,11 @@ impl Connections {
     pub(super) fn is_full(&self, connection: &Connection) -> bool {
         let state = self.lock();
         let others = state.peers.values().filter(|peer| peer.connection.key != connection.key);
-        !has_room_for_reader(others.filter(|peer| peer.login.is_some()).count())
+        let is_full = !has_room_for_reader(others.filter(|peer| peer.login.is_some()).count());
+        if is_full && state.refusals.is_news("full", self.clock.mono()) {
+            tracing::warn!("RTSP readers are refused: too many are connected");
+        }
+        is_full
     }
 
     fn plays(&self, connection: &Connection, client: &rtsp_server::RTSPClient, ctx: &rtsp_server::RTSPContext) {

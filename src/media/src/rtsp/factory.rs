@@ -40,6 +40,8 @@ struct State {
     feed: Weak<Feed>,
     /// How many media of this path have started to end: a reader that comes meanwhile gets a new one instead of a refusal.
     ended: u64,
+    /// Why readers are refused, as it was logged.
+    refusal: Option<String>,
 }
 
 impl Mount {
@@ -49,7 +51,7 @@ impl Mount {
             path,
             source: Arc::new(source),
             has_audio,
-            state: Mutex::new(State { video, media: glib::WeakRef::new(), feed: Weak::new(), ended: 0 }),
+            state: Mutex::new(State { video, media: glib::WeakRef::new(), feed: Weak::new(), ended: 0, refusal: None }),
         }
     }
 
@@ -73,6 +75,16 @@ impl Mount {
         }
         // An error says that it is ending: `ended` was counted before, so the reader gets a new one.
         media.prepare(None).ok().map(|()| KeptMedia(media))
+    }
+
+    /// A reader is refused. Whether that is news: players ask again and again.
+    fn refuses(&self, why: &str) -> bool {
+        self.state().refusal.replace(why.to_owned()).as_deref() != Some(why)
+    }
+
+    /// A reader got its media: the next refusal is news.
+    fn serves(&self) {
+        self.state().refusal = None;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -163,10 +175,15 @@ mod imp {
 
         fn create_element(&self, _url: &gst_rtsp::RTSPUrl) -> Option<gst::Element> {
             let (mount, _) = self.setup.get()?;
-            let bin = mount.bin();
-            bin.inspect_err(|e| tracing::error!(path = mount.path, "RTSP pipeline cannot be built: {e}"))
-                .ok()
-                .map(|bin| bin.upcast())
+            match mount.bin() {
+                Ok(bin) => Some(bin.upcast()),
+                Err(e) => {
+                    if mount.refuses(&e.to_string()) {
+                        tracing::error!(path = mount.path, error = %e, "RTSP pipeline cannot be built");
+                    }
+                    None
+                }
+            }
         }
 
         fn create_pipeline(&self, media: &rtsp_server::RTSPMedia) -> Option<gst::Pipeline> {
@@ -203,12 +220,11 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
     }
     feed.attach();
 
-    let waiting = Arc::downgrade(&feed);
-    let path = mount.path.clone();
+    let waiting = (Arc::downgrade(&feed), Arc::downgrade(mount));
+    // Real time, as all waiting in the library is.
     let give_up = glib::timeout_source_new(OPEN_WITHIN, None, glib::Priority::DEFAULT, move || {
-        if let Some(feed) = waiting.upgrade().filter(|feed| feed.is_opening()) {
-            tracing::warn!(path, "no picture came: the reader is refused");
-            feed.fail("no picture came");
+        if let (Some(feed), Some(mount)) = (waiting.0.upgrade(), waiting.1.upgrade()) {
+            give_up_or_go_on(&mount, &feed);
         }
         glib::ControlFlow::Break
     });
@@ -229,6 +245,18 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
         tracing::debug!(path, "RTSP media ended");
         feed.detach();
     });
+}
+
+/// A media had its time to open.
+fn give_up_or_go_on(mount: &Mount, feed: &Feed) {
+    const WHY: &str = "no picture came";
+    if !feed.is_opening() {
+        return mount.serves();
+    }
+    if mount.refuses(WHY) {
+        tracing::warn!(path = mount.path, "no picture came: the reader is refused");
+    }
+    feed.fail(WHY);
 }
 
 /// Gives every half of a media its TCP sender, whatever its first reader sets up. Without it, a reader of video alone would
@@ -290,5 +318,25 @@ impl Factory {
         factory.set_protocols(gst_rtsp::RTSPLowerTrans::UDP | gst_rtsp::RTSPLowerTrans::TCP);
         let _ = factory.imp().setup.set((mount, context.clone()));
         factory
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fanout::Hub;
+    use perch_base::clock::SystemClock;
+    use perch_base::ids::CameraId;
+    use perch_domain::media::Stream;
+
+    #[test]
+    fn a_refusal_is_news_once_until_a_reader_is_served() {
+        let hub = Hub::new(CameraId::new("front").expect("valid"), Arc::new(SystemClock));
+        let video = VideoSettings { width: 320, height: 180, fps: 10, bitrate_kbps: 100 };
+        let mount = Mount::new(FeedSource::new(hub, Stream::Main, VideoCodec::H264), false, video);
+        let news = ["no picture came", "no picture came", "no element", "no element"].map(|why| mount.refuses(why));
+        assert_eq!(news, [true, false, true, false]);
+        mount.serves();
+        assert!(mount.refuses("no element"));
     }
 }

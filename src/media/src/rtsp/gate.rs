@@ -86,7 +86,6 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
         return answer(ctx, RTSPStatusCode::MethodNotAllowed, None);
     }
     if connections.is_full(&connection) {
-        tracing::warn!("RTSP reader refused: too many are connected");
         return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
     }
     // Unknown paths are the library's to refuse.

@@ -2,14 +2,16 @@
 
 use perch_base::net;
 use perch_domain::reach::{by_worth, for_viewers};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use str0m::Candidate;
 
-/// Local candidates, best first: interfaces, then loopback, then `advertised` (addresses of a router that forwards to us).
-pub fn candidates(listen: SocketAddr, advertised: &[IpAddr]) -> Vec<Candidate> {
+/// Local candidates, best first: interfaces, then loopback, then `advertised` (addresses of a router that forwards to us). Errors
+/// where the interfaces cannot be read.
+pub fn candidates(listen: SocketAddr, advertised: &[IpAddr]) -> io::Result<Vec<Candidate>> {
     let port = listen.port();
     let local = match listen.ip().is_unspecified() {
-        true => for_viewers(&by_worth(net::interfaces(), &net::default_routes()), listen.is_ipv4()),
+        true => for_viewers(&by_worth(net::interfaces()?, &net::default_routes()), listen.is_ipv4()),
         false => vec![listen.ip()],
     };
     let host = local.iter().filter_map(|ip| Candidate::host(SocketAddr::new(*ip, port), "udp").ok());
@@ -17,7 +19,7 @@ pub fn candidates(listen: SocketAddr, advertised: &[IpAddr]) -> Vec<Candidate> {
         let base = local.iter().find(|l| l.is_ipv4() == ip.is_ipv4())?;
         Candidate::server_reflexive(SocketAddr::new(*ip, port), SocketAddr::new(*base, port), "udp").ok()
     });
-    host.chain(outside).collect()
+    Ok(host.chain(outside).collect())
 }
 
 #[cfg(test)]
@@ -26,7 +28,7 @@ mod tests {
 
     #[test]
     fn loopback_comes_last_and_a_given_address_stands_alone() {
-        let of = |listen: &str, outside: &[IpAddr]| candidates(listen.parse().expect("valid"), outside);
+        let of = |listen: &str, outside: &[IpAddr]| candidates(listen.parse().expect("valid"), outside).expect("read");
         let all: Vec<_> = of("[::]:8189", &[]).iter().map(|c| c.addr().ip()).collect();
         let first_loopback = all.iter().position(IpAddr::is_loopback).expect("every machine has one");
         assert!(all[first_loopback..].iter().all(IpAddr::is_loopback));

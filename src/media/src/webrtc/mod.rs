@@ -26,6 +26,7 @@ use engine::{AnswerSender, Command};
 use offer::{DtlsIdentity, SendSettings};
 use perch_base::clock::SharedClock;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
+use perch_base::repeated::Repeated;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::ports::{IceServer, LivePort, WatchAnswer, WatchRequest};
@@ -76,6 +77,7 @@ impl Engine {
             local,
             identity: DtlsIdentity::generate()?,
             counters: Counters::default(),
+            unreadable: Repeated::default(),
         });
         let (commands, command_rx) = mpsc::channel(COMMAND_QUEUE);
         let server = Server::new(shared.clone(), socket, command_rx);
@@ -117,6 +119,7 @@ impl Engine {
             || Error::new(ErrorKind::Unavailable, "live viewing does not answer now: try again in a moment");
         let (reply, answer) = std_mpsc::sync_channel(1);
         self.commands.try_send(command(reply)).map_err(|_| unavailable())?;
+        // Real time: it is the caller's thread that waits.
         answer.recv_timeout(CALL_TIMEOUT).map_err(|_| unavailable())
     }
 }

@@ -5,6 +5,7 @@ use super::cameras::LiveCameras;
 use super::offer::DtlsIdentity;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
+use perch_base::repeated::Repeated;
 use perch_base::secret::Secret;
 use perch_domain::redact::Shown;
 use perch_domain::settings::Keys;
@@ -132,12 +133,19 @@ pub struct Shared {
     pub identity: DtlsIdentity,
     /// Figures.
     pub counters: Counters,
+    /// Why the addresses of this machine could not be read.
+    pub unreadable: Repeated,
 }
 
 impl Shared {
-    /// Where viewers reach the port.
+    /// Where viewers reach the port; nowhere while this machine's addresses cannot be read.
     pub fn candidates(&self) -> Vec<Candidate> {
-        addresses::candidates(self.local, &self.config.addresses)
+        addresses::candidates(self.local, &self.config.addresses).unwrap_or_else(|e| {
+            if self.unreadable.is_news(&e, self.clock.mono()) {
+                tracing::warn!(error = %e, "this machine's addresses cannot be read: live viewers cannot reach it");
+            }
+            Vec::new()
+        })
     }
 }
 
