@@ -31,6 +31,10 @@ pub(crate) struct Failures {
     pub(crate) rows: Repeated,
     /// Recordings could not be deleted.
     pub(crate) deleting: Repeated,
+    /// The oldest recordings could not be taken in, and others went for them.
+    pub(crate) taking_in: Repeated,
+    /// Rows of recordings are damaged.
+    pub(crate) damaged: Repeated,
 }
 
 impl Index {

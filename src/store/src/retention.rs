@@ -127,10 +127,16 @@ impl Recordings {
             if !found.is_empty() {
                 return Ok(found);
             }
+            let failures = &self.index().inner.failures.taking_in;
             if let Err(e) = self.know_the_oldest() {
                 // Room must be made even then: without it not even the index can be written.
-                tracing::warn!(error = %e, "the oldest recordings could not be taken in, and others are deleted for want of space");
+                if failures.is_news(&e, self.inner.clock.mono()) {
+                    tracing::warn!(error = %e, "the oldest recordings could not be taken in, and others are deleted for want of space");
+                }
                 break;
+            }
+            if let Some(repeats) = failures.ended() {
+                tracing::info!(repeats, "the oldest recordings are taken in again");
             }
         }
         self.candidates_before(page, None)

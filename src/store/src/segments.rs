@@ -37,31 +37,6 @@ pub(crate) fn state_from(word: &str) -> Result<SegmentState> {
         .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("a recording's row has the state `{word}`")))
 }
 
-fn from_row(row: &Row<'_>) -> Result<Recorded, Fail> {
-    let id = SegmentId(row.get(0)?);
-    let blob: Option<Vec<u8>> = row.get(9)?;
-    let fragments = match blob {
-        None => Vec::new(),
-        Some(blob) => fragments::decode(&blob).unwrap_or_else(|| {
-            // One damaged row must not hide its neighbours.
-            tracing::error!(segment = id.0, "the index of a recording is damaged: it cannot be played");
-            Vec::new()
-        }),
-    };
-    let segment = Segment {
-        id,
-        camera: CameraId::new(&row.get::<_, String>(1)?)?,
-        start: Timestamp(row.get(3)?),
-        end: Timestamp(row.get(4)?),
-        size_bytes: row.get::<_, i64>(5)?.max(0) as u64,
-        state: state_from(&row.get::<_, String>(6)?)?,
-        event: row.get::<_, Option<i64>>(7)?.map(EventId),
-        init_size_bytes: row.get::<_, i64>(8)?.max(0) as u64,
-        fragments,
-    };
-    Ok(Recorded { segment, path: row.get(2)?, channels: row.get::<_, i64>(10)?.clamp(0, 2) as u8 })
-}
-
 /// Finds or keeps a pair of parameter sets.
 pub(crate) fn format_id(tx: &Transaction<'_>, format: &TrackFormat) -> Result<i64, Fail> {
     let key = params![&format.sps[..], &format.pps[..]];
@@ -93,6 +68,34 @@ pub(crate) fn sealed_state(s: &Segment) -> SegmentState {
 }
 
 impl Recordings {
+    /// A recording as its row says. One whose fragments cannot be read is there without them.
+    fn recorded_in(&self, row: &Row<'_>) -> Result<Recorded, Fail> {
+        let id = SegmentId(row.get(0)?);
+        let blob: Option<Vec<u8>> = row.get(9)?;
+        let fragments = match blob {
+            None => Vec::new(),
+            Some(blob) => fragments::decode(&blob).unwrap_or_else(|| {
+                // One damaged row must not hide its neighbours.
+                if self.index().inner.failures.damaged.is_news(id, self.inner.clock.mono()) {
+                    tracing::error!(segment = id.0, "the index of a recording is damaged: it cannot be played");
+                }
+                Vec::new()
+            }),
+        };
+        let segment = Segment {
+            id,
+            camera: CameraId::new(&row.get::<_, String>(1)?)?,
+            start: Timestamp(row.get(3)?),
+            end: Timestamp(row.get(4)?),
+            size_bytes: row.get::<_, i64>(5)?.max(0) as u64,
+            state: state_from(&row.get::<_, String>(6)?)?,
+            event: row.get::<_, Option<i64>>(7)?.map(EventId),
+            init_size_bytes: row.get::<_, i64>(8)?.max(0) as u64,
+            fragments,
+        };
+        Ok(Recorded { segment, path: row.get(2)?, channels: row.get::<_, i64>(10)?.clamp(0, 2) as u8 })
+    }
+
     /// Takes back a row whose file is gone.
     pub(crate) fn forget_open(&self, id: SegmentId) -> Result<()> {
         self.inner.db.write(format_args!("recording {id} cannot be taken out of the index"), |tx| {
@@ -125,7 +128,7 @@ impl Recordings {
                 "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND start >= ?2 AND start < ?2 + 60000000
                 AND state = 'sealed' ORDER BY id DESC LIMIT 1"
             );
-            each(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0])?, from_row)
+            each(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0])?, |row| self.recorded_in(row))
         })?;
         let is_near = |s: &Segment| s.start >= at && s.start.0 < at.0.saturating_add(60_000_000);
         let in_memory = live.iter().map(|(l, _)| l.segment.clone()).filter(is_near);
@@ -137,7 +140,7 @@ impl Recordings {
                 AND end > ?2 + {TOUCH_US} AND start < ?4 AND start >= {FIRST_THAT_MAY_OVERLAP}"
             );
             let limits = params![camera.as_str(), newest.start.0, newest.id.0, newest.end.0];
-            each(c.prepare_cached(&sql)?.query(limits)?, from_row)
+            each(c.prepare_cached(&sql)?.query(limits)?, |row| self.recorded_in(row))
         })?;
         for (recorded, is_complete) in live {
             let s = &recorded.segment;
@@ -185,7 +188,7 @@ impl Recordings {
         let open = self.being_written(camera, range)?;
         let mut out = self.inner.db.read(format_args!("camera {camera}: looking up its recordings"), |c| {
             let limits = params![camera.as_str(), range.from.0, range.to.0, limit as i64];
-            each(c.prepare_cached(&recorded_sql())?.query(limits)?, from_row)
+            each(c.prepare_cached(&recorded_sql())?.query(limits)?, |row| self.recorded_in(row))
         })?;
         let sealed = out.len();
         for one in open {
@@ -210,7 +213,9 @@ impl Recordings {
                 "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND state = 'open' AND start < ?3
                 AND start >= {FIRST_THAT_MAY_OVERLAP}"
             );
-            each(c.prepare_cached(&sql)?.query(params![camera.as_str(), range.from.0, range.to.0])?, from_row)
+            each(c.prepare_cached(&sql)?.query(params![camera.as_str(), range.from.0, range.to.0])?, |row| {
+                self.recorded_in(row)
+            })
         })?;
         let mut out = Vec::new();
         for mut recorded in rows {
@@ -248,7 +253,7 @@ impl Recordings {
             let mut statement = c.prepare_cached(&sql)?;
             let mut rows = statement.query(params![id.0, camera.as_str()])?;
             let row = rows.next()?.ok_or_else(missing)?;
-            Ok((from_row(row)?, row.get(11)?))
+            Ok((self.recorded_in(row)?, row.get(11)?))
         })
     }
 
@@ -315,4 +320,30 @@ pub(crate) const FIRST_THAT_MAY_OVERLAP: &str = "coalesce((SELECT min(start) FRO
 /// Where the recorded time of a list of fragments ends, relative to time 0.
 pub(crate) fn length_us(fragments: &[Fragment]) -> i64 {
     fragments.last().map_or(0, |f| f.start_us.saturating_add(f.duration_us))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::open;
+
+    #[test]
+    fn a_damaged_row_is_logged_once_and_hides_no_neighbour() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = open(&dir).recordings().clone();
+        let damaged = store.inner.db.write("entering", |tx| {
+            let sql = "INSERT INTO segment (camera, path, start, end, size, state, fragments)
+                VALUES ('front', ?1, ?2, ?2 + 1, 9, 'sealed', ?3)";
+            tx.execute(sql, params!["good", 1, fragments::encode(&[])])?;
+            tx.execute(sql, params!["bad", 3, [7u8; 5]])?;
+            Ok(tx.last_insert_rowid())
+        });
+        damaged.expect("entered");
+        let camera = CameraId::new("front").expect("valid");
+        let range = TimeRange { from: Timestamp(0), to: Timestamp(9) };
+        for _ in 0..3 {
+            assert_eq!(store.recorded(&camera, &range, 9).expect("asked").len(), 2);
+        }
+        assert_eq!(store.index().inner.failures.damaged.ended(), Some(2), "one was logged");
+    }
 }

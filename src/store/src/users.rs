@@ -92,7 +92,7 @@ impl Accounts {
         let salt = secret::random_bytes::<16>();
         let hash: PasswordHash = argon2()
             .hash_password_with_salt(password.as_bytes(), &salt)
-            .map_err(|e| Error::internal(format!("a password cannot be hashed: {e}")))?;
+            .map_err(|e| Error::internal("a password cannot be hashed").with_source(e.to_string()))?;
         Ok(hash.to_string())
     }
 
@@ -101,8 +101,9 @@ impl Accounts {
     pub(crate) fn verified(&self, name: &str, password: &str) -> Result<Option<(String, String)>> {
         let found = self.inner.db.read_access("looking up an account", |c| login(c, name))?;
         let text = found.as_ref().map_or(NOBODY, |account| &account.hash);
-        let hash = PasswordHash::new(text)
-            .map_err(|e| Error::new(ErrorKind::Corrupt, format!("the password hash of an account is damaged: {e}")))?;
+        let hash = PasswordHash::new(text).map_err(|e| {
+            Error::new(ErrorKind::Corrupt, "the password hash of an account is damaged").with_source(e.to_string())
+        })?;
         let fits = password.len() <= MAX_PASSWORD_BYTES;
         let tried = if fits { password } else { "" };
         let right = {
