@@ -97,7 +97,7 @@ impl App {
         let watchable = set.all().iter().map(|c| live_camera(c)).collect();
         let (live, live_server) = webrtc::Engine::open(config.webrtc.clone(), watchable, clock.clone())?;
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
-        let (rtsp, rtsp_server) = rtsp::Handle::open(rtsp_config(&config, &identity), streams, clock.clone())?;
+        let (rtsp, rtsp_server) = rtsp::Handle::open(config.rtsp, identity.clone(), streams, clock.clone())?;
         reload_stream_passwords(&accounts, &rtsp)?;
         let stills = Turns::default();
         let cameras = Arc::new(Cameras {
@@ -295,8 +295,11 @@ impl App {
 
 /// Who the box is: made at the first start, before any port opens.
 async fn open_identity(config: &Config, clock: &SharedClock) -> Result<Arc<Identity>> {
-    let settings =
-        perch_pki::Config { data_dir: config.data_dir.clone(), host: host_name(), hostnames: config.hostnames.clone() };
+    let settings = perch_pki::Config {
+        data_dir: config.data_dir.clone(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        hostnames: config.hostnames.clone(),
+    };
     let clock = clock.clone();
     let opened = tokio::task::spawn_blocking(move || Identity::open(settings, clock));
     opened.await.map_err(|e| Error::internal("making the box's identity panicked").with_source(e))?.map(Arc::new)
@@ -328,18 +331,14 @@ fn updater() -> Updater {
     })
 }
 
-fn rtsp_config(config: &Config, identity: &Arc<Identity>) -> rtsp::Config {
-    rtsp::Config { listen: config.rtsp_listen, tls_listen: config.rtsp_tls_listen, identity: identity.clone() }
-}
-
 fn api_config(config: &Config) -> perch_api::Config {
     perch_api::Config {
-        listen: config.http_listen,
+        http: config.http,
         box_name: config.name.clone(),
         version: version::VERSION.to_owned(),
         pairing: config.pairing,
-        rtsp_port: config.rtsp_listen.port(),
-        rtsps_port: config.rtsp_tls_listen.map(|a| a.port()),
+        rtsp_port: config.rtsp.listen.port(),
+        rtsps_port: config.rtsp.tls_listen.map(|a| a.port()),
     }
 }
 
@@ -349,13 +348,6 @@ fn cut_offs(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Ha
         AccessChange::DeviceRevoked(device) => live.end_device(device),
         AccessChange::StreamPasswordsChanged => reload_stream_passwords(&accounts, &rtsp),
     })
-}
-
-fn host_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let short = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    let plain = !short.is_empty() && short.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if plain { short } else { "perch".into() }
 }
 
 /// Listens for SIGINT and SIGTERM from now on, whatever is done meanwhile. The first ends what is returned; a second one ends the

@@ -3,19 +3,20 @@
 
 use crate::reader::{Problems, Section};
 use crate::small_file::{self, Links};
+use crate::toml_text;
+use perch_api::HttpConfig;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::SessionConfig;
 use perch_domain::camera::CameraConfig;
-use perch_domain::exchange::HTTPS_PORT;
+use perch_domain::identity::Names;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use perch_domain::settings::Keys;
 use perch_domain::setup::{BOX_NAME, FirstCamera, test_camera};
 use perch_domain::update::UpdateConfig;
-use perch_media::webrtc;
+use perch_media::{rtsp, webrtc};
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// The whole configuration, checked.
@@ -23,10 +24,10 @@ use std::path::{Path, PathBuf};
 pub struct Config {
     pub name: String,
     pub data_dir: PathBuf,
-    pub http_listen: SocketAddr,
-    pub hostnames: Vec<String>,
-    pub rtsp_listen: SocketAddr,
-    pub rtsp_tls_listen: Option<SocketAddr>,
+    pub http: HttpConfig,
+    /// Further names and addresses of the box.
+    pub hostnames: Names,
+    pub rtsp: rtsp::Config,
     pub webrtc: webrtc::Config,
     pub pairing: PairingConfig,
     pub session: SessionConfig,
@@ -53,7 +54,7 @@ impl Config {
                 let which = || format!("the config file {}", path.display());
                 let bytes = small_file::read(path, MAX_CONFIG_BYTES, Links::Follow)
                     .context(ErrorKind::Invalid, || format!("{} cannot be read", which()))?;
-                decode(bytes).map_err(|why| Error::invalid(format!("{} {why}", which())))?
+                toml_text::decode(bytes).map_err(|e| e.at(which()))?
             }
             None => String::new(),
         };
@@ -64,9 +65,8 @@ impl Config {
 
     /// Parses the text of a config file under the given environment.
     pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Self> {
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| not_toml(text, &e))?;
-        let problems = Problems::default();
-        crate::reader::apply_environment(&mut table, env, &problems);
+        let table = toml_text::parse(text).map_err(|e| e.at("the config"))?;
+        let problems = Problems::new(env);
         let config = read(Section::root(table, &problems), &problems);
         let (mut config, warnings) = problems.into_result(config)?;
         config.warnings = warnings;
@@ -74,72 +74,26 @@ impl Config {
     }
 }
 
-/// The text of a config file, whose encoding is UTF-8. Errors with the rest of a sentence that says what it is instead.
-fn decode(mut bytes: Vec<u8>) -> std::result::Result<String, String> {
-    if bytes.starts_with(b"\xef\xbb\xbf") {
-        bytes.drain(..3);
-    }
-    let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.contains(&0);
-    match String::from_utf8(bytes) {
-        Ok(text) if !utf16 => Ok(text),
-        Err(e) if !utf16 => {
-            let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
-            Err(format!("is not UTF-8 in line {line}: save it with the encoding UTF-8"))
-        }
-        _ => Err("looks like UTF-16: save it with the encoding UTF-8 (in Windows' editor: Save as, Encoding)".into()),
-    }
-}
-
-/// Says where without repeating the line: it may hold a password.
-fn not_toml(text: &str, e: &toml::de::Error) -> Error {
-    let at = e.span().map_or(0, |s| s.start);
-    let line = 1 + text.bytes().take(at).filter(|b| *b == b'\n').count();
-    Error::invalid(format!("the config is not TOML: line {line}: {}", e.message()))
-}
-
 fn read(mut root: Section<'_>, problems: &Problems) -> Config {
-    let mut house = root.section("box");
-    let name = house.text("name", BOX_NAME, 1..=64);
-    let data_dir = PathBuf::from(house.text("data_dir", "perch-data", 1..=4096));
-    house.finish();
-
-    let mut http = root.section("http");
-    let http_listen = http.address("listen", &format!("0.0.0.0:{HTTPS_PORT}"));
-    let hostnames =
-        http.texts("hostnames", perch_base::net::is_host_name, "must be host names such as `perch.example.org`");
-    http.finish();
-
-    let mut rtsp = root.section("rtsp");
-    let rtsp_listen = rtsp.address("listen", "0.0.0.0:8554");
-    let rtsp_tls_listen = rtsp.optional_address("tls_listen");
-    rtsp.finish();
-
-    let mut of_webrtc = root.section("webrtc");
-    let webrtc = webrtc::Config::read(&mut of_webrtc, secret_of);
-    of_webrtc.finish();
-
-    let mut access = root.section("access");
-    let (pairing, session) = (PairingConfig::read(&mut access), SessionConfig::read(&mut access));
-    access.finish();
-
-    let mut recording = root.section("recording");
-    let retention = RetentionConfig::read(&mut recording);
-    recording.finish();
-
-    let mut of_update = root.section("update");
-    let update = UpdateConfig::read(&mut of_update);
-    of_update.finish();
-
+    let (name, data_dir) = in_section(&mut root, "box", |house| {
+        (house.text("name", BOX_NAME, 1..=64), PathBuf::from(house.text("data_dir", "perch-data", 1..=4096)))
+    });
+    let (http, hostnames) = in_section(&mut root, "http", |http| (HttpConfig::read(http), Names::read(http)));
+    let rtsp = in_section(&mut root, "rtsp", rtsp::Config::read);
+    let webrtc = in_section(&mut root, "webrtc", |keys| webrtc::Config::read(keys, secret_of));
+    let (pairing, session) =
+        in_section(&mut root, "access", |access| (PairingConfig::read(access), SessionConfig::read(access)));
+    let retention = in_section(&mut root, "recording", RetentionConfig::read);
+    let update = in_section(&mut root, "update", UpdateConfig::read);
     let cameras = cameras(&mut root, problems);
     root.refuse_later(&LATER);
     root.finish();
     Config {
         name,
         data_dir,
-        http_listen,
+        http,
         hostnames,
-        rtsp_listen,
-        rtsp_tls_listen,
+        rtsp,
         webrtc,
         pairing,
         session,
@@ -148,6 +102,14 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         cameras,
         warnings: Vec::new(),
     }
+}
+
+/// A section, all of which `read` knows.
+fn in_section<'p, T>(root: &mut Section<'p>, key: &str, read: impl FnOnce(&mut Section<'p>) -> T) -> T {
+    let mut section = root.section(key);
+    let value = read(&mut section);
+    section.finish();
+    value
 }
 
 /// What a file named in the config holds. Errors do not repeat its path.
@@ -194,7 +156,7 @@ mod tests {
         let c = parse("").expect("defaults are valid");
         assert_eq!(c.cameras.len(), 1);
         assert_eq!(c.cameras[0].source, Source::Test);
-        assert_eq!(c.http_listen.port(), 8443);
+        assert_eq!(c.http.listen.port(), 8443);
     }
 
     /// What a config means, without the data folder and the sound of its cameras.
@@ -227,6 +189,8 @@ mod tests {
             ("[htp]\nlisten = \"x\"".to_owned(), "htp"),
             ("[http]\nlisten = \"nowhere\"".into(), "http.listen = \"nowhere\": must be"),
             ("[http]\nport = 1".into(), "http.port = …: is not a known key"),
+            ("[http]\nhostnames = [\"a b\"]".into(), "http.hostnames = \"a b\": must be host names"),
+            ("[rtsp]\ntls_listen = 1".into(), "rtsp.tls_listen = 1: must be an address and port"),
             (
                 "[update]\nurl = \"http://host/x\"".into(),
                 "update.url = \"http://host/…\": the update's address must be like https",
@@ -292,7 +256,7 @@ mod tests {
         let c =
             Config::parse("[http]\nlisten = \"0.0.0.0:2\"", env.map(|(a, b)| (a.to_owned(), b.to_owned())).into_iter())
                 .expect("valid");
-        assert_eq!((c.http_listen.port(), c.pairing.digits), (1, 6));
+        assert_eq!((c.http.listen.port(), c.pairing.digits), (1, 6));
     }
 
     /// A container platform sets such variables for every service that is called perch.
@@ -302,6 +266,8 @@ mod tests {
         let c = Config::parse("", env.map(|name| (name.to_owned(), "tcp://10.0.0.1".to_owned())).into_iter())
             .expect("it starts");
         assert_eq!(c.warnings.len(), 3, "{:?}", c.warnings);
+        let all = "with a section of box, http, rtsp, webrtc, access, recording, update";
+        assert_eq!(c.warnings.iter().filter(|w| w.ends_with(all)).count(), 2, "{:?}", c.warnings);
         for name in env {
             assert!(c.warnings.iter().any(|w| w.starts_with(name) && w.contains("ignored")), "{:?}", c.warnings);
         }
@@ -323,20 +289,6 @@ mod tests {
             let e = parse(&text).expect_err(&text);
             assert!(e.to_string().contains(want), "{text}\n{e}\nwanted: {want}");
         }
-    }
-
-    #[test]
-    fn other_encodings_are_named() {
-        let utf16 = |order: fn(u16) -> [u8; 2], mark: &[u8]| {
-            [mark, &"[box]".encode_utf16().flat_map(order).collect::<Vec<_>>()].concat()
-        };
-        for bytes in
-            [utf16(u16::to_le_bytes, b"\xff\xfe"), utf16(u16::to_be_bytes, b"\xfe\xff"), utf16(u16::to_le_bytes, b"")]
-        {
-            assert!(decode(bytes).expect_err("refused").contains("UTF-16: save it with the encoding UTF-8"));
-        }
-        assert!(decode(b"a = 1\nb = \"\xe4\"\n".to_vec()).expect_err("Latin-1").contains("line 2"));
-        assert_eq!(decode(b"\xef\xbb\xbfa = 1".to_vec()).expect("a mark is no harm"), "a = 1");
     }
 
     /// A password in the wrong place, or beside a mistake, stays unsaid; the place is named.

@@ -19,6 +19,7 @@ pub mod small_file;
 pub mod supervisor;
 pub mod systemd;
 pub mod tasks;
+pub mod toml_text;
 pub mod version;
 pub mod wires;
 pub mod worker;

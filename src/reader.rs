@@ -15,11 +15,57 @@ use toml::{Table, Value};
 pub struct Problems {
     refused: RefCell<Vec<String>>,
     warnings: RefCell<Vec<String>>,
-    /// The keys that the environment set, and by which variable.
-    from_environment: RefCell<BTreeMap<String, String>>,
+    environment: RefCell<Environment>,
+}
+
+/// What the environment sets.
+#[derive(Debug, Default)]
+struct Environment {
+    /// Variables whose section was not read yet.
+    waiting: Vec<Variable>,
+    /// The sections that were read.
+    sections: Vec<String>,
+    /// The keys that were set, and by which variable.
+    set: BTreeMap<String, String>,
+}
+
+/// `PERCH_<SECTION>_<KEY>`.
+#[derive(Debug)]
+struct Variable {
+    name: String,
+    /// `<section>_<key>`.
+    place: String,
+    value: String,
+}
+
+impl Environment {
+    /// Puts what it holds for `section` into its table. A value that reads as a TOML number, boolean or list is one; anything else is
+    /// a text.
+    fn set(&mut self, section: &str, table: &mut Table) {
+        self.sections.push(section.to_owned());
+        let set = &mut self.set;
+        self.waiting.retain(|Variable { name, place, value }| {
+            let Some(key) = place.strip_prefix(section).and_then(|rest| rest.strip_prefix('_')) else { return true };
+            let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
+            let value = parsed.filter(|v| !v.is_table()).unwrap_or_else(|| Value::String(value.clone()));
+            table.insert(key.to_owned(), value);
+            set.insert(format!("{section}.{key}"), name.clone());
+            false
+        });
+    }
 }
 
 impl Problems {
+    /// None yet, under an environment whose `PERCH_<SECTION>_<KEY>` variables set keys. Those that stay unread are warned of.
+    pub fn new(env: impl Iterator<Item = (String, String)>) -> Self {
+        let variable = |(name, value): (String, String)| {
+            let place = name.strip_prefix("PERCH_").filter(|place| !place.starts_with("TEST_"))?.to_ascii_lowercase();
+            (!RESERVED.contains(&name.as_str())).then_some(Variable { name, place, value })
+        };
+        let environment = Environment { waiting: env.filter_map(variable).collect(), ..Environment::default() };
+        Self { environment: RefCell::new(environment), ..Self::default() }
+    }
+
     /// Notes one problem.
     pub fn add(&self, key: &str, value: impl Into<Shown>, rule: &str) {
         self.refuse(format!("{key} = {}: {rule}", value.into()));
@@ -36,6 +82,11 @@ impl Problems {
 
     /// `value` and the warnings, or all problems in one error.
     pub fn into_result<T>(self, value: T) -> Result<(T, Vec<String>)> {
+        let Environment { waiting, sections, .. } = self.environment.take();
+        for Variable { name, .. } in waiting {
+            let known = sections.join(", ");
+            self.warn(format!("{name} is ignored: it is not PERCH_<SECTION>_<KEY> with a section of {known}"));
+        }
         let problems = self.refused.into_inner();
         if problems.is_empty() {
             return Ok((value, self.warnings.into_inner()));
@@ -43,6 +94,9 @@ impl Problems {
         Err(Error::invalid(format!("the config is refused:\n  {}", problems.join("\n  "))))
     }
 }
+
+/// Variables with our prefix that are not config keys.
+const RESERVED: [&str; 3] = ["PERCH_LOG", "PERCH_CONFIG", "PERCH_COMMIT"];
 
 /// What a refusal shows of a value: nothing of a table or a list, which can hold anything.
 fn shown(value: &Value) -> Shown {
@@ -82,16 +136,6 @@ impl<'p> Section<'p> {
     fn key(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
-
-    /// `ADDRESS:PORT`, or nothing.
-    pub fn optional_address(&mut self, key: &str) -> Option<SocketAddr> {
-        let v = self.table.remove(key)?;
-        let parsed = v.as_str().and_then(|s| s.parse().ok());
-        if parsed.is_none() {
-            self.problem(key, shown(&v), "must be an address and port such as \"0.0.0.0:8443\" or \"[::]:8443\"");
-        }
-        parsed
-    }
 }
 
 impl Keys for Section<'_> {
@@ -104,7 +148,7 @@ impl Keys for Section<'_> {
     }
 
     fn section(&mut self, key: &str) -> Self {
-        let table = match self.table.remove(key) {
+        let mut table = match self.table.remove(key) {
             None => Table::new(),
             Some(Value::Table(t)) => t,
             Some(_) => {
@@ -112,6 +156,10 @@ impl Keys for Section<'_> {
                 Table::new()
             }
         };
+        // Variables name sections of the file, none within them.
+        if self.path.is_empty() {
+            self.problems.environment.borrow_mut().set(key, &mut table);
+        }
         Section { path: self.key(key), table, problems: self.problems }
     }
 
@@ -254,9 +302,13 @@ impl Keys for Section<'_> {
         }
     }
 
-    fn address(&mut self, key: &str, default: &str) -> SocketAddr {
-        let fallback = default.parse().expect("the default is an address");
-        self.optional_address(key).unwrap_or(fallback)
+    fn optional_address(&mut self, key: &str) -> Option<SocketAddr> {
+        let v = self.table.remove(key)?;
+        let parsed = v.as_str().and_then(|s| s.parse().ok());
+        if parsed.is_none() {
+            self.problem(key, shown(&v), "must be an address and port such as \"0.0.0.0:8443\" or \"[::]:8443\"");
+        }
+        parsed
     }
 
     fn points(&mut self, key: &str) -> Vec<Vec<(f32, f32)>> {
@@ -287,40 +339,10 @@ impl Keys for Section<'_> {
     fn finish(self) {
         for key in self.table.keys() {
             let full = self.key(key);
-            match self.problems.from_environment.borrow().get(&full) {
+            match self.problems.environment.borrow().set.get(&full) {
                 Some(variable) => self.problems.warn(format!("{variable}: {full} is not a known key: it is ignored")),
                 None => self.problem(unknown_key(key), Shown::nothing(), "is not a known key"),
             }
-        }
-    }
-}
-
-/// Scalars that `PERCH_<SECTION>_<KEY>` may set.
-const OVERRIDES: [&str; 7] = ["box", "http", "rtsp", "webrtc", "access", "recording", "update"];
-/// Variables with our prefix that are not config keys.
-const RESERVED: [&str; 3] = ["PERCH_LOG", "PERCH_CONFIG", "PERCH_COMMIT"];
-
-/// Puts `PERCH_<SECTION>_<KEY>` variables into the table; others with the prefix are warned of. A value that reads as a TOML number, boolean or list is one; anything
-/// else is a text.
-pub fn apply_environment(table: &mut Table, env: impl Iterator<Item = (String, String)>, problems: &Problems) {
-    for (name, value) in env {
-        let Some(rest) = name.strip_prefix("PERCH_") else { continue };
-        if RESERVED.contains(&name.as_str()) || rest.starts_with("TEST_") {
-            continue;
-        }
-        let lower = rest.to_ascii_lowercase();
-        let Some((section, key)) = lower.split_once('_').filter(|(s, _)| OVERRIDES.contains(s)) else {
-            let rule =
-                format!("is ignored: it is not PERCH_<SECTION>_<KEY> with a section of {}", OVERRIDES.join(", "));
-            problems.warn(format!("{name} {rule}"));
-            continue;
-        };
-        let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));
-        let value = parsed.filter(|v| !v.is_table()).unwrap_or(Value::String(value));
-        let entry = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-        if let Value::Table(t) = entry {
-            t.insert(key.to_owned(), value);
-            problems.from_environment.borrow_mut().insert(format!("{section}.{key}"), name);
         }
     }
 }

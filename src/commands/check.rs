@@ -165,8 +165,8 @@ fn board(report: &mut Report, cameras: &[CameraConfig]) {
 fn network(report: &mut Report, config: &Config) {
     let tcp = |key, address: SocketAddr| (key, address, TcpListener::bind(address).err());
     let udp = config.webrtc.udp_listen;
-    let mut tried = vec![tcp("http.listen", config.http_listen), tcp("rtsp.listen", config.rtsp_listen)];
-    tried.extend(config.rtsp_tls_listen.map(|address| tcp("rtsp.tls_listen", address)));
+    let mut tried = vec![tcp("http.listen", config.http.listen), tcp("rtsp.listen", config.rtsp.listen)];
+    tried.extend(config.rtsp.tls_listen.map(|address| tcp("rtsp.tls_listen", address)));
     tried.push(("webrtc.udp_listen", udp, UdpSocket::bind(udp).err()));
     for (key, address, error) in tried {
         match error {

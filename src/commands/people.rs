@@ -62,7 +62,7 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
             // As the box last ran: this command may have been given no config.
             let running = store.meta().word()?;
             let host = running.as_ref().map_or("localhost", RunningBox::host);
-            let port = running.as_ref().and_then(|r| r.rtsp_port).unwrap_or(config.rtsp_listen.port());
+            let port = running.as_ref().and_then(|r| r.rtsp_port).unwrap_or(config.rtsp.listen.port());
             for RunningCamera { id, name: camera } in known.iter().filter(|camera| grant.includes(&camera.id)) {
                 let player = Player { is_tls: false, name: &name, password: password.expose(), host, port };
                 let [main, sub] = Stream::ALL.map(|stream| player.url(id, stream));

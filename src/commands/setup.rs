@@ -6,9 +6,10 @@ use crate::setup::files::{self, Owner};
 use crate::setup::reset::{self, Reset};
 use crate::setup::{Log, Places};
 use crate::small_file::{self, Links};
+use crate::toml_text;
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::secret::{self, Secret};
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::exchange::{self, ExchangedFile};
 use perch_domain::setup::{self, Admin, Plan, Value};
 use perch_domain::update::BootFacts;
@@ -52,7 +53,7 @@ fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
     let Some(path) = files::find(&places.boot_dir, &names.each_ref().map(String::as_str)) else {
         return Plan::default();
     };
-    let plan = match small_file::read(&path, setup::MAX_FILE_BYTES, Links::Refuse).and_then(|bytes| entries(&bytes)) {
+    let plan = match small_file::read(&path, setup::MAX_FILE_BYTES, Links::Refuse).and_then(entries) {
         Ok(entries) => setup::plan(&entries),
         Err(e) => Plan { refused: vec![format!("nothing of it was used: {e}")], ..Plan::default() },
     };
@@ -70,15 +71,8 @@ fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
 }
 
 /// The file's values under their full keys.
-fn entries(bytes: &[u8]) -> Result<Vec<(String, Value)>> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid("it is not UTF-8 text: save it as UTF-8"))?;
-    // Windows' editors begin with a byte order mark.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-        let line = 1 + text.bytes().take(e.span().map_or(0, |s| s.start)).filter(|b| *b == b'\n').count();
-        // The line is not repeated: it may hold a password.
-        Error::invalid(format!("it is not TOML: line {line}"))
-    })?;
+fn entries(bytes: Vec<u8>) -> Result<Vec<(String, Value)>> {
+    let table = toml_text::parse(&toml_text::decode(bytes)?)?;
     let mut out = Vec::new();
     for (key, value) in table {
         match value {

@@ -113,8 +113,8 @@ mod tests {
         let (clock, breaks) = (Arc::new(ManualClock::default()), Arc::new(Breaks::default()));
         let supervisor = Supervisor::new(clock.clone(), shutdown);
         let listen = "127.0.0.1:0".parse().expect("an address");
-        let config = Config { listen, tls_listen: None, identity: Arc::new(Nobody) };
-        let (handle, server) = Handle::open(config, Vec::new(), breaks.clone()).expect("opened");
+        let config = Config { listen, tls_listen: None };
+        let (handle, server) = Handle::open(config, Arc::new(Nobody), Vec::new(), breaks.clone()).expect("opened");
         let at = handle.local_addr();
         spawn(&supervisor, server).expect("spawned");
         let mut early = connect(at);

@@ -119,7 +119,7 @@ fn a_setup_file_is_taken_once_and_removed() {
 fn a_hostile_file_costs_only_what_is_wrong_in_it() {
     for (content, want) in [
         (&b"hostname = \"a\nb\""[..], "not TOML: line 2"),
-        (b"\xff\xfeh\0o\0s\0t\0", "UTF-8"),
+        (b"\xff\xfeh\0o\0s\0t\0", "it looks like UTF-16"),
         (&[b'#'; 70_000], "larger than 64 KiB"),
         (b"hostname = \"x; reboot\"\ntimezone = \"Europe/Zurich\"", "hostname"),
         (b"timezone = \"Europe/Nowhere\"", "no such zone"),

@@ -2,9 +2,11 @@
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
+use perch_domain::exchange::HTTPS_PORT;
 use perch_domain::identity::IdentityPort;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort};
+use perch_domain::settings::Keys;
 use perch_domain::status::Notice;
 use perch_domain::update::UpdatePort;
 use std::net::SocketAddr;
@@ -13,8 +15,8 @@ use std::sync::Arc;
 /// How the server is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// Where to listen.
+    pub http: HttpConfig,
     /// The box's name for people.
     pub box_name: String,
     /// The daemon's version.
@@ -25,6 +27,20 @@ pub struct Config {
     pub rtsp_port: u16,
     /// Where RTSPS answers, if it does.
     pub rtsps_port: Option<u16>,
+}
+
+/// Where the page and the API are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// HTTPS; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+impl HttpConfig {
+    /// Reads `listen`.
+    pub fn read(keys: &mut impl Keys) -> Self {
+        Self { listen: keys.address("listen", &format!("0.0.0.0:{HTTPS_PORT}")) }
+    }
 }
 
 /// Everything the server asks and tells.

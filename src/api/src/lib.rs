@@ -24,7 +24,7 @@ mod tls;
 mod ui;
 
 pub use auth::COOKIE;
-pub use config::{AccessChange, Config, OnAccessChange, Ports, pairing_url};
+pub use config::{AccessChange, Config, HttpConfig, OnAccessChange, Ports, pairing_url};
 pub use lifeline::Lifeline;
 pub use revoke::Revocations;
 pub use route::{About, Body, Gives, Kind, Param, Route, Takes};

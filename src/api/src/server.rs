@@ -41,8 +41,8 @@ pub struct Server {
 impl Server {
     /// Binds the port. Errors: `Unavailable` when the port cannot be had, `Corrupt` when the certificate cannot be used.
     pub async fn bind(config: Config, ports: Ports) -> Result<Self> {
-        let listener = TcpListener::bind(config.listen).await.map_err(|e| cannot_listen(config.listen, e))?;
-        let local_addr = listener.local_addr().map_err(|e| cannot_listen(config.listen, e))?;
+        let listener = TcpListener::bind(config.http.listen).await.map_err(|e| cannot_listen(config.http.listen, e))?;
+        let local_addr = listener.local_addr().map_err(|e| cannot_listen(config.http.listen, e))?;
         let acceptor = TlsAcceptor::from(server_config(Arc::clone(&ports.identity))?);
         let (lifeline, own) = Lifeline::new(ports.identity.ca_pem(), Arc::clone(&ports.clock))?;
         let (drain, draining) = watch::channel(false);

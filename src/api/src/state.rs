@@ -77,7 +77,7 @@ impl AppState {
 
     /// An address by which other machines reach this box: `<host>.local` would need a name service that may not be there.
     pub(crate) fn reachable_host(&self) -> String {
-        match self.config.listen.ip() {
+        match self.config.http.listen.ip() {
             ip if ip.is_loopback() => "localhost".into(),
             IpAddr::V4(ip) if !ip.is_unspecified() => ip.to_string(),
             IpAddr::V6(ip) if !ip.is_unspecified() => format!("[{ip}]"),

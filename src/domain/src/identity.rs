@@ -1,9 +1,9 @@
 //! What the box is to those who connect by TLS: the names it answers to, its certificate, and the port that hands out both.
 
+use crate::settings::Keys;
 use perch_base::net::is_host_name;
 use perch_base::secret::Secret;
 use perch_base::time::{DAY, Timestamp};
-use perch_base::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,32 +23,41 @@ pub struct Names {
 }
 
 impl Names {
-    /// `<host>.local`, `<host>`, `localhost`, the loopback addresses, `hostnames` (names or addresses) and `interfaces`.
-    /// Errors with [`perch_base::ErrorKind::Invalid`] when a host name is not one.
-    pub fn new(host: &str, hostnames: &[String], interfaces: &[IpAddr]) -> Result<Self> {
+    /// Reads `hostnames`: further names and addresses under which the box is reached.
+    pub fn read(keys: &mut impl Keys) -> Self {
         let mut names = Self::default();
-        let host = host.trim_end_matches(".local").to_ascii_lowercase();
+        let rule = "must be host names such as `perch.example.org`, or addresses, without scheme and port";
+        for text in keys.texts("hostnames", |text| Self::default().take(text), rule) {
+            names.take(&text);
+        }
+        names
+    }
+
+    /// Takes a name or an address. False: it is neither.
+    fn take(&mut self, text: &str) -> bool {
+        let text = text.trim_end_matches('.').to_ascii_lowercase();
+        match text.parse() {
+            Ok(address) => _ = self.addresses.insert(address),
+            Err(_) if is_host_name(&text) => _ = self.dns.insert(text),
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// `<host>.local`, `<host>`, `localhost`, the loopback addresses, `further` and `interfaces`. Of `host`, as the kernel says it,
+    /// only the first label counts; where that can be no host's name, the box is called `perch`.
+    pub fn new(host: &str, further: &Self, interfaces: &[IpAddr]) -> Self {
+        let mut names = further.clone();
+        let host = host.split('.').next().unwrap_or_default().to_ascii_lowercase();
         let host = if is_host_name(&host) { host } else { "perch".to_owned() };
         names.dns.insert(format!("{host}.local"));
         names.dns.insert(host);
         names.dns.insert("localhost".into());
-        for text in hostnames {
-            let text = text.trim_end_matches('.').to_ascii_lowercase();
-            match text.parse() {
-                Ok(address) => _ = names.addresses.insert(address),
-                Err(_) if is_host_name(&text) => _ = names.dns.insert(text),
-                Err(_) => {
-                    return Err(Error::invalid(format!(
-                        "http.hostnames `{text}`: must be a host name or an address, without scheme and port"
-                    )));
-                }
-            }
-        }
         names.addresses.insert(Ipv4Addr::LOCALHOST.into());
         names.addresses.insert(Ipv6Addr::LOCALHOST.into());
         let room = MAX_ADDRESSES.saturating_sub(names.addresses.len());
         names.addresses.extend(interfaces.iter().take(room));
-        Ok(names)
+        names
     }
 
     /// Whether all of these are among `other`.
@@ -151,7 +160,10 @@ mod tests {
 
     #[test]
     fn answers_only_to_its_names_and_to_addresses() {
-        let names = Names::new("Perch-1", &["cam.example.org".into(), "203.0.113.7".into()], &[]).expect("valid");
+        let mut further = Names::default();
+        assert!(["Cam.example.org.", "203.0.113.7", "2001:DB8::1"].iter().all(|text| further.take(text)));
+        let names = Names::new("Perch-1.example.org", &further, &[]);
+        assert!(names.addresses.contains(&"2001:db8::1".parse().expect("an address")), "{names}");
         for host in ["perch-1", "perch-1.local", "localhost", "cam.example.org", "1.2.3.4", "::1", "fd00::1"] {
             assert!(names.answers_to(host), "{host}");
         }
@@ -163,16 +175,19 @@ mod tests {
     #[test]
     fn host_names_are_checked() {
         for bad in ["https://x", "a b", "x:443", "", "-a", "*.x"] {
-            assert!(Names::new("box", &[bad.to_owned()], &[]).is_err(), "{bad:?}");
+            let mut names = Names::default();
+            assert!(!names.take(bad) && names == Names::default(), "{bad:?}");
         }
-        assert!(Names::new("b\n$(x)", &[], &[]).expect("falls back").dns.contains("perch.local"));
+        for odd in ["b\n$(x)", "", ".local", "-"] {
+            assert!(Names::new(odd, &Names::default(), &[]).dns.contains("perch.local"), "{odd:?}");
+        }
     }
 
     #[test]
     fn when_a_leaf_is_replaced() {
         let names = |hosts: &[&str]| {
-            let hosts: Vec<_> = hosts.iter().map(|h| (*h).to_owned()).collect();
-            Names::new("box", &hosts, &[]).expect("valid")
+            let dns = hosts.iter().map(|h| (*h).to_owned()).collect();
+            Names::new("box", &Names { dns, ..Names::default() }, &[])
         };
         let second = Duration::from_secs(1);
         let made = CLOCK_FLOOR + 1000 * DAY;

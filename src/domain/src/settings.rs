@@ -33,14 +33,20 @@ pub trait Keys: Sized {
     fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T>;
     /// One of some words.
     fn choice<T: Copy>(&mut self, key: &str, default: &str, choices: &[(&str, T)]) -> T;
-    /// `ADDRESS:PORT`.
-    fn address(&mut self, key: &str, default: &str) -> SocketAddr;
+    /// `ADDRESS:PORT`, or nothing.
+    fn optional_address(&mut self, key: &str) -> Option<SocketAddr>;
     /// Polygons: `[[[x, y], [x, y], …], …]`.
     fn points(&mut self, key: &str) -> Vec<Vec<(f32, f32)>>;
     /// Refuses keys that belong to a later version, saying so.
     fn refuse_later(&mut self, keys: &[&str]);
     /// Refuses every key that nobody asked for.
     fn finish(self);
+
+    /// `ADDRESS:PORT`.
+    fn address(&mut self, key: &str, default: &str) -> SocketAddr {
+        let default = default.parse().expect("the default is an address");
+        self.optional_address(key).unwrap_or(default)
+    }
 
     /// A whole number within `range` that is no larger than fits.
     fn count(&mut self, key: &str, default: u32, range: RangeInclusive<u32>) -> u32 {

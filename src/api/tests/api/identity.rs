@@ -19,7 +19,8 @@ impl FakeIdentity {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         let ca_pem = params.self_signed(&key).expect("an authority").pem();
-        let names = Arc::new(Names::new("perch-test", &["cam.example.org".into()], &[]).expect("names"));
+        let further = Names { dns: ["cam.example.org".into()].into(), ..Names::default() };
+        let names = Arc::new(Names::new("perch-test", &further, &[]));
         let empty = Certificate { chain_pem: String::new(), key_pem: Secret::new(String::new()) };
         let issuer = Issuer::new(params, key);
         let identity = Self { issuer, ca_pem, names, certificate: Mutex::new(Arc::new(empty)) };

@@ -1,7 +1,7 @@
 //! The server itself: its certificate while it runs, and its port.
 
 use crate::support::*;
-use perch_api::Server;
+use perch_api::{HttpConfig, Server};
 use perch_base::ErrorKind;
 use perch_base::clock::SystemClock;
 use perch_domain::identity::IdentityPort;
@@ -36,7 +36,7 @@ async fn a_running_server_takes_a_renewed_certificate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_said_in_plain_words() {
     let rig = Rig::start().await;
-    let second = perch_api::Config { listen: rig.addr, ..config() };
+    let second = perch_api::Config { http: HttpConfig { listen: rig.addr }, ..config() };
     let ports = ports(&rig.fake, rig.identity.clone(), Arc::new(SystemClock), tokio::sync::broadcast::Sender::new(1));
     let Err(e) = Server::bind(second, ports).await else { panic!("bound twice") };
     assert_eq!(e.kind(), ErrorKind::Unavailable);

@@ -505,7 +505,7 @@ impl Answer {
 
 pub fn config() -> Config {
     Config {
-        listen: ([127, 0, 0, 1], 0).into(),
+        http: perch_api::HttpConfig { listen: ([127, 0, 0, 1], 0).into() },
         box_name: "Box".into(),
         version: "9.9.9".into(),
         pairing: perch_domain::pairing::PairingConfig { digits: 6, ttl: Duration::from_secs(120) },

@@ -34,6 +34,7 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_domain::access::StreamLogin;
 use perch_domain::identity::IdentityPort;
+use perch_domain::settings::Keys;
 use server::{Door, Secured, Shared};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,14 +45,19 @@ use threads::Threads;
 const CLIENT_THREADS: u32 = 4;
 
 /// Where to listen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// RTSP; port 0 takes a free one.
     pub listen: SocketAddr,
     /// RTSPS, if wanted.
     pub tls_listen: Option<SocketAddr>,
-    /// Who the box is: the certificate for RTSPS, also when it is renewed.
-    pub identity: Arc<dyn IdentityPort>,
+}
+
+impl Config {
+    /// Reads `listen` and `tls_listen`.
+    pub fn read(keys: &mut impl Keys) -> Self {
+        Self { listen: keys.address("listen", "0.0.0.0:8554"), tls_listen: keys.optional_address("tls_listen") }
+    }
 }
 
 /// What others ask of the server; served by [`Server`].
@@ -69,10 +75,16 @@ impl std::fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// Opens the ports. Nothing is served until the server runs, and nobody may read until [`Self::set_passwords`].
+    /// Opens the ports. Nothing is served until the server runs, and nobody may read until [`Self::set_passwords`]. RTSPS answers
+    /// with the certificate of `identity`, also when it is renewed.
     ///
     /// Errors with [`perch_base::ErrorKind::Unavailable`] when a port is in use or the certificate cannot be used.
-    pub fn open(config: Config, cameras: Vec<CameraStreams>, clock: SharedClock) -> Result<(Arc<Self>, Server)> {
+    pub fn open(
+        config: Config,
+        identity: Arc<dyn IdentityPort>,
+        cameras: Vec<CameraStreams>,
+        clock: SharedClock,
+    ) -> Result<(Arc<Self>, Server)> {
         crate::init()?;
         let context = glib::MainContext::new();
         let mounts = Mounts::new(context.clone());
@@ -86,7 +98,7 @@ impl Handle {
         let mut secured = None;
         let tls = match config.tls_listen {
             Some(at) => {
-                let gate = Secured::new(Gate::new(connections.clone()), config.identity)?;
+                let gate = Secured::new(Gate::new(connections.clone()), identity)?;
                 let bound = build(&gate.gate, ("rtsp.tls_listen", at))?;
                 secured = Some(gate);
                 Some(bound)

@@ -1,8 +1,10 @@
 //! A server that runs, attempt after attempt, on a thread of its own.
 
+use crate::identity::identity;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::{self, Trigger};
+use perch_domain::identity::IdentityPort;
 use perch_media::rtsp::{CameraStreams, Config, Handle};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
@@ -17,7 +19,16 @@ pub struct Running {
 
 impl Running {
     pub fn start(config: Config, cameras: Vec<CameraStreams>, clock: SharedClock) -> Result<Self> {
-        let (handle, mut server) = Handle::open(config, cameras, clock)?;
+        Self::start_as(identity(), config, cameras, clock)
+    }
+
+    pub fn start_as(
+        identity: Arc<dyn IdentityPort>,
+        config: Config,
+        cameras: Vec<CameraStreams>,
+        clock: SharedClock,
+    ) -> Result<Self> {
+        let (handle, mut server) = Handle::open(config, identity, cameras, clock)?;
         let (end, shutdown) = shutdown::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
