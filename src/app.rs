@@ -1,6 +1,7 @@
 //! The one place that wires everything: build, run, drain.
 
-use crate::camera_runner::{CameraRunner, live_camera, new_camera, rtsp_streams};
+use crate::camera::Camera;
+use crate::camera_runner::{CameraRunner, live_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
 use crate::cameras::Cameras;
 use crate::config::Config;
@@ -91,7 +92,7 @@ impl App {
         let set = Arc::new(CameraSet::default());
         for c in &config.cameras {
             let last_event = index.last_event_at(&c.id)?;
-            set.set(new_camera(c.clone(), last_event, &clock, &notices, &library));
+            set.set(Arc::new(Camera::new(c.clone(), clock.clone(), notices.clone(), last_event, &library)));
         }
 
         let watchable = set.all().iter().map(|c| live_camera(c)).collect();

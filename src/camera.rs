@@ -4,14 +4,14 @@ use crate::wires::Wires;
 use perch_base::clock::SharedClock;
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
-use perch_domain::camera::{AudioSource, CameraConfig};
+use perch_domain::camera::CameraConfig;
 use perch_domain::health::{CameraHealth, CameraState};
 use perch_domain::recording::RecordMode;
-use perch_domain::status::{CameraInfo, CaptureFigures, Notice, RecordingState, RecordingStatus};
+use perch_domain::status::{CameraInfo, Notice, RecordingState, RecordingStatus};
 use perch_media::capture::Capture;
 use perch_media::fanout::Hub;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use perch_media::pipeline::Library;
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::broadcast;
 
 /// News for everybody who listens.
@@ -21,12 +21,11 @@ pub type Notices = broadcast::Sender<Arc<Notice>>;
 pub struct Camera {
     pub config: CameraConfig,
     pub hub: Arc<Hub>,
-    pub capture: OnceLock<Arc<Capture>>,
+    pub capture: Arc<Capture>,
     pub wires: Wires,
     pub clock: SharedClock,
     notices: Notices,
     state: Arc<Mutex<CameraLive>>,
-    recorder_rounds: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,40 +33,44 @@ struct CameraLive {
     health: CameraHealth,
     recording: RecordingStatus,
     last_event_at: Option<Timestamp>,
+    recorder_rounds: u64,
 }
 
 impl Camera {
-    /// A camera that was just switched on.
-    pub fn new(config: CameraConfig, clock: SharedClock, notices: Notices, last_event_at: Option<Timestamp>) -> Self {
+    /// A camera that was just switched on; nothing runs yet. Its pipelines are made of `library`.
+    pub fn new(
+        config: CameraConfig,
+        clock: SharedClock,
+        notices: Notices,
+        last_event_at: Option<Timestamp>,
+        library: &Arc<Library>,
+    ) -> Self {
+        let (hub, wires) = (Hub::new(config.id.clone(), clock.clone()), Wires::default());
         let recording = not_yet_recorded(config.record.mode);
-        let state = CameraLive { health: CameraHealth::starting(clock.utc()), recording, last_event_at };
-        Self {
-            hub: Hub::new(config.id.clone(), clock.clone()),
-            capture: OnceLock::new(),
-            wires: Wires::default(),
-            config,
-            clock,
-            notices,
-            state: Arc::new(Mutex::new(state)),
-            recorder_rounds: Arc::default(),
-        }
+        let health = CameraHealth::starting(clock.utc());
+        let state = CameraLive { health, recording, last_event_at, recorder_rounds: 0 };
+        let capture = Capture::new(config.clone(), library.clone(), hub.clone(), clock.clone(), wires.luma.sink());
+        Self { config, hub, capture: Arc::new(capture), wires, clock, notices, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The same camera with other settings and no capture yet: its fan-out, its state and what ties its tasks together are shared,
-    /// so that whatever is not run again goes on.
-    pub fn changed(&self, config: CameraConfig) -> Self {
+    /// The same camera with other settings: its fan-out, its state and what ties its tasks together are shared, so that whatever is
+    /// not run again goes on. Where `library` is given, it gets a new capture.
+    pub fn changed(&self, config: CameraConfig, library: Option<&Arc<Library>>) -> Self {
         if config.record.mode != self.config.record.mode {
             self.set_recording(not_yet_recorded(config.record.mode));
         }
+        let again = |library: &Arc<Library>| {
+            let (hub, luma) = (self.hub.clone(), self.wires.luma.sink());
+            Arc::new(Capture::new(config.clone(), library.clone(), hub, self.clock.clone(), luma))
+        };
         Self {
+            capture: library.map_or_else(|| self.capture.clone(), again),
             config,
             hub: self.hub.clone(),
-            capture: OnceLock::new(),
             wires: self.wires.clone(),
             clock: self.clock.clone(),
             notices: self.notices.clone(),
             state: self.state.clone(),
-            recorder_rounds: self.recorder_rounds.clone(),
         }
     }
 
@@ -163,12 +166,12 @@ impl Camera {
 
     /// Counts a round of its recorder: the disk took it, or there was nothing to write.
     pub fn count_recorder_round(&self) {
-        self.recorder_rounds.fetch_add(1, Ordering::Relaxed);
+        self.lock().recorder_rounds += 1;
     }
 
     /// How many rounds its recorder made.
     pub fn recorder_rounds(&self) -> u64 {
-        self.recorder_rounds.load(Ordering::Relaxed)
+        self.lock().recorder_rounds
     }
 
     /// Notes when its newest event began.
@@ -185,10 +188,6 @@ impl Camera {
     /// The camera as it is listed.
     pub fn info(&self) -> CameraInfo {
         let live = self.lock().clone();
-        let figures = match self.capture.get() {
-            Some(capture) => CaptureFigures { dropped: self.hub.dropped(), ..capture.figures() },
-            None => CaptureFigures::default(),
-        };
         let c = &self.config;
         CameraInfo {
             id: c.id.clone(),
@@ -198,11 +197,11 @@ impl Camera {
             height: c.main.height,
             fps: c.main.fps,
             codec: c.codec,
-            has_audio: c.audio.source != AudioSource::None,
+            has_audio: c.has_audio(),
             record_mode: c.record.mode,
             motion_enabled: c.motion.enabled,
             health: live.health,
-            capture: figures,
+            capture: self.capture.figures(),
             recording: live.recording,
             last_event_at: live.last_event_at,
         }

@@ -8,12 +8,10 @@ use crate::tasks;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
-use perch_base::time::Timestamp;
-use perch_domain::camera::{AudioSource, CameraConfig};
+use perch_domain::camera::CameraConfig;
 use perch_domain::reload::{Change, Restart};
 use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
-use perch_media::capture::Capture;
 use perch_media::pipeline::Library;
 use perch_media::still::Turns;
 use perch_media::{rtsp, webrtc};
@@ -88,7 +86,8 @@ impl CameraRunner {
     async fn add(&self, config: CameraConfig) -> Result<()> {
         let (index, id) = (self.index.clone(), config.id.clone());
         let last_event = tasks::blocking("looking for a camera's events", move || index.last_event_at(&id)).await?;
-        let camera = new_camera(config, last_event, &self.clock, &self.notices, &self.library);
+        let (clock, notices) = (self.clock.clone(), self.notices.clone());
+        let camera = Arc::new(Camera::new(config, clock, notices, last_event, &self.library));
         tracing::info!(camera = %camera.config.id, "camera added");
         self.set.set(camera.clone());
         self.let_watch(&camera);
@@ -106,13 +105,7 @@ impl CameraRunner {
     async fn update(&self, config: CameraConfig, restart: Restart) -> Result<()> {
         let before = self.set.get(&config.id)?;
         self.stop(&config.id, restart).await;
-        let camera = Arc::new(before.changed(config));
-        if let Some(capture) = before.capture.get().filter(|_| !restart.capture) {
-            // The cell is new and empty.
-            let _ = camera.capture.set(capture.clone());
-        } else {
-            give_capture(&camera, &self.library);
-        }
+        let camera = Arc::new(before.changed(config, restart.capture.then_some(&self.library)));
         tracing::info!(camera = %camera.config.id, ?restart, "camera changed");
         self.set.set(camera.clone());
         self.let_watch(&camera);
@@ -136,11 +129,9 @@ impl CameraRunner {
         if parts.stills && camera.config.motion.enabled {
             tasks::stills::spawn(supervisor, camera, recordings, &self.stills, clock)?;
         }
-        if parts.capture
-            && let Some(capture) = camera.capture.get()
-        {
-            tasks::capture::spawn(supervisor, camera, capture.clone())?;
-            tasks::microphone::spawn(supervisor, camera, capture.clone())?;
+        if parts.capture {
+            tasks::capture::spawn(supervisor, camera, camera.capture.clone())?;
+            tasks::microphone::spawn(supervisor, camera, camera.capture.clone())?;
         }
         Ok(())
     }
@@ -162,45 +153,14 @@ impl CameraRunner {
     }
 }
 
-/// A camera with its capture; nothing runs yet.
-pub fn new_camera(
-    config: CameraConfig,
-    last_event: Option<Timestamp>,
-    clock: &SharedClock,
-    notices: &Notices,
-    library: &Arc<Library>,
-) -> Arc<Camera> {
-    let camera = Arc::new(Camera::new(config, clock.clone(), notices.clone(), last_event));
-    give_capture(&camera, library);
-    camera
-}
-
-fn give_capture(camera: &Camera, library: &Arc<Library>) {
-    let capture = Capture::new(
-        camera.config.clone(),
-        library.clone(),
-        camera.hub.clone(),
-        camera.clock.clone(),
-        camera.wires.luma.sink(),
-    );
-    // A camera value gets one capture, when it is made.
-    let _ = camera.capture.set(Arc::new(capture));
-}
-
 /// What WebRTC needs to know of a camera.
 pub fn live_camera(camera: &Camera) -> webrtc::LiveCamera {
     let c = &camera.config;
-    webrtc::LiveCamera { hub: camera.hub.clone(), codec: c.codec, has_audio: c.audio.source != AudioSource::None }
+    webrtc::LiveCamera { hub: camera.hub.clone(), codec: c.codec, has_audio: c.has_audio() }
 }
 
 /// What RTSP needs to know of a camera.
 pub fn rtsp_streams(camera: &Camera) -> rtsp::CameraStreams {
     let c = &camera.config;
-    rtsp::CameraStreams {
-        hub: camera.hub.clone(),
-        codec: c.codec,
-        has_audio: c.audio.source != AudioSource::None,
-        main: c.main,
-        sub: c.sub,
-    }
+    rtsp::CameraStreams { hub: camera.hub.clone(), codec: c.codec, has_audio: c.has_audio(), main: c.main, sub: c.sub }
 }

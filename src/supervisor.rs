@@ -4,13 +4,14 @@
 use perch_base::backoff::{self, Backoff};
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::{Shutdown, Trigger};
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::task::{TaskId, TaskStatus};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -78,7 +79,7 @@ impl TaskList {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskId, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -10,14 +10,14 @@ use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
 use perch_domain::ports::CameraPort;
 use perch_domain::status::{DiskStatus, summarise};
 use perch_domain::task::TaskId;
 use perch_domain::vitality::{Part, Sign, Vitality, VitalityVerdict};
 use perch_media::rtsp;
 use perch_store::Meta;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The longest time between two looks.
@@ -37,35 +37,38 @@ pub struct Watched {
 /// pool that viewers keep busy is no sign that the box does not go on.
 struct Question {
     worker: Worker<()>,
-    answers: Arc<AtomicU64>,
-    is_asked: Arc<AtomicBool>,
+    state: Arc<Mutex<Asking>>,
+}
+
+#[derive(Default)]
+struct Asking {
+    answers: u64,
+    is_asked: bool,
 }
 
 /// Lets the question be asked again, however it ended.
-struct Asked(Arc<AtomicBool>);
+struct Asked(Arc<Mutex<Asking>>);
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
+        lock(&self.0).is_asked = false;
     }
 }
 
 impl Question {
     fn new(name: &str) -> Result<Self> {
-        Ok(Self { worker: Worker::start(name, ())?, answers: Arc::default(), is_asked: Arc::default() })
+        Ok(Self { worker: Worker::start(name, ())?, state: Arc::default() })
     }
 
     fn ask(&self, question: impl FnOnce() -> Result<()> + Send + 'static) {
-        if self.is_asked.swap(true, Ordering::SeqCst) {
+        if std::mem::replace(&mut lock(&self.state).is_asked, true) {
             return;
         }
-        let (answers, asked) = (self.answers.clone(), Asked(self.is_asked.clone()));
+        let asked = Asked(self.state.clone());
         let asking = self.worker.start_job(move |()| {
-            let _asked = asked;
+            let asked = asked;
             match question() {
-                Ok(()) => {
-                    answers.fetch_add(1, Ordering::SeqCst);
-                }
+                Ok(()) => lock(&asked.0).answers += 1,
                 Err(e) => tracing::debug!(error = %e, "the watchdog got no answer"),
             }
         });
@@ -75,7 +78,7 @@ impl Question {
     }
 
     fn sign(&self, part: Part) -> Sign {
-        Sign { part, count: self.answers.load(Ordering::SeqCst) }
+        Sign { part, count: lock(&self.state).answers }
     }
 }
 
@@ -185,7 +188,7 @@ mod tests {
         assert_eq!(question.sign(Part::Api).count, 0);
         drop(release);
         finished.recv().await.expect("answered");
-        while question.is_asked.load(Ordering::SeqCst) {
+        while lock(&question.state).is_asked {
             tokio::task::yield_now().await;
         }
         assert_eq!(question.sign(Part::Api).count, 1);

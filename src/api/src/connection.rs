@@ -12,12 +12,11 @@ use hyper_util::server::conn::auto;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::DeviceId;
 use perch_base::sync::lock;
-use perch_domain::connection::{Activity, ConnectionVerdict, HANDSHAKE_WITHIN, Times};
+use perch_domain::connection::{Activity, ConnectionVerdict, HANDSHAKE_WITHIN, RequestId, Times};
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -209,16 +208,16 @@ impl Connection {
 /// A request from its head to the last byte of its answer.
 struct Running {
     connection: Arc<Connection>,
-    was_read: AtomicBool,
+    request: RequestId,
 }
 
 impl Running {
     fn new(connection: Arc<Connection>) -> Self {
-        connection.lock().starts(connection.clock.mono());
+        let request = connection.lock().starts(connection.clock.mono());
         if let Some(place) = &connection.place {
             place.starts();
         }
-        Self { connection, was_read: AtomicBool::new(false) }
+        Self { connection, request }
     }
 
     /// The client may take something of its answer, or took it.
@@ -230,9 +229,8 @@ impl Running {
 
     /// Its body was read to the end.
     fn is_read(&self) {
-        if !self.was_read.swap(true, Ordering::Relaxed)
-            && let Some(place) = &self.connection.place
-        {
+        let is_new = self.connection.lock().is_read(self.request);
+        if let Some(place) = self.connection.place.as_ref().filter(|_| is_new) {
             place.is_read();
         }
     }
@@ -240,9 +238,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.connection.lock().ends(self.connection.clock.mono());
+        let was_read = self.connection.lock().ends(self.request, self.connection.clock.mono());
         if let Some(place) = &self.connection.place {
-            place.ends(self.was_read.load(Ordering::Relaxed));
+            place.ends(was_read);
         }
     }
 }

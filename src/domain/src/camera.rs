@@ -200,6 +200,11 @@ pub struct CameraConfig {
 }
 
 impl CameraConfig {
+    /// Whether it has sound.
+    pub fn has_audio(&self) -> bool {
+        self.audio.source != AudioSource::None
+    }
+
     /// Reads a `[[camera]]`; `None` without an id or a source, which is reported.
     pub fn read(mut keys: impl Keys) -> Option<Self> {
         let id = keys.parsed("id", "", CameraId::new);

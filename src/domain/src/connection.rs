@@ -2,6 +2,7 @@
 //! Who has to give way to others is decided in [`crate::admission`].
 
 use perch_base::time::MonoTime;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a TLS handshake may take.
@@ -55,38 +56,51 @@ pub enum ConnectionVerdict {
     Stuck,
 }
 
+/// A request of one connection, by the order in which they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(u64);
+
 /// The machine: what came over one connection, and what is being answered on it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Activity {
     times: Times,
     /// The last sign of life.
     last: MonoTime,
     /// Since when the head of a request has been arriving.
     head_since: Option<MonoTime>,
-    running: u32,
-    has_asked: bool,
+    /// Those that are being answered, and whether their bodies were read.
+    running: BTreeMap<RequestId, bool>,
+    /// How many came.
+    asked: u64,
     ending_since: Option<MonoTime>,
 }
 
 impl Activity {
     /// A connection that was accepted now.
     pub fn new(times: Times, now: MonoTime) -> Self {
-        Self { times, last: now, head_since: None, running: 0, has_asked: false, ending_since: None }
+        Self { times, last: now, head_since: None, running: BTreeMap::new(), asked: 0, ending_since: None }
     }
 
     /// Bytes came: of a head, unless a request is being answered. Only for protocols in which one request follows another.
     pub fn hears(&mut self, now: MonoTime) {
-        if self.running == 0 {
+        if self.running.is_empty() {
             self.head_since.get_or_insert(now);
         }
     }
 
     /// A request starts: its head is there.
-    pub fn starts(&mut self, now: MonoTime) {
-        self.running += 1;
-        self.has_asked = true;
+    pub fn starts(&mut self, now: MonoTime) -> RequestId {
+        self.asked += 1;
+        let request = RequestId(self.asked);
+        self.running.insert(request, false);
         self.head_since = None;
         self.last = now;
+        request
+    }
+
+    /// The body of a request was read to its end. Whether that is new.
+    pub fn is_read(&mut self, request: RequestId) -> bool {
+        self.running.get_mut(&request).is_some_and(|was_read| !std::mem::replace(was_read, true))
     }
 
     /// A request goes on: some of its body was read, or some of its answer written.
@@ -94,10 +108,10 @@ impl Activity {
         self.last = now;
     }
 
-    /// A request was answered to its end.
-    pub fn ends(&mut self, now: MonoTime) {
-        self.running = self.running.saturating_sub(1);
+    /// A request was answered to its end, or given up. Whether its body was read.
+    pub fn ends(&mut self, request: RequestId, now: MonoTime) -> bool {
         self.last = now;
+        self.running.remove(&request).unwrap_or_default()
     }
 
     /// What becomes of the connection, looked at each second or so.
@@ -105,7 +119,7 @@ impl Activity {
         let Times { head, idle, stranger_idle, stuck, stranger_stuck, farewell } = self.times;
         let (idle, stuck) = if is_stranger { (stranger_idle, stranger_stuck) } else { (idle, stuck) };
         let quiet = now.since(self.last);
-        if self.running > 0 {
+        if !self.running.is_empty() {
             return if quiet > stuck { ConnectionVerdict::Stuck } else { ConnectionVerdict::Stays };
         }
         if self.head_since.is_some_and(|since| now.since(since) > head) {
@@ -114,7 +128,7 @@ impl Activity {
         match self.ending_since {
             Some(since) if now.since(since) > farewell => ConnectionVerdict::Over,
             Some(_) => ConnectionVerdict::Stays,
-            None if quiet > if self.has_asked { idle } else { head } => {
+            None if quiet > if self.asked > 0 { idle } else { head } => {
                 self.ending_since = Some(now);
                 ConnectionVerdict::Ends
             }
@@ -127,6 +141,7 @@ impl Activity {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::VecDeque;
 
     const TIMES: Times = Times {
         head: Duration::from_secs(10),
@@ -150,12 +165,13 @@ mod tests {
     }
     use Does::*;
 
-    fn obey(activity: &mut Activity, does: Does, now: MonoTime) {
+    /// `open` are the requests that were not answered yet; the oldest ends first.
+    fn obey(activity: &mut Activity, open: &mut VecDeque<RequestId>, does: Does, now: MonoTime) {
         match does {
             Hears => activity.hears(now),
-            Starts => activity.starts(now),
+            Starts => open.push_back(activity.starts(now)),
             Progresses => activity.progresses(now),
-            Ends => activity.ends(now),
+            Ends => _ = activity.ends(open.pop_front().unwrap_or(RequestId(0)), now),
         }
     }
 
@@ -177,10 +193,10 @@ mod tests {
         ];
         for (what, story, known, stranger) in rows {
             for (is_stranger, want) in [(false, known), (true, stranger)] {
-                let mut activity = Activity::new(TIMES, s(0));
+                let (mut activity, mut open) = (Activity::new(TIMES, s(0)), VecDeque::new());
                 let found = (0..300).find_map(|second| {
                     let now = story.iter().filter(|(at, _)| *at == second);
-                    now.for_each(|(at, does)| obey(&mut activity, *does, s(*at)));
+                    now.for_each(|(at, does)| obey(&mut activity, &mut open, *does, s(*at)));
                     Some((second, activity.look(is_stranger, s(second))))
                         .filter(|(_, v)| *v != ConnectionVerdict::Stays)
                 });
@@ -209,10 +225,19 @@ mod tests {
     fn a_request_that_came_before_the_farewell_is_answered() {
         let mut activity = Activity::new(TIMES, s(0));
         assert_eq!(activity.look(true, s(11)), ConnectionVerdict::Ends);
-        activity.starts(s(12));
+        let request = activity.starts(s(12));
         assert_eq!(activity.look(true, s(30)), ConnectionVerdict::Stays);
-        activity.ends(s(31));
+        activity.ends(request, s(31));
         assert_eq!(activity.look(true, s(32)), ConnectionVerdict::Over);
+    }
+
+    #[test]
+    fn each_body_is_read_once_and_its_end_tells() {
+        let mut activity = Activity::new(TIMES, s(0));
+        let (read, given_up) = (activity.starts(s(1)), activity.starts(s(1)));
+        assert!(activity.is_read(read) && !activity.is_read(read), "new once");
+        assert!(activity.ends(read, s(2)) && !activity.ends(given_up, s(2)));
+        assert!(!activity.is_read(given_up) && !activity.ends(read, s(3)), "what ended is forgotten");
     }
 
     proptest! {
@@ -222,18 +247,13 @@ mod tests {
             story in prop::collection::vec((0..4u8, 0..9_000i64), 0..60),
             is_stranger in any::<bool>(),
         ) {
-            let mut activity = Activity::new(TIMES, s(0));
-            let (mut now, mut running) = (s(0), 0);
+            let (mut activity, mut open) = (Activity::new(TIMES, s(0)), VecDeque::new());
+            let mut now = s(0);
             for (does, wait_ms) in story {
                 now = now + Duration::from_millis(wait_ms as u64);
                 let does = [Hears, Starts, Progresses, Ends][usize::from(does)];
-                obey(&mut activity, does, now);
-                match does {
-                    Starts => running += 1,
-                    Ends if running > 0 => running -= 1,
-                    _ => {}
-                }
-                if running > 0 && !matches!(does, Hears) {
+                obey(&mut activity, &mut open, does, now);
+                if !open.is_empty() && !matches!(does, Hears) {
                     prop_assert_eq!(activity.look(is_stranger, now), ConnectionVerdict::Stays);
                 }
             }

@@ -10,13 +10,14 @@ mod system;
 pub use rauc::{Bus, Rauc};
 pub use system::Places;
 
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::exchange;
 use perch_domain::update::{
     Bundle, CARD_IMAGE_ONLY, Phase, UpdatePort, UpdateSource, UpdateState, Upload, judge, wanted_unattended,
 };
 use spool::{Incoming, Spool};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How it is set up.
 #[derive(Clone)]
@@ -81,7 +82,7 @@ impl Updater {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.now)
     }
 
     /// Goes from a phase at rest to `to`. Errors like [`Phase::may_begin`].

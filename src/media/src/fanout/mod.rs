@@ -7,6 +7,7 @@ pub(crate) use perch_domain::fanout::{MAX_GOP_BYTES, MAX_GOP_PACKETS};
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
+use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_domain::fanout::{Command, Effects, HubMachine};
 use perch_domain::keyframe::JoinWith;
@@ -231,8 +232,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves the state whole: every change is one assignment.
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.state)
     }
 }
 

@@ -11,7 +11,7 @@ use perch_base::ids::CameraId;
 use perch_base::net::household;
 use perch_base::repeated::Repeated;
 use perch_base::secret::{hex, random_bytes};
-use perch_base::sync::{lock, read, write};
+use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_domain::access::{Object, Permission, StreamLogin};
 use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits, Trust};
@@ -23,7 +23,7 @@ use rtsp_server::prelude::*;
 use socket2::Socket;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Connections without a password are summed up so often: on a busy network each one would be noise.
@@ -103,6 +103,8 @@ struct State {
     peers: HashMap<usize, Peer>,
     /// Who is let in and who gives way.
     admission: Admission<String>,
+    /// The passwords they are checked against.
+    logins: Logins,
     without_password: Tally,
     /// What players meet at each of their requests, and do not give up.
     refusals: Repeated,
@@ -134,12 +136,10 @@ impl State {
     }
 }
 
-/// All connections and the passwords they are checked against.
+/// All connections.
 pub(super) struct Connections {
     clock: SharedClock,
     mounts: Mounts,
-    /// Locked before `state` and never after it.
-    logins: RwLock<Logins>,
     state: Mutex<State>,
 }
 
@@ -148,10 +148,11 @@ impl Connections {
         let state = State {
             peers: HashMap::new(),
             admission: Admission::new(Limits::RTSP),
+            logins: Logins::default(),
             without_password: Tally::new(SUM_UP_EVERY),
             refusals: Repeated::default(),
         };
-        Arc::new(Self { clock, mounts, logins: RwLock::default(), state: Mutex::new(state) })
+        Arc::new(Self { clock, mounts, state: Mutex::new(state) })
     }
 
     /// The stream at `path` or above it.
@@ -197,9 +198,9 @@ impl Connections {
 
     /// Replaces the passwords and ends the connections of users whose password went, changed or opens other cameras now.
     pub(super) fn set_passwords(&self, new: Logins) {
-        let mut logins = write(&self.logins);
+        let State { peers, logins, .. } = &mut *self.lock();
         *logins = new;
-        for peer in self.lock().peers.values() {
+        for peer in peers.values() {
             if let Some(login) = peer.login.as_ref().filter(|login| logins.get(&login.name) != Some(login)) {
                 tracing::info!(user = login.name, "RTSP reader closed: its password was removed or changed");
                 peer.shut();
@@ -364,12 +365,11 @@ impl Connections {
 
     /// Checks a request's credentials; accepted ones name the connection's user.
     pub(super) fn login(&self, connection: &Connection, given: &Credentials<'_>, method: &str) -> DigestVerdict {
-        // Held while the user is noted, so that `set_passwords` cannot miss it.
-        let logins = read(&self.logins);
-        let verdict = logins.check(given, method, &connection.nonce);
         let now = self.clock.mono();
         let mut state = self.lock();
-        let State { peers, admission, refusals, .. } = &mut *state;
+        let State { peers, admission, logins, refusals, .. } = &mut *state;
+        // Two MD5 sums of a line each: too little to let the lock go for, and `set_passwords` cannot miss whom it lets in.
+        let verdict = logins.check(given, method, &connection.nonce);
         let Some(peer) = peers.get_mut(&connection.key) else { return verdict };
         match verdict {
             DigestVerdict::Accepted => {

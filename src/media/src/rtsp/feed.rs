@@ -4,10 +4,10 @@ use crate::fanout::{Attachment, Delivery, Hub, Receipt, Sink};
 use crate::time;
 use gstreamer::{self as gst, ClockTime, prelude::*};
 use gstreamer_app::AppSrc;
+use perch_base::sync::lock;
 use perch_domain::h264;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// More than this waiting in an `appsrc` means that the media does not keep up.
@@ -28,7 +28,8 @@ pub(super) struct FeedSource {
     pub(super) hub: Arc<Hub>,
     pub(super) stream: Stream,
     pub(super) codec: VideoCodec,
-    /// The last seen SPS and PPS in Annex B: with them DESCRIBE needs no running encoder.
+    /// The last seen SPS and PPS in Annex B: with them DESCRIBE needs no running encoder. They outlive medias, so they are no part of
+    /// a feed's state; nothing else is locked while they are.
     parameters: Mutex<Option<Vec<u8>>>,
 }
 
@@ -82,6 +83,8 @@ struct State {
     /// Counts the attachments: what comes by another than the newest is dropped.
     newest: u64,
     last: [Option<ClockTime>; 2],
+    /// The hub cut the newest attachment off.
+    is_dead: bool,
 }
 
 /// Feeds one media.
@@ -90,13 +93,12 @@ pub(super) struct Feed {
     video: AppSrc,
     audio: Option<AppSrc>,
     state: Mutex<State>,
-    dead: AtomicBool,
 }
 
 impl Feed {
     pub(super) fn new(source: Arc<FeedSource>, video: AppSrc, audio: Option<AppSrc>) -> Arc<Self> {
-        let state = State { phase: Phase::Opening, attachment: None, newest: 0, last: [None; 2] };
-        Arc::new(Self { source, video, audio, state: Mutex::new(state), dead: AtomicBool::new(false) })
+        let state = State { phase: Phase::Opening, attachment: None, newest: 0, last: [None; 2], is_dead: false };
+        Arc::new(Self { source, video, audio, state: Mutex::new(state) })
     }
 
     /// Takes the stream from the hub. A sub-stream's encoder starts with this.
@@ -156,7 +158,7 @@ impl Feed {
 
     /// Whether the hub cut this feed off: its media will never get another frame.
     pub(super) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Relaxed)
+        lock(&self.state).is_dead
     }
 
     /// Makes the media fail, so that whoever waits for its description is answered.
@@ -293,19 +295,13 @@ impl Sink for FeedSink {
 
 impl Drop for FeedSink {
     fn drop(&mut self) {
-        if lock(&self.feed.state).newest == self.number {
-            self.feed.dead.store(true, Ordering::Relaxed);
-        }
+        let mut state = lock(&self.feed.state);
+        state.is_dead |= state.newest == self.number;
     }
 }
 
 fn now() -> ClockTime {
     time::clock().time().saturating_sub(time::base_time())
-}
-
-/// A panic elsewhere leaves these states whole: every change is one assignment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// The SPS and PPS of an access unit in Annex B, if it has both.

@@ -5,7 +5,6 @@ use perch_base::ids::CameraId;
 use perch_base::sync::{read, write};
 use perch_domain::media::VideoCodec;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 /// A camera that can be watched.
@@ -40,31 +39,35 @@ pub struct KeyedCamera {
 
 /// The cameras by id.
 #[derive(Debug, Default)]
-pub struct LiveCameras {
-    next: AtomicU64,
-    by_id: RwLock<BTreeMap<CameraId, Arc<KeyedCamera>>>,
+pub struct LiveCameras(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    next: CameraKey,
+    by_id: BTreeMap<CameraId, Arc<KeyedCamera>>,
 }
 
 impl LiveCameras {
     /// Adds a camera or changes it. False: it is as it was.
     pub fn set(&self, live: LiveCamera) -> bool {
-        let mut by_id = write(&self.by_id);
+        let Known { next, by_id } = &mut *write(&self.0);
         let id = live.hub.camera().clone();
         if by_id.get(&id).is_some_and(|camera| camera.live.is_same(&live)) {
             return false;
         }
-        by_id.insert(id, Arc::new(KeyedCamera { key: self.next.fetch_add(1, Ordering::Relaxed), live }));
+        by_id.insert(id, Arc::new(KeyedCamera { key: *next, live }));
+        *next += 1;
         true
     }
 
     /// Removes a camera. False: there was none.
     pub fn remove(&self, id: &CameraId) -> bool {
-        write(&self.by_id).remove(id).is_some()
+        write(&self.0).by_id.remove(id).is_some()
     }
 
     /// The camera `id` as it is now.
     pub fn get(&self, id: &CameraId) -> Option<Arc<KeyedCamera>> {
-        read(&self.by_id).get(id).cloned()
+        read(&self.0).by_id.get(id).cloned()
     }
 
     /// Whether `camera` was neither removed nor changed.
