@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use perch_base::clock::within;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
-use perch_base::{ErrorKind, Result};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::TimeRange;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -199,5 +199,5 @@ pub(crate) async fn read_whole(request: Request, media_type: &str) -> Reply<Requ
 /// What [`read_whole`] read.
 async fn body(request: Request) -> Reply<Bytes> {
     let read = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
-    read.map_err(|_| Problem::new(ErrorKind::Internal, "a body that was read cannot be read"))
+    read.map_err(|e| Error::internal("a body that was read cannot be read").with_source(e).into())
 }

@@ -133,25 +133,36 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&AppState) -> Result<T> + Send + 'static,
 ) -> Reply<T> {
     let app = Arc::clone(app);
-    off_thread(move || work(&app)).await.map_err(Problem::from)
+    off_thread("answering a request", move || work(&app)).await.map_err(Problem::from)
 }
 
-/// The same for work that needs no state. What it logs is said of the request.
-pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// The same for work that needs no state and is called `what`. What it logs is said of the request.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let span = tracing::Span::current();
     match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
         Ok(result) => result,
-        Err(e) => Err(Error::new(ErrorKind::Internal, "a port call ended unexpectedly").with_source(e)),
+        Err(e) => Err(Error::internal(format!("{what} panicked")).with_source(e)),
     }
 }
 
 /// Something that touches a disk whenever it is used and when it is dropped: all of it happens on blocking threads, also when the
 /// client goes away in the middle.
-pub(crate) struct OnDisk<T: Send + 'static>(Option<T>);
+pub(crate) struct OnDisk<T: Send + 'static> {
+    what: &'static str,
+    value: Option<T>,
+}
 
 impl<T: Send + 'static> OnDisk<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(Some(value))
+    /// `what` names it in errors.
+    pub(crate) fn new(what: &'static str, value: T) -> Self {
+        Self { what, value: Some(value) }
+    }
+
+    fn take(&mut self) -> Result<T> {
+        self.value.take().ok_or_else(|| Error::internal(format!("{} is used after its end", self.what)))
     }
 
     /// Works with it; both come back.
@@ -159,8 +170,8 @@ impl<T: Send + 'static> OnDisk<T> {
         mut self,
         work: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Result<(R, Self)> {
-        let Some(mut value) = self.0.take() else { return Err(Error::internal("it is used after its end")) };
-        off_thread(move || Ok((work(&mut value), Self(Some(value))))).await
+        let (what, mut value) = (self.what, self.take()?);
+        off_thread(what, move || Ok((work(&mut value), Self::new(what, value)))).await
     }
 
     /// Ends it.
@@ -168,14 +179,14 @@ impl<T: Send + 'static> OnDisk<T> {
         mut self,
         work: impl FnOnce(T) -> Result<R> + Send + 'static,
     ) -> Result<R> {
-        let Some(value) = self.0.take() else { return Err(Error::internal("it is used after its end")) };
-        off_thread(move || work(value)).await
+        let value = self.take()?;
+        off_thread(self.what, move || work(value)).await
     }
 }
 
 impl<T: Send + 'static> Drop for OnDisk<T> {
     fn drop(&mut self) {
-        if let (Some(value), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+        if let (Some(value), Ok(runtime)) = (self.value.take(), tokio::runtime::Handle::try_current()) {
             runtime.spawn_blocking(move || drop(value));
         }
     }
@@ -197,11 +208,18 @@ mod tests {
     #[tokio::test]
     async fn what_is_on_disk_ends_on_another_thread() {
         let (tell, heard) = std::sync::mpsc::channel();
-        let value = OnDisk::new(Tells(tell));
+        let value = OnDisk::new("a value", Tells(tell));
         let (worked, value) = value.work(|_| std::thread::current().id()).await.expect("worked");
         assert_ne!(worked, std::thread::current().id());
         drop(value);
         let ended = tokio::task::spawn_blocking(move || heard.recv()).await.expect("joined").expect("dropped");
         assert_ne!(ended, std::thread::current().id());
+    }
+
+    #[tokio::test]
+    async fn what_panicked_is_named() {
+        let value = OnDisk::new("the upload", ());
+        let Err(e) = value.work::<()>(|()| panic!("a defect")).await else { panic!("it went on") };
+        assert_eq!((e.kind(), e.message()), (ErrorKind::Internal, "the upload panicked"));
     }
 }

@@ -7,6 +7,7 @@ use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::exchange;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// No pipeline file is larger, bytes.
@@ -248,12 +249,16 @@ impl PipelineFile {
         let bin = gst::parse::bin_from_description_full(&text, pads, None, gst::ParseFlags::FATAL_ERRORS)
             .context(ErrorKind::Invalid, || format!("pipeline {} cannot be built", self.name))?
             .downcast::<gst::Bin>()
-            .map_err(|_| Error::internal(format!("pipeline {} is not a bin", self.name)))?;
+            .map_err(|element| {
+                let what = format!("it is a {}", element.type_());
+                Error::internal(format!("pipeline {} is not a bin", self.name)).with_inside(what)
+            })?;
+        bin.set_property("name", unique_name(&self.name));
         for (property, value) in strings {
             let declared = self.properties.iter().find(|(p, _)| p == property);
             let (_, element) =
                 declared.ok_or_else(|| Error::internal(format!("pipeline {} takes no `{property}`", self.name)))?;
-            let element = self.element(&bin, element)?;
+            let element = self::element(&bin, element)?;
             let text_property =
                 element.find_property(property).is_some_and(|p| p.value_type() == gst::glib::Type::STRING);
             if !text_property {
@@ -263,22 +268,46 @@ impl PipelineFile {
         }
         Ok(bin)
     }
-
-    fn element(&self, bin: &gst::Bin, name: &str) -> Result<gst::Element> {
-        bin.by_name(name)
-            .ok_or_else(|| Error::invalid(format!("pipeline {}: needs an element `name={name}`", self.name)))
-    }
 }
 
-/// The element called `name` in `bin`. Errors with [`ErrorKind::Invalid`]: a replaced file may lack it.
+/// A bin's name: the file that it was made from, and a number, since neighbours must not share a name.
+fn unique_name(file: &str) -> String {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    format!("{file}#{}", MADE.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The file that `bin`, or an element that is named after it, was made from.
+pub(crate) fn file_of(bin: &impl IsA<gst::Object>) -> String {
+    let name = bin.name();
+    name.split('#').next().unwrap_or_default().to_owned()
+}
+
+/// What a text breaks that a replaced file may break: [`ErrorKind::Invalid`] with the file and the rule.
+pub(crate) fn unfit(bin: &impl IsA<gst::Object>, rule: &str) -> Error {
+    Error::invalid(format!("pipeline {}: {rule}", file_of(bin)))
+}
+
+/// The pad called `name` of `bin`, an open end of its text: `sink` where it begins, `src` where it ends. Errors like [`unfit`].
+pub(crate) fn open_end(bin: &gst::Bin, name: &str) -> Result<gst::Pad> {
+    let what = if name == "sink" { "begin" } else { "end" };
+    bin.static_pad(name).ok_or_else(|| unfit(bin, &format!("must {what} with an open end")))
+}
+
+/// The element called `name` in `bin`. Errors with [`ErrorKind::Invalid`], naming the file: one that was replaced may lack it.
 pub fn element(bin: &gst::Bin, name: &str) -> Result<gst::Element> {
-    bin.by_name(name).ok_or_else(|| Error::invalid(format!("a pipeline needs an element `name={name}`")))
+    bin.by_name(name).ok_or_else(|| unfit(bin, &format!("needs an element `name={name}`")))
+}
+
+/// The pad called `pad` of the element called `name` in `bin`. Errors like [`element`].
+pub(crate) fn pad_of(bin: &gst::Bin, name: &str, pad: &str) -> Result<gst::Pad> {
+    let found = element(bin, name)?.static_pad(pad);
+    found.ok_or_else(|| unfit(bin, &format!("the element `name={name}` needs a {pad} pad")))
 }
 
 /// The element called `name` in `bin`, which must be a `kind`. Errors with [`ErrorKind::Invalid`]: a replaced file may have another.
 pub(crate) fn typed<T: IsA<gst::Element>>(bin: &gst::Bin, name: &str, kind: &str) -> Result<T> {
     element(bin, name)?.downcast().map_err(|other: gst::Element| {
-        Error::invalid(format!("the element `name={name}` of a pipeline must be {kind}"))
+        unfit(bin, &format!("the element `name={name}` must be {kind}"))
             .with_inside(format!("it is a {}", other.type_()))
     })
 }
@@ -387,5 +416,26 @@ mod tests {
         std::fs::write(dir.path().join("source/other.gst"), "videotestsrc").expect("written");
         assert!(Library::load(Some(dir.path())).is_err());
         assert!(Library::load(Some(Path::new("/nonexistent"))).is_ok());
+    }
+
+    #[test]
+    fn what_a_replaced_file_lacks_is_said_with_its_name() {
+        crate::init().expect("starts");
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(dir.path().join("decode")).expect("made");
+        std::fs::write(dir.path().join("decode/avdec_h264.gst"), "identity name=valve").expect("written");
+        let library = Library::load(Some(dir.path())).expect("fine");
+        let [bin, other] = [0, 1].map(|_| library.open_bin("decode/avdec_h264", &[], &[]).expect("built"));
+        assert_ne!(bin.name(), other.name(), "both may stand in one pipeline");
+        let said = |e: Error| (e.kind(), e.message().to_owned());
+        let invalid = |rule: &str| (ErrorKind::Invalid, format!("pipeline decode/avdec_h264: {rule}"));
+        let missing = element(&bin, "enc").expect_err("it has none");
+        assert_eq!(said(missing), invalid("needs an element `name=enc`"));
+        let other_kind = typed::<gst::Bin>(&bin, "valve", "a bin").expect_err("an identity");
+        assert_eq!(said(other_kind), invalid("the element `name=valve` must be a bin"));
+        let no_pad = pad_of(&bin, "valve", "video").expect_err("no such pad");
+        assert_eq!(said(no_pad), invalid("the element `name=valve` needs a video pad"));
+        assert_eq!(said(open_end(&bin, "sink").expect_err("closed")), invalid("must begin with an open end"));
+        assert!(pad_of(&bin, "valve", "sink").is_ok());
     }
 }

@@ -257,6 +257,7 @@ fn an_engine_that_is_gone_says_so() {
         bench.engine.sessions().map(drop).expect_err("gone"),
     ];
     assert!(gone.iter().all(|e| e.kind() == ErrorKind::Unavailable), "{gone:?}");
+    assert!(gone.iter().all(|e| e.inside() == Some("the WebRTC engine is gone")), "{gone:?}");
     viewer.until("goodbye", |s| s.closed);
 }
 

@@ -1,6 +1,6 @@
 //! The folder in which an uploaded bundle waits: one at a time, and nothing stays.
 
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::update::{KEEP_FREE_BYTES, MAX_BUNDLE_BYTES};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -66,29 +66,42 @@ impl Spool {
         }
         let path = self.0.join(PART);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|e| {
-            let why = Error::new(ErrorKind::Io, "the file for the upload cannot be made");
-            why.with_inside(path.display().to_string()).with_source(e)
-        })?;
+        let file = file.map_err(|e| failed(ErrorKind::Io, "the file for the upload cannot be made", &path, e))?;
         Ok(Incoming { spool: self.clone(), file: Some(file), expected_bytes: bytes, written_bytes: 0 })
     }
 }
 
 fn free_bytes(dir: &Path) -> Result<u64> {
-    let s =
-        rustix::fs::statvfs(dir).context(ErrorKind::Unavailable, || "there is no place for an update on this box")?;
+    let nowhere = "there is no place for an update on this box";
+    let s = rustix::fs::statvfs(dir).map_err(|e| failed(ErrorKind::Unavailable, nowhere, dir, e.into()))?;
     Ok(s.f_bavail.saturating_mul(s.f_frsize))
 }
 
+/// What went wrong at `path`, which is for the inside alone.
+fn failed(kind: ErrorKind, message: &str, path: &Path, e: std::io::Error) -> Error {
+    Error::new(kind, message).with_inside(path.display().to_string()).with_source(e)
+}
+
 impl Incoming {
+    fn part(&self) -> PathBuf {
+        self.spool.0.join(PART)
+    }
+
+    fn lost(&self, e: std::io::Error) -> Error {
+        failed(ErrorKind::Unavailable, "the update could not be written to the card", &self.part(), e)
+    }
+
     /// Takes the next bytes; how many came in all.
     pub(crate) fn write(&mut self, chunk: &[u8]) -> Result<u64> {
-        let full = || "the update could not be written to the card";
         if self.written_bytes + chunk.len() as u64 > self.expected_bytes {
             return Err(Error::new(ErrorKind::TooLarge, "more came than was announced: the update was not taken"));
         }
-        let Some(file) = &mut self.file else { return Err(Error::internal("an upload goes on after its end")) };
-        file.write_all(chunk).context(ErrorKind::Unavailable, full)?;
+        let Some(mut file) = self.file.as_ref() else {
+            return Err(
+                Error::internal("an upload goes on after its end").with_inside(self.part().display().to_string())
+            );
+        };
+        file.write_all(chunk).map_err(|e| self.lost(e))?;
         self.written_bytes += chunk.len() as u64;
         Ok(self.written_bytes)
     }
@@ -99,12 +112,11 @@ impl Incoming {
             return Err(Error::invalid("the upload was interrupted: try again"));
         }
         let file = self.file.take();
-        let lost = || "the update could not be written to the card";
         if let Some(file) = file {
-            file.sync_all().context(ErrorKind::Unavailable, lost)?;
+            file.sync_all().map_err(|e| self.lost(e))?;
         }
         let whole = self.spool.bundle();
-        fs::rename(self.spool.0.join(PART), &whole).context(ErrorKind::Unavailable, lost)?;
+        fs::rename(self.part(), &whole).map_err(|e| self.lost(e))?;
         Ok(whole)
     }
 }
@@ -112,7 +124,7 @@ impl Incoming {
 impl Drop for Incoming {
     fn drop(&mut self) {
         // After a rename nothing of that name is there.
-        let _ = fs::remove_file(self.spool.0.join(PART));
+        let _ = fs::remove_file(self.part());
     }
 }
 
@@ -159,6 +171,8 @@ mod tests {
         assert_eq!(kind(0), ErrorKind::Invalid);
         assert_eq!(kind(MAX_BUNDLE_BYTES + 1), ErrorKind::TooLarge);
         let nowhere = Spool::new(dir.path().join("nowhere"));
-        assert_eq!(nowhere.receive(1).map(|_| ()).expect_err("no folder").kind(), ErrorKind::Unavailable);
+        let e = nowhere.receive(1).map(|_| ()).expect_err("no folder");
+        assert_eq!((e.kind(), e.inside()), (ErrorKind::Unavailable, nowhere.0.to_str()));
+        assert!(!e.message().contains("nowhere"), "a path is for the inside alone: {e}");
     }
 }

@@ -15,6 +15,7 @@ use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::{Object, Permission};
 use perch_domain::ports::Export;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -56,7 +57,7 @@ pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts,
         app.ports.archive.export(&camera, range)
     });
     let Export { file_name, chunks } = opened.await?;
-    let chunks = Some((OnDisk::new(chunks), revoked, what));
+    let chunks = Some((OnDisk::new("a download", chunks), revoked, what));
     let body = Body::from_stream(futures_util::stream::unfold(chunks, |state| async move {
         let (chunks, mut revoked, what) = state?;
         if revoked.is_revoked() {
@@ -127,16 +128,16 @@ pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts
                 .header(header::CONTENT_RANGE, value));
         }
     };
-    let (status, start, end) = match part {
-        Some((start, end)) => {
-            let value = format!("bytes {start}-{}/{}", end - 1, open.size_bytes);
+    let (status, bytes) = match part {
+        Some(bytes) => {
+            let value = format!("bytes {}-{}/{}", bytes.start, bytes.end - 1, open.size_bytes);
             out.insert(header::CONTENT_RANGE, HeaderValue::from_str(&value).map_err(header_error)?);
-            (StatusCode::PARTIAL_CONTENT, start, end)
+            (StatusCode::PARTIAL_CONTENT, bytes)
         }
-        None => (StatusCode::OK, 0, open.size_bytes),
+        None => (StatusCode::OK, 0..open.size_bytes),
     };
-    out.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
-    Ok((status, out, file_body(open.file, start, end, (revoked, what))).into_response() as Response)
+    out.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.end - bytes.start));
+    Ok((status, out, file_body(open.file, bytes, (revoked, what))).into_response() as Response)
 }
 
 fn header_error(_: http::header::InvalidHeaderValue) -> Problem {
@@ -158,61 +159,61 @@ fn lists(list: &[u8], etag: &[u8]) -> bool {
 #[derive(Debug, PartialEq, Eq)]
 struct Unsatisfiable;
 
-/// `bytes=a-b`, `bytes=a-` or `bytes=-n` as start and end (exclusive) within `size`. `None`: not a range that is served (several
+/// `bytes=a-b`, `bytes=a-` or `bytes=-n` of a file of `size_bytes`. `None`: not a range that is served (several
 /// at once, another unit, nonsense), so the whole file is (RFC 9110, 14.2).
-fn parse_range(text: &str, size: u64) -> Option<Result<(u64, u64), Unsatisfiable>> {
+fn parse_range(text: &str, size_bytes: u64) -> Option<Result<Range<u64>, Unsatisfiable>> {
     let (first, last) = text.strip_prefix("bytes=")?.trim().split_once('-')?;
     let number = |t: &str| -> Option<u64> {
         let plain = !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| t.parse().unwrap_or(u64::MAX))
     };
-    let (start, end) = match (first.is_empty(), last.is_empty()) {
+    let bytes = match (first.is_empty(), last.is_empty()) {
         (true, _) => {
             let n = number(last)?;
-            (size.saturating_sub(n), if n == 0 { 0 } else { size })
+            size_bytes.saturating_sub(n)..if n == 0 { 0 } else { size_bytes }
         }
-        (false, true) => (number(first)?, size),
+        (false, true) => number(first)?..size_bytes,
         (false, false) => {
             let (a, b) = (number(first)?, number(last)?);
             if a > b {
                 return None;
             }
-            (a, b.saturating_add(1).min(size))
+            a..b.saturating_add(1).min(size_bytes)
         }
     };
-    Some(if start < end { Ok((start, end)) } else { Err(Unsatisfiable) })
+    Some(if bytes.is_empty() { Err(Unsatisfiable) } else { Ok(bytes) })
 }
 
-/// The bytes `start..end` of a file, which `what` names in errors, a piece for each time the client has room.
-fn file_body(file: File, start: u64, end: u64, (revoked, what): (Watch, String)) -> Body {
-    let state = (Arc::new(file), start, revoked, what);
+/// These bytes of a file, which `what` names in errors, a piece for each time the client has room.
+fn file_body(file: File, bytes: Range<u64>, (revoked, what): (Watch, String)) -> Body {
+    let state = (Arc::new(file), bytes, revoked, what);
     Body::from_stream(futures_util::stream::unfold(Some(state), move |state| async move {
-        let (file, at, mut revoked, what) = state?;
-        if at >= end {
+        let (file, left, mut revoked, what) = state?;
+        if left.is_empty() {
             return None;
         }
         if revoked.is_revoked() {
             return Some((Err(cut_off().at(&what)), None));
         }
-        let reader = Arc::clone(&file);
-        match off_thread(move || read_piece(&reader, at, end)).await {
+        let (reader, offset_bytes) = (Arc::clone(&file), left.start);
+        match off_thread("reading a recorded file", move || read_piece(&reader, offset_bytes, left.end)).await {
             Ok(piece) => {
-                let next = at + piece.len() as u64;
+                let next = offset_bytes + piece.len() as u64..left.end;
                 Some((Ok(piece), Some((file, next, revoked, what))))
             }
             Err(e) => {
                 let e = e.at(&what);
-                tracing::warn!(error = %e, offset = at, "a recorded file cannot be read to its end");
+                tracing::warn!(error = %e, offset_bytes, "a recorded file cannot be read to its end");
                 Some((Err(e), None))
             }
         }
     }))
 }
 
-fn read_piece(file: &File, at: u64, end: u64) -> Result<Bytes> {
-    let mut buffer = vec![0; PIECE_BYTES.min(end - at) as usize];
+fn read_piece(file: &File, start_byte: u64, end_byte: u64) -> Result<Bytes> {
+    let mut buffer = vec![0; PIECE_BYTES.min(end_byte - start_byte) as usize];
     let n = loop {
-        match file.read_at(&mut buffer, at) {
+        match file.read_at(&mut buffer, start_byte) {
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             other => break other.context(ErrorKind::Io, || "a recorded file cannot be read")?,
         }
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn ranges() {
-        let ok = |text, start, end| assert_eq!(parse_range(text, 100), Some(Ok((start, end))), "{text}");
+        let ok = |text, start, end| assert_eq!(parse_range(text, 100), Some(Ok(start..end)), "{text}");
         ok("bytes=0-0", 0, 1);
         ok("bytes=10-19", 10, 20);
         ok("bytes=10-", 10, 100);

@@ -39,7 +39,7 @@ pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request
     let bytes = length(request.headers())?;
     let upload = blocking(&app, move |app| app.ports.update.receive(bytes)).await?;
     tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");
-    let upload = receive(&app.ports.clock, OnDisk::new(upload), request.into_body()).await?;
+    let upload = receive(&app.ports.clock, OnDisk::new("an upload", upload), request.into_body()).await?;
     // It took a while: whoever lost the right to do this meanwhile has not done it.
     let asking = who.clone();
     let still = blocking(&app, move |app| asking.may_still(app, Permission::ManageBox, Object::Box)).await;

@@ -5,7 +5,7 @@ use super::flow::{Flow, Signal};
 use super::parts;
 use super::running::Running;
 use super::settings::Settings;
-use crate::time;
+use crate::{pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::clock::within;
@@ -120,15 +120,14 @@ fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<Microp
     let opus = parts::opus(settings, flow, sound)?;
     let pipeline = gst::Pipeline::new();
     time::apply(&pipeline);
+    let end = pipeline::open_end(&source, "src")?;
     pipeline
         .add_many([&source, &opus])
         .map_err(|e| Error::internal("the microphone cannot be added").with_source(e))?;
     parts::link(source.upcast_ref(), opus.upcast_ref())?;
     let heard_us = Arc::new(AtomicI64::new(NEVER));
     let (ear, clock) = (heard_us.clone(), settings.clock.clone());
-    let pad =
-        source.static_pad("src").ok_or_else(|| Error::invalid("a microphone's text must end with an open end"))?;
-    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
+    end.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {
         ear.store(clock.mono().0, Ordering::SeqCst);
         gst::PadProbeReturn::Ok
     });

@@ -27,10 +27,9 @@ pub(super) fn v4l2(device: &str, video: VideoSettings, codec: VideoCodec) -> Res
     }
     let unusable =
         || Error::new(ErrorKind::Unavailable, format!("{device} cannot be opened: used by another program?"));
-    let src = gst::ElementFactory::make("v4l2src")
-        .property("device", device)
-        .build()
-        .map_err(|_| Error::invalid("v4l2src is not installed: the package gstreamer1.0-plugins-good has it"))?;
+    let src = gst::ElementFactory::make("v4l2src").property("device", device).build().map_err(|e| {
+        Error::invalid("v4l2src is not installed: the package gstreamer1.0-plugins-good has it").with_source(e)
+    })?;
     if src.set_state(gst::State::Ready).is_err() {
         let _ = src.set_state(gst::State::Null);
         return Err(unusable());

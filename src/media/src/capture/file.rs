@@ -41,10 +41,9 @@ pub(super) fn source(
     let location = path.to_str().ok_or_else(|| Error::invalid(format!("{}: must be UTF-8", path.display())))?;
     let bin = settings.library.open_bin("source/file", size, &[("location", location)])?;
     let decode = pipeline::element(&bin, "decode")?;
-    let video = pipeline::element(&bin, "video")?;
-    expose(&bin, &pipeline::element(&bin, "out")?)?;
+    expose(&bin)?;
     calm_decoders(&bin);
-    let entry = video.static_pad("sink").ok_or_else(|| Error::invalid("the element `name=video` needs a sink pad"))?;
+    let entry = pipeline::pad_of(&bin, "video", "sink")?;
     let looper = Arc::new(Looper {
         decode: pipeline::typed(&bin, "decode", "a bin")?,
         state: Mutex::new(State { video: None, entries: vec![entry.clone()], has_sound: false, started: false }),
@@ -67,10 +66,10 @@ pub(super) fn source(
     Ok((bin, looper))
 }
 
-/// Gives `bin` the src pad of `out`.
-pub(super) fn expose(bin: &gst::Bin, out: &gst::Element) -> Result<()> {
-    let cannot = || Error::invalid("the element `name=out` of a pipeline needs a free src pad");
-    let pad = out.static_pad("src").ok_or_else(cannot)?;
+/// Gives `bin` the src pad of its element `name=out`.
+pub(super) fn expose(bin: &gst::Bin) -> Result<()> {
+    let cannot = || pipeline::unfit(bin, "the element `name=out` needs a free src pad");
+    let pad = pipeline::pad_of(bin, "out", "src")?;
     let ghost = gst::GhostPad::builder_with_target(&pad).map_err(|e| cannot().with_source(e))?.name("src").build();
     bin.add_pad(&ghost).map_err(|e| cannot().with_source(e))
 }

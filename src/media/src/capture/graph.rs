@@ -111,9 +111,8 @@ impl Wiring<'_> {
         };
         let decoder = self.settings.library.bin(decoder, &[], &[])?;
         self.control.decode_always = self.settings.config.motion.enabled;
-        let valve = pipeline::element(&decoder, "valve")?;
-        self.spare(&valve)?;
-        self.control.decode_switch.add(valve);
+        self.spare(&pipeline::pad_of(&decoder, "valve", "src")?);
+        self.control.decode_switch.add(pipeline::element(&decoder, "valve")?);
         self.chain(&coded, &[&decoder])?;
         let raw = self.tee(&decoder)?;
         let encoder = encoders::probe(VideoCodec::H264)?;
@@ -121,10 +120,9 @@ impl Wiring<'_> {
         self.luma(&raw)
     }
 
-    /// Lets nothing out of `valve` that no decoder should see. Not by a capsfilter: one behind a tee speaks for all its branches,
+    /// Lets nothing out of a valve's `pad` that no decoder should see. Not by a capsfilter: one behind a tee speaks for all its branches,
     /// and such a camera could not be recorded either.
-    fn spare(&self, valve: &gst::Element) -> Result<()> {
-        let pad = valve.static_pad("src").ok_or_else(|| Error::invalid("a valve without a pad"))?;
+    fn spare(&self, pad: &gst::Pad) {
         let (settings, warned) = (self.settings.clone(), Once::new());
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let caps = pad.current_caps();
@@ -142,7 +140,6 @@ impl Wiring<'_> {
             });
             gst::PadProbeReturn::Handled
         });
-        Ok(())
     }
 
     /// Raw pictures are encoded.
@@ -184,9 +181,8 @@ impl Wiring<'_> {
             return Ok(());
         }
         let branch = self.settings.library.bin("branch/luma", &[], &[])?;
-        let queue = pipeline::element(&branch, "queue")?;
+        let pad = pipeline::pad_of(&branch, "queue", "sink")?;
         let thinner = Mutex::new(Thinner::new(f64::from(motion.fps)));
-        let pad = queue.static_pad("sink").ok_or_else(|| Error::internal("a queue without a pad"))?;
         // Before the queue, so that a picture that is not looked at wakes nobody.
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             let pts = info.buffer().and_then(|b| b.pts());
@@ -237,6 +233,7 @@ impl Wiring<'_> {
 
     fn tee(&self, after: &gst::Bin) -> Result<gst::Element> {
         let tee = gst::ElementFactory::make("tee")
+            .name(format!("{} tee", after.name()))
             .property("allow-not-linked", true)
             .build()
             .map_err(|e| Error::invalid("GStreamer's own elements are not installed").with_source(e))?;
@@ -246,7 +243,8 @@ impl Wiring<'_> {
     }
 
     fn add(&self, bin: &gst::Bin) -> Result<()> {
-        self.pipeline.add(bin).map_err(|e| Error::internal("a part of the pipeline cannot be added").with_source(e))
+        let cannot = || Error::internal(format!("pipeline {} cannot be added", pipeline::file_of(bin)));
+        self.pipeline.add(bin).map_err(|e| cannot().with_source(e))
     }
 
     /// Adds `bins` and links them one after the other behind `head`.

@@ -23,7 +23,8 @@ pub(super) fn sink(bin: &gst::Bin, name: &str) -> Result<gst_app::AppSink> {
 
 /// Links two neighbours. Errors with [`perch_base::ErrorKind::Invalid`]: a replaced file may not fit its neighbour.
 pub(super) fn link(from: &gst::Element, to: &gst::Element) -> Result<()> {
-    from.link(to).map_err(|e| Error::invalid("the parts of the pipeline do not fit together").with_source(e))
+    let misfit = || pipeline::unfit(to, &format!("does not fit behind {}", pipeline::file_of(from)));
+    from.link(to).map_err(|e| misfit().with_source(e))
 }
 
 /// Whether sound comes from the video's own source.
@@ -35,18 +36,18 @@ pub(super) fn own_sound(settings: &Settings) -> bool {
 pub(super) fn grow(parent: &gst::Bin, pad: &gst::Pad, bins: &[gst::Bin]) -> Result<()> {
     let Some(first) = bins.first() else { return Ok(()) };
     for bin in bins {
-        parent.add(bin).map_err(|e| Error::internal("a part of the pipeline cannot be added").with_source(e))?;
+        let cannot = || Error::internal(format!("pipeline {} cannot be added", pipeline::file_of(bin)));
+        parent.add(bin).map_err(|e| cannot().with_source(e))?;
     }
     for pair in bins.windows(2) {
         link(pair[0].upcast_ref(), pair[1].upcast_ref())?;
     }
     for bin in bins.iter().rev() {
-        bin.sync_state_with_parent()
-            .map_err(|e| Error::internal("a part of the pipeline does not start").with_source(e))?;
+        let stands_still = || Error::internal(format!("pipeline {} does not start", pipeline::file_of(bin)));
+        bin.sync_state_with_parent().map_err(|e| stands_still().with_source(e))?;
     }
-    let entry =
-        first.static_pad("sink").ok_or_else(|| Error::invalid("a pipeline text must begin with an open end"))?;
-    pad.link(&entry).map_err(|e| Error::invalid("the source's stream does not fit").with_source(e))?;
+    let entry = pipeline::open_end(first, "sink")?;
+    pad.link(&entry).map_err(|e| pipeline::unfit(first, "the source's stream does not fit").with_source(e))?;
     Ok(())
 }
 

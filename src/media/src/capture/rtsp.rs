@@ -8,11 +8,11 @@ use crate::pipeline;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::secret::Secret;
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// The bin of the camera at `url`, with a pad for its H.264.
@@ -30,17 +30,15 @@ pub(super) fn source(
     }
     let bin = settings.library.open_bin("source/rtsp", &[], &strings)?;
     let src = pipeline::element(&bin, "src")?;
-    let video = pipeline::element(&bin, "video")?;
-    file::expose(&bin, &pipeline::element(&bin, "out")?)?;
-    let entry = video.static_pad("sink").ok_or_else(|| Error::invalid("the element `name=video` needs a sink pad"))?;
+    file::expose(&bin)?;
+    let entry = pipeline::pad_of(&bin, "video", "sink")?;
     let pads = Arc::new(Pads {
         settings: settings.clone(),
         flow: Arc::downgrade(flow),
         sound: sound.clone(),
         bin: bin.downgrade(),
         entry: entry.downgrade(),
-        has_video: AtomicBool::new(false),
-        has_sound: AtomicBool::new(false),
+        taken: Mutex::default(),
     });
     let chooser = pads.clone();
     src.connect("select-stream", false, move |args| {
@@ -81,9 +79,11 @@ pub fn answers(url: &Secret, within: Duration) -> Result<()> {
             socket.write_all(format!("OPTIONS {clean} RTSP/1.0\r\nCSeq: 1\r\n\r\n").as_bytes())?;
             socket.read_exact(&mut status)
         });
+        let other = || unavailable(format!("{place} does not answer in RTSP"));
         return match asked {
             Ok(()) if &status == b"RTSP/1.0" => Ok(()),
-            _ => Err(unavailable(format!("{place} does not answer in RTSP"))),
+            Ok(()) => Err(other().with_inside(format!("it says {:?}", String::from_utf8_lossy(&status)))),
+            Err(e) => Err(other().with_source(e)),
         };
     }
     Err(unavailable(why))
@@ -129,8 +129,14 @@ struct Pads {
     sound: Arc<Switch>,
     bin: gst::glib::WeakRef<gst::Bin>,
     entry: gst::glib::WeakRef<gst::Pad>,
-    has_video: AtomicBool,
-    has_sound: AtomicBool,
+    taken: Mutex<Taken>,
+}
+
+/// What was taken of the camera's streams.
+#[derive(Default)]
+struct Taken {
+    has_video: bool,
+    has_sound: bool,
 }
 
 /// What a stream of the camera is.
@@ -168,8 +174,10 @@ impl Pads {
     /// Whether the stream is asked for at all: the first H.264, and the first sound that can be used.
     fn wants(&self, caps: &gst::CapsRef) -> bool {
         match offer(caps) {
-            Offer::H264 => !self.has_video.swap(true, Ordering::SeqCst),
-            Offer::Sound(_) => parts::own_sound(&self.settings) && !self.has_sound.swap(true, Ordering::SeqCst),
+            Offer::H264 => !std::mem::replace(&mut lock(&self.taken).has_video, true),
+            Offer::Sound(_) => {
+                parts::own_sound(&self.settings) && !std::mem::replace(&mut lock(&self.taken).has_sound, true)
+            }
             Offer::OtherVideo(name) => {
                 if let Some(flow) = self.flow.upgrade() {
                     flow.refuse(name);
@@ -215,7 +223,7 @@ impl Pads {
     }
 
     fn complete(&self) {
-        if let Some(flow) = self.flow.upgrade().filter(|_| !self.has_video.load(Ordering::SeqCst)) {
+        if let Some(flow) = self.flow.upgrade().filter(|_| !lock(&self.taken).has_video) {
             flow.signal(Signal::Failed(Error::invalid("sends no video")));
         }
     }
@@ -257,6 +265,10 @@ mod tests {
         let gone = answers(&url, Duration::from_secs(3)).expect_err("nobody listens any more").to_string();
         assert!(gone.contains("cannot be reached") && !gone.contains("hunter2"), "{gone}");
         let (result, ..) = asked("HTTP/1.1 400 Bad Request\r\n\r\n");
-        assert!(result.expect_err("HTTP").contains("does not answer in RTSP"));
+        let said = result.expect_err("HTTP");
+        assert!(said.contains("does not answer in RTSP") && said.contains("HTTP/1.1"), "{said}");
+        let (result, ..) = asked("");
+        let said = result.expect_err("silence");
+        assert!(said.contains("does not answer in RTSP: "), "the cause is said: {said}");
     }
 }

@@ -115,12 +115,20 @@ impl Engine {
     }
 
     fn call<T>(&self, command: impl FnOnce(AnswerSender<T>) -> Command) -> Result<T> {
-        let unavailable =
-            || Error::new(ErrorKind::Unavailable, "live viewing does not answer now: try again in a moment");
+        let unavailable = |why: &str| {
+            Error::new(ErrorKind::Unavailable, "live viewing does not answer now: try again in a moment")
+                .with_inside(format!("the WebRTC engine {why}"))
+        };
         let (reply, answer) = std_mpsc::sync_channel(1);
-        self.commands.try_send(command(reply)).map_err(|_| unavailable())?;
+        self.commands.try_send(command(reply)).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => unavailable("has too many commands waiting"),
+            mpsc::error::TrySendError::Closed(_) => unavailable("is gone"),
+        })?;
         // Real time: it is the caller's thread that waits.
-        answer.recv_timeout(CALL_TIMEOUT).map_err(|_| unavailable())
+        answer.recv_timeout(CALL_TIMEOUT).map_err(|e| match e {
+            std_mpsc::RecvTimeoutError::Timeout => unavailable("took too long"),
+            std_mpsc::RecvTimeoutError::Disconnected => unavailable("ended before it answered"),
+        })
     }
 }
 
