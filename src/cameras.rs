@@ -13,7 +13,7 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::Stream;
 use perch_domain::ports::{CameraPort, Later, LivePort, Snapshot};
 use perch_domain::status::{CameraInfo, ClockStatus, Status, summarise};
-use perch_domain::still_turns::Asker;
+use perch_domain::still_turns::{Asker, too_many};
 use perch_media::rtsp;
 use perch_media::still::Turns;
 use perch_store::Recordings;
@@ -45,8 +45,7 @@ impl CameraPort for Cameras {
         Box::pin(async move {
             let camera = self.set.get(&wanted.camera)?;
             let turn = within(&self.clock, TURN_WITHIN, self.stills.take(Asker::Device(by))).await;
-            let late = || Err(Error::new(ErrorKind::Unavailable, "too many stills are being made; try again"));
-            let turn = turn.unwrap_or_else(late)?;
+            let turn = turn.unwrap_or_else(|| Err(too_many()))?;
             let recordings = self.recordings.clone();
             // The turn goes with the work: whoever hangs up does not make room before it is done.
             let work = move || {

@@ -16,9 +16,9 @@ pub enum Links {
     Refuse,
 }
 
-/// Reads a file of at most `limit` bytes. Errors, which repeat no path, with `Io`, with `Invalid` when it is no regular file (a
+/// Reads a file of at most `limit_bytes`. Errors, which repeat no path, with `Io`, with `Invalid` when it is no regular file (a
 /// FIFO would keep us waiting, a device never end), and with `TooLarge`.
-pub fn read(path: &Path, limit: u64, links: Links) -> Result<Vec<u8>> {
+pub fn read(path: &Path, limit_bytes: u64, links: Links) -> Result<Vec<u8>> {
     const UNREADABLE: &str = "it cannot be read";
     let no_file = || Err(Error::invalid("it is not a regular file"));
     // A device may do something when it is opened. Somebody may put it there in between, so it is looked at twice.
@@ -37,9 +37,9 @@ pub fn read(path: &Path, limit: u64, links: Links) -> Result<Vec<u8>> {
         return no_file();
     }
     let mut content = Vec::new();
-    file.take(limit + 1).read_to_end(&mut content).context(ErrorKind::Io, || UNREADABLE)?;
-    if content.len() as u64 > limit {
-        return Err(Error::new(ErrorKind::TooLarge, format!("it is larger than {} KiB", limit / 1024)));
+    file.take(limit_bytes + 1).read_to_end(&mut content).context(ErrorKind::Io, || UNREADABLE)?;
+    if content.len() as u64 > limit_bytes {
+        return Err(Error::new(ErrorKind::TooLarge, format!("it is larger than {} KiB", limit_bytes / 1024)));
     }
     Ok(content)
 }

@@ -15,8 +15,13 @@ pub fn run(file: &Path, json: bool, fps: f64, sensitivity: f32) -> Result<ExitCo
     if !(0.1..=60.0).contains(&fps) {
         return Err(Error::invalid(format!("--fps {fps}: must be 0.1 to 60")));
     }
-    if !(0.0..=1.0).contains(&sensitivity) {
-        return Err(Error::invalid(format!("--sensitivity {sensitivity}: must be 0 to 1")));
+    let range = MotionConfig::SENSITIVITY;
+    if !range.contains(&f64::from(sensitivity)) {
+        return Err(Error::invalid(format!(
+            "--sensitivity {sensitivity}: must be {} to {}",
+            range.start(),
+            range.end()
+        )));
     }
     perch_media::init()?;
     let mut detector = Detector::new(MotionConfig { sensitivity, ..MotionConfig::default() });

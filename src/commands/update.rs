@@ -3,7 +3,7 @@
 
 use crate::{systemd, version};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::update::{CARD_IMAGE_ONLY, check_url, judge};
+use perch_domain::update::{CARD_IMAGE_ONLY, Phase, check_url, judge};
 use perch_update::{Bus, Places, Rauc};
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -23,8 +23,7 @@ pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
     let places = Places::of_the_card(systemd::runtime_directory());
     let boot = places.boot().ok_or_else(|| Error::new(ErrorKind::Impossible, CARD_IMAGE_ONLY))?;
     if boot.trial {
-        let why = "a new version is being tried: wait some minutes until it is kept or left again";
-        return Err(Error::new(ErrorKind::Conflict, why));
+        Phase::Trial.may_begin(Phase::Checking)?;
     }
     let source = source(wanted.source)?;
     let version = places.image_version().unwrap_or_else(|| version::VERSION.to_owned());

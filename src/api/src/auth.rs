@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind};
-use perch_domain::access::{Object, Permission, Principal};
+use perch_domain::access::{Object, Permission, Principal, revoked};
 use perch_domain::same_origin::{FetchSite, Provenance};
 use std::sync::Arc;
 use tracing::Instrument;
@@ -53,7 +53,7 @@ impl Who {
                 Object::Camera(_) => Error::not_found("there is no such camera"),
                 _ => Error::new(ErrorKind::Forbidden, "this device may not do that any more"),
             }),
-            None => Err(Error::new(ErrorKind::Unauthenticated, "this device was revoked")),
+            None => Err(revoked()),
         }
     }
 }

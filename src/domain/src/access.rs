@@ -484,13 +484,16 @@ pub fn check_leaving(leaving: Leaving<'_>, users: &[User], devices: &[Device]) -
     Err(Error::new(ErrorKind::Conflict, why))
 }
 
+/// The answer to a device whose credential is worthless now.
+pub fn revoked() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "this device was revoked")
+}
+
 /// Errors with `Unauthenticated` when the device that asked for a change is not trusted any more (`now` is `None`), and with
 /// `Forbidden` when it became less than it `was` when it was let in: another role, or not of its account any more. To be asked inside
 /// the transaction of a change of who may come in: a request takes its time, and a revocation may come between.
 pub fn check_acting(was: &Principal, now: Option<&Principal>) -> Result<()> {
-    let Some(now) = now else {
-        return Err(Error::new(ErrorKind::Unauthenticated, "this device was revoked"));
-    };
+    let now = now.ok_or_else(revoked)?;
     let has_left = was.username.is_some() && now.username != was.username;
     if now.role != was.role || has_left {
         return Err(Error::new(ErrorKind::Forbidden, "what this device may do was changed meanwhile"));
@@ -511,11 +514,16 @@ pub fn check_password(password: &str) -> Result<()> {
     Err(Error::invalid(format!("the password has {n} characters: it must have {least} to {most}")))
 }
 
-/// Makes a name that people gave (a device's) safe to keep: what nobody sees goes, 64 characters stay. Errors when nothing is left.
+/// How many characters a device's name has.
+pub const DEVICE_NAME_LENGTH: RangeInclusive<usize> = 1..=64;
+
+/// Makes a name that people gave a device safe to keep: what nobody sees goes, the most of [`DEVICE_NAME_LENGTH`] stays. Errors when
+/// nothing is left.
 pub fn clean_display_name(what: &str, name: &str) -> Result<String> {
-    let clean: String = without_invisible(name).chars().take(64).collect();
+    let (least, most) = (DEVICE_NAME_LENGTH.start(), DEVICE_NAME_LENGTH.end());
+    let clean: String = without_invisible(name).chars().take(*most).collect();
     match clean.trim() {
-        "" => Err(Error::invalid(format!("{what} is empty: it must have 1 to 64 characters"))),
+        "" => Err(Error::invalid(format!("{what} is empty: it must have {least} to {most} characters"))),
         text => Ok(text.to_owned()),
     }
 }

@@ -48,9 +48,12 @@ perch_base::all_of!(VideoCodec { H264, Vp8 });
 pub enum Track {
     /// One H.264 access unit (Annex B with four-byte start codes; SPS and PPS before every keyframe) or one VP8 frame.
     Video,
-    /// One Opus packet of 20 ms, 48 kHz (RFC 6716).
+    /// One Opus packet of [`OPUS_PACKET`], 48 kHz (RFC 6716).
     Audio,
 }
+
+/// What an Opus packet of ours lasts, and what one is taken to last whose source does not say.
+pub const OPUS_PACKET: Duration = Duration::from_millis(20);
 
 /// One encoded frame. Made once by capture, shared by reference ever after.
 #[derive(Clone, Debug)]

@@ -27,6 +27,11 @@ pub enum Asker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
+/// Why a viewer's still is not made, or its turn did not come in time.
+pub fn too_many() -> Error {
+    Error::new(ErrorKind::Unavailable, "too many stills are being made; try again")
+}
+
 /// Who waits and whose stills are being made.
 #[derive(Clone, Debug, Default)]
 pub struct StillTurns {
@@ -47,7 +52,7 @@ impl StillTurns {
                 return Err(Error::new(ErrorKind::RateLimited, message));
             }
             if self.waiting.iter().filter(|(_, other)| *other != Asker::Box).count() >= WAITING {
-                return Err(Error::new(ErrorKind::Unavailable, "too many stills are being made; try again"));
+                return Err(too_many());
             }
         }
         self.next += 1;

@@ -1,6 +1,6 @@
 //! RTP payloads (RFC 6184 H.264, RFC 7741 VP8, RFC 7587 Opus): one frame in, shareable payloads out. No headers, no sequence numbers.
 
-use perch_domain::h264::nal_units;
+use perch_domain::h264::{AUD, FILLER, kind, nal_units};
 use std::sync::Arc;
 
 /// The payload of one RTP packet. Cloning shares the bytes.
@@ -12,7 +12,6 @@ pub struct Payload {
     pub marker: bool,
 }
 
-const NAL_TYPE: u8 = 0x1f;
 const NAL_REF_IDC: u8 = 0x60;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
@@ -26,7 +25,7 @@ pub fn packetize_h264(access_unit: &[u8], max_bytes: usize, out: &mut Vec<Payloa
     let first = out.len();
     let mut small: Vec<&[u8]> = Vec::new();
     let mut small_bytes = 1;
-    for nal in nal_units(access_unit).filter(|nal| !matches!(nal[0] & NAL_TYPE, 0 | 9..=12 | 24..=31)) {
+    for nal in nal_units(access_unit).filter(|nal| !matches!(kind(nal), 0 | AUD..=FILLER | STAP_A..)) {
         if !small.is_empty() && small_bytes + 2 + nal.len() > max_bytes {
             push_small(&mut small, out);
             small_bytes = 1;
@@ -92,7 +91,7 @@ fn push_fragments(nal: &[u8], max_bytes: usize, out: &mut Vec<Payload>) {
         data.push((header & 0xe0) | FU_A);
         let start = if n == 0 { FU_START } else { 0 };
         let end = if n == last { FU_END } else { 0 };
-        data.push(start | end | (header & NAL_TYPE));
+        data.push(start | end | kind(nal));
         data.extend_from_slice(part);
         out.push(Payload { data: data.into(), marker: false });
     }
@@ -116,7 +115,7 @@ mod tests {
     fn depacketize(payloads: &[Payload]) -> Vec<Vec<u8>> {
         let mut nals = Vec::new();
         for p in payloads.iter().map(|p| &p.data) {
-            match p[0] & NAL_TYPE {
+            match kind(p) {
                 STAP_A => {
                     let mut rest = &p[1..];
                     while !rest.is_empty() {
@@ -127,7 +126,7 @@ mod tests {
                 }
                 FU_A => {
                     if p[1] & FU_START != 0 {
-                        nals.push(vec![(p[0] & 0xe0) | (p[1] & NAL_TYPE)]);
+                        nals.push(vec![(p[0] & 0xe0) | kind(&p[1..])]);
                     }
                     nals.last_mut().expect("a start came first").extend_from_slice(&p[2..]);
                 }

@@ -5,6 +5,7 @@ use crate::settings::Keys;
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// Width of the pictures the detector sees.
 pub const LUMA_WIDTH: usize = 320;
@@ -124,12 +125,15 @@ impl Default for MotionConfig {
 }
 
 impl MotionConfig {
+    /// What [`Self::sensitivity`] may be.
+    pub const SENSITIVITY: RangeInclusive<f64> = 0.0..=1.0;
+
     /// Reads `motion` of a camera.
     pub fn read(mut keys: impl Keys) -> Self {
         let d = Self::default();
         let read = Self {
             enabled: keys.flag("enabled", d.enabled),
-            sensitivity: keys.real("sensitivity", f64::from(d.sensitivity), 0.0..=1.0) as f32,
+            sensitivity: keys.real("sensitivity", f64::from(d.sensitivity), Self::SENSITIVITY) as f32,
             min_area: keys.real("min_area", f64::from(d.min_area), 0.0..=1.0) as f32,
             zones: polygons(&mut keys, "zones"),
             masks: polygons(&mut keys, "masks"),

@@ -14,7 +14,7 @@ use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind};
 use perch_domain::health::Work;
-use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use perch_domain::media::{OPUS_PACKET, Packet, Stream, Track, VideoCodec};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -290,7 +290,7 @@ impl Flow {
         let Some(data) = bytes_of(buffer, false) else { return Ok(gst::FlowSuccess::Ok) };
         let (pts, _) = settle(*last, self.pts(sample));
         *last = Some(pts);
-        let duration = buffer.duration().map_or(Duration::from_millis(20), Duration::from);
+        let duration = buffer.duration().map_or(OPUS_PACKET, Duration::from);
         self.hub.publish_audio(Arc::new(Packet { track: Track::Audio, data, pts, duration, keyframe: true }));
         Ok(gst::FlowSuccess::Ok)
     }

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 /// What we speak: RTP over DTLS-SRTP with feedback (RFC 5764).
 const SERVED: &str = "UDP/TLS/RTP/SAVPF";
-/// Bytes of one word of a media line at most.
-const MAX_WORD: usize = 64;
+/// The longest word of a media line.
+const MAX_WORD_BYTES: usize = 64;
 
 /// The lines that were taken out.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ fn refusal(media: &str) -> Result<String> {
 }
 
 fn word(text: &str) -> Result<&str> {
-    let sound = (1..=MAX_WORD).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    let sound = (1..=MAX_WORD_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     if sound { Ok(text) } else { Err(Error::invalid("the SDP offer has a media line that cannot be read")) }
 }
 

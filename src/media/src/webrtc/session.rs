@@ -10,7 +10,7 @@ use perch_base::ids::LeaseId;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::Principal;
 use perch_domain::lease::Lease;
-use perch_domain::media::{Stream, Track};
+use perch_domain::media::{OPUS_PACKET, Stream, Track};
 use perch_domain::stream_choice::{AutoStream, gives_up_change};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,8 +24,6 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Rtc};
 const MIN_STEP: Duration = Duration::from_millis(1);
 /// Sound that is this far from where the last packet ended is not moved there.
 const AUDIO_TOLERANCE_MS: i64 = 60;
-/// What an Opus packet lasts where its source does not say.
-const OPUS_PACKET: Duration = Duration::from_millis(20);
 
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

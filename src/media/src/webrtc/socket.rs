@@ -47,7 +47,7 @@ pub fn bind(listen: SocketAddr) -> Result<StdSocket> {
 struct Parcel {
     source: IpAddr,
     destination: SocketAddr,
-    segment: usize,
+    segment_bytes: usize,
     data: Vec<u8>,
 }
 
@@ -84,7 +84,7 @@ impl Socket {
             parcel: Parcel {
                 source: local.ip(),
                 destination: local,
-                segment: 0,
+                segment_bytes: 0,
                 data: Vec::with_capacity(MAX_BATCH_BYTES),
             },
             outbox: VecDeque::new(),
@@ -142,11 +142,11 @@ impl Socket {
             self.count();
         } else if self.outbox_bytes + self.parcel.data.len() <= OUTBOX_BYTES {
             self.outbox_bytes += self.parcel.data.len();
-            let Parcel { source, destination, segment, ref data } = self.parcel;
-            self.outbox.push_back(Parcel { source, destination, segment, data: data.clone() });
+            let Parcel { source, destination, segment_bytes, ref data } = self.parcel;
+            self.outbox.push_back(Parcel { source, destination, segment_bytes, data: data.clone() });
             self.count();
         } else {
-            self.dropped += self.parcel.data.len().div_ceil(self.parcel.segment.max(1)) as u64;
+            self.dropped += self.parcel.data.len().div_ceil(self.parcel.segment_bytes.max(1)) as u64;
         }
         self.parcel.data.clear();
     }
@@ -164,18 +164,18 @@ impl Socket {
 
     fn count(&mut self) {
         self.writes += 1;
-        self.sent += self.parcel.data.len().div_ceil(self.parcel.segment.max(1)) as u64;
+        self.sent += self.parcel.data.len().div_ceil(self.parcel.segment_bytes.max(1)) as u64;
     }
 
     /// False: the kernel has no room now. Other errors concern the way to this destination only; ICE notices.
     fn write(&self, parcel: &Parcel) -> bool {
-        let segmented = parcel.data.len() > parcel.segment;
-        match self.write_one(parcel, &parcel.data, segmented.then_some(parcel.segment)) {
+        let segmented = parcel.data.len() > parcel.segment_bytes;
+        match self.write_one(parcel, &parcel.data, segmented.then_some(parcel.segment_bytes)) {
             Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => false,
             // A driver without segmentation offload: one by one (from now on batches hold one datagram).
             Err(_) if segmented => {
-                for datagram in parcel.data.chunks(parcel.segment) {
+                for datagram in parcel.data.chunks(parcel.segment_bytes) {
                     let _ = self.write_one(parcel, datagram, None);
                 }
                 true
@@ -206,15 +206,15 @@ impl Outbox for Socket {
         let fits = !p.data.is_empty()
             && p.destination == destination
             && p.source == source
-            && datagram.len() <= p.segment
-            && p.data.len().is_multiple_of(p.segment)
+            && datagram.len() <= p.segment_bytes
+            && p.data.len().is_multiple_of(p.segment_bytes)
             && p.data.len() + datagram.len() <= MAX_BATCH_BYTES
-            && p.data.len() / p.segment < self.state.max_gso_segments();
+            && p.data.len() / p.segment_bytes < self.state.max_gso_segments();
         if !fits {
             self.flush();
             self.parcel.source = source;
             self.parcel.destination = destination;
-            self.parcel.segment = datagram.len();
+            self.parcel.segment_bytes = datagram.len();
         }
         self.parcel.data.extend_from_slice(datagram);
     }

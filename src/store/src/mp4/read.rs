@@ -3,10 +3,10 @@
 //! can have written, and nothing panics.
 
 use super::h264::{Sps, TrackFormat};
-use super::write::MAX_GOP_BYTES;
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, micros};
 use bytes::Bytes;
 use perch_domain::archive::Fragment;
+use perch_domain::fanout::MAX_GOP_BYTES;
 use perch_domain::recording::LONGEST_FILE;
 use std::fs::File;
 use std::io;

@@ -10,14 +10,13 @@ use mp4_atom::{
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::Fragment;
-use perch_domain::media::{SharedPacket, Track};
+use perch_domain::fanout::MAX_GOP_BYTES;
+use perch_domain::media::{OPUS_PACKET, SharedPacket, Track};
 
 /// A sample that decoding can start at.
 const SYNC: u32 = 0x0200_0000;
 /// A sample that needs others.
 const NOT_SYNC: u32 = 0x0101_0000;
-/// A GOP larger than this is refused: sizes and offsets are 32-bit.
-pub(crate) const MAX_GOP_BYTES: usize = 256 << 20;
 
 /// One GOP as it is written: the packets of both tracks from its keyframe to just before the next one.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +50,7 @@ pub(crate) fn init(format: &TrackFormat, channels: u8, out: &mut Vec<u8>) -> Res
     let mut trex = vec![track_defaults(VIDEO, 0, NOT_SYNC)];
     if channels > 0 {
         trak.push(audio_track(channels));
-        trex.push(track_defaults(AUDIO, 960, SYNC));
+        trex.push(track_defaults(AUDIO, OPUS_PACKET_TICKS as u32, SYNC));
     }
     let mvhd = Mvhd {
         creation_time: 0,
@@ -275,8 +274,10 @@ fn append_sample(annexb: &[u8], with_parameters: bool, out: &mut Vec<u8>) -> u32
     (out.len() - begin) as u32
 }
 
-/// How far sound may stray from its time stamps before it is set right, ticks of its track: one packet.
-const AUDIO_SLACK_TICKS: i64 = 960;
+/// A packet's length, ticks of the sound's track.
+const OPUS_PACKET_TICKS: i64 = OPUS_PACKET.as_millis() as i64 * AUDIO_HZ / 1000;
+/// How far sound may stray from its time stamps before it is set right, ticks of its track.
+const AUDIO_SLACK_TICKS: i64 = OPUS_PACKET_TICKS;
 
 /// A GOP's sound on the file's time line.
 #[derive(Default)]
@@ -288,7 +289,7 @@ struct Sound<'a> {
 }
 
 impl<'a> Sound<'a> {
-    /// Packets follow each other without a seam as long as their time stamps agree to 20 ms. A hole is bridged by the length of
+    /// Packets follow each other without a seam as long as their time stamps agree to [`AUDIO_SLACK_TICKS`]. A hole is bridged by the length of
     /// the sample before it (the fragment's start where there is none); what comes too early is dropped.
     fn place(mut end: Option<i64>, zero: MonoTime, gop: &'a GopPackets) -> Self {
         let mut sound = Self::default();
@@ -309,7 +310,7 @@ impl<'a> Sound<'a> {
                 }
                 None => sound.begin_ticks = begin,
             }
-            let duration = opus::samples(&packet.data).unwrap_or(960);
+            let duration = opus::samples(&packet.data).unwrap_or(OPUS_PACKET_TICKS as u32);
             sound.entries.push(TrunEntry {
                 duration: Some(duration),
                 size: Some(packet.data.len() as u32),
