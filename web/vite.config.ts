@@ -38,6 +38,7 @@ export default defineConfig({
   define: {
     __PASSWORD_MIN__: lengthLimit('minLength', 'NewUser', 'password'),
     __NAME_MAX__: lengthLimit('maxLength', 'NewUser', 'name'),
+    __DEVICE_NAME_MAX__: lengthLimit('maxLength', 'Device', 'name'),
     __LEASE_S__: seconds('x-lease-s'),
     __LONGEST_RANGE_S__: seconds('x-longest-range-s'),
   },

@@ -6,7 +6,9 @@ use crate::problem::code;
 use crate::route::{Body, Kind, Param, Route, Takes};
 use perch_base::ErrorKind;
 use perch_base::ids::CameraId;
-use perch_domain::access::{DeviceKind, NAME_LENGTH, PASSWORD_LENGTH, Permission, Role, name_pattern};
+use perch_domain::access::{
+    DEVICE_NAME_LENGTH, DeviceKind, NAME_LENGTH, PASSWORD_LENGTH, Permission, Role, name_pattern,
+};
 use perch_domain::archive::{EventKind, GapCause, MAX_RANGE_US};
 use perch_domain::health::CameraState;
 use perch_domain::lease::LEASE;
@@ -67,6 +69,7 @@ fn schemas() -> Value {
     for name in ["NewUser", "NewStreamPassword"] {
         schemas[name]["properties"]["name"]["maxLength"] = (*NAME_LENGTH.end()).into();
     }
+    schemas["Device"]["properties"]["name"]["maxLength"] = (*DEVICE_NAME_LENGTH.end()).into();
     if let Some(notices) = schemas["Notice"]["oneOf"].as_array_mut() {
         for (notice, name) in notices.iter_mut().zip(Notice::NAMES) {
             notice["properties"]["type"] = json!({ "const": name });

@@ -1,6 +1,7 @@
 // Limits that the box's OpenAPI document sets, put in when the page is built (vite.config.ts).
 declare const __PASSWORD_MIN__: number;
 declare const __NAME_MAX__: number;
+declare const __DEVICE_NAME_MAX__: number;
 declare const __LEASE_S__: number;
 declare const __LONGEST_RANGE_S__: number;
 
@@ -9,6 +10,9 @@ export const PASSWORD_MIN = __PASSWORD_MIN__;
 
 /** Characters that the name of an account or a stream password may have. */
 export const NAME_MAX = __NAME_MAX__;
+
+/** Characters that stay of a device's name. */
+export const DEVICE_NAME_MAX = __DEVICE_NAME_MAX__;
 
 /** Seconds after which the box forgets a viewer that says nothing. */
 export const LEASE_S = __LEASE_S__;
