@@ -27,9 +27,11 @@ use perch_pki::Identity;
 use perch_store::{Accounts, Meta, Recordings, Store};
 use perch_update::Updater;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixDatagram;
+use tokio::signal::unix::Signal;
 use tokio::sync::{Mutex, broadcast};
 
 /// News that a slow listener may be behind.
@@ -226,6 +228,11 @@ impl App {
     /// What tells systemd how the box is.
     pub fn notifier(&self) -> Notifier {
         Notifier::from_env(&self.clock)
+    }
+
+    /// Follows the config file at `path` whenever a hangup asks for it, once the box runs.
+    pub fn follow_config(&self, path: Option<PathBuf>, hangups: Signal) -> Result<()> {
+        tasks::reload::spawn(path, hangups, &self.runner)
     }
 
     /// Starts what looks after the box itself: the system's watchdog, updates, the card on the screen.

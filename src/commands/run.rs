@@ -39,7 +39,7 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
         }
         app = App::build(config) => app?,
     };
-    reload::spawn(path, hangups, app.runner())?;
+    app.follow_config(path, hangups)?;
     let at = app.addresses();
     tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", crate::version::LONG);
     match app.pairing_card() {
