@@ -138,8 +138,8 @@ impl Accounts {
         })
     }
 
-    /// `by` joins the account when it had none and may do the same: the phone of an admin who makes an account for somebody else
-    /// stays the admin's.
+    /// `by` joins the account when that is the box's first, it had none and may do the same: the phone of an admin who makes an account for
+    /// somebody else stays the admin's. Asked inside the transaction, so that of several accounts that are made at once one is the first.
     pub(crate) fn make_user(
         &self,
         name: &str,
@@ -152,8 +152,9 @@ impl Accounts {
         access::check_password(password)?;
         let hash = self.hash(password)?;
         self.change(format_args!("the account {name} cannot be made"), |tx| {
+            let is_first = all_users(tx)?.is_empty();
             insert_user(tx, name, &hash, grant, now)?;
-            if let Some(by) = by {
+            if let Some(by) = by.filter(|_| is_first) {
                 let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
                 let sql = "UPDATE device SET username = ?2
                     WHERE id = ?1 AND username IS NULL AND role = ?3 AND cameras IS ?4";

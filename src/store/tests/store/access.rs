@@ -440,6 +440,30 @@ fn of_those_who_claim_a_box_at_once_one_gets_it() {
 }
 
 #[test]
+fn one_phone_joins_the_first_account_however_many_are_made_at_once() {
+    let b = TestStore::new();
+    let store = b.open();
+    let (accounts, now) = (store.accounts(), b.now());
+    let phones: Vec<_> = (0..6).map(|_| pair(&store, Role::Admin, now).device_id).collect();
+    let start = Barrier::new(phones.len());
+    std::thread::scope(|scope| {
+        for (n, phone) in phones.iter().enumerate() {
+            let start = &start;
+            scope.spawn(move || {
+                start.wait();
+                let (name, admin) = (format!("anna{n}"), Grant::all(Role::Admin));
+                accounts.add_user(&name, PASSWORD, &admin, Some(*phone), now).expect("made");
+            });
+        }
+    });
+    assert_eq!(accounts.users().expect("listed").len(), phones.len());
+    let joined: Vec<_> = accounts.devices().expect("listed").into_iter().filter(|d| d.username.is_some()).collect();
+    let [one] = &joined[..] else { panic!("{joined:?}") };
+    let maker = phones.iter().position(|phone| *phone == one.id).expect("one of them");
+    assert_eq!(one.username.as_deref(), Some(&*format!("anna{maker}")), "its own");
+}
+
+#[test]
 fn whoever_was_revoked_changes_nothing() {
     let b = TestStore::new();
     let store = b.open();
