@@ -14,7 +14,8 @@ use crate::{bell, systemd, tasks, version};
 use perch_api::{AccessChange, Server};
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result, ResultExt, blocking};
 use perch_domain::identity::IdentityPort;
 use perch_domain::ports::LivePort;
 use perch_domain::running::RunningBox;
@@ -24,7 +25,7 @@ use perch_media::pipeline::Library;
 use perch_media::still::Turns;
 use perch_media::{rtsp, webrtc};
 use perch_pki::Identity;
-use perch_store::{Accounts, Meta, Recordings, Store};
+use perch_store::{Accounts, Index, Meta, Recordings, Store};
 use perch_update::Updater;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -73,27 +74,20 @@ impl App {
     pub async fn build(config: Config) -> Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
         SystemClock::origin();
-        perch_media::init()?;
+        blocking("starting GStreamer", perch_media::init).await?;
         let (trigger, shutdown) = shutdown::channel();
         let identity = open_identity(&config, &clock).await?;
         let store = open_store(&config, &clock).await?;
         // Nobody gets the whole store: each takes what it needs.
         let (accounts, index) = (store.accounts().clone(), store.index().clone());
         let (recordings, meta) = (store.recordings().clone(), store.meta().clone());
-        let bell = match bell::listen(&config.data_dir) {
-            Ok(bell) => Some(bell),
-            Err(e) => {
-                tracing::error!(error = %e, "commands beside the running box are not heard");
-                None
-            }
-        };
-        let library = Library::installed()?;
+        let bell = listen_for_commands(&config).await;
+        let library = blocking("reading the pipelines", Library::installed).await?;
         let (notices, _) = broadcast::channel(NOTICES);
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
 
         let set = Arc::new(CameraSet::default());
-        for c in &config.cameras {
-            let last_event = index.last_event_at(&c.id)?;
+        for (c, last_event) in config.cameras.iter().zip(last_events(&config, &index).await?) {
             set.set(Arc::new(Camera::new(c.clone(), clock.clone(), notices.clone(), last_event, &library)));
         }
 
@@ -101,7 +95,8 @@ impl App {
         let (live, live_server) = webrtc::Engine::open(config.webrtc.clone(), watchable, clock.clone())?;
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
         let (rtsp, rtsp_server) = rtsp::Handle::open(config.rtsp, identity.clone(), streams, clock.clone())?;
-        reload_stream_passwords(&accounts, &rtsp)?;
+        let (passwords, of_rtsp) = (accounts.clone(), rtsp.clone());
+        blocking("reading the stream passwords", move || reload_stream_passwords(&passwords, &of_rtsp)).await?;
         let stills = Turns::default();
         let cameras = Arc::new(Cameras {
             set: set.clone(),
@@ -113,7 +108,7 @@ impl App {
             rtsp: rtsp.clone(),
             stills: stills.clone(),
         });
-        let updater = updater();
+        let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = cut_offs(&accounts, &live, &rtsp);
         let obeying = cut_offs.clone();
         let ports = perch_api::Ports {
@@ -193,20 +188,22 @@ impl App {
     }
 
     /// What a console shows of a box that nobody owns yet: a one-time password with its QR code, or when there will be one.
-    pub fn pairing_card(&self) -> Result<Option<String>> {
-        self.leave_word();
-        self.card_maker().first()
+    pub async fn pairing_card(&self) -> Result<Option<String>> {
+        self.leave_word().await;
+        let maker = self.card_maker();
+        blocking("making the pairing card", move || maker.first()).await
     }
 
     /// Leaves word for `perch pair` and `perch stream-password add`, which print what one has to type to reach this box.
-    fn leave_word(&self) {
+    async fn leave_word(&self) {
         let running = RunningBox {
             base_url: self.base_url(),
             ca_sha256: self.ca_sha256(),
             rtsp_port: Some(self.rtsp.local_addr().port()),
             cameras: Some(self.cameras.set.named()),
         };
-        if let Err(e) = self.meta.leave_word(&running) {
+        let meta = self.meta.clone();
+        if let Err(e) = blocking("leaving word for commands", move || meta.leave_word(&running)).await {
             tracing::warn!(error = %e, "commands beside the box will not know its addresses");
         }
     }
@@ -252,6 +249,7 @@ impl App {
             meta: self.meta.clone(),
             api: self.api.lifeline(),
             clock: self.clock.clone(),
+            failures: Arc::default(),
         };
         tasks::trial::spawn(&self.supervisor, trial)?;
         let (updater, config) = &self.update;
@@ -262,14 +260,14 @@ impl App {
 
     /// Runs until `stop`, then drains. Returns the tasks that did not end in time.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<Vec<TaskId>> {
-        self.leave_word();
+        self.leave_word().await;
         self.runner.start()?;
         let sealed = &self.runner.sealed;
         tasks::retention::spawn(&self.supervisor, &self.recordings, &self.accounts, &self.clock, sealed)?;
         tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
         self.watch_over()?;
-        tasks::live::spawn(&self.supervisor, self.live_server)?;
-        tasks::rtsp::spawn(&self.supervisor, self.rtsp_server)?;
+        tasks::servers::spawn(&self.supervisor, TaskId::Live, self.live_server)?;
+        tasks::servers::spawn(&self.supervisor, TaskId::Rtsp, self.rtsp_server)?;
         tasks::cut_off::spawn(&self.supervisor, self.cut_offs)?;
         let doors = Doors {
             accounts: self.accounts.clone(),
@@ -309,15 +307,25 @@ async fn open_identity(config: &Config, clock: &SharedClock) -> Result<Arc<Ident
         hostnames: config.hostnames.clone(),
     };
     let clock = clock.clone();
-    let opened = tokio::task::spawn_blocking(move || Identity::open(settings, clock));
-    opened.await.map_err(|e| Error::internal("making the box's identity panicked").with_source(e))?.map(Arc::new)
+    blocking("making the box's identity", move || Identity::open(settings, clock)).await.map(Arc::new)
 }
 
 async fn open_store(config: &Config, clock: &SharedClock) -> Result<Store> {
     let (settings, clock) = (store_config(config), clock.clone());
-    tokio::task::spawn_blocking(move || Store::open(settings, clock))
-        .await
-        .map_err(|e| Error::internal("opening the store panicked").with_source(e))?
+    blocking("opening the store", move || Store::open(settings, clock)).await
+}
+
+/// None on a disk that cannot be written: the box runs without.
+async fn listen_for_commands(config: &Config) -> Option<UnixDatagram> {
+    let data_dir = config.data_dir.clone();
+    let bell = blocking("listening for commands", move || bell::listen(&data_dir)).await;
+    bell.inspect_err(|e| tracing::error!(error = %e, "commands beside the running box are not heard")).ok()
+}
+
+/// When each camera of the config had its last event.
+async fn last_events(config: &Config, index: &Index) -> Result<Vec<Option<Timestamp>>> {
+    let (index, ids) = (index.clone(), config.cameras.iter().map(|c| c.id.clone()).collect::<Vec<_>>());
+    blocking("looking for the cameras' events", move || ids.iter().map(|id| index.last_event_at(id)).collect()).await
 }
 
 /// The store's settings, for the daemon and for commands.

@@ -1,6 +1,7 @@
 //! The bell: a local datagram socket by which `perch` commands tell the running box that accounts or passwords changed. It
 //! carries nothing; the box looks into the database.
 
+use perch_base::files::remove;
 use perch_base::{ErrorKind, Result, ResultExt};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram as StdUnixDatagram;
@@ -15,12 +16,7 @@ fn path(data_dir: &Path) -> PathBuf {
 /// accounts could not do so either.
 pub fn listen(data_dir: &Path) -> Result<UnixDatagram> {
     let path = path(data_dir);
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            return Err(e).context(ErrorKind::Io, || format!("{} cannot be replaced", path.display()));
-        }
-        _ => {}
-    }
+    remove(&path).context(ErrorKind::Io, || format!("{} cannot be replaced", path.display()))?;
     let socket = UnixDatagram::bind(&path).context(ErrorKind::Io, || format!("{} cannot be made", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
         .context(ErrorKind::Io, || format!("{} cannot be protected", path.display()))?;

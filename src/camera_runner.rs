@@ -5,9 +5,9 @@ use crate::camera::{Camera, Notices};
 use crate::camera_set::CameraSet;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::tasks;
-use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
+use perch_base::{Result, blocking};
 use perch_domain::camera::CameraConfig;
 use perch_domain::reload::{Change, Restart};
 use perch_domain::running::RunningBox;
@@ -76,7 +76,7 @@ impl CameraRunner {
     /// Commands beside the box learn which cameras there are now.
     async fn leave_word(&self) -> Result<()> {
         let (meta, cameras) = (self.meta.clone(), self.set.named());
-        tasks::blocking("leaving word of the cameras", move || match meta.word()? {
+        blocking("leaving word of the cameras", move || match meta.word()? {
             Some(running) => meta.leave_word(&RunningBox { cameras: Some(cameras), ..running }),
             None => Ok(()),
         })
@@ -85,7 +85,7 @@ impl CameraRunner {
 
     async fn add(&self, config: CameraConfig) -> Result<()> {
         let (index, id) = (self.index.clone(), config.id.clone());
-        let last_event = tasks::blocking("looking for a camera's events", move || index.last_event_at(&id)).await?;
+        let last_event = blocking("looking for a camera's events", move || index.last_event_at(&id)).await?;
         let (clock, notices) = (self.clock.clone(), self.notices.clone());
         let camera = Arc::new(Camera::new(config, clock, notices, last_event, &self.library));
         tracing::info!(camera = %camera.config.id, "camera added");

@@ -15,7 +15,6 @@ pub mod kernel_clock;
 pub mod pairing_card;
 pub mod reader;
 pub mod setup;
-pub mod small_file;
 pub mod supervisor;
 pub mod systemd;
 pub mod tasks;

@@ -147,6 +147,10 @@ impl Keys for Section<'_> {
         self.problems.add(&self.key(key), value, rule);
     }
 
+    fn warn(&self, key: &str, value: impl Into<Shown>, what: &str) {
+        self.problems.warn(format!("{} = {}: {what}", self.key(key), value.into()));
+    }
+
     fn section(&mut self, key: &str) -> Self {
         let mut table = match self.table.remove(key) {
             None => Table::new(),

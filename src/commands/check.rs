@@ -47,7 +47,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
         None => report.good("no file given: one test camera, data in ./perch-data"),
     }
     for warning in &config.warnings {
-        report.warn(warning, "remove the variable, or correct its name");
+        report.warn(warning, "correct the config, or the variable that is named");
     }
     println!("Pipelines");
     match Library::installed() {

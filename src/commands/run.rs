@@ -2,8 +2,9 @@
 
 use crate::app::{App, stop_signal};
 use crate::config::Config;
+use crate::setup::reset;
 use crate::tasks::reload;
-use perch_base::{ErrorKind, Result, ResultExt};
+use perch_base::{ErrorKind, Result, ResultExt, blocking};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
@@ -26,23 +27,29 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     code
 }
 
+/// What a reset of everything left is erased before anything is opened.
+async fn build(config: Config) -> Result<App> {
+    let data_dir = config.data_dir.clone();
+    blocking("erasing what a reset left", move || reset::finish(&data_dir)).await?;
+    App::build(config).await
+}
+
 async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
     // Heard from here on: opening a large or broken database may take long.
     let mut stop = pin!(stop_signal()?);
     let hangups = reload::hangups()?;
-    crate::setup::reset::finish(&config.data_dir)?;
     let app = tokio::select! {
         biased;
         () = &mut stop => {
             tracing::info!("ending before the box was built");
             return Ok(ExitCode::SUCCESS);
         }
-        app = App::build(config) => app?,
+        app = build(config) => app?,
     };
     app.follow_config(path, hangups)?;
     let at = app.addresses();
     tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", crate::version::LONG);
-    match app.pairing_card() {
+    match app.pairing_card().await {
         Ok(Some(card)) => println!("{card}"),
         Ok(None) => println!("Perch answers at {}", app.base_url()),
         Err(e) => eprintln!("This box is not yet yours, and no one-time password could be made: {e}"),

@@ -5,9 +5,9 @@ use crate::setup::cameras::video_devices;
 use crate::setup::files::{self, Owner};
 use crate::setup::reset::{self, Reset};
 use crate::setup::{Log, Places};
-use crate::small_file::{self, Links};
 use crate::toml_text;
 use perch_base::clock::{Clock, SystemClock};
+use perch_base::files::{Links, read_small};
 use perch_base::secret::{self, Secret};
 use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::exchange::{self, ExchangedFile};
@@ -53,7 +53,7 @@ fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
     let Some(path) = files::find(&places.boot_dir, &names.each_ref().map(String::as_str)) else {
         return Plan::default();
     };
-    let plan = match small_file::read(&path, setup::MAX_FILE_BYTES, Links::Refuse).and_then(entries) {
+    let plan = match read_small(&path, setup::MAX_FILE_BYTES, Links::Refuse).and_then(entries) {
         Ok(entries) => setup::plan(&entries),
         Err(e) => Plan { refused: vec![format!("nothing of it was used: {e}")], ..Plan::default() },
     };
@@ -184,7 +184,9 @@ fn wait_for_cameras(root: &Path, wait: Duration) -> Result<Vec<setup::FirstCamer
 
 /// The board's serial number, as the boot script or the device tree gives it.
 fn serial(root: &Path) -> String {
-    let from_boot = std::fs::read_to_string(exchange::BOOT.below(root)).ok().and_then(|t| BootFacts::parse(&t).serial);
+    // The user perch may write there: no link is followed.
+    let boot = read_small(&exchange::BOOT.below(root), exchange::MAX_FILE_BYTES, Links::Refuse).ok();
+    let from_boot = boot.and_then(|bytes| BootFacts::parse(&String::from_utf8_lossy(&bytes)).serial);
     let tree = ["proc/device-tree/serial-number", "sys/firmware/devicetree/base/serial-number"];
     let from_tree = || tree.iter().find_map(|path| std::fs::read_to_string(root.join(path)).ok());
     from_boot.or_else(from_tree).unwrap_or_default()

@@ -4,6 +4,7 @@
 use crate::{systemd, version};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::update::{CARD_IMAGE_ONLY, Phase, check_url, judge};
+use perch_domain::update_attempt::UpdateAttempt;
 use perch_update::{Bus, Places, Rauc};
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -22,11 +23,9 @@ pub struct Wanted<'a> {
 pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
     let places = Places::of_the_card(systemd::runtime_directory());
     let boot = places.boot().ok_or_else(|| Error::new(ErrorKind::Impossible, CARD_IMAGE_ONLY))?;
-    if boot.trial {
-        Phase::Trial.may_begin(Phase::Checking)?;
-    }
+    UpdateAttempt::at_start(boot.trial).begin(Phase::Checking)?;
     let source = source(wanted.source)?;
-    let version = places.image_version().unwrap_or_else(|| version::VERSION.to_owned());
+    let version = places.version(version::VERSION);
     let rauc = Rauc::connect(&Bus::System)?;
     let bundle = rauc.inspect(&source)?;
     judge(&bundle, boot.board.as_deref(), &version, wanted.force)?;

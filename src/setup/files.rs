@@ -1,21 +1,17 @@
 //! Files that root writes for the box: whole or not at all, with the mode and the owner they need, and never through a link that
 //! somebody else left.
 
+use perch_base::files::{self as base, FILE, FOLDER};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, Uid};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, lchown};
+use std::os::unix::fs::{OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
-
-/// A folder itself, and not what a link in its place leads to.
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// A file itself; one that would keep us waiting (a FIFO) is opened at once, to be refused.
-const FILE: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 /// Whom a file is given to; nobody: it stays root's (or whoever runs the tests).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,30 +43,15 @@ pub fn make_dir(dir: &Path, owner: &Owner) -> Result<()> {
 /// Writes a file in one step: it is there whole, or as it was before.
 pub fn put(path: &Path, content: &[u8], mode: u32, owner: &Owner) -> Result<()> {
     let message = || format!("{} cannot be written", path.display());
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(Error::internal(message())) };
-    fs::create_dir_all(dir).context(ErrorKind::Io, message)?;
-    let fresh = dir.join(format!(".{}.new", name.to_string_lossy()));
-    match fs::remove_file(&fresh) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).context(ErrorKind::Io, message),
-        _ => {}
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).context(ErrorKind::Io, message)?;
     }
-    // `create_new` follows no link.
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh).context(ErrorKind::Io, message)?;
-    let written = file.write_all(content).and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)));
-    written.and_then(|()| file.sync_all()).context(ErrorKind::Io, message)?;
-    hand_over(&fresh, owner)?;
-    fs::rename(&fresh, path).context(ErrorKind::Io, message)
+    base::put(path, content, mode, owner.0).context(ErrorKind::Io, message)
 }
 
 /// Removes a file; one that is not there is fine.
 pub fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(e).context(ErrorKind::Io, || format!("{} cannot be removed", path.display()))
-        }
-        _ => Ok(()),
-    }
+    base::remove(path).context(ErrorKind::Io, || format!("{} cannot be removed", path.display()))
 }
 
 /// Overwrites a file and removes it. Flash may keep an older copy of what stood there; this is what a file system can do.
@@ -206,20 +187,6 @@ mod tests {
         assert_eq!(ids(passwd, "perch"), Some((990, 980)));
         assert_eq!(ids(passwd, "nobody"), None);
         assert_eq!(ids("perch:x\n", "perch"), None);
-    }
-
-    #[test]
-    fn a_file_is_replaced_without_following_a_link() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let (victim, path) = (dir.path().join("victim"), dir.path().join("sub/file"));
-        fs::write(&victim, "kept").expect("written");
-        fs::create_dir(dir.path().join("sub")).expect("made");
-        std::os::unix::fs::symlink(&victim, dir.path().join("sub/.file.new")).expect("linked");
-        std::os::unix::fs::symlink(&victim, &path).expect("linked");
-        put(&path, b"new", 0o600, &Owner::default()).expect("written");
-        assert_eq!(fs::read_to_string(&path).expect("read"), "new");
-        assert_eq!(fs::read_to_string(&victim).expect("read"), "kept");
-        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::files::Owner;
 use super::{Log, Places, files};
-use crate::small_file::{self, Links};
+use perch_base::files::{Links, read_small};
 use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::exchange;
 use std::fs;
@@ -93,9 +93,9 @@ fn accounts(places: &Places) -> Result<()> {
 fn everything(places: &Places) -> Result<()> {
     // The data folder lies in the first one.
     // Whoever has the box next must not find the recordings on a disk that is away today: `recordings` empties it then.
-    if let Ok(used) = small_file::read(&exchange::DISK_IN_USE.below(&places.root), 256, Links::Refuse) {
+    if let Ok(used) = read_small(&exchange::DISK_IN_USE.below(&places.root), 256, Links::Refuse) {
         let path = exchange::DISKS_TO_ERASE.below(&places.root);
-        let mut disks = small_file::read(&path, 4096, Links::Refuse).unwrap_or_default();
+        let mut disks = read_small(&path, 4096, Links::Refuse).unwrap_or_default();
         disks.extend_from_slice(&used);
         files::put(&path, &disks, 0o644, &Owner::default())?;
     }

@@ -1,19 +1,14 @@
 //! Unattended updates: asks one address now and then, and installs what is newer. Runs only where the config names an address.
 
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
-use perch_base::Result;
-use perch_base::backoff::Backoff;
+use perch_base::backoff::{self, Backoff};
 use perch_base::clock::SharedClock;
-use perch_base::secret::random_below;
 use perch_base::shutdown::Shutdown;
+use perch_base::{Result, blocking};
 use perch_domain::task::TaskId;
 use perch_domain::update::{UpdateConfig, UpdatePort, UpdateSource};
 use perch_update::Updater;
 use std::time::Duration;
-
-/// The first look is this long after the start, and up to as much again, so that boxes do not all ask at once after a power cut.
-const FIRST_AFTER: Duration = Duration::from_secs(600);
 
 struct AutoUpdate {
     updater: Updater,
@@ -25,7 +20,7 @@ struct AutoUpdate {
 /// Looks for updates, if that is wanted.
 pub fn spawn(supervisor: &Supervisor, config: &UpdateConfig, updater: &Updater, clock: &SharedClock) -> Result<()> {
     let Some(url) = config.url.clone() else { return Ok(()) };
-    if !updater.state().supported {
+    if !updater.is_supported() {
         tracing::warn!("update.url is set, and this is no card image: nothing is updated by itself");
         return Ok(());
     }
@@ -35,7 +30,7 @@ pub fn spawn(supervisor: &Supervisor, config: &UpdateConfig, updater: &Updater, 
 
 impl Task for AutoUpdate {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
-        let mut wait = FIRST_AFTER + Duration::from_secs(random_below(FIRST_AFTER.as_secs()));
+        let mut wait = UpdateConfig::first_look(backoff::unit());
         loop {
             tokio::select! {
                 () = self.clock.sleep(wait) => {}

@@ -5,12 +5,11 @@
 use crate::pairing_card;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::systemd;
-use crate::tasks::blocking;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::Timestamp;
-use perch_base::{ErrorKind, Result, ResultExt};
+use perch_base::{ErrorKind, Result, ResultExt, blocking};
 use perch_domain::exchange;
 use perch_domain::pairing::CardStep;
 use perch_domain::ports::AccessPort;

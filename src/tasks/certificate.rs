@@ -1,11 +1,10 @@
 //! Keeps the box's certificate fit: names, addresses and dates are looked at every minute.
 
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
-use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
+use perch_base::{Result, blocking};
 use perch_domain::task::TaskId;
 use perch_pki::Identity;
 use std::sync::Arc;

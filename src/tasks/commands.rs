@@ -3,12 +3,11 @@
 
 use crate::bell;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
 use perch_api::Revocations;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
-use perch_base::{ErrorKind, Result, ResultExt};
+use perch_base::{ErrorKind, Result, ResultExt, blocking};
 use perch_domain::access::to_cut_off;
 use perch_domain::ports::LivePort;
 use perch_domain::task::TaskId;

@@ -2,12 +2,11 @@
 //! is decided where access is taken away.
 
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
 use perch_api::AccessChange;
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
-use perch_base::{Error, Result};
+use perch_base::{Error, Result, blocking};
 use perch_domain::task::TaskId;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

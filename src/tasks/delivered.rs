@@ -3,12 +3,11 @@
 
 use crate::cameras::Cameras;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
-use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::shutdown::Shutdown;
+use perch_base::{Result, blocking};
 use perch_domain::ports::CameraPort;
 use perch_domain::status::CameraInfo;
 use perch_domain::task::TaskId;
@@ -66,7 +65,7 @@ pub fn spawn(
     meta: &Meta,
     clock: &SharedClock,
 ) -> Result<()> {
-    if !updater.state().supported {
+    if !updater.is_supported() {
         return Ok(());
     }
     let task = LeaveWord {

@@ -5,7 +5,6 @@ mod entries;
 
 use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
 use crate::wires::{LumaFollower, MarkQueue, StillQueue};
 use entries::{Entered, EventIndex};
 use perch_base::backoff::Backoff;
@@ -13,7 +12,7 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::ids::EventId;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
-use perch_base::{Error, Result};
+use perch_base::{Error, Result, blocking};
 use perch_domain::archive::EventKind;
 use perch_domain::event::{EventConfig, EventMachine, Output, Peak, goes_on_until, is_worth_reporting};
 use perch_domain::event_entries::Entries;

@@ -1,11 +1,10 @@
 //! Brings index and recordings together after a start, beside everything else: a lost index is made again while the box records.
 
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
-use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
+use perch_base::{Result, blocking};
 use perch_domain::task::TaskId;
 use perch_store::Recordings;
 use std::time::Duration;

@@ -4,10 +4,9 @@
 use crate::camera_runner::CameraRunner;
 use crate::config::Config;
 use crate::supervisor::{AttemptEnd, Task};
-use crate::tasks::blocking;
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
-use perch_base::{ErrorKind, Result, ResultExt};
+use perch_base::{ErrorKind, Result, ResultExt, blocking};
 use perch_domain::reload::plan_reload;
 use perch_domain::task::TaskId;
 use std::path::PathBuf;

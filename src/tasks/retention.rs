@@ -2,12 +2,11 @@
 
 use crate::kernel_clock;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
-use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
+use perch_base::{Result, blocking};
 use perch_domain::task::TaskId;
 use perch_store::{Accounts, Recordings};
 use std::sync::Arc;

@@ -3,13 +3,12 @@
 
 use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
 use crate::wires::StillQueue;
-use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::ids::EventId;
 use perch_base::shutdown::Shutdown;
+use perch_base::{Result, blocking};
 use perch_domain::archive::Event;
 use perch_domain::media::{SharedPacket, Stream};
 use perch_domain::status::Notice;

@@ -4,26 +4,28 @@
 use crate::camera::Camera;
 use crate::cameras::Cameras;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
-use crate::tasks::blocking;
 use crate::tasks::delivered::{self, Before};
 use perch_api::Lifeline;
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
+use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
-use perch_base::{Error, ErrorKind, Result};
+use perch_base::{Error, ErrorKind, Result, blocking};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::CameraPort;
 use perch_domain::recording::TimeAnchor;
 use perch_domain::status::RecordingState;
 use perch_domain::task::TaskId;
-use perch_domain::update::{GateCamera, GateSigns, GateVerdict, HealthGate, Proof, ProofCamera, UpdatePort, proof};
+use perch_domain::update::{
+    GateCamera, GateSigns, GateVerdict, HealthGate, Proof, ProofCamera, TRIAL_WITHIN, UpdatePort, proof,
+};
 use perch_media::gop::{ClosedGop, Gops};
 use perch_store::{GopPackets, Meta, Recordings};
 use perch_update::Updater;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often it is looked. The whole trial has three minutes.
+/// How often it is looked. The whole trial has [`TRIAL_WITHIN`].
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long one look may take.
 const LOOK_WITHIN: Duration = Duration::from_secs(12);
@@ -39,6 +41,8 @@ pub struct Trial {
     pub meta: Meta,
     pub api: Lifeline,
     pub clock: SharedClock,
+    /// What was logged of what is missing.
+    pub failures: Arc<Repeated>,
 }
 
 /// Watches the trial, if this is one.
@@ -46,7 +50,8 @@ pub fn spawn(supervisor: &Supervisor, trial: Trial) -> Result<()> {
     if !trial.updater.places().boot().is_some_and(|b| b.trial) {
         return Ok(());
     }
-    tracing::warn!("this system is being tried: it is left again unless it proves itself");
+    let within_s = TRIAL_WITHIN.as_secs();
+    tracing::warn!(within_s, "this system is being tried: it is left again unless it proves itself");
     supervisor.spawn(TaskId::Trial, Backoff::new(Duration::from_millis(500), Duration::from_secs(5)), trial)
 }
 
@@ -67,18 +72,14 @@ impl Task for Trial {
                     recorded = signs.recorded.clone();
                     gate.look(&signs, self.clock.mono())
                 }
-                None => {
-                    gate = HealthGate::default();
-                    let hangs = format!("disk, cameras and API were not heard of within {} s", LOOK_WITHIN.as_secs());
-                    GateVerdict::Waiting(hangs)
-                }
+                None => gate.hears_nothing(LOOK_WITHIN),
             };
             let complaint = match &verdict {
                 GateVerdict::Waiting(why) => why.clone(),
                 GateVerdict::Content => String::new(),
                 GateVerdict::Keep => match keep(self).await {
                     Ok(()) => return Ok(AttemptEnd::Done),
-                    Err(e) => format!("it works and could not be kept: {}", sentence(&e)),
+                    Err(e) => format!("it works and could not be kept: {}", self.sentence(&e)),
                 },
             };
             if shown.as_ref() != Some(&complaint) {
@@ -113,28 +114,32 @@ async fn keep(trial: &Trial) -> Result<()> {
     .await
 }
 
-/// What the page and the root scripts may show; the log has the whole.
-fn sentence(e: &Error) -> String {
-    tracing::info!(error = %e, "the new version is not proved yet");
-    e.message().to_owned()
+impl Trial {
+    /// What the page and the root scripts may show; the log has the whole, once.
+    fn sentence(&self, e: &Error) -> String {
+        if self.failures.is_news(e, self.clock.mono()) {
+            tracing::info!(error = %e, "the new version is not proved yet");
+        }
+        e.message().to_owned()
+    }
 }
 
 async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> {
-    let (meta, api) = (trial.meta.clone(), trial.api.clone());
+    let asking = trial.clone();
     let runtime = tokio::runtime::Handle::current();
     let ask = move || {
-        let database = meta.ping().map_err(|e| sentence(&e));
-        let api = match runtime.block_on(api.ask()) {
+        let database = asking.meta.ping().map_err(|e| asking.sentence(&e));
+        let api = match runtime.block_on(asking.api.ask()) {
             Ok(200) => Ok(()),
             Ok(status) => Err(format!("it answered with {status}")),
-            Err(e) => Err(sentence(&e)),
+            Err(e) => Err(asking.sentence(&e)),
         };
-        Ok((database, api, delivered::read(&meta)))
+        Ok((database, api, delivered::read(&asking.meta)))
     };
     let (database, api, before) = blocking("the trial", ask).await?;
     let recorded = match recorded {
         Ok(()) => Ok(()),
-        Err(_) => prove(trial, &before).await.map_err(|e| sentence(&e)),
+        Err(_) => prove(trial, &before).await.map_err(|e| trial.sentence(&e)),
     };
     let cameras = trial.cameras.cameras().into_iter().map(|c| GateCamera {
         is_live: c.health.state.delivers(),
@@ -189,4 +194,27 @@ async fn next_gop(clock: &SharedClock, camera: &Camera) -> Result<ClosedGop> {
         }
     };
     gop.ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("{} gives no keyframe", camera.config.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_lasts_as_long_as_everybody_says() {
+        let seconds = TRIAL_WITHIN.as_secs();
+        // People are told whole minutes, which the restart that follows is part of.
+        let minutes = ["one minute", "two minutes", "three minutes", "four minutes"][seconds.div_ceil(60) as usize - 1];
+        let timer = include_str!("../../image/layers/update/files/usr/lib/systemd/system/perch-trial.timer");
+        for (place, text, want) in [
+            ("the timer", timer, format!("\nOnBootSec={seconds}s\n")),
+            ("the timer", timer, format!("Less than {minutes} for a new version to prove itself")),
+            ("image/README.md", include_str!("../../image/README.md"), format!("after {seconds} s")),
+            ("ARCHITECTURE.md", include_str!("../../ARCHITECTURE.md"), format!("after {seconds} s")),
+            ("README.md", include_str!("../../README.md"), format!("goes back by itself within {minutes}")),
+            ("the page", include_str!("../../web/src/lib/en.ts"), format!("goes back by itself within {minutes}")),
+        ] {
+            assert!(text.contains(&want), "{place} does not say: {want}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Host and port as URLs, `Host` and `Origin` write them: one reading for all that compares them.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 /// The port of HTTPS where none is named (RFC 9110, section 4.2.2).
 const DEFAULT_PORT: u16 = 443;
@@ -39,11 +39,6 @@ impl Authority {
             _ => return None,
         };
         Some(Self { host, port })
-    }
-
-    /// The host as an address, if it is one.
-    pub(crate) fn address(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
     }
 }
 

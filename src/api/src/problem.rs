@@ -204,24 +204,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_inside_stays_inside() {
-        use ErrorKind::*;
-        let kinds = [
-            Invalid,
-            Unauthenticated,
-            Forbidden,
-            NotFound,
-            Conflict,
-            Gone,
-            RateLimited,
-            TooLarge,
-            Unsupported,
-            Unavailable,
-            Impossible,
-            Corrupt,
-            Io,
-            Internal,
-        ];
-        for kind in kinds {
+        for &kind in ErrorKind::ALL {
             let cause = Error::internal("SELECT token").with_source(std::io::Error::other("10.0.0.7 refused"));
             let error = Error::new(kind, "the disk is full").with_inside("/data/index.db").with_source(cause);
             let (status, body) = body(error.into()).await;
@@ -236,7 +219,7 @@ mod tests {
                 "{kind:?}: {text}"
             );
         }
-        let (status, body) = body(Problem::new(Io, "/data/index.db: disk on fire")).await;
+        let (status, body) = body(Problem::new(ErrorKind::Io, "/data/index.db: disk on fire")).await;
         let text = body["detail"].as_str().expect("a sentence");
         assert!(status == StatusCode::INTERNAL_SERVER_ERROR && !text.contains("index.db"), "{text}");
         assert!(text.starts_with("Something went wrong inside the box; the log says more (error "), "{text}");

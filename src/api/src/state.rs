@@ -12,8 +12,8 @@ use perch_base::repeated::Repeated;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::identity::{host_as_named, host_for_others};
 use serde_json::Value;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -75,18 +75,14 @@ impl AppState {
         Authority::parse(authority).is_some_and(|named| self.ports.identity.names().answers_to(&named.host))
     }
 
-    /// An address by which other machines reach this box: `<host>.local` would need a name service that may not be there.
+    /// The host by which other machines reach this box.
     pub(crate) fn reachable_host(&self) -> String {
-        match self.config.http.listen.ip() {
-            ip if ip.is_loopback() => "localhost".into(),
-            IpAddr::V4(ip) if !ip.is_unspecified() => ip.to_string(),
-            IpAddr::V6(ip) if !ip.is_unspecified() => format!("[{ip}]"),
-            _ => {
-                let lan = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local());
-                let found = self.ports.identity.reachable().into_iter().find(lan);
-                found.map_or_else(|| "localhost".into(), |ip| ip.to_string())
-            }
-        }
+        host_for_others(self.config.http.listen.ip(), &self.ports.identity.reachable())
+    }
+
+    /// The same for somebody who called it `named`.
+    pub(crate) fn public_host(&self, named: &Authority) -> String {
+        host_as_named(&named.host, self.config.http.listen.ip(), &self.ports.identity.reachable())
     }
 
     /// Ends everything that devices have open which lost their credential or some of what they were granted. To be called on a
@@ -133,19 +129,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&AppState) -> Result<T> + Send + 'static,
 ) -> Reply<T> {
     let app = Arc::clone(app);
-    off_thread("answering a request", move || work(&app)).await.map_err(Problem::from)
-}
-
-/// The same for work that needs no state and is called `what`. What it logs is said of the request.
-pub(crate) async fn off_thread<T: Send + 'static>(
-    what: &str,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let span = tracing::Span::current();
-    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
-        Ok(result) => result,
-        Err(e) => Err(Error::internal(format!("{what} panicked")).with_source(e)),
-    }
+    perch_base::blocking("answering a request", move || work(&app)).await.map_err(Problem::from)
 }
 
 /// Something that touches a disk whenever it is used and when it is dropped: all of it happens on blocking threads, also when the
@@ -171,7 +155,7 @@ impl<T: Send + 'static> OnDisk<T> {
         work: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Result<(R, Self)> {
         let (what, mut value) = (self.what, self.take()?);
-        off_thread(what, move || Ok((work(&mut value), Self::new(what, value)))).await
+        perch_base::blocking(what, move || Ok((work(&mut value), Self::new(what, value)))).await
     }
 
     /// Ends it.
@@ -180,7 +164,7 @@ impl<T: Send + 'static> OnDisk<T> {
         work: impl FnOnce(T) -> Result<R> + Send + 'static,
     ) -> Result<R> {
         let value = self.take()?;
-        off_thread(self.what, move || work(value)).await
+        perch_base::blocking(self.what, move || work(value)).await
     }
 }
 

@@ -1,10 +1,11 @@
-//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, backoff, shutdown, locks, addresses, failures that repeat). No policy lives here.
+//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, files, backoff, shutdown, locks, addresses, failures that repeat). No policy lives here.
 
 #[macro_use]
 mod all;
 pub mod backoff;
 pub mod clock;
 pub mod error;
+pub mod files;
 pub mod ids;
 #[expect(unsafe_code, reason = "getifaddrs(3) hands out a list of C structures")]
 pub mod net;
@@ -12,6 +13,8 @@ pub mod repeated;
 pub mod secret;
 pub mod shutdown;
 pub mod sync;
+mod threads;
 pub mod time;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};
+pub use threads::blocking;

@@ -280,10 +280,10 @@ impl SessionConfig {
             max: keys.whole_seconds("session_max_s", d.max, Self::LEAST..=3650 * DAY),
         };
         if read.idle > read.max && idle_is_given {
-            let rule = "must be at most session_max_s: a session that ended is idle no more";
-            keys.problem("session_idle_s", read.idle.as_secs() as i64, rule);
+            let rule = "is more than session_max_s, which ends a session before: the smaller of both is taken";
+            keys.warn("session_idle_s", read.idle.as_secs() as i64, rule);
         }
-        // Who only shortened the whole need not know of the other.
+        // Who only shortened the whole need not hear of the other.
         read.idle = read.idle.min(read.max);
         read
     }
@@ -362,6 +362,23 @@ impl Principal {
         self.may(Permission::Own, Object::Device(device.id))
             || account.is_some_and(|name| self.may(Permission::Own, Object::Account(name)))
     }
+
+    /// Whether the caller may see and revoke this device: its own, or whoever manages people anybody's.
+    pub fn may_revoke(&self, device: &Device) -> bool {
+        self.owns(device) || self.may(Permission::ManagePeople, Object::Device(device.id))
+    }
+
+    /// Whether the caller may see and end the live sessions of this device: its own, or whoever manages the box anybody's.
+    pub fn may_end_live(&self, device: DeviceId) -> bool {
+        let of = Object::Device(device);
+        self.may(Permission::Own, of) || self.may(Permission::ManageBox, of)
+    }
+}
+
+/// Whether the device with which an account is made joins it: the owner's phone joins the first account of the box. Accounts that are made
+/// for others take no device.
+pub fn joins_account(caller: &Principal, role: Role, is_first: bool) -> bool {
+    is_first && role == Role::Admin && caller.username.is_none()
 }
 
 /// Which of the `devices` that have something open are to be cut off: those that are not among `known` any more (revoked, or their

@@ -164,6 +164,46 @@ fn own_devices_and_accounts_are_distinguished_from_others() {
 }
 
 #[test]
+fn who_may_revoke_a_device_and_end_what_it_watches() {
+    let device = |id, username: Option<&str>| Device {
+        id: DeviceId(id),
+        name: "phone".into(),
+        kind: DeviceKind::Paired,
+        username: username.map(Into::into),
+        role: Role::Admin,
+        cameras: CameraGrant::All,
+        created_at: Timestamp(0),
+        last_seen_at: Timestamp(0),
+    };
+    let anna = |role| principal(role, Some("anna"), CameraGrant::All);
+    let nobody = |role| principal(role, None, CameraGrant::All);
+    for (what, device, by_viewer, live_by_viewer, by_nobody) in [
+        ("the one that asks", device(1, Some("anna")), true, true, true),
+        ("another one of the account", device(2, Some("Anna")), true, false, false),
+        ("somebody else's", device(2, Some("bob")), false, false, false),
+        ("one of no account", device(2, None), false, false, false),
+    ] {
+        assert_eq!(anna(Role::Viewer).may_revoke(&device), by_viewer, "{what}");
+        assert_eq!(anna(Role::Viewer).may_end_live(device.id), live_by_viewer, "{what}");
+        assert_eq!(nobody(Role::Viewer).may_revoke(&device), by_nobody, "{what}");
+        assert!(anna(Role::Admin).may_revoke(&device) && anna(Role::Admin).may_end_live(device.id), "{what}");
+    }
+}
+
+#[test]
+fn the_owners_phone_joins_the_first_account() {
+    for (username, role, is_first, joins) in [
+        (None, Role::Admin, true, true),
+        (None, Role::Admin, false, false),
+        (None, Role::Viewer, true, false),
+        (Some("anna"), Role::Admin, true, false),
+    ] {
+        let caller = principal(Role::Admin, username, CameraGrant::All);
+        assert_eq!(joins_account(&caller, role, is_first), joins, "{username:?} {role:?} {is_first}");
+    }
+}
+
+#[test]
 fn a_stream_password_watches_its_cameras_and_does_nothing_else() {
     let login = |cameras| StreamLogin { name: "nvr".into(), ha1: Secret::new("0".repeat(32)), cameras };
     let (front, yard) = (camera("front"), camera("yard"));

@@ -49,6 +49,9 @@ pub const PACKAGE: &str = "/etc/perch";
 /// The port of the page, which the image announces in the network and on its console.
 pub const HTTPS_PORT: u16 = 8443;
 
+/// The most that is read of a file which one side writes for the other, bytes: all of them are short.
+pub const MAX_FILE_BYTES: u64 = 16 * 1024;
+
 /// A constant for each, and the list of them all.
 macro_rules! shared {
     ($($id:ident: $dir:ident / $name:literal, $writers:expr => $readers:expr, $says:literal;)*) => {

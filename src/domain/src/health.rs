@@ -31,6 +31,11 @@ impl CameraState {
     pub fn delivers(self) -> bool {
         matches!(self, Self::Live | Self::Overloaded)
     }
+
+    /// Whether no picture comes before somebody acts: whoever wants to watch is told so at once, while a start or a restart is waited for.
+    pub fn is_hopeless(self) -> bool {
+        matches!(self, Self::Missing | Self::Failed)
+    }
 }
 
 /// State, reason and since when.
@@ -297,6 +302,21 @@ mod tests {
 
     fn s(n: f64) -> MonoTime {
         MonoTime((n * 1e6) as i64)
+    }
+
+    #[test]
+    fn a_state_delivers_or_is_hopeless_or_is_waited_for() {
+        use CameraState::*;
+        for (state, delivers, is_hopeless) in [
+            (Starting, false, false),
+            (Live, true, false),
+            (Overloaded, true, false),
+            (Stalled, false, false),
+            (Missing, false, true),
+            (Failed, false, true),
+        ] {
+            assert_eq!((state.delivers(), state.is_hopeless()), (delivers, is_hopeless), "{state:?}");
+        }
     }
 
     #[test]

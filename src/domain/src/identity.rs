@@ -125,6 +125,47 @@ impl Leaf {
     }
 }
 
+/// Whether others may reach the box by this address of an interface: not by a loopback or an IPv6 link-local one (which no URL can
+/// name), and not by one of the `temporary` ones, which change from day to day.
+pub fn is_for_others(address: IpAddr, temporary: &BTreeSet<IpAddr>) -> bool {
+    let is_own = address.is_loopback() || address.is_unspecified();
+    match address {
+        IpAddr::V4(_) => !is_own,
+        IpAddr::V6(v6) => !is_own && !v6.is_unicast_link_local() && !temporary.contains(&address),
+    }
+}
+
+/// The host in an address that others are to open: where the box `listens`, if that is one place, else the first IPv4 address of those by
+/// which it is `reachable`, the likeliest first. `<host>.local` would need a name service that may not be there.
+pub fn host_for_others(listens: IpAddr, reachable: &[IpAddr]) -> String {
+    if listens.is_loopback() {
+        return "localhost".into();
+    }
+    if !listens.is_unspecified() {
+        return host_in_url(listens);
+    }
+    let is_of_the_network = |a: &&IpAddr| matches!(a, IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local());
+    reachable.iter().find(is_of_the_network).map_or_else(|| "localhost".into(), |a| host_in_url(*a))
+}
+
+/// The same for somebody who called the box `named` (lower case, without brackets): by that others reach it too, unless it names the
+/// machine itself.
+pub fn host_as_named(named: &str, listens: IpAddr, reachable: &[IpAddr]) -> String {
+    match named.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() || address.is_unspecified() => host_for_others(listens, reachable),
+        Ok(address) => host_in_url(address),
+        Err(_) if named == "localhost" => host_for_others(listens, reachable),
+        Err(_) => named.to_owned(),
+    }
+}
+
+fn host_in_url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
 /// The certificate with which the box answers, for every transport that speaks TLS.
 #[derive(Clone, Debug)]
 pub struct Certificate {
@@ -180,6 +221,56 @@ mod tests {
         }
         for odd in ["b\n$(x)", "", ".local", "-"] {
             assert!(Names::new(odd, &Names::default(), &[]).dns.contains("perch.local"), "{odd:?}");
+        }
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn which_addresses_are_for_others() {
+        let temporary = BTreeSet::from([ip("2001:db8::dead")]);
+        for (address, is_so) in [
+            ("192.168.1.20", true),
+            ("169.254.7.7", true),
+            ("127.0.0.1", false),
+            ("0.0.0.0", false),
+            ("2001:db8::1", true),
+            ("fd00::1", true),
+            ("2001:db8::dead", false),
+            ("fe80::1", false),
+            ("::1", false),
+            ("::", false),
+        ] {
+            assert_eq!(is_for_others(ip(address), &temporary), is_so, "{address}");
+        }
+    }
+
+    #[test]
+    fn by_which_host_others_find_the_box() {
+        let lan = ["fd00::2", "169.254.7.7", "192.168.1.20", "10.0.0.7"].map(ip);
+        for (listens, reachable, want) in [
+            ("0.0.0.0", &lan[..], "192.168.1.20"),
+            ("::", &lan[..], "192.168.1.20"),
+            ("0.0.0.0", &lan[..2], "localhost"),
+            ("127.0.0.1", &lan[..], "localhost"),
+            ("::1", &lan[..], "localhost"),
+            ("10.0.0.7", &lan[..], "10.0.0.7"),
+            ("fd00::2", &lan[..], "[fd00::2]"),
+        ] {
+            assert_eq!(host_for_others(ip(listens), reachable), want, "listens at {listens}");
+        }
+        for (named, want) in [
+            ("192.168.1.99", "192.168.1.99"),
+            ("fd00::2", "[fd00::2]"),
+            ("cam.example.org", "cam.example.org"),
+            ("localhost", "192.168.1.20"),
+            ("127.0.0.1", "192.168.1.20"),
+            ("::1", "192.168.1.20"),
+            ("0.0.0.0", "192.168.1.20"),
+        ] {
+            assert_eq!(host_as_named(named, ip("0.0.0.0"), &lan), want, "named {named}");
         }
     }
 

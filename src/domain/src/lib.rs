@@ -46,6 +46,8 @@ pub mod tally;
 pub mod task;
 pub mod text;
 pub mod throttle;
+pub mod tries;
 pub mod update;
+pub mod update_attempt;
 pub mod viewers;
 pub mod vitality;

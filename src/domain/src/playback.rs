@@ -2,6 +2,7 @@
 
 use crate::archive::{Fragment, Gap, GapCause, Segment, Span, TimeRange};
 use perch_base::time::Timestamp;
+use perch_base::{Error, Result};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -76,6 +77,18 @@ fn in_runs(segments: &[Segment]) -> Vec<&Segment> {
     }
     played.extend(runs.into_iter().flatten());
     played
+}
+
+/// The longest playlist: a day with an hour set back, and a little.
+const MAX_PLAYLIST_US: i64 = 26 * 3_600_000_000;
+
+/// Errors with `Invalid` where a range is too long for one playlist.
+pub fn check_playlist(range: &TimeRange) -> Result<()> {
+    if range.duration_us() <= MAX_PLAYLIST_US {
+        return Ok(());
+    }
+    let hours = MAX_PLAYLIST_US / 3_600_000_000;
+    Err(Error::invalid(format!("the range is longer than {hours} hours: ask for less")))
 }
 
 /// An HLS media playlist (RFC 8216) of byte ranges; every file begins with its own map and a discontinuity, because each file
@@ -202,6 +215,15 @@ mod tests {
     use super::*;
     use crate::archive::SegmentState;
     use perch_base::ids::{CameraId, SegmentId};
+
+    #[test]
+    fn a_playlist_holds_a_day_and_not_much_more() {
+        let hours = |n: i64| TimeRange::new(Timestamp(0), Timestamp(n * 3_600_000_000)).expect("a range");
+        check_playlist(&hours(25)).expect("a day with an hour set back");
+        check_playlist(&hours(26)).expect("a little more");
+        let e = check_playlist(&hours(27)).expect_err("too long");
+        assert_eq!(e.message(), "the range is longer than 26 hours: ask for less");
+    }
 
     fn s(n: f64) -> Timestamp {
         Timestamp(1_800_000_000_000_000 + (n * 1e6) as i64)

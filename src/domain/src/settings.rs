@@ -14,6 +14,8 @@ pub trait Keys: Sized {
     fn has(&self, key: &str) -> bool;
     /// Reports a problem with one of this table's keys.
     fn problem(&self, key: &str, value: impl Into<Shown>, rule: &str);
+    /// Reports what is odd about one of this table's keys and keeps nothing from working.
+    fn warn(&self, key: &str, value: impl Into<Shown>, what: &str);
     /// A table in this one; empty when absent.
     fn section(&mut self, key: &str) -> Self;
     /// An array of tables.

@@ -12,7 +12,9 @@ use std::time::Duration;
 /// Largest bundle that is taken, bytes.
 pub const MAX_BUNDLE_BYTES: u64 = 1 << 30;
 /// What must stay free on the disk beside a bundle, bytes.
-pub const KEEP_FREE_BYTES: u64 = 64 << 20;
+const KEEP_FREE_BYTES: u64 = 64 << 20;
+/// From its start on a new version has so long to prove itself; then the image's timer goes back to the old one.
+pub const TRIAL_WITHIN: Duration = Duration::from_secs(170);
 /// Why a box that is no card image has no updates.
 pub const CARD_IMAGE_ONLY: &str =
     "updates are installed on the card image only: here perch is updated as it was installed";
@@ -207,6 +209,32 @@ pub fn judge(bundle: &Bundle, board: Option<&str>, version: &str, force: bool) -
     }
 }
 
+/// Errors with a sentence where no bundle can be of so many bytes: `Invalid` (empty), `TooLarge`.
+pub fn check_size(bytes: u64) -> Result<()> {
+    if bytes == 0 {
+        return Err(Error::invalid("the update is empty: choose the .raucb file"));
+    }
+    if bytes > MAX_BUNDLE_BYTES {
+        let (has, most) = (bytes >> 20, MAX_BUNDLE_BYTES >> 20);
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("the update has {has} MiB: more than {most} MiB are not taken"),
+        ));
+    }
+    Ok(())
+}
+
+/// Errors with `Unavailable` where a bundle of so many bytes would leave too little of the `free` ones.
+pub fn check_room(bytes: u64, free: u64) -> Result<()> {
+    let need = bytes.saturating_add(KEEP_FREE_BYTES);
+    if free >= need {
+        return Ok(());
+    }
+    let (need, free) = (need >> 20, free >> 20);
+    let why = format!("the update needs {need} MiB on the card and {free} MiB are free: delete recordings first");
+    Err(Error::new(ErrorKind::Unavailable, why))
+}
+
 /// Whether a bundle is to be installed without anybody asking: a newer one, but not one that this box has rolled back.
 pub fn wanted_unattended(bundle: &Bundle, board: Option<&str>, version: &str, last: Option<&LastUpdate>) -> bool {
     let failed = last.is_some_and(|l| l.outcome == Outcome::RolledBack && l.version == bundle.version);
@@ -224,6 +252,13 @@ pub struct UpdateConfig {
 
 impl UpdateConfig {
     const HOUR: Duration = Duration::from_secs(3600);
+    /// The soonest first look after a start: whoever looks after the box has it to himself until then.
+    const FIRST_AFTER: Duration = Duration::from_secs(600);
+
+    /// How long after its start a box looks first. `chance`, 0 to 1, is its own: boxes do not all ask at once after a power cut.
+    pub fn first_look(chance: f64) -> Duration {
+        Self::FIRST_AFTER.mul_f64(1.0 + chance.clamp(0.0, 1.0))
+    }
 
     /// Reads `url` and `check_every_h`.
     pub fn read(keys: &mut impl Keys) -> Self {
@@ -310,6 +345,12 @@ impl HealthGate {
         }
         let since = *self.content_since.get_or_insert(now);
         if now.since(since) >= CONTENT_FOR { GateVerdict::Keep } else { GateVerdict::Content }
+    }
+
+    /// Nothing was heard for so long: whatever it was content with is not true any more.
+    pub fn hears_nothing(&mut self, within: Duration) -> GateVerdict {
+        self.content_since = None;
+        GateVerdict::Waiting(format!("disk, cameras and API were not heard of within {} s", within.as_secs()))
     }
 }
 

@@ -309,6 +309,55 @@ fn it_must_be_content_for_a_while_without_a_break() {
 }
 
 #[test]
+fn nothing_heard_begins_it_anew() {
+    let mut gate = HealthGate::default();
+    assert_eq!(gate.look(&good(), MonoTime(0)), GateVerdict::Content);
+    let GateVerdict::Waiting(why) = gate.hears_nothing(Duration::from_secs(12)) else { panic!("it waits") };
+    assert!(why.ends_with("not heard of within 12 s"), "{why}");
+    let later = MonoTime(0) + CONTENT_FOR;
+    assert_eq!(gate.look(&good(), later), GateVerdict::Content);
+    assert_eq!(gate.look(&good(), later + CONTENT_FOR), GateVerdict::Keep);
+}
+
+#[test]
+fn boxes_look_first_at_times_of_their_own() {
+    for (chance, seconds) in [(0.0, 600), (0.5, 900), (1.0, 1200), (-3.0, 600), (7.0, 1200)] {
+        assert_eq!(UpdateConfig::first_look(chance), Duration::from_secs(seconds), "{chance}");
+    }
+}
+
+#[test]
+fn a_trial_has_room_for_its_proof() {
+    // The start, the look that is content first, and the time that it must stay so.
+    assert!(CONTENT_FOR * 4 <= TRIAL_WITHIN);
+}
+
+#[test]
+fn a_bundle_must_fit() {
+    let kind = |checked: Result<()>| checked.err().map(|e| e.kind());
+    for (bytes, want) in [
+        (0, Some(ErrorKind::Invalid)),
+        (1, None),
+        (MAX_BUNDLE_BYTES, None),
+        (MAX_BUNDLE_BYTES + 1, Some(ErrorKind::TooLarge)),
+        (u64::MAX, Some(ErrorKind::TooLarge)),
+    ] {
+        assert_eq!(kind(check_size(bytes)), want, "{bytes} bytes");
+    }
+    let full = Some(ErrorKind::Unavailable);
+    for (bytes, free, want) in [
+        (1, KEEP_FREE_BYTES + 1, None),
+        (1, KEEP_FREE_BYTES, full),
+        (MAX_BUNDLE_BYTES, MAX_BUNDLE_BYTES + KEEP_FREE_BYTES, None),
+        (MAX_BUNDLE_BYTES, MAX_BUNDLE_BYTES, full),
+        (1, 0, full),
+        (u64::MAX, u64::MAX - 1, full),
+    ] {
+        assert_eq!(kind(check_room(bytes, free)), want, "{bytes} of {free} bytes");
+    }
+}
+
+#[test]
 fn a_viewer_sees_version_and_phase_only() {
     let state = UpdateState {
         version: "0.1.0".into(),

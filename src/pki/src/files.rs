@@ -1,9 +1,10 @@
-//! The folder of keys: mode 0700, files 0600, every write atomic and flushed.
+//! The folder of keys: mode 0700, files 0600, every write whole and flushed.
 
+use perch_base::files::{make_private_dir, put};
 use perch_base::{ErrorKind, Result, ResultExt};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{ErrorKind as IoKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, Permissions};
+use std::io::ErrorKind as IoKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 /// An open folder.
@@ -12,17 +13,7 @@ pub(super) struct Dir(PathBuf);
 impl Dir {
     /// Makes the folder where it is missing and takes it away from everybody else.
     pub(super) fn open(path: PathBuf) -> Result<Self> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .and_then(|()| fs::metadata(&path))
-            .and_then(|found| match found.permissions().mode() & 0o777 {
-                0o700 => Ok(()),
-                // On a disk that cannot be written this would fail although nothing is to be done.
-                _ => fs::set_permissions(&path, Permissions::from_mode(0o700)),
-            })
-            .context(ErrorKind::Io, || format!("the folder {} cannot be made", path.display()))?;
+        make_private_dir(&path).context(ErrorKind::Io, || format!("the folder {} cannot be made", path.display()))?;
         Ok(Self(path))
     }
 
@@ -50,18 +41,7 @@ impl Dir {
 
     /// Writes a file as a whole or not at all.
     pub(super) fn write(&self, name: &str, data: &[u8]) -> Result<()> {
-        let (path, fresh) = (self.path(name), self.path(&format!("{name}.new")));
-        let write = || {
-            match fs::remove_file(&fresh) {
-                Err(e) if e.kind() != IoKind::NotFound => return Err(e),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-            file.write_all(data)?;
-            file.sync_all()?;
-            fs::rename(&fresh, &path)?;
-            File::open(&self.0)?.sync_all()
-        };
-        write().context(ErrorKind::Io, || format!("{} cannot be written", path.display()))
+        let path = self.path(name);
+        put(&path, data, 0o600, None).context(ErrorKind::Io, || format!("{} cannot be written", path.display()))
     }
 }

@@ -6,7 +6,7 @@ use perch_base::clock::SharedClock;
 use perch_base::net;
 use perch_base::repeated::Repeated;
 use perch_base::sync::{lock, read, write};
-use perch_domain::identity::{Certificate, IdentityPort, Names};
+use perch_domain::identity::{Certificate, IdentityPort, Names, is_for_others};
 use perch_domain::reach::by_worth;
 use std::io;
 use std::net::IpAddr;
@@ -118,19 +118,12 @@ impl IdentityPort for Identity {
     }
 }
 
-/// The addresses by which this machine may be reached from elsewhere: without loopback, IPv6 link-local ones (which no URL can
-/// name) and those that change from day to day, the likeliest first.
+/// The addresses by which this machine may be reached from elsewhere, the likeliest first.
 fn reachable_addresses() -> io::Result<Vec<IpAddr>> {
     let temporary = std::fs::read_to_string("/proc/net/if_inet6").map(|text| net::temporary_addresses(&text));
     let temporary = temporary.unwrap_or_default();
-    let named = |a: &IpAddr| match a {
-        IpAddr::V4(a) => !a.is_loopback() && !a.is_unspecified(),
-        IpAddr::V6(v6) => {
-            !v6.is_loopback() && !v6.is_unspecified() && !v6.is_unicast_link_local() && !temporary.contains(a)
-        }
-    };
-    let interfaces = by_worth(net::interfaces()?, &net::default_routes());
-    Ok(interfaces.into_iter().flat_map(|interface| interface.addresses).filter(named).collect())
+    let addresses = by_worth(net::interfaces()?, &net::default_routes()).into_iter().flat_map(|one| one.addresses);
+    Ok(addresses.filter(|a| is_for_others(*a, &temporary)).collect())
 }
 
 #[cfg(test)]

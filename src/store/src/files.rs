@@ -3,14 +3,14 @@
 
 use crate::fault::io_error;
 use perch_base::Result;
+use perch_base::files::{FOLDER, make_private_dir};
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A folder that is held open, with everything below it.
@@ -31,8 +31,6 @@ const MAX_COPY_BYTES: u64 = 1 << 30;
 
 /// What is left of a file that is cut, until it takes the file's place.
 const CUT_FILE: &str = "cut.tmp";
-
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Root {
     /// Opens `path`; made with mode 0700 when it is missing.
@@ -227,19 +225,7 @@ fn copy_start(file: &File, first_bytes: u64, root: &Root, name: &str) -> io::Res
 
 /// Makes a folder (and those above it) that only its owner may enter. An existing one is closed to others as well.
 pub(crate) fn make_dir(path: &Path) -> Result<()> {
-    let what = || format!("the folder {} cannot be made", path.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| io_error(what, e))?;
-    let mode = fs::metadata(path).map_err(|e| io_error(what, e))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        match fs::set_permissions(path, fs::Permissions::from_mode(0o700)) {
-            // Whoever could look in still can; that is no reason not to start.
-            Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                tracing::warn!(path = %path.display(), "the folder is open to others and cannot be closed: the disk is read-only");
-            }
-            other => other.map_err(|e| io_error(what, e))?,
-        }
-    }
-    Ok(())
+    make_private_dir(path).map_err(|e| io_error(|| format!("the folder {} cannot be made", path.display()), e))
 }
 
 /// Where a recording lies below `recordings/`; `n` distinguishes those of one millisecond.
@@ -283,6 +269,7 @@ fn digits(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn paths_round_trip() {

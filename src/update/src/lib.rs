@@ -16,6 +16,7 @@ use perch_domain::exchange;
 use perch_domain::update::{
     Bundle, CARD_IMAGE_ONLY, Phase, UpdatePort, UpdateSource, UpdateState, Upload, judge, wanted_unattended,
 };
+use perch_domain::update_attempt::UpdateAttempt;
 use spool::{Incoming, Spool};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -39,16 +40,7 @@ pub struct Updater(Arc<Inner>);
 struct Inner {
     config: Config,
     spool: Spool,
-    now: Mutex<Now>,
-}
-
-/// What is going on.
-#[derive(Clone, Debug, Default)]
-struct Now {
-    phase: Phase,
-    percent: u32,
-    bundle: Option<Bundle>,
-    problem: String,
+    attempt: Mutex<UpdateAttempt>,
 }
 
 impl Updater {
@@ -59,9 +51,8 @@ impl Updater {
         if boot.is_some() {
             spool.clear();
         }
-        let phase = if boot.is_some_and(|b| b.trial) { Phase::Trial } else { Phase::Idle };
-        let now = Mutex::new(Now { phase, ..Now::default() });
-        Self(Arc::new(Inner { config, spool, now }))
+        let attempt = Mutex::new(UpdateAttempt::at_start(boot.is_some_and(|b| b.trial)));
+        Self(Arc::new(Inner { config, spool, attempt }))
     }
 
     /// The system's files.
@@ -74,29 +65,33 @@ impl Updater {
         self.0.version()
     }
 
+    /// Whether updates can be installed here at all. Asks no disk.
+    pub fn is_supported(&self) -> bool {
+        self.0.config.places.boot().is_some()
+    }
+
     /// What a trial still waits for; empty: it is content.
     pub fn tell_trial(&self, sentence: &str) {
-        self.0.lock().problem = sentence.to_owned();
+        self.0.attempt().waits_for(sentence);
     }
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Now> {
-        lock(&self.now)
-    }
-
-    /// Goes from a phase at rest to `to`. Errors like [`Phase::may_begin`].
-    fn begin(&self, to: Phase) -> Result<()> {
-        let mut now = self.lock();
-        now.phase.may_begin(to)?;
-        *now = Now { phase: to, bundle: now.bundle.take().filter(|_| to == Phase::Checking), ..Now::default() };
-        Ok(())
+    fn attempt(&self) -> MutexGuard<'_, UpdateAttempt> {
+        lock(&self.attempt)
     }
 
     /// The attempt is over, and why; the page shows the sentence, the caller logs the rest.
     fn give_up(&self, e: &Error) {
-        *self.lock() = Now { problem: e.message().to_owned(), ..Now::default() };
+        self.attempt().fails(e.message());
         self.spool.clear();
+    }
+
+    /// What this phase is about ended without a word.
+    fn broke_off(&self, phase: Phase) {
+        if self.attempt().breaks_off(phase) {
+            self.spool.clear();
+        }
     }
 
     /// The board that bundles must be for. Errors with `Impossible` on what is no card image.
@@ -106,7 +101,7 @@ impl Inner {
     }
 
     fn version(&self) -> String {
-        self.config.places.image_version().unwrap_or_else(|| self.config.version.clone())
+        self.config.places.version(&self.config.version)
     }
 
     fn rauc(&self) -> Result<Rauc> {
@@ -123,7 +118,7 @@ impl Inner {
     fn install(&self, source: &str, bundle: &Bundle) {
         let progress = |percent: u32, doing: &str| {
             tracing::info!(percent, doing, "installing the update");
-            self.lock().percent = percent;
+            self.attempt().installed(percent);
         };
         let installed = self.rauc().and_then(|rauc| rauc.install(source, progress));
         if let Err(e) = installed {
@@ -134,8 +129,7 @@ impl Inner {
         match self.config.places.ask_for_trial() {
             Ok(()) => {
                 tracing::info!(version = bundle.version, "the update is installed; the box restarts to try it");
-                let mut now = self.lock();
-                (now.phase, now.percent) = (Phase::Restarting, 100);
+                self.attempt().restarts();
             }
             Err(e) => {
                 tracing::error!(error = %e, version = bundle.version, "the installed update cannot be tried");
@@ -148,7 +142,7 @@ impl Inner {
 impl UpdatePort for Updater {
     fn state(&self) -> UpdateState {
         let inner = &self.0;
-        let now = inner.lock().clone();
+        let attempt = inner.attempt().clone();
         let facts = inner.config.places.boot();
         let supported = facts.is_some();
         let facts = facts.unwrap_or_default();
@@ -157,23 +151,23 @@ impl UpdatePort for Updater {
             commit: inner.config.commit.clone(),
             supported,
             reason: if supported { String::new() } else { CARD_IMAGE_ONLY.to_owned() },
-            phase: now.phase,
-            percent: now.percent,
+            phase: attempt.phase(),
+            percent: attempt.percent(),
             slot: facts.slot,
             board: facts.board,
-            bundle: now.bundle,
-            problem: Some(now.problem).filter(|p| !p.is_empty()),
+            bundle: attempt.bundle().cloned(),
+            problem: Some(attempt.problem().to_owned()).filter(|p| !p.is_empty()),
             last: inner.config.places.last(),
         }
     }
 
     fn receive(&self, bytes: u64) -> Result<Box<dyn Upload>> {
         let board = self.0.board()?;
-        self.0.begin(Phase::Receiving)?;
+        self.0.attempt().begin(Phase::Receiving)?;
         match self.0.spool.receive(bytes) {
             Ok(incoming) => {
-                let over = Over(self.0.clone());
-                Ok(Box::new(Receiving { over, incoming, board, bytes }))
+                let going = Going(self.0.clone(), Phase::Receiving);
+                Ok(Box::new(Receiving { incoming, going, board, bytes }))
             }
             Err(e) => {
                 self.0.give_up(&e);
@@ -197,14 +191,11 @@ impl UpdatePort for Updater {
                 path.display().to_string()
             }
         };
-        self.0.begin(Phase::Checking)?;
+        self.0.attempt().begin(Phase::Checking)?;
         match self.0.check(&path, &board, force) {
             Ok(bundle) => {
-                {
-                    let mut now = self.0.lock();
-                    (now.phase, now.percent, now.bundle) = (Phase::Installing, 0, Some(bundle.clone()));
-                }
-                let installing = Installing(self.0.clone());
+                self.0.attempt().installs(bundle.clone());
+                let installing = Going(self.0.clone(), Phase::Installing);
                 let started = std::thread::Builder::new()
                     .name("update".into())
                     .spawn(move || installing.0.install(&path, &bundle))
@@ -230,61 +221,54 @@ impl UpdatePort for Updater {
 
     fn keep(&self) -> Result<()> {
         self.0.rauc()?.mark_good()?;
-        *self.0.lock() = Now::default();
+        self.0.attempt().keeps();
         Ok(())
     }
 }
 
-/// An installation in its phase; one that breaks down leaves the box at rest, so that another can follow.
-struct Installing(Arc<Inner>);
+/// Holds the attempt in its phase; dropped before the next one it leaves the box at rest, so that another can follow.
+struct Going(Arc<Inner>, Phase);
 
-impl Drop for Installing {
+impl Going {
+    /// From here on whoever goes on says how it ends.
+    fn over(mut self) -> Arc<Inner> {
+        self.1 = Phase::Idle;
+        self.0.clone()
+    }
+}
+
+impl Drop for Going {
     fn drop(&mut self) {
-        let still = self.0.lock().phase == Phase::Installing;
-        if still {
-            self.0.give_up(&Error::internal("the installation broke down: try again"));
-        }
+        self.0.broke_off(self.1);
     }
 }
 
 /// An upload in its phase; dropped before its end the box is at rest again.
 struct Receiving {
-    over: Over,
     incoming: Incoming,
+    going: Going,
     board: String,
     bytes: u64,
-}
-
-/// Ends the phase of an upload that broke off.
-struct Over(Arc<Inner>);
-
-impl Drop for Over {
-    fn drop(&mut self) {
-        let mut now = self.0.lock();
-        if now.phase == Phase::Receiving {
-            *now = Now { problem: "the upload was interrupted: try again".into(), ..Now::default() };
-        }
-    }
 }
 
 impl Upload for Receiving {
     fn write(&mut self, chunk: &[u8]) -> Result<()> {
         let written = self.incoming.write(chunk)?;
-        self.over.0.lock().percent = (written * 100 / self.bytes.max(1)) as u32;
+        self.going.0.attempt().received(written, self.bytes);
         Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<Bundle> {
-        let Self { over, incoming, board, .. } = *self;
-        let inner = over.0.clone();
+        let Self { going, incoming, board, .. } = *self;
+        let inner = going.over();
         let checked = incoming.finish().and_then(|path| {
-            *inner.lock() = Now { phase: Phase::Checking, ..Now::default() };
+            inner.attempt().checks_upload();
             // The same version may be wanted again; that is asked when it is installed.
             inner.check(&path.display().to_string(), &board, true)
         });
         match checked {
             Ok(bundle) => {
-                *inner.lock() = Now { phase: Phase::Ready, bundle: Some(bundle.clone()), ..Now::default() };
+                inner.attempt().ready(bundle.clone());
                 Ok(bundle)
             }
             Err(e) => {
@@ -305,16 +289,16 @@ mod tests {
         let places = Places { run: dir.path().into(), update: dir.path().into(), os_release: dir.path().join("os") };
         let config = Config { version: "0.1.0".into(), commit: "abc".into(), places, bus: Bus::default() };
         let updater = Updater::new(config);
-        updater.0.lock().phase = Phase::Installing;
-        let installing = Installing(updater.0.clone());
+        updater.0.attempt().installs(Bundle::default());
+        let installing = Going(updater.0.clone(), Phase::Installing);
         let thread = std::thread::spawn(move || {
-            let phase = installing.0.lock().phase;
+            let phase = installing.0.attempt().phase();
             panic!("in the middle of {phase:?}");
         });
         assert!(thread.join().is_err());
         let state = updater.state();
         assert_eq!(state.phase, Phase::Idle);
         assert_eq!(state.problem.as_deref(), Some("the installation broke down: try again"));
-        updater.0.begin(Phase::Checking).expect("another may follow");
+        updater.0.attempt().begin(Phase::Checking).expect("another may follow");
     }
 }

@@ -3,18 +3,16 @@
 
 use gio::glib::{self, ControlFlow, MainContext, Priority, Variant, VariantDict};
 use gio::prelude::*;
+use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::update::{Bundle, clean};
+use perch_domain::update_attempt::{SILENT_FOR, SilenceWatch};
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long RAUC may take over a question; a bundle that is streamed from a slow server takes long.
-const ANSWER_WITHIN: Duration = Duration::from_secs(120);
 /// How often the progress is asked.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// Questions in a row that may stay without an answer before the service counts as gone.
-const MAX_UNANSWERED: u32 = 10;
 
 const SERVICE: &str = "de.pengutronix.rauc";
 const PATH: &str = "/";
@@ -100,29 +98,32 @@ impl Rauc {
         let started = self.call(&service, INSTALLER, "InstallBundle", &bundle_args(source));
         started.map_err(|e| explain(e, ErrorKind::Conflict, failed))?;
 
-        // Real time: RAUC's, which is another process.
         let tick = glib::timeout_source_new(ASK_EVERY, None, Priority::DEFAULT, || ControlFlow::Continue);
         tick.attach(Some(context));
-        let mut silent = 0;
+        // Real time: the service is another process.
+        let started = Instant::now();
+        let now = || MonoTime(0) + started.elapsed();
+        let mut silence = SilenceWatch::new(now());
         let result = loop {
             context.iteration(true);
             if let Some(result) = completed.get() {
-                break result;
+                break Ok(result);
             }
-            match self.property(&service, "Progress").map(|p| p.get::<(i32, String, i32)>()) {
-                Ok(at) => {
-                    silent = 0;
-                    let (percent, doing, _) = at.unwrap_or_default();
-                    progress(percent.clamp(0, 100) as u32, &clean(&doing));
+            let Some(patience) = silence.patience(now()) else {
+                let why = format!("{failed}: the update service does not answer any more");
+                break Err(Error::new(ErrorKind::Unavailable, why));
+            };
+            match self.ask_progress(&service, patience) {
+                Ok((percent, doing)) => {
+                    silence.answered(now());
+                    progress(percent, &doing);
                 }
-                Err(e) if silent >= MAX_UNANSWERED || is_gone(&e) => {
-                    tick.destroy();
-                    return Err(explain(e, ErrorKind::Unavailable, failed));
-                }
-                Err(_) => silent += 1,
+                Err(e) if is_gone(&e) || self.0.is_closed() => break Err(explain(e, ErrorKind::Unavailable, failed)),
+                Err(e) => tracing::debug!(error = %e, "the update service does not say how far it is"),
             }
         };
         tick.destroy();
+        let result = result?;
         if result == 0 {
             progress(100, "installed");
             return Ok(());
@@ -130,6 +131,13 @@ impl Rauc {
         let why = self.property(&service, "LastError").map(|e| clean(e.str().unwrap_or_default())).unwrap_or_default();
         let why = if why.is_empty() { format!("the update service ended with {result}") } else { why };
         Err(Error::new(ErrorKind::Unavailable, format!("{failed}: {why}")))
+    }
+
+    /// How far it is, 0 to 100, and what it does.
+    fn ask_progress(&self, service: &str, patience: Duration) -> Result<(u32, String), glib::Error> {
+        let at = self.property_within(service, "Progress", patience)?;
+        let (percent, doing, _) = at.get::<(i32, String, i32)>().unwrap_or_default();
+        Ok((percent.clamp(0, 100) as u32, clean(&doing)))
     }
 
     /// Keeps the slot that runs for good.
@@ -151,13 +159,30 @@ impl Rauc {
     }
 
     fn property(&self, service: &str, name: &str) -> Result<Variant, glib::Error> {
-        let answer = self.call(service, "org.freedesktop.DBus.Properties", "Get", &(INSTALLER, name).to_variant())?;
+        self.property_within(service, name, SILENT_FOR)
+    }
+
+    fn property_within(&self, service: &str, name: &str, within: Duration) -> Result<Variant, glib::Error> {
+        let args = (INSTALLER, name).to_variant();
+        let answer = self.call_within(service, "org.freedesktop.DBus.Properties", "Get", &args, within)?;
         let value = answer.try_child_value(0).filter(|v| v.type_() == glib::VariantTy::VARIANT);
         Ok(value.and_then(|v| v.as_variant()).unwrap_or_else(|| ().to_variant()))
     }
 
     fn call(&self, service: &str, interface: &str, method: &str, args: &Variant) -> Result<Variant, glib::Error> {
-        let within = ANSWER_WITHIN.as_millis() as i32;
+        self.call_within(service, interface, method, args, SILENT_FOR)
+    }
+
+    fn call_within(
+        &self,
+        service: &str,
+        interface: &str,
+        method: &str,
+        args: &Variant,
+        within: Duration,
+    ) -> Result<Variant, glib::Error> {
+        // At least a millisecond: 0 is none, and less is for ever.
+        let within = within.as_millis().clamp(1, i32::MAX as u128) as i32;
         let flags = gio::DBusCallFlags::NONE;
         self.0.call_sync(
             Some(service),

@@ -1,7 +1,8 @@
 //! The folder in which an uploaded bundle waits: one at a time, and nothing stays.
 
+use perch_base::files::remove;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::update::{KEEP_FREE_BYTES, MAX_BUNDLE_BYTES};
+use perch_domain::update::{check_room, check_size};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -37,33 +38,17 @@ impl Spool {
     /// Removes everything.
     pub(crate) fn clear(&self) {
         for name in [WHOLE, PART] {
-            match fs::remove_file(self.0.join(name)) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::warn!(error = %e, name, "a bundle that is no longer needed could not be removed");
-                }
-                _ => {}
+            if let Err(e) = remove(&self.0.join(name)) {
+                tracing::warn!(error = %e, name, "a bundle that is no longer needed could not be removed");
             }
         }
     }
 
     /// Begins a file of so many bytes, in place of any other.
     pub(crate) fn receive(&self, bytes: u64) -> Result<Incoming> {
-        if bytes == 0 {
-            return Err(Error::invalid("the update is empty: choose the .raucb file"));
-        }
-        if bytes > MAX_BUNDLE_BYTES {
-            let why =
-                format!("the update has {} MiB: more than {} MiB are not taken", bytes >> 20, MAX_BUNDLE_BYTES >> 20);
-            return Err(Error::new(ErrorKind::TooLarge, why));
-        }
+        check_size(bytes)?;
         self.clear();
-        let free = free_bytes(&self.0)?;
-        if free < bytes + KEEP_FREE_BYTES {
-            let (need, free) = ((bytes + KEEP_FREE_BYTES) >> 20, free >> 20);
-            let why =
-                format!("the update needs {need} MiB on the card and {free} MiB are free: delete recordings first");
-            return Err(Error::new(ErrorKind::Unavailable, why));
-        }
+        check_room(bytes, free_bytes(&self.0)?)?;
         let path = self.0.join(PART);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|e| failed(ErrorKind::Io, "the file for the upload cannot be made", &path, e))?;
@@ -131,6 +116,7 @@ impl Drop for Incoming {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use perch_domain::update::MAX_BUNDLE_BYTES;
 
     fn names(dir: &Path) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(dir)

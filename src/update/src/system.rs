@@ -1,17 +1,12 @@
 //! The files of `domain::exchange` that perch and the root scripts of the card image tell each other things by: all small, all read
 //! without trust.
 
+use perch_base::files::{self, Links, read_small};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::exchange;
 use perch_domain::update::{BootFacts, LastUpdate, image_version};
-use rustix::fs::OFlags;
-use std::fs::{self, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-
-/// No file of these is larger.
-const SMALL_BYTES: u64 = 16 * 1024;
 
 /// Where they are.
 #[derive(Clone, Debug)]
@@ -31,11 +26,11 @@ impl Places {
         Self { run, update: exchange::UPDATE.into(), os_release: "/etc/os-release".into() }
     }
 
-    /// The version of the image that runs, which is what an update replaces; `None` where there is none.
-    pub fn image_version(&self) -> Option<String> {
-        self.boot()?;
+    /// The version that runs, which is what an update replaces: the image's, else that of this program.
+    pub fn version(&self, of_program: &str) -> String {
         // A link to where the image keeps it; nobody but the image wrote either.
-        fs::read_to_string(&self.os_release).ok().and_then(|text| image_version(&text))
+        let os_release = self.boot().and_then(|_| fs::read_to_string(&self.os_release).ok());
+        os_release.and_then(|text| image_version(&text)).unwrap_or_else(|| of_program.to_owned())
     }
 
     /// What the boot script says; `None` where there is none: no card image.
@@ -67,30 +62,13 @@ impl Places {
 
 /// Reads a small file. Root does too (`perch update`), in a folder that another user may write: so no link, and nothing that waits.
 fn read(path: &Path) -> Option<String> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    file.take(SMALL_BYTES).read_to_end(&mut bytes).ok()?;
+    let bytes = read_small(path, exchange::MAX_FILE_BYTES, Links::Refuse).ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Puts a file there whole, in place of whatever bears its name; a link is replaced and not followed.
+/// Puts a file there whole, for root's scripts to read.
 fn put(path: &Path, text: &str) -> Result<()> {
-    let fresh = path.with_extension("new");
-    let written = || {
-        match fs::remove_file(&fresh) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        // `create_new` follows no link.
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&fresh)?;
-        file.write_all(text.as_bytes())?;
-        fs::rename(&fresh, path)
-    };
-    written().map_err(|e| {
+    files::put(path, text.as_bytes(), 0o600, None).map_err(|e| {
         let why = Error::new(ErrorKind::Io, "what is asked of the system cannot be written down");
         why.with_inside(path.display().to_string()).with_source(e)
     })

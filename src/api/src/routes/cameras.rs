@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use http::{HeaderValue, header};
 use perch_base::ids::CameraId;
 use perch_base::{Error, ErrorKind};
-use perch_domain::access::Principal;
+use perch_domain::access::{Object, Permission, Principal};
 use perch_domain::ports::Snapshot;
 use perch_domain::status::CameraInfo;
 use serde_json::json;
@@ -37,8 +37,11 @@ pub(super) async fn one(State(app): State<Shared>, who: Who, path: PathParts) ->
 /// `GET /api/v1/cameras/{camera}/snapshot.jpg`
 pub(super) async fn snapshot(State(app): State<Shared>, who: Who, path: PathParts, query: Query) -> Reply {
     let at = query.time("at")?;
-    let wanted = Snapshot { camera: path.camera()?, at, width: query.number("width")? };
+    let camera = path.camera()?;
+    let wanted = Snapshot { camera: camera.clone(), at, width: query.number("width")? };
     let jpeg = app.ports.cameras.snapshot(wanted, who.principal.device_id).await.map_err(no_still)?;
+    // It waited for its turn: whoever lost the right to it meanwhile gets none.
+    blocking(&app, move |app| who.may_still(app, Permission::Watch, Object::Camera(&camera))).await?;
     let caching = if at.is_some() { "private, max-age=3600" } else { "no-store" };
     let headers = [
         (header::CONTENT_TYPE, "image/jpeg"),

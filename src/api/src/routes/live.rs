@@ -14,7 +14,6 @@ use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::secret::{hex, sha256};
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission};
-use perch_domain::health::CameraState;
 use perch_domain::ports::{IceServer, WatchRequest};
 use perch_domain::status::CameraInfo;
 use perch_domain::stream_choice::StreamChoice;
@@ -72,8 +71,7 @@ pub(super) async fn watch(
 
 /// Refuses with the reason where no picture can come before somebody acts. A camera that starts again is waited for.
 fn has_picture(camera: Option<CameraInfo>) -> perch_base::Result<()> {
-    let hopeless = |c: &CameraInfo| matches!(c.health.state, CameraState::Missing | CameraState::Failed);
-    match camera.filter(hopeless) {
+    match camera.filter(|c| c.health.state.is_hopeless()) {
         Some(c) => Err(Error::new(ErrorKind::Unavailable, format!("{} has no picture: {}", c.name, c.health.reason))),
         None => Ok(()),
     }
@@ -111,7 +109,7 @@ pub(super) async fn ice_servers(State(app): State<Shared>) -> Reply {
 /// `GET /api/v1/live`
 pub(super) async fn sessions(State(app): State<Shared>, who: Who) -> Reply {
     let mut sessions = blocking(&app, |app| app.ports.live.sessions()).await?;
-    sessions.retain(|s| manages(&who, s.device_id));
+    sessions.retain(|s| who.principal.may_end_live(s.device_id));
     Ok(Json(json!({ "sessions": sessions })).into_response())
 }
 
@@ -147,7 +145,7 @@ pub(super) async fn keepalive(State(app): State<Shared>, who: Who, path: PathPar
 pub(super) async fn end(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let lease = lease_of(&path)?;
     blocking(&app, move |app| {
-        of_device(app, lease, |device| manages(&who, device))?;
+        of_device(app, lease, |device| who.principal.may_end_live(device))?;
         app.ports.live.end(lease)
     })
     .await?;
@@ -156,12 +154,6 @@ pub(super) async fn end(State(app): State<Shared>, who: Who, path: PathParts) ->
 
 fn lease_of(path: &PathParts) -> Reply<LeaseId> {
     path.get("lease", "live session", LeaseId::parse)
-}
-
-/// Whether the caller may see and end the live sessions of this device: its own, or as administrator anybody's.
-fn manages(who: &Who, device: DeviceId) -> bool {
-    let object = Object::Device(device);
-    who.may(Permission::Own, object) || who.may(Permission::ManageBox, object)
 }
 
 /// A session of a device that the caller has nothing to do with does not exist for it.

@@ -3,7 +3,6 @@
 use crate::auth::{Who, authority, clear_cookie, peer};
 use crate::authority::Authority;
 use crate::config::{AccessChange, pairing_url};
-use crate::guard::{Prefix, Try};
 use crate::input::{PathParts, json};
 use crate::problem::{Problem, Reply};
 use crate::routes::session::no_content;
@@ -16,16 +15,17 @@ use perch_base::ids::{CameraId, DeviceId};
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    CameraGrant, Device, Grant, GrantChange, Object, Permission, Principal, Role, User, check_name, check_password,
+    CameraGrant, Device, Grant, GrantChange, Object, Permission, Role, User, check_name, check_password, joins_account,
 };
 use perch_domain::media::Stream;
 use perch_domain::rtsp_address::Player;
+use perch_domain::tries::Try;
 use qrcode::QrCode;
 use qrcode::render::svg;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use tokio::sync::SemaphorePermit;
 
 #[derive(Serialize)]
 struct ListedDevice {
@@ -43,9 +43,12 @@ pub(super) async fn devices(State(app): State<Shared>, who: Who) -> Reply {
         match app.ports.live.sessions() {
             Ok(sessions) => sessions.iter().for_each(|s| *live.entry(s.device_id).or_default() += 1),
             // Whoever wants to revoke a device needs the list, now above all.
-            Err(e) => tracing::warn!(error = %e, "the devices are listed without their live sessions"),
+            Err(e) if app.unanswered.is_news(&e, app.ports.clock.mono()) => {
+                tracing::warn!(error = %e, "the devices are listed without their live sessions");
+            }
+            Err(_) => {}
         }
-        let list = app.ports.access.devices()?.into_iter().filter(|d| manages(&caller, d));
+        let list = app.ports.access.devices()?.into_iter().filter(|d| caller.may_revoke(d));
         Ok(list
             .map(|device| ListedDevice {
                 current: device.id == caller.device_id,
@@ -58,11 +61,6 @@ pub(super) async fn devices(State(app): State<Shared>, who: Who) -> Reply {
     Ok(Json(json!({ "devices": devices })).into_response())
 }
 
-/// Whether the caller may see and revoke this device: its own, or as administrator anybody's.
-fn manages(caller: &Principal, device: &Device) -> bool {
-    caller.owns(device) || caller.may(Permission::ManagePeople, Object::Device(device.id))
-}
-
 /// `DELETE /api/v1/devices/{device}`
 pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let caller = who.principal;
@@ -73,7 +71,7 @@ pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts)
         let id = *id.as_ref().map_err(|_| refused())?;
         let asking = caller.clone();
         let own = blocking(&app, move |app| {
-            Ok(app.ports.access.devices()?.iter().any(|d| d.id == id && manages(&asking, d)))
+            Ok(app.ports.access.devices()?.iter().any(|d| d.id == id && asking.may_revoke(d)))
         });
         if !own.await? {
             return Err(refused());
@@ -116,7 +114,7 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
     let (code, host) = blocking(&app, move |app| {
         let grant = Grant::new(role, cameras_of(app, body.cameras.as_deref())?)?;
         let access = app.ports.access.acting(&caller);
-        Ok((access.issue_code(&grant, app.ports.clock.utc())?, public_host(app, &named)))
+        Ok((access.issue_code(&grant, app.ports.clock.utc())?, app.public_host(&named)))
     })
     .await?;
     tracing::info!(by = %who.principal.device_id, role = role.as_str(), "a pairing code was made");
@@ -128,17 +126,6 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
         .build();
     let body = json!({ "otp": code.otp.expose(), "expires_at": code.expires_at, "url": url, "qr_svg": qr });
     Ok((StatusCode::CREATED, Json(body)).into_response())
-}
-
-/// The host under which others reach the box: the one the caller used, unless that is this machine's own.
-fn public_host(app: &AppState, named: &Authority) -> String {
-    match named.address() {
-        Some(ip) if ip.is_loopback() || ip.is_unspecified() => app.reachable_host(),
-        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
-        Some(IpAddr::V4(ip)) => ip.to_string(),
-        None if named.host == "localhost" => app.reachable_host(),
-        None => named.host.clone(),
-    }
 }
 
 /// How the caller named the box; the gate let nothing else pass.
@@ -170,22 +157,29 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
     check_name("name", &name)?;
     check_password(password.expose())?;
     let role = Role::parse(&body.role)?;
-    let caller = who.principal;
     let cameras = body.cameras;
     let grant = blocking(&app, move |app| Grant::new(role, cameras_of(app, cameras.as_deref())?)).await?;
-    let _turn = app.guard.hash_turn(&app.ports.clock).await?;
+    let _turn = hash_turn(&app, &who).await?;
+    let caller = who.principal;
     let user = blocking(&app, move |app| {
         let access = app.ports.access.acting(&caller);
         let now = app.ports.clock.utc();
-        // The owner's first account takes the phone with which it is made; accounts for others do not.
-        let first = role == Role::Admin && caller.username.is_none() && access.users()?.is_empty();
-        access.add_user(&name, password.expose(), &grant, first.then_some(caller.device_id), now)?;
+        let joins = joins_account(&caller, role, access.users()?.is_empty());
+        access.add_user(&name, password.expose(), &grant, joins.then_some(caller.device_id), now)?;
         tracing::info!(user = name, role = role.as_str(), by = %caller.device_id, "an account was made");
         let made = access.users()?.into_iter().find(|u| u.name == name);
         Ok(made.unwrap_or(User { name, role, cameras: grant.cameras().clone(), created_at: now }))
     })
     .await?;
     Ok((StatusCode::CREATED, Json(user)).into_response())
+}
+
+/// A turn to hash a password. It is waited for: whoever lost access meanwhile gets none.
+async fn hash_turn<'a>(app: &'a Shared, who: &Who) -> Reply<SemaphorePermit<'a>> {
+    let turn = app.guard.hash_turn(&app.ports.clock).await?;
+    let who = who.clone();
+    blocking(app, move |app| who.may_still(app, Permission::Own, Object::Box)).await?;
+    Ok(turn)
 }
 
 #[derive(Deserialize)]
@@ -245,7 +239,7 @@ struct PasswordBody {
 /// `PUT /api/v1/users/{name}/password`
 pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
     let from = peer(&request)?.0;
-    let caller = who.principal;
+    let caller = who.principal.clone();
     let name = name_of(&path, "account");
     let own = name.as_ref().is_ok_and(|n| caller.may(Permission::Own, Object::Account(n)));
     if !own && !caller.may(Permission::ManagePeople, Object::Box) {
@@ -258,15 +252,15 @@ pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: Path
     if own {
         let message = "current_password is missing: it must be given to change one's own password";
         let current = current.ok_or_else(|| Problem::new(ErrorKind::Invalid, message))?;
-        app.guard.take(Try::Password(&name), Prefix::of(from.ip()), app.ports.clock.mono())?;
-        let _turn = app.guard.hash_turn(&app.ports.clock).await?;
+        app.guard.take(Try::Password(&name), from.ip(), app.ports.clock.mono())?;
+        let _turn = hash_turn(&app, &who).await?;
         let user = name.clone();
         if !blocking(&app, move |app| app.ports.access.check_password(&user, current.expose())).await? {
             tracing::warn!(address = %from.ip(), "a password change with a wrong password was tried");
             return Err(Problem::forbidden("the current password is wrong"));
         }
     }
-    let _turn = app.guard.hash_turn(&app.ports.clock).await?;
+    let _turn = hash_turn(&app, &who).await?;
     blocking(&app, move |app| {
         let keep = own.then_some(caller.device_id);
         let revoked = app.ports.access.acting(&caller).set_password(&name, new.expose(), keep)?;
@@ -304,7 +298,7 @@ pub(super) async fn add_stream_password(State(app): State<Shared>, who: Who, req
         tracing::info!(name, by = %who.principal.device_id, "a stream password was made");
         // Where it is not heard of at once it opens later: that is tried again.
         let _ = app.access_changed(AccessChange::StreamPasswordsChanged);
-        let (host, port) = (public_host(app, &named), app.config.rtsp_port);
+        let (host, port) = (app.public_host(&named), app.config.rtsp_port);
         let player = Player { is_tls: false, name: &name, password: password.expose(), host: &host, port };
         let all = app.ports.cameras.cameras();
         let opened = all.iter().filter(|camera| cameras.includes(&camera.id));

@@ -4,7 +4,7 @@ use crate::auth::Who;
 use crate::input::{PathParts, Query};
 use crate::problem::{Problem, Reply};
 use crate::revoke::Watch;
-use crate::state::{OnDisk, Shared, blocking, off_thread};
+use crate::state::{OnDisk, Shared, blocking};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use perch_base::ids::SegmentId;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::{Object, Permission};
+use perch_domain::playback::{check_playlist, hls_playlist};
 use perch_domain::ports::Export;
 use std::fs::File;
 use std::ops::Range;
@@ -21,19 +22,14 @@ use std::sync::Arc;
 
 /// Bytes that are read at once.
 const PIECE_BYTES: u64 = 128 * 1024;
-/// The longest playlist: a day with an hour set back, and a little.
-const MAX_PLAYLIST_US: i64 = 26 * 3_600_000_000;
-
 /// `GET /api/v1/cameras/{camera}/playback.m3u8`
 pub(super) async fn playlist(State(app): State<Shared>, path: PathParts, query: Query) -> Reply {
     let camera = path.camera()?;
     let range = query.range()?;
-    if range.duration_us() > MAX_PLAYLIST_US {
-        return Err(Problem::new(ErrorKind::Invalid, "the range is longer than 26 hours: ask for less"));
-    }
+    check_playlist(&range)?;
     let playlist = blocking(&app, move |app| {
         let segments = app.ports.archive.segments(&camera, range)?;
-        Ok(perch_domain::playback::hls_playlist(&segments, &range))
+        Ok(hls_playlist(&segments, &range))
     })
     .await?;
     match playlist {
@@ -196,7 +192,8 @@ fn file_body(file: File, bytes: Range<u64>, (revoked, what): (Watch, String)) ->
             return Some((Err(cut_off().at(&what)), None));
         }
         let (reader, offset_bytes) = (Arc::clone(&file), left.start);
-        match off_thread("reading a recorded file", move || read_piece(&reader, offset_bytes, left.end)).await {
+        match perch_base::blocking("reading a recorded file", move || read_piece(&reader, offset_bytes, left.end)).await
+        {
             Ok(piece) => {
                 let next = offset_bytes + piece.len() as u64..left.end;
                 Some((Ok(piece), Some((file, next, revoked, what))))

@@ -1,7 +1,6 @@
 //! Pairing, signing in and out, and who one is.
 
 use crate::auth::{Who, clear_cookie, peer, set_cookie};
-use crate::guard::{Prefix, Try};
 use crate::input::json;
 use crate::problem::{Problem, Reply};
 use crate::state::{Shared, blocking};
@@ -14,6 +13,7 @@ use perch_base::{ErrorKind, Result};
 use perch_domain::access::clean_display_name;
 use perch_domain::pairing::{CodeOutcome, read_code};
 use perch_domain::ports::PairResult;
+use perch_domain::tries::Try;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -30,7 +30,7 @@ pub(super) async fn pair(State(app): State<Shared>, request: Request) -> Reply {
     let body: PairBody = json(request).await?;
     let name = clean_display_name("device_name", &body.device_name)?;
     let otp = read_code(&body.otp).map_err(|e| Problem::new(e.kind(), format!("otp: {}", e.message())))?;
-    app.guard.take(Try::Code, Prefix::of(from.ip()), app.ports.clock.mono())?;
+    app.guard.take(Try::Code, from.ip(), app.ports.clock.mono())?;
     let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     let tried = blocking(&app, move |app| app.ports.access.pair(&otp, &name, app.ports.clock.utc())).await?;
     let refused = match tried {
@@ -81,7 +81,7 @@ pub(super) async fn sign_in(State(app): State<Shared>, request: Request) -> Repl
         Some(name) if !name.trim().is_empty() => clean_display_name("device_name", name)?,
         _ => agent.unwrap_or("Browser").to_owned(),
     };
-    app.guard.take(Try::Password(&body.username), Prefix::of(from.ip()), app.ports.clock.mono())?;
+    app.guard.take(Try::Password(&body.username), from.ip(), app.ports.clock.mono())?;
     let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     let (username, password) = (body.username, Secret::new(body.password));
     let signed_in =

@@ -3,6 +3,7 @@
 use crate::auth::Who;
 use crate::input::{expect_type, json};
 use crate::problem::{Problem, Reply};
+use crate::revoke::Watch;
 use crate::state::{OnDisk, Shared, blocking};
 use axum::Json;
 use axum::body::Body;
@@ -39,8 +40,9 @@ pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request
     let bytes = length(request.headers())?;
     let upload = blocking(&app, move |app| app.ports.update.receive(bytes)).await?;
     tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");
-    let upload = receive(&app.ports.clock, OnDisk::new("an upload", upload), request.into_body()).await?;
-    // It took a while: whoever lost the right to do this meanwhile has not done it.
+    let revoked = app.revocations.watch(who.principal.device_id);
+    let upload = receive(&app.ports.clock, revoked, OnDisk::new("an upload", upload), request.into_body()).await?;
+    // It took a while: whoever lost the right to do this meanwhile, and was not cut off, has not done it.
     let asking = who.clone();
     let still = blocking(&app, move |app| asking.may_still(app, Permission::ManageBox, Object::Box)).await;
     still.map_err(|problem| match problem.kind() {
@@ -60,15 +62,21 @@ fn length(headers: &HeaderMap) -> Reply<u64> {
     })
 }
 
-/// Takes the body piece by piece; the card is written on a blocking thread.
+/// Takes the body piece by piece, for as long as its sender is trusted; the card is written on a blocking thread.
 async fn receive(
     clock: &SharedClock,
+    mut revoked: Watch,
     mut upload: OnDisk<Box<dyn Upload>>,
     mut body: Body,
 ) -> Reply<OnDisk<Box<dyn Upload>>> {
     let mut piece = BytesMut::with_capacity(PIECE_BYTES);
     loop {
-        let frame = match within(clock, SILENT, body.frame()).await {
+        let frame = tokio::select! {
+            biased;
+            () = revoked.revoked() => return Err(Problem::unauthenticated()),
+            frame = within(clock, SILENT, body.frame()) => frame,
+        };
+        let frame = match frame {
             Some(frame) => frame,
             None => {
                 let message = "the upload stood still for too long: try again";

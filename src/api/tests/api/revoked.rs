@@ -149,3 +149,23 @@ async fn who_may_come_in_is_changed_only_by_who_may_when_it_is_written() {
     println!("{} changes by somebody who was revoked before the write: nothing done", asked.len());
     assert!(asked.len() >= 9, "{} changes", asked.len());
 }
+
+/// What is waited for on the way: a turn to make a still, or to hash a password. The gate let the device in, before a body and after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_revoked_while_it_waits_for_its_turn_gets_nothing() {
+    let rig = rig().await;
+    let own = format!(r#"{{"password":"ghost ghost ghost","current_password":"{PASSWORD}"}}"#);
+    let path = format!("/api/v1/users/{NAME}/password");
+    let before = (done(&rig), rig.fake.state().checked);
+    for (method, path, username, body, let_in) in [
+        (Method::GET, "/api/v1/cameras/front/snapshot.jpg", None, "", 1),
+        (Method::PUT, &*path, Some(NAME), &*own, 2),
+        (Method::POST, "/api/v1/users", None, r#"{"name":"ghost","password":"ghost ghost ghost","role":"admin"}"#, 2),
+    ] {
+        let (device, token) = rig.fake.device(Role::Admin, username);
+        rig.fake.state().revoke_after = Some((device, let_in));
+        rig.call(method, path, &token, body).await.problem(401);
+        assert_eq!(rig.fake.state().asked[&device], let_in, "{path}");
+    }
+    assert_eq!((done(&rig), rig.fake.state().checked), before, "no password was even compared");
+}

@@ -61,6 +61,8 @@ pub struct State {
     pub asked: HashMap<DeviceId, u32>,
     /// Whoever wants to change something is revoked just before it is written.
     pub revoke_late: bool,
+    /// This device is revoked once it was let in so often.
+    pub revoke_after: Option<(DeviceId, u32)>,
     pub filter: Option<EventFilter>,
     pub exported: Arc<std::sync::atomic::AtomicUsize>,
 }
@@ -218,7 +220,12 @@ impl AccessPort for Fake {
         let mut s = self.state();
         let found = s.device(|_, t| t == token);
         if let Some(who) = &found {
-            *s.asked.entry(who.device_id).or_default() += 1;
+            let asked = s.asked.entry(who.device_id).or_default();
+            *asked += 1;
+            let let_in = (who.device_id, *asked);
+            if s.revoke_after == Some(let_in) {
+                s.revoke(who.device_id);
+            }
         }
         Ok(found)
     }

@@ -225,3 +225,29 @@ async fn who_is_revoked_in_the_middle_of_an_upload_has_not_uploaded() {
     let seen = rig.fake.update.0.lock().expect("lock");
     assert_eq!((seen.received.len(), seen.finished, seen.dropped), (600_000, 0, 1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_ends_with_the_trust_in_its_sender() {
+    let rig = Rig::start().await;
+    let (device, admin) = rig.fake.device(Role::Admin, None);
+    let (_, other) = rig.fake.device(Role::Admin, None);
+    let mut stream = rig.connect().await;
+    stream.write_all(&head(&rig, &admin, "Content-Length: 600000")).await.expect("sent");
+    stream.write_all(&[1; 550_000]).await.expect("sent");
+    // The first piece was taken, so the upload goes on.
+    let received = || rig.fake.update.0.lock().expect("lock").received.len();
+    let taken = async {
+        while received() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), taken).await.expect("a piece is taken");
+    let revoked = rig.call(Method::DELETE, &format!("/api/v1/devices/{device}"), &other, "").await;
+    assert_eq!(revoked.status, 204);
+    // Nothing more is sent, and the answer is there all the same.
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.expect("an answer");
+    assert_eq!(&begin, b"HTTP/1.1 401");
+    let seen = rig.fake.update.0.lock().expect("lock");
+    assert_eq!(seen.finished, 0);
+}

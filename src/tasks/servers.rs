@@ -1,28 +1,31 @@
-//! RTSP: one attempt to serve after the other. Whoever is connected, and the ports, outlive an attempt.
+//! Live viewing and RTSP: one attempt to serve after the other. Their ports outlive an attempt, and so does whoever is connected by RTSP;
+//! WebRTC's sessions end with it.
 
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
 use perch_domain::task::TaskId;
-use perch_media::rtsp::Server;
+use perch_media::{rtsp, webrtc};
 use std::time::Duration;
 
-/// Short, so that who connects between two attempts is still waiting when the next one lets it in.
+/// Short, so that who asks or connects between two attempts is still waiting when the next one answers.
 const REST: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(4)];
 
-struct Rtsp {
-    server: Server,
+/// Keeps `server` serving under `id`.
+pub fn spawn(supervisor: &Supervisor, id: TaskId, server: impl Task) -> Result<()> {
+    supervisor.spawn(id, Backoff::new(REST[0], REST[1]), server)
 }
 
-/// Keeps RTSP served.
-pub fn spawn(supervisor: &Supervisor, server: Server) -> Result<()> {
-    supervisor.spawn(TaskId::Rtsp, Backoff::new(REST[0], REST[1]), Rtsp { server })
-}
-
-impl Task for Rtsp {
+impl Task for webrtc::Server {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
-        self.server.run_once(shutdown).await.map(|()| AttemptEnd::Done)
+        Self::run_once(self, shutdown).await.map(|()| AttemptEnd::Done)
+    }
+}
+
+impl Task for rtsp::Server {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
+        Self::run_once(self, shutdown).await.map(|()| AttemptEnd::Done)
     }
 }
 
@@ -33,12 +36,29 @@ mod tests {
     use perch_base::shutdown;
     use perch_base::time::{MonoTime, Timestamp};
     use perch_domain::identity::{Certificate, IdentityPort, Names};
+    use perch_domain::ports::LivePort;
     use perch_domain::task::TaskStatus;
-    use perch_media::rtsp::{Config, Handle};
     use std::io::{ErrorKind, Read, Write};
-    use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+    use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// The machine's clock; the first look of the engine's thread at it panics.
+    #[derive(Default)]
+    struct BreaksAtOnce(AtomicBool);
+
+    impl Clock for BreaksAtOnce {
+        fn utc(&self) -> Timestamp {
+            SystemClock.utc()
+        }
+        fn mono(&self) -> MonoTime {
+            assert!(self.0.swap(true, Ordering::SeqCst), "a defect, made for the test");
+            SystemClock.mono()
+        }
+        fn sleep_until(&self, at: MonoTime) -> Sleep {
+            SystemClock.sleep_until(at)
+        }
+    }
 
     /// A clock that stands, so that nobody is late; the first look at it after it was `armed` panics on the loop's thread.
     #[derive(Default)]
@@ -108,15 +128,39 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_breakdown_is_published_and_the_same_ports_are_served_again() {
+    async fn live_viewing_that_breaks_down_says_so_and_serves_again() {
+        let (trigger, shutdown) = shutdown::channel();
+        let clock = Arc::new(ManualClock::default());
+        let supervisor = Supervisor::new(clock.clone(), shutdown);
+        let config = webrtc::Config::new("127.0.0.1:0".parse().expect("an address"));
+        let (engine, server) =
+            webrtc::Engine::open(config, Vec::new(), Arc::new(BreaksAtOnce::default())).expect("opened");
+        let address = engine.local_addr();
+        spawn(&supervisor, TaskId::Live, server).expect("spawned");
+        // Its first turn looks at the clock, after the answer.
+        assert!(engine.sessions().expect("answers").is_empty());
+        let broken = status(&supervisor, |s| s.restarts == 1).await;
+        assert!(broken.is_failing() && broken.reason.contains("broke down"), "{broken:?}");
+        assert_eq!((broken.id, UdpSocket::bind(address).is_err()), (TaskId::Live, true), "the port is kept");
+        clock.advance(REST[0]);
+        assert!(engine.sessions().expect("answers again").is_empty());
+        assert_eq!(status(&supervisor, |s| s.running).await.restarts, 1);
+        trigger.fire();
+        assert!(supervisor.drain(Duration::from_secs(30)).await.is_empty());
+        UdpSocket::bind(address).expect("the port is free");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rtsp_that_breaks_down_says_so_and_serves_the_same_ports_again() {
         let (trigger, shutdown) = shutdown::channel();
         let (clock, breaks) = (Arc::new(ManualClock::default()), Arc::new(Breaks::default()));
         let supervisor = Supervisor::new(clock.clone(), shutdown);
         let listen = "127.0.0.1:0".parse().expect("an address");
-        let config = Config { listen, tls_listen: None };
-        let (handle, server) = Handle::open(config, Arc::new(Nobody), Vec::new(), breaks.clone()).expect("opened");
+        let config = rtsp::Config { listen, tls_listen: None };
+        let (handle, server) =
+            rtsp::Handle::open(config, Arc::new(Nobody), Vec::new(), breaks.clone()).expect("opened");
         let at = handle.local_addr();
-        spawn(&supervisor, server).expect("spawned");
+        spawn(&supervisor, TaskId::Rtsp, server).expect("spawned");
         let mut early = connect(at);
         assert!(is_answered(&mut early));
         breaks.armed.store(true, Ordering::SeqCst);
