@@ -3,6 +3,7 @@
 
 use perch_base::backoff::{self, Backoff};
 use perch_base::clock::{SharedClock, within};
+use perch_base::repeated::Repeated;
 use perch_base::shutdown::{Shutdown, Trigger};
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
@@ -111,8 +112,8 @@ impl Supervisor {
         if tasks.get(&id).is_some_and(|e| !is_over(&e.ended)) {
             return Err(Error::new(ErrorKind::Conflict, format!("the task `{id}` runs already")));
         }
-        let runner =
-            Runner { id: id.clone(), tasks: self.tasks.clone(), clock: self.clock.clone(), backoff, shutdown, task };
+        let (failures, tasks_of_all, clock) = (Repeated::default(), self.tasks.clone(), self.clock.clone());
+        let runner = Runner { id: id.clone(), tasks: tasks_of_all, clock, backoff, failures, shutdown, task };
         let running = tokio::spawn(async move {
             runner.run().await;
             drop(alive);
@@ -174,6 +175,8 @@ struct Runner<T> {
     tasks: TaskList,
     clock: SharedClock,
     backoff: Backoff,
+    /// Those that were logged: one that comes again is said once.
+    failures: Repeated,
     shutdown: Shutdown,
     task: T,
 }
@@ -199,6 +202,8 @@ impl<T: Task> Runner<T> {
             }
             if self.clock.mono().since(started) >= STEADY_AFTER {
                 self.backoff.reset();
+                // It had worked: what fails now is news.
+                self.failures.ended();
             }
             let delay = self.backoff.next(backoff::unit());
             self.log(result.is_err(), &logged, delay);
@@ -242,7 +247,10 @@ impl<T: Task> Runner<T> {
     fn log(&self, failed: bool, reason: &str, delay: Duration) {
         let (task, delay_ms) = (&self.id, delay.as_millis() as u64);
         match failed {
-            true => tracing::warn!(%task, reason, delay_ms, "task failed and will be run again"),
+            true if self.failures.is_news(reason, self.clock.mono()) => {
+                tracing::warn!(%task, reason, delay_ms, "task failed and will be run again");
+            }
+            true => tracing::debug!(%task, reason, delay_ms, "task failed again and will be run again"),
             false => tracing::debug!(%task, reason, delay_ms, "task ended and will be run again"),
         }
     }
@@ -306,6 +314,49 @@ mod tests {
     impl Task for Fails {
         async fn run_once(&mut self, _: &mut Shutdown) -> Result<AttemptEnd> {
             Ok(AttemptEnd::Again("always".into()))
+        }
+    }
+
+    /// Fails at once, with the reason that its attempt has.
+    struct FailsWith(Vec<&'static str>);
+
+    impl Task for FailsWith {
+        async fn run_once(&mut self, _: &mut Shutdown) -> Result<AttemptEnd> {
+            match self.0.is_empty() {
+                true => Ok(AttemptEnd::Done),
+                false => Err(Error::internal(self.0.remove(0))),
+            }
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(data);
+            Ok(data.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_comes_again_is_logged_once() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false);
+        let _set = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
+        let (_trigger, shutdown) = shutdown::channel();
+        let s = Supervisor::new(Arc::new(SystemClock), shutdown);
+        let fails = FailsWith(vec!["the disk", "the disk", "the network", "the disk", "the network"]);
+        s.spawn(TaskId::Retention, quick(), fails).expect("spawned");
+        assert!(s.drain(LONG).await.is_empty());
+        assert_eq!(s.tasks().statuses()[0].restarts, 5);
+        let text = String::from_utf8(log.0.lock().expect("no panic").clone()).expect("text");
+        for reason in ["the disk", "the network"] {
+            assert_eq!(text.matches(&format!("reason=\"{reason}\"")).count(), 1, "{text}");
         }
     }
 
