@@ -2,6 +2,8 @@
 
 #[path = "tidy/exchange.rs"]
 mod exchange;
+#[path = "tidy/packages.rs"]
+mod packages;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
