@@ -232,8 +232,7 @@ impl<T: Task> Runner<T> {
         poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| span.in_scope(|| attempt.as_mut().poll(cx)))) {
             Ok(poll) => poll,
             Err(panic) => {
-                let words = panic.downcast_ref::<String>().cloned();
-                let words = words.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+                let words = perch_base::panic::words(&*panic);
                 Poll::Ready(Err(Error::internal(format!("task {id} panicked")).with_source(words)))
             }
         })

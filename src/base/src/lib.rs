@@ -1,4 +1,4 @@
-//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, files, backoff, shutdown, locks, addresses, failures that repeat). No policy lives here.
+//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, files, backoff, shutdown, locks, addresses, panics, failures that repeat). No policy lives here.
 
 #[macro_use]
 mod all;
@@ -9,6 +9,7 @@ pub mod files;
 pub mod ids;
 #[expect(unsafe_code, reason = "getifaddrs(3) hands out a list of C structures")]
 pub mod net;
+pub mod panic;
 pub mod repeated;
 pub mod secret;
 pub mod shutdown;

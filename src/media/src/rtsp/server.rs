@@ -110,8 +110,7 @@ fn attempt(shared: &Shared, end: &Shutdown) -> Result<()> {
         close_all(&shared.connections);
     }
     served.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().cloned();
-        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+        let words = perch_base::panic::words(&*panic);
         Err(Error::internal("RTSP broke down by a defect: nobody new is let in meanwhile").with_source(words))
     })
 }

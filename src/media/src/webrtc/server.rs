@@ -65,8 +65,7 @@ fn attempt(shared: &Arc<Shared>, door: Arc<Mutex<Door>>, end: &mut Shutdown) -> 
     let served = catch_unwind(AssertUnwindSafe(|| serve(shared, &mut door, end)));
     shared.counters.sessions.store(0, Ordering::Relaxed);
     served.unwrap_or_else(|panic| {
-        let words = panic.downcast_ref::<String>().cloned();
-        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
+        let words = perch_base::panic::words(&*panic);
         Err(Error::internal("live viewing broke down by a defect: its sessions have ended").with_source(words))
     })
 }
