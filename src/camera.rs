@@ -1,6 +1,7 @@
 //! A camera of the box as everybody else sees it: what is configured, and how it is.
 
 use crate::wires::Wires;
+use perch_base::Error;
 use perch_base::clock::SharedClock;
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
@@ -81,6 +82,15 @@ impl Camera {
 
     /// Sets how it is, tells everybody, and writes it to the log when it changed.
     pub fn set_health(&self, state: CameraState, reason: &str) {
+        self.change_health(state, reason, reason);
+    }
+
+    /// Sets that it failed: what is shown is the sentence; what is for the inside goes to the log.
+    pub fn set_failed(&self, state: CameraState, error: &Error) {
+        self.change_health(state, error.message(), &error.to_string());
+    }
+
+    fn change_health(&self, state: CameraState, reason: &str, logged: &str) {
         let mut live = self.lock();
         let before = (live.health.state, live.health.reason.clone());
         live.health.set(state, reason, self.clock.utc());
@@ -90,8 +100,10 @@ impl Camera {
         let health = live.health.clone();
         drop(live);
         let camera = self.config.id.clone();
+        let reason = logged;
         match state {
-            CameraState::Live => tracing::info!(%camera, "camera is live"),
+            CameraState::Live if reason.is_empty() => tracing::info!(%camera, "camera is live"),
+            CameraState::Live => tracing::info!(%camera, reason, "camera is live and gives fewer pictures than asked"),
             CameraState::Overloaded => tracing::warn!(%camera, reason, "the box does not keep up with the camera"),
             CameraState::Starting => tracing::info!(%camera, "camera is starting"),
             CameraState::Stalled | CameraState::Missing => {
@@ -102,14 +114,18 @@ impl Camera {
         self.publish(Notice::Health { camera, health });
     }
 
-    /// Sets why there is no sound (empty: there is), and tells everybody when it changed.
-    pub fn set_sound_problem(&self, problem: &str) {
-        if self.set_problem(problem, |health| &mut health.sound_problem) {
-            let camera = &self.config.id;
-            match problem {
-                "" => tracing::info!(%camera, "the microphone works again"),
-                problem => tracing::warn!(%camera, problem, "the microphone failed; the picture goes on"),
-            }
+    /// There is sound, or will be: tells everybody when it changed.
+    pub fn set_sound_works(&self) {
+        if self.set_problem("", |health| &mut health.sound_problem) {
+            tracing::info!(camera = %self.config.id, "the microphone works again");
+        }
+    }
+
+    /// Sets why there is no sound, and tells everybody when it changed: what is shown is the sentence; what is for the inside goes to
+    /// the log.
+    pub fn set_sound_failed(&self, error: &Error) {
+        if self.set_problem(error.message(), |health| &mut health.sound_problem) {
+            tracing::warn!(camera = %self.config.id, %error, "the microphone failed; the picture goes on");
         }
     }
 
@@ -216,5 +232,37 @@ fn not_yet_recorded(mode: RecordMode) -> RecordingStatus {
     match mode {
         RecordMode::Off => RecordingStatus::new(RecordingState::Off, ""),
         _ => RecordingStatus::new(RecordingState::Waiting, "waiting for the camera"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use perch_base::ErrorKind;
+    use perch_base::clock::ManualClock;
+
+    #[test]
+    fn what_is_shown_of_a_failure_is_its_sentence_alone() {
+        let config = Config::parse("[[camera]]\nid = \"front\"\nsource = \"test\"", std::iter::empty()).expect("valid");
+        let clock: SharedClock = Arc::new(ManualClock::new(Timestamp(0)));
+        let (notices, mut news) = broadcast::channel(8);
+        let library = Arc::new(Library::load(None).expect("well formed"));
+        let camera = Camera::new(config.cameras[0].clone(), clock, notices, None, &library);
+        let error = || {
+            let e = Error::new(ErrorKind::Unavailable, "the source does not start");
+            e.with_inside("rtspsrc said so").with_source(std::io::Error::other("no route to /dev/video0"))
+        };
+        camera.set_failed(CameraState::Missing, &error());
+        camera.set_sound_failed(&error());
+        let health = camera.health();
+        assert_eq!((health.state, health.reason.as_str()), (CameraState::Missing, "the source does not start"));
+        assert_eq!(health.sound_problem, "the source does not start");
+        while let Ok(notice) = news.try_recv() {
+            let shown = format!("{notice:?}");
+            assert!(!shown.contains("rtspsrc") && !shown.contains("/dev/video0"), "{shown}");
+        }
+        camera.set_sound_works();
+        assert_eq!(camera.health().sound_problem, "");
     }
 }

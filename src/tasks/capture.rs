@@ -32,7 +32,7 @@ impl Task for CaptureTask {
                 camera.set_health(CameraState::Overloaded, &overload.reason());
             }
             // An attempt tries the microphone again.
-            CaptureEvent::Playing => camera.set_sound_problem(""),
+            CaptureEvent::Playing => camera.set_sound_works(),
         };
         let result = self.capture.run_once(&progress, shutdown.clone()).await;
         if shutdown.is_called() {
@@ -40,7 +40,10 @@ impl Task for CaptureTask {
         }
         self.camera.count_restart();
         let Some((state, reason)) = after_attempt(&result) else { return Ok(AttemptEnd::Done) };
-        self.camera.set_health(state, &reason);
+        match &result {
+            Err(e) => self.camera.set_failed(state, e),
+            Ok(_) => self.camera.set_health(state, &reason),
+        }
         Ok(AttemptEnd::Again(reason))
     }
 }

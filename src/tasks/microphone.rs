@@ -28,13 +28,12 @@ pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, capture: Arc<Capture
 impl Task for Microphone {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let camera = self.camera.clone();
-        let heard = move || camera.set_sound_problem("");
+        let heard = move || camera.set_sound_works();
         match self.capture.run_microphone(&heard, shutdown).await {
             Ok(()) => Ok(AttemptEnd::Done),
             Err(e) => {
-                let why = e.to_string();
-                self.camera.set_sound_problem(&why);
-                Ok(AttemptEnd::Again(why))
+                self.camera.set_sound_failed(&e);
+                Ok(AttemptEnd::Again(e.message().to_owned()))
             }
         }
     }

@@ -266,44 +266,50 @@ pub fn summarise(
     tasks: &[TaskStatus],
     synchronised: bool,
 ) -> (Overall, String) {
+    let says = |what: String| (Overall::Degraded, sentence(what));
     if let Some(c) = cameras.iter().find(|c| c.recording.state == RecordingState::Paused) {
-        return (Overall::Degraded, format!("{} is not being recorded: {}.", c.name, c.recording.reason));
+        return says(format!("{} is not being recorded: {}", c.name, c.recording.reason));
     }
     if !disk.problem.is_empty() {
-        return (Overall::Degraded, format!("{}.", disk.problem));
+        return says(disk.problem.clone());
     }
     let loses = |c: &&CameraInfo| c.recording.state == RecordingState::Recording && !c.recording.reason.is_empty();
     if let Some(c) = cameras.iter().find(loses) {
-        return (Overall::Degraded, format!("{} is recorded with gaps: {}.", c.name, c.recording.reason));
+        return says(format!("{} is recorded with gaps: {}", c.name, c.recording.reason));
     }
     let is_bad = |c: &&CameraInfo| !c.health.state.delivers() && c.health.state != CameraState::Starting;
     let bad: Vec<_> = cameras.iter().filter(is_bad).collect();
     if bad.is_empty()
         && let Some(c) = cameras.iter().find(|c| c.health.state == CameraState::Overloaded)
     {
-        return (Overall::Degraded, format!("The box cannot keep up with {}: {}.", c.name, c.health.reason));
+        return says(format!("The box cannot keep up with {}: {}", c.name, c.health.reason));
     }
     let blind = cameras.iter().find(|c| !c.health.motion_problem.is_empty());
-    let blind = blind.map(|c| format!("{} sees no motion: {}.", c.name, c.health.motion_problem));
+    let blind = blind.map(|c| format!("{} sees no motion: {}", c.name, c.health.motion_problem));
     match bad.as_slice() {
         [] => match cameras.iter().find(|c| !c.health.sound_problem.is_empty()) {
-            Some(c) => (Overall::Degraded, format!("{} has no sound: {}.", c.name, c.health.sound_problem)),
-            None if blind.is_some() => (Overall::Degraded, blind.unwrap_or_default()),
+            Some(c) => says(format!("{} has no sound: {}", c.name, c.health.sound_problem)),
+            None if blind.is_some() => says(blind.unwrap_or_default()),
             None => match tasks.iter().find(|t| t.is_failing() && !t.is_covered_by_health()) {
-                Some(t) => (Overall::Degraded, format!("The task `{}` fails and is tried again: {}.", t.id, t.reason)),
+                Some(t) => says(format!("The task `{}` fails and is tried again: {}", t.id, t.reason)),
                 None if synchronised => (Overall::Ok, "Everything works.".into()),
                 // A box without a network works as well.
                 None => (Overall::Ok, CLOCK.into()),
             },
         },
-        [one] => (Overall::Degraded, format!("{} has no picture: {}.", one.name, one.health.reason)),
+        [one] => says(format!("{} has no picture: {}", one.name, one.health.reason)),
         [.., last] => {
             let names: Vec<_> = bad[..bad.len() - 1].iter().map(|c| c.name.as_str()).collect();
-            let why: Vec<_> = bad.iter().map(|c| format!("{}: {}.", c.name, c.health.reason)).collect();
+            let why: Vec<_> = bad.iter().map(|c| sentence(format!("{}: {}", c.name, c.health.reason))).collect();
             let names = format!("{} and {} have no picture", names.join(", "), last.name);
             (Overall::Degraded, format!("{names}. {}", why.join(" ")))
         }
     }
+}
+
+/// `text` with a full stop, unless it ends as a sentence: some reasons end by asking.
+fn sentence(text: String) -> String {
+    if text.ends_with(['.', '?', '!']) { text } else { text + "." }
 }
 
 #[cfg(test)]
@@ -345,6 +351,8 @@ mod tests {
         );
         let gone = camera("Gate", CameraState::Missing, "no device");
         assert!(says(&[slow.clone(), gone]).1.starts_with("Gate has no picture"), "what is worse comes first");
+        let asks = camera("Gate", CameraState::Missing, "sent no picture within 15 s: is it busy or asleep?");
+        assert_eq!(says(&[asks]).1, "Gate has no picture: sent no picture within 15 s: is it busy or asleep?");
         let mut blind = live.clone();
         blind.health.motion_problem = crate::motion::LIGHT_SWINGS.into();
         let (state, sentence) = says(&[blind]);

@@ -12,10 +12,14 @@ pub(super) fn file(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(m) if m.is_file() => Ok(()),
         Ok(_) => Err(Error::invalid(format!("{} is not a file", path.display()))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            Err(Error::new(ErrorKind::Unavailable, format!("{} is not there", path.display())))
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("{} is not there: see whether the path is right", path.display()),
+        )),
+        Err(e) => {
+            let message = format!("{} cannot be read: see whether perch may", path.display());
+            Err(Error::new(ErrorKind::Unavailable, message).with_source(e))
         }
-        Err(e) => Err(Error::new(ErrorKind::Unavailable, format!("{} cannot be read", path.display())).with_source(e)),
     }
 }
 
@@ -90,7 +94,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_said() {
         let e = file(Path::new("/nonexistent/x.mp4")).expect_err("missing");
-        assert_eq!((e.kind(), e.message()), (ErrorKind::Unavailable, "/nonexistent/x.mp4 is not there"));
+        assert_eq!(
+            (e.kind(), e.message()),
+            (ErrorKind::Unavailable, "/nonexistent/x.mp4 is not there: see whether the path is right")
+        );
         assert_eq!(file(Path::new("/")).expect_err("a folder").kind(), ErrorKind::Invalid);
     }
 }

@@ -4,39 +4,42 @@ use gstreamer as gst;
 use perch_base::{Error, ErrorKind};
 use perch_domain::redact::redact_text;
 
-/// What `error` (GStreamer's own `debug` text beside it) means for a source that people call `what`.
+/// What `error` (GStreamer's own `debug` text beside it) means for a source that people call `what`, and what to do. GStreamer's words
+/// are for the inside.
 pub(super) fn error(error: &gst::glib::Error, debug: Option<&str>, what: &str) -> Error {
     use gst::{CoreError, ResourceError, StreamError};
-    // A reason stands within a sentence.
-    let said = redact_text(error.message());
-    let said = said.trim_end_matches('.');
     let (kind, sentence) = if let Some(resource) = error.kind::<ResourceError>() {
         match resource {
-            ResourceError::NotAuthorized => (ErrorKind::Invalid, format!("{what} refuses user and password")),
-            ResourceError::NotFound => (ErrorKind::Unavailable, format!("{what} is not there: {said}")),
-            ResourceError::Busy => (ErrorKind::Unavailable, format!("{what} is used by another program")),
-            ResourceError::Settings => (ErrorKind::Invalid, format!("{what} does not take these settings: {said}")),
-            _ => (ErrorKind::Unavailable, format!("{what} does not answer: {said}")),
+            ResourceError::NotAuthorized => (ErrorKind::Invalid, "refuses user and password: set those that it knows"),
+            ResourceError::NotFound => {
+                (ErrorKind::Unavailable, "is not there: see whether it is connected and rightly named")
+            }
+            ResourceError::Busy => (ErrorKind::Unavailable, "is used by another program: end that program"),
+            ResourceError::Settings => {
+                (ErrorKind::Invalid, "does not take these settings: set another size or frame rate")
+            }
+            _ => (ErrorKind::Unavailable, "does not answer: see whether it is connected and rightly named"),
         }
     } else if let Some(stream) = error.kind::<StreamError>() {
         match stream {
             StreamError::CodecNotFound | StreamError::TypeNotFound | StreamError::WrongType => {
-                (ErrorKind::Invalid, format!("{what} cannot be decoded: {said}"))
+                (ErrorKind::Invalid, "cannot be decoded on this box: set it to H.264")
             }
             StreamError::Failed if debug.is_some_and(|d| d.contains("not-negotiated")) => {
-                (ErrorKind::Invalid, format!("{what} does not offer this size and rate"))
+                (ErrorKind::Invalid, "does not offer this size and rate: set another")
             }
             StreamError::Format | StreamError::Demux | StreamError::Decode => {
-                (ErrorKind::Invalid, format!("{what} is damaged or no video: {said}"))
+                (ErrorKind::Invalid, "is damaged or no video: see whether another player shows it")
             }
-            _ => (ErrorKind::Unavailable, format!("{what} broke off: {said}")),
+            _ => (ErrorKind::Unavailable, "broke off: it is tried again"),
         }
     } else if error.kind::<CoreError>() == Some(CoreError::MissingPlugin) {
-        (ErrorKind::Invalid, format!("{what} needs a GStreamer plugin that is not installed: {said}"))
+        (ErrorKind::Invalid, "needs a GStreamer plug-in that is not installed: the log names it")
     } else {
-        (ErrorKind::Unavailable, format!("{what} failed: {said}"))
+        (ErrorKind::Unavailable, "failed and is tried again: the log says why")
     };
-    Error::new(kind, sentence)
+    let said = redact_text(error.message());
+    Error::new(kind, format!("{what} {sentence}")).with_inside(said.trim_end_matches('.'))
 }
 
 #[cfg(test)]
@@ -51,7 +54,9 @@ mod tests {
         assert_eq!(explained.kind(), ErrorKind::Unavailable);
         assert!(!explained.to_string().contains("pw"), "{explained}");
         let e = gst::glib::Error::new(gst::ResourceError::OpenRead, "Could not open it.");
-        assert_eq!(error(&e, None, "it").to_string(), "it does not answer: Could not open it");
+        let e = error(&e, None, "it");
+        assert_eq!(e.message(), "it does not answer: see whether it is connected and rightly named");
+        assert_eq!(e.inside(), Some("Could not open it"), "GStreamer's words are for the log");
         let e = gst::glib::Error::new(gst::ResourceError::NotAuthorized, "Unauthorized");
         assert_eq!(error(&e, None, "x").kind(), ErrorKind::Invalid);
         let e = gst::glib::Error::new(gst::StreamError::Failed, "Internal data stream error.");

@@ -42,10 +42,9 @@ impl Running {
     /// Sets the pipeline's state. Blocks as long as its drivers do.
     pub fn set_state(&self, state: gst::State) -> Result<()> {
         let Some(pipeline) = &self.pipeline else { return Ok(()) };
-        pipeline
-            .set_state(state)
-            .map(|_| ())
-            .map_err(|e| Error::new(ErrorKind::Unavailable, "the source does not start").with_source(e))
+        pipeline.set_state(state).map(|_| ()).map_err(|e| {
+            Error::new(ErrorKind::Unavailable, "the source does not start: the log says why").with_source(e)
+        })
     }
 
     /// The pipeline.
