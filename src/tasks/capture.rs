@@ -6,7 +6,8 @@ use perch_base::Result;
 use perch_base::backoff::Backoff;
 use perch_base::shutdown::Shutdown;
 use perch_domain::capture_attempt::after_attempt;
-use perch_domain::health::{CameraState, Pace};
+use perch_domain::health::CameraState;
+use perch_domain::pace::Pace;
 use perch_domain::task::{CAPTURE_PAUSES, TaskId};
 use perch_media::capture::{Capture, CaptureEvent};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ impl Task for CaptureTask {
             CaptureEvent::Pace(Pace::Behind(overload)) => {
                 camera.set_health(CameraState::Overloaded, &overload.reason());
             }
+            CaptureEvent::Pace(Pace::FewGiven(few)) => camera.set_health(CameraState::Live, &few.reason()),
             // An attempt tries the microphone again.
             CaptureEvent::Playing => camera.set_sound_works(),
         };

@@ -2,6 +2,7 @@
 
 use crate::media::VideoCodec;
 use crate::motion::MotionConfig;
+use crate::pace::RateOwedBy;
 use crate::recording::RecordConfig;
 use crate::redact::{describe_url, hides_credentials};
 use crate::settings::Keys;
@@ -75,6 +76,16 @@ impl Source {
             Self::Libcamera(None) => "libcamera".into(),
             Self::Libcamera(Some(id)) => format!("libcamera:{id}"),
             Self::Rtsp(url) => describe_url(url.expose()),
+        }
+    }
+
+    /// Who owes the configured frame rate.
+    pub fn rate_owed_by(&self) -> RateOwedBy {
+        match self {
+            // libcamera is given one length for all frames, in the dark as well: what is missing, the box did not fetch.
+            Self::Test | Self::Libcamera(_) => RateOwedBy::Box,
+            Self::V4l2(_) => RateOwedBy::Camera,
+            Self::File(_) | Self::Rtsp(_) => RateOwedBy::Nobody,
         }
     }
 }

@@ -1,9 +1,7 @@
-//! A camera's health as people see it, the watches that decide when a capture has stalled and a microphone fallen silent, and the
-//! look at whether the box keeps up.
+//! A camera's health as people see it, and the watches that decide when a capture has stalled and a microphone fallen silent.
 
 use perch_base::time::{MonoTime, Timestamp};
 use serde::Serialize;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What a camera is doing.
@@ -14,7 +12,7 @@ pub enum CameraState {
     Starting,
     /// Frames arrive.
     Live,
-    /// Frames arrive, and the box cannot encode them all or in time; the reason says what to lower.
+    /// Frames arrive, and the box cannot capture or encode them all or in time; the reason says what to lower.
     Overloaded,
     /// Frames stopped; a restart is on its way.
     Stalled,
@@ -43,7 +41,7 @@ impl CameraState {
 pub struct CameraHealth {
     /// What it is doing.
     pub state: CameraState,
-    /// A sentence for people; empty while live.
+    /// A sentence for people; empty while live, but where the camera gives fewer pictures than were asked for.
     pub reason: String,
     /// Since when, UTC.
     pub since: Timestamp,
@@ -179,123 +177,6 @@ impl SoundWatch {
     }
 }
 
-/// What an attempt has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
-    /// Pictures that the source gave for the main stream. Stays 0 where nothing is encoded.
-    pub captured: u64,
-    /// Pictures of the main stream that came out of its encoder.
-    pub encoded: u64,
-    /// When the newest of them was captured.
-    pub newest: Option<MonoTime>,
-    /// Whether the small stream is encoded as well.
-    pub sub_active: bool,
-}
-
-/// How far the box is behind with a camera.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Overload {
-    /// Encoded frames a second.
-    pub encoded_fps: f32,
-    /// Frames a second that the source gives, at most what was asked for.
-    pub wanted_fps: f32,
-    /// How long after its capture a picture comes out at least.
-    pub late: Duration,
-    /// Whether the small stream is encoded as well.
-    pub sub_active: bool,
-}
-
-impl Overload {
-    /// What is wrong and what to lower, in words for people.
-    pub fn reason(&self) -> String {
-        let few = self.encoded_fps < KEEPS_UP * self.wanted_fps;
-        let what = match few {
-            true => format!("{:.1} of {:.0} frames a second are encoded", self.encoded_fps, self.wanted_fps),
-            false => format!("pictures are encoded {:.0} s late", self.late.as_secs_f32()),
-        };
-        let or = if self.sub_active { ", or those of its small stream" } else { "" };
-        format!("{what}: lower the camera's size or frame rate{or}")
-    }
-}
-
-/// Whether the box keeps up.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pace {
-    /// It does not; reported again when it gets much better or worse.
-    Behind(Overload),
-    /// It does again.
-    KeepsUp,
-}
-
-/// What is looked back on: so long it must be behind to be overloaded, and keep up to be no more.
-const PACE_WINDOW: Duration = Duration::from_secs(10);
-/// Behind is who encodes less than this share of what the source gives, and keeps up who encodes more than that.
-const BEHIND: f32 = 0.75;
-const KEEPS_UP: f32 = 0.9;
-/// Pictures that come out this long after their capture are late.
-const LATE: Duration = Duration::from_secs(2);
-/// Fewer pictures than this in the window say nothing.
-const FEW: u64 = 5;
-/// A figure is reported again when it has changed by this factor.
-const CHANGED: f32 = 1.3;
-
-/// Looks, about once a second, at whether the box encodes what one attempt's source gives. A source that gives less than was
-/// asked for (a network camera at its own pace, a slow file, a camera in the dark) is not behind: it is compared with what came.
-#[derive(Clone, Debug)]
-pub struct PaceWatch {
-    asked_fps: f32,
-    /// Looks since the last word, at most [`PACE_WINDOW`] back: when, what was done, and how late the newest picture was.
-    looks: VecDeque<(MonoTime, Work, Duration)>,
-    reported: Option<Overload>,
-}
-
-impl PaceWatch {
-    /// Watches an attempt at `asked_fps` frames a second.
-    pub fn new(asked_fps: u32) -> Self {
-        Self { asked_fps: asked_fps as f32, looks: VecDeque::new(), reported: None }
-    }
-
-    /// Takes what was done so far. Returns what is new.
-    pub fn look(&mut self, now: MonoTime, work: Work) -> Option<Pace> {
-        let late = work.newest.map_or(Duration::ZERO, |at| now.since(at));
-        self.looks.push_back((now, work, late));
-        while self.looks.get(1).is_some_and(|second| now.since(second.0) >= PACE_WINDOW) {
-            self.looks.pop_front();
-        }
-        let (since, before, _) = *self.looks.front()?;
-        if now.since(since) < PACE_WINDOW {
-            return None;
-        }
-        let pace = self.judge(now.since(since).as_secs_f32(), before, work)?;
-        self.reported = match pace {
-            Pace::Behind(overload) => Some(overload),
-            Pace::KeepsUp => None,
-        };
-        // The next word needs a window of its own.
-        self.looks.drain(..self.looks.len() - 1);
-        Some(pace)
-    }
-
-    fn judge(&self, seconds: f32, before: Work, work: Work) -> Option<Pace> {
-        let captured = work.captured.saturating_sub(before.captured);
-        let encoded_fps = work.encoded.saturating_sub(before.encoded) as f32 / seconds;
-        if captured < FEW {
-            return None;
-        }
-        let wanted_fps = (captured as f32 / seconds).min(self.asked_fps);
-        let late = self.looks.iter().map(|look| look.2).min().unwrap_or_default();
-        let overload = Overload { encoded_fps, wanted_fps, late, sub_active: work.sub_active };
-        match &self.reported {
-            None => (encoded_fps < BEHIND * wanted_fps || late >= LATE).then_some(Pace::Behind(overload)),
-            Some(_) if encoded_fps >= KEEPS_UP * wanted_fps && late < LATE => Some(Pace::KeepsUp),
-            Some(reported) => {
-                let factor = encoded_fps.max(0.1) / reported.encoded_fps.max(0.1);
-                (!(1.0 / CHANGED..=CHANGED).contains(&factor)).then_some(Pace::Behind(overload))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -367,72 +248,6 @@ mod tests {
         for (name, stretches, want) in cases {
             assert_eq!(sounds(stretches), *want, "{name}");
         }
-    }
-
-    /// Looks once a second at stretches of (seconds, captured a second, encoded a second, how late); what was reported, and when.
-    fn paces(asked: u32, stretches: &[(u32, f32, f32, f64)]) -> Vec<(u32, Option<(f32, f32)>)> {
-        let mut watch = PaceWatch::new(asked);
-        let (mut reported, mut at, mut captured, mut encoded) = (vec![], 0, 0.0, 0.0);
-        for (seconds, in_fps, out_fps, late) in stretches {
-            for _ in 0..*seconds {
-                (at, captured, encoded) = (at + 1, captured + in_fps, encoded + out_fps);
-                let newest = Some(s(f64::from(at) - late));
-                let work = Work { captured: captured as u64, encoded: encoded as u64, newest, sub_active: false };
-                match watch.look(s(f64::from(at)), work) {
-                    Some(Pace::Behind(o)) => reported.push((at, Some((o.encoded_fps, o.wanted_fps)))),
-                    Some(Pace::KeepsUp) => reported.push((at, None)),
-                    None => {}
-                }
-            }
-        }
-        reported
-    }
-
-    #[test]
-    fn a_box_that_encodes_too_little_or_too_late_is_behind_until_it_keeps_up_for_ten_seconds() {
-        type Case<'a> = (&'a str, u32, &'a [(u32, f32, f32, f64)], &'a [(u32, Option<(f32, f32)>)]);
-        let cases: &[Case] = &[
-            ("all is encoded", 25, &[(60, 25.0, 25.0, 0.1)], &[]),
-            ("6.5 of 25", 25, &[(30, 25.0, 6.5, 0.3)], &[(11, Some((6.5, 25.0)))]),
-            ("in between", 25, &[(60, 25.0, 20.0, 0.1)], &[]),
-            ("a hiccup of two seconds", 25, &[(20, 25.0, 25.0, 0.1), (2, 25.0, 0.0, 1.9), (30, 25.0, 25.0, 0.1)], &[]),
-            (
-                "back again",
-                25,
-                &[(20, 25.0, 5.0, 0.1), (30, 25.0, 25.0, 0.1)],
-                &[(11, Some((5.0, 25.0))), (21, Some((7.0, 25.0))), (31, None)],
-            ),
-            ("not quite back", 25, &[(20, 25.0, 15.0, 0.1), (30, 25.0, 19.0, 0.1)], &[(11, Some((15.0, 25.0)))]),
-            (
-                "much worse",
-                25,
-                &[(11, 25.0, 15.0, 0.1), (30, 25.0, 5.0, 0.1)],
-                &[(11, Some((15.0, 25.0))), (21, Some((5.0, 25.0)))],
-            ),
-            // The source gives less: nothing is wrong with the box.
-            ("a slow file", 25, &[(60, 5.0, 5.0, 0.1)], &[]),
-            ("a camera in the dark", 30, &[(30, 30.0, 30.0, 0.1), (60, 15.0, 15.0, 0.1)], &[]),
-            ("a picture each 5 s", 25, &[(120, 0.2, 0.2, 4.0)], &[]),
-            ("nothing is encoded", 25, &[(60, 0.0, 12.0, 0.1)], &[]),
-            // More than was asked for is thinned on purpose.
-            ("a camera of 60 at 15", 15, &[(60, 60.0, 15.0, 0.1)], &[]),
-            // A source that has to wait for the box gives no more than is taken, and everything late.
-            ("late", 25, &[(30, 10.0, 10.0, 6.0)], &[(11, Some((10.0, 10.0)))]),
-        ];
-        for (name, asked, stretches, want) in cases {
-            assert_eq!(paces(*asked, stretches), *want, "{name}");
-        }
-    }
-
-    #[test]
-    fn an_overload_says_how_much_of_what_and_what_to_lower() {
-        let few = Overload { encoded_fps: 6.5, wanted_fps: 25.0, late: Duration::ZERO, sub_active: false };
-        let says = "6.5 of 25 frames a second are encoded: lower the camera's size or frame rate";
-        assert_eq!(few.reason(), says);
-        let both = Overload { sub_active: true, ..few };
-        assert_eq!(both.reason(), format!("{says}, or those of its small stream"));
-        let late = Overload { encoded_fps: 10.0, wanted_fps: 10.0, late: Duration::from_secs(6), ..few };
-        assert_eq!(late.reason(), "pictures are encoded 6 s late: lower the camera's size or frame rate");
     }
 
     #[test]

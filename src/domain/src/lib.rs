@@ -23,6 +23,7 @@ pub mod keyframe;
 pub mod lease;
 pub mod media;
 pub mod motion;
+pub mod pace;
 pub mod pairing;
 pub mod playback;
 pub mod ports;

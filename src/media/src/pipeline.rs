@@ -392,6 +392,19 @@ mod tests {
         assert_eq!(on_disk, embedded);
     }
 
+    /// What is too much for the box is dropped, and counted, before it costs anything: a driver that waits loses pictures unseen.
+    #[test]
+    fn pictures_of_a_driver_wait_before_they_are_converted() {
+        let library = Library::load(None).expect("well formed");
+        let costs = ["videorate", "videoconvert", "videoscale", "jpegdec", "v4l2jpegdec"];
+        for name in library.names().filter(|name| name.starts_with("source/v4l2-")) {
+            let text = &library.file(name).expect("listed").text;
+            let first = text.split_whitespace().position(|word| costs.contains(&word));
+            let queue = text.split_whitespace().position(|word| word == "name=waiting");
+            assert!(first.is_none_or(|first| queue.is_some_and(|queue| queue < first)), "{name}: {text}");
+        }
+    }
+
     #[test]
     fn numbers_are_checked_and_texts_must_match_their_headers() {
         let file =

@@ -1,6 +1,6 @@
 //! The microphone: a pipeline of its own beside the camera's, on the same clock, so that neither stops the other.
 
-use super::control::Switch;
+use super::control::{Control, Switch};
 use super::flow::{Flow, Signal};
 use super::parts;
 use super::running::Running;
@@ -29,8 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Attempt {
     /// Publishes what is heard.
     pub flow: Arc<Flow>,
-    /// Whether sound is wanted.
-    pub sound: Arc<Switch>,
+    /// Commands it, and knows whether sound is wanted.
+    pub control: Arc<Control>,
 }
 
 /// Whether a camera has a microphone of its own.
@@ -41,8 +41,9 @@ pub(super) fn is_own(source: &AudioSource) -> bool {
 /// Starts the microphone and looks on until it fails; says why. `heard` is called once it was heard.
 pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard: &(dyn Fn() + Send + Sync)) -> Error {
     let clock = &settings.clock;
-    attempt.sound.clear();
-    let starting = start(settings.clone(), attempt.flow.clone(), attempt.sound.clone());
+    let sound = &attempt.control.sound;
+    sound.clear();
+    let starting = start(settings.clone(), attempt.flow.clone(), sound.clone());
     let mut mic = match within(clock, START_WITHIN, starting).await {
         Some(Ok(mic)) => mic,
         Some(Err(e)) => return e,
@@ -52,7 +53,7 @@ pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard:
             return Error::new(ErrorKind::Unavailable, message);
         }
     };
-    let why = mic.watch(settings, &attempt.sound, heard).await;
+    let why = mic.watch(settings, sound, heard).await;
     if within(clock, LET_GO_WITHIN, mic.running.end()).await.is_none() {
         tracing::warn!(camera = %settings.config.id, "the microphone does not end; it is left behind");
     }

@@ -90,6 +90,11 @@ impl Control {
         self.sub_switch.is_open()
     }
 
+    /// Whether passed-through video is decoded now.
+    pub fn is_decoding(&self) -> bool {
+        self.decode_switch.is_open()
+    }
+
     fn of(&self, stream: Stream) -> Option<&gst::Element> {
         match stream {
             Stream::Main => self.main.as_ref(),

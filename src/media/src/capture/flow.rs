@@ -1,6 +1,7 @@
 //! From a pipeline's sinks to the hub: time stamps become the box's steady time, keyframes are marked, and a closed attempt is
 //! silent for good. Everything here runs on threads of the pipeline and never blocks.
 
+use super::counts::Counts;
 use super::meter::Meter;
 use super::settings::{LumaFrame, LumaSink, Settings};
 use crate::fanout::{EncoderControl, Hub};
@@ -13,9 +14,8 @@ use perch_base::clock::SharedClock;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind};
-use perch_domain::health::Work;
 use perch_domain::media::{OPUS_PACKET, Packet, Stream, Track, VideoCodec};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use perch_domain::pace::{Bottleneck, Work};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -26,6 +26,9 @@ const MAX_GOP: Duration = Duration::from_millis(1500);
 const JITTER: Duration = Duration::from_secs(1);
 /// Bytes of one packet at most; more is no picture of ours.
 const MAX_PACKET_BYTES: usize = 16 << 20;
+
+/// The number of a picture whose driver gives none: GStreamer's `GST_BUFFER_OFFSET_NONE`.
+const NO_NUMBER: u64 = u64::MAX;
 
 /// What a pipeline tells its attempt.
 #[derive(Debug)]
@@ -47,18 +50,9 @@ pub(super) struct Flow {
     hub: Arc<Hub>,
     clock: SharedClock,
     luma: LumaSink,
-    meter: Arc<Meter>,
     signals: mpsc::UnboundedSender<Signal>,
+    /// Held for moments: the sinks of a pipeline have threads of their own, and none may wait long for another.
     state: Mutex<State>,
-    // Atomics from here on: each packet passes them, on the threads of several sinks, and none waits for a lock.
-    live: AtomicBool,
-    /// When the last picture of the main stream was published, microseconds of the clock; `i64::MIN` before the first.
-    last_frame_us: AtomicI64,
-    /// Pictures for the main encoder, before anything is dropped on their way to it.
-    captured: AtomicU64,
-    /// Pictures of the main stream, and when the newest was captured, microseconds of the clock.
-    encoded: AtomicU64,
-    newest_us: AtomicI64,
 }
 
 #[derive(Default)]
@@ -66,6 +60,10 @@ struct State {
     connected: Connected,
     /// The codecs of the source that are not taken.
     refused: Vec<String>,
+    /// When the last picture of the main stream was published.
+    last_frame: Option<MonoTime>,
+    meter: Meter,
+    counts: Counts,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -87,19 +85,13 @@ pub(super) struct VideoOut {
 }
 
 impl Flow {
-    pub fn new(settings: &Settings, meter: Arc<Meter>, signals: mpsc::UnboundedSender<Signal>) -> Self {
+    pub fn new(settings: &Settings, signals: mpsc::UnboundedSender<Signal>) -> Self {
         Self {
             hub: settings.hub.clone(),
             clock: settings.clock.clone(),
             luma: settings.luma.clone(),
-            meter,
             signals,
             state: Mutex::default(),
-            live: AtomicBool::new(true),
-            last_frame_us: AtomicI64::new(i64::MIN),
-            captured: AtomicU64::new(0),
-            encoded: AtomicU64::new(0),
-            newest_us: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -117,7 +109,6 @@ impl Flow {
     /// The attempt is over: nothing of it is published any more.
     pub fn close(&self) {
         let mut state = lock(&self.state);
-        self.live.store(false, Ordering::SeqCst);
         if std::mem::replace(&mut state.connected, Connected::Closed) == Connected::Yes {
             self.hub.disconnect();
         }
@@ -125,30 +116,54 @@ impl Flow {
 
     /// Whether the attempt goes on.
     pub fn is_live(&self) -> bool {
-        self.live.load(Ordering::SeqCst)
+        lock(&self.state).connected != Connected::Closed
     }
 
     /// When the last picture of the main stream was published.
     pub fn last_frame(&self) -> Option<MonoTime> {
-        Some(self.last_frame_us.load(Ordering::SeqCst)).filter(|at| *at != i64::MIN).map(MonoTime)
+        lock(&self.state).last_frame
     }
 
-    /// Counts the pictures that come to `pad`: what is there for the main encoder.
-    pub fn count_captured(self: &Arc<Self>, pad: &gst::Pad) {
+    /// Frames a second and kbit/s of the main stream now.
+    pub fn rates(&self) -> (f32, f32) {
+        let now = self.clock.mono();
+        lock(&self.state).meter.read(now)
+    }
+
+    /// Counts the pictures that come to `pad`, before anything drops them on their way to `part`.
+    pub fn count_came(self: &Arc<Self>, part: Bottleneck, pad: &gst::Pad) {
+        self.count(pad, move |counts, buffer| counts.came(part, time_in_part(buffer)));
+    }
+
+    /// Counts the pictures that `part` takes on by `pad`.
+    pub fn count_left(self: &Arc<Self>, part: Bottleneck, pad: &gst::Pad) {
+        self.count(pad, move |counts, buffer| counts.left(part, time_in_part(buffer)));
+    }
+
+    /// Counts what the driver behind `pad` had to throw away: it numbers its pictures.
+    pub fn count_lost(self: &Arc<Self>, pad: &gst::Pad) {
+        self.count(pad, |counts, buffer| {
+            let number = buffer.offset();
+            if number != NO_NUMBER {
+                counts.numbered(number);
+            }
+        });
+    }
+
+    fn count(self: &Arc<Self>, pad: &gst::Pad, count: impl Fn(&mut Counts, &gst::BufferRef) + Send + Sync + 'static) {
         let flow = Arc::downgrade(self);
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-            if let Some(flow) = flow.upgrade() {
-                flow.captured.fetch_add(1, Ordering::Relaxed);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let Some((flow, buffer)) = flow.upgrade().zip(info.buffer()) {
+                count(&mut lock(&flow.state).counts, buffer);
             }
             gst::PadProbeReturn::Ok
         });
     }
 
-    /// What was done so far.
-    pub fn work(&self, sub_active: bool) -> Work {
-        let newest = Some(self.newest_us.load(Ordering::Relaxed)).filter(|at| *at != i64::MIN).map(MonoTime);
-        let (captured, encoded) = (self.captured.load(Ordering::Relaxed), self.encoded.load(Ordering::Relaxed));
-        Work { captured, encoded, newest, sub_active }
+    /// What was done so far; of the decoder and the small stream only where they are in use.
+    pub fn work(&self, is_decoding: bool, sub_active: bool) -> Work {
+        let now = self.clock.mono();
+        lock(&self.state).counts.work(now, is_decoding, sub_active)
     }
 
     /// Tells the attempt.
@@ -260,10 +275,10 @@ impl Flow {
             self.hub.request_keyframe(stream);
         }
         if stream == Stream::Main {
-            self.meter.frame(now, size);
-            self.newest_us.store(pts.0, Ordering::Relaxed);
-            self.encoded.fetch_add(1, Ordering::Relaxed);
-            if self.last_frame_us.swap(now.0, Ordering::SeqCst) == i64::MIN {
+            let mut state = lock(&self.state);
+            state.meter.frame(now, size);
+            state.counts.left(Bottleneck::Main, Some(pts));
+            if state.last_frame.replace(now).is_none() {
                 self.signal(Signal::FirstFrame);
             }
         }
@@ -304,6 +319,11 @@ impl Flow {
             None => self.clock.mono(),
         }
     }
+}
+
+/// The time stamp of a picture on its way through a part, on a scale that is the same throughout that part.
+fn time_in_part(buffer: &gst::BufferRef) -> Option<MonoTime> {
+    buffer.pts().map(time::to_mono)
 }
 
 /// What is remembered from packet to packet of one video sink.

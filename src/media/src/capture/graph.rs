@@ -15,6 +15,7 @@ use perch_base::{Error, Result};
 use perch_domain::camera::{Source, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::Thinner;
+use perch_domain::pace::Bottleneck;
 use std::sync::{Arc, Mutex, Once};
 
 /// A pipeline that is linked and in NULL.
@@ -113,6 +114,7 @@ impl Wiring<'_> {
         self.control.decode_always = self.settings.config.motion.enabled;
         self.spare(&pipeline::pad_of(&decoder, "valve", "src")?);
         self.control.decode_switch.add(pipeline::element(&decoder, "valve")?);
+        self.count_queue(Bottleneck::Decoder, &decoder);
         self.chain(&coded, &[&decoder])?;
         let raw = self.tee(&decoder)?;
         let encoder = encoders::probe(VideoCodec::H264)?;
@@ -156,7 +158,12 @@ impl Wiring<'_> {
         // A source that has to decode first drops before that what is too much.
         let entry = source.by_name("waiting").or_else(|| queue.by_name("waiting"));
         if let Some(pad) = entry.and_then(|queue| queue.static_pad("sink")) {
-            self.flow.count_captured(&pad);
+            self.flow.count_came(Bottleneck::Main, &pad);
+        }
+        if matches!(config.source, Source::V4l2(_))
+            && let Some(pad) = source.by_name("src").and_then(|driver| driver.static_pad("src"))
+        {
+            self.flow.count_lost(&pad);
         }
         let (enc, out, element) = self.encoder(Stream::Main, encoder, file, config.main)?;
         self.control.main = element;
@@ -170,9 +177,20 @@ impl Wiring<'_> {
         let size = [("width", i64::from(sub.width)), ("height", i64::from(sub.height)), ("fps", i64::from(sub.fps))];
         let branch = self.settings.library.bin("branch/sub", &size, &[])?;
         self.control.sub_switch.add(pipeline::element(&branch, "valve")?);
+        self.count_queue(Bottleneck::Small, &branch);
         let (enc, out, element) = self.encoder(Stream::Sub, encoder, encoder.element, sub)?;
         self.control.sub = element;
         self.chain(raw, &[&branch, &enc, &out])
+    }
+
+    /// Counts what comes to the queue of `bin` and what is taken from it: what is missing was dropped there, since what follows is too slow.
+    fn count_queue(&self, part: Bottleneck, bin: &gst::Bin) {
+        let queue = bin.by_name("waiting");
+        let pads = queue.and_then(|queue| queue.static_pad("sink").zip(queue.static_pad("src")));
+        if let Some((entry, exit)) = pads {
+            self.flow.count_came(part, &entry);
+            self.flow.count_left(part, &exit);
+        }
     }
 
     fn luma(&mut self, raw: &gst::Element) -> Result<()> {

@@ -1,6 +1,6 @@
 //! One attempt: a pipeline that was built, runs, and ends.
 
-use super::control::{Control, Switch};
+use super::control::Control;
 use super::file::Looper;
 use super::flow::{Flow, Signal};
 use super::graph;
@@ -52,11 +52,6 @@ impl Instance {
     /// What commands it.
     pub fn control(&self) -> Arc<Control> {
         self.control.clone()
-    }
-
-    /// Whether sound is wanted.
-    pub fn sound(&self) -> Arc<Switch> {
-        self.control.sound.clone()
     }
 
     /// All streams of the source are known: a file begins.

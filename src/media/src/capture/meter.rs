@@ -1,9 +1,7 @@
 //! Measures frames and bits a second of the main stream over the last seconds.
 
-use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// What is looked at.
@@ -11,13 +9,13 @@ const WINDOW: Duration = Duration::from_secs(3);
 const MAX_FRAMES: usize = 1024;
 
 /// A window of frames.
-#[derive(Default)]
-pub(super) struct Meter(Mutex<VecDeque<(MonoTime, usize)>>);
+#[derive(Debug, Default)]
+pub(super) struct Meter(VecDeque<(MonoTime, usize)>);
 
 impl Meter {
     /// A frame of `bytes` left at `at`.
-    pub fn frame(&self, at: MonoTime, bytes: usize) {
-        let mut frames = lock(&self.0);
+    pub fn frame(&mut self, at: MonoTime, bytes: usize) {
+        let frames = &mut self.0;
         frames.push_back((at, bytes));
         while frames.len() > MAX_FRAMES || frames.front().is_some_and(|(first, _)| at.since(*first) > WINDOW) {
             frames.pop_front();
@@ -26,8 +24,7 @@ impl Meter {
 
     /// Frames a second and kbit/s at `now`; zeros when nothing came lately.
     pub fn read(&self, now: MonoTime) -> (f32, f32) {
-        let frames = lock(&self.0);
-        let recent = || frames.iter().filter(|(at, _)| now.since(*at) <= WINDOW);
+        let recent = || self.0.iter().filter(|(at, _)| now.since(*at) <= WINDOW);
         let (Some((first, head)), Some((last, _))) = (recent().next(), recent().next_back()) else { return (0.0, 0.0) };
         let span = last.since(*first).as_secs_f32();
         if span <= 0.0 {
@@ -35,11 +32,6 @@ impl Meter {
         }
         let (count, bytes) = recent().fold((0usize, 0usize), |(n, sum), (_, b)| (n + 1, sum + b));
         ((count - 1) as f32 / span, (bytes - head) as f32 * 8.0 / 1000.0 / span)
-    }
-
-    /// Forgets everything.
-    pub fn clear(&self) {
-        lock(&self.0).clear();
     }
 }
 
@@ -49,7 +41,7 @@ mod tests {
 
     #[test]
     fn measures_rate_and_bits() {
-        let m = Meter::default();
+        let mut m = Meter::default();
         for i in 0..100 {
             m.frame(MonoTime(i * 40_000), 1000);
         }

@@ -3,6 +3,7 @@
 
 mod audio;
 mod control;
+mod counts;
 mod devices;
 mod explain;
 mod file;
@@ -28,18 +29,17 @@ use crate::fanout::Hub;
 use crate::pipeline::Library;
 use flow::{Flow, Signal};
 use instance::Instance;
-use meter::Meter;
 use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
-use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, START_WITHIN, end_of_stream};
-use perch_domain::health::{FIRST_FRAME_WITHIN, PaceWatch, StallVerdict, StallWatch};
+use perch_domain::health::{FIRST_FRAME_WITHIN, StallVerdict, StallWatch};
+use perch_domain::pace::PaceWatch;
 use perch_domain::status::CaptureFigures;
 use settings::Settings;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use threads::Threads;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -52,9 +52,7 @@ const PACE_EVERY: Duration = Duration::from_secs(1);
 /// One camera's capture: its settings, and the figures of the running attempt.
 pub struct Capture {
     settings: Arc<Settings>,
-    meter: Arc<Meter>,
-    running: Mutex<Option<Arc<control::Control>>>,
-    /// The attempt that runs now, for a microphone beside it.
+    /// The attempt that runs now, for its figures and for a microphone beside it.
     attempt: watch::Sender<Option<audio::Attempt>>,
 }
 
@@ -67,11 +65,10 @@ impl std::fmt::Debug for Capture {
 impl Capture {
     /// The capture of the camera that `config` describes. Nothing is opened before [`Self::run_once`].
     pub fn new(config: CameraConfig, library: Arc<Library>, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
-        let meter = Arc::new(Meter::default());
         let (threads, sound_threads) = (Threads::default(), Threads::default());
         let missing = Repeated::default();
         let settings = Arc::new(Settings { config, library, hub, clock, luma, threads, sound_threads, missing });
-        Self { settings, meter, running: Mutex::new(None), attempt: watch::Sender::new(None) }
+        Self { settings, attempt: watch::Sender::new(None) }
     }
 
     /// The camera's configuration.
@@ -81,10 +78,12 @@ impl Capture {
 
     /// What the running attempt does; zeros and an empty encoder between attempts.
     pub fn figures(&self) -> CaptureFigures {
-        let running = lock(&self.running).clone();
+        let attempt = self.attempt.borrow().clone();
         let dropped = self.settings.hub.dropped();
-        let Some(control) = running else { return CaptureFigures { dropped, ..CaptureFigures::default() } };
-        let (fps, bitrate_kbps) = self.meter.read(self.settings.clock.mono());
+        let Some(audio::Attempt { flow, control }) = attempt else {
+            return CaptureFigures { dropped, ..CaptureFigures::default() };
+        };
+        let (fps, bitrate_kbps) = flow.rates();
         CaptureFigures {
             encoder: control.encoder().to_owned(),
             encoders: control.encoders(),
@@ -108,8 +107,6 @@ impl Capture {
         loop {
             let began = self.settings.clock.mono();
             let ended = self.attempt(progress, shutdown.clone()).await;
-            *lock(&self.running) = None;
-            self.meter.clear();
             // A file whose container cannot be looped in place starts again: a jump for consumers, not a failure.
             match ended {
                 Ok(CaptureEnd::EndOfStream) if looped => {
@@ -159,7 +156,7 @@ impl Capture {
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         let (signals, mut inbox) = mpsc::unbounded_channel();
-        let flow = Arc::new(Flow::new(&self.settings, self.meter.clone(), signals));
+        let flow = Arc::new(Flow::new(&self.settings, signals));
         let _closed = CloseOnDrop(flow.clone());
         let starting = start(self.settings.clone(), flow.clone());
         let instance = tokio::select! {
@@ -173,9 +170,8 @@ impl Capture {
             },
             () = shutdown.called() => return Ok(CaptureEnd::Shutdown),
         };
-        *lock(&self.running) = Some(instance.control());
         progress(CaptureEvent::Playing);
-        self.attempt.send_replace(Some(audio::Attempt { flow: flow.clone(), sound: instance.sound() }));
+        self.attempt.send_replace(Some(audio::Attempt { flow: flow.clone(), control: instance.control() }));
         let _over = AttemptOver(&self.attempt);
         let ended = tokio::select! {
             ended = self.watch(&flow, &instance, &mut inbox, progress) => ended,
@@ -198,7 +194,9 @@ impl Capture {
     ) -> Result<CaptureEnd> {
         let clock = &self.settings.clock;
         let mut stall = StallWatch::new(clock.mono());
-        let mut pace = PaceWatch::new(self.settings.config.main.fps);
+        let config = &self.settings.config;
+        let mut pace = PaceWatch::new(config.main.fps, config.source.rate_owed_by());
+        let control = instance.control();
         let mut look_at = clock.mono();
         loop {
             if let Some(at) = flow.last_frame() {
@@ -206,7 +204,7 @@ impl Capture {
             }
             if clock.mono() >= look_at {
                 look_at = clock.mono() + PACE_EVERY;
-                if let Some(pace) = pace.look(clock.mono(), flow.work(instance.control().sub_active())) {
+                if let Some(pace) = pace.look(clock.mono(), flow.work(control.is_decoding(), control.sub_active())) {
                     progress(CaptureEvent::Pace(pace));
                 }
             }

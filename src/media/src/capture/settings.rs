@@ -7,7 +7,7 @@ use perch_base::clock::SharedClock;
 use perch_base::repeated::Repeated;
 use perch_base::time::MonoTime;
 use perch_domain::camera::CameraConfig;
-use perch_domain::health::Pace;
+use perch_domain::pace::Pace;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub enum CaptureEvent {
     Playing,
     /// The first picture of this attempt was published.
     FirstFrame,
-    /// Whether the box keeps up with encoding.
+    /// Whether the box keeps up.
     Pace(Pace),
 }
 

@@ -6,10 +6,11 @@ use perch_base::clock::{Clock, ManualClock, SystemClock};
 use perch_base::ids::CameraId;
 use perch_base::shutdown::{self, Trigger};
 use perch_domain::camera::{AudioSettings, AudioSource, VideoSettings};
-use perch_domain::health::Pace;
 use perch_domain::media::{SharedPacket, Stream, Track, VideoCodec};
 use perch_domain::motion::MotionConfig;
+use perch_domain::pace::{Bottleneck, Overload, Pace};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -532,9 +533,8 @@ async fn an_rtsp_camera_whose_pictures_are_huge_is_recorded_but_not_decoded() {
     b.stop().await;
 }
 
-/// Pictures that the encoder has no time for are dropped before it, and the attempt says how far the box is behind.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_encoder_that_is_too_slow_is_reported() {
+/// A folder whose text of the encoder has it wait for 200 ms at each picture.
+fn slow_encoder() -> tempfile::TempDir {
     crate::init().expect("starts");
     let element = crate::encoders::probe(VideoCodec::H264).expect("an encoder").element;
     let texts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/encoder");
@@ -544,20 +544,74 @@ async fn an_encoder_that_is_too_slow_is_reported() {
     let own = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(own.path().join("encoder")).expect("made");
     std::fs::write(own.path().join(format!("encoder/{element}.gst")), text.replace(&line, &slow)).expect("written");
-    let b = start_with(config(Source::Test), Some(own.path()));
-    let behind = || {
-        let events = b.events.lock().expect("whole");
-        events.iter().find_map(|e| if let CaptureEvent::Pace(Pace::Behind(o)) = e { Some(*o) } else { None })
-    };
-    let waited = timeout(Duration::from_secs(60), async {
-        loop {
-            match behind() {
-                Some(overload) => return overload,
-                None => sleep(Duration::from_millis(100)).await,
+    own
+}
+
+impl Bench {
+    /// Until the attempt says that the box is behind.
+    async fn falls_behind(&self) -> Overload {
+        let behind = |e: &CaptureEvent| if let CaptureEvent::Pace(Pace::Behind(o)) = e { Some(*o) } else { None };
+        let waited = timeout(Duration::from_secs(60), async {
+            loop {
+                let said = self.events.lock().expect("whole").iter().find_map(behind);
+                match said {
+                    Some(overload) => return overload,
+                    None => sleep(Duration::from_millis(100)).await,
+                }
             }
-        }
-    });
-    let overload = waited.await.expect("in time");
-    assert!(overload.encoded_fps <= 6.0 && overload.encoded_fps < 0.75 * overload.wanted_fps, "{overload:?}");
+        });
+        waited.await.expect("in time")
+    }
+}
+
+/// Pictures that the encoder has no time for are dropped before it, and the attempt says how far the box is behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_that_is_too_slow_is_reported() {
+    let own = slow_encoder();
+    let b = start_with(config(Source::Test), Some(own.path()));
+    let overload = b.falls_behind().await;
+    assert!(overload.done_fps <= 6.0 && overload.done_fps < 0.75 * overload.wanted_fps, "{overload:?}");
+    assert_eq!(overload.part, Bottleneck::Main);
+    b.stop().await;
+}
+
+/// All that reaches the encoder is encoded at once; what is missing got lost before, for want of time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_box_too_slow_to_capture_what_was_asked_is_reported() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("source")).expect("made");
+    let text = "# param width: int px 16..7680 = 1280 - w\n# param height: int px 16..4320 = 720 - h\n\
+                # param fps: int 1/s 1..120 = 30 - f\n\
+                videotestsrc is-live=true ! video/x-raw,width={width},height={height},framerate={fps}/1 \
+                ! queue leaky=downstream max-size-buffers=1 ! identity sleep-time=200000";
+    for name in ["source/test.gst", "source/test-plain.gst"] {
+        std::fs::write(dir.path().join(name), text).expect("written");
+    }
+    let b = start_with(config(Source::Test), Some(dir.path()));
+    let overload = b.falls_behind().await;
+    assert!(
+        overload.came_fps <= 6.0 && overload.part == Bottleneck::Main && overload.wanted_fps == 20.0,
+        "{overload:?}"
+    );
+    let reason = overload.reason();
+    assert!(reason.contains(" of 20 frames a second are captured: lower the camera's size or frame rate"), "{reason}");
+    b.stop().await;
+}
+
+/// The camera's own pictures pass; the box encodes only the small stream, and cannot.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_stream_that_is_too_slow_beside_a_passed_camera_is_reported() {
+    let port = rtsp_server(
+        "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=20/1 \
+         ! x264enc tune=zerolatency key-int-max=20 ! video/x-h264,profile=main ! rtph264pay name=pay0 pt=96 )",
+    );
+    let own = slow_encoder();
+    let source = Source::parse(&format!("rtsp://127.0.0.1:{port}/live")).expect("a source");
+    let b = start_with(config(source), Some(own.path()));
+    let mut main = b.hub.subscribe(Stream::Main, false, "main", 2000);
+    take(&mut main, Track::Video, 5).await;
+    let _sub = b.hub.subscribe(Stream::Sub, false, "sub", 2000);
+    let overload = b.falls_behind().await;
+    assert!(overload.part == Bottleneck::Small && overload.done_fps <= 6.0, "{overload:?}");
     b.stop().await;
 }
