@@ -8,10 +8,10 @@ mod source;
 #[path = "webrtc/viewer.rs"]
 mod viewer;
 
-use perch_base::ErrorKind;
 use perch_base::clock::{Clock, Sleep, SystemClock};
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::{MonoTime, Timestamp};
+use perch_base::{ErrorKind, Result};
 use perch_domain::access::{CameraGrant, Principal, Role};
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::ports::{LivePort, WatchRequest};
@@ -141,6 +141,27 @@ fn pictures_and_sound_arrive_whole_and_in_order() {
     assert_eq!(bench.engine.renew(lease).expect_err("gone").kind(), ErrorKind::NotFound);
     assert_eq!(bench.engine.owner(lease).expect("answers"), Some(device), "it was");
     assert_eq!(bench.engine.owner(LeaseId::random()).expect("answers"), None);
+}
+
+/// Each is work on the thread of everybody's media.
+#[test]
+fn a_flood_of_restarts_is_refused_and_others_watch_on() {
+    let bench = Bench::new();
+    let (lease, _flooder) = bench.watch(device(), Stream::Main);
+    let (_, other) = bench.watch(device(), Stream::Main);
+    other.until("a picture", |s| s.frames > 10);
+    let fragment = |n| format!("a=ice-ufrag:new{n}\r\na=ice-pwd:{}\r\n", "p".repeat(24));
+    let answers: Vec<_> = (0..500).map(|n| bench.engine.trickle(lease, &fragment(n))).collect();
+    let answered = answers.iter().filter(|a| matches!(a, Ok(Some(_)))).count();
+    // One more each ten seconds that this takes here.
+    assert!((4..=8).contains(&answered), "{answered} restarts");
+    let refused = |a: &Result<Option<String>>| a.as_ref().is_err_and(|e| e.kind() == ErrorKind::RateLimited);
+    assert_eq!(answers.iter().filter(|a| refused(a)).count(), 500 - answered);
+    bench.clock.by_us.fetch_add(10_000_000, Ordering::SeqCst);
+    assert!(bench.engine.trickle(lease, &fragment(500)).expect("one by one").is_some());
+    let frames = other.seen().frames;
+    let seen = other.until("goes on", |s| s.frames > frames + 30);
+    assert_eq!((seen.broken, bench.engine.stats().undrained), (0, 0));
 }
 
 #[test]

@@ -375,7 +375,7 @@ impl Loop {
         let key = self.find(lease)?;
         let session = self.sessions.get_mut(&key).ok_or_else(no_session)?;
         let local = self.shared.candidates();
-        let restarted = session.trickle(fragment, &local, &mut self.socket)?;
+        let restarted = session.trickle(fragment, &local, self.shared.clock.mono(), &mut self.socket)?;
         if let Some(restarted) = &restarted {
             self.demux.add_ufrag(&restarted.ufrag, key);
         }

@@ -4,7 +4,10 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use str0m::{Event, Input, Output, Rtc, RtcError};
+use str0m::change::{SdpAnswer, SdpOffer};
+use str0m::media::Mid;
+use str0m::rtp::RtpWrite;
+use str0m::{Candidate, Event, Input, Output, Rtc, RtcError};
 
 /// Outputs taken in one drain at most: more than the packets of the largest picture. A defect there must not stop the engine.
 const MAX_OUTPUTS: usize = 1 << 16;
@@ -24,14 +27,14 @@ impl Outbox for Nowhere {
     fn push(&mut self, _: IpAddr, _: SocketAddr, _: &[u8]) {}
 }
 
-/// An [`Rtc`] that counts the changes that came before the one before them was drained.
-struct Watched {
+/// An [`Rtc`] that is changed by what stands here alone: one change each, and counted where the one before it was not drained yet.
+pub struct Counted {
     rtc: Rtc,
     drained: bool,
     undrained: u64,
 }
 
-impl Watched {
+impl Counted {
     fn new(rtc: Rtc) -> Self {
         Self { rtc, drained: true, undrained: 0 }
     }
@@ -49,11 +52,56 @@ impl Watched {
         self.drained |= matches!(output, Ok(Output::Timeout(_)) | Err(_));
         output
     }
+
+    /// A datagram, or the time.
+    pub fn handle_input(&mut self, input: Input<'_>) -> Result<(), RtcError> {
+        self.change().handle_input(input)
+    }
+
+    /// One of our addresses.
+    pub fn add_local_candidate(&mut self, candidate: Candidate) {
+        self.change().add_local_candidate(candidate);
+    }
+
+    /// One of the viewer's addresses.
+    pub fn add_remote_candidate(&mut self, candidate: Candidate) {
+        self.change().add_remote_candidate(candidate);
+    }
+
+    /// The viewer's offer, at the start and for an ICE restart.
+    pub fn accept_offer(&mut self, offer: SdpOffer) -> Result<SdpAnswer, RtcError> {
+        self.change().sdp_api().accept_offer(offer)
+    }
+
+    /// How many packets of the line `mid` are kept for retransmission, how long, and which share of all bytes they may be.
+    pub fn set_rtx_cache(&mut self, mid: Mid, packets: usize, age: Duration, share: f32) {
+        if let Some(stream) = self.change().direct_api().stream_tx_by_mid(mid, None) {
+            stream.set_rtx_cache(packets, age, Some(share));
+        }
+    }
+
+    /// One packet of the line `mid`.
+    pub fn write_rtp(&mut self, mid: Mid, packet: RtpWrite) {
+        if let Some(stream) = self.change().direct_api().stream_tx_by_mid(mid, None) {
+            stream.write_rtp(packet);
+        }
+    }
+
+    /// The user fragment that the viewer's requests are to come for.
+    #[cfg(test)]
+    pub fn local_ufrag(&mut self) -> String {
+        self.change().direct_api().local_ice_credentials().ufrag
+    }
+
+    /// Says goodbye.
+    pub fn close(&mut self) -> Result<(), RtcError> {
+        self.change().close()
+    }
 }
 
 /// A protocol machine. [`Self::mutate`] is the only way to change it.
 pub struct Machine {
-    watched: Watched,
+    counted: Counted,
     next: Instant,
     events: VecDeque<Event>,
     failed: Option<RtcError>,
@@ -65,14 +113,14 @@ impl Machine {
     /// Takes over a machine that nothing was done to yet.
     pub fn new(rtc: Rtc, now: Instant) -> Self {
         let events = VecDeque::new();
-        Self { watched: Watched::new(rtc), next: now, events, failed: None, bytes_sent: 0, remote: None }
+        Self { counted: Counted::new(rtc), next: now, events, failed: None, bytes_sent: 0, remote: None }
     }
 
-    /// Does one change, such as a datagram, a picture's packets or a candidate, and takes all that the machine has to say to it:
-    /// datagrams go to `out`, events wait for [`Self::next_event`]. What was written leaves with the next [`Self::run`], which
-    /// is due at once.
-    pub fn mutate<T>(&mut self, out: &mut dyn Outbox, change: impl FnOnce(&mut Rtc) -> T) -> T {
-        let done = change(self.watched.change());
+    /// Does one change (a datagram, a packet, a candidate) and takes all that the machine has to say to it: datagrams go to `out`,
+    /// events wait for [`Self::next_event`]. What was written leaves with the next [`Self::run`], which is due at once. A `change`
+    /// that is more than one is counted, see [`Self::take_undrained`].
+    pub fn mutate<T>(&mut self, out: &mut dyn Outbox, change: impl FnOnce(&mut Counted) -> T) -> T {
+        let done = change(&mut self.counted);
         self.drain(out);
         done
     }
@@ -94,7 +142,7 @@ impl Machine {
 
     fn drain(&mut self, out: &mut dyn Outbox) {
         for _ in 0..MAX_OUTPUTS {
-            match self.watched.poll() {
+            match self.counted.poll() {
                 Ok(Output::Timeout(at)) => {
                     self.next = at;
                     return;
@@ -129,7 +177,7 @@ impl Machine {
 
     /// The machine, to read.
     pub fn rtc(&self) -> &Rtc {
-        &self.watched.rtc
+        &self.counted.rtc
     }
 
     /// When it is due.
@@ -149,14 +197,13 @@ impl Machine {
 
     /// Takes the count of changes that came before the one before them was drained.
     pub fn take_undrained(&mut self) -> u64 {
-        std::mem::take(&mut self.watched.undrained)
+        std::mem::take(&mut self.counted.undrained)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use str0m::Candidate;
 
     fn rtc(now: Instant) -> Rtc {
         Rtc::builder().set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags())).build(now)
@@ -167,15 +214,18 @@ mod tests {
     }
 
     #[test]
-    fn the_count_sees_changes_in_a_row() {
-        let mut watched = Watched::new(rtc(Instant::now()));
-        for port in 1..=3 {
-            watched.change().add_local_candidate(candidate(port));
-        }
-        assert_eq!(watched.undrained, 2, "each but the first came too early");
-        while !matches!(watched.poll().expect("sound"), Output::Timeout(_)) {}
-        watched.change().add_local_candidate(candidate(4));
-        assert_eq!(watched.undrained, 2);
+    fn changes_in_a_row_are_counted_also_within_one_closure() {
+        let now = Instant::now();
+        let mut machine = Machine::new(rtc(now), now);
+        machine.mutate(&mut Nowhere, |rtc| (1..=3).for_each(|port| rtc.add_local_candidate(candidate(port))));
+        assert_eq!(machine.take_undrained(), 2, "each but the first came too early");
+        machine.mutate(&mut Nowhere, |rtc| rtc.add_local_candidate(candidate(4)));
+        assert_eq!(machine.take_undrained(), 0);
+        machine.mutate(&mut Nowhere, |rtc| {
+            rtc.handle_input(Input::Timeout(now)).expect("sound");
+            let _ = rtc.close();
+        });
+        assert_eq!(machine.take_undrained(), 1, "whatever the changes are");
     }
 
     #[test]
@@ -183,7 +233,7 @@ mod tests {
         let now = Instant::now();
         let mut machine = Machine::new(rtc(now), now);
         for port in 1..=3 {
-            machine.mutate(&mut Nowhere, |rtc| rtc.add_local_candidate(candidate(port)).is_some());
+            machine.mutate(&mut Nowhere, |rtc| rtc.add_local_candidate(candidate(port)));
         }
         for ms in [0, 0, 1, 50] {
             machine.run(now + Duration::from_millis(ms), &mut Nowhere);

@@ -2,6 +2,7 @@
 //! what others ask, [`Server`] makes the attempts that answer. No HTTP here, and no restart: that is the supervisor's.
 
 mod addresses;
+mod answer;
 mod cameras;
 mod demux;
 mod engine;
@@ -10,6 +11,7 @@ mod foreign;
 mod machine;
 mod offer;
 mod past;
+mod restart;
 mod server;
 mod session;
 mod shared;

@@ -1,15 +1,14 @@
 //! SDP: what of a viewer's offer is accepted, and the answer. One video is sent and, where the camera has sound, one audio; nothing is received.
 
+use super::answer::{answer, attribute, is_bandwidth_feedback};
 use super::foreign::{self, Foreign};
-use super::machine::{Machine, Nowhere, Outbox};
-use super::trickle::{self, MAX_CANDIDATES, SdpFragment};
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use super::machine::{Machine, Nowhere};
+use super::restart::Restarts;
+use super::trickle::{self, MAX_CANDIDATES};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::VideoCodec;
-use std::fmt::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
@@ -76,8 +75,8 @@ pub struct Negotiated {
     pub video: Line,
     /// Where audio goes, if it does.
     pub audio: Option<Line>,
-    /// The offer as it was accepted, for ICE restarts.
-    pub shaped: String,
+    /// Its ICE restarts.
+    pub restarts: Restarts,
     /// Candidates the viewer may still bring.
     pub candidates_left: usize,
 }
@@ -106,98 +105,11 @@ pub fn negotiate(
         .and_then(|mid| line(machine.rtc(), mid, codec))
         .ok_or_else(|| no_video_codec(wanted.codec, &shaped.codecs))?;
     let audio = shaped.audio.and_then(|mid| line(machine.rtc(), mid, Codec::Opus));
-    machine.mutate(&mut Nowhere, |rtc| {
-        if let Some(stream) = rtc.direct_api().stream_tx_by_mid(video.mid, None) {
-            stream.set_rtx_cache(RTX_PACKETS, RTX_AGE, Some(RTX_SHARE));
-        }
-    });
+    machine.mutate(&mut Nowhere, |rtc| rtc.set_rtx_cache(video.mid, RTX_PACKETS, RTX_AGE, RTX_SHARE));
     let ufrag = attribute(&answer, "a=ice-ufrag:").ok_or_else(|| Error::internal("an SDP answer without ICE"))?.into();
     let answer = shaped.foreign.refuse(answer);
-    Ok(Negotiated { machine, ufrag, answer, video, audio, shaped: shaped.sdp, candidates_left })
-}
-
-/// An ICE restart that was answered.
-#[derive(Debug, PartialEq)]
-pub struct Restarted {
-    /// The answering fragment.
-    pub answer: String,
-    /// The user fragment that the viewer's ICE requests come for from now on.
-    pub ufrag: String,
-}
-
-/// Answers an ICE restart: the same media under the viewer's new credentials. `None`: the fragment asks for none.
-pub fn restart(
-    machine: &mut Machine,
-    shaped: &mut String,
-    fragment: &SdpFragment,
-    local: &[Candidate],
-    out: &mut dyn Outbox,
-) -> Result<Option<Restarted>> {
-    let Some((ufrag, pwd)) = &fragment.credentials else { return Ok(None) };
-    let changed = |line: &str| match line.split_once(':') {
-        Some(("a=ice-ufrag", _)) => format!("a=ice-ufrag:{ufrag}"),
-        Some(("a=ice-pwd", _)) => format!("a=ice-pwd:{pwd}"),
-        _ => line.to_owned(),
-    };
-    let offer: String = shaped.lines().map(|l| changed(l) + "\r\n").collect();
-    if offer == *shaped {
-        return Ok(None);
-    }
-    let answer = answer(machine, &offer, local, out)?;
-    *shaped = offer;
-    let mut text = String::new();
-    for name in ["a=ice-ufrag:", "a=ice-pwd:"] {
-        if let Some(value) = attribute(&answer, name) {
-            let _ = write!(text, "{name}{value}\r\n");
-        }
-    }
-    if let Some(mid) = attribute(&answer, "a=mid:") {
-        let _ = write!(text, "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\n");
-    }
-    for line in answer.lines().filter(|l| l.starts_with("a=candidate:")) {
-        let _ = write!(text, "{line}\r\n");
-    }
-    text.push_str("a=end-of-candidates\r\n");
-    let ufrag = attribute(&answer, "a=ice-ufrag:").unwrap_or_default().to_owned();
-    Ok(Some(Restarted { answer: text, ufrag }))
-}
-
-/// The first value of an attribute, named with its colon.
-fn attribute<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
-    sdp.lines().find_map(|l| l.strip_prefix(name))
-}
-
-/// The machine's answer to `sdp`, with `local` candidates in it.
-fn answer(machine: &mut Machine, sdp: &str, local: &[Candidate], out: &mut dyn Outbox) -> Result<String> {
-    for candidate in local {
-        machine.mutate(out, |rtc| {
-            rtc.add_local_candidate(candidate.clone());
-        });
-    }
-    machine.mutate(out, |rtc| accept(rtc, sdp))
-}
-
-fn accept(rtc: &mut Rtc, sdp: &str) -> Result<String> {
-    // The parser is foreign code that reads a stranger's text: a defect there must not end more than this request.
-    let accepted = catch_unwind(AssertUnwindSafe(|| {
-        let offer = SdpOffer::from_sdp_string(sdp)
-            .map_err(|e| Error::invalid("the SDP offer cannot be read").with_source(e))?;
-        rtc.sdp_api()
-            .accept_offer(offer)
-            .map(|answer| without_bandwidth_feedback(&answer.to_sdp_string()))
-            .context(ErrorKind::Invalid, || "the SDP offer is not acceptable")
-    }));
-    accepted.unwrap_or_else(|_| Err(Error::invalid("the SDP offer cannot be read")))
-}
-
-/// We send what the encoder makes: feedback for bandwidth estimation would be work for nothing.
-fn without_bandwidth_feedback(sdp: &str) -> String {
-    let kept = sdp.lines().filter(|l| !is_bandwidth_feedback(l));
-    kept.fold(String::with_capacity(sdp.len()), |out, line| out + line + "\r\n")
-}
-
-fn is_bandwidth_feedback(line: &str) -> bool {
-    line.starts_with("a=rtcp-fb:") && (line.ends_with("transport-cc") || line.ends_with("goog-remb"))
+    let restarts = Restarts::new(shaped.sdp);
+    Ok(Negotiated { machine, ufrag, answer, video, audio, restarts, candidates_left })
 }
 
 fn config(identity: &DtlsIdentity, wanted: SendSettings) -> RtcConfig {

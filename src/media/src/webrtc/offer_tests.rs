@@ -1,6 +1,9 @@
 //! Offers of browsers, offers that are refused, and offers that were damaged.
 
 use super::*;
+use crate::webrtc::restart::Restarted;
+use crate::webrtc::trickle::SdpFragment;
+use perch_base::time::MonoTime;
 
 const CHROME: &str = include_str!("fixtures/chromium_recvonly.sdp");
 const FIREFOX: &str = include_str!("fixtures/firefox_recvonly.sdp");
@@ -122,18 +125,45 @@ fn candidates_of_an_offer_are_bounded_and_checked() {
     assert_eq!(n.candidates_left, MAX_CANDIDATES);
 }
 
+/// Asks for a restart under the n-th credentials, `ms` after the start.
+fn restart(n: &mut Negotiated, nth: u32, ms: i64) -> Result<Option<Restarted>> {
+    let credentials = Some((format!("new{nth}"), "n".repeat(24)));
+    let fragment = SdpFragment { credentials, candidates: Vec::new() };
+    n.restarts.answer(&mut n.machine, &fragment, &local(), MonoTime(ms * 1000), &mut Nowhere)
+}
+
 #[test]
 fn an_ice_restart_answers_with_new_credentials() {
     let mut n = ask(CHROME, WANTED).expect("accepted");
     let before = n.ufrag.clone();
-    let fragment = SdpFragment { credentials: Some(("newu".into(), "n".repeat(24))), candidates: Vec::new() };
-    let mut ask = || restart(&mut n.machine, &mut n.shaped, &fragment, &local(), &mut Nowhere);
-    let Restarted { answer, ufrag } = ask().expect("accepted").expect("a restart");
+    let Restarted { answer, ufrag } = restart(&mut n, 1, 0).expect("accepted").expect("a restart");
     assert_ne!(before, ufrag);
     assert!(answer.contains(&format!("a=ice-ufrag:{ufrag}\r\n")) && answer.contains("a=candidate:"), "{answer}");
-    assert_eq!(ask().expect("no change"), None);
-    let current = n.machine.mutate(&mut Nowhere, |rtc| rtc.direct_api().local_ice_credentials().ufrag);
+    // The same again, and the credentials of the offer that come with its candidates, ask for nothing.
+    for _ in 0..20 {
+        assert_eq!(restart(&mut n, 1, 0).expect("no change"), None);
+    }
+    let current = n.machine.mutate(&mut Nowhere, |rtc| rtc.local_ufrag());
     assert_eq!((current, n.machine.take_undrained()), (ufrag, 0));
+}
+
+/// A restart is work on the thread of everybody's media.
+#[test]
+fn restarts_are_few_and_of_short_offers() {
+    for offer in [CHROME, FIREFOX, CHROME_CHANNEL, CHANNEL_FIRST] {
+        let mut n = ask(offer, WANTED).expect("accepted");
+        let flood: Vec<_> = (0..1000).map(|nth| restart(&mut n, nth, i64::from(nth))).collect();
+        let answered = flood.iter().filter(|answer| matches!(answer, Ok(Some(_)))).count();
+        assert_eq!(answered, 4, "in one second");
+        let refused = flood.last().expect("asked").as_ref().expect_err("too many");
+        assert_eq!(refused.kind(), ErrorKind::RateLimited);
+        assert!(refused.to_string().ends_with("try again in 10 s"), "{refused}");
+        assert!(restart(&mut n, 1000, 11_000).expect("later").is_some());
+    }
+    let fat = format!("{CHROME}{}", "a=rtcp-fb:108 nack pli\r\n".repeat(1500));
+    let mut n = ask(&fat, WANTED).expect("watched all the same");
+    let error = restart(&mut n, 1, 0).expect_err("not read again");
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
 }
 
 #[test]

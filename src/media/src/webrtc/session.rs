@@ -2,8 +2,9 @@
 
 use super::cameras::KeyedCamera;
 use super::feed::{FeedId, Frame};
-use super::machine::{Machine, Outbox};
-use super::offer::{self, Line, Negotiated};
+use super::machine::{Counted, Machine, Outbox};
+use super::offer::{Line, Negotiated};
+use super::restart::{Restarted, Restarts};
 use super::trickle::SdpFragment;
 use perch_base::Result;
 use perch_base::ids::LeaseId;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpWrite, SeqNo};
-use str0m::{Candidate, Event, IceConnectionState, Input, Rtc};
+use str0m::{Candidate, Event, IceConnectionState, Input};
 
 /// Least distance of two pictures' times: the stream that a viewer changes to carries times that the one before it has used.
 const MIN_STEP: Duration = Duration::from_millis(1);
@@ -90,17 +91,21 @@ impl Sender {
         self.last_pts.is_none_or(|last| pts > last)
     }
 
-    /// Writes a picture at `pts`, or just after the one before it. Its packets are one change of the machine, as they are when
-    /// str0m cuts a picture into packets itself.
-    fn write_video(&mut self, rtc: &mut Rtc, frame: &Frame, pts: MonoTime, wallclock: Instant) {
+    /// Writes a picture at `pts`, or just after the one before it.
+    fn write_video(
+        &mut self,
+        machine: &mut Machine,
+        frame: &Frame,
+        pts: MonoTime,
+        wallclock: Instant,
+        out: &mut dyn Outbox,
+    ) {
         let at = self.last_pts.map_or(pts, |last| pts.max(last + MIN_STEP));
-        self.write(rtc, frame, at, wallclock);
+        self.write(machine, frame, at, wallclock, out);
     }
 
-    fn write(&mut self, rtc: &mut Rtc, frame: &Frame, pts: MonoTime, wallclock: Instant) {
+    fn write(&mut self, machine: &mut Machine, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
         self.last_pts = Some(pts);
-        let mut api = rtc.direct_api();
-        let Some(stream) = api.stream_tx_by_mid(self.line.mid, None) else { return };
         let mut ticks = pts.0.wrapping_mul(self.clock_khz) / 1000;
         if frame.track == Track::Audio {
             ticks = self.steady(ticks, frame.duration);
@@ -108,7 +113,8 @@ impl Sender {
         let time = self.offset_ticks.wrapping_add(ticks as u32);
         for payload in &frame.payloads {
             let packet = RtpWrite::new(self.line.pt, SeqNo::from(self.seq), time, wallclock, payload.data.clone());
-            stream.write_rtp(packet.marker(payload.marker).nackable(self.nackable));
+            let packet = packet.marker(payload.marker).nackable(self.nackable);
+            machine.mutate(out, |rtc| rtc.write_rtp(self.line.mid, packet));
             self.seq += 1;
         }
     }
@@ -151,8 +157,7 @@ pub struct Session {
     /// What it wants from the engine.
     pub wishes: Vec<SessionWish>,
     machine: Machine,
-    /// The accepted offer, for ICE restarts.
-    shaped: String,
+    restarts: Restarts,
     /// Candidates the viewer may still bring.
     candidates_left: usize,
     /// The viewer proved to be there since this was last asked for.
@@ -178,7 +183,7 @@ impl Session {
             phase: SessionPhase::Connecting,
             wishes: Vec::new(),
             machine: n.machine,
-            shaped: n.shaped,
+            restarts: n.restarts,
             candidates_left: n.candidates_left,
             alive: false,
             consents: 0,
@@ -225,7 +230,7 @@ impl Session {
     }
 
     /// Changes the machine, and handles the events that follow.
-    fn mutate<T>(&mut self, out: &mut dyn Outbox, change: impl FnOnce(&mut Rtc) -> T) -> T {
+    fn mutate<T>(&mut self, out: &mut dyn Outbox, change: impl FnOnce(&mut Counted) -> T) -> T {
         let done = self.machine.mutate(out, change);
         self.take_events();
         done
@@ -250,7 +255,7 @@ impl Session {
                 if let Some(audio) =
                     self.audio.as_mut().filter(|a| self.phase == SessionPhase::Live && a.is_new(frame.pts))
                 {
-                    self.machine.mutate(out, |rtc| audio.write(rtc, frame, frame.pts, frame.wallclock));
+                    audio.write(&mut self.machine, frame, frame.pts, frame.wallclock, out);
                     self.take_events();
                 }
             }
@@ -270,7 +275,7 @@ impl Session {
     }
 
     fn write_video(&mut self, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
-        self.machine.mutate(out, |rtc| self.video.write_video(rtc, frame, pts, wallclock));
+        self.video.write_video(&mut self.machine, frame, pts, wallclock, out);
         self.take_events();
     }
 
@@ -316,14 +321,15 @@ impl Session {
     }
 
     /// Takes the viewer's candidates and, with new credentials of ICE, restarts it. `Some`: the answering fragment, and the user
-    /// fragment that the viewer's requests come for from now on.
+    /// fragment that the viewer's requests come for from now on. Errors like [`Restarts::answer`].
     pub fn trickle(
         &mut self,
         fragment: &SdpFragment,
         local: &[Candidate],
+        now: MonoTime,
         out: &mut dyn Outbox,
-    ) -> Result<Option<offer::Restarted>> {
-        let restarted = offer::restart(&mut self.machine, &mut self.shaped, fragment, local, out)?;
+    ) -> Result<Option<Restarted>> {
+        let restarted = self.restarts.answer(&mut self.machine, fragment, local, now, out)?;
         for candidate in fragment.candidates.iter().take(self.candidates_left) {
             self.mutate(out, |rtc| rtc.add_remote_candidate(candidate.clone()));
         }
@@ -404,7 +410,7 @@ impl Session {
     pub fn close(&mut self, now: Instant, out: &mut dyn Outbox) {
         self.phase = SessionPhase::Over;
         // Given the time as well, so that what it makes only then leaves too.
-        if self.machine.mutate(out, Rtc::close).is_ok() {
+        if self.machine.mutate(out, Counted::close).is_ok() {
             self.machine.run_now(now, out);
         }
     }

@@ -8,6 +8,8 @@ use str0m::Candidate;
 pub const MAX_CANDIDATES: usize = 32;
 /// Bytes of a fragment that are read.
 const MAX_FRAGMENT_BYTES: usize = 16 * 1024;
+/// Characters of a user fragment or password (RFC 8839, section 5.4).
+const MAX_ICE_CHARS: usize = 256;
 
 /// What a fragment says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,14 +56,14 @@ pub fn candidate(line: &str) -> Option<Candidate> {
     Candidate::from_sdp_string(line).ok().filter(|c| c.addr().port() != 0)
 }
 
-/// `ice-char`s, between `min` and 256 of them (RFC 8839, section 5.4).
+/// `ice-char`s, between `min` and [`MAX_ICE_CHARS`] of them (RFC 8839, section 5.4).
 fn ice_text(name: &str, value: &str, min: usize) -> Result<String> {
-    let ok =
-        (min..=256).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b));
+    let ok = (min..=MAX_ICE_CHARS).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b));
     if ok {
         Ok(value.to_owned())
     } else {
-        Err(Error::invalid(format!("`{name}` must be {min} to 256 of A-Z, a-z, 0-9, + and /")))
+        Err(Error::invalid(format!("`{name}` must be {min} to {MAX_ICE_CHARS} of A-Z, a-z, 0-9, + and /")))
     }
 }
 

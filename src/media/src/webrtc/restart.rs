@@ -1,0 +1,114 @@
+//! The ICE restarts of one session: the same media under the viewer's new credentials. They are answered on the engine's thread, beside
+//! everybody's media: so they are few, and what is read again for one is short.
+
+use super::answer::{answer, attribute};
+use super::machine::{Machine, Outbox};
+use super::trickle::SdpFragment;
+use perch_base::time::MonoTime;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::throttle::Throttle;
+use std::fmt::Write;
+use std::time::Duration;
+use str0m::Candidate;
+
+/// Bytes of an accepted offer that is read again: those of browsers have 3 to 8 KB.
+const MAX_OFFER_BYTES: usize = 12 * 1024;
+/// Restarts that are answered at once, and then one each so often. A phone on its way makes one whenever its network changes.
+const BURST: u32 = 4;
+const EVERY: Duration = Duration::from_secs(10);
+
+const UFRAG: &str = "a=ice-ufrag:";
+const PWD: &str = "a=ice-pwd:";
+
+/// An ICE restart that was answered.
+#[derive(Debug, PartialEq)]
+pub struct Restarted {
+    /// The answering fragment.
+    pub answer: String,
+    /// The user fragment that the viewer's ICE requests come for from now on.
+    pub ufrag: String,
+}
+
+/// What a session's restarts need.
+pub struct Restarts {
+    /// The offer as it was accepted, `None` where that is too long to be read again.
+    offer: Option<String>,
+    /// The viewer's user fragment and password now.
+    credentials: Option<(String, String)>,
+    limit: Throttle<()>,
+}
+
+impl Restarts {
+    /// Of a session that began with `offer`.
+    pub fn new(offer: String) -> Self {
+        let value = |name| attribute(&offer, name).map(str::to_owned);
+        let credentials = value(UFRAG).zip(value(PWD));
+        Self {
+            offer: Some(offer).filter(|offer| offer.len() <= MAX_OFFER_BYTES),
+            credentials,
+            limit: Throttle::new(BURST, EVERY, 1),
+        }
+    }
+
+    /// Answers an ICE restart. `None`: the fragment asks for none. Errors with `RateLimited` where they are too many, and with `Conflict`
+    /// where the session's offer is too long for it.
+    pub fn answer(
+        &mut self,
+        machine: &mut Machine,
+        fragment: &SdpFragment,
+        local: &[Candidate],
+        now: MonoTime,
+        out: &mut dyn Outbox,
+    ) -> Result<Option<Restarted>> {
+        let Some(credentials) = fragment.credentials.as_ref().filter(|new| self.credentials.as_ref() != Some(*new))
+        else {
+            return Ok(None);
+        };
+        self.limit.take(&(), now).map_err(|wait| {
+            let s = wait.as_secs_f32().ceil();
+            let message = format!("this live view restarted its connection too often: try again in {s} s");
+            Error::new(ErrorKind::RateLimited, message)
+        })?;
+        let too_long = || {
+            let message = "this live view began with an offer that is too long to be restarted: begin a new one";
+            Error::new(ErrorKind::Conflict, message)
+        };
+        let offer = renewed(self.offer.as_deref().ok_or_else(too_long)?, credentials);
+        let answer = answer(machine, &offer, local, out)?;
+        (self.offer, self.credentials) = (Some(offer), Some(credentials.clone()));
+        let ufrag = attribute(&answer, UFRAG).ok_or_else(|| Error::internal("an SDP answer without ICE"))?.to_owned();
+        Ok(Some(Restarted { answer: shortened(&answer), ufrag }))
+    }
+}
+
+/// `offer` with other credentials.
+fn renewed(offer: &str, (ufrag, pwd): &(String, String)) -> String {
+    let lines = offer.lines().map(|line| {
+        if line.starts_with(UFRAG) {
+            format!("{UFRAG}{ufrag}\r\n")
+        } else if line.starts_with(PWD) {
+            format!("{PWD}{pwd}\r\n")
+        } else {
+            format!("{line}\r\n")
+        }
+    });
+    lines.collect()
+}
+
+/// What of an answer stands in a fragment (RFC 8840, section 9).
+fn shortened(answer: &str) -> String {
+    let mut text = String::new();
+    for name in [UFRAG, PWD] {
+        if let Some(value) = attribute(answer, name) {
+            let _ = write!(text, "{name}{value}\r\n");
+        }
+    }
+    if let Some(mid) = attribute(answer, "a=mid:") {
+        let _ = write!(text, "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\n");
+    }
+    for line in answer.lines().filter(|l| l.starts_with("a=candidate:")) {
+        let _ = write!(text, "{line}\r\n");
+    }
+    text.push_str("a=end-of-candidates\r\n");
+    text
+}
