@@ -1,4 +1,5 @@
-//! A thread of one's own, for work that may hang and must not wait behind anybody else's: recorders, signs of life.
+//! A thread of one's own, for work that may hang or computes, and must not wait behind anybody else's: recorders, motion detectors,
+//! signs of life.
 
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,18 +1,20 @@
 //! Motion: feeds small pictures to the detector and its words to the event machine; starts and ends events in the index and at
-//! the recorder, and asks for their stills. The detector looks on a thread of its own: it computes for milliseconds.
+//! the recorder, and asks for their stills. The detector looks on a thread of its own: it computes for milliseconds, and
+//! nobody's waiting for a disk comes between it and a picture.
 
 mod entries;
 
 use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::wires::{LumaFollower, MarkQueue, StillQueue};
+use crate::worker::Worker;
 use entries::{Entered, EventIndex};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::EventId;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
-use perch_base::{Error, Result, blocking};
+use perch_base::{Error, Result};
 use perch_domain::archive::EventKind;
 use perch_domain::event::{EventConfig, EventMachine, Output, Peak, goes_on_until, is_worth_reporting};
 use perch_domain::event_entries::Entries;
@@ -92,7 +94,8 @@ pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, index: &Index, clock
 
 impl<I: EventIndex> Task for Motion<I> {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
-        let mut detector = (self.detector)(&self.camera.config.motion);
+        let config = &self.camera.config;
+        let detector = Worker::start(&format!("motion {}", config.id), (self.detector)(&config.motion))?;
         let mut machine = EventMachine::new(EventConfig::from(&self.camera.config.record));
         let mut sight = SightWatch::default();
         // A new detector learns the light again.
@@ -106,12 +109,8 @@ impl<I: EventIndex> Task for Motion<I> {
             let outputs = tokio::select! {
                 frame = self.frames.next() => {
                     let Some(frame) = frame else { break };
-                    let look = move || {
-                        let seen = detector.look(&frame);
-                        Ok((detector, seen))
-                    };
-                    let (looked, seen) = blocking("the motion detector", look).await?;
-                    detector = looked;
+                    let looks = detector.start_job(move |detector| detector.look(&frame))?;
+                    let seen = looks.await.map_err(|e| Error::internal("the motion detector panicked").with_source(e))?;
                     self.stills.saw(&seen);
                     if let Some(new) = sight.look(&seen) {
                         self.camera.set_motion_problem(if new == Sight::Lost { LIGHT_SWINGS } else { "" });

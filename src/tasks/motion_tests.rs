@@ -252,3 +252,27 @@ async fn an_index_that_hangs_holds_up_neither_the_detector_nor_the_recorder() {
     assert_eq!(events.iter().map(|e| (e.id, e.start, e.end)).collect::<Vec<_>>(), [(id, utc(first), Some(utc(end)))]);
     assert!(events[0].score > 0.5, "its strongest picture");
 }
+
+/// Stills, exports and a disk that hangs share the runtime's pool: while they have all of it, motion is seen all the same.
+#[test]
+fn motion_is_seen_while_the_shared_threads_are_all_taken() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().expect("made");
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        let b = Bench::new(Duration::ZERO);
+        let others = tokio::task::spawn_blocking(move || held.recv().is_err());
+        b.pictures(2, 0).await;
+        let first = b.clock.mono() + FRAME;
+        b.pictures(2, 100).await;
+        b.wait_for_event().await;
+        let Some(EventMark::Started { start, .. }) = b.camera.wires.marks.take() else {
+            panic!("no mark of the start")
+        };
+        assert_eq!(start, first);
+        assert!(!others.is_finished());
+        drop(release);
+        assert!(others.await.expect("no panic"));
+        b.end.fire();
+        assert_eq!(b.task.await.expect("no panic").expect("ended"), AttemptEnd::Done);
+    });
+}
