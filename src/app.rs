@@ -3,7 +3,7 @@
 use crate::camera::Camera;
 use crate::camera_runner::{CameraRunner, live_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
-use crate::cameras::Cameras;
+use crate::cameras::{Cameras, ViewersStills};
 use crate::config::Config;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::systemd::Notifier;
@@ -106,7 +106,7 @@ impl App {
             clock: clock.clone(),
             live: live.clone(),
             rtsp: rtsp.clone(),
-            stills: stills.clone(),
+            stills: ViewersStills::new(clock.clone(), stills.clone()),
         });
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = cut_offs(&accounts, &live, &rtsp);

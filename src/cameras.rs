@@ -14,13 +14,15 @@ use perch_domain::ports::{CameraPort, Later, LivePort, Snapshot};
 use perch_domain::status::{CameraInfo, ClockStatus, Status, summarise};
 use perch_domain::still_turns::{Asker, too_many};
 use perch_media::rtsp;
-use perch_media::still::Turns;
+use perch_media::still::{Turn, Turns};
 use perch_store::Recordings;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a viewer's still waits for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(10);
+/// How long its recorded picture is waited for.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 /// All cameras and what the box says of itself.
 pub struct Cameras {
@@ -31,8 +33,48 @@ pub struct Cameras {
     pub clock: SharedClock,
     pub live: Arc<dyn LivePort>,
     pub rtsp: Arc<rtsp::Handle>,
-    /// Where stills wait to be made.
-    pub stills: Turns,
+    /// Where viewers' stills wait.
+    pub stills: ViewersStills,
+}
+
+/// Where viewers' stills wait to be made, and before that, what is recorded, to be read: a disk that hangs holds no turn to make one.
+pub struct ViewersStills {
+    clock: SharedClock,
+    reads: Turns,
+    /// Where the box's own wait, too.
+    pub turns: Turns,
+}
+
+impl ViewersStills {
+    /// Stills that are made in the turns that the box's own are made in.
+    pub fn new(clock: SharedClock, turns: Turns) -> Self {
+        Self { clock, reads: Turns::default(), turns }
+    }
+
+    /// A turn for a still of the camera's newest picture.
+    async fn live(&self, by: DeviceId) -> Result<Turn> {
+        self.in_time(self.turns.take(Asker::Device(by))).await
+    }
+
+    /// A turn for a still of a recorded picture, and that picture, which is `read` first.
+    async fn recorded(
+        &self,
+        by: DeviceId,
+        read: impl FnOnce() -> Result<Bytes> + Send + 'static,
+    ) -> Result<(Turn, Bytes)> {
+        let place = self.in_time(self.reads.take(Asker::Device(by))).await?;
+        // The place goes with the reading, which may outlast whoever waits for it, and comes back with the picture: it is given back
+        // after the turn came, so that few pictures wait in memory.
+        let reading = blocking("reading a still", move || Ok((read()?, place)));
+        let silent =
+            || Err(Error::new(ErrorKind::Unavailable, "the recordings' disk does not answer; try again later"));
+        let (keyframe, _place) = within(&self.clock, READ_WITHIN, reading).await.unwrap_or_else(silent)?;
+        Ok((self.live(by).await?, keyframe))
+    }
+
+    async fn in_time(&self, turn: impl Future<Output = Result<Turn>>) -> Result<Turn> {
+        within(&self.clock, TURN_WITHIN, turn).await.unwrap_or_else(|| Err(too_many()))
+    }
 }
 
 impl CameraPort for Cameras {
@@ -43,17 +85,19 @@ impl CameraPort for Cameras {
     fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<Bytes>> {
         Box::pin(async move {
             let camera = self.set.get(&wanted.camera)?;
-            let turn = within(&self.clock, TURN_WITHIN, self.stills.take(Asker::Device(by))).await;
-            let turn = turn.unwrap_or_else(|| Err(too_many()))?;
-            let recordings = self.recordings.clone();
-            // The turn goes with the work: whoever hangs up does not make room before it is done.
-            let work = move || {
-                let keyframe = match wanted.at {
-                    Some(at) => recordings.keyframe_at(&wanted.camera, at)?,
-                    None => newest_keyframe(&camera)?,
-                };
-                perch_media::still::jpeg(&turn, &wanted.camera, camera.config.codec, &keyframe, wanted.width)
+            let (turn, keyframe) = match wanted.at {
+                Some(at) => {
+                    let (recordings, id) = (self.recordings.clone(), wanted.camera.clone());
+                    self.stills.recorded(by, move || recordings.keyframe_at(&id, at)).await?
+                }
+                None => {
+                    let turn = self.stills.live(by).await?;
+                    (turn, newest_keyframe(&camera)?)
+                }
             };
+            // The turn goes with the work: whoever hangs up does not make room before it is done.
+            let work =
+                move || perch_media::still::jpeg(&turn, &wanted.camera, camera.config.codec, &keyframe, wanted.width);
             blocking("making a still", work).await
         })
     }
@@ -95,4 +139,59 @@ fn resident_bytes() -> u64 {
         .and_then(|s| s.split_ascii_whitespace().nth(1)?.parse::<u64>().ok())
         .unwrap_or(0);
     pages * rustix::param::page_size() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::clock::{Clock, ManualClock};
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_up_no_still_that_needs_none() {
+        let clock = Arc::new(ManualClock::default());
+        let turns = Turns::default();
+        let stills = Arc::new(ViewersStills::new(clock.clone(), turns.clone()));
+        let (device, read) = (DeviceId::random, || Ok(Bytes::from_static(b"keyframe")));
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(held));
+        let hangs = |by| {
+            let (stills, held) = (stills.clone(), held.clone());
+            let read = move || {
+                // It ends when `release` is dropped.
+                let _ = perch_base::sync::lock(&held).recv();
+                Ok(Bytes::new())
+            };
+            tokio::spawn(async move { stills.recorded(by, read).await.map(drop) })
+        };
+        let hung: Vec<_> = (0..4).map(|_| hangs(device())).collect();
+        let waits = || clock.next_wake().is_some_and(|at| at == clock.mono() + READ_WITHIN);
+        while !waits() {
+            tokio::task::yield_now().await;
+        }
+        // All four wait now, two of them for the disk and two for a place.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        // As many as are made at once, and the box's own beside a viewer's.
+        let own = turns.take(Asker::Box).await.expect("its turn");
+        let live = stills.live(device()).await.expect("its turn");
+        drop((own, live));
+        clock.advance(READ_WITHIN);
+        for one in hung {
+            let e = one.await.expect("no panic").expect_err("nothing was read");
+            assert_eq!(e.kind(), ErrorKind::Unavailable, "{e}");
+        }
+        // The places stay with the readings until these end.
+        let late = tokio::spawn({
+            let (stills, by) = (stills.clone(), device());
+            async move { stills.recorded(by, read).await }
+        });
+        while clock.next_wake().is_none() {
+            tokio::task::yield_now().await;
+        }
+        drop(release);
+        let (_turn, keyframe) = late.await.expect("no panic").expect("the disk answers again");
+        assert_eq!(keyframe, Bytes::from_static(b"keyframe"));
+    }
 }

@@ -120,6 +120,8 @@ impl StillTask {
         blocking("taking a still", move || {
             let jpeg =
                 perch_media::still::jpeg(&turn, &camera.config.id, camera.config.codec, &keyframe.data, Some(WIDTH))?;
+            // A disk that hangs is to hold no turn.
+            drop(turn);
             // Asked after the picture was made: the detector may be a little behind the encoder.
             let boxes = queue.stills().boxes(still.at);
             recordings.put_still(still.event, &jpeg, &boxes)

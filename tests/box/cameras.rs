@@ -58,7 +58,7 @@ impl Inside {
             let late = runtime.block_on(async {
                 let app = App::build(config).await.expect("built");
                 let card = app.pairing_card().await.expect("made").expect("nobody owns it");
-                let stills = app.cameras().stills.clone();
+                let stills = app.cameras().stills.turns.clone();
                 ready.send((app.runner().clone(), app.recordings().clone(), stills, card, handle)).expect("waited for");
                 app.run(async { drop(stopped.await) }).await.expect("ran")
             });
