@@ -3,6 +3,7 @@
 use crate::Recordings;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
+use std::num::ParseIntError;
 
 const ALIVE_KEY: &str = "alive_at";
 
@@ -22,7 +23,9 @@ impl Recordings {
     /// When the box was last known to run.
     pub(crate) fn last_alive(&self) -> Result<Option<i64>> {
         let text = self.inner.meta.get(ALIVE_KEY)?;
-        let damaged = || Error::new(ErrorKind::Corrupt, "the time at which the box last ran is damaged");
-        text.map(|t| t.parse().map_err(|_| damaged())).transpose()
+        let damaged = |e: ParseIntError| {
+            Error::new(ErrorKind::Corrupt, "the time at which the box last ran is damaged").with_source(e)
+        };
+        text.map(|t| t.parse().map_err(damaged)).transpose()
     }
 }

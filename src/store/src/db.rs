@@ -49,6 +49,14 @@ impl Fail {
     }
 }
 
+/// What `read` makes of a row; its errors say of which.
+pub(crate) fn of_row<T>(row: impl Display, read: impl FnOnce() -> Result<T, Fail>) -> Result<T, Fail> {
+    read().map_err(|e| match e {
+        Fail::Sql(e) => sql_error(&row, e).into(),
+        Fail::Error(e) => e.at(row).into(),
+    })
+}
+
 /// What `f` makes of each row.
 pub(crate) fn each<T>(mut rows: Rows<'_>, f: impl Fn(&Row<'_>) -> Result<T, Fail>) -> Result<Vec<T>, Fail> {
     let mut out = Vec::new();
@@ -362,23 +370,28 @@ fn connect_all(dir: &Path, check: bool) -> Result<Connections> {
     let path = dir.join(FILE);
     let mut writer = connect(&path)?;
     if check {
-        quick_check(&writer)?;
+        quick_check(&writer, &path)?;
     }
     schema::upgrade(&mut writer)?;
     let to_read = || {
         let reader = connect(&path)?;
-        reader.pragma_update(None, "query_only", true).map_err(|e| sql_error(&"opening it to read", e))?;
+        reader
+            .pragma_update(None, "query_only", true)
+            .map_err(|e| sql_error(&format_args!("{} cannot be opened to read", path.display()), e))?;
         Ok::<_, Error>(reader)
     };
     Ok(Connections { writer, reader: to_read()?, access: to_read()?, recorder: to_read()? })
 }
 
-fn quick_check(c: &Connection) -> Result<()> {
-    let verdict: String =
-        c.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(|e| sql_error(&"checking it", e))?;
+fn quick_check(c: &Connection, path: &Path) -> Result<()> {
+    let failed = |e| sql_error(&format_args!("{} cannot be checked", path.display()), e);
+    let verdict: String = c.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(failed)?;
     match verdict.as_str() {
         "ok" => Ok(()),
-        _ => Err(Error::new(ErrorKind::Corrupt, format!("the database is damaged: {verdict}"))),
+        _ => {
+            let inside = format!("{}: {verdict}", path.display());
+            Err(Error::new(ErrorKind::Corrupt, "the database is damaged").with_inside(inside))
+        }
     }
 }
 
@@ -430,7 +443,7 @@ fn connect_read_only(path: &Path, alone: bool) -> Result<Connections> {
     let wrap = |e| sql_error(&format!("{} cannot be opened to read", path.display()), e);
     let [mut writer, reader, access, recorder] =
         [open().map_err(wrap)?, open().map_err(wrap)?, open().map_err(wrap)?, open().map_err(wrap)?];
-    quick_check(&writer)?;
+    quick_check(&writer, path)?;
     // Reads its version only, unless it is too old, which fails.
     schema::upgrade(&mut writer)?;
     Ok(Connections { writer, reader, access, recorder })
@@ -472,14 +485,19 @@ fn set_aside(dir: &Path, now: Timestamp) -> Result<String> {
     let name = (0..1000)
         .map(|n| if n == 0 { stem.clone() } else { format!("{stem}-{n}") })
         .find(|name| !dir.join(name).exists())
-        .ok_or_else(|| Error::internal("too many damaged databases lie in the data folder"))?;
+        .ok_or_else(|| {
+            Error::internal("too many damaged databases lie in the data folder").with_inside(dir.display().to_string())
+        })?;
     let from = |suffix: &str| -> PathBuf { dir.join(format!("{FILE}{suffix}")) };
-    fs::rename(from(""), dir.join(&name)).map_err(|e| io_error(|| "the damaged database cannot be moved".into(), e))?;
+    let set_aside = |suffix: &str| {
+        let failed = |e| io_error(|| format!("the damaged {} cannot be moved", from(suffix).display()), e);
+        fs::rename(from(suffix), dir.join(format!("{name}{suffix}"))).map_err(failed)
+    };
+    set_aside("")?;
     // A journal without its database would be applied to the new one.
     for suffix in ["-wal", "-shm"] {
         if from(suffix).exists() {
-            fs::rename(from(suffix), dir.join(format!("{name}{suffix}")))
-                .map_err(|e| io_error(|| "the damaged database's journal cannot be moved".into(), e))?;
+            set_aside(suffix)?;
         }
     }
     Ok(name)

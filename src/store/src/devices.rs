@@ -1,6 +1,6 @@
 //! The rows of devices and sessions, and who of them may change who comes in. What they are asked for is in `access`.
 
-use crate::db::{Fail, each};
+use crate::db::{Fail, each, of_row};
 use crate::words::{from_word, word};
 use crate::{Accounts, grants};
 use perch_base::ids::DeviceId;
@@ -44,21 +44,24 @@ fn kind_from(text: &str) -> Result<DeviceKind> {
     match text {
         "paired" => Ok(DeviceKind::Paired),
         "session" => Ok(DeviceKind::Session),
-        _ => Err(Error::new(ErrorKind::Corrupt, format!("a device's row has the kind `{text}`"))),
+        _ => Err(Error::new(ErrorKind::Corrupt, format!("the kind `{text}` is not known"))),
     }
 }
 
 pub(crate) fn device(row: &Row<'_>) -> Result<Device, Fail> {
-    let grant = grants::grant(from_word(row.get(4)?)?, [row.get(7)?, row.get(8)?])?;
-    Ok(Device {
-        id: DeviceId::parse(&row.get::<_, String>(0)?)?,
-        name: row.get(1)?,
-        kind: kind_from(&row.get::<_, String>(2)?)?,
-        username: row.get(3)?,
-        role: grant.role(),
-        cameras: grant.cameras().clone(),
-        created_at: Timestamp(row.get(5)?),
-        last_seen_at: Timestamp(row.get(6)?),
+    let id: String = row.get(0)?;
+    of_row(format_args!("device {id}"), || {
+        let grant = grants::grant(from_word(row.get(4)?)?, [row.get(7)?, row.get(8)?])?;
+        Ok(Device {
+            id: DeviceId::parse(&id)?,
+            name: row.get(1)?,
+            kind: kind_from(&row.get::<_, String>(2)?)?,
+            username: row.get(3)?,
+            role: grant.role(),
+            cameras: grant.cameras().clone(),
+            created_at: Timestamp(row.get(5)?),
+            last_seen_at: Timestamp(row.get(6)?),
+        })
     })
 }
 

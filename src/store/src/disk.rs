@@ -76,7 +76,11 @@ impl Recordings {
     /// Errors with `Unavailable` while the disk for recordings is away.
     pub(crate) fn refuse_if_away(&self) -> Result<()> {
         match self.is_recordings_disk_away() {
-            true => Err(Error::new(ErrorKind::Unavailable, "the disk for recordings is missing or cannot be written")),
+            true => {
+                let message = "the disk for recordings is missing or cannot be written";
+                let folder = self.inner.recordings.path().display().to_string();
+                Err(Error::new(ErrorKind::Unavailable, message).with_inside(folder))
+            }
             false => Ok(()),
         }
     }
@@ -87,7 +91,8 @@ impl Recordings {
     /// Errors: `Unavailable` when the disk is full, read-only or failing (see [`crate::write_fault`]).
     pub fn probe_write(&self) -> Result<()> {
         use std::io::Write;
-        let failed = |e| io_error(|| "a file to try the disk with cannot be written".into(), e);
+        let path = self.inner.recordings.path().join(PROBE_FILE);
+        let failed = |e| io_error(|| format!("{}, to try the disk with, cannot be written", path.display()), e);
         let _one_at_a_time = lock(&self.inner.probing);
         // What a power cut left of an earlier try.
         self.inner.recordings.remove(PROBE_FILE).map_err(failed)?;
@@ -120,8 +125,11 @@ impl Recordings {
     pub fn disk(&self) -> DiskStatus {
         let space = match self.space() {
             Ok(space) => space,
-            Err(e) => return DiskStatus { problem: format!("The disk does not answer: {e}"), ..Default::default() },
+            Err(e) => return self.without_answer(&e),
         };
+        if let Some(repeats) = self.index().inner.failures.space.ended() {
+            tracing::info!(repeats, "the disk for recordings answers again");
+        }
         let limits = &self.inner.config.retention;
         let taking_in = self.taking_in();
         let mut status = DiskStatus {
@@ -152,6 +160,15 @@ impl Recordings {
         status
     }
 
+    /// What is said of a disk of which the system knows nothing. Why, only the log says: viewers see this.
+    fn without_answer(&self, e: &io::Error) -> DiskStatus {
+        if self.index().inner.failures.space.is_news(e, self.inner.clock.mono()) {
+            let folder = self.inner.recordings.path().display();
+            tracing::error!(error = %e, %folder, "the disk for recordings does not answer");
+        }
+        DiskStatus { problem: "The disk does not answer".into(), ..Default::default() }
+    }
+
     /// Bytes recorded in the last 24 hours; `None` while the box has recorded for less.
     fn bytes_of_a_day(&self) -> Option<u64> {
         let since = self.now().0 - DAY_US;
@@ -175,6 +192,21 @@ mod tests {
     use perch_base::ids::{CameraId, SegmentId};
     use perch_base::time::Timestamp;
     use perch_domain::archive::{Segment, SegmentState};
+
+    #[test]
+    fn a_disk_without_an_answer_is_logged_once_and_its_cause_stays_inside() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let store = open(&dir).recordings().clone();
+        let e = std::io::Error::other("/secret/path");
+        for _ in 0..3 {
+            assert_eq!(store.without_answer(&e).problem, "The disk does not answer");
+        }
+        let space = &store.index().inner.failures.space;
+        assert_eq!(space.ended(), Some(2), "one was logged");
+        store.without_answer(&e);
+        assert_eq!(store.disk().problem, "");
+        assert_eq!(space.ended(), None, "a disk that answers has ended it");
+    }
 
     /// Between the row of a recording that is sealed and its leaving the memory, it is in both.
     #[test]

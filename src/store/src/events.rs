@@ -2,7 +2,7 @@
 
 use crate::Index;
 use crate::change::{RowChange, Started};
-use crate::db::{Fail, each};
+use crate::db::{Fail, each, of_row};
 use crate::words::{from_word, word};
 use perch_base::ids::{CameraId, EventId};
 use perch_base::sync::lock;
@@ -56,21 +56,24 @@ const COLUMNS: &str =
     "id, camera, kind, start, end, score, cause, boxes, pinned, thumbnail, coalesce(since, start), chapter";
 
 fn from_row(r: &Row<'_>) -> Result<Event, Fail> {
-    let boxes: String = r.get(7)?;
-    let damaged = |e| Error::new(ErrorKind::Corrupt, "an event's boxes are damaged").with_source(e);
-    Ok(Event {
-        id: EventId(r.get(0)?),
-        camera: CameraId::new(&r.get::<_, String>(1)?)?,
-        kind: EventKind::parse(&r.get::<_, String>(2)?)?,
-        start: Timestamp(r.get(3)?),
-        end: r.get::<_, Option<i64>>(4)?.map(Timestamp),
-        score: r.get::<_, f64>(5)? as f32,
-        cause: from_word(r.get(6)?)?,
-        boxes: serde_json::from_str(&boxes).map_err(damaged)?,
-        pinned: r.get(8)?,
-        has_thumbnail: r.get(9)?,
-        since: Timestamp(r.get(10)?),
-        chapter: r.get(11)?,
+    let id = EventId(r.get(0)?);
+    of_row(format_args!("event {id}"), || {
+        let boxes: String = r.get(7)?;
+        let damaged = |e| Error::new(ErrorKind::Corrupt, "its boxes are damaged").with_source(e);
+        Ok(Event {
+            id,
+            camera: CameraId::new(&r.get::<_, String>(1)?)?,
+            kind: from_word(r.get(2)?)?,
+            start: Timestamp(r.get(3)?),
+            end: r.get::<_, Option<i64>>(4)?.map(Timestamp),
+            score: r.get::<_, f64>(5)? as f32,
+            cause: from_word(r.get(6)?)?,
+            boxes: serde_json::from_str(&boxes).map_err(damaged)?,
+            pinned: r.get(8)?,
+            has_thumbnail: r.get(9)?,
+            since: Timestamp(r.get(10)?),
+            chapter: r.get(11)?,
+        })
     })
 }
 
@@ -86,7 +89,7 @@ pub(crate) fn put(tx: &Transaction<'_>, e: &Event) -> Result<(), Fail> {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET end = excluded.end, score = excluded.score, cause = excluded.cause,
         boxes = excluded.boxes";
     let (camera, kind, cause) = (e.camera.as_str(), e.kind.as_str(), word(&e.cause)?);
-    let (end, score, boxes) = (e.end.map(|t| t.0), f64::from(e.score), boxes_text(&e.boxes)?);
+    let (end, score, boxes) = (e.end.map(|t| t.0), f64::from(e.score), boxes_text(e.id, &e.boxes)?);
     let row = params![e.id.0, camera, kind, e.start.0, end, score, cause, boxes, e.since.0, e.chapter];
     tx.prepare_cached(sql)?.execute(row)?;
     Ok(())
@@ -96,8 +99,9 @@ fn missing(id: EventId) -> Error {
     Error::not_found(format!("there is no event {id}"))
 }
 
-pub(crate) fn boxes_text(boxes: &[Rect]) -> Result<String> {
-    serde_json::to_string(boxes).map_err(|e| Error::internal("an event's boxes cannot be written").with_source(e))
+pub(crate) fn boxes_text(id: EventId, boxes: &[Rect]) -> Result<String> {
+    serde_json::to_string(boxes)
+        .map_err(|e| Error::internal(format!("event {id}: its boxes cannot be written")).with_source(e))
 }
 
 /// Events of a camera (`?1`) that overlap the range from `?2` to `?3`, newest first; `?4` is [`LONG_US`] before `?2`. An id is at

@@ -159,21 +159,28 @@ impl Chunks {
         }
         let Some((recorded, index)) = self.at.take() else { return Ok(None) };
         let (moof, mut data) = self.recordings.read_fragment(&recorded, index)?;
-        self.clock.sequence += 1;
-        patch(&mut data, moof.sequence_at, &self.clock.sequence.to_be_bytes())?;
-        for run in moof.runs.iter().filter(|r| r.track == VIDEO || r.track == AUDIO) {
-            let at = self.clock.place(run);
-            patch(&mut data, run.begin_at, &at.to_be_bytes())?;
-        }
-        if let (true, Some(format)) = (self.is_mixed, &self.format) {
-            put_parameters(&mut data, &moof, format)?;
-        }
+        self.fit_in(&moof, &mut data)
+            .map_err(|e| e.at(format_args!("camera {}: recording {}", self.camera, recorded.segment.id)))?;
         let next = index + 1;
         match recorded.segment.fragments.get(next) {
             Some(f) if self.is_wanted(&recorded, f.start_us) => self.at = Some((recorded, next)),
             _ => self.change_file()?,
         }
         Ok(Some(data.into()))
+    }
+
+    /// Gives a fragment its number and times on the common time line.
+    fn fit_in(&mut self, moof: &read::Moof, data: &mut Vec<u8>) -> Result<()> {
+        self.clock.sequence += 1;
+        patch(data, moof.sequence_at, &self.clock.sequence.to_be_bytes())?;
+        for run in moof.runs.iter().filter(|r| r.track == VIDEO || r.track == AUDIO) {
+            let at = self.clock.place(run);
+            patch(data, run.begin_at, &at.to_be_bytes())?;
+        }
+        match (self.is_mixed, &self.format) {
+            (true, Some(format)) => put_parameters(data, moof, format),
+            _ => Ok(()),
+        }
     }
 
     fn change_file(&mut self) -> Result<()> {

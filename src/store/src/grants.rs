@@ -18,7 +18,7 @@ pub(crate) fn column(cameras: &CameraGrant) -> Result<Option<String>> {
 /// What a column `cameras` says. One that cannot be read is an error and never all cameras.
 pub(crate) fn cameras(column: Option<String>) -> Result<CameraGrant> {
     let Some(text) = column else { return Ok(CameraGrant::All) };
-    let damaged = |e| Error::new(ErrorKind::Corrupt, "a grant of cameras is damaged").with_source(e);
+    let damaged = |e| Error::new(ErrorKind::Corrupt, "its grant of cameras is damaged").with_source(e);
     serde_json::from_str::<std::collections::BTreeSet<_>>(&text).map(CameraGrant::Only).map_err(damaged)
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Failures {
     pub(crate) deleting: Repeated,
     /// The oldest recordings could not be taken in, and others went for them.
     pub(crate) taking_in: Repeated,
+    /// The system knows nothing of the disk for recordings.
+    pub(crate) space: Repeated,
     /// Rows of recordings are damaged.
     pub(crate) damaged: Repeated,
 }

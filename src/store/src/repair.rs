@@ -1,7 +1,7 @@
 //! What is done where a row and its file differ: a file is taken in, cut or set aside, a row is corrected, marked or forgotten.
 //! Which rows and files are held against each other, and when, is `reconcile`'s.
 
-use crate::db::Fail;
+use crate::db::{Fail, of_row};
 use crate::files::parse_recording_path;
 use crate::inspect::Found;
 use crate::mp4::read::Scan;
@@ -30,15 +30,18 @@ pub(crate) const BRIEF: &str = "SELECT id, camera, path, start, end, size, state
 
 impl Brief {
     pub(crate) fn from_row(r: &Row<'_>) -> Result<Self, Fail> {
-        Ok(Self {
-            id: SegmentId(r.get(0)?),
-            camera: CameraId::new(r.get_ref(1)?.as_str().unwrap_or_default())?,
-            path: r.get(2)?,
-            start: Timestamp(r.get(3)?),
-            end: Timestamp(r.get(4)?),
-            size_bytes: r.get::<_, i64>(5)?.max(0) as u64,
-            state: state_from(r.get_ref(6)?.as_str().unwrap_or_default())?,
-            in_event: r.get(7)?,
+        let id = SegmentId(r.get(0)?);
+        of_row(format_args!("recording {id}"), || {
+            Ok(Self {
+                id,
+                camera: CameraId::new(r.get_ref(1)?.as_str().unwrap_or_default())?,
+                path: r.get(2)?,
+                start: Timestamp(r.get(3)?),
+                end: Timestamp(r.get(4)?),
+                size_bytes: r.get::<_, i64>(5)?.max(0) as u64,
+                state: state_from(r.get_ref(6)?.as_str().unwrap_or_default())?,
+                in_event: r.get(7)?,
+            })
         })
     }
 }

@@ -113,7 +113,9 @@ impl Recordings {
     }
 
     fn usage(&self) -> Result<Usage> {
-        let space = self.space().map_err(|e| io_error(|| "the disk does not answer".into(), e))?;
+        let folder = self.inner.recordings.path();
+        let failed = |e| io_error(|| format!("the disk with {} does not answer", folder.display()), e);
+        let space = self.space().map_err(failed)?;
         Ok(Usage { recordings_bytes: self.recordings_bytes()?, free_bytes: space.free_bytes })
     }
 

@@ -115,7 +115,7 @@ fn write(tx: &Transaction<'_>, change: &RowChange) -> Result<(), Fail> {
         RowChange::Event(event) => events::put(tx, event)?,
         RowChange::Still { event, boxes } => {
             let sql = "UPDATE event SET thumbnail = 1, boxes = ?2 WHERE id = ?1";
-            tx.prepare_cached(sql)?.execute(params![event.0, events::boxes_text(boxes)?])?;
+            tx.prepare_cached(sql)?.execute(params![event.0, events::boxes_text(*event, boxes)?])?;
         }
         RowChange::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), *start, *end, *cause)?,
     }

@@ -145,7 +145,8 @@ const STEP_4: &str = "
 
 /// Runs the steps that are missing, each in a transaction of its own. Errors with `Unsupported` when a newer program wrote it.
 pub(crate) fn upgrade(connection: &mut Connection) -> Result<()> {
-    let wrap = |e| sql_error(&"bringing its tables up to date", e);
+    let path = connection.path().unwrap_or_default().to_owned();
+    let wrap = |e| sql_error(&format_args!("the tables of {path} cannot be brought up to date"), e);
     // Most starts have nothing to do, and a disk that cannot be written must not keep them from it.
     let known: i64 = connection.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(wrap)?;
     if usize::try_from(known) == Ok(VERSION) || is_newer_but_usable(connection, known).map_err(wrap)? {
@@ -166,10 +167,9 @@ pub(crate) fn upgrade(connection: &mut Connection) -> Result<()> {
             }
             None if at == STEPS.len() => return Ok(()),
             None => {
-                return Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("the database has version {version}, this program knows up to {VERSION}: update it"),
-                ));
+                let message =
+                    format!("the database has version {version}, this program knows up to {VERSION}: update it");
+                return Err(Error::new(ErrorKind::Unsupported, message).with_inside(path));
             }
         }
     }

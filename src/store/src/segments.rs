@@ -2,7 +2,7 @@
 //! into every answer, so the database is written twice a file and not once a GOP. How rows are written is in `rows`.
 
 use crate::change::RowChange;
-use crate::db::{Fail, each};
+use crate::db::{Fail, each, of_row};
 use crate::fault::io_error;
 use crate::live::Recorded;
 use crate::mp4::h264::TrackFormat;
@@ -34,7 +34,7 @@ pub(crate) fn state_from(word: &str) -> Result<SegmentState> {
     [Open, Sealed, Lost, Quarantined, Deleting]
         .into_iter()
         .find(|s| state_word(*s) == word)
-        .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("a recording's row has the state `{word}`")))
+        .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("the state `{word}` is not known")))
 }
 
 /// Finds or keeps a pair of parameter sets.
@@ -82,18 +82,20 @@ impl Recordings {
                 Vec::new()
             }),
         };
-        let segment = Segment {
-            id,
-            camera: CameraId::new(&row.get::<_, String>(1)?)?,
-            start: Timestamp(row.get(3)?),
-            end: Timestamp(row.get(4)?),
-            size_bytes: row.get::<_, i64>(5)?.max(0) as u64,
-            state: state_from(&row.get::<_, String>(6)?)?,
-            event: row.get::<_, Option<i64>>(7)?.map(EventId),
-            init_size_bytes: row.get::<_, i64>(8)?.max(0) as u64,
-            fragments,
-        };
-        Ok(Recorded { segment, path: row.get(2)?, channels: row.get::<_, i64>(10)?.clamp(0, 2) as u8 })
+        of_row(format_args!("recording {id}"), || {
+            let segment = Segment {
+                id,
+                camera: CameraId::new(&row.get::<_, String>(1)?)?,
+                start: Timestamp(row.get(3)?),
+                end: Timestamp(row.get(4)?),
+                size_bytes: row.get::<_, i64>(5)?.max(0) as u64,
+                state: state_from(&row.get::<_, String>(6)?)?,
+                event: row.get::<_, Option<i64>>(7)?.map(EventId),
+                init_size_bytes: row.get::<_, i64>(8)?.max(0) as u64,
+                fragments,
+            };
+            Ok(Recorded { segment, path: row.get(2)?, channels: row.get::<_, i64>(10)?.clamp(0, 2) as u8 })
+        })
     }
 
     /// Takes back a row whose file is gone.

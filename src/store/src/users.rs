@@ -1,6 +1,6 @@
 //! Accounts with their password hashes, and the generated passwords of RTSP players.
 
-use crate::db::{Fail, each};
+use crate::db::{Fail, each, of_row};
 use crate::devices::all_devices;
 use crate::words::from_word;
 use crate::{Accounts, grants};
@@ -44,18 +44,24 @@ pub(crate) fn login(c: &Connection, name: &str) -> Result<Option<Login>, Fail> {
     let mut statement = c.prepare_cached("SELECT name, password, role, cameras FROM user WHERE name = ?1")?;
     let mut rows = statement.query([name])?;
     let Some(r) = rows.next()? else { return Ok(None) };
-    let hash = grants::plain(&r.get::<_, String>(1)?).to_owned();
-    let grant = grants::grant(from_word(r.get(2)?)?, [r.get(3)?])?;
-    Ok(Some(Login { name: r.get(0)?, hash, grant }))
+    let name: String = r.get(0)?;
+    of_row(format_args!("account {name}"), || {
+        let hash = grants::plain(&r.get::<_, String>(1)?).to_owned();
+        let grant = grants::grant(from_word(r.get(2)?)?, [r.get(3)?])?;
+        Ok(Some(Login { name: name.clone(), hash, grant }))
+    })
 }
 
 /// All accounts by their names.
 pub(crate) fn all_users(c: &Connection) -> Result<Vec<User>, Fail> {
     let mut statement = c.prepare_cached("SELECT name, role, created, cameras FROM user ORDER BY name")?;
     each(statement.query([])?, |r| {
-        let grant = grants::grant(from_word(r.get(1)?)?, [r.get(3)?])?;
-        let (role, cameras) = (grant.role(), grant.cameras().clone());
-        Ok(User { name: r.get(0)?, role, cameras, created_at: Timestamp(r.get(2)?) })
+        let name: String = r.get(0)?;
+        of_row(format_args!("account {name}"), || {
+            let grant = grants::grant(from_word(r.get(1)?)?, [r.get(3)?])?;
+            let (role, cameras) = (grant.role(), grant.cameras().clone());
+            Ok(User { name: name.clone(), role, cameras, created_at: Timestamp(r.get(2)?) })
+        })
     })
 }
 
@@ -92,7 +98,7 @@ impl Accounts {
         let salt = secret::random_bytes::<16>();
         let hash: PasswordHash = argon2()
             .hash_password_with_salt(password.as_bytes(), &salt)
-            .map_err(|e| Error::internal("a password cannot be hashed").with_source(e.to_string()))?;
+            .map_err(|e| Error::internal("a password cannot be hashed").with_source(e))?;
         Ok(hash.to_string())
     }
 
@@ -102,7 +108,8 @@ impl Accounts {
         let found = self.inner.db.read_access("looking up an account", |c| login(c, name))?;
         let text = found.as_ref().map_or(NOBODY, |account| &account.hash);
         let hash = PasswordHash::new(text).map_err(|e| {
-            Error::new(ErrorKind::Corrupt, "the password hash of an account is damaged").with_source(e.to_string())
+            Error::new(ErrorKind::Corrupt, format!("account {name}: the hash of its password is damaged"))
+                .with_source(e)
         })?;
         let fits = password.len() <= MAX_PASSWORD_BYTES;
         let tried = if fits { password } else { "" };
@@ -198,7 +205,11 @@ impl Accounts {
                 let token: Vec<u8> =
                     tx.prepare_cached("SELECT token FROM device WHERE id = ?1")?.query_row([&id], |r| r.get(0))?;
                 let hash = grants::plain_token(&token).try_into();
-                let hash = hash.map_err(|_| Error::new(ErrorKind::Corrupt, "the hash of a token is damaged"))?;
+                let damaged = |_| {
+                    let message = format!("account {name}: device {id}: the hash of its token is damaged");
+                    Error::new(ErrorKind::Corrupt, message)
+                };
+                let hash = hash.map_err(damaged)?;
                 tx.prepare_cached("UPDATE device SET role = ?2, cameras = ?3, token = ?4 WHERE id = ?1")?
                     .execute(params![id, role, cameras, grants::token(hash, grant.cameras())])?;
             }
@@ -223,8 +234,11 @@ impl Accounts {
             let sql = "SELECT name, created, cameras FROM stream_password ORDER BY name";
             let mut statement = c.prepare_cached(sql)?;
             each(statement.query([])?, |r| {
-                let cameras = grants::cameras(r.get(2)?)?;
-                Ok(StreamPassword { name: r.get(0)?, cameras, created_at: Timestamp(r.get(1)?) })
+                let name: String = r.get(0)?;
+                of_row(format_args!("stream password {name}"), || {
+                    let cameras = grants::cameras(r.get(2)?)?;
+                    Ok(StreamPassword { name: name.clone(), cameras, created_at: Timestamp(r.get(1)?) })
+                })
             })
         })
     }
@@ -259,8 +273,11 @@ impl Accounts {
         self.inner.db.read_access("reading the stream passwords", |c| {
             let mut statement = c.prepare_cached("SELECT name, ha1, cameras FROM stream_password ORDER BY name")?;
             each(statement.query([])?, |r| {
-                let ha1 = Secret::new(grants::plain(&r.get::<_, String>(1)?).to_owned());
-                Ok(StreamLogin { name: r.get(0)?, ha1, cameras: grants::cameras(r.get(2)?)? })
+                let name: String = r.get(0)?;
+                of_row(format_args!("stream password {name}"), || {
+                    let ha1 = Secret::new(grants::plain(&r.get::<_, String>(1)?).to_owned());
+                    Ok(StreamLogin { name: name.clone(), ha1, cameras: grants::cameras(r.get(2)?)? })
+                })
             })
         })
     }

@@ -12,6 +12,67 @@ pub(crate) fn word<T: serde::Serialize>(value: &T) -> Result<String> {
 
 /// The enum that [`word`] named so.
 pub(crate) fn from_word<T: serde::de::DeserializeOwned>(text: String) -> Result<T> {
-    serde_json::from_value(serde_json::Value::String(text))
-        .map_err(|e| Error::new(ErrorKind::Corrupt, "the database holds a word that is not known").with_source(e))
+    serde_json::from_value(serde_json::Value::String(text.clone()))
+        .map_err(|e| Error::new(ErrorKind::Corrupt, format!("the word {text:?} is not known")).with_source(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Store;
+    use crate::testing::open;
+    use perch_base::Result;
+    use perch_base::ids::{CameraId, EventId};
+    use perch_base::time::Timestamp;
+    use perch_domain::access::GrantChange;
+    use perch_domain::archive::TimeRange;
+    use perch_domain::ports::AccessPort;
+
+    #[test]
+    fn an_error_says_in_which_row_it_is() {
+        let range = TimeRange { from: Timestamp(0), to: Timestamp(100) };
+        let front = CameraId::new("front").expect("valid");
+        let users = "INSERT INTO user (name, password, role, created, cameras) VALUES ('anna', 'x'";
+        let viewer = GrantChange { role: None, cameras: None };
+        let event = "INSERT INTO event (id, camera, kind, start, end, score, cause, boxes) VALUES (7, 'front'";
+        let device = "INSERT INTO device (id, token, name, kind, role, created, seen) VALUES ('dd'";
+        let stream = "INSERT INTO stream_password (name, ha1, created, cameras) VALUES ('nvr', 'x', 1, '{')";
+        let segment = "INSERT INTO segment (id, camera, path, start, end, size, state) VALUES (5, 'front', 'p', 1, 2";
+        type Ask<'a> = &'a dyn Fn(&Store) -> Result<()>;
+        let one_event: Ask = &|s| s.index().event_by_id(EventId(7)).map(drop);
+        let events: Ask = &|s| s.index().events_in(&front, &range).map(drop);
+        let all: Ask = &|s| s.accounts().users().map(drop);
+        let login: Ask = &|s| s.accounts().check_password("anna", "long enough").map(drop);
+        let change: Ask = &|s| s.accounts().set_grant("anna", &viewer).map(drop);
+        let devices: Ask = &|s| s.accounts().devices().map(drop);
+        let logins: Ask = &|s| s.accounts().stream_logins().map(drop);
+        let streams: Ask = &|s| s.accounts().stream_passwords().map(drop);
+        let recorded: Ask = &|s| s.recordings().recorded(&front, &range, 9).map(drop);
+        let cases: [(String, Ask, &str); 13] = [
+            (format!("{event}, 'odd', 1, 2, 1, 'x', '[]')"), one_event, "event 7: the word \"odd\" is not known"),
+            (format!("{event}, 'motion', 1, 2, 1, 'odd', '[]')"), events, "event 7: the word \"odd\" is not known"),
+            (format!("{event}, 'motion', 'noon', 2, 1, 'x', '[]')"), one_event, "event 7: Invalid column type"),
+            (format!("{users}, 'king', 1, null)"), all, "account anna: the word \"king\" is not known"),
+            (format!("{users}, 'viewer', 1, '{{')"), all, "account anna: its grant of cameras is damaged"),
+            (format!("{users}, 'viewer', 1, '{{')"), login, "account anna: its grant of cameras is damaged"),
+            (format!("{users}, 'viewer', 1, null)"), login, "account anna: the hash of its password is damaged: "),
+            (format!("{users}, 'viewer', 1, '{{')"), change, "account anna: its grant of cameras is damaged"),
+            (format!("{device}, x'00', 'phone', 'odd', 'admin', 1, 1)"), devices, "device dd: "),
+            (stream.into(), logins, "stream password nvr: its grant of cameras is damaged"),
+            (stream.into(), streams, "stream password nvr: its grant of cameras is damaged"),
+            (format!("{segment}, 'x', 'sealed')"), recorded, "recording 5: Invalid column type"),
+            (
+                "INSERT INTO meta VALUES ('alive_at', 'noon')".into(),
+                &|s| s.recordings().last_alive().map(drop),
+                "the time at which the box last ran is damaged: invalid digit",
+            ),
+        ];
+        for (sql, ask, want) in cases {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let store = open(&dir);
+            let entered = store.recordings().inner.db.write("entering", |tx| Ok(tx.execute(&sql, []).map(drop)?));
+            entered.expect(&sql);
+            let e = ask(&store).expect_err(&sql).to_string();
+            assert!(e.contains(want), "{sql}: {e}");
+        }
+    }
 }
