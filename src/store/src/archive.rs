@@ -2,11 +2,9 @@
 
 use crate::Recordings;
 use crate::fault::io_error;
-use crate::live::Recorded;
-use crate::mp4::read;
 use crate::segments::FIRST_THAT_MAY_OVERLAP;
-use crate::{export, gaps};
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::{export, gap_rows};
+use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::secret::hex;
 use perch_base::time::{DAY_US, Timestamp};
@@ -15,7 +13,6 @@ use perch_domain::archive::{Event, EventFilter, EventPage, Gap, GapCause, Segmen
 use perch_domain::playback;
 use perch_domain::ports::{ArchivePort, Export, OpenSegment};
 use rusqlite::params;
-use std::os::unix::fs::FileExt;
 use std::time::UNIX_EPOCH;
 
 /// Recordings that one question may return: three days of one-minute files.
@@ -91,69 +88,6 @@ impl Recordings {
         out.readable.sort();
         Ok((out, since))
     }
-
-    fn open_recorded(&self, recorded: &Recorded) -> Result<std::fs::File> {
-        let Recorded { segment, path, .. } = recorded;
-        self.inner.recordings.read(path).map_err(|e| {
-            io_error(|| format!("camera {}: recording {} cannot be opened", segment.camera, segment.id), e)
-        })
-    }
-
-    /// Reads a whole fragment of a recording.
-    pub(crate) fn read_fragment(&self, recorded: &Recorded, index: usize) -> Result<(read::Moof, Vec<u8>)> {
-        let s = &recorded.segment;
-        let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {}: recording {} is damaged", s.camera, s.id));
-        let unreadable = |e| io_error(|| format!("camera {}: recording {} cannot be read", s.camera, s.id), e);
-        let fragment = s.fragments.get(index).ok_or_else(damaged)?;
-        if fragment.offset_bytes.checked_add(fragment.size_bytes).is_none_or(|end| end > s.size_bytes) {
-            return Err(damaged());
-        }
-        let file = self.open_recorded(recorded)?;
-        let (moof, _) = read::moof_at(&file, fragment).map_err(unreadable)?.ok_or_else(damaged)?;
-        let mut data = vec![0; fragment.size_bytes as usize];
-        file.read_exact_at(&mut data, fragment.offset_bytes).map_err(unreadable)?;
-        Ok((moof, data))
-    }
-
-    /// The keyframe of the fragment in which `at` lies, as an Annex B access unit: SPS, PPS and picture with four-byte start
-    /// codes. Errors with `NotFound` when nothing is recorded there.
-    pub fn keyframe_at(&self, camera: &CameraId, at: Timestamp) -> Result<Bytes> {
-        let none = || Error::not_found(format!("camera {camera}: nothing is recorded at {at}"));
-        let range = TimeRange { from: at, to: at.plus_micros(1) };
-        let found = self.recorded(camera, &range, 16)?;
-        let recorded = found.iter().rfind(|r| r.segment.start <= at && at < r.segment.end).ok_or_else(none)?;
-        let s = &recorded.segment;
-        let offset_us = at.micros_since(s.start);
-        let index = s.fragments.partition_point(|f| f.start_us <= offset_us).checked_sub(1).ok_or_else(none)?;
-        let fragment = s.fragments[index];
-        let format = self.format_of(s.id)?;
-        let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {camera}: recording {} is damaged", s.id));
-        let unreadable = |e| io_error(|| format!("camera {camera}: recording {} cannot be read", s.id), e);
-        let file = self.open_recorded(recorded)?;
-        let (moof, _) = read::moof_at(&file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
-        let video = moof.runs.first().ok_or_else(damaged)?;
-        let bytes = u64::from(*video.sizes_bytes.first().ok_or_else(damaged)?);
-        if video.offset_bytes.checked_add(bytes).is_none_or(|end| end > fragment.size_bytes) {
-            return Err(damaged());
-        }
-        let mut sample = vec![0; bytes as usize];
-        file.read_exact_at(&mut sample, fragment.offset_bytes + video.offset_bytes).map_err(unreadable)?;
-        let mut out = BytesMut::with_capacity(sample.len() + format.sps.len() + format.pps.len() + 64);
-        let mut put = |nal: &[u8]| {
-            out.put_slice(&[0, 0, 0, 1]);
-            out.put_slice(nal);
-        };
-        put(&format.sps);
-        put(&format.pps);
-        let mut rest = &sample[..];
-        while let Some((prefix, after)) = rest.split_at_checked(4) {
-            let nal_bytes = u32::from_be_bytes(prefix.try_into().expect("split at four")) as usize;
-            let (nal, after) = after.split_at_checked(nal_bytes).ok_or_else(damaged)?;
-            put(nal);
-            rest = after;
-        }
-        Ok(out.freeze())
-    }
 }
 
 impl ArchivePort for Recordings {
@@ -162,7 +96,7 @@ impl ArchivePort for Recordings {
         let (stretches, since) = self.stretches(camera, &range)?;
         let spans = playback::spans(&stretches.readable, &range);
         let mut causes = self.inner.db.read(format_args!("camera {camera}: looking up its gaps"), |c| {
-            gaps::within(c, camera, &range, MAX_STRETCHES + 1)
+            gap_rows::within(c, camera, &range, MAX_STRETCHES + 1)
         })?;
         if causes.len() > MAX_STRETCHES {
             return Err(too_many());

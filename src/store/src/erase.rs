@@ -2,7 +2,7 @@
 //! `retention` and of those whose recordings were for a moment only.
 
 use crate::fault::{io_error, write_fault};
-use crate::{Recordings, gaps};
+use crate::{Recordings, gap_rows};
 use perch_base::Result;
 use perch_base::ids::SegmentId;
 use perch_base::sync::{lock, try_lock};
@@ -141,7 +141,7 @@ impl Recordings {
                 for one in &gone {
                     tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([one.id])?;
                     if let Some(cause) = cause {
-                        gaps::put(tx, &one.camera, one.start, one.end, cause)?;
+                        gap_rows::put(tx, &one.camera, one.start, one.end, cause)?;
                     }
                 }
                 Ok(())

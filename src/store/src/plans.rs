@@ -1,6 +1,6 @@
 //! How SQLite finds what is asked for often: by an index, whatever has piled up over the years.
 
-use crate::{archive, devices, disk, events, gaps, retention, schema, segments};
+use crate::{archive, devices, disk, event_rows, gap_rows, retention, schema, segments};
 use perch_domain::retention::Worth;
 use rusqlite::Connection;
 
@@ -15,14 +15,14 @@ fn plan(c: &Connection, sql: &str) -> Vec<String> {
 fn hot_questions_are_answered_by_an_index() {
     let mut c = Connection::open_in_memory().expect("memory");
     schema::upgrade(&mut c).expect("all steps");
-    let (recorded, token, in_range) = (segments::recorded_sql(), devices::token_sql(), events::in_range_sql());
-    let page = |camera, from| events::page_sql(camera, from);
+    let (recorded, token, in_range) = (segments::recorded_sql(), devices::token_sql(), event_rows::in_range_sql());
+    let page = |camera, from| event_rows::page_sql(camera, from);
     let pages = [page(true, true), page(false, true), page(true, false), page(false, false)];
     let by_time = "segment_time (camera=? AND start>? AND start<?)";
     let rows: [(&str, &str, &[&str]); 13] = [
         ("files of a timeline", archive::FILES, &[by_time]),
         ("since when", archive::SINCE, &["segment_time (camera=?)", "gap_retention (camera=?)"]),
-        ("gaps of a timeline", gaps::WITHIN, &["gap_camera (camera=? AND end>?)"]),
+        ("gaps of a timeline", gap_rows::WITHIN, &["gap_camera (camera=? AND end>?)"]),
         ("events of a timeline", &in_range, &["event_camera (camera=? AND id>? AND id<?)", "event_long (<expr>>?)"]),
         (
             "events of a camera since",

@@ -13,7 +13,7 @@ use crate::files::{is_day, parse_recording_path};
 use crate::inspect::Found;
 use crate::progress::{Folder, OpenReport};
 use crate::repair::{BRIEF, Brief};
-use crate::{Recordings, gaps};
+use crate::{Recordings, gap_rows};
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
@@ -363,7 +363,7 @@ impl Recordings {
                     last.max(one("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?.unwrap_or(last));
                 let since = last.max(known.unwrap_or(last)).max(alive.unwrap_or(last));
                 if kept_since.is_none_or(|oldest| last >= oldest.0) && now.0.saturating_sub(since) > JOIN_US {
-                    gaps::put(tx, camera.as_str(), Timestamp(since), now, GapCause::BoxOff)?;
+                    gap_rows::put(tx, camera.as_str(), Timestamp(since), now, GapCause::BoxOff)?;
                 }
                 Ok(true)
             },

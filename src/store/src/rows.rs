@@ -4,8 +4,8 @@
 
 use crate::change::{RowChange, Started};
 use crate::db::Fail;
-use crate::segments::{format_id, update_row};
-use crate::{Index, events, gaps};
+use crate::segment_rows::{format_id, update_row};
+use crate::{Index, event_rows, gap_rows};
 use perch_base::Result;
 use perch_base::sync::{lock, try_lock};
 use rusqlite::{ErrorCode, Transaction, params};
@@ -112,12 +112,12 @@ fn write(tx: &Transaction<'_>, change: &RowChange) -> Result<(), Fail> {
             }
         }
         RowChange::Cut { segment, .. } => update_row(tx, segment, None)?,
-        RowChange::Event(event) => events::put(tx, event)?,
+        RowChange::Event(event) => event_rows::put(tx, event)?,
         RowChange::Still { event, boxes } => {
             let sql = "UPDATE event SET thumbnail = 1, boxes = ?2 WHERE id = ?1";
-            tx.prepare_cached(sql)?.execute(params![event.0, events::boxes_text(*event, boxes)?])?;
+            tx.prepare_cached(sql)?.execute(params![event.0, event_rows::boxes_text(*event, boxes)?])?;
         }
-        RowChange::Gap { camera, start, end, cause } => gaps::put(tx, camera.as_str(), *start, *end, *cause)?,
+        RowChange::Gap { camera, start, end, cause } => gap_rows::put(tx, camera.as_str(), *start, *end, *cause)?,
     }
     Ok(())
 }
