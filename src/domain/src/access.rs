@@ -268,6 +268,9 @@ impl Default for SessionConfig {
     }
 }
 
+/// How exactly it is known when a device was last seen.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
+
 impl SessionConfig {
     const LEAST: Duration = Duration::from_secs(60);
 
@@ -292,6 +295,13 @@ impl SessionConfig {
     pub fn is_over(&self, kind: DeviceKind, created: Timestamp, seen: Timestamp, now: Timestamp) -> bool {
         let since = |t: Timestamp| Duration::from_micros(now.micros_since(t).max(0) as u64);
         kind == DeviceKind::Session && (since(created) >= self.max || since(seen) >= self.idle)
+    }
+
+    /// Whether it is to be noted that a device asks something at `now` of which that was noted at `noted` last: often enough to tell
+    /// when a session is idle, and no oftener, for each is a write and wears the card. One in time to come is set right at once.
+    pub fn is_seen_due(&self, noted: Timestamp, now: Timestamp) -> bool {
+        let every = SEEN_EVERY.min(self.idle / 4);
+        u128::from(now.micros_since(noted).unsigned_abs()) >= every.as_micros()
     }
 }
 

@@ -305,3 +305,24 @@ fn a_session_ends_when_it_is_idle_or_old_and_a_paired_device_never() {
         assert!(!limits.is_over(DeviceKind::Paired, at(created), at(seen), at(now)));
     }
 }
+
+#[test]
+fn when_a_device_was_seen_is_noted_once_a_minute_and_oftener_for_short_sessions() {
+    let at = |s: i64| Timestamp(1_800_000_000_000_000 + s * 1_000_000);
+    for (idle_s, noted, now, due) in [
+        (86_400, 0, 0, false),
+        (86_400, 0, 59, false),
+        (86_400, 0, 60, true),
+        (240, 0, 59, false),
+        (240, 0, 60, true),
+        (60, 0, 14, false),
+        (60, 0, 15, true),
+        // The clock was set back.
+        (86_400, 59, 0, false),
+        (86_400, 60, 0, true),
+    ] {
+        let limits = SessionConfig { idle: Duration::from_secs(idle_s), max: Duration::from_secs(86_400) };
+        assert_eq!(limits.is_seen_due(at(noted), at(now)), due, "{idle_s} s: {noted} {now}");
+    }
+    assert!(SessionConfig::default().is_seen_due(Timestamp(i64::MIN), Timestamp(i64::MAX)));
+}

@@ -178,6 +178,19 @@ pub struct Event {
     pub has_thumbnail: bool,
 }
 
+impl Event {
+    /// The running event with a stronger picture. The boxes stay those of its still, where it has one.
+    pub fn stronger(self, score: f32, cause: Cause, boxes: &[Rect]) -> Self {
+        let boxes = if self.has_thumbnail { self.boxes } else { boxes.to_vec() };
+        Self { score, cause, boxes, ..self }
+    }
+
+    /// The event as it is when it has ended, which is never before its start.
+    pub fn ended(self, end: Timestamp) -> Self {
+        Self { end: Some(end.max(self.start)), ..self }
+    }
+}
+
 /// Which events are asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventFilter {
@@ -340,12 +353,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_filter_lets_pass_what_it_names() {
-        let id = |name: &str| CameraId::new(name).expect("valid");
-        let event = |end| Event {
+    fn event(end: Option<Timestamp>) -> Event {
+        Event {
             id: EventId(50),
-            camera: id("front"),
+            camera: CameraId::new("front").expect("valid"),
             kind: EventKind::Motion,
             start: Timestamp(50),
             end,
@@ -356,7 +367,34 @@ mod tests {
             boxes: vec![],
             pinned: false,
             has_thumbnail: false,
-        };
+        }
+    }
+
+    #[test]
+    fn the_boxes_of_an_event_are_those_of_its_still() {
+        let rect = |x| Rect { x, y: 0.1, w: 0.2, h: 0.3 };
+        for (has_thumbnail, before, want) in [
+            (false, vec![], vec![rect(0.5)]),
+            (false, vec![rect(0.1)], vec![rect(0.5)]),
+            (true, vec![rect(0.1)], vec![rect(0.1)]),
+            (true, vec![], vec![]),
+        ] {
+            let running = Event { has_thumbnail, boxes: before, ..event(None) };
+            let want = Event { score: 0.9, cause: Cause::Motion, boxes: want, ..running.clone() };
+            assert_eq!(running.stronger(0.9, Cause::Motion, &[rect(0.5)]), want, "{has_thumbnail}");
+        }
+    }
+
+    #[test]
+    fn an_event_ends_at_its_start_or_later() {
+        for (end, want) in [(49, 50), (50, 50), (51, 51), (i64::MIN, 50)] {
+            assert_eq!(event(None).ended(Timestamp(end)), event(Some(Timestamp(want))), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_filter_lets_pass_what_it_names() {
+        let id = |name: &str| CameraId::new(name).expect("valid");
         let (ended, runs) = (event(Some(Timestamp(60))), event(None));
         let all = EventFilter::default;
         let only = |name: &str| CameraGrant::Only([id(name)].into());

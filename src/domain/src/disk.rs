@@ -1,4 +1,4 @@
-//! When the disk that recordings go to counts as full, read-only or away, and what people are told of it.
+//! When the disk that recordings go to counts as full, read-only or away, how many days fit on it, and what people are told of it.
 
 use crate::retention::RetentionConfig;
 
@@ -23,6 +23,13 @@ impl DiskFacts {
     /// cannot be written: what the index says of them can be neither checked nor acted upon.
     pub fn is_away(&self) -> bool {
         self.is_read_only && self.database_free_bytes.is_some()
+    }
+
+    /// How many days of recordings there are once the limits hold, when a day takes `bytes_of_a_day`. `None` where nothing is recorded.
+    pub fn days(&self, recordings_bytes: u64, bytes_of_a_day: u64, limits: &RetentionConfig) -> Option<f32> {
+        let room = recordings_bytes.saturating_add(self.free_bytes.saturating_sub(limits.min_free_bytes));
+        let capacity = if limits.max_bytes > 0 { room.min(limits.max_bytes) } else { room };
+        (bytes_of_a_day > 0).then(|| capacity as f32 / bytes_of_a_day as f32)
     }
 
     /// What is wrong with the disk, a sentence for people; the first that holds. `recordings_bytes` is what all recordings take,
@@ -54,6 +61,30 @@ impl DiskFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_fit_into_what_is_free_and_what_is_recorded_already() {
+        // Recorded, free, a day, to be kept free, at most.
+        for ((recorded, free, day, min_free_bytes, max_bytes), want) in [
+            ((600, 400, 100, 0, 0), Some(10.0)),
+            ((600, 400, 100, 150, 0), Some(8.5)),
+            ((600, 400, 100, 0, 300), Some(3.0)),
+            ((600, 400, 100, 150, 2000), Some(8.5)),
+            // Less is free than is to be: that goes first.
+            ((600, 100, 100, 150, 0), Some(6.0)),
+            ((0, 0, 100, 150, 0), Some(0.0)),
+            ((600, 400, 0, 0, 0), None),
+            ((u64::MAX, u64::MAX, u64::MAX, 0, 0), Some(1.0)),
+        ] {
+            let facts = DiskFacts { free_bytes: free, is_read_only: false, database_free_bytes: None };
+            let limits = RetentionConfig { min_free_bytes, max_bytes, ..RetentionConfig::default() };
+            assert_eq!(
+                facts.days(recorded, day, &limits),
+                want,
+                "{recorded} {free} {day} {min_free_bytes} {max_bytes}"
+            );
+        }
+    }
 
     #[test]
     fn a_disk_that_is_away_read_only_or_full_is_reported_the_worst_first() {

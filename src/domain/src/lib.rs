@@ -32,6 +32,7 @@ pub mod reader;
 pub mod recording;
 pub mod redact;
 pub mod reload;
+pub mod repair;
 pub mod retention;
 pub mod rtsp_address;
 pub mod running;

@@ -16,10 +16,6 @@ use perch_domain::access::{
 use perch_domain::pairing::{CardStep, CodeOutcome};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
 use rusqlite::{Transaction, params};
-use std::time::Duration;
-
-/// How exactly it is noted when a device was last seen; a write each request would wear the card.
-const SEEN_EVERY: Duration = Duration::from_secs(60);
 
 impl Accounts {
     /// What those of `ids` that still exist may do: who was revoked by a command beside the daemon is missing.
@@ -35,8 +31,7 @@ impl Accounts {
     }
 
     fn note_seen(&self, d: &Device, now: Timestamp) {
-        let every = SEEN_EVERY.min(self.inner.config.session.idle / 4);
-        if now.micros_since(d.last_seen_at).unsigned_abs() < every.as_micros() as u64 {
+        if !self.inner.config.session.is_seen_due(d.last_seen_at, now) {
             return;
         }
         // Nobody waits for this: a disk that stalls, or a long deletion, must not hold up requests.
@@ -216,6 +211,7 @@ impl AccessPort for Accounts {
 mod tests {
     use super::*;
     use crate::testing::open;
+    use std::time::Duration;
 
     /// Notes with each change of a table how far its transaction waits for the disk (1 normal, 2 full).
     fn watch(accounts: &Accounts) {

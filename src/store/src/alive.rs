@@ -21,11 +21,11 @@ impl Recordings {
     }
 
     /// When the box was last known to run.
-    pub(crate) fn last_alive(&self) -> Result<Option<i64>> {
+    pub(crate) fn last_alive(&self) -> Result<Option<Timestamp>> {
         let text = self.inner.meta.get(ALIVE_KEY)?;
         let damaged = |e: ParseIntError| {
             Error::new(ErrorKind::Corrupt, "the time at which the box last ran is damaged").with_source(e)
         };
-        text.map(|t| t.parse().map_err(damaged)).transpose()
+        text.map(|t| t.parse().map(Timestamp).map_err(damaged)).transpose()
     }
 }

@@ -148,15 +148,12 @@ impl Recordings {
         // While not all is known of what there is, the sum says nothing.
         let is_known = taking_in.is_none() && status.problem.is_empty();
         let recordings_bytes = is_known.then_some(status.recordings_bytes);
-        if let Some(problem) = self.disk_facts(space).problem(recordings_bytes, limits) {
+        let facts = self.disk_facts(space);
+        if let Some(problem) = facts.problem(recordings_bytes, limits) {
             status.problem = problem.into();
         }
-        let mut capacity =
-            status.recordings_bytes.saturating_add(space.free_bytes.saturating_sub(limits.min_free_bytes));
-        if limits.max_bytes > 0 {
-            capacity = capacity.min(limits.max_bytes);
-        }
-        status.days_at_this_rate = self.bytes_of_a_day().filter(|b| *b > 0).map(|b| capacity as f32 / b as f32);
+        status.days_at_this_rate =
+            self.bytes_of_a_day().and_then(|bytes| facts.days(status.recordings_bytes, bytes, limits));
         status
     }
 

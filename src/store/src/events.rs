@@ -72,13 +72,10 @@ impl Index {
         self.event_by_id(event.id).is_ok_and(|e| (&e.camera, e.start) != (&event.camera, event.start))
     }
 
-    /// Enters a running event's stronger picture, as soon as the database takes it; the boxes stay those of its still, where it has
-    /// one. Errors with `NotFound`.
+    /// Enters a running event's stronger picture, as soon as the database takes it, see [`Event::stronger`]. Errors with `NotFound`.
     pub fn update_event(&self, id: EventId, score: f32, cause: Cause, boxes: &[Rect]) -> Result<Event> {
         let _one_at_a_time = lock(&self.rows().naming);
-        let before = self.event_by_id(id)?;
-        let boxes = if before.has_thumbnail { before.boxes.clone() } else { boxes.to_vec() };
-        let event = Event { score, cause, boxes, ..before };
+        let event = self.event_by_id(id)?.stronger(score, cause, boxes);
         self.change(RowChange::Event(event.clone()))?;
         Ok(event)
     }
@@ -86,8 +83,7 @@ impl Index {
     /// Enters an event's end, as soon as the database takes it. Errors with `NotFound`.
     pub fn end_event(&self, id: EventId, end: Timestamp) -> Result<Event> {
         let _one_at_a_time = lock(&self.rows().naming);
-        let event = self.event_by_id(id)?;
-        let event = Event { end: Some(end.max(event.start)), ..event };
+        let event = self.event_by_id(id)?.ended(end);
         self.change(RowChange::Event(event.clone()))?;
         Ok(event)
     }

@@ -19,8 +19,8 @@ use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
 use perch_domain::archive::GapCause;
-use perch_domain::playback::JOIN_US;
-use rusqlite::{Connection, OptionalExtension, params};
+use perch_domain::repair::LastSigns;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
@@ -343,29 +343,33 @@ impl Recordings {
         })
     }
 
-    /// From the end of a camera's last recording (or when the box was last known to run) to the start, the box was off. With a lost
+    /// Notes for how long the box was off before this start, see [`LastSigns::off_since`]. With a lost
     /// index that end is known when the newest day was taken in.
     fn note_box_off(&self, camera: &CameraId) -> Result<()> {
         let (now, _) = self.started();
-        let alive = self.last_alive().unwrap_or(None).filter(|t| *t <= now.0);
+        let alive_at = self.last_alive().unwrap_or(None).filter(|t| *t <= now);
         let kept_since = self.inner.config.retention.kept_since(now);
         let is_known = self.inner.db.write(
             format_args!("camera {camera}: the time for which the box was off cannot be noted"),
             |tx| {
-                let one = |sql: &str| -> Result<Option<i64>, Fail> {
-                    Ok(tx.prepare_cached(sql)?.query_row(params![camera.as_str(), now.0], |r| r.get(0))?)
+                let one = |sql: &str| -> Result<Option<Timestamp>, Fail> {
+                    let row = |r: &Row<'_>| Ok(r.get::<_, Option<i64>>(0)?.map(Timestamp));
+                    Ok(tx.prepare_cached(sql)?.query_row(params![camera.as_str(), now.0], row)?)
                 };
-                let sealed = one("SELECT max(end) FROM segment WHERE camera = ?1 AND start < ?2 AND state = 'sealed'")?;
-                let Some(last) = sealed else { return Ok(false) };
-                let known = one("SELECT max(end) FROM gap WHERE camera = ?1 AND start < ?2 AND cause <> 'retention'")?;
-                // Files that are gone or broken were recorded all the same: the box was not off then.
-                let last =
-                    last.max(one("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?.unwrap_or(last));
-                let since = last.max(known.unwrap_or(last)).max(alive.unwrap_or(last));
-                if kept_since.is_none_or(|oldest| last >= oldest.0) && now.0.saturating_sub(since) > JOIN_US {
-                    gap_rows::put(tx, camera.as_str(), Timestamp(since), now, GapCause::BoxOff)?;
+                let signs = LastSigns {
+                    played_until: one(
+                        "SELECT max(end) FROM segment WHERE camera = ?1 AND start < ?2 AND state = 'sealed'",
+                    )?,
+                    recorded_until: one("SELECT max(end) FROM segment WHERE camera = ?1 AND end <= ?2")?,
+                    gap_until: one(
+                        "SELECT max(end) FROM gap WHERE camera = ?1 AND start < ?2 AND cause <> 'retention'",
+                    )?,
+                    alive_at,
+                };
+                if let Some(since) = signs.off_since(kept_since, now) {
+                    gap_rows::put(tx, camera.as_str(), since, now, GapCause::BoxOff)?;
                 }
-                Ok(true)
+                Ok(signs.played_until.is_some())
             },
         )?;
         if is_known {

@@ -1,5 +1,5 @@
-//! What is done where a row and its file differ: a file is taken in, cut or set aside, a row is corrected, marked or forgotten.
-//! Which rows and files are held against each other, and when, is `reconcile`'s.
+//! Does what is to be done where a row and its file differ (`perch_domain::repair` says what): a file is taken in, cut or set aside, a row
+//! is corrected, marked or forgotten. Which rows and files are held against each other, and when, is `reconcile`'s.
 
 use crate::db::{Fail, of_row};
 use crate::files::parse_recording_path;
@@ -12,7 +12,8 @@ use crate::{Recordings, fragments};
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{ErrorKind, Result};
-use perch_domain::archive::{SegmentState, TOUCH_US};
+use perch_domain::archive::SegmentState;
+use perch_domain::repair::{DOUBLED_FILES, RowStep, Stretch, row_step, start_of};
 use rusqlite::{Row, params};
 
 /// What a comparison needs of a row.
@@ -47,20 +48,22 @@ impl Brief {
     }
 }
 
+impl Brief {
+    fn stretch(&self) -> Stretch {
+        Stretch { id: self.id, start: self.start, end: self.end, in_event: self.in_event }
+    }
+}
+
 impl Recordings {
     /// Compares one row with its file (`size_bytes` is the file's, if it is there). Returns it when it can be read.
     pub(crate) fn check(&self, mut row: Brief, size_bytes: Option<u64>) -> Result<Option<Brief>> {
         let id = row.id;
-        match (row.state, size_bytes) {
-            (SegmentState::Deleting | SegmentState::Quarantined, _) | (SegmentState::Lost, None) => return Ok(None),
-            (SegmentState::Open, None) => {
-                // Nothing of it had reached the disk.
-                self.forget_open(id)?;
-                return Ok(None);
-            }
-            (SegmentState::Sealed, None) => return self.lose(row).map(|()| None),
-            (SegmentState::Sealed, Some(bytes)) if bytes == row.size_bytes => return Ok(Some(row)),
-            _ => {}
+        match row_step(row.state, row.size_bytes, size_bytes) {
+            RowStep::Keep => return Ok(Some(row)),
+            RowStep::Leave => return Ok(None),
+            RowStep::Forget => return self.forget_open(id).map(|()| None),
+            RowStep::Lose => return self.lose(row).map(|()| None),
+            RowStep::Inspect => {}
         }
         match self.inspect(&row.path) {
             Found::Whole { scan, cut } => {
@@ -112,8 +115,7 @@ impl Recordings {
         })
     }
 
-    /// Enters files that have no row. The time of each is what its `prft` says, when that agrees with its name to the second, else
-    /// its name's.
+    /// Enters files that have no row; when each begins, [`start_of`] says from its name and its `prft`.
     pub(crate) fn adopt(&self, files: &[(&String, Scan)]) -> Result<u64> {
         let Some((first, _)) = files.first() else { return Ok(0) };
         self.inner.db.write(format_args!("{} recordings from {first} on cannot be taken in", files.len()), |tx| {
@@ -123,8 +125,7 @@ impl Recordings {
             let mut adopted = 0;
             for (path, scan) in files {
                 let Some((camera, named)) = parse_recording_path(path) else { continue };
-                let said = scan.ntp.map(|ntp| ntp_to_timestamp(ntp, named));
-                let start = said.filter(|t| t.micros_since(named).abs() < 1_000_000).unwrap_or(named);
+                let start = start_of(named, scan.ntp.map(|ntp| ntp_to_timestamp(ntp, named)));
                 let end = start.plus_micros(length_us(&scan.fragments));
                 let format = format_id(tx, &scan.init.format)?;
                 let (size_bytes, init_bytes) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
@@ -137,21 +138,14 @@ impl Recordings {
         })
     }
 
-    /// A power cut between writing an event's file and cutting the one before it leaves the seconds before the event twice.
+    /// Cuts what stands in an event's file as well, see [`Stretch::may_be_doubled_in`].
     pub(crate) fn cut_overlaps(&self, rows: &mut [Brief]) -> Result<()> {
         rows.sort_by_key(|r| (r.start, r.id));
         for i in 1..rows.len() {
             let (earlier, later) = rows.split_at_mut(i);
             let later = &later[0];
-            if !later.in_event {
-                continue;
-            }
-            for row in earlier.iter_mut().rev().take(4) {
-                let doubled = row.id < later.id
-                    && row.start < later.start
-                    && row.end.0 > later.start.0 + TOUCH_US
-                    && row.end.0 <= later.end.0 + 1_000_000;
-                if doubled {
+            for row in earlier.iter_mut().rev().take(DOUBLED_FILES) {
+                if row.stretch().may_be_doubled_in(&later.stretch()) {
                     let find = |row: &Brief| match self.recorded_by_id(&row.camera, row.id) {
                         Ok((recorded, _)) => Ok(Some(recorded)),
                         // Deleted since.
@@ -184,7 +178,6 @@ mod tests {
     #[test]
     fn times_of_adopted_files_agree_with_their_names() {
         let named = Timestamp(1_800_000_000_123_000);
-        let derived = ntp_to_timestamp(0, named);
-        assert!(derived.micros_since(named).abs() > 1_000_000, "a nonsensical prft is not believed");
+        assert_eq!(start_of(named, Some(ntp_to_timestamp(0, named))), named, "a nonsensical prft is not believed");
     }
 }
