@@ -242,7 +242,7 @@ fn allows(role: Role, cameras: &CameraGrant, permission: Permission, object: Obj
 }
 
 /// How a device came to be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
     /// By a one-time password; stays until revoked.

@@ -57,7 +57,7 @@ pub struct Fragment {
 }
 
 /// What state a recorded file is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SegmentState {
     /// Being written.

@@ -1,8 +1,8 @@
 //! Times that decide who may come in follow the clock when it is set: the shell of `perch_domain::ages`.
 
 use crate::db::Fail;
-use crate::pairing::{keep_pairing, meta, pairing, put_meta};
-use crate::{Accounts, db};
+use crate::pairing::{keep_pairing, pairing};
+use crate::{Accounts, db, meta_rows};
 use perch_base::clock::Clock;
 use perch_base::sync::lock;
 use perch_base::time::{MonoTime, Timestamp};
@@ -16,7 +16,10 @@ const UNSET_KEY: &str = "clock_unset_since";
 /// This run's ages, which begin when the store is opened.
 pub(crate) fn begin(clock: &dyn Clock, db: &db::Db) -> Ages {
     // A database that cannot be read now says nothing of the clock: times of earlier runs then stay as they are.
-    let kept = db.read_access("looking up since when the clock is wrong", |c| meta(c, UNSET_KEY)).ok().flatten();
+    let kept = db
+        .read_access("looking up since when the clock is wrong", |c| Ok(meta_rows::get(c, UNSET_KEY)?))
+        .ok()
+        .flatten();
     let unset_since = kept.and_then(|text| text.parse().ok()).map(Timestamp);
     Ages::start(clock.utc(), clock.mono(), unset_since)
 }
@@ -35,12 +38,10 @@ fn move_times(tx: &Transaction<'_>, step: &Step) -> Result<(), Fail> {
 
 fn keep_unset(tx: &Transaction<'_>, since: UnsetSince) -> Result<(), Fail> {
     match since {
-        Some(since) => put_meta(tx, UNSET_KEY, &since.0.to_string()),
-        None => {
-            tx.prepare_cached("DELETE FROM meta WHERE key = ?1")?.execute([UNSET_KEY])?;
-            Ok(())
-        }
+        Some(since) => meta_rows::put(tx, UNSET_KEY, &since.0.to_string())?,
+        None => meta_rows::remove(tx, UNSET_KEY)?,
     }
+    Ok(())
 }
 
 /// The newest time that a device or a code has.
@@ -143,7 +144,7 @@ mod tests {
         asked.expect("asked");
         accounts.clock_is(false).expect("kept");
         assert_eq!(lock(&accounts.inner.ages).unset_since(), Some(accounts.now()));
-        let kept = accounts.inner.db.read_access("looking", |c| meta(c, UNSET_KEY)).expect("read");
+        let kept = accounts.inner.db.read_access("looking", |c| Ok(meta_rows::get(c, UNSET_KEY)?)).expect("read");
         assert_eq!(kept, Some(accounts.now().0.to_string()));
     }
 }

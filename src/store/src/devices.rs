@@ -3,10 +3,10 @@
 use crate::db::{Fail, each, of_row};
 use crate::words::{from_word, word};
 use crate::{Accounts, grants};
+use perch_base::Result;
 use perch_base::ids::DeviceId;
 use perch_base::secret;
 use perch_base::time::Timestamp;
-use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{Credential, Device, DeviceKind, Grant, Principal, check_acting};
 use rusqlite::{Connection, Row, Transaction, params};
 use std::fmt::Display;
@@ -33,29 +33,21 @@ pub(crate) fn insert_device(
         name,
         word(&kind)?,
         username,
-        grant.role().as_str(),
+        word(&grant.role())?,
         now.0,
         grants::column(grant.cameras())?
     ])?;
     Ok(Credential { device_id, token, role: grant.role() })
 }
 
-fn kind_from(text: &str) -> Result<DeviceKind> {
-    match text {
-        "paired" => Ok(DeviceKind::Paired),
-        "session" => Ok(DeviceKind::Session),
-        _ => Err(Error::new(ErrorKind::Corrupt, format!("the kind `{text}` is not known"))),
-    }
-}
-
 pub(crate) fn device(row: &Row<'_>) -> Result<Device, Fail> {
     let id: String = row.get(0)?;
     of_row(format_args!("device {id}"), || {
-        let grant = grants::grant(from_word(row.get(4)?)?, [row.get(7)?, row.get(8)?])?;
+        let grant = grants::grant(from_word(&row.get::<_, String>(4)?)?, [row.get(7)?, row.get(8)?])?;
         Ok(Device {
             id: DeviceId::parse(&id)?,
             name: row.get(1)?,
-            kind: kind_from(&row.get::<_, String>(2)?)?,
+            kind: from_word(&row.get::<_, String>(2)?)?,
             username: row.get(3)?,
             role: grant.role(),
             cameras: grant.cameras().clone(),

@@ -5,7 +5,7 @@ use crate::words::{from_word, word};
 use perch_base::ids::{CameraId, EventId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::{Event, EventFilter, EventKind, TimeRange};
+use perch_domain::archive::{Event, EventFilter, TimeRange};
 use perch_domain::motion::Rect;
 use rusqlite::{Connection, Row, Transaction, params};
 
@@ -16,6 +16,9 @@ pub(crate) const MAX_ON_TIMELINE: usize = 2_000;
 /// overlaps a range is found without a walk through everything before it. The number stands in the index, too.
 const LONG_US: i64 = 3_600_000_000;
 const IS_LONG: &str = "(end IS NULL OR end - start > 3600000000) AND coalesce(end, 9223372036854775807)";
+
+/// An id is at or after its event's start, by less than this: it is moved on a microsecond for each event that has it already.
+const ID_LATE_US: i64 = 1_000_000;
 
 const COLUMNS: &str =
     "id, camera, kind, start, end, score, cause, boxes, pinned, thumbnail, coalesce(since, start), chapter";
@@ -28,11 +31,11 @@ fn from_row(r: &Row<'_>) -> Result<Event, Fail> {
         Ok(Event {
             id,
             camera: CameraId::new(&r.get::<_, String>(1)?)?,
-            kind: from_word(r.get(2)?)?,
+            kind: from_word(&r.get::<_, String>(2)?)?,
             start: Timestamp(r.get(3)?),
             end: r.get::<_, Option<i64>>(4)?.map(Timestamp),
             score: r.get::<_, f64>(5)? as f32,
-            cause: from_word(r.get(6)?)?,
+            cause: from_word(&r.get::<_, String>(6)?)?,
             boxes: serde_json::from_str(&boxes).map_err(damaged)?,
             pinned: r.get(8)?,
             has_thumbnail: r.get(9)?,
@@ -54,7 +57,7 @@ pub(crate) fn put(tx: &Transaction<'_>, e: &Event) -> Result<(), Fail> {
     let sql = "INSERT INTO event (id, camera, kind, start, end, score, cause, boxes, since, chapter)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET end = excluded.end, score = excluded.score, cause = excluded.cause,
         boxes = excluded.boxes";
-    let (camera, kind, cause) = (e.camera.as_str(), e.kind.as_str(), word(&e.cause)?);
+    let (camera, kind, cause) = (e.camera.as_str(), word(&e.kind)?, word(&e.cause)?);
     let (end, score, boxes) = (e.end.map(|t| t.0), f64::from(e.score), boxes_text(e.id, &e.boxes)?);
     let row = params![e.id.0, camera, kind, e.start.0, end, score, cause, boxes, e.since.0, e.chapter];
     tx.prepare_cached(sql)?.execute(row)?;
@@ -70,11 +73,10 @@ pub(crate) fn boxes_text(id: EventId, boxes: &[Rect]) -> Result<String> {
         .map_err(|e| Error::internal(format!("event {id}: its boxes cannot be written")).with_source(e))
 }
 
-/// Events of a camera (`?1`) that overlap the range from `?2` to `?3`, newest first; `?4` is [`LONG_US`] before `?2`. An id is at
-/// or a little after its event's start.
+/// Events of a camera (`?1`) that overlap the range from `?2` to `?3`, newest first; `?4` is [`LONG_US`] before `?2`.
 pub(crate) fn in_range_sql() -> String {
     format!(
-        "SELECT {COLUMNS} FROM event WHERE camera = ?1 AND id >= ?4 AND id < ?3 + 1000000 AND start < ?3
+        "SELECT {COLUMNS} FROM event WHERE camera = ?1 AND id >= ?4 AND id < ?3 + {ID_LATE_US} AND start < ?3
         AND (end IS NULL OR end > ?2)
         UNION ALL SELECT {COLUMNS} FROM event INDEXED BY event_long WHERE {IS_LONG} > ?2
         AND camera = ?1 AND id < ?4 AND start < ?3 ORDER BY id DESC LIMIT {MAX_ON_TIMELINE}"
@@ -110,11 +112,11 @@ pub(crate) fn page(
     camera: Option<&CameraId>,
     limit: usize,
 ) -> Result<Vec<Event>, Fail> {
-    // An id is at or a little after its event's start, which bounds the search by time.
+    // Bounds the search by time.
     let before = filter.before.map_or(i64::MAX, |id| id.0);
-    let before = filter.to.map_or(before, |to| before.min(to.0.saturating_add(1_000_000)));
+    let before = filter.to.map_or(before, |to| before.min(to.0.saturating_add(ID_LATE_US)));
     let mut statement = c.prepare_cached(&page_sql(camera.is_some(), filter.from.is_some()))?;
-    let kind = filter.kind.map(EventKind::as_str);
+    let kind = filter.kind.as_ref().map(word).transpose()?;
     let (from, to) = (filter.from.map(|t| t.0), filter.to.map(|t| t.0));
     let far = from.map(|from| from.saturating_sub(LONG_US));
     let limits = params![camera.map(CameraId::as_str), before, kind, from, to, limit as i64, far];

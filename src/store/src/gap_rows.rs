@@ -44,7 +44,7 @@ pub(crate) fn within(c: &Connection, camera: &CameraId, range: &TimeRange, limit
     let rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, limit as i64])?;
     each(rows, |r| {
         // A newer program that was gone back from may have known a cause more.
-        let cause = from_word(r.get(2)?).unwrap_or(GapCause::Unknown);
+        let cause = from_word(&r.get::<_, String>(2)?).unwrap_or(GapCause::Unknown);
         Ok(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause })
     })
 }

@@ -40,6 +40,7 @@ mod index;
 mod inspect;
 mod live;
 mod meta;
+mod meta_rows;
 mod mp4;
 mod pairing;
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Small values under keys, and the word that the running box leaves for the commands beside it.
 
 use crate::db::Db;
+use crate::meta_rows;
 use perch_base::{Error, Result};
 use perch_domain::running::{RunningBox, RunningCamera};
-use rusqlite::{OptionalExtension, params};
 use std::sync::Arc;
 
 /// Where the word is kept, as JSON.
@@ -30,19 +30,12 @@ impl Meta {
 
     /// Keeps a small value under a key.
     pub fn set(&self, key: &str, value: &str) -> Result<()> {
-        self.db.write(format_args!("keeping {key}"), |tx| {
-            let sql =
-                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            tx.prepare_cached(sql)?.execute(params![key, value])?;
-            Ok(())
-        })
+        self.db.write(format_args!("keeping {key}"), |tx| Ok(meta_rows::put(tx, key, value)?))
     }
 
     /// The value kept under a key.
     pub fn get(&self, key: &str) -> Result<Option<String>> {
-        self.db.read(format_args!("looking up {key}"), |c| {
-            Ok(c.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?)
-        })
+        self.db.read(format_args!("looking up {key}"), |c| Ok(meta_rows::get(c, key)?))
     }
 
     /// Leaves word of the box that runs.

@@ -6,8 +6,9 @@ use crate::files::parse_recording_path;
 use crate::inspect::Found;
 use crate::mp4::read::Scan;
 use crate::mp4::write::ntp_to_timestamp;
-use crate::segment_rows::{format_id, state_from, state_word};
+use crate::segment_rows::format_id;
 use crate::segments::length_us;
+use crate::words::{from_word, word};
 use crate::{Recordings, fragments};
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
@@ -41,7 +42,7 @@ impl Brief {
                 start: Timestamp(r.get(3)?),
                 end: Timestamp(r.get(4)?),
                 size_bytes: r.get::<_, i64>(5)?.max(0) as u64,
-                state: state_from(r.get_ref(6)?.as_str().unwrap_or_default())?,
+                state: from_word(r.get_ref(6)?.as_str().unwrap_or_default())?,
                 in_event: r.get(7)?,
             })
         })
@@ -111,7 +112,7 @@ impl Recordings {
         self.inner.db.write(format_args!("recording {id} cannot be marked in the index"), |tx| {
             let sql = "UPDATE segment SET state = ?2, size = 0, fragments = NULL, sha256 = NULL
                 WHERE id = ?1 AND state <> 'deleting'";
-            Ok(tx.prepare_cached(sql)?.execute(params![id.0, state_word(state)])? > 0)
+            Ok(tx.prepare_cached(sql)?.execute(params![id.0, word(&state)?])? > 0)
         })
     }
 

@@ -1,6 +1,7 @@
 //! Forgets who may use the box: what an owner asks for with a file on the card. Recordings and events stay.
 
 use crate::Accounts;
+use crate::meta_rows;
 use crate::pairing::{PAIRING_KEY, SALT_KEY};
 use perch_base::Result;
 
@@ -12,8 +13,8 @@ impl Accounts {
             for table in ["device", "user", "stream_password"] {
                 tx.execute(&format!("DELETE FROM {table}"), [])?;
             }
-            tx.execute("DELETE FROM meta WHERE key IN (?1, ?2)", [PAIRING_KEY, SALT_KEY])?;
-            Ok(())
+            meta_rows::remove(tx, PAIRING_KEY)?;
+            Ok(meta_rows::remove(tx, SALT_KEY)?)
         })
     }
 }

@@ -2,8 +2,9 @@
 //! taken back, so the program before must be able to use what a step made: it only adds, and the database says who can use it.
 
 use crate::fault::sql_error;
+use crate::meta_rows;
 use perch_base::{Error, ErrorKind, Result};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 /// The version that this program writes.
 pub(crate) const VERSION: usize = 4;
@@ -161,8 +162,7 @@ pub(crate) fn upgrade(connection: &mut Connection) -> Result<()> {
             Some(step) => {
                 tx.execute_batch(step).map_err(wrap)?;
                 tx.pragma_update(None, "user_version", version + 1).map_err(wrap)?;
-                let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
-                tx.execute(sql, [USABLE_BY_KEY, &USABLE_BY[at].to_string()]).map_err(wrap)?;
+                meta_rows::put(&tx, USABLE_BY_KEY, &USABLE_BY[at].to_string()).map_err(wrap)?;
                 tx.commit().map_err(wrap)?;
             }
             None if at == STEPS.len() => return Ok(()),
@@ -185,8 +185,7 @@ fn is_newer_but_usable(connection: &Connection, version: i64) -> rusqlite::Resul
     if connection.query_row(table, [], |r| r.get::<_, i64>(0))? == 0 {
         return Ok(false);
     }
-    let oldest: Option<String> =
-        connection.query_row("SELECT value FROM meta WHERE key = ?1", [USABLE_BY_KEY], |r| r.get(0)).optional()?;
+    let oldest = meta_rows::get(connection, USABLE_BY_KEY)?;
     Ok(oldest.and_then(|v| v.parse::<usize>().ok()).is_some_and(|oldest| oldest <= VERSION))
 }
 

@@ -3,27 +3,9 @@
 use crate::db::Fail;
 use crate::fragments;
 use crate::mp4::h264::TrackFormat;
-use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::{Segment, SegmentState};
+use crate::words::word;
+use perch_domain::archive::Segment;
 use rusqlite::{Transaction, params};
-
-pub(crate) fn state_word(state: SegmentState) -> &'static str {
-    match state {
-        SegmentState::Open => "open",
-        SegmentState::Sealed => "sealed",
-        SegmentState::Lost => "lost",
-        SegmentState::Quarantined => "quarantined",
-        SegmentState::Deleting => "deleting",
-    }
-}
-
-pub(crate) fn state_from(word: &str) -> Result<SegmentState> {
-    use SegmentState::*;
-    [Open, Sealed, Lost, Quarantined, Deleting]
-        .into_iter()
-        .find(|s| state_word(*s) == word)
-        .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("the state `{word}` is not known")))
-}
 
 /// Finds or keeps a pair of parameter sets.
 pub(crate) fn format_id(tx: &Transaction<'_>, format: &TrackFormat) -> Result<i64, Fail> {
@@ -42,7 +24,7 @@ pub(crate) fn update_row(tx: &Transaction<'_>, s: &Segment, sha256: Option<&[u8]
         s.start.0,
         s.end.0,
         size_bytes,
-        state_word(s.state),
+        word(&s.state)?,
         init_bytes,
         blob,
         sha256

@@ -8,7 +8,7 @@ use crate::fault::io_error;
 use crate::live::Recorded;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::read;
-use crate::segment_rows::state_from;
+use crate::words::from_word;
 use crate::{Recordings, fragments};
 use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId, SegmentId};
@@ -18,6 +18,9 @@ use perch_domain::archive::{Fragment, Segment, SegmentState, TOUCH_US, TimeRange
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::HashSet;
 use std::io;
+
+/// The newest file begins at most this much behind the moment at which the earlier ones are to end.
+const NEAR_US: i64 = 60_000_000;
 
 const COLUMNS: &str = "id, camera, path, start, end, size, state, event, init_size, fragments, audio";
 
@@ -48,7 +51,7 @@ impl Recordings {
                 start: Timestamp(row.get(3)?),
                 end: Timestamp(row.get(4)?),
                 size_bytes: row.get::<_, i64>(5)?.max(0) as u64,
-                state: state_from(&row.get::<_, String>(6)?)?,
+                state: from_word(&row.get::<_, String>(6)?)?,
                 event: row.get::<_, Option<i64>>(7)?.map(EventId),
                 init_size_bytes: row.get::<_, i64>(8)?.max(0) as u64,
                 fragments,
@@ -86,12 +89,12 @@ impl Recordings {
         };
         let in_rows = self.inner.db.read_recorder(&what, |c| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND start >= ?2 AND start < ?2 + 60000000
+                "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND start >= ?2 AND start < ?2 + {NEAR_US}
                 AND state = 'sealed' ORDER BY id DESC LIMIT 1"
             );
             each(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0])?, |row| self.recorded_in(row))
         })?;
-        let is_near = |s: &Segment| s.start >= at && s.start.0 < at.0.saturating_add(60_000_000);
+        let is_near = |s: &Segment| s.start >= at && s.start < at.plus_micros(NEAR_US);
         let in_memory = live.iter().map(|(l, _)| l.segment.clone()).filter(is_near);
         let newest = in_memory.chain(in_rows.into_iter().map(|r| r.segment)).max_by_key(|s| s.id);
         let Some(newest) = newest else { return Ok(()) };

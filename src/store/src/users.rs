@@ -2,7 +2,7 @@
 
 use crate::db::{Fail, each, of_row};
 use crate::devices::all_devices;
-use crate::words::from_word;
+use crate::words::{from_word, word};
 use crate::{Accounts, grants};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -47,7 +47,7 @@ pub(crate) fn login(c: &Connection, name: &str) -> Result<Option<Login>, Fail> {
     let name: String = r.get(0)?;
     of_row(format_args!("account {name}"), || {
         let hash = grants::plain(&r.get::<_, String>(1)?).to_owned();
-        let grant = grants::grant(from_word(r.get(2)?)?, [r.get(3)?])?;
+        let grant = grants::grant(from_word(&r.get::<_, String>(2)?)?, [r.get(3)?])?;
         Ok(Some(Login { name: name.clone(), hash, grant }))
     })
 }
@@ -58,7 +58,7 @@ pub(crate) fn all_users(c: &Connection) -> Result<Vec<User>, Fail> {
     each(statement.query([])?, |r| {
         let name: String = r.get(0)?;
         of_row(format_args!("account {name}"), || {
-            let grant = grants::grant(from_word(r.get(1)?)?, [r.get(3)?])?;
+            let grant = grants::grant(from_word(&r.get::<_, String>(1)?)?, [r.get(3)?])?;
             let (role, cameras) = (grant.role(), grant.cameras().clone());
             Ok(User { name: name.clone(), role, cameras, created_at: Timestamp(r.get(2)?) })
         })
@@ -74,7 +74,7 @@ pub(crate) fn is_claimed(c: &Connection) -> Result<bool, Fail> {
 fn insert_user(tx: &Transaction<'_>, name: &str, hash: &str, grant: &Grant, now: Timestamp) -> Result<(), Fail> {
     let sql = "INSERT INTO user (name, password, role, created, cameras) VALUES (?1, ?2, ?3, ?4, ?5)
         ON CONFLICT DO NOTHING";
-    let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
+    let (role, cameras) = (word(&grant.role())?, grants::column(grant.cameras())?);
     let proof = grants::text(hash, grant.cameras());
     match tx.prepare_cached(sql)?.execute(params![name, proof, role, now.0, cameras])? {
         0 => Err(Error::new(ErrorKind::Conflict, format!("there is already an account {name}")).into()),
@@ -162,7 +162,7 @@ impl Accounts {
             let is_first = all_users(tx)?.is_empty();
             insert_user(tx, name, &hash, grant, now)?;
             if let Some(by) = by.filter(|_| is_first) {
-                let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
+                let (role, cameras) = (word(&grant.role())?, grants::column(grant.cameras())?);
                 let sql = "UPDATE device SET username = ?2
                     WHERE id = ?1 AND username IS NULL AND role = ?3 AND cameras IS ?4";
                 tx.prepare_cached(sql)?.execute(params![by.to_string(), name, role, cameras])?;
@@ -195,7 +195,7 @@ impl Accounts {
             if grant.role() != Role::Admin {
                 self.may_leave(tx, Leaving::Account(name), now)?;
             }
-            let (role, cameras) = (grant.role().as_str(), grants::column(grant.cameras())?);
+            let (role, cameras) = (word(&grant.role())?, grants::column(grant.cameras())?);
             let proof = grants::text(&account.hash, grant.cameras());
             tx.prepare_cached("UPDATE user SET role = ?2, cameras = ?3, password = ?4 WHERE name = ?1")?
                 .execute(params![name, role, cameras, proof])?;

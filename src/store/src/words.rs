@@ -1,6 +1,7 @@
 //! The words under which values of enums stand in columns: those that serde gives them.
 
 use perch_base::{Error, ErrorKind, Result};
+use serde::de::IntoDeserializer;
 
 /// An enum's one-word text as serde names it; for columns.
 pub(crate) fn word<T: serde::Serialize>(value: &T) -> Result<String> {
@@ -11,21 +12,46 @@ pub(crate) fn word<T: serde::Serialize>(value: &T) -> Result<String> {
 }
 
 /// The enum that [`word`] named so.
-pub(crate) fn from_word<T: serde::de::DeserializeOwned>(text: String) -> Result<T> {
-    serde_json::from_value(serde_json::Value::String(text.clone()))
-        .map_err(|e| Error::new(ErrorKind::Corrupt, format!("the word {text:?} is not known")).with_source(e))
+pub(crate) fn from_word<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    let unknown = |e: serde::de::value::Error| {
+        Error::new(ErrorKind::Corrupt, format!("the word {text:?} is not known")).with_source(e)
+    };
+    T::deserialize(text.into_deserializer()).map_err(unknown)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::Store;
     use crate::testing::open;
-    use perch_base::Result;
     use perch_base::ids::{CameraId, EventId};
     use perch_base::time::Timestamp;
-    use perch_domain::access::GrantChange;
-    use perch_domain::archive::TimeRange;
+    use perch_domain::access::{DeviceKind, GrantChange, Role};
+    use perch_domain::archive::{EventKind, GapCause, SegmentState, TimeRange};
     use perch_domain::ports::AccessPort;
+
+    /// What SQL texts, indices and older databases say: a value that is renamed for the API must not be renamed here.
+    #[test]
+    fn words_in_columns_stay_what_they_are() {
+        fn check<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(all: &[(T, &str)]) {
+            for (value, text) in all {
+                assert_eq!(word(value).expect("a word"), *text);
+                assert_eq!(from_word::<T>(text).expect("known"), *value);
+            }
+        }
+        check(&[
+            (SegmentState::Open, "open"),
+            (SegmentState::Sealed, "sealed"),
+            (SegmentState::Lost, "lost"),
+            (SegmentState::Quarantined, "quarantined"),
+            (SegmentState::Deleting, "deleting"),
+        ]);
+        check(&[(DeviceKind::Paired, "paired"), (DeviceKind::Session, "session")]);
+        check(&[(Role::Admin, "admin"), (Role::Viewer, "viewer")]);
+        check(&[(EventKind::Motion, "motion")]);
+        check(&[(GapCause::Retention, "retention"), (GapCause::BoxOff, "box_off")]);
+        assert_eq!(from_word::<Role>("Admin").expect_err("another").kind(), ErrorKind::Corrupt);
+    }
 
     #[test]
     fn an_error_says_in_which_row_it_is() {
