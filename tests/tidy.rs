@@ -5,7 +5,7 @@ mod exchange;
 #[path = "tidy/packages.rs"]
 mod packages;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Longest source file without its tests, longest file of tests, and longest `main.rs`, in lines.
@@ -400,12 +400,38 @@ fn leaves(tree: &str) -> Vec<String> {
     parts.flat_map(|part| leaves(part.trim())).map(|leaf| format!("{}{leaf}", before.trim())).collect()
 }
 
+/// The word that a text begins with.
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// The methods of types that a file's code lets others call, those of traits aside: type and name.
+fn methods(code: &str) -> Vec<(String, String)> {
+    let (mut of, mut out) = (None, Vec::new());
+    for line in code.lines() {
+        if let Some(head) = line.strip_prefix("impl") {
+            let head = if head.starts_with('<') { head.split_once("> ").map_or("", |(_, rest)| rest) } else { head };
+            of = (!head.contains(" for ")).then(|| word(head.trim_start()));
+        } else if line == "}" {
+            of = None;
+        } else if let (Some(of), Some((_, name))) =
+            (&of, line.strip_prefix("    pub").and_then(|line| line.split_once("fn ")))
+        {
+            out.push((of.clone(), word(name)));
+        }
+    }
+    out
+}
+
 /// One file of a crate.
 #[derive(Default)]
 struct Module {
     /// All the paths that it names, and those of them that it hands on under its own name.
     named: Vec<Vec<String>>,
     handed_on: Vec<Vec<String>>,
+    /// The methods that others may call, each with its type, and the names of all methods that it calls.
+    methods: Vec<(String, String)>,
+    called: BTreeSet<String>,
 }
 
 impl Module {
@@ -418,7 +444,10 @@ impl Module {
             code.push('\n');
         }
         let parts = |path: &str| path.split("::").map(|part| part.trim().to_owned()).collect::<Vec<_>>();
-        let (mut module, mut rest) = (Self::default(), String::new());
+        let (mut module, mut rest) = (Self { methods: methods(&code), ..Self::default() }, String::new());
+        let called = code.match_indices('.').map(|(at, _)| (word(&code[at + 1..]), at + 1));
+        module.called =
+            called.filter(|(name, at)| code[at + name.len()..].starts_with('(')).map(|(name, _)| name).collect();
         let mut left = code.as_str();
         while let Some(at) = left.find("use ") {
             let begin = left[..at].rfind('\n').map_or(0, |n| n + 1);
@@ -473,6 +502,24 @@ fn home_of<'m>(at: &[String], path: &[String], modules: &'m BTreeMap<Vec<String>
     further.and_then(|further| home_of(&here, further, modules)).or(Some(found))
 }
 
+/// Where the methods are of types that several files add methods to: who calls one uses that file, though no path names it. A name
+/// that several files give to a method says nothing.
+fn homes_of_methods(modules: &BTreeMap<Vec<String>, Module>) -> BTreeMap<&str, &Vec<String>> {
+    let mut files: BTreeMap<&str, BTreeSet<&Vec<String>>> = BTreeMap::new();
+    let mut homes: BTreeMap<&str, BTreeSet<(&str, &Vec<String>)>> = BTreeMap::new();
+    for (m, module) in modules {
+        for (of, name) in &module.methods {
+            files.entry(of).or_default().insert(m);
+            homes.entry(name).or_default().insert((of, m));
+        }
+    }
+    let split = homes.into_iter().filter_map(|(name, homes)| {
+        let (of, home) = homes.iter().next().filter(|_| homes.len() == 1)?;
+        (files[of].len() > 1).then_some((name, *home))
+    });
+    split.collect()
+}
+
 /// A file may use what is written down in another one or in one below it, and none of them in turn what is written down in it: not a
 /// folder's own file either, which may hand on all that lies in the folder.
 #[test]
@@ -491,11 +538,13 @@ fn modules_form_no_circle() {
                 (module, Module::read(&text(&path)))
             })
             .collect();
+        let by_method = homes_of_methods(&modules);
         let uses: BTreeMap<_, Vec<_>> = modules
             .iter()
             .map(|(m, module)| {
                 let named = module.named.iter().filter_map(|path| home_of(m, path, &modules));
-                (m, named.filter(|other| *other != m).collect())
+                let called = module.called.iter().filter_map(|name| by_method.get(&**name).copied());
+                (m, named.chain(called).filter(|other| *other != m).collect())
             })
             .collect();
         let mut reached: BTreeMap<&Vec<String>, Vec<&Vec<String>>> = BTreeMap::new();
@@ -519,5 +568,5 @@ fn modules_form_no_circle() {
             }
         }
     }
-    none_of("modules that import each other in a circle", offenders);
+    none_of("modules that use each other in a circle", offenders);
 }
