@@ -327,6 +327,14 @@ pub struct Device {
     pub last_seen_at: Timestamp,
 }
 
+impl Device {
+    /// Whether a device joins the account that is made with it: the box's first takes the phone of whoever makes it, if that has no
+    /// account yet and may do the same. The phone of an admin who makes an account for somebody else stays the admin's.
+    pub fn joins(&self, is_first: bool, grant: &Grant) -> bool {
+        is_first && self.username.is_none() && self.role == grant.role && self.cameras == grant.cameras
+    }
+}
+
 /// Who is asking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Principal {

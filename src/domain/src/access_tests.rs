@@ -326,3 +326,32 @@ fn when_a_device_was_seen_is_noted_once_a_minute_and_oftener_for_short_sessions(
     }
     assert!(SessionConfig::default().is_seen_due(Timestamp(i64::MIN), Timestamp(i64::MAX)));
 }
+
+#[test]
+fn the_first_account_takes_the_phone_that_may_do_the_same() {
+    let only = |name: &str| CameraGrant::Only([CameraId::new(name).expect("valid")].into());
+    let phone = |username: Option<&str>, role, cameras| Device {
+        id: DeviceId::random(),
+        name: "phone".into(),
+        kind: DeviceKind::Paired,
+        username: username.map(str::to_owned),
+        role,
+        cameras,
+        created_at: Timestamp(0),
+        last_seen_at: Timestamp(0),
+    };
+    let (admin, viewer) = (Grant::all(Role::Admin), Grant::all(Role::Viewer));
+    let some = Grant::stored(Role::Viewer, only("front"));
+    for (what, is_first, device, grant, joins) in [
+        ("an owner's phone", true, phone(None, Role::Admin, CameraGrant::All), &admin, true),
+        ("a later account", false, phone(None, Role::Admin, CameraGrant::All), &admin, false),
+        ("a phone with an account", true, phone(Some("eve"), Role::Admin, CameraGrant::All), &admin, false),
+        ("an admin's phone, a viewer's account", true, phone(None, Role::Admin, CameraGrant::All), &viewer, false),
+        ("a viewer's phone", true, phone(None, Role::Viewer, CameraGrant::All), &admin, false),
+        ("the same cameras", true, phone(None, Role::Viewer, only("front")), &some, true),
+        ("other cameras", true, phone(None, Role::Viewer, only("yard")), &some, false),
+        ("all cameras, an account for some", true, phone(None, Role::Viewer, CameraGrant::All), &some, false),
+    ] {
+        assert_eq!(device.joins(is_first, grant), joins, "{what}");
+    }
+}

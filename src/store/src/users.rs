@@ -1,7 +1,7 @@
 //! Accounts with their password hashes, and the generated passwords of RTSP players.
 
 use crate::db::{Fail, each, of_row};
-use crate::devices::all_devices;
+use crate::devices::{all_devices, device_of};
 use crate::words::{from_word, word};
 use crate::{Accounts, grants};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
@@ -145,8 +145,7 @@ impl Accounts {
         })
     }
 
-    /// `by` joins the account when that is the box's first, it had none and may do the same: the phone of an admin who makes an account for
-    /// somebody else stays the admin's. Asked inside the transaction, so that of several accounts that are made at once one is the first.
+    /// Whether `by` joins the account, [`perch_domain::access::Device::joins`] says. Asked inside the transaction, so that of several accounts that are made at once one is the first.
     pub(crate) fn make_user(
         &self,
         name: &str,
@@ -161,11 +160,11 @@ impl Accounts {
         self.change(format_args!("the account {name} cannot be made"), |tx| {
             let is_first = all_users(tx)?.is_empty();
             insert_user(tx, name, &hash, grant, now)?;
-            if let Some(by) = by.filter(|_| is_first) {
-                let (role, cameras) = (word(&grant.role())?, grants::column(grant.cameras())?);
-                let sql = "UPDATE device SET username = ?2
-                    WHERE id = ?1 AND username IS NULL AND role = ?3 AND cameras IS ?4";
-                tx.prepare_cached(sql)?.execute(params![by.to_string(), name, role, cameras])?;
+            if let Some(by) = by
+                && device_of(tx, by)?.is_some_and(|device| device.joins(is_first, grant))
+            {
+                tx.prepare_cached("UPDATE device SET username = ?2 WHERE id = ?1")?
+                    .execute([&*by.to_string(), name])?;
             }
             Ok(())
         })
