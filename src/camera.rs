@@ -3,6 +3,7 @@
 use crate::wires::Wires;
 use perch_base::Error;
 use perch_base::clock::SharedClock;
+use perch_base::repeated::Repeated;
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_domain::camera::CameraConfig;
@@ -26,6 +27,8 @@ pub struct Camera {
     pub wires: Wires,
     pub clock: SharedClock,
     notices: Notices,
+    /// What was logged of its failures, in full.
+    failures: Repeated,
     state: Arc<Mutex<CameraLive>>,
 }
 
@@ -51,7 +54,17 @@ impl Camera {
         let health = CameraHealth::starting(clock.utc());
         let state = CameraLive { health, recording, last_event_at, recorder_rounds: 0 };
         let capture = Capture::new(config.clone(), library.clone(), hub.clone(), clock.clone(), wires.luma.sink());
-        Self { config, hub, capture: Arc::new(capture), wires, clock, notices, state: Arc::new(Mutex::new(state)) }
+        let failures = Repeated::default();
+        Self {
+            config,
+            hub,
+            capture: Arc::new(capture),
+            wires,
+            clock,
+            notices,
+            failures,
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// The same camera with other settings: its fan-out, its state and what ties its tasks together are shared, so that whatever is
@@ -71,6 +84,7 @@ impl Camera {
             wires: self.wires.clone(),
             clock: self.clock.clone(),
             notices: self.notices.clone(),
+            failures: Repeated::default(),
             state: self.state.clone(),
         }
     }
@@ -95,7 +109,14 @@ impl Camera {
         let before = (live.health.state, live.health.reason.clone());
         live.health.set(state, reason, self.clock.utc());
         if (state, reason) == (before.0, before.1.as_str()) {
+            // The sentence is the same; what is behind it need not be.
+            if logged != reason && self.failures.is_news(logged, self.clock.mono()) {
+                tracing::warn!(camera = %self.config.id, ?state, reason = logged, "the camera fails for another reason now");
+            }
             return;
+        }
+        if logged != reason {
+            self.failures.is_news(logged, self.clock.mono());
         }
         let health = live.health.clone();
         drop(live);
@@ -124,7 +145,8 @@ impl Camera {
     /// Sets why there is no sound, and tells everybody when it changed: what is shown is the sentence; what is for the inside goes to
     /// the log.
     pub fn set_sound_failed(&self, error: &Error) {
-        if self.set_problem(error.message(), |health| &mut health.sound_problem) {
+        let is_news = self.failures.is_news(error, self.clock.mono());
+        if self.set_problem(error.message(), |health| &mut health.sound_problem) || is_news {
             tracing::warn!(camera = %self.config.id, %error, "the microphone failed; the picture goes on");
         }
     }

@@ -116,6 +116,8 @@ impl Supervisor {
         let mut runner = Runner { id: id.clone(), tasks: tasks_of_all, clock, backoff, failures, shutdown, task };
         let running = tokio::spawn(async move {
             runner.run().await;
+            // What the task holds is given back before it counts as ended.
+            drop(runner);
             drop(alive);
         });
         let status =
@@ -206,7 +208,7 @@ impl<T: Task> Runner<T> {
                 self.failures.ended();
             }
             let delay = self.backoff.next(backoff::unit());
-            self.log(result.is_err(), &reason, &logged, delay);
+            self.log(result.is_err(), &logged, delay);
             self.update(|s| {
                 s.running = false;
                 s.reason = reason;
@@ -243,11 +245,10 @@ impl<T: Task> Runner<T> {
         self.tasks.update(&self.id, &self.clock, change);
     }
 
-    /// `reason` is logged for a failure whose sentence is `sentence`.
-    fn log(&self, failed: bool, sentence: &str, reason: &str, delay: Duration) {
+    fn log(&self, failed: bool, reason: &str, delay: Duration) {
         let (task, delay_ms) = (&self.id, delay.as_millis() as u64);
         match failed {
-            true if self.failures.is_news(sentence, self.clock.mono()) => {
+            true if self.failures.is_news(reason, self.clock.mono()) => {
                 tracing::warn!(%task, reason, delay_ms, "task failed and will be run again");
             }
             true => tracing::debug!(%task, reason, delay_ms, "task failed again and will be run again"),
