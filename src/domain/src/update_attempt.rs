@@ -90,9 +90,10 @@ impl UpdateAttempt {
     pub fn breaks_off(&mut self, phase: Phase) -> bool {
         let why = match phase {
             Phase::Receiving => "the upload was interrupted: try again",
+            Phase::Checking => "the check of the update broke down: try again",
             Phase::Installing => "the installation broke down: try again",
             // At rest, or in the hands of who answers for it.
-            Phase::Idle | Phase::Checking | Phase::Ready | Phase::Restarting | Phase::Trial => return false,
+            Phase::Idle | Phase::Ready | Phase::Restarting | Phase::Trial => return false,
         };
         let is_over = self.phase == phase;
         if is_over {
@@ -214,7 +215,7 @@ mod tests {
         for &phase in Phase::ALL {
             for &of in Phase::ALL {
                 let mut attempt = at(phase);
-                let ends = phase == of && matches!(of, Phase::Receiving | Phase::Installing);
+                let ends = phase == of && matches!(of, Phase::Receiving | Phase::Checking | Phase::Installing);
                 assert_eq!(attempt.breaks_off(of), ends, "{of:?} in {phase:?}");
                 assert!(ends || attempt == at(phase), "{of:?} in {phase:?}");
             }

@@ -83,13 +83,16 @@ impl Inner {
 
     /// The attempt is over, and why; the page shows the sentence, the caller logs the rest.
     fn give_up(&self, e: &Error) {
-        self.attempt().fails(e.message());
+        // Held meanwhile: whoever begins next must not lose its file.
+        let mut attempt = self.attempt();
+        attempt.fails(e.message());
         self.spool.clear();
     }
 
     /// What this phase is about ended without a word.
     fn broke_off(&self, phase: Phase) {
-        if self.attempt().breaks_off(phase) {
+        let mut attempt = self.attempt();
+        if attempt.breaks_off(phase) {
             self.spool.clear();
         }
     }
@@ -259,13 +262,14 @@ impl Upload for Receiving {
     }
 
     fn finish(self: Box<Self>) -> Result<Bundle> {
-        let Self { going, incoming, board, .. } = *self;
-        let inner = going.over();
+        let Self { mut going, incoming, board, .. } = *self;
         let checked = incoming.finish().and_then(|path| {
-            inner.attempt().checks_upload();
+            going.0.attempt().checks_upload();
+            going.1 = Phase::Checking;
             // The same version may be wanted again; that is asked when it is installed.
-            inner.check(&path.display().to_string(), &board, true)
+            going.0.check(&path.display().to_string(), &board, true)
         });
+        let inner = going.over();
         match checked {
             Ok(bundle) => {
                 inner.attempt().ready(bundle.clone());
