@@ -204,6 +204,33 @@ impl Root {
         self.sync_folder_of(relative)
     }
 
+    /// Cuts a file that is too large to be kept whole: what comes after its first bytes is kept in another root under a flat name, as much
+    /// of it as may be copied.
+    pub(crate) fn cut_and_keep_rest(
+        &self,
+        relative: &str,
+        first_bytes: u64,
+        other: &Root,
+        name: &str,
+    ) -> io::Result<()> {
+        let file = self.edit(relative)?;
+        let free = other.free_name(name)?;
+        let kept = (|| {
+            let mut rest = self.read(relative)?;
+            io::Seek::seek(&mut rest, io::SeekFrom::Start(first_bytes))?;
+            let mut copy = other.create(&free)?;
+            io::copy(&mut io::Read::take(rest, MAX_COPY_BYTES), &mut copy)?;
+            copy.sync_all()?;
+            other.sync_folder_of(&free)
+        })();
+        if kept.is_err() {
+            let _ = other.remove(&free);
+        }
+        kept?;
+        file.set_len(first_bytes)?;
+        file.sync_data()
+    }
+
     /// `name`, or with a number before it when that is taken.
     fn free_name(&self, name: &str) -> io::Result<String> {
         (0..1000)
@@ -335,5 +362,15 @@ mod tests {
         let cut = root.cut_and_keep("a/file", MAX_COPY_BYTES + 1, &other, "b");
         assert_eq!(cut.expect_err("refused").kind(), too_large);
         assert_eq!((fs::metadata(&path).expect("there").len(), names()), (whole_bytes, 1), "all is as it was");
+    }
+
+    #[test]
+    fn of_a_file_too_large_to_be_kept_whole_the_rest_is_kept() {
+        let tmp = tempfile::tempdir().expect("tempdir");
+        let [root, other] = ["in", "aside"].map(|name| Root::open(&tmp.path().join(name)).expect("made"));
+        root.put("a/file", b"good and bad").expect("put");
+        root.cut_and_keep_rest("a/file", 4, &other, "rest").expect("cut");
+        let read = |name: &str| fs::read(tmp.path().join(name)).expect("there");
+        assert_eq!((read("in/a/file"), read("aside/rest")), (b"good".to_vec(), b" and bad".to_vec()));
     }
 }

@@ -73,12 +73,19 @@ impl Recordings {
             let bytes = length_bytes - scan.size_bytes;
             if goes_on {
                 let name = quarantine_name(path);
-                self.inner.recordings.cut_and_keep(path, scan.size_bytes, &self.inner.quarantine, &name)?;
+                let (from, to) = (&self.inner.recordings, &self.inner.quarantine);
+                let kept = match from.cut_and_keep(path, scan.size_bytes, to, &name) {
+                    Err(e) if e.kind() == io::ErrorKind::FileTooLarge => {
+                        from.cut_and_keep_rest(path, scan.size_bytes, to, &name).map(|()| "what came after")
+                    }
+                    kept => kept.map(|()| "the whole file"),
+                }?;
                 self.bound_quarantine();
                 tracing::error!(
                     path,
                     bytes,
-                    "a recording is damaged in its middle: it was cut off there, and the whole file is kept in the quarantine"
+                    kept,
+                    "a recording is damaged in its middle: it was cut off there, and what is `kept` is in the quarantine"
                 );
             } else {
                 tracing::warn!(path, bytes, "the end of a recording was not whole and was cut off");
