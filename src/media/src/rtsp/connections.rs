@@ -335,8 +335,9 @@ impl Connections {
         })
     }
 
-    /// A request came.
+    /// A request came: what was kept for the one before is let go, however that was answered.
     pub(super) fn asks(&self, connection: &Connection) {
+        self.keep(connection, None);
         let now = self.clock.mono();
         let State { peers, admission, .. } = &mut *self.lock();
         if let Some(peer) = peers.get_mut(&connection.key) {
