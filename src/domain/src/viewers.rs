@@ -1,6 +1,10 @@
 //! How many may watch live at once, by WebRTC and by RTSP. Who may watch what is [`crate::access`]'s to say.
 
+use crate::throttle::Throttle;
+use perch_base::ids::DeviceId;
+use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
+use std::time::Duration;
 
 /// RTSP readers at most: connections that gave a valid password.
 pub const MAX_READERS: usize = 64;
@@ -41,9 +45,44 @@ impl ViewerLimits {
     }
 }
 
+/// How many ICE restarts are answered: each is work on the thread of everybody's media.
+pub struct RestartLimit(Throttle<DeviceId>);
+
+impl Default for RestartLimit {
+    /// A phone on its way restarts all its live views whenever its network changes.
+    fn default() -> Self {
+        let per_device = ViewerLimits::default().per_device as u32;
+        Self(Throttle::new(2 * per_device, Duration::from_secs(2), 256))
+    }
+}
+
+impl RestartLimit {
+    /// Takes one restart of this device, whichever session it is for. Errors with `RateLimited` and how long to wait.
+    pub fn take(&mut self, device: &DeviceId, now: MonoTime) -> Result<()> {
+        self.0.take(device, now).map_err(|wait| {
+            let s = wait.as_secs_f32().ceil();
+            let message = format!("this device restarted its live views too often: try again in {s} s");
+            Error::new(ErrorKind::RateLimited, message)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn restarts_are_few_of_each_device() {
+        let (mut limit, one, other) = (RestartLimit::default(), DeviceId::random(), DeviceId::random());
+        let at = |ms: i64| MonoTime(ms * 1000);
+        let taken = (0..1000).filter(|ms| limit.take(&one, at(*ms)).is_ok()).count();
+        assert_eq!(taken, 32, "in one second");
+        let refused = limit.take(&one, at(1000)).expect_err("too many");
+        assert_eq!(refused.kind(), ErrorKind::RateLimited);
+        assert!(refused.to_string().ends_with("try again in 1 s"), "{refused}");
+        limit.take(&other, at(1000)).expect("its own");
+        limit.take(&one, at(3000)).expect("later");
+    }
 
     #[test]
     fn who_is_let_in_to_watch() {

@@ -13,6 +13,7 @@ use perch_base::shutdown::Shutdown;
 use perch_base::{Error, Result};
 use perch_domain::media::Track;
 use perch_domain::status::LiveSession;
+use perch_domain::viewers::RestartLimit;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,6 +63,7 @@ pub struct Loop {
     sessions: BTreeMap<Key, Session>,
     leases: HashMap<LeaseId, Key>,
     past: Past,
+    restarts: RestartLimit,
     demux: Demux,
     next_key: Key,
     sound: Vec<(FeedId, Frame)>,
@@ -80,6 +82,7 @@ impl Loop {
             sessions: BTreeMap::new(),
             leases: HashMap::new(),
             past: Past::default(),
+            restarts: RestartLimit::default(),
             demux: Demux::default(),
             next_key: 0,
             sound: Vec::new(),
@@ -374,8 +377,10 @@ impl Loop {
     fn trickle(&mut self, lease: LeaseId, fragment: &SdpFragment) -> Result<Option<String>> {
         let key = self.find(lease)?;
         let session = self.sessions.get_mut(&key).ok_or_else(no_session)?;
-        let local = self.shared.candidates();
-        let restarted = session.trickle(fragment, &local, self.shared.clock.mono(), &mut self.socket)?;
+        let (device, now) = (session.viewer.device_id.clone(), self.shared.clock.mono());
+        let (shared, restarts) = (&self.shared, &mut self.restarts);
+        let mut allow = || restarts.take(&device, now).map(|()| shared.candidates());
+        let restarted = session.trickle(fragment, &mut allow, &mut self.socket)?;
         if let Some(restarted) = &restarted {
             self.demux.add_ufrag(&restarted.ufrag, key);
         }

@@ -4,19 +4,12 @@
 use super::answer::{answer, attribute};
 use super::machine::{Machine, Outbox};
 use super::trickle::SdpFragment;
-use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::throttle::Throttle;
 use std::fmt::Write;
-use std::time::Duration;
 use str0m::Candidate;
 
 /// Bytes of an accepted offer that is read again: those of browsers have 3 to 8 KB.
 const MAX_OFFER_BYTES: usize = 12 * 1024;
-/// Restarts that are answered at once, and then one each so often. A phone on its way makes one whenever its network changes.
-const BURST: u32 = 4;
-const EVERY: Duration = Duration::from_secs(10);
-
 const UFRAG: &str = "a=ice-ufrag:";
 const PWD: &str = "a=ice-pwd:";
 
@@ -35,7 +28,6 @@ pub struct Restarts {
     offer: Option<String>,
     /// The viewer's user fragment and password now.
     credentials: Option<(String, String)>,
-    limit: Throttle<()>,
 }
 
 impl Restarts {
@@ -43,38 +35,29 @@ impl Restarts {
     pub fn new(offer: String) -> Self {
         let value = |name| attribute(&offer, name).map(str::to_owned);
         let credentials = value(UFRAG).zip(value(PWD));
-        Self {
-            offer: Some(offer).filter(|offer| offer.len() <= MAX_OFFER_BYTES),
-            credentials,
-            limit: Throttle::new(BURST, EVERY, 1),
-        }
+        Self { offer: Some(offer).filter(|offer| offer.len() <= MAX_OFFER_BYTES), credentials }
     }
 
-    /// Answers an ICE restart. `None`: the fragment asks for none. Errors with `RateLimited` where they are too many, and with `Conflict`
-    /// where the session's offer is too long for it.
+    /// Answers an ICE restart. `None`: the fragment asks for none. `allow` says whether one more may be, and gives the box's own
+    /// candidates; its error is handed on. Errors with `Conflict` where the session's offer is too long for it.
     pub fn answer(
         &mut self,
         machine: &mut Machine,
         fragment: &SdpFragment,
-        local: &[Candidate],
-        now: MonoTime,
+        allow: &mut dyn FnMut() -> Result<Vec<Candidate>>,
         out: &mut dyn Outbox,
     ) -> Result<Option<Restarted>> {
         let Some(credentials) = fragment.credentials.as_ref().filter(|new| self.credentials.as_ref() != Some(*new))
         else {
             return Ok(None);
         };
-        self.limit.take(&(), now).map_err(|wait| {
-            let s = wait.as_secs_f32().ceil();
-            let message = format!("this live view restarted its connection too often: try again in {s} s");
-            Error::new(ErrorKind::RateLimited, message)
-        })?;
+        let local = allow()?;
         let too_long = || {
             let message = "this live view began with an offer that is too long to be restarted: begin a new one";
             Error::new(ErrorKind::Conflict, message)
         };
         let offer = renewed(self.offer.as_deref().ok_or_else(too_long)?, credentials);
-        let answer = answer(machine, &offer, local, out)?;
+        let answer = answer(machine, &offer, &local, out)?;
         (self.offer, self.credentials) = (Some(offer), Some(credentials.clone()));
         let ufrag = attribute(&answer, UFRAG).ok_or_else(|| Error::internal("an SDP answer without ICE"))?.to_owned();
         Ok(Some(Restarted { answer: shortened(&answer), ufrag }))

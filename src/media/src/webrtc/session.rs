@@ -325,11 +325,10 @@ impl Session {
     pub fn trickle(
         &mut self,
         fragment: &SdpFragment,
-        local: &[Candidate],
-        now: MonoTime,
+        allow: &mut dyn FnMut() -> Result<Vec<Candidate>>,
         out: &mut dyn Outbox,
     ) -> Result<Option<Restarted>> {
-        let restarted = self.restarts.answer(&mut self.machine, fragment, local, now, out)?;
+        let restarted = self.restarts.answer(&mut self.machine, fragment, allow, out)?;
         for candidate in fragment.candidates.iter().take(self.candidates_left) {
             self.mutate(out, |rtc| rtc.add_remote_candidate(candidate.clone()));
         }
