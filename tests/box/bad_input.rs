@@ -116,9 +116,6 @@ fn a_corrupt_database_is_set_aside_and_the_recordings_stay() {
     }
     let before = home.recordings("test");
     let file = database(&home);
-    for side in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{side}", file.display()));
-    }
     let whole = std::fs::read(&file).expect("the database");
     let garbage: Vec<u8> = (0..whole.len()).map(|i| (i * 31 % 251) as u8).collect();
     let mut torn = whole.clone();
@@ -127,6 +124,10 @@ fn a_corrupt_database_is_set_aside_and_the_recordings_stay() {
         [("garbage", garbage), ("a torn first page", torn), ("half of it", whole[..whole.len() / 2].to_vec())]
     {
         std::fs::write(&file, bytes).expect("written");
+        // What a box left there that did not end in time would heal it.
+        for side in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{side}", file.display()));
+        }
         let began = now_us();
         let mut running = home.boot();
         let log = running.log();

@@ -377,7 +377,7 @@ impl Loop {
     fn trickle(&mut self, lease: LeaseId, fragment: &SdpFragment) -> Result<Option<String>> {
         let key = self.find(lease)?;
         let session = self.sessions.get_mut(&key).ok_or_else(no_session)?;
-        let (device, now) = (session.viewer.device_id.clone(), self.shared.clock.mono());
+        let (device, now) = (session.viewer.device_id, self.shared.clock.mono());
         let (shared, restarts) = (&self.shared, &mut self.restarts);
         let mut allow = || restarts.take(&device, now).map(|()| shared.candidates());
         let restarted = session.trickle(fragment, &mut allow, &mut self.socket)?;
