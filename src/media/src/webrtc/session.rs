@@ -111,12 +111,12 @@ impl Sender {
             ticks = self.steady(ticks, frame.duration);
         }
         let time = self.offset_ticks.wrapping_add(ticks as u32);
-        for payload in &frame.payloads {
-            let packet = RtpWrite::new(self.line.pt, SeqNo::from(self.seq), time, wallclock, payload.data.clone());
-            let packet = packet.marker(payload.marker).nackable(self.nackable);
-            machine.mutate(out, |rtc| rtc.write_rtp(self.line.mid, packet));
-            self.seq += 1;
-        }
+        let packets = (self.seq..).zip(&frame.payloads).map(|(seq, payload)| {
+            let packet = RtpWrite::new(self.line.pt, SeqNo::from(seq), time, wallclock, payload.data.clone());
+            packet.marker(payload.marker).nackable(self.nackable)
+        });
+        machine.mutate(out, |rtc| rtc.write_rtp(self.line.mid, packets));
+        self.seq += frame.payloads.len() as u64;
     }
 }
 

@@ -212,7 +212,7 @@ fn rtcp_that_comes_with_the_last_flight_of_dtls_is_heard() {
 }
 
 #[test]
-fn a_picture_of_many_packets_is_drained_after_each() {
+fn a_picture_of_many_packets_is_one_change() {
     let mut pair = Pair::new();
     for datagram in pair.last_flight() {
         pair.session.receive(viewer_address(), box_address(), &datagram, pair.now, &mut Nowhere);
@@ -226,51 +226,4 @@ fn a_picture_of_many_packets_is_drained_after_each() {
     pair.session.drive(pair.now, &mut sent);
     let media = sent.0.iter().filter(|d| (128..192).contains(&d[0]) && !(192..=223).contains(&d[1])).count();
     assert_eq!((media, pair.session.take_undrained()), (frame.payloads.len(), 0));
-}
-
-/// What the drains between a picture's packets and the time cost, by hand:
-/// `cargo test -p perch-media --lib drain_cost -- --ignored --nocapture`, and under `valgrind --tool=callgrind`.
-#[test]
-#[ignore = "prints figures"]
-fn drain_cost() {
-    let data = bytes::Bytes::from([&[0, 0, 0, 1, 0x65][..], &vec![0x55; 4200]].concat());
-    let rounds: u32 = std::env::var("PERCH_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
-    for (name, drained) in [("one drain", false), ("a drain each", true), ("one drain", false), ("a drain each", true)]
-    {
-        if std::env::var("PERCH_WAY").is_ok_and(|way| way != name) {
-            continue;
-        }
-        let mut pair = Pair::new();
-        for datagram in pair.last_flight() {
-            pair.session.receive(viewer_address(), box_address(), &datagram, pair.now, &mut Nowhere);
-        }
-        let mut spent = Duration::ZERO;
-        for n in 0..rounds {
-            pair.now += Duration::from_millis(33);
-            let now = pair.now;
-            let data = data.clone();
-            let (pts, duration) = (MonoTime(i64::from(n) * 33_000), Duration::ZERO);
-            let packet = Packet { track: Track::Video, data, pts, duration, keyframe: true };
-            let frame = Frame::new(&packet, VideoCodec::H264, now, false);
-            let began = Instant::now();
-            if drained {
-                pair.session.live(pair.session.feed, &frame, &mut Nowhere);
-                pair.session.drive(now, &mut Nowhere);
-            } else {
-                let Session { machine, video, .. } = &mut pair.session;
-                machine.mutate(&mut Nowhere, |rtc| {
-                    for payload in &frame.payloads {
-                        let (line, data) = (video.line, payload.data.clone());
-                        let packet = RtpWrite::new(line.pt, SeqNo::from(video.seq), n * 2970, now, data);
-                        rtc.write_rtp(line.mid, packet.marker(payload.marker).nackable(true));
-                        video.seq += 1;
-                    }
-                    rtc.handle_input(Input::Timeout(now)).expect("sound");
-                });
-                pair.session.take_events();
-            }
-            spent += began.elapsed();
-        }
-        eprintln!("{name}: {:.2} us a picture of {} packets", spent.as_secs_f64() * 1e6 / f64::from(rounds), 4);
-    }
 }
