@@ -53,6 +53,10 @@ impl Fail {
 pub(crate) fn of_row<T>(row: impl Display, read: impl FnOnce() -> Result<T, Fail>) -> Result<T, Fail> {
     read().map_err(|e| match e {
         Fail::Sql(e) => sql_error(&row, e).into(),
+        // What cannot be read there is no mistake of who asked.
+        Fail::Error(e) if matches!(e.kind(), ErrorKind::Invalid | ErrorKind::NotFound) => {
+            Error::new(ErrorKind::Corrupt, "an entry of the database is damaged").with_source(e).at(row).into()
+        }
         Fail::Error(e) => e.at(row).into(),
     })
 }

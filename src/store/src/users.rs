@@ -89,7 +89,10 @@ fn no_account(name: &str) -> Fail {
 fn devices_of(tx: &Transaction<'_>, name: &str) -> Result<Vec<DeviceId>, Fail> {
     let mut statement = tx.prepare_cached("SELECT id FROM device WHERE username = ?1")?;
     let rows = statement.query_map([name], |r| r.get::<_, String>(0))?;
-    rows.map(|id| Ok(DeviceId::parse(&id?)?)).collect()
+    rows.map(|id| {
+        id.map_err(Fail::from).and_then(|id| of_row(format_args!("device {id}"), || Ok(DeviceId::parse(&id)?)))
+    })
+    .collect()
 }
 
 impl Accounts {

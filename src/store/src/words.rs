@@ -97,7 +97,10 @@ mod tests {
             let store = open(&dir);
             let entered = store.recordings().inner.db.write("entering", |tx| Ok(tx.execute(&sql, []).map(drop)?));
             entered.expect(&sql);
-            let e = ask(&store).expect_err(&sql).to_string();
+            let error = ask(&store).expect_err(&sql);
+            let blames = matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound);
+            let e = error.to_string();
+            assert!(!blames, "nobody asked for anything wrong: {e}");
             assert!(e.contains(want), "{sql}: {e}");
         }
     }
