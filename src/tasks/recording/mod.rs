@@ -175,7 +175,11 @@ impl<D: Disk> Recording<D> {
             Ok(mut work) => match within(&self.clock, HUNG_AFTER, &mut work).await {
                 Some(done) => done,
                 None => {
-                    tracing::error!(camera = %self.camera.config.id, "recording is paused: the disk does not answer");
+                    let camera = &self.camera.config.id;
+                    match is_paused {
+                        false => tracing::error!(%camera, "recording is paused: the disk does not answer"),
+                        true => tracing::debug!(%camera, "the disk does not answer yet"),
+                    }
                     let steps = self.recorder.handle(now(&self.clock), Input::Hung);
                     self.publish(steps);
                     work.await

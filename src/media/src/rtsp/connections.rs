@@ -289,11 +289,14 @@ impl Connections {
     pub(super) fn connected(&self, client: &rtsp_server::RTSPClient) {
         let (Some(connection), Some(socket)) = (self.of(client), socket::of(client)) else { return };
         let address = socket::peer(&socket);
-        if let Err(e) = socket::tune(&socket) {
-            tracing::warn!(peer = address, "RTSP socket without time limits: {e}");
-        }
+        let tuned = socket::tune(&socket);
         let now = self.clock.mono();
         let mut state = self.lock();
+        if let Err(e) = tuned
+            && state.refusals.is_news("socket", now)
+        {
+            tracing::warn!(peer = address, "RTSP socket without time limits: {e}");
+        }
         let arrived = socket::address(&socket).map(|from| state.admission.arrive(from, now));
         let place = match arrived {
             Some(AdmissionVerdict::Accept { id, gives_way }) => {
@@ -490,7 +493,7 @@ impl Connections {
         stream_idle: Option<Duration>,
         now: MonoTime,
     ) {
-        let State { peers, without_password, .. } = &mut *self.lock();
+        let State { peers, without_password, refusals, .. } = &mut *self.lock();
         let Some(peer) = peers.get_mut(&connection.key) else { return };
         // It began to play, or something else, since the stream was looked at: the next look will tell.
         if peer.playing.as_ref().map(Arc::as_ptr) != playing.map(Arc::as_ptr) {
@@ -502,8 +505,10 @@ impl Connections {
         if fault == ReaderFault::NoPassword {
             without_password.add(now);
             tracing::debug!(peer = address, "RTSP connection closed: {fault}");
-        } else {
+        } else if refusals.is_news(format_args!("{:?} {user:?} {fault:?}", peer.household()), now) {
             tracing::warn!(peer = address, user, "RTSP connection closed: {fault}");
+        } else {
+            tracing::debug!(peer = address, user, "RTSP connection closed again: {fault}");
         }
         peer.shut();
     }
