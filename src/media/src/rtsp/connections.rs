@@ -426,6 +426,7 @@ impl Connections {
             }
             return;
         };
+        let _turn = mount.turn();
         let interleaved = (0..=u8::MAX).any(|channel| client.stream_transport(channel).is_some());
         let now = self.clock.mono();
         {
@@ -452,17 +453,24 @@ impl Connections {
 
     fn rests(&self, connection: &Connection) {
         let now = self.clock.mono();
-        let was = {
+        let playing = {
+            let mut state = self.lock();
+            let Some(peer) = state.of(connection) else { return };
+            peer.reader.rests();
+            peer.playing.clone()
+        };
+        let Some(mount) = playing else { return };
+        let _turn = mount.turn();
+        let is_last = {
             let State { peers, admission, .. } = &mut *self.lock();
             let Some(peer) = peers.get_mut(&connection.key) else { return };
-            peer.reader.rests();
-            let Some(was) = peer.playing.take() else { return };
+            peer.playing = None;
             if let Some(id) = peer.place {
                 admission.ends(id, true, now);
             }
-            Some(was).filter(|was| !peers.values().any(|peer| peer.plays(was)))
+            !peers.values().any(|peer| peer.plays(&mount))
         };
-        if let Some(feed) = was.and_then(|mount| mount.feed()) {
+        if let Some(feed) = mount.feed().filter(|_| is_last) {
             feed.park();
         }
     }

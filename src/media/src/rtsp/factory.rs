@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// A stream that gives no picture for this long cannot be described.
 const OPEN_WITHIN: Duration = Duration::from_secs(3);
+/// So long does a request take from the gate to the media, on a busy machine.
+const SETTLES_WITHIN: Duration = Duration::from_millis(500);
 /// This is announced to receivers; nothing waits for it on this side.
 const LATENCY_MS: u32 = 50;
 
@@ -28,6 +30,9 @@ pub(super) struct Mount {
     pub(super) path: String,
     pub(super) source: Arc<FeedSource>,
     pub(super) has_audio: bool,
+    /// Held from when it is known whether anybody plays until the feed knows it too: else a feed is parked for the last reader that
+    /// left after the next one has begun to play. Locked before all others.
+    turn: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -51,6 +56,7 @@ impl Mount {
             path,
             source: Arc::new(source),
             has_audio,
+            turn: Mutex::default(),
             state: Mutex::new(State { video, media: glib::WeakRef::new(), feed: Weak::new(), ended: 0, refusal: None }),
         }
     }
@@ -58,6 +64,11 @@ impl Mount {
     /// Describes the stream like this from its next media on; readers of the present one go on.
     pub(super) fn set_video(&self, video: VideoSettings) {
         self.state().video = video;
+    }
+
+    /// Lets one reader at a time begin or end to play.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.turn)
     }
 
     /// The feed of the media that runs now.
@@ -230,7 +241,11 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
     });
     give_up.attach(Some(context));
 
-    media.connect_prepared(complete);
+    let settles = context.clone();
+    media.connect_prepared(move |media| {
+        complete(media);
+        keep_at_first(media, &settles);
+    });
     let ending = Arc::downgrade(mount);
     media.connect_target_state(move |_, state| {
         if state == gst::ffi::GST_STATE_NULL
@@ -257,6 +272,19 @@ fn give_up_or_go_on(mount: &Mount, feed: &Feed) {
         tracing::warn!(path = mount.path, "no picture came: the reader is refused");
     }
     feed.fail(WHY);
+}
+
+/// Keeps a media that has just begun: whoever asked for it before it could be kept ([`Mount::keep`]) finds it yet, also when its first
+/// reader leaves at once.
+fn keep_at_first(media: &rtsp_server::RTSPMedia, context: &glib::MainContext) {
+    let Ok(()) = media.prepare(None) else { return };
+    let kept = Mutex::new(Some(KeptMedia(media.clone())));
+    let let_go = glib::timeout_source_new(SETTLES_WITHIN, None, glib::Priority::DEFAULT, move || {
+        let kept = lock(&kept).take();
+        drop(kept);
+        glib::ControlFlow::Break
+    });
+    let_go.attach(Some(context));
 }
 
 /// Gives every half of a media its TCP sender, whatever its first reader sets up. Without it, a reader of video alone would
