@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 /// A small disk, until it is dropped.
 pub struct Mount(PathBuf);
@@ -29,9 +30,19 @@ impl Mount {
         None
     }
 
+    /// Waits while the disk is busy: a process that another test starts holds our files until it runs its own program.
     pub fn remount(&self, how: &str) {
-        let out = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&self.0).output().expect("runs");
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let mut said = String::new();
+        for _ in 0..100 {
+            let out =
+                Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&self.0).output().expect("runs");
+            if out.status.success() {
+                return;
+            }
+            said = String::from_utf8_lossy(&out.stderr).into_owned();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{said}");
     }
 
     /// Takes all the space there is.
