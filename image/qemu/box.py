@@ -71,7 +71,7 @@ class Box:
         assert len(cmdline) < 2048, "arm64 takes no longer command line"
         forward = f"hostfwd=tcp:127.0.0.1:{self.https}-:8443,hostfwd=tcp:127.0.0.1:{self.rtsp}-:8554,hostfwd=tcp:127.0.0.1:{self.ssh}-:22"
         command = [
-            *("nice", "-n", "15", BIN / "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", str(self.memory)),
+            *("nice", "-n", "5", BIN / "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", str(self.memory)),
             *("-accel", "tcg,thread=multi", "-display", "none", "-monitor", "none", "-qmp", f"unix:{self.qmp_path},server=on,wait=off", "-no-reboot", "-nodefaults"),
             *("-kernel", folder / "kernel.img", "-initrd", folder / "initrd.img", "-append", cmdline),
             *("-drive", f"file={self.card.path},if=none,id=card,format=raw,discard=unmap", "-device", "virtio-blk-pci,drive=card,romfile="),

@@ -141,16 +141,23 @@ impl Counts {
         let stop = Arc::new(AtomicBool::new(false));
         let (theirs, hub) = (stop.clone(), camera.hub.clone());
         let thread = std::thread::spawn(move || {
-            let published = hub.frames();
+            let mut before = 0;
             let mut all = hub.subscribe(Stream::Main, false, "counts", 4096);
             let (mut faults, mut frames, mut last) = (Vec::new(), 0, MonoTime(0));
-            while !theirs.load(Ordering::SeqCst) {
+            loop {
+                let ends = theirs.load(Ordering::SeqCst);
                 let Ok(delivery) = all.packets.try_recv() else {
+                    if ends {
+                        break;
+                    }
                     std::thread::park_timeout(std::time::Duration::from_millis(5));
                     continue;
                 };
                 let pts = delivery.packet.pts;
-                // The first one follows nothing.
+                // The first one is a keyframe, which may be some pictures away, and follows nothing.
+                if frames == 0 {
+                    before = hub.frames();
+                }
                 if frames > 0 && (delivery.discontinuity || pts <= last) {
                     faults.push(format!(
                         "a break before frame {frames}, {} us after the last one",
@@ -160,7 +167,7 @@ impl Counts {
                 (frames, last) = (frames + 1, pts);
             }
             // The hub's own count: what it published meanwhile came here, but for what was on its way at either end.
-            let published = hub.frames() - published;
+            let published = hub.frames() - before;
             if hub.dropped() > 0 || frames < 100 || frames + 5 < published {
                 faults.push(format!("{frames} of {published} frames, {} packets dropped", hub.dropped()));
             }
