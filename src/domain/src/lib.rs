@@ -19,6 +19,7 @@ pub mod fanout;
 pub mod h264;
 pub mod health;
 pub mod identity;
+pub mod ingest;
 pub mod keyframe;
 pub mod lease;
 pub mod media;

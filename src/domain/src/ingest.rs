@@ -1,0 +1,182 @@
+//! A network camera as the box takes it in: what is asked of it, what it offers, and what comes of it. `ingest` implements
+//! [`IngestPort`], `media` publishes what comes; the two meet here.
+
+use crate::ports::Later;
+use bytes::Bytes;
+use perch_base::Result;
+use perch_base::secret::Secret;
+use perch_base::shutdown::Shutdown;
+use perch_base::time::MonoTime;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How packets travel from the camera to the box.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// In the RTSP connection; by UDP where the camera refuses that (461, 406, 400 to SETUP).
+    #[default]
+    Auto,
+    /// In the RTSP connection only (RFC 2326 10.12).
+    Tcp,
+    /// UDP to two ports of the box a track.
+    Udp,
+    /// A multicast group that the camera names.
+    Multicast,
+    /// RTSP in two HTTP connections, as QuickTime began it.
+    Http,
+}
+
+/// Whom an `rtsps` camera must prove to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// The same certificate as at the first connection, whatever it says: cameras sign their own. The caller keeps the fingerprint.
+    #[default]
+    FirstSeen,
+    /// A certificate with this SHA-256 of its DER.
+    Pinned([u8; 32]),
+    /// One that a CA of this PEM file signed, for the host's name.
+    Authority(PathBuf),
+}
+
+/// One session with a camera.
+#[derive(Clone, Debug)]
+pub struct IngestRequest {
+    /// `rtsp://` or `rtsps://`, with user and password.
+    pub url: Secret,
+    /// How packets travel.
+    pub transport: Transport,
+    /// Whom to trust where it is `rtsps`.
+    pub trust: Trust,
+    /// Whether its sound is asked for at all.
+    pub sound: bool,
+}
+
+/// How a camera encodes its pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PictureCodec {
+    /// H.264, as Annex B.
+    H264,
+    /// H.265, as Annex B.
+    H265,
+    /// Each picture a whole JPEG file (JFIF).
+    Jpeg,
+}
+
+/// How a camera encodes its sound, with what a decoder must know beside the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SoundCodec {
+    /// Opus packets (RFC 7587), 48 kHz.
+    Opus,
+    /// G.711 mu-law.
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+    /// G.722: 16 kHz sound on an RTP clock of 8 kHz (RFC 3551 4.5.2).
+    G722,
+    /// G.726, of 2 to 5 bits a sample.
+    G726 {
+        /// Bits a sample.
+        bits: u8,
+        /// Whether the first sample of an octet stands in its high bits (ITU-T I.366.2, `AAL2-G726`), or in its low bits (RFC 3551).
+        high_first: bool,
+    },
+    /// Linear, signed, big-endian.
+    L16,
+    /// AAC access units without ADTS headers.
+    Aac {
+        /// AudioSpecificConfig (ISO 14496-3 1.6.2.1).
+        config: Bytes,
+    },
+    /// What cannot be decoded, by the name the camera gives it: letters and digits, at most 32.
+    Other(String),
+}
+
+/// The sound of a camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoundFormat {
+    /// The codec.
+    pub codec: SoundCodec,
+    /// Samples a second.
+    pub rate_hz: u32,
+    /// Channels.
+    pub channels: u16,
+}
+
+/// Size and shape of a camera's pictures, as its parameter sets say; all from outside, checked to be at least 1 and at most 65,535.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Pixels of a row, cropped.
+    pub width: u32,
+    /// Rows, cropped.
+    pub height: u32,
+    /// Width and height of a pixel (sample aspect ratio); 1:1 where nothing is said.
+    pub pixel: (u32, u32),
+    /// Whether pictures may hold two fields of different moments.
+    pub interlaced: bool,
+}
+
+/// What a camera offers, once it has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// How its pictures are encoded.
+    pub pictures: PictureCodec,
+    /// Its sound, where it was asked for and there is one.
+    pub sound: Option<SoundFormat>,
+}
+
+/// One picture: an access unit with at least one slice (H.264, H.265), or a JPEG file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Annex B with four-byte start codes, parameter sets before each start that carry all its slices name; or JFIF.
+    pub data: Bytes,
+    /// When it is shown, on the box's steady clock.
+    pub shown: MonoTime,
+    /// When it is decoded: grows strictly; `shown` but where pictures travel out of order (B-frames), never after it.
+    pub decoded: MonoTime,
+    /// Whether decoding can begin here: an instantaneous refresh, or a recovery point (H.264 D.2.8) where the camera sends no other.
+    pub start: bool,
+    /// Whether something is missing before it, or time jumped: what was decoded so far does not lead to it.
+    pub break_before: bool,
+    /// Its shape where it is known and differs from the picture's before.
+    pub shape: Option<Shape>,
+}
+
+/// Some sound: one Opus packet, one AAC access unit, or the samples of one RTP packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sound {
+    /// As [`SoundCodec`] says.
+    pub data: Bytes,
+    /// When its first sample was heard, on the box's steady clock; grows strictly.
+    pub heard: MonoTime,
+    /// How long it lasts.
+    pub lasts: Duration,
+    /// Whether something is missing before it.
+    pub break_before: bool,
+}
+
+/// What comes of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// Once, before all else.
+    Offer(Offer),
+    /// A picture.
+    Picture(Picture),
+    /// Some sound.
+    Sound(Sound),
+    /// Something people should know although it goes on; a sentence without a full stop.
+    Notice(String),
+}
+
+/// Who takes in what comes. Called on the session's task: returns at once.
+pub trait IngestSink: Send + Sync {
+    /// Takes it. False: nobody wants more, the session ends.
+    fn take(&self, intake: Intake) -> bool;
+}
+
+/// Sessions with network cameras.
+pub trait IngestPort: Send + Sync {
+    /// Runs one session until the camera ends it, it fails, or `shutdown` is called (`Ok`). Errors with `Unauthenticated` (user or password are
+    /// refused), `Unavailable` (unreachable, silent, closed), `Unsupported` (nothing that it offers can be taken) and `Invalid` (it answers
+    /// what cannot be understood), each with a sentence for people that says what to change.
+    fn run<'a>(&'a self, request: &'a IngestRequest, sink: &'a dyn IngestSink, shutdown: Shutdown) -> Later<'a, Result<()>>;
+}
