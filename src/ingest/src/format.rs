@@ -46,7 +46,7 @@ impl PayloadType {
 }
 
 /// One `m=` line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     /// What it carries.
     pub kind: Kind,
