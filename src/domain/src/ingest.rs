@@ -178,5 +178,10 @@ pub trait IngestPort: Send + Sync {
     /// Runs one session until the camera ends it, it fails, or `shutdown` is called (`Ok`). Errors with `Unauthenticated` (user or password are
     /// refused), `Unavailable` (unreachable, silent, closed), `Unsupported` (nothing that it offers can be taken) and `Invalid` (it answers
     /// what cannot be understood), each with a sentence for people that says what to change.
-    fn run<'a>(&'a self, request: &'a IngestRequest, sink: &'a dyn IngestSink, shutdown: Shutdown) -> Later<'a, Result<()>>;
+    fn run<'a>(
+        &'a self,
+        request: &'a IngestRequest,
+        sink: &'a dyn IngestSink,
+        shutdown: Shutdown,
+    ) -> Later<'a, Result<()>>;
 }

@@ -1,7 +1,7 @@
 //! What the box must know of an H.264 access unit (Annex B): whether decoding can start there, and whether it holds B-slices.
 //! Only headers are looked at; nothing here trusts the data. (ITU-T H.264, 7.3.1, 7.3.3 and annex B.)
 
-use perch_domain::h264::{Bits, IDR, PPS, SLICE, SPS, kind, nal_units};
+use perch_domain::h264::{IDR, PPS, SLICE, SPS, SliceHead, kind, nal_units};
 
 /// Widest and highest picture that is decoded.
 const MAX_SIDE: i32 = 8192;
@@ -31,7 +31,10 @@ pub fn inspect(data: &[u8]) -> AccessUnit {
             SPS => sps = true,
             PPS => pps = true,
             IDR => return AccessUnit { keyframe: sps && pps, b_slice: false },
-            SLICE => return AccessUnit { keyframe: false, b_slice: matches!(slice_type(&nal[1..]), Some(1 | 6)) },
+            SLICE => {
+                let b_slice = SliceHead::parse(nal).is_some_and(|head| head.kind == 1);
+                return AccessUnit { keyframe: false, b_slice };
+            }
             _ => {}
         }
     }
@@ -44,13 +47,6 @@ pub fn has_one_size(data: &[u8]) -> bool {
     let mut sets = nal_units(data).filter(|nal| kind(nal) == SPS);
     let first = sets.next();
     sets.all(|set| Some(set) == first)
-}
-
-fn slice_type(payload: &[u8]) -> Option<u32> {
-    // The first two codes of a slice header fit into this.
-    let mut bits = Bits::new(&payload[..payload.len().min(16)]);
-    bits.ue()?; // first_mb_in_slice
-    bits.ue()
 }
 
 #[cfg(test)]
@@ -83,10 +79,10 @@ mod tests {
 
     #[test]
     fn b_slices_are_seen() {
-        // first_mb 0 = `1`, then slice_type 1 = `010`, 6 = `00111`, 0 = `1`.
-        assert!(inspect(&[0, 0, 1, 0x01, 0b1010_0000]).b_slice);
-        assert!(inspect(&[0, 0, 1, 0x01, 0b1001_1100]).b_slice);
-        assert!(!inspect(&[0, 0, 1, 0x41, 0b1100_0000]).b_slice);
+        // first_mb 0 = `1`, then slice_type 1 = `010`, 6 = `00111`, 0 = `1`, then PPS 0 = `1`.
+        assert!(inspect(&[0, 0, 1, 0x01, 0b1010_1000]).b_slice);
+        assert!(inspect(&[0, 0, 1, 0x01, 0b1001_1110]).b_slice);
+        assert!(!inspect(&[0, 0, 1, 0x41, 0b1110_0000]).b_slice);
     }
 
     #[test]

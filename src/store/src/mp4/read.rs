@@ -2,7 +2,7 @@
 //! against what is there, nothing is allocated by a number from the file alone, nothing is searched or believed beyond what this box
 //! can have written, and nothing panics.
 
-use super::h264::{Sps, TrackFormat};
+use super::h264::{TrackFormat, parse_sps};
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, micros};
 use bytes::Bytes;
 use perch_domain::archive::Fragment;
@@ -116,7 +116,7 @@ fn parse_moov(moov: &[u8]) -> Result<(TrackFormat, u8), Refused> {
         }
     }
     let (sps, pps) = video.ok_or("it has no video")?;
-    Sps::parse(&sps).map_err(|e| e.to_string())?;
+    parse_sps(&sps).map_err(|e| e.to_string())?;
     Ok((TrackFormat { sps, pps, has_audio: channels > 0 }, channels))
 }
 

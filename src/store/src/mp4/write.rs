@@ -1,6 +1,6 @@
 //! Writes the header of a recording and its fragments into a buffer. Knows nothing of files.
 
-use super::h264::{self, Sps, TrackFormat};
+use super::h264::{self, TrackFormat};
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, opus, ticks};
 use mp4_atom::{
     Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Encode, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof,
@@ -76,7 +76,7 @@ fn track_defaults(track_id: u32, default_sample_duration: u32, default_sample_fl
 }
 
 fn video_track(format: &TrackFormat) -> Result<Trak> {
-    let picture = Sps::parse(&format.sps)?;
+    let picture = h264::parse_sps(&format.sps)?;
     let mut avcc = Avcc::new(&format.sps, &format.pps)
         .map_err(|e| Error::internal("the decoder configuration cannot be written").with_source(e))?;
     avcc.ext = picture.high.map(|(chroma_format, bit_depth_luma, bit_depth_chroma)| AvccExt {
