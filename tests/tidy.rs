@@ -53,14 +53,20 @@ fn none_of(what: &str, offenders: Vec<String>) {
     assert!(offenders.is_empty(), "{what}:\n  {}", offenders.join("\n  "));
 }
 
-/// The crates of the workspace below the root, each with what it may import of the others. An adapter never imports another: they
+/// The crates of the workspace below `folder`: `src/`, the product, or `tests/`, which helps its tests.
+fn members(folder: &str) -> Vec<String> {
+    let workspace: toml::Table = text(&root().join("Cargo.toml")).parse().expect("TOML");
+    let all = workspace["workspace"]["members"].as_array().expect("a list").iter().map(|m| m.as_str().expect("a path"));
+    assert!(all.clone().all(|m| m.starts_with("src/") || m.starts_with("tests/")), "a crate lies in src/ or tests/");
+    all.filter_map(|member| member.strip_prefix(folder)).map(str::to_owned).collect()
+}
+
+/// The crates of the product below the root, each with what it may import of the others. An adapter never imports another: they
 /// meet in `domain`.
 fn floors() -> BTreeMap<String, Vec<&'static str>> {
-    let workspace: toml::Table = text(&root().join("Cargo.toml")).parse().expect("TOML");
-    let members = workspace["workspace"]["members"].as_array().expect("a list").iter();
-    members
-        .map(|member| {
-            let krate = member.as_str().and_then(|m| m.strip_prefix("src/")).expect("a folder of src").to_owned();
+    members("src/")
+        .into_iter()
+        .map(|krate| {
             let allowed = match krate.as_str() {
                 "base" => vec![],
                 "domain" => vec!["base"],
@@ -71,9 +77,9 @@ fn floors() -> BTreeMap<String, Vec<&'static str>> {
         .collect()
 }
 
-/// The dependency names of a crate, of all kinds but those for tests only.
-fn dependencies(krate: &str) -> Vec<String> {
-    let manifest: toml::Table = text(&root().join("src").join(krate).join("Cargo.toml")).parse().expect("TOML");
+/// The dependency names of a crate by its folder, of all kinds but those for tests only.
+fn dependencies(folder: &str) -> Vec<String> {
+    let manifest: toml::Table = text(&root().join(folder).join("Cargo.toml")).parse().expect("TOML");
     let mut names = Vec::new();
     let mut take = |table: Option<&toml::Value>| {
         names.extend(table.and_then(toml::Value::as_table).into_iter().flat_map(|t| t.keys().cloned()));
@@ -91,7 +97,7 @@ fn imports_run_down_only() {
     let floors = floors();
     let mut offenders = Vec::new();
     for (krate, allowed) in &floors {
-        for name in dependencies(krate) {
+        for name in dependencies(&format!("src/{krate}")) {
             if let Some(other) = name.strip_prefix("perch-").filter(|o| !allowed.contains(o)) {
                 offenders.push(format!("src/{krate}/Cargo.toml depends on perch-{other}"));
             }
@@ -110,6 +116,24 @@ fn imports_run_down_only() {
         }
     }
     none_of("imports against the floors", offenders);
+}
+
+/// What helps tests may use all of the product; nothing of the product needs it but for its tests.
+#[test]
+fn crates_for_tests_are_for_tests() {
+    let helpers: Vec<_> = members("tests/")
+        .iter()
+        .map(|krate| {
+            let manifest: toml::Table = text(&root().join("tests").join(krate).join("Cargo.toml")).parse().expect("TOML");
+            manifest["package"]["name"].as_str().expect("a name").to_owned()
+        })
+        .collect();
+    let product = members("src/").into_iter().map(|krate| format!("src/{krate}")).chain([String::new()]);
+    let offenders = product.flat_map(|folder| {
+        let needed: Vec<_> = dependencies(&folder).into_iter().filter(|name| helpers.contains(name)).collect();
+        needed.into_iter().map(move |name| format!("{folder}/Cargo.toml depends on {name} outside of tests"))
+    });
+    none_of("crates for tests in the product", offenders.collect());
 }
 
 #[test]
@@ -131,7 +155,7 @@ fn the_domain_touches_nothing() {
         "tokio::",
         "gstreamer::",
     ];
-    let named = dependencies("domain");
+    let named = dependencies("src/domain");
     let mut offenders: Vec<_> =
         named.iter().filter(|n| CRATES.contains(&n.as_str())).map(|n| format!("depends on {n}")).collect();
     for (short, path) in files("src/domain/src", &["rs"]) {

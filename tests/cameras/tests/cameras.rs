@@ -1,0 +1,75 @@
+//! The cameras themselves: each case can be made, and ffmpeg plays those that it should.
+
+#![allow(clippy::print_stdout, reason = "a case that is skipped says so")]
+
+use perch_test_cameras::{ALL, Case, Event, Start, find, yardstick};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+fn all() -> impl Iterator<Item = &'static Case> {
+    ALL.iter().copied().flatten()
+}
+
+#[test]
+fn names_are_different_and_say_something() {
+    let mut names = BTreeSet::new();
+    for case in all() {
+        assert!(names.insert(case.name), "two cases {}", case.name);
+        assert!(!case.about.is_empty() && !case.about.ends_with('.'), "{}", case.name);
+        assert!(["auto", "udp", "multicast", "http"].contains(&case.transport), "{}", case.name);
+    }
+    assert!(names.len() > 150, "{} cases", names.len());
+}
+
+#[test]
+fn feeds_run_in_the_order_of_time_and_are_the_same_again() {
+    for case in all() {
+        let model = match (case.model)() {
+            Ok(model) => model,
+            Err(absent) => {
+                println!("SKIPPED: {}: {absent}", case.name);
+                continue;
+            }
+        };
+        let start = Start { wall: Duration::from_secs(1_800_000_000), ..Start::default() };
+        let first: Vec<_> = model.feed(&start).take(3000).collect();
+        assert!(first.is_sorted_by_key(|timed| timed.at), "{}: goes back in time", case.name);
+        let short = first.iter().filter(|t| matches!(&t.event, Event::Rtp(_, p) if p.len() < 12)).count();
+        assert_eq!(short, 0, "{}: packets without a whole header", case.name);
+        let again: Vec<_> = model.feed(&start).take(3000).collect();
+        assert!(first == again, "{}: another feed for the same session", case.name);
+    }
+}
+
+/// One or two of each kind; all of them are in `perch-test-cameras table`.
+#[test]
+fn ffmpeg_plays_what_it_should() {
+    let names = [
+        "norm",
+        "reolink",
+        "stapa",
+        "pps2",
+        "refresh",
+        "fields",
+        "bframes",
+        "h265",
+        "h265gathered",
+        "jpeg",
+        "jpegq",
+        "aac",
+        "latm",
+        "opus",
+        "g722",
+        "udp",
+        "http",
+        "tlsown",
+        "md5qop",
+        "wrongpassword",
+        "redirect",
+        "badsdp",
+    ];
+    let cases: Vec<_> = names.iter().map(|name| find(name).expect("it is a case")).collect();
+    let table = yardstick::table(&cases, Duration::from_secs(12), 4);
+    println!("{table}");
+    assert!(!table.contains("**no**"), "{table}");
+}
