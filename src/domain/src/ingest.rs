@@ -157,7 +157,10 @@ pub struct Sound {
 /// What comes of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intake {
-    /// Once, before all else.
+    /// Over TLS, at each connection, before all else: SHA-256 of the certificate (its DER) that the camera showed. It is already trusted;
+    /// who asked with [`Trust::FirstSeen`] keeps it and asks with [`Trust::Pinned`] from then on.
+    Certificate([u8; 32]),
+    /// Once, before all that follows.
     Offer(Offer),
     /// A picture.
     Picture(Picture),

@@ -1,5 +1,252 @@
-//! The shell around a session: sockets, TLS, time.
+//! The shell around a session: sockets, TLS, time. One task a session; it reads large pieces, and a timer is set for what the session
+//! waits for, not for each packet.
 
-/// Sessions with network cameras.
-#[derive(Clone, Debug, Default)]
-pub struct Ingest;
+mod connect;
+mod datagrams;
+mod link;
+mod tls;
+mod tunnel;
+
+use crate::session::{Manner, Output, Session, Settings};
+use crate::wire::url::CameraUrl;
+use datagrams::Datagrams;
+use link::Link;
+use perch_base::Result;
+use perch_base::clock::{SharedClock, Sleep, within};
+use perch_base::secret::{self, sha256};
+use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
+use perch_base::time::MonoTime;
+use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, Transport, Trust};
+use perch_domain::ports::Later;
+use std::collections::VecDeque;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Cameras whose manner is kept.
+const MOST_MANNERS: usize = 64;
+/// How long a camera may take to take what is sent to it.
+const SENT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Sessions with network cameras. Clones share what is learned of them.
+#[derive(Clone)]
+pub struct Ingest {
+    clock: SharedClock,
+    manners: Arc<Mutex<Manners>>,
+}
+
+/// What was learned of cameras, by the hash of their URL without user and password; the last used stand last.
+#[derive(Default)]
+struct Manners(VecDeque<([u8; 32], Manner)>);
+
+impl Manners {
+    fn of(&self, camera: &[u8; 32]) -> Manner {
+        self.0.iter().find(|(of, _)| of == camera).map(|(_, manner)| manner.clone()).unwrap_or_default()
+    }
+
+    fn keep(&mut self, camera: [u8; 32], manner: Manner) {
+        self.0.retain(|(of, _)| *of != camera);
+        if manner != Manner::default() {
+            self.0.push_back((camera, manner));
+        }
+        if self.0.len() > MOST_MANNERS {
+            self.0.pop_front();
+        }
+    }
+}
+
+impl Ingest {
+    /// Sessions whose times and limits go by this clock; to be used inside a tokio runtime.
+    pub fn new(clock: SharedClock) -> Self {
+        Self { clock, manners: Arc::default() }
+    }
+
+    async fn session(&self, request: &IngestRequest, sink: &dyn IngestSink, mut shutdown: Shutdown) -> Result<()> {
+        let url = CameraUrl::parse(request.url.expose())?;
+        let mut ending = pin!(shutdown.called());
+        let mut link = tokio::select! {
+            biased;
+            () = &mut ending => return Ok(()),
+            link = Link::open(&self.clock, &url, request.transport, &request.trust) => link?,
+        };
+        let camera = sha256(url.clean().as_bytes());
+        let settings = Settings {
+            url,
+            transport: request.transport,
+            sound: request.sound,
+            client_nonce: secret::hex(&secret::random_bytes::<16>()),
+            manner: lock(&self.manners).of(&camera),
+        };
+        let mut shell = Shell {
+            clock: &self.clock,
+            transport: request.transport,
+            trust: request.trust.clone(),
+            sink,
+            session: Session::new(self.clock.mono(), settings),
+            datagrams: Datagrams::new(link.local(), link.peer()),
+            link: None,
+        };
+        shell.greet(&mut link);
+        shell.link = Some(link);
+        let result = shell.run(ending.as_mut()).await;
+        let (bytes, times) = shell.session.foreign();
+        if times > 0 {
+            tracing::debug!(bytes, times, "bytes between a camera's packets belonged to nothing");
+        }
+        lock(&self.manners).keep(camera, shell.session.manner().clone());
+        result
+    }
+}
+
+impl IngestPort for Ingest {
+    fn run<'a>(
+        &'a self,
+        request: &'a IngestRequest,
+        sink: &'a dyn IngestSink,
+        shutdown: Shutdown,
+    ) -> Later<'a, Result<()>> {
+        Box::pin(self.session(request, sink, shutdown))
+    }
+}
+
+/// One session with its sockets.
+struct Shell<'a> {
+    clock: &'a SharedClock,
+    transport: Transport,
+    /// Whom later connections of this session must show themselves to be.
+    trust: Trust,
+    sink: &'a dyn IngestSink,
+    session: Session,
+    /// The connection; none after it was closed.
+    link: Option<Link>,
+    datagrams: Datagrams,
+}
+
+impl Shell<'_> {
+    /// Runs the session to its end, or as far as its farewell after `ending`.
+    async fn run(&mut self, mut ending: Pin<&mut impl Future<Output = ()>>) -> Result<()> {
+        let mut timer: Option<(MonoTime, Sleep)> = None;
+        let mut is_stopping = false;
+        loop {
+            while let Some(output) = self.session.poll() {
+                match output {
+                    Output::End(result) => {
+                        self.hand_over();
+                        return result;
+                    }
+                    Output::Connect(url) => tokio::select! {
+                        biased;
+                        () = &mut ending, if !is_stopping => return Ok(()),
+                        link = Link::open(self.clock, &url, self.transport, &self.trust) => self.connected(link?),
+                    },
+                    output => self.obey(output).await,
+                }
+            }
+            if !self.hand_over() {
+                is_stopping = true;
+                self.session.stop(self.clock.mono());
+                continue;
+            }
+            set(&mut timer, self.session.deadline(), self.clock);
+            tokio::select! {
+                biased;
+                () = &mut ending, if !is_stopping => {
+                    is_stopping = true;
+                    self.session.stop(self.clock.mono());
+                }
+                read = Link::read_of(&mut self.link, self.session.buffer()) => self.has_read(read),
+                () = self.datagrams.arrive() => {
+                    let now = self.clock.mono();
+                    self.datagrams.take_in(|track, is_rtcp, data| self.session.datagram(now, track, is_rtcp, data));
+                    self.session.settle(now);
+                }
+                () = ring(&mut timer) => self.session.tick(self.clock.mono()),
+            }
+        }
+    }
+
+    /// Gives on what came. False: nobody wants more.
+    fn hand_over(&mut self) -> bool {
+        self.session.taken().drain(..).all(|intake| self.sink.take(intake))
+    }
+
+    /// A connection is open: says whose it is, once, and takes in what came with it.
+    fn greet(&mut self, link: &mut Link) {
+        if let Some(certificate) = link.certificate() {
+            if self.trust == Trust::FirstSeen {
+                self.trust = Trust::Pinned(certificate);
+            }
+            self.sink.take(Intake::Certificate(certificate));
+        }
+        let rest = link.take_rest();
+        if !rest.is_empty() {
+            self.session.buffer().extend_from_slice(&rest);
+            self.session.read(self.clock.mono());
+        }
+    }
+
+    fn connected(&mut self, mut link: Link) {
+        self.datagrams.moved(link.local(), link.peer());
+        self.session.connected(self.clock.mono());
+        self.greet(&mut link);
+        self.link = Some(link);
+    }
+
+    fn has_read(&mut self, read: io::Result<usize>) {
+        match read {
+            Ok(1..) => self.session.read(self.clock.mono()),
+            Ok(0) => self.closed("it ended"),
+            Err(e) => self.closed(&e.to_string()),
+        }
+    }
+
+    fn closed(&mut self, why: &str) {
+        self.link = None;
+        self.session.closed(self.clock.mono(), why);
+    }
+
+    async fn obey(&mut self, output: Output) {
+        match output {
+            Output::Send(bytes) => {
+                let Some(link) = &mut self.link else { return };
+                match within(self.clock, SENT_WITHIN, link.send(&bytes)).await {
+                    Some(Ok(())) => {}
+                    Some(Err(e)) => self.closed(&e.to_string()),
+                    None => self.closed("it takes nothing"),
+                }
+            }
+            Output::OpenPorts(track) => {
+                let ports = self.datagrams.open(track);
+                self.session.opened(self.clock.mono(), ports);
+            }
+            Output::Hear { track, to, source } => self.datagrams.hear(track, to, source),
+            Output::Join { track, group, ports, source } => {
+                if let Err(e) = self.datagrams.join(track, group, ports, source) {
+                    self.session.broke(self.clock.mono(), e);
+                }
+            }
+            Output::Datagram { track, is_rtcp, data } => self.datagrams.send(track, is_rtcp, &data),
+            Output::Connect(_) | Output::End(_) => {}
+        }
+    }
+}
+
+/// Sets the timer to `due`. One that rings sooner is left: what it was for may be over, and setting one for each packet costs more.
+fn set(timer: &mut Option<(MonoTime, Sleep)>, due: Option<MonoTime>, clock: &SharedClock) {
+    match (&*timer, due) {
+        (_, None) => *timer = None,
+        (Some((at, _)), Some(due)) if *at <= due => {}
+        (_, Some(due)) => *timer = Some((due, clock.sleep_until(due))),
+    }
+}
+
+/// Waits until the timer rings; for ever where none is set.
+async fn ring(timer: &mut Option<(MonoTime, Sleep)>) {
+    match timer {
+        Some((_, sleep)) => sleep.as_mut().await,
+        None => std::future::pending().await,
+    }
+    *timer = None;
+}

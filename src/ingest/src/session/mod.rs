@@ -1,1 +1,16 @@
-//! A session with a camera as a machine: `now` and what came in, what is to be sent, opened and waited for out.
+//! A session with a camera as a machine: `now` and what came in, what is to be sent, opened and waited for out. No clock, no socket.
+
+mod alive;
+mod dialog;
+mod inlet;
+mod machine;
+mod manner;
+mod media;
+mod output;
+mod wanted;
+mod words;
+
+pub(crate) use machine::Session;
+pub(crate) use manner::Manner;
+pub(crate) use output::{Output, Settings};
+pub(crate) use words::unavailable;

@@ -1,0 +1,639 @@
+//! The session: which request follows which answer, from OPTIONS to TEARDOWN, and what keeps it alive.
+
+use super::alive::Alive;
+use super::dialog::{ANSWER, Answer, Dialog, Headers};
+use super::inlet::Inlet;
+use super::manner::Manner;
+use super::media::Media;
+use super::output::{Output, Settings};
+use super::wanted::{Wanted, aggregate, wanted};
+use super::words::{clean, refused, unavailable, unsupported, way_refused};
+use crate::format::Line;
+use crate::rtp::choose;
+use crate::wire::message::{self, Message, Start};
+use crate::wire::splitter::Piece;
+use crate::wire::transport::Granted;
+use crate::wire::url::{self, CameraUrl};
+use crate::wire::{framed, sdp};
+use bytes::{Bytes, BytesMut};
+use perch_base::time::MonoTime;
+use perch_base::{Error, Result};
+use perch_domain::ingest::{Intake, Transport};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long a session may take to begin, all requests together.
+const BEGINS_WITHIN: Duration = Duration::from_secs(45);
+/// How long the first OPTIONS is waited for: it is a courtesy.
+const TRIAL: Duration = Duration::from_secs(4);
+/// How long the answer to TEARDOWN is waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Between receiver reports (RFC 3550 6.2).
+const REPORT: Duration = Duration::from_secs(5);
+/// A session without a packet after this time chose the wrong way for them.
+const NOTHING_CAME: Duration = Duration::from_secs(8);
+/// What opens a way through a router: an RTP header of a payload type that is not in use, and an empty receiver report.
+const PUNCH_RTP: [u8; 12] = [0x80, 127, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const PUNCH_RTCP: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 1];
+/// Redirects that are followed, and connections that are made anew before pictures come.
+const MOST_REDIRECTS: u8 = 3;
+const MOST_CONNECTIONS: u8 = 8;
+
+/// How packets travel in this session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Tcp,
+    Udp,
+    Multicast,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Options,
+    Describe,
+    Ports(usize),
+    Setup(usize),
+    /// The URLs that are still to be played.
+    Play(VecDeque<String>),
+    Playing,
+    Ending(MonoTime, Result<()>),
+    Over,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Session {
+    url: CameraUrl,
+    transport: Transport,
+    sound: bool,
+    alive: Alive,
+    dialog: Dialog,
+    inlet: Inlet,
+    media: Media,
+    phase: Phase,
+    way: Way,
+    /// Why the other way was refused.
+    other_way: Option<u16>,
+    wanted: Vec<Wanted>,
+    /// What is played, kept alive and torn down.
+    aggregate: String,
+    redirects: u8,
+    connections: u8,
+    /// Something was answered on this connection.
+    is_answered: bool,
+    begin_by: MonoTime,
+    report_at: Option<MonoTime>,
+    out: VecDeque<Output>,
+}
+
+impl Session {
+    /// A session on a connection that is open.
+    pub fn new(now: MonoTime, settings: Settings) -> Self {
+        let Settings { url, transport, sound, client_nonce, manner } = settings;
+        let way = match transport {
+            Transport::Udp => Way::Udp,
+            Transport::Auto if manner.prefers_udp => Way::Udp,
+            Transport::Multicast => Way::Multicast,
+            Transport::Auto | Transport::Tcp | Transport::Http => Way::Tcp,
+        };
+        let mut session = Self {
+            dialog: Dialog::new(url.credentials.clone(), client_nonce),
+            aggregate: url.clean(),
+            url,
+            transport,
+            sound,
+            alive: Alive::new(manner),
+            inlet: Inlet::default(),
+            media: Media::default(),
+            phase: Phase::Options,
+            way,
+            other_way: None,
+            wanted: Vec::new(),
+            redirects: 0,
+            connections: 1,
+            is_answered: false,
+            begin_by: now + BEGINS_WITHIN,
+            report_at: None,
+            out: VecDeque::new(),
+        };
+        if session.alive.manner.skips_options {
+            session.describe(now);
+        } else {
+            let bytes = session.dialog.try_out(now, "OPTIONS", &session.url.clean(), TRIAL);
+            session.send(bytes);
+        }
+        session
+    }
+
+    /// What is to be done next.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// What came of it, to be taken out.
+    pub fn taken(&mut self) -> &mut Vec<Intake> {
+        self.media.taken()
+    }
+
+    /// What is known of the camera by now.
+    pub fn manner(&self) -> &Manner {
+        &self.alive.manner
+    }
+
+    /// Foreign bytes among packets so far, and how many times some were met.
+    pub fn foreign(&self) -> (u64, u64) {
+        self.inlet.foreign()
+    }
+
+    /// Where bytes of the connection go, before [`Self::read`].
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        self.inlet.buffer()
+    }
+
+    /// Bytes were put into the buffer.
+    pub fn read(&mut self, now: MonoTime) {
+        self.inlet.arrived(now);
+        self.pieces(now);
+    }
+
+    fn pieces(&mut self, now: MonoTime) {
+        while !matches!(self.phase, Phase::Over)
+            && let Some(piece) = self.inlet.next(now, &|channel, packet| self.media.fit(channel, packet))
+        {
+            self.piece(now, piece);
+        }
+        self.media.settle(now);
+    }
+
+    /// A packet came to a port of a track.
+    pub fn datagram(&mut self, now: MonoTime, track: usize, is_rtcp: bool, packet: Bytes) {
+        self.media.packet(now, track, is_rtcp, packet);
+    }
+
+    /// All packets that lay there are read.
+    pub fn settle(&mut self, now: MonoTime) {
+        self.media.settle(now);
+    }
+
+    /// The two ports of a track are open; an error ends the session.
+    pub fn opened(&mut self, now: MonoTime, ports: Result<(u16, u16)>) {
+        let Phase::Ports(n) = self.phase else { return };
+        match ports {
+            Ok(ports) => {
+                if let Some(wanted) = self.wanted.get_mut(n) {
+                    wanted.ports = Some(ports);
+                }
+                self.setup(now, n);
+            }
+            Err(e) => self.fail(now, e),
+        }
+    }
+
+    /// What was to be opened cannot be.
+    pub fn broke(&mut self, now: MonoTime, e: Error) {
+        self.fail(now, e);
+    }
+
+    /// The connection is open anew.
+    pub fn connected(&mut self, now: MonoTime) {
+        self.inlet.clear();
+        self.is_answered = false;
+        match self.dialog.again() {
+            Some(bytes) => self.send(bytes),
+            None => self.describe(now),
+        }
+    }
+
+    /// The camera closed the connection, or it broke.
+    pub fn closed(&mut self, now: MonoTime, why: &str) {
+        // What it sent last is taken, though its end is missing.
+        if let Some(message) = self.inlet.cut_body() {
+            self.message(now, &message);
+        }
+        let closed = || unavailable("it closed the connection").with_inside(clean(why));
+        match &mut self.phase {
+            Phase::Over => {}
+            Phase::Ending(_, result) => {
+                let result = std::mem::replace(result, Ok(()));
+                self.end(result);
+            }
+            Phase::Playing | Phase::Play(_) => {
+                self.learn_from_end(now);
+                self.end(Err(closed()));
+            }
+            // Some close behind each answer, or behind one they do not like.
+            Phase::Options | Phase::Describe | Phase::Setup(_) | Phase::Ports(_)
+                if !self.dialog.has_session() && self.connections < MOST_CONNECTIONS =>
+            {
+                if !self.is_answered {
+                    if !matches!(self.phase, Phase::Options) {
+                        return self.end(Err(closed()));
+                    }
+                    self.alive.manner.skips_options = true;
+                    self.describe_later();
+                }
+                self.connections += 1;
+                self.out.retain(|output| !matches!(output, Output::Send(_)));
+                self.out.push_back(Output::Connect(self.url.clone()));
+            }
+            _ => self.end(Err(closed())),
+        }
+    }
+
+    /// Nobody wants more.
+    pub fn stop(&mut self, now: MonoTime) {
+        if matches!(self.phase, Phase::Playing) {
+            self.learn_way(now);
+        }
+        self.finish(now, Ok(()));
+    }
+
+    /// When [`Self::tick`] is to be called.
+    pub fn deadline(&self) -> Option<MonoTime> {
+        match self.phase {
+            Phase::Over => return None,
+            Phase::Ending(until, _) => return Some(until),
+            _ => {}
+        }
+        let is_playing = matches!(self.phase, Phase::Playing);
+        let begin_by = (!is_playing).then_some(self.begin_by);
+        let stuck_at = self.inlet.stuck_at(is_playing);
+        let times =
+            [begin_by, self.dialog.deadline(), self.alive.sign_at(), self.report_at, self.media.wake(), stuck_at];
+        times.into_iter().flatten().min()
+    }
+
+    /// Time has gone by.
+    pub fn tick(&mut self, now: MonoTime) {
+        let is_due = |at: Option<MonoTime>| at.is_some_and(|at| at <= now);
+        if let Phase::Ending(until, result) = &mut self.phase {
+            if *until <= now {
+                let result = std::mem::replace(result, Ok(()));
+                self.end(result);
+            }
+            return;
+        }
+        if is_due(self.inlet.stuck_at(matches!(self.phase, Phase::Playing))) {
+            if let Some(piece) = self.inlet.give_up(&|channel, packet| self.media.fit(channel, packet)) {
+                self.piece(now, piece);
+            }
+            self.pieces(now);
+        }
+        if is_due(self.media.wake()) {
+            self.media.settle(now);
+        }
+        if let Some(method) = self.dialog.late(now) {
+            self.late(now, method);
+        }
+        match self.phase {
+            Phase::Playing => {}
+            Phase::Ending(..) | Phase::Over => return,
+            _ if self.begin_by <= now => {
+                return self.fail(now, unavailable("it answers so slowly that no session begins"));
+            }
+            _ => return,
+        }
+        if is_due(self.report_at) {
+            self.report_at = Some(now + REPORT);
+            self.report(now);
+        }
+        if is_due(self.alive.sign_at()) {
+            self.sign(now);
+        }
+    }
+
+    fn send(&mut self, bytes: Bytes) {
+        self.out.push_back(Output::Send(bytes));
+    }
+
+    fn ask(&mut self, now: MonoTime, method: &'static str, url: &str, headers: Headers) {
+        let bytes = self.dialog.ask(now, method, url, headers);
+        self.send(bytes);
+    }
+
+    fn piece(&mut self, now: MonoTime, piece: Piece) {
+        match piece {
+            Piece::Packet { channel, data } => self.media.interleaved(now, channel, data),
+            Piece::Message(message) => match &message.start {
+                Start::Response(_) => self.message(now, &message),
+                Start::Request(method) => self.asked(now, method, &message),
+            },
+        }
+    }
+
+    /// The camera asks something.
+    fn asked(&mut self, now: MonoTime, method: &str, message: &Message) {
+        self.send(Bytes::from(message::answer(method, message.cseq())));
+        if method == "TEARDOWN" && !matches!(self.phase, Phase::Ending(..) | Phase::Over) {
+            self.learn_from_end(now);
+            self.end(Err(unavailable("it ended the session")));
+        }
+    }
+
+    fn message(&mut self, now: MonoTime, message: &Message) {
+        self.is_answered = true;
+        match self.dialog.answered(message) {
+            Answer::Nobodys => {}
+            Answer::Again(bytes) => self.send(bytes),
+            Answer::Refused(..) if matches!(self.phase, Phase::Playing) => self.alive.refused(now),
+            Answer::Refused(e) if !matches!(self.phase, Phase::Ending(..) | Phase::Over) => self.fail(now, e),
+            Answer::Refused(..) => self.answered(now, "", 401, message),
+            Answer::To(method, status) => self.answered(now, method, status, message),
+        }
+    }
+
+    fn answered(&mut self, now: MonoTime, method: &'static str, status: u16, message: &Message) {
+        let is_ok = (200..300).contains(&status);
+        match &mut self.phase {
+            Phase::Options => self.describe(now),
+            Phase::Describe if is_ok => self.described(now, message),
+            Phase::Describe if matches!(status, 301 | 302 | 303 | 305 | 307 | 308) => self.redirected(now, message),
+            Phase::Setup(n) => {
+                let n = *n;
+                if is_ok { self.granted(now, n, message) } else { self.setup_refused(now, n, status) }
+            }
+            Phase::Play(_) if is_ok => self.played(now),
+            Phase::Play(_) => self.play_refused(now, status),
+            Phase::Playing if !is_ok => self.alive.refused(now),
+            Phase::Ending(_, result) => {
+                let result = std::mem::replace(result, Ok(()));
+                self.end(result);
+            }
+            Phase::Playing | Phase::Ports(_) | Phase::Over => {}
+            Phase::Describe => self.fail(now, refused(method, status)),
+        }
+    }
+
+    /// A request was not answered in time.
+    fn late(&mut self, now: MonoTime, method: &'static str) {
+        match self.phase {
+            Phase::Options => self.describe(now),
+            Phase::Play(_) if self.media.heard().is_some() => self.played(now),
+            Phase::Playing => {
+                if !self.alive.unanswered(now, self.media.heard(), &self.dialog) {
+                    self.end(Err(unavailable("it sends nothing and answers nothing any more")));
+                }
+            }
+            _ => self.fail(now, unavailable(format!("it does not answer {method} within {} s", ANSWER.as_secs()))),
+        }
+    }
+
+    fn describe(&mut self, now: MonoTime) {
+        self.phase = Phase::Describe;
+        let url = self.url.clean();
+        self.ask(now, "DESCRIBE", &url, vec![("Accept", "application/sdp".into())]);
+    }
+
+    /// DESCRIBE is what the next connection begins with.
+    fn describe_later(&mut self) {
+        self.phase = Phase::Describe;
+        self.dialog.give_up();
+    }
+
+    fn redirected(&mut self, now: MonoTime, message: &Message) {
+        let Some(location) = message.header("location").filter(|l| !l.is_empty()) else {
+            return self.fail(now, Error::invalid("it sends the box elsewhere and does not say where"));
+        };
+        let to = match self.url.redirected(location) {
+            Ok(to) => to,
+            Err(e) => return self.fail(now, e),
+        };
+        self.redirects += 1;
+        if self.redirects > MOST_REDIRECTS {
+            return self.fail(now, unavailable("it sends the box from one address to the next without end"));
+        }
+        let is_here = to.rtsp_port() == self.url.rtsp_port();
+        self.url = to;
+        self.aggregate = self.url.clean();
+        if is_here {
+            self.describe(now);
+        } else {
+            self.describe_later();
+            self.out.push_back(Output::Connect(self.url.clone()));
+        }
+    }
+
+    fn described(&mut self, now: MonoTime, message: &Message) {
+        if message.too_large {
+            return self.fail(now, Error::invalid("its description of the stream is larger than 1 MiB"));
+        }
+        let request = self.url.clean();
+        let named = message.headers("content-base").chain(message.headers("content-location"));
+        let base = named.filter_map(|b| url::base(b, &request)).next().unwrap_or_else(|| request.clone());
+        let described = sdp::parse(&message.body);
+        if described.lines.is_empty() {
+            return self
+                .fail(now, Error::invalid("it answers with no description of a stream: check the path in its URL"));
+        }
+        self.aggregate = aggregate(&base, &described);
+        let chosen = choose(&described.lines, self.sound);
+        let Some(picture) = chosen.picture else {
+            let why = chosen.refusal.unwrap_or_else(|| "it offers no pictures".into());
+            return self.fail(now, unsupported(why));
+        };
+        for notice in chosen.notices {
+            self.media.notice(notice);
+        }
+        let numbers: Vec<usize> = [Some(picture), chosen.sound].into_iter().flatten().collect();
+        self.wanted = wanted(&described, &numbers, &base, &request);
+        self.setup(now, 0);
+    }
+
+    /// Asks for a line of those that are wanted, or, behind the last one, for all to begin.
+    fn setup(&mut self, now: MonoTime, n: usize) {
+        let Some(wanted) = self.wanted.get(n) else { return self.play(now) };
+        let transport = match (self.way, wanted.ports) {
+            (Way::Udp, None) => {
+                self.phase = Phase::Ports(n);
+                self.out.push_back(Output::OpenPorts(n));
+                return;
+            }
+            (Way::Udp, Some((rtp, rtcp))) => format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}"),
+            (Way::Tcp, _) => format!("RTP/AVP/TCP;unicast;interleaved={}-{}", 2 * n, 2 * n + 1),
+            (Way::Multicast, _) => "RTP/AVP;multicast".into(),
+        };
+        let url = wanted.urls.front().cloned().unwrap_or_else(|| self.aggregate.clone());
+        self.phase = Phase::Setup(n);
+        self.ask(now, "SETUP", &url, vec![("Transport", transport)]);
+    }
+
+    fn granted(&mut self, now: MonoTime, n: usize, message: &Message) {
+        let granted = Granted::parse(message.header("transport").unwrap_or_default());
+        let asked = ((2 * n) as u8, (2 * n + 1) as u8);
+        let (rtp, rtcp) = granted.interleaved.unwrap_or(asked);
+        match self.way {
+            // It gives what was not asked for.
+            Way::Udp | Way::Multicast if granted.tcp && granted.interleaved.is_some() && n == 0 => self.way = Way::Tcp,
+            Way::Udp => self.out.push_back(Output::Hear { track: n, to: granted.server_ports, source: granted.source }),
+            Way::Multicast => {
+                let Some((group, ports)) = granted.group() else {
+                    return self.fail(now, Error::invalid("it names no multicast group: choose another `transport`"));
+                };
+                self.out.push_back(Output::Join { track: n, group, ports, source: granted.source });
+            }
+            Way::Tcp => {}
+        }
+        self.media.add(rtp, rtcp);
+        self.setup(now, n + 1);
+    }
+
+    fn setup_refused(&mut self, now: MonoTime, n: usize, status: u16) {
+        let is_about_path = matches!(status, 400 | 403 | 404 | 410 | 451 | 459 | 460);
+        let is_about_way = !matches!(status, 401 | 403 | 404 | 407 | 410 | 453 | 454);
+        if is_about_path
+            && let Some(wanted) = self.wanted.get_mut(n)
+            && wanted.urls.len() > 1
+        {
+            wanted.urls.pop_front();
+            return self.setup(now, n);
+        }
+        if n > 0 {
+            // Pictures without sound are better than neither.
+            self.wanted.truncate(n);
+            self.media.notice(format!("it announces sound and then refuses it ({status}): there is none"));
+            return self.play(now);
+        }
+        if self.transport == Transport::Auto && is_about_way && self.other_way.is_none() {
+            self.other_way = Some(status);
+            self.way = if self.way == Way::Tcp { Way::Udp } else { Way::Tcp };
+            self.alive.manner.prefers_udp = self.way == Way::Udp;
+            self.dialog.forget_session();
+            self.media.clear();
+            return self.setup(now, n);
+        }
+        self.alive.manner.prefers_udp = false;
+        let e = if status == 461 { way_refused(self.transport) } else { refused("SETUP", status) };
+        self.fail(now, e);
+    }
+
+    fn play(&mut self, now: MonoTime) {
+        let lines: Vec<Line> = self.wanted.iter().map(|wanted| wanted.line.clone()).collect();
+        self.media.begin(&lines, self.way == Way::Tcp);
+        if self.way == Way::Udp {
+            for track in 0..self.wanted.len() {
+                self.punch(track);
+            }
+        }
+        self.phase = Phase::Play(VecDeque::from([self.aggregate.clone()]));
+        self.play_next(now);
+    }
+
+    /// Opens a way for packets through a router between.
+    fn punch(&mut self, track: usize) {
+        for (is_rtcp, data) in [(false, &PUNCH_RTP[..]), (true, &PUNCH_RTCP[..])] {
+            self.out.push_back(Output::Datagram { track, is_rtcp, data: Bytes::from_static(data) });
+        }
+    }
+
+    /// What was to be played first is.
+    fn played(&mut self, now: MonoTime) {
+        if let Phase::Play(urls) = &mut self.phase {
+            urls.pop_front();
+        }
+        self.play_next(now);
+    }
+
+    fn play_next(&mut self, now: MonoTime) {
+        let Phase::Play(urls) = &self.phase else { return };
+        match urls.front().cloned() {
+            Some(url) => {
+                let range = (!self.alive.manner.skips_range).then(|| ("Range", "npt=0.000-".to_owned()));
+                self.ask(now, "PLAY", &url, range.into_iter().collect());
+            }
+            None => {
+                self.phase = Phase::Playing;
+                self.media.offer();
+                self.alive.began(now, &self.dialog);
+                self.report_at = Some(now + REPORT);
+            }
+        }
+    }
+
+    fn play_refused(&mut self, now: MonoTime, status: u16) {
+        let is_final = matches!(status, 401 | 403 | 404 | 407 | 453 | 454 | 503);
+        let is_alone = matches!(&self.phase, Phase::Play(urls) if urls.len() <= 1);
+        if status == 459 && is_alone && self.wanted.len() > 1 {
+            // It plays no lines together, but each.
+            let urls = self.wanted.iter().filter_map(|wanted| wanted.urls.front().cloned());
+            self.phase = Phase::Play(urls.collect());
+            return self.play_next(now);
+        }
+        if !is_final && !self.alive.manner.skips_range {
+            self.alive.manner.skips_range = true;
+            return self.play_next(now);
+        }
+        self.alive.manner.skips_range = false;
+        self.fail(now, refused("PLAY", status));
+    }
+
+    /// Sends a sign of life.
+    fn sign(&mut self, now: MonoTime) {
+        let Some((sign, is_awaited)) = self.alive.sign(now, &self.dialog) else { return };
+        let aggregate = self.aggregate.clone();
+        let bytes = match is_awaited {
+            true => self.dialog.ask(now, sign.method(), &aggregate, Vec::new()),
+            false => self.dialog.tell(now, sign.method(), &aggregate),
+        };
+        self.send(bytes);
+    }
+
+    /// Learns from the camera's having ended a session that was playing.
+    fn learn_from_end(&mut self, now: MonoTime) {
+        self.alive.ended(now, &self.dialog);
+        self.learn_way(now);
+    }
+
+    /// Learns that packets do not come this way, where the other one is free to be tried.
+    fn learn_way(&mut self, now: MonoTime) {
+        let has_waited = self.alive.lasted(now) >= NOTHING_CAME;
+        if has_waited && self.media.heard().is_none() && self.transport == Transport::Auto {
+            self.alive.manner.prefers_udp = self.way == Way::Tcp;
+        }
+    }
+
+    /// Tells the camera how its packets arrive; in the connection too, as some end a session that is not told.
+    fn report(&mut self, now: MonoTime) {
+        for (track, channel, report) in self.media.reports(now) {
+            match self.way {
+                Way::Tcp => {
+                    if let Some(bytes) = framed(channel, &report) {
+                        self.send(bytes);
+                    }
+                }
+                Way::Udp | Way::Multicast => {
+                    let data = Bytes::from(report);
+                    self.out.push_back(Output::Datagram { track, is_rtcp: true, data });
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, now: MonoTime, e: Error) {
+        self.finish(now, Err(e));
+    }
+
+    /// Says goodbye, where there is something to say it to.
+    fn finish(&mut self, now: MonoTime, result: Result<()>) {
+        if matches!(self.phase, Phase::Ending(..) | Phase::Over) {
+            return;
+        }
+        if !self.dialog.has_session() {
+            return self.end(result);
+        }
+        let aggregate = self.aggregate.clone();
+        self.phase = Phase::Ending(now + FAREWELL, result);
+        let bytes = self.dialog.try_out(now, "TEARDOWN", &aggregate, FAREWELL);
+        self.send(bytes);
+    }
+
+    fn end(&mut self, result: Result<()>) {
+        if !matches!(self.phase, Phase::Over) {
+            self.phase = Phase::Over;
+            self.out.push_back(Output::End(result));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

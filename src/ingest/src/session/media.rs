@@ -1,0 +1,173 @@
+//! Where packets belong: from channels and ports to tracks, and what comes of them.
+
+use crate::format::Line;
+use crate::rtp::Tracks;
+use crate::wire::splitter::Fit;
+use bytes::Bytes;
+use perch_base::time::MonoTime;
+use perch_domain::ingest::{Intake, Offer};
+
+/// RTCP packets as they come on a channel of their own (RFC 3550 12.1, RFC 5761 4).
+const RTCP: std::ops::RangeInclusive<u8> = 192..=223;
+/// Those that are taken for RTCP among RTP: no payload type in use looks like them.
+const RTCP_AMONG_RTP: std::ops::RangeInclusive<u8> = 200..=204;
+/// Bytes of an RTP header.
+const RTP_HEAD: usize = 12;
+
+/// The channels of a track.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    rtp: u8,
+    rtcp: u8,
+    /// A packet of it came.
+    is_heard: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Media {
+    tracks: Option<Tracks>,
+    offer: Option<Offer>,
+    /// Sentences that follow the offer.
+    notices: Vec<String>,
+    ways: Vec<Way>,
+    out: Vec<Intake>,
+    wake: Option<MonoTime>,
+    heard: Option<MonoTime>,
+}
+
+fn is_rtcp(packet: &[u8], kinds: &std::ops::RangeInclusive<u8>) -> bool {
+    matches!(packet, [first, kind, ..] if first >> 6 == 2 && kinds.contains(kind))
+}
+
+impl Media {
+    /// Another track was set up, on these channels of the connection.
+    pub fn add(&mut self, rtp: u8, rtcp: u8) {
+        self.ways.push(Way { rtp, rtcp, is_heard: false });
+    }
+
+    /// Nothing is set up any more.
+    pub fn clear(&mut self) {
+        self.ways.clear();
+    }
+
+    /// Packets may come from now on.
+    pub fn begin(&mut self, lines: &[Line], is_ordered: bool) {
+        let (tracks, offer) = Tracks::new(lines, is_ordered);
+        self.tracks = Some(tracks);
+        self.offer = Some(offer);
+    }
+
+    /// Something people should know; it is said behind the offer.
+    pub fn notice(&mut self, text: String) {
+        self.notices.push(text);
+        if self.offer.is_none() && self.tracks.is_some() {
+            self.offer();
+        }
+    }
+
+    /// The session has begun: says what the camera offers, once.
+    pub fn offer(&mut self) {
+        if let Some(offer) = self.offer.take() {
+            self.out.push(Intake::Offer(offer));
+        }
+        self.out.extend(self.notices.drain(..).map(Intake::Notice));
+    }
+
+    /// What came of it so far.
+    pub fn taken(&mut self) -> &mut Vec<Intake> {
+        &mut self.out
+    }
+
+    /// When a packet came last.
+    pub fn heard(&self) -> Option<MonoTime> {
+        self.heard
+    }
+
+    /// When [`Self::settle`] is to be called next.
+    pub fn wake(&self) -> Option<MonoTime> {
+        self.wake
+    }
+
+    /// Says whether a packet belongs to a channel.
+    pub fn fit(&self, channel: u8, packet: &[u8]) -> Fit {
+        let mut fit = Fit::Unknown;
+        for (track, way) in self.ways.iter().enumerate() {
+            let is_good = match channel {
+                _ if channel != way.rtp && channel != way.rtcp => continue,
+                _ if packet.is_empty() => true,
+                _ if channel == way.rtcp && is_rtcp(packet, &RTCP) => true,
+                _ => channel == way.rtp && (is_rtcp(packet, &RTCP_AMONG_RTP) || self.belongs(track, packet)),
+            };
+            if is_good {
+                return Fit::Good;
+            }
+            fit = Fit::Foreign;
+        }
+        fit
+    }
+
+    fn belongs(&self, track: usize, packet: &[u8]) -> bool {
+        let is_rtp = packet.len() >= RTP_HEAD && packet.first().is_some_and(|first| first >> 6 == 2);
+        is_rtp && self.tracks.as_ref().is_none_or(|tracks| !tracks.is_foreign(track, packet))
+    }
+
+    /// A packet came in the connection.
+    pub fn interleaved(&mut self, now: MonoTime, channel: u8, packet: Bytes) {
+        let mut of = self.ways.iter().enumerate().filter(|(_, way)| way.rtp == channel || way.rtcp == channel);
+        let (track, is_rtcp_channel) = match (of.next().map(|(n, way)| (n, way.rtp != channel)), of.next()) {
+            (Some(one), None) => one,
+            // Two tracks were given the same channels.
+            (Some(first), Some(_)) => {
+                let its = (0..self.ways.len()).find(|track| self.belongs(*track, &packet));
+                its.map_or(first, |track| (track, false))
+            }
+            // It sends on other channels than it said: on those of a track of which nothing else came.
+            (None, _) => {
+                let mut quiet =
+                    self.ways.iter().enumerate().filter(|(n, way)| !way.is_heard && self.belongs(*n, &packet));
+                let (Some((track, _)), None) = (quiet.next(), quiet.next()) else { return };
+                if let Some(way) = self.ways.get_mut(track) {
+                    (way.rtp, way.rtcp) = (channel, channel.saturating_add(1));
+                }
+                (track, false)
+            }
+        };
+        self.packet(now, track, is_rtcp_channel, packet);
+    }
+
+    /// A packet of a track came.
+    pub fn packet(&mut self, now: MonoTime, track: usize, is_rtcp_way: bool, packet: Bytes) {
+        let is_rtcp = is_rtcp(&packet, if is_rtcp_way { &RTCP } else { &RTCP_AMONG_RTP });
+        if !is_rtcp && (is_rtcp_way || packet.len() < RTP_HEAD) {
+            return;
+        }
+        if self.offer.is_some() {
+            self.offer();
+        }
+        let (Some(tracks), Some(way)) = (&mut self.tracks, self.ways.get_mut(track)) else { return };
+        self.heard = Some(now);
+        match is_rtcp {
+            true => tracks.rtcp(now, track, &packet, &mut self.out),
+            false => {
+                way.is_heard = true;
+                tracks.rtp(now, track, packet, &mut self.out);
+            }
+        }
+    }
+
+    /// Ends waits that are over; after packets, and when it said.
+    pub fn settle(&mut self, now: MonoTime) {
+        if let Some(tracks) = &mut self.tracks {
+            self.wake = tracks.tick(now, &mut self.out);
+        }
+    }
+
+    /// A receiver report for each track of which something came, with the channel it goes to.
+    pub fn reports(&mut self, now: MonoTime) -> Vec<(usize, u8, Vec<u8>)> {
+        let Some(tracks) = &mut self.tracks else { return Vec::new() };
+        let heard = self.ways.iter().enumerate().filter(|(_, way)| way.is_heard);
+        let reports = heard.map(|(n, way)| (n, way.rtcp, tracks.receiver_report(now, n)));
+        reports.filter(|(.., report)| !report.is_empty()).collect()
+    }
+}
