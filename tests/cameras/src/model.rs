@@ -334,7 +334,7 @@ impl Default for Manners {
 }
 
 type MakeFeed = Arc<dyn Fn(&Start) -> Feed + Send + Sync>;
-type Edit = Arc<dyn Fn(String, &Place) -> String + Send + Sync>;
+type Edit = Arc<dyn Fn(String, &Place) -> Vec<u8> + Send + Sync>;
 
 /// A camera.
 #[derive(Clone)]
@@ -383,8 +383,8 @@ impl Model {
     }
 
     /// With something done to its SDP.
-    pub fn describing(self, edit: impl Fn(String, &Place) -> String + Send + Sync + 'static) -> Self {
-        Self { edit: Some(Arc::new(edit)), ..self }
+    pub fn describing<T: Into<Vec<u8>>>(self, edit: impl Fn(String, &Place) -> T + Send + Sync + 'static) -> Self {
+        Self { edit: Some(Arc::new(move |sdp, place| edit(sdp, place).into())), ..self }
     }
 
     /// With other manners.
@@ -399,7 +399,7 @@ impl Model {
     }
 
     /// Its SDP.
-    pub fn sdp(&self, place: &Place) -> String {
+    pub fn sdp(&self, place: &Place) -> Vec<u8> {
         let mut sdp =
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=Session\r\nt=0 0\r\na=control:*\r\na=range:npt=0-\r\n".to_owned();
         for (i, line) in self.lines.iter().enumerate() {
@@ -417,7 +417,7 @@ impl Model {
         }
         match &self.edit {
             Some(edit) => edit(sdp, place),
-            None => sdp,
+            None => sdp.into_bytes(),
         }
     }
 }

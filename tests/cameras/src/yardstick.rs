@@ -20,16 +20,28 @@ pub struct Played {
     pub said: String,
 }
 
-/// Lets ffmpeg play a URL for `limit` from its start on.
+/// Lets ffmpeg play a URL for `limit`: as it does by itself but TCP first; where no picture comes, without sound; then UDP first.
 pub fn ffmpeg(url: &str, transport: &str, limit: Duration) -> std::io::Result<Played> {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-v", "error", "-nostdin", "-analyzeduration", "1000000", "-timeout", "6000000"]);
-    match transport {
-        "multicast" => command.args(["-rtsp_transport", "udp_multicast", "-localaddr", "127.0.0.1"]),
-        "auto" => command.args(["-rtsp_flags", "prefer_tcp"]),
-        other => command.args(["-rtsp_transport", other]),
+    let first: &[&str] = match transport {
+        "multicast" => &["-rtsp_transport", "udp_multicast"],
+        "http" => &["-rtsp_transport", "http"],
+        "udp" => &["-rtsp_transport", "udp"],
+        _ => &["-rtsp_flags", "prefer_tcp"],
     };
-    command.args(["-i", url, "-map", "0:v:0?", "-map", "0:a:0?", "-fps_mode", "passthrough", "-flush_packets", "1"]);
+    let mut played = attempt(url, first, true, limit)?;
+    for how in [first, &[]] {
+        if played.pictures == 0 {
+            played = Played { said: played.said, ..attempt(url, how, false, limit)? };
+        }
+    }
+    Ok(played)
+}
+
+fn attempt(url: &str, how: &[&str], with_sound: bool, limit: Duration) -> std::io::Result<Played> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-analyzeduration", "1000000", "-timeout", "6000000"]).args(how);
+    command.args(["-i", url, "-map", "0:v:0?"]).args(if with_sound { &["-map", "0:a:0?"][..] } else { &[] });
+    command.args(["-fps_mode", "passthrough", "-flush_packets", "1"]);
     // A line a frame, with the number of its stream first.
     command.args(["-f", "framecrc", "-"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let (mut child, begun) = (command.spawn()?, Instant::now());

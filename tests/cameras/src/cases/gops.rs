@@ -40,7 +40,7 @@ pub const CASES: &[Case] = &[
     }),
     case(
         "longgop",
-        Right::h264(25.0, (128, 96)),
+        Right::h264(25.0, (128, 96)).beyond_ffmpeg().with_sentence("keyframe"),
         "a GOP of 220 s with sound; all connections see the same moment",
         || {
             let (units, tone) = (media::long_gop()?, media::pcm("alaw", 8000)?);
@@ -54,13 +54,18 @@ pub const CASES: &[Case] = &[
             }))
         },
     ),
-    case("gop20", Right::h264(15.0, (320, 180)), "a keyframe each 20 s; a viewer comes five seconds after one", || {
-        let units = media::gop_20_s()?;
-        Ok(Model::changed(units, 15.0, |source| source.from(75)))
-    }),
+    case(
+        "gop20",
+        Right::h264(15.0, (320, 180)).beyond_ffmpeg(),
+        "a keyframe each 20 s; a viewer comes five seconds after one",
+        || {
+            let units = media::gop_20_s()?;
+            Ok(Model::changed(units, 15.0, |source| source.from(75)))
+        },
+    ),
     case(
         "slow",
-        Right::h264(0.25, (640, 360)),
+        Right::h264(0.25, (640, 360)).beyond_ffmpeg(),
         "a picture each four seconds, as by night or with little power",
         || Ok(Model::pictures(media::slow()?, 0.25)),
     ),

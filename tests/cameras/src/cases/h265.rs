@@ -65,23 +65,29 @@ pub const CASES: &[Case] = &[
         let (a, b) = (media::h265_camera()?, media::h265_other()?);
         simple([a, b].concat())
     }),
-    case("h265slices", "four slices a picture, the marker with each", || {
-        let units = media::h265_sliced()?;
-        let line = Line::h265(&units);
-        Ok(Model::new(vec![line], move |start| {
-            let mut pack = pack(H265Packing::default());
-            Source::pictures(start, &units, 25.0)
-                .packed(move |stream, shot, n| {
-                    pack(stream, shot, n).into_iter().map(|p| crate::rtp::marked(p, true)).collect()
-                })
-                .feed()
-        }))
-    }),
-    case("h265name", "the SDP calls it HEVC", || {
-        let mut model = simple(media::h265_camera()?)?;
-        model.lines[0].rtpmap = Some("HEVC/90000".into());
-        Ok(model)
-    }),
+    Case {
+        right: Right { size: (320, 192), ..RIGHT },
+        ..case("h265slices", "two slices a picture, the marker with each", || {
+            let units = media::h265_sliced()?;
+            let line = Line::h265(&units);
+            Ok(Model::new(vec![line], move |start| {
+                let mut pack = pack(H265Packing::default());
+                Source::pictures(start, &units, 25.0)
+                    .packed(move |stream, shot, n| {
+                        pack(stream, shot, n).into_iter().map(|p| crate::rtp::marked(p, true)).collect()
+                    })
+                    .feed()
+            }))
+        })
+    },
+    Case {
+        right: RIGHT.beyond_ffmpeg(),
+        ..case("h265name", "the SDP calls it HEVC", || {
+            let mut model = simple(media::h265_camera()?)?;
+            model.lines[0].rtpmap = Some("HEVC/90000".into());
+            Ok(model)
+        })
+    },
     case("h265marks", "parameter sets with the marker and the time of the picture before", || {
         let units = media::h265_camera()?;
         let line = Line::h265(&units);

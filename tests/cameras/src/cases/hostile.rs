@@ -91,7 +91,7 @@ pub const CASES: &[Case] = &[
         let line = Line::h264(&tiny());
         Ok(Model::new(vec![line], move |start| Source::pictures(start, &units, 25.0).feed()))
     }),
-    case("sdp10mb", MUTE, "an SDP of 10 MB", || {
+    case("sdp10mb", Right { plays_in_ffmpeg: true, ..MUTE }, "an SDP of 10 MB", || {
         Ok(norm()?.describing(|sdp, _| sdp + &"a=x-junk:0123456789012345678901234567890123456789\r\n".repeat(200_000)))
     }),
     case("sdplines", Right::NORMAL, "an SDP of 3,000 lines of pictures and sound, the right one first", || {
@@ -111,13 +111,13 @@ pub const CASES: &[Case] = &[
     }),
     case(
         "flips",
-        Right { pictures_a_second: 0.0, ..Right::NORMAL.beyond_ffmpeg() },
+        Right { pictures_a_second: 0.0, ..Right::NORMAL },
         "1 % of all bits behind the RTP headers are flipped",
         || flipped(12),
     ),
     case(
         "flipsall",
-        Right { pictures_a_second: 0.0, ..Right::NORMAL.beyond_ffmpeg() },
+        Right { pictures_a_second: 0.0, ..Right::NORMAL },
         "1 % of all bits of RTP packets are flipped",
         || flipped(0),
     ),

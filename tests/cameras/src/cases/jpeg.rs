@@ -40,7 +40,7 @@ pub const CASES: &[Case] = &[
         Ok(camera(media::jpeg_75()?, Tables::Quality(75), Line::jpeg()))
     }),
     case("jpegrestarts", "restart markers", || Ok(camera(media::jpeg_restarts()?, Tables::Each, Line::jpeg()))),
-    case("jpeg422", "4:2:2", || Ok(camera(media::jpeg_422()?, Tables::Each, Line::jpeg()))),
+    case("jpeg422", "4:2:2", || Ok(camera(media::draw::jpeg_422(), Tables::Each, Line::jpeg()))),
     case("jpegnomap", "the static type without rtpmap", || {
         Ok(camera(media::jpeg_camera()?, Tables::Each, Line { rtpmap: None, ..Line::jpeg() }))
     }),

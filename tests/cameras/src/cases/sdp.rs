@@ -98,12 +98,17 @@ pub const CASES: &[Case] = &[
     case("twovideos", Right::NORMAL, "two lines of pictures: H.264, and JPEG that never comes", || {
         described(|sdp, _| sdp + "m=video 0 RTP/AVP 26\r\na=control:track2\r\n")
     }),
-    case("manytypes", Right::NORMAL, "a line of several payload types, the camera's own not the first", || {
-        described(|sdp, _| {
-            sdp.replace("RTP/AVP 96", "RTP/AVP 35 96")
-                .replace("a=rtpmap:96", "a=rtpmap:35 X-OTHER/90000\r\na=rtpmap:96")
-        })
-    }),
+    case(
+        "manytypes",
+        Right::NORMAL.beyond_ffmpeg(),
+        "a line of several payload types, the camera's own not the first",
+        || {
+            described(|sdp, _| {
+                sdp.replace("RTP/AVP 96", "RTP/AVP 35 96")
+                    .replace("a=rtpmap:96", "a=rtpmap:35 X-OTHER/90000\r\na=rtpmap:96")
+            })
+        },
+    ),
     case("linefeeds", Right::NORMAL, "lines end without a carriage return", || {
         described(|sdp, _| sdp.replace("\r\n", "\n"))
     }),
@@ -117,7 +122,10 @@ pub const CASES: &[Case] = &[
         })
     }),
     case("latin1", Right::NORMAL, "bytes that are no UTF-8, in the session's name", || {
-        described(|sdp, _| sdp.replace("s=Session", "s=Cam\u{e9}ra \u{1f4f7}\u{0}"))
+        Ok(norm()?.describing(|sdp, _| {
+            let (before, after) = sdp.split_once("s=Session").unwrap_or((&sdp, ""));
+            [before.as_bytes(), b"s=Cam\xe9ra \xff\xfe", after.as_bytes()].concat()
+        }))
     }),
     case("nosession", Right::NORMAL, "only the line of pictures: no session part at all", || {
         described(|sdp, _| sdp[sdp.find("m=video").unwrap_or(0)..].to_owned())

@@ -109,7 +109,9 @@ pub const CASES: &[Case] = &[
     }),
     case("nocseq", Right::NORMAL, "answers have no CSeq", || mannered(|m| m.cseq = Cseq::Missing)),
     case("wrongcseq", Right::NORMAL, "answers have another CSeq", || mannered(|m| m.cseq = Cseq::Wrong)),
-    case("nooptions", Right::NORMAL, "405 to OPTIONS", || refuses("OPTIONS", "405 Method Not Allowed", EVER)),
+    case("nooptions", Right::NORMAL.beyond_ffmpeg(), "405 to OPTIONS", || {
+        refuses("OPTIONS", "405 Method Not Allowed", EVER)
+    }),
     case("muteoptions", Right::NORMAL.beyond_ffmpeg(), "never answers OPTIONS", || {
         mannered(|m| m.mute = vec!["OPTIONS"])
     }),

@@ -26,14 +26,14 @@ pub const CASES: &[Case] = &[
     case("sha256", Right::NORMAL.beyond_ffmpeg(), "Digest, SHA-256 only", || asks(&[Sha256], as_it_is)),
     case("sha256qop", Right::NORMAL.beyond_ffmpeg(), "Digest, SHA-256 only, qop", || asks(&[Sha256], |s| s.qop = true)),
     case("both", Right::NORMAL, "Digest, SHA-256 and then MD5", || asks(&[Sha256, Md5], as_it_is)),
-    case("both2", Right::NORMAL, "Digest, MD5 and then SHA-256", || asks(&[Md5, Sha256], as_it_is)),
+    case("both2", Right::NORMAL.beyond_ffmpeg(), "Digest, MD5 and then SHA-256", || asks(&[Md5, Sha256], as_it_is)),
     case("basicmd5", Right::NORMAL, "Basic and then Digest", || asks(&[Basic, Md5], as_it_is)),
     case("oneheader", Right::NORMAL, "Basic and Digest in one header", || asks(&[Basic, Md5], |s| s.one_header = true)),
     case("optionstoo", Right::NORMAL, "OPTIONS wants a password too", || asks(&[Md5], |s| s.options_too = true)),
     case("stale", Right::NORMAL, "a nonce holds for three requests, then stale=true", || {
         asks(&[Md5], |s| s.nonces = Nonces::Requests(3))
     }),
-    case("nonceonce", Right::NORMAL, "a nonce holds for one request, and stale is never said", || {
+    case("nonceonce", Right::NORMAL.beyond_ffmpeg(), "a nonce holds for one request, and stale is never said", || {
         asks(&[Md5], |s| s.nonces = Nonces::Once)
     }),
     case("oddrealm", Right::NORMAL.beyond_ffmpeg(), "quotes, commas and equal signs in the realm", || {

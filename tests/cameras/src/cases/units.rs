@@ -186,9 +186,12 @@ pub const CASES: &[Case] = &[
     case("slicemarks", "four slices a picture, the marker with each", || {
         Ok(Model::changed(media::sliced()?, 25.0, |source| source.packed(h264::pack_each_marked)))
     }),
-    case("otherpt", "packets have another payload type than the SDP says", || {
-        Ok(Model::changed(media::camera()?, 25.0, |source| source.stream(Stream::new(97, 1))))
-    }),
+    Case {
+        right: Right::NORMAL.beyond_ffmpeg(),
+        ..case("otherpt", "packets have another payload type than the SDP says", || {
+            Ok(Model::changed(media::camera()?, 25.0, |source| source.stream(Stream::new(97, 1))))
+        })
+    },
     case("twosenders", "now and then a packet of another sender (SSRC) in the same channel", || {
         Ok(norm()?.sending(|feed, _| {
             let mut other = Stream::new(96, 99);

@@ -1,7 +1,7 @@
 //! Pictures that no encoder makes, written by hand: H.264 of uncompressed and of skipped macroblocks. Field pairs, sizes that lie,
 //! parameter sets without number.
 
-use super::Unit;
+use super::{Jpeg, Unit};
 use crate::bits::Bits;
 use std::sync::Arc;
 
@@ -129,4 +129,24 @@ pub fn tiny() -> Vec<Unit> {
         })
     });
     units.collect()
+}
+
+/// JPEG of 320x176 in 4:2:2, each picture of one grey: of ffmpeg's encoder no player takes this sampling from RFC 2435.
+pub fn jpeg_422() -> Vec<Jpeg> {
+    let one = |grey: u64| {
+        let mut bits = Bits::default();
+        for mcu in 0..20 * 22 {
+            // Two blocks of luma, one each of chroma: the difference of their means (none but for the first), and no more.
+            let first = if mcu == 0 { (3, 0b110, 5, 16 + grey) } else { (2, 0, 0, 0) };
+            bits.put(first.0, first.1).put(first.2, first.3).put(4, 0b1010);
+            bits.put(2, 0).put(4, 0b1010).put(4, 0).put(4, 0);
+        }
+        while !bits.len().is_multiple_of(8) {
+            bits.put(1, 1);
+        }
+        let scan = bits.bytes().into_iter().flat_map(|b| if b == 0xff { vec![b, 0] } else { vec![b] }).collect();
+        let tables = super::jpeg_tables(50);
+        Jpeg { file: Arc::default(), size: (320, 176), kind: 0, tables, restart: 0, scan }
+    };
+    (0..16).map(one).collect()
 }

@@ -172,10 +172,7 @@ impl Connection {
         if manners.header_bytes > 0 {
             answer.headers.push(format!("X-Junk: {}", "j".repeat(manners.header_bytes)));
         }
-        let mut bytes = answer.bytes(cseq, length_off);
-        if manners.bare_line_ends {
-            bytes.retain(|b| *b != b'\r');
-        }
+        let bytes = answer.bytes(cseq, length_off, manners.bare_line_ends);
         self.shared.log(|| format!("{}: -> {}", self.peer, answer.status));
         let mut writer = self.writer.lock().await;
         if manners.byte_pace.is_zero() {
@@ -304,7 +301,7 @@ impl Connection {
             ContentBase::OtherHost => Some("Content-Base: rtsp://192.0.2.77:554/live/".to_owned()),
             ContentBase::Location => Some(format!("Content-Location: {}/", place.url())),
         });
-        answer.body = self.shared.model.sdp(place).into_bytes();
+        answer.body = self.shared.model.sdp(place);
         self.answer(request, answer, manners.length_off).await
     }
 
