@@ -224,7 +224,7 @@ impl Shell<'_> {
             Output::Hear { track, to, source } => self.datagrams.hear(track, to, source),
             Output::Join { track, group, ports, source } => {
                 if let Err(e) = self.datagrams.join(track, group, ports, source) {
-                    self.session.broke(self.clock.mono(), e);
+                    self.session.fail(self.clock.mono(), e);
                 }
             }
             Output::Datagram { track, is_rtcp, data } => self.datagrams.send(track, is_rtcp, &data),

@@ -1,7 +1,7 @@
 //! TLS to a camera. Cameras sign their own certificates, and some are old: with fingerprints, nothing in a certificate is believed but
 //! the key, whose owner must prove to have it.
 
-use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::signature::{self as algorithm, UnparsedPublicKey, VerificationAlgorithm};
 use perch_base::secret::sha256;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::ingest::Trust;
@@ -115,7 +115,7 @@ impl ServerCertVerifier for Fingerprint {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        signed(message, cert, dss)
+        signed(message, cert, dss.scheme, dss.signature())
     }
 
     fn verify_tls13_signature(
@@ -124,7 +124,7 @@ impl ServerCertVerifier for Fingerprint {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        signed(message, cert, dss)
+        signed(message, cert, dss.scheme, dss.signature())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -146,28 +146,33 @@ impl ServerCertVerifier for Fingerprint {
 
 /// Whether the owner of a certificate's key signed. Not webpki: it reads no certificate of version 1 and no RSA key of 1024 bits, which
 /// cameras have; a fingerprint makes up for both.
-fn signed(message: &[u8], cert: &[u8], dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
-    let algorithms: &[&'static dyn VerificationAlgorithm] = match dss.scheme {
+fn signed(
+    message: &[u8],
+    cert: &[u8],
+    scheme: SignatureScheme,
+    signature: &[u8],
+) -> Result<HandshakeSignatureValid, rustls::Error> {
+    let algorithms: &[&'static dyn VerificationAlgorithm] = match scheme {
         // In TLS 1.2 the curve is the key's (RFC 8446 4.2.3).
         SignatureScheme::ECDSA_NISTP256_SHA256 => {
-            &[&signature::ECDSA_P256_SHA256_ASN1, &signature::ECDSA_P384_SHA256_ASN1]
+            &[&algorithm::ECDSA_P256_SHA256_ASN1, &algorithm::ECDSA_P384_SHA256_ASN1]
         }
         SignatureScheme::ECDSA_NISTP384_SHA384 => {
-            &[&signature::ECDSA_P384_SHA384_ASN1, &signature::ECDSA_P256_SHA384_ASN1]
+            &[&algorithm::ECDSA_P384_SHA384_ASN1, &algorithm::ECDSA_P256_SHA384_ASN1]
         }
-        SignatureScheme::ED25519 => &[&signature::ED25519],
-        SignatureScheme::RSA_PKCS1_SHA1 => &[&signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY],
-        SignatureScheme::RSA_PKCS1_SHA256 => &[&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY],
-        SignatureScheme::RSA_PKCS1_SHA384 => &[&signature::RSA_PKCS1_2048_8192_SHA384],
-        SignatureScheme::RSA_PKCS1_SHA512 => &[&signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY],
-        SignatureScheme::RSA_PSS_SHA256 => &[&signature::RSA_PSS_2048_8192_SHA256],
-        SignatureScheme::RSA_PSS_SHA384 => &[&signature::RSA_PSS_2048_8192_SHA384],
-        SignatureScheme::RSA_PSS_SHA512 => &[&signature::RSA_PSS_2048_8192_SHA512],
+        SignatureScheme::ED25519 => &[&algorithm::ED25519],
+        SignatureScheme::RSA_PKCS1_SHA1 => &[&algorithm::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY],
+        SignatureScheme::RSA_PKCS1_SHA256 => &[&algorithm::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY],
+        SignatureScheme::RSA_PKCS1_SHA384 => &[&algorithm::RSA_PKCS1_2048_8192_SHA384],
+        SignatureScheme::RSA_PKCS1_SHA512 => &[&algorithm::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY],
+        SignatureScheme::RSA_PSS_SHA256 => &[&algorithm::RSA_PSS_2048_8192_SHA256],
+        SignatureScheme::RSA_PSS_SHA384 => &[&algorithm::RSA_PSS_2048_8192_SHA384],
+        SignatureScheme::RSA_PSS_SHA512 => &[&algorithm::RSA_PSS_2048_8192_SHA512],
         _ => &[],
     };
     let key = public_key(cert).ok_or(rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
     let is_valid = |algorithm: &&'static dyn VerificationAlgorithm| {
-        UnparsedPublicKey::new(*algorithm, key).verify(message, dss.signature()).is_ok()
+        UnparsedPublicKey::new(*algorithm, key).verify(message, signature).is_ok()
     };
     match algorithms.iter().any(is_valid) {
         true => Ok(HandshakeSignatureValid::assertion()),
@@ -231,6 +236,17 @@ mod tests {
             let certificate = [&[0x30, tbs.len() as u8][..], &tbs].concat();
             assert_eq!(public_key(&certificate), Some(&key[..]));
         }
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_with_a_short_key() {
+        let certificate = include_bytes!("../../tests/fixtures/version1_rsa1024.der");
+        let signature = include_bytes!("../../tests/fixtures/version1_rsa1024.sig");
+        let said = |message, scheme| signed(message, certificate, scheme, signature).is_ok();
+        assert!(said(b"what was signed", SignatureScheme::RSA_PKCS1_SHA256));
+        assert!(!said(b"what was not", SignatureScheme::RSA_PKCS1_SHA256));
+        assert!(!said(b"what was signed", SignatureScheme::RSA_PKCS1_SHA1));
+        assert!(!said(b"what was signed", SignatureScheme::ED448));
     }
 
     proptest! {

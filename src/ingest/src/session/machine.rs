@@ -6,15 +6,15 @@ use super::inlet::Inlet;
 use super::manner::Manner;
 use super::media::Media;
 use super::output::{Output, Settings};
-use super::wanted::{Wanted, aggregate, wanted};
-use super::words::{clean, refused, unavailable, unsupported, way_refused};
+use super::wanted::{Track, Wanted};
+use super::way::{PUNCHES, Way, channels};
+use super::words::{clean, refused, unavailable, way_refused};
 use crate::format::Line;
-use crate::rtp::choose;
+use crate::wire::framed;
 use crate::wire::message::{self, Message, Start};
 use crate::wire::splitter::Piece;
 use crate::wire::transport::Granted;
-use crate::wire::url::{self, CameraUrl};
-use crate::wire::{framed, sdp};
+use crate::wire::url::CameraUrl;
 use bytes::{Bytes, BytesMut};
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
@@ -32,20 +32,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const REPORT: Duration = Duration::from_secs(5);
 /// A session without a packet after this time chose the wrong way for them.
 const NOTHING_CAME: Duration = Duration::from_secs(8);
-/// What opens a way through a router: an RTP header of a payload type that is not in use, and an empty receiver report.
-const PUNCH_RTP: [u8; 12] = [0x80, 127, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-const PUNCH_RTCP: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 1];
 /// Redirects that are followed, and connections that are made anew before pictures come.
 const MOST_REDIRECTS: u8 = 3;
 const MOST_CONNECTIONS: u8 = 8;
-
-/// How packets travel in this session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Tcp,
-    Udp,
-    Multicast,
-}
 
 #[derive(Debug)]
 enum Phase {
@@ -72,9 +61,9 @@ pub(crate) struct Session {
     media: Media,
     phase: Phase,
     way: Way,
-    /// Why the other way was refused.
-    other_way: Option<u16>,
-    wanted: Vec<Wanted>,
+    /// The way that was tried first was refused.
+    is_other_way: bool,
+    tracks: Vec<Track>,
     /// What is played, kept alive and torn down.
     aggregate: String,
     redirects: u8,
@@ -90,25 +79,19 @@ impl Session {
     /// A session on a connection that is open.
     pub fn new(now: MonoTime, settings: Settings) -> Self {
         let Settings { url, transport, sound, client_nonce, manner } = settings;
-        let way = match transport {
-            Transport::Udp => Way::Udp,
-            Transport::Auto if manner.prefers_udp => Way::Udp,
-            Transport::Multicast => Way::Multicast,
-            Transport::Auto | Transport::Tcp | Transport::Http => Way::Tcp,
-        };
         let mut session = Self {
             dialog: Dialog::new(url.credentials.clone(), client_nonce),
             aggregate: url.clean(),
             url,
             transport,
             sound,
+            way: Way::first(transport, &manner),
             alive: Alive::new(manner),
             inlet: Inlet::default(),
             media: Media::default(),
             phase: Phase::Options,
-            way,
-            other_way: None,
-            wanted: Vec::new(),
+            is_other_way: false,
+            tracks: Vec::new(),
             redirects: 0,
             connections: 1,
             is_answered: false,
@@ -180,18 +163,13 @@ impl Session {
         let Phase::Ports(n) = self.phase else { return };
         match ports {
             Ok(ports) => {
-                if let Some(wanted) = self.wanted.get_mut(n) {
+                if let Some(wanted) = self.tracks.get_mut(n) {
                     wanted.ports = Some(ports);
                 }
                 self.setup(now, n);
             }
             Err(e) => self.fail(now, e),
         }
-    }
-
-    /// What was to be opened cannot be.
-    pub fn broke(&mut self, now: MonoTime, e: Error) {
-        self.fail(now, e);
     }
 
     /// The connection is open anew.
@@ -211,12 +189,9 @@ impl Session {
             self.message(now, &message);
         }
         let closed = || unavailable("it closed the connection").with_inside(clean(why));
-        match &mut self.phase {
+        match self.phase {
             Phase::Over => {}
-            Phase::Ending(_, result) => {
-                let result = std::mem::replace(result, Ok(()));
-                self.end(result);
-            }
+            Phase::Ending(..) => self.part(),
             Phase::Playing | Phase::Play(_) => {
                 self.learn_from_end(now);
                 self.end(Err(closed()));
@@ -256,22 +231,18 @@ impl Session {
             _ => {}
         }
         let is_playing = matches!(self.phase, Phase::Playing);
-        let begin_by = (!is_playing).then_some(self.begin_by);
-        let stuck_at = self.inlet.stuck_at(is_playing);
-        let times =
-            [begin_by, self.dialog.deadline(), self.alive.sign_at(), self.report_at, self.media.wake(), stuck_at];
-        times.into_iter().flatten().min()
+        let own = [(!is_playing).then_some(self.begin_by), self.report_at, self.inlet.stuck_at(is_playing)];
+        let others = [self.dialog.deadline(), self.alive.sign_at(), self.media.wake()];
+        own.into_iter().chain(others).flatten().min()
     }
 
     /// Time has gone by.
     pub fn tick(&mut self, now: MonoTime) {
         let is_due = |at: Option<MonoTime>| at.is_some_and(|at| at <= now);
-        if let Phase::Ending(until, result) = &mut self.phase {
-            if *until <= now {
-                let result = std::mem::replace(result, Ok(()));
-                self.end(result);
-            }
-            return;
+        if let Phase::Ending(until, _) = self.phase {
+            return if until <= now {
+                self.part()
+            };
         }
         if is_due(self.inlet.stuck_at(matches!(self.phase, Phase::Playing))) {
             if let Some(piece) = self.inlet.give_up(&|channel, packet| self.media.fit(channel, packet)) {
@@ -289,7 +260,7 @@ impl Session {
             Phase::Playing => {}
             Phase::Ending(..) | Phase::Over => return,
             _ if self.begin_by <= now => {
-                return self.fail(now, unavailable("it answers so slowly that no session begins"));
+                return self.fail(now, unavailable("it answers so slowly that no picture comes"));
             }
             _ => return,
         }
@@ -355,10 +326,7 @@ impl Session {
             Phase::Play(_) if is_ok => self.played(now),
             Phase::Play(_) => self.play_refused(now, status),
             Phase::Playing if !is_ok => self.alive.refused(now),
-            Phase::Ending(_, result) => {
-                let result = std::mem::replace(result, Ok(()));
-                self.end(result);
-            }
+            Phase::Ending(..) => self.part(),
             Phase::Playing | Phase::Ports(_) | Phase::Over => {}
             Phase::Describe => self.fail(now, refused(method, status)),
         }
@@ -374,7 +342,10 @@ impl Session {
                     self.end(Err(unavailable("it sends nothing and answers nothing any more")));
                 }
             }
-            _ => self.fail(now, unavailable(format!("it does not answer {method} within {} s", ANSWER.as_secs()))),
+            _ => self.fail(
+                now,
+                unavailable(format!("no picture comes: it does not answer {method} within {} s", ANSWER.as_secs())),
+            ),
         }
     }
 
@@ -392,7 +363,7 @@ impl Session {
 
     fn redirected(&mut self, now: MonoTime, message: &Message) {
         let Some(location) = message.header("location").filter(|l| !l.is_empty()) else {
-            return self.fail(now, Error::invalid("it sends the box elsewhere and does not say where"));
+            return self.fail(now, Error::invalid("it redirects the box and does not say where to"));
         };
         let to = match self.url.redirected(location) {
             Ok(to) => to,
@@ -400,7 +371,8 @@ impl Session {
         };
         self.redirects += 1;
         if self.redirects > MOST_REDIRECTS {
-            return self.fail(now, unavailable("it sends the box from one address to the next without end"));
+            return self
+                .fail(now, unavailable("it redirects the box from one address to the next, and no picture comes"));
         }
         let is_here = to.rtsp_port() == self.url.rtsp_port();
         self.url = to;
@@ -414,53 +386,32 @@ impl Session {
     }
 
     fn described(&mut self, now: MonoTime, message: &Message) {
-        if message.too_large {
-            return self.fail(now, Error::invalid("its description of the stream is larger than 1 MiB"));
-        }
-        let request = self.url.clean();
-        let named = message.headers("content-base").chain(message.headers("content-location"));
-        let base = named.filter_map(|b| url::base(b, &request)).next().unwrap_or_else(|| request.clone());
-        let described = sdp::parse(&message.body);
-        if described.lines.is_empty() {
-            return self
-                .fail(now, Error::invalid("it answers with no description of a stream: check the path in its URL"));
-        }
-        self.aggregate = aggregate(&base, &described);
-        let chosen = choose(&described.lines, self.sound);
-        let Some(picture) = chosen.picture else {
-            let why = chosen.refusal.unwrap_or_else(|| "it offers no pictures".into());
-            return self.fail(now, unsupported(why));
+        let wanted = match Wanted::of(message, &self.url.clean(), self.sound) {
+            Ok(wanted) => wanted,
+            Err(e) => return self.fail(now, e),
         };
-        for notice in chosen.notices {
+        (self.aggregate, self.tracks) = (wanted.aggregate, wanted.tracks);
+        for notice in wanted.notices {
             self.media.notice(notice);
         }
-        let numbers: Vec<usize> = [Some(picture), chosen.sound].into_iter().flatten().collect();
-        self.wanted = wanted(&described, &numbers, &base, &request);
         self.setup(now, 0);
     }
 
     /// Asks for a line of those that are wanted, or, behind the last one, for all to begin.
     fn setup(&mut self, now: MonoTime, n: usize) {
-        let Some(wanted) = self.wanted.get(n) else { return self.play(now) };
-        let transport = match (self.way, wanted.ports) {
-            (Way::Udp, None) => {
-                self.phase = Phase::Ports(n);
-                self.out.push_back(Output::OpenPorts(n));
-                return;
-            }
-            (Way::Udp, Some((rtp, rtcp))) => format!("RTP/AVP;unicast;client_port={rtp}-{rtcp}"),
-            (Way::Tcp, _) => format!("RTP/AVP/TCP;unicast;interleaved={}-{}", 2 * n, 2 * n + 1),
-            (Way::Multicast, _) => "RTP/AVP;multicast".into(),
+        let Some(track) = self.tracks.get(n) else { return self.play(now) };
+        let Some(transport) = self.way.header(n, track.ports) else {
+            self.phase = Phase::Ports(n);
+            return self.out.push_back(Output::OpenPorts(n));
         };
-        let url = wanted.urls.front().cloned().unwrap_or_else(|| self.aggregate.clone());
+        let url = track.urls.front().cloned().unwrap_or_else(|| self.aggregate.clone());
         self.phase = Phase::Setup(n);
         self.ask(now, "SETUP", &url, vec![("Transport", transport)]);
     }
 
     fn granted(&mut self, now: MonoTime, n: usize, message: &Message) {
         let granted = Granted::parse(message.header("transport").unwrap_or_default());
-        let asked = ((2 * n) as u8, (2 * n + 1) as u8);
-        let (rtp, rtcp) = granted.interleaved.unwrap_or(asked);
+        let (rtp, rtcp) = granted.interleaved.unwrap_or_else(|| channels(n));
         match self.way {
             // It gives what was not asked for.
             Way::Udp | Way::Multicast if granted.tcp && granted.interleaved.is_some() && n == 0 => self.way = Way::Tcp,
@@ -481,7 +432,7 @@ impl Session {
         let is_about_path = matches!(status, 400 | 403 | 404 | 410 | 451 | 459 | 460);
         let is_about_way = !matches!(status, 401 | 403 | 404 | 407 | 410 | 453 | 454);
         if is_about_path
-            && let Some(wanted) = self.wanted.get_mut(n)
+            && let Some(wanted) = self.tracks.get_mut(n)
             && wanted.urls.len() > 1
         {
             wanted.urls.pop_front();
@@ -489,13 +440,13 @@ impl Session {
         }
         if n > 0 {
             // Pictures without sound are better than neither.
-            self.wanted.truncate(n);
+            self.tracks.truncate(n);
             self.media.notice(format!("it announces sound and then refuses it ({status}): there is none"));
             return self.play(now);
         }
-        if self.transport == Transport::Auto && is_about_way && self.other_way.is_none() {
-            self.other_way = Some(status);
-            self.way = if self.way == Way::Tcp { Way::Udp } else { Way::Tcp };
+        if self.transport == Transport::Auto && is_about_way && !self.is_other_way {
+            self.is_other_way = true;
+            self.way = self.way.other();
             self.alive.manner.prefers_udp = self.way == Way::Udp;
             self.dialog.forget_session();
             self.media.clear();
@@ -507,10 +458,10 @@ impl Session {
     }
 
     fn play(&mut self, now: MonoTime) {
-        let lines: Vec<Line> = self.wanted.iter().map(|wanted| wanted.line.clone()).collect();
+        let lines: Vec<Line> = self.tracks.iter().map(|wanted| wanted.line.clone()).collect();
         self.media.begin(&lines, self.way == Way::Tcp);
         if self.way == Way::Udp {
-            for track in 0..self.wanted.len() {
+            for track in 0..self.tracks.len() {
                 self.punch(track);
             }
         }
@@ -520,7 +471,7 @@ impl Session {
 
     /// Opens a way for packets through a router between.
     fn punch(&mut self, track: usize) {
-        for (is_rtcp, data) in [(false, &PUNCH_RTP[..]), (true, &PUNCH_RTCP[..])] {
+        for (is_rtcp, data) in PUNCHES {
             self.out.push_back(Output::Datagram { track, is_rtcp, data: Bytes::from_static(data) });
         }
     }
@@ -552,9 +503,9 @@ impl Session {
     fn play_refused(&mut self, now: MonoTime, status: u16) {
         let is_final = matches!(status, 401 | 403 | 404 | 407 | 453 | 454 | 503);
         let is_alone = matches!(&self.phase, Phase::Play(urls) if urls.len() <= 1);
-        if status == 459 && is_alone && self.wanted.len() > 1 {
+        if status == 459 && is_alone && self.tracks.len() > 1 {
             // It plays no lines together, but each.
-            let urls = self.wanted.iter().filter_map(|wanted| wanted.urls.front().cloned());
+            let urls = self.tracks.iter().filter_map(|wanted| wanted.urls.front().cloned());
             self.phase = Phase::Play(urls.collect());
             return self.play_next(now);
         }
@@ -608,7 +559,8 @@ impl Session {
         }
     }
 
-    fn fail(&mut self, now: MonoTime, e: Error) {
+    /// Ends with an error: what was to be opened cannot be, or the camera is to blame.
+    pub fn fail(&mut self, now: MonoTime, e: Error) {
         self.finish(now, Err(e));
     }
 
@@ -624,6 +576,14 @@ impl Session {
         self.phase = Phase::Ending(now + FAREWELL, result);
         let bytes = self.dialog.try_out(now, "TEARDOWN", &aggregate, FAREWELL);
         self.send(bytes);
+    }
+
+    /// The farewell is over.
+    fn part(&mut self) {
+        if let Phase::Ending(_, result) = &mut self.phase {
+            let result = std::mem::replace(result, Ok(()));
+            self.end(result);
+        }
     }
 
     fn end(&mut self, result: Result<()>) {

@@ -8,6 +8,7 @@ mod manner;
 mod media;
 mod output;
 mod wanted;
+mod way;
 mod words;
 
 pub(crate) use machine::Session;

@@ -1,13 +1,17 @@
-//! The lines that are set up, and where a camera may mean them to be found.
+//! The lines of a description that are set up, and where a camera may mean them to be found.
 
+use super::words::unsupported;
 use crate::format::Line;
-use crate::wire::sdp::Description;
+use crate::rtp::choose;
+use crate::wire::message::Message;
+use crate::wire::sdp::{self, Description};
 use crate::wire::url;
+use perch_base::{Error, Result};
 use std::collections::VecDeque;
 
 /// A line that is set up.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct Track {
     /// What the SDP says of it.
     pub line: Line,
     /// Where it may be found; the first is tried first.
@@ -16,43 +20,71 @@ pub(super) struct Wanted {
     pub ports: Option<(u16, u16)>,
 }
 
+/// What is wanted of a camera.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Wanted {
+    /// The URL of the whole: what is played.
+    pub aggregate: String,
+    /// The lines that are set up, pictures first.
+    pub tracks: Vec<Track>,
+    /// Sentences about what is left.
+    pub notices: Vec<String>,
+}
+
+impl Wanted {
+    /// Chooses from an answer to DESCRIBE at the URL `request`. Errors with `Invalid` and `Unsupported`.
+    pub fn of(message: &Message, request: &str, sound: bool) -> Result<Self> {
+        if message.too_large {
+            return Err(Error::invalid("its description of the pictures is larger than 1 MiB"));
+        }
+        let named = message.headers("content-base").chain(message.headers("content-location"));
+        let base = named.filter_map(|b| url::base(b, request)).next().unwrap_or_else(|| request.to_owned());
+        let described = sdp::parse(&message.body);
+        if described.lines.is_empty() {
+            return Err(Error::invalid("its answer describes no pictures (SDP): check the path in its URL"));
+        }
+        let chosen = choose(&described.lines, sound);
+        let Some(picture) = chosen.picture else {
+            return Err(unsupported(chosen.refusal.unwrap_or_else(|| "it offers no pictures".into())));
+        };
+        let numbers = std::iter::once(picture).chain(chosen.sound);
+        let tracks = numbers.filter_map(|n| track(&described, n, &base, request)).collect();
+        Ok(Self { aggregate: aggregate(&base, &described), tracks, notices: chosen.notices })
+    }
+}
+
 /// What is played as a whole: `a=control` of it below the base.
-pub(super) fn aggregate(base: &str, described: &Description) -> String {
+fn aggregate(base: &str, described: &Description) -> String {
     url::join(base, described.control.as_deref().unwrap_or("*"))
 }
 
-/// The lines of these numbers. `base`: what the camera calls its base, else `request`, the URL that was asked.
-pub(super) fn wanted(described: &Description, numbers: &[usize], base: &str, request: &str) -> Vec<Wanted> {
-    let lines = numbers.iter().filter_map(|n| described.lines.get(*n));
-    lines
-        .map(|line| {
-            let control = line.control.as_deref().unwrap_or("*");
-            // As most mean it first; then as the others do.
-            let meant = [
-                Some(url::join(&aggregate(base, described), control)),
-                Some(url::join(base, control)),
-                Some(url::join(request, control)),
-                url::resolve(base, control),
-            ];
-            let mut urls = VecDeque::new();
-            for url in meant.into_iter().flatten() {
-                if !urls.contains(&url) {
-                    urls.push_back(url);
-                }
-            }
-            Wanted { line: line.clone(), urls, ports: None }
-        })
-        .collect()
+/// The `n`th line. `base`: what the camera calls its base, else `request`, the URL that was asked.
+fn track(described: &Description, n: usize, base: &str, request: &str) -> Option<Track> {
+    let line = described.lines.get(n)?;
+    let control = line.control.as_deref().unwrap_or("*");
+    // As most mean it first; then as the others do.
+    let meant = [
+        Some(url::join(&aggregate(base, described), control)),
+        Some(url::join(base, control)),
+        Some(url::join(request, control)),
+        url::resolve(base, control),
+    ];
+    let mut urls = VecDeque::new();
+    for url in meant.into_iter().flatten() {
+        if !urls.contains(&url) {
+            urls.push_back(url);
+        }
+    }
+    Some(Track { line: line.clone(), urls, ports: None })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::sdp;
 
     fn urls(session: &str, control: &str, base: &str) -> Vec<String> {
         let described = sdp::parse(format!("{session}\nm=video 0 RTP/AVP 96\n{control}\n").as_bytes());
-        wanted(&described, &[0, 7], base, "rtsp://h/live").remove(0).urls.into()
+        track(&described, 0, base, "rtsp://h/live").expect("a line").urls.into()
     }
 
     #[test]

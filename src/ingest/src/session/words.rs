@@ -36,7 +36,7 @@ pub(super) fn refused(method: &str, status: u16) -> Error {
         405 | 501 | 551 => (Unsupported, "does not offer live pictures there: check the path in its URL"),
         406 | 415 => (Unsupported, "does not describe its stream in SDP"),
         408 => (Unavailable, "waited too long for the box"),
-        453 => (Unavailable, "has no bandwidth left: end other viewers of it or lower its bit rate"),
+        453 => (Unavailable, "takes no more connections, or has no bandwidth left: end other viewers of it"),
         454 => (Unavailable, "has forgotten the session"),
         455 => (Unavailable, "is in a state in which it sends no pictures"),
         461 => (Unsupported, "refuses this way of sending packets: choose another `transport`"),

@@ -93,7 +93,7 @@ impl CameraUrl {
             Self { path, ..self.clone() }
         };
         if !to.host.eq_ignore_ascii_case(&self.host) || to.tls != self.tls {
-            let what = "it sends the box to another address: enter that one as its URL";
+            let what = "it redirects the box to another address: enter that one as its URL";
             return Err(Error::new(ErrorKind::Unsupported, what).with_inside(to.clean()));
         }
         to.credentials = self.credentials.clone();
