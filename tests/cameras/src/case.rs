@@ -65,7 +65,7 @@ pub struct RightSound {
 /// What is right: what a viewer sees and hears, or is told.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Right {
-    /// Pictures a second from the fifth second of a session on, averaged over the case's own period; 0: none.
+    /// Pictures a second while the camera sends, averaged over the case's own period; 0: none, or nobody can say.
     pub pictures_a_second: f64,
     /// Their encoding.
     pub codec: Codec,

@@ -292,6 +292,10 @@ pub struct Manners {
     pub strict_urls: bool,
     /// Line ends are bare.
     pub bare_line_ends: bool,
+    /// Something done to the head of the answer to a method: status line and headers, lines with their ends.
+    pub edit: Option<fn(&str, String) -> String>,
+    /// A method is answered so much later.
+    pub delay: Option<(&'static str, Duration)>,
 }
 
 impl Default for Manners {
@@ -329,6 +333,8 @@ impl Default for Manners {
             length_off: 0,
             strict_urls: false,
             bare_line_ends: false,
+            edit: None,
+            delay: None,
         }
     }
 }

@@ -92,4 +92,28 @@ pub const CASES: &[Case] = &[
     case("midgop", Right::NORMAL, "a connection begins in the middle of a GOP", || {
         Ok(Model::changed(media::camera()?, 25.0, |source| source.from(17)))
     }),
+    case(
+        "opengop",
+        Right::NORMAL,
+        "open GOPs: after the first keyframe only recovery points, with B-frames that lead back",
+        || {
+            let (units, later) = media::open_gop()?;
+            let line = Line::h264(&units);
+            // A session begins at the first recovery point; the one IDR was before.
+            Ok(Model::new(vec![line], move |start| {
+                let later = later.clone();
+                let first = 50;
+                let count = units.len() as u64 - first;
+                let units = units.clone();
+                let base = crate::feed::first_stamp(start, 0);
+                Source::pictures(start, &units, 25.0)
+                    .changed(move |shot, n| {
+                        let at = (first + n % count) as usize;
+                        shot.unit = units[at].clone();
+                        shot.stamp = base.wrapping_add((n as i64 * 3600 + later[at] * 3600) as u32);
+                    })
+                    .feed()
+            }))
+        },
+    ),
 ];

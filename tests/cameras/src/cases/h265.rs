@@ -107,4 +107,5 @@ pub const CASES: &[Case] = &[
                 .feed()
         }))
     }),
+    case("h265main10", "10 bits (Main 10)", || simple(media::h265_main10()?)),
 ];

@@ -94,4 +94,13 @@ pub const CASES: &[Case] = &[
             }))
         },
     ),
+    case("high10", Right::NORMAL, "H.264 of 10 bits (High 10), which browsers do not play", || {
+        Ok(Model::pictures(media::profile("high10", "yuv420p10le")?, 25.0))
+    }),
+    case("high422", Right::NORMAL, "H.264 4:2:2, which browsers do not play", || {
+        Ok(Model::pictures(media::profile("high422", "yuv422p")?, 25.0))
+    }),
+    case("fullrange", Right::NORMAL, "full range of luma (yuvj420p), said in the SPS", || {
+        Ok(Model::pictures(media::profile("main", "yuvj420p")?, 25.0))
+    }),
 ];

@@ -186,4 +186,30 @@ pub const CASES: &[Case] = &[
     case("nosdp", Right::none("SDP"), "a page of HTML instead of an SDP", || {
         described(|_, _| "<html><body>Please sign in</body></html>".into())
     }),
+    case("avpf", Right::NORMAL, "RTP/AVPF, ports and an IPv6 address", || {
+        described(|sdp, _| sdp.replace("0 RTP/AVP", "50000/2 RTP/AVPF").replace("IN IP4 0.0.0.0", "IN IP6 ::"))
+    }),
+    case("srtp", Right::none("encrypted"), "pictures by SRTP", || {
+        described(|sdp, _| {
+            let key = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5\r\n";
+            sdp.replace("RTP/AVP", "RTP/SAVP") + key
+        })
+    }),
+    case("controlpath", Right::NORMAL, "control addresses that are paths from the root", || {
+        described(|sdp, place| sdp.replace("a=control:track", &format!("a=control:{}/track", place.path)))
+    }),
+    case("basestar", Right::NORMAL, "Content-Base is an asterisk", || {
+        mannered(|m| {
+            m.edit = Some(|_, head| {
+                let one =
+                    |l: &str| if l.starts_with("Content-Base") { "Content-Base: *".to_owned() } else { l.to_owned() };
+                head.split("\r\n").map(one).collect::<Vec<_>>().join("\r\n")
+            })
+        })
+    }),
+    case("framerate", Right::NORMAL, "a frame rate of 0, one of rubbish, one of a billion", || {
+        described(|sdp, _| {
+            sdp + "a=framerate:0\r\na=framerate:fast\r\na=framerate:1000000000\r\na=x-dimensions:0,0\r\n"
+        })
+    }),
 ];

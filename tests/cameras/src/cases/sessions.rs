@@ -28,6 +28,15 @@ fn needs(limit_s: u64, tail: &'static str, keep_alive: KeepAlive) -> Result<Mode
     })
 }
 
+fn edited(edit: fn(&str, String) -> String) -> Result<Model, Absent> {
+    mannered(|m| m.edit = Some(edit))
+}
+
+/// A head without its lines that begin so.
+fn without(head: &str, start: &str) -> String {
+    head.split("\r\n").filter(|line| !line.starts_with(start)).collect::<Vec<_>>().join("\r\n")
+}
+
 const EVER: u32 = u32::MAX;
 
 pub const CASES: &[Case] = &[
@@ -142,5 +151,46 @@ pub const CASES: &[Case] = &[
     ),
     case("redirectnowhere", Right::none("redirect"), "302 without a place", || {
         mannered(|m| m.redirect = Some(Redirect::Nowhere))
+    }),
+    case("slowplay", Right::NORMAL, "PLAY is answered after four seconds", || {
+        mannered(|m| m.delay = Some(("PLAY", Duration::from_secs(4))))
+    }),
+    case("slowdescribe", Right::NORMAL, "DESCRIBE is answered after three seconds: the camera wakes up", || {
+        mannered(|m| m.delay = Some(("DESCRIBE", Duration::from_secs(3))))
+    }),
+    case("noreason", Right::NORMAL, "status lines are a number only", || {
+        edited(|_, head| head.replace("RTSP/1.0 200 OK", "RTSP/1.0 200"))
+    }),
+    case("smallheaders", Right::NORMAL, "names of headers in small letters, without a space behind the colon", || {
+        edited(|_, head| {
+            let small = |line: &str| match line.split_once(": ") {
+                Some((name, value)) => format!("{}:{value}", name.to_ascii_lowercase()),
+                None => line.to_owned(),
+            };
+            head.split("\r\n").map(small).collect::<Vec<_>>().join("\r\n")
+        })
+    }),
+    case("notransport", Right::NORMAL.beyond_ffmpeg(), "the answer to SETUP has no Transport", || {
+        edited(|_, head| without(&head, "Transport:"))
+    }),
+    case("oddtransport", Right::NORMAL, "Transport in odd letters and order, with spaces and more behind it", || {
+        edited(|_, head| {
+            head.replace(
+                "RTP/AVP/TCP;unicast;interleaved=0-1",
+                "RTP/AVP/TCP;interleaved=0-1;unicast;ssrc=0;mode=\"play\" ;x",
+            )
+        })
+    }),
+    case("sessionlate", Right::NORMAL, "no Session in the answer to SETUP, only in that to PLAY", || {
+        edited(|method, head| if method == "SETUP" { without(&head, "Session:") } else { head })
+    }),
+    case("sessioneach", Right::NORMAL, "the answer to PLAY names another session", || {
+        edited(|method, head| if method == "PLAY" { head.replace("Session: ", "Session: 9") } else { head })
+    }),
+    case("foldedheader", Right::NORMAL, "a header goes on in the next line", || {
+        edited(|method, head| if method == "PLAY" { head + "X-Long: a\r\n b\r\n\tc\r\n" } else { head })
+    }),
+    case("version", Right::NORMAL, "answers are of RTSP/1.1", || {
+        edited(|_, head| head.replace("RTSP/1.0", "RTSP/1.1"))
     }),
 ];

@@ -55,4 +55,26 @@ pub const CASES: &[Case] = &[
     case("forbidden", Right::none("403"), "the user may not: 403", || {
         Ok(norm()?.mannered(|m| m.refusals = vec![("DESCRIBE", "403 Forbidden", u32::MAX)]))
     }),
+    case("emptyrealm", Right::NORMAL, "an empty realm", || asks(&[Md5], |s| s.realm = "")),
+    case(
+        "oddchallenge",
+        Right::NORMAL.beyond_ffmpeg(),
+        "a challenge in odd letters, with more fields and spaces around equal signs",
+        || {
+            let model = asks(&[Md5], as_it_is)?;
+            Ok(model.mannered(|m| {
+                m.edit = Some(|_, head| {
+                    head.replace("Digest realm=", "DIGEST domain=\"/\", opaque=\"5ccc\", Realm = ")
+                        .replace("stale=FALSE", "stale=false,x=\"y\"")
+                });
+            }))
+        },
+    ),
+    case("nochallenge", Right::none("password"), "401 without a word of how to sign in", || {
+        let model = asks(&[Md5], as_it_is)?;
+        let silent = |_: &str, head: String| {
+            head.split("\r\n").filter(|l| !l.starts_with("WWW-")).collect::<Vec<_>>().join("\r\n")
+        };
+        Ok(model.mannered(|m| m.edit = Some(silent)))
+    }),
 ];

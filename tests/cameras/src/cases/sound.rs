@@ -146,4 +146,39 @@ pub const CASES: &[Case] = &[
     case("unknownsound", Right::NORMAL.with_sentence("sound"), "an encoding of sound that nobody knows", || {
         plain(97, Some("X-VENDOR-7/8000"), media::pcm("alaw", 8000)?)
     }),
+    case("adts", heard("aac", 16_000, 1), "AAC with ADTS headers inside RTP's", || {
+        let track = media::aac(16_000, 1)?;
+        let with_header = |frame: &Vec<u8>| {
+            let length = frame.len() + 7;
+            let header =
+                [0xff, 0xf1, 0x60, 0x40 | (length >> 11) as u8, (length >> 3) as u8, (length << 5) as u8 | 0x1f, 0xfc];
+            [&header[..], frame].concat()
+        };
+        let fmtp = hbr(&track);
+        let track = Track { frames: Arc::new(track.frames.iter().map(with_header).collect()), ..track };
+        packed("mpeg4-generic/16000/1", &fmtp, track, pack::aac_hbr)
+    }),
+    case(
+        "mpa",
+        Right::NORMAL.with_sentence("sound"),
+        "MPEG audio (MP2) by its static type: not taken, and said so",
+        || {
+            let track = media::mp2()?;
+            Ok(norm()?.with_source(Line::sound(14, None, None), move |start, number| {
+                Source::sound(start, number, &track).packed(|stream, shot, _| {
+                    vec![stream.packet(&[&[0; 4][..], &shot.unit[0]].concat(), shot.stamp, true)]
+                })
+            }))
+        },
+    ),
+    case("pcmastereo", heard("pcma", 8000, 2), "A-law in stereo", || {
+        let mono = media::pcm("alaw", 8000)?;
+        let stereo = mono.frames.iter().map(|f| f.iter().flat_map(|b| [*b, *b]).collect()).collect();
+        plain(97, Some("PCMA/8000/2"), Track { frames: Arc::new(stereo), ..mono })
+    }),
+    case("longpackets", heard("pcma", 8000, 1), "sound in packets of half a second", || {
+        let short = media::pcm("alaw", 8000)?;
+        let frames = short.frames.chunks_exact(25).map(<[Vec<u8>]>::concat).collect();
+        plain(8, None, Track { frames: Arc::new(frames), frame_s: 0.5, ticks: 4000, ..short })
+    }),
 ];

@@ -27,6 +27,13 @@ fn with_sound(skews: fn(f64) -> (f64, f64)) -> Result<Model, Absent> {
     }))
 }
 
+fn sound_stamped(stamp: fn(u64) -> u32) -> Result<Model, Absent> {
+    let tone = media::pcm("alaw", 8000)?;
+    Ok(norm()?.with_source(Line::sound(8, Some("PCMA/8000"), None), move |start, number| {
+        Source::sound(start, number, &tone).changed(move |shot, n| shot.stamp = stamp(n))
+    }))
+}
+
 const WITH_SOUND: Right = Right::NORMAL.with_sound("pcma", 8000, 1);
 
 pub const CASES: &[Case] = &[
@@ -117,4 +124,14 @@ pub const CASES: &[Case] = &[
         }))
     }),
     case("steady", Right::NORMAL, "a feed to take hours of: no oddity but its time", norm),
+    case("sametime", Right::NORMAL, "two pictures each have the same stamp", || {
+        stamped(25.0, |n| (n / 2) as i64 * 7200)
+    }),
+    case("soundstamps", WITH_SOUND, "sound is stamped in packets, not in samples", || sound_stamped(|n| n as u32)),
+    case("soundjump", WITH_SOUND, "the stamps of sound jump by an hour every three seconds", || {
+        sound_stamped(|n| (n as u32).wrapping_mul(160).wrapping_add((n / 150) as u32 * 28_800_000))
+    }),
+    case("sounddrift", WITH_SOUND, "the clock of sound is fast by one in 500", || {
+        sound_stamped(|n| (n as f64 * 160.32) as u64 as u32)
+    }),
 ];

@@ -107,6 +107,15 @@ pub const CASES: &[Case] = &[
     case("unasked", Right::NORMAL, "answers that nobody asked for between packets", || {
         junk(1.5, |_| b"RTSP/1.0 200 OK\r\nCSeq: 99\r\n\r\n".to_vec())
     }),
+    case("udpnoport", Right::NORMAL, "UDP, and the answer names no ports of the camera", || {
+        mannered(|m| {
+            m.transports.tcp = false;
+            m.edit = Some(|_, head| match head.split_once(";server_port=") {
+                Some((before, after)) => before.to_owned() + after.find("\r\n").map_or("", |at| &after[at..]),
+                None => head,
+            });
+        })
+    }),
 ];
 
 const fn tls(name: &'static str, right: Right, about: &'static str, model: fn() -> Result<Model, Absent>) -> Case {

@@ -288,7 +288,7 @@ pub const SETS: &[Case] = &[
     }),
     sets(
         "switch",
-        Right::h264(21.5, (640, 360)),
+        Right::h264(20.0, (640, 360)),
         "another picture size for four of eight seconds, without a new connection",
         || {
             let (large, small) = (media::camera()?, media::odd_size()?);

@@ -122,6 +122,21 @@ pub fn b_frames() -> Result<(Vec<Unit>, Vec<i64>), Absent> {
     Ok((units.clone(), shown_later(&units)))
 }
 
+/// Open GOPs: the first keyframe is an IDR, the others recovery points, with B-frames before them in what is shown.
+pub fn open_gop() -> Result<(Vec<Unit>, Vec<i64>), Absent> {
+    let rest = "-c:v libx264 -preset superfast -pix_fmt yuv420p -threads 1 -profile:v main -b:v 400k -g 50 -bf 2 -x264-params b-adapt=0:b-pyramid=none:scenecut=0:open-gop=1:keyint=50:min-keyint=50:repeat-headers=1";
+    let units = h264("opengop", &source("640x360", 25, 8), rest)?;
+    Ok((units.clone(), shown_later(&units)))
+}
+
+/// The normal camera in another profile.
+pub fn profile(profile: &str, pixels: &str) -> Result<Vec<Unit>, Absent> {
+    let rest = format!(
+        "-c:v libx264 -preset superfast -tune zerolatency -threads 1 -pix_fmt {pixels} -profile:v {profile} -b:v 500k -g 50"
+    );
+    h264(&format!("{profile}-{pixels}"), &source("640x360", 25, 2), &rest)
+}
+
 /// For `I P B B P B B ...` in each GOP: a reference waits for the B-frames that are shown before it.
 fn shown_later(units: &[Unit]) -> Vec<i64> {
     let is_reference = |unit: &Unit| unit.iter().any(|n| matches!(n[0] & 31, 1 | 5) && n[0] & 0x60 != 0);
@@ -176,6 +191,11 @@ pub fn h265_camera() -> Result<Vec<Unit>, Absent> {
 /// H.265 whose GOPs are open: after the first picture, keyframes are CRA with leading pictures.
 pub fn h265_open_gop() -> Result<Vec<Unit>, Absent> {
     h265("cra", &format!("-x265-params {X265}:open-gop=1:bframes=2:b-adapt=0:b-pyramid=0:repeat-headers=1"))
+}
+
+/// H.265 of 10 bits.
+pub fn h265_main10() -> Result<Vec<Unit>, Absent> {
+    h265("main10", &format!("-pix_fmt yuv420p10le -x265-params {X265}:bframes=0:repeat-headers=1"))
 }
 
 /// H.265 of another size, for streams that change.

@@ -86,6 +86,12 @@ fn adts(name: &str, arguments: &str) -> Result<Track, Absent> {
     Ok(Track { frames: Arc::new(frames), frame_s: 1024.0 / f64::from(rate), ticks: 1024, config })
 }
 
+/// MP2 frames of 1,152 samples at 48 kHz; the RTP clock is 90 kHz (RFC 2250 3).
+pub fn mp2() -> Result<Track, Absent> {
+    let arguments = format!("{} -c:a mp2 -b:a 64k -f mp2", tone(48_000, 1));
+    raw("tone.mp2", &arguments, 192, 0.024, 2160)
+}
+
 /// Opus packets of 20 ms.
 pub fn opus() -> Result<Track, Absent> {
     let bytes = made("tone.opus", &format!("{} -c:a libopus -b:a 32k -f ogg", tone(48_000, 2)))?;

@@ -172,7 +172,13 @@ impl Connection {
         if manners.header_bytes > 0 {
             answer.headers.push(format!("X-Junk: {}", "j".repeat(manners.header_bytes)));
         }
-        let bytes = answer.bytes(cseq, length_off, manners.bare_line_ends);
+        let head = answer.head(cseq, length_off);
+        let head = manners.edit.map_or(head.clone(), |edit| edit(&request.method, head)) + "\r\n";
+        let head = if manners.bare_line_ends { head.replace('\r', "") } else { head };
+        let bytes = [head.as_bytes(), &answer.body].concat();
+        if let Some((_, delay)) = manners.delay.filter(|(method, _)| *method == request.method) {
+            tokio::time::sleep(delay).await;
+        }
         self.shared.log(|| format!("{}: -> {}", self.peer, answer.status));
         let mut writer = self.writer.lock().await;
         if manners.byte_pace.is_zero() {

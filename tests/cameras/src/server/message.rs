@@ -88,8 +88,8 @@ impl Answer {
         self
     }
 
-    /// Its bytes; `length_off` is what the length is wrong by; `bare`: lines of its head end without a carriage return.
-    pub fn bytes(&self, cseq: Option<&str>, length_off: i64, bare: bool) -> Vec<u8> {
+    /// Its head; `length_off` is what the length is wrong by.
+    pub fn head(&self, cseq: Option<&str>, length_off: i64) -> String {
         let mut head = format!("RTSP/1.0 {}\r\n", self.status);
         if let Some(cseq) = cseq {
             let _ = write!(head, "CSeq: {cseq}\r\n");
@@ -100,8 +100,6 @@ impl Answer {
         if !self.body.is_empty() {
             let _ = write!(head, "Content-Length: {}\r\n", self.body.len() as i64 + length_off);
         }
-        head.push_str("\r\n");
-        let head = if bare { head.replace('\r', "") } else { head };
-        [head.as_bytes(), &self.body].concat()
+        head
     }
 }
