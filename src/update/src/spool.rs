@@ -3,6 +3,7 @@
 use perch_base::files::remove;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::update::{check_room, check_size};
+use perch_domain::update_attempt::INTERRUPTED;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -94,7 +95,7 @@ impl Incoming {
     /// All came: the bundle's path.
     pub(crate) fn finish(mut self) -> Result<PathBuf> {
         if self.written_bytes != self.expected_bytes {
-            return Err(Error::invalid("the upload was interrupted: try again"));
+            return Err(Error::invalid(INTERRUPTED));
         }
         let file = self.file.take();
         if let Some(file) = file {
