@@ -182,7 +182,7 @@ fn network(report: &mut Report, config: &Config) {
 
 fn disk(report: &mut Report, config: &Config) {
     // They may lie on a disk of their own.
-    let dir = &config.data_dir.join("recordings");
+    let dir = &config.data_dir.join(perch_store::layout::RECORDINGS);
     let existing = dir.ancestors().find(|d| d.exists()).filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let free = match rustix::fs::statvfs(existing) {
         Ok(s) => s.f_bavail * s.f_frsize,
