@@ -87,7 +87,7 @@ async fn answer(State((app, routes)): State<(Shared, &'static [Route])>, request
         }
     };
     if let Some(Hidden(error)) = response.extensions_mut().remove()
-        && app.unanswered.is_news(&error, app.ports.clock.mono())
+        && app.is_news(&error)
     {
         tracing::warn!(error, "a request could not be answered for now");
     }

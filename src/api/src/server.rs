@@ -8,7 +8,7 @@ use crate::revoke::Revocations;
 use crate::state::{AppState, Parts, Shared};
 use crate::tls::server_config;
 use crate::{openapi, routes};
-use perch_base::clock::within;
+use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
@@ -81,6 +81,7 @@ impl Server {
             Service { acceptor, router: routes::router(app), drain: drain.subscribe(), clock: Arc::clone(&clock) };
         // They come five times a second as long as descriptors are short.
         let failures = Repeated::default();
+        let defects = Repeated::default();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -109,7 +110,7 @@ impl Server {
                         clock.sleep(ACCEPT_AGAIN).await;
                     }
                 },
-                Some(ended) = connections.join_next(), if !connections.is_empty() => note_panic(ended),
+                Some(ended) = connections.join_next(), if !connections.is_empty() => note_panic(ended, &defects, &clock),
             }
         }
         drop(listener);
@@ -123,9 +124,12 @@ impl Server {
     }
 }
 
-fn note_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(e) = ended {
-        tracing::error!(error = %e, "a connection's task ended unexpectedly");
+/// Whoever found a defect may connect again at once.
+fn note_panic(ended: Result<(), tokio::task::JoinError>, defects: &Repeated, clock: &SharedClock) {
+    let Err(e) = ended else { return };
+    let words = e.try_into_panic().map_or_else(|e| e.to_string(), |panic| perch_base::panic::words(&*panic));
+    if defects.is_news(&words, clock.mono()) {
+        tracing::error!(words, "a connection's task ended unexpectedly");
     }
 }
 

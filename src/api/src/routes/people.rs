@@ -43,7 +43,7 @@ pub(super) async fn devices(State(app): State<Shared>, who: Who) -> Reply {
         match app.ports.live.sessions() {
             Ok(sessions) => sessions.iter().for_each(|s| *live.entry(s.device_id).or_default() += 1),
             // Whoever wants to revoke a device needs the list, now above all.
-            Err(e) if app.unanswered.is_news(&e, app.ports.clock.mono()) => {
+            Err(e) if app.is_news(&e) => {
                 tracing::warn!(error = %e, "the devices are listed without their live sessions");
             }
             Err(_) => {}

@@ -55,7 +55,10 @@ pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard:
     };
     let why = mic.watch(settings, sound, heard).await;
     if within(clock, LET_GO_WITHIN, mic.running.end()).await.is_none() {
-        tracing::warn!(camera = %settings.config.id, "the microphone does not end; it is left behind");
+        let why = "the microphone does not end; it is left behind";
+        if settings.is_news(why) {
+            tracing::warn!(camera = %settings.config.id, "{why}");
+        }
     }
     why
 }

@@ -179,7 +179,10 @@ impl Capture {
         };
         flow.close();
         if within(&self.settings.clock, LET_GO_WITHIN, instance.end()).await.is_none() {
-            tracing::warn!(camera = %self.settings.config.id, "the pipeline does not end; it is left behind");
+            let why = "the pipeline does not end; it is left behind";
+            if self.settings.is_news(why) {
+                tracing::warn!(camera = %self.settings.config.id, "{why}");
+            }
         }
         ended
     }

@@ -5,11 +5,14 @@ use super::cameras::LiveCameras;
 use super::offer::DtlsIdentity;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
+use perch_base::ids::LeaseId;
+use perch_base::panic;
 use perch_base::repeated::Repeated;
 use perch_base::secret::Secret;
 use perch_domain::redact::Shown;
 use perch_domain::settings::Keys;
 use perch_domain::viewers::ViewerLimits;
+use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -135,6 +138,8 @@ pub struct Shared {
     pub counters: Counters,
     /// Why the addresses of this machine could not be read.
     pub unreadable: Repeated,
+    /// What defects said.
+    pub defects: Repeated,
 }
 
 impl Shared {
@@ -146,6 +151,15 @@ impl Shared {
             }
             Vec::new()
         })
+    }
+
+    /// A defect was caught over the session of `lease`, which ends. A player that met one comes back at once, and meets it again.
+    pub fn met_defect(&self, lease: Option<LeaseId>, panic: &(dyn Any + Send)) {
+        let (lease, words) = (lease.map(tracing::field::display), panic::words(panic));
+        match self.defects.is_news(&words, self.clock.mono()) {
+            true => tracing::error!(lease, words, "live viewing met a defect, which ends one session"),
+            false => tracing::debug!(lease, words, "live viewing met the same defect again"),
+        }
     }
 }
 
