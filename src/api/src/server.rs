@@ -1,6 +1,6 @@
 //! The server: binds, serves, drains.
 
-use crate::config::{Config, Ports};
+use crate::config::{Config, HttpConfig, Ports};
 use crate::connection::Service;
 use crate::door::Door;
 use crate::lifeline::Lifeline;
@@ -134,18 +134,18 @@ fn note_panic(ended: Result<(), tokio::task::JoinError>, defects: &Repeated, clo
 }
 
 fn cannot_listen(listen: SocketAddr, e: io::Error) -> Error {
-    let port = listen.port();
+    let (key, port) = (HttpConfig::LISTEN, listen.port());
     let message = match e.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("port {port} is already in use: stop the other program or change http.listen ({listen})")
+            format!("port {port} is already in use: stop the other program or change {key} ({listen})")
         }
         io::ErrorKind::PermissionDenied => {
-            format!("port {port} may not be used without privileges: choose one above 1023 in http.listen ({listen})")
+            format!("port {port} may not be used without privileges: choose one above 1023 in {key} ({listen})")
         }
         io::ErrorKind::AddrNotAvailable => {
-            format!("{} is not an address of this machine: change http.listen", listen.ip())
+            format!("{} is not an address of this machine: change {key}", listen.ip())
         }
-        _ => format!("cannot listen on {listen} (http.listen)"),
+        _ => format!("cannot listen on {listen} ({key})"),
     };
     Error::new(ErrorKind::Unavailable, message).with_source(e)
 }

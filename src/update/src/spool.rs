@@ -1,5 +1,6 @@
 //! The folder in which an uploaded bundle waits: one at a time, and nothing stays.
 
+use perch_base::disk::Space;
 use perch_base::files::remove;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::update::{check_room, check_size};
@@ -59,8 +60,8 @@ impl Spool {
 
 fn free_bytes(dir: &Path) -> Result<u64> {
     let nowhere = "there is no place for an update on this box";
-    let s = rustix::fs::statvfs(dir).map_err(|e| failed(ErrorKind::Unavailable, nowhere, dir, e.into()))?;
-    Ok(s.f_bavail.saturating_mul(s.f_frsize))
+    let space = Space::at(dir).map_err(|e| failed(ErrorKind::Unavailable, nowhere, dir, e))?;
+    Ok(space.free_bytes)
 }
 
 /// What went wrong at `path`, which is for the inside alone.

@@ -43,6 +43,9 @@ pub struct Config {
 }
 
 impl Config {
+    /// The key of [`Self::udp_listen`].
+    pub const UDP_LISTEN: &str = "webrtc.udp_listen";
+
     /// The defaults, on `udp_listen`.
     pub fn new(udp_listen: SocketAddr) -> Self {
         Self { udp_listen, addresses: Vec::new(), stun: Vec::new(), turn: Vec::new(), viewers: ViewerLimits::default() }
