@@ -149,3 +149,20 @@ fn cannot_listen(listen: SocketAddr, e: io::Error) -> Error {
     };
     Error::new(ErrorKind::Unavailable, message).with_source(e)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_defect_that_connections_meet_again_and_again_is_logged_once() {
+        let (defects, clock): (_, SharedClock) = (Repeated::default(), Arc::new(SystemClock));
+        for n in 0..3 {
+            let ended = tokio::spawn(async move { assert!(n > 9, "on purpose") }).await;
+            note_panic(ended, &defects, &clock);
+        }
+        note_panic(Ok(()), &defects, &clock);
+        assert_eq!(defects.ended(), Some(2), "one of three is logged");
+    }
+}

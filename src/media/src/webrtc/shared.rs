@@ -148,12 +148,20 @@ pub struct Shared {
 impl Shared {
     /// Where viewers reach the port; nowhere while this machine's addresses cannot be read.
     pub fn candidates(&self) -> Vec<Candidate> {
-        addresses::candidates(self.local, &self.config.addresses).unwrap_or_else(|e| {
-            if self.unreadable.is_news(&e, self.clock.mono()) {
-                tracing::warn!(error = %e, "this machine's addresses cannot be read: live viewers cannot reach it");
+        match addresses::candidates(self.local, &self.config.addresses) {
+            Ok(candidates) => {
+                if let Some(repeats) = self.unreadable.ended() {
+                    tracing::info!(repeats, "this machine's addresses can be read again");
+                }
+                candidates
             }
-            Vec::new()
-        })
+            Err(e) => {
+                if self.unreadable.is_news(&e, self.clock.mono()) {
+                    tracing::warn!(error = %e, "this machine's addresses cannot be read: live viewers cannot reach it");
+                }
+                Vec::new()
+            }
+        }
     }
 
     /// A defect was caught over the session of `lease`, which ends. A player that met one comes back at once, and meets it again.
@@ -178,5 +186,44 @@ impl Counters {
             packets_dropped: self.packets_dropped.load(Relaxed),
             undrained: self.undrained.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::clock::SystemClock;
+    use std::sync::Arc;
+
+    fn shared() -> Shared {
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        Shared {
+            config: Config::new(local),
+            cameras: LiveCameras::default(),
+            clock: Arc::new(SystemClock),
+            local,
+            identity: DtlsIdentity::generate().expect("made"),
+            counters: Counters::default(),
+            unreadable: Repeated::default(),
+            defects: Repeated::default(),
+        }
+    }
+
+    #[test]
+    fn a_defect_that_players_meet_again_and_again_is_logged_once() {
+        let shared = shared();
+        for words in ["on purpose", "on purpose", "another", "on purpose"] {
+            let panic: Box<dyn Any + Send> = Box::new(words);
+            shared.met_defect(Some(LeaseId::random()), &*panic);
+        }
+        assert_eq!(shared.defects.ended(), Some(2), "two of four are logged");
+    }
+
+    #[test]
+    fn addresses_that_can_be_read_end_what_was_logged_of_those_that_could_not() {
+        let shared = shared();
+        assert!(shared.unreadable.is_news("too many files are open", shared.clock.mono()));
+        assert!(!shared.candidates().is_empty());
+        assert_eq!(shared.unreadable.ended(), None);
     }
 }
