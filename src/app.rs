@@ -102,6 +102,7 @@ impl App {
             set: set.clone(),
             name: config.name.clone(),
             recordings: recordings.clone(),
+            accounts: accounts.clone(),
             tasks: supervisor.tasks(),
             clock: clock.clone(),
             live: live.clone(),

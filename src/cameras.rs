@@ -11,11 +11,11 @@ use perch_base::ids::DeviceId;
 use perch_base::{Error, ErrorKind, Result, blocking};
 use perch_domain::media::Stream;
 use perch_domain::ports::{CameraPort, Later, LivePort, Snapshot};
-use perch_domain::status::{CameraInfo, ClockStatus, Status, summarise};
+use perch_domain::status::{CameraInfo, ClockStatus, DamagedAccess, Status, summarise};
 use perch_domain::still_turns::{Asker, too_many};
 use perch_media::rtsp;
 use perch_media::still::{Turn, Turns};
-use perch_store::Recordings;
+use perch_store::{Accounts, Recordings};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ pub struct Cameras {
     pub set: Arc<CameraSet>,
     pub name: String,
     pub recordings: Recordings,
+    pub accounts: Accounts,
     pub tasks: TaskList,
     pub clock: SharedClock,
     pub live: Arc<dyn LivePort>,
@@ -107,7 +108,12 @@ impl CameraPort for Cameras {
         let disk = self.recordings.disk();
         let tasks = self.tasks.statuses();
         let synchronised = kernel_clock::is_synchronised();
-        let (state, sentence) = summarise(&cameras, &disk, &tasks, synchronised);
+        let damaged = self.accounts.damaged().unwrap_or_else(|e| {
+            // That the database does not answer is what the disk's status says.
+            tracing::debug!(error = %e, "it is not known whether an account is damaged");
+            DamagedAccess::default()
+        });
+        let (state, sentence) = summarise(&cameras, &disk, &tasks, &damaged, synchronised);
         Status {
             name: self.name.clone(),
             state,

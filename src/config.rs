@@ -47,6 +47,9 @@ const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 const MAX_SECRET_BYTES: u64 = 4 * 1024;
 
 impl Config {
+    /// The key of [`Self::data_dir`].
+    pub const DATA_DIR: &str = "box.data_dir";
+
     /// Reads `path` (or the defaults) and the environment. Errors with [`ErrorKind::Invalid`] and one line a problem.
     pub fn load(path: Option<&Path>) -> Result<Self> {
         let text = match path {
@@ -180,6 +183,16 @@ mod tests {
         let keys = readme.split("### All keys\n```toml\n").nth(1).and_then(|rest| rest.split("```").next());
         let camera = "[[camera]]\nid = \"door\"\nname = \"Front door\"\nsource = \"test\"";
         assert_eq!(meaning(keys.expect("a list of all keys")), meaning(camera));
+    }
+
+    #[test]
+    fn keys_that_others_name_are_keys() {
+        let (http, rtsp, rtsps) = (HttpConfig::LISTEN, rtsp::Config::LISTEN, rtsp::Config::TLS_LISTEN);
+        let others = [webrtc::Config::UDP_LISTEN, RetentionConfig::MIN_FREE_BYTES, Config::DATA_DIR];
+        for key in [http, rtsp, rtsps].into_iter().chain(others) {
+            let e = parse(&format!("{key} = []")).expect_err(key).to_string();
+            assert!(e.contains(&format!("{key} = ")) && !e.contains("is not a known key"), "{e}");
+        }
     }
 
     #[test]

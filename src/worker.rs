@@ -20,8 +20,10 @@ impl<S: Send + 'static> Worker<S> {
         let run = move || {
             for job in queue {
                 // It costs this job its answer; the next one finds the state as it was left.
-                if catch_unwind(AssertUnwindSafe(|| job(&mut state))).is_err() {
-                    tracing::error!(thread = std::thread::current().name(), "a job of a thread of its own panicked");
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(&mut state))) {
+                    let (thread, words) = (std::thread::current(), perch_base::panic::words(&*panic));
+                    // Whoever waits for the answer says what the defect costs.
+                    tracing::debug!(thread = thread.name(), words, "a job of a thread of its own panicked");
                 }
             }
         };

@@ -188,7 +188,7 @@ def cut_in_update(stage):
             raise Failed(f"after a cut the bundle is refused: {said}")
         expect("a restart by tryboot", box.wait_restart(180), True)
         expect("the slot", box.slot, "b")
-        box.wait(lambda: box.run("grep -c started=1 /data/update/trial") == "1", 180, "the trial is not noted")
+        box.wait(lambda: box.run("grep -c started=1 /data/update/trial", timeout=180) == "1", 180, "the trial is not noted")
         box.cut_power()
         box.start()
         expect("the slot after a cut in the trial", box.slot, "a")

@@ -2,12 +2,17 @@
 
 use crate::config::Config;
 use crate::kernel_clock;
+use perch_api::HttpConfig;
 use perch_base::Result;
+use perch_base::disk::Space;
 use perch_domain::board::Facts;
 use perch_domain::camera::{AudioSource, CameraConfig, Source};
 use perch_domain::exchange;
+use perch_domain::media::VideoCodec;
 use perch_domain::recording::RecordMode;
+use perch_domain::retention::RetentionConfig;
 use perch_media::pipeline::Library;
+use perch_media::{rtsp, webrtc};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
@@ -122,13 +127,14 @@ fn camera(report: &mut Report, c: &CameraConfig) {
     match perch_media::encoders::probe(c.codec) {
         Ok(encoder) => report.good(&format!("{}: encoder {}", c.id, encoder.element)),
         Err(e) => {
-            report.bad(&format!("{}: {e}", c.id), "install gstreamer1.0-plugins-ugly (x264enc) or -bad (openh264enc)")
+            let fix = format!("install the package {}", perch_domain::board::encoder_packages(c.codec));
+            report.bad(&format!("{}: {e}", c.id), &fix);
         }
     }
 }
 
 fn budget(report: &mut Report, cameras: &[CameraConfig]) {
-    let hardware = perch_media::encoders::probe(perch_domain::media::VideoCodec::H264).is_ok_and(|e| e.hardware);
+    let hardware = perch_media::encoders::probe(VideoCodec::H264).is_ok_and(|e| e.hardware);
     if !hardware {
         return;
     }
@@ -139,9 +145,13 @@ fn budget(report: &mut Report, cameras: &[CameraConfig]) {
 
 /// What is missing for this very board; nothing is said of other machines.
 fn board(report: &mut Report, cameras: &[CameraConfig]) {
+    let has_encoder = |hardware| {
+        let h264 = perch_domain::board::encoders(VideoCodec::H264).iter();
+        h264.filter(|e| e.hardware == hardware).any(|e| perch_media::has_element(e.element))
+    };
     let facts = Facts {
-        has_v4l2h264enc: perch_media::has_element("v4l2h264enc"),
-        has_software_encoder: ["x264enc", "openh264enc"].into_iter().any(perch_media::has_element),
+        has_hardware_encoder: has_encoder(true),
+        has_software_encoder: has_encoder(false),
         wants_sensor: cameras.iter().any(|c| matches!(c.source, Source::Libcamera(_))),
         ..super::board::facts(Path::new("/"))
     };
@@ -155,8 +165,8 @@ fn board(report: &mut Report, cameras: &[CameraConfig]) {
     }
     for m in missing {
         match m.is_serious {
-            true => report.bad(m.what, m.fix),
-            false => report.warn(m.what, m.fix),
+            true => report.bad(&m.what, &m.fix),
+            false => report.warn(&m.what, &m.fix),
         }
     }
 }
@@ -165,9 +175,9 @@ fn board(report: &mut Report, cameras: &[CameraConfig]) {
 fn network(report: &mut Report, config: &Config) {
     let tcp = |key, address: SocketAddr| (key, address, TcpListener::bind(address).err());
     let udp = config.webrtc.udp_listen;
-    let mut tried = vec![tcp("http.listen", config.http.listen), tcp("rtsp.listen", config.rtsp.listen)];
-    tried.extend(config.rtsp.tls_listen.map(|address| tcp("rtsp.tls_listen", address)));
-    tried.push(("webrtc.udp_listen", udp, UdpSocket::bind(udp).err()));
+    let mut tried = vec![tcp(HttpConfig::LISTEN, config.http.listen), tcp(rtsp::Config::LISTEN, config.rtsp.listen)];
+    tried.extend(config.rtsp.tls_listen.map(|address| tcp(rtsp::Config::TLS_LISTEN, address)));
+    tried.push((webrtc::Config::UDP_LISTEN, udp, UdpSocket::bind(udp).err()));
     for (key, address, error) in tried {
         match error {
             None => report.good(&format!("{key} {address} is free")),
@@ -182,11 +192,11 @@ fn network(report: &mut Report, config: &Config) {
 
 fn disk(report: &mut Report, config: &Config) {
     // They may lie on a disk of their own.
-    let dir = &config.data_dir.join("recordings");
+    let dir = &config.data_dir.join(perch_store::layout::RECORDINGS);
     let existing = dir.ancestors().find(|d| d.exists()).filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let free = match rustix::fs::statvfs(existing) {
-        Ok(s) => s.f_bavail * s.f_frsize,
-        Err(e) => return report.bad(&format!("{}: {e}", dir.display()), "correct `box.data_dir`"),
+    let free_bytes = match Space::at(existing) {
+        Ok(space) => space.free_bytes,
+        Err(e) => return report.bad(&format!("{}: {e}", dir.display()), &format!("correct `{}`", Config::DATA_DIR)),
     };
     if rustix::fs::access(existing, rustix::fs::Access::WRITE_OK).is_err() {
         report.bad(
@@ -196,9 +206,10 @@ fn disk(report: &mut Report, config: &Config) {
         return;
     }
     let records = config.cameras.iter().any(|c| c.record.mode != RecordMode::Off);
-    let gb = free as f64 / 1e9;
-    if records && free < config.retention.min_free_bytes {
-        let what = format!("{}: {gb:.1} GB free, less than `recording.min_free_bytes`", dir.display());
+    let gb = free_bytes as f64 / 1e9;
+    if records && free_bytes < config.retention.min_free_bytes {
+        let key = RetentionConfig::MIN_FREE_BYTES;
+        let what = format!("{}: {gb:.1} GB free, less than `{key}`", dir.display());
         report.bad(&what, "free some space, or lower the limit: now every recording would be deleted again");
     } else {
         report.good(&format!("{}: {gb:.1} GB free", dir.display()));

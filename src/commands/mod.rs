@@ -18,13 +18,14 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::CameraGrant;
 use perch_domain::running::RunningCamera;
 use perch_store::Store;
+use perch_store::layout::has_database;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Opens the box's database beside a daemon that may be running. Errors with [`ErrorKind::Unavailable`] where no box ever ran: a
 /// wrong folder must not become a new, empty box.
 fn open_store(config: &Config) -> Result<Store> {
-    if !config.data_dir.join("perch.db").exists() {
+    if !has_database(&config.data_dir) {
         let dir = &config.data_dir;
         let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
         let why = format!(

@@ -6,6 +6,7 @@ use super::{Log, Places, files};
 use perch_base::files::{Links, read_small};
 use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::exchange;
+use perch_store::layout::{DATABASE, FOLDERS, has_database};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -79,7 +80,7 @@ fn mark(path: &Path, running: &Path) -> Result<PathBuf> {
 
 fn accounts(places: &Places) -> Result<()> {
     let dir = places.data_dir();
-    if !dir.join("perch.db").exists() {
+    if !has_database(&dir) {
         return Ok(());
     }
     match places.open_store() {
@@ -113,7 +114,7 @@ pub fn finish(data_dir: &Path) -> Result<()> {
         return Ok(());
     }
     tracing::warn!("everything is reset: recordings are erased");
-    for name in ["recordings", "thumbnails", "quarantine"] {
+    for name in FOLDERS {
         files::empty(&data_dir.join(name))?;
     }
     files::remove(&marker)
@@ -122,7 +123,7 @@ pub fn finish(data_dir: &Path) -> Result<()> {
 /// The database with what belongs to it, and damaged ones that were set aside.
 fn remove_database(dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with("perch.db") {
+        if entry.file_name().to_string_lossy().starts_with(DATABASE) {
             files::remove_tree(&entry.path())?;
         }
     }

@@ -34,8 +34,11 @@ pub struct Before {
 /// What the version before left.
 pub fn read(meta: &Meta) -> Before {
     let list = |key| {
-        let word = meta.get(key).ok().flatten()?;
-        Some(word.split(',').filter_map(|id| CameraId::new(id).ok()).collect())
+        let word = meta.get(key).unwrap_or_else(|e| {
+            tracing::warn!(error = %e, key, "what the version before left cannot be read: it counts as nothing");
+            None
+        });
+        Some(word?.split(',').filter_map(|id| CameraId::new(id).ok()).collect())
     };
     Before { delivering: list(DELIVERING), unrecordable: list(UNRECORDABLE) }
 }

@@ -12,9 +12,10 @@ use entries::{Entered, EventIndex};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::EventId;
+use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::MonoTime;
-use perch_base::{Error, Result};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::EventKind;
 use perch_domain::event::{EventConfig, EventMachine, Output, Peak, goes_on_until, is_worth_reporting};
 use perch_domain::event_entries::Entries;
@@ -57,6 +58,8 @@ struct Motion<I> {
     entries: Entries<NewEvent>,
     /// What it is asked to take just now.
     entering: Option<JoinHandle<Entered>>,
+    /// Why the index does not keep events.
+    failures: Repeated,
 }
 
 /// The event that goes on. It is recorded even while the index cannot take it; then it is entered later.
@@ -88,6 +91,7 @@ pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, index: &Index, clock
         anchor: None,
         entries: Entries::default(),
         entering: None,
+        failures: Repeated::default(),
     };
     supervisor.spawn(id, Backoff::new(Duration::from_millis(500), Duration::from_secs(30)), task)
 }
@@ -205,8 +209,7 @@ impl<I: EventIndex> Motion<I> {
         tracing::info!(camera = %new.camera, event = %mark, score = new.score, chapter, "event started");
         self.camera.set_last_event(new.start);
         if let Some(lost) = self.entries.started(mark, new, peak) {
-            let camera = &self.camera.config.id;
-            tracing::error!(%camera, event = %lost.mark, "the index hangs: an event is not kept in it");
+            self.not_kept(Some(lost.mark), &Error::new(ErrorKind::Unavailable, "the index hangs"));
         }
         Running { mark, anchor, until: goes_on_until(start, self.camera.config.record.post_roll) }
     }
@@ -234,19 +237,32 @@ impl<I: EventIndex> Motion<I> {
 
     /// The index answered: everybody hears of the event, or the log that it could not be taken.
     fn entered(&mut self, entered: Result<Entered>) {
-        let camera = &self.camera.config.id;
         match entered {
             Ok(entered) => {
                 self.entries.entered(&entered.entry);
                 if let Some((event, at)) = entered.wants_still {
                     self.stills.want(event, at);
                 }
-                if let Some(e) = entered.failed.as_ref().filter(|_| entered.is_news) {
-                    tracing::error!(%camera, event = %entered.entry.mark, error = %e, "event could not be kept");
+                match &entered.failed {
+                    Some(e) => self.not_kept(Some(entered.entry.mark), e),
+                    None => {
+                        if let Some(repeats) = self.failures.ended() {
+                            tracing::info!(camera = %self.camera.config.id, repeats, "events are kept again");
+                        }
+                    }
                 }
                 entered.events.into_iter().for_each(|event| self.camera.publish(Notice::Event { event }));
             }
-            Err(e) => tracing::error!(%camera, error = %e, "an event could not be kept"),
+            Err(e) => self.not_kept(None, &e),
+        }
+    }
+
+    /// The index did not keep an event: what it does to one it does to the next, and to each word of the same.
+    fn not_kept(&self, event: Option<EventId>, e: &Error) {
+        let (camera, event) = (&self.camera.config.id, event.map(tracing::field::display));
+        match self.failures.is_news(e.message(), self.clock.mono()) {
+            true => tracing::error!(%camera, event, error = %e, "an event could not be kept in the index"),
+            false => tracing::debug!(%camera, event, error = %e, "nor could this event be kept in the index"),
         }
     }
 

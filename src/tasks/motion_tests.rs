@@ -85,7 +85,8 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(hangs_for: Duration) -> Self {
+    /// A task that does not run yet, on an index that hangs for so long.
+    fn motion(hangs_for: Duration) -> (Motion<Hangs>, tempfile::TempDir, Arc<ManualClock>, Store) {
         let dir = tempfile::tempdir().expect("a folder");
         let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-03-01T00:00:00Z").expect("valid")));
         let shared: SharedClock = clock.clone();
@@ -98,9 +99,8 @@ impl Bench {
         let notices = tokio::sync::broadcast::Sender::new(8);
         let library = Arc::new(Library::load(None).expect("well formed"));
         let camera = Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None, &library));
-        let put = camera.wires.luma.sink();
         let until = shared.mono() + hangs_for;
-        let mut motion = Motion {
+        let motion = Motion {
             camera: camera.clone(),
             index: Hangs { index: store.index().clone(), clock: clock.clone(), until },
             clock: shared,
@@ -112,7 +112,15 @@ impl Bench {
             anchor: None,
             entries: Entries::default(),
             entering: None,
+            failures: Repeated::default(),
         };
+        (motion, dir, clock, store)
+    }
+
+    fn new(hangs_for: Duration) -> Self {
+        let (mut motion, dir, clock, store) = Self::motion(hangs_for);
+        let camera = motion.camera.clone();
+        let put = camera.wires.luma.sink();
         let (end, mut shutdown) = shutdown::channel();
         let task = tokio::spawn(async move { motion.run_once(&mut shutdown).await });
         let gap = camera.config.record.gap;
@@ -254,6 +262,33 @@ async fn an_index_that_hangs_holds_up_neither_the_detector_nor_the_recorder() {
 }
 
 /// Stills, exports and a disk that hangs share the runtime's pool: while they have all of it, motion is seen all the same.
+#[tokio::test]
+async fn an_index_that_keeps_no_events_is_logged_once_until_it_does() {
+    let (mut motion, _dir, _clock, _store) = Bench::motion(Duration::ZERO);
+    let peak = Peak { at: MonoTime(0), score: 0.5, cause: Cause::Motion, boxes: Vec::new() };
+    let anchor = motion.anchor(1);
+    let start = |motion: &mut Motion<Hangs>, n: i64| {
+        motion.started(anchor, MonoTime(n), MonoTime(n), 1, peak.clone());
+    };
+    // Nobody asks the index: it hangs, and only so many may wait.
+    for n in 0..259 {
+        start(&mut motion, n);
+    }
+    assert_eq!(motion.failures.ended(), Some(2), "one of three is logged");
+    for n in 259..262 {
+        start(&mut motion, n);
+        let entry = motion.entries.due().expect("it waits");
+        let failed = Some(Error::new(ErrorKind::Unavailable, "the disk is full").with_inside(format!("event {n}")));
+        motion.entered(Ok(Entered { entry, events: Vec::new(), failed, wants_still: None }));
+    }
+    motion.entered(Err(Error::internal("the event index panicked")));
+    motion.enter_next();
+    let entered = answer(&mut motion.entering).await;
+    assert!(entered.as_ref().is_ok_and(|entered| entered.failed.is_none()), "{entered:?}");
+    motion.entered(entered);
+    assert_eq!(motion.failures.ended(), None, "an event that was kept has ended it");
+}
+
 #[test]
 fn motion_is_seen_while_the_shared_threads_are_all_taken() {
     let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().expect("made");

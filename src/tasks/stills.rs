@@ -7,12 +7,13 @@ use crate::wires::StillQueue;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::ids::EventId;
+use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
-use perch_base::{Result, blocking};
+use perch_base::{Error, ErrorKind, Result, blocking};
 use perch_domain::archive::Event;
 use perch_domain::media::{SharedPacket, Stream};
 use perch_domain::status::Notice;
-use perch_domain::still::Still;
+use perch_domain::still::{EVENT_WIDTH, Still};
 use perch_domain::still_turns::Asker;
 use perch_domain::task::TaskId;
 use perch_media::keyframes::Keyframes;
@@ -21,15 +22,14 @@ use perch_store::Recordings;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Width of an event's still in pixels.
-const WIDTH: u32 = 640;
-
 struct StillTask {
     camera: Arc<Camera>,
     recordings: Recordings,
     clock: SharedClock,
     queue: StillQueue,
     turns: Turns,
+    /// Why events have no still.
+    failures: Repeated,
 }
 
 /// Takes a camera's stills.
@@ -42,7 +42,7 @@ pub fn spawn(
 ) -> Result<()> {
     let queue = camera.wires.stills.clone();
     let (recordings, turns, clock) = (recordings.clone(), turns.clone(), clock.clone());
-    let task = StillTask { camera: camera.clone(), recordings, clock, queue, turns };
+    let task = StillTask { camera: camera.clone(), recordings, clock, queue, turns, failures: Repeated::default() };
     let id = TaskId::Stills(camera.config.id.clone());
     supervisor.spawn(id, Backoff::new(Duration::from_millis(500), Duration::from_secs(30)), task)
 }
@@ -108,8 +108,11 @@ impl StillTask {
         let stills = self.queue.stills().keyframe(keyframe.pts);
         for still in stills {
             match self.make(still, keyframe.clone()).await {
-                Ok(event) => self.camera.publish(Notice::Event { event }),
-                Err(error) => self.failed(still.event, &error.to_string()),
+                Ok(event) => {
+                    self.works();
+                    self.camera.publish(Notice::Event { event });
+                }
+                Err(error) => self.failed(still.event, &error),
             }
         }
     }
@@ -118,8 +121,13 @@ impl StillTask {
         let (camera, recordings, queue) = (self.camera.clone(), self.recordings.clone(), self.queue.clone());
         let turn = self.turns.take(Asker::Box).await?;
         blocking("taking a still", move || {
-            let jpeg =
-                perch_media::still::jpeg(&turn, &camera.config.id, camera.config.codec, &keyframe.data, Some(WIDTH))?;
+            let jpeg = perch_media::still::jpeg(
+                &turn,
+                &camera.config.id,
+                camera.config.codec,
+                &keyframe.data,
+                Some(EVENT_WIDTH),
+            )?;
             // A disk that hangs is to hold no turn.
             drop(turn);
             // Asked after the picture was made: the detector may be a little behind the encoder.
@@ -132,11 +140,26 @@ impl StillTask {
     fn give_up(&self) {
         let late = self.queue.stills().give_up(self.clock.mono());
         for event in late {
-            self.failed(event, "the camera sent no keyframe in time");
+            self.failed(event, &Error::new(ErrorKind::Unavailable, "the camera sent no keyframe in time"));
         }
     }
 
-    fn failed(&self, event: EventId, error: &str) {
-        tracing::warn!(camera = %self.camera.config.id, %event, error, "no still for this event");
+    /// What keeps one event from its still (no decoder, a full disk) mostly keeps the next ones from theirs.
+    fn failed(&self, event: EventId, error: &Error) {
+        let camera = &self.camera.config.id;
+        match self.failures.is_news(error.message(), self.clock.mono()) {
+            true => tracing::warn!(%camera, %event, %error, "no still for this event"),
+            false => tracing::debug!(%camera, %event, %error, "no still for this event either"),
+        }
+    }
+
+    fn works(&self) {
+        if let Some(repeats) = self.failures.ended() {
+            tracing::info!(camera = %self.camera.config.id, repeats, "events have stills again");
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "stills_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_domain::ports::CameraPort;
-use perch_domain::status::{DiskStatus, summarise};
+use perch_domain::status::{DamagedAccess, DiskStatus, summarise};
 use perch_domain::task::TaskId;
 use perch_domain::vitality::{Part, Sign, Vitality, VitalityVerdict};
 use perch_media::rtsp;
@@ -116,7 +116,8 @@ impl Task for Watchdog {
                 VitalityVerdict::Alive => {
                     self.notifier.alive();
                     // The disk is left out: asking it may take as long as it likes.
-                    summarise(&self.watched.cameras.cameras(), &DiskStatus::default(), &[], true).1
+                    let (disk, damaged) = (DiskStatus::default(), DamagedAccess::default());
+                    summarise(&self.watched.cameras.cameras(), &disk, &[], &damaged, true).1
                 }
                 VitalityVerdict::Stuck(_) => format!("stuck: {stuck}"),
             };

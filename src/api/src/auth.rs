@@ -87,7 +87,7 @@ async fn answer(State((app, routes)): State<(Shared, &'static [Route])>, request
         }
     };
     if let Some(Hidden(error)) = response.extensions_mut().remove()
-        && app.unanswered.is_news(&error, app.ports.clock.mono())
+        && app.is_news(&error)
     {
         tracing::warn!(error, "a request could not be answered for now");
     }
@@ -120,9 +120,9 @@ fn check_request(app: &Shared, routes: &[Route], request: &Request) -> Reply<()>
     let length = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let route = routes.iter().find(|r| Some(r.path) == path && r.method == *request.method());
-    let limit = route.map_or(MAX_BODY_BYTES as u64, |r| r.takes.max_bytes());
+    let limit_bytes = route.map_or(MAX_BODY_BYTES as u64, |r| r.takes.max_bytes());
     match length {
-        Some(n) if n > limit => Err(too_large(limit)),
+        Some(bytes) if bytes > limit_bytes => Err(too_large(limit_bytes)),
         _ => Ok(()),
     }
 }

@@ -37,6 +37,9 @@ pub struct HttpConfig {
 }
 
 impl HttpConfig {
+    /// The key of [`Self::listen`].
+    pub const LISTEN: &str = "http.listen";
+
     /// Reads `listen`.
     pub fn read(keys: &mut impl Keys) -> Self {
         Self { listen: keys.address("listen", &format!("0.0.0.0:{HTTPS_PORT}")) }

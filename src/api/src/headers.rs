@@ -1,6 +1,9 @@
-//! Response headers that protect browsers: the same on every answer.
+//! Response headers: those that protect browsers, the same on every answer, and those that several answers share.
 
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use perch_base::secret::{hex, sha256};
 
 /// The content security policy of every answer: nothing but the box's own files, no inline script or style.
 pub(crate) const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
@@ -20,6 +23,21 @@ const FIXED: [(HeaderName, &str); 7] = [
          camera=(self), fullscreen=(self), picture-in-picture=(self), autoplay=(self)",
     ),
 ];
+
+/// The entity tag of what has this content.
+pub(crate) fn etag(content: &[u8]) -> String {
+    format!("\"{}\"", &hex(&sha256(content))[..32])
+}
+
+/// A still, which is one person's to see.
+pub(crate) fn jpeg(still: Bytes, caching: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        (header::CACHE_CONTROL, caching),
+        (header::VARY, "Cookie, Authorization"),
+    ];
+    (headers, still).into_response()
+}
 
 /// Adds what every answer carries, and `no-store` where the handler said nothing on caching.
 pub(crate) fn protect(headers: &mut HeaderMap) {

@@ -173,8 +173,8 @@ pub(crate) fn expect_type(headers: &HeaderMap, media_type: &str) -> Reply<()> {
 }
 
 /// The problem of a body that is too large.
-pub(crate) fn too_large(limit: u64) -> Problem {
-    Problem::new(ErrorKind::TooLarge, format!("the body is larger than {} KiB", limit / 1024))
+pub(crate) fn too_large(limit_bytes: u64) -> Problem {
+    Problem::new(ErrorKind::TooLarge, format!("the body is larger than {} KiB", limit_bytes / 1024))
 }
 
 /// Reads the body of this media type to its end; the gate does it for every route that takes such a body.

@@ -1,6 +1,6 @@
 //! The server: binds, serves, drains.
 
-use crate::config::{Config, Ports};
+use crate::config::{Config, HttpConfig, Ports};
 use crate::connection::Service;
 use crate::door::Door;
 use crate::lifeline::Lifeline;
@@ -8,7 +8,7 @@ use crate::revoke::Revocations;
 use crate::state::{AppState, Parts, Shared};
 use crate::tls::server_config;
 use crate::{openapi, routes};
-use perch_base::clock::within;
+use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
@@ -81,6 +81,7 @@ impl Server {
             Service { acceptor, router: routes::router(app), drain: drain.subscribe(), clock: Arc::clone(&clock) };
         // They come five times a second as long as descriptors are short.
         let failures = Repeated::default();
+        let defects = Repeated::default();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -109,7 +110,7 @@ impl Server {
                         clock.sleep(ACCEPT_AGAIN).await;
                     }
                 },
-                Some(ended) = connections.join_next(), if !connections.is_empty() => note_panic(ended),
+                Some(ended) = connections.join_next(), if !connections.is_empty() => note_panic(ended, &defects, &clock),
             }
         }
         drop(listener);
@@ -123,25 +124,45 @@ impl Server {
     }
 }
 
-fn note_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(e) = ended {
-        tracing::error!(error = %e, "a connection's task ended unexpectedly");
+/// Whoever found a defect may connect again at once.
+fn note_panic(ended: Result<(), tokio::task::JoinError>, defects: &Repeated, clock: &SharedClock) {
+    let Err(e) = ended else { return };
+    let words = e.try_into_panic().map_or_else(|e| e.to_string(), |panic| perch_base::panic::words(&*panic));
+    if defects.is_news(&words, clock.mono()) {
+        tracing::error!(words, "a connection's task ended unexpectedly");
     }
 }
 
 fn cannot_listen(listen: SocketAddr, e: io::Error) -> Error {
-    let port = listen.port();
+    let (key, port) = (HttpConfig::LISTEN, listen.port());
     let message = match e.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("port {port} is already in use: stop the other program or change http.listen ({listen})")
+            format!("port {port} is already in use: stop the other program or change {key} ({listen})")
         }
         io::ErrorKind::PermissionDenied => {
-            format!("port {port} may not be used without privileges: choose one above 1023 in http.listen ({listen})")
+            format!("port {port} may not be used without privileges: choose one above 1023 in {key} ({listen})")
         }
         io::ErrorKind::AddrNotAvailable => {
-            format!("{} is not an address of this machine: change http.listen", listen.ip())
+            format!("{} is not an address of this machine: change {key}", listen.ip())
         }
-        _ => format!("cannot listen on {listen} (http.listen)"),
+        _ => format!("cannot listen on {listen} ({key})"),
     };
     Error::new(ErrorKind::Unavailable, message).with_source(e)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_defect_that_connections_meet_again_and_again_is_logged_once() {
+        let (defects, clock): (_, SharedClock) = (Repeated::default(), Arc::new(SystemClock));
+        for n in 0..3 {
+            let ended = tokio::spawn(async move { assert!(n > 9, "on purpose") }).await;
+            note_panic(ended, &defects, &clock);
+        }
+        note_panic(Ok(()), &defects, &clock);
+        assert_eq!(defects.ended(), Some(2), "one of three is logged");
+    }
 }

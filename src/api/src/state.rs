@@ -14,6 +14,7 @@ use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::identity::{host_as_named, host_for_others};
 use serde_json::Value;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -40,7 +41,7 @@ pub(crate) struct AppState {
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) streams: OpenStreams,
     /// Why requests cannot be answered for now: a page that polls asks every few seconds.
-    pub(crate) unanswered: Repeated,
+    unanswered: Repeated,
     /// When it was asked last whether the ports answer, and whether they did.
     health: Mutex<Option<(MonoTime, bool)>>,
 }
@@ -55,6 +56,11 @@ pub(crate) struct Parts {
 }
 
 impl AppState {
+    /// Whether it is to be logged that something cannot be answered, and why: whoever asked asks again.
+    pub(crate) fn is_news(&self, why: impl Display) -> bool {
+        self.unanswered.is_news(why, self.ports.clock.mono())
+    }
+
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
             config: parts.config,

@@ -1,12 +1,12 @@
 //! The web UI's files, embedded at build time; all public. Unknown paths are the page's own routes and get the page.
 
+use crate::headers::etag;
 use crate::problem::{Problem, Reply};
 use crate::state::{Shared, blocking};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use perch_base::ErrorKind;
-use perch_base::secret::{hex, sha256};
 
 /// One embedded file.
 struct File {
@@ -62,7 +62,7 @@ fn asset(file: &File, asked: &HeaderMap) -> Response {
     if gzip.is_some() {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    let etag = format!("\"{}\"", &hex(&sha256(data))[..32]);
+    let etag = etag(data);
     let known = asked.get(header::IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == etag.as_bytes());
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         headers.insert(header::ETAG, etag);

@@ -59,8 +59,9 @@ impl<'de> Deserialize<'de> for CameraId {
     }
 }
 
+// `$word` is what people call it.
 macro_rules! random_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $word:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub u128);
@@ -78,7 +79,7 @@ macro_rules! random_id {
                         return Ok(Self(n));
                     }
                 }
-                Err(Error::not_found(concat!("there is no such ", stringify!($name))))
+                Err(Error::not_found(concat!("there is no such ", $word)))
             }
         }
 
@@ -110,15 +111,17 @@ macro_rules! random_id {
 
 random_id!(
     /// A paired phone or a signed-in browser.
-    DeviceId
+    DeviceId,
+    "device"
 );
 random_id!(
     /// One live session; names its lease in URLs.
-    LeaseId
+    LeaseId,
+    "live session"
 );
 
 macro_rules! row_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $word:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -130,7 +133,7 @@ macro_rules! row_id {
                 let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
                 match text.parse::<i64>() {
                     Ok(n) if plain && n > 0 => Ok(Self(n)),
-                    _ => Err(Error::not_found(concat!("there is no such ", stringify!($name)))),
+                    _ => Err(Error::not_found(concat!("there is no such ", $word))),
                 }
             }
         }
@@ -145,11 +148,13 @@ macro_rules! row_id {
 
 row_id!(
     /// One recorded file.
-    SegmentId
+    SegmentId,
+    "recording"
 );
 row_id!(
     /// One event; a number in JSON.
-    EventId
+    EventId,
+    "event"
 );
 
 #[cfg(test)]
@@ -174,5 +179,7 @@ mod tests {
         assert!(SegmentId::parse("+1").is_err());
         assert!(SegmentId::parse("0").is_err());
         assert_eq!(SegmentId::parse("12").expect("number"), SegmentId(12));
+        assert_eq!(DeviceId::parse("x").expect_err("no id").message(), "there is no such device");
+        assert_eq!(SegmentId::parse("x").expect_err("no id").message(), "there is no such recording");
     }
 }

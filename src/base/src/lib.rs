@@ -1,9 +1,10 @@
-//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, files, backoff, shutdown, locks, addresses, panics, failures that repeat). No policy lives here.
+//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, files, backoff, shutdown, locks, addresses, disks, panics, failures that repeat). No policy lives here.
 
 #[macro_use]
 mod all;
 pub mod backoff;
 pub mod clock;
+pub mod disk;
 pub mod error;
 pub mod files;
 pub mod ids;
@@ -18,4 +19,4 @@ mod threads;
 pub mod time;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};
-pub use threads::blocking;
+pub use threads::{blocking, on_own_thread};

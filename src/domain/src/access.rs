@@ -28,11 +28,8 @@ perch_base::all_of!(Role { Admin, Viewer });
 impl Role {
     /// Parses `admin` or `viewer`.
     pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "admin" => Ok(Self::Admin),
-            "viewer" => Ok(Self::Viewer),
-            _ => Err(Error::invalid(format!("role `{text}`: must be admin or viewer"))),
-        }
+        let known = Self::ALL.iter().copied().find(|role| role.as_str() == text);
+        known.ok_or_else(|| Error::invalid(format!("role `{text}`: must be admin or viewer")))
     }
 
     /// The role as text.
@@ -391,12 +388,6 @@ impl Principal {
         let of = Object::Device(device);
         self.may(Permission::Own, of) || self.may(Permission::ManageBox, of)
     }
-}
-
-/// Whether the device with which an account is made joins it: the owner's phone joins the first account of the box. Accounts that are made
-/// for others take no device.
-pub fn joins_account(caller: &Principal, role: Role, is_first: bool) -> bool {
-    is_first && role == Role::Admin && caller.username.is_none()
 }
 
 /// Which of the `devices` that have something open are to be cut off: those that are not among `known` any more (revoked, or their

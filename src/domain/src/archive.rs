@@ -4,7 +4,7 @@ use crate::access::CameraGrant;
 use crate::motion::{Cause, Rect};
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::{DAY_US, Timestamp};
-use perch_base::{Error, Result};
+use perch_base::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
@@ -20,12 +20,44 @@ pub struct TimeRange {
 /// The longest range one question may span: a leap year and a day.
 pub const MAX_RANGE_US: i64 = 367 * DAY_US;
 
+/// Recordings that one answer may hold: three days of one-minute files.
+pub const MAX_SEGMENTS: usize = 5_000;
+
+/// Spans, and gaps, that one timeline may hold.
+pub const MAX_STRETCHES: usize = 50_000;
+
+/// Events on one timeline; of more the newest.
+pub const MAX_ON_TIMELINE: usize = 2_000;
+
+/// Errors with `TooLarge` where one answer would hold this many recordings.
+pub fn check_segments(count: usize) -> Result<()> {
+    if count <= MAX_SEGMENTS {
+        return Ok(());
+    }
+    let message = format!("the range holds more than {MAX_SEGMENTS} recordings: ask for a shorter one");
+    Err(Error::new(ErrorKind::TooLarge, message))
+}
+
+/// Errors with `TooLarge` where one timeline would hold this many spans, or gaps.
+pub fn check_stretches(count: usize) -> Result<()> {
+    if count <= MAX_STRETCHES {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::TooLarge, "the range holds too many spans and gaps: ask for a shorter one"))
+}
+
+/// Errors with `Invalid` unless `from` is before `to`.
+pub fn check_order(from: Timestamp, to: Timestamp) -> Result<()> {
+    if from < to {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("`from` ({from}) must be before `to` ({to})")))
+}
+
 impl TimeRange {
     /// Checks `from < to` and the length. Errors with [`perch_base::ErrorKind::Invalid`].
     pub fn new(from: Timestamp, to: Timestamp) -> Result<Self> {
-        if from >= to {
-            return Err(Error::invalid(format!("`from` ({from}) must be before `to` ({to})")));
-        }
+        check_order(from, to)?;
         if to.micros_since(from) > MAX_RANGE_US {
             return Err(Error::invalid("the range is longer than a year: ask for less".to_owned()));
         }
@@ -133,19 +165,20 @@ pub enum EventKind {
 perch_base::all_of!(EventKind { Motion });
 
 impl EventKind {
+    /// Their words, in the order of [`Self::ALL`].
+    pub const WORDS: [&str; 1] = [Self::Motion.as_str()];
+
     /// The kind as text.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Motion => "motion",
         }
     }
 
-    /// Parses a kind.
+    /// Parses a kind. Errors with `Invalid`.
     pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "motion" => Ok(Self::Motion),
-            _ => Err(Error::invalid(format!("kind `{text}`: must be motion"))),
-        }
+        let known = Self::ALL.iter().copied().find(|kind| kind.as_str() == text);
+        known.ok_or_else(|| Error::invalid(format!("kind `{text}`: must be {}", Self::WORDS.join(" or "))))
     }
 }
 
@@ -333,6 +366,23 @@ mod tests {
             init_size_bytes: 0,
             fragments,
         }
+    }
+
+    #[test]
+    fn an_answer_is_bounded() {
+        assert!(check_segments(MAX_SEGMENTS).is_ok() && check_stretches(MAX_STRETCHES).is_ok());
+        for refused in [check_segments(MAX_SEGMENTS + 1), check_stretches(MAX_STRETCHES + 1)] {
+            assert_eq!(refused.expect_err("too many").kind(), ErrorKind::TooLarge);
+        }
+    }
+
+    #[test]
+    fn kinds_are_parsed_as_they_are_written() {
+        for (kind, word) in EventKind::ALL.iter().zip(EventKind::WORDS) {
+            assert_eq!((kind.as_str(), EventKind::parse(word).expect("known")), (word, *kind));
+        }
+        assert_eq!(EventKind::ALL.len(), EventKind::WORDS.len());
+        assert!(EventKind::parse("Motion").is_err());
     }
 
     #[test]

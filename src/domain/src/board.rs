@@ -2,6 +2,7 @@
 //! missing.
 
 use crate::camera::{CameraConfig, Source, VideoSettings};
+use crate::media::VideoCodec;
 use perch_base::{Error, ErrorKind, Result};
 
 /// What the hardware encoder of a Pi 4 and older manages in all, macroblocks (16x16 pixels) a second: level 4 of H.264 (ITU-T
@@ -20,6 +21,39 @@ pub fn check_encoder_budget(cameras: &[CameraConfig]) -> Result<()> {
     let what =
         format!("the hardware encoder would need {wanted} macroblocks a second; it has {ENCODER_MACROBLOCKS_PER_S}");
     Err(Error::new(ErrorKind::Unsupported, what))
+}
+
+/// A video encoder that GStreamer may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownEncoder {
+    /// The element, and the name of its pipeline file.
+    pub element: &'static str,
+    /// The package that has it.
+    pub package: &'static str,
+    /// Whether the board does the work; its buffers are few and must not be kept.
+    pub hardware: bool,
+}
+
+const V4L2: KnownEncoder =
+    KnownEncoder { element: "v4l2h264enc", package: "gstreamer1.0-plugins-good", hardware: true };
+const X264: KnownEncoder = KnownEncoder { element: "x264enc", package: "gstreamer1.0-plugins-ugly", hardware: false };
+const OPENH264: KnownEncoder =
+    KnownEncoder { element: "openh264enc", package: "gstreamer1.0-plugins-bad", hardware: false };
+const VP8: KnownEncoder = KnownEncoder { element: "vp8enc", package: "gstreamer1.0-plugins-good", hardware: false };
+
+/// The encoders for `codec`, the best first.
+pub fn encoders(codec: VideoCodec) -> &'static [KnownEncoder] {
+    match codec {
+        VideoCodec::H264 => &[V4L2, X264, OPENH264],
+        VideoCodec::Vp8 => &[VP8],
+    }
+}
+
+/// The packages that have an encoder for `codec` which runs on any machine, in words.
+pub fn encoder_packages(codec: VideoCodec) -> String {
+    let any = encoders(codec).iter().filter(|e| !e.hardware);
+    let names: Vec<_> = any.map(|e| format!("{} ({})", e.package, e.element)).collect();
+    names.join(" or ")
 }
 
 /// The generation of a Raspberry Pi, as far as it matters here.
@@ -57,9 +91,9 @@ impl Board {
 pub struct Facts {
     /// The device tree's model; empty where there is none.
     pub model: String,
-    /// GStreamer has `v4l2h264enc`.
-    pub has_v4l2h264enc: bool,
-    /// GStreamer has `x264enc` or `openh264enc`.
+    /// GStreamer has an H.264 encoder that is the board's.
+    pub has_hardware_encoder: bool,
+    /// GStreamer has an H.264 encoder that runs on any machine.
     pub has_software_encoder: bool,
     /// The kernel lists the firmware's codec.
     pub has_codec_device: bool,
@@ -79,15 +113,15 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     /// What.
-    pub what: &'static str,
+    pub what: String,
     /// How to fix it.
-    pub fix: &'static str,
+    pub fix: String,
     /// Whether it keeps the box from working.
     pub is_serious: bool,
 }
 
-const fn serious(what: &'static str, fix: &'static str) -> Missing {
-    Missing { what, fix, is_serious: true }
+fn serious(what: impl Into<String>, fix: impl Into<String>) -> Missing {
+    Missing { what: what.into(), fix: fix.into(), is_serious: true }
 }
 
 /// What is missing for this board, the gravest first.
@@ -105,13 +139,13 @@ pub fn missing(facts: &Facts) -> Vec<Missing> {
         let fix = "the kernel's module bcm2835-codec is not loaded: use Raspberry Pi's kernel, and leave `gpu_mem` in config.txt at 64 or more";
         out.push(serious("the board's H.264 encoder is missing", fix));
     }
-    if board == Board::HardwareEncoder && facts.has_codec_device && !facts.has_v4l2h264enc {
-        let fix =
-            "install gstreamer1.0-plugins-good, and let the user that runs perch into the group `video` (/dev/video11)";
-        out.push(serious("GStreamer does not see the board's H.264 encoder (v4l2h264enc)", fix));
+    if board == Board::HardwareEncoder && facts.has_codec_device && !facts.has_hardware_encoder {
+        let KnownEncoder { element, package, .. } = V4L2;
+        let fix = format!("install {package}, and let the user that runs perch into the group `video` (/dev/video11)");
+        out.push(serious(format!("GStreamer does not see the board's H.264 encoder ({element})"), fix));
     }
     if board == Board::SoftwareEncoder && !facts.has_software_encoder {
-        let fix = "a Pi 5 encodes in software: install gstreamer1.0-plugins-ugly (x264enc)";
+        let fix = format!("a Pi 5 encodes in software: install {} ({})", X264.package, X264.element);
         out.push(serious("there is no H.264 encoder", fix));
     }
     if board != Board::Unknown && facts.wants_sensor && !facts.has_sensor {
@@ -121,7 +155,7 @@ pub fn missing(facts: &Facts) -> Vec<Missing> {
     }
     if board != Board::Unknown && !facts.has_watchdog {
         let fix = "config.txt must have dtparam=watchdog=on: without it a box that hangs stays so";
-        out.push(Missing { what: "there is no hardware watchdog (/dev/watchdog0)", fix, is_serious: false });
+        out.push(Missing { is_serious: false, ..serious("there is no hardware watchdog (/dev/watchdog0)", fix) });
     }
     out
 }
@@ -130,7 +164,6 @@ pub fn missing(facts: &Facts) -> Vec<Missing> {
 mod tests {
     use super::*;
     use crate::camera::AudioSettings;
-    use crate::media::VideoCodec;
 
     #[test]
     fn the_encoder_has_a_budget_for_all_cameras_together() {
@@ -156,6 +189,18 @@ mod tests {
             (vec![network.clone(), network], true),
         ] {
             assert_eq!(check_encoder_budget(&cameras).is_ok(), fits, "{cameras:?}");
+        }
+    }
+
+    #[test]
+    fn the_board_encodes_where_it_can_and_every_codec_can_be_installed() {
+        let elements = |codec| encoders(codec).iter().map(|e| e.element).collect::<Vec<_>>();
+        assert_eq!(elements(VideoCodec::H264), ["v4l2h264enc", "x264enc", "openh264enc"]);
+        for (codec, packages) in [
+            (VideoCodec::H264, "gstreamer1.0-plugins-ugly (x264enc) or gstreamer1.0-plugins-bad (openh264enc)"),
+            (VideoCodec::Vp8, "gstreamer1.0-plugins-good (vp8enc)"),
+        ] {
+            assert_eq!(encoder_packages(codec), packages);
         }
     }
 
@@ -186,7 +231,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let whole = |model: &str| Facts {
             model: model.into(),
-            has_v4l2h264enc: true,
+            has_hardware_encoder: true,
             has_software_encoder: true,
             has_codec_device: true,
             has_sensor: true,
@@ -198,13 +243,13 @@ mod tests {
         let (pi4, pi5) = (whole("Raspberry Pi 4 Model B"), whole("Raspberry Pi 5 Model B"));
         let table: [(&str, Facts, &[&str]); 10] = [
             ("a whole Pi 4", pi4.clone(), &[]),
-            ("a Pi 5 has no codec", Facts { has_codec_device: false, has_v4l2h264enc: false, ..pi5.clone() }, &[]),
+            ("a Pi 5 has no codec", Facts { has_codec_device: false, has_hardware_encoder: false, ..pi5.clone() }, &[]),
             (
                 "no codec",
-                Facts { has_codec_device: false, has_v4l2h264enc: false, ..pi4.clone() },
+                Facts { has_codec_device: false, has_hardware_encoder: false, ..pi4.clone() },
                 &["encoder is missing"],
             ),
-            ("no element", Facts { has_v4l2h264enc: false, ..pi4.clone() }, &["v4l2h264enc"]),
+            ("no element", Facts { has_hardware_encoder: false, ..pi4.clone() }, &["v4l2h264enc"]),
             ("no x264", Facts { has_software_encoder: false, ..pi5.clone() }, &["no H.264 encoder"]),
             ("no sensor", Facts { has_sensor: false, ..pi4.clone() }, &["no camera sensor"]),
             ("no sensor and none wanted", Facts { has_sensor: false, wants_sensor: false, ..pi4.clone() }, &[]),

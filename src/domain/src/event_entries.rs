@@ -24,7 +24,6 @@ pub struct Entry<N> {
     kept: Option<MonoTime>,
     end: Option<Timestamp>,
     is_changed: bool,
-    is_refused: bool,
 }
 
 /// What the index is asked of an entry before its end.
@@ -48,11 +47,6 @@ impl<N> Entry<N> {
     /// The index did what it was asked first: it knows the event by this id, and its strongest picture.
     pub fn taken(&mut self, id: EventId) {
         (self.id, self.kept) = (Some(id), Some(self.peak.at));
-    }
-
-    /// The index refused something of it. Whether that is news: it is asked again as the event grows, and at its end.
-    pub fn refused(&mut self) -> bool {
-        !std::mem::replace(&mut self.is_refused, true)
     }
 
     /// What the index is asked last: to end the event that it knows by this id.
@@ -80,16 +74,7 @@ impl<N: Clone> Entries<N> {
     /// An event started. Returns one that gave way to it: it is not kept in the index.
     pub fn started(&mut self, mark: EventId, new: N, peak: Peak) -> Option<Entry<N>> {
         let lost = if self.0.len() >= MAX_WAITING { self.0.pop_front() } else { None };
-        self.0.push_back(Entry {
-            mark,
-            new,
-            peak,
-            id: None,
-            kept: None,
-            end: None,
-            is_changed: true,
-            is_refused: false,
-        });
+        self.0.push_back(Entry { mark, new, peak, id: None, kept: None, end: None, is_changed: true });
         lost
     }
 
@@ -118,7 +103,7 @@ impl<N: Clone> Entries<N> {
     pub fn entered(&mut self, entered: &Entry<N>) {
         let mark = entered.mark;
         if let Some(entry) = self.of(mark) {
-            (entry.id, entry.kept, entry.is_refused) = (entered.id, entered.kept, entered.is_refused);
+            (entry.id, entry.kept) = (entered.id, entered.kept);
         }
         self.0.retain(|entry| entry.mark != mark || entry.is_changed || entry.end.is_none());
     }
@@ -246,26 +231,6 @@ mod tests {
             let got: Vec<_> = steps.iter().flat_map(|step| step(&mut entries)).collect();
             assert_eq!(got, *want, "{what}");
         }
-    }
-
-    #[test]
-    fn an_event_that_is_refused_is_news_once() {
-        let mut entries = Entries::default();
-        let mut news = Vec::new();
-        for id in [ONE, TWO] {
-            entries.started(id, (), peak(5));
-            for step in 0..3 {
-                match step {
-                    0 => {}
-                    1 => entries.grew(id, peak(6)),
-                    _ => entries.ended(id, Timestamp(9)),
-                }
-                let mut asked = entries.due().expect("there is more to say");
-                news.push(asked.refused());
-                entries.entered(&asked);
-            }
-        }
-        assert_eq!(news, [true, false, false, true, false, false]);
     }
 
     #[test]

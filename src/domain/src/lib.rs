@@ -42,6 +42,7 @@ pub mod running;
 pub mod same_origin;
 pub mod settings;
 pub mod setup;
+pub mod stamps;
 pub mod status;
 pub mod still;
 pub mod still_turns;

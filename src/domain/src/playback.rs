@@ -17,6 +17,14 @@ pub const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// A cause whose end is not longer ago goes on: it is entered each [`NOTE_EVERY`], and a quarter of that may pass on the way.
 pub const ONGOING_US: i64 = NOTE_EVERY.as_micros() as i64 / 4 * 5;
 
+/// Adds what is next in order of its start to stretches of time; neighbours are one.
+pub fn join(stretches: &mut Vec<(Timestamp, Timestamp)>, start: Timestamp, end: Timestamp) {
+    match stretches.last_mut() {
+        Some(last) if start.micros_since(last.1) <= JOIN_US => last.1 = last.1.max(end),
+        _ => stretches.push((start, end)),
+    }
+}
+
 /// The fragments of one segment that a range needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cut<'a> {
@@ -215,6 +223,23 @@ mod tests {
     use super::*;
     use crate::archive::SegmentState;
     use perch_base::ids::{CameraId, SegmentId};
+
+    #[test]
+    fn neighbours_are_one_stretch() {
+        type Stretches<'a> = &'a [(i64, i64)];
+        let cases: [(&str, Stretches, Stretches); 5] = [
+            ("that touch", &[(0, 10), (10, 20)], &[(0, 20)]),
+            ("with a frame's time between", &[(0, 10), (10 + JOIN_US, JOIN_US + 20)], &[(0, JOIN_US + 20)]),
+            ("with more between", &[(0, 10), (11 + JOIN_US, JOIN_US + 20)], &[(0, 10), (JOIN_US + 11, JOIN_US + 20)]),
+            ("of which one lies within the other", &[(0, 100), (5, 10)], &[(0, 100)]),
+            ("one alone", &[(7, 8)], &[(7, 8)]),
+        ];
+        for (name, given, want) in cases {
+            let mut stretches = Vec::new();
+            given.iter().for_each(|(start, end)| join(&mut stretches, Timestamp(*start), Timestamp(*end)));
+            assert_eq!(stretches.iter().map(|(start, end)| (start.0, end.0)).collect::<Vec<_>>(), want, "{name}");
+        }
+    }
 
     #[test]
     fn a_playlist_holds_a_day_and_not_much_more() {

@@ -115,8 +115,8 @@ pub trait AccessPort: Send + Sync {
     fn revoke_device(&self, id: DeviceId) -> Result<()>;
     /// All accounts.
     fn users(&self) -> Result<Vec<User>>;
-    /// Makes an account. `Conflict` when the name is taken. `by` becomes a device of it where it had none and this is the box's first account,
-    /// asked inside the transaction.
+    /// Makes an account. `Conflict` when the name is taken. `by`, who makes it, may join it: [`crate::access::Device::joins`] is asked
+    /// inside the transaction.
     fn add_user(&self, name: &str, password: &str, grant: &Grant, by: Option<DeviceId>, now: Timestamp) -> Result<()>;
     /// Sets a password and revokes the account's devices, except `keep`. Returns those revoked.
     fn set_password(&self, name: &str, password: &str, keep: Option<DeviceId>) -> Result<Vec<DeviceId>>;

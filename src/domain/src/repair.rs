@@ -1,5 +1,5 @@
-//! What becomes of recordings whose rows and files differ after a start, and since when the box was off. Reading files and writing
-//! rows is the store's.
+//! What becomes of recordings whose rows and files differ after a start, when it is noted that the box runs, and since when it was off.
+//! Reading files and writing rows is the store's.
 
 use crate::archive::{SegmentState, TOUCH_US};
 use crate::playback::JOIN_US;
@@ -71,6 +71,18 @@ impl Stretch {
             && self.end <= later.end.plus_micros(LONGER_US)
     }
 }
+
+/// How exactly it is known when the box last ran, microseconds.
+const ALIVE_EVERY_US: i64 = 60_000_000;
+
+/// Whether it is to be noted that the box runs at `now`, of which that was noted last for `noted`: seldom, for each is a write and
+/// wears the card. One in time to come, which a clock that was set back leaves, is set right.
+pub fn is_alive_due(noted: Option<Timestamp>, now: Timestamp) -> bool {
+    noted.is_none_or(|noted| now.micros_since(noted).saturating_abs() >= ALIVE_EVERY_US)
+}
+
+/// An event without a recording that ran when the box went off lasted this long, microseconds.
+pub const UNRECORDED_EVENT_US: i64 = 1_000_000;
 
 /// What is left of a camera's time before a start: of each kind the last that began before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -164,6 +176,20 @@ mod tests {
         ];
         for (name, earlier, later, want) in cases {
             assert_eq!(earlier.may_be_doubled_in(&later), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn it_is_noted_once_a_minute_that_the_box_runs() {
+        for (noted, now, is_due) in [
+            (None, 0, true),
+            (Some(0), 59_999_999, false),
+            (Some(0), 60_000_000, true),
+            (Some(59_999_999), 0, false),
+            (Some(60_000_000), 0, true),
+            (Some(i64::MIN), i64::MAX, true),
+        ] {
+            assert_eq!(is_alive_due(noted.map(Timestamp), Timestamp(now)), is_due, "{noted:?} {now}");
         }
     }
 

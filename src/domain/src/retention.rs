@@ -26,6 +26,9 @@ impl Default for RetentionConfig {
 }
 
 impl RetentionConfig {
+    /// The key of [`Self::min_free_bytes`].
+    pub const MIN_FREE_BYTES: &str = "recording.min_free_bytes";
+
     /// A hundred years.
     const MOST_DAYS: u32 = 36_500;
 

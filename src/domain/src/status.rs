@@ -54,6 +54,11 @@ impl CameraInfo {
         }
         Some(Self { source: None, health: self.health.for_viewer(), ..self })
     }
+
+    /// That it has no picture, and why: a sentence for people, without its full stop.
+    pub fn no_picture(&self) -> String {
+        format!("{} has no picture: {}", self.name, self.health.reason)
+    }
 }
 
 /// Figures of a running capture.
@@ -163,7 +168,10 @@ impl Status {
         for task in self.tasks.iter_mut().filter(|t| !t.reason.is_empty()) {
             task.reason = "it broke off".into();
         }
-        (self.state, self.sentence) = summarise(&self.cameras, &self.disk, &self.tasks, self.clock.synchronised);
+        // Who comes in is not theirs to know.
+        let damaged = DamagedAccess::default();
+        (self.state, self.sentence) =
+            summarise(&self.cameras, &self.disk, &self.tasks, &damaged, self.clock.synchronised);
         self
     }
 }
@@ -256,6 +264,28 @@ impl Notice {
     }
 }
 
+/// What of who may come in cannot be read, by the name of the first of its kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DamagedAccess {
+    /// An account.
+    pub account: Option<String>,
+    /// A stream password.
+    pub stream_password: Option<String>,
+}
+
+impl DamagedAccess {
+    /// What is said of it, and what to do.
+    fn problem(&self) -> Option<String> {
+        let says = |what: &str, name: &str, command: &str| {
+            format!(
+                "The {what} `{name}` is damaged: remove it on the box with `perch {command} remove {name}`, and make it again"
+            )
+        };
+        let account = self.account.as_deref().map(|name| says("account", name, "user"));
+        account.or_else(|| self.stream_password.as_deref().map(|name| says("stream password", name, "stream-password")))
+    }
+}
+
 const CLOCK: &str = "Everything works, but the clock is not synchronised: let the box reach a time server, else the times of \
     recordings may be wrong.";
 
@@ -264,6 +294,7 @@ pub fn summarise(
     cameras: &[CameraInfo],
     disk: &DiskStatus,
     tasks: &[TaskStatus],
+    damaged: &DamagedAccess,
     synchronised: bool,
 ) -> (Overall, String) {
     let says = |what: String| (Overall::Degraded, sentence(what));
@@ -292,12 +323,15 @@ pub fn summarise(
             None if blind.is_some() => says(blind.unwrap_or_default()),
             None => match tasks.iter().find(|t| t.is_failing() && !t.is_covered_by_health()) {
                 Some(t) => says(format!("The task `{}` fails and is tried again: {}", t.id, t.reason)),
-                None if synchronised => (Overall::Ok, "Everything works.".into()),
-                // A box without a network works as well.
-                None => (Overall::Ok, CLOCK.into()),
+                None => match damaged.problem() {
+                    Some(problem) => says(problem),
+                    None if synchronised => (Overall::Ok, "Everything works.".into()),
+                    // A box without a network works as well.
+                    None => (Overall::Ok, CLOCK.into()),
+                },
             },
         },
-        [one] => says(format!("{} has no picture: {}", one.name, one.health.reason)),
+        [one] => says(one.no_picture()),
         [.., last] => {
             let names: Vec<_> = bad[..bad.len() - 1].iter().map(|c| c.name.as_str()).collect();
             let why: Vec<_> = bad.iter().map(|c| sentence(format!("{}: {}", c.name, c.health.reason))).collect();
@@ -340,7 +374,8 @@ mod tests {
     #[test]
     fn not_everything_works_while_the_box_does_not_keep_up() {
         let live = camera("Front", CameraState::Live, "");
-        let says = |cameras: &[CameraInfo]| summarise(cameras, &DiskStatus::default(), &[], true);
+        let says =
+            |cameras: &[CameraInfo]| summarise(cameras, &DiskStatus::default(), &[], &DamagedAccess::default(), true);
         assert_eq!(says(std::slice::from_ref(&live)), (Overall::Ok, "Everything works.".into()));
         let slow = camera("Yard", CameraState::Overloaded, "6.5 of 25 frames a second are encoded: lower its size");
         let (state, sentence) = says(&[live.clone(), slow.clone()]);
@@ -361,5 +396,29 @@ mod tests {
         let seen = CameraInfo { health: slow.health.clone().for_viewer(), ..slow };
         let viewer = says(&[live, seen]);
         assert_eq!(viewer.1, "The box cannot keep up with Yard: it has fewer pictures than it should.");
+    }
+
+    #[test]
+    fn what_is_damaged_of_who_may_come_in_is_reported_after_what_is_worse() {
+        let damaged = |account: Option<&str>, stream_password: Option<&str>| DamagedAccess {
+            account: account.map(str::to_owned),
+            stream_password: stream_password.map(str::to_owned),
+        };
+        let live = camera("Front", CameraState::Live, "");
+        let gone = camera("Gate", CameraState::Missing, "no device");
+        let anna =
+            "The account `anna` is damaged: remove it on the box with `perch user remove anna`, and make it again.";
+        let nvr = "The stream password `nvr` is damaged: remove it on the box with `perch stream-password remove nvr`, \
+            and make it again.";
+        for (camera, what, state, sentence) in [
+            (&live, damaged(None, None), Overall::Ok, "Everything works."),
+            (&live, damaged(Some("anna"), None), Overall::Degraded, anna),
+            (&live, damaged(None, Some("nvr")), Overall::Degraded, nvr),
+            (&live, damaged(Some("anna"), Some("nvr")), Overall::Degraded, anna),
+            (&gone, damaged(Some("anna"), None), Overall::Degraded, "Gate has no picture: no device."),
+        ] {
+            let says = summarise(std::slice::from_ref(camera), &DiskStatus::default(), &[], &what, true);
+            assert_eq!(says, (state, sentence.to_owned()), "{what:?}");
+        }
     }
 }

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// The narrowest and the widest still that is made, pixels.
 pub const WIDTHS: RangeInclusive<u32> = 16..=4096;
 
+/// Width of an event's still, pixels.
+pub const EVENT_WIDTH: u32 = 640;
+
 /// How wide a still is at most, of which so many pixels were `asked` for.
 pub fn width(asked: Option<u32>) -> u32 {
     asked.unwrap_or(u32::MAX).clamp(*WIDTHS.start(), *WIDTHS.end())
@@ -131,6 +134,7 @@ mod tests {
         for (asked, want) in [(None, 4096), (Some(0), 16), (Some(16), 16), (Some(640), 640), (Some(u32::MAX), 4096)] {
             assert_eq!(width(asked), want, "{asked:?}");
         }
+        assert_eq!(width(Some(EVENT_WIDTH)), EVENT_WIDTH, "an event's is allowed");
     }
 
     #[test]

@@ -6,6 +6,26 @@ use perch_base::Result;
 use perch_base::time::MonoTime;
 use std::time::Duration;
 
+/// What is said of an upload that did not come whole.
+pub const INTERRUPTED: &str = "the upload was interrupted: try again";
+
+/// Why the update service refused or failed, for people, by words that stand in its own: those may name files and addresses, and are
+/// for the log. The first that is found counts.
+const REASONS: [(&[&str], &str); 5] = [
+    (&["signature", "certificate", "verification"], "its signature is not one that this box trusts"),
+    (&["no space", "no-space", "not enough space"], "there is not enough room for it"),
+    (&["compatible"], "it is for another kind of box"),
+    (&["already processing"], "another one is being installed"),
+    (&["download", "resolve", "http"], "it could not be fetched"),
+];
+
+/// What is said of the update service's own `words`.
+pub fn reason(words: &str) -> &'static str {
+    let words = words.to_lowercase();
+    let known = REASONS.iter().find(|(marks, _)| marks.iter().any(|mark| words.contains(mark)));
+    known.map_or("the log says why", |(_, reason)| reason)
+}
+
 /// How far it is, and how the last one ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateAttempt {
@@ -89,7 +109,7 @@ impl UpdateAttempt {
     /// further already, or over, goes on as it is.
     pub fn breaks_off(&mut self, phase: Phase) -> bool {
         let why = match phase {
-            Phase::Receiving => "the upload was interrupted: try again",
+            Phase::Receiving => INTERRUPTED,
             Phase::Checking => "the check of the update broke down: try again",
             Phase::Installing => "the installation broke down: try again",
             // At rest, or in the hands of who answers for it.
@@ -158,6 +178,23 @@ mod tests {
     }
 
     type Step = fn(&mut UpdateAttempt);
+
+    #[test]
+    fn the_update_services_words_stay_inside() {
+        let trusts = "its signature is not one that this box trusts";
+        for (words, want) in [
+            ("signature verification failed: Verify error: unable to get local issuer certificate", trusts),
+            ("Failed to open /data/update/spool/upload.raucb: Signature missing", trusts),
+            ("Failed updating slot rootfs.1: No space left on device", "there is not enough room for it"),
+            ("Compatible mismatch: Expected 'pi4' but bundle manifest has 'x'", "it is for another kind of box"),
+            ("Already processing a different method", "another one is being installed"),
+            ("Failed to download bundle https://host/x?key=secret: HTTP error 404", "it could not be fetched"),
+            ("Input/output error at /dev/mmcblk0p3", "the log says why"),
+            ("", "the log says why"),
+        ] {
+            assert_eq!(reason(words), want, "{words}");
+        }
+    }
 
     #[test]
     fn the_way_of_an_update() {

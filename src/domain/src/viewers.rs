@@ -2,12 +2,20 @@
 
 use crate::throttle::Throttle;
 use perch_base::ids::DeviceId;
-use perch_base::time::MonoTime;
+use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use std::time::Duration;
 
 /// RTSP readers at most: connections that gave a valid password.
 pub const MAX_READERS: usize = 64;
+
+/// How long the credential for a TURN server is good: a viewer that stays for longer gets another with its next session.
+const TURN_CREDENTIAL: Duration = Duration::from_secs(12 * 3600);
+
+/// When a credential for a TURN server that is given out `now` lapses: whole seconds of Unix time, as its user name says.
+pub fn turn_lapses_at_s(now: Timestamp) -> i64 {
+    now.as_micros().div_euclid(1_000_000) + TURN_CREDENTIAL.as_secs() as i64
+}
 
 /// Whether one more RTSP reader is served beside `others`.
 pub fn has_room_for_reader(others: usize) -> bool {
@@ -106,6 +114,13 @@ mod tests {
         }
         let limits = ViewerLimits::default();
         assert!(limits.per_device < limits.all, "no device takes all places");
+    }
+
+    #[test]
+    fn a_turn_credential_is_good_for_twelve_hours() {
+        for (now_us, lapses_at_s) in [(0, 43_200), (1_700_000_000_999_999, 1_700_043_200), (-1, 43_199)] {
+            assert_eq!(turn_lapses_at_s(Timestamp(now_us)), lapses_at_s, "{now_us}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::{Error, Result};
+use perch_domain::board;
 use perch_domain::media::VideoCodec;
 
 /// A video encoder of this machine.
@@ -19,20 +20,13 @@ pub struct Encoder {
     pub commandable: bool,
 }
 
-const H264: [(&str, bool); 3] = [("v4l2h264enc", true), ("x264enc", false), ("openh264enc", false)];
-const VP8: [(&str, bool); 1] = [("vp8enc", false)];
-
 /// The best encoder for `codec`. Errors with [`perch_base::ErrorKind::Invalid`] where there is none, saying what to install.
 pub fn probe(codec: VideoCodec) -> Result<Encoder> {
     crate::init()?;
-    let (candidates, packages): (&[_], _) = match codec {
-        VideoCodec::H264 => (&H264, "gstreamer1.0-plugins-ugly"),
-        VideoCodec::Vp8 => (&VP8, "gstreamer1.0-plugins-good"),
-    };
-    let found = candidates.iter().find(|(element, hardware)| works(element, *hardware));
-    let (element, hardware) =
-        found.ok_or_else(|| Error::invalid(format!("no encoder is installed: the package {packages} has one")))?;
-    Ok(Encoder { element, codec, hardware: *hardware, commandable: !hardware || hardware_takes_commands() })
+    let found = board::encoders(codec).iter().find(|e| works(e.element, e.hardware));
+    let none = || format!("no encoder is installed: the package {} has one", board::encoder_packages(codec));
+    let board::KnownEncoder { element, hardware, .. } = *found.ok_or_else(|| Error::invalid(none()))?;
+    Ok(Encoder { element, codec, hardware, commandable: !hardware || hardware_takes_commands() })
 }
 
 /// GStreamer's v4l2 encoders ignore the request for a keyframe before 1.24.
@@ -60,7 +54,7 @@ mod tests {
     #[test]
     fn a_machine_has_an_encoder_for_each_codec() {
         let h264 = probe(VideoCodec::H264).expect("installed");
-        assert!(H264.iter().any(|(e, _)| *e == h264.element));
+        assert!(board::encoders(VideoCodec::H264).iter().any(|e| e.element == h264.element));
         assert_eq!(probe(VideoCodec::Vp8).expect("installed").element, "vp8enc");
     }
 }

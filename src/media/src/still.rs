@@ -20,6 +20,9 @@ use tokio::sync::oneshot;
 pub const MAX_KEYFRAME_BYTES: usize = 8 << 20;
 /// How long a picture may take.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
+/// The pipelines that decode H.264.
+const SMALL: &str = "still/h264-openh264dec";
+const LIBAV: &str = "still/h264";
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
 
 /// Where stills wait for their turn, without a thread each. Clones are the same.
@@ -111,17 +114,16 @@ fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<By
     }
     let library = &Library::installed()?;
     let width = still::width(max_width);
-    let has_openh264 = crate::has_element("openh264dec");
     match codec {
         VideoCodec::Vp8 => decode(library, "still/vp8", keyframe, width),
         // libav brings some 40 MB of libraries into memory: it is asked only for what the small decoder cannot do.
-        VideoCodec::H264 if has_openh264 => match decode(library, "still/h264-openh264dec", keyframe, width) {
-            Err(e) if e.kind() == ErrorKind::Corrupt && crate::has_element("avdec_h264") => {
-                decode(library, "still/h264", keyframe, width)
+        VideoCodec::H264 if library.is_installed(SMALL) => match decode(library, SMALL, keyframe, width) {
+            Err(e) if e.kind() == ErrorKind::Corrupt && library.is_installed(LIBAV) => {
+                decode(library, LIBAV, keyframe, width)
             }
             done => done,
         },
-        VideoCodec::H264 => decode(library, "still/h264", keyframe, width),
+        VideoCodec::H264 => decode(library, LIBAV, keyframe, width),
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is asked of accounts, devices, tokens and pairing codes. Their rows are in `users`, `devices` and `pairing`.
 
-use crate::db::Fail;
-use crate::devices::{all_devices, device, device_of, insert_device, principal, token_hash, token_sql};
+use crate::devices::{all_devices, delete_device, device, device_of, insert_device, principal, token_hash, token_sql};
 use crate::pairing::{code_hash, keep_pairing, pairing};
+use crate::reading::Fail;
 use crate::users::is_claimed;
 use crate::{Accounts, grants, users};
 use perch_base::ids::DeviceId;
@@ -24,7 +24,9 @@ impl Accounts {
         self.inner.db.read_access(format_args!("looking up which of {} devices still exist", ids.len()), |c| {
             let mut out = Vec::with_capacity(ids.len());
             for id in ids {
-                out.extend(device_of(c, *id)?.filter(|d| !self.expired(d, now)).map(principal));
+                // A damaged one may do nothing, and costs no other its access.
+                let found = self.inner.db.damaged.readable(device_of(c, *id))?.flatten();
+                out.extend(found.filter(|d| !self.expired(d, now)).map(principal));
             }
             Ok(out)
         })
@@ -159,7 +161,7 @@ impl AccessPort for Accounts {
 
     fn devices(&self) -> Result<Vec<Device>> {
         let now = self.judged(self.now());
-        let all = self.inner.db.read_access("listing the devices", all_devices)?;
+        let all = self.inner.db.read_access("listing the devices", |c| all_devices(&self.inner.db.damaged, c))?;
         Ok(all.into_iter().filter(|d| !self.expired(d, now)).collect())
     }
 
@@ -167,9 +169,9 @@ impl AccessPort for Accounts {
         let now = self.judged(self.now());
         self.change(format_args!("device {id} cannot be revoked"), |tx| {
             self.may_leave(tx, Leaving::Device(id), now)?;
-            match tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])? {
-                0 => Err(Error::not_found(format!("there is no device {id}")).into()),
-                _ => Ok(()),
+            match delete_device(tx, &id.to_string())? {
+                true => Ok(()),
+                false => Err(Error::not_found(format!("there is no device {id}")).into()),
             }
         })
     }

@@ -1,7 +1,7 @@
 //! Times that decide who may come in follow the clock when it is set: the shell of `perch_domain::ages`.
 
-use crate::db::Fail;
 use crate::pairing::{keep_pairing, pairing};
+use crate::reading::Fail;
 use crate::{Accounts, db, meta_rows};
 use perch_base::clock::Clock;
 use perch_base::sync::lock;

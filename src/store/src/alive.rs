@@ -3,16 +3,20 @@
 use crate::Recordings;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::repair::is_alive_due;
 use std::num::ParseIntError;
 
 const ALIVE_KEY: &str = "alive_at";
 
 impl Recordings {
-    /// Notes, at most once a minute, that the box is running: the next start tells from it since when it was off.
+    /// Notes, where [`is_alive_due`] says so, that the box is running: the next start tells from it since when it was off.
     pub(crate) fn note_alive(&self, now: Timestamp) {
-        const EVERY_US: i64 = 60_000_000;
-        let noted = self.inner.meta.get(ALIVE_KEY).ok().flatten().and_then(|t| t.parse::<i64>().ok());
-        if noted.is_some_and(|t| now.0.saturating_sub(t).abs() < EVERY_US) {
+        // What cannot be read is written anew.
+        let noted = self.last_alive().unwrap_or_else(|e| {
+            tracing::debug!(error = %e, "it is not known when the box was noted to run");
+            None
+        });
+        if !is_alive_due(noted, now) {
             return;
         }
         if let Err(e) = self.inner.meta.set(ALIVE_KEY, &now.0.to_string()) {

@@ -1,25 +1,22 @@
 //! What `api` asks of recordings and events.
 
 use crate::Recordings;
-use crate::fault::io_error;
+use crate::read_back::unreadable;
 use crate::segments::FIRST_THAT_MAY_OVERLAP;
 use crate::{export, gap_rows};
 use bytes::Bytes;
+use perch_base::Result;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::secret::hex;
 use perch_base::time::{DAY_US, Timestamp};
-use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::{Event, EventFilter, EventPage, Gap, GapCause, Segment, SegmentState, TimeRange, Timeline};
+use perch_domain::archive::{
+    Event, EventFilter, EventPage, Gap, GapCause, MAX_SEGMENTS, MAX_STRETCHES, Segment, SegmentState, TimeRange,
+    Timeline, check_segments, check_stretches,
+};
 use perch_domain::playback;
 use perch_domain::ports::{ArchivePort, Export, OpenSegment};
 use rusqlite::params;
 use std::time::UNIX_EPOCH;
-
-/// Recordings that one question may return: three days of one-minute files.
-const MAX_SEGMENTS: usize = 5_000;
-
-/// Spans and gaps that one timeline may hold.
-const MAX_STRETCHES: usize = 50_000;
 
 /// So much of a range is read at a time: nobody else waits for the rest.
 const WINDOW_US: i64 = 7 * DAY_US;
@@ -37,17 +34,6 @@ pub(crate) const SINCE: &str = "SELECT min(start) FROM (SELECT min(start) AS sta
 struct Stretches {
     readable: Vec<(Timestamp, Timestamp)>,
     unreadable: Vec<(Timestamp, Timestamp)>,
-}
-
-fn join(stretches: &mut Vec<(Timestamp, Timestamp)>, start: Timestamp, end: Timestamp) {
-    match stretches.last_mut() {
-        Some(last) if start.micros_since(last.1) <= playback::JOIN_US => last.1 = last.1.max(end),
-        _ => stretches.push((start, end)),
-    }
-}
-
-fn too_many() -> Error {
-    Error::new(ErrorKind::TooLarge, "the range holds too many spans and gaps: ask for a shorter one")
 }
 
 impl Recordings {
@@ -75,10 +61,8 @@ impl Recordings {
                 while let Some(r) = rows.next()? {
                     let is_readable = r.get_ref(2)?.as_str().is_ok_and(|s| s == "sealed");
                     let stretches = if is_readable { &mut out.readable } else { &mut out.unreadable };
-                    join(stretches, Timestamp(r.get(0)?), Timestamp(r.get(1)?));
-                    if out.readable.len() + out.unreadable.len() > MAX_STRETCHES {
-                        return Err(too_many().into());
-                    }
+                    playback::join(stretches, Timestamp(r.get(0)?), Timestamp(r.get(1)?));
+                    check_stretches(out.readable.len() + out.unreadable.len())?;
                 }
                 Ok(())
             })?;
@@ -91,16 +75,14 @@ impl Recordings {
 }
 
 impl ArchivePort for Recordings {
-    /// Errors with `TooLarge` when the range holds more than 50,000 spans or gaps.
+    /// Errors like [`check_stretches`].
     fn timeline(&self, camera: &CameraId, range: TimeRange, now: Timestamp) -> Result<Timeline> {
         let (stretches, since) = self.stretches(camera, &range)?;
         let spans = playback::spans(&stretches.readable, &range);
         let mut causes = self.inner.db.read(format_args!("camera {camera}: looking up its gaps"), |c| {
-            gap_rows::within(c, camera, &range, MAX_STRETCHES + 1)
+            gap_rows::within(&self.inner.db.damaged, c, camera, &range, MAX_STRETCHES + 1)
         })?;
-        if causes.len() > MAX_STRETCHES {
-            return Err(too_many());
-        }
+        check_stretches(causes.len())?;
         let lost = stretches.unreadable.into_iter();
         causes.extend(lost.map(|(start, end)| Gap { start, end, cause: GapCause::Lost }));
         let gaps = playback::gaps(&spans, &causes, &range, since, now);
@@ -124,13 +106,10 @@ impl ArchivePort for Recordings {
         self.still(id)
     }
 
-    /// Errors with `TooLarge` when the range holds more than 5,000 files.
+    /// Errors like [`check_segments`].
     fn segments(&self, camera: &CameraId, range: TimeRange) -> Result<Vec<Segment>> {
         let found = self.recorded(camera, &range, MAX_SEGMENTS + 1)?;
-        if found.len() > MAX_SEGMENTS {
-            let message = format!("the range holds more than {MAX_SEGMENTS} recordings: ask for a shorter one");
-            return Err(Error::new(ErrorKind::TooLarge, message));
-        }
+        check_segments(found.len())?;
         Ok(found.into_iter().map(|r| r.segment).collect())
     }
 
@@ -138,8 +117,7 @@ impl ArchivePort for Recordings {
         let (recorded, sha256) = self.recorded_by_id(camera, id)?;
         let s = &recorded.segment;
         let file = self.open_recorded(&recorded)?;
-        let unreadable = |e| io_error(|| format!("camera {camera}: recording {id} cannot be read"), e);
-        let metadata = file.metadata().map_err(unreadable)?;
+        let metadata = file.metadata().map_err(|e| unreadable(s, e))?;
         let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         let etag = match sha256 {
             Some(hash) => hex(&hash[..hash.len().min(16)]),

@@ -2,6 +2,8 @@
 //! hold is in `schema`.
 
 use crate::fault::{io_error, sql_error, write_fault};
+use crate::layout::DATABASE;
+use crate::reading::{Damaged, Fail};
 use crate::{reserve, schema};
 use perch_base::clock::SharedClock;
 use perch_base::sync::{lock, try_lock};
@@ -9,7 +11,7 @@ use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::GapCause;
 use perch_domain::retention::DAMAGED_DATABASES;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Rows, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use rustix::io::Errno;
 use std::fmt::Display;
 use std::fs::{self, OpenOptions};
@@ -19,62 +21,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// The file's name in the data folder.
-pub(crate) const FILE: &str = "perch.db";
-
-/// Why a statement's closure failed: SQLite, or a rule of ours.
-pub(crate) enum Fail {
-    Sql(rusqlite::Error),
-    Error(Error),
-}
-
-impl From<rusqlite::Error> for Fail {
-    fn from(e: rusqlite::Error) -> Self {
-        Self::Sql(e)
-    }
-}
-
-impl From<Error> for Fail {
-    fn from(e: Error) -> Self {
-        Self::Error(e)
-    }
-}
-
-impl Fail {
-    fn into_error(self, what: &dyn Display) -> Error {
-        match self {
-            Self::Sql(e) => sql_error(what, e),
-            Self::Error(e) => e,
-        }
-    }
-}
-
-/// What `read` makes of a row; its errors say of which.
-pub(crate) fn of_row<T>(row: impl Display, read: impl FnOnce() -> Result<T, Fail>) -> Result<T, Fail> {
-    read().map_err(|e| match e {
-        Fail::Sql(e) => sql_error(&row, e).into(),
-        // What cannot be read there is no mistake of who asked.
-        Fail::Error(e) if matches!(e.kind(), ErrorKind::Invalid | ErrorKind::NotFound) => {
-            Error::new(ErrorKind::Corrupt, "an entry of the database is damaged").with_source(e).at(row).into()
-        }
-        Fail::Error(e) => e.at(row).into(),
-    })
-}
-
-/// What `f` makes of each row.
-pub(crate) fn each<T>(mut rows: Rows<'_>, f: impl Fn(&Row<'_>) -> Result<T, Fail>) -> Result<Vec<T>, Fail> {
-    let mut out = Vec::new();
-    while let Some(row) = rows.next()? {
-        out.push(f(row)?);
-    }
-    Ok(out)
-}
-
 /// One connection that writes, one that reads, one that reads only who may do what, and one for the recorders: neither a request at
 /// the door nor a recorder waits for somebody who looks far back.
 pub(crate) struct Db {
     dir: PathBuf,
     pub(crate) clock: SharedClock,
+    pub(crate) damaged: Damaged,
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
     access: Mutex<Connection>,
@@ -143,7 +95,8 @@ impl Db {
     fn new(dir: &Path, clock: &SharedClock, all: Connections, unwritable: Option<Unwritable>) -> Self {
         let writer = Mutex::new(Writer { connection: all.writer, unwritable });
         let (reader, access, recorder) = (Mutex::new(all.reader), Mutex::new(all.access), Mutex::new(all.recorder));
-        Self { dir: dir.to_owned(), clock: clock.clone(), writer, reader, access, recorder }
+        let damaged = Damaged::new(clock);
+        Self { dir: dir.to_owned(), clock: clock.clone(), damaged, writer, reader, access, recorder }
     }
 
     /// Opens or makes the database in `dir` and brings its tables up to date. `check` walks the whole file first.
@@ -181,7 +134,7 @@ impl Db {
         if why.kind() != ErrorKind::Unavailable {
             return Err(why);
         }
-        let path = dir.join(FILE);
+        let path = dir.join(DATABASE);
         match connect_read_only(&path, false).or_else(|_| connect_read_only(&path, true)) {
             Ok(all) => {
                 tracing::error!(error = %why, "the database cannot be written: nothing is recorded or changed until the disk is well");
@@ -371,7 +324,7 @@ pub(crate) fn is_busy(e: &Error) -> bool {
 
 /// The connections to an existing database (it may be empty) that can be written.
 fn connect_all(dir: &Path, check: bool) -> Result<Connections> {
-    let path = dir.join(FILE);
+    let path = dir.join(DATABASE);
     let mut writer = connect(&path)?;
     if check {
         quick_check(&writer, &path)?;
@@ -456,14 +409,14 @@ fn connect_read_only(path: &Path, alone: bool) -> Result<Connections> {
 /// Makes the file before SQLite does, so that it and its journals are its owner's alone.
 fn make_private(dir: &Path) -> Result<()> {
     let what = || format!("the data folder {} cannot be written", dir.display());
-    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(FILE));
+    let made = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(DATABASE));
     let file = made.map_err(|e| io_error(what, e))?;
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(|e| io_error(what, e))
 }
 
 /// Removes the oldest damaged databases, with their journals, when there are too many.
 pub(crate) fn bound_damaged(dir: &Path) -> io::Result<()> {
-    let prefix = format!("{FILE}.corrupt-");
+    let prefix = format!("{DATABASE}.corrupt-");
     let mut names: Vec<String> = Vec::new();
     for entry in fs::read_dir(dir)? {
         names.extend(entry?.file_name().into_string().ok().filter(|name| name.starts_with(&prefix)));
@@ -485,14 +438,14 @@ pub(crate) fn bound_damaged(dir: &Path) -> io::Result<()> {
 
 fn set_aside(dir: &Path, now: Timestamp) -> Result<String> {
     let (day, time) = now.file_parts();
-    let stem = format!("{FILE}.corrupt-{day}T{time}Z");
+    let stem = format!("{DATABASE}.corrupt-{day}T{time}Z");
     let name = (0..1000)
         .map(|n| if n == 0 { stem.clone() } else { format!("{stem}-{n}") })
         .find(|name| !dir.join(name).exists())
         .ok_or_else(|| {
             Error::internal("too many damaged databases lie in the data folder").with_inside(dir.display().to_string())
         })?;
-    let from = |suffix: &str| -> PathBuf { dir.join(format!("{FILE}{suffix}")) };
+    let from = |suffix: &str| -> PathBuf { dir.join(format!("{DATABASE}{suffix}")) };
     let set_aside = |suffix: &str| {
         let failed = |e| io_error(|| format!("the damaged {} cannot be moved", from(suffix).display()), e);
         fs::rename(from(suffix), dir.join(format!("{name}{suffix}"))).map_err(failed)

@@ -1,6 +1,6 @@
 //! The rows of devices and sessions, and who of them may change who comes in. What they are asked for is in `access`.
 
-use crate::db::{Fail, each, of_row};
+use crate::reading::{Damaged, Fail, of_row};
 use crate::words::{from_word, word};
 use crate::{Accounts, grants};
 use perch_base::Result;
@@ -66,10 +66,15 @@ pub(crate) fn token_sql() -> String {
     format!("{DEVICES} WHERE d.token IN (?1, ?2)")
 }
 
-/// All devices, newest first.
-pub(crate) fn all_devices(c: &Connection) -> Result<Vec<Device>, Fail> {
+/// All devices that can be read, newest first.
+pub(crate) fn all_devices(damaged: &Damaged, c: &Connection) -> Result<Vec<Device>, Fail> {
     let mut statement = c.prepare_cached(&format!("{DEVICES} ORDER BY d.created DESC, d.id"))?;
-    each(statement.query([])?, device)
+    damaged.all(statement.query([])?, device)
+}
+
+/// Removes a device; whether there was one.
+pub(crate) fn delete_device(tx: &Transaction<'_>, id: &str) -> Result<bool, Fail> {
+    Ok(tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id])? > 0)
 }
 
 /// The device of this id.
@@ -87,11 +92,13 @@ impl Accounts {
     /// Removes sessions whose time is over; called where a new one begins, so that they cannot pile up.
     pub(crate) fn drop_expired(&self, tx: &Transaction<'_>, now: Timestamp) -> Result<(), Fail> {
         let mut sessions = tx.prepare_cached("SELECT id, created, seen FROM device WHERE kind = 'session'")?;
-        let mut rows = sessions.query([])?;
-        while let Some(r) = rows.next()? {
-            let (id, created, seen) = (r.get::<_, String>(0)?, Timestamp(r.get(1)?), Timestamp(r.get(2)?));
+        let sessions = self.inner.db.damaged.all(sessions.query([])?, |r| {
+            let id: String = r.get(0)?;
+            of_row(format_args!("device {id}"), || Ok((id.clone(), Timestamp(r.get(1)?), Timestamp(r.get(2)?))))
+        })?;
+        for (id, created, seen) in sessions {
             if self.inner.config.session.is_over(DeviceKind::Session, created, seen, now) {
-                tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id])?;
+                delete_device(tx, &id)?;
             }
         }
         Ok(())

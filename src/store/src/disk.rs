@@ -2,13 +2,13 @@
 
 use crate::Recordings;
 use crate::fault::io_error;
+use perch_base::disk;
 use perch_base::sync::lock;
 use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::disk::DiskFacts;
 use perch_domain::status::DiskStatus;
 use rusqlite::{OptionalExtension, params};
-use rustix::fs::StatVfsMountFlags;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -37,13 +37,8 @@ pub(crate) struct Space {
 impl Space {
     /// Asks the system about the disk that holds `folder`; errors are the system's.
     pub(crate) fn of(folder: impl AsFd) -> io::Result<Self> {
-        let s = rustix::fs::fstatvfs(&folder)?;
-        Ok(Self {
-            total_bytes: s.f_blocks.saturating_mul(s.f_frsize),
-            free_bytes: s.f_bavail.saturating_mul(s.f_frsize),
-            read_only: s.f_flag.contains(StatVfsMountFlags::RDONLY),
-            device: rustix::fs::fstat(&folder)?.st_dev,
-        })
+        let disk::Space { total_bytes, free_bytes, read_only } = disk::Space::of(&folder)?;
+        Ok(Self { total_bytes, free_bytes, read_only, device: rustix::fs::fstat(&folder)?.st_dev })
     }
 }
 

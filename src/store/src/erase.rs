@@ -2,6 +2,8 @@
 //! `retention` and of those whose recordings were for a moment only.
 
 use crate::fault::{io_error, write_fault};
+use crate::reading::of_row;
+use crate::segment_rows::delete_row;
 use crate::{Recordings, gap_rows};
 use perch_base::Result;
 use perch_base::ids::SegmentId;
@@ -100,7 +102,7 @@ impl Recordings {
         cause: Option<GapCause>,
     ) -> Result<Option<RetentionReport>> {
         struct Marked {
-            id: i64,
+            id: SegmentId,
             camera: String,
             path: String,
             start: Timestamp,
@@ -111,19 +113,15 @@ impl Recordings {
             let sql = "SELECT id, camera, path, start, end, size FROM segment
                 WHERE state = 'deleting' AND state <> 'sealed'";
             let mut statement = c.prepare_cached(sql)?;
-            let rows = statement.query_map([], |r| {
-                Ok(Marked {
-                    id: r.get(0)?,
-                    camera: r.get(1)?,
-                    path: r.get(2)?,
-                    start: Timestamp(r.get(3)?),
-                    end: Timestamp(r.get(4)?),
-                    size_bytes: r.get(5)?,
+            self.inner.db.damaged.all(statement.query([])?, |r| {
+                let id = SegmentId(r.get(0)?);
+                of_row(format_args!("recording {id}"), || {
+                    let (start, end) = (Timestamp(r.get(3)?), Timestamp(r.get(4)?));
+                    Ok(Marked { id, camera: r.get(1)?, path: r.get(2)?, start, end, size_bytes: r.get(5)? })
                 })
-            })?;
-            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+            })
         })?;
-        let mine: Option<HashSet<i64>> = ids.map(|ids| ids.iter().map(|id| id.0).collect());
+        let mine: Option<HashSet<SegmentId>> = ids.map(|ids| ids.iter().copied().collect());
         let (mut gone, mut failed) = (Vec::new(), None);
         for one in marked.into_iter().filter(|one| mine.as_ref().is_none_or(|mine| mine.contains(&one.id))) {
             match self.unlink(&one.path) {
@@ -139,7 +137,7 @@ impl Recordings {
             format_args!("{} deleted recordings cannot be taken out of the index", gone.len()),
             |tx| {
                 for one in &gone {
-                    tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([one.id])?;
+                    delete_row(tx, one.id)?;
                     if let Some(cause) = cause {
                         gap_rows::put(tx, &one.camera, one.start, one.end, cause)?;
                     }

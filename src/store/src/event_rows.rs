@@ -1,16 +1,13 @@
 //! Rows of events: how they are written inside a transaction, and found.
 
-use crate::db::{Fail, each, of_row};
+use crate::reading::{Damaged, Fail, of_row};
 use crate::words::{from_word, word};
 use perch_base::ids::{CameraId, EventId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::{Event, EventFilter, TimeRange};
+use perch_domain::archive::{Event, EventFilter, MAX_ON_TIMELINE, TimeRange};
 use perch_domain::motion::Rect;
 use rusqlite::{Connection, Row, Transaction, params};
-
-/// Events shown on one timeline.
-pub(crate) const MAX_ON_TIMELINE: usize = 2_000;
 
 /// Events longer than this, and those that still run, are found by the index `event_long`, all others by their start: so what
 /// overlaps a range is found without a walk through everything before it. The number stands in the index, too.
@@ -79,38 +76,45 @@ pub(crate) fn in_range_sql() -> String {
         "SELECT {COLUMNS} FROM event WHERE camera = ?1 AND id >= ?4 AND id < ?3 + {ID_LATE_US} AND start < ?3
         AND (end IS NULL OR end > ?2)
         UNION ALL SELECT {COLUMNS} FROM event INDEXED BY event_long WHERE {IS_LONG} > ?2
-        AND camera = ?1 AND id < ?4 AND start < ?3 ORDER BY id DESC LIMIT {MAX_ON_TIMELINE}"
+        AND camera = ?1 AND id < ?4 AND start < ?3 ORDER BY id DESC"
     )
 }
 
-/// A camera's events that overlap a range, newest first, at most [`MAX_ON_TIMELINE`].
-pub(crate) fn in_range(c: &Connection, camera: &CameraId, range: &TimeRange) -> Result<Vec<Event>, Fail> {
+/// A camera's events that overlap a range and can be read, newest first, at most [`MAX_ON_TIMELINE`].
+pub(crate) fn in_range(
+    damaged: &Damaged,
+    c: &Connection,
+    camera: &CameraId,
+    range: &TimeRange,
+) -> Result<Vec<Event>, Fail> {
     let mut statement = c.prepare_cached(&in_range_sql())?;
     let far = range.from.0.saturating_sub(LONG_US);
-    each(statement.query(params![camera.as_str(), range.from.0, range.to.0, far])?, from_row)
+    damaged.each(MAX_ON_TIMELINE, statement.query(params![camera.as_str(), range.from.0, range.to.0, far])?, from_row)
 }
 
 /// A page of events, newest first: of a camera (`?1`) or all, before an id (`?2`), of a kind (`?3`), that end after `?4` and begin
-/// before `?5`, at most `?6`; `?7` is [`LONG_US`] before `?4`. What is null lets everything pass.
+/// before `?5`; `?6` is [`LONG_US`] before `?4`. What is null lets everything pass. Whoever reads stops when it has enough: a limit
+/// here would count those that are damaged.
 pub(crate) fn page_sql(camera: bool, from: bool) -> String {
     let whose = if camera { "camera = ?1" } else { "?1 IS NULL" };
     let rest = format!("{whose} AND id < ?2 AND (?3 IS NULL OR kind = ?3) AND (?5 IS NULL OR start < ?5)");
-    let tail = "ORDER BY id DESC LIMIT ?6";
+    let tail = "ORDER BY id DESC";
     if !from {
-        return format!("SELECT {COLUMNS} FROM event WHERE {rest} AND ?4 IS NULL AND ?7 IS NULL {tail}");
+        return format!("SELECT {COLUMNS} FROM event WHERE {rest} AND ?4 IS NULL AND ?6 IS NULL {tail}");
     }
     format!(
-        "SELECT {COLUMNS} FROM event WHERE {rest} AND id >= ?7 AND (end IS NULL OR end > ?4)
-        UNION ALL SELECT {COLUMNS} FROM event INDEXED BY event_long WHERE {IS_LONG} > ?4 AND {rest} AND id < ?7 {tail}"
+        "SELECT {COLUMNS} FROM event WHERE {rest} AND id >= ?6 AND (end IS NULL OR end > ?4)
+        UNION ALL SELECT {COLUMNS} FROM event INDEXED BY event_long WHERE {IS_LONG} > ?4 AND {rest} AND id < ?6 {tail}"
     )
 }
 
-/// The newest events of one camera (or all) that `filter` lets pass, `limit` at most.
+/// The newest events of one camera (or all) that `filter` lets pass and that can be read, `most` at most.
 pub(crate) fn page(
+    damaged: &Damaged,
     c: &Connection,
     filter: &EventFilter,
     camera: Option<&CameraId>,
-    limit: usize,
+    most: usize,
 ) -> Result<Vec<Event>, Fail> {
     // Bounds the search by time.
     let before = filter.before.map_or(i64::MAX, |id| id.0);
@@ -119,6 +123,6 @@ pub(crate) fn page(
     let kind = filter.kind.as_ref().map(word).transpose()?;
     let (from, to) = (filter.from.map(|t| t.0), filter.to.map(|t| t.0));
     let far = from.map(|from| from.saturating_sub(LONG_US));
-    let limits = params![camera.map(CameraId::as_str), before, kind, from, to, limit as i64, far];
-    each(statement.query(limits)?, from_row)
+    let limits = params![camera.map(CameraId::as_str), before, kind, from, to, far];
+    damaged.each(most, statement.query(limits)?, from_row)
 }

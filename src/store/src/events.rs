@@ -2,13 +2,13 @@
 
 use crate::Index;
 use crate::change::{RowChange, Started};
-use crate::event_rows::{MAX_ON_TIMELINE, by_id, in_range, missing, page};
+use crate::event_rows::{by_id, in_range, missing, page};
 use perch_base::Result;
 use perch_base::ids::{CameraId, EventId};
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_domain::access::CameraGrant;
-use perch_domain::archive::{Event, EventFilter, EventKind, EventPage, TimeRange};
+use perch_domain::archive::{Event, EventFilter, EventKind, EventPage, MAX_ON_TIMELINE, TimeRange};
 use perch_domain::motion::{Cause, Rect};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -127,7 +127,8 @@ impl Index {
         let waiting = self.rows().events(|_| true);
         // Any row of one that waits may have to go.
         let most = limit + 1 + waiting.len();
-        let one = |c: &Connection, camera: Option<&CameraId>| page(c, filter, camera, most);
+        let damaged = &self.inner.db.damaged;
+        let one = |c: &Connection, camera: Option<&CameraId>| page(damaged, c, filter, camera, most);
         let whose = filter.camera.as_ref().map_or("all cameras", CameraId::as_str);
         let before = filter.before.map_or(i64::MAX, |id| id.0);
         let what = format_args!("looking up events of {whose} before {before}");
@@ -147,12 +148,12 @@ impl Index {
         Ok(EventPage { events, next_cursor })
     }
 
-    /// Events that overlap a range, oldest first; of more than 2,000 the newest.
+    /// Events that overlap a range, oldest first; of more than [`MAX_ON_TIMELINE`] the newest.
     pub(crate) fn events_in(&self, camera: &CameraId, range: &TimeRange) -> Result<Vec<Event>> {
         // First, as in a page of events.
         let waiting = self.rows().events(|_| true);
         let what = format_args!("camera {camera}: looking up its events");
-        let rows = self.inner.db.read(what, |c| in_range(c, camera, range))?;
+        let rows = self.inner.db.read(what, |c| in_range(&self.inner.db.damaged, c, camera, range))?;
         let ends_after = |event: &Event| event.end.is_none_or(|end| end > range.from);
         let is_asked = |event: &Event| event.camera == *camera && event.start < range.to && ends_after(event);
         let mut events = waiting.merge(rows, is_asked);

@@ -6,6 +6,10 @@ use rustix::io::Errno;
 use std::fmt::Display;
 use std::io;
 
+const FULL: &str = "the disk is full";
+const READ_ONLY: &str = "the disk is read-only";
+const FAILS: &str = "the disk reports an error";
+
 fn errno(e: &io::Error) -> Option<Errno> {
     e.raw_os_error().map(Errno::from_raw_os_error)
 }
@@ -13,9 +17,9 @@ fn errno(e: &io::Error) -> Option<Errno> {
 /// Wraps a file error. `what` names the file and what was done with it: for the inside, since it may hold a path.
 pub(crate) fn io_error(what: impl FnOnce() -> String, e: io::Error) -> Error {
     let (kind, message) = match errno(&e) {
-        Some(Errno::NOSPC | Errno::DQUOT) => (ErrorKind::Unavailable, "the disk is full"),
-        Some(Errno::ROFS) => (ErrorKind::Unavailable, "the disk is read-only"),
-        Some(Errno::IO) => (ErrorKind::Unavailable, "the disk reports an error"),
+        Some(Errno::NOSPC | Errno::DQUOT) => (ErrorKind::Unavailable, FULL),
+        Some(Errno::ROFS) => (ErrorKind::Unavailable, READ_ONLY),
+        Some(Errno::IO) => (ErrorKind::Unavailable, FAILS),
         Some(Errno::NOENT) => (ErrorKind::NotFound, "the file is gone"),
         _ => (ErrorKind::Io, "a file cannot be read or written"),
     };
@@ -32,9 +36,9 @@ fn is_full(e: &rusqlite::Error) -> bool {
 pub(crate) fn sql_error(what: &dyn Display, e: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
     let (kind, message) = match e.sqlite_error_code() {
-        _ if is_full(&e) => (ErrorKind::Unavailable, "the disk is full"),
-        Some(Code::ReadOnly) => (ErrorKind::Unavailable, "the disk is read-only"),
-        Some(Code::SystemIoFailure | Code::CannotOpen) => (ErrorKind::Unavailable, "the disk reports an error"),
+        _ if is_full(&e) => (ErrorKind::Unavailable, FULL),
+        Some(Code::ReadOnly) => (ErrorKind::Unavailable, READ_ONLY),
+        Some(Code::SystemIoFailure | Code::CannotOpen) => (ErrorKind::Unavailable, FAILS),
         Some(Code::DatabaseBusy | Code::DatabaseLocked) => (ErrorKind::Unavailable, "the database is busy"),
         Some(Code::DatabaseCorrupt | Code::NotADatabase) => (ErrorKind::Corrupt, "the database is damaged"),
         Some(Code::ConstraintViolation) => (ErrorKind::Conflict, "this does not fit what is stored already"),

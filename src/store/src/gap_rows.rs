@@ -1,6 +1,6 @@
 //! Rows of gaps: why nothing was recorded for a while. Neighbours of one cause are one row.
 
-use crate::db::{Fail, each};
+use crate::reading::{Damaged, Fail, of_row};
 use crate::words::{from_word, word};
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
@@ -39,12 +39,20 @@ pub(crate) const WITHIN: &str =
     "SELECT start, end, cause FROM gap WHERE camera = ?1 AND end > ?2 AND start < ?3 ORDER BY start LIMIT ?4";
 
 /// A camera's gaps that overlap a range, in order, at most `limit`.
-pub(crate) fn within(c: &Connection, camera: &CameraId, range: &TimeRange, limit: usize) -> Result<Vec<Gap>, Fail> {
+pub(crate) fn within(
+    damaged: &Damaged,
+    c: &Connection,
+    camera: &CameraId,
+    range: &TimeRange,
+    limit: usize,
+) -> Result<Vec<Gap>, Fail> {
     let mut statement = c.prepare_cached(WITHIN)?;
     let rows = statement.query(params![camera.as_str(), range.from.0, range.to.0, limit as i64])?;
-    each(rows, |r| {
-        // A newer program that was gone back from may have known a cause more.
-        let cause = from_word(&r.get::<_, String>(2)?).unwrap_or(GapCause::Unknown);
-        Ok(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause })
+    damaged.all(rows, |r| {
+        of_row(format_args!("a gap of camera {camera}"), || {
+            // A newer program that was gone back from may have known a cause more.
+            let cause = from_word(&r.get::<_, String>(2)?).unwrap_or(GapCause::Unknown);
+            Ok(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause })
+        })
     })
 }

@@ -1,7 +1,7 @@
 //! How a grant of cameras stands in the database, and how what a limited row is proved with is kept from programs that do not
 //! know of such grants: they would take it for a whole one.
 
-use crate::db::Fail;
+use crate::reading::Fail;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{CameraGrant, Grant, LIMITED_MARK as MARK, Role};
 

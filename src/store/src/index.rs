@@ -17,7 +17,10 @@ pub struct Index {
 
 pub(crate) struct Inner {
     pub(crate) db: Arc<Db>,
-    /// Files being written, and those whose rows have yet to follow.
+    /// Files being written, and those whose rows have yet to follow. A lock of its own beside that of `rows`: a writer takes it for
+    /// each GOP, and whoever asks what was recorded for a copy of what they hold; neither is to wait for a batch of changes to be
+    /// copied. A change leaves `rows` first and `live` then: what is asked of memory first and of the database then is found twice,
+    /// never missed.
     live: Mutex<HashMap<SegmentId, Live>>,
     /// Changes of recordings' rows that the database has yet to take.
     rows: Rows,
@@ -35,8 +38,6 @@ pub(crate) struct Failures {
     pub(crate) taking_in: Repeated,
     /// The system knows nothing of the disk for recordings.
     pub(crate) space: Repeated,
-    /// Rows of recordings are damaged.
-    pub(crate) damaged: Repeated,
 }
 
 impl Index {

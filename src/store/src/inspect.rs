@@ -34,7 +34,7 @@ impl Recordings {
             // Deleted since it was seen.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Found::Unknown,
             Err(e) => {
-                tracing::error!(path, error = %e, "a recording could not be looked at: it is left as it is");
+                leave(path, &e);
                 return Found::Unknown;
             }
         };
@@ -130,6 +130,11 @@ impl Recordings {
         }
         Ok(())
     }
+}
+
+/// A recording that the disk does not let be read is reported, and nothing is done with it.
+pub(crate) fn leave(path: &str, e: &io::Error) {
+    tracing::error!(path, error = %e, "a recording could not be looked at: it is left as it is");
 }
 
 /// What a recording is called in the quarantine.

@@ -1,16 +1,6 @@
 //! Floor 2: the only SQLite of the box and the only code that touches recording files. Accounts, devices and codes; segments,
-//! events and gaps; the MP4 files themselves. No policy lives here: what to delete, who may pair, how to cut is asked of
-//! `perch-domain`.
-//!
-//! Layout of the data folder:
-//! ```text
-//! perch.db                                           accounts, devices, index (mode 0600)
-//! perch.lock                                         held by the running daemon
-//! reserve                                            space that a start on a full disk gives up
-//! recordings/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>Z.mp4 times in UTC
-//! thumbnails/<camera>/<event>.jpg
-//! quarantine/                                        files that could not be read
-//! ```
+//! events and gaps; the MP4 files themselves. No policy lives here: what to delete, who may pair, how to cut, what becomes of a row
+//! and a file that differ, how much an answer holds is asked of `perch-domain`. What lies where is in `layout`.
 
 #![forbid(unsafe_code)]
 
@@ -38,6 +28,7 @@ mod gaps;
 mod grants;
 mod index;
 mod inspect;
+pub mod layout;
 mod live;
 mod meta;
 mod meta_rows;
@@ -47,6 +38,7 @@ mod pairing;
 mod plans;
 mod progress;
 mod read_back;
+mod reading;
 mod reconcile;
 mod recordings;
 mod repair;

@@ -1,7 +1,7 @@
 //! The state of pairing as it is kept: codes are stored as hashes alone. What it means is `perch_domain::pairing`'s.
 
-use crate::db::Fail;
 use crate::meta_rows;
+use crate::reading::Fail;
 use perch_base::secret;
 use perch_base::{Error, ErrorKind};
 use perch_domain::pairing::Pairing;

@@ -8,8 +8,18 @@ use bytes::{BufMut, Bytes, BytesMut};
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::TimeRange;
+use perch_domain::archive::{Segment, TimeRange};
+use std::io;
 use std::os::unix::fs::FileExt;
+
+fn damaged(s: &Segment) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("camera {}: recording {} is damaged", s.camera, s.id))
+}
+
+/// A file of a recording that the disk does not let be read.
+pub(crate) fn unreadable(s: &Segment, e: io::Error) -> Error {
+    io_error(|| format!("camera {}: recording {} cannot be read", s.camera, s.id), e)
+}
 
 impl Recordings {
     /// The file of a recording.
@@ -23,8 +33,7 @@ impl Recordings {
     /// Reads a whole fragment of a recording.
     pub(crate) fn read_fragment(&self, recorded: &Recorded, index: usize) -> Result<(read::Moof, Vec<u8>)> {
         let s = &recorded.segment;
-        let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {}: recording {} is damaged", s.camera, s.id));
-        let unreadable = |e| io_error(|| format!("camera {}: recording {} cannot be read", s.camera, s.id), e);
+        let (damaged, unreadable) = (|| damaged(s), |e| unreadable(s, e));
         let fragment = s.fragments.get(index).ok_or_else(damaged)?;
         if fragment.offset_bytes.checked_add(fragment.size_bytes).is_none_or(|end| end > s.size_bytes) {
             return Err(damaged());
@@ -48,8 +57,7 @@ impl Recordings {
         let index = s.fragments.partition_point(|f| f.start_us <= offset_us).checked_sub(1).ok_or_else(none)?;
         let fragment = s.fragments[index];
         let format = self.format_of(s.id)?;
-        let damaged = || Error::new(ErrorKind::Corrupt, format!("camera {camera}: recording {} is damaged", s.id));
-        let unreadable = |e| io_error(|| format!("camera {camera}: recording {} cannot be read", s.id), e);
+        let (damaged, unreadable) = (|| damaged(s), |e| unreadable(s, e));
         let file = self.open_recorded(recorded)?;
         let (moof, _) = read::moof_at(&file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let video = moof.runs.first().ok_or_else(damaged)?;

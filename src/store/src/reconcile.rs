@@ -7,11 +7,11 @@
 //! start goes on. What this process records has newer rows than the newest at its start, and is never touched. Here is what is
 //! compared and in which order; what is done with a row and a file that differ is in `repair`.
 
-use crate::db::{Fail, each};
 use crate::fault::io_error;
 use crate::files::{is_day, parse_recording_path};
-use crate::inspect::Found;
+use crate::inspect::{Found, leave};
 use crate::progress::{Folder, OpenReport};
+use crate::reading::{Fail, of_row};
 use crate::repair::{BRIEF, Brief};
 use crate::{Recordings, gap_rows};
 use perch_base::ids::{CameraId, EventId, SegmentId};
@@ -19,7 +19,7 @@ use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
 use perch_domain::archive::GapCause;
-use perch_domain::repair::LastSigns;
+use perch_domain::repair::{LastSigns, UNRECORDED_EVENT_US};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -126,10 +126,11 @@ impl Recordings {
         self.refuse_if_away()?;
         let (_, newest) = self.started();
         let rows = self.inner.db.read(format_args!("reading the recordings up to {newest}"), |c| {
+            let damaged = &self.inner.db.damaged;
             let open = format!("{BRIEF} WHERE state <> 'sealed' AND state = 'open' AND id <= ?1");
             let last = format!("{BRIEF} WHERE id <= ?1 ORDER BY id DESC LIMIT {NEWEST}");
-            let mut rows = each(c.prepare(&open)?.query([newest.0])?, Brief::from_row)?;
-            rows.extend(each(c.prepare(&last)?.query([newest.0])?, Brief::from_row)?);
+            let mut rows = damaged.all(c.prepare(&open)?.query([newest.0])?, Brief::from_row)?;
+            rows.extend(damaged.all(c.prepare(&last)?.query([newest.0])?, Brief::from_row)?);
             rows.sort_by_key(|r| r.id);
             rows.dedup_by_key(|r| r.id);
             Ok(rows)
@@ -139,7 +140,7 @@ impl Recordings {
             let size_bytes = match self.inner.recordings.length_bytes(&row.path) {
                 Ok(bytes) => bytes,
                 Err(e) => {
-                    tracing::error!(path = row.path, error = %e, "a recording could not be looked at: it is left as it is");
+                    leave(&row.path, &e);
                     continue;
                 }
             };
@@ -163,7 +164,8 @@ impl Recordings {
             let mut next = c.prepare("SELECT min(camera) FROM segment WHERE camera > ?1")?;
             let (mut at, mut out) = (String::new(), Vec::new());
             while let Some(camera) = next.query_row([&at], |r| r.get::<_, Option<String>>(0))? {
-                out.push(CameraId::new(&camera)?);
+                let read = of_row(format_args!("recordings of camera {camera:?}"), || Ok(CameraId::new(&camera)?));
+                out.extend(self.inner.db.damaged.readable(read)?);
                 at = camera;
             }
             Ok(out)
@@ -267,7 +269,10 @@ impl Recordings {
         let (_, newest) = self.started();
         let rows = self.inner.db.read(format_args!("reading the recordings of {path} in the index"), |c| {
             let sql = format!("{BRIEF} WHERE path > ?1 AND path < ?2");
-            each(c.prepare_cached(&sql)?.query([format!("{path}/"), behind(&path)])?, Brief::from_row)
+            self.inner
+                .db
+                .damaged
+                .all(c.prepare_cached(&sql)?.query([format!("{path}/"), behind(&path)])?, Brief::from_row)
         })?;
         let mut known = Vec::with_capacity(rows.len());
         let seen = on_disk.len();
@@ -332,10 +337,10 @@ impl Recordings {
     fn end_running_events(&self) -> Result<()> {
         let cut_short = self.state().progress.cut_short.clone();
         self.inner.db.write(format_args!("{} events that were cut short cannot be ended", cut_short.len()), |tx| {
-            let mut end = tx.prepare(
+            let mut end = tx.prepare(&format!(
                 "UPDATE event SET end = max(start, coalesce((SELECT max(segment.end) FROM segment
-                WHERE segment.event = event.id), start + 1000000)) WHERE end IS NULL AND id = ?1",
-            )?;
+                WHERE segment.event = event.id), start + {UNRECORDED_EVENT_US})) WHERE end IS NULL AND id = ?1",
+            ))?;
             for event in &cut_short {
                 end.execute([event.0])?;
             }
@@ -347,7 +352,11 @@ impl Recordings {
     /// index that end is known when the newest day was taken in.
     fn note_box_off(&self, camera: &CameraId) -> Result<()> {
         let (now, _) = self.started();
-        let alive_at = self.last_alive().unwrap_or(None).filter(|t| *t <= now);
+        let alive_at = self.last_alive().unwrap_or_else(|e| {
+            tracing::debug!(error = %e, "it is not known when the box ran last");
+            None
+        });
+        let alive_at = alive_at.filter(|t| *t <= now);
         let kept_since = self.inner.config.retention.kept_since(now);
         let is_known = self.inner.db.write(
             format_args!("camera {camera}: the time for which the box was off cannot be noted"),

@@ -3,6 +3,7 @@
 use crate::db::Db;
 use crate::files::Root;
 use crate::folder_lock::FolderLock;
+use crate::layout::{QUARANTINE, RECORDINGS, THUMBNAILS};
 use crate::live::Live;
 use crate::progress::Progress;
 use crate::{Config, Index, Meta};
@@ -64,9 +65,9 @@ impl Recordings {
     ) -> Result<Self> {
         let folder = |name: &str| Root::open(&config.data_dir.join(name));
         let inner = Inner {
-            recordings: folder("recordings")?,
-            thumbnails: folder("thumbnails")?,
-            quarantine: folder("quarantine")?,
+            recordings: folder(RECORDINGS)?,
+            thumbnails: folder(THUMBNAILS)?,
+            quarantine: folder(QUARANTINE)?,
             config: config.clone(),
             clock: clock.clone(),
             db: db.clone(),

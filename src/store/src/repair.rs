@@ -1,12 +1,12 @@
 //! Does what is to be done where a row and its file differ (`perch_domain::repair` says what): a file is taken in, cut or set aside, a row
 //! is corrected, marked or forgotten. Which rows and files are held against each other, and when, is `reconcile`'s.
 
-use crate::db::{Fail, of_row};
 use crate::files::parse_recording_path;
 use crate::inspect::Found;
 use crate::mp4::read::Scan;
 use crate::mp4::write::ntp_to_timestamp;
-use crate::segment_rows::format_id;
+use crate::reading::{Fail, of_row};
+use crate::segment_rows::{Held, format_id, update_row};
 use crate::segments::length_us;
 use crate::words::{from_word, word};
 use crate::{Recordings, fragments};
@@ -72,15 +72,21 @@ impl Recordings {
                 row.end = row.start.plus_micros(length_us(&scan.fragments));
                 (row.size_bytes, row.state) = (scan.size_bytes, SegmentState::Sealed);
                 self.inner.db.write(format_args!("recording {} cannot be repaired in the index", row.path), |tx| {
-                    let sql =
-                        "UPDATE segment SET end = ?2, size = ?3, state = 'sealed', init_size = ?4, fragments = ?5,
-                        sha256 = NULL, format = ?6, audio = ?7 WHERE id = ?1";
+                    let held = Held {
+                        start: row.start,
+                        end: row.end,
+                        state: row.state,
+                        size_bytes: row.size_bytes,
+                        init_bytes: scan.init.size_bytes,
+                        fragments: &scan.fragments,
+                    };
+                    update_row(tx, id, &held, None)?;
                     let format = format_id(tx, &scan.init.format)?;
-                    let (size_bytes, init_bytes) = (scan.size_bytes as i64, scan.init.size_bytes as i64);
-                    let blob = fragments::encode(&scan.fragments);
-                    let audio = scan.init.channels;
-                    tx.prepare_cached(sql)?
-                        .execute(params![id.0, row.end.0, size_bytes, init_bytes, blob, format, audio])?;
+                    tx.prepare_cached("UPDATE segment SET format = ?2, audio = ?3 WHERE id = ?1")?.execute(params![
+                        id.0,
+                        format,
+                        scan.init.channels
+                    ])?;
                     Ok(())
                 })?;
                 Ok(Some(row))

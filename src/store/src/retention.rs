@@ -2,10 +2,11 @@
 
 use crate::erase::RetentionReport;
 use crate::fault::io_error;
+use crate::reading::of_row;
 use crate::stills::thumbnail_path;
 use crate::{Recordings, reserve};
 use perch_base::Result;
-use perch_base::ids::SegmentId;
+use perch_base::ids::{EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_domain::archive::GapCause;
 use perch_domain::retention::{Answer, Candidate, Forgotten, Page, Planner, Step, Usage, Worth};
@@ -29,6 +30,13 @@ pub(crate) fn candidates_sql(worth: Worth) -> &'static str {
              AND s.end < ?1 AND (s.end, s.id) > (?2, ?3) ORDER BY s.end, s.id LIMIT ?4"
         }
     }
+}
+
+/// An event that nobody can ask for any more.
+struct OldEvent {
+    id: EventId,
+    camera: String,
+    has_still: bool,
 }
 
 impl Recordings {
@@ -149,11 +157,14 @@ impl Recordings {
         self.inner.db.read(format_args!("looking up what may be deleted behind recording {behind}"), |c| {
             let mut statement = c.prepare_cached(candidates_sql(page.worth))?;
             let (end, id) = page.after.map_or((i64::MIN, i64::MIN), |(end, id)| (end.0, id.0));
-            let rows = statement.query_map(params![before.map_or(i64::MAX, |t| t.0), end, id, PAGE as i64], |r| {
-                let size_bytes = r.get::<_, i64>(2)?.max(0) as u64;
-                Ok(Candidate { id: SegmentId(r.get(0)?), end: Timestamp(r.get(1)?), size_bytes })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let rows = statement.query(params![before.map_or(i64::MAX, |t| t.0), end, id, PAGE as i64])?;
+            self.inner.db.damaged.all(rows, |r| {
+                let id = SegmentId(r.get(0)?);
+                of_row(format_args!("recording {id}"), || {
+                    let size_bytes = r.get::<_, i64>(2)?.max(0) as u64;
+                    Ok(Candidate { id, end: Timestamp(r.get(1)?), size_bytes })
+                })
+            })
         })
     }
 
@@ -169,8 +180,10 @@ impl Recordings {
                 AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.event = event.id AND state IN ('open', 'sealed', 'deleting'))
                 ORDER BY id LIMIT ?2";
             let mut statement = c.prepare_cached(sql)?;
-            let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?, r.get::<_, bool>(2)?));
-            Ok(statement.query_map(params![events_before.0, PAGE as i64], row)?.collect::<Result<Vec<_>, _>>()?)
+            self.inner.db.damaged.all(statement.query(params![events_before.0, PAGE as i64])?, |r| {
+                let id = EventId(r.get(0)?);
+                of_row(format_args!("event {id}"), || Ok(OldEvent { id, camera: r.get(1)?, has_still: r.get(2)? }))
+            })
         })?;
         self.drop_events(&old)?;
         if old.len() < PAGE {
@@ -192,24 +205,24 @@ impl Recordings {
         })
     }
 
-    fn drop_events(&self, old: &[(i64, String, bool)]) -> Result<()> {
-        let Some((first, ..)) = old.first() else { return Ok(()) };
+    fn drop_events(&self, old: &[OldEvent]) -> Result<()> {
+        let Some(first) = old.first().map(|event| event.id) else { return Ok(()) };
         // The rows first: one that was pinned a moment ago keeps its still.
         let gone =
             self.inner.db.write(format_args!("{} events from {first} on cannot be dropped", old.len()), |tx| {
                 let mut statement = tx.prepare_cached("DELETE FROM event WHERE id = ?1 AND pinned = 0")?;
                 let mut gone = Vec::with_capacity(old.len());
                 for event in old {
-                    if statement.execute([event.0])? > 0 {
+                    if statement.execute([event.id.0])? > 0 {
                         gone.push(event);
                     }
                 }
                 Ok(gone)
             })?;
-        for (id, camera, _) in gone.into_iter().filter(|e| e.2) {
+        for OldEvent { id, camera, .. } in gone.into_iter().filter(|event| event.has_still) {
             // One bad still must not keep all others for ever.
             if let Err(e) = self.inner.thumbnails.remove(&thumbnail_path(camera, *id)) {
-                tracing::warn!(event = id, error = %e, "the still of an event that was dropped cannot be removed");
+                tracing::warn!(event = id.0, error = %e, "the still of an event that was dropped cannot be removed");
             }
         }
         Ok(())
@@ -312,7 +325,7 @@ mod tests {
         let camera = CameraId::new("front").expect("valid");
         let (kind, cause) = (EventKind::Motion, Cause::Motion);
         let new = |n| NewEvent {
-            id: perch_base::ids::EventId(n),
+            id: EventId(n),
             camera: camera.clone(),
             kind,
             start: Timestamp(n),
@@ -326,7 +339,7 @@ mod tests {
         for id in ids {
             store.put_still(id, b"\xff\xd8", &[]).expect("kept");
         }
-        let old = ids.map(|id| (id.0, "front".to_owned(), true));
+        let old = ids.map(|id| OldEvent { id, camera: "front".into(), has_still: true });
         store.index().pin(ids[1], true).expect("pinned after it was looked up");
         store.drop_events(&old).expect("dropped");
         assert!(store.index().event_by_id(ids[0]).is_err() && store.index().event_by_id(ids[1]).is_ok());

@@ -3,8 +3,8 @@
 //! crash in between costs nothing but to which event a file belonged: files without a row are taken in at the next start.
 
 use crate::change::{RowChange, Started};
-use crate::db::Fail;
-use crate::segment_rows::{format_id, update_row};
+use crate::reading::Fail;
+use crate::segment_rows::{delete_row, format_id, update_row};
 use crate::{Index, event_rows, gap_rows};
 use perch_base::Result;
 use perch_base::sync::{lock, try_lock};
@@ -95,15 +95,13 @@ fn write(tx: &Transaction<'_>, change: &RowChange) -> Result<(), Fail> {
             tx.prepare_cached(sql)?.execute(row)?;
         }
         RowChange::Seal { segment, channels, sha256, .. } => {
-            update_row(tx, segment, Some(sha256))?;
+            update_row(tx, segment.id, &segment.into(), Some(sha256))?;
             // Its event may have been entered since the file began.
             let sql = "UPDATE segment SET audio = ?2, event = coalesce(event, (SELECT id FROM event WHERE id = ?3))
                 WHERE id = ?1";
             tx.prepare_cached(sql)?.execute(params![segment.id.0, channels, segment.event.map(|e| e.0)])?;
         }
-        RowChange::Forget { id } => {
-            tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
-        }
+        RowChange::Forget { id } => delete_row(tx, *id)?,
         RowChange::Claim { files, event } => {
             let sql = "UPDATE segment SET event = (SELECT id FROM event WHERE id = ?2) WHERE id = ?1";
             let mut statement = tx.prepare_cached(sql)?;
@@ -111,7 +109,7 @@ fn write(tx: &Transaction<'_>, change: &RowChange) -> Result<(), Fail> {
                 statement.execute(params![id.0, event.0])?;
             }
         }
-        RowChange::Cut { segment, .. } => update_row(tx, segment, None)?,
+        RowChange::Cut { segment, .. } => update_row(tx, segment.id, &segment.into(), None)?,
         RowChange::Event(event) => event_rows::put(tx, event)?,
         RowChange::Still { event, boxes } => {
             let sql = "UPDATE event SET thumbnail = 1, boxes = ?2 WHERE id = ?1";

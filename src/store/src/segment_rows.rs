@@ -1,10 +1,12 @@
 //! Rows of recordings: what is written into them inside a transaction.
 
-use crate::db::Fail;
 use crate::fragments;
 use crate::mp4::h264::TrackFormat;
+use crate::reading::Fail;
 use crate::words::word;
-use perch_domain::archive::Segment;
+use perch_base::ids::SegmentId;
+use perch_base::time::Timestamp;
+use perch_domain::archive::{Fragment, Segment, SegmentState};
 use rusqlite::{Transaction, params};
 
 /// Finds or keeps a pair of parameter sets.
@@ -14,20 +16,40 @@ pub(crate) fn format_id(tx: &Transaction<'_>, format: &TrackFormat) -> Result<i6
     Ok(tx.prepare_cached("SELECT id FROM format WHERE sps = ?1 AND pps = ?2")?.query_row(key, |r| r.get(0))?)
 }
 
+/// What a whole file holds, as its row says it.
+pub(crate) struct Held<'a> {
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    pub(crate) state: SegmentState,
+    pub(crate) size_bytes: u64,
+    pub(crate) init_bytes: u64,
+    pub(crate) fragments: &'a [Fragment],
+}
+
+impl<'a> From<&'a Segment> for Held<'a> {
+    fn from(s: &'a Segment) -> Self {
+        let Segment { start, end, state, size_bytes, init_size_bytes: init_bytes, ref fragments, .. } = *s;
+        Self { start, end, state, size_bytes, init_bytes, fragments }
+    }
+}
+
 /// Writes what a repaired or finished file holds into its row.
-pub(crate) fn update_row(tx: &Transaction<'_>, s: &Segment, sha256: Option<&[u8]>) -> Result<(), Fail> {
+pub(crate) fn update_row(
+    tx: &Transaction<'_>,
+    id: SegmentId,
+    held: &Held<'_>,
+    sha256: Option<&[u8]>,
+) -> Result<(), Fail> {
     let sql = "UPDATE segment SET start = ?2, end = ?3, size = ?4, state = ?5, init_size = ?6, fragments = ?7, sha256 = ?8 WHERE id = ?1";
-    let blob = fragments::encode(&s.fragments);
-    let (size_bytes, init_bytes) = (s.size_bytes as i64, s.init_size_bytes as i64);
-    tx.prepare_cached(sql)?.execute(params![
-        s.id.0,
-        s.start.0,
-        s.end.0,
-        size_bytes,
-        word(&s.state)?,
-        init_bytes,
-        blob,
-        sha256
-    ])?;
+    let (size_bytes, init_bytes) = (held.size_bytes as i64, held.init_bytes as i64);
+    let (state, blob) = (word(&held.state)?, fragments::encode(held.fragments));
+    let row = params![id.0, held.start.0, held.end.0, size_bytes, state, init_bytes, blob, sha256];
+    tx.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+/// Takes a row away.
+pub(crate) fn delete_row(tx: &Transaction<'_>, id: SegmentId) -> Result<(), Fail> {
+    tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
     Ok(())
 }

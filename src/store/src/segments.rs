@@ -3,17 +3,18 @@
 //! `segment_rows`.
 
 use crate::change::RowChange;
-use crate::db::{Fail, each, of_row};
 use crate::fault::io_error;
 use crate::live::Recorded;
 use crate::mp4::h264::TrackFormat;
 use crate::mp4::read;
+use crate::reading::{Fail, of_row};
+use crate::segment_rows::delete_row;
 use crate::words::from_word;
 use crate::{Recordings, fragments};
 use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
-use perch_base::{Error, Result};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Fragment, Segment, SegmentState, TOUCH_US, TimeRange};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::HashSet;
@@ -37,10 +38,8 @@ impl Recordings {
         let fragments = match blob {
             None => Vec::new(),
             Some(blob) => fragments::decode(&blob).unwrap_or_else(|| {
-                // One damaged row must not hide its neighbours.
-                if self.index().inner.failures.damaged.is_news(id, self.inner.clock.mono()) {
-                    tracing::error!(segment = id.0, "the index of a recording is damaged: it cannot be played");
-                }
+                let message = format!("recording {id}: where its pictures are is damaged: it cannot be played");
+                self.inner.db.damaged.note(&Error::new(ErrorKind::Corrupt, message));
                 Vec::new()
             }),
         };
@@ -62,10 +61,7 @@ impl Recordings {
 
     /// Takes back a row whose file is gone.
     pub(crate) fn forget_open(&self, id: SegmentId) -> Result<()> {
-        self.inner.db.write(format_args!("recording {id} cannot be taken out of the index"), |tx| {
-            tx.prepare_cached("DELETE FROM segment WHERE id = ?1")?.execute([id.0])?;
-            Ok(())
-        })
+        self.inner.db.write(format_args!("recording {id} cannot be taken out of the index"), |tx| delete_row(tx, id))
     }
 
     /// Whether a row names this path. A database that does not answer knows none.
@@ -92,7 +88,10 @@ impl Recordings {
                 "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND start >= ?2 AND start < ?2 + {NEAR_US}
                 AND state = 'sealed' ORDER BY id DESC LIMIT 1"
             );
-            each(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0])?, |row| self.recorded_in(row))
+            self.inner
+                .db
+                .damaged
+                .all(c.prepare_cached(&sql)?.query(params![camera.as_str(), at.0])?, |row| self.recorded_in(row))
         })?;
         let is_near = |s: &Segment| s.start >= at && s.start < at.plus_micros(NEAR_US);
         let in_memory = live.iter().map(|(l, _)| l.segment.clone()).filter(is_near);
@@ -104,7 +103,7 @@ impl Recordings {
                 AND end > ?2 + {TOUCH_US} AND start < ?4 AND start >= {FIRST_THAT_MAY_OVERLAP}"
             );
             let limits = params![camera.as_str(), newest.start.0, newest.id.0, newest.end.0];
-            each(c.prepare_cached(&sql)?.query(limits)?, |row| self.recorded_in(row))
+            self.inner.db.damaged.all(c.prepare_cached(&sql)?.query(limits)?, |row| self.recorded_in(row))
         })?;
         for (recorded, is_complete) in live {
             let s = &recorded.segment;
@@ -152,7 +151,7 @@ impl Recordings {
         let open = self.being_written(camera, range)?;
         let mut out = self.inner.db.read(format_args!("camera {camera}: looking up its recordings"), |c| {
             let limits = params![camera.as_str(), range.from.0, range.to.0, limit as i64];
-            each(c.prepare_cached(&recorded_sql())?.query(limits)?, |row| self.recorded_in(row))
+            self.inner.db.damaged.all(c.prepare_cached(&recorded_sql())?.query(limits)?, |row| self.recorded_in(row))
         })?;
         let sealed = out.len();
         for one in open {
@@ -177,9 +176,12 @@ impl Recordings {
                 "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND state = 'open' AND start < ?3
                 AND start >= {FIRST_THAT_MAY_OVERLAP}"
             );
-            each(c.prepare_cached(&sql)?.query(params![camera.as_str(), range.from.0, range.to.0])?, |row| {
-                self.recorded_in(row)
-            })
+            self.inner
+                .db
+                .damaged
+                .all(c.prepare_cached(&sql)?.query(params![camera.as_str(), range.from.0, range.to.0])?, |row| {
+                    self.recorded_in(row)
+                })
         })?;
         let mut out = Vec::new();
         for mut recorded in rows {
@@ -308,6 +310,6 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(store.recorded(&camera, &range, 9).expect("asked").len(), 2);
         }
-        assert_eq!(store.index().inner.failures.damaged.ended(), Some(2), "one was logged");
+        assert_eq!(store.inner.db.damaged.logged.ended(), Some(2), "one was logged");
     }
 }

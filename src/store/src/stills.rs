@@ -17,7 +17,7 @@ const JPEG: &[u8] = &[0xff, 0xd8];
 const MAX_THUMBNAIL_BYTES: usize = 4 << 20;
 
 /// Where an event's still lies below `thumbnails/`.
-pub(crate) fn thumbnail_path(camera: &str, id: i64) -> String {
+pub(crate) fn thumbnail_path(camera: &str, id: EventId) -> String {
     format!("{camera}/{id}.jpg")
 }
 
@@ -33,7 +33,7 @@ impl Recordings {
         let event = self.index().event_by_id(id)?;
         self.inner
             .thumbnails
-            .put(&thumbnail_path(event.camera.as_str(), id.0), jpeg)
+            .put(&thumbnail_path(event.camera.as_str(), id), jpeg)
             .map_err(|e| io_error(|| format!("the still of event {id} cannot be kept"), e))?;
         let _one_at_a_time = lock(&self.index().rows().naming);
         self.index().change(RowChange::Still { event: id, boxes: boxes.to_vec() })?;
@@ -48,7 +48,7 @@ impl Recordings {
         }
         let mut data = Vec::new();
         let unreadable = |e| io_error(|| format!("event {id} has no still that can be read"), e);
-        let file = self.inner.thumbnails.read(&thumbnail_path(event.camera.as_str(), id.0)).map_err(unreadable)?;
+        let file = self.inner.thumbnails.read(&thumbnail_path(event.camera.as_str(), id)).map_err(unreadable)?;
         file.take(MAX_THUMBNAIL_BYTES as u64).read_to_end(&mut data).map_err(unreadable)?;
         // A power cut may have left less than a picture.
         if data.starts_with(JPEG) { Ok(data.into()) } else { Err(none()) }

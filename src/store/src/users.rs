@@ -1,7 +1,7 @@
 //! Accounts with their password hashes, and the generated passwords of RTSP players.
 
-use crate::db::{Fail, each, of_row};
-use crate::devices::{all_devices, device_of};
+use crate::devices::{all_devices, delete_device, device_of};
+use crate::reading::{Damaged, Fail, first_damaged, of_row};
 use crate::words::{from_word, word};
 use crate::{Accounts, grants};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
@@ -15,10 +15,11 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
     self, CameraGrant, Grant, GrantChange, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User, check_leaving,
 };
-use rusqlite::{Connection, Transaction, params};
+use perch_domain::status::DamagedAccess;
+use rusqlite::{Connection, Row, Transaction, params};
 
-/// A longer password is wrong without being hashed whole: nothing longer was ever accepted (256 characters).
-const MAX_PASSWORD_BYTES: usize = 1024;
+/// A longer password is wrong without being hashed whole: nothing longer was ever accepted.
+const MAX_PASSWORD_BYTES: usize = *access::PASSWORD_LENGTH.end() * char::MAX.len_utf8();
 
 /// Argon2id with the OWASP cheat sheet's second choice: 19 MiB, two passes, one lane. About 50 ms on a Pi 4.
 fn argon2() -> Argon2<'static> {
@@ -52,16 +53,35 @@ pub(crate) fn login(c: &Connection, name: &str) -> Result<Option<Login>, Fail> {
     })
 }
 
-/// All accounts by their names.
-pub(crate) fn all_users(c: &Connection) -> Result<Vec<User>, Fail> {
-    let mut statement = c.prepare_cached("SELECT name, role, created, cameras FROM user ORDER BY name")?;
-    each(statement.query([])?, |r| {
-        let name: String = r.get(0)?;
-        of_row(format_args!("account {name}"), || {
-            let grant = grants::grant(from_word(&r.get::<_, String>(1)?)?, [r.get(3)?])?;
-            let (role, cameras) = (grant.role(), grant.cameras().clone());
-            Ok(User { name: name.clone(), role, cameras, created_at: Timestamp(r.get(2)?) })
-        })
+const USERS: &str = "SELECT name, role, created, cameras FROM user ORDER BY name";
+
+fn user(r: &Row<'_>) -> Result<User, Fail> {
+    let name: String = r.get(0)?;
+    of_row(format_args!("account {name}"), || {
+        let grant = grants::grant(from_word(&r.get::<_, String>(1)?)?, [r.get(3)?])?;
+        let (role, cameras) = (grant.role(), grant.cameras().clone());
+        Ok(User { name: name.clone(), role, cameras, created_at: Timestamp(r.get(2)?) })
+    })
+}
+
+/// All accounts that can be read, by their names.
+pub(crate) fn all_users(damaged: &Damaged, c: &Connection) -> Result<Vec<User>, Fail> {
+    damaged.all(c.prepare_cached(USERS)?.query([])?, user)
+}
+
+/// Whether there is an account, of this name or any; also one that is damaged.
+fn has_user(c: &Connection, name: Option<&str>) -> Result<bool, Fail> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM user WHERE ?1 IS NULL OR name = ?1)";
+    Ok(c.prepare_cached(sql)?.query_row([name], |r| r.get(0))?)
+}
+
+const STREAMS: &str = "SELECT name, created, cameras FROM stream_password ORDER BY name";
+
+fn stream_password(r: &Row<'_>) -> Result<StreamPassword, Fail> {
+    let name: String = r.get(0)?;
+    of_row(format_args!("stream password {name}"), || {
+        let cameras = grants::cameras(r.get(2)?)?;
+        Ok(StreamPassword { name: name.clone(), cameras, created_at: Timestamp(r.get(1)?) })
     })
 }
 
@@ -86,13 +106,13 @@ fn no_account(name: &str) -> Fail {
     Error::not_found(format!("there is no account {name}")).into()
 }
 
-fn devices_of(tx: &Transaction<'_>, name: &str) -> Result<Vec<DeviceId>, Fail> {
+/// The devices of an account; nobody comes in with one whose id is damaged.
+fn devices_of(damaged: &Damaged, tx: &Transaction<'_>, name: &str) -> Result<Vec<DeviceId>, Fail> {
     let mut statement = tx.prepare_cached("SELECT id FROM device WHERE username = ?1")?;
-    let rows = statement.query_map([name], |r| r.get::<_, String>(0))?;
-    rows.map(|id| {
-        id.map_err(Fail::from).and_then(|id| of_row(format_args!("device {id}"), || Ok(DeviceId::parse(&id)?)))
+    damaged.all(statement.query([name])?, |r| {
+        let id: String = r.get(0)?;
+        of_row(format_args!("device {id}"), || Ok(DeviceId::parse(&id)?))
     })
-    .collect()
 }
 
 impl Accounts {
@@ -126,12 +146,22 @@ impl Accounts {
     /// Errors with `Conflict` when nobody could manage the box without `leaving`; see [`check_leaving`]. `now` is judged before the
     /// transaction, which is no place to follow a clock that was set.
     pub(crate) fn may_leave(&self, tx: &Transaction<'_>, leaving: Leaving<'_>, now: Timestamp) -> Result<(), Fail> {
-        let devices: Vec<_> = all_devices(tx)?.into_iter().filter(|d| !self.expired(d, now)).collect();
-        Ok(check_leaving(leaving, &all_users(tx)?, &devices)?)
+        let damaged = &self.inner.db.damaged;
+        let devices: Vec<_> = all_devices(damaged, tx)?.into_iter().filter(|d| !self.expired(d, now)).collect();
+        Ok(check_leaving(leaving, &all_users(damaged, tx)?, &devices)?)
     }
 
     pub(crate) fn list_users(&self) -> Result<Vec<User>> {
-        self.inner.db.read_access("listing the accounts", all_users)
+        self.inner.db.read_access("listing the accounts", |c| all_users(&self.inner.db.damaged, c))
+    }
+
+    /// What of accounts and stream passwords cannot be read and is missing in their lists.
+    pub fn damaged(&self) -> Result<DamagedAccess> {
+        self.inner.db.read_access("looking for damaged accounts", |c| {
+            let account = first_damaged(c.prepare_cached(USERS)?.query([])?, user)?;
+            let stream_password = first_damaged(c.prepare_cached(STREAMS)?.query([])?, stream_password)?;
+            Ok(DamagedAccess { account, stream_password })
+        })
     }
 
     /// Makes the first account, an administrator's, for somebody who has no credential yet. Only while nobody owns the box, which is asked
@@ -161,7 +191,7 @@ impl Accounts {
         access::check_password(password)?;
         let hash = self.hash(password)?;
         self.change(format_args!("the account {name} cannot be made"), |tx| {
-            let is_first = all_users(tx)?.is_empty();
+            let is_first = !has_user(tx, None)?;
             insert_user(tx, name, &hash, grant, now)?;
             if let Some(by) = by
                 && device_of(tx, by)?.is_some_and(|device| device.joins(is_first, grant))
@@ -180,9 +210,10 @@ impl Accounts {
             let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
             let proof = grants::text(&hash, account.grant.cameras());
             tx.prepare_cached("UPDATE user SET password = ?2 WHERE name = ?1")?.execute([name, &proof])?;
-            let revoked: Vec<_> = devices_of(tx, name)?.into_iter().filter(|id| Some(*id) != keep).collect();
+            let devices = devices_of(&self.inner.db.damaged, tx, name)?;
+            let revoked: Vec<_> = devices.into_iter().filter(|id| Some(*id) != keep).collect();
             for id in &revoked {
-                tx.prepare_cached("DELETE FROM device WHERE id = ?1")?.execute([id.to_string()])?;
+                delete_device(tx, &id.to_string())?;
             }
             Ok(revoked)
         })
@@ -201,7 +232,7 @@ impl Accounts {
             let proof = grants::text(&account.hash, grant.cameras());
             tx.prepare_cached("UPDATE user SET role = ?2, cameras = ?3, password = ?4 WHERE name = ?1")?
                 .execute(params![name, role, cameras, proof])?;
-            let devices = devices_of(tx, name)?;
+            let devices = devices_of(&self.inner.db.damaged, tx, name)?;
             for id in &devices {
                 let id = id.to_string();
                 let token: Vec<u8> =
@@ -222,9 +253,12 @@ impl Accounts {
     pub(crate) fn delete_user(&self, name: &str) -> Result<Vec<DeviceId>> {
         let now = self.judged(self.now());
         self.change(format_args!("the account {name} cannot be removed"), |tx| {
-            login(tx, name)?.ok_or_else(|| no_account(name))?;
+            // A damaged one can be removed as well.
+            if !has_user(tx, Some(name))? {
+                return Err(no_account(name));
+            }
             self.may_leave(tx, Leaving::Account(name), now)?;
-            let devices = devices_of(tx, name)?;
+            let devices = devices_of(&self.inner.db.damaged, tx, name)?;
             // Its devices go with it (on delete cascade).
             tx.prepare_cached("DELETE FROM user WHERE name = ?1")?.execute([name])?;
             Ok(devices)
@@ -233,15 +267,7 @@ impl Accounts {
 
     pub(crate) fn list_stream_passwords(&self) -> Result<Vec<StreamPassword>> {
         self.inner.db.read_access("listing the stream passwords", |c| {
-            let sql = "SELECT name, created, cameras FROM stream_password ORDER BY name";
-            let mut statement = c.prepare_cached(sql)?;
-            each(statement.query([])?, |r| {
-                let name: String = r.get(0)?;
-                of_row(format_args!("stream password {name}"), || {
-                    let cameras = grants::cameras(r.get(2)?)?;
-                    Ok(StreamPassword { name: name.clone(), cameras, created_at: Timestamp(r.get(1)?) })
-                })
-            })
+            self.inner.db.damaged.all(c.prepare_cached(STREAMS)?.query([])?, stream_password)
         })
     }
 
@@ -274,7 +300,7 @@ impl Accounts {
     pub fn stream_logins(&self) -> Result<Vec<StreamLogin>> {
         self.inner.db.read_access("reading the stream passwords", |c| {
             let mut statement = c.prepare_cached("SELECT name, ha1, cameras FROM stream_password ORDER BY name")?;
-            each(statement.query([])?, |r| {
+            self.inner.db.damaged.all(statement.query([])?, |r| {
                 let name: String = r.get(0)?;
                 of_row(format_args!("stream password {name}"), || {
                     let ha1 = Secret::new(grants::plain(&r.get::<_, String>(1)?).to_owned());

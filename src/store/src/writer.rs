@@ -123,17 +123,19 @@ impl SegmentWriter {
     pub fn write_gop(&mut self, start_of_file: MonoTime, gop: &GopPackets) -> Result<u64> {
         self.buffer.clear();
         let channels = if self.format.has_audio { gop.channels().max(1) } else { 0 };
+        let path = &self.path;
+        let of_this = |e: Error| e.with_inside(format!("recording {path}"));
         let mut init_bytes = None;
         if self.size_bytes == 0 {
-            write::init(&self.format, channels, &mut self.buffer)?;
+            write::init(&self.format, channels, &mut self.buffer).map_err(of_this)?;
             init_bytes = Some(self.buffer.len() as u64);
-            write::reference_time(self.start, &mut self.buffer)?;
+            write::reference_time(self.start, &mut self.buffer).map_err(of_this)?;
         }
         let before = self.buffer.len() as u64;
         let mut position = self.position;
         let mut fragment =
             write::fragment(&mut position, &self.format, start_of_file, gop, &mut self.scratch, &mut self.buffer)
-                .map_err(|e| e.with_inside(format!("recording {}", self.path)))?;
+                .map_err(of_this)?;
         fragment.offset_bytes = self.size_bytes + before;
         if let Err(e) = self.append() {
             // What was written of it would be cut off at the next start anyway.

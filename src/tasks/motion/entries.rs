@@ -43,8 +43,6 @@ pub(super) struct Entered {
     pub(super) events: Vec<Event>,
     /// Why there are not more.
     pub(super) failed: Option<perch_base::Error>,
-    /// Whether that is news.
-    pub(super) is_news: bool,
     /// The event whose still is wanted, and of which picture: it is new to the index, or has a stronger one.
     pub(super) wants_still: Option<(EventId, MonoTime)>,
 }
@@ -78,6 +76,5 @@ pub(super) fn enter(index: &impl EventIndex, mut entry: Entry<NewEvent>) -> Ente
             Err(e) => failed = Some(e),
         }
     }
-    let is_news = failed.is_some() && entry.refused();
-    Entered { entry, events, failed, is_news, wants_still }
+    Entered { entry, events, failed, wants_still }
 }

@@ -1,6 +1,7 @@
 //! Does on the disk what the recorder says. No decision is here but the order that it gives.
 
 use perch_base::ids::{CameraId, SegmentId};
+use perch_base::repeated::Repeated;
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
 use perch_domain::recording::{Fate, Input};
@@ -32,32 +33,59 @@ impl Picture {
     }
 }
 
-/// Does `steps` in order, until one fails without which recording cannot go on. Returns the answers. Where recording is paused
-/// already, the failure was logged.
-pub(super) fn obey(disk: &mut impl Disk, camera: &CameraId, steps: &[Step], is_paused: bool) -> Vec<RecorderInput> {
-    let mut answers = Vec::new();
-    for step in steps {
-        let Err(e) = disk.obey(step) else { continue };
-        let cause = write_fault(&e);
-        if step.failure_pauses(cause) {
-            // The reason is shown to whoever sees the camera.
-            match is_paused {
-                true => tracing::debug!(%camera, error = %e, "recording cannot go on yet"),
-                false => tracing::error!(%camera, error = %e, "recording pauses"),
+/// A disk, as the recorder's thread has it, and what was logged of its trouble.
+pub(super) struct Steps<D> {
+    disk: D,
+    camera: CameraId,
+    /// Why files before an event are not cut, and why those after one are not given to it or removed: recording goes on all the same.
+    trims: Repeated,
+    tails: Repeated,
+}
+
+impl<D: Disk> Steps<D> {
+    pub(super) fn new(disk: D, camera: CameraId) -> Self {
+        Self { disk, camera, trims: Repeated::default(), tails: Repeated::default() }
+    }
+
+    /// Does `steps` in order, until one fails without which recording cannot go on. Returns the answers. Where recording is paused
+    /// already, the failure was logged.
+    pub(super) fn obey(&mut self, steps: &[Step], is_paused: bool, now: MonoTime) -> Vec<RecorderInput> {
+        let camera = &self.camera;
+        let mut answers = Vec::new();
+        for step in steps {
+            let of_event = match step {
+                Step::Trim { .. } => Some(&self.trims),
+                Step::Tail(Fate::Claimed(_) | Fate::Discarded) => Some(&self.tails),
+                _ => None,
+            };
+            let Err(e) = self.disk.obey(step) else {
+                if let Some(repeats) = of_event.and_then(Repeated::ended) {
+                    tracing::info!(%camera, repeats, "files around an event are cut, given to it and removed again");
+                }
+                continue;
+            };
+            let cause = write_fault(&e);
+            if step.failure_pauses(cause) {
+                // The reason is shown to whoever sees the camera.
+                match is_paused {
+                    true => tracing::debug!(%camera, error = %e, "recording cannot go on yet"),
+                    false => tracing::error!(%camera, error = %e, "recording pauses"),
+                }
+                answers.push(Input::Failed { cause, reason: e.message().to_owned() });
+                return answers;
             }
-            answers.push(Input::Failed { cause, reason: e.message().to_owned() });
-            return answers;
-        }
-        match step {
-            Step::NoteGap(note) => {
+            if let Step::NoteGap(note) = step {
                 tracing::debug!(%camera, error = %e, "the cause of a gap could not be entered yet");
                 answers.push(Input::NotNoted(*note));
+            } else if of_event.is_none_or(|failures| failures.is_news(e.message(), now)) {
+                tracing::warn!(%camera, error = %e, "files around an event could not be cut, given to it or removed");
+            } else {
+                tracing::debug!(%camera, error = %e, "nor could those around this event");
             }
-            _ => tracing::warn!(%camera, error = %e, "files around an event could not be cut, given to it or removed"),
         }
+        answers.push(Input::Wrote);
+        answers
     }
-    answers.push(Input::Wrote);
-    answers
 }
 
 /// A camera's files and gaps in the store.
@@ -119,5 +147,46 @@ impl Disk for StoreDisk {
             Step::Probe => self.recordings.probe_write(),
             Step::Publish(_) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::ErrorKind;
+    use perch_base::ids::EventId;
+    use perch_base::time::Timestamp;
+
+    /// Fails as often as it is told to.
+    struct Fails(u32);
+
+    impl Disk for Fails {
+        fn obey(&mut self, _: &Step) -> Result<()> {
+            match self.0.checked_sub(1) {
+                None => Ok(()),
+                Some(left) => {
+                    self.0 = left;
+                    Err(Error::new(ErrorKind::Unavailable, "the database is busy").with_inside(format!("file {left}")))
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_that_does_nothing_for_events_is_logged_once_until_it_does() {
+        let mut steps = Steps::new(Fails(6), CameraId::new("front").expect("valid"));
+        let (trim, claim) = (Step::Trim { at: Timestamp(0) }, Step::Tail(Fate::Claimed(EventId(1))));
+        for _ in 0..3 {
+            let answers = steps.obey(&[trim.clone(), claim.clone()], false, MonoTime(0));
+            assert!(matches!(answers[..], [Input::Wrote]), "recording goes on");
+        }
+        assert_eq!([steps.trims.ended(), steps.tails.ended()], [Some(2), Some(2)], "one of three is logged, of each");
+        steps.disk.0 = 1;
+        steps.obey(&[trim.clone(), Step::Tail(Fate::Kept)], false, MonoTime(0));
+        steps.obey(&[claim], false, MonoTime(0));
+        assert_eq!(steps.trims.ended(), Some(0), "what works beside it has not ended it");
+        steps.disk.0 = 1;
+        steps.obey(&[trim.clone(), trim], false, MonoTime(0));
+        assert_eq!(steps.trims.ended(), None, "a file that was cut has");
     }
 }

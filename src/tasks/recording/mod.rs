@@ -12,7 +12,7 @@ use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::wires::MarkQueue;
 use crate::worker::Worker;
-use disk::{Disk, Picture, RecorderInput, Step, StoreDisk};
+use disk::{Disk, Picture, RecorderInput, Step, Steps, StoreDisk};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
@@ -42,7 +42,7 @@ struct Recording<D> {
     /// Outlives an attempt, so that the gap between two has its cause and an event goes on.
     recorder: Recorder<Arc<ClosedGop>, Picture>,
     /// The disk, on a thread of its own: nobody else's work comes between a camera and its disk.
-    disk: Worker<D>,
+    disk: Worker<Steps<D>>,
 }
 
 /// Records a camera. `sealed` is woken when a file is complete.
@@ -102,7 +102,8 @@ async fn next_gop(gops: &mut Option<Gops>) -> Option<ClosedGop> {
 impl<D: Disk> Recording<D> {
     fn new(camera: Arc<Camera>, clock: SharedClock, marks: MarkQueue, disk: D) -> Result<Self> {
         let recorder = Recorder::new(camera.config.record.clone(), now(&clock));
-        let disk = Worker::start(&format!("rec {}", camera.config.id), disk)?;
+        let steps = Steps::new(disk, camera.config.id.clone());
+        let disk = Worker::start(&format!("rec {}", camera.config.id), steps)?;
         Ok(Self { camera, clock, marks, recorder, disk })
     }
 
@@ -170,8 +171,8 @@ impl<D: Disk> Recording<D> {
         if steps.is_empty() {
             return Vec::new();
         }
-        let (camera, is_paused) = (self.camera.config.id.clone(), self.recorder.is_paused());
-        let done = match self.disk.start_job(move |disk| disk::obey(disk, &camera, &steps, is_paused)) {
+        let (is_paused, at) = (self.recorder.is_paused(), self.clock.mono());
+        let done = match self.disk.start_job(move |disk| disk.obey(&steps, is_paused, at)) {
             Ok(mut work) => match within(&self.clock, HUNG_AFTER, &mut work).await {
                 Some(done) => done,
                 None => {

@@ -113,7 +113,9 @@ impl Inner {
 
     /// Asks the update service, then judges.
     fn check(&self, source: &str, board: &str, force: bool) -> Result<Bundle> {
-        let bundle = self.rauc()?.inspect(source)?;
+        let inspected = self.rauc()?.inspect(source);
+        // Whoever asked is not shown the service's own words.
+        let bundle = inspected.inspect_err(|e| tracing::info!(error = %e, "an update was refused"))?;
         judge(&bundle, Some(board), &self.version(), force)?;
         Ok(bundle)
     }

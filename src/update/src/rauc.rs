@@ -1,12 +1,12 @@
 //! The update service, RAUC, by D-Bus (its reference, "D-Bus API"). It checks signatures and writes slots; it runs as root and
-//! believes nobody. What it says is made fit for people here. Every call waits for its answer: call from a thread that may block.
+//! believes nobody. What it says is for the log; `domain` has the sentences for people. Every call waits for its answer: call from a thread that may block.
 
 use gio::glib::{self, ControlFlow, MainContext, Priority, Variant, VariantDict};
 use gio::prelude::*;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::update::{Bundle, clean};
-use perch_domain::update_attempt::{SILENT_FOR, SilenceWatch};
+use perch_domain::update_attempt::{SILENT_FOR, SilenceWatch, reason};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -129,8 +129,7 @@ impl Rauc {
             return Ok(());
         }
         let why = self.property(&service, "LastError").map(|e| clean(e.str().unwrap_or_default())).unwrap_or_default();
-        let why = if why.is_empty() { format!("the update service ended with {result}") } else { why };
-        Err(Error::new(ErrorKind::Unavailable, format!("{failed}: {why}")))
+        Err(refused(ErrorKind::Unavailable, failed, format!("the update service ended with {result}: {why}")))
     }
 
     /// How far it is, 0 to 100, and what it does.
@@ -228,14 +227,16 @@ fn explain(mut e: glib::Error, kind: ErrorKind, what: &str) -> Error {
     }
     let is_said = gio::DBusError::is_remote_error(&e);
     gio::DBusError::strip_remote_error(&mut e);
-    let why = match clean(e.message()) {
-        why if why.is_empty() => "it does not say why".to_owned(),
-        why => why,
-    };
+    let why = clean(e.message());
     if !is_said {
         // The bus failed: its words are about sockets.
         let message = format!("{what}: the update service cannot be asked");
         return Error::new(ErrorKind::Unavailable, message).with_inside(why);
     }
-    Error::new(kind, format!("{what}: {why}"))
+    refused(kind, what, why)
+}
+
+/// What the service refused or failed at; its own `words` are for the inside.
+fn refused(kind: ErrorKind, what: &str, words: String) -> Error {
+    Error::new(kind, format!("{what}: {}", reason(&words))).with_inside(words)
 }

@@ -1,8 +1,10 @@
 //! The folder in which an uploaded bundle waits: one at a time, and nothing stays.
 
+use perch_base::disk::Space;
 use perch_base::files::remove;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::update::{check_room, check_size};
+use perch_domain::update_attempt::INTERRUPTED;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -58,8 +60,8 @@ impl Spool {
 
 fn free_bytes(dir: &Path) -> Result<u64> {
     let nowhere = "there is no place for an update on this box";
-    let s = rustix::fs::statvfs(dir).map_err(|e| failed(ErrorKind::Unavailable, nowhere, dir, e.into()))?;
-    Ok(s.f_bavail.saturating_mul(s.f_frsize))
+    let space = Space::at(dir).map_err(|e| failed(ErrorKind::Unavailable, nowhere, dir, e))?;
+    Ok(space.free_bytes)
 }
 
 /// What went wrong at `path`, which is for the inside alone.
@@ -94,7 +96,7 @@ impl Incoming {
     /// All came: the bundle's path.
     pub(crate) fn finish(mut self) -> Result<PathBuf> {
         if self.written_bytes != self.expected_bytes {
-            return Err(Error::invalid("the upload was interrupted: try again"));
+            return Err(Error::invalid(INTERRUPTED));
         }
         let file = self.file.take();
         if let Some(file) = file {

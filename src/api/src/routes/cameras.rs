@@ -1,6 +1,7 @@
 //! Cameras as listed, stills, and the timeline.
 
 use crate::auth::Who;
+use crate::headers;
 use crate::input::{PathParts, Query};
 use crate::problem::{Problem, Reply};
 use crate::state::{AppState, Shared, blocking};
@@ -43,12 +44,7 @@ pub(super) async fn snapshot(State(app): State<Shared>, who: Who, path: PathPart
     // It waited for its turn: whoever lost the right to it meanwhile gets none.
     blocking(&app, move |app| who.may_still(app, Permission::Watch, Object::Camera(&camera))).await?;
     let caching = if at.is_some() { "private, max-age=3600" } else { "no-store" };
-    let headers = [
-        (header::CONTENT_TYPE, "image/jpeg"),
-        (header::CACHE_CONTROL, caching),
-        (header::VARY, "Cookie, Authorization"),
-    ];
-    Ok((headers, jpeg).into_response())
+    Ok(headers::jpeg(jpeg, caching))
 }
 
 /// Stills take a moment each: whoever gets none now is to ask again soon.

@@ -1,8 +1,9 @@
 //! Events: pages, single ones, stills, pins, and the stream of news.
 
 use crate::auth::{Who, foreign, origin_matches};
+use crate::headers;
 use crate::input::{PathParts, Query};
-use crate::problem::{Problem, Reply};
+use crate::problem::Reply;
 use crate::revoke::Watch;
 use crate::routes::session::no_content;
 use crate::state::{AppState, Shared, blocking};
@@ -17,7 +18,7 @@ use perch_base::ids::{CameraId, EventId};
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{Object, Permission};
-use perch_domain::archive::{Event, EventFilter, EventKind};
+use perch_domain::archive::{Event, EventFilter, EventKind, check_order};
 use perch_domain::status::Notice;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -44,10 +45,8 @@ pub(super) async fn page(State(app): State<Shared>, who: Who, query: Query) -> R
         })?,
         limit: query.count("limit")? as usize,
     };
-    if let (Some(from), Some(to)) = (filter.from, filter.to)
-        && from >= to
-    {
-        return Err(Problem::new(ErrorKind::Invalid, format!("`from` ({from}) must be before `to` ({to})")));
+    if let (Some(from), Some(to)) = (filter.from, filter.to) {
+        check_order(from, to)?;
     }
     let page = blocking(&app, move |app| app.ports.archive.events(&filter)).await?;
     Ok(Json(page).into_response())
@@ -69,12 +68,7 @@ pub(super) async fn thumbnail(State(app): State<Shared>, who: Who, path: PathPar
     .await?;
     // While an event goes on, a stronger picture may replace its still.
     let caching = if ended { "private, max-age=31536000, immutable" } else { "no-store" };
-    let headers = [
-        (header::CONTENT_TYPE, "image/jpeg"),
-        (header::CACHE_CONTROL, caching),
-        (header::VARY, "Cookie, Authorization"),
-    ];
-    Ok((headers, jpeg).into_response())
+    Ok(headers::jpeg(jpeg, caching))
 }
 
 /// `PUT /api/v1/events/{event}/pin`

@@ -1,6 +1,7 @@
 //! Watching live: WHEP (draft-ietf-wish-whep) over the port, leases, and who is watching.
 
 use crate::auth::Who;
+use crate::headers::etag;
 use crate::input::{PathParts, Query, text};
 use crate::problem::{Problem, Reply};
 use crate::routes::cameras::seen_by;
@@ -11,7 +12,6 @@ use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use perch_base::ids::{DeviceId, LeaseId};
-use perch_base::secret::{hex, sha256};
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission};
 use perch_domain::ports::{IceServer, WatchRequest};
@@ -60,7 +60,8 @@ pub(super) async fn watch(
         }
     };
     put(header::LOCATION, &format!("/api/v1/live/{}", answer.lease));
-    put(header::ETAG, &etag(&answer.sdp));
+    // The entity tag of the ICE session, as WHEP asks for it.
+    put(header::ETAG, &etag(answer.sdp.as_bytes()));
     put(header::CONTENT_TYPE, SDP);
     put(header::HeaderName::from_static("accept-patch"), FRAGMENT);
     for server in &servers {
@@ -72,14 +73,9 @@ pub(super) async fn watch(
 /// Refuses with the reason where no picture can come before somebody acts. A camera that starts again is waited for.
 fn has_picture(camera: Option<CameraInfo>) -> perch_base::Result<()> {
     match camera.filter(|c| c.health.state.is_hopeless()) {
-        Some(c) => Err(Error::new(ErrorKind::Unavailable, format!("{} has no picture: {}", c.name, c.health.reason))),
+        Some(c) => Err(Error::new(ErrorKind::Unavailable, c.no_picture())),
         None => Ok(()),
     }
-}
-
-/// The entity tag of an ICE session, as WHEP asks for it.
-fn etag(sdp: &str) -> String {
-    format!("\"{}\"", &hex(&sha256(sdp.as_bytes()))[..32])
 }
 
 /// One `Link` header of an ICE server.
@@ -123,7 +119,7 @@ pub(super) async fn trickle(State(app): State<Shared>, who: Who, path: PathParts
     });
     Ok(match answer.await? {
         Some(answer) => {
-            let headers = [(header::CONTENT_TYPE, FRAGMENT.to_owned()), (header::ETAG, etag(&answer))];
+            let headers = [(header::CONTENT_TYPE, FRAGMENT.to_owned()), (header::ETAG, etag(answer.as_bytes()))];
             (headers, answer).into_response()
         }
         None => no_content(),

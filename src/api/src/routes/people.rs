@@ -15,7 +15,7 @@ use perch_base::ids::{CameraId, DeviceId};
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    CameraGrant, Device, Grant, GrantChange, Object, Permission, Role, User, check_name, check_password, joins_account,
+    CameraGrant, Device, Grant, GrantChange, Object, Permission, Role, User, check_name, check_password,
 };
 use perch_domain::media::Stream;
 use perch_domain::rtsp_address::Player;
@@ -43,7 +43,7 @@ pub(super) async fn devices(State(app): State<Shared>, who: Who) -> Reply {
         match app.ports.live.sessions() {
             Ok(sessions) => sessions.iter().for_each(|s| *live.entry(s.device_id).or_default() += 1),
             // Whoever wants to revoke a device needs the list, now above all.
-            Err(e) if app.unanswered.is_news(&e, app.ports.clock.mono()) => {
+            Err(e) if app.is_news(&e) => {
                 tracing::warn!(error = %e, "the devices are listed without their live sessions");
             }
             Err(_) => {}
@@ -164,8 +164,7 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
     let user = blocking(&app, move |app| {
         let access = app.ports.access.acting(&caller);
         let now = app.ports.clock.utc();
-        let joins = joins_account(&caller, role, access.users()?.is_empty());
-        access.add_user(&name, password.expose(), &grant, joins.then_some(caller.device_id), now)?;
+        access.add_user(&name, password.expose(), &grant, Some(caller.device_id), now)?;
         tracing::info!(user = name, role = role.as_str(), by = %caller.device_id, "an account was made");
         let made = access.users()?.into_iter().find(|u| u.name == name);
         Ok(made.unwrap_or(User { name, role, cameras: grant.cameras().clone(), created_at: now }))

@@ -48,23 +48,26 @@ pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts,
     let range = query.range()?;
     let revoked = app.revocations.watch(who.principal.device_id);
     let what = format!("camera {camera}, a download");
+    let asked = Shared::clone(&app);
     let opened = blocking(&app, move |app| {
         who.may_still(app, Permission::LookBack, Object::Camera(&camera))?;
         app.ports.archive.export(&camera, range)
     });
     let Export { file_name, chunks } = opened.await?;
-    let chunks = Some((OnDisk::new("a download", chunks), revoked, what));
+    let chunks = Some((OnDisk::new("a download", chunks), revoked, what, asked));
     let body = Body::from_stream(futures_util::stream::unfold(chunks, |state| async move {
-        let (chunks, mut revoked, what) = state?;
+        let (chunks, mut revoked, what, app) = state?;
         if revoked.is_revoked() {
             return Some((Err(cut_off().at(&what)), None));
         }
         match chunks.work(Iterator::next).await {
-            Ok((Some(Ok(chunk)), chunks)) => Some((Ok(chunk), Some((chunks, revoked, what)))),
+            Ok((Some(Ok(chunk)), chunks)) => Some((Ok(chunk), Some((chunks, revoked, what, app)))),
             Ok((None, _)) => None,
             Ok((Some(Err(e)), _)) | Err(e) => {
                 let e = e.at(&what);
-                tracing::warn!(error = %e, "a download was interrupted");
+                if app.is_news(&e) {
+                    tracing::warn!(error = %e, "a download was interrupted");
+                }
                 Some((Err(e), None))
             }
         }
@@ -133,7 +136,7 @@ pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts
         None => (StatusCode::OK, 0..open.size_bytes),
     };
     out.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.end - bytes.start));
-    Ok((status, out, file_body(open.file, bytes, (revoked, what))).into_response() as Response)
+    Ok((status, out, file_body(app, open.file, bytes, (revoked, what))).into_response() as Response)
 }
 
 fn header_error(_: http::header::InvalidHeaderValue) -> Problem {
@@ -181,10 +184,10 @@ fn parse_range(text: &str, size_bytes: u64) -> Option<Result<Range<u64>, Unsatis
 }
 
 /// These bytes of a file, which `what` names in errors, a piece for each time the client has room.
-fn file_body(file: File, bytes: Range<u64>, (revoked, what): (Watch, String)) -> Body {
-    let state = (Arc::new(file), bytes, revoked, what);
+fn file_body(app: Shared, file: File, bytes: Range<u64>, (revoked, what): (Watch, String)) -> Body {
+    let state = (Arc::new(file), bytes, revoked, what, app);
     Body::from_stream(futures_util::stream::unfold(Some(state), move |state| async move {
-        let (file, left, mut revoked, what) = state?;
+        let (file, left, mut revoked, what, app) = state?;
         if left.is_empty() {
             return None;
         }
@@ -196,11 +199,14 @@ fn file_body(file: File, bytes: Range<u64>, (revoked, what): (Watch, String)) ->
         {
             Ok(piece) => {
                 let next = offset_bytes + piece.len() as u64..left.end;
-                Some((Ok(piece), Some((file, next, revoked, what))))
+                Some((Ok(piece), Some((file, next, revoked, what, app))))
             }
             Err(e) => {
                 let e = e.at(&what);
-                tracing::warn!(error = %e, offset_bytes, "a recorded file cannot be read to its end");
+                // A player asks for it again at once.
+                if app.is_news(&e) {
+                    tracing::warn!(error = %e, offset_bytes, "a recorded file cannot be read to its end");
+                }
                 Some((Err(e), None))
             }
         }

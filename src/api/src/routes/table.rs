@@ -7,7 +7,7 @@ use crate::route::{Body, Gives, Kind, Param, Route};
 use axum::routing::{delete, get, patch, post, put};
 use http::Method;
 use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Watch};
-use perch_domain::archive::EventFilter;
+use perch_domain::archive::{EventFilter, EventKind};
 use perch_domain::still::WIDTHS;
 use perch_domain::stream_choice::StreamChoice;
 use perch_domain::update::MAX_BUNDLE_BYTES;
@@ -46,7 +46,7 @@ const START: Param = must("from", TIME);
 const END: Param = must("to", TIME);
 const CAMERA: Param = may("camera", Kind::Schema("CameraId"));
 const CURSOR: Param = may("cursor", Kind::Schema("EventId"));
-const KIND: Param = may("kind", Kind::Word { one_of: &["motion"], default: None });
+const KIND: Param = may("kind", Kind::Word { one_of: &EventKind::WORDS, default: None });
 const STREAM: Param =
     may("stream", Kind::Word { one_of: StreamChoice::WORDS, default: Some(StreamChoice::Auto.as_str()) });
 const LEAST_EVENTS: u32 = *EventFilter::LIMITS.start() as u32;

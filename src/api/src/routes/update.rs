@@ -16,6 +16,7 @@ use perch_base::ErrorKind;
 use perch_base::clock::{SharedClock, within};
 use perch_domain::access::{Object, Permission};
 use perch_domain::update::{UpdateSource, UpdateState, Upload};
+use perch_domain::update_attempt::INTERRUPTED;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ async fn receive(
         match frame {
             None => {}
             Some(Ok(frame)) => piece.extend_from_slice(frame.data_ref().map(AsRef::as_ref).unwrap_or_default()),
-            Some(Err(_)) => return Err(Problem::new(ErrorKind::Invalid, "the upload was interrupted: try again")),
+            Some(Err(_)) => return Err(Problem::new(ErrorKind::Invalid, INTERRUPTED)),
         }
         if piece.len() >= PIECE_BYTES || is_end {
             let full = piece.split();

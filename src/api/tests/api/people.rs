@@ -181,9 +181,8 @@ async fn accounts() {
     assert_eq!(rig.get("/api/v1/me", &admin).await.json()["has_accounts"], false);
     let made = add("olga", "admin").await;
     assert_eq!((made.status.as_u16(), &made.json()["name"]), (201, &"olga".into()));
-    assert_eq!(rig.fake.state().added_by, Some(Some(phone)), "the owner's first account takes her phone");
+    assert_eq!(rig.fake.state().added_by, Some(Some(phone)), "whether it joins is asked where accounts are kept");
     assert_eq!(add("anna", "viewer").await.status, 201);
-    assert_eq!(rig.fake.state().added_by, Some(None), "an account for somebody else does not");
     add("anna", "viewer").await.problem(409);
     for (name, role) in [("a b", "viewer"), ("x", "root"), ("$(id)", "viewer"), ("", "viewer")] {
         add(name, role).await.problem(400);

@@ -1,6 +1,6 @@
 //! The microphone: a pipeline of its own beside the camera's, on the same clock, so that neither stops the other.
 
-use super::control::{Control, Switch};
+use super::control::{Control, Part, Valves};
 use super::flow::{Flow, Signal};
 use super::parts;
 use super::running::Running;
@@ -10,14 +10,14 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::clock::within;
 use perch_base::time::MonoTime;
-use perch_base::{Error, ErrorKind, Result};
+use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::camera::AudioSource;
 use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
 use perch_domain::health::{SoundVerdict, SoundWatch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Stands where a microphone has not delivered yet.
 const NEVER: i64 = i64::MIN;
@@ -41,9 +41,9 @@ pub(super) fn is_own(source: &AudioSource) -> bool {
 /// Starts the microphone and looks on until it fails; says why. `heard` is called once it was heard.
 pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard: &(dyn Fn() + Send + Sync)) -> Error {
     let clock = &settings.clock;
-    let sound = &attempt.control.sound;
-    sound.clear();
-    let starting = start(settings.clone(), attempt.flow.clone(), sound.clone());
+    let valves = &attempt.control.valves;
+    valves.clear(Part::Sound);
+    let starting = start(settings.clone(), attempt.flow.clone(), valves.clone());
     let mut mic = match within(clock, START_WITHIN, starting).await {
         Some(Ok(mic)) => mic,
         Some(Err(e)) => return e,
@@ -53,9 +53,12 @@ pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard:
             return Error::new(ErrorKind::Unavailable, message);
         }
     };
-    let why = mic.watch(settings, sound, heard).await;
+    let why = mic.watch(settings, valves, heard).await;
     if within(clock, LET_GO_WITHIN, mic.running.end()).await.is_none() {
-        tracing::warn!(camera = %settings.config.id, "the microphone does not end; it is left behind");
+        let why = "the microphone does not end; it is left behind";
+        if settings.is_news(why) {
+            tracing::warn!(camera = %settings.config.id, "{why}");
+        }
     }
     why
 }
@@ -70,14 +73,14 @@ struct Microphone {
 
 impl Microphone {
     /// Looks on until it fails or falls silent, and says why it ended; calls `heard` once it was heard.
-    async fn watch(&mut self, settings: &Settings, sound: &Switch, heard: &(dyn Fn() + Send + Sync)) -> Error {
+    async fn watch(&mut self, settings: &Settings, valves: &Valves, heard: &(dyn Fn() + Send + Sync)) -> Error {
         let mut silence = SoundWatch::new(settings.clock.mono());
         loop {
             // A microphone that works says nothing; the first second without an error counts as working.
             if let Some(why) = within(&settings.clock, LOOK_EVERY, self.failed.recv()).await {
                 return why.unwrap_or_else(|| Error::internal("the microphone's pipeline is gone"));
             }
-            match silence.look(settings.clock.mono(), self.last_heard(), sound.is_open()) {
+            match silence.look(settings.clock.mono(), self.last_heard(), valves.is_open(Part::Sound)) {
                 SoundVerdict::Heard => heard(),
                 SoundVerdict::GoOn => {}
                 SoundVerdict::Silent => {
@@ -94,37 +97,34 @@ impl Microphone {
 }
 
 /// Builds and starts on a thread of its own: an audio device can block.
-async fn start(settings: Arc<Settings>, flow: Arc<Flow>, sound: Arc<Switch>) -> Result<Microphone> {
+async fn start(settings: Arc<Settings>, flow: Arc<Flow>, valves: Arc<Valves>) -> Result<Microphone> {
     if settings.sound_threads.hang() {
         let message = "the microphone's driver hangs: unplug the microphone and plug it in again";
         return Err(Error::new(ErrorKind::Unavailable, message));
     }
-    let (tx, rx) = oneshot::channel();
-    let name = format!("sound {}", settings.config.id);
-    let entered = settings.sound_threads.enter();
-    let started = std::thread::Builder::new().name(name).spawn(move || {
-        let mic = build(&settings, &flow, &sound);
+    let (name, entered) = (format!("sound {}", settings.config.id), settings.sound_threads.enter());
+    let start = move || {
+        let mic = build(&settings, &flow, &valves);
         drop(entered);
-        let _ = tx.send(mic);
-    });
-    started.map_err(|e| Error::internal("no thread for the microphone").with_source(e))?;
-    rx.await.unwrap_or_else(|_| Err(Error::internal("starting the microphone panicked")))
+        mic
+    };
+    on_own_thread(name, start).await
 }
 
-fn build(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<Microphone> {
+fn build(settings: &Settings, flow: &Arc<Flow>, valves: &Valves) -> Result<Microphone> {
     let (source, what) = match &settings.config.audio.source {
         AudioSource::Alsa(device) => {
             (settings.library.bin("audio/alsa", &[], &[("device", device)])?, format!("the microphone alsa:{device}"))
         }
         _ => (settings.library.bin("audio/test", &[], &[])?, "the test microphone".to_owned()),
     };
-    let opus = parts::opus(settings, flow, sound)?;
+    let opus = parts::opus(settings, flow, valves)?;
     let pipeline = gst::Pipeline::new();
     time::apply(&pipeline);
     let end = pipeline::open_end(&source, "src")?;
-    pipeline
-        .add_many([&source, &opus])
-        .map_err(|e| Error::internal("the microphone cannot be added").with_source(e))?;
+    for bin in [&source, &opus] {
+        parts::add(&pipeline, bin)?;
+    }
     parts::link(source.upcast_ref(), opus.upcast_ref())?;
     let heard_us = Arc::new(AtomicI64::new(NEVER));
     let (ear, clock) = (heard_us.clone(), settings.clock.clone());

@@ -8,35 +8,56 @@ use perch_base::sync::lock;
 use perch_domain::media::Stream;
 use std::sync::{Arc, Mutex};
 
-/// Valves that open and close together; those that come later get the present word.
-#[derive(Default)]
-pub(super) struct Switch(Mutex<(bool, Vec<gst::Element>)>);
+/// What a capture can do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Sound.
+    Sound,
+    /// The decoder of passed-through video.
+    Decoder,
+    /// The sub-stream.
+    Sub,
+}
 
-impl Switch {
-    /// Opens or closes every valve.
-    pub fn set(&self, open: bool) {
-        let mut state = lock(&self.0);
-        state.0 = open;
-        for valve in &state.1 {
-            valve.set_property("drop", !open);
+/// The valves of a capture, under one lock, as a demand is about all of its parts. Those of a part open and close together; those that come
+/// later get the present word.
+#[derive(Default)]
+pub(super) struct Valves(Mutex<[Row; 3]>);
+
+#[derive(Default)]
+struct Row {
+    is_open: bool,
+    valves: Vec<gst::Element>,
+}
+
+impl Valves {
+    /// Opens or closes every valve of these parts.
+    pub fn set(&self, words: [(Part, bool); 3]) {
+        let mut rows = lock(&self.0);
+        for (part, open) in words {
+            let row = &mut rows[part as usize];
+            row.is_open = open;
+            for valve in &row.valves {
+                valve.set_property("drop", !open);
+            }
         }
     }
 
     /// Adds a valve.
-    pub fn add(&self, valve: gst::Element) {
-        let mut state = lock(&self.0);
-        valve.set_property("drop", !state.0);
-        state.1.push(valve);
+    pub fn add(&self, part: Part, valve: gst::Element) {
+        let row = &mut lock(&self.0)[part as usize];
+        valve.set_property("drop", !row.is_open);
+        row.valves.push(valve);
     }
 
-    /// Forgets every valve.
-    pub fn clear(&self) {
-        lock(&self.0).1.clear();
+    /// Forgets every valve of a part.
+    pub fn clear(&self, part: Part) {
+        lock(&self.0)[part as usize].valves.clear();
     }
 
-    /// Whether it is open.
-    pub fn is_open(&self) -> bool {
-        lock(&self.0).0
+    /// Whether a part is open.
+    pub fn is_open(&self, part: Part) -> bool {
+        lock(&self.0)[part as usize].is_open
     }
 }
 
@@ -50,29 +71,16 @@ pub(super) struct Control {
     pub encoder: &'static str,
     /// How many encoders were built.
     pub encoders: u32,
-    /// The sub-stream.
-    pub sub_switch: Switch,
-    /// The decoder of passed-through video.
-    pub decode_switch: Switch,
     /// Motion needs pictures whatever else is used.
     pub decode_always: bool,
-    /// Sound.
-    pub sound: Arc<Switch>,
+    /// What is used now.
+    pub valves: Arc<Valves>,
 }
 
 impl Control {
-    /// Commands of a pipeline that is still empty but for `sound`.
-    pub fn new(sound: Arc<Switch>) -> Self {
-        Self {
-            main: None,
-            sub: None,
-            encoder: "",
-            encoders: 0,
-            sub_switch: Switch::default(),
-            decode_switch: Switch::default(),
-            decode_always: false,
-            sound,
-        }
+    /// Commands of a pipeline that is still empty but for its source, whose sound may be behind some of `valves`.
+    pub fn new(valves: Arc<Valves>) -> Self {
+        Self { main: None, sub: None, encoder: "", encoders: 0, decode_always: false, valves }
     }
 
     /// Element name of the encoder.
@@ -87,12 +95,12 @@ impl Control {
 
     /// Whether the sub-stream is encoded now.
     pub fn sub_active(&self) -> bool {
-        self.sub_switch.is_open()
+        self.valves.is_open(Part::Sub)
     }
 
     /// Whether passed-through video is decoded now.
     pub fn is_decoding(&self) -> bool {
-        self.decode_switch.is_open()
+        self.valves.is_open(Part::Decoder)
     }
 
     fn of(&self, stream: Stream) -> Option<&gst::Element> {
@@ -115,9 +123,8 @@ impl EncoderControl for Control {
     }
 
     fn set_demand(&self, demand: Demand) {
-        self.sound.set(demand.audio);
-        self.decode_switch.set(demand.sub || self.decode_always);
-        self.sub_switch.set(demand.sub);
+        let decodes = demand.sub || self.decode_always;
+        self.valves.set([(Part::Sound, demand.audio), (Part::Decoder, decodes), (Part::Sub, demand.sub)]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A file as a camera: decoded at its own pace and looped inside one pipeline by segment seeks, so that time goes on without a gap.
 
-use super::control::Switch;
+use super::control::Valves;
 use super::flow::{Flow, Signal};
 use super::parts;
 use super::settings::Settings;
@@ -34,7 +34,7 @@ struct State {
 pub(super) fn source(
     settings: &Arc<Settings>,
     flow: &Arc<Flow>,
-    sound: &Arc<Switch>,
+    valves: &Arc<Valves>,
     path: &Path,
     size: &[(&str, i64)],
 ) -> Result<(gst::Bin, Arc<Looper>)> {
@@ -51,7 +51,7 @@ pub(super) fn source(
     let pads = Pads {
         settings: settings.clone(),
         flow: Arc::downgrade(flow),
-        sound: sound.clone(),
+        valves: valves.clone(),
         bin: bin.downgrade(),
         entry: entry.downgrade(),
         looper: Arc::downgrade(&looper),
@@ -86,7 +86,7 @@ pub(super) fn calm_decoders(bin: &gst::Bin) {
 struct Pads {
     settings: Arc<Settings>,
     flow: Weak<Flow>,
-    sound: Arc<Switch>,
+    valves: Arc<Valves>,
     bin: gst::glib::WeakRef<gst::Bin>,
     entry: gst::glib::WeakRef<gst::Pad>,
     looper: Weak<Looper>,
@@ -122,7 +122,7 @@ impl Pads {
 
     fn add_sound(&self, flow: &Arc<Flow>, bin: &gst::Bin, looper: &Looper, pad: &gst::Pad) -> Result<()> {
         let pace = self.settings.library.bin("audio/source", &[], &[])?;
-        let opus = parts::opus(&self.settings, flow, &self.sound)?;
+        let opus = parts::opus(&self.settings, flow, &self.valves)?;
         if let Some(entry) = pace.static_pad("sink") {
             begin_now(&entry);
             looper.state().entries.push(entry);

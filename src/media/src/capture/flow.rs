@@ -16,14 +16,11 @@ use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind};
 use perch_domain::media::{OPUS_PACKET, Packet, Stream, Track, VideoCodec};
 use perch_domain::pace::{Bottleneck, Work};
+use perch_domain::stamps::{GopWatch, settle};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Longest time without a keyframe from an encoder that takes commands: slow sources would stretch a GOP that is counted in frames.
-const MAX_GOP: Duration = Duration::from_millis(1500);
-/// A jump back of more than this is a new time line, less is jitter.
-const JITTER: Duration = Duration::from_secs(1);
 /// Bytes of one packet at most; more is no picture of ours.
 const MAX_PACKET_BYTES: usize = 16 << 20;
 
@@ -271,7 +268,7 @@ impl Flow {
         let size = data.len();
         let packet = Packet { track: Track::Video, data, pts, duration, keyframe };
         self.hub.publish_video(stream, Arc::new(packet));
-        if line.is_gop_long(keyframe, now) {
+        if line.gop.is_long(keyframe, now) {
             self.hub.request_keyframe(stream);
         }
         if stream == Stream::Main {
@@ -331,12 +328,12 @@ struct VideoLine {
     out: VideoOut,
     last: Option<MonoTime>,
     format: Option<gst::Caps>,
-    last_keyframe: Option<MonoTime>,
+    gop: GopWatch,
 }
 
 impl VideoLine {
     fn new(out: VideoOut) -> Self {
-        Self { out, last: None, format: None, last_keyframe: None }
+        Self { out, last: None, format: None, gop: GopWatch::default() }
     }
 
     /// Whether size or profile are no longer what they were.
@@ -357,25 +354,6 @@ impl VideoLine {
         self.format = Some(caps.to_owned());
         changed
     }
-
-    /// Whether the encoder should begin a new GOP. Tells it once each [`MAX_GOP`].
-    fn is_gop_long(&mut self, keyframe: bool, now: MonoTime) -> bool {
-        let last = *self.last_keyframe.get_or_insert(now);
-        let long = !keyframe && now.since(last) >= MAX_GOP;
-        if keyframe || long {
-            self.last_keyframe = Some(now);
-        }
-        long
-    }
-}
-
-/// Makes time stamps grow strictly: jitter is smoothed by a microsecond, a larger jump back is a new time line (`true`).
-fn settle(last: Option<MonoTime>, pts: MonoTime) -> (MonoTime, bool) {
-    match last {
-        Some(last) if pts <= last && last.since(pts) < JITTER => (MonoTime(last.0 + 1), false),
-        Some(last) if pts <= last => (pts, true),
-        _ => (pts, false),
-    }
 }
 
 /// The buffer's bytes: shared with GStreamer, or copied where they were only lent.
@@ -384,29 +362,4 @@ fn bytes_of(buffer: &gst::BufferRef, lent: bool) -> Option<Bytes> {
         return buffer.map_readable().ok().map(|map| Bytes::copy_from_slice(&map));
     }
     buffer.to_owned().into_mapped_buffer_readable().ok().map(Bytes::from_owner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_gop_is_reported_once_each_time() {
-        let out = VideoOut { stream: Stream::Main, codec: VideoCodec::H264, lent: false };
-        let mut line = VideoLine::new(out);
-        let ms = |n: i64| MonoTime(n * 1000);
-        assert!(!line.is_gop_long(true, ms(0)) && !line.is_gop_long(false, ms(1499)));
-        assert!(line.is_gop_long(false, ms(1500)) && !line.is_gop_long(false, ms(1600)));
-        assert!(!line.is_gop_long(true, ms(2900)) && !line.is_gop_long(false, ms(3100)));
-    }
-
-    #[test]
-    fn time_grows_strictly_unless_it_jumps_far_back() {
-        let t = MonoTime;
-        assert_eq!(settle(None, t(5)), (t(5), false));
-        assert_eq!(settle(Some(t(5)), t(9)), (t(9), false));
-        assert_eq!(settle(Some(t(9)), t(9)), (t(10), false));
-        assert_eq!(settle(Some(t(9)), t(3)), (t(10), false));
-        assert_eq!(settle(Some(t(9_000_000)), t(3)), (t(3), true));
-    }
 }

@@ -1,9 +1,9 @@
 //! One pipeline from the text files: source, tee, and a branch for each use. Says what is linked to what; nothing runs here.
 
-use super::control::{Control, Switch};
+use super::control::{Control, Part, Valves};
 use super::file::Looper;
 use super::flow::{Flow, VideoOut};
-use super::parts::{link, sink};
+use super::parts::{self, link, sink};
 use super::settings::Settings;
 use super::{devices, file, rtsp};
 use crate::encoders::{self, Encoder};
@@ -32,10 +32,10 @@ pub(super) struct Graph {
 pub(super) fn build(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Graph> {
     let pipeline = gst::Pipeline::with_name(settings.config.id.as_str());
     time::apply(&pipeline);
-    let sound = Arc::new(Switch::default());
-    let (source, passed, looper) = source(settings, flow, &sound)?;
-    let mut wiring = Wiring { settings, flow, pipeline, control: Control::new(sound) };
-    wiring.add(&source)?;
+    let valves = Arc::new(Valves::default());
+    let (source, passed, looper) = source(settings, flow, &valves)?;
+    let mut wiring = Wiring { settings, flow, pipeline, control: Control::new(valves) };
+    parts::add(&wiring.pipeline, &source)?;
     if passed {
         wiring.passed(&source)?;
     } else {
@@ -48,7 +48,7 @@ pub(super) fn build(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Graph>
 fn source(
     settings: &Arc<Settings>,
     flow: &Arc<Flow>,
-    sound: &Arc<Switch>,
+    valves: &Arc<Valves>,
 ) -> Result<(gst::Bin, bool, Option<Arc<Looper>>)> {
     let config = &settings.config;
     let (width, height) = (i64::from(config.main.width), i64::from(config.main.height));
@@ -62,7 +62,7 @@ fn source(
         }
         Source::File(path) => {
             devices::file(path)?;
-            let (bin, looper) = file::source(settings, flow, sound, path, &size)?;
+            let (bin, looper) = file::source(settings, flow, valves, path, &size)?;
             Ok((bin, false, Some(looper)))
         }
         Source::V4l2(device) => {
@@ -77,7 +77,7 @@ fn source(
             if config.codec != VideoCodec::H264 {
                 return Err(Error::invalid("an RTSP camera is passed through as H.264: its codec cannot be vp8"));
             }
-            Ok((rtsp::source(settings, flow, sound, url)?, true, None))
+            Ok((rtsp::source(settings, flow, valves, url)?, true, None))
         }
     }
 }
@@ -99,11 +99,7 @@ impl Wiring<'_> {
         self.packets(&out, main)?;
         self.chain(&coded, &[&out])?;
         let decoders = ["decode/avdec_h264", "decode/openh264dec"];
-        let installed = |name: &&&str| {
-            let needs = self.settings.library.file(name).map(|f| f.needs().to_vec()).unwrap_or_default();
-            needs.iter().all(|e| gst::ElementFactory::find(e).is_some())
-        };
-        let Some(decoder) = decoders.iter().find(installed) else {
+        let Some(decoder) = decoders.into_iter().find(|name| self.settings.library.is_installed(name)) else {
             let why = "no H.264 decoder is installed: no motion and no sub-stream";
             if self.settings.is_news(why) {
                 tracing::warn!(camera = %self.settings.config.id, "{why}");
@@ -113,7 +109,7 @@ impl Wiring<'_> {
         let decoder = self.settings.library.bin(decoder, &[], &[])?;
         self.control.decode_always = self.settings.config.motion.enabled;
         self.spare(&pipeline::pad_of(&decoder, "valve", "src")?);
-        self.control.decode_switch.add(pipeline::element(&decoder, "valve")?);
+        self.control.valves.add(Part::Decoder, pipeline::element(&decoder, "valve")?);
         self.count_queue(Bottleneck::Decoder, &decoder);
         self.chain(&coded, &[&decoder])?;
         let raw = self.tee(&decoder)?;
@@ -150,10 +146,8 @@ impl Wiring<'_> {
         let encoder = encoders::probe(config.codec)?;
         let raw = self.tee(source)?;
         let lent_pictures = matches!(config.source, Source::Libcamera(_));
-        let file = match (encoder.element, lent_pictures) {
-            ("v4l2h264enc", true) => "v4l2h264enc-dmabuf",
-            (element, _) => element,
-        };
+        let shared_memory = format!("{}-dmabuf", encoder.element);
+        let file = if encoder.hardware && lent_pictures { shared_memory.as_str() } else { encoder.element };
         let queue = self.settings.library.bin("branch/main", &[("buffers", if lent_pictures { 1 } else { 2 })], &[])?;
         // A source that has to decode first drops before that what is too much.
         let entry = source.by_name("waiting").or_else(|| queue.by_name("waiting"));
@@ -176,7 +170,7 @@ impl Wiring<'_> {
         let sub = self.settings.config.sub;
         let size = [("width", i64::from(sub.width)), ("height", i64::from(sub.height)), ("fps", i64::from(sub.fps))];
         let branch = self.settings.library.bin("branch/sub", &size, &[])?;
-        self.control.sub_switch.add(pipeline::element(&branch, "valve")?);
+        self.control.valves.add(Part::Sub, pipeline::element(&branch, "valve")?);
         self.count_queue(Bottleneck::Small, &branch);
         let (enc, out, element) = self.encoder(Stream::Sub, encoder, encoder.element, sub)?;
         self.control.sub = element;
@@ -260,15 +254,10 @@ impl Wiring<'_> {
         Ok(tee)
     }
 
-    fn add(&self, bin: &gst::Bin) -> Result<()> {
-        let cannot = || Error::internal(format!("pipeline {} cannot be added", pipeline::file_of(bin)));
-        self.pipeline.add(bin).map_err(|e| cannot().with_source(e))
-    }
-
     /// Adds `bins` and links them one after the other behind `head`.
     fn chain(&self, head: &gst::Element, bins: &[&gst::Bin]) -> Result<()> {
         for bin in bins {
-            self.add(bin)?;
+            parts::add(&self.pipeline, bin)?;
         }
         let mut from = head.clone();
         for bin in bins {

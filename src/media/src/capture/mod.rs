@@ -32,7 +32,7 @@ use instance::Instance;
 use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
-use perch_base::{Error, ErrorKind, Result};
+use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, START_WITHIN, end_of_stream};
 use perch_domain::health::{FIRST_FRAME_WITHIN, StallVerdict, StallWatch};
@@ -42,7 +42,7 @@ use settings::Settings;
 use std::sync::Arc;
 use std::time::Duration;
 use threads::Threads;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 /// A file that cannot be looped in place starts again after this much at least.
 const MIN_ROUND: Duration = Duration::from_millis(500);
@@ -179,7 +179,10 @@ impl Capture {
         };
         flow.close();
         if within(&self.settings.clock, LET_GO_WITHIN, instance.end()).await.is_none() {
-            tracing::warn!(camera = %self.settings.config.id, "the pipeline does not end; it is left behind");
+            let why = "the pipeline does not end; it is left behind";
+            if self.settings.is_news(why) {
+                tracing::warn!(camera = %self.settings.config.id, "{why}");
+            }
         }
         ended
     }
@@ -235,17 +238,14 @@ impl Capture {
 
 /// Builds and starts on a thread of its own, since both can block for as long as a driver likes.
 async fn start(settings: Arc<Settings>, flow: Arc<Flow>) -> Result<Instance> {
-    let (tx, rx) = oneshot::channel();
-    let name = format!("start {}", settings.config.id);
-    let entered = settings.threads.enter();
-    let started = std::thread::Builder::new().name(name).spawn(move || {
+    let (name, entered) = (format!("start {}", settings.config.id), settings.threads.enter());
+    let start = move || {
         let instance = Instance::start(&settings, &flow);
         drop(entered);
-        // Nobody may wait any more: the instance then ends as it drops.
-        let _ = tx.send(instance);
-    });
-    started.map_err(|e| Error::internal("no thread for the capture").with_source(e))?;
-    rx.await.unwrap_or_else(|_| Err(Error::internal("starting the capture panicked")))
+        instance
+    };
+    // Where nobody waits any more the instance ends as it drops.
+    on_own_thread(name, start).await
 }
 
 /// However an attempt ends, also when its future is dropped, nothing of it reaches the hub afterwards.

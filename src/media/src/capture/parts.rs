@@ -1,6 +1,6 @@
 //! Small parts that several sources and branches share: links, sinks, and the bin that makes Opus.
 
-use super::control::Switch;
+use super::control::{Part, Valves};
 use super::flow::Flow;
 use super::settings::Settings;
 use crate::pipeline;
@@ -21,6 +21,12 @@ pub(super) fn sink(bin: &gst::Bin, name: &str) -> Result<gst_app::AppSink> {
     pipeline::typed(bin, name, "an appsink")
 }
 
+/// Adds `bin` to `parent`.
+pub(super) fn add(parent: &impl IsA<gst::Bin>, bin: &gst::Bin) -> Result<()> {
+    let cannot = || Error::internal(format!("pipeline {} cannot be added", pipeline::file_of(bin)));
+    parent.add(bin).map_err(|e| cannot().with_source(e))
+}
+
 /// Links two neighbours. Errors with [`perch_base::ErrorKind::Invalid`]: a replaced file may not fit its neighbour.
 pub(super) fn link(from: &gst::Element, to: &gst::Element) -> Result<()> {
     let misfit = || pipeline::unfit(to, &format!("does not fit behind {}", pipeline::file_of(from)));
@@ -36,8 +42,7 @@ pub(super) fn own_sound(settings: &Settings) -> bool {
 pub(super) fn grow(parent: &gst::Bin, pad: &gst::Pad, bins: &[gst::Bin]) -> Result<()> {
     let Some(first) = bins.first() else { return Ok(()) };
     for bin in bins {
-        let cannot = || Error::internal(format!("pipeline {} cannot be added", pipeline::file_of(bin)));
-        parent.add(bin).map_err(|e| cannot().with_source(e))?;
+        add(parent, bin)?;
     }
     for pair in bins.windows(2) {
         link(pair[0].upcast_ref(), pair[1].upcast_ref())?;
@@ -52,11 +57,11 @@ pub(super) fn grow(parent: &gst::Bin, pad: &gst::Pad, bins: &[gst::Bin]) -> Resu
 }
 
 /// The bin that applies gain, encodes Opus while wanted, and publishes it.
-pub(super) fn opus(settings: &Settings, flow: &Arc<Flow>, sound: &Switch) -> Result<gst::Bin> {
+pub(super) fn opus(settings: &Settings, flow: &Arc<Flow>, valves: &Valves) -> Result<gst::Bin> {
     let bin = settings.library.bin("audio/opus", &[("bitrate", BITRATE_BPS), ("complexity", COMPLEXITY)], &[])?;
     let gain = 10f64.powf(settings.config.audio.gain_db.clamp(-20.0, 20.0) / 20.0);
     pipeline::element(&bin, "volume")?.set_property("volume", gain);
-    sound.add(pipeline::element(&bin, "valve")?);
+    valves.add(Part::Sound, pipeline::element(&bin, "valve")?);
     flow.take_audio(&sink(&bin, "packets")?, true);
     Ok(bin)
 }

@@ -1,6 +1,6 @@
 //! An RTSP camera: its H.264 is taken as it is, its sound is passed through (Opus) or decoded. Everything else it offers is left there.
 
-use super::control::Switch;
+use super::control::{Part, Valves};
 use super::flow::{Flow, Signal};
 use super::settings::Settings;
 use super::{file, parts};
@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(super) fn source(
     settings: &Arc<Settings>,
     flow: &Arc<Flow>,
-    sound: &Arc<Switch>,
+    valves: &Arc<Valves>,
     url: &Secret,
 ) -> Result<gst::Bin> {
     let (location, user, password) = split_credentials(url.expose());
@@ -35,7 +35,7 @@ pub(super) fn source(
     let pads = Arc::new(Pads {
         settings: settings.clone(),
         flow: Arc::downgrade(flow),
-        sound: sound.clone(),
+        valves: valves.clone(),
         bin: bin.downgrade(),
         entry: entry.downgrade(),
         taken: Mutex::default(),
@@ -126,7 +126,7 @@ fn percent_decode(text: &str) -> String {
 struct Pads {
     settings: Arc<Settings>,
     flow: Weak<Flow>,
-    sound: Arc<Switch>,
+    valves: Arc<Valves>,
     bin: gst::glib::WeakRef<gst::Bin>,
     entry: gst::glib::WeakRef<gst::Pad>,
     taken: Mutex<Taken>,
@@ -217,8 +217,8 @@ impl Pads {
             flow.take_audio(&parts::sink(&first, "packets")?, false);
             return parts::grow(bin, pad, &[first]);
         }
-        self.sound.add(pipeline::element(&first, "valve")?);
-        let opus = parts::opus(&self.settings, flow, &self.sound)?;
+        self.valves.add(Part::Sound, pipeline::element(&first, "valve")?);
+        let opus = parts::opus(&self.settings, flow, &self.valves)?;
         parts::grow(bin, pad, &[first, opus])
     }
 

@@ -50,12 +50,12 @@ pub(super) struct Settings {
     pub threads: Threads,
     /// Threads in the microphone's driver.
     pub sound_threads: Threads,
-    /// What attempts go on without.
+    /// What each attempt may find again.
     pub missing: Repeated,
 }
 
 impl Settings {
-    /// Whether it is to be logged that an attempt goes on without something, and why: each attempt finds that again.
+    /// Whether it is to be logged what an attempt goes on without, or left behind: each attempt may find that again.
     pub fn is_news(&self, what: impl Display) -> bool {
         self.missing.is_news(what, self.clock.mono())
     }

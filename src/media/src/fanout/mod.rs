@@ -7,6 +7,7 @@ pub(crate) use perch_domain::fanout::{MAX_GOP_BYTES, MAX_GOP_PACKETS};
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
+use perch_base::repeated::Repeated;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_domain::fanout::{Command, Effects, HubMachine};
@@ -70,6 +71,8 @@ pub struct Hub {
     camera: CameraId,
     clock: SharedClock,
     state: Mutex<State>,
+    /// Consumers that were cut off: a recorder on a disk that hangs is again and again.
+    cut_off: Repeated,
 }
 
 impl std::fmt::Debug for Hub {
@@ -81,7 +84,7 @@ impl std::fmt::Debug for Hub {
 impl Hub {
     /// A hub with no capture and no consumers.
     pub fn new(camera: CameraId, clock: SharedClock) -> Arc<Self> {
-        Arc::new(Self { camera, clock, state: Mutex::default() })
+        Arc::new(Self { camera, clock, state: Mutex::default(), cut_off: Repeated::default() })
     }
 
     /// The camera.
@@ -217,8 +220,11 @@ impl Hub {
                 Command::ForceKeyframe(control, stream) => control.force_keyframe(stream),
                 Command::SetDemand(control, demand) => control.set_demand(demand),
                 Command::ReportCutOff(consumer) => {
-                    let s = CUT_AFTER.as_secs();
-                    tracing::warn!(camera = %self.camera, consumer, "consumer took nothing for {s} s and was cut off");
+                    let (camera, s) = (&self.camera, CUT_AFTER.as_secs());
+                    match self.cut_off.is_news(&consumer, self.clock.mono()) {
+                        true => tracing::warn!(%camera, consumer, "consumer took nothing for {s} s and was cut off"),
+                        false => tracing::debug!(%camera, consumer, "consumer took nothing for {s} s again"),
+                    }
                 }
             }
         }

@@ -84,6 +84,18 @@ fn a_stuck_consumer_is_cut_off_and_asks_for_one_keyframe() {
 }
 
 #[test]
+fn a_consumer_that_is_cut_off_again_and_again_is_logged_once() {
+    let mut b = Bench::new();
+    for name in ["recorder", "recorder", "other", "recorder"] {
+        let _stuck = b.hub.subscribe(Stream::Main, false, name, 1);
+        for _ in 0..130 {
+            b.frame(10);
+        }
+    }
+    assert_eq!(b.hub.cut_off.ended(), Some(2), "one of three, and the other");
+}
+
+#[test]
 fn a_join_gets_the_fresh_gop_or_one_forced_keyframe() {
     let mut b = Bench::new();
     b.frame(10);

@@ -47,6 +47,8 @@ struct State {
     ended: u64,
     /// Why readers are refused, as it was logged.
     refusal: Option<String>,
+    /// The last media lacked a TCP sender, which was logged.
+    lacks_sender: bool,
 }
 
 impl Mount {
@@ -57,7 +59,14 @@ impl Mount {
             source: Arc::new(source),
             has_audio,
             turn: Mutex::default(),
-            state: Mutex::new(State { video, media: glib::WeakRef::new(), feed: Weak::new(), ended: 0, refusal: None }),
+            state: Mutex::new(State {
+                video,
+                media: glib::WeakRef::new(),
+                feed: Weak::new(),
+                ended: 0,
+                refusal: None,
+                lacks_sender: false,
+            }),
         }
     }
 
@@ -96,6 +105,11 @@ impl Mount {
     /// A reader got its media: the next refusal is news.
     fn serves(&self) {
         self.state().refusal = None;
+    }
+
+    /// A media was given its TCP senders, unless one is `missing`. Whether that is news: each media may find it again.
+    fn completed(&self, missing: bool) -> bool {
+        !std::mem::replace(&mut self.state().lacks_sender, missing) && missing
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -241,9 +255,14 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
     });
     give_up.attach(Some(context));
 
-    let settles = context.clone();
+    let (settles, completed) = (context.clone(), Arc::downgrade(mount));
     media.connect_prepared(move |media| {
-        complete(media);
+        let missing = !complete(media);
+        if let Some(mount) = completed.upgrade()
+            && mount.completed(missing)
+        {
+            tracing::warn!(path = mount.path, "a half of an RTSP media has no TCP sender");
+        }
         keep_at_first(media, &settles);
     });
     let ending = Arc::downgrade(mount);
@@ -288,9 +307,10 @@ fn keep_at_first(media: &rtsp_server::RTSPMedia, context: &glib::MainContext) {
 }
 
 /// Gives every half of a media its TCP sender, whatever its first reader sets up. Without it, a reader of video alone would
-/// leave the sound's pads unlinked, and the first sound would end the media for all.
-fn complete(media: &rtsp_server::RTSPMedia) {
+/// leave the sound's pads unlinked, and the first sound would end the media for all. Whether every half has one.
+fn complete(media: &rtsp_server::RTSPMedia) -> bool {
     use gst_rtsp::ffi::{GST_RTSP_LOWER_TRANS_TCP, GST_RTSP_PROFILE_AVP, GST_RTSP_TRANS_RTP};
+    let mut is_whole = true;
     for stream in (0..media.n_streams()).filter_map(|i| media.stream(i)) {
         let mut transport = std::ptr::null_mut();
         // SAFETY: `gst_rtsp_transport_new` hands out a value of ours, or an error and NULL; it is only read by the call on the
@@ -298,6 +318,7 @@ fn complete(media: &rtsp_server::RTSPMedia) {
         let done = unsafe {
             gst_rtsp::ffi::gst_rtsp_transport_new(&mut transport);
             if transport.is_null() {
+                is_whole = false;
                 continue;
             }
             (*transport).trans = GST_RTSP_TRANS_RTP;
@@ -307,10 +328,9 @@ fn complete(media: &rtsp_server::RTSPMedia) {
             gst_rtsp::ffi::gst_rtsp_transport_free(transport);
             done
         };
-        if done == glib::ffi::GFALSE {
-            tracing::warn!("a half of an RTSP media has no TCP sender");
-        }
+        is_whole &= done != glib::ffi::GFALSE;
     }
+    is_whole
 }
 
 /// An appsrc takes buffers only once it runs; it says so by asking for the first.
@@ -357,11 +377,22 @@ mod tests {
     use perch_base::ids::CameraId;
     use perch_domain::media::Stream;
 
-    #[test]
-    fn a_refusal_is_news_once_until_a_reader_is_served() {
+    fn mount() -> Mount {
         let hub = Hub::new(CameraId::new("front").expect("valid"), Arc::new(SystemClock));
         let video = VideoSettings { width: 320, height: 180, fps: 10, bitrate_kbps: 100 };
-        let mount = Mount::new(FeedSource::new(hub, Stream::Main, VideoCodec::H264), false, video);
+        Mount::new(FeedSource::new(hub, Stream::Main, VideoCodec::H264), false, video)
+    }
+
+    #[test]
+    fn a_media_without_a_tcp_sender_is_news_once_until_one_has_all() {
+        let mount = mount();
+        let news = [false, true, true, false, true].map(|missing| mount.completed(missing));
+        assert_eq!(news, [false, true, false, false, true]);
+    }
+
+    #[test]
+    fn a_refusal_is_news_once_until_a_reader_is_served() {
+        let mount = mount();
         let news = ["no picture came", "no picture came", "no element", "no element"].map(|why| mount.refuses(why));
         assert_eq!(news, [true, false, true, false]);
         mount.serves();

@@ -54,6 +54,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// The key of [`Self::listen`].
+    pub const LISTEN: &str = "rtsp.listen";
+    /// The key of [`Self::tls_listen`].
+    pub const TLS_LISTEN: &str = "rtsp.tls_listen";
+
     /// Reads `listen` and `tls_listen`.
     pub fn read(keys: &mut impl Keys) -> Self {
         Self { listen: keys.address("listen", "0.0.0.0:8554"), tls_listen: keys.optional_address("tls_listen") }
@@ -94,12 +99,12 @@ impl Handle {
         let threads = Threads::kept(CLIENT_THREADS);
 
         let build = |gate: &Gate, at| listen(&connections, &points, &threads, gate, at);
-        let (local, source) = build(&Gate::new(connections.clone()), ("rtsp.listen", config.listen))?;
+        let (local, source) = build(&Gate::new(connections.clone()), (Config::LISTEN, config.listen))?;
         let mut secured = None;
         let tls = match config.tls_listen {
             Some(at) => {
                 let gate = Secured::new(Gate::new(connections.clone()), identity)?;
-                let bound = build(&gate.gate, ("rtsp.tls_listen", at))?;
+                let bound = build(&gate.gate, (Config::TLS_LISTEN, at))?;
                 secured = Some(gate);
                 Some(bound)
             }

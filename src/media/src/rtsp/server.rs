@@ -6,14 +6,14 @@ use super::threads::Kept;
 use gstreamer_rtsp_server::{self as rtsp_server, gio, glib};
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_base::{Error, ErrorKind, Result, ResultExt, on_own_thread};
 use perch_domain::identity::{Certificate, IdentityPort};
 use rtsp_server::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long the end waits for readers to be gone.
@@ -78,25 +78,15 @@ impl Server {
         // Dropped after `_attempt`, so that nothing of an attempt outlives it by much, also when this future is dropped.
         let wake = Wake(self.0.context.clone());
         let (_attempt, mut end) = shutdown.child();
-        let (over, mut ended) = oneshot::channel();
         let (shared, asked) = (self.0.clone(), end.clone());
-        std::thread::Builder::new()
-            .name("rtsp".into())
-            .spawn(move || {
-                let result = attempt(&shared, &asked);
-                drop(shared);
-                // Nobody waits where the attempt was dropped.
-                let _ = over.send(result);
-            })
-            .context(ErrorKind::Io, || "the RTSP thread cannot be started")?;
-        let result = tokio::select! {
-            result = &mut ended => result,
+        let mut serving = pin!(on_own_thread("rtsp".into(), move || attempt(&shared, &asked)));
+        tokio::select! {
+            result = &mut serving => result,
             () = end.called() => {
                 wake.0.wakeup();
-                ended.await
+                serving.await
             }
-        };
-        result.unwrap_or_else(|_| Err(Error::internal("the RTSP thread broke off")))
+        }
     }
 }
 

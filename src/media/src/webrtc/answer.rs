@@ -28,7 +28,10 @@ fn accept(rtc: &mut Counted, sdp: &str) -> Result<String> {
             .map(|answer| without_bandwidth_feedback(&answer.to_sdp_string()))
             .context(ErrorKind::Invalid, || "the SDP offer is not acceptable")
     }));
-    accepted.unwrap_or_else(|_| Err(Error::invalid("the SDP offer cannot be read")))
+    accepted.unwrap_or_else(|panic| {
+        let words = perch_base::panic::words(&*panic);
+        Err(Error::invalid("the SDP offer cannot be read").with_inside(format!("its parser broke down: {words}")))
+    })
 }
 
 /// We send what the encoder makes: feedback for bandwidth estimation would be work for nothing.

@@ -123,7 +123,7 @@ impl Loop {
             self.work(Instant::now());
         }
         for session in self.sessions.values_mut() {
-            guarded(session.lease, || session.close(Instant::now(), &mut self.socket));
+            guarded(&self.shared, session.lease, || session.close(Instant::now(), &mut self.socket));
         }
         self.socket.flush();
         self.shared.counters.sessions.store(0, Relaxed);
@@ -163,7 +163,7 @@ impl Loop {
     fn write(&mut self, feed: FeedId, frame: &Frame) {
         for session in self.sessions.values_mut() {
             let before = session.feed;
-            let left = match guarded(session.lease, || session.live(feed, frame, &mut self.socket)) {
+            let left = match guarded(&self.shared, session.lease, || session.live(feed, frame, &mut self.socket)) {
                 Some(left) => left,
                 None => {
                     session.break_down();
@@ -201,7 +201,7 @@ impl Loop {
         for _ in 0..2 {
             let Some(session) = self.sessions.get_mut(&key).filter(|s| s.is_due(now)) else { return };
             // A defect in the protocol library ends the session it concerns, not its neighbours.
-            if guarded(session.lease, || session.drive(now, &mut self.socket)).is_none() {
+            if guarded(&self.shared, session.lease, || session.drive(now, &mut self.socket)).is_none() {
                 session.break_down();
             }
             self.shared.counters.undrained.fetch_add(session.take_undrained(), Relaxed);
@@ -231,7 +231,7 @@ impl Loop {
                 let wallclock = |pts| now.checked_sub(mono.since(pts)).unwrap_or(now);
                 let frames: Vec<_> =
                     backlog.iter().map(|p| Frame::new(p, camera.live.codec, wallclock(p.pts), false)).collect();
-                if guarded(session.lease, || session.backlog(&frames, &mut self.socket)).is_none() {
+                if guarded(&self.shared, session.lease, || session.backlog(&frames, &mut self.socket)).is_none() {
                     session.break_down();
                 }
             }
@@ -285,7 +285,7 @@ impl Loop {
             socket_more = socket.receive(|socket, from, to, datagram| {
                 shared.counters.packets_in.fetch_add(1, Relaxed);
                 let came = Came { from, to, datagram, now };
-                if !route(sessions, demux, stun_budget, &came, socket) {
+                if !route(shared, sessions, demux, stun_budget, &came, socket) {
                     shared.counters.packets_foreign.fetch_add(1, Relaxed);
                 }
             });
@@ -299,8 +299,8 @@ impl Loop {
             Command::Trickle(lease, ..) => Some(*lease),
             _ => None,
         };
-        if catch_unwind(AssertUnwindSafe(|| self.obey(command))).is_err() {
-            tracing::error!(?lease, "a request for live viewing met a defect");
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.obey(command))) {
+            self.shared.met_defect(lease, &*panic);
             if let Some(key) = lease.and_then(|lease| self.leases.get(&lease).copied()) {
                 self.remove(key);
             }
@@ -394,7 +394,7 @@ impl Loop {
     /// Ends a session and frees all that was its own.
     fn remove(&mut self, key: Key) {
         let Some(mut session) = self.sessions.remove(&key) else { return };
-        guarded(session.lease, || session.close(Instant::now(), &mut self.socket));
+        guarded(&self.shared, session.lease, || session.close(Instant::now(), &mut self.socket));
         self.demux.remove(key);
         self.leases.remove(&session.lease);
         self.past.add(session.lease, session.viewer.device_id);
@@ -437,6 +437,7 @@ struct Came<'a> {
 
 /// Hands a datagram to its session. False: it belongs to none.
 fn route(
+    shared: &Shared,
     sessions: &mut BTreeMap<Key, Session>,
     demux: &mut Demux,
     stun_budget: &mut u32,
@@ -460,7 +461,7 @@ fn route(
     };
     let Some((key, session)) = key.and_then(|key| Some((key, sessions.get_mut(&key)?))) else { return false };
     let stun = !matches!(classify(datagram), DatagramKind::Media);
-    let received = guarded(session.lease, || {
+    let received = guarded(shared, session.lease, || {
         // From the first proof on, what else comes from there is the session's: DTLS begins before our own checks succeed.
         if stun && demux.address(from) != Some(key) && session.proves(from, to, datagram, now) {
             demux.add_address(from, key);
@@ -475,12 +476,8 @@ fn route(
 
 /// Does `work` for the session of `lease`. `None`: a defect in the protocol library stopped it, which ends that session but not
 /// its neighbours.
-fn guarded<T>(lease: LeaseId, work: impl FnOnce() -> T) -> Option<T> {
-    let done = catch_unwind(AssertUnwindSafe(work)).ok();
-    if done.is_none() {
-        tracing::error!(%lease, "a session ended by a defect");
-    }
-    done
+fn guarded<T>(shared: &Shared, lease: LeaseId, work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).inspect_err(|panic| shared.met_defect(Some(lease), &**panic)).ok()
 }
 
 fn no_session() -> Error {

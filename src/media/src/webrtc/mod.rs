@@ -80,6 +80,7 @@ impl Engine {
             identity: DtlsIdentity::generate()?,
             counters: Counters::default(),
             unreadable: Repeated::default(),
+            defects: Repeated::default(),
         });
         let (commands, command_rx) = mpsc::channel(COMMAND_QUEUE);
         let server = Server::new(shared.clone(), socket, command_rx);

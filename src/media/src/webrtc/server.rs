@@ -5,12 +5,12 @@ use super::shared::Shared;
 use super::socket::Socket;
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_base::{Error, ErrorKind, Result, ResultExt, on_own_thread};
 use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Frames that wait for the engine at most, of all feeds.
 const MEDIA_QUEUE: usize = 512;
@@ -44,17 +44,8 @@ impl Server {
     pub async fn run_once(&mut self, shutdown: &Shutdown) -> Result<()> {
         // Called with the box, and when this future is dropped: nothing of an attempt outlives it by much.
         let (_attempt, mut end) = shutdown.child();
-        let (over, ended) = oneshot::channel();
         let (shared, door) = (self.shared.clone(), self.door.clone());
-        std::thread::Builder::new()
-            .name("webrtc".into())
-            .spawn(move || {
-                let result = attempt(&shared, door, &mut end);
-                // Nobody waits where the attempt was dropped.
-                let _ = over.send(result);
-            })
-            .context(ErrorKind::Io, || "the WebRTC engine's thread cannot be started")?;
-        ended.await.unwrap_or_else(|_| Err(Error::internal("the WebRTC engine's thread broke off")))
+        on_own_thread("webrtc".into(), move || attempt(&shared, door, &mut end)).await
     }
 }
 

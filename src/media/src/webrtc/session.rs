@@ -11,7 +11,8 @@ use perch_base::ids::LeaseId;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::Principal;
 use perch_domain::lease::Lease;
-use perch_domain::media::{OPUS_PACKET, Stream, Track};
+use perch_domain::media::{Stream, Track};
+use perch_domain::stamps::{SteadySound, shown_at};
 use perch_domain::stream_choice::{AutoStream, gives_up_change};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,11 +21,6 @@ use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpWrite, SeqNo};
 use str0m::{Candidate, Event, IceConnectionState, Input};
-
-/// Least distance of two pictures' times: the stream that a viewer changes to carries times that the one before it has used.
-const MIN_STEP: Duration = Duration::from_millis(1);
-/// Sound that is this far from where the last packet ended is not moved there.
-const AUDIO_TOLERANCE_MS: i64 = 60;
 
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +55,7 @@ struct Sender {
     clock_khz: i64,
     nackable: bool,
     last_pts: Option<MonoTime>,
-    next_ticks: Option<i64>,
+    sound: SteadySound,
 }
 
 impl Sender {
@@ -74,17 +70,8 @@ impl Sender {
             clock_khz,
             nackable,
             last_pts: None,
-            next_ticks: None,
+            sound: SteadySound::default(),
         }
-    }
-
-    /// Sound follows on without holes as long as its time stamps are near: a player hears every one of them as a click.
-    fn steady(&mut self, ticks: i64, duration: Duration) -> i64 {
-        let steady =
-            self.next_ticks.filter(|next| (ticks - next).abs() <= AUDIO_TOLERANCE_MS * self.clock_khz).unwrap_or(ticks);
-        let lasts = if duration.is_zero() { OPUS_PACKET } else { duration };
-        self.next_ticks = Some(steady + lasts.as_micros() as i64 * self.clock_khz / 1000);
-        steady
     }
 
     fn is_new(&self, pts: MonoTime) -> bool {
@@ -100,15 +87,14 @@ impl Sender {
         wallclock: Instant,
         out: &mut dyn Outbox,
     ) {
-        let at = self.last_pts.map_or(pts, |last| pts.max(last + MIN_STEP));
-        self.write(machine, frame, at, wallclock, out);
+        self.write(machine, frame, shown_at(self.last_pts, pts), wallclock, out);
     }
 
     fn write(&mut self, machine: &mut Machine, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
         self.last_pts = Some(pts);
         let mut ticks = pts.0.wrapping_mul(self.clock_khz) / 1000;
         if frame.track == Track::Audio {
-            ticks = self.steady(ticks, frame.duration);
+            ticks = self.sound.follow_on(ticks, frame.duration, self.clock_khz);
         }
         let time = self.offset_ticks.wrapping_add(ticks as u32);
         let packets = (self.seq..).zip(&frame.payloads).map(|(seq, payload)| {

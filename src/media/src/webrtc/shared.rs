@@ -5,11 +5,14 @@ use super::cameras::LiveCameras;
 use super::offer::DtlsIdentity;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
+use perch_base::ids::LeaseId;
+use perch_base::panic;
 use perch_base::repeated::Repeated;
 use perch_base::secret::Secret;
 use perch_domain::redact::Shown;
 use perch_domain::settings::Keys;
 use perch_domain::viewers::ViewerLimits;
+use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -40,6 +43,9 @@ pub struct Config {
 }
 
 impl Config {
+    /// The key of [`Self::udp_listen`].
+    pub const UDP_LISTEN: &str = "webrtc.udp_listen";
+
     /// The defaults, on `udp_listen`.
     pub fn new(udp_listen: SocketAddr) -> Self {
         Self { udp_listen, addresses: Vec::new(), stun: Vec::new(), turn: Vec::new(), viewers: ViewerLimits::default() }
@@ -135,17 +141,36 @@ pub struct Shared {
     pub counters: Counters,
     /// Why the addresses of this machine could not be read.
     pub unreadable: Repeated,
+    /// What defects said.
+    pub defects: Repeated,
 }
 
 impl Shared {
     /// Where viewers reach the port; nowhere while this machine's addresses cannot be read.
     pub fn candidates(&self) -> Vec<Candidate> {
-        addresses::candidates(self.local, &self.config.addresses).unwrap_or_else(|e| {
-            if self.unreadable.is_news(&e, self.clock.mono()) {
-                tracing::warn!(error = %e, "this machine's addresses cannot be read: live viewers cannot reach it");
+        match addresses::candidates(self.local, &self.config.addresses) {
+            Ok(candidates) => {
+                if let Some(repeats) = self.unreadable.ended() {
+                    tracing::info!(repeats, "this machine's addresses can be read again");
+                }
+                candidates
             }
-            Vec::new()
-        })
+            Err(e) => {
+                if self.unreadable.is_news(&e, self.clock.mono()) {
+                    tracing::warn!(error = %e, "this machine's addresses cannot be read: live viewers cannot reach it");
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// A defect was caught over the session of `lease`, which ends. A player that met one comes back at once, and meets it again.
+    pub fn met_defect(&self, lease: Option<LeaseId>, panic: &(dyn Any + Send)) {
+        let (lease, words) = (lease.map(tracing::field::display), panic::words(panic));
+        match self.defects.is_news(&words, self.clock.mono()) {
+            true => tracing::error!(lease, words, "live viewing met a defect, which ends one session"),
+            false => tracing::debug!(lease, words, "live viewing met the same defect again"),
+        }
     }
 }
 
@@ -161,5 +186,44 @@ impl Counters {
             packets_dropped: self.packets_dropped.load(Relaxed),
             undrained: self.undrained.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::clock::SystemClock;
+    use std::sync::Arc;
+
+    fn shared() -> Shared {
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        Shared {
+            config: Config::new(local),
+            cameras: LiveCameras::default(),
+            clock: Arc::new(SystemClock),
+            local,
+            identity: DtlsIdentity::generate().expect("made"),
+            counters: Counters::default(),
+            unreadable: Repeated::default(),
+            defects: Repeated::default(),
+        }
+    }
+
+    #[test]
+    fn a_defect_that_players_meet_again_and_again_is_logged_once() {
+        let shared = shared();
+        for words in ["on purpose", "on purpose", "another", "on purpose"] {
+            let panic: Box<dyn Any + Send> = Box::new(words);
+            shared.met_defect(Some(LeaseId::random()), &*panic);
+        }
+        assert_eq!(shared.defects.ended(), Some(2), "two of four are logged");
+    }
+
+    #[test]
+    fn addresses_that_can_be_read_end_what_was_logged_of_those_that_could_not() {
+        let shared = shared();
+        assert!(shared.unreadable.is_news("too many files are open", shared.clock.mono()));
+        assert!(!shared.candidates().is_empty());
+        assert_eq!(shared.unreadable.ended(), None);
     }
 }

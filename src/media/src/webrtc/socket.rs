@@ -1,6 +1,7 @@
 //! The one UDP socket: batches in, segmented batches out, and a small outbox for bursts the kernel does not take at once.
 
 use super::machine::Outbox;
+use super::shared::Config;
 use perch_base::{Error, ErrorKind, Result};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use std::collections::VecDeque;
@@ -31,14 +32,12 @@ pub fn bind(listen: SocketAddr) -> Result<StdSocket> {
         Ok(StdSocket::from(socket))
     };
     open().map_err(|e: io::Error| {
+        let key = Config::UDP_LISTEN;
         let message = match e.kind() {
             io::ErrorKind::AddrInUse => {
-                format!(
-                    "port {} (UDP) is already in use: stop the other program or change `webrtc.udp_listen`",
-                    listen.port()
-                )
+                format!("port {} (UDP) is already in use: stop the other program or change `{key}`", listen.port())
             }
-            _ => format!("webrtc.udp_listen = {listen}: the UDP port cannot be opened"),
+            _ => format!("{key} = {listen}: the UDP port cannot be opened"),
         };
         Error::new(ErrorKind::Unavailable, message).with_source(e)
     })

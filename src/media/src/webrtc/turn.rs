@@ -5,9 +5,7 @@ use aws_lc_rs::hmac;
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
 use perch_domain::ports::IceServer;
-
-/// How long a TURN credential is good.
-const CREDENTIAL_S: i64 = 12 * 3600;
+use perch_domain::viewers::turn_lapses_at_s;
 
 /// The servers to offer to a viewer now.
 pub fn ice_servers(stun: &[String], turn: &[TurnServer], now: Timestamp) -> Vec<IceServer> {
@@ -19,7 +17,7 @@ pub fn ice_servers(stun: &[String], turn: &[TurnServer], now: Timestamp) -> Vec<
 }
 
 fn credential(secret: &str, now: Timestamp) -> (String, Secret) {
-    let username = format!("{}:perch", now.as_micros().div_euclid(1_000_000) + CREDENTIAL_S);
+    let username = format!("{}:perch", turn_lapses_at_s(now));
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
     let password = base64(hmac::sign(&key, username.as_bytes()).as_ref());
     (username, Secret::new(password))
