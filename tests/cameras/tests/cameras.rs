@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a case that is skipped says so")]
 
-use perch_test_cameras::{ALL, Case, Event, Start, find, yardstick};
+use perch_test_cameras::{ALL, Camera, Case, Event, Start, find, yardstick};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -72,4 +72,19 @@ fn ffmpeg_plays_what_it_should() {
     let table = yardstick::table(&cases, Duration::from_secs(12), 4);
     println!("{table}");
     assert!(!table.contains("**no**"), "{table}");
+}
+
+#[test]
+fn a_camera_counts_what_happens() {
+    let camera = Camera::start(find("md5").expect("it is a case")).expect("ffmpeg is here");
+    let played = yardstick::ffmpeg(&camera.url(), "auto", Duration::from_secs(5)).expect("ffmpeg is here");
+    let counts = camera.counts();
+    assert!(played.pictures > 0, "{played:?}");
+    assert_eq!((counts.connections, counts.plays, counts.refused_sign_ins), (1, 1, 0), "{counts:?}");
+    assert!(counts.sign_ins >= 3 && counts.packets as usize > played.pictures, "{counts:?}");
+
+    let camera = Camera::start(find("wrongpassword").expect("it is a case")).expect("ffmpeg is here");
+    yardstick::ffmpeg(&camera.url(), "tcp", Duration::from_secs(8)).expect("ffmpeg is here");
+    let counts = camera.counts();
+    assert!(counts.refused_sign_ins > 0 && counts.sign_ins == 0 && counts.plays == 0, "{counts:?}");
 }
