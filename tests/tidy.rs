@@ -124,7 +124,8 @@ fn crates_for_tests_are_for_tests() {
     let helpers: Vec<_> = members("tests/")
         .iter()
         .map(|krate| {
-            let manifest: toml::Table = text(&root().join("tests").join(krate).join("Cargo.toml")).parse().expect("TOML");
+            let manifest: toml::Table =
+                text(&root().join("tests").join(krate).join("Cargo.toml")).parse().expect("TOML");
             manifest["package"]["name"].as_str().expect("a name").to_owned()
         })
         .collect();

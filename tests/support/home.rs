@@ -149,9 +149,10 @@ impl Home {
     }
 }
 
-/// The built binary with nothing of this process's own settings.
+/// The built binary, or the one that `PERCH_TEST_BINARY` names, with nothing of this process's own settings.
 pub fn perch(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_perch"));
+    let binary = std::env::var_os("PERCH_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_perch").into());
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PERCH_")) {
         command.env_remove(name);
     }

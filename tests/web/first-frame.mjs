@@ -6,7 +6,7 @@ const { PERCH_TEST_TOKEN: token = '', PERCH_TEST_ROUNDS: rounds = '30' } = proce
 const times = [];
 await withTab(async (tab) => {
   for (let i = 0; i < Number(rounds); i++) {
-    times.push(await tab.evaluate(join, token));
+    times.push(await tab.evaluate(join, [token]));
     await tab.evaluate(leave, token);
     // Neither in step with the one-second GOP nor with the keyframe gate.
     await tab.waitForTimeout(1100 + Math.random() * 900);

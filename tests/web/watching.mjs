@@ -4,7 +4,7 @@ import { join, leave, received, withTab } from './whep.mjs';
 
 const { PERCH_TEST_TOKEN: token = '', PERCH_TEST_SECONDS: seconds = '20' } = process.env;
 await withTab(async (tab) => {
-  await tab.evaluate(join, token);
+  await tab.evaluate(join, [token]);
   const before = await tab.evaluate(received);
   await tab.waitForTimeout(Number(seconds) * 1000);
   const after = await tab.evaluate(received);

@@ -12,8 +12,8 @@ export async function withTab(/** @type {(tab: import('@playwright/test').Page) 
   await browser.close();
 }
 
-/** Plays the camera "cam"; gives the milliseconds from the POST to the first decoded frame. */
-export async function join(/** @type {string} */ token) {
+/** Plays a stream of a camera; gives the milliseconds from the POST to the first decoded frame. */
+export async function join(/** @type {string[]} */ [token, camera = 'cam', stream = 'main']) {
   const peer = new RTCPeerConnection();
   peer.addTransceiver('video', { direction: 'recvonly' });
   peer.addTransceiver('audio', { direction: 'recvonly' });
@@ -26,12 +26,19 @@ export async function join(/** @type {string} */ token) {
       void video.play();
     }
   };
-  const first = new Promise((resolve) => video.requestVideoFrameCallback((now) => resolve(now)));
+  const first = new Promise((resolve, reject) => {
+    video.requestVideoFrameCallback((now) => resolve(now));
+    setTimeout(() => reject(new Error('no picture within 15 s')), 15_000);
+  });
   await peer.setLocalDescription();
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/sdp' };
   const body = peer.localDescription?.sdp ?? '';
   const startMs = performance.now();
-  const answer = await fetch('/api/v1/cameras/cam/whep?stream=main', { method: 'POST', headers, body });
+  const answer = await fetch(`/api/v1/cameras/${camera}/whep?stream=${stream}`, {
+    method: 'POST',
+    headers,
+    body,
+  });
   if (answer.status !== 201) throw new Error(`WHEP answered ${answer.status}`);
   await peer.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
   await first;
