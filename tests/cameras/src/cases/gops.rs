@@ -40,7 +40,7 @@ pub const CASES: &[Case] = &[
     }),
     case(
         "longgop",
-        Right::h264(25.0, (128, 96)).beyond_ffmpeg().with_sentence("keyframe"),
+        Right::h264(25.0, (128, 96)).beyond_ffmpeg().with_sound("pcma", 8000, 1).with_sentence("keyframe"),
         "a GOP of 220 s with sound; all connections see the same moment",
         || {
             let (units, tone) = (media::long_gop()?, media::pcm("alaw", 8000)?);
@@ -111,6 +111,32 @@ pub const CASES: &[Case] = &[
                         let at = (first + n % count) as usize;
                         shot.unit = units[at].clone();
                         shot.stamp = base.wrapping_add((n as i64 * 3600 + later[at] * 3600) as u32);
+                    })
+                    .feed()
+            }))
+        },
+    ),
+    case(
+        "longgop0",
+        Right::h264(25.0, (128, 96)).with_sound("pcma", 8000, 1),
+        "one GOP of 220 s with sound, a session begins with its keyframe",
+        || {
+            let tone = media::pcm("alaw", 8000)?;
+            Ok(Model::pictures(media::long_gop()?, 25.0).with_sound(Line::sound(8, Some("PCMA/8000"), None), tone))
+        },
+    ),
+    case(
+        "pauses",
+        Right::h264(5.0, (640, 360)),
+        "four seconds of pictures, sixteen of nothing, as cameras with a motion sensor do",
+        || {
+            let units = media::camera()?;
+            Ok(Model::new(vec![Line::h264(&units)], move |start| {
+                let base = crate::feed::first_stamp(start, 0);
+                Source::pictures(start, &units, 25.0)
+                    .changed(move |shot, n| {
+                        shot.at = (n / 100) as f64 * 20.0 + (n % 100) as f64 / 25.0;
+                        shot.stamp = base.wrapping_add((shot.at * 90_000.0).round() as u64 as u32);
                     })
                     .feed()
             }))

@@ -193,4 +193,14 @@ pub const CASES: &[Case] = &[
     case("version", Right::NORMAL, "answers are of RTSP/1.1", || {
         edited(|_, head| head.replace("RTSP/1.0", "RTSP/1.1"))
     }),
+    case("dribble", Right::NORMAL, "answers come byte by byte, a millisecond or two apart", || {
+        mannered(|m| m.byte_pace = Duration::from_micros(200))
+    }),
+    case("mutedescribe", Right::none("answer"), "takes the connection and never answers DESCRIBE", || {
+        mannered(|m| m.mute = vec!["DESCRIBE"])
+    }),
+    case("httpserver", Right::none("RTSP"), "a web server, which answers 400", || {
+        let bad = |_: &str, head: String| head.replace("RTSP/1.0 200 OK", "HTTP/1.1 400 Bad Request");
+        mannered(|m| m.edit = Some(bad))
+    }),
 ];
