@@ -1,0 +1,148 @@
+//! Which of a camera's lines are taken, and what is said of the rest.
+
+use super::sound;
+use crate::format::{Direction, Kind, Line, PayloadType};
+use perch_domain::ingest::{PictureCodec, SoundCodec};
+
+/// Which lines of a camera are worth a SETUP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// The best line of pictures.
+    pub picture: Option<usize>,
+    /// The best line of sound that comes from the camera and can be decoded.
+    pub sound: Option<usize>,
+    /// Sentences about lines that are left, each without a full stop.
+    pub notices: Vec<String>,
+    /// Why nothing can be taken; then there is no picture.
+    pub refusal: Option<String>,
+}
+
+/// How a payload type's pictures are encoded, where they can be taken.
+pub(crate) fn picture_codec(payload: &PayloadType) -> Option<PictureCodec> {
+    match payload.encoding.as_str() {
+        "H264" => Some(PictureCodec::H264),
+        "H265" | "HEVC" => Some(PictureCodec::H265),
+        "JPEG" => Some(PictureCodec::Jpeg),
+        _ => None,
+    }
+}
+
+/// The payload type of a picture line that is taken.
+pub(crate) fn picture_payload(line: &Line) -> Option<(&PayloadType, PictureCodec)> {
+    line.payload_types.iter().find_map(|payload| picture_codec(payload).map(|codec| (payload, codec)))
+}
+
+/// How good a sound is; `None` where it cannot be decoded.
+fn rank(payload: &PayloadType) -> Option<u8> {
+    Some(match sound::format(payload).codec {
+        SoundCodec::Opus => 6,
+        SoundCodec::Aac { .. } => 5,
+        SoundCodec::L16 => 4,
+        SoundCodec::G722 => 3,
+        SoundCodec::Pcmu | SoundCodec::Pcma => 2,
+        SoundCodec::G726 { .. } => 1,
+        SoundCodec::Other(_) => return None,
+    })
+}
+
+/// The payload type of a sound line that is taken: the best, and of several as good the first.
+pub(crate) fn sound_payload(line: &Line) -> Option<&PayloadType> {
+    let ranked = line.payload_types.iter().filter_map(|payload| rank(payload).map(|rank| (rank, payload)));
+    ranked.rev().max_by_key(|(rank, _)| *rank).map(|(_, payload)| payload)
+}
+
+fn names(line: &Line) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for payload in line.payload_types.iter().take(8) {
+        let name = sound::tame(&payload.encoding);
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() { "a format without a name".into() } else { names.join(", ") }
+}
+
+/// Which lines are worth a SETUP: the first of pictures that can be taken, and, with `sound`, the best of sound.
+pub(crate) fn choose(lines: &[Line], sound: bool) -> Chosen {
+    let mut chosen = Chosen::default();
+    let from_camera = |kind: Kind| {
+        let is_it = move |(_, line): &(usize, &Line)| line.kind == kind && line.direction == Direction::FromCamera;
+        lines.iter().enumerate().filter(is_it)
+    };
+    chosen.picture = from_camera(Kind::Video).find(|(_, line)| picture_payload(line).is_some()).map(|(n, _)| n);
+    if chosen.picture.is_none() {
+        let other: Vec<String> = from_camera(Kind::Video).take(4).map(|(_, line)| names(line)).collect();
+        chosen.refusal = Some(match (other.is_empty(), lines.iter().any(|line| line.kind == Kind::Video)) {
+            (true, false) => "offers no pictures: check the path in its address".into(),
+            (true, true) => "offers a line of pictures and sends nothing on it: check the path in its address".into(),
+            _ => format!(
+                "sends its pictures as {}, which cannot be taken: set its video codec to H.264, H.265 or MJPEG",
+                other.join(", ")
+            ),
+        });
+        return chosen;
+    }
+    if sound {
+        let decodable = from_camera(Kind::Audio).filter_map(|(n, line)| Some((n, rank(sound_payload(line)?)?)));
+        // The first of several as good.
+        chosen.sound = decodable.rev().max_by_key(|(_, rank)| *rank).map(|(n, _)| n);
+        if chosen.sound.is_none()
+            && let Some((_, line)) = from_camera(Kind::Audio).next()
+        {
+            chosen.notices.push(format!(
+                "its sound is left out: it comes as {}, which cannot be decoded; set its audio codec to AAC, Opus or G.711",
+                names(line)
+            ));
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(kind: Kind, direction: Direction, encodings: &[&str]) -> Line {
+        let payload = |(n, encoding): (usize, &&str)| PayloadType {
+            number: 96 + n as u8,
+            encoding: (*encoding).into(),
+            clock_hz: if kind == Kind::Video { 90_000 } else { 8_000 },
+            channels: 1,
+            parameters: Vec::new(),
+        };
+        let payload_types = encodings.iter().enumerate().map(payload).collect();
+        Line { kind, direction, payload_types, control: None, frame_rate: None }
+    }
+
+    use Direction::{FromCamera, ToCamera};
+    use Kind::{Audio, Video};
+
+    #[test]
+    fn the_first_picture_and_the_best_sound_are_taken_and_speakers_skipped() {
+        let lines = [
+            line(Audio, ToCamera, &["OPUS"]),
+            line(Kind::Other, FromCamera, &["VND.ONVIF.METADATA"]),
+            line(Video, FromCamera, &["MP4V-ES"]),
+            line(Video, FromCamera, &["H265"]),
+            line(Video, FromCamera, &["H264"]),
+            line(Audio, FromCamera, &["PCMU"]),
+            line(Audio, FromCamera, &["TELEPHONE-EVENT", "MPEG4-GENERIC"]),
+            line(Audio, FromCamera, &["MPEG4-GENERIC"]),
+        ];
+        let chosen = choose(&lines, true);
+        assert_eq!((chosen.picture, chosen.sound, chosen.notices.len(), chosen.refusal), (Some(3), Some(6), 0, None));
+        assert_eq!(sound_payload(&lines[6]).map(|p| p.number), Some(97));
+        assert_eq!(choose(&lines, false).sound, None);
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_said_with_what_to_change() {
+        let lines = [line(Video, FromCamera, &["H264"]), line(Audio, FromCamera, &["G723"])];
+        let chosen = choose(&lines, true);
+        assert_eq!((chosen.picture, chosen.sound), (Some(0), None));
+        assert!(chosen.notices[0].contains("G723") && chosen.notices[0].contains("AAC"), "{:?}", chosen.notices);
+        let chosen = choose(&[line(Video, FromCamera, &["<b>MP4V-ES</b>"])], true);
+        assert!(chosen.refusal.is_some_and(|r| r.contains("H.264") && r.contains("bMP4V-ES") && !r.contains('<')));
+        assert!(choose(&[], true).refusal.is_some_and(|r| r.contains("no pictures")));
+    }
+}

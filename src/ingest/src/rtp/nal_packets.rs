@@ -1,0 +1,208 @@
+//! NAL units out of RTP packets: H.264 (RFC 6184) and H.265 (RFC 7798).
+
+use super::nal::{Head, Nal};
+use bytes::{Buf, Bytes};
+use perch_base::time::MonoTime;
+use perch_domain::ingest::PictureCodec;
+
+/// Most bytes and parts of one unit.
+const MAX_BYTES: usize = 16 << 20;
+const MAX_PARTS: usize = 1 << 16;
+
+/// Who takes the units.
+pub(crate) trait TakeNal {
+    /// A unit, with when its first packet came; `stamp` is that of its packet plus what an aggregation says.
+    fn take(&mut self, nal: Nal<'_>, stamp: u32, at: MonoTime);
+    /// A unit of the picture that is under way is missing or damaged.
+    fn damaged(&mut self);
+}
+
+/// What is under way between packets.
+#[derive(Debug)]
+pub(crate) struct NalPackets {
+    h265: bool,
+    /// H.265: decoding order numbers stand in the packets (`sprop-max-don-diff` above 0).
+    numbered: bool,
+    parts: Vec<Bytes>,
+    fragments: Vec<Bytes>,
+    fragment_bytes: usize,
+    open: Option<Open>,
+}
+
+/// A unit that came in part.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    head: Head,
+    stamp: u32,
+    at: MonoTime,
+}
+
+impl NalPackets {
+    /// `numbered`: see RFC 7798 7.1 `sprop-max-don-diff`.
+    pub fn new(codec: PictureCodec, numbered: bool) -> Self {
+        Self {
+            h265: codec == PictureCodec::H265,
+            numbered,
+            parts: Vec::new(),
+            fragments: Vec::new(),
+            fragment_bytes: 0,
+            open: None,
+        }
+    }
+
+    /// Packets are missing: a unit under way is not completed.
+    pub fn lost(&mut self, to: &mut impl TakeNal) {
+        if self.open.take().is_some() {
+            to.damaged();
+        }
+        self.fragments.clear();
+    }
+
+    /// Takes the payload of a packet.
+    pub fn push(&mut self, payload: Bytes, stamp: u32, at: MonoTime, to: &mut impl TakeNal) {
+        if self.h265 { self.push_h265(payload, stamp, at, to) } else { self.push_h264(payload, stamp, at, to) }
+    }
+
+    fn push_h264(&mut self, mut payload: Bytes, stamp: u32, at: MonoTime, to: &mut impl TakeNal) {
+        let Some(first) = payload.first().copied() else { return };
+        let kind = first & 31;
+        if !matches!(kind, 28 | 29) {
+            self.end_open(to);
+        }
+        match kind {
+            24 | 25 => {
+                payload.advance(payload.len().min(if kind == 24 { 1 } else { 3 }));
+                self.aggregate(payload, stamp, at, to);
+            }
+            26 | 27 => {
+                payload.advance(payload.len().min(3));
+                self.aggregate_times(payload, if kind == 26 { 2 } else { 3 }, stamp, at, to);
+            }
+            28 | 29 => {
+                let Some(fragment) = payload.get(1).copied() else { return };
+                // A number of the decoding order stands in the first fragment of this kind.
+                payload.advance(payload.len().min(if kind == 29 { 4 } else { 2 }));
+                let head = Head::one(first & 0xe0 | fragment & 31);
+                self.fragment(fragment, payload, Open { head, stamp, at }, to);
+            }
+            30 | 31 => {}
+            // 0: a byte stream begins with its start code.
+            _ => self.single(payload, stamp, at, to),
+        }
+    }
+
+    fn push_h265(&mut self, mut payload: Bytes, stamp: u32, at: MonoTime, to: &mut impl TakeNal) {
+        let [a, b, ..] = payload[..] else { return };
+        let kind = a >> 1 & 0x3f;
+        if kind != 49 {
+            self.end_open(to);
+        }
+        let number = if self.numbered { 2 } else { 0 };
+        match kind {
+            48 => {
+                payload.advance(payload.len().min(2 + number));
+                self.aggregate(payload, stamp, at, to);
+            }
+            49 => {
+                let Some(fragment) = payload.get(2).copied() else { return };
+                let number = if fragment & 0x80 != 0 { number } else { 0 };
+                payload.advance(payload.len().min(3 + number));
+                let head = Head::two([a & 0x81 | (fragment & 0x3f) << 1, b]);
+                self.fragment(fragment, payload, Open { head, stamp, at }, to);
+            }
+            50 => {
+                // PACI: what it says beside is left out, and the packet it wraps taken (4.4.4).
+                let [_, _, c, d, ..] = payload[..] else { return };
+                let extra = usize::from((u16::from_be_bytes([c, d]) >> 4) & 31);
+                let (kind, inner) = (c >> 1 & 0x3f, payload.len().min(4 + extra));
+                if kind == 50 || inner == payload.len() {
+                    return;
+                }
+                let mut unwrapped = Vec::with_capacity(payload.len() - inner + 2);
+                unwrapped.extend([c & 0x80 | kind << 1 | a & 1, b]);
+                unwrapped.extend_from_slice(&payload[inner..]);
+                self.push_h265(unwrapped.into(), stamp, at, to);
+            }
+            51.. => {}
+            _ if self.numbered => {
+                payload.advance(payload.len().min(4));
+                self.parts.push(payload);
+                to.take(Nal { head: Head::two([a, b]), parts: &mut self.parts }, stamp, at);
+                self.parts.clear();
+            }
+            _ => self.single(payload, stamp, at, to),
+        }
+    }
+
+    fn single(&mut self, nal: Bytes, stamp: u32, at: MonoTime, to: &mut impl TakeNal) {
+        self.parts.clear();
+        self.parts.push(nal);
+        to.take(Nal { head: Head::default(), parts: &mut self.parts }, stamp, at);
+    }
+
+    /// Units with their sizes before them.
+    fn aggregate(&mut self, mut rest: Bytes, stamp: u32, at: MonoTime, to: &mut impl TakeNal) {
+        let mut is_first = true;
+        while rest.len() > 2 {
+            if self.h265 && self.numbered && !std::mem::take(&mut is_first) {
+                rest.advance(1);
+            }
+            let [a, b, ..] = rest[..] else { return };
+            rest.advance(2);
+            let size = usize::from(u16::from_be_bytes([a, b]));
+            if size > rest.len() {
+                return to.damaged();
+            }
+            let nal = rest.split_to(size);
+            if !nal.is_empty() {
+                self.single(nal, stamp, at, to);
+            }
+        }
+    }
+
+    /// Units with sizes and times: MTAP (RFC 6184 5.7.2).
+    fn aggregate_times(&mut self, mut rest: Bytes, time_bytes: usize, stamp: u32, at: MonoTime, to: &mut impl TakeNal) {
+        while rest.len() > 3 + time_bytes {
+            let size = usize::from(u16::from_be_bytes([rest[0], rest[1]]));
+            let later = rest[3..3 + time_bytes].iter().fold(0, |n, byte| n << 8 | u32::from(*byte));
+            rest.advance(3 + time_bytes);
+            if size > rest.len() {
+                return to.damaged();
+            }
+            let nal = rest.split_to(size);
+            if !nal.is_empty() {
+                self.single(nal, stamp.wrapping_add(later), at, to);
+            }
+        }
+    }
+
+    /// A fragment. Cameras forget the end bit; where nothing is missing, what follows says as much.
+    fn fragment(&mut self, flags: u8, data: Bytes, this: Open, to: &mut impl TakeNal) {
+        if flags & 0x80 != 0 {
+            self.end_open(to);
+            self.fragments.clear();
+            self.fragment_bytes = 0;
+            self.open = Some(this);
+        }
+        let Some(open) = self.open else { return to.damaged() };
+        if open.head != this.head || open.stamp != this.stamp {
+            // The begin of another unit is missing.
+            self.end_open(to);
+            return to.damaged();
+        }
+        self.fragment_bytes += data.len();
+        self.fragments.push(data);
+        if self.fragment_bytes > MAX_BYTES || self.fragments.len() > MAX_PARTS {
+            self.lost(to);
+        } else if flags & 0x40 != 0 {
+            self.end_open(to);
+        }
+    }
+
+    fn end_open(&mut self, to: &mut impl TakeNal) {
+        if let Some(open) = self.open.take() {
+            to.take(Nal { head: open.head, parts: &mut self.fragments }, open.stamp, open.at);
+            self.fragments.clear();
+        }
+    }
+}

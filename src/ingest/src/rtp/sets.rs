@@ -1,0 +1,154 @@
+//! The parameter sets of a stream, by number: what a camera said in its SDP or sends between pictures, kept until pictures that name
+//! them are handed on.
+
+use bytes::Bytes;
+use perch_domain::ingest::{PictureCodec, Shape};
+use perch_domain::{h264, h265};
+use std::collections::BTreeMap;
+
+/// Most bytes of one set and of all.
+const MAX_SET_BYTES: usize = 2048;
+const MAX_BYTES: usize = 64 << 10;
+/// Longest side and most pixels of a picture that is taken (the largest levels have a quarter of these).
+const MAX_SIDE: u16 = 16_384;
+const MAX_PIXELS: u64 = 1 << 27;
+
+/// Why a set is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It makes no sense.
+    Damaged,
+    /// Its pictures are this large.
+    Size(u16, u16),
+    /// There is no room for it.
+    Room,
+}
+
+/// A sequence parameter set, read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sequence {
+    /// Of H.264.
+    H264(h264::Sps),
+    /// Of H.265.
+    H265(h265::Sps),
+}
+
+impl Sequence {
+    /// The shape of its pictures.
+    pub fn shape(&self) -> Shape {
+        let (width, height, pixel, interlaced) = match self {
+            Self::H264(s) => (s.width, s.height, s.pixel, !s.frames_only),
+            Self::H265(s) => (s.width, s.height, s.pixel, s.fields),
+        };
+        let pixel = (u32::from(pixel.0), u32::from(pixel.1));
+        Shape { width: width.into(), height: height.into(), pixel, interlaced }
+    }
+
+    /// How many pictures may come before one that is shown before them.
+    pub fn reorder(&self) -> Option<u8> {
+        match self {
+            Self::H264(s) => s.reorder,
+            Self::H265(s) => Some(s.reorder),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Set<T> {
+    nal: Bytes,
+    read: T,
+    /// Whether no picture carries it yet.
+    is_news: bool,
+}
+
+/// The sets of one stream.
+#[derive(Debug)]
+pub(crate) struct Sets {
+    codec: PictureCodec,
+    vps: BTreeMap<u8, Set<()>>,
+    sps: BTreeMap<u8, Set<Sequence>>,
+    /// With the number of the sequence parameter set each names.
+    pps: BTreeMap<u8, Set<u8>>,
+    bytes: usize,
+}
+
+impl Sets {
+    /// None yet.
+    pub fn new(codec: PictureCodec) -> Self {
+        Self { codec, vps: BTreeMap::new(), sps: BTreeMap::new(), pps: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// Keeps a set in the place of the one with its number.
+    pub fn keep(&mut self, nal: Vec<u8>) -> Result<(), Refused> {
+        if nal.len() > MAX_SET_BYTES {
+            return Err(Refused::Damaged);
+        }
+        if self.codec == PictureCodec::H265 {
+            match h265::kind(&nal) {
+                h265::VPS => {
+                    let id = h265::vps_id(&nal).ok_or(Refused::Damaged)?;
+                    put(&mut self.vps, &mut self.bytes, id, nal, ())
+                }
+                h265::SPS => {
+                    let sps = h265::Sps::parse(&nal).ok_or(Refused::Damaged)?;
+                    check_size(sps.width, sps.height)?;
+                    put(&mut self.sps, &mut self.bytes, sps.id, nal, Sequence::H265(sps))
+                }
+                _ => {
+                    let (id, sps) = h265::pps_ids(&nal).ok_or(Refused::Damaged)?;
+                    put(&mut self.pps, &mut self.bytes, id, nal, sps)
+                }
+            }
+        } else if h264::kind(&nal) == h264::SPS {
+            let sps = h264::Sps::parse(&nal).ok_or(Refused::Damaged)?;
+            check_size(sps.width, sps.height)?;
+            put(&mut self.sps, &mut self.bytes, sps.id, nal, Sequence::H264(sps))
+        } else {
+            let (id, sps) = h264::pps_ids(&nal).ok_or(Refused::Damaged)?;
+            put(&mut self.pps, &mut self.bytes, id, nal, sps)
+        }
+    }
+
+    /// The sequence parameter set behind a picture parameter set, and its number.
+    pub fn sequence(&self, pps: u8) -> Option<(u8, &Sequence)> {
+        let id = self.pps.get(&pps)?.read;
+        self.sps.get(&id).map(|set| (id, &set.read))
+    }
+
+    /// The sets that a picture of this sequence carries before its slices: where decoding starts all of them, else those picture
+    /// parameter sets that no picture carried yet. A sequence parameter set can change at a start only.
+    pub fn before(&mut self, sequence: u8, is_start: bool, out: &mut Vec<Bytes>) {
+        if is_start {
+            let vps = match self.sps.get(&sequence).map(|set| &set.read) {
+                Some(Sequence::H265(sps)) => Some(sps.vps),
+                _ => None,
+            };
+            out.extend(vps.and_then(|id| self.vps.get(&id)).map(|set| set.nal.clone()));
+            out.extend(self.sps.get(&sequence).map(|set| set.nal.clone()));
+        }
+        for set in self.pps.values_mut().filter(|set| set.read == sequence && (is_start || set.is_news)) {
+            out.push(set.nal.clone());
+            set.is_news = false;
+        }
+    }
+}
+
+fn check_size(width: u16, height: u16) -> Result<(), Refused> {
+    let pixels = u64::from(width) * u64::from(height);
+    let fits = width <= MAX_SIDE && height <= MAX_SIDE && pixels <= MAX_PIXELS;
+    if fits { Ok(()) } else { Err(Refused::Size(width, height)) }
+}
+
+fn put<T>(sets: &mut BTreeMap<u8, Set<T>>, bytes: &mut usize, id: u8, nal: Vec<u8>, read: T) -> Result<(), Refused> {
+    let before = sets.get(&id).map_or(0, |set| set.nal.len());
+    if sets.get(&id).is_some_and(|set| set.nal == nal) {
+        return Ok(());
+    }
+    let after = *bytes - before + nal.len();
+    if after > MAX_BYTES {
+        return Err(Refused::Room);
+    }
+    *bytes = after;
+    sets.insert(id, Set { nal: nal.into(), read, is_news: true });
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Sound out of RTP packets, and how long it lasts.
+
+use super::aac::{AacUnit, Config, Generic, Latm, Mux};
+use super::text::number;
+use crate::format::PayloadType;
+use bytes::Bytes;
+use perch_domain::ingest::{SoundCodec, SoundFormat};
+use std::time::Duration;
+
+/// Some sound of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// As the codec says.
+    pub data: Bytes,
+    /// How much later than its packet's time stamp it begins, in ticks.
+    pub later_ticks: u32,
+    /// How long it lasts.
+    pub lasts: Duration,
+}
+
+/// How packets of a codec are taken apart.
+#[derive(Debug)]
+enum Kind {
+    Opus,
+    /// So many bits a second, of whole groups of bytes.
+    Constant {
+        bits_per_s: u64,
+        group: usize,
+    },
+    /// Linear of 8 bits, unsigned, and of 24 bits.
+    Linear8,
+    Linear24,
+    Generic {
+        packets: Generic,
+        config: Config,
+    },
+    Latm {
+        packets: Latm,
+        config: Config,
+    },
+    /// Handed on as it comes.
+    Other,
+}
+
+/// Takes the packets of a track apart.
+#[derive(Debug)]
+pub(crate) struct SoundPackets {
+    kind: Kind,
+    format: SoundFormat,
+    clock_hz: u32,
+    units: Vec<AacUnit>,
+}
+
+/// Letters and digits of a name from outside, at most 32.
+pub(crate) fn tame(name: &str) -> String {
+    name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect()
+}
+
+/// What a payload type says of its sound.
+fn read(payload: &PayloadType) -> (SoundFormat, Kind) {
+    let channels = payload.channels.clamp(1, 8);
+    let rate_hz = payload.clock_hz;
+    let format = |codec, rate_hz, channels| SoundFormat { codec, rate_hz, channels };
+    let constant = |bits: u64, channels: u16| {
+        let group = usize::from(channels) * (bits as usize / 8).max(1);
+        Kind::Constant { bits_per_s: bits * u64::from(rate_hz) * u64::from(channels), group }
+    };
+    let other = || (format(SoundCodec::Other(tame(&payload.encoding)), rate_hz, channels), Kind::Other);
+    match payload.encoding.as_str() {
+        "OPUS" => (format(SoundCodec::Opus, 48_000, channels.min(2)), Kind::Opus),
+        "PCMU" => (format(SoundCodec::Pcmu, rate_hz, channels), constant(8, channels)),
+        "PCMA" => (format(SoundCodec::Pcma, rate_hz, channels), constant(8, channels)),
+        // 64 kbit/s, whatever clock is said.
+        "G722" => (format(SoundCodec::G722, 16_000, 1), Kind::Constant { bits_per_s: 64_000, group: 1 }),
+        "L16" => (format(SoundCodec::L16, rate_hz, channels), constant(16, channels)),
+        "L8" => (format(SoundCodec::L16, rate_hz, channels), Kind::Linear8),
+        "L24" => (format(SoundCodec::L16, rate_hz, channels), Kind::Linear24),
+        "MPEG4-GENERIC" => {
+            let said = payload.parameter("config").and_then(super::text::from_hex).filter(|c| c.len() <= 256);
+            let config = match said {
+                Some(config) => Some(Bytes::from(config)),
+                None => Config::low_complexity(rate_hz, channels),
+            };
+            match config.as_ref().and_then(|config| Config::parse(config)).zip(config.clone()) {
+                Some((config, bytes)) => (
+                    format(SoundCodec::Aac { config: bytes }, config.rate_hz, config.channels),
+                    Kind::Generic { packets: Generic::new(payload), config },
+                ),
+                None => other(),
+            }
+        }
+        "MP4A-LATM" => {
+            let in_band = payload.parameter("cpresent").and_then(number) != Some(0);
+            let said = payload.parameter("config").map(Mux::from_sdp);
+            let (mux, config) = match said {
+                Some(Some(mux)) => (Some(mux.clone()), Some((mux.config, mux.read))),
+                // What stands in the packets is not known yet.
+                None if in_band => {
+                    let config = Config::low_complexity(rate_hz, channels);
+                    (None, config.and_then(|bytes| Config::parse(&bytes).map(|config| (bytes, config))))
+                }
+                _ => (None, None),
+            };
+            match config {
+                Some((bytes, config)) => (
+                    format(SoundCodec::Aac { config: bytes }, config.rate_hz, config.channels),
+                    Kind::Latm { packets: Latm::new(mux, in_band), config },
+                ),
+                None => other(),
+            }
+        }
+        name => {
+            let (digits, high_first) = match name.strip_prefix("AAL2-G726-") {
+                Some(digits) => (Some(digits), true),
+                None => (name.strip_prefix("G726-").or((name == "G726").then_some("32")), false),
+            };
+            match digits.and_then(number).filter(|kbit| matches!(kbit, 16 | 24 | 32 | 40)) {
+                Some(kbit) => (
+                    format(SoundCodec::G726 { bits: (kbit / 8) as u8, high_first }, rate_hz, 1),
+                    Kind::Constant { bits_per_s: u64::from(kbit) / 8 * u64::from(rate_hz), group: 1 },
+                ),
+                None => other(),
+            }
+        }
+    }
+}
+
+/// What a payload type's sound is.
+pub(crate) fn format(payload: &PayloadType) -> SoundFormat {
+    read(payload).0
+}
+
+impl SoundPackets {
+    /// Of a payload type.
+    pub fn new(payload: &PayloadType) -> Self {
+        let (format, kind) = read(payload);
+        Self { kind, format, clock_hz: payload.clock_hz, units: Vec::new() }
+    }
+
+    /// What the sound is.
+    pub fn format(&self) -> &SoundFormat {
+        &self.format
+    }
+
+    /// Packets are missing.
+    pub fn lost(&mut self) {
+        match &mut self.kind {
+            Kind::Generic { packets, .. } => packets.lost(),
+            Kind::Latm { packets, .. } => packets.lost(),
+            _ => {}
+        }
+    }
+
+    /// Takes a packet. False: it makes no sense, something is missing.
+    pub fn push(&mut self, payload: &Bytes, marker: bool, out: &mut Vec<Frame>) -> bool {
+        if payload.is_empty() {
+            return true;
+        }
+        let (rate, channels) = (u64::from(self.format.rate_hz.max(1)), usize::from(self.format.channels.max(1)));
+        let lasting = |samples: usize| Duration::from_nanos(samples as u64 * 1_000_000_000 / rate);
+        let mut whole = |data: Bytes, lasts: Duration| {
+            if !data.is_empty() {
+                out.push(Frame { data, later_ticks: 0, lasts });
+            }
+            true
+        };
+        match &mut self.kind {
+            Kind::Opus => match opus_lasts(payload) {
+                Some(lasts) => whole(payload.clone(), lasts),
+                None => false,
+            },
+            Kind::Constant { bits_per_s, group } => {
+                let data = payload.slice(..payload.len() / *group * *group);
+                let lasts = Duration::from_nanos(data.len() as u64 * 8 * 1_000_000_000 / (*bits_per_s).max(1));
+                whole(data, lasts)
+            }
+            Kind::Linear8 => {
+                let samples = payload.len() / channels * channels;
+                let data: Vec<u8> = payload.iter().take(samples).flat_map(|b| [b ^ 0x80, 0]).collect();
+                whole(data.into(), lasting(samples / channels))
+            }
+            Kind::Linear24 => {
+                let samples = payload.len() / (3 * channels) * channels;
+                let data: Vec<u8> = payload.chunks_exact(3).take(samples).flat_map(|s| [s[0], s[1]]).collect();
+                whole(data.into(), lasting(samples / channels))
+            }
+            Kind::Generic { packets, config } => {
+                let done = packets.push(payload, &mut self.units).is_some();
+                hand_on(&mut self.units, *config, self.clock_hz, out);
+                done
+            }
+            Kind::Latm { packets, config } => {
+                let done = packets.push(payload, marker, &mut self.units).is_some();
+                hand_on(&mut self.units, *config, self.clock_hz, out);
+                done
+            }
+            Kind::Other => whole(payload.clone(), Duration::ZERO),
+        }
+    }
+}
+
+/// Access units of one packet follow each other without a gap.
+fn hand_on(units: &mut Vec<AacUnit>, config: Config, clock_hz: u32, out: &mut Vec<Frame>) {
+    let rate = u64::from(config.rate_hz.max(1));
+    let lasts = Duration::from_nanos(u64::from(config.unit_samples) * 1_000_000_000 / rate);
+    let ticks = u64::from(config.unit_samples) * u64::from(clock_hz) / rate;
+    for (data, before) in units.drain(..) {
+        let later_ticks = (u64::from(before) * ticks).min(u64::from(u32::MAX >> 1)) as u32;
+        out.push(Frame { data, later_ticks, lasts });
+    }
+}
+
+/// How long an Opus packet lasts (RFC 6716 3.1, 3.2).
+fn opus_lasts(packet: &[u8]) -> Option<Duration> {
+    let toc = *packet.first()?;
+    let frame_us = match toc >> 3 {
+        n @ 0..=11 => [10_000, 20_000, 40_000, 60_000][usize::from(n & 3)],
+        n @ 12..=15 => [10_000, 20_000][usize::from(n & 1)],
+        n => [2_500, 5_000, 10_000, 20_000][usize::from(n & 3)],
+    };
+    let frames = match toc & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u64::from(packet.get(1)? & 63),
+    };
+    let lasts = frames * frame_us;
+    (1..=120_000).contains(&lasts).then(|| Duration::from_micros(lasts))
+}
