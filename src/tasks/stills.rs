@@ -105,7 +105,7 @@ impl Task for StillTask {
 impl StillTask {
     /// Makes the stills that are of this keyframe.
     async fn take(&mut self, keyframe: &SharedPacket) {
-        let stills = self.queue.stills().keyframe(keyframe.pts);
+        let stills = self.queue.stills().keyframe(keyframe.shown());
         for still in stills {
             match self.make(still, keyframe.clone()).await {
                 Ok(event) => {
@@ -121,13 +121,9 @@ impl StillTask {
         let (camera, recordings, queue) = (self.camera.clone(), self.recordings.clone(), self.queue.clone());
         let turn = self.turns.take(Asker::Box).await?;
         blocking("taking a still", move || {
-            let jpeg = perch_media::still::jpeg(
-                &turn,
-                &camera.config.id,
-                camera.config.codec,
-                &keyframe.data,
-                Some(EVENT_WIDTH),
-            )?;
+            let codec = keyframe.codec.unwrap_or(camera.config.codec);
+            let jpeg =
+                perch_media::still::jpeg(&turn, &camera.config.id, codec, &keyframe.data, Some(EVENT_WIDTH))?;
             // A disk that hangs is to hold no turn.
             drop(turn);
             // Asked after the picture was made: the detector may be a little behind the encoder.

@@ -46,6 +46,8 @@ pub fn encoders(codec: VideoCodec) -> &'static [KnownEncoder] {
     match codec {
         VideoCodec::H264 => &[V4L2, X264, OPENH264],
         VideoCodec::Vp8 => &[VP8],
+        // The box encodes none.
+        VideoCodec::H265 => &[],
     }
 }
 

@@ -2,15 +2,15 @@
 //! `now`, reads no clock and calls no encoder: what must be done is handed out as commands. The lock is the shell's.
 
 use crate::keyframe::{JoinWith, KeyframeGate, join};
-use crate::media::{SharedPacket, Stream, Track};
+use crate::media::{SharedPacket, Stream, Track, VideoCodec};
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A consumer that took nothing for this long is cut off.
 pub const CUT_AFTER: Duration = Duration::from_secs(10);
-/// Packets a GOP holds at most: 50 s at 30 pictures a second with sound. A longer one is neither cached (a joiner then waits for
-/// the next keyframe) nor recorded: each packet costs memory of its own, however small it is.
+/// Packets of a GOP that are cached at most: 50 s at 30 pictures a second with sound. Of a longer one nothing is (a joiner then waits
+/// for the next keyframe): each packet costs memory of its own, however small it is.
 pub const MAX_GOP_PACKETS: usize = 4096;
 /// And bytes, for the same reason: memory is finite, whatever a camera sends.
 pub const MAX_GOP_BYTES: usize = 32 << 20;
@@ -105,6 +105,8 @@ struct Consumer<S> {
 }
 
 struct Lane<S> {
+    /// How the newest picture was encoded.
+    codec: Option<VideoCodec>,
     gop: Vec<SharedPacket>,
     gop_bytes: usize,
     gop_overflow: bool,
@@ -117,6 +119,7 @@ struct Lane<S> {
 impl<S> Default for Lane<S> {
     fn default() -> Self {
         Self {
+            codec: None,
             gop: Vec::new(),
             gop_bytes: 0,
             gop_overflow: false,
@@ -168,20 +171,18 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
     /// The stream jumped in time or format, or ended: consumers go on at the next keyframe.
     pub fn break_off(&mut self) {
         for lane in [&mut self.main, &mut self.sub] {
-            lane.gop.clear();
-            lane.keyframes.clear();
-            for c in &mut lane.consumers {
-                c.awaiting_keyframe = true;
-                c.discontinuity = true;
-                c.sink.interrupted();
-            }
+            lane.break_off();
         }
     }
 
-    /// One encoded video packet for every consumer of `stream`.
+    /// One encoded video packet for every consumer of `stream`. Another codec than before breaks the stream off.
     pub fn publish_video(&mut self, stream: Stream, packet: &SharedPacket, now: MonoTime, out: &mut Effects<S, C>) {
         self.frames += 1;
         let lane = self.lane(stream);
+        if lane.codec.is_some_and(|codec| Some(codec) != packet.codec) {
+            lane.break_off();
+        }
+        lane.codec = packet.codec;
         if packet.keyframe {
             lane.gop.clear();
             lane.gop_bytes = 0;
@@ -303,9 +304,9 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         self.lane(stream).keyframes.back().cloned()
     }
 
-    /// The first remembered keyframe of `stream` at or after `at`.
+    /// The first remembered keyframe of `stream` that is shown at or after `at`.
     pub fn keyframe_from(&mut self, stream: Stream, at: MonoTime) -> Option<SharedPacket> {
-        self.lane(stream).keyframes.iter().find(|packet| packet.pts >= at).cloned()
+        self.lane(stream).keyframes.iter().find(|packet| packet.shown() >= at).cloned()
     }
 
     /// Names of the consumers of `stream`.
@@ -374,6 +375,16 @@ struct Delivered {
 }
 
 impl<S: Sink> Lane<S> {
+    fn break_off(&mut self) {
+        self.gop.clear();
+        self.keyframes.clear();
+        for c in &mut self.consumers {
+            c.awaiting_keyframe = true;
+            c.discontinuity = true;
+            c.sink.interrupted();
+        }
+    }
+
     fn remember_keyframe(&mut self, packet: &SharedPacket) {
         self.keyframes.push_back(packet.clone());
         let mut bytes = self.keyframes.iter().map(|k| k.data.len()).sum::<usize>() - packet.data.len();

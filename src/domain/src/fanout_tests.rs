@@ -33,7 +33,7 @@ type Bench = HubMachine<Log, u8>;
 
 fn packet(track: Track, at: i64, keyframe: bool) -> SharedPacket {
     let data = Bytes::from_static(b"x");
-    Arc::new(Packet { track, data, pts: MonoTime(at), duration: Duration::ZERO, keyframe })
+    Arc::new(Packet::new(track, data, MonoTime(at), keyframe))
 }
 
 fn connected(commandable: bool) -> Bench {
@@ -91,6 +91,27 @@ fn a_joiner_gets_each_packet_once() {
             assert!(first.is_none_or(|broken| broken == backlog.is_empty()), "the queue follows on the backlog");
         }
     }
+}
+
+#[test]
+fn another_codec_is_a_break_for_those_who_follow() {
+    let mut machine = connected(true);
+    let out = &mut Effects::default();
+    let log = Log::default();
+    machine.attach(Stream::Main, false, "recorder", log.clone(), MonoTime(0), out);
+    let of =
+        |codec, at, keyframe| Arc::new(Packet { codec: Some(codec), ..(*packet(Track::Video, at, keyframe)).clone() });
+    use VideoCodec::{H264, H265};
+    for (n, (codec, keyframe)) in
+        [(H264, true), (H264, false), (H265, false), (H265, true), (H265, false), (H264, true)].into_iter().enumerate()
+    {
+        let at = n as i64 * 40_000;
+        machine.publish_video(Stream::Main, &of(codec, at, keyframe), MonoTime(at), out);
+    }
+    let got: Vec<_> =
+        log.0.lock().expect("not poisoned").0.iter().map(|d| (d.packet.pts.0 / 40_000, d.discontinuity)).collect();
+    assert_eq!(got, [(0, true), (1, false), (3, true), (4, false), (5, true)]);
+    assert_eq!(machine.latest_keyframe(Stream::Main).map(|k| k.codec), Some(Some(H264)));
 }
 
 #[test]

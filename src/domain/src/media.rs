@@ -37,16 +37,25 @@ impl fmt::Display for Stream {
 pub enum VideoCodec {
     /// H.264 (constrained baseline from our encoders; whatever an RTSP or UVC camera sends when passed through).
     H264,
+    /// H.265, as a camera sends it; the box encodes none.
+    H265,
     /// VP8, where a camera's config asks for it. Live over WebRTC and RTSP only; not recorded.
     Vp8,
 }
 
-perch_base::all_of!(VideoCodec { H264, Vp8 });
+perch_base::all_of!(VideoCodec { H264, H265, Vp8 });
+
+impl VideoCodec {
+    /// Whether files hold it.
+    pub fn is_recorded(self) -> bool {
+        self != Self::Vp8
+    }
+}
 
 /// Which half of a stream a packet belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Track {
-    /// One H.264 access unit (Annex B with four-byte start codes; SPS and PPS before every keyframe) or one VP8 frame.
+    /// One H.264 or H.265 access unit (Annex B with four-byte start codes; parameter sets before every keyframe) or one VP8 frame.
     Video,
     /// One Opus packet of [`OPUS_PACKET`], 48 kHz (RFC 6716).
     Audio,
@@ -60,14 +69,32 @@ pub const OPUS_PACKET: Duration = Duration::from_millis(20);
 pub struct Packet {
     /// Video or audio.
     pub track: Track,
+    /// How a picture is encoded; `None` of sound.
+    pub codec: Option<VideoCodec>,
     /// The payload as [`Track`] says.
     pub data: Bytes,
-    /// When it was captured, on the box's steady clock. Grows strictly within a track between discontinuities.
+    /// When it was captured, on the box's steady clock. Packets travel and are decoded in its order: it grows strictly within a track
+    /// between discontinuities.
     pub pts: MonoTime,
+    /// How much later than `pts` it is shown. Zero but where pictures travel out of order (B-frames): `pts` is then when it is decoded.
+    pub shown_later: Duration,
     /// How long it lasts; zero where the source does not say.
     pub duration: Duration,
     /// Whether decoding can start here. True for every audio packet.
     pub keyframe: bool,
+}
+
+impl Packet {
+    /// An H.264 access unit that is shown when it is decoded, or an Opus packet, of unknown length.
+    pub fn new(track: Track, data: Bytes, pts: MonoTime, keyframe: bool) -> Self {
+        let codec = (track == Track::Video).then_some(VideoCodec::H264);
+        Self { track, codec, data, pts, shown_later: Duration::ZERO, duration: Duration::ZERO, keyframe }
+    }
+
+    /// When it is shown or heard.
+    pub fn shown(&self) -> MonoTime {
+        self.pts + self.shown_later
+    }
 }
 
 /// A packet as consumers hold it.

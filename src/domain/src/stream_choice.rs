@@ -1,7 +1,7 @@
 //! Which stream a viewer may ask for, and when one that lets us choose gets the small one: a pure policy over the loss in its receiver
 //! reports.
 
-use crate::media::Stream;
+use crate::media::{Packet, Stream, VideoCodec};
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
 use std::time::Duration;
@@ -43,6 +43,17 @@ impl StreamChoice {
             Self::Fixed(stream) => stream,
             Self::Auto => Stream::Main,
         }
+    }
+}
+
+/// Why pictures like this one are not shown live, a sentence's end; `None` where they are.
+pub fn not_shown_live(packet: &Packet) -> Option<&'static str> {
+    match packet.codec {
+        Some(VideoCodec::H265) => Some("sends H.265, which is recorded but not shown live: set it to H.264"),
+        Some(_) if !packet.shown_later.is_zero() => Some(
+            "sends B-frames, which are recorded but not shown live: set its profile to baseline or switch B-frames off",
+        ),
+        _ => None,
     }
 }
 
@@ -116,6 +127,16 @@ mod tests {
     use super::*;
     use Stream::{Main, Sub};
     use proptest::prelude::*;
+
+    #[test]
+    fn what_viewers_cannot_decode_is_said() {
+        let h264 = Packet::new(crate::media::Track::Video, bytes::Bytes::new(), MonoTime(0), true);
+        assert_eq!(not_shown_live(&h264), None);
+        let h265 = Packet { codec: Some(VideoCodec::H265), ..h264.clone() };
+        assert!(not_shown_live(&h265).is_some_and(|why| why.contains("H.265")));
+        let b_frames = Packet { shown_later: Duration::from_millis(40), ..h264 };
+        assert!(not_shown_live(&b_frames).is_some_and(|why| why.contains("B-frames")));
+    }
 
     proptest! {
         /// It changes exactly when all reports of the time that is needed agree, and each return to the main stream needs twice the

@@ -160,7 +160,7 @@ mod tests {
 
     fn packet(track: Track, ms: i64, keyframe: bool) -> SharedPacket {
         let data = Bytes::from_static(b"x");
-        Arc::new(Packet { track, data, pts: MonoTime(ms * 1000), duration: Duration::ZERO, keyframe })
+        Arc::new(Packet::new(track, data, MonoTime(ms * 1000), keyframe))
     }
 
     fn next(gops: &mut Gops) -> Option<ClosedGop> {
@@ -226,7 +226,7 @@ mod tests {
             for i in 0..gops * 2 {
                 let (data, pts) = (data.clone(), MonoTime(ms * 1000));
                 ms += 1000;
-                let frame = Packet { track: Track::Video, data, pts, duration: Duration::ZERO, keyframe: i % 2 == 0 };
+                let frame = Packet::new(Track::Video, data, pts, i % 2 == 0);
                 hub.publish_video(Stream::Main, Arc::new(frame));
             }
         };

@@ -49,7 +49,6 @@ mod tests {
     use perch_base::ids::CameraId;
     use perch_base::time::MonoTime;
     use perch_domain::media::Packet;
-    use std::time::Duration;
 
     #[tokio::test]
     async fn keyframes_come_alone_and_a_slow_follower_costs_nobody_anything() {
@@ -57,10 +56,7 @@ mod tests {
         let publish = |ms: i64, keyframe| {
             let pts = MonoTime(ms * 1000);
             let data = Bytes::from_static(b"x");
-            hub.publish_video(
-                Stream::Main,
-                Arc::new(Packet { track: Track::Video, data, pts, duration: Duration::ZERO, keyframe }),
-            );
+            hub.publish_video(Stream::Main, Arc::new(Packet::new(Track::Video, data, pts, keyframe)));
         };
         publish(0, true);
         let mut keyframes = Keyframes::follow(&hub, Stream::Main, "stills");
@@ -84,14 +80,7 @@ mod tests {
         // Five seconds at 25 pictures a second, each of 100 kB and a keyframe.
         let data = Bytes::from(vec![0; 100_000]);
         for n in 0..125 {
-            let packet = Packet {
-                track: Track::Video,
-                data: data.clone(),
-                pts: ms(n * 40),
-                duration: Duration::ZERO,
-                keyframe: true,
-            };
-            hub.publish_video(Stream::Main, Arc::new(packet));
+            hub.publish_video(Stream::Main, Arc::new(Packet::new(Track::Video, data.clone(), ms(n * 40), true)));
         }
         let from = |at| hub.keyframe_from(Stream::Main, ms(at)).map(|packet| packet.pts);
         assert_eq!((from(4_000), from(4_001), from(4_960)), (Some(ms(4_000)), Some(ms(4_040)), Some(ms(4_960))));

@@ -55,6 +55,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "source/v4l2-raw",
     "still/h264",
     "still/h264-openh264dec",
+    "still/h265",
     "still/vp8",
 ];
 

@@ -8,6 +8,7 @@ use gstreamer_app as gst_app;
 use perch_base::ids::CameraId;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::h265;
 use perch_domain::media::VideoCodec;
 use perch_domain::still;
 use perch_domain::still_turns::{Asker, StillTurns, Ticket};
@@ -23,6 +24,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(3);
 /// The pipelines that decode H.264.
 const SMALL: &str = "still/h264-openh264dec";
 const LIBAV: &str = "still/h264";
+/// For H.265. There is a smaller one, libde265dec, which in GStreamer 1.22 writes beyond its pictures' memory.
+const H265: &str = "still/h265";
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
 
 /// Where stills wait for their turn, without a thread each. Clones are the same.
@@ -84,10 +87,10 @@ impl Drop for Turn {
     }
 }
 
-/// Decodes `keyframe` of `camera` (an H.264 access unit in Annex B with SPS and PPS, or a VP8 frame) and makes a JPEG of it, at most
+/// Decodes `keyframe` of `camera` (an access unit of H.264 or H.265 in Annex B with its parameter sets, or a VP8 frame) and makes a JPEG of it, at most
 /// `max_width` pixels wide, its shape kept. Blocks for each decoder that is tried (`TIME_LIMIT`). Errors with
 /// [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME_BYTES`], with [`ErrorKind::Corrupt`] where it is no picture, with
-/// [`ErrorKind::Unavailable`] where that takes too long.
+/// [`ErrorKind::Unavailable`] where that takes too long, with [`ErrorKind::Unsupported`] where no decoder for it is installed.
 pub fn jpeg(
     _turn: &Turn,
     camera: &CameraId,
@@ -109,7 +112,12 @@ fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<By
     if keyframe.is_empty() {
         return Err(Error::new(ErrorKind::Corrupt, "an empty keyframe holds no picture"));
     }
-    if codec == VideoCodec::H264 && !crate::h264::has_one_size(keyframe) {
+    let has_one_size = match codec {
+        VideoCodec::H264 => crate::h264::has_one_size(keyframe),
+        VideoCodec::H265 => has_one_h265_size(keyframe),
+        VideoCodec::Vp8 => true,
+    };
+    if !has_one_size {
         return Err(Error::new(ErrorKind::Corrupt, "the keyframe says two sizes of its picture"));
     }
     let library = &Library::installed()?;
@@ -124,7 +132,19 @@ fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<By
             done => done,
         },
         VideoCodec::H264 => decode(library, LIBAV, keyframe, width),
+        VideoCodec::H265 if library.is_installed(H265) => decode(library, H265, keyframe, width),
+        VideoCodec::H265 => Err(Error::new(
+            ErrorKind::Unsupported,
+            "no decoder for H.265 is installed: the package gstreamer1.0-libav has one",
+        )),
     }
+}
+
+/// As [`crate::h264::has_one_size`].
+fn has_one_h265_size(keyframe: &[u8]) -> bool {
+    let mut sets = h265::nal_units(keyframe).filter(|nal| h265::kind(nal) == h265::SPS);
+    let first = sets.next();
+    sets.all(|set| Some(set) == first)
 }
 
 fn decode(library: &Library, name: &str, keyframe: &[u8], width: u32) -> Result<Bytes> {
@@ -213,6 +233,12 @@ pub(crate) mod tests {
         let began = Instant::now();
         assert_eq!(size(&make(VideoCodec::H264, &key, Some(320)).expect("a picture")), (320, 180));
         eprintln!("a still took {:?}", began.elapsed());
+        if crate::has_element("x265enc") && crate::has_element("avdec_h265") {
+            let key = keyframe("x265enc tune=zerolatency ! video/x-h265,stream-format=byte-stream", 1280, 720);
+            assert_eq!(size(&make(VideoCodec::H265, &key, Some(320)).expect("a picture")), (320, 180));
+            assert!(make(VideoCodec::H265, &key[..20], None).is_err());
+            assert!(make(VideoCodec::H265, &[0xaa; 5000], None).is_err());
+        }
         let key = keyframe("vp8enc deadline=1", 640, 480);
         assert_eq!(size(&make(VideoCodec::Vp8, &key, Some(64)).expect("a picture")), (64, 48));
     }

@@ -17,6 +17,7 @@ use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::ports::{LivePort, WatchRequest};
 use perch_domain::stream_choice::StreamChoice;
 use perch_domain::viewers::ViewerLimits;
+use perch_media::fanout::Hub;
 use perch_media::webrtc::{Config, Engine, LiveCamera};
 use serving::Serving;
 use source::Source;
@@ -415,18 +416,32 @@ fn a_defect_while_media_is_written_ends_the_session_and_not_the_engine() {
     let bench = Bench::new();
     let (lease, viewer) = bench.watch(device(), Stream::Main);
     viewer.until("a picture and sound", |s| s.frames > 3 && s.sounds > 3);
-    let packet = Packet {
-        track: Track::Audio,
-        data: source::canned().audio[0].clone(),
-        pts: bench.clock.mono() + Duration::from_secs(1),
-        duration: Duration::from_micros(i64::MAX as u64 / 2),
-        keyframe: true,
-    };
+    let (data, pts) = (source::canned().audio[0].clone(), bench.clock.mono() + Duration::from_secs(1));
+    let duration = Duration::from_micros(i64::MAX as u64 / 2);
+    let packet = Packet { duration, ..Packet::new(Track::Audio, data, pts, true) };
     bench.source.hub.publish_audio(Arc::new(packet));
     bench.nothing_is_left();
     assert_eq!(bench.engine.renew(lease).expect_err("over").kind(), ErrorKind::NotFound);
     let (_, next) = bench.watch(device(), Stream::Main);
     next.until("the engine goes on", |s| s.frames > 10);
+}
+
+#[test]
+fn what_viewers_cannot_decode_is_refused_with_what_to_change() {
+    let bench = Bench::new();
+    let hub = Hub::new(CameraId::new("yard").expect("valid"), bench.clock.clone());
+    bench.engine.set_camera(LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false });
+    let key = Packet::new(Track::Video, bytes::Bytes::from_static(&[0, 0, 0, 1, 0x26, 1, 2]), MonoTime(0), true);
+    let later = Duration::from_millis(80);
+    for (packet, what) in [
+        (Packet { codec: Some(VideoCodec::H265), ..key.clone() }, "H.265"),
+        (Packet { shown_later: later, pts: MonoTime(1), ..key }, "B-frames"),
+    ] {
+        hub.publish_video(Stream::Main, Arc::new(packet));
+        let request = bench.request_of("yard", device(), StreamChoice::default(), &Offer::new().sdp);
+        let refused = bench.engine.watch(request).map(drop).expect_err("not shown");
+        assert!(refused.kind() == ErrorKind::Unsupported && refused.message().contains(what), "{refused}");
+    }
 }
 
 #[test]

@@ -61,8 +61,7 @@ impl Bench {
             self.clock.advance(Duration::from_secs(1));
             let end = self.clock.mono();
             let data = bytes::Bytes::from_static(&KEY);
-            let packet =
-                Packet { track: Track::Video, data, pts: start, duration: Duration::from_secs(1), keyframe: true };
+            let packet = Packet::new(Track::Video, data, start, true);
             let gop = self.task.input_of(ClosedGop { packets: vec![Arc::new(packet)], start, end, joined: true });
             self.feed(gop);
         }

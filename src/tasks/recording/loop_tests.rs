@@ -141,7 +141,7 @@ impl Day {
 
     fn keyframe(&self) {
         let data = bytes::Bytes::from_static(&KEY);
-        let packet = Packet { track: Track::Video, data, pts: self.clock.mono(), duration: GOP, keyframe: true };
+        let packet = Packet::new(Track::Video, data, self.clock.mono(), true);
         self.camera.hub.publish_video(Stream::Main, Arc::new(packet));
     }
 
@@ -390,7 +390,7 @@ async fn a_camera_whose_keyframes_are_too_far_apart_is_said_to_be_so() {
     day.keyframe();
     let frame = |track, pts, keyframe| {
         let data = bytes::Bytes::from_static(b"x");
-        Arc::new(Packet { track, data, pts, duration: Duration::ZERO, keyframe })
+        Arc::new(Packet::new(track, data, pts, keyframe))
     };
     // Two minutes of thirty pictures a second with sound, and no keyframe.
     for n in 0..3_600 {

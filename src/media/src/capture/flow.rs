@@ -252,7 +252,7 @@ impl Flow {
                 }
                 unit.keyframe
             }
-            VideoCodec::Vp8 => !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+            VideoCodec::H265 | VideoCodec::Vp8 => !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
         };
         if line.format_changed(sample) {
             self.hub.discontinuity();
@@ -266,7 +266,8 @@ impl Flow {
         let stream = line.out.stream;
         let duration = buffer.duration().map_or(Duration::ZERO, Duration::from);
         let size = data.len();
-        let packet = Packet { track: Track::Video, data, pts, duration, keyframe };
+        let codec = Some(line.out.codec);
+        let packet = Packet { codec, duration, ..Packet::new(Track::Video, data, pts, keyframe) };
         self.hub.publish_video(stream, Arc::new(packet));
         if line.gop.is_long(keyframe, now) {
             self.hub.request_keyframe(stream);
@@ -303,7 +304,7 @@ impl Flow {
         let (pts, _) = settle(*last, self.pts(sample));
         *last = Some(pts);
         let duration = buffer.duration().map_or(OPUS_PACKET, Duration::from);
-        self.hub.publish_audio(Arc::new(Packet { track: Track::Audio, data, pts, duration, keyframe: true }));
+        self.hub.publish_audio(Arc::new(Packet { duration, ..Packet::new(Track::Audio, data, pts, true) }));
         Ok(gst::FlowSuccess::Ok)
     }
 

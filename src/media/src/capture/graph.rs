@@ -227,8 +227,8 @@ impl Wiring<'_> {
         let element = pipeline::element(&enc, "enc")?;
         let commandable = encoder.commandable.then_some(element);
         let out = match encoder.codec {
-            VideoCodec::H264 => "branch/h264",
             VideoCodec::Vp8 => "branch/vp8",
+            VideoCodec::H264 | VideoCodec::H265 => "branch/h264",
         };
         let out = self.settings.library.bin(out, &[], &[])?;
         let packets = VideoOut { stream, codec: encoder.codec, lent: encoder.hardware };

@@ -42,7 +42,7 @@ impl Bench {
     }
 
     fn packet(&self, track: Track, keyframe: bool) -> SharedPacket {
-        Arc::new(Packet { track, data: Bytes::new(), pts: self.clock.mono(), duration: Duration::ZERO, keyframe })
+        Arc::new(Packet::new(track, Bytes::new(), self.clock.mono(), keyframe))
     }
 
     /// One video frame, 100 ms after the last; a keyframe each `gop`.

@@ -128,6 +128,10 @@ impl Mount {
                     .property("config-interval", 0)
                     .property_from_str("aggregate-mode", "zero-latency"),
             ),
+            VideoCodec::H265 => (
+                gst::Caps::builder("video/x-h265").field("stream-format", "byte-stream").field("alignment", "au"),
+                gst::ElementFactory::make("rtph265pay").property("config-interval", 0),
+            ),
             VideoCodec::Vp8 => (
                 gst::Caps::builder("video/x-vp8"),
                 gst::ElementFactory::make("rtpvp8pay").property_from_str("picture-id-mode", "15-bit"),
@@ -283,14 +287,14 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
 
 /// A media had its time to open.
 fn give_up_or_go_on(mount: &Mount, feed: &Feed) {
-    const WHY: &str = "no picture came";
     if !feed.is_opening() {
         return mount.serves();
     }
-    if mount.refuses(WHY) {
-        tracing::warn!(path = mount.path, "no picture came: the reader is refused");
+    let why = mount.source.refusal();
+    if mount.refuses(why) {
+        tracing::warn!(path = mount.path, why, "the reader is refused");
     }
-    feed.fail(WHY);
+    feed.fail(why);
 }
 
 /// Keeps a media that has just begun: whoever asked for it before it could be kept ([`Mount::keep`]) finds it yet, also when its first

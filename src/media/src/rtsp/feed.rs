@@ -7,6 +7,7 @@ use gstreamer_app::AppSrc;
 use perch_base::sync::lock;
 use perch_domain::h264;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use perch_domain::stream_choice::not_shown_live;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,18 +44,28 @@ impl FeedSource {
         self.hub.latest_keyframe(Stream::Main).is_some()
     }
 
+    /// Why readers get no picture.
+    pub(super) fn refusal(&self) -> &'static str {
+        self.hub.latest_keyframe(self.stream).and_then(|p| not_shown_live(&p)).unwrap_or("no picture came")
+    }
+
     /// What a media must be fed before it can describe itself.
     fn opening(&self) -> Option<Vec<u8>> {
         let newest = self.hub.latest_keyframe(self.stream);
+        if newest.as_deref().is_some_and(|p| not_shown_live(p).is_some()) {
+            return None;
+        }
         match self.codec {
             VideoCodec::Vp8 => newest.map(|p| p.data.to_vec()),
             VideoCodec::H264 => newest.and_then(|p| self.learn(&p)).or_else(|| lock(&self.parameters).clone()),
+            VideoCodec::H265 => None,
         }
     }
 
     fn learn(&self, keyframe: &Packet) -> Option<Vec<u8>> {
         match self.codec {
             VideoCodec::Vp8 => Some(keyframe.data.to_vec()),
+            VideoCodec::H265 => None,
             VideoCodec::H264 => {
                 let found = parameter_sets(&keyframe.data)?;
                 *lock(&self.parameters) = Some(found.clone());
@@ -211,7 +222,7 @@ impl Feed {
     fn offer(&self, number: u64, delivery: Delivery) -> Receipt {
         let packet = &delivery.packet;
         let mut state = lock(&self.state);
-        if number != state.newest {
+        if number != state.newest || not_shown_live(packet).is_some() {
             return Receipt::Taken;
         }
         match &mut state.phase {

@@ -13,6 +13,7 @@ use perch_base::shutdown::Shutdown;
 use perch_base::{Error, Result};
 use perch_domain::media::Track;
 use perch_domain::status::LiveSession;
+use perch_domain::stream_choice::not_shown_live;
 use perch_domain::viewers::RestartLimit;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -140,6 +141,9 @@ impl Loop {
     fn deliver(&mut self, arrival: &Arrival) {
         let now = Instant::now();
         let Arrival { feed, delivery, .. } = arrival;
+        if not_shown_live(&delivery.packet).is_some() {
+            return;
+        }
         let Some(camera) = self.feeds.pass(arrival) else { return };
         let age = self.shared.clock.mono().since(delivery.packet.pts);
         let wallclock = now.checked_sub(age).unwrap_or(now);

@@ -55,6 +55,8 @@ impl Frame {
         match (packet.track, codec) {
             (Track::Audio, _) => payloads.push(packetize_opus(&packet.data)),
             (Track::Video, VideoCodec::H264) => packetize_h264(&packet.data, MAX_PAYLOAD_BYTES, &mut payloads),
+            // The engine passes none on.
+            (Track::Video, VideoCodec::H265) => {}
             (Track::Video, VideoCodec::Vp8) => packetize_vp8(&packet.data, MAX_PAYLOAD_BYTES, &mut payloads),
         }
         Self {
@@ -236,7 +238,7 @@ mod tests {
 
     fn packet(ms: i64, keyframe: bool, bytes: usize) -> SharedPacket {
         let data = Bytes::from(vec![0; bytes]);
-        Arc::new(Packet { track: Track::Video, data, pts: MonoTime(ms * 1000), duration: Duration::ZERO, keyframe })
+        Arc::new(Packet::new(Track::Video, data, MonoTime(ms * 1000), keyframe))
     }
 
     #[test]

@@ -33,7 +33,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::ports::{IceServer, LivePort, WatchAnswer, WatchRequest};
 use perch_domain::status::LiveSession;
-use perch_domain::stream_choice::StreamChoice;
+use perch_domain::stream_choice::{StreamChoice, not_shown_live};
 use session::Start;
 use shared::{Counters, Shared};
 use std::net::SocketAddr;
@@ -142,6 +142,11 @@ impl LivePort for Engine {
             .cameras
             .get(&request.camera)
             .ok_or_else(|| Error::not_found(format!("there is no camera {}", request.camera)))?;
+        let stream = request.stream.first();
+        let newest = camera.live.hub.latest_keyframe(stream);
+        if let Some(why) = newest.as_deref().and_then(not_shown_live) {
+            return Err(Error::new(ErrorKind::Unsupported, format!("the camera {why}")));
+        }
         let auto = request.stream == StreamChoice::Auto;
         let reports_every = if auto { LOSS_EVERY } else { LIFE_SIGNS_EVERY };
         let wanted = SendSettings { codec: camera.live.codec, audio: camera.live.has_audio, reports_every };
@@ -149,7 +154,6 @@ impl LivePort for Engine {
         // Real time, as in the engine: str0m's.
         let negotiated =
             offer::negotiate(&shared.identity, &shared.candidates(), &request.offer, wanted, Instant::now())?;
-        let stream = request.stream.first();
         let (lease, sdp) = (LeaseId::random(), negotiated.answer.clone());
         let start = Start { lease, viewer: request.viewer, camera, stream, auto, negotiated };
         self.call(|reply| Command::Begin(Box::new(start), reply))??;

@@ -98,6 +98,7 @@ pub fn negotiate(
     }
     let codec = match wanted.codec {
         VideoCodec::H264 => Codec::H264,
+        VideoCodec::H265 => Codec::H265,
         VideoCodec::Vp8 => Codec::Vp8,
     };
     let video = shaped
@@ -137,6 +138,8 @@ fn config(identity: &DtlsIdentity, wanted: SendSettings) -> RtcConfig {
                 config.codec_config().add_h264(Pt::new_with_value(pt), Some(Pt::new_with_value(rtx)), true, profile);
             }
         }
+        // No viewer is offered it.
+        VideoCodec::H265 => {}
         VideoCodec::Vp8 => config = config.enable_vp8(true),
     }
     if wanted.audio { config.enable_opus(true, false) } else { config }
@@ -155,6 +158,7 @@ fn line(rtc: &Rtc, mid: Mid, codec: Codec) -> Option<Line> {
 fn no_video_codec(codec: VideoCodec, offered: &str) -> Error {
     let name = match codec {
         VideoCodec::H264 => "H.264 with packetization mode 1",
+        VideoCodec::H265 => "H.265",
         VideoCodec::Vp8 => "VP8",
     };
     let offered = if offered.is_empty() { "no codec" } else { offered };

@@ -134,13 +134,8 @@ fn lives(pair: &mut Pair, seconds: u32, passes: fn(&[u8]) -> bool) -> bool {
     for tick in 0..seconds * 50 {
         // A picture each 100 ms, so that there is something to report on.
         if tick % 5 == 0 {
-            let packet = Packet {
-                track: Track::Video,
-                data: bytes::Bytes::from_static(&[0, 0, 0, 1, 0x65, 1, 2, 3]),
-                pts: MonoTime(i64::from(tick) * 20_000),
-                duration: Duration::ZERO,
-                keyframe: true,
-            };
+            let data = bytes::Bytes::from_static(&[0, 0, 0, 1, 0x65, 1, 2, 3]);
+            let packet = Packet::new(Track::Video, data, MonoTime(i64::from(tick) * 20_000), true);
             let frame = Frame::new(&packet, VideoCodec::H264, pair.now, false);
             pair.session.live(pair.session.feed, &frame, &mut Nowhere);
         }
@@ -218,7 +213,7 @@ fn a_picture_of_many_packets_is_one_change() {
         pair.session.receive(viewer_address(), box_address(), &datagram, pair.now, &mut Nowhere);
     }
     let data = bytes::Bytes::from([&[0, 0, 0, 1, 0x65][..], &vec![0x55; 10_000]].concat());
-    let packet = Packet { track: Track::Video, data, pts: MonoTime(0), duration: Duration::ZERO, keyframe: true };
+    let packet = Packet::new(Track::Video, data, MonoTime(0), true);
     let frame = Frame::new(&packet, VideoCodec::H264, pair.now, false);
     assert!(frame.payloads.len() > 5);
     let mut sent = Sent::default();

@@ -135,13 +135,10 @@ fn publish(pipeline: &gst::Pipeline, hub: &Arc<Hub>, name: &str, stream: Option<
             return Ok(gst::FlowSuccess::Ok);
         };
         let map = buffer.map_readable().expect("readable");
-        let packet = Arc::new(Packet {
-            track: if stream.is_some() { Track::Video } else { Track::Audio },
-            data: Bytes::copy_from_slice(&map),
-            pts: time::to_mono(pts),
-            duration: Duration::ZERO,
-            keyframe: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
-        });
+        let track = if stream.is_some() { Track::Video } else { Track::Audio };
+        let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let data = Bytes::copy_from_slice(&map);
+        let packet = Arc::new(Packet::new(track, data, time::to_mono(pts), keyframe));
         match stream {
             Some(stream) => hub.publish_video(stream, packet),
             None => hub.publish_audio(packet),
@@ -163,9 +160,7 @@ pub fn replay(hub: Arc<Hub>, running: Arc<AtomicBool>) -> std::thread::JoinHandl
         let clock = SystemClock;
         let began = clock.mono();
         let (mut frames, mut sounds) = (0u64, 0u64);
-        let packet = |track, data: &Bytes, pts, keyframe| {
-            Arc::new(Packet { track, data: data.clone(), pts, duration: Duration::ZERO, keyframe })
-        };
+        let packet = |track, data: &Bytes, pts, keyframe| Arc::new(Packet::new(track, data.clone(), pts, keyframe));
         while running.load(Ordering::SeqCst) {
             let video_at = began + Duration::from_nanos(frames * 1_000_000_000 / 30);
             let audio_at = began + Duration::from_millis(sounds * 20);

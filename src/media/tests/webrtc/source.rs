@@ -130,7 +130,7 @@ fn publish(hub: &Hub, control: &Control, clock: &dyn Clock, stop: &AtomicBool) {
 }
 
 fn packet(track: Track, data: bytes::Bytes, pts: MonoTime, keyframe: bool) -> Arc<Packet> {
-    Arc::new(Packet { track, data, pts, duration: Duration::ZERO, keyframe })
+    Arc::new(Packet::new(track, data, pts, keyframe))
 }
 
 impl Drop for Source {

@@ -329,17 +329,11 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use std::sync::Arc;
-    use std::time::Duration;
 
     fn audio(ms: &[i64]) -> GopPackets {
         let packet = |ms: &i64| {
-            Arc::new(perch_domain::media::Packet {
-                track: Track::Audio,
-                data: Bytes::from_static(&[0xf8, 1, 2]),
-                pts: MonoTime(*ms * 1000),
-                duration: Duration::ZERO,
-                keyframe: true,
-            })
+            let data = Bytes::from_static(&[0xf8, 1, 2]);
+            Arc::new(perch_domain::media::Packet::new(Track::Audio, data, MonoTime(*ms * 1000), true))
         };
         GopPackets { packets: ms.iter().map(packet).collect(), end: MonoTime(0) }
     }

@@ -93,7 +93,7 @@ pub fn other_clip() -> &'static Clip {
 }
 
 fn packet(track: Track, data: &Bytes, us: i64, keyframe: bool) -> Arc<Packet> {
-    Arc::new(Packet { track, data: data.clone(), pts: MonoTime(us), duration: Duration::ZERO, keyframe })
+    Arc::new(Packet::new(track, data.clone(), MonoTime(us), keyframe))
 }
 
 /// Second `n` of a clip as a GOP; its clock starts at `zero`.
