@@ -9,7 +9,7 @@ use bytes::Bytes;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::DeviceId;
 use perch_base::{Error, ErrorKind, Result, blocking};
-use perch_domain::media::Stream;
+use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::{CameraPort, Later, LivePort, Snapshot};
 use perch_domain::status::{CameraInfo, ClockStatus, DamagedAccess, Status, summarise};
 use perch_domain::still_turns::{Asker, too_many};
@@ -61,8 +61,8 @@ impl ViewersStills {
     async fn recorded(
         &self,
         by: DeviceId,
-        read: impl FnOnce() -> Result<Bytes> + Send + 'static,
-    ) -> Result<(Turn, Bytes)> {
+        read: impl FnOnce() -> Result<(VideoCodec, Bytes)> + Send + 'static,
+    ) -> Result<(Turn, (VideoCodec, Bytes))> {
         let place = self.in_time(self.reads.take(Asker::Device(by))).await?;
         // The place goes with the reading, which may outlast whoever waits for it, and comes back with the picture: it is given back
         // after the turn came, so that few pictures wait in memory.
@@ -86,7 +86,7 @@ impl CameraPort for Cameras {
     fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<Bytes>> {
         Box::pin(async move {
             let camera = self.set.get(&wanted.camera)?;
-            let (turn, keyframe) = match wanted.at {
+            let (turn, (codec, keyframe)) = match wanted.at {
                 Some(at) => {
                     let (recordings, id) = (self.recordings.clone(), wanted.camera.clone());
                     self.stills.recorded(by, move || recordings.keyframe_at(&id, at)).await?
@@ -97,8 +97,7 @@ impl CameraPort for Cameras {
                 }
             };
             // The turn goes with the work: whoever hangs up does not make room before it is done.
-            let work =
-                move || perch_media::still::jpeg(&turn, &wanted.camera, camera.config.codec, &keyframe, wanted.width);
+            let work = move || perch_media::still::jpeg(&turn, &wanted.camera, codec, &keyframe, wanted.width);
             blocking("making a still", work).await
         })
     }
@@ -133,10 +132,11 @@ impl CameraPort for Cameras {
     }
 }
 
-fn newest_keyframe(camera: &Camera) -> Result<Bytes> {
+fn newest_keyframe(camera: &Camera) -> Result<(VideoCodec, Bytes)> {
     // Why is in its health, for those who may know.
     let none = || Error::new(ErrorKind::Unavailable, format!("{} has no picture at the moment", camera.config.name));
-    camera.hub.latest_keyframe(Stream::Main).map(|keyframe| keyframe.data.clone()).ok_or_else(none)
+    let keyframe = camera.hub.latest_keyframe(Stream::Main).ok_or_else(none)?;
+    Ok((keyframe.codec.unwrap_or(camera.config.codec), keyframe.data.clone()))
 }
 
 fn resident_bytes() -> u64 {
@@ -158,7 +158,7 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let turns = Turns::default();
         let stills = Arc::new(ViewersStills::new(clock.clone(), turns.clone()));
-        let (device, read) = (DeviceId::random, || Ok(Bytes::from_static(b"keyframe")));
+        let (device, read) = (DeviceId::random, || Ok((VideoCodec::H264, Bytes::from_static(b"keyframe"))));
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));
         let hangs = |by| {
@@ -166,7 +166,7 @@ mod tests {
             let read = move || {
                 // It ends when `release` is dropped.
                 let _ = perch_base::sync::lock(&held).recv();
-                Ok(Bytes::new())
+                Ok((VideoCodec::H264, Bytes::new()))
             };
             tokio::spawn(async move { stills.recorded(by, read).await.map(drop) })
         };
@@ -198,6 +198,6 @@ mod tests {
         }
         drop(release);
         let (_turn, keyframe) = late.await.expect("no panic").expect("the disk answers again");
-        assert_eq!(keyframe, Bytes::from_static(b"keyframe"));
+        assert_eq!(keyframe, (VideoCodec::H264, Bytes::from_static(b"keyframe")));
     }
 }

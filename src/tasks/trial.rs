@@ -11,7 +11,7 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result, blocking};
-use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::media::Stream;
 use perch_domain::ports::CameraPort;
 use perch_domain::recording::TimeAnchor;
 use perch_domain::status::RecordingState;
@@ -19,7 +19,7 @@ use perch_domain::task::TaskId;
 use perch_domain::update::{
     GateCamera, GateSigns, GateVerdict, HealthGate, Proof, ProofCamera, TRIAL_WITHIN, UpdatePort, proof,
 };
-use perch_media::gop::{ClosedGop, Gops};
+use perch_media::parts::{PartPackets, Parts};
 use perch_store::{GopPackets, Meta, Recordings};
 use perch_update::Updater;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long one look may take.
 const LOOK_WITHIN: Duration = Duration::from_secs(12);
-/// How long a camera may take to its next keyframe; then the GOP is closed as it is.
+/// How long a camera may take to its next keyframe; then what came is closed as it is.
 const KEYFRAME_WITHIN: Duration = Duration::from_secs(4);
 
 /// What a trial looks at.
@@ -156,10 +156,10 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
     Ok(GateSigns { cameras: cameras.collect(), expected: delivering, unrecordable, recorded, api, database })
 }
 
-/// Records a GOP of a camera that delivers, and reads it back; where none is to deliver, writes a file.
+/// Records some pictures of a camera that delivers, and reads it back; where none is to deliver, writes a file.
 async fn prove(trial: &Trial, before: &Before) -> Result<()> {
     let all = trial.cameras.set.all();
-    let recordable: Vec<_> = all.iter().filter(|c| c.config.codec == VideoCodec::H264).collect();
+    let recordable: Vec<_> = all.iter().filter(|c| c.config.codec.is_recorded()).collect();
     let known = |c: &&Arc<Camera>| ProofCamera {
         id: c.config.id.clone(),
         is_live: c.health().state.delivers(),
@@ -172,28 +172,28 @@ async fn prove(trial: &Trial, before: &Before) -> Result<()> {
         Proof::File => blocking(what, move || recordings.probe_write()).await,
         Proof::Recording(at) => {
             let camera = recordable[at].clone();
-            let gop = next_gop(&trial.clock, &camera).await?;
-            let start = TimeAnchor::new(trial.clock.utc(), trial.clock.mono()).utc(gop.start);
+            let part = next_part(&trial.clock, &camera).await?;
+            let start = TimeAnchor::new(trial.clock.utc(), trial.clock.mono()).utc(part.start);
             blocking(what, move || {
-                let packets = GopPackets { packets: gop.packets, end: gop.end };
-                recordings.prove_recording(&camera.config.id, start, gop.start, &packets)
+                let packets = GopPackets { packets: part.packets, end: part.end, delay: part.delay };
+                recordings.prove_recording(&camera.config.id, start, part.start, &packets)
             })
             .await
         }
     }
 }
 
-async fn next_gop(clock: &SharedClock, camera: &Camera) -> Result<ClosedGop> {
-    let mut gops = Gops::follow(&camera.hub, Stream::Main, "trial", 2);
+async fn next_part(clock: &SharedClock, camera: &Camera) -> Result<PartPackets> {
+    let mut parts = Parts::follow(&camera.hub, Stream::Main, "trial", 2);
     camera.hub.request_keyframe(Stream::Main);
-    let gop = match within(clock, KEYFRAME_WITHIN, gops.queue.recv()).await {
-        Some(gop) => gop,
+    let part = match within(clock, KEYFRAME_WITHIN, parts.queue.recv()).await {
+        Some(part) => part,
         None => {
-            gops.detach();
-            gops.queue.recv().await
+            parts.detach();
+            parts.queue.recv().await
         }
     };
-    gop.ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("{} gives no keyframe", camera.config.name)))
+    part.ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("{} gives no keyframe", camera.config.name)))
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl TimeRange {
     }
 }
 
-/// One fragment of a recorded file: `moof` + `mdat`, one GOP.
+/// One fragment of a recorded file: `moof` + `mdat`. It holds one group of pictures or several short ones, or a part of a long one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment {
     /// Byte offset in the file.
@@ -86,6 +86,8 @@ pub struct Fragment {
     pub start_us: i64,
     /// Length in microseconds.
     pub duration_us: i64,
+    /// Whether it begins with a keyframe, so that decoding can start at it. That of a file's first one always does.
+    pub starts: bool,
 }
 
 /// What state a recorded file is in.
@@ -128,6 +130,12 @@ pub struct Segment {
     /// Its fragments, in order.
     #[serde(skip)]
     pub fragments: Vec<Fragment>,
+}
+
+/// The fragment from which on those of a file are needed to show the one at `index`: the last that starts with a keyframe.
+pub fn start_before(fragments: &[Fragment], index: usize) -> usize {
+    let until = fragments.get(..=index).unwrap_or(fragments);
+    until.iter().rposition(|f| f.starts).unwrap_or(0)
 }
 
 /// Two neighbours may overlap by this much through the rounding of time stamps, microseconds.
@@ -350,7 +358,8 @@ mod tests {
     fn file(start_us: i64, seconds: &[i64]) -> Segment {
         let mut at = 0;
         let fragments = seconds.iter().map(|length| {
-            let fragment = Fragment { offset_bytes: 0, size_bytes: 1, start_us: at, duration_us: length * S };
+            let fragment =
+                Fragment { offset_bytes: 0, size_bytes: 1, start_us: at, duration_us: length * S, starts: true };
             at += length * S;
             fragment
         });

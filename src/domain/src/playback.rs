@@ -1,6 +1,6 @@
 //! Playback maths: which bytes of which files make up a range, HLS playlists over them, and what a timeline shows.
 
-use crate::archive::{Fragment, Gap, GapCause, Segment, Span, TimeRange};
+use crate::archive::{Fragment, Gap, GapCause, Segment, Span, TimeRange, start_before};
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
 use std::fmt::Write;
@@ -9,8 +9,9 @@ use std::time::Duration;
 /// Two files closer than this count as one span: a frame's time and the rounding of time stamps.
 pub const JOIN_US: i64 = 100_000;
 
-/// What is recorded right now reaches the index when its GOP ends: so short before now nothing counts as missing yet.
-pub const PENDING_US: i64 = 5_000_000;
+/// What is recorded right now reaches the index when its part ends, which may take two of a camera's pictures: so short before now nothing
+/// counts as missing yet.
+pub const PENDING_US: i64 = 10_000_000;
 
 /// The cause of a gap that goes on is entered this often: a card wears.
 pub const NOTE_EVERY: Duration = Duration::from_secs(60);
@@ -30,7 +31,7 @@ pub fn join(stretches: &mut Vec<(Timestamp, Timestamp)>, start: Timestamp, end: 
 pub struct Cut<'a> {
     /// The file.
     pub segment: &'a Segment,
-    /// Its fragments that overlap the range, in order, never empty.
+    /// Its fragments that overlap the range, and those before them up to a keyframe; in order, never empty.
     pub fragments: &'a [Fragment],
 }
 
@@ -55,11 +56,17 @@ pub fn cut<'a>(segments: &'a [Segment], range: &TimeRange) -> Vec<Cut<'a>> {
         .filter_map(|segment| {
             let from = range.from.micros_since(segment.start);
             let to = range.to.micros_since(segment.start);
-            let first = segment.fragments.partition_point(|f| f.start_us + f.duration_us <= from);
+            let first = first_from(&segment.fragments, from);
             let last = segment.fragments.partition_point(|f| f.start_us < to);
             segment.fragments.get(first..last).filter(|f| !f.is_empty()).map(|fragments| Cut { segment, fragments })
         })
         .collect()
+}
+
+/// Where what is shown from a moment of a file's time line on begins among its fragments: with a keyframe. Their number where nothing is.
+pub fn first_from(fragments: &[Fragment], from_us: i64) -> usize {
+    let first = fragments.partition_point(|f| f.start_us.saturating_add(f.duration_us) <= from_us);
+    if first < fragments.len() { start_before(fragments, first) } else { first }
 }
 
 /// Files in the order in which they are played: by time, but where runs of recording overlap, each run in one piece. A file
@@ -99,32 +106,68 @@ pub fn check_playlist(range: &TimeRange) -> Result<()> {
     Err(Error::invalid(format!("the range is longer than {hours} hours: ask for less")))
 }
 
+/// Bytes that a player is made to load at once: that many of a group of pictures are one segment of a playlist, which begins with a keyframe;
+/// a larger one is several, of which only the first does.
+const MAX_PIECE_BYTES: u64 = 32 << 20;
+
+/// Fragments that a player loads in one piece.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Piece {
+    offset_bytes: u64,
+    size_bytes: u64,
+    duration_us: i64,
+    starts: bool,
+}
+
+/// Whole groups of pictures, as far as they are not too large.
+fn pieces(fragments: &[Fragment]) -> Vec<Piece> {
+    let mut out: Vec<Piece> = Vec::with_capacity(fragments.len());
+    for f in fragments {
+        match out.last_mut() {
+            Some(last) if !f.starts && last.size_bytes + f.size_bytes <= MAX_PIECE_BYTES => {
+                // They follow on each other in the file.
+                last.size_bytes = (f.offset_bytes + f.size_bytes).saturating_sub(last.offset_bytes);
+                last.duration_us += f.duration_us;
+            }
+            _ => {
+                let Fragment { offset_bytes, size_bytes, duration_us, starts, .. } = *f;
+                out.push(Piece { offset_bytes, size_bytes, duration_us, starts });
+            }
+        }
+    }
+    out
+}
+
 /// An HLS media playlist (RFC 8216) of byte ranges; every file begins with its own map and a discontinuity, because each file
-/// starts at time 0. URIs are relative to the playlist: `segments/{id}.mp4`. `None` when nothing is recorded in the range.
+/// starts at time 0. It names no codecs: a player finds them in the map. URIs are relative to the playlist: `segments/{id}.mp4`. `None` when nothing is recorded in the range.
 pub fn hls_playlist(segments: &[Segment], range: &TimeRange) -> Option<String> {
     let cuts = cut(segments, range);
     if cuts.is_empty() {
         return None;
     }
-    let longest_us = cuts.iter().flat_map(|c| c.fragments).map(|f| f.duration_us).max().unwrap_or(0);
+    let pieces: Vec<_> = cuts.iter().map(|c| pieces(c.fragments)).collect();
+    let longest_us = pieces.iter().flatten().map(|p| p.duration_us).max().unwrap_or(0);
     let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
     // Writing to a String cannot fail.
     let _ = writeln!(out, "#EXT-X-TARGETDURATION:{}", (longest_us + 999_999) / 1_000_000);
-    out.push_str("#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n");
-    for (i, c) in cuts.iter().enumerate() {
+    out.push_str("#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n");
+    if pieces.iter().flatten().all(|p| p.starts) {
+        out.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+    }
+    for (i, (c, pieces)) in cuts.iter().zip(&pieces).enumerate() {
         if i > 0 {
             out.push_str("#EXT-X-DISCONTINUITY\n");
         }
         let id = c.segment.id;
         let _ = writeln!(out, "#EXT-X-MAP:URI=\"segments/{id}.mp4\",BYTERANGE=\"{}@0\"", c.segment.init_size_bytes);
         let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", c.start());
-        for f in c.fragments {
+        for p in pieces {
             let _ = writeln!(
                 out,
                 "#EXTINF:{:.6},\n#EXT-X-BYTERANGE:{}@{}\nsegments/{id}.mp4",
-                f.duration_us as f64 / 1e6,
-                f.size_bytes,
-                f.offset_bytes
+                p.duration_us as f64 / 1e6,
+                p.size_bytes,
+                p.offset_bytes
             );
         }
     }
@@ -265,6 +308,7 @@ mod tests {
                 size_bytes: 50,
                 start_us: i * 1_000_000,
                 duration_us: 1_000_000,
+                starts: true,
             })
             .collect();
         Segment {
@@ -301,6 +345,31 @@ mod tests {
             #EXTINF:1.000000,\n#EXT-X-BYTERANGE:50@100\nsegments/2.mp4\n#EXT-X-ENDLIST\n";
         assert_eq!(text, want);
         assert_eq!(hls_playlist(&segments, &range(100.0, 200.0)), None);
+    }
+
+    #[test]
+    fn a_long_group_of_pictures_is_played_from_its_keyframe_and_in_few_pieces() {
+        let mut file = segment(1, 0.0, 9);
+        for at in [1, 2, 3, 6, 7] {
+            file.fragments[at].starts = false;
+        }
+        let pieces_of = |file: &Segment, r| {
+            let text = hls_playlist(std::slice::from_ref(file), &r).expect("recorded");
+            let ranges = text.lines().filter_map(|l| l.strip_prefix("#EXT-X-BYTERANGE:").map(str::to_owned));
+            (ranges.collect::<Vec<_>>(), text.contains("INDEPENDENT"), text.contains("2027-01-15T08:00:00.000000Z"))
+        };
+        // From the middle of the first group on: its keyframe leads to what is asked for.
+        let (ranges, are_independent, from_the_start) = pieces_of(&file, range(3.5, 8.0));
+        assert_eq!(ranges, ["200@100", "50@300", "150@350"]);
+        assert!(are_independent && from_the_start);
+        assert_eq!(cut(std::slice::from_ref(&file), &range(7.1, 7.2))[0].fragments.len(), 3);
+        assert!(cut(std::slice::from_ref(&file), &range(9.0, 9.5)).is_empty());
+        // One that is too large to be loaded at once.
+        for f in &mut file.fragments {
+            (f.offset_bytes, f.size_bytes) = (f.offset_bytes << 20, 15 << 20);
+        }
+        let (ranges, are_independent, _) = pieces_of(&file, range(0.0, 4.0));
+        assert!(ranges.len() == 2 && !are_independent, "{ranges:?}");
     }
 
     #[test]
@@ -371,7 +440,7 @@ mod tests {
     fn what_is_being_recorded_is_not_missing() {
         let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 100.0));
         let until = |now| gaps(&recorded, &[], &range(0.0, 100.0), Some(s(0.0)), s(now)).len();
-        assert_eq!((until(12.0), until(16.0)), (0, 1));
+        assert_eq!((until(19.0), until(21.0)), (0, 1));
     }
 
     #[test]

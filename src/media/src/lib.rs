@@ -4,12 +4,12 @@ pub mod capture;
 pub mod encoders;
 pub mod fanout;
 pub mod file_frames;
-pub mod gop;
 mod h264;
 #[expect(unsafe_code, reason = "the limits of glibc's allocator are set by C calls")]
 mod init;
 pub mod keyframes;
 mod luma;
+pub mod parts;
 pub mod pipeline;
 pub mod rtp;
 pub mod rtsp;

@@ -1,6 +1,6 @@
 //! What the recorders change of the rows of recordings, events and gaps. How changes are written is in `rows`.
 
-use crate::mp4::h264::TrackFormat;
+use crate::mp4::format::TrackFormat;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_domain::archive::{Event, GapCause, Segment};

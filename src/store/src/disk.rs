@@ -178,12 +178,12 @@ impl Recordings {
 #[cfg(test)]
 mod tests {
     use crate::live::Live;
-    use crate::mp4::h264::TrackFormat;
+    use crate::mp4::format::TrackFormat;
     use crate::testing::open;
-    use bytes::Bytes;
     use perch_base::ids::{CameraId, SegmentId};
     use perch_base::time::Timestamp;
     use perch_domain::archive::{Segment, SegmentState};
+    use perch_domain::media::VideoCodec;
 
     #[test]
     fn a_disk_without_an_answer_is_logged_once_and_its_cause_stays_inside() {
@@ -225,7 +225,7 @@ mod tests {
                 init_size_bytes: 0,
                 fragments: Vec::new(),
             };
-            let format = TrackFormat { sps: Bytes::new(), pps: Bytes::new(), has_audio: false };
+            let format = TrackFormat { codec: VideoCodec::H264, sets: Vec::new(), has_audio: false };
             let live = Live { segment, path: String::new(), channels: 0, format, is_complete: false };
             store.live().insert(SegmentId(id), live);
         }

@@ -7,20 +7,21 @@
 
 use crate::Recordings;
 use crate::live::Recorded;
-use crate::mp4::h264::TrackFormat;
+use crate::mp4::format::TrackFormat;
 use crate::mp4::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, read, write};
 use bytes::Bytes;
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::TimeRange;
+use perch_domain::playback::first_from;
 use perch_domain::ports::Export;
 use std::collections::VecDeque;
 
 /// Recordings that are looked up at a time.
 const PAGE: usize = 64;
 
-/// Begins an export. Errors with `NotFound` when nothing is recorded in the range.
+/// Begins an export. Errors with `NotFound` when nothing is recorded in the range, with `Unsupported` when it is of two codecs.
 pub(crate) fn begin(recordings: &Recordings, camera: &CameraId, range: TimeRange) -> Result<Export> {
     let mut chunks = Chunks {
         recordings: recordings.clone(),
@@ -108,15 +109,28 @@ impl Chunks {
         // Later files may have sound where the first has none.
         let (channels, formats) = self.recordings.channels_and_formats(&self.camera, &self.range)?;
         let channels = channels.max(first.0.channels);
-        self.is_mixed = formats > 1;
+        if formats.iter().any(|f| f.codec != format.codec) {
+            return Err(self.two_codecs());
+        }
+        self.is_mixed = formats.len() > 1;
         format.has_audio = channels > 0;
         let mut header = Vec::with_capacity(1024);
-        write::init(&format, channels, &mut header)?;
+        let delay_ticks = self.recordings.header_of(&first.0)?.delay_ticks;
+        write::init(&format, channels, delay_ticks, &mut header)?;
         self.header = Some(header.into());
         self.format = Some(format);
         self.at = Some(first);
         self.clock.fresh = true;
         Ok(start)
+    }
+
+    /// One track holds one codec.
+    fn two_codecs(&self) -> Error {
+        let message = format!(
+            "camera {}: the range holds H.264 and H.265, which one file cannot: ask for what is before or after the change",
+            self.camera
+        );
+        Error::new(ErrorKind::Unsupported, message)
     }
 
     /// The next recording with a fragment in the range, and that fragment.
@@ -125,7 +139,7 @@ impl Chunks {
             if let Some(recorded) = self.queue.pop_front() {
                 let from = self.range.from.micros_since(recorded.segment.start);
                 let fragments = &recorded.segment.fragments;
-                let first = fragments.partition_point(|f| f.start_us.saturating_add(f.duration_us) <= from);
+                let first = first_from(fragments, from);
                 if fragments.get(first).is_some_and(|f| self.is_wanted(&recorded, f.start_us)) {
                     return Ok(Some((recorded, first)));
                 }
@@ -186,8 +200,11 @@ impl Chunks {
     fn change_file(&mut self) -> Result<()> {
         let Some(next) = self.next_file()? else { return Ok(()) };
         let format = self.recordings.format_of(next.0.segment.id)?;
+        if self.format.as_ref().is_some_and(|f| f.codec != format.codec) {
+            return Err(self.two_codecs());
+        }
         // One that came after the export had started.
-        self.is_mixed |= self.format.as_ref().is_none_or(|f| (&f.sps, &f.pps) != (&format.sps, &format.pps));
+        self.is_mixed |= self.format.as_ref().is_none_or(|f| (f.codec, &f.sets) != (format.codec, &format.sets));
         self.format = Some(format);
         self.at = Some(next);
         self.clock.fresh = true;
@@ -195,16 +212,19 @@ impl Chunks {
     }
 }
 
-/// Puts the parameter sets before the keyframe of a fragment, and sets right what counts its bytes: the keyframe's size, the size
+/// Puts the parameter sets before the keyframe that a fragment begins with, and sets right what counts its bytes: the keyframe's size, the size
 /// of `mdat`, where the sound begins.
 fn put_parameters(data: &mut Vec<u8>, moof: &read::Moof, format: &TrackFormat) -> Result<()> {
     let damaged = || Error::new(ErrorKind::Corrupt, "a fragment's header does not fit its pictures");
     let mut sets = Vec::with_capacity(64);
-    for set in [&format.sps, &format.pps] {
+    for set in &format.sets {
         sets.extend_from_slice(&(set.len() as u32).to_be_bytes());
         sets.extend_from_slice(set);
     }
     let (video, others) = moof.runs.split_first().ok_or_else(damaged)?;
+    if !video.starts {
+        return Ok(());
+    }
     let at = usize::try_from(video.offset_bytes).ok().filter(|at| (8..=data.len()).contains(at)).ok_or_else(damaged)?;
     for counted in [video.first_size_at, at - 8].into_iter().chain(others.iter().map(|r| r.offset_at)) {
         let bytes = data.get(counted..counted + 4).and_then(|b| b.try_into().ok()).ok_or_else(damaged)?;

@@ -1,4 +1,6 @@
-//! The fragment index of one file as a small blob: varints, each value as the difference to what the one before predicts.
+//! The fragment index of one file as a small blob: varints, each value as the difference to what the one before predicts. Behind it the
+//! numbers of those fragments that do not begin with a keyframe, each as the distance to the one before; there are none in most files,
+//! and a program that does not know of them reads what stands before.
 
 use perch_domain::archive::Fragment;
 
@@ -48,6 +50,11 @@ pub(crate) fn encode(fragments: &[Fragment]) -> Vec<u8> {
         start = f.start_us.wrapping_add(f.duration_us);
         duration = f.duration_us;
     }
+    let mut before = 0;
+    for (n, _) in fragments.iter().enumerate().filter(|(_, f)| !f.starts) {
+        put(&mut out, (n - before) as u64);
+        before = n;
+    }
     out
 }
 
@@ -68,11 +75,17 @@ pub(crate) fn decode(mut data: &[u8]) -> Option<Vec<Fragment>> {
             size_bytes: take(data)?,
             start_us: start.wrapping_add(take_signed(data)?),
             duration_us: duration.wrapping_add(take_signed(data)?),
+            starts: true,
         };
         offset = f.offset_bytes.wrapping_add(f.size_bytes);
         start = f.start_us.wrapping_add(f.duration_us);
         duration = f.duration_us;
         out.push(f);
+    }
+    let mut at = 0;
+    while !data.is_empty() {
+        at = usize::try_from(take(data)?).ok()?.checked_add(at)?;
+        out.get_mut(at)?.starts = false;
     }
     Some(out)
 }
@@ -89,21 +102,32 @@ mod tests {
                 size_bytes: 125_000,
                 start_us: i as i64 * 1_000_000,
                 duration_us: 1_000_000,
+                starts: i % 7 != 3,
             })
             .collect();
         let blob = encode(&many);
         assert!(blob.len() < 60 * 7, "{}", blob.len());
         assert_eq!(decode(&blob), Some(many));
         let odd = vec![
-            Fragment { offset_bytes: u64::MAX, size_bytes: 0, start_us: i64::MIN, duration_us: i64::MAX },
-            Fragment { offset_bytes: 3, size_bytes: u64::MAX, start_us: -1, duration_us: 0 },
+            Fragment {
+                offset_bytes: u64::MAX,
+                size_bytes: 0,
+                start_us: i64::MIN,
+                duration_us: i64::MAX,
+                starts: false,
+            },
+            Fragment { offset_bytes: 3, size_bytes: u64::MAX, start_us: -1, duration_us: 0, starts: false },
         ];
-        assert_eq!(decode(&encode(&odd)), Some(odd));
+        assert_eq!(decode(&encode(&odd)), Some(odd.clone()));
+        let all_start: Vec<_> = odd.into_iter().map(|f| Fragment { starts: true, ..f }).collect();
+        assert_eq!(decode(&encode(&all_start)[..]), Some(all_start.clone()));
     }
 
     #[test]
     fn damaged_blobs_are_refused() {
-        for bad in [&[][..], &[2, 0], &[1, 5, 0], &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]] {
+        for bad in
+            [&[][..], &[2, 0], &[1, 5, 0], &[1, 0, 0], &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]]
+        {
             assert_eq!(decode(bad), None, "{bad:?}");
         }
         assert_eq!(decode(&encode(&[])), Some(vec![]));

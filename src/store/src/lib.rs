@@ -67,7 +67,7 @@ pub use events::NewEvent;
 pub use fault::write_fault;
 pub use index::Index;
 pub use meta::Meta;
-pub use mp4::h264::TrackFormat;
+pub use mp4::format::TrackFormat;
 pub use mp4::write::GopPackets;
 pub use progress::OpenReport;
 pub use recordings::Recordings;

@@ -1,6 +1,6 @@
 //! What memory knows of files whose rows have yet to follow, and what is found of a recording, wherever it is known.
 
-use crate::mp4::h264::TrackFormat;
+use crate::mp4::format::TrackFormat;
 use perch_base::ids::CameraId;
 use perch_domain::archive::{Segment, TimeRange};
 

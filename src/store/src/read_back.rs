@@ -3,12 +3,14 @@
 use crate::Recordings;
 use crate::fault::io_error;
 use crate::live::Recorded;
+use crate::mp4::format::{SetKind, set_kind};
 use crate::mp4::read;
 use bytes::{BufMut, Bytes, BytesMut};
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::archive::{Segment, TimeRange};
+use perch_domain::archive::{Segment, TimeRange, start_before};
+use perch_domain::media::VideoCodec;
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -30,6 +32,13 @@ impl Recordings {
         })
     }
 
+    /// Reads the header of a recording.
+    pub(crate) fn header_of(&self, recorded: &Recorded) -> Result<read::Init> {
+        let s = &recorded.segment;
+        let read = read::init_of(&self.open_recorded(recorded)?).map_err(|e| unreadable(s, e))?;
+        read.map_err(|why| damaged(s).with_inside(why))
+    }
+
     /// Reads a whole fragment of a recording.
     pub(crate) fn read_fragment(&self, recorded: &Recorded, index: usize) -> Result<(read::Moof, Vec<u8>)> {
         let s = &recorded.segment;
@@ -45,9 +54,9 @@ impl Recordings {
         Ok((moof, data))
     }
 
-    /// The keyframe of the fragment in which `at` lies, as an Annex B access unit: SPS, PPS and picture with four-byte start
-    /// codes. Errors with `NotFound` when nothing is recorded there.
-    pub fn keyframe_at(&self, camera: &CameraId, at: Timestamp) -> Result<Bytes> {
+    /// The keyframe with which the pictures around `at` begin, as an access unit in Annex B (its parameter sets before it, four-byte start
+    /// codes), and how it is encoded. Errors with `NotFound` when nothing is recorded there.
+    pub fn keyframe_at(&self, camera: &CameraId, at: Timestamp) -> Result<(VideoCodec, Bytes)> {
         let none = || Error::not_found(format!("camera {camera}: nothing is recorded at {at}"));
         let range = TimeRange { from: at, to: at.plus_micros(1) };
         let found = self.recorded(camera, &range, 16)?;
@@ -55,7 +64,7 @@ impl Recordings {
         let s = &recorded.segment;
         let offset_us = at.micros_since(s.start);
         let index = s.fragments.partition_point(|f| f.start_us <= offset_us).checked_sub(1).ok_or_else(none)?;
-        let fragment = s.fragments[index];
+        let fragment = s.fragments[start_before(&s.fragments, index)];
         let format = self.format_of(s.id)?;
         let (damaged, unreadable) = (|| damaged(s), |e| unreadable(s, e));
         let file = self.open_recorded(recorded)?;
@@ -67,20 +76,22 @@ impl Recordings {
         }
         let mut sample = vec![0; bytes as usize];
         file.read_exact_at(&mut sample, fragment.offset_bytes + video.offset_bytes).map_err(unreadable)?;
-        let mut out = BytesMut::with_capacity(sample.len() + format.sps.len() + format.pps.len() + 64);
-        let mut put = |nal: &[u8]| {
-            out.put_slice(&[0, 0, 0, 1]);
-            out.put_slice(nal);
-        };
-        put(&format.sps);
-        put(&format.pps);
+        let mut units = Vec::new();
         let mut rest = &sample[..];
         while let Some((prefix, after)) = rest.split_at_checked(4) {
             let nal_bytes = u32::from_be_bytes(prefix.try_into().expect("split at four")) as usize;
             let (nal, after) = after.split_at_checked(nal_bytes).ok_or_else(damaged)?;
-            put(nal);
+            units.push(nal);
             rest = after;
         }
-        Ok(out.freeze())
+        // Where it brings its own, they are not those of the header.
+        let brings_sets = units.iter().any(|nal| set_kind(format.codec, nal) == Some(SetKind::Sps));
+        let of_header = format.sets.iter().map(|set| &set[..]).filter(|_| !brings_sets);
+        let mut out = BytesMut::with_capacity(sample.len() + 1024);
+        for nal in of_header.chain(units) {
+            out.put_slice(&[0, 0, 0, 1]);
+            out.put_slice(nal);
+        }
+        Ok((format.codec, out.freeze()))
     }
 }

@@ -135,13 +135,14 @@ fn write_or_report(tx: &Transaction<'_>, change: &RowChange) -> Result<(), Fail>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mp4::h264::TrackFormat;
+    use crate::mp4::format::TrackFormat;
     use crate::row_queue::MOST;
     use crate::testing::{gap, open};
     use perch_base::ErrorKind;
     use perch_base::ids::{CameraId, SegmentId};
     use perch_base::time::Timestamp;
     use perch_domain::archive::GapCause;
+    use perch_domain::media::VideoCodec;
 
     #[test]
     fn where_too_much_waits_nothing_begins_and_what_has_begun_ends() {
@@ -173,7 +174,7 @@ mod tests {
             path: path.into(),
             start: Timestamp(0),
             event: None,
-            format: TrackFormat { sps: bytes::Bytes::new(), pps: bytes::Bytes::new(), has_audio: false },
+            format: TrackFormat { codec: VideoCodec::H264, sets: Vec::new(), has_audio: false },
         };
         for change in [file(1, "a"), file(1, "b"), file(2, "c")] {
             index.rows().leave(change);

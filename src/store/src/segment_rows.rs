@@ -1,7 +1,7 @@
 //! Rows of recordings: what is written into them inside a transaction.
 
 use crate::fragments;
-use crate::mp4::h264::TrackFormat;
+use crate::mp4::format::TrackFormat;
 use crate::reading::Fail;
 use crate::words::word;
 use perch_base::ids::SegmentId;
@@ -9,9 +9,10 @@ use perch_base::time::Timestamp;
 use perch_domain::archive::{Fragment, Segment, SegmentState};
 use rusqlite::{Transaction, params};
 
-/// Finds or keeps a pair of parameter sets.
+/// Finds or keeps a format.
 pub(crate) fn format_id(tx: &Transaction<'_>, format: &TrackFormat) -> Result<i64, Fail> {
-    let key = params![&format.sps[..], &format.pps[..]];
+    let (sps, pps) = format.to_row();
+    let key = params![sps, pps];
     tx.prepare_cached("INSERT INTO format (sps, pps) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?.execute(key)?;
     Ok(tx.prepare_cached("SELECT id FROM format WHERE sps = ?1 AND pps = ?2")?.query_row(key, |r| r.get(0))?)
 }

@@ -5,13 +5,12 @@
 use crate::change::RowChange;
 use crate::fault::io_error;
 use crate::live::Recorded;
-use crate::mp4::h264::TrackFormat;
+use crate::mp4::format::TrackFormat;
 use crate::mp4::read;
 use crate::reading::{Fail, of_row};
 use crate::segment_rows::delete_row;
 use crate::words::from_word;
 use crate::{Recordings, fragments};
-use bytes::Bytes;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
@@ -223,14 +222,12 @@ impl Recordings {
         })
     }
 
-    /// The most channels of sound that any recording of a range has (0 when none has sound), and how many formats of video
-    /// they are of.
-    pub(crate) fn channels_and_formats(&self, camera: &CameraId, range: &TimeRange) -> Result<(u8, usize)> {
+    /// The most channels of sound that any recording of a range has (0 when none has sound), and the formats of video they are of.
+    pub(crate) fn channels_and_formats(&self, camera: &CameraId, range: &TimeRange) -> Result<(u8, Vec<TrackFormat>)> {
         let open = self.being_written(camera, range)?;
-        let mut formats: HashSet<(Bytes, Bytes)> = {
+        let mut formats: HashSet<(Vec<u8>, Vec<u8>)> = {
             let live = self.live();
-            let formats = open.iter().filter_map(|r| live.get(&r.segment.id)).map(|l| l.format.clone());
-            formats.map(|f| (f.sps, f.pps)).collect()
+            open.iter().filter_map(|r| live.get(&r.segment.id)).map(|l| l.format.to_row()).collect()
         };
         let mut channels = open.iter().map(|r| r.channels).max().unwrap_or(0);
         self.inner.db.read(format_args!("camera {camera}: looking up its formats"), |c| {
@@ -243,16 +240,17 @@ impl Recordings {
             let mut rows = statement.query(params![camera.as_str(), range.from.0, range.to.0])?;
             while let Some(r) = rows.next()? {
                 channels = channels.max(r.get::<_, Option<i64>>(0)?.unwrap_or(0).clamp(0, 2) as u8);
-                if let (Some(sps), Some(pps)) = (r.get::<_, Option<Vec<u8>>>(1)?, r.get::<_, Option<Vec<u8>>>(2)?) {
-                    formats.insert((sps.into(), pps.into()));
+                if let (Some(sps), Some(pps)) = (r.get(1)?, r.get(2)?) {
+                    formats.insert((sps, pps));
                 }
             }
             Ok(())
         })?;
-        Ok((channels, formats.len()))
+        let formats = formats.into_iter().map(|(sps, pps)| TrackFormat::from_row(sps, pps, channels > 0));
+        Ok((channels, formats.collect()))
     }
 
-    /// The parameter sets of a recording.
+    /// What the tracks of a recording are.
     pub(crate) fn format_of(&self, id: SegmentId) -> Result<TrackFormat> {
         if let Some(live) = self.live().get(&id) {
             return Ok(TrackFormat { has_audio: live.channels > 0, ..live.format.clone() });
@@ -260,10 +258,7 @@ impl Recordings {
         self.inner.db.read(format_args!("looking up the format of recording {id}"), |c| {
             let sql =
                 "SELECT sps, pps, audio FROM segment JOIN format ON format.id = segment.format WHERE segment.id = ?1";
-            let row = |r: &Row<'_>| {
-                let (sps, pps): (Vec<u8>, Vec<u8>) = (r.get(0)?, r.get(1)?);
-                Ok(TrackFormat { sps: Bytes::from(sps), pps: Bytes::from(pps), has_audio: r.get::<_, i64>(2)? > 0 })
-            };
+            let row = |r: &Row<'_>| Ok(TrackFormat::from_row(r.get(0)?, r.get(1)?, r.get::<_, i64>(2)? > 0));
             let found = c.prepare_cached(sql)?.query_row([id.0], row).optional()?;
             Ok(found.ok_or_else(|| Error::not_found(format!("recording {id} is not in the index")))?)
         })

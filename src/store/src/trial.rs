@@ -2,7 +2,7 @@
 
 use crate::Recordings;
 use crate::fault::io_error;
-use crate::mp4::h264::TrackFormat;
+use crate::mp4::format::TrackFormat;
 use crate::mp4::write::GopPackets;
 use perch_base::ids::CameraId;
 use perch_base::secret::sha256;
@@ -15,12 +15,13 @@ use rusqlite::OptionalExtension;
 use std::io::Read;
 
 impl Recordings {
-    /// Records one GOP that begins at `mono` (in UTC: `start`) as a file of its own, seals it, reads it back, and removes it. Errors
+    /// Records what begins with a keyframe at `mono` (in UTC: `start`) as a file of its own, seals it, reads it back, and removes it. Errors
     /// name the step that failed.
     pub fn prove_recording(&self, camera: &CameraId, start: Timestamp, mono: MonoTime, gop: &GopPackets) -> Result<()> {
         let first = gop.packets.first().ok_or_else(|| Error::invalid("there is nothing to record"))?;
         let has_audio = gop.packets.iter().any(|p| p.track == Track::Audio);
-        let format = TrackFormat::from_keyframe(&first.data, has_audio)?;
+        let codec = first.codec.ok_or_else(|| Error::invalid("there is no picture to record"))?;
+        let format = TrackFormat::from_keyframe(codec, &first.data, has_audio)?;
         let mut writer = self.create_segment(camera, start, None, &format)?;
         writer.write_gop(mono, gop)?;
         let sealed = writer.seal()?;

@@ -1,12 +1,13 @@
-//! Writes one recording: its file, one fragment a GOP, and what its row is to say. When to begin and end a file is the recorder's decision.
+//! Writes one recording: its file, fragment by fragment, and what its row is to say. When to begin and end a file is the recorder's decision.
 
 use crate::Recordings;
 use crate::change::{RowChange, Started};
 use crate::fault::io_error;
 use crate::files::recording_path;
 use crate::live::Live;
-use crate::mp4::h264::TrackFormat;
+use crate::mp4::format::TrackFormat;
 use crate::mp4::write::{self, GopPackets, Position, Scratch};
+use crate::mp4::{VIDEO_HZ, ticks};
 use crate::segments::sealed_state;
 use aws_lc_rs::digest;
 use perch_base::ids::{CameraId, EventId, SegmentId};
@@ -114,11 +115,11 @@ impl SegmentWriter {
         self.id
     }
 
-    /// Appends one GOP as one fragment, in one write, and flushes it to the disk. One of another format is written as well (its
+    /// Appends one fragment, in one write, and flushes it to the disk. Pictures of another format are written as well (their
     /// parameter sets then stand in the samples), but a new file is better. `start_of_file` is time 0 of the file on the
-    /// packets' clock. Returns the bytes written. After an error the file is as it was before.
+    /// packets' clock. Returns the bytes written: none where there is no picture. After an error the file is as it was before.
     ///
-    /// Errors: `Invalid` when the GOP does not begin with a keyframe at or after `start_of_file`; `Unavailable` when the disk is
+    /// Errors: `Invalid` when it begins before `start_of_file`, or the file with it and not with a keyframe; `Unavailable` when the disk is
     /// full, read-only or failing.
     pub fn write_gop(&mut self, start_of_file: MonoTime, gop: &GopPackets) -> Result<u64> {
         self.buffer.clear();
@@ -127,15 +128,18 @@ impl SegmentWriter {
         let of_this = |e: Error| e.with_inside(format!("recording {path}"));
         let mut init_bytes = None;
         if self.size_bytes == 0 {
-            write::init(&self.format, channels, &mut self.buffer).map_err(of_this)?;
+            let delay_us = i64::try_from(gop.delay.as_micros()).unwrap_or(i64::MAX);
+            let delay_ticks = ticks(delay_us, VIDEO_HZ) as u64;
+            write::init(&self.format, channels, delay_ticks, &mut self.buffer).map_err(of_this)?;
             init_bytes = Some(self.buffer.len() as u64);
             write::reference_time(self.start, &mut self.buffer).map_err(of_this)?;
         }
         let before = self.buffer.len() as u64;
         let mut position = self.position;
-        let mut fragment =
+        let written =
             write::fragment(&mut position, &self.format, start_of_file, gop, &mut self.scratch, &mut self.buffer)
                 .map_err(of_this)?;
+        let Some(mut fragment) = written else { return Ok(0) };
         fragment.offset_bytes = self.size_bytes + before;
         if let Err(e) = self.append() {
             // What was written of it would be cut off at the next start anyway.

@@ -61,9 +61,10 @@ impl Bench {
             self.clock.advance(Duration::from_secs(1));
             let end = self.clock.mono();
             let data = bytes::Bytes::from_static(&KEY);
-            let packet = Packet::new(Track::Video, data, start, true);
-            let gop = self.task.input_of(ClosedGop { packets: vec![Arc::new(packet)], start, end, joined: true });
-            self.feed(gop);
+            let packets = vec![Arc::new(Packet::new(Track::Video, data, start, true))];
+            let part = PartPackets { packets, start, end, delay: Duration::ZERO, joined: true, starts: true };
+            let part = self.task.input_of(part);
+            self.feed(part);
         }
     }
 

@@ -5,15 +5,15 @@ use perch_base::repeated::Repeated;
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
 use perch_domain::recording::{Fate, Input};
-use perch_media::gop::ClosedGop;
+use perch_media::parts::PartPackets;
 use perch_store::{GopPackets, Recordings, SegmentWriter, TrackFormat, write_fault};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
 /// What the recorder is fed.
-pub(super) type RecorderInput = Input<Arc<ClosedGop>, Picture>;
+pub(super) type RecorderInput = Input<Arc<PartPackets>, Picture>;
 /// What it asks for.
-pub(super) type Step = perch_domain::recording::Step<Arc<ClosedGop>, Picture>;
+pub(super) type Step = perch_domain::recording::Step<Arc<PartPackets>, Picture>;
 
 /// Where a recorder's steps are done.
 pub(super) trait Disk: Send + 'static {
@@ -21,15 +21,22 @@ pub(super) trait Disk: Send + 'static {
     fn obey(&mut self, step: &Step) -> Result<()>;
 }
 
-/// The format of a GOP's picture, as its keyframe says.
-#[derive(Clone, Debug, PartialEq)]
+/// The format of a part's pictures, as its keyframe says. Two are equal where one file holds both.
+#[derive(Clone, Debug)]
 pub(super) struct Picture(TrackFormat);
+
+impl PartialEq for Picture {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.goes_on_from(&other.0)
+    }
+}
 
 impl Picture {
     /// Errors with `Invalid` when the keyframe lacks its parameter sets.
-    pub(super) fn of(gop: &ClosedGop) -> Result<Self> {
-        let first = gop.packets.first().ok_or_else(|| Error::invalid("a group of pictures is empty"))?;
-        TrackFormat::from_keyframe(&first.data, false).map(Self)
+    pub(super) fn of(part: &PartPackets) -> Result<Self> {
+        let empty = || Error::invalid("there is no picture");
+        let first = part.packets.first().ok_or_else(empty)?;
+        TrackFormat::from_keyframe(first.codec.ok_or_else(empty)?, &first.data, false).map(Self)
     }
 }
 
@@ -117,10 +124,11 @@ impl Disk for StoreDisk {
                 self.open = Some((writer, *start));
                 Ok(())
             }
-            Step::Write(gop) => {
+            Step::Write(part) => {
                 let (writer, start) =
                     self.open.as_mut().ok_or_else(|| Error::internal("there is no open file to write to"))?;
-                let packets = GopPackets { packets: gop.payload.packets.clone(), end: gop.end };
+                let packets = part.payload.packets.clone();
+                let packets = GopPackets { packets, end: part.end, delay: part.payload.delay };
                 writer.write_gop(*start, &packets).map(drop)
             }
             Step::Seal => {

@@ -1,4 +1,4 @@
-//! Recording: hands closed GOPs and the detector's marks to the recorder machine of `domain`, and does what it says: on the disk
+//! Recording: hands parts of the stream and the detector's marks to the recorder machine of `domain`, and does what it says: on the disk
 //! (`disk.rs`) on threads that may hang, for people at once.
 
 mod disk;
@@ -16,19 +16,18 @@ use disk::{Disk, Picture, RecorderInput, Step, Steps, StoreDisk};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
-use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::{Stream, Track};
-use perch_domain::recording::{Format, Gop, HUNG_AFTER, Input, Now, Recorder};
+use perch_domain::recording::{Format, HUNG_AFTER, Input, Now, Part, Recorder};
 use perch_domain::task::{RECORDING_PAUSES, TaskId};
-use perch_media::gop::{ClosedGop, Gops};
+use perch_media::parts::{PartPackets, Parts};
 use perch_store::Recordings;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Closed GOPs that may wait for a slow disk: at one a second some 20 s, at a few hundred kilobytes each.
+/// Parts that may wait for a slow disk: of about a second each some 20 s, at a few hundred kilobytes each.
 const QUEUE: usize = 20;
 /// How long the disk may take, at an end, over what waits. It then has some seconds to seal the file (8 s in all).
 const REST_WITHIN: Duration = Duration::from_secs(3);
@@ -40,7 +39,9 @@ struct Recording<D> {
     clock: SharedClock,
     marks: MarkQueue,
     /// Outlives an attempt, so that the gap between two has its cause and an event goes on.
-    recorder: Recorder<Arc<ClosedGop>, Picture>,
+    recorder: Recorder<Arc<PartPackets>, Picture>,
+    /// The format that the newest keyframe said, or why it cannot be recorded: it holds for what needs that keyframe.
+    picture: Result<Picture, String>,
     /// The disk, on a thread of its own: nobody else's work comes between a camera and its disk.
     disk: Worker<Steps<D>>,
 }
@@ -61,16 +62,16 @@ pub fn spawn(
 
 impl<D: Disk> Task for Recording<D> {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
-        let mut gops =
-            (!self.recorder.is_off()).then(|| Gops::follow(&self.camera.hub, Stream::Main, "recorder", QUEUE));
+        let mut parts =
+            (!self.recorder.is_off()).then(|| Parts::follow(&self.camera.hub, Stream::Main, "recorder", QUEUE));
         let mut tick_at = self.clock.mono() + TICK;
         loop {
             let input = tokio::select! {
                 biased;
                 () = shutdown.called() => break,
                 mark = self.marks.next() => Input::Mark(mark),
-                gop = next_gop(&mut gops) => match gop {
-                    Some(gop) => self.input_of(gop),
+                part = next_part(&mut parts) => match part {
+                    Some(part) => self.input_of(part),
                     None => break,
                 },
                 () = self.clock.sleep_until(tick_at) => {
@@ -78,11 +79,10 @@ impl<D: Disk> Task for Recording<D> {
                     Input::Tick { is_live: self.camera.health().state.delivers() }
                 }
             };
-            self.unusable(&gops, &input).await;
             self.feed(input).await;
             self.camera.count_recorder_round();
         }
-        self.feed_rest(gops, shutdown).await;
+        self.feed_rest(parts, shutdown).await;
         if shutdown.is_called() {
             self.feed(Input::Stop).await;
             return Ok(AttemptEnd::Done);
@@ -92,9 +92,9 @@ impl<D: Disk> Task for Recording<D> {
     }
 }
 
-async fn next_gop(gops: &mut Option<Gops>) -> Option<ClosedGop> {
-    match gops {
-        Some(gops) => gops.queue.recv().await,
+async fn next_part(parts: &mut Option<Parts>) -> Option<PartPackets> {
+    match parts {
+        Some(parts) => parts.queue.recv().await,
         None => std::future::pending().await,
     }
 }
@@ -104,51 +104,44 @@ impl<D: Disk> Recording<D> {
         let recorder = Recorder::new(camera.config.record.clone(), now(&clock));
         let steps = Steps::new(disk, camera.config.id.clone());
         let disk = Worker::start(&format!("rec {}", camera.config.id), steps)?;
-        Ok(Self { camera, clock, marks, recorder, disk })
+        let picture = Err("no keyframe came".to_owned());
+        Ok(Self { camera, clock, marks, recorder, picture, disk })
     }
 
-    fn input_of(&self, gop: ClosedGop) -> RecorderInput {
-        match Picture::of(&gop) {
+    fn input_of(&mut self, part: PartPackets) -> RecorderInput {
+        if part.starts {
+            self.picture = Picture::of(&part).map_err(|e| e.message().to_owned());
+        }
+        let (start, end) = (part.start, part.end);
+        match &self.picture {
             Ok(picture) => {
-                let sound = gop.packets.iter().any(|p| p.track == Track::Audio);
-                let (start, end, joined) = (gop.start, gop.end, gop.joined);
-                Input::Gop(Gop { start, end, joined, format: Format { picture, sound }, payload: Arc::new(gop) })
+                let sound = part.packets.iter().any(|p| p.track == Track::Audio);
+                let format = Format { picture: picture.clone(), sound };
+                let (joined, starts, size_bytes) = (part.joined, part.starts, part.size_bytes());
+                Input::Part(Part { start, end, joined, starts, size_bytes, format, payload: Arc::new(part) })
             }
-            Err(e) => Input::Unusable { start: gop.start, end: gop.end, reason: e.message().to_owned() },
+            Err(reason) => Input::Unusable { start, end, reason: reason.clone() },
         }
     }
 
     /// Feeds what waits: all of it after a cut-off, but once the end was called only as far as the disk takes it soon, as the file
     /// must be sealed before the box ends.
-    async fn feed_rest(&mut self, gops: Option<Gops>, shutdown: &Shutdown) {
+    async fn feed_rest(&mut self, parts: Option<Parts>, shutdown: &Shutdown) {
         while let Some(mark) = self.marks.take() {
             self.feed(Input::Mark(mark)).await;
         }
-        let Some(mut gops) = gops else { return };
-        gops.detach();
+        let Some(mut parts) = parts else { return };
+        parts.detach();
         let mut until = None;
-        while let Some(gop) = gops.queue.recv().await {
+        while let Some(part) = parts.queue.recv().await {
             let now = self.clock.mono();
             if shutdown.is_called() && now >= *until.get_or_insert(now + REST_WITHIN) {
                 let camera = &self.camera.config.id;
                 tracing::warn!(%camera, "the disk is too slow to take the last pictures before the end");
                 return;
             }
-            let input = self.input_of(gop);
+            let input = self.input_of(part);
             self.feed(input).await;
-        }
-    }
-
-    /// Says what was thrown away on the way before `next`.
-    async fn unusable(&mut self, gops: &Option<Gops>, next: &RecorderInput) {
-        let before = match next {
-            Input::Gop(gop) => gop.start,
-            Input::Tick { .. } => MonoTime(i64::MAX),
-            _ => return,
-        };
-        if let Some((start, end)) = gops.as_ref().and_then(|gops| gops.too_long_before(before)) {
-            let reason = "it sends a keyframe so seldom that its pictures cannot be kept until the next one".to_owned();
-            self.feed(Input::Unusable { start, end, reason }).await;
         }
     }
 

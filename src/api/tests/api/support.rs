@@ -429,7 +429,8 @@ impl ArchivePort for Fake {
         if ![front(), yard()].contains(camera) || !range.overlaps(now(), now() + Duration::from_secs(1)) {
             return Ok(vec![]);
         }
-        let fragments = vec![Fragment { offset_bytes: 100, size_bytes: 900, start_us: 0, duration_us: 1_000_000 }];
+        let fragments =
+            vec![Fragment { offset_bytes: 100, size_bytes: 900, start_us: 0, duration_us: 1_000_000, starts: true }];
         let (start, end) = (now(), now() + Duration::from_secs(1));
         let state = SegmentState::Sealed;
         Ok(vec![Segment {

@@ -1,6 +1,6 @@
-//! Which GOP goes into which file. Knows nothing of disks that fail, of gaps or of civil time: see [`super::session`].
+//! Which part goes into which file. Knows nothing of disks that fail, of gaps or of civil time: see [`super::session`].
 
-use super::{EventMark, Fate, Format, Gop, RecordConfig, RecordMode};
+use super::{EventMark, Fate, Format, LONGEST_FILE, Part, RecordConfig, RecordMode};
 use crate::event::{REPORT_EVERY, goes_on_until};
 use perch_base::ids::EventId;
 use perch_base::time::MonoTime;
@@ -13,7 +13,7 @@ pub(super) enum FileStep<P, F> {
     /// Begin a file.
     Open { start: MonoTime, event: Option<EventId>, tail: bool, format: Format<F> },
     /// Append one fragment.
-    Write(Gop<P, F>),
+    Write(Part<P, F>),
     /// Close the file.
     Seal,
     /// It is known what the files of the tail are.
@@ -35,35 +35,61 @@ struct OpenEvent {
     tail: bool,
 }
 
-/// Two GOPs further apart than this do not join.
+/// Two parts further apart than this do not join.
 const HOLE: Duration = Duration::from_millis(100);
 
 /// An end that lies so little behind what was known does not make the tail the event's: that it goes on is reported in steps, and the
 /// tail reaches over the whole gap.
 const LATE_WORD: Duration = Duration::from_micros(REPORT_EVERY.as_micros() as u64 * 3 / 2);
 
+/// What is kept in memory for the pre-roll, bytes. Of a group of pictures that takes more nothing is, until the next one begins.
+const MAX_KEPT_BYTES: usize = 64 << 20;
+
+/// A file ends here at the latest: its camera has sent one keyframe and no more. Readers believe no file that lasts twice as long as one
+/// may be set to.
+const ENDLESS: Duration = Duration::from_secs(LONGEST_FILE.as_secs() / 2 * 3);
+
 /// Events that may wait for their pictures. More come only without any picture, and then there is nothing to give to them.
 const MAX_WAITING: usize = 64;
 
+/// The open file.
+#[derive(Clone, Debug, PartialEq)]
+struct OpenFile<F> {
+    start: MonoTime,
+    format: Format<F>,
+    /// Whether it belongs to a tail.
+    tail: bool,
+}
+
 /// One camera's files.
 ///
-/// Keeps the pre-roll in memory in both modes (GOPs are shared, not copied). When an event starts, a new file begins at the
+/// Keeps the pre-roll in memory in both modes (parts are shared, not copied). When an event starts, a new file begins at the
 /// pre-roll's keyframe from memory and, in continuous mode, the file before it is cut there, so an event is whole files. When its
 /// post-roll has passed, its file ends; whether what follows is the event's as well is known only after the gap, so until then it
 /// goes into a tail, which is then claimed, kept or discarded as whole files.
 ///
-/// Marks may come long before their pictures, when GOPs wait for a slow disk: an event waits until its own are there, so that it
+/// A file begins with a part that starts with a keyframe. So where another one is to begin, the open one goes on to the end of its group
+/// of pictures, also when nothing more of it is wanted: what moves next may need it.
+///
+/// Marks may come long before their pictures, when parts wait for a slow disk: an event waits until its own are there, so that it
 /// takes none from the event before.
 #[derive(Debug)]
 pub(super) struct Files<P, F> {
     config: RecordConfig,
-    ring: VecDeque<Gop<P, F>>,
-    /// The open file: when it began, and what it holds.
-    file: Option<(MonoTime, Format<F>)>,
+    /// Begins with a part that starts.
+    ring: VecDeque<Part<P, F>>,
+    ring_bytes: usize,
+    file: Option<OpenFile<F>>,
+    /// What comes next needs a file of its own, as soon as one can begin.
+    is_split: bool,
+    /// Whether the newest part was wanted, and no file can begin with it.
+    is_stuck: bool,
     /// Whether the stream has sound. The last frames may come without a packet of it; their file has a track for it all the same.
     sound: bool,
-    /// Start and end of the newest GOP, written or not.
+    /// Start and end of the newest part, written or not.
     newest: (MonoTime, MonoTime),
+    /// Its picture's format, where the next part may join it.
+    picture: Option<F>,
     event: Option<OpenEvent>,
     /// Events whose pictures are still to come, in order.
     waiting: VecDeque<OpenEvent>,
@@ -79,9 +105,13 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         Self {
             config,
             ring: VecDeque::new(),
+            ring_bytes: 0,
             file: None,
+            is_split: false,
+            is_stuck: false,
             sound: false,
             newest: (MonoTime(i64::MIN), MonoTime(i64::MIN)),
+            picture: None,
             event: None,
             waiting: VecDeque::new(),
             floor: MonoTime(i64::MIN),
@@ -94,22 +124,36 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         self.file.is_some()
     }
 
-    /// A GOP was completed.
-    pub(super) fn gop(&mut self, gop: Gop<P, F>) -> Vec<FileStep<P, F>> {
+    /// Whether the newest part was wanted and could not be written, because no file can begin with it.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.is_stuck
+    }
+
+    /// A part was completed.
+    pub(super) fn part(&mut self, part: Part<P, F>) -> Vec<FileStep<P, F>> {
         let mut steps = Vec::new();
-        // GOPs were lost on the way, or the picture has another size: what came before is another file's.
-        let breaks = |last: &Gop<P, F>| gop.start.since(last.end) > HOLE || gop.format.picture != last.format.picture;
-        if self.ring.back().is_some_and(breaks) {
+        // Parts were lost on the way, or the picture has another size: what came before is another file's.
+        let is_other = self.picture.as_ref().is_some_and(|picture| *picture != part.format.picture);
+        if self.picture.is_some() && (is_other || part.start.since(self.newest.1) > HOLE) {
             steps.extend(self.interrupt());
         }
-        self.follow_sound(&gop, &mut steps);
-        let joined = gop.joined;
-        self.newest = (gop.start, gop.end);
-        self.remember(gop.clone());
+        self.follow_sound(&part);
+        let joined = part.joined;
+        self.newest = (part.start, part.end);
+        self.picture = Some(part.format.picture.clone());
+        self.is_stuck = false;
+        self.remember(part.clone());
         let is_written = self.settle(&mut steps);
-        self.begin_tail(&mut steps);
-        if !is_written && (self.config.mode == RecordMode::Continuous || self.event.is_some()) {
-            self.write(gop, &mut steps);
+        self.begin_tail();
+        let is_wanted = self.config.mode == RecordMode::Continuous || self.event.is_some();
+        let goes_on = self.file.is_some() && !part.starts;
+        if is_written {
+            // With the pre-roll that it is part of.
+        } else if is_wanted || goes_on {
+            self.write(part, &mut steps);
+            self.is_stuck &= is_wanted;
+        } else {
+            steps.extend(self.close());
         }
         if !joined {
             steps.extend(self.interrupt());
@@ -117,10 +161,11 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         steps
     }
 
-    /// A GOP came that cannot be written: the events go on without it.
+    /// A part came that cannot be written: the events go on without it.
     pub(super) fn pass(&mut self, start: MonoTime, end: MonoTime) -> Vec<FileStep<P, F>> {
         let mut steps = self.interrupt();
         self.newest = (start, end);
+        self.is_stuck = false;
         self.settle(&mut steps);
         steps
     }
@@ -150,7 +195,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         if let Some(e) = self.event_of(id) {
             e.until = e.until.max(until);
             if std::mem::take(&mut e.tail) {
-                steps.push(FileStep::Tail(Fate::Claimed(id)));
+                steps.push(self.keep_tail(Fate::Claimed(id)));
             }
         }
         steps
@@ -162,9 +207,9 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         let longer = end.since(e.until) > LATE_WORD;
         (e.until, e.over) = (end, true);
         if longer && std::mem::take(&mut e.tail) {
-            steps.push(FileStep::Tail(Fate::Claimed(id)));
+            steps.push(self.keep_tail(Fate::Claimed(id)));
         }
-        // It is closed with the next GOP: a chapter that follows, whose mark comes next, takes the tail over.
+        // It is closed with the next part: a chapter that follows, whose mark comes next, takes the tail over.
         steps
     }
 
@@ -179,18 +224,27 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
 
     /// The source broke off or its clock jumped: nothing before may be joined to what comes.
     pub(super) fn interrupt(&mut self) -> Vec<FileStep<P, F>> {
-        self.ring.clear();
-        self.split()
+        self.forget();
+        self.close()
     }
 
-    /// Writing failed: the file is given up; a new one is opened when GOPs come again.
+    /// Writing failed: the file is given up; a new one is opened when a part comes that one can begin with.
     pub(super) fn abandon(&mut self) {
-        self.ring.clear();
+        self.forget();
         self.file = None;
+        self.is_split = false;
+    }
+
+    /// Nothing that came so far leads to what comes.
+    fn forget(&mut self) {
+        self.ring.clear();
+        self.ring_bytes = 0;
+        self.picture = None;
     }
 
     /// What is written next needs a file of its own; it joins the one before without a hole.
-    fn split(&mut self) -> Vec<FileStep<P, F>> {
+    fn close(&mut self) -> Vec<FileStep<P, F>> {
+        self.is_split = false;
         match self.file.take() {
             Some(_) => vec![FileStep::Seal],
             None => Vec::new(),
@@ -198,15 +252,13 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
     }
 
     /// Sound may pause within a file that has a track for it; where it begins, a file with a track begins.
-    fn follow_sound(&mut self, gop: &Gop<P, F>, steps: &mut Vec<FileStep<P, F>>) {
-        let has_track = self.file.as_ref().map(|(_, format)| format.sound);
-        self.sound = gop.format.sound || (self.sound && has_track.is_some());
-        if has_track == Some(false) && self.sound {
-            steps.extend(self.split());
-        }
+    fn follow_sound(&mut self, part: &Part<P, F>) {
+        let has_track = self.file.as_ref().map(|file| file.format.sound);
+        self.sound = part.format.sound || (self.sound && has_track.is_some());
+        self.is_split |= has_track == Some(false) && self.sound;
     }
 
-    /// Brings the events in step with the newest GOP. Returns whether that was written with the pre-roll of one.
+    /// Brings the events in step with the newest part. Returns whether that was written with the pre-roll of one.
     fn settle(&mut self, steps: &mut Vec<FileStep<P, F>>) -> bool {
         let mut is_written = false;
         loop {
@@ -222,10 +274,10 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
     }
 
     /// The post-roll has passed, and it may move again.
-    fn begin_tail(&mut self, steps: &mut Vec<FileStep<P, F>>) {
+    fn begin_tail(&mut self) {
         if let Some(e) = self.event.as_mut().filter(|e| !e.tail && self.newest.0 >= e.until) {
             e.tail = true;
-            steps.extend(self.split());
+            self.is_split = true;
         }
     }
 
@@ -239,7 +291,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         }
     }
 
-    /// Begins the event that waits. Returns whether the newest GOP is in its file now.
+    /// Begins the event that waits. Returns whether the newest part is in its file now.
     fn begin(&mut self, steps: &mut Vec<FileStep<P, F>>) -> bool {
         let follows = |e: &OpenEvent, next: &OpenEvent| e.over && e.tail && e.until == next.start;
         if let (Some(e), Some(next)) = (self.event, self.waiting.front().copied())
@@ -248,20 +300,21 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
             self.waiting.pop_front();
             self.floor = self.floor.max(next.start);
             self.event = Some(next);
-            steps.push(FileStep::Tail(Fate::Claimed(next.id)));
+            steps.push(self.keep_tail(Fate::Claimed(next.id)));
             return false;
         }
         // The last event's post-roll may still run: it ends here, its motion stays its own.
         self.close_event(steps);
-        steps.extend(self.split());
+        self.is_split = true;
         let Some(next) = self.waiting.pop_front() else { return false };
         if self.last_end == Some(next.start) {
             self.floor = self.floor.max(next.start);
         }
         self.event = Some(next);
         let Some(cut) = self.cut_for(next.start) else { return false };
-        let from_memory: Vec<_> = self.ring.iter().filter(|g| g.start >= cut).cloned().collect();
-        self.sound |= from_memory.iter().any(|g| g.format.sound);
+        let from_memory: Vec<_> = self.ring.iter().filter(|p| p.start >= cut).cloned().collect();
+        self.sound |= from_memory.iter().any(|p| p.format.sound);
+        steps.extend(self.close());
         if let Some(first) = from_memory.first() {
             self.open(cut, first.format.picture.clone(), steps);
         }
@@ -275,38 +328,58 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         self.floor = self.floor.max(e.until - self.config.post_roll);
         self.last_end = Some(e.until);
         match (e.tail, self.config.mode) {
-            (false, _) => steps.extend(self.split()),
+            (false, _) => self.is_split = true,
             // The open file is background by now and goes on.
-            (true, RecordMode::Continuous) => steps.push(FileStep::Tail(Fate::Kept)),
+            (true, RecordMode::Continuous) => steps.push(self.keep_tail(Fate::Kept)),
             (true, _) => {
-                steps.extend(self.split());
+                match self.file.as_ref().is_some_and(|file| file.tail) {
+                    true => steps.extend(self.close()),
+                    false => self.is_split = true,
+                }
                 steps.push(FileStep::Tail(Fate::Discarded));
             }
         }
     }
 
-    fn write(&mut self, gop: Gop<P, F>, steps: &mut Vec<FileStep<P, F>>) {
-        let is_full = |start: MonoTime| gop.end.since(start) > self.config.segment_max && gop.start > start;
-        if self.file.as_ref().is_some_and(|(start, _)| is_full(*start)) {
-            steps.extend(self.split());
+    /// The files of the tail stay, as does the open one where it is one of them.
+    fn keep_tail(&mut self, fate: Fate) -> FileStep<P, F> {
+        if let Some(file) = &mut self.file {
+            file.tail = false;
+        }
+        FileStep::Tail(fate)
+    }
+
+    fn write(&mut self, part: Part<P, F>, steps: &mut Vec<FileStep<P, F>>) {
+        if let Some(OpenFile { start, .. }) = self.file {
+            let lasts = part.end.since(start);
+            let is_full = lasts > self.config.segment_max && part.start > start;
+            if (part.starts && (is_full || self.is_split)) || lasts > ENDLESS {
+                steps.extend(self.close());
+            }
         }
         if self.file.is_none() {
-            self.open(gop.start, gop.format.picture.clone(), steps);
+            self.is_stuck = !part.starts;
+            if self.is_stuck {
+                return;
+            }
+            self.open(part.start, part.format.picture.clone(), steps);
         }
-        steps.push(FileStep::Write(gop));
+        steps.push(FileStep::Write(part));
     }
 
     fn open(&mut self, start: MonoTime, picture: F, steps: &mut Vec<FileStep<P, F>>) {
         let format = Format { picture, sound: self.sound };
-        self.file = Some((start, format.clone()));
+        let tail = self.event.is_some_and(|e| e.tail);
+        self.is_split = false;
+        self.file = Some(OpenFile { start, format: format.clone(), tail });
         let event = self.event.filter(|e| !e.tail).map(|e| e.id);
-        steps.push(FileStep::Open { start, event, tail: self.event.is_some_and(|e| e.tail), format });
+        steps.push(FileStep::Open { start, event, tail, format });
     }
 
     /// The keyframe at which an event's file begins: the last one at or before the pre-roll, else the oldest there is.
     fn cut_for(&self, start: MonoTime) -> Option<MonoTime> {
         let want = start - self.config.pre_roll;
-        let usable = || self.ring.iter().map(|g| g.start).filter(|s| *s >= self.floor);
+        let usable = || self.ring.iter().filter(|p| p.starts && p.start >= self.floor).map(|p| p.start);
         usable().take_while(|s| *s <= want).last().or_else(|| usable().next())
     }
 
@@ -314,13 +387,24 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         self.event.iter_mut().chain(&mut self.waiting).find(|e| e.id == id)
     }
 
-    fn remember(&mut self, gop: Gop<P, F>) {
-        // One GOP more than the pre-roll: motion is said some pictures after it began.
+    fn remember(&mut self, part: Part<P, F>) {
+        if self.ring.is_empty() && !part.starts {
+            return;
+        }
+        // Some seconds more than the pre-roll: motion is said some pictures after it began.
         let keep = self.config.pre_roll + Duration::from_secs(4);
-        let newest = gop.end;
-        self.ring.push_back(gop);
-        while self.ring.len() > 1 && newest.since(self.ring[1].start) > keep {
-            self.ring.pop_front();
+        let newest = part.end;
+        self.ring_bytes += part.size_bytes;
+        self.ring.push_back(part);
+        loop {
+            let second = self.ring.iter().skip(1).position(|p| p.starts).map(|at| at + 1);
+            let is_old = second.is_some_and(|at| newest.since(self.ring[at].start) > keep);
+            if !is_old && self.ring_bytes <= MAX_KEPT_BYTES {
+                break;
+            }
+            for part in self.ring.drain(..second.unwrap_or(self.ring.len())) {
+                self.ring_bytes -= part.size_bytes;
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::files::{FileStep, Files};
 use super::model::config;
-use super::{EventMark, Fate, Format, Gop, RecordConfig, RecordMode};
+use super::{EventMark, Fate, Format, Part, RecordConfig, RecordMode};
 use perch_base::ids::EventId;
 use perch_base::time::MonoTime;
 use proptest::prelude::*;
@@ -12,9 +12,9 @@ fn s(n: i64) -> MonoTime {
     MonoTime(n * 1_000_000)
 }
 
-fn gop(n: i64) -> Gop<i64, u8> {
+fn gop(n: i64) -> Part<i64, u8> {
     let format = Format { picture: 0, sound: false };
-    Gop { start: s(n), end: s(n + 1), joined: true, format, payload: n }
+    Part { start: s(n), end: s(n + 1), joined: true, starts: true, size_bytes: 1, format, payload: n }
 }
 
 fn started(id: EventId, start: MonoTime) -> EventMark {
@@ -71,15 +71,15 @@ fn an_end_that_was_known_half_a_second_late_does_not_take_the_tail() {
         let mut r = Files::new(config(RecordMode::Motion));
         let mut disk = Disk::default();
         for n in 0..5 {
-            disk.obey(r.gop(gop(n)));
+            disk.obey(r.part(gop(n)));
         }
         disk.obey(r.mark(started(EventId(1), s(4))));
         disk.obey(r.mark(continues(EventId(1), s(7))));
         for n in 5..12 {
-            disk.obey(r.gop(gop(n)));
+            disk.obey(r.part(gop(n)));
         }
         disk.obey(r.mark(ended(EventId(1), end)));
-        disk.obey(r.gop(gop(12)));
+        disk.obey(r.part(gop(12)));
         disk.0.into_iter().map(|(_, seconds)| seconds).collect::<Vec<_>>()
     };
     assert_eq!(end_at(MonoTime(7_500_000)), [(1..7).collect::<Vec<_>>()]);
@@ -95,7 +95,7 @@ fn continuous_files_are_full_length_and_abut() {
     let mut r = Files::new(config(RecordMode::Continuous));
     let mut disk = Disk::default();
     for n in 0..25 {
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     let want: Vec<(Option<EventId>, Vec<i64>)> =
         vec![(None, (0..10).collect()), (None, (10..20).collect()), (None, (20..25).collect())];
@@ -107,15 +107,15 @@ fn an_event_takes_its_pre_roll_out_of_the_file_before() {
     let mut r = Files::new(config(RecordMode::Continuous));
     let mut disk = Disk::default();
     for n in 0..8 {
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     disk.obey(r.mark(started(EventId(1), MonoTime(7_500_000))));
     for n in 8..10 {
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     disk.obey(r.mark(ended(EventId(1), s(11))));
     for n in 10..14 {
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     let want =
         vec![(None, (0..4).collect::<Vec<_>>()), (Some(EventId(1)), (4..11).collect()), (None, (11..14).collect())];
@@ -127,7 +127,7 @@ fn pre_roll_may_reach_into_a_sealed_file() {
     let mut r = Files::new(config(RecordMode::Continuous));
     let mut disk = Disk::default();
     for n in 0..12 {
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     disk.obey(r.mark(started(EventId(1), s(12))));
     let want: Vec<(Option<EventId>, Vec<i64>)> = vec![(None, (0..9).collect()), (Some(EventId(1)), (9..12).collect())];
@@ -139,13 +139,13 @@ fn motion_mode_writes_only_around_events() {
     let mut r = Files::new(config(RecordMode::Motion));
     let mut disk = Disk::default();
     for n in 0..20 {
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     assert!(disk.0.is_empty() && !r.is_open());
     disk.obey(r.mark(started(EventId(1), s(20))));
     disk.obey(r.mark(ended(EventId(1), s(23))));
     for n in 20..30 {
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     assert_eq!(disk.0, vec![(Some(EventId(1)), (17..23).collect::<Vec<_>>())]);
 }
@@ -155,15 +155,15 @@ fn a_second_event_in_the_post_roll_leaves_the_first_its_motion() {
     let mut r = Files::new(config(RecordMode::Motion));
     let mut disk = Disk::default();
     for n in 0..10 {
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     disk.obey(r.mark(started(EventId(1), s(10))));
-    disk.obey(r.gop(gop(10)));
+    disk.obey(r.part(gop(10)));
     disk.obey(r.mark(ended(EventId(1), s(13)))); // last motion at 11
-    disk.obey(r.gop(gop(11)));
-    disk.obey(r.gop(gop(12)));
+    disk.obey(r.part(gop(11)));
+    disk.obey(r.part(gop(12)));
     disk.obey(r.mark(started(EventId(2), MonoTime(12_500_000))));
-    disk.obey(r.gop(gop(13)));
+    disk.obey(r.part(gop(13)));
     let want = vec![(Some(EventId(1)), (7..11).collect::<Vec<_>>()), (Some(EventId(2)), (11..14).collect())];
     assert_eq!(disk.0, want);
 }
@@ -184,7 +184,7 @@ fn long_gap(mode: RecordMode, again: Option<i64>) -> Vec<(Option<EventId>, Vec<i
             n if n == last + 6 => disk.obey(r.mark(ended(EventId(1), s(last + 2)))),
             _ => {}
         }
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     disk.0
 }
@@ -211,11 +211,11 @@ fn motion_within_the_gap_claims_what_was_written_meanwhile() {
 fn after_a_break_nothing_old_is_written() {
     let mut r = Files::new(config(RecordMode::Motion));
     for n in 0..5 {
-        assert!(r.gop(gop(n)).is_empty());
+        assert!(r.part(gop(n)).is_empty());
     }
     assert!(r.interrupt().is_empty());
     assert!(r.mark(started(EventId(1), s(5))).is_empty(), "nothing to write yet");
-    assert!(matches!(r.gop(gop(9))[..], [FileStep::Open { start, .. }, FileStep::Write(_)] if start == s(9)));
+    assert!(matches!(r.part(gop(9))[..], [FileStep::Open { start, .. }, FileStep::Write(_)] if start == s(9)));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_file_does_not_span_lost_gops() {
     let mut r = Files::new(config(RecordMode::Continuous));
     let mut disk = Disk::default();
     for n in [0, 1, 4, 5] {
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     assert_eq!(disk.0, vec![(None, vec![0, 1]), (None, vec![4, 5])]);
 }
@@ -236,7 +236,7 @@ fn files(mode: RecordMode, gops: std::ops::Range<i64>, marks: &[(i64, EventMark)
         for (_, mark) in marks.iter().filter(|(at, _)| *at == n) {
             disk.obey(r.mark(*mark));
         }
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     disk.0
 }
@@ -319,7 +319,7 @@ fn an_event_within_one_gop_has_that_gop() {
             disk.obey(r.mark(started(EventId(2), at(4_600))));
             disk.obey(r.mark(ended(EventId(2), at(4_700))));
         }
-        disk.obey(r.gop(gop(n)));
+        disk.obey(r.part(gop(n)));
     }
     assert_eq!(disk.0.iter().flat_map(|f| f.1.clone()).collect::<Vec<_>>(), [4], "{:?}", disk.0);
 }
@@ -331,7 +331,7 @@ fn another_picture_or_sound_that_begins_has_a_file_of_its_own() {
     let mut disk = Disk::default();
     let mut opened = Vec::new();
     for (n, (picture, sound)) in formats.into_iter().enumerate() {
-        let steps = r.gop(Gop { format: Format { picture, sound }, ..gop(n as i64) });
+        let steps = r.part(Part { format: Format { picture, sound }, ..gop(n as i64) });
         let open = |step: &FileStep<i64, u8>| match step {
             FileStep::Open { format, .. } => Some((format.picture, format.sound)),
             _ => None,
@@ -349,16 +349,17 @@ fn the_pre_roll_does_not_mix_formats() {
     let mut r = Files::new(config(RecordMode::Motion));
     let mut disk = Disk::default();
     for n in 0..8 {
-        disk.obey(r.gop(Gop { format: Format { picture: u8::from(n >= 6), sound: false }, ..gop(n) }));
+        disk.obey(r.part(Part { format: Format { picture: u8::from(n >= 6), sound: false }, ..gop(n) }));
     }
     disk.obey(r.mark(started(EventId(1), s(8))));
     assert_eq!(disk.0, vec![(Some(EventId(1)), vec![6, 7])]);
 }
 
 proptest! {
-    /// Whatever events come: in continuous mode every GOP is on the disk exactly once, in order.
+    /// Whatever events come, and wherever keyframes are: in continuous mode every part is on the disk exactly once, in order, and each file
+    /// begins with a keyframe.
     #[test]
-    fn continuous_never_loses_nor_doubles(marks in proptest::collection::vec(0u8..4, 1..120)) {
+    fn continuous_never_loses_nor_doubles(marks in proptest::collection::vec(0u8..4, 1..120), gop_parts in 1i64..20) {
         let mut r = Files::new(config(RecordMode::Continuous));
         let mut disk = Disk::default();
         let mut running = None;
@@ -377,8 +378,9 @@ proptest! {
                 (3, Some(id)) => disk.obey(r.mark(continues(id, s(n + 2)))),
                 _ => {}
             }
-            disk.obey(r.gop(gop(n)));
+            disk.obey(r.part(Part { starts: n % gop_parts == 0, ..gop(n) }));
         }
+        prop_assert!(disk.0.iter().all(|(_, f)| f[0] % gop_parts == 0), "{:?}", disk);
         let all: Vec<i64> = disk.0.iter().flat_map(|(_, f)| f.clone()).collect();
         prop_assert_eq!(all, (0..marks.len() as i64).collect::<Vec<_>>());
     }

@@ -1,10 +1,12 @@
-//! The recorder's decisions. [`Recorder`] is the machine of one camera: it takes GOPs, marks and what became of the last steps,
-//! and says what to do next; the shell obeys. [`files`] decides which GOP goes into which file, [`session`] everything around it:
-//! gaps and their causes, pauses, silence, set clocks, mode `off`, the state that people see. [`marks`] is what waits for it.
+//! The recorder's decisions. [`Recorder`] is the machine of one camera: it takes parts of the stream, marks and what became of the last
+//! steps, and says what to do next; the shell obeys. [`parts`] says where the stream is cut into parts, [`files`] which part goes into which
+//! file, [`session`] everything around it: gaps and their causes, pauses, silence, set clocks, mode `off`, the state that people see.
+//! [`marks`] is what waits for it.
 
 mod anchor;
 mod files;
 mod marks;
+pub mod parts;
 mod session;
 mod terms;
 
@@ -21,5 +23,5 @@ pub use anchor::{MAX_DRIFT, TimeAnchor};
 pub use marks::{EventMark, Marks};
 pub use session::{HUNG_AFTER, RETRY_AFTER, Recorder, SILENT_AFTER};
 pub use terms::{
-    Fate, Format, Gop, Input, LONGEST_FILE, Note, Now, RecordConfig, RecordMode, RecordingState, RecordingStatus, Step,
+    Fate, Format, Input, LONGEST_FILE, Note, Now, Part, RecordConfig, RecordMode, RecordingState, RecordingStatus, Step,
 };

@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) recorder: Recorder<(), u8>,
     pub(super) disk: Disk,
     pub(super) format: Format<u8>,
+    /// Bytes of each part.
+    pub(super) part_bytes: usize,
     pub(super) event: Option<EventId>,
     pub(super) last_motion: MonoTime,
     /// Failures while it was not paused yet: those that are logged.
@@ -70,6 +72,7 @@ impl World {
             recorder,
             disk: Disk::default(),
             format,
+            part_bytes: 1,
             event: None,
             last_motion: MonoTime(0),
             news: 0,
@@ -105,11 +108,25 @@ impl World {
 
     /// The camera delivers a GOP.
     pub(super) fn gop(&mut self, ms: i64, joined: bool) {
+        self.part(ms, joined, true);
+    }
+
+    /// The camera delivers a part of its stream, which begins with a keyframe or not.
+    pub(super) fn part(&mut self, ms: i64, joined: bool, starts: bool) {
         let start = self.now.mono;
         self.pass(ms);
-        let gop = Gop { start, end: self.now.mono, joined, format: self.format.clone(), payload: () };
-        self.feed(Input::Gop(gop));
+        let (end, format) = (self.now.mono, self.format.clone());
+        let part = Part { start, end, joined, starts, size_bytes: self.part_bytes, format, payload: () };
+        self.feed(Input::Part(part));
         self.feed(Input::Tick { is_live: true });
+    }
+
+    /// The camera delivers pictures of which none can begin a part.
+    pub(super) fn starve(&mut self, ms: i64) {
+        for _ in 0..ms / 1_000 {
+            self.pass(1_000);
+            self.feed(Input::Tick { is_live: true });
+        }
     }
 
     /// The camera delivers nothing.
@@ -124,7 +141,7 @@ impl World {
     pub(super) fn unusable(&mut self, ms: i64) {
         let start = self.now.mono;
         self.pass(ms);
-        self.feed(Input::Unusable { start, end: self.now.mono, reason: "the camera sends no keyframe".into() });
+        self.feed(Input::Unusable { start, end: self.now.mono, reason: "the keyframe has no SPS".into() });
     }
 
     pub(super) fn start_event(&mut self) {
@@ -184,6 +201,8 @@ impl Disk {
                 self.files.push(File { event: *event, gops: Vec::new(), tail: *tail });
             }
             Step::Write(gop) => {
+                let is_first = self.files.last().is_some_and(|f| f.gops.is_empty());
+                assert!(gop.starts || !is_first, "a file begins with a keyframe");
                 let (start, at) = self.open.expect("a file is open");
                 let utc = |t: MonoTime| at.plus_micros(t.micros_since(start)).0 / 1_000;
                 self.files.last_mut().expect("the open one").gops.push((utc(gop.start), utc(gop.end)));

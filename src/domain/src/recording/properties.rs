@@ -11,7 +11,9 @@ use std::time::Duration;
 /// One thing that happens; each takes a second or less.
 fn happen(w: &mut World, what: u8, sets_clock: bool) {
     match what {
-        0..30 => w.gop(1_000, true),
+        0..18 => w.gop(1_000, true),
+        18..29 => w.part(1_000, true, false),
+        29..30 => w.part_bytes = if w.part_bytes == 1 { 30 << 20 } else { 1 },
         30..34 => w.gop(400, true),
         34..36 => w.gop(700, false),
         36..38 => w.pass(900),

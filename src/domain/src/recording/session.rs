@@ -2,7 +2,9 @@
 //! with its cause.
 
 use super::files::{FileStep, Files};
-use super::{Fate, Gop, Input, Note, Now, RecordConfig, RecordMode, RecordingState, RecordingStatus, Step, TimeAnchor};
+use super::{
+    Fate, Input, Note, Now, Part, RecordConfig, RecordMode, RecordingState, RecordingStatus, Step, TimeAnchor,
+};
 use crate::archive::GapCause;
 use crate::playback::{JOIN_US, NOTE_EVERY};
 use perch_base::time::{MonoTime, Timestamp};
@@ -15,7 +17,14 @@ pub const HUNG_AFTER: Duration = Duration::from_secs(15);
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A camera that delivers nothing for this long is a gap in its recording.
 pub const SILENT_AFTER: Duration = Duration::from_secs(5);
-/// How long it is said that GOPs were lost because the disk did not keep up.
+/// A camera that delivers, and of which nothing comes that a file can begin with for this long, is not recorded: that is said.
+pub const STARVED_AFTER: Duration = Duration::from_secs(30);
+/// Why nothing of it comes.
+const STARVED: &str =
+    "it has sent no keyframe for 30 s, and a recording begins with one: set a shorter keyframe interval in the camera";
+/// Why what comes is not written.
+const STUCK: &str = "it sends keyframes so seldom that recording must wait for the next one: set a shorter keyframe interval in the camera";
+/// How long it is said that pictures were lost because the disk did not keep up.
 const WARN_FOR: Duration = Duration::from_secs(60);
 /// Gaps that wait to be entered. More come only while the database takes nothing for hours; the oldest then has no cause.
 const MAX_UNNOTED: usize = 64;
@@ -60,7 +69,7 @@ enum Asked {
     Probed(MonoTime),
 }
 
-/// GOPs that were lost because the disk did not keep up.
+/// What was lost because the disk did not keep up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Behind {
     lost: Duration,
@@ -80,9 +89,9 @@ pub struct Recorder<P, F> {
     began: MonoTime,
     state: State,
     covered: MonoTime,
-    /// Where the newest GOP ended, and whether the next one is expected to join it.
+    /// Where the newest part ended, and whether the next one is expected to join it.
     seen: (MonoTime, bool),
-    /// When the newest GOP came.
+    /// When the newest part came.
     heard_at: MonoTime,
     /// From when to when what was written lies in the tail.
     tail: Option<(MonoTime, MonoTime)>,
@@ -121,7 +130,7 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
         }
     }
 
-    /// Whether it wants the camera's GOPs at all.
+    /// Whether it wants the camera's pictures at all.
     pub fn is_off(&self) -> bool {
         self.config.mode == RecordMode::Off
     }
@@ -140,7 +149,15 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
             Input::NotNoted(note) => self.keep_for_later(now, note),
             Input::Hung => self.is_hung = true,
             happened => {
-                self.follow_clock(now, &mut steps);
+                // Within its group of pictures no other file can begin: an open one goes on to its end.
+                let is_within = match &happened {
+                    Input::Part(part) => !part.starts,
+                    Input::Tick { .. } | Input::Mark(_) => true,
+                    _ => false,
+                };
+                if !(is_within && self.files.is_open()) {
+                    self.follow_clock(now, &mut steps);
+                }
                 self.happened(now, happened, &mut steps);
             }
         }
@@ -154,7 +171,7 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
             Input::Tick { is_live } => self.tick(now, is_live, steps),
             Input::Stop => self.stop(now, steps),
             _ if self.is_off() => {}
-            Input::Gop(gop) => self.gop(now, gop, steps),
+            Input::Part(part) => self.part(now, part, steps),
             Input::Unusable { start, end, reason } => self.unusable(now, (start, end), reason, steps),
             Input::Mark(mark) => {
                 let files = self.files.mark(mark);
@@ -163,51 +180,66 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
             Input::CutOff => {
                 let files = self.files.interrupt();
                 self.ask(files, steps);
-                // What is missing until the next GOP was lost, wherever the last one ended.
+                // What is missing until the next part was lost, wherever the last one ended.
                 self.seen.1 = true;
             }
             Input::Wrote | Input::Failed { .. } | Input::NotNoted(_) | Input::Hung => {}
         }
     }
 
-    fn gop(&mut self, now: Now, gop: Gop<P, F>, steps: &mut Vec<Step<P, F>>) {
-        self.pictures_from(now, gop.start, steps);
-        let (start, end) = (gop.start, gop.end);
-        self.seen = (end, gop.joined);
-        if matches!(self.state, State::Paused { retry_at, .. } if now.mono < retry_at) {
+    fn part(&mut self, now: Now, part: Part<P, F>, steps: &mut Vec<Step<P, F>>) {
+        let (start, end, joined) = (part.start, part.end, part.joined);
+        let files = match self.state {
+            State::Paused { retry_at, .. } if now.mono < retry_at => None,
+            _ => Some(self.files.part(part)),
+        };
+        let is_stuck = self.files.is_stuck();
+        self.pictures_from(now, start, is_stuck, steps);
+        self.seen = (end, joined);
+        let Some(files) = files else {
             let files = self.files.pass(start, end);
             return self.ask(files, steps);
-        }
-        let files = self.files.gop(gop);
-        let is_wanted = files.iter().any(|s| matches!(s, FileStep::Write(_)));
+        };
+        let is_written = files.iter().any(|s| matches!(s, FileStep::Write(_)));
         self.ask(files, steps);
-        match (is_wanted, &self.state) {
+        match (is_written, &self.state) {
             (true, _) => {}
             (false, State::Paused { .. }) => {
                 steps.push(Step::Probe);
                 self.asked = Some(Asked::Probed(start));
             }
-            (false, State::Quiet) => {}
-            (false, _) => self.enter(State::Quiet, start, steps),
+            (false, State::Unusable { .. }) if is_stuck => {}
+            (false, State::Quiet) if !is_stuck => {}
+            (false, _) => self.enter(self.unwritten(), start, steps),
+        }
+    }
+
+    /// What becomes of parts that are not written, though the disk is well.
+    fn unwritten(&self) -> State {
+        match self.files.is_stuck() {
+            true => State::Unusable { reason: STUCK.into() },
+            false => State::Quiet,
         }
     }
 
     fn unusable(&mut self, now: Now, span: (MonoTime, MonoTime), reason: String, steps: &mut Vec<Step<P, F>>) {
-        self.pictures_from(now, span.0, steps);
+        let goes_on = matches!(&self.state, State::Unusable { reason: before } if *before == reason);
+        self.pictures_from(now, span.0, goes_on, steps);
         let files = self.files.pass(span.0, span.1);
         self.ask(files, steps);
         self.seen = (span.1.max(span.0), true);
-        if !matches!(self.state, State::Paused { .. }) {
+        if !goes_on && !matches!(self.state, State::Paused { .. }) {
             self.enter(State::Unusable { reason }, span.0, steps);
         }
     }
 
     /// Pictures came that begin at `start`. What is missing before them gets its cause: the camera was away, or they were lost
-    /// because the disk did not keep up.
-    fn pictures_from(&mut self, now: Now, start: MonoTime, steps: &mut Vec<Step<P, F>>) {
+    /// because the disk did not keep up. `is_unusable`: they cannot be written either, for the same reason.
+    fn pictures_from(&mut self, now: Now, start: MonoTime, is_unusable: bool, steps: &mut Vec<Step<P, F>>) {
         self.heard_at = now.mono;
         let (seen, joined) = self.seen;
         match self.state {
+            State::Unusable { .. } if is_unusable => {}
             State::Silent | State::Unusable { .. } => self.enter(State::Writing, start, steps),
             State::Writing | State::Quiet if start.micros_since(seen) > JOIN_US => {
                 self.explain_until(seen, steps);
@@ -231,6 +263,13 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
             self.ask(files, steps);
             self.enter(State::Silent, self.seen.0, steps);
         }
+        if is_live && now.mono.since(self.heard_at) >= STARVED_AFTER {
+            // Since when a silent camera delivers is not known.
+            let since = if self.state == State::Silent { now.mono } else { self.seen.0 };
+            if matches!(self.state, State::Silent | State::Writing | State::Quiet) {
+                self.enter(State::Unusable { reason: STARVED.into() }, since, steps);
+            }
+        }
         if self.refused_at.is_none_or(|at| now.mono.since(at) >= NOTE_EVERY) {
             // One a tick, and none for a while after one was refused: a database that takes nothing takes its time.
             steps.extend(self.unnoted.pop_front().map(Step::NoteGap));
@@ -241,7 +280,7 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
         let files = self.files.finish();
         self.ask(files, steps);
         if now.mono.since(self.seen.0) >= SILENT_AFTER {
-            self.pictures_from(now, now.mono, steps);
+            self.pictures_from(now, now.mono, false, steps);
         }
         let end = if self.state == State::Quiet { self.covered.max(self.seen.0) } else { now.mono };
         self.explain_until(end, steps);
@@ -256,7 +295,7 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
                 self.enter(State::Writing, start, steps);
                 self.covered = self.covered.max(end);
             }
-            Some(Asked::Probed(at)) => self.enter(State::Quiet, at, steps),
+            Some(Asked::Probed(at)) => self.enter(self.unwritten(), at, steps),
         }
     }
 
@@ -289,16 +328,16 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
                     }
                     Step::Open { start, at: self.anchor.utc(start), event, tail, format }
                 }
-                FileStep::Write(gop) => {
+                FileStep::Write(part) => {
                     let from = match self.asked {
                         Some(Asked::Written(from, _)) => from,
-                        _ => gop.start,
+                        _ => part.start,
                     };
-                    self.asked = Some(Asked::Written(from, gop.end));
+                    self.asked = Some(Asked::Written(from, part.end));
                     if let Some(tail) = &mut self.tail {
-                        tail.1 = gop.end;
+                        tail.1 = part.end;
                     }
-                    Step::Write(gop)
+                    Step::Write(part)
                 }
                 FileStep::Seal => Step::Seal,
                 FileStep::Tail(fate) => {

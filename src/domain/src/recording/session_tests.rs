@@ -7,7 +7,8 @@ use std::time::Duration;
 
 /// Plays a script, and says what there is then: `0-20 20-30#1; disk_full 30-40`, in seconds of civil time.
 ///
-/// Words of a script: `r5` five GOPs of a second, `j` one that the next does not join; `l5` GOPs of five seconds are lost on the
+/// Words of a script: `r5` five GOPs of a second, `p5` five more seconds of the one before, each a part, `n40` pictures of 40 s without any
+/// part that can be begun, `large`, `small` what a part takes of the memory; `j` one that the next does not join; `l5` GOPs of five seconds are lost on the
 /// way to a slow disk; `s5` the camera is silent for five seconds; `u5` what it sends is unusable; `full`, `bad`, `well` the disk;
 /// `+30`, `-30` the clock is set; `size`, `sound` the format changes; `e` an event starts, `m` it moves, `E` it ends with its
 /// post-roll, `x` it ends here, `o` it ended with the post-roll of its last motion, `c` it is cut into chapters; `cut` the recorder is cut off; `busy`, `free` the database.
@@ -38,11 +39,15 @@ fn run(mode: RecordMode, script: &str) -> World {
             ("well", _) => w.disk.fault = None,
             ("busy", _) => w.disk.refuses_gaps = true,
             ("free", _) => w.disk.refuses_gaps = false,
+            ("large", _) => w.part_bytes = 20 << 20,
+            ("small", _) => w.part_bytes = 1,
             ("size", _) => w.format.picture += 1,
             ("sound", _) => w.format.sound = true,
             ("cut", _) => w.feed(Input::CutOff),
             (_, Ok(n)) => match word.as_bytes()[0] {
                 b'r' => (0..n).for_each(|_| w.gop(1_000, true)),
+                b'p' => (0..n).for_each(|_| w.part(1_000, true, false)),
+                b'n' => w.starve(n * 1_000),
                 b'l' => w.pass(n * 1_000),
                 b's' => w.silence(n * 1_000),
                 b'u' => w.unusable(n * 1_000),
@@ -168,10 +173,76 @@ fn pictures_that_cannot_be_written() {
     );
     check(RecordMode::Motion, &[("r4 u50 r4", "; NoMotion 0-4, Unrecordable 4-54, NoMotion 54-58")]);
     check(RecordMode::Continuous, &[("r4 full r2 u3 well r9", "0-4 9-18; DiskFull 4-9")]);
+    let w = run(RecordMode::Continuous, &format!("r4{}", " u2".repeat(200)));
+    assert_eq!(w.disk.merged_gaps(), [(4_000, 404_000, GapCause::Unrecordable)]);
+    assert!(w.disk.gaps.len() <= 8, "a card wears: {:?}", w.disk.gaps);
     let w = run(RecordMode::Continuous, "r4 u50");
-    let why = "the camera sends no keyframe".into();
+    let why = "the keyframe has no SPS".into();
     let want = RecordingStatus { state: RecordingState::Paused, reason: why, is_unrecordable: true };
     assert!(w.disk.published.contains(&want), "{:?}", w.disk.published);
+}
+
+#[test]
+fn long_groups_of_pictures() {
+    check(
+        RecordMode::Continuous,
+        &[
+            // A file ends where the next can begin.
+            ("r1 p14 r1 p4 r4", "0-15 15-24; "),
+            // An event's file begins with the group of pictures from memory, the one after it with the next.
+            ("r4 p4 e p2 x p4 r4", "0-3 3-14#1 14-18; "),
+            ("r1 p7 e p2 x p4 r4 r1", "0-14#1 14-19; "),
+            // Two events in one: the first one's file has both.
+            ("r1 p7 e p2 x p4 e p2 x p2 r2", "0-18#1 18-20; "),
+            // What the memory does not hold cannot begin a file: the event's pictures are in the one that is open.
+            ("large r1 p7 e p2 small x p4 r4 r1", "0-14 14-19; "),
+            // Set in one: it goes on to its end under its own time.
+            ("r1 p7 +30 p4 r4", "0-12 42-46; BoxOff 12-30"),
+            // The disk was full in one: what follows waits for the next.
+            ("r1 p4 full p6 well p8 r4", "0-5 19-23; DiskFull 5-15, Unrecordable 15-19"),
+            // Parts of one were lost.
+            ("r1 p4 l3 p8 r4", "0-5 16-20; DiskError 5-8, Unrecordable 8-16"),
+        ],
+    );
+    check(
+        RecordMode::Motion,
+        &[
+            // The group of pictures with the pre-roll, and the rest of the one that the event ends in.
+            ("r1 p7 e p2 x p4 r4", "0-14#1; NoMotion 0-1, NoMotion 14-18"),
+            // An event in the rest of the one before has its pictures there.
+            ("r1 p7 e p2 x p4 e p2 x p2 r4", "0-18#1; NoMotion 0-1, NoMotion 18-22"),
+            // The memory does not hold one: it is said, and recorded from the next on.
+            ("large r1 p7 e p4 m small r1 p2 x p4 r4", "12-19#1; NoMotion 0-8, Unrecordable 8-12, NoMotion 19-23"),
+        ],
+    );
+    let w = run(RecordMode::Motion, "large r1 p7 e p4");
+    let said = w.disk.published.iter().find(|s| s.is_unrecordable).expect("it is said");
+    assert!(said.reason.contains("wait for the next one"), "{said:?}");
+}
+
+#[test]
+fn a_second_keyframe_that_never_comes_makes_no_file_without_end() {
+    check(RecordMode::Continuous, &[("r1 p6000", "0-5400; Unrecordable 5400-6001")]);
+    let w = run(RecordMode::Continuous, "r1 p6000");
+    let notes = w.disk.gaps.len();
+    assert!(notes <= 12, "a card wears: {notes}");
+}
+
+#[test]
+fn a_camera_without_keyframes_is_never_well() {
+    check(
+        RecordMode::Continuous,
+        &[("n40", "; CameraUnavailable 0-30, Unrecordable 30-40"), ("r4 n50 r4", "0-4 54-58; Unrecordable 4-54")],
+    );
+    check(RecordMode::Motion, &[("r4 n50 r4", "; NoMotion 0-4, Unrecordable 4-54, NoMotion 54-58")]);
+    check(RecordMode::Off, &[("n50", "; RecordingOff 0-50")]);
+    let w = run(RecordMode::Continuous, "r4 n40");
+    let is_said =
+        |s: &RecordingStatus| s.state == RecordingState::Paused && s.is_unrecordable && s.reason.contains("keyframe");
+    assert!(w.disk.published.iter().any(is_said), "{:?}", w.disk.published);
+    // A picture each five seconds is well.
+    let w = run(RecordMode::Continuous, "r1 n4 r1 n4 r1 n4 r1");
+    assert!(w.disk.published.iter().all(|s| s.state != RecordingState::Paused), "{:?}", w.disk.published);
 }
 
 #[test]
@@ -223,14 +294,16 @@ fn gaps_that_the_database_refuses_are_entered_later() {
 fn a_disk_that_hangs_is_said_and_forgotten() {
     let mut w = World::new(config(RecordMode::Continuous));
     w.gop(1_000, true);
-    let gop = Gop {
+    let part = Part {
         start: w.now.mono,
         end: w.now.mono + Duration::from_secs(1),
         joined: true,
+        starts: true,
+        size_bytes: 1,
         format: w.format.clone(),
         payload: (),
     };
-    let steps = w.recorder.handle(w.now, Input::Gop(gop));
+    let steps = w.recorder.handle(w.now, Input::Part(part));
     assert!(matches!(steps[..], [Step::Write(_)]), "{steps:?}");
     let hung = RecordingStatus::new(RecordingState::Paused, "the disk does not answer");
     assert_eq!(w.recorder.handle(w.now, Input::Hung), [Step::Publish(hung)]);

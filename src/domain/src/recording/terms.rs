@@ -111,7 +111,7 @@ impl RecordConfig {
     pub fn read(mut keys: impl Keys, codec: VideoCodec, has_motion: bool) -> Self {
         let d = Self::default();
         let words = [("continuous", RecordMode::Continuous), ("motion", RecordMode::Motion), ("off", RecordMode::Off)];
-        let default_mode = if codec == VideoCodec::Vp8 { "off" } else { "continuous" };
+        let default_mode = if codec.is_recorded() { "continuous" } else { "off" };
         let read = Self {
             mode: keys.choice("mode", default_mode, &words),
             segment_max: keys.seconds("segment_max_s", d.segment_max, Self::SEGMENT),
@@ -121,8 +121,8 @@ impl RecordConfig {
             chapter: keys.seconds("chapter_s", d.chapter, Self::CHAPTER),
         };
         let word = words.iter().find(|(_, mode)| *mode == read.mode).map_or("", |(word, _)| word);
-        if codec == VideoCodec::Vp8 && read.mode != RecordMode::Off {
-            keys.problem("mode", word, "must be `off` with codec = \"vp8\": only H.264 is recorded");
+        if !codec.is_recorded() && read.mode != RecordMode::Off {
+            keys.problem("mode", word, "must be `off` with codec = \"vp8\": it is not recorded");
         }
         if read.mode == RecordMode::Motion && !has_motion {
             keys.problem("mode", word, "needs motion.enabled = true: nothing would ever be recorded");
@@ -154,15 +154,19 @@ pub struct Format<F> {
     pub sound: bool,
 }
 
-/// A closed group of pictures (from a keyframe to just before the next) with the sound that goes with it, and its payload.
+/// A part of the stream (see [`super::parts`]) with the sound that goes with it, and its payload.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Gop<P, F> {
-    /// Presentation time of its keyframe.
+pub struct Part<P, F> {
+    /// Time of its first picture.
     pub start: MonoTime,
-    /// Presentation time of the next keyframe, or where the source stopped.
+    /// Time of the next part's first picture, or where the source stopped.
     pub end: MonoTime,
     /// Whether what the source sends next joins it without a hole.
     pub joined: bool,
+    /// Whether decoding can start at its first picture. A file begins with such a part only.
+    pub starts: bool,
+    /// Bytes of memory it takes.
+    pub size_bytes: usize,
     /// What it is made of.
     pub format: Format<F>,
     /// What the shell will write.
@@ -172,9 +176,9 @@ pub struct Gop<P, F> {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input<P, F> {
-    /// A GOP was completed.
-    Gop(Gop<P, F>),
-    /// Pictures came of which nothing can be written, and why (a sentence's end: "the camera sends no keyframe").
+    /// A part was completed.
+    Part(Part<P, F>),
+    /// Pictures came of which nothing can be written, and why (a sentence's end: "the keyframe has no SPS").
     Unusable {
         /// The first of them.
         start: MonoTime,
@@ -187,7 +191,7 @@ pub enum Input<P, F> {
     Mark(EventMark),
     /// Time passes: every few seconds.
     Tick {
-        /// Whether the camera delivers pictures. One whose GOPs are long is not silent.
+        /// Whether the camera delivers pictures. One whose pictures are rare is not silent.
         is_live: bool,
     },
     /// All that was asked is done.
@@ -227,7 +231,7 @@ pub enum Step<P, F> {
         format: Format<F>,
     },
     /// Append one fragment.
-    Write(Gop<P, F>),
+    Write(Part<P, F>),
     /// Close the file.
     Seal,
     /// Give up the open file, as far as it came, and forget the tail: its files stay as they are.

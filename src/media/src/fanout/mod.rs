@@ -3,7 +3,6 @@
 //! has unlocked, so that an encoder's control or a queue's end may ask the hub again. No GStreamer here.
 
 pub use perch_domain::fanout::{CUT_AFTER, Delivery, Demand, Receipt, Sink};
-pub(crate) use perch_domain::fanout::{MAX_GOP_BYTES, MAX_GOP_PACKETS};
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;

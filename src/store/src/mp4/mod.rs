@@ -1,7 +1,7 @@
-//! Fragmented MP4 as the box records it: one `avc1` track and at most one `Opus` track, a fragment a GOP. Writing is in `write`,
-//! reading (of files that may be damaged or hostile) in `read`; `h264` and `opus` know what is inside the packets.
+//! Fragmented MP4 as the box records it: one `avc1` or `hvc1` track and at most one `Opus` track. Writing is in `write`, reading (of files
+//! that may be damaged or hostile) in `read`; `format` and `opus` know what is inside the packets.
 
-pub(crate) mod h264;
+pub(crate) mod format;
 pub(crate) mod opus;
 pub(crate) mod read;
 pub(crate) mod write;

@@ -2,11 +2,12 @@
 //! against what is there, nothing is allocated by a number from the file alone, nothing is searched or believed beyond what this box
 //! can have written, and nothing panics.
 
-use super::h264::{TrackFormat, parse_sps};
+use super::format::TrackFormat;
+use super::write::MAX_PICTURES_BYTES;
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, micros};
 use bytes::Bytes;
 use perch_domain::archive::Fragment;
-use perch_domain::fanout::MAX_GOP_BYTES;
+use perch_domain::media::VideoCodec;
 use perch_domain::recording::LONGEST_FILE;
 use std::fs::File;
 use std::io;
@@ -18,12 +19,12 @@ pub(crate) type Refused = String;
 const MAX_HEADER_BYTES: u64 = 64 << 10;
 const MAX_MOOF_BYTES: u64 = 4 << 20;
 const MAX_SAMPLES: u32 = 200_000;
-/// Boxes of one file: an hour of GOPs of a picture each has about so many.
+/// Boxes of one file: hours of parts of a second have a tenth of this.
 const MAX_BOXES: usize = 200_000;
 /// Heads of one file's fragments: those of an hour have a tenth of this.
 const MAX_HEADS_BYTES: u64 = 64 << 20;
-/// What is written as one fragment: a GOP, and some more for its head, its sound and the lengths before its units.
-const MAX_FRAGMENT_BYTES: u64 = MAX_GOP_BYTES as u64 + (64 << 20);
+/// What is written as one fragment: its pictures, and some more for its head, its sound and the lengths before its units.
+const MAX_FRAGMENT_BYTES: u64 = MAX_PICTURES_BYTES as u64 + (64 << 20);
 /// Where a file's last sample may end, seconds from its start: the seconds before an event and a last GOP come on top of what a file
 /// may be set to.
 const MAX_END_S: i64 = 2 * LONGEST_FILE.as_secs() as i64;
@@ -76,17 +77,19 @@ fn child<'a>(data: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
 /// What a recording's header says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Init {
-    /// The video's parameter sets, and whether there is sound.
+    /// The video's codec and parameter sets, and whether there is sound.
     pub(crate) format: TrackFormat,
+    /// How much later on the video's time line than what is decoded what is shown begins, ticks of its track.
+    pub(crate) delay_ticks: u64,
     /// Channels of the sound; 0 when there is none.
     pub(crate) channels: u8,
     /// Of `ftyp` + `moov`.
     pub(crate) size_bytes: u64,
 }
 
-/// Reads the body of a `moov`.
-fn parse_moov(moov: &[u8]) -> Result<(TrackFormat, u8), Refused> {
-    let (mut video, mut channels) = (None, 0);
+/// Reads the body of a `moov`; `size_bytes` is the header's.
+fn parse_moov(moov: &[u8], size_bytes: u64) -> Result<Init, Refused> {
+    let (mut video, mut channels, mut delay_ticks) = (None, 0, 0);
     for trak in children(moov, 0) {
         let trak = trak.ok_or("its header is damaged")?;
         if trak.kind != *b"trak" {
@@ -103,9 +106,14 @@ fn parse_moov(moov: &[u8]) -> Result<(TrackFormat, u8), Refused> {
             Some((id, i64::from(hz), entry.kind, entry.body))
         };
         match track().ok_or("a track's header is damaged")? {
-            (VIDEO, VIDEO_HZ, kind, body) if kind == *b"avc1" && video.is_none() => {
-                let avcc = body.get(78..).and_then(|b| child(b, b"avcC")).ok_or("the video's header is damaged")?;
-                video = Some(parse_avcc(avcc).ok_or("the video's parameter sets are damaged")?);
+            (VIDEO, VIDEO_HZ, kind, body) if matches!(&kind, b"avc1" | b"hvc1") && video.is_none() => {
+                let (codec, name) =
+                    if kind == *b"hvc1" { (VideoCodec::H265, b"hvcC") } else { (VideoCodec::H264, b"avcC") };
+                let config = body.get(78..).and_then(|b| child(b, name)).ok_or("the video's header is damaged")?;
+                let sets = if codec == VideoCodec::H265 { parse_hvcc(config) } else { parse_avcc(config) };
+                let format = sets.and_then(|sets| TrackFormat::from_header(codec, sets));
+                video = Some(format.ok_or("the video's parameter sets are damaged")?);
+                delay_ticks = parse_delay(trak.body).ok_or("the video's edit list is damaged")?;
             }
             (AUDIO, AUDIO_HZ, kind, body) if kind == *b"Opus" && channels == 0 => {
                 let dops = body.get(28..).and_then(|b| child(b, b"dOps")).ok_or("the sound's header is damaged")?;
@@ -115,24 +123,61 @@ fn parse_moov(moov: &[u8]) -> Result<(TrackFormat, u8), Refused> {
             _ => return Err("it has a track that this box does not record".into()),
         }
     }
-    let (sps, pps) = video.ok_or("it has no video")?;
-    parse_sps(&sps).map_err(|e| e.to_string())?;
-    Ok((TrackFormat { sps, pps, has_audio: channels > 0 }, channels))
+    let format = TrackFormat { has_audio: channels > 0, ..video.ok_or("it has no video")? };
+    Ok(Init { format, delay_ticks, channels, size_bytes })
 }
 
-fn parse_avcc(avcc: &[u8]) -> Option<(Bytes, Bytes)> {
-    // Four-byte lengths, exactly one SPS and one PPS: what this box writes.
-    if avcc.first()? != &1 || avcc.get(4)? & 3 != 3 || avcc.get(5)? & 0x1f != 1 {
+/// A number of 16 bits and the bytes it counts, from `at` on.
+fn sized(data: &[u8], at: usize) -> Option<&[u8]> {
+    let bytes = usize::from(u16::from_be_bytes(data.get(at..at.checked_add(2)?)?.try_into().ok()?));
+    data.get(at + 2..at + 2 + bytes)
+}
+
+fn parse_avcc(avcc: &[u8]) -> Option<Vec<Bytes>> {
+    // Four-byte lengths: what this box writes.
+    if avcc.first()? != &1 || avcc.get(4)? & 3 != 3 {
         return None;
     }
-    let sized = |at: usize| {
-        let bytes = usize::from(u16::from_be_bytes(avcc.get(at..at + 2)?.try_into().ok()?));
-        avcc.get(at + 2..at + 2 + bytes)
-    };
-    let sps = sized(6)?;
-    let at = 8 + sps.len();
-    let pps = (*avcc.get(at)? == 1).then(|| sized(at + 1))??;
-    (!pps.is_empty()).then(|| (Bytes::copy_from_slice(sps), Bytes::copy_from_slice(pps)))
+    let (mut sets, mut at) = (Vec::new(), 5);
+    for count_bits in [0x1f, 0xff] {
+        let count = avcc.get(at)? & count_bits;
+        at += 1;
+        for _ in 0..count {
+            let set = sized(avcc, at)?;
+            at += 2 + set.len();
+            sets.push(Bytes::copy_from_slice(set));
+        }
+    }
+    Some(sets)
+}
+
+fn parse_hvcc(hvcc: &[u8]) -> Option<Vec<Bytes>> {
+    if hvcc.first()? != &1 || hvcc.get(21)? & 3 != 3 {
+        return None;
+    }
+    let (mut sets, mut at) = (Vec::new(), 23);
+    for _ in 0..*hvcc.get(22)? {
+        let count = u16::from_be_bytes(hvcc.get(at + 1..at + 3)?.try_into().ok()?);
+        at += 3;
+        for _ in 0..count {
+            let set = sized(hvcc, at)?;
+            at += 2 + set.len();
+            sets.push(Bytes::copy_from_slice(set));
+        }
+    }
+    Some(sets)
+}
+
+/// The start of what a track shows on its own time line: 0 without an edit list. One that says more than ours do is refused.
+fn parse_delay(trak: &[u8]) -> Option<u64> {
+    let Some(edts) = child(trak, b"edts") else { return Some(0) };
+    let elst = child(edts, b"elst")?;
+    let is_ours = elst.len() == 20 && u32_at(elst, 0)? == 0 && u32_at(elst, 4)? == 1;
+    is_ours
+        .then(|| u32_at(elst, 12))
+        .flatten()
+        .map(u64::from)
+        .filter(|ticks| *ticks <= MAX_END_S as u64 * VIDEO_HZ as u64)
 }
 
 /// One track's part of a fragment.
@@ -156,6 +201,8 @@ pub(crate) struct Run {
     pub(crate) offset_at: usize,
     /// Where the first of `sizes_bytes` stands in the `moof` box (4 bytes).
     pub(crate) first_size_at: usize,
+    /// Whether decoding can start at its first sample.
+    pub(crate) starts: bool,
 }
 
 /// A parsed `moof`.
@@ -200,19 +247,20 @@ impl Moof {
 }
 
 fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
-    let (mut track, mut begin, mut samples) = (None, None, None);
+    let (mut track, mut begin, mut samples, mut default_flags) = (None, None, None, None);
     for part in children(traf, at) {
         let part = part?;
         let flags = u32_at(part.body, 0)?;
         match &part.kind {
-            b"tfhd" if flags == 0x02_0020 => track = u32_at(part.body, 4),
+            b"tfhd" if flags == 0x02_0020 => (track, default_flags) = (u32_at(part.body, 4), u32_at(part.body, 8)),
             b"tfdt" if flags >> 24 == 1 => begin = Some((u64_at(part.body, 4)?, part.at + 4)),
             b"trun" if samples.is_none() => samples = Some((parse_trun(part.body, flags)?, part.at)),
             _ => return None,
         }
     }
     let ((begin_ticks, begin_at), (samples, at)) = (begin?, samples?);
-    let Samples { offset_bytes, sizes_bytes, duration_ticks, entries_at } = samples;
+    let Samples { offset_bytes, sizes_bytes, duration_ticks, entries_at, first_flags } = samples;
+    let starts = first_flags.or(default_flags)? & NOT_SYNC == 0;
     let samples_bytes = sizes_bytes.iter().map(|s| u64::from(*s)).sum();
     let (offset_at, first_size_at) = (at + 8, at + entries_at + 4);
     let track = track?;
@@ -226,37 +274,50 @@ fn parse_traf(traf: &[u8], at: usize) -> Option<Run> {
         sizes_bytes,
         offset_at,
         first_size_at,
+        starts,
     })
 }
 
-/// A parsed `trun`; its entries (length, size) begin at `entries_at` of its body.
+/// Says of a sample that decoding cannot start at it (ISO/IEC 14496-12, 8.8.3.1).
+const NOT_SYNC: u32 = 0x1_0000;
+
+/// A parsed `trun`; its entries (length, size, ...) begin at `entries_at` of its body.
 struct Samples {
     offset_bytes: u64,
     sizes_bytes: Vec<u32>,
     duration_ticks: u64,
     entries_at: usize,
+    /// What is said of the first sample.
+    first_flags: Option<u32>,
 }
 
 fn parse_trun(trun: &[u8], flags: u32) -> Option<Samples> {
-    // Offset, length and size always; the first sample's flags for video.
-    let (offset, first_flags) = (0x001, 0x004);
-    if flags & 0x00ff_ffff & !first_flags != offset | 0x100 | 0x200 {
+    // Offset, length and size always; flags of the first sample or of each, and when it is shown, for video.
+    let (offset, first_flags, each_flags, shown) = (0x001, 0x004, 0x400, 0x800);
+    let (has_first, has_each) = (flags & first_flags != 0, flags & each_flags != 0);
+    if flags & 0x00ff_ffff & !(first_flags | each_flags | shown) != offset | 0x100 | 0x200 || (has_first && has_each) {
         return None;
     }
     let count = u32_at(trun, 4).filter(|n| (1..=MAX_SAMPLES).contains(n))?;
     let offset_bytes = u64::try_from(u32_at(trun, 8)? as i32).ok()?;
-    let entries_at = if flags & first_flags != 0 { 16 } else { 12 };
+    let entries_at = if has_first { 16 } else { 12 };
+    let entry_bytes = 8 + 4 * usize::from(has_each) + 4 * usize::from(flags & shown != 0);
     let entries = trun.get(entries_at..)?;
-    if entries.len() != count as usize * 8 {
+    if entries.len() != count as usize * entry_bytes {
         return None;
     }
+    let first_flags = match (has_first, has_each) {
+        (true, _) => u32_at(trun, 12),
+        (_, true) => u32_at(entries, 8),
+        _ => None,
+    };
     let mut duration_ticks = 0u64;
-    let sizes_bytes = entries.chunks_exact(8).map(|e| {
+    let sizes_bytes = entries.chunks_exact(entry_bytes).map(|e| {
         duration_ticks += u64::from(u32_at(e, 0)?);
         u32_at(e, 4)
     });
     let sizes_bytes = sizes_bytes.collect::<Option<Vec<u32>>>()?;
-    Some(Samples { offset_bytes, sizes_bytes, duration_ticks, entries_at })
+    Some(Samples { offset_bytes, sizes_bytes, duration_ticks, entries_at, first_flags })
 }
 
 /// What is whole of a file.
@@ -319,6 +380,8 @@ pub(crate) fn scan(file: &File) -> io::Result<Result<Scan, Refused>> {
             b"moof" if heads_bytes + bytes <= MAX_HEADS_BYTES => {
                 heads_bytes += bytes;
                 let found = fragment_at(file, at, file_bytes)?.filter(|(_, moof)| moof.ends_in_time());
+                // A file begins with what decoding can start at.
+                let found = found.filter(|(fragment, _)| fragment.starts || !scan.fragments.is_empty());
                 let Some((fragment, _)) = found else { break };
                 at += fragment.size_bytes;
                 scan.fragments.push(fragment);
@@ -393,6 +456,7 @@ fn whole(file: &File, at: u64, head_bytes: u64, data_bytes: u64, moof: &Moof) ->
         size_bytes: head_bytes + data_bytes,
         start_us: micros(video.begin_ticks as i64, VIDEO_HZ),
         duration_us: micros(video.duration_ticks.min(1 << 52) as i64, VIDEO_HZ).max(1),
+        starts: video.starts,
     }))
 }
 
@@ -410,8 +474,12 @@ fn read_init(file: &File, file_bytes: u64) -> io::Result<Result<Init, Refused>> 
         return Ok(Err("its header is too large".into()));
     }
     let body = body(file, ftyp_bytes, moov_bytes)?;
-    let size_bytes = ftyp_bytes + moov_bytes;
-    Ok(parse_moov(&body[8..]).map(|(format, channels)| Init { format, channels, size_bytes }))
+    Ok(parse_moov(&body[8..], ftyp_bytes + moov_bytes))
+}
+
+/// Reads a file's header alone.
+pub(crate) fn init_of(file: &File) -> io::Result<Result<Init, Refused>> {
+    read_init(file, file.metadata()?.len())
 }
 
 /// Reads one fragment's `moof` (its parsed form and its bytes). `None` when the file no longer holds one there.
@@ -421,4 +489,52 @@ pub(crate) fn moof_at(file: &File, fragment: &Fragment) -> io::Result<Option<(Mo
     let Some(head_bytes) = head_bytes.filter(|bytes| *bytes <= MAX_MOOF_BYTES) else { return Ok(None) };
     let bytes = body(file, fragment.offset_bytes, head_bytes)?;
     Ok(Moof::parse(&bytes).map(|moof| (moof, bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mp4::write;
+    use std::io::Write;
+
+    /// x264, baseline, 320x240, and x265, main, 366x206 in pixels of 40:33.
+    const H264: [&[u8]; 3] = [
+        b"\x67\x42\xc0\x0d\xda\x05\x07\xe8\x40\x00\x00\x03\x00\x40\x00\x00\x0c\x83\xc5\x0a\xa8",
+        b"\x68\xce\x3c\x80",
+        b"\x68\x50\x80",
+    ];
+    const H265: [&[u8]; 3] = [
+        b"\x40\x01\x0c\x01\xff\xff\x01\x60\x00\x00\x03\x00\x90",
+        b"\x42\x01\x01\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3c\xa0\x0b\x88\x0d\x1d\x56\x59\x59\x12\x93\x0b\xc1\x5a\x02\
+          \x00\x00\x03\x00\x02\x00\x00\x03\x00\x32\x10",
+        b"\x44\x01\xc1\x72\xb6\x62\x40",
+    ];
+
+    fn read(header: &[u8]) -> Result<Init, Refused> {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(header).expect("written");
+        init_of(&file).expect("read")
+    }
+
+    #[test]
+    fn a_header_reads_back_and_a_damaged_one_never_panics() {
+        for (codec, sets, delay_ticks, channels) in
+            [(VideoCodec::H264, H264, 0, 1), (VideoCodec::H265, H265, 7_200, 2), (VideoCodec::H264, H264, 1, 0)]
+        {
+            let sets = sets.map(Bytes::from_static).to_vec();
+            let format = TrackFormat { codec, sets, has_audio: channels > 0 };
+            let mut header = Vec::new();
+            write::init(&format, channels, delay_ticks, &mut header).expect("written");
+            let want = Init { format, channels, delay_ticks, size_bytes: header.len() as u64 };
+            assert_eq!(read(&header), Ok(want));
+            for bytes in 0..header.len() {
+                assert!(read(&header[..bytes]).is_err(), "{bytes} bytes");
+            }
+            for bit in 0..header.len() * 8 {
+                let mut bad = header.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                let _ = read(&bad);
+            }
+        }
+    }
 }

@@ -1,30 +1,38 @@
 //! Writes the header of a recording and its fragments into a buffer. Knows nothing of files.
 
-use super::h264::{self, TrackFormat};
+use super::format::{self, Picture, SetKind, TrackFormat};
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, opus, ticks};
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Encode, Ftyp, Hdlr, Mdhd, Mdia, Mfhd, Minf, Moof,
-    Moov, Mvex, Mvhd, Opus, Prft, ReferenceTime, Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun,
-    TrunEntry, Url, Visual, Vmhd,
+    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Edts, Elst, ElstEntry, Encode, Ftyp, Hdlr, Hvc1,
+    HvcCArray, Hvcc, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Opus, Pasp, Prft, ReferenceTime, Smhd, Stbl, Stco,
+    Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd,
 };
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::Fragment;
-use perch_domain::fanout::MAX_GOP_BYTES;
-use perch_domain::media::{OPUS_PACKET, SharedPacket, Track};
+use perch_domain::bitstream::nal_units;
+use perch_domain::h265;
+use perch_domain::media::{OPUS_PACKET, SharedPacket, Track, VideoCodec};
+use std::time::Duration;
 
 /// A sample that decoding can start at.
 const SYNC: u32 = 0x0200_0000;
 /// A sample that needs others.
 const NOT_SYNC: u32 = 0x0101_0000;
 
-/// One GOP as it is written: the packets of both tracks from its keyframe to just before the next one.
+/// Most bytes of pictures in one fragment: a part (`perch_domain::recording::parts`) is smaller, but for a single picture that is larger.
+pub(crate) const MAX_PICTURES_BYTES: usize = 32 << 20;
+
+/// What is written as one fragment: one or more GOPs, or a part of one.
 #[derive(Clone, Debug, Default)]
 pub struct GopPackets {
-    /// Video (its first is the keyframe) and sound; each track in order, the two mixed in any way; all on one clock.
+    /// Video (in a file's first fragment, its first is a keyframe) and sound; each track in order, the two mixed in any way; all on one
+    /// clock.
     pub packets: Vec<SharedPacket>,
-    /// Presentation time of the next keyframe, or where the source stopped.
+    /// When the next picture's turn is ([`Self::delay`] added), or where the source stopped.
     pub end: MonoTime,
+    /// Where pictures travel out of order: how much later than it is decoded a file's first one is shown. The same throughout a file.
+    pub delay: Duration,
 }
 
 impl GopPackets {
@@ -43,10 +51,12 @@ fn encode(atom: &impl Encode, out: &mut Vec<u8>) -> Result<()> {
 }
 
 /// `ftyp` and `moov` (ISO/IEC 14496-12; Opus as in the mapping of RFC 6716 streams to ISOBMFF). `channels` is 0 for no sound.
-pub(crate) fn init(format: &TrackFormat, channels: u8, out: &mut Vec<u8>) -> Result<()> {
+/// `delay_ticks`: what is shown begins so much later on the video's time line than what is decoded; an edit list takes it back, which
+/// players follow where they do not follow negative offsets.
+pub(crate) fn init(format: &TrackFormat, channels: u8, delay_ticks: u64, out: &mut Vec<u8>) -> Result<()> {
     let brands = vec![b"iso6".into(), b"iso5".into(), b"isom".into(), b"mp41".into()];
     encode(&Ftyp { major_brand: b"iso6".into(), minor_version: 0, compatible_brands: brands }, out)?;
-    let mut trak = vec![video_track(format)?];
+    let mut trak = vec![video_track(format, delay_ticks)?];
     let mut trex = vec![track_defaults(VIDEO, 0, NOT_SYNC)];
     if channels > 0 {
         trak.push(audio_track(channels));
@@ -75,21 +85,81 @@ fn track_defaults(track_id: u32, default_sample_duration: u32, default_sample_fl
     }
 }
 
-fn video_track(format: &TrackFormat) -> Result<Trak> {
-    let picture = h264::parse_sps(&format.sps)?;
-    let mut avcc = Avcc::new(&format.sps, &format.pps)
-        .map_err(|e| Error::internal("the decoder configuration cannot be written").with_source(e))?;
-    avcc.ext = picture.high.map(|(chroma_format, bit_depth_luma, bit_depth_chroma)| AvccExt {
-        chroma_format,
-        bit_depth_luma,
-        bit_depth_chroma,
-        sequence_parameter_sets_ext: Vec::new(),
-    });
-    let visual = Visual { data_reference_index: 1, width: picture.width, height: picture.height, ..Default::default() };
-    let codec = Codec::Avc1(Avc1 { visual, avcc, ..Default::default() });
-    let tkhd = Tkhd { width: picture.width.into(), height: picture.height.into(), ..header(VIDEO) };
+fn video_track(format: &TrackFormat, delay_ticks: u64) -> Result<Trak> {
+    let picture = format.picture()?;
+    let (width, height) = picture.size;
+    let visual = Visual { data_reference_index: 1, width, height, ..Default::default() };
+    let (across, down) = picture.pixel;
+    let pasp = (across != down).then_some(Pasp { h_spacing: across.into(), v_spacing: down.into() });
+    let codec = match format.codec {
+        VideoCodec::H265 => Codec::Hvc1(Hvc1 { visual, hvcc: hvcc(format)?, pasp, ..Default::default() }),
+        _ => Codec::Avc1(Avc1 { visual, avcc: avcc(format, picture)?, pasp, ..Default::default() }),
+    };
+    // As it is to be seen: with square pixels.
+    let wide = (u32::from(width) * u32::from(across) + u32::from(down) / 2) / u32::from(down.max(1));
+    let shown = u16::try_from(wide).ok().filter(|wide| *wide > 0).unwrap_or(width);
+    let tkhd = Tkhd { width: shown.into(), height: height.into(), ..header(VIDEO) };
     let minf = Minf { vmhd: Some(Vmhd::default()), dinf: here(), stbl: only(codec), ..Default::default() };
-    Ok(track(tkhd, VIDEO_HZ, b"vide", minf))
+    let edts = (delay_ticks > 0).then(|| {
+        // A length of 0 reaches to the end of all fragments.
+        let entry = ElstEntry { segment_duration: 0, media_time: Some(delay_ticks), media_rate: 1.into() };
+        Edts { elst: Some(Elst { entries: vec![entry] }) }
+    });
+    Ok(Trak { edts, ..track(tkhd, VIDEO_HZ, b"vide", minf) })
+}
+
+/// All sets of a kind, as the boxes want them.
+fn sets(format: &TrackFormat, kind: SetKind) -> Vec<Vec<u8>> {
+    format.sets_of(kind).map(|set| set.to_vec()).collect()
+}
+
+fn avcc(format: &TrackFormat, picture: Picture) -> Result<Avcc> {
+    let lacks = || Error::internal("the decoder configuration cannot be written");
+    let sequence_parameter_sets = sets(format, SetKind::Sps);
+    let Some([_, profile, compatibility, level, ..]) = sequence_parameter_sets.first().map(|sps| &sps[..]) else {
+        return Err(lacks());
+    };
+    Ok(Avcc {
+        configuration_version: 1,
+        avc_profile_indication: *profile,
+        profile_compatibility: *compatibility,
+        avc_level_indication: *level,
+        length_size: 4,
+        picture_parameter_sets: sets(format, SetKind::Pps),
+        ext: picture.depth.map(|(chroma_format, bit_depth_luma, bit_depth_chroma)| AvccExt {
+            chroma_format,
+            bit_depth_luma,
+            bit_depth_chroma,
+            sequence_parameter_sets_ext: Vec::new(),
+        }),
+        sequence_parameter_sets,
+    })
+}
+
+/// ISO/IEC 14496-15, 8.3.3.1.2. The sets are complete: `hvc1` wants them here.
+fn hvcc(format: &TrackFormat) -> Result<Hvcc> {
+    let sps = format.sets_of(SetKind::Sps).next().and_then(|sps| h265::Sps::parse(sps));
+    let sps = sps.ok_or_else(|| Error::internal("the decoder configuration cannot be written"))?;
+    let [general, c0, c1, c2, c3, i0, i1, i2, i3, i4, i5, level] = sps.profile_tier_level;
+    let array = |(nal_unit_type, kind)| HvcCArray { completeness: true, nal_unit_type, nalus: sets(format, kind) };
+    let (luma, colour) = sps.bit_depths;
+    Ok(Hvcc {
+        configuration_version: 1,
+        general_profile_space: general >> 6,
+        general_tier_flag: general & 0x20 != 0,
+        general_profile_idc: general & 0x1f,
+        general_profile_compatibility_flags: [c0, c1, c2, c3],
+        general_constraint_indicator_flags: [i0, i1, i2, i3, i4, i5],
+        general_level_idc: level,
+        chroma_format_idc: sps.chroma,
+        bit_depth_luma_minus8: luma.saturating_sub(8),
+        bit_depth_chroma_minus8: colour.saturating_sub(8),
+        num_temporal_layers: sps.temporal_layers,
+        temporal_id_nested: sps.temporal_nested,
+        length_size_minus_one: 3,
+        arrays: [(h265::VPS, SetKind::Vps), (h265::SPS, SetKind::Sps), (h265::PPS, SetKind::Pps)].map(array).into(),
+        ..Hvcc::new()
+    })
 }
 
 fn audio_track(channels: u8) -> Trak {
@@ -158,6 +228,10 @@ pub(crate) fn ntp_to_timestamp(ntp: u64, near: Timestamp) -> Timestamp {
 pub(crate) struct Position {
     /// Fragments so far.
     pub(crate) sequence: u32,
+    /// Whether pictures bring their parameter sets from here on: one that the header does not hold came, and may be in force for long.
+    brings_sets: bool,
+    /// Where the pictures written so far end, in ticks of their track.
+    video_end_ticks: i64,
     /// Where the sound written so far ends, in ticks of its track.
     audio_end_ticks: Option<i64>,
 }
@@ -168,8 +242,9 @@ pub(crate) struct Scratch {
     head: Vec<u8>,
 }
 
-/// Appends `moof` and `mdat` of one GOP to `out`, its offsets counted from the end of `out` as it comes. Copies each payload once.
-/// The fragment's `offset` is 0: the caller knows where `out` will lie. Errors with `Invalid` when the GOP has no keyframe first.
+/// Appends `moof` and `mdat` to `out`, the offsets counted from the end of `out` as it comes. Copies each payload once.
+/// The fragment's `offset` is 0: the caller knows where `out` will lie. `None` where there is no picture in it. Errors with `Invalid` when
+/// it is a file's first one and does not begin with a keyframe.
 pub(crate) fn fragment(
     position: &mut Position,
     format: &TrackFormat,
@@ -177,32 +252,41 @@ pub(crate) fn fragment(
     gop: &GopPackets,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
-) -> Result<Fragment> {
-    let video: Vec<&SharedPacket> = gop.of(Track::Video).collect();
-    let first =
-        *video.first().filter(|p| p.keyframe).ok_or_else(|| Error::invalid("a GOP must begin with a keyframe"))?;
-    if video.iter().map(|p| p.data.len()).sum::<usize>() > MAX_GOP_BYTES {
-        return Err(Error::new(ErrorKind::TooLarge, format!("a GOP is larger than {MAX_GOP_BYTES} bytes")));
+) -> Result<Option<Fragment>> {
+    // Players refuse a file with a sample in which nothing is.
+    let video: Vec<&SharedPacket> =
+        gop.of(Track::Video).filter(|p| format::has_picture(format.codec, &p.data)).collect();
+    let Some(first) = video.first() else { return Ok(None) };
+    if position.sequence == 0 && !first.keyframe {
+        return Err(Error::invalid("a file must begin with a keyframe"));
+    }
+    if video.iter().map(|p| p.data.len()).sum::<usize>() > MAX_PICTURES_BYTES {
+        return Err(Error::new(ErrorKind::TooLarge, format!("a fragment holds more than {MAX_PICTURES_BYTES} bytes")));
     }
     let tick = |at: MonoTime| ticks(at.micros_since(zero), VIDEO_HZ);
-    let begin = tick(first.pts);
-    if begin < 0 {
-        return Err(Error::invalid("a GOP begins before its file"));
+    let starts_at = first.pts + gop.delay;
+    if tick(starts_at) < 0 {
+        return Err(Error::invalid("a fragment begins before its file"));
     }
+    let begin = tick(starts_at).max(position.video_end_ticks);
     // Rounded positions, not rounded lengths: nothing adds up to a drift.
-    let ends = video.iter().skip(1).map(|p| p.pts).chain([gop.end]).map(tick);
+    let ends = video.iter().skip(1).map(|p| p.pts + gop.delay).chain([gop.end]).map(tick);
+    let is_ordered = gop.delay.is_zero() && video.iter().all(|p| p.shown_later.is_zero());
     let mut at = begin;
     let mut entries: Vec<TrunEntry> = Vec::with_capacity(video.len());
-    for end in ends {
+    for (packet, end) in video.iter().zip(ends) {
+        let shown_later = tick(packet.shown() + gop.delay) - at;
+        let cts = (!is_ordered).then(|| shown_later.clamp(0, i64::from(i32::MAX)));
         let duration = (end - at).clamp(1, i64::from(u32::MAX));
         at += duration;
-        entries.push(TrunEntry { duration: Some(duration as u32), size: Some(0), ..Default::default() });
+        entries.push(TrunEntry { duration: Some(duration as u32), size: Some(0), cts, ..Default::default() });
     }
-    entries[0].flags = Some(SYNC);
+    let video_end_ticks = at;
+    let flags = mark_keyframes(&video, &mut entries);
     let sound = if format.has_audio { Sound::place(position.audio_end_ticks, zero, gop) } else { Sound::default() };
 
     let mut moof = Moof { mfhd: Mfhd { sequence_number: position.sequence + 1 }, traf: Vec::with_capacity(2) };
-    moof.traf.push(run(VIDEO, NOT_SYNC, begin, entries));
+    moof.traf.push(run(VIDEO, flags, begin, entries));
     if !sound.packets.is_empty() {
         moof.traf.push(run(AUDIO, SYNC, sound.begin_ticks, sound.entries.clone()));
     }
@@ -213,9 +297,8 @@ pub(crate) fn fragment(
     out.extend_from_slice(&[0, 0, 0, 0]);
     out.extend_from_slice(b"mdat");
     let mdat = out.len();
-    let changed = parameters_differ(&first.data, format);
     for (i, packet) in video.iter().enumerate() {
-        let bytes = append_sample(&packet.data, changed, out);
+        let bytes = append_sample(&packet.data, format, &mut position.brings_sets, out);
         let mp4_atom::TrunSamples::Explicit(entries) = &mut moof.traf[0].trun[0].samples else {
             return Err(Error::internal("a run lost its samples"));
         };
@@ -241,10 +324,31 @@ pub(crate) fn fragment(
     out[mdat - 8..mdat - 4].copy_from_slice(&u32::try_from(mdat_bytes).map_err(|_| too_large())?.to_be_bytes());
 
     position.sequence += 1;
+    position.video_end_ticks = video_end_ticks;
     position.audio_end_ticks = sound.end_ticks.or(position.audio_end_ticks);
-    let start_us = first.pts.micros_since(zero);
-    let duration_us = gop.end.micros_since(first.pts).max(1);
-    Ok(Fragment { offset_bytes: 0, size_bytes: (out.len() - base) as u64, start_us, duration_us })
+    let start_us = starts_at.micros_since(zero);
+    let duration_us = gop.end.micros_since(starts_at).max(1);
+    let size_bytes = (out.len() - base) as u64;
+    Ok(Some(Fragment { offset_bytes: 0, size_bytes, start_us, duration_us, starts: first.keyframe }))
+}
+
+/// Says which samples decoding can start at, and returns what holds for those of which nothing is said.
+fn mark_keyframes(video: &[&SharedPacket], entries: &mut [TrunEntry]) -> u32 {
+    match (video.iter().all(|p| p.keyframe), video.iter().skip(1).any(|p| p.keyframe)) {
+        (true, _) => SYNC,
+        (false, false) => {
+            if let (Some(first), Some(entry)) = (video.first(), entries.first_mut()) {
+                entry.flags = first.keyframe.then_some(SYNC);
+            }
+            NOT_SYNC
+        }
+        (false, true) => {
+            for (packet, entry) in video.iter().zip(entries) {
+                entry.flags = Some(if packet.keyframe { SYNC } else { NOT_SYNC });
+            }
+            NOT_SYNC
+        }
+    }
 }
 
 fn run(track_id: u32, flags: u32, begin_ticks: i64, entries: Vec<TrunEntry>) -> Traf {
@@ -254,22 +358,20 @@ fn run(track_id: u32, flags: u32, begin_ticks: i64, entries: Vec<TrunEntry>) -> 
     Traf { tfhd, tfdt, trun, ..Default::default() }
 }
 
-/// Whether a keyframe brings other parameter sets than the file's header holds; they are then kept in the samples.
-fn parameters_differ(annexb: &[u8], format: &TrackFormat) -> bool {
-    h264::nal_units(annexb)
-        .filter(|nal| h264::is_parameter_set(nal))
-        .any(|nal| *nal != format.sps[..] && *nal != format.pps[..])
-}
-
-/// Appends an access unit with length prefixes; returns its bytes.
-fn append_sample(annexb: &[u8], with_parameters: bool, out: &mut Vec<u8>) -> u32 {
+/// Appends an access unit with length prefixes; returns its bytes. Parameter sets stand in the header. Once one comes that does not
+/// (`brings_sets`), it and all that follow stand in the samples: what a decoder has of a number is what came last.
+fn append_sample(annexb: &[u8], format: &TrackFormat, brings_sets: &mut bool, out: &mut Vec<u8>) -> u32 {
     let begin = out.len();
-    for nal in h264::nal_units(annexb) {
-        if h264::belongs_in_sample(nal) && (with_parameters || !h264::is_parameter_set(nal)) {
-            // Fits: the GOP's size was checked.
-            out.extend_from_slice(&(nal.len() as u32).to_be_bytes());
-            out.extend_from_slice(nal);
+    for nal in nal_units(annexb).filter(|nal| format::belongs_in_sample(format.codec, nal)) {
+        if format::set_kind(format.codec, nal).is_some() {
+            *brings_sets |= !format.sets.iter().any(|set| set[..] == *nal);
+            if !*brings_sets {
+                continue;
+            }
         }
+        // Fits: the size of all was checked.
+        out.extend_from_slice(&(nal.len() as u32).to_be_bytes());
+        out.extend_from_slice(nal);
     }
     (out.len() - begin) as u32
 }
@@ -279,7 +381,7 @@ const OPUS_PACKET_TICKS: i64 = OPUS_PACKET.as_millis() as i64 * AUDIO_HZ / 1000;
 /// How far sound may stray from its time stamps before it is set right, ticks of its track.
 const AUDIO_SLACK_TICKS: i64 = OPUS_PACKET_TICKS;
 
-/// A GOP's sound on the file's time line.
+/// A fragment's sound on the file's time line.
 #[derive(Default)]
 struct Sound<'a> {
     begin_ticks: i64,
@@ -335,7 +437,7 @@ mod tests {
             let data = Bytes::from_static(&[0xf8, 1, 2]);
             Arc::new(perch_domain::media::Packet::new(Track::Audio, data, MonoTime(*ms * 1000), true))
         };
-        GopPackets { packets: ms.iter().map(packet).collect(), end: MonoTime(0) }
+        GopPackets { packets: ms.iter().map(packet).collect(), ..Default::default() }
     }
 
     fn placed(end: Option<i64>, ms: &[i64]) -> (i64, Vec<u32>, Option<i64>) {

@@ -237,14 +237,14 @@ fn gaps_merge_and_explain_themselves() {
     for end in [4.0, 5.0, 6.0] {
         store.recordings().note_gap(&camera(), s(2.0), s(end), GapCause::CameraUnavailable).expect("noted");
     }
-    let t = store.recordings().timeline(&camera(), range(-5.0, 20.0), s(16.0)).expect("timeline");
+    let t = store.recordings().timeline(&camera(), range(-5.0, 30.0), s(24.0)).expect("timeline");
     let gaps: Vec<_> = t.gaps.iter().map(|g| (g.start, g.end, g.cause)).collect();
     assert_eq!(
         gaps,
         [
             (s(2.0), s(6.0), GapCause::CameraUnavailable),
             (s(6.0), s(8.0), GapCause::Unknown),
-            (s(10.0), s(16.0), GapCause::Unknown)
+            (s(10.0), s(24.0), GapCause::Unknown)
         ]
     );
     assert_eq!(t.spans.len(), 2);

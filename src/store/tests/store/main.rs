@@ -10,6 +10,7 @@ mod disk;
 mod foreign;
 mod lost_index;
 mod reconcile;
+mod pictures;
 mod recording;
 mod scale;
 mod set_clock;

@@ -91,7 +91,11 @@ fn nothing_written_leaves_nothing() {
     assert_eq!(writer.seal().expect("fine").fragments, []);
     assert!(b.files().is_empty());
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
-    let headless = GopPackets { packets: gop(clip(), 0, MonoTime(0)).packets.split_off(1), end: MonoTime(1_000_000) };
+    let headless = GopPackets {
+        packets: gop(clip(), 0, MonoTime(0)).packets.split_off(1),
+        end: MonoTime(1_000_000),
+        ..Default::default()
+    };
     assert_eq!(writer.write_gop(MonoTime(0), &headless).expect_err("no keyframe").kind(), ErrorKind::Invalid);
     assert_eq!(
         writer.write_gop(MonoTime(9), &gop(clip(), 0, MonoTime(0))).expect_err("before the file").kind(),
@@ -174,8 +178,8 @@ fn keyframes_come_back_as_pictures() {
     let b = TestStore::new();
     let store = b.open();
     record(&store, 0..4, None);
-    let picture = store.recordings().keyframe_at(&camera(), s(2.9)).expect("recorded");
-    assert_eq!(TrackFormat::from_keyframe(&picture, true).expect("parameter sets"), format(clip()));
+    let (codec, picture) = store.recordings().keyframe_at(&camera(), s(2.9)).expect("recorded");
+    assert_eq!(TrackFormat::from_keyframe(codec, &picture, true).expect("parameter sets"), format(clip()));
     let file = b.dir.path().join("picture.h264");
     std::fs::write(&file, &picture).expect("written");
     let out = Command::new("ffprobe")

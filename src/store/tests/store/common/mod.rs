@@ -10,7 +10,7 @@ use perch_base::ids::{CameraId, EventId};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::SessionConfig;
 use perch_domain::archive::{EventKind, Segment, TimeRange};
-use perch_domain::media::{Packet, Track};
+use perch_domain::media::{Packet, Track, VideoCodec};
 use perch_domain::motion::Cause;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
@@ -105,11 +105,12 @@ pub fn gop(clip: &Clip, n: usize, zero: MonoTime) -> GopPackets {
     let sound = clip.audio.iter().enumerate().map(|(i, p)| packet(Track::Audio, p, zero.0 + i as i64 * 20_000, true));
     let (from, to) = (at(frames.start), at(frames.end));
     packets.extend(sound.filter(|p| (from..to).contains(&p.pts.0)));
-    GopPackets { packets, end: MonoTime(to) }
+    GopPackets { packets, end: MonoTime(to), ..Default::default() }
 }
 
 pub fn format(clip: &Clip) -> TrackFormat {
-    TrackFormat::from_keyframe(&clip.video[0].0, !clip.audio.is_empty()).expect("the clip has parameter sets")
+    TrackFormat::from_keyframe(VideoCodec::H264, &clip.video[0].0, !clip.audio.is_empty())
+        .expect("the clip has parameter sets")
 }
 
 pub fn camera() -> CameraId {
