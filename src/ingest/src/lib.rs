@@ -5,6 +5,8 @@
 
 mod client;
 mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod rtp;
 mod session;
 mod wire;

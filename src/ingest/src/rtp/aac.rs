@@ -365,3 +365,7 @@ impl Latm {
         Some(())
     }
 }
+
+#[cfg(test)]
+#[path = "aac_tests.rs"]
+mod tests;

@@ -233,3 +233,7 @@ impl<'a> Segments<'a> {
         found
     }
 }
+
+#[cfg(test)]
+#[path = "jpeg_tests.rs"]
+mod tests;

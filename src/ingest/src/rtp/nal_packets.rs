@@ -206,3 +206,7 @@ impl NalPackets {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "nal_packets_tests.rs"]
+mod tests;

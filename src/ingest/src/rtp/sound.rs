@@ -226,3 +226,7 @@ fn opus_lasts(packet: &[u8]) -> Option<Duration> {
     let lasts = frames * frame_us;
     (1..=120_000).contains(&lasts).then(|| Duration::from_micros(lasts))
 }
+
+#[cfg(test)]
+#[path = "sound_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::fixtures::*;
 use super::*;
+use crate::wire::base64::encode;
 use perch_domain::ingest::{Picture, Shape, SoundCodec};
 
 fn even(pictures: &[Picture]) -> bool {
@@ -133,13 +134,7 @@ fn xiongmai_fragments_without_an_end() {
 #[test]
 fn vivotek_sets_in_the_sdp_only() {
     // The set of a 640x352 stream of the fixtures, and its PPS.
-    let base64 = |bytes: &[u8]| {
-        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let bits: Vec<bool> = bytes.iter().flat_map(|b| (0..8).rev().map(move |bit| b >> bit & 1 == 1)).collect();
-        let index = |six: &[bool]| (0..6).fold(0, |n, i| n << 1 | usize::from(six.get(i).copied().unwrap_or(false)));
-        bits.chunks(6).map(|six| char::from(alphabet[index(six)])).collect::<String>()
-    };
-    let sets = format!("{},{}", base64(&sps(0, 40, 22, false, None)), base64(&pps(0, 0)));
+    let sets = format!("{},{}", encode(&sps(0, 40, 22, false, None)), encode(&pps(0, 0)));
     let line = line(Kind::Video, 96, "H264", 90_000, 1, &[("sprop-parameter-sets", &sets)]);
     let mut sender = VIDEO;
     let pack = |n: u32| {

@@ -187,6 +187,14 @@ fn apply(line: &mut Line, name: &str, value: &str) {
                 }
             }
         }
+        // The size of pictures whose packets cannot say it: as if it were a parameter.
+        "x-dimensions" | "framesize" => {
+            for of in &mut line.payload_types {
+                if of.parameters.len() < MOST_PARAMETERS {
+                    of.parameters.push((name.to_ascii_lowercase(), value.to_owned()));
+                }
+            }
+        }
         "framerate" | "x-framerate" => {
             let rate: Option<f32> = value.trim_start_matches(':').trim().parse().ok();
             line.frame_rate = rate.filter(|r| FRAME_RATES.contains(r)).or(line.frame_rate);

@@ -1,0 +1,88 @@
+//! Sound of every kind, and what cannot be decoded.
+
+use super::*;
+use proptest::prelude::*;
+
+fn payload(encoding: &str, clock_hz: u32, channels: u16, parameters: &[(&str, &str)]) -> PayloadType {
+    let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    PayloadType { number: 97, encoding: encoding.into(), clock_hz, channels, parameters }
+}
+
+fn one(of: &PayloadType, bytes: &[u8]) -> Option<(Vec<u8>, u128)> {
+    let (mut packets, mut out) = (SoundPackets::new(of), Vec::new());
+    packets.push(&Bytes::copy_from_slice(bytes), true, &mut out);
+    out.first().map(|frame| (frame.data.to_vec(), frame.lasts.as_micros()))
+}
+
+#[test]
+fn formats_and_how_long_they_last() {
+    let table: [(&str, u32, u16, SoundCodec, u32, usize, u128); 12] = [
+        ("PCMU", 8_000, 1, SoundCodec::Pcmu, 8_000, 160, 20_000),
+        ("PCMA", 16_000, 1, SoundCodec::Pcma, 16_000, 320, 20_000),
+        ("G722", 8_000, 1, SoundCodec::G722, 16_000, 160, 20_000),
+        ("G722", 16_000, 1, SoundCodec::G722, 16_000, 160, 20_000),
+        ("G726-32", 8_000, 1, SoundCodec::G726 { bits: 4, high_first: false }, 8_000, 80, 20_000),
+        ("AAL2-G726-40", 8_000, 1, SoundCodec::G726 { bits: 5, high_first: true }, 8_000, 100, 20_000),
+        ("G726-16", 8_000, 1, SoundCodec::G726 { bits: 2, high_first: false }, 8_000, 40, 20_000),
+        ("L16", 44_100, 2, SoundCodec::L16, 44_100, 1764, 10_000),
+        ("L8", 8_000, 1, SoundCodec::L16, 8_000, 80, 10_000),
+        ("L24", 48_000, 2, SoundCodec::L16, 48_000, 2880, 10_000),
+        ("G723", 8_000, 1, SoundCodec::Other("G723".into()), 8_000, 24, 0),
+        ("G726-48", 8_000, 1, SoundCodec::Other("G726-48".into()), 8_000, 24, 0),
+    ];
+    for (encoding, clock_hz, channels, codec, rate_hz, bytes, lasts) in table {
+        let of = payload(encoding, clock_hz, channels, &[]);
+        let got = format(&of);
+        assert_eq!((got.codec, got.rate_hz), (codec, rate_hz), "{encoding}");
+        assert_eq!(one(&of, &vec![7; bytes]).map(|frame| frame.1), Some(lasts), "{encoding}");
+    }
+}
+
+#[test]
+fn linear_sound_becomes_16_bits() {
+    assert_eq!(one(&payload("L8", 8_000, 1, &[]), &[0x80, 0xff, 0]).map(|f| f.0), Some(vec![0, 0, 0x7f, 0, 0x80, 0]));
+    assert_eq!(one(&payload("L24", 8_000, 1, &[]), &[1, 2, 3, 4, 5, 6, 7]).map(|f| f.0), Some(vec![1, 2, 4, 5]));
+    assert_eq!(one(&payload("L16", 8_000, 2, &[]), &[1, 2, 3, 4, 5]).map(|f| f.0), Some(vec![1, 2, 3, 4]));
+}
+
+#[test]
+fn opus_says_how_long_it_lasts() {
+    let opus = payload("OPUS", 48_000, 2, &[]);
+    for (toc, lasts) in
+        [(&[0xfcu8][..], 20_000), (&[0x78], 20_000), (&[0xfd], 40_000), (&[0xfb, 3], 60_000), (&[0x18], 60_000)]
+    {
+        assert_eq!(one(&opus, toc).map(|frame| frame.1), Some(lasts), "{toc:?}");
+    }
+    assert_eq!((one(&opus, &[0xfb, 63]), one(&opus, &[0xfb])), (None, None), "longer than 120 ms");
+}
+
+#[test]
+fn aac_says_its_configuration_or_has_a_usual_one() {
+    let said = format(&payload("MPEG4-GENERIC", 16_000, 1, &[("config", "1408")]));
+    let SoundCodec::Aac { config } = said.codec else { panic!("{said:?}") };
+    assert_eq!((&config[..], said.rate_hz, said.channels), (&[0x14, 8][..], 16_000, 1));
+    assert_eq!(format(&payload("MPEG4-GENERIC", 16_000, 1, &[])).codec, SoundCodec::Aac { config });
+    assert!(matches!(format(&payload("MPEG4-GENERIC", 16_001, 1, &[])).codec, SoundCodec::Other(_)));
+    assert!(matches!(format(&payload("MPEG4-GENERIC", 16_000, 1, &[("config", "xx")])).codec, SoundCodec::Aac { .. }));
+    let latm = payload("MP4A-LATM", 16_000, 1, &[("cpresent", "0"), ("config", "400028103fc0")]);
+    assert_eq!(format(&latm).rate_hz, 16_000);
+    assert!(matches!(format(&payload("MP4A-LATM", 16_000, 1, &[("cpresent", "0")])).codec, SoundCodec::Other(_)));
+    // Three units in a packet follow each other.
+    let (mut packets, mut out) =
+        (SoundPackets::new(&payload("MPEG4-GENERIC", 16_000, 1, &[("config", "1408")])), Vec::new());
+    assert!(packets.push(&Bytes::from_static(&[0, 48, 0, 8, 0, 8, 0, 8, 1, 2, 3]), true, &mut out));
+    assert_eq!(
+        out.iter().map(|f| (f.later_ticks, f.lasts.as_millis())).collect::<Vec<_>>(),
+        [(0, 64), (1024, 64), (2048, 64)]
+    );
+}
+
+proptest! {
+    #[test]
+    fn never_panics(
+        name in proptest::sample::select(vec!["OPUS", "PCMU", "G722", "G726-24", "L16", "L8", "L24", "MPEG4-GENERIC", "MP4A-LATM", "X"]),
+        clock: u32, channels: u16, bytes in proptest::collection::vec(any::<u8>(), 0..100)
+    ) {
+        let _ = one(&payload(name, clock, channels, &[]), &bytes);
+    }
+}
