@@ -123,6 +123,11 @@ impl Session {
         &self.alive.manner
     }
 
+    /// Whether pictures come.
+    pub fn is_playing(&self) -> bool {
+        matches!(self.phase, Phase::Playing)
+    }
+
     /// Foreign bytes among packets so far, and how many times some were met.
     pub fn foreign(&self) -> (u64, u64) {
         self.inlet.foreign()
@@ -217,9 +222,7 @@ impl Session {
 
     /// Nobody wants more.
     pub fn stop(&mut self, now: MonoTime) {
-        if matches!(self.phase, Phase::Playing) {
-            self.learn_way(now);
-        }
+        self.learn_way(now);
         self.finish(now, Ok(()));
     }
 
@@ -230,8 +233,8 @@ impl Session {
             Phase::Ending(until, _) => return Some(until),
             _ => {}
         }
-        let is_playing = matches!(self.phase, Phase::Playing);
-        let own = [(!is_playing).then_some(self.begin_by), self.report_at, self.inlet.stuck_at(is_playing)];
+        let begin_by = (!self.is_playing()).then_some(self.begin_by);
+        let own = [begin_by, self.report_at, self.inlet.stuck_at(self.is_playing())];
         let others = [self.dialog.deadline(), self.alive.sign_at(), self.media.wake()];
         own.into_iter().chain(others).flatten().min()
     }
@@ -244,7 +247,7 @@ impl Session {
                 self.part()
             };
         }
-        if is_due(self.inlet.stuck_at(matches!(self.phase, Phase::Playing))) {
+        if is_due(self.inlet.stuck_at(self.is_playing())) {
             if let Some(piece) = self.inlet.give_up(&|channel, packet| self.media.fit(channel, packet)) {
                 self.piece(now, piece);
             }
@@ -404,7 +407,7 @@ impl Session {
             self.phase = Phase::Ports(n);
             return self.out.push_back(Output::OpenPorts(n));
         };
-        let url = track.urls.front().cloned().unwrap_or_else(|| self.aggregate.clone());
+        let url = track.url().to_owned();
         self.phase = Phase::Setup(n);
         self.ask(now, "SETUP", &url, vec![("Transport", transport)]);
     }
@@ -431,11 +434,7 @@ impl Session {
     fn setup_refused(&mut self, now: MonoTime, n: usize, status: u16) {
         let is_about_path = matches!(status, 400 | 403 | 404 | 410 | 451 | 459 | 460);
         let is_about_way = !matches!(status, 401 | 403 | 404 | 407 | 410 | 453 | 454);
-        if is_about_path
-            && let Some(wanted) = self.tracks.get_mut(n)
-            && wanted.urls.len() > 1
-        {
-            wanted.urls.pop_front();
+        if is_about_path && self.tracks.get_mut(n).is_some_and(Track::try_next) {
             return self.setup(now, n);
         }
         if n > 0 {
@@ -450,6 +449,7 @@ impl Session {
             self.alive.manner.prefers_udp = self.way == Way::Udp;
             self.dialog.forget_session();
             self.media.clear();
+            self.tracks.iter_mut().for_each(Track::try_first);
             return self.setup(now, n);
         }
         self.alive.manner.prefers_udp = false;
@@ -458,7 +458,7 @@ impl Session {
     }
 
     fn play(&mut self, now: MonoTime) {
-        let lines: Vec<Line> = self.tracks.iter().map(|wanted| wanted.line.clone()).collect();
+        let lines: Vec<Line> = self.tracks.iter().map(|track| track.line.clone()).collect();
         self.media.begin(&lines, self.way == Way::Tcp);
         if self.way == Way::Udp {
             for track in 0..self.tracks.len() {
@@ -505,7 +505,7 @@ impl Session {
         let is_alone = matches!(&self.phase, Phase::Play(urls) if urls.len() <= 1);
         if status == 459 && is_alone && self.tracks.len() > 1 {
             // It plays no lines together, but each.
-            let urls = self.tracks.iter().filter_map(|wanted| wanted.urls.front().cloned());
+            let urls = self.tracks.iter().map(|track| track.url().to_owned());
             self.phase = Phase::Play(urls.collect());
             return self.play_next(now);
         }
@@ -536,7 +536,7 @@ impl Session {
 
     /// Learns that packets do not come this way, where the other one is free to be tried.
     fn learn_way(&mut self, now: MonoTime) {
-        let has_waited = self.alive.lasted(now) >= NOTHING_CAME;
+        let has_waited = self.is_playing() && self.alive.lasted(now) >= NOTHING_CAME;
         if has_waited && self.media.heard().is_none() && self.transport == Transport::Auto {
             self.alive.manner.prefers_udp = self.way == Way::Tcp;
         }

@@ -316,7 +316,7 @@ fn by_udp_where_tcp_is_refused_and_the_other_way_round() {
         }
         assert_eq!(out, ["ports 0"], "{refusal}");
         rig.session.opened(rig.now, Ok((5000, 5001)));
-        rig.out();
+        assert_eq!(rig.out(), ["SETUP rtsp://cam/live/track1"]);
         assert_eq!(rig.header("Transport"), Some("RTP/AVP;unicast;client_port=5000-5001"));
         let grant = ok(
             "Session: 7\r\nTransport: RTP/AVP;unicast;client_port=5000-5001;server_port=6000-6001;source=10.0.0.2\r\n",

@@ -7,17 +7,36 @@ use crate::wire::message::Message;
 use crate::wire::sdp::{self, Description};
 use crate::wire::url;
 use perch_base::{Error, Result};
-use std::collections::VecDeque;
 
 /// A line that is set up.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Track {
     /// What the SDP says of it.
     pub line: Line,
-    /// Where it may be found; the first is tried first.
-    pub urls: VecDeque<String>,
+    /// Where it may be found, at least one place.
+    urls: Vec<String>,
+    /// Which of them is tried.
+    tried: usize,
     /// The box's UDP ports for it.
     pub ports: Option<(u16, u16)>,
+}
+
+impl Track {
+    /// Where it is tried.
+    pub fn url(&self) -> &str {
+        self.urls.get(self.tried).map_or("", String::as_str)
+    }
+
+    /// Tries the next place. False: there is none.
+    pub fn try_next(&mut self) -> bool {
+        self.tried += 1;
+        self.tried < self.urls.len()
+    }
+
+    /// Tries the first place.
+    pub fn try_first(&mut self) {
+        self.tried = 0;
+    }
 }
 
 /// What is wanted of a camera.
@@ -69,13 +88,13 @@ fn track(described: &Description, n: usize, base: &str, request: &str) -> Option
         Some(url::join(request, control)),
         url::resolve(base, control),
     ];
-    let mut urls = VecDeque::new();
+    let mut urls = Vec::new();
     for url in meant.into_iter().flatten() {
         if !urls.contains(&url) {
-            urls.push_back(url);
+            urls.push(url);
         }
     }
-    Some(Track { line: line.clone(), urls, ports: None })
+    Some(Track { line: line.clone(), urls, tried: 0, ports: None })
 }
 
 #[cfg(test)]
@@ -84,7 +103,7 @@ mod tests {
 
     fn urls(session: &str, control: &str, base: &str) -> Vec<String> {
         let described = sdp::parse(format!("{session}\nm=video 0 RTP/AVP 96\n{control}\n").as_bytes());
-        track(&described, 0, base, "rtsp://h/live").expect("a line").urls.into()
+        track(&described, 0, base, "rtsp://h/live").expect("a line").urls
     }
 
     #[test]
