@@ -4,6 +4,7 @@
 mod connect;
 mod datagrams;
 mod link;
+mod paced;
 mod tls;
 mod tunnel;
 
@@ -87,6 +88,7 @@ impl Ingest {
             session: Session::new(self.clock.mono(), settings),
             datagrams: Datagrams::new(link.local(), link.peer()),
             link: None,
+            is_paced: false,
         };
         shell.greet(&mut link);
         shell.link = Some(link);
@@ -121,6 +123,7 @@ struct Shell<'a> {
     session: Session,
     /// The connection; none after it was closed.
     link: Option<Link>,
+    is_paced: bool,
     datagrams: Datagrams,
 }
 
@@ -196,9 +199,25 @@ impl Shell<'_> {
 
     fn has_read(&mut self, read: io::Result<usize>) {
         match read {
-            Ok(1..) => self.session.read(self.clock.mono()),
+            Ok(1..) => {
+                self.session.read(self.clock.mono());
+                self.pace();
+            }
             Ok(0) => self.closed("it ended"),
             Err(e) => self.closed(&e.to_string()),
+        }
+    }
+
+    /// Reads at a common beat from when pictures come.
+    fn pace(&mut self) {
+        if self.is_paced || !self.session.is_playing() {
+            return;
+        }
+        self.is_paced = true;
+        match self.link.take().map(Link::paced) {
+            Some(Ok(link)) => self.link = Some(link),
+            Some(Err(e)) => self.closed(&e.to_string()),
+            None => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! A connection to a camera: each of its addresses is tried, over TLS where the URL says so.
 
+use super::paced::Paced;
 use super::tls;
 use crate::session::unavailable;
 use crate::wire::url::CameraUrl;
@@ -28,8 +29,20 @@ const MOST_ADDRESSES: usize = 8;
 pub(super) enum Stream {
     /// As they are.
     Plain(TcpStream),
+    /// As they are, read at a common beat.
+    Paced(Paced),
     /// Over TLS.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// The same stream, read at a common beat where that can be. Errors are the system's.
+    pub fn paced(self) -> io::Result<Self> {
+        match self {
+            Self::Plain(tcp) => Paced::new(tcp).map(Self::Paced),
+            other => Ok(other),
+        }
+    }
 }
 
 /// An open connection.
@@ -93,6 +106,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Paced(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
@@ -102,6 +116,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Paced(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -109,6 +124,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Paced(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -116,6 +132,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Paced(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -34,6 +34,12 @@ impl Link {
         Ok(Self { connection, post: None, rest: BytesMut::new() })
     }
 
+    /// The same link, read at a common beat: pictures come. Errors are the system's.
+    pub fn paced(mut self) -> io::Result<Self> {
+        self.connection.stream = self.connection.stream.paced()?;
+        Ok(self)
+    }
+
     /// The box's end.
     pub fn local(&self) -> SocketAddr {
         self.connection.local
