@@ -6,7 +6,6 @@
 
 use perch_test_cameras::{ALL, Camera, Case, find, yardstick};
 use std::process::ExitCode;
-use std::time::Duration;
 
 const USAGE: &str =
     "usage: perch-test-cameras --list | NAME PORT | table [--client ffmpeg] [--seconds N] [--at-once N] [NAME...]";
@@ -61,6 +60,6 @@ fn table(rest: &[&str]) -> Result<(), String> {
     if cases.is_empty() {
         cases = ALL.iter().copied().flatten().collect();
     }
-    print!("{}", yardstick::table(&cases, Duration::from_secs(seconds as u64), at_once));
+    print!("{}", yardstick::table(&cases, yardstick::Span::seconds(seconds as u64), at_once));
     Ok(())
 }

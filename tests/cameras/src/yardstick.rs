@@ -20,27 +20,47 @@ pub struct Played {
     pub said: String,
 }
 
-/// Lets ffmpeg play a URL for `limit`: as it does by itself but TCP first; where no picture comes, without sound; then UDP first.
-pub fn ffmpeg(url: &str, transport: &str, limit: Duration) -> std::io::Result<Played> {
+/// How long a client has on a machine that does other things until it asks the camera for anything.
+const STARTED_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a client plays.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// From its first connection on, at most.
+    pub longest: Duration,
+    /// It ends before when so many pictures came.
+    pub enough: usize,
+}
+
+impl Span {
+    /// So many seconds, whatever comes.
+    pub const fn seconds(seconds: u64) -> Self {
+        Self { longest: Duration::from_secs(seconds), enough: usize::MAX }
+    }
+}
+
+/// Lets ffmpeg play a camera: as it does by itself but TCP first; where no picture comes, without sound; then UDP first.
+pub fn ffmpeg(camera: &Camera, transport: &str, span: Span) -> std::io::Result<Played> {
     let first: &[&str] = match transport {
         "multicast" => &["-rtsp_transport", "udp_multicast"],
         "http" => &["-rtsp_transport", "http"],
         "udp" => &["-rtsp_transport", "udp"],
         _ => &["-rtsp_flags", "prefer_tcp"],
     };
-    let mut played = attempt(url, first, true, limit)?;
+    let mut played = attempt(camera, first, true, span)?;
     for how in [first, &[]] {
         if played.pictures == 0 {
-            played = Played { said: played.said, ..attempt(url, how, false, limit)? };
+            played = Played { said: played.said, ..attempt(camera, how, false, span)? };
         }
     }
     Ok(played)
 }
 
-fn attempt(url: &str, how: &[&str], with_sound: bool, limit: Duration) -> std::io::Result<Played> {
+fn attempt(camera: &Camera, how: &[&str], with_sound: bool, span: Span) -> std::io::Result<Played> {
+    let (url, connections) = (camera.url(), camera.counts().connections);
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin", "-analyzeduration", "1000000", "-timeout", "6000000"]).args(how);
-    command.args(["-i", url, "-map", "0:v:0?"]).args(if with_sound { &["-map", "0:a:0?"][..] } else { &[] });
+    command.args(["-i", &url, "-map", "0:v:0?"]).args(if with_sound { &["-map", "0:a:0?"][..] } else { &[] });
     command.args(["-fps_mode", "passthrough", "-flush_packets", "1"]);
     // A line a frame, with the number of its stream first.
     command.args(["-f", "framecrc", "-"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -65,7 +85,18 @@ fn attempt(url: &str, how: &[&str], with_sound: bool, limit: Duration) -> std::i
         let _ = std::io::copy(&mut errors, &mut std::io::sink());
         kept
     });
-    while begun.elapsed() < limit && child.try_wait()?.is_none() {
+    let mut connected = None;
+    while child.try_wait()?.is_none() {
+        if connected.is_none() && camera.counts().connections > connections {
+            connected = Some(Instant::now());
+        }
+        let is_over = match connected {
+            Some(at) => at.elapsed() > span.longest,
+            None => begun.elapsed() > STARTED_WITHIN,
+        };
+        if is_over || counted.lock().expect("nobody panics with it").1[0] >= span.enough {
+            break;
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
     let _ = child.kill();
@@ -90,7 +121,7 @@ fn without_address(line: &str) -> String {
 }
 
 /// A Markdown table of what ffmpeg makes of cases, `at_once` of them at a time.
-pub fn table(cases: &[&Case], limit: Duration, at_once: usize) -> String {
+pub fn table(cases: &[&Case], span: Span, at_once: usize) -> String {
     let (next, rows) = (AtomicUsize::new(0), Mutex::new(vec![String::new(); cases.len()]));
     std::thread::scope(|scope| {
         for _ in 0..at_once.max(1) {
@@ -98,7 +129,7 @@ pub fn table(cases: &[&Case], limit: Duration, at_once: usize) -> String {
                 while let Some((at, case)) =
                     Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cases.get(at)?)))
                 {
-                    let row = row(case, limit);
+                    let row = row(case, span);
                     rows.lock().expect("nobody panics with it")[at] = row;
                 }
             });
@@ -107,18 +138,19 @@ pub fn table(cases: &[&Case], limit: Duration, at_once: usize) -> String {
     let head = format!(
         "| case | kind | right: pictures a second | ffmpeg: pictures in {} s | right: sound | ffmpeg: sound | as expected | ffmpeg's last word |\n\
          | --- | --- | ---: | ---: | --- | ---: | --- | --- |\n",
-        limit.as_secs()
+        span.longest.as_secs()
     );
     head + &rows.into_inner().expect("nobody panics with it").concat()
 }
 
-fn row(case: &Case, limit: Duration) -> String {
+/// A row of that table.
+pub fn row(case: &Case, span: Span) -> String {
     let right = &case.right;
     let sound = right.sound.map_or("-".to_owned(), |s| format!("{} {}/{}", s.codec, s.rate_hz, s.channels));
     let mut row = format!("| {} | {:?} | {} ", case.name, case.kind, right.pictures_a_second);
     let played = Camera::start(case)
         .map_err(|e| e.to_string())
-        .and_then(|camera| ffmpeg(&camera.url(), case.transport, limit).map_err(|e| format!("ffmpeg: {e}")));
+        .and_then(|camera| ffmpeg(&camera, case.transport, span).map_err(|e| format!("ffmpeg: {e}")));
     let _ = match played {
         Ok(played) => {
             let fits = (played.pictures > 0) == right.plays_in_ffmpeg;
