@@ -214,6 +214,9 @@ impl Dialog {
                 }
                 refused(unauthenticated("it refuses user and password, which were tried once: check them in its URL"))
             }
+            Verdict::Unknown if message.header("www-authenticate").is_none() => refused(unauthenticated(
+                "it refuses the box and does not say how user and password are to be given: check both in its URL",
+            )),
             Verdict::Unknown => refused(unsupported(
                 "it asks for a kind of sign-in that is not known: set its RTSP authentication to digest",
             )),

@@ -331,7 +331,7 @@ impl Session {
             Phase::Playing if !is_ok => self.alive.refused(now),
             Phase::Ending(..) => self.part(),
             Phase::Playing | Phase::Ports(_) | Phase::Over => {}
-            Phase::Describe => self.fail(now, refused(method, status)),
+            Phase::Describe => self.fail(now, refused(method, status, message.is_http)),
         }
     }
 
@@ -453,7 +453,7 @@ impl Session {
             return self.setup(now, n);
         }
         self.alive.manner.prefers_udp = false;
-        let e = if status == 461 { way_refused(self.transport) } else { refused("SETUP", status) };
+        let e = if status == 461 { way_refused(self.transport) } else { refused("SETUP", status, false) };
         self.fail(now, e);
     }
 
@@ -514,7 +514,7 @@ impl Session {
             return self.play_next(now);
         }
         self.alive.manner.skips_range = false;
-        self.fail(now, refused("PLAY", status));
+        self.fail(now, refused("PLAY", status, false));
     }
 
     /// Sends a sign of life.

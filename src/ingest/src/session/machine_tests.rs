@@ -227,7 +227,7 @@ fn a_password_is_tried_once() {
     assert_eq!(rig.error().kind(), ErrorKind::Unsupported);
     let mut rig = at("rtsp://me@cam/live");
     rig.hears(status(401));
-    assert_eq!(rig.error().kind(), ErrorKind::Unsupported);
+    assert_eq!(rig.error().kind(), ErrorKind::Unauthenticated);
 }
 
 #[test]

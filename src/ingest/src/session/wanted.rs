@@ -62,7 +62,14 @@ impl Wanted {
         if described.lines.is_empty() {
             return Err(Error::invalid("its answer describes no pictures (SDP): check the path in its URL"));
         }
-        let chosen = choose(&described.lines, sound);
+        let mut chosen = choose(&described.lines, sound);
+        let (has_pictures, has_sound) = described.encrypted;
+        if has_pictures && chosen.picture.is_none() {
+            return Err(unsupported("its pictures are encrypted (SRTP): switch that off there, or use rtsps://"));
+        }
+        if has_sound && sound && chosen.sound.is_none() {
+            chosen.notices.push("its sound is encrypted (SRTP) and left out".into());
+        }
         let Some(picture) = chosen.picture else {
             return Err(unsupported(chosen.refusal.unwrap_or_else(|| "it offers no pictures".into())));
         };

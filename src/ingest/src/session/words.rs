@@ -23,8 +23,12 @@ pub(super) fn unauthenticated(what: impl Into<String>) -> Error {
 }
 
 /// A status that ends the session (RFC 2326 section 11, and what cameras borrow from HTTP).
-pub(super) fn refused(method: &str, status: u16) -> Error {
+pub(super) fn refused(method: &str, status: u16, is_http: bool) -> Error {
     use ErrorKind::{Invalid, Unauthenticated, Unavailable, Unsupported};
+    if is_http && matches!(status, 400 | 405 | 501 | 505) {
+        let what = format!("it answers in HTTP, not in RTSP ({status}): check the port in its URL");
+        return Error::new(Unavailable, what).with_inside(format!("answer to {method}"));
+    }
     let (kind, what) = match status {
         401 | 407 => (Unauthenticated, "refuses user and password: check them in its URL"),
         402 => (Unavailable, "asks for a payment"),
@@ -74,13 +78,14 @@ mod tests {
     #[test]
     fn every_status_has_a_sentence() {
         for status in 100..=999 {
-            let e = refused("DESCRIBE", status);
+            let e = refused("DESCRIBE", status, status % 2 == 0);
             let kinds =
                 [ErrorKind::Unauthenticated, ErrorKind::Unavailable, ErrorKind::Unsupported, ErrorKind::Invalid];
             assert!(kinds.contains(&e.kind()), "{status}");
             assert!(e.message().starts_with("it ") && !e.message().ends_with('.'), "{}", e.message());
         }
-        assert_eq!(refused("PLAY", 404).message(), "it has no such stream: check the path in its URL (404)");
+        assert_eq!(refused("PLAY", 404, true).message(), "it has no such stream: check the path in its URL (404)");
+        assert!(refused("DESCRIBE", 400, true).message().contains("not in RTSP"));
         assert_eq!(clean("a\r\nb\u{7f}").as_str(), "ab");
         assert_eq!(clean(&"x".repeat(1000)).len(), MOST_WORDS);
     }

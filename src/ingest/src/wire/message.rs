@@ -24,6 +24,8 @@ pub(crate) struct Message {
     pub body: Bytes,
     /// Whether the body was larger than is taken.
     pub too_large: bool,
+    /// Whether it calls itself HTTP.
+    pub is_http: bool,
 }
 
 impl Message {
@@ -31,7 +33,9 @@ impl Message {
     pub fn parse(head: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(head);
         let mut lines = text.split('\n').map(|line| line.trim_end_matches('\r'));
-        let start = start(lines.next()?)?;
+        let first = lines.next()?;
+        let start = start(first)?;
+        let is_http = first.trim_start().get(..4).is_some_and(|p| p.eq_ignore_ascii_case("HTTP"));
         let mut headers: Vec<(String, String)> = Vec::new();
         for line in lines {
             // A folded line goes on with the header before (RFC 2822 2.2.3).
@@ -47,7 +51,7 @@ impl Message {
                 headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
             }
         }
-        Some(Self { start, headers, body: Bytes::new(), too_large: false })
+        Some(Self { start, headers, body: Bytes::new(), too_large: false, is_http })
     }
 
     /// The first header of that name, which is in small letters.

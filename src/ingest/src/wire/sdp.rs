@@ -18,8 +18,10 @@ const FRAME_RATES: std::ops::RangeInclusive<f32> = 0.01..=1000.0;
 pub(crate) struct Description {
     /// `a=control` of the whole.
     pub control: Option<String>,
-    /// Its lines, in order.
+    /// Its lines, in order; encrypted ones (SRTP) are of no kind that is taken.
     pub lines: Vec<Line>,
+    /// Whether pictures, and sound, are offered encrypted.
+    pub encrypted: (bool, bool),
 }
 
 /// Where `sendonly` is said decides who speaks; it is known at the end only.
@@ -50,7 +52,14 @@ pub(crate) fn parse(body: &[u8]) -> Description {
         match (kind.trim().trim_start_matches('\u{feff}'), out.lines.last_mut()) {
             ("m", _) if count >= MOST_LINES => is_full = true,
             ("m", _) => {
-                out.lines.push(media(value));
+                let mut line = media(value);
+                // RTP/SAVP (RFC 3711), RTP/SAVPF, UDP/TLS/RTP/SAVP.
+                if value.split_whitespace().nth(2).is_some_and(|p| p.to_ascii_uppercase().contains("SAVP")) {
+                    out.encrypted.0 |= line.kind == Kind::Video;
+                    out.encrypted.1 |= line.kind == Kind::Audio;
+                    line.kind = Kind::Other;
+                }
+                out.lines.push(line);
                 said.push(Said::default());
             }
             _ if is_full => {}
@@ -315,6 +324,13 @@ mod tests {
             |rate: &str| parse(format!("m=video 0 RTP/AVP 96\na=framerate:{rate}").as_bytes()).lines[0].frame_rate;
         let rates = ["25", " 29.97", "0", "NaN", "-1", "1e9", "x"].map(framed);
         assert_eq!(rates, [Some(25.0), Some(29.97), None, None, None, None, None]);
+    }
+
+    #[test]
+    fn encrypted_lines_are_not_taken() {
+        let sdp = parse(b"m=video 0 RTP/SAVP 96\nm=audio 0 RTP/AVP 8\nm=video 0 RTP/AVP 96");
+        assert_eq!(sdp.lines.iter().map(|l| l.kind).collect::<Vec<_>>(), [Kind::Other, Kind::Audio, Kind::Video]);
+        assert_eq!(sdp.encrypted, (true, false));
     }
 
     #[test]
