@@ -136,7 +136,7 @@ impl Shell<'_> {
             while let Some(output) = self.session.poll() {
                 match output {
                     Output::End(result) => {
-                        self.hand_over();
+                        self.hand_over(is_stopping);
                         return result;
                     }
                     Output::Connect(url) => tokio::select! {
@@ -147,7 +147,7 @@ impl Shell<'_> {
                     output => self.obey(output).await,
                 }
             }
-            if !self.hand_over() {
+            if !self.hand_over(is_stopping) {
                 is_stopping = true;
                 self.session.stop(self.clock.mono());
                 continue;
@@ -159,20 +159,21 @@ impl Shell<'_> {
                     is_stopping = true;
                     self.session.stop(self.clock.mono());
                 }
+                // Before what a camera may send without end.
+                () = ring(&mut timer) => self.session.tick(self.clock.mono()),
                 read = Link::read_of(&mut self.link, self.session.buffer()) => self.has_read(read),
                 () = self.datagrams.arrive() => {
                     let now = self.clock.mono();
                     self.datagrams.take_in(|track, is_rtcp, data| self.session.datagram(now, track, is_rtcp, data));
                     self.session.settle(now);
                 }
-                () = ring(&mut timer) => self.session.tick(self.clock.mono()),
             }
         }
     }
 
-    /// Gives on what came. False: nobody wants more.
-    fn hand_over(&mut self) -> bool {
-        self.session.taken().drain(..).all(|intake| self.sink.take(intake))
+    /// Gives on what came, as long as somebody wants it. False: nobody wants more.
+    fn hand_over(&mut self, is_stopping: bool) -> bool {
+        self.session.taken().drain(..).all(|intake| is_stopping || self.sink.take(intake))
     }
 
     /// A connection is open: says whose it is, once, and takes in what came with it.
