@@ -2,10 +2,14 @@
 //! holds of every picture. Behind the feature `fuzzing`; a mutator in the tests drives them too.
 
 use crate::format::{Direction, Kind, Line, PayloadType};
-use crate::rtp::Tracks;
+use crate::rtp::{Tracks, choose};
+use crate::session::{Manner, Output, Session, Settings};
+use crate::wire::sdp;
+use crate::wire::url::CameraUrl;
 use bytes::Bytes;
 use perch_base::time::MonoTime;
-use perch_domain::ingest::Intake;
+use perch_domain::ingest::{Intake, Transport};
+use std::time::Duration;
 
 /// Most that one input may leave behind as pictures and sound, for each byte of it and at least.
 const MOST_OUT: usize = 4096;
@@ -14,8 +18,15 @@ const MOST_OUT: usize = 4096;
 pub type Entry = fn(&[u8]);
 
 /// All entries, by name.
-pub const ENTRIES: [(&str, Entry); 5] =
-    [("h264", h264), ("h265", h265), ("jpeg", jpeg), ("sound", sound), ("parameter_sets", parameter_sets)];
+pub const ENTRIES: [(&str, Entry); 7] = [
+    ("h264", h264),
+    ("h265", h265),
+    ("jpeg", jpeg),
+    ("sound", sound),
+    ("parameter_sets", parameter_sets),
+    ("dialogue", dialogue),
+    ("description", description),
+];
 
 fn line(kind: Kind, encoding: &str, clock_hz: u32) -> Line {
     let parameters = Vec::new();
@@ -112,11 +123,59 @@ pub fn parameter_sets(data: &[u8]) {
     let _ = (h265::SliceHead::parse(data), h264::pps_ids(data), h265::pps_ids(data));
 }
 
+/// All that a camera says in its connection; the first byte chooses in what pieces it comes.
+pub fn dialogue(data: &[u8]) {
+    let (Some((step, data)), Ok(url)) = (data.split_first(), CameraUrl::parse("rtsp://me:secret@cam/live")) else {
+        return;
+    };
+    let (transport, manner, client_nonce) = (Transport::Auto, Manner::default(), "c".to_owned());
+    let mut now = MonoTime(0);
+    let mut session = Session::new(now, Settings { url, transport, sound: true, client_nonce, manner });
+    let mut is_over = obey(&mut session, now);
+    for part in data.chunks(1 + 7 * usize::from(*step)) {
+        session.buffer().extend_from_slice(part);
+        session.read(now);
+        is_over |= obey(&mut session, now);
+        now = now + Duration::from_millis(30);
+        session.tick(now);
+        is_over |= obey(&mut session, now);
+    }
+    session.stop(now);
+    session.tick(now + Duration::from_secs(2));
+    assert!(obey(&mut session, now) || is_over, "a session without an end");
+}
+
+/// Does what a session wants done. True: it is over.
+fn obey(session: &mut Session, now: MonoTime) -> bool {
+    let mut is_over = false;
+    while let Some(output) = session.poll() {
+        match output {
+            Output::Connect(_) => session.connected(now),
+            Output::OpenPorts(_) => session.opened(now, Ok((5000, 5001))),
+            Output::Send(bytes) => assert!(!bytes.windows(6).any(|w| w == b"secret"), "a password in clear"),
+            Output::End(_) => is_over = true,
+            _ => {}
+        }
+    }
+    session.taken().clear();
+    is_over
+}
+
+/// A description alone.
+pub fn description(data: &[u8]) {
+    let described = sdp::parse(data);
+    for payload in described.lines.iter().flat_map(|line| &line.payload_types) {
+        assert!(payload.number < 128 && payload.clock_hz > 0 && payload.channels > 0);
+    }
+    let chosen = choose(&described.lines, true);
+    assert!([chosen.picture, chosen.sound].into_iter().flatten().all(|n| n < described.lines.len()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rtp::fixtures::{AUDIO, I, P, Sender, Slice, VIDEO, picture, pps, sps};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     struct Random(u64);
 
@@ -160,6 +219,16 @@ mod tests {
         let mut out: Vec<Vec<u8>> = [plain, pieces, mixed, jpeg, h265].map(frame).to_vec();
         out.push([&[6][..], &frame(sound)].concat());
         out.push(sps(0, 40, 22, true, Some(2)));
+        let sdp = "v=0\r\na=control:*\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1\r\n\
+            a=control:t1\r\nm=audio 0 RTP/AVP 8\r\na=control:t2\r\n";
+        let ok = "RTSP/1.0 200 OK\r\nSession: 7;timeout=10\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n\r\n";
+        let described =
+            format!("RTSP/1.0 200 OK\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len());
+        let says = [ok, &described, ok, ok, ok].concat();
+        let packets: Vec<u8> =
+            (0..20).flat_map(|n| [b'$', 0, 0, 14, 0x80, 96, 0, n, 0, 0, 0, n, 0, 0, 0, 1, 0x65, 0x88]).collect();
+        out.push([&[40][..], says.as_bytes(), &packets, ok.as_bytes()].concat());
+        out.push(sdp.as_bytes().to_vec());
         out
     }
 

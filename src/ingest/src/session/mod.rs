@@ -1,6 +1,8 @@
 //! A session with a camera as a machine: `now` and what came in, what is to be sent, opened and waited for out. No clock, no socket.
 
 mod alive;
+#[cfg(test)]
+mod damage_tests;
 mod dialog;
 mod inlet;
 mod machine;

@@ -5,4 +5,5 @@
 
 mod cameras;
 mod hostile;
+mod scripts;
 mod support;
