@@ -29,6 +29,8 @@ const SLEW_PER_S: f64 = 0.5;
 /// Steps from unit to unit that are looked at for a rate that is plainly another.
 const STEPS: usize = 12;
 const AGREEING_STEPS: usize = 11;
+/// How many units that went on are remembered, where others go back between them.
+const ANCHORS: usize = 20;
 /// How fast sound is moved to where sender reports say, a microsecond.
 const SHIFT_SLEW: f64 = 0.005;
 
@@ -94,6 +96,8 @@ pub(crate) struct Timeline {
     spans: VecDeque<Span>,
     open: Option<Span>,
     steps: VecDeque<Step>,
+    /// Camera time and box time of the last units that went on, the latest last.
+    anchors: VecDeque<(f64, f64)>,
     /// Usual time from arrival to arrival.
     spacing: Option<f64>,
     /// What was given last, and for which arrival.
@@ -117,6 +121,7 @@ impl Timeline {
             spans: VecDeque::new(),
             open: None,
             steps: VecDeque::new(),
+            anchors: VecDeque::new(),
             spacing: None,
             given: None,
             last: i64::MIN,
@@ -142,6 +147,7 @@ impl Timeline {
         self.spans.clear();
         self.open = None;
         self.steps.clear();
+        self.anchors.clear();
     }
 
     /// Moves what is given by as much, slowly.
@@ -167,6 +173,7 @@ impl Timeline {
             None => {
                 self.known = Some(Known { stamp, media: 0.0, came });
                 self.offset = came;
+                self.anchors.push_back((0.0, came));
                 (came, false)
             }
             Some(known) => self.follow(known, stamp, came),
@@ -266,7 +273,31 @@ impl Timeline {
         self.span(media, came);
         let jumped = self.rise(since.min(2e6));
         self.follow_rate_of_steps();
-        (media + self.offset, jumped)
+        (self.place(media), jumped)
+    }
+
+    /// The time of a unit on the camera's scale. What goes on is an anchor; what goes back lies between those around it, so that the
+    /// order stays right while the offset moves.
+    fn place(&mut self, media: f64) -> f64 {
+        let time = media + self.offset;
+        let Some((last_media, last_time)) = self.anchors.back().copied() else {
+            self.anchors.push_back((media, time));
+            return time;
+        };
+        if media > last_media {
+            let time = if self.reorders { time.max(last_time + (media - last_media) / 16.0) } else { time };
+            if self.anchors.len() >= ANCHORS {
+                self.anchors.pop_front();
+            }
+            self.anchors.push_back((media, time));
+            return time;
+        }
+        let after = self.anchors.iter().position(|(anchor, _)| *anchor >= media).unwrap_or(0);
+        match (after.checked_sub(1).and_then(|n| self.anchors.get(n)), self.anchors.get(after)) {
+            (Some((m1, t1)), Some((m2, t2))) if m2 > m1 => t1 + (media - m1) / (m2 - m1) * (t2 - t1),
+            (None, Some((m2, t2))) => t2 - (m2 - media),
+            _ => time,
+        }
     }
 
     /// Takes the delay of a unit into its span.

@@ -14,6 +14,7 @@ use super::units::{Trouble, Units};
 use crate::format::{Line, PayloadType};
 use bytes::Bytes;
 use perch_base::time::MonoTime;
+use perch_domain::bitstream::nal_units;
 use perch_domain::ingest::{Intake, Picture, PictureCodec, Shape, Sound, SoundFormat};
 
 /// What a track carries.
@@ -81,7 +82,14 @@ impl Track {
         let mut units = Units::new(codec);
         for name in ["sprop-vps", "sprop-sps", "sprop-pps", "sprop-parameter-sets"] {
             let sets = payload.parameter(name).into_iter().flat_map(|sets| sets.split(',')).take(512);
-            sets.filter_map(text::from_base64).for_each(|set| units.sdp_set(set));
+            for set in sets.filter_map(text::from_base64) {
+                // Some write start codes before them.
+                if set.starts_with(&[0, 0]) {
+                    nal_units(&set).for_each(|set| units.sdp_set(set.to_vec()));
+                } else {
+                    units.sdp_set(set);
+                }
+            }
         }
         let media = Media::Nals(Box::new(Nals {
             packets: NalPackets::new(codec, numbered),
