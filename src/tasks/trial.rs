@@ -20,7 +20,7 @@ use perch_domain::update::{
     GateCamera, GateSigns, GateVerdict, HealthGate, Proof, ProofCamera, TRIAL_WITHIN, UpdatePort, proof,
 };
 use perch_media::parts::{PartPackets, Parts};
-use perch_store::{GopPackets, Meta, Recordings};
+use perch_store::{FragmentPackets, Meta, Recordings};
 use perch_update::Updater;
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,7 +175,7 @@ async fn prove(trial: &Trial, before: &Before) -> Result<()> {
             let part = next_part(&trial.clock, &camera).await?;
             let start = TimeAnchor::new(trial.clock.utc(), trial.clock.mono()).utc(part.start);
             blocking(what, move || {
-                let packets = GopPackets { packets: part.packets, end: part.end, delay: part.delay };
+                let packets = FragmentPackets { packets: part.packets, end: part.end, delay: part.delay };
                 recordings.prove_recording(&camera.config.id, start, part.start, &packets)
             })
             .await

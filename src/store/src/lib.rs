@@ -68,7 +68,7 @@ pub use fault::write_fault;
 pub use index::Index;
 pub use meta::Meta;
 pub use mp4::format::TrackFormat;
-pub use mp4::write::GopPackets;
+pub use mp4::write::FragmentPackets;
 pub use progress::OpenReport;
 pub use recordings::Recordings;
 pub use writer::SegmentWriter;

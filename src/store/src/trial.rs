@@ -3,7 +3,7 @@
 use crate::Recordings;
 use crate::fault::io_error;
 use crate::mp4::format::TrackFormat;
-use crate::mp4::write::GopPackets;
+use crate::mp4::write::FragmentPackets;
 use perch_base::ids::CameraId;
 use perch_base::secret::sha256;
 use perch_base::time::{MonoTime, Timestamp};
@@ -17,13 +17,19 @@ use std::io::Read;
 impl Recordings {
     /// Records what begins with a keyframe at `mono` (in UTC: `start`) as a file of its own, seals it, reads it back, and removes it. Errors
     /// name the step that failed.
-    pub fn prove_recording(&self, camera: &CameraId, start: Timestamp, mono: MonoTime, gop: &GopPackets) -> Result<()> {
-        let first = gop.packets.first().ok_or_else(|| Error::invalid("there is nothing to record"))?;
-        let has_audio = gop.packets.iter().any(|p| p.track == Track::Audio);
+    pub fn prove_recording(
+        &self,
+        camera: &CameraId,
+        start: Timestamp,
+        mono: MonoTime,
+        part: &FragmentPackets,
+    ) -> Result<()> {
+        let first = part.packets.first().ok_or_else(|| Error::invalid("there is nothing to record"))?;
+        let has_audio = part.packets.iter().any(|p| p.track == Track::Audio);
         let codec = first.codec.ok_or_else(|| Error::invalid("there is no picture to record"))?;
         let format = TrackFormat::from_keyframe(codec, &first.data, has_audio)?;
         let mut writer = self.create_segment(camera, start, None, &format)?;
-        writer.write_gop(mono, gop)?;
+        writer.write_fragment(mono, part)?;
         let sealed = writer.seal()?;
         self.index().write_waiting(None)?;
         let read = self.read_back(&sealed);

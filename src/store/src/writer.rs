@@ -6,7 +6,7 @@ use crate::fault::io_error;
 use crate::files::recording_path;
 use crate::live::Live;
 use crate::mp4::format::TrackFormat;
-use crate::mp4::write::{self, GopPackets, Position, Scratch};
+use crate::mp4::write::{self, FragmentPackets, Position, Scratch};
 use crate::mp4::{VIDEO_HZ, ticks};
 use crate::segments::sealed_state;
 use aws_lc_rs::digest;
@@ -121,14 +121,14 @@ impl SegmentWriter {
     ///
     /// Errors: `Invalid` when it begins before `start_of_file`, or the file with it and not with a keyframe; `Unavailable` when the disk is
     /// full, read-only or failing.
-    pub fn write_gop(&mut self, start_of_file: MonoTime, gop: &GopPackets) -> Result<u64> {
+    pub fn write_fragment(&mut self, start_of_file: MonoTime, part: &FragmentPackets) -> Result<u64> {
         self.buffer.clear();
-        let channels = if self.format.has_audio { gop.channels().max(1) } else { 0 };
+        let channels = if self.format.has_audio { part.channels().max(1) } else { 0 };
         let path = &self.path;
         let of_this = |e: Error| e.with_inside(format!("recording {path}"));
         let mut init_bytes = None;
         if self.size_bytes == 0 {
-            let delay_us = i64::try_from(gop.delay.as_micros()).unwrap_or(i64::MAX);
+            let delay_us = i64::try_from(part.delay.as_micros()).unwrap_or(i64::MAX);
             let delay_ticks = ticks(delay_us, VIDEO_HZ) as u64;
             write::init(&self.format, channels, delay_ticks, &mut self.buffer).map_err(of_this)?;
             init_bytes = Some(self.buffer.len() as u64);
@@ -137,7 +137,7 @@ impl SegmentWriter {
         let before = self.buffer.len() as u64;
         let mut position = self.position;
         let written =
-            write::fragment(&mut position, &self.format, start_of_file, gop, &mut self.scratch, &mut self.buffer)
+            write::fragment(&mut position, &self.format, start_of_file, part, &mut self.scratch, &mut self.buffer)
                 .map_err(of_this)?;
         let Some(mut fragment) = written else { return Ok(0) };
         fragment.offset_bytes = self.size_bytes + before;

@@ -6,7 +6,7 @@ use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
 use perch_domain::recording::{Fate, Input};
 use perch_media::parts::PartPackets;
-use perch_store::{GopPackets, Recordings, SegmentWriter, TrackFormat, write_fault};
+use perch_store::{FragmentPackets, Recordings, SegmentWriter, TrackFormat, write_fault};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -128,8 +128,8 @@ impl Disk for StoreDisk {
                 let (writer, start) =
                     self.open.as_mut().ok_or_else(|| Error::internal("there is no open file to write to"))?;
                 let packets = part.payload.packets.clone();
-                let packets = GopPackets { packets, end: part.end, delay: part.payload.delay };
-                writer.write_gop(*start, &packets).map(drop)
+                let packets = FragmentPackets { packets, end: part.end, delay: part.payload.delay };
+                writer.write_fragment(*start, &packets).map(drop)
             }
             Step::Seal => {
                 let sealed = self.open.take().map_or(Ok(()), |(writer, _)| writer.seal().map(drop));

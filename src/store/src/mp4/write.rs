@@ -25,7 +25,7 @@ pub(crate) const MAX_PICTURES_BYTES: usize = 32 << 20;
 
 /// What is written as one fragment: one or more GOPs, or a part of one.
 #[derive(Clone, Debug, Default)]
-pub struct GopPackets {
+pub struct FragmentPackets {
     /// Video (in a file's first fragment, its first is a keyframe) and sound; each track in order, the two mixed in any way; all on one
     /// clock.
     pub packets: Vec<SharedPacket>,
@@ -35,7 +35,7 @@ pub struct GopPackets {
     pub delay: Duration,
 }
 
-impl GopPackets {
+impl FragmentPackets {
     fn of(&self, track: Track) -> impl Iterator<Item = &SharedPacket> {
         self.packets.iter().filter(move |p| p.track == track)
     }
@@ -249,13 +249,13 @@ pub(crate) fn fragment(
     position: &mut Position,
     format: &TrackFormat,
     zero: MonoTime,
-    gop: &GopPackets,
+    part: &FragmentPackets,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> Result<Option<Fragment>> {
     // Players refuse a file with a sample in which nothing is.
     let video: Vec<&SharedPacket> =
-        gop.of(Track::Video).filter(|p| format::has_picture(format.codec, &p.data)).collect();
+        part.of(Track::Video).filter(|p| format::has_picture(format.codec, &p.data)).collect();
     let Some(first) = video.first() else { return Ok(None) };
     if position.sequence == 0 && !first.keyframe {
         return Err(Error::invalid("a file must begin with a keyframe"));
@@ -264,18 +264,18 @@ pub(crate) fn fragment(
         return Err(Error::new(ErrorKind::TooLarge, format!("a fragment holds more than {MAX_PICTURES_BYTES} bytes")));
     }
     let tick = |at: MonoTime| ticks(at.micros_since(zero), VIDEO_HZ);
-    let starts_at = first.pts + gop.delay;
+    let starts_at = first.pts + part.delay;
     if tick(starts_at) < 0 {
         return Err(Error::invalid("a fragment begins before its file"));
     }
     let begin = tick(starts_at).max(position.video_end_ticks);
     // Rounded positions, not rounded lengths: nothing adds up to a drift.
-    let ends = video.iter().skip(1).map(|p| p.pts + gop.delay).chain([gop.end]).map(tick);
-    let is_ordered = gop.delay.is_zero() && video.iter().all(|p| p.shown_later.is_zero());
+    let ends = video.iter().skip(1).map(|p| p.pts + part.delay).chain([part.end]).map(tick);
+    let is_ordered = part.delay.is_zero() && video.iter().all(|p| p.shown_later.is_zero());
     let mut at = begin;
     let mut entries: Vec<TrunEntry> = Vec::with_capacity(video.len());
     for (packet, end) in video.iter().zip(ends) {
-        let shown_later = tick(packet.shown() + gop.delay) - at;
+        let shown_later = tick(packet.shown() + part.delay) - at;
         let cts = (!is_ordered).then(|| shown_later.clamp(0, i64::from(i32::MAX)));
         let duration = (end - at).clamp(1, i64::from(u32::MAX));
         at += duration;
@@ -283,7 +283,7 @@ pub(crate) fn fragment(
     }
     let video_end_ticks = at;
     let flags = mark_keyframes(&video, &mut entries);
-    let sound = if format.has_audio { Sound::place(position.audio_end_ticks, zero, gop) } else { Sound::default() };
+    let sound = if format.has_audio { Sound::place(position.audio_end_ticks, zero, part) } else { Sound::default() };
 
     let mut moof = Moof { mfhd: Mfhd { sequence_number: position.sequence + 1 }, traf: Vec::with_capacity(2) };
     moof.traf.push(run(VIDEO, flags, begin, entries));
@@ -327,7 +327,7 @@ pub(crate) fn fragment(
     position.video_end_ticks = video_end_ticks;
     position.audio_end_ticks = sound.end_ticks.or(position.audio_end_ticks);
     let start_us = starts_at.micros_since(zero);
-    let duration_us = gop.end.micros_since(starts_at).max(1);
+    let duration_us = part.end.micros_since(starts_at).max(1);
     let size_bytes = (out.len() - base) as u64;
     Ok(Some(Fragment { offset_bytes: 0, size_bytes, start_us, duration_us, starts: first.keyframe }))
 }
@@ -393,9 +393,9 @@ struct Sound<'a> {
 impl<'a> Sound<'a> {
     /// Packets follow each other without a seam as long as their time stamps agree to [`AUDIO_SLACK_TICKS`]. A hole is bridged by the length of
     /// the sample before it (the fragment's start where there is none); what comes too early is dropped.
-    fn place(mut end: Option<i64>, zero: MonoTime, gop: &'a GopPackets) -> Self {
+    fn place(mut end: Option<i64>, zero: MonoTime, part: &'a FragmentPackets) -> Self {
         let mut sound = Self::default();
-        for packet in gop.of(Track::Audio) {
+        for packet in part.of(Track::Audio) {
             let at = ticks(packet.pts.micros_since(zero), AUDIO_HZ);
             if at < 0 || packet.data.is_empty() {
                 continue;
@@ -432,17 +432,17 @@ mod tests {
     use bytes::Bytes;
     use std::sync::Arc;
 
-    fn audio(ms: &[i64]) -> GopPackets {
+    fn audio(ms: &[i64]) -> FragmentPackets {
         let packet = |ms: &i64| {
             let data = Bytes::from_static(&[0xf8, 1, 2]);
             Arc::new(perch_domain::media::Packet::new(Track::Audio, data, MonoTime(*ms * 1000), true))
         };
-        GopPackets { packets: ms.iter().map(packet).collect(), ..Default::default() }
+        FragmentPackets { packets: ms.iter().map(packet).collect(), ..Default::default() }
     }
 
     fn placed(end: Option<i64>, ms: &[i64]) -> (i64, Vec<u32>, Option<i64>) {
-        let gop = audio(ms);
-        let s = Sound::place(end, MonoTime(0), &gop);
+        let part = audio(ms);
+        let s = Sound::place(end, MonoTime(0), &part);
         (s.begin_ticks, s.entries.iter().filter_map(|e| e.duration).collect(), s.end_ticks)
     }
 

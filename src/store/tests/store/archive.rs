@@ -53,7 +53,7 @@ fn an_export_of_many_files_runs_through_and_includes_what_is_being_written() {
     for n in 0..200 {
         let second = n % SECONDS;
         let mut w = store.recordings().create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
-        w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), second, MonoTime(0))).expect("written");
+        w.write_fragment(MonoTime(second as i64 * 1_000_000), &gop(clip(), second, MonoTime(0))).expect("written");
         if n < 199 {
             w.seal().expect("sealed");
         } else {
@@ -83,7 +83,7 @@ fn an_export_goes_on_where_the_format_changes_and_takes_sound_that_comes_later()
     silent.has_audio = false;
     let write = |at: usize, format: &TrackFormat, clip: &Clip, n: usize| {
         let mut w = store.recordings().create_segment(&camera(), s(at as f64), None, format).expect("created");
-        w.write_gop(MonoTime(n as i64 * 1_000_000), &gop(clip, n, MonoTime(0))).expect("written");
+        w.write_fragment(MonoTime(n as i64 * 1_000_000), &gop(clip, n, MonoTime(0))).expect("written");
         w.seal().expect("sealed");
     };
     write(0, &silent, clip(), 0);
@@ -111,7 +111,7 @@ fn a_format_that_changes_while_an_export_is_read_does_not_end_it() {
     record(&store, 0..2, None);
     let export = store.recordings().export(&camera(), range(0.0, 99.0)).expect("recorded");
     let mut w = store.recordings().create_segment(&camera(), s(2.0), None, &format(other_clip())).expect("created");
-    w.write_gop(MonoTime(0), &gop(other_clip(), 0, MonoTime(0))).expect("written");
+    w.write_fragment(MonoTime(0), &gop(other_clip(), 0, MonoTime(0))).expect("written");
     let path = b.dir.path().join("export.mp4");
     let data: Vec<u8> = export.chunks.flat_map(|c| c.expect("a chunk")).collect();
     std::fs::write(&path, data).expect("written");
@@ -126,14 +126,14 @@ fn a_command_exports_what_the_box_is_writing() {
     let mut silent = format(clip());
     silent.has_audio = false;
     let mut w = store.recordings().create_segment(&camera(), s(0.0), None, &silent).expect("created");
-    w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    w.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     w.seal().expect("sealed");
     let mut writer = store.recordings().create_segment(&camera(), s(1.0), None, &format(clip())).expect("created");
     let cli = Store::open_for_cli(b.config(), b.clock.clone()).expect("a command");
     let (_, path) = export(&b, &cli, range(0.0, 99.0));
     assert_eq!(probe(&path).video, FPS as u64, "nothing is in the new file yet");
     for n in 1..4 {
-        writer.write_gop(MonoTime(1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
+        writer.write_fragment(MonoTime(1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
     }
     // As it is in the midst of a write.
     let file = b.files().pop().expect("the open one");
@@ -314,7 +314,7 @@ fn retention_works_through_many_pages() {
     for n in 0..600 {
         let second = n % SECONDS;
         let mut w = store.recordings().create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
-        w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), second, MonoTime(0))).expect("written");
+        w.write_fragment(MonoTime(second as i64 * 1_000_000), &gop(clip(), second, MonoTime(0))).expect("written");
         w.seal().expect("sealed");
     }
     drop(store);
@@ -357,7 +357,7 @@ fn the_disk_tells_how_long_it_lasts() {
     b.clock.advance(Duration::from_secs(2 * 86_400));
     let at = b.now().plus_micros(-1_000_000);
     let mut w = store.recordings().create_segment(&camera(), at, None, &format(clip())).expect("created");
-    w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    w.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     let one = w.seal().expect("sealed").size_bytes;
     let days = store.recordings().disk().days_at_this_rate.expect("a day's rate");
     assert!((days / ((1u64 << 30) as f32 / one as f32) - 1.0).abs() < 0.01, "{days}");
@@ -418,7 +418,8 @@ fn the_running_sum_of_bytes_is_right() {
                 let id = (dice.below(3) == 0).then(|| store.index().begin_event(&event(at)).expect("started").id);
                 let mut w = store.recordings().create_segment(&camera(), s(at), id, &format(clip())).expect("created");
                 for n in second..second + 1 + dice.below(3) as usize {
-                    w.write_gop(MonoTime(second as i64 * 1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
+                    w.write_fragment(MonoTime(second as i64 * 1_000_000), &gop(clip(), n, MonoTime(0)))
+                        .expect("written");
                 }
                 at += 2.0;
                 if dice.below(4) > 0 { drop(w.seal().expect("sealed")) } else { drop(w) }

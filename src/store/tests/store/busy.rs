@@ -43,12 +43,12 @@ fn files_go_on_and_rows_follow_in_order() {
     let event = store.index().begin_event(&event(5.0)).expect("started").id;
     record(&store, 0..2, None);
     let mut open = store.recordings().create_segment(&camera(), s(2.0), None, &format(clip())).expect("created");
-    open.write_gop(MonoTime(2_000_000), &gop(clip(), 2, MonoTime(0))).expect("written");
+    open.write_fragment(MonoTime(2_000_000), &gop(clip(), 2, MonoTime(0))).expect("written");
 
     let holder = Holder::new(&b);
     let begin = Instant::now();
-    open.write_gop(MonoTime(2_000_000), &gop(clip(), 3, MonoTime(0))).expect("written");
-    open.write_gop(MonoTime(2_000_000), &gop(clip(), 4, MonoTime(0))).expect("written");
+    open.write_fragment(MonoTime(2_000_000), &gop(clip(), 3, MonoTime(0))).expect("written");
+    open.write_fragment(MonoTime(2_000_000), &gop(clip(), 4, MonoTime(0))).expect("written");
     let before = open.seal().expect("sealed");
     assert_eq!((before.state, before.fragments.len()), (SegmentState::Sealed, 3));
     // An event: its file begins with what the one before ends with, which is cut.
@@ -100,7 +100,7 @@ fn a_crash_in_between_loses_no_picture() {
     record(&store, 2..5, None);
     record(&store, 5..7, Some(event));
     let mut open = store.recordings().create_segment(&camera(), s(7.0), None, &format(clip())).expect("created");
-    open.write_gop(MonoTime(7_000_000), &gop(clip(), 7, MonoTime(0))).expect("written");
+    open.write_fragment(MonoTime(7_000_000), &gop(clip(), 7, MonoTime(0))).expect("written");
     drop(open);
     let before: Vec<_> = shape(&all(&store)).iter().map(|x| (x.0, x.1, x.2)).collect();
     drop(store);
@@ -118,7 +118,7 @@ fn an_event_that_is_entered_late_still_gets_its_files() {
     let holder = Holder::new(&b);
     let id = perch_base::ids::EventId(s(5.0).as_micros());
     let mut w = store.recordings().create_segment(&camera(), s(4.0), Some(id), &format(clip())).expect("created");
-    w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    w.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     holder.let_go();
     store.recordings().enforce_retention(false).expect("the row follows");
     assert_eq!(store.index().begin_event(&event(5.0)).expect("entered late").id, id);
@@ -136,7 +136,7 @@ fn a_file_that_is_begun_before_its_event_is_entered_has_it_at_once() {
     assert_ne!(promised.id, other.id, "two cameras, one moment");
     let mut file =
         store.recordings().create_segment(&camera(), s(0.0), Some(other.id), &format(clip())).expect("created");
-    file.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    file.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     // As after a power cut now.
     assert_eq!(all(&store).iter().map(|f| f.event).collect::<Vec<_>>(), [Some(other.id)]);
     drop(file);
@@ -286,7 +286,7 @@ fn what_was_recorded_is_sealed_however_much_waits() {
     let b = TestStore::new();
     let store = b.open();
     let mut open = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
-    open.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    open.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     let holder = Holder::new(&b);
     let at = |n: i64| s(10.0).plus_micros(n * 10_000_000);
     let note = |n: i64| store.recordings().note_gap(&camera(), at(n), at(n).plus_micros(1_000_000), GapCause::NoMotion);

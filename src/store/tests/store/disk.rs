@@ -63,7 +63,7 @@ fn room_is_made_by_the_oldest_though_the_index_does_not_know_it_yet() {
         let mut w =
             store.recordings().create_segment(&camera(), s(days * DAY), None, &format(clip())).expect("created");
         for n in 0..SECONDS {
-            w.write_gop(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
+            w.write_fragment(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
         }
         w.seal().expect("sealed");
     }
@@ -98,7 +98,7 @@ fn a_start_on_a_read_only_disk_reads_and_heals() {
     let running = store.index().begin_event(&event(3.0)).expect("started").id;
     let mut cut =
         store.recordings().create_segment(&camera(), s(3.0), Some(running), &format(clip())).expect("created");
-    cut.write_gop(MonoTime(3_000_000), &gop(clip(), 3, MonoTime(0))).expect("written");
+    cut.write_fragment(MonoTime(3_000_000), &gop(clip(), 3, MonoTime(0))).expect("written");
     drop(cut);
     drop(store);
     mount.remount("ro");
@@ -217,7 +217,7 @@ fn sealing_and_settling_at_once_seal_once() {
         for n in 0..50 {
             let mut w =
                 store.recordings().create_segment(&camera(), s(n as f64), None, &format(clip())).expect("created");
-            w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+            w.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
             let sealed = w.seal();
             if sealed.is_err() {
                 done.store(true, Ordering::Relaxed);

@@ -72,7 +72,7 @@ fn the_box_records_at_once_and_takes_the_rest_in_beside_that() {
     assert_eq!(store.recordings().disk().taking_in.map(|t| t.files_done), Some(0));
     record(&store, 0..2, None);
     let mut writer = store.recordings().create_segment(&camera(), s(99.0), None, &format(clip())).expect("created");
-    writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    writer.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     let recording = begin.elapsed();
     println!("{files} files: open after {opened:?}, recording after {recording:?}");
     assert!(opened < Duration::from_secs(3) && recording < Duration::from_secs(5), "{opened:?}, {recording:?}");
@@ -96,13 +96,13 @@ fn the_box_records_at_once_and_takes_the_rest_in_beside_that() {
     let store = b.start();
     assert!(store.recordings().disk().taking_in.is_some() && all(&store).len() as u64 >= so_far);
     let mut writer = store.recordings().create_segment(&camera(), s(99.5), None, &format(clip())).expect("created");
-    writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    writer.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     let begin = Instant::now();
     let report = store.recordings().reconcile().expect("compared");
     println!("the rest was taken in within {:?}", begin.elapsed());
     assert_eq!((report.adopted, report.lost, report.quarantined), (files as u64 - so_far, 0, 0), "{report:?}");
     assert_eq!(store.recordings().disk().taking_in, None);
-    writer.write_gop(MonoTime(0), &gop(clip(), 1, MonoTime(0))).expect("it was left alone");
+    writer.write_fragment(MonoTime(0), &gop(clip(), 1, MonoTime(0))).expect("it was left alone");
     assert_eq!(writer.seal().expect("sealed").fragments.len(), 2);
     assert_eq!(all(&store).len() as i64, files + 3, "each once, the file that the kill left too");
 }

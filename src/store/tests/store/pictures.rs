@@ -10,7 +10,7 @@ use perch_domain::media::{Packet, Track, VideoCodec};
 use perch_domain::playback::hls_playlist;
 use perch_domain::ports::ArchivePort;
 use perch_domain::recording::parts::{Cutter, Place};
-use perch_store::{GopPackets, Store, TrackFormat};
+use perch_store::{FragmentPackets, Store, TrackFormat};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -86,9 +86,9 @@ const PLAIN: &str = "-c:v libx264 -preset ultrafast -bf 0 -sc_threshold 0 -g";
 const H265: &str = "-c:v libx265 -preset ultrafast -x265-params log-level=error:open-gop=0:keyint=25:min-keyint=25:bframes=3:b-adapt=0";
 
 /// Parts as the recorder cuts them, with sound where `sound` is; the last one ends a picture after its last.
-fn parts(pictures: &[Picture], sound: &[Bytes]) -> Vec<(MonoTime, GopPackets)> {
+fn parts(pictures: &[Picture], sound: &[Bytes]) -> Vec<(MonoTime, FragmentPackets)> {
     let mut cutter = Cutter::default();
-    let mut out: Vec<(MonoTime, GopPackets)> = Vec::new();
+    let mut out: Vec<(MonoTime, FragmentPackets)> = Vec::new();
     let mut sound = sound.iter().enumerate().peekable();
     let shown_from_us = pictures[0].shown_us;
     for (n, p) in pictures.iter().enumerate() {
@@ -103,7 +103,7 @@ fn parts(pictures: &[Picture], sound: &[Bytes]) -> Vec<(MonoTime, GopPackets)> {
                 if let Some((_, before)) = out.last_mut() {
                     before.end = at;
                 }
-                out.push((at, GopPackets { delay: cutter.delay(), ..Default::default() }));
+                out.push((at, FragmentPackets { delay: cutter.delay(), ..Default::default() }));
             }
             Place::Open => {}
             Place::Nowhere => panic!("picture {n} has no part"),
@@ -127,7 +127,7 @@ fn record(store: &Store, at: f64, pictures: &[Picture], sound: &[Bytes]) -> Segm
     let mut writer = store.recordings().create_segment(&camera(), s(at), None, &format).expect("created");
     let parts = parts(pictures, sound);
     for (_, part) in &parts {
-        writer.write_gop(parts[0].0, part).expect("written");
+        writer.write_fragment(parts[0].0, part).expect("written");
     }
     writer.seal().expect("sealed")
 }

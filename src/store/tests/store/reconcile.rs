@@ -16,7 +16,7 @@ fn crash(store: Store, seconds: std::ops::Range<usize>) {
     let mut writer =
         store.recordings().create_segment(&camera(), s(seconds.start as f64), None, &format(clip())).expect("created");
     for n in seconds {
-        writer.write_gop(MonoTime(start), &gop(clip(), n, MonoTime(0))).expect("written");
+        writer.write_fragment(MonoTime(start), &gop(clip(), n, MonoTime(0))).expect("written");
     }
 }
 
@@ -405,7 +405,7 @@ fn the_time_the_box_was_off_is_reported_as_far_back_as_anything_is_kept() {
         let store = b.open();
         let mut w =
             store.recordings().create_segment(&camera(), s(-100.0 * DAY), None, &format(clip())).expect("created");
-        w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+        w.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
         w.seal().expect("sealed");
         drop(store);
         let store = b.open();
@@ -424,13 +424,13 @@ fn one_daemon_at_a_time_and_commands_beside_it() {
     cli.accounts().add_user("anna", "long enough", &Grant::all(Role::Admin), None, b.now()).expect("added");
     assert!(store.accounts().claimed().expect("asked"), "the daemon sees what the command did");
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
-    writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    writer.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     assert_eq!(
         store.recordings().reconcile().expect("again"),
         Default::default(),
         "files being written are left alone"
     );
-    writer.write_gop(MonoTime(0), &gop(clip(), 1, MonoTime(0))).expect("written");
+    writer.write_fragment(MonoTime(0), &gop(clip(), 1, MonoTime(0))).expect("written");
     writer.seal().expect("sealed");
     drop(store);
     drop(cli);
@@ -541,7 +541,7 @@ fn a_folder_that_cannot_be_read_keeps_no_other_from_being_taken_in() {
     for (camera, days) in [(camera(), 0.0), (camera(), 1.0), (camera(), 2.0), (yard.clone(), 0.0), (yard.clone(), 1.0)]
     {
         let mut w = store.recordings().create_segment(&camera, s(days * DAY), None, &format(clip())).expect("created");
-        w.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+        w.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
         w.seal().expect("sealed");
     }
     drop(store);

@@ -8,7 +8,7 @@ use perch_base::time::MonoTime;
 use perch_domain::archive::{GapCause, SegmentState};
 use perch_domain::media::Track;
 use perch_domain::ports::ArchivePort;
-use perch_store::{GopPackets, TrackFormat, write_fault};
+use perch_store::{FragmentPackets, TrackFormat, write_fault};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -53,7 +53,7 @@ fn what_is_being_written_can_be_played() {
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
     assert!(store.recordings().segments(&camera(), range(0.0, 60.0)).expect("asked").is_empty());
     for n in 0..3 {
-        writer.write_gop(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
+        writer.write_fragment(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
     }
     let [open] = &store.recordings().segments(&camera(), range(0.0, 60.0)).expect("asked")[..] else { panic!("one") };
     assert_eq!((open.state, open.end, open.fragments.len()), (SegmentState::Open, s(3.0), 3));
@@ -75,7 +75,7 @@ fn a_writer_that_goes_away_is_sealed_later() {
     let b = TestStore::new();
     let store = b.open();
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
-    writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    writer.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     drop(writer);
     assert_eq!(store.recordings().segments(&camera(), range(0.0, 9.0)).expect("asked")[0].state, SegmentState::Open);
     record(&store, 1..2, None);
@@ -91,14 +91,14 @@ fn nothing_written_leaves_nothing() {
     assert_eq!(writer.seal().expect("fine").fragments, []);
     assert!(b.files().is_empty());
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
-    let headless = GopPackets {
+    let headless = FragmentPackets {
         packets: gop(clip(), 0, MonoTime(0)).packets.split_off(1),
         end: MonoTime(1_000_000),
         ..Default::default()
     };
-    assert_eq!(writer.write_gop(MonoTime(0), &headless).expect_err("no keyframe").kind(), ErrorKind::Invalid);
+    assert_eq!(writer.write_fragment(MonoTime(0), &headless).expect_err("no keyframe").kind(), ErrorKind::Invalid);
     assert_eq!(
-        writer.write_gop(MonoTime(9), &gop(clip(), 0, MonoTime(0))).expect_err("before the file").kind(),
+        writer.write_fragment(MonoTime(9), &gop(clip(), 0, MonoTime(0))).expect_err("before the file").kind(),
         ErrorKind::Invalid
     );
     drop(writer);
@@ -118,7 +118,7 @@ fn two_files_of_one_millisecond_have_two_names() {
     assert_eq!(b.files().len(), 3);
     assert!(b.files()[1].to_string_lossy().ends_with("Z-2.mp4") || b.files()[1].to_string_lossy().ends_with("Z-1.mp4"));
     for (n, mut w) in writers.into_iter().enumerate() {
-        w.write_gop(MonoTime(n as i64 * 1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
+        w.write_fragment(MonoTime(n as i64 * 1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
         w.seal().expect("sealed");
     }
 }
@@ -138,7 +138,7 @@ fn holes_and_strays_in_the_sound_do_no_harm() {
             moved.pts.0 += (i as i64 % 3 - 1) * 7_000;
             *p = moved.into();
         }
-        writer.write_gop(MonoTime(0), &g).expect("written");
+        writer.write_fragment(MonoTime(0), &g).expect("written");
     }
     writer.seal().expect("sealed");
     let p = probe(&b.files()[0]);
@@ -156,7 +156,7 @@ fn without_sound_and_in_high_profile() {
     assert_eq!((format.size().expect("size"), format.has_audio), ((640, 360), false));
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format).expect("created");
     for n in 0..3 {
-        writer.write_gop(MonoTime(0), &gop(other_clip(), n, MonoTime(0))).expect("written");
+        writer.write_fragment(MonoTime(0), &gop(other_clip(), n, MonoTime(0))).expect("written");
     }
     writer.seal().expect("sealed");
     assert_eq!((probe(&b.files()[0]).video, probe(&b.files()[0]).audio), (45, 0));
@@ -167,8 +167,8 @@ fn a_picture_size_that_changes_inside_a_file_still_plays() {
     let b = TestStore::new();
     let store = b.open();
     let mut writer = store.recordings().create_segment(&camera(), s(0.0), None, &format(clip())).expect("created");
-    writer.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
-    writer.write_gop(MonoTime(0), &gop(other_clip(), 1, MonoTime(0))).expect("written");
+    writer.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    writer.write_fragment(MonoTime(0), &gop(other_clip(), 1, MonoTime(0))).expect("written");
     writer.seal().expect("sealed");
     assert_eq!(probe(&b.files()[0]).video, 2 * FPS as u64);
 }
@@ -205,15 +205,15 @@ fn an_event_takes_its_first_seconds_out_of_the_files_before() {
     record(&store, 6..8, None);
     // A file from before the clock was set back: it shows another time and stays.
     let mut later = store.recordings().create_segment(&camera(), s(500.0), None, &format(clip())).expect("created");
-    later.write_gop(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    later.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
     later.seal().expect("sealed");
     let id = store.index().begin_event(&event(7.0)).expect("started").id;
     let mut writer = store.recordings().create_segment(&camera(), s(2.0), Some(id), &format(clip())).expect("created");
     for n in 2..8 {
-        writer.write_gop(MonoTime(2_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
+        writer.write_fragment(MonoTime(2_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
     }
     store.recordings().trim_before(&camera(), s(2.0)).expect("trimmed");
-    writer.write_gop(MonoTime(2_000_000), &gop(clip(), 8, MonoTime(0))).expect("written");
+    writer.write_fragment(MonoTime(2_000_000), &gop(clip(), 8, MonoTime(0))).expect("written");
     writer.seal().expect("sealed");
 
     let all = store.recordings().segments(&camera(), range(-1.0, 600.0)).expect("asked");
@@ -242,7 +242,7 @@ fn a_clock_that_was_set_back_by_some_seconds_costs_no_picture() {
     let id = store.index().begin_event(&event(5.0)).expect("started").id;
     let mut w = store.recordings().create_segment(&camera(), s(2.4), Some(id), &format(clip())).expect("created");
     for n in 0..9 {
-        w.write_gop(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
+        w.write_fragment(MonoTime(0), &gop(clip(), n, MonoTime(0))).expect("written");
     }
     store.recordings().trim_before(&camera(), s(2.4)).expect("nothing to cut");
     w.seal().expect("sealed");
@@ -266,7 +266,7 @@ fn a_file_that_went_meanwhile_keeps_no_other_from_being_cut() {
     std::fs::remove_file(b.files().remove(0)).expect("removed");
     let mut w = store.recordings().create_segment(&camera(), s(1.0), None, &format(clip())).expect("created");
     for n in 1..5 {
-        w.write_gop(MonoTime(1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
+        w.write_fragment(MonoTime(1_000_000), &gop(clip(), n, MonoTime(0))).expect("written");
     }
     store.recordings().trim_before(&camera(), s(1.0)).expect("cut");
     w.seal().expect("sealed");
@@ -294,7 +294,7 @@ fn a_full_disk_stops_nothing_for_ever() {
             Ok(w) => w,
             Err(e) => break e,
         };
-        if let Err(e) = writer.write_gop(MonoTime(n as i64 * 1_000_000), &gop(clip(), n, MonoTime(0))) {
+        if let Err(e) = writer.write_fragment(MonoTime(n as i64 * 1_000_000), &gop(clip(), n, MonoTime(0))) {
             break e;
         }
         match writer.seal() {
@@ -354,7 +354,7 @@ fn cost_of_a_gop() {
         for i in 0..60 {
             let n = i % gops.len();
             let zero = MonoTime((n as i64 - i as i64) * 1_000_000);
-            writer.write_gop(zero, &gops[n]).expect("written");
+            writer.write_fragment(zero, &gops[n]).expect("written");
         }
         writer.seal().expect("sealed");
     }

@@ -14,7 +14,7 @@ use perch_domain::media::{Packet, Track, VideoCodec};
 use perch_domain::motion::Cause;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
-use perch_store::{Config, GopPackets, NewEvent, Store, TrackFormat};
+use perch_store::{Config, FragmentPackets, NewEvent, Store, TrackFormat};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -97,7 +97,7 @@ fn packet(track: Track, data: &Bytes, us: i64, keyframe: bool) -> Arc<Packet> {
 }
 
 /// Second `n` of a clip as a GOP; its clock starts at `zero`.
-pub fn gop(clip: &Clip, n: usize, zero: MonoTime) -> GopPackets {
+pub fn gop(clip: &Clip, n: usize, zero: MonoTime) -> FragmentPackets {
     let at = |i: usize| zero.0 + i as i64 * 1_000_000 / FPS;
     let frames = n * FPS as usize..(n + 1) * FPS as usize;
     let mut packets: Vec<_> =
@@ -105,7 +105,7 @@ pub fn gop(clip: &Clip, n: usize, zero: MonoTime) -> GopPackets {
     let sound = clip.audio.iter().enumerate().map(|(i, p)| packet(Track::Audio, p, zero.0 + i as i64 * 20_000, true));
     let (from, to) = (at(frames.start), at(frames.end));
     packets.extend(sound.filter(|p| (from..to).contains(&p.pts.0)));
-    GopPackets { packets, end: MonoTime(to), ..Default::default() }
+    FragmentPackets { packets, end: MonoTime(to), ..Default::default() }
 }
 
 pub fn format(clip: &Clip) -> TrackFormat {
@@ -200,7 +200,7 @@ pub fn record(store: &Store, seconds: std::ops::Range<usize>, event: Option<Even
         store.recordings().create_segment(&camera(), s(seconds.start as f64), event, &format(clip())).expect("created");
     let zero = MonoTime(seconds.start as i64 * 1_000_000);
     for n in seconds {
-        writer.write_gop(zero, &gop(clip(), n, MonoTime(0))).expect("written");
+        writer.write_fragment(zero, &gop(clip(), n, MonoTime(0))).expect("written");
     }
     writer.seal().expect("sealed")
 }
