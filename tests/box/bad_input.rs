@@ -8,6 +8,7 @@ use crate::support::{ffmpeg, s, skipped, wait_until};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 const ALWAYS: &str = "motion = { enabled = false }\nrecord = { mode = \"continuous\", segment_max_s = 5 }";
 
@@ -366,6 +367,8 @@ fn a_disk_that_turns_read_only_pauses_recording_and_nothing_else() {
     let deadline = std::time::Instant::now() + s(120);
     while !mount.remount(libc::MS_RDONLY) {
         assert!(std::time::Instant::now() < deadline, "the file system could not be made read-only");
+        // Short against that moment, which a file's flush takes.
+        std::thread::sleep(Duration::from_micros(200));
     }
     let (_, reason) =
         wait_until("recording is paused", s(20), || Some(recording(&admin, "test")).filter(|r| r.0 == "paused"));

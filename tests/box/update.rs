@@ -80,7 +80,7 @@ fn a_command_installs_what_is_newer_and_refuses_the_rest() {
         ("0.0.1 board", "older than"),
         ("99.0.0 other", "is for `other`"),
         (&format!("{} board", env!("CARGO_PKG_VERSION")), "runs here already"),
-        ("99.0.0 board no-space-left", "could not be installed: no-space-left"),
+        ("99.0.0 board no-space-left", "could not be installed: there is not enough room for it"),
     ] {
         let ran = card.update(content, &[]);
         assert!(ran.code != Some(0) && ran.err.contains(want), "{content}: {ran:?}");
