@@ -127,9 +127,7 @@ pub const CASES: &[Case] = &[
     case("bareends", Right::NORMAL, "answers end their lines without a carriage return", || {
         mannered(|m| m.bare_line_ends = true)
     }),
-    case("busy", Right::NORMAL.beyond_ffmpeg(), "503 to the first two DESCRIBE", || {
-        refuses("DESCRIBE", "503 Service Unavailable", 2)
-    }),
+    case("busy", Right::NORMAL, "503 to the first two DESCRIBE", || refuses("DESCRIBE", "503 Service Unavailable", 2)),
     case("busyever", Right::none("503"), "503 to each DESCRIBE", || {
         refuses("DESCRIBE", "503 Service Unavailable", EVER)
     }),
@@ -137,9 +135,7 @@ pub const CASES: &[Case] = &[
         refuses("SETUP", "453 Not Enough Bandwidth", EVER)
     }),
     case("notfound", Right::none("404"), "404: the path is wrong", || refuses("DESCRIBE", "404 Not Found", EVER)),
-    case("play454", Right::NORMAL.beyond_ffmpeg(), "454 to the first PLAY", || {
-        refuses("PLAY", "454 Session Not Found", 1)
-    }),
+    case("play454", Right::NORMAL, "454 to the first PLAY", || refuses("PLAY", "454 Session Not Found", 1)),
     case("redirect", Right::NORMAL, "302 to another path of its own", || {
         mannered(|m| m.redirect = Some(Redirect::Path("/other")))
     }),
