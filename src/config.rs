@@ -198,6 +198,8 @@ mod tests {
     #[test]
     fn refusals_name_key_value_and_rule() {
         let cam = |rest: &str| format!("[[camera]]\nid = \"a\"\nsource = \"test\"\n{rest}");
+        let network = |rest: &str| format!("[[camera]]\nid = \"a\"\nsource = \"rtsp://h/x\"\n{rest}");
+        let secure = |rest: &str| format!("[[camera]]\nid = \"a\"\nsource = \"rtsps://h/x\"\n{rest}");
         for (text, want) in [
             ("[htp]\nlisten = \"x\"".to_owned(), "htp"),
             ("[http]\nlisten = \"nowhere\"".into(), "http.listen = \"nowhere\": must be"),
@@ -222,6 +224,32 @@ mod tests {
             ),
             (cam("motion = { zones = [[[0, 0], [1, 2], [0, 1]]] }"), "camera[0].motion.zones"),
             (cam("talkback = { sink = \"test\" }"), "camera[0].talkback"),
+            (cam("transport = \"udp\""), "camera[0].transport = …: is only for a network camera"),
+            (cam("tls = { ca_file = \"/a\" }"), "camera[0].tls = …: is only for a network camera"),
+            (cam("sub_source = \"rtsp://h/2\""), "camera[0].sub_source = …: is only for a network camera"),
+            (cam("aspect = \"16:9\""), "camera[0].aspect = …: is only for a network camera"),
+            (
+                network("transport = \"quic\""),
+                "camera[0].transport = \"quic\": must be one of auto, tcp, udp, multicast, http",
+            ),
+            (
+                network("tls = { ca_file = \"/a\" }"),
+                "camera[0].tls = …: is only for an address that begins with rtsps://",
+            ),
+            (
+                network("sub_source = \"rtsp://h/x\""),
+                "camera[0].sub_source = \"rtsp://h/…\": must differ from `source`",
+            ),
+            (network("sub_source = \"http://h/x\""), "camera[0].sub_source = \"http://h/…\": must be an address like"),
+            (network("aspect = \"wide\""), "camera[0].aspect = \"wide\": must be width:height"),
+            (network("codec = \"vp8\"\nrecord = { mode = \"off\" }"), "camera[0].codec = \"vp8\": must be h264"),
+            (secure("transport = \"udp\""), "camera[0].transport = \"udp\": must be auto, tcp or http with rtsps://"),
+            (secure("tls = { }"), "camera[0].tls.ca_file = \"\": or `sha256` is needed"),
+            (secure("tls = { sha256 = \"00\" }"), "camera[0].tls.sha256 = \"00\": must be the SHA-256 fingerprint"),
+            (
+                secure(&format!("tls = {{ ca_file = \"/a\", sha256 = \"{}\" }}", "00".repeat(32))),
+                "camera[0].tls.sha256 = …: must stand without `ca_file`",
+            ),
             (
                 cam("codec = \"vp8\"\nrecord = { mode = \"motion\" }"),
                 "camera[0].record.mode = \"motion\": must be `off` with codec",

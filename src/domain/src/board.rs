@@ -173,6 +173,8 @@ mod tests {
             id: perch_base::ids::CameraId::new("a").expect("valid"),
             name: "a".into(),
             source,
+            network: Default::default(),
+            aspect: None,
             codec: VideoCodec::H264,
             main: VideoSettings { width, height, fps, bitrate_kbps: 1000 },
             sub: VideoSettings { width: 640, height: 360, fps: 25, bitrate_kbps: 400 },

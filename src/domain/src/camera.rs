@@ -2,9 +2,10 @@
 
 use crate::media::VideoCodec;
 use crate::motion::MotionConfig;
+use crate::network_camera::{self, Aspect, NetworkSettings};
 use crate::pace::RateOwedBy;
 use crate::recording::RecordConfig;
-use crate::redact::{describe_url, hides_credentials};
+use crate::redact::{Shown, describe_url, hides_credentials};
 use crate::settings::Keys;
 use crate::text::check_meant;
 use perch_base::ids::CameraId;
@@ -23,7 +24,7 @@ pub enum Source {
     V4l2(String),
     /// A libcamera camera: the only one, or the one with this id.
     Libcamera(Option<String>),
-    /// An RTSP camera; H.264 is passed through. The URL may hold a user and password and is never printed.
+    /// A network camera; what it encodes itself is passed through. The URL may hold a user and password and is never printed.
     Rtsp(perch_base::secret::Secret),
 }
 
@@ -58,13 +59,18 @@ impl Source {
                 _ => Ok(Self::Libcamera(Some(id.to_owned()))),
             };
         }
-        if hides_credentials(text) {
-            return bad("write `/ ? # @` in a user name, password or path as %2F %3F %23 %40");
-        }
-        if (text.starts_with("rtsp://") || text.starts_with("rtsps://")) && !text.contains(char::is_whitespace) {
-            return Ok(Self::Rtsp(perch_base::secret::Secret::new(text.to_owned())));
+        if network_camera::is_url(text) || hides_credentials(text) {
+            return network_camera::parse_url(text).map(Self::Rtsp);
         }
         bad("must be test, file:PATH, v4l2:/dev/videoN, libcamera, libcamera:ID or rtsp://…")
+    }
+
+    /// The address of a network camera.
+    pub fn url(&self) -> Option<&perch_base::secret::Secret> {
+        match self {
+            Self::Rtsp(url) => Some(url),
+            Self::Test | Self::File(_) | Self::V4l2(_) | Self::Libcamera(_) => None,
+        }
     }
 
     /// The source for people, without credentials.
@@ -196,7 +202,11 @@ pub struct CameraConfig {
     pub name: String,
     /// Where pictures come from.
     pub source: Source,
-    /// How its video is encoded.
+    /// How a network camera is reached.
+    pub network: NetworkSettings,
+    /// The shape of a network camera's pictures, where it says nothing of it or something wrong.
+    pub aspect: Option<Aspect>,
+    /// How the box encodes its video.
     pub codec: VideoCodec,
     /// The main stream.
     pub main: VideoSettings,
@@ -222,7 +232,16 @@ impl CameraConfig {
         let default_name = id.as_ref().map(|i| i.to_string()).unwrap_or_default();
         let name = keys.text("name", &default_name, 1..=64);
         let source = keys.parsed("source", "", Source::parse);
+        let network = NetworkSettings::read(&mut keys, source.as_ref());
+        let aspect = keys.has("aspect").then(|| keys.parsed("aspect", "", Aspect::parse)).flatten();
+        let is_network = source.as_ref().is_none_or(|source| source.url().is_some());
+        if aspect.is_some() && !is_network {
+            keys.problem("aspect", Shown::nothing(), "is only for a network camera: others have square pixels");
+        }
         let codec = keys.choice("codec", "h264", &[("h264", VideoCodec::H264), ("vp8", VideoCodec::Vp8)]);
+        if codec == VideoCodec::Vp8 && source.as_ref().is_some_and(|source| source.url().is_some()) {
+            keys.problem("codec", "vp8", "must be h264 with a network camera: it encodes its pictures itself");
+        }
         let main = VideoSettings::read(&mut keys, &VideoSettings::MAIN);
         let mut of_sub = keys.section("sub");
         let sub = VideoSettings::read(&mut of_sub, &VideoSettings::sub_of(&main));
@@ -232,7 +251,7 @@ impl CameraConfig {
         let record = RecordConfig::read(keys.section("record"), codec, motion.enabled);
         keys.refuse_later(&LATER);
         keys.finish();
-        Some(Self { id: id?, name, source: source?, codec, main, sub, audio, record, motion })
+        Some(Self { id: id?, name, source: source?, network, aspect, codec, main, sub, audio, record, motion })
     }
 }
 

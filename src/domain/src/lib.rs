@@ -26,6 +26,7 @@ pub mod keyframe;
 pub mod lease;
 pub mod media;
 pub mod motion;
+pub mod network_camera;
 pub mod pace;
 pub mod pairing;
 pub mod playback;

@@ -30,7 +30,7 @@ pub struct Restart {
     /// Capture and microphone: the source, an encoding, sound, or the pictures that the detector gets. Live and recording see a
     /// jump and go on at the next keyframe.
     pub capture: bool,
-    /// The recorder: its file is sealed and the next one begins at a keyframe.
+    /// The recorder: its file, which holds one shape of picture, is sealed and the next one begins at a keyframe.
     pub recorder: bool,
     /// The detector, which then learns the scene again; an event that goes on ends.
     pub motion: bool,
@@ -72,9 +72,15 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
     // The branch that gives the detector its pictures is part of the pipeline.
     let detector_pictures = (old.motion.enabled, old.motion.fps) != (new.motion.enabled, new.motion.fps);
     let record = old.record != new.record;
+    let aspect = old.aspect != new.aspect;
     Restart {
-        capture: source || encodings || old.audio != new.audio || detector_pictures,
-        recorder: record,
+        capture: source
+            || encodings
+            || aspect
+            || old.network != new.network
+            || old.audio != new.audio
+            || detector_pictures,
+        recorder: record || aspect,
         // When an event ends is the recorder's setting too; another source is another scene.
         motion: old.motion != new.motion || record || source,
         stills: old.codec != new.codec || old.motion.enabled != new.motion.enabled,
@@ -110,7 +116,9 @@ impl RtspDescription {
 mod tests {
     use super::*;
     use crate::camera::{AudioSettings, AudioSource, Source};
+    use crate::ingest::Transport;
     use crate::motion::MotionConfig;
+    use crate::network_camera::{Aspect, NetworkSettings};
     use crate::recording::{RecordConfig, RecordMode};
     use proptest::prelude::*;
 
@@ -124,6 +132,8 @@ mod tests {
             id: id(name),
             name: name.to_owned(),
             source: Source::Test,
+            network: NetworkSettings::default(),
+            aspect: None,
             codec: VideoCodec::H264,
             main: video,
             sub: VideoSettings { width: 320, height: 180, ..video },
@@ -175,11 +185,17 @@ mod tests {
     fn a_change_restarts_only_what_it_concerns() {
         let none = Restart::default();
         type Edit = fn(&mut CameraConfig);
-        let table: [(&str, Edit, Restart); 11] = [
+        let table: [(&str, Edit, Restart); 13] = [
             ("name", |c| c.name = "Yard".into(), none),
             ("source", |c| c.source = Source::Libcamera(None), Restart { capture: true, motion: true, ..none }),
             ("codec", |c| c.codec = VideoCodec::Vp8, Restart { capture: true, stills: true, ..none }),
             ("main", |c| c.main.bitrate_kbps = 900, Restart { capture: true, ..none }),
+            (
+                "shape",
+                |c| c.aspect = Some(Aspect { width: 4, height: 3 }),
+                Restart { capture: true, recorder: true, ..none },
+            ),
+            ("transport", |c| c.network.transport = Transport::Udp, Restart { capture: true, ..none }),
             ("sub", |c| c.sub.width = 160, Restart { capture: true, ..none }),
             ("microphone", |c| c.audio.source = AudioSource::Test, Restart { capture: true, ..none }),
             ("gain", |c| c.audio.gain_db = 3.0, Restart { capture: true, ..none }),

@@ -25,6 +25,8 @@ async fn main() -> Result<()> {
         id: CameraId::new("cost")?,
         name: "cost".into(),
         source,
+        network: Default::default(),
+        aspect: None,
         codec: VideoCodec::H264,
         main: VideoSettings { width: 1280, height: 720, fps: 30, bitrate_kbps: 1000 },
         sub: VideoSettings { width: 640, height: 360, fps: 15, bitrate_kbps: 300 },

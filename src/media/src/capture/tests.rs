@@ -30,6 +30,8 @@ fn config(source: Source) -> CameraConfig {
         id: CameraId::new("front").expect("valid"),
         name: "Front".into(),
         source,
+        network: Default::default(),
+        aspect: None,
         codec: VideoCodec::H264,
         main: VideoSettings { width: 320, height: 240, fps: 20, bitrate_kbps: 500 },
         sub: VideoSettings { width: 160, height: 120, fps: 10, bitrate_kbps: 100 },
