@@ -21,6 +21,7 @@ use perch_domain::ports::LivePort;
 use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
 use perch_domain::update::UpdateConfig;
+use perch_media::capture::Means;
 use perch_media::pipeline::Library;
 use perch_media::still::Turns;
 use perch_media::{rtsp, webrtc};
@@ -83,12 +84,13 @@ impl App {
         let (recordings, meta) = (store.recordings().clone(), store.meta().clone());
         let bell = listen_for_commands(&config).await;
         let library = blocking("reading the pipelines", Library::installed).await?;
+        let means = Means { library, ingest: Arc::new(perch_ingest::Ingest::new(clock.clone())) };
         let (notices, _) = broadcast::channel(NOTICES);
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
 
         let set = Arc::new(CameraSet::default());
         for (c, last_event) in config.cameras.iter().zip(last_events(&config, &index).await?) {
-            set.set(Arc::new(Camera::new(c.clone(), clock.clone(), notices.clone(), last_event, &library)));
+            set.set(Arc::new(Camera::new(c.clone(), clock.clone(), notices.clone(), last_event, &means)));
         }
 
         let watchable = set.all().iter().map(|c| live_camera(c)).collect();
@@ -131,7 +133,7 @@ impl App {
             recordings: recordings.clone(),
             meta: meta.clone(),
             clock: clock.clone(),
-            library,
+            means,
             notices,
             live: live.clone(),
             rtsp: rtsp.clone(),

@@ -10,9 +10,8 @@ use perch_domain::camera::CameraConfig;
 use perch_domain::health::{CameraHealth, CameraState};
 use perch_domain::recording::RecordMode;
 use perch_domain::status::{CameraInfo, Notice, RecordingState, RecordingStatus};
-use perch_media::capture::Capture;
+use perch_media::capture::{Capture, Means};
 use perch_media::fanout::Hub;
-use perch_media::pipeline::Library;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::broadcast;
 
@@ -38,22 +37,36 @@ struct CameraLive {
     recording: RecordingStatus,
     last_event_at: Option<Timestamp>,
     recorder_rounds: u64,
+    /// Why the detector gets no pictures; empty while it does.
+    no_pictures: String,
+    /// Why it cannot judge those that it gets; empty while it can.
+    not_judged: String,
+    /// What is noted of live viewing.
+    live_note: Option<&'static str>,
 }
 
 impl Camera {
-    /// A camera that was just switched on; nothing runs yet. Its pipelines are made of `library`.
+    /// A camera that was just switched on; nothing runs yet. It is captured with `means`.
     pub fn new(
         config: CameraConfig,
         clock: SharedClock,
         notices: Notices,
         last_event_at: Option<Timestamp>,
-        library: &Arc<Library>,
+        means: &Means,
     ) -> Self {
         let (hub, wires) = (Hub::new(config.id.clone(), clock.clone()), Wires::default());
         let recording = not_yet_recorded(config.record.mode);
         let health = CameraHealth::starting(clock.utc());
-        let state = CameraLive { health, recording, last_event_at, recorder_rounds: 0 };
-        let capture = Capture::new(config.clone(), library.clone(), hub.clone(), clock.clone(), wires.luma.sink());
+        let state = CameraLive {
+            health,
+            recording,
+            last_event_at,
+            recorder_rounds: 0,
+            no_pictures: String::new(),
+            not_judged: String::new(),
+            live_note: None,
+        };
+        let capture = Capture::new(config.clone(), means.clone(), hub.clone(), clock.clone(), wires.luma.sink());
         let failures = Repeated::default();
         Self {
             config,
@@ -68,17 +81,20 @@ impl Camera {
     }
 
     /// The same camera with other settings: its fan-out, its state and what ties its tasks together are shared, so that whatever is
-    /// not run again goes on. Where `library` is given, it gets a new capture.
-    pub fn changed(&self, config: CameraConfig, library: Option<&Arc<Library>>) -> Self {
+    /// not run again goes on. Where `means` are given, it gets a new capture.
+    pub fn changed(&self, config: CameraConfig, means: Option<&Means>) -> Self {
         if config.record.mode != self.config.record.mode {
             self.set_recording(not_yet_recorded(config.record.mode));
         }
-        let again = |library: &Arc<Library>| {
+        let again = |means: &Means| {
             let (hub, luma) = (self.hub.clone(), self.wires.luma.sink());
-            Arc::new(Capture::new(config.clone(), library.clone(), hub, self.clock.clone(), luma))
+            Arc::new(Capture::new(config.clone(), means.clone(), hub, self.clock.clone(), luma))
         };
+        if means.is_some() {
+            self.forget_problems();
+        }
         Self {
-            capture: library.map_or_else(|| self.capture.clone(), again),
+            capture: means.map_or_else(|| self.capture.clone(), again),
             config,
             hub: self.hub.clone(),
             wires: self.wires.clone(),
@@ -151,15 +167,91 @@ impl Camera {
         }
     }
 
-    /// Sets why motion is not judged (empty: it is, or need not be), and tells everybody when it changed.
-    pub fn set_motion_problem(&self, problem: &str) {
-        if self.set_problem(problem, |health| &mut health.motion_problem) {
+    /// Sets why the sound of a network camera is not heard (empty: it is), and tells everybody when it changed.
+    pub fn set_sound(&self, problem: &str) {
+        if self.set_problem(problem, |health| &mut health.sound_problem) {
             let camera = &self.config.id;
             match problem {
+                "" => tracing::info!(%camera, "the camera's sound is heard again"),
+                problem => tracing::warn!(%camera, problem, "the camera's sound is not heard; the picture goes on"),
+            }
+        }
+    }
+
+    /// Sets why there is no small stream (empty: there is, or none is wanted), and tells everybody when it changed.
+    pub fn set_small_problem(&self, problem: &str) {
+        if self.set_problem(problem, |health| &mut health.small_problem) {
+            let camera = &self.config.id;
+            match problem {
+                "" => tracing::info!(%camera, "there is a small stream again"),
+                problem => tracing::warn!(%camera, problem, "there is no small stream; the large one goes on"),
+            }
+        }
+    }
+
+    /// Sets why motion is not judged (empty: it is, or need not be), and tells everybody when it changed.
+    pub fn set_motion_problem(&self, problem: &str) {
+        problem.clone_into(&mut self.lock().not_judged);
+        self.tell_motion_problem();
+    }
+
+    /// Sets why the detector gets no pictures (empty: it does, or none are wanted), and tells everybody when it changed.
+    pub fn set_no_pictures(&self, problem: &str) {
+        problem.clone_into(&mut self.lock().no_pictures);
+        self.tell_motion_problem();
+    }
+
+    fn tell_motion_problem(&self) {
+        let problem = {
+            let live = self.lock();
+            if live.no_pictures.is_empty() { live.not_judged.clone() } else { live.no_pictures.clone() }
+        };
+        if self.set_problem(&problem, |health| &mut health.motion_problem) {
+            let camera = &self.config.id;
+            match problem.as_str() {
                 "" => tracing::info!(%camera, "motion is judged again"),
                 problem => tracing::warn!(%camera, problem, "motion is not judged; the picture goes on"),
             }
         }
+    }
+
+    /// Notes what people should know although it goes on, and tells everybody once.
+    pub fn note(&self, what: &str) {
+        let mut live = self.lock();
+        if !live.health.note(what) {
+            return;
+        }
+        let health = live.health.clone();
+        drop(live);
+        tracing::warn!(camera = %self.config.id, what, "noted of the camera");
+        self.publish(Notice::Health { camera: self.config.id.clone(), health });
+    }
+
+    /// Notes how live viewing is limited (`None`: it is not), and tells everybody when that changed.
+    pub fn set_live_note(&self, note: Option<&'static str>) {
+        let mut live = self.lock();
+        let before = std::mem::replace(&mut live.live_note, note);
+        if before == note {
+            return;
+        }
+        live.health.notes.retain(|n| before.is_none_or(|before| n != before));
+        if let Some(note) = note {
+            live.health.note(note);
+        }
+        let health = live.health.clone();
+        drop(live);
+        tracing::info!(camera = %self.config.id, note = note.unwrap_or("it is not"), "how live viewing is limited");
+        self.publish(Notice::Health { camera: self.config.id.clone(), health });
+    }
+
+    /// What was said of a capture that is no more says nothing of the next.
+    fn forget_problems(&self) {
+        let mut live = self.lock();
+        live.no_pictures.clear();
+        live.live_note = None;
+        live.health.notes.clear();
+        live.health.small_problem.clear();
+        live.health.motion_problem = live.not_judged.clone();
     }
 
     /// Sets one of the problems beside the picture, and tells everybody. Returns whether it changed.
@@ -227,15 +319,18 @@ impl Camera {
     pub fn info(&self) -> CameraInfo {
         let live = self.lock().clone();
         let c = &self.config;
+        let offering = self.capture.offers_now();
+        let (width, height) = offering.shape.map_or((c.main.width, c.main.height), |s| (s.width, s.height));
         CameraInfo {
             id: c.id.clone(),
             name: c.name.clone(),
             source: Some(c.source.describe()),
-            width: c.main.width,
-            height: c.main.height,
+            width,
+            height,
+            display_width: offering.shape.map_or(width, |shape| shape.square().0),
             fps: c.main.fps,
-            codec: c.codec,
-            has_audio: c.has_audio(),
+            codec: offering.codec,
+            has_audio: offering.has_audio,
             record_mode: c.record.mode,
             motion_enabled: c.motion.enabled,
             health: live.health,
@@ -257,6 +352,14 @@ fn not_yet_recorded(mode: RecordMode) -> RecordingStatus {
     }
 }
 
+/// Means of a camera that is not captured.
+#[cfg(test)]
+pub fn test_means() -> Means {
+    let library = perch_media::pipeline::Library::load(None).expect("well formed");
+    let clock = Arc::new(perch_base::clock::SystemClock);
+    Means { library: Arc::new(library), ingest: Arc::new(perch_ingest::Ingest::new(clock)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,11 +372,10 @@ mod tests {
         let config = Config::parse("[[camera]]\nid = \"front\"\nsource = \"test\"", std::iter::empty()).expect("valid");
         let clock: SharedClock = Arc::new(ManualClock::new(Timestamp(0)));
         let (notices, mut news) = broadcast::channel(8);
-        let library = Arc::new(Library::load(None).expect("well formed"));
-        let camera = Camera::new(config.cameras[0].clone(), clock, notices, None, &library);
+        let camera = Camera::new(config.cameras[0].clone(), clock, notices, None, &test_means());
         let error = || {
             let e = Error::new(ErrorKind::Unavailable, "the source does not start");
-            e.with_inside("rtspsrc said so").with_source(std::io::Error::other("no route to /dev/video0"))
+            e.with_inside("v4l2src said so").with_source(std::io::Error::other("no route to /dev/video0"))
         };
         camera.set_failed(CameraState::Missing, &error());
         camera.set_sound_failed(&error());
@@ -282,9 +384,32 @@ mod tests {
         assert_eq!(health.sound_problem, "the source does not start");
         while let Ok(notice) = news.try_recv() {
             let shown = format!("{notice:?}");
-            assert!(!shown.contains("rtspsrc") && !shown.contains("/dev/video0"), "{shown}");
+            assert!(!shown.contains("v4l2src") && !shown.contains("/dev/video0"), "{shown}");
         }
         camera.set_sound_works();
         assert_eq!(camera.health().sound_problem, "");
+    }
+
+    #[test]
+    fn who_gets_no_pictures_and_who_cannot_judge_them_both_say_so() {
+        let config = Config::parse("[[camera]]\nid = \"front\"\nsource = \"test\"", std::iter::empty()).expect("valid");
+        let clock: SharedClock = Arc::new(ManualClock::new(Timestamp(0)));
+        let (notices, _news) = broadcast::channel(8);
+        let camera = Camera::new(config.cameras[0].clone(), clock, notices, None, &test_means());
+        let said = || camera.health().motion_problem;
+        camera.set_motion_problem("the light swings");
+        camera.set_no_pictures("not decoded");
+        assert_eq!(said(), "not decoded");
+        camera.set_motion_problem("");
+        assert_eq!(said(), "not decoded", "the detector knows nothing of it");
+        camera.set_motion_problem("the light swings");
+        camera.set_no_pictures("");
+        assert_eq!(said(), "the light swings");
+        camera.note("odd");
+        camera.set_live_note(Some("small"));
+        camera.note("odd");
+        assert_eq!(camera.health().notes, ["odd", "small"]);
+        camera.set_live_note(None);
+        assert_eq!(camera.health().notes, ["odd"]);
     }
 }

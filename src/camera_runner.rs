@@ -8,11 +8,13 @@ use crate::tasks;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::{Result, blocking};
-use perch_domain::camera::CameraConfig;
+use perch_domain::camera::{CameraConfig, VideoSettings};
+use perch_domain::media::Stream;
+use perch_domain::offering::Offering;
 use perch_domain::reload::{Change, Restart};
 use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
-use perch_media::pipeline::Library;
+use perch_media::capture::Means;
 use perch_media::still::Turns;
 use perch_media::{rtsp, webrtc};
 use perch_store::{Index, Meta, Recordings};
@@ -27,7 +29,7 @@ pub struct CameraRunner {
     pub recordings: Recordings,
     pub meta: Meta,
     pub clock: SharedClock,
-    pub library: Arc<Library>,
+    pub means: Means,
     pub notices: Notices,
     pub live: Arc<webrtc::Engine>,
     pub rtsp: Arc<rtsp::Handle>,
@@ -87,7 +89,7 @@ impl CameraRunner {
         let (index, id) = (self.index.clone(), config.id.clone());
         let last_event = blocking("looking for a camera's events", move || index.last_event_at(&id)).await?;
         let (clock, notices) = (self.clock.clone(), self.notices.clone());
-        let camera = Arc::new(Camera::new(config, clock, notices, last_event, &self.library));
+        let camera = Arc::new(Camera::new(config, clock, notices, last_event, &self.means));
         tracing::info!(camera = %camera.config.id, "camera added");
         self.set.set(camera.clone());
         self.let_watch(&camera);
@@ -99,13 +101,16 @@ impl CameraRunner {
         self.live.remove_camera(id);
         self.rtsp.remove_camera(id);
         self.stop(id, ALL).await;
+        // It may have offered something new in between.
+        self.live.remove_camera(id);
+        self.rtsp.remove_camera(id);
         tracing::info!(camera = %id, "camera removed");
     }
 
     async fn update(&self, config: CameraConfig, restart: Restart) -> Result<()> {
         let before = self.set.get(&config.id)?;
         self.stop(&config.id, restart).await;
-        let camera = Arc::new(before.changed(config, restart.capture.then_some(&self.library)));
+        let camera = Arc::new(before.changed(config, restart.capture.then_some(&self.means)));
         tracing::info!(camera = %camera.config.id, ?restart, "camera changed");
         self.set.set(camera.clone());
         self.let_watch(&camera);
@@ -116,6 +121,18 @@ impl CameraRunner {
     fn let_watch(&self, camera: &Camera) {
         self.live.set_camera(live_camera(camera));
         self.rtsp.set_camera(rtsp_streams(camera));
+    }
+
+    /// What is to be done when what a camera offers changed.
+    fn offered(&self) -> tasks::capture::Offered {
+        let (set, live, rtsp) = (self.set.clone(), self.live.clone(), self.rtsp.clone());
+        Arc::new(move |id| {
+            // One that goes offers nothing more.
+            if let Ok(camera) = set.get(id) {
+                live.set_camera(live_camera(&camera));
+                rtsp.set_camera(rtsp_streams(&camera));
+            }
+        })
     }
 
     fn spawn(&self, camera: &Arc<Camera>, parts: Restart) -> Result<()> {
@@ -130,7 +147,7 @@ impl CameraRunner {
             tasks::stills::spawn(supervisor, camera, recordings, &self.stills, clock)?;
         }
         if parts.capture {
-            tasks::capture::spawn(supervisor, camera, camera.capture.clone())?;
+            tasks::capture::spawn(supervisor, camera, camera.capture.clone(), self.offered())?;
             tasks::microphone::spawn(supervisor, camera, camera.capture.clone())?;
         }
         Ok(())
@@ -155,12 +172,19 @@ impl CameraRunner {
 
 /// What WebRTC needs to know of a camera.
 pub fn live_camera(camera: &Camera) -> webrtc::LiveCamera {
-    let c = &camera.config;
-    webrtc::LiveCamera { hub: camera.hub.clone(), codec: c.codec, has_audio: c.has_audio() }
+    let offering = camera.capture.offers_now();
+    webrtc::LiveCamera {
+        hub: camera.hub.clone(),
+        codec: offering.codec_of(offering.live(Stream::Main)),
+        has_audio: offering.has_audio,
+        only_small: offering.live(Stream::Main) == Stream::Sub,
+    }
 }
 
 /// What RTSP needs to know of a camera.
 pub fn rtsp_streams(camera: &Camera) -> rtsp::CameraStreams {
-    let c = &camera.config;
-    rtsp::CameraStreams { hub: camera.hub.clone(), codec: c.codec, has_audio: c.has_audio(), main: c.main, sub: c.sub }
+    let (c, offering) = (&camera.config, camera.capture.offers_now());
+    let own = offering.shape.map_or(c.main, |s| VideoSettings { width: s.width, height: s.height, ..c.main });
+    let Offering { codec, has_audio, .. } = offering;
+    rtsp::CameraStreams { hub: camera.hub.clone(), codec, has_audio, main: own, sub: c.sub }
 }

@@ -97,7 +97,8 @@ impl CameraPort for Cameras {
                 }
             };
             // The turn goes with the work: whoever hangs up does not make room before it is done.
-            let work = move || perch_media::still::jpeg(&turn, &wanted.camera, codec, &keyframe, wanted.width);
+            let aspect = camera.config.aspect;
+            let work = move || perch_media::still::jpeg(&turn, &wanted.camera, codec, aspect, &keyframe, wanted.width);
             blocking("making a still", work).await
         })
     }

@@ -30,6 +30,8 @@ pub enum AttemptEnd {
     Done,
     /// Run it again after the backoff, for this reason, which the task has logged already.
     Again(String),
+    /// Run it again at once: it had worked, or has waited already. The backoff starts over.
+    AtOnce(String),
 }
 
 /// A long task. What outlives an attempt is a field; what one attempt alone needs is a local variable of `run_once`.
@@ -190,24 +192,25 @@ impl<T: Task> Runner<T> {
             let started = self.clock.mono();
             let result = self.attempt().await;
             // What is shown is the sentence; what is for the inside goes to the log.
+            let is_at_once = matches!(&result, Ok(AttemptEnd::AtOnce(_)));
             let (reason, logged) = match &result {
                 Ok(AttemptEnd::Done) => {
                     // Nothing is to be tried again, so no earlier failure stands.
                     self.update(|s| s.reason.clear());
                     break;
                 }
-                Ok(AttemptEnd::Again(reason)) => (reason.clone(), reason.clone()),
+                Ok(AttemptEnd::Again(reason) | AttemptEnd::AtOnce(reason)) => (reason.clone(), reason.clone()),
                 Err(e) => (e.message().to_owned(), e.to_string()),
             };
             if self.shutdown.is_called() {
                 break;
             }
-            if self.clock.mono().since(started) >= STEADY_AFTER {
+            if is_at_once || self.clock.mono().since(started) >= STEADY_AFTER {
                 self.backoff.reset();
                 // It had worked: what fails now is news.
                 self.failures.ended();
             }
-            let delay = self.backoff.next(backoff::unit());
+            let delay = if is_at_once { Duration::ZERO } else { self.backoff.next(backoff::unit()) };
             self.log(result.is_err(), &logged, delay);
             self.update(|s| {
                 s.running = false;

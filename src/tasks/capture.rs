@@ -4,29 +4,38 @@ use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use perch_base::Result;
 use perch_base::backoff::Backoff;
+use perch_base::ids::CameraId;
 use perch_base::shutdown::Shutdown;
-use perch_domain::capture_attempt::after_attempt;
-use perch_domain::health::CameraState;
+use perch_domain::capture_attempt::{NextTry, after_attempt, next_try};
+use perch_domain::health::{CameraState, WAITS_FOR_KEYFRAME};
 use perch_domain::pace::Pace;
 use perch_domain::task::{CAPTURE_PAUSES, TaskId};
 use perch_media::capture::{Capture, CaptureEvent};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is counted that somebody waits.
+const ROUND: Duration = Duration::from_secs(10);
+
+/// Called when what a camera offers to those who watch it changed.
+pub type Offered = Arc<dyn Fn(&CameraId) + Send + Sync>;
 
 struct CaptureTask {
     camera: Arc<Camera>,
     capture: Arc<Capture>,
+    offered: Offered,
 }
 
 /// Keeps a camera captured. It never ends by itself: a camera that is missing or late comes back.
-pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, capture: Arc<Capture>) -> Result<()> {
+pub fn spawn(supervisor: &Supervisor, camera: &Arc<Camera>, capture: Arc<Capture>, offered: Offered) -> Result<()> {
     let id = TaskId::Capture(camera.config.id.clone());
     let backoff = Backoff::new(CAPTURE_PAUSES.0, CAPTURE_PAUSES.1);
-    supervisor.spawn(id, backoff, CaptureTask { camera: camera.clone(), capture })
+    supervisor.spawn(id, backoff, CaptureTask { camera: camera.clone(), capture, offered })
 }
 
 impl Task for CaptureTask {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
-        let camera = self.camera.clone();
+        let (camera, offered) = (self.camera.clone(), self.offered.clone());
         let progress = move |event: CaptureEvent| match event {
             CaptureEvent::FirstFrame | CaptureEvent::Pace(Pace::KeepsUp) => camera.set_health(CameraState::Live, ""),
             CaptureEvent::Pace(Pace::Behind(overload)) => {
@@ -35,6 +44,18 @@ impl Task for CaptureTask {
             CaptureEvent::Pace(Pace::FewGiven(few)) => camera.set_health(CameraState::Live, &few.reason()),
             // An attempt tries the microphone again.
             CaptureEvent::Playing => camera.set_sound_works(),
+            CaptureEvent::AwaitsKeyframe => camera.set_health(CameraState::Starting, WAITS_FOR_KEYFRAME),
+            CaptureEvent::Silent(for_) => {
+                camera.set_health(CameraState::Stalled, &format!("no picture for {} s: waiting", for_.as_secs()));
+            }
+            CaptureEvent::Offers(offering) => {
+                camera.set_live_note(offering.why_not_live());
+                offered(&camera.config.id);
+            }
+            CaptureEvent::Sound(problem) => camera.set_sound(&problem.unwrap_or_default()),
+            CaptureEvent::Small(problem) => camera.set_small_problem(&problem.unwrap_or_default()),
+            CaptureEvent::MotionPictures(problem) => camera.set_no_pictures(&problem.unwrap_or_default()),
+            CaptureEvent::Notice(what) => camera.note(&what),
         };
         let result = self.capture.run_once(&progress, shutdown.clone()).await;
         if shutdown.is_called() {
@@ -46,6 +67,32 @@ impl Task for CaptureTask {
             Err(e) => self.camera.set_failed(state, e),
             Ok(_) => self.camera.set_health(state, &reason),
         }
-        Ok(AttemptEnd::Again(reason))
+        match next_try(&result, self.capture.delivered()) {
+            NextTry::Backoff => Ok(AttemptEnd::Again(reason)),
+            NextTry::AtOnce => Ok(AttemptEnd::AtOnce(reason)),
+            NextTry::After(pause) => {
+                self.wait(pause, shutdown).await;
+                Ok(AttemptEnd::AtOnce(reason))
+            }
+        }
     }
 }
+
+impl CaptureTask {
+    /// Waits, and is not taken to be stuck.
+    async fn wait(&self, pause: Duration, shutdown: &mut Shutdown) {
+        let clock = &self.camera.clock;
+        let until = clock.mono() + pause;
+        while clock.mono() < until {
+            self.capture.count_round();
+            tokio::select! {
+                () = clock.sleep_until(until.min(clock.mono() + ROUND)) => {}
+                () = shutdown.called() => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "capture_tests.rs"]
+mod tests;

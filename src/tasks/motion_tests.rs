@@ -9,7 +9,6 @@ use perch_domain::archive::{Event, EventFilter};
 use perch_domain::motion::{Cause, Rect};
 use perch_domain::ports::ArchivePort;
 use perch_media::capture::LumaSink;
-use perch_media::pipeline::Library;
 use perch_store::Store;
 use std::time::Instant;
 use tokio::task::JoinHandle;
@@ -97,8 +96,8 @@ impl Bench {
         let config = Config::parse(&text, std::iter::empty()).expect("valid");
         let store = Store::open(crate::app::store_config(&config), shared.clone()).expect("opened");
         let notices = tokio::sync::broadcast::Sender::new(8);
-        let library = Arc::new(Library::load(None).expect("well formed"));
-        let camera = Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None, &library));
+        let means = crate::camera::test_means();
+        let camera = Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None, &means));
         let until = shared.mono() + hangs_for;
         let motion = Motion {
             camera: camera.clone(),

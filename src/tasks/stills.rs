@@ -122,8 +122,8 @@ impl StillTask {
         let turn = self.turns.take(Asker::Box).await?;
         blocking("taking a still", move || {
             let codec = keyframe.codec.unwrap_or(camera.config.codec);
-            let jpeg =
-                perch_media::still::jpeg(&turn, &camera.config.id, codec, &keyframe.data, Some(EVENT_WIDTH))?;
+            let (id, aspect) = (&camera.config.id, camera.config.aspect);
+            let jpeg = perch_media::still::jpeg(&turn, id, codec, aspect, &keyframe.data, Some(EVENT_WIDTH))?;
             // A disk that hangs is to hold no turn.
             drop(turn);
             // Asked after the picture was made: the detector may be a little behind the encoder.

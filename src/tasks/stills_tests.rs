@@ -5,7 +5,6 @@ use crate::config::Config;
 use perch_base::clock::{Clock, ManualClock};
 use perch_base::time::Timestamp;
 use perch_domain::still::WAIT;
-use perch_media::pipeline::Library;
 use perch_store::Store;
 
 #[tokio::test]
@@ -17,8 +16,8 @@ async fn what_keeps_events_from_their_stills_is_logged_once() {
     let config = Config::parse(&text, std::iter::empty()).expect("valid");
     let store = Store::open(crate::app::store_config(&config), shared.clone()).expect("opened");
     let notices = tokio::sync::broadcast::Sender::new(8);
-    let library = Arc::new(Library::load(None).expect("well formed"));
-    let camera = Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None, &library));
+    let camera =
+        Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None, &crate::camera::test_means()));
     let (recordings, queue) = (store.recordings().clone(), camera.wires.stills.clone());
     let (turns, failures) = (Turns::default(), Repeated::default());
     let task = StillTask { camera, recordings, clock: shared, queue: queue.clone(), turns, failures };

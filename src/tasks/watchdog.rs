@@ -155,7 +155,7 @@ fn signs(watched: &Watched) -> Vec<Sign> {
     let of = |camera: &Arc<crate::camera::Camera>| {
         let id = &camera.config.id;
         let restarts = |task| watched.tasks.restarts(&task);
-        let frames = camera.hub.frames() + restarts(TaskId::Capture(id.clone()));
+        let frames = camera.hub.frames() + camera.capture.rounds() + restarts(TaskId::Capture(id.clone()));
         let rounds = camera.recorder_rounds() + restarts(TaskId::Recording(id.clone()));
         [
             Sign { part: Part::Capture(id.clone()), count: frames },

@@ -35,6 +35,7 @@ function camera(id, name, state, reason, more = {}) {
     source: 'test',
     width: 1280,
     height: 720,
+    display_width: 1280,
     fps: 15,
     codec: 'h264',
     has_audio: id === 'front',
@@ -47,6 +48,8 @@ function camera(id, name, state, reason, more = {}) {
       restarts: delivers(state) ? 0 : 3,
       sound_problem: '',
       motion_problem: '',
+      small_problem: '',
+      notes: [],
     },
     capture: {
       encoder: 'x264enc',
@@ -75,6 +78,8 @@ export const cameras = [
       restarts: 0,
       sound_problem: '',
       motion_problem: '',
+      small_problem: '',
+      notes: [],
     },
   }),
 ];

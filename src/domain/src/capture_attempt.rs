@@ -1,7 +1,7 @@
 //! An attempt to capture a camera: how long its parts may take, how it ends, what the camera is then, and when its driver hangs. What
 //! happens in between is [`crate::health`]'s.
 
-use crate::health::CameraState;
+use crate::health::{CameraState, NETWORK_STALL_AFTER};
 use perch_base::{Error, ErrorKind, Result};
 use std::time::Duration;
 
@@ -41,13 +41,52 @@ pub fn end_of_stream(gave_pictures: bool) -> Result<CaptureEnd> {
     }
 }
 
+/// When the next attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextTry {
+    /// After the usual pause, longer each time.
+    Backoff,
+    /// At once: the attempt had delivered for a while.
+    AtOnce,
+    /// After this long, whatever happened before.
+    After(Duration),
+}
+
+/// An attempt that delivered pictures for so long was well: what ended it is no reason to wait. Some cameras end every session after
+/// 20 s or a minute.
+const DELIVERED_WELL: Duration = Duration::from_secs(10);
+/// A camera that refuses user and password is asked again after this long: many shut out who guesses.
+pub const SIGN_IN_AGAIN: Duration = Duration::from_secs(300);
+
+/// When to try again after an attempt that delivered pictures for so long (from its first picture to its last).
+pub fn next_try(ended: &Result<CaptureEnd>, delivered: Duration) -> NextTry {
+    match ended {
+        Err(e) if e.kind() == ErrorKind::Unauthenticated => NextTry::After(SIGN_IN_AGAIN),
+        _ if delivered >= DELIVERED_WELL => NextTry::AtOnce,
+        _ => NextTry::Backoff,
+    }
+}
+
+/// How long a network camera may be silent in the next attempt, whatever its pace: twice as long after one that brought a single picture
+/// and was given up (a camera may send one a minute), up to [`MOST_PATIENCE`].
+pub fn patience_after(before: Duration, ended: &Result<CaptureEnd>, pictures: u64) -> Duration {
+    match ended {
+        Ok(CaptureEnd::Stalled { .. }) if pictures == 1 => (before * 2).min(MOST_PATIENCE),
+        _ if pictures > 1 => NETWORK_STALL_AFTER,
+        _ => before,
+    }
+}
+
+/// The longest that the second picture of a camera is waited for.
+pub const MOST_PATIENCE: Duration = Duration::from_secs(80);
+
 /// What a camera is from the end of an attempt to the first picture of the next, with a sentence for people. `None`: it was asked to end.
 pub fn after_attempt(ended: &Result<CaptureEnd>) -> Option<(CameraState, String)> {
     Some(match ended {
         Ok(CaptureEnd::Shutdown) => return None,
         Ok(CaptureEnd::EndOfStream) => (CameraState::Missing, "the source ended".into()),
         Ok(CaptureEnd::Stalled { for_ }) => {
-            (CameraState::Stalled, format!("no signal for {} s: restarting", for_.as_secs()))
+            (CameraState::Stalled, format!("no picture for {} s: restarting", for_.as_secs()))
         }
         Err(e) => (after_failure(e.kind()), e.message().to_owned()),
     })
@@ -56,7 +95,7 @@ pub fn after_attempt(ended: &Result<CaptureEnd>) -> Option<(CameraState, String)
 /// What is set wrong stays wrong until somebody changes it; all else may come back by itself.
 fn after_failure(kind: ErrorKind) -> CameraState {
     match kind {
-        ErrorKind::Invalid | ErrorKind::Unsupported => CameraState::Failed,
+        ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Unauthenticated => CameraState::Failed,
         _ => CameraState::Missing,
     }
 }
@@ -75,10 +114,11 @@ mod tests {
             (end_of_stream(false), Some((Failed, "ended without a picture: is it a video?"))),
             (
                 Ok(CaptureEnd::Stalled { for_: Duration::from_millis(3_900) }),
-                Some((Stalled, "no signal for 3 s: restarting")),
+                Some((Stalled, "no picture for 3 s: restarting")),
             ),
             (failed(ErrorKind::Invalid), Some((Failed, "the reason"))),
             (failed(ErrorKind::Unsupported), Some((Failed, "the reason"))),
+            (failed(ErrorKind::Unauthenticated), Some((Failed, "the reason"))),
             (failed(ErrorKind::Unavailable), Some((Missing, "the reason"))),
             (failed(ErrorKind::NotFound), Some((Missing, "the reason"))),
             (failed(ErrorKind::Internal), Some((Missing, "the reason"))),
@@ -86,6 +126,41 @@ mod tests {
             let got = after_attempt(&ended);
             assert_eq!(got.as_ref().map(|(state, reason)| (*state, reason.as_str())), want, "{ended:?}");
         }
+    }
+
+    #[test]
+    fn when_the_next_attempt_is_made() {
+        use NextTry::*;
+        let failed = |kind| Err(Error::new(kind, "the reason"));
+        let stalled = Ok(CaptureEnd::Stalled { for_: Duration::from_secs(10) });
+        for (ended, delivered_s, want) in [
+            (failed(ErrorKind::Unavailable), 0, Backoff),
+            (failed(ErrorKind::Unavailable), 9, Backoff),
+            (failed(ErrorKind::Unavailable), 20, AtOnce),
+            (Ok(CaptureEnd::EndOfStream), 20, AtOnce),
+            (stalled, 3600, AtOnce),
+            (failed(ErrorKind::Unauthenticated), 0, After(SIGN_IN_AGAIN)),
+            // A password was changed while it ran.
+            (failed(ErrorKind::Unauthenticated), 3600, After(SIGN_IN_AGAIN)),
+            (failed(ErrorKind::Invalid), 0, Backoff),
+        ] {
+            assert_eq!(next_try(&ended, Duration::from_secs(delivered_s)), want, "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn the_pace_of_a_camera_that_sends_a_picture_a_minute_is_found_out() {
+        let stalled = Ok(CaptureEnd::Stalled { for_: Duration::from_secs(10) });
+        let mut patience = NETWORK_STALL_AFTER;
+        let grown: Vec<u64> = (0..5)
+            .map(|_| {
+                patience = patience_after(patience, &stalled, 1);
+                patience.as_secs()
+            })
+            .collect();
+        assert_eq!(grown, [20, 40, 80, 80, 80]);
+        assert_eq!(patience_after(patience, &stalled, 0), patience);
+        assert_eq!(patience_after(patience, &stalled, 2), NETWORK_STALL_AFTER);
     }
 
     #[test]

@@ -175,6 +175,11 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         }
     }
 
+    /// Only this stream jumped or ended: the other one goes on.
+    pub fn break_off_one(&mut self, stream: Stream) {
+        self.lane(stream).break_off();
+    }
+
     /// One encoded video packet for every consumer of `stream`. Another codec than before breaks the stream off.
     pub fn publish_video(&mut self, stream: Stream, packet: &SharedPacket, now: MonoTime, out: &mut Effects<S, C>) {
         self.frames += 1;

@@ -2,6 +2,7 @@
 
 use perch_base::time::{MonoTime, Timestamp};
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What a camera is doing.
@@ -51,14 +52,21 @@ pub struct CameraHealth {
     pub sound_problem: String,
     /// Why motion is not judged, a sentence for people; empty while it is or need not be.
     pub motion_problem: String,
+    /// Why there is no small stream although it is wanted, a sentence for people; empty while there is or none is wanted.
+    pub small_problem: String,
+    /// What people should know although it goes on, sentences without a full stop: how live viewing is limited, what the camera does wrong.
+    pub notes: Vec<String>,
 }
+
+/// Notes that are kept of a camera.
+const MAX_NOTES: usize = 8;
 
 impl CameraHealth {
     /// The health of a camera that was just switched on.
     pub fn starting(now: Timestamp) -> Self {
         let (state, reason) = (CameraState::Starting, "starting".into());
-        let (sound_problem, motion_problem) = (String::new(), String::new());
-        Self { state, reason, since: now, restarts: 0, sound_problem, motion_problem }
+        let (sound_problem, motion_problem, small_problem) = Default::default();
+        Self { state, reason, since: now, restarts: 0, sound_problem, motion_problem, small_problem, notes: Vec::new() }
     }
 
     /// For who may watch and not manage: in the words for people may stand a camera's address or a file's path.
@@ -75,7 +83,20 @@ impl CameraHealth {
         if !self.sound_problem.is_empty() {
             self.sound_problem = "the microphone does not work".into();
         }
+        if !self.small_problem.is_empty() {
+            self.small_problem = "there is no small stream".into();
+        }
+        self.notes.clear();
         self
+    }
+
+    /// Notes something once. False where that is no news, or there are enough.
+    pub fn note(&mut self, what: &str) -> bool {
+        let is_news = self.notes.len() < MAX_NOTES && !self.notes.iter().any(|note| note == what);
+        if is_news {
+            self.notes.push(what.to_owned());
+        }
+        is_news
     }
 
     /// Moves to `state`; `since` moves only when the state changes.
@@ -88,16 +109,38 @@ impl CameraHealth {
     }
 }
 
-/// How long capture may be without a new frame.
+/// How long a device of the box may be without a new picture.
 pub const STALL_AFTER: Duration = Duration::from_secs(3);
-/// How long capture may take to its first frame: a network camera and a slow Pi need longer than a stall.
+/// How long a network camera may be. A network that stood still goes on after some seconds: TCP sends again after 0.2, 0.6, 1.4, 3 and
+/// 6.2 s (RFC 6298), and a new session would cost more pictures than it.
+pub const NETWORK_STALL_AFTER: Duration = Duration::from_secs(10);
+/// The longest that pictures of a slow camera are waited for.
+const LONGEST_STALL: Duration = Duration::from_secs(120);
+/// A camera may be silent this many times as long as it was between two pictures of late.
+const TIMES_ITS_PACE: u32 = 3;
+/// Intervals that are looked back on.
+const INTERVALS: usize = 8;
+/// How long capture may take to its first picture: a network camera and a slow Pi need longer than a stall.
 pub const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(15);
+/// How long the first picture of a network camera that sends pictures is waited for: decoding begins at a keyframe, and some send one
+/// every few minutes.
+pub const KEYFRAME_WITHIN: Duration = Duration::from_secs(900);
+/// Somebody is told what is waited for after this long.
+const SAY_AFTER: Duration = Duration::from_secs(5);
 
-/// Watches the progress of one capture attempt from outside its pipeline.
+/// What is waited for where a camera sends pictures and none that decoding can begin with.
+pub const WAITS_FOR_KEYFRAME: &str =
+    "waits for the camera's next keyframe: set a shorter keyframe interval in the camera";
+
+/// Watches the progress of one capture attempt from outside.
 #[derive(Clone, Debug)]
 pub struct StallWatch {
     started: MonoTime,
+    floor: Duration,
     last_frame: Option<MonoTime>,
+    /// When something came of which no picture could be made yet.
+    last_sign: Option<MonoTime>,
+    intervals: VecDeque<Duration>,
 }
 
 /// What the watch says.
@@ -105,29 +148,71 @@ pub struct StallWatch {
 pub enum StallVerdict {
     /// Frames arrive, or are not due yet: look again at this moment.
     WaitUntil(MonoTime),
+    /// Pictures come, and decoding cannot begin with any of them ([`WAITS_FOR_KEYFRAME`]): look again at this moment.
+    AwaitsKeyframe(MonoTime),
     /// No frame since this long: restart.
     Stalled(Duration),
-    /// Never a frame within [`FIRST_FRAME_WITHIN`]: restart.
+    /// Never a frame within [`FIRST_FRAME_WITHIN`] or, where something came, [`KEYFRAME_WITHIN`]: restart.
     NeverStarted,
 }
 
 impl StallWatch {
-    /// Watches an attempt that began at `now`.
-    pub fn new(now: MonoTime) -> Self {
-        Self { started: now, last_frame: None }
+    /// Watches an attempt that began at `now` and may be silent for `floor` whatever its pace.
+    pub fn new(now: MonoTime, floor: Duration) -> Self {
+        Self { started: now, floor, last_frame: None, last_sign: None, intervals: VecDeque::new() }
     }
 
     /// A frame came at `at`.
     pub fn frame(&mut self, at: MonoTime) {
-        self.last_frame = Some(self.last_frame.map_or(at, |l| l.max(at)));
+        if let Some(last) = self.last_frame.filter(|last| *last < at) {
+            if self.intervals.len() >= INTERVALS {
+                self.intervals.pop_front();
+            }
+            self.intervals.push_back(at.since(last));
+        }
+        self.last_frame = Some(self.last_frame.map_or(at, |last| last.max(at)));
+    }
+
+    /// Something came at `at` of which no picture could be made yet.
+    pub fn sign(&mut self, at: MonoTime) {
+        self.last_sign = Some(self.last_sign.map_or(at, |last| last.max(at)));
+    }
+
+    /// How long it may be silent, by its own pace.
+    pub fn limit(&self) -> Duration {
+        let longest = self.intervals.iter().max().copied().unwrap_or_default();
+        self.floor.max((longest * TIMES_ITS_PACE).min(LONGEST_STALL))
+    }
+
+    /// Whether it has been silent for longer than its pace explains, though it is waited for still. A single picture tells nothing of a pace.
+    pub fn is_silent(&self, now: MonoTime) -> bool {
+        let patience = match self.intervals.is_empty() {
+            true => self.limit(),
+            false => STALL_AFTER.max(self.limit() * 2 / 5),
+        };
+        self.last_frame.is_some_and(|last| now.since(last) >= patience)
     }
 
     /// The verdict at `now`.
     pub fn check(&self, now: MonoTime) -> StallVerdict {
-        match self.last_frame {
-            Some(last) if now.since(last) >= STALL_AFTER => StallVerdict::Stalled(now.since(last)),
-            Some(last) => StallVerdict::WaitUntil(last + STALL_AFTER),
-            None if now.since(self.started) >= FIRST_FRAME_WITHIN => StallVerdict::NeverStarted,
+        if let Some(last) = self.last_frame {
+            let (limit, still) = (self.limit(), now.since(last));
+            let is_cut_off = |sign: MonoTime| sign > last && now.since(sign) < limit && still < KEYFRAME_WITHIN;
+            return match self.last_sign {
+                // Something was lost on the way, and nothing leads on before the next keyframe.
+                Some(sign) if still >= SAY_AFTER && is_cut_off(sign) => {
+                    StallVerdict::AwaitsKeyframe(last + KEYFRAME_WITHIN)
+                }
+                _ if still >= limit => StallVerdict::Stalled(still),
+                _ => StallVerdict::WaitUntil(last + limit),
+            };
+        }
+        let waited = now.since(self.started);
+        match self.last_sign.filter(|last| now.since(*last) < self.floor.max(FIRST_FRAME_WITHIN)) {
+            Some(_) if waited >= KEYFRAME_WITHIN => StallVerdict::NeverStarted,
+            Some(_) if waited >= SAY_AFTER => StallVerdict::AwaitsKeyframe(self.started + KEYFRAME_WITHIN),
+            Some(_) => StallVerdict::WaitUntil(self.started + SAY_AFTER),
+            None if waited >= FIRST_FRAME_WITHIN => StallVerdict::NeverStarted,
             None => StallVerdict::WaitUntil(self.started + FIRST_FRAME_WITHIN),
         }
     }
@@ -177,6 +262,33 @@ impl SoundWatch {
     }
 }
 
+/// Sound that was heard and then stops for this long is gone; some cameras send none while it is quiet.
+const GONE_AFTER: Duration = Duration::from_secs(60);
+
+/// Watches whether the sound that a network camera offers comes.
+#[derive(Clone, Debug)]
+pub struct OfferedSound {
+    began: MonoTime,
+    is_heard: Option<bool>,
+}
+
+impl OfferedSound {
+    /// Watches a session that offered sound at `now`.
+    pub fn new(now: MonoTime) -> Self {
+        Self { began: now, is_heard: None }
+    }
+
+    /// Whether it is heard at `now`, where something came last at `last`; only where that is news.
+    pub fn look(&mut self, now: MonoTime, last: Option<MonoTime>) -> Option<bool> {
+        let (since, limit) = last.map_or((self.began, SILENT_AFTER), |last| (last, GONE_AFTER));
+        let is_heard = match now.since(since) < limit {
+            true if last.is_none() => return None,
+            is_heard => is_heard,
+        };
+        (self.is_heard.replace(is_heard) != Some(is_heard)).then_some(is_heard)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,12 +314,70 @@ mod tests {
 
     #[test]
     fn restarts_after_three_seconds_without_a_frame() {
-        let mut w = StallWatch::new(s(0.0));
+        let mut w = StallWatch::new(s(0.0), STALL_AFTER);
         assert_eq!(w.check(s(14.0)), StallVerdict::WaitUntil(s(15.0)));
         assert_eq!(w.check(s(15.0)), StallVerdict::NeverStarted);
         w.frame(s(15.5));
         assert_eq!(w.check(s(18.4)), StallVerdict::WaitUntil(s(18.5)));
         assert_eq!(w.check(s(18.5)), StallVerdict::Stalled(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_camera_may_be_silent_by_its_own_pace() {
+        // Floor, the moments of pictures, then until when it is waited.
+        let cases: [(&str, Duration, &[f64], f64); 7] = [
+            ("a fast one", STALL_AFTER, &[0.0, 0.04, 0.08], 3.08),
+            ("one every 4 s", NETWORK_STALL_AFTER, &[0.0, 4.0, 8.0], 20.0),
+            ("its second picture is not known yet", NETWORK_STALL_AFTER, &[0.0], 10.0),
+            ("after 9 s of a network that stood still", NETWORK_STALL_AFTER, &[0.0, 0.04, 9.04, 9.08], 36.08),
+            ("one every 9 s", NETWORK_STALL_AFTER, &[0.0, 9.0], 36.0),
+            ("one a minute", NETWORK_STALL_AFTER, &[0.0, 60.0], 180.0),
+            ("that is long ago", NETWORK_STALL_AFTER, &[0.0, 9.0, 9.1, 9.2, 9.3, 9.4, 9.5, 9.6, 9.7, 9.8], 19.8),
+        ];
+        for (name, floor, frames, until) in cases {
+            let mut w = StallWatch::new(s(0.0), floor);
+            frames.iter().for_each(|at| w.frame(s(*at)));
+            assert_eq!(w.check(s(until - 0.01)), StallVerdict::WaitUntil(s(until)), "{name}");
+            assert!(matches!(w.check(s(until)), StallVerdict::Stalled(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_keyframe_is_waited_for_as_long_as_pictures_come() {
+        let mut w = StallWatch::new(s(0.0), NETWORK_STALL_AFTER);
+        let minutes = s(KEYFRAME_WITHIN.as_secs_f64());
+        for at in 0..900 {
+            w.sign(s(f64::from(at)));
+            let want = if at < 5 { StallVerdict::WaitUntil(s(5.0)) } else { StallVerdict::AwaitsKeyframe(minutes) };
+            assert_eq!(w.check(s(f64::from(at))), want, "{at} s");
+        }
+        assert_eq!(w.check(minutes), StallVerdict::NeverStarted);
+        let mut w = StallWatch::new(s(0.0), NETWORK_STALL_AFTER);
+        w.sign(s(40.0));
+        assert!(matches!(w.check(s(54.9)), StallVerdict::AwaitsKeyframe(_)));
+        assert_eq!(w.check(s(55.0)), StallVerdict::NeverStarted, "nothing comes any more");
+        w.frame(s(55.0));
+        assert_eq!(w.check(s(55.0)), StallVerdict::WaitUntil(s(65.0)));
+        assert!(!w.is_silent(s(64.9)), "its pace is not known");
+        w.frame(s(55.1));
+        assert!(!w.is_silent(s(59.0)) && w.is_silent(s(59.1)));
+        // Something is lost, and what comes then leads on from nothing.
+        for at in 56..120 {
+            w.sign(s(f64::from(at)));
+            let awaits = matches!(w.check(s(f64::from(at))), StallVerdict::AwaitsKeyframe(_));
+            assert_eq!(awaits, at > 60, "{at} s");
+        }
+        assert!(matches!(w.check(s(128.9)), StallVerdict::AwaitsKeyframe(_)));
+        assert!(matches!(w.check(s(129.0)), StallVerdict::Stalled(_)), "nothing comes any more");
+    }
+
+    #[test]
+    fn a_note_is_kept_once_and_not_without_end() {
+        let mut health = CameraHealth::starting(Timestamp(0));
+        assert!(health.note("a") && !health.note("a"));
+        let more = (0..20).filter(|n| health.note(&n.to_string())).count();
+        assert_eq!((more, health.notes.len()), (7, MAX_NOTES));
+        assert!(health.for_viewer().notes.is_empty());
     }
 
     /// Looks once a second at stretches of (seconds, whether it delivers, whether somebody listens); what was said, and when.
@@ -247,6 +417,32 @@ mod tests {
         ];
         for (name, stretches, want) in cases {
             assert_eq!(sounds(stretches), *want, "{name}");
+        }
+    }
+
+    #[test]
+    fn sound_that_is_offered_comes_or_is_missed() {
+        // (seconds, whether it comes); then what is said, and when.
+        type Case<'a> = (&'a str, &'a [(u32, bool)], &'a [(u32, bool)]);
+        let cases: &[Case] = &[
+            ("comes", &[(90, true)], &[(1, true)]),
+            ("never comes", &[(90, false)], &[(5, false)]),
+            ("comes late", &[(4, false), (9, true)], &[(5, true)]),
+            ("comes very late", &[(30, false), (9, true)], &[(5, false), (31, true)]),
+            ("is quiet for a while", &[(9, true), (59, false), (9, true)], &[(1, true)]),
+            ("stops", &[(9, true), (70, false), (9, true)], &[(1, true), (69, false), (80, true)]),
+        ];
+        for (name, stretches, want) in cases {
+            let mut watch = OfferedSound::new(s(0.0));
+            let (mut said, mut at, mut last) = (vec![], 0, None);
+            for (seconds, comes) in *stretches {
+                for _ in 0..*seconds {
+                    at += 1;
+                    last = if *comes { Some(s(f64::from(at))) } else { last };
+                    said.extend(watch.look(s(f64::from(at)), last).map(|is_heard| (at, is_heard)));
+                }
+            }
+            assert_eq!(said, *want, "{name}");
         }
     }
 

@@ -27,6 +27,7 @@ pub mod lease;
 pub mod media;
 pub mod motion;
 pub mod network_camera;
+pub mod offering;
 pub mod pace;
 pub mod pairing;
 pub mod playback;

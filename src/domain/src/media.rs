@@ -52,6 +52,13 @@ impl VideoCodec {
     }
 }
 
+impl VideoCodec {
+    /// How the small stream of a camera is encoded whose main stream is encoded like this: by the box, or by the camera as H.264.
+    pub fn of_small(self) -> Self {
+        if self == Self::Vp8 { Self::Vp8 } else { Self::H264 }
+    }
+}
+
 /// Which half of a stream a packet belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Track {

@@ -19,10 +19,12 @@ pub struct CameraInfo {
     /// Its source, without credentials. Only admins see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Pixels of the main stream.
+    /// Pixels of the main stream: the camera's own where it encodes itself and has begun, else the configured ones.
     pub width: u32,
     /// Pixels of the main stream.
     pub height: u32,
+    /// Pixels that `width` is wide once they are as wide as high: pages and players show the main stream in the shape of this and `height`.
+    pub display_width: u32,
     /// Configured frames a second.
     pub fps: u32,
     /// How its video is encoded.
@@ -308,7 +310,10 @@ pub fn summarise(
     if let Some(c) = cameras.iter().find(loses) {
         return says(format!("{} is recorded with gaps: {}", c.name, c.recording.reason));
     }
-    let is_bad = |c: &&CameraInfo| !c.health.state.delivers() && c.health.state != CameraState::Starting;
+    // A start is short; one that says what it waits for is not.
+    let is_late = |c: &CameraInfo| c.health.state == CameraState::Starting && c.health.reason != "starting";
+    let is_bad =
+        |c: &&CameraInfo| !c.health.state.delivers() && (c.health.state != CameraState::Starting || is_late(c));
     let bad: Vec<_> = cameras.iter().filter(is_bad).collect();
     if bad.is_empty()
         && let Some(c) = cameras.iter().find(|c| c.health.state == CameraState::Overloaded)
@@ -317,6 +322,8 @@ pub fn summarise(
     }
     let blind = cameras.iter().find(|c| !c.health.motion_problem.is_empty());
     let blind = blind.map(|c| format!("{} sees no motion: {}", c.name, c.health.motion_problem));
+    let no_small = cameras.iter().find(|c| !c.health.small_problem.is_empty());
+    let blind = blind.or(no_small.map(|c| format!("{} has no small stream: {}", c.name, c.health.small_problem)));
     match bad.as_slice() {
         [] => match cameras.iter().find(|c| !c.health.sound_problem.is_empty()) {
             Some(c) => says(format!("{} has no sound: {}", c.name, c.health.sound_problem)),
@@ -359,6 +366,7 @@ mod tests {
             source: None,
             width: 1280,
             height: 720,
+            display_width: 1280,
             fps: 25,
             codec: VideoCodec::H264,
             has_audio: false,
@@ -393,6 +401,9 @@ mod tests {
         let (state, sentence) = says(&[blind]);
         assert_eq!(state, Overall::Degraded);
         assert!(sentence.starts_with("Front sees no motion: the light swings"), "{sentence}");
+        let mut narrow = live.clone();
+        narrow.health.small_problem = "its pictures cannot be decoded".into();
+        assert_eq!(says(&[narrow]).1, "Front has no small stream: its pictures cannot be decoded.");
         let seen = CameraInfo { health: slow.health.clone().for_viewer(), ..slow };
         let viewer = says(&[live, seen]);
         assert_eq!(viewer.1, "The box cannot keep up with Yard: it has fewer pictures than it should.");
@@ -420,5 +431,16 @@ mod tests {
             let says = summarise(std::slice::from_ref(camera), &DiskStatus::default(), &[], &what, true);
             assert_eq!(says, (state, sentence.to_owned()), "{what:?}");
         }
+    }
+
+    #[test]
+    fn not_everything_works_while_a_camera_waits_for_a_keyframe() {
+        let says =
+            |camera: CameraInfo| summarise(&[camera], &DiskStatus::default(), &[], &DamagedAccess::default(), true);
+        let waits = camera("Gate", CameraState::Starting, crate::health::WAITS_FOR_KEYFRAME);
+        let (state, sentence) = says(waits);
+        assert_eq!(state, Overall::Degraded);
+        assert!(sentence.starts_with("Gate has no picture: waits for the camera's next keyframe"), "{sentence}");
+        assert_eq!(says(camera("Gate", CameraState::Starting, "starting")).0, Overall::Ok, "a start is short");
     }
 }

@@ -37,6 +37,11 @@ impl StreamChoice {
         found.ok_or_else(|| Error::invalid("must be main, sub or auto"))
     }
 
+    /// The choice that is left where only the small stream can be shown: there is nothing to change to then.
+    pub fn within(self, only_small: bool) -> Self {
+        if only_small { Self::Fixed(Stream::Sub) } else { self }
+    }
+
     /// The stream that is sent first.
     pub fn first(self) -> Stream {
         match self {
@@ -191,6 +196,7 @@ mod tests {
             assert_eq!(e.message(), format!("must be {} or auto", StreamChoice::WORDS[..2].join(", ")), "{bad:?}");
         }
         assert_eq!(read.iter().map(|choice| choice.first()).collect::<Vec<_>>(), [Main, Sub, Main]);
+        assert!(read.iter().all(|c| c.within(true) == StreamChoice::Fixed(Sub) && c.within(false) == *c));
     }
 
     #[test]

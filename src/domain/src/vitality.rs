@@ -14,7 +14,7 @@ use std::time::Duration;
 /// A part of the box that must go on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// A camera's capture: frames and attempts count.
+    /// A camera's capture: frames and attempts count, and the rounds of those that wait for a network camera.
     Capture(CameraId),
     /// A camera's recorder: rounds of its loop and attempts count.
     Recorder(CameraId),

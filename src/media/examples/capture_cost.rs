@@ -5,14 +5,25 @@ use perch_base::clock::SystemClock;
 use perch_base::ids::CameraId;
 use perch_base::{Error, ErrorKind, Result, ResultExt, shutdown};
 use perch_domain::camera::{AudioSettings, AudioSource, CameraConfig, Source, VideoSettings};
+use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::MotionConfig;
+use perch_domain::ports::Later;
 use perch_domain::still_turns::Asker;
-use perch_media::capture::{Capture, LumaSink};
+use perch_media::capture::{Capture, LumaSink, Means};
 use perch_media::fanout::Hub;
 use perch_media::pipeline::Library;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// What it costs to take in a network camera is measured elsewhere.
+struct NoNetwork;
+
+impl IngestPort for NoNetwork {
+    fn run<'a>(&'a self, _: &'a IngestRequest, _: &'a dyn IngestSink, _: shutdown::Shutdown) -> Later<'a, Result<()>> {
+        Box::pin(async { Err(Error::new(ErrorKind::Unsupported, "is a network camera")) })
+    }
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -38,7 +49,8 @@ async fn main() -> Result<()> {
     let clock = Arc::new(SystemClock);
     let hub = Hub::new(config.id.clone(), clock.clone());
     let luma: LumaSink = Arc::new(|_| {});
-    let capture = Arc::new(Capture::new(config, Arc::new(Library::load(None)?), hub.clone(), clock, luma));
+    let means = Means { library: Arc::new(Library::load(None)?), ingest: Arc::new(NoNetwork) };
+    let capture = Arc::new(Capture::new(config, means, hub.clone(), clock, luma));
     let stream = if has("sub") { Stream::Sub } else { Stream::Main };
     let mut listener = hub.subscribe(stream, !has("noaudio"), "cost", 1000);
     let (_trigger, shutdown) = shutdown::channel();
@@ -55,7 +67,7 @@ async fn main() -> Result<()> {
                     let Ok(turn) = turns.take(Asker::Box).await else { continue };
                     let camera = CameraId::new("cost").expect("a camera's id");
                     let still =
-                        move || perch_media::still::jpeg(&turn, &camera, VideoCodec::H264, &key.data, Some(640));
+                        move || perch_media::still::jpeg(&turn, &camera, VideoCodec::H264, None, &key.data, Some(640));
                     if let Ok(Err(e)) = tokio::task::spawn_blocking(still).await {
                         println!("no still: {e}");
                     }

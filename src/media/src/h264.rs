@@ -1,7 +1,9 @@
 //! What the box must know of an H.264 access unit (Annex B): whether decoding can start there, and whether it holds B-slices.
 //! Only headers are looked at; nothing here trusts the data. (ITU-T H.264, 7.3.1, 7.3.3 and annex B.)
 
-use perch_domain::h264::{IDR, PPS, SLICE, SPS, SliceHead, kind, nal_units};
+use perch_domain::h264::{IDR, PPS, SLICE, SPS, SliceHead, Sps, kind, nal_units};
+use perch_domain::h265;
+use perch_domain::media::VideoCodec;
 
 /// Widest and highest picture that is decoded.
 const MAX_SIDE: i32 = 8192;
@@ -43,10 +45,18 @@ pub fn inspect(data: &[u8]) -> AccessUnit {
 
 /// Whether `data` says one thing of its pictures' size. A parser reads the last SPS and a decoder the one that the slice names:
 /// with two that differ, a small one could stand before a huge picture.
-pub fn has_one_size(data: &[u8]) -> bool {
-    let mut sets = nal_units(data).filter(|nal| kind(nal) == SPS);
-    let first = sets.next();
-    sets.all(|set| Some(set) == first)
+pub fn has_one_size(codec: VideoCodec, data: &[u8]) -> bool {
+    let size = |nal| match codec {
+        VideoCodec::H264 if kind(nal) == SPS => Some(Sps::parse(nal).map(|sps| (sps.width, sps.height))),
+        VideoCodec::H265 if h265::kind(nal) == h265::SPS => {
+            Some(h265::Sps::parse(nal).map(|sps| (sps.width, sps.height)))
+        }
+        VideoCodec::H264 | VideoCodec::H265 | VideoCodec::Vp8 => None,
+    };
+    let mut sets = nal_units(data).filter_map(|nal| Some((size(nal)?, nal)));
+    let Some(first) = sets.next() else { return true };
+    // One that cannot be read says nothing that could be trusted, but for being the same.
+    sets.all(|(size, nal)| nal == first.1 || (size.is_some() && size == first.0))
 }
 
 #[cfg(test)]
@@ -73,8 +83,11 @@ mod tests {
 
     #[test]
     fn two_sizes_in_one_unit_are_seen() {
-        assert!(has_one_size(KEY) && has_one_size(&[KEY, KEY].concat()) && has_one_size(&KEY[14..]));
-        assert!(!has_one_size(&[KEY, &[0, 0, 1, 0x67, 66, 0xc0, 40]].concat()));
+        let one = |data: &[u8]| has_one_size(VideoCodec::H264, data);
+        assert!(one(KEY) && one(&[KEY, KEY].concat()) && one(&KEY[14..]));
+        assert!(!one(&[KEY, &[0, 0, 1, 0x67, 66, 0xc0, 40]].concat()));
+        let two = [[0, 0, 1, 0x42, 1, 1], [0, 0, 1, 0x42, 1, 2]].concat();
+        assert!(!has_one_size(VideoCodec::H265, &two) && has_one_size(VideoCodec::H265, KEY));
     }
 
     #[test]

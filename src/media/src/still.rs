@@ -1,5 +1,6 @@
 //! One keyframe to one JPEG, in a pipeline that lives as long as the picture takes. The keyframe may come from a camera that lies.
 
+use crate::capture::shape;
 use crate::pipeline::{Library, typed};
 use bytes::Bytes;
 use gstreamer as gst;
@@ -8,8 +9,8 @@ use gstreamer_app as gst_app;
 use perch_base::ids::CameraId;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::h265;
 use perch_domain::media::VideoCodec;
+use perch_domain::network_camera::Aspect;
 use perch_domain::still;
 use perch_domain::still_turns::{Asker, StillTurns, Ticket};
 use std::collections::BTreeMap;
@@ -88,20 +89,21 @@ impl Drop for Turn {
 }
 
 /// Decodes `keyframe` of `camera` (an access unit of H.264 or H.265 in Annex B with its parameter sets, or a VP8 frame) and makes a JPEG of it, at most
-/// `max_width` pixels wide, its shape kept. Blocks for each decoder that is tried (`TIME_LIMIT`). Errors with
+/// `max_width` pixels wide, in the shape of `aspect`, else its own. Blocks for each decoder that is tried (`TIME_LIMIT`). Errors with
 /// [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME_BYTES`], with [`ErrorKind::Corrupt`] where it is no picture, with
 /// [`ErrorKind::Unavailable`] where that takes too long, with [`ErrorKind::Unsupported`] where no decoder for it is installed.
 pub fn jpeg(
     _turn: &Turn,
     camera: &CameraId,
     codec: VideoCodec,
+    aspect: Option<Aspect>,
     keyframe: &[u8],
     max_width: Option<u32>,
 ) -> Result<Bytes> {
-    make(codec, keyframe, max_width).map_err(|e| e.at(format_args!("camera {camera}")))
+    shaped(codec, aspect, keyframe, max_width).map_err(|e| e.at(format_args!("camera {camera}")))
 }
 
-fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
+fn shaped(codec: VideoCodec, aspect: Option<Aspect>, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
     crate::init()?;
     if keyframe.len() > MAX_KEYFRAME_BYTES {
         return Err(Error::new(
@@ -112,27 +114,22 @@ fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<By
     if keyframe.is_empty() {
         return Err(Error::new(ErrorKind::Corrupt, "an empty keyframe holds no picture"));
     }
-    let has_one_size = match codec {
-        VideoCodec::H264 => crate::h264::has_one_size(keyframe),
-        VideoCodec::H265 => has_one_h265_size(keyframe),
-        VideoCodec::Vp8 => true,
-    };
-    if !has_one_size {
+    if !crate::h264::has_one_size(codec, keyframe) {
         return Err(Error::new(ErrorKind::Corrupt, "the keyframe says two sizes of its picture"));
     }
     let library = &Library::installed()?;
     let width = still::width(max_width);
     match codec {
-        VideoCodec::Vp8 => decode(library, "still/vp8", keyframe, width),
+        VideoCodec::Vp8 => decode(library, "still/vp8", (keyframe, aspect), width),
         // libav brings some 40 MB of libraries into memory: it is asked only for what the small decoder cannot do.
-        VideoCodec::H264 if library.is_installed(SMALL) => match decode(library, SMALL, keyframe, width) {
+        VideoCodec::H264 if library.is_installed(SMALL) => match decode(library, SMALL, (keyframe, aspect), width) {
             Err(e) if e.kind() == ErrorKind::Corrupt && library.is_installed(LIBAV) => {
-                decode(library, LIBAV, keyframe, width)
+                decode(library, LIBAV, (keyframe, aspect), width)
             }
             done => done,
         },
-        VideoCodec::H264 => decode(library, LIBAV, keyframe, width),
-        VideoCodec::H265 if library.is_installed(H265) => decode(library, H265, keyframe, width),
+        VideoCodec::H264 => decode(library, LIBAV, (keyframe, aspect), width),
+        VideoCodec::H265 if library.is_installed(H265) => decode(library, H265, (keyframe, aspect), width),
         VideoCodec::H265 => Err(Error::new(
             ErrorKind::Unsupported,
             "no decoder for H.265 is installed: the package gstreamer1.0-libav has one",
@@ -140,15 +137,11 @@ fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<By
     }
 }
 
-/// As [`crate::h264::has_one_size`].
-fn has_one_h265_size(keyframe: &[u8]) -> bool {
-    let mut sets = h265::nal_units(keyframe).filter(|nal| h265::kind(nal) == h265::SPS);
-    let first = sets.next();
-    sets.all(|set| Some(set) == first)
-}
-
-fn decode(library: &Library, name: &str, keyframe: &[u8], width: u32) -> Result<Bytes> {
+fn decode(library: &Library, name: &str, (keyframe, aspect): (&[u8], Option<Aspect>), width: u32) -> Result<Bytes> {
     let bin = library.open_bin(name, &[("max_width", i64::from(width))], &[])?;
+    if let Some(raw) = bin.by_name("raw") {
+        shape(&raw, aspect);
+    }
     let source: gst_app::AppSrc = typed(&bin, "in", "an appsrc")?;
     let sink: gst_app::AppSink = typed(&bin, "out", "an appsink")?;
     let pipeline = Ends(gst::Pipeline::new());
@@ -200,6 +193,10 @@ impl Drop for Ends {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
+        shaped(codec, None, keyframe, max_width)
+    }
 
     /// A keyframe of a test pattern.
     pub(crate) fn keyframe(encoder: &str, width: u32, height: u32) -> Vec<u8> {

@@ -65,7 +65,8 @@ impl Bench {
         source::canned();
         let clock = Arc::new(Jumping::default());
         let source = Source::start("front", clock.clone(), clock.clone());
-        let camera = LiveCamera { hub: source.hub.clone(), codec: VideoCodec::H264, has_audio: true };
+        let camera =
+            LiveCamera { hub: source.hub.clone(), codec: VideoCodec::H264, has_audio: true, only_small: false };
         let (engine, server) = Engine::open(config, vec![camera], clock.clone()).expect("opens");
         Self { clock, source, engine, serving: Serving::start(server) }
     }
@@ -430,7 +431,12 @@ fn a_defect_while_media_is_written_ends_the_session_and_not_the_engine() {
 fn what_viewers_cannot_decode_is_refused_with_what_to_change() {
     let bench = Bench::new();
     let hub = Hub::new(CameraId::new("yard").expect("valid"), bench.clock.clone());
-    bench.engine.set_camera(LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false });
+    bench.engine.set_camera(LiveCamera {
+        hub: hub.clone(),
+        codec: VideoCodec::H264,
+        has_audio: false,
+        only_small: false,
+    });
     let key = Packet::new(Track::Video, bytes::Bytes::from_static(&[0, 0, 0, 1, 0x26, 1, 2]), MonoTime(0), true);
     let later = Duration::from_millis(80);
     for (packet, what) in [
@@ -450,7 +456,7 @@ fn cameras_come_change_and_go_while_others_play_on() {
     let (_, front) = bench.watch(device(), Stream::Main);
     front.until("a picture", |s| s.frames > 3);
     let attic = Source::start("attic", bench.clock.clone(), bench.clock.clone());
-    let live = |has_audio| LiveCamera { hub: attic.hub.clone(), codec: VideoCodec::H264, has_audio };
+    let live = |has_audio| LiveCamera { hub: attic.hub.clone(), codec: VideoCodec::H264, has_audio, only_small: false };
     bench.engine.set_camera(live(false));
     let (silent, viewer) = bench.watch_camera("attic", device(), Stream::Main);
     viewer.until("the new camera", |s| s.frames > 10);

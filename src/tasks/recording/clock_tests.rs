@@ -9,7 +9,6 @@ use perch_domain::media::Packet;
 use perch_domain::motion::Cause;
 use perch_domain::ports::ArchivePort;
 use perch_domain::recording::EventMark;
-use perch_media::pipeline::Library;
 use perch_store::{NewEvent, Store};
 
 /// A keyframe of 320x240 as x264 begins it.
@@ -41,9 +40,14 @@ impl Bench {
         );
         let config = Config::parse(&text, std::iter::empty()).expect("valid");
         let store = Store::open(crate::app::store_config(&config), shared.clone()).expect("opened");
-        let library = Arc::new(Library::load(None).expect("well formed"));
         let notices = tokio::sync::broadcast::Sender::new(8);
-        let camera = Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None, &library));
+        let camera = Arc::new(Camera::new(
+            config.cameras[0].clone(),
+            shared.clone(),
+            notices,
+            None,
+            &crate::camera::test_means(),
+        ));
         let disk = StoreDisk::new(store.recordings().clone(), camera.config.id.clone(), Arc::default());
         let task = Recording::new(camera, shared, MarkQueue::default(), disk).expect("a thread");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -12,7 +12,6 @@ use perch_domain::health::CameraState;
 use perch_domain::media::Packet;
 use perch_domain::recording::EventMark;
 use perch_domain::status::RecordingState;
-use perch_media::pipeline::Library;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 /// A GOP's length.
@@ -112,8 +111,13 @@ impl Day {
         );
         let config = Config::parse(&text, std::iter::empty()).expect("valid");
         let notices = tokio::sync::broadcast::Sender::new(8);
-        let library = Arc::new(Library::load(None).expect("well formed"));
-        let camera = Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None, &library));
+        let camera = Arc::new(Camera::new(
+            config.cameras[0].clone(),
+            shared.clone(),
+            notices,
+            None,
+            &crate::camera::test_means(),
+        ));
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Supervisor::new(shared.clone(), shutdown);
         let (disk, marks) = (FakeDisk { log: Arc::default(), clock: clock.clone() }, MarkQueue::default());

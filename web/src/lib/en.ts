@@ -297,6 +297,7 @@ export const t = {
     cameras: 'Cameras',
     noSound: (why: string) => `No sound: ${why}`,
     noMotion: (why: string) => `Motion is not seen: ${why}`,
+    noSmall: (why: string) => `There is no small stream: ${why}`,
     noCameras: 'Cameras will appear here once perch.toml names one.',
     encoder: 'Encoder',
     passthrough: 'passed through',

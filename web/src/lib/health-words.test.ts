@@ -16,6 +16,8 @@ const camera = (state: CameraState, reason: string, sound_problem = '') =>
       restarts: 0,
       sound_problem,
       motion_problem: '',
+      small_problem: '',
+      notes: [],
     },
   }) as CameraInfo;
 
@@ -24,6 +26,7 @@ const cases: [CameraInfo, string, string, string, boolean][] = [
   [camera('live', ''), 'Live', 'good', '', true],
   [camera('live', '', 'no device'), 'Live, no sound', 'good', '', true],
   [camera('starting', 'starting'), 'Starting', 'busy', '', true],
+  [camera('starting', 'waits for a keyframe'), 'Starting', 'busy', 'Waits for a keyframe.', true],
   [camera('overloaded', slow), `Cannot keep up since ${SINCE}`, 'busy', `${slow}.`, true],
   [camera('stalled', 'no frames'), `No signal since ${SINCE}`, 'bad', 'No frames.', true],
   [camera('missing', 'no answer'), `Not connected since ${SINCE}`, 'bad', 'No answer.', false],

@@ -16,12 +16,15 @@ impl Fake {
         // What only those may read who may see the source.
         health.set(CameraState::Live, "rtsp://cam/live was slow", now());
         health.sound_problem = "rtsp://cam/live has no sound".into();
+        health.small_problem = "rtsp://cam/live is too large".into();
+        health.note("rtsp://cam/live is odd");
         CameraInfo {
             id,
             name: name.into(),
             source: Some("rtsp://cam/live".into()),
             width: 1280,
             height: 720,
+            display_width: 1280,
             fps: 30,
             codec: VideoCodec::H264,
             has_audio: true,

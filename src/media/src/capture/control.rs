@@ -6,15 +6,15 @@ use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 use perch_base::sync::lock;
 use perch_domain::media::Stream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 
 /// What a capture can do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// Sound.
     Sound,
-    /// The decoder of passed-through video.
-    Decoder,
     /// The sub-stream.
     Sub,
 }
@@ -22,7 +22,7 @@ pub(super) enum Part {
 /// The valves of a capture, under one lock, as a demand is about all of its parts. Those of a part open and close together; those that come
 /// later get the present word.
 #[derive(Default)]
-pub(super) struct Valves(Mutex<[Row; 3]>);
+pub(super) struct Valves(Mutex<[Row; 2]>);
 
 #[derive(Default)]
 struct Row {
@@ -32,7 +32,7 @@ struct Row {
 
 impl Valves {
     /// Opens or closes every valve of these parts.
-    pub fn set(&self, words: [(Part, bool); 3]) {
+    pub fn set(&self, words: [(Part, bool); 2]) {
         let mut rows = lock(&self.0);
         for (part, open) in words {
             let row = &mut rows[part as usize];
@@ -61,36 +61,64 @@ impl Valves {
     }
 }
 
-/// The commands of one pipeline.
+/// The commands of one attempt. Its parts come and go while it runs: what is there now obeys.
 pub(super) struct Control {
-    /// The main encoder, where it takes commands.
-    pub main: Option<gst::Element>,
-    /// The sub encoder, where it takes commands.
-    pub sub: Option<gst::Element>,
-    /// Element name of the encoder; empty where only the camera encodes.
-    pub encoder: &'static str,
-    /// How many encoders were built.
-    pub encoders: u32,
-    /// Motion needs pictures whatever else is used.
-    pub decode_always: bool,
-    /// What is used now.
+    /// The encoders that take commands.
+    main: Mutex<Option<gst::Element>>,
+    sub: Mutex<Option<gst::Element>>,
+    /// The small stream's encoder comes later, and will take commands.
+    sub_will_obey: AtomicBool,
+    /// Element name of the encoder, and how many run.
+    encoders: Mutex<(&'static str, u32)>,
+    /// The valves of its parts.
     pub valves: Arc<Valves>,
+    /// What is used, for the parts that run only while they are.
+    demand: watch::Sender<Demand>,
+    is_decoding: AtomicBool,
 }
 
 impl Control {
-    /// Commands of a pipeline that is still empty but for its source, whose sound may be behind some of `valves`.
+    /// Commands of an attempt that is still empty but for its source, whose sound may be behind some of `valves`.
     pub fn new(valves: Arc<Valves>) -> Self {
-        Self { main: None, sub: None, encoder: "", encoders: 0, decode_always: false, valves }
+        Self {
+            main: Mutex::default(),
+            sub: Mutex::default(),
+            sub_will_obey: AtomicBool::default(),
+            encoders: Mutex::new(("", 0)),
+            valves,
+            demand: watch::Sender::new(Demand::default()),
+            is_decoding: AtomicBool::default(),
+        }
     }
 
-    /// Element name of the encoder.
+    /// Element name of the encoder; empty where only the camera encodes.
     pub fn encoder(&self) -> &'static str {
-        self.encoder
+        lock(&self.encoders).0
     }
 
-    /// Video encoders that exist in the pipeline.
+    /// Video encoders that exist now.
     pub fn encoders(&self) -> u32 {
-        self.encoders
+        lock(&self.encoders).1
+    }
+
+    /// An encoder of `stream` was built; `element` is there where it takes commands.
+    pub fn add_encoder(&self, stream: Stream, name: &'static str, element: Option<gst::Element>) {
+        *lock(self.slot(stream)) = element;
+        let mut encoders = lock(&self.encoders);
+        *encoders = (name, encoders.1 + 1);
+    }
+
+    /// The small stream's encoder is no more, and its valve.
+    pub fn remove_sub_encoder(&self) {
+        *lock(&self.sub) = None;
+        self.valves.clear(Part::Sub);
+        let mut encoders = lock(&self.encoders);
+        encoders.1 = encoders.1.saturating_sub(1);
+    }
+
+    /// The small stream will be encoded by one that takes commands or does not.
+    pub fn expect_sub(&self, will_obey: bool) {
+        self.sub_will_obey.store(will_obey, Ordering::SeqCst);
     }
 
     /// Whether the sub-stream is encoded now.
@@ -100,32 +128,49 @@ impl Control {
 
     /// Whether passed-through video is decoded now.
     pub fn is_decoding(&self) -> bool {
-        self.valves.is_open(Part::Decoder)
+        self.is_decoding.load(Ordering::SeqCst)
     }
 
-    fn of(&self, stream: Stream) -> Option<&gst::Element> {
+    /// Whether passed-through video is decoded from now on.
+    pub fn set_decoding(&self, is_decoding: bool) {
+        self.is_decoding.store(is_decoding, Ordering::SeqCst);
+    }
+
+    /// What is used, now and later.
+    pub fn demand(&self) -> watch::Receiver<Demand> {
+        self.demand.subscribe()
+    }
+
+    fn slot(&self, stream: Stream) -> &Mutex<Option<gst::Element>> {
         match stream {
-            Stream::Main => self.main.as_ref(),
-            Stream::Sub => self.sub.as_ref(),
+            Stream::Main => &self.main,
+            Stream::Sub => &self.sub,
         }
     }
 }
 
 impl EncoderControl for Control {
     fn commandable(&self, stream: Stream) -> bool {
-        self.of(stream).is_some()
+        lock(self.slot(stream)).is_some() || (stream == Stream::Sub && self.sub_will_obey.load(Ordering::SeqCst))
     }
 
     fn force_keyframe(&self, stream: Stream) {
-        if let Some(encoder) = self.of(stream) {
-            force_keyframe(encoder);
+        // Not under the lock: the event goes through the pipeline.
+        let encoder = lock(self.slot(stream)).clone();
+        if let Some(encoder) = encoder {
+            force_keyframe(&encoder);
         }
     }
 
     fn set_demand(&self, demand: Demand) {
-        let decodes = demand.sub || self.decode_always;
-        self.valves.set([(Part::Sound, demand.audio), (Part::Decoder, decodes), (Part::Sub, demand.sub)]);
+        self.valves.set([(Part::Sound, demand.audio), (Part::Sub, demand.sub)]);
+        self.demand.send_replace(demand);
     }
+}
+
+/// Waits until what is used is as `is` says. False: the attempt is over.
+pub(super) async fn until(demand: &mut watch::Receiver<Demand>, is: impl Fn(&Demand) -> bool) -> bool {
+    demand.wait_for(is).await.is_ok()
 }
 
 /// Asks `encoder` for a keyframe with SPS and PPS as its next picture.

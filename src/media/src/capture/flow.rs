@@ -1,33 +1,23 @@
-//! From a pipeline's sinks to the hub: time stamps become the box's steady time, keyframes are marked, and a closed attempt is
-//! silent for good. Everything here runs on threads of the pipeline and never blocks.
+//! From an attempt to the hub: what is published is measured, counted and watched, and a closed attempt is silent for good. Everything here
+//! runs on threads of pipelines and sessions, and never blocks.
 
 use super::counts::Counts;
 use super::meter::Meter;
 use super::settings::{LumaFrame, LumaSink, Settings};
 use crate::fanout::{EncoderControl, Hub};
-use crate::{h264, luma, time};
 use bytes::Bytes;
-use gstreamer as gst;
-use gstreamer::prelude::*;
-use gstreamer_app as gst_app;
+use perch_base::Error;
 use perch_base::clock::SharedClock;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
-use perch_base::{Error, ErrorKind};
-use perch_domain::media::{OPUS_PACKET, Packet, Stream, Track, VideoCodec};
+use perch_domain::media::{Packet, Stream, Track};
 use perch_domain::pace::{Bottleneck, Work};
-use perch_domain::stamps::{GopWatch, settle};
+use perch_domain::stamps::settle;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Bytes of one packet at most; more is no picture of ours.
-const MAX_PACKET_BYTES: usize = 16 << 20;
-
-/// The number of a picture whose driver gives none: GStreamer's `GST_BUFFER_OFFSET_NONE`.
-const NO_NUMBER: u64 = u64::MAX;
-
-/// What a pipeline tells its attempt.
+/// What a pipeline or a session tells its attempt.
 #[derive(Debug)]
 pub(super) enum Signal {
     /// The first picture was published.
@@ -48,19 +38,22 @@ pub(super) struct Flow {
     clock: SharedClock,
     luma: LumaSink,
     signals: mpsc::UnboundedSender<Signal>,
-    /// Held for moments: the sinks of a pipeline have threads of their own, and none may wait long for another.
+    /// Held for moments: those who publish have threads of their own, and none may wait long for another.
     state: Mutex<State>,
+    /// Apart from `state`, which is held while the hub is asked: what is counted may come from under the hub's lock.
+    counts: Mutex<Counts>,
 }
 
 #[derive(Default)]
 struct State {
     connected: Connected,
-    /// The codecs of the source that are not taken.
-    refused: Vec<String>,
-    /// When the last picture of the main stream was published.
-    last_frame: Option<MonoTime>,
+    /// When the first picture of the main stream was published, and the last.
+    frames: Option<(MonoTime, MonoTime)>,
+    /// How many were.
+    published: u64,
+    /// When something came of which no picture could be published.
+    last_sign: Option<MonoTime>,
     meter: Meter,
-    counts: Counts,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -71,16 +64,6 @@ enum Connected {
     Closed,
 }
 
-/// How the packets of a video sink are made.
-pub(super) struct VideoOut {
-    /// Where they go.
-    pub stream: Stream,
-    /// Their codec.
-    pub codec: VideoCodec,
-    /// The buffers belong to a device that has few of them: copy, never keep.
-    pub lent: bool,
-}
-
 impl Flow {
     pub fn new(settings: &Settings, signals: mpsc::UnboundedSender<Signal>) -> Self {
         Self {
@@ -89,10 +72,21 @@ impl Flow {
             luma: settings.luma.clone(),
             signals,
             state: Mutex::default(),
+            counts: Mutex::default(),
         }
     }
 
-    /// The pipeline is about to run: the hub commands it from now on. False where the attempt is over already.
+    /// The fan-out.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// The time.
+    pub fn now(&self) -> MonoTime {
+        self.clock.mono()
+    }
+
+    /// Pictures are about to come: the hub commands `control` from now on. False where the attempt is over already.
     pub fn open(&self, control: Arc<dyn EncoderControl>) -> bool {
         let mut state = lock(&self.state);
         if state.connected == Connected::Closed {
@@ -118,7 +112,23 @@ impl Flow {
 
     /// When the last picture of the main stream was published.
     pub fn last_frame(&self) -> Option<MonoTime> {
-        lock(&self.state).last_frame
+        lock(&self.state).frames.map(|(_, last)| last)
+    }
+
+    /// When something came last of which no picture could be published.
+    pub fn last_sign(&self) -> Option<MonoTime> {
+        lock(&self.state).last_sign
+    }
+
+    /// How long pictures of the main stream were published, and how many.
+    pub fn delivered(&self) -> (Duration, u64) {
+        let state = lock(&self.state);
+        (state.frames.map_or(Duration::ZERO, |(first, last)| last.since(first)), state.published)
+    }
+
+    /// Something came of which no picture can be published.
+    pub fn sign(&self) {
+        lock(&self.state).last_sign = Some(self.clock.mono());
     }
 
     /// Frames a second and kbit/s of the main stream now.
@@ -127,40 +137,15 @@ impl Flow {
         lock(&self.state).meter.read(now)
     }
 
-    /// Counts the pictures that come to `pad`, before anything drops them on their way to `part`.
-    pub fn count_came(self: &Arc<Self>, part: Bottleneck, pad: &gst::Pad) {
-        self.count(pad, move |counts, buffer| counts.came(part, time_in_part(buffer)));
-    }
-
-    /// Counts the pictures that `part` takes on by `pad`.
-    pub fn count_left(self: &Arc<Self>, part: Bottleneck, pad: &gst::Pad) {
-        self.count(pad, move |counts, buffer| counts.left(part, time_in_part(buffer)));
-    }
-
-    /// Counts what the driver behind `pad` had to throw away: it numbers its pictures.
-    pub fn count_lost(self: &Arc<Self>, pad: &gst::Pad) {
-        self.count(pad, |counts, buffer| {
-            let number = buffer.offset();
-            if number != NO_NUMBER {
-                counts.numbered(number);
-            }
-        });
-    }
-
-    fn count(self: &Arc<Self>, pad: &gst::Pad, count: impl Fn(&mut Counts, &gst::BufferRef) + Send + Sync + 'static) {
-        let flow = Arc::downgrade(self);
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if let Some((flow, buffer)) = flow.upgrade().zip(info.buffer()) {
-                count(&mut lock(&flow.state).counts, buffer);
-            }
-            gst::PadProbeReturn::Ok
-        });
+    /// Counts.
+    pub fn count(&self, count: impl FnOnce(&mut Counts)) {
+        count(&mut lock(&self.counts));
     }
 
     /// What was done so far; of the decoder and the small stream only where they are in use.
     pub fn work(&self, is_decoding: bool, sub_active: bool) -> Work {
         let now = self.clock.mono();
-        lock(&self.state).counts.work(now, is_decoding, sub_active)
+        lock(&self.counts).work(now, is_decoding, sub_active)
     }
 
     /// Tells the attempt.
@@ -169,198 +154,33 @@ impl Flow {
         let _ = self.signals.send(signal);
     }
 
-    /// The source offers video in `codec`, which is not taken.
-    pub fn refuse(&self, codec: String) {
-        let refused = &mut lock(&self.state).refused;
-        if refused.len() < 8 {
-            refused.push(codec);
-        }
-    }
-
-    /// `e`, or the reason behind it: a source whose video was refused complains only that nothing is left.
-    pub fn reason(&self, e: Error) -> Error {
-        let refused = lock(&self.state).refused.join(", ");
-        if refused.is_empty() || e.kind() != ErrorKind::Invalid || self.last_frame().is_some() {
-            return e;
-        }
-        Error::invalid(format!("sends {refused}; only H.264 is passed through: set the camera to H.264"))
-    }
-
-    /// Publishes what `sink` gets as video.
-    pub fn take_video(self: &Arc<Self>, sink: &gst_app::AppSink, out: VideoOut) {
-        let (flow, ended) = (self.clone(), self.clone());
-        let main = out.stream == Stream::Main;
-        let mut line = VideoLine::new(out);
-        let new_sample = move |sink: &gst_app::AppSink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            flow.video(&mut line, &sample)
-        };
-        let eos = move |_: &gst_app::AppSink| {
-            if main {
-                ended.signal(Signal::EndOfStream);
-            }
-        };
-        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).eos(eos).build());
-    }
-
-    /// Publishes what `sink` gets as Opus. The first packet of an encoder of our own (`encoded`) is short by its look-ahead,
-    /// which would make one odd step in time: it is left out.
-    pub fn take_audio(self: &Arc<Self>, sink: &gst_app::AppSink, encoded: bool) {
-        let flow = self.clone();
-        let mut last = None;
-        let new_sample = move |sink: &gst_app::AppSink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            flow.audio(&mut last, encoded, &sample)
-        };
-        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
-    }
-
-    /// Hands the small grey version of what `sink` gets to the motion detector.
-    pub fn take_luma(self: &Arc<Self>, sink: &gst_app::AppSink) {
-        let flow = self.clone();
-        let new_sample = move |sink: &gst_app::AppSink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            if !flow.is_live() {
-                return Err(gst::FlowError::Flushing);
-            }
-            if let Ok(pixels) = luma::of_sample(&sample) {
-                (flow.luma)(LumaFrame { pixels, pts: flow.pts(&sample) });
-            }
-            Ok(gst::FlowSuccess::Ok)
-        };
-        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
-    }
-
-    fn video(&self, line: &mut VideoLine, sample: &gst::Sample) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if !self.is_live() {
-            return Err(gst::FlowError::Flushing);
-        }
-        let Some(buffer) = sample.buffer() else { return Ok(gst::FlowSuccess::Ok) };
-        if buffer.size() == 0 || buffer.size() > MAX_PACKET_BYTES {
-            return Ok(gst::FlowSuccess::Ok);
-        }
-        let Some(data) = bytes_of(buffer, line.out.lent) else { return Ok(gst::FlowSuccess::Ok) };
-        let keyframe = match line.out.codec {
-            VideoCodec::H264 => {
-                let unit = h264::inspect(&data);
-                if unit.b_slice {
-                    self.signal(Signal::Failed(Error::new(
-                        ErrorKind::Invalid,
-                        "sends B-frames, which cannot be shown live: set its H.264 profile to baseline or switch B-frames off",
-                    )));
-                    return Err(gst::FlowError::Eos);
-                }
-                unit.keyframe
-            }
-            VideoCodec::H265 | VideoCodec::Vp8 => !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
-        };
-        if line.format_changed(sample) {
-            self.hub.discontinuity();
-        }
-        let (pts, jumped) = settle(line.last, self.pts(sample));
-        if jumped {
-            self.hub.discontinuity();
-        }
-        line.last = Some(pts);
-        let now = self.clock.mono();
-        let stream = line.out.stream;
-        let duration = buffer.duration().map_or(Duration::ZERO, Duration::from);
-        let size = data.len();
-        let codec = Some(line.out.codec);
-        let packet = Packet { codec, duration, ..Packet::new(Track::Video, data, pts, keyframe) };
+    /// Publishes one picture.
+    pub fn publish_video(&self, stream: Stream, packet: Packet) {
+        let (now, size, pts) = (self.clock.mono(), packet.data.len(), packet.pts);
         self.hub.publish_video(stream, Arc::new(packet));
-        if line.gop.is_long(keyframe, now) {
-            self.hub.request_keyframe(stream);
+        if stream != Stream::Main {
+            return;
         }
-        if stream == Stream::Main {
-            let mut state = lock(&self.state);
-            state.meter.frame(now, size);
-            state.counts.left(Bottleneck::Main, Some(pts));
-            if state.last_frame.replace(now).is_none() {
-                self.signal(Signal::FirstFrame);
-            }
+        self.count(|counts| counts.left(Bottleneck::Main, Some(pts)));
+        let mut state = lock(&self.state);
+        state.meter.frame(now, size);
+        state.published += 1;
+        let first = state.frames.map(|(first, _)| first);
+        state.frames = Some((first.unwrap_or(now), now));
+        if first.is_none() {
+            self.signal(Signal::FirstFrame);
         }
-        Ok(gst::FlowSuccess::Ok)
     }
 
-    fn audio(
-        &self,
-        last: &mut Option<MonoTime>,
-        encoded: bool,
-        sample: &gst::Sample,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if !self.is_live() {
-            return Err(gst::FlowError::Flushing);
-        }
-        let Some(buffer) = sample.buffer() else { return Ok(gst::FlowSuccess::Ok) };
-        let unwanted = match encoded {
-            true => gst::BufferFlags::HEADER | gst::BufferFlags::DISCONT,
-            false => gst::BufferFlags::HEADER,
-        };
-        if buffer.flags().intersects(unwanted) || buffer.size() == 0 || buffer.size() > MAX_PACKET_BYTES {
-            return Ok(gst::FlowSuccess::Ok);
-        }
-        let Some(data) = bytes_of(buffer, false) else { return Ok(gst::FlowSuccess::Ok) };
-        let (pts, _) = settle(*last, self.pts(sample));
+    /// Publishes one Opus packet that was heard at `pts`, after one of `last`.
+    pub fn publish_opus(&self, last: &mut Option<MonoTime>, data: Bytes, pts: MonoTime, duration: Duration) {
+        let (pts, _) = settle(*last, pts);
         *last = Some(pts);
-        let duration = buffer.duration().map_or(OPUS_PACKET, Duration::from);
         self.hub.publish_audio(Arc::new(Packet { duration, ..Packet::new(Track::Audio, data, pts, true) }));
-        Ok(gst::FlowSuccess::Ok)
     }
 
-    /// The capture time of `sample`: its running time, or now where it has none.
-    fn pts(&self, sample: &gst::Sample) -> MonoTime {
-        let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
-        let stamp = sample.buffer().and_then(|b| b.pts());
-        match segment.zip(stamp).and_then(|(s, pts)| s.to_running_time(pts)) {
-            Some(running) => time::to_mono(running),
-            None => self.clock.mono(),
-        }
+    /// Hands a small picture to the motion detector.
+    pub fn look(&self, frame: LumaFrame) {
+        (self.luma)(frame);
     }
-}
-
-/// The time stamp of a picture on its way through a part, on a scale that is the same throughout that part.
-fn time_in_part(buffer: &gst::BufferRef) -> Option<MonoTime> {
-    buffer.pts().map(time::to_mono)
-}
-
-/// What is remembered from packet to packet of one video sink.
-struct VideoLine {
-    out: VideoOut,
-    last: Option<MonoTime>,
-    format: Option<gst::Caps>,
-    gop: GopWatch,
-}
-
-impl VideoLine {
-    fn new(out: VideoOut) -> Self {
-        Self { out, last: None, format: None, gop: GopWatch::default() }
-    }
-
-    /// Whether size or profile are no longer what they were.
-    fn format_changed(&mut self, sample: &gst::Sample) -> bool {
-        let Some(caps) = sample.caps() else { return false };
-        if self.format.as_deref().is_some_and(|f| std::ptr::eq(f, caps)) {
-            return false;
-        }
-        let changed = match self.format.as_ref().and_then(|f| f.structure(0)).zip(caps.structure(0)) {
-            Some((old, new)) => {
-                let int = |s: &gst::StructureRef, name: &str| s.get::<i32>(name).ok();
-                let text = |s: &gst::StructureRef, name: &str| s.get::<String>(name).ok();
-                ["width", "height"].iter().any(|n| int(old, n) != int(new, n))
-                    || ["profile", "level"].iter().any(|n| text(old, n) != text(new, n))
-            }
-            None => false,
-        };
-        self.format = Some(caps.to_owned());
-        changed
-    }
-}
-
-/// The buffer's bytes: shared with GStreamer, or copied where they were only lent.
-fn bytes_of(buffer: &gst::BufferRef, lent: bool) -> Option<Bytes> {
-    if lent {
-        return buffer.map_readable().ok().map(|map| Bytes::copy_from_slice(&map));
-    }
-    buffer.to_owned().into_mapped_buffer_readable().ok().map(Bytes::from_owner)
 }

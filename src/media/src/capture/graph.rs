@@ -2,21 +2,24 @@
 
 use super::control::{Control, Part, Valves};
 use super::file::Looper;
-use super::flow::{Flow, VideoOut};
+use super::flow::Flow;
 use super::parts::{self, link, sink};
+use super::samples::VideoOut;
 use super::settings::Settings;
-use super::{devices, file, rtsp};
+use super::{devices, file};
 use crate::encoders::{self, Encoder};
-use crate::{h264, pipeline, time};
+use crate::{pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
 use perch_base::sync::lock;
 use perch_base::{Error, Result};
 use perch_domain::camera::{Source, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::Thinner;
+use perch_domain::network_camera::Aspect;
 use perch_domain::pace::Bottleneck;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Mutex};
 
 /// A pipeline that is linked and in NULL.
 pub(super) struct Graph {
@@ -26,22 +29,35 @@ pub(super) struct Graph {
     pub control: Arc<Control>,
     /// For a file: what begins and loops it.
     pub looper: Option<Arc<Looper>>,
+    /// Whether the main stream is what the camera itself encoded.
+    pub passed: bool,
 }
 
 /// Builds the pipeline of one attempt.
 pub(super) fn build(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Graph> {
-    let pipeline = gst::Pipeline::with_name(settings.config.id.as_str());
-    time::apply(&pipeline);
     let valves = Arc::new(Valves::default());
     let (source, passed, looper) = source(settings, flow, &valves)?;
-    let mut wiring = Wiring { settings, flow, pipeline, control: Control::new(valves) };
-    parts::add(&wiring.pipeline, &source)?;
-    if passed {
-        wiring.passed(&source)?;
-    } else {
-        wiring.encoded(&source)?;
+    let wiring = Wiring::new(settings, flow, Arc::new(Control::new(valves)));
+    wiring.add(&source)?;
+    match passed {
+        true => wiring.passed(&source)?,
+        false => wiring.encoded(&source)?,
     }
-    Ok(Graph { pipeline: wiring.pipeline, control: Arc::new(wiring.control), looper })
+    Ok(Graph { pipeline: wiring.pipeline, control: wiring.control, looper, passed })
+}
+
+/// Builds the pipeline that encodes a network camera's JPEG, which goes in by the appsrc.
+pub(super) fn build_jpeg(
+    settings: &Arc<Settings>,
+    flow: &Arc<Flow>,
+    control: &Arc<Control>,
+) -> Result<(gst::Pipeline, gst_app::AppSrc)> {
+    let wiring = Wiring::new(settings, flow, control.clone());
+    let source = settings.library.bin("source/network-jpeg", &[], &[])?;
+    let entry: gst_app::AppSrc = pipeline::typed(&source, "in", "an appsrc")?;
+    wiring.add(&source)?;
+    wiring.encoded(&source)?;
+    Ok((wiring.pipeline, entry))
 }
 
 /// The source's bin, whether it is H.264 already, and what loops it.
@@ -73,78 +89,43 @@ fn source(
             let id = id.as_deref().map(|id| ("camera-name", id));
             Ok((library.bin("source/libcamera", &size, id.as_slice())?, false, None))
         }
-        Source::Rtsp(url) => {
-            if config.codec != VideoCodec::H264 {
-                return Err(Error::invalid("an RTSP camera is passed through as H.264: its codec cannot be vp8"));
-            }
-            Ok((rtsp::source(settings, flow, valves, url)?, true, None))
-        }
+        Source::Rtsp(_) => Err(Error::internal("a network camera is no source of a pipeline")),
     }
 }
 
-struct Wiring<'a> {
+/// A pipeline that grows.
+pub(super) struct Wiring<'a> {
     settings: &'a Arc<Settings>,
     flow: &'a Arc<Flow>,
-    pipeline: gst::Pipeline,
-    control: Control,
+    /// The pipeline.
+    pub pipeline: gst::Pipeline,
+    control: Arc<Control>,
 }
 
-impl Wiring<'_> {
-    /// Camera's own H.264 goes out as it is; a decoder stands by for motion and the sub-stream.
-    fn passed(&mut self, source: &gst::Bin) -> Result<()> {
-        let coded = self.tee(source)?;
+impl<'a> Wiring<'a> {
+    /// An empty one.
+    pub fn new(settings: &'a Arc<Settings>, flow: &'a Arc<Flow>, control: Arc<Control>) -> Self {
+        let pipeline = gst::Pipeline::with_name(settings.config.id.as_str());
+        time::apply(&pipeline);
+        Self { settings, flow, pipeline, control }
+    }
+
+    /// Camera's own H.264 goes out as it is.
+    fn passed(&self, source: &gst::Bin) -> Result<()> {
         let lent = matches!(self.settings.config.source, Source::V4l2(_));
         let out = self.settings.library.bin("branch/passed", &[], &[])?;
         let main = VideoOut { stream: Stream::Main, codec: VideoCodec::H264, lent };
         self.packets(&out, main)?;
-        self.chain(&coded, &[&out])?;
-        let decoders = ["decode/avdec_h264", "decode/openh264dec"];
-        let Some(decoder) = decoders.into_iter().find(|name| self.settings.library.is_installed(name)) else {
-            let why = "no H.264 decoder is installed: no motion and no sub-stream";
-            if self.settings.is_news(why) {
-                tracing::warn!(camera = %self.settings.config.id, "{why}");
-            }
-            return Ok(());
-        };
-        let decoder = self.settings.library.bin(decoder, &[], &[])?;
-        self.control.decode_always = self.settings.config.motion.enabled;
-        self.spare(&pipeline::pad_of(&decoder, "valve", "src")?);
-        self.control.valves.add(Part::Decoder, pipeline::element(&decoder, "valve")?);
-        self.count_queue(Bottleneck::Decoder, &decoder);
-        self.chain(&coded, &[&decoder])?;
-        let raw = self.tee(&decoder)?;
-        let encoder = encoders::probe(VideoCodec::H264)?;
-        self.sub(&raw, encoder)?;
-        self.luma(&raw)
-    }
-
-    /// Lets nothing out of a valve's `pad` that no decoder should see. Not by a capsfilter: one behind a tee speaks for all its branches,
-    /// and such a camera could not be recorded either.
-    fn spare(&self, pad: &gst::Pad) {
-        let (settings, warned) = (self.settings.clone(), Once::new());
-        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            let caps = pad.current_caps();
-            let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
-            let sane = side("width").zip(side("height")).is_some_and(|(w, h)| h264::may_be_decoded(w, h));
-            let data = info.buffer().and_then(|b| b.map_readable().ok());
-            if sane && data.is_some_and(|data| h264::has_one_size(&data)) {
-                return gst::PadProbeReturn::Ok;
-            }
-            warned.call_once(|| {
-                let why = "pictures that are too large, or of two sizes, are not decoded: no motion and no sub-stream";
-                if settings.is_news(why) {
-                    tracing::warn!(camera = %settings.config.id, "{why}");
-                }
-            });
-            gst::PadProbeReturn::Handled
-        });
+        self.add(&out)?;
+        link(source.upcast_ref(), out.upcast_ref())
     }
 
     /// Raw pictures are encoded.
-    fn encoded(&mut self, source: &gst::Bin) -> Result<()> {
+    fn encoded(&self, source: &gst::Bin) -> Result<()> {
         let config = &self.settings.config;
         let encoder = encoders::probe(config.codec)?;
         let raw = self.tee(source)?;
+        shape(&raw, config.aspect);
         let lent_pictures = matches!(config.source, Source::Libcamera(_));
         let shared_memory = format!("{}-dmabuf", encoder.element);
         let file = if encoder.hardware && lent_pictures { shared_memory.as_str() } else { encoder.element };
@@ -159,21 +140,25 @@ impl Wiring<'_> {
         {
             self.flow.count_lost(&pad);
         }
-        let (enc, out, element) = self.encoder(Stream::Main, encoder, file, config.main)?;
-        self.control.main = element;
+        let (enc, out) = self.encoder(Stream::Main, encoder, file, config.main)?;
         self.chain(&raw, &[&queue, &enc, &out])?;
+        // A second stream of the camera's own is the small one, and the detector's.
+        if config.network.sub_source.is_some() {
+            return Ok(());
+        }
         self.sub(&raw, encoder)?;
         self.luma(&raw)
     }
 
-    fn sub(&mut self, raw: &gst::Element, encoder: Encoder) -> Result<()> {
+    /// The small stream, made of raw pictures.
+    pub fn sub(&self, raw: &gst::Element, encoder: Encoder) -> Result<()> {
         let sub = self.settings.config.sub;
         let size = [("width", i64::from(sub.width)), ("height", i64::from(sub.height)), ("fps", i64::from(sub.fps))];
         let branch = self.settings.library.bin("branch/sub", &size, &[])?;
         self.control.valves.add(Part::Sub, pipeline::element(&branch, "valve")?);
+        thin(&pipeline::pad_of(&branch, "valve", "src")?, sub.fps);
         self.count_queue(Bottleneck::Small, &branch);
-        let (enc, out, element) = self.encoder(Stream::Sub, encoder, encoder.element, sub)?;
-        self.control.sub = element;
+        let (enc, out) = self.encoder(Stream::Sub, encoder, encoder.element, sub)?;
         self.chain(raw, &[&branch, &enc, &out])
     }
 
@@ -187,35 +172,27 @@ impl Wiring<'_> {
         }
     }
 
-    fn luma(&mut self, raw: &gst::Element) -> Result<()> {
+    /// Small pictures for the detector, made of raw ones, where motion is looked for.
+    pub fn luma(&self, raw: &gst::Element) -> Result<()> {
         let motion = &self.settings.config.motion;
         if !motion.enabled {
             return Ok(());
         }
         let branch = self.settings.library.bin("branch/luma", &[], &[])?;
-        let pad = pipeline::pad_of(&branch, "queue", "sink")?;
-        let thinner = Mutex::new(Thinner::new(f64::from(motion.fps)));
         // Before the queue, so that a picture that is not looked at wakes nobody.
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            let pts = info.buffer().and_then(|b| b.pts());
-            match pts.is_none_or(|pts| lock(&thinner).keep(pts.nseconds())) {
-                true => gst::PadProbeReturn::Ok,
-                // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
-                false => gst::PadProbeReturn::Handled,
-            }
-        });
+        drop_above(&pipeline::pad_of(&branch, "queue", "sink")?, f64::from(motion.fps));
         self.flow.take_luma(&sink(&branch, "luma")?);
         self.chain(raw, &[&branch])
     }
 
-    /// An encoder with its way out, and the element where it takes commands.
+    /// An encoder with its way out.
     fn encoder(
-        &mut self,
+        &self,
         stream: Stream,
         encoder: Encoder,
         file: &str,
         video: VideoSettings,
-    ) -> Result<(gst::Bin, gst::Bin, Option<gst::Element>)> {
+    ) -> Result<(gst::Bin, gst::Bin)> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let numbers = [
             ("bitrate_kbps", i64::from(video.bitrate_kbps)),
@@ -233,9 +210,8 @@ impl Wiring<'_> {
         let out = self.settings.library.bin(out, &[], &[])?;
         let packets = VideoOut { stream, codec: encoder.codec, lent: encoder.hardware };
         self.packets(&out, packets)?;
-        self.control.encoder = encoder.element;
-        self.control.encoders += 1;
-        Ok((enc, out, commandable))
+        self.control.add_encoder(stream, encoder.element, commandable);
+        Ok((enc, out))
     }
 
     fn packets(&self, out: &gst::Bin, packets: VideoOut) -> Result<()> {
@@ -243,7 +219,8 @@ impl Wiring<'_> {
         Ok(())
     }
 
-    fn tee(&self, after: &gst::Bin) -> Result<gst::Element> {
+    /// A tee behind `after`.
+    pub fn tee(&self, after: &gst::Bin) -> Result<gst::Element> {
         let tee = gst::ElementFactory::make("tee")
             .name(format!("{} tee", after.name()))
             .property("allow-not-linked", true)
@@ -254,10 +231,15 @@ impl Wiring<'_> {
         Ok(tee)
     }
 
+    /// Adds `bin`.
+    pub fn add(&self, bin: &gst::Bin) -> Result<()> {
+        parts::add(&self.pipeline, bin)
+    }
+
     /// Adds `bins` and links them one after the other behind `head`.
     fn chain(&self, head: &gst::Element, bins: &[&gst::Bin]) -> Result<()> {
         for bin in bins {
-            parts::add(&self.pipeline, bin)?;
+            self.add(bin)?;
         }
         let mut from = head.clone();
         for bin in bins {
@@ -266,4 +248,67 @@ impl Wiring<'_> {
         }
         Ok(())
     }
+}
+
+/// Gives pictures that go through `element` the shape that the config names, whatever the camera says of it.
+pub(crate) fn shape(element: &gst::Element, aspect: Option<Aspect>) {
+    let Some((aspect, pad)) = aspect.zip(element.static_pad("sink")) else { return };
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(caps) = event.view()
+            && let Some(shaped) = shaped(caps.caps(), aspect)
+        {
+            *event = gst::event::Caps::new(&shaped);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn shaped(caps: &gst::CapsRef, aspect: Aspect) -> Option<gst::Caps> {
+    let side = |name: &str| u32::try_from(caps.structure(0)?.get::<i32>(name).ok()?).ok().filter(|side| *side > 0);
+    let (x, y) = aspect.pixel(side("width")?, side("height")?);
+    let pixel = gst::Fraction::new(i32::try_from(x).ok()?, i32::try_from(y).ok()?);
+    let mut shaped = caps.to_owned();
+    shaped.make_mut().set("pixel-aspect-ratio", pixel);
+    Some(shaped)
+}
+
+/// Lets at most `fps` pictures a second through `pad`, and says so downstream. Not by `videorate`: in GStreamer 1.22 it ends the whole process
+/// over a picture whose length is not known, and a camera decides whether it is.
+fn thin(pad: &gst::Pad, fps: u32) {
+    drop_above(pad, f64::from(fps));
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(caps) = event.view()
+            && let Some(thinned) = thinned(caps.caps(), fps)
+        {
+            *event = gst::event::Caps::new(&thinned);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn drop_above(pad: &gst::Pad, fps: f64) {
+    let thinner = Mutex::new(Thinner::new(fps));
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let pts = info.buffer().and_then(|b| b.pts());
+        match pts.is_none_or(|pts| lock(&thinner).keep(pts.nseconds())) {
+            true => gst::PadProbeReturn::Ok,
+            // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
+            false => gst::PadProbeReturn::Handled,
+        }
+    });
+}
+
+/// The same with at most this rate, or with it where none is known; `None` where it is lower.
+fn thinned(caps: &gst::CapsRef, fps: u32) -> Option<gst::Caps> {
+    let rate = caps.structure(0)?.get::<gst::Fraction>("framerate").ok();
+    let is_lower =
+        |rate: gst::Fraction| rate.numer() > 0 && i64::from(rate.numer()) <= i64::from(fps) * i64::from(rate.denom());
+    if rate.is_some_and(is_lower) {
+        return None;
+    }
+    let mut thinned = caps.to_owned();
+    thinned.make_mut().set("framerate", gst::Fraction::new(i32::try_from(fps).ok()?, 1));
+    Some(thinned)
 }

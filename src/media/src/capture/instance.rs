@@ -3,11 +3,13 @@
 use super::control::Control;
 use super::file::Looper;
 use super::flow::{Flow, Signal};
-use super::graph;
+use super::graph::{self, Graph};
 use super::running::Running;
 use super::settings::Settings;
+use crate::encoders;
 use gstreamer as gst;
 use perch_base::{Error, Result};
+use perch_domain::media::VideoCodec;
 use std::sync::Arc;
 
 /// The pipeline of one attempt.
@@ -16,6 +18,7 @@ pub(super) struct Instance {
     control: Arc<Control>,
     looper: Option<Arc<Looper>>,
     flow: Arc<Flow>,
+    passed: bool,
 }
 
 /// The flow closes before the pipeline ends, so that whatever else holds the pipeline does not start it again.
@@ -31,12 +34,16 @@ impl Instance {
         let graph = graph::build(settings, flow)?;
         let teller = Arc::downgrade(flow);
         let what = settings.config.source.describe();
-        let running = Running::new(graph.pipeline, what, settings.threads.clone(), move |signal| {
+        let running = Running::new(graph.pipeline.clone(), what, settings.threads.clone(), move |signal| {
             if let Some(flow) = teller.upgrade() {
                 flow.signal(signal);
             }
         });
-        let instance = Self { running, control: graph.control, looper: graph.looper, flow: flow.clone() };
+        let Graph { control, looper, passed, .. } = graph;
+        let instance = Self { running, control, looper, flow: flow.clone(), passed };
+        if passed {
+            instance.control.expect_sub(encoders::probe(VideoCodec::H264).is_ok_and(|e| e.commandable));
+        }
         if !flow.open(instance.control.clone()) {
             return Err(Error::internal("the attempt is over"));
         }
@@ -52,6 +59,11 @@ impl Instance {
     /// What commands it.
     pub fn control(&self) -> Arc<Control> {
         self.control.clone()
+    }
+
+    /// Whether the main stream is what the camera itself encoded: whoever needs its pictures decodes it.
+    pub fn is_passed(&self) -> bool {
+        self.passed
     }
 
     /// All streams of the source are known: a file begins.

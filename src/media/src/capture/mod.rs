@@ -1,9 +1,12 @@
-//! Capture: one pipeline a camera, from its source to the fan-out. [`Capture`] holds what does not change and makes attempts;
-//! an attempt is an `Instance`, which runs and dies. Restarting with backoff is the supervisor's, outside.
+//! Capture: from a camera to the fan-out. [`Capture`] holds what does not change and makes attempts: of a device or a file an attempt is an
+//! `Instance`, a pipeline which runs and dies, of a network camera a session (`network`). Whoever needs decoded what a camera encoded itself
+//! has a pipeline beside the attempt (`decoding`, `sound`). Restarting with backoff is the supervisor's, outside.
 
+mod answers;
 mod audio;
 mod control;
 mod counts;
+mod decoding;
 mod devices;
 mod explain;
 mod file;
@@ -11,35 +14,46 @@ mod flow;
 mod graph;
 mod instance;
 mod meter;
+mod network;
 mod parts;
-mod rtsp;
 mod running;
+mod samples;
 mod settings;
+mod sound;
 mod threads;
 
 #[cfg(test)]
 pub(crate) mod clips;
 #[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod network_tests;
+#[cfg(test)]
 mod tests;
 
-pub use rtsp::answers as rtsp_answers;
-pub use settings::{CaptureEvent, LumaFrame, LumaSink};
+pub use answers::answers as rtsp_answers;
+pub(crate) use graph::shape;
+pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means};
 
 use crate::fanout::Hub;
-use crate::pipeline::Library;
+use decoding::Decoded;
 use flow::{Flow, Signal};
 use instance::Instance;
 use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, START_WITHIN, end_of_stream};
-use perch_domain::health::{FIRST_FRAME_WITHIN, StallVerdict, StallWatch};
+use perch_domain::health::{FIRST_FRAME_WITHIN, NETWORK_STALL_AFTER, STALL_AFTER, StallVerdict, StallWatch};
+use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::offering::Offering;
 use perch_domain::pace::PaceWatch;
 use perch_domain::status::CaptureFigures;
 use settings::Settings;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use threads::Threads;
 use tokio::sync::{mpsc, watch};
@@ -54,6 +68,21 @@ pub struct Capture {
     settings: Arc<Settings>,
     /// The attempt that runs now, for its figures and for a microphone beside it.
     attempt: watch::Sender<Option<audio::Attempt>>,
+    /// What came of the attempts so far.
+    last: Mutex<Last>,
+    /// What the camera offers, as far as it is known.
+    offering: Mutex<Offering>,
+    /// Counts the rounds of those who wait for a network camera.
+    rounds: AtomicU64,
+}
+
+/// What came of the attempts so far.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    /// How long the last one delivered pictures.
+    delivered: Duration,
+    /// How long the next one may be silent at a network camera.
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Capture {
@@ -64,16 +93,66 @@ impl std::fmt::Debug for Capture {
 
 impl Capture {
     /// The capture of the camera that `config` describes. Nothing is opened before [`Self::run_once`].
-    pub fn new(config: CameraConfig, library: Arc<Library>, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
-        let (threads, sound_threads) = (Threads::default(), Threads::default());
-        let missing = Repeated::default();
-        let settings = Arc::new(Settings { config, library, hub, clock, luma, threads, sound_threads, missing });
-        Self { settings, attempt: watch::Sender::new(None) }
+    pub fn new(config: CameraConfig, means: Means, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
+        let Means { library, ingest } = means;
+        let offering = Mutex::new(Offering::of(&config));
+        let settings = Settings {
+            config,
+            library,
+            hub,
+            clock,
+            luma,
+            threads: Threads::default(),
+            sound_threads: Threads::default(),
+            decoder_threads: Threads::default(),
+            ingest,
+            seen_certificates: Mutex::default(),
+            missing: Repeated::default(),
+        };
+        Self {
+            settings: Arc::new(settings),
+            attempt: watch::Sender::new(None),
+            last: Mutex::new(Last { delivered: Duration::ZERO, patience: NETWORK_STALL_AFTER }),
+            offering,
+            rounds: AtomicU64::new(0),
+        }
     }
 
     /// The camera's configuration.
     pub fn config(&self) -> &CameraConfig {
         &self.settings.config
+    }
+
+    /// What the camera offers to those who watch it, as far as it is known.
+    pub fn offers_now(&self) -> Offering {
+        *lock(&self.offering)
+    }
+
+    /// How long the last attempt delivered pictures, from its first to its last.
+    pub fn delivered(&self) -> Duration {
+        lock(&self.last).delivered
+    }
+
+    /// Counts while an attempt goes on that has nothing to show for it: one that waits is not stuck.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more round of whoever waits for this camera.
+    pub fn count_round(&self) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Changes what the camera offers, and says so where that is news.
+    fn offering(&self, progress: &(dyn Fn(CaptureEvent) + Send + Sync), change: impl FnOnce(&mut Offering)) {
+        let mut offering = lock(&self.offering);
+        let before = *offering;
+        change(&mut offering);
+        let now = *offering;
+        drop(offering);
+        if now != before {
+            progress(CaptureEvent::Offers(now));
+        }
     }
 
     /// What the running attempt does; zeros and an empty encoder between attempts.
@@ -103,6 +182,10 @@ impl Capture {
         shutdown: Shutdown,
     ) -> Result<CaptureEnd> {
         crate::init()?;
+        lock(&self.last).delivered = Duration::ZERO;
+        if let Some(url) = self.settings.config.source.url() {
+            return self.network_attempt(url, progress, shutdown).await;
+        }
         let looped = matches!(self.settings.config.source, Source::File(_));
         loop {
             let began = self.settings.clock.mono();
@@ -175,8 +258,10 @@ impl Capture {
         let _over = AttemptOver(&self.attempt);
         let ended = tokio::select! {
             ended = self.watch(&flow, &instance, &mut inbox, progress) => ended,
+            () = self.decode_passed(&flow, &instance, progress) => Err(Error::internal("the decoder's keeper ended")),
             () = shutdown.called() => Ok(CaptureEnd::Shutdown),
         };
+        lock(&self.last).delivered = flow.delivered().0;
         flow.close();
         if within(&self.settings.clock, LET_GO_WITHIN, instance.end()).await.is_none() {
             let why = "the pipeline does not end; it is left behind";
@@ -185,6 +270,21 @@ impl Capture {
             }
         }
         ended
+    }
+
+    /// Decodes what the camera encoded itself for those who need that. Ends never.
+    async fn decode_passed(
+        &self,
+        flow: &Arc<Flow>,
+        instance: &Instance,
+        progress: &(dyn Fn(CaptureEvent) + Send + Sync),
+    ) {
+        if instance.is_passed() {
+            let what = Decoded { stream: Stream::Main, codec: VideoCodec::H264, makes_small: true };
+            let report = network::report_passed(progress);
+            decoding::keep(&self.settings, flow, &instance.control(), what, &report).await;
+        }
+        std::future::pending().await
     }
 
     /// Looks on until the attempt ends by itself or stalls.
@@ -196,7 +296,7 @@ impl Capture {
         progress: &(dyn Fn(CaptureEvent) + Send + Sync),
     ) -> Result<CaptureEnd> {
         let clock = &self.settings.clock;
-        let mut stall = StallWatch::new(clock.mono());
+        let mut stall = StallWatch::new(clock.mono(), STALL_AFTER);
         let config = &self.settings.config;
         let mut pace = PaceWatch::new(config.main.fps, config.source.rate_owed_by());
         let control = instance.control();
@@ -212,7 +312,7 @@ impl Capture {
                 }
             }
             let wait = match stall.check(clock.mono()) {
-                StallVerdict::WaitUntil(at) => at.min(look_at).since(clock.mono()),
+                StallVerdict::WaitUntil(at) | StallVerdict::AwaitsKeyframe(at) => at.min(look_at).since(clock.mono()),
                 StallVerdict::Stalled(for_) => return Ok(CaptureEnd::Stalled { for_ }),
                 StallVerdict::NeverStarted => {
                     let s = FIRST_FRAME_WITHIN.as_secs();
@@ -226,7 +326,7 @@ impl Capture {
             };
             match signal {
                 Some(Signal::FirstFrame) => progress(CaptureEvent::FirstFrame),
-                Some(Signal::Failed(e)) => return Err(flow.reason(e)),
+                Some(Signal::Failed(e)) => return Err(e),
                 Some(Signal::EndOfStream) => return end_of_stream(flow.last_frame().is_some()),
                 Some(Signal::PadsKnown) => instance.pads_known(),
                 Some(Signal::SegmentDone) => instance.next_round(),

@@ -7,9 +7,12 @@ use perch_base::clock::SharedClock;
 use perch_base::repeated::Repeated;
 use perch_base::time::MonoTime;
 use perch_domain::camera::CameraConfig;
+use perch_domain::ingest::IngestPort;
+use perch_domain::offering::Offering;
 use perch_domain::pace::Pace;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A small grey picture for the motion detector.
 #[derive(Clone, Debug)]
@@ -32,6 +35,29 @@ pub enum CaptureEvent {
     FirstFrame,
     /// Whether the box keeps up.
     Pace(Pace),
+    /// Pictures come, and decoding cannot begin with any of them.
+    AwaitsKeyframe,
+    /// No picture has come for this long; it is waited for still.
+    Silent(Duration),
+    /// What the camera offers is known now, or changed.
+    Offers(Offering),
+    /// Why the sound of a network camera is not heard, or that it is.
+    Sound(Option<String>),
+    /// Why there is no small stream, or that there is.
+    Small(Option<String>),
+    /// Why the detector gets no pictures, or that it does.
+    MotionPictures(Option<String>),
+    /// Something people should know although it goes on.
+    Notice(String),
+}
+
+/// What every capture needs of the box.
+#[derive(Clone)]
+pub struct Means {
+    /// The pipelines as text.
+    pub library: Arc<Library>,
+    /// Sessions with network cameras.
+    pub ingest: Arc<dyn IngestPort>,
 }
 
 /// What an attempt needs and never changes.
@@ -50,6 +76,12 @@ pub(super) struct Settings {
     pub threads: Threads,
     /// Threads in the microphone's driver.
     pub sound_threads: Threads,
+    /// Threads in the decoder's driver.
+    pub decoder_threads: Threads,
+    /// Sessions with network cameras.
+    pub ingest: Arc<dyn IngestPort>,
+    /// The certificates that the camera showed at its first sessions, of its main stream and its second: it must show the same from then on.
+    pub seen_certificates: Mutex<[Option<[u8; 32]>; 2]>,
     /// What each attempt may find again.
     pub missing: Repeated,
 }

@@ -117,6 +117,11 @@ impl Hub {
         self.change(|machine, _, _| machine.break_off());
     }
 
+    /// Only `stream` jumped in time or format, or ended for now; the other one goes on.
+    pub fn discontinuity_of(&self, stream: Stream) {
+        self.change(|machine, _, _| machine.break_off_one(stream));
+    }
+
     /// Hands one encoded video packet to every consumer of `stream`.
     pub fn publish_video(&self, stream: Stream, packet: SharedPacket) {
         debug_assert_eq!(packet.track, Track::Video);

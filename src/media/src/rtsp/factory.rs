@@ -290,7 +290,7 @@ fn give_up_or_go_on(mount: &Mount, feed: &Feed) {
     if !feed.is_opening() {
         return mount.serves();
     }
-    let why = mount.source.refusal();
+    let why = "no picture came";
     if mount.refuses(why) {
         tracing::warn!(path = mount.path, why, "the reader is refused");
     }

@@ -5,9 +5,8 @@ use crate::time;
 use gstreamer::{self as gst, ClockTime, prelude::*};
 use gstreamer_app::AppSrc;
 use perch_base::sync::lock;
-use perch_domain::h264;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
-use perch_domain::stream_choice::not_shown_live;
+use perch_domain::{bitstream, h264, h265};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,7 +28,7 @@ pub(super) struct FeedSource {
     pub(super) hub: Arc<Hub>,
     pub(super) stream: Stream,
     pub(super) codec: VideoCodec,
-    /// The last seen SPS and PPS in Annex B: with them DESCRIBE needs no running encoder. They outlive medias, so they are no part of
+    /// The last seen parameter sets in Annex B: with them DESCRIBE needs no running encoder. They outlive medias, so they are no part of
     /// a feed's state; nothing else is locked while they are.
     parameters: Mutex<Option<Vec<u8>>>,
 }
@@ -44,30 +43,22 @@ impl FeedSource {
         self.hub.latest_keyframe(Stream::Main).is_some()
     }
 
-    /// Why readers get no picture.
-    pub(super) fn refusal(&self) -> &'static str {
-        self.hub.latest_keyframe(self.stream).and_then(|p| not_shown_live(&p)).unwrap_or("no picture came")
-    }
-
     /// What a media must be fed before it can describe itself.
     fn opening(&self) -> Option<Vec<u8>> {
         let newest = self.hub.latest_keyframe(self.stream);
-        if newest.as_deref().is_some_and(|p| not_shown_live(p).is_some()) {
-            return None;
-        }
         match self.codec {
             VideoCodec::Vp8 => newest.map(|p| p.data.to_vec()),
-            VideoCodec::H264 => newest.and_then(|p| self.learn(&p)).or_else(|| lock(&self.parameters).clone()),
-            VideoCodec::H265 => None,
+            VideoCodec::H264 | VideoCodec::H265 => {
+                newest.and_then(|p| self.learn(&p)).or_else(|| lock(&self.parameters).clone())
+            }
         }
     }
 
     fn learn(&self, keyframe: &Packet) -> Option<Vec<u8>> {
         match self.codec {
             VideoCodec::Vp8 => Some(keyframe.data.to_vec()),
-            VideoCodec::H265 => None,
-            VideoCodec::H264 => {
-                let found = parameter_sets(&keyframe.data)?;
+            VideoCodec::H264 | VideoCodec::H265 => {
+                let found = parameter_sets(self.codec, &keyframe.data)?;
                 *lock(&self.parameters) = Some(found.clone());
                 Some(found)
             }
@@ -138,7 +129,7 @@ impl Feed {
             Track::Audio => {
                 let mut state = lock(&self.state);
                 if state.last[1].is_none() {
-                    self.push(&mut state, track, gst::Buffer::from_slice(SILENCE), now(), true);
+                    self.push(&mut state, track, gst::Buffer::from_slice(SILENCE), (now(), ClockTime::ZERO), true);
                 }
             }
             Track::Video => {
@@ -150,7 +141,7 @@ impl Feed {
 
     fn open_video(&self, state: &mut State, opening: Vec<u8>) {
         if matches!(state.phase, Phase::Opening)
-            && self.push(state, Track::Video, gst::Buffer::from_slice(opening), now(), true)
+            && self.push(state, Track::Video, gst::Buffer::from_slice(opening), (now(), ClockTime::ZERO), true)
         {
             state.phase = Phase::Parked;
         }
@@ -222,7 +213,9 @@ impl Feed {
     fn offer(&self, number: u64, delivery: Delivery) -> Receipt {
         let packet = &delivery.packet;
         let mut state = lock(&self.state);
-        if number != state.newest || not_shown_live(packet).is_some() {
+        // A camera that encodes otherwise all of a sudden gets another path in a moment.
+        let is_foreign = packet.codec.is_some_and(|codec| codec != self.source.codec);
+        if number != state.newest || is_foreign {
             return Receipt::Taken;
         }
         match &mut state.phase {
@@ -255,7 +248,8 @@ impl Feed {
         if let (Some(buffer), false) = (buffer.get_mut(), packet.keyframe) {
             buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
         }
-        self.push(state, packet.track, buffer, time::from_mono(packet.pts), discontinuity);
+        let later = ClockTime::try_from(packet.shown_later).unwrap_or(ClockTime::ZERO);
+        self.push(state, packet.track, buffer, (time::from_mono(packet.pts), later), discontinuity);
     }
 
     fn push(
@@ -263,14 +257,14 @@ impl Feed {
         state: &mut State,
         track: Track,
         mut buffer: gst::Buffer,
-        at: ClockTime,
+        (at, shown_later): (ClockTime, ClockTime),
         discontinuity: bool,
     ) -> bool {
         let Some(app) = self.app(track) else { return false };
         let last = &mut state.last[usize::from(track == Track::Audio)];
         let at = last.map_or(at, |last| at.max(last + MIN_STEP));
         if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(at);
+            buffer.set_pts(at + shown_later);
             buffer.set_dts(at);
             if discontinuity {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
@@ -315,22 +309,28 @@ fn now() -> ClockTime {
     time::clock().time().saturating_sub(time::base_time())
 }
 
-/// The SPS and PPS of an access unit in Annex B, if it has both.
-fn parameter_sets(unit: &[u8]) -> Option<Vec<u8>> {
+/// The parameter sets of an access unit in Annex B, if it has one of each kind.
+fn parameter_sets(codec: VideoCodec, unit: &[u8]) -> Option<Vec<u8>> {
+    let needed: &[u8] =
+        if codec == VideoCodec::H265 { &[h265::VPS, h265::SPS, h265::PPS] } else { &[h264::SPS, h264::PPS] };
     let mut out = Vec::new();
-    let mut seen = (false, false);
-    for nal in h264::nal_units(unit) {
-        match h264::kind(nal) {
-            h264::SPS => seen.0 = true,
-            h264::PPS => seen.1 = true,
-            // Slices end the search: parameter sets come before them.
-            h264::SLICE..=h264::IDR => break,
-            _ => continue,
+    let mut seen = Vec::new();
+    for nal in bitstream::nal_units(unit) {
+        let (kind, is_slice) = match codec {
+            VideoCodec::H265 => (h265::kind(nal), h265::is_slice(h265::kind(nal))),
+            _ => (h264::kind(nal), (h264::SLICE..=h264::IDR).contains(&h264::kind(nal))),
+        };
+        // Slices end the search: parameter sets come before them.
+        if is_slice {
+            break;
         }
-        out.extend_from_slice(&[0, 0, 0, 1]);
-        out.extend_from_slice(nal);
+        if needed.contains(&kind) {
+            seen.push(kind);
+            out.extend_from_slice(&[0, 0, 0, 1]);
+            out.extend_from_slice(nal);
+        }
     }
-    (seen == (true, true)).then_some(out)
+    needed.iter().all(|kind| seen.contains(kind)).then_some(out)
 }
 
 #[cfg(test)]
@@ -341,9 +341,9 @@ mod tests {
     fn parameter_sets_are_found_before_the_first_slice() {
         let sets = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x68, 3];
         let unit = [&[0, 0, 0, 1, 9, 0xf0], &sets[..], &[0, 0, 1, 0x65, 0, 0, 1, 0x67]].concat();
-        assert_eq!(parameter_sets(&unit), Some(sets.to_vec()));
+        assert_eq!(parameter_sets(VideoCodec::H264, &unit), Some(sets.to_vec()));
         for without in [&[][..], &[0, 0, 1], &[0, 0, 1, 0x67, 1], &unit[17..], &[1, 1, 1]] {
-            assert_eq!(parameter_sets(without), None, "{without:?}");
+            assert_eq!(parameter_sets(VideoCodec::H264, without), None, "{without:?}");
         }
     }
 }

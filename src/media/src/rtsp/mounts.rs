@@ -18,7 +18,7 @@ use std::sync::{Arc, RwLock};
 pub struct CameraStreams {
     /// Where its packets come from.
     pub hub: Arc<Hub>,
-    /// How its video is encoded.
+    /// How its main stream is encoded.
     pub codec: VideoCodec,
     /// Whether it has sound (Opus).
     pub has_audio: bool,
@@ -43,8 +43,9 @@ impl CameraStreams {
     }
 
     fn mounts(&self) -> [Arc<Mount>; 2] {
-        [(Stream::Main, self.main), (Stream::Sub, self.sub)].map(|(stream, video)| {
-            Arc::new(Mount::new(FeedSource::new(self.hub.clone(), stream, self.codec), self.has_audio, video))
+        let main = (Stream::Main, self.codec, self.main);
+        [main, (Stream::Sub, self.codec.of_small(), self.sub)].map(|(stream, codec, video)| {
+            Arc::new(Mount::new(FeedSource::new(self.hub.clone(), stream, codec), self.has_audio, video))
         })
     }
 }

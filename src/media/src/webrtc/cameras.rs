@@ -12,16 +12,19 @@ use std::sync::{Arc, RwLock};
 pub struct LiveCamera {
     /// Its fan-out.
     pub hub: Arc<Hub>,
-    /// How its video is encoded.
+    /// How the video is encoded that browsers are sent.
     pub codec: VideoCodec,
     /// Whether it has sound.
     pub has_audio: bool,
+    /// Whether they are sent the small stream alone: the large one is such that they cannot show it.
+    pub only_small: bool,
 }
 
 impl LiveCamera {
     /// Whether sessions of the one can go on with the other.
     fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.hub, &other.hub) && self.codec == other.codec && self.has_audio == other.has_audio
+        let all = |of: &Self| (of.codec, of.has_audio, of.only_small);
+        Arc::ptr_eq(&self.hub, &other.hub) && all(self) == all(other)
     }
 }
 
@@ -86,7 +89,12 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let id = CameraId::new("front").expect("valid");
         let hub = Hub::new(id.clone(), clock.clone());
-        let live = |hub: &Arc<Hub>, has_audio| LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio };
+        let live = |hub: &Arc<Hub>, has_audio| LiveCamera {
+            hub: hub.clone(),
+            codec: VideoCodec::H264,
+            has_audio,
+            only_small: false,
+        };
         let cameras = LiveCameras::default();
         assert!(!cameras.remove(&id));
         assert!(cameras.set(live(&hub, true)));

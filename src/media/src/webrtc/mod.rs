@@ -142,12 +142,13 @@ impl LivePort for Engine {
             .cameras
             .get(&request.camera)
             .ok_or_else(|| Error::not_found(format!("there is no camera {}", request.camera)))?;
-        let stream = request.stream.first();
+        let choice = request.stream.within(camera.live.only_small);
+        let stream = choice.first();
         let newest = camera.live.hub.latest_keyframe(stream);
         if let Some(why) = newest.as_deref().and_then(not_shown_live) {
             return Err(Error::new(ErrorKind::Unsupported, format!("the camera {why}")));
         }
-        let auto = request.stream == StreamChoice::Auto;
+        let auto = choice == StreamChoice::Auto;
         let reports_every = if auto { LOSS_EVERY } else { LIFE_SIGNS_EVERY };
         let wanted = SendSettings { codec: camera.live.codec, audio: camera.live.has_audio, reports_every };
         // The offer is read here, on the caller's thread: a flood of offers does not hold up media.

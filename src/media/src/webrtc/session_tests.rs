@@ -66,7 +66,7 @@ impl Pair {
             cameras: perch_domain::access::CameraGrant::All,
         };
         let hub = Hub::new(CameraId::new("front").expect("valid"), std::sync::Arc::new(ManualClock::default()));
-        let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false };
+        let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false, only_small: false };
         let (camera, stream) = (Arc::new(KeyedCamera { key: 0, live }), Stream::Main);
         let feed = FeedId { camera: camera.key, stream };
         let lease = LeaseId::random();

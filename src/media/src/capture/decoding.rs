@@ -1,0 +1,381 @@
+//! Decoding of what a camera encoded itself, for motion and the small stream: a pipeline of its own that hangs on the hub like any other
+//! consumer, is there only while somebody needs it, and fails and starts again alone.
+
+use super::control::{Control, until};
+use super::flow::{Flow, Signal};
+use super::graph::{Wiring, shape};
+use super::running::Running;
+use super::settings::Settings;
+use crate::fanout::{Delivery, Receipt, Sink};
+use crate::{encoders, h264, pipeline, time};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use perch_base::backoff::{self, Backoff};
+use perch_base::clock::within;
+use perch_base::sync::lock;
+use perch_base::time::MonoTime;
+use perch_base::{Error, ErrorKind, Result, on_own_thread};
+use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
+use perch_domain::fanout::Demand;
+use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use perch_domain::pace::Bottleneck;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The shortest and the longest pause between two attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// One that lasted this long had worked.
+const STEADY_AFTER: Duration = Duration::from_secs(30);
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Nothing comes out for so long although so many pictures went in: they cannot be decoded.
+const BARREN_AFTER: (Duration, u64) = (Duration::from_secs(10), 50);
+/// Pictures, and their bytes, that may wait for a decoder that is too slow. What is more is dropped up to the next start.
+const WAITING: (u64, u64) = (60, 4 << 20);
+/// A group of pictures that has begun is decoded from its start, up to so many pictures and bytes; of a longer one the next start is
+/// waited for.
+const BACKLOG: (usize, usize) = (1500, 16 << 20);
+/// Stands where nothing came out yet.
+const NEVER: i64 = i64::MIN;
+
+/// What is decoded, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decoded {
+    /// This stream of the camera.
+    pub stream: Stream,
+    /// Its codec.
+    pub codec: VideoCodec,
+    /// Whether the small stream is made of it; else it is for motion alone.
+    pub makes_small: bool,
+}
+
+/// What there is to tell: of the small stream and of the pictures for motion, each with why there are none.
+pub(super) type Report<'a> = &'a (dyn Fn(Option<&Error>) + Send + Sync);
+
+/// Decodes while it is needed, until this is dropped. `report` is told why it does not work, or that it does.
+pub(super) async fn keep(
+    settings: &Arc<Settings>,
+    flow: &Arc<Flow>,
+    control: &Arc<Control>,
+    what: Decoded,
+    report: Report<'_>,
+) {
+    let for_motion = settings.config.motion.enabled;
+    let is_wanted = |demand: &Demand| for_motion || (what.makes_small && demand.sub);
+    let mut demand = control.demand();
+    let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+    while until(&mut demand, is_wanted).await {
+        let began = settings.clock.mono();
+        let wanted_no_more = async {
+            // The control lives as long as this.
+            until(&mut demand, |demand| !is_wanted(demand)).await;
+        };
+        let Err(why) = run_once(settings, flow, control, what, report, wanted_no_more).await else {
+            report(None);
+            pauses.reset();
+            continue;
+        };
+        if settings.is_news(&why) {
+            tracing::warn!(camera = %settings.config.id, error = %why, "the camera's pictures are not decoded; they are recorded all the same");
+        }
+        report(Some(&why));
+        if settings.clock.mono().since(began) >= STEADY_AFTER {
+            pauses.reset();
+        }
+        settings.clock.sleep(pauses.next(backoff::unit())).await;
+    }
+}
+
+/// One attempt. Ends well when it is not needed any more.
+async fn run_once(
+    settings: &Arc<Settings>,
+    flow: &Arc<Flow>,
+    control: &Arc<Control>,
+    what: Decoded,
+    report: Report<'_>,
+    wanted_no_more: impl Future<Output = ()>,
+) -> Result<()> {
+    let starting = start(settings.clone(), flow.clone(), control.clone(), what);
+    let mut decoder = match within(&settings.clock, START_WITHIN, starting).await {
+        Some(decoder) => decoder?,
+        None => return Err(Error::new(ErrorKind::Unavailable, "the decoder did not start: does it hang?")),
+    };
+    let hub = flow.hub();
+    // What the one before it made of the small stream does not lead to what comes now.
+    if what.makes_small {
+        hub.discontinuity_of(Stream::Sub);
+    }
+    let joined = hub.join(what.stream, false, "decoder", Box::new(Entry(decoder.feed.clone())));
+    lock(&decoder.feed).begin(settings.clock.mono(), &joined.backlog);
+    // A camera that makes keyframes when asked makes none for this, and one that cannot be asked is not.
+    let ended = tokio::select! {
+        why = decoder.watch(settings, report) => Err(why),
+        () = wanted_no_more => Ok(()),
+    };
+    drop(joined);
+    if within(&settings.clock, LET_GO_WITHIN, decoder.running.end()).await.is_none() {
+        let why = "the decoder does not end; it is left behind";
+        if settings.is_news(why) {
+            tracing::warn!(camera = %settings.config.id, "{why}");
+        }
+    }
+    ended
+}
+
+/// A decoder that runs. What it added to the attempt's commands goes with it.
+struct Decoder {
+    running: Running,
+    feed: Arc<Mutex<Feed>>,
+    failed: mpsc::UnboundedReceiver<Error>,
+    /// When a picture came out last, microseconds of the clock, or [`NEVER`].
+    out_us: Arc<AtomicI64>,
+    control: Arc<Control>,
+    has_encoder: bool,
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        self.control.set_decoding(false);
+        if self.has_encoder {
+            self.control.remove_sub_encoder();
+        }
+    }
+}
+
+impl Decoder {
+    /// Looks on until it fails; says why.
+    async fn watch(&mut self, settings: &Settings, report: Report<'_>) -> Error {
+        let mut seen = (NEVER, settings.clock.mono(), lock(&self.feed).fed.load(Ordering::SeqCst));
+        loop {
+            if let Some(why) = within(&settings.clock, LOOK_EVERY, self.failed.recv()).await {
+                return why.unwrap_or_else(|| Error::internal("the decoder's pipeline is gone"));
+            }
+            let (out, now) = (self.out_us.load(Ordering::SeqCst), settings.clock.mono());
+            let fed = lock(&self.feed).fed.load(Ordering::SeqCst);
+            if out != seen.0 {
+                if seen.0 == NEVER {
+                    report(None);
+                }
+                seen = (out, now, fed);
+            } else if now.since(seen.1) >= BARREN_AFTER.0 && fed - seen.2 >= BARREN_AFTER.1 {
+                return Error::new(
+                    ErrorKind::Unsupported,
+                    "its pictures cannot be decoded on this box: set another H.264 profile",
+                );
+            }
+        }
+    }
+}
+
+async fn start(settings: Arc<Settings>, flow: Arc<Flow>, control: Arc<Control>, what: Decoded) -> Result<Decoder> {
+    if settings.decoder_threads.hang() {
+        return Err(Error::new(ErrorKind::Unavailable, "the decoder's driver hangs: restart the box"));
+    }
+    let (name, entered) = (format!("decode {}", settings.config.id), settings.decoder_threads.enter());
+    let start = move || {
+        let decoder = build(&settings, &flow, &control, what);
+        drop(entered);
+        decoder
+    };
+    // Where nobody waits any more it ends as it drops.
+    on_own_thread(name, start).await
+}
+
+fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, what: Decoded) -> Result<Decoder> {
+    let (tx, failed) = mpsc::unbounded_channel();
+    let wiring = Wiring::new(settings, flow, control.clone());
+    let decoder = settings.library.bin(installed(settings, what.codec)?, &[], &[])?;
+    let app: gst_app::AppSrc = pipeline::typed(&decoder, "in", "an appsrc")?;
+    spare(&pipeline::pad_of(&decoder, "parse", "src")?, what.codec, tx.clone());
+    wiring.add(&decoder)?;
+    let raw = wiring.tee(&decoder)?;
+    shape(&raw, settings.config.aspect);
+    let out_us = Arc::new(AtomicI64::new(NEVER));
+    let from = Arc::new(AtomicI64::new(NEVER));
+    watch_out(&raw, settings, out_us.clone(), from.clone())?;
+    let mut has_encoder = false;
+    if what.makes_small {
+        // Without one, motion is looked for all the same.
+        match encoders::probe(VideoCodec::H264) {
+            Ok(encoder) => {
+                wiring.sub(&raw, encoder)?;
+                has_encoder = true;
+            }
+            Err(e) if !settings.config.motion.enabled => return Err(e),
+            Err(e) => tracing::debug!(camera = %settings.config.id, error = %e, "no small stream"),
+        }
+    }
+    wiring.luma(&raw)?;
+    if let Some(exit) = app.static_pad("src") {
+        flow.count_left(Bottleneck::Decoder, &exit);
+    }
+    let pipeline = wiring.pipeline;
+    let running = Running::new(pipeline, "its video".into(), settings.decoder_threads.clone(), move |signal| {
+        if let Signal::Failed(e) = signal {
+            // Nobody listens once it is over.
+            let _ = tx.send(e);
+        }
+    });
+    let feed =
+        Feed { app, flow: Arc::downgrade(flow), phase: Phase::Joining(Vec::new()), fed: AtomicU64::new(0), from };
+    let feed = Arc::new(Mutex::new(feed));
+    let made = Decoder { running, feed, failed, out_us, control: control.clone(), has_encoder };
+    control.set_decoding(true);
+    made.running.set_state(gst::State::Playing)?;
+    Ok(made)
+}
+
+/// The text of a decoder of `codec` that is installed.
+fn installed(settings: &Settings, codec: VideoCodec) -> Result<&'static str> {
+    let (texts, name): (&[&str], _) = match codec {
+        VideoCodec::H264 => (&["decode/avdec_h264", "decode/openh264dec"], "H.264"),
+        // Not libde265dec, which in GStreamer 1.22 writes beyond its pictures' memory.
+        VideoCodec::H265 => (&["decode/avdec_h265"], "H.265"),
+        VideoCodec::Vp8 => return Err(Error::internal("no camera sends VP8")),
+    };
+    texts.iter().find(|text| settings.library.is_installed(text)).copied().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("no {name} decoder is installed: the package gstreamer1.0-libav has one"),
+        )
+    })
+}
+
+/// Notes when pictures come out, and drops those from before `from`: they were decoded only to lead to it.
+fn watch_out(raw: &gst::Element, settings: &Settings, out_us: Arc<AtomicI64>, from: Arc<AtomicI64>) -> Result<()> {
+    let pad = raw.static_pad("sink").ok_or_else(|| Error::internal("a tee has a sink pad"))?;
+    let clock = settings.clock.clone();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        out_us.store(clock.mono().0, Ordering::SeqCst);
+        let at = info.buffer().and_then(|b| b.pts()).map(time::to_mono);
+        match at.is_none_or(|at| at.0 >= from.load(Ordering::SeqCst)) {
+            true => gst::PadProbeReturn::Ok,
+            // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
+            false => gst::PadProbeReturn::Handled,
+        }
+    });
+    Ok(())
+}
+
+/// Lets nothing out of a parser's `pad` that no decoder should see, and says so.
+fn spare(pad: &gst::Pad, codec: VideoCodec, failed: mpsc::UnboundedSender<Error>) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let caps = pad.current_caps();
+        let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
+        let sane = side("width").zip(side("height")).is_some_and(|(w, h)| h264::may_be_decoded(w, h));
+        let data = info.buffer().and_then(|b| b.map_readable().ok());
+        if sane && data.is_some_and(|data| h264::has_one_size(codec, &data)) {
+            return gst::PadProbeReturn::Ok;
+        }
+        let why = "pictures that are too large, or of two sizes, are not decoded: set the camera to another size";
+        // It is over then, and nobody may listen.
+        let _ = failed.send(Error::new(ErrorKind::Unsupported, why));
+        gst::PadProbeReturn::Handled
+    });
+}
+
+/// What leads into a decoder.
+struct Feed {
+    app: gst_app::AppSrc,
+    flow: std::sync::Weak<Flow>,
+    phase: Phase,
+    /// How many pictures went in.
+    fed: AtomicU64,
+    /// From when on pictures are wanted, microseconds of the clock.
+    from: Arc<AtomicI64>,
+}
+
+enum Phase {
+    /// The hub is being asked how to begin; what follows on that waits.
+    Joining(Vec<Delivery>),
+    /// A group that had begun is decoded from its start.
+    CatchingUp,
+    /// As it comes.
+    Live,
+    /// Something was dropped.
+    AwaitsStart,
+}
+
+impl Feed {
+    /// Begins with what the hub has kept since the last start.
+    fn begin(&mut self, now: MonoTime, backlog: &[Arc<Packet>]) {
+        let Phase::Joining(missed) = std::mem::replace(&mut self.phase, Phase::Live) else { return };
+        let video = || backlog.iter().filter(|p| p.track == Track::Video);
+        let bytes: usize = video().map(|p| p.data.len()).sum();
+        if video().count() > BACKLOG.0 || bytes > BACKLOG.1 {
+            self.phase = Phase::AwaitsStart;
+        } else if video().next().is_some() {
+            self.phase = Phase::CatchingUp;
+            self.from.store(now.0, Ordering::SeqCst);
+            video().for_each(|packet| self.push(packet, false));
+        }
+        for delivery in missed {
+            self.take(&delivery);
+        }
+    }
+
+    fn take(&mut self, delivery: &Delivery) {
+        let packet = &delivery.packet;
+        if packet.track != Track::Video {
+            return;
+        }
+        if let Some(flow) = self.flow.upgrade() {
+            flow.count(|counts| counts.came(Bottleneck::Decoder, Some(packet.pts)));
+        }
+        let (pictures, bytes) = (self.app.current_level_buffers(), self.app.current_level_bytes());
+        if matches!(self.phase, Phase::CatchingUp) && pictures <= WAITING.0 / 2 {
+            self.phase = Phase::Live;
+        }
+        let is_full = match self.phase {
+            Phase::CatchingUp => pictures > 2 * BACKLOG.0 as u64 || bytes > 2 * BACKLOG.1 as u64,
+            _ => pictures > WAITING.0 || bytes > WAITING.1,
+        };
+        if is_full {
+            self.phase = Phase::AwaitsStart;
+        }
+        match self.phase {
+            Phase::AwaitsStart if packet.keyframe && !is_full => {
+                self.phase = Phase::Live;
+                self.push(packet, true);
+            }
+            Phase::AwaitsStart => {}
+            _ => self.push(packet, delivery.discontinuity),
+        }
+    }
+
+    fn push(&mut self, packet: &Packet, discontinuity: bool) {
+        // `Bytes` is counted by reference: the encoded picture itself is never copied.
+        let mut buffer = gst::Buffer::from_slice(packet.data.clone());
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(time::from_mono(packet.shown()));
+            buffer.set_dts(time::from_mono(packet.pts));
+            if !packet.keyframe {
+                buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+            if discontinuity {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
+            }
+        }
+        self.fed.fetch_add(1, Ordering::SeqCst);
+        // Refused only while it ends.
+        let _ = self.app.push_buffer(buffer);
+    }
+}
+
+/// The hub's end of it.
+struct Entry(Arc<Mutex<Feed>>);
+
+impl Sink for Entry {
+    fn offer(&mut self, delivery: Delivery) -> Receipt {
+        let mut feed = lock(&self.0);
+        match &mut feed.phase {
+            Phase::Joining(missed) if missed.len() < BACKLOG.0 => missed.push(delivery),
+            Phase::Joining(_) => return Receipt::Full,
+            _ => feed.take(&delivery),
+        }
+        Receipt::Taken
+    }
+}

@@ -1,0 +1,319 @@
+//! The sound of a network camera: Opus goes out as it is, all else is decoded and encoded in a pipeline of its own, which is there only while
+//! somebody listens or records, and fails and starts again alone.
+
+use super::control::{Control, Part, Valves, until};
+use super::flow::{Flow, Signal};
+use super::parts;
+use super::running::Running;
+use super::settings::Settings;
+use crate::{pipeline, time};
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use perch_base::backoff::{self, Backoff};
+use perch_base::clock::within;
+use perch_base::sync::lock;
+use perch_base::time::MonoTime;
+use perch_base::{Error, ErrorKind, Result, on_own_thread};
+use perch_domain::capture_attempt::START_WITHIN;
+use perch_domain::ingest::{Sound, SoundCodec, SoundFormat};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// The shortest and the longest pause between two attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// One that runs for so long works.
+const WORKS_AFTER: Duration = Duration::from_secs(2);
+/// One that lasted this long had worked.
+const STEADY_AFTER: Duration = Duration::from_secs(30);
+
+/// Where a session's sound goes.
+#[derive(Default)]
+pub(super) struct SoundWay {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    format: Option<SoundFormat>,
+    /// The decoder that runs now.
+    entry: Option<gst_app::AppSrc>,
+    /// The newest Opus packet that went out.
+    last: Option<MonoTime>,
+    /// When something came last.
+    heard: Option<MonoTime>,
+}
+
+impl SoundWay {
+    /// The camera offers sound like this.
+    pub fn offer(&self, format: Option<SoundFormat>) {
+        lock(&self.state).format = format;
+    }
+
+    /// What the camera offers.
+    pub fn format(&self) -> Option<SoundFormat> {
+        lock(&self.state).format.clone()
+    }
+
+    /// When something came last.
+    pub fn heard(&self) -> Option<MonoTime> {
+        lock(&self.state).heard
+    }
+
+    /// Some sound came.
+    pub fn take(&self, flow: &Flow, sound: Sound) {
+        let mut state = lock(&self.state);
+        state.heard = Some(flow.now());
+        let sound = match &state.format {
+            Some(SoundFormat { codec: SoundCodec::Opus, .. }) => {
+                return flow.publish_opus(&mut state.last, sound.data, sound.heard, sound.lasts);
+            }
+            Some(SoundFormat { codec: SoundCodec::G726 { bits, high_first: false }, .. }) => {
+                Sound { data: high_first(&sound.data, *bits).into(), ..sound }
+            }
+            Some(_) => sound,
+            None => return,
+        };
+        if let Some(entry) = &state.entry {
+            // Old sound is dropped in the appsrc; it is refused only while the decoder ends.
+            let _ = entry.push_buffer(buffer_of(sound));
+        }
+    }
+}
+
+/// Codes of `bits` each whose first stands in the low bits of an octet (RFC 3551 4.5.4), packed the other way (I.366.2): the one that
+/// GStreamer's decoder takes.
+fn high_first(data: &[u8], bits: u8) -> Vec<u8> {
+    let bits = usize::from(bits.clamp(1, 8));
+    let mut out = vec![0; data.len()];
+    for code in 0..data.len() * 8 / bits {
+        for n in 0..bits {
+            let (from, to) = (code * bits + n, code * bits + bits - 1 - n);
+            let is_set = data.get(from / 8).is_some_and(|byte| byte >> (from % 8) & 1 == 1);
+            if let Some(byte) = out.get_mut(to / 8).filter(|_| is_set) {
+                *byte |= 0x80 >> (to % 8);
+            }
+        }
+    }
+    out
+}
+
+fn buffer_of(sound: Sound) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_slice(sound.data);
+    if let Some(buffer) = buffer.get_mut() {
+        buffer.set_pts(time::from_mono(sound.heard));
+        buffer.set_duration(gst::ClockTime::try_from(sound.lasts).ok());
+        if sound.break_before {
+            buffer.set_flags(gst::BufferFlags::DISCONT);
+        }
+    }
+    buffer
+}
+
+/// Why sound like this can never be heard, if so.
+pub(super) fn why_not(settings: &Settings, format: &SoundFormat) -> Option<String> {
+    let wanted = "set the camera's sound to AAC, G.711 or Opus";
+    match text_of(&format.codec) {
+        Text::None => None,
+        Text::Unknown(name) => Some(format!("the camera's sound is {name}, which cannot be decoded: {wanted}")),
+        Text::Of(text, name) => {
+            let is_missing = !settings.library.is_installed(text);
+            is_missing.then(|| format!("no decoder for {name} is installed, the camera's sound: {wanted}"))
+        }
+    }
+}
+
+enum Text<'a> {
+    /// It is not decoded.
+    None,
+    /// The pipeline's file, and how people call the codec.
+    Of(&'static str, &'static str),
+    Unknown(&'a str),
+}
+
+fn text_of(codec: &SoundCodec) -> Text<'_> {
+    match codec {
+        SoundCodec::Opus => Text::None,
+        SoundCodec::Pcmu => Text::Of("audio/network-pcmu", "G.711 mu-law"),
+        SoundCodec::Pcma => Text::Of("audio/network-pcma", "G.711 A-law"),
+        SoundCodec::G722 => Text::Of("audio/network-g722", "G.722"),
+        SoundCodec::G726 { .. } => Text::Of("audio/network-g726", "G.726"),
+        SoundCodec::L16 => Text::Of("audio/network-l16", "uncompressed sound"),
+        SoundCodec::Aac { .. } => Text::Of("audio/network-aac", "AAC"),
+        SoundCodec::Other(name) => Text::Unknown(name),
+    }
+}
+
+fn caps_of(format: &SoundFormat) -> Result<gst::Caps> {
+    let (Ok(rate), Ok(channels)) = (i32::try_from(format.rate_hz), i32::try_from(format.channels)) else {
+        return Err(Error::invalid("the camera names no sane rate of its sound"));
+    };
+    let builder = |name: &str| gst::Caps::builder(name).field("rate", rate).field("channels", channels);
+    Ok(match &format.codec {
+        SoundCodec::Pcmu => builder("audio/x-mulaw").build(),
+        SoundCodec::Pcma => builder("audio/x-alaw").build(),
+        SoundCodec::G722 => builder("audio/G722").build(),
+        SoundCodec::G726 { bits, .. } => {
+            let bitrate = rate.saturating_mul(i32::from(*bits));
+            builder("audio/x-adpcm").field("layout", "g726").field("bitrate", bitrate).build()
+        }
+        SoundCodec::L16 => builder("audio/x-raw").field("format", "S16BE").field("layout", "interleaved").build(),
+        SoundCodec::Aac { config } => {
+            let config = gst::Buffer::from_slice(config.clone());
+            let caps = builder("audio/mpeg").field("mpegversion", 4i32).field("stream-format", "raw");
+            caps.field("codec_data", config).build()
+        }
+        SoundCodec::Opus | SoundCodec::Other(_) => return Err(Error::internal("sound that is not decoded")),
+    })
+}
+
+/// Decodes the sound while somebody listens, until this is dropped. `report` is told why that does not work.
+pub(super) async fn keep(
+    settings: &Arc<Settings>,
+    flow: &Arc<Flow>,
+    control: &Arc<Control>,
+    way: &Arc<SoundWay>,
+    format: &SoundFormat,
+    report: &(dyn Fn(Option<&Error>) + Send + Sync),
+) {
+    let mut demand = control.demand();
+    let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+    // Sound that is not heard is not offered, so nobody asks for it: what failed is tried again all the same.
+    let mut has_failed = false;
+    while has_failed || until(&mut demand, |demand| demand.audio).await {
+        let began = settings.clock.mono();
+        let ended = {
+            let attempt = run_once(settings, flow, &control.valves, way, format);
+            let steady = async {
+                settings.clock.sleep(WORKS_AFTER).await;
+                report(None);
+                // Nobody listens once it is heard, or wants it no more.
+                until(&mut demand, |demand| !demand.audio).await;
+            };
+            tokio::select! {
+                why = attempt => Err(why),
+                () = steady => Ok(()),
+            }
+        };
+        has_failed = ended.is_err();
+        let Err(why) = ended else {
+            pauses.reset();
+            continue;
+        };
+        if settings.is_news(&why) {
+            tracing::warn!(camera = %settings.config.id, error = %why, "the camera's sound is not decoded; its pictures go on");
+        }
+        report(Some(&why));
+        if settings.clock.mono().since(began) >= STEADY_AFTER {
+            pauses.reset();
+        }
+        settings.clock.sleep(pauses.next(backoff::unit())).await;
+    }
+}
+
+/// No sound goes into a decoder that is over.
+struct Entered<'a>(&'a SoundWay);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).entry = None;
+    }
+}
+
+/// One attempt, until it fails; says why. It ends as this is dropped.
+async fn run_once(
+    settings: &Arc<Settings>,
+    flow: &Arc<Flow>,
+    valves: &Arc<Valves>,
+    way: &Arc<SoundWay>,
+    format: &SoundFormat,
+) -> Error {
+    valves.clear(Part::Sound);
+    let starting = start(settings.clone(), flow.clone(), valves.clone(), format.clone());
+    let (running, mut failed, entry) = match within(&settings.clock, START_WITHIN, starting).await {
+        Some(Ok(started)) => started,
+        Some(Err(e)) => return e,
+        None => return Error::new(ErrorKind::Unavailable, "the sound's decoder did not start: does it hang?"),
+    };
+    lock(&way.state).entry = Some(entry);
+    let _entered = Entered(way);
+    let why = failed.recv().await.unwrap_or_else(|| Error::internal("the sound's pipeline is gone"));
+    drop(running);
+    why
+}
+
+type Started = (Running, mpsc::UnboundedReceiver<Error>, gst_app::AppSrc);
+
+async fn start(settings: Arc<Settings>, flow: Arc<Flow>, valves: Arc<Valves>, format: SoundFormat) -> Result<Started> {
+    let (name, entered) = (format!("sound {}", settings.config.id), settings.sound_threads.enter());
+    let start = move || {
+        let made = build(&settings, &flow, &valves, &format);
+        drop(entered);
+        made
+    };
+    // Where nobody waits any more it ends as it drops.
+    on_own_thread(name, start).await
+}
+
+fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, valves: &Valves, format: &SoundFormat) -> Result<Started> {
+    let Text::Of(text, name) = text_of(&format.codec) else {
+        return Err(Error::internal("sound that is not decoded"));
+    };
+    let decoder = settings.library.bin(text, &[], &[])?;
+    let entry: gst_app::AppSrc = pipeline::typed(&decoder, "in", "an appsrc")?;
+    entry.set_caps(Some(&caps_of(format)?));
+    let opus = parts::opus(settings, flow, valves)?;
+    let pipeline = gst::Pipeline::new();
+    time::apply(&pipeline);
+    for bin in [&decoder, &opus] {
+        parts::add(&pipeline, bin)?;
+    }
+    parts::link(decoder.upcast_ref(), opus.upcast_ref())?;
+    let (tx, failed) = mpsc::unbounded_channel();
+    let what = format!("the camera's sound ({name})");
+    let running = Running::new(pipeline, what, settings.sound_threads.clone(), move |signal| {
+        if let Signal::Failed(e) = signal {
+            // Nobody listens once it is over.
+            let _ = tx.send(e);
+        }
+    });
+    running.set_state(gst::State::Playing)?;
+    Ok((running, failed, entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_turned_round() {
+        assert_eq!(high_first(&[0x21, 0x43], 4), [0x12, 0x34]);
+        assert_eq!(high_first(&[0b11_10_01_00], 2), [0b00_01_10_11]);
+        // Eight codes of three bits: 0 to 7.
+        assert_eq!(
+            high_first(&[0b10_001_000, 0b1_100_011_0, 0b111_110_10], 3),
+            [0b000_001_01, 0b0_011_100_1, 0b01_110_111]
+        );
+        assert!(high_first(&[], 4).is_empty() && high_first(&[1], 0).len() == 1 && high_first(&[1], 99).len() == 1);
+    }
+
+    #[test]
+    fn caps_say_what_a_decoder_must_know() {
+        crate::init().expect("starts");
+        let format = |codec, rate_hz, channels| SoundFormat { codec, rate_hz, channels };
+        for (format, want) in [
+            (format(SoundCodec::Pcma, 8000, 1), "audio/x-alaw, rate=(int)8000, channels=(int)1"),
+            (format(SoundCodec::Pcmu, 16000, 2), "audio/x-mulaw, rate=(int)16000, channels=(int)2"),
+            (
+                format(SoundCodec::G726 { bits: 4, high_first: false }, 8000, 1),
+                "audio/x-adpcm, rate=(int)8000, channels=(int)1, layout=(string)g726, bitrate=(int)32000",
+            ),
+        ] {
+            assert_eq!(caps_of(&format).expect("caps").to_string(), want);
+        }
+        let aac = SoundCodec::Aac { config: bytes::Bytes::from_static(&[0x12, 0x10]) };
+        assert!(caps_of(&format(aac, 44100, 2)).expect("caps").to_string().contains("codec_data=(buffer)1210"));
+        assert!(caps_of(&format(SoundCodec::Pcma, u32::MAX, 1)).is_err());
+    }
+}
