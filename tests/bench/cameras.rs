@@ -83,7 +83,7 @@ fn row(perch: &BoxProcess, client: &Client, password: &str, case: &Case, camera:
         0.0 => "-".to_owned(),
         rate => format!("{rate}"),
     };
-    let yardstick = match yardstick::ffmpeg(&camera.url(), case.transport, WATCH) {
+    let yardstick = match yardstick::ffmpeg(camera, case.transport, yardstick::Span::seconds(WATCH.as_secs())) {
         Ok(played) => format!("{} + {}", played.pictures, played.sounds),
         Err(e) => e.to_string(),
     };
