@@ -28,7 +28,7 @@ pub enum Transport {
 
 /// Whom an `rtsps` camera must prove to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
+pub enum TlsTrust {
     /// The same certificate as at the first connection, whatever it says: cameras sign their own. The caller keeps the fingerprint.
     #[default]
     FirstSeen,
@@ -46,7 +46,7 @@ pub struct IngestRequest {
     /// How packets travel.
     pub transport: Transport,
     /// Whom to trust where it is `rtsps`.
-    pub trust: Trust,
+    pub trust: TlsTrust,
     /// Whether its sound is asked for at all.
     pub sound: bool,
 }
@@ -158,7 +158,7 @@ pub struct Sound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intake {
     /// Over TLS, at each connection, before all else: SHA-256 of the certificate (its DER) that the camera showed. It is already trusted;
-    /// who asked with [`Trust::FirstSeen`] keeps it and asks with [`Trust::Pinned`] from then on.
+    /// who asked with [`TlsTrust::FirstSeen`] keeps it and asks with [`TlsTrust::Pinned`] from then on.
     Certificate([u8; 32]),
     /// Once, before all that follows.
     Offer(Offer),

@@ -1,7 +1,7 @@
 //! What the config says of a network camera beyond its address: how packets travel, whom to trust, its own second stream, its shape.
 
 use crate::camera::Source;
-use crate::ingest::{Shape, Transport, Trust};
+use crate::ingest::{Shape, TlsTrust, Transport};
 use crate::redact::{Shown, hides_credentials};
 use crate::settings::Keys;
 use crate::text::check_meant;
@@ -15,7 +15,7 @@ pub struct NetworkSettings {
     /// How packets travel.
     pub transport: Transport,
     /// Whom an `rtsps` camera must prove to be.
-    pub trust: Trust,
+    pub trust: TlsTrust,
     /// The camera's own second stream: the small stream and the pictures for motion.
     pub sub_source: Option<Secret>,
 }
@@ -61,7 +61,7 @@ impl NetworkSettings {
     }
 }
 
-fn read_trust(mut keys: impl Keys, is_there: bool) -> Trust {
+fn read_trust(mut keys: impl Keys, is_there: bool) -> TlsTrust {
     let (has_file, has_pin) = (keys.has("ca_file"), keys.has("sha256"));
     let file = keys.text("ca_file", "", 0..=4096);
     let pin = has_pin.then(|| keys.parsed("sha256", "", parse_sha256)).flatten();
@@ -81,9 +81,9 @@ fn read_trust(mut keys: impl Keys, is_there: bool) -> Trust {
     }
     keys.finish();
     match (pin, file.as_str()) {
-        (Some(pin), _) => Trust::Pinned(pin),
-        (None, "") => Trust::FirstSeen,
-        (None, file) => Trust::Authority(PathBuf::from(file)),
+        (Some(pin), _) => TlsTrust::Pinned(pin),
+        (None, "") => TlsTrust::FirstSeen,
+        (None, file) => TlsTrust::Authority(PathBuf::from(file)),
     }
 }
 

@@ -18,7 +18,7 @@ use perch_base::secret::{self, sha256};
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
-use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, Transport, Trust};
+use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, TlsTrust, Transport};
 use perch_domain::ports::Later;
 use std::collections::VecDeque;
 use std::io;
@@ -118,7 +118,7 @@ struct Shell<'a> {
     clock: &'a SharedClock,
     transport: Transport,
     /// Whom later connections of this session must show themselves to be.
-    trust: Trust,
+    trust: TlsTrust,
     sink: &'a dyn IngestSink,
     session: Session,
     /// The connection; none after it was closed.
@@ -179,8 +179,8 @@ impl Shell<'_> {
     /// A connection is open: says whose it is, once, and takes in what came with it.
     fn greet(&mut self, link: &mut Link) {
         if let Some(certificate) = link.certificate() {
-            if self.trust == Trust::FirstSeen {
-                self.trust = Trust::Pinned(certificate);
+            if self.trust == TlsTrust::FirstSeen {
+                self.trust = TlsTrust::Pinned(certificate);
             }
             self.sink.take(Intake::Certificate(certificate));
         }

@@ -2,7 +2,7 @@
 
 /// What a line carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum LineKind {
     /// `m=video`.
     Video,
     /// `m=audio`.
@@ -47,9 +47,9 @@ impl PayloadType {
 
 /// One `m=` line.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct SdpLine {
     /// What it carries.
-    pub kind: Kind,
+    pub kind: LineKind,
     /// Which way.
     pub direction: Direction,
     /// Its payload types, as it lists them; never empty for a line that is taken.

@@ -1,7 +1,7 @@
 //! Entries for a fuzzer, each a plain function of bytes: what cameras may send goes through them, and must neither panic nor break what
 //! holds of every picture. Behind the feature `fuzzing`; a mutator in the tests drives them too.
 
-use crate::format::{Direction, Kind, Line, PayloadType};
+use crate::format::{Direction, LineKind, PayloadType, SdpLine};
 use crate::rtp::{Tracks, choose};
 use crate::session::{Manner, Output, Session, Settings};
 use crate::wire::sdp;
@@ -28,14 +28,14 @@ pub const ENTRIES: [(&str, Entry); 7] = [
     ("description", description),
 ];
 
-fn line(kind: Kind, encoding: &str, clock_hz: u32) -> Line {
+fn line(kind: LineKind, encoding: &str, clock_hz: u32) -> SdpLine {
     let parameters = Vec::new();
     let payload = PayloadType { number: 96, encoding: encoding.into(), clock_hz, channels: 1, parameters };
-    Line { kind, direction: Direction::FromCamera, payload_types: vec![payload], control: None, frame_rate: None }
+    SdpLine { kind, direction: Direction::FromCamera, payload_types: vec![payload], control: None, frame_rate: None }
 }
 
 /// Packets, each behind two bytes of length and one of time (milliseconds since the one before, the highest bit: RTCP).
-fn session(line: &Line, data: &[u8], ordered: bool) {
+fn session(line: &SdpLine, data: &[u8], ordered: bool) {
     let (mut tracks, _) = Tracks::new(std::slice::from_ref(line), ordered);
     let (mut rest, mut now, mut out) = (data, 0i64, Vec::new());
     let (mut decoded, mut heard, mut bytes) = (i64::MIN, i64::MIN, 0usize);
@@ -77,19 +77,19 @@ fn session(line: &Line, data: &[u8], ordered: bool) {
 
 /// H.264 over UDP and TCP.
 pub fn h264(data: &[u8]) {
-    let line = line(Kind::Video, "H264", 90_000);
+    let line = line(LineKind::Video, "H264", 90_000);
     session(&line, data, false);
     session(&line, data, true);
 }
 
 /// H.265.
 pub fn h265(data: &[u8]) {
-    session(&line(Kind::Video, "H265", 90_000), data, true);
+    session(&line(LineKind::Video, "H265", 90_000), data, true);
 }
 
 /// JPEG.
 pub fn jpeg(data: &[u8]) {
-    session(&line(Kind::Video, "JPEG", 90_000), data, true);
+    session(&line(LineKind::Video, "JPEG", 90_000), data, true);
 }
 
 /// Sound; the first byte chooses its kind.
@@ -106,7 +106,7 @@ pub fn sound(data: &[u8]) {
     ];
     let Some((first, rest)) = data.split_first() else { return };
     let (encoding, clock_hz) = KINDS[usize::from(*first) % KINDS.len()];
-    session(&line(Kind::Audio, encoding, clock_hz), rest, true);
+    session(&line(LineKind::Audio, encoding, clock_hz), rest, true);
 }
 
 /// Parameter sets and slice headers alone.

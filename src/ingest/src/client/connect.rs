@@ -6,7 +6,7 @@ use crate::session::unavailable;
 use crate::wire::url::CameraUrl;
 use perch_base::clock::{SharedClock, within};
 use perch_base::{Error, Result};
-use perch_domain::ingest::Trust;
+use perch_domain::ingest::TlsTrust;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -59,7 +59,7 @@ pub(super) struct Connection {
 }
 
 /// Connects to the host of a URL. Errors with `Unavailable`, or as [`tls::connect`] does.
-pub(super) async fn connect(clock: &SharedClock, url: &CameraUrl, port: u16, trust: &Trust) -> Result<Connection> {
+pub(super) async fn connect(clock: &SharedClock, url: &CameraUrl, port: u16, trust: &TlsTrust) -> Result<Connection> {
     let (tcp, peer) = tcp(clock, &url.host, port).await?;
     let broken = |e: io::Error| unavailable("its connection broke at once").with_source(e);
     tcp.set_nodelay(true).map_err(broken)?;

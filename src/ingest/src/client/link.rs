@@ -7,7 +7,7 @@ use crate::wire::url::CameraUrl;
 use bytes::BytesMut;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
-use perch_domain::ingest::{Transport, Trust};
+use perch_domain::ingest::{TlsTrust, Transport};
 use std::io;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +25,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects. Errors are for people.
-    pub async fn open(clock: &SharedClock, url: &CameraUrl, transport: Transport, trust: &Trust) -> Result<Self> {
+    pub async fn open(clock: &SharedClock, url: &CameraUrl, transport: Transport, trust: &TlsTrust) -> Result<Self> {
         if transport == Transport::Http {
             let (connection, post, rest) = tunnel::open(clock, url, trust).await?;
             return Ok(Self { connection, post: Some(post), rest });

@@ -4,7 +4,7 @@
 use aws_lc_rs::signature::{self as algorithm, UnparsedPublicKey, VerificationAlgorithm};
 use perch_base::secret::sha256;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::ingest::Trust;
+use perch_domain::ingest::TlsTrust;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 /// Secures a connection; SHA-256 of the camera's certificate comes with it. Errors with `Unavailable`, and with `Invalid` where the file
 /// of the authority cannot be used.
-pub(super) async fn connect(tcp: TcpStream, host: &str, trust: &Trust) -> Result<(TlsStream<TcpStream>, [u8; 32])> {
+pub(super) async fn connect(tcp: TcpStream, host: &str, trust: &TlsTrust) -> Result<(TlsStream<TcpStream>, [u8; 32])> {
     let config = config(trust).await?;
     let bad = |_| Error::invalid("its host has no name that TLS knows");
     let name = ServerName::try_from(host.split('%').next().unwrap_or_default().to_owned()).map_err(bad)?;
@@ -30,12 +30,12 @@ pub(super) async fn connect(tcp: TcpStream, host: &str, trust: &Trust) -> Result
     Ok((tls, fingerprint))
 }
 
-async fn config(trust: &Trust) -> Result<ClientConfig> {
+async fn config(trust: &TlsTrust) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::FirstSeen => Arc::new(Fingerprint(None)),
-        Trust::Pinned(fingerprint) => Arc::new(Fingerprint(Some(*fingerprint))),
-        Trust::Authority(file) => {
+        TlsTrust::FirstSeen => Arc::new(Fingerprint(None)),
+        TlsTrust::Pinned(fingerprint) => Arc::new(Fingerprint(Some(*fingerprint))),
+        TlsTrust::Authority(file) => {
             let bad = || Error::invalid("the file of its certificate authority holds no usable certificate");
             let roots = Arc::new(roots(file).await?);
             let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));

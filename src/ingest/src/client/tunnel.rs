@@ -9,7 +9,7 @@ use crate::wire::url::CameraUrl;
 use bytes::{Buf, BytesMut};
 use perch_base::clock::{SharedClock, within};
 use perch_base::{Error, ErrorKind, Result, secret};
-use perch_domain::ingest::Trust;
+use perch_domain::ingest::TlsTrust;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,7 +24,7 @@ const POST_BYTES: u32 = 32_767;
 pub(super) async fn open(
     clock: &SharedClock,
     url: &CameraUrl,
-    trust: &Trust,
+    trust: &TlsTrust,
 ) -> Result<(Connection, Connection, BytesMut)> {
     let port = url.port.unwrap_or(if url.tls { 443 } else { 80 });
     let cookie = secret::hex(&secret::random_bytes::<11>());
@@ -60,7 +60,7 @@ pub(super) async fn open(
         }
     };
     // The same camera, whoever it is.
-    let trust = get.certificate.map_or_else(|| trust.clone(), Trust::Pinned);
+    let trust = get.certificate.map_or_else(|| trust.clone(), TlsTrust::Pinned);
     let mut post = connect(clock, url, port, &trust).await?;
     let headers = [
         ("Content-Type", "application/x-rtsp-tunnelled".to_owned()),

@@ -1,7 +1,7 @@
 //! Which of a camera's lines are taken, and what is said of the rest.
 
 use super::sound;
-use crate::format::{Direction, Kind, Line, PayloadType};
+use crate::format::{Direction, LineKind, PayloadType, SdpLine};
 use perch_domain::ingest::{PictureCodec, SoundCodec};
 
 /// Which lines of a camera are worth a SETUP.
@@ -28,7 +28,7 @@ pub(crate) fn picture_codec(payload: &PayloadType) -> Option<PictureCodec> {
 }
 
 /// The payload type of a picture line that is taken.
-pub(crate) fn picture_payload(line: &Line) -> Option<(&PayloadType, PictureCodec)> {
+pub(crate) fn picture_payload(line: &SdpLine) -> Option<(&PayloadType, PictureCodec)> {
     line.payload_types.iter().find_map(|payload| picture_codec(payload).map(|codec| (payload, codec)))
 }
 
@@ -46,12 +46,12 @@ fn rank(payload: &PayloadType) -> Option<u8> {
 }
 
 /// The payload type of a sound line that is taken: the best, and of several as good the first.
-pub(crate) fn sound_payload(line: &Line) -> Option<&PayloadType> {
+pub(crate) fn sound_payload(line: &SdpLine) -> Option<&PayloadType> {
     let ranked = line.payload_types.iter().filter_map(|payload| rank(payload).map(|rank| (rank, payload)));
     ranked.rev().max_by_key(|(rank, _)| *rank).map(|(_, payload)| payload)
 }
 
-fn names(line: &Line) -> String {
+fn names(line: &SdpLine) -> String {
     let mut names: Vec<String> = Vec::new();
     for payload in line.payload_types.iter().take(8) {
         let name = sound::tame(&payload.encoding);
@@ -63,16 +63,16 @@ fn names(line: &Line) -> String {
 }
 
 /// Which lines are worth a SETUP: the first of pictures that can be taken, and, with `sound`, the best of sound.
-pub(crate) fn choose(lines: &[Line], sound: bool) -> Chosen {
+pub(crate) fn choose(lines: &[SdpLine], sound: bool) -> Chosen {
     let mut chosen = Chosen::default();
-    let from_camera = |kind: Kind| {
-        let is_it = move |(_, line): &(usize, &Line)| line.kind == kind && line.direction == Direction::FromCamera;
+    let from_camera = |kind: LineKind| {
+        let is_it = move |(_, line): &(usize, &SdpLine)| line.kind == kind && line.direction == Direction::FromCamera;
         lines.iter().enumerate().filter(is_it)
     };
-    chosen.picture = from_camera(Kind::Video).find(|(_, line)| picture_payload(line).is_some()).map(|(n, _)| n);
+    chosen.picture = from_camera(LineKind::Video).find(|(_, line)| picture_payload(line).is_some()).map(|(n, _)| n);
     if chosen.picture.is_none() {
-        let other: Vec<String> = from_camera(Kind::Video).take(4).map(|(_, line)| names(line)).collect();
-        chosen.refusal = Some(match (other.is_empty(), lines.iter().any(|line| line.kind == Kind::Video)) {
+        let other: Vec<String> = from_camera(LineKind::Video).take(4).map(|(_, line)| names(line)).collect();
+        chosen.refusal = Some(match (other.is_empty(), lines.iter().any(|line| line.kind == LineKind::Video)) {
             (true, false) => "offers no pictures: check the path in its address".into(),
             (true, true) => "offers a line of pictures and sends nothing on it: check the path in its address".into(),
             _ => format!(
@@ -83,11 +83,11 @@ pub(crate) fn choose(lines: &[Line], sound: bool) -> Chosen {
         return chosen;
     }
     if sound {
-        let decodable = from_camera(Kind::Audio).filter_map(|(n, line)| Some((n, rank(sound_payload(line)?)?)));
+        let decodable = from_camera(LineKind::Audio).filter_map(|(n, line)| Some((n, rank(sound_payload(line)?)?)));
         // The first of several as good.
         chosen.sound = decodable.rev().max_by_key(|(_, rank)| *rank).map(|(n, _)| n);
         if chosen.sound.is_none()
-            && let Some((_, line)) = from_camera(Kind::Audio).next()
+            && let Some((_, line)) = from_camera(LineKind::Audio).next()
         {
             chosen.notices.push(format!(
                 "its sound is left out: it comes as {}, which cannot be decoded; set its audio codec to AAC, Opus or G.711",
@@ -102,26 +102,26 @@ pub(crate) fn choose(lines: &[Line], sound: bool) -> Chosen {
 mod tests {
     use super::*;
 
-    fn line(kind: Kind, direction: Direction, encodings: &[&str]) -> Line {
+    fn line(kind: LineKind, direction: Direction, encodings: &[&str]) -> SdpLine {
         let payload = |(n, encoding): (usize, &&str)| PayloadType {
             number: 96 + n as u8,
             encoding: (*encoding).into(),
-            clock_hz: if kind == Kind::Video { 90_000 } else { 8_000 },
+            clock_hz: if kind == LineKind::Video { 90_000 } else { 8_000 },
             channels: 1,
             parameters: Vec::new(),
         };
         let payload_types = encodings.iter().enumerate().map(payload).collect();
-        Line { kind, direction, payload_types, control: None, frame_rate: None }
+        SdpLine { kind, direction, payload_types, control: None, frame_rate: None }
     }
 
     use Direction::{FromCamera, ToCamera};
-    use Kind::{Audio, Video};
+    use LineKind::{Audio, Video};
 
     #[test]
     fn the_first_picture_and_the_best_sound_are_taken_and_speakers_skipped() {
         let lines = [
             line(Audio, ToCamera, &["OPUS"]),
-            line(Kind::Other, FromCamera, &["VND.ONVIF.METADATA"]),
+            line(LineKind::Other, FromCamera, &["VND.ONVIF.METADATA"]),
             line(Video, FromCamera, &["MP4V-ES"]),
             line(Video, FromCamera, &["H265"]),
             line(Video, FromCamera, &["H264"]),

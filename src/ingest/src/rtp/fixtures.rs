@@ -1,7 +1,7 @@
 //! Cameras of the tests: streams written bit by bit, packed as cameras pack them, and what the tracks make of them.
 
 use super::Tracks;
-use crate::format::{Direction, Kind, Line, PayloadType};
+use crate::format::{Direction, LineKind, PayloadType, SdpLine};
 use bytes::Bytes;
 use perch_base::time::MonoTime;
 use perch_domain::ingest::{Intake, Offer, Picture, Sound};
@@ -152,21 +152,28 @@ impl Sender {
 }
 
 /// A line of the SDP.
-pub fn line(kind: Kind, number: u8, encoding: &str, clock_hz: u32, channels: u16, parameters: &[(&str, &str)]) -> Line {
+pub fn line(
+    kind: LineKind,
+    number: u8,
+    encoding: &str,
+    clock_hz: u32,
+    channels: u16,
+    parameters: &[(&str, &str)],
+) -> SdpLine {
     let parameters = parameters.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     let payload = PayloadType { number, encoding: encoding.into(), clock_hz, channels, parameters };
-    Line { kind, direction: Direction::FromCamera, payload_types: vec![payload], control: None, frame_rate: None }
+    SdpLine { kind, direction: Direction::FromCamera, payload_types: vec![payload], control: None, frame_rate: None }
 }
 
-pub fn h264_line() -> Line {
-    line(Kind::Video, 96, "H264", 90_000, 1, &[])
+pub fn h264_line() -> SdpLine {
+    line(LineKind::Video, 96, "H264", 90_000, 1, &[])
 }
 
 /// A packet of track 0 that comes at a time, microseconds.
 pub type Came = (i64, Bytes);
 
 /// What comes of packets of one track. The end of the stream is an hour later.
-pub fn take(line: &Line, ordered: bool, packets: &[Came]) -> (Offer, Vec<Intake>) {
+pub fn take(line: &SdpLine, ordered: bool, packets: &[Came]) -> (Offer, Vec<Intake>) {
     let (mut tracks, offer) = Tracks::new(std::slice::from_ref(line), ordered);
     let mut out = Vec::new();
     let mut due: Option<MonoTime> = None;

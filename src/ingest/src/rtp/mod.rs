@@ -28,7 +28,7 @@ mod tests;
 
 pub(crate) use choose::choose;
 
-use crate::format::{Kind, Line};
+use crate::format::{LineKind, SdpLine};
 use bytes::Bytes;
 use perch_base::time::MonoTime;
 use perch_domain::ingest::{Intake, Offer, PictureCodec};
@@ -49,15 +49,15 @@ pub(crate) struct Tracks {
 
 impl Tracks {
     /// `lines`: those that were set up, in track order; `ordered`: their packets come by TCP, none is waited for.
-    pub fn new(lines: &[Line], ordered: bool) -> (Self, Offer) {
+    pub fn new(lines: &[SdpLine], ordered: bool) -> (Self, Offer) {
         let find = |kind| lines.iter().position(|line| line.kind == kind);
-        let (picture, sound) = (find(Kind::Video), find(Kind::Audio));
+        let (picture, sound) = (find(LineKind::Video), find(LineKind::Audio));
         let tracks: Vec<Track> = lines
             .iter()
             .enumerate()
             .map(|(n, line)| match line.kind {
-                Kind::Video if picture == Some(n) => Track::pictures(line, ordered),
-                Kind::Audio if sound == Some(n) => Track::sound(line, ordered),
+                LineKind::Video if picture == Some(n) => Track::pictures(line, ordered),
+                LineKind::Audio if sound == Some(n) => Track::sound(line, ordered),
                 _ => Track::ignored(line, ordered),
             })
             .collect();

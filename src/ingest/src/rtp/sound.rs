@@ -20,7 +20,7 @@ pub(crate) struct Frame {
 
 /// How packets of a codec are taken apart.
 #[derive(Debug)]
-enum Kind {
+enum SoundKind {
     Opus,
     /// So many bits a second, of whole groups of bytes.
     Constant {
@@ -45,7 +45,7 @@ enum Kind {
 /// Takes the packets of a track apart.
 #[derive(Debug)]
 pub(crate) struct SoundPackets {
-    kind: Kind,
+    kind: SoundKind,
     format: SoundFormat,
     clock_hz: u32,
     units: Vec<AacUnit>,
@@ -57,24 +57,24 @@ pub(crate) fn tame(name: &str) -> String {
 }
 
 /// What a payload type says of its sound.
-fn read(payload: &PayloadType) -> (SoundFormat, Kind) {
+fn read(payload: &PayloadType) -> (SoundFormat, SoundKind) {
     let channels = payload.channels.clamp(1, 8);
     let rate_hz = payload.clock_hz;
     let format = |codec, rate_hz, channels| SoundFormat { codec, rate_hz, channels };
     let constant = |bits: u64, channels: u16| {
         let group = usize::from(channels) * (bits as usize / 8).max(1);
-        Kind::Constant { bits_per_s: bits * u64::from(rate_hz) * u64::from(channels), group }
+        SoundKind::Constant { bits_per_s: bits * u64::from(rate_hz) * u64::from(channels), group }
     };
-    let other = || (format(SoundCodec::Other(tame(&payload.encoding)), rate_hz, channels), Kind::Other);
+    let other = || (format(SoundCodec::Other(tame(&payload.encoding)), rate_hz, channels), SoundKind::Other);
     match payload.encoding.as_str() {
-        "OPUS" => (format(SoundCodec::Opus, 48_000, channels.min(2)), Kind::Opus),
+        "OPUS" => (format(SoundCodec::Opus, 48_000, channels.min(2)), SoundKind::Opus),
         "PCMU" => (format(SoundCodec::Pcmu, rate_hz, channels), constant(8, channels)),
         "PCMA" => (format(SoundCodec::Pcma, rate_hz, channels), constant(8, channels)),
         // 64 kbit/s, whatever clock is said.
-        "G722" => (format(SoundCodec::G722, 16_000, 1), Kind::Constant { bits_per_s: 64_000, group: 1 }),
+        "G722" => (format(SoundCodec::G722, 16_000, 1), SoundKind::Constant { bits_per_s: 64_000, group: 1 }),
         "L16" => (format(SoundCodec::L16, rate_hz, channels), constant(16, channels)),
-        "L8" => (format(SoundCodec::L16, rate_hz, channels), Kind::Linear8),
-        "L24" => (format(SoundCodec::L16, rate_hz, channels), Kind::Linear24),
+        "L8" => (format(SoundCodec::L16, rate_hz, channels), SoundKind::Linear8),
+        "L24" => (format(SoundCodec::L16, rate_hz, channels), SoundKind::Linear24),
         "MPEG4-GENERIC" => {
             let said = payload.parameter("config").and_then(super::text::from_hex).filter(|c| c.len() <= 256);
             let config = match said {
@@ -84,7 +84,7 @@ fn read(payload: &PayloadType) -> (SoundFormat, Kind) {
             match config.as_ref().and_then(|config| Config::parse(config)).zip(config.clone()) {
                 Some((config, bytes)) => (
                     format(SoundCodec::Aac { config: bytes }, config.rate_hz, config.channels),
-                    Kind::Generic { packets: Generic::new(payload), config },
+                    SoundKind::Generic { packets: Generic::new(payload), config },
                 ),
                 None => other(),
             }
@@ -104,7 +104,7 @@ fn read(payload: &PayloadType) -> (SoundFormat, Kind) {
             match config {
                 Some((bytes, config)) => (
                     format(SoundCodec::Aac { config: bytes }, config.rate_hz, config.channels),
-                    Kind::Latm { packets: Latm::new(mux, in_band), config },
+                    SoundKind::Latm { packets: Latm::new(mux, in_band), config },
                 ),
                 None => other(),
             }
@@ -117,7 +117,7 @@ fn read(payload: &PayloadType) -> (SoundFormat, Kind) {
             match digits.and_then(number).filter(|kbit| matches!(kbit, 16 | 24 | 32 | 40)) {
                 Some(kbit) => (
                     format(SoundCodec::G726 { bits: (kbit / 8) as u8, high_first }, rate_hz, 1),
-                    Kind::Constant { bits_per_s: u64::from(kbit) / 8 * u64::from(rate_hz), group: 1 },
+                    SoundKind::Constant { bits_per_s: u64::from(kbit) / 8 * u64::from(rate_hz), group: 1 },
                 ),
                 None => other(),
             }
@@ -145,8 +145,8 @@ impl SoundPackets {
     /// Packets are missing.
     pub fn lost(&mut self) {
         match &mut self.kind {
-            Kind::Generic { packets, .. } => packets.lost(),
-            Kind::Latm { packets, .. } => packets.lost(),
+            SoundKind::Generic { packets, .. } => packets.lost(),
+            SoundKind::Latm { packets, .. } => packets.lost(),
             _ => {}
         }
     }
@@ -165,36 +165,36 @@ impl SoundPackets {
             true
         };
         match &mut self.kind {
-            Kind::Opus => match opus_lasts(payload) {
+            SoundKind::Opus => match opus_lasts(payload) {
                 Some(lasts) => whole(payload.clone(), lasts),
                 None => false,
             },
-            Kind::Constant { bits_per_s, group } => {
+            SoundKind::Constant { bits_per_s, group } => {
                 let data = payload.slice(..payload.len() / *group * *group);
                 let lasts = Duration::from_nanos(data.len() as u64 * 8 * 1_000_000_000 / (*bits_per_s).max(1));
                 whole(data, lasts)
             }
-            Kind::Linear8 => {
+            SoundKind::Linear8 => {
                 let samples = payload.len() / channels * channels;
                 let data: Vec<u8> = payload.iter().take(samples).flat_map(|b| [b ^ 0x80, 0]).collect();
                 whole(data.into(), lasting(samples / channels))
             }
-            Kind::Linear24 => {
+            SoundKind::Linear24 => {
                 let samples = payload.len() / (3 * channels) * channels;
                 let data: Vec<u8> = payload.chunks_exact(3).take(samples).flat_map(|s| [s[0], s[1]]).collect();
                 whole(data.into(), lasting(samples / channels))
             }
-            Kind::Generic { packets, config } => {
+            SoundKind::Generic { packets, config } => {
                 let done = packets.push(payload, &mut self.units).is_some();
                 hand_on(&mut self.units, *config, self.clock_hz, out);
                 done
             }
-            Kind::Latm { packets, config } => {
+            SoundKind::Latm { packets, config } => {
                 let done = packets.push(payload, marker, &mut self.units).is_some();
                 hand_on(&mut self.units, *config, self.clock_hz, out);
                 done
             }
-            Kind::Other => whole(payload.clone(), Duration::ZERO),
+            SoundKind::Other => whole(payload.clone(), Duration::ZERO),
         }
     }
 }

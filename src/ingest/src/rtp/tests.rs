@@ -135,7 +135,7 @@ fn xiongmai_fragments_without_an_end() {
 fn vivotek_sets_in_the_sdp_only() {
     // The set of a 640x352 stream of the fixtures, and its PPS.
     let sets = format!("{},{}", encode(&sps(0, 40, 22, false, None)), encode(&pps(0, 0)));
-    let line = line(Kind::Video, 96, "H264", 90_000, 1, &[("sprop-parameter-sets", &sets)]);
+    let line = line(LineKind::Video, 96, "H264", 90_000, 1, &[("sprop-parameter-sets", &sets)]);
     let mut sender = VIDEO;
     let pack = |n: u32| {
         let nals: Vec<_> = picture(n, 50).into_iter().filter(|nal| !matches!(nal[0] & 31, 7 | 8)).collect();
@@ -390,7 +390,7 @@ fn hikvision_h265() {
             packets.extend(packed.into_iter().map(|packet| (i64::from(n) * 40_000, packet)));
         }
     }
-    let (offer, intake) = take(&line(Kind::Video, 96, "H265", 90_000, 1, &[]), true, &packets);
+    let (offer, intake) = take(&line(LineKind::Video, 96, "H265", 90_000, 1, &[]), true, &packets);
     assert_eq!(offer.pictures, PictureCodec::H265);
     let got = pictures(intake);
     assert_eq!(got.len(), 118, "all but two leading pictures of the first start");
@@ -416,7 +416,7 @@ fn mobotix_jpeg() {
         }
     }
     packets.remove(100);
-    let (offer, intake) = take(&line(Kind::Video, 26, "JPEG", 90_000, 1, &[]), true, &packets);
+    let (offer, intake) = take(&line(LineKind::Video, 26, "JPEG", 90_000, 1, &[]), true, &packets);
     assert_eq!(offer.pictures, PictureCodec::Jpeg);
     let got = pictures(intake);
     assert_eq!(got.len(), 49);
@@ -427,7 +427,7 @@ fn mobotix_jpeg() {
 
 #[test]
 fn sound_beside_pictures_grows_and_is_said() {
-    let lines = [h264_line(), line(Kind::Audio, 97, "PCMA", 8_000, 1, &[])];
+    let lines = [h264_line(), line(LineKind::Audio, 97, "PCMA", 8_000, 1, &[])];
     let (mut tracks, offer) = Tracks::new(&lines, true);
     assert_eq!(offer.sound.map(|sound| (sound.codec, sound.rate_hz)), Some((SoundCodec::Pcma, 8_000)));
     let (mut video, mut audio, mut out) = (VIDEO, AUDIO, Vec::new());

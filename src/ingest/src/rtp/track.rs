@@ -11,7 +11,7 @@ use super::sound::{Frame, SoundPackets};
 use super::text;
 use super::timeline::Timeline;
 use super::units::{Trouble, Units};
-use crate::format::{Line, PayloadType};
+use crate::format::{PayloadType, SdpLine};
 use bytes::Bytes;
 use perch_base::time::MonoTime;
 use perch_domain::bitstream::nal_units;
@@ -51,7 +51,7 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    fn new(line: &Line, payload: Option<&PayloadType>, ordered: bool, media: Media) -> Self {
+    fn new(line: &SdpLine, payload: Option<&PayloadType>, ordered: bool, media: Media) -> Self {
         let same = |p: &&PayloadType| {
             payload.is_some_and(|taken| p.encoding == taken.encoding && p.clock_hz == taken.clock_hz)
         };
@@ -68,7 +68,7 @@ impl Track {
     }
 
     /// Of a line of pictures.
-    pub fn pictures(line: &Line, ordered: bool) -> Self {
+    pub fn pictures(line: &SdpLine, ordered: bool) -> Self {
         let Some((payload, codec)) = picture_payload(line) else { return Self::ignored(line, ordered) };
         if codec == PictureCodec::Jpeg {
             let side = |name| payload.parameter(name).and_then(text::number).and_then(|n| u16::try_from(n).ok());
@@ -102,7 +102,7 @@ impl Track {
     }
 
     /// Of a line of sound.
-    pub fn sound(line: &Line, ordered: bool) -> Self {
+    pub fn sound(line: &SdpLine, ordered: bool) -> Self {
         let Some(payload) = sound_payload(line).or(line.payload_types.first()) else {
             return Self::ignored(line, ordered);
         };
@@ -111,7 +111,7 @@ impl Track {
     }
 
     /// Of a line that nobody asked for.
-    pub fn ignored(line: &Line, ordered: bool) -> Self {
+    pub fn ignored(line: &SdpLine, ordered: bool) -> Self {
         Self::new(line, None, ordered, Media::Nothing)
     }
 

@@ -9,7 +9,7 @@ use super::output::{Output, Settings};
 use super::wanted::{Track, Wanted};
 use super::way::{PUNCHES, Way, channels};
 use super::words::{clean, refused, unavailable, way_refused};
-use crate::format::Line;
+use crate::format::SdpLine;
 use crate::wire::framed;
 use crate::wire::message::{self, Message, Start};
 use crate::wire::splitter::Piece;
@@ -458,7 +458,7 @@ impl Session {
     }
 
     fn play(&mut self, now: MonoTime) {
-        let lines: Vec<Line> = self.tracks.iter().map(|track| track.line.clone()).collect();
+        let lines: Vec<SdpLine> = self.tracks.iter().map(|track| track.line.clone()).collect();
         self.media.begin(&lines, self.way == Way::Tcp);
         if self.way == Way::Udp {
             for track in 0..self.tracks.len() {

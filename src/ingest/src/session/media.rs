@@ -1,6 +1,6 @@
 //! Where packets belong: from channels and ports to tracks, and what comes of them.
 
-use crate::format::Line;
+use crate::format::SdpLine;
 use crate::rtp::Tracks;
 use crate::wire::splitter::Fit;
 use bytes::Bytes;
@@ -52,7 +52,7 @@ impl Media {
     }
 
     /// Packets may come from now on.
-    pub fn begin(&mut self, lines: &[Line], is_ordered: bool) {
+    pub fn begin(&mut self, lines: &[SdpLine], is_ordered: bool) {
         let (tracks, offer) = Tracks::new(lines, is_ordered);
         self.tracks = Some(tracks);
         self.offer = Some(offer);

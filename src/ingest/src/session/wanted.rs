@@ -1,7 +1,7 @@
 //! The lines of a description that are set up, and where a camera may mean them to be found.
 
 use super::words::unsupported;
-use crate::format::Line;
+use crate::format::SdpLine;
 use crate::rtp::choose;
 use crate::wire::message::Message;
 use crate::wire::sdp::{self, Description};
@@ -12,7 +12,7 @@ use perch_base::{Error, Result};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Track {
     /// What the SDP says of it.
-    pub line: Line,
+    pub line: SdpLine,
     /// Where it may be found, at least one place.
     urls: Vec<String>,
     /// Which of them is tried.

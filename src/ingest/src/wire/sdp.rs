@@ -1,6 +1,6 @@
 //! A camera's description of its streams (SDP, RFC 8866), read as leniently as cameras write it.
 
-use crate::format::{Direction, Kind, Line, PayloadType};
+use crate::format::{Direction, LineKind, PayloadType, SdpLine};
 
 /// Lines `m=` that are taken.
 const MOST_LINES: usize = 32;
@@ -19,7 +19,7 @@ pub(crate) struct Description {
     /// `a=control` of the whole.
     pub control: Option<String>,
     /// Its lines, in order; encrypted ones (SRTP) are of no kind that is taken.
-    pub lines: Vec<Line>,
+    pub lines: Vec<SdpLine>,
     /// Whether pictures, and sound, are offered encrypted.
     pub encrypted: (bool, bool),
 }
@@ -55,9 +55,9 @@ pub(crate) fn parse(body: &[u8]) -> Description {
                 let mut line = media(value);
                 // RTP/SAVP (RFC 3711), RTP/SAVPF, UDP/TLS/RTP/SAVP.
                 if value.split_whitespace().nth(2).is_some_and(|p| p.to_ascii_uppercase().contains("SAVP")) {
-                    out.encrypted.0 |= line.kind == Kind::Video;
-                    out.encrypted.1 |= line.kind == Kind::Audio;
-                    line.kind = Kind::Other;
+                    out.encrypted.0 |= line.kind == LineKind::Video;
+                    out.encrypted.1 |= line.kind == LineKind::Audio;
+                    line.kind = LineKind::Other;
                 }
                 out.lines.push(line);
                 said.push(Said::default());
@@ -101,15 +101,15 @@ fn direction(name: &str) -> Option<Attribute> {
 }
 
 /// `video 0 RTP/AVP 96 97`; the port may be anything.
-fn media(value: &str) -> Line {
+fn media(value: &str) -> SdpLine {
     let mut words = value.split_whitespace();
     let kind = match words.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-        "video" => Kind::Video,
-        "audio" => Kind::Audio,
-        _ => Kind::Other,
+        "video" => LineKind::Video,
+        "audio" => LineKind::Audio,
+        _ => LineKind::Other,
     };
     let mut line =
-        Line { kind, direction: Direction::default(), payload_types: Vec::new(), control: None, frame_rate: None };
+        SdpLine { kind, direction: Direction::default(), payload_types: Vec::new(), control: None, frame_rate: None };
     // Behind the port and the profile; formats that are no numbers are makers' own.
     for number in words.skip(2).filter_map(|word| word.parse().ok()) {
         payload_type(&mut line, number);
@@ -118,7 +118,7 @@ fn media(value: &str) -> Line {
 }
 
 /// The payload type of that number, made where the line did not list it.
-fn payload_type(line: &mut Line, number: u8) -> Option<&mut PayloadType> {
+fn payload_type(line: &mut SdpLine, number: u8) -> Option<&mut PayloadType> {
     let at = match line.payload_types.iter().position(|t| t.number == number) {
         Some(at) => at,
         None if number > 127 || line.payload_types.len() >= MOST_TYPES => return None,
@@ -164,7 +164,7 @@ fn fixed(number: u8) -> Option<(&'static str, u32, u16)> {
 }
 
 /// What an attribute says of a line.
-fn apply(line: &mut Line, name: &str, value: &str) {
+fn apply(line: &mut SdpLine, name: &str, value: &str) {
     match name.to_ascii_lowercase().as_str() {
         "control" => {
             // The first one that says something: some name one for each of several ways.
@@ -220,11 +220,11 @@ fn numbered(value: &str) -> Option<(u8, &str)> {
 }
 
 /// Fills in what a line did not say.
-fn complete(line: &mut Line) {
-    let (kind, default_hz) = (line.kind, if line.kind == Kind::Audio { 8000 } else { 90000 });
+fn complete(line: &mut SdpLine) {
+    let (kind, default_hz) = (line.kind, if line.kind == LineKind::Audio { 8000 } else { 90000 });
     for of in &mut line.payload_types {
         let has = |name: &str| of.parameter(name).is_some();
-        if of.encoding.is_empty() && kind == Kind::Video {
+        if of.encoding.is_empty() && kind == LineKind::Video {
             // No `rtpmap`: the parameters tell.
             if has("sprop-vps") || has("sprop-sps") {
                 of.encoding = "H265".into();
@@ -240,15 +240,15 @@ fn complete(line: &mut Line) {
 
 /// Which way each line goes. `sendonly` is said from the client's view (ONVIF streaming 5.3) or, where pictures are said to be so, from
 /// the camera's.
-fn directions(lines: &mut [Line], all: Said, said: &[Said]) {
+fn directions(lines: &mut [SdpLine], all: Said, said: &[Said]) {
     let of = |n: usize| said.get(n).and_then(|s| s.direction).or(all.direction);
     let is_own_view =
-        lines.iter().enumerate().any(|(n, line)| line.kind == Kind::Video && of(n) == Some(Attribute::SendOnly));
+        lines.iter().enumerate().any(|(n, line)| line.kind == LineKind::Video && of(n) == Some(Attribute::SendOnly));
     for (n, line) in lines.iter_mut().enumerate() {
         line.direction = match of(n) {
             Some(Attribute::Inactive) => Direction::Neither,
             Some(Attribute::SendOnly) if !is_own_view => Direction::ToCamera,
-            Some(Attribute::RecvOnly) if is_own_view && line.kind != Kind::Video => Direction::ToCamera,
+            Some(Attribute::RecvOnly) if is_own_view && line.kind != LineKind::Video => Direction::ToCamera,
             _ => Direction::FromCamera,
         };
     }
@@ -265,7 +265,7 @@ mod tests {
         a=recvonly\r\nm=audio 0 RTP/AVP 97\r\na=control:trackID=1\r\na=rtpmap:97 MPEG4-GENERIC/48000\r\n\
         a=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1188\r\na=recvonly\r\n";
 
-    fn types(line: &Line) -> Vec<(u8, &str, u32, u16)> {
+    fn types(line: &SdpLine) -> Vec<(u8, &str, u32, u16)> {
         line.payload_types.iter().map(|t| (t.number, t.encoding.as_str(), t.clock_hz, t.channels)).collect()
     }
 
@@ -282,7 +282,7 @@ mod tests {
             assert_eq!(sets, Some("Z2QAHqwsaoMg5puAgICB,aO4xshs="));
             assert_eq!((video.frame_rate, video.control.as_deref()), (Some(25.0), Some("trackID=0")));
             assert_eq!(types(audio), [(97, "MPEG4-GENERIC", 48000, 1)]);
-            assert_eq!((audio.kind, audio.direction), (Kind::Audio, Direction::FromCamera));
+            assert_eq!((audio.kind, audio.direction), (LineKind::Audio, Direction::FromCamera));
         }
     }
 
@@ -295,7 +295,7 @@ mod tests {
         );
         assert_eq!(types(&sdp.lines[0]), [(96, "H264", 90000, 1)]);
         assert_eq!(sdp.lines[0].control.as_deref(), Some("rtsp://10.0.0.9:554/t"));
-        assert_eq!((sdp.lines[1].kind, types(&sdp.lines[1])), (Kind::Other, vec![(95, "TP-LINK", 90000, 1)]));
+        assert_eq!((sdp.lines[1].kind, types(&sdp.lines[1])), (LineKind::Other, vec![(95, "TP-LINK", 90000, 1)]));
     }
 
     #[test]
@@ -329,7 +329,10 @@ mod tests {
     #[test]
     fn encrypted_lines_are_not_taken() {
         let sdp = parse(b"m=video 0 RTP/SAVP 96\nm=audio 0 RTP/AVP 8\nm=video 0 RTP/AVP 96");
-        assert_eq!(sdp.lines.iter().map(|l| l.kind).collect::<Vec<_>>(), [Kind::Other, Kind::Audio, Kind::Video]);
+        assert_eq!(
+            sdp.lines.iter().map(|l| l.kind).collect::<Vec<_>>(),
+            [LineKind::Other, LineKind::Audio, LineKind::Video]
+        );
         assert_eq!(sdp.encrypted, (true, false));
     }
 

@@ -3,7 +3,7 @@
 use super::support::{Seen, ingest, request, watch};
 use perch_base::secret::sha256;
 use perch_base::{Error, ErrorKind};
-use perch_domain::ingest::{IngestRequest, Trust};
+use perch_domain::ingest::{IngestRequest, TlsTrust};
 use perch_test_cameras::{Camera, find};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ async fn rubbish_for_ever_is_borne() {
     tokio::join!(borne("junkonly"), borne("rtpjunk"), borne("flipsall"), borne("neverlength"), borne("sdplines"));
 }
 
-async fn secured(name: &str, trust: impl FnOnce(&Camera) -> Trust) -> Option<(Result<(), Error>, Seen)> {
+async fn secured(name: &str, trust: impl FnOnce(&Camera) -> TlsTrust) -> Option<(Result<(), Error>, Seen)> {
     let camera = camera(name)?;
     let request = IngestRequest { trust: trust(&camera), ..request(&camera.url(), "auto") };
     Some(watch(&ingest(), &request, LIMIT, |seen| seen.pictures >= 5).await)
@@ -66,7 +66,7 @@ async fn certificates_are_trusted_as_asked() {
         file.as_file_mut().set_len(0).expect("empty");
         let pem = camera.authority().expect("it has one").as_bytes();
         std::io::Seek::rewind(&mut file).and_then(|()| file.write_all(pem)).expect("written");
-        Trust::Authority(file.path().to_owned())
+        TlsTrust::Authority(file.path().to_owned())
     };
     let fingerprint = |camera: &Camera| sha256(camera.certificate().expect("it has one"));
     if let Some((result, seen)) = secured("tlsca", &mut authority).await {
@@ -79,17 +79,17 @@ async fn certificates_are_trusted_as_asked() {
         assert!(e.message().contains(word) && e.kind() == ErrorKind::Unavailable, "{e}");
         assert!(seen.certificates.is_empty());
         // By its fingerprint it is.
-        let (result, _) = secured(name, |camera| Trust::Pinned(fingerprint(camera))).await.expect("as before");
+        let (result, _) = secured(name, |camera| TlsTrust::Pinned(fingerprint(camera))).await.expect("as before");
         result.expect("it is trusted");
     }
-    if let Some((result, _)) = secured("tlsown", |_| Trust::Pinned([7; 32])).await {
+    if let Some((result, _)) = secured("tlsown", |_| TlsTrust::Pinned([7; 32])).await {
         let e = result.expect_err("it is another");
         assert!(e.message().contains("another certificate"), "{e}");
     }
     let mut own = None;
     if let Some((result, seen)) = secured("tlsown", |camera| {
         own = Some(fingerprint(camera));
-        Trust::FirstSeen
+        TlsTrust::FirstSeen
     })
     .await
     {
@@ -105,7 +105,7 @@ async fn tls_where_there_is_none_and_the_other_way_round() {
     let (result, _) = watch(&ingest(), &request(&url, "auto"), LIMIT, |_| false).await;
     let e = result.expect_err("there is none");
     assert!(e.kind() == ErrorKind::Unavailable && e.message().contains("TLS"), "{e}");
-    let request = IngestRequest { trust: Trust::Authority("/nowhere/ca.pem".into()), ..request(&url, "auto") };
+    let request = IngestRequest { trust: TlsTrust::Authority("/nowhere/ca.pem".into()), ..request(&url, "auto") };
     let (result, _) = watch(&ingest(), &request, LIMIT, |_| false).await;
     assert_eq!(result.expect_err("no file").kind(), ErrorKind::Invalid);
 }

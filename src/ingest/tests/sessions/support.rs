@@ -4,7 +4,7 @@ use perch_base::Result;
 use perch_base::clock::SystemClock;
 use perch_base::secret::Secret;
 use perch_base::shutdown;
-use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, Offer, Transport, Trust};
+use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, Offer, TlsTrust, Transport};
 use perch_ingest::Ingest;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub fn request(url: &str, transport: &str) -> IngestRequest {
         "http" => Transport::Http,
         _ => Transport::Auto,
     };
-    IngestRequest { url: Secret::new(url.to_owned()), transport, trust: Trust::FirstSeen, sound: true }
+    IngestRequest { url: Secret::new(url.to_owned()), transport, trust: TlsTrust::FirstSeen, sound: true }
 }
 
 struct Sink<F>(Mutex<Seen>, F);

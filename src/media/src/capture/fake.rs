@@ -11,7 +11,7 @@ use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::ingest::{
-    IngestPort, IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape, Sound, SoundFormat, Trust,
+    IngestPort, IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape, Sound, SoundFormat, TlsTrust,
 };
 use perch_domain::ports::Later;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub struct Fake {
     /// The URLs of all sessions, in order.
     opened: Mutex<Vec<String>>,
     /// Whom each was to trust.
-    trusted: Mutex<Vec<Trust>>,
+    trusted: Mutex<Vec<TlsTrust>>,
     /// Of those that go on.
     open: Mutex<Vec<String>>,
 }
@@ -72,7 +72,7 @@ impl Fake {
     }
 
     /// Whom the last session was to trust.
-    pub fn trusted(&self) -> Option<Trust> {
+    pub fn trusted(&self) -> Option<TlsTrust> {
         lock(&self.trusted).last().cloned()
     }
 

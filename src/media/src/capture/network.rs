@@ -23,7 +23,9 @@ use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, START_WITHIN, pat
 use perch_domain::health::{
     FIRST_FRAME_WITHIN, KEYFRAME_WITHIN, NETWORK_STALL_AFTER, OfferedSound, StallVerdict, StallWatch,
 };
-use perch_domain::ingest::{IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape, SoundCodec, Trust};
+use perch_domain::ingest::{
+    IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape, SoundCodec, TlsTrust,
+};
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::motion::Thinner;
 use perch_domain::pace::PaceWatch;
@@ -227,7 +229,7 @@ fn request(settings: &Settings, stream: Stream, url: &Secret, sound: bool) -> In
     let network = &settings.config.network;
     let seen = *seen_certificate(&mut lock(&settings.seen_certificates), stream);
     let trust = match (&network.trust, seen) {
-        (Trust::FirstSeen, Some(sha256)) => Trust::Pinned(sha256),
+        (TlsTrust::FirstSeen, Some(sha256)) => TlsTrust::Pinned(sha256),
         (trust, _) => trust.clone(),
     };
     IngestRequest { url: url.clone(), transport: network.transport, trust, sound }

@@ -6,7 +6,7 @@ use super::*;
 use perch_base::clock::{Clock, ManualClock, SystemClock};
 use perch_base::shutdown;
 use perch_domain::camera::AudioSource;
-use perch_domain::ingest::{Intake, PictureCodec, Shape, SoundCodec, SoundFormat, Trust};
+use perch_domain::ingest::{Intake, PictureCodec, Shape, SoundCodec, SoundFormat, TlsTrust};
 use perch_domain::media::{Track, VideoCodec};
 use perch_domain::network_camera::Aspect;
 use perch_domain::pace::Bottleneck;
@@ -546,7 +546,7 @@ async fn the_certificate_of_the_first_session_is_asked_for_from_then_on() {
     let ingest = Fake::with(URL, Camera::Script { clock: clock.clone(), steps, end: Ok(()) });
     let b = start_by(clock.clone(), network(), None, ingest.clone());
     turn(&clock, &b, 60).await;
-    assert_eq!(ingest.trusted(), Some(Trust::FirstSeen));
+    assert_eq!(ingest.trusted(), Some(TlsTrust::FirstSeen));
     let (_trigger, until) = shutdown::channel();
     let again = tokio::spawn({
         let capture = b.capture.clone();
@@ -555,6 +555,6 @@ async fn the_certificate_of_the_first_session_is_asked_for_from_then_on() {
     while ingest.sessions(URL) < 2 {
         sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(ingest.trusted(), Some(Trust::Pinned([7; 32])));
+    assert_eq!(ingest.trusted(), Some(TlsTrust::Pinned([7; 32])));
     again.abort();
 }
