@@ -178,6 +178,7 @@ pub fn live_camera(camera: &Camera) -> webrtc::LiveCamera {
         codec: offering.codec_of(offering.live(Stream::Main)),
         has_audio: offering.has_audio,
         only_small: offering.live(Stream::Main) == Stream::Sub,
+        h265: offering.is_live_h265(),
     }
 }
 

@@ -57,5 +57,6 @@ pub mod throttle;
 pub mod tries;
 pub mod update;
 pub mod update_attempt;
+pub mod viewer_codecs;
 pub mod viewers;
 pub mod vitality;

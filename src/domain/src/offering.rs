@@ -31,13 +31,18 @@ impl Offering {
                  baseline) to see the large one",
             ),
             VideoCodec::H265 => Some(
-                "live viewing shows the small stream, as browsers cannot show H.265 live: set the camera to H.264 to see the large one",
+                "live viewing shows the small stream where a browser does not play H.265: set the camera to H.264 to see the large one everywhere",
             ),
             VideoCodec::H264 | VideoCodec::Vp8 => None,
         }
     }
 
-    /// The stream that a browser gets live that asks for `stream`.
+    /// Whether the main stream is H.265 that browsers show which play that.
+    pub fn is_live_h265(&self) -> bool {
+        self.codec == VideoCodec::H265 && !self.reorders
+    }
+
+    /// The stream that any browser gets live that asks for `stream`.
     pub fn live(&self, stream: Stream) -> Stream {
         if self.why_not_live().is_some() { Stream::Sub } else { stream }
     }
@@ -67,6 +72,7 @@ mod tests {
         ] {
             assert_eq!(offering.live(stream), want, "{offering:?}");
             assert_eq!(offering.why_not_live().is_some(), offering.live(Stream::Main) == Stream::Sub);
+            assert_eq!(offering.is_live_h265(), offering == h265);
         }
     }
 }

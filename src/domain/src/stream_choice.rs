@@ -37,9 +37,15 @@ impl StreamChoice {
         found.ok_or_else(|| Error::invalid("must be main, sub or auto"))
     }
 
-    /// The choice that is left where only the small stream can be shown: there is nothing to change to then.
-    pub fn within(self, only_small: bool) -> Self {
-        if only_small { Self::Fixed(Stream::Sub) } else { self }
+    /// What is left of it for a viewer that can show the large stream, the small one, or both. `None`: it can show neither.
+    pub fn of_viewer(self, large: bool, small: bool) -> Option<Self> {
+        match (large, small) {
+            (true, true) => Some(self),
+            // There is nothing to change to then.
+            (true, false) => Some(Self::Fixed(Stream::Main)),
+            (false, true) => Some(Self::Fixed(Stream::Sub)),
+            (false, false) => None,
+        }
     }
 
     /// The stream that is sent first.
@@ -51,10 +57,12 @@ impl StreamChoice {
     }
 }
 
-/// Why pictures like this one are not shown live, a sentence's end; `None` where they are.
-pub fn not_shown_live(packet: &Packet) -> Option<&'static str> {
+/// Why pictures like this one are not shown live, a sentence's end; `None` where they are. `h265`: the viewer shows H.265.
+pub fn not_shown_live(packet: &Packet, h265: bool) -> Option<&'static str> {
     match packet.codec {
-        Some(VideoCodec::H265) => Some("sends H.265, which is recorded but not shown live: set it to H.264"),
+        Some(VideoCodec::H265) if !h265 => {
+            Some("sends H.265, which is recorded but not shown live by this viewer: set it to H.264")
+        }
         Some(_) if !packet.shown_later.is_zero() => Some(
             "sends B-frames, which are recorded but not shown live: set its profile to baseline or switch B-frames off",
         ),
@@ -136,11 +144,14 @@ mod tests {
     #[test]
     fn what_viewers_cannot_decode_is_said() {
         let h264 = Packet::new(crate::media::Track::Video, bytes::Bytes::new(), MonoTime(0), true);
-        assert_eq!(not_shown_live(&h264), None);
+        assert_eq!(not_shown_live(&h264, false), None);
         let h265 = Packet { codec: Some(VideoCodec::H265), ..h264.clone() };
-        assert!(not_shown_live(&h265).is_some_and(|why| why.contains("H.265")));
-        let b_frames = Packet { shown_later: Duration::from_millis(40), ..h264 };
-        assert!(not_shown_live(&b_frames).is_some_and(|why| why.contains("B-frames")));
+        assert!(not_shown_live(&h265, false).is_some_and(|why| why.contains("H.265")));
+        assert_eq!(not_shown_live(&h265, true), None);
+        for codec in [VideoCodec::H264, VideoCodec::H265] {
+            let b_frames = Packet { codec: Some(codec), shown_later: Duration::from_millis(40), ..h264.clone() };
+            assert!(not_shown_live(&b_frames, true).is_some_and(|why| why.contains("B-frames")));
+        }
     }
 
     proptest! {
@@ -196,7 +207,12 @@ mod tests {
             assert_eq!(e.message(), format!("must be {} or auto", StreamChoice::WORDS[..2].join(", ")), "{bad:?}");
         }
         assert_eq!(read.iter().map(|choice| choice.first()).collect::<Vec<_>>(), [Main, Sub, Main]);
-        assert!(read.iter().all(|c| c.within(true) == StreamChoice::Fixed(Sub) && c.within(false) == *c));
+        for choice in read {
+            assert_eq!(choice.of_viewer(true, true), Some(choice));
+            assert_eq!(choice.of_viewer(true, false), Some(StreamChoice::Fixed(Main)));
+            assert_eq!(choice.of_viewer(false, true), Some(StreamChoice::Fixed(Sub)));
+            assert_eq!(choice.of_viewer(false, false), None);
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
+use str0m::format::Codec;
 use viewer::{Offer, Viewer};
 
 /// The machine's clock, set forward at will.
@@ -65,8 +66,13 @@ impl Bench {
         source::canned();
         let clock = Arc::new(Jumping::default());
         let source = Source::start("front", clock.clone(), clock.clone());
-        let camera =
-            LiveCamera { hub: source.hub.clone(), codec: VideoCodec::H264, has_audio: true, only_small: false };
+        let camera = LiveCamera {
+            hub: source.hub.clone(),
+            codec: VideoCodec::H264,
+            has_audio: true,
+            only_small: false,
+            h265: false,
+        };
         let (engine, server) = Engine::open(config, vec![camera], clock.clone()).expect("opens");
         Self { clock, source, engine, serving: Serving::start(server) }
     }
@@ -436,6 +442,7 @@ fn what_viewers_cannot_decode_is_refused_with_what_to_change() {
         codec: VideoCodec::H264,
         has_audio: false,
         only_small: false,
+        h265: false,
     });
     let key = Packet::new(Track::Video, bytes::Bytes::from_static(&[0, 0, 0, 1, 0x26, 1, 2]), MonoTime(0), true);
     let later = Duration::from_millis(80);
@@ -450,13 +457,75 @@ fn what_viewers_cannot_decode_is_refused_with_what_to_change() {
     }
 }
 
+/// An access unit that looks like H.265 to whoever only carries it.
+fn h265_unit(keyframe: bool) -> bytes::Bytes {
+    let nal = |kind: u8, len: usize| [&[0, 0, 0, 1, kind << 1, 1][..], &vec![0x55; len]].concat();
+    let unit = if keyframe { [nal(32, 20), nal(33, 40), nal(34, 8), nal(19, 5000)].concat() } else { nal(1, 900) };
+    unit.into()
+}
+
+#[test]
+fn h265_is_shown_to_who_plays_it_and_the_small_stream_to_others() {
+    let bench = Bench::new();
+    let hub = Hub::new(CameraId::new("yard").expect("valid"), bench.clock.clone());
+    let camera =
+        LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false, only_small: true, h265: true };
+    bench.engine.set_camera(camera);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // A test that fails ends too.
+        let _stops = Stops(&stop);
+        scope.spawn(|| {
+            for n in (0..).take_while(|_| !stop.load(Ordering::SeqCst)) {
+                let (at, keyframe) = (n % 30, n % 30 == 0);
+                let pts = bench.clock.mono();
+                let large = Packet::new(Track::Video, h265_unit(keyframe), pts, keyframe);
+                hub.publish_video(Stream::Main, Arc::new(Packet { codec: Some(VideoCodec::H265), ..large }));
+                let small = source::canned().video[1][at].clone();
+                hub.publish_video(Stream::Sub, Arc::new(Packet::new(Track::Video, small, pts, keyframe)));
+                std::thread::sleep(Duration::from_millis(33));
+            }
+        });
+        for (h265, choice, want) in [
+            (true, StreamChoice::Auto, Codec::H265),
+            (true, StreamChoice::Fixed(Stream::Main), Codec::H265),
+            (true, StreamChoice::Fixed(Stream::Sub), Codec::H264),
+            (false, StreamChoice::Auto, Codec::H264),
+            (false, StreamChoice::Fixed(Stream::Main), Codec::H264),
+        ] {
+            let offer = Offer::playing(h265);
+            let answer = bench.engine.watch(bench.request_of("yard", device(), choice, &offer.sdp));
+            let viewer = offer.go(&answer.expect("accepted").sdp);
+            let seen = viewer.until("pictures", |s| s.frames > 40);
+            assert_eq!((seen.codec, seen.gaps), (Some(want), 0), "{choice:?}");
+            let sessions = bench.engine.sessions().expect("answers");
+            let stream = if want == Codec::H265 { Stream::Main } else { Stream::Sub };
+            assert_eq!(sessions.last().map(|s| s.stream), Some(stream), "{choice:?}");
+        }
+    });
+}
+
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn cameras_come_change_and_go_while_others_play_on() {
     let bench = Bench::new();
     let (_, front) = bench.watch(device(), Stream::Main);
     front.until("a picture", |s| s.frames > 3);
     let attic = Source::start("attic", bench.clock.clone(), bench.clock.clone());
-    let live = |has_audio| LiveCamera { hub: attic.hub.clone(), codec: VideoCodec::H264, has_audio, only_small: false };
+    let live = |has_audio| LiveCamera {
+        hub: attic.hub.clone(),
+        codec: VideoCodec::H264,
+        has_audio,
+        only_small: false,
+        h265: false,
+    };
     bench.engine.set_camera(live(false));
     let (silent, viewer) = bench.watch_camera("attic", device(), Stream::Main);
     viewer.until("the new camera", |s| s.frames > 10);

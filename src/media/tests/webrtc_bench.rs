@@ -61,7 +61,13 @@ fn serve() {
     println!("{} kbit/s of video", canned.video[0].iter().map(|f| f.len() * 8).sum::<usize>() / 2 / 1000);
     let clock = Arc::new(SystemClock);
     let source = source::Source::start("front", clock.clone(), clock.clone());
-    let camera = LiveCamera { hub: source.hub.clone(), codec: VideoCodec::H264, has_audio: true, only_small: false };
+    let camera = LiveCamera {
+        hub: source.hub.clone(),
+        codec: VideoCodec::H264,
+        has_audio: true,
+        only_small: false,
+        h265: false,
+    };
     let viewers = ViewerLimits { per_device: 64, ..ViewerLimits::default() };
     let config = Config { viewers, ..Config::new("0.0.0.0:18189".parse().expect("valid")) };
     let (engine, server) = Engine::open(config, vec![camera], clock).expect("opens");

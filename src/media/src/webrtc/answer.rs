@@ -25,22 +25,11 @@ fn accept(rtc: &mut Counted, sdp: &str) -> Result<String> {
         let offer = SdpOffer::from_sdp_string(sdp)
             .map_err(|e| Error::invalid("the SDP offer cannot be read").with_source(e))?;
         rtc.accept_offer(offer)
-            .map(|answer| without_bandwidth_feedback(&answer.to_sdp_string()))
+            .map(|answer| answer.to_sdp_string())
             .context(ErrorKind::Invalid, || "the SDP offer is not acceptable")
     }));
     accepted.unwrap_or_else(|panic| {
         let words = perch_base::panic::words(&*panic);
         Err(Error::invalid("the SDP offer cannot be read").with_inside(format!("its parser broke down: {words}")))
     })
-}
-
-/// We send what the encoder makes: feedback for bandwidth estimation would be work for nothing.
-fn without_bandwidth_feedback(sdp: &str) -> String {
-    let kept = sdp.lines().filter(|l| !is_bandwidth_feedback(l));
-    kept.fold(String::with_capacity(sdp.len()), |out, line| out + line + "\r\n")
-}
-
-/// Whether a line of SDP asks for feedback that only an estimate of bandwidth needs.
-pub fn is_bandwidth_feedback(line: &str) -> bool {
-    line.starts_with("a=rtcp-fb:") && (line.ends_with("transport-cc") || line.ends_with("goog-remb"))
 }

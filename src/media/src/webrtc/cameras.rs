@@ -12,18 +12,20 @@ use std::sync::{Arc, RwLock};
 pub struct LiveCamera {
     /// Its fan-out.
     pub hub: Arc<Hub>,
-    /// How the video is encoded that browsers are sent.
+    /// How the video is encoded that every browser is sent.
     pub codec: VideoCodec,
     /// Whether it has sound.
     pub has_audio: bool,
-    /// Whether they are sent the small stream alone: the large one is such that they cannot show it.
+    /// Whether they are sent the small stream alone: the large one is such that not all can show it.
     pub only_small: bool,
+    /// Whether the large stream is H.265, which those are sent that play it.
+    pub h265: bool,
 }
 
 impl LiveCamera {
     /// Whether sessions of the one can go on with the other.
     fn is_same(&self, other: &Self) -> bool {
-        let all = |of: &Self| (of.codec, of.has_audio, of.only_small);
+        let all = |of: &Self| (of.codec, of.has_audio, of.only_small, of.h265);
         Arc::ptr_eq(&self.hub, &other.hub) && all(self) == all(other)
     }
 }
@@ -94,6 +96,7 @@ mod tests {
             codec: VideoCodec::H264,
             has_audio,
             only_small: false,
+            h265: false,
         };
         let cameras = LiveCameras::default();
         assert!(!cameras.remove(&id));

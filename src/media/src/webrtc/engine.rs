@@ -141,13 +141,16 @@ impl Loop {
     fn deliver(&mut self, arrival: &Arrival) {
         let now = Instant::now();
         let Arrival { feed, delivery, .. } = arrival;
-        if not_shown_live(&delivery.packet).is_some() {
+        // H.265 goes to the sessions that agreed on it.
+        if not_shown_live(&delivery.packet, true).is_some() {
             return;
         }
-        let Some(camera) = self.feeds.pass(arrival) else { return };
+        if !self.feeds.pass(arrival) {
+            return;
+        }
         let age = self.shared.clock.mono().since(delivery.packet.pts);
         let wallclock = now.checked_sub(age).unwrap_or(now);
-        let frame = Frame::new(&delivery.packet, camera.live.codec, wallclock, delivery.discontinuity);
+        let frame = Frame::new(&delivery.packet, wallclock, delivery.discontinuity);
         if frame.track == Track::Audio {
             self.sound.push((*feed, frame));
             self.sound_due.get_or_insert(now + AUDIO_PATIENCE);
@@ -233,8 +236,7 @@ impl Loop {
                 tracing::debug!(lease = %session.lease, pictures = backlog.len(), "viewer connected");
                 let mono = self.shared.clock.mono();
                 let wallclock = |pts| now.checked_sub(mono.since(pts)).unwrap_or(now);
-                let frames: Vec<_> =
-                    backlog.iter().map(|p| Frame::new(p, camera.live.codec, wallclock(p.pts), false)).collect();
+                let frames: Vec<_> = backlog.iter().map(|p| Frame::new(p, wallclock(p.pts), false)).collect();
                 if guarded(&self.shared, session.lease, || session.backlog(&frames, &mut self.socket)).is_none() {
                     session.break_down();
                 }

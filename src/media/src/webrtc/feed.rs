@@ -2,7 +2,7 @@
 
 use super::cameras::{CameraKey, KeyedCamera};
 use crate::fanout::{Attachment, Delivery, Receipt, Sink};
-use crate::rtp::{Payload, packetize_h264, packetize_opus, packetize_vp8};
+use crate::rtp::{Payload, packetize_h264, packetize_h265, packetize_opus, packetize_vp8};
 use perch_base::time::MonoTime;
 use perch_domain::keyframe::JoinWith;
 use perch_domain::media::{Packet, SharedPacket, Stream, Track, VideoCodec};
@@ -34,6 +34,8 @@ pub struct FeedId {
 pub struct Frame {
     /// Which half of the stream.
     pub track: Track,
+    /// How a picture is encoded.
+    pub codec: Option<VideoCodec>,
     /// When it was captured.
     pub pts: MonoTime,
     /// The same moment as the engine's [`Instant`].
@@ -50,17 +52,18 @@ pub struct Frame {
 
 impl Frame {
     /// Packetizes `packet`; `wallclock` is the moment of its pts.
-    pub fn new(packet: &Packet, codec: VideoCodec, wallclock: Instant, discontinuity: bool) -> Self {
+    pub fn new(packet: &Packet, wallclock: Instant, discontinuity: bool) -> Self {
         let mut payloads = Vec::new();
-        match (packet.track, codec) {
+        match (packet.track, packet.codec) {
             (Track::Audio, _) => payloads.push(packetize_opus(&packet.data)),
-            (Track::Video, VideoCodec::H264) => packetize_h264(&packet.data, MAX_PAYLOAD_BYTES, &mut payloads),
-            // The engine passes none on.
-            (Track::Video, VideoCodec::H265) => {}
-            (Track::Video, VideoCodec::Vp8) => packetize_vp8(&packet.data, MAX_PAYLOAD_BYTES, &mut payloads),
+            (Track::Video, Some(VideoCodec::H264)) => packetize_h264(&packet.data, MAX_PAYLOAD_BYTES, &mut payloads),
+            (Track::Video, Some(VideoCodec::H265)) => packetize_h265(&packet.data, MAX_PAYLOAD_BYTES, &mut payloads),
+            (Track::Video, Some(VideoCodec::Vp8)) => packetize_vp8(&packet.data, MAX_PAYLOAD_BYTES, &mut payloads),
+            (Track::Video, None) => {}
         }
         Self {
             track: packet.track,
+            codec: packet.codec,
             pts: packet.pts,
             wallclock,
             duration: packet.duration,
@@ -202,11 +205,12 @@ impl Feeds {
         }
     }
 
-    /// A delivery came out of the queue and goes to the sessions of its feed. `None`: nobody uses it any more.
-    pub fn pass(&mut self, arrival: &Arrival) -> Option<&Arc<KeyedCamera>> {
-        let feed = self.feeds.get_mut(&arrival.feed).filter(|feed| feed.place == arrival.place)?;
+    /// A delivery came out of the queue and goes to the sessions of its feed. False: nobody uses it any more.
+    pub fn pass(&mut self, arrival: &Arrival) -> bool {
+        let feed = self.feeds.get_mut(&arrival.feed).filter(|feed| feed.place == arrival.place);
+        let Some(feed) = feed else { return false };
         feed.gop.take(&arrival.delivery.packet, arrival.delivery.discontinuity);
-        Some(&feed.camera)
+        true
     }
 
     /// What a session that connects is shown first; what goes to the sessions of `id` next follows on it. Empty: it waits for a
@@ -245,7 +249,8 @@ mod tests {
     fn one_that_connects_gets_what_the_others_have_and_nothing_twice() {
         let clock = Arc::new(ManualClock::default());
         let hub = crate::fanout::Hub::new(CameraId::new("a").expect("valid"), clock.clone());
-        let live = LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false, only_small: false };
+        let live =
+            LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false, only_small: false, h265: false };
         let camera = Arc::new(KeyedCamera { key: 7, live });
         let (queue, mut deliveries) = mpsc::channel(16);
         let mut feeds = Feeds::new(queue);
@@ -260,7 +265,7 @@ mod tests {
         assert_eq!(shown(&feeds, id), [0, 40], "the queue follows on it");
         let mut pass = |feeds: &mut Feeds| {
             let arrival = deliveries.try_recv().expect("waits");
-            feeds.pass(&arrival).is_some()
+            feeds.pass(&arrival)
         };
         assert!(pass(&mut feeds));
         assert_eq!(shown(&feeds, id), [0, 40, 80]);

@@ -7,10 +7,11 @@ mod cameras;
 mod demux;
 mod engine;
 mod feed;
-mod foreign;
+mod lines;
 mod machine;
 mod offer;
 mod past;
+mod plan;
 mod restart;
 mod server;
 mod session;
@@ -31,9 +32,12 @@ use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::repeated::Repeated;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::{IceServer, LivePort, WatchAnswer, WatchRequest};
 use perch_domain::status::LiveSession;
 use perch_domain::stream_choice::{StreamChoice, not_shown_live};
+use perch_domain::viewer_codecs::{H264Stream, H265Stream};
+use plan::Sendable;
 use session::Start;
 use shared::{Counters, Shared};
 use std::net::SocketAddr;
@@ -142,19 +146,31 @@ impl LivePort for Engine {
             .cameras
             .get(&request.camera)
             .ok_or_else(|| Error::not_found(format!("there is no camera {}", request.camera)))?;
-        let choice = request.stream.within(camera.live.only_small);
-        let stream = choice.first();
-        let newest = camera.live.hub.latest_keyframe(stream);
-        if let Some(why) = newest.as_deref().and_then(not_shown_live) {
-            return Err(Error::new(ErrorKind::Unsupported, format!("the camera {why}")));
-        }
-        let auto = choice == StreamChoice::Auto;
-        let reports_every = if auto { LOSS_EVERY } else { LIFE_SIGNS_EVERY };
-        let wanted = SendSettings { codec: camera.live.codec, audio: camera.live.has_audio, reports_every };
+        let live = &camera.live;
+        let newest = |stream| live.hub.latest_keyframe(stream);
+        let large = newest(Stream::Main);
+        let sent = if live.only_small { newest(Stream::Sub) } else { large.clone() };
+        let h265 = live.h265.then(|| large.as_deref().and_then(|p| H265Stream::of(&p.data)).unwrap_or_default());
+        let streams = Sendable {
+            codec: live.codec,
+            h264: sent.as_deref().and_then(|p| H264Stream::of(&p.data)).unwrap_or_default(),
+            h265: h265.filter(|_| request.stream != StreamChoice::Fixed(Stream::Sub)),
+            audio: live.has_audio,
+        };
+        let reports_every = if request.stream == StreamChoice::Auto { LOSS_EVERY } else { LIFE_SIGNS_EVERY };
+        let wanted = SendSettings { streams, reports_every };
         // The offer is read here, on the caller's thread: a flood of offers does not hold up media.
         // Real time, as in the engine: str0m's.
         let negotiated =
             offer::negotiate(&shared.identity, &shared.candidates(), &request.offer, wanted, Instant::now())?;
+        let plays = |codec| negotiated.video.pt(Some(codec)).is_some();
+        let (plays_h265, small) = (plays(VideoCodec::H265), plays(live.codec));
+        let choice = request.stream.of_viewer(if live.only_small { plays_h265 } else { small }, small);
+        let choice = choice.ok_or_else(|| Error::internal("an SDP answer without video"))?;
+        let (stream, auto) = (choice.first(), choice == StreamChoice::Auto);
+        if let Some(why) = newest(stream).as_deref().and_then(|newest| not_shown_live(newest, plays_h265)) {
+            return Err(Error::new(ErrorKind::Unsupported, format!("the camera {why}")));
+        }
         let (lease, sdp) = (LeaseId::random(), negotiated.answer.clone());
         let start = Start { lease, viewer: request.viewer, camera, stream, auto, negotiated };
         self.call(|reply| Command::Begin(Box::new(start), reply))??;

@@ -1,15 +1,13 @@
 //! The ICE restarts of one session: the same media under the viewer's new credentials. They are answered on the engine's thread, beside
-//! everybody's media: so they are few, and what is read again for one is short.
+//! everybody's media: so they are few, and what is read again for one is short, whatever the viewer's offer was.
 
 use super::answer::{answer, attribute};
 use super::machine::{Machine, Outbox};
 use super::trickle::SdpFragment;
-use perch_base::{Error, ErrorKind, Result};
+use perch_base::{Error, Result};
 use std::fmt::Write;
 use str0m::Candidate;
 
-/// Bytes of an accepted offer that is read again: those of browsers have 3 to 8 KB.
-const MAX_OFFER_BYTES: usize = 12 * 1024;
 const UFRAG: &str = "a=ice-ufrag:";
 const PWD: &str = "a=ice-pwd:";
 
@@ -24,8 +22,8 @@ pub struct Restarted {
 
 /// What a session's restarts need.
 pub struct Restarts {
-    /// The offer as it was accepted, `None` where that is too long to be read again.
-    offer: Option<String>,
+    /// The offer as the SDP library was given it.
+    offer: String,
     /// The viewer's user fragment and password now.
     credentials: Option<(String, String)>,
 }
@@ -35,11 +33,11 @@ impl Restarts {
     pub fn new(offer: String) -> Self {
         let value = |name| attribute(&offer, name).map(str::to_owned);
         let credentials = value(UFRAG).zip(value(PWD));
-        Self { offer: Some(offer).filter(|offer| offer.len() <= MAX_OFFER_BYTES), credentials }
+        Self { offer, credentials }
     }
 
     /// Answers an ICE restart. `None`: the fragment asks for none. `allow` says whether one more may be, and gives the box's own
-    /// candidates; its error is handed on. Errors with `Conflict` where the session's offer is too long for it.
+    /// candidates; its error is handed on.
     pub fn answer(
         &mut self,
         machine: &mut Machine,
@@ -52,13 +50,9 @@ impl Restarts {
             return Ok(None);
         };
         let local = allow()?;
-        let too_long = || {
-            let message = "this live view began with an offer that is too long to be restarted: begin a new one";
-            Error::new(ErrorKind::Conflict, message)
-        };
-        let offer = renewed(self.offer.as_deref().ok_or_else(too_long)?, credentials);
+        let offer = renewed(&self.offer, credentials);
         let answer = answer(machine, &offer, &local, out)?;
-        (self.offer, self.credentials) = (Some(offer), Some(credentials.clone()));
+        (self.offer, self.credentials) = (offer, Some(credentials.clone()));
         let ufrag = attribute(&answer, UFRAG).ok_or_else(|| Error::internal("an SDP answer without ICE"))?.to_owned();
         Ok(Some(Restarted { answer: shortened(&answer), ufrag }))
     }

@@ -91,6 +91,8 @@ impl Sender {
     }
 
     fn write(&mut self, machine: &mut Machine, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
+        // Not what was agreed on: a stream that changed to it ends its sessions.
+        let Some(pt) = self.line.pt(frame.codec) else { return };
         self.last_pts = Some(pts);
         let mut ticks = pts.0.wrapping_mul(self.clock_khz) / 1000;
         if frame.track == Track::Audio {
@@ -98,7 +100,7 @@ impl Sender {
         }
         let time = self.offset_ticks.wrapping_add(ticks as u32);
         let packets = (self.seq..).zip(&frame.payloads).map(|(seq, payload)| {
-            let packet = RtpWrite::new(self.line.pt, SeqNo::from(seq), time, wallclock, payload.data.clone());
+            let packet = RtpWrite::new(pt, SeqNo::from(seq), time, wallclock, payload.data.clone());
             packet.marker(payload.marker).nackable(self.nackable)
         });
         machine.mutate(out, |rtc| rtc.write_rtp(self.line.mid, packets));

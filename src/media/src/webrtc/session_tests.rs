@@ -5,10 +5,12 @@ use crate::fanout::Hub;
 use crate::webrtc::cameras::LiveCamera;
 use crate::webrtc::machine::Nowhere;
 use crate::webrtc::offer::{DtlsIdentity, SendSettings, negotiate};
+use crate::webrtc::plan::Sendable;
 use perch_base::clock::ManualClock;
 use perch_base::ids::{CameraId, DeviceId};
 use perch_domain::access::Role;
 use perch_domain::media::{Packet, VideoCodec};
+use perch_domain::viewer_codecs::H264Stream;
 use std::net::IpAddr;
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
@@ -50,7 +52,8 @@ impl Pair {
         let mut api = viewer.sdp_api();
         let video = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
         let (offer, pending) = api.apply().expect("changes");
-        let wanted = SendSettings { codec: VideoCodec::H264, audio: false, reports_every: Duration::from_secs(5) };
+        let streams = Sendable { codec: VideoCodec::H264, h264: H264Stream::default(), h265: None, audio: false };
+        let wanted = SendSettings { streams, reports_every: Duration::from_secs(5) };
         let identity = DtlsIdentity::generate().expect("a certificate");
         let local = [Candidate::host(box_address(), "udp").expect("valid")];
         // The viewer leaves the first flight of DTLS to the box, so that the last one is its own.
@@ -66,7 +69,7 @@ impl Pair {
             cameras: perch_domain::access::CameraGrant::All,
         };
         let hub = Hub::new(CameraId::new("front").expect("valid"), std::sync::Arc::new(ManualClock::default()));
-        let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false, only_small: false };
+        let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false, only_small: false, h265: false };
         let (camera, stream) = (Arc::new(KeyedCamera { key: 0, live }), Stream::Main);
         let feed = FeedId { camera: camera.key, stream };
         let lease = LeaseId::random();
@@ -136,7 +139,7 @@ fn lives(pair: &mut Pair, seconds: u32, passes: fn(&[u8]) -> bool) -> bool {
         if tick % 5 == 0 {
             let data = bytes::Bytes::from_static(&[0, 0, 0, 1, 0x65, 1, 2, 3]);
             let packet = Packet::new(Track::Video, data, MonoTime(i64::from(tick) * 20_000), true);
-            let frame = Frame::new(&packet, VideoCodec::H264, pair.now, false);
+            let frame = Frame::new(&packet, pair.now, false);
             pair.session.live(pair.session.feed, &frame, &mut Nowhere);
         }
         pair.step(20, passes);
@@ -214,7 +217,7 @@ fn a_picture_of_many_packets_is_one_change() {
     }
     let data = bytes::Bytes::from([&[0, 0, 0, 1, 0x65][..], &vec![0x55; 10_000]].concat());
     let packet = Packet::new(Track::Video, data, MonoTime(0), true);
-    let frame = Frame::new(&packet, VideoCodec::H264, pair.now, false);
+    let frame = Frame::new(&packet, pair.now, false);
     assert!(frame.payloads.len() > 5);
     let mut sent = Sent::default();
     pair.session.live(pair.session.feed, &frame, &mut sent);

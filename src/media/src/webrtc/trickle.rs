@@ -46,14 +46,19 @@ pub fn parse_fragment(text: &str) -> Result<SdpFragment> {
     Ok(SdpFragment { credentials: ufrag.zip(pwd), candidates })
 }
 
-/// One `candidate:…` if the box can use it: UDP, an address (not a `.local` name), not this machine, not everybody.
+/// One `candidate:…` if the box can use it: of RTP, which RTCP shares, by UDP, an address (not a `.local` name), not this machine, not
+/// everybody.
 pub fn candidate(line: &str) -> Option<Candidate> {
     let mut fields = line.split_ascii_whitespace();
-    let (transport, address) = (fields.nth(2)?, fields.nth(1)?);
-    if line.len() > 512 || !transport.eq_ignore_ascii_case("udp") || !may_reach_viewer_at(address.parse().ok()?) {
+    let (component, transport, address) = (fields.nth(1)?, fields.next()?, fields.nth(1)?);
+    let is_usable = line.len() <= 512 && component == "1" && transport.eq_ignore_ascii_case("udp");
+    if !is_usable || !may_reach_viewer_at(address.parse().ok()?) {
         return None;
     }
-    Candidate::from_sdp_string(line).ok().filter(|c| c.addr().port() != 0)
+    // Where it was seen from may be hidden behind a name: that does not matter.
+    let shown = |field: &&str| !field.ends_with(".local");
+    let fields: Vec<&str> = line.split_ascii_whitespace().map(|f| if shown(&f) { f } else { "0.0.0.0" }).collect();
+    Candidate::from_sdp_string(&fields.join(" ")).ok().filter(|c| c.addr().port() != 0)
 }
 
 /// `ice-char`s, between `min` and [`MAX_ICE_CHARS`] of them (RFC 8839, section 5.4).
@@ -76,6 +81,8 @@ mod tests {
     #[test]
     fn only_usable_candidates_are_taken() {
         assert!(candidate(GOOD).is_some());
+        let hidden = "candidate:1 1 UDP 1677729535 192.0.2.7 50000 typ srflx raddr 2f4712db.local rport 0 generation 0";
+        assert!(candidate(hidden).is_some());
         for bad in [
             "192.0.2.7",
             "127.0.0.1",
@@ -96,6 +103,7 @@ mod tests {
         }
         for bad in [
             GOOD.replace("udp", "tcp"),
+            GOOD.replacen("1 1", "1 2", 1),
             GOOD.replace("50000", "0"),
             GOOD.replace("50000", "70000"),
             "candidate:".into(),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::format::Codec;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, MediaTime};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
@@ -18,6 +19,8 @@ pub struct Seen {
     pub closed: bool,
     pub first_frame: Option<Duration>,
     pub frames: usize,
+    /// How the last of them was encoded.
+    pub codec: Option<Codec>,
     pub sounds: usize,
     /// Frames that are not what the camera sent, or do not follow the one before.
     pub broken: usize,
@@ -63,10 +66,16 @@ pub struct Viewer {
 
 impl Offer {
     pub fn new() -> Self {
+        Self::playing(true)
+    }
+
+    /// Of a viewer that plays H.265 beside all else, or not.
+    pub fn playing(h265: bool) -> Self {
         let started = Instant::now();
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         let crypto = Arc::new(str0m::crypto::from_feature_flags());
-        let mut rtc = Rtc::builder().set_crypto_provider(crypto).set_reordering_size_video(400).build(started);
+        let mut rtc =
+            Rtc::builder().set_crypto_provider(crypto).set_reordering_size_video(400).enable_h265(h265).build(started);
         rtc.add_local_candidate(Candidate::host(socket.local_addr().expect("address"), "udp").expect("candidate"));
         let mut api = rtc.sdp_api();
         api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
@@ -150,6 +159,7 @@ fn run(mut rtc: Rtc, socket: &UdpSocket, started: Instant, seen: &Mutex<Seen>, k
                             video = Some((data.mid, data.pt));
                             seen.first_frame.get_or_insert(started.elapsed());
                             seen.frames += 1;
+                            seen.codec = Some(data.params.spec().codec);
                             seen.gaps += usize::from(!data.contiguous);
                             let index = normalised().get(&nals(&data.data)).copied();
                             let follows = match (seen.last_index, index) {
