@@ -330,7 +330,8 @@ fn is_test(short: &str) -> bool {
 }
 
 /// Names that several modules give to their public types, and that are read with their module: `rtsp::Server`.
-const SHARED_NAMES: [&str; 9] = ["Command", "Config", "Error", "Input", "Output", "Places", "Server", "State", "Step"];
+const SHARED_NAMES: [&str; 11] =
+    ["Command", "Config", "Error", "Input", "Output", "Places", "Server", "SliceHead", "Sps", "State", "Step"];
 
 #[test]
 fn public_types_have_names_of_their_own() {

@@ -14,7 +14,7 @@ use perch_base::sync::lock;
 use perch_domain::ports::CameraPort;
 use perch_domain::status::{DamagedAccess, DiskStatus, summarise};
 use perch_domain::task::TaskId;
-use perch_domain::vitality::{Part, Sign, Vitality, VitalityVerdict};
+use perch_domain::vitality::{Sign, VitalPart, Vitality, VitalityVerdict};
 use perch_media::rtsp;
 use perch_store::Meta;
 use std::sync::{Arc, Mutex};
@@ -77,7 +77,7 @@ impl Question {
         }
     }
 
-    fn sign(&self, part: Part) -> Sign {
+    fn sign(&self, part: VitalPart) -> Sign {
         Sign { part, count: lock(&self.state).answers }
     }
 }
@@ -145,7 +145,7 @@ impl Watchdog {
         self.database.ask(move || meta.ping());
         let mut signs = signs(&self.watched);
         signs.push(rtsp_sign(&self.watched.cameras.rtsp, &self.watched.tasks));
-        signs.extend([self.api.sign(Part::Api), self.database.sign(Part::Database)]);
+        signs.extend([self.api.sign(VitalPart::Api), self.database.sign(VitalPart::Database)]);
         self.vitality.look(&signs, self.watched.clock.mono())
     }
 }
@@ -158,8 +158,8 @@ fn signs(watched: &Watched) -> Vec<Sign> {
         let frames = camera.hub.frames() + camera.capture.rounds() + restarts(TaskId::Capture(id.clone()));
         let rounds = camera.recorder_rounds() + restarts(TaskId::Recording(id.clone()));
         [
-            Sign { part: Part::Capture(id.clone()), count: frames },
-            Sign { part: Part::Recorder(id.clone()), count: rounds },
+            Sign { part: VitalPart::Capture(id.clone()), count: frames },
+            Sign { part: VitalPart::Recorder(id.clone()), count: rounds },
         ]
     };
     watched.cameras.set.all().iter().flat_map(of).collect()
@@ -167,7 +167,7 @@ fn signs(watched: &Watched) -> Vec<Sign> {
 
 /// RTSP's own count: rounds of its loop, and how often it was run again.
 fn rtsp_sign(rtsp: &rtsp::Handle, tasks: &TaskList) -> Sign {
-    Sign { part: Part::Rtsp, count: rtsp.rounds() + tasks.restarts(&TaskId::Rtsp) }
+    Sign { part: VitalPart::Rtsp, count: rtsp.rounds() + tasks.restarts(&TaskId::Rtsp) }
 }
 
 #[cfg(test)]
@@ -186,12 +186,12 @@ mod tests {
             Ok(())
         });
         question.ask(|| panic!("asked while the first one hangs"));
-        assert_eq!(question.sign(Part::Api).count, 0);
+        assert_eq!(question.sign(VitalPart::Api).count, 0);
         drop(release);
         finished.recv().await.expect("answered");
         while lock(&question.state).is_asked {
             tokio::task::yield_now().await;
         }
-        assert_eq!(question.sign(Part::Api).count, 1);
+        assert_eq!(question.sign(VitalPart::Api).count, 1);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::media::VideoCodec;
 use crate::motion::MotionConfig;
-use crate::network_camera::{self, Aspect, NetworkSettings};
+use crate::network_camera::{self, Aspect, NetworkSettings, SourceKind};
 use crate::pace::RateOwedBy;
 use crate::recording::RecordConfig;
 use crate::redact::{Shown, describe_url, hides_credentials};
@@ -232,14 +232,17 @@ impl CameraConfig {
         let default_name = id.as_ref().map(|i| i.to_string()).unwrap_or_default();
         let name = keys.text("name", &default_name, 1..=64);
         let source = keys.parsed("source", "", Source::parse);
-        let network = NetworkSettings::read(&mut keys, source.as_ref());
+        let kind = match &source {
+            Some(source) => source.url().map_or(SourceKind::Other, SourceKind::Network),
+            None => SourceKind::Refused,
+        };
+        let network = NetworkSettings::read(&mut keys, kind);
         let aspect = keys.has("aspect").then(|| keys.parsed("aspect", "", Aspect::parse)).flatten();
-        let is_network = source.as_ref().is_none_or(|source| source.url().is_some());
-        if aspect.is_some() && !is_network {
+        if aspect.is_some() && matches!(kind, SourceKind::Other) {
             keys.problem("aspect", Shown::nothing(), "is only for a network camera: others have square pixels");
         }
         let codec = keys.choice("codec", "h264", &[("h264", VideoCodec::H264), ("vp8", VideoCodec::Vp8)]);
-        if codec == VideoCodec::Vp8 && source.as_ref().is_some_and(|source| source.url().is_some()) {
+        if codec == VideoCodec::Vp8 && matches!(kind, SourceKind::Network(_)) {
             keys.problem("codec", "vp8", "must be h264 with a network camera: it encodes its pictures itself");
         }
         let main = VideoSettings::read(&mut keys, &VideoSettings::MAIN);

@@ -1,6 +1,5 @@
 //! What the config says of a network camera beyond its address: how packets travel, whom to trust, its own second stream, its shape.
 
-use crate::camera::Source;
 use crate::ingest::{Shape, TlsTrust, Transport};
 use crate::redact::{Shown, hides_credentials};
 use crate::settings::Keys;
@@ -20,10 +19,20 @@ pub struct NetworkSettings {
     pub sub_source: Option<Secret>,
 }
 
+/// The source of the camera that these settings are of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SourceKind<'a> {
+    /// A network camera with this address.
+    Network(&'a Secret),
+    /// Another one.
+    Other,
+    /// One that was refused: it is none of another kind.
+    Refused,
+}
+
 impl NetworkSettings {
     /// Reads `transport`, `tls` and `sub_source` of a camera with this source.
-    pub(crate) fn read(keys: &mut impl Keys, source: Option<&Source>) -> Self {
-        let url = source.and_then(Source::url);
+    pub(crate) fn read(keys: &mut impl Keys, source: SourceKind<'_>) -> Self {
         let for_network = "is only for a network camera: source = \"rtsp://…\" or \"rtsps://…\"";
         let words = [
             ("auto", Transport::Auto),
@@ -36,13 +45,16 @@ impl NetworkSettings {
         let transport = keys.choice("transport", "auto", &words);
         let trust = read_trust(keys.section("tls"), has_tls);
         let sub_source = has_sub.then(|| keys.parsed("sub_source", "", parse_url)).flatten();
-        let Some(url) = url else {
-            // A source that was refused is none of another kind.
-            let keys_of_network = [("transport", has_transport), ("tls", has_tls), ("sub_source", has_sub)];
-            for (key, _) in keys_of_network.into_iter().filter(|(_, is_there)| *is_there && source.is_some()) {
-                keys.problem(key, Shown::nothing(), for_network);
+        let url = match source {
+            SourceKind::Network(url) => url,
+            SourceKind::Refused => return Self::default(),
+            SourceKind::Other => {
+                let keys_of_network = [("transport", has_transport), ("tls", has_tls), ("sub_source", has_sub)];
+                for (key, _) in keys_of_network.into_iter().filter(|(_, is_there)| *is_there) {
+                    keys.problem(key, Shown::nothing(), for_network);
+                }
+                return Self::default();
             }
-            return Self::default();
         };
         let is_tls = |url: &Secret| url.expose().starts_with("rtsps:");
         let has_tls_url = is_tls(url) || sub_source.as_ref().is_some_and(is_tls);

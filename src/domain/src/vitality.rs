@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A part of the box that must go on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+pub enum VitalPart {
     /// A camera's capture: frames and attempts count, and the rounds of those that wait for a network camera.
     Capture(CameraId),
     /// A camera's recorder: rounds of its loop and attempts count.
@@ -26,7 +26,7 @@ pub enum Part {
     Database,
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for VitalPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Capture(camera) => write!(f, "camera {camera}"),
@@ -44,12 +44,12 @@ const SPARE: Duration = Duration::from_secs(22);
 const SLOW_STEP: Duration = Duration::from_secs(90);
 
 /// How long a part may stand still. What it is made of is changed where it stands, and this follows.
-fn patience(part: &Part) -> Duration {
+fn patience(part: &VitalPart) -> Duration {
     match part {
         // The longest attempt that brings nothing, and the pause before it.
-        Part::Capture(_) => CAPTURE_PAUSES.1 + START_WITHIN + FIRST_FRAME_WITHIN + LET_GO_WITHIN + SPARE,
-        Part::Recorder(_) => RECORDING_PAUSES.1 + SLOW_STEP,
-        Part::Rtsp | Part::Api | Part::Database => Duration::from_secs(60),
+        VitalPart::Capture(_) => CAPTURE_PAUSES.1 + START_WITHIN + FIRST_FRAME_WITHIN + LET_GO_WITHIN + SPARE,
+        VitalPart::Recorder(_) => RECORDING_PAUSES.1 + SLOW_STEP,
+        VitalPart::Rtsp | VitalPart::Api | VitalPart::Database => Duration::from_secs(60),
     }
 }
 
@@ -60,7 +60,7 @@ const GRACE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sign {
     /// The part.
-    pub part: Part,
+    pub part: VitalPart,
     /// Its count.
     pub count: u64,
 }
@@ -71,7 +71,7 @@ pub enum VitalityVerdict {
     /// All parts go on.
     Alive,
     /// These stand still, each for so long.
-    Stuck(Vec<(Part, Duration)>),
+    Stuck(Vec<(VitalPart, Duration)>),
 }
 
 impl VitalityVerdict {
@@ -93,7 +93,7 @@ impl VitalityVerdict {
 /// The machine.
 #[derive(Clone, Debug, Default)]
 pub struct Vitality {
-    seen: BTreeMap<Part, Seen>,
+    seen: BTreeMap<VitalPart, Seen>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +143,7 @@ mod tests {
     }
 
     /// Looks every ten seconds at one part whose count at second `t` is `count(t)`; the second at which it is first stuck.
-    fn first_stuck(part: Part, until: u64, count: impl Fn(u64) -> u64) -> Option<u64> {
+    fn first_stuck(part: VitalPart, until: u64, count: impl Fn(u64) -> u64) -> Option<u64> {
         let mut vitality = Vitality::default();
         (0..=until).step_by(10).find(|t| {
             let signs = [Sign { part: part.clone(), count: count(*t) }];
@@ -153,10 +153,10 @@ mod tests {
 
     #[test]
     fn what_goes_on_is_alive_and_what_stands_still_is_not() {
-        let capture = || Part::Capture(camera());
-        let recorder = || Part::Recorder(camera());
+        let capture = || VitalPart::Capture(camera());
+        let recorder = || VitalPart::Recorder(camera());
         type Count = fn(u64) -> u64;
-        let table: [(&str, Part, Count, Option<u64>); 13] = [
+        let table: [(&str, VitalPart, Count, Option<u64>); 13] = [
             ("frames come", capture(), |t| t * 25 + 1, None),
             ("unplugged, tried again every 15 s", capture(), |t| t / 15, None),
             ("a hanging driver, tried again every 50 s", capture(), |t| t / 50, None),
@@ -165,11 +165,11 @@ mod tests {
             ("a slow start, then frames", capture(), |t| t.saturating_sub(120), None),
             ("a recorder's rounds", recorder(), |t| t / 5, None),
             ("a recorder whose disk hangs at 100 s", recorder(), |t| t.min(100), Some(230)),
-            ("RTSP's loop, run again every 4 s", Part::Rtsp, |t| t / 4, None),
-            ("RTSP's loop hangs at 60 s", Part::Rtsp, |t| t.min(60), Some(130)),
-            ("the API answers", Part::Api, |t| t, None),
-            ("the API stops to answer at 60 s", Part::Api, |t| t.min(60), Some(130)),
-            ("the database never answers", Part::Database, |_| 0, Some(130)),
+            ("RTSP's loop, run again every 4 s", VitalPart::Rtsp, |t| t / 4, None),
+            ("RTSP's loop hangs at 60 s", VitalPart::Rtsp, |t| t.min(60), Some(130)),
+            ("the API answers", VitalPart::Api, |t| t, None),
+            ("the API stops to answer at 60 s", VitalPart::Api, |t| t.min(60), Some(130)),
+            ("the database never answers", VitalPart::Database, |_| 0, Some(130)),
         ];
         for (name, part, count, want) in table {
             assert_eq!(first_stuck(part, 1000, count), want, "{name}");
@@ -178,12 +178,12 @@ mod tests {
 
     #[test]
     fn no_attempt_that_is_within_its_limits_is_stuck() {
-        assert_eq!(patience(&Part::Capture(camera())), Duration::from_secs(75));
-        assert_eq!(patience(&Part::Recorder(camera())), Duration::from_secs(120));
+        assert_eq!(patience(&VitalPart::Capture(camera())), Duration::from_secs(75));
+        assert_eq!(patience(&VitalPart::Recorder(camera())), Duration::from_secs(120));
         // A camera that is slow in everything counts its attempts this far apart.
         let slowest = CAPTURE_PAUSES.1 + START_WITHIN + FIRST_FRAME_WITHIN + LET_GO_WITHIN;
         let attempts = |t: u64| t / slowest.as_secs();
-        assert_eq!(first_stuck(Part::Capture(camera()), 10_000, attempts), None);
+        assert_eq!(first_stuck(VitalPart::Capture(camera()), 10_000, attempts), None);
     }
 
     #[test]
@@ -191,23 +191,23 @@ mod tests {
         let mut vitality = Vitality::default();
         let signs = |t: u64| {
             vec![
-                Sign { part: Part::Capture(camera()), count: t },
-                Sign { part: Part::Recorder(camera()), count: t },
-                Sign { part: Part::Api, count: 7 },
-                Sign { part: Part::Database, count: t },
+                Sign { part: VitalPart::Capture(camera()), count: t },
+                Sign { part: VitalPart::Recorder(camera()), count: t },
+                Sign { part: VitalPart::Api, count: 7 },
+                Sign { part: VitalPart::Database, count: t },
             ]
         };
         assert_eq!(vitality.look(&signs(1), s(1)), VitalityVerdict::Alive);
         assert_eq!(vitality.look(&signs(61), s(61)), VitalityVerdict::Alive);
         let verdict = vitality.look(&signs(62), s(62));
-        assert_eq!(verdict, VitalityVerdict::Stuck(vec![(Part::Api, Duration::from_secs(61))]));
+        assert_eq!(verdict, VitalityVerdict::Stuck(vec![(VitalPart::Api, Duration::from_secs(61))]));
         assert_eq!(verdict.sentence(), "the API has stood still for 61 s");
     }
 
     #[test]
     fn what_recovers_is_alive_again_and_what_is_gone_is_not_missed() {
         let mut vitality = Vitality::default();
-        let sign = |count| [Sign { part: Part::Api, count }];
+        let sign = |count| [Sign { part: VitalPart::Api, count }];
         vitality.look(&sign(1), s(0));
         assert_ne!(vitality.look(&sign(1), s(100)), VitalityVerdict::Alive);
         assert_eq!(vitality.look(&sign(2), s(101)), VitalityVerdict::Alive);
@@ -216,8 +216,8 @@ mod tests {
     #[test]
     fn a_camera_that_comes_late_has_its_grace_too() {
         let mut vitality = Vitality::default();
-        let api = |t| Sign { part: Part::Api, count: t };
-        let camera = || Sign { part: Part::Capture(camera()), count: 0 };
+        let api = |t| Sign { part: VitalPart::Api, count: t };
+        let camera = || Sign { part: VitalPart::Capture(camera()), count: 0 };
         let mut look = |t: u64, signs: &[Sign]| vitality.look(signs, s(t)) == VitalityVerdict::Alive;
         assert!(look(0, &[api(1)]) && look(3600, &[api(2), camera()]) && look(3735, &[api(3), camera()]));
         assert!(!look(3736, &[api(4), camera()]));

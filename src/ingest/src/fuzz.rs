@@ -15,10 +15,10 @@ use std::time::Duration;
 const MOST_OUT: usize = 4096;
 
 /// An entry.
-pub type Entry = fn(&[u8]);
+pub type FuzzEntry = fn(&[u8]);
 
 /// All entries, by name.
-pub const ENTRIES: [(&str, Entry); 7] = [
+pub const ENTRIES: [(&str, FuzzEntry); 7] = [
     ("h264", h264),
     ("h265", h265),
     ("jpeg", jpeg),

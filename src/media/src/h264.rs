@@ -1,7 +1,7 @@
 //! What the box must know of an H.264 access unit (Annex B): whether decoding can start there, and whether it holds B-slices.
 //! Only headers are looked at; nothing here trusts the data. (ITU-T H.264, 7.3.1, 7.3.3 and annex B.)
 
-use perch_domain::h264::{IDR, PPS, SLICE, SPS, SliceHead, Sps, kind, nal_units};
+use perch_domain::h264::{self, IDR, PPS, SLICE, SPS, kind, nal_units};
 use perch_domain::h265;
 use perch_domain::media::VideoCodec;
 
@@ -34,7 +34,7 @@ pub fn inspect(data: &[u8]) -> AccessUnit {
             PPS => pps = true,
             IDR => return AccessUnit { keyframe: sps && pps, b_slice: false },
             SLICE => {
-                let b_slice = SliceHead::parse(nal).is_some_and(|head| head.kind == 1);
+                let b_slice = h264::SliceHead::parse(nal).is_some_and(|head| head.kind == 1);
                 return AccessUnit { keyframe: false, b_slice };
             }
             _ => {}
@@ -47,7 +47,7 @@ pub fn inspect(data: &[u8]) -> AccessUnit {
 /// with two that differ, a small one could stand before a huge picture.
 pub fn has_one_size(codec: VideoCodec, data: &[u8]) -> bool {
     let size = |nal| match codec {
-        VideoCodec::H264 if kind(nal) == SPS => Some(Sps::parse(nal).map(|sps| (sps.width, sps.height))),
+        VideoCodec::H264 if kind(nal) == SPS => Some(h264::Sps::parse(nal).map(|sps| (sps.width, sps.height))),
         VideoCodec::H265 if h265::kind(nal) == h265::SPS => {
             Some(h265::Sps::parse(nal).map(|sps| (sps.width, sps.height)))
         }

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 /// What a camera does in each of its sessions.
 #[derive(Clone)]
-pub enum Camera {
+pub enum FakeCamera {
     /// Sends what a pipeline makes: pictures from its appsink `video`, sound from `audio`.
     Sends { launch: String, offer: Offer, shape: Option<Shape> },
     /// Hands in each after so long by the clock, then ends.
@@ -35,7 +35,7 @@ pub enum Camera {
 /// An ingest that knows these cameras by their URL.
 #[derive(Default)]
 pub struct Fake {
-    cameras: Mutex<BTreeMap<String, Camera>>,
+    cameras: Mutex<BTreeMap<String, FakeCamera>>,
     /// The URLs of all sessions, in order.
     opened: Mutex<Vec<String>>,
     /// Whom each was to trust.
@@ -55,14 +55,14 @@ impl Drop for Ends {
 
 impl Fake {
     /// With one camera.
-    pub fn with(url: &str, camera: Camera) -> Arc<Self> {
+    pub fn with(url: &str, camera: FakeCamera) -> Arc<Self> {
         let fake = Self::default();
         fake.set(url, camera);
         Arc::new(fake)
     }
 
     /// Adds a camera, or changes it for its next session.
-    pub fn set(&self, url: &str, camera: Camera) {
+    pub fn set(&self, url: &str, camera: FakeCamera) {
         lock(&self.cameras).insert(url.to_owned(), camera);
     }
 
@@ -85,7 +85,7 @@ impl Fake {
         let camera = lock(&self.cameras).get(url).cloned();
         match camera {
             None => Err(Error::new(ErrorKind::Unavailable, "is not there")),
-            Some(Camera::Script { clock, steps, end }) => {
+            Some(FakeCamera::Script { clock, steps, end }) => {
                 for (after, intake) in steps {
                     tokio::select! {
                         () = clock.sleep(after) => {}
@@ -97,7 +97,7 @@ impl Fake {
                 }
                 end.map_err(|(kind, why)| Error::new(kind, why))
             }
-            Some(Camera::Sends { launch, offer, shape }) => {
+            Some(FakeCamera::Sends { launch, offer, shape }) => {
                 let (_ends, mut intakes) = play(&launch, offer.pictures, shape);
                 let mut goes_on = sink.take(Intake::Offer(offer));
                 while goes_on {

@@ -1,6 +1,6 @@
 //! Network cameras with real encoders and decoders, and scripts by a clock that is turned: what the hub gets, what fails alone, what is said.
 
-use super::fake::{Camera, Fake, offer, picture};
+use super::fake::{Fake, FakeCamera, offer, picture};
 use super::tests::{Bench, assert_growing, config, kinds, slow_encoder, start_by, take};
 use super::*;
 use perch_base::clock::{Clock, ManualClock, SystemClock};
@@ -19,15 +19,15 @@ const AU: &str =
     "h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=video";
 const SHAPE: Shape = Shape { width: 320, height: 240, pixel: (1, 1), interlaced: false };
 
-fn h264(source: &str, encoder: &str, rest: &str) -> Camera {
+fn h264(source: &str, encoder: &str, rest: &str) -> FakeCamera {
     sends(PictureCodec::H264, format!("{source} ! {encoder} ! {AU} {rest}"), None)
 }
 
-fn sends(pictures: PictureCodec, launch: String, sound: Option<SoundFormat>) -> Camera {
-    Camera::Sends { launch, offer: offer(pictures, sound), shape: Some(SHAPE) }
+fn sends(pictures: PictureCodec, launch: String, sound: Option<SoundFormat>) -> FakeCamera {
+    FakeCamera::Sends { launch, offer: offer(pictures, sound), shape: Some(SHAPE) }
 }
 
-fn plain() -> Camera {
+fn plain() -> FakeCamera {
     h264(BALL, "x264enc tune=zerolatency key-int-max=20", "")
 }
 
@@ -332,7 +332,11 @@ async fn a_second_stream_is_the_small_one_and_fails_alone() {
     // It is gone: only the small stream is.
     ingest.set(
         SECOND,
-        Camera::Script { clock: Arc::new(SystemClock), steps: vec![], end: Err((ErrorKind::Unavailable, "is busy")) },
+        FakeCamera::Script {
+            clock: Arc::new(SystemClock),
+            steps: vec![],
+            end: Err((ErrorKind::Unavailable, "is busy")),
+        },
     );
     let _sub = b.hub.subscribe(Stream::Sub, false, "sub", 500);
     let said = "the camera's second stream is busy";
@@ -419,7 +423,7 @@ fn scripted(
     end: std::result::Result<(), (ErrorKind, &'static str)>,
 ) -> Bench {
     let steps = steps.into_iter().map(|(after, intake)| (Duration::from_secs_f64(after), intake)).collect();
-    let camera = Camera::Script { clock: clock.clone(), steps, end };
+    let camera = FakeCamera::Script { clock: clock.clone(), steps, end };
     start_by(clock.clone(), network(), None, Fake::with(URL, camera))
 }
 
@@ -543,7 +547,7 @@ async fn what_a_session_notes_is_said_once() {
 async fn the_certificate_of_the_first_session_is_asked_for_from_then_on() {
     let clock = Arc::new(ManualClock::default());
     let steps = vec![(Duration::ZERO, Intake::Certificate([7; 32]))];
-    let ingest = Fake::with(URL, Camera::Script { clock: clock.clone(), steps, end: Ok(()) });
+    let ingest = Fake::with(URL, FakeCamera::Script { clock: clock.clone(), steps, end: Ok(()) });
     let b = start_by(clock.clone(), network(), None, ingest.clone());
     turn(&clock, &b, 60).await;
     assert_eq!(ingest.trusted(), Some(TlsTrust::FirstSeen));

@@ -110,12 +110,12 @@ impl TrackFormat {
         }
         let sets = sets.into_iter().map(|(_, _, nal)| Bytes::copy_from_slice(nal)).collect();
         let format = Self { codec, sets, has_audio };
-        format.check().map_err(|what| Error::invalid(format!("{what}: it cannot be recorded")))?;
+        format.validate().map_err(|what| Error::invalid(format!("{what}: it cannot be recorded")))?;
         Ok(format)
     }
 
     /// Errors in words.
-    fn check(&self) -> Result<(), &'static str> {
+    fn validate(&self) -> Result<(), &'static str> {
         let bytes = self.sets.iter().map(|set| set.len()).sum::<usize>();
         if self.sets.len() > MAX_SETS || bytes > MAX_SETS_BYTES {
             return Err("the keyframe has too many parameter sets");
@@ -180,7 +180,7 @@ impl TrackFormat {
         let codec = if self.codec == VideoCodec::H265 { 5 } else { 4 };
         let mut packed = vec![PACKED, codec];
         for set in &self.sets {
-            // Fits: see `check`.
+            // Fits: see `validate`.
             packed.extend_from_slice(&(set.len() as u16).to_be_bytes());
             packed.extend_from_slice(set);
         }
@@ -209,7 +209,7 @@ impl TrackFormat {
     /// A format with these sets, as a file's header gives them; `None` when it describes no video.
     pub(crate) fn from_header(codec: VideoCodec, sets: Vec<Bytes>) -> Option<Self> {
         let format = Self { codec, sets, has_audio: false };
-        format.check().is_ok().then_some(format)
+        format.validate().is_ok().then_some(format)
     }
 }
 
