@@ -17,7 +17,7 @@ use perch_domain::health::{SoundVerdict, SoundWatch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Stands where a microphone has not delivered yet.
 const NEVER: i64 = i64::MIN;
@@ -31,6 +31,15 @@ pub(super) struct Attempt {
     pub flow: Arc<Flow>,
     /// Commands it, and knows whether sound is wanted.
     pub control: Arc<Control>,
+}
+
+/// A microphone beside the attempt ends with it.
+pub(super) struct AttemptOver<'a>(pub &'a watch::Sender<Option<Attempt>>);
+
+impl Drop for AttemptOver<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(None);
+    }
 }
 
 /// Whether a camera has a microphone of its own.

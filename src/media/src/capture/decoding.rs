@@ -5,7 +5,7 @@ use super::control::{Control, until};
 use super::flow::{Flow, Signal};
 use super::graph::{Wiring, shape};
 use super::running::Running;
-use super::settings::Settings;
+use super::settings::{CaptureEvent, Progress, Settings};
 use crate::fanout::{Delivery, Receipt, Sink};
 use crate::{encoders, h264, pipeline, time};
 use gstreamer as gst;
@@ -52,17 +52,25 @@ pub(super) struct Decoded {
     pub makes_small: bool,
 }
 
-/// What there is to tell: of the small stream and of the pictures for motion, each with why there are none.
-pub(super) type Report<'a> = &'a (dyn Fn(Option<&Error>) + Send + Sync);
+/// Takes why decoding does not work, or that it does.
+type Report<'a> = &'a (dyn Fn(Option<&Error>) + Send + Sync);
 
-/// Decodes while it is needed, until this is dropped. `report` is told why it does not work, or that it does.
+/// Decodes while it is needed, until this is dropped. Says why it does not work, or that it does: of the pictures for motion, and of the
+/// small stream where that is made of the same.
 pub(super) async fn keep(
     settings: &Arc<Settings>,
     flow: &Arc<Flow>,
     control: &Arc<Control>,
     what: Decoded,
-    report: Report<'_>,
+    progress: Progress<'_>,
 ) {
+    let report = |why: Option<&Error>| {
+        let why = why.map(|why| why.message().to_owned());
+        if what.makes_small {
+            progress(CaptureEvent::Small(why.clone()));
+        }
+        progress(CaptureEvent::MotionPictures(why));
+    };
     let for_motion = settings.config.motion.enabled;
     let is_wanted = |demand: &Demand| for_motion || (what.makes_small && demand.sub);
     let mut demand = control.demand();
@@ -73,7 +81,7 @@ pub(super) async fn keep(
             // The control lives as long as this.
             until(&mut demand, |demand| !is_wanted(demand)).await;
         };
-        let Err(why) = run_once(settings, flow, control, what, report, wanted_no_more).await else {
+        let Err(why) = run_once(settings, flow, control, what, &report, wanted_no_more).await else {
             report(None);
             pauses.reset();
             continue;

@@ -64,6 +64,15 @@ enum Connected {
     Closed,
 }
 
+/// However an attempt ends, also when its future is dropped, nothing of it reaches the hub afterwards.
+pub(super) struct CloseOnDrop(pub Arc<Flow>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Flow {
     pub fn new(settings: &Settings, signals: mpsc::UnboundedSender<Signal>) -> Self {
         Self {

@@ -1,8 +1,9 @@
 //! Capture: from a camera to the fan-out. [`Capture`] holds what does not change and makes attempts: of a device or a file an attempt is an
-//! `Instance`, a pipeline which runs and dies, of a network camera a session (`network`). Whoever needs decoded what a camera encoded itself
-//! has a pipeline beside the attempt (`decoding`, `sound`). Restarting with backoff is the supervisor's, outside.
+//! `Instance`, a pipeline which runs and dies, of a network camera a session (`network`), which hands in by an `inlet`. Whoever needs decoded
+//! what a camera encoded itself has a pipeline beside the attempt (`decoding`, `sound`). Restarting with backoff is the supervisor's, outside.
 
 mod answers;
+mod attempts;
 mod audio;
 mod control;
 mod counts;
@@ -12,12 +13,14 @@ mod explain;
 mod file;
 mod flow;
 mod graph;
+mod inlet;
 mod instance;
 mod meter;
 mod network;
 mod parts;
 mod running;
 mod samples;
+mod second;
 mod settings;
 mod sound;
 mod threads;
@@ -36,23 +39,23 @@ pub(crate) use graph::shape;
 pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means};
 
 use crate::fanout::Hub;
+use attempts::Attempts;
+use audio::AttemptOver;
 use decoding::Decoded;
-use flow::{Flow, Signal};
+use flow::{CloseOnDrop, Flow, Signal};
 use instance::Instance;
 use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
-use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, START_WITHIN, end_of_stream};
-use perch_domain::health::{FIRST_FRAME_WITHIN, NETWORK_STALL_AFTER, STALL_AFTER, StallVerdict, StallWatch};
+use perch_domain::health::{FIRST_FRAME_WITHIN, STALL_AFTER, StallVerdict, StallWatch};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::offering::Offering;
 use perch_domain::pace::PaceWatch;
 use perch_domain::status::CaptureFigures;
-use settings::Settings;
-use std::sync::atomic::{AtomicU64, Ordering};
+use settings::{PACE_EVERY, Settings};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use threads::Threads;
@@ -60,8 +63,6 @@ use tokio::sync::{mpsc, watch};
 
 /// A file that cannot be looped in place starts again after this much at least.
 const MIN_ROUND: Duration = Duration::from_millis(500);
-/// How often it is looked at whether the box keeps up.
-const PACE_EVERY: Duration = Duration::from_secs(1);
 
 /// One camera's capture: its settings, and the figures of the running attempt.
 pub struct Capture {
@@ -69,20 +70,7 @@ pub struct Capture {
     /// The attempt that runs now, for its figures and for a microphone beside it.
     attempt: watch::Sender<Option<audio::Attempt>>,
     /// What came of the attempts so far.
-    last: Mutex<Last>,
-    /// What the camera offers, as far as it is known.
-    offering: Mutex<Offering>,
-    /// Counts the rounds of those who wait for a network camera.
-    rounds: AtomicU64,
-}
-
-/// What came of the attempts so far.
-#[derive(Clone, Copy, Debug)]
-struct Last {
-    /// How long the last one delivered pictures.
-    delivered: Duration,
-    /// How long the next one may be silent at a network camera.
-    patience: Duration,
+    attempts: Attempts,
 }
 
 impl std::fmt::Debug for Capture {
@@ -95,7 +83,7 @@ impl Capture {
     /// The capture of the camera that `config` describes. Nothing is opened before [`Self::run_once`].
     pub fn new(config: CameraConfig, means: Means, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
         let Means { library, ingest } = means;
-        let offering = Mutex::new(Offering::of(&config));
+        let attempts = Attempts::new(&config);
         let settings = Settings {
             config,
             library,
@@ -109,13 +97,7 @@ impl Capture {
             seen_certificates: Mutex::default(),
             missing: Repeated::default(),
         };
-        Self {
-            settings: Arc::new(settings),
-            attempt: watch::Sender::new(None),
-            last: Mutex::new(Last { delivered: Duration::ZERO, patience: NETWORK_STALL_AFTER }),
-            offering,
-            rounds: AtomicU64::new(0),
-        }
+        Self { settings: Arc::new(settings), attempt: watch::Sender::new(None), attempts }
     }
 
     /// The camera's configuration.
@@ -125,34 +107,22 @@ impl Capture {
 
     /// What the camera offers to those who watch it, as far as it is known.
     pub fn offers_now(&self) -> Offering {
-        *lock(&self.offering)
+        self.attempts.offering()
     }
 
     /// How long the last attempt delivered pictures, from its first to its last.
     pub fn delivered(&self) -> Duration {
-        lock(&self.last).delivered
+        self.attempts.delivered()
     }
 
     /// Counts while an attempt goes on that has nothing to show for it: one that waits is not stuck.
     pub fn rounds(&self) -> u64 {
-        self.rounds.load(Ordering::Relaxed)
+        self.attempts.rounds()
     }
 
     /// Counts one more round of whoever waits for this camera.
     pub fn count_round(&self) {
-        self.rounds.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Changes what the camera offers, and says so where that is news.
-    fn offering(&self, progress: &(dyn Fn(CaptureEvent) + Send + Sync), change: impl FnOnce(&mut Offering)) {
-        let mut offering = lock(&self.offering);
-        let before = *offering;
-        change(&mut offering);
-        let now = *offering;
-        drop(offering);
-        if now != before {
-            progress(CaptureEvent::Offers(now));
-        }
+        self.attempts.count_round();
     }
 
     /// What the running attempt does; zeros and an empty encoder between attempts.
@@ -182,9 +152,9 @@ impl Capture {
         shutdown: Shutdown,
     ) -> Result<CaptureEnd> {
         crate::init()?;
-        lock(&self.last).delivered = Duration::ZERO;
+        self.attempts.set_delivered(Duration::ZERO);
         if let Some(url) = self.settings.config.source.url() {
-            return self.network_attempt(url, progress, shutdown).await;
+            return network::run_once(&self.settings, &self.attempts, &self.attempt, url, progress, shutdown).await;
         }
         let looped = matches!(self.settings.config.source, Source::File(_));
         loop {
@@ -261,7 +231,7 @@ impl Capture {
             () = self.decode_passed(&flow, &instance, progress) => Err(Error::internal("the decoder's keeper ended")),
             () = shutdown.called() => Ok(CaptureEnd::Shutdown),
         };
-        lock(&self.last).delivered = flow.delivered().0;
+        self.attempts.set_delivered(flow.delivered().0);
         flow.close();
         if within(&self.settings.clock, LET_GO_WITHIN, instance.end()).await.is_none() {
             let why = "the pipeline does not end; it is left behind";
@@ -281,8 +251,7 @@ impl Capture {
     ) {
         if instance.is_passed() {
             let what = Decoded { stream: Stream::Main, codec: VideoCodec::H264, makes_small: true };
-            let report = network::report_passed(progress);
-            decoding::keep(&self.settings, flow, &instance.control(), what, &report).await;
+            decoding::keep(&self.settings, flow, &instance.control(), what, progress).await;
         }
         std::future::pending().await
     }
@@ -346,22 +315,4 @@ async fn start(settings: Arc<Settings>, flow: Arc<Flow>) -> Result<Instance> {
     };
     // Where nobody waits any more the instance ends as it drops.
     on_own_thread(name, start).await
-}
-
-/// However an attempt ends, also when its future is dropped, nothing of it reaches the hub afterwards.
-struct CloseOnDrop(Arc<Flow>);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// A microphone beside the attempt ends with it.
-struct AttemptOver<'a>(&'a watch::Sender<Option<audio::Attempt>>);
-
-impl Drop for AttemptOver<'_> {
-    fn drop(&mut self) {
-        self.0.send_replace(None);
-    }
 }

@@ -10,6 +10,7 @@ use perch_domain::ingest::{Intake, PictureCodec, Shape, SoundCodec, SoundFormat,
 use perch_domain::media::{Track, VideoCodec};
 use perch_domain::network_camera::Aspect;
 use perch_domain::pace::Bottleneck;
+use std::sync::atomic::Ordering;
 use tokio::time::{sleep, timeout};
 
 const URL: &str = "rtsp://cam/live";

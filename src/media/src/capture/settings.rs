@@ -51,6 +51,12 @@ pub enum CaptureEvent {
     Notice(String),
 }
 
+/// Takes what happens in an attempt, on the attempt's own task.
+pub(super) type Progress<'a> = &'a (dyn Fn(CaptureEvent) + Send + Sync);
+
+/// How often it is looked at whether the box keeps up.
+pub(super) const PACE_EVERY: Duration = Duration::from_secs(1);
+
 /// What every capture needs of the box.
 #[derive(Clone)]
 pub struct Means {

@@ -12,7 +12,7 @@ use perch_domain::media::{SharedPacket, Stream, Track, VideoCodec};
 use perch_domain::motion::MotionConfig;
 use perch_domain::pace::{Bottleneck, Overload, Pace};
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 

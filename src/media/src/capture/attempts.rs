@@ -1,0 +1,88 @@
+//! What is known of a camera from one attempt to the next.
+
+use super::settings::{CaptureEvent, Progress};
+use perch_base::Result;
+use perch_base::sync::lock;
+use perch_domain::camera::CameraConfig;
+use perch_domain::capture_attempt::{CaptureEnd, patience_after};
+use perch_domain::health::NETWORK_STALL_AFTER;
+use perch_domain::offering::Offering;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What came of a capture's attempts so far.
+pub(super) struct Attempts {
+    last: Mutex<Last>,
+    /// What the camera offers, as far as it is known.
+    offering: Mutex<Offering>,
+    /// Counts the rounds of those who wait for a network camera.
+    rounds: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    /// How long the last one delivered pictures.
+    delivered: Duration,
+    /// How long the next one may be silent at a network camera.
+    patience: Duration,
+}
+
+impl Attempts {
+    /// None yet, at the camera that `config` describes.
+    pub fn new(config: &CameraConfig) -> Self {
+        Self {
+            last: Mutex::new(Last { delivered: Duration::ZERO, patience: NETWORK_STALL_AFTER }),
+            offering: Mutex::new(Offering::of(config)),
+            rounds: AtomicU64::new(0),
+        }
+    }
+
+    /// How long the last one delivered pictures, from its first to its last.
+    pub fn delivered(&self) -> Duration {
+        lock(&self.last).delivered
+    }
+
+    /// The last one delivered pictures for so long.
+    pub fn set_delivered(&self, delivered: Duration) {
+        lock(&self.last).delivered = delivered;
+    }
+
+    /// How long the next one may be silent at a network camera.
+    pub fn patience(&self) -> Duration {
+        lock(&self.last).patience
+    }
+
+    /// One at a network camera ended, after so many pictures.
+    pub fn ended(&self, ended: &Result<CaptureEnd>, pictures: u64) {
+        let mut last = lock(&self.last);
+        last.patience = patience_after(last.patience, ended, pictures);
+    }
+
+    /// What the camera offers, as far as it is known.
+    pub fn offering(&self) -> Offering {
+        *lock(&self.offering)
+    }
+
+    /// Changes what the camera offers, and says so where that is news.
+    pub fn change_offering(&self, progress: Progress<'_>, change: impl FnOnce(&mut Offering)) {
+        let mut offering = lock(&self.offering);
+        let before = *offering;
+        change(&mut offering);
+        let now = *offering;
+        drop(offering);
+        if now != before {
+            progress(CaptureEvent::Offers(now));
+        }
+    }
+
+    /// Rounds of waiting so far.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more.
+    pub fn count_round(&self) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+    }
+}

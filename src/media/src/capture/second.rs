@@ -1,0 +1,122 @@
+//! A network camera's own second stream: the small stream and the pictures for motion, with sessions of its own that fail and start again
+//! alone.
+
+use super::control::{Control, until};
+use super::flow::Flow;
+use super::inlet::{Inlet, request};
+use super::settings::{CaptureEvent, Progress, Settings};
+use crate::fanout::Demand;
+use perch_base::backoff::{self, Backoff};
+use perch_base::clock::within;
+use perch_base::secret::Secret;
+use perch_base::{Error, ErrorKind, shutdown};
+use perch_domain::capture_attempt::LET_GO_WITHIN;
+use perch_domain::health::{FIRST_FRAME_WITHIN, NETWORK_STALL_AFTER, StallVerdict, StallWatch};
+use perch_domain::media::Stream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The shortest and the longest pause between two sessions.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Sessions with the second stream at `url` as long as somebody needs it, until this is dropped.
+pub(super) async fn keep(
+    settings: &Arc<Settings>,
+    url: &Secret,
+    flow: &Arc<Flow>,
+    control: &Arc<Control>,
+    progress: Progress<'_>,
+) {
+    let for_motion = settings.config.motion.enabled;
+    let is_wanted = |demand: &Demand| for_motion || demand.sub;
+    let mut demand = control.demand();
+    let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+    while until(&mut demand, is_wanted).await {
+        let (inlet, _told) = Inlet::new(settings, flow, control, Stream::Sub);
+        let (end, over) = shutdown::channel();
+        let request = request(settings, Stream::Sub, url, false);
+        let began = settings.clock.mono();
+        let mut session = pin!(settings.ingest.run(&request, &*inlet, over));
+        let ended = tokio::select! {
+            ended = &mut session => ended.and(Err(Error::new(ErrorKind::Unavailable, "was ended by the camera"))),
+            why = look_on(settings, &inlet, progress) => Err(why),
+            _ = until(&mut demand, |demand| !is_wanted(demand)) => {
+                end.fire();
+                within(&settings.clock, LET_GO_WITHIN, session).await;
+                Ok(())
+            }
+        };
+        flow.hub().discontinuity_of(Stream::Sub);
+        let Err(why) = inlet.refused().map_or(ended, Err) else {
+            progress(CaptureEvent::Small(None));
+            pauses.reset();
+            continue;
+        };
+        if settings.is_news(&why) {
+            tracing::warn!(camera = %settings.config.id, error = %why, "the camera's second stream fails; the first goes on");
+        }
+        let sentence = sentence(why.message());
+        progress(CaptureEvent::Small(Some(sentence.clone())));
+        if for_motion {
+            progress(CaptureEvent::MotionPictures(Some(sentence)));
+        }
+        if settings.clock.mono().since(began) >= FIRST_FRAME_WITHIN * 2 {
+            pauses.reset();
+        }
+        settings.clock.sleep(pauses.next(backoff::unit())).await;
+    }
+}
+
+/// What is said of the second stream, of which this is so; the ingest calls the camera "it".
+fn sentence(what: &str) -> String {
+    match what.strip_prefix("it ") {
+        Some(what) => format!("the camera's second stream {what}"),
+        None if what.starts_with("its ") || what.starts_with("the ") => format!("the camera's second stream: {what}"),
+        None => format!("the camera's second stream {what}"),
+    }
+}
+
+/// Looks on until the second stream stalls; says why.
+async fn look_on(settings: &Settings, inlet: &Inlet, progress: Progress<'_>) -> Error {
+    let clock = &settings.clock;
+    let mut stall = StallWatch::new(clock.mono(), NETWORK_STALL_AFTER);
+    let mut has_come = false;
+    loop {
+        let (frame, sign) = inlet.seen();
+        frame.into_iter().for_each(|at| stall.frame(at));
+        sign.into_iter().for_each(|at| stall.sign(at));
+        if frame.is_some() && !std::mem::replace(&mut has_come, true) {
+            progress(CaptureEvent::Small(None));
+        }
+        match stall.check(clock.mono()) {
+            StallVerdict::WaitUntil(_) | StallVerdict::AwaitsKeyframe(_) => {}
+            StallVerdict::Stalled(for_) => {
+                return Error::new(ErrorKind::Unavailable, format!("brought no picture for {} s", for_.as_secs()));
+            }
+            StallVerdict::NeverStarted => return Error::new(ErrorKind::Unavailable, "brought no picture"),
+        }
+        clock.sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_the_second_stream_is_a_sentence() {
+        for (what, end) in [
+            (
+                "it has no such stream: check the path in its URL (404)",
+                " has no such stream: check the path in its URL (404)",
+            ),
+            ("its name is not known in this network", ": its name is not known in this network"),
+            ("brought no picture", " brought no picture"),
+        ] {
+            assert_eq!(sentence(what), format!("the camera's second stream{end}"));
+        }
+    }
+}
