@@ -1,6 +1,9 @@
 //! What H.264 and H.265 have in common on the wire: byte streams of NAL units (annex B) and the bits of their payloads (7.2). Nothing
 //! here trusts the data.
 
+/// The kind of a recovery point message in a SEI (H.264 D.1.8, H.265 D.2.8).
+pub(crate) const RECOVERY_POINT: u32 = 6;
+
 /// The NAL units of an Annex B byte stream, without start codes, trailing zeros and empty units.
 pub fn nal_units(annexb: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut next = start_code(annexb, 0);
@@ -126,6 +129,30 @@ impl<'a> Bits<'a> {
             n => RATIOS.get(n as usize).copied().unwrap_or((1, 1)),
         };
         Some(if ratio.0 == 0 || ratio.1 == 0 { (1, 1) } else { ratio })
+    }
+
+    /// Leaves out messages of a SEI (H.264 7.3.2.3, H.265 7.3.5) up to the body of the first of this kind; as many as fit, a stop bit ends
+    /// them.
+    pub(crate) fn skip_to_message(&mut self, wanted: u32) -> Option<()> {
+        loop {
+            let (kind, bytes) = (self.sum_of_bytes()?, self.sum_of_bytes()?);
+            if kind == wanted {
+                return Some(());
+            }
+            self.skip(bytes * 8)?;
+        }
+    }
+
+    /// Bytes added up to the first that is not 255.
+    fn sum_of_bytes(&mut self) -> Option<u32> {
+        let mut sum = 0;
+        loop {
+            let byte = self.u(8)?;
+            sum += byte;
+            if byte != 255 || sum > 1 << 20 {
+                return Some(sum);
+            }
+        }
     }
 
     /// Overscan, signal type and chroma location of a VUI, which are the same in both codecs.

@@ -1,5 +1,6 @@
 //! H.264 (ITU-T H.264): kinds of NAL units, and what parameter sets and slice headers say. Nothing here trusts the data.
 
+use crate::bitstream::RECOVERY_POINT;
 pub use crate::bitstream::{Bits, nal_units};
 
 /// A coded slice of another picture than an IDR picture (table 7-1).
@@ -299,24 +300,8 @@ impl PictureId {
 /// `recovery_frame_cnt` of a recovery point message (D.1.8), from a SEI's NAL unit.
 pub fn recovery_point(sei: &[u8]) -> Option<u32> {
     let mut r = Bits::new(sei.get(1..)?);
-    // As many messages as fit; a stop bit ends them.
-    loop {
-        let mut sum = || {
-            let mut n = 0u32;
-            loop {
-                let byte = r.u(8)?;
-                n += byte;
-                if byte != 255 || n > 1 << 20 {
-                    return Some(n);
-                }
-            }
-        };
-        let (kind, bytes) = (sum()?, sum()?);
-        if kind == 6 {
-            return r.ue();
-        }
-        r.skip(bytes * 8)?;
-    }
+    r.skip_to_message(RECOVERY_POINT)?;
+    r.ue()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! H.265 (ITU-T H.265): kinds of NAL units, and what parameter sets and slice headers say. Nothing here trusts the data.
 
+use crate::bitstream::RECOVERY_POINT;
 pub use crate::bitstream::{Bits, nal_units};
 
 /// The first kind of leading picture that a random access skips: RASL_N and RASL_R are 8 and 9 (table 7-1).
@@ -275,23 +276,8 @@ impl SliceHead {
 /// `recovery_poc_cnt` of a recovery point message (D.2.8), from a prefix SEI's NAL unit.
 pub fn recovery_point(sei: &[u8]) -> Option<i64> {
     let mut r = Bits::new(sei.get(2..)?);
-    loop {
-        let mut sum = || {
-            let mut n = 0u32;
-            loop {
-                let byte = r.u(8)?;
-                n += byte;
-                if byte != 255 || n > 1 << 20 {
-                    return Some(n);
-                }
-            }
-        };
-        let (kind, bytes) = (sum()?, sum()?);
-        if kind == 6 {
-            return r.se();
-        }
-        r.skip(bytes * 8)?;
-    }
+    r.skip_to_message(RECOVERY_POINT)?;
+    r.se()
 }
 
 #[cfg(test)]

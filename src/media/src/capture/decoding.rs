@@ -6,12 +6,12 @@ use super::flow::{Flow, Signal};
 use super::graph::{Wiring, shape};
 use super::running::Running;
 use super::settings::{CaptureEvent, Progress, Settings};
+use super::tries::Tries;
 use crate::fanout::{Delivery, Receipt, Sink};
 use crate::{encoders, h264, pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use perch_base::backoff::{self, Backoff};
 use perch_base::clock::within;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
@@ -25,10 +25,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The shortest and the longest pause between two attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// One that lasted this long had worked.
-const STEADY_AFTER: Duration = Duration::from_secs(30);
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Nothing comes out for so long although so many pictures went in: they cannot be decoded.
@@ -74,26 +70,20 @@ pub(super) async fn keep(
     let for_motion = settings.config.motion.enabled;
     let is_wanted = |demand: &Demand| for_motion || (what.makes_small && demand.sub);
     let mut demand = control.demand();
-    let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+    let mut tries = Tries::new(settings);
     while until(&mut demand, is_wanted).await {
-        let began = settings.clock.mono();
+        tries.begin();
         let wanted_no_more = async {
             // The control lives as long as this.
             until(&mut demand, |demand| !is_wanted(demand)).await;
         };
         let Err(why) = run_once(settings, flow, control, what, &report, wanted_no_more).await else {
             report(None);
-            pauses.reset();
+            tries.ended_well();
             continue;
         };
-        if settings.is_news(&why) {
-            tracing::warn!(camera = %settings.config.id, error = %why, "the camera's pictures are not decoded; they are recorded all the same");
-        }
         report(Some(&why));
-        if settings.clock.mono().since(began) >= STEADY_AFTER {
-            pauses.reset();
-        }
-        settings.clock.sleep(pauses.next(backoff::unit())).await;
+        tries.failed(&why, "the camera's pictures are not decoded; they are recorded all the same").await;
     }
 }
 

@@ -24,6 +24,7 @@ mod second;
 mod settings;
 mod sound;
 mod threads;
+mod tries;
 
 #[cfg(test)]
 pub(crate) mod clips;

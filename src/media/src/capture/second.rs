@@ -5,20 +5,18 @@ use super::control::{Control, until};
 use super::flow::Flow;
 use super::inlet::{Inlet, request};
 use super::settings::{CaptureEvent, Progress, Settings};
+use super::tries::Tries;
 use crate::fanout::Demand;
-use perch_base::backoff::{self, Backoff};
 use perch_base::clock::within;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, shutdown};
 use perch_domain::capture_attempt::LET_GO_WITHIN;
-use perch_domain::health::{FIRST_FRAME_WITHIN, NETWORK_STALL_AFTER, StallVerdict, StallWatch};
+use perch_domain::health::{NETWORK_STALL_AFTER, StallVerdict, StallWatch};
 use perch_domain::media::Stream;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The shortest and the longest pause between two sessions.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -33,12 +31,12 @@ pub(super) async fn keep(
     let for_motion = settings.config.motion.enabled;
     let is_wanted = |demand: &Demand| for_motion || demand.sub;
     let mut demand = control.demand();
-    let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+    let mut tries = Tries::new(settings);
     while until(&mut demand, is_wanted).await {
         let (inlet, _told) = Inlet::new(settings, flow, control, Stream::Sub);
         let (end, over) = shutdown::channel();
         let request = request(settings, Stream::Sub, url, false);
-        let began = settings.clock.mono();
+        tries.begin();
         let mut session = pin!(settings.ingest.run(&request, &*inlet, over));
         let ended = tokio::select! {
             ended = &mut session => ended.and(Err(Error::new(ErrorKind::Unavailable, "was ended by the camera"))),
@@ -52,21 +50,15 @@ pub(super) async fn keep(
         flow.hub().discontinuity_of(Stream::Sub);
         let Err(why) = inlet.refused().map_or(ended, Err) else {
             progress(CaptureEvent::Small(None));
-            pauses.reset();
+            tries.ended_well();
             continue;
         };
-        if settings.is_news(&why) {
-            tracing::warn!(camera = %settings.config.id, error = %why, "the camera's second stream fails; the first goes on");
-        }
         let sentence = sentence(why.message());
         progress(CaptureEvent::Small(Some(sentence.clone())));
         if for_motion {
             progress(CaptureEvent::MotionPictures(Some(sentence)));
         }
-        if settings.clock.mono().since(began) >= FIRST_FRAME_WITHIN * 2 {
-            pauses.reset();
-        }
-        settings.clock.sleep(pauses.next(backoff::unit())).await;
+        tries.failed(&why, "the camera's second stream fails; the first goes on").await;
     }
 }
 

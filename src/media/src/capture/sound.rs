@@ -6,11 +6,11 @@ use super::flow::{Flow, Signal};
 use super::parts;
 use super::running::Running;
 use super::settings::Settings;
+use super::tries::Tries;
 use crate::{pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use perch_base::backoff::{self, Backoff};
 use perch_base::clock::within;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
@@ -21,12 +21,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The shortest and the longest pause between two attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// One that runs for so long works.
 const WORKS_AFTER: Duration = Duration::from_secs(2);
-/// One that lasted this long had worked.
-const STEADY_AFTER: Duration = Duration::from_secs(30);
 
 /// Where a session's sound goes.
 #[derive(Default)]
@@ -178,11 +174,11 @@ pub(super) async fn keep(
     report: &(dyn Fn(Option<&Error>) + Send + Sync),
 ) {
     let mut demand = control.demand();
-    let mut pauses = Backoff::new(PAUSES.0, PAUSES.1);
+    let mut tries = Tries::new(settings);
     // Sound that is not heard is not offered, so nobody asks for it: what failed is tried again all the same.
     let mut has_failed = false;
     while has_failed || until(&mut demand, |demand| demand.audio).await {
-        let began = settings.clock.mono();
+        tries.begin();
         let ended = {
             let attempt = run_once(settings, flow, &control.valves, way, format);
             let steady = async {
@@ -198,17 +194,11 @@ pub(super) async fn keep(
         };
         has_failed = ended.is_err();
         let Err(why) = ended else {
-            pauses.reset();
+            tries.ended_well();
             continue;
         };
-        if settings.is_news(&why) {
-            tracing::warn!(camera = %settings.config.id, error = %why, "the camera's sound is not decoded; its pictures go on");
-        }
         report(Some(&why));
-        if settings.clock.mono().since(began) >= STEADY_AFTER {
-            pauses.reset();
-        }
-        settings.clock.sleep(pauses.next(backoff::unit())).await;
+        tries.failed(&why, "the camera's sound is not decoded; its pictures go on").await;
     }
 }
 
@@ -291,10 +281,7 @@ mod tests {
         assert_eq!(high_first(&[0x21, 0x43], 4), [0x12, 0x34]);
         assert_eq!(high_first(&[0b11_10_01_00], 2), [0b00_01_10_11]);
         // Eight codes of three bits: 0 to 7.
-        assert_eq!(
-            high_first(&[0b10_001_000, 0b1_100_011_0, 0b111_110_10], 3),
-            [0b000_001_01, 0b0_011_100_1, 0b01_110_111]
-        );
+        assert_eq!(high_first(&[0b1000_1000, 0b1100_0110, 0b1111_1010], 3), [0b0000_0101, 0b0011_1001, 0b0111_0111]);
         assert!(high_first(&[], 4).is_empty() && high_first(&[1], 0).len() == 1 && high_first(&[1], 99).len() == 1);
     }
 

@@ -181,8 +181,8 @@ pub const CASES: &[Case] = &[
             Source::pictures(start, &units, 50.0)
                 .packed(move |_, shot, n| {
                     let mut random = Random::new(n);
-                    let offset = (random.next() as u32 & 0x00ff_ffff).to_be_bytes();
-                    let rest = [random.next() as u8, random.next() as u8, 0, 0, 0xff, 0xff, 0xff, 0xff];
+                    let offset = (random.draw() as u32 & 0x00ff_ffff).to_be_bytes();
+                    let rest = [random.draw() as u8, random.draw() as u8, 0, 0, 0xff, 0xff, 0xff, 0xff];
                     vec![stream.packet(&[&offset[..], &rest, &shot.unit[0][..500]].concat(), shot.stamp, n % 3 == 0)]
                 })
                 .feed()

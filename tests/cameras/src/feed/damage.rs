@@ -63,7 +63,7 @@ fn flip(packet: &mut [u8], damage: Damage, random: &mut Random) {
     // The way to the next flip is geometric: one number for each flip, not one for each bit.
     let mut at = damage.flipped_from * 8;
     loop {
-        let unit = (random.next() >> 11) as f64 / (1u64 << 53) as f64;
+        let unit = (random.draw() >> 11) as f64 / (1u64 << 53) as f64;
         let skipped = (1.0 - unit).ln() / (1.0 - 1.0 / damage.flipped as f64).ln();
         at = at.saturating_add(skipped as usize);
         let Some(byte) = packet.get_mut(at / 8) else { return };

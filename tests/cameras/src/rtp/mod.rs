@@ -28,7 +28,7 @@ impl Stream {
     /// A new one; who sends and where numbers begin is as `seed` has it.
     pub fn new(payload_type: u8, seed: u64) -> Self {
         let mut random = Random::new(seed ^ u64::from(payload_type) << 32);
-        Self { payload_type, ssrc: random.next() as u32, sequence: random.next() as u16, packets: 0, octets: 0 }
+        Self { payload_type, ssrc: random.draw() as u32, sequence: random.draw() as u16, packets: 0, octets: 0 }
     }
 
     /// The next packet.

@@ -31,7 +31,7 @@ impl Door {
     /// Of the connection with this number.
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0xd00d);
-        Self { nonce: format!("{:016x}{:016x}", random.next(), random.next()), old: Vec::new(), used: 0, random }
+        Self { nonce: format!("{:016x}{:016x}", random.draw(), random.draw()), old: Vec::new(), used: 0, random }
     }
 
     /// Looks at a request.
@@ -72,7 +72,7 @@ impl Door {
             Nonces::Once => 1,
         };
         if self.used >= holds {
-            let new = format!("{:016x}{:016x}", self.random.next(), self.random.next());
+            let new = format!("{:016x}{:016x}", self.random.draw(), self.random.draw());
             self.old.push(std::mem::replace(&mut self.nonce, new));
             self.used = 0;
         }
