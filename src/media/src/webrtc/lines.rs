@@ -19,7 +19,7 @@ const PROTOCOLS: [&str; 6] =
 
 /// A media line's kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MediaKind {
     /// `m=audio` of RTP.
     Audio,
     /// `m=video` of RTP.
@@ -30,7 +30,7 @@ pub enum Kind {
 
 /// The session's part of an offer, or one of its media lines with its attributes.
 #[derive(Debug, Default)]
-pub struct Section<'a> {
+pub struct OfferSection<'a> {
     lines: Vec<&'a str>,
 }
 
@@ -38,9 +38,9 @@ pub struct Section<'a> {
 #[derive(Debug)]
 pub struct Lines<'a> {
     /// What comes before the first media line.
-    pub session: Section<'a>,
+    pub session: OfferSection<'a>,
     /// The media lines.
-    pub media: Vec<Section<'a>>,
+    pub media: Vec<OfferSection<'a>>,
 }
 
 impl<'a> Lines<'a> {
@@ -54,10 +54,10 @@ impl<'a> Lines<'a> {
         if lines.next() != Some("v=0") {
             return Err(Error::invalid("the SDP offer is empty or does not begin with `v=0`"));
         }
-        let (mut session, mut media) = (Section::default(), Vec::<Section<'a>>::new());
+        let (mut session, mut media) = (OfferSection::default(), Vec::<OfferSection<'a>>::new());
         for line in lines {
             if line.starts_with("m=") {
-                media.push(Section::default());
+                media.push(OfferSection::default());
             }
             media.last_mut().unwrap_or(&mut session).lines.push(line);
         }
@@ -69,7 +69,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-impl<'a> Section<'a> {
+impl<'a> OfferSection<'a> {
     /// The values of all attributes `name`, such as `candidate`; an empty one of a flag.
     pub fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a str> + 'b {
         self.lines.iter().filter_map(move |line| match line.strip_prefix("a=")?.strip_prefix(name)? {
@@ -89,11 +89,11 @@ impl<'a> Section<'a> {
     }
 
     /// Which line it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> MediaKind {
         match (self.words().next(), self.protocol()) {
-            (Some("audio"), Some(protocol)) if PROTOCOLS.contains(&protocol) => Kind::Audio,
-            (Some("video"), Some(protocol)) if PROTOCOLS.contains(&protocol) => Kind::Video,
-            _ => Kind::Other,
+            (Some("audio"), Some(protocol)) if PROTOCOLS.contains(&protocol) => MediaKind::Audio,
+            (Some("video"), Some(protocol)) if PROTOCOLS.contains(&protocol) => MediaKind::Video,
+            _ => MediaKind::Other,
         }
     }
 
@@ -127,7 +127,7 @@ impl<'a> Section<'a> {
     }
 
     /// What it says of its payload types, in its order.
-    pub fn payloads(&self) -> Vec<Payload<'a>> {
+    pub fn payloads(&self) -> Vec<OfferedPayload<'a>> {
         let (mut maps, mut formats) = ([None; PAYLOAD_TYPES], [None; PAYLOAD_TYPES]);
         let mut feedback: Vec<(Option<u8>, &'a str)> = Vec::new();
         for line in self.lines.iter().filter_map(|l| l.strip_prefix("a=")) {
@@ -158,7 +158,7 @@ impl<'a> Section<'a> {
             let new = seen.get_mut(usize::from(*pt)).is_some_and(|seen| !std::mem::replace(seen, true));
             new && !RTCP.contains(pt)
         });
-        let mut all: Vec<Payload<'a>> = listed
+        let mut all: Vec<OfferedPayload<'a>> = listed
             .filter_map(|pt| {
                 let map = maps.get(usize::from(pt)).copied().flatten()?;
                 let mut parts = map.split('/').map(str::trim);
@@ -167,7 +167,7 @@ impl<'a> Section<'a> {
                 let fmtp = formats.get(usize::from(pt)).copied().flatten().unwrap_or_default();
                 let feedback =
                     feedback.iter().filter(|(of, _)| of.is_none_or(|of| of == pt)).map(|(_, what)| *what).take(8);
-                Some(Payload { pt, codec, clock, channels, map, fmtp, rtx: None, feedback: feedback.collect() })
+                Some(OfferedPayload { pt, codec, clock, channels, map, fmtp, rtx: None, feedback: feedback.collect() })
             })
             .collect();
         let mut repairs = [None; PAYLOAD_TYPES];
@@ -186,7 +186,7 @@ impl<'a> Section<'a> {
 
 /// One payload type of a media line.
 #[derive(Clone, Debug)]
-pub struct Payload<'a> {
+pub struct OfferedPayload<'a> {
     /// Its number.
     pub pt: u8,
     codec: &'a str,
@@ -201,7 +201,7 @@ pub struct Payload<'a> {
     pub feedback: Vec<&'a str>,
 }
 
-impl<'a> Payload<'a> {
+impl<'a> OfferedPayload<'a> {
     /// Whether it is `codec` of video, or of sound at that rate; names are alike in either case (RFC 4855, section 3).
     pub fn is(&self, codec: &str, clock: u32) -> bool {
         self.codec.eq_ignore_ascii_case(codec) && self.clock == clock
@@ -249,7 +249,7 @@ mod tests {
             let first = &all[0];
             assert!(first.is("H264", 90_000) && first.rtx == Some(97) && first.fmtp == "a=1");
             assert_eq!(first.feedback, ["nack", "nack pli"]);
-            assert_eq!((video.kind(), video.get("mid"), video.get("mi")), (Kind::Video, Some("0"), None));
+            assert_eq!((video.kind(), video.get("mid"), video.get("mi")), (MediaKind::Video, Some("0"), None));
             assert_eq!((video.get("bundle-only"), video.direction(), video.is_given_up()), (Some(""), None, false));
             assert_eq!(video.answered(0, None).expect("well-formed"), "m=video 0 RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\n");
         }
@@ -261,7 +261,7 @@ mod tests {
         for odd in ["m=", "m=text 9", "m=text 9 x", "m=te\u{7}xt 9 x y", &long] {
             let text = format!("v=0\n{odd}");
             let lines = Lines::read(&text).expect("an offer");
-            assert!(lines.media[0].kind() == Kind::Other && lines.media[0].answered(0, None).is_err(), "{odd:?}");
+            assert!(lines.media[0].kind() == MediaKind::Other && lines.media[0].answered(0, None).is_err(), "{odd:?}");
             assert!(lines.media[0].payloads().is_empty());
         }
     }

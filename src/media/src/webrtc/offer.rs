@@ -3,7 +3,7 @@
 use super::answer::{answer, attribute};
 use super::lines::Lines;
 use super::machine::{Machine, Nowhere};
-use super::plan::{Plan, Sendable, Sent};
+use super::plan::{AnswerPlan, Sendable, Sent};
 use super::restart::Restarts;
 use super::trickle::MAX_CANDIDATES;
 use perch_base::{Error, Result};
@@ -92,7 +92,7 @@ pub fn negotiate(
     now: Instant,
 ) -> Result<Negotiated> {
     let lines = Lines::read(offer)?;
-    let mut plan = Plan::new(&lines, wanted.streams)?;
+    let mut plan = AnswerPlan::new(&lines, wanted.streams)?;
     let (video, audio) = (plan.video(), plan.audio());
     let sent = video.1.iter().chain(audio.iter().flat_map(|(_, sent)| sent));
     let mut machine = Machine::new(config(identity, sent, wanted.reports_every).build(now), now);

@@ -2,7 +2,7 @@
 //! the same bundle. All else is refused in its place, with port 0 and outside the bundle (RFC 9143, section 7.3). The SDP library is
 //! given only what is served, in its simplest form: the rest of the answer is written here.
 
-use super::lines::{Kind, Lines, Payload, Section, word};
+use super::lines::{Lines, MediaKind, OfferSection, OfferedPayload, word};
 use super::trickle::{self, MAX_CANDIDATES};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::VideoCodec;
@@ -45,16 +45,16 @@ pub struct Sent {
 #[derive(Debug)]
 enum Fate<'a> {
     /// It is sent on: its payload types, with what the answer says of each.
-    Served(Vec<(Sent, String, Payload<'a>)>),
+    Served(Vec<(Sent, String, OfferedPayload<'a>)>),
     /// It stays in the bundle, and nothing is sent.
-    Idle(Option<Payload<'a>>),
-    Refused(Option<Payload<'a>>),
+    Idle(Option<OfferedPayload<'a>>),
+    Refused(Option<OfferedPayload<'a>>),
 }
 
 /// One media line.
 #[derive(Debug)]
 struct Line<'a> {
-    section: &'a Section<'a>,
+    section: &'a OfferSection<'a>,
     mid: Option<&'a str>,
     /// Which of the offer's bundles it is in.
     bundle: Option<usize>,
@@ -63,7 +63,7 @@ struct Line<'a> {
 
 /// What becomes of an offer.
 #[derive(Debug)]
-pub struct Plan<'a> {
+pub struct AnswerPlan<'a> {
     lines: Vec<Line<'a>>,
     video: usize,
     audio: Option<usize>,
@@ -74,7 +74,7 @@ pub struct Plan<'a> {
     pub candidates: Vec<Candidate>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> AnswerPlan<'a> {
     /// Decides. Errors: `Invalid` (there is no line to send video on, or nowhere to send it), `Unsupported` (none with a codec in
     /// common).
     pub fn new(offer: &'a Lines<'a>, sendable: Sendable) -> Result<Self> {
@@ -91,21 +91,22 @@ impl<'a> Plan<'a> {
             lines.push(Line { section, mid, bundle, fate: Fate::Refused(None) });
         }
         let default = offer.session.direction().unwrap_or("sendrecv");
-        let receives = |at: usize, kind: Kind| {
+        let receives = |at: usize, kind: MediaKind| {
             let Line { section, mid, bundle, .. } = &lines[at];
             let has_own_name = mid.is_none_or(|mid| !lines[..at].iter().any(|l| l.mid == Some(mid)));
             let is_open = !section.is_given_up() && (section.get("bundle-only").is_none() || bundle.is_some());
             let direction = section.direction().unwrap_or(default);
             section.kind() == kind && matches!(direction, "recvonly" | "sendrecv") && has_own_name && is_open
         };
-        let videos: Vec<usize> = (0..lines.len()).filter(|at| receives(*at, Kind::Video)).collect();
+        let videos: Vec<usize> = (0..lines.len()).filter(|at| receives(*at, MediaKind::Video)).collect();
         let served = videos.iter().find_map(|at| Some((*at, served_video(lines[*at].section, sendable)?)));
         let Some((video, payloads)) = served else { return Err(nothing_to_send(&lines, &videos, sendable)) };
         let bundle = lines[video].bundle;
         let taken: Vec<u8> = payloads.iter().flat_map(|(sent, ..)| [Some(sent.pt), sent.rtx]).flatten().collect();
         let audio = (0..lines.len()).filter(|at| bundle.is_some() && lines[*at].bundle == bundle).find_map(|at| {
-            let opus = |p: &Payload<'_>| p.is_opus() && !taken.contains(&p.pt);
-            let payload = receives(at, Kind::Audio).then(|| lines[at].section.payloads().into_iter().find(opus))??;
+            let opus = |p: &OfferedPayload<'_>| p.is_opus() && !taken.contains(&p.pt);
+            let payload =
+                receives(at, MediaKind::Audio).then(|| lines[at].section.payloads().into_iter().find(opus))??;
             Some((at, payload))
         });
         let tagged = bundle.and_then(|bundle| bundles.get(bundle)?.first()).copied();
@@ -113,7 +114,7 @@ impl<'a> Plan<'a> {
             // The line that speaks for a bundle cannot be refused alone (RFC 9143, section 7.3.3).
             let speaks = bundle.is_some() && line.bundle == bundle && line.mid == tagged && !line.section.is_given_up();
             let first = line.section.payloads().into_iter().next();
-            let is_rtp = line.section.kind() != Kind::Other;
+            let is_rtp = line.section.kind() != MediaKind::Other;
             line.fate = if speaks && is_rtp && first.is_some() { Fate::Idle(first) } else { Fate::Refused(first) };
         }
         lines[video].fate = Fate::Served(payloads);
@@ -141,7 +142,7 @@ impl<'a> Plan<'a> {
         // Who speaks for the bundle, the video itself, the session, then whoever of the bundle says something.
         let speaker = mates().find(|l| l.mid == tagged && !matches!(l.fate, Fate::Refused(_))).map(|l| l.section);
         let own = self.lines[self.video].section;
-        let sources: Vec<&Section<'_>> =
+        let sources: Vec<&OfferSection<'_>> =
             speaker.into_iter().chain([own, &offer.session]).chain(mates().map(|l| l.section)).collect();
         let value = |name: &str| {
             let found = sources.iter().find_map(|section| section.get(name)).map(|value| value.trim());
@@ -170,7 +171,7 @@ impl<'a> Plan<'a> {
             self.simplify_line(*at, name, &transport, &mut sdp);
         }
         let mut candidates = Vec::new();
-        let mut seen: Vec<&Section<'_>> = Vec::new();
+        let mut seen: Vec<&OfferSection<'_>> = Vec::new();
         for section in sources {
             if seen.iter().any(|one| std::ptr::eq(*one, section)) {
                 continue;
@@ -288,7 +289,7 @@ impl<'a> Plan<'a> {
                     let pt = payload.as_ref().map(|p| p.pt.to_string());
                     text.push_str(&line.section.answered(9, pt.as_deref())?);
                     text.push_str(&format!("{transport}{mid}a=inactive\r\n"));
-                    text.extend(payload.iter().map(Payload::described));
+                    text.extend(payload.iter().map(OfferedPayload::described));
                 }
                 Fate::Refused(payload) => {
                     let pt = payload.as_ref().map(|p| p.pt.to_string());
@@ -296,7 +297,7 @@ impl<'a> Plan<'a> {
                     text.push_str(&mid);
                     if line.section.is_rtp() {
                         text.push_str("a=inactive\r\n");
-                        text.extend(payload.iter().map(Payload::described));
+                        text.extend(payload.iter().map(OfferedPayload::described));
                     }
                 }
             }
@@ -314,7 +315,7 @@ impl<'a> Plan<'a> {
 }
 
 /// A line that is served, as the library answers it, in the viewer's own words.
-fn served_line(line: &Line<'_>, section: &[&str], payloads: &[(Sent, String, Payload<'_>)]) -> Result<String> {
+fn served_line(line: &Line<'_>, section: &[&str], payloads: &[(Sent, String, OfferedPayload<'_>)]) -> Result<String> {
     let mut text = String::new();
     for answered in section {
         let of = |prefix: &str| {
@@ -344,7 +345,7 @@ fn served_line(line: &Line<'_>, section: &[&str], payloads: &[(Sent, String, Pay
 }
 
 /// What of a video line is sent, the best payload type of each codec. `None`: nothing.
-fn served_video<'a>(section: &Section<'a>, sendable: Sendable) -> Option<Vec<(Sent, String, Payload<'a>)>> {
+fn served_video<'a>(section: &OfferSection<'a>, sendable: Sendable) -> Option<Vec<(Sent, String, OfferedPayload<'a>)>> {
     let all = section.payloads();
     let mut served = Vec::new();
     if let Some(stream) = sendable.h265 {
@@ -383,8 +384,8 @@ fn nothing_to_send(lines: &[Line<'_>], videos: &[usize], sendable: Sendable) -> 
         VideoCodec::H265 => "H.265",
         VideoCodec::Vp8 => "VP8",
     };
-    let payloads: Vec<Payload<'_>> = videos.iter().flat_map(|at| lines[*at].section.payloads()).collect();
-    let mut names: Vec<&str> = payloads.iter().filter_map(Payload::name).collect();
+    let payloads: Vec<OfferedPayload<'_>> = videos.iter().flat_map(|at| lines[*at].section.payloads()).collect();
+    let mut names: Vec<&str> = payloads.iter().filter_map(OfferedPayload::name).collect();
     names.sort_unstable();
     names.dedup();
     names.truncate(MAX_NAMED);
