@@ -104,7 +104,7 @@ fn attempt(camera: &Camera, how: &[&str], with_sound: bool, span: Span) -> std::
     let _ = reading.join();
     let kept = complaining.join().unwrap_or_default();
     let said = String::from_utf8_lossy(&kept);
-    let said = said.lines().map(without_address).filter(|l| !l.is_empty()).next_back().unwrap_or_default();
+    let said = said.lines().map(without_address).rfind(|l| !l.is_empty()).unwrap_or_default();
     let (first, [first_frames, second_frames]) = counted.lock().expect("nobody panics with it").clone();
     let (pictures, sounds) =
         if first.as_deref() == Some("audio") { (0, first_frames) } else { (first_frames, second_frames) };
