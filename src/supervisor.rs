@@ -43,6 +43,11 @@ pub enum AttemptEnd {
 pub trait Task: Send + 'static {
     /// One attempt. It ends soon after `shutdown` is called, else when it is done or cannot go on.
     fn run_once(&mut self, shutdown: &mut Shutdown) -> impl Future<Output = Result<AttemptEnd>> + Send;
+
+    /// Returns when there is reason to run again before the pause after an attempt is over: what was missing came. Never by itself.
+    fn wake(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// The tasks and what each one's state is.
@@ -219,6 +224,7 @@ impl<T: Task> Runner<T> {
             });
             tokio::select! {
                 () = self.clock.sleep(delay) => {}
+                () = self.task.wake() => self.backoff.reset(),
                 () = self.shutdown.called() => {}
             }
         }
@@ -276,6 +282,48 @@ mod tests {
 
     fn capture(camera: &str) -> TaskId {
         TaskId::Capture(CameraId::new(camera).expect("an id"))
+    }
+
+    /// Fails until it is woken.
+    struct Sleeps {
+        wake: Arc<tokio::sync::Notify>,
+        attempts: u32,
+    }
+
+    impl Task for Sleeps {
+        async fn run_once(&mut self, _: &mut Shutdown) -> Result<AttemptEnd> {
+            self.attempts += 1;
+            match self.attempts {
+                1 => Err(Error::internal("it is missing")),
+                _ => Ok(AttemptEnd::Done),
+            }
+        }
+
+        async fn wake(&mut self) {
+            self.wake.notified().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_is_run_again_before_its_pause_is_over_when_what_was_missing_comes() {
+        let clock: SharedClock = Arc::new(ManualClock::default());
+        let (_trigger, shutdown) = shutdown::channel();
+        let supervisor = Supervisor::new(clock, shutdown);
+        let wake = Arc::new(tokio::sync::Notify::new());
+        let task = Sleeps { wake: wake.clone(), attempts: 0 };
+        let hour = Duration::from_secs(3600);
+        supervisor.spawn(capture("front"), Backoff::new(hour, hour), task).expect("new");
+        let tasks = supervisor.tasks();
+        let state = || tasks.statuses().into_iter().map(|t| (t.running, t.reason)).next().expect("it is listed");
+        let waits = async |until: (bool, &str)| {
+            while state() != (until.0, until.1.to_owned()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LONG, waits((false, "it is missing"))).await.expect("it failed");
+        // Nobody turns the clock.
+        wake.notify_one();
+        tokio::time::timeout(LONG, waits((false, ""))).await.expect("it ran again and is done");
     }
 
     /// Fails, panics, and is done; counts its attempts in a field.
