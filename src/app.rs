@@ -84,7 +84,11 @@ impl App {
         let (recordings, meta) = (store.recordings().clone(), store.meta().clone());
         let bell = listen_for_commands(&config).await;
         let library = blocking("reading the pipelines", Library::installed).await?;
-        let means = Means { library, ingest: Arc::new(perch_ingest::Ingest::new(clock.clone())) };
+        let means = Means {
+            library,
+            ingest: Arc::new(perch_ingest::Ingest::new(clock.clone())),
+            machine: perch_media::devices::Machine::default(),
+        };
         let (notices, _) = broadcast::channel(NOTICES);
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
 

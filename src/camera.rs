@@ -357,7 +357,11 @@ fn not_yet_recorded(mode: RecordMode) -> RecordingStatus {
 pub fn test_means() -> Means {
     let library = perch_media::pipeline::Library::load(None).expect("well formed");
     let clock = Arc::new(perch_base::clock::SystemClock);
-    Means { library: Arc::new(library), ingest: Arc::new(perch_ingest::Ingest::new(clock)) }
+    Means {
+        library: Arc::new(library),
+        ingest: Arc::new(perch_ingest::Ingest::new(clock)),
+        machine: perch_media::devices::Machine::default(),
+    }
 }
 
 #[cfg(test)]

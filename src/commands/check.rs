@@ -1,5 +1,7 @@
 //! `perch check`: the config and the machine; says what is wrong and how to fix it.
 
+use super::devices;
+use super::report::Report;
 use crate::config::Config;
 use crate::kernel_clock;
 use perch_api::HttpConfig;
@@ -11,6 +13,7 @@ use perch_domain::exchange;
 use perch_domain::media::VideoCodec;
 use perch_domain::recording::RecordMode;
 use perch_domain::retention::RetentionConfig;
+use perch_media::devices::Machine;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
 use std::io;
@@ -22,30 +25,11 @@ use std::time::Duration;
 /// How long a network camera may take to answer.
 const CAMERA_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
-struct Report {
-    wrong: u32,
-}
-
-impl Report {
-    fn good(&self, what: &str) {
-        println!("  ok     {what}");
-    }
-
-    fn warn(&self, what: &str, fix: &str) {
-        println!("  note   {what}\n         {fix}");
-    }
-
-    fn bad(&mut self, what: &str, fix: &str) {
-        self.wrong += 1;
-        println!("  WRONG  {what}\n         {fix}");
-    }
-}
-
 /// Checks; exit code 1 when something would keep the box from working.
 pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     let config = Config::load(path)?;
     perch_media::init()?;
-    let mut report = Report { wrong: 0 };
+    let mut report = Report::default();
     println!("Config");
     match path {
         Some(p) => report.good(&format!("{} is valid; cameras: {}", p.display(), config.cameras.len())),
@@ -61,11 +45,14 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
             .bad(&e.to_string(), &format!("fix the file in {} or remove it", exchange::PIPELINES.path().display())),
     }
     println!("Cameras");
+    let machine = Machine::default();
     for c in &config.cameras {
-        camera(&mut report, c);
+        camera(&mut report, &machine, c);
     }
+    devices::named_twice(&mut report, &machine, &config.cameras);
     budget(&mut report, &config.cameras);
     board(&mut report, &config.cameras);
+    devices::list(&report, &machine);
     println!("Network");
     network(&mut report, &config);
     println!("Disk");
@@ -78,31 +65,22 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
             "recordings carry the time of this clock: let systemd-timesyncd or chrony reach a time server",
         ),
     }
-    if report.wrong == 0 {
+    if report.wrong() == 0 {
         println!("Everything that was looked at works.");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("Things to fix: {}.", report.wrong);
+    println!("Things to fix: {}.", report.wrong());
     Ok(ExitCode::FAILURE)
 }
 
-fn camera(report: &mut Report, c: &CameraConfig) {
+fn camera(report: &mut Report, machine: &Machine, c: &CameraConfig) {
     let name = format!("{} ({})", c.id, c.source.describe());
     match &c.source {
         Source::File(path) if !path.is_file() => {
             report.bad(&format!("{name}: there is no such file"), "correct `source` or put the file there");
         }
-        Source::V4l2(device) if !Path::new(device).exists() => {
-            let fix = format!("plug the camera in; `ls {device}` must show it");
-            report.bad(&format!("{name}: there is no such device"), &fix);
-        }
-        Source::V4l2(device) if std::fs::File::open(device).is_err() => {
-            let fix = "add the user that runs perch to the group `video`";
-            report.bad(&format!("{name}: {device} cannot be opened"), fix);
-        }
-        Source::Libcamera(_) if !perch_media::has_element("libcamerasrc") => {
-            report.bad(&format!("{name}: libcamerasrc is missing"), "install the package gstreamer1.0-libcamera");
-        }
+        Source::V4l2(device) => devices::usb_camera(report, machine, c, device),
+        Source::Libcamera(id) => devices::sensor(report, c, id.as_deref()),
         Source::Rtsp(url) => match perch_media::capture::rtsp_answers(url, CAMERA_ANSWERS_WITHIN) {
             Ok(()) => report.good(&format!("{name}: answers")),
             Err(e) => report.bad(
@@ -113,13 +91,7 @@ fn camera(report: &mut Report, c: &CameraConfig) {
         _ => report.good(&name),
     }
     if let AudioSource::Alsa(device) = &c.audio.source {
-        match Path::new("/dev/snd").exists() {
-            true => report.good(&format!("{}: microphone {device}", c.id)),
-            false => report.bad(
-                &format!("{}: there is no sound device for {device}", c.id),
-                "plug the microphone in; `arecord -l` must list it",
-            ),
-        }
+        devices::microphone(report, machine, c, device);
     }
     if matches!(c.source, Source::Rtsp(_)) {
         return;

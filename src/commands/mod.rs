@@ -3,10 +3,12 @@
 
 pub mod board;
 pub mod check;
+mod devices;
 pub mod export;
 pub mod motion;
 pub mod pair;
 pub mod people;
+mod report;
 pub mod run;
 pub mod setup;
 pub mod update;

@@ -76,6 +76,11 @@ impl Task for CaptureTask {
             }
         }
     }
+
+    /// A camera was plugged in.
+    async fn wake(&mut self) {
+        self.capture.device_comes().await;
+    }
 }
 
 impl CaptureTask {

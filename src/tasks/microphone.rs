@@ -37,4 +37,9 @@ impl Task for Microphone {
             }
         }
     }
+
+    /// A microphone was plugged in.
+    async fn wake(&mut self) {
+        self.capture.microphone_comes().await;
+    }
 }

@@ -27,7 +27,7 @@ fn check_says_what_is_good_and_what_to_fix() {
     );
     let ran = home.run(&["check"], "");
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.out.contains("there is no such file") && ran.out.contains("there is no such device"), "{}", ran.out);
+    assert!(ran.out.contains("there is no such file") && ran.out.contains("/dev/video97 is not there"), "{}", ran.out);
     assert!(ran.out.contains("Things to fix: 2"), "{}", ran.out);
 
     home.configure("[htpp]\nlisten = 3", &camera("front", "test", "codec = \"h266\""));

@@ -8,6 +8,7 @@ use crate::recording::RecordConfig;
 use crate::redact::{Shown, describe_url, hides_credentials};
 use crate::settings::Keys;
 use crate::text::check_meant;
+use crate::usb_camera::VideoName;
 use perch_base::ids::CameraId;
 use perch_base::{Error, Result};
 use serde::Serialize;
@@ -20,8 +21,8 @@ pub enum Source {
     Test,
     /// A file at its own pace, looped.
     File(PathBuf),
-    /// A V4L2 device, `/dev/videoN`.
-    V4l2(String),
+    /// A V4L2 device.
+    V4l2(VideoName),
     /// A libcamera camera: the only one, or the one with this id.
     Libcamera(Option<String>),
     /// A network camera; what it encodes itself is passed through. The URL may hold a user and password and is never printed.
@@ -29,8 +30,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// Parses `test`, `file:PATH`, `v4l2:/dev/videoN`, `libcamera[:ID]` or `rtsp://…`; everything else is refused with the rule
-    /// alone, since it may hold a password.
+    /// Parses `test`, `file:PATH`, `v4l2:` and a [`VideoName`], `libcamera[:ID]` or `rtsp://…`; everything else is refused with
+    /// the rule alone, since it may hold a password.
     pub fn parse(text: &str) -> Result<Self> {
         let bad = |rule: &str| Err(Error::invalid(rule));
         check_meant(text).map_err(Error::invalid)?;
@@ -47,11 +48,7 @@ impl Source {
             };
         }
         if let Some(device) = text.strip_prefix("v4l2:") {
-            let number = device.strip_prefix("/dev/video").unwrap_or("");
-            return match !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
-                true => Ok(Self::V4l2(device.to_owned())),
-                false => bad("must be `v4l2:/dev/videoN`"),
-            };
+            return VideoName::parse(device).map(Self::V4l2);
         }
         if let Some(id) = text.strip_prefix("libcamera:") {
             return match id {
@@ -102,7 +99,7 @@ impl Source {
 pub enum AudioSource {
     /// A ticking tone.
     Test,
-    /// An ALSA capture device such as `hw:1,0`.
+    /// An ALSA capture device such as `hw:CARD=Device,DEV=0`.
     Alsa(String),
     /// The sound of the video's own source: the file, or the RTSP camera.
     Source,
@@ -266,7 +263,9 @@ mod tests {
     fn sources_parse_by_allow_list() {
         assert_eq!(Source::parse("test").expect("ok"), Source::Test);
         assert_eq!(Source::parse("file:/a b.mp4").expect("ok"), Source::File("/a b.mp4".into()));
-        assert_eq!(Source::parse("v4l2:/dev/video0").expect("ok"), Source::V4l2("/dev/video0".into()));
+        assert_eq!(Source::parse("v4l2:/dev/video0").expect("ok"), Source::V4l2(VideoName::Number(0)));
+        let named = Source::parse("v4l2:by-id/usb-C920_A1-video-index0").expect("ok");
+        assert_eq!(named.describe(), "v4l2:by-id/usb-C920_A1-video-index0");
         for bad in [
             "",
             "exec:ls",

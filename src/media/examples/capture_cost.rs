@@ -49,7 +49,8 @@ async fn main() -> Result<()> {
     let clock = Arc::new(SystemClock);
     let hub = Hub::new(config.id.clone(), clock.clone());
     let luma: LumaSink = Arc::new(|_| {});
-    let means = Means { library: Arc::new(Library::load(None)?), ingest: Arc::new(NoNetwork) };
+    let means =
+        Means { library: Arc::new(Library::load(None)?), ingest: Arc::new(NoNetwork), machine: Default::default() };
     let capture = Arc::new(Capture::new(config, means, hub.clone(), clock, luma));
     let stream = if has("sub") { Stream::Sub } else { Stream::Main };
     let mut listener = hub.subscribe(stream, !has("noaudio"), "cost", 1000);

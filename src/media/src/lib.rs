@@ -1,6 +1,7 @@
 //! Floor 2: the only GStreamer and the only media sockets: capture, fan-out, RTSP, WebRTC and stills.
 
 pub mod capture;
+pub mod devices;
 pub mod encoders;
 pub mod fanout;
 pub mod file_frames;

@@ -64,12 +64,19 @@ pub(super) async fn run_once(settings: &Arc<Settings>, attempt: &Attempt, heard:
     };
     let why = mic.watch(settings, valves, heard).await;
     if within(clock, LET_GO_WITHIN, mic.running.end()).await.is_none() {
-        let why = "the microphone does not end; it is left behind";
-        if settings.is_news(why) {
-            tracing::warn!(camera = %settings.config.id, "{why}");
+        let left = "the microphone does not end; it is left behind";
+        if settings.is_news(left) {
+            tracing::warn!(camera = %settings.config.id, "{left}");
         }
+        return why;
     }
-    why
+    let AudioSource::Alsa(device) = settings.config.audio.source.clone() else { return why };
+    let machine = settings.machine.clone();
+    let look = move || Ok(machine.microphone(&device).err());
+    match perch_base::blocking("looking at the sound cards", look).await {
+        Ok(Some(better)) => better.with_source(why),
+        Ok(None) | Err(_) => why,
+    }
 }
 
 /// A microphone that was started.
@@ -123,6 +130,7 @@ async fn start(settings: Arc<Settings>, flow: Arc<Flow>, valves: Arc<Valves>) ->
 fn build(settings: &Settings, flow: &Arc<Flow>, valves: &Valves) -> Result<Microphone> {
     let (source, what) = match &settings.config.audio.source {
         AudioSource::Alsa(device) => {
+            settings.machine.microphone(device)?;
             (settings.library.bin("audio/alsa", &[], &[("device", device)])?, format!("the microphone alsa:{device}"))
         }
         _ => (settings.library.bin("audio/test", &[], &[])?, "the test microphone".to_owned()),

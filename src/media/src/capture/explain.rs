@@ -10,6 +10,11 @@ pub(super) fn error(error: &gst::glib::Error, debug: Option<&str>, what: &str) -
     use gst::{CoreError, ResourceError, StreamError};
     let (kind, sentence) = if let Some(resource) = error.kind::<ResourceError>() {
         match resource {
+            // STREAMON: the camera wants more of the bus than is left.
+            _ if debug.is_some_and(|d| d.contains("No space left on device")) => (
+                ErrorKind::Unavailable,
+                "gets no room on its USB bus: plug it into another USB port, or set a smaller size or frame rate",
+            ),
             ResourceError::NotAuthorized => (ErrorKind::Invalid, "refuses user and password: set those that it knows"),
             ResourceError::NotFound => {
                 (ErrorKind::Unavailable, "is not there: see whether it is connected and rightly named")
@@ -59,6 +64,9 @@ mod tests {
         assert_eq!(e.inside(), Some("Could not open it"), "GStreamer's words are for the log");
         let e = gst::glib::Error::new(gst::ResourceError::NotAuthorized, "Unauthorized");
         assert_eq!(error(&e, None, "x").kind(), ErrorKind::Invalid);
+        let e = gst::glib::Error::new(gst::ResourceError::Read, "Failed to allocate required memory.");
+        let e = error(&e, Some("error with STREAMON 28 (No space left on device)"), "v4l2:/dev/video0");
+        assert!(e.message().contains("USB bus"), "{e}");
         let e = gst::glib::Error::new(gst::StreamError::Failed, "Internal data stream error.");
         assert_eq!(error(&e, Some("reason not-negotiated (-4)"), "x").kind(), ErrorKind::Invalid);
     }

@@ -19,6 +19,7 @@ use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::Thinner;
 use perch_domain::network_camera::Aspect;
 use perch_domain::pace::Bottleneck;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
 /// A pipeline that is linked and in NULL.
@@ -31,19 +32,21 @@ pub(super) struct Graph {
     pub looper: Option<Arc<Looper>>,
     /// Whether the main stream is what the camera itself encoded.
     pub passed: bool,
+    /// What people should know of how the source is taken.
+    pub note: Option<String>,
 }
 
 /// Builds the pipeline of one attempt.
 pub(super) fn build(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Graph> {
     let valves = Arc::new(Valves::default());
-    let (source, passed, looper) = source(settings, flow, &valves)?;
+    let Origin { source, passed, looper, note } = source(settings, flow, &valves)?;
     let wiring = Wiring::new(settings, flow, Arc::new(Control::new(valves)));
     wiring.add(&source)?;
     match passed {
         true => wiring.passed(&source)?,
         false => wiring.encoded(&source)?,
     }
-    Ok(Graph { pipeline: wiring.pipeline, control: wiring.control, looper, passed })
+    Ok(Graph { pipeline: wiring.pipeline, control: wiring.control, looper, passed, note })
 }
 
 /// Builds the pipeline that encodes a network camera's JPEG, which goes in by the appsrc.
@@ -60,12 +63,23 @@ pub(super) fn build_jpeg(
     Ok((wiring.pipeline, entry))
 }
 
-/// The source's bin, whether it is H.264 already, and what loops it.
-fn source(
-    settings: &Arc<Settings>,
-    flow: &Arc<Flow>,
-    valves: &Arc<Valves>,
-) -> Result<(gst::Bin, bool, Option<Arc<Looper>>)> {
+/// Where pictures come from.
+struct Origin {
+    source: gst::Bin,
+    /// Whether it is H.264 already.
+    passed: bool,
+    /// What loops it.
+    looper: Option<Arc<Looper>>,
+    note: Option<String>,
+}
+
+impl Origin {
+    fn raw(source: gst::Bin) -> Self {
+        Self { source, passed: false, looper: None, note: None }
+    }
+}
+
+fn source(settings: &Arc<Settings>, flow: &Arc<Flow>, valves: &Arc<Valves>) -> Result<Origin> {
     let config = &settings.config;
     let (width, height) = (i64::from(config.main.width), i64::from(config.main.height));
     let size = [("width", width), ("height", height), ("fps", i64::from(config.main.fps))];
@@ -74,23 +88,37 @@ fn source(
         Source::Test => {
             let overlay = gst::ElementFactory::find("clockoverlay").is_some();
             let name = if overlay { "source/test" } else { "source/test-plain" };
-            Ok((library.bin(name, &size, &[])?, false, None))
+            Ok(Origin::raw(library.bin(name, &size, &[])?))
         }
         Source::File(path) => {
             devices::file(path)?;
             let (bin, looper) = file::source(settings, flow, valves, path, &size)?;
-            Ok((bin, false, Some(looper)))
+            Ok(Origin { looper: Some(looper), ..Origin::raw(bin) })
         }
-        Source::V4l2(device) => {
-            let name = devices::v4l2(device, config.main, config.codec)?;
-            Ok((library.bin(name, &size, &[("device", device)])?, name == "source/v4l2-h264", None))
+        Source::V4l2(name) => {
+            let taken = devices::v4l2(settings, name)?;
+            let bin = library.bin(taken.file, &size, &[("device", &taken.device)])?;
+            set_mode(&bin, &taken.caps)?;
+            Ok(Origin { passed: taken.passed, note: taken.note, ..Origin::raw(bin) })
         }
         Source::Libcamera(id) => {
             let id = id.as_deref().map(|id| ("camera-name", id));
-            Ok((library.bin("source/libcamera", &size, id.as_slice())?, false, None))
+            Ok(Origin::raw(library.bin("source/libcamera", &size, id.as_slice())?))
         }
         Source::Rtsp(_) => Err(Error::internal("a network camera is no source of a pipeline")),
     }
+}
+
+/// Has the driver asked for the mode `caps`. A file that was replaced may leave it to GStreamer.
+pub(crate) fn set_mode(bin: &gst::Bin, caps: &str) -> Result<()> {
+    let Some(filter) = bin.by_name("mode") else { return Ok(()) };
+    let caps = gst::Caps::from_str(caps).map_err(|e| Error::internal("the camera's mode is no caps").with_source(e))?;
+    let takes_caps = filter.find_property("caps").is_some_and(|p| p.value_type() == gst::Caps::static_type());
+    if !takes_caps {
+        return Err(pipeline::unfit(bin, "the element `name=mode` must be a capsfilter"));
+    }
+    filter.set_property("caps", caps);
+    Ok(())
 }
 
 /// A pipeline that grows.

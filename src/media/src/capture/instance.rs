@@ -19,6 +19,7 @@ pub(super) struct Instance {
     looper: Option<Arc<Looper>>,
     flow: Arc<Flow>,
     passed: bool,
+    note: Option<String>,
 }
 
 /// The flow closes before the pipeline ends, so that whatever else holds the pipeline does not start it again.
@@ -39,8 +40,8 @@ impl Instance {
                 flow.signal(signal);
             }
         });
-        let Graph { control, looper, passed, .. } = graph;
-        let instance = Self { running, control, looper, flow: flow.clone(), passed };
+        let Graph { control, looper, passed, note, .. } = graph;
+        let instance = Self { running, control, looper, flow: flow.clone(), passed, note };
         if passed {
             instance.control.expect_sub(encoders::probe(VideoCodec::H264).is_ok_and(|e| e.commandable));
         }
@@ -64,6 +65,11 @@ impl Instance {
     /// Whether the main stream is what the camera itself encoded: whoever needs its pictures decodes it.
     pub fn is_passed(&self) -> bool {
         self.passed
+    }
+
+    /// What people should know of how the source is taken.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// All streams of the source are known: a file begins.

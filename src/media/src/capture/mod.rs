@@ -18,6 +18,7 @@ mod instance;
 mod meter;
 mod network;
 mod parts;
+mod plugged;
 mod running;
 mod samples;
 mod second;
@@ -36,6 +37,8 @@ mod network_tests;
 mod tests;
 
 pub use answers::answers as rtsp_answers;
+#[cfg(test)]
+pub(crate) use graph::set_mode;
 pub(crate) use graph::shape;
 pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means};
 
@@ -49,13 +52,14 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result, on_own_thread};
-use perch_domain::camera::{CameraConfig, Source};
+use perch_domain::camera::{AudioSource, CameraConfig, Source};
 use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, START_WITHIN, end_of_stream};
 use perch_domain::health::{FIRST_FRAME_WITHIN, STALL_AFTER, StallVerdict, StallWatch};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::offering::Offering;
 use perch_domain::pace::PaceWatch;
 use perch_domain::status::CaptureFigures;
+use plugged::Plugged;
 use settings::{PACE_EVERY, Settings};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -72,6 +76,10 @@ pub struct Capture {
     attempt: watch::Sender<Option<audio::Attempt>>,
     /// What came of the attempts so far.
     attempts: Attempts,
+    /// Says when a camera is plugged in.
+    plugged: Plugged,
+    /// Says when a microphone is.
+    sound_plugged: Plugged,
 }
 
 impl std::fmt::Debug for Capture {
@@ -83,7 +91,7 @@ impl std::fmt::Debug for Capture {
 impl Capture {
     /// The capture of the camera that `config` describes. Nothing is opened before [`Self::run_once`].
     pub fn new(config: CameraConfig, means: Means, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
-        let Means { library, ingest } = means;
+        let Means { library, ingest, machine } = means;
         let attempts = Attempts::new(&config);
         let settings = Settings {
             config,
@@ -95,10 +103,17 @@ impl Capture {
             sound_threads: Threads::default(),
             decoder_threads: Threads::default(),
             ingest,
+            machine,
             seen_certificates: Mutex::default(),
             missing: Repeated::default(),
         };
-        Self { settings: Arc::new(settings), attempt: watch::Sender::new(None), attempts }
+        Self {
+            settings: Arc::new(settings),
+            attempt: watch::Sender::new(None),
+            attempts,
+            plugged: Plugged::default(),
+            sound_plugged: Plugged::default(),
+        }
     }
 
     /// The camera's configuration.
@@ -157,6 +172,9 @@ impl Capture {
         if let Some(url) = self.settings.config.source.url() {
             return network::run_once(&self.settings, &self.attempts, &self.attempt, url, progress, shutdown).await;
         }
+        if matches!(self.settings.config.source, Source::V4l2(_)) {
+            self.plugged.begin(&self.settings.machine).await;
+        }
         let looped = matches!(self.settings.config.source, Source::File(_));
         loop {
             let began = self.settings.clock.mono();
@@ -172,6 +190,17 @@ impl Capture {
         }
     }
 
+    /// Returns soon after a device was plugged in since the last attempt of [`Self::run_once`] began, so that one that was missing is found
+    /// again at once. Never returns for a source that is none.
+    pub async fn device_comes(&self) {
+        self.plugged.comes(&self.settings.clock).await;
+    }
+
+    /// The same of its own microphone, since the last attempt of [`Self::run_microphone`] began.
+    pub async fn microphone_comes(&self) {
+        self.sound_plugged.comes(&self.settings.clock).await;
+    }
+
     /// Whether the camera has a microphone of its own, for [`Self::run_microphone`].
     pub fn has_microphone(&self) -> bool {
         audio::is_own(&self.settings.config.audio.source)
@@ -182,6 +211,9 @@ impl Capture {
     /// each time sound comes again.
     pub async fn run_microphone(&self, heard: &(dyn Fn() + Send + Sync), shutdown: &mut Shutdown) -> Result<()> {
         crate::init()?;
+        if matches!(self.settings.config.audio.source, AudioSource::Alsa(_)) {
+            self.sound_plugged.begin(&self.settings.machine).await;
+        }
         let mut attempts = self.attempt.subscribe();
         loop {
             let attempt = attempts.borrow_and_update().clone();
@@ -225,6 +257,9 @@ impl Capture {
             () = shutdown.called() => return Ok(CaptureEnd::Shutdown),
         };
         progress(CaptureEvent::Playing);
+        if let Some(note) = instance.note() {
+            progress(CaptureEvent::Notice(note.to_owned()));
+        }
         self.attempt.send_replace(Some(audio::Attempt { flow: flow.clone(), control: instance.control() }));
         let _over = AttemptOver(&self.attempt);
         let ended = tokio::select! {
@@ -239,8 +274,31 @@ impl Capture {
             if self.settings.is_news(why) {
                 tracing::warn!(camera = %self.settings.config.id, "{why}");
             }
+            return ended;
         }
-        ended
+        match ended {
+            Err(e) if matches!(self.settings.config.source, Source::V4l2(_) | Source::Libcamera(_)) => {
+                Err(self.why_lost(e).await)
+            }
+            ended => ended,
+        }
+    }
+
+    /// Why the attempt at a device failed, where the machine knows better than `error` says.
+    async fn why_lost(&self, error: Error) -> Error {
+        let settings = self.settings.clone();
+        let (name, entered) = (format!("look at {}", settings.config.id), settings.threads.enter());
+        let look = on_own_thread(name, move || {
+            let why = devices::why_lost(&settings, error);
+            drop(entered);
+            Ok(why)
+        });
+        match within(&self.settings.clock, LET_GO_WITHIN, look).await {
+            Some(Ok(why) | Err(why)) => why,
+            None => {
+                Error::new(ErrorKind::Unavailable, "the driver does not answer: unplug the camera and plug it in again")
+            }
+        }
     }
 
     /// Decodes what the camera encoded itself for those who need that. Ends never.

@@ -1,6 +1,7 @@
 //! What the parts of a capture have in common and never change, and what they say and hand out.
 
 use super::threads::Threads;
+use crate::devices::Machine;
 use crate::fanout::Hub;
 use crate::pipeline::Library;
 use perch_base::clock::SharedClock;
@@ -64,6 +65,8 @@ pub struct Means {
     pub library: Arc<Library>,
     /// Sessions with network cameras.
     pub ingest: Arc<dyn IngestPort>,
+    /// The devices that are plugged in.
+    pub machine: Machine,
 }
 
 /// What an attempt needs and never changes.
@@ -86,6 +89,8 @@ pub(super) struct Settings {
     pub decoder_threads: Threads,
     /// Sessions with network cameras.
     pub ingest: Arc<dyn IngestPort>,
+    /// The devices that are plugged in.
+    pub machine: Machine,
     /// The certificates that the camera showed at its first sessions, of its main stream and its second: it must show the same from then on.
     pub seen_certificates: Mutex<[Option<[u8; 32]>; 2]>,
     /// What each attempt may find again.

@@ -11,6 +11,7 @@ use perch_domain::camera::{AudioSettings, AudioSource, VideoSettings};
 use perch_domain::media::{SharedPacket, Stream, Track, VideoCodec};
 use perch_domain::motion::MotionConfig;
 use perch_domain::pace::{Bottleneck, Overload, Pace};
+use perch_domain::usb_camera::VideoName;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
@@ -61,7 +62,13 @@ pub(super) fn start_by(clock: SharedClock, config: CameraConfig, overrides: Opti
         counter.fetch_add(1, Ordering::SeqCst);
     });
     let library = Arc::new(Library::load(overrides).expect("well formed"));
-    let capture = Arc::new(Capture::new(config, Means { library, ingest }, hub.clone(), clock, luma));
+    let capture = Arc::new(Capture::new(
+        config,
+        Means { library, ingest, machine: Default::default() },
+        hub.clone(),
+        clock,
+        luma,
+    ));
     let (trigger, shutdown) = shutdown::channel();
     let events = Arc::new(Mutex::new(Vec::new()));
     let (runner, log) = (capture.clone(), events.clone());
@@ -307,7 +314,7 @@ async fn what_is_missing_and_what_is_wrong_are_distinguished() {
     std::fs::write(&junk, "no video, only text that goes on for a while").expect("written");
     for (source, kind, word) in [
         (Source::File("/nonexistent/clip.mp4".into()), ErrorKind::Unavailable, "is not there"),
-        (Source::V4l2("/dev/video987".into()), ErrorKind::Unavailable, "plug the camera in"),
+        (Source::V4l2(VideoName::Number(987)), ErrorKind::Unavailable, "plug the camera in"),
         (Source::File(junk), ErrorKind::Invalid, "junk.mp4"),
         (Source::File(dir.path().into()), ErrorKind::Invalid, "not a file"),
     ] {

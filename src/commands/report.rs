@@ -1,0 +1,30 @@
+//! What `perch check` prints: line after line, and how many are wrong.
+
+/// Prints and counts.
+#[derive(Default)]
+pub(super) struct Report {
+    wrong: u32,
+}
+
+impl Report {
+    /// How many things are wrong.
+    pub(super) fn wrong(&self) -> u32 {
+        self.wrong
+    }
+
+    /// Something works.
+    pub(super) fn good(&self, what: &str) {
+        println!("  ok     {what}");
+    }
+
+    /// Something is odd and keeps nothing from working.
+    pub(super) fn warn(&self, what: &str, fix: &str) {
+        println!("  note   {what}\n         {fix}");
+    }
+
+    /// Something keeps the box from working.
+    pub(super) fn bad(&mut self, what: &str, fix: &str) {
+        self.wrong += 1;
+        println!("  WRONG  {what}\n         {fix}");
+    }
+}
