@@ -207,8 +207,8 @@ fn the_offers_of_players_are_answered_line_by_line() {
         let mids = |sdp: &str| sdp.lines().filter(|l| l.starts_with("a=mid:")).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(mids(&n.answer), mids(offer), "{player}");
         let lines = |name: &str| n.answer.lines().filter(|l| l.starts_with(name)).count();
-        let live = want.iter().filter(|line| line.contains(" 9 ")).count();
-        assert_eq!((lines("a=ice-ufrag:"), lines("a=fingerprint:"), lines("a=setup:")), (live, live, live), "{player}");
+        let all = want.len();
+        assert_eq!((lines("a=ice-ufrag:"), lines("a=fingerprint:"), lines("a=setup:")), (all, all, all), "{player}");
         assert!(lines("a=candidate:") > 0 && !n.answer.contains("recvonly"), "{player}: {}", n.answer);
         let protocols = |sdp: &str| -> Vec<String> {
             let media = sdp.lines().filter(|l| l.starts_with("m="));
@@ -298,7 +298,7 @@ fn names_that_are_long_or_missing_are_the_viewers_all_the_same() {
 #[test]
 fn a_viewer_that_only_answers_checks_is_checked() {
     let n = ask(include_str!("fixtures/janus_lite.sdp"), WANTED).expect("accepted");
-    assert_eq!(n.candidates_left, MAX_CANDIDATES - 2);
+    assert_eq!(n.candidates_left, MAX_CANDIDATES - 1);
     // We are in control then: our checks nominate.
     let n = ask(include_str!("fixtures/go2rtc_pion.sdp"), WANTED).expect("accepted");
     assert_eq!(n.candidates_left, MAX_CANDIDATES - 1, "neither TCP nor the place for RTCP");

@@ -170,20 +170,9 @@ impl<'a> AnswerPlan<'a> {
         for (at, name) in places.iter().zip(&names) {
             self.simplify_line(*at, name, &transport, &mut sdp);
         }
-        let mut candidates = Vec::new();
-        let mut seen: Vec<&OfferSection<'_>> = Vec::new();
-        for section in sources {
-            if seen.iter().any(|one| std::ptr::eq(*one, section)) {
-                continue;
-            }
-            seen.push(section);
-            for text in section.all("candidate") {
-                if candidates.len() < MAX_CANDIDATES {
-                    candidates.extend(trickle::candidate(&format!("candidate:{text}")));
-                }
-            }
-        }
-        (self.sdp, self.candidates) = (sdp, candidates);
+        // Other lines may have other ways, on which nothing is to be sent.
+        let candidates = sources.iter().map(|section| usable_candidates(section)).find(|found| !found.is_empty());
+        (self.sdp, self.candidates) = (sdp, candidates.unwrap_or_default());
         Ok(())
     }
 
@@ -294,6 +283,10 @@ impl<'a> AnswerPlan<'a> {
                 Fate::Refused(payload) => {
                     let pt = payload.as_ref().map(|p| p.pt.to_string());
                     text.push_str(&line.section.answered(0, pt.as_deref())?);
+                    // Players read an answer in vain where a line lacks these, though it is refused (webrtcbin, aiortc).
+                    for line in transport.lines().filter(|l| !l.starts_with("a=candidate:")) {
+                        push(&mut text, line);
+                    }
                     text.push_str(&mid);
                     if line.section.is_rtp() {
                         text.push_str("a=inactive\r\n");
@@ -392,6 +385,14 @@ fn nothing_to_send(lines: &[Line<'_>], videos: &[usize], sendable: Sendable) -> 
     let offered = if names.is_empty() { "no codec".into() } else { names.join(", ") };
     let message = format!("this viewer offers no {wanted}, it offers {offered}: use a viewer that plays it");
     Error::new(ErrorKind::Unsupported, message)
+}
+
+fn usable_candidates(section: &OfferSection<'_>) -> Vec<Candidate> {
+    section
+        .all("candidate")
+        .filter_map(|text| trickle::candidate(&format!("candidate:{text}")))
+        .take(MAX_CANDIDATES)
+        .collect()
 }
 
 /// `sha-256 AB:CD…` (RFC 8122, section 5).
