@@ -51,6 +51,18 @@ pub fn encoders(codec: VideoCodec) -> &'static [KnownEncoder] {
     }
 }
 
+/// How many threads a software encoder shares a picture's work among, on a machine of `cores`.
+pub fn encoder_threads(codec: VideoCodec, video: VideoSettings, cores: usize) -> u32 {
+    // libvpx's threads spin while they wait for each other. For 320x180 at 8 frames a second two take twenty times the CPU time of
+    // one, for 720p at 15 twice, for 1080p a third more: worth it only where one core of a Pi might be too slow.
+    const VP8_PIXELS_PER_SECOND: u32 = 15_000_000;
+    let pixels_per_second = video.width.saturating_mul(video.height).saturating_mul(video.fps);
+    match codec {
+        VideoCodec::Vp8 if pixels_per_second <= VP8_PIXELS_PER_SECOND => 1,
+        _ => cores.clamp(1, 2) as u32,
+    }
+}
+
 /// The packages that have an encoder for `codec` which runs on any machine, in words.
 pub fn encoder_packages(codec: VideoCodec) -> String {
     let any = encoders(codec).iter().filter(|e| !e.hardware);
@@ -166,6 +178,22 @@ pub fn missing(facts: &Facts) -> Vec<Missing> {
 mod tests {
     use super::*;
     use crate::camera::AudioSettings;
+
+    #[test]
+    fn threads_share_only_what_one_core_may_not_do() {
+        let size = |width, height, fps| VideoSettings { width, height, fps, bitrate_kbps: 1000 };
+        for (codec, video, cores, threads) in [
+            (VideoCodec::H264, size(320, 180, 8), 4, 2),
+            (VideoCodec::H264, size(1920, 1080, 25), 1, 1),
+            (VideoCodec::Vp8, size(320, 180, 8), 4, 1),
+            (VideoCodec::Vp8, size(1280, 720, 15), 2, 1),
+            (VideoCodec::Vp8, size(1280, 720, 25), 2, 2),
+            (VideoCodec::Vp8, size(1920, 1080, 15), 4, 2),
+            (VideoCodec::Vp8, size(u32::MAX, 1080, 15), 0, 1),
+        ] {
+            assert_eq!(encoder_threads(codec, video, cores), threads, "{codec:?} {video:?} {cores}");
+        }
+    }
 
     #[test]
     fn the_encoder_has_a_budget_for_all_cameras_together() {

@@ -14,6 +14,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::sync::lock;
 use perch_base::{Error, Result};
+use perch_domain::board::encoder_threads;
 use perch_domain::camera::{Source, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::Thinner;
@@ -226,7 +227,7 @@ impl<'a> Wiring<'a> {
             ("bitrate_kbps", i64::from(video.bitrate_kbps)),
             // A keyframe a second.
             ("gop", i64::from(video.fps.max(1))),
-            ("threads", if cores > 1 { 2 } else { 1 }),
+            ("threads", i64::from(encoder_threads(encoder.codec, video, cores))),
         ];
         let enc = self.settings.library.bin(&format!("encoder/{file}"), &numbers, &[])?;
         let element = pipeline::element(&enc, "enc")?;
