@@ -5,6 +5,7 @@ use crate::camera_runner::{CameraRunner, live_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
 use crate::cameras::{Cameras, ViewersStills};
 use crate::config::Config;
+use crate::known_certificates::FirstCertificates;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::systemd::Notifier;
 use crate::tasks::card::CardMaker;
@@ -84,9 +85,11 @@ impl App {
         let (recordings, meta) = (store.recordings().clone(), store.meta().clone());
         let bell = listen_for_commands(&config).await;
         let library = blocking("reading the pipelines", Library::installed).await?;
+        let of_certificates = meta.clone();
+        let certificates = blocking("reading known certificates", || FirstCertificates::read(of_certificates)).await?;
         let means = Means {
             library,
-            ingest: Arc::new(perch_ingest::Ingest::new(clock.clone())),
+            ingest: Arc::new(perch_ingest::Ingest::new(clock.clone(), Arc::new(certificates))),
             machine: perch_media::devices::Machine::default(),
         };
         let (notices, _) = broadcast::channel(NOTICES);

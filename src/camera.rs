@@ -359,7 +359,7 @@ pub fn test_means() -> Means {
     let clock = Arc::new(perch_base::clock::SystemClock);
     Means {
         library: Arc::new(library),
-        ingest: Arc::new(perch_ingest::Ingest::new(clock)),
+        ingest: Arc::new(perch_ingest::Ingest::new(clock, Arc::new(crate::known_certificates::Forgets))),
         machine: perch_media::devices::Machine::default(),
     }
 }

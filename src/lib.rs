@@ -12,6 +12,7 @@ pub mod commands;
 pub mod config;
 #[expect(unsafe_code, reason = "adjtimex(2), which says whether the clock is set, has no safe form")]
 pub mod kernel_clock;
+pub mod known_certificates;
 pub mod pairing_card;
 pub mod reader;
 pub mod setup;

@@ -67,6 +67,11 @@ pub fn next_try(ended: &Result<CaptureEnd>, delivered: Duration) -> NextTry {
     }
 }
 
+/// How long to wait before what hangs on a camera (its second stream) is tried again, where its usual pause is this long.
+pub fn pause_after(why: ErrorKind, usual: Duration) -> Duration {
+    if why == ErrorKind::Unauthenticated { SIGN_IN_AGAIN } else { usual }
+}
+
 /// How long a network camera may be silent in the next attempt, whatever its pace: twice as long after one that brought a single picture
 /// and was given up (a camera may send one a minute), up to [`MOST_PATIENCE`].
 pub fn patience_after(before: Duration, ended: &Result<CaptureEnd>, pictures: u64) -> Duration {
@@ -103,6 +108,13 @@ fn after_failure(kind: ErrorKind) -> CameraState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_sign_in_is_not_repeated_at_the_usual_pace() {
+        let usual = Duration::from_secs(1);
+        assert_eq!(pause_after(ErrorKind::Unavailable, usual), usual);
+        assert_eq!(pause_after(ErrorKind::Unauthenticated, usual), SIGN_IN_AGAIN);
+    }
 
     #[test]
     fn what_a_camera_is_after_an_attempt() {

@@ -29,7 +29,7 @@ pub enum Transport {
 /// Whom an `rtsps` camera must prove to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TlsTrust {
-    /// The same certificate as at the first connection, whatever it says: cameras sign their own. The caller keeps the fingerprint.
+    /// The same certificate as at the first connection, whatever it says: cameras sign their own ([`KnownCertificates`]).
     #[default]
     FirstSeen,
     /// A certificate with this SHA-256 of its DER.
@@ -157,9 +157,6 @@ pub struct Sound {
 /// What comes of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intake {
-    /// Over TLS, at each connection, before all else: SHA-256 of the certificate (its DER) that the camera showed. It is already trusted;
-    /// who asked with [`TlsTrust::FirstSeen`] keeps it and asks with [`TlsTrust::Pinned`] from then on.
-    Certificate([u8; 32]),
     /// Once, before all that follows.
     Offer(Offer),
     /// A picture.
@@ -174,6 +171,15 @@ pub enum Intake {
 pub trait IngestSink: Send + Sync {
     /// Takes it. False: nobody wants more, the session ends.
     fn take(&self, intake: Intake) -> bool;
+}
+
+/// What cameras that are trusted as [`TlsTrust::FirstSeen`] showed at their first connection: SHA-256 of the certificate's DER, by
+/// `host:port`. Calls return at once.
+pub trait KnownCertificates: Send + Sync {
+    /// The certificate that is known of a camera.
+    fn of(&self, camera: &str) -> Option<[u8; 32]>;
+    /// Keeps one of a camera that none is known of.
+    fn learn(&self, camera: &str, sha256: [u8; 32]);
 }
 
 /// Sessions with network cameras.

@@ -99,8 +99,8 @@ fn read_trust(mut keys: impl Keys, is_there: bool) -> TlsTrust {
     }
 }
 
-/// The SHA-256 of a certificate as tools print it: 64 hex digits, with or without colons.
-fn parse_sha256(text: &str) -> Result<[u8; 32]> {
+/// The SHA-256 of a certificate as tools print it: 64 hex digits, with or without colons. Errors with the rule.
+pub fn parse_sha256(text: &str) -> Result<[u8; 32]> {
     let bad = || {
         Error::invalid("must be the SHA-256 fingerprint of a certificate: 64 hex digits, colons between them or not")
     };

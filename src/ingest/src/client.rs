@@ -18,7 +18,7 @@ use perch_base::secret::{self, sha256};
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
-use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, TlsTrust, Transport};
+use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, KnownCertificates, TlsTrust, Transport};
 use perch_domain::ports::Later;
 use std::collections::VecDeque;
 use std::io;
@@ -36,6 +36,7 @@ const SENT_WITHIN: Duration = Duration::from_secs(5);
 pub struct Ingest {
     clock: SharedClock,
     manners: Arc<Mutex<Manners>>,
+    certificates: Arc<dyn KnownCertificates>,
 }
 
 /// What was learned of cameras, by the hash of their URL without user and password; the last used stand last.
@@ -59,19 +60,29 @@ impl Manners {
 }
 
 impl Ingest {
-    /// Sessions whose times and limits go by this clock; to be used inside a tokio runtime.
-    pub fn new(clock: SharedClock) -> Self {
-        Self { clock, manners: Arc::default() }
+    /// Sessions whose times and limits go by this clock, with cameras that show the certificates which are known of them; to be used
+    /// inside a tokio runtime.
+    pub fn new(clock: SharedClock, certificates: Arc<dyn KnownCertificates>) -> Self {
+        Self { clock, manners: Arc::default(), certificates }
     }
 
     async fn session(&self, request: &IngestRequest, sink: &dyn IngestSink, mut shutdown: Shutdown) -> Result<()> {
         let url = CameraUrl::parse(request.url.expose())?;
+        let place = format!("{}:{}", url.host, url.rtsp_port());
+        let mut trust = match &request.trust {
+            TlsTrust::FirstSeen => self.certificates.of(&place).map_or(TlsTrust::FirstSeen, TlsTrust::Pinned),
+            trust => trust.clone(),
+        };
         let mut ending = pin!(shutdown.called());
         let mut link = tokio::select! {
             biased;
             () = &mut ending => return Ok(()),
-            link = Link::open(&self.clock, &url, request.transport, &request.trust) => link?,
+            link = Link::open(&self.clock, &url, request.transport, &trust) => link?,
         };
+        if let (TlsTrust::FirstSeen, Some(shown)) = (&trust, link.certificate()) {
+            self.certificates.learn(&place, shown);
+            trust = TlsTrust::Pinned(shown);
+        }
         let camera = sha256(url.clean().as_bytes());
         let settings = Settings {
             url,
@@ -83,7 +94,7 @@ impl Ingest {
         let mut shell = Shell {
             clock: &self.clock,
             transport: request.transport,
-            trust: request.trust.clone(),
+            trust,
             sink,
             session: Session::new(self.clock.mono(), settings),
             datagrams: Datagrams::new(link.local(), link.peer()),
@@ -176,14 +187,8 @@ impl Shell<'_> {
         self.session.taken().drain(..).all(|intake| is_stopping || self.sink.take(intake))
     }
 
-    /// A connection is open: says whose it is, once, and takes in what came with it.
+    /// A connection is open: takes in what came with it.
     fn greet(&mut self, link: &mut Link) {
-        if let Some(certificate) = link.certificate() {
-            if self.trust == TlsTrust::FirstSeen {
-                self.trust = TlsTrust::Pinned(certificate);
-            }
-            self.sink.take(Intake::Certificate(certificate));
-        }
         let rest = link.take_rest();
         if !rest.is_empty() {
             self.session.buffer().extend_from_slice(&rest);

@@ -1,11 +1,14 @@
 //! Cameras that want to do harm, as far as their sessions go, and TLS that must be refused.
 
-use super::support::{Seen, ingest, request, watch};
+use super::support::{Known, Seen, ingest, request, watch};
+use perch_base::clock::SystemClock;
 use perch_base::secret::sha256;
 use perch_base::{Error, ErrorKind};
 use perch_domain::ingest::{IngestRequest, TlsTrust};
+use perch_ingest::Ingest;
 use perch_test_cameras::{Camera, find};
 use std::io::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -71,13 +74,13 @@ async fn certificates_are_trusted_as_asked() {
     let fingerprint = |camera: &Camera| sha256(camera.certificate().expect("it has one"));
     if let Some((result, seen)) = secured("tlsca", &mut authority).await {
         result.expect("it is trusted");
-        assert!(seen.pictures >= 5 && seen.certificates.len() == 1);
+        assert!(seen.pictures >= 5);
     }
     for (name, word) in [("tlsexpired", "run out"), ("tlsname", "another name")] {
         let Some((result, seen)) = secured(name, &mut authority).await else { continue };
         let e = result.expect_err("it is not trusted");
         assert!(e.message().contains(word) && e.kind() == ErrorKind::Unavailable, "{e}");
-        assert!(seen.certificates.is_empty());
+        assert_eq!(seen.pictures, 0);
         // By its fingerprint it is.
         let (result, _) = secured(name, |camera| TlsTrust::Pinned(fingerprint(camera))).await.expect("as before");
         result.expect("it is trusted");
@@ -86,16 +89,24 @@ async fn certificates_are_trusted_as_asked() {
         let e = result.expect_err("it is another");
         assert!(e.message().contains("another certificate"), "{e}");
     }
-    let mut own = None;
-    if let Some((result, seen)) = secured("tlsown", |camera| {
-        own = Some(fingerprint(camera));
-        TlsTrust::FirstSeen
-    })
-    .await
-    {
-        result.expect("the first is trusted");
-        assert_eq!(seen.certificates, own.into_iter().collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_certificate_is_kept_and_no_other_is_taken_in_its_place() {
+    let Some(camera) = camera("tlsown") else { return };
+    let known = Arc::new(Known::default());
+    let ingest = || Ingest::new(Arc::new(SystemClock), known.clone());
+    let watched = async || watch(&ingest(), &request(&camera.url(), "auto"), LIMIT, |seen| seen.pictures >= 5).await;
+    watched().await.0.expect("the first is trusted");
+    let own = sha256(camera.certificate().expect("it has one"));
+    assert_eq!(known.0.lock().expect("whole").values().collect::<Vec<_>>(), [&own]);
+    watched().await.0.expect("it is the same");
+    for kept in known.0.lock().expect("whole").values_mut() {
+        *kept = [7; 32];
     }
+    let e = watched().await.0.expect_err("it is another");
+    assert!(e.message().contains("another certificate"), "{e}");
+    assert_eq!(known.0.lock().expect("whole").values().collect::<Vec<_>>(), [&[7; 32]], "it is not taken in its place");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

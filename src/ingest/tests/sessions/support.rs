@@ -4,8 +4,11 @@ use perch_base::Result;
 use perch_base::clock::SystemClock;
 use perch_base::secret::Secret;
 use perch_base::shutdown;
-use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, Offer, TlsTrust, Transport};
+use perch_domain::ingest::{
+    IngestPort, IngestRequest, IngestSink, Intake, KnownCertificates, Offer, TlsTrust, Transport,
+};
 use perch_ingest::Ingest;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +19,6 @@ pub struct Seen {
     pub pictures: usize,
     pub sounds: usize,
     pub notices: Vec<String>,
-    pub certificates: Vec<[u8; 32]>,
     /// Nothing came before the offer, and it came once.
     pub in_order: bool,
     is_begun: bool,
@@ -28,7 +30,6 @@ impl Seen {
         self.is_begun = true;
         match intake {
             Intake::Offer(offer) => self.in_order &= self.offer.replace(offer).is_none(),
-            Intake::Certificate(certificate) => self.certificates.push(certificate),
             Intake::Picture(_) => {
                 self.pictures += 1;
                 self.in_order &= self.offer.is_some();
@@ -42,9 +43,23 @@ impl Seen {
     }
 }
 
+/// Certificates that are kept for a test.
+#[derive(Default)]
+pub struct Known(pub Mutex<BTreeMap<String, [u8; 32]>>);
+
+impl KnownCertificates for Known {
+    fn of(&self, camera: &str) -> Option<[u8; 32]> {
+        self.0.lock().expect("whole").get(camera).copied()
+    }
+
+    fn learn(&self, camera: &str, sha256: [u8; 32]) {
+        self.0.lock().expect("whole").insert(camera.to_owned(), sha256);
+    }
+}
+
 /// Sessions by the machine's clock.
 pub fn ingest() -> Ingest {
-    Ingest::new(Arc::new(SystemClock))
+    Ingest::new(Arc::new(SystemClock), Arc::new(Known::default()))
 }
 
 /// A request for a camera with its sound.

@@ -11,7 +11,7 @@ use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::ingest::{
-    IngestPort, IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape, Sound, SoundFormat, TlsTrust,
+    IngestPort, IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape, Sound, SoundFormat,
 };
 use perch_domain::ports::Later;
 use std::collections::BTreeMap;
@@ -38,8 +38,6 @@ pub struct Fake {
     cameras: Mutex<BTreeMap<String, FakeCamera>>,
     /// The URLs of all sessions, in order.
     opened: Mutex<Vec<String>>,
-    /// Whom each was to trust.
-    trusted: Mutex<Vec<TlsTrust>>,
     /// Of those that go on.
     open: Mutex<Vec<String>>,
 }
@@ -69,11 +67,6 @@ impl Fake {
     /// How many sessions were opened at `url`.
     pub fn sessions(&self, url: &str) -> usize {
         lock(&self.opened).iter().filter(|opened| *opened == url).count()
-    }
-
-    /// Whom the last session was to trust.
-    pub fn trusted(&self) -> Option<TlsTrust> {
-        lock(&self.trusted).last().cloned()
     }
 
     /// Whether one goes on.
@@ -125,7 +118,6 @@ impl IngestPort for Fake {
         Box::pin(async move {
             let url = request.url.expose().clone();
             lock(&self.opened).push(url.clone());
-            lock(&self.trusted).push(request.trust.clone());
             lock(&self.open).push(url.clone());
             let _closes = Closes(self, url.clone());
             self.session(&url, sink, shutdown).await

@@ -12,7 +12,7 @@ use perch_base::secret::Secret;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind};
-use perch_domain::ingest::{IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape, TlsTrust};
+use perch_domain::ingest::{IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape};
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::motion::Thinner;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,6 @@ const MAX_NOTICES: usize = 8;
 
 /// Where a session's pictures and sound go.
 pub(super) struct Inlet {
-    settings: Arc<Settings>,
     flow: Arc<Flow>,
     control: Arc<Control>,
     stream: Stream,
@@ -61,16 +60,10 @@ pub(super) struct Told {
 }
 
 impl Inlet {
-    pub fn new(
-        settings: &Arc<Settings>,
-        flow: &Arc<Flow>,
-        control: &Arc<Control>,
-        stream: Stream,
-    ) -> (Arc<Self>, Told) {
+    pub fn new(flow: &Arc<Flow>, control: &Arc<Control>, stream: Stream) -> (Arc<Self>, Told) {
         let (notices, told) = mpsc::unbounded_channel();
         let (offered, offer) = watch::channel(None);
         let inlet = Self {
-            settings: settings.clone(),
             flow: flow.clone(),
             control: control.clone(),
             stream,
@@ -195,10 +188,6 @@ impl Inlet {
 impl IngestSink for Inlet {
     fn take(&self, intake: Intake) -> bool {
         match intake {
-            Intake::Certificate(sha256) => {
-                *seen_certificate(&mut lock(&self.settings.seen_certificates), self.stream) = Some(sha256);
-                true
-            }
             Intake::Offer(offer) => self.offer(offer),
             Intake::Picture(picture) => self.flow.is_live() && self.picture(picture),
             Intake::Sound(sound) => {
@@ -219,20 +208,10 @@ fn packet_of(picture: Picture, codec: VideoCodec) -> Packet {
     Packet { codec: Some(codec), shown_later, ..Packet::new(Track::Video, data, decoded, start) }
 }
 
-fn seen_certificate(seen: &mut [Option<[u8; 32]>; 2], stream: Stream) -> &mut Option<[u8; 32]> {
-    let [main, sub] = seen;
-    if stream == Stream::Main { main } else { sub }
-}
-
 /// What the ingest is asked for.
-pub(super) fn request(settings: &Settings, stream: Stream, url: &Secret, sound: bool) -> IngestRequest {
+pub(super) fn request(settings: &Settings, url: &Secret, sound: bool) -> IngestRequest {
     let network = &settings.config.network;
-    let seen = *seen_certificate(&mut lock(&settings.seen_certificates), stream);
-    let trust = match (&network.trust, seen) {
-        (TlsTrust::FirstSeen, Some(sha256)) => TlsTrust::Pinned(sha256),
-        (trust, _) => trust.clone(),
-    };
-    IngestRequest { url: url.clone(), transport: network.transport, trust, sound }
+    IngestRequest { url: url.clone(), transport: network.transport, trust: network.trust.clone(), sound }
 }
 
 /// How the hub gets pictures that travel like this; JPEG is encoded as `own`.

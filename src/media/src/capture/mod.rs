@@ -61,7 +61,7 @@ use perch_domain::pace::PaceWatch;
 use perch_domain::status::CaptureFigures;
 use plugged::Plugged;
 use settings::{PACE_EVERY, Settings};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use threads::Threads;
 use tokio::sync::{mpsc, watch};
@@ -104,7 +104,6 @@ impl Capture {
             decoder_threads: Threads::default(),
             ingest,
             machine,
-            seen_certificates: Mutex::default(),
             missing: Repeated::default(),
         };
         Self {

@@ -51,10 +51,10 @@ pub(super) async fn run_once(
     }
     running.send_replace(Some(audio::Attempt { flow: flow.clone(), control: control.clone() }));
     let _over = AttemptOver(running);
-    let (inlet, mut told) = Inlet::new(settings, &flow, &control, Stream::Main);
+    let (inlet, mut told) = Inlet::new(&flow, &control, Stream::Main);
     let attempt = NetworkAttempt { settings, attempts, progress, flow: &flow, control: &control, inlet: &inlet };
     let (end, until) = shutdown.child();
-    let request = request(settings, Stream::Main, url, parts::own_sound(settings));
+    let request = request(settings, url, parts::own_sound(settings));
     let mut session = pin!(settings.ingest.run(&request, &*inlet, until));
     let mut is_over = false;
     let offer = told.offer.clone();

@@ -4,9 +4,8 @@ use super::fake::{Fake, FakeCamera, offer, picture};
 use super::tests::{Bench, assert_growing, config, kinds, slow_encoder, start_by, take};
 use super::*;
 use perch_base::clock::{Clock, ManualClock, SystemClock};
-use perch_base::shutdown;
 use perch_domain::camera::AudioSource;
-use perch_domain::ingest::{Intake, PictureCodec, Shape, SoundCodec, SoundFormat, TlsTrust};
+use perch_domain::ingest::{Intake, PictureCodec, Shape, SoundCodec, SoundFormat};
 use perch_domain::media::{Track, VideoCodec};
 use perch_domain::network_camera::Aspect;
 use perch_domain::pace::Bottleneck;
@@ -545,24 +544,4 @@ async fn what_a_session_notes_is_said_once() {
     turn(&clock, &b, 90).await;
     assert_eq!(b.said().iter().filter(|e| matches!(e, CaptureEvent::Notice(_))).count(), 8);
     drop(b);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_certificate_of_the_first_session_is_asked_for_from_then_on() {
-    let clock = Arc::new(ManualClock::default());
-    let steps = vec![(Duration::ZERO, Intake::Certificate([7; 32]))];
-    let ingest = Fake::with(URL, FakeCamera::Script { clock: clock.clone(), steps, end: Ok(()) });
-    let b = start_by(clock.clone(), network(), None, ingest.clone());
-    turn(&clock, &b, 60).await;
-    assert_eq!(ingest.trusted(), Some(TlsTrust::FirstSeen));
-    let (_trigger, until) = shutdown::channel();
-    let again = tokio::spawn({
-        let capture = b.capture.clone();
-        async move { capture.run_once(&|_| {}, until).await }
-    });
-    while ingest.sessions(URL) < 2 {
-        sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(ingest.trusted(), Some(TlsTrust::Pinned([7; 32])));
-    again.abort();
 }

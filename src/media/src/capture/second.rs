@@ -33,9 +33,9 @@ pub(super) async fn keep(
     let mut demand = control.demand();
     let mut tries = Tries::new(settings);
     while until(&mut demand, is_wanted).await {
-        let (inlet, _told) = Inlet::new(settings, flow, control, Stream::Sub);
+        let (inlet, _told) = Inlet::new(flow, control, Stream::Sub);
         let (end, over) = shutdown::channel();
-        let request = request(settings, Stream::Sub, url, false);
+        let request = request(settings, url, false);
         tries.begin();
         let mut session = pin!(settings.ingest.run(&request, &*inlet, over));
         let ended = tokio::select! {

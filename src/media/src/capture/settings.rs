@@ -12,7 +12,7 @@ use perch_domain::ingest::IngestPort;
 use perch_domain::offering::Offering;
 use perch_domain::pace::Pace;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A small grey picture for the motion detector.
@@ -91,8 +91,6 @@ pub(super) struct Settings {
     pub ingest: Arc<dyn IngestPort>,
     /// The devices that are plugged in.
     pub machine: Machine,
-    /// The certificates that the camera showed at its first sessions, of its main stream and its second: it must show the same from then on.
-    pub seen_certificates: Mutex<[Option<[u8; 32]>; 2]>,
     /// What each attempt may find again.
     pub missing: Repeated,
 }

@@ -13,6 +13,7 @@ use perch_domain::motion::MotionConfig;
 use perch_domain::pace::{Bottleneck, Overload, Pace};
 use perch_domain::usb_camera::VideoName;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};

@@ -4,6 +4,7 @@ use super::settings::Settings;
 use perch_base::Error;
 use perch_base::backoff::{self, Backoff};
 use perch_base::time::MonoTime;
+use perch_domain::capture_attempt::pause_after;
 use std::time::Duration;
 
 /// The shortest and the longest pause between two tries.
@@ -43,6 +44,6 @@ impl<'a> Tries<'a> {
         if settings.clock.mono().since(*began) >= STEADY_AFTER {
             pauses.reset();
         }
-        settings.clock.sleep(pauses.next(backoff::unit())).await;
+        settings.clock.sleep(pause_after(why.kind(), pauses.next(backoff::unit()))).await;
     }
 }
