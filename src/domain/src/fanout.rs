@@ -314,6 +314,12 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         self.lane(stream).keyframes.iter().find(|packet| packet.shown() >= at).cloned()
     }
 
+    /// When the cached GOP of `stream` began, with which a consumer that joins begins because nothing can be asked for a keyframe.
+    pub fn only_start(&mut self, stream: Stream) -> Option<MonoTime> {
+        let begins_with_it = !self.commandable(stream);
+        self.lane(stream).gop.first().filter(|_| begins_with_it).map(|packet| packet.pts)
+    }
+
     /// Names of the consumers of `stream`.
     pub fn consumers(&mut self, stream: Stream) -> Vec<String> {
         self.lane(stream).consumers.iter().map(|c| c.name.clone()).collect()

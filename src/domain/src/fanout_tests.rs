@@ -42,6 +42,20 @@ fn connected(commandable: bool) -> Bench {
     machine
 }
 
+#[test]
+fn only_a_stream_without_commands_must_begin_with_what_is_cached() {
+    for commandable in [false, true] {
+        let (mut machine, out) = (connected(commandable), &mut Effects::default());
+        assert_eq!(machine.only_start(Stream::Main), None);
+        for at in 1..=5 {
+            machine.publish_video(Stream::Main, &packet(Track::Video, at * 1_000_000, at % 3 == 1), MonoTime(0), out);
+        }
+        assert_eq!(machine.only_start(Stream::Main), (!commandable).then_some(MonoTime(4_000_000)));
+        machine.break_off();
+        assert_eq!(machine.only_start(Stream::Main), None);
+    }
+}
+
 /// Whatever came before, a joiner's backlog and queue together are everything from a keyframe on, each packet once and in order.
 #[test]
 fn a_joiner_gets_each_packet_once() {

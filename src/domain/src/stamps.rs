@@ -11,6 +11,9 @@ const JITTER: Duration = Duration::from_secs(1);
 const MAX_GOP: Duration = Duration::from_millis(1500);
 /// Least distance of the times of two pictures that a viewer gets.
 const MIN_STEP: Duration = Duration::from_millis(1);
+/// How far in the past a viewer is that begins with pictures from before it came: players need as much to begin without a wait, and do not
+/// come nearer by themselves.
+const MOST_BEHIND: Duration = Duration::from_secs(4);
 /// Sound that is this far from where the last packet ended is not moved there, milliseconds.
 const SOUND_TOLERANCE_MS: i64 = 60;
 
@@ -27,6 +30,30 @@ pub fn settle(last: Option<MonoTime>, pts: MonoTime) -> (MonoTime, bool) {
 /// before it has used.
 pub fn shown_at(last: Option<MonoTime>, pts: MonoTime) -> MonoTime {
     last.map_or(pts, |last| pts.max(last + MIN_STEP))
+}
+
+/// The times of the pictures from before a viewer came, with which it begins: their own, so that it plays them at their pace and measures
+/// their rate, up to [`MOST_BEHIND`]. A longer past is shown faster.
+#[derive(Clone, Copy, Debug)]
+pub struct CatchUp {
+    first: MonoTime,
+    now: MonoTime,
+}
+
+impl CatchUp {
+    /// For a viewer that comes `now` and begins with the picture of `first`.
+    pub fn new(first: MonoTime, now: MonoTime) -> Self {
+        Self { first, now }
+    }
+
+    /// When the viewer is shown what is of `at`. It grows with `at`, and what is of now keeps its time.
+    pub fn shown_at(&self, at: MonoTime) -> MonoTime {
+        let (past, ago) = (self.now.since(self.first), self.now.since(at));
+        if past <= MOST_BEHIND || ago.is_zero() {
+            return at;
+        }
+        self.now - MOST_BEHIND.mul_f64(ago.as_secs_f64() / past.as_secs_f64())
+    }
 }
 
 /// Watches for GOPs that grow long.
@@ -99,6 +126,24 @@ mod tests {
             (Some(ms(45)), ms(5), ms(46)),
         ] {
             assert_eq!(shown_at(last, pts), want, "{last:?}, {pts:?}");
+        }
+    }
+
+    #[test]
+    fn a_viewer_plays_the_past_at_its_pace_and_a_long_one_faster() {
+        for (first, now, at, want) in [
+            (1_000, 2_500, 1_000, 1_000),
+            (1_000, 2_500, 1_040, 1_040),
+            (1_000, 5_000, 1_000, 1_000),
+            (1_000, 21_000, 1_000, 17_000),
+            (1_000, 21_000, 1_100, 17_020),
+            (1_000, 21_000, 20_900, 20_980),
+            (1_000, 21_000, 21_000, 21_000),
+            (1_000, 21_000, 21_040, 21_040),
+            // Times that contradict the clock.
+            (2_000, 1_000, 2_000, 2_000),
+        ] {
+            assert_eq!(CatchUp::new(ms(first), ms(now)).shown_at(ms(at)), ms(want), "{first}, {now}, {at} ms");
         }
     }
 

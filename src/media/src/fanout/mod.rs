@@ -174,6 +174,11 @@ impl Hub {
         self.lock().machine.keyframe_from(stream, at)
     }
 
+    /// When the cached GOP of `stream` began, with which a consumer that joins begins because nothing can be asked for a keyframe.
+    pub fn only_start(&self, stream: Stream) -> Option<MonoTime> {
+        self.lock().machine.only_start(stream)
+    }
+
     /// Names of the consumers of `stream`.
     pub fn consumers(&self, stream: Stream) -> Vec<String> {
         self.lock().machine.consumers(stream)

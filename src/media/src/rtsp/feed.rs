@@ -6,6 +6,7 @@ use gstreamer::{self as gst, ClockTime, prelude::*};
 use gstreamer_app::AppSrc;
 use perch_base::sync::lock;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use perch_domain::stamps::CatchUp;
 use perch_domain::{bitstream, h264, h265};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -85,6 +86,8 @@ struct State {
     /// Counts the attachments: what comes by another than the newest is dropped.
     newest: u64,
     last: [Option<ClockTime>; 2],
+    /// Up to here go the pictures from before the reader came, which wait in the `appsrc` all at once.
+    caught_up: ClockTime,
     /// The hub cut the newest attachment off.
     is_dead: bool,
 }
@@ -99,7 +102,14 @@ pub(super) struct Feed {
 
 impl Feed {
     pub(super) fn new(source: Arc<FeedSource>, video: AppSrc, audio: Option<AppSrc>) -> Arc<Self> {
-        let state = State { phase: Phase::Opening, attachment: None, newest: 0, last: [None; 2], is_dead: false };
+        let state = State {
+            phase: Phase::Opening,
+            attachment: None,
+            newest: 0,
+            last: [None; 2],
+            caught_up: ClockTime::ZERO,
+            is_dead: false,
+        };
         Arc::new(Self { source, video, audio, state: Mutex::new(state) })
     }
 
@@ -127,21 +137,32 @@ impl Feed {
     pub(super) fn open(&self, track: Track) {
         match track {
             Track::Audio => {
+                let at = self.opening_at();
                 let mut state = lock(&self.state);
                 if state.last[1].is_none() {
-                    self.push(&mut state, track, gst::Buffer::from_slice(SILENCE), (now(), ClockTime::ZERO), true);
+                    self.push(&mut state, track, gst::Buffer::from_slice(SILENCE), (at, ClockTime::ZERO), true);
                 }
             }
             Track::Video => {
                 let Some(opening) = self.source.opening() else { return };
-                self.open_video(&mut lock(&self.state), opening);
+                let at = self.opening_at();
+                self.open_video(&mut lock(&self.state), opening, at);
             }
         }
     }
 
-    fn open_video(&self, state: &mut State, opening: Vec<u8>) {
+    /// The time of what a media is described by: before all pictures that its first reader may begin with, since times never go back, and
+    /// the same for both halves, since players take what comes first of each to belong together.
+    fn opening_at(&self) -> ClockTime {
+        let now = now();
+        let Some(first) = self.source.hub.only_start(self.source.stream) else { return now };
+        let first = CatchUp::new(first, time::to_mono(now)).shown_at(first);
+        time::from_mono(first).saturating_sub(MIN_STEP).min(now)
+    }
+
+    fn open_video(&self, state: &mut State, opening: Vec<u8>, at: ClockTime) {
         if matches!(state.phase, Phase::Opening)
-            && self.push(state, Track::Video, gst::Buffer::from_slice(opening), (now(), ClockTime::ZERO), true)
+            && self.push(state, Track::Video, gst::Buffer::from_slice(opening), (at, ClockTime::ZERO), true)
         {
             state.phase = Phase::Parked;
         }
@@ -191,11 +212,14 @@ impl Feed {
             drop(state);
             return;
         };
+        let came = time::to_mono(now());
+        let catch_up = CatchUp::new(joined.backlog.first().map_or(came, |packet| packet.pts), came);
         for packet in joined.backlog.iter().filter(|p| p.track == Track::Video) {
-            self.push_packet(&mut state, packet, false);
+            self.push_packet(&mut state, packet, false, Some(&catch_up));
         }
+        state.caught_up = state.last[0].unwrap_or(ClockTime::ZERO);
         for delivery in missed {
-            self.push_packet(&mut state, &delivery.packet, delivery.discontinuity);
+            self.push_packet(&mut state, &delivery.packet, delivery.discontinuity, None);
         }
         let before = state.attachment.replace(joined.attachment);
         drop(state);
@@ -221,7 +245,8 @@ impl Feed {
         match &mut state.phase {
             Phase::Opening if packet.track == Track::Video && packet.keyframe => {
                 if let Some(opening) = self.source.learn(packet) {
-                    self.open_video(&mut state, opening);
+                    let at = time::from_mono(packet.pts).saturating_sub(MIN_STEP).min(now());
+                    self.open_video(&mut state, opening, at);
                 }
                 Receipt::Taken
             }
@@ -232,24 +257,31 @@ impl Feed {
             }
             Phase::Joining(_) => Receipt::Full,
             Phase::Live => {
-                if packet.track == Track::Video && self.video.current_level_time() > MAX_QUEUED {
+                if packet.track == Track::Video && self.waiting(&state) > MAX_QUEUED {
                     return Receipt::Full;
                 }
-                self.push_packet(&mut state, packet, delivery.discontinuity);
+                self.push_packet(&mut state, packet, delivery.discontinuity, None);
                 Receipt::Taken
             }
             Phase::Closed => Receipt::Closed,
         }
     }
 
-    fn push_packet(&self, state: &mut State, packet: &Packet, discontinuity: bool) {
+    /// How much waits in the `appsrc` that did not come all at once.
+    fn waiting(&self, state: &State) -> ClockTime {
+        let since = state.last[0].map_or(ClockTime::ZERO, |last| last.saturating_sub(state.caught_up));
+        self.video.current_level_time().min(since)
+    }
+
+    fn push_packet(&self, state: &mut State, packet: &Packet, discontinuity: bool, catch_up: Option<&CatchUp>) {
         // `Bytes` is counted by reference: the encoded frame itself is never copied.
         let mut buffer = gst::Buffer::from_slice(packet.data.clone());
         if let (Some(buffer), false) = (buffer.get_mut(), packet.keyframe) {
             buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
         }
-        let later = ClockTime::try_from(packet.shown_later).unwrap_or(ClockTime::ZERO);
-        self.push(state, packet.track, buffer, (time::from_mono(packet.pts), later), discontinuity);
+        let of = |at| time::from_mono(catch_up.map_or(at, |catch_up| catch_up.shown_at(at)));
+        let (at, shown) = (of(packet.pts), of(packet.shown()));
+        self.push(state, packet.track, buffer, (at, shown.saturating_sub(at)), discontinuity);
     }
 
     fn push(

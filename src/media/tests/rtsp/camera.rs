@@ -26,6 +26,7 @@ pub struct Camera {
 pub struct Control {
     pipeline: gst::glib::WeakRef<gst::Pipeline>,
     sub_is_mute: AtomicBool,
+    commandable: bool,
 }
 
 pub fn clock() -> SharedClock {
@@ -41,10 +42,11 @@ impl Control {
 
 impl EncoderControl for Control {
     fn commandable(&self, _: Stream) -> bool {
-        true
+        self.commandable
     }
 
     fn force_keyframe(&self, stream: Stream) {
+        assert!(self.commandable, "nobody asks in vain");
         let Some(encoder) = self.pipeline.upgrade().and_then(|p| p.by_name(&format!("enc-{stream}"))) else { return };
         encoder.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
     }
@@ -53,7 +55,7 @@ impl EncoderControl for Control {
         if let Some(valve) = self.pipeline.upgrade().and_then(|p| p.by_name("valve")) {
             valve.set_property("drop", !demand.sub || self.sub_is_mute.load(Ordering::SeqCst));
         }
-        if demand.sub {
+        if demand.sub && self.commandable {
             self.force_keyframe(Stream::Sub);
         }
     }
@@ -64,10 +66,19 @@ const SUB: VideoSettings = VideoSettings { width: 320, height: 180, fps: 15, bit
 impl Camera {
     /// A camera that runs. `kbps` is for main.
     pub fn start(id: &str, main: VideoSettings) -> Self {
+        Self::start_as(id, main, 600, true)
+    }
+
+    /// A camera whose stream is passed through: a keyframe each `gop` pictures, and none on command.
+    pub fn passed_through(id: &str, main: VideoSettings, gop: u32) -> Self {
+        Self::start_as(id, main, gop, false)
+    }
+
+    fn start_as(id: &str, main: VideoSettings, gop: u32, commandable: bool) -> Self {
         perch_media::init().expect("GStreamer starts");
         let encoder = |name: &str, kbps: u32| {
             format!(
-                "x264enc name=enc-{name} tune=zerolatency speed-preset=ultrafast key-int-max=600 bitrate={kbps} vbv-buf-capacity=300 \
+                "x264enc name=enc-{name} tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate={kbps} vbv-buf-capacity=300 \
                  ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au \
                  ! appsink name={name} sync=false async=false"
             )
@@ -88,7 +99,8 @@ impl Camera {
         publish(&pipeline, &hub, "main", Some(Stream::Main));
         publish(&pipeline, &hub, "sub", Some(Stream::Sub));
         publish(&pipeline, &hub, "audio", None);
-        let control = Arc::new(Control { pipeline: pipeline.downgrade(), sub_is_mute: AtomicBool::new(false) });
+        let sub_is_mute = AtomicBool::new(false);
+        let control = Arc::new(Control { pipeline: pipeline.downgrade(), sub_is_mute, commandable });
         hub.connect(control.clone());
         pipeline.set_state(gst::State::Playing).expect("plays");
         let camera = Self { hub, control, pipeline, main };

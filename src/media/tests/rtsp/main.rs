@@ -46,7 +46,10 @@ impl Bench {
     }
 
     fn at(main: VideoSettings, clock: SharedClock) -> Self {
-        let camera = Camera::start("front", main);
+        Self::of(Camera::start("front", main), clock)
+    }
+
+    fn of(camera: Camera, clock: SharedClock) -> Self {
         let server = Running::start(config(), vec![camera.streams()], clock).expect("starts");
         server.set_passwords(vec![stream_login("tv", "opensesame", &[])]);
         Self { camera, server }
@@ -341,6 +344,57 @@ fn a_second_reader_gets_a_keyframe_at_once() {
     }
     eprintln!("keyframe after {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+}
+
+/// Of a camera that makes no keyframe when asked, the first reader begins with pictures from before it came.
+#[test]
+fn a_first_reader_plays_what_was_before_it_at_its_pace() {
+    let bench = Bench::of(Camera::passed_through("front", SMALL, 60), clock());
+    let age = || {
+        let newest = bench.camera.hub.latest_keyframe(Stream::Main).expect("a keyframe");
+        SystemClock.mono().since(newest.pts)
+    };
+    let wait_for_an_old_one = || {
+        wait_for("a keyframe that is a second old", Duration::from_secs(20), || {
+            (Duration::from_millis(900)..Duration::from_millis(1500)).contains(&age())
+        });
+    };
+    wait_for_an_old_one();
+    let mut reader = bench.client("/front", LOGIN);
+    reader.play();
+    // The time stamps of the two halves' packets; all of one picture are alike.
+    let mut stamps = [Vec::<u32>::new(), Vec::new()];
+    while stamps.iter().any(|stamps| stamps.len() < 50) {
+        let (channel, packet) = reader.packet().expect("reads");
+        let Some(stamps) = stamps.get_mut(usize::from(channel / 2)).filter(|_| channel % 2 == 0) else { continue };
+        let stamp = u32::from_be_bytes(packet[4..8].try_into().expect("four bytes"));
+        if stamps.last() != Some(&stamp) {
+            stamps.push(stamp);
+        }
+    }
+    let [video, audio] = stamps;
+    // The first is what the media was described by.
+    let steps: Vec<u32> = video[1..].windows(2).map(|pair| pair[1].wrapping_sub(pair[0]) / 90).collect();
+    assert!(steps.iter().all(|ms| (32..=34).contains(ms)), "30 pictures a second: {steps:?}");
+    let before = video[1].wrapping_sub(video[0]) / 90;
+    assert!(before <= 1, "what describes them is of the first one: {before} ms");
+    let missing = audio[1].wrapping_sub(audio[0]) / 48;
+    assert!((500..3_000).contains(&missing), "the sound begins with the pictures and goes on now: {missing} ms");
+    drop(reader);
+    wait_for("the media to end", Duration::from_secs(5), || bench.consumers(Stream::Main) == 0);
+
+    wait_for_an_old_one();
+    for output in [&["-c", "copy"][..], &[]] {
+        let ffmpeg = Command::new("ffmpeg")
+            .args(["-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", &bench.url("/front"), "-t", "4"])
+            .args(["-map", "0"])
+            .args(output)
+            .args(["-f", "null", "-"])
+            .output()
+            .expect("ffmpeg runs");
+        let said = String::from_utf8_lossy(&ffmpeg.stderr);
+        assert!(ffmpeg.status.success() && said.is_empty(), "{output:?}: {said}");
+    }
 }
 
 #[test]
