@@ -161,6 +161,8 @@ pub enum Intake {
     Offer(Offer),
     /// A picture.
     Picture(Picture),
+    /// A picture came that is not handed in, as decoding could begin with none so far.
+    Awaits,
     /// Some sound.
     Sound(Sound),
     /// Something people should know although it goes on; a sentence without a full stop.

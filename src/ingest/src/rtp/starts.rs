@@ -94,9 +94,15 @@ impl Starts {
         };
         self.started |= is_start;
         self.starts = self.starts.saturating_add(u32::from(is_start));
+        Verdict { is_start, wanted: self.started, warn: self.waits(at) }
+    }
+
+    /// A picture came `at`. Whether people should know that there was no start up to it; said once.
+    pub fn waits(&mut self, at: MonoTime) -> bool {
+        let first = *self.first.get_or_insert(at);
         let warn = !self.started && !self.warned && at.since(first) >= NO_START;
         self.warned |= warn;
-        Verdict { is_start, wanted: self.started, warn }
+        warn
     }
 }
 

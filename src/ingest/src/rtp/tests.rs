@@ -336,8 +336,32 @@ fn nothing_to_start_with_is_said() {
         sender.unit(&nals, n * 3600).into_iter().map(move |packet| (i64::from(n) * 40_000, packet))
     };
     let packets: Vec<Came> = (0..500).flat_map(pack).collect();
-    let (_, intake) = take(&h264_line(), true, &packets);
+    let (_, mut intake) = take(&h264_line(), true, &packets);
+    intake.retain(|intake| *intake != Intake::Awaits);
     assert!(matches!(&intake[..], [Intake::Notice(text)] if text.contains("keyframe")), "{intake:?}");
+}
+
+/// Its sets come with its keyframes alone, or stand in the SDP.
+#[test]
+fn hikvision_a_keyframe_that_is_far() {
+    let sets = format!("{},{}", encode(&sps(0, 40, 22, false, None)), encode(&pps(0, 0)));
+    let with_sets = line(LineKind::Video, 96, "H264", 90_000, 1, &[("sprop-parameter-sets", &sets)]);
+    for line in [h264_line(), with_sets] {
+        let mut sender = VIDEO;
+        let pack = |n: u32| {
+            let packets = sender.unit(&picture(n, 400), n * 3600);
+            packets.into_iter().map(move |packet| (i64::from(n) * 40_000, packet))
+        };
+        let packets: Vec<Came> = (1..500).flat_map(pack).collect();
+        let (_, intake) = take(&line, true, &packets);
+        let awaits = intake.iter().filter(|intake| **intake == Intake::Awaits).count();
+        assert!((390..400).contains(&awaits), "{awaits} for {line:?}");
+        let notices: Vec<_> = intake.iter().filter(|intake| matches!(intake, Intake::Notice(_))).collect();
+        assert!(notices.len() == 1 && format!("{notices:?}").contains("keyframe"), "{notices:?}");
+        let got = pictures(intake);
+        check(&got);
+        assert_eq!(got.len(), 100);
+    }
 }
 
 /// H.265: sets of x265 (366x206, pixels of 40:33), then slices with only their heads right.

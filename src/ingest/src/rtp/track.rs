@@ -231,6 +231,9 @@ impl Nals {
                 shape: news(&mut self.shape, unit.shape),
             }));
         }
+        if self.units.awaits() {
+            out.push(Intake::Awaits);
+        }
         for trouble in self.units.troubles() {
             let kind = std::mem::discriminant(&trouble);
             if !self.said.contains(&kind) {

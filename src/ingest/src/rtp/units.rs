@@ -21,6 +21,9 @@ const WAIT_MARKED: Duration = Duration::from_millis(150);
 const WAIT_USUAL: Duration = Duration::from_millis(400);
 const WAIT_ELSE: Duration = Duration::from_secs(2);
 
+/// So many pictures without their sets, one of them a start: they are not sent.
+const LACKING_SETS: u32 = 50;
+
 /// A whole access unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unit {
@@ -110,6 +113,10 @@ pub(crate) struct Units {
     broken: bool,
     new_source: bool,
     missing_sets: u32,
+    /// Whether one of them was such as cameras send sets before.
+    start_lacks_sets: bool,
+    /// Whether a picture came that was not handed on because none came yet that decoding can start at.
+    awaits: bool,
     /// Whether sets came that are not taken.
     refused: bool,
     out: VecDeque<Unit>,
@@ -155,6 +162,8 @@ impl Units {
             broken: false,
             new_source: false,
             missing_sets: 0,
+            start_lacks_sets: false,
+            awaits: false,
             refused: false,
             out: VecDeque::new(),
             troubles: Vec::new(),
@@ -170,6 +179,11 @@ impl Units {
     /// What people should know, since the last call.
     pub fn troubles(&mut self) -> Vec<Trouble> {
         std::mem::take(&mut self.troubles)
+    }
+
+    /// Whether pictures came, since the last call, that were not handed on because decoding can start at none so far.
+    pub fn awaits(&mut self) -> bool {
+        std::mem::take(&mut self.awaits)
     }
 
     /// A parameter set of the SDP.
@@ -414,10 +428,7 @@ impl Units {
         let same = |pps: &u8| self.sets.sequence(*pps).map(|(id, _)| id) == sequence.map(|(id, _)| id);
         let Some((id, sequence)) = sequence.filter(|_| now.other_pps.iter().all(same)) else {
             self.broken = true;
-            self.missing_sets += 1;
-            if self.missing_sets == 50 && !self.refused {
-                self.troubles.push(Trouble::NoSets);
-            }
+            self.lacks_sets(now);
             return;
         };
         let verdict = self.starts.judge(now.at, now.clues);
@@ -426,6 +437,7 @@ impl Units {
         }
         if !verdict.wanted || now.skipped_leading && self.starts.skips_leading() {
             // It refers to pictures that nobody has.
+            self.awaits |= !verdict.wanted;
             return;
         }
         let mut sets = std::mem::take(&mut self.set_scratch);
@@ -457,6 +469,26 @@ impl Units {
             shape: sequence.shape(),
             reorder: sequence.reorder(),
         });
+    }
+}
+
+impl Units {
+    /// The sets of a picture never came. Before the first start that is no wonder: most cameras send them there.
+    fn lacks_sets(&mut self, now: &Gathering) {
+        let clues = now.clues;
+        self.start_lacks_sets |= clues.refresh || clues.recovery.is_some() || clues.intra;
+        self.missing_sets = self.missing_sets.saturating_add(1);
+        if self.refused {
+            return;
+        }
+        if !self.start_lacks_sets {
+            self.awaits = true;
+            if self.starts.waits(now.at) {
+                self.troubles.push(Trouble::NoStart);
+            }
+        } else if self.missing_sets >= LACKING_SETS && self.troubles.is_empty() {
+            self.troubles.push(Trouble::NoSets);
+        }
     }
 }
 

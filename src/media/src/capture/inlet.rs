@@ -143,6 +143,14 @@ impl Inlet {
         true
     }
 
+    /// A picture came that leads on from nothing.
+    fn awaits(&self) {
+        lock(&self.state).seen.1 = Some(self.flow.now());
+        if self.stream == Stream::Main {
+            self.flow.sign();
+        }
+    }
+
     fn encode_picture(&self, state: &mut State, picture: Picture) {
         self.flow.sign();
         let Some((encoder, thinner)) = &mut state.encoder else { return };
@@ -190,6 +198,10 @@ impl IngestSink for Inlet {
         match intake {
             Intake::Offer(offer) => self.offer(offer),
             Intake::Picture(picture) => self.flow.is_live() && self.picture(picture),
+            Intake::Awaits => {
+                self.awaits();
+                self.flow.is_live()
+            }
             Intake::Sound(sound) => {
                 self.sound.take(&self.flow, sound);
                 self.flow.is_live()
