@@ -8,7 +8,7 @@ use perch_domain::capture_attempt::{CaptureEnd, patience_after};
 use perch_domain::health::NETWORK_STALL_AFTER;
 use perch_domain::offering::Offering;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What came of a capture's attempts so far.
@@ -16,8 +16,20 @@ pub(super) struct Attempts {
     last: Mutex<Last>,
     /// What the camera offers, as far as it is known.
     offering: Mutex<Offering>,
+    /// What of its sound works.
+    pub sound: SoundWorked,
     /// Counts the rounds of those who wait for a network camera.
     rounds: AtomicU64,
+}
+
+/// What of a camera's sound worked once. That stays offered: whoever watches is cut off where the offer changes, and sound that pauses, or
+/// a decoder that starts again, is no reason for it.
+#[derive(Default)]
+pub(super) struct SoundWorked {
+    /// It came.
+    pub came: AtomicBool,
+    /// It was decoded.
+    pub decoded: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +46,7 @@ impl Attempts {
         Self {
             last: Mutex::new(Last { delivered: Duration::ZERO, patience: NETWORK_STALL_AFTER }),
             offering: Mutex::new(Offering::of(config)),
+            sound: SoundWorked::default(),
             rounds: AtomicU64::new(0),
         }
     }

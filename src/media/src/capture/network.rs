@@ -24,6 +24,7 @@ use perch_domain::ingest::{Offer, PictureCodec, SoundCodec};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::pace::PaceWatch;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -212,21 +213,26 @@ impl NetworkAttempt<'_> {
         if !parts::own_sound(settings) {
             return;
         }
-        let tell = |why: Option<String>| {
-            self.attempts.change_offering(progress, |offering| offering.has_audio = why.is_none());
+        let tell = |why: Option<String>, is_offered: bool| {
+            self.attempts.change_offering(progress, |offering| offering.has_audio = is_offered);
             progress(CaptureEvent::Sound(why));
         };
         let Some(format) = inlet.sound.format() else {
-            return tell(Some(
-                "the camera offers no sound: switch it on there, or set audio.source to \"none\"".into(),
-            ));
+            let why = "the camera offers no sound: switch it on there, or set audio.source to \"none\"";
+            return tell(Some(why.into()), false);
         };
         if let Some(why) = sound::why_not(settings, &format) {
-            return tell(Some(why));
+            return tell(Some(why), false);
         }
-        // It is heard where it comes and can be decoded.
+        // It is heard where it comes and can be decoded, and offered where both once were so.
         let (silent, undecoded) = (Mutex::new(None), Mutex::new(None));
-        let tell_both = || tell(lock(&silent).clone().or_else(|| lock(&undecoded).clone()));
+        let worked = &self.attempts.sound;
+        let tell_both = || {
+            let (silent, undecoded) = (lock(&silent).clone(), lock(&undecoded).clone());
+            let is_offered = (silent.is_none() || worked.came.load(Ordering::Relaxed))
+                && (undecoded.is_none() || worked.decoded.load(Ordering::Relaxed));
+            tell(silent.or(undecoded), is_offered);
+        };
         let listen = async {
             let mut watch = OfferedSound::new(settings.clock.mono());
             loop {
@@ -234,12 +240,15 @@ impl NetworkAttempt<'_> {
                 if let Some(is_heard) = watch.look(settings.clock.mono(), inlet.sound.heard()) {
                     let why = "the camera offers sound and sends none: see whether its microphone is switched on";
                     *lock(&silent) = (!is_heard).then(|| why.to_owned());
+                    worked.came.fetch_or(is_heard, Ordering::Relaxed);
                     tell_both();
                 }
             }
         };
         let report = |why: Option<&Error>| {
             *lock(&undecoded) = why.map(|why| why.message().to_owned());
+            // A decoder that nothing came to shows nothing.
+            worked.decoded.fetch_or(why.is_none() && inlet.sound.heard().is_some(), Ordering::Relaxed);
             tell_both();
         };
         let decode = async {

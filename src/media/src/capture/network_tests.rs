@@ -303,6 +303,65 @@ async fn sound_that_cannot_be_heard_is_said_and_not_offered() {
     }
 }
 
+fn offers_no_sound(event: &CaptureEvent) -> bool {
+    matches!(event, CaptureEvent::Offers(offering) if !offering.has_audio)
+}
+
+/// Where the offer changes, whoever watches is cut off.
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_that_pauses_stays_offered_and_is_said() {
+    let clock = Arc::new(ManualClock::default());
+    let format = SoundFormat { codec: SoundCodec::Pcma, rate_hz: 8000, channels: 1 };
+    let heard = |after: f64| {
+        let (data, lasts) = (bytes::Bytes::from_static(&[0xd5; 160]), Duration::from_millis(20));
+        let sound = perch_domain::ingest::Sound { data, heard: clock.mono(), lasts, break_before: false };
+        (after, Intake::Sound(sound))
+    };
+    let mut steps = vec![(0.0, Intake::Offer(offer(PictureCodec::H264, Some(format))))];
+    for seconds in 0..110 {
+        steps.push((1.0, picture(KEY, true)));
+        if !(5..100).contains(&seconds) {
+            steps.push(heard(0.0));
+        }
+    }
+    steps.push((100.0, picture(KEY, true)));
+    let mut c = network();
+    c.audio.source = AudioSource::Source;
+    let camera = FakeCamera::Script { clock: clock.clone(), steps: timed(steps), end: Ok(()) };
+    let b = start_by(clock.clone(), c, None, Fake::with(URL, camera));
+    turn(&clock, &b, 112).await;
+    let said = b.said();
+    let sounds: Vec<_> = said.iter().filter(|e| matches!(e, CaptureEvent::Sound(_))).collect();
+    assert!(
+        matches!(sounds[..], [CaptureEvent::Sound(None), CaptureEvent::Sound(Some(_)), CaptureEvent::Sound(None)]),
+        "{sounds:?}"
+    );
+    assert!(!said.iter().any(offers_no_sound) && b.capture.offers_now().has_audio, "{said:?}");
+    drop(b);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_whose_decoder_fails_after_a_while_stays_offered() {
+    let own = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(own.path().join("audio")).expect("made");
+    // 100 ms each: it works for longer than it takes to be believed.
+    let text = "appsrc name=in format=time is-live=true ! identity error-after=40 ! alawdec ! audioconvert ! audioresample \
+                ! capsfilter caps=audio/x-raw,format=S16LE,rate=48000,channels=1";
+    std::fs::write(own.path().join("audio/network-pcma.gst"), text).expect("written");
+    let format = SoundFormat { codec: SoundCodec::Pcma, rate_hz: 8000, channels: 1 };
+    let tone = "audiotestsrc is-live=true samplesperbuffer=800 ! audio/x-raw,rate=8000,channels=1 ! alawenc";
+    let launch = format!("{BALL} ! x264enc tune=zerolatency key-int-max=20 ! {AU} {tone} ! appsink name=audio");
+    let mut c = network();
+    c.audio.source = AudioSource::Source;
+    let ingest = Fake::with(URL, sends(PictureCodec::H264, launch, Some(format)));
+    let b = start_by(Arc::new(SystemClock), c, Some(own.path()), ingest);
+    let mut s = b.hub.subscribe(Stream::Main, true, "test", 5000);
+    take(&mut s, Track::Audio, 25).await;
+    b.hears("it fails", |e| matches!(e, CaptureEvent::Sound(Some(_)))).await;
+    assert!(!b.said().iter().any(offers_no_sound) && b.capture.offers_now().has_audio, "{:?}", b.said());
+    b.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_stream_is_the_small_one_and_fails_alone() {
     let ingest = Fake::with(URL, plain());
@@ -417,13 +476,16 @@ const DELTA: &[u8] = &[0, 0, 0, 1, 0x41, 0x9a, 0x80];
 /// Seconds after the step before.
 type Step = (f64, Intake);
 
+fn timed(steps: Vec<Step>) -> Vec<(Duration, Intake)> {
+    steps.into_iter().map(|(after, intake)| (Duration::from_secs_f64(after), intake)).collect()
+}
+
 fn scripted(
     clock: &Arc<ManualClock>,
     steps: Vec<Step>,
     end: std::result::Result<(), (ErrorKind, &'static str)>,
 ) -> Bench {
-    let steps = steps.into_iter().map(|(after, intake)| (Duration::from_secs_f64(after), intake)).collect();
-    let camera = FakeCamera::Script { clock: clock.clone(), steps, end };
+    let camera = FakeCamera::Script { clock: clock.clone(), steps: timed(steps), end };
     start_by(clock.clone(), network(), None, Fake::with(URL, camera))
 }
 

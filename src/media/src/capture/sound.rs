@@ -175,7 +175,7 @@ pub(super) async fn keep(
 ) {
     let mut demand = control.demand();
     let mut tries = Tries::new(settings);
-    // Sound that is not heard is not offered, so nobody asks for it: what failed is tried again all the same.
+    // Sound that never worked is not offered, so nobody asks for it: what failed is tried again all the same.
     let mut has_failed = false;
     while has_failed || until(&mut demand, |demand| demand.audio).await {
         tries.begin();
