@@ -73,10 +73,13 @@ fn modes_of(name: &str) -> Vec<Mode> {
 const USB2: Link = Link { speed_mbit: 480, cameras: 1 };
 const USB3: Link = Link { speed_mbit: 5000, cameras: 1 };
 
+/// A camera, the size and rate that are asked of it, for which codec and over what, the mode that is taken, and what is said.
+type Taken = (&'static str, (u32, u32, u32), VideoCodec, Link, &'static str, &'static str);
+
 #[test]
 fn the_mode_that_fits_is_taken_of_real_cameras() {
     use VideoCodec::{H264, Vp8};
-    let table: [(&str, (u32, u32, u32), VideoCodec, Link, &str, &str); 19] = [
+    let table: [Taken; 19] = [
         ("logitech_c920", (1920, 1080, 30), H264, USB2, "video/x-h264,width=1920,height=1080,framerate=30000/1000", ""),
         // 25 is not among its rates: the next higher one, of which the box drops some.
         ("logitech_c920", (1280, 720, 25), H264, USB2, "video/x-h264,width=1280,height=720,framerate=30000/1000", ""),

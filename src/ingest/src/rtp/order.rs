@@ -27,7 +27,7 @@ impl Order {
     /// What the parameter sets say.
     pub fn say(&mut self, depth: Option<u8>) {
         let depth = depth.map_or(self.depth, |depth| usize::from(depth).min(MAX_DEPTH));
-        if !self.proven && self.in_order < UNPROVEN || depth == 0 && !self.proven {
+        if !self.proven && (self.in_order < UNPROVEN || depth == 0) {
             self.depth = depth;
         }
     }

@@ -70,7 +70,7 @@ fn foscam_no_marker_and_no_time() {
 
 fn four_slices(n: u32) -> Vec<Vec<u8>> {
     let mut nals = picture(n, 50);
-    let last = if n % 50 == 0 { I } else { Slice { frame_num: n % 50, order: n % 50 * 2, ..P } };
+    let last = if n.is_multiple_of(50) { I } else { Slice { frame_num: n % 50, order: n % 50 * 2, ..P } };
     nals.extend((1..4).map(|part| Slice { first_mb: part * 220, ..last }.nal()));
     nals
 }
@@ -375,7 +375,7 @@ fn h265_picture(n: u32, kind: u8) -> Vec<Vec<u8>> {
     w = if is_start { w.u(1, 0) } else { w };
     w = w.ue(0);
     for byte in 0..if is_start { 3000 } else { 200 } {
-        w = w.u(8, (n + byte) % 255 | 1);
+        w = w.u(8, ((n + byte) % 255) | 1);
     }
     let slice = w.nal(&[kind << 1, 1]);
     if is_start { vec![VPS.to_vec(), SPS.to_vec(), PPS.to_vec(), slice] } else { vec![slice] }
@@ -399,7 +399,7 @@ fn hikvision_h265() {
     let mut packets = Vec::new();
     // A random access with pictures before it that cannot be decoded at first.
     let kinds = |n: u32| {
-        if n % 50 == 0 {
+        if n.is_multiple_of(50) {
             21
         } else if matches!(n % 50, 1 | 2) {
             9

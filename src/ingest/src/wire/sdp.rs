@@ -166,12 +166,8 @@ fn fixed(number: u8) -> Option<(&'static str, u32, u16)> {
 /// What an attribute says of a line.
 fn apply(line: &mut SdpLine, name: &str, value: &str) {
     match name.to_ascii_lowercase().as_str() {
-        "control" => {
-            // The first one that says something: some name one for each of several ways.
-            if line.control.is_none() {
-                line.control = Some(value.to_owned());
-            }
-        }
+        // The first one that says something: some name one for each of several ways.
+        "control" if line.control.is_none() => line.control = Some(value.to_owned()),
         "rtpmap" => {
             let Some((number, map)) = numbered(value) else { return };
             let Some(of) = payload_type(line, number) else { return };

@@ -152,11 +152,8 @@ impl Splitter {
             } else {
                 match self.begins_message(0) {
                     Some(true) => match self.head_end() {
-                        Some((end, next)) => {
-                            if self.take_head(end, next) {
-                                continue;
-                            }
-                        }
+                        Some((end, next)) if self.take_head(end, next) => continue,
+                        Some(_) => {}
                         None if self.buffer.len() < LONGEST_HEAD && !is_stuck => match self.chain(1, ask) {
                             Some(at) => {
                                 self.skip(at);

@@ -185,7 +185,7 @@ fn bodies_with_wrong_lengths() {
 #[test]
 fn bounded_in_bytes() {
     let mut splitter = Splitter::default();
-    let endless = [b"RTSP/1.0 200 OK\r\n".repeat(1), b"A: b\r\n".repeat(200_000)].concat();
+    let endless = [b"RTSP/1.0 200 OK\r\n".to_vec(), b"A: b\r\n".repeat(200_000)].concat();
     let sdp =
         [b"RTSP/1.0 200 OK\r\nContent-Type: application/sdp\r\n\r\n".to_vec(), b"a=b\r\n".repeat(600_000)].concat();
     for stream in [endless, sdp] {

@@ -142,9 +142,9 @@ fn text_of(codec: &SoundCodec) -> Text<'_> {
 }
 
 fn caps_of(format: &SoundFormat) -> Result<gst::Caps> {
-    let (Ok(rate), Ok(channels)) = (i32::try_from(format.rate_hz), i32::try_from(format.channels)) else {
-        return Err(Error::invalid("the camera names no sane rate of its sound"));
-    };
+    let channels = i32::from(format.channels);
+    let rate = i32::try_from(format.rate_hz)
+        .map_err(|e| Error::invalid("the camera names no sane rate of its sound").with_source(e))?;
     let builder = |name: &str| gst::Caps::builder(name).field("rate", rate).field("channels", channels);
     Ok(match &format.codec {
         SoundCodec::Pcmu => builder("audio/x-mulaw").build(),

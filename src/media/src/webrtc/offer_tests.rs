@@ -13,8 +13,11 @@ const CHROME_CHANNEL: &str = include_str!("fixtures/chromium_datachannel.sdp");
 /// One that bundles all under its data channel, and offers real-time text.
 const CHANNEL_FIRST: &str = include_str!("fixtures/bundled_under_datachannel.sdp");
 
+/// A player, its offer, and what it is answered.
+type Player = (&'static str, &'static str, &'static [&'static str], Option<&'static str>, &'static str);
+
 /// Offers of players, with what becomes of each line, the bundle and the video's format parameters in the answer.
-const PLAYERS: &[(&str, &str, &[&str], Option<&str>, &str)] = &[
+const PLAYERS: &[Player] = &[
     ("chromium", CHROME, &["video 9 sendonly 108 109", "audio 9 sendonly 111"], Some("0 1"), "42e01f"),
     ("firefox", FIREFOX, &["audio 9 sendonly 109", "video 9 sendonly 126 127"], Some("0 1"), "42e01f"),
     (
