@@ -1,18 +1,18 @@
 //! NAL units out of RTP packets: H.264 (RFC 6184) and H.265 (RFC 7798).
 
-use super::nal::{Head, Nal};
 use bytes::{Buf, Bytes};
 use perch_base::time::MonoTime;
 use perch_domain::ingest::PictureCodec;
 
-/// Most bytes and parts of one unit.
+/// Most bytes of one unit.
 const MAX_BYTES: usize = 16 << 20;
-const MAX_PARTS: usize = 1 << 16;
+/// Room for fragments that is kept from unit to unit.
+pub(crate) const KEPT_ROOM: usize = 1 << 20;
 
 /// Who takes the units.
 pub(crate) trait TakeNal {
     /// A unit, with when its first packet came; `stamp` is that of its packet plus what an aggregation says.
-    fn take(&mut self, nal: Nal<'_>, stamp: u32, at: MonoTime);
+    fn take(&mut self, nal: &[u8], stamp: u32, at: MonoTime);
     /// A unit of the picture that is under way is missing or damaged.
     fn damaged(&mut self);
 }
@@ -23,16 +23,16 @@ pub(crate) struct NalPackets {
     h265: bool,
     /// H.265: decoding order numbers stand in the packets (`sprop-max-don-diff` above 0).
     numbered: bool,
-    parts: Vec<Bytes>,
-    fragments: Vec<Bytes>,
-    fragment_bytes: usize,
+    /// Header and fragments of the unit under way. They are copied: a slice of what was read keeps all of it in memory.
+    unit: Vec<u8>,
     open: Option<Open>,
 }
 
 /// A unit that came in part.
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    head: Head,
+    /// Its header, rebuilt; of H.264 the second byte says nothing.
+    head: [u8; 2],
     stamp: u32,
     at: MonoTime,
 }
@@ -40,14 +40,7 @@ struct Open {
 impl NalPackets {
     /// `numbered`: see RFC 7798 7.1 `sprop-max-don-diff`.
     pub fn new(codec: PictureCodec, numbered: bool) -> Self {
-        Self {
-            h265: codec == PictureCodec::H265,
-            numbered,
-            parts: Vec::new(),
-            fragments: Vec::new(),
-            fragment_bytes: 0,
-            open: None,
-        }
+        Self { h265: codec == PictureCodec::H265, numbered, unit: Vec::new(), open: None }
     }
 
     /// Packets are missing: a unit under way is not completed.
@@ -55,7 +48,6 @@ impl NalPackets {
         if self.open.take().is_some() {
             to.damaged();
         }
-        self.fragments.clear();
     }
 
     /// Takes the payload of a packet.
@@ -82,12 +74,12 @@ impl NalPackets {
                 let Some(fragment) = payload.get(1).copied() else { return };
                 // A number of the decoding order stands in the first fragment of this kind.
                 payload.advance(payload.len().min(if kind == 29 { 4 } else { 2 }));
-                let head = Head::one(first & 0xe0 | fragment & 31);
-                self.fragment(fragment, payload, Open { head, stamp, at }, to);
+                let head = [first & 0xe0 | fragment & 31, 0];
+                self.fragment(fragment, &payload, Open { head, stamp, at }, to);
             }
             30 | 31 => {}
             // 0: a byte stream begins with its start code.
-            _ => self.single(payload, stamp, at, to),
+            _ => to.take(&payload, stamp, at),
         }
     }
 
@@ -107,8 +99,8 @@ impl NalPackets {
                 let Some(fragment) = payload.get(2).copied() else { return };
                 let number = if fragment & 0x80 != 0 { number } else { 0 };
                 payload.advance(payload.len().min(3 + number));
-                let head = Head::two([a & 0x81 | (fragment & 0x3f) << 1, b]);
-                self.fragment(fragment, payload, Open { head, stamp, at }, to);
+                let head = [a & 0x81 | (fragment & 0x3f) << 1, b];
+                self.fragment(fragment, &payload, Open { head, stamp, at }, to);
             }
             50 => {
                 // PACI: what it says beside is left out, and the packet it wraps taken (4.4.4).
@@ -126,18 +118,10 @@ impl NalPackets {
             51.. => {}
             _ if self.numbered => {
                 payload.advance(payload.len().min(4));
-                self.parts.push(payload);
-                to.take(Nal { head: Head::two([a, b]), parts: &mut self.parts }, stamp, at);
-                self.parts.clear();
+                to.take(&[&[a, b], &payload[..]].concat(), stamp, at);
             }
-            _ => self.single(payload, stamp, at, to),
+            _ => to.take(&payload, stamp, at),
         }
-    }
-
-    fn single(&mut self, nal: Bytes, stamp: u32, at: MonoTime, to: &mut impl TakeNal) {
-        self.parts.clear();
-        self.parts.push(nal);
-        to.take(Nal { head: Head::default(), parts: &mut self.parts }, stamp, at);
     }
 
     /// Units with their sizes before them.
@@ -155,7 +139,7 @@ impl NalPackets {
             }
             let nal = rest.split_to(size);
             if !nal.is_empty() {
-                self.single(nal, stamp, at, to);
+                to.take(&nal, stamp, at);
             }
         }
     }
@@ -171,17 +155,17 @@ impl NalPackets {
             }
             let nal = rest.split_to(size);
             if !nal.is_empty() {
-                self.single(nal, stamp.wrapping_add(later), at, to);
+                to.take(&nal, stamp.wrapping_add(later), at);
             }
         }
     }
 
     /// A fragment. Cameras forget the end bit; where nothing is missing, what follows says as much.
-    fn fragment(&mut self, flags: u8, data: Bytes, this: Open, to: &mut impl TakeNal) {
+    fn fragment(&mut self, flags: u8, data: &[u8], this: Open, to: &mut impl TakeNal) {
         if flags & 0x80 != 0 {
             self.end_open(to);
-            self.fragments.clear();
-            self.fragment_bytes = 0;
+            self.unit.clear();
+            self.unit.extend_from_slice(if self.h265 { &this.head } else { &this.head[..1] });
             self.open = Some(this);
         }
         let Some(open) = self.open else { return to.damaged() };
@@ -190,19 +174,20 @@ impl NalPackets {
             self.end_open(to);
             return to.damaged();
         }
-        self.fragment_bytes += data.len();
-        self.fragments.push(data);
-        if self.fragment_bytes > MAX_BYTES || self.fragments.len() > MAX_PARTS {
-            self.lost(to);
-        } else if flags & 0x40 != 0 {
+        if self.unit.len() + data.len() > MAX_BYTES {
+            return self.lost(to);
+        }
+        self.unit.extend_from_slice(data);
+        if flags & 0x40 != 0 {
             self.end_open(to);
         }
     }
 
     fn end_open(&mut self, to: &mut impl TakeNal) {
         if let Some(open) = self.open.take() {
-            to.take(Nal { head: open.head, parts: &mut self.fragments }, open.stamp, open.at);
-            self.fragments.clear();
+            to.take(&self.unit, open.stamp, open.at);
+            self.unit.clear();
+            self.unit.shrink_to(KEPT_ROOM);
         }
     }
 }

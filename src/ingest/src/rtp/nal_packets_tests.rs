@@ -8,8 +8,8 @@ use proptest::prelude::*;
 struct Taken(Vec<String>);
 
 impl TakeNal for Taken {
-    fn take(&mut self, nal: Nal<'_>, stamp: u32, at: MonoTime) {
-        let hex: String = nal.to_vec().iter().map(|b| format!("{b:02x}")).collect();
+    fn take(&mut self, nal: &[u8], stamp: u32, at: MonoTime) {
+        let hex: String = nal.iter().map(|b| format!("{b:02x}")).collect();
         self.0.push(format!("{hex}@{stamp}/{}", at.0));
     }
 

@@ -22,6 +22,11 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
+    /// Bytes of payload and extension.
+    pub fn len(&self) -> usize {
+        self.payload.len() + self.extension.as_ref().map_or(0, |(_, content)| content.len())
+    }
+
     /// Splits a packet. `None` where it is none of version 2, or ends before its header does. Padding that cannot be is left.
     pub fn parse(packet: Bytes) -> Option<Self> {
         let head: [u8; 12] = packet.get(..12)?.try_into().ok()?;

@@ -2,6 +2,7 @@
 //! anew is followed. What `RTP-Info` says of the first packet is not asked: cameras get it wrong.
 
 use super::packet::Packet;
+use bytes::Bytes;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -197,7 +198,7 @@ impl Reorder {
         self.hand_on(at, packet, counts);
     }
 
-    fn hold(&mut self, at: MonoTime, packet: Packet, next: u16) {
+    fn hold(&mut self, at: MonoTime, mut packet: Packet, next: u16) {
         let ahead = |p: &Packet| p.sequence.wrapping_sub(next);
         let place = self.held.partition_point(|(p, _)| ahead(p) < ahead(&packet));
         if self.held.get(place).is_some_and(|(p, _)| p.sequence == packet.sequence) {
@@ -206,7 +207,10 @@ impl Reorder {
         if self.held.is_empty() {
             self.waiting_since = at;
         }
-        self.held_bytes += packet.payload.len();
+        // A copy: a slice of what was read would keep all of it in memory.
+        packet.payload = Bytes::copy_from_slice(&packet.payload);
+        packet.extension = packet.extension.map(|(profile, content)| (profile, Bytes::copy_from_slice(&content)));
+        self.held_bytes += packet.len();
         self.held.insert(place, (packet, at));
         while self.held.len() > MAX_HELD || self.held_bytes > MAX_HELD_BYTES {
             self.skip_gap();
@@ -239,7 +243,7 @@ impl Reorder {
 
     fn take_first(&mut self, lost: bool) {
         if let Some((packet, at)) = self.held.pop_front() {
-            self.held_bytes -= packet.payload.len();
+            self.held_bytes -= packet.len();
             self.hand_on(at, packet, lost);
         }
     }

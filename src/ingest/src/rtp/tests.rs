@@ -472,3 +472,64 @@ fn sound_beside_pictures_grows_and_is_said() {
     let report = tracks.receiver_report(MonoTime(20_000_000), 1);
     assert_eq!((report[1], &report[8..12]), (201, &0x3344u32.to_be_bytes()[..]));
 }
+
+/// Sets, and a byte stream of so many starts of a few bytes each.
+fn tiny_starts(count: u32) -> Vec<u8> {
+    let mut stream = vec![0x65];
+    for n in 0..count {
+        stream.extend([0, 0, 0, 1]);
+        stream.extend(Slice { frame_num: 0, order: n % 8, bytes: 0, ..I }.nal());
+    }
+    stream
+}
+
+#[test]
+fn hostile_unit_of_very_many_pictures() {
+    let mut sender = VIDEO;
+    let mut sets = vec![sps(0, 40, 22, false, None)];
+    // As many bytes of sets as are taken.
+    sets.extend((0..200).map(|id| [pps(id, 0), vec![0x55; 70]].concat()));
+    let mut packets: Vec<Came> = sender.unit(&sets, 0).into_iter().map(|packet| (0, packet)).collect();
+    packets.extend(sender.nal(&tiny_starts(200_000), 3600, true).into_iter().map(|packet| (0, packet)));
+    // One packet that gathers thousands.
+    let tiny = Slice { bytes: 0, ..I }.nal();
+    let one: Vec<u8> = [&(tiny.len() as u16).to_be_bytes(), &tiny[..]].concat();
+    packets.push((1, sender.packet(&[vec![0x78], one.repeat(6_000)].concat(), 7200, true)));
+    // What is well afterwards comes again.
+    for n in 0..50 {
+        packets.extend(
+            sender.unit(&picture(n, 50), 90_000 + n * 3600).into_iter().map(|p| (1_000_000 + i64::from(n) * 40_000, p)),
+        );
+    }
+    let (_, intake) = take(&h264_line(), true, &packets);
+    let notices: Vec<_> = intake.iter().filter(|intake| matches!(intake, Intake::Notice(_))).collect();
+    assert!(notices.len() == 1 && format!("{notices:?}").contains("pictures a second"), "{notices:?}");
+    let got = pictures(intake);
+    let bytes: usize = got.iter().map(|picture| picture.data.len()).sum();
+    assert!(got.len() < 1_100 && bytes < 24 << 20, "{} pictures, {bytes} bytes", got.len());
+    check(&got);
+    assert!(got.len() > 950 && even(&got[got.len() - 49..]));
+}
+
+#[test]
+fn hostile_fragments_that_hold_on_to_what_was_read() {
+    for (line, ordered) in
+        [(h264_line(), true), (h264_line(), false), (line(LineKind::Audio, 96, "PCMA", 8_000, 1, &[]), true)]
+    {
+        let (mut tracks, _) = Tracks::new(&[line], ordered);
+        let (mut sender, mut out, mut blocks) = (VIDEO, Vec::new(), Vec::new());
+        for n in 0..3_000u32 {
+            let flags = if n == 0 { 0x85 } else { 5 };
+            let packet = sender.packet(&[0x7c, flags, 7], 0, false);
+            // As read in one piece with much else.
+            let block: Bytes = [&packet[..], &[0; 4_000]].concat().into();
+            // Over UDP, every other one is missing.
+            if ordered || n % 2 == 0 {
+                tracks.rtp(MonoTime(i64::from(n)), 0, block.slice(..packet.len()), &mut out);
+            }
+            blocks.push(block);
+        }
+        let held = blocks.iter().filter(|block| !block.is_unique()).count();
+        assert!(held <= 2, "{held} blocks");
+    }
+}

@@ -257,6 +257,7 @@ fn sentence(trouble: Trouble) -> String {
             "the camera sends more parameter sets than can be kept: restart it or update its firmware".into()
         }
         Trouble::TooLarge => "a picture of more than 16 MiB was left out: lower the camera's bit rate".into(),
+        Trouble::TooMany => "the camera sends more than 500 pictures a second, some were left out: lower its frame rate".into(),
         Trouble::NoSets => {
             "the camera sends no parameter sets (SPS, PPS), so its pictures cannot be decoded: restart it or update its firmware".into()
         }
@@ -317,7 +318,8 @@ fn take_sound(
     for frame in frames.drain(..) {
         let moment = times.stamp(packet.stamp.wrapping_add(frame.later_ticks), at);
         out.push(Intake::Sound(Sound {
-            data: frame.data,
+            // A copy: a slice of what was read would keep all of it in memory.
+            data: Bytes::copy_from_slice(&frame.data),
             heard: moment.at,
             lasts: frame.lasts,
             break_before: std::mem::take(broken) || moment.jumped,

@@ -1,8 +1,8 @@
 //! NAL units to access units: which belong together, at which decoding can start, and what is whole. A unit without a slice is joined
 //! to the picture that follows; nothing is handed on without one.
 
-use super::nal::{Head, Nal};
-use super::nal_packets::TakeNal;
+use super::nal::split;
+use super::nal_packets::{KEPT_ROOM, TakeNal};
 use super::sets::{Refused, Sequence, Sets};
 use super::starts::{Clues, Starts};
 use bytes::Bytes;
@@ -12,14 +12,22 @@ use perch_domain::{h264, h265};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Most bytes and parts of one access unit, and bytes of what stands before its slices.
-pub(crate) const MAX_BYTES: usize = 16 << 20;
-const MAX_PARTS: usize = 1 << 17;
+/// Most bytes of one access unit, and of what stands before its slices.
+const MAX_BYTES: usize = 16 << 20;
 const MAX_PREFIX_BYTES: usize = 64 << 10;
+/// Most bytes that are looked at of a unit's head.
+const PEEK: usize = 64;
+/// Most pictures at once, as where a camera begins with what it kept or a network stood still, and how much later each one more may
+/// come: one packet can hold thousands, and each that is a start is handed on with all its sets.
+const MOST_AT_ONCE: u32 = 1000;
+const LEAST_SPACING: Duration = Duration::from_millis(2);
 /// How long after its last packet a picture that may be whole is waited for: its end was marked; it has as many slices as usual; else.
 const WAIT_MARKED: Duration = Duration::from_millis(150);
 const WAIT_USUAL: Duration = Duration::from_millis(400);
 const WAIT_ELSE: Duration = Duration::from_secs(2);
+/// Troubles that are kept until somebody asks.
+const MOST_TROUBLES: usize = 8;
+const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
 /// So many pictures without their sets, one of them a start: they are not sent.
 const LACKING_SETS: u32 = 50;
@@ -54,6 +62,8 @@ pub(crate) enum Trouble {
     TooManySets,
     /// A picture of more than [`MAX_BYTES`].
     TooLarge,
+    /// More pictures than one in [`LEAST_SPACING`].
+    TooMany,
     /// Slices name parameter sets that never came.
     NoSets,
     /// Pictures for a long time, and none of them a start.
@@ -71,19 +81,11 @@ enum Marker {
     Lies,
 }
 
-/// One NAL unit of the picture that is gathered: its header where it was rebuilt, and how many of the parts are its.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    head: Head,
-    parts: usize,
-}
-
 /// The picture that is gathered.
 #[derive(Debug, Default)]
 struct Gathering {
-    pieces: Vec<Piece>,
-    parts: Vec<Bytes>,
-    bytes: usize,
+    /// Annex B.
+    data: Vec<u8>,
     slices: usize,
     stamp: u32,
     at: MonoTime,
@@ -117,11 +119,33 @@ pub(crate) struct Units {
     start_lacks_sets: bool,
     /// Whether a picture came that was not handed on because none came yet that decoding can start at.
     awaits: bool,
+    pace: Pace,
     /// Whether sets came that are not taken.
     refused: bool,
     out: VecDeque<Unit>,
     troubles: Vec<Trouble>,
     set_scratch: Vec<Bytes>,
+}
+
+/// How many more pictures may come.
+#[derive(Debug)]
+struct Pace {
+    left: u32,
+    earned_at: MonoTime,
+}
+
+impl Pace {
+    /// Whether a picture may come now; counts it.
+    fn allows(&mut self, at: MonoTime) -> bool {
+        let earned = at.since(self.earned_at).as_millis() / LEAST_SPACING.as_millis();
+        if earned > 0 {
+            self.left = u32::try_from(earned).map_or(MOST_AT_ONCE, |n| n.saturating_add(self.left).min(MOST_AT_ONCE));
+            self.earned_at = at;
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
 }
 
 /// What a NAL unit is here.
@@ -164,6 +188,7 @@ impl Units {
             missing_sets: 0,
             start_lacks_sets: false,
             awaits: false,
+            pace: Pace { left: MOST_AT_ONCE, earned_at: MonoTime::default() },
             refused: false,
             out: VecDeque::new(),
             troubles: Vec::new(),
@@ -254,7 +279,7 @@ impl Units {
     fn keep_set(&mut self, nal: Vec<u8>) {
         match self.sets.keep(nal) {
             Ok(()) | Err(Refused::Damaged) => {}
-            Err(refused) if self.troubles.len() < 8 => {
+            Err(refused) if self.troubles.len() < MOST_TROUBLES => {
                 self.refused = true;
                 self.troubles.push(match refused {
                     Refused::Size(width, height) => Trouble::Size(width, height),
@@ -326,7 +351,7 @@ impl Units {
         }
     }
 
-    fn take_slice(&mut self, nal: Nal<'_>, slice: &Slice, stamp: u32, at: MonoTime) {
+    fn take_slice(&mut self, nal: &[u8], slice: &Slice, stamp: u32, at: MonoTime) {
         if self.now.slices > 0 && !self.is_of_this_picture(slice, stamp) {
             if self.now.marked && slice.is_first && self.marker == Marker::Untried {
                 self.marker = Marker::Ends;
@@ -377,24 +402,20 @@ impl Units {
         }
     }
 
-    fn add(&mut self, nal: Nal<'_>, at: MonoTime) {
-        let len = nal.len();
+    fn add(&mut self, nal: &[u8], at: MonoTime) {
         self.now.last_at = at.max(self.now.last_at);
-        let has_room = self.now.bytes + len <= MAX_BYTES && self.now.parts.len() + nal.parts.len() <= MAX_PARTS;
+        let has_room = self.now.data.len() + START_CODE.len() + nal.len() <= MAX_BYTES;
         if !has_room && !self.now.damaged {
             self.troubles.push(Trouble::TooLarge);
         }
         self.now.damaged |= !has_room;
         if self.now.damaged {
             // It will not be handed on.
-            self.now.pieces.clear();
-            self.now.parts.clear();
-            nal.parts.clear();
+            self.now.data.clear();
             return;
         }
-        self.now.bytes += 4 + len;
-        self.now.pieces.push(Piece { head: nal.head, parts: nal.parts.len() });
-        self.now.parts.append(nal.parts);
+        self.now.data.extend_from_slice(&START_CODE);
+        self.now.data.extend_from_slice(nal);
     }
 
     /// Ends the picture that is gathered, if it has a slice.
@@ -410,9 +431,9 @@ impl Units {
             self.hand_on(&now);
         }
         // The room is used again.
-        (self.now.pieces, self.now.parts) = (now.pieces, now.parts);
-        self.now.pieces.clear();
-        self.now.parts.clear();
+        self.now.data = now.data;
+        self.now.data.clear();
+        self.now.data.shrink_to(KEPT_ROOM);
     }
 
     fn learn_slices(&mut self, slices: usize) {
@@ -424,6 +445,13 @@ impl Units {
 
     fn hand_on(&mut self, now: &Gathering) {
         self.learn_slices(now.slices);
+        if !self.pace.allows(now.at) {
+            self.broken = true;
+            if self.troubles.len() < MOST_TROUBLES {
+                self.troubles.push(Trouble::TooMany);
+            }
+            return;
+        }
         let sequence = now.pps.and_then(|pps| self.sets.sequence(pps)).map(|(id, sequence)| (id, *sequence));
         let same = |pps: &u8| self.sets.sequence(*pps).map(|(id, _)| id) == sequence.map(|(id, _)| id);
         let Some((id, sequence)) = sequence.filter(|_| now.other_pps.iter().all(same)) else {
@@ -442,23 +470,14 @@ impl Units {
         }
         let mut sets = std::mem::take(&mut self.set_scratch);
         self.sets.before(id, verdict.is_start, &mut sets);
-        let set_bytes: usize = sets.iter().map(|set| 4 + set.len()).sum();
-        let mut data = Vec::with_capacity(set_bytes + now.bytes);
+        let set_bytes: usize = sets.iter().map(|set| START_CODE.len() + set.len()).sum();
+        let mut data = Vec::with_capacity(set_bytes + now.data.len());
         for set in sets.drain(..) {
-            data.extend_from_slice(&[0, 0, 0, 1]);
+            data.extend_from_slice(&START_CODE);
             data.extend_from_slice(&set);
         }
         self.set_scratch = sets;
-        let mut parts = now.parts.iter();
-        for piece in &now.pieces {
-            data.extend_from_slice(&[0, 0, 0, 1]);
-            let head = data.len();
-            data.extend_from_slice(piece.head.as_slice());
-            parts.by_ref().take(piece.parts).for_each(|part| data.extend_from_slice(part));
-            while data.len() > head + 1 && data.last() == Some(&0) {
-                data.pop();
-            }
-        }
+        data.extend_from_slice(&now.data);
         self.out.push_back(Unit {
             data: data.into(),
             stamp: now.stamp,
@@ -493,15 +512,8 @@ impl Units {
 }
 
 impl TakeNal for Units {
-    fn take(&mut self, mut nal: Nal<'_>, stamp: u32, at: MonoTime) {
-        if let Some(split) = nal.split() {
-            for piece in split {
-                let parts = &mut vec![piece];
-                self.take_one(Nal { head: Head::default(), parts }, stamp, at);
-            }
-        } else {
-            self.take_one(nal, stamp, at);
-        }
+    fn take(&mut self, nal: &[u8], stamp: u32, at: MonoTime) {
+        split(nal).for_each(|nal| self.take_one(nal, stamp, at));
     }
 
     fn damaged(&mut self) {
@@ -512,9 +524,8 @@ impl TakeNal for Units {
 }
 
 impl Units {
-    fn take_one(&mut self, nal: Nal<'_>, stamp: u32, at: MonoTime) {
-        let (bytes, len) = nal.peek();
-        let role = self.role(&bytes[..len]);
+    fn take_one(&mut self, nal: &[u8], stamp: u32, at: MonoTime) {
+        let role = self.role(nal.get(..PEEK).unwrap_or(nal));
         let begins = matches!(role, Role::Set | Role::Prefix(_) | Role::Delimiter);
         if begins && self.now.slices > 0 {
             if self.now.marked && self.marker == Marker::Untried {
@@ -533,7 +544,7 @@ impl Units {
                 if let Some(count) = recovery {
                     self.now.clues.recovery = Some(count);
                 }
-                if self.now.bytes + nal.len() <= MAX_PREFIX_BYTES && nal.len() > 2 {
+                if self.now.data.len() + nal.len() <= MAX_PREFIX_BYTES && nal.len() > 2 {
                     self.add(nal, at);
                 }
             }
