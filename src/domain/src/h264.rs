@@ -20,6 +20,9 @@ pub const AUD: u8 = 9;
 /// Filler data.
 pub const FILLER: u8 = 12;
 
+/// A slice that may refer to pictures shown after it (`slice_type` modulo 5, table 7-6).
+pub const B_SLICE: u8 = 1;
+
 /// The kind of a NAL unit; 0 for an empty one.
 pub fn kind(nal: &[u8]) -> u8 {
     nal.first().map_or(0, |b| b & 0x1f)

@@ -8,6 +8,8 @@ const MAX_DEPTH: usize = 16;
 const MOST_OVERTAKEN_US: i64 = 2_000_000;
 /// After so many pictures in order, what is said of a reordering is not believed.
 const UNPROVEN: u32 = 60;
+/// So many pictures, twice, in which none was overtaken by as many as before: fewer are enough.
+const FORGOTTEN: u32 = 300;
 
 /// Gives each picture a time of decoding: grows strictly, and is never later than when the picture is shown.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,9 @@ pub(crate) struct Order {
     /// Whether one was seen out of order.
     proven: bool,
     in_order: u32,
+    /// Pictures since the depth was looked at, and how far one was overtaken among them and among those before.
+    looked_at: u32,
+    deepest: [usize; 2],
     /// Times of the last `depth + 1` pictures, in order.
     window: Vec<i64>,
     /// Times of the last pictures as they came.
@@ -37,17 +42,36 @@ impl Order {
         self.depth > 0
     }
 
+    /// Takes back a depth that is not seen any more: one clock that was set back is not the order of all pictures to come.
+    fn forget(&mut self, overtaken: usize) {
+        let [now, before] = &mut self.deepest;
+        *now = (*now).max(overtaken.min(MAX_DEPTH));
+        self.looked_at += 1;
+        if self.looked_at < FORGOTTEN {
+            return;
+        }
+        self.looked_at = 0;
+        let deepest = (*now).max(std::mem::replace(before, *now));
+        *now = 0;
+        if self.proven {
+            self.depth = self.depth.min(deepest);
+            self.proven = deepest > 0;
+        }
+    }
+
     /// Times do not go on.
     pub fn restart(&mut self) {
         self.window.clear();
         self.last.clear();
     }
 
-    /// When a picture that comes next is shown and decoded. `spacing_us`: usual time from picture to picture.
-    pub fn next(&mut self, shown: MonoTime, spacing_us: i64) -> (MonoTime, MonoTime) {
+    /// When a picture that comes next is shown and decoded. `spacing_us`: usual time from picture to picture; `may`: whether one that
+    /// is shown before earlier ones proves anything.
+    pub fn next(&mut self, shown: MonoTime, spacing_us: i64, may: bool) -> (MonoTime, MonoTime) {
         let mut shown = shown.0;
-        let overtaken =
-            self.last.iter().filter(|earlier| (1..MOST_OVERTAKEN_US).contains(&(**earlier - shown))).count();
+        let is_overtaken = |earlier: &&i64| may && (1..MOST_OVERTAKEN_US).contains(&(**earlier - shown));
+        let overtaken = self.last.iter().filter(is_overtaken).count();
+        self.forget(overtaken);
         if overtaken > 0 {
             self.proven = true;
             self.depth = self.depth.max(overtaken.min(MAX_DEPTH));
@@ -86,7 +110,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn run(order: &mut Order, frames: &[i64]) -> Vec<(i64, i64)> {
-        let next = |frame: &i64| order.next(MonoTime(1_000_000 + frame * 40_000), 40_000);
+        let next = |frame: &i64| order.next(MonoTime(1_000_000 + frame * 40_000), 40_000, true);
         frames
             .iter()
             .map(next)
@@ -133,6 +157,30 @@ mod tests {
         assert!(!order.reorders(), "nor believed when it is said again");
     }
 
+    #[test]
+    fn a_depth_that_is_not_seen_any_more_is_forgotten() {
+        let mut order = Order::default();
+        // B-frames; then the camera's clock goes back by ten pictures, once.
+        let b_frames = |n: i64| n / 3 * 3 + [0, 2, 1][n as usize % 3];
+        let mut frames: Vec<i64> = (0..300).map(b_frames).collect();
+        frames.extend((0..1500).map(|n| 290 + b_frames(n)));
+        let got = run(&mut order, &frames);
+        assert!(order.depth == 1 && order.proven, "{}", order.depth);
+        assert!(got[1700..].iter().all(|(shown, decoded)| shown - decoded <= 2));
+        // And none any more.
+        let got = run(&mut order, &(2000..2700).collect::<Vec<_>>());
+        assert!(!order.reorders() && got[650..].iter().all(|(shown, decoded)| shown == decoded));
+    }
+
+    #[test]
+    fn what_cannot_be_out_of_order_proves_nothing() {
+        let mut order = Order::default();
+        for time in [0, 40_000, 80_000, 30_000, 120_000, 160_000] {
+            order.next(MonoTime(time), 40_000, false);
+        }
+        assert!(!order.reorders());
+    }
+
     proptest! {
         #[test]
         fn decoding_goes_on_and_is_never_late(times in proptest::collection::vec(0i64..10_000_000, 1..200), said in 0u8..20) {
@@ -140,7 +188,7 @@ mod tests {
             order.say(Some(said));
             let mut before = i64::MIN;
             for time in times {
-                let (shown, decoded) = order.next(MonoTime(time), 40_000);
+                let (shown, decoded) = order.next(MonoTime(time), 40_000, true);
                 prop_assert!(decoded.0 > before && decoded <= shown);
                 prop_assert!(order.window.len() <= MAX_DEPTH + 1 && order.last.len() <= MAX_DEPTH);
                 before = decoded.0;

@@ -533,3 +533,16 @@ fn hostile_fragments_that_hold_on_to_what_was_read() {
         assert!(held <= 2, "{held} blocks");
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_is_not_taken_for_b_frames() {
+    // Main profile without a word of reordering; the camera's clock goes back by less than a second, twice.
+    let got = camera(600, |sender, n, stamp| {
+        let back = [0, 45_000, 63_000][n as usize / 200];
+        sender.unit(&picture(n, 50), 900_000 + stamp - back)
+    });
+    assert_eq!(got.len(), 600);
+    assert!(got.iter().all(|picture| picture.shown == picture.decoded && !picture.break_before));
+    let steps: Vec<i64> = got.windows(2).map(|pair| pair[1].shown.micros_since(pair[0].shown)).collect();
+    assert!(steps.iter().all(|step| (30_000..50_000).contains(step)), "{steps:?}");
+}

@@ -219,9 +219,9 @@ impl Nals {
             if unit.start {
                 self.order.say(unit.reorder);
             }
-            times.set_reorders(self.order.reorders(), unit.reorder != Some(0));
+            times.set_reorders(self.order.reorders(), unit.may_reorder);
             let moment = times.stamp(unit.stamp, unit.at);
-            let (shown, decoded) = self.order.next(moment.at, times.spacing_us());
+            let (shown, decoded) = self.order.next(moment.at, times.spacing_us(), unit.may_reorder);
             out.push(Intake::Picture(Picture {
                 data: unit.data,
                 shown,

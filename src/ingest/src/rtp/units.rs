@@ -51,6 +51,8 @@ pub(crate) struct Unit {
     pub shape: Shape,
     /// How many pictures may come before one that is shown before them, where it is said.
     pub reorder: Option<u8>,
+    /// Whether time stamps that go back can be those of pictures out of order.
+    pub may_reorder: bool,
 }
 
 /// What people should know.
@@ -94,6 +96,7 @@ struct Gathering {
     second_field: bool,
     pps: Option<u8>,
     other_pps: Vec<u8>,
+    has_b: bool,
     clues: Clues,
     skipped_leading: bool,
     marked: bool,
@@ -114,6 +117,8 @@ pub(crate) struct Units {
     starts: Starts,
     broken: bool,
     new_source: bool,
+    /// Whether B slices were seen.
+    has_b: bool,
     missing_sets: u32,
     /// Whether one of them was such as cameras send sets before.
     start_lacks_sets: bool,
@@ -166,6 +171,7 @@ struct Slice {
     is_first: bool,
     pps: u8,
     is_intra: bool,
+    is_b: bool,
     refresh: bool,
     is_skipped_leading: bool,
     id: Option<h264::PictureId>,
@@ -185,6 +191,7 @@ impl Units {
             starts: Starts::new(codec),
             broken: false,
             new_source: false,
+            has_b: false,
             missing_sets: 0,
             start_lacks_sets: false,
             awaits: false,
@@ -241,6 +248,7 @@ impl Units {
         self.lost();
         self.finish();
         self.new_source = true;
+        self.has_b = false;
         self.ended = None;
         self.marker = Marker::Untried;
     }
@@ -313,6 +321,7 @@ impl Units {
                     is_first: head.first_mb == 0,
                     pps: head.pps,
                     is_intra: head.is_intra(),
+                    is_b: head.kind == h264::B_SLICE,
                     refresh: kind == h264::IDR,
                     is_skipped_leading: false,
                     id,
@@ -338,6 +347,7 @@ impl Units {
                     is_first: head.is_first,
                     pps: head.pps,
                     is_intra: h265::is_random_access(kind),
+                    is_b: false,
                     refresh: h265::is_random_access(kind),
                     is_skipped_leading: matches!(kind, h265::RASL_N | h265::RASL_R),
                     id: None,
@@ -384,6 +394,7 @@ impl Units {
         self.now.marked &= !second;
         self.now.id = self.now.id.or(slice.id);
         self.now.clues.refresh |= slice.refresh;
+        self.now.has_b |= slice.is_b;
         self.now.skipped_leading |= slice.is_skipped_leading;
         self.now.slices += 1;
         self.add(nal, at);
@@ -424,6 +435,7 @@ impl Units {
             return;
         }
         let now = std::mem::take(&mut self.now);
+        self.has_b |= now.has_b;
         self.ended = Some((now.stamp, now.id));
         if now.damaged {
             self.broken = true;
@@ -434,6 +446,12 @@ impl Units {
         self.now.data = now.data;
         self.now.data.clear();
         self.now.data.shrink_to(KEPT_ROOM);
+    }
+
+    /// H.264 puts pictures out of order for B slices; its sets may say nothing of it, or that it could. H.265 says it in each SPS, and
+    /// its B slices need not be out of order.
+    fn may_reorder(&self, sequence: &Sequence) -> bool {
+        sequence.reorder() != Some(0) && (self.has_b || self.codec == PictureCodec::H265)
     }
 
     fn learn_slices(&mut self, slices: usize) {
@@ -487,6 +505,7 @@ impl Units {
             new_source: std::mem::take(&mut self.new_source),
             shape: sequence.shape(),
             reorder: sequence.reorder(),
+            may_reorder: self.may_reorder(&sequence),
         });
     }
 }
