@@ -8,8 +8,13 @@ use bytes::{Buf, Bytes, BytesMut};
 const LONGEST_HEAD: usize = 32 * 1024;
 /// Bytes of a body that are taken.
 const LONGEST_BODY: usize = 1024 * 1024;
-/// Bytes of a first line that are waited for.
+/// Bytes of a first line that are waited for, and of a method.
 const LONGEST_START: usize = 4 * 1024;
+const LONGEST_METHOD: usize = 20;
+/// Bytes behind which it is seen whether an answer's first line has a status.
+const LONGEST_STATUS: usize = 24;
+/// Bytes at the end of which it cannot be said yet whether a head ends there.
+const HEAD_END: usize = 8;
 /// Channel, length.
 const FRAME_HEAD: usize = 4;
 /// Bytes of a packet that are looked at: an RTP header (RFC 3550 5.1).
@@ -52,7 +57,15 @@ enum Body {
     /// So many bytes.
     Length(usize),
     /// What is no line of an SDP: its length was not said.
-    Lines,
+    Lines(Lines),
+}
+
+/// How far the lines of an SDP were looked at.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lines {
+    /// Bytes of whole lines, and bytes in which the end of the next one was looked for.
+    whole: usize,
+    searched: usize,
 }
 
 /// What stands at a place.
@@ -71,6 +84,10 @@ pub(crate) struct Splitter {
     buffer: BytesMut,
     /// A head whose body is awaited.
     head: Option<(Message, Body)>,
+    /// So many bytes from the front on were searched: no head ends there, and no two packets follow each other. They are not searched
+    /// again, however often something that may begin there turns out to be none.
+    headless: usize,
+    chainless: usize,
     /// Foreign bytes were met: a packet must look good to be believed.
     is_lost: bool,
     /// Bytes that belong to nothing, and times they were met.
@@ -98,7 +115,7 @@ impl Splitter {
 
     /// Whether that body's end is only found by what follows, or by silence.
     pub fn is_open_ended(&self) -> bool {
-        matches!(self.head, Some((_, Body::Lines)))
+        matches!(self.head, Some((_, Body::Lines(_))))
     }
 
     /// Foreign bytes so far, and how many times some were met.
@@ -108,7 +125,7 @@ impl Splitter {
 
     /// Forgets everything: a new connection.
     pub fn clear(&mut self) {
-        self.buffer.clear();
+        self.advance(self.buffer.len());
         self.head = None;
         self.is_lost = false;
     }
@@ -136,13 +153,13 @@ impl Splitter {
                 return self.body(ask).map(Piece::Message);
             }
             let breaks = self.buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-            self.buffer.advance(breaks);
+            self.advance(breaks);
             let first = *self.buffer.first()?;
             if first == b'$' {
                 match self.frame(ask, is_stuck) {
                     Frame::Whole(channel, length) => {
                         self.is_lost = false;
-                        self.buffer.advance(FRAME_HEAD);
+                        self.advance(FRAME_HEAD);
                         let data = self.take_bytes(length);
                         return Some(Piece::Packet { channel, data });
                     }
@@ -154,13 +171,15 @@ impl Splitter {
                     Some(true) => match self.head_end() {
                         Some((end, next)) if self.take_head(end, next) => continue,
                         Some(_) => {}
-                        None if self.buffer.len() < LONGEST_HEAD && !is_stuck => match self.chain(1, ask) {
-                            Some(at) => {
-                                self.skip(at);
-                                continue;
+                        None if self.buffer.len() < LONGEST_HEAD && !is_stuck => {
+                            match self.chain(LONGEST_HEAD, false, ask) {
+                                Some(at) => {
+                                    self.skip(at);
+                                    continue;
+                                }
+                                None => return None,
                             }
-                            None => return None,
-                        },
+                        }
                         None => {}
                     },
                     None if !is_stuck => return None,
@@ -192,7 +211,7 @@ impl Splitter {
                 if self.is_lost && !is_good {
                     return Frame::Bad;
                 }
-                if let Some(at) = self.chain(1, ask) {
+                if let Some(at) = self.chain(whole, is_stuck, ask) {
                     self.skip(at);
                     return self.frame(ask, false);
                 }
@@ -205,7 +224,7 @@ impl Splitter {
         if ends_well && (is_good || !self.is_lost) {
             return Frame::Whole(channel, length);
         }
-        if let Some(at) = self.chain(1, ask).filter(|at| *at < whole) {
+        if let Some(at) = self.chain(whole, false, ask) {
             // The packet was cut short, or its head was none: others begin inside.
             self.skip(at);
             return self.frame(ask, false);
@@ -249,19 +268,32 @@ impl Splitter {
         }
     }
 
-    /// The first place from `from` on where two packets that belong here follow each other, or one ends with the buffer.
-    fn chain(&self, from: usize, ask: &Ask<'_>) -> Option<usize> {
-        let mut at = from;
-        loop {
-            at += self.buffer.get(at..)?.iter().position(|b| *b == b'$')?;
-            if let Look::Frame(whole) = self.look(at, ask) {
-                let end = at + whole;
-                if end == self.buffer.len() || end < self.buffer.len() && !matches!(self.look(end, ask), Look::No) {
-                    return Some(at);
-                }
+    /// The first place behind the front and before `until` where two packets that belong here follow each other, or one ends with the
+    /// buffer. A packet that is not whole yet is waited for: what stands behind it is looked at `through` it only.
+    fn chain(&mut self, until: usize, through: bool, ask: &Ask<'_>) -> Option<usize> {
+        let until = until.min(self.buffer.len());
+        let mut at = self.chainless.max(1);
+        while at < until {
+            at += self.buffer.get(at..until)?.iter().position(|b| *b == b'$').unwrap_or(until - at);
+            if at == until {
+                break;
+            }
+            let is_open = match self.look(at, ask) {
+                Look::Frame(whole) if at + whole > self.buffer.len() => true,
+                Look::Frame(whole) if at + whole == self.buffer.len() => return Some(at),
+                Look::Frame(whole) if !matches!(self.look(at + whole, ask), Look::No) => return Some(at),
+                Look::Frame(_) | Look::No => false,
+                Look::Short => true,
+            };
+            if is_open && !through {
+                break;
             }
             at += 1;
         }
+        if !through {
+            self.chainless = self.chainless.max(at);
+        }
+        None
     }
 
     /// Goes on behind foreign bytes, to what may begin something. False: nothing in the buffer does.
@@ -271,7 +303,7 @@ impl Splitter {
             let may = match self.buffer.get(at) {
                 Some(b'$') => !matches!(self.look(at, ask), Look::No),
                 // A message stands at the beginning of a line, or behind something foreign that ends in none.
-                Some(b'R' | b'r' | b'H') => self.begins_message(at) != Some(false),
+                Some(b'R' | b'r' | b'H') if self.begins_answer(at) != Some(false) => true,
                 Some(b'A'..=b'Z') if matches!(self.buffer.get(at - 1), Some(b'\n')) => {
                     self.begins_message(at) != Some(false)
                 }
@@ -288,7 +320,7 @@ impl Splitter {
 
     /// Leaves foreign bytes out.
     fn skip(&mut self, count: usize) {
-        self.buffer.advance(count.min(self.buffer.len()));
+        self.advance(count);
         self.foreign.0 = self.foreign.0.saturating_add(count as u64);
         if !self.is_lost {
             self.foreign.1 = self.foreign.1.saturating_add(1);
@@ -297,24 +329,65 @@ impl Splitter {
     }
 
     fn take_bytes(&mut self, count: usize) -> Bytes {
-        self.buffer.split_to(count.min(self.buffer.len())).freeze()
+        let count = count.min(self.buffer.len());
+        self.searched(count);
+        self.buffer.split_to(count).freeze()
+    }
+
+    fn advance(&mut self, count: usize) {
+        let count = count.min(self.buffer.len());
+        self.searched(count);
+        self.buffer.advance(count);
+    }
+
+    /// So many bytes leave the front.
+    fn searched(&mut self, count: usize) {
+        self.headless = self.headless.saturating_sub(count);
+        self.chainless = self.chainless.saturating_sub(count);
+    }
+
+    /// Whether the first line of an answer stands at a place; `None`: it cannot be said yet. Few bytes are looked at.
+    fn begins_answer(&self, at: usize) -> Option<bool> {
+        let text = self.buffer.get(at..).unwrap_or_default();
+        let text = text.get(..LONGEST_STATUS).unwrap_or(text);
+        let is_name = |name: &[u8]| {
+            let n = text.len().min(name.len());
+            text.get(..n).is_some_and(|text| name.get(..n).is_some_and(|name| text.eq_ignore_ascii_case(name)))
+        };
+        if !is_name(b"RTSP/") && !is_name(b"HTTP/") {
+            return Some(false);
+        }
+        // A version, and three digits: what a message is read by.
+        let mut words = text.splitn(2, |b| matches!(b, b' ' | b'\t'));
+        let (version, rest) = (words.next()?, words.next());
+        if version.iter().any(|b| !b.is_ascii_graphic()) {
+            return Some(false);
+        }
+        let Some(rest) = rest else { return if text.len() < LONGEST_STATUS { None } else { Some(false) } };
+        let blanks = rest.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        let digits = rest.get(blanks..).unwrap_or_default();
+        let status = digits.get(..3).unwrap_or(digits);
+        if !status.iter().all(u8::is_ascii_digit) || status.first() == Some(&b'0') {
+            return Some(false);
+        }
+        match status.len() {
+            3 => Some(true),
+            _ if text.len() < LONGEST_STATUS => None,
+            _ => Some(false),
+        }
     }
 
     /// Whether the first line of a message stands at a place; `None`: it cannot be said yet.
     fn begins_message(&self, at: usize) -> Option<bool> {
-        let text = self.buffer.get(at..).unwrap_or_default();
-        for name in ["RTSP/", "HTTP/"] {
-            let n = text.len().min(name.len());
-            if text.get(..n).is_some_and(|t| t.eq_ignore_ascii_case(&name.as_bytes()[..n])) {
-                if n == name.len() {
-                    return Some(true);
-                }
-                return None;
-            }
+        match self.begins_answer(at) {
+            Some(false) => {}
+            is_answer => return is_answer,
         }
+        let text = self.buffer.get(at..).unwrap_or_default();
         // A request: METHOD URL RTSP/1.0
-        let method = text.iter().take_while(|b| b.is_ascii_uppercase() || **b == b'_').count();
-        if method > 20 || text.is_empty() {
+        let is_method = |b: &&u8| b.is_ascii_uppercase() || **b == b'_';
+        let method = text.iter().take(LONGEST_METHOD + 1).take_while(is_method).count();
+        if method > LONGEST_METHOD || text.is_empty() {
             return Some(false);
         }
         match text.get(method) {
@@ -335,9 +408,10 @@ impl Splitter {
 
     /// Where the head at the front ends, and where what follows begins: behind an empty line, or where something else begins, as some
     /// cameras leave that line out.
-    fn head_end(&self) -> Option<(usize, usize)> {
+    fn head_end(&mut self) -> Option<(usize, usize)> {
         let text = self.buffer.get(..self.buffer.len().min(LONGEST_HEAD))?;
-        let mut at = 0;
+        let mut at = self.headless;
+        self.headless = at.max(text.len().saturating_sub(HEAD_END));
         loop {
             at += text.get(at..)?.iter().position(|b| *b == b'\n')? + 1;
             let rest = text.get(at..)?;
@@ -345,10 +419,11 @@ impl Splitter {
                 [b'\n', ..] => 1,
                 [b'\r', b'\n', ..] => 2,
                 [b'\r', b'\r', b'\n', ..] => 3,
-                [b'$', ..] => return Some((at, at)),
-                _ if rest.get(..5).is_some_and(|r| r.eq_ignore_ascii_case(b"RTSP/")) => return Some((at, at)),
+                [b'$', ..] => 0,
+                _ if rest.get(..5).is_some_and(|r| r.eq_ignore_ascii_case(b"RTSP/")) => 0,
                 _ => continue,
             };
+            self.headless = at - 1;
             return Some((at, at + blank));
         }
     }
@@ -356,7 +431,7 @@ impl Splitter {
     /// Takes a head, and makes ready for its body. False: it is none.
     fn take_head(&mut self, end: usize, next: usize) -> bool {
         let Some(mut message) = self.buffer.get(..end).and_then(Message::parse) else { return false };
-        self.buffer.advance(next);
+        self.advance(next);
         self.is_lost = false;
         let body = match (message.content_length(), &message.start) {
             // It is not waited for: whatever of it comes is foreign.
@@ -365,7 +440,7 @@ impl Splitter {
                 Body::Length(0)
             }
             (Some(n), _) => Body::Length(n),
-            (None, Start::Response(200..=299)) if message.is_sdp() => Body::Lines,
+            (None, Start::Response(200..=299)) if message.is_sdp() => Body::Lines(Lines::default()),
             (None, _) => Body::Length(0),
         };
         self.head = Some((message, body));
@@ -377,14 +452,14 @@ impl Splitter {
         let (mut message, body) = self.head.take()?;
         let length = match body {
             Body::Length(length) => length,
-            Body::Lines => match sdp_end(&self.buffer) {
+            Body::Lines(mut lines) => match lines.end(&self.buffer) {
                 Some(end) => end,
                 None if self.buffer.len() > LONGEST_BODY => {
                     message.too_large = true;
                     0
                 }
                 None => {
-                    self.head = Some((message, Body::Lines));
+                    self.head = Some((message, Body::Lines(lines)));
                     return None;
                 }
             },
@@ -416,20 +491,23 @@ enum Frame {
     Bad,
 }
 
-/// Where lines of an SDP end: at the first that is none. `None`: they may go on.
-fn sdp_end(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while let Some(rest) = text.get(at..).filter(|r| !r.is_empty()) {
-        let blank = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        let rest = rest.get(blank..)?;
-        match rest {
-            [] | [_] => return None,
-            [kind, b'=', ..] if kind.is_ascii_lowercase() => {}
-            _ => return Some(at + blank),
+impl Lines {
+    /// Where they end: at the first that is none. `None`: they may go on.
+    fn end(&mut self, text: &[u8]) -> Option<usize> {
+        loop {
+            let rest = text.get(self.whole..).unwrap_or_default();
+            self.whole += rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            match text.get(self.whole..).unwrap_or_default() {
+                [] | [_] => return None,
+                [kind, b'=', ..] if kind.is_ascii_lowercase() => {}
+                _ => return Some(self.whole),
+            }
+            let from = self.whole.max(self.searched);
+            self.searched = text.len();
+            self.whole = from + text.get(from..)?.iter().position(|b| matches!(b, b'\r' | b'\n'))?;
+            self.searched = self.whole;
         }
-        at += blank + rest.iter().position(|b| matches!(b, b'\r' | b'\n'))?;
     }
-    None
 }
 
 #[cfg(test)]

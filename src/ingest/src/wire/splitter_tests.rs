@@ -200,6 +200,48 @@ fn bounded_in_bytes() {
     }
 }
 
+#[test]
+fn floods_cost_what_they_are_long() {
+    // A packet that belongs here and is not followed by one, one that is foreign, and one that is never whole.
+    let open = [&rtp(1, 60_000)[..16], b"xxxx"].concat();
+    let foreign = [&rtp(2, 12)[..], b"$\x00\xf0\x00zzzzzzzzzzzz"].concat();
+    let sdp = b"RTSP/1.0 200 OK\r\nContent-Type: application/sdp\r\n\r\n";
+    for (begin, unit) in [
+        (&b""[..], &b"R"[..]),
+        (b"", b"HHH "),
+        (b"\n", b"RRRRRRRRRRRRRRRRRRR "),
+        (b"", b"RTSP/"),
+        (b"", b"RTSP/1.0 "),
+        (b"", b"RTSP/1.0 20\n"),
+        (b"RTSP/1.0 200 OK\r\n", b"$\x00\xff\xff"),
+        (b"", b"OPTIONS * RTSP/1.0\r\n"),
+        (b"", b"$\x00\xff\xf0"),
+        (b"", &foreign),
+        (b"", &open),
+        (sdp, b"a=b\r\n"),
+        (sdp, b"a=b"),
+    ] {
+        let flood = [begin, &unit.repeat((2 << 20) / unit.len())].concat();
+        for step in [100, 65_536] {
+            let begun = std::time::Instant::now();
+            let mut splitter = Splitter::default();
+            let asked = std::cell::Cell::new(0usize);
+            let ask = |channel: u8, packet: &[u8]| {
+                asked.set(asked.get() + 1);
+                ask(channel, packet)
+            };
+            for part in flood.chunks(step) {
+                splitter.buffer().extend_from_slice(part);
+                while splitter.next(&ask).is_some() {}
+            }
+            let (took, unit) = (begun.elapsed(), String::from_utf8_lossy(unit));
+            // A second or so; minutes where it is searched again and again.
+            assert!(took < std::time::Duration::from_secs(30), "{unit:?} in {step}: {took:?}");
+            assert!(asked.get() <= 2 * flood.len(), "{unit:?} in {step}: {}", asked.get());
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_end(stream in proptest::collection::vec(prop_oneof![3 => any::<u8>(), 1 => Just(b'$'), 1 => 0..3u8], 0..600), step in 1..100usize) {
