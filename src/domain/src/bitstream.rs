@@ -4,6 +4,12 @@
 /// The kind of a recovery point message in a SEI (H.264 D.1.8, H.265 D.2.8).
 pub(crate) const RECOVERY_POINT: u32 = 6;
 
+/// Most parameter sets of a stream that are kept, live and in the header of a recording, and their bytes together: `avcC` counts in one
+/// byte (ISO/IEC 14496-15 5.3.3.1).
+pub const MAX_SETS: usize = 255;
+/// See [`MAX_SETS`].
+pub const MAX_SETS_BYTES: usize = 16 << 10;
+
 /// The NAL units of an Annex B byte stream, without start codes, trailing zeros and empty units.
 pub fn nal_units(annexb: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut next = start_code(annexb, 0);

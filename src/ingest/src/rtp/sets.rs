@@ -2,13 +2,13 @@
 //! them are handed on.
 
 use bytes::Bytes;
+use perch_domain::bitstream::{MAX_SETS, MAX_SETS_BYTES};
 use perch_domain::ingest::{PictureCodec, Shape};
 use perch_domain::{h264, h265};
 use std::collections::BTreeMap;
 
-/// Most bytes of one set and of all.
+/// Most bytes of one set.
 const MAX_SET_BYTES: usize = 2048;
-const MAX_BYTES: usize = 64 << 10;
 /// Longest side and most pixels of a picture that is taken (the largest levels have a quarter of these).
 const MAX_SIDE: u16 = 16_384;
 const MAX_PIXELS: u64 = 1 << 27;
@@ -20,8 +20,6 @@ pub(crate) enum Refused {
     Damaged,
     /// Its pictures are this large.
     Size(u16, u16),
-    /// There is no room for it.
-    Room,
 }
 
 /// A sequence parameter set, read.
@@ -59,6 +57,8 @@ struct Set<T> {
     read: T,
     /// Whether no picture carries it yet.
     is_news: bool,
+    /// Which one it was when it was sent last.
+    sent: u64,
 }
 
 /// The sets of one stream.
@@ -70,16 +70,33 @@ pub(crate) struct Sets {
     /// With the number of the sequence parameter set each names.
     pps: BTreeMap<u8, Set<u8>>,
     bytes: usize,
+    sent: u64,
 }
 
 impl Sets {
     /// None yet.
     pub fn new(codec: PictureCodec) -> Self {
-        Self { codec, vps: BTreeMap::new(), sps: BTreeMap::new(), pps: BTreeMap::new(), bytes: 0 }
+        Self { codec, vps: BTreeMap::new(), sps: BTreeMap::new(), pps: BTreeMap::new(), bytes: 0, sent: 0 }
     }
 
-    /// Keeps a set in the place of the one with its number.
+    /// Keeps a set in the place of the one with its number, and of those that were not sent for longest where there is no room.
     pub fn keep(&mut self, nal: Vec<u8>) -> Result<(), Refused> {
+        self.sent += 1;
+        self.put(nal)?;
+        while self.vps.len() + self.sps.len() + self.pps.len() > MAX_SETS || self.bytes > MAX_SETS_BYTES {
+            let gone = leave_out(&mut self.pps, self.sent)
+                .or_else(|| leave_out(&mut self.sps, self.sent))
+                .or_else(|| leave_out(&mut self.vps, self.sent));
+            match gone {
+                Some(bytes) => self.bytes -= bytes,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, nal: Vec<u8>) -> Result<(), Refused> {
+        let to = (&mut self.bytes, self.sent);
         if nal.len() > MAX_SET_BYTES {
             return Err(Refused::Damaged);
         }
@@ -87,26 +104,27 @@ impl Sets {
             match h265::kind(&nal) {
                 h265::VPS => {
                     let id = h265::vps_id(&nal).ok_or(Refused::Damaged)?;
-                    put(&mut self.vps, &mut self.bytes, id, nal, ())
+                    put(&mut self.vps, to, id, nal, ());
                 }
                 h265::SPS => {
                     let sps = h265::Sps::parse(&nal).ok_or(Refused::Damaged)?;
                     check_size(sps.width, sps.height)?;
-                    put(&mut self.sps, &mut self.bytes, sps.id, nal, Sequence::H265(sps))
+                    put(&mut self.sps, to, sps.id, nal, Sequence::H265(sps));
                 }
                 _ => {
                     let (id, sps) = h265::pps_ids(&nal).ok_or(Refused::Damaged)?;
-                    put(&mut self.pps, &mut self.bytes, id, nal, sps)
+                    put(&mut self.pps, to, id, nal, sps);
                 }
             }
         } else if h264::kind(&nal) == h264::SPS {
             let sps = h264::Sps::parse(&nal).ok_or(Refused::Damaged)?;
             check_size(sps.width, sps.height)?;
-            put(&mut self.sps, &mut self.bytes, sps.id, nal, Sequence::H264(sps))
+            put(&mut self.sps, to, sps.id, nal, Sequence::H264(sps));
         } else {
             let (id, sps) = h264::pps_ids(&nal).ok_or(Refused::Damaged)?;
-            put(&mut self.pps, &mut self.bytes, id, nal, sps)
+            put(&mut self.pps, to, id, nal, sps);
         }
+        Ok(())
     }
 
     /// The sequence parameter set behind a picture parameter set, and its number.
@@ -139,16 +157,18 @@ fn check_size(width: u16, height: u16) -> Result<(), Refused> {
     if fits { Ok(()) } else { Err(Refused::Size(width, height)) }
 }
 
-fn put<T>(sets: &mut BTreeMap<u8, Set<T>>, bytes: &mut usize, id: u8, nal: Vec<u8>, read: T) -> Result<(), Refused> {
-    let before = sets.get(&id).map_or(0, |set| set.nal.len());
-    if sets.get(&id).is_some_and(|set| set.nal == nal) {
-        return Ok(());
+fn put<T>(sets: &mut BTreeMap<u8, Set<T>>, (bytes, sent): (&mut usize, u64), id: u8, nal: Vec<u8>, read: T) {
+    match sets.get_mut(&id) {
+        Some(same) if same.nal == nal => same.sent = sent,
+        before => {
+            *bytes = *bytes - before.map_or(0, |set| set.nal.len()) + nal.len();
+            sets.insert(id, Set { nal: nal.into(), read, is_news: true, sent });
+        }
     }
-    let after = *bytes - before + nal.len();
-    if after > MAX_BYTES {
-        return Err(Refused::Room);
-    }
-    *bytes = after;
-    sets.insert(id, Set { nal: nal.into(), read, is_news: true });
-    Ok(())
+}
+
+/// Leaves out the set that was sent first, but for the one that was sent now; says its bytes.
+fn leave_out<T>(sets: &mut BTreeMap<u8, Set<T>>, now: u64) -> Option<usize> {
+    let (id, _) = sets.iter().map(|(id, set)| (*id, set.sent)).filter(|(_, sent)| *sent < now).min_by_key(|s| s.1)?;
+    sets.remove(&id).map(|set| set.nal.len())
 }

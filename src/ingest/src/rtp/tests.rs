@@ -546,3 +546,25 @@ fn a_clock_that_is_set_back_is_not_taken_for_b_frames() {
     let steps: Vec<i64> = got.windows(2).map(|pair| pair[1].shown.micros_since(pair[0].shown)).collect();
     assert!(steps.iter().all(|step| (30_000..50_000).contains(step)), "{steps:?}");
 }
+
+#[test]
+fn more_sets_than_a_recording_holds_leave_the_oldest_out() {
+    use perch_domain::bitstream::{MAX_SETS, MAX_SETS_BYTES};
+    // Each start with a set of another number and, now and then, a large one.
+    let got = camera(600, |sender, n, stamp| {
+        let id = n / 2 % 256;
+        let start = [sps(0, 40, 22, false, None), [pps(id, 0), vec![0x55; if n % 16 == 0 { 900 } else { 9 }]].concat()];
+        let slice = match n % 2 {
+            0 => Slice { pps: id, bytes: 40, ..I },
+            _ => Slice { pps: id, bytes: 40, frame_num: 1, order: 2, ..P },
+        };
+        let mut nals = if n % 2 == 0 { start.to_vec() } else { Vec::new() };
+        nals.push(slice.nal());
+        sender.unit(&nals, stamp)
+    });
+    assert_eq!(got.len(), 600);
+    assert!(got.iter().all(|picture| !picture.break_before));
+    let most = got.iter().map(|picture| kinds(picture).len() - 1).max();
+    assert!(most.is_some_and(|most| (64..=MAX_SETS).contains(&most)), "{most:?}");
+    assert!(got.iter().all(|picture| picture.data.len() < MAX_SETS_BYTES + 4 * MAX_SETS + 100));
+}

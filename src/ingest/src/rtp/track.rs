@@ -253,9 +253,6 @@ fn sentence(trouble: Trouble) -> String {
         Trouble::Size(width, height) => {
             format!("the camera says its pictures have {width}x{height} pixels, which is more than can be taken: set a smaller resolution")
         }
-        Trouble::TooManySets => {
-            "the camera sends more parameter sets than can be kept: restart it or update its firmware".into()
-        }
         Trouble::TooLarge => "a picture of more than 16 MiB was left out: lower the camera's bit rate".into(),
         Trouble::TooMany => "the camera sends more than 500 pictures a second, some were left out: lower its frame rate".into(),
         Trouble::NoSets => {

@@ -60,8 +60,6 @@ pub(crate) struct Unit {
 pub(crate) enum Trouble {
     /// Parameter sets say pictures of this size.
     Size(u16, u16),
-    /// More parameter sets than are kept.
-    TooManySets,
     /// A picture of more than [`MAX_BYTES`].
     TooLarge,
     /// More pictures than one in [`LEAST_SPACING`].
@@ -286,15 +284,11 @@ impl Units {
 
     fn keep_set(&mut self, nal: Vec<u8>) {
         match self.sets.keep(nal) {
-            Ok(()) | Err(Refused::Damaged) => {}
-            Err(refused) if self.troubles.len() < MOST_TROUBLES => {
+            Err(Refused::Size(width, height)) if self.troubles.len() < MOST_TROUBLES => {
                 self.refused = true;
-                self.troubles.push(match refused {
-                    Refused::Size(width, height) => Trouble::Size(width, height),
-                    _ => Trouble::TooManySets,
-                });
+                self.troubles.push(Trouble::Size(width, height));
             }
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
     }
 

@@ -3,13 +3,9 @@
 
 use bytes::Bytes;
 use perch_base::{Error, Result};
-use perch_domain::bitstream::{nal_units, start_code};
+use perch_domain::bitstream::{MAX_SETS, MAX_SETS_BYTES, nal_units, start_code};
 use perch_domain::media::VideoCodec;
 use perch_domain::{h264, h265};
-
-/// Parameter sets that a keyframe may bring, and their bytes together: a header holds all of them.
-const MAX_SETS: usize = 64;
-const MAX_SETS_BYTES: usize = 16 << 10;
 
 /// Begins what a row holds in place of an SPS where that is not all. No NAL unit begins with it: its first bit is 0.
 const PACKED: u8 = 0xff;
@@ -263,9 +259,15 @@ mod tests {
         ] {
             assert!(read(nals).expect_err("not whole").to_string().contains(what), "{what}");
         }
-        let many: Vec<Vec<u8>> = (0..128u8).map(|n| vec![0x68, 1, n << 1 | 1, 0x80]).collect();
+        // Numbers of 15 and of 13 bits, then that of the SPS.
+        let long = (0..128u8).map(|n| vec![0x68, 1, n << 1 | 1, 0x80]);
+        let short = (0..64u8).map(|n| vec![0x68, 2 | n >> 5, n << 3 | 4, 0x80]);
+        let many: Vec<Vec<u8>> = long.chain(short).collect();
         let mut nals: Vec<&[u8]> = vec![&SPS];
         nals.extend(many.iter().map(|pps| &pps[..]));
+        assert_eq!(read(&nals).expect("as many as are kept live").sets.len(), 193);
+        let large = [&OTHER_PPS[..], &[1; MAX_SETS_BYTES]].concat();
+        nals.push(&large);
         assert!(read(&nals).expect_err("too many").to_string().contains("too many"));
         let vp8 = TrackFormat::from_keyframe(VideoCodec::Vp8, &[1, 2, 3], false).expect_err("not recorded");
         assert_eq!(vp8.kind(), perch_base::ErrorKind::Unsupported);
