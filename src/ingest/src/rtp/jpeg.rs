@@ -2,6 +2,7 @@
 //! 2,040 pixels say their size elsewhere: in the SDP, or as JPEG headers in the header extension (ONVIF streaming 5.1.3).
 
 use super::jpeg_tables::{HUFFMAN, quantizers};
+use super::sets::check_size;
 use bytes::Bytes;
 use perch_base::time::MonoTime;
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub(crate) struct JpegPackets {
     tables: BTreeMap<u8, Bytes>,
     now: Option<Gathering>,
     usual_bytes: usize,
+    too_large: Option<(u16, u16)>,
 }
 
 impl JpegPackets {
@@ -54,6 +56,11 @@ impl JpegPackets {
     /// Packets are missing: the picture under way is left out. True where there was one.
     pub fn lost(&mut self) -> bool {
         self.now.take().is_some()
+    }
+
+    /// A size that is not taken, since the last call.
+    pub fn too_large(&mut self) -> Option<(u16, u16)> {
+        self.too_large.take()
     }
 
     /// Takes a packet. `Err`: a picture was left out.
@@ -120,7 +127,7 @@ impl JpegPackets {
     }
 
     fn begin(
-        &self,
+        &mut self,
         kind: u8,
         size: (u16, u16),
         restart: Option<u16>,
@@ -131,6 +138,10 @@ impl JpegPackets {
         let own = own.map(Segments::read).unwrap_or_default();
         let size = own.frame.map_or(size, |frame| frame.size);
         if size.0 == 0 || size.1 == 0 {
+            return None;
+        }
+        if check_size(size.0, size.1).is_err() {
+            self.too_large = Some(size);
             return None;
         }
         let mut file = Vec::with_capacity((self.usual_bytes + self.usual_bytes / 8).clamp(1024, MAX_BYTES));

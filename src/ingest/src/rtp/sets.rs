@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 /// Most bytes of one set.
 const MAX_SET_BYTES: usize = 2048;
-/// Longest side and most pixels of a picture that is taken (the largest levels have a quarter of these).
-const MAX_SIDE: u16 = 16_384;
-const MAX_PIXELS: u64 = 1 << 27;
+/// Longest side and most pixels of a picture that is taken: those of the largest levels (H.264 and H.265 6.2).
+const MAX_SIDE: u16 = 16_888;
+const MAX_PIXELS: u64 = 139_264 * 256;
 
 /// Why a set is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +151,8 @@ impl Sets {
     }
 }
 
-fn check_size(width: u16, height: u16) -> Result<(), Refused> {
+/// Whether pictures of this size are taken.
+pub(crate) fn check_size(width: u16, height: u16) -> Result<(), Refused> {
     let pixels = u64::from(width) * u64::from(height);
     let fits = width <= MAX_SIDE && height <= MAX_SIDE && pixels <= MAX_PIXELS;
     if fits { Ok(()) } else { Err(Refused::Size(width, height)) }

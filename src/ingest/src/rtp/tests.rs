@@ -568,3 +568,21 @@ fn more_sets_than_a_recording_holds_leave_the_oldest_out() {
     assert!(most.is_some_and(|most| (64..=MAX_SETS).contains(&most)), "{most:?}");
     assert!(got.iter().all(|picture| picture.data.len() < MAX_SETS_BYTES + 4 * MAX_SETS + 100));
 }
+
+#[test]
+fn hostile_jpeg_sizes() {
+    let mut sender = Sender { payload_type: 26, ..VIDEO };
+    let mut packets = Vec::new();
+    for n in 0..50u32 {
+        let payload = [0, 0, 0, 0, 1, 60, 0, 0, 1, 2, 3, 4];
+        packets.push((i64::from(n) * 40_000, sender.packet(&payload, n * 3600, true)));
+    }
+    for (size, count) in [("65535,65535", 0), ("16000,16000", 0), ("7680,4320", 50)] {
+        let line = line(LineKind::Video, 26, "JPEG", 90_000, 1, &[("x-dimensions", size)]);
+        let (_, intake) = take(&line, true, &packets);
+        let notices: Vec<_> = intake.iter().filter(|intake| matches!(intake, Intake::Notice(_))).collect();
+        assert_eq!(notices.len(), usize::from(count == 0), "{size}: {notices:?}");
+        assert!(count > 0 || format!("{notices:?}").contains(&size.replace(',', "x")), "{notices:?}");
+        assert_eq!(pictures(intake).len(), count, "{size}");
+    }
+}

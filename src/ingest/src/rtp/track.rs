@@ -21,7 +21,7 @@ use perch_domain::ingest::{Intake, Picture, PictureCodec, Shape, Sound, SoundFor
 #[derive(Debug)]
 enum Media {
     Nals(Box<Nals>),
-    Jpeg { packets: JpegPackets, shape: Option<Shape>, broken: bool },
+    Jpeg { packets: JpegPackets, shape: Option<Shape>, broken: bool, said: bool },
     Sound { packets: SoundPackets, frames: Vec<Frame>, broken: bool },
     Nothing,
 }
@@ -75,7 +75,7 @@ impl Track {
             let said =
                 ["x-dimensions", "framesize"].iter().find_map(|name| payload.parameter(name).and_then(text::size));
             let size = said.or_else(|| side("width").zip(side("height")));
-            let media = Media::Jpeg { packets: JpegPackets::new(size), shape: None, broken: false };
+            let media = Media::Jpeg { packets: JpegPackets::new(size), shape: None, broken: false, said: false };
             return Self::new(line, Some(payload), ordered, media);
         }
         let numbered = payload.parameter("sprop-max-don-diff").and_then(text::number).is_some_and(|n| n > 0);
@@ -182,8 +182,13 @@ impl Track {
         while let Some(arrived) = self.reorder.pop() {
             match &mut self.media {
                 Media::Nals(nals) => nals.take(arrived, &mut self.times, out),
-                Media::Jpeg { packets, shape, broken } => {
+                Media::Jpeg { packets, shape, broken, said } => {
                     take_jpeg(arrived, packets, shape, broken, &mut self.times, out);
+                    if let Some((width, height)) = packets.too_large()
+                        && !std::mem::replace(said, true)
+                    {
+                        out.push(Intake::Notice(sentence(Trouble::Size(width, height))));
+                    }
                 }
                 Media::Sound { packets, frames, broken } => {
                     take_sound(arrived, packets, frames, broken, &mut self.times, out);
