@@ -86,6 +86,7 @@ impl Ingest {
         let camera = sha256(url.clean().as_bytes());
         let settings = Settings {
             url,
+            peer: link.peer().ip(),
             transport: request.transport,
             sound: request.sound,
             client_nonce: secret::hex(&secret::random_bytes::<16>()),

@@ -9,6 +9,7 @@ use crate::wire::url::CameraUrl;
 use bytes::Bytes;
 use perch_base::time::MonoTime;
 use perch_domain::ingest::{Intake, Transport};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// Most that one input may leave behind as pictures and sound, for each byte of it and at least.
@@ -129,8 +130,9 @@ pub fn dialogue(data: &[u8]) {
         return;
     };
     let (transport, manner, client_nonce) = (Transport::Auto, Manner::default(), "c".to_owned());
+    let peer = Ipv4Addr::LOCALHOST.into();
     let mut now = MonoTime(0);
-    let mut session = Session::new(now, Settings { url, transport, sound: true, client_nonce, manner });
+    let mut session = Session::new(now, Settings { url, transport, sound: true, client_nonce, peer, manner });
     let mut is_over = obey(&mut session, now);
     for part in data.chunks(1 + 7 * usize::from(*step)) {
         session.buffer().extend_from_slice(part);

@@ -82,7 +82,9 @@ fn play(says: &[Vec<u8>], step: usize) -> usize {
     let url = CameraUrl::parse("rtsp://me:secret@cam/live").expect("a URL");
     let (transport, manner) = (Transport::Auto, Manner::default());
     let mut now = MonoTime(1);
-    let mut session = Session::new(now, Settings { url, transport, sound: true, client_nonce: "c".into(), manner });
+    let peer = [127, 0, 0, 1].into();
+    let settings = Settings { url, transport, sound: true, client_nonce: "c".into(), peer, manner };
+    let mut session = Session::new(now, settings);
     let mut taken = 0;
     let mut after = |session: &mut Session, now: MonoTime| {
         let mut is_over = false;

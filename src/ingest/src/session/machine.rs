@@ -20,6 +20,7 @@ use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
 use perch_domain::ingest::{Intake, Transport};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long a session may take to begin, all requests together.
@@ -53,6 +54,8 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Session {
     url: CameraUrl,
+    /// The camera's address.
+    peer: IpAddr,
     transport: Transport,
     sound: bool,
     alive: Alive,
@@ -78,11 +81,12 @@ pub(crate) struct Session {
 impl Session {
     /// A session on a connection that is open.
     pub fn new(now: MonoTime, settings: Settings) -> Self {
-        let Settings { url, transport, sound, client_nonce, manner } = settings;
+        let Settings { url, transport, sound, client_nonce, peer, manner } = settings;
         let mut session = Self {
             dialog: Dialog::new(url.credentials.clone(), client_nonce),
             aggregate: url.clean(),
             url,
+            peer,
             transport,
             sound,
             way: Way::first(transport, &manner),
@@ -368,7 +372,7 @@ impl Session {
         let Some(location) = message.header("location").filter(|l| !l.is_empty()) else {
             return self.fail(now, Error::invalid("it redirects the box and does not say where to"));
         };
-        let to = match self.url.redirected(location) {
+        let to = match self.url.redirected(location, self.peer) {
             Ok(to) => to,
             Err(e) => return self.fail(now, e),
         };

@@ -21,7 +21,14 @@ struct Rig {
 impl Rig {
     fn new(url: &str, transport: Transport, manner: Manner) -> Self {
         let url = CameraUrl::parse(url).expect("a URL");
-        let settings = Settings { url, transport, sound: true, client_nonce: "c0ffee".into(), manner };
+        let settings = Settings {
+            url,
+            transport,
+            sound: true,
+            client_nonce: "c0ffee".into(),
+            peer: [192, 0, 2, 7].into(),
+            manner,
+        };
         let now = MonoTime(1_000_000);
         let session = Session::new(now, settings);
         Self { session, now, request: String::new(), end: None }
@@ -293,6 +300,10 @@ fn redirects_within_the_host() {
     assert_eq!(rig.hears(to("/y")), ["DESCRIBE rtsp://cam:8554/y"]);
     rig.hears(to("/z"));
     assert!(rig.error().message().contains("from one address to the next"));
+    let mut rig = Rig::plain();
+    rig.out();
+    rig.hears(OPTIONS);
+    assert_eq!(rig.hears(to("rtsp://192.0.2.7/by-address")), ["DESCRIBE rtsp://192.0.2.7/by-address"]);
     for elsewhere in ["rtsp://127.0.0.1:8554/front", "rtsp://evil/live", "rtsps://cam/live", "http://cam/", ""] {
         let mut rig = Rig::plain();
         rig.out();

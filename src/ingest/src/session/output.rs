@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub sound: bool,
     /// Random letters and digits, for sign-in.
     pub client_nonce: String,
+    /// The camera's address: a redirect may name it in place of its name.
+    pub peer: IpAddr,
     /// What is known of the camera.
     pub manner: Manner,
 }

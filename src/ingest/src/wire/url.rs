@@ -3,6 +3,7 @@
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result};
 use std::fmt::Write;
+use std::net::IpAddr;
 
 /// Bytes of a URL that is taken, from a person or from a camera.
 const LONGEST: usize = 2048;
@@ -81,9 +82,10 @@ impl CameraUrl {
         self.port.map_or(host.clone(), |port| format!("{host}:{port}"))
     }
 
-    /// Where a redirect leads, with this URL's credentials: an absolute URL, or a path, on the same host. Errors with `Invalid`, and with
-    /// `Unsupported` for another host: never elsewhere with this password, nor to a third party's doors.
-    pub fn redirected(&self, location: &str) -> Result<Self> {
+    /// Where a redirect leads, with this URL's credentials: an absolute URL, or a path, on the same host, by its name or by its address
+    /// `peer`, which is all that some cameras know of themselves. Errors with `Invalid`, and with `Unsupported` for another host: never
+    /// elsewhere with this password, nor to a third party's doors.
+    pub fn redirected(&self, location: &str, peer: IpAddr) -> Result<Self> {
         let location = location.trim();
         let mut to = if location.contains("://") {
             Self::parse(location)?
@@ -92,7 +94,10 @@ impl CameraUrl {
             let path = if path.starts_with('/') { path } else { format!("/{path}") };
             Self { path, ..self.clone() }
         };
-        if !to.host.eq_ignore_ascii_case(&self.host) || to.tls != self.tls {
+        let address = to.host.split('%').next().and_then(|host| host.parse::<IpAddr>().ok());
+        let is_here = to.host.eq_ignore_ascii_case(&self.host)
+            || address.is_some_and(|address| address.to_canonical() == peer.to_canonical());
+        if !is_here || to.tls != self.tls {
             let what = "it redirects the box to another address: enter that one as its URL";
             return Err(Error::new(ErrorKind::Unsupported, what).with_inside(to.clean()));
         }
@@ -285,11 +290,28 @@ mod tests {
     #[test]
     fn redirects_keep_the_credentials() {
         let from = CameraUrl::parse("rtsp://me:secret@cam/a").expect("a URL");
-        let to = from.redirected("rtsp://cam:8554/b").expect("a URL");
+        let redirected = |location: &str| from.redirected(location, IpAddr::from([192, 0, 2, 7]));
+        let to = redirected("rtsp://cam:8554/b").expect("a URL");
         assert_eq!((to.clean().as_str(), &to.credentials), ("rtsp://cam:8554/b", &from.credentials));
-        assert_eq!(from.redirected("b").expect("a path").clean(), "rtsp://cam/b");
-        for other in ["http://cam/b", "rtsp://127.0.0.1/b", "rtsps://cam/b", "rtsp://cam.evil/b", "rtsp://x@cam:0/"] {
-            assert!(from.redirected(other).is_err(), "{other}");
+        assert_eq!(redirected("b").expect("a path").clean(), "rtsp://cam/b");
+        // By the address that the name stands for.
+        for (location, clean) in [
+            ("rtsp://192.0.2.7/b", "rtsp://192.0.2.7/b"),
+            ("rtsp://[::ffff:192.0.2.7]:8554/b", "rtsp://[::ffff:192.0.2.7]:8554/b"),
+        ] {
+            let to = redirected(location).expect(location);
+            assert_eq!((to.clean().as_str(), &to.credentials), (clean, &from.credentials));
+        }
+        for other in [
+            "http://cam/b",
+            "rtsp://127.0.0.1/b",
+            "rtsp://192.0.2.70/b",
+            "rtsps://192.0.2.7/b",
+            "rtsps://cam/b",
+            "rtsp://cam.evil/b",
+            "rtsp://x@cam:0/",
+        ] {
+            assert!(redirected(other).is_err(), "{other}");
         }
     }
 

@@ -174,3 +174,12 @@ async fn nobody_at_home_is_said_in_words() {
     assert!(words.contains("its name is not known"), "{words}");
     assert_eq!(said("http://127.0.0.1/", "auto").await.0, ErrorKind::Invalid);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_camera_entered_by_name_may_redirect_to_its_address() {
+    let Ok(camera) = Camera::start(find("redirect").expect("a case")) else { return };
+    let url = camera.url().replace("127.0.0.1", "localhost");
+    let (result, seen) = watch(&ingest(), &request(&url, "tcp"), LIMIT, |seen| seen.pictures >= ENOUGH).await;
+    result.expect("it plays");
+    assert!(seen.pictures >= ENOUGH);
+}
