@@ -8,12 +8,18 @@ use crate::wire::sdp;
 use crate::wire::url::CameraUrl;
 use bytes::Bytes;
 use perch_base::time::MonoTime;
+use perch_domain::bitstream::{MAX_SETS, MAX_SETS_BYTES};
 use perch_domain::ingest::{Intake, Transport};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-/// Most that one input may leave behind as pictures and sound, for each byte of it and at least.
-const MOST_OUT: usize = 4096;
+/// Most bytes that are added to a picture (parameter sets with their start codes, headers of a JPEG), and that come of one from outside
+/// (a unit of one byte gets a start code).
+const MOST_ADDED: usize = MAX_SETS_BYTES + 4 * MAX_SETS + 1024;
+const MOST_OUT: usize = 5;
+/// Most pictures at once, and in a second; those of MJPEG are as many as packets.
+const MOST_AT_ONCE: usize = 1001;
+const MOST_A_SECOND: usize = 500;
 
 /// An entry.
 pub type FuzzEntry = fn(&[u8]);
@@ -39,7 +45,7 @@ fn line(kind: LineKind, encoding: &str, clock_hz: u32) -> SdpLine {
 fn session(line: &SdpLine, data: &[u8], ordered: bool) {
     let (mut tracks, _) = Tracks::new(std::slice::from_ref(line), ordered);
     let (mut rest, mut now, mut out) = (data, 0i64, Vec::new());
-    let (mut decoded, mut heard, mut bytes) = (i64::MIN, i64::MIN, 0usize);
+    let (mut decoded, mut heard, mut bytes, mut pictures) = (i64::MIN, i64::MIN, 0usize, 0usize);
     while let [a, b, time, behind @ ..] = rest {
         let len = usize::from(u16::from_be_bytes([*a, *b])).min(behind.len());
         let (packet, behind) = behind.split_at(len);
@@ -61,6 +67,7 @@ fn session(line: &SdpLine, data: &[u8], ordered: bool) {
                     assert!(picture.decoded.0 > decoded && picture.decoded <= picture.shown, "times that do not grow");
                     decoded = picture.decoded.0;
                     bytes += picture.data.len();
+                    pictures += 1;
                 }
                 Intake::Sound(sound) => {
                     assert!(!sound.data.is_empty() && sound.heard.0 > heard, "no sound, or times that do not grow");
@@ -71,8 +78,11 @@ fn session(line: &SdpLine, data: &[u8], ordered: bool) {
             }
         }
     }
-    // Parameter sets are repeated before each start: at most all of them for each packet.
-    assert!(bytes / (1 + data.len()) <= MOST_OUT, "{bytes} bytes out of {}", data.len());
+    let most = pictures * MOST_ADDED + MOST_OUT * data.len();
+    assert!(bytes <= most, "{bytes} bytes in {pictures} pictures out of {}", data.len());
+    let is_jpeg = line.payload_types.iter().any(|payload| payload.encoding == "JPEG");
+    let most = MOST_AT_ONCE + (now / 1_000_000 + 61) as usize * MOST_A_SECOND;
+    assert!(is_jpeg || pictures <= most, "{pictures} pictures");
     let _ = tracks.receiver_report(MonoTime(now), 0);
 }
 
@@ -237,7 +247,7 @@ mod tests {
     fn spoil(random: &mut Random, data: &mut Vec<u8>, other: &[u8]) {
         for _ in 0..1 + random.below(6) {
             let at = random.below(data.len());
-            match random.below(7) {
+            match random.below(8) {
                 0 => data[at] ^= 1 << random.below(8),
                 1 => data[at] = random.below(256) as u8,
                 2 => data[at] = [0, 1, 0x7f, 0x80, 0xff, 0x7c, 0x78][random.below(7)],
@@ -251,13 +261,18 @@ mod tests {
                     let part = other[from..(from + random.below(400)).min(other.len())].to_vec();
                     data.splice(at..at, part);
                 }
+                6 => {
+                    // The same again and again.
+                    let part = data[at..(at + 1 + random.below(24)).min(data.len())].to_vec();
+                    data.splice(at..at, part.repeat(1 << random.below(14)));
+                }
                 _ => data.truncate(at.max(8)),
             }
             if data.is_empty() {
                 data.push(0);
             }
         }
-        data.truncate(40_000);
+        data.truncate(if random.below(50) == 0 { 1 << 20 } else { 40_000 });
     }
 
     /// A second in the tests; `PERCH_FUZZ_SECONDS` says for how long otherwise. The same inputs each time.
