@@ -51,7 +51,9 @@ impl Recorded {
             path.display(),
             frames.first()
         );
-        Self { path: path.to_owned(), start: start_of(path), duration: probe.duration, frames }
+        // Of its pictures: sound that came while an encoder was late may reach further.
+        let duration = frames.iter().map(|f| f.pts + f.lasts).fold(0.0, f64::max);
+        Self { path: path.to_owned(), start: start_of(path), duration, frames }
     }
 
     fn end(&self) -> f64 {

@@ -75,6 +75,8 @@ pub fn probe_rtsp(url: &str, transport: &str) -> Result<Probe, String> {
 pub struct Frame {
     /// Seconds.
     pub pts: f64,
+    /// Seconds that it is shown.
+    pub lasts: f64,
     pub keyframe: bool,
 }
 
@@ -82,13 +84,24 @@ pub struct Frame {
 #[track_caller]
 pub fn frames(file: &Path) -> Vec<Frame> {
     let name = file.display().to_string();
-    let args =
-        ["-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time,flags", "-of", "csv=p=0", &name];
+    let args = [
+        "-v",
+        "error",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        "packet=pts_time,duration_time,flags",
+        "-of",
+        "csv=p=0",
+        &name,
+    ];
     let out = run("ffprobe", &args);
     assert!(out.status.success(), "{name}: {}", text(&out.stderr));
     let frame = |line: &str| {
-        let (pts, flags) = line.split_once(',')?;
-        Some(Frame { pts: pts.parse().ok()?, keyframe: flags.starts_with('K') })
+        let mut values = line.split(',');
+        let mut seconds = || values.next()?.parse().ok();
+        let (pts, lasts) = (seconds()?, seconds()?);
+        Some(Frame { pts, lasts, keyframe: values.next()?.starts_with('K') })
     };
     text(&out.stdout).lines().filter_map(frame).collect()
 }
