@@ -4,6 +4,7 @@ mod aac;
 mod choose;
 mod jpeg;
 mod jpeg_tables;
+mod losses;
 mod nal;
 mod nal_packets;
 mod order;
