@@ -89,6 +89,15 @@ impl Dialog {
         self.begin(now, method, url, Vec::new(), within, true)
     }
 
+    /// The last request. It is signed once more where the nonce grew old: a session that is left open keeps others out.
+    pub fn farewell(&mut self, now: MonoTime, url: &str, within: Duration) -> Bytes {
+        let bytes = self.begin(now, "TEARDOWN", url, Vec::new(), within, false);
+        if let Some(pending) = &mut self.pending {
+            pending.renewals = MOST_RENEWALS.saturating_sub(1);
+        }
+        bytes
+    }
+
     /// A request that nobody waits for.
     pub fn tell(&mut self, now: MonoTime, method: &'static str, url: &str) -> Bytes {
         let bytes = self.begin(now, method, url, Vec::new(), ANSWER, true);

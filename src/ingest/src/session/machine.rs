@@ -578,7 +578,7 @@ impl Session {
         }
         let aggregate = self.aggregate.clone();
         self.phase = Phase::Ending(now + FAREWELL, result);
-        let bytes = self.dialog.try_out(now, "TEARDOWN", &aggregate, FAREWELL);
+        let bytes = self.dialog.farewell(now, &aggregate, FAREWELL);
         self.send(bytes);
     }
 

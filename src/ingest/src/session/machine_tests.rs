@@ -160,6 +160,9 @@ fn from_options_to_teardown() {
     rig.hears(ok(""));
     rig.session.stop(rig.now);
     assert_eq!(rig.out(), ["TEARDOWN rtsp://cam:554/live/"]);
+    // It must be signed anew.
+    assert_eq!(rig.hears(CHALLENGE), ["TEARDOWN rtsp://cam:554/live/"]);
+    assert!(rig.header("Authorization").is_some());
     rig.hears(ok(""));
     assert!(matches!(rig.end, Some(Ok(()))));
     assert!(!rig.request.contains("secret") && rig.session.deadline().is_none());
