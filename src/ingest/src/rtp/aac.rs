@@ -54,12 +54,13 @@ impl<'a> Reader<'a> {
 }
 
 impl Config {
-    /// Reads a configuration. `None` for what is no AAC, or has its channels in a program config element.
+    /// Reads a configuration. `None` for what is no AAC.
     pub fn parse(config: &[u8]) -> Option<Self> {
         Self::read(&mut Reader::new(config))
     }
 
     fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let begin = r.at;
         let object = |r: &mut Reader<'_>| {
             Some(match r.u(5)? {
                 31 => 32 + r.u(6)?,
@@ -72,8 +73,8 @@ impl Config {
         };
         let mut kind = object(r)?;
         let rate_hz = rate(r).filter(|rate| (1_000..=192_000).contains(rate))?;
-        let channels = match r.u(4)? {
-            n @ 1..=6 => n as u16,
+        let mut channels = match r.u(4)? {
+            n @ 0..=6 => n as u16,
             7 => 8,
             _ => return None,
         };
@@ -90,6 +91,9 @@ impl Config {
             r.u(14)?;
         }
         r.u(1)?;
+        if channels == 0 {
+            channels = program_channels(r, begin)?;
+        }
         let unit_samples = match (kind, short) {
             (23 | 39, true) => 480,
             (23 | 39, false) => 512,
@@ -105,6 +109,34 @@ impl Config {
         let channels = if channels == 8 { 7 } else { channels.clamp(1, 6) };
         Some(Bytes::copy_from_slice(&(2 << 11 | index << 7 | channels << 3).to_be_bytes()))
     }
+}
+
+/// The channels of a program config element (ISO 14496-3 4.4.1.1), in a configuration that begins at bit `begin`.
+fn program_channels(r: &mut Reader<'_>, begin: usize) -> Option<u16> {
+    r.u(4 + 2 + 4)?;
+    let (front, side, back) = (r.u(4)?, r.u(4)?, r.u(4)?);
+    let (low, data, coupling) = (r.u(2)?, r.u(3)?, r.u(4)?);
+    for mixdown_bits in [4, 4, 3] {
+        if r.u(1)? == 1 {
+            r.u(mixdown_bits)?;
+        }
+    }
+    let mut channels = low as u16;
+    for _ in 0..front + side + back {
+        channels += if r.u(1)? == 1 { 2 } else { 1 };
+        r.u(4)?;
+    }
+    for _ in 0..low + data {
+        r.u(4)?;
+    }
+    for _ in 0..coupling {
+        r.u(5)?;
+    }
+    r.u((8 - (r.at - begin) % 8) % 8)?;
+    for _ in 0..r.u(8)? {
+        r.u(8)?;
+    }
+    (1..=8).contains(&channels).then_some(channels)
 }
 
 /// A whole access unit, and how many units of its packet come before it.

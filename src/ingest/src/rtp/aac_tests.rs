@@ -32,6 +32,15 @@ fn configurations() {
         Some(Config { rate_hz: 24_000, channels: 2, unit_samples: 1024 })
     );
     assert_eq!((Config::parse(&[0x14]), Config::parse(&[0xff; 4]), Config::parse(&[0x10, 0])), (None, None, None));
+    // Its channels in a program config element: a pair in front and one for the lowest; a comment of one byte.
+    let bits =
+        ["00010", "1000", "0000", "000", "0000", "01", "1000", "0001", "0000", "0000", "01", "000", "0000", "000"]
+            .concat();
+    let bits = format!("{:0<64}", bits + "10000" + "0000");
+    let mut config: Vec<u8> = (0..8).map(|n| u8::from_str_radix(&bits[n * 8..n * 8 + 8], 2).expect("bits")).collect();
+    config.extend([1, b'x']);
+    assert_eq!(Config::parse(&config), Some(Config { channels: 3, ..plain }));
+    assert_eq!(Config::parse(&config[..9]), None, "cut short");
     let made = Config::low_complexity(44_100, 2).expect("a rate of the table");
     assert_eq!(Config::parse(&made), Some(Config { rate_hz: 44_100, channels: 2, unit_samples: 1024 }));
     assert_eq!(Config::low_complexity(44_000, 2), None);
