@@ -54,7 +54,6 @@ enum Phase {
 #[derive(Debug)]
 pub(crate) struct Session {
     url: CameraUrl,
-    /// The camera's address.
     peer: IpAddr,
     transport: Transport,
     sound: bool,
@@ -369,27 +368,25 @@ impl Session {
     }
 
     fn redirected(&mut self, now: MonoTime, message: &Message) {
-        let Some(location) = message.header("location").filter(|l| !l.is_empty()) else {
-            return self.fail(now, Error::invalid("it redirects the box and does not say where to"));
-        };
-        let to = match self.url.redirected(location, self.peer) {
+        let nowhere = || Error::invalid("it redirects the box and does not say where to");
+        let location = message.header("location").filter(|l| !l.is_empty()).ok_or_else(nowhere);
+        let to = match location.and_then(|location| self.url.redirected(location, self.peer)) {
             Ok(to) => to,
             Err(e) => return self.fail(now, e),
         };
         self.redirects += 1;
         if self.redirects > MOST_REDIRECTS {
-            return self
-                .fail(now, unavailable("it redirects the box from one address to the next, and no picture comes"));
+            let what = "it redirects the box from one address to the next, and no picture comes";
+            return self.fail(now, unavailable(what));
         }
         let is_here = to.rtsp_port() == self.url.rtsp_port();
         self.url = to;
         self.aggregate = self.url.clean();
         if is_here {
-            self.describe(now);
-        } else {
-            self.describe_later();
-            self.out.push_back(Output::Connect(self.url.clone()));
+            return self.describe(now);
         }
+        self.describe_later();
+        self.out.push_back(Output::Connect(self.url.clone()));
     }
 
     fn described(&mut self, now: MonoTime, message: &Message) {
