@@ -2,6 +2,7 @@
 //! section 8.2.2 for H.264, RFC 7798 section 7.2.2 for H.265).
 
 use crate::bitstream::nal_units;
+use crate::media::VideoCodec;
 use crate::{h264, h265};
 
 /// What decodes what, the least first.
@@ -87,6 +88,23 @@ impl Default for H265Stream {
     /// Main profile, main tier, of no level.
     fn default() -> Self {
         Self { profile: 1, high_tier: false, level: 0 }
+    }
+}
+
+/// Whether a picture (Annex B) refreshes all at once, so that browsers begin with it: they take no recovery point (H.264 D.2.8) and no
+/// picture that merely has intra slices.
+pub fn is_refresh(codec: VideoCodec, unit: &[u8]) -> bool {
+    let mut nals = nal_units(unit);
+    match codec {
+        VideoCodec::H264 => {
+            let slice = nals.find(|nal| (h264::SLICE..=h264::IDR).contains(&h264::kind(nal)));
+            slice.is_some_and(|slice| h264::kind(slice) == h264::IDR)
+        }
+        VideoCodec::H265 => {
+            let slice = nals.find(|nal| h265::is_slice(h265::kind(nal)));
+            slice.is_some_and(|slice| h265::is_random_access(h265::kind(slice)))
+        }
+        VideoCodec::Vp8 => true,
     }
 }
 
@@ -202,6 +220,26 @@ mod tests {
         }
         assert_eq!(H264Stream::of(&[0, 0, 1, 0x65, 1, 2]), None);
         assert_eq!(H264Stream::of(&[0, 0, 1, 0x67, 1, 2]), None);
+    }
+
+    #[test]
+    fn browsers_begin_where_all_is_refreshed_at_once() {
+        use VideoCodec::*;
+        for (codec, kinds, begins) in [
+            (H264, &[0x67, 0x68, 0x65][..], true),
+            (H264, &[9, 0x67, 0x68, 6, 0x65, 0x65], true),
+            (H264, &[0x67, 0x68, 6, 0x41], false),
+            (H264, &[0x67, 0x68, 6, 0x41, 0x65], false),
+            (H264, &[0x67, 0x68], false),
+            (H265, &[0x40, 0x42, 0x44, 19 << 1], true),
+            (H265, &[0x40, 0x42, 0x44, 21 << 1], true),
+            (H265, &[0x40, 0x42, 0x44, 39 << 1, 1 << 1], false),
+            (H265, &[], false),
+            (Vp8, &[0], true),
+        ] {
+            let unit: Vec<u8> = kinds.iter().flat_map(|kind| [0, 0, 0, 1, *kind, 1, 0x80]).collect();
+            assert_eq!(is_refresh(codec, &unit), begins, "{codec:?} {kinds:?}");
+        }
     }
 
     #[test]

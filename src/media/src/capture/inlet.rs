@@ -15,6 +15,7 @@ use perch_base::{Error, ErrorKind};
 use perch_domain::ingest::{IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape};
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::motion::Thinner;
+use perch_domain::viewer_codecs::is_refresh;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
@@ -42,6 +43,9 @@ struct State {
     leads_on: bool,
     shape: Option<Shape>,
     reorders: bool,
+    /// Starts since the last one that browsers begin with, and whether there were several in a row.
+    gradual_starts: u32,
+    gradual: bool,
     /// Where JPEG is encoded, and how often.
     encoder: Option<(gst_app::AppSrc, Thinner)>,
     said: Vec<String>,
@@ -49,6 +53,16 @@ struct State {
     refused: Option<Error>,
     /// When a picture was published last, and when one came that could not be.
     seen: (Option<MonoTime>, Option<MonoTime>),
+}
+
+/// What is known of a session's pictures.
+pub(super) struct Pictures {
+    pub codec: PictureCodec,
+    pub shape: Option<Shape>,
+    /// Whether they travel in another order than they are shown in.
+    pub reorders: bool,
+    /// Whether browsers can begin with none.
+    pub gradual: bool,
 }
 
 /// What is told from outside of a session's sink.
@@ -116,6 +130,17 @@ impl Inlet {
             return true;
         }
         let codec = state.codec.map_or(VideoCodec::H264, |codec| codec_of(codec, VideoCodec::H264));
+        if picture.start {
+            let refreshes = is_refresh(codec, &picture.data);
+            state.gradual_starts = if refreshes { 0 } else { state.gradual_starts.saturating_add(1) };
+            // One alone may stand for a refresh that was lost, or be the first after a camera's refresh that was before us.
+            state.gradual |= state.gradual_starts > 1;
+        }
+        if state.gradual && self.stream == Stream::Sub {
+            drop(state);
+            return self
+                .refuse("has no keyframes that browsers begin with: switch intra refresh off for the second stream");
+        }
         let had_begun = state.leads_on;
         if picture.break_before || shaped.is_some() {
             state.leads_on = false;
@@ -180,11 +205,10 @@ impl Inlet {
         lock(&self.state).refused.take()
     }
 
-    /// What is known of the pictures: how they are encoded, their shape, and whether they travel in another order than they are shown in.
-    /// `None` before the offer.
-    pub fn pictures(&self) -> Option<(PictureCodec, Option<Shape>, bool)> {
-        let state = lock(&self.state);
-        state.codec.map(|codec| (codec, state.shape, state.reorders))
+    /// What is known of the pictures. `None` before the offer.
+    pub fn pictures(&self) -> Option<Pictures> {
+        let State { codec, shape, reorders, gradual, .. } = *lock(&self.state);
+        codec.map(|codec| Pictures { codec, shape, reorders, gradual })
     }
 
     /// When a picture was published last, and when one came that could not be.

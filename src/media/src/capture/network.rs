@@ -163,14 +163,16 @@ impl NetworkAttempt<'_> {
 
     /// Says what the camera offers where that changed.
     fn offers(&self) {
-        let Some((codec, shape, reorders)) = self.inlet.pictures() else { return };
+        let Some(pictures) = self.inlet.pictures() else { return };
         let config = &self.settings.config;
         self.attempts.change_offering(self.progress, |offering| {
-            let codec = codec_of(codec, config.codec);
-            // Whoever watches is cut off when this changes: a session that begins does not take it back.
-            offering.reorders = (offering.reorders && offering.codec == codec) || reorders;
+            let codec = codec_of(pictures.codec, config.codec);
+            // Whoever watches is cut off when these change: a session that begins does not take them back.
+            let as_before = offering.codec == codec;
+            offering.reorders = (offering.reorders && as_before) || pictures.reorders;
+            offering.gradual = (offering.gradual && as_before) || pictures.gradual;
             offering.codec = codec;
-            offering.shape = shape.map(|shape| shape.shaped(config.aspect)).or(offering.shape);
+            offering.shape = pictures.shape.map(|shape| shape.shaped(config.aspect)).or(offering.shape);
         });
     }
 

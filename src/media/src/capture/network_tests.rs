@@ -438,6 +438,44 @@ async fn pictures_that_travel_out_of_order_are_passed_and_said_of() {
     b.stop().await;
 }
 
+/// A recovery point (SEI) and slices of which some are intra, as cameras with intra refresh begin.
+const RECOVERY: &[u8] = &[
+    0, 0, 0, 1, 0x67, 66, 0xc0, 31, 0, 0, 0, 1, 0x68, 0xce, 0, 0, 0, 1, 6, 6, 1, 0x2c, 0x80, 0, 0, 0, 1, 0x41, 0x9a,
+    0x80,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_without_keyframes_for_browsers_is_said_of() {
+    let gop =
+        |start: &'static [u8]| [&[(0.1, picture(start, true))][..], &vec![(0.1, picture(DELTA, false)); 9]].concat();
+    let of = |starts: &[&'static [u8]]| begins(&starts.iter().flat_map(|start| gop(start)).collect::<Vec<_>>());
+    for (starts, gradual) in [
+        (&[RECOVERY, RECOVERY, RECOVERY, RECOVERY, RECOVERY][..], true),
+        (&[KEY, RECOVERY, RECOVERY, RECOVERY, RECOVERY], true),
+        (&[KEY, KEY, KEY, KEY, KEY], false),
+        // Joined in the middle, then one refresh was lost.
+        (&[RECOVERY, KEY, KEY, RECOVERY, KEY], false),
+    ] {
+        let clock = Arc::new(ManualClock::default());
+        let mut steps = of(starts);
+        steps.push((100.0, picture(DELTA, false)));
+        let b = scripted(&clock, steps, Ok(()));
+        for second in 1..14 {
+            if !b.capture.offers_now().gradual {
+                turn(&clock, &b, second).await;
+            }
+        }
+        assert!(b.said().contains(&CaptureEvent::FirstFrame));
+        assert_eq!(b.capture.offers_now().gradual, gradual, "{:?}", b.said());
+        let is_said = |e: &CaptureEvent| matches!(e, CaptureEvent::Offers(offering) if offering.gradual);
+        match gradual {
+            true => b.hears("no keyframes for browsers", is_said).await,
+            false => assert!(!b.said().iter().any(is_said)),
+        }
+        drop(b);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn h265_is_passed_through_and_decoded_for_the_small_stream() {
     let encoder = "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=20 ! h265parse config-interval=-1";
