@@ -42,7 +42,9 @@ struct CameraLive {
     /// Why it cannot judge those that it gets; empty while it can.
     not_judged: String,
     /// What is noted of live viewing.
-    live_note: Option<&'static str>,
+    live_note: Option<String>,
+    /// What is noted of pictures that are lost.
+    loss_note: Option<String>,
 }
 
 impl Camera {
@@ -65,6 +67,7 @@ impl Camera {
             no_pictures: String::new(),
             not_judged: String::new(),
             live_note: None,
+            loss_note: None,
         };
         let capture = Capture::new(config.clone(), means.clone(), hub.clone(), clock.clone(), wires.luma.sink());
         let failures = Repeated::default();
@@ -228,20 +231,39 @@ impl Camera {
     }
 
     /// Notes how live viewing is limited (`None`: it is not), and tells everybody when that changed.
-    pub fn set_live_note(&self, note: Option<&'static str>) {
-        let mut live = self.lock();
-        let before = std::mem::replace(&mut live.live_note, note);
-        if before == note {
-            return;
+    pub fn set_live_note(&self, note: Option<&str>) {
+        if self.replace_note(note, |live| &mut live.live_note) {
+            tracing::info!(camera = %self.config.id, note = note.unwrap_or("it is not"), "how live viewing is limited");
         }
-        live.health.notes.retain(|n| before.is_none_or(|before| n != before));
+    }
+
+    /// Notes that many pictures are lost on the way (`None`: they are not), and tells everybody when that changed.
+    pub fn set_loss_note(&self, note: Option<&str>) {
+        if self.replace_note(note, |live| &mut live.loss_note) {
+            let camera = &self.config.id;
+            match note {
+                Some(note) => tracing::warn!(%camera, note, "pictures are lost on the way"),
+                None => tracing::info!(%camera, "pictures are lost on the way no more"),
+            }
+        }
+    }
+
+    /// Puts a note in the place of the one before, and tells everybody. Returns whether it changed.
+    fn replace_note(&self, note: Option<&str>, of: fn(&mut CameraLive) -> &mut Option<String>) -> bool {
+        let mut live = self.lock();
+        let before = of(&mut live).take();
+        *of(&mut live) = note.map(str::to_owned);
+        if before.as_deref() == note {
+            return false;
+        }
+        live.health.notes.retain(|n| before.as_ref().is_none_or(|before| n != before));
         if let Some(note) = note {
             live.health.note(note);
         }
         let health = live.health.clone();
         drop(live);
-        tracing::info!(camera = %self.config.id, note = note.unwrap_or("it is not"), "how live viewing is limited");
         self.publish(Notice::Health { camera: self.config.id.clone(), health });
+        true
     }
 
     /// What was said of a capture that is no more says nothing of the next.
@@ -249,6 +271,7 @@ impl Camera {
         let mut live = self.lock();
         live.no_pictures.clear();
         live.live_note = None;
+        live.loss_note = None;
         live.health.notes.clear();
         live.health.small_problem.clear();
         live.health.motion_problem = live.not_judged.clone();
@@ -413,7 +436,11 @@ mod tests {
         camera.set_live_note(Some("small"));
         camera.note("odd");
         assert_eq!(camera.health().notes, ["odd", "small"]);
+        camera.set_loss_note(Some("4 % are lost"));
         camera.set_live_note(None);
+        camera.set_loss_note(Some("20 % are lost"));
+        assert_eq!(camera.health().notes, ["odd", "20 % are lost"]);
+        camera.set_loss_note(None);
         assert_eq!(camera.health().notes, ["odd"]);
     }
 }

@@ -55,6 +55,7 @@ impl Task for CaptureTask {
             CaptureEvent::Sound(problem) => camera.set_sound(&problem.unwrap_or_default()),
             CaptureEvent::Small(problem) => camera.set_small_problem(&problem.unwrap_or_default()),
             CaptureEvent::MotionPictures(problem) => camera.set_no_pictures(&problem.unwrap_or_default()),
+            CaptureEvent::Losses(what) => camera.set_loss_note(what.as_deref()),
             CaptureEvent::Notice(what) => camera.note(&what),
         };
         let result = self.capture.run_once(&progress, shutdown.clone()).await;

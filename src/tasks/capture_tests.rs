@@ -34,7 +34,15 @@ impl IngestPort for Ends {
             sink.take(Intake::Offer(Offer { pictures: PictureCodec::H264, sound: None }));
             while self.clock.mono() < until {
                 let (data, shown) = (Bytes::from_static(KEY), self.clock.mono());
-                let picture = Picture { data, shown, decoded: shown, start: true, break_before: false, shape: None };
+                let picture = Picture {
+                    data,
+                    shown,
+                    decoded: shown,
+                    start: true,
+                    break_before: false,
+                    lost_before: false,
+                    shape: None,
+                };
                 if !sink.take(Intake::Picture(picture)) {
                     return Ok(());
                 }

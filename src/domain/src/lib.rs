@@ -25,6 +25,7 @@ pub mod identity;
 pub mod ingest;
 pub mod keyframe;
 pub mod lease;
+pub mod losses;
 pub mod media;
 pub mod microphone;
 pub mod motion;

@@ -242,7 +242,8 @@ impl Nals {
                 shown,
                 decoded,
                 start: unit.start,
-                break_before: unit.broken || unit.new_source || moment.jumped,
+                break_before: unit.new_source || moment.jumped,
+                lost_before: unit.broken,
                 shape: news(&mut self.shape, unit.shape),
             }));
         }
@@ -311,7 +312,8 @@ fn take_jpeg(
         shown: moment.at,
         decoded: moment.at,
         start: true,
-        break_before: std::mem::take(broken) || moment.jumped,
+        break_before: moment.jumped,
+        lost_before: std::mem::take(broken),
         shape: news(shape, Shape { width, height, pixel: (1, 1), interlaced: false }),
     }));
 }

@@ -148,7 +148,8 @@ fn now_of(intake: Intake, now: MonoTime) -> Intake {
 /// A picture of a script.
 pub fn picture(data: &'static [u8], start: bool) -> Intake {
     let (shown, decoded) = (MonoTime(0), MonoTime(0));
-    Intake::Picture(Picture { data: Bytes::from_static(data), shown, decoded, start, break_before: false, shape: None })
+    let data = Bytes::from_static(data);
+    Intake::Picture(Picture { data, shown, decoded, start, break_before: false, lost_before: false, shape: None })
 }
 
 /// An offer.
@@ -190,7 +191,7 @@ fn picture_of(sample: &gst::Sample, codec: PictureCodec, shape: Option<Shape>) -
     let (buffer, shown, decoded) = parts_of(sample);
     let start = codec == PictureCodec::Jpeg || !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
     let data = Bytes::from_owner(buffer.into_mapped_buffer_readable().expect("readable"));
-    Intake::Picture(Picture { data, shown, decoded, start, break_before: false, shape })
+    Intake::Picture(Picture { data, shown, decoded, start, break_before: false, lost_before: false, shape })
 }
 
 fn sound_of(sample: &gst::Sample) -> Intake {

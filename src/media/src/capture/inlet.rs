@@ -13,6 +13,7 @@ use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind};
 use perch_domain::ingest::{IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape};
+use perch_domain::losses::{self, PictureCount};
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::motion::Thinner;
 use perch_domain::viewer_codecs::is_refresh;
@@ -46,6 +47,7 @@ struct State {
     /// Starts since the last one that browsers begin with, and whether there were several in a row.
     gradual_starts: u32,
     gradual: bool,
+    count: PictureCount,
     /// Where JPEG is encoded, and how often.
     encoder: Option<(gst_app::AppSrc, Thinner)>,
     said: Vec<String>,
@@ -123,6 +125,10 @@ impl Inlet {
             return self.refuse("has B-frames, which cannot be shown live: switch them off for the second stream");
         }
         state.reorders |= reorders;
+        if picture.break_before {
+            state.count.restart();
+        }
+        let is_hole = state.count.picture(picture.decoded, picture.lost_before);
         let shaped = picture.shape.filter(|shape| state.shape != Some(*shape));
         state.shape = shaped.or(state.shape);
         if state.codec == Some(PictureCodec::Jpeg) {
@@ -142,7 +148,8 @@ impl Inlet {
                 .refuse("has no keyframes that browsers begin with: switch intra refresh off for the second stream");
         }
         let had_begun = state.leads_on;
-        if picture.break_before || shaped.is_some() {
+        // Where a few were lost, decoders make do with what they have, and the file goes on.
+        if picture.break_before || is_hole || shaped.is_some() {
             state.leads_on = false;
         }
         let jumps = had_begun && !state.leads_on;
@@ -209,6 +216,11 @@ impl Inlet {
     pub fn pictures(&self) -> Option<Pictures> {
         let State { codec, shape, reorders, gradual, .. } = *lock(&self.state);
         codec.map(|codec| Pictures { codec, shape, reorders, gradual })
+    }
+
+    /// How many pictures came, and how many were lost.
+    pub fn counted(&self) -> losses::Pictures {
+        lock(&self.state).count.pictures()
     }
 
     /// When a picture was published last, and when one came that could not be.

@@ -21,6 +21,7 @@ use perch_base::{Error, ErrorKind, Result, blocking, on_own_thread};
 use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, START_WITHIN};
 use perch_domain::health::{FIRST_FRAME_WITHIN, KEYFRAME_WITHIN, OfferedSound, StallVerdict, StallWatch};
 use perch_domain::ingest::{Offer, PictureCodec, SoundCodec};
+use perch_domain::losses::{self, LossWatch};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::pace::PaceWatch;
 use std::pin::pin;
@@ -100,6 +101,7 @@ impl NetworkAttempt<'_> {
         let (clock, config) = (&self.settings.clock, &self.settings.config);
         let mut stall = StallWatch::new(clock.mono(), self.attempts.patience());
         let mut pace = PaceWatch::new(config.main.fps, config.source.rate_owed_by());
+        let mut losses = LossWatch::new(clock.mono());
         // What was said of it that is not so for ever.
         let mut said = Said::Nothing;
         let mut look_at = clock.mono();
@@ -116,6 +118,10 @@ impl NetworkAttempt<'_> {
                 look_at = now + PACE_EVERY;
                 if let Some(pace) = pace.look(now, flow.work(control.is_decoding(), control.sub_active())) {
                     progress(CaptureEvent::Pace(pace));
+                }
+                if let Some(percent) = losses.look(now, self.inlet.counted()) {
+                    let what = (percent > 0).then(|| losses::sentence(percent, config.network.transport));
+                    progress(CaptureEvent::Losses(what));
                 }
             }
             let wait = match stall.check(now) {

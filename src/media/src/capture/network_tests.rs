@@ -606,14 +606,14 @@ async fn a_keyframe_that_is_minutes_away_is_waited_for_and_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_lost_is_a_jump_and_nothing_leads_on_from_it() {
-    let lost = |intake| match intake {
+async fn nothing_leads_on_from_before_a_jump() {
+    let jumped = |intake| match intake {
         Intake::Picture(p) => Intake::Picture(perch_domain::ingest::Picture { break_before: true, ..p }),
         other => other,
     };
     let clock = Arc::new(ManualClock::default());
     let mut steps = begins(&[(0.5, picture(KEY, true)), (0.5, picture(DELTA, false))]);
-    steps.push((0.5, lost(picture(DELTA, false))));
+    steps.push((0.5, jumped(picture(DELTA, false))));
     steps.extend([(0.5, picture(DELTA, false)), (0.5, picture(KEY, true)), (0.5, picture(DELTA, false))]);
     steps.push((100.0, picture(DELTA, false)));
     let b = scripted(&clock, steps, Ok(()));
@@ -622,6 +622,39 @@ async fn what_was_lost_is_a_jump_and_nothing_leads_on_from_it() {
     let got = take(&mut s, Track::Video, 4).await;
     let got: Vec<_> = got.iter().map(|d| (d.packet.keyframe, d.discontinuity)).collect();
     assert_eq!(got, [(true, true), (false, false), (true, true), (false, false)]);
+    drop(b);
+}
+
+/// In the first minute one was lost before each fifth picture; later none.
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_pictures_are_said_and_end_neither_stream_nor_recording() {
+    let mut steps = begins(&[]);
+    for n in 0..450 {
+        let is_lost = n < 150 && n % 5 == 4;
+        let Intake::Picture(p) = picture(if n % 10 == 0 { KEY } else { DELTA }, n % 10 == 0) else { continue };
+        let after = if is_lost { 0.8 } else { 0.4 };
+        steps.push((after, Intake::Picture(perch_domain::ingest::Picture { lost_before: is_lost, ..p })));
+    }
+    steps.push((100.0, picture(DELTA, false)));
+    let clock = Arc::new(ManualClock::default());
+    let b = scripted(&clock, steps, Ok(()));
+    let mut parts = crate::parts::Parts::follow(&b.hub, Stream::Main, "recorder", 400);
+    let mut s = b.hub.subscribe(Stream::Main, false, "test", 1000);
+    // To its end: a busy machine hands in later than the clock is turned.
+    turn(&clock, &b, 900).await;
+    let got = take(&mut s, Track::Video, 450).await;
+    assert!(got[1..].iter().all(|d| !d.discontinuity), "it goes on");
+    parts.detach();
+    let mut all = Vec::new();
+    while let Some(part) = parts.queue.recv().await {
+        all.push(part);
+    }
+    let (_, before) = all.split_last().expect("some");
+    assert!(before.len() > 50 && before.iter().all(|part| part.joined), "one file holds them");
+    let said = b.said();
+    let losses: Vec<_> = said.iter().filter(|e| matches!(e, CaptureEvent::Losses(_))).collect();
+    let [CaptureEvent::Losses(Some(first)), .., CaptureEvent::Losses(None)] = losses[..] else { panic!("{losses:?}") };
+    assert!(first.contains("% of the pictures are lost"), "{first}");
     drop(b);
 }
 

@@ -48,6 +48,8 @@ pub enum CaptureEvent {
     Small(Option<String>),
     /// Why the detector gets no pictures, or that it does.
     MotionPictures(Option<String>),
+    /// Why pictures of a network camera are lost on the way, or that they are not.
+    Losses(Option<String>),
     /// Something people should know although it goes on.
     Notice(String),
 }

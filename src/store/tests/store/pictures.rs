@@ -355,6 +355,26 @@ fn a_picture_each_five_seconds_lasts_five_seconds() {
     assert_eq!(see(&b.files()[0]).frames_ms, (0..8).map(|n| n * 5_000).collect::<Vec<_>>());
 }
 
+/// What a network lost is missing in the file; a keyframe may be among it.
+#[test]
+fn a_file_over_lost_pictures_is_one_and_plays() {
+    let b = TestStore::new();
+    let store = b.open();
+    let all = encode("320x240", "25", 10, &format!("{PLAIN} 50"));
+    let came: Vec<Picture> =
+        all.iter().enumerate().filter(|(n, _)| n % 7 != 6 && *n != 100).map(|(_, p)| p.clone()).collect();
+    let segment = record(&store, 0.0, &came, &[]);
+    assert_eq!((segment.state, segment.end), (SegmentState::Sealed, s(10.0)));
+    let count = |entry: &str| {
+        let args = ["-select_streams", "v", "-show_entries", entry, "-of", "csv=p=0"];
+        let path = b.files()[0].display().to_string();
+        let text = String::from_utf8(run("ffprobe", &[&args[..], &[&path]].concat())).expect("text");
+        text.lines().filter(|line| !line.is_empty()).count()
+    };
+    assert_eq!(count("packet=pts_time"), came.len());
+    assert!(count("frame=pts_time") >= came.len() * 3 / 4, "{} of {}", count("frame=pts_time"), came.len());
+}
+
 #[test]
 fn a_unit_without_a_picture_is_no_sample() {
     let b = TestStore::new();
