@@ -2,6 +2,7 @@
 //! happens in between is [`crate::health`]'s.
 
 use crate::health::{CameraState, NETWORK_STALL_AFTER};
+use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use std::time::Duration;
 
@@ -72,6 +73,41 @@ pub fn pause_after(why: ErrorKind, usual: Duration) -> Duration {
     if why == ErrorKind::Unauthenticated { SIGN_IN_AGAIN } else { usual }
 }
 
+/// A session that another one ended brought its last picture between so long before and so long after that one began.
+const ENDED_BY_ANOTHER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3));
+/// So often, one after the other, is no chance.
+const NO_CHANCE: u32 = 2;
+
+/// Notices that a network camera lets in the newest connection only: its first stream's session ends each time the second one's begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewestOnly {
+    second_began: Option<MonoTime>,
+    times: u32,
+}
+
+impl NewestOnly {
+    /// What people read.
+    pub const SENTENCE: &str = "the camera lets in one connection, and its second one ends the first: remove sub_source, which is left alone until then";
+
+    /// A session with the second stream begins.
+    pub fn second_begins(&mut self, now: MonoTime) {
+        self.second_began = Some(now);
+    }
+
+    /// The first stream's session ended by itself; its last picture came at `last`.
+    pub fn first_ends(&mut self, last: Option<MonoTime>) {
+        let Some(began) = self.second_began.take() else { return };
+        let (before, after) = ENDED_BY_ANOTHER;
+        let is_its_end = last.is_none_or(|last| (began - before..=began + after).contains(&last));
+        self.times = if is_its_end { self.times.saturating_add(1) } else { 0 };
+    }
+
+    /// Whether it is such a camera.
+    pub fn is_so(&self) -> bool {
+        self.times >= NO_CHANCE
+    }
+}
+
 /// How long a network camera may be silent in the next attempt, whatever its pace: twice as long after one that brought a single picture
 /// and was given up (a camera may send one a minute), up to [`MOST_PATIENCE`].
 pub fn patience_after(before: Duration, ended: &Result<CaptureEnd>, pictures: u64) -> Duration {
@@ -114,6 +150,26 @@ mod tests {
         let usual = Duration::from_secs(1);
         assert_eq!(pause_after(ErrorKind::Unavailable, usual), usual);
         assert_eq!(pause_after(ErrorKind::Unauthenticated, usual), SIGN_IN_AGAIN);
+    }
+
+    #[test]
+    fn a_camera_whose_second_session_ends_the_first_is_told() {
+        let at = |s: f64| MonoTime((s * 1e6) as i64);
+        for (what, sessions, want) in [
+            ("twice in a row", &[(Some(10.0), Some(10.1)), (Some(20.0), Some(19.9))][..], true),
+            ("before it brought a picture", &[(Some(10.0), None), (Some(20.0), None)], true),
+            ("once", &[(Some(10.0), Some(10.1))], false),
+            ("and once not", &[(Some(10.0), Some(10.1)), (Some(20.0), Some(90.0)), (Some(100.0), Some(100.1))], false),
+            ("nobody wanted the second", &[(None, Some(10.0)), (None, Some(20.0))], false),
+            ("a network that was gone", &[(Some(20.0), Some(10.0)), (Some(60.0), Some(50.0))], false),
+        ] {
+            let mut newest = NewestOnly::default();
+            for (second, last) in sessions {
+                second.iter().for_each(|second| newest.second_begins(at(*second)));
+                newest.first_ends(last.map(at));
+            }
+            assert_eq!(newest.is_so(), want, "{what}");
+        }
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use super::settings::{CaptureEvent, Progress};
 use perch_base::Result;
 use perch_base::sync::lock;
+use perch_base::time::MonoTime;
 use perch_domain::camera::CameraConfig;
-use perch_domain::capture_attempt::{CaptureEnd, patience_after};
+use perch_domain::capture_attempt::{CaptureEnd, NewestOnly, patience_after};
 use perch_domain::health::NETWORK_STALL_AFTER;
 use perch_domain::offering::Offering;
 use std::sync::Mutex;
@@ -18,6 +19,8 @@ pub(super) struct Attempts {
     offering: Mutex<Offering>,
     /// What of its sound works.
     pub sound: SoundWorked,
+    /// Whether the camera bears a second session.
+    newest_only: Mutex<NewestOnly>,
     /// Counts the rounds of those who wait for a network camera.
     rounds: AtomicU64,
 }
@@ -47,6 +50,7 @@ impl Attempts {
             last: Mutex::new(Last { delivered: Duration::ZERO, patience: NETWORK_STALL_AFTER }),
             offering: Mutex::new(Offering::of(config)),
             sound: SoundWorked::default(),
+            newest_only: Mutex::default(),
             rounds: AtomicU64::new(0),
         }
     }
@@ -87,6 +91,21 @@ impl Attempts {
         if now != before {
             progress(CaptureEvent::Offers(now));
         }
+    }
+
+    /// Whether a second session ends the first.
+    pub fn is_newest_only(&self) -> bool {
+        lock(&self.newest_only).is_so()
+    }
+
+    /// A session with a network camera's second stream begins.
+    pub fn second_begins(&self, now: MonoTime) {
+        lock(&self.newest_only).second_begins(now);
+    }
+
+    /// The session with its first one ended by itself; its last picture came at `last`.
+    pub fn first_ends(&self, last: Option<MonoTime>) {
+        lock(&self.newest_only).first_ends(last);
     }
 
     /// Rounds of waiting so far.

@@ -75,6 +75,8 @@ pub(super) struct Control {
     /// What is used, for the parts that run only while they are.
     demand: watch::Sender<Demand>,
     is_decoding: AtomicBool,
+    /// The small stream is the camera's own second one.
+    has_second: AtomicBool,
 }
 
 impl Control {
@@ -88,7 +90,18 @@ impl Control {
             valves,
             demand: watch::Sender::new(Demand::default()),
             is_decoding: AtomicBool::default(),
+            has_second: AtomicBool::default(),
         }
+    }
+
+    /// The small stream and the detector's pictures are the camera's own second stream.
+    pub fn expect_second(&self) {
+        self.has_second.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether they are.
+    pub fn has_second(&self) -> bool {
+        self.has_second.load(Ordering::Relaxed)
     }
 
     /// Element name of the encoder; empty where only the camera encodes.

@@ -15,9 +15,10 @@ use perch_domain::ingest::{
 };
 use perch_domain::ports::Later;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// What a camera does in each of its sessions.
 #[derive(Clone)]
@@ -40,6 +41,9 @@ pub struct Fake {
     opened: Mutex<Vec<String>>,
     /// Of those that go on.
     open: Mutex<Vec<String>>,
+    /// Whether a new session ends the others.
+    newest_only: AtomicBool,
+    newest: watch::Sender<usize>,
 }
 
 /// Ends the camera's pipeline.
@@ -62,6 +66,11 @@ impl Fake {
     /// Adds a camera, or changes it for its next session.
     pub fn set(&self, url: &str, camera: FakeCamera) {
         lock(&self.cameras).insert(url.to_owned(), camera);
+    }
+
+    /// From now on a new session ends the others.
+    pub fn lets_in_newest_only(&self) {
+        self.newest_only.store(true, Ordering::SeqCst);
     }
 
     /// How many sessions were opened at `url`.
@@ -120,7 +129,14 @@ impl IngestPort for Fake {
             lock(&self.opened).push(url.clone());
             lock(&self.open).push(url.clone());
             let _closes = Closes(self, url.clone());
-            self.session(&url, sink, shutdown).await
+            let mut newest = self.newest.subscribe();
+            let own = lock(&self.opened).len();
+            self.newest.send_replace(own);
+            let is_over = newest.wait_for(|n| *n > own && self.newest_only.load(Ordering::SeqCst));
+            tokio::select! {
+                ended = self.session(&url, sink, shutdown) => ended,
+                _ = is_over => Ok(()),
+            }
         })
     }
 }

@@ -172,7 +172,7 @@ impl<'a> Wiring<'a> {
         let (enc, out) = self.encoder(Stream::Main, encoder, file, config.main)?;
         self.chain(&raw, &[&queue, &enc, &out])?;
         // A second stream of the camera's own is the small one, and the detector's.
-        if config.network.sub_source.is_some() {
+        if self.control.has_second() {
             return Ok(());
         }
         self.sub(&raw, encoder)?;

@@ -18,7 +18,7 @@ use perch_base::secret::Secret;
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, blocking, on_own_thread};
-use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, START_WITHIN};
+use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, NewestOnly, START_WITHIN};
 use perch_domain::health::{FIRST_FRAME_WITHIN, KEYFRAME_WITHIN, OfferedSound, StallVerdict, StallWatch};
 use perch_domain::ingest::{Offer, PictureCodec, SoundCodec};
 use perch_domain::losses::{self, LossWatch};
@@ -46,15 +46,24 @@ pub(super) async fn run_once(
     let flow = Arc::new(Flow::new(settings, signals));
     let _closed = CloseOnDrop(flow.clone());
     let control = Arc::new(Control::new(Arc::default()));
-    if settings.config.network.sub_source.is_none() {
+    let second = settings.config.network.sub_source.as_ref().filter(|_| !attempts.is_newest_only());
+    if second.is_none() {
         // Looking for a hardware encoder opens it.
         let probe = || Ok(encoders::probe(VideoCodec::H264).is_ok_and(|encoder| encoder.commandable));
         control.expect_sub(blocking("looking for an encoder", probe).await?);
+    } else {
+        control.expect_second();
     }
     running.send_replace(Some(audio::Attempt { flow: flow.clone(), control: control.clone() }));
     let _over = AttemptOver(running);
     let (inlet, mut told) = Inlet::new(&flow, &control, Stream::Main);
-    let attempt = NetworkAttempt { settings, attempts, progress, flow: &flow, control: &control, inlet: &inlet };
+    let attempt =
+        NetworkAttempt { settings, attempts, progress, flow: &flow, control: &control, inlet: &inlet, second };
+    if attempts.is_newest_only() {
+        progress(CaptureEvent::Small(None));
+        progress(CaptureEvent::MotionPictures(None));
+        progress(CaptureEvent::Notice(NewestOnly::SENTENCE.to_owned()));
+    }
     let (end, until) = shutdown.child();
     let request = request(settings, url, parts::own_sound(settings));
     let mut session = pin!(settings.ingest.run(&request, &*inlet, until));
@@ -73,6 +82,9 @@ pub(super) async fn run_once(
         true => Ok(CaptureEnd::Shutdown),
         false => inlet.refused().map_or(ended, Err),
     };
+    if !matches!(ended, Ok(CaptureEnd::Shutdown)) {
+        attempts.first_ends(flow.last_frame());
+    }
     let (delivered, pictures) = flow.delivered();
     attempts.set_delivered(delivered);
     attempts.ended(&ended, pictures);
@@ -92,6 +104,8 @@ struct NetworkAttempt<'a> {
     flow: &'a Arc<Flow>,
     control: &'a Arc<Control>,
     inlet: &'a Inlet,
+    /// The camera's own second stream, where there is one that does not end the first.
+    second: Option<&'a Secret>,
 }
 
 impl NetworkAttempt<'_> {
@@ -194,8 +208,7 @@ impl NetworkAttempt<'_> {
     }
 
     async fn pictures_beside(&self, codec: PictureCodec) {
-        let &Self { settings, flow, control, inlet, progress, .. } = self;
-        let has_second = settings.config.network.sub_source.is_some();
+        let &Self { settings, flow, control, inlet, progress, second, .. } = self;
         if codec == PictureCodec::Jpeg {
             let starting = start_jpeg(settings.clone(), flow.clone(), control.clone());
             let started = within(&settings.clock, START_WITHIN, starting).await;
@@ -209,7 +222,7 @@ impl NetworkAttempt<'_> {
             }
         }
         // With a second stream of its own, the large one is not decoded at all.
-        if !has_second {
+        if second.is_none() {
             let what =
                 Decoded { stream: Stream::Main, codec: codec_of(codec, settings.config.codec), makes_small: true };
             decoding::keep(settings, flow, control, what, progress).await;
@@ -269,11 +282,11 @@ impl NetworkAttempt<'_> {
 
     /// The camera's own second stream, where there is one.
     async fn second_beside(&self) {
-        let &Self { settings, flow, control, progress, .. } = self;
-        let Some(url) = &settings.config.network.sub_source else { return };
+        let &Self { settings, attempts, flow, control, progress, .. } = self;
+        let Some(url) = self.second else { return };
         let what = Decoded { stream: Stream::Sub, codec: VideoCodec::H264, makes_small: false };
         tokio::join!(
-            second::keep(settings, url, flow, control, progress),
+            second::keep(settings, attempts, url, flow, control, progress),
             decoding::keep(settings, flow, control, what, progress),
         );
     }

@@ -406,6 +406,45 @@ async fn a_second_stream_is_the_small_one_and_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_stream_that_ends_the_first_is_left_alone() {
+    let ingest = Fake::with(URL, plain());
+    ingest.set(SECOND, plain());
+    ingest.lets_in_newest_only();
+    let mut c = network();
+    c.motion.enabled = true;
+    c.network.sub_source = Some(perch_base::secret::Secret::new(SECOND.to_owned()));
+    let b = begin(c, &ingest);
+    let capture = b.capture.clone();
+    let (events, lumas) = (b.events.clone(), b.lumas.clone());
+    // Twice is no chance.
+    let ended = b.end().await;
+    assert!(!matches!(ended, Ok(CaptureEnd::Shutdown)), "{ended:?}");
+    let (trigger, shutdown) = perch_base::shutdown::channel();
+    let log = |event| events.lock().expect("whole").push(event);
+    let ended = timeout(Duration::from_secs(20), capture.run_once(&log, shutdown.clone())).await.expect("ends");
+    assert!(!matches!(ended, Ok(CaptureEnd::Shutdown)), "{ended:?}");
+    assert_eq!(ingest.sessions(SECOND), 2);
+    // Then the large stream is decoded in its place.
+    let before = lumas.load(Ordering::SeqCst);
+    let look = async {
+        while lumas.load(Ordering::SeqCst) < before + 3 {
+            sleep(Duration::from_millis(50)).await;
+        }
+        trigger.fire();
+    };
+    let (ended, ()) = timeout(Duration::from_secs(60), async { tokio::join!(capture.run_once(&log, shutdown), look) })
+        .await
+        .expect("motion is looked for");
+    assert_eq!(ended.expect("no error"), CaptureEnd::Shutdown);
+    assert_eq!((ingest.sessions(URL), ingest.sessions(SECOND)), (3, 2));
+    let said = events.lock().expect("whole").clone();
+    assert!(
+        said.iter().any(|e| matches!(e, CaptureEvent::Notice(what) if what.contains("remove sub_source"))),
+        "{said:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn motion_sees_the_second_stream_and_the_large_one_is_not_decoded() {
     let ingest = Fake::with(URL, plain());
     let small = "videotestsrc is-live=true ! video/x-raw,width=160,height=120,framerate=10/1";

@@ -1,6 +1,7 @@
 //! A network camera's own second stream: the small stream and the pictures for motion, with sessions of its own that fail and start again
 //! alone.
 
+use super::attempts::Attempts;
 use super::control::{Control, until};
 use super::flow::Flow;
 use super::inlet::{Inlet, request};
@@ -23,6 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Sessions with the second stream at `url` as long as somebody needs it, until this is dropped.
 pub(super) async fn keep(
     settings: &Arc<Settings>,
+    attempts: &Attempts,
     url: &Secret,
     flow: &Arc<Flow>,
     control: &Arc<Control>,
@@ -37,6 +39,7 @@ pub(super) async fn keep(
         let (end, over) = shutdown::channel();
         let request = request(settings, url, false);
         tries.begin();
+        attempts.second_begins(settings.clock.mono());
         let mut session = pin!(settings.ingest.run(&request, &*inlet, over));
         let ended = tokio::select! {
             ended = &mut session => ended.and(Err(Error::new(ErrorKind::Unavailable, "was ended by the camera"))),
