@@ -116,7 +116,7 @@ impl Chunks {
         format.has_audio = channels > 0;
         let mut header = Vec::with_capacity(1024);
         let delay_ticks = self.recordings.header_of(&first.0)?.delay_ticks;
-        write::init(&format, channels, delay_ticks, &mut header)?;
+        write::init(&format, self.is_mixed, channels, delay_ticks, &mut header)?;
         self.header = Some(header.into());
         self.format = Some(format);
         self.at = Some(first);

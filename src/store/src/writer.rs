@@ -130,7 +130,7 @@ impl SegmentWriter {
         if self.size_bytes == 0 {
             let delay_us = i64::try_from(part.delay.as_micros()).unwrap_or(i64::MAX);
             let delay_ticks = ticks(delay_us, VIDEO_HZ) as u64;
-            write::init(&self.format, channels, delay_ticks, &mut self.buffer).map_err(of_this)?;
+            write::init(&self.format, false, channels, delay_ticks, &mut self.buffer).map_err(of_this)?;
             init_bytes = Some(self.buffer.len() as u64);
             write::reference_time(self.start, &mut self.buffer).map_err(of_this)?;
         }

@@ -159,10 +159,14 @@ impl TrackFormat {
         self.picture().map(|p| p.size)
     }
 
-    /// Whether pictures of this format go on in a file that began with `other`. What else differs in the parameter sets stands in the
-    /// samples.
+    /// Whether pictures of this format go on in a file that began with `other`. What else differs in the parameter sets of H.264 stands in
+    /// the samples; `hvc1` wants all of H.265 in the header, and players look for them nowhere else.
     pub fn goes_on_from(&self, other: &Self) -> bool {
-        self.codec == other.codec && self.parse() == other.parse()
+        let has_its_sets = || {
+            self.codec != VideoCodec::H265
+                || (self.sets.len() == other.sets.len() && self.sets.iter().all(|set| other.sets.contains(set)))
+        };
+        self.codec == other.codec && self.parse() == other.parse() && has_its_sets()
     }
 
     /// What the two columns of its row hold: an SPS and a PPS of H.264, or, where that is not all, all its sets and nothing.

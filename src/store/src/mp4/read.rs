@@ -524,7 +524,7 @@ mod tests {
             let sets = sets.map(Bytes::from_static).to_vec();
             let format = TrackFormat { codec, sets, has_audio: channels > 0 };
             let mut header = Vec::new();
-            write::init(&format, channels, delay_ticks, &mut header).expect("written");
+            write::init(&format, false, channels, delay_ticks, &mut header).expect("written");
             let want = Init { format, channels, delay_ticks, size_bytes: header.len() as u64 };
             assert_eq!(read(&header), Ok(want));
             for bytes in 0..header.len() {

@@ -3,9 +3,9 @@
 use super::format::{self, Picture, SetKind, TrackFormat};
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, opus, ticks};
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Edts, Elst, ElstEntry, Encode, Ftyp, Hdlr, Hvc1,
-    HvcCArray, Hvcc, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Opus, Pasp, Prft, ReferenceTime, Smhd, Stbl, Stco,
-    Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd,
+    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Edts, Elst, ElstEntry, Encode, Ftyp, Hdlr, Hev1,
+    Hvc1, HvcCArray, Hvcc, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Opus, Pasp, Prft, ReferenceTime, Smhd, Stbl,
+    Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd,
 };
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
@@ -52,11 +52,17 @@ fn encode(atom: &impl Encode, out: &mut Vec<u8>) -> Result<()> {
 
 /// `ftyp` and `moov` (ISO/IEC 14496-12; Opus as in the mapping of RFC 6716 streams to ISOBMFF). `channels` is 0 for no sound.
 /// `delay_ticks`: what is shown begins so much later on the video's time line than what is decoded; an edit list takes it back, which
-/// players follow where they do not follow negative offsets.
-pub(crate) fn init(format: &TrackFormat, channels: u8, delay_ticks: u64, out: &mut Vec<u8>) -> Result<()> {
+/// players follow where they do not follow negative offsets. `brings_sets`: other parameter sets than these come in the samples.
+pub(crate) fn init(
+    format: &TrackFormat,
+    brings_sets: bool,
+    channels: u8,
+    delay_ticks: u64,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let brands = vec![b"iso6".into(), b"iso5".into(), b"isom".into(), b"mp41".into()];
     encode(&Ftyp { major_brand: b"iso6".into(), minor_version: 0, compatible_brands: brands }, out)?;
-    let mut trak = vec![video_track(format, delay_ticks)?];
+    let mut trak = vec![video_track(format, brings_sets, delay_ticks)?];
     let mut trex = vec![track_defaults(VIDEO, 0, NOT_SYNC)];
     if channels > 0 {
         trak.push(audio_track(channels));
@@ -85,14 +91,17 @@ fn track_defaults(track_id: u32, default_sample_duration: u32, default_sample_fl
     }
 }
 
-fn video_track(format: &TrackFormat, delay_ticks: u64) -> Result<Trak> {
+fn video_track(format: &TrackFormat, brings_sets: bool, delay_ticks: u64) -> Result<Trak> {
     let picture = format.picture()?;
     let (width, height) = picture.size;
     let visual = Visual { data_reference_index: 1, width, height, ..Default::default() };
     let (across, down) = picture.pixel;
     let pasp = (across != down).then_some(Pasp { h_spacing: across.into(), v_spacing: down.into() });
     let codec = match format.codec {
-        VideoCodec::H265 => Codec::Hvc1(Hvc1 { visual, hvcc: hvcc(format)?, pasp, ..Default::default() }),
+        VideoCodec::H265 if brings_sets => {
+            Codec::Hev1(Hev1 { visual, hvcc: hvcc(format, false)?, pasp, ..Default::default() })
+        }
+        VideoCodec::H265 => Codec::Hvc1(Hvc1 { visual, hvcc: hvcc(format, true)?, pasp, ..Default::default() }),
         _ => Codec::Avc1(Avc1 { visual, avcc: avcc(format, picture)?, pasp, ..Default::default() }),
     };
     // As it is to be seen: with square pixels.
@@ -136,12 +145,12 @@ fn avcc(format: &TrackFormat, picture: Picture) -> Result<Avcc> {
     })
 }
 
-/// ISO/IEC 14496-15, 8.3.3.1.2. The sets are complete: `hvc1` wants them here.
-fn hvcc(format: &TrackFormat) -> Result<Hvcc> {
+/// ISO/IEC 14496-15, 8.3.3.1.2. `hvc1` wants all sets here (`completeness`), `hev1` allows more in the samples.
+fn hvcc(format: &TrackFormat, completeness: bool) -> Result<Hvcc> {
     let sps = format.sets_of(SetKind::Sps).next().and_then(|sps| h265::Sps::parse(sps));
     let sps = sps.ok_or_else(|| Error::internal("the decoder configuration cannot be written"))?;
     let [general, c0, c1, c2, c3, i0, i1, i2, i3, i4, i5, level] = sps.profile_tier_level;
-    let array = |(nal_unit_type, kind)| HvcCArray { completeness: true, nal_unit_type, nalus: sets(format, kind) };
+    let array = |(nal_unit_type, kind)| HvcCArray { completeness, nal_unit_type, nalus: sets(format, kind) };
     let (luma, colour) = sps.bit_depths;
     Ok(Hvcc {
         configuration_version: 1,

@@ -344,6 +344,28 @@ fn parameter_sets_that_change_with_each_group_of_pictures_are_one_file_that_deco
     }
 }
 
+/// `hvc1` says that its header holds all parameter sets: where they change, another file begins; one that joins both says so.
+#[test]
+fn parameter_sets_of_h265_that_change_begin_a_file() {
+    let b = TestStore::new();
+    let store = b.open();
+    let one = encode("320x240", "25", 2, H265);
+    let other = encode("320x240", "25", 2, &format!("{H265}:sao=1"));
+    let format = |p: &Picture| TrackFormat::from_keyframe(p.codec, &p.data, false).expect("parsed");
+    assert_ne!(format(&one[0]).sets, format(&other[0]).sets);
+    assert_eq!(format(&one[0]).size().expect("known"), format(&other[0]).size().expect("known"));
+    assert!(!format(&other[0]).goes_on_from(&format(&one[0])) && !format(&one[0]).goes_on_from(&format(&other[0])));
+    assert!(format(&one[25]).goes_on_from(&format(&one[0])), "the next keyframe brings the same");
+    record(&store, 0.0, &one, &[]);
+    record(&store, 2.0, &other, &[]);
+    for (from, to) in [(0.0, 1.9), (2.1, 9.0)] {
+        let seen = see(&export(&b, &store, from, to));
+        assert_eq!((&*seen.tag, seen.frames_ms), ("hvc1", every_40_ms(50)));
+    }
+    let both = see(&export(&b, &store, 0.0, 9.0));
+    assert_eq!((&*both.tag, both.frames_ms), ("hev1", every_40_ms(100)));
+}
+
 #[test]
 fn a_picture_each_five_seconds_lasts_five_seconds() {
     let b = TestStore::new();
