@@ -1,6 +1,7 @@
 //! `perch check`: the config and the machine; says what is wrong and how to fix it.
 
 use super::devices;
+use super::network_camera;
 use super::report::Report;
 use crate::config::Config;
 use crate::kernel_clock;
@@ -20,10 +21,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// How long a network camera may take to answer.
-const CAMERA_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 /// Checks; exit code 1 when something would keep the box from working.
 pub fn run(path: Option<&Path>) -> Result<ExitCode> {
@@ -81,13 +78,7 @@ fn camera(report: &mut Report, machine: &Machine, c: &CameraConfig) {
         }
         Source::V4l2(device) => devices::usb_camera(report, machine, c, device),
         Source::Libcamera(id) => devices::sensor(report, c, id.as_deref()),
-        Source::Rtsp(url) => match perch_media::capture::rtsp_answers(url, CAMERA_ANSWERS_WITHIN) {
-            Ok(()) => report.good(&format!("{name}: answers")),
-            Err(e) => report.bad(
-                &format!("{name}: {e}"),
-                "switch the camera on; correct its address, port and network in `source`",
-            ),
-        },
+        Source::Rtsp(url) => network_camera::look(report, c, url),
         _ => report.good(&name),
     }
     if let AudioSource::Alsa(device) = &c.audio.source {

@@ -6,6 +6,7 @@ pub mod check;
 mod devices;
 pub mod export;
 pub mod motion;
+mod network_camera;
 pub mod pair;
 pub mod people;
 mod report;

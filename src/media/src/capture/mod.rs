@@ -2,7 +2,6 @@
 //! `Instance`, a pipeline which runs and dies, of a network camera a session (`network`), which hands in by an `inlet`. Whoever needs decoded
 //! what a camera encoded itself has a pipeline beside the attempt (`decoding`, `sound`). Restarting with backoff is the supervisor's, outside.
 
-mod answers;
 mod attempts;
 mod audio;
 mod control;
@@ -36,7 +35,6 @@ mod network_tests;
 #[cfg(test)]
 mod tests;
 
-pub use answers::answers as rtsp_answers;
 #[cfg(test)]
 pub(crate) use graph::set_mode;
 pub(crate) use graph::shape;
