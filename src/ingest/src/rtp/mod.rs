@@ -4,7 +4,6 @@ mod aac;
 mod choose;
 mod jpeg;
 mod jpeg_tables;
-mod losses;
 mod nal;
 mod nal_packets;
 mod order;

@@ -587,22 +587,3 @@ fn hostile_jpeg_sizes() {
         assert_eq!(pictures(intake).len(), count, "{size}");
     }
 }
-
-#[test]
-fn a_network_that_loses_much_is_said() {
-    for (ordered, every, word) in [(false, 7u16, "tcp"), (true, 7, "bit rate"), (false, 500, "")] {
-        let mut sender = VIDEO;
-        let mut packets = Vec::new();
-        for n in 0..3_200u32 {
-            let sent = sender
-                .unit(&picture(n, 50), n * 3600)
-                .into_iter()
-                .filter(|packet| u16::from_be_bytes([packet[2], packet[3]]) % every != 3);
-            packets.extend(sent.map(|packet| (i64::from(n) * 40_000, packet)));
-        }
-        let (_, intake) = take(&h264_line(), ordered, &packets);
-        let notices: Vec<_> = intake.iter().filter(|intake| matches!(intake, Intake::Notice(_))).collect();
-        assert_eq!(notices.len(), usize::from(!word.is_empty()), "{notices:?}");
-        assert!(format!("{notices:?}").contains(word), "{notices:?}");
-    }
-}

@@ -2,7 +2,6 @@
 
 use super::choose::{picture_payload, sound_payload};
 use super::jpeg::JpegPackets;
-use super::losses::Losses;
 use super::nal_packets::NalPackets;
 use super::order::Order;
 use super::packet::Packet;
@@ -33,9 +32,6 @@ struct Nals {
     packets: NalPackets,
     units: Units,
     order: Order,
-    losses: Losses,
-    /// Whether packets come by TCP.
-    ordered: bool,
     shape: Option<Shape>,
     /// What was said to people: each thing once a session.
     said: Vec<std::mem::Discriminant<Trouble>>,
@@ -99,8 +95,6 @@ impl Track {
             packets: NalPackets::new(codec, numbered),
             units,
             order: Order::default(),
-            losses: Losses::default(),
-            ordered,
             shape: None,
             said: Vec::new(),
         }));
@@ -222,11 +216,7 @@ impl Nals {
     }
 
     fn hand_on(&mut self, times: &mut Timeline, out: &mut Vec<Intake>) {
-        let mut troubles = self.units.troubles();
         while let Some(unit) = self.units.pop() {
-            if self.losses.count(unit.at, unit.broken) {
-                troubles.push(if self.ordered { Trouble::LeftOut } else { Trouble::Lost });
-            }
             if unit.new_source {
                 times.restart();
                 self.order.restart();
@@ -250,7 +240,7 @@ impl Nals {
         if self.units.awaits() {
             out.push(Intake::Awaits);
         }
-        for trouble in troubles {
+        for trouble in self.units.troubles() {
             let kind = std::mem::discriminant(&trouble);
             if !self.said.contains(&kind) {
                 self.said.push(kind);
@@ -271,12 +261,6 @@ fn sentence(trouble: Trouble) -> String {
         }
         Trouble::TooLarge => "a picture of more than 16 MiB was left out: lower the camera's bit rate".into(),
         Trouble::TooMany => "the camera sends more than 500 pictures a second, some were left out: lower its frame rate".into(),
-        Trouble::Lost => {
-            "packets are lost on the way, and more than a tenth of the pictures with them: set its `transport` to \"tcp\" or use a better network".into()
-        }
-        Trouble::LeftOut => {
-            "the camera leaves packets out, and more than a tenth of its pictures with them: lower its bit rate or use a better network".into()
-        }
         Trouble::NoSets => {
             "the camera sends no parameter sets (SPS, PPS), so its pictures cannot be decoded: restart it or update its firmware".into()
         }

@@ -64,10 +64,6 @@ pub(crate) enum Trouble {
     TooLarge,
     /// More pictures than one in [`LEAST_SPACING`].
     TooMany,
-    /// Much is lost on the way.
-    Lost,
-    /// Much is left out by the camera.
-    LeftOut,
     /// Slices name parameter sets that never came.
     NoSets,
     /// Pictures for a long time, and none of them a start.
