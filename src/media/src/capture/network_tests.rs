@@ -303,65 +303,6 @@ async fn sound_that_cannot_be_heard_is_said_and_not_offered() {
     }
 }
 
-fn offers_no_sound(event: &CaptureEvent) -> bool {
-    matches!(event, CaptureEvent::Offers(offering) if !offering.has_audio)
-}
-
-/// Where the offer changes, whoever watches is cut off.
-#[tokio::test(flavor = "multi_thread")]
-async fn sound_that_pauses_stays_offered_and_is_said() {
-    let clock = Arc::new(ManualClock::default());
-    let format = SoundFormat { codec: SoundCodec::Pcma, rate_hz: 8000, channels: 1 };
-    let heard = |after: f64| {
-        let (data, lasts) = (bytes::Bytes::from_static(&[0xd5; 160]), Duration::from_millis(20));
-        let sound = perch_domain::ingest::Sound { data, heard: clock.mono(), lasts, break_before: false };
-        (after, Intake::Sound(sound))
-    };
-    let mut steps = vec![(0.0, Intake::Offer(offer(PictureCodec::H264, Some(format))))];
-    for seconds in 0..110 {
-        steps.push((1.0, picture(KEY, true)));
-        if !(5..100).contains(&seconds) {
-            steps.push(heard(0.0));
-        }
-    }
-    steps.push((100.0, picture(KEY, true)));
-    let mut c = network();
-    c.audio.source = AudioSource::Source;
-    let camera = FakeCamera::Script { clock: clock.clone(), steps: timed(steps), end: Ok(()) };
-    let b = start_by(clock.clone(), c, None, Fake::with(URL, camera));
-    turn(&clock, &b, 112).await;
-    let said = b.said();
-    let sounds: Vec<_> = said.iter().filter(|e| matches!(e, CaptureEvent::Sound(_))).collect();
-    assert!(
-        matches!(sounds[..], [CaptureEvent::Sound(None), CaptureEvent::Sound(Some(_)), CaptureEvent::Sound(None)]),
-        "{sounds:?}"
-    );
-    assert!(!said.iter().any(offers_no_sound) && b.capture.offers_now().has_audio, "{said:?}");
-    drop(b);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sound_whose_decoder_fails_after_a_while_stays_offered() {
-    let own = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(own.path().join("audio")).expect("made");
-    // 100 ms each: it works for longer than it takes to be believed.
-    let text = "appsrc name=in format=time is-live=true ! identity error-after=40 ! alawdec ! audioconvert ! audioresample \
-                ! capsfilter caps=audio/x-raw,format=S16LE,rate=48000,channels=1";
-    std::fs::write(own.path().join("audio/network-pcma.gst"), text).expect("written");
-    let format = SoundFormat { codec: SoundCodec::Pcma, rate_hz: 8000, channels: 1 };
-    let tone = "audiotestsrc is-live=true samplesperbuffer=800 ! audio/x-raw,rate=8000,channels=1 ! alawenc";
-    let launch = format!("{BALL} ! x264enc tune=zerolatency key-int-max=20 ! {AU} {tone} ! appsink name=audio");
-    let mut c = network();
-    c.audio.source = AudioSource::Source;
-    let ingest = Fake::with(URL, sends(PictureCodec::H264, launch, Some(format)));
-    let b = start_by(Arc::new(SystemClock), c, Some(own.path()), ingest);
-    let mut s = b.hub.subscribe(Stream::Main, true, "test", 5000);
-    take(&mut s, Track::Audio, 25).await;
-    b.hears("it fails", |e| matches!(e, CaptureEvent::Sound(Some(_)))).await;
-    assert!(!b.said().iter().any(offers_no_sound) && b.capture.offers_now().has_audio, "{:?}", b.said());
-    b.stop().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_stream_is_the_small_one_and_fails_alone() {
     let ingest = Fake::with(URL, plain());
@@ -403,45 +344,6 @@ async fn a_second_stream_is_the_small_one_and_fails_alone() {
     let all = take(&mut s, Track::Video, 40).await;
     assert!(all[1..].iter().all(|d| !d.discontinuity), "the large stream has no hole");
     b.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_stream_that_ends_the_first_is_left_alone() {
-    let ingest = Fake::with(URL, plain());
-    ingest.set(SECOND, plain());
-    ingest.lets_in_newest_only();
-    let mut c = network();
-    c.motion.enabled = true;
-    c.network.sub_source = Some(perch_base::secret::Secret::new(SECOND.to_owned()));
-    let b = begin(c, &ingest);
-    let capture = b.capture.clone();
-    let (events, lumas) = (b.events.clone(), b.lumas.clone());
-    // Twice is no chance.
-    let ended = b.end().await;
-    assert!(!matches!(ended, Ok(CaptureEnd::Shutdown)), "{ended:?}");
-    let (trigger, shutdown) = perch_base::shutdown::channel();
-    let log = |event| events.lock().expect("whole").push(event);
-    let ended = timeout(Duration::from_secs(20), capture.run_once(&log, shutdown.clone())).await.expect("ends");
-    assert!(!matches!(ended, Ok(CaptureEnd::Shutdown)), "{ended:?}");
-    assert_eq!(ingest.sessions(SECOND), 2);
-    // Then the large stream is decoded in its place.
-    let before = lumas.load(Ordering::SeqCst);
-    let look = async {
-        while lumas.load(Ordering::SeqCst) < before + 3 {
-            sleep(Duration::from_millis(50)).await;
-        }
-        trigger.fire();
-    };
-    let (ended, ()) = timeout(Duration::from_secs(60), async { tokio::join!(capture.run_once(&log, shutdown), look) })
-        .await
-        .expect("motion is looked for");
-    assert_eq!(ended.expect("no error"), CaptureEnd::Shutdown);
-    assert_eq!((ingest.sessions(URL), ingest.sessions(SECOND)), (3, 2));
-    let said = events.lock().expect("whole").clone();
-    assert!(
-        said.iter().any(|e| matches!(e, CaptureEvent::Notice(what) if what.contains("remove sub_source"))),
-        "{said:?}"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -664,39 +566,6 @@ async fn nothing_leads_on_from_before_a_jump() {
     drop(b);
 }
 
-/// In the first minute one was lost before each fifth picture; later none.
-#[tokio::test(flavor = "multi_thread")]
-async fn lost_pictures_are_said_and_end_neither_stream_nor_recording() {
-    let mut steps = begins(&[]);
-    for n in 0..450 {
-        let is_lost = n < 150 && n % 5 == 4;
-        let Intake::Picture(p) = picture(if n % 10 == 0 { KEY } else { DELTA }, n % 10 == 0) else { continue };
-        let after = if is_lost { 0.8 } else { 0.4 };
-        steps.push((after, Intake::Picture(perch_domain::ingest::Picture { lost_before: is_lost, ..p })));
-    }
-    steps.push((100.0, picture(DELTA, false)));
-    let clock = Arc::new(ManualClock::default());
-    let b = scripted(&clock, steps, Ok(()));
-    let mut parts = crate::parts::Parts::follow(&b.hub, Stream::Main, "recorder", 400);
-    let mut s = b.hub.subscribe(Stream::Main, false, "test", 1000);
-    // To its end: a busy machine hands in later than the clock is turned.
-    turn(&clock, &b, 900).await;
-    let got = take(&mut s, Track::Video, 450).await;
-    assert!(got[1..].iter().all(|d| !d.discontinuity), "it goes on");
-    parts.detach();
-    let mut all = Vec::new();
-    while let Some(part) = parts.queue.recv().await {
-        all.push(part);
-    }
-    let (_, before) = all.split_last().expect("some");
-    assert!(before.len() > 50 && before.iter().all(|part| part.joined), "one file holds them");
-    let said = b.said();
-    let losses: Vec<_> = said.iter().filter(|e| matches!(e, CaptureEvent::Losses(_))).collect();
-    let [CaptureEvent::Losses(Some(first)), .., CaptureEvent::Losses(None)] = losses[..] else { panic!("{losses:?}") };
-    assert!(first.contains("% of the pictures are lost"), "{first}");
-    drop(b);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn how_a_session_ends_is_how_the_attempt_ends() {
     for (steps, end, want) in [
@@ -725,3 +594,6 @@ async fn what_a_session_notes_is_said_once() {
     assert_eq!(b.said().iter().filter(|e| matches!(e, CaptureEvent::Notice(_))).count(), 8);
     drop(b);
 }
+
+#[path = "network_lapses_tests.rs"]
+mod lapses;
