@@ -14,7 +14,7 @@ const LIVE_MS = 5000;
 const HLS = path(import.meta.dirname, '../../web/node_modules/hls.js/dist/hls.light.min.js');
 
 /** Plays an address in a plain <video>, as fast as the browser may; its frames, or what it says instead. */
-async function file(/** @type {string[]} */ [address, token]) {
+async function file(/** @type {string[]} */ [address = '', token]) {
   const answer = await fetch(address, { headers: { authorization: `Bearer ${token}` } });
   if (!answer.ok) return { error: `${answer.status}` };
   const video = document.createElement('video');
@@ -37,7 +37,7 @@ async function file(/** @type {string[]} */ [address, token]) {
 }
 
 /** Plays a playlist by Media Source with hls.js. */
-async function mediaSource(/** @type {string[]} */ [address, token]) {
+async function mediaSource(/** @type {string[]} */ [address = '', token]) {
   const Hls = Reflect.get(window, 'Hls');
   const video = document.createElement('video');
   video.muted = true;

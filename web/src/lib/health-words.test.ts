@@ -17,7 +17,7 @@ const camera = (state: CameraState, reason: string, sound_problem = '') =>
       sound_problem,
       motion_problem: '',
       small_problem: '',
-      notes: [],
+      notes: [] as string[],
     },
   }) as CameraInfo;
 
