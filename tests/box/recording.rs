@@ -51,7 +51,7 @@ impl Recorded {
             path.display(),
             frames.first()
         );
-        // Of its pictures: sound that came while an encoder was late may reach further.
+        // Of its pictures, which files must join by; the sound beside them is cut where its packets end.
         let duration = frames.iter().map(|f| f.pts + f.lasts).fold(0.0, f64::max);
         Self { path: path.to_owned(), start: start_of(path), duration, frames }
     }
