@@ -363,7 +363,8 @@ fn junk_on_the_media_port_disturbs_no_viewer() {
     let mut sent = 0u64;
     while started.elapsed() < s(4) {
         for socket in &sockets {
-            let mut packet: Vec<u8> = (0..1 + chance.below(1_400)).map(|_| chance.below(256) as u8).collect();
+            let length = 1 + chance.below(1_400) as usize;
+            let mut packet = chance.bytes(length);
             match chance.below(8) {
                 // Of each protocol that shares the port (RFC 7983), by its first byte; STUN also by its cookie.
                 0 => {
@@ -388,6 +389,8 @@ fn junk_on_the_media_port_disturbs_no_viewer() {
             let _ = socket.send_to(&packet, running.udp());
             sent += 1;
         }
+        // Some 20 Mbit/s.
+        std::thread::sleep(Duration::from_millis(1));
     }
     let flooded = started.elapsed().as_secs_f64();
     let seen = viewer.wait_for_frames(0, s(1));

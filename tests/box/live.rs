@@ -51,7 +51,7 @@ fn every_source_reaches_every_kind_of_player() {
     }
 
     for id in ["test", "clip", "remote"] {
-        for (path, width) in [(id.to_owned(), 640), (format!("{id}/sub"), 320)] {
+        for (path, width) in [(id.to_owned(), 320), (format!("{id}/sub"), 160)] {
             let url = running.rtsp_url("player", &password, &path);
             let probe = ffmpeg::probe_rtsp(&url, "tcp").unwrap_or_else(|e| panic!("{path} over TCP: {e}"));
             assert!(probe.has("video:h264") && probe.has("audio:opus"), "{path}: {probe:?}");

@@ -13,6 +13,10 @@ pub struct Probe {
     pub height: u64,
     /// Seconds; 0 for live streams.
     pub duration: f64,
+    /// Every video packet of a file in the order of the file.
+    pub frames: Vec<Frame>,
+    /// How many pictures of a file were decoded.
+    pub pictures: usize,
     /// What ffprobe complained of.
     pub complaints: String,
 }
@@ -51,18 +55,29 @@ pub fn probe(input: &str, options: &[&str]) -> Result<Probe, String> {
         if stream["codec_type"] == "video" {
             probe.width = stream["width"].as_u64().unwrap_or(0);
             probe.height = stream["height"].as_u64().unwrap_or(0);
+            probe.pictures = stream["nb_read_frames"].as_str().and_then(|n| n.parse().ok()).unwrap_or(0);
         }
     }
+    let packets = json["packets"].as_array().into_iter().flatten();
+    probe.frames = packets.filter(|packet| packet["codec_type"] == "video").filter_map(Frame::of).collect();
     probe.duration = json["format"]["duration"].as_str().and_then(|d| d.parse().ok()).unwrap_or(0.0);
     Ok(probe)
 }
 
-/// Probes a recorded file, which must be without a fault.
+/// Probes a file and decodes it whole, which must show no fault. One start of ffprobe: loading it takes longer than a short file does.
 #[track_caller]
 pub fn probe_file(file: &Path) -> Probe {
-    let probe = probe(&file.display().to_string(), &[]).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let whole = ["-show_packets", "-count_frames"];
+    let probe = probe(&file.display().to_string(), &whole).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     assert_eq!(probe.complaints, "", "{}", file.display());
     probe
+}
+
+/// Every video packet of a file that may break off.
+#[track_caller]
+pub fn frames(file: &Path) -> Vec<Frame> {
+    let probe = probe(&file.display().to_string(), &["-show_packets"]);
+    probe.unwrap_or_else(|e| panic!("{}: {e}", file.display())).frames
 }
 
 /// Reads an RTSP stream over `tcp` or `udp`.
@@ -80,30 +95,12 @@ pub struct Frame {
     pub keyframe: bool,
 }
 
-/// Every video packet of a file in the order of the file, without decoding.
-#[track_caller]
-pub fn frames(file: &Path) -> Vec<Frame> {
-    let name = file.display().to_string();
-    let args = [
-        "-v",
-        "error",
-        "-select_streams",
-        "v:0",
-        "-show_entries",
-        "packet=pts_time,duration_time,flags",
-        "-of",
-        "csv=p=0",
-        &name,
-    ];
-    let out = run("ffprobe", &args);
-    assert!(out.status.success(), "{name}: {}", text(&out.stderr));
-    let frame = |line: &str| {
-        let mut values = line.split(',');
-        let mut seconds = || values.next()?.parse().ok();
-        let (pts, lasts) = (seconds()?, seconds()?);
-        Some(Frame { pts, lasts, keyframe: values.next()?.starts_with('K') })
-    };
-    text(&out.stdout).lines().filter_map(frame).collect()
+impl Frame {
+    fn of(packet: &Value) -> Option<Self> {
+        let seconds = |key: &str| packet[key].as_str()?.parse().ok();
+        let keyframe = packet["flags"].as_str()?.starts_with('K');
+        Some(Self { pts: seconds("pts_time")?, lasts: seconds("duration_time")?, keyframe })
+    }
 }
 
 /// Decodes everything; gives the number of pictures. Panics at the first fault that the decoder reports.
@@ -162,9 +159,8 @@ pub fn jpeg_size(bytes: &[u8], dir: &Path) -> (u64, u64) {
     assert!(bytes.starts_with(&[0xFF, 0xD8, 0xFF]), "not a JPEG: {:?}", &bytes[..bytes.len().min(16)]);
     let file = dir.join("picture.jpg");
     std::fs::write(&file, bytes).expect("written");
-    let name = file.display().to_string();
-    assert_eq!(decode(&name, &[]), 1);
-    let probe = probe(&name, &[]).expect("a picture");
+    let probe = probe_file(&file);
+    assert_eq!(probe.pictures, 1);
     (probe.width, probe.height)
 }
 

@@ -37,11 +37,11 @@ impl Ports {
     }
 }
 
-/// A camera's section, small enough for a laptop to run several.
+/// A camera's section, small enough for many tests at once: software encodes every picture.
 pub fn camera(id: &str, source: &str, more: &str) -> String {
     format!(
-        "[[camera]]\nid = {id:?}\nname = \"Camera {id}\"\nsource = {source:?}\nwidth = 640\nheight = 360\nfps = 15\n\
-         bitrate_kbps = 500\nsub = {{ width = 320, height = 180, fps = 10, bitrate_kbps = 150 }}\n{more}\n"
+        "[[camera]]\nid = {id:?}\nname = \"Camera {id}\"\nsource = {source:?}\nwidth = 320\nheight = 180\nfps = 15\n\
+         bitrate_kbps = 500\nsub = {{ width = 160, height = 90, fps = 10, bitrate_kbps = 150 }}\n{more}\n"
     )
 }
 

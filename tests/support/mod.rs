@@ -68,4 +68,10 @@ impl Chance {
         self.0 ^= self.0 << 17;
         self.0 % n
     }
+
+    /// Any bytes.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let words = std::iter::repeat_with(|| self.below(u64::MAX).to_le_bytes());
+        words.take(len.div_ceil(8)).flatten().take(len).collect()
+    }
 }

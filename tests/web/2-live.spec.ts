@@ -22,11 +22,11 @@ for (const camera of CAMERAS) {
     const last = async () => (await received(page)).at(-1) ?? { framesDecoded: 0, audioSamples: 0 };
     await expect.poll(async () => (await last()).framesDecoded).toBeGreaterThan(5);
     const before = await last();
-    // Three seconds' worth, however long a busy machine takes for them.
-    await expect.poll(async () => (await last()).framesDecoded - before.framesDecoded).toBeGreaterThan(24);
+    // A second and a half's worth, however long a busy machine takes for them.
+    await expect.poll(async () => (await last()).framesDecoded - before.framesDecoded).toBeGreaterThan(12);
     await expect
       .poll(async () => (await last()).audioSamples - before.audioSamples)
-      .toBeGreaterThan(3 * 48_000);
+      .toBeGreaterThan(1.5 * 48_000);
     const video = page.getByTestId('live-video');
     await expect(video).toHaveAttribute('data-phase', 'playing');
     expect(await video.evaluate((v: HTMLVideoElement) => v.videoWidth > 0 && !v.paused)).toBe(true);

@@ -1,13 +1,12 @@
-//! The small grey pictures of the motion detector: averaging in space, the same for live and for files.
-//! Averaging keeps noise down and costs one pass over the luma plane; scaling by single samples would flicker.
+//! The small grey pictures of the motion detector, the same for live and for files.
 
 use gstreamer as gst;
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 use perch_base::{Error, Result};
-use perch_domain::motion::{LUMA_HEIGHT, LUMA_WIDTH};
+use perch_domain::motion::area_average;
 
-/// The luma plane of `sample`, averaged to [`LUMA_WIDTH`] x [`LUMA_HEIGHT`]. Errors where the sample is no picture with such a plane.
+/// The luma plane of `sample`, averaged to the size that the detector sees. Errors where the sample is no picture with such a plane.
 pub fn of_sample(sample: &gst::SampleRef) -> Result<Vec<u8>> {
     let unusable = || Error::internal("a picture for the motion detector cannot be read");
     let buffer = sample.buffer().ok_or_else(unusable)?;
@@ -18,117 +17,5 @@ pub fn of_sample(sample: &gst::SampleRef) -> Result<Vec<u8>> {
     let stride = frame.plane_stride().first().copied().unwrap_or(0);
     let stride = usize::try_from(stride).map_err(|e| unusable().with_source(e))?;
     let plane = frame.plane_data(0).map_err(|e| unusable().with_source(e))?;
-    average(plane, stride, info.width() as usize, info.height() as usize).ok_or_else(unusable)
-}
-
-/// A span of source pixels that makes one pixel of the result, with the weights of its ends.
-struct Span {
-    first: usize,
-    last: usize,
-    first_weight: f32,
-    last_weight: f32,
-}
-
-fn spans(from: usize, to: usize) -> Vec<Span> {
-    let step = from as f64 / to as f64;
-    (0..to)
-        .map(|i| {
-            let (start, end) = (i as f64 * step, (i + 1) as f64 * step);
-            let first = (start as usize).min(from - 1);
-            let last = ((end - 1e-9) as usize).clamp(first, from - 1);
-            if first == last {
-                return Span { first, last, first_weight: 1.0, last_weight: 0.0 };
-            }
-            let total = end - start;
-            Span {
-                first,
-                last,
-                first_weight: ((first as f64 + 1.0 - start) / total) as f32,
-                last_weight: ((end - last as f64) / total) as f32,
-            }
-        })
-        .collect()
-}
-
-/// Area average of a grey plane; `None` where `plane` is smaller than its description.
-pub fn average(plane: &[u8], stride: usize, width: usize, height: usize) -> Option<Vec<u8>> {
-    if width == 0
-        || height == 0
-        || stride < width
-        || plane.len() < stride.checked_mul(height - 1)?.checked_add(width)?
-    {
-        return None;
-    }
-    let (columns, rows) = (spans(width, LUMA_WIDTH), spans(height, LUMA_HEIGHT));
-    let middle_row = LUMA_HEIGHT as f32 / height as f32;
-    let middle_column = LUMA_WIDTH as f32 / width as f32;
-    let mut out = Vec::with_capacity(LUMA_WIDTH * LUMA_HEIGHT);
-    let mut line = vec![0f32; width];
-    let mut whole = vec![0u16; width];
-    for row in &rows {
-        let source = |y: usize| &plane[y * stride..y * stride + width];
-        for (sum, pixel) in line.iter_mut().zip(source(row.first)) {
-            *sum = f32::from(*pixel) * row.first_weight;
-        }
-        // Whole rows are summed as integers: 257 rows of 255 fit, and no picture is 46,000 pixels high.
-        for chunk in (row.first + 1..row.last).collect::<Vec<_>>().chunks(256) {
-            whole.fill(0);
-            for y in chunk {
-                for (sum, pixel) in whole.iter_mut().zip(source(*y)) {
-                    *sum += u16::from(*pixel);
-                }
-            }
-            for (sum, whole) in line.iter_mut().zip(&whole) {
-                *sum += f32::from(*whole) * middle_row;
-            }
-        }
-        if row.last_weight > 0.0 {
-            for (sum, pixel) in line.iter_mut().zip(source(row.last)) {
-                *sum += f32::from(*pixel) * row.last_weight;
-            }
-        }
-        for c in &columns {
-            let mut v = line[c.first] * c.first_weight;
-            if c.last > c.first {
-                v += line[c.first + 1..c.last].iter().sum::<f32>() * middle_column + line[c.last] * c.last_weight;
-            }
-            out.push((v + 0.5) as u8);
-        }
-    }
-    Some(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flat_picture_keeps_its_grey_at_any_size() {
-        for (w, h) in [(1280, 720), (360, 240), (1920, 1080), (320, 180), (100, 50), (853, 481), (1, 1)] {
-            let small = average(&vec![200; w * h], w, w, h).expect("whole");
-            assert_eq!(small.len(), 320 * 180);
-            assert!(small.iter().all(|p| (199..=201).contains(p)), "{w}x{h}");
-        }
-    }
-
-    #[test]
-    fn positions_are_kept_and_padding_is_ignored() {
-        let (w, h, stride) = (640, 360, 704);
-        let mut plane = vec![255u8; stride * h];
-        for y in 0..h {
-            plane[y * stride..y * stride + w].fill(0);
-        }
-        for y in 100..102 {
-            plane[y * stride + 200..y * stride + 202].fill(80);
-        }
-        let small = average(&plane, stride, w, h).expect("whole");
-        assert_eq!(small[50 * LUMA_WIDTH + 100], 80);
-        assert_eq!(small.iter().filter(|p| **p > 0).count(), 1);
-    }
-
-    #[test]
-    fn a_short_plane_is_refused() {
-        assert!(average(&[0; 100], 320, 320, 180).is_none());
-        assert!(average(&[], 0, 0, 0).is_none());
-    }
+    area_average(plane, stride, info.width() as usize, info.height() as usize).ok_or_else(unusable)
 }

@@ -1,15 +1,17 @@
-//! Motion: the detector over small luma pictures, which pictures it looks at, its configuration, and zones and masks.
+//! Motion: the detector over small luma pictures, how they are made from large ones, which are looked at, its configuration, zones and masks.
 
 mod blobs;
 mod detector;
 mod grid;
 mod light;
 mod model;
+mod shrink;
 mod sight;
 mod terms;
 mod thin;
 
 pub use detector::Detector;
+pub use shrink::area_average;
 pub use sight::{LIGHT_SWINGS, Sight, SightWatch};
 pub use terms::{Cause, Detection, LUMA_HEIGHT, LUMA_WIDTH, Luma, MotionConfig, Polygon, Rect};
 pub use thin::Thinner;

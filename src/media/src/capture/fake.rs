@@ -197,7 +197,11 @@ fn play(launch: &str, codec: PictureCodec, shape: Option<Shape>) -> (Ends, mpsc:
 fn parts_of(sample: &gst::Sample) -> (gst::Buffer, MonoTime, MonoTime) {
     let buffer = sample.buffer().expect("a buffer").to_owned();
     let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>()).expect("a segment").clone();
-    let running = |at: Option<gst::ClockTime>| at.and_then(|at| segment.to_running_time(at)).map(time::to_mono);
+    // Encoders that reorder begin before the segment does.
+    let running = |at: Option<gst::ClockTime>| match segment.to_running_time_full(at?)? {
+        gst::Signed::Positive(after) => Some(time::to_mono(after)),
+        gst::Signed::Negative(before) => Some(MonoTime(-time::to_mono(before).0)),
+    };
     let shown = running(buffer.pts()).expect("a time");
     let decoded = running(buffer.dts()).unwrap_or(shown).min(shown);
     (buffer, shown, decoded)

@@ -61,7 +61,7 @@ impl EncoderControl for Control {
     }
 }
 
-const SUB: VideoSettings = VideoSettings { width: 320, height: 180, fps: 15, bitrate_kbps: 200 };
+const SUB: VideoSettings = VideoSettings { width: 160, height: 90, fps: 15, bitrate_kbps: 200 };
 
 impl Camera {
     /// A camera that runs. `kbps` is for main.
@@ -87,10 +87,12 @@ impl Camera {
         let text = format!(
             "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width={w},height={h},framerate={fps}/1 ! tee name=t \
              t. ! queue ! {} \
-             t. ! queue leaky=downstream ! valve name=valve drop=true ! videoscale ! video/x-raw,width=320,height=180 ! {} \
+             t. ! queue leaky=downstream ! valve name=valve drop=true ! videoscale ! video/x-raw,width={},height={} ! {} \
              audiotestsrc is-live=true wave=ticks samplesperbuffer=960 ! audio/x-raw,rate=48000,channels=1 \
              ! opusenc frame-size=20 ! appsink name=audio sync=false async=false",
             encoder("main", kbps),
+            SUB.width,
+            SUB.height,
             encoder("sub", SUB.bitrate_kbps)
         );
         let pipeline = gst::parse::launch(&text).expect("pipeline").downcast::<gst::Pipeline>().expect("a pipeline");

@@ -34,7 +34,7 @@ fn count() {
         // What is made once, such as threads, is made by the first ones.
         connect(3, kind, plain, tls);
         let before = settled();
-        connect(50, kind, plain, tls);
+        connect(20, kind, plain, tls);
         wait_for(&format!("the descriptors of {kind:?}, {before} before"), Duration::from_secs(30), || {
             descriptors() <= before
         });

@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const LOGIN: Option<(&str, &str)> = Some(("tv", "opensesame"));
-const SMALL: VideoSettings = VideoSettings { width: 640, height: 360, fps: 30, bitrate_kbps: 800 };
+const SMALL: VideoSettings = VideoSettings { width: 320, height: 180, fps: 30, bitrate_kbps: 800 };
 
 struct Bench {
     camera: Camera,
@@ -255,7 +255,7 @@ fn a_reader_that_stops_reading_is_closed_and_disturbs_nobody() {
 #[test]
 #[ignore = "runs in a process of its own"]
 fn a_reader_stops_reading() {
-    let bench = Bench::with(VideoSettings { bitrate_kbps: 3000, ..SMALL });
+    let bench = Bench::with(VideoSettings { width: 640, height: 360, bitrate_kbps: 3000, ..SMALL });
     let mut stuck = Client::connect_small(bench.server.local_addr(), "/front", LOGIN);
     stuck.play();
     let mut other = bench.client("/front", LOGIN);

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn ffmpeg_decodes_over_tcp_and_udp() {
     let bench = Bench::new();
-    for (transport, path, width) in [("tcp", "/front", "640"), ("udp", "/front", "640"), ("tcp", "/front/sub", "320")] {
+    for (transport, path, width) in [("tcp", "/front", "320"), ("udp", "/front", "320"), ("tcp", "/front/sub", "160")] {
         // The instant in which a media ends has a test of its own.
         let idle = || Stream::ALL.iter().all(|stream| bench.camera.hub.consumers(*stream).is_empty());
         wait_for("the last media to end", Duration::from_secs(5), idle);
