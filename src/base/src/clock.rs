@@ -85,6 +85,14 @@ struct Hands {
     /// Who waits, and until when.
     sleepers: BTreeMap<u64, (MonoTime, Waker)>,
     next_sleeper: u64,
+    /// Who wants to know when the sleepers change.
+    watchers: Vec<Waker>,
+}
+
+impl Hands {
+    fn next_wake(&self) -> Option<MonoTime> {
+        self.sleepers.values().map(|(at, _)| *at).min()
+    }
 }
 
 impl ManualClock {
@@ -112,7 +120,20 @@ impl ManualClock {
 
     /// When the next one wakes that waits by this clock; `None` while nobody does.
     pub fn next_wake(&self) -> Option<MonoTime> {
-        hands(&self.0).sleepers.values().map(|(at, _)| *at).min()
+        hands(&self.0).next_wake()
+    }
+
+    /// Waits until `wanted` holds of [`next_wake`](Self::next_wake). What it is asked must not use this clock.
+    pub async fn next_wake_is(&self, wanted: impl Fn(Option<MonoTime>) -> bool) {
+        std::future::poll_fn(|cx| {
+            let mut hands = hands(&self.0);
+            if wanted(hands.next_wake()) {
+                return Poll::Ready(());
+            }
+            hands.watchers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 }
 
@@ -157,6 +178,9 @@ impl Future for ManualSleep {
             hands.next_sleeper
         });
         hands.sleepers.insert(id, (self.at, cx.waker().clone()));
+        let watchers = std::mem::take(&mut hands.watchers);
+        drop(hands);
+        watchers.into_iter().for_each(Waker::wake);
         Poll::Pending
     }
 }
@@ -164,7 +188,12 @@ impl Future for ManualSleep {
 impl Drop for ManualSleep {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            hands(&self.hands).sleepers.remove(&id);
+            let watchers = {
+                let mut hands = hands(&self.hands);
+                hands.sleepers.remove(&id);
+                std::mem::take(&mut hands.watchers)
+            };
+            watchers.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -182,9 +211,7 @@ mod tests {
         let patient = shared.clone();
         let given_up =
             tokio::spawn(async move { within(&patient, Duration::from_secs(5), std::future::pending::<()>()).await });
-        while clock.next_wake() != Some(MonoTime(5_000_000)) {
-            tokio::task::yield_now().await;
-        }
+        clock.next_wake_is(|at| at == Some(MonoTime(5_000_000))).await;
         clock.advance(Duration::from_secs(5));
         assert_eq!(given_up.await.expect("ended"), None);
         assert_eq!(clock.next_wake(), Some(MonoTime(10_000_000)));

@@ -130,17 +130,9 @@ impl Day {
 
     /// Waits until the recorder waits for what comes: by its next tick, or to be run again.
     async fn settle(&self) {
-        for round in 0.. {
-            tokio::task::yield_now().await;
-            let idle = self.clock.mono() + TICK;
-            if self.clock.next_wake().is_some_and(|at| self.clock.mono() < at && at <= idle) {
-                return;
-            }
-            // The thread of the disk needs a core.
-            if round > 4 {
-                std::thread::park_timeout(Duration::from_micros(20));
-            }
-        }
+        tokio::task::yield_now().await;
+        let now = self.clock.mono();
+        self.clock.next_wake_is(|at| at.is_some_and(|at| now < at && at <= now + TICK)).await;
     }
 
     fn keyframe(&self) {
