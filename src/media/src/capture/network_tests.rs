@@ -420,8 +420,9 @@ async fn a_camera_without_keyframes_for_browsers_is_said_of() {
 #[tokio::test(flavor = "multi_thread")]
 async fn h265_is_passed_through_and_decoded_for_the_small_stream() {
     let encoder = "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=20 ! h265parse config-interval=-1";
+    let small = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=160,height=120,framerate=20/1";
     let launch =
-        format!("{BALL} ! {encoder} ! video/x-h265,stream-format=byte-stream,alignment=au ! appsink name=video");
+        format!("{small} ! {encoder} ! video/x-h265,stream-format=byte-stream,alignment=au ! appsink name=video");
     let b = begin(network(), &Fake::with(URL, sends(PictureCodec::H265, launch, None)));
     let mut s = b.hub.subscribe(Stream::Main, false, "test", 2000);
     let video = take(&mut s, Track::Video, 20).await;

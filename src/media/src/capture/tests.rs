@@ -104,7 +104,7 @@ fn listen(b: &Bench) {
 pub(super) async fn take(s: &mut Subscription, track: Track, n: usize) -> Vec<Delivery> {
     let mut got = Vec::new();
     while got.len() < n {
-        let d = timeout(Duration::from_secs(10), s.packets.recv()).await.expect("in time").expect("attached");
+        let d = timeout(Duration::from_secs(30), s.packets.recv()).await.expect("in time").expect("attached");
         if d.packet.track == track {
             got.push(d);
         }
