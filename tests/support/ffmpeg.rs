@@ -119,10 +119,10 @@ pub fn decode(input: &str, options: &[&str]) -> u64 {
 /// Makes a clip: a still scene in which a square walks through from second `from` to second `to` of `seconds`.
 pub fn walker(file: &Path, seconds: u32, from: u32, to: u32) {
     let walk = format!(
-        "[0][1]overlay=x='60+(t-{from})*80':y=120:enable='between(t,{from},{to})',noise=alls=2:allf=t,format=yuv420p"
+        "[0][1]overlay=x='30+(t-{from})*40':y=60:enable='between(t,{from},{to})',noise=alls=2:allf=t,format=yuv420p"
     );
-    let scene = format!("color=c=0x607060:s=640x360:r=15:d={seconds},drawgrid=w=64:h=60:t=2:c=0x405040");
-    let square = format!("color=c=0xd0c0b0:s=70x130:r=15:d={seconds}");
+    let scene = format!("color=c=0x607060:s=320x180:r=15:d={seconds},drawgrid=w=32:h=30:t=1:c=0x405040");
+    let square = format!("color=c=0xd0c0b0:s=35x65:r=15:d={seconds}");
     let name = file.display().to_string();
     let out = run(
         "ffmpeg",
