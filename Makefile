@@ -10,9 +10,9 @@ help:
 	@echo "make demo    install what is missing, build, and run the box with its test camera"
 	@echo "make test    install what is missing and run every test whose program or inputs changed since it passed; FRESH=1: every test"
 	@echo "make check   formatting, lints, web checks, licences and advisories"
-	@echo "make bench   measure CPU, memory and time to first frame; prints JSON"
+	@echo "make bench   measure CPU, memory and time to first frame; prints JSON; ONLY=network: eight network cameras alone"
 	@echo "make cameras what the box makes of every odd network camera of tests/cameras, as a table; CASES='reolink longgop' for a few"
-	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole"
+	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole, 10 minutes of damaged packets"
 	@echo "make cross   build perch for arm64; make cross-smoke runs it here under qemu-user"
 	@echo "make deb     the Debian package for this machine, ARCH=arm64 for that; make test-deb installs, upgrades and purges it in a container"
 	@echo "make image   build the card image (KERNEL=raspberrypi for cards, KERNEL=debian for qemu) into target/image"
@@ -62,7 +62,7 @@ check-web: web/dist/index.html tests/web/node_modules
 bench:
 	@.ci/setup test
 	@$(MAKE) --no-print-directory web/dist/index.html tests/web/node_modules
-	cargo bench --locked --bench box
+	cargo bench --locked --bench box -- $(ONLY)
 
 cameras:
 	@.ci/setup test
@@ -70,7 +70,7 @@ cameras:
 	cargo bench --locked --bench cameras -- $(CASES)
 
 soak: web/dist/index.html
-	PERCH_TEST_LONG=1 cargo test --release --locked --test box recording::
+	PERCH_TEST_LONG=1 cargo test --release --locked --test box -- recording:: damaged::
 
 cross:
 	@.ci/setup cross

@@ -1,5 +1,5 @@
 //! `make bench`: what the box costs on a 1280x720@30 test camera at about 1 Mbit/s, printed as JSON: CPU as a share of one core
-//! (capture and encode alone, + recorder, + motion, + 1/5/10/20 WHEP viewers, + 1/10/50 RTSP readers), memory, time to first
+//! (capture and encode alone, + recorder, + motion, + 1/5/10/20 WHEP viewers, + 1/10/50 RTSP readers), eight network cameras recorded, memory, time to first
 //! frame and freezes in a real browser, and the number of encoders.
 #![allow(clippy::print_stdout, reason = "JSON is what it is for")]
 #![allow(clippy::disallowed_methods, reason = "the bench starts the box and a browser as processes")]
@@ -8,6 +8,7 @@ mod cpu;
 #[path = "../support/mod.rs"]
 mod support;
 
+use perch_test_cameras::{Camera, find};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,11 +31,19 @@ fn camera(source: &str, more: &str) -> String {
     )
 }
 
+/// How many network cameras are recorded at once.
+const CAMERAS: usize = 8;
+
 const OFF: &str = "record = { mode = \"off\" }\nmotion = { enabled = false }\n";
 
 fn main() {
     // `cargo bench` hands its own arguments on; `cargo test --benches` must not run for minutes.
     if std::env::args().any(|a| a == "--test") {
+        return;
+    }
+    // `make bench ONLY=network`.
+    if std::env::args().any(|a| a == "network") {
+        println!("{}", serde_json::to_string_pretty(&network_cameras()).expect("JSON"));
         return;
     }
     let mut out = BTreeMap::new();
@@ -71,6 +80,7 @@ fn main() {
         r["of_its_own_percent"] = percent(own("perch") + own("queue:src"));
         out.insert(name.to_owned(), r);
     }
+    out.insert("network_cameras".to_owned(), network_cameras());
     // The test pattern is so simple that it does not fill 1 Mbit/s; a street does.
     if let Some(street) = support::ffmpeg::footage("dvr_traffic.mp4") {
         let home = Home::new(&camera(&format!("file:{}", street.display()), OFF));
@@ -85,6 +95,46 @@ fn main() {
     let verdicts = verdicts(&out);
     out.insert("targets".to_owned(), verdicts);
     println!("{}", serde_json::to_string_pretty(&out).expect("JSON"));
+}
+
+/// Eight network cameras of 4 Mbit/s recorded continuously as they come, without motion and with motion on their second streams.
+fn network_cameras() -> Value {
+    let serve = |case: &str| Camera::start(find(case).expect("a case")).expect("starts");
+    let cameras: Vec<_> = (0..CAMERAS).map(|_| (serve("heavy"), serve("norm"))).collect();
+    let cost = |motion: bool| {
+        let section = |(n, (main, sub)): (usize, &(Camera, Camera))| {
+            let second = if motion { format!("sub_source = {:?}\n", sub.url()) } else { String::new() };
+            format!(
+                "[[camera]]\nid = \"cam{n}\"\nsource = {:?}\n{second}audio = {{ source = \"none\" }}\n\
+                 record = {{ mode = \"continuous\" }}\nmotion = {{ enabled = {motion} }}\n",
+                main.url()
+            )
+        };
+        let home = Home::new(&cameras.iter().enumerate().map(section).collect::<String>());
+        let perch = home.boot();
+        let client = perch.paired();
+        for n in 0..CAMERAS {
+            client.wait_for_camera(&format!("cam{n}"), "live", Duration::from_secs(30));
+        }
+        let cost = measure(&perch);
+        let mbit: f64 = client.json("/api/v1/status")["cameras"]
+            .as_array()
+            .map_or(0.0, |all| all.iter().filter_map(|c| c["capture"]["bitrate_kbps"].as_f64()).sum::<f64>() / 1000.0);
+        let mb = cpu::resident_mb(perch.pid());
+        let each = |whole: f64| whole / CAMERAS as f64;
+        (
+            each(cost.total),
+            json!({
+                "percent_of_a_core_each": percent(each(cost.total)), "mb_each": round(each(mb)), "mbit_each": round(each(mbit)),
+                "by_thread_percent": by_thread(&cost)
+            }),
+        )
+    };
+    let ((plain, without_motion), (watched, with_motion)) = (cost(false), cost(true));
+    json!({
+        "without_motion": without_motion, "with_motion": with_motion,
+        "motion_percent_of_a_core_each": percent(watched - plain)
+    })
 }
 
 /// Each target beside what was measured. Cost a viewer is that of the threads that serve viewers; the Opus encoder that starts
@@ -105,6 +155,16 @@ fn verdicts(out: &BTreeMap<String, Value>) -> Value {
         ("motion, % of a core", out["motion"]["of_its_own_percent"].clone(), 1.0),
         ("first frame after the POST, p95 ms", out["first_frame_ms"]["p95"].clone(), 300.0),
         ("freezes in 20 s of watching", out["watching"]["freezes"].clone(), 0.0),
+        (
+            "each of 8 network cameras recorded, % of a core",
+            out["network_cameras"]["without_motion"]["percent_of_a_core_each"].clone(),
+            0.6,
+        ),
+        (
+            "motion on its second stream, % of a core",
+            out["network_cameras"]["motion_percent_of_a_core_each"].clone(),
+            1.5,
+        ),
         ("one camera in all, MB", out["everything"]["resident_mb"].clone(), 100.0),
         ("encoders with 20 viewers", of("whep", 20, "encoders"), 2.0),
     ];

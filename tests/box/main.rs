@@ -7,6 +7,7 @@ mod bad_requests;
 mod cameras;
 mod commands;
 mod crowd;
+mod damaged;
 mod first_start;
 mod live;
 mod lost_index;

@@ -73,6 +73,18 @@ pub fn probe_file(file: &Path) -> Probe {
     probe
 }
 
+/// Probes a file whose container must show no fault, whatever its pictures hold.
+#[track_caller]
+pub fn probe_container(file: &Path) -> Probe {
+    let name = file.display().to_string();
+    // Without its parameter sets a decoder would be asked for the pictures' size.
+    let probe = probe(&name, &["-show_packets", "-err_detect", "ignore_err"]).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let of_container = |line: &&str| line.starts_with("[mov,mp4");
+    let faults: Vec<_> = probe.complaints.lines().filter(of_container).collect();
+    assert!(faults.is_empty(), "{name}: {faults:?}");
+    probe
+}
+
 /// Every video packet of a file that may break off.
 #[track_caller]
 pub fn frames(file: &Path) -> Vec<Frame> {
@@ -90,8 +102,10 @@ pub fn probe_rtsp(url: &str, transport: &str) -> Result<Probe, String> {
 pub struct Frame {
     /// Seconds.
     pub pts: f64,
-    /// Seconds that it is shown.
+    /// Seconds that it is shown; 0 where ffprobe finds a rate in the stream that contradicts the file.
     pub lasts: f64,
+    /// Its size in the file.
+    pub bytes: u64,
     pub keyframe: bool,
 }
 
@@ -99,7 +113,8 @@ impl Frame {
     fn of(packet: &Value) -> Option<Self> {
         let seconds = |key: &str| packet[key].as_str()?.parse().ok();
         let keyframe = packet["flags"].as_str()?.starts_with('K');
-        Some(Self { pts: seconds("pts_time")?, lasts: seconds("duration_time")?, keyframe })
+        let bytes = packet["size"].as_str()?.parse().ok()?;
+        Some(Self { pts: seconds("pts_time")?, lasts: seconds("duration_time").unwrap_or(0.0), bytes, keyframe })
     }
 }
 

@@ -10,7 +10,7 @@ const {
   PERCH_TEST_FROM: from = '',
   PERCH_TEST_TO: to = '',
 } = process.env;
-const LIVE_MS = 5000;
+const LIVE_MS = 4000;
 const HLS = path(import.meta.dirname, '../../web/node_modules/hls.js/dist/hls.light.min.js');
 
 /** Plays an address in a plain <video>, as fast as the browser may; its frames, or what it says instead. */
@@ -21,7 +21,9 @@ async function file(/** @type {string[]} */ [address = '', token]) {
   video.muted = true;
   video.src = URL.createObjectURL(await answer.blob());
   video.playbackRate = 4;
-  const failed = () => ({ error: video.error?.message ?? 'stands still' });
+  const failed = () => ({
+    error: video.error?.message ?? `is at ${video.currentTime.toFixed(1)} of ${video.duration.toFixed(1)} s`,
+  });
   try {
     await video.play();
   } catch {
@@ -57,7 +59,9 @@ async function mediaSource(/** @type {string[]} */ [address = '', token]) {
   hls.attachMedia(video);
   video.playbackRate = 4;
   const ended = new Promise((done) => video.addEventListener('ended', () => done('')));
-  const late = new Promise((done) => setTimeout(() => done('stands still'), 20_000));
+  const late = new Promise((done) =>
+    setTimeout(() => done(`is at ${video.currentTime.toFixed(1)} of ${video.duration.toFixed(1)} s`), 20_000),
+  );
   void video.play().catch(() => {});
   const error = await Promise.race([fatal, ended, late]);
   const { totalVideoFrames: frames } = video.getVideoPlaybackQuality();
