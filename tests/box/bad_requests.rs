@@ -389,7 +389,7 @@ fn junk_on_the_media_port_disturbs_no_viewer() {
             let _ = socket.send_to(&packet, running.udp());
             sent += 1;
         }
-        // Some 20 Mbit/s.
+        // The flood is what is tested, not how fast this side makes one.
         std::thread::sleep(Duration::from_millis(1));
     }
     let flooded = started.elapsed().as_secs_f64();
@@ -403,7 +403,7 @@ fn junk_on_the_media_port_disturbs_no_viewer() {
     let sessions = admin.json("/api/v1/live");
     assert_eq!(sessions["sessions"].as_array().map(Vec::len), Some(1), "{sessions}");
     let status = admin.json("/api/v1/status");
-    assert!(status["memory_bytes"].as_u64() < Some(500_000_000), "{status}");
+    assert!(status["memory_bytes"].as_u64().is_some_and(|bytes| bytes < 500_000_000), "{status}");
 }
 
 fn guess(client: &Client, otp: &str) -> Answer {

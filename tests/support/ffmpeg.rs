@@ -77,8 +77,7 @@ pub fn probe_file(file: &Path) -> Probe {
 #[track_caller]
 pub fn probe_container(file: &Path) -> Probe {
     let name = file.display().to_string();
-    // Without its parameter sets a decoder would be asked for the pictures' size.
-    let probe = probe(&name, &["-show_packets", "-err_detect", "ignore_err"]).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let probe = probe(&name, &["-show_packets"]).unwrap_or_else(|e| panic!("{name}: {e}"));
     let of_container = |line: &&str| line.starts_with("[mov,mp4");
     let faults: Vec<_> = probe.complaints.lines().filter(of_container).collect();
     assert!(faults.is_empty(), "{name}: {faults:?}");
