@@ -24,15 +24,16 @@ async function file(/** @type {string[]} */ [address = '', token]) {
   const failed = () => ({
     error: video.error?.message ?? `is at ${video.currentTime.toFixed(1)} of ${video.duration.toFixed(1)} s`,
   });
-  try {
-    await video.play();
-  } catch {
-    return failed();
-  }
   const ended = new Promise((done) =>
     ['ended', 'error'].forEach((name) => video.addEventListener(name, done)),
   );
-  await Promise.race([ended, new Promise((done) => setTimeout(done, 20_000))]);
+  const late = new Promise((done) => setTimeout(done, 20_000));
+  // Of a file in which it finds no picture it neither plays nor says that it does not.
+  const refused = video.play().then(
+    () => ended,
+    () => {},
+  );
+  await Promise.race([refused, ended, late]);
   const { totalVideoFrames: frames } = video.getVideoPlaybackQuality();
   const size = `${video.videoWidth}x${video.videoHeight}`;
   return video.ended ? { frames, size } : { ...failed(), frames, size };

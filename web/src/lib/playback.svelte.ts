@@ -1,7 +1,7 @@
 // Plays recordings by wall clock: opens ranges, knows the moment on the screen, steps and skips.
 import { ApiError, Unreachable, words } from './api';
 import { t } from './en';
-import { type Engine, type OpenEngine, openEngine } from './playback-engine';
+import { type Engine, type OpenEngine, type Recorded, openEngine } from './playback-engine';
 import { type Piece, holds, mediaAt, wallAt } from './program-time';
 
 export type PlaybackPhase = 'idle' | 'loading' | 'playing' | 'paused' | 'ended' | 'failed';
@@ -43,6 +43,8 @@ export class Playback {
   onEnded: () => void = () => {};
   onNothing: () => void = () => {};
   #video: HTMLVideoElement | null = null;
+  /** Where the recording was opened again last, as it was not what it had been. */
+  #reopenedMs: number | null = null;
   #engine: Engine | null = null;
   #turn = 0;
 
@@ -77,6 +79,11 @@ export class Playback {
   async open(fromMs: number, toMs: number, seekMs = fromMs, play = true): Promise<void> {
     const video = this.#video;
     if (!video) return;
+    this.#reopenedMs = null;
+    await this.#open(video, { camera: this.camera, fromMs, toMs }, seekMs, play);
+  }
+
+  async #open(video: HTMLVideoElement, recorded: Recorded, seekMs: number, play: boolean): Promise<void> {
     const turn = ++this.#turn;
     this.message = '';
     this.isNothingThere = false;
@@ -91,8 +98,10 @@ export class Playback {
     this.#engine?.destroy();
     this.#engine = null;
     try {
-      const engine = await this.ports.openEngine(video, { camera: this.camera, fromMs, toMs }, (error) => {
-        if (turn === this.#turn) this.#failed(error);
+      const engine = await this.ports.openEngine(video, recorded, (error) => {
+        if (turn !== this.#turn) return;
+        const wasPlaying = this.phase === 'loading' ? play : this.phase === 'playing';
+        this.#broke(video, recorded, error, wasPlaying);
       });
       if (turn !== this.#turn) {
         engine.destroy();
@@ -100,7 +109,7 @@ export class Playback {
       }
       this.#engine = engine;
       const last = this.#pieces.at(-1);
-      this.endMs = last ? last.wallMs + last.durationS * 1000 : toMs;
+      this.endMs = last ? last.wallMs + last.durationS * 1000 : recorded.toMs;
       engine.start(mediaAt(this.#pieces, seekMs) ?? 0);
       if (play) void this.play();
       else video.pause();
@@ -179,6 +188,19 @@ export class Playback {
   #ended(): void {
     this.phase = 'ended';
     this.onEnded();
+  }
+
+  /** An opened recording plays no further. What was cut back or deleted meanwhile is opened again as it is now, from where it was shown. */
+  #broke(video: HTMLVideoElement, recorded: Recorded, error: unknown, play: boolean): void {
+    const at = this.positionMs ?? recorded.fromMs;
+    const isChanged = error instanceof ApiError && (error.status === 416 || error.status === 404);
+    if (!isChanged || this.#reopenedMs === at) {
+      this.#failed(error);
+      return;
+    }
+    this.#reopenedMs = at;
+    this.#engine = null;
+    void this.#open(video, recorded, at, play);
   }
 
   #failed(error: unknown): void {

@@ -153,6 +153,41 @@ describe('playing', () => {
   });
 });
 
+describe('a recording that is not what it was when it was opened', () => {
+  const cut = new ApiError({ status: 416 });
+
+  it('plays on as it is now, from where it was shown', async () => {
+    const { playback, openings, engines, plays, open } = setUp();
+    await open(START + 2000);
+    plays(3);
+    openings[0]!.fail(cut);
+    openings[1]!.done();
+    await settle();
+    expect(openings[1]!.recorded).toEqual(openings[0]!.recorded);
+    expect([playback.phase, playback.message, engines.started]).toEqual(['playing', '', [2, 5]]);
+  });
+
+  it('stays paused where it was', async () => {
+    const { playback, video, openings, open } = setUp();
+    await open(START + 2000);
+    playback.pause();
+    openings[0]!.fail(cut);
+    openings[1]!.done();
+    await settle();
+    expect([video.paused, video.currentTime]).toEqual([true, 2]);
+  });
+
+  it('is opened once at the same place, then said', async () => {
+    const { playback, openings, open } = setUp();
+    await open(START + 2000);
+    openings[0]!.fail(cut);
+    openings[1]!.done();
+    await settle();
+    openings[1]!.fail(cut);
+    expect([openings.length, playback.phase]).toEqual([2, 'failed']);
+  });
+});
+
 describe('races and failures', () => {
   it('an older opening that ends later is thrown away', async () => {
     const { playback, openings, engines } = setUp();
