@@ -33,6 +33,7 @@ pub mod network_camera;
 pub mod offering;
 pub mod pace;
 pub mod pairing;
+pub mod picture_gate;
 pub mod playback;
 pub mod ports;
 pub mod reach;

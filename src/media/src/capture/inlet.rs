@@ -8,20 +8,18 @@ use super::sound::SoundWay;
 use crate::time;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
+use perch_base::Error;
 use perch_base::secret::Secret;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
-use perch_base::{Error, ErrorKind};
-use perch_domain::ingest::{IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape};
-use perch_domain::losses::{self, PictureCount};
-use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use perch_domain::ingest::{IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec};
+use perch_domain::losses;
+use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::Thinner;
-use perch_domain::viewer_codecs::is_refresh;
+use perch_domain::picture_gate::{Known, PictureGate, Step};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
-/// Bytes of one picture at most; more is none.
-const MAX_PICTURE_BYTES: usize = 16 << 20;
 /// Different sentences that one session may say.
 const MAX_NOTICES: usize = 8;
 
@@ -37,34 +35,13 @@ pub(super) struct Inlet {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    codec: Option<PictureCodec>,
-    /// Whether what comes leads on from a picture that was published.
-    leads_on: bool,
-    shape: Option<Shape>,
-    reorders: bool,
-    /// Starts since the last one that browsers begin with, and whether there were several in a row.
-    gradual_starts: u32,
-    gradual: bool,
-    count: PictureCount,
+    gate: PictureGate,
     /// Where JPEG is encoded, and how often.
     encoder: Option<(gst_app::AppSrc, Thinner)>,
     said: Vec<String>,
     /// Why nothing more is taken.
     refused: Option<Error>,
-    /// When a picture was published last, and when one came that could not be.
-    seen: (Option<MonoTime>, Option<MonoTime>),
-}
-
-/// What is known of a session's pictures.
-pub(super) struct Pictures {
-    pub codec: PictureCodec,
-    pub shape: Option<Shape>,
-    /// Whether they travel in another order than they are shown in.
-    pub reorders: bool,
-    /// Whether browsers can begin with none.
-    pub gradual: bool,
 }
 
 /// What is told from outside of a session's sink.
@@ -86,16 +63,16 @@ impl Inlet {
             sound: Arc::default(),
             offered,
             notices,
-            state: Mutex::default(),
+            state: Mutex::new(State { gate: PictureGate::new(stream), encoder: None, said: Vec::new(), refused: None }),
         };
         (Arc::new(inlet), Told { offer, notices: told })
     }
 
     fn offer(&self, offer: Offer) -> bool {
-        if self.stream == Stream::Sub && offer.pictures != PictureCodec::H264 {
-            return self.refuse("is not H.264: set the second stream to H.264 in the camera");
+        let is_taken = lock(&self.state).gate.offer(offer.pictures);
+        if let Err(why) = is_taken {
+            return self.refuse(why);
         }
-        lock(&self.state).codec = Some(offer.pictures);
         self.sound.offer(offer.sound.clone());
         // What encodes JPEG is built first, and then the hub may command it.
         if self.stream == Stream::Main && offer.pictures != PictureCodec::Jpeg && !self.flow.open(self.control.clone())
@@ -106,8 +83,8 @@ impl Inlet {
         true
     }
 
-    fn refuse(&self, why: &str) -> bool {
-        lock(&self.state).refused = Some(Error::new(ErrorKind::Unsupported, why));
+    fn refuse(&self, why: Error) -> bool {
+        lock(&self.state).refused = Some(why);
         false
     }
 
@@ -117,74 +94,39 @@ impl Inlet {
     }
 
     fn picture(&self, picture: Picture) -> bool {
-        let mut state = lock(&self.state);
-        let now = self.flow.now();
-        let reorders = picture.decoded != picture.shown;
-        if reorders && self.stream == Stream::Sub {
-            drop(state);
-            return self.refuse("has B-frames, which cannot be shown live: switch them off for the second stream");
-        }
-        state.reorders |= reorders;
-        if picture.break_before {
-            state.count.restart();
-        }
-        let is_hole = state.count.picture(picture.decoded, picture.lost_before);
-        let shaped = picture.shape.filter(|shape| state.shape != Some(*shape));
-        state.shape = shaped.or(state.shape);
-        if state.codec == Some(PictureCodec::Jpeg) {
-            self.encode_picture(&mut state, picture);
-            return true;
-        }
-        let codec = state.codec.map_or(VideoCodec::H264, |codec| codec_of(codec, VideoCodec::H264));
-        if picture.start {
-            let refreshes = is_refresh(codec, &picture.data);
-            state.gradual_starts = if refreshes { 0 } else { state.gradual_starts.saturating_add(1) };
-            // One alone may stand for a refresh that was lost, or be the first after a camera's refresh that was before us.
-            state.gradual |= state.gradual_starts > 1;
-        }
-        if state.gradual && self.stream == Stream::Sub {
-            drop(state);
-            return self
-                .refuse("has no keyframes that browsers begin with: switch intra refresh off for the second stream");
-        }
-        let had_begun = state.leads_on;
-        // Where a few were lost, decoders make do with what they have, and the file goes on.
-        if picture.break_before || is_hole || shaped.is_some() {
-            state.leads_on = false;
-        }
-        let jumps = had_begun && !state.leads_on;
-        state.leads_on |= picture.start;
-        let is_sane = (1..=MAX_PICTURE_BYTES).contains(&picture.data.len());
-        let leads_on = state.leads_on && is_sane;
-        match leads_on {
-            true => state.seen.0 = Some(now),
-            false => state.seen.1 = Some(now),
-        }
-        drop(state);
-        if jumps {
-            match self.stream {
-                Stream::Main => self.flow.hub().discontinuity(),
-                Stream::Sub => self.flow.hub().discontinuity_of(Stream::Sub),
-            }
-        }
-        match leads_on {
-            true => self.flow.publish_video(self.stream, packet_of(picture, codec)),
-            false if self.stream == Stream::Main => self.flow.sign(),
-            false => {}
+        let steps = lock(&self.state).gate.picture(self.flow.now(), picture);
+        // Only the session's task comes here: no other picture is between.
+        steps.into_iter().all(|step| self.obey(step))
+    }
+
+    /// False: the session ends.
+    fn obey(&self, step: Step) -> bool {
+        match step {
+            Step::BreakOff if self.stream == Stream::Main => self.flow.hub().discontinuity(),
+            Step::BreakOff => self.flow.hub().discontinuity_of(self.stream),
+            Step::Publish(packet) => self.flow.publish_video(self.stream, packet),
+            Step::Encode(picture) => self.encode_picture(picture),
+            Step::Sign => self.sign(),
+            Step::Refuse(why) => return self.refuse(why),
         }
         true
     }
 
-    /// A picture came that leads on from nothing.
-    fn awaits(&self) {
-        lock(&self.state).seen.1 = Some(self.flow.now());
+    /// Only the first stream's pictures keep an attempt alive.
+    fn sign(&self) {
         if self.stream == Stream::Main {
             self.flow.sign();
         }
     }
 
-    fn encode_picture(&self, state: &mut State, picture: Picture) {
-        self.flow.sign();
+    /// A picture came that leads on from nothing.
+    fn awaits(&self) {
+        lock(&self.state).gate.awaits(self.flow.now());
+        self.sign();
+    }
+
+    fn encode_picture(&self, picture: Picture) {
+        let mut state = lock(&self.state);
         let Some((encoder, thinner)) = &mut state.encoder else { return };
         let at = time::from_mono(picture.shown);
         if !thinner.keep(at.nseconds()) {
@@ -213,19 +155,18 @@ impl Inlet {
     }
 
     /// What is known of the pictures. `None` before the offer.
-    pub fn pictures(&self) -> Option<Pictures> {
-        let State { codec, shape, reorders, gradual, .. } = *lock(&self.state);
-        codec.map(|codec| Pictures { codec, shape, reorders, gradual })
+    pub fn pictures(&self) -> Option<Known> {
+        lock(&self.state).gate.known()
     }
 
     /// How many pictures came, and how many were lost.
     pub fn counted(&self) -> losses::Pictures {
-        lock(&self.state).count.pictures()
+        lock(&self.state).gate.counted()
     }
 
     /// When a picture was published last, and when one came that could not be.
     pub fn seen(&self) -> (Option<MonoTime>, Option<MonoTime>) {
-        lock(&self.state).seen
+        lock(&self.state).gate.seen()
     }
 }
 
@@ -248,12 +189,6 @@ impl IngestSink for Inlet {
             }
         }
     }
-}
-
-fn packet_of(picture: Picture, codec: VideoCodec) -> Packet {
-    let Picture { data, shown, decoded, start, .. } = picture;
-    let shown_later = shown.since(decoded);
-    Packet { codec: Some(codec), shown_later, ..Packet::new(Track::Video, data, decoded, start) }
 }
 
 /// What the ingest is asked for.
