@@ -135,7 +135,7 @@ pub struct Picture {
     pub decoded: MonoTime,
     /// Whether decoding can begin here: an instantaneous refresh, or a recovery point (H.264 D.2.8) where the camera sends no other.
     pub start: bool,
-    /// Whether time jumped or another source began: what was decoded so far does not lead to it.
+    /// Whether time jumped or another source began: nobody knows whether what was decoded so far leads to it.
     pub break_before: bool,
     /// Whether pictures before it were lost on the way. It refers to them or not: a decoder makes do with what it has.
     pub lost_before: bool,

@@ -43,15 +43,25 @@ impl PictureCount {
             self.step = Some(since);
             return false;
         }
-        let step = self.step.unwrap_or(since / 2).max(Duration::from_millis(1));
+        let step = self.step_within(since);
         let missing = (since.as_secs_f64() / step.as_secs_f64()).round() - 1.0;
         self.pictures.lost += missing.clamp(1.0, MOST_AT_ONCE) as u64;
-        since > CONCEALED.max(step * CONCEALED_PICTURES)
+        self.is_hole(since)
     }
 
-    /// The next one does not follow the last: time jumped.
-    pub fn restart(&mut self) {
-        self.last = None;
+    /// One came from another source, or its time jumped: how many are missing before it cannot be told, if any are. Returns whether it is a
+    /// hole.
+    pub fn anew(&mut self, decoded: MonoTime) -> bool {
+        self.pictures.came += 1;
+        self.last.replace(decoded).is_some_and(|last| self.is_hole(decoded.since(last)))
+    }
+
+    fn step_within(&self, since: Duration) -> Duration {
+        self.step.unwrap_or(since / 2).max(Duration::from_millis(1))
+    }
+
+    fn is_hole(&self, since: Duration) -> bool {
+        since > CONCEALED.max(self.step_within(since) * CONCEALED_PICTURES)
     }
 
     /// What was counted.
@@ -136,9 +146,10 @@ mod tests {
             assert_eq!(count.picture(ms(at_ms), lost_before), is_hole, "{what}");
             assert_eq!(count.pictures().lost, lost, "{what}");
         }
-        count.restart();
-        assert!(!count.picture(ms(900_000), true), "nothing is known of before");
-        assert_eq!(count.pictures(), Pictures { came: 9, lost: 78 });
+        assert!(!count.anew(ms(36_200)), "another source goes on in time");
+        assert!(count.anew(ms(900_000)), "time jumped");
+        assert_eq!(count.pictures(), Pictures { came: 10, lost: 78 });
+        assert!(!PictureCount::default().anew(ms(0)), "the first one");
     }
 
     /// What is said of minutes in which so many of 1,000 pictures are lost.

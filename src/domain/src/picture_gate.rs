@@ -77,10 +77,10 @@ impl PictureGate {
             let why = "has B-frames, which cannot be shown live: switch them off for the second stream";
             return vec![Step::Refuse(unsupported(why))];
         }
-        if picture.break_before {
-            self.count.restart();
-        }
-        let is_hole = self.count.picture(picture.decoded, picture.lost_before);
+        let is_hole = match picture.break_before {
+            true => self.count.anew(picture.decoded),
+            false => self.count.picture(picture.decoded, picture.lost_before),
+        };
         let has_changed = picture.shape.is_some_and(|shape| known.shape.replace(shape) != Some(shape));
         let is_sane = (1..=MAX_PICTURE_BYTES).contains(&picture.data.len());
         let codec = match known.codec {
@@ -102,8 +102,8 @@ impl PictureGate {
             let why = "has no keyframes that browsers begin with: switch intra refresh off for the second stream";
             return vec![Step::Refuse(unsupported(why))];
         }
-        // Where a few were lost, decoders make do with what they have, and the file goes on.
-        let breaks_off = self.leads_on && (picture.break_before || is_hole || has_changed);
+        // Where a few were lost, or an encoder begins anew at once, decoders make do with what they have, and the file goes on.
+        let breaks_off = self.leads_on && (is_hole || has_changed);
         self.leads_on &= !breaks_off;
         let mut steps = Vec::with_capacity(2);
         if breaks_off {
@@ -213,14 +213,15 @@ mod tests {
             ("a hole", Stream::Main, PictureCodec::H264, "i p 90 p- p i", "KEY pic break+sign sign KEY"),
             ("a hole before a start", Stream::Main, PictureCodec::H264, "i p 90 i- p", "KEY pic break+KEY pic"),
             ("a pause is no hole", Stream::Main, PictureCodec::H264, "i p 90 p", "KEY pic pic"),
-            ("time jumps", Stream::Main, PictureCodec::H264, "i p p! p i", "KEY pic break+sign sign KEY"),
+            ("another source at once", Stream::Main, PictureCodec::H264, "i p p! p i!", "KEY pic pic pic KEY"),
+            ("one after a while", Stream::Main, PictureCodec::H264, "i p 90 p! p i", "KEY pic break+sign sign KEY"),
             ("it jumps where nothing was", Stream::Main, PictureCodec::H264, "p! i! p", "sign KEY pic"),
-            ("time jumps, it is told once", Stream::Main, PictureCodec::H264, "i p! p! i", "KEY break+sign sign KEY"),
+            ("it is told once", Stream::Main, PictureCodec::H264, "i p 90 p! 90 p! i", "KEY pic break+sign sign KEY"),
             ("another size", Stream::Main, PictureCodec::H264, "i p is p", "KEY pic break+KEY pic"),
             ("the same size", Stream::Main, PictureCodec::H264, "is p is p", "KEY pic KEY pic"),
             ("B-frames", Stream::Main, PictureCodec::H265, "ib p pb", "KEY pic pic"),
             ("a gradual refresh", Stream::Main, PictureCodec::H264, "g p g p", "KEY pic KEY pic"),
-            ("the second stream", Stream::Sub, PictureCodec::H264, "p i p p! i", "sign KEY pic break+sign KEY"),
+            ("the second stream", Stream::Sub, PictureCodec::H264, "p i p 90 p! i", "sign KEY pic break+sign KEY"),
             ("B-frames of it", Stream::Sub, PictureCodec::H264, "i p pb", "KEY pic refuse"),
             ("one refresh may be lost", Stream::Sub, PictureCodec::H264, "i g i g g", "KEY KEY KEY KEY refuse"),
             ("JPEG", Stream::Main, PictureCodec::Jpeg, "i i! i-", "sign+encode sign+encode sign+encode"),

@@ -1,7 +1,7 @@
 //! What a new list of cameras changes of the old one, and what of a camera has to be run again for it. Pure; the root obeys while
 //! every other camera goes on.
 
-use crate::camera::{CameraConfig, VideoSettings};
+use crate::camera::CameraConfig;
 use crate::media::VideoCodec;
 use perch_base::ids::CameraId;
 
@@ -23,8 +23,8 @@ pub enum Change {
     Arrange(Vec<CameraId>),
 }
 
-/// What of a camera has to be run again. Who watches live goes on where neither codec nor sound changes and, over RTSP, where
-/// [`RtspDescription::still_holds`].
+/// What of a camera has to be run again. Who watches live goes on where neither codec nor sound changes, also over RTSP
+/// ([`RtspDescription`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Restart {
     /// Capture and microphone: the source, an encoding, sound, or the pictures that the detector gets. Live and recording see a
@@ -87,35 +87,21 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
     }
 }
 
-/// What RTSP readers are told of a camera's streams before they play.
+/// What RTSP readers are told of a camera's streams before they play, and what cannot change while they do: where it does, they have to
+/// ask again. Sizes are none of it, for keyframes carry their own (parameter sets in H.264 and H.265, the frame header in VP8), nor are
+/// frame rates and bit rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RtspDescription {
-    /// How its video is encoded.
+    /// How its main stream is encoded, which says how the other is.
     pub codec: VideoCodec,
     /// Whether it has sound.
     pub has_audio: bool,
-    /// The main stream.
-    pub main: VideoSettings,
-    /// The sub-stream.
-    pub sub: VideoSettings,
-}
-
-impl RtspDescription {
-    /// Whether readers that were told this can go on with a camera that is now as `new` says: codec, sound and sizes are the same.
-    /// Frame rates and bit rates may differ, for packets carry their own times.
-    pub fn still_holds(&self, new: &Self) -> bool {
-        let settled = |of: &Self| {
-            let sizes = [of.main, of.sub].map(|video| (video.width, video.height));
-            (of.codec, of.has_audio, sizes)
-        };
-        settled(self) == settled(new)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::{AudioSettings, AudioSource, Source};
+    use crate::camera::{AudioSettings, AudioSource, Source, VideoSettings};
     use crate::ingest::Transport;
     use crate::motion::MotionConfig;
     use crate::network_camera::{Aspect, NetworkSettings};
@@ -212,30 +198,6 @@ mod tests {
             let new = with("a", edit);
             let plan = plan_reload(&[camera("a")], std::slice::from_ref(&new));
             assert_eq!(plan, [changed(new, want)], "{what}");
-        }
-    }
-
-    #[test]
-    fn rtsp_readers_go_on_where_what_they_were_told_still_holds() {
-        let camera = camera("a");
-        let told = RtspDescription { codec: camera.codec, has_audio: true, main: camera.main, sub: camera.sub };
-        type Edit = fn(&mut RtspDescription);
-        let table: [(&str, Edit, bool); 10] = [
-            ("nothing", |_| {}, true),
-            ("main's bit rate", |d| d.main.bitrate_kbps += 1, true),
-            ("the sub-stream's bit rate", |d| d.sub.bitrate_kbps += 1, true),
-            ("main's frame rate", |d| d.main.fps += 1, true),
-            ("the sub-stream's frame rate", |d| d.sub.fps += 1, true),
-            ("codec", |d| d.codec = VideoCodec::Vp8, false),
-            ("sound", |d| d.has_audio = false, false),
-            ("main's width", |d| d.main.width += 2, false),
-            ("main's height", |d| d.main.height += 2, false),
-            ("the sub-stream's width", |d| d.sub.width += 2, false),
-        ];
-        for (what, edit, goes_on) in table {
-            let mut new = told;
-            edit(&mut new);
-            assert_eq!((told.still_holds(&new), new.still_holds(&told)), (goes_on, goes_on), "{what}");
         }
     }
 

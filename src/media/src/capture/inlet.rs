@@ -102,7 +102,7 @@ impl Inlet {
     /// False: the session ends.
     fn obey(&self, step: Step) -> bool {
         match step {
-            Step::BreakOff if self.stream == Stream::Main => self.flow.hub().discontinuity(),
+            // The small stream is encoded here or has a session of its own: it goes on where the large one breaks off.
             Step::BreakOff => self.flow.hub().discontinuity_of(self.stream),
             Step::Publish(packet) => self.flow.publish_video(self.stream, packet),
             Step::Encode(picture) => self.encode_picture(picture),

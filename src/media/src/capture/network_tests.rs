@@ -548,22 +548,22 @@ async fn a_keyframe_that_is_minutes_away_is_waited_for_and_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_leads_on_from_before_a_jump() {
-    let jumped = |intake| match intake {
+async fn another_source_goes_on_at_once_or_begins_anew_where_it_leaves_a_hole() {
+    let another = |intake| match intake {
         Intake::Picture(p) => Intake::Picture(perch_domain::ingest::Picture { break_before: true, ..p }),
         other => other,
     };
     let clock = Arc::new(ManualClock::default());
     let mut steps = begins(&[(0.5, picture(KEY, true)), (0.5, picture(DELTA, false))]);
-    steps.push((0.5, jumped(picture(DELTA, false))));
+    steps.extend([(0.5, another(picture(DELTA, false))), (3.0, another(picture(DELTA, false)))]);
     steps.extend([(0.5, picture(DELTA, false)), (0.5, picture(KEY, true)), (0.5, picture(DELTA, false))]);
     steps.push((100.0, picture(DELTA, false)));
     let b = scripted(&clock, steps, Ok(()));
     let mut s = b.hub.subscribe(Stream::Main, false, "test", 100);
-    turn(&clock, &b, 5).await;
-    let got = take(&mut s, Track::Video, 4).await;
+    turn(&clock, &b, 12).await;
+    let got = take(&mut s, Track::Video, 5).await;
     let got: Vec<_> = got.iter().map(|d| (d.packet.keyframe, d.discontinuity)).collect();
-    assert_eq!(got, [(true, true), (false, false), (true, true), (false, false)]);
+    assert_eq!(got, [(true, true), (false, false), (false, false), (true, true), (false, false)]);
     drop(b);
 }
 

@@ -31,11 +31,11 @@ pub struct CameraStreams {
 impl CameraStreams {
     /// Whether its readers can go on with the camera as it is in `new`.
     fn goes_on_as(&self, new: &Self) -> bool {
-        Arc::ptr_eq(&self.hub, &new.hub) && self.description().still_holds(&new.description())
+        Arc::ptr_eq(&self.hub, &new.hub) && self.description() == new.description()
     }
 
     fn description(&self) -> RtspDescription {
-        RtspDescription { codec: self.codec, has_audio: self.has_audio, main: self.main, sub: self.sub }
+        RtspDescription { codec: self.codec, has_audio: self.has_audio }
     }
 
     fn videos(&self) -> [VideoSettings; 2] {
