@@ -126,7 +126,8 @@ fn lines_of(name: &str, wants_sound: bool, ended: &Result<()>, seen: &Seen) -> V
         ),
     };
     let notice = |what: &String| Line::Odd(format!("{name}: {what}"), "the box goes on with it as it is");
-    std::iter::once(first).chain(seen.notices.iter().map(notice)).collect()
+    let no_sound = seen.offer.as_ref().and_then(|offer| offer.no_sound.as_ref());
+    std::iter::once(first).chain(no_sound.into_iter().chain(&seen.notices).map(notice)).collect()
 }
 
 /// What it offers, in words.
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_came_is_said() {
-        let offer = Offer { pictures: PictureCodec::H265, sound: None };
+        let offer = Offer { pictures: PictureCodec::H265, sound: None, no_sound: None };
         let seen = Seen { offer: Some(offer), has_picture: true, shape: None, notices: vec!["odd".into()] };
         let said = lines_of("yard", true, &Ok(()), &seen);
         assert!(

@@ -31,7 +31,7 @@ impl IngestPort for Ends {
         Box::pin(async move {
             self.sessions.fetch_add(1, Ordering::SeqCst);
             let until = self.clock.mono() + self.after;
-            sink.take(Intake::Offer(Offer { pictures: PictureCodec::H264, sound: None }));
+            sink.take(Intake::Offer(Offer { pictures: PictureCodec::H264, sound: None, no_sound: None }));
             while self.clock.mono() < until {
                 let (data, shown) = (Bytes::from_static(KEY), self.clock.mono());
                 let picture = Picture {

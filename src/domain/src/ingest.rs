@@ -122,6 +122,8 @@ pub struct Offer {
     pub pictures: PictureCodec,
     /// Its sound, where it was asked for and there is one.
     pub sound: Option<SoundFormat>,
+    /// Why there is none although the camera announces some; a sentence without a full stop.
+    pub no_sound: Option<String>,
 }
 
 /// One picture: an access unit with at least one slice (H.264, H.265), or a JPEG file.

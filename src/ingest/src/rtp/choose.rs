@@ -11,8 +11,8 @@ pub(crate) struct Chosen {
     pub picture: Option<usize>,
     /// The best line of sound that comes from the camera and can be decoded.
     pub sound: Option<usize>,
-    /// Sentences about lines that are left, each without a full stop.
-    pub notices: Vec<String>,
+    /// Why none of the lines of sound that come from the camera is taken; a sentence without a full stop.
+    pub no_sound: Option<String>,
     /// Why nothing can be taken; then there is no picture.
     pub refusal: Option<String>,
 }
@@ -89,8 +89,8 @@ pub(crate) fn choose(lines: &[SdpLine], sound: bool) -> Chosen {
         if chosen.sound.is_none()
             && let Some((_, line)) = from_camera(LineKind::Audio).next()
         {
-            chosen.notices.push(format!(
-                "its sound is left out: it comes as {}, which cannot be decoded; set its audio codec to AAC, Opus or G.711",
+            chosen.no_sound = Some(format!(
+                "the camera's sound is left out: it comes as {}, which cannot be decoded; set its audio codec to AAC, Opus or G.711",
                 names(line)
             ));
         }
@@ -130,7 +130,7 @@ mod tests {
             line(Audio, FromCamera, &["MPEG4-GENERIC"]),
         ];
         let chosen = choose(&lines, true);
-        assert_eq!((chosen.picture, chosen.sound, chosen.notices.len(), chosen.refusal), (Some(3), Some(6), 0, None));
+        assert_eq!((chosen.picture, chosen.sound, chosen.no_sound, chosen.refusal), (Some(3), Some(6), None, None));
         assert_eq!(sound_payload(&lines[6]).map(|p| p.number), Some(97));
         assert_eq!(choose(&lines, false).sound, None);
     }
@@ -140,7 +140,7 @@ mod tests {
         let lines = [line(Video, FromCamera, &["H264"]), line(Audio, FromCamera, &["G723"])];
         let chosen = choose(&lines, true);
         assert_eq!((chosen.picture, chosen.sound), (Some(0), None));
-        assert!(chosen.notices[0].contains("G723") && chosen.notices[0].contains("AAC"), "{:?}", chosen.notices);
+        assert!(chosen.no_sound.is_some_and(|why| why.contains("G723") && why.contains("AAC")));
         let chosen = choose(&[line(Video, FromCamera, &["<b>MP4V-ES</b>"])], true);
         assert!(chosen.refusal.is_some_and(|r| r.contains("H.264") && r.contains("bMP4V-ES") && !r.contains('<')));
         assert!(choose(&[], true).refusal.is_some_and(|r| r.contains("no pictures")));

@@ -66,6 +66,7 @@ impl Tracks {
                 .and_then(|n| choose::picture_payload(&lines[n]))
                 .map_or(PictureCodec::H264, |(_, codec)| codec),
             sound: sound.and_then(|n| tracks[n].sound_format().cloned()),
+            no_sound: None,
         };
         (Self { tracks, picture, sound, sync: Sync::default() }, offer)
     }

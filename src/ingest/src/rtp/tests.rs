@@ -55,6 +55,24 @@ fn hikvision_filler_in_packets_of_its_own() {
 }
 
 #[test]
+fn another_payload_type_than_is_described() {
+    let other = |sender: &mut Sender| sender.payload_type = 98;
+    let got = camera(120, |sender, n, stamp| {
+        other(sender);
+        sender.unit(&picture(n, 50), stamp)
+    });
+    // What came until it was clear that no other comes is lost, and with it the first GOP.
+    whole(&got, 70);
+    let got = camera(120, |sender, n, stamp| {
+        let unit = sender.unit(&picture(n, 50), stamp);
+        let mut stranger = Sender { ssrc: 9, ..*sender };
+        other(&mut stranger);
+        [unit, stranger.unit(&picture(n, 50), stamp)].concat()
+    });
+    whole(&got, 120);
+}
+
+#[test]
 fn foscam_no_marker() {
     let got =
         camera(120, |sender, n, stamp| picture(n, 50).iter().flat_map(|nal| sender.nal(nal, stamp, false)).collect());
@@ -340,6 +358,15 @@ fn nothing_to_start_with_is_said() {
     let (_, mut intake) = take(&h264_line(), true, &packets);
     intake.retain(|intake| *intake != Intake::Awaits);
     assert!(matches!(&intake[..], [Intake::Notice(text)] if text.contains("keyframe")), "{intake:?}");
+}
+
+#[test]
+fn packets_without_a_picture_are_said_once() {
+    let mut sender = VIDEO;
+    let junk = |n: u32| (i64::from(n) * 40_000, sender.packet(&[30, 1, 2, 3], n * 3600, true));
+    let packets: Vec<Came> = (0..500).map(junk).collect();
+    let (_, intake) = take(&h264_line(), true, &packets);
+    assert!(matches!(&intake[..], [Intake::Notice(text)] if text.contains("no picture")), "{intake:?}");
 }
 
 /// Its sets come with its keyframes alone, or stand in the SDP.

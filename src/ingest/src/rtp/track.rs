@@ -16,6 +16,13 @@ use bytes::Bytes;
 use perch_base::time::MonoTime;
 use perch_domain::bitstream::nal_units;
 use perch_domain::ingest::{Intake, Picture, PictureCodec, Shape, Sound, SoundFormat};
+use std::time::Duration;
+
+/// So many packets of one payload type that the description does not name, and none that it does, are the line's.
+const UNNAMED_PACKETS: u32 = 50;
+/// Pictures of which nothing could be made for so long are none.
+const FRUITLESS_AFTER: Duration = Duration::from_secs(8);
+const FRUITLESS: &str = "it sends packets in which no picture can be found: choose another video codec there, restart it or update its firmware";
 
 /// What a track carries.
 #[derive(Debug)]
@@ -43,6 +50,11 @@ pub(crate) struct Track {
     /// All payload types of its line, and those that are taken.
     known: Vec<u8>,
     taken: Vec<u8>,
+    /// A payload type that no line names, and how many packets of it came one after the other; until one came that is taken.
+    unnamed: Option<(u8, u32)>,
+    /// When its first packet came, and whether anything was made of one.
+    first: Option<MonoTime>,
+    is_fruitful: bool,
     clock_hz: u32,
     reorder: Reorder,
     reception: Reception,
@@ -59,6 +71,9 @@ impl Track {
         Self {
             known: line.payload_types.iter().map(|payload| payload.number).collect(),
             taken: line.payload_types.iter().filter(same).map(|payload| payload.number).collect(),
+            unnamed: Some((0, 0)),
+            first: None,
+            is_fruitful: false,
             clock_hz,
             reorder: Reorder::new(ordered),
             reception: Reception::default(),
@@ -156,14 +171,39 @@ impl Track {
 
     /// Takes a packet.
     pub fn rtp(&mut self, now: MonoTime, packet: Bytes, out: &mut Vec<Intake>) {
-        let Some(packet) = Packet::parse(packet).filter(|packet| self.taken.contains(&packet.payload_type)) else {
-            return;
-        };
+        let first = *self.first.get_or_insert(now);
+        let is_picture = matches!(self.media, Media::Nals(_) | Media::Jpeg { .. });
+        if is_picture && !self.is_fruitful && now.since(first) >= FRUITLESS_AFTER {
+            // Said once.
+            self.is_fruitful = true;
+            out.push(Intake::Notice(FRUITLESS.into()));
+        }
+        let Some(packet) = Packet::parse(packet).filter(|packet| self.takes(packet.payload_type)) else { return };
         if self.reorder.is_source(packet.ssrc) || self.reorder.has_no_source() {
             self.reception.packet(now, &packet, self.clock_hz);
         }
         self.reorder.push(now, packet);
         self.drain(out);
+    }
+
+    /// Whether packets of a payload type are its own. Some cameras describe one and send another: where none comes that is named, the only
+    /// other one is it.
+    fn takes(&mut self, payload_type: u8) -> bool {
+        if self.taken.contains(&payload_type) {
+            self.unnamed = None;
+            return true;
+        }
+        let Some((last, count)) = &mut self.unnamed else { return false };
+        if self.taken.is_empty() || self.known.contains(&payload_type) {
+            return false;
+        }
+        *count = if *last == payload_type { *count + 1 } else { 1 };
+        *last = payload_type;
+        if *count >= UNNAMED_PACKETS {
+            self.known.push(payload_type);
+            self.taken.push(payload_type);
+        }
+        *count >= UNNAMED_PACKETS
     }
 
     /// Ends waits that are over; says when to be called next.
@@ -173,12 +213,15 @@ impl Track {
         let mut due = None;
         if let Media::Nals(nals) = &mut self.media {
             due = nals.units.tick(now);
+            let before = out.len();
             nals.hand_on(&mut self.times, out);
+            self.is_fruitful |= out.len() > before;
         }
         packets.into_iter().chain(due).min()
     }
 
     fn drain(&mut self, out: &mut Vec<Intake>) {
+        let before = out.len();
         while let Some(arrived) = self.reorder.pop() {
             match &mut self.media {
                 Media::Nals(nals) => nals.take(arrived, &mut self.times, out),
@@ -196,6 +239,7 @@ impl Track {
                 Media::Nothing => {}
             }
         }
+        self.is_fruitful |= out.len() > before;
     }
 }
 

@@ -395,9 +395,7 @@ impl Session {
             Err(e) => return self.fail(now, e),
         };
         (self.aggregate, self.tracks) = (wanted.aggregate, wanted.tracks);
-        for notice in wanted.notices {
-            self.media.notice(notice);
-        }
+        self.media.no_sound(wanted.no_sound);
         self.setup(now, 0);
     }
 
@@ -441,7 +439,8 @@ impl Session {
         if n > 0 {
             // Pictures without sound are better than neither.
             self.tracks.truncate(n);
-            self.media.notice(format!("it announces sound and then refuses it ({status}): there is none"));
+            let why = format!("the camera announces sound and then refuses it ({status}): switch it off and on there");
+            self.media.no_sound(Some(why));
             return self.play(now);
         }
         if self.transport == Transport::Auto && is_about_way && !self.is_other_way {

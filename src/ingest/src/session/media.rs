@@ -28,8 +28,8 @@ struct Way {
 pub(super) struct Media {
     tracks: Option<Tracks>,
     offer: Option<Offer>,
-    /// Sentences that follow the offer.
-    notices: Vec<String>,
+    /// Why sound that is announced is left out.
+    no_sound: Option<String>,
     ways: Vec<Way>,
     out: Vec<Intake>,
     wake: Option<MonoTime>,
@@ -55,15 +55,12 @@ impl Media {
     pub fn begin(&mut self, lines: &[SdpLine], is_ordered: bool) {
         let (tracks, offer) = Tracks::new(lines, is_ordered);
         self.tracks = Some(tracks);
-        self.offer = Some(offer);
+        self.offer = Some(Offer { no_sound: self.no_sound.take(), ..offer });
     }
 
-    /// Something people should know; it is said behind the offer.
-    pub fn notice(&mut self, text: String) {
-        self.notices.push(text);
-        if self.offer.is_none() && self.tracks.is_some() {
-            self.offer();
-        }
+    /// Why sound that is announced is left out, where it is.
+    pub fn no_sound(&mut self, why: Option<String>) {
+        self.no_sound = why;
     }
 
     /// The session has begun: says what the camera offers, once.
@@ -71,7 +68,6 @@ impl Media {
         if let Some(offer) = self.offer.take() {
             self.out.push(Intake::Offer(offer));
         }
-        self.out.extend(self.notices.drain(..).map(Intake::Notice));
     }
 
     /// What came of it so far.

@@ -46,8 +46,8 @@ pub(super) struct Wanted {
     pub aggregate: String,
     /// The lines that are set up, pictures first.
     pub tracks: Vec<Track>,
-    /// Sentences about what is left.
-    pub notices: Vec<String>,
+    /// Why sound that it announces is left out.
+    pub no_sound: Option<String>,
 }
 
 impl Wanted {
@@ -68,14 +68,14 @@ impl Wanted {
             return Err(unsupported("its pictures are encrypted (SRTP): switch that off there, or use rtsps://"));
         }
         if has_sound && sound && chosen.sound.is_none() {
-            chosen.notices.push("its sound is encrypted (SRTP) and left out".into());
+            chosen.no_sound = Some("the camera's sound is encrypted (SRTP) and left out: switch that off there".into());
         }
         let Some(picture) = chosen.picture else {
             return Err(unsupported(chosen.refusal.unwrap_or_else(|| "it offers no pictures".into())));
         };
         let numbers = std::iter::once(picture).chain(chosen.sound);
         let tracks = numbers.filter_map(|n| track(&described, n, &base, request)).collect();
-        Ok(Self { aggregate: aggregate(&base, &described), tracks, notices: chosen.notices })
+        Ok(Self { aggregate: aggregate(&base, &described), tracks, no_sound: chosen.no_sound })
     }
 }
 

@@ -170,7 +170,7 @@ pub fn picture(data: &'static [u8], start: bool) -> Intake {
 
 /// An offer.
 pub fn offer(pictures: PictureCodec, sound: Option<SoundFormat>) -> Offer {
-    Offer { pictures, sound }
+    Offer { pictures, sound, no_sound: None }
 }
 
 fn play(launch: &str, codec: PictureCodec, shape: Option<Shape>) -> (Ends, mpsc::UnboundedReceiver<Intake>) {

@@ -73,7 +73,7 @@ impl Inlet {
         if let Err(why) = is_taken {
             return self.refuse(why);
         }
-        self.sound.offer(offer.sound.clone());
+        self.sound.offer(&offer);
         // What encodes JPEG is built first, and then the hub may command it.
         if self.stream == Stream::Main && offer.pictures != PictureCodec::Jpeg && !self.flow.open(self.control.clone())
         {
@@ -147,6 +147,11 @@ impl Inlet {
             // Nobody listens once the attempt is over.
             let _ = self.notices.send(what);
         }
+    }
+
+    /// What the session said last.
+    pub fn said(&self) -> Option<String> {
+        lock(&self.state).said.last().cloned()
     }
 
     /// Why nothing more was taken, said once.

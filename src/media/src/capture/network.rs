@@ -140,7 +140,7 @@ impl NetworkAttempt<'_> {
             }
             let wait = match stall.check(now) {
                 StallVerdict::Stalled(for_) => return Ok(CaptureEnd::Stalled { for_ }),
-                StallVerdict::NeverStarted => return Err(never_started(flow)),
+                StallVerdict::NeverStarted => return Err(never_started(flow, self.inlet.said())),
                 StallVerdict::AwaitsKeyframe(at) => {
                     if said != Said::AwaitsKeyframe {
                         said = Said::AwaitsKeyframe;
@@ -240,7 +240,7 @@ impl NetworkAttempt<'_> {
         };
         let Some(format) = inlet.sound.format() else {
             let why = "the camera offers no sound: switch it on there, or set audio.source to \"none\"";
-            return tell(Some(why.into()), false);
+            return tell(Some(inlet.sound.none().unwrap_or_else(|| why.into())), false);
         };
         if let Some(why) = sound::why_not(settings, &format) {
             return tell(Some(why), false);
@@ -307,13 +307,16 @@ fn ended_by_camera(flow: &Flow) -> Result<CaptureEnd> {
     }
 }
 
-fn never_started(flow: &Flow) -> Error {
+/// Why no picture came: what was `said` last in its session says more than its silence.
+fn never_started(flow: &Flow, said: Option<String>) -> Error {
     let message = match flow.last_sign() {
         Some(_) => {
             let minutes = KEYFRAME_WITHIN.as_secs() / 60;
             format!("sent no keyframe within {minutes} minutes: set a shorter keyframe interval in the camera")
         }
-        None => format!("sent no picture within {} s: is it busy or asleep?", FIRST_FRAME_WITHIN.as_secs()),
+        None => said.unwrap_or_else(|| {
+            format!("sent no picture within {} s: is it busy or asleep?", FIRST_FRAME_WITHIN.as_secs())
+        }),
     };
     Error::new(ErrorKind::Unavailable, message)
 }

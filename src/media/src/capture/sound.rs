@@ -16,7 +16,7 @@ use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::capture_attempt::START_WITHIN;
-use perch_domain::ingest::{Sound, SoundCodec, SoundFormat};
+use perch_domain::ingest::{Offer, Sound, SoundCodec, SoundFormat};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -33,6 +33,8 @@ pub(super) struct SoundWay {
 #[derive(Default)]
 struct State {
     format: Option<SoundFormat>,
+    /// Why there is none although the camera announces some.
+    none: Option<String>,
     /// The decoder that runs now.
     entry: Option<gst_app::AppSrc>,
     /// The newest Opus packet that went out.
@@ -42,12 +44,18 @@ struct State {
 }
 
 impl SoundWay {
-    /// The camera offers sound like this.
-    pub fn offer(&self, format: Option<SoundFormat>) {
-        lock(&self.state).format = format;
+    /// What the camera offers.
+    pub fn offer(&self, offer: &Offer) {
+        let mut state = lock(&self.state);
+        (state.format, state.none) = (offer.sound.clone(), offer.no_sound.clone());
     }
 
-    /// What the camera offers.
+    /// Why there is no sound although the camera announces some.
+    pub fn none(&self) -> Option<String> {
+        lock(&self.state).none.clone()
+    }
+
+    /// How its sound comes.
     pub fn format(&self) -> Option<SoundFormat> {
         lock(&self.state).format.clone()
     }
