@@ -33,6 +33,8 @@ mod fake;
 #[cfg(test)]
 mod network_tests;
 #[cfg(test)]
+mod plugged_tests;
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]
