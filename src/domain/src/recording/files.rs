@@ -49,6 +49,11 @@ const MAX_KEPT_BYTES: usize = 64 << 20;
 /// may be set to.
 const ENDLESS: Duration = Duration::from_secs(LONGEST_FILE.as_secs() / 2 * 3);
 
+/// So many changes of the picture's format within this time begin a file each. Where it changes more often, no file begins until it has
+/// stayed the same for [`CALM`]: files without end would wear the disk out.
+const CHANGES: (usize, Duration) = (10, Duration::from_secs(10));
+const CALM: Duration = Duration::from_secs(1);
+
 /// Events that may wait for their pictures. More come only without any picture, and then there is nothing to give to them.
 const MAX_WAITING: usize = 64;
 
@@ -90,6 +95,10 @@ pub(super) struct Files<P, F> {
     newest: (MonoTime, MonoTime),
     /// Its picture's format, where the next part may join it.
     picture: Option<F>,
+    /// What it was last, also where nothing joins it.
+    last_picture: Option<F>,
+    /// When that changed, the last few times.
+    changes: VecDeque<MonoTime>,
     event: Option<OpenEvent>,
     /// Events whose pictures are still to come, in order.
     waiting: VecDeque<OpenEvent>,
@@ -112,6 +121,8 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
             sound: false,
             newest: (MonoTime(i64::MIN), MonoTime(i64::MIN)),
             picture: None,
+            last_picture: None,
+            changes: VecDeque::new(),
             event: None,
             waiting: VecDeque::new(),
             floor: MonoTime(i64::MIN),
@@ -129,6 +140,13 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         self.is_stuck
     }
 
+    /// Whether the pictures change their format all the time, so that no file begins with them.
+    pub(super) fn is_restless(&self) -> bool {
+        let (Some(first), Some(last)) = (self.changes.front(), self.changes.back()) else { return false };
+        let is_often = self.changes.len() >= CHANGES.0 && last.since(*first) < CHANGES.1;
+        is_often && self.newest.0.since(*last) < CALM
+    }
+
     /// A part was completed.
     pub(super) fn part(&mut self, part: Part<P, F>) -> Vec<FileStep<P, F>> {
         let mut steps = Vec::new();
@@ -137,6 +155,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         if self.picture.is_some() && (is_other || part.start.since(self.newest.1) > HOLE) {
             steps.extend(self.interrupt());
         }
+        self.count_changes(&part);
         self.follow_sound(&part);
         let joined = part.joined;
         self.newest = (part.start, part.end);
@@ -251,6 +270,16 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         }
     }
 
+    fn count_changes(&mut self, part: &Part<P, F>) {
+        let picture = &part.format.picture;
+        if self.last_picture.replace(picture.clone()).is_some_and(|last| last != *picture) {
+            self.changes.push_back(part.start);
+            if self.changes.len() > CHANGES.0 {
+                self.changes.pop_front();
+            }
+        }
+    }
+
     /// Sound may pause within a file that has a track for it; where it begins, a file with a track begins.
     fn follow_sound(&mut self, part: &Part<P, F>) {
         let has_track = self.file.as_ref().map(|file| file.format.sound);
@@ -358,7 +387,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
             }
         }
         if self.file.is_none() {
-            self.is_stuck = !part.starts;
+            self.is_stuck = !part.starts || self.is_restless();
             if self.is_stuck {
                 return;
             }

@@ -17,6 +17,43 @@ fn gop(n: i64) -> Part<i64, u8> {
     Part { start: s(n), end: s(n + 1), joined: true, starts: true, size_bytes: 1, format, payload: n }
 }
 
+/// The files that begin while the picture has another format every `ms` for a minute, and how much of it is in them, ms.
+fn restless(ms: i64) -> (usize, i64) {
+    let mut files = Files::new(config(RecordMode::Continuous));
+    let (mut opened, mut written) = (0, 0);
+    for n in 0..60_000 / ms {
+        let at = |n: i64| MonoTime(n * ms * 1_000);
+        let format = Format { picture: (n % 2) as u8, sound: false };
+        let part =
+            Part { start: at(n), end: at(n + 1), joined: false, starts: true, size_bytes: 1, format, payload: n };
+        for step in files.part(part) {
+            opened += usize::from(matches!(step, FileStep::Open { .. }));
+            written += if matches!(step, FileStep::Write(_)) { ms } else { 0 };
+        }
+    }
+    (opened, written)
+}
+
+#[test]
+fn a_picture_that_changes_all_the_time_makes_no_files_without_end() {
+    assert_eq!(restless(10).0, 10, "each 10 ms");
+    assert_eq!(restless(900).0, 10, "more than one a second");
+    assert_eq!(restless(1_200), (50, 60_000), "less than one a second");
+    assert_eq!(restless(4_000), (15, 60_000), "as some cameras do");
+    // One that settles is recorded again after a moment.
+    let mut files = Files::new(config(RecordMode::Continuous));
+    let mut wrote = |n: i64, picture| {
+        let (start, end) = (MonoTime(n * 250_000), MonoTime((n + 1) * 250_000));
+        let format = Format { picture, sound: false };
+        let part = Part { start, end, joined: true, starts: true, size_bytes: 1, format, payload: n };
+        files.part(part).iter().any(|step| matches!(step, FileStep::Write(_)))
+    };
+    let written: Vec<_> = (0..20).map(|n| wrote(n, (n % 2) as u8)).collect();
+    assert_eq!(written.iter().filter(|written| **written).count(), 10);
+    let written: Vec<_> = (20..28).map(|n| wrote(n, 7)).collect();
+    assert_eq!(written, [false, false, false, false, true, true, true, true]);
+}
+
 fn started(id: EventId, start: MonoTime) -> EventMark {
     EventMark::Started { id, start }
 }

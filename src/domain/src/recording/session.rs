@@ -24,6 +24,8 @@ const STARVED: &str =
     "it has sent no keyframe for 30 s, and a recording begins with one: set a shorter keyframe interval in the camera";
 /// Why what comes is not written.
 const STUCK: &str = "it sends keyframes so seldom that recording must wait for the next one: set a shorter keyframe interval in the camera";
+const RESTLESS: &str =
+    "its pictures change their size all the time, and each file holds one size: set a fixed resolution in the camera";
 /// How long it is said that pictures were lost because the disk did not keep up.
 const WARN_FOR: Duration = Duration::from_secs(60);
 /// Gaps that wait to be entered. More come only while the database takes nothing for hours; the oldest then has no cause.
@@ -216,9 +218,10 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
 
     /// What becomes of parts that are not written, though the disk is well.
     fn unwritten(&self) -> State {
-        match self.files.is_stuck() {
-            true => State::Unusable { reason: STUCK.into() },
-            false => State::Quiet,
+        match (self.files.is_stuck(), self.files.is_restless()) {
+            (true, true) => State::Unusable { reason: RESTLESS.into() },
+            (true, false) => State::Unusable { reason: STUCK.into() },
+            (false, _) => State::Quiet,
         }
     }
 

@@ -284,6 +284,24 @@ fn formats() {
 }
 
 #[test]
+fn pictures_that_change_their_size_all_the_time_are_a_gap_with_a_sentence() {
+    let mut w = World::new(config(RecordMode::Continuous));
+    for _ in 0..3_000 {
+        w.format.picture ^= 1;
+        w.gop(10, false);
+    }
+    let said = w.disk.published.last().expect("said");
+    assert!(said.reason.contains("change their size all the time") && said.is_unrecordable, "{said:?}");
+    assert!(w.disk.published.len() <= 4 && w.disk.files.len() <= 10, "{:?}", w.disk.published);
+    w.gop(1_000, true);
+    w.gop(1_000, true);
+    w.gop(1_000, true);
+    assert_eq!(w.disk.published.last().map(|said| said.reason.as_str()), Some(""));
+    let gaps: Vec<_> = w.disk.merged_gaps().iter().map(|gap| gap.2).collect();
+    assert_eq!(gaps, [GapCause::Unrecordable]);
+}
+
+#[test]
 fn gaps_that_the_database_refuses_are_entered_later() {
     let gaps = play(RecordMode::Continuous, "r4 busy l3 r4 s9 r4 l3 r4 free r80");
     let gaps = gaps.split_once("; ").expect("both").1;
