@@ -226,7 +226,25 @@ impl Camera {
         }
         let health = live.health.clone();
         drop(live);
-        tracing::warn!(camera = %self.config.id, what, "noted of the camera");
+        // Each session may note it again.
+        if self.failures.is_news(what, self.clock.mono()) {
+            tracing::warn!(camera = %self.config.id, what, "noted of the camera");
+        }
+        self.publish(Notice::Health { camera: self.config.id.clone(), health });
+    }
+
+    /// Another session begins: what [`Self::note`] noted in the one before is no more. Tells everybody where there was something.
+    pub fn forget_notes(&self) {
+        let mut live = self.lock();
+        let CameraLive { live_note, loss_note, .. } = &*live;
+        let kept: Vec<String> = [live_note, loss_note].into_iter().flatten().cloned().collect();
+        let before = live.health.notes.len();
+        live.health.notes.retain(|note| kept.contains(note));
+        if live.health.notes.len() == before {
+            return;
+        }
+        let health = live.health.clone();
+        drop(live);
         self.publish(Notice::Health { camera: self.config.id.clone(), health });
     }
 
@@ -440,6 +458,9 @@ mod tests {
         camera.set_live_note(None);
         camera.set_loss_note(Some("20 % are lost"));
         assert_eq!(camera.health().notes, ["odd", "20 % are lost"]);
+        camera.forget_notes();
+        assert_eq!(camera.health().notes, ["20 % are lost"], "another session begins");
+        camera.note("odd");
         camera.set_loss_note(None);
         assert_eq!(camera.health().notes, ["odd"]);
     }

@@ -56,6 +56,7 @@ impl Task for CaptureTask {
             CaptureEvent::Small(problem) => camera.set_small_problem(&problem.unwrap_or_default()),
             CaptureEvent::MotionPictures(problem) => camera.set_no_pictures(&problem.unwrap_or_default()),
             CaptureEvent::Losses(what) => camera.set_loss_note(what.as_deref()),
+            CaptureEvent::SessionBegins => camera.forget_notes(),
             CaptureEvent::Notice(what) => camera.note(&what),
         };
         let result = self.capture.run_once(&progress, shutdown.clone()).await;

@@ -3,6 +3,9 @@
 use crate::camera::CameraConfig;
 use crate::ingest::Shape;
 use crate::media::{Stream, VideoCodec};
+use crate::picture_gate::Known;
+use perch_base::time::MonoTime;
+use std::time::Duration;
 
 /// What there is to watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +62,60 @@ impl Offering {
     }
 }
 
+/// What browsers cannot show is taken to be so until the camera sent none of it for this long: whoever watches is cut off where that changes.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 60);
+
+/// When a camera last sent what browsers cannot show, whatever became of its sessions since.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Habits {
+    codec: Option<VideoCodec>,
+    reordered: Option<MonoTime>,
+    gradual: Option<MonoTime>,
+}
+
+impl Habits {
+    /// Changes `offering` to what is known at `now` of its pictures, which are encoded as `codec` and of which a session says `known`. With
+    /// another codec everything is new.
+    pub fn apply(&mut self, now: MonoTime, codec: VideoCodec, known: &Known, offering: &mut Offering) {
+        if self.codec != Some(codec) {
+            *self = Self { codec: Some(codec), ..Self::default() };
+        }
+        self.reordered = self.reordered.max(known.reordered);
+        self.gradual = self.gradual.max(known.gradual);
+        let is_so = |last: Option<MonoTime>| last.is_some_and(|at| now.since(at) < FORGOTTEN_AFTER);
+        (offering.codec, offering.reorders, offering.gradual) = (codec, is_so(self.reordered), is_so(self.gradual));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::PictureCodec;
+
+    #[test]
+    fn what_browsers_cannot_show_is_forgotten_half_an_hour_after_it_was_seen() {
+        use VideoCodec::{H264, H265};
+        let minute = |n: i64| MonoTime(n * 60_000_000);
+        let mut habits = Habits::default();
+        let mut offering = Offering { codec: H264, reorders: false, gradual: false, has_audio: true, shape: None };
+        for (what, at, codec, reordered, gradual, want) in [
+            ("nothing", 0, H264, None, None, (false, false)),
+            ("B-frames", 1, H264, Some(1), None, (true, false)),
+            ("another session without any", 20, H264, None, None, (true, false)),
+            ("some again", 25, H264, Some(24), None, (true, false)),
+            ("none for long", 53, H264, Some(24), None, (true, false)),
+            ("none for half an hour", 54, H264, Some(24), None, (false, false)),
+            ("a gradual refresh", 60, H264, None, Some(60), (false, true)),
+            ("both", 61, H264, Some(61), Some(60), (true, true)),
+            ("another codec", 62, H265, None, None, (false, false)),
+            ("and back", 63, H264, None, None, (false, false)),
+        ] {
+            let (reordered, gradual) = (reordered.map(minute), gradual.map(minute));
+            let known = Known { codec: PictureCodec::H264, shape: None, reordered, gradual };
+            habits.apply(minute(at), codec, &known, &mut offering);
+            assert_eq!((offering.codec, offering.reorders, offering.gradual), (codec, want.0, want.1), "{what}");
+        }
+    }
 
     #[test]
     fn what_browsers_cannot_show_is_replaced_by_the_small_stream() {

@@ -33,10 +33,10 @@ pub struct Known {
     pub codec: PictureCodec,
     /// Their size and shape, once a picture said so.
     pub shape: Option<Shape>,
-    /// Whether they travel in another order than they are shown in.
-    pub reorders: bool,
-    /// Whether browsers can begin with none: they are refreshed bit by bit.
-    pub gradual: bool,
+    /// When one came last that is shown in another order than it travels in.
+    pub reordered: Option<MonoTime>,
+    /// When it was last seen that browsers can begin with none: they are refreshed bit by bit.
+    pub gradual: Option<MonoTime>,
 }
 
 /// Judges the pictures of one session.
@@ -65,15 +65,17 @@ impl PictureGate {
         if self.stream == Stream::Sub && codec != PictureCodec::H264 {
             return Err(unsupported("is not H.264: set the second stream to H.264 in the camera"));
         }
-        self.known = Some(Known { codec, shape: None, reorders: false, gradual: false });
+        self.known = Some(Known { codec, shape: None, reordered: None, gradual: None });
         Ok(())
     }
 
     /// A picture came at `now`. Nothing becomes of one that comes before the offer.
     pub fn picture(&mut self, now: MonoTime, picture: Picture) -> Vec<Step> {
         let Some(known) = &mut self.known else { return Vec::new() };
-        known.reorders |= picture.decoded != picture.shown;
-        if known.reorders && self.stream == Stream::Sub {
+        if picture.decoded != picture.shown {
+            known.reordered = Some(now);
+        }
+        if known.reordered.is_some() && self.stream == Stream::Sub {
             let why = "has B-frames, which cannot be shown live: switch them off for the second stream";
             return vec![Step::Refuse(unsupported(why))];
         }
@@ -96,9 +98,11 @@ impl PictureGate {
             let is_whole = is_refresh(codec, &picture.data);
             self.gradual_starts = if is_whole { 0 } else { self.gradual_starts.saturating_add(1) };
             // One alone may stand for a refresh that was lost, or be the first after a camera's refresh that was before us.
-            known.gradual |= self.gradual_starts > 1;
+            if self.gradual_starts > 1 {
+                known.gradual = Some(now);
+            }
         }
-        if known.gradual && self.stream == Stream::Sub {
+        if known.gradual.is_some() && self.stream == Stream::Sub {
             let why = "has no keyframes that browsers begin with: switch intra refresh off for the second stream";
             return vec![Step::Refuse(unsupported(why))];
         }
@@ -258,7 +262,8 @@ mod tests {
         gate.offer(PictureCodec::H265).expect("taken");
         judged(&mut gate, "is pb g g p");
         let known = gate.known().expect("known");
-        assert_eq!((known.codec, known.reorders, known.gradual), (PictureCodec::H265, true, true));
+        let at = |n: i64| Some(MonoTime(n * 40_000));
+        assert_eq!((known.codec, known.reordered, known.gradual), (PictureCodec::H265, at(1), at(3)));
         assert_eq!(known.shape.map(|shape| shape.width), Some(320));
         assert_eq!(gate.counted().came, 5);
         gate.awaits(MonoTime(9));

@@ -7,7 +7,9 @@ use perch_base::time::MonoTime;
 use perch_domain::camera::CameraConfig;
 use perch_domain::capture_attempt::{CaptureEnd, NewestOnly, patience_after};
 use perch_domain::health::NETWORK_STALL_AFTER;
-use perch_domain::offering::Offering;
+use perch_domain::media::VideoCodec;
+use perch_domain::offering::{Habits, Offering};
+use perch_domain::picture_gate::Known;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +19,8 @@ pub(super) struct Attempts {
     last: Mutex<Last>,
     /// What the camera offers, as far as it is known.
     offering: Mutex<Offering>,
+    /// When it last sent what browsers cannot show.
+    habits: Mutex<Habits>,
     /// What of its sound works.
     pub sound: SoundWorked,
     /// Whether the camera bears a second session.
@@ -49,6 +53,7 @@ impl Attempts {
         Self {
             last: Mutex::new(Last { delivered: Duration::ZERO, patience: NETWORK_STALL_AFTER }),
             offering: Mutex::new(Offering::of(config)),
+            habits: Mutex::default(),
             sound: SoundWorked::default(),
             newest_only: Mutex::default(),
             rounds: AtomicU64::new(0),
@@ -91,6 +96,11 @@ impl Attempts {
         if now != before {
             progress(CaptureEvent::Offers(now));
         }
+    }
+
+    /// Changes `offering` to what is known of the pictures, which the hub gets as `codec`.
+    pub fn apply_habits(&self, now: MonoTime, codec: VideoCodec, known: &Known, offering: &mut Offering) {
+        lock(&self.habits).apply(now, codec, known, offering);
     }
 
     /// Whether a second session ends the first.

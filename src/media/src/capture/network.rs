@@ -62,7 +62,6 @@ pub(super) async fn run_once(
     if attempts.is_newest_only() {
         progress(CaptureEvent::Small(None));
         progress(CaptureEvent::MotionPictures(None));
-        progress(CaptureEvent::Notice(NewestOnly::SENTENCE.to_owned()));
     }
     let (end, until) = shutdown.child();
     let request = request(settings, url, parts::own_sound(settings));
@@ -119,8 +118,16 @@ impl NetworkAttempt<'_> {
         // What was said of it that is not so for ever.
         let mut said = Said::Nothing;
         let mut look_at = clock.mono();
+        let mut has_begun = false;
         loop {
             self.attempts.count_round();
+            if !has_begun && told.offer.borrow().is_some() {
+                has_begun = true;
+                progress(CaptureEvent::SessionBegins);
+                if self.attempts.is_newest_only() {
+                    progress(CaptureEvent::Notice(NewestOnly::SENTENCE.to_owned()));
+                }
+            }
             let now = clock.mono();
             flow.last_frame().into_iter().for_each(|at| stall.frame(at));
             flow.last_sign().into_iter().for_each(|at| stall.sign(at));
@@ -187,11 +194,7 @@ impl NetworkAttempt<'_> {
         let config = &self.settings.config;
         self.attempts.change_offering(self.progress, |offering| {
             let codec = codec_of(pictures.codec, config.codec);
-            // Whoever watches is cut off when these change: a session that begins does not take them back.
-            let as_before = offering.codec == codec;
-            offering.reorders = (offering.reorders && as_before) || pictures.reorders;
-            offering.gradual = (offering.gradual && as_before) || pictures.gradual;
-            offering.codec = codec;
+            self.attempts.apply_habits(self.settings.clock.mono(), codec, &pictures, offering);
             offering.shape = pictures.shape.map(|shape| shape.shaped(config.aspect)).or(offering.shape);
         });
     }

@@ -50,6 +50,8 @@ pub enum CaptureEvent {
     MotionPictures(Option<String>),
     /// Why pictures of a network camera are lost on the way, or that they are not.
     Losses(Option<String>),
+    /// A session with a network camera made its offer: what was noted of the one before is no more.
+    SessionBegins,
     /// Something people should know although it goes on.
     Notice(String),
 }
