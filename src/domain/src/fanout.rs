@@ -3,15 +3,16 @@
 
 use crate::keyframe::{JoinWith, KeyframeGate, join};
 use crate::media::{SharedPacket, Stream, Track, VideoCodec};
+use crate::viewer_codecs::is_gradual;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A consumer that took nothing for this long is cut off.
 pub const CUT_AFTER: Duration = Duration::from_secs(10);
-/// Packets of a GOP that are cached at most: 50 s at 30 pictures a second with sound. Of a longer one nothing is (a joiner then waits
-/// for the next keyframe): each packet costs memory of its own, however small it is.
-pub const MAX_GOP_PACKETS: usize = 4096;
+/// Pictures of a GOP that are cached at most: more than four minutes at 30 a second. Of a longer one nothing is (a joiner then waits for the
+/// next keyframe): each packet costs memory of its own, however small it is.
+pub const MAX_GOP_PACKETS: usize = 8192;
 /// And bytes, for the same reason: memory is finite, whatever a camera sends.
 pub const MAX_GOP_BYTES: usize = 32 << 20;
 
@@ -34,7 +35,7 @@ pub struct Demand {
 pub struct Delivery {
     /// The packet.
     pub packet: SharedPacket,
-    /// Packets before this one were lost to this consumer, or the source started again.
+    /// Pictures before this one were lost to this consumer, or the source started again.
     pub discontinuity: bool,
 }
 
@@ -99,6 +100,8 @@ struct Consumer<S> {
     name: String,
     sink: S,
     audio: bool,
+    /// It took a picture: sound goes on where it waits for the next keyframe.
+    has_begun: bool,
     awaiting_keyframe: bool,
     discontinuity: bool,
     full_since: Option<MonoTime>,
@@ -107,9 +110,12 @@ struct Consumer<S> {
 struct Lane<S> {
     /// How the newest picture was encoded.
     codec: Option<VideoCodec>,
+    /// Pictures alone: nobody hears the past.
     gop: Vec<SharedPacket>,
     gop_bytes: usize,
     gop_overflow: bool,
+    /// Where the newest keyframe stands in it. Before that is the GOP before, where only that one makes the newest whole.
+    newest_at: usize,
     /// The newest keyframe, also when its GOP grew too long to be kept, and those shortly before it.
     keyframes: VecDeque<SharedPacket>,
     gate: KeyframeGate,
@@ -123,6 +129,7 @@ impl<S> Default for Lane<S> {
             gop: Vec::new(),
             gop_bytes: 0,
             gop_overflow: false,
+            newest_at: 0,
             keyframes: VecDeque::new(),
             gate: KeyframeGate::default(),
             consumers: Vec::new(),
@@ -189,9 +196,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         }
         lane.codec = packet.codec;
         if packet.keyframe {
-            lane.gop.clear();
-            lane.gop_bytes = 0;
-            lane.gop_overflow = false;
+            lane.begin_gop(packet);
             lane.remember_keyframe(packet);
         }
         lane.remember(packet);
@@ -211,11 +216,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
     pub fn publish_audio(&mut self, packet: &SharedPacket, now: MonoTime, out: &mut Effects<S, C>) {
         let mut left = false;
         for stream in Stream::ALL {
-            let lane = self.lane(stream);
-            if !lane.gop.is_empty() {
-                lane.remember(packet);
-            }
-            let delivered = lane.deliver(packet, now, out);
+            let delivered = self.lane(stream).deliver(packet, now, out);
             self.dropped += delivered.dropped;
             left |= delivered.left;
         }
@@ -250,8 +251,8 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         with
     }
 
-    /// Attaches a queue and hands back how it begins: with the cached GOP, which the queue's first packet follows without a hole,
-    /// or with nothing, and then the queue's first packet is a keyframe.
+    /// Attaches a queue and hands back how it begins: with the pictures of the cached GOP, which the queue's first packet follows without a
+    /// hole, or with nothing, and then the queue's first packet is a keyframe.
     pub fn join(
         &mut self,
         stream: Stream,
@@ -290,7 +291,9 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         self.next_id += 1;
         let name = name.to_owned();
         let discontinuity = awaiting_keyframe;
-        let consumer = Consumer { id, name, sink, audio, awaiting_keyframe, discontinuity, full_since: None };
+        let has_begun = !awaiting_keyframe;
+        let consumer =
+            Consumer { id, name, sink, audio, has_begun, awaiting_keyframe, discontinuity, full_since: None };
         self.lane(stream).consumers.push(consumer);
         id
     }
@@ -314,10 +317,13 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         self.lane(stream).keyframes.iter().find(|packet| packet.shown() >= at).cloned()
     }
 
-    /// When the cached GOP of `stream` began, with which a consumer that joins begins because nothing can be asked for a keyframe.
-    pub fn only_start(&mut self, stream: Stream) -> Option<MonoTime> {
+    /// What a consumer of `stream` that joins begins with because nothing can be asked for a keyframe: when the first cached picture is, and
+    /// when the newest keyframe.
+    pub fn only_start(&mut self, stream: Stream) -> Option<(MonoTime, MonoTime)> {
         let begins_with_it = !self.commandable(stream);
-        self.lane(stream).gop.first().filter(|_| begins_with_it).map(|packet| packet.pts)
+        let lane = self.lane(stream);
+        let (first, newest) = lane.gop.first().zip(lane.gop.get(lane.newest_at)).filter(|_| begins_with_it)?;
+        Some((first.pts, newest.pts))
     }
 
     /// Names of the consumers of `stream`.
@@ -362,7 +368,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         let demand = Demand { sub: !self.sub.consumers.is_empty(), audio: all().any(|c| c.audio) };
         let before = std::mem::replace(&mut self.demand, demand);
         if before.sub && !demand.sub {
-            self.sub.gop.clear();
+            self.sub.forget_gop();
             self.sub.keyframes.clear();
         }
         if !before.sub && demand.sub {
@@ -387,7 +393,7 @@ struct Delivered {
 
 impl<S: Sink> Lane<S> {
     fn break_off(&mut self) {
-        self.gop.clear();
+        self.forget_gop();
         self.keyframes.clear();
         for c in &mut self.consumers {
             c.awaiting_keyframe = true;
@@ -408,16 +414,43 @@ impl<S: Sink> Lane<S> {
         }
     }
 
+    fn forget_gop(&mut self) {
+        self.gop.clear();
+        (self.gop_bytes, self.newest_at) = (0, 0);
+    }
+
+    /// `keyframe` begins a GOP. One that is whole only after some more pictures (intra refresh) is whole at once for whoever has the GOP
+    /// before it as well, so that one stays.
+    fn begin_gop(&mut self, keyframe: &SharedPacket) {
+        self.gop_overflow = false;
+        match keyframe.codec.is_some_and(|codec| is_gradual(codec, &keyframe.data)) {
+            true => self.drop_gop_before(),
+            false => self.forget_gop(),
+        }
+        self.newest_at = self.gop.len();
+    }
+
+    /// Lets go of what is before the newest keyframe.
+    fn drop_gop_before(&mut self) {
+        self.gop_bytes -= self.gop.drain(..self.newest_at).map(|packet| packet.data.len()).sum::<usize>();
+        self.newest_at = 0;
+    }
+
     fn remember(&mut self, packet: &SharedPacket) {
         if self.gop_overflow || (self.gop.is_empty() && !packet.keyframe) {
             return;
         }
-        self.gop_bytes += packet.data.len();
-        if self.gop.len() >= MAX_GOP_PACKETS || self.gop_bytes > MAX_GOP_BYTES {
-            self.gop.clear();
+        let is_full =
+            |lane: &Self| lane.gop.len() >= MAX_GOP_PACKETS || lane.gop_bytes + packet.data.len() > MAX_GOP_BYTES;
+        if is_full(self) {
+            self.drop_gop_before();
+        }
+        if is_full(self) {
+            self.forget_gop();
             self.gop_overflow = true;
             return;
         }
+        self.gop_bytes += packet.data.len();
         self.gop.push(packet.clone());
     }
 
@@ -446,12 +479,19 @@ impl<S: Sink> Consumer<S> {
         commands: &mut Vec<Command<C>>,
     ) -> bool {
         let audio = packet.track == Track::Audio;
-        if (audio && !self.audio) || (self.awaiting_keyframe && (audio || !packet.keyframe)) {
+        let is_left_out = match audio {
+            true => !self.audio || !self.has_begun,
+            false => self.awaiting_keyframe && !packet.keyframe,
+        };
+        if is_left_out {
             return true;
         }
-        let delivery = Delivery { packet: packet.clone(), discontinuity: self.discontinuity };
+        let delivery = Delivery { packet: packet.clone(), discontinuity: self.discontinuity && !audio };
         match self.sink.offer(delivery) {
+            // A picture tells whether it keeps up.
+            Receipt::Taken if audio => true,
             Receipt::Taken => {
+                self.has_begun = true;
                 self.full_since = None;
                 self.discontinuity = false;
                 self.awaiting_keyframe = false;

@@ -50,13 +50,73 @@ fn only_a_stream_without_commands_must_begin_with_what_is_cached() {
         for at in 1..=5 {
             machine.publish_video(Stream::Main, &packet(Track::Video, at * 1_000_000, at % 3 == 1), MonoTime(0), out);
         }
-        assert_eq!(machine.only_start(Stream::Main), (!commandable).then_some(MonoTime(4_000_000)));
+        assert_eq!(
+            machine.only_start(Stream::Main),
+            (!commandable).then_some((MonoTime(4_000_000), MonoTime(4_000_000)))
+        );
         machine.break_off();
         assert_eq!(machine.only_start(Stream::Main), None);
     }
 }
 
-/// Whatever came before, a joiner's backlog and queue together are everything from a keyframe on, each packet once and in order.
+/// A picture each 40 ms: `I` all at once, `g` the start of an intra refresh, `p` any other.
+fn refreshed(machine: &mut Bench, pictures: &str, bytes: usize) {
+    for (n, kind) in pictures.chars().enumerate() {
+        let head: &[u8] = match kind {
+            'I' => &[0, 0, 0, 1, 0x65, 0x88],
+            'g' => &[0, 0, 0, 1, 6, 6, 1, 0b0010_1100, 0x80, 0, 0, 0, 1, 0x41, 0x9a],
+            _ => &[0, 0, 0, 1, 0x41, 0x9a],
+        };
+        let mut data = head.to_vec();
+        data.resize(bytes.max(head.len()), 0xff);
+        let at = MonoTime(n as i64 * 40_000);
+        let packet = Packet::new(Track::Video, data.into(), at, kind != 'p');
+        let packet = Arc::new(Packet { codec: Some(VideoCodec::H264), ..packet });
+        machine.publish_video(Stream::Main, &packet, at, &mut Effects::default());
+    }
+}
+
+#[test]
+fn what_is_cached_can_be_shown_at_once() {
+    for (what, pictures, bytes, first, newest) in [
+        ("whole at its start", "IppIp", 9, 3, 3),
+        ("whole by the cycle before", "Ippgpgpgpp", 9, 5, 7),
+        ("whole by the refresh before", "Ippgpp", 9, 0, 3),
+        ("nothing is known of before", "gpp", 9, 0, 0),
+        ("a refresh ends it", "gpgpIp", 9, 4, 4),
+        ("the cycle before takes too much", "gpgpp", 8 << 20, 2, 2),
+    ] {
+        let mut machine = connected(false);
+        refreshed(&mut machine, pictures, bytes);
+        let at = |n: i64| MonoTime(n * 40_000);
+        assert_eq!(machine.only_start(Stream::Main), Some((at(first), at(newest))), "{what}");
+        let (_, with, backlog) = machine.join(Stream::Main, true, "x", Log::default(), at(99), &mut Effects::default());
+        assert_eq!((with, backlog.len()), (JoinWith::CachedGop, pictures.len() - first as usize), "{what}");
+    }
+}
+
+#[test]
+fn a_gop_of_minutes_is_cached_whatever_its_sound_and_one_without_end_is_not() {
+    let (mut machine, out) = (connected(false), &mut Effects::default());
+    for n in 0..MAX_GOP_PACKETS as i64 {
+        let at = MonoTime(n * 40_000);
+        machine.publish_video(Stream::Main, &packet(Track::Video, at.0, n == 0), at, out);
+        machine.publish_audio(&packet(Track::Audio, at.0, true), at, out);
+    }
+    let joins = |machine: &mut Bench| {
+        let out = &mut Effects::default();
+        machine.join(Stream::Main, true, "x", Log::default(), MonoTime(400_000_000), out).2.len()
+    };
+    assert_eq!(joins(&mut machine), MAX_GOP_PACKETS, "five minutes");
+    machine.publish_video(Stream::Main, &packet(Track::Video, 400_000_000, false), MonoTime(0), out);
+    assert_eq!(joins(&mut machine), 0);
+    assert!(machine.latest_keyframe(Stream::Main).is_some(), "its keyframe stays known");
+    machine.publish_video(Stream::Main, &packet(Track::Video, 400_040_000, true), MonoTime(0), out);
+    assert_eq!(joins(&mut machine), 1, "the next one");
+}
+
+/// Whatever came before, a joiner's backlog and queue together are every picture from a keyframe on, and all sound since it came, each
+/// packet once and in order.
 #[test]
 fn a_joiner_gets_each_packet_once() {
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
@@ -99,12 +159,32 @@ fn a_joiner_gets_each_packet_once() {
                 JoinWith::CachedGop => published[..at].iter().rposition(keyframe),
                 _ => published[at..].iter().position(keyframe).map(|n| at + n),
             };
-            let want: Vec<i64> = first.map_or(Vec::new(), |first| published[first..].iter().map(|p| p.pts.0).collect());
+            let is_sent = |(n, p): &(usize, &SharedPacket)| *n >= at || p.track == Track::Video;
+            let since = |first: usize| published.iter().enumerate().skip(first).filter(is_sent).map(|(_, p)| p.pts.0);
+            let want: Vec<i64> = first.map_or(Vec::new(), |first| since(first).collect());
             assert_eq!(got, want, "round {round}, joined at {at} with {with:?}");
             let first = log.0.lock().expect("not poisoned").0.first().map(|d| d.discontinuity);
             assert!(first.is_none_or(|broken| broken == backlog.is_empty()), "the queue follows on the backlog");
         }
     }
+}
+
+#[test]
+fn sound_goes_on_where_a_picture_was_lost() {
+    let (mut machine, out, log) = (connected(false), &mut Effects::default(), Log::default());
+    machine.attach(Stream::Main, true, "viewer", log.clone(), MonoTime(0), out);
+    for (at, what) in
+        ["sound", "key", "sound", "full", "p", "free", "sound", "p", "sound", "key", "p"].iter().enumerate()
+    {
+        let at = at as i64;
+        match *what {
+            "sound" => machine.publish_audio(&packet(Track::Audio, at, true), MonoTime(at), out),
+            "full" | "free" => log.set_full(*what == "full"),
+            what => machine.publish_video(Stream::Main, &packet(Track::Video, at, what == "key"), MonoTime(at), out),
+        }
+    }
+    let got: Vec<_> = log.0.lock().expect("not poisoned").0.iter().map(|d| (d.packet.pts.0, d.discontinuity)).collect();
+    assert_eq!(got, [(1, true), (2, false), (6, false), (8, false), (9, true), (10, false)]);
 }
 
 #[test]

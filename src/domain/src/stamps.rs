@@ -14,6 +14,8 @@ const MIN_STEP: Duration = Duration::from_millis(1);
 /// How far in the past a viewer is that begins with pictures from before it came: players need as much to begin without a wait, and do not
 /// come nearer by themselves.
 const MOST_BEHIND: Duration = Duration::from_secs(4);
+/// Pictures from before the first one that is whole are shown so many times faster.
+const HURRIED: u32 = 40;
 /// Sound that is this far from where the last packet ended is not moved there, milliseconds.
 const SOUND_TOLERANCE_MS: i64 = 60;
 
@@ -33,7 +35,7 @@ pub fn shown_at(last: Option<MonoTime>, pts: MonoTime) -> MonoTime {
 }
 
 /// The times of the pictures from before a viewer came, with which it begins: their own, so that it plays them at their pace and measures
-/// their rate, up to [`MOST_BEHIND`]. A longer past is shown faster.
+/// their rate, up to [`MOST_BEHIND`]. A longer past is shown faster. Those before the first whole one only lead to it: they are hurried.
 #[derive(Clone, Copy, Debug)]
 pub struct CatchUp {
     first: MonoTime,
@@ -41,13 +43,16 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// For a viewer that comes `now` and begins with the picture of `first`.
+    /// For a viewer that comes `now` and begins with the picture of `first`, which is whole.
     pub fn new(first: MonoTime, now: MonoTime) -> Self {
         Self { first, now }
     }
 
     /// When the viewer is shown what is of `at`. It grows with `at`, and what is of now keeps its time.
     pub fn shown_at(&self, at: MonoTime) -> MonoTime {
+        if at < self.first && self.first <= self.now {
+            return self.shown_at(self.first) - self.first.since(at) / HURRIED;
+        }
         let (past, ago) = (self.now.since(self.first), self.now.since(at));
         if past <= MOST_BEHIND || ago.is_zero() {
             return at;
@@ -140,6 +145,10 @@ mod tests {
             (1_000, 21_000, 20_900, 20_980),
             (1_000, 21_000, 21_000, 21_000),
             (1_000, 21_000, 21_040, 21_040),
+            // From before the first whole one.
+            (1_000, 2_500, 960, 999),
+            (1_000, 2_500, 600, 990),
+            (1_000, 21_000, 960, 16_999),
             // Times that contradict the clock.
             (2_000, 1_000, 2_000, 2_000),
         ] {

@@ -70,6 +70,16 @@ pub fn not_shown_live(packet: &Packet, h265: bool) -> Option<&'static str> {
     }
 }
 
+/// A viewer for whom we choose begins with the small stream where the large one cannot be shown at once and its last keyframe is this old:
+/// the next one may be as far.
+const FAR: Duration = Duration::from_secs(3);
+
+/// Whether a viewer for whom we choose begins with the small stream, and changes at the large one's next keyframe. `cached`: all since the
+/// last keyframe can be shown at once; `keyframe_age`: how old that is.
+pub fn begins_small(cached: bool, keyframe_age: Option<Duration>) -> bool {
+    !cached && keyframe_age.is_some_and(|age| age >= FAR)
+}
+
 /// A stream that was changed to and brought no keyframe in this time is given up.
 const CHANGE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -212,6 +222,16 @@ mod tests {
             assert_eq!(choice.of_viewer(true, false), Some(StreamChoice::Fixed(Main)));
             assert_eq!(choice.of_viewer(false, true), Some(StreamChoice::Fixed(Sub)));
             assert_eq!(choice.of_viewer(false, false), None);
+        }
+    }
+
+    #[test]
+    fn a_keyframe_that_is_far_is_waited_for_with_the_small_stream() {
+        let seconds = |s| Some(Duration::from_secs(s));
+        for (cached, age, want) in
+            [(true, seconds(60), false), (false, seconds(2), false), (false, seconds(3), true), (false, None, false)]
+        {
+            assert_eq!(begins_small(cached, age), want, "{cached} {age:?}");
         }
     }
 

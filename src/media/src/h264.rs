@@ -3,7 +3,7 @@
 
 use perch_domain::h264::{self, IDR, PPS, SLICE, SPS, kind, nal_units};
 use perch_domain::h265;
-use perch_domain::media::VideoCodec;
+use perch_domain::media::{Packet, VideoCodec};
 
 /// Widest and highest picture that is decoded.
 const MAX_SIDE: i32 = 8192;
@@ -41,6 +41,19 @@ pub fn inspect(data: &[u8]) -> AccessUnit {
         }
     }
     AccessUnit::default()
+}
+
+/// How many pixels the pictures have that begin with `keyframe`; `None` where it does not say.
+pub fn pixels(keyframe: &Packet) -> Option<u64> {
+    let mut nals = nal_units(&keyframe.data);
+    let (width, height) = match keyframe.codec? {
+        VideoCodec::H264 => nals.find(|nal| kind(nal) == SPS).and_then(h264::Sps::parse).map(|s| (s.width, s.height)),
+        VideoCodec::H265 => {
+            nals.find(|nal| h265::kind(nal) == h265::SPS).and_then(h265::Sps::parse).map(|s| (s.width, s.height))
+        }
+        VideoCodec::Vp8 => None,
+    }?;
+    Some(u64::from(width) * u64::from(height))
 }
 
 /// Whether `data` says one thing of its pictures' size. A parser reads the last SPS and a decoder the one that the slice names:

@@ -11,8 +11,10 @@ const NO_REFRESH: Duration = Duration::from_secs(2);
 const NO_RECOVERY: Duration = Duration::from_secs(4);
 /// So many pictures of intra slices alone, one after the other, are a stream of such.
 const ALL_INTRA: u32 = 4;
-/// Without any start for so long, people should know.
+/// Without any start for so long, people should know: who begins to watch waits for one.
 const NO_START: Duration = Duration::from_secs(10);
+/// After a start, where so many pictures came since: a camera that sends few has keyframes far apart.
+const FAR_PICTURES: u32 = 100;
 
 /// What a picture shows of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +48,9 @@ pub(crate) struct Starts {
     refresh_every: Option<Duration>,
     recovery: Option<MonoTime>,
     intra_in_a_row: u32,
-    started: bool,
+    started: Option<MonoTime>,
+    /// Pictures since the last start.
+    since_start: u32,
     warned: bool,
     starts: u32,
 }
@@ -61,7 +65,8 @@ impl Starts {
             refresh_every: None,
             recovery: None,
             intra_in_a_row: 0,
-            started: false,
+            started: None,
+            since_start: 0,
             warned: false,
             starts: 0,
         }
@@ -92,15 +97,19 @@ impl Starts {
         } else {
             false
         };
-        self.started |= is_start;
+        if is_start {
+            (self.started, self.since_start) = (Some(at), 0);
+        }
+        self.since_start = self.since_start.saturating_add(1);
         self.starts = self.starts.saturating_add(u32::from(is_start));
-        Verdict { is_start, wanted: self.started, warn: self.waits(at) }
+        Verdict { is_start, wanted: self.started.is_some(), warn: self.waits(at) }
     }
 
     /// A picture came `at`. Whether people should know that there was no start up to it; said once.
     pub fn waits(&mut self, at: MonoTime) -> bool {
         let first = *self.first.get_or_insert(at);
-        let warn = !self.started && !self.warned && at.since(first) >= NO_START;
+        let is_few = self.started.is_some() && self.since_start < FAR_PICTURES;
+        let warn = !self.warned && !is_few && at.since(self.started.unwrap_or(first)) >= NO_START;
         self.warned |= warn;
         warn
     }
@@ -154,5 +163,16 @@ mod tests {
         let mut starts = Starts::new(PictureCodec::H264);
         let warned = |n: i64| starts.judge(MonoTime(n * 40_000), Clues::default()).warn.then_some(n);
         assert_eq!((0..2000).filter_map(warned).collect::<Vec<_>>(), [250]);
+        for (what, step_ms, gop, want) in [
+            ("often enough", 40, 240, None),
+            ("each 20 s", 66, 300, Some(152)),
+            ("few pictures", 4_000, 4, None),
+            ("few, and far apart", 1_000, 900, Some(99)),
+        ] {
+            let mut starts = Starts::new(PictureCodec::H264);
+            let clues = |n: i64| Clues { refresh: n % gop == 0, ..Clues::default() };
+            let warned = |n: &i64| starts.judge(MonoTime(n * step_ms * 1_000), clues(*n)).warn;
+            assert_eq!((0..2_000).find(warned), want, "{what}");
+        }
     }
 }

@@ -31,9 +31,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const BARREN_AFTER: (Duration, u64) = (Duration::from_secs(10), 50);
 /// Pictures, and their bytes, that may wait for a decoder that is too slow. What is more is dropped up to the next start.
 const WAITING: (u64, u64) = (60, 4 << 20);
-/// A group of pictures that has begun is decoded from its start, up to so many pictures and bytes; of a longer one the next start is
-/// waited for.
-const BACKLOG: (usize, usize) = (1500, 16 << 20);
+/// A group of pictures that has begun is decoded from its start, up to so many pictures, bytes and pixels (1,500 pictures of 1920x1080); of
+/// a longer one the next start is waited for.
+const BACKLOG: (usize, usize, u64) = (8192, 16 << 20, 1500 * 1920 * 1080);
+/// The next start is said to be waited for after so long.
+const SAID_AFTER: Duration = Duration::from_secs(3);
 /// Stands where nothing came out yet.
 const NEVER: i64 = i64::MIN;
 
@@ -147,6 +149,7 @@ impl Decoder {
     /// Looks on until it fails; says why.
     async fn watch(&mut self, settings: &Settings, report: Report<'_>) -> Error {
         let mut seen = (NEVER, settings.clock.mono(), lock(&self.feed).fed.load(Ordering::SeqCst));
+        let mut is_said = false;
         loop {
             if let Some(why) = within(&settings.clock, LOOK_EVERY, self.failed.recv()).await {
                 return why.unwrap_or_else(|| Error::internal("the decoder's pipeline is gone"));
@@ -158,6 +161,10 @@ impl Decoder {
                     report(None);
                 }
                 seen = (out, now, fed);
+            } else if !is_said && out == NEVER && now.since(seen.1) >= SAID_AFTER && lock(&self.feed).awaits_start() {
+                is_said = true;
+                let why = "the camera's next keyframe is waited for: set its keyframe interval (GOP, I-frame interval) to about 2 s";
+                report(Some(&Error::new(ErrorKind::Unavailable, why)));
             } else if now.since(seen.1) >= BARREN_AFTER.0 && fed - seen.2 >= BARREN_AFTER.1 {
                 return Error::new(
                     ErrorKind::Unsupported,
@@ -301,18 +308,22 @@ impl Feed {
     /// Begins with what the hub has kept since the last start.
     fn begin(&mut self, now: MonoTime, backlog: &[Arc<Packet>]) {
         let Phase::Joining(missed) = std::mem::replace(&mut self.phase, Phase::Live) else { return };
-        let video = || backlog.iter().filter(|p| p.track == Track::Video);
-        let bytes: usize = video().map(|p| p.data.len()).sum();
-        if video().count() > BACKLOG.0 || bytes > BACKLOG.1 {
+        let bytes: usize = backlog.iter().map(|p| p.data.len()).sum();
+        let pixels = backlog.first().and_then(|first| h264::pixels(first)).unwrap_or(1920 * 1080);
+        if backlog.len() > BACKLOG.0 || bytes > BACKLOG.1 || backlog.len() as u64 * pixels > BACKLOG.2 {
             self.phase = Phase::AwaitsStart;
-        } else if video().next().is_some() {
+        } else if !backlog.is_empty() {
             self.phase = Phase::CatchingUp;
             self.from.store(now.0, Ordering::SeqCst);
-            video().for_each(|packet| self.push(packet, false));
+            backlog.iter().for_each(|packet| self.push(packet, false));
         }
         for delivery in missed {
             self.take(&delivery);
         }
+    }
+
+    fn awaits_start(&self) -> bool {
+        matches!(self.phase, Phase::AwaitsStart)
     }
 
     fn take(&mut self, delivery: &Delivery) {

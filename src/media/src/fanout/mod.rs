@@ -35,7 +35,7 @@ type BoxedSink = Box<dyn Sink>;
 pub struct Joined {
     /// What was chosen.
     pub with: JoinWith,
-    /// The cached GOP in order of arrival, empty unless [`JoinWith::CachedGop`]; else the queue begins with a keyframe.
+    /// The cached pictures in order of arrival, empty unless [`JoinWith::CachedGop`]; else the queue begins with a keyframe.
     pub backlog: Vec<SharedPacket>,
     /// Ends the consumer when dropped.
     pub attachment: Attachment,
@@ -174,8 +174,9 @@ impl Hub {
         self.lock().machine.keyframe_from(stream, at)
     }
 
-    /// When the cached GOP of `stream` began, with which a consumer that joins begins because nothing can be asked for a keyframe.
-    pub fn only_start(&self, stream: Stream) -> Option<MonoTime> {
+    /// What a consumer of `stream` that joins begins with because nothing can be asked for a keyframe: when the first cached picture is, and
+    /// when the newest keyframe.
+    pub fn only_start(&self, stream: Stream) -> Option<(MonoTime, MonoTime)> {
         self.lock().machine.only_start(stream)
     }
 

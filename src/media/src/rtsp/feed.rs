@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// More than this waiting in an `appsrc` means that the media does not keep up.
 pub(super) const MAX_QUEUED: ClockTime = ClockTime::from_mseconds(500);
+/// The same while it has not yet taken what was cached of a GOP: that goes out at the pace of its reader.
+const MAX_CATCHING_UP: ClockTime = ClockTime::from_seconds(60);
 /// Deliveries kept while a join is under way (it takes microseconds).
 const MAX_JOINING: usize = 64;
 /// Least distance of two time stamps. The server asserts that they never go back, and packets of one time stamp would be
@@ -88,6 +90,8 @@ struct State {
     last: [Option<ClockTime>; 2],
     /// Up to here go the pictures from before the reader came, which wait in the `appsrc` all at once.
     caught_up: ClockTime,
+    /// They do so still.
+    is_catching_up: bool,
     /// The hub cut the newest attachment off.
     is_dead: bool,
 }
@@ -108,6 +112,7 @@ impl Feed {
             newest: 0,
             last: [None; 2],
             caught_up: ClockTime::ZERO,
+            is_catching_up: false,
             is_dead: false,
         };
         Arc::new(Self { source, video, audio, state: Mutex::new(state) })
@@ -155,8 +160,8 @@ impl Feed {
     /// the same for both halves, since players take what comes first of each to belong together.
     fn opening_at(&self) -> ClockTime {
         let now = now();
-        let Some(first) = self.source.hub.only_start(self.source.stream) else { return now };
-        let first = CatchUp::new(first, time::to_mono(now)).shown_at(first);
+        let Some((first, newest)) = self.source.hub.only_start(self.source.stream) else { return now };
+        let first = CatchUp::new(newest, time::to_mono(now)).shown_at(first);
         time::from_mono(first).saturating_sub(MIN_STEP).min(now)
     }
 
@@ -213,11 +218,13 @@ impl Feed {
             return;
         };
         let came = time::to_mono(now());
-        let catch_up = CatchUp::new(joined.backlog.first().map_or(came, |packet| packet.pts), came);
-        for packet in joined.backlog.iter().filter(|p| p.track == Track::Video) {
+        let newest = joined.backlog.iter().rfind(|packet| packet.keyframe);
+        let catch_up = CatchUp::new(newest.map_or(came, |packet| packet.pts), came);
+        for packet in &joined.backlog {
             self.push_packet(&mut state, packet, false, Some(&catch_up));
         }
         state.caught_up = state.last[0].unwrap_or(ClockTime::ZERO);
+        state.is_catching_up = !joined.backlog.is_empty();
         for delivery in missed {
             self.push_packet(&mut state, &delivery.packet, delivery.discontinuity, None);
         }
@@ -257,7 +264,7 @@ impl Feed {
             }
             Phase::Joining(_) => Receipt::Full,
             Phase::Live => {
-                if packet.track == Track::Video && self.waiting(&state) > MAX_QUEUED {
+                if packet.track == Track::Video && self.is_full(&mut state) {
                     return Receipt::Full;
                 }
                 self.push_packet(&mut state, packet, delivery.discontinuity, None);
@@ -267,10 +274,12 @@ impl Feed {
         }
     }
 
-    /// How much waits in the `appsrc` that did not come all at once.
-    fn waiting(&self, state: &State) -> ClockTime {
+    /// Whether too much waits in the `appsrc` that did not come all at once.
+    fn is_full(&self, state: &mut State) -> bool {
         let since = state.last[0].map_or(ClockTime::ZERO, |last| last.saturating_sub(state.caught_up));
-        self.video.current_level_time().min(since)
+        let waiting = self.video.current_level_time();
+        state.is_catching_up &= waiting > MAX_QUEUED;
+        waiting.min(since) > if state.is_catching_up { MAX_CATCHING_UP } else { MAX_QUEUED }
     }
 
     fn push_packet(&self, state: &mut State, packet: &Packet, discontinuity: bool, catch_up: Option<&CatchUp>) {

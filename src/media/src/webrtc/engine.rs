@@ -11,9 +11,9 @@ use super::trickle::SdpFragment;
 use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, Result};
-use perch_domain::media::Track;
+use perch_domain::media::{Stream, Track};
 use perch_domain::status::LiveSession;
-use perch_domain::stream_choice::not_shown_live;
+use perch_domain::stream_choice::{begins_small, not_shown_live};
 use perch_domain::viewers::RestartLimit;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -246,7 +246,7 @@ impl Loop {
                 let mono = self.shared.clock.mono();
                 if let Some(stream) = session.loss(mono, loss) {
                     tracing::info!(lease = %session.lease, %stream, loss, "stream changes with the viewer's loss");
-                    session.next_feed = Some((self.feeds.acquire(&camera, stream), mono));
+                    session.next_feed = Some((self.feeds.acquire(&camera, stream), Some(mono)));
                     hub.request_keyframe(stream);
                 }
             }
@@ -372,8 +372,14 @@ impl Loop {
         let (key, lease) = (self.next_key, start.lease);
         self.next_key += 1;
         self.demux.add_ufrag(&start.negotiated.ufrag, key);
-        let feed = self.feeds.acquire(&camera, start.stream);
-        let session = Session::new(start, feed, self.shared.clock.utc(), self.shared.clock.mono());
+        let (feed, auto, mono) = (self.feeds.acquire(&camera, start.stream), start.auto, self.shared.clock.mono());
+        let mut session = Session::new(start, feed, self.shared.clock.utc(), mono);
+        let keyframe_age = camera.live.hub.latest_keyframe(feed.stream).map(|keyframe| mono.since(keyframe.pts));
+        if auto && begins_small(self.feeds.is_cached(feed), keyframe_age) {
+            tracing::info!(%lease, "the small stream is shown until the large one's next keyframe, which may be far");
+            session.feed = self.feeds.acquire(&camera, Stream::Sub);
+            session.next_feed = Some((feed, None));
+        }
         self.leases.insert(lease, key);
         self.sessions.insert(key, session);
         self.count();

@@ -17,6 +17,8 @@ const MAX_PAYLOAD_BYTES: usize = 1150;
 /// A GOP larger than this is not kept for joiners: it would not fit into the outbox, most of it could not be sent again where it is
 /// lost, and on a slow way its pictures would be seen to hurry. The next keyframe is waited for there.
 const MAX_BACKLOG_BYTES: usize = 768 * 1024;
+/// Nor one of more pictures, however small they are: each is a datagram at least.
+const MAX_BACKLOG_PICTURES: usize = MAX_BACKLOG_BYTES / MAX_PAYLOAD_BYTES;
 /// Name of our consumers at the hub.
 const CONSUMER: &str = "webrtc";
 
@@ -129,7 +131,7 @@ impl SentGop {
             return;
         }
         self.bytes += packet.data.len();
-        if self.bytes > MAX_BACKLOG_BYTES {
+        if self.bytes > MAX_BACKLOG_BYTES || self.packets.len() >= MAX_BACKLOG_PICTURES {
             self.packets.clear();
         } else {
             self.packets.push(packet.clone());
@@ -213,6 +215,11 @@ impl Feeds {
         true
     }
 
+    /// Whether a session can be shown all since the newest keyframe of `id`.
+    pub fn is_cached(&self, id: FeedId) -> bool {
+        self.feeds.get(&id).is_some_and(|feed| !feed.gop.packets.is_empty())
+    }
+
     /// What a session that connects is shown first; what goes to the sessions of `id` next follows on it. Empty: it waits for a
     /// keyframe, which was asked for where the encoder obeys.
     pub fn start(&self, id: FeedId) -> &[SharedPacket] {
@@ -273,7 +280,7 @@ mod tests {
         assert_eq!(shown(&feeds, id), [120]);
         hub.publish_video(Stream::Main, packet(160, false, MAX_BACKLOG_BYTES));
         assert!(pass(&mut feeds));
-        assert!(shown(&feeds, id).is_empty(), "too large to be shown at once");
+        assert!(shown(&feeds, id).is_empty() && !feeds.is_cached(id), "too large to be shown at once");
         hub.publish_video(Stream::Main, packet(200, false, 10));
         assert!(pass(&mut feeds) && shown(&feeds, id).is_empty(), "the rest of it is no beginning");
         hub.publish_video(Stream::Main, packet(240, true, 10));
@@ -283,5 +290,12 @@ mod tests {
         assert_eq!((again, shown(&feeds, again)), (id, vec![240]));
         assert!(!pass(&mut feeds), "it came by the place before, and is shown already");
         assert_eq!(shown(&feeds, again), [240]);
+        for ms in 241..240 + MAX_BACKLOG_PICTURES as i64 {
+            hub.publish_video(Stream::Main, packet(ms, false, 1));
+            assert!(pass(&mut feeds));
+        }
+        assert_eq!(shown(&feeds, again).len(), MAX_BACKLOG_PICTURES);
+        hub.publish_video(Stream::Main, packet(2_000, false, 1));
+        assert!(pass(&mut feeds) && !feeds.is_cached(again), "each of them is a datagram");
     }
 }

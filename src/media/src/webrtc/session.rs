@@ -136,8 +136,9 @@ pub struct Session {
     pub started_at: Timestamp,
     /// The stream it gets.
     pub feed: FeedId,
-    /// The stream it changes to at that one's next keyframe, and since when it waits.
-    pub next_feed: Option<(FeedId, MonoTime)>,
+    /// The stream it changes to at that one's next keyframe, and when that was asked for; `None`: it is what the viewer began with, and is
+    /// waited for.
+    pub next_feed: Option<(FeedId, Option<MonoTime>)>,
     /// The policy, where we may choose.
     pub auto: Option<AutoStream>,
     /// Where it is in its life.
@@ -291,7 +292,7 @@ impl Session {
 
     /// Gives up a change of stream that brings nothing. Returns the feed that is not needed.
     pub fn give_up_change(&mut self, now: MonoTime) -> Option<FeedId> {
-        let (feed, _) = self.next_feed.take_if(|(_, since)| gives_up_change(*since, now))?;
+        let (feed, _) = self.next_feed.take_if(|(_, asked)| asked.is_some_and(|asked| gives_up_change(asked, now)))?;
         let stream = self.feed.stream;
         if let Some(auto) = &mut self.auto {
             auto.stay(stream);

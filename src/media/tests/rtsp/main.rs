@@ -7,6 +7,7 @@ mod client;
 mod descriptors;
 mod grants;
 mod identity;
+mod long_gops;
 mod players;
 mod running;
 
