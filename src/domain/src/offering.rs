@@ -36,8 +36,8 @@ impl Offering {
                  baseline) to see the large one",
             ),
             VideoCodec::H264 if self.gradual => Some(
-                "live viewing shows the small stream, and some browsers play recordings only as files, as they begin at an IDR picture \
-                 and the camera sends none: switch intra refresh off in the camera",
+                "live viewing shows the small stream, as browsers begin at an IDR picture and the camera sends none: switch intra refresh \
+                 off in the camera to see the large one",
             ),
             VideoCodec::H265 => Some(
                 "live viewing shows the small stream where a browser does not play H.265: set the camera to H.264 to see the large one everywhere",

@@ -1,7 +1,8 @@
-// What turns a playlist into pictures: hls.js where the browser has Media Source, else the browser's own HLS.
+// What turns a playlist into pictures: hls.js where the browser has Media Source, else the browser's own HLS. Media Source finds no beginning
+// in what a camera without IDR pictures recorded: that is played as one file.
 import type HlsType from 'hls.js';
 import { ApiError, Unreachable, api } from './api';
-import { type Piece, parsePlaylist } from './program-time';
+import { type Piece, from, loaded, parsePlaylist } from './program-time';
 import type { Problem } from './types';
 import { range, urls } from './urls';
 
@@ -27,19 +28,24 @@ export type OpenEngine = (
   onFailure: (error: unknown) => void,
 ) => Promise<Engine>;
 
+/** Cameras whose recordings Media Source cannot begin with. */
+const asFiles = new Set<string>();
+
 export const openEngine: OpenEngine = async (video, recorded, onFailure) => {
   const { default: Hls } = await import('hls.js/light');
-  return Hls.isSupported()
-    ? openHls(Hls, video, recorded, onFailure)
-    : openNative(video, recorded, onFailure);
+  if (!Hls.isSupported()) return openNative(video, recorded, onFailure);
+  return asFiles.has(recorded.camera)
+    ? openFile(video, recorded, onFailure)
+    : openHls(Hls, video, recorded, onFailure);
 };
 
 function openHls(
   Hls: typeof HlsType,
   video: HTMLVideoElement,
-  { camera, fromMs, toMs }: Recorded,
+  recorded: Recorded,
   onFailure: (error: unknown) => void,
 ): Promise<Engine> {
+  const { camera, fromMs, toMs } = recorded;
   const hls = new Hls({
     // A worker would be a blob of its own; transmuxing fMP4 needs none.
     enableWorker: false,
@@ -51,11 +57,40 @@ function openHls(
     maxBufferHole: 0.3,
   });
   let pieces: Piece[] = [];
+  let startS = 0;
+  let isOver = false;
+  let file: Engine | null = null;
   const engine: Engine = {
-    pieces: () => pieces,
-    start: (mediaS) => hls.startLoad(mediaS),
-    destroy: () => hls.destroy(),
+    pieces: () => (file ? file.pieces() : pieces),
+    start(mediaS) {
+      startS = mediaS;
+      hls.startLoad(mediaS);
+    },
+    destroy() {
+      isOver = true;
+      if (file) file.destroy();
+      else hls.destroy();
+    },
   };
+  async function goOnAsFile(): Promise<void> {
+    asFiles.add(camera);
+    const { paused, playbackRate } = video;
+    hls.destroy();
+    try {
+      const opened = await openFile(video, recorded, onFailure);
+      if (isOver) {
+        opened.destroy();
+        return;
+      }
+      file = opened;
+      file.start(startS);
+      video.playbackRate = playbackRate;
+      if (!paused) await video.play();
+    } catch (error) {
+      // One that was stopped before it began is none.
+      if (!isOver && !(error instanceof DOMException)) onFailure(error);
+    }
+  }
   return new Promise((resolve, reject) => {
     let isOpen = false;
     let recovered = false;
@@ -72,6 +107,10 @@ function openHls(
       resolve(engine);
     });
     hls.on(Hls.Events.LEVEL_PTS_UPDATED, (_, { details }) => learn(details));
+    hls.on(Hls.Events.FRAG_BUFFERED, () => {
+      if (video.buffered.length === 0 && video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA)
+        void goOnAsFile();
+    });
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (!data.fatal) return;
       if (data.type === Hls.ErrorTypes.MEDIA_ERROR && !recovered) {
@@ -101,15 +140,49 @@ function problemOf(status: number | undefined, xhr: XMLHttpRequest | undefined):
   return new ApiError({ ...problem, status });
 }
 
-async function openNative(
-  video: HTMLVideoElement,
-  { camera, fromMs, toMs }: Recorded,
-  onFailure: (error: unknown) => void,
-): Promise<Engine> {
+async function piecesOf({ camera, fromMs, toMs }: Recorded): Promise<Piece[]> {
   const path = { camera };
   const query = range(fromMs, toMs);
   const playlist = await api.open('get', '/api/v1/cameras/{camera}/playback.m3u8', { path, query });
-  const pieces = parsePlaylist(await playlist.text());
+  return parsePlaylist(await playlist.text());
+}
+
+/** Plays a file from the moment asked for on; it holds what is loaded so far. */
+async function openFile(
+  video: HTMLVideoElement,
+  recorded: Recorded,
+  onFailure: (error: unknown) => void,
+): Promise<Engine> {
+  const all = await piecesOf(recorded);
+  let rest: Piece[] | null = null;
+  const failed = () => onFailure(new Error('the recording could not be decoded'));
+  video.addEventListener('error', failed);
+  return {
+    pieces: () => (rest ? loaded(rest, video.buffered.length ? video.buffered.end(0) : 0) : all),
+    start(mediaS) {
+      const { pieces, insideS } = from(all, mediaS);
+      rest = pieces;
+      // A little later: what ends there is not asked for.
+      const fromMs = (pieces[0]?.wallMs ?? recorded.fromMs) + 2;
+      video.src = urls.export(recorded.camera, fromMs, Math.max(recorded.toMs, fromMs + 1));
+      const seek = () => (video.currentTime = insideS);
+      if (insideS > 0) video.addEventListener('loadeddata', seek, { once: true });
+    },
+    destroy() {
+      video.removeEventListener('error', failed);
+      video.removeAttribute('src');
+      video.load();
+    },
+  };
+}
+
+async function openNative(
+  video: HTMLVideoElement,
+  recorded: Recorded,
+  onFailure: (error: unknown) => void,
+): Promise<Engine> {
+  const { camera, fromMs, toMs } = recorded;
+  const pieces = await piecesOf(recorded);
   const failed = () => onFailure(new Error('the recording could not be decoded'));
   video.addEventListener('error', failed);
   return {

@@ -1,6 +1,6 @@
 // Media time to wall clock and back.
 import { describe, expect, it } from 'vitest';
-import { holds, mediaAt, parsePlaylist, wallAt } from './program-time';
+import { from, holds, loaded, mediaAt, parsePlaylist, wallAt } from './program-time';
 
 const playlist = `#EXTM3U
 #EXT-X-VERSION:7
@@ -49,5 +49,19 @@ describe('program time', () => {
     expect(mediaAt(pieces, start - 5000)).toBe(0);
     expect(holds(pieces, start + 2000)).toBe(true);
     expect(holds(pieces, start + 30_000)).toBe(false);
+  });
+
+  it('begins a file with the piece of a moment, and holds what is loaded of it', () => {
+    expect(from(pieces, 2.5)).toEqual({
+      pieces: [
+        { mediaS: 0, durationS: 2, wallMs: start + 1500 },
+        { mediaS: 2, durationS: 1.5, wallMs: start + 60_000 },
+      ],
+      insideS: 1.5,
+    });
+    expect(from(pieces, 0)).toEqual({ pieces, insideS: 0 });
+    expect(from([], 5)).toEqual({ pieces: [], insideS: 5 });
+    expect(loaded(pieces, 1.5)).toEqual([pieces[0], { mediaS: 1, durationS: 0.5, wallMs: start + 1500 }]);
+    expect(loaded(pieces, 0)).toEqual([]);
   });
 });

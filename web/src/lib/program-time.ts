@@ -46,3 +46,23 @@ export function mediaAt(pieces: readonly Piece[], wallMs: number): number | null
 export function holds(pieces: readonly Piece[], wallMs: number): boolean {
   return pieces.some((p) => p.wallMs <= wallMs && wallMs < p.wallMs + p.durationS * 1000);
 }
+
+/** The pieces of a file that begins with the piece at a media time, and how far inside it that time is. */
+export function from(pieces: readonly Piece[], mediaS: number): { pieces: Piece[]; insideS: number } {
+  const first = Math.max(
+    0,
+    pieces.findLastIndex((p) => p.mediaS <= mediaS + 1e-3),
+  );
+  const startS = pieces[first]?.mediaS ?? 0;
+  return {
+    pieces: pieces.slice(first).map((p) => ({ ...p, mediaS: p.mediaS - startS })),
+    insideS: Math.max(0, mediaS - startS),
+  };
+}
+
+/** What of the pieces lies before a media time. */
+export function loaded(pieces: readonly Piece[], endS: number): Piece[] {
+  return pieces
+    .filter((p) => p.mediaS < endS)
+    .map((p) => ({ ...p, durationS: Math.min(p.durationS, endS - p.mediaS) }));
+}
