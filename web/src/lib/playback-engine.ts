@@ -1,5 +1,5 @@
-// What turns a playlist into pictures: hls.js where the browser has Media Source, else the browser's own HLS. Media Source finds no beginning
-// in what a camera without IDR pictures recorded: that is played as one file.
+// What turns a playlist into pictures: hls.js where the browser has Media Source, else the browser's own HLS. What Media Source does not take
+// (recordings without IDR pictures, or in which sound begins) is played as one file.
 import type HlsType from 'hls.js';
 import { ApiError, Unreachable, api } from './api';
 import { type Piece, from, loaded, parsePlaylist } from './program-time';
@@ -73,8 +73,8 @@ function openHls(
     },
   };
   async function goOnAsFile(): Promise<void> {
-    asFiles.add(camera);
     const { paused, playbackRate } = video;
+    const atS = video.currentTime || startS;
     hls.destroy();
     try {
       const opened = await openFile(video, recorded, onFailure);
@@ -83,7 +83,7 @@ function openHls(
         return;
       }
       file = opened;
-      file.start(startS);
+      file.start(atS);
       video.playbackRate = playbackRate;
       if (!paused) await video.play();
     } catch (error) {
@@ -93,7 +93,6 @@ function openHls(
   }
   return new Promise((resolve, reject) => {
     let isOpen = false;
-    let recovered = false;
     const learn = (details: {
       fragments: { start: number; duration: number; programDateTime: number | null }[];
     }) => {
@@ -108,14 +107,15 @@ function openHls(
     });
     hls.on(Hls.Events.LEVEL_PTS_UPDATED, (_, { details }) => learn(details));
     hls.on(Hls.Events.FRAG_BUFFERED, () => {
-      if (video.buffered.length === 0 && video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA)
-        void goOnAsFile();
+      if (video.buffered.length > 0 || video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) return;
+      asFiles.add(camera);
+      void goOnAsFile();
     });
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (!data.fatal) return;
-      if (data.type === Hls.ErrorTypes.MEDIA_ERROR && !recovered) {
-        recovered = true;
-        hls.recoverMediaError();
+      if (data.type === Hls.ErrorTypes.MEDIA_ERROR && isOpen) {
+        // Sound that begins in the middle, say: Media Source takes no further track.
+        void goOnAsFile();
         return;
       }
       hls.destroy();
