@@ -100,7 +100,7 @@ struct Consumer<S> {
     name: String,
     sink: S,
     audio: bool,
-    /// It took a picture: sound goes on where it waits for the next keyframe.
+    /// It took a picture since the stream broke off: where it lost others and waits for a keyframe, its sound goes on.
     has_begun: bool,
     awaiting_keyframe: bool,
     discontinuity: bool,
@@ -396,7 +396,7 @@ impl<S: Sink> Lane<S> {
         self.forget_gop();
         self.keyframes.clear();
         for c in &mut self.consumers {
-            c.awaiting_keyframe = true;
+            (c.has_begun, c.awaiting_keyframe) = (false, true);
             c.discontinuity = true;
             c.sink.interrupted();
         }
