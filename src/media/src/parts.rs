@@ -14,10 +14,13 @@ const MAX_WAITING_BYTES: usize = 8 * MAX_PART_BYTES;
 /// What a frame is taken to last when there is no next one to tell.
 const LAST_FRAME: Duration = Duration::from_millis(40);
 
-/// A part of a stream with the sound that arrived with it.
+/// Sound that may wait for the next picture: more than a minute of it. Memory is finite.
+const MAX_AHEAD: usize = 4096;
+
+/// A part of a stream with the sound that is heard in it.
 #[derive(Clone, Debug)]
 pub struct PartPackets {
-    /// Video first; then video and audio in order of arrival.
+    /// Video first; then pictures in order, each after the sound that is heard before it.
     pub packets: Vec<SharedPacket>,
     /// When the first picture's turn is, `delay` added.
     pub start: MonoTime,
@@ -62,7 +65,8 @@ impl Parts {
     pub fn follow(hub: &Arc<Hub>, stream: Stream, name: &str, capacity: usize) -> Self {
         let (tx, queue) = mpsc::channel(capacity);
         let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
-        let collector = Collector { tx, room, cutter: Cutter::default(), open: Vec::new(), bytes: 0 };
+        let collector =
+            Collector { tx, room, cutter: Cutter::default(), open: Vec::new(), bytes: 0, ahead: Vec::new() };
         let attachment = Some(hub.attach(stream, true, name, Box::new(collector)));
         Self { queue: Queue(queue), attachment }
     }
@@ -80,17 +84,38 @@ struct Collector {
     cutter: Cutter,
     open: Vec<SharedPacket>,
     bytes: usize,
+    /// Sound that came since the newest picture: the next one tells which part it is heard in.
+    ahead: Vec<SharedPacket>,
 }
 
 impl Collector {
+    /// Takes the sound into the open part that is heard before `end`.
+    fn take_sound(&mut self, end: MonoTime) {
+        let ahead = std::mem::take(&mut self.ahead);
+        let (heard, later): (Vec<_>, Vec<_>) = ahead.into_iter().partition(|sound| sound.pts < end);
+        self.ahead = later;
+        for sound in heard {
+            if self.cutter.place(&sound, false) == Place::Open {
+                self.bytes += Cutter::size_bytes(&sound);
+                self.open.push(sound);
+            }
+        }
+    }
+
     fn close(&mut self, end: Option<MonoTime>, delay: Duration) -> Receipt {
-        let packets = std::mem::take(&mut self.open);
-        let bytes = u32::try_from(std::mem::take(&mut self.bytes)).unwrap_or(u32::MAX);
-        let Some(first) = packets.first() else { return Receipt::Taken };
+        let pictures = self.open.iter().filter(|p| p.track == Track::Video);
+        let (Some(first), Some(last)) = (self.open.first().cloned(), pictures.map(|p| p.pts).max()) else {
+            return Receipt::Taken;
+        };
         let (start, starts) = (first.pts + delay, first.keyframe);
-        let last = packets.iter().filter(|p| p.track == Track::Video).map(|p| p.pts).max().unwrap_or(first.pts);
         let joined = end.is_some();
         let end = end.unwrap_or(last + LAST_FRAME) + delay;
+        self.take_sound(end);
+        if !joined {
+            self.ahead.clear();
+        }
+        let packets = std::mem::take(&mut self.open);
+        let bytes = u32::try_from(std::mem::take(&mut self.bytes)).unwrap_or(u32::MAX);
         let part = PartPackets { packets, start, end, delay, joined, starts };
         let Ok(share) = self.room.clone().try_acquire_many_owned(bytes) else { return Receipt::Full };
         match self.tx.try_send((part, share)) {
@@ -104,7 +129,16 @@ impl Collector {
 impl Sink for Collector {
     fn offer(&mut self, delivery: Delivery) -> Receipt {
         let packet = delivery.packet;
+        if packet.track == Track::Audio && !self.open.is_empty() {
+            if self.ahead.len() < MAX_AHEAD {
+                self.ahead.push(packet);
+            }
+            return Receipt::Taken;
+        }
         let delay = self.cutter.delay();
+        if !delivery.discontinuity {
+            self.take_sound(packet.pts + delay);
+        }
         match self.cutter.place(&packet, delivery.discontinuity) {
             Place::Nowhere => return if self.tx.is_closed() { Receipt::Closed } else { Receipt::Taken },
             Place::Open => {}
@@ -120,6 +154,7 @@ impl Sink for Collector {
                     refused => Some(refused),
                 };
                 if let Some(refused) = refused {
+                    self.ahead.clear();
                     self.cutter.end();
                     return refused;
                 }
@@ -186,6 +221,38 @@ mod tests {
             (9000, 9040, false, true, 1),
         ];
         assert_eq!(all(&mut parts), want);
+    }
+
+    #[test]
+    fn sound_goes_into_the_part_that_it_is_heard_in() {
+        let hub = hub();
+        let mut parts = Parts::follow(&hub, Stream::Main, "recorder", 8);
+        for (track, ms) in [
+            (Track::Video, 0),
+            (Track::Audio, 980),
+            // It is faster than the pictures.
+            (Track::Audio, 1_000),
+            (Track::Audio, 1_020),
+            (Track::Video, 1_000),
+            (Track::Audio, 1_990),
+            (Track::Audio, 2_010),
+            (Track::Video, 2_000),
+            (Track::Audio, 2_030),
+            // No picture is shown any more.
+            (Track::Audio, 2_050),
+        ] {
+            match track {
+                Track::Video => hub.publish_video(Stream::Main, packet(track, ms, true)),
+                Track::Audio => hub.publish_audio(packet(track, ms, true)),
+            }
+        }
+        parts.detach();
+        let parts = std::iter::from_fn(|| next(&mut parts));
+        let at = |part: PartPackets| part.packets.iter().map(|p| p.pts.0 / 1_000).collect::<Vec<_>>();
+        assert_eq!(
+            parts.map(at).collect::<Vec<_>>(),
+            [vec![0, 980], vec![1_000, 1_000, 1_020, 1_990], vec![2_000, 2_010, 2_030]]
+        );
     }
 
     #[test]
