@@ -276,6 +276,8 @@ pub struct Manners {
     pub mute: Vec<&'static str>,
     /// Redirect.
     pub redirect: Option<Redirect>,
+    /// The method that is redirected.
+    pub redirected: &'static str,
     /// More than one connection.
     pub crowd: Crowd,
     /// CSeq.
@@ -325,6 +327,7 @@ impl Default for Manners {
             refusals: Vec::new(),
             mute: Vec::new(),
             redirect: None,
+            redirected: "DESCRIBE",
             crowd: Crowd::Served,
             cseq: Cseq::Right,
             byte_pace: Duration::ZERO,

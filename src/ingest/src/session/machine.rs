@@ -321,10 +321,11 @@ impl Session {
 
     fn answered(&mut self, now: MonoTime, method: &'static str, status: u16, message: &Message) {
         let is_ok = (200..300).contains(&status);
+        let is_redirect = matches!(status, 301 | 302 | 303 | 305 | 307 | 308);
         match &mut self.phase {
             Phase::Options => self.describe(now),
+            Phase::Describe | Phase::Setup(_) | Phase::Play(_) if is_redirect => self.redirected(now, message),
             Phase::Describe if is_ok => self.described(now, message),
-            Phase::Describe if matches!(status, 301 | 302 | 303 | 305 | 307 | 308) => self.redirected(now, message),
             Phase::Setup(n) => {
                 let n = *n;
                 if is_ok { self.granted(now, n, message) } else { self.setup_refused(now, n, status) }
@@ -379,9 +380,12 @@ impl Session {
             let what = "it redirects the box from one address to the next, and no picture comes";
             return self.fail(now, unavailable(what));
         }
-        let is_here = to.rtsp_port() == self.url.rtsp_port();
+        // A session that had begun goes with its connection.
+        let is_here = to.rtsp_port() == self.url.rtsp_port() && !self.dialog.has_session();
         self.url = to;
         self.aggregate = self.url.clean();
+        self.dialog.forget_session();
+        self.media.clear();
         if is_here {
             return self.describe(now);
         }
@@ -546,11 +550,7 @@ impl Session {
     fn report(&mut self, now: MonoTime) {
         for (track, channel, report) in self.media.reports(now) {
             match self.way {
-                Way::Tcp => {
-                    if let Some(bytes) = framed(channel, &report) {
-                        self.send(bytes);
-                    }
-                }
+                Way::Tcp => framed(channel, &report).into_iter().for_each(|bytes| self.send(bytes)),
                 Way::Udp | Way::Multicast => {
                     let data = Bytes::from(report);
                     self.out.push_back(Output::Datagram { track, is_rtcp: true, data });

@@ -139,6 +139,12 @@ pub const CASES: &[Case] = &[
     case("redirect", Right::NORMAL, "302 to another path of its own", || {
         mannered(|m| m.redirect = Some(Redirect::Path("/other")))
     }),
+    case("redirectsetup", Right::NORMAL, "the same at SETUP", || {
+        mannered(|m| (m.redirect, m.redirected) = (Some(Redirect::Path("/other")), "SETUP"))
+    }),
+    case("redirectplay", Right::NORMAL, "the same at PLAY", || {
+        mannered(|m| (m.redirect, m.redirected) = (Some(Redirect::Path("/other")), "PLAY"))
+    }),
     case(
         "redirecthost",
         Right { plays_in_ffmpeg: true, ..Right::none("redirect") },

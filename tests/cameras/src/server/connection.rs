@@ -34,6 +34,8 @@ pub struct Connection {
     door: Door,
     ways: Arc<Mutex<BTreeMap<usize, Way>>>,
     playing: Option<JoinHandle<()>>,
+    /// The URL of the last DESCRIBE.
+    described: String,
     /// When the last request came, and the last receiver report.
     asked: Instant,
     reported: Arc<Mutex<Instant>>,
@@ -74,6 +76,7 @@ impl Connection {
             door,
             ways,
             playing: None,
+            described: String::new(),
             asked: now,
             reported,
         }
@@ -232,6 +235,13 @@ impl Connection {
                 return Ok(false);
             }
         }
+        if method == "DESCRIBE" {
+            self.described.clone_from(&request.url);
+        }
+        if let Some(answer) = self.redirect().filter(|_| manners.redirected == method) {
+            self.answer(request, answer, 0).await?;
+            return Ok(false);
+        }
         match method {
             "OPTIONS" | "GET_PARAMETER" | "SET_PARAMETER" => self.keep_alive(request).await,
             "DESCRIBE" => self.describe(request).await.map(|()| false),
@@ -276,28 +286,29 @@ impl Connection {
         Ok(false)
     }
 
+    /// Where it is to be asked instead, if it is.
+    fn redirect(&self) -> Option<Answer> {
+        let place = &self.shared.place;
+        let described = self.described.as_str();
+        let to = match held(&self.shared.redirect).clone()? {
+            // The other path and the other host are where it is served.
+            Redirect::Path(path) => {
+                (!described.ends_with(path)).then(|| format!("rtsp://127.0.0.1:{}{path}", place.port))
+            }
+            Redirect::OtherHost => {
+                (!described.contains("127.0.0.2")).then(|| format!("rtsp://127.0.0.2:{}{}", place.port, place.path))
+            }
+            Redirect::Itself => Some(place.url()),
+            Redirect::Url(url) => Some(url.to_owned()),
+            Redirect::Nowhere => Some(String::new()),
+        }?;
+        let answer = Answer::new("302 Found");
+        Some(if to.is_empty() { answer } else { answer.with(format!("Location: {to}")) })
+    }
+
     async fn describe(&self, request: &Request) -> io::Result<()> {
         let place = &self.shared.place;
         let manners = &self.shared.model.manners;
-        let redirect = held(&self.shared.redirect).clone();
-        if let Some(redirect) = redirect {
-            let to = match redirect {
-                // The other path and the other host are where it is served.
-                Redirect::Path(path) => {
-                    (!request.url.ends_with(path)).then(|| format!("rtsp://127.0.0.1:{}{path}", place.port))
-                }
-                Redirect::OtherHost => (!request.url.contains("127.0.0.2"))
-                    .then(|| format!("rtsp://127.0.0.2:{}{}", place.port, place.path)),
-                Redirect::Itself => Some(place.url()),
-                Redirect::Url(url) => Some(url.to_owned()),
-                Redirect::Nowhere => Some(String::new()),
-            };
-            if let Some(to) = to {
-                let answer = Answer::new("302 Found");
-                let answer = if to.is_empty() { answer } else { answer.with(format!("Location: {to}")) };
-                return self.answer(request, answer, 0).await;
-            }
-        }
         let mut answer = Answer::new("200 OK").with("Content-Type: application/sdp");
         answer.headers.extend(match manners.content_base {
             ContentBase::Right => Some(format!("Content-Base: {}/", place.url())),
