@@ -33,6 +33,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "audio/test",
     "branch/h264",
     "branch/luma",
+    "branch/luma-queue",
     "branch/main",
     "branch/passed",
     "branch/sub",

@@ -1,5 +1,6 @@
 //! Motion: the detector over small luma pictures, how they are made from large ones, which are looked at, its configuration, zones and masks.
 
+mod batch;
 mod blobs;
 mod detector;
 mod grid;
@@ -10,6 +11,7 @@ mod sight;
 mod terms;
 mod thin;
 
+pub use batch::{Batch, PictureRole};
 pub use detector::Detector;
 pub use shrink::area_average;
 pub use sight::{LIGHT_SWINGS, Sight, SightWatch};

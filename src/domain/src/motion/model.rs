@@ -104,7 +104,12 @@ impl Model {
     /// levels) is added to it, `dt_s` is the time since the last picture in seconds.
     pub(super) fn compare(&mut self, picture: &[f32], scale: f32, extra: f32, dt_s: f32) {
         std::mem::swap(&mut self.plain, &mut self.plain_before);
-        range_3x3(&self.turns, &mut self.across, &mut self.low, &mut self.flutter);
+        // Where nothing has turned more often than it may, no neighbourhood has.
+        if self.turns.iter().fold(0.0, |most: f32, turns| most.max(*turns)) > FLUTTER_FREE {
+            range_3x3(&self.turns, &mut self.across, &mut self.low, &mut self.flutter);
+        } else {
+            self.flutter.fill(0.0);
+        }
         range_3x3(&self.mean, &mut self.across, &mut self.low, &mut self.high);
         {
             let (picture, low, high) = (&picture[..CELLS], &self.low[..CELLS], &self.high[..CELLS]);

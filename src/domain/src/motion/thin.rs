@@ -14,6 +14,11 @@ impl Thinner {
         Self { interval_ns, next_ns: None }
     }
 
+    /// Whether [`Thinner::keep`] would keep the picture at `pts_ns`.
+    pub fn would_keep(&self, pts_ns: u64) -> bool {
+        self.clone().keep(pts_ns)
+    }
+
     /// Whether the picture at `pts_ns`, nanoseconds of any time line, is one to keep.
     pub fn keep(&mut self, pts_ns: u64) -> bool {
         // A picture a little early counts, or a rate that just fits would lose every other one to rounding.

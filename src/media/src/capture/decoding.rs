@@ -3,11 +3,12 @@
 
 use super::control::{Control, until};
 use super::flow::{Flow, Signal};
-use super::graph::{Wiring, shape};
+use super::graph::{Averaged, SharedThinner, Wiring, shape};
 use super::running::Running;
 use super::settings::{CaptureEvent, Progress, Settings};
 use super::tries::Tries;
 use crate::fanout::{Delivery, Receipt, Sink};
+use crate::h264::Roles;
 use crate::{encoders, h264, pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -19,6 +20,7 @@ use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
 use perch_domain::fanout::Demand;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use perch_domain::motion::Batch;
 use perch_domain::pace::Bottleneck;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -213,7 +215,7 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
             Err(e) => tracing::debug!(camera = %settings.config.id, error = %e, "no small stream"),
         }
     }
-    wiring.luma(&raw)?;
+    let thinner = wiring.luma(&raw, Averaged::AtOnce)?;
     if let Some(exit) = app.static_pad("src") {
         flow.count_left(Bottleneck::Decoder, &exit);
     }
@@ -224,9 +226,18 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
             let _ = tx.send(e);
         }
     });
-    let feed =
-        Feed { app, flow: Arc::downgrade(flow), phase: Phase::Joining(Vec::new()), fed: AtomicU64::new(0), from };
-    let feed = Arc::new(Mutex::new(feed));
+    let feed = Arc::new(Mutex::new(Feed {
+        app,
+        flow: Arc::downgrade(flow),
+        phase: Phase::Joining(Vec::new()),
+        codec: what.codec,
+        fed: AtomicU64::new(0),
+        from,
+        thinner,
+        small: has_encoder.then(|| control.clone()),
+        roles: Roles::default(),
+        batch: Batch::default(),
+    }));
     let made = Decoder { running, feed, failed, out_us, control: control.clone(), has_encoder };
     control.set_decoding(true);
     made.running.set_state(gst::State::Playing)?;
@@ -287,10 +298,18 @@ struct Feed {
     app: gst_app::AppSrc,
     flow: std::sync::Weak<Flow>,
     phase: Phase,
+    codec: VideoCodec,
     /// How many pictures went in.
     fed: AtomicU64,
     /// From when on pictures are wanted, microseconds of the clock.
     from: Arc<AtomicI64>,
+    /// Chooses the pictures for motion.
+    thinner: Option<SharedThinner>,
+    /// Where the small stream is made of the same: whether it is now.
+    small: Option<Arc<Control>>,
+    roles: Roles,
+    /// Pictures that wait for one that is wanted.
+    batch: Batch<gst::Buffer>,
 }
 
 enum Phase {
@@ -315,7 +334,7 @@ impl Feed {
         } else if !backlog.is_empty() {
             self.phase = Phase::CatchingUp;
             self.from.store(now.0, Ordering::SeqCst);
-            backlog.iter().for_each(|packet| self.push(packet, false));
+            backlog.iter().for_each(|packet| self.follow(packet, false));
         }
         for delivery in missed {
             self.take(&delivery);
@@ -331,9 +350,6 @@ impl Feed {
         if packet.track != Track::Video {
             return;
         }
-        if let Some(flow) = self.flow.upgrade() {
-            flow.count(|counts| counts.came(Bottleneck::Decoder, Some(packet.pts)));
-        }
         let (pictures, bytes) = (self.app.current_level_buffers(), self.app.current_level_bytes());
         if matches!(self.phase, Phase::CatchingUp) && pictures <= WAITING.0 / 2 {
             self.phase = Phase::Live;
@@ -344,18 +360,34 @@ impl Feed {
         };
         if is_full {
             self.phase = Phase::AwaitsStart;
+            self.batch.clear();
         }
         match self.phase {
             Phase::AwaitsStart if packet.keyframe && !is_full => {
                 self.phase = Phase::Live;
-                self.push(packet, true);
+                self.follow(packet, true);
             }
-            Phase::AwaitsStart => {}
-            _ => self.push(packet, delivery.discontinuity),
+            Phase::AwaitsStart => self.count_came(packet.pts),
+            _ => self.follow(packet, delivery.discontinuity),
         }
     }
 
-    fn push(&mut self, packet: &Packet, discontinuity: bool) {
+    fn count_came(&self, at: MonoTime) {
+        if let Some(flow) = self.flow.upgrade() {
+            flow.count(|counts| counts.came(Bottleneck::Decoder, Some(at)));
+        }
+    }
+
+    /// Whether the picture is to come out of the decoder.
+    fn is_wanted(&self, packet: &Packet) -> bool {
+        if !matches!(self.phase, Phase::Live) || self.small.as_ref().is_some_and(|control| control.sub_active()) {
+            return true;
+        }
+        let Some(thinner) = &self.thinner else { return true };
+        lock(thinner).would_keep(time::from_mono(packet.shown()).nseconds())
+    }
+
+    fn follow(&mut self, packet: &Packet, discontinuity: bool) {
         // `Bytes` is counted by reference: the encoded picture itself is never copied.
         let mut buffer = gst::Buffer::from_slice(packet.data.clone());
         if let Some(buffer) = buffer.get_mut() {
@@ -368,9 +400,17 @@ impl Feed {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
             }
         }
-        self.fed.fetch_add(1, Ordering::SeqCst);
-        // Refused only while it ends.
-        let _ = self.app.push_buffer(buffer);
+        let role = self.roles.next(self.codec, &packet.data);
+        let is_wanted = self.is_wanted(packet);
+        let batch = self.batch.take(buffer, role, is_wanted);
+        for buffer in &batch {
+            buffer.dts().into_iter().for_each(|at| self.count_came(time::to_mono(at)));
+        }
+        self.fed.fetch_add(batch.len() as u64, Ordering::SeqCst);
+        if !batch.is_empty() {
+            // At once: it wakes the decoder once. Refused only while that ends.
+            let _ = self.app.push_buffer_list(batch.into_iter().collect::<gst::BufferList>());
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
 use perch_base::sync::lock;
 use perch_base::{Error, Result};
 use perch_domain::board::encoder_threads;
@@ -122,6 +123,18 @@ pub(crate) fn set_mode(bin: &gst::Bin, caps: &str) -> Result<()> {
     Ok(())
 }
 
+/// Chooses the pictures that the detector sees.
+pub(super) type SharedThinner = Arc<Mutex<Thinner>>;
+
+/// On which thread a large picture becomes the detector's small one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Averaged {
+    /// On one of its own: a source and its encoder do not wait for it.
+    Aside,
+    /// On the thread that brings it, which would only wait.
+    AtOnce,
+}
+
 /// A pipeline that grows.
 pub(super) struct Wiring<'a> {
     settings: &'a Arc<Settings>,
@@ -176,7 +189,8 @@ impl<'a> Wiring<'a> {
             return Ok(());
         }
         self.sub(&raw, encoder)?;
-        self.luma(&raw)
+        self.luma(&raw, Averaged::Aside)?;
+        Ok(())
     }
 
     /// The small stream, made of raw pictures.
@@ -201,17 +215,30 @@ impl<'a> Wiring<'a> {
         }
     }
 
-    /// Small pictures for the detector, made of raw ones, where motion is looked for.
-    pub fn luma(&self, raw: &gst::Element) -> Result<()> {
+    /// Small pictures for the detector, made of raw ones, where motion is looked for. Returns what chooses them.
+    pub fn luma(&self, raw: &gst::Element, averaged: Averaged) -> Result<Option<SharedThinner>> {
         let motion = &self.settings.config.motion;
         if !motion.enabled {
-            return Ok(());
+            return Ok(None);
         }
         let branch = self.settings.library.bin("branch/luma", &[], &[])?;
-        // Before the queue, so that a picture that is not looked at wakes nobody.
-        drop_above(&pipeline::pad_of(&branch, "queue", "sink")?, f64::from(motion.fps));
         self.flow.take_luma(&sink(&branch, "luma")?);
-        self.chain(raw, &[&branch])
+        let thinner = Arc::new(Mutex::new(Thinner::new(f64::from(motion.fps))));
+        match averaged {
+            Averaged::Aside => {
+                let queue = self.settings.library.bin("branch/luma-queue", &[], &[])?;
+                // Before the queue, so that a picture that is not looked at wakes nobody.
+                drop_above(&pipeline::pad_of(&queue, "queue", "sink")?, thinner.clone());
+                self.chain(raw, &[&queue, &branch])?;
+            }
+            Averaged::AtOnce => {
+                let pad = pipeline::pad_of(&branch, "luma", "sink")?;
+                drop_above(&pad, thinner.clone());
+                take_any_stride(&pad);
+                self.chain(raw, &[&branch])?;
+            }
+        }
+        Ok(Some(thinner))
     }
 
     /// An encoder with its way out.
@@ -302,10 +329,23 @@ fn shaped(caps: &gst::CapsRef, aspect: Aspect) -> Option<gst::Caps> {
     Some(shaped)
 }
 
+/// Says that what is behind `pad` reads pictures as they lie in a decoder's own memory; else each would be copied for it.
+fn take_any_stride(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        if let Some(query) = info.query_mut()
+            && let gst::QueryViewMut::Allocation(allocation) = query.view_mut()
+        {
+            allocation.add_allocation_meta::<gst_video::VideoMeta>(None);
+            return gst::PadProbeReturn::Handled;
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// Lets at most `fps` pictures a second through `pad`, and says so downstream. Not by `videorate`: in GStreamer 1.22 it ends the whole process
 /// over a picture whose length is not known, and a camera decides whether it is.
 fn thin(pad: &gst::Pad, fps: u32) {
-    drop_above(pad, f64::from(fps));
+    drop_above(pad, Arc::new(Mutex::new(Thinner::new(f64::from(fps)))));
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &mut info.data
             && let gst::EventView::Caps(caps) = event.view()
@@ -317,8 +357,7 @@ fn thin(pad: &gst::Pad, fps: u32) {
     });
 }
 
-fn drop_above(pad: &gst::Pad, fps: f64) {
-    let thinner = Mutex::new(Thinner::new(fps));
+fn drop_above(pad: &gst::Pad, thinner: SharedThinner) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let pts = info.buffer().and_then(|b| b.pts());
         match pts.is_none_or(|pts| lock(&thinner).keep(pts.nseconds())) {

@@ -58,9 +58,13 @@ impl Flow {
         count: impl Fn(&mut Counts, &gst::BufferRef) + Send + Sync + 'static,
     ) {
         let flow = Arc::downgrade(self);
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            if let Some((flow, buffer)) = flow.upgrade().zip(info.buffer()) {
-                flow.count(|counts| count(counts, buffer));
+        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, info| {
+            if let Some(flow) = flow.upgrade() {
+                flow.count(|counts| match &info.data {
+                    Some(gst::PadProbeData::Buffer(buffer)) => count(counts, buffer),
+                    Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(|buffer| count(counts, buffer)),
+                    _ => {}
+                });
             }
             gst::PadProbeReturn::Ok
         });
