@@ -231,6 +231,29 @@ pub fn pps_ids(pps: &[u8]) -> Option<(u8, u8)> {
     Some((id as u8, sps as u8))
 }
 
+/// Whether a picture parameter set goes as far as each does, and says there what it may (7.3.2.2): half of one would take the place of a whole
+/// one. What follows, and slice groups, are not looked at.
+pub fn is_whole_pps(pps: &[u8]) -> bool {
+    let read = || {
+        let mut r = Bits::new(pps.get(1..)?);
+        r.ue().filter(|id| *id < 256)?;
+        r.ue().filter(|id| *id < 32)?;
+        r.skip(2)?;
+        if r.ue().filter(|more| *more < 8)? > 0 {
+            return Some(());
+        }
+        // References, weights, quantizers, offset of chroma, three flags; one more bit ends it.
+        r.ue().filter(|n| *n < 32)?;
+        r.ue().filter(|n| *n < 32)?;
+        r.skip(3)?;
+        r.se().filter(|qp| (-62..=25).contains(qp))?;
+        r.se().filter(|qp| (-26..=25).contains(qp))?;
+        r.se().filter(|offset| (-12..=12).contains(offset))?;
+        r.skip(4)
+    };
+    read().is_some()
+}
+
 /// What is used of a slice's header without its parameter sets (7.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SliceHead {
@@ -357,6 +380,10 @@ mod tests {
         assert_eq!(pps_ids(&[0x68, 0xce]), Some((0, 0)));
         assert_eq!(pps_ids(&[0x68, 0b0101_0000]), Some((1, 0)));
         assert_eq!(pps_ids(&[0x68]), None);
+        // x264.
+        let whole = [0x68, 0xce, 0x3c, 0x80];
+        assert!(is_whole_pps(&whole) && (0..whole.len()).all(|bytes| !is_whole_pps(&whole[..bytes])));
+        assert!(!is_whole_pps(&[0x68, 0xc0, 0x00, 0x00, 0x10, 0xff, 0xff]), "thousands of references");
         // first_mb 0, slice_type 7 (all I), pps 0.
         let head = SliceHead::parse(&[0x65, 0b1000_1000, 0b1000_0000]).expect("whole");
         assert_eq!((head.first_mb, head.kind, head.pps, head.is_intra()), (0, 2, 0, true));

@@ -251,6 +251,28 @@ pub fn pps_ids(pps: &[u8]) -> Option<(u8, u8)> {
     Some((id as u8, sps as u8))
 }
 
+/// Whether a picture parameter set goes as far as each does, and says there what it may (7.3.2.3.1). What follows is not looked at.
+pub fn is_whole_pps(pps: &[u8]) -> bool {
+    let read = || {
+        let mut r = Bits::new(pps.get(2..)?);
+        r.ue().filter(|id| *id < 64)?;
+        r.ue().filter(|id| *id < 16)?;
+        r.skip(7)?;
+        r.ue().filter(|n| *n < 15)?;
+        r.ue().filter(|n| *n < 15)?;
+        r.se().filter(|qp| (-74..=25).contains(qp))?;
+        r.skip(2)?;
+        if r.bit()? {
+            r.ue().filter(|depth| *depth < 4)?;
+        }
+        r.se().filter(|offset| (-12..=12).contains(offset))?;
+        r.se().filter(|offset| (-12..=12).contains(offset))?;
+        // Flags: offsets, weights, lossless, tiles, rows; one more bit ends it.
+        r.skip(7)
+    };
+    read().is_some()
+}
+
 /// What is used of a slice segment's header (7.3.6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SliceHead {

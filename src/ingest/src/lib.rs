@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod client;
+#[cfg(feature = "fuzzing")]
+pub mod dry;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;

@@ -5,7 +5,7 @@ use crate::config::Config;
 use perch_base::clock::{Clock, ManualClock};
 use perch_base::time::Timestamp;
 use perch_domain::archive::{EventKind, Gap, GapCause, TimeRange};
-use perch_domain::media::Packet;
+use perch_domain::media::{Packet, Track};
 use perch_domain::motion::Cause;
 use perch_domain::ports::ArchivePort;
 use perch_domain::recording::EventMark;
@@ -67,7 +67,7 @@ impl Bench {
             let data = bytes::Bytes::from_static(&KEY);
             let packets = vec![Arc::new(Packet::new(Track::Video, data, start, true))];
             let part = PartPackets { packets, start, end, delay: Duration::ZERO, joined: true, starts: true };
-            let part = self.task.input_of(part);
+            let part = self.task.reader.input_of(part);
             self.feed(part);
         }
     }

@@ -1,47 +1,79 @@
-//! Does on the disk what the recorder says. No decision is here but the order that it gives.
+//! What the recorder is fed of a part, and what it says done on the disk. No decision is here but the order that it gives.
 
 use perch_base::ids::{CameraId, SegmentId};
 use perch_base::repeated::Repeated;
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
-use perch_domain::recording::{Fate, Input};
+use perch_domain::media::Track;
+use perch_domain::recording::{Fate, Format, Input, Part};
 use perch_media::parts::PartPackets;
 use perch_store::{FragmentPackets, Recordings, SegmentWriter, TrackFormat, write_fault};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
 /// What the recorder is fed.
-pub(super) type RecorderInput = Input<Arc<PartPackets>, Picture>;
+pub type RecorderInput = Input<Arc<PartPackets>, PictureFormat>;
 /// What it asks for.
-pub(super) type Step = perch_domain::recording::Step<Arc<PartPackets>, Picture>;
+pub type Step = perch_domain::recording::Step<Arc<PartPackets>, PictureFormat>;
 
 /// Where a recorder's steps are done.
-pub(super) trait Disk: Send + 'static {
+pub trait Disk: Send + 'static {
     /// Does one step. [`Step::Publish`] is not for the disk.
     fn obey(&mut self, step: &Step) -> Result<()>;
 }
 
 /// The format of a part's pictures, as its keyframe says. Two are equal where one file holds both.
 #[derive(Clone, Debug)]
-pub(super) struct Picture(TrackFormat);
+pub struct PictureFormat(TrackFormat);
 
-impl PartialEq for Picture {
+impl PartialEq for PictureFormat {
     fn eq(&self, other: &Self) -> bool {
         self.0.goes_on_from(&other.0)
     }
 }
 
-impl Picture {
+impl PictureFormat {
     /// Errors with `Invalid` when the keyframe lacks its parameter sets.
-    pub(super) fn of(part: &PartPackets) -> Result<Self> {
+    fn of(part: &PartPackets) -> Result<Self> {
         let empty = || Error::invalid("there is no picture");
         let first = part.packets.first().ok_or_else(empty)?;
         TrackFormat::from_keyframe(first.codec.ok_or_else(empty)?, &first.data, false).map(Self)
     }
 }
 
+/// Makes of parts what the recorder is fed.
+pub struct PartReader {
+    /// The format that the newest keyframe said, or why it cannot be recorded: it holds for what needs that keyframe.
+    picture: Result<PictureFormat, String>,
+}
+
+impl Default for PartReader {
+    fn default() -> Self {
+        Self { picture: Err("no keyframe came".to_owned()) }
+    }
+}
+
+impl PartReader {
+    /// The next part came.
+    pub fn input_of(&mut self, part: PartPackets) -> RecorderInput {
+        if part.starts {
+            self.picture = PictureFormat::of(&part).map_err(|e| e.message().to_owned());
+        }
+        let (start, end) = (part.start, part.end);
+        match &self.picture {
+            Ok(picture) => {
+                let sound = part.packets.iter().any(|p| p.track == Track::Audio);
+                let format = Format { picture: picture.clone(), sound };
+                let (joined, starts, size_bytes) = (part.joined, part.starts, part.size_bytes());
+                Input::Part(Part { start, end, joined, starts, size_bytes, format, payload: Arc::new(part) })
+            }
+            Err(reason) => Input::Unusable { start, end, reason: reason.clone() },
+        }
+    }
+}
+
 /// A disk, as the recorder's thread has it, and what was logged of its trouble.
-pub(super) struct Steps<D> {
+pub struct Steps<D> {
     disk: D,
     camera: CameraId,
     /// Why files before an event are not cut, and why those after one are not given to it or removed: recording goes on all the same.
@@ -50,13 +82,13 @@ pub(super) struct Steps<D> {
 }
 
 impl<D: Disk> Steps<D> {
-    pub(super) fn new(disk: D, camera: CameraId) -> Self {
+    pub fn new(disk: D, camera: CameraId) -> Self {
         Self { disk, camera, trims: Repeated::default(), tails: Repeated::default() }
     }
 
     /// Does `steps` in order, until one fails without which recording cannot go on. Returns the answers. Where recording is paused
     /// already, the failure was logged.
-    pub(super) fn obey(&mut self, steps: &[Step], is_paused: bool, now: MonoTime) -> Vec<RecorderInput> {
+    pub fn obey(&mut self, steps: &[Step], is_paused: bool, now: MonoTime) -> Vec<RecorderInput> {
         let camera = &self.camera;
         let mut answers = Vec::new();
         for step in steps {
@@ -96,7 +128,7 @@ impl<D: Disk> Steps<D> {
 }
 
 /// A camera's files and gaps in the store.
-pub(super) struct StoreDisk {
+pub struct StoreDisk {
     recordings: Recordings,
     camera: CameraId,
     /// Woken when a file is complete, and when one failed: a full disk may be retention's to clear.
@@ -107,7 +139,7 @@ pub(super) struct StoreDisk {
 }
 
 impl StoreDisk {
-    pub(super) fn new(recordings: Recordings, camera: CameraId, sealed: Arc<Notify>) -> Self {
+    pub fn new(recordings: Recordings, camera: CameraId, sealed: Arc<Notify>) -> Self {
         Self { recordings, camera, sealed, open: None, tail: Vec::new() }
     }
 }

@@ -9,7 +9,7 @@ use perch_base::shutdown;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::archive::GapCause;
 use perch_domain::health::CameraState;
-use perch_domain::media::Packet;
+use perch_domain::media::{Packet, Track};
 use perch_domain::recording::EventMark;
 use perch_domain::status::RecordingState;
 use std::sync::{Condvar, Mutex, MutexGuard};

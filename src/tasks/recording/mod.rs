@@ -1,7 +1,7 @@
 //! Recording: hands parts of the stream and the detector's marks to the recorder machine of `domain`, and does what it says: on the disk
 //! (`disk.rs`) on threads that may hang, for people at once.
 
-mod disk;
+pub mod disk;
 
 #[cfg(test)]
 mod clock_tests;
@@ -12,13 +12,13 @@ use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::wires::MarkQueue;
 use crate::worker::Worker;
-use disk::{Disk, Picture, RecorderInput, Step, Steps, StoreDisk};
+use disk::{Disk, PartReader, PictureFormat, RecorderInput, Step, Steps, StoreDisk};
 use perch_base::backoff::Backoff;
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::media::{Stream, Track};
-use perch_domain::recording::{Format, HUNG_AFTER, Input, Now, Part, Recorder};
+use perch_domain::media::Stream;
+use perch_domain::recording::{HUNG_AFTER, Input, Now, Recorder};
 use perch_domain::task::{RECORDING_PAUSES, TaskId};
 use perch_media::parts::{PartPackets, Parts};
 use perch_store::Recordings;
@@ -39,9 +39,8 @@ struct Recording<D> {
     clock: SharedClock,
     marks: MarkQueue,
     /// Outlives an attempt, so that the gap between two has its cause and an event goes on.
-    recorder: Recorder<Arc<PartPackets>, Picture>,
-    /// The format that the newest keyframe said, or why it cannot be recorded: it holds for what needs that keyframe.
-    picture: Result<Picture, String>,
+    recorder: Recorder<Arc<PartPackets>, PictureFormat>,
+    reader: PartReader,
     /// The disk, on a thread of its own: nobody else's work comes between a camera and its disk.
     disk: Worker<Steps<D>>,
 }
@@ -71,7 +70,7 @@ impl<D: Disk> Task for Recording<D> {
                 () = shutdown.called() => break,
                 mark = self.marks.next() => Input::Mark(mark),
                 part = next_part(&mut parts) => match part {
-                    Some(part) => self.input_of(part),
+                    Some(part) => self.reader.input_of(part),
                     None => break,
                 },
                 () = self.clock.sleep_until(tick_at) => {
@@ -104,24 +103,7 @@ impl<D: Disk> Recording<D> {
         let recorder = Recorder::new(camera.config.record.clone(), now(&clock));
         let steps = Steps::new(disk, camera.config.id.clone());
         let disk = Worker::start(&format!("rec {}", camera.config.id), steps)?;
-        let picture = Err("no keyframe came".to_owned());
-        Ok(Self { camera, clock, marks, recorder, picture, disk })
-    }
-
-    fn input_of(&mut self, part: PartPackets) -> RecorderInput {
-        if part.starts {
-            self.picture = Picture::of(&part).map_err(|e| e.message().to_owned());
-        }
-        let (start, end) = (part.start, part.end);
-        match &self.picture {
-            Ok(picture) => {
-                let sound = part.packets.iter().any(|p| p.track == Track::Audio);
-                let format = Format { picture: picture.clone(), sound };
-                let (joined, starts, size_bytes) = (part.joined, part.starts, part.size_bytes());
-                Input::Part(Part { start, end, joined, starts, size_bytes, format, payload: Arc::new(part) })
-            }
-            Err(reason) => Input::Unusable { start, end, reason: reason.clone() },
-        }
+        Ok(Self { camera, clock, marks, recorder, reader: PartReader::default(), disk })
     }
 
     /// Feeds what waits: all of it after a cut-off, but once the end was called only as far as the disk takes it soon, as the file
@@ -140,7 +122,7 @@ impl<D: Disk> Recording<D> {
                 tracing::warn!(%camera, "the disk is too slow to take the last pictures before the end");
                 return;
             }
-            let input = self.input_of(part);
+            let input = self.reader.input_of(part);
             self.feed(input).await;
         }
     }

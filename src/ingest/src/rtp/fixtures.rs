@@ -53,7 +53,9 @@ pub fn sps(id: u32, width_mbs: u32, height_mbs: u32, fields: bool, reorder: Opti
 }
 
 pub fn pps(id: u32, sps: u32) -> Vec<u8> {
-    Writer::default().ue(id).ue(sps).u(2, 0).ue(0).nal(&[0x68])
+    let ids = Writer::default().ue(id).ue(sps);
+    // One slice group and reference, nothing weighted, all else 0.
+    ids.u(2, 0).ue(0).ue(0).ue(0).u(3, 0).ue(0).ue(0).ue(0).u(3, 0).nal(&[0x68])
 }
 
 /// A slice of H.264.

@@ -112,7 +112,8 @@ impl Sets {
                     put(&mut self.sps, to, sps.id, nal, Sequence::H265(sps));
                 }
                 _ => {
-                    let (id, sps) = h265::pps_ids(&nal).ok_or(Refused::Damaged)?;
+                    let ids = h265::pps_ids(&nal).filter(|_| h265::is_whole_pps(&nal));
+                    let (id, sps) = ids.ok_or(Refused::Damaged)?;
                     put(&mut self.pps, to, id, nal, sps);
                 }
             }
@@ -121,7 +122,8 @@ impl Sets {
             check_size(sps.width, sps.height)?;
             put(&mut self.sps, to, sps.id, nal, Sequence::H264(sps));
         } else {
-            let (id, sps) = h264::pps_ids(&nal).ok_or(Refused::Damaged)?;
+            let ids = h264::pps_ids(&nal).filter(|_| h264::is_whole_pps(&nal));
+            let (id, sps) = ids.ok_or(Refused::Damaged)?;
             put(&mut self.pps, to, id, nal, sps);
         }
         Ok(())

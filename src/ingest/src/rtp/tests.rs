@@ -180,7 +180,8 @@ fn bosch_a_second_set_that_other_pictures_name() {
 
 #[test]
 fn bosch_a_set_that_changes_between_starts() {
-    let changed = Writer::default().ue(0).ue(0).u(2, 1).ue(0).nal(&[0x68]);
+    let ids = Writer::default().ue(0).ue(0);
+    let changed = ids.u(2, 1).ue(0).ue(0).ue(0).u(3, 0).ue(0).ue(0).ue(0).u(3, 0).nal(&[0x68]);
     let got = camera(100, |sender, n, stamp| {
         let mut nals = picture(n, 50);
         if n == 20 {
@@ -191,6 +192,21 @@ fn bosch_a_set_that_changes_between_starts() {
     assert_eq!((kinds(&got[20]), kinds(&got[21])), (vec![8, 1], vec![1]));
     let units: Vec<_> = perch_domain::h264::nal_units(&got[20].data).collect();
     assert_eq!(units[0], changed);
+}
+
+#[test]
+fn half_a_set_does_not_take_the_place_of_a_whole_one() {
+    let whole = pps(0, 0);
+    let got = camera(100, |sender, n, stamp| {
+        let mut nals = picture(n, 50);
+        nals.retain(|nal| n == 0 || nal[0] != 0x68);
+        if n == 20 {
+            nals.insert(0, whole[..2].to_vec());
+        }
+        sender.unit(&nals, stamp)
+    });
+    assert_eq!(kinds(&got[50]), [7, 8, 5]);
+    assert_eq!(perch_domain::bitstream::nal_units(&got[50].data).nth(1), Some(&whole[..]));
 }
 
 #[test]

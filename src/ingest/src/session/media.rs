@@ -25,7 +25,7 @@ struct Way {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Media {
+pub(crate) struct Media {
     tracks: Option<Tracks>,
     offer: Option<Offer>,
     /// Why sound that is announced is left out.

@@ -15,5 +15,7 @@ mod words;
 
 pub(crate) use machine::Session;
 pub(crate) use manner::Manner;
+#[cfg(feature = "fuzzing")]
+pub(crate) use media::Media;
 pub(crate) use output::{Output, Settings};
 pub(crate) use words::unavailable;

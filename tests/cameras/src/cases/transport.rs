@@ -29,8 +29,6 @@ fn junk(every_s: f64, bytes: fn(u64) -> Vec<u8>) -> Result<Model, Absent> {
     Ok(norm()?.sending(move |feed, _| merged(feed, periodic(seconds(every_s), move |n| Event::Raw(bytes(n))))))
 }
 
-const NONE: Damage = Damage { lost: 0, doubled: 0, late: 0, flipped: 0, flipped_from: 0 };
-
 pub const CASES: &[Case] = &[
     case("udp", Right::NORMAL, "UDP only: 461 to TCP", || by(|t| t.tcp = false)),
     case("udp406", Right::NORMAL, "UDP only: 406 to TCP", || {
@@ -40,15 +38,17 @@ pub const CASES: &[Case] = &[
     case("udpports", Right::NORMAL, "UDP, from other ports than the camera names", || {
         by(|t| (t.tcp, t.other_port) = (false, true))
     }),
-    case("udplost", Right::NORMAL, "UDP, one packet in 100 is lost", || udp(Damage { lost: 100, ..NONE })),
+    case("udplost", Right::NORMAL, "UDP, one packet in 100 is lost", || udp(Damage { lost: 100, ..Damage::NONE })),
     case("udplate", Right::NORMAL, "UDP, one packet in 20 comes up to four packets late", || {
-        udp(Damage { late: 20, ..NONE })
+        udp(Damage { late: 20, ..Damage::NONE })
     }),
-    case("udptwice", Right::NORMAL, "UDP, one packet in three comes twice", || udp(Damage { doubled: 3, ..NONE })),
+    case("udptwice", Right::NORMAL, "UDP, one packet in three comes twice", || {
+        udp(Damage { doubled: 3, ..Damage::NONE })
+    }),
     case("udpbad", Right::NORMAL, "UDP with sound: packets are lost, late and twice", || {
         let sound = Line::sound(8, Some("PCMA/8000"), None);
         let model = by(|t| t.tcp = false)?.with_sound(sound, media::pcm("alaw", 8000)?);
-        let damage = Damage { lost: 200, late: 30, doubled: 30, ..NONE };
+        let damage = Damage { lost: 200, late: 30, doubled: 30, ..Damage::NONE };
         Ok(model.sending(move |feed, start| damaged(feed, damage, start.session)))
     }),
     Case {

@@ -18,6 +18,18 @@ pub struct Damage {
     pub flipped: u64,
     /// Where flipping begins: 12 spares the RTP header.
     pub flipped_from: usize,
+    /// They end early.
+    pub cut: u64,
+    /// They go on as the one before them, from a byte in the middle on.
+    pub spliced: u64,
+    /// They and up to 100 more are lost.
+    pub gone: u64,
+}
+
+impl Damage {
+    /// A network that harms nothing.
+    pub const NONE: Self =
+        Self { lost: 0, doubled: 0, late: 0, flipped: 0, flipped_from: 0, cut: 0, spliced: 0, gone: 0 };
 }
 
 /// A feed over such a network.
@@ -26,6 +38,7 @@ pub fn damaged(feed: Feed, damage: Damage, seed: u64) -> Feed {
     let mut feed = feed;
     let mut late: VecDeque<(u64, Event)> = VecDeque::new();
     let mut ready: VecDeque<Timed> = VecDeque::new();
+    let (mut gone, mut before) = (0, Vec::new());
     Box::new(std::iter::from_fn(move || {
         let hits = |one_in: u64, random: &mut Random| one_in > 0 && random.one_in(one_in);
         loop {
@@ -34,8 +47,24 @@ pub fn damaged(feed: Feed, damage: Damage, seed: u64) -> Feed {
             }
             let Timed { at, event } = feed.next()?;
             let Event::Rtp(track, mut packet) = event else { return Some(Timed { at, event }) };
-            if hits(damage.lost, &mut random) {
+            if hits(damage.gone, &mut random) {
+                gone = 1 + random.below(100);
+            }
+            if gone > 0 || hits(damage.lost, &mut random) {
+                gone = gone.saturating_sub(1);
                 continue;
+            }
+            if damage.spliced > 0 {
+                let whole = packet.clone();
+                if hits(damage.spliced, &mut random) {
+                    let at = random.below(1 + packet.len().min(before.len()) as u64) as usize;
+                    packet.truncate(at);
+                    packet.extend_from_slice(&before[at..]);
+                }
+                before = whole;
+            }
+            if hits(damage.cut, &mut random) {
+                packet.truncate(random.below(1 + packet.len() as u64) as usize);
             }
             if damage.flipped > 0 {
                 flip(&mut packet, damage, &mut random);
