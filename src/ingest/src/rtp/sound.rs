@@ -4,7 +4,9 @@ use super::aac::{AacUnit, Config, Generic, Latm, Mux};
 use super::text::number;
 use crate::format::PayloadType;
 use bytes::Bytes;
+use perch_base::time::MonoTime;
 use perch_domain::ingest::{SoundCodec, SoundFormat};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Some sound of a packet.
@@ -16,6 +18,39 @@ pub(crate) struct Frame {
     pub later_ticks: u32,
     /// How long it lasts.
     pub lasts: Duration,
+}
+
+/// Samples a second of sound whose rate the description says: at one sample a second a packet is minutes, and a resampler makes millions
+/// of samples of it; at a billion its filter is as long.
+const RATES_HZ: RangeInclusive<u32> = 4_000..=192_000;
+/// How much faster than time sound may come, as some clocks run at another rate than is said, and how much at once.
+const MOST_PACE: u32 = 4;
+const MOST_AT_ONCE: Duration = Duration::from_secs(20);
+/// What a frame counts at least.
+const LEAST_COUNTED: Duration = Duration::from_millis(1);
+
+/// Whether sound comes as fast as it can be meant: who decodes all that a camera may send is busy with nothing else.
+#[derive(Debug)]
+pub(crate) struct SoundPace {
+    left: Duration,
+    earned_at: MonoTime,
+}
+
+impl SoundPace {
+    /// Of a track of which nothing came yet.
+    pub fn new() -> Self {
+        Self { left: MOST_AT_ONCE, earned_at: MonoTime::default() }
+    }
+
+    /// Whether sound that lasts as long may come now; counts it.
+    pub fn allows(&mut self, at: MonoTime, lasts: Duration) -> bool {
+        let earned = at.since(self.earned_at).saturating_mul(MOST_PACE);
+        self.left = self.left.saturating_add(earned).min(MOST_AT_ONCE);
+        self.earned_at = self.earned_at.max(at);
+        let rest = self.left.checked_sub(lasts.max(LEAST_COUNTED));
+        self.left = rest.unwrap_or(self.left);
+        rest.is_some()
+    }
 }
 
 /// How packets of a codec are taken apart.
@@ -68,6 +103,7 @@ fn read(payload: &PayloadType) -> (SoundFormat, SoundKind) {
     let other = || (format(SoundCodec::Other(tame(&payload.encoding)), rate_hz, channels), SoundKind::Other);
     match payload.encoding.as_str() {
         "OPUS" => (format(SoundCodec::Opus, 48_000, channels.min(2)), SoundKind::Opus),
+        "PCMU" | "PCMA" | "L16" | "L8" | "L24" if !RATES_HZ.contains(&rate_hz) => other(),
         "PCMU" => (format(SoundCodec::Pcmu, rate_hz, channels), constant(8, channels)),
         "PCMA" => (format(SoundCodec::Pcma, rate_hz, channels), constant(8, channels)),
         // 64 kbit/s, whatever clock is said.
@@ -114,7 +150,8 @@ fn read(payload: &PayloadType) -> (SoundFormat, SoundKind) {
                 Some(digits) => (Some(digits), true),
                 None => (name.strip_prefix("G726-").or((name == "G726").then_some("32")), false),
             };
-            match digits.and_then(number).filter(|kbit| matches!(kbit, 16 | 24 | 32 | 40)) {
+            let kbit = digits.and_then(number).filter(|kbit| matches!(kbit, 16 | 24 | 32 | 40));
+            match kbit.filter(|_| RATES_HZ.contains(&rate_hz)) {
                 Some(kbit) => (
                     format(SoundCodec::G726 { bits: (kbit / 8) as u8, high_first }, rate_hz, 1),
                     SoundKind::Constant { bits_per_s: u64::from(kbit) / 8 * u64::from(rate_hz), group: 1 },

@@ -16,7 +16,7 @@ fn one(of: &PayloadType, bytes: &[u8]) -> Option<(Vec<u8>, u128)> {
 
 #[test]
 fn formats_and_how_long_they_last() {
-    let table: [(&str, u32, u16, SoundCodec, u32, usize, u128); 12] = [
+    let table: [(&str, u32, u16, SoundCodec, u32, usize, u128); 15] = [
         ("PCMU", 8_000, 1, SoundCodec::Pcmu, 8_000, 160, 20_000),
         ("PCMA", 16_000, 1, SoundCodec::Pcma, 16_000, 320, 20_000),
         ("G722", 8_000, 1, SoundCodec::G722, 16_000, 160, 20_000),
@@ -29,6 +29,9 @@ fn formats_and_how_long_they_last() {
         ("L24", 48_000, 2, SoundCodec::L16, 48_000, 2880, 10_000),
         ("G723", 8_000, 1, SoundCodec::Other("G723".into()), 8_000, 24, 0),
         ("G726-48", 8_000, 1, SoundCodec::Other("G726-48".into()), 8_000, 24, 0),
+        ("L16", 1, 1, SoundCodec::Other("L16".into()), 1, 24, 0),
+        ("PCMA", 200_000, 1, SoundCodec::Other("PCMA".into()), 200_000, 24, 0),
+        ("G726-32", 2_000_000_000, 1, SoundCodec::Other("G726-32".into()), 2_000_000_000, 24, 0),
     ];
     for (encoding, clock_hz, channels, codec, rate_hz, bytes, lasts) in table {
         let of = payload(encoding, clock_hz, channels, &[]);
@@ -75,6 +78,22 @@ fn aac_says_its_configuration_or_has_a_usual_one() {
         out.iter().map(|f| (f.later_ticks, f.lasts.as_millis())).collect::<Vec<_>>(),
         [(0, 64), (1024, 64), (2048, 64)]
     );
+}
+
+#[test]
+fn sound_comes_no_faster_than_it_can_be_meant() {
+    let (mut pace, packet) = (SoundPace::new(), Duration::from_millis(20));
+    let taken = |pace: &mut SoundPace, at_ms: i64, count: usize| {
+        (0..count).filter(|_| pace.allows(MonoTime(at_ms * 1000), packet)).count()
+    };
+    assert_eq!(taken(&mut pace, 0, 5000), 1000, "what a camera has kept comes at once");
+    assert_eq!(taken(&mut pace, 1000, 5000), 200, "four times as fast as time");
+    // An hour at its own pace, or at twice of it.
+    assert!((0..180_000).all(|n| pace.allows(MonoTime(2_000_000 + n * 20_000), packet * 2)));
+    // The smallest packets count too, and one of an hour is not taken.
+    let mut pace = SoundPace::new();
+    assert!(!pace.allows(MonoTime(0), Duration::from_secs(3600)));
+    assert_eq!((0..50_000).filter(|_| pace.allows(MonoTime(0), Duration::ZERO)).count(), 20_000);
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use super::order::Order;
 use super::packet::Packet;
 use super::reorder::{Arrived, Reorder};
 use super::rtcp::Reception;
-use super::sound::{Frame, SoundPackets};
+use super::sound::{Frame, SoundPace, SoundPackets};
 use super::text;
 use super::timeline::Timeline;
 use super::units::{Trouble, Units};
@@ -29,7 +29,7 @@ const FRUITLESS: &str = "it sends packets in which no picture can be found: choo
 enum Media {
     Nals(Box<Nals>),
     Jpeg { packets: JpegPackets, shape: Option<Shape>, broken: bool, said: bool },
-    Sound { packets: SoundPackets, frames: Vec<Frame>, broken: bool },
+    Sound { packets: SoundPackets, pace: SoundPace, frames: Vec<Frame>, broken: bool },
     Nothing,
 }
 
@@ -121,7 +121,8 @@ impl Track {
         let Some(payload) = sound_payload(line).or(line.payload_types.first()) else {
             return Self::ignored(line, ordered);
         };
-        let media = Media::Sound { packets: SoundPackets::new(payload), frames: Vec::new(), broken: false };
+        let packets = SoundPackets::new(payload);
+        let media = Media::Sound { packets, pace: SoundPace::new(), frames: Vec::new(), broken: false };
         Self::new(line, Some(payload), ordered, media)
     }
 
@@ -233,8 +234,8 @@ impl Track {
                         out.push(Intake::Notice(sentence(Trouble::Size(width, height))));
                     }
                 }
-                Media::Sound { packets, frames, broken } => {
-                    take_sound(arrived, packets, frames, broken, &mut self.times, out);
+                Media::Sound { packets, pace, frames, broken } => {
+                    take_sound(arrived, (packets, pace), frames, broken, &mut self.times, out);
                 }
                 Media::Nothing => {}
             }
@@ -348,7 +349,7 @@ fn take_jpeg(
 
 fn take_sound(
     arrived: Arrived,
-    packets: &mut SoundPackets,
+    (packets, pace): (&mut SoundPackets, &mut SoundPace),
     frames: &mut Vec<Frame>,
     broken: &mut bool,
     times: &mut Timeline,
@@ -364,6 +365,10 @@ fn take_sound(
     }
     *broken |= !packets.push(&packet.payload, packet.marker, frames);
     for frame in frames.drain(..) {
+        if !pace.allows(at, frame.lasts) {
+            *broken = true;
+            continue;
+        }
         let moment = times.stamp(packet.stamp.wrapping_add(frame.later_ticks), at);
         out.push(Intake::Sound(Sound {
             // A copy: a slice of what was read would keep all of it in memory.
