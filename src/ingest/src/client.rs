@@ -8,7 +8,7 @@ mod paced;
 mod tls;
 mod tunnel;
 
-use crate::session::{Manner, Output, Session, Settings};
+use crate::session::{Manner, Output, Session, Settings, unavailable};
 use crate::wire::url::CameraUrl;
 use datagrams::Datagrams;
 use link::Link;
@@ -30,6 +30,8 @@ use std::time::Duration;
 const MOST_MANNERS: usize = 64;
 /// How long a camera may take to take what is sent to it.
 const SENT_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes that may come before pictures are asked for and begin: answers are small, and pictures that come too soon are seconds of them.
+const MOST_BEFORE: usize = 64 << 20;
 
 /// Sessions with network cameras. Clones share what is learned of them.
 #[derive(Clone)]
@@ -100,6 +102,7 @@ impl Ingest {
             session: Session::new(self.clock.mono(), settings),
             datagrams: Datagrams::new(link.local(), link.peer()),
             link: None,
+            before: 0,
             is_paced: false,
         };
         shell.greet(&mut link);
@@ -135,6 +138,8 @@ struct Shell<'a> {
     session: Session,
     /// The connection; none after it was closed.
     link: Option<Link>,
+    /// Bytes that came before pictures began.
+    before: usize,
     is_paced: bool,
     datagrams: Datagrams,
 }
@@ -206,12 +211,26 @@ impl Shell<'_> {
 
     fn has_read(&mut self, read: io::Result<usize>) {
         match read {
-            Ok(1..) => {
+            Ok(count @ 1..) => {
                 self.session.read(self.clock.mono());
                 self.pace();
+                self.count(count);
             }
             Ok(0) => self.closed("it ended"),
             Err(e) => self.closed(&e.to_string()),
+        }
+    }
+
+    /// Leaves a camera that sends without end before pictures come: reading that takes the whole time of a core.
+    fn count(&mut self, bytes: usize) {
+        if self.is_paced {
+            return;
+        }
+        self.before = self.before.saturating_add(bytes);
+        if self.before > MOST_BEFORE {
+            let what = "it sends without end what nobody asked for, and no picture comes: check the port in its URL";
+            self.link = None;
+            self.session.fail(self.clock.mono(), unavailable(what));
         }
     }
 

@@ -77,3 +77,17 @@ async fn what_is_no_camera_is_said_in_time() {
     let (result, _) = watch(&ingest(), &request(&format!("rtsp://{address}/"), "auto"), LIMIT, |_| false).await;
     result.expect_err("it hangs up");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_sends_without_end_is_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            while stream.write_all(&b"RTSP/1.0 100 Continue\r\nCSeq: 99\r\n\r\n".repeat(1000)).is_ok() {}
+        }
+    });
+    let (result, _) = watch(&ingest(), &request(&format!("rtsp://{address}/"), "auto"), LIMIT, |_| false).await;
+    let e = result.expect_err("it is no camera");
+    assert!(e.message().contains("without end"), "{e}");
+}
