@@ -312,7 +312,8 @@ fn ended_by_camera(flow: &Flow) -> Result<CaptureEnd> {
 
 /// Why no picture came: what was `said` last in its session says more than its silence.
 fn never_started(flow: &Flow, said: Option<String>) -> Error {
-    let message = match flow.last_sign() {
+    // Of one that sent something only at first, what was said counts.
+    let message = match flow.last_sign().filter(|sign| flow.now().since(*sign) < FIRST_FRAME_WITHIN) {
         Some(_) => {
             let minutes = KEYFRAME_WITHIN.as_secs() / 60;
             format!("sent no keyframe within {minutes} minutes: set a shorter keyframe interval in the camera")

@@ -140,3 +140,14 @@ async fn lost_pictures_are_said_and_end_neither_stream_nor_recording() {
     assert!(first.contains("% of the pictures are lost"), "{first}");
     drop(b);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_no_picture_ever_came_is_what_was_said_last() {
+    let clock = Arc::new(ManualClock::default());
+    let mut steps = begins(&[(0.5, Intake::Awaits), (0.5, Intake::Notice("it sends no parameter sets".into()))]);
+    steps.push((100.0, Intake::Awaits));
+    let b = scripted(&clock, steps, Ok(()));
+    turn(&clock, &b, 90).await;
+    // Minutes were not waited for a keyframe.
+    assert_eq!(b.end().await.expect_err("no picture").message(), "it sends no parameter sets");
+}

@@ -69,7 +69,9 @@ pub(super) async fn keep(
 fn sentence(what: &str) -> String {
     match what.strip_prefix("it ") {
         Some(what) => format!("the camera's second stream {what}"),
-        None if what.starts_with("its ") || what.starts_with("the ") => format!("the camera's second stream: {what}"),
+        None if ["its ", "the ", "no "].iter().any(|word| what.starts_with(word)) => {
+            format!("the camera's second stream: {what}")
+        }
         None => format!("the camera's second stream {what}"),
     }
 }
@@ -110,6 +112,7 @@ mod tests {
             ),
             ("its name is not known in this network", ": its name is not known in this network"),
             ("brought no picture", " brought no picture"),
+            ("no picture comes: it answers nothing", ": no picture comes: it answers nothing"),
         ] {
             assert_eq!(sentence(what), format!("the camera's second stream{end}"));
         }
