@@ -53,6 +53,10 @@ pub struct Sps {
     pub constraints: u8,
     /// `level_idc`.
     pub level: u8,
+    /// Width and height before cropping: what a decoder makes room for.
+    pub coded: (u32, u32),
+    /// How many pictures a decoder keeps for others to refer to.
+    pub references: u8,
     /// Pixels of a row after cropping.
     pub width: u16,
     /// Rows after cropping, of both fields.
@@ -111,7 +115,7 @@ impl Sps {
             2 => Order::AsDecoded,
             _ => return None,
         };
-        r.ue()?;
+        let references = r.ue()?.min(16) as u8;
         r.bit()?;
         let width_mbs = r.ue().filter(|n| *n < 4096)? + 1;
         let height_units = r.ue().filter(|n| *n < 4096)? + 1;
@@ -134,8 +138,9 @@ impl Sps {
             crop_x = (left + right) * unit_x;
             crop_y = (top + bottom) * unit_y;
         }
-        let width = (width_mbs * 16).checked_sub(crop_x).filter(|n| *n > 0)?;
-        let height = (height_units * if frames_only { 16 } else { 32 }).checked_sub(crop_y).filter(|n| *n > 0)?;
+        let coded = (width_mbs * 16, height_units * if frames_only { 16 } else { 32 });
+        let width = coded.0.checked_sub(crop_x).filter(|n| *n > 0)?;
+        let height = coded.1.checked_sub(crop_y).filter(|n| *n > 0)?;
         // Cameras write this part wrong or cut it off; the picture does not depend on it.
         let vui = if r.bit() == Some(true) { Vui::read(&mut r) } else { Vui::default() };
         let never_reorders = profile == 66
@@ -146,6 +151,8 @@ impl Sps {
             profile,
             constraints,
             level,
+            coded,
+            references,
             width: width.try_into().ok()?,
             height: height.try_into().ok()?,
             high,

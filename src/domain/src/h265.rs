@@ -73,6 +73,10 @@ pub struct Sps {
     pub chroma: u8,
     /// Bits of luma and of chroma.
     pub bit_depths: (u8, u8),
+    /// Width and height before cropping: what a decoder makes room for.
+    pub coded: (u32, u32),
+    /// How many pictures a decoder keeps beside the one it is at.
+    pub references: u8,
     /// Pixels of a row after cropping.
     pub width: u16,
     /// Rows after cropping.
@@ -114,9 +118,9 @@ impl Sps {
         }
         let bit_depths = (r.ue().filter(|n| *n <= 8)? as u8 + 8, r.ue().filter(|n| *n <= 8)? as u8 + 8);
         let order_bits = r.ue().filter(|n| *n <= 12)? + 4;
-        let mut reorder = 0;
+        let (mut reorder, mut references) = (0, 0);
         for _ in if r.bit()? { 0 } else { layers }..=layers {
-            r.ue()?;
+            references = r.ue()?.min(16) as u8;
             reorder = r.ue().filter(|n| *n <= 16)? as u8;
             r.ue()?;
         }
@@ -130,6 +134,8 @@ impl Sps {
             temporal_nested,
             chroma: chroma as u8,
             bit_depths,
+            coded: (full_width, full_height),
+            references,
             width: width.try_into().ok()?,
             height: height.try_into().ok()?,
             pixel: (1, 1),

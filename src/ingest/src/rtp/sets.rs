@@ -108,7 +108,7 @@ impl Sets {
                 }
                 h265::SPS => {
                     let sps = h265::Sps::parse(&nal).ok_or(Refused::Damaged)?;
-                    check_size(sps.width, sps.height)?;
+                    check_coded(sps.coded)?;
                     put(&mut self.sps, to, sps.id, nal, Sequence::H265(sps));
                 }
                 _ => {
@@ -119,7 +119,7 @@ impl Sets {
             }
         } else if h264::kind(&nal) == h264::SPS {
             let sps = h264::Sps::parse(&nal).ok_or(Refused::Damaged)?;
-            check_size(sps.width, sps.height)?;
+            check_coded(sps.coded)?;
             put(&mut self.sps, to, sps.id, nal, Sequence::H264(sps));
         } else {
             let ids = h264::pps_ids(&nal).filter(|_| h264::is_whole_pps(&nal));
@@ -153,6 +153,12 @@ impl Sets {
     }
 }
 
+/// Whether pictures that are coded with this size are taken, however little of them is shown: a decoder makes room for all.
+fn check_coded((width, height): (u32, u32)) -> Result<(), Refused> {
+    let side = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
+    check_size(side(width), side(height))
+}
+
 /// Whether pictures of this size are taken.
 pub(crate) fn check_size(width: u16, height: u16) -> Result<(), Refused> {
     let pixels = u64::from(width) * u64::from(height);
@@ -174,4 +180,19 @@ fn put<T>(sets: &mut BTreeMap<u8, Set<T>>, (bytes, sent): (&mut usize, u64), id:
 fn leave_out<T>(sets: &mut BTreeMap<u8, Set<T>>, now: u64) -> Option<usize> {
     let (id, _) = sets.iter().map(|(id, set)| (*id, set.sent)).filter(|(_, sent)| *sent < now).min_by_key(|s| s.1)?;
     sets.remove(&id).map(|set| set.nal.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_taken_by_the_size_that_is_coded() {
+        let mut sets = Sets::new(PictureCodec::H264);
+        // Of 16000x16000 pixels 640x352 are shown.
+        let cropped = [0x67, 0x42, 0xc0, 0x3e, 0xd8, 0x44, 0, 0xfa, 0, 0x1f, 0x47, 0x80, 7, 0x80, 0x60, 1, 0xe9, 0x14];
+        assert_eq!(sets.keep(cropped.to_vec()), Err(Refused::Size(16_000, 16_000)));
+        // Of 640x368, 640x360.
+        assert_eq!(sets.keep(vec![0x67, 0x42, 0xc0, 0x3e, 0xd9, 0x40, 0xa0, 0x2f, 0xf9, 0x50]), Ok(()));
+    }
 }

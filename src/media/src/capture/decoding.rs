@@ -283,7 +283,8 @@ fn spare(pad: &gst::Pad, codec: VideoCodec, failed: mpsc::UnboundedSender<Error>
         let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
         let sane = side("width").zip(side("height")).is_some_and(|(w, h)| h264::may_be_decoded(w, h));
         let data = info.buffer().and_then(|b| b.map_readable().ok());
-        if sane && data.is_some_and(|data| h264::has_one_size(codec, &data)) {
+        let is_bounded = |data: &[u8]| h264::has_one_size(codec, data) && h264::is_bounded(codec, data);
+        if sane && data.is_some_and(|data| is_bounded(&data)) {
             return gst::PadProbeReturn::Ok;
         }
         let why = "pictures that are too large, or of two sizes, are not decoded: set the camera to another size";
