@@ -40,7 +40,7 @@ impl IngestSink for Sink {
                 return false;
             }
             Intake::Notice(what) if seen.notices.len() < 8 => seen.notices.push(what),
-            Intake::Notice(_) | Intake::Sound(_) | Intake::Awaits => {}
+            Intake::Notice(_) | Intake::SoundFormat(_) | Intake::Sound(_) | Intake::Awaits => {}
         }
         true
     }

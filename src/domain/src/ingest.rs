@@ -167,6 +167,8 @@ pub enum Intake {
     Picture(Picture),
     /// A picture came that is not handed in, as decoding could begin with none so far.
     Awaits,
+    /// The sound that follows is not as was offered: its packets say what it is.
+    SoundFormat(SoundFormat),
     /// Some sound.
     Sound(Sound),
     /// Something people should know although it goes on; a sentence without a full stop.

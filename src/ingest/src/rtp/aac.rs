@@ -344,6 +344,11 @@ impl Latm {
         Self { mux, in_band, open: Vec::new() }
     }
 
+    /// What holds now, of the SDP or of the packets.
+    pub fn mux(&self) -> Option<&Mux> {
+        self.mux.as_ref()
+    }
+
     /// Packets are missing.
     pub fn lost(&mut self) {
         self.open.clear();

@@ -41,6 +41,9 @@ fn configurations() {
     config.extend([1, b'x']);
     assert_eq!(Config::parse(&config), Some(Config { channels: 3, ..plain }));
     assert_eq!(Config::parse(&config[..9]), None, "cut short");
+    let program = [0x11, 0x80, 0x04, 0xc4, 0x01, 0x00, 0x20, 0x00, 0x00];
+    let said = Config { rate_hz: 48_000, channels: 3, unit_samples: 1024 };
+    assert_eq!(Config::parse(&program), Some(said), "as ffmpeg writes one");
     let made = Config::low_complexity(44_100, 2).expect("a rate of the table");
     assert_eq!(Config::parse(&made), Some(Config { rate_hz: 44_100, channels: 2, unit_samples: 1024 }));
     assert_eq!(Config::low_complexity(44_000, 2), None);

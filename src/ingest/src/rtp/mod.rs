@@ -20,6 +20,8 @@ mod track;
 mod units;
 
 #[cfg(test)]
+mod clock_tests;
+#[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod properties;

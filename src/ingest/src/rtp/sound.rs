@@ -84,6 +84,8 @@ pub(crate) struct SoundPackets {
     format: SoundFormat,
     clock_hz: u32,
     units: Vec<AacUnit>,
+    /// The format was another one until now.
+    has_changed: bool,
 }
 
 /// Letters and digits of a name from outside, at most 32.
@@ -171,12 +173,17 @@ impl SoundPackets {
     /// Of a payload type.
     pub fn new(payload: &PayloadType) -> Self {
         let (format, kind) = read(payload);
-        Self { kind, format, clock_hz: payload.clock_hz, units: Vec::new() }
+        Self { kind, format, clock_hz: payload.clock_hz, units: Vec::new(), has_changed: false }
     }
 
     /// What the sound is.
     pub fn format(&self) -> &SoundFormat {
         &self.format
+    }
+
+    /// What the sound is from the last packet on, where that is news.
+    pub fn take_change(&mut self) -> Option<&SoundFormat> {
+        std::mem::take(&mut self.has_changed).then_some(&self.format)
     }
 
     /// Packets are missing.
@@ -228,6 +235,14 @@ impl SoundPackets {
             }
             SoundKind::Latm { packets, config } => {
                 let done = packets.push(payload, marker, &mut self.units).is_some();
+                if let Some(mux) = packets.mux()
+                    && !matches!(&self.format.codec, SoundCodec::Aac { config } if *config == mux.config)
+                {
+                    *config = mux.read;
+                    let codec = SoundCodec::Aac { config: mux.config.clone() };
+                    self.format = SoundFormat { codec, rate_hz: config.rate_hz, channels: config.channels };
+                    self.has_changed = true;
+                }
                 hand_on(&mut self.units, *config, self.clock_hz, out);
                 done
             }

@@ -96,6 +96,26 @@ fn sound_comes_no_faster_than_it_can_be_meant() {
     assert_eq!((0..50_000).filter(|_| pace.allows(MonoTime(0), Duration::ZERO)).count(), 20_000);
 }
 
+const LATM_16_KHZ_MONO: [u8; 9] = [0x20, 0x00, 0x14, 0x08, 0x1f, 0xe0, 0x15, 0x52, 0xa8];
+
+/// What packets say of themselves counts, not what was guessed of them.
+#[test]
+fn latm_is_what_its_packets_say() {
+    // useSameStreamMux 0, a StreamMuxConfig of 16 kHz and one channel, and a payload of two bytes.
+    let element = Bytes::from_static(&LATM_16_KHZ_MONO);
+    let mut packets = SoundPackets::new(&payload("MP4A-LATM", 16_000, 2, &[]));
+    assert_eq!((packets.format().channels, packets.take_change()), (2, None), "guessed");
+    let mut out = Vec::new();
+    assert!(packets.push(&element, true, &mut out));
+    assert_eq!(out.iter().map(|frame| &frame.data[..]).collect::<Vec<_>>(), [[0xaa, 0x55]]);
+    let said = packets.take_change().expect("news").clone();
+    let SoundCodec::Aac { config } = &said.codec else { panic!("{said:?}") };
+    assert_eq!((&config[..2], said.rate_hz, said.channels), (&[0x14, 0x08][..], 16_000, 1));
+    assert!(packets.push(&element, true, &mut out));
+    assert_eq!(packets.take_change(), None, "said once");
+    assert_eq!(packets.format(), &said);
+}
+
 proptest! {
     #[test]
     fn never_panics(

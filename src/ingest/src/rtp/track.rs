@@ -364,6 +364,7 @@ fn take_sound(
         *broken = true;
     }
     *broken |= !packets.push(&packet.payload, packet.marker, frames);
+    out.extend(packets.take_change().cloned().map(Intake::SoundFormat));
     for frame in frames.drain(..) {
         if !pace.allows(at, frame.lasts) {
             *broken = true;

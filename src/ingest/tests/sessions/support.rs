@@ -39,7 +39,7 @@ impl Seen {
                 self.in_order &= self.offer.is_some();
             }
             Intake::Notice(text) => self.notices.push(text),
-            Intake::Awaits => {}
+            Intake::Awaits | Intake::SoundFormat(_) => {}
         }
     }
 }

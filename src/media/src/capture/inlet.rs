@@ -184,6 +184,10 @@ impl IngestSink for Inlet {
                 self.awaits();
                 self.flow.is_live()
             }
+            Intake::SoundFormat(format) => {
+                self.sound.change(format);
+                self.flow.is_live()
+            }
             Intake::Sound(sound) => {
                 self.sound.take(&self.flow, sound);
                 self.flow.is_live()

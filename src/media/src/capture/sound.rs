@@ -55,6 +55,25 @@ impl SoundWay {
         lock(&self.state).none.clone()
     }
 
+    /// What comes is like this, not as was offered: a decoder that runs is told before it gets any.
+    pub fn change(&self, format: SoundFormat) {
+        let mut state = lock(&self.state);
+        if let Some(entry) = &state.entry {
+            set_format(entry, &format);
+        }
+        state.format = Some(format);
+    }
+
+    /// A decoder for `format` takes what comes.
+    fn enter(&self, entry: gst_app::AppSrc, format: &SoundFormat) {
+        let mut state = lock(&self.state);
+        // It may have changed while the decoder was built.
+        if let Some(now) = state.format.as_ref().filter(|now| *now != format) {
+            set_format(&entry, now);
+        }
+        state.entry = Some(entry);
+    }
+
     /// How its sound comes.
     pub fn format(&self) -> Option<SoundFormat> {
         lock(&self.state).format.clone()
@@ -83,6 +102,14 @@ impl SoundWay {
             // Old sound is dropped in the appsrc; it is refused only while the decoder ends.
             let _ = entry.push_buffer(buffer_of(sound));
         }
+    }
+}
+
+fn set_format(entry: &gst_app::AppSrc, format: &SoundFormat) {
+    match caps_of(format) {
+        Ok(caps) => entry.set_caps(Some(&caps)),
+        // The decoder says what it makes of it as it was.
+        Err(e) => tracing::debug!("the camera's sound changed to what cannot be decoded: {e}"),
     }
 }
 
@@ -228,13 +255,14 @@ async fn run_once(
     format: &SoundFormat,
 ) -> Error {
     valves.clear(Part::Sound);
+    let format = way.format().unwrap_or_else(|| format.clone());
     let starting = start(settings.clone(), flow.clone(), valves.clone(), format.clone());
     let (running, mut failed, entry) = match within(&settings.clock, START_WITHIN, starting).await {
         Some(Ok(started)) => started,
         Some(Err(e)) => return e,
         None => return Error::new(ErrorKind::Unavailable, "the sound's decoder did not start: does it hang?"),
     };
-    lock(&way.state).entry = Some(entry);
+    way.enter(entry, &format);
     let _entered = Entered(way);
     let why = failed.recv().await.unwrap_or_else(|| Error::internal("the sound's pipeline is gone"));
     drop(running);
@@ -291,6 +319,34 @@ mod tests {
         // Eight codes of three bits: 0 to 7.
         assert_eq!(high_first(&[0b1000_1000, 0b1100_0110, 0b1111_1010], 3), [0b0000_0101, 0b0011_1001, 0b0111_0111]);
         assert!(high_first(&[], 4).is_empty() && high_first(&[1], 0).len() == 1 && high_first(&[1], 99).len() == 1);
+    }
+
+    #[test]
+    fn a_decoder_is_told_that_the_sound_is_another() {
+        crate::init().expect("starts");
+        let aac = |config: &'static [u8], rate_hz, channels| {
+            let codec = SoundCodec::Aac { config: bytes::Bytes::from_static(config) };
+            SoundFormat { codec, rate_hz, channels }
+        };
+        let (offered, real) = (aac(&[0x12, 0x10], 44_100, 2), aac(&[0x14, 0x08], 16_000, 1));
+        let says = |entry: &gst_app::AppSrc| entry.caps().map(|caps| caps.to_string()).unwrap_or_default();
+        let way = SoundWay::default();
+        way.offer(&Offer {
+            pictures: perch_domain::ingest::PictureCodec::H264,
+            sound: Some(offered.clone()),
+            no_sound: None,
+        });
+        let entry = gst_app::AppSrc::builder().build();
+        set_format(&entry, &offered);
+        way.enter(entry.clone(), &offered);
+        assert!(says(&entry).contains("codec_data=(buffer)1210"), "{}", says(&entry));
+        way.change(real.clone());
+        assert!(says(&entry).contains("codec_data=(buffer)1408"), "{}", says(&entry));
+        // One that was built meanwhile.
+        let late = gst_app::AppSrc::builder().build();
+        way.enter(late.clone(), &offered);
+        assert!(says(&late).contains("rate=(int)16000"), "{}", says(&late));
+        assert_eq!(way.format(), Some(real));
     }
 
     #[test]

@@ -133,6 +133,23 @@ pub const CASES: &[Case] = &[
         let fmtp = format!("profile-level-id=15;object=2;cpresent=0;config={}", pack::latm_config(&track.config));
         packed("MP4A-LATM/16000/1", &fmtp, track, pack::latm)
     }),
+    case(
+        "latminband",
+        heard("aac", 16_000, 1),
+        "AAC as LATM, its configuration in the packets, and another in the SDP",
+        || {
+            packed(
+                "MP4A-LATM/16000/2",
+                "profile-level-id=15;object=2;cpresent=1",
+                media::aac(16_000, 1)?,
+                pack::latm_in_band,
+            )
+        },
+    ),
+    case("aacpce", heard("aac", 48_000, 3), "AAC whose channels are said by a program config element", || {
+        let track = media::aac_program()?;
+        packed("mpeg4-generic/48000", &hbr(&track), track, pack::aac_hbr)
+    }),
     case("aacnoconfig", Right::NORMAL.with_sentence("sound"), "AAC without its configuration", || {
         let track = media::aac(16_000, 1)?;
         packed(

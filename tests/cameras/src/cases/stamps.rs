@@ -58,6 +58,16 @@ pub const CASES: &[Case] = &[
             (n % 750) as i64 * 3600 + away * 90_000
         })
     }),
+    case(
+        "clockback",
+        Right::h264(25.0, (160, 96)),
+        "the clock is set back by half a second after ten; no word of B-frames, and none",
+        || {
+            Ok(Model::changed(media::draw::tiny(), 25.0, |source| {
+                source.changed(|shot, n| shot.stamp = 900_000 + n as u32 * 3600 - if n >= 250 { 45_000 } else { 0 })
+            }))
+        },
+    ),
     case("reset10", Right::NORMAL, "stamps begin at 0 again every 10 s", || stamped(25.0, |n| (n % 250) as i64 * 3600)),
     case("reset3", Right::NORMAL, "stamps begin at 0 again every three seconds", || {
         stamped(25.0, |n| (n % 75) as i64 * 3600)

@@ -62,6 +62,14 @@ pub fn aac(rate: u32, channels: u16) -> Result<Track, Absent> {
     adts(&format!("tone{channels}.aac"), &format!("{} -c:a aac -b:a 48k -f adts", tone(rate, channels)))
 }
 
+/// AAC-LC of 48 kHz with a channel for low tones beside two others: only a program config element says so (ISO 14496-3 4.4.1.1).
+pub fn aac_program() -> Result<Track, Absent> {
+    let tone = "-f lavfi -i sine=f=440:r=48000:d=2 -af pan=2.1|c0=c0|c1=c0|c2=c0";
+    let track = adts("tone21.aac", &format!("{tone} -c:a aac -b:a 96k -f adts"))?;
+    // As ffmpeg's encoder writes it: a pair in front and one for low tones.
+    Ok(Track { config: vec![0x11, 0x80, 0x04, 0xc4, 0x01, 0x00, 0x20, 0x00, 0x00], ..track })
+}
+
 /// AAC-LC access units of at most 63 bytes, as AAC-lbr asks: hardly a sound.
 pub fn aac_short() -> Result<Track, Absent> {
     adts("quiet.aac", "-f lavfi -i anullsrc=r=8000:cl=mono:d=2 -c:a aac -b:a 8k -f adts")

@@ -1,6 +1,7 @@
 //! Sound in packets: as it is (RFC 3551, RFC 7587), AAC (RFC 3640) and LATM (RFC 6416).
 
 use super::{FITS, Stream};
+use crate::bits::Bits;
 use crate::feed::Shot;
 
 /// One frame a packet, as it is; the marker begins the talk.
@@ -54,16 +55,38 @@ pub fn latm(stream: &mut Stream, shot: &Shot, _: u64) -> Vec<Vec<u8>> {
     vec![stream.packet(&payload, shot.stamp, true)]
 }
 
+/// The same with its configuration in each packet (`cpresent=1`): AAC-LC of 16 kHz, one channel.
+pub fn latm_in_band(stream: &mut Stream, shot: &Shot, _: u64) -> Vec<Vec<u8>> {
+    let frame = &shot.unit[0];
+    let mut bits = Bits::default();
+    // useSameStreamMux 0.
+    bits.put(1, 0);
+    mux(&mut bits, &[0x14, 0x08]);
+    for _ in 0..frame.len() / 255 {
+        bits.put(8, 255);
+    }
+    bits.put(8, frame.len() as u64 % 255);
+    for byte in frame {
+        bits.put(8, u64::from(*byte));
+    }
+    bits.align();
+    vec![stream.packet(&bits.bytes(), shot.stamp, true)]
+}
+
 /// StreamMuxConfig (ISO 14496-3 1.7.3) of one AAC-LC programme, for `config=`.
 pub fn latm_config(config: &[u8]) -> String {
-    use crate::bits::Bits;
     let mut bits = Bits::default();
+    mux(&mut bits, config);
+    bits.align();
+    bits.bytes().iter().map(|b| format!("{b:02X}")).collect()
+}
+
+fn mux(bits: &mut Bits, config: &[u8]) {
     // audioMuxVersion 0, allStreamsSameTimeFraming 1, one frame, one programme, one layer.
     bits.put(1, 0).put(1, 1).put(6, 0).put(4, 0).put(3, 0);
     for byte in config {
         bits.put(8, u64::from(*byte));
     }
     // frameLengthType 0, buffer fullness 0xff, no other data, no CRC.
-    bits.put(3, 0).put(8, 0xff).put(1, 0).put(1, 0).align();
-    bits.bytes().iter().map(|b| format!("{b:02X}")).collect()
+    bits.put(3, 0).put(8, 0xff).put(1, 0).put(1, 0);
 }
