@@ -400,7 +400,7 @@ pub fn test_means() -> Means {
     let clock = Arc::new(perch_base::clock::SystemClock);
     Means {
         library: Arc::new(library),
-        ingest: Arc::new(perch_ingest::Ingest::new(clock, Arc::new(crate::known_certificates::Forgets))),
+        ingest: Arc::new(perch_ingest::Ingest::new(clock, Arc::new(crate::known_certificates::Onlooker::default()))),
         machine: perch_media::devices::Machine::default(),
     }
 }

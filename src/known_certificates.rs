@@ -7,11 +7,13 @@ use perch_base::{Error, Result};
 use perch_domain::ingest::KnownCertificates;
 use perch_domain::network_camera::parse_sha256;
 use perch_store::Meta;
+use perch_store::layout::has_database;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// Where they are kept, as JSON: 64 hex digits by `host:port`.
-const KEY: &str = "camera_certificates";
+pub(crate) const KEY: &str = "camera_certificates";
 
 /// What cameras showed first.
 pub struct FirstCertificates {
@@ -24,12 +26,46 @@ pub struct FirstCertificates {
 impl FirstCertificates {
     /// Those that are kept. What cannot be read counts as none, and is logged. Blocks.
     pub fn read(meta: Meta) -> Result<Self> {
-        let text = meta.get(KEY)?.unwrap_or_else(|| "{}".into());
-        let known = serde_json::from_str(&text).unwrap_or_else(|e| {
-            tracing::warn!(error = %e, "the known certificates of cameras cannot be read: the next ones are trusted as the first");
-            BTreeMap::new()
-        });
+        let known = parse(meta.get(KEY)?);
         Ok(Self { known: Arc::new(Mutex::new(known)), meta, writes: Arc::default() })
+    }
+}
+
+fn parse(text: Option<String>) -> BTreeMap<String, String> {
+    serde_json::from_str(text.as_deref().unwrap_or("{}")).unwrap_or_else(|e| {
+        tracing::warn!(error = %e, "the known certificates of cameras cannot be read: the next ones are trusted as the first");
+        BTreeMap::new()
+    })
+}
+
+/// What the box knows of cameras, for who tries them beside it: nothing is kept of what they show.
+#[derive(Default)]
+pub struct Onlooker {
+    known: Mutex<BTreeMap<String, String>>,
+    first: Mutex<Vec<String>>,
+}
+
+impl Onlooker {
+    /// With what the box of this data folder knows, if one ever ran there. Blocks.
+    pub fn of_box(data_dir: &Path) -> Result<Self> {
+        let text = if has_database(data_dir) { Meta::look_up(data_dir, KEY)? } else { None };
+        Ok(Self { known: Mutex::new(parse(text)), first: Mutex::default() })
+    }
+
+    /// The certificates that were shown since the last call by cameras of which none was known: 64 hex digits each.
+    pub fn take_first(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.first))
+    }
+}
+
+impl KnownCertificates for Onlooker {
+    fn of(&self, camera: &str) -> Option<[u8; 32]> {
+        lock(&self.known).get(camera).and_then(|text| parse_sha256(text).ok())
+    }
+
+    fn learn(&self, camera: &str, sha256: [u8; 32]) {
+        lock(&self.known).insert(camera.to_owned(), hex(&sha256));
+        lock(&self.first).push(hex(&sha256));
     }
 }
 
@@ -57,17 +93,6 @@ impl KnownCertificates for FirstCertificates {
             }
         });
     }
-}
-
-/// Where no camera is captured: each certificate is the first.
-pub struct Forgets;
-
-impl KnownCertificates for Forgets {
-    fn of(&self, _: &str) -> Option<[u8; 32]> {
-        None
-    }
-
-    fn learn(&self, _: &str, _: [u8; 32]) {}
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::network_camera;
 use super::report::Report;
 use crate::config::Config;
 use crate::kernel_clock;
+use crate::known_certificates::Onlooker;
 use perch_api::HttpConfig;
 use perch_base::Result;
 use perch_base::disk::Space;
@@ -21,6 +22,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Checks; exit code 1 when something would keep the box from working.
 pub fn run(path: Option<&Path>) -> Result<ExitCode> {
@@ -43,8 +45,15 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     }
     println!("Cameras");
     let machine = Machine::default();
+    let certificates = Arc::new(Onlooker::of_box(&config.data_dir).unwrap_or_else(|e| {
+        report.warn(
+            &format!("the certificates of cameras that the box knows cannot be read: {e}"),
+            "run this as the box's user",
+        );
+        Onlooker::default()
+    }));
     for c in &config.cameras {
-        camera(&mut report, &machine, c);
+        camera(&mut report, &machine, c, &certificates);
     }
     devices::named_twice(&mut report, &machine, &config.cameras);
     budget(&mut report, &config.cameras);
@@ -70,7 +79,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn camera(report: &mut Report, machine: &Machine, c: &CameraConfig) {
+fn camera(report: &mut Report, machine: &Machine, c: &CameraConfig, certificates: &Arc<Onlooker>) {
     let name = format!("{} ({})", c.id, c.source.describe());
     match &c.source {
         Source::File(path) if !path.is_file() => {
@@ -78,7 +87,7 @@ fn camera(report: &mut Report, machine: &Machine, c: &CameraConfig) {
         }
         Source::V4l2(device) => devices::usb_camera(report, machine, c, device),
         Source::Libcamera(id) => devices::sensor(report, c, id.as_deref()),
-        Source::Rtsp(url) => network_camera::look(report, c, url),
+        Source::Rtsp(url) => network_camera::look(report, c, url, certificates),
         _ => report.good(&name),
     }
     if let AudioSource::Alsa(device) = &c.audio.source {

@@ -1,7 +1,7 @@
 //! `perch check`, network cameras: one session with each of its streams as the box has it, until the first picture.
 
 use super::report::Report;
-use crate::known_certificates::Forgets;
+use crate::known_certificates::Onlooker;
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::secret::Secret;
 use perch_base::sync::lock;
@@ -55,12 +55,12 @@ enum Line {
 }
 
 /// Looks at the camera's streams, one after the other.
-pub(super) fn look(report: &mut Report, c: &CameraConfig, url: &Secret) {
+pub(super) fn look(report: &mut Report, c: &CameraConfig, url: &Secret, certificates: &Arc<Onlooker>) {
     let lines = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Error::internal("the runtime cannot be started").with_source(e))
-        .map(|runtime| runtime.block_on(lines(c, url)));
+        .map(|runtime| runtime.block_on(lines(c, url, certificates)));
     for line in lines.unwrap_or_else(|e| vec![Line::Bad(format!("{}: {e}", c.id), "try again")]) {
         match line {
             Line::Good(what) => report.good(&what),
@@ -70,9 +70,9 @@ pub(super) fn look(report: &mut Report, c: &CameraConfig, url: &Secret) {
     }
 }
 
-async fn lines(c: &CameraConfig, url: &Secret) -> Vec<Line> {
+async fn lines(c: &CameraConfig, url: &Secret, certificates: &Arc<Onlooker>) -> Vec<Line> {
     let clock: SharedClock = Arc::new(SystemClock);
-    let ingest = Ingest::new(clock.clone(), Arc::new(Forgets));
+    let ingest = Ingest::new(clock.clone(), certificates.clone());
     let network = &c.network;
     let wants_sound = c.audio.source == AudioSource::Source;
     let streams =
@@ -83,7 +83,14 @@ async fn lines(c: &CameraConfig, url: &Secret) -> Vec<Line> {
         let (transport, trust) = (network.transport, network.trust.clone());
         let request = IngestRequest { url: url.clone(), transport, trust, sound };
         let (ended, seen) = session(&ingest, &clock, &request).await;
-        lines.extend(lines_of(&format!("{} ({what})", c.id), sound, &ended, &seen));
+        let name = format!("{} ({what})", c.id);
+        lines.extend(lines_of(&name, sound, &ended, &seen));
+        lines.extend(certificates.take_first().into_iter().map(|sha256| {
+            Line::Odd(
+                format!("{name}: its certificate was not known, and the first one is trusted; its SHA-256 is {sha256}"),
+                "compare that with what the camera itself shows of it, or name it in the camera's `tls`",
+            )
+        }));
     }
     lines
 }
@@ -150,6 +157,7 @@ fn offered(offer: &Offer, shape: Option<Shape>, wants_sound: bool) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use perch_base::secret::{hex, sha256};
     use perch_test_cameras::{Camera, find};
 
     fn configured(keys: &str) -> CameraConfig {
@@ -160,7 +168,45 @@ mod tests {
     async fn looked_at(keys: &str) -> Vec<Line> {
         let config = configured(keys);
         let url = config.source.url().expect("a network camera").clone();
-        lines(&config, &url).await
+        lines(&config, &url, &Arc::default()).await
+    }
+
+    /// As the box would, a certificate is held against what is known, and only the first one is trusted, which is said.
+    #[tokio::test]
+    async fn a_certificate_is_checked_as_the_box_does() {
+        let camera = Camera::start(find("tlsown").expect("a case")).unwrap_or_else(|e| panic!("{e:?}"));
+        let shown = hex(&sha256(camera.certificate().expect("a certificate")));
+        let dir = tempfile::tempdir().expect("a folder");
+        let text = format!("[box]\ndata_dir = {:?}\n[recording]\nmin_free_bytes = 0", dir.path());
+        let config = Config::parse(&text, std::iter::empty()).expect("valid");
+        let url = camera.url();
+        let place = url.trim_start_matches("rtsps://").split('/').next().expect("an authority");
+        let look = async |keys: &str| {
+            let config = configured(&format!("source = {url:?}\n{keys}"));
+            let known = Arc::new(Onlooker::of_box(dir.path()).expect("read"));
+            lines(&config, config.source.url().expect("a network camera"), &known).await
+        };
+        let said = look("").await;
+        assert!(
+            matches!(&said[..], [Line::Good(_), Line::Odd(first, _)] if first.contains(&shown)),
+            "no box ever ran: {said:?}"
+        );
+        let store = perch_store::Store::open(crate::app::store_config(&config), Arc::new(SystemClock)).expect("opened");
+        let known = |sha256: &str| {
+            let text = format!("{{\"{place}\": \"{sha256}\"}}");
+            store.meta().set(crate::known_certificates::KEY, &text).expect("kept");
+        };
+        known(&shown);
+        let said = look("").await;
+        assert!(matches!(&said[..], [Line::Good(_)]), "{said:?}");
+        known(&"0".repeat(64));
+        let said = look("").await;
+        assert!(
+            matches!(&said[..], [Line::Bad(what, _)] if what.contains("another certificate than before")),
+            "{said:?}"
+        );
+        let said = look(&format!("tls = {{ sha256 = \"{shown}\" }}")).await;
+        assert!(matches!(&said[..], [Line::Good(_)]), "the config comes first: {said:?}");
     }
 
     /// In HTTP, with sign-in, and with a second stream; OPTIONS on the RTSP port says nothing of any of them.

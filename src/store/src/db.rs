@@ -386,9 +386,9 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Connections that only read. `alone` does without journal and locks, when not even those can be had: what the journal
+/// A connection that only reads. `alone` does without journal and locks, when not even those can be had: what the journal
 /// holds is then not seen.
-fn connect_read_only(path: &Path, alone: bool) -> Result<Connections> {
+pub(crate) fn read_only(path: &Path, alone: bool) -> Result<Connection> {
     let open = || -> rusqlite::Result<Connection> {
         let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let uri = format!("file:{escaped}{}", if alone { "?immutable=1" } else { "" });
@@ -397,9 +397,13 @@ fn connect_read_only(path: &Path, alone: bool) -> Result<Connections> {
         settle_in(&connection)?;
         Ok(connection)
     };
-    let wrap = |e| sql_error(&format!("{} cannot be opened to read", path.display()), e);
-    let [mut writer, reader, access, recorder] =
-        [open().map_err(wrap)?, open().map_err(wrap)?, open().map_err(wrap)?, open().map_err(wrap)?];
+    open().map_err(|e| sql_error(&format!("{} cannot be opened to read", path.display()), e))
+}
+
+/// Connections that only read.
+fn connect_read_only(path: &Path, alone: bool) -> Result<Connections> {
+    let open = || read_only(path, alone);
+    let [mut writer, reader, access, recorder] = [open()?, open()?, open()?, open()?];
     quick_check(&writer, path)?;
     // Reads its version only, unless it is too old, which fails.
     schema::upgrade(&mut writer)?;

@@ -1,9 +1,12 @@
 //! Small values under keys, and the word that the running box leaves for the commands beside it.
 
-use crate::db::Db;
+use crate::db::{self, Db};
+use crate::fault::sql_error;
+use crate::layout::DATABASE;
 use crate::meta_rows;
 use perch_base::{Error, Result};
 use perch_domain::running::{RunningBox, RunningCamera};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Where the word is kept, as JSON.
@@ -36,6 +39,16 @@ impl Meta {
     /// The value kept under a key.
     pub fn get(&self, key: &str) -> Result<Option<String>> {
         self.db.read(format_args!("looking up {key}"), |c| Ok(meta_rows::get(c, key)?))
+    }
+
+    /// The value under a key in the database of a data folder, for who only looks on: nothing is made, changed or brought up to date.
+    pub fn look_up(data_dir: &Path, key: &str) -> Result<Option<String>> {
+        let path = data_dir.join(DATABASE);
+        let get = |alone| {
+            let connection = db::read_only(&path, alone)?;
+            meta_rows::get(&connection, key).map_err(|e| sql_error(&format_args!("looking up {key}"), e))
+        };
+        get(false).or_else(|_| get(true))
     }
 
     /// Leaves word of the box that runs.
