@@ -5,6 +5,7 @@ mod addresses;
 mod answer;
 mod cameras;
 mod demux;
+mod dtls;
 mod engine;
 mod feed;
 mod lines;

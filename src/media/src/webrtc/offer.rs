@@ -1,6 +1,7 @@
 //! SDP: what of a viewer's offer is accepted, and the answer. One video is sent and, where the camera has sound, one audio; nothing is received.
 
 use super::answer::{answer, attribute};
+use super::dtls;
 use super::lines::Lines;
 use super::machine::{Machine, Nowhere};
 use super::plan::{AnswerPlan, Sendable, Sent};
@@ -31,7 +32,8 @@ pub struct DtlsIdentity {
 impl DtlsIdentity {
     /// A new self-signed certificate; one serves all sessions.
     pub fn generate() -> Result<Self> {
-        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        let dtls_provider = dtls::provider();
+        let crypto = Arc::new(CryptoProvider { dtls_provider, ..str0m::crypto::from_feature_flags() });
         let certificate = crypto
             .dtls_provider
             .generate_certificate()

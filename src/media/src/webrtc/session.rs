@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpWrite, SeqNo};
-use str0m::{Candidate, Event, IceConnectionState, Input};
+use str0m::{Candidate, Event, IceConnectionState, Input, RtcError};
 
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,9 +218,17 @@ impl Session {
         std::mem::take(&mut self.alive)
     }
 
+    /// While it connects, what is logged meanwhile bears its lease: there DTLS says why it fails.
+    fn named(&self) -> Option<tracing::span::EnteredSpan> {
+        let connecting = self.phase == SessionPhase::Connecting;
+        connecting.then(|| tracing::warn_span!("live session", lease = %self.lease).entered())
+    }
+
     /// Changes the machine, and handles the events that follow.
     fn mutate<T>(&mut self, out: &mut dyn Outbox, change: impl FnOnce(&mut Counted) -> T) -> T {
+        let named = self.named();
         let done = self.machine.mutate(out, change);
+        drop(named);
         self.take_events();
         done
     }
@@ -339,7 +347,9 @@ impl Session {
     /// Lets the machine work where its time has come; what it wants from the engine is in [`Self::wishes`] then.
     pub fn drive(&mut self, now: Instant, out: &mut dyn Outbox) {
         if self.phase != SessionPhase::Over {
+            let named = self.named();
             self.machine.run(now, out);
+            drop(named);
             self.take_events();
         }
     }
@@ -350,7 +360,14 @@ impl Session {
             self.event(event);
         }
         if let Some(error) = self.machine.take_failure() {
-            tracing::debug!(lease = %self.lease, %error, "session failed");
+            match error {
+                // Said where it failed.
+                RtcError::Dtls(_) => {}
+                error if self.phase == SessionPhase::Connecting => {
+                    tracing::warn!(lease = %self.lease, %error, "a viewer cannot be connected");
+                }
+                error => tracing::debug!(lease = %self.lease, %error, "session failed"),
+            }
             self.phase = SessionPhase::Over;
         }
         if !self.machine.rtc().is_alive() {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::fanout::Hub;
 use crate::webrtc::cameras::LiveCamera;
+use crate::webrtc::dtls;
 use crate::webrtc::machine::Nowhere;
 use crate::webrtc::offer::{DtlsIdentity, SendSettings, negotiate};
 use crate::webrtc::plan::Sendable;
@@ -13,9 +14,10 @@ use perch_domain::media::{Packet, VideoCodec};
 use perch_domain::viewer_codecs::H264Stream;
 use std::net::IpAddr;
 use str0m::change::SdpAnswer;
+use str0m::config::CryptoProvider;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::DatagramRecv;
-use str0m::{Candidate, Output, Rtc};
+use str0m::{Candidate, Output, Rtc, RtcConfig};
 
 fn box_address() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 8189))
@@ -44,10 +46,24 @@ struct Pair {
 }
 
 impl Pair {
+    /// The viewer leaves the first flight of DTLS to the box, so that the last one is its own.
     fn new() -> Self {
+        Self::of(Rtc::builder().set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags())), |offer| {
+            offer.replace("a=setup:actpass", "a=setup:passive")
+        })
+    }
+
+    /// A viewer that shows an RSA certificate, as GStreamer's does.
+    fn with_rsa(altered: fn(&str) -> String) -> Self {
+        let dtls_provider = dtls::provider();
+        let crypto = Arc::new(CryptoProvider { dtls_provider, ..str0m::crypto::from_feature_flags() });
+        Self::of(Rtc::builder().set_crypto_provider(crypto).set_dtls_cert(dtls::tests::rsa_certificate()), altered)
+    }
+
+    /// Whose offer reaches the box `altered`.
+    fn of(viewer: RtcConfig, altered: fn(&str) -> String) -> Self {
         let now = Instant::now();
-        let crypto = std::sync::Arc::new(str0m::crypto::from_feature_flags());
-        let mut viewer = Rtc::builder().set_crypto_provider(crypto).set_rtp_mode(true).build(now);
+        let mut viewer = viewer.set_rtp_mode(true).build(now);
         viewer.add_local_candidate(Candidate::host(viewer_address(), "udp").expect("valid"));
         let mut api = viewer.sdp_api();
         let video = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
@@ -56,8 +72,7 @@ impl Pair {
         let wanted = SendSettings { streams, reports_every: Duration::from_secs(5) };
         let identity = DtlsIdentity::generate().expect("a certificate");
         let local = [Candidate::host(box_address(), "udp").expect("valid")];
-        // The viewer leaves the first flight of DTLS to the box, so that the last one is its own.
-        let offer = offer.to_sdp_string().replace("a=setup:actpass", "a=setup:passive");
+        let offer = altered(&offer.to_sdp_string());
         let negotiated = negotiate(&identity, &local, &offer, wanted, now).expect("accepted");
         let answer = SdpAnswer::from_sdp_string(&negotiated.answer).expect("well-formed");
         viewer.sdp_api().accept_answer(pending, answer).expect("fits");
@@ -207,6 +222,35 @@ fn rtcp_that_comes_with_the_last_flight_of_dtls_is_heard() {
         let too_early = if drained { 0 } else { batch.len() as u64 - 1 };
         assert_eq!(pair.session.take_undrained(), too_early);
     }
+}
+
+#[test]
+fn a_viewer_with_an_rsa_certificate_is_connected_in_either_role() {
+    let altered: [fn(&str) -> String; 2] = [
+        |offer| offer.replace("setup:actpass", "setup:active"),
+        |offer| offer.replace("setup:actpass", "setup:passive"),
+    ];
+    for altered in altered {
+        let mut pair = Pair::with_rsa(altered);
+        for datagram in pair.last_flight() {
+            pair.session.receive(viewer_address(), box_address(), &datagram, pair.now, &mut Nowhere);
+        }
+        assert!(lives(&mut pair, 10, |d| (128..192).contains(&d[0])), "its reports are understood");
+        assert_eq!(pair.session.phase, SessionPhase::Live);
+    }
+}
+
+#[test]
+fn a_viewer_whose_certificate_is_another_than_its_offer_says_gets_nothing() {
+    let mut pair = Pair::with_rsa(|offer| {
+        let at = offer.find("a=fingerprint:sha-256 ").expect("a fingerprint") + 22;
+        let other = if &offer[at..at + 2] == "00" { "01" } else { "00" };
+        format!("{}{other}{}", &offer[..at], &offer[at + 2..]).replace("setup:actpass", "setup:passive")
+    });
+    for datagram in pair.last_flight() {
+        pair.session.receive(viewer_address(), box_address(), &datagram, pair.now, &mut Nowhere);
+    }
+    assert_eq!((pair.session.phase, pair.session.connected()), (SessionPhase::Over, false));
 }
 
 #[test]
