@@ -281,13 +281,16 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
 
     fn stop(&mut self, now: Now, steps: &mut Vec<Step<P, F>>) {
         let files = self.files.finish();
-        self.ask(files, steps);
+        let mut sealing = Vec::new();
+        self.ask(files, &mut sealing);
         if now.mono.since(self.seen.0) >= SILENT_AFTER {
             self.pictures_from(now, now.mono, false, steps);
         }
         let end = if self.state == State::Quiet { self.covered.max(self.seen.0) } else { now.mono };
         self.explain_until(end, steps);
         steps.extend(self.unnoted.drain(..).map(Step::NoteGap));
+        // Last: what fails ends what is asked, and nobody asks again.
+        steps.append(&mut sealing);
     }
 
     fn wrote(&mut self, steps: &mut Vec<Step<P, F>>) {
