@@ -11,6 +11,8 @@ export interface Recorded {
   camera: string;
   fromMs: number;
   toMs: number;
+  /** As one file from the moment asked for on, instead of piece by piece. */
+  asFile?: boolean;
 }
 
 export interface Engine {
@@ -28,24 +30,23 @@ export type OpenEngine = (
   onFailure: (error: unknown) => void,
 ) => Promise<Engine>;
 
-/** Cameras whose recordings Media Source cannot begin with. */
-const asFiles = new Set<string>();
+/** What Media Source does not take: it is to be opened as a file. */
+export class WantsFile extends Error {}
 
 export const openEngine: OpenEngine = async (video, recorded, onFailure) => {
+  if (recorded.asFile) return openFile(video, recorded, onFailure);
   const { default: Hls } = await import('hls.js/light');
-  if (!Hls.isSupported()) return openNative(video, recorded, onFailure);
-  return asFiles.has(recorded.camera)
-    ? openFile(video, recorded, onFailure)
-    : openHls(Hls, video, recorded, onFailure);
+  return Hls.isSupported()
+    ? openHls(Hls, video, recorded, onFailure)
+    : openNative(video, recorded, onFailure);
 };
 
 function openHls(
   Hls: typeof HlsType,
   video: HTMLVideoElement,
-  recorded: Recorded,
+  { camera, fromMs, toMs }: Recorded,
   onFailure: (error: unknown) => void,
 ): Promise<Engine> {
-  const { camera, fromMs, toMs } = recorded;
   const hls = new Hls({
     // A worker would be a blob of its own; transmuxing fMP4 needs none.
     enableWorker: false,
@@ -57,40 +58,11 @@ function openHls(
     maxBufferHole: 0.3,
   });
   let pieces: Piece[] = [];
-  let startS = 0;
-  let isOver = false;
-  let file: Engine | null = null;
   const engine: Engine = {
-    pieces: () => (file ? file.pieces() : pieces),
-    start(mediaS) {
-      startS = mediaS;
-      hls.startLoad(mediaS);
-    },
-    destroy() {
-      isOver = true;
-      if (file) file.destroy();
-      else hls.destroy();
-    },
+    pieces: () => pieces,
+    start: (mediaS) => hls.startLoad(mediaS),
+    destroy: () => hls.destroy(),
   };
-  async function goOnAsFile(): Promise<void> {
-    const { paused, playbackRate } = video;
-    const atS = video.currentTime || startS;
-    hls.destroy();
-    try {
-      const opened = await openFile(video, recorded, onFailure);
-      if (isOver) {
-        opened.destroy();
-        return;
-      }
-      file = opened;
-      file.start(atS);
-      video.playbackRate = playbackRate;
-      if (!paused) await video.play();
-    } catch (error) {
-      // One that was stopped before it began is none.
-      if (!isOver && !(error instanceof DOMException)) onFailure(error);
-    }
-  }
   return new Promise((resolve, reject) => {
     let isOpen = false;
     const learn = (details: {
@@ -107,21 +79,23 @@ function openHls(
     });
     hls.on(Hls.Events.LEVEL_PTS_UPDATED, (_, { details }) => learn(details));
     hls.on(Hls.Events.FRAG_BUFFERED, () => {
-      if (video.buffered.length > 0 || video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) return;
-      asFiles.add(camera);
-      void goOnAsFile();
+      // No picture of a first piece is one to begin with.
+      if (video.buffered.length === 0 && video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA)
+        onFailure(new WantsFile());
     });
     hls.on(Hls.Events.ERROR, (_, data) => {
       if (!data.fatal) return;
-      if (data.type === Hls.ErrorTypes.MEDIA_ERROR && isOpen) {
-        // Sound that begins in the middle, say: Media Source takes no further track.
-        void goOnAsFile();
+      // Where sound begins in the middle, say: Media Source takes no further track.
+      const error =
+        data.type === Hls.ErrorTypes.MEDIA_ERROR
+          ? new WantsFile()
+          : problemOf(data.response?.code, data.networkDetails as XMLHttpRequest | undefined);
+      if (isOpen) {
+        onFailure(error);
         return;
       }
       hls.destroy();
-      const error = problemOf(data.response?.code, data.networkDetails as XMLHttpRequest | undefined);
-      if (isOpen) onFailure(error);
-      else reject(error);
+      reject(error);
     });
     hls.loadSource(urls.playback(camera, fromMs, toMs));
     hls.attachMedia(video);
@@ -154,9 +128,8 @@ async function openFile(
   onFailure: (error: unknown) => void,
 ): Promise<Engine> {
   const all = await piecesOf(recorded);
+  const source = openSource(video, onFailure);
   let rest: Piece[] | null = null;
-  const failed = () => onFailure(new Error('the recording could not be decoded'));
-  video.addEventListener('error', failed);
   return {
     pieces: () => (rest ? loaded(rest, video.buffered.length ? video.buffered.end(0) : 0) : all),
     start(mediaS) {
@@ -164,15 +137,9 @@ async function openFile(
       rest = pieces;
       // A little later: what ends there is not asked for.
       const fromMs = (pieces[0]?.wallMs ?? recorded.fromMs) + 2;
-      video.src = urls.export(recorded.camera, fromMs, Math.max(recorded.toMs, fromMs + 1));
-      const seek = () => (video.currentTime = insideS);
-      if (insideS > 0) video.addEventListener('loadeddata', seek, { once: true });
+      source.start(urls.export(recorded.camera, fromMs, Math.max(recorded.toMs, fromMs + 1)), insideS);
     },
-    destroy() {
-      video.removeEventListener('error', failed);
-      video.removeAttribute('src');
-      video.load();
-    },
+    destroy: source.destroy,
   };
 }
 
@@ -181,19 +148,39 @@ async function openNative(
   recorded: Recorded,
   onFailure: (error: unknown) => void,
 ): Promise<Engine> {
-  const { camera, fromMs, toMs } = recorded;
   const pieces = await piecesOf(recorded);
-  const failed = () => onFailure(new Error('the recording could not be decoded'));
-  video.addEventListener('error', failed);
+  const source = openSource(video, onFailure);
+  const { camera, fromMs, toMs } = recorded;
   return {
     pieces: () => pieces,
-    start(mediaS) {
-      video.src = urls.playback(camera, fromMs, toMs);
-      const seek = () => (video.currentTime = mediaS);
-      if (mediaS > 0) video.addEventListener('loadedmetadata', seek, { once: true });
+    start: (mediaS) => source.start(urls.playback(camera, fromMs, toMs), mediaS),
+    destroy: source.destroy,
+  };
+}
+
+/** An address that the element plays by itself. */
+function openSource(video: HTMLVideoElement, onFailure: (error: unknown) => void) {
+  let isStarted = false;
+  let seek = () => {};
+  const failed = () => {
+    const isNetwork = video.error?.code === MediaError.MEDIA_ERR_NETWORK;
+    onFailure(isNetwork ? new Unreachable() : new Error('the recording could not be decoded'));
+  };
+  return {
+    start(address: string, atS: number): void {
+      isStarted = true;
+      video.addEventListener('error', failed);
+      if (atS > 0) {
+        seek = () => (video.currentTime = atS);
+        video.addEventListener('loadedmetadata', seek, { once: true });
+      }
+      video.src = address;
     },
-    destroy() {
+    /** The element may be another's by now where it was not started. */
+    destroy(): void {
+      if (!isStarted) return;
       video.removeEventListener('error', failed);
+      video.removeEventListener('loadedmetadata', seek);
       video.removeAttribute('src');
       video.load();
     },

@@ -1,7 +1,7 @@
 // Plays recordings by wall clock: opens ranges, knows the moment on the screen, steps and skips.
 import { ApiError, Unreachable, words } from './api';
 import { t } from './en';
-import { type Engine, type OpenEngine, type Recorded, openEngine } from './playback-engine';
+import { type Engine, type OpenEngine, type Recorded, WantsFile, openEngine } from './playback-engine';
 import { type Piece, holds, mediaAt, wallAt } from './program-time';
 
 export type PlaybackPhase = 'idle' | 'loading' | 'playing' | 'paused' | 'ended' | 'failed';
@@ -95,8 +95,7 @@ export class Playback {
       else video.pause();
       return;
     }
-    this.#engine?.destroy();
-    this.#engine = null;
+    this.#close();
     try {
       const engine = await this.ports.openEngine(video, recorded, (error) => {
         if (turn !== this.#turn) return;
@@ -121,8 +120,7 @@ export class Playback {
   close(): void {
     this.#turn += 1;
     this.#video?.pause();
-    this.#engine?.destroy();
-    this.#engine = null;
+    this.#close();
     this.phase = 'idle';
     this.message = '';
     this.isNothingThere = false;
@@ -190,21 +188,27 @@ export class Playback {
     this.onEnded();
   }
 
-  /** An opened recording plays no further. What was cut back or deleted meanwhile is opened again as it is now, from where it was shown. */
+  /** An opened recording plays no further. What was cut back or deleted meanwhile is opened again as it is now, what Media Source does not take as a file; from where it was shown. */
   #broke(video: HTMLVideoElement, recorded: Recorded, error: unknown, play: boolean): void {
     const at = this.positionMs ?? recorded.fromMs;
     const isChanged = error instanceof ApiError && (error.status === 416 || error.status === 404);
-    if (!isChanged || this.#reopenedMs === at) {
+    const asFile = error instanceof WantsFile && !recorded.asFile;
+    if (!asFile && (!isChanged || this.#reopenedMs === at)) {
       this.#failed(error);
       return;
     }
-    this.#reopenedMs = at;
+    if (isChanged) this.#reopenedMs = at;
+    this.#close();
+    void this.#open(video, asFile ? { ...recorded, asFile } : recorded, at, play);
+  }
+
+  #close(): void {
+    this.#engine?.destroy();
     this.#engine = null;
-    void this.#open(video, recorded, at, play);
   }
 
   #failed(error: unknown): void {
-    this.#engine = null;
+    this.#close();
     this.phase = 'failed';
     this.isNothingThere = error instanceof ApiError && error.status === 404;
     this.message =

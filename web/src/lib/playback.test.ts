@@ -4,7 +4,7 @@ import { ApiError, Unreachable } from './api';
 import { t } from './en';
 import { settle } from './testing/manual-clock';
 import { Playback } from './playback.svelte';
-import type { Recorded } from './playback-engine';
+import { type Recorded, WantsFile } from './playback-engine';
 import { FakeVideo } from './testing/fake-video';
 import { type Piece, holds, mediaAt, wallAt } from './program-time';
 
@@ -185,6 +185,24 @@ describe('a recording that is not what it was when it was opened', () => {
     await settle();
     openings[1]!.fail(cut);
     expect([openings.length, playback.phase]).toEqual([2, 'failed']);
+  });
+});
+
+describe('a recording that Media Source does not take', () => {
+  it('goes on as a file, once, and is tried piece by piece when it is opened anew', async () => {
+    const { playback, openings, engines, plays, open } = setUp();
+    await open(START + 2000);
+    plays(3);
+    openings[0]!.fail(new WantsFile());
+    expect(playback.positionMs).toBe(START + 5000);
+    openings[1]!.done();
+    await settle();
+    expect(openings.map((o) => o.recorded.asFile ?? false)).toEqual([false, true]);
+    expect([playback.phase, engines.started, engines.destroyed]).toEqual(['playing', [2, 5], 1]);
+    openings[1]!.fail(new WantsFile());
+    expect([playback.phase, openings.length, engines.destroyed]).toEqual(['failed', 2, 2]);
+    await open(START + 3000);
+    expect(openings[2]!.recorded.asFile ?? false).toBe(false);
   });
 });
 
