@@ -62,27 +62,41 @@ impl Offering {
     }
 }
 
-/// What browsers cannot show is taken to be so until the camera sent none of it for this long: whoever watches is cut off where that changes.
+/// What browsers cannot show is taken to be so until the camera sent pictures without any of it for this long: whoever watches is cut off where
+/// that changes.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30 * 60);
 
-/// When a camera last sent what browsers cannot show, whatever became of its sessions since.
+/// While no picture came for so long, the camera was off.
+const OFF_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// When a camera last sent what browsers cannot show, whatever became of its sessions since. Time in which it was off does not count.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Habits {
     codec: Option<VideoCodec>,
+    /// Its newest picture.
+    newest: Option<MonoTime>,
     reordered: Option<MonoTime>,
     gradual: Option<MonoTime>,
 }
 
 impl Habits {
-    /// Changes `offering` to what is known at `now` of its pictures, which are encoded as `codec` and of which a session says `known`. With
-    /// another codec everything is new.
-    pub fn apply(&mut self, now: MonoTime, codec: VideoCodec, known: &Known, offering: &mut Offering) {
+    /// Changes `offering` to what is known of its pictures, which are encoded as `codec`, of which a session says `known`, and the newest of
+    /// which came at `newest`, if one came in that session. With another codec everything is new.
+    pub fn apply(&mut self, newest: Option<MonoTime>, codec: VideoCodec, known: &Known, offering: &mut Offering) {
         if self.codec != Some(codec) {
             *self = Self { codec: Some(codec), ..Self::default() };
         }
+        if let Some((last, newest)) = self.newest.zip(newest) {
+            let pause = newest.since(last);
+            if pause > OFF_AFTER {
+                [&mut self.reordered, &mut self.gradual].into_iter().flatten().for_each(|at| *at = *at + pause);
+            }
+        }
+        self.newest = self.newest.max(newest);
         self.reordered = self.reordered.max(known.reordered);
         self.gradual = self.gradual.max(known.gradual);
-        let is_so = |last: Option<MonoTime>| last.is_some_and(|at| now.since(at) < FORGOTTEN_AFTER);
+        let age = |at: MonoTime| self.newest.map_or(Duration::ZERO, |newest| newest.since(at));
+        let is_so = |last: Option<MonoTime>| last.is_some_and(|at| age(at) < FORGOTTEN_AFTER);
         (offering.codec, offering.reorders, offering.gradual) = (codec, is_so(self.reordered), is_so(self.gradual));
     }
 }
@@ -98,6 +112,7 @@ mod tests {
         let minute = |n: i64| MonoTime(n * 60_000_000);
         let mut habits = Habits::default();
         let mut offering = Offering { codec: H264, reorders: false, gradual: false, has_audio: true, shape: None };
+        let mut before = 0;
         for (what, at, codec, reordered, gradual, want) in [
             ("nothing", 0, H264, None, None, (false, false)),
             ("B-frames", 1, H264, Some(1), None, (true, false)),
@@ -112,9 +127,34 @@ mod tests {
         ] {
             let (reordered, gradual) = (reordered.map(minute), gradual.map(minute));
             let known = Known { codec: PictureCodec::H264, shape: None, reordered, gradual };
-            habits.apply(minute(at), codec, &known, &mut offering);
+            // It sends on and on.
+            (before..=at).for_each(|n| habits.apply(Some(minute(n)), codec, &known, &mut offering));
+            before = at;
             assert_eq!((offering.codec, offering.reorders, offering.gradual), (codec, want.0, want.1), "{what}");
         }
+    }
+
+    #[test]
+    fn while_a_camera_is_off_nothing_is_forgotten() {
+        let minute = |n: i64| MonoTime(n * 60_000_000);
+        let known = |reordered: Option<i64>| Known {
+            codec: PictureCodec::H264,
+            shape: None,
+            reordered: reordered.map(minute),
+            gradual: None,
+        };
+        let mut habits = Habits::default();
+        let mut offering =
+            Offering { codec: VideoCodec::H264, reorders: false, gradual: false, has_audio: true, shape: None };
+        let mut reorders = |newest: Option<i64>, reordered| {
+            habits.apply(newest.map(minute), VideoCodec::H264, &known(reordered), &mut offering);
+            offering.reorders
+        };
+        assert!(!reorders(Some(0), None) && reorders(Some(1), Some(1)));
+        // A night later a session begins, then comes its first picture.
+        assert!(reorders(None, None) && reorders(Some(600), None));
+        assert!((601..629).all(|n| reorders(Some(n), None)), "less than half an hour of pictures");
+        assert!(!(629..=631).all(|n| reorders(Some(n), None)), "it sends none any more");
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl PictureGate {
             return vec![Step::Refuse(unsupported(why))];
         }
         // Where a few were lost, or an encoder begins anew at once, decoders make do with what they have, and the file goes on.
-        let breaks_off = self.leads_on && (is_hole || has_changed);
+        // What follows on a start that is left out leads on from that.
+        let breaks_off = self.leads_on && (is_hole || has_changed || picture.start && !is_sane);
         self.leads_on &= !breaks_off;
         let mut steps = Vec::with_capacity(2);
         if breaks_off {
@@ -247,6 +248,11 @@ mod tests {
             (2, MAX_PICTURE_BYTES, "i", "KEY"),
             (3, 0, "p", "sign"),
             (4, 9, "p", "pic"),
+            (5, MAX_PICTURE_BYTES + 1, "i", "break+sign"),
+            (6, 9, "p", "sign"),
+            (7, 0, "i", "sign"),
+            (8, 9, "i", "KEY"),
+            (9, 9, "p", "pic"),
         ] {
             assert_eq!(words(&gate.picture(MonoTime(n), of(bytes, n, kind))), want, "{n}");
         }

@@ -98,9 +98,9 @@ impl Attempts {
         }
     }
 
-    /// Changes `offering` to what is known of the pictures, which the hub gets as `codec`.
-    pub fn apply_habits(&self, now: MonoTime, codec: VideoCodec, known: &Known, offering: &mut Offering) {
-        lock(&self.habits).apply(now, codec, known, offering);
+    /// Changes `offering` to what is known of the pictures, which the hub gets as `codec`, and the newest of which came at `newest`.
+    pub fn apply_habits(&self, newest: Option<MonoTime>, codec: VideoCodec, known: &Known, offering: &mut Offering) {
+        lock(&self.habits).apply(newest, codec, known, offering);
     }
 
     /// Whether a second session ends the first.

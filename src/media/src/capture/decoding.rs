@@ -401,6 +401,10 @@ impl Feed {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
             }
         }
+        if discontinuity {
+            // Not every start clears them: what waits is from before the hole.
+            self.batch.clear();
+        }
         let role = self.roles.next(self.codec, &packet.data);
         let is_wanted = self.is_wanted(packet);
         let batch = self.batch.take(buffer, role, is_wanted);

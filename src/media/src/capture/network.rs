@@ -194,7 +194,7 @@ impl NetworkAttempt<'_> {
         let config = &self.settings.config;
         self.attempts.change_offering(self.progress, |offering| {
             let codec = codec_of(pictures.codec, config.codec);
-            self.attempts.apply_habits(self.settings.clock.mono(), codec, &pictures, offering);
+            self.attempts.apply_habits(self.inlet.seen().0, codec, &pictures, offering);
             offering.shape = pictures.shape.map(|shape| shape.shaped(config.aspect)).or(offering.shape);
         });
     }
