@@ -89,10 +89,18 @@ pub(crate) fn choose(lines: &[SdpLine], sound: bool) -> Chosen {
         if chosen.sound.is_none()
             && let Some((_, line)) = from_camera(LineKind::Audio).next()
         {
-            chosen.no_sound = Some(format!(
-                "the camera's sound is left out: it comes as {}, which cannot be decoded; set its audio codec to AAC, Opus or G.711",
-                names(line)
-            ));
+            let at_rate = line.payload_types.iter().find_map(|p| sound::impossible_rate(p).map(|hz| (p, hz)));
+            let why = match at_rate {
+                Some((payload, hz)) => format!(
+                    "it comes as {} of {hz} samples a second, which cannot be; set its sample rate to 8000 or 16000 Hz",
+                    sound::tame(&payload.encoding)
+                ),
+                None => format!(
+                    "it comes as {}, which cannot be decoded; set its audio codec to AAC, Opus or G.711",
+                    names(line)
+                ),
+            };
+            chosen.no_sound = Some(format!("the camera's sound is left out: {why}"));
         }
     }
     chosen
@@ -141,6 +149,12 @@ mod tests {
         let chosen = choose(&lines, true);
         assert_eq!((chosen.picture, chosen.sound), (Some(0), None));
         assert!(chosen.no_sound.is_some_and(|why| why.contains("G723") && why.contains("AAC")));
+        for encoding in ["PCMA", "MPEG4-GENERIC", "G726-32", "AAL2-G726-40"] {
+            let mut sound = line(Audio, FromCamera, &[encoding]);
+            sound.payload_types[0].clock_hz = 1;
+            let why = choose(&[lines[0].clone(), sound], true).no_sound.expect("left out");
+            assert!(why.contains(&format!("{encoding} of 1 samples a second")) && !why.contains("codec"), "{why}");
+        }
         let chosen = choose(&[line(Video, FromCamera, &["<b>MP4V-ES</b>"])], true);
         assert!(chosen.refusal.is_some_and(|r| r.contains("H.264") && r.contains("bMP4V-ES") && !r.contains('<')));
         assert!(choose(&[], true).refusal.is_some_and(|r| r.contains("no pictures")));

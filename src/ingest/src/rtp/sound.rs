@@ -164,6 +164,15 @@ fn read(payload: &PayloadType) -> (SoundFormat, SoundKind) {
     }
 }
 
+/// The rate of a payload type, samples a second, where it is for this alone that its sound cannot be decoded.
+pub(crate) fn impossible_rate(payload: &PayloadType) -> Option<u32> {
+    let name = payload.encoding.as_str();
+    let is_known = matches!(name, "PCMU" | "PCMA" | "L16" | "L8" | "L24" | "MPEG4-GENERIC" | "MP4A-LATM");
+    let is_taken = !matches!(format(payload).codec, SoundCodec::Other(_));
+    let is_g726 = ["G726", "G726-32", "G726-16", "G726-24", "G726-40"].contains(&name.trim_start_matches("AAL2-"));
+    ((is_known || is_g726) && !is_taken && !RATES_HZ.contains(&payload.clock_hz)).then_some(payload.clock_hz)
+}
+
 /// What a payload type's sound is.
 pub(crate) fn format(payload: &PayloadType) -> SoundFormat {
     read(payload).0

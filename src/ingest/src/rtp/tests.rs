@@ -70,6 +70,16 @@ fn another_payload_type_than_is_described() {
         [unit, stranger.unit(&picture(n, 50), stamp)].concat()
     });
     whole(&got, 120);
+    // A picture a second, of one packet each: fifty would be most of a minute.
+    let mut sender = Sender { payload_type: 98, ..VIDEO };
+    let unit = |n: u32| [sps(0, 40, 22, false, None), pps(0, 0), Slice { bytes: 300, order: n % 2, ..I }.nal()];
+    let mut packets = Vec::new();
+    for n in 0..12 {
+        let stapled = unit(n).iter().flat_map(|nal| [&(nal.len() as u16).to_be_bytes()[..], nal].concat()).collect();
+        let payload: Vec<u8> = [vec![24], stapled].concat();
+        packets.push((i64::from(n) * 1_000_000, sender.packet(&payload, n * 90_000, true)));
+    }
+    assert_eq!(pictures(take(&h264_line(), true, &packets).1).len(), 8, "from the fifth on");
 }
 
 #[test]

@@ -18,8 +18,10 @@ use perch_domain::bitstream::nal_units;
 use perch_domain::ingest::{Intake, Picture, PictureCodec, Shape, Sound, SoundFormat};
 use std::time::Duration;
 
-/// So many packets of one payload type that the description does not name, and none that it does, are the line's.
+/// So many packets of one payload type that the description does not name, and none that it does, are the line's; of a slow camera, fewer
+/// that come for so long.
 const UNNAMED_PACKETS: u32 = 50;
+const UNNAMED_SLOW: (u32, Duration) = (3, Duration::from_secs(4));
 /// Pictures of which nothing could be made for so long are none.
 const FRUITLESS_AFTER: Duration = Duration::from_secs(8);
 const FRUITLESS: &str = "it sends packets in which no picture can be found: choose another video codec there, restart it or update its firmware";
@@ -50,8 +52,8 @@ pub(crate) struct Track {
     /// All payload types of its line, and those that are taken.
     known: Vec<u8>,
     taken: Vec<u8>,
-    /// A payload type that no line names, and how many packets of it came one after the other; until one came that is taken.
-    unnamed: Option<(u8, u32)>,
+    /// A payload type that no line names, how many packets of it came one after the other, and when the first; until one came that is taken.
+    unnamed: Option<(u8, u32, MonoTime)>,
     /// When its first packet came, and whether anything was made of one.
     first: Option<MonoTime>,
     is_fruitful: bool,
@@ -71,7 +73,7 @@ impl Track {
         Self {
             known: line.payload_types.iter().map(|payload| payload.number).collect(),
             taken: line.payload_types.iter().filter(same).map(|payload| payload.number).collect(),
-            unnamed: Some((0, 0)),
+            unnamed: Some((0, 0, MonoTime::default())),
             first: None,
             is_fruitful: false,
             clock_hz,
@@ -179,7 +181,7 @@ impl Track {
             self.is_fruitful = true;
             out.push(Intake::Notice(FRUITLESS.into()));
         }
-        let Some(packet) = Packet::parse(packet).filter(|packet| self.takes(packet.payload_type)) else { return };
+        let Some(packet) = Packet::parse(packet).filter(|packet| self.takes(now, packet.payload_type)) else { return };
         if self.reorder.is_source(packet.ssrc) || self.reorder.has_no_source() {
             self.reception.packet(now, &packet, self.clock_hz);
         }
@@ -189,22 +191,25 @@ impl Track {
 
     /// Whether packets of a payload type are its own. Some cameras describe one and send another: where none comes that is named, the only
     /// other one is it.
-    fn takes(&mut self, payload_type: u8) -> bool {
+    fn takes(&mut self, now: MonoTime, payload_type: u8) -> bool {
         if self.taken.contains(&payload_type) {
             self.unnamed = None;
             return true;
         }
-        let Some((last, count)) = &mut self.unnamed else { return false };
+        let Some((last, count, since)) = &mut self.unnamed else { return false };
         if self.taken.is_empty() || self.known.contains(&payload_type) {
             return false;
         }
-        *count = if *last == payload_type { *count + 1 } else { 1 };
-        *last = payload_type;
-        if *count >= UNNAMED_PACKETS {
+        if *last != payload_type || *count == 0 {
+            (*last, *count, *since) = (payload_type, 0, now);
+        }
+        *count += 1;
+        let is_it = *count >= UNNAMED_PACKETS || *count >= UNNAMED_SLOW.0 && now.since(*since) >= UNNAMED_SLOW.1;
+        if is_it {
             self.known.push(payload_type);
             self.taken.push(payload_type);
         }
-        *count >= UNNAMED_PACKETS
+        is_it
     }
 
     /// Ends waits that are over; says when to be called next.
