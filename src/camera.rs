@@ -8,6 +8,8 @@ use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_domain::camera::CameraConfig;
 use perch_domain::health::{CameraHealth, CameraState};
+use perch_domain::ingest::Shape;
+use perch_domain::orientation::Orientation;
 use perch_domain::recording::RecordMode;
 use perch_domain::status::{CameraInfo, Notice, RecordingState, RecordingStatus};
 use perch_media::capture::{Capture, Means};
@@ -361,14 +363,16 @@ impl Camera {
         let live = self.lock().clone();
         let c = &self.config;
         let offering = self.capture.offers_now();
-        let (width, height) = offering.shape.map_or((c.main.width, c.main.height), |s| (s.width, s.height));
+        let shape = offering.shape.map(Shape::turned);
+        let (width, height) = shape.map_or((c.main.width, c.main.height), |s| (s.width, s.height));
         CameraInfo {
             id: c.id.clone(),
             name: c.name.clone(),
             source: Some(c.source.describe()),
             width,
             height,
-            display_width: offering.shape.map_or(width, |shape| shape.square().0),
+            display_width: shape.map_or(width, |shape| shape.square().0),
+            orientation: offering.shape.map_or(Orientation::NONE, |shape| shape.orientation),
             fps: c.main.fps,
             codec: offering.codec,
             has_audio: offering.has_audio,

@@ -36,6 +36,7 @@ function camera(id, name, state, reason, more = {}) {
     width: 1280,
     height: 720,
     display_width: 1280,
+    orientation: { mirrored: false, quarters: 0 },
     fps: 15,
     codec: 'h264',
     has_audio: id === 'front',
@@ -54,6 +55,7 @@ function camera(id, name, state, reason, more = {}) {
     capture: {
       encoder: 'x264enc',
       encoders: 2,
+      passed_through: id === 'front',
       fps: state === 'overloaded' ? 6.53 : delivers(state) ? 14.97 : 0,
       bitrate_kbps: delivers(state) ? 1850.4 : 0,
       sub_active: true,

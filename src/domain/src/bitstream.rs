@@ -3,6 +3,8 @@
 
 /// The kind of a recovery point message in a SEI (H.264 D.1.8, H.265 D.2.8).
 pub(crate) const RECOVERY_POINT: u32 = 6;
+/// That of a display orientation message (H.264 D.1.27, H.265 D.2.17).
+pub(crate) const DISPLAY_ORIENTATION: u32 = 47;
 
 /// Most parameter sets of a stream that are kept, live and in the header of a recording, and their bytes together: `avcC` counts in one
 /// byte (ISO/IEC 14496-15 5.3.3.1).

@@ -1,6 +1,7 @@
 //! A network camera as the box takes it in: what is asked of it, what it offers, and what comes of it. `ingest` implements
 //! [`IngestPort`], `media` publishes what comes; the two meet here.
 
+use crate::orientation::Orientation;
 use crate::ports::Later;
 use bytes::Bytes;
 use perch_base::Result;
@@ -113,6 +114,8 @@ pub struct Shape {
     pub pixel: (u32, u32),
     /// Whether pictures may hold two fields of different moments.
     pub interlaced: bool,
+    /// How they are turned to be seen; width, height and pixel are those before.
+    pub orientation: Orientation,
 }
 
 /// What a camera offers, once it has begun.
@@ -129,7 +132,8 @@ pub struct Offer {
 /// One picture: an access unit with at least one slice (H.264, H.265), or a JPEG file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// Annex B with four-byte start codes, parameter sets before each start that carry all its slices name; or JFIF.
+    /// Annex B with four-byte start codes, before each start all parameter sets that its slices name, and how it is turned where it is; or
+    /// JFIF.
     pub data: Bytes,
     /// When it is shown, on the box's steady clock.
     pub shown: MonoTime,

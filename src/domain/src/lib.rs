@@ -31,6 +31,7 @@ pub mod microphone;
 pub mod motion;
 pub mod network_camera;
 pub mod offering;
+pub mod orientation;
 pub mod pace;
 pub mod pairing;
 pub mod picture_gate;

@@ -1,6 +1,7 @@
 //! What the config says of a network camera beyond its address: how packets travel, whom to trust, its own second stream, its shape.
 
 use crate::ingest::{Shape, TlsTrust, Transport};
+use crate::orientation::Orientation;
 use crate::redact::{Shown, hides_credentials};
 use crate::settings::Keys;
 use crate::text::check_meant;
@@ -185,6 +186,13 @@ impl Shape {
         let columns = (u64::from(self.width) * u64::from(x)).checked_div(u64::from(y)).unwrap_or(u64::from(self.width));
         (u32::try_from(columns).unwrap_or(u32::MAX).clamp(1, 65_535), self.height)
     }
+
+    /// The same as it is to be seen: turned.
+    pub fn turned(self) -> Self {
+        let ((width, height), pixel) =
+            (self.orientation.of_sides((self.width, self.height)), self.orientation.of_sides(self.pixel));
+        Self { width, height, pixel, orientation: Orientation::NONE, ..self }
+    }
 }
 
 #[cfg(test)]
@@ -227,10 +235,14 @@ mod tests {
 
     #[test]
     fn shapes() {
-        let shape = Shape { width: 704, height: 480, pixel: (40, 33), interlaced: false };
+        let shape =
+            Shape { width: 704, height: 480, pixel: (40, 33), interlaced: false, orientation: Orientation::NONE };
         assert_eq!(shape.square(), (853, 480));
         assert_eq!(shape.shaped(Some(Aspect { width: 4, height: 3 })).square(), (640, 480));
         assert_eq!(shape.shaped(None), shape);
+        let turned = Shape { orientation: Orientation { mirrored: false, quarters: 1 }, ..shape }.turned();
+        assert_eq!(turned, Shape { width: 480, height: 704, pixel: (33, 40), ..shape });
+        assert_eq!(turned.square(), (396, 704));
         assert_eq!(Aspect { width: 16, height: 9 }.pixel(1920, 1080), (1, 1));
         for bad in ["", "16", "16:", "0:9", "16:0", "100:1", "16:9:1", "-1:2", "a:b", "9999:9999"] {
             assert!(Aspect::parse(bad).is_err(), "{bad}");
@@ -241,7 +253,7 @@ mod tests {
         /// Whatever a camera says of its pixels, a picture has at least a column.
         #[test]
         fn no_shape_is_empty(width in 1..=65_535u32, height in 1..=65_535u32, x: u32, y: u32, a in 1..=1000u32, b in 1..=1000u32) {
-            let shape = Shape { width, height, pixel: (x, y), interlaced: false };
+            let shape = Shape { width, height, pixel: (x, y), interlaced: false, orientation: Orientation::NONE };
             prop_assert!(shape.square().0 >= 1);
             let (x, y) = Aspect { width: a, height: b }.pixel(width, height);
             prop_assert!(x >= 1 && y >= 1);

@@ -175,7 +175,13 @@ mod tests {
             start: whole || word.contains('g'),
             break_before: word.contains('!'),
             lost_before: word.contains('-'),
-            shape: word.contains('s').then_some(Shape { width: 320, height: 240, pixel: (1, 1), interlaced: false }),
+            shape: word.contains('s').then_some(Shape {
+                width: 320,
+                height: 240,
+                pixel: (1, 1),
+                interlaced: false,
+                orientation: Default::default(),
+            }),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::access::{Object, Permission, Principal, Role};
 use crate::health::{CameraHealth, CameraState};
 use crate::media::{Stream, VideoCodec};
+use crate::orientation::Orientation;
 pub use crate::recording::{RecordingState, RecordingStatus};
 use crate::task::TaskStatus;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
@@ -19,12 +20,14 @@ pub struct CameraInfo {
     /// Its source, without credentials. Only admins see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Pixels of the main stream: the camera's own where it encodes itself and has begun, else the configured ones.
+    /// Pixels of the main stream as it is seen: the camera's own where it encodes itself and has begun, else the configured ones.
     pub width: u32,
     /// Pixels of the main stream.
     pub height: u32,
     /// Pixels that `width` is wide once they are as wide as high: pages and players show the main stream in the shape of this and `height`.
     pub display_width: u32,
+    /// How its pictures are turned to be seen. Files, stills, the small stream that the box makes and WebRTC (by its extension) do so.
+    pub orientation: Orientation,
     /// Configured frames a second.
     pub fps: u32,
     /// How its video is encoded.
@@ -70,6 +73,8 @@ pub struct CaptureFigures {
     pub encoder: String,
     /// Encoders that exist now for this camera: at most main + sub, whatever the number of viewers.
     pub encoders: u32,
+    /// Whether the main stream is as the camera encoded it; `encoder` is then the small stream's. False while it is not running.
+    pub passed_through: bool,
     /// Measured frames a second of the main stream.
     pub fps: f32,
     /// Measured kbit/s of the main stream's video.
@@ -367,6 +372,7 @@ mod tests {
             width: 1280,
             height: 720,
             display_width: 1280,
+            orientation: Orientation::NONE,
             fps: 25,
             codec: VideoCodec::H264,
             has_audio: false,

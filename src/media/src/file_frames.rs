@@ -8,6 +8,7 @@ use gstreamer_app as gst_app;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::motion::Thinner;
+use perch_domain::orientation::Orientation;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -102,7 +103,11 @@ impl Frames {
             let pts = running_time(&sample);
             if self.thinner.keep(pts.nseconds()) {
                 let pts = MonoTime(i64::try_from(pts.useconds()).unwrap_or(i64::MAX));
-                return Some(luma::of_sample(&sample).map(|pixels| FileFrame { index, pts, pixels }));
+                return Some(luma::of_sample(&sample, Orientation::NONE).map(|pixels| FileFrame {
+                    index,
+                    pts,
+                    pixels,
+                }));
             }
         }
     }

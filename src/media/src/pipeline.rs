@@ -37,6 +37,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "branch/main",
     "branch/passed",
     "branch/sub",
+    "branch/sub-turned",
     "branch/vp8",
     "decode/avdec_h264",
     "decode/avdec_h265",

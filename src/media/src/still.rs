@@ -1,6 +1,6 @@
 //! One keyframe to one JPEG, in a pipeline that lives as long as the picture takes. The keyframe may come from a camera that lies.
 
-use crate::capture::shape;
+use crate::capture::{flip, shape};
 use crate::pipeline::{Library, typed};
 use bytes::Bytes;
 use gstreamer as gst;
@@ -11,6 +11,7 @@ use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::media::VideoCodec;
 use perch_domain::network_camera::Aspect;
+use perch_domain::orientation::Orientation;
 use perch_domain::still;
 use perch_domain::still_turns::{Asker, StillTurns, Ticket};
 use std::collections::BTreeMap;
@@ -89,7 +90,8 @@ impl Drop for Turn {
 }
 
 /// Decodes `keyframe` of `camera` (an access unit of H.264 or H.265 in Annex B with its parameter sets, or a VP8 frame) and makes a JPEG of it, at most
-/// `max_width` pixels wide, in the shape of `aspect`, else its own. Blocks for each decoder that is tried (`TIME_LIMIT`). Errors with
+/// `max_width` pixels wide, in the shape of `aspect`, else its own, turned as it says. Blocks for each decoder that is tried
+/// (`TIME_LIMIT`). Errors with
 /// [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME_BYTES`], with [`ErrorKind::Corrupt`] where it is no picture, with
 /// [`ErrorKind::Unavailable`] where that takes too long, with [`ErrorKind::Unsupported`] where no decoder for it is installed.
 pub fn jpeg(
@@ -119,17 +121,18 @@ fn shaped(codec: VideoCodec, aspect: Option<Aspect>, keyframe: &[u8], max_width:
     }
     let library = &Library::installed()?;
     let width = still::width(max_width);
+    let picture = Keyframe { data: keyframe, aspect, orientation: Orientation::of_unit(codec, keyframe) };
     match codec {
-        VideoCodec::Vp8 => decode(library, "still/vp8", (keyframe, aspect), width),
+        VideoCodec::Vp8 => decode(library, "still/vp8", picture, width),
         // libav brings some 40 MB of libraries into memory: it is asked only for what the small decoder cannot do.
-        VideoCodec::H264 if library.is_installed(SMALL) => match decode(library, SMALL, (keyframe, aspect), width) {
+        VideoCodec::H264 if library.is_installed(SMALL) => match decode(library, SMALL, picture, width) {
             Err(e) if e.kind() == ErrorKind::Corrupt && library.is_installed(LIBAV) => {
-                decode(library, LIBAV, (keyframe, aspect), width)
+                decode(library, LIBAV, picture, width)
             }
             done => done,
         },
-        VideoCodec::H264 => decode(library, LIBAV, (keyframe, aspect), width),
-        VideoCodec::H265 if library.is_installed(H265) => decode(library, H265, (keyframe, aspect), width),
+        VideoCodec::H264 => decode(library, LIBAV, picture, width),
+        VideoCodec::H265 if library.is_installed(H265) => decode(library, H265, picture, width),
         VideoCodec::H265 => Err(Error::new(
             ErrorKind::Unsupported,
             "no decoder for H.265 is installed: the package gstreamer1.0-libav has one",
@@ -137,10 +140,21 @@ fn shaped(codec: VideoCodec, aspect: Option<Aspect>, keyframe: &[u8], max_width:
     }
 }
 
-fn decode(library: &Library, name: &str, (keyframe, aspect): (&[u8], Option<Aspect>), width: u32) -> Result<Bytes> {
+/// A keyframe, and what becomes of it besides.
+#[derive(Clone, Copy)]
+struct Keyframe<'a> {
+    data: &'a [u8],
+    aspect: Option<Aspect>,
+    orientation: Orientation,
+}
+
+fn decode(library: &Library, name: &str, keyframe: Keyframe<'_>, width: u32) -> Result<Bytes> {
     let bin = library.open_bin(name, &[("max_width", i64::from(width))], &[])?;
     if let Some(raw) = bin.by_name("raw") {
-        shape(&raw, aspect);
+        shape(&raw, keyframe.aspect);
+    }
+    if let Some(element) = bin.by_name("turn") {
+        flip(&element, keyframe.orientation);
     }
     let source: gst_app::AppSrc = typed(&bin, "in", "an appsrc")?;
     let sink: gst_app::AppSink = typed(&bin, "out", "an appsink")?;
@@ -151,7 +165,7 @@ fn decode(library: &Library, name: &str, (keyframe, aspect): (&[u8], Option<Aspe
         .0
         .set_state(gst::State::Playing)
         .map_err(|e| Error::internal("a still's pipeline does not start").with_source(e))?;
-    let mut buffer = gst::Buffer::from_slice(Bytes::copy_from_slice(keyframe));
+    let mut buffer = gst::Buffer::from_slice(Bytes::copy_from_slice(keyframe.data));
     if let Some(buffer) = buffer.get_mut() {
         buffer.set_pts(gst::ClockTime::ZERO);
     }
@@ -229,6 +243,11 @@ pub(crate) mod tests {
         assert_eq!(size(&make(VideoCodec::H264, &key, None).expect("a picture")), (1280, 720));
         let began = Instant::now();
         assert_eq!(size(&make(VideoCodec::H264, &key, Some(320)).expect("a picture")), (320, 180));
+        for orientation in Orientation::all() {
+            let turned = [&[0, 0, 0, 1][..], &orientation.message(VideoCodec::H264), &key].concat();
+            let want = if orientation.is_on_its_side() { (90, 160) } else { (90, 51) };
+            assert_eq!(size(&make(VideoCodec::H264, &turned, Some(90)).expect("a picture")), want, "{orientation:?}");
+        }
         eprintln!("a still took {:?}", began.elapsed());
         if crate::has_element("x265enc") && crate::has_element("avdec_h265") {
             let key = keyframe("x265enc tune=zerolatency ! video/x-h265,stream-format=byte-stream", 1280, 720);

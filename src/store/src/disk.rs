@@ -184,6 +184,7 @@ mod tests {
     use perch_base::time::Timestamp;
     use perch_domain::archive::{Segment, SegmentState};
     use perch_domain::media::VideoCodec;
+    use perch_domain::orientation::Orientation;
 
     #[test]
     fn a_disk_without_an_answer_is_logged_once_and_its_cause_stays_inside() {
@@ -225,7 +226,12 @@ mod tests {
                 init_size_bytes: 0,
                 fragments: Vec::new(),
             };
-            let format = TrackFormat { codec: VideoCodec::H264, sets: Vec::new(), has_audio: false };
+            let format = TrackFormat {
+                codec: VideoCodec::H264,
+                sets: Vec::new(),
+                orientation: Orientation::NONE,
+                has_audio: false,
+            };
             let live = Live { segment, path: String::new(), channels: 0, format, is_complete: false };
             store.live().insert(SegmentId(id), live);
         }

@@ -143,6 +143,7 @@ mod tests {
     use perch_base::time::Timestamp;
     use perch_domain::archive::GapCause;
     use perch_domain::media::VideoCodec;
+    use perch_domain::orientation::Orientation;
 
     #[test]
     fn where_too_much_waits_nothing_begins_and_what_has_begun_ends() {
@@ -174,7 +175,12 @@ mod tests {
             path: path.into(),
             start: Timestamp(0),
             event: None,
-            format: TrackFormat { codec: VideoCodec::H264, sets: Vec::new(), has_audio: false },
+            format: TrackFormat {
+                codec: VideoCodec::H264,
+                sets: Vec::new(),
+                orientation: Orientation::NONE,
+                has_audio: false,
+            },
         };
         for change in [file(1, "a"), file(1, "b"), file(2, "c")] {
             index.rows().leave(change);

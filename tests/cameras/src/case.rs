@@ -73,6 +73,8 @@ pub struct Right {
     pub size: (u32, u32),
     /// Width and height of a pixel, where the camera says.
     pub pixel: (u32, u32),
+    /// Quarter turns clockwise by which a picture is turned to be seen; `size` and `pixel` are those before.
+    pub quarters: u8,
     /// The sound, where some is heard.
     pub sound: Option<RightSound>,
     /// Whether ffmpeg 5.1 and newer plays it: pictures are decoded within six seconds.
@@ -85,7 +87,8 @@ impl Right {
     /// H.264 of this size, at this rate, that ffmpeg plays.
     pub const fn h264(pictures_a_second: f64, size: (u32, u32)) -> Self {
         let (pixel, sound, sentence) = ((1, 1), None, None);
-        Self { pictures_a_second, codec: Codec::H264, size, pixel, sound, plays_in_ffmpeg: true, sentence }
+        let codec = Codec::H264;
+        Self { pictures_a_second, codec, size, pixel, quarters: 0, sound, plays_in_ffmpeg: true, sentence }
     }
 
     /// As a normal camera: 640x360, 25 a second.

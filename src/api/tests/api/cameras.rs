@@ -25,6 +25,7 @@ impl Fake {
             width: 1280,
             height: 720,
             display_width: 1280,
+            orientation: Default::default(),
             fps: 30,
             codec: VideoCodec::H264,
             has_audio: true,

@@ -2,6 +2,7 @@
 //! single samples would flicker.
 
 use super::{LUMA_HEIGHT, LUMA_WIDTH};
+use crate::orientation::Orientation;
 
 /// A span of source pixels that makes one pixel of the result, with the weights of its ends.
 struct Span {
@@ -32,8 +33,14 @@ fn spans(from: usize, to: usize) -> Vec<Span> {
         .collect()
 }
 
-/// Area average of a grey plane, [`LUMA_WIDTH`] x [`LUMA_HEIGHT`] row by row; `None` where `plane` is smaller than its description.
-pub fn area_average(plane: &[u8], stride: usize, width: usize, height: usize) -> Option<Vec<u8>> {
+/// Area average of a grey plane, turned, [`LUMA_WIDTH`] x [`LUMA_HEIGHT`] row by row; `None` where `plane` is smaller than its description.
+pub fn area_average(
+    plane: &[u8],
+    stride: usize,
+    width: usize,
+    height: usize,
+    orientation: Orientation,
+) -> Option<Vec<u8>> {
     if width == 0
         || height == 0
         || stride < width
@@ -41,9 +48,10 @@ pub fn area_average(plane: &[u8], stride: usize, width: usize, height: usize) ->
     {
         return None;
     }
-    let (columns, rows) = (spans(width, LUMA_WIDTH), spans(height, LUMA_HEIGHT));
-    let middle_row = LUMA_HEIGHT as f32 / height as f32;
-    let middle_column = LUMA_WIDTH as f32 / width as f32;
+    let (across, down) = orientation.of_sides((LUMA_WIDTH, LUMA_HEIGHT));
+    let (columns, rows) = (spans(width, across), spans(height, down));
+    let middle_row = down as f32 / height as f32;
+    let middle_column = across as f32 / width as f32;
     let mut out = Vec::with_capacity(LUMA_WIDTH * LUMA_HEIGHT);
     let mut line = vec![0f32; width];
     let mut whole = vec![0u16; width];
@@ -69,7 +77,7 @@ pub fn area_average(plane: &[u8], stride: usize, width: usize, height: usize) ->
                 *sum += f32::from(*pixel) * row.last_weight;
             }
         }
-        match (width.is_multiple_of(LUMA_WIDTH), width / LUMA_WIDTH) {
+        match (width.is_multiple_of(across), width / across) {
             (true, 1) => means::<1>(&line, &mut out),
             (true, 2) => means::<2>(&line, &mut out),
             (true, 4) => means::<4>(&line, &mut out),
@@ -85,7 +93,7 @@ pub fn area_average(plane: &[u8], stride: usize, width: usize, height: usize) ->
             })),
         }
     }
-    Some(out)
+    Some(orientation.of_plane(out, across))
 }
 
 /// Means of each `N` pixels of `line`: the usual widths are so much quicker.
@@ -105,7 +113,7 @@ mod tests {
     #[test]
     fn a_flat_picture_keeps_its_grey_at_any_size() {
         for (w, h) in [(1280, 720), (360, 240), (1920, 1080), (320, 180), (100, 50), (853, 481), (1, 1)] {
-            let small = area_average(&vec![200; w * h], w, w, h).expect("whole");
+            let small = area_average(&vec![200; w * h], w, w, h, Orientation::NONE).expect("whole");
             assert_eq!(small.len(), 320 * 180);
             assert!(small.iter().all(|p| (199..=201).contains(p)), "{w}x{h}");
         }
@@ -121,14 +129,18 @@ mod tests {
         for y in 100..102 {
             plane[y * stride + 200..y * stride + 202].fill(80);
         }
-        let small = area_average(&plane, stride, w, h).expect("whole");
+        let small = area_average(&plane, stride, w, h, Orientation::NONE).expect("whole");
         assert_eq!(small[50 * LUMA_WIDTH + 100], 80);
         assert_eq!(small.iter().filter(|p| **p > 0).count(), 1);
+        // Turned clockwise, what is at the left is above.
+        let turned = area_average(&plane, stride, w, h, Orientation { mirrored: false, quarters: 1 }).expect("whole");
+        let brightest = turned.iter().enumerate().max_by_key(|(_, p)| **p).map(|(at, _)| at).expect("some");
+        assert_eq!((brightest % LUMA_WIDTH * 36 / 32, brightest / LUMA_WIDTH), (259 - 1, 56), "{brightest}");
     }
 
     #[test]
     fn a_short_plane_is_refused() {
-        assert!(area_average(&[0; 100], 320, 320, 180).is_none());
-        assert!(area_average(&[], 0, 0, 0).is_none());
+        assert!(area_average(&[0; 100], 320, 320, 180, Orientation::NONE).is_none());
+        assert!(area_average(&[], 0, 0, 0, Orientation::NONE).is_none());
     }
 }

@@ -17,6 +17,7 @@ mod sync;
 mod text;
 mod timeline;
 mod track;
+mod turning;
 mod units;
 
 #[cfg(test)]

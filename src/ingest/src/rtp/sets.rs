@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use perch_domain::bitstream::{MAX_SETS, MAX_SETS_BYTES};
 use perch_domain::ingest::{PictureCodec, Shape};
+use perch_domain::orientation::Orientation;
 use perch_domain::{h264, h265};
 use std::collections::BTreeMap;
 
@@ -32,14 +33,14 @@ pub(crate) enum Sequence {
 }
 
 impl Sequence {
-    /// The shape of its pictures.
-    pub fn shape(&self) -> Shape {
+    /// The shape of its pictures, turned like this.
+    pub fn shape(&self, orientation: Orientation) -> Shape {
         let (width, height, pixel, interlaced) = match self {
             Self::H264(s) => (s.width, s.height, s.pixel, !s.frames_only),
             Self::H265(s) => (s.width, s.height, s.pixel, s.fields),
         };
         let pixel = (u32::from(pixel.0), u32::from(pixel.1));
-        Shape { width: width.into(), height: height.into(), pixel, interlaced }
+        Shape { width: width.into(), height: height.into(), pixel, interlaced, orientation }
     }
 
     /// How many pictures may come before one that is shown before them.

@@ -4,6 +4,7 @@ use super::fixtures::*;
 use super::*;
 use crate::wire::base64::encode;
 use perch_domain::ingest::{Picture, Shape, SoundCodec};
+use perch_domain::orientation::Orientation;
 
 fn even(pictures: &[Picture]) -> bool {
     pictures.windows(2).all(|pair| pair[1].shown.micros_since(pair[0].shown) == 40_000)
@@ -19,7 +20,10 @@ fn whole(pictures: &[Picture], count: usize) {
 fn plain_camera() {
     let got = camera(120, |sender, n, stamp| sender.unit(&picture(n, 50), stamp));
     whole(&got, 120);
-    assert_eq!(got[0].shape, Some(Shape { width: 640, height: 352, pixel: (1, 1), interlaced: false }));
+    assert_eq!(
+        got[0].shape,
+        Some(Shape { width: 640, height: 352, pixel: (1, 1), interlaced: false, orientation: Orientation::NONE })
+    );
     assert!(got[1..].iter().all(|picture| picture.shape.is_none()));
     assert_eq!((kinds(&got[0]), kinds(&got[1])), (vec![7, 8, 5], vec![1]));
 }
@@ -477,7 +481,10 @@ fn hikvision_h265() {
         (kinds(&got[0]), kinds(&got[48]), kinds(&got[49])),
         (vec![32, 33, 34, 21], vec![32, 33, 34, 21], vec![9])
     );
-    assert_eq!(got[0].shape, Some(Shape { width: 366, height: 206, pixel: (40, 33), interlaced: false }));
+    assert_eq!(
+        got[0].shape,
+        Some(Shape { width: 366, height: 206, pixel: (40, 33), interlaced: false, orientation: Orientation::NONE })
+    );
     assert!(got.windows(2).all(|pair| pair[1].decoded > pair[0].decoded && pair[1].decoded <= pair[1].shown));
 }
 

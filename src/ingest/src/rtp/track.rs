@@ -16,6 +16,7 @@ use bytes::Bytes;
 use perch_base::time::MonoTime;
 use perch_domain::bitstream::nal_units;
 use perch_domain::ingest::{Intake, Picture, PictureCodec, Shape, Sound, SoundFormat};
+use perch_domain::orientation::Orientation;
 use std::time::Duration;
 
 /// So many packets of one payload type that the description does not name, and none that it does, are the line's; of a slow camera, fewer
@@ -348,7 +349,7 @@ fn take_jpeg(
         start: true,
         break_before: moment.jumped,
         lost_before: std::mem::take(broken),
-        shape: news(shape, Shape { width, height, pixel: (1, 1), interlaced: false }),
+        shape: news(shape, Shape { width, height, pixel: (1, 1), interlaced: false, orientation: Orientation::NONE }),
     }));
 }
 

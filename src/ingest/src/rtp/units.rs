@@ -5,9 +5,12 @@ use super::nal::split;
 use super::nal_packets::{KEPT_ROOM, TakeNal};
 use super::sets::{Refused, Sequence, Sets};
 use super::starts::{Clues, Starts};
+use super::turning::Turning;
 use bytes::Bytes;
 use perch_base::time::MonoTime;
 use perch_domain::ingest::{PictureCodec, Shape};
+use perch_domain::media::VideoCodec;
+use perch_domain::orientation::Orientation;
 use perch_domain::{h264, h265};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -99,6 +102,8 @@ struct Gathering {
     skipped_leading: bool,
     marked: bool,
     damaged: bool,
+    /// What is said of how it is turned.
+    orientation: Option<Orientation>,
 }
 
 /// Gathers the pictures of one stream.
@@ -125,6 +130,7 @@ pub(crate) struct Units {
     pace: Pace,
     /// Whether sets came that are not taken.
     refused: bool,
+    turning: Turning,
     out: VecDeque<Unit>,
     troubles: Vec<Trouble>,
     set_scratch: Vec<Bytes>,
@@ -195,10 +201,15 @@ impl Units {
             awaits: false,
             pace: Pace { left: MOST_AT_ONCE, earned_at: MonoTime::default() },
             refused: false,
+            turning: Turning::default(),
             out: VecDeque::new(),
             troubles: Vec::new(),
             set_scratch: Vec::new(),
         }
+    }
+
+    fn video_codec(&self) -> VideoCodec {
+        if self.codec == PictureCodec::H265 { VideoCodec::H265 } else { VideoCodec::H264 }
     }
 
     /// A whole unit.
@@ -249,6 +260,7 @@ impl Units {
         self.has_b = false;
         self.ended = None;
         self.marker = Marker::Untried;
+        self.turning = Turning::default();
     }
 
     /// A packet was taken in whole: where it carries the marker, a picture may end.
@@ -482,6 +494,9 @@ impl Units {
         }
         let mut sets = std::mem::take(&mut self.set_scratch);
         self.sets.before(id, verdict.is_start, &mut sets);
+        if self.turning.picture(now.orientation, verdict.is_start) {
+            sets.push(self.turning.now().message(self.video_codec()).into());
+        }
         let set_bytes: usize = sets.iter().map(|set| START_CODE.len() + set.len()).sum();
         let mut data = Vec::with_capacity(set_bytes + now.data.len());
         for set in sets.drain(..) {
@@ -497,7 +512,7 @@ impl Units {
             start: verdict.is_start,
             broken: std::mem::take(&mut self.broken),
             new_source: std::mem::take(&mut self.new_source),
-            shape: sequence.shape(),
+            shape: sequence.shape(self.turning.now()),
             reorder: sequence.reorder(),
             may_reorder: self.may_reorder(&sequence),
         });
@@ -557,6 +572,7 @@ impl Units {
                 if let Some(count) = recovery {
                     self.now.clues.recovery = Some(count);
                 }
+                self.now.orientation = Orientation::said_in(self.video_codec(), nal).or(self.now.orientation);
                 if self.now.data.len() + nal.len() <= MAX_PREFIX_BYTES && nal.len() > 2 {
                     self.add(nal, at);
                 }

@@ -2,6 +2,7 @@
 
 use super::support::{ingest, request, watch};
 use perch_base::ErrorKind;
+use perch_domain::orientation::Orientation;
 use perch_ingest::Ingest;
 use perch_test_cameras::{ALL, Camera, Case, KeepAlive, Kind, Model, find, media};
 use std::sync::Arc;
@@ -53,6 +54,28 @@ async fn watched(case: &'static Case) -> Result<(), String> {
     match word.filter(|word| !words.iter().any(|w| w.contains(word))) {
         Some(word) => Err(format!("no word of {word}: {words:?}")),
         None => Ok(()),
+    }
+}
+
+/// Watches a camera and compares what it says of its pictures.
+async fn shaped(case: &'static Case) -> Result<(), String> {
+    let Ok(camera) = Camera::start(case).map_err(|absent| println!("SKIPPED: {}: {absent}", case.name)) else {
+        return Ok(());
+    };
+    let request = request(&camera.url(), case.transport);
+    let (_, seen) = watch(&ingest(), &request, LIMIT, |seen| seen.pictures >= 3).await;
+    let Some(shape) = seen.shape else { return Err("no picture".into()) };
+    let got = ((shape.width, shape.height), shape.pixel, shape.orientation);
+    let want = (case.right.size, case.right.pixel, Orientation { mirrored: false, quarters: case.right.quarters });
+    if got == want { Ok(()) } else { Err(format!("{got:?}, not {want:?}")) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shape_of_pictures_is_known() {
+    let names = ["sar", "nosar", "odd", "crop", "mbaff", "turned", "h265turned"];
+    let running = names.map(|name| (name, tokio::spawn(shaped(find(name).expect("a case")))));
+    for (name, task) in running {
+        assert_eq!(task.await.expect("it did not panic"), Ok(()), "{name}");
     }
 }
 

@@ -5,7 +5,7 @@ use perch_base::clock::SystemClock;
 use perch_base::secret::Secret;
 use perch_base::shutdown;
 use perch_domain::ingest::{
-    IngestPort, IngestRequest, IngestSink, Intake, KnownCertificates, Offer, TlsTrust, Transport,
+    IngestPort, IngestRequest, IngestSink, Intake, KnownCertificates, Offer, Shape, TlsTrust, Transport,
 };
 use perch_ingest::Ingest;
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ pub struct Seen {
     pub pictures: usize,
     pub sounds: usize,
     pub notices: Vec<String>,
+    /// Of its first pictures.
+    pub shape: Option<Shape>,
     /// Nothing came before the offer, and it came once.
     pub in_order: bool,
     is_begun: bool,
@@ -30,8 +32,9 @@ impl Seen {
         self.is_begun = true;
         match intake {
             Intake::Offer(offer) => self.in_order &= self.offer.replace(offer).is_none(),
-            Intake::Picture(_) => {
+            Intake::Picture(picture) => {
                 self.pictures += 1;
+                self.shape = self.shape.or(picture.shape);
                 self.in_order &= self.offer.is_some();
             }
             Intake::Sound(_) => {

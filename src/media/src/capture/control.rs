@@ -70,6 +70,7 @@ pub(super) struct Control {
     sub_will_obey: AtomicBool,
     /// Element name of the encoder, and how many run.
     encoders: Mutex<(&'static str, u32)>,
+    encodes_main: AtomicBool,
     /// The valves of its parts.
     pub valves: Arc<Valves>,
     /// What is used, for the parts that run only while they are.
@@ -87,6 +88,7 @@ impl Control {
             sub: Mutex::default(),
             sub_will_obey: AtomicBool::default(),
             encoders: Mutex::new(("", 0)),
+            encodes_main: AtomicBool::default(),
             valves,
             demand: watch::Sender::new(Demand::default()),
             is_decoding: AtomicBool::default(),
@@ -109,6 +111,11 @@ impl Control {
         lock(&self.encoders).0
     }
 
+    /// Whether the main stream is encoded here, and not as the camera sends it.
+    pub fn encodes_main(&self) -> bool {
+        self.encodes_main.load(Ordering::Relaxed)
+    }
+
     /// Video encoders that exist now.
     pub fn encoders(&self) -> u32 {
         lock(&self.encoders).1
@@ -117,6 +124,7 @@ impl Control {
     /// An encoder of `stream` was built; `element` is there where it takes commands.
     pub fn add_encoder(&self, stream: Stream, name: &'static str, element: Option<gst::Element>) {
         *lock(self.slot(stream)) = element;
+        self.encodes_main.fetch_or(stream == Stream::Main, Ordering::Relaxed);
         let mut encoders = lock(&self.encoders);
         *encoders = (name, encoders.1 + 1);
     }

@@ -7,6 +7,7 @@ use super::graph::{Averaged, SharedThinner, Wiring, shape};
 use super::running::Running;
 use super::settings::{CaptureEvent, Progress, Settings};
 use super::tries::Tries;
+use super::turned::Turned;
 use crate::fanout::{Delivery, Receipt, Sink};
 use crate::h264::Roles;
 use crate::{encoders, h264, pipeline, time};
@@ -21,6 +22,7 @@ use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
 use perch_domain::fanout::Demand;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::motion::Batch;
+use perch_domain::orientation::Orientation;
 use perch_domain::pace::Bottleneck;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -91,7 +93,7 @@ pub(super) async fn keep(
     }
 }
 
-/// One attempt. Ends well when it is not needed any more.
+/// One attempt. Ends well when it is not needed any more, and where the camera wants its pictures turned in another way.
 async fn run_once(
     settings: &Arc<Settings>,
     flow: &Arc<Flow>,
@@ -114,7 +116,7 @@ async fn run_once(
     lock(&decoder.feed).begin(settings.clock.mono(), &joined.backlog);
     // A camera that makes keyframes when asked makes none for this, and one that cannot be asked is not.
     let ended = tokio::select! {
-        why = decoder.watch(settings, report) => Err(why),
+        ended = decoder.watch(settings, report) => ended,
         () = wanted_no_more => Ok(()),
     };
     drop(joined);
@@ -131,11 +133,18 @@ async fn run_once(
 struct Decoder {
     running: Running,
     feed: Arc<Mutex<Feed>>,
-    failed: mpsc::UnboundedReceiver<Error>,
+    over: mpsc::UnboundedReceiver<Over>,
     /// When a picture came out last, microseconds of the clock, or [`NEVER`].
     out_us: Arc<AtomicI64>,
     control: Arc<Control>,
     has_encoder: bool,
+}
+
+/// Why a decoder ends by itself.
+enum Over {
+    Failed(Error),
+    /// Its pictures are turned in another way from here on.
+    TurnedAnew,
 }
 
 impl Drop for Decoder {
@@ -148,13 +157,20 @@ impl Drop for Decoder {
 }
 
 impl Decoder {
-    /// Looks on until it fails; says why.
-    async fn watch(&mut self, settings: &Settings, report: Report<'_>) -> Error {
+    /// Looks on until it fails, which is an error, or is to begin anew.
+    async fn watch(&mut self, settings: &Settings, report: Report<'_>) -> Result<()> {
         let mut seen = (NEVER, settings.clock.mono(), lock(&self.feed).fed.load(Ordering::SeqCst));
         let mut is_said = false;
         loop {
-            if let Some(why) = within(&settings.clock, LOOK_EVERY, self.failed.recv()).await {
-                return why.unwrap_or_else(|| Error::internal("the decoder's pipeline is gone"));
+            match within(&settings.clock, LOOK_EVERY, self.over.recv()).await {
+                Some(Some(Over::Failed(why))) => return Err(why),
+                Some(Some(Over::TurnedAnew)) => {
+                    // A camera may say something else each time.
+                    settings.clock.sleep(LOOK_EVERY).await;
+                    return Ok(());
+                }
+                Some(None) => return Err(Error::internal("the decoder's pipeline is gone")),
+                None => {}
             }
             let (out, now) = (self.out_us.load(Ordering::SeqCst), settings.clock.mono());
             let fed = lock(&self.feed).fed.load(Ordering::SeqCst);
@@ -168,10 +184,10 @@ impl Decoder {
                 let why = "the camera's next keyframe is waited for: set its keyframe interval (GOP, I-frame interval) to about 2 s";
                 report(Some(&Error::new(ErrorKind::Unavailable, why)));
             } else if now.since(seen.1) >= BARREN_AFTER.0 && fed - seen.2 >= BARREN_AFTER.1 {
-                return Error::new(
+                return Err(Error::new(
                     ErrorKind::Unsupported,
                     "its pictures cannot be decoded on this box: set another H.264 profile",
-                );
+                ));
             }
         }
     }
@@ -192,8 +208,10 @@ async fn start(settings: Arc<Settings>, flow: Arc<Flow>, control: Arc<Control>, 
 }
 
 fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, what: Decoded) -> Result<Decoder> {
-    let (tx, failed) = mpsc::unbounded_channel();
-    let wiring = Wiring::new(settings, flow, control.clone());
+    let (tx, over) = mpsc::unbounded_channel();
+    let turned = Arc::new(Turned::default());
+    let mut wiring = Wiring::new(settings, flow, control.clone());
+    wiring.turned = Some(turned.clone());
     let decoder = settings.library.bin(installed(settings, what.codec)?, &[], &[])?;
     let app: gst_app::AppSrc = pipeline::typed(&decoder, "in", "an appsrc")?;
     spare(&pipeline::pad_of(&decoder, "parse", "src")?, what.codec, tx.clone());
@@ -220,10 +238,11 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
         flow.count_left(Bottleneck::Decoder, &exit);
     }
     let pipeline = wiring.pipeline;
+    let teller = tx.clone();
     let running = Running::new(pipeline, "its video".into(), settings.decoder_threads.clone(), move |signal| {
         if let Signal::Failed(e) = signal {
             // Nobody listens once it is over.
-            let _ = tx.send(e);
+            let _ = teller.send(Over::Failed(e));
         }
     });
     let feed = Arc::new(Mutex::new(Feed {
@@ -237,8 +256,11 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
         small: has_encoder.then(|| control.clone()),
         roles: Roles::default(),
         batch: Batch::default(),
+        orientation: None,
+        turned,
+        over: tx,
     }));
-    let made = Decoder { running, feed, failed, out_us, control: control.clone(), has_encoder };
+    let made = Decoder { running, feed, over, out_us, control: control.clone(), has_encoder };
     control.set_decoding(true);
     made.running.set_state(gst::State::Playing)?;
     Ok(made)
@@ -277,7 +299,7 @@ fn watch_out(raw: &gst::Element, settings: &Settings, out_us: Arc<AtomicI64>, fr
 }
 
 /// Lets nothing out of a parser's `pad` that no decoder should see, and says so.
-fn spare(pad: &gst::Pad, codec: VideoCodec, failed: mpsc::UnboundedSender<Error>) {
+fn spare(pad: &gst::Pad, codec: VideoCodec, over: mpsc::UnboundedSender<Over>) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let caps = pad.current_caps();
         let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
@@ -289,7 +311,7 @@ fn spare(pad: &gst::Pad, codec: VideoCodec, failed: mpsc::UnboundedSender<Error>
         }
         let why = "pictures that are too large, or of two sizes, are not decoded: set the camera to another size";
         // It is over then, and nobody may listen.
-        let _ = failed.send(Error::new(ErrorKind::Unsupported, why));
+        let _ = over.send(Over::Failed(Error::new(ErrorKind::Unsupported, why)));
         gst::PadProbeReturn::Handled
     });
 }
@@ -311,6 +333,11 @@ struct Feed {
     roles: Roles,
     /// Pictures that wait for one that is wanted.
     batch: Batch<gst::Buffer>,
+    /// Of the first picture that was taken on, and so of all.
+    orientation: Option<Orientation>,
+    /// What turns the pictures; it is told with the first.
+    turned: Arc<Turned>,
+    over: mpsc::UnboundedSender<Over>,
 }
 
 enum Phase {
@@ -388,7 +415,26 @@ impl Feed {
         lock(thinner).would_keep(time::from_mono(packet.shown()).nseconds())
     }
 
+    /// Whether a picture is turned as those before it; the first one says how all are.
+    fn is_turned_alike(&mut self, packet: &Packet) -> bool {
+        if !packet.keyframe {
+            return true;
+        }
+        let orientation = Orientation::of_unit(self.codec, &packet.data);
+        if self.orientation.is_none() {
+            self.turned.set(orientation);
+        }
+        *self.orientation.get_or_insert(orientation) == orientation
+    }
+
     fn follow(&mut self, packet: &Packet, discontinuity: bool) {
+        if !self.is_turned_alike(packet) {
+            // What is linked to take pictures on their side takes no others. It may be over already.
+            let _ = self.over.send(Over::TurnedAnew);
+            self.phase = Phase::AwaitsStart;
+            self.batch.clear();
+            return;
+        }
         // `Bytes` is counted by reference: the encoded picture itself is never copied.
         let mut buffer = gst::Buffer::from_slice(packet.data.clone());
         if let Some(buffer) = buffer.get_mut() {

@@ -13,6 +13,8 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::ingest::{
     IngestPort, IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec, Shape, Sound, SoundFormat,
 };
+use perch_domain::media::VideoCodec;
+use perch_domain::orientation::Orientation;
 use perch_domain::ports::Later;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -177,6 +179,7 @@ fn play(launch: &str, codec: PictureCodec, shape: Option<Shape>) -> (Ends, mpsc:
     let pipeline = gst::parse::launch(launch).expect("parses").downcast::<gst::Pipeline>().expect("a pipeline");
     time::apply(&pipeline);
     let (tx, rx) = mpsc::unbounded_channel();
+    let said = shape.map_or(Orientation::NONE, |shape| shape.orientation);
     for name in ["video", "audio"] {
         let Some(sink) = pipeline.by_name(name) else { continue };
         let sink = sink.downcast::<gst_app::AppSink>().expect("an appsink");
@@ -184,7 +187,7 @@ fn play(launch: &str, codec: PictureCodec, shape: Option<Shape>) -> (Ends, mpsc:
         let new_sample = move |sink: &gst_app::AppSink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let shape = shape.filter(|_| std::mem::replace(&mut first, false));
-            let intake = if is_video { picture_of(&sample, codec, shape) } else { sound_of(&sample) };
+            let intake = if is_video { picture_of(&sample, codec, shape, said) } else { sound_of(&sample) };
             tx.send(intake).map_err(|_| gst::FlowError::Eos).map(|()| gst::FlowSuccess::Ok)
         };
         sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
@@ -207,10 +210,13 @@ fn parts_of(sample: &gst::Sample) -> (gst::Buffer, MonoTime, MonoTime) {
     (buffer, shown, decoded)
 }
 
-fn picture_of(sample: &gst::Sample, codec: PictureCodec, shape: Option<Shape>) -> Intake {
+fn picture_of(sample: &gst::Sample, codec: PictureCodec, shape: Option<Shape>, said: Orientation) -> Intake {
     let (buffer, shown, decoded) = parts_of(sample);
     let start = codec == PictureCodec::Jpeg || !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-    let data = Bytes::from_owner(buffer.into_mapped_buffer_readable().expect("readable"));
+    let mut data = Bytes::from_owner(buffer.into_mapped_buffer_readable().expect("readable"));
+    if start && said != Orientation::NONE {
+        data = [&[0, 0, 0, 1][..], &said.message(VideoCodec::H264), &data].concat().into();
+    }
     Intake::Picture(Picture { data, shown, decoded, start, break_before: false, lost_before: false, shape })
 }
 

@@ -6,6 +6,7 @@ use super::flow::Flow;
 use super::parts::{self, link, sink};
 use super::samples::VideoOut;
 use super::settings::Settings;
+use super::turned::Turned;
 use super::{devices, file};
 use crate::encoders::{self, Encoder};
 use crate::{pipeline, time};
@@ -142,6 +143,8 @@ pub(super) struct Wiring<'a> {
     /// The pipeline.
     pub pipeline: gst::Pipeline,
     control: Arc<Control>,
+    /// Where a camera may want its pictures turned.
+    pub turned: Option<Arc<Turned>>,
 }
 
 impl<'a> Wiring<'a> {
@@ -149,7 +152,7 @@ impl<'a> Wiring<'a> {
     pub fn new(settings: &'a Arc<Settings>, flow: &'a Arc<Flow>, control: Arc<Control>) -> Self {
         let pipeline = gst::Pipeline::with_name(settings.config.id.as_str());
         time::apply(&pipeline);
-        Self { settings, flow, pipeline, control }
+        Self { settings, flow, pipeline, control, turned: None }
     }
 
     /// Camera's own H.264 goes out as it is.
@@ -197,7 +200,11 @@ impl<'a> Wiring<'a> {
     pub fn sub(&self, raw: &gst::Element, encoder: Encoder) -> Result<()> {
         let sub = self.settings.config.sub;
         let size = [("width", i64::from(sub.width)), ("height", i64::from(sub.height)), ("fps", i64::from(sub.fps))];
-        let branch = self.settings.library.bin("branch/sub", &size, &[])?;
+        let name = if self.turned.is_some() { "branch/sub-turned" } else { "branch/sub" };
+        let branch = self.settings.library.bin(name, &size, &[])?;
+        if let Some(turned) = &self.turned {
+            turned.add(&branch, (sub.width, sub.height));
+        }
         self.control.valves.add(Part::Sub, pipeline::element(&branch, "valve")?);
         thin(&pipeline::pad_of(&branch, "valve", "src")?, sub.fps);
         self.count_queue(Bottleneck::Small, &branch);
@@ -222,7 +229,7 @@ impl<'a> Wiring<'a> {
             return Ok(None);
         }
         let branch = self.settings.library.bin("branch/luma", &[], &[])?;
-        self.flow.take_luma(&sink(&branch, "luma")?);
+        self.flow.take_luma(&sink(&branch, "luma")?, self.turned.clone().unwrap_or_default());
         let thinner = Arc::new(Mutex::new(Thinner::new(f64::from(motion.fps))));
         match averaged {
             Averaged::Aside => {

@@ -25,6 +25,7 @@ mod settings;
 mod sound;
 mod threads;
 mod tries;
+mod turned;
 
 #[cfg(test)]
 pub(crate) mod clips;
@@ -41,6 +42,7 @@ mod tests;
 pub(crate) use graph::set_mode;
 pub(crate) use graph::shape;
 pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means};
+pub(crate) use turned::flip;
 
 use crate::fanout::Hub;
 use attempts::Attempts;
@@ -151,6 +153,7 @@ impl Capture {
         CaptureFigures {
             encoder: control.encoder().to_owned(),
             encoders: control.encoders(),
+            passed_through: !control.encodes_main(),
             fps,
             bitrate_kbps,
             sub_active: control.sub_active(),

@@ -8,6 +8,7 @@ use perch_domain::camera::AudioSource;
 use perch_domain::ingest::{Intake, PictureCodec, Shape, SoundCodec, SoundFormat};
 use perch_domain::media::{Track, VideoCodec};
 use perch_domain::network_camera::Aspect;
+use perch_domain::orientation::Orientation;
 use perch_domain::pace::Bottleneck;
 use std::sync::atomic::Ordering;
 use tokio::time::{sleep, timeout};
@@ -17,7 +18,8 @@ const SECOND: &str = "rtsp://cam/second";
 const BALL: &str = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=20/1";
 const AU: &str =
     "h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=video";
-const SHAPE: Shape = Shape { width: 320, height: 240, pixel: (1, 1), interlaced: false };
+const SHAPE: Shape =
+    Shape { width: 320, height: 240, pixel: (1, 1), interlaced: false, orientation: Orientation::NONE };
 
 fn h264(source: &str, encoder: &str, rest: &str) -> FakeCamera {
     sends(PictureCodec::H264, format!("{source} ! {encoder} ! {AU} {rest}"), None)
@@ -135,6 +137,23 @@ async fn interlaced_pictures_are_recorded_as_they_are_and_deinterlaced_for_the_s
     let mut sub = b.hub.subscribe(Stream::Sub, false, "sub", 500);
     take(&mut sub, Track::Video, 10).await;
     take(&mut s, Track::Video, 30).await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_small_stream_of_a_camera_on_its_side_is_upright() {
+    let orientation = Orientation { mirrored: false, quarters: 1 };
+    let launch = format!("{BALL} ! x264enc tune=zerolatency key-int-max=20 ! {AU}");
+    let shape = Some(Shape { orientation, ..SHAPE });
+    let camera = FakeCamera::Sends { launch, offer: offer(PictureCodec::H264, None), shape };
+    let config = network();
+    let want = (config.sub.height, config.sub.width);
+    let b = begin(config, &Fake::with(URL, camera));
+    let mut sub = b.hub.subscribe(Stream::Sub, false, "sub", 500);
+    let small = take(&mut sub, Track::Video, 5).await;
+    let units = perch_domain::bitstream::nal_units(&small[0].packet.data);
+    let sps = units.filter_map(perch_domain::h264::Sps::parse).next().expect("a keyframe");
+    assert_eq!((u32::from(sps.width), u32::from(sps.height)), want);
     b.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use super::counts::Counts;
 use super::flow::{Flow, Signal};
 use super::settings::LumaFrame;
+use super::turned::Turned;
 use crate::{h264, luma, time};
 use bytes::Bytes;
 use gstreamer as gst;
@@ -100,14 +101,14 @@ impl Flow {
     }
 
     /// Hands the small grey version of what `sink` gets to the motion detector.
-    pub fn take_luma(self: &Arc<Self>, sink: &gst_app::AppSink) {
+    pub fn take_luma(self: &Arc<Self>, sink: &gst_app::AppSink, turned: Arc<Turned>) {
         let flow = self.clone();
         let new_sample = move |sink: &gst_app::AppSink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             if !flow.is_live() {
                 return Err(gst::FlowError::Flushing);
             }
-            if let Ok(pixels) = luma::of_sample(&sample) {
+            if let Ok(pixels) = luma::of_sample(&sample, turned.orientation()) {
                 flow.look(LumaFrame { pixels, pts: flow.pts(&sample) });
             }
             Ok(gst::FlowSuccess::Ok)

@@ -6,6 +6,7 @@ use crate::rtp::{Payload, packetize_h264, packetize_h265, packetize_opus, packet
 use perch_base::time::MonoTime;
 use perch_domain::keyframe::JoinWith;
 use perch_domain::media::{Packet, SharedPacket, Stream, Track, VideoCodec};
+use perch_domain::orientation::Orientation;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +47,8 @@ pub struct Frame {
     pub duration: Duration,
     /// Whether decoding can start here.
     pub keyframe: bool,
+    /// How it and those that lead on from it are turned; only a keyframe says so.
+    pub orientation: Option<Orientation>,
     /// Frames before it were lost.
     pub discontinuity: bool,
     /// Its RTP payloads in order.
@@ -70,6 +73,10 @@ impl Frame {
             wallclock,
             duration: packet.duration,
             keyframe: packet.keyframe,
+            orientation: packet
+                .codec
+                .filter(|_| packet.keyframe)
+                .map(|codec| Orientation::of_unit(codec, &packet.data)),
             discontinuity,
             payloads,
         }

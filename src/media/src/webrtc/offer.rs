@@ -121,6 +121,7 @@ fn config<'a>(identity: &DtlsIdentity, sent: impl Iterator<Item = &'a Sent>, rep
         .clear_codecs()
         .clear_extension_map()
         .set_extension(4, Extension::RtpMid)
+        .set_extension(5, Extension::VideoOrientation)
         .set_stats_interval(Some(reports_every))
         .set_send_buffer_audio(1)
         .set_rtcp_report_interval_audio(Duration::from_secs(2))

@@ -195,6 +195,8 @@ fn browsers_get_h264_and_opus_sent_to_them() {
         assert!(n.answer.contains("192.0.2.1 8189 typ host"));
         assert!(n.answer.contains("nack pli") && n.answer.contains("ssrc-group:FID"), "{}", n.answer);
         assert!(!n.answer.contains("transport-cc") && !n.answer.contains("goog-remb"), "{}", n.answer);
+        let says_turn = |sdp: &str| sdp.contains("urn:3gpp:video-orientation");
+        assert_eq!(says_turn(&n.answer), says_turn(offer), "{}", n.answer);
     }
 }
 

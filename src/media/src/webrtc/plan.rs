@@ -11,6 +11,8 @@ use str0m::Candidate;
 
 /// The extension that names a packet's media line (RFC 9143, section 15).
 const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+/// The one that says how pictures are turned (3GPP TS 26.114 7.4.5).
+const TURN_URI: &str = "urn:3gpp:video-orientation";
 /// A longer name is none to the SDP library.
 const MAX_MID_BYTES: usize = 16;
 const MAX_FINGERPRINTS: usize = 8;
@@ -184,14 +186,18 @@ impl<'a> AnswerPlan<'a> {
         let pts = payloads.iter().flat_map(|(sent, ..)| [Some(sent.pt), sent.rtx]).flatten();
         let pts = pts.map(|pt| pt.to_string()).collect::<Vec<_>>().join(" ");
         sdp.push_str(&format!("m={kind} 9 UDP/TLS/RTP/SAVPF {pts}\r\nc=IN IP4 0.0.0.0\r\n{transport}a=mid:{name}\r\n"));
-        let extension = section.all("extmap").find_map(|map| {
-            let (id, uri) = map.split_once(' ')?;
-            let id: u8 = id.split('/').next()?.parse().ok()?;
-            (uri.split(' ').next() == Some(MID_URI) && (1..=14).contains(&id)).then_some(id)
-        });
+        let extension = |wanted: &str| {
+            section.all("extmap").find_map(|map| {
+                let (id, uri) = map.split_once(' ')?;
+                let id: u8 = id.split('/').next()?.parse().ok()?;
+                (uri.split(' ').next() == Some(wanted) && (1..=14).contains(&id)).then_some(id)
+            })
+        };
         // Packets carry the name that the library knows: it must be the viewer's.
-        if let Some(id) = extension.filter(|_| *mid == Some(name)) {
-            sdp.push_str(&format!("a=extmap:{id} {MID_URI}\r\n"));
+        let names = extension(MID_URI).filter(|_| *mid == Some(name));
+        let turns = extension(TURN_URI).filter(|id| at == self.video && names != Some(*id));
+        for (id, uri) in names.map(|id| (id, MID_URI)).into_iter().chain(turns.map(|id| (id, TURN_URI))) {
+            sdp.push_str(&format!("a=extmap:{id} {uri}\r\n"));
         }
         sdp.push_str("a=recvonly\r\na=rtcp-mux\r\n");
         for (Sent { codec, pt, rtx }, ..) in payloads {

@@ -12,6 +12,7 @@ use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::Principal;
 use perch_domain::lease::Lease;
 use perch_domain::media::{Stream, Track};
+use perch_domain::orientation::Orientation;
 use perch_domain::stamps::{SteadySound, shown_at};
 use perch_domain::stream_choice::{AutoStream, gives_up_change};
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{RtpWrite, SeqNo};
+use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo, VideoOrientation};
 use str0m::{Candidate, Event, IceConnectionState, Input, RtcError};
 
 /// Where a session is in its life.
@@ -55,6 +56,8 @@ struct Sender {
     clock_khz: i64,
     nackable: bool,
     last_pts: Option<MonoTime>,
+    /// How pictures are turned since the last keyframe.
+    orientation: Orientation,
     sound: SteadySound,
 }
 
@@ -70,6 +73,7 @@ impl Sender {
             clock_khz,
             nackable,
             last_pts: None,
+            orientation: Orientation::NONE,
             sound: SteadySound::default(),
         }
     }
@@ -98,13 +102,29 @@ impl Sender {
         if frame.track == Track::Audio {
             ticks = self.sound.follow_on(ticks, frame.duration, self.clock_khz);
         }
+        self.orientation = frame.orientation.unwrap_or(self.orientation);
+        let orientation =
+            (self.orientation.quarters > 0 || frame.orientation.is_some()).then_some(orientation(self.orientation));
         let time = self.offset_ticks.wrapping_add(ticks as u32);
         let packets = (self.seq..).zip(&frame.payloads).map(|(seq, payload)| {
             let packet = RtpWrite::new(pt, SeqNo::from(seq), time, wallclock, payload.data.clone());
-            packet.marker(payload.marker).nackable(self.nackable)
+            // What a picture's last packet says holds for the picture (3GPP TS 26.114 7.4.5).
+            let video_orientation = orientation.filter(|_| payload.marker);
+            let extensions = ExtensionValues { video_orientation, ..ExtensionValues::default() };
+            packet.marker(payload.marker).nackable(self.nackable).ext_vals(extensions)
         });
         machine.mutate(out, |rtc| rtc.write_rtp(self.line.mid, packets));
         self.seq += frame.payloads.len() as u64;
+    }
+}
+
+/// As the extension says it: how far a picture is turned that is to be turned back. It knows of no mirror.
+fn orientation(orientation: Orientation) -> VideoOrientation {
+    match orientation.quarters {
+        0 => VideoOrientation::Deg0,
+        1 => VideoOrientation::Deg270,
+        2 => VideoOrientation::Deg180,
+        _ => VideoOrientation::Deg90,
     }
 }
 

@@ -43,6 +43,8 @@ struct Pair {
     viewer: Rtc,
     video: Mid,
     viewer_connected: bool,
+    /// How each picture's last packet says that it is turned.
+    orientations: Vec<Option<VideoOrientation>>,
 }
 
 impl Pair {
@@ -90,7 +92,7 @@ impl Pair {
         let lease = LeaseId::random();
         let start = Start { lease, viewer: viewer_is, camera, stream, auto: false, negotiated };
         let session = Session::new(start, feed, Timestamp(0), MonoTime(0));
-        Self { now, session, viewer, video, viewer_connected: false }
+        Self { now, session, viewer, video, viewer_connected: false, orientations: Vec::new() }
     }
 
     /// What the viewer has to send now.
@@ -100,6 +102,9 @@ impl Pair {
             match self.viewer.poll_output().expect("sound") {
                 Output::Timeout(_) => return out,
                 Output::Transmit(t) => out.push(t.contents.to_vec()),
+                Output::Event(Event::RtpPacket(packet)) if packet.header.marker => {
+                    self.orientations.push(packet.header.ext_vals.video_orientation);
+                }
                 Output::Event(event) => self.viewer_connected |= matches!(event, Event::Connected),
             }
         }
@@ -268,4 +273,30 @@ fn a_picture_of_many_packets_is_one_change() {
     pair.session.drive(pair.now, &mut sent);
     let media = sent.0.iter().filter(|d| (128..192).contains(&d[0]) && !(192..=223).contains(&d[1])).count();
     assert_eq!((media, pair.session.take_undrained()), (frame.payloads.len(), 0));
+}
+
+#[test]
+fn pictures_say_how_they_are_turned() {
+    let mut pair = Pair::new();
+    for datagram in pair.last_flight() {
+        pair.session.receive(viewer_address(), box_address(), &datagram, pair.now, &mut Nowhere);
+    }
+    let side = Orientation { mirrored: false, quarters: 1 };
+    let slice = |kind: u8| [&[0, 0, 0, 1, kind][..], &[0x55; 3_000]].concat();
+    let said = [&[0, 0, 0, 1][..], &side.message(VideoCodec::H264), &slice(0x65)].concat();
+    let pictures = [(said, true), (slice(0x41), false), (slice(0x65), true), (slice(0x41), false)];
+    for (n, (data, keyframe)) in (1i64..).zip(pictures) {
+        let packet = Packet::new(Track::Video, data.into(), MonoTime(n * 40_000), keyframe);
+        let packet = Packet { codec: Some(VideoCodec::H264), ..packet };
+        let frame = Frame::new(&packet, pair.now, false);
+        let mut sent = Sent::default();
+        pair.session.live(pair.session.feed, &frame, &mut sent);
+        pair.session.drive(pair.now, &mut sent);
+        for datagram in sent.0 {
+            pair.tell_viewer(&datagram);
+        }
+        pair.step(40, |_| true);
+    }
+    let (turned, upright) = (Some(VideoOrientation::Deg270), Some(VideoOrientation::Deg0));
+    assert_eq!(pair.orientations, [turned, turned, upright, None], "each that is turned, and each keyframe");
 }

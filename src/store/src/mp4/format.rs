@@ -5,10 +5,13 @@ use bytes::Bytes;
 use perch_base::{Error, Result};
 use perch_domain::bitstream::{MAX_SETS, MAX_SETS_BYTES, nal_units, start_code};
 use perch_domain::media::VideoCodec;
+use perch_domain::orientation::Orientation;
 use perch_domain::{h264, h265};
 
 /// Begins what a row holds in place of an SPS where that is not all. No NAL unit begins with it: its first bit is 0.
 const PACKED: u8 = 0xff;
+/// Begins what among those sets says how pictures are turned. No set of either codec begins with it, so programs from before pass over it.
+const TURNED: u8 = 0;
 
 /// The kinds of parameter sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +70,8 @@ pub struct TrackFormat {
     pub codec: VideoCodec,
     /// The parameter sets of the video, without start codes; of each kind and number one.
     pub sets: Vec<Bytes>,
+    /// How its pictures are turned to be seen.
+    pub orientation: Orientation,
     /// Whether a sound track is written.
     pub has_audio: bool,
 }
@@ -105,7 +110,7 @@ impl TrackFormat {
             }
         }
         let sets = sets.into_iter().map(|(_, _, nal)| Bytes::copy_from_slice(nal)).collect();
-        let format = Self { codec, sets, has_audio };
+        let format = Self { codec, sets, orientation: Orientation::of_unit(codec, annexb), has_audio };
         format.validate().map_err(|what| Error::invalid(format!("{what}: it cannot be recorded")))?;
         Ok(format)
     }
@@ -166,12 +171,13 @@ impl TrackFormat {
             self.codec != VideoCodec::H265
                 || (self.sets.len() == other.sets.len() && self.sets.iter().all(|set| other.sets.contains(set)))
         };
-        self.codec == other.codec && self.parse() == other.parse() && has_its_sets()
+        let is_alike = self.codec == other.codec && self.orientation == other.orientation;
+        is_alike && self.parse() == other.parse() && has_its_sets()
     }
 
     /// What the two columns of its row hold: an SPS and a PPS of H.264, or, where that is not all, all its sets and nothing.
     pub(crate) fn to_row(&self) -> (Vec<u8>, Vec<u8>) {
-        if let (VideoCodec::H264, [sps, pps]) = (self.codec, &self.sets[..])
+        if let (VideoCodec::H264, [sps, pps], Orientation::NONE) = (self.codec, &self.sets[..], self.orientation)
             && set_kind(self.codec, sps) == Some(SetKind::Sps)
             && set_kind(self.codec, pps) == Some(SetKind::Pps)
         {
@@ -184,6 +190,9 @@ impl TrackFormat {
             packed.extend_from_slice(&(set.len() as u16).to_be_bytes());
             packed.extend_from_slice(set);
         }
+        if self.orientation != Orientation::NONE {
+            packed.extend([0, 2, TURNED, self.orientation.number()]);
+        }
         (packed, Vec::new())
     }
 
@@ -193,22 +202,28 @@ impl TrackFormat {
         let codec = match packed.get(..2) {
             Some([PACKED, 5]) => VideoCodec::H265,
             Some([PACKED, _]) => VideoCodec::H264,
-            _ => return Self { codec: VideoCodec::H264, sets: vec![packed, pps.into()], has_audio },
+            _ => {
+                let sets = vec![packed, pps.into()];
+                return Self { codec: VideoCodec::H264, sets, orientation: Orientation::NONE, has_audio };
+            }
         };
-        let (mut sets, mut at) = (Vec::new(), 2);
+        let (mut sets, mut orientation, mut at) = (Vec::new(), Orientation::NONE, 2);
         while let Some(&[high, low]) = packed.get(at..at + 2)
             && let end = at + 2 + usize::from(u16::from_be_bytes([high, low]))
             && end <= packed.len()
         {
-            sets.push(packed.slice(at + 2..end));
+            match packed.get(at + 2..end) {
+                Some([TURNED, number]) => orientation = Orientation::from_number(*number),
+                _ => sets.push(packed.slice(at + 2..end)),
+            }
             at = end;
         }
-        Self { codec, sets, has_audio }
+        Self { codec, sets, orientation, has_audio }
     }
 
     /// A format with these sets, as a file's header gives them; `None` when it describes no video.
-    pub(crate) fn from_header(codec: VideoCodec, sets: Vec<Bytes>) -> Option<Self> {
-        let format = Self { codec, sets, has_audio: false };
+    pub(crate) fn from_header(codec: VideoCodec, sets: Vec<Bytes>, orientation: Orientation) -> Option<Self> {
+        let format = Self { codec, sets, orientation, has_audio: false };
         format.validate().is_ok().then_some(format)
     }
 }
@@ -280,14 +295,18 @@ mod tests {
     #[test]
     fn a_row_holds_a_format() {
         let set = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
-        let simple = TrackFormat { codec: VideoCodec::H264, sets: vec![set(&SPS), set(&PPS)], has_audio: true };
+        let format = |codec, sets, has_audio| TrackFormat { codec, sets, orientation: Orientation::NONE, has_audio };
+        let simple = format(VideoCodec::H264, vec![set(&SPS), set(&PPS)], true);
+        let orientation = Orientation { mirrored: true, quarters: 3 };
         assert_eq!(simple.to_row(), (SPS.to_vec(), PPS.to_vec()), "as an older program wrote it");
         let sets = vec![set(&SPS), set(&PPS), set(&OTHER_PPS)];
         for format in [
+            TrackFormat { orientation, ..simple.clone() },
             simple,
-            TrackFormat { codec: VideoCodec::H264, sets: sets.clone(), has_audio: false },
-            TrackFormat { codec: VideoCodec::H265, sets, has_audio: true },
-            TrackFormat { codec: VideoCodec::H265, sets: Vec::new(), has_audio: true },
+            format(VideoCodec::H264, sets.clone(), false),
+            TrackFormat { orientation, ..format(VideoCodec::H265, sets.clone(), true) },
+            format(VideoCodec::H265, sets, true),
+            format(VideoCodec::H265, Vec::new(), true),
         ] {
             let (sps, pps) = format.to_row();
             assert_eq!(TrackFormat::from_row(sps, pps, format.has_audio), format);

@@ -8,6 +8,7 @@ use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, micros};
 use bytes::Bytes;
 use perch_domain::archive::Fragment;
 use perch_domain::media::VideoCodec;
+use perch_domain::orientation::Orientation;
 use perch_domain::recording::LONGEST_FILE;
 use std::fs::File;
 use std::io;
@@ -103,19 +104,19 @@ fn parse_moov(moov: &[u8], size_bytes: u64) -> Result<Init, Refused> {
             let hz = u32_at(mdhd, if mdhd.first()? == &1 { 20 } else { 12 })?;
             let stsd = child(child(child(mdia, b"minf")?, b"stbl")?, b"stsd")?;
             let entry = children(stsd.get(8..)?, 0).next()??;
-            Some((id, i64::from(hz), entry.kind, entry.body))
+            Some((id, i64::from(hz), entry.kind, entry.body, parse_turn(tkhd)?))
         };
         match track().ok_or("a track's header is damaged")? {
-            (VIDEO, VIDEO_HZ, kind, body) if matches!(&kind, b"avc1" | b"hvc1") && video.is_none() => {
+            (VIDEO, VIDEO_HZ, kind, body, orientation) if matches!(&kind, b"avc1" | b"hvc1") && video.is_none() => {
                 let (codec, name) =
                     if kind == *b"hvc1" { (VideoCodec::H265, b"hvcC") } else { (VideoCodec::H264, b"avcC") };
                 let config = body.get(78..).and_then(|b| child(b, name)).ok_or("the video's header is damaged")?;
                 let sets = if codec == VideoCodec::H265 { parse_hvcc(config) } else { parse_avcc(config) };
-                let format = sets.and_then(|sets| TrackFormat::from_header(codec, sets));
+                let format = sets.and_then(|sets| TrackFormat::from_header(codec, sets, orientation));
                 video = Some(format.ok_or("the video's parameter sets are damaged")?);
                 delay_ticks = parse_delay(trak.body).ok_or("the video's edit list is damaged")?;
             }
-            (AUDIO, AUDIO_HZ, kind, body) if kind == *b"Opus" && channels == 0 => {
+            (AUDIO, AUDIO_HZ, kind, body, _) if kind == *b"Opus" && channels == 0 => {
                 let dops = body.get(28..).and_then(|b| child(b, b"dOps")).ok_or("the sound's header is damaged")?;
                 channels =
                     dops.get(1).copied().filter(|n| (1..=2).contains(n)).ok_or("the sound has too many channels")?;
@@ -125,6 +126,14 @@ fn parse_moov(moov: &[u8], size_bytes: u64) -> Result<Init, Refused> {
     }
     let format = TrackFormat { has_audio: channels > 0, ..video.ok_or("it has no video")? };
     Ok(Init { format, delay_ticks, channels, size_bytes })
+}
+
+/// How a track's header turns its pictures; a matrix that is none of ours turns nothing.
+fn parse_turn(tkhd: &[u8]) -> Option<Orientation> {
+    let matrix = tkhd.get(if tkhd.first()? == &1 { 52 } else { 40 }..)?;
+    let value = |n: usize| u32_at(matrix, 4 * n).map(|value| value as i32);
+    let [a, b, c, d] = [value(0)?, value(1)?, value(3)?, value(4)?];
+    Some(Orientation::of_matrix([[a, b], [c, d]]).unwrap_or_default())
 }
 
 /// A number of 16 bits and the bytes it counts, from `at` on.
@@ -518,11 +527,18 @@ mod tests {
 
     #[test]
     fn a_header_reads_back_and_a_damaged_one_never_panics() {
-        for (codec, sets, delay_ticks, channels) in
-            [(VideoCodec::H264, H264, 0, 1), (VideoCodec::H265, H265, 7_200, 2), (VideoCodec::H264, H264, 1, 0)]
-        {
+        for (codec, sets, delay_ticks, channels, orientation) in [
+            (VideoCodec::H264, H264, 0, 1, 0),
+            (VideoCodec::H265, H265, 7_200, 2, 3),
+            (VideoCodec::H264, H264, 1, 0, 5),
+        ] {
             let sets = sets.map(Bytes::from_static).to_vec();
-            let format = TrackFormat { codec, sets, has_audio: channels > 0 };
+            let format = TrackFormat {
+                codec,
+                sets,
+                orientation: Orientation::from_number(orientation),
+                has_audio: channels > 0,
+            };
             let mut header = Vec::new();
             write::init(&format, false, channels, delay_ticks, &mut header).expect("written");
             let want = Init { format, channels, delay_ticks, size_bytes: header.len() as u64 };

@@ -4,8 +4,8 @@ use super::format::{self, Picture, SetKind, TrackFormat};
 use super::{AUDIO, AUDIO_HZ, VIDEO, VIDEO_HZ, opus, ticks};
 use mp4_atom::{
     Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dops, Dref, DrefEntry, Edts, Elst, ElstEntry, Encode, Ftyp, Hdlr, Hev1,
-    Hvc1, HvcCArray, Hvcc, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Opus, Pasp, Prft, ReferenceTime, Smhd, Stbl,
-    Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd,
+    Hvc1, HvcCArray, Hvcc, Matrix, Mdhd, Mdia, Mfhd, Minf, Moof, Moov, Mvex, Mvhd, Opus, Pasp, Prft, ReferenceTime,
+    Smhd, Stbl, Stco, Stsd, Tfdt, Tfhd, Tkhd, Traf, Trak, Trex, Trun, TrunEntry, Url, Visual, Vmhd,
 };
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
@@ -13,6 +13,7 @@ use perch_domain::archive::Fragment;
 use perch_domain::bitstream::nal_units;
 use perch_domain::h265;
 use perch_domain::media::{OPUS_PACKET, SharedPacket, Track, VideoCodec};
+use perch_domain::orientation::Orientation;
 use std::time::Duration;
 
 /// A sample that decoding can start at.
@@ -107,7 +108,8 @@ fn video_track(format: &TrackFormat, brings_sets: bool, delay_ticks: u64) -> Res
     // As it is to be seen: with square pixels.
     let wide = (u32::from(width) * u32::from(across) + u32::from(down) / 2) / u32::from(down.max(1));
     let shown = u16::try_from(wide).ok().filter(|wide| *wide > 0).unwrap_or(width);
-    let tkhd = Tkhd { width: shown.into(), height: height.into(), ..header(VIDEO) };
+    let matrix = matrix(format.orientation, (shown, height));
+    let tkhd = Tkhd { width: shown.into(), height: height.into(), matrix, ..header(VIDEO) };
     let minf = Minf { vmhd: Some(Vmhd::default()), dinf: here(), stbl: only(codec), ..Default::default() };
     let edts = (delay_ticks > 0).then(|| {
         // A length of 0 reaches to the end of all fragments.
@@ -115,6 +117,16 @@ fn video_track(format: &TrackFormat, brings_sets: bool, delay_ticks: u64) -> Res
         Edts { elst: Some(Elst { entries: vec![entry] }) }
     });
     Ok(Trak { edts, ..track(tkhd, VIDEO_HZ, b"vide", minf) })
+}
+
+/// Turns pictures of this size about their corner and moves them back to 0 (ISO/IEC 14496-12 8.3.2): numbers of 16 bits behind the point,
+/// but for the last column.
+fn matrix(orientation: Orientation, (width, height): (u16, u16)) -> Matrix {
+    let [[a, b], [c, d]] = orientation.matrix();
+    let (width, height) = (i32::from(width), i32::from(height));
+    let back = |across: i32, down: i32| (-(across * width).min(0) - (down * height).min(0)) << 16;
+    let (x, y) = (back(a, c), back(b, d));
+    Matrix { a: a << 16, b: b << 16, c: c << 16, d: d << 16, x, y, ..Matrix::default() }
 }
 
 /// All sets of a kind, as the boxes want them.

@@ -107,5 +107,20 @@ pub const CASES: &[Case] = &[
                 .feed()
         }))
     }),
+    Case {
+        right: Right { quarters: 1, ..RIGHT },
+        ..case("h265turned", "a SEI message says: turn by 90 degrees clockwise (display orientation)", || {
+            // H.265 D.2.17: not cancelled, no flips, 0xc000 of a circle anticlockwise, it holds on.
+            let message = vec![0x4e, 1, 47, 3, 0b0001_1000, 0, 0b0001_1000, 0x80];
+            let turned = |unit: &Unit| {
+                let mut nals = unit.to_vec();
+                if let Some(at) = nals.iter().position(|nal| (16..24).contains(&h265_kind(nal))) {
+                    nals.insert(at, message.clone());
+                }
+                Arc::new(nals)
+            };
+            simple(media::h265_camera()?.iter().map(turned).collect())
+        })
+    },
     case("h265main10", "10 bits (Main 10)", || simple(media::h265_main10()?)),
 ];

@@ -59,7 +59,12 @@ pub const CASES: &[Case] = &[
             })
         }))
     }),
-    case("turned", Right::NORMAL, "a SEI says: turn by 90 degrees", || Ok(Model::pictures(media::turned()?, 25.0))),
+    case(
+        "turned",
+        Right { quarters: 3, ..Right::NORMAL },
+        "a SEI message says: turn by 90 degrees anticlockwise (display orientation)",
+        || Ok(Model::pictures(media::turned()?, 25.0)),
+    ),
     case("tiny", Right::h264(25.0, (160, 96)), "pictures of 10 bytes", || Ok(Model::pictures(draw::tiny(), 25.0))),
     case("burst", Right::NORMAL, "each second's pictures come at once", || {
         Ok(Model::changed(media::camera()?, 25.0, |source| source.changed(|shot, _| shot.at = shot.at.floor())))
