@@ -13,6 +13,9 @@ const PACKED: u8 = 0xff;
 /// Begins what among those sets says how pictures are turned. No set of either codec begins with it, so programs from before pass over it.
 const TURNED: u8 = 0;
 
+/// Most sequence parameter sets that `avcC` counts (ISO/IEC 14496-15 5.3.3.1.2); more stand in the samples.
+const MOST_SPS: usize = 31;
+
 /// The kinds of parameter sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SetKind {
@@ -109,6 +112,11 @@ impl TrackFormat {
                 break;
             }
         }
+        let mut of_sequences = 0;
+        sets.retain(|(kind, ..)| {
+            of_sequences += usize::from(*kind == SetKind::Sps);
+            *kind != SetKind::Sps || of_sequences <= MOST_SPS
+        });
         let sets = sets.into_iter().map(|(_, _, nal)| Bytes::copy_from_slice(nal)).collect();
         let format = Self { codec, sets, orientation: Orientation::of_unit(codec, annexb), has_audio };
         format.validate().map_err(|what| Error::invalid(format!("{what}: it cannot be recorded")))?;

@@ -14,5 +14,6 @@ mod reconcile;
 mod recording;
 mod scale;
 mod set_clock;
+mod standards;
 mod trial;
 mod upgrade;

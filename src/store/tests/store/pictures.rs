@@ -6,11 +6,14 @@ use bytes::Bytes;
 use perch_base::ErrorKind;
 use perch_base::time::MonoTime;
 use perch_domain::archive::{Segment, SegmentState};
+use perch_domain::bitstream::nal_units;
 use perch_domain::media::{Packet, Track, VideoCodec};
+use perch_domain::orientation::Orientation;
 use perch_domain::playback::hls_playlist;
 use perch_domain::ports::ArchivePort;
 use perch_domain::recording::parts::{Cutter, Place};
 use perch_store::{FragmentPackets, Store, TrackFormat};
+use perch_test_cameras::bits::{Bits, pps_with_id, slice_with_pps, unescape};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -145,8 +148,9 @@ struct Seen {
     sound_ms: Option<i64>,
 }
 
-/// Decodes a whole file; anything that ffmpeg complains of fails the test.
+/// Decodes a whole file; anything that ffmpeg complains of fails the test, or that is not as the standards have it.
 fn see(path: &Path) -> Seen {
+    crate::standards::check(path);
     let entries = "stream=codec_type,codec_tag_string,sample_aspect_ratio,start_time:frame=media_type,pts_time:packet=codec_type,pts_time,dts_time,flags";
     let args = ["-v", "warning", "-show_entries", entries, "-show_frames", "-show_packets", "-of", "json"];
     let out = Command::new("ffprobe").args(args).arg(path).output().expect("ffprobe runs");
@@ -307,6 +311,106 @@ fn pictures_that_are_all_keyframes_are_gathered() {
     assert_eq!(std::fs::metadata(&b.files()[1]).expect("there").len(), before, "read back as it was written");
 }
 
+/// These pictures as a stream that is no file of ours.
+fn stream(b: &TestStore, pictures: &[Picture]) -> PathBuf {
+    let path = b.dir.path().join("stream.h264");
+    std::fs::write(&path, pictures.iter().flat_map(|p| p.data.to_vec()).collect::<Vec<_>>()).expect("written");
+    path
+}
+
+/// What each picture looks like: sets that are not in force give others, often without a complaint.
+fn sums(path: &Path) -> Vec<String> {
+    let path = path.to_str().expect("UTF-8");
+    let text = String::from_utf8(run("ffmpeg", &["-i", path, "-an", "-f", "framemd5", "-"])).expect("text");
+    let sum = |line: &str| line.rsplit(',').next().unwrap_or_default().trim().to_owned();
+    text.lines().filter(|l| !l.starts_with('#')).map(sum).collect()
+}
+
+/// The same picture with other NAL units.
+fn changed(picture: &Picture, change: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> Picture {
+    let units = nal_units(&picture.data).flat_map(change).flat_map(|nal| [&[0, 0, 0, 1], &nal[..]].concat());
+    Picture { data: units.collect(), ..picture.clone() }
+}
+
+/// `avcC` counts parameter sets in eight bits, and sequence parameter sets in five.
+#[test]
+fn many_parameter_sets_are_one_file_that_decodes() {
+    let b = TestStore::new();
+    let store = b.open();
+    let plain = encode("320x240", "25", 4, &format!("{PLAIN} 25 -profile:v baseline"));
+    // All of 70 picture parameter sets are used, one after the other; no picture uses the other sequence parameter sets.
+    let many = |count: u64, others: u64| -> Vec<Picture> {
+        let sets = |nal: &[u8]| match nal[0] & 0x1f {
+            7 => (0..others).map(|n| sps_with_id(nal, others - n)).chain([nal.to_vec()]).collect(),
+            8 => (0..count).map(|id| pps_with_id(nal, id)).collect(),
+            _ => vec![nal.to_vec()],
+        };
+        let used = |n: usize, nal: &[u8]| match nal[0] & 0x1f {
+            1 | 5 => vec![slice_with_pps(nal, n as u64 % count)],
+            _ => sets(nal),
+        };
+        plain.iter().enumerate().map(|(n, p)| changed(p, |nal| used(n, nal))).collect()
+    };
+    for (n, (pictures, in_header)) in [(many(70, 0), 71), (many(70, 30), 101)].into_iter().enumerate() {
+        let format = TrackFormat::from_keyframe(VideoCodec::H264, &pictures[0].data, false).expect("parsed");
+        assert_eq!(format.sets.len(), in_header);
+        record(&store, 100.0 * n as f64, &pictures, &[]);
+        assert_eq!(see(&b.files()[n]).frames_ms, every_40_ms(100));
+        assert_eq!(sums(&b.files()[n]), sums(&stream(&b, &plain)));
+    }
+    // One more than fits: it stands in the samples. ffmpeg does not read the number 31.
+    let pictures = many(1, 31);
+    let format = TrackFormat::from_keyframe(VideoCodec::H264, &pictures[0].data, false).expect("parsed");
+    assert_eq!(format.sets.len(), 32);
+    record(&store, 300.0, &pictures, &[]);
+    crate::standards::check(&b.files()[2]);
+}
+
+/// The same H.264 SPS of a baseline profile under another id.
+fn sps_with_id(sps: &[u8], id: u64) -> Vec<u8> {
+    let bits = Bits::of(&unescape(&sps[4..]));
+    let (_, at) = bits.read_ue(0);
+    let mut out = Bits::default();
+    out.ue(id).add(&bits.part(at, bits.len()));
+    out.nal(&sps[..4])
+}
+
+/// What a camera that hangs on its side says is in the header, and another word begins another file.
+#[test]
+fn how_pictures_are_turned_is_in_the_header() {
+    let b = TestStore::new();
+    let store = b.open();
+    let rotation = |path: &Path| {
+        let args = ["-select_streams", "v", "-show_entries", "stream_side_data=rotation", "-of", "csv=p=0"];
+        let text = run("ffprobe", &[&args[..], &[path.to_str().expect("UTF-8")]].concat());
+        String::from_utf8(text).expect("text").trim().to_owned()
+    };
+    for (n, (encoder, quarters, want)) in
+        [(PLAIN.to_owned() + " 25", 1, "-90"), (H265.to_owned(), 2, "-180")].into_iter().enumerate()
+    {
+        let plain = encode("320x240", "25", 2, &encoder);
+        let orientation = Orientation { mirrored: false, quarters };
+        let turned: Vec<Picture> = plain
+            .iter()
+            .map(|p| {
+                let is_pps =
+                    |nal: &[u8]| if p.codec == VideoCodec::H265 { nal[0] >> 1 == 34 } else { nal[0] & 31 == 8 };
+                let message = |nal: &[u8]| is_pps(nal).then(|| orientation.message(p.codec));
+                changed(p, |nal| [Some(nal.to_vec()), message(nal)].into_iter().flatten().collect())
+            })
+            .collect();
+        let format = |p: &Picture| TrackFormat::from_keyframe(p.codec, &p.data, false).expect("parsed");
+        assert!(!format(&turned[0]).goes_on_from(&format(&plain[0])));
+        assert!(format(&turned[25]).goes_on_from(&format(&turned[0])));
+        let at = 100.0 * n as f64;
+        record(&store, at, &turned, &[]);
+        let exported = export(&b, &store, at, at + 9.0);
+        for path in [&b.files()[n], &exported] {
+            assert_eq!((see(path).frames_ms, rotation(path)), (every_40_ms(50), want.to_owned()), "{path:?}");
+        }
+    }
+}
+
 #[test]
 fn parameter_sets_that_change_with_each_group_of_pictures_are_one_file_that_decodes() {
     let b = TestStore::new();
@@ -323,16 +427,7 @@ fn parameter_sets_that_change_with_each_group_of_pictures_are_one_file_that_deco
     assert!(!format(&larger[0]).goes_on_from(&format(&one[0])));
     record(&store, 0.0, &mixed, &[]);
     assert_eq!(see(&b.files()[0]).frames_ms, every_40_ms(100));
-    // Sets that are not in force give other pictures, often without a complaint.
-    let stream = b.dir.path().join("stream.h264");
-    std::fs::write(&stream, mixed.iter().flat_map(|p| p.data.to_vec()).collect::<Vec<_>>()).expect("written");
-    let sums = |path: &Path| -> Vec<String> {
-        let path = path.to_str().expect("UTF-8");
-        let text = String::from_utf8(run("ffmpeg", &["-i", path, "-an", "-f", "framemd5", "-"])).expect("text");
-        let sum = |line: &str| line.rsplit(',').next().unwrap_or_default().trim().to_owned();
-        text.lines().filter(|l| !l.starts_with('#')).map(sum).collect()
-    };
-    let want = sums(&stream);
+    let want = sums(&stream(&b, &mixed));
     assert_eq!((want.len(), sums(&b.files()[0])), (100, want.clone()));
     let exported = export(&b, &store, 2.5, 4.0);
     assert_eq!(see(&exported).frames_ms, every_40_ms(50));
