@@ -1,8 +1,11 @@
 //! Where the stream that is recorded is cut into parts, each of which is written as one fragment: at a keyframe, where pictures without
 //! others are gathered to about a second, and inside a group of pictures that is long, so that a power cut costs little of it.
 
-use crate::media::{Packet, Track};
+use crate::bitstream::nal_units;
+use crate::h265;
+use crate::media::{Packet, Track, VideoCodec};
 use perch_base::time::MonoTime;
+use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
 /// A keyframe begins a part once the open one, which a keyframe began, lasts so long: a group of pictures a second is a part, ten a second
@@ -36,6 +39,20 @@ struct Open {
     starts: bool,
     size_bytes: usize,
     packets: usize,
+    /// The parameter sets that its pictures lead on from, where a file holds no others ([`sets_of`]).
+    sets: Option<u64>,
+}
+
+/// What tells the parameter sets of a keyframe from others. H.265 alone: they stand in its files' headers and nowhere else, so that others
+/// begin a file, and with it a part. Those of H.264 may stand in the samples.
+fn sets_of(packet: &Packet) -> Option<u64> {
+    if packet.codec != Some(VideoCodec::H265) || !packet.keyframe {
+        return None;
+    }
+    let mut hash = DefaultHasher::new();
+    let before = nal_units(&packet.data).take_while(|nal| !h265::is_slice(h265::kind(nal)));
+    before.filter(|nal| (h265::VPS..=h265::PPS).contains(&h265::kind(nal))).for_each(|set| hash.write(set));
+    Some(hash.finish())
 }
 
 /// Cuts one stream.
@@ -59,13 +76,14 @@ impl Cutter {
         if is_picture && packet.keyframe && (is_broken || self.open.is_none()) {
             self.delay = packet.shown_later;
         }
+        let sets = if is_picture { sets_of(packet) } else { None };
         let begins = match self.open {
             None => is_picture && packet.keyframe,
             Some(open) if is_picture => {
                 let lasts = packet.pts.since(open.start);
                 is_broken
                     || lasts >= LONGEST
-                    || (packet.keyframe && (lasts >= AT_KEYFRAME || !open.starts))
+                    || (packet.keyframe && (lasts >= AT_KEYFRAME || !open.starts || sets != open.sets))
                     || open.size_bytes + size_bytes > MAX_PART_BYTES
                     || open.packets >= MAX_PACKETS
             }
@@ -75,7 +93,7 @@ impl Cutter {
         };
         match &mut self.open {
             _ if begins => {
-                self.open = Some(Open { start: packet.pts, starts: packet.keyframe, size_bytes, packets: 1 })
+                self.open = Some(Open { start: packet.pts, starts: packet.keyframe, size_bytes, packets: 1, sets })
             }
             Some(open) => {
                 open.size_bytes += size_bytes;
@@ -179,6 +197,28 @@ mod tests {
             delays.push(cutter.delay().as_millis());
         }
         assert_eq!(delays, [80, 80, 80, 0], "it stays the same until the stream breaks off");
+    }
+
+    #[test]
+    fn other_parameter_sets_of_h265_begin_a_part_at_once() {
+        let unit = |pps: u8| -> Bytes {
+            [&[0, 0, 0, 1, 0x40, 1, 1, 0, 0, 0, 1, 0x42, 1, 1, 0, 0, 0, 1, 0x44, 1, pps, 0, 0, 0, 1, 0x26, 1, pps][..]]
+                .concat()
+                .into()
+        };
+        for (codec, want) in [(VideoCodec::H265, "NONON"), (VideoCodec::H264, "NOOOO")] {
+            let mut cutter = Cutter::default();
+            let mut got = String::new();
+            for (n, pps) in [1, 1, 2, 2, 1].into_iter().enumerate() {
+                let packet = Packet::new(Track::Video, unit(pps), MonoTime(n as i64 * 100_000), true);
+                got.push(match cutter.place(&Packet { codec: Some(codec), ..packet }, n == 0) {
+                    Place::Next => 'N',
+                    Place::Open => 'O',
+                    Place::Nowhere => '-',
+                });
+            }
+            assert_eq!(got, want, "{codec:?}");
+        }
     }
 
     proptest! {

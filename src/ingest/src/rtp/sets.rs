@@ -137,17 +137,33 @@ impl Sets {
     }
 
     /// The sets that a picture of this sequence carries before its slices: where decoding starts all of them, else those picture
-    /// parameter sets that no picture carried yet. A sequence parameter set can change at a start only.
+    /// parameter sets that no picture carried yet. A sequence parameter set can change at a start only. Those of other sequences of the
+    /// same pictures are with it in H.265: where a camera goes from one to the other and back, they stand in one file's header.
     pub fn before(&mut self, sequence: u8, is_start: bool, out: &mut Vec<Bytes>) {
+        let alike: Vec<u8> = match (is_start, self.sps.get(&sequence).map(|set| set.read)) {
+            (true, Some(Sequence::H265(own))) => {
+                let is_alike = |set: &Set<Sequence>| match set.read {
+                    Sequence::H265(other) => h265::Sps { id: own.id, vps: own.vps, ..other } == own,
+                    Sequence::H264(_) => false,
+                };
+                self.sps.iter().filter(|(_, set)| is_alike(set)).map(|(id, _)| *id).collect()
+            }
+            _ => vec![sequence],
+        };
         if is_start {
-            let vps = match self.sps.get(&sequence).map(|set| &set.read) {
-                Some(Sequence::H265(sps)) => Some(sps.vps),
-                _ => None,
-            };
-            out.extend(vps.and_then(|id| self.vps.get(&id)).map(|set| set.nal.clone()));
-            out.extend(self.sps.get(&sequence).map(|set| set.nal.clone()));
+            let sequences: Vec<&Set<Sequence>> = alike.iter().filter_map(|id| self.sps.get(id)).collect();
+            let mut vps: Vec<u8> = Vec::new();
+            for set in &sequences {
+                if let Sequence::H265(sps) = set.read
+                    && !vps.contains(&sps.vps)
+                {
+                    vps.push(sps.vps);
+                }
+            }
+            out.extend(vps.iter().filter_map(|id| self.vps.get(id)).map(|set| set.nal.clone()));
+            out.extend(sequences.iter().map(|set| set.nal.clone()));
         }
-        for set in self.pps.values_mut().filter(|set| set.read == sequence && (is_start || set.is_news)) {
+        for set in self.pps.values_mut().filter(|set| alike.contains(&set.read) && (is_start || set.is_news)) {
             out.push(set.nal.clone());
             set.is_news = false;
         }
@@ -186,6 +202,7 @@ fn leave_out<T>(sets: &mut BTreeMap<u8, Set<T>>, now: u64) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtp::fixtures::Writer;
 
     #[test]
     fn pictures_are_taken_by_the_size_that_is_coded() {
@@ -195,5 +212,51 @@ mod tests {
         assert_eq!(sets.keep(cropped.to_vec()), Err(Refused::Size(16_000, 16_000)));
         // Of 640x368, 640x360.
         assert_eq!(sets.keep(vec![0x67, 0x42, 0xc0, 0x3e, 0xd9, 0x40, 0xa0, 0x2f, 0xf9, 0x50]), Ok(()));
+    }
+
+    /// x265, main, 320x192, without its number, which stands behind the profile: `1` is 0.
+    const SPS: &[u8] = b"\x42\x01\x01\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3c\xa0\x0a\x08\x0c\x16\x59\x59\xa4\x93\x95\xe0\x2d\x01\
+          \x00\x00\x03\x00\x01\x00\x00\x03\x00\x19\x08";
+
+    /// The same with the number 1: `010` in the place of `1`.
+    fn second_sps() -> Vec<u8> {
+        let mut zeros = 0;
+        // Without what escapes zeros, which the writer does anew.
+        let plain = SPS[2..].iter().map(|byte| u32::from(*byte)).filter(|byte| {
+            let is_escape = zeros >= 2 && *byte == 3;
+            zeros = if *byte == 0 { zeros + 1 } else { 0 };
+            !is_escape
+        });
+        let plain: Vec<u32> = plain.collect();
+        // It follows profile and level; the last byte's second half is the stop bit's.
+        let last = plain.len() - 1;
+        let sps = plain.iter().enumerate().fold(Writer::default(), |sps, (n, byte)| match n {
+            13 => sps.ue(1).u(7, byte & 0x7f),
+            _ if n == last => sps.u(4, byte >> 4),
+            _ => sps.u(8, *byte),
+        });
+        sps.nal(&SPS[..2])
+    }
+
+    /// One that changes nothing, as far as each goes.
+    fn pps(id: u32, sps: u32) -> Vec<u8> {
+        let sizes = Writer::default().ue(id).ue(sps).u(7, 0).ue(0).ue(0);
+        sizes.ue(0).u(3, 0).ue(0).ue(0).u(7, 0).nal(&[0x44, 1])
+    }
+
+    #[test]
+    fn sequences_of_the_same_pictures_are_carried_together() {
+        let mut sets = Sets::new(PictureCodec::H265);
+        for set in [vec![0x40, 1, 0x0c, 1], SPS.to_vec(), second_sps(), pps(0, 0), pps(1, 1)] {
+            sets.keep(set).expect("it makes sense");
+        }
+        let carried = |sets: &mut Sets, sequence| {
+            let mut out = Vec::new();
+            sets.before(sequence, true, &mut out);
+            out
+        };
+        let (one, other) = (carried(&mut sets, 0), carried(&mut sets, 1));
+        assert_eq!(one.len(), 5, "{one:?}");
+        assert_eq!(one, other, "whichever begins");
     }
 }
