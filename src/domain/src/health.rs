@@ -1,6 +1,7 @@
 //! A camera's health as people see it, and the watches that decide when a capture has stalled and a microphone fallen silent.
 
 use perch_base::time::{MonoTime, Timestamp};
+use perch_base::{Error, ErrorKind};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -287,6 +288,21 @@ impl OfferedSound {
         };
         (self.is_heard.replace(is_heard) != Some(is_heard)).then_some(is_heard)
     }
+}
+
+/// Why no picture came by `now`: what was `said` last in its session says more than its silence.
+pub fn never_started(now: MonoTime, last_sign: Option<MonoTime>, said: Option<String>) -> Error {
+    // Of one that sent something only at first, what was said counts.
+    let message = match last_sign.filter(|sign| now.since(*sign) < FIRST_FRAME_WITHIN) {
+        Some(_) => {
+            let minutes = KEYFRAME_WITHIN.as_secs() / 60;
+            format!("sent no keyframe within {minutes} minutes: set a shorter keyframe interval in the camera")
+        }
+        None => said.unwrap_or_else(|| {
+            format!("sent no picture within {} s: is it busy or asleep?", FIRST_FRAME_WITHIN.as_secs())
+        }),
+    };
+    Error::new(ErrorKind::Unavailable, message)
 }
 
 #[cfg(test)]

@@ -479,3 +479,42 @@ impl Sink for Entry {
         Receipt::Taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_domain::motion::Thinner;
+
+    #[test]
+    fn what_waits_is_forgotten_where_the_stream_breaks_off() {
+        crate::init().expect("starts");
+        for (breaks_off, want) in [(false, 5), (true, 2)] {
+            let mut feed = Feed {
+                app: gst_app::AppSrc::builder().build(),
+                flow: std::sync::Weak::new(),
+                phase: Phase::Live,
+                codec: VideoCodec::H264,
+                fed: AtomicU64::new(0),
+                from: Arc::new(AtomicI64::new(NEVER)),
+                thinner: Some(Arc::new(Mutex::new(Thinner::new(1.0)))),
+                small: None,
+                roles: Roles::default(),
+                batch: Batch::default(),
+                orientation: None,
+                turned: Arc::default(),
+                over: mpsc::unbounded_channel().0,
+            };
+            for (ms, is_last) in [(0, false), (100, false), (200, false), (300, false), (1000, true)] {
+                let at = MonoTime(ms * 1000);
+                // References, none of which is a start that could be told from its bytes.
+                let data = bytes::Bytes::from_static(&[0, 0, 0, 1, 0x41, 0x9a, 0x80]);
+                feed.follow(&Packet::new(Track::Video, data, at, is_last), is_last && breaks_off);
+                if ms == 0 {
+                    let thinner = feed.thinner.as_ref().expect("some");
+                    lock(thinner).keep(time::from_mono(at).nseconds());
+                }
+            }
+            assert_eq!(feed.fed.load(Ordering::SeqCst), want);
+        }
+    }
+}

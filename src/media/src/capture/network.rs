@@ -19,7 +19,7 @@ use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, blocking, on_own_thread};
 use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, NewestOnly, START_WITHIN};
-use perch_domain::health::{FIRST_FRAME_WITHIN, KEYFRAME_WITHIN, OfferedSound, StallVerdict, StallWatch};
+use perch_domain::health::{OfferedSound, StallVerdict, StallWatch, never_started};
 use perch_domain::ingest::{Offer, PictureCodec, SoundCodec};
 use perch_domain::losses::{self, LossWatch};
 use perch_domain::media::{Stream, VideoCodec};
@@ -147,7 +147,7 @@ impl NetworkAttempt<'_> {
             }
             let wait = match stall.check(now) {
                 StallVerdict::Stalled(for_) => return Ok(CaptureEnd::Stalled { for_ }),
-                StallVerdict::NeverStarted => return Err(never_started(flow, self.inlet.said())),
+                StallVerdict::NeverStarted => return Err(never_started(now, flow.last_sign(), self.inlet.said())),
                 StallVerdict::AwaitsKeyframe(at) => {
                     if said != Said::AwaitsKeyframe {
                         said = Said::AwaitsKeyframe;
@@ -308,21 +308,6 @@ fn ended_by_camera(flow: &Flow) -> Result<CaptureEnd> {
         Some(_) => Ok(CaptureEnd::EndOfStream),
         None => Err(Error::new(ErrorKind::Unavailable, "ended the session before it sent a picture: is it busy?")),
     }
-}
-
-/// Why no picture came: what was `said` last in its session says more than its silence.
-fn never_started(flow: &Flow, said: Option<String>) -> Error {
-    // Of one that sent something only at first, what was said counts.
-    let message = match flow.last_sign().filter(|sign| flow.now().since(*sign) < FIRST_FRAME_WITHIN) {
-        Some(_) => {
-            let minutes = KEYFRAME_WITHIN.as_secs() / 60;
-            format!("sent no keyframe within {minutes} minutes: set a shorter keyframe interval in the camera")
-        }
-        None => said.unwrap_or_else(|| {
-            format!("sent no picture within {} s: is it busy or asleep?", FIRST_FRAME_WITHIN.as_secs())
-        }),
-    };
-    Error::new(ErrorKind::Unavailable, message)
 }
 
 /// Builds and starts what encodes JPEG, on a thread of its own.

@@ -151,3 +151,25 @@ async fn why_no_picture_ever_came_is_what_was_said_last() {
     // Minutes were not waited for a keyframe.
     assert_eq!(b.end().await.expect_err("no picture").message(), "it sends no parameter sets");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_no_picture_of_the_second_stream_came_is_what_was_said_last() {
+    let clock = Arc::new(ManualClock::default());
+    let script = |steps| FakeCamera::Script { clock: clock.clone(), steps: timed(steps), end: Ok(()) };
+    let ingest = Fake::with(URL, script(begins(&vec![(1.0, picture(KEY, true)); 100])));
+    let notice = Intake::Notice("it sends packets in which no picture can be found".into());
+    ingest.set(SECOND, script(begins(&[(0.5, notice), (100.0, Intake::Awaits)])));
+    let mut c = network();
+    c.network.sub_source = Some(perch_base::secret::Secret::new(SECOND.to_owned()));
+    let b = start_by(clock.clone(), c, None, ingest.clone());
+    let _sub = b.hub.subscribe(Stream::Sub, false, "sub", 500);
+    let want = "the camera's second stream sends packets in which no picture can be found";
+    let want = CaptureEvent::Small(Some(want.into()));
+    for seconds in 1..90 {
+        turn(&clock, &b, seconds).await;
+        if b.said().contains(&want) {
+            break;
+        }
+    }
+    assert!(b.said().contains(&want) && !b.run.is_finished(), "{:?}", b.said());
+}

@@ -12,7 +12,7 @@ use perch_base::clock::within;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, shutdown};
 use perch_domain::capture_attempt::LET_GO_WITHIN;
-use perch_domain::health::{NETWORK_STALL_AFTER, StallVerdict, StallWatch};
+use perch_domain::health::{NETWORK_STALL_AFTER, StallVerdict, StallWatch, never_started};
 use perch_domain::media::Stream;
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) async fn keep(
     let mut demand = control.demand();
     let mut tries = Tries::new(settings);
     while until(&mut demand, is_wanted).await {
-        let (inlet, _told) = Inlet::new(flow, control, Stream::Sub);
+        let (inlet, _reports) = Inlet::new(flow, control, Stream::Sub);
         let (end, over) = shutdown::channel();
         let request = request(settings, url, false);
         tries.begin();
@@ -69,7 +69,7 @@ pub(super) async fn keep(
 fn sentence(what: &str) -> String {
     match what.strip_prefix("it ") {
         Some(what) => format!("the camera's second stream {what}"),
-        None if ["its ", "the ", "no "].iter().any(|word| what.starts_with(word)) => {
+        None if ["its ", "the ", "no ", "a "].iter().any(|word| what.starts_with(word)) => {
             format!("the camera's second stream: {what}")
         }
         None => format!("the camera's second stream {what}"),
@@ -81,6 +81,7 @@ async fn look_on(settings: &Settings, inlet: &Inlet, progress: Progress<'_>) -> 
     let clock = &settings.clock;
     let mut stall = StallWatch::new(clock.mono(), NETWORK_STALL_AFTER);
     let mut has_come = false;
+    let mut said = None;
     loop {
         let (frame, sign) = inlet.seen();
         frame.into_iter().for_each(|at| stall.frame(at));
@@ -89,11 +90,19 @@ async fn look_on(settings: &Settings, inlet: &Inlet, progress: Progress<'_>) -> 
             progress(CaptureEvent::Small(None));
         }
         match stall.check(clock.mono()) {
-            StallVerdict::WaitUntil(_) | StallVerdict::AwaitsKeyframe(_) => {}
+            StallVerdict::WaitUntil(_) => {}
+            StallVerdict::AwaitsKeyframe(_) => {
+                // It is waited for on, for minutes.
+                let what = inlet.said().filter(|what| !has_come && said.as_ref() != Some(what));
+                if let Some(what) = what {
+                    progress(CaptureEvent::Small(Some(sentence(&what))));
+                    said = Some(what);
+                }
+            }
             StallVerdict::Stalled(for_) => {
                 return Error::new(ErrorKind::Unavailable, format!("brought no picture for {} s", for_.as_secs()));
             }
-            StallVerdict::NeverStarted => return Error::new(ErrorKind::Unavailable, "brought no picture"),
+            StallVerdict::NeverStarted => return never_started(clock.mono(), sign, inlet.said()),
         }
         clock.sleep(LOOK_EVERY).await;
     }
@@ -111,7 +120,8 @@ mod tests {
                 " has no such stream: check the path in its URL (404)",
             ),
             ("its name is not known in this network", ": its name is not known in this network"),
-            ("brought no picture", " brought no picture"),
+            ("sent no picture within 15 s", " sent no picture within 15 s"),
+            ("a picture of more than 16 MiB was left out", ": a picture of more than 16 MiB was left out"),
             ("no picture comes: it answers nothing", ": no picture comes: it answers nothing"),
         ] {
             assert_eq!(sentence(what), format!("the camera's second stream{end}"));
