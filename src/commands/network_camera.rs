@@ -8,6 +8,8 @@ use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, shutdown};
 use perch_domain::camera::{AudioSource, CameraConfig};
 use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, Offer, PictureCodec, Shape};
+use perch_domain::media::Stream;
+use perch_domain::picture_gate::PictureGate;
 use perch_ingest::Ingest;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -75,16 +77,18 @@ async fn lines(c: &CameraConfig, url: &Secret, certificates: &Arc<Onlooker>) -> 
     let ingest = Ingest::new(clock.clone(), certificates.clone());
     let network = &c.network;
     let wants_sound = c.audio.source == AudioSource::Source;
-    let streams =
-        [(Some(url), c.source.describe(), wants_sound), (network.sub_source.as_ref(), "sub_source".into(), false)];
+    let streams = [
+        (Stream::Main, Some(url), c.source.describe(), wants_sound),
+        (Stream::Sub, network.sub_source.as_ref(), "sub_source".into(), false),
+    ];
     let mut lines = Vec::new();
-    for (url, what, sound) in streams {
+    for (stream, url, what, sound) in streams {
         let Some(url) = url else { continue };
         let (transport, trust) = (network.transport, network.trust.clone());
         let request = IngestRequest { url: url.clone(), transport, trust, sound };
         let (ended, seen) = session(&ingest, &clock, &request).await;
         let name = format!("{} ({what})", c.id);
-        lines.extend(lines_of(&name, sound, &ended, &seen));
+        lines.extend(lines_of(&name, stream, sound, &ended, &seen));
         lines.extend(certificates.take_first().into_iter().map(|sha256| {
             Line::Odd(
                 format!("{name}: its certificate was not known, and the first one is trusted; its SHA-256 is {sha256}"),
@@ -112,7 +116,20 @@ async fn session(ingest: &dyn IngestPort, clock: &SharedClock, request: &IngestR
     (ended, seen)
 }
 
-fn lines_of(name: &str, wants_sound: bool, ended: &Result<()>, seen: &Seen) -> Vec<Line> {
+fn lines_of(name: &str, stream: Stream, wants_sound: bool, ended: &Result<()>, seen: &Seen) -> Vec<Line> {
+    // The box refuses it as soon as it is offered, whatever comes.
+    let refused = seen.offer.as_ref().and_then(|offer| PictureGate::new(stream).offer(offer.pictures).err());
+    if let Some(e) = refused {
+        return vec![Line::Bad(format!("{name} {}", e.message()), "without that, remove `sub_source` from the config")];
+    }
+    let notice = |what: &String| match seen.has_picture {
+        true => Line::Odd(format!("{name}: {what}"), "the box goes on with it as it is"),
+        false => Line::Bad(format!("{name}: {what}"), "change that in the camera: the box got no picture of it"),
+    };
+    if ended.is_ok() && seen.offer.is_some() && !seen.has_picture && !seen.notices.is_empty() {
+        // It says more than that no picture came.
+        return seen.notices.iter().map(notice).collect();
+    }
     let first = match (ended, &seen.offer) {
         (_, Some(offer)) if seen.has_picture => {
             Line::Good(format!("{name}: {}", offered(offer, seen.shape, wants_sound)))
@@ -132,9 +149,9 @@ fn lines_of(name: &str, wants_sound: bool, ended: &Result<()>, seen: &Seen) -> V
             "see whether another player shows it, and whether it lets in one more connection",
         ),
     };
-    let notice = |what: &String| Line::Odd(format!("{name}: {what}"), "the box goes on with it as it is");
     let no_sound = seen.offer.as_ref().and_then(|offer| offer.no_sound.as_ref());
-    std::iter::once(first).chain(no_sound.into_iter().chain(&seen.notices).map(notice)).collect()
+    let no_sound = no_sound.map(|what| Line::Odd(format!("{name}: {what}"), "the box goes on without its sound"));
+    std::iter::once(first).chain(no_sound).chain(seen.notices.iter().map(notice)).collect()
 }
 
 /// What it offers, in words.
@@ -245,15 +262,31 @@ mod tests {
     fn what_came_is_said() {
         let offer = Offer { pictures: PictureCodec::H265, sound: None, no_sound: None };
         let seen = Seen { offer: Some(offer), has_picture: true, shape: None, notices: vec!["odd".into()] };
-        let said = lines_of("yard", true, &Ok(()), &seen);
+        let said = lines_of("yard", Stream::Main, true, &Ok(()), &seen);
         assert!(
             matches!(&said[..], [Line::Good(what), Line::Odd(odd, _)] if what == "yard: H.265, without sound" && odd == "yard: odd")
         );
-        let late = lines_of("yard", true, &Ok(()), &Seen { has_picture: false, notices: vec![], ..seen });
+        let late = lines_of(
+            "yard",
+            Stream::Main,
+            true,
+            &Ok(()),
+            &Seen { has_picture: false, notices: vec![], ..seen.clone() },
+        );
         assert!(matches!(&late[..], [Line::Odd(what, _)] if what.contains("no picture")), "{late:?}");
-        assert!(matches!(lines_of("yard", false, &Ok(()), &Seen::default())[..], [Line::Bad(..)]));
+        let why = lines_of("yard", Stream::Main, true, &Ok(()), &Seen { has_picture: false, ..seen.clone() });
+        assert!(
+            matches!(&why[..], [Line::Bad(what, fix)] if what == "yard: odd" && !fix.contains("goes on")),
+            "the notice says why: {why:?}"
+        );
+        let second = lines_of("yard", Stream::Sub, false, &Ok(()), &seen);
+        assert!(
+            matches!(&second[..], [Line::Bad(what, _)] if what.starts_with("yard is not H.264")),
+            "the box refuses it: {second:?}"
+        );
+        assert!(matches!(lines_of("yard", Stream::Main, false, &Ok(()), &Seen::default())[..], [Line::Bad(..)]));
         let refused = Err(Error::new(ErrorKind::Unauthenticated, "it refuses user and password"));
-        let said = lines_of("yard", false, &refused, &Seen::default());
+        let said = lines_of("yard", Stream::Main, false, &refused, &Seen::default());
         assert!(matches!(&said[..], [Line::Bad(_, fix)] if fix.contains("config")), "{said:?}");
     }
 }
