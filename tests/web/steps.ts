@@ -43,12 +43,21 @@ export async function settled(page: Page) {
   );
 }
 
+/** A recording's file that ends before the bytes asked for: it was cut back to where an event begins since it was listed, and is listed anew. */
+const CUT_BACK = { status: 416, file: /\/segments\/\d+\.mp4$/ };
+
 /** Fails the test when the page prints anything to the console, or when a script fails. */
 export function expectSilence(page: Page): () => void {
   const said: string[] = [];
-  page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
+  page.on('console', (message) => {
+    const isCutBack =
+      message.text().includes(`${CUT_BACK.status}`) && CUT_BACK.file.test(message.location().url);
+    if (!isCutBack) said.push(`${message.type()}: ${message.text()}`);
+  });
   page.on('response', (answer) => {
-    if (answer.status() >= 400) said.push(`${answer.status()}: ${answer.request().method()} ${answer.url()}`);
+    const isCutBack = answer.status() === CUT_BACK.status && CUT_BACK.file.test(answer.url());
+    if (answer.status() >= 400 && !isCutBack)
+      said.push(`${answer.status()}: ${answer.request().method()} ${answer.url()}`);
   });
   page.on('pageerror', (error) => said.push(`error: ${error.message}`));
   return () => expect(said).toEqual([]);
