@@ -95,7 +95,7 @@ impl App {
         let (notices, _) = broadcast::channel(NOTICES);
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
 
-        let set = Arc::new(CameraSet::default());
+        let set = Arc::new(CameraSet::new(memory_bytes()));
         for (c, last_event) in config.cameras.iter().zip(last_events(&config, &index).await?) {
             set.set(Arc::new(Camera::new(c.clone(), clock.clone(), notices.clone(), last_event, &means)));
         }
@@ -366,6 +366,12 @@ fn api_config(config: &Config) -> perch_api::Config {
         rtsp_port: config.rtsp.listen.port(),
         rtsps_port: config.rtsp.tls_listen.map(|a| a.port()),
     }
+}
+
+/// The memory of the box, bytes.
+fn memory_bytes() -> u64 {
+    let system = rustix::system::sysinfo();
+    u64::from(system.totalram).saturating_mul(u64::from(system.mem_unit))
 }
 
 fn cut_offs(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Handle>) -> CutOffs {

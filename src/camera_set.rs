@@ -5,14 +5,23 @@ use perch_base::ids::CameraId;
 use perch_base::sync::{read, write};
 use perch_base::{Error, Result};
 use perch_domain::camera::CameraConfig;
+use perch_domain::memory::PictureMemory;
 use perch_domain::running::RunningCamera;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// All cameras. Each is one value that is replaced as a whole; what it does lives on in it (see [`Camera::changed`]).
-#[derive(Default)]
-pub struct CameraSet(RwLock<Vec<Arc<Camera>>>);
+pub struct CameraSet {
+    cameras: RwLock<Vec<Arc<Camera>>>,
+    /// The box's memory, which they share.
+    box_bytes: u64,
+}
 
 impl CameraSet {
+    /// None yet, on a box with so much memory.
+    pub fn new(box_bytes: u64) -> Self {
+        Self { cameras: RwLock::default(), box_bytes }
+    }
+
     /// All of them, in order, as they are now.
     pub fn all(&self) -> Vec<Arc<Camera>> {
         self.read().clone()
@@ -42,13 +51,16 @@ impl CameraSet {
             Some(before) => *before = camera,
             None => all.push(camera),
         }
+        self.share_memory(&all);
     }
 
     /// Takes one out.
     pub fn remove(&self, id: &CameraId) -> Option<Arc<Camera>> {
         let mut all = self.write();
         let at = all.iter().position(|c| c.config.id == *id)?;
-        Some(all.remove(at))
+        let gone = all.remove(at);
+        self.share_memory(&all);
+        Some(gone)
     }
 
     /// Puts them into this order; those that it does not name come first.
@@ -56,11 +68,16 @@ impl CameraSet {
         self.write().sort_by_key(|c| order.iter().position(|id| *id == c.config.id));
     }
 
+    fn share_memory(&self, all: &[Arc<Camera>]) {
+        let memory = PictureMemory::of(self.box_bytes, all.len());
+        all.iter().for_each(|camera| camera.hub.set_memory(memory));
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Vec<Arc<Camera>>> {
-        read(&self.0)
+        read(&self.cameras)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Vec<Arc<Camera>>> {
-        write(&self.0)
+        write(&self.cameras)
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::keyframe::{JoinWith, KeyframeGate, join};
 use crate::media::{SharedPacket, Stream, Track, VideoCodec};
+use crate::memory::PictureMemory;
 use crate::viewer_codecs::is_gradual;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
@@ -13,8 +14,6 @@ pub const CUT_AFTER: Duration = Duration::from_secs(10);
 /// Pictures of a GOP that are cached at most: more than four minutes at 30 a second. Of a longer one nothing is (a joiner then waits for the
 /// next keyframe): each packet costs memory of its own, however small it is.
 pub const MAX_GOP_PACKETS: usize = 8192;
-/// And bytes, for the same reason: memory is finite, whatever a camera sends.
-pub const MAX_GOP_BYTES: usize = 32 << 20;
 
 /// Keyframes are remembered for so long: whoever wants one of a moment hears of it a little later.
 const KEYFRAMES_FOR: Duration = Duration::from_secs(2);
@@ -113,6 +112,8 @@ struct Lane<S> {
     /// Pictures alone: nobody hears the past.
     gop: Vec<SharedPacket>,
     gop_bytes: usize,
+    /// What it may take at most.
+    most_bytes: usize,
     gop_overflow: bool,
     /// Where the newest keyframe stands in it. Before that is the GOP before, where only that one makes the newest whole.
     newest_at: usize,
@@ -128,6 +129,7 @@ impl<S> Default for Lane<S> {
             codec: None,
             gop: Vec::new(),
             gop_bytes: 0,
+            most_bytes: PictureMemory::default().gop_bytes,
             gop_overflow: false,
             newest_at: 0,
             keyframes: VecDeque::new(),
@@ -173,6 +175,12 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
     pub fn disconnect(&mut self) {
         self.capture = None;
         self.break_off();
+    }
+
+    /// A cached GOP may take so many bytes from now on.
+    pub fn set_gop_bytes(&mut self, most_bytes: usize) {
+        self.main.most_bytes = most_bytes;
+        self.sub.most_bytes = most_bytes;
     }
 
     /// The stream jumped in time or format, or ended: consumers go on at the next keyframe.
@@ -441,7 +449,7 @@ impl<S: Sink> Lane<S> {
             return;
         }
         let is_full =
-            |lane: &Self| lane.gop.len() >= MAX_GOP_PACKETS || lane.gop_bytes + packet.data.len() > MAX_GOP_BYTES;
+            |lane: &Self| lane.gop.len() >= MAX_GOP_PACKETS || lane.gop_bytes + packet.data.len() > lane.most_bytes;
         if is_full(self) {
             self.drop_gop_before();
         }

@@ -27,6 +27,7 @@ pub mod keyframe;
 pub mod lease;
 pub mod losses;
 pub mod media;
+pub mod memory;
 pub mod microphone;
 pub mod motion;
 pub mod network_camera;

@@ -9,8 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// What parts that wait may take together, however many they are: room for some of the largest.
-const MAX_WAITING_BYTES: usize = 8 * MAX_PART_BYTES;
 /// What a frame is taken to last when there is no next one to tell.
 const LAST_FRAME: Duration = Duration::from_millis(40);
 
@@ -49,7 +47,7 @@ pub struct Parts {
     attachment: Option<Attachment>,
 }
 
-/// Parts that wait, each with its share of [`MAX_WAITING_BYTES`].
+/// Parts that wait, each with its share of what they may take together.
 #[derive(Debug)]
 pub struct Queue(mpsc::Receiver<(PartPackets, OwnedSemaphorePermit)>);
 
@@ -64,9 +62,10 @@ impl Parts {
     /// Follows `stream` of `hub` from its next keyframe on; at most `capacity` parts wait, and fewer where they are very large.
     pub fn follow(hub: &Arc<Hub>, stream: Stream, name: &str, capacity: usize) -> Self {
         let (tx, queue) = mpsc::channel(capacity);
-        let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
+        let most = hub.memory().waiting_bytes;
+        let room = Arc::new(Semaphore::new(most));
         let collector =
-            Collector { tx, room, cutter: Cutter::default(), open: Vec::new(), bytes: 0, ahead: Vec::new() };
+            Collector { tx, room, most, cutter: Cutter::default(), open: Vec::new(), bytes: 0, ahead: Vec::new() };
         let attachment = Some(hub.attach(stream, true, name, Box::new(collector)));
         Self { queue: Queue(queue), attachment }
     }
@@ -81,6 +80,8 @@ struct Collector {
     tx: mpsc::Sender<(PartPackets, OwnedSemaphorePermit)>,
     /// The bytes that may still wait.
     room: Arc<Semaphore>,
+    /// How many they are when none does.
+    most: usize,
     cutter: Cutter,
     open: Vec<SharedPacket>,
     bytes: usize,
@@ -115,7 +116,8 @@ impl Collector {
             self.ahead.clear();
         }
         let packets = std::mem::take(&mut self.open);
-        let bytes = u32::try_from(std::mem::take(&mut self.bytes)).unwrap_or(u32::MAX);
+        // A single picture that is larger than all room waits alone.
+        let bytes = u32::try_from(std::mem::take(&mut self.bytes).min(self.most)).unwrap_or(u32::MAX);
         let part = PartPackets { packets, start, end, delay, joined, starts };
         let Ok(share) = self.room.clone().try_acquire_many_owned(bytes) else { return Receipt::Full };
         match self.tx.try_send((part, share)) {
@@ -185,6 +187,7 @@ mod tests {
     use perch_base::clock::ManualClock;
     use perch_base::ids::CameraId;
     use perch_domain::media::{Packet, VideoCodec};
+    use perch_domain::memory::PictureMemory;
 
     fn hub() -> Arc<Hub> {
         Hub::new(CameraId::new("a").expect("valid"), Arc::new(ManualClock::default()))
@@ -336,5 +339,18 @@ mod tests {
         assert_eq!(got, 4, "each takes a quarter of what may wait");
         publish(3);
         assert_eq!(std::iter::from_fn(|| next(&mut parts)).count(), 2, "room again");
+    }
+
+    #[test]
+    fn on_a_small_box_fewer_wait_and_a_picture_larger_than_all_room_waits_alone() {
+        let hub = hub();
+        hub.set_memory(PictureMemory { waiting_bytes: 2 * MAX_PART_BYTES, ..PictureMemory::default() });
+        let mut parts = Parts::follow(&hub, Stream::Main, "recorder", 20);
+        let data = Bytes::from(vec![0; 2 * MAX_PART_BYTES + 1]);
+        for n in 0..4 {
+            let packet = Packet::new(Track::Video, data.clone(), MonoTime(n * 1_000_000), true);
+            hub.publish_video(Stream::Main, Arc::new(packet));
+        }
+        assert_eq!(std::iter::from_fn(|| next(&mut parts)).count(), 1);
     }
 }

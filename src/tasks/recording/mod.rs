@@ -75,6 +75,7 @@ impl<D: Disk> Task for Recording<D> {
                 },
                 () = self.clock.sleep_until(tick_at) => {
                     tick_at = self.clock.mono() + TICK;
+                    self.recorder.set_kept_bytes(self.camera.hub.memory().kept_bytes);
                     Input::Tick { is_live: self.camera.health().state.delivers() }
                 }
             };
@@ -100,7 +101,8 @@ async fn next_part(parts: &mut Option<Parts>) -> Option<PartPackets> {
 
 impl<D: Disk> Recording<D> {
     fn new(camera: Arc<Camera>, clock: SharedClock, marks: MarkQueue, disk: D) -> Result<Self> {
-        let recorder = Recorder::new(camera.config.record.clone(), now(&clock));
+        let mut recorder = Recorder::new(camera.config.record.clone(), now(&clock));
+        recorder.set_kept_bytes(camera.hub.memory().kept_bytes);
         let steps = Steps::new(disk, camera.config.id.clone());
         let disk = Worker::start(&format!("rec {}", camera.config.id), steps)?;
         Ok(Self { camera, clock, marks, recorder, reader: PartReader::default(), disk })

@@ -2,6 +2,7 @@
 
 use super::{EventMark, Fate, Format, LONGEST_FILE, Part, RecordConfig, RecordMode};
 use crate::event::{REPORT_EVERY, goes_on_until};
+use crate::memory::PictureMemory;
 use perch_base::ids::EventId;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
@@ -42,9 +43,6 @@ const HOLE: Duration = Duration::from_millis(100);
 /// tail reaches over the whole gap.
 const LATE_WORD: Duration = Duration::from_micros(REPORT_EVERY.as_micros() as u64 * 3 / 2);
 
-/// What is kept in memory for the pre-roll, bytes. Of a group of pictures that takes more nothing is, until the next one begins.
-const MAX_KEPT_BYTES: usize = 64 << 20;
-
 /// A file ends here at the latest: its camera has sent one keyframe and no more. Readers believe no file that lasts twice as long as one
 /// may be set to.
 const ENDLESS: Duration = Duration::from_secs(LONGEST_FILE.as_secs() / 2 * 3);
@@ -84,6 +82,8 @@ pub(super) struct Files<P, F> {
     /// Begins with a part that starts.
     ring: VecDeque<Part<P, F>>,
     ring_bytes: usize,
+    /// What that may take at most. Of a group of pictures that takes more nothing is kept, until the next one begins.
+    most_kept_bytes: usize,
     file: Option<OpenFile<F>>,
     /// What comes next needs a file of its own, as soon as one can begin.
     is_split: bool,
@@ -115,6 +115,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
             config,
             ring: VecDeque::new(),
             ring_bytes: 0,
+            most_kept_bytes: PictureMemory::default().kept_bytes,
             file: None,
             is_split: false,
             is_stuck: false,
@@ -145,6 +146,11 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         let (Some(first), Some(last)) = (self.changes.front(), self.changes.back()) else { return false };
         let is_often = self.changes.len() >= CHANGES.0 && last.since(*first) < CHANGES.1;
         is_often && self.newest.0.since(*last) < CALM
+    }
+
+    /// The pre-roll may take so many bytes from the next part on.
+    pub(super) fn set_kept_bytes(&mut self, most: usize) {
+        self.most_kept_bytes = most;
     }
 
     /// A part was completed.
@@ -428,7 +434,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         loop {
             let second = self.ring.iter().skip(1).position(|p| p.starts).map(|at| at + 1);
             let is_old = second.is_some_and(|at| newest.since(self.ring[at].start) > keep);
-            if !is_old && self.ring_bytes <= MAX_KEPT_BYTES {
+            if !is_old && self.ring_bytes <= self.most_kept_bytes {
                 break;
             }
             for part in self.ring.drain(..second.unwrap_or(self.ring.len())) {

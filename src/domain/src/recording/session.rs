@@ -132,6 +132,11 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
         }
     }
 
+    /// What it keeps in memory for the pre-roll may take so many bytes from now on.
+    pub fn set_kept_bytes(&mut self, most: usize) {
+        self.files.set_kept_bytes(most);
+    }
+
     /// Whether it wants the camera's pictures at all.
     pub fn is_off(&self) -> bool {
         self.config.mode == RecordMode::Off

@@ -12,6 +12,7 @@ use perch_base::time::MonoTime;
 use perch_domain::fanout::{Command, Effects, HubMachine};
 use perch_domain::keyframe::JoinWith;
 use perch_domain::media::{SharedPacket, Stream, Track};
+use perch_domain::memory::PictureMemory;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use tokio::sync::mpsc;
@@ -61,6 +62,7 @@ pub struct Subscription {
 struct State {
     machine: HubMachine<BoxedSink, Control>,
     commands: VecDeque<Command<Control>>,
+    memory: PictureMemory,
     /// Somebody obeys them now, and will find those that are added.
     obeying: bool,
 }
@@ -84,6 +86,18 @@ impl Hub {
     /// A hub with no capture and no consumers.
     pub fn new(camera: CameraId, clock: SharedClock) -> Arc<Self> {
         Arc::new(Self { camera, clock, state: Mutex::default(), cut_off: Repeated::default() })
+    }
+
+    /// What the camera's pictures may take of memory from now on. A consumer that is there keeps what it was given.
+    pub fn set_memory(&self, memory: PictureMemory) {
+        let mut state = self.lock();
+        state.memory = memory;
+        state.machine.set_gop_bytes(memory.gop_bytes);
+    }
+
+    /// What the camera's pictures may take of memory.
+    pub fn memory(&self) -> PictureMemory {
+        self.lock().memory
     }
 
     /// The camera.
