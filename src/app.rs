@@ -371,7 +371,7 @@ fn api_config(config: &Config) -> perch_api::Config {
 /// The memory of the box, bytes.
 fn memory_bytes() -> u64 {
     let system = rustix::system::sysinfo();
-    u64::from(system.totalram).saturating_mul(u64::from(system.mem_unit))
+    system.totalram.saturating_mul(u64::from(system.mem_unit))
 }
 
 fn cut_offs(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Handle>) -> CutOffs {

@@ -8,7 +8,7 @@ mod paced;
 mod tls;
 mod tunnel;
 
-use crate::session::{Manner, Output, Session, Settings, unavailable};
+use crate::session::{Output, Quirks, Session, Settings, unavailable};
 use crate::wire::url::CameraUrl;
 use datagrams::Datagrams;
 use link::Link;
@@ -26,8 +26,8 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Cameras whose manner is kept.
-const MOST_MANNERS: usize = 64;
+/// Cameras whose quirks are kept.
+const MOST_CAMERAS: usize = 64;
 /// How long a camera may take to take what is sent to it.
 const SENT_WITHIN: Duration = Duration::from_secs(5);
 /// Bytes that may come before pictures are asked for and begin: answers are small, and pictures that come too soon are seconds of them.
@@ -37,25 +37,25 @@ const MOST_BEFORE: usize = 64 << 20;
 #[derive(Clone)]
 pub struct Ingest {
     clock: SharedClock,
-    manners: Arc<Mutex<Manners>>,
+    quirks_of_cameras: Arc<Mutex<QuirksOfCameras>>,
     certificates: Arc<dyn KnownCertificates>,
 }
 
 /// What was learned of cameras, by the hash of their URL without user and password; the last used stand last.
 #[derive(Default)]
-struct Manners(VecDeque<([u8; 32], Manner)>);
+struct QuirksOfCameras(VecDeque<([u8; 32], Quirks)>);
 
-impl Manners {
-    fn of(&self, camera: &[u8; 32]) -> Manner {
-        self.0.iter().find(|(of, _)| of == camera).map(|(_, manner)| manner.clone()).unwrap_or_default()
+impl QuirksOfCameras {
+    fn of(&self, camera: &[u8; 32]) -> Quirks {
+        self.0.iter().find(|(of, _)| of == camera).map(|(_, quirks)| quirks.clone()).unwrap_or_default()
     }
 
-    fn keep(&mut self, camera: [u8; 32], manner: Manner) {
+    fn keep(&mut self, camera: [u8; 32], quirks: Quirks) {
         self.0.retain(|(of, _)| *of != camera);
-        if manner != Manner::default() {
-            self.0.push_back((camera, manner));
+        if quirks != Quirks::default() {
+            self.0.push_back((camera, quirks));
         }
-        if self.0.len() > MOST_MANNERS {
+        if self.0.len() > MOST_CAMERAS {
             self.0.pop_front();
         }
     }
@@ -65,7 +65,7 @@ impl Ingest {
     /// Sessions whose times and limits go by this clock, with cameras that show the certificates which are known of them; to be used
     /// inside a tokio runtime.
     pub fn new(clock: SharedClock, certificates: Arc<dyn KnownCertificates>) -> Self {
-        Self { clock, manners: Arc::default(), certificates }
+        Self { clock, quirks_of_cameras: Arc::default(), certificates }
     }
 
     async fn session(&self, request: &IngestRequest, sink: &dyn IngestSink, mut shutdown: Shutdown) -> Result<()> {
@@ -92,7 +92,7 @@ impl Ingest {
             transport: request.transport,
             sound: request.sound,
             client_nonce: secret::hex(&secret::random_bytes::<16>()),
-            manner: lock(&self.manners).of(&camera),
+            quirks: lock(&self.quirks_of_cameras).of(&camera),
         };
         let mut shell = Shell {
             clock: &self.clock,
@@ -112,7 +112,7 @@ impl Ingest {
         if times > 0 {
             tracing::debug!(bytes, times, "bytes between a camera's packets belonged to nothing");
         }
-        lock(&self.manners).keep(camera, shell.session.manner().clone());
+        lock(&self.quirks_of_cameras).keep(camera, shell.session.quirks().clone());
         result
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::format::{Direction, LineKind, PayloadType, SdpLine};
 use crate::rtp::{Tracks, choose};
-use crate::session::{Manner, Output, Session, Settings};
+use crate::session::{Output, Quirks, Session, Settings};
 use crate::wire::sdp;
 use crate::wire::url::CameraUrl;
 use bytes::Bytes;
@@ -139,10 +139,10 @@ pub fn dialogue(data: &[u8]) {
     let (Some((step, data)), Ok(url)) = (data.split_first(), CameraUrl::parse("rtsp://me:secret@cam/live")) else {
         return;
     };
-    let (transport, manner, client_nonce) = (Transport::Auto, Manner::default(), "c".to_owned());
+    let (transport, quirks, client_nonce) = (Transport::Auto, Quirks::default(), "c".to_owned());
     let peer = Ipv4Addr::LOCALHOST.into();
     let mut now = MonoTime(0);
-    let mut session = Session::new(now, Settings { url, transport, sound: true, client_nonce, peer, manner });
+    let mut session = Session::new(now, Settings { url, transport, sound: true, client_nonce, peer, quirks });
     let mut is_over = obey(&mut session, now);
     for part in data.chunks(1 + 7 * usize::from(*step)) {
         session.buffer().extend_from_slice(part);

@@ -1,6 +1,6 @@
 //! Whole sessions in which bytes of the camera are changed, left out, doubled or put elsewhere: they end, and nothing panics.
 
-use super::{Manner, Output, Session, Settings};
+use super::{Output, Quirks, Session, Settings};
 use crate::wire::framed;
 use crate::wire::url::CameraUrl;
 use perch_base::time::MonoTime;
@@ -80,10 +80,10 @@ fn damaged(line: &mut Vec<u8>, damage: &Damage) {
 /// Plays a session against what the camera says; how many pieces came of it.
 fn play(says: &[Vec<u8>], step: usize) -> usize {
     let url = CameraUrl::parse("rtsp://me:secret@cam/live").expect("a URL");
-    let (transport, manner) = (Transport::Auto, Manner::default());
+    let (transport, quirks) = (Transport::Auto, Quirks::default());
     let mut now = MonoTime(1);
     let peer = [127, 0, 0, 1].into();
-    let settings = Settings { url, transport, sound: true, client_nonce: "c".into(), peer, manner };
+    let settings = Settings { url, transport, sound: true, client_nonce: "c".into(), peer, quirks };
     let mut session = Session::new(now, settings);
     let mut taken = 0;
     let mut after = |session: &mut Session, now: MonoTime| {

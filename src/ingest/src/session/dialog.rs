@@ -1,7 +1,7 @@
-//! Requests and their answers, one at a time: numbers, sign-in, the session's id, limits of waiting.
+//! Requests and their answers, one at a time: numbers, keep_alive-in, the session's id, limits of waiting.
 
-use super::manner::Methods;
-use super::words::{unauthenticated, unsupported};
+use super::errors::{unauthenticated, unsupported};
+use super::quirks::Methods;
 use crate::wire::message::{self, Message, Start};
 use crate::wire::sign_in::{SignIn, Verdict};
 use crate::wire::transport;
@@ -227,7 +227,7 @@ impl Dialog {
                 "it refuses the box and does not say how user and password are to be given: check both in its URL",
             )),
             Verdict::Unknown => refused(unsupported(
-                "it asks for a kind of sign-in that is not known: set its RTSP authentication to digest",
+                "it asks for a kind of keep_alive-in that is not known: set its RTSP authentication to digest",
             )),
         }
     }

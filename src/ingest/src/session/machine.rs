@@ -1,14 +1,15 @@
 //! The session: which request follows which answer, from OPTIONS to TEARDOWN, and what keeps it alive.
 
-use super::alive::Alive;
 use super::dialog::{ANSWER, Answer, Dialog, Headers};
-use super::inlet::Inlet;
-use super::manner::Manner;
+use super::errors::{clean, refused, transport_refused, unavailable};
+use super::inbound::Inbound;
+use super::keep_alive::KeepAlives;
+use super::lower_transport::LowerTransport::{self, Multicast, Tcp, Udp};
+use super::lower_transport::{PUNCHES, channels};
 use super::media::Media;
 use super::output::{Output, Settings};
-use super::wanted::{Track, Wanted};
-use super::way::{PUNCHES, Way, channels};
-use super::words::{clean, refused, unavailable, way_refused};
+use super::quirks::Quirks;
+use super::setup_plan::{SetupPlan, Track};
 use crate::format::SdpLine;
 use crate::wire::framed;
 use crate::wire::message::{self, Message, Start};
@@ -57,14 +58,14 @@ pub(crate) struct Session {
     peer: IpAddr,
     transport: Transport,
     sound: bool,
-    alive: Alive,
+    keep_alives: KeepAlives,
     dialog: Dialog,
-    inlet: Inlet,
+    inbound: Inbound,
     media: Media,
     phase: Phase,
-    way: Way,
+    lower_transport: LowerTransport,
     /// The way that was tried first was refused.
-    is_other_way: bool,
+    is_other_transport: bool,
     tracks: Vec<Track>,
     /// What is played, kept alive and torn down.
     aggregate: String,
@@ -80,7 +81,7 @@ pub(crate) struct Session {
 impl Session {
     /// A session on a connection that is open.
     pub fn new(now: MonoTime, settings: Settings) -> Self {
-        let Settings { url, transport, sound, client_nonce, peer, manner } = settings;
+        let Settings { url, transport, sound, client_nonce, peer, quirks } = settings;
         let mut session = Self {
             dialog: Dialog::new(url.credentials.clone(), client_nonce),
             aggregate: url.clean(),
@@ -88,12 +89,12 @@ impl Session {
             peer,
             transport,
             sound,
-            way: Way::first(transport, &manner),
-            alive: Alive::new(manner),
-            inlet: Inlet::default(),
+            lower_transport: LowerTransport::first(transport, &quirks),
+            keep_alives: KeepAlives::new(quirks),
+            inbound: Inbound::default(),
             media: Media::default(),
             phase: Phase::Options,
-            is_other_way: false,
+            is_other_transport: false,
             tracks: Vec::new(),
             redirects: 0,
             connections: 1,
@@ -102,7 +103,7 @@ impl Session {
             report_at: None,
             out: VecDeque::new(),
         };
-        if session.alive.manner.skips_options {
+        if session.keep_alives.quirks.skips_options {
             session.describe(now);
         } else {
             let bytes = session.dialog.try_out(now, "OPTIONS", &session.url.clean(), TRIAL);
@@ -122,8 +123,8 @@ impl Session {
     }
 
     /// What is known of the camera by now.
-    pub fn manner(&self) -> &Manner {
-        &self.alive.manner
+    pub fn quirks(&self) -> &Quirks {
+        &self.keep_alives.quirks
     }
 
     /// Whether pictures come.
@@ -133,23 +134,23 @@ impl Session {
 
     /// Foreign bytes among packets so far, and how many times some were met.
     pub fn foreign(&self) -> (u64, u64) {
-        self.inlet.foreign()
+        self.inbound.foreign()
     }
 
     /// Where bytes of the connection go, before [`Self::read`].
     pub fn buffer(&mut self) -> &mut BytesMut {
-        self.inlet.buffer()
+        self.inbound.buffer()
     }
 
     /// Bytes were put into the buffer.
     pub fn read(&mut self, now: MonoTime) {
-        self.inlet.arrived(now);
+        self.inbound.arrived(now);
         self.pieces(now);
     }
 
     fn pieces(&mut self, now: MonoTime) {
         while !matches!(self.phase, Phase::Over)
-            && let Some(piece) = self.inlet.next(now, &|channel, packet| self.media.fit(channel, packet))
+            && let Some(piece) = self.inbound.next(now, &|channel, packet| self.media.fit(channel, packet))
         {
             self.piece(now, piece);
         }
@@ -182,7 +183,7 @@ impl Session {
 
     /// The connection is open anew.
     pub fn connected(&mut self, now: MonoTime) {
-        self.inlet.clear();
+        self.inbound.clear();
         self.is_answered = false;
         match self.dialog.again() {
             Some(bytes) => self.send(bytes),
@@ -193,7 +194,7 @@ impl Session {
     /// The camera closed the connection, or it broke.
     pub fn closed(&mut self, now: MonoTime, why: &str) {
         // What it sent last is taken, though its end is missing.
-        if let Some(message) = self.inlet.cut_body() {
+        if let Some(message) = self.inbound.cut_body() {
             self.message(now, &message);
         }
         let closed = || unavailable("it closed the connection").with_inside(clean(why));
@@ -212,7 +213,7 @@ impl Session {
                     if !matches!(self.phase, Phase::Options) {
                         return self.end(Err(closed()));
                     }
-                    self.alive.manner.skips_options = true;
+                    self.keep_alives.quirks.skips_options = true;
                     self.describe_later();
                 }
                 self.connections += 1;
@@ -225,7 +226,7 @@ impl Session {
 
     /// Nobody wants more.
     pub fn stop(&mut self, now: MonoTime) {
-        self.learn_way(now);
+        self.learn_transport(now);
         self.finish(now, Ok(()));
     }
 
@@ -237,8 +238,8 @@ impl Session {
             _ => {}
         }
         let begin_by = (!self.is_playing()).then_some(self.begin_by);
-        let own = [begin_by, self.report_at, self.inlet.stuck_at(self.is_playing())];
-        let others = [self.dialog.deadline(), self.alive.sign_at(), self.media.wake()];
+        let own = [begin_by, self.report_at, self.inbound.stuck_at(self.is_playing())];
+        let others = [self.dialog.deadline(), self.keep_alives.keep_alive_at(), self.media.wake()];
         own.into_iter().chain(others).flatten().min()
     }
 
@@ -250,8 +251,8 @@ impl Session {
                 self.part()
             };
         }
-        if is_due(self.inlet.stuck_at(self.is_playing())) {
-            if let Some(piece) = self.inlet.give_up(&|channel, packet| self.media.fit(channel, packet)) {
+        if is_due(self.inbound.stuck_at(self.is_playing())) {
+            if let Some(piece) = self.inbound.give_up(&|channel, packet| self.media.fit(channel, packet)) {
                 self.piece(now, piece);
             }
             self.pieces(now);
@@ -274,8 +275,8 @@ impl Session {
             self.report_at = Some(now + REPORT);
             self.report(now);
         }
-        if is_due(self.alive.sign_at()) {
-            self.sign(now);
+        if is_due(self.keep_alives.keep_alive_at()) {
+            self.keep_alive(now);
         }
     }
 
@@ -312,7 +313,7 @@ impl Session {
         match self.dialog.answered(message) {
             Answer::Nobodys => {}
             Answer::Again(bytes) => self.send(bytes),
-            Answer::Refused(..) if matches!(self.phase, Phase::Playing) => self.alive.refused(now),
+            Answer::Refused(..) if matches!(self.phase, Phase::Playing) => self.keep_alives.refused(now),
             Answer::Refused(e) if !matches!(self.phase, Phase::Ending(..) | Phase::Over) => self.fail(now, e),
             Answer::Refused(..) => self.answered(now, "", 401, message),
             Answer::To(method, status) => self.answered(now, method, status, message),
@@ -332,7 +333,7 @@ impl Session {
             }
             Phase::Play(_) if is_ok => self.played(now),
             Phase::Play(_) => self.play_refused(now, status),
-            Phase::Playing if !is_ok => self.alive.refused(now),
+            Phase::Playing if !is_ok => self.keep_alives.refused(now),
             Phase::Ending(..) => self.part(),
             Phase::Playing | Phase::Ports(_) | Phase::Over => {}
             Phase::Describe => self.fail(now, refused(method, status, message.is_http)),
@@ -345,7 +346,7 @@ impl Session {
             Phase::Options => self.describe(now),
             Phase::Play(_) if self.media.heard().is_some() => self.played(now),
             Phase::Playing => {
-                if !self.alive.unanswered(now, self.media.heard(), &self.dialog) {
+                if !self.keep_alives.unanswered(now, self.media.heard(), &self.dialog) {
                     self.end(Err(unavailable("it sends nothing and answers nothing any more")));
                 }
             }
@@ -394,19 +395,19 @@ impl Session {
     }
 
     fn described(&mut self, now: MonoTime, message: &Message) {
-        let wanted = match Wanted::of(message, &self.url.clean(), self.sound) {
-            Ok(wanted) => wanted,
+        let plan = match SetupPlan::of(message, &self.url.clean(), self.sound) {
+            Ok(plan) => plan,
             Err(e) => return self.fail(now, e),
         };
-        (self.aggregate, self.tracks) = (wanted.aggregate, wanted.tracks);
-        self.media.no_sound(wanted.no_sound);
+        (self.aggregate, self.tracks) = (plan.aggregate, plan.tracks);
+        self.media.no_sound(plan.no_sound);
         self.setup(now, 0);
     }
 
     /// Asks for a line of those that are wanted, or, behind the last one, for all to begin.
     fn setup(&mut self, now: MonoTime, n: usize) {
         let Some(track) = self.tracks.get(n) else { return self.play(now) };
-        let Some(transport) = self.way.header(n, track.ports) else {
+        let Some(transport) = self.lower_transport.header(n, track.ports) else {
             self.phase = Phase::Ports(n);
             return self.out.push_back(Output::OpenPorts(n));
         };
@@ -418,17 +419,17 @@ impl Session {
     fn granted(&mut self, now: MonoTime, n: usize, message: &Message) {
         let granted = Granted::parse(message.header("transport").unwrap_or_default());
         let (rtp, rtcp) = granted.interleaved.unwrap_or_else(|| channels(n));
-        match self.way {
+        match self.lower_transport {
             // It gives what was not asked for.
-            Way::Udp | Way::Multicast if granted.tcp && granted.interleaved.is_some() && n == 0 => self.way = Way::Tcp,
-            Way::Udp => self.out.push_back(Output::Hear { track: n, to: granted.server_ports, source: granted.source }),
-            Way::Multicast => {
+            Udp | Multicast if granted.tcp && granted.interleaved.is_some() && n == 0 => self.lower_transport = Tcp,
+            Udp => self.out.push_back(Output::Hear { track: n, to: granted.server_ports, source: granted.source }),
+            Multicast => {
                 let Some((group, ports)) = granted.group() else {
                     return self.fail(now, Error::invalid("it names no multicast group: choose another `transport`"));
                 };
                 self.out.push_back(Output::Join { track: n, group, ports, source: granted.source });
             }
-            Way::Tcp => {}
+            Tcp => {}
         }
         self.media.add(rtp, rtcp);
         self.setup(now, n + 1);
@@ -436,7 +437,7 @@ impl Session {
 
     fn setup_refused(&mut self, now: MonoTime, n: usize, status: u16) {
         let is_about_path = matches!(status, 400 | 403 | 404 | 410 | 451 | 459 | 460);
-        let is_about_way = !matches!(status, 401 | 403 | 404 | 407 | 410 | 453 | 454);
+        let is_about_transport = !matches!(status, 401 | 403 | 404 | 407 | 410 | 453 | 454);
         if is_about_path && self.tracks.get_mut(n).is_some_and(Track::try_next) {
             return self.setup(now, n);
         }
@@ -447,24 +448,24 @@ impl Session {
             self.media.no_sound(Some(why));
             return self.play(now);
         }
-        if self.transport == Transport::Auto && is_about_way && !self.is_other_way {
-            self.is_other_way = true;
-            self.way = self.way.other();
-            self.alive.manner.prefers_udp = self.way == Way::Udp;
+        if self.transport == Transport::Auto && is_about_transport && !self.is_other_transport {
+            self.is_other_transport = true;
+            self.lower_transport = self.lower_transport.other();
+            self.keep_alives.quirks.prefers_udp = self.lower_transport == Udp;
             self.dialog.forget_session();
             self.media.clear();
             self.tracks.iter_mut().for_each(Track::try_first);
             return self.setup(now, n);
         }
-        self.alive.manner.prefers_udp = false;
-        let e = if status == 461 { way_refused(self.transport) } else { refused("SETUP", status, false) };
+        self.keep_alives.quirks.prefers_udp = false;
+        let e = if status == 461 { transport_refused(self.transport) } else { refused("SETUP", status, false) };
         self.fail(now, e);
     }
 
     fn play(&mut self, now: MonoTime) {
         let lines: Vec<SdpLine> = self.tracks.iter().map(|track| track.line.clone()).collect();
-        self.media.begin(&lines, self.way == Way::Tcp);
-        if self.way == Way::Udp {
+        self.media.begin(&lines, self.lower_transport == Tcp);
+        if self.lower_transport == Udp {
             for track in 0..self.tracks.len() {
                 self.punch(track);
             }
@@ -492,13 +493,13 @@ impl Session {
         let Phase::Play(urls) = &self.phase else { return };
         match urls.front().cloned() {
             Some(url) => {
-                let range = (!self.alive.manner.skips_range).then(|| ("Range", "npt=0.000-".to_owned()));
+                let range = (!self.keep_alives.quirks.skips_range).then(|| ("Range", "npt=0.000-".to_owned()));
                 self.ask(now, "PLAY", &url, range.into_iter().collect());
             }
             None => {
                 self.phase = Phase::Playing;
                 self.media.offer();
-                self.alive.began(now, &self.dialog);
+                self.keep_alives.began(now, &self.dialog);
                 self.report_at = Some(now + REPORT);
             }
         }
@@ -513,45 +514,45 @@ impl Session {
             self.phase = Phase::Play(urls.collect());
             return self.play_next(now);
         }
-        if !is_final && !self.alive.manner.skips_range {
-            self.alive.manner.skips_range = true;
+        if !is_final && !self.keep_alives.quirks.skips_range {
+            self.keep_alives.quirks.skips_range = true;
             return self.play_next(now);
         }
-        self.alive.manner.skips_range = false;
+        self.keep_alives.quirks.skips_range = false;
         self.fail(now, refused("PLAY", status, false));
     }
 
-    /// Sends a sign of life.
-    fn sign(&mut self, now: MonoTime) {
-        let Some((sign, is_awaited)) = self.alive.sign(now, &self.dialog) else { return };
+    /// Sends a keep-alive.
+    fn keep_alive(&mut self, now: MonoTime) {
+        let Some((keep_alive, is_awaited)) = self.keep_alives.keep_alive(now, &self.dialog) else { return };
         let aggregate = self.aggregate.clone();
         let bytes = match is_awaited {
-            true => self.dialog.ask(now, sign.method(), &aggregate, Vec::new()),
-            false => self.dialog.tell(now, sign.method(), &aggregate),
+            true => self.dialog.ask(now, keep_alive.method(), &aggregate, Vec::new()),
+            false => self.dialog.tell(now, keep_alive.method(), &aggregate),
         };
         self.send(bytes);
     }
 
     /// Learns from the camera's having ended a session that was playing.
     fn learn_from_end(&mut self, now: MonoTime) {
-        self.alive.ended(now, &self.dialog);
-        self.learn_way(now);
+        self.keep_alives.ended(now, &self.dialog);
+        self.learn_transport(now);
     }
 
     /// Learns that packets do not come this way, where the other one is free to be tried.
-    fn learn_way(&mut self, now: MonoTime) {
-        let has_waited = self.is_playing() && self.alive.lasted(now) >= NOTHING_CAME;
+    fn learn_transport(&mut self, now: MonoTime) {
+        let has_waited = self.is_playing() && self.keep_alives.lasted(now) >= NOTHING_CAME;
         if has_waited && self.media.heard().is_none() && self.transport == Transport::Auto {
-            self.alive.manner.prefers_udp = self.way == Way::Tcp;
+            self.keep_alives.quirks.prefers_udp = self.lower_transport == Tcp;
         }
     }
 
     /// Tells the camera how its packets arrive; in the connection too, as some end a session that is not told.
     fn report(&mut self, now: MonoTime) {
         for (track, channel, report) in self.media.reports(now) {
-            match self.way {
-                Way::Tcp => framed(channel, &report).into_iter().for_each(|bytes| self.send(bytes)),
-                Way::Udp | Way::Multicast => {
+            match self.lower_transport {
+                Tcp => framed(channel, &report).into_iter().for_each(|bytes| self.send(bytes)),
+                Udp | Multicast => {
                     let data = Bytes::from(report);
                     self.out.push_back(Output::Datagram { track, is_rtcp: true, data });
                 }

@@ -19,7 +19,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(url: &str, transport: Transport, manner: Manner) -> Self {
+    fn new(url: &str, transport: Transport, quirks: Quirks) -> Self {
         let url = CameraUrl::parse(url).expect("a URL");
         let settings = Settings {
             url,
@@ -27,7 +27,7 @@ impl Rig {
             sound: true,
             client_nonce: "c0ffee".into(),
             peer: [192, 0, 2, 7].into(),
-            manner,
+            quirks,
         };
         let now = MonoTime(1_000_000);
         let session = Session::new(now, settings);
@@ -35,7 +35,7 @@ impl Rig {
     }
 
     fn plain() -> Self {
-        Self::new("rtsp://cam/live", Transport::Auto, Manner::default())
+        Self::new("rtsp://cam/live", Transport::Auto, Quirks::default())
     }
 
     /// What is to be done, in short: `SETUP rtsp://cam/live/track1`.
@@ -132,7 +132,7 @@ fn status(status: u16) -> String {
 
 #[test]
 fn from_options_to_teardown() {
-    let mut rig = Rig::new("rtsp://me:secret@cam/live", Transport::Auto, Manner::default());
+    let mut rig = Rig::new("rtsp://me:secret@cam/live", Transport::Auto, Quirks::default());
     assert_eq!(rig.out(), ["OPTIONS rtsp://cam/live"]);
     assert_eq!(
         rig.hears("RTSP/1.0 200 OK\r\nCSeq: 1\r\nPublic: DESCRIBE, GET_PARAMETER\r\n\r\n"),
@@ -152,7 +152,7 @@ fn from_options_to_teardown() {
     assert!(rig.hears(ok("RTP-Info: url=x;seq=40000;rtptime=0\r\n")).is_empty());
     assert!(matches!(rig.session.taken()[..], [Intake::Offer(_)]));
     rig.picture();
-    // A sign of life at 80 % of 30 s.
+    // A keep-alive at 80 % of 30 s.
     assert!(rig.waits(23.9).iter().all(|sent| sent.starts_with('$')));
     rig.picture();
     assert!(rig.waits(0.2).contains(&"GET_PARAMETER rtsp://cam:554/live/".to_owned()));
@@ -202,9 +202,9 @@ fn options_may_fail_in_any_way() {
     assert_eq!(rig.closes(), ["connect cam"]);
     rig.session.connected(rig.now);
     assert_eq!(rig.out(), ["DESCRIBE rtsp://cam/live"]);
-    assert!(rig.session.manner().skips_options);
+    assert!(rig.session.quirks().skips_options);
     assert!(rig.closes()[0].contains("it closed the connection"));
-    let mut rig = Rig::new("rtsp://cam/live", Transport::Auto, Manner { skips_options: true, ..Manner::default() });
+    let mut rig = Rig::new("rtsp://cam/live", Transport::Auto, Quirks { skips_options: true, ..Quirks::default() });
     assert_eq!(rig.out(), ["DESCRIBE rtsp://cam/live"]);
 }
 
@@ -213,7 +213,7 @@ const CHALLENGE: &str = "RTSP/1.0 401 No\r\nWWW-Authenticate: Digest realm=\"r\"
 #[test]
 fn a_password_is_tried_once() {
     let at = |url| {
-        let mut rig = Rig::new(url, Transport::Auto, Manner::default());
+        let mut rig = Rig::new(url, Transport::Auto, Quirks::default());
         rig.out();
         rig.hears(OPTIONS);
         rig
@@ -242,7 +242,7 @@ fn a_password_is_tried_once() {
 
 #[test]
 fn nonces_grow_old() {
-    let mut rig = Rig::new("rtsp://me:pass@cam/live", Transport::Auto, Manner::default());
+    let mut rig = Rig::new("rtsp://me:pass@cam/live", Transport::Auto, Quirks::default());
     rig.out();
     rig.hears(OPTIONS);
     rig.hears(CHALLENGE);
@@ -265,7 +265,7 @@ fn nonces_grow_old() {
 
 #[test]
 fn a_camera_that_closes_behind_each_answer() {
-    let mut rig = Rig::new("rtsp://me:pass@cam/live", Transport::Auto, Manner::default());
+    let mut rig = Rig::new("rtsp://me:pass@cam/live", Transport::Auto, Quirks::default());
     rig.out();
     rig.hears(OPTIONS);
     assert_eq!(rig.closes(), ["connect cam"]);
@@ -293,7 +293,7 @@ fn a_camera_that_closes_behind_each_answer() {
 #[test]
 fn a_farewell_is_signed_with_the_nonce_that_is_good_now_once() {
     let stale = |nonce: &str| CHALLENGE.replace("NONCE\"", &format!("{nonce}\", stale=true"));
-    let mut rig = Rig::new("rtsp://me:pass@cam/live", Transport::Auto, Manner::default());
+    let mut rig = Rig::new("rtsp://me:pass@cam/live", Transport::Auto, Quirks::default());
     rig.out();
     rig.hears(OPTIONS);
     rig.hears(CHALLENGE);
@@ -312,7 +312,7 @@ fn a_farewell_is_signed_with_the_nonce_that_is_good_now_once() {
 #[test]
 fn by_udp_where_tcp_is_refused_and_the_other_way_round() {
     for refusal in [461, 406, 400, 501] {
-        let mut rig = Rig::new("rtsp://cam/live/", Transport::Auto, Manner::default());
+        let mut rig = Rig::new("rtsp://cam/live/", Transport::Auto, Quirks::default());
         rig.out();
         rig.hears(OPTIONS);
         rig.hears(described(SDP));
@@ -333,12 +333,12 @@ fn by_udp_where_tcp_is_refused_and_the_other_way_round() {
         assert_eq!(rig.out(), ["SETUP rtsp://cam/live/track2"]);
         let out = rig.hears(grant);
         assert!(out.contains(&"datagram 1 true".into()) && out.contains(&"PLAY rtsp://cam/live/".into()), "{out:?}");
-        assert!(rig.session.manner().prefers_udp);
+        assert!(rig.session.quirks().prefers_udp);
         rig.hears(ok(""));
         rig.session.datagram(rig.now, 0, false, Bytes::from_static(&[0x80, 96, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 1]));
         assert!(rig.session.media.heard().is_some());
     }
-    let mut rig = Rig::new("rtsp://cam/live", Transport::Auto, Manner { prefers_udp: true, ..Manner::default() });
+    let mut rig = Rig::new("rtsp://cam/live", Transport::Auto, Quirks { prefers_udp: true, ..Quirks::default() });
     rig.out();
     rig.hears(OPTIONS);
     assert_eq!(rig.hears(described(SDP)), ["ports 0"]);
@@ -348,7 +348,7 @@ fn by_udp_where_tcp_is_refused_and_the_other_way_round() {
     assert_eq!(rig.header("Transport"), Some("RTP/AVP/TCP;unicast;interleaved=0-1"));
     rig.hears(status(461));
     assert_eq!(rig.error().kind(), ErrorKind::Unsupported);
-    let mut rig = Rig::new("rtsp://cam/live", Transport::Tcp, Manner::default());
+    let mut rig = Rig::new("rtsp://cam/live", Transport::Tcp, Quirks::default());
     rig.out();
     rig.hears(OPTIONS);
     rig.hears(described(SDP));
@@ -359,7 +359,7 @@ fn by_udp_where_tcp_is_refused_and_the_other_way_round() {
 #[test]
 fn by_multicast() {
     let start = || {
-        let mut rig = Rig::new("rtsp://cam/live", Transport::Multicast, Manner::default());
+        let mut rig = Rig::new("rtsp://cam/live", Transport::Multicast, Quirks::default());
         rig.out();
         rig.hears(OPTIONS);
         rig.hears(described(SDP));
@@ -411,7 +411,7 @@ fn play_without_a_range_and_line_by_line() {
         assert_eq!(rig.hears(status(refusal)), ["PLAY rtsp://cam/live"]);
         assert_eq!(rig.header("Range"), None);
         assert!(rig.hears(ok("")).is_empty());
-        assert!(matches!(rig.session.phase, Phase::Playing) && rig.session.manner().skips_range);
+        assert!(matches!(rig.session.phase, Phase::Playing) && rig.session.quirks().skips_range);
     }
     let mut rig = Rig::plain();
     rig.out();
@@ -483,8 +483,8 @@ fn signs_of_life_that_are_refused() {
         assert_eq!(rig.waits(1.1).last().map(String::as_str), Some("OPTIONS rtsp://cam/live"));
         rig.hears(status(refusal));
         assert!(rig.waits(200.0).iter().all(|sent| sent.starts_with('$')));
-        let again = Rig::new("rtsp://cam/live", Transport::Auto, rig.session.manner().clone()).play();
-        assert_eq!(again.session.alive.manner.sign(again.session.dialog.methods()), None);
+        let again = Rig::new("rtsp://cam/live", Transport::Auto, rig.session.quirks().clone()).play();
+        assert_eq!(again.session.keep_alives.quirks.keep_alive(again.session.dialog.methods()), None);
     }
 }
 
@@ -509,24 +509,24 @@ fn signs_of_life_that_are_not_answered() {
 
 #[test]
 fn a_camera_that_closes_at_a_sign_of_life() {
-    let mut manner = Manner::default();
+    let mut quirks = Quirks::default();
     let mut names = Vec::new();
     for _ in 0..2 {
-        let mut rig = Rig::new("rtsp://cam/live", Transport::Auto, manner).play();
+        let mut rig = Rig::new("rtsp://cam/live", Transport::Auto, quirks).play();
         rig.picture();
         names.extend(rig.waits(48.1).into_iter().filter(|s| !s.starts_with('$')));
         rig.closes();
         assert_eq!(rig.error().kind(), ErrorKind::Unavailable);
-        manner = rig.session.manner().clone();
+        quirks = rig.session.quirks().clone();
     }
     assert_eq!(names, ["GET_PARAMETER rtsp://cam/live", "OPTIONS rtsp://cam/live"]);
-    let mut rig = Rig::new("rtsp://cam/live", Transport::Auto, manner).play();
+    let mut rig = Rig::new("rtsp://cam/live", Transport::Auto, quirks).play();
     rig.picture();
     assert!(rig.waits(59.0).iter().all(|s| s.starts_with('$')));
     // It does need one: everything is tried again.
     rig.waits(1.5);
     rig.closes();
-    assert_eq!(rig.session.manner(), &Manner::default());
+    assert_eq!(rig.session.quirks(), &Quirks::default());
 }
 
 #[test]
@@ -610,12 +610,12 @@ fn a_way_on_which_nothing_comes_is_changed() {
     let mut rig = Rig::plain().play();
     rig.waits(10.0);
     rig.session.stop(rig.now);
-    assert!(rig.session.manner().prefers_udp);
+    assert!(rig.session.quirks().prefers_udp);
     let mut rig = Rig::plain().play();
     rig.picture();
     rig.waits(10.0);
     rig.session.stop(rig.now);
-    assert!(!rig.session.manner().prefers_udp);
+    assert!(!rig.session.quirks().prefers_udp);
 }
 
 #[test]
@@ -640,7 +640,7 @@ proptest! {
     #[test]
     fn any_dialogue_ends(says in proptest::collection::vec((0..14usize, 0..4u32), 0..60), user in any::<bool>(), udp in any::<bool>()) {
         let url = if user { "rtsp://me:pass@cam/live" } else { "rtsp://cam/live" };
-        let mut rig = Rig::new(url, if udp { Transport::Udp } else { Transport::Auto }, Manner::default());
+        let mut rig = Rig::new(url, if udp { Transport::Udp } else { Transport::Auto }, Quirks::default());
         let mut requests = 0;
         for (what, seconds) in says {
             let mut out = rig.out();

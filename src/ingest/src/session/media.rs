@@ -16,7 +16,7 @@ const RTP_HEAD: usize = 12;
 
 /// The channels of a track.
 #[derive(Clone, Copy, Debug)]
-struct Way {
+struct Channels {
     rtp: u8,
     rtcp: u8,
     /// A packet of it came.
@@ -30,7 +30,7 @@ pub(crate) struct Media {
     offer: Option<Offer>,
     /// Why sound that is announced is left out.
     no_sound: Option<String>,
-    ways: Vec<Way>,
+    channels: Vec<Channels>,
     out: Vec<Intake>,
     wake: Option<MonoTime>,
     heard: Option<MonoTime>,
@@ -43,12 +43,12 @@ fn is_rtcp(packet: &[u8], kinds: &std::ops::RangeInclusive<u8>) -> bool {
 impl Media {
     /// Another track was set up, on these channels of the connection.
     pub fn add(&mut self, rtp: u8, rtcp: u8) {
-        self.ways.push(Way { rtp, rtcp, is_heard: false });
+        self.channels.push(Channels { rtp, rtcp, is_heard: false });
     }
 
     /// Nothing is set up any more.
     pub fn clear(&mut self) {
-        self.ways.clear();
+        self.channels.clear();
     }
 
     /// Packets may come from now on.
@@ -88,12 +88,12 @@ impl Media {
     /// Says whether a packet belongs to a channel.
     pub fn fit(&self, channel: u8, packet: &[u8]) -> Fit {
         let mut fit = Fit::Unknown;
-        for (track, way) in self.ways.iter().enumerate() {
+        for (track, pair) in self.channels.iter().enumerate() {
             let is_good = match channel {
-                _ if channel != way.rtp && channel != way.rtcp => continue,
+                _ if channel != pair.rtp && channel != pair.rtcp => continue,
                 _ if packet.is_empty() => true,
-                _ if channel == way.rtcp && is_rtcp(packet, &RTCP) => true,
-                _ => channel == way.rtp && (is_rtcp(packet, &RTCP_AMONG_RTP) || self.belongs(track, packet)),
+                _ if channel == pair.rtcp && is_rtcp(packet, &RTCP) => true,
+                _ => channel == pair.rtp && (is_rtcp(packet, &RTCP_AMONG_RTP) || self.belongs(track, packet)),
             };
             if is_good {
                 return Fit::Good;
@@ -110,21 +110,21 @@ impl Media {
 
     /// A packet came in the connection.
     pub fn interleaved(&mut self, now: MonoTime, channel: u8, packet: Bytes) {
-        let mut of = self.ways.iter().enumerate().filter(|(_, way)| way.rtp == channel || way.rtcp == channel);
-        let (track, is_rtcp_channel) = match (of.next().map(|(n, way)| (n, way.rtp != channel)), of.next()) {
+        let mut of = self.channels.iter().enumerate().filter(|(_, pair)| pair.rtp == channel || pair.rtcp == channel);
+        let (track, is_rtcp_channel) = match (of.next().map(|(n, pair)| (n, pair.rtp != channel)), of.next()) {
             (Some(one), None) => one,
             // Two tracks were given the same channels.
             (Some(first), Some(_)) => {
-                let its = (0..self.ways.len()).find(|track| self.belongs(*track, &packet));
+                let its = (0..self.channels.len()).find(|track| self.belongs(*track, &packet));
                 its.map_or(first, |track| (track, false))
             }
             // It sends on other channels than it said: on those of a track of which nothing else came.
             (None, _) => {
                 let mut quiet =
-                    self.ways.iter().enumerate().filter(|(n, way)| !way.is_heard && self.belongs(*n, &packet));
+                    self.channels.iter().enumerate().filter(|(n, pair)| !pair.is_heard && self.belongs(*n, &packet));
                 let (Some((track, _)), None) = (quiet.next(), quiet.next()) else { return };
-                if let Some(way) = self.ways.get_mut(track) {
-                    (way.rtp, way.rtcp) = (channel, channel.saturating_add(1));
+                if let Some(pair) = self.channels.get_mut(track) {
+                    (pair.rtp, pair.rtcp) = (channel, channel.saturating_add(1));
                 }
                 (track, false)
             }
@@ -141,12 +141,12 @@ impl Media {
         if self.offer.is_some() {
             self.offer();
         }
-        let (Some(tracks), Some(way)) = (&mut self.tracks, self.ways.get_mut(track)) else { return };
+        let (Some(tracks), Some(pair)) = (&mut self.tracks, self.channels.get_mut(track)) else { return };
         self.heard = Some(now);
         match is_rtcp {
             true => tracks.rtcp(now, track, &packet, &mut self.out),
             false => {
-                way.is_heard = true;
+                pair.is_heard = true;
                 tracks.rtp(now, track, packet, &mut self.out);
             }
         }
@@ -162,8 +162,8 @@ impl Media {
     /// A receiver report for each track of which something came, with the channel it goes to.
     pub fn reports(&mut self, now: MonoTime) -> Vec<(usize, u8, Vec<u8>)> {
         let Some(tracks) = &mut self.tracks else { return Vec::new() };
-        let heard = self.ways.iter().enumerate().filter(|(_, way)| way.is_heard);
-        let reports = heard.map(|(n, way)| (n, way.rtcp, tracks.receiver_report(now, n)));
+        let heard = self.channels.iter().enumerate().filter(|(_, pair)| pair.is_heard);
+        let reports = heard.map(|(n, pair)| (n, pair.rtcp, tracks.receiver_report(now, n)));
         reports.filter(|(.., report)| !report.is_empty()).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! What a session is given, and what it has its shell do.
 
-use super::manner::Manner;
+use super::quirks::Quirks;
 use crate::wire::url::CameraUrl;
 use bytes::Bytes;
 use perch_base::Result;
@@ -16,12 +16,12 @@ pub(crate) struct Settings {
     pub transport: Transport,
     /// Whether sound is asked for.
     pub sound: bool,
-    /// Random letters and digits, for sign-in.
+    /// Random letters and digits, for keep_alive-in.
     pub client_nonce: String,
     /// The camera's address: a redirect may name it in place of its name.
     pub peer: IpAddr,
     /// What is known of the camera.
-    pub manner: Manner,
+    pub quirks: Quirks,
 }
 
 /// What the shell does.

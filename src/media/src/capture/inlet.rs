@@ -45,7 +45,7 @@ struct State {
 }
 
 /// What is told from outside of a session's sink.
-pub(super) struct Told {
+pub(super) struct Reports {
     /// The camera's offer, once it made one.
     pub offer: watch::Receiver<Option<Offer>>,
     /// Sentences for people.
@@ -53,8 +53,8 @@ pub(super) struct Told {
 }
 
 impl Inlet {
-    pub fn new(flow: &Arc<Flow>, control: &Arc<Control>, stream: Stream) -> (Arc<Self>, Told) {
-        let (notices, told) = mpsc::unbounded_channel();
+    pub fn new(flow: &Arc<Flow>, control: &Arc<Control>, stream: Stream) -> (Arc<Self>, Reports) {
+        let (notices, reports) = mpsc::unbounded_channel();
         let (offered, offer) = watch::channel(None);
         let inlet = Self {
             flow: flow.clone(),
@@ -65,7 +65,7 @@ impl Inlet {
             notices,
             state: Mutex::new(State { gate: PictureGate::new(stream), encoder: None, said: Vec::new(), refused: None }),
         };
-        (Arc::new(inlet), Told { offer, notices: told })
+        (Arc::new(inlet), Reports { offer, notices: reports })
     }
 
     fn offer(&self, offer: Offer) -> bool {

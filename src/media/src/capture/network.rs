@@ -6,7 +6,7 @@ use super::audio::{self, AttemptOver};
 use super::control::Control;
 use super::decoding::{self, Decoded};
 use super::flow::{CloseOnDrop, Flow, Signal};
-use super::inlet::{Inlet, Told, codec_of, request};
+use super::inlet::{Inlet, Reports, codec_of, request};
 use super::running::Running;
 use super::settings::{CaptureEvent, PACE_EVERY, Progress, Settings};
 use super::{graph, parts, second, sound};
@@ -56,7 +56,7 @@ pub(super) async fn run_once(
     }
     running.send_replace(Some(audio::Attempt { flow: flow.clone(), control: control.clone() }));
     let _over = AttemptOver(running);
-    let (inlet, mut told) = Inlet::new(&flow, &control, Stream::Main);
+    let (inlet, mut reports) = Inlet::new(&flow, &control, Stream::Main);
     let attempt =
         NetworkAttempt { settings, attempts, progress, flow: &flow, control: &control, inlet: &inlet, second };
     if attempts.is_newest_only() {
@@ -67,13 +67,13 @@ pub(super) async fn run_once(
     let request = request(settings, url, parts::own_sound(settings));
     let mut session = pin!(settings.ingest.run(&request, &*inlet, until));
     let mut is_over = false;
-    let offer = told.offer.clone();
+    let offer = reports.offer.clone();
     let ended = tokio::select! {
         ended = &mut session => {
             is_over = true;
             ended.and_then(|()| ended_by_camera(&flow))
         }
-        ended = attempt.look_on(&mut told, &mut inbox) => ended,
+        ended = attempt.look_on(&mut reports, &mut inbox) => ended,
         () = attempt.beside(offer) => Err(Error::internal("the parts beside a session ended")),
         () = shutdown.called() => Ok(CaptureEnd::Shutdown),
     };
@@ -109,7 +109,7 @@ struct NetworkAttempt<'a> {
 
 impl NetworkAttempt<'_> {
     /// Looks on until the attempt ends by itself or stalls.
-    async fn look_on(&self, told: &mut Told, inbox: &mut mpsc::UnboundedReceiver<Signal>) -> Result<CaptureEnd> {
+    async fn look_on(&self, reports: &mut Reports, inbox: &mut mpsc::UnboundedReceiver<Signal>) -> Result<CaptureEnd> {
         let Self { flow, control, progress, .. } = self;
         let (clock, config) = (&self.settings.clock, &self.settings.config);
         let mut stall = StallWatch::new(clock.mono(), self.attempts.patience());
@@ -121,7 +121,7 @@ impl NetworkAttempt<'_> {
         let mut has_begun = false;
         loop {
             self.attempts.count_round();
-            if !has_begun && told.offer.borrow().is_some() {
+            if !has_begun && reports.offer.borrow().is_some() {
                 has_begun = true;
                 progress(CaptureEvent::SessionBegins);
                 if self.attempts.is_newest_only() {
@@ -131,7 +131,7 @@ impl NetworkAttempt<'_> {
             let now = clock.mono();
             flow.last_frame().into_iter().for_each(|at| stall.frame(at));
             flow.last_sign().into_iter().for_each(|at| stall.sign(at));
-            while let Ok(what) = told.notices.try_recv() {
+            while let Ok(what) = reports.notices.try_recv() {
                 progress(CaptureEvent::Notice(what));
             }
             self.offers();

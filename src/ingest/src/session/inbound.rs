@@ -14,14 +14,14 @@ const QUIET_OPEN_BODY: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Inlet {
+pub(super) struct Inbound {
     splitter: Splitter,
     last_bytes: MonoTime,
     /// Since when what stands first is not whole.
     stuck_since: Option<MonoTime>,
 }
 
-impl Inlet {
+impl Inbound {
     /// Where bytes go; [`Self::arrived`] follows.
     pub fn buffer(&mut self) -> &mut BytesMut {
         self.splitter.buffer()

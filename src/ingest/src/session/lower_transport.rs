@@ -1,6 +1,6 @@
 //! How packets travel in a session, and how that is asked for (RFC 2326 12.39).
 
-use super::manner::Manner;
+use super::quirks::Quirks;
 use perch_domain::ingest::Transport;
 
 /// What opens a way through a router between, to the ports of RTP and of RTCP: an RTP header of a payload type that is not in use, and
@@ -10,7 +10,7 @@ pub(super) const PUNCHES: [(bool, &[u8]); 2] =
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum LowerTransport {
     /// In the connection.
     Tcp,
     /// To ports of the box.
@@ -19,12 +19,12 @@ pub(super) enum Way {
     Multicast,
 }
 
-impl Way {
+impl LowerTransport {
     /// What is tried first.
-    pub fn first(transport: Transport, manner: &Manner) -> Self {
+    pub fn first(transport: Transport, quirks: &Quirks) -> Self {
         match transport {
             Transport::Udp => Self::Udp,
-            Transport::Auto if manner.prefers_udp => Self::Udp,
+            Transport::Auto if quirks.prefers_udp => Self::Udp,
             Transport::Multicast => Self::Multicast,
             Transport::Auto | Transport::Tcp | Transport::Http => Self::Tcp,
         }

@@ -54,7 +54,7 @@ pub(super) fn refused(method: &str, status: u16, is_http: bool) -> Error {
 }
 
 /// It refuses the way in which packets were to travel (461).
-pub(super) fn way_refused(transport: Transport) -> Error {
+pub(super) fn transport_refused(transport: Transport) -> Error {
     unsupported(match transport {
         Transport::Tcp | Transport::Http => {
             "it sends packets by UDP only (461): set `transport` to \"udp\" or \"auto\""

@@ -1,6 +1,6 @@
 //! The lines of a description that are set up, and where a camera may mean them to be found.
 
-use super::words::unsupported;
+use super::errors::unsupported;
 use crate::format::SdpLine;
 use crate::rtp::choose;
 use crate::wire::message::Message;
@@ -41,7 +41,7 @@ impl Track {
 
 /// What is wanted of a camera.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct SetupPlan {
     /// The URL of the whole: what is played.
     pub aggregate: String,
     /// The lines that are set up, pictures first.
@@ -50,7 +50,7 @@ pub(super) struct Wanted {
     pub no_sound: Option<String>,
 }
 
-impl Wanted {
+impl SetupPlan {
     /// Chooses from an answer to DESCRIBE at the URL `request`. Errors with `Invalid` and `Unsupported`.
     pub fn of(message: &Message, request: &str, sound: bool) -> Result<Self> {
         if message.too_large {
