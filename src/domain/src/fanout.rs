@@ -361,7 +361,8 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         }
     }
 
-    fn commandable(&self, stream: Stream) -> bool {
+    /// Whether the encoder of `stream` makes keyframes on command.
+    pub fn commandable(&self, stream: Stream) -> bool {
         self.capture.as_ref().is_some_and(|c| c.commandable[usize::from(stream == Stream::Sub)])
     }
 

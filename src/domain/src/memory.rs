@@ -8,7 +8,7 @@ const SHARE_OF_BOX: u64 = 4;
 const LEAST: u64 = 16 << 20;
 const MOST: u64 = 160 << 20;
 
-/// What one camera's pictures may take of memory, bytes. The three hold many of the same pictures, and each is counted as if it held its own.
+/// What one camera's pictures may take of memory, bytes. They hold many of the same pictures, and each is counted as if it held its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureMemory {
     /// What is kept for the pre-roll of a recording. Of a group of pictures that takes more nothing is, until the next one begins.
@@ -17,6 +17,8 @@ pub struct PictureMemory {
     pub waiting_bytes: usize,
     /// The group of pictures that somebody begins with who comes in the middle of it. Of one that takes more nothing is kept.
     pub gop_bytes: usize,
+    /// What may wait for a reader that began with such a group and has not taken it yet: that group, and as much again of what follows.
+    pub catching_up_bytes: usize,
 }
 
 impl PictureMemory {
@@ -26,7 +28,13 @@ impl PictureMemory {
         let share = (box_bytes / SHARE_OF_BOX / cameras).clamp(LEAST, MOST);
         // Fits on 32 bits too: it is bounded above.
         let part = |of_five: u64| usize::try_from(share / 5 * of_five).unwrap_or(usize::MAX);
-        Self { kept_bytes: part(2), waiting_bytes: part(2).max(2 * MAX_PART_BYTES), gop_bytes: part(1) }
+        let gop_bytes = part(1);
+        Self {
+            kept_bytes: part(2),
+            waiting_bytes: part(2).max(2 * MAX_PART_BYTES),
+            gop_bytes,
+            catching_up_bytes: 2 * gop_bytes,
+        }
     }
 }
 
@@ -53,7 +61,9 @@ mod tests {
             ("one on 64 GB: the most", 65_536, 1, [64, 64, 32]),
             ("none yet", 1024, 0, [64, 64, 32]),
         ] {
-            let PictureMemory { kept_bytes, waiting_bytes, gop_bytes } = PictureMemory::of(box_mib * MIB, cameras);
+            let PictureMemory { kept_bytes, waiting_bytes, gop_bytes, catching_up_bytes } =
+                PictureMemory::of(box_mib * MIB, cameras);
+            assert_eq!(catching_up_bytes, 2 * gop_bytes, "{what}");
             let mib = [kept_bytes, waiting_bytes, gop_bytes].map(|bytes| bytes as u64 / MIB);
             assert_eq!(mib, want, "{what}");
         }
@@ -64,8 +74,9 @@ mod tests {
     fn all_cameras_together_leave_the_box_most_of_its_memory() {
         for box_mib in [512, 1024, 2048, 4096, 8192] {
             for cameras in 1..=8 {
-                let PictureMemory { kept_bytes, waiting_bytes, gop_bytes } = PictureMemory::of(box_mib * MIB, cameras);
-                let all = (kept_bytes + waiting_bytes + gop_bytes) as u64 * cameras as u64;
+                let memory = PictureMemory::of(box_mib * MIB, cameras);
+                let each = memory.kept_bytes + memory.waiting_bytes + memory.gop_bytes + memory.catching_up_bytes;
+                let all = each as u64 * cameras as u64;
                 assert!(all <= box_mib * MIB / 2, "{cameras} cameras on {box_mib} MiB: {} MiB", all / MIB);
             }
         }

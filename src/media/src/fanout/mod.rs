@@ -194,6 +194,11 @@ impl Hub {
         self.lock().machine.only_start(stream)
     }
 
+    /// Whether the encoder of `stream` makes keyframes on command.
+    pub fn commandable(&self, stream: Stream) -> bool {
+        self.lock().machine.commandable(stream)
+    }
+
     /// Names of the consumers of `stream`.
     pub fn consumers(&self, stream: Stream) -> Vec<String> {
         self.lock().machine.consumers(stream)

@@ -3,6 +3,7 @@
 
 use super::digest::{Credentials, DigestVerdict, Logins, challenge};
 use super::factory::{KeptMedia, Mount};
+use super::feed::Feed;
 use super::mounts::{CameraStreams, Mounts};
 use super::{requests, socket};
 use gstreamer_rtsp_server::{self as rtsp_server, glib};
@@ -23,7 +24,7 @@ use rtsp_server::prelude::*;
 use socket2::Socket;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 /// Connections without a password are summed up so often: on a busy network each one would be noise.
@@ -54,7 +55,15 @@ struct Peer {
     asked_for: Option<Arc<Mount>>,
     /// What it asked for, until the library has taken hold of it.
     kept: Option<KeptMedia>,
-    playing: Option<Arc<Mount>>,
+    playing: Option<Playing>,
+}
+
+/// What a reader plays.
+#[derive(Clone)]
+struct Playing {
+    mount: Arc<Mount>,
+    /// It is gone once its media is.
+    feed: Weak<Feed>,
 }
 
 impl Peer {
@@ -77,8 +86,8 @@ impl Peer {
         self.login.as_ref().map(|login| login.name.as_str())
     }
 
-    fn plays(&self, mount: &Arc<Mount>) -> bool {
-        self.playing.as_ref().is_some_and(|playing| Arc::ptr_eq(playing, mount))
+    fn plays(&self, feed: &Weak<Feed>) -> bool {
+        self.playing.as_ref().is_some_and(|playing| playing.feed.ptr_eq(feed))
     }
 
     /// Where it comes from.
@@ -175,7 +184,9 @@ impl Connections {
     fn end_readers_of(&self, gone: &[Arc<Mount>]) {
         let is_gone = |mount: &Arc<Mount>| gone.iter().any(|g| Arc::ptr_eq(g, mount));
         for peer in self.lock().peers.values() {
-            if peer.asked_for.as_ref().is_some_and(is_gone) || peer.playing.as_ref().is_some_and(is_gone) {
+            if peer.asked_for.as_ref().is_some_and(is_gone)
+                || peer.playing.as_ref().is_some_and(|playing| is_gone(&playing.mount))
+            {
                 tracing::info!(
                     peer = peer.address,
                     user = peer.user(),
@@ -427,6 +438,7 @@ impl Connections {
             return;
         };
         let _turn = mount.turn();
+        let feed = requests::media(ctx).and_then(|media| mount.feed(&media));
         let interleaved = (0..=u8::MAX).any(|channel| client.stream_transport(channel).is_some());
         let now = self.clock.mono();
         {
@@ -440,13 +452,14 @@ impl Connections {
                 "RTSP reader plays"
             );
             peer.reader.plays(interleaved, peer.acked_bytes(), now);
-            let played = peer.playing.replace(mount.clone()).is_some();
+            let playing = Playing { mount: mount.clone(), feed: feed.as_ref().map(Arc::downgrade).unwrap_or_default() };
+            let played = peer.playing.replace(playing).is_some();
             if let Some(id) = peer.place.filter(|_| !played) {
                 admission.starts(id);
                 admission.is_read(id);
             }
         }
-        if let Some(feed) = mount.feed() {
+        if let Some(feed) = feed {
             feed.play();
         }
     }
@@ -459,7 +472,7 @@ impl Connections {
             peer.reader.rests();
             peer.playing.clone()
         };
-        let Some(mount) = playing else { return };
+        let Some(Playing { mount, feed }) = playing else { return };
         let _turn = mount.turn();
         let is_last = {
             let State { peers, admission, .. } = &mut *self.lock();
@@ -468,9 +481,9 @@ impl Connections {
             if let Some(id) = peer.place {
                 admission.ends(id, true, now);
             }
-            !peers.values().any(|peer| peer.plays(&mount))
+            !peers.values().any(|peer| peer.plays(&feed))
         };
-        if let Some(feed) = mount.feed().filter(|_| is_last) {
+        if let Some(feed) = feed.upgrade().filter(|_| is_last) {
             feed.park();
         }
     }
@@ -481,7 +494,7 @@ impl Connections {
         let all: Vec<_> = self.lock().peers.values().map(|p| (p.connection.clone(), p.playing.clone())).collect();
         for (connection, playing) in all {
             connection.pool.cleanup();
-            let feed = playing.as_ref().and_then(|mount| mount.feed()).filter(|feed| !feed.is_dead());
+            let feed = playing.as_ref().and_then(|p| p.feed.upgrade()).filter(|feed| !feed.is_dead());
             self.look(&connection, playing.as_ref(), feed.map(|feed| feed.idle_for()), now);
             if connection.client.upgrade().is_none() {
                 let gone = self.lock().remove(&connection);
@@ -494,17 +507,11 @@ impl Connections {
     }
 
     /// Closes the connection if it has to end; it plays `playing`, which gave nothing for `stream_idle`.
-    fn look(
-        &self,
-        connection: &Connection,
-        playing: Option<&Arc<Mount>>,
-        stream_idle: Option<Duration>,
-        now: MonoTime,
-    ) {
+    fn look(&self, connection: &Connection, playing: Option<&Playing>, stream_idle: Option<Duration>, now: MonoTime) {
         let State { peers, without_password, refusals, .. } = &mut *self.lock();
         let Some(peer) = peers.get_mut(&connection.key) else { return };
         // It began to play, or something else, since the stream was looked at: the next look will tell.
-        if peer.playing.as_ref().map(Arc::as_ptr) != playing.map(Arc::as_ptr) {
+        if peer.playing.as_ref().map(|p| p.feed.as_ptr()) != playing.map(|p| p.feed.as_ptr()) {
             return;
         }
         let seen = Sighting { acked_bytes: peer.acked_bytes(), stream_idle };

@@ -1,4 +1,5 @@
-//! Makes the media of a stream: a pipeline of appsrcs and payloaders that all its readers share. No encoder is built here.
+//! Makes the medias of a stream: pipelines of appsrcs and payloaders. All readers share one, but where the encoder obeys no command each has
+//! its own, which begins with what is cached. No encoder is built here.
 
 use super::feed::{Feed, FeedSource, MAX_QUEUED};
 use crate::time;
@@ -39,11 +40,11 @@ pub(super) struct Mount {
 struct State {
     /// How the next media is described.
     video: VideoSettings,
-    /// The media that runs now.
-    media: glib::WeakRef<rtsp_server::RTSPMedia>,
-    /// Its feed.
-    feed: Weak<Feed>,
-    /// How many media of this path have started to end: a reader that comes meanwhile gets a new one instead of a refusal.
+    /// The shared media that runs now.
+    shared: glib::WeakRef<rtsp_server::RTSPMedia>,
+    /// The medias that run, with their feeds.
+    feeds: Vec<(glib::WeakRef<rtsp_server::RTSPMedia>, Weak<Feed>)>,
+    /// How many shared medias of this path have started to end: a reader that comes meanwhile gets a new one instead of a refusal.
     ended: u64,
     /// Why readers are refused, as it was logged.
     refusal: Option<String>,
@@ -61,8 +62,8 @@ impl Mount {
             turn: Mutex::default(),
             state: Mutex::new(State {
                 video,
-                media: glib::WeakRef::new(),
-                feed: Weak::new(),
+                shared: glib::WeakRef::new(),
+                feeds: Vec::new(),
                 ended: 0,
                 refusal: None,
                 lacks_sender: false,
@@ -80,15 +81,32 @@ impl Mount {
         lock(&self.turn)
     }
 
-    /// The feed of the media that runs now.
-    pub(super) fn feed(&self) -> Option<Arc<Feed>> {
-        self.state().feed.upgrade()
+    /// The feed of a media that runs.
+    pub(super) fn feed(&self, media: &rtsp_server::RTSPMedia) -> Option<Arc<Feed>> {
+        let state = self.state();
+        let (_, feed) = state.feeds.iter().find(|(of, _)| of.upgrade().as_ref() == Some(media))?;
+        feed.upgrade()
     }
 
-    /// Keeps the media that runs now from ending until the result is dropped, if one runs: a reader that comes as the last one leaves
+    /// A media begins.
+    fn begins(&self, media: &rtsp_server::RTSPMedia, feed: &Arc<Feed>) {
+        let mut state = self.state();
+        state.feeds.retain(|(_, feed)| feed.strong_count() > 0);
+        state.feeds.push((media.downgrade(), Arc::downgrade(feed)));
+        if media.is_shared() {
+            state.shared = media.downgrade();
+        }
+    }
+
+    /// Whether readers share a media: one that joins it needs a keyframe at once.
+    fn is_shared(&self) -> bool {
+        self.source.hub.commandable(self.source.stream)
+    }
+
+    /// Keeps the shared media that runs now from ending until the result is dropped, if one runs: a reader that comes as the last one leaves
     /// would find it and be refused, since the library looks it up first and asks for it later. May wait for a media that starts.
     pub(super) fn keep(&self) -> Option<KeptMedia> {
-        let media = self.state().media.upgrade()?;
+        let media = self.state().shared.upgrade()?;
         // One that was not prepared yet is on its way up.
         if !matches!(media.status(), RTSPMediaStatus::Prepared | RTSPMediaStatus::Suspended) {
             return None;
@@ -197,9 +215,9 @@ mod imp {
 
     impl RTSPMediaFactoryImpl for Factory {
         fn gen_key(&self, _url: &gst_rtsp::RTSPUrl) -> Option<glib::GString> {
-            // One media whatever the URL's host, port and query say.
+            // One media whatever the URL's host, port and query say. One that is shared no more is found by nobody.
             let (mount, _) = self.setup.get()?;
-            Some(format!("{} {}", mount.path, mount.state().ended).into())
+            Some(format!("{} {} {}", mount.path, mount.state().ended, mount.is_shared()).into())
         }
 
         fn create_element(&self, _url: &gst_rtsp::RTSPUrl) -> Option<gst::Element> {
@@ -226,6 +244,7 @@ mod imp {
             // Frames come at their own pace: a clock wait in each sink would only cost wake-ups.
             media.set_rate_control(false);
             if let Some((mount, context)) = self.setup.get() {
+                media.set_shared(mount.is_shared());
                 begin(mount, context, media);
             }
         }
@@ -243,10 +262,7 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
     if let Some(audio) = &audio {
         on_first_need(audio, &feed, Track::Audio);
     }
-    {
-        let mut state = mount.state();
-        (state.media, state.feed) = (media.downgrade(), Arc::downgrade(&feed));
-    }
+    mount.begins(media, &feed);
     feed.attach();
 
     let waiting = (Arc::downgrade(&feed), Arc::downgrade(mount));
@@ -267,11 +283,14 @@ fn begin(mount: &Arc<Mount>, context: &glib::MainContext, media: &rtsp_server::R
         {
             tracing::warn!(path = mount.path, "a half of an RTSP media has no TCP sender");
         }
-        keep_at_first(media, &settles);
+        if media.is_shared() {
+            keep_at_first(media, &settles);
+        }
     });
     let ending = Arc::downgrade(mount);
-    media.connect_target_state(move |_, state| {
+    media.connect_target_state(move |media, state| {
         if state == gst::ffi::GST_STATE_NULL
+            && media.is_shared()
             && let Some(mount) = ending.upgrade()
         {
             mount.state().ended += 1;
@@ -360,7 +379,6 @@ impl Factory {
     /// `context` runs the time limits; it must not be one that waits for medias.
     pub(super) fn new(mount: Arc<Mount>, context: &glib::MainContext) -> Self {
         let factory: Self = glib::Object::new();
-        factory.set_shared(true);
         factory.set_latency(LATENCY_MS);
         factory.set_eos_shutdown(false);
         factory.set_stop_on_disconnect(true);

@@ -6,6 +6,7 @@ use gstreamer::{self as gst, ClockTime, prelude::*};
 use gstreamer_app::AppSrc;
 use perch_base::sync::lock;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
+use perch_domain::memory::PictureMemory;
 use perch_domain::stamps::CatchUp;
 use perch_domain::{bitstream, h264, h265};
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 /// More than this waiting in an `appsrc` means that the media does not keep up.
 pub(super) const MAX_QUEUED: ClockTime = ClockTime::from_mseconds(500);
-/// The same while it has not yet taken what was cached of a GOP: that goes out at the pace of its reader.
+/// The same while it has not yet taken what was cached of a GOP, which goes out at the pace of its reader. It is bounded in bytes as well
+/// ([`PictureMemory::catching_up_bytes`]).
 const MAX_CATCHING_UP: ClockTime = ClockTime::from_seconds(60);
 /// Deliveries kept while a join is under way (it takes microseconds).
 const MAX_JOINING: usize = 64;
@@ -92,6 +94,8 @@ struct State {
     caught_up: ClockTime,
     /// They do so still.
     is_catching_up: bool,
+    /// What may wait meanwhile.
+    memory: PictureMemory,
     /// The hub cut the newest attachment off.
     is_dead: bool,
 }
@@ -113,6 +117,7 @@ impl Feed {
             last: [None; 2],
             caught_up: ClockTime::ZERO,
             is_catching_up: false,
+            memory: source.hub.memory(),
             is_dead: false,
         };
         Arc::new(Self { source, video, audio, state: Mutex::new(state) })
@@ -194,7 +199,8 @@ impl Feed {
         gst::element_error!(self.video, gst::ResourceError::Read, ["{}", reason]);
     }
 
-    /// A reader plays: the first gets a picture from the hub's cache or a forced keyframe, a later one a forced keyframe.
+    /// A reader plays: the first gets a picture from the hub's cache or a forced keyframe, a later one a forced keyframe. Where none can be
+    /// forced each reader is the first of a media of its own.
     pub(super) fn play(self: &Arc<Self>) {
         let (hub, stream) = (&self.source.hub, self.source.stream);
         let number = {
@@ -210,7 +216,9 @@ impl Feed {
         };
         let sink = Box::new(FeedSink { feed: self.clone(), number });
         let joined = hub.join(stream, self.audio.is_some(), CONSUMER, sink);
+        let memory = hub.memory();
         let mut state = lock(&self.state);
+        state.memory = memory;
         let Phase::Joining(missed) = std::mem::replace(&mut state.phase, Phase::Live) else {
             // It ended meanwhile.
             state.phase = Phase::Closed;
@@ -279,7 +287,11 @@ impl Feed {
         let since = state.last[0].map_or(ClockTime::ZERO, |last| last.saturating_sub(state.caught_up));
         let waiting = self.video.current_level_time();
         state.is_catching_up &= waiting > MAX_QUEUED;
-        waiting.min(since) > if state.is_catching_up { MAX_CATCHING_UP } else { MAX_QUEUED }
+        if !state.is_catching_up {
+            return waiting.min(since) > MAX_QUEUED;
+        }
+        let takes_too_much = self.video.current_level_bytes() > state.memory.catching_up_bytes as u64;
+        takes_too_much || waiting.min(since) > MAX_CATCHING_UP
     }
 
     fn push_packet(&self, state: &mut State, packet: &Packet, discontinuity: bool, catch_up: Option<&CatchUp>) {

@@ -1,4 +1,5 @@
-//! The RTSP and RTSPS server: `/{camera}` and `/{camera}/sub` for players, Digest only, one shared media a stream.
+//! The RTSP and RTSPS server: `/{camera}` and `/{camera}/sub` for players, Digest only, one shared media a stream, or one a
+//! reader where the encoder makes no keyframe on command.
 //!
 //! The GStreamer library speaks the protocol. This module gives it what it lacks: a gate before every request ([`gate`]),
 //! sessions that belong to their connection ([`connections`]), a feed from the hub without encoder or thread ([`feed`]), and an

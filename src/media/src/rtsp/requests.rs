@@ -1,6 +1,6 @@
 //! What is read from requests, and changed in answers, beside the library.
 
-use glib::translate::ToGlibPtr;
+use glib::translate::{ToGlibPtr, from_glib_none};
 use gstreamer_rtsp_server::{self as rtsp_server, glib, gst_rtsp};
 use rtsp_server::prelude::*;
 use std::ffi::CString;
@@ -11,6 +11,16 @@ pub(super) fn path(url: &gst_rtsp::RTSPUrl) -> Option<String> {
     let (_, rest) = uri.split_once("://")?;
     let path = rest.find('/').map_or("/", |at| &rest[at..]);
     Some(path.split('?').next().unwrap_or(path).to_owned())
+}
+
+/// The media that a request is for, where the library has found it.
+pub(super) fn media(ctx: &rtsp_server::RTSPContext) -> Option<rtsp_server::RTSPMedia> {
+    // SAFETY: the library passes a context that is valid for the time of the call; `media` is NULL or a live object, of which a reference is
+    // taken.
+    unsafe {
+        let media = (*ctx.to_glib_none().0).media;
+        (!media.is_null()).then(|| from_glib_none(media))
+    }
 }
 
 /// The library looks a request's session up before it asks the gate, so a stranger with a made-up `Session` header would

@@ -4,6 +4,7 @@ use super::*;
 use bytes::Bytes;
 use perch_base::ids::CameraId;
 use perch_domain::media::{Packet, Track, VideoCodec};
+use perch_domain::memory::PictureMemory;
 use perch_media::fanout::Hub;
 use perch_media::rtsp::CameraStreams;
 
@@ -27,14 +28,20 @@ fn publish(hub: &Hub, began: MonoTime, n: i64) {
     hub.publish_video(Stream::Main, Arc::new(Packet { codec: Some(VideoCodec::H264), ..packet }));
 }
 
+/// A camera at `/long`.
+fn long(bench: &Bench) -> Arc<Hub> {
+    let hub = Hub::new(CameraId::new("long").expect("an id"), clock());
+    let of = CameraStreams { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false, sub: SMALL, main: SMALL };
+    bench.server.set_camera(of);
+    hub
+}
+
 #[test]
 fn a_slow_reader_gets_the_cached_pictures_and_all_that_follow() {
     let bench = Bench::new();
-    let hub = Hub::new(CameraId::new("long").expect("an id"), clock());
+    let hub = long(&bench);
     let began = clock().mono() - Duration::from_secs(60);
     (0..CACHED).for_each(|n| publish(&hub, began, n));
-    let of = CameraStreams { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false, sub: SMALL, main: SMALL };
-    bench.server.set_camera(of);
     let mut reader = Client::connect_small(bench.server.local_addr(), "/long", LOGIN);
     reader.play_tracks(&[("/stream=0", "0-1")]);
     // Two seconds of what comes, before it has read what there was.
@@ -48,4 +55,62 @@ fn a_slow_reader_gets_the_cached_pictures_and_all_that_follow() {
         }
     }
     assert!(!hub.consumers(Stream::Main).is_empty());
+}
+
+/// Reads on to picture `n`, and says how many came before it.
+fn pictures_up_to(reader: &mut Client, n: i64) -> usize {
+    let mut before = 0;
+    loop {
+        let (channel, payload) = reader.packet().expect("the session goes on");
+        if channel == 0 && payload.ends_with(&mark(n)) {
+            return before;
+        }
+        let is_end = channel == 0 && payload.get(1).is_some_and(|head| head & 0x80 != 0);
+        before += usize::from(is_end);
+    }
+}
+
+#[test]
+fn each_reader_begins_with_the_cached_pictures_and_disturbs_nobody() {
+    let bench = Bench::new();
+    let hub = long(&bench);
+    let began = clock().mono() - Duration::from_secs(4);
+    (0..100).for_each(|n| publish(&hub, began, n));
+    let reader = || {
+        let mut reader = bench.client("/long", LOGIN);
+        reader.play_tracks(&[("/stream=0", "0-1")]);
+        reader
+    };
+    let mut first = reader();
+    pictures_up_to(&mut first, 99);
+    publish(&hub, began, 100);
+    let mut second = reader();
+    pictures_up_to(&mut second, 0);
+    pictures_up_to(&mut second, 100);
+    publish(&hub, began, 101);
+    // The first is sent nothing twice.
+    assert_eq!(pictures_up_to(&mut first, 101), 1);
+    assert_eq!(pictures_up_to(&mut second, 101), 0);
+    assert_eq!(hub.consumers(Stream::Main).len(), 2);
+    drop(first);
+    wait_for("the first to be gone", Duration::from_secs(5), || hub.consumers(Stream::Main).len() == 1);
+    publish(&hub, began, 102);
+    assert_eq!(pictures_up_to(&mut second, 102), 0, "the second goes on");
+    drop(second);
+    wait_for("both to be gone", Duration::from_secs(5), || hub.consumers(Stream::Main).is_empty());
+    pictures_up_to(&mut reader(), 0);
+}
+
+#[test]
+fn what_waits_for_a_slow_reader_is_bounded_in_bytes() {
+    let bench = Bench::new();
+    let hub = long(&bench);
+    hub.set_memory(PictureMemory { catching_up_bytes: 8 << 20, ..PictureMemory::default() });
+    let began = clock().mono() - Duration::from_secs(60);
+    (0..CACHED).for_each(|n| publish(&hub, began, n));
+    let mut reader = Client::connect_small(bench.server.local_addr(), "/long", LOGIN);
+    reader.play_tracks(&[("/stream=0", "0-1")]);
+    pictures_up_to(&mut reader, 0);
+    publish(&hub, began, CACHED);
+    assert_eq!(hub.dropped(), 1, "as much waits as may");
 }
