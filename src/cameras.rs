@@ -86,10 +86,12 @@ impl CameraPort for Cameras {
     fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<Bytes>> {
         Box::pin(async move {
             let camera = self.set.get(&wanted.camera)?;
-            let (turn, (codec, keyframe)) = match wanted.at {
+            let (turn, (codec, pictures)) = match wanted.at {
                 Some(at) => {
                     let (recordings, id) = (self.recordings.clone(), wanted.camera.clone());
-                    self.stills.recorded(by, move || recordings.keyframe_at(&id, at)).await?
+                    let (turn, (codec, keyframe)) =
+                        self.stills.recorded(by, move || recordings.keyframe_at(&id, at)).await?;
+                    (turn, (codec, vec![keyframe]))
                 }
                 None => {
                     let turn = self.stills.live(by).await?;
@@ -98,7 +100,7 @@ impl CameraPort for Cameras {
             };
             // The turn goes with the work: whoever hangs up does not make room before it is done.
             let aspect = camera.config.aspect;
-            let work = move || perch_media::still::jpeg(&turn, &wanted.camera, codec, aspect, &keyframe, wanted.width);
+            let work = move || perch_media::still::jpeg(&turn, &wanted.camera, codec, aspect, &pictures, wanted.width);
             blocking("making a still", work).await
         })
     }
@@ -133,11 +135,14 @@ impl CameraPort for Cameras {
     }
 }
 
-fn newest_keyframe(camera: &Camera) -> Result<(VideoCodec, Bytes)> {
+/// The newest keyframe, with what leads to it.
+fn newest_keyframe(camera: &Camera) -> Result<(VideoCodec, Vec<Bytes>)> {
     // Why is in its health, for those who may know.
     let none = || Error::new(ErrorKind::Unavailable, format!("{} has no picture at the moment", camera.config.name));
-    let keyframe = camera.hub.latest_keyframe(Stream::Main).ok_or_else(none)?;
-    Ok((keyframe.codec.unwrap_or(camera.config.codec), keyframe.data.clone()))
+    let hub = &camera.hub;
+    let keyframe = hub.latest_keyframe(Stream::Main).ok_or_else(none)?;
+    let pictures = hub.leading_to(Stream::Main, &keyframe).ok_or_else(none)?;
+    Ok((keyframe.codec.unwrap_or(camera.config.codec), pictures.iter().map(|picture| picture.data.clone()).collect()))
 }
 
 fn resident_bytes() -> u64 {

@@ -4,6 +4,7 @@
 use crate::camera::Camera;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
 use crate::wires::StillQueue;
+use bytes::Bytes;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::ids::EventId;
@@ -67,7 +68,8 @@ impl Task for StillTask {
             let keyframes = following.get_or_insert_with(|| Keyframes::follow(hub, Stream::Main, "stills"));
             let cached = std::mem::take(&mut is_new).then(|| {
                 let from = self.queue.stills().waits_from()?;
-                let cached = hub.keyframe_from(Stream::Main, from);
+                let cached =
+                    hub.keyframe_from(Stream::Main, from).and_then(|found| hub.leading_to(Stream::Main, &found));
                 match &cached {
                     // Another wish may have one too.
                     Some(_) => is_new = true,
@@ -75,14 +77,15 @@ impl Task for StillTask {
                 }
                 cached
             });
-            let keyframe = match cached.flatten() {
+            let pictures = match cached.flatten() {
                 Some(cached) => Some(cached),
                 None => tokio::select! {
                     keyframe = keyframes.next() => {
                         if keyframe.is_none() {
                             following = None;
                         }
-                        keyframe
+                        // Before an intra refresh is through, the next one is waited for.
+                        keyframe.and_then(|keyframe| hub.leading_to(Stream::Main, &keyframe))
                     }
                     () = self.queue.wanted() => {
                         is_new = true;
@@ -95,19 +98,20 @@ impl Task for StillTask {
                     () = shutdown.called() => return Ok(AttemptEnd::Done),
                 },
             };
-            if let Some(keyframe) = keyframe {
-                self.take(&keyframe).await;
+            if let Some(pictures) = pictures {
+                self.take(&pictures).await;
             }
         }
     }
 }
 
 impl StillTask {
-    /// Makes the stills that are of this keyframe.
-    async fn take(&mut self, keyframe: &SharedPacket) {
+    /// Makes the stills that are of the last of these pictures, a keyframe.
+    async fn take(&mut self, pictures: &[SharedPacket]) {
+        let Some(keyframe) = pictures.last() else { return };
         let stills = self.queue.stills().keyframe(keyframe.shown());
         for still in stills {
-            match self.make(still, keyframe.clone()).await {
+            match self.make(still, pictures).await {
                 Ok(event) => {
                     self.works();
                     self.camera.publish(Notice::Event { event });
@@ -117,13 +121,14 @@ impl StillTask {
         }
     }
 
-    async fn make(&self, still: Still, keyframe: SharedPacket) -> Result<Event> {
+    async fn make(&self, still: Still, pictures: &[SharedPacket]) -> Result<Event> {
+        let codec = pictures.last().and_then(|keyframe| keyframe.codec).unwrap_or(self.camera.config.codec);
+        let pictures: Vec<Bytes> = pictures.iter().map(|picture| picture.data.clone()).collect();
         let (camera, recordings, queue) = (self.camera.clone(), self.recordings.clone(), self.queue.clone());
         let turn = self.turns.take(Asker::Box).await?;
         blocking("taking a still", move || {
-            let codec = keyframe.codec.unwrap_or(camera.config.codec);
             let (id, aspect) = (&camera.config.id, camera.config.aspect);
-            let jpeg = perch_media::still::jpeg(&turn, id, codec, aspect, &keyframe.data, Some(EVENT_WIDTH))?;
+            let jpeg = perch_media::still::jpeg(&turn, id, codec, aspect, &pictures, Some(EVENT_WIDTH))?;
             // A disk that hangs is to hold no turn.
             drop(turn);
             // Asked after the picture was made: the detector may be a little behind the encoder.

@@ -4,9 +4,10 @@
 use crate::keyframe::{JoinWith, KeyframeGate, join};
 use crate::media::{SharedPacket, Stream, Track, VideoCodec};
 use crate::memory::PictureMemory;
-use crate::viewer_codecs::is_gradual;
+use crate::refresh::whole_after;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A consumer that took nothing for this long is cut off.
@@ -325,6 +326,17 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         self.lane(stream).keyframes.iter().find(|packet| packet.shown() >= at).cloned()
     }
 
+    /// What is decoded to see `keyframe` of `stream`: that alone, or, where it is whole only after some more (intra refresh), all that is cached
+    /// up to it. Empty: none of it is there any more.
+    pub fn leading_to(&mut self, stream: Stream, keyframe: &SharedPacket) -> Vec<SharedPacket> {
+        if !is_gradual(keyframe) {
+            return vec![keyframe.clone()];
+        }
+        let gop = &self.lane(stream).gop;
+        let at = gop.iter().position(|packet| Arc::ptr_eq(packet, keyframe));
+        at.map_or(Vec::new(), |at| gop[..=at].to_vec())
+    }
+
     /// What a consumer of `stream` that joins begins with because nothing can be asked for a keyframe: when the first cached picture is, and
     /// when the newest keyframe.
     pub fn only_start(&mut self, stream: Stream) -> Option<(MonoTime, MonoTime)> {
@@ -390,6 +402,11 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
     }
 }
 
+/// Whether a picture at which decoding starts is whole only after some more.
+fn is_gradual(keyframe: &SharedPacket) -> bool {
+    keyframe.codec.is_some_and(|codec| whole_after(codec, &keyframe.data) > 0)
+}
+
 /// What came of offering one packet to all consumers of a stream.
 #[derive(Default)]
 struct Delivered {
@@ -432,7 +449,7 @@ impl<S: Sink> Lane<S> {
     /// before it as well, so that one stays.
     fn begin_gop(&mut self, keyframe: &SharedPacket) {
         self.gop_overflow = false;
-        match keyframe.codec.is_some_and(|codec| is_gradual(codec, &keyframe.data)) {
+        match is_gradual(keyframe) {
             true => self.drop_gop_before(),
             false => self.forget_gop(),
         }

@@ -96,6 +96,25 @@ fn what_is_cached_can_be_shown_at_once() {
 }
 
 #[test]
+fn of_an_intra_refresh_all_that_leads_to_a_keyframe_is_decoded_to_see_it() {
+    for (what, pictures, want, is_whole) in [
+        ("whole at its start", "IppIp", 1, true),
+        ("by the cycle before", "Ippgpppg", 5, true),
+        ("by the refresh before", "Ippgp", 4, true),
+        ("nothing is known of before", "gppp", 1, false),
+    ] {
+        let mut machine = connected(false);
+        refreshed(&mut machine, pictures, 9);
+        let newest = machine.latest_keyframe(Stream::Main).expect("a keyframe");
+        let leads = machine.leading_to(Stream::Main, &newest);
+        assert!(leads.last().is_some_and(|last| Arc::ptr_eq(last, &newest)));
+        assert_eq!((leads.len(), crate::refresh::ends_whole(&leads)), (want, is_whole), "{what}");
+        machine.break_off();
+        assert_eq!(machine.leading_to(Stream::Main, &newest).is_empty(), pictures.contains('g'), "{what}");
+    }
+}
+
+#[test]
 fn a_gop_of_minutes_is_cached_whatever_its_sound_and_one_without_end_is_not() {
     let (mut machine, out) = (connected(false), &mut Effects::default());
     for n in 0..MAX_GOP_PACKETS as i64 {

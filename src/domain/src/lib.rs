@@ -42,6 +42,7 @@ pub mod reach;
 pub mod reader;
 pub mod recording;
 pub mod redact;
+pub mod refresh;
 pub mod reload;
 pub mod repair;
 pub mod retention;

@@ -108,23 +108,6 @@ pub fn is_refresh(codec: VideoCodec, unit: &[u8]) -> bool {
     }
 }
 
-/// Whether a picture (Annex B) at which decoding starts is whole only after some more, by its recovery point (H.264 D.2.8, H.265 D.3.8):
-/// intra refresh. Decoders show nothing until then.
-pub fn is_gradual(codec: VideoCodec, unit: &[u8]) -> bool {
-    let nals = nal_units(unit);
-    match codec {
-        VideoCodec::H264 => nals
-            .take_while(|nal| !(h264::SLICE..=h264::IDR).contains(&h264::kind(nal)))
-            .filter(|nal| h264::kind(nal) == h264::SEI)
-            .any(|sei| h264::recovery_point(sei).is_some_and(|pictures| pictures > 0)),
-        VideoCodec::H265 => nals
-            .take_while(|nal| !h265::is_slice(h265::kind(nal)))
-            .filter(|nal| h265::kind(nal) == h265::PREFIX_SEI)
-            .any(|sei| h265::recovery_point(sei).is_some_and(|pictures| pictures > 0)),
-        VideoCodec::Vp8 => false,
-    }
-}
-
 /// How well a payload type fits; more is better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fit([u8; 4]);

@@ -67,8 +67,16 @@ async fn main() -> Result<()> {
                 if let Some(key) = hub.latest_keyframe(Stream::Main) {
                     let Ok(turn) = turns.take(Asker::Box).await else { continue };
                     let camera = CameraId::new("cost").expect("a camera's id");
-                    let still =
-                        move || perch_media::still::jpeg(&turn, &camera, VideoCodec::H264, None, &key.data, Some(640));
+                    let still = move || {
+                        perch_media::still::jpeg(
+                            &turn,
+                            &camera,
+                            VideoCodec::H264,
+                            None,
+                            std::slice::from_ref(&key.data),
+                            Some(640),
+                        )
+                    };
                     if let Ok(Err(e)) = tokio::task::spawn_blocking(still).await {
                         println!("no still: {e}");
                     }

@@ -133,11 +133,12 @@ pub fn is_bounded(codec: VideoCodec, data: &[u8]) -> bool {
     nal_units(data).filter_map(|nal| Room::of(codec, nal)).all(|room| room.is_none_or(|room| room.is_bounded()))
 }
 
-/// Whether `data` says one thing of its pictures' size. A parser reads the last SPS and a decoder the one that the slice names:
+/// Whether `units` say one thing of their pictures' size. A parser reads the last SPS and a decoder the one that the slice names:
 /// with two that differ, a small one could stand before a huge picture.
-pub fn has_one_size(codec: VideoCodec, data: &[u8]) -> bool {
+pub fn has_one_size<'a>(codec: VideoCodec, units: impl IntoIterator<Item = &'a [u8]>) -> bool {
     let size = |room: Option<Room>| room.map(|room| (room.coded, room.shown));
-    let mut sets = nal_units(data).filter_map(|nal| Some((size(Room::of(codec, nal)?), nal)));
+    let nals = units.into_iter().flat_map(nal_units);
+    let mut sets = nals.filter_map(|nal| Some((size(Room::of(codec, nal)?), nal)));
     let Some(first) = sets.next() else { return true };
     // One that cannot be read says nothing that could be trusted, but for being the same.
     sets.all(|(size, nal)| nal == first.1 || (size.is_some() && size == first.0))
@@ -199,16 +200,16 @@ mod tests {
             0x83, 0xc2, 1, 8, 0x46,
         ];
         assert!(h264::Sps::parse(&deep).is_some_and(|sps| sps.references == 16) && !fits(&deep));
-        assert!(!has_one_size(VideoCodec::H264, &[KEY, &[0, 0, 1], &cropped].concat()));
+        assert!(!has_one_size(VideoCodec::H264, [&[KEY, &[0, 0, 1], &cropped].concat()[..]]));
     }
 
     #[test]
     fn two_sizes_in_one_unit_are_seen() {
-        let one = |data: &[u8]| has_one_size(VideoCodec::H264, data);
+        let one = |data: &[u8]| has_one_size(VideoCodec::H264, [data]);
         assert!(one(KEY) && one(&[KEY, KEY].concat()) && one(&KEY[14..]));
         assert!(!one(&[KEY, &[0, 0, 1, 0x67, 66, 0xc0, 40]].concat()));
         let two = [[0, 0, 1, 0x42, 1, 1], [0, 0, 1, 0x42, 1, 2]].concat();
-        assert!(!has_one_size(VideoCodec::H265, &two) && has_one_size(VideoCodec::H265, KEY));
+        assert!(!has_one_size(VideoCodec::H265, [&two[..]]) && has_one_size(VideoCodec::H265, [KEY]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! One keyframe to one JPEG, in a pipeline that lives as long as the picture takes. The keyframe may come from a camera that lies.
+//! One keyframe, with what leads to it, to one JPEG, in a pipeline that lives as long as the picture takes. It may come from a camera that lies.
 
 use crate::capture::{flip, shape};
-use crate::pipeline::{Library, typed};
+use crate::pipeline::{Library, pad_of, typed};
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -19,16 +19,19 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Largest keyframe that is decoded, bytes.
+/// Largest keyframe that is decoded, with what leads to it, bytes.
 pub const MAX_KEYFRAME_BYTES: usize = 8 << 20;
-/// How long a picture may take.
+/// How long a picture may take, and each that leads to it.
 const TIME_LIMIT: Duration = Duration::from_secs(3);
+const MORE_TIME: Duration = Duration::from_millis(20);
 /// The pipelines that decode H.264.
 const SMALL: &str = "still/h264-openh264dec";
 const LIBAV: &str = "still/h264";
 /// For H.265. There is a smaller one, libde265dec, which in GStreamer 1.22 writes beyond its pictures' memory.
 const H265: &str = "still/h265";
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
+/// The time that is named from one picture to the next.
+const EACH: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 /// Where stills wait for their turn, without a thread each. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -89,9 +92,9 @@ impl Drop for Turn {
     }
 }
 
-/// Decodes `keyframe` of `camera` (an access unit of H.264 or H.265 in Annex B with its parameter sets, or a VP8 frame) and makes a JPEG of it, at most
-/// `max_width` pixels wide, in the shape of `aspect`, else its own, turned as it says. Blocks for each decoder that is tried
-/// (`TIME_LIMIT`). Errors with
+/// Decodes `pictures` of `camera` (access units of H.264 or H.265 in Annex B with their parameter sets, or VP8 frames), the last of which is the
+/// keyframe that is wanted and the others lead to it, and makes a JPEG of that, at most `max_width` pixels wide, in the shape of `aspect`, else
+/// its own, turned as it says. Blocks for each decoder that is tried (`TIME_LIMIT`). Errors with
 /// [`ErrorKind::TooLarge`] above [`MAX_KEYFRAME_BYTES`], with [`ErrorKind::Corrupt`] where it is no picture, with
 /// [`ErrorKind::Unavailable`] where that takes too long, with [`ErrorKind::Unsupported`] where no decoder for it is installed.
 pub fn jpeg(
@@ -99,38 +102,43 @@ pub fn jpeg(
     camera: &CameraId,
     codec: VideoCodec,
     aspect: Option<Aspect>,
-    keyframe: &[u8],
+    pictures: &[Bytes],
     max_width: Option<u32>,
 ) -> Result<Bytes> {
-    shaped(codec, aspect, keyframe, max_width).map_err(|e| e.at(format_args!("camera {camera}")))
+    shaped(codec, aspect, pictures, max_width).map_err(|e| e.at(format_args!("camera {camera}")))
 }
 
-fn shaped(codec: VideoCodec, aspect: Option<Aspect>, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
+fn shaped(codec: VideoCodec, aspect: Option<Aspect>, pictures: &[Bytes], max_width: Option<u32>) -> Result<Bytes> {
     crate::init()?;
-    if keyframe.len() > MAX_KEYFRAME_BYTES {
+    let bytes: usize = pictures.iter().map(Bytes::len).sum();
+    if bytes > MAX_KEYFRAME_BYTES {
         return Err(Error::new(
             ErrorKind::TooLarge,
-            format!("a keyframe of {} bytes: must be {MAX_KEYFRAME_BYTES} at most", keyframe.len()),
+            format!("a keyframe of {bytes} bytes: must be {MAX_KEYFRAME_BYTES} at most"),
         ));
     }
+    let keyframe = pictures.last().map_or(&[][..], |keyframe| keyframe);
     if keyframe.is_empty() {
         return Err(Error::new(ErrorKind::Corrupt, "an empty keyframe holds no picture"));
     }
-    if !crate::h264::has_one_size(codec, keyframe) {
+    if !crate::h264::has_one_size(codec, pictures.iter().map(|picture| &picture[..])) {
         return Err(Error::new(ErrorKind::Corrupt, "the keyframe says two sizes of its picture"));
     }
     let library = &Library::installed()?;
     let width = still::width(max_width);
-    let picture = Keyframe { data: keyframe, aspect, orientation: Orientation::of_unit(codec, keyframe) };
+    let picture = Keyframe { pictures, aspect, orientation: Orientation::of_unit(codec, keyframe) };
     match codec {
         VideoCodec::Vp8 => decode(library, "still/vp8", picture, width),
-        // libav brings some 40 MB of libraries into memory: it is asked only for what the small decoder cannot do.
-        VideoCodec::H264 if library.is_installed(SMALL) => match decode(library, SMALL, picture, width) {
-            Err(e) if e.kind() == ErrorKind::Corrupt && library.is_installed(LIBAV) => {
-                decode(library, LIBAV, picture, width)
+        // libav brings some 40 MB of libraries into memory: it is asked only for what the small decoder cannot do, as where nothing is
+        // refreshed at once.
+        VideoCodec::H264 if pictures.len() == 1 && library.is_installed(SMALL) => {
+            match decode(library, SMALL, picture, width) {
+                Err(e) if e.kind() == ErrorKind::Corrupt && library.is_installed(LIBAV) => {
+                    decode(library, LIBAV, picture, width)
+                }
+                done => done,
             }
-            done => done,
-        },
+        }
         VideoCodec::H264 => decode(library, LIBAV, picture, width),
         VideoCodec::H265 if library.is_installed(H265) => decode(library, H265, picture, width),
         VideoCodec::H265 => Err(Error::new(
@@ -143,7 +151,8 @@ fn shaped(codec: VideoCodec, aspect: Option<Aspect>, keyframe: &[u8], max_width:
 /// A keyframe, and what becomes of it besides.
 #[derive(Clone, Copy)]
 struct Keyframe<'a> {
-    data: &'a [u8],
+    /// Itself last.
+    pictures: &'a [Bytes],
     aspect: Option<Aspect>,
     orientation: Orientation,
 }
@@ -158,6 +167,10 @@ fn decode(library: &Library, name: &str, keyframe: Keyframe<'_>, width: u32) -> 
     }
     let source: gst_app::AppSrc = typed(&bin, "in", "an appsrc")?;
     let sink: gst_app::AppSink = typed(&bin, "out", "an appsink")?;
+    let leading = u32::try_from(keyframe.pictures.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    if leading > 0 {
+        leave_out(&pad_of(&bin, "raw", "sink")?, EACH * u64::from(leading));
+    }
     let pipeline = Ends(gst::Pipeline::new());
     pipeline.0.add(&bin).map_err(|e| Error::internal("a still's pipeline cannot be built").with_source(e))?;
     let broken = || Error::new(ErrorKind::Corrupt, "the keyframe cannot be decoded");
@@ -165,14 +178,17 @@ fn decode(library: &Library, name: &str, keyframe: Keyframe<'_>, width: u32) -> 
         .0
         .set_state(gst::State::Playing)
         .map_err(|e| Error::internal("a still's pipeline does not start").with_source(e))?;
-    let mut buffer = gst::Buffer::from_slice(Bytes::copy_from_slice(keyframe.data));
-    if let Some(buffer) = buffer.get_mut() {
-        buffer.set_pts(gst::ClockTime::ZERO);
+    for (n, data) in (0u64..).zip(keyframe.pictures) {
+        let mut buffer = gst::Buffer::from_slice(data.clone());
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(EACH * n);
+        }
+        source.push_buffer(buffer).map_err(|e| broken().with_source(e))?;
     }
-    source.push_buffer(buffer).map_err(|e| broken().with_source(e))?;
     source.end_of_stream().map_err(|e| broken().with_source(e))?;
     // Real time: it is a decoder's threads that may hang.
-    let until = Instant::now() + TIME_LIMIT;
+    let limit = TIME_LIMIT + MORE_TIME * leading;
+    let until = Instant::now() + limit;
     let bus = pipeline.0.bus();
     while Instant::now() < until {
         if let Some(sample) = sink.try_pull_sample(LOOK) {
@@ -189,8 +205,20 @@ fn decode(library: &Library, name: &str, keyframe: Keyframe<'_>, width: u32) -> 
             return Err(broken().with_inside("the decoder gave no picture"));
         }
     }
-    let s = TIME_LIMIT.as_secs();
+    let s = limit.as_secs();
     Err(Error::new(ErrorKind::Unavailable, format!("the picture was not ready within {s} s")))
+}
+
+/// Leaves out the pictures that come to `pad` and are from before `wanted`.
+fn leave_out(pad: &gst::Pad, wanted: gst::ClockTime) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let at = info.buffer().and_then(|buffer| buffer.pts());
+        match at.is_some_and(|at| at >= wanted) {
+            true => gst::PadProbeReturn::Ok,
+            // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
+            false => gst::PadProbeReturn::Handled,
+        }
+    });
 }
 
 /// A pipeline that is NULL before it is dropped.
@@ -209,7 +237,7 @@ pub(crate) mod tests {
     use super::*;
 
     fn make(codec: VideoCodec, keyframe: &[u8], max_width: Option<u32>) -> Result<Bytes> {
-        shaped(codec, None, keyframe, max_width)
+        shaped(codec, None, &[Bytes::copy_from_slice(keyframe)], max_width)
     }
 
     /// A keyframe of a test pattern.
@@ -257,6 +285,27 @@ pub(crate) mod tests {
         }
         let key = keyframe("vp8enc deadline=1", 640, 480);
         assert_eq!(size(&make(VideoCodec::Vp8, &key, Some(64)).expect("a picture")), (64, 48));
+    }
+
+    #[test]
+    fn of_an_intra_refresh_the_picture_is_shown_that_all_before_it_lead_to() {
+        crate::init().expect("starts");
+        let text = "videotestsrc num-buffers=61 pattern=smpte100 ! video/x-raw,width=320,height=192 ! x264enc tune=zerolatency \
+            intra-refresh=true key-int-max=30 option-string=repeat-headers=1 ! video/x-h264,stream-format=byte-stream,alignment=au \
+            ! appsink name=out sync=false";
+        let bin = gst::parse::launch(text).expect("parses").downcast::<gst::Pipeline>().expect("a pipeline");
+        bin.set_state(gst::State::Playing).expect("starts");
+        let sink: gst_app::AppSink = typed(bin.upcast_ref(), "out", "an appsink").expect("there");
+        let units: Vec<Bytes> = std::iter::from_fn(|| sink.pull_sample().ok())
+            .map(|sample| Bytes::copy_from_slice(&sample.buffer().expect("a buffer").map_readable().expect("readable")))
+            .collect();
+        bin.set_state(gst::State::Null).expect("ends");
+        let of = |pictures| shaped(VideoCodec::H264, None, pictures, Some(64)).expect("a picture");
+        let (first, alone, led) = (of(&units[..1]), of(&units[60..]), of(&units[30..]));
+        assert_eq!(size(&led), (64, 38));
+        // Flat grey takes few bytes, and the same picture about as many.
+        let bytes = [first.len(), alone.len(), led.len()];
+        assert!(bytes[1] < bytes[2] * 3 / 4 && bytes[2].abs_diff(bytes[0]) < bytes[0] / 5, "{bytes:?}");
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::motion::Batch;
 use perch_domain::orientation::Orientation;
 use perch_domain::pace::Bottleneck;
+use perch_domain::refresh::RefreshWatch;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,6 +43,8 @@ const BACKLOG: (usize, usize, u64) = (8192, 16 << 20, 1500 * 1920 * 1080);
 const SAID_AFTER: Duration = Duration::from_secs(3);
 /// Stands where nothing came out yet.
 const NEVER: i64 = i64::MIN;
+/// Stands while no picture is wanted.
+const NONE_YET: i64 = i64::MAX;
 
 /// What is decoded, and for what.
 #[derive(Clone, Copy, Debug)]
@@ -251,6 +254,8 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
         phase: Phase::Joining(Vec::new()),
         codec: what.codec,
         fed: AtomicU64::new(0),
+        begun: MonoTime(NEVER),
+        refresh: RefreshWatch::default(),
         from,
         thinner,
         small: has_encoder.then(|| control.clone()),
@@ -282,7 +287,7 @@ fn installed(settings: &Settings, codec: VideoCodec) -> Result<&'static str> {
     })
 }
 
-/// Notes when pictures come out, and drops those from before `from`: they were decoded only to lead to it.
+/// Notes when pictures come out, and drops those from before `from`: they were decoded only to lead to it, or are not whole.
 fn watch_out(raw: &gst::Element, settings: &Settings, out_us: Arc<AtomicI64>, from: Arc<AtomicI64>) -> Result<()> {
     let pad = raw.static_pad("sink").ok_or_else(|| Error::internal("a tee has a sink pad"))?;
     let clock = settings.clock.clone();
@@ -305,7 +310,7 @@ fn spare(pad: &gst::Pad, codec: VideoCodec, over: mpsc::UnboundedSender<Over>) {
         let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
         let sane = side("width").zip(side("height")).is_some_and(|(w, h)| h264::may_be_decoded(w, h));
         let data = info.buffer().and_then(|b| b.map_readable().ok());
-        let is_bounded = |data: &[u8]| h264::has_one_size(codec, data) && h264::is_bounded(codec, data);
+        let is_bounded = |data: &[u8]| h264::has_one_size(codec, [data]) && h264::is_bounded(codec, data);
         if sane && data.is_some_and(|data| is_bounded(&data)) {
             return gst::PadProbeReturn::Ok;
         }
@@ -324,7 +329,11 @@ struct Feed {
     codec: VideoCodec,
     /// How many pictures went in.
     fed: AtomicU64,
-    /// From when on pictures are wanted, microseconds of the clock.
+    /// When it began.
+    begun: MonoTime,
+    /// Whether what comes is whole.
+    refresh: RefreshWatch,
+    /// From when on pictures are wanted, microseconds of the clock, or [`NONE_YET`].
     from: Arc<AtomicI64>,
     /// Chooses the pictures for motion.
     thinner: Option<SharedThinner>,
@@ -361,7 +370,7 @@ impl Feed {
             self.phase = Phase::AwaitsStart;
         } else if !backlog.is_empty() {
             self.phase = Phase::CatchingUp;
-            self.from.store(now.0, Ordering::SeqCst);
+            self.begun = now;
             backlog.iter().for_each(|packet| self.follow(packet, false));
         }
         for delivery in missed {
@@ -427,6 +436,16 @@ impl Feed {
         *self.orientation.get_or_insert(orientation) == orientation
     }
 
+    /// Of an intra refresh nothing is wanted until it is through: what moves in half a picture is the refresh.
+    fn want_whole(&mut self, packet: &Packet, discontinuity: bool) {
+        let from = match self.refresh.next(packet, discontinuity) {
+            false => NONE_YET,
+            true if !matches!(self.from.load(Ordering::SeqCst), NONE_YET | NEVER) => return,
+            true => packet.shown().max(self.begun).0,
+        };
+        self.from.store(from, Ordering::SeqCst);
+    }
+
     fn follow(&mut self, packet: &Packet, discontinuity: bool) {
         if !self.is_turned_alike(packet) {
             // What is linked to take pictures on their side takes no others. It may be over already.
@@ -451,6 +470,7 @@ impl Feed {
             // Not every start clears them: what waits is from before the hole.
             self.batch.clear();
         }
+        self.want_whole(packet, discontinuity);
         let role = self.roles.next(self.codec, &packet.data);
         let is_wanted = self.is_wanted(packet);
         let batch = self.batch.take(buffer, role, is_wanted);
@@ -485,36 +505,71 @@ mod tests {
     use super::*;
     use perch_domain::motion::Thinner;
 
+    fn feed() -> Feed {
+        crate::init().expect("starts");
+        Feed {
+            app: gst_app::AppSrc::builder().build(),
+            flow: std::sync::Weak::new(),
+            phase: Phase::Live,
+            codec: VideoCodec::H264,
+            fed: AtomicU64::new(0),
+            begun: MonoTime(NEVER),
+            refresh: RefreshWatch::default(),
+            from: Arc::new(AtomicI64::new(NEVER)),
+            thinner: Some(Arc::new(Mutex::new(Thinner::new(1.0)))),
+            small: None,
+            roles: Roles::default(),
+            batch: Batch::default(),
+            orientation: None,
+            turned: Arc::default(),
+            over: mpsc::unbounded_channel().0,
+        }
+    }
+
+    /// A picture at so many milliseconds that tells of no start.
+    fn picture(ms: i64, is_start: bool) -> Packet {
+        let data = bytes::Bytes::from_static(&[0, 0, 0, 1, 0x41, 0x9a, 0x80]);
+        Packet::new(Track::Video, data, MonoTime(ms * 1000), is_start)
+    }
+
     #[test]
     fn what_waits_is_forgotten_where_the_stream_breaks_off() {
-        crate::init().expect("starts");
         for (breaks_off, want) in [(false, 5), (true, 2)] {
-            let mut feed = Feed {
-                app: gst_app::AppSrc::builder().build(),
-                flow: std::sync::Weak::new(),
-                phase: Phase::Live,
-                codec: VideoCodec::H264,
-                fed: AtomicU64::new(0),
-                from: Arc::new(AtomicI64::new(NEVER)),
-                thinner: Some(Arc::new(Mutex::new(Thinner::new(1.0)))),
-                small: None,
-                roles: Roles::default(),
-                batch: Batch::default(),
-                orientation: None,
-                turned: Arc::default(),
-                over: mpsc::unbounded_channel().0,
-            };
+            let mut feed = feed();
             for (ms, is_last) in [(0, false), (100, false), (200, false), (300, false), (1000, true)] {
-                let at = MonoTime(ms * 1000);
-                // References, none of which is a start that could be told from its bytes.
-                let data = bytes::Bytes::from_static(&[0, 0, 0, 1, 0x41, 0x9a, 0x80]);
-                feed.follow(&Packet::new(Track::Video, data, at, is_last), is_last && breaks_off);
+                feed.follow(&picture(ms, is_last), is_last && breaks_off);
                 if ms == 0 {
                     let thinner = feed.thinner.as_ref().expect("some");
-                    lock(thinner).keep(time::from_mono(at).nseconds());
+                    lock(thinner).keep(0);
                 }
             }
             assert_eq!(feed.fed.load(Ordering::SeqCst), want);
         }
+    }
+
+    #[test]
+    fn before_an_intra_refresh_is_through_nothing_is_looked_at() {
+        let mut feed = feed();
+        // A refresh of four pictures.
+        let gradual = |ms| {
+            let unit = [&[0, 0, 0, 1, 6, 6, 1, 0b0010_1100, 0x80], &picture(0, true).data[..]].concat();
+            Packet { data: unit.into(), ..picture(ms, true) }
+        };
+        let mut follow = |picture: &Packet, breaks_off| {
+            feed.follow(picture, breaks_off);
+            feed.from.load(Ordering::SeqCst)
+        };
+        assert_eq!(follow(&gradual(0), true), NONE_YET);
+        assert!((1..4).all(|n| follow(&picture(n * 40, false), false) == NONE_YET));
+        assert!((4..8).all(|n| follow(&picture(n * 40, false), false) == 160_000));
+        assert_eq!(follow(&gradual(320), false), 160_000, "it goes on");
+        assert_eq!(follow(&gradual(360), true), NONE_YET, "after a break it begins anew");
+        // What the hub had kept is decoded only to lead to what comes.
+        let mut late = self::feed();
+        late.phase = Phase::Joining(Vec::new());
+        let kept: Vec<_> =
+            std::iter::once(gradual(0)).chain((1..9).map(|n| picture(n * 40, false))).map(Arc::new).collect();
+        late.begin(MonoTime(330_000), &kept);
+        assert_eq!(late.from.load(Ordering::SeqCst), 330_000);
     }
 }

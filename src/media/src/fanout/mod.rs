@@ -13,6 +13,7 @@ use perch_domain::fanout::{Command, Effects, HubMachine};
 use perch_domain::keyframe::JoinWith;
 use perch_domain::media::{SharedPacket, Stream, Track};
 use perch_domain::memory::PictureMemory;
+use perch_domain::refresh;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use tokio::sync::mpsc;
@@ -186,6 +187,14 @@ impl Hub {
     /// The first keyframe of `stream` at or after `at`, if it came in the last seconds and the stream still runs.
     pub fn keyframe_from(&self, stream: Stream, at: MonoTime) -> Option<SharedPacket> {
         self.lock().machine.keyframe_from(stream, at)
+    }
+
+    /// What is decoded to see `keyframe` of `stream`, the last of all: that alone, or, of an intra refresh, what leads to it. `None`: it cannot be
+    /// seen whole, as what leads to it did not come, or is gone.
+    pub fn leading_to(&self, stream: Stream, keyframe: &SharedPacket) -> Option<Vec<SharedPacket>> {
+        let pictures = self.lock().machine.leading_to(stream, keyframe);
+        // Without the lock: it reads all of them.
+        refresh::ends_whole(&pictures).then_some(pictures)
     }
 
     /// What a consumer of `stream` that joins begins with because nothing can be asked for a keyframe: when the first cached picture is, and
