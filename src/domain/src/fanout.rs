@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A consumer that took nothing for this long is cut off.
+/// A consumer that refused all pictures that it was offered for this long, or all sound and was offered no picture, is cut off.
 pub const CUT_AFTER: Duration = Duration::from_secs(10);
 /// Pictures of a GOP that are cached at most: more than four minutes at 30 a second. Of a longer one nothing is (a joiner then waits for the
 /// next keyframe): each packet costs memory of its own, however small it is.
@@ -104,7 +104,10 @@ struct Consumer<S> {
     has_begun: bool,
     awaiting_keyframe: bool,
     discontinuity: bool,
-    full_since: Option<MonoTime>,
+    /// Since when it has refused all pictures that it was offered.
+    without_pictures_since: Option<MonoTime>,
+    /// The same of sound.
+    without_sound_since: Option<MonoTime>,
 }
 
 struct Lane<S> {
@@ -301,8 +304,17 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         let name = name.to_owned();
         let discontinuity = awaiting_keyframe;
         let has_begun = !awaiting_keyframe;
-        let consumer =
-            Consumer { id, name, sink, audio, has_begun, awaiting_keyframe, discontinuity, full_since: None };
+        let consumer = Consumer {
+            id,
+            name,
+            sink,
+            audio,
+            has_begun,
+            awaiting_keyframe,
+            discontinuity,
+            without_pictures_since: None,
+            without_sound_since: None,
+        };
         self.lane(stream).consumers.push(consumer);
         id
     }
@@ -514,23 +526,28 @@ impl<S: Sink> Consumer<S> {
         }
         let delivery = Delivery { packet: packet.clone(), discontinuity: self.discontinuity && !audio };
         match self.sink.offer(delivery) {
-            // A picture tells whether it keeps up.
-            Receipt::Taken if audio => true,
+            Receipt::Taken if audio => {
+                self.without_sound_since = None;
+                true
+            }
             Receipt::Taken => {
                 self.has_begun = true;
-                self.full_since = None;
+                (self.without_pictures_since, self.without_sound_since) = (None, None);
                 self.discontinuity = false;
                 self.awaiting_keyframe = false;
                 true
             }
             Receipt::Full => {
                 delivered.dropped += 1;
-                self.discontinuity = true;
-                // Only the first loss asks: a slow consumer must not make the encoder burst for its neighbours.
-                delivered.lost_picture |= !self.awaiting_keyframe;
-                self.awaiting_keyframe = true;
-                let since = *self.full_since.get_or_insert(now);
-                let keep = now.since(since) < CUT_AFTER;
+                // Sound that is lost leaves the pictures whole.
+                if !audio {
+                    self.discontinuity = true;
+                    // Only the first loss asks: a slow consumer must not make the encoder burst for its neighbours.
+                    delivered.lost_picture |= !self.awaiting_keyframe;
+                    self.awaiting_keyframe = true;
+                }
+                let since = if audio { &mut self.without_sound_since } else { &mut self.without_pictures_since };
+                let keep = now.since(*since.get_or_insert(now)) < CUT_AFTER;
                 if !keep {
                     commands.push(Command::ReportCutOff(self.name.clone()));
                 }

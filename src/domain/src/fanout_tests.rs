@@ -278,3 +278,45 @@ fn a_consumer_that_takes_nothing_is_cut_off_after_ten_seconds_and_that_is_report
     let silent = Command::SetDemand(1, Demand { sub: false, audio: false });
     assert_eq!(out.commands[out.commands.len() - 2..], [Command::ReportCutOff("stuck".into()), silent]);
 }
+
+#[test]
+fn sound_tells_of_sound_and_pictures_of_pictures() {
+    // A second each: `K` is a keyframe, `p` another picture, `s` sound; what stands in brackets is refused.
+    fn of(what: &str, times: usize) -> Vec<&str> {
+        [what].repeat(times)
+    }
+    for (what, seconds, cut_after_s, got) in [
+        ("takes sound and no picture", [of("K s", 1), of("(K) s", 20)].concat(), Some(11), 1),
+        ("takes all", of("K s", 30), None, 30),
+        ("refuses sound and takes pictures", [of("K", 1), of("p (s)", 30)].concat(), None, 31),
+        ("refuses all sound while no picture is offered", [of("K", 1), of("(p) (s)", 30)].concat(), Some(11), 1),
+        (
+            "refuses sound here and there while no picture is offered",
+            [of("K", 1), of("(p) (s)", 1), of("p s", 10), of("p (s)", 1), of("p s", 10), of("K s", 2)].concat(),
+            None,
+            3,
+        ),
+    ] {
+        let (mut machine, out, log) = (connected(false), &mut Effects::default(), Log::default());
+        machine.attach(Stream::Main, true, "viewer", log.clone(), MonoTime(0), out);
+        let is_there = |machine: &mut Bench| !machine.consumers(Stream::Main).is_empty();
+        let mut cut = None;
+        for (second, packets) in seconds.iter().enumerate() {
+            let at = MonoTime(second as i64 * 1_000_000);
+            for word in packets.split(' ') {
+                log.set_full(word.starts_with('('));
+                match word.trim_matches(['(', ')']) {
+                    "s" => machine.publish_audio(&packet(Track::Audio, at.0, true), at, out),
+                    kind => machine.publish_video(Stream::Main, &packet(Track::Video, at.0, kind == "K"), at, out),
+                }
+            }
+            if cut.is_none() && !is_there(&mut machine) {
+                cut = Some(second);
+            }
+        }
+        assert_eq!(cut, cut_after_s, "{what}");
+        let log = log.0.lock().expect("not poisoned");
+        let pictures = log.0.iter().filter(|d| d.packet.track == Track::Video).count();
+        assert_eq!(pictures, got, "{what}");
+    }
+}
