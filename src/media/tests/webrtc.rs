@@ -505,6 +505,49 @@ fn h265_is_shown_to_who_plays_it_and_the_small_stream_to_others() {
     });
 }
 
+/// Between its offer and its connection a viewer may take seconds.
+#[test]
+fn the_stream_that_a_viewer_begins_with_is_chosen_when_it_connects() {
+    let bench = Bench::new();
+    let canned = |stream, pts| {
+        let data = source::canned().video[usize::from(stream == Stream::Sub)][0].clone();
+        Arc::new(Packet { codec: Some(VideoCodec::H264), ..Packet::new(Track::Video, data, pts, true) })
+    };
+    // A keyframe, and then more than is shown at once.
+    let long_gop = |hub: &Hub, began: MonoTime| {
+        hub.publish_video(Stream::Main, canned(Stream::Main, began));
+        let large = Packet::new(Track::Video, vec![0x55; 1 << 20].into(), began + Duration::from_millis(40), false);
+        hub.publish_video(Stream::Main, Arc::new(Packet { codec: Some(VideoCodec::H264), ..large }));
+    };
+    for begins_small in [false, true] {
+        let name = if begins_small { "large" } else { "small" };
+        let hub = Hub::new(CameraId::new(name).expect("valid"), bench.clock.clone());
+        let has_audio = false;
+        let live = LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio, only_small: false, h265: false };
+        bench.engine.set_camera(live);
+        let ago = |seconds| bench.clock.mono() - Duration::from_secs(seconds);
+        hub.publish_video(Stream::Sub, canned(Stream::Sub, ago(1)));
+        match begins_small {
+            true => hub.publish_video(Stream::Main, canned(Stream::Main, ago(5))),
+            false => long_gop(&hub, ago(5)),
+        }
+        let offer = Offer::new();
+        let answer = bench.engine.watch(bench.request_of(name, device(), StreamChoice::Auto, &offer.sdp));
+        let stream = || bench.engine.sessions().expect("answers").last().map(|session| session.stream);
+        let first = if begins_small { Stream::Main } else { Stream::Sub };
+        assert_eq!(stream(), Some(first), "as it stands at the offer");
+        match begins_small {
+            true => long_gop(&hub, ago(4)),
+            false => hub.publish_video(Stream::Main, canned(Stream::Main, ago(0))),
+        }
+        let viewer = offer.go(&answer.expect("accepted").sdp);
+        let seen = viewer.until("a picture at once", |s| s.frames > 0);
+        let then = if begins_small { Stream::Sub } else { Stream::Main };
+        let shown = seen.last_index.map(|(stream, _)| stream);
+        assert_eq!((stream(), shown), (Some(then), Some(usize::from(then == Stream::Sub))));
+    }
+}
+
 struct Stops<'a>(&'a AtomicBool);
 
 impl Drop for Stops<'_> {

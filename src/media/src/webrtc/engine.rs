@@ -227,6 +227,10 @@ impl Loop {
     }
 
     fn grant(&mut self, key: Key, wish: SessionWish, now: Instant) {
+        if wish == SessionWish::Join {
+            // Seconds may have passed since the offer.
+            self.choose_first(key);
+        }
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let (feed, Some(camera)) = (session.feed, self.feeds.camera(session.feed).cloned()) else { return };
         let hub = &camera.live.hub;
@@ -372,18 +376,37 @@ impl Loop {
         let (key, lease) = (self.next_key, start.lease);
         self.next_key += 1;
         self.demux.add_ufrag(&start.negotiated.ufrag, key);
-        let (feed, auto, mono) = (self.feeds.acquire(&camera, start.stream), start.auto, self.shared.clock.mono());
-        let mut session = Session::new(start, feed, self.shared.clock.utc(), mono);
-        let keyframe_age = camera.live.hub.latest_keyframe(feed.stream).map(|keyframe| mono.since(keyframe.pts));
-        if auto && begins_small(self.feeds.is_cached(feed), keyframe_age) {
-            tracing::info!(%lease, "the small stream is shown until the large one's next keyframe, which may be far");
-            session.feed = self.feeds.acquire(&camera, Stream::Sub);
-            session.next_feed = Some((feed, None));
-        }
+        let feed = self.feeds.acquire(&camera, start.stream);
+        let session = Session::new(start, feed, self.shared.clock.utc(), self.shared.clock.mono());
         self.leases.insert(lease, key);
         self.sessions.insert(key, session);
+        // Already now, so that its pictures flow by the time the session is connected.
+        self.choose_first(key);
         self.count();
         Ok(())
+    }
+
+    /// Chooses the stream that a session for which we choose begins with, as things are now: no picture of it was sent yet.
+    fn choose_first(&mut self, key: Key) {
+        let Some(session) = self.sessions.get_mut(&key).filter(|session| session.auto.is_some()) else { return };
+        let (large, is_small) = match session.next_feed {
+            Some((large, None)) => (large, true),
+            Some((_, Some(_))) => return,
+            None => (session.feed, false),
+        };
+        let Some(camera) = self.feeds.camera(large).cloned().filter(|_| large.stream == Stream::Main) else { return };
+        let mono = self.shared.clock.mono();
+        let keyframe_age = camera.live.hub.latest_keyframe(Stream::Main).map(|keyframe| mono.since(keyframe.pts));
+        let small = begins_small(self.feeds.is_cached(large), keyframe_age);
+        if small && !is_small {
+            let lease = session.lease;
+            tracing::info!(%lease, "the small stream is shown until the large one's next keyframe, which may be far");
+            session.feed = self.feeds.acquire(&camera, Stream::Sub);
+            session.next_feed = Some((large, None));
+        } else if !small && is_small {
+            self.feeds.release(std::mem::replace(&mut session.feed, large));
+            session.next_feed = None;
+        }
     }
 
     fn trickle(&mut self, lease: LeaseId, fragment: &SdpFragment) -> Result<Option<String>> {
