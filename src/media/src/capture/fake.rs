@@ -46,6 +46,8 @@ pub struct Fake {
     /// Whether a new session ends the others.
     newest_only: AtomicBool,
     newest: watch::Sender<usize>,
+    /// Whose sessions end.
+    hung_up: watch::Sender<String>,
 }
 
 /// Ends the camera's pipeline.
@@ -73,6 +75,11 @@ impl Fake {
     /// From now on a new session ends the others.
     pub fn lets_in_newest_only(&self) {
         self.newest_only.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends the sessions at `url`.
+    pub fn hang_up(&self, url: &str) {
+        self.hung_up.send_replace(url.to_owned());
     }
 
     /// How many sessions were opened at `url`.
@@ -134,10 +141,13 @@ impl IngestPort for Fake {
             let mut newest = self.newest.subscribe();
             let own = lock(&self.opened).len();
             self.newest.send_replace(own);
+            let mut hung_up = self.hung_up.subscribe();
+            let is_hung_up = async { while hung_up.changed().await.is_ok() && *hung_up.borrow() != url {} };
             let is_over = newest.wait_for(|n| *n > own && self.newest_only.load(Ordering::SeqCst));
             tokio::select! {
                 ended = self.session(&url, sink, shutdown) => ended,
                 _ = is_over => Ok(()),
+                () = is_hung_up => Ok(()),
             }
         })
     }

@@ -288,9 +288,20 @@ impl NetworkAttempt<'_> {
         let &Self { settings, attempts, flow, control, progress, .. } = self;
         let Some(url) = self.second else { return };
         let what = Decoded { stream: Stream::Sub, codec: VideoCodec::H264, makes_small: false };
+        // There are pictures for motion where it comes and can be decoded.
+        let (absent, undecoded) = (Mutex::new(None), Mutex::new(None));
+        let told_of = |part: &Mutex<Option<String>>, event| match event {
+            CaptureEvent::MotionPictures(why) => {
+                *lock(part) = why;
+                let why = lock(&absent).clone();
+                progress(CaptureEvent::MotionPictures(why.or_else(|| lock(&undecoded).clone())));
+            }
+            event => progress(event),
+        };
+        let (of_session, of_decoder) = (|event| told_of(&absent, event), |event| told_of(&undecoded, event));
         tokio::join!(
-            second::keep(settings, attempts, url, flow, control, progress),
-            decoding::keep(settings, flow, control, what, progress),
+            second::keep(settings, attempts, url, flow, control, &of_session),
+            decoding::keep(settings, flow, control, what, &of_decoder),
         );
     }
 }

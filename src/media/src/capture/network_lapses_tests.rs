@@ -173,3 +173,30 @@ async fn why_no_picture_of_the_second_stream_came_is_what_was_said_last() {
     }
     assert!(b.said().contains(&want) && !b.run.is_finished(), "{:?}", b.said());
 }
+
+/// It has failed for motion as well, and comes back for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_stream_that_comes_back_brings_pictures_for_motion() {
+    let ingest = Fake::with(URL, plain());
+    ingest.set(SECOND, plain());
+    let mut c = network();
+    c.motion.enabled = true;
+    c.network.sub_source = Some(perch_base::secret::Secret::new(SECOND.to_owned()));
+    let b = begin(c, &ingest);
+    let until = async |what: &str, is: &dyn Fn() -> bool| {
+        let waited = timeout(Duration::from_secs(60), async {
+            while !is() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| panic!("{what}: {:?}", b.said()));
+    };
+    let last = || b.said().into_iter().rfind(|e| matches!(e, CaptureEvent::MotionPictures(_)));
+    until("it is decoded", &|| b.lumas.load(Ordering::SeqCst) >= 3).await;
+    ingest.hang_up(SECOND);
+    let why = CaptureEvent::MotionPictures(Some("the camera's second stream was ended by the camera".into()));
+    b.hears("it is gone", |e| *e == why).await;
+    until("it is back", &|| last() == Some(CaptureEvent::MotionPictures(None))).await;
+    assert_eq!((ingest.sessions(URL), ingest.sessions(SECOND)), (1, 2));
+    b.stop().await;
+}

@@ -32,6 +32,13 @@ pub(super) async fn keep(
 ) {
     let for_motion = settings.config.motion.enabled;
     let is_wanted = |demand: &Demand| for_motion || demand.sub;
+    // The small stream and the pictures for motion are the same.
+    let tell = |why: Option<String>| {
+        progress(CaptureEvent::Small(why.clone()));
+        if for_motion {
+            progress(CaptureEvent::MotionPictures(why));
+        }
+    };
     let mut demand = control.demand();
     let mut tries = Tries::new(settings);
     while until(&mut demand, is_wanted).await {
@@ -43,7 +50,7 @@ pub(super) async fn keep(
         let mut session = pin!(settings.ingest.run(&request, &*inlet, over));
         let ended = tokio::select! {
             ended = &mut session => ended.and(Err(Error::new(ErrorKind::Unavailable, "was ended by the camera"))),
-            why = look_on(settings, &inlet, progress) => Err(why),
+            why = look_on(settings, &inlet, &tell) => Err(why),
             _ = until(&mut demand, |demand| !is_wanted(demand)) => {
                 end.fire();
                 within(&settings.clock, LET_GO_WITHIN, session).await;
@@ -52,15 +59,11 @@ pub(super) async fn keep(
         };
         flow.hub().discontinuity_of(Stream::Sub);
         let Err(why) = inlet.refused().map_or(ended, Err) else {
-            progress(CaptureEvent::Small(None));
+            tell(None);
             tries.ended_well();
             continue;
         };
-        let sentence = sentence(why.message());
-        progress(CaptureEvent::Small(Some(sentence.clone())));
-        if for_motion {
-            progress(CaptureEvent::MotionPictures(Some(sentence)));
-        }
+        tell(Some(sentence(why.message())));
         tries.failed(&why, "the camera's second stream fails; the first goes on").await;
     }
 }
@@ -76,8 +79,11 @@ fn sentence(what: &str) -> String {
     }
 }
 
+/// Takes why there is no second stream, or that it is there.
+type Tell<'a> = &'a (dyn Fn(Option<String>) + Send + Sync);
+
 /// Looks on until the second stream stalls; says why.
-async fn look_on(settings: &Settings, inlet: &Inlet, progress: Progress<'_>) -> Error {
+async fn look_on(settings: &Settings, inlet: &Inlet, tell: Tell<'_>) -> Error {
     let clock = &settings.clock;
     let mut stall = StallWatch::new(clock.mono(), NETWORK_STALL_AFTER);
     let mut has_come = false;
@@ -87,7 +93,7 @@ async fn look_on(settings: &Settings, inlet: &Inlet, progress: Progress<'_>) -> 
         frame.into_iter().for_each(|at| stall.frame(at));
         sign.into_iter().for_each(|at| stall.sign(at));
         if frame.is_some() && !std::mem::replace(&mut has_come, true) {
-            progress(CaptureEvent::Small(None));
+            tell(None);
         }
         match stall.check(clock.mono()) {
             StallVerdict::WaitUntil(_) => {}
@@ -95,7 +101,7 @@ async fn look_on(settings: &Settings, inlet: &Inlet, progress: Progress<'_>) -> 
                 // It is waited for on, for minutes.
                 let what = inlet.said().filter(|what| !has_come && said.as_ref() != Some(what));
                 if let Some(what) = what {
-                    progress(CaptureEvent::Small(Some(sentence(&what))));
+                    tell(Some(sentence(&what)));
                     said = Some(what);
                 }
             }
