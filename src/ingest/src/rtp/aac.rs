@@ -334,6 +334,8 @@ impl Mux {
 #[derive(Debug)]
 pub(crate) struct Latm {
     mux: Option<Mux>,
+    /// Something else that the last packet to say what it is said.
+    changed: Option<Mux>,
     in_band: bool,
     open: Vec<u8>,
 }
@@ -341,7 +343,7 @@ pub(crate) struct Latm {
 impl Latm {
     /// `mux`: what the SDP says; `in_band`: whether packets say it too (`cpresent`, 1 where it is left out).
     pub fn new(mux: Option<Mux>, in_band: bool) -> Self {
-        Self { mux, in_band, open: Vec::new() }
+        Self { mux, changed: None, in_band, open: Vec::new() }
     }
 
     /// What holds now, of the SDP or of the packets.
@@ -375,11 +377,22 @@ impl Latm {
         done
     }
 
+    /// A packet says what it is. `None`: something else than before. One may be damaged: what two say that follow each other is believed.
+    fn believe(&mut self, said: Mux) -> Option<()> {
+        let before = self.changed.take();
+        if self.mux.as_ref().is_some_and(|mux| *mux != said) && before.as_ref() != Some(&said) {
+            self.changed = Some(said);
+            return None;
+        }
+        self.mux = Some(said);
+        Some(())
+    }
+
     /// AudioMuxElement (1.7.3.1).
     fn element(&mut self, data: &[u8], out: &mut Vec<AacUnit>) -> Option<()> {
         let mut r = Reader::new(data);
         if self.in_band && r.u(1)? == 0 {
-            self.mux = Some(Mux::read(&mut r)?);
+            self.believe(Mux::read(&mut r)?)?;
         }
         let mux = self.mux.as_ref()?;
         for n in 0..mux.subframes {

@@ -116,6 +116,27 @@ fn latm_is_what_its_packets_say() {
     assert_eq!(packets.format(), &said);
 }
 
+/// Whoever decodes the sound begins anew where it changes.
+#[test]
+fn latm_changes_where_two_packets_say_so() {
+    let element = Bytes::from_static(&LATM_16_KHZ_MONO);
+    // The rate's index 8 becomes 9 (12 kHz), its payload is the same.
+    let mut other = LATM_16_KHZ_MONO;
+    other[3] |= 0x80;
+    let other = Bytes::copy_from_slice(&other);
+    let mut packets = SoundPackets::new(&payload("MP4A-LATM", 16_000, 1, &[]));
+    let mut rates = Vec::new();
+    for packet in [&element, &other, &element, &other, &element, &other, &other, &other] {
+        let mut out = Vec::new();
+        let is_taken = packets.push(packet, true, &mut out);
+        assert_eq!(out.len(), usize::from(is_taken));
+        rates.push((is_taken, packets.take_change().map(|format| format.rate_hz)));
+    }
+    let (taken, left_out) = ((true, None), (false, None));
+    let want = [taken, left_out, taken, left_out, taken, left_out, (true, Some(12_000)), taken];
+    assert_eq!(rates, want);
+}
+
 proptest! {
     #[test]
     fn never_panics(
