@@ -8,6 +8,8 @@ use perch_base::{Error, Result};
 use perch_domain::running::{RunningBox, RunningCamera};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
+use std::{fs, io};
 
 /// Where the word is kept, as JSON.
 const RUNNING_KEY: &str = "running_box";
@@ -48,7 +50,16 @@ impl Meta {
             let connection = db::read_only(&path, alone)?;
             meta_rows::get(&connection, key).map_err(|e| sql_error(&format_args!("looking up {key}"), e))
         };
-        get(false).or_else(|_| get(true))
+        get(false).or_else(|why| {
+            // On a disk that cannot be written there can be no journal. Without one the file is read as it lies, which is right as long as
+            // nobody writes.
+            let before = at_rest(&path).ok_or(why)?;
+            let value = get(true)?;
+            match at_rest(&path) {
+                Some(after) if after == before => Ok(value),
+                _ => get(false),
+            }
+        })
     }
 
     /// Leaves word of the box that runs.
@@ -79,11 +90,43 @@ impl Meta {
     }
 }
 
+/// When the database at `path` was written last, and its length; `None` where it has a journal, or nothing can be said of it. Whoever
+/// writes has one: SQLite's (WAL mode) holds what is written before the database does.
+fn at_rest(path: &Path) -> Option<(SystemTime, u64)> {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-wal");
+    let has_journal = match fs::metadata(journal) {
+        Ok(journal) => journal.len() > 0,
+        Err(e) => e.kind() != io::ErrorKind::NotFound,
+    };
+    let database = fs::metadata(path).ok().filter(|_| !has_journal)?;
+    Some((database.modified().ok()?, database.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::open;
     use perch_base::ids::CameraId;
+
+    #[test]
+    fn a_database_without_journal_is_looked_into_only_where_nobody_writes() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let data = &dir.path().join("data");
+        let look_up = || Meta::look_up(data, "word");
+        let store = open(&dir);
+        store.meta().set("word", "one").expect("kept");
+        assert_eq!(look_up().expect("beside the box").as_deref(), Some("one"));
+        drop(store);
+        // No journal can be had, as on a disk that cannot be written.
+        let beside = |suffix| data.join(format!("{DATABASE}{suffix}"));
+        std::os::unix::fs::symlink("nowhere", beside("-shm")).expect("made");
+        let beside_it = db::read_only(&beside(""), false).expect("opens");
+        assert!(meta_rows::get(&beside_it, "word").is_err());
+        assert_eq!(look_up().expect("as it lies").as_deref(), Some("one"));
+        fs::write(beside("-wal"), "what somebody writes").expect("written");
+        assert!(look_up().is_err());
+    }
 
     #[test]
     fn word_is_kept_whole_and_that_of_older_versions_is_read() {
