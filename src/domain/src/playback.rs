@@ -110,6 +110,10 @@ pub fn check_playlist(range: &TimeRange) -> Result<()> {
 /// a larger one is several, of which only the first does.
 const MAX_PIECE_BYTES: u64 = 32 << 20;
 
+/// Stands before a segment of a playlist that begins with no keyframe: what begins in it begins with the one before. Players pass over what
+/// they do not know (RFC 8216, 6.3.1).
+const DEPENDENT: &str = "#EXT-X-PERCH-DEPENDENT";
+
 /// Fragments that a player loads in one piece.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Piece {
@@ -139,7 +143,8 @@ fn pieces(fragments: &[Fragment]) -> Vec<Piece> {
 }
 
 /// An HLS media playlist (RFC 8216) of byte ranges; every file begins with its own map and a discontinuity, because each file
-/// starts at time 0. It names no codecs: a player finds them in the map. URIs are relative to the playlist: `segments/{id}.mp4`. `None` when nothing is recorded in the range.
+/// starts at time 0. It names no codecs: a player finds them in the map. URIs are relative to the playlist: `segments/{id}.mp4`. A segment that
+/// begins with no keyframe is marked by [`DEPENDENT`]. `None` when nothing is recorded in the range.
 pub fn hls_playlist(segments: &[Segment], range: &TimeRange) -> Option<String> {
     let cuts = cut(segments, range);
     if cuts.is_empty() {
@@ -162,6 +167,9 @@ pub fn hls_playlist(segments: &[Segment], range: &TimeRange) -> Option<String> {
         let _ = writeln!(out, "#EXT-X-MAP:URI=\"segments/{id}.mp4\",BYTERANGE=\"{}@0\"", c.segment.init_size_bytes);
         let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", c.start());
         for p in pieces {
+            if !p.starts {
+                let _ = writeln!(out, "{DEPENDENT}");
+            }
             let _ = writeln!(
                 out,
                 "#EXTINF:{:.6},\n#EXT-X-BYTERANGE:{}@{}\nsegments/{id}.mp4",
@@ -370,6 +378,9 @@ mod tests {
         }
         let (ranges, are_independent, _) = pieces_of(&file, range(0.0, 4.0));
         assert!(ranges.len() == 2 && !are_independent, "{ranges:?}");
+        let text = hls_playlist(std::slice::from_ref(&file), &range(0.0, 6.0)).expect("recorded");
+        let marked = |n: usize| text.split("#EXT-X-BYTERANGE").nth(n).is_some_and(|part| part.contains(DEPENDENT));
+        assert_eq!([0, 1, 2].map(marked), [false, true, false], "{text}");
     }
 
     #[test]

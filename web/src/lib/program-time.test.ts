@@ -60,6 +60,10 @@ describe('program time', () => {
       insideS: 1.5,
     });
     expect(from(pieces, 0)).toEqual({ pieces, insideS: 0 });
+    const large = parsePlaylist(playlist.replace('#EXTINF:2', '#EXT-X-PERCH-DEPENDENT\n$&'));
+    expect(large.map((piece) => piece.isDependent ?? false)).toEqual([false, true, false]);
+    expect(from(large, 2.5)).toEqual({ pieces: large, insideS: 2.5 });
+    expect(from(large, 3.5)).toEqual({ pieces: [{ ...large[2]!, mediaS: 0 }], insideS: 0.5 });
     expect(from([], 5)).toEqual({ pieces: [], insideS: 5 });
     expect(loaded(pieces, 1.5)).toEqual([pieces[0], { mediaS: 1, durationS: 0.5, wallMs: start + 1500 }]);
     expect(loaded(pieces, 0)).toEqual([]);

@@ -7,6 +7,8 @@ export interface Piece {
   durationS: number;
   /** Milliseconds since the epoch of its start. */
   wallMs: number;
+  /** It begins with no keyframe: what begins in it begins with the piece before. */
+  isDependent?: boolean;
 }
 
 /** The pieces of a media playlist, for engines that do not say: one for each segment. */
@@ -14,13 +16,16 @@ export function parsePlaylist(text: string): Piece[] {
   const pieces: Piece[] = [];
   let mediaS = 0;
   let wallMs = NaN;
+  let isDependent = false;
   for (const line of text.split(/\r?\n/)) {
     const date = /^#EXT-X-PROGRAM-DATE-TIME:(.+)/.exec(line)?.[1];
     if (date) wallMs = Date.parse(date);
+    isDependent ||= line === '#EXT-X-PERCH-DEPENDENT';
     const length = /^#EXTINF:([\d.]+)/.exec(line)?.[1];
     if (!length) continue;
     const durationS = Number(length);
-    pieces.push({ mediaS, durationS, wallMs });
+    pieces.push({ mediaS, durationS, wallMs, ...(isDependent && { isDependent }) });
+    isDependent = false;
     mediaS += durationS;
     wallMs += durationS * 1000;
   }
@@ -47,11 +52,11 @@ export function holds(pieces: readonly Piece[], wallMs: number): boolean {
   return pieces.some((p) => p.wallMs <= wallMs && wallMs < p.wallMs + p.durationS * 1000);
 }
 
-/** The pieces of a file that begins with the piece at a media time, and how far inside it that time is. */
+/** The pieces of a file that begins with the keyframe that leads to a media time, and how far inside it that time is. */
 export function from(pieces: readonly Piece[], mediaS: number): { pieces: Piece[]; insideS: number } {
   const first = Math.max(
     0,
-    pieces.findLastIndex((p) => p.mediaS <= mediaS + 1e-3),
+    pieces.findLastIndex((p) => p.mediaS <= mediaS + 1e-3 && !p.isDependent),
   );
   const startS = pieces[first]?.mediaS ?? 0;
   return {
