@@ -1,11 +1,14 @@
 //! When pictures are decoded that travel out of the order in which they are shown (B-frames).
 
 use perch_base::time::MonoTime;
+use std::time::Duration;
 
 /// Most pictures that may come before one that is shown before them (H.264 A.3.1: `MaxDpbFrames`).
 const MAX_DEPTH: usize = 16;
-/// By how much one may be overtaken, microseconds.
-const MOST_OVERTAKEN_US: i64 = 2_000_000;
+/// One is overtaken by less than this.
+const MOST_OVERTAKEN: Duration = Duration::from_secs(2);
+/// Least distance of two times of decoding.
+const MIN_STEP: Duration = Duration::from_micros(1);
 /// After so many pictures in order, what is said of a reordering is not believed.
 const UNPROVEN: u32 = 60;
 /// So many pictures, twice, in which none was overtaken by as many as before: fewer are enough.
@@ -22,10 +25,10 @@ pub(crate) struct Order {
     looked_at: u32,
     deepest: [usize; 2],
     /// Times of the last `depth + 1` pictures, in order.
-    window: Vec<i64>,
+    window: Vec<MonoTime>,
     /// Times of the last pictures as they came.
-    last: Vec<i64>,
-    decoded: Option<i64>,
+    last: Vec<MonoTime>,
+    decoded: Option<MonoTime>,
 }
 
 impl Order {
@@ -65,11 +68,10 @@ impl Order {
         self.last.clear();
     }
 
-    /// When a picture that comes next is shown and decoded. `spacing_us`: usual time from picture to picture; `may`: whether one that
+    /// When a picture that comes next is shown and decoded. `spacing`: usual time from picture to picture; `may`: whether one that
     /// is shown before earlier ones proves anything.
-    pub fn next(&mut self, shown: MonoTime, spacing_us: i64, may: bool) -> (MonoTime, MonoTime) {
-        let mut shown = shown.0;
-        let is_overtaken = |earlier: &&i64| may && (1..MOST_OVERTAKEN_US).contains(&(**earlier - shown));
+    pub fn next(&mut self, shown: MonoTime, spacing: Duration, may: bool) -> (MonoTime, MonoTime) {
+        let is_overtaken = |earlier: &&MonoTime| may && **earlier > shown && earlier.since(shown) < MOST_OVERTAKEN;
         let overtaken = self.last.iter().filter(is_overtaken).count();
         self.forget(overtaken);
         if overtaken > 0 {
@@ -86,7 +88,7 @@ impl Order {
         }
         self.last.push(shown);
         if self.window.is_empty() {
-            self.window.extend((1..=self.depth as i64).rev().map(|n| shown - n * spacing_us));
+            self.window.extend((1..=self.depth as u32).rev().map(|n| shown - spacing * n));
         }
         let place = self.window.partition_point(|time| *time <= shown);
         self.window.insert(place, shown);
@@ -94,13 +96,12 @@ impl Order {
             self.window.remove(0);
         }
         let whole = self.window.len() > self.depth;
-        let mut decoded = self.window.first().copied().filter(|_| whole).unwrap_or(i64::MIN);
+        let mut decoded = self.window.first().copied().filter(|_| whole).unwrap_or(MonoTime(i64::MIN));
         if let Some(before) = self.decoded {
-            decoded = decoded.max(before.saturating_add(1));
+            decoded = decoded.max(before + MIN_STEP);
         }
-        shown = shown.max(decoded);
         self.decoded = Some(decoded);
-        (MonoTime(shown), MonoTime(decoded))
+        (shown.max(decoded), decoded)
     }
 }
 
@@ -109,8 +110,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const SPACING: Duration = Duration::from_millis(40);
+
     fn run(order: &mut Order, frames: &[i64]) -> Vec<(i64, i64)> {
-        let next = |frame: &i64| order.next(MonoTime(1_000_000 + frame * 40_000), 40_000, true);
+        let next = |frame: &i64| order.next(MonoTime(1_000_000 + frame * 40_000), SPACING, true);
         frames
             .iter()
             .map(next)
@@ -176,7 +179,7 @@ mod tests {
     fn what_cannot_be_out_of_order_proves_nothing() {
         let mut order = Order::default();
         for time in [0, 40_000, 80_000, 30_000, 120_000, 160_000] {
-            order.next(MonoTime(time), 40_000, false);
+            order.next(MonoTime(time), SPACING, false);
         }
         assert!(!order.reorders());
     }
@@ -188,7 +191,7 @@ mod tests {
             order.say(Some(said));
             let mut before = i64::MIN;
             for time in times {
-                let (shown, decoded) = order.next(MonoTime(time), 40_000, true);
+                let (shown, decoded) = order.next(MonoTime(time), SPACING, true);
                 prop_assert!(decoded.0 > before && decoded <= shown);
                 prop_assert!(order.window.len() <= MAX_DEPTH + 1 && order.last.len() <= MAX_DEPTH);
                 before = decoded.0;

@@ -5,13 +5,14 @@ use super::rtcp::ntp_micros;
 use super::timeline::Timeline;
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// So far from arrival a report may be, so far from one another three of them, microseconds.
 const MOST_US: f64 = 350_000.0;
 const STEADY_US: f64 = 50_000.0;
 const REPORTS: usize = 3;
-/// Reports of the two tracks that are compared are this close to each other, and to now, microseconds.
-const TOGETHER_US: i64 = 30_000_000;
+/// Reports of the two tracks that are compared are this close to each other.
+const TOGETHER: Duration = Duration::from_secs(30);
 
 /// The camera's clock minus ours, and when it was reported.
 type Ahead = (f64, MonoTime);
@@ -31,7 +32,7 @@ impl Sync {
         let ahead = Some((ntp_micros(ntp) as f64 - ours, now));
         *(if is_sound { &mut self.sound } else { &mut self.picture }) = ahead;
         let ((picture, then), (sound, also)) = self.picture.zip(self.sound)?;
-        if then.micros_since(also).abs() > TOGETHER_US {
+        if then.max(also).since(then.min(also)) > TOGETHER {
             return None;
         }
         let difference = sound - picture;

@@ -4,9 +4,12 @@
 //! the network's delays. So the offset is that of the packets that came with the least delay: it falls at once where one comes earlier
 //! than any before, and rises slowly where all come later. Stamps that contradict arrival are not followed: single ones that lie far
 //! off, stamps that begin anew, stand still, or run at another rate than they say.
+//!
+//! Inside, times are microseconds with fractions: a tick of a camera's clock is no whole number of them.
 
 use perch_base::time::MonoTime;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// How far back a stamp may go where pictures travel out of order, and how far it may lie ahead of arrival, before anything is known of
 /// its spacing, microseconds.
@@ -135,9 +138,9 @@ impl Timeline {
         (self.reorders, self.may_reorder) = (reorders, may_reorder);
     }
 
-    /// Usual time from unit to unit, microseconds.
-    pub fn spacing_us(&self) -> i64 {
-        self.spacing.unwrap_or(40_000.0).clamp(1_000.0, 1_000_000.0) as i64
+    /// Usual time from unit to unit.
+    pub fn spacing(&self) -> Duration {
+        Duration::from_micros(self.spacing.unwrap_or(40_000.0).clamp(1_000.0, 1_000_000.0) as u64)
     }
 
     /// Another source: its stamps have nothing to do with those before.

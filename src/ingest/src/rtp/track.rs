@@ -277,7 +277,7 @@ impl Nals {
             }
             times.set_reorders(self.order.reorders(), unit.may_reorder);
             let moment = times.stamp(unit.stamp, unit.at);
-            let (shown, decoded) = self.order.next(moment.at, times.spacing_us(), unit.may_reorder);
+            let (shown, decoded) = self.order.next(moment.at, times.spacing(), unit.may_reorder);
             out.push(Intake::Picture(Picture {
                 data: unit.data,
                 shown,

@@ -9,6 +9,7 @@ use super::lower_transport::{PUNCHES, channels};
 use super::media::Media;
 use super::output::{Output, Settings};
 use super::quirks::Quirks;
+use super::redirects::Redirects;
 use super::setup_plan::{SetupPlan, Track};
 use crate::format::SdpLine;
 use crate::wire::framed;
@@ -34,8 +35,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const REPORT: Duration = Duration::from_secs(5);
 /// A session without a packet after this time chose the wrong way for them.
 const NOTHING_CAME: Duration = Duration::from_secs(8);
-/// Redirects that are followed, and connections that are made anew before pictures come.
-const MOST_REDIRECTS: u8 = 3;
+/// Connections that are made anew before pictures come.
 const MOST_CONNECTIONS: u8 = 8;
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub(crate) struct Session {
     tracks: Vec<Track>,
     /// What is played, kept alive and torn down.
     aggregate: String,
-    redirects: u8,
+    redirects: Redirects,
     connections: u8,
     /// Something was answered on this connection.
     is_answered: bool,
@@ -96,7 +96,7 @@ impl Session {
             phase: Phase::Options,
             is_other_transport: false,
             tracks: Vec::new(),
-            redirects: 0,
+            redirects: Redirects::default(),
             connections: 1,
             is_answered: false,
             begin_by: now + BEGINS_WITHIN,
@@ -322,7 +322,7 @@ impl Session {
 
     fn answered(&mut self, now: MonoTime, method: &'static str, status: u16, message: &Message) {
         let is_ok = (200..300).contains(&status);
-        let is_redirect = matches!(status, 301 | 302 | 303 | 305 | 307 | 308);
+        let is_redirect = Redirects::is_meant(status);
         match &mut self.phase {
             Phase::Options => self.describe(now),
             Phase::Describe | Phase::Setup(_) | Phase::Play(_) if is_redirect => self.redirected(now, message),
@@ -370,17 +370,10 @@ impl Session {
     }
 
     fn redirected(&mut self, now: MonoTime, message: &Message) {
-        let nowhere = || Error::invalid("it redirects the box and does not say where to");
-        let location = message.header("location").filter(|l| !l.is_empty()).ok_or_else(nowhere);
-        let to = match location.and_then(|location| self.url.redirected(location, self.peer)) {
+        let to = match self.redirects.follow(message, &self.url, self.peer) {
             Ok(to) => to,
             Err(e) => return self.fail(now, e),
         };
-        self.redirects += 1;
-        if self.redirects > MOST_REDIRECTS {
-            let what = "it redirects the box from one address to the next, and no picture comes";
-            return self.fail(now, unavailable(what));
-        }
         // A session that had begun goes with its connection.
         let is_here = to.rtsp_port() == self.url.rtsp_port() && !self.dialog.has_session();
         self.url = to;

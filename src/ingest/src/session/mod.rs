@@ -11,6 +11,7 @@ mod machine;
 mod media;
 mod output;
 mod quirks;
+mod redirects;
 mod setup_plan;
 
 pub(crate) use errors::unavailable;

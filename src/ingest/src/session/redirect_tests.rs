@@ -59,7 +59,7 @@ fn redirects_of_setup_and_play_begin_anew_there() {
     rig.hears(to("rtsp://evil/live"));
     assert_eq!(rig.error().kind(), ErrorKind::Unsupported);
     let mut rig = at_setup();
-    for _ in 0..MOST_REDIRECTS {
+    for _ in 0..crate::session::redirects::MOST {
         rig.hears(to("/again"));
         rig.hears(described(SDP));
     }
