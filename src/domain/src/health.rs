@@ -133,6 +133,9 @@ const SAY_AFTER: Duration = Duration::from_secs(5);
 pub const WAITS_FOR_KEYFRAME: &str =
     "waits for the camera's next keyframe: set a shorter keyframe interval in the camera";
 
+/// A picture that is decoded and encoded here takes no longer than this, a decoder and an encoder that begin included.
+const ENCODED_WITHIN: Duration = Duration::from_secs(20);
+
 /// Watches the progress of one capture attempt from outside.
 #[derive(Clone, Debug)]
 pub struct StallWatch {
@@ -141,6 +144,9 @@ pub struct StallWatch {
     last_frame: Option<MonoTime>,
     /// When something came of which no picture could be made yet.
     last_sign: Option<MonoTime>,
+    /// When the first picture came of which nothing was made since, where pictures are encoded here.
+    unanswered: Option<MonoTime>,
+    are_encoded_here: bool,
     intervals: VecDeque<Duration>,
 }
 
@@ -155,12 +161,21 @@ pub enum StallVerdict {
     Stalled(Duration),
     /// Never a frame within [`FIRST_FRAME_WITHIN`] or, where something came, [`KEYFRAME_WITHIN`]: restart.
     NeverStarted,
+    /// Pictures come, and nothing is made of any ([`undecodable`]): end the attempt.
+    Undecodable,
 }
 
 impl StallWatch {
     /// Watches an attempt that began at `now` and may be silent for `floor` whatever its pace.
     pub fn new(now: MonoTime, floor: Duration) -> Self {
-        Self { started: now, floor, last_frame: None, last_sign: None, intervals: VecDeque::new() }
+        let (last_frame, last_sign, unanswered) = (None, None, None);
+        let are_encoded_here = false;
+        Self { started: now, floor, last_frame, last_sign, unanswered, are_encoded_here, intervals: VecDeque::new() }
+    }
+
+    /// Whether a sign is a picture that is decoded and encoded here: no keyframe is waited for.
+    pub fn encoded_here(&mut self, are_encoded_here: bool) {
+        self.are_encoded_here = are_encoded_here;
     }
 
     /// A frame came at `at`.
@@ -172,11 +187,15 @@ impl StallWatch {
             self.intervals.push_back(at.since(last));
         }
         self.last_frame = Some(self.last_frame.map_or(at, |last| last.max(at)));
+        self.unanswered = self.unanswered.filter(|came| *came > at);
     }
 
     /// Something came at `at` of which no picture could be made yet.
     pub fn sign(&mut self, at: MonoTime) {
         self.last_sign = Some(self.last_sign.map_or(at, |last| last.max(at)));
+        if self.unanswered.is_none() && self.last_frame.is_none_or(|frame| frame < at) {
+            self.unanswered = Some(at);
+        }
     }
 
     /// How long it may be silent, by its own pace.
@@ -196,6 +215,16 @@ impl StallWatch {
 
     /// The verdict at `now`.
     pub fn check(&self, now: MonoTime) -> StallVerdict {
+        let patience = if self.last_frame.is_none() { self.floor.max(FIRST_FRAME_WITHIN) } else { self.limit() };
+        if self.are_encoded_here
+            && let Some((came, last)) = self.unanswered.zip(self.last_sign)
+            && now.since(last) < patience
+        {
+            return match now.since(came) >= ENCODED_WITHIN {
+                true => StallVerdict::Undecodable,
+                false => StallVerdict::WaitUntil(came + ENCODED_WITHIN),
+            };
+        }
         if let Some(last) = self.last_frame {
             let (limit, still) = (self.limit(), now.since(last));
             let is_cut_off = |sign: MonoTime| sign > last && now.since(sign) < limit && still < KEYFRAME_WITHIN;
@@ -288,6 +317,12 @@ impl OfferedSound {
         };
         (self.is_heard.replace(is_heard) != Some(is_heard)).then_some(is_heard)
     }
+}
+
+/// What is wrong with a camera whose pictures are encoded here, where nothing is made of them.
+pub fn undecodable() -> Error {
+    let why = "its JPEG pictures cannot be decoded on this box: set the camera to H.264 or H.265";
+    Error::new(ErrorKind::Unsupported, why)
 }
 
 /// Why no picture came by `now`: what was `said` last in its session says more than its silence.
@@ -385,6 +420,42 @@ mod tests {
         }
         assert!(matches!(w.check(s(128.9)), StallVerdict::AwaitsKeyframe(_)));
         assert!(matches!(w.check(s(129.0)), StallVerdict::Stalled(_)), "nothing comes any more");
+    }
+
+    #[test]
+    fn pictures_of_which_nothing_can_be_made_are_no_wait_for_a_keyframe() {
+        let watch = || {
+            let mut watch = StallWatch::new(s(0.0), NETWORK_STALL_AFTER);
+            watch.encoded_here(true);
+            watch
+        };
+        let mut never = watch();
+        for at in 1..21 {
+            never.sign(s(f64::from(at)));
+            assert_eq!(never.check(s(f64::from(at))), StallVerdict::WaitUntil(s(21.0)), "{at} s");
+        }
+        never.sign(s(21.0));
+        assert_eq!(never.check(s(21.0)), StallVerdict::Undecodable);
+        assert_eq!(never.check(s(36.0)), StallVerdict::NeverStarted, "nothing comes any more");
+        // Some are left out, as they are more than are asked for.
+        let mut well = watch();
+        for at in 1..120 {
+            if at % 15 == 0 {
+                well.frame(s(f64::from(at)));
+            }
+            well.sign(s(f64::from(at) + 0.1));
+            assert!(matches!(well.check(s(f64::from(at) + 0.1)), StallVerdict::WaitUntil(_)), "{at} s");
+        }
+        for at in 120..125 {
+            well.sign(s(f64::from(at)));
+            assert_eq!(well.check(s(f64::from(at))), StallVerdict::WaitUntil(s(125.1)), "{at} s");
+        }
+        well.sign(s(125.1));
+        assert_eq!(well.check(s(125.1)), StallVerdict::Undecodable, "it worked before");
+        let mut ends = watch();
+        [0.0, 0.1].into_iter().for_each(|at| ends.frame(s(at)));
+        ends.sign(s(0.2));
+        assert!(matches!(ends.check(s(10.2)), StallVerdict::Stalled(_)), "the last one was left out");
     }
 
     #[test]

@@ -344,7 +344,7 @@ impl Capture {
             let wait = match stall.check(clock.mono()) {
                 StallVerdict::WaitUntil(at) | StallVerdict::AwaitsKeyframe(at) => at.min(look_at).since(clock.mono()),
                 StallVerdict::Stalled(for_) => return Ok(CaptureEnd::Stalled { for_ }),
-                StallVerdict::NeverStarted => {
+                StallVerdict::NeverStarted | StallVerdict::Undecodable => {
                     let s = FIRST_FRAME_WITHIN.as_secs();
                     let message = format!("sent no picture within {s} s: is it busy or asleep?");
                     return Err(Error::new(ErrorKind::Unavailable, message));

@@ -19,7 +19,7 @@ use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, blocking, on_own_thread};
 use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, NewestOnly, START_WITHIN};
-use perch_domain::health::{OfferedSound, StallVerdict, StallWatch, never_started};
+use perch_domain::health::{OfferedSound, StallVerdict, StallWatch, never_started, undecodable};
 use perch_domain::ingest::{Offer, PictureCodec, SoundCodec};
 use perch_domain::losses::{self, LossWatch};
 use perch_domain::media::{Stream, VideoCodec};
@@ -123,6 +123,8 @@ impl NetworkAttempt<'_> {
             self.attempts.count_round();
             if !has_begun && reports.offer.borrow().is_some() {
                 has_begun = true;
+                let pictures = self.inlet.pictures();
+                stall.encoded_here(pictures.is_some_and(|pictures| pictures.codec == PictureCodec::Jpeg));
                 progress(CaptureEvent::SessionBegins);
                 if self.attempts.is_newest_only() {
                     progress(CaptureEvent::Notice(NewestOnly::SENTENCE.to_owned()));
@@ -147,6 +149,7 @@ impl NetworkAttempt<'_> {
             }
             let wait = match stall.check(now) {
                 StallVerdict::Stalled(for_) => return Ok(CaptureEnd::Stalled { for_ }),
+                StallVerdict::Undecodable => return Err(undecodable()),
                 StallVerdict::NeverStarted => return Err(never_started(now, flow.last_sign(), self.inlet.said())),
                 StallVerdict::AwaitsKeyframe(at) => {
                     if said != Said::AwaitsKeyframe {

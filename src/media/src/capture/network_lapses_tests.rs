@@ -200,3 +200,23 @@ async fn a_second_stream_that_comes_back_brings_pictures_for_motion() {
     assert_eq!((ingest.sessions(URL), ingest.sessions(SECOND)), (1, 2));
     b.stop().await;
 }
+
+/// No keyframe is waited for: JPEG is nothing but keyframes.
+#[tokio::test(flavor = "multi_thread")]
+async fn jpeg_that_cannot_be_decoded_is_said_and_ends_the_attempt() {
+    let clock = Arc::new(ManualClock::default());
+    let mut steps = vec![(0.0, Intake::Offer(offer(PictureCodec::Jpeg, None)))];
+    steps.extend(vec![(1.0, picture(b"\xff\xd8no picture\xff\xd9", true)); 60]);
+    let b = scripted(&clock, steps, Ok(()));
+    let built = timeout(Duration::from_secs(60), async {
+        while b.capture.figures().encoders == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+    built.await.expect("the encoder starts");
+    turn(&clock, &b, 50).await;
+    let said = b.said();
+    let why = b.end().await.expect_err("nothing is made of it");
+    assert!(why.kind() == ErrorKind::Unsupported && why.message().contains("set the camera to H.264"), "{why}");
+    assert!(!said.contains(&CaptureEvent::AwaitsKeyframe), "{said:?}");
+}

@@ -108,7 +108,9 @@ async fn look_on(settings: &Settings, inlet: &Inlet, tell: Tell<'_>) -> Error {
             StallVerdict::Stalled(for_) => {
                 return Error::new(ErrorKind::Unavailable, format!("brought no picture for {} s", for_.as_secs()));
             }
-            StallVerdict::NeverStarted => return never_started(clock.mono(), sign, inlet.said()),
+            StallVerdict::NeverStarted | StallVerdict::Undecodable => {
+                return never_started(clock.mono(), sign, inlet.said());
+            }
         }
         clock.sleep(LOOK_EVERY).await;
     }
