@@ -88,6 +88,11 @@ pub enum SoundCodec {
         /// AudioSpecificConfig (ISO 14496-3 1.6.2.1).
         config: Bytes,
     },
+    /// Frames of MPEG audio (ISO/IEC 11172-3), each with its header.
+    MpegAudio {
+        /// 1 to 3.
+        layer: u8,
+    },
     /// What cannot be decoded, by the name the camera gives it: letters and digits, at most 32.
     Other(String),
 }
@@ -149,7 +154,7 @@ pub struct Picture {
     pub shape: Option<Shape>,
 }
 
-/// Some sound: one Opus packet, one AAC access unit, or the samples of one RTP packet.
+/// Some sound: one Opus packet, one AAC access unit, one frame of MPEG audio, or the samples of one RTP packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sound {
     /// As [`SoundCodec`] says.

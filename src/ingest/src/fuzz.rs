@@ -105,7 +105,7 @@ pub fn jpeg(data: &[u8]) {
 
 /// Sound; the first byte chooses its kind.
 pub fn sound(data: &[u8]) {
-    const KINDS: [(&str, u32); 8] = [
+    const KINDS: [(&str, u32); 9] = [
         ("OPUS", 48_000),
         ("PCMU", 8_000),
         ("G722", 8_000),
@@ -114,6 +114,7 @@ pub fn sound(data: &[u8]) {
         ("L24", 48_000),
         ("MPEG4-GENERIC", 16_000),
         ("MP4A-LATM", 16_000),
+        ("MPA", 90_000),
     ];
     let Some((first, rest)) = data.split_first() else { return };
     let (encoding, clock_hz) = KINDS[usize::from(*first) % KINDS.len()];

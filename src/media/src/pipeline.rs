@@ -27,6 +27,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "audio/network-g722",
     "audio/network-g726",
     "audio/network-l16",
+    "audio/network-mpa",
     "audio/network-pcma",
     "audio/network-pcmu",
     "audio/source",

@@ -54,7 +54,7 @@ pub enum Codec {
 /// The sound that should be heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RightSound {
-    /// `pcma`, `pcmu`, `g722`, `g726`, `l16`, `aac`, `opus`.
+    /// `pcma`, `pcmu`, `g722`, `g726`, `l16`, `aac`, `mpa`, `opus`.
     pub codec: &'static str,
     /// Samples a second.
     pub rate_hz: u32,

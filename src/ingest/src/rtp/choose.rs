@@ -35,9 +35,10 @@ pub(crate) fn picture_payload(line: &SdpLine) -> Option<(&PayloadType, PictureCo
 /// How good a sound is; `None` where it cannot be decoded.
 fn rank(payload: &PayloadType) -> Option<u8> {
     Some(match sound::format(payload).codec {
-        SoundCodec::Opus => 6,
-        SoundCodec::Aac { .. } => 5,
-        SoundCodec::L16 => 4,
+        SoundCodec::Opus => 7,
+        SoundCodec::Aac { .. } => 6,
+        SoundCodec::L16 => 5,
+        SoundCodec::MpegAudio { .. } => 4,
         SoundCodec::G722 => 3,
         SoundCodec::Pcmu | SoundCodec::Pcma => 2,
         SoundCodec::G726 { .. } => 1,

@@ -4,6 +4,7 @@ mod aac;
 mod choose;
 mod jpeg;
 mod jpeg_tables;
+mod mpeg_audio;
 mod nal;
 mod nal_packets;
 mod order;

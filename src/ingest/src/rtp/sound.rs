@@ -1,6 +1,7 @@
 //! Sound out of RTP packets, and how long it lasts.
 
 use super::aac::{AacUnit, Config, Generic, Latm, Mux};
+use super::mpeg_audio::{Head, MpegAudio};
 use super::text::number;
 use crate::format::PayloadType;
 use bytes::Bytes;
@@ -57,14 +58,16 @@ impl SoundPace {
 #[derive(Debug)]
 enum SoundKind {
     Opus,
-    /// So many bits a second, of whole groups of bytes.
+    /// So many bits a second, of whole groups of bytes: where there are several channels, one of each.
     Constant {
         bits_per_s: u64,
         group: usize,
     },
-    /// Linear of 8 bits, unsigned, and of 24 bits.
-    Linear8,
-    Linear24,
+    /// Linear: 8 bits, unsigned, or 16 or 24.
+    Linear {
+        bytes: usize,
+        channels: usize,
+    },
     Generic {
         packets: Generic,
         config: Config,
@@ -72,6 +75,10 @@ enum SoundKind {
     Latm {
         packets: Latm,
         config: Config,
+    },
+    Mpeg {
+        packets: MpegAudio,
+        frames: Vec<(Head, Bytes)>,
     },
     /// Handed on as it comes.
     Other,
@@ -93,26 +100,32 @@ pub(crate) fn tame(name: &str) -> String {
     name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(32).collect()
 }
 
+/// Channels that decoders take. Linear sound of more is mixed to one, as any may be the one that hears something; of G.711 the first are taken.
+const MOST_CHANNELS: u16 = 2;
+
 /// What a payload type says of its sound.
 fn read(payload: &PayloadType) -> (SoundFormat, SoundKind) {
     let channels = payload.channels.clamp(1, 8);
     let rate_hz = payload.clock_hz;
     let format = |codec, rate_hz, channels| SoundFormat { codec, rate_hz, channels };
-    let constant = |bits: u64, channels: u16| {
-        let group = usize::from(channels) * (bits as usize / 8).max(1);
-        SoundKind::Constant { bits_per_s: bits * u64::from(rate_hz) * u64::from(channels), group }
+    let heard = channels.min(MOST_CHANNELS);
+    let g711 =
+        SoundKind::Constant { bits_per_s: 8 * u64::from(rate_hz) * u64::from(channels), group: usize::from(channels) };
+    let linear = |bytes| {
+        let kind = SoundKind::Linear { bytes, channels: usize::from(channels) };
+        (format(SoundCodec::L16, rate_hz, if channels > MOST_CHANNELS { 1 } else { channels }), kind)
     };
     let other = || (format(SoundCodec::Other(tame(&payload.encoding)), rate_hz, channels), SoundKind::Other);
     match payload.encoding.as_str() {
         "OPUS" => (format(SoundCodec::Opus, 48_000, channels.min(2)), SoundKind::Opus),
         "PCMU" | "PCMA" | "L16" | "L8" | "L24" if !RATES_HZ.contains(&rate_hz) => other(),
-        "PCMU" => (format(SoundCodec::Pcmu, rate_hz, channels), constant(8, channels)),
-        "PCMA" => (format(SoundCodec::Pcma, rate_hz, channels), constant(8, channels)),
+        "PCMU" => (format(SoundCodec::Pcmu, rate_hz, heard), g711),
+        "PCMA" => (format(SoundCodec::Pcma, rate_hz, heard), g711),
         // 64 kbit/s, whatever clock is said.
         "G722" => (format(SoundCodec::G722, 16_000, 1), SoundKind::Constant { bits_per_s: 64_000, group: 1 }),
-        "L16" => (format(SoundCodec::L16, rate_hz, channels), constant(16, channels)),
-        "L8" => (format(SoundCodec::L16, rate_hz, channels), SoundKind::Linear8),
-        "L24" => (format(SoundCodec::L16, rate_hz, channels), SoundKind::Linear24),
+        "L16" => linear(2),
+        "L8" => linear(1),
+        "L24" => linear(3),
         "MPEG4-GENERIC" => {
             let said = payload.parameter("config").and_then(super::text::from_hex).filter(|c| c.len() <= 256);
             let config = match said {
@@ -127,6 +140,11 @@ fn read(payload: &PayloadType) -> (SoundFormat, SoundKind) {
                 None => other(),
             }
         }
+        // Its frames say what it is (RFC 2250 3.5; of the static type, RFC 3551 4.5.13).
+        "MPA" => (
+            format(SoundCodec::MpegAudio { layer: 2 }, 48_000, channels.min(2)),
+            SoundKind::Mpeg { packets: MpegAudio::default(), frames: Vec::new() },
+        ),
         "MP4A-LATM" => {
             let in_band = payload.parameter("cpresent").and_then(number) != Some(0);
             let said = payload.parameter("config").map(Mux::from_sdp);
@@ -200,6 +218,7 @@ impl SoundPackets {
         match &mut self.kind {
             SoundKind::Generic { packets, .. } => packets.lost(),
             SoundKind::Latm { packets, .. } => packets.lost(),
+            SoundKind::Mpeg { packets, .. } => packets.lost(),
             _ => {}
         }
     }
@@ -209,8 +228,6 @@ impl SoundPackets {
         if payload.is_empty() {
             return true;
         }
-        let (rate, channels) = (u64::from(self.format.rate_hz.max(1)), usize::from(self.format.channels.max(1)));
-        let lasting = |samples: usize| Duration::from_nanos(samples as u64 * 1_000_000_000 / rate);
         let mut whole = |data: Bytes, lasts: Duration| {
             if !data.is_empty() {
                 out.push(Frame { data, later_ticks: 0, lasts });
@@ -225,17 +242,25 @@ impl SoundPackets {
             SoundKind::Constant { bits_per_s, group } => {
                 let data = payload.slice(..payload.len() / *group * *group);
                 let lasts = Duration::from_nanos(data.len() as u64 * 8 * 1_000_000_000 / (*bits_per_s).max(1));
-                whole(data, lasts)
+                let most = usize::from(MOST_CHANNELS);
+                whole(if *group > most { first_of(&data, *group, most).into() } else { data }, lasts)
             }
-            SoundKind::Linear8 => {
-                let samples = payload.len() / channels * channels;
-                let data: Vec<u8> = payload.iter().take(samples).flat_map(|b| [b ^ 0x80, 0]).collect();
-                whole(data.into(), lasting(samples / channels))
-            }
-            SoundKind::Linear24 => {
-                let samples = payload.len() / (3 * channels) * channels;
-                let data: Vec<u8> = payload.chunks_exact(3).take(samples).flat_map(|s| [s[0], s[1]]).collect();
-                whole(data.into(), lasting(samples / channels))
+            SoundKind::Linear { bytes, channels } => {
+                let group = *bytes * *channels;
+                let rate = u64::from(self.format.rate_hz.max(1));
+                let lasts = Duration::from_nanos((payload.len() / group) as u64 * 1_000_000_000 / rate);
+                let sixteen_bits = |sample: &[u8]| match *sample {
+                    [a, b, ..] => i16::from_be_bytes([a, b]),
+                    [a] => i16::from_be_bytes([a ^ 0x80, 0]),
+                    [] => 0,
+                };
+                let samples =
+                    payload.chunks_exact(group).flat_map(|group| group.chunks_exact(*bytes)).map(sixteen_bits);
+                let data: Vec<u8> = match *channels > usize::from(MOST_CHANNELS) {
+                    false => samples.flat_map(i16::to_be_bytes).collect(),
+                    true => mixed(&samples.collect::<Vec<_>>(), *channels).collect(),
+                };
+                whole(data.into(), lasts)
             }
             SoundKind::Generic { packets, config } => {
                 let done = packets.push(payload, &mut self.units).is_some();
@@ -255,9 +280,41 @@ impl SoundPackets {
                 hand_on(&mut self.units, *config, self.clock_hz, out);
                 done
             }
+            SoundKind::Mpeg { packets, frames } => {
+                let done = packets.push(payload, frames).is_some();
+                let mut samples_before = 0;
+                for (head, data) in frames.drain(..) {
+                    let codec = SoundCodec::MpegAudio { layer: head.layer };
+                    let format = SoundFormat { codec, rate_hz: head.rate_hz, channels: head.channels };
+                    if self.format != format {
+                        // What is before it in this packet would be taken for the same.
+                        out.clear();
+                        (self.format, self.has_changed) = (format, true);
+                    }
+                    let rate = u64::from(head.rate_hz);
+                    let later_ticks = (samples_before * u64::from(self.clock_hz) / rate) as u32;
+                    let lasts = Duration::from_nanos(u64::from(head.samples) * 1_000_000_000 / rate);
+                    out.push(Frame { data, later_ticks, lasts });
+                    samples_before += u64::from(head.samples);
+                }
+                done
+            }
             SoundKind::Other => whole(payload.clone(), Duration::ZERO),
         }
     }
+}
+
+/// The mean of so many channels.
+fn mixed(samples: &[i16], channels: usize) -> impl Iterator<Item = u8> {
+    samples.chunks_exact(channels).flat_map(move |moment| {
+        let sum: i32 = moment.iter().map(|sample| i32::from(*sample)).sum();
+        ((sum / channels as i32) as i16).to_be_bytes()
+    })
+}
+
+/// The first `most` bytes of each whole group of so many.
+fn first_of(data: &[u8], group: usize, most: usize) -> Vec<u8> {
+    data.chunks_exact(group).flat_map(|group| group.iter().take(most)).copied().collect()
 }
 
 /// Access units of one packet follow each other without a gap.

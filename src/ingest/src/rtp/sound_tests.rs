@@ -16,7 +16,7 @@ fn one(of: &PayloadType, bytes: &[u8]) -> Option<(Vec<u8>, u128)> {
 
 #[test]
 fn formats_and_how_long_they_last() {
-    let table: [(&str, u32, u16, SoundCodec, u32, usize, u128); 15] = [
+    let table: [(&str, u32, u16, SoundCodec, u32, usize, u128); 17] = [
         ("PCMU", 8_000, 1, SoundCodec::Pcmu, 8_000, 160, 20_000),
         ("PCMA", 16_000, 1, SoundCodec::Pcma, 16_000, 320, 20_000),
         ("G722", 8_000, 1, SoundCodec::G722, 16_000, 160, 20_000),
@@ -27,6 +27,8 @@ fn formats_and_how_long_they_last() {
         ("L16", 44_100, 2, SoundCodec::L16, 44_100, 1764, 10_000),
         ("L8", 8_000, 1, SoundCodec::L16, 8_000, 80, 10_000),
         ("L24", 48_000, 2, SoundCodec::L16, 48_000, 2880, 10_000),
+        ("L16", 16_000, 4, SoundCodec::L16, 16_000, 1280, 10_000),
+        ("PCMU", 8_000, 3, SoundCodec::Pcmu, 8_000, 480, 20_000),
         ("G723", 8_000, 1, SoundCodec::Other("G723".into()), 8_000, 24, 0),
         ("G726-48", 8_000, 1, SoundCodec::Other("G726-48".into()), 8_000, 24, 0),
         ("L16", 1, 1, SoundCodec::Other("L16".into()), 1, 24, 0),
@@ -46,6 +48,42 @@ fn linear_sound_becomes_16_bits() {
     assert_eq!(one(&payload("L8", 8_000, 1, &[]), &[0x80, 0xff, 0]).map(|f| f.0), Some(vec![0, 0, 0x7f, 0, 0x80, 0]));
     assert_eq!(one(&payload("L24", 8_000, 1, &[]), &[1, 2, 3, 4, 5, 6, 7]).map(|f| f.0), Some(vec![1, 2, 4, 5]));
     assert_eq!(one(&payload("L16", 8_000, 2, &[]), &[1, 2, 3, 4, 5]).map(|f| f.0), Some(vec![1, 2, 3, 4]));
+}
+
+#[test]
+fn many_channels_become_one_or_two() {
+    for (encoding, channels, sent, heard, left) in [
+        // 0, 1000, -1000 and 4000; 32,767 each.
+        (
+            "L16",
+            4,
+            &[0, 0, 3, 0xe8, 0xfc, 0x18, 0x0f, 0xa0, 0x7f, 0xff, 0x7f, 0xff, 0x7f, 0xff, 0x7f, 0xff, 9][..],
+            &[3, 0xe8, 0x7f, 0xff][..],
+            1,
+        ),
+        ("L8", 3, &[0x80, 0x80, 0x83], &[1, 0], 1),
+        ("L24", 3, &[0, 3, 9, 0, 0, 9, 0, 0, 9], &[0, 1], 1),
+        ("PCMA", 3, &[1, 2, 3, 4, 5, 6, 7], &[1, 2, 4, 5], 2),
+    ] {
+        let of = payload(encoding, 8_000, channels, &[]);
+        assert_eq!(format(&of).channels, left, "{encoding}");
+        assert_eq!(one(&of, sent).map(|frame| frame.0), Some(heard.to_vec()), "{encoding}");
+    }
+}
+
+/// Two frames of layer III in a packet, 16 kHz, one channel; the description says none of it.
+#[test]
+fn mpeg_audio_is_what_its_frames_say() {
+    let frame = [&[0xff, 0xf3, 0x48, 0xc0][..], &[0; 140]].concat();
+    let mut packets = SoundPackets::new(&payload("MPA", 90_000, 1, &[]));
+    assert!(packets.format().codec == SoundCodec::MpegAudio { layer: 2 } && packets.take_change().is_none());
+    let mut out = Vec::new();
+    assert!(packets.push(&[&[0; 4][..], &frame, &frame].concat().into(), true, &mut out));
+    let said = packets.take_change().expect("news").clone();
+    assert_eq!(said, SoundFormat { codec: SoundCodec::MpegAudio { layer: 3 }, rate_hz: 16_000, channels: 1 });
+    let got: Vec<_> = out.iter().map(|f| (f.data.len(), f.later_ticks, f.lasts.as_millis())).collect();
+    assert_eq!(got, [(144, 0, 36), (144, 3240, 36)]);
+    assert!(packets.push(&[&[0; 4][..], &frame].concat().into(), true, &mut out) && packets.take_change().is_none());
 }
 
 #[test]
@@ -140,7 +178,7 @@ fn latm_changes_where_two_packets_say_so() {
 proptest! {
     #[test]
     fn never_panics(
-        name in proptest::sample::select(vec!["OPUS", "PCMU", "G722", "G726-24", "L16", "L8", "L24", "MPEG4-GENERIC", "MP4A-LATM", "X"]),
+        name in proptest::sample::select(vec!["OPUS", "PCMU", "G722", "G726-24", "L16", "L8", "L24", "MPEG4-GENERIC", "MP4A-LATM", "MPA", "X"]),
         clock: u32, channels: u16, bytes in proptest::collection::vec(any::<u8>(), 0..100)
     ) {
         let _ = one(&payload(name, clock, channels, &[]), &bytes);

@@ -262,6 +262,7 @@ async fn sound_is_decoded_while_somebody_listens() {
         (SoundCodec::G726 { bits: 4, high_first: true }, "avenc_g726"),
         (SoundCodec::G726 { bits: 4, high_first: false }, "avenc_g726"),
         (SoundCodec::L16, "audioconvert ! audio/x-raw,format=S16BE"),
+        (SoundCodec::MpegAudio { layer: 3 }, "lamemp3enc target=bitrate bitrate=32 cbr=true ! mpegaudioparse"),
     ] {
         let format = SoundFormat { codec, rate_hz: 8000, channels: 1 };
         let launch =

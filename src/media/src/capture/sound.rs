@@ -172,6 +172,7 @@ fn text_of(codec: &SoundCodec) -> Text<'_> {
         SoundCodec::G726 { .. } => Text::Of("audio/network-g726", "G.726"),
         SoundCodec::L16 => Text::Of("audio/network-l16", "uncompressed sound"),
         SoundCodec::Aac { .. } => Text::Of("audio/network-aac", "AAC"),
+        SoundCodec::MpegAudio { .. } => Text::Of("audio/network-mpa", "MPEG audio"),
         SoundCodec::Other(name) => Text::Unknown(name),
     }
 }
@@ -194,6 +195,10 @@ fn caps_of(format: &SoundFormat) -> Result<gst::Caps> {
             let config = gst::Buffer::from_slice(config.clone());
             let caps = builder("audio/mpeg").field("mpegversion", 4i32).field("stream-format", "raw");
             caps.field("codec_data", config).build()
+        }
+        SoundCodec::MpegAudio { layer } => {
+            let caps = builder("audio/mpeg").field("mpegversion", 1i32).field("layer", i32::from(*layer));
+            caps.field("parsed", true).build()
         }
         SoundCodec::Opus | SoundCodec::Other(_) => return Err(Error::internal("sound that is not decoded")),
     })
@@ -363,6 +368,8 @@ mod tests {
         ] {
             assert_eq!(caps_of(&format).expect("caps").to_string(), want);
         }
+        let mpeg = caps_of(&format(SoundCodec::MpegAudio { layer: 2 }, 48_000, 1)).expect("caps").to_string();
+        assert!(mpeg.contains("mpegversion=(int)1, layer=(int)2, parsed=(boolean)true"), "{mpeg}");
         let aac = SoundCodec::Aac { config: bytes::Bytes::from_static(&[0x12, 0x10]) };
         assert!(caps_of(&format(aac, 44100, 2)).expect("caps").to_string().contains("codec_data=(buffer)1210"));
         assert!(caps_of(&format(SoundCodec::Pcma, u32::MAX, 1)).is_err());

@@ -44,6 +44,29 @@ fn gathered(track: &Track, count: usize) -> (Vec<Vec<Vec<u8>>>, f64, u32) {
     (units, track.frame_s * count as f64, track.ticks * count as u32)
 }
 
+/// MPEG audio, so many frames a packet and bytes of them at most (RFC 2250 3.5).
+fn mpa(track: Track, count: usize, most: usize) -> Result<Model, Absent> {
+    let (units, packet_s, ticks) = gathered(&track, count);
+    Ok(norm()?.with_source(Line::sound(14, None, None), move |start, number| {
+        let (units, base) = (units.clone(), crate::feed::first_stamp(start, 1));
+        Source::sound(start, number, &track)
+            .changed(move |shot, n| {
+                shot.unit = Arc::new(units[(n % units.len() as u64) as usize].clone());
+                shot.at = n as f64 * packet_s;
+                shot.stamp = base.wrapping_add((n * u64::from(ticks)) as u32);
+            })
+            .packed(move |stream, shot, _| {
+                let all = shot.unit.concat();
+                let pieces = all.chunks(most.min(all.len())).enumerate();
+                let packet = |(n, piece): (usize, &[u8])| {
+                    let offset = ((n * most.min(all.len())) as u32).to_be_bytes();
+                    stream.packet(&[&offset[..], piece].concat(), shot.stamp, true)
+                };
+                pieces.map(packet).collect()
+            })
+    }))
+}
+
 macro_rules! g726 {
     ($name:literal, $bits:literal, $encoding:literal, $high_first:literal) => {
         case($name, heard("g726", 8000, 1), concat!($encoding, ", ", $bits, " bits a sample"), || {
@@ -90,6 +113,9 @@ pub const CASES: &[Case] = &[
     }),
     case("l16", heard("l16", 44_100, 2), "L16 of 44.1 kHz, stereo, by its static type", || {
         plain(10, None, media::l16(44_100, 2)?)
+    }),
+    case("l16four", heard("l16", 16_000, 4), "L16 of 16 kHz with four channels, of which two are silent", || {
+        plain(97, Some("L16/16000/4"), media::l16(16_000, 4)?)
     }),
     case("l16mono", heard("l16", 16_000, 1), "L16 of 16 kHz", || plain(97, Some("L16/16000"), media::l16(16_000, 1)?)),
     case("aac", heard("aac", 16_000, 1), "AAC-hbr, one access unit a packet", || {
@@ -175,19 +201,16 @@ pub const CASES: &[Case] = &[
         let track = Track { frames: Arc::new(track.frames.iter().map(with_header).collect()), ..track };
         packed("mpeg4-generic/16000/1", &fmtp, track, pack::aac_hbr)
     }),
-    case(
-        "mpa",
-        Right::NORMAL.with_sentence("sound"),
-        "MPEG audio (MP2) by its static type: not taken, and said so",
-        || {
-            let track = media::mp2()?;
-            Ok(norm()?.with_source(Line::sound(14, None, None), move |start, number| {
-                Source::sound(start, number, &track).packed(|stream, shot, _| {
-                    vec![stream.packet(&[&[0; 4][..], &shot.unit[0]].concat(), shot.stamp, true)]
-                })
-            }))
-        },
-    ),
+    case("mpa", heard("mpa", 48_000, 1), "MPEG audio (MP2) by its static type", || mpa(media::mp2()?, 1, usize::MAX)),
+    case("mpaseveral", heard("mpa", 48_000, 1), "MPEG audio, three frames a packet", || {
+        mpa(media::mp2()?, 3, usize::MAX)
+    }),
+    case("mpapieces", heard("mpa", 48_000, 1), "MPEG audio, frames in pieces of 80 bytes", || {
+        mpa(media::mp2()?, 1, 80)
+    }),
+    case("mp3", heard("mpa", 16_000, 1), "MPEG audio (MP3) of 16 kHz by its static type", || {
+        mpa(media::mp3()?, 1, usize::MAX)
+    }),
     case("pcmastereo", heard("pcma", 8000, 2), "A-law in stereo", || {
         let mono = media::pcm("alaw", 8000)?;
         let stereo = mono.frames.iter().map(|f| f.iter().flat_map(|b| [*b, *b]).collect()).collect();

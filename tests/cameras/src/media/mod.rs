@@ -9,7 +9,7 @@ mod units;
 
 pub use inputs::*;
 pub use jpeg::{Jpeg, tables as jpeg_tables};
-pub use sound::{Track, aac, aac_program, aac_short, g722, g726, l16, mp2, opus, pcm};
+pub use sound::{Track, aac, aac_program, aac_short, g722, g726, l16, mp2, mp3, opus, pcm};
 pub use units::{Unit, h264_kind, h264_units, h265_kind, h265_units, nals};
 
 use std::fmt;

@@ -100,6 +100,13 @@ pub fn mp2() -> Result<Track, Absent> {
     raw("tone.mp2", &arguments, 192, 0.024, 2160)
 }
 
+/// MP3 frames of 576 samples at 16 kHz, without the reservoir that ties one to the next.
+pub fn mp3() -> Result<Track, Absent> {
+    let arguments =
+        format!("{} -c:a libmp3lame -b:a 32k -reservoir 0 -write_xing 0 -id3v2_version 0 -f mp3", tone(16_000, 1));
+    raw("tone.mp3", &arguments, 144, 0.036, 3240)
+}
+
 /// Opus packets of 20 ms.
 pub fn opus() -> Result<Track, Absent> {
     let bytes = made("tone.opus", &format!("{} -c:a libopus -b:a 32k -f ogg", tone(48_000, 2)))?;
