@@ -46,6 +46,16 @@ pub fn layer(nal: &[u8]) -> u8 {
     }
 }
 
+/// The temporal layer of a NAL unit (7.4.2.2); `None` where its header forbids one.
+pub fn temporal_layer(nal: &[u8]) -> Option<u8> {
+    (nal.get(1)? & 7).checked_sub(1)
+}
+
+/// Whether it is a slice of a picture that no other of its temporal layer refers to (table 7-1, without the reserved kinds).
+pub fn is_sub_layer_non_reference(kind: u8) -> bool {
+    kind <= RASL_N && kind.is_multiple_of(2)
+}
+
 /// Whether it is a slice of a coded picture.
 pub fn is_slice(kind: u8) -> bool {
     kind <= RASL_R || is_random_access(kind)

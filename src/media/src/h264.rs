@@ -4,7 +4,6 @@
 use perch_domain::h264::{self, IDR, PPS, SLICE, SPS, kind, nal_units};
 use perch_domain::h265;
 use perch_domain::media::{Packet, VideoCodec};
-use perch_domain::motion::PictureRole;
 
 /// Widest and highest picture that is decoded.
 const MAX_SIDE: i32 = 8192;
@@ -57,36 +56,6 @@ pub fn pixels(keyframe: &Packet) -> Option<u64> {
         VideoCodec::Vp8 => None,
     }?;
     Some(u64::from(width) * u64::from(height))
-}
-
-/// Tells what the pictures of one stream are to each other.
-#[derive(Debug, Default)]
-pub struct Roles {
-    /// Whether no picture is a field: of two that make one picture, none may be left out alone.
-    frames_only: bool,
-}
-
-impl Roles {
-    /// What the next one is to those after it. (H.264, 7.4.1: `nal_ref_idc` is the same for all slices of a picture.)
-    pub fn next(&mut self, codec: VideoCodec, data: &[u8]) -> PictureRole {
-        for nal in nal_units(data) {
-            match (codec, nal.first().map_or(0, |head| head & 0x60)) {
-                (VideoCodec::H265, _) => match h265::kind(nal) {
-                    h265::IDR_W_RADL | h265::IDR_N_LP => return PictureRole::Start,
-                    other if h265::is_slice(other) => return PictureRole::Reference,
-                    _ => {}
-                },
-                (_, ref_idc) => match kind(nal) {
-                    SPS => self.frames_only = h264::Sps::parse(nal).is_some_and(|sps| sps.frames_only),
-                    IDR => return PictureRole::Start,
-                    SLICE | h264::PARTITION_A if ref_idc == 0 && self.frames_only => return PictureRole::Disposable,
-                    SLICE | h264::PARTITION_A => return PictureRole::Reference,
-                    _ => {}
-                },
-            }
-        }
-        PictureRole::Reference
-    }
 }
 
 /// What a decoder makes room for, as a sequence parameter set says it.
@@ -154,22 +123,6 @@ mod tests {
     fn a_keyframe_has_sps_pps_and_idr() {
         assert!(inspect(KEY).keyframe);
         assert!(!inspect(&KEY[14..]).keyframe, "an IDR alone cannot be decoded");
-    }
-
-    #[test]
-    fn what_a_picture_is_to_others_stands_in_its_slices() {
-        let progressive: &[u8] = &[0, 0, 1, 0x67, 66, 0xc0, 30, 0xda, 0x05, 0x07, 0xc4];
-        let slice = |head: u8| [0, 0, 1, head, 0x9a, 0x00];
-        let mut roles = Roles::default();
-        let mut next = |data: &[u8]| roles.next(VideoCodec::H264, data);
-        assert_eq!(next(&slice(0x01)), PictureRole::Reference, "fields, for all that is known");
-        assert_eq!(next(&[progressive, &slice(0x65)].concat()), PictureRole::Start);
-        assert_eq!((next(&slice(0x41)), next(&slice(0x01))), (PictureRole::Reference, PictureRole::Disposable));
-        let h265 = |kind: u8| Roles::default().next(VideoCodec::H265, &[0, 0, 1, kind << 1, 1, 0x80]);
-        assert_eq!(
-            (h265(19), h265(20), h265(21), h265(1)),
-            (PictureRole::Start, PictureRole::Start, PictureRole::Reference, PictureRole::Reference)
-        );
     }
 
     #[test]

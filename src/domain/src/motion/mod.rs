@@ -6,6 +6,7 @@ mod detector;
 mod grid;
 mod light;
 mod model;
+mod roles;
 mod shrink;
 mod sight;
 mod terms;
@@ -13,6 +14,7 @@ mod thin;
 
 pub use batch::{Batch, PictureRole};
 pub use detector::Detector;
+pub use roles::Roles;
 pub use shrink::area_average;
 pub use sight::{LIGHT_SWINGS, Sight, SightWatch};
 pub use terms::{Cause, Detection, LUMA_HEIGHT, LUMA_WIDTH, Luma, MotionConfig, Polygon, Rect};
