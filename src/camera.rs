@@ -47,6 +47,8 @@ struct CameraLive {
     live_note: Option<String>,
     /// What is noted of pictures that are lost.
     loss_note: Option<String>,
+    /// Whether a picture ever came with these settings.
+    had_picture: bool,
 }
 
 impl Camera {
@@ -70,6 +72,7 @@ impl Camera {
             not_judged: String::new(),
             live_note: None,
             loss_note: None,
+            had_picture: false,
         };
         let capture = Capture::new(config.clone(), means.clone(), hub.clone(), clock.clone(), wires.luma.sink());
         let failures = Repeated::default();
@@ -97,6 +100,7 @@ impl Camera {
         };
         if means.is_some() {
             self.forget_problems();
+            self.lock().had_picture = false;
         }
         Self {
             capture: means.map_or_else(|| self.capture.clone(), again),
@@ -129,6 +133,7 @@ impl Camera {
         let mut live = self.lock();
         let before = (live.health.state, live.health.reason.clone());
         live.health.set(state, reason, self.clock.utc());
+        live.had_picture |= state.delivers();
         if (state, reason) == (before.0, before.1.as_str()) {
             // The sentence is the same; what is behind it need not be.
             if logged != reason && self.failures.is_news(logged, self.clock.mono()) {
@@ -364,14 +369,16 @@ impl Camera {
         let c = &self.config;
         let offering = self.capture.offers_now();
         let shape = offering.shape.map(Shape::turned);
-        let (width, height) = shape.map_or((c.main.width, c.main.height), |s| (s.width, s.height));
+        // What is encoded here has the size that is configured.
+        let configured = live.had_picture.then_some((c.main.width, c.main.height));
+        let size = shape.map(|shape| (shape.width, shape.height)).or(configured);
         CameraInfo {
             id: c.id.clone(),
             name: c.name.clone(),
             source: Some(c.source.describe()),
-            width,
-            height,
-            display_width: shape.map_or(width, |shape| shape.square().0),
+            width: size.map(|(width, _)| width),
+            height: size.map(|(_, height)| height),
+            display_width: shape.map(|shape| shape.square().0).or(size.map(|(width, _)| width)),
             orientation: offering.shape.map_or(Orientation::NONE, |shape| shape.orientation),
             fps: c.main.fps,
             codec: offering.codec,
@@ -437,6 +444,26 @@ mod tests {
         }
         camera.set_sound_works();
         assert_eq!(camera.health().sound_problem, "");
+    }
+
+    #[test]
+    fn no_size_is_claimed_before_a_picture_came() {
+        let config = Config::parse("[[camera]]\nid = \"front\"\nsource = \"test\"", std::iter::empty()).expect("valid");
+        let clock: SharedClock = Arc::new(ManualClock::new(Timestamp(0)));
+        let (notices, _news) = broadcast::channel(8);
+        let camera = Camera::new(config.cameras[0].clone(), clock, notices, None, &test_means());
+        let size = |camera: &Camera| {
+            let info = camera.info();
+            (info.width, info.height, info.display_width)
+        };
+        camera.set_health(CameraState::Missing, "no device");
+        assert_eq!(size(&camera), (None, None, None));
+        camera.set_health(CameraState::Live, "");
+        camera.set_health(CameraState::Stalled, "no picture for 3 s");
+        assert_eq!(size(&camera), (Some(1280), Some(720), Some(1280)));
+        let same = camera.changed(config.cameras[0].clone(), None);
+        assert_eq!(size(&same).0, Some(1280));
+        assert_eq!(size(&same.changed(config.cameras[0].clone(), Some(&test_means()))).0, None, "it is set up anew");
     }
 
     #[test]

@@ -20,12 +20,12 @@ pub struct CameraInfo {
     /// Its source, without credentials. Only admins see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Pixels of the main stream as it is seen: the camera's own where it encodes itself and has begun, else the configured ones.
-    pub width: u32,
-    /// Pixels of the main stream.
-    pub height: u32,
+    /// Pixels of a row of the main stream as it is seen; `None` before its first picture.
+    pub width: Option<u32>,
+    /// Rows of the main stream; `None` before its first picture.
+    pub height: Option<u32>,
     /// Pixels that `width` is wide once they are as wide as high: pages and players show the main stream in the shape of this and `height`.
-    pub display_width: u32,
+    pub display_width: Option<u32>,
     /// How its pictures are turned to be seen. Files, stills, the small stream that the box makes and WebRTC (by its extension) do so.
     pub orientation: Orientation,
     /// Configured frames a second.
@@ -369,9 +369,9 @@ mod tests {
             id: CameraId::new("front").expect("valid"),
             name: name.into(),
             source: None,
-            width: 1280,
-            height: 720,
-            display_width: 1280,
+            width: Some(1280),
+            height: Some(720),
+            display_width: Some(1280),
             orientation: Orientation::NONE,
             fps: 25,
             codec: VideoCodec::H264,

@@ -63,6 +63,10 @@ class Cameras {
       this.#running = afterNews(this.#running, notice.event);
     }
     const id = notice.type === 'event' ? notice.event.camera : notice.camera;
+    // With its first picture its size is known.
+    if (notice.type === 'health' && notice.health.state === 'live' && this.find(id)?.width === null) {
+      void this.resource.reload();
+    }
     const change = (camera: CameraInfo): CameraInfo => {
       if (notice.type === 'health') return { ...camera, health: notice.health };
       if (notice.type === 'recording') return { ...camera, recording: notice.recording };

@@ -303,6 +303,7 @@ export const t = {
     passedThrough: 'passed through',
     passedWith: (encoder: string) => `passed through; small stream by ${encoder}`,
     picture: 'Picture',
+    noPictureYet: 'None yet',
     pictureText: (w: number, h: number, fps: string) => `${w} × ${h}, ${fps} fps`,
     fpsOf: (fps: string, wanted: number) => `${fps} of ${wanted}`,
     bitrate: 'Bit rate',

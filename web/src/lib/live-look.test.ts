@@ -1,6 +1,6 @@
 // What the page does itself to show a live picture as the camera wants it seen.
 import { describe, expect, it } from 'vitest';
-import { liveLook } from './live-look';
+import { liveLook, ratioOf } from './live-look';
 
 const camera = (quarters: number, mirrored: boolean, displayWidth = 360) => ({
   width: 360,
@@ -30,5 +30,12 @@ describe('how the large stream is drawn', () => {
   it('has oblong pixels drawn in their shape', () => {
     expect(liveLook(camera(0, false, 480), false)).toMatchObject({ ratio: 0.75, transform: 'none' });
     expect(liveLook(camera(1, false, 480), true)).toMatchObject({ ratio: 0.75, transform: 'none' });
+  });
+});
+
+describe('the shape of a picture', () => {
+  it('is the usual one before the first came', () => {
+    expect(ratioOf({ display_width: 640, height: 480 })).toBe(4 / 3);
+    expect(ratioOf({ display_width: null, height: null })).toBe(16 / 9);
   });
 });

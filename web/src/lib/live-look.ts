@@ -12,6 +12,11 @@ export interface LiveLook {
 
 type Shape = Pick<CameraInfo, 'width' | 'height' | 'display_width' | 'orientation'>;
 
+/** Width by height of a camera's picture, where none came yet the usual one. */
+export function ratioOf(camera: Pick<Shape, 'display_width' | 'height'>): number {
+  return camera.display_width && camera.height ? camera.display_width / camera.height : 16 / 9;
+}
+
 /** What is left to do; nothing where the browser shows it right. `isTurned`: it follows the quarters, which is all that it is told. */
 export function liveLook(camera: Shape, isTurned: boolean): LiveLook | null {
   const { mirrored, quarters } = camera.orientation;
@@ -21,7 +26,7 @@ export function liveLook(camera: Shape, isTurned: boolean): LiveLook | null {
   const mirror = isTurned && quarters % 2 === 1 ? 'scaleY(-1)' : 'scaleX(-1)';
   const steps = [turn > 0 ? `rotate(${turn * 90}deg)` : '', mirrored ? mirror : ''].filter(Boolean);
   return {
-    ratio: camera.display_width / camera.height,
+    ratio: ratioOf(camera),
     transform: steps.join(' ') || 'none',
     isOnSide: turn % 2 === 1,
   };
