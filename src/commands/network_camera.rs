@@ -2,11 +2,13 @@
 
 use super::report::Report;
 use crate::known_certificates::Onlooker;
+use bytes::Bytes;
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::secret::Secret;
 use perch_base::sync::lock;
-use perch_base::{Error, ErrorKind, Result, shutdown};
+use perch_base::{Error, ErrorKind, Result, blocking, shutdown};
 use perch_domain::camera::{AudioSource, CameraConfig};
+use perch_domain::health::undecodable;
 use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, Offer, PictureCodec, Shape};
 use perch_domain::media::Stream;
 use perch_domain::picture_gate::PictureGate;
@@ -25,6 +27,10 @@ const LEFT_WITHIN: Duration = Duration::from_secs(2);
 struct Seen {
     offer: Option<Offer>,
     has_picture: bool,
+    /// The picture, where the box has to decode it.
+    jpeg: Option<Bytes>,
+    /// Whether it cannot.
+    is_undecodable: bool,
     shape: Option<Shape>,
     notices: Vec<String>,
 }
@@ -39,6 +45,8 @@ impl IngestSink for Sink {
             Intake::Offer(offer) => seen.offer = Some(offer),
             Intake::Picture(picture) => {
                 (seen.has_picture, seen.shape) = (true, picture.shape);
+                let is_jpeg = seen.offer.as_ref().is_some_and(|offer| offer.pictures == PictureCodec::Jpeg);
+                seen.jpeg = is_jpeg.then_some(picture.data);
                 return false;
             }
             Intake::Notice(what) if seen.notices.len() < 8 => seen.notices.push(what),
@@ -86,7 +94,11 @@ async fn lines(c: &CameraConfig, url: &Secret, certificates: &Arc<Onlooker>) -> 
         let Some(url) = url else { continue };
         let (transport, trust) = (network.transport, network.trust.clone());
         let request = IngestRequest { url: url.clone(), transport, trust, sound };
-        let (ended, seen) = session(&ingest, &clock, &request).await;
+        let (ended, mut seen) = session(&ingest, &clock, &request).await;
+        if let Some(jpeg) = seen.jpeg.take() {
+            let looked = blocking("decoding a picture", move || perch_media::still::look_at_jpeg(&jpeg)).await;
+            seen.is_undecodable = looked.is_err();
+        }
         let name = format!("{} ({what})", c.id);
         lines.extend(lines_of(&name, stream, sound, &ended, &seen));
         lines.extend(certificates.take_first().into_iter().map(|sha256| {
@@ -121,6 +133,12 @@ fn lines_of(name: &str, stream: Stream, wants_sound: bool, ended: &Result<()>, s
     let refused = seen.offer.as_ref().and_then(|offer| PictureGate::new(stream).offer(offer.pictures).err());
     if let Some(e) = refused {
         return vec![Line::Bad(format!("{name} {}", e.message()), "without that, remove `sub_source` from the config")];
+    }
+    if seen.is_undecodable {
+        return vec![Line::Bad(
+            format!("{name}: {}", undecodable().message()),
+            "the box gets no picture of it until then",
+        )];
     }
     let notice = |what: &String| match seen.has_picture {
         true => Line::Odd(format!("{name}: {what}"), "the box goes on with it as it is"),
@@ -250,6 +268,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn jpeg_is_decoded_to_see_whether_it_can_be() {
+        let camera = Camera::start(find("jpeg").expect("a case")).unwrap_or_else(|e| panic!("{e:?}"));
+        let said = looked_at(&format!("source = {:?}", camera.url())).await;
+        assert!(matches!(&said[..], [Line::Good(what)] if what.contains("MJPEG")), "{said:?}");
+    }
+
+    #[tokio::test]
     async fn what_is_wrong_is_said_and_no_password() {
         let camera = Camera::start(find("httpserver").expect("a case")).unwrap_or_else(|e| panic!("{e:?}"));
         let url = camera.url().replace("rtsp://", "rtsp://me:hunter2@");
@@ -261,7 +286,7 @@ mod tests {
     #[test]
     fn what_came_is_said() {
         let offer = Offer { pictures: PictureCodec::H265, sound: None, no_sound: None };
-        let seen = Seen { offer: Some(offer), has_picture: true, shape: None, notices: vec!["odd".into()] };
+        let seen = Seen { offer: Some(offer), has_picture: true, notices: vec!["odd".into()], ..Seen::default() };
         let said = lines_of("yard", Stream::Main, true, &Ok(()), &seen);
         assert!(
             matches!(&said[..], [Line::Good(what), Line::Odd(odd, _)] if what == "yard: H.265, without sound" && odd == "yard: odd")
@@ -279,6 +304,8 @@ mod tests {
             matches!(&why[..], [Line::Bad(what, fix)] if what == "yard: odd" && !fix.contains("goes on")),
             "the notice says why: {why:?}"
         );
+        let broken = lines_of("yard", Stream::Main, true, &Ok(()), &Seen { is_undecodable: true, ..seen.clone() });
+        assert!(matches!(&broken[..], [Line::Bad(what, _)] if what.contains("cannot be decoded")), "{broken:?}");
         let second = lines_of("yard", Stream::Sub, false, &Ok(()), &seen);
         assert!(
             matches!(&second[..], [Line::Bad(what, _)] if what.starts_with("yard is not H.264")),

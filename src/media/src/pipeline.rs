@@ -61,6 +61,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "still/h264",
     "still/h264-openh264dec",
     "still/h265",
+    "still/jpeg",
     "still/vp8",
 ];
 

@@ -148,6 +148,14 @@ fn shaped(codec: VideoCodec, aspect: Option<Aspect>, pictures: &[Bytes], max_wid
     }
 }
 
+/// Whether a JPEG file that a network camera sent can be decoded. Blocks for as long as that takes (`TIME_LIMIT`). Errors like [`jpeg`].
+pub fn look_at_jpeg(file: &Bytes) -> Result<()> {
+    crate::init()?;
+    let picture = Keyframe { pictures: std::slice::from_ref(file), aspect: None, orientation: Orientation::NONE };
+    let library = &Library::installed()?;
+    decode(library, "still/jpeg", picture, still::EVENT_WIDTH).map(drop)
+}
+
 /// A keyframe, and what becomes of it besides.
 #[derive(Clone, Copy)]
 struct Keyframe<'a> {
@@ -306,6 +314,15 @@ pub(crate) mod tests {
         // Flat grey takes few bytes, and the same picture about as many.
         let bytes = [first.len(), alone.len(), led.len()];
         assert!(bytes[1] < bytes[2] * 3 / 4 && bytes[2].abs_diff(bytes[0]) < bytes[0] / 5, "{bytes:?}");
+    }
+
+    #[test]
+    fn a_camera_s_jpeg_can_be_decoded_or_not() {
+        let file = Bytes::from(keyframe("jpegenc", 320, 240));
+        look_at_jpeg(&file).expect("a picture");
+        for broken in [&b"\xff\xd8no picture\xff\xd9"[..], &[0xaa; 5000], &[]] {
+            assert!(look_at_jpeg(&Bytes::from_static(broken)).is_err());
+        }
     }
 
     #[tokio::test]

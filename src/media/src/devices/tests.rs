@@ -186,6 +186,7 @@ fn what_is_wrong_with_a_camera_is_said() {
 
 #[test]
 fn a_camera_takes_the_mode_and_the_pipeline_that_suit_it() {
+    crate::init().expect("starts");
     let bench = Bench::new();
     bench.plug(0, "1-1", "A1");
     let camera = bench.machine.camera(&name("/dev/video0")).expect("there");
