@@ -6,6 +6,8 @@ use crate::camera_set::CameraSet;
 use crate::cameras::{Cameras, ViewersStills};
 use crate::config::Config;
 use crate::known_certificates::FirstCertificates;
+use crate::settings::SettingsFile;
+use crate::settings::follow::Followers;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::systemd::Notifier;
 use crate::tasks::card::CardMaker;
@@ -30,7 +32,7 @@ use perch_pki::Identity;
 use perch_store::{Accounts, Index, Meta, Recordings, Store};
 use perch_update::Updater;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixDatagram;
@@ -51,6 +53,7 @@ pub struct App {
     meta: Meta,
     cameras: Arc<Cameras>,
     runner: Arc<CameraRunner>,
+    settings: Arc<SettingsFile>,
     supervisor: Supervisor,
     live: Arc<webrtc::Engine>,
     live_server: webrtc::Server,
@@ -72,8 +75,8 @@ pub struct Addresses {
 }
 
 impl App {
-    /// Builds everything and opens every port; nothing is captured yet. Errors name what is in the way.
-    pub async fn build(config: Config) -> Result<Self> {
+    /// Builds everything and opens every port; nothing is captured yet. The page writes the config file at `path`. Errors name what is in the way.
+    pub async fn build(config: Config, path: Option<&Path>) -> Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock);
         SystemClock::origin();
         blocking("starting GStreamer", perch_media::init).await?;
@@ -107,9 +110,10 @@ impl App {
         let (passwords, of_rtsp) = (accounts.clone(), rtsp.clone());
         blocking("reading the stream passwords", move || reload_stream_passwords(&passwords, &of_rtsp)).await?;
         let stills = Turns::default();
+        let settings = Arc::new(SettingsFile::new(path, config.clone(), clock.clone()));
         let cameras = Arc::new(Cameras {
             set: set.clone(),
-            name: config.name.clone(),
+            settings: settings.current().clone(),
             recordings: recordings.clone(),
             accounts: accounts.clone(),
             tasks: supervisor.tasks(),
@@ -128,6 +132,7 @@ impl App {
             archive: Arc::new(recordings.clone()),
             cameras: cameras.clone(),
             update: Arc::new(updater.clone()),
+            settings: settings.clone(),
             clock: clock.clone(),
             notices: notices.clone(),
             on_access_change: Arc::new(move |change| obeying.change(change)),
@@ -149,6 +154,14 @@ impl App {
             turn: Mutex::default(),
             is_started: Default::default(),
         });
+        let followers = Followers {
+            runner: runner.clone(),
+            limits: store.limits().clone(),
+            live: live.clone(),
+            identity: identity.clone(),
+            updater: updater.clone(),
+        };
+        settings.followed_by(followers);
         let update = (updater, config.update);
         Ok(Self {
             clock,
@@ -160,6 +173,7 @@ impl App {
             meta,
             cameras,
             runner,
+            settings,
             supervisor,
             live,
             live_server,
@@ -237,9 +251,9 @@ impl App {
         Notifier::from_env(&self.clock)
     }
 
-    /// Follows the config file at `path` whenever a hangup asks for it, once the box runs.
-    pub fn follow_config(&self, path: Option<PathBuf>, hangups: Signal) -> Result<()> {
-        tasks::reload::spawn(path, hangups, &self.runner)
+    /// Follows the config file whenever a hangup asks for it, once the box runs.
+    pub fn follow_config(&self, hangups: Signal) -> Result<()> {
+        tasks::reload::spawn(&self.supervisor, &self.settings, hangups)
     }
 
     /// Starts what looks after the box itself: the system's watchdog, updates, the card on the screen.
@@ -321,7 +335,7 @@ async fn open_identity(config: &Config, clock: &SharedClock) -> Result<Arc<Ident
 }
 
 async fn open_store(config: &Config, clock: &SharedClock) -> Result<Store> {
-    let (settings, clock) = (store_config(config), clock.clone());
+    let (settings, clock) = (config.store(), clock.clone());
     blocking("opening the store", move || Store::open(settings, clock)).await
 }
 
@@ -338,16 +352,6 @@ async fn last_events(config: &Config, index: &Index) -> Result<Vec<Option<Timest
     blocking("looking for the cameras' events", move || ids.iter().map(|id| index.last_event_at(id)).collect()).await
 }
 
-/// The store's settings, for the daemon and for commands.
-pub fn store_config(config: &Config) -> perch_store::Config {
-    perch_store::Config {
-        data_dir: config.data_dir.clone(),
-        pairing: config.pairing,
-        session: config.session,
-        retention: config.retention,
-    }
-}
-
 fn updater() -> Updater {
     Updater::new(perch_update::Config {
         version: version::VERSION.to_owned(),
@@ -360,9 +364,7 @@ fn updater() -> Updater {
 fn api_config(config: &Config) -> perch_api::Config {
     perch_api::Config {
         http: config.http,
-        box_name: config.name.clone(),
         version: version::VERSION.to_owned(),
-        pairing: config.pairing,
         rtsp_port: config.rtsp.listen.port(),
         rtsps_port: config.rtsp.tls_listen.map(|a| a.port()),
     }

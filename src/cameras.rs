@@ -3,6 +3,7 @@
 use crate::camera::Camera;
 use crate::camera_set::CameraSet;
 use crate::kernel_clock;
+use crate::settings::follow::Current;
 use crate::supervisor::TaskList;
 use crate::version;
 use bytes::Bytes;
@@ -27,7 +28,7 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 /// All cameras and what the box says of itself.
 pub struct Cameras {
     pub set: Arc<CameraSet>,
-    pub name: String,
+    pub settings: Current,
     pub recordings: Recordings,
     pub accounts: Accounts,
     pub tasks: TaskList,
@@ -117,7 +118,7 @@ impl CameraPort for Cameras {
         });
         let (state, sentence) = summarise(&cameras, &disk, &tasks, &damaged, synchronised);
         Status {
-            name: self.name.clone(),
+            name: self.settings.config().name.clone(),
             state,
             sentence,
             version: version::VERSION.to_owned(),

@@ -9,10 +9,12 @@ use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::SessionConfig;
 use perch_domain::camera::CameraConfig;
+use perch_domain::exchange;
 use perch_domain::identity::Names;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use perch_domain::settings::Keys;
+use perch_domain::settings::described::Setting;
 use perch_domain::setup::{BOX_NAME, FirstCamera, test_camera};
 use perch_domain::update::UpdateConfig;
 use perch_media::{rtsp, webrtc};
@@ -41,6 +43,17 @@ pub struct Config {
 /// Keys of the design that this version does not know yet, as opposed to typing mistakes.
 const LATER: [&str; 1] = ["sync"];
 
+/// A config that has one of everything of which there may be several.
+const WITH_EVERYTHING: &str = "[[webrtc.turn]]\n[[camera]]\nid = \"a\"\nsource = \"rtsp://camera\"\n";
+
+/// Where the config is when no file is named: in the default data folder, where the page writes it.
+pub fn unnamed() -> PathBuf {
+    Path::new(DATA_DIR).join(exchange::CONFIG.name)
+}
+
+/// The data folder where nothing is said of it.
+const DATA_DIR: &str = "perch-data";
+
 /// The largest config that is read: thousands of cameras.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 /// The largest file that holds a secret.
@@ -50,36 +63,66 @@ impl Config {
     /// The key of [`Self::data_dir`].
     pub const DATA_DIR: &str = "box.data_dir";
 
-    /// Reads `path` (or the defaults) and the environment. Errors with [`ErrorKind::Invalid`] and one line a problem.
+    /// Reads `path` (or [`unnamed`], or the defaults) and the environment. Errors with [`ErrorKind::Invalid`] and one line a problem.
     pub fn load(path: Option<&Path>) -> Result<Self> {
-        let text = match path {
-            Some(path) => {
-                let which = || format!("the config file {}", path.display());
-                let bytes = read_small(path, MAX_CONFIG_BYTES, Links::Follow)
-                    .context(ErrorKind::Invalid, || format!("{} cannot be read", which()))?;
-                toml_text::decode(bytes).map_err(|e| e.at(which()))?
-            }
-            None => String::new(),
-        };
-        let text_only =
-            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        Self::parse(&text, std::env::vars_os().filter_map(text_only))
+        let unnamed = unnamed();
+        let path = path.or_else(|| unnamed.exists().then_some(unnamed.as_path()));
+        let text = path.map_or(Ok(String::new()), Self::text_of)?;
+        Self::parse(&text, environment())
+    }
+
+    /// The text of a config file. Errors with [`ErrorKind::Invalid`], naming the file.
+    pub fn text_of(path: &Path) -> Result<String> {
+        let which = || format!("the config file {}", path.display());
+        let bytes = read_small(path, MAX_CONFIG_BYTES, Links::Follow)
+            .context(ErrorKind::Invalid, || format!("{} cannot be read", which()))?;
+        toml_text::decode(bytes).map_err(|e| e.at(which()))
     }
 
     /// Parses the text of a config file under the given environment.
     pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        Self::described(text, env).map(|(config, _)| config)
+    }
+
+    /// Parses it, and says of every key what may stand there and what it is now.
+    pub fn described(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<(Self, Vec<Setting>)> {
         let table = toml_text::parse(text).map_err(|e| e.at("the config"))?;
         let problems = Problems::new(env);
         let config = read(Section::root(table, &problems), &problems);
+        let asked = problems.asked();
         let (mut config, warnings) = problems.into_result(config)?;
         config.warnings = warnings;
-        Ok(config)
+        Ok((config, asked))
     }
+
+    /// The store's settings, for the daemon and for commands.
+    pub fn store(&self) -> perch_store::Config {
+        perch_store::Config {
+            data_dir: self.data_dir.clone(),
+            pairing: self.pairing,
+            session: self.session,
+            retention: self.retention,
+        }
+    }
+
+    /// All keys that there are, whatever stands in a file.
+    pub fn all_keys() -> Vec<Setting> {
+        let table = toml_text::parse(WITH_EVERYTHING).expect("it is TOML");
+        let problems = Problems::new(std::iter::empty());
+        read(Section::root(table, &problems), &problems);
+        problems.asked()
+    }
+}
+
+/// The variables of the environment that are text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let text_only = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text_only)
 }
 
 fn read(mut root: Section<'_>, problems: &Problems) -> Config {
     let (name, data_dir) = in_section(&mut root, "box", |house| {
-        (house.text("name", BOX_NAME, 1..=64), PathBuf::from(house.text("data_dir", "perch-data", 1..=4096)))
+        (house.text("name", BOX_NAME, 1..=64), PathBuf::from(house.text("data_dir", DATA_DIR, 1..=4096)))
     });
     let (http, hostnames) = in_section(&mut root, "http", |http| (HttpConfig::read(http), Names::read(http)));
     let rtsp = in_section(&mut root, "rtsp", rtsp::Config::read);
@@ -131,11 +174,11 @@ fn cameras(root: &mut Section<'_>, problems: &Problems) -> Vec<CameraConfig> {
         let FirstCamera { id, name, source } = test_camera();
         let text = format!("id = {id:?}\nname = {name:?}\nsource = {source:?}\naudio = {{ source = \"test\" }}");
         let table = text.parse().expect("the default camera is TOML");
-        cameras.extend(CameraConfig::read(Section::new("camera[0]", table, problems)));
+        cameras.extend(CameraConfig::read(Section::new("camera[0]", table, problems), secret_of));
     }
     for section in root.sections("camera") {
         let path = section.path().to_owned();
-        if let Some(c) = CameraConfig::read(section) {
+        if let Some(c) = CameraConfig::read(section, secret_of) {
             match cameras.iter().any(|o| o.id == c.id) {
                 true => problems.add(&format!("{path}.id"), c.id.as_str(), "must differ from every other camera's id"),
                 false => cameras.push(c),
@@ -149,6 +192,10 @@ fn cameras(root: &mut Section<'_>, problems: &Problems) -> Vec<CameraConfig> {
 mod tests {
     use super::*;
     use perch_domain::camera::{AudioSource, Source};
+    use perch_domain::settings::described::{Origin, tree, without_numbers};
+    use perch_domain::settings::sentences;
+    use serde_json::json;
+    use std::collections::BTreeSet;
 
     fn parse(text: &str) -> Result<Config> {
         Config::parse(text, std::iter::empty())
@@ -183,6 +230,31 @@ mod tests {
         let keys = readme.split("### All keys\n```toml\n").nth(1).and_then(|rest| rest.split("```").next());
         let camera = "[[camera]]\nid = \"door\"\nname = \"Front door\"\nsource = \"test\"";
         assert_eq!(meaning(keys.expect("a list of all keys")), meaning(camera));
+    }
+
+    #[test]
+    fn every_key_has_a_sentence_and_every_sentence_a_key() {
+        let keys: BTreeSet<_> = Config::all_keys().iter().map(|s| without_numbers(&s.key)).collect();
+        let sentences: BTreeSet<_> = sentences::keys().map(str::to_owned).collect();
+        assert_eq!(keys, sentences);
+    }
+
+    #[test]
+    fn a_described_config_reads_as_itself() {
+        let text = "[recording]\nmax_days = 9\n[[camera]]\nid = \"a\"\nsource = \"rtsp://me:S3CRET@cam/x\"\n";
+        let env = [("PERCH_BOX_NAME".to_owned(), "Shop".to_owned())].into_iter();
+        let (_, settings) = Config::described(text, env).expect("valid");
+        let of = |key: &str| settings.iter().find(|s| s.key == key).unwrap_or_else(|| panic!("no {key}"));
+        assert_eq!((&of("recording.max_days").value, &of("recording.max_days").origin), (&json!(9), &Origin::File));
+        assert_eq!(
+            (&of("recording.max_bytes").value, &of("recording.max_bytes").origin),
+            (&json!(0), &Origin::Default)
+        );
+        assert_eq!(of("box.name").origin, Origin::Variable("PERCH_BOX_NAME".into()));
+        assert_eq!(of("camera[0].source").value, json!("rtsp://cam/…"));
+        let tree = tree(&settings);
+        assert_eq!(tree["camera"][0]["record"]["mode"], json!("continuous"));
+        assert!(!format!("{settings:?}").contains("S3CRET"));
     }
 
     #[test]

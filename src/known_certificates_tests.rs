@@ -11,7 +11,7 @@ async fn what_was_shown_first_is_known_after_a_restart() {
     let dir = tempfile::tempdir().expect("a folder");
     let text = format!("[box]\ndata_dir = {:?}\n[recording]\nmin_free_bytes = 0", dir.path());
     let config = Config::parse(&text, std::iter::empty()).expect("valid");
-    let store = Store::open(crate::app::store_config(&config), Arc::new(SystemClock)).expect("opened");
+    let store = Store::open(config.store(), Arc::new(SystemClock)).expect("opened");
     let read = || FirstCertificates::read(store.meta().clone()).expect("read");
     let first = read();
     assert_eq!(first.of("cam:322"), None);

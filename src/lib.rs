@@ -15,6 +15,7 @@ pub mod kernel_clock;
 pub mod known_certificates;
 pub mod pairing_card;
 pub mod reader;
+pub mod settings;
 pub mod setup;
 pub mod supervisor;
 pub mod systemd;

@@ -2,8 +2,10 @@
 
 use perch_base::{Error, Result};
 use perch_domain::redact::{Shown, unknown_key};
-use perch_domain::settings::Keys;
+use perch_domain::settings::described::{Form, Origin, Setting};
+use perch_domain::settings::{Keys, password};
 use perch_domain::text::check_meant;
+use serde_json::Value as Json;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ pub struct Problems {
     refused: RefCell<Vec<String>>,
     warnings: RefCell<Vec<String>>,
     environment: RefCell<Environment>,
+    asked: RefCell<Vec<Setting>>,
 }
 
 /// What the environment sets.
@@ -66,6 +69,11 @@ impl Problems {
         Self { environment: RefCell::new(environment), ..Self::default() }
     }
 
+    /// Every key that was asked for so far.
+    pub fn asked(&self) -> Vec<Setting> {
+        self.asked.borrow().clone()
+    }
+
     /// Notes one problem.
     pub fn add(&self, key: &str, value: impl Into<Shown>, rule: &str) {
         self.refuse(format!("{key} = {}: {rule}", value.into()));
@@ -94,6 +102,14 @@ impl Problems {
         Err(Error::invalid(format!("the config is refused:\n  {}", problems.join("\n  "))))
     }
 }
+
+/// A number as a person writes it: 0.1 and not what is nearest to it.
+fn as_written(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
+
+/// What is only understood by whoever parses it.
+const ANY_TEXT: Form = Form::Text { min: 0, max: 4096 };
 
 /// Variables with our prefix that are not config keys.
 const RESERVED: [&str; 3] = ["PERCH_LOG", "PERCH_CONFIG", "PERCH_COMMIT"];
@@ -131,6 +147,47 @@ impl<'p> Section<'p> {
     /// Where this table is.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Notes that a key was asked for. Comes after its value was taken out of the table: `was_there` says whether there was one.
+    fn asked(&self, key: &str, form: Form, (was_there, value): (bool, impl Into<Json>), default: impl Into<Json>) {
+        let key = self.key(key);
+        let variable = self.problems.environment.borrow().set.get(&key).cloned();
+        let origin = match variable {
+            Some(name) => Origin::Variable(name),
+            None if was_there => Origin::File,
+            None => Origin::Default,
+        };
+        let setting = Setting { key, form, value: value.into(), default: default.into(), origin };
+        self.problems.asked.borrow_mut().push(setting);
+    }
+
+    /// A text that is there, if `parse` understands it.
+    fn understood<T>(&mut self, key: &str, default: Json, parse: impl Fn(&str) -> Result<T>) -> Option<T> {
+        let Some(Value::String(text)) = self.table.get(key).cloned() else {
+            let other = self.table.remove(key).as_ref().map_or(Shown::nothing(), shown);
+            self.problem(key, other, "must be a text");
+            return None;
+        };
+        self.table.remove(key);
+        self.asked(key, ANY_TEXT, (true, password::shown(&text)), default);
+        if let Err(why) = check_meant(&text) {
+            self.problem(key, &*text, &why);
+            return None;
+        }
+        parse(&text).map_err(|e| self.problem(key, &*text, e.message())).ok()
+    }
+
+    fn address_or(&mut self, key: &str, default: Option<SocketAddr>) -> Option<SocketAddr> {
+        let found = self.table.remove(key);
+        let parsed = found.as_ref().and_then(Value::as_str).and_then(|s| s.parse().ok());
+        if let (Some(v), None) = (&found, parsed) {
+            self.problem(key, shown(v), "must be an address and port such as \"0.0.0.0:8443\" or \"[::]:8443\"");
+        }
+        let address = if found.is_some() { parsed } else { default };
+        let text = |address: Option<SocketAddr>| address.map(|a| a.to_string());
+        self.asked(key, Form::Address, (found.is_some(), text(address)), text(default));
+        address
     }
 
     fn key(&self, key: &str) -> String {
@@ -190,7 +247,9 @@ impl Keys for Section<'_> {
     }
 
     fn number(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64 {
-        match self.table.remove(key) {
+        let found = self.table.remove(key);
+        let was_there = found.is_some();
+        let value = match found {
             None => default,
             Some(Value::Integer(n)) if range.contains(&n) => n,
             Some(v @ Value::Integer(_)) => {
@@ -205,52 +264,71 @@ impl Keys for Section<'_> {
                 self.problem(key, shown(&v), "must be a whole number");
                 default
             }
-        }
+        };
+        self.asked(key, Form::Whole { min: *range.start(), max: *range.end() }, (was_there, value), default);
+        value
     }
 
     fn real(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64 {
-        let Some(v) = self.table.remove(key) else { return default };
-        match v.as_float().or(v.as_integer().map(|n| n as f64)) {
-            Some(n) if range.contains(&n) => n,
-            Some(_) => {
-                self.problem(key, shown(&v), &format!("must be {} to {}", range.start(), range.end()));
-                default
-            }
-            None => {
-                self.problem(key, shown(&v), "must be a number");
-                default
-            }
-        }
+        let found = self.table.remove(key);
+        let value = match &found {
+            None => default,
+            Some(v) => match v.as_float().or(v.as_integer().map(|n| n as f64)) {
+                Some(n) if range.contains(&n) => n,
+                Some(_) => {
+                    self.problem(key, shown(v), &format!("must be {} to {}", range.start(), range.end()));
+                    default
+                }
+                None => {
+                    self.problem(key, shown(v), "must be a number");
+                    default
+                }
+            },
+        };
+        let form = Form::Number { min: *range.start(), max: *range.end() };
+        self.asked(key, form, (found.is_some(), value), default);
+        value
     }
 
     fn flag(&mut self, key: &str, default: bool) -> bool {
-        match self.table.remove(key) {
+        let found = self.table.remove(key);
+        let value = match &found {
             None => default,
-            Some(Value::Boolean(b)) => b,
+            Some(Value::Boolean(b)) => *b,
             Some(v) => {
-                self.problem(key, shown(&v), "must be true or false");
+                self.problem(key, shown(v), "must be true or false");
                 default
             }
-        }
+        };
+        self.asked(key, Form::Flag, (found.is_some(), value), default);
+        value
     }
 
     fn text(&mut self, key: &str, default: &str, length: RangeInclusive<usize>) -> String {
         let rule = || format!("must be a text of {} to {} characters", length.start(), length.end());
-        let (value, rule) = match self.table.remove(key) {
-            None => return default.to_owned(),
-            Some(Value::String(text)) => match check_meant(&text) {
-                Ok(()) if length.contains(&text.chars().count()) => return text,
-                Ok(()) => (Value::String(text), rule()),
-                Err(why) => (Value::String(text), why),
+        let found = self.table.remove(key);
+        let checked = match &found {
+            None => Ok(default),
+            Some(Value::String(text)) => match check_meant(text) {
+                Ok(()) if length.contains(&text.chars().count()) => Ok(text.as_str()),
+                Ok(()) => Err(rule()),
+                Err(why) => Err(why),
             },
-            Some(other) => (other, rule()),
+            Some(_) => Err(rule()),
         };
-        self.problem(key, shown(&value), &rule);
-        default.to_owned()
+        if let (Err(rule), Some(value)) = (&checked, &found) {
+            self.problem(key, shown(value), rule);
+        }
+        let text = checked.unwrap_or(default).to_owned();
+        let form = Form::Text { min: *length.start(), max: *length.end() };
+        self.asked(key, form, (found.is_some(), text.as_str()), default);
+        text
     }
 
     fn texts(&mut self, key: &str, check: impl Fn(&str) -> bool, rule: &str) -> Vec<String> {
-        match self.table.remove(key) {
+        let found = self.table.remove(key);
+        let was_there = found.is_some();
+        let texts = match found {
             None => Vec::new(),
             Some(Value::Array(items)) => {
                 let mut out = Vec::new();
@@ -270,64 +348,77 @@ impl Keys for Section<'_> {
                 self.problem(key, Shown::nothing(), "must be a list of texts");
                 Vec::new()
             }
-        }
+        };
+        self.asked(key, Form::Texts, (was_there, texts.clone()), Vec::<String>::new());
+        texts
     }
 
     fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T> {
-        let text = match self.table.remove(key) {
-            None if default.is_empty() => {
+        if !self.has(key) {
+            self.asked(key, ANY_TEXT, (false, default), default);
+            if default.is_empty() {
                 self.problems.refuse(format!("{}: is missing and required", self.key(key)));
                 return None;
             }
-            None => default.to_owned(),
-            Some(Value::String(s)) => s,
-            Some(v) => {
-                self.problem(key, shown(&v), "must be a text");
-                return None;
-            }
-        };
-        if let Err(why) = check_meant(&text) {
-            self.problem(key, &*text, &why);
+            // A default breaks no rule.
+            return parse(default).ok();
+        }
+        self.understood(key, default.into(), parse)
+    }
+
+    fn optional<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T> {
+        if !self.has(key) {
+            self.asked(key, ANY_TEXT, (false, Json::Null), Json::Null);
             return None;
         }
-        parse(&text).map_err(|e| self.problem(key, &*text, e.message())).ok()
+        self.understood(key, Json::Null, parse)
     }
 
     fn choice<T: Copy>(&mut self, key: &str, default: &str, choices: &[(&str, T)]) -> T {
         let find = |word: &str| choices.iter().find(|(name, _)| *name == word).map(|(_, v)| *v);
         let fallback = find(default).expect("the default is one of the choices");
-        match self.table.remove(key) {
-            None => fallback,
-            Some(v) => v.as_str().and_then(find).unwrap_or_else(|| {
-                let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-                self.problem(key, shown(&v), &format!("must be one of {}", names.join(", ")));
-                fallback
-            }),
+        let names: Vec<_> = choices.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let found = self.table.remove(key);
+        let word = found.as_ref().and_then(Value::as_str).filter(|word| find(word).is_some());
+        if let (Some(v), None) = (&found, word) {
+            self.problem(key, shown(v), &format!("must be one of {}", names.join(", ")));
         }
+        let word = word.unwrap_or(default);
+        self.asked(key, Form::Word(names), (found.is_some(), word), default);
+        find(word).unwrap_or(fallback)
     }
 
     fn optional_address(&mut self, key: &str) -> Option<SocketAddr> {
-        let v = self.table.remove(key)?;
-        let parsed = v.as_str().and_then(|s| s.parse().ok());
-        if parsed.is_none() {
-            self.problem(key, shown(&v), "must be an address and port such as \"0.0.0.0:8443\" or \"[::]:8443\"");
-        }
-        parsed
+        self.address_or(key, None)
+    }
+
+    fn address(&mut self, key: &str, default: &str) -> SocketAddr {
+        let default = default.parse().expect("the default is an address");
+        self.address_or(key, Some(default)).unwrap_or(default)
     }
 
     fn points(&mut self, key: &str) -> Vec<Vec<(f32, f32)>> {
-        let Some(v) = self.table.remove(key) else { return Vec::new() };
+        let found = self.table.remove(key);
         let number = |v: &Value| v.as_float().or(v.as_integer().map(|n| n as f64)).map(|n| n as f32);
         let corner = |v: &Value| match v.as_array()?.as_slice() {
             [x, y] => Some((number(x)?, number(y)?)),
             _ => None,
         };
         let polygon = |v: &Value| v.as_array()?.iter().map(corner).collect::<Option<Vec<_>>>();
-        let polygons = v.as_array().and_then(|a| a.iter().map(polygon).collect::<Option<Vec<_>>>());
-        polygons.unwrap_or_else(|| {
+        let polygons = match &found {
+            None => Some(Vec::new()),
+            Some(v) => v.as_array().and_then(|a| a.iter().map(polygon).collect::<Option<Vec<_>>>()),
+        };
+        let polygons = polygons.unwrap_or_else(|| {
             self.problem(key, Shown::nothing(), "must be a list of polygons, each a list of [x, y] within 0 and 1");
             Vec::new()
-        })
+        });
+        let shown: Vec<Json> = polygons
+            .iter()
+            .map(|p| p.iter().map(|(x, y)| Json::from(vec![as_written(*x), as_written(*y)])).collect())
+            .collect();
+        self.asked(key, Form::Polygons, (found.is_some(), shown), Vec::<Json>::new());
+        polygons
     }
 
     fn refuse_later(&mut self, keys: &[&str]) {

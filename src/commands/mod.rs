@@ -14,7 +14,6 @@ pub mod run;
 pub mod setup;
 pub mod update;
 
-use crate::app::store_config;
 use crate::config::Config;
 use perch_base::clock::SystemClock;
 use perch_base::{Error, ErrorKind, Result};
@@ -37,7 +36,7 @@ fn open_store(config: &Config) -> Result<Store> {
         );
         return Err(Error::new(ErrorKind::Unavailable, why));
     }
-    Store::open_for_cli(store_config(config), Arc::new(SystemClock))
+    Store::open_for_cli(config.store(), Arc::new(SystemClock))
 }
 
 /// What can be watched: as the box last ran, since a command may have been given no config.

@@ -226,7 +226,7 @@ mod tests {
             matches!(&said[..], [Line::Good(_), Line::Odd(first, _)] if first.contains(&shown)),
             "no box ever ran: {said:?}"
         );
-        let store = perch_store::Store::open(crate::app::store_config(&config), Arc::new(SystemClock)).expect("opened");
+        let store = perch_store::Store::open(config.store(), Arc::new(SystemClock)).expect("opened");
         let known = |sha256: &str| {
             let text = format!("{{\"{place}\": \"{sha256}\"}}");
             store.meta().set(crate::known_certificates::KEY, &text).expect("kept");

@@ -28,10 +28,10 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
 }
 
 /// What a reset of everything left is erased before anything is opened.
-async fn build(config: Config) -> Result<App> {
+async fn build(config: Config, path: Option<&Path>) -> Result<App> {
     let data_dir = config.data_dir.clone();
     blocking("erasing what a reset left", move || reset::finish(&data_dir)).await?;
-    App::build(config).await
+    App::build(config, path).await
 }
 
 async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
@@ -44,9 +44,9 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
             tracing::info!("ending before the box was built");
             return Ok(ExitCode::SUCCESS);
         }
-        app = build(config) => app?,
+        app = build(config, path.as_deref()) => app?,
     };
-    app.follow_config(path, hangups)?;
+    app.follow_config(hangups)?;
     let at = app.addresses();
     tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", crate::version::LONG);
     match app.pairing_card().await {

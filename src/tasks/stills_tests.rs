@@ -14,7 +14,7 @@ async fn what_keeps_events_from_their_stills_is_logged_once() {
     let shared: SharedClock = clock.clone();
     let text = format!("[box]\ndata_dir = {:?}\n[recording]\nmin_free_bytes = 0", dir.path());
     let config = Config::parse(&text, std::iter::empty()).expect("valid");
-    let store = Store::open(crate::app::store_config(&config), shared.clone()).expect("opened");
+    let store = Store::open(config.store(), shared.clone()).expect("opened");
     let notices = tokio::sync::broadcast::Sender::new(8);
     let camera =
         Arc::new(Camera::new(config.cameras[0].clone(), shared.clone(), notices, None, &crate::camera::test_means()));

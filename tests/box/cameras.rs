@@ -48,6 +48,7 @@ impl Inside {
     fn boot_with(cameras: &[String], blocking_threads: usize) -> Self {
         let home = Home::new(&cameras.concat());
         let config = Config::load(Some(&home.config())).expect("a good config");
+        let file = home.config();
         let (ready, started) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -56,7 +57,7 @@ impl Inside {
             let runtime = runtime.build().expect("a runtime");
             let handle = runtime.handle().clone();
             let late = runtime.block_on(async {
-                let app = App::build(config).await.expect("built");
+                let app = App::build(config, Some(&file)).await.expect("built");
                 let card = app.pairing_card().await.expect("made").expect("nobody owns it");
                 let stills = app.cameras().stills.turns.clone();
                 ready.send((app.runner().clone(), app.recordings().clone(), stills, card, handle)).expect("waited for");

@@ -13,6 +13,7 @@ mod live;
 mod lost_index;
 mod one_camera;
 mod recording;
+mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 mod update;

@@ -58,7 +58,7 @@ impl Card {
     /// Waits until the system that runs has left word of the cameras that deliver.
     fn word(&self, want: &str) {
         let config = perch::config::Config::parse(&self.home.config_text(), std::iter::empty()).expect("valid");
-        let store = perch_store::Store::open_for_cli(perch::app::store_config(&config), Arc::new(SystemClock));
+        let store = perch_store::Store::open_for_cli(config.store(), Arc::new(SystemClock));
         let store = store.expect("opened");
         let word = || store.meta().get("delivering_cameras").expect("read").filter(|word| word == want);
         wait_until("the word for the next version", s(60), word);

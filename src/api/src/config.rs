@@ -4,8 +4,7 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
 use perch_domain::exchange::HTTPS_PORT;
 use perch_domain::identity::IdentityPort;
-use perch_domain::pairing::PairingConfig;
-use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort};
+use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort, SettingsPort};
 use perch_domain::settings::Keys;
 use perch_domain::status::Notice;
 use perch_domain::update::UpdatePort;
@@ -17,12 +16,8 @@ use std::sync::Arc;
 pub struct Config {
     /// Where to listen.
     pub http: HttpConfig,
-    /// The box's name for people.
-    pub box_name: String,
     /// The daemon's version.
     pub version: String,
-    /// What one-time passwords are like, for the page's form.
-    pub pairing: PairingConfig,
     /// Where RTSP answers, for the URLs of stream passwords.
     pub rtsp_port: u16,
     /// Where RTSPS answers, if it does.
@@ -59,6 +54,8 @@ pub struct Ports {
     pub archive: Arc<dyn ArchivePort>,
     /// Cameras and the state of the box.
     pub cameras: Arc<dyn CameraPort>,
+    /// The configuration.
+    pub settings: Arc<dyn SettingsPort>,
     /// Version and update.
     pub update: Arc<dyn UpdatePort>,
     /// Time.

@@ -117,6 +117,22 @@ impl Query {
         self.number(key)?.ok_or_else(missing)
     }
 
+    /// One of the words that the route says, or its default.
+    pub(crate) fn word(&self, key: &str) -> Reply<&'static str> {
+        let text = self.text(key)?;
+        let Some(Kind::Word { one_of, default: Some(default) }) = self.route.param(key).map(|p| p.kind) else {
+            let why = format!("`{key}` of {} is no word with a default", self.route.path);
+            return Err(Problem::new(ErrorKind::Internal, why));
+        };
+        let Some(text) = text else { return Ok(default) };
+        one_of.iter().find(|word| **word == text).copied().ok_or_else(|| {
+            Problem::new(
+                ErrorKind::Invalid,
+                format!("`{key}` ({}): must be one of {}", shorten(text), one_of.join(", ")),
+            )
+        })
+    }
+
     /// A moment.
     pub(crate) fn time(&self, key: &str) -> Reply<Option<Timestamp>> {
         // A `+` of an offset that was not encoded arrives as a space.

@@ -41,7 +41,7 @@ pub(crate) async fn serve(app: &Shared, request: &Parts) -> Reply {
 async fn index(app: &Shared) -> Reply {
     let claimed = blocking(app, |app| app.ports.access.claimed()).await?;
     let page = FILES.iter().find(|f| f.path == INDEX).map_or(&b""[..], |f| f.plain);
-    let codes = app.config.pairing;
+    let codes = app.ports.settings.codes();
     let page = String::from_utf8_lossy(page)
         .replace("__PERCH_CLAIMED__", if claimed { "true" } else { "false" })
         .replace("__PERCH_OTP_DIGITS__", &codes.digits.to_string())

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     NotFound,
     /// The thing exists in a state that excludes the request.
     Conflict,
+    /// It is no longer what the caller saw when it decided: somebody else changed it.
+    Stale,
     /// It existed once and is gone for good (a burned or expired code).
     Gone,
     /// Too many requests or tries; come back later.
@@ -42,6 +44,7 @@ all_of!(ErrorKind {
     Forbidden,
     NotFound,
     Conflict,
+    Stale,
     Gone,
     RateLimited,
     TooLarge,

@@ -7,9 +7,11 @@ use crate::pace::RateOwedBy;
 use crate::recording::RecordConfig;
 use crate::redact::{Shown, describe_url, hides_credentials};
 use crate::settings::Keys;
+use crate::settings::password::Password;
 use crate::text::check_meant;
 use crate::usb_camera::VideoName;
 use perch_base::ids::CameraId;
+use perch_base::secret::Secret;
 use perch_base::{Error, Result};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ pub enum Source {
     /// A libcamera camera: the only one, or the one with this id.
     Libcamera(Option<String>),
     /// A network camera; what it encodes itself is passed through. The URL may hold a user and password and is never printed.
-    Rtsp(perch_base::secret::Secret),
+    Rtsp(Secret),
 }
 
 impl Source {
@@ -63,7 +65,7 @@ impl Source {
     }
 
     /// The address of a network camera.
-    pub fn url(&self) -> Option<&perch_base::secret::Secret> {
+    pub fn url(&self) -> Option<&Secret> {
         match self {
             Self::Rtsp(url) => Some(url),
             Self::Test | Self::File(_) | Self::V4l2(_) | Self::Libcamera(_) => None,
@@ -223,18 +225,22 @@ impl CameraConfig {
         self.audio.source != AudioSource::None
     }
 
-    /// Reads a `[[camera]]`; `None` without an id or a source, which is reported.
-    pub fn read(mut keys: impl Keys) -> Option<Self> {
+    /// Reads a `[[camera]]`; `None` without an id or a source, which is reported. `secret_of` reads the file that holds its password; its
+    /// error does not repeat the path.
+    pub fn read(mut keys: impl Keys, secret_of: impl Fn(&str) -> Result<Secret>) -> Option<Self> {
         let id = keys.parsed("id", "", CameraId::new);
         let default_name = id.as_ref().map(|i| i.to_string()).unwrap_or_default();
         let name = keys.text("name", &default_name, 1..=64);
-        let source = keys.parsed("source", "", Source::parse);
+        let password = Password(keys.optional("password_file", |file| {
+            secret_of(file).map_err(|e| Error::invalid(format!("must name a file that holds the password ({e})")))
+        }));
+        let source = keys.parsed("source", "", |text| Source::parse(&password.put_into(text)?));
         let kind = match &source {
             Some(source) => source.url().map_or(SourceKind::Other, SourceKind::Network),
             None => SourceKind::Refused,
         };
-        let network = NetworkSettings::read(&mut keys, kind);
-        let aspect = keys.has("aspect").then(|| keys.parsed("aspect", "", Aspect::parse)).flatten();
+        let network = NetworkSettings::read(&mut keys, kind, &password);
+        let aspect = keys.optional("aspect", Aspect::parse);
         if aspect.is_some() && matches!(kind, SourceKind::Other) {
             keys.problem("aspect", Shown::nothing(), "is only for a network camera: others have square pixels");
         }

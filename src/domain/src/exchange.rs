@@ -98,7 +98,7 @@ shared! {
         "the UUID of the disk that recordings go to";
     DISKS_TO_ERASE: DATA / "recordings-disks-to-erase", ["perch setup", "recordings"] => ["recordings"],
         "UUIDs of disks that were away when everything was reset, one a line";
-    CONFIG: HOME / "perch.toml", ["perch setup", "owner"] => ["perch.service.d/card.conf", "perch"],
+    CONFIG: HOME / "perch.toml", ["perch setup", "owner", "perch"] => ["perch.service.d/card.conf", "perch"],
         "the box's config";
     BOX: HOME / "box", ["recordings", "perch", "perch setup"] => ["perch"],
         "the data folder: database, keys, and `recordings`, where a disk may be mounted";
@@ -110,7 +110,7 @@ shared! {
         "being there, it asks to forget accounts and devices";
     RESET_EVERYTHING: SEL / "perch-reset-everything", ["owner", "button"] => ["perch setup"],
         "being there, it asks to forget everything";
-    PACKAGE_CONFIG: PACKAGE / "perch.toml", ["postinst", "owner"] => ["perch.service", "perch"],
+    PACKAGE_CONFIG: PACKAGE / "perch.toml", ["postinst", "owner", "perch"] => ["perch.service", "perch"],
         "the config of the Debian package";
     PIPELINES: PACKAGE / "pipelines", ["owner"] => ["perch"],
         "pipelines of the owner's own, in place of those of the same name";

@@ -4,6 +4,7 @@ use crate::ingest::{Shape, TlsTrust, Transport};
 use crate::orientation::Orientation;
 use crate::redact::{Shown, hides_credentials};
 use crate::settings::Keys;
+use crate::settings::password::Password;
 use crate::text::check_meant;
 use perch_base::secret::Secret;
 use perch_base::{Error, Result};
@@ -32,8 +33,8 @@ pub(crate) enum SourceKind<'a> {
 }
 
 impl NetworkSettings {
-    /// Reads `transport`, `tls` and `sub_source` of a camera with this source.
-    pub(crate) fn read(keys: &mut impl Keys, source: SourceKind<'_>) -> Self {
+    /// Reads `transport`, `tls` and `sub_source` of a camera with this source and password.
+    pub(crate) fn read(keys: &mut impl Keys, source: SourceKind<'_>, password: &Password) -> Self {
         let for_network = "is only for a network camera: source = \"rtsp://…\" or \"rtsps://…\"";
         let words = [
             ("auto", Transport::Auto),
@@ -45,12 +46,18 @@ impl NetworkSettings {
         let (has_transport, has_tls, has_sub) = (keys.has("transport"), keys.has("tls"), keys.has("sub_source"));
         let transport = keys.choice("transport", "auto", &words);
         let trust = read_trust(keys.section("tls"), has_tls);
-        let sub_source = has_sub.then(|| keys.parsed("sub_source", "", parse_url)).flatten();
+        let sub_source = keys.optional("sub_source", |text| parse_url(&password.put_into(text)?));
         let url = match source {
             SourceKind::Network(url) => url,
             SourceKind::Refused => return Self::default(),
             SourceKind::Other => {
-                let keys_of_network = [("transport", has_transport), ("tls", has_tls), ("sub_source", has_sub)];
+                let has_password = password.0.is_some();
+                let keys_of_network = [
+                    ("transport", has_transport),
+                    ("tls", has_tls),
+                    ("sub_source", has_sub),
+                    ("password_file", has_password),
+                ];
                 for (key, _) in keys_of_network.into_iter().filter(|(_, is_there)| *is_there) {
                     keys.problem(key, Shown::nothing(), for_network);
                 }
@@ -77,7 +84,7 @@ impl NetworkSettings {
 fn read_trust(mut keys: impl Keys, is_there: bool) -> TlsTrust {
     let (has_file, has_pin) = (keys.has("ca_file"), keys.has("sha256"));
     let file = keys.text("ca_file", "", 0..=4096);
-    let pin = has_pin.then(|| keys.parsed("sha256", "", parse_sha256)).flatten();
+    let pin = keys.optional("sha256", parse_sha256);
     match (has_file, has_pin) {
         (true, true) => {
             keys.problem("sha256", Shown::nothing(), "must stand without `ca_file`: one of the two is enough")

@@ -4,7 +4,10 @@
 
 use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, Segment, TimeRange, Timeline};
-use crate::pairing::CodeOutcome;
+use crate::pairing::{CodeOutcome, PairingConfig};
+use crate::settings::changes::{
+    Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
+};
 use crate::status::{CameraInfo, LiveSession, Status};
 use crate::stream_choice::StreamChoice;
 use bytes::Bytes;
@@ -196,4 +199,23 @@ pub trait CameraPort: Send + Sync {
     fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<Bytes>>;
     /// The whole box.
     fn status(&self) -> Status;
+}
+
+/// The configuration: read, changed and taken back while the box runs.
+pub trait SettingsPort: Send + Sync {
+    /// What the box is called.
+    fn box_name(&self) -> String;
+    /// What one-time passwords are like.
+    fn codes(&self) -> PairingConfig;
+    /// As it is now. Errors with `Unavailable` where its file cannot be read.
+    fn settings(&self) -> Result<Settings>;
+    /// What may be set.
+    fn schema(&self) -> SettingsSchema;
+    /// Changes it, whole or not at all; what runs follows before it returns. Errors: `Invalid` (key, value and rule), `NotFound` (camera,
+    /// version), `Conflict` (an id that is taken), `Stale` (changed since it was read), `Unavailable` (the file cannot be written).
+    fn change(&self, request: SettingsRequest) -> Later<'_, Result<SettingsChanged>>;
+    /// The versions that are kept, the newest first.
+    fn versions(&self) -> Result<Vec<SettingsVersion>>;
+    /// One of them. Errors with `NotFound`.
+    fn version(&self, number: u64) -> Result<SettingsText>;
 }

@@ -361,7 +361,7 @@ mod tests {
             candidate(4, 2, Worth::Background),
         ];
         let over = |bytes: u64| RetentionConfig { max_bytes: 400 - bytes, ..NONE };
-        assert_eq!(plan(NONE, 400, 0, &c), []);
+        assert!(plan(NONE, 400, 0, &c).is_empty());
         assert_eq!(plan(over(1), 400, 0, &c), [4]);
         assert_eq!(plan(over(200), 400, 0, &c), [4, 3]);
         assert_eq!(plan(over(201), 400, 0, &c), [4, 3, 1]);

@@ -263,7 +263,7 @@ impl UpdateConfig {
     /// Reads `url` and `check_every_h`.
     pub fn read(keys: &mut impl Keys) -> Self {
         let checked = |url: &str| check_url(url).map(|()| url.to_owned());
-        let url = if keys.has("url") { keys.parsed("url", "", checked) } else { None };
+        let url = keys.optional("url", checked);
         let hours = keys.count("check_every_h", 24, 1..=24 * 90);
         Self { url, check_every: hours * Self::HOUR }
     }

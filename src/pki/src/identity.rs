@@ -32,6 +32,8 @@ pub struct Identity {
     ca_sha256: String,
     /// Locked while it is looked at, which may take a disk's time. What is handed out does not wait for it.
     pki: Mutex<Pki>,
+    /// Further names and addresses, as they are configured now.
+    hostnames: RwLock<Names>,
     now: RwLock<Now>,
     /// Why the addresses of this machine could not be read.
     unreadable: Repeated,
@@ -55,14 +57,21 @@ impl Identity {
         let (ca_pem, ca_sha256) = (pki.ca_pem().to_owned(), pki.ca_sha256());
         let now = Now { certificate: Arc::new(pki.certificate()), names: Arc::new(names), reachable };
         let (pki, now, unreadable) = (Mutex::new(pki), RwLock::new(now), Repeated::default());
-        Ok(Self { config, clock, ca_pem, ca_sha256, pki, now, unreadable })
+        let hostnames = RwLock::new(config.hostnames.clone());
+        Ok(Self { config, clock, ca_pem, ca_sha256, pki, hostnames, now, unreadable })
+    }
+
+    /// The box has these further names and addresses from now on. Blocks. Errors as [`Self::look`].
+    pub fn set_hostnames(&self, hostnames: Names) -> Result<()> {
+        *write(&self.hostnames) = hostnames;
+        self.look()
     }
 
     /// Looks at names, addresses and dates, and renews the leaf where it no longer fits. Blocks. To be called every minute: an
     /// address may change at any time. Errors as [`Self::open`]; the old leaf is kept then.
     pub fn look(&self) -> Result<()> {
         let reachable = self.or_those_before(reachable_addresses());
-        let names = Arc::new(Names::new(&self.config.host, &self.config.hostnames, &reachable));
+        let names = Arc::new(Names::new(&self.config.host, &read(&self.hostnames), &reachable));
         let mut pki = lock(&self.pki);
         let renewed = pki.refresh(&names, self.clock.utc());
         let mut now = write(&self.now);

@@ -33,7 +33,7 @@ impl Accounts {
     }
 
     fn note_seen(&self, d: &Device, now: Timestamp) {
-        if !self.inner.config.session.is_seen_due(d.last_seen_at, now) {
+        if !self.inner.limits.now().session.is_seen_due(d.last_seen_at, now) {
             return;
         }
         // Nobody waits for this: a disk that stalls, or a long deletion, must not hold up requests.
@@ -80,7 +80,7 @@ impl Accounts {
     }
 
     fn issue(&self, tx: &Transaction<'_>, grant: &Grant, now: Timestamp) -> Result<IssuedCode, Fail> {
-        let config = &self.inner.config.pairing;
+        let config = &self.inner.limits.now().pairing;
         let otp: String = (0..config.digits).map(|_| char::from(b'0' + secret::random_below(10) as u8)).collect();
         let mut state = pairing(tx)?;
         let expires_at = state.issue(code_hash(tx, &otp)?, grant, config, now).map_err(|e| {

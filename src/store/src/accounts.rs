@@ -1,6 +1,6 @@
 //! What the access of people to the box shares. Accounts are in `users`, devices in `devices`, and what is asked of both in `access`.
 
-use crate::Config;
+use crate::config::SharedLimits;
 use crate::db::Db;
 use perch_base::clock::SharedClock;
 use perch_base::repeated::Repeated;
@@ -18,7 +18,7 @@ pub struct Accounts {
 }
 
 pub(crate) struct Inner {
-    pub(crate) config: Config,
+    pub(crate) limits: SharedLimits,
     pub(crate) clock: SharedClock,
     pub(crate) db: Arc<Db>,
     /// One password is hashed at a time: each takes 19 MiB.
@@ -30,10 +30,10 @@ pub(crate) struct Inner {
 }
 
 impl Accounts {
-    pub(crate) fn new(config: &Config, clock: &SharedClock, db: &Arc<Db>, ages: Ages) -> Self {
-        let (config, clock, db) = (config.clone(), clock.clone(), db.clone());
+    pub(crate) fn new(limits: &SharedLimits, clock: &SharedClock, db: &Arc<Db>, ages: Ages) -> Self {
+        let (limits, clock, db) = (limits.clone(), clock.clone(), db.clone());
         let (hashing, ages, not_following) = (Mutex::new(()), Mutex::new(ages), Repeated::default());
-        Self { inner: Arc::new(Inner { config, clock, db, hashing, ages, not_following }), by: None }
+        Self { inner: Arc::new(Inner { limits, clock, db, hashing, ages, not_following }), by: None }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

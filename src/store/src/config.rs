@@ -1,9 +1,11 @@
 //! What the store is opened with.
 
+use perch_base::sync::{read, write};
 use perch_domain::access::SessionConfig;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
 
 /// Where things are kept and within which limits.
 #[derive(Clone, Debug)]
@@ -16,4 +18,38 @@ pub struct Config {
     pub session: SessionConfig,
     /// When recordings go.
     pub retention: RetentionConfig,
+}
+
+/// What of it may change while it is open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) pairing: PairingConfig,
+    pub(crate) session: SessionConfig,
+    pub(crate) retention: RetentionConfig,
+}
+
+/// The limits of the moment, which all parts of the store share.
+#[derive(Clone, Debug)]
+pub struct SharedLimits(Arc<RwLock<Limits>>);
+
+impl SharedLimits {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self(Arc::new(RwLock::new(Limits::of(config))))
+    }
+
+    pub(crate) fn now(&self) -> Limits {
+        *read(&self.0)
+    }
+
+    /// The store goes by other limits from now on; its folder stays.
+    pub fn follow(&self, config: &Config) {
+        *write(&self.0) = Limits::of(config);
+    }
+}
+
+impl Limits {
+    fn of(config: &Config) -> Self {
+        let Config { pairing, session, retention, .. } = *config;
+        Self { pairing, session, retention }
+    }
 }

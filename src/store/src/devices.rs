@@ -86,7 +86,7 @@ pub(crate) fn device_of(c: &Connection, id: DeviceId) -> Result<Option<Device>, 
 
 impl Accounts {
     pub(crate) fn expired(&self, d: &Device, now: Timestamp) -> bool {
-        self.inner.config.session.is_over(d.kind, d.created_at, d.last_seen_at, now)
+        self.inner.limits.now().session.is_over(d.kind, d.created_at, d.last_seen_at, now)
     }
 
     /// Removes sessions whose time is over; called where a new one begins, so that they cannot pile up.
@@ -97,7 +97,7 @@ impl Accounts {
             of_row(format_args!("device {id}"), || Ok((id.clone(), Timestamp(r.get(1)?), Timestamp(r.get(2)?))))
         })?;
         for (id, created, seen) in sessions {
-            if self.inner.config.session.is_over(DeviceKind::Session, created, seen, now) {
+            if self.inner.limits.now().session.is_over(DeviceKind::Session, created, seen, now) {
                 delete_device(tx, &id)?;
             }
         }

@@ -125,7 +125,7 @@ impl Recordings {
         if let Some(repeats) = self.index().inner.failures.space.ended() {
             tracing::info!(repeats, "the disk for recordings answers again");
         }
-        let limits = &self.inner.config.retention;
+        let limits = &self.inner.limits.now().retention;
         let taking_in = self.taking_in();
         let mut status = DiskStatus {
             total_bytes: space.total_bytes,

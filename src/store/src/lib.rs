@@ -61,7 +61,7 @@ mod words;
 mod writer;
 
 pub use accounts::Accounts;
-pub use config::Config;
+pub use config::{Config, SharedLimits};
 pub use erase::RetentionReport;
 pub use events::NewEvent;
 pub use fault::write_fault;
@@ -86,6 +86,7 @@ pub struct Store {
     index: Index,
     recordings: Recordings,
     meta: Meta,
+    limits: SharedLimits,
 }
 
 impl std::fmt::Debug for Store {
@@ -127,9 +128,15 @@ impl Store {
     fn assemble(config: &Config, clock: &SharedClock, db: Db, guard: Option<FolderLock>) -> Result<Self> {
         let db = Arc::new(db);
         let (index, meta) = (Index::new(&db), Meta::new(&db));
-        let accounts = Accounts::new(config, clock, &db, ages::begin(&**clock, &db));
-        let recordings = Recordings::open(config, clock, &db, &index, &meta, guard)?;
-        Ok(Self { accounts, index, recordings, meta })
+        let limits = SharedLimits::of(config);
+        let accounts = Accounts::new(&limits, clock, &db, ages::begin(&**clock, &db));
+        let recordings = Recordings::open(config, &limits, clock, &db, &index, &meta, guard)?;
+        Ok(Self { accounts, index, recordings, meta, limits })
+    }
+
+    /// What may change while it is open.
+    pub fn limits(&self) -> &SharedLimits {
+        &self.limits
     }
 
     /// Who may come in.

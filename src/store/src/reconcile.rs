@@ -357,7 +357,7 @@ impl Recordings {
             None
         });
         let alive_at = alive_at.filter(|t| *t <= now);
-        let kept_since = self.inner.config.retention.kept_since(now);
+        let kept_since = self.inner.limits.now().retention.kept_since(now);
         let is_known = self.inner.db.write(
             format_args!("camera {camera}: the time for which the box was off cannot be noted"),
             |tx| {

@@ -1,5 +1,6 @@
 //! The recorded files with their index: what each part of the crate that touches files shares.
 
+use crate::config::SharedLimits;
 use crate::db::Db;
 use crate::files::Root;
 use crate::folder_lock::FolderLock;
@@ -24,6 +25,7 @@ pub struct Recordings {
 
 pub(crate) struct Inner {
     pub(crate) config: Config,
+    pub(crate) limits: SharedLimits,
     pub(crate) clock: SharedClock,
     pub(crate) db: Arc<Db>,
     pub(crate) index: Index,
@@ -57,6 +59,7 @@ impl Recordings {
     /// The folders of files below the data folder, made when missing.
     pub(crate) fn open(
         config: &Config,
+        limits: &SharedLimits,
         clock: &SharedClock,
         db: &Arc<Db>,
         index: &Index,
@@ -69,6 +72,7 @@ impl Recordings {
             thumbnails: folder(THUMBNAILS)?,
             quarantine: folder(QUARANTINE)?,
             config: config.clone(),
+            limits: limits.clone(),
             clock: clock.clone(),
             db: db.clone(),
             index: index.clone(),

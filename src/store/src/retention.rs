@@ -55,7 +55,7 @@ impl Recordings {
             return Ok(RetentionReport::default());
         }
         let now = self.now();
-        let mut limits = self.inner.config.retention;
+        let mut limits = self.inner.limits.now().retention;
         if clock_trusted {
             self.note_alive(now);
         } else {
@@ -174,7 +174,7 @@ impl Recordings {
         if !Forgotten::is_due(self.state().forgot_at, now) {
             return Ok(());
         }
-        let Forgotten { events_before, gaps_before } = Forgotten::at(&self.inner.config.retention, now);
+        let Forgotten { events_before, gaps_before } = Forgotten::at(&self.inner.limits.now().retention, now);
         let old = self.inner.db.read(format_args!("looking up events before {events_before}"), |c| {
             let sql = "SELECT id, camera, thumbnail FROM event WHERE id < ?1 AND pinned = 0 AND end < ?1
                 AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.event = event.id AND state IN ('open', 'sealed', 'deleting'))

@@ -39,7 +39,7 @@ impl Bench {
             dir.path()
         );
         let config = Config::parse(&text, std::iter::empty()).expect("valid");
-        let store = Store::open(crate::app::store_config(&config), shared.clone()).expect("opened");
+        let store = Store::open(config.store(), shared.clone()).expect("opened");
         let notices = tokio::sync::broadcast::Sender::new(8);
         let camera = Arc::new(Camera::new(
             config.cameras[0].clone(),

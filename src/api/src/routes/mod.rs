@@ -7,6 +7,7 @@ mod metrics;
 mod people;
 mod playback;
 mod session;
+mod settings;
 mod system;
 mod table;
 mod update;

@@ -121,7 +121,7 @@ pub(super) async fn me(State(app): State<Shared>, who: Who) -> Reply {
         "role": p.role,
         "permissions": p.permissions(),
         "has_accounts": has_accounts,
-        "box_name": app.config.box_name,
+        "box_name": app.ports.settings.box_name(),
         "version": app.config.version,
         "ca_sha256": app.ports.identity.ca_sha256(),
     });

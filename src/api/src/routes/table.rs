@@ -1,6 +1,6 @@
 //! The one route table: every answer of the box over HTTPS besides the files of the web UI (which are public and hold nothing secret).
 
-use super::{cameras, events, live, people, playback, session, system, update};
+use super::{cameras, events, live, people, playback, session, settings, system, update};
 use crate::route::About::{Camera, TheBox};
 use crate::route::Takes::{Bytes, Json, Nothing, Text};
 use crate::route::{Body, Gives, Kind, Param, Route};
@@ -54,6 +54,8 @@ const MOST_EVENTS: u32 = *EventFilter::LIMITS.end() as u32;
 const LIMIT: Param = may("limit", Kind::Number { min: LEAST_EVENTS, max: MOST_EVENTS, default: Some(50) });
 const WIDTH: Param = may("width", Kind::Number { min: *WIDTHS.start(), max: *WIDTHS.end(), default: None });
 
+const DRY_RUN: Param = may("dry_run", Kind::Word { one_of: &["true", "false"], default: Some("false") });
+
 /// All routes.
 // A route is three lines, so that they can be read one below the other as a table.
 #[rustfmt::skip]
@@ -106,6 +108,33 @@ pub const ROUTES: &[Route] = &[
     Route { method: GET, path: "/api/v1/cameras", permission: Watch, about: TheBox,
         summary: "All cameras",
         query: &[], takes: Nothing, gives: json(200, "Cameras"), handler: || get(cameras::list) },
+    Route { method: POST, path: "/api/v1/cameras", permission: ManageBox, about: TheBox,
+        summary: "Add a camera, while the others go on",
+        query: &[DRY_RUN], takes: Json("CameraSettings"), gives: json(201, "SettingsChanged"), handler: || post(settings::add_camera) },
+    Route { method: PATCH, path: "/api/v1/cameras/{camera}", permission: ManageBox, about: Camera,
+        summary: "Change a camera's settings: a JSON merge patch",
+        query: &[DRY_RUN], takes: Json("CameraSettings"), gives: json(200, "SettingsChanged"), handler: || patch(settings::change_camera) },
+    Route { method: DELETE, path: "/api/v1/cameras/{camera}", permission: ManageBox, about: Camera,
+        summary: "Remove a camera; its recordings stay",
+        query: &[DRY_RUN], takes: Nothing, gives: json(200, "SettingsChanged"), handler: || delete(settings::remove_camera) },
+    Route { method: GET, path: "/api/v1/settings", permission: ManageBox, about: TheBox,
+        summary: "The whole configuration, without passwords",
+        query: &[], takes: Nothing, gives: json(200, "Settings"), handler: || get(settings::read) },
+    Route { method: PATCH, path: "/api/v1/settings", permission: ManageBox, about: TheBox,
+        summary: "Change the configuration: a JSON merge patch, with If-Match",
+        query: &[DRY_RUN], takes: Json("Settings"), gives: json(200, "SettingsChanged"), handler: || patch(settings::merge) },
+    Route { method: GET, path: "/api/v1/settings/schema", permission: ManageBox, about: TheBox,
+        summary: "What may be set: type, unit, range, default and a sentence each",
+        query: &[], takes: Nothing, gives: json(200, "SettingsSchema"), handler: || get(settings::schema) },
+    Route { method: GET, path: "/api/v1/settings/versions", permission: ManageBox, about: TheBox,
+        summary: "The last versions of the configuration",
+        query: &[], takes: Nothing, gives: json(200, "SettingsVersions"), handler: || get(settings::versions) },
+    Route { method: GET, path: "/api/v1/settings/versions/{version}", permission: ManageBox, about: TheBox,
+        summary: "One version, and what differs today",
+        query: &[], takes: Nothing, gives: json(200, "SettingsText"), handler: || get(settings::version) },
+    Route { method: POST, path: "/api/v1/settings/versions/{version}/restore", permission: ManageBox, about: TheBox,
+        summary: "Make the configuration what it was in a version",
+        query: &[DRY_RUN], takes: Nothing, gives: json(200, "SettingsChanged"), handler: || post(settings::restore) },
     Route { method: GET, path: "/api/v1/cameras/{camera}", permission: Watch, about: Camera,
         summary: "One camera",
         query: &[], takes: Nothing, gives: json(200, "Camera"), handler: || get(cameras::one) },

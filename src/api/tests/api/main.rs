@@ -11,6 +11,7 @@ mod people;
 mod requests;
 mod revoked;
 mod server;
+mod settings;
 mod streams;
 mod support;
 mod table;

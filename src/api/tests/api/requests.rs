@@ -74,6 +74,10 @@ async fn bodies_are_what_the_document_says() {
         let Takes::Json(name) = route.takes else { continue };
         let (_, token) = rig.fake.device(Role::Admin, None);
         let schema = &document["components"]["schemas"][name];
+        // What is in it is the port's to say.
+        if schema["additionalProperties"] == true {
+            continue;
+        }
         let properties = schema["properties"].as_object().expect("an object");
         let said = async |body: Value| complaint(&rig, route, &token, &body).await;
         // The handler names the fields that it knows.

@@ -25,6 +25,9 @@ fn body_of(route: &Route) -> &'static str {
         ("POST", "/api/v1/cameras/{camera}/whep") => "v=0\r\n",
         ("PATCH", "/api/v1/live/{lease}") => "a=candidate:restart\r\n",
         ("POST", "/api/v1/update/install") => "{}",
+        ("POST", "/api/v1/cameras") => r#"{"id":"ghost","source":"test"}"#,
+        ("PATCH", "/api/v1/cameras/{camera}") => r#"{"name":"ghost"}"#,
+        ("PATCH", "/api/v1/settings") => r#"{"box":{"name":"ghost"}}"#,
         other => panic!("{other:?} takes a body: say which"),
     }
 }
@@ -43,7 +46,8 @@ async fn rig() -> Rig {
 /// Everything that these routes change.
 fn done(rig: &Rig) -> String {
     let s = rig.fake.state();
-    let parts = (&s.users, &s.stream_passwords, &s.codes, &s.leases, rig.fake.update.installed());
+    let (installed, made) = (rig.fake.update.installed(), rig.fake.settings.made());
+    let parts = (&s.users, &s.stream_passwords, &s.codes, &s.leases, installed, made);
     format!("{parts:?}")
 }
 
@@ -54,7 +58,7 @@ async fn start(rig: &Rig, route: &Route, path: &str, token: &str) -> TlsStream<T
     let mut stream = rig.connect().await;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: {media_type}\r\n\
-        Content-Length: {}\r\n\r\n{}",
+        If-Match: *\r\nContent-Length: {}\r\n\r\n{}",
         body.len(),
         &body[..1]
     );

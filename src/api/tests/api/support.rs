@@ -1,6 +1,7 @@
 //! A server on a free port, ports in memory, and a small client that trusts the box's own authority.
 
 use crate::identity::FakeIdentity;
+use crate::settings::FakeSettings;
 use crate::update::FakeUpdate;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -72,6 +73,7 @@ pub struct State {
 pub struct Fake {
     state: Arc<Mutex<State>>,
     pub update: Arc<FakeUpdate>,
+    pub settings: Arc<FakeSettings>,
     by: Option<Principal>,
 }
 
@@ -514,9 +516,7 @@ impl Answer {
 pub fn config() -> Config {
     Config {
         http: perch_api::HttpConfig { listen: ([127, 0, 0, 1], 0).into() },
-        box_name: "Box".into(),
         version: "9.9.9".into(),
-        pairing: perch_domain::pairing::PairingConfig { digits: 6, ttl: Duration::from_secs(120) },
         rtsp_port: 8554,
         rtsps_port: None,
     }
@@ -536,6 +536,7 @@ pub fn ports(
         archive: fake.clone(),
         cameras: fake.clone(),
         update: fake.update.clone(),
+        settings: fake.settings.clone(),
         clock,
         notices,
         on_access_change: Arc::new(move |change| {

@@ -16,6 +16,7 @@ pub fn fill(path: &str) -> String {
         ("{event}", "7"),
         ("{file}", "1.mp4"),
         ("{name}", "nobody"),
+        ("{version}", "1"),
     ]
     .iter()
     .fold(path.to_owned(), |p, (part, value)| p.replace(part, value))
@@ -188,6 +189,7 @@ pub fn differences(
         for (name, inner) in members {
             match schema["properties"].get(name) {
                 Some(schema) => out.extend(differences(document, schema, inner, &format!("{at}.{name}"))),
+                None if schema["additionalProperties"] == true => {}
                 None => out.push(format!("{at}.{name}: is not in the document")),
             }
         }

@@ -372,7 +372,7 @@ impl Loop {
         }
         let device = start.viewer.device_id;
         let theirs = self.sessions.values().filter(|s| s.viewer.device_id == device).count();
-        self.shared.config.viewers.admit(self.sessions.len(), theirs)?;
+        self.shared.config().viewers.admit(self.sessions.len(), theirs)?;
         let (key, lease) = (self.next_key, start.lease);
         self.next_key += 1;
         self.demux.add_ufrag(&start.negotiated.ufrag, key);

@@ -31,6 +31,7 @@ use offer::{DtlsIdentity, SendSettings};
 use perch_base::clock::SharedClock;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::repeated::Repeated;
+use perch_base::sync::write;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::media::{Stream, VideoCodec};
@@ -42,7 +43,7 @@ use plan::Sendable;
 use session::Start;
 use shared::{Counters, Shared};
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc as std_mpsc};
+use std::sync::{Arc, RwLock, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -78,7 +79,7 @@ impl Engine {
             known.set(camera);
         }
         let shared = Arc::new(Shared {
-            config,
+            config: RwLock::new(Arc::new(config)),
             cameras: known,
             clock,
             local,
@@ -90,6 +91,11 @@ impl Engine {
         let (commands, command_rx) = mpsc::channel(COMMAND_QUEUE);
         let server = Server::new(shared.clone(), socket, command_rx);
         Ok((Arc::new(Self { shared, commands }), server))
+    }
+
+    /// Goes by other settings for who comes from now on; the port stays.
+    pub fn follow(&self, config: Config) {
+        *write(&self.shared.config) = Arc::new(config);
     }
 
     /// The port as it was opened.
@@ -204,6 +210,7 @@ impl LivePort for Engine {
     }
 
     fn ice_servers(&self, now: Timestamp) -> Vec<IceServer> {
-        turn::ice_servers(&self.shared.config.stun, &self.shared.config.turn, now)
+        let config = self.shared.config();
+        turn::ice_servers(&config.stun, &config.turn, now)
     }
 }

@@ -9,6 +9,7 @@ use perch_base::ids::LeaseId;
 use perch_base::panic;
 use perch_base::repeated::Repeated;
 use perch_base::secret::Secret;
+use perch_base::sync::read;
 use perch_domain::redact::Shown;
 use perch_domain::settings::Keys;
 use perch_domain::viewers::ViewerLimits;
@@ -16,6 +17,7 @@ use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, RwLock};
 use str0m::Candidate;
 
 /// A TURN server that viewers may use.
@@ -127,8 +129,8 @@ pub struct Counters {
 
 /// What the port and the thread share.
 pub struct Shared {
-    /// Settings.
-    pub config: Config,
+    /// Settings, which may change.
+    pub config: RwLock<Arc<Config>>,
     /// What can be watched.
     pub cameras: LiveCameras,
     /// The time.
@@ -146,9 +148,14 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The settings of the moment.
+    pub fn config(&self) -> Arc<Config> {
+        read(&self.config).clone()
+    }
+
     /// Where viewers reach the port; nowhere while this machine's addresses cannot be read.
     pub fn candidates(&self) -> Vec<Candidate> {
-        match addresses::candidates(self.local, &self.config.addresses) {
+        match addresses::candidates(self.local, &self.config().addresses) {
             Ok(candidates) => {
                 if let Some(repeats) = self.unreadable.ended() {
                     tracing::info!(repeats, "this machine's addresses can be read again");
@@ -198,7 +205,7 @@ mod tests {
     fn shared() -> Shared {
         let local = SocketAddr::from(([127, 0, 0, 1], 0));
         Shared {
-            config: Config::new(local),
+            config: RwLock::new(Arc::new(Config::new(local))),
             cameras: LiveCameras::default(),
             clock: Arc::new(SystemClock),
             local,

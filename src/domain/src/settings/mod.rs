@@ -1,6 +1,11 @@
 //! How a part of the box reads its own settings. Ranges, defaults and rules stand with whoever lives by them; where the values come
 //! from, and how all that is wrong is reported at once, is the business of whoever holds the file.
 
+pub mod changes;
+pub mod described;
+pub mod password;
+pub mod sentences;
+
 use crate::redact::Shown;
 use perch_base::Result;
 use std::net::SocketAddr;
@@ -33,22 +38,20 @@ pub trait Keys: Sized {
     /// A text that `parse` understands. An empty `default` makes the key required. `parse` errors with the rule and does not repeat
     /// the value.
     fn parsed<T>(&mut self, key: &str, default: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T>;
+    /// A text that `parse` understands, or nothing. `parse` errors like that of [`Self::parsed`].
+    fn optional<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T>) -> Option<T>;
     /// One of some words.
     fn choice<T: Copy>(&mut self, key: &str, default: &str, choices: &[(&str, T)]) -> T;
     /// `ADDRESS:PORT`, or nothing.
     fn optional_address(&mut self, key: &str) -> Option<SocketAddr>;
+    /// `ADDRESS:PORT`.
+    fn address(&mut self, key: &str, default: &str) -> SocketAddr;
     /// Polygons: `[[[x, y], [x, y], …], …]`.
     fn points(&mut self, key: &str) -> Vec<Vec<(f32, f32)>>;
     /// Refuses keys that belong to a later version, saying so.
     fn refuse_later(&mut self, keys: &[&str]);
     /// Refuses every key that nobody asked for.
     fn finish(self);
-
-    /// `ADDRESS:PORT`.
-    fn address(&mut self, key: &str, default: &str) -> SocketAddr {
-        let default = default.parse().expect("the default is an address");
-        self.optional_address(key).unwrap_or(default)
-    }
 
     /// A whole number within `range` that is no larger than fits.
     fn count(&mut self, key: &str, default: u32, range: RangeInclusive<u32>) -> u32 {

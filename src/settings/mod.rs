@@ -1,0 +1,157 @@
+//! The configuration while the box runs: what `perch.toml` says is read, changed as a whole and taken back, and what runs follows. The file
+//! stays a person's: its comments and order are kept.
+
+pub mod document;
+pub mod follow;
+pub mod plan;
+pub mod secrets;
+pub mod versions;
+
+use crate::config::{Config, unnamed};
+use follow::{Current, Followers, effect};
+use perch_base::clock::SharedClock;
+use perch_base::{Result, blocking};
+use perch_domain::pairing::PairingConfig;
+use perch_domain::ports::{Later, SettingsPort};
+use perch_domain::reload::plan_reload;
+use perch_domain::settings::changes::{
+    Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
+};
+use perch_domain::settings::described::{Setting, tree, waits_for_start, without_numbers};
+use plan::{BY_HAND, Files, Planned, tag_of};
+use std::path::Path;
+use std::sync::OnceLock;
+use tokio::sync::Mutex;
+
+/// The configuration, and what follows it.
+pub struct SettingsFile {
+    files: Files,
+    current: Current,
+    /// What follows; set once the box is built.
+    followers: OnceLock<Followers>,
+    /// Changes are made one after the other.
+    turn: Mutex<()>,
+}
+
+impl SettingsFile {
+    /// The file at `path`, which said this; versions and passwords lie in the data folder.
+    pub fn new(path: Option<&Path>, config: Config, clock: SharedClock) -> Self {
+        let files = Files::new(path.map_or_else(unnamed, Path::to_owned), &config.data_dir, clock);
+        Self { files, current: Current::new(config), followers: OnceLock::new(), turn: Mutex::default() }
+    }
+
+    /// What the box goes by.
+    pub fn current(&self) -> &Current {
+        &self.current
+    }
+
+    /// From now on these follow.
+    pub fn followed_by(&self, followers: Followers) {
+        // The box is built once.
+        let _ = self.followers.set(followers);
+    }
+
+    /// Reads the file again that somebody edited by hand, and has the box follow; says what changed. Errors, and changes nothing, where it
+    /// is wrong.
+    pub async fn reload(&self) -> Result<Vec<String>> {
+        let _turn = self.turn.lock().await;
+        let files = self.files.clone();
+        let read = blocking("reading the config", move || {
+            let read = files.read()?;
+            files.keep(BY_HAND, &read.text, None);
+            Ok(read)
+        });
+        let read = read.await?;
+        for warning in &read.config.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.follow(&read.config).await
+    }
+
+    async fn follow(&self, config: &Config) -> Result<Vec<String>> {
+        match self.followers.get() {
+            Some(followers) => followers.follow(&self.current, config.clone()).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The lines that go and come, without any password.
+fn diff(before: &str, after: &str) -> String {
+    let (before, after) = (secrets::shown(before), secrets::shown(after));
+    let diff = similar::TextDiff::from_lines(before.as_str(), after.as_str());
+    diff.unified_diff().context_radius(2).to_string()
+}
+
+/// Keys whose change waits for the next start.
+fn waiting(before: &[Setting], after: &[Setting]) -> Vec<String> {
+    let differs = |s: &&Setting| before.iter().find(|b| b.key == s.key).is_some_and(|b| b.value != s.value);
+    let keys = after.iter().filter(differs).map(|s| without_numbers(&s.key));
+    keys.filter(|key| waits_for_start(key)).collect()
+}
+
+impl SettingsPort for SettingsFile {
+    fn box_name(&self) -> String {
+        self.current.config().name.clone()
+    }
+
+    fn codes(&self) -> PairingConfig {
+        self.current.config().pairing
+    }
+
+    fn settings(&self) -> Result<Settings> {
+        let read = self.files.read()?;
+        Ok(Settings { tag: tag_of(&read.text), values: tree(&read.settings) })
+    }
+
+    fn schema(&self) -> SettingsSchema {
+        let now = self.files.read().map(|read| read.settings).unwrap_or_default();
+        let described = |mut setting: Setting| {
+            if let Some(is) = now.iter().find(|s| s.key == setting.key) {
+                setting.origin = is.origin.clone();
+            }
+            setting.described()
+        };
+        SettingsSchema {
+            settings: Config::all_keys().into_iter().map(described).collect(),
+            locked: self.files.locked(),
+        }
+    }
+
+    fn change(&self, request: SettingsRequest) -> Later<'_, Result<SettingsChanged>> {
+        Box::pin(async move {
+            let _turn = self.turn.lock().await;
+            let SettingsRequest { change, by, tag, dry_run } = request;
+            let files = self.files.clone();
+            let planned = blocking("changing the settings", move || {
+                let planned = files.plan(change, tag.as_deref())?;
+                if !dry_run {
+                    files.write(&planned, &by)?;
+                }
+                Ok(planned)
+            });
+            let Planned { before, after } = planned.await?;
+            let effects = match dry_run {
+                true => plan_reload(&before.config.cameras, &after.config.cameras).iter().map(effect).collect(),
+                false => self.follow(&after.config).await?,
+            };
+            Ok(SettingsChanged {
+                tag: tag_of(&after.text),
+                diff: diff(&before.text, &after.text),
+                effects,
+                waits_for_start: waiting(&before.settings, &after.settings),
+                warnings: after.config.warnings,
+            })
+        })
+    }
+
+    fn versions(&self) -> Result<Vec<SettingsVersion>> {
+        Ok(self.files.versions.list().into_iter().map(|kept| kept.version).collect())
+    }
+
+    fn version(&self, number: u64) -> Result<SettingsText> {
+        let kept = self.files.versions.read(number)?;
+        let diff = diff(&self.files.read()?.text, &kept.text);
+        Ok(SettingsText { version: kept.version, text: kept.text, diff })
+    }
+}

@@ -1,0 +1,214 @@
+//! The owner changes the box while it runs: over the API, as the page does, and by hand.
+
+use crate::support::client::Client;
+use crate::support::home::{BoxProcess, Home, camera};
+use crate::support::{Chance, long, s, wait_until};
+use perch::config::Config;
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// The settings with their tag.
+fn settings(client: &Client) -> (Value, String) {
+    let read = client.get("/api/v1/settings").expect(200);
+    let tag = read.header("etag").expect("a tag").to_owned();
+    (read.json(), tag)
+}
+
+fn patch(client: &Client, path: &str, tag: &str, body: &Value) -> crate::support::client::Answer {
+    client.send("PATCH", path, &[JSON, ("if-match", tag)], body.to_string().as_bytes())
+}
+
+/// Has the box read its file again.
+fn hang_up(running: &BoxProcess) {
+    let pid = rustix::process::Pid::from_raw(running.pid() as i32).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it runs");
+}
+
+/// A box that has nothing but its ports, in a file of its own; with who owns it.
+fn bare() -> (Home, BoxProcess, Client) {
+    let home = Home::new("");
+    let text = home.config_text().replace("camera = []\n", "");
+    home.write_config(&text);
+    let running = home.boot();
+    let client = running.paired();
+    (home, running, client)
+}
+
+#[test]
+fn an_owner_makes_a_box_of_an_empty_one() {
+    let (home, running, client) = bare();
+    let (now, _) = settings(&client);
+    assert_eq!(now["camera"].as_array().map(Vec::len), Some(1), "the test camera");
+    let hall = json!({"id": "hall", "name": "Hall", "source": "test", "width": 320, "height": 180, "fps": 10,
+        "record": {"mode": "continuous"}, "sub": {"width": 160, "height": 90}});
+    let would = client.post("/api/v1/cameras?dry_run=true", &hall).expect(200).json();
+    assert_eq!(would["effects"], json!(["hall is added"]));
+    assert!(would["diff"].as_str().is_some_and(|diff| diff.contains("+id = \"hall\"")), "{would}");
+    assert!(!home.config_text().contains("hall"), "it was only asked");
+    client.post("/api/v1/cameras", &hall).expect(201);
+    client.wait_for_camera("hall", "live", s(60));
+    client.post("/api/v1/cameras", &hall).expect(409);
+    // The test camera that was there before stays until it is removed.
+    let id = now["camera"][0]["id"].as_str().expect("an id").to_owned();
+    client.wait_for_camera(&id, "live", s(60));
+    client.delete(&format!("/api/v1/cameras/{id}")).expect(200);
+    client.get(&format!("/api/v1/cameras/{id}")).expect(404);
+    let changed = patch(&client, "/api/v1/cameras/hall", "*", &json!({"name": "Entrance"})).expect(200).json();
+    assert_eq!(changed["effects"], json!(["hall changes at once"]));
+    assert_eq!(client.camera("hall")["name"], "Entrance");
+
+    let (_, tag) = settings(&client);
+    let all = json!({"box": {"name": "Shop"}, "recording": {"max_days": 7}, "access": {"otp_digits": 6}});
+    patch(&client, "/api/v1/settings", &tag, &all).expect(200);
+    assert_eq!(client.json("/api/v1/me")["box_name"], "Shop");
+    assert_eq!(client.json("/api/v1/status")["name"], "Shop");
+    let code = client.post("/api/v1/pairing-codes", &json!({"role": "viewer"})).expect(201).json();
+    assert_eq!(code["otp"].as_str().map(|otp| otp.chars().filter(char::is_ascii_digit).count()), Some(6), "{code}");
+    patch(&client, "/api/v1/settings", &tag, &all).problem(412);
+    let (_, tag) = settings(&client);
+    let listen = json!({"http": {"listen": "127.0.0.1:1"}});
+    let would = patch(&client, "/api/v1/settings?dry_run=true", &tag, &listen).expect(200).json();
+    assert_eq!(would["waits_for_start"], json!(["http.listen"]));
+
+    let text = home.config_text();
+    let want = "[[camera]]\nid = \"hall\"\nname = \"Entrance\"\nsource = \"test\"\nwidth = 320\nheight = 180\nfps = 10\n\
+        sub = { width = 160, height = 90 }\n";
+    assert!(text.trim_end().ends_with(want.trim_end()), "as a person writes it, and no default:\n{text}");
+    assert_eq!(fs::metadata(home.config()).expect("there").permissions().mode() & 0o777, 0o600);
+    let versions = client.json("/api/v1/settings/versions");
+    assert_eq!(versions["versions"].as_array().map(Vec::len), Some(5), "{versions}");
+    // Back to before the camera was removed, while it runs.
+    let number = versions["versions"][3]["number"].as_u64().expect("a number");
+    let before = client.json(&format!("/api/v1/settings/versions/{number}"));
+    assert!(before["diff"].as_str().is_some_and(|diff| diff.contains(&format!("+id = \"{id}\""))), "{before}");
+    client.post(&format!("/api/v1/settings/versions/{number}/restore"), &json!({})).expect(200);
+    client.wait_for_camera(&id, "live", s(60));
+    assert_eq!(client.camera("hall")["name"], "Hall");
+    drop(running);
+}
+
+#[test]
+fn what_is_wrong_changes_nothing() {
+    let (home, running, client) = bare();
+    let text = home.config_text();
+    let (_, tag) = settings(&client);
+    for (body, want) in [
+        (json!({"recording": {"max_days": -1}}), "recording.max_days = -1"),
+        (json!({"recording": {"max_dayz": 1}}), "recording.max_dayz"),
+        (json!({"recording": 7}), "must be a table"),
+        (json!({"camera": [{"id": "A B", "source": "test"}]}), "camera[0].id"),
+        (json!({"camera": [{"id": "a", "source": "rtsp://me:S3CRET@cam:99999999/x y"}]}), "camera[0].source"),
+        (json!({"camera": [{"id": "a", "source": "rtsp://x", "password_file": "/etc/shadow"}]}), "password_file"),
+    ] {
+        let problem = patch(&client, "/api/v1/settings", &tag, &body).problem(400);
+        let said = problem["detail"].as_str().expect("a sentence");
+        assert!(said.contains(want) && !said.contains("S3CRET"), "{body}: {said}");
+    }
+    client.post("/api/v1/cameras", &json!({"id": "a"})).problem(400);
+    patch(&client, "/api/v1/cameras/nobody", "*", &json!({})).problem(404);
+    assert_eq!(home.config_text(), text);
+    // By hand: refused whole, what runs goes on; a good file is followed and kept as a version.
+    home.write_config(&text.replace("[recording]", "[recording]\nmax_dayz = 1"));
+    hang_up(&running);
+    running.wait_for_line("the config was not taken", s(20)).expect("it is said");
+    running.wait_for_line("recording.max_dayz = …: is not a known key", s(20)).expect("with key and rule");
+    home.write_config(&text.replace("Box under test", "By hand"));
+    hang_up(&running);
+    wait_until("the name is followed", s(20), || (client.json("/api/v1/status")["name"] == "By hand").then_some(()));
+    let versions = client.json("/api/v1/settings/versions");
+    assert_eq!(versions["versions"][0]["by"], "the file, edited by hand");
+}
+
+#[test]
+fn a_password_is_kept_apart_and_never_shown() {
+    let (home, running, client) = bare();
+    let camera = json!({"id": "yard", "source": "rtsp://admin@127.0.0.1:9/live", "password": "S3CRET p@ss"});
+    let added = client.post("/api/v1/cameras", &camera).expect(201);
+    assert!(!added.text().contains("S3CRET"));
+    let text = home.config_text();
+    assert!(
+        text.contains("source = \"rtsp://admin:{password}@127.0.0.1:9/live\"") && !text.contains("S3CRET"),
+        "{text}"
+    );
+    let config = Config::load(Some(&home.config())).expect("valid");
+    let yard = config.cameras.iter().find(|c| c.id.as_str() == "yard").expect("there");
+    assert_eq!(yard.source.url().expect("an address").expose(), "rtsp://admin:S3CRET%20p%40ss@127.0.0.1:9/live");
+    // Another camera's change leaves it as it is; another name too.
+    patch(&client, "/api/v1/cameras/yard", "*", &json!({"name": "Yard"})).expect(200);
+    // By hand, in clear: the file is left as it is, and its version has none.
+    home.write_config(&home.config_text().replace("admin:{password}", "admin:S3CRET2"));
+    hang_up(&running);
+    running.wait_for_line("the config was read again", s(20)).expect("it is");
+    let versions = client.json("/api/v1/settings/versions");
+    for version in versions["versions"].as_array().expect("a list") {
+        let kept = client.json(&format!("/api/v1/settings/versions/{}", version["number"]));
+        assert!(!kept.to_string().contains("S3CRET"), "{kept}");
+    }
+    let (all, _) = settings(&client);
+    assert!(!all.to_string().contains("S3CRET"), "{all}");
+    assert!(!running.log().contains("S3CRET"));
+    let folder = fs::metadata(home.data().join("secrets")).expect("there");
+    assert_eq!(folder.permissions().mode() & 0o077, 0);
+}
+
+/// A random change, which may be wrong.
+fn any_change(random: &mut Chance) -> (&'static str, String, Value) {
+    let id = format!("c{}", random.below(4));
+    match random.below(6) {
+        0 => (
+            "POST",
+            "/api/v1/cameras".into(),
+            json!({"id": id, "source": "test", "record": {"mode": "off"},
+            "width": 64, "height": 64, "fps": 1, "bitrate_kbps": 100, "motion": {"enabled": false},
+            "sub": {"width": 64, "height": 64, "fps": 1, "bitrate_kbps": 100}}),
+        ),
+        1 => ("DELETE", format!("/api/v1/cameras/{id}"), Value::Null),
+        2 => ("PATCH", format!("/api/v1/cameras/{id}"), json!({"name": format!("Name {}", random.below(9))})),
+        3 => ("PATCH", "/api/v1/settings".into(), json!({"recording": {"max_days": random.below(5000)}})),
+        4 => ("PATCH", "/api/v1/settings".into(), json!({"box": {"name": format!("Box {}", random.below(99))}})),
+        _ => (
+            "PATCH",
+            "/api/v1/settings".into(),
+            json!({"recording": {"max_days": null}, "http": {"hostnames": ["a.example"]}}),
+        ),
+    }
+}
+
+/// However often it is killed in the middle: the file is whole and valid, and the box agrees with it.
+#[test]
+fn a_box_that_is_killed_while_it_is_changed_has_a_whole_file() {
+    let (home, mut running, client) = {
+        let home = Home::new(&camera("c0", "test", "record = { mode = \"off\" }\nmotion = { enabled = false }"));
+        let running = home.boot();
+        let client = running.paired();
+        (home, running, client)
+    };
+    let mut random = Chance::new();
+    let (changes, kills) = if long() { (1000, 40) } else { (24, 2) };
+    for n in 1..=changes {
+        let (method, path, body) = any_change(&mut random);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let is_killed = n % (changes / kills) == 0;
+        if is_killed {
+            // While it is being made: the answer is not waited for.
+            drop(client.ask(method, &path, &[JSON, ("if-match", "*")], body.as_bytes()));
+            std::thread::sleep(std::time::Duration::from_millis(random.below(40)));
+            running.kill();
+            running = home.boot();
+        } else {
+            let answer = client.send(method, &path, &[JSON, ("if-match", "*")], body.as_bytes());
+            assert!([200, 201, 400, 404, 409].contains(&answer.status), "{method} {path} {body}: {}", answer.text());
+        }
+        let config = Config::load(Some(&home.config())).expect("whole and valid");
+        let (now, _) = settings(&client);
+        assert_eq!(now["box"]["name"], config.name.as_str(), "the file");
+        assert_eq!(client.json("/api/v1/status")["name"], config.name.as_str(), "the box");
+        let runs = client.json("/api/v1/cameras")["cameras"].as_array().cloned().unwrap_or_default();
+        let ids: Vec<_> = runs.iter().filter_map(|c| c["id"].as_str()).collect();
+        let wanted: Vec<_> = config.cameras.iter().map(|c| c.id.as_str()).collect();
+        assert_eq!(ids, wanted, "the box agrees with it");
+    }
+}
