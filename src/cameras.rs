@@ -62,8 +62,8 @@ impl ViewersStills {
     async fn recorded(
         &self,
         by: DeviceId,
-        read: impl FnOnce() -> Result<(VideoCodec, Bytes)> + Send + 'static,
-    ) -> Result<(Turn, (VideoCodec, Bytes))> {
+        read: impl FnOnce() -> Result<(VideoCodec, Vec<Bytes>)> + Send + 'static,
+    ) -> Result<(Turn, (VideoCodec, Vec<Bytes>))> {
         let place = self.in_time(self.reads.take(Asker::Device(by))).await?;
         // The place goes with the reading, which may outlast whoever waits for it, and comes back with the picture: it is given back
         // after the turn came, so that few pictures wait in memory.
@@ -90,9 +90,7 @@ impl CameraPort for Cameras {
             let (turn, (codec, pictures)) = match wanted.at {
                 Some(at) => {
                     let (recordings, id) = (self.recordings.clone(), wanted.camera.clone());
-                    let (turn, (codec, keyframe)) =
-                        self.stills.recorded(by, move || recordings.keyframe_at(&id, at)).await?;
-                    (turn, (codec, vec![keyframe]))
+                    self.stills.recorded(by, move || recordings.keyframe_at(&id, at)).await?
                 }
                 None => {
                     let turn = self.stills.live(by).await?;
@@ -165,7 +163,7 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let turns = Turns::default();
         let stills = Arc::new(ViewersStills::new(clock.clone(), turns.clone()));
-        let (device, read) = (DeviceId::random, || Ok((VideoCodec::H264, Bytes::from_static(b"keyframe"))));
+        let (device, read) = (DeviceId::random, || Ok((VideoCodec::H264, vec![Bytes::from_static(b"keyframe")])));
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));
         let hangs = |by| {
@@ -173,7 +171,7 @@ mod tests {
             let read = move || {
                 // It ends when `release` is dropped.
                 let _ = perch_base::sync::lock(&held).recv();
-                Ok((VideoCodec::H264, Bytes::new()))
+                Ok((VideoCodec::H264, Vec::new()))
             };
             tokio::spawn(async move { stills.recorded(by, read).await.map(drop) })
         };
@@ -205,6 +203,6 @@ mod tests {
         }
         drop(release);
         let (_turn, keyframe) = late.await.expect("no panic").expect("the disk answers again");
-        assert_eq!(keyframe, (VideoCodec::H264, Bytes::from_static(b"keyframe")));
+        assert_eq!(keyframe, (VideoCodec::H264, vec![Bytes::from_static(b"keyframe")]));
     }
 }

@@ -11,6 +11,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Segment, TimeRange, start_before};
 use perch_domain::media::VideoCodec;
+use perch_domain::refresh::whole_after;
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -55,8 +56,9 @@ impl Recordings {
     }
 
     /// The keyframe with which the pictures around `at` begin, as an access unit in Annex B (its parameter sets before it, four-byte start
-    /// codes), and how it is encoded. Errors with `NotFound` when nothing is recorded there.
-    pub fn keyframe_at(&self, camera: &CameraId, at: Timestamp) -> Result<(VideoCodec, Bytes)> {
+    /// codes), and how it is encoded; of an intra refresh the pictures after it too, up to the first one that is whole, or as many as there are
+    /// in its fragment. Errors with `NotFound` when nothing is recorded there.
+    pub fn keyframe_at(&self, camera: &CameraId, at: Timestamp) -> Result<(VideoCodec, Vec<Bytes>)> {
         let none = || Error::not_found(format!("camera {camera}: nothing is recorded at {at}"));
         let range = TimeRange { from: at, to: at.plus_micros(1) };
         let found = self.recorded(camera, &range, 16)?;
@@ -70,28 +72,47 @@ impl Recordings {
         let file = self.open_recorded(recorded)?;
         let (moof, _) = read::moof_at(&file, &fragment).map_err(unreadable)?.ok_or_else(damaged)?;
         let video = moof.runs.first().ok_or_else(damaged)?;
-        let bytes = u64::from(*video.sizes_bytes.first().ok_or_else(damaged)?);
-        if video.offset_bytes.checked_add(bytes).is_none_or(|end| end > fragment.size_bytes) {
+        let (mut pictures, mut offset_bytes, mut wanted) = (Vec::new(), video.offset_bytes, 1);
+        for size_bytes in &video.sizes_bytes {
+            let end = offset_bytes.checked_add(u64::from(*size_bytes)).filter(|end| *end <= fragment.size_bytes);
+            let end = end.ok_or_else(damaged)?;
+            let mut sample = vec![0; *size_bytes as usize];
+            file.read_exact_at(&mut sample, fragment.offset_bytes + offset_bytes).map_err(unreadable)?;
+            offset_bytes = end;
+            let sets = if pictures.is_empty() { &format.sets[..] } else { &[] };
+            let picture = unit_of(format.codec, sets, &sample).ok_or_else(damaged)?;
+            if pictures.is_empty() {
+                wanted += whole_after(format.codec, &picture) as usize;
+            }
+            pictures.push(picture);
+            if pictures.len() >= wanted {
+                break;
+            }
+        }
+        if pictures.is_empty() {
             return Err(damaged());
         }
-        let mut sample = vec![0; bytes as usize];
-        file.read_exact_at(&mut sample, fragment.offset_bytes + video.offset_bytes).map_err(unreadable)?;
-        let mut units = Vec::new();
-        let mut rest = &sample[..];
-        while let Some((prefix, after)) = rest.split_at_checked(4) {
-            let nal_bytes = u32::from_be_bytes(prefix.try_into().expect("split at four")) as usize;
-            let (nal, after) = after.split_at_checked(nal_bytes).ok_or_else(damaged)?;
-            units.push(nal);
-            rest = after;
-        }
-        // Where it brings its own, they are not those of the header.
-        let brings_sets = units.iter().any(|nal| set_kind(format.codec, nal) == Some(SetKind::Sps));
-        let of_header = format.sets.iter().map(|set| &set[..]).filter(|_| !brings_sets);
-        let mut out = BytesMut::with_capacity(sample.len() + 1024);
-        for nal in of_header.chain(units) {
-            out.put_slice(&[0, 0, 0, 1]);
-            out.put_slice(nal);
-        }
-        Ok((format.codec, out.freeze()))
+        Ok((format.codec, pictures))
     }
+}
+
+/// A sample as an access unit in Annex B, with the header's parameter sets. `None`: it is damaged.
+fn unit_of(codec: VideoCodec, sets: &[Bytes], sample: &[u8]) -> Option<Bytes> {
+    let mut units = Vec::new();
+    let mut rest = sample;
+    while let Some((prefix, after)) = rest.split_at_checked(4) {
+        let nal_bytes = u32::from_be_bytes(prefix.try_into().ok()?) as usize;
+        let (nal, after) = after.split_at_checked(nal_bytes)?;
+        units.push(nal);
+        rest = after;
+    }
+    // Where it brings its own, they are not those of the header.
+    let brings_sets = units.iter().any(|nal| set_kind(codec, nal) == Some(SetKind::Sps));
+    let of_header = sets.iter().map(|set| &set[..]).filter(|_| !brings_sets);
+    let mut out = BytesMut::with_capacity(sample.len() + 1024);
+    for nal in of_header.chain(units) {
+        out.put_slice(&[0, 0, 0, 1]);
+        out.put_slice(nal);
+    }
+    Some(out.freeze())
 }

@@ -12,6 +12,7 @@ use perch_domain::orientation::Orientation;
 use perch_domain::playback::hls_playlist;
 use perch_domain::ports::ArchivePort;
 use perch_domain::recording::parts::{Cutter, Place};
+use perch_domain::refresh::whole_after;
 use perch_store::{FragmentPackets, Store, TrackFormat};
 use perch_test_cameras::bits::{Bits, pps_with_id, slice_with_pps, unescape};
 use std::path::{Path, PathBuf};
@@ -225,8 +226,8 @@ fn h265_with_pictures_out_of_order_and_oblong_pixels_plays_as_it_was_filmed() {
 
     let exported = see(&export(&b, &store, 1.5, 3.0));
     assert_eq!((exported.tag, exported.frames_ms), ("hvc1".to_owned(), every_40_ms(50)));
-    let (codec, picture) = store.recordings().keyframe_at(&camera(), s(2.5)).expect("recorded");
-    assert_eq!(TrackFormat::from_keyframe(codec, &picture, false).expect("whole").sets, *sets);
+    let (codec, found) = store.recordings().keyframe_at(&camera(), s(2.5)).expect("recorded");
+    assert_eq!(TrackFormat::from_keyframe(codec, &found[0], false).expect("whole").sets, *sets);
 
     // Without its index it is found again as it was.
     drop(store);
@@ -286,6 +287,26 @@ fn a_long_group_of_pictures_is_in_parts_and_played_from_its_keyframe() {
     assert_eq!(left[0].fragments, found[0].fragments[..3]);
     let frames = see(path).frames_ms;
     assert!(frames.len() > 170 && frames == every_40_ms(frames.len()), "{}", frames.len());
+}
+
+#[test]
+fn of_an_intra_refresh_all_is_read_up_to_the_first_whole_picture() {
+    let b = TestStore::new();
+    let store = b.open();
+    let refresh = "-c:v libx264 -preset ultrafast -bf 0 -x264-params intra-refresh=1:keyint=25:scenecut=0";
+    let mut pictures = encode("320x240", "25", 4, refresh);
+    for picture in &mut pictures {
+        picture.keyframe |= whole_after(picture.codec, &picture.data) > 0;
+    }
+    assert_eq!(pictures.iter().filter(|picture| picture.keyframe).count(), 4);
+    record(&store, 0.0, &pictures, &[]);
+    let read = |at| store.recordings().keyframe_at(&camera(), s(at)).expect("recorded").1;
+    assert_eq!(read(0.5).len(), 1, "whole at once");
+    let found = read(1.5);
+    let more = whole_after(VideoCodec::H264, &found[0]) as usize;
+    assert!(more > 5 && found.len() == more + 1, "{more} and {}", found.len());
+    let slice = |unit: &Bytes| nal_units(unit).last().map(<[u8]>::to_vec);
+    assert!(found.iter().zip(&pictures[25..]).all(|(found, made)| slice(found) == slice(&made.data)));
 }
 
 #[test]
@@ -433,9 +454,9 @@ fn parameter_sets_that_change_with_each_group_of_pictures_are_one_file_that_deco
     assert_eq!(see(&exported).frames_ms, every_40_ms(50));
     assert_eq!(sums(&exported), want[50..]);
     for at in [0.5, 1.5, 2.5, 3.5] {
-        let (codec, picture) = store.recordings().keyframe_at(&camera(), s(at)).expect("recorded");
+        let (codec, found) = store.recordings().keyframe_at(&camera(), s(at)).expect("recorded");
         let want = format(if at as i64 % 2 == 0 { &one[0] } else { &other[0] });
-        assert_eq!(TrackFormat::from_keyframe(codec, &picture, false).expect("whole").sets, want.sets, "at {at}");
+        assert_eq!(TrackFormat::from_keyframe(codec, &found[0], false).expect("whole").sets, want.sets, "at {at}");
     }
 }
 

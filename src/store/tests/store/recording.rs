@@ -178,10 +178,11 @@ fn keyframes_come_back_as_pictures() {
     let b = TestStore::new();
     let store = b.open();
     record(&store, 0..4, None);
-    let (codec, picture) = store.recordings().keyframe_at(&camera(), s(2.9)).expect("recorded");
-    assert_eq!(TrackFormat::from_keyframe(codec, &picture, true).expect("parameter sets"), format(clip()));
+    let (codec, pictures) = store.recordings().keyframe_at(&camera(), s(2.9)).expect("recorded");
+    let [picture] = &pictures[..] else { panic!("one") };
+    assert_eq!(TrackFormat::from_keyframe(codec, picture, true).expect("parameter sets"), format(clip()));
     let file = b.dir.path().join("picture.h264");
-    std::fs::write(&file, &picture).expect("written");
+    std::fs::write(&file, picture).expect("written");
     let out = Command::new("ffprobe")
         .args(["-v", "error", "-count_frames", "-show_entries", "stream=nb_read_frames,width", "-of", "csv=p=0"])
         .arg(&file)
