@@ -59,6 +59,7 @@ impl SettingsFile {
         let read = blocking("reading the config", move || {
             let read = files.read()?;
             files.keep(BY_HAND, &read.text, None);
+            files.forget_passwords(&read.text);
             Ok(read)
         });
         let read = read.await?;

@@ -171,6 +171,10 @@ impl Files {
         if let Err(e) = kept {
             tracing::warn!(error = %e, "this version of the config cannot be taken back later");
         }
+    }
+
+    /// Removes the passwords that neither the file nor a version names. Only once the file says this.
+    pub fn forget_passwords(&self, text: &str) {
         let texts: Vec<String> = self.versions.list().into_iter().map(|kept| kept.text).collect();
         self.secrets.forget_but(texts.iter().map(String::as_str).chain([text]));
     }
@@ -185,7 +189,9 @@ impl Files {
         if let Some(folder) = self.path.parent().filter(|f| !f.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).context(ErrorKind::Unavailable, unwritable)?;
         }
-        put(&self.path, after.text.as_bytes(), 0o600, None).context(ErrorKind::Unavailable, unwritable)
+        put(&self.path, after.text.as_bytes(), 0o600, None).context(ErrorKind::Unavailable, unwritable)?;
+        self.forget_passwords(&after.text);
+        Ok(())
     }
 }
 

@@ -154,6 +154,22 @@ fn a_password_is_kept_apart_and_never_shown() {
     assert_eq!(folder.permissions().mode() & 0o077, 0);
 }
 
+#[test]
+fn whoever_hangs_up_leaves_no_half_of_a_change() {
+    let (home, _running, client) = bare();
+    for n in 0..8u64 {
+        let camera = json!({"id": format!("c{n}"), "source": "test", "width": 64, "height": 64, "fps": 1}).to_string();
+        drop(client.ask("POST", "/api/v1/cameras", &[JSON], camera.as_bytes()).expect("asked"));
+        wait_until("the box agrees with the file", s(30), || {
+            let config = Config::load(Some(&home.config())).expect("whole and valid");
+            let wanted: Vec<_> = config.cameras.iter().map(|c| c.id.to_string()).collect();
+            let runs = client.json("/api/v1/cameras")["cameras"].as_array().cloned().unwrap_or_default();
+            let ids: Vec<_> = runs.iter().filter_map(|c| c["id"].as_str().map(str::to_owned)).collect();
+            (ids == wanted).then_some(())
+        });
+    }
+}
+
 /// A random change, which may be wrong.
 fn any_change(random: &mut Chance) -> (&'static str, String, Value) {
     let id = format!("c{}", random.below(4));

@@ -101,7 +101,10 @@ async fn make(
 ) -> Reply {
     let by = who.principal.username.clone().unwrap_or_else(|| who.principal.device_name.clone());
     let request = SettingsRequest { change, by, tag, dry_run };
-    let changed = app.ports.settings.change(request).await?;
+    // Whoever hangs up in the middle does not keep the box from following what is written already.
+    let settings = app.ports.settings.clone();
+    let changed = tokio::spawn(async move { settings.change(request).await });
+    let changed = changed.await.map_err(|e| Error::internal("changing the settings broke off").with_source(e))??;
     if !dry_run {
         tracing::info!(by = %who.principal.device_id, effects = ?changed.effects, "the settings were changed");
     }
