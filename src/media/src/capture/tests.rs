@@ -214,7 +214,8 @@ async fn a_keyframe_comes_when_asked_and_a_storm_gives_one_a_second() {
         }
     }
     let waited = SystemClock.mono().since(asked);
-    assert!(waited < Duration::from_millis(200), "{waited:?}");
+    // The next one of the group of pictures would come later still.
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
     let until = SystemClock.mono() + Duration::from_secs(3);
     let mut keys = 0;
     while SystemClock.mono() < until {
