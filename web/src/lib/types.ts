@@ -37,3 +37,9 @@ export type Bundle = Schemas['Bundle'];
 export type TaskStatus = Schemas['TaskStatus'];
 export type LiveSession = Schemas['LiveSession'];
 export type Notice = Schemas['Notice'];
+
+export type Setting = Schemas['Setting'];
+export type SettingsSchema = Schemas['SettingsSchema'];
+export type SettingsChanged = Schemas['SettingsChanged'];
+export type SettingsVersion = Schemas['SettingsVersion'];
+export type SettingsText = Schemas['SettingsText'];

@@ -1,0 +1,112 @@
+// The way of a new camera from a form to its picture, or back.
+import { words } from '../api';
+import { type CameraFields, NO_SOURCE, apart, cameraBody, cameraProblems, idOf } from './new-camera';
+import { type SettingsPorts, box } from './ports';
+import { refused } from './refused';
+
+const KEYS = new Set(['id', 'name', 'source', 'password', 'record.mode', 'audio.source']);
+const EMPTY: CameraFields = { ...NO_SOURCE, name: '', id: '', record: 'continuous', sound: false };
+
+export interface AddingPorts extends Pick<SettingsPorts, 'addCamera' | 'change' | 'removeCamera'> {
+  /** The short names of the cameras that there are. */
+  taken: () => string[];
+  /** The list of cameras is another. */
+  changed: () => Promise<void>;
+}
+
+export class Adding {
+  fields = $state.raw<CameraFields>(EMPTY);
+  problems = $state.raw<ReadonlyMap<string, string>>(new Map());
+  /** What is wrong with no single field. */
+  error = $state('');
+  busy = $state(false);
+  /** The short name of the camera that was added; null before. */
+  added = $state<string | null>(null);
+  /** The form is shown: before it is added, and to change it after. */
+  isEditing = $state(true);
+  #hasOwnId = false;
+
+  constructor(private readonly ports: AddingPorts) {}
+
+  static inBrowser(more: Pick<AddingPorts, 'taken' | 'changed'>): Adding {
+    return new Adding({ ...box, ...more });
+  }
+
+  edit(change: Partial<CameraFields>): void {
+    const fields = { ...this.fields, ...change };
+    if (change.id !== undefined) this.#hasOwnId = change.id !== '';
+    if (change.name !== undefined && !this.#hasOwnId && this.added === null) {
+      fields.id = change.name.trim() ? idOf(change.name, this.ports.taken()) : '';
+    }
+    this.fields = fields;
+    this.error = '';
+    const changed = new Set(
+      Object.keys(change).map((key) => (key === 'place' || key === 'kind' ? 'source' : key)),
+    );
+    this.problems = new Map([...this.problems].filter(([key]) => !changed.has(key)));
+  }
+
+  /** An address that was pasted with user and password. */
+  sort(): void {
+    this.fields = { ...this.fields, ...apart(this.fields) };
+  }
+
+  send = async (): Promise<void> => {
+    this.sort();
+    const others = this.ports.taken().filter((id) => id !== this.added);
+    this.problems = cameraProblems(this.fields, others);
+    if (this.problems.size > 0) return;
+    this.busy = true;
+    this.error = '';
+    try {
+      const { id, ...rest } = cameraBody(this.fields);
+      if (this.added === null) await this.ports.addCamera({ id, ...rest });
+      else await this.ports.change(this.added, rest, '*', false);
+      this.added = String(id);
+      this.isEditing = false;
+      await this.ports.changed();
+    } catch (problem) {
+      const { fields, rest } = refused(problem, this.#place(problem), KEYS);
+      this.problems = fields;
+      this.error = rest.join(' ');
+    } finally {
+      this.busy = false;
+    }
+  };
+
+  /** The form again, with what was written. */
+  fix = (): void => {
+    this.isEditing = true;
+  };
+
+  /** As if it never had been added. */
+  takeBack = async (): Promise<void> => {
+    if (this.added === null) return;
+    this.busy = true;
+    try {
+      await this.ports.removeCamera(this.added);
+      this.added = null;
+      this.isEditing = true;
+      await this.ports.changed();
+    } catch (problem) {
+      this.error = words(problem);
+    } finally {
+      this.busy = false;
+    }
+  };
+
+  another = (): void => {
+    this.fields = EMPTY;
+    this.problems = new Map();
+    this.error = '';
+    this.added = null;
+    this.isEditing = true;
+    this.#hasOwnId = false;
+  };
+
+  /** A refusal names the new camera by its place, which is the last. */
+  #place(problem: unknown): number {
+    const places = [...String(problem).matchAll(/camera\[(\d+)\]/gi)].map(([, place]) => Number(place));
+    return Math.max(0, ...places);
+  }
+}

@@ -1,0 +1,72 @@
+// Zones and masks while they are drawn, and the lines of a diff.
+import { describe, expect, it } from 'vitest';
+import {
+  areasOf,
+  corner,
+  isWhole,
+  numberOf,
+  polygonsOf,
+  replaced,
+  set,
+  started,
+  stepped,
+  without,
+  type Polygon,
+} from './areas';
+import { diffLines } from './diff';
+
+const triangle: Polygon = [
+  [0, 0],
+  [1, 0],
+  [0.5, 1],
+];
+
+describe('corners', () => {
+  it('stay within the picture and read short', () => {
+    expect(corner(-0.2, 1.3)).toEqual([0, 1]);
+    expect(corner(1 / 3, 0.12345)).toEqual([0.333, 0.123]);
+  });
+
+  it('go by arrow keys, further with Shift', () => {
+    expect(stepped([0.5, 0.5], 'ArrowLeft', false)).toEqual([0.49, 0.5]);
+    expect(stepped([0.5, 0.98], 'ArrowDown', true)).toEqual([0.5, 1]);
+    expect(stepped([0.5, 0.5], 'Enter', false)).toBeNull();
+  });
+
+  it('are moved and removed, but three stay', () => {
+    expect(replaced(triangle, 1, [0.9, 0.1])[1]).toEqual([0.9, 0.1]);
+    expect(without(triangle, 0)).toBeNull();
+    expect(without([...triangle, [0, 1]], 0)).toHaveLength(3);
+  });
+});
+
+it('a drawing is whole with three corners, and none is set twice', () => {
+  let drawing = started('mask');
+  for (const at of [corner(0, 0), corner(0, 0), corner(1, 0)]) drawing = set(drawing, at);
+  expect([drawing.corners.length, isWhole(drawing), drawing.cross]).toEqual([2, false, [1, 0]]);
+  expect(isWhole(set(drawing, corner(0.5, 1)))).toBe(true);
+});
+
+it('areas of both kinds come from two settings and go back', () => {
+  const areas = areasOf([triangle, triangle], [triangle]);
+  expect(areas.map((area, index) => `${area.kind} ${numberOf(areas, index)}`)).toEqual([
+    'zone 1',
+    'zone 2',
+    'mask 1',
+  ]);
+  expect([polygonsOf(areas, 'zone').length, polygonsOf(areas, 'mask').length]).toEqual([2, 1]);
+  expect(areasOf(null, [])).toEqual([]);
+});
+
+it('a diff reads as lines that come, go and stay', () => {
+  const diff =
+    '--- a\n+++ b\n@@ -1,2 +1,2 @@\n [box]\n-name = "A"\n+name = "B"\n@@ -9 +9 @@\n+++x\n\\ No newline\n';
+  expect(diffLines(diff).map(({ kind, text }) => `${kind} ${text}`)).toEqual([
+    'stays [box]',
+    'goes name = "A"',
+    'comes name = "B"',
+    'gap ',
+    'comes ++x',
+  ]);
+  expect(diffLines('')).toEqual([]);
+});

@@ -1,0 +1,57 @@
+// Which settings stand on which page, in which order. What is here and not in the box's schema is left out; a test holds that nothing
+// of the schema is forgotten.
+
+export const BOX_GROUPS = {
+  name: ['box.name'],
+  recording: [
+    'recording.max_days',
+    'recording.event_max_days',
+    'recording.max_bytes',
+    'recording.min_free_bytes',
+  ],
+  access: ['access.otp_digits', 'access.otp_ttl_s', 'access.session_idle_s', 'access.session_max_s'],
+  network: [
+    'http.hostnames',
+    'webrtc.addresses',
+    'webrtc.stun',
+    'http.listen',
+    'webrtc.udp_listen',
+    'rtsp.listen',
+    'rtsp.tls_listen',
+  ],
+  update: ['update.url', 'update.check_every_h'],
+} as const;
+
+/** Of a camera, without `camera[].`. */
+export const CAMERA_GROUPS = {
+  general: ['name'],
+  record: [
+    'record.mode',
+    'record.pre_roll_s',
+    'record.post_roll_s',
+    'record.gap_s',
+    'record.chapter_s',
+    'record.segment_max_s',
+  ],
+  motion: ['motion.enabled', 'motion.sensitivity', 'motion.min_area', 'motion.fps'],
+  picture: ['codec', 'width', 'height', 'fps', 'bitrate_kbps'],
+  small: ['sub.width', 'sub.height', 'sub.fps', 'sub.bitrate_kbps'],
+  sound: ['audio.source', 'audio.gain_db'],
+  network: ['sub_source', 'transport', 'aspect', 'tls.sha256'],
+} as const;
+
+/** Have parts of the page of their own. */
+export const APART = ['source', 'motion.zones', 'motion.masks'] as const;
+
+/** Of network cameras alone: others may not say them. */
+export const OF_NETWORK: ReadonlySet<string> = new Set(CAMERA_GROUPS.network);
+
+/** Only by hand: files on the box, and what names a camera's recordings. */
+export const BY_HAND: ReadonlySet<string> = new Set([
+  'box.data_dir',
+  'webrtc.turn[].url',
+  'webrtc.turn[].secret_file',
+  'camera[].id',
+  'camera[].password_file',
+  'camera[].tls.ca_file',
+]);

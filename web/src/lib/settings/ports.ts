@@ -1,0 +1,55 @@
+// What the settings pages ask of the box.
+import { api } from '../api';
+import type { SettingsChanged, SettingsSchema, SettingsText, SettingsVersion } from '../types';
+import type { Tree } from './tree';
+
+export interface Done extends SettingsChanged {
+  /** Names the settings as they are after it. */
+  tag: string;
+}
+
+export interface SettingsPorts {
+  read(): Promise<{ values: Tree; tag: string }>;
+  schema(): Promise<SettingsSchema>;
+  /** Changes the box, or one camera; only asks what that would do when `dryRun`. */
+  change(camera: string | null, patch: Tree, tag: string, dryRun: boolean): Promise<Done>;
+  addCamera(camera: Tree): Promise<Done>;
+  removeCamera(camera: string): Promise<Done>;
+  versions(): Promise<SettingsVersion[]>;
+  version(number: number): Promise<SettingsText>;
+  /** Takes a version back; with a tag only where nothing changed since. */
+  restore(number: number, tag?: string): Promise<Done>;
+}
+
+async function done(response: Response): Promise<Done> {
+  return { ...((await response.json()) as SettingsChanged), tag: response.headers.get('ETag') ?? '*' };
+}
+
+export const box: SettingsPorts = {
+  async read() {
+    const response = await api.open('get', '/api/v1/settings');
+    return { values: (await response.json()) as Tree, tag: response.headers.get('ETag') ?? '*' };
+  },
+  schema: () => api.get('/api/v1/settings/schema'),
+  async change(camera, patch, tag, dryRun) {
+    const query = { dry_run: dryRun ? ('true' as const) : undefined };
+    const more = { query, headers: { 'If-Match': tag }, body: patch };
+    return done(
+      await (camera === null
+        ? api.open('patch', '/api/v1/settings', more)
+        : api.open('patch', '/api/v1/cameras/{camera}', { path: { camera }, ...more })),
+    );
+  },
+  addCamera: async (camera) => done(await api.open('post', '/api/v1/cameras', { body: camera })),
+  removeCamera: async (camera) =>
+    done(await api.open('delete', '/api/v1/cameras/{camera}', { path: { camera } })),
+  versions: async () => (await api.get('/api/v1/settings/versions')).versions,
+  version: (number) => api.get('/api/v1/settings/versions/{version}', { path: { version: String(number) } }),
+  restore: async (number, tag) =>
+    done(
+      await api.open('post', '/api/v1/settings/versions/{version}/restore', {
+        path: { version: String(number) },
+        ...(tag && { headers: { 'If-Match': tag } }),
+      }),
+    ),
+};
