@@ -16,6 +16,7 @@ export const normal = {
   update: 'idle',
   moving: false,
   overloaded: false,
+  settings: '',
 };
 
 export const admin = {
@@ -85,6 +86,20 @@ export const cameras = [
     },
   }),
 ];
+
+/** One that was just added: it gives pictures, or is not found. */
+export const newCamera = ({ id, name }, isWrong) =>
+  isWrong
+    ? camera(
+        id,
+        name,
+        'missing',
+        'nothing answers at 192.168.1.20:554: is the camera on, and is this its address?',
+        {
+          last_event_at: null,
+        },
+      )
+    : camera(id, name, 'live', '', { last_event_at: null });
 
 const SLOW = "6.5 of 25 frames a second are encoded: lower the camera's size or frame rate";
 

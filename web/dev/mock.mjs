@@ -1,5 +1,5 @@
 // A mock box for work on the page: serves dist and the HTTP contract with made-up data. Never part of a build.
-// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing, update, moving, overloaded} changes what it says.
+// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing, update, moving, overloaded, settings} changes what it says.
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -19,6 +19,7 @@ import {
   updateState,
 } from './fake-data.mjs';
 import { served } from './served.mjs';
+import { added, reset, routes as settingsRoutes } from './mock-settings.mjs';
 import { playlist, prepareMedia } from './media.mjs';
 
 const dist = new URL('../dist/', import.meta.url).pathname;
@@ -51,7 +52,8 @@ class Refusal extends Error {
 
 const json = (body, status = 200) => ({ status, type: 'application/json', body: JSON.stringify(body) });
 const none = { status: 204, body: '' };
-const list = () => camerasOf(scenario);
+const list = () => [...camerasOf(scenario), ...added()];
+reset(scenario);
 const time = (url, name) => Date.parse(url.searchParams.get(name));
 
 async function bodyOf(request) {
@@ -92,6 +94,7 @@ function page(url) {
 }
 
 const routes = [
+  ...settingsRoutes({ json, Refusal, scenario }),
   [
     'POST',
     /^\/pair$/,
@@ -169,13 +172,13 @@ const routes = [
   ['GET', /^\/cameras$/, async () => json({ cameras: list() })],
   [
     'GET',
-    /^\/cameras\/(\w+)\/snapshot\.jpg$/,
+    /^\/cameras\/([\w-]+)\/snapshot\.jpg$/,
     async ({ url }) => ({
       type: 'image/jpeg',
       body: media.still(Math.floor((time(url, 'at') || Date.now()) / 6000)),
     }),
   ],
-  ['POST', /^\/cameras\/(\w+)\/whep$/, async ({ match, text }) => whep(match[1], text)],
+  ['POST', /^\/cameras\/([\w-]+)\/whep$/, async ({ match, text }) => whep(match[1], text)],
   ['PATCH', /^\/live\/\w+$/, async () => none],
   ['POST', /^\/live\/\w+\/keepalive$/, async () => none],
   ['GET', /^\/ice-servers$/, async () => json({ ice_servers: [] })],
@@ -190,7 +193,7 @@ const routes = [
   ['DELETE', /^\/events\/\d+\/pin$/, async () => none],
   [
     'GET',
-    /^\/cameras\/(\w+)\/timeline$/,
+    /^\/cameras\/([\w-]+)\/timeline$/,
     async ({ match, url }) => {
       const found = timeline(match[1], time(url, 'from'), time(url, 'to'), eventsOf(scenario));
       return json(scenario.empty ? { ...found, spans: [], gaps: [], events: [] } : found);
@@ -198,7 +201,7 @@ const routes = [
   ],
   [
     'GET',
-    /^\/cameras\/(\w+)\/playback\.m3u8$/,
+    /^\/cameras\/([\w-]+)\/playback\.m3u8$/,
     async ({ match, url }) => {
       const [from, to] = [time(url, 'from'), Math.min(time(url, 'to'), Date.now())];
       const text = playlist(media, timeline(match[1], from - 6e4, to).spans, from, to);
@@ -266,8 +269,11 @@ async function answerApi(request, url) {
 }
 
 async function answerDev(request, url) {
-  if (url.pathname === '/dev/scenario')
-    return json(Object.assign(scenario, JSON.parse(await bodyOf(request))));
+  if (url.pathname === '/dev/scenario') {
+    Object.assign(scenario, JSON.parse(await bodyOf(request)));
+    reset(scenario);
+    return json(scenario);
+  }
   if (url.pathname === '/dev/notice') {
     const notice = JSON.parse(await bodyOf(request));
     for (const listener of listeners)

@@ -104,7 +104,127 @@ const shots = [
       await p.getByTestId('make-code').click();
     },
   },
+  { name: 'settings', path: '/settings' },
+  {
+    name: 'settings-changed',
+    path: '/settings',
+    settle: 900,
+    act: async (p) => {
+      await p.getByTestId('setting-recording.max_days').fill('14');
+      await p.getByTestId('setting-http.listen').fill('0.0.0.0:9443');
+    },
+  },
+  {
+    name: 'settings-saved',
+    path: '/settings',
+    act: async (p) => {
+      await p.getByTestId('setting-recording.max_days').fill('14');
+      await p.getByTestId('save-settings').click();
+      await p.getByTestId('undo-settings').waitFor();
+    },
+  },
+  {
+    name: 'settings-refused',
+    path: '/settings',
+    scenario: { settings: 'odd' },
+    settle: 900,
+    act: async (p) => {
+      await p.getByTestId('setting-recording.max_days').fill('14');
+      await p.getByTestId('setting-access.otp_digits').fill('x');
+      await p.getByTestId('setting-access.otp_digits').fill('9');
+    },
+  },
+  {
+    name: 'settings-overtaken',
+    path: '/settings',
+    scenario: { settings: 'overtaken' },
+    settle: 900,
+    act: (p) => p.getByTestId('setting-recording.max_days').fill('14'),
+  },
+  { name: 'settings-locked', path: '/settings', scenario: { settings: 'locked' } },
+  { name: 'settings-set', path: '/settings', scenario: { settings: 'set' } },
+  {
+    name: 'versions',
+    path: '/settings',
+    act: async (p) => {
+      const versions = p.getByTestId('versions');
+      await versions
+        .getByRole('button', { name: /What differs/ })
+        .first()
+        .click();
+      await versions.scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: 'versions-back',
+    path: '/settings',
+    act: (p) =>
+      p
+        .getByRole('button', { name: /Take back/ })
+        .first()
+        .click(),
+  },
+  { name: 'add-camera', path: '/add-camera', scenario: { empty: true } },
+  {
+    name: 'add-camera-lacking',
+    path: '/add-camera',
+    scenario: { empty: true },
+    act: (p) => p.getByTestId('send-camera').click(),
+  },
+  ...['live', 'wrong'].map((settings) => ({
+    name: `camera-added-${settings}`,
+    path: '/add-camera',
+    scenario: { empty: true, settings },
+    settle: 2500,
+    act: async (p) => {
+      await p.getByTestId('camera-place').fill('rtsp://admin:secret@192.168.1.20/stream1');
+      await p.getByTestId('camera-name').fill('Front door');
+      await p.getByTestId('send-camera').click();
+      await p.getByTestId('added-camera').waitFor();
+    },
+  })),
+  { name: 'camera-settings', path: '/camera/front/settings' },
+  {
+    name: 'areas-selected',
+    path: '/camera/front/settings',
+    act: async (p) => {
+      await p.getByRole('button', { name: 'Change Zone 1' }).click();
+      await p.getByTestId('areas').scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: 'areas-drawing',
+    path: '/camera/front/settings',
+    act: async (p) => {
+      await p.getByRole('button', { name: 'Draw a mask' }).click();
+      for (const key of [
+        ' ',
+        'Shift+ArrowRight',
+        'Shift+ArrowRight',
+        ' ',
+        'Shift+ArrowDown',
+        'Shift+ArrowDown',
+        ' ',
+      ])
+        await p.keyboard.press(key === ' ' ? 'Space' : key);
+    },
+  },
+  {
+    name: 'camera-address',
+    path: '/camera/front/settings',
+    act: async (p) => {
+      await p.getByRole('button', { name: 'Change the address' }).click();
+      await p.getByTestId('camera-place').scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: 'camera-remove',
+    path: '/camera/front/settings',
+    act: (p) => p.getByTestId('remove-camera').click(),
+  },
 ];
+/** Of these all is shown, also below the window. */
+const WHOLE = ['system', 'settings', 'add-camera', 'camera-settings', 'camera-added-wrong'];
 const sizes = [
   { name: 'phone', viewport: { width: 360, height: 740 } },
   { name: 'desktop', viewport: { width: 1440, height: 900 } },
@@ -119,7 +239,7 @@ const cameraPage = await browser.newPage();
 await cameraPage.goto(`${box}/dev/camera`);
 let findings = 0;
 for (const size of sizes) {
-  for (const shot of shots.filter((s) => s.name.includes(only))) {
+  for (const shot of shots.filter((s) => s.name.match(only))) {
     await set(shot.scenario ?? {});
     const context = await browser.newContext(size);
     const page = await context.newPage();
@@ -144,7 +264,7 @@ for (const size of sizes) {
     await still(shot.settle ?? 500);
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     if (width > size.viewport.width) report(`is ${width} px wide`);
-    await page.screenshot({ path: join(folder, `${label}.png`), fullPage: shot.name === 'system' });
+    await page.screenshot({ path: join(folder, `${label}.png`), fullPage: WHOLE.includes(shot.name) });
     // Evaluated by the debugger, which the page's policy does not concern.
     await page.evaluate(axe);
     const result = await page.evaluate(() => globalThis.axe.run());

@@ -2,15 +2,19 @@
 import { tick } from 'svelte';
 
 export type Route =
-  | { page: 'live' | 'events' | 'system' | 'pair' | 'login' }
+  | { page: 'live' | 'events' | 'system' | 'settings' | 'add' | 'pair' | 'login' }
+  | { page: 'cameraSettings'; camera: string }
   | { page: 'camera'; camera: string; atMs: number | null };
 
 function parse(location: Location): Route {
-  const [first = '', second] = location.pathname.split('/').filter(Boolean);
+  const [first = '', second, third] = location.pathname.split('/').filter(Boolean);
   if (first === 'camera' && second) {
+    if (third === 'settings') return { page: 'cameraSettings', camera: decodeURIComponent(second) };
     const at = Date.parse(new URLSearchParams(location.search).get('at') ?? '');
     return { page: 'camera', camera: decodeURIComponent(second), atMs: Number.isNaN(at) ? null : at };
   }
+  if (first === 'add-camera') return { page: 'add' };
+  if (first === 'settings') return { page: 'settings' };
   if (first === 'events' || first === 'system' || first === 'pair' || first === 'login')
     return { page: first };
   return { page: 'live' };
