@@ -5,7 +5,7 @@ use perch_base::{Error, Result};
 use perch_domain::settings::described::{Origin, Setting, tree, without_numbers};
 use serde_json::{Map, Value as Json};
 use std::sync::LazyLock;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use toml_edit::{Array, ArrayOfTables, Decor, DocumentMut, InlineTable, Item, RawString, Table, TableLike, Value};
 
 /// The sections of a file, in the order in which a person writes them.
 const SECTIONS: [&str; 8] = ["box", "http", "rtsp", "webrtc", "access", "recording", "update", "camera"];
@@ -73,16 +73,41 @@ impl Document {
 
     /// All of them, to be changed. One table a camera, whatever was written (`camera = [{…}]`) before.
     pub fn cameras_mut(&mut self) -> &mut ArrayOfTables {
-        let is_new = !self.doc.contains_key("camera");
-        let item = self.doc.entry("camera").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-        if !item.is_array_of_tables() {
-            let old = std::mem::take(item);
-            *item = Item::ArrayOfTables(old.into_array_of_tables().unwrap_or_default());
-        }
-        if is_new {
+        if !self.doc.get("camera").is_some_and(Item::is_array_of_tables) {
+            // With its key goes what stands around it, which a heading cannot have within its brackets.
+            let (key, old) = self.doc.remove_entry("camera").unzip();
+            let tables = old.and_then(|old| old.into_array_of_tables().ok()).unwrap_or_default();
+            self.doc.insert("camera", Item::ArrayOfTables(tables));
+            let above = key.as_ref().and_then(|key| key.leaf_decor().prefix()).and_then(RawString::as_str);
+            if let Some(comment) = above.filter(|text| !text.trim().is_empty()) {
+                self.put_on_top(comment);
+            }
             self.arrange();
         }
         self.doc["camera"].as_array_of_tables_mut().expect("it was made one")
+    }
+
+    /// Puts a comment above what comes first, or below all where nothing does.
+    fn put_on_top(&mut self, comment: &str) {
+        let with = |decor: &mut Decor| {
+            let old = decor.prefix().and_then(RawString::as_str).unwrap_or_default();
+            let both = format!("{comment}{old}");
+            decor.set_prefix(both);
+        };
+        let is_there = match self.doc.iter_mut().next() {
+            Some((_, Item::Table(table))) => {
+                with(table.decor_mut());
+                true
+            }
+            Some((mut key, Item::Value(_))) => {
+                with(key.leaf_decor_mut());
+                true
+            }
+            _ => false,
+        };
+        if !is_there {
+            self.doc.set_trailing(comment);
+        }
     }
 
     /// Says that there is no camera: a file that does not mention any has the test camera.
@@ -369,6 +394,27 @@ source = \"test\"
             merged(&got, json!({"camera": [{"id": "yard", "source": "test"}]})).expect("valid").matches(yard).count(),
             1
         );
+    }
+
+    #[test]
+    fn the_first_camera_follows_the_rest_of_the_file() {
+        for (from, to) in [
+            ("camera = []\n\n[box]\nname = \"Shop\"\n", "\n[box]\nname = \"Shop\"\n"),
+            ("# Ours.\ncamera = []   # none\n[box]\nname = \"Shop\"\n", "# Ours.\n[box]\nname = \"Shop\"\n"),
+            ("# Ours.\ncamera = []\n", ""),
+            ("", ""),
+        ] {
+            let mut doc = Document::parse(from).expect("valid");
+            let mut camera = Table::new();
+            let patch = json!({"id": "hall", "source": "test"});
+            merge_camera(&mut camera, patch.as_object().expect("a table"), None, "camera").expect("valid");
+            doc.cameras_mut().push(camera);
+            let text = doc.text();
+            let camera = "[[camera]]\nid = \"hall\"\nsource = \"test\"\n";
+            assert!(text.starts_with(to) && text[to.len()..].trim_start().starts_with(camera), "{from}: {text}");
+            assert_eq!(text.contains("# Ours."), from.contains("# Ours."), "{text}");
+            Config::parse(&text, std::iter::empty()).expect("valid");
+        }
     }
 
     #[test]
