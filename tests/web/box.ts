@@ -1,6 +1,6 @@
 // Starts a real perch with a config of its own on free ports, reads its one-time password, and ends it again.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -27,15 +27,19 @@ export interface Box {
   url: string;
   otp: string;
   rtspPort: number;
+  /** What its perch.toml says now. */
+  config(): string;
   stop(): Promise<void>;
   /** Calls the API with a bearer token and gives the answer. */
   call(method: string, path: string, token?: string, body?: unknown): Promise<Answer>;
 }
 
+/** Without a `[[camera]]` in its config it has none. */
 export async function startBox(config: string): Promise<Box> {
   const dir = mkdtempSync(join(tmpdir(), 'perch-web-'));
   const [http, rtsp, udp] = await Promise.all([freePort(), freePort(), freePort()]);
-  const text = `
+  const none = config.includes('[[camera]]') ? '' : 'camera = []\n';
+  const text = `${none}
 [box]
 name = "Test box"
 data_dir = "${join(dir, 'data')}"
@@ -58,6 +62,7 @@ ${config}`;
     url,
     otp,
     rtspPort: rtsp,
+    config: () => readFileSync(join(dir, 'perch.toml'), 'utf8'),
     call: (method, path, token, body) => call(url + path, method, token, body),
     stop: async () => {
       const ended = new Promise((done) => child.once('exit', done));

@@ -1,0 +1,180 @@
+// The owner makes a box of an empty one by the page alone: a camera, its name, a zone, a limit, and the way back; and whoever only
+// watches sees none of it.
+import type { Page } from '@playwright/test';
+import { startBox } from './box';
+import { NOBODY, expect, expectAccessible, expectSilence, test, typeCode } from './steps';
+
+test.use({ storageState: NOBODY });
+// The picture of a new camera is encoded by software, and nothing else may be ready for a while.
+test.setTimeout(240_000);
+
+/** Saves what is changed, once the box has said what that does. */
+async function save(page: Page, does: RegExp) {
+  const bar = page.getByTestId('save-bar');
+  await expect(bar).toContainText(does);
+  await bar.getByRole('button', { name: 'Save' }).click();
+  await expect(bar).toContainText('Saved.');
+}
+
+async function press(page: Page, ...keys: string[]) {
+  for (const key of keys) await page.keyboard.press(key);
+}
+
+/** A screenshot in each width, nothing wider than it, and nothing that axe calls serious. */
+async function lookAt(page: Page, name: string) {
+  for (const [width, colorScheme] of [
+    [360, 'dark'],
+    [1440, 'light'],
+  ] as const) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: `test-results/shots/${name}-${width}.png`, fullPage: true });
+    await expectAccessible(page);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(overflow, `${name} is not wider than the screen`).toBeLessThanOrEqual(0);
+  }
+}
+
+test('an owner makes a box of an empty one by the page', async ({ page, browser }) => {
+  const box = await startBox('');
+  try {
+    const silent = expectSilence(page);
+    await page.goto(box.url);
+    await typeCode(page, box.otp);
+    await page.getByTestId('skip-account').click();
+    await page.getByTestId('to-live').click();
+    await expect(page.getByText('This box has no camera yet')).toBeVisible();
+
+    // A camera, and its picture.
+    await page.getByTestId('add-camera').click();
+    await expect(page.getByRole('heading', { name: 'Add a camera' })).toBeFocused();
+    await page.getByText('More kinds').click();
+    await page.getByTestId('kind-test').check();
+    await page.getByTestId('camera-name').fill('Front door');
+    await expect(page.getByTestId('camera-id')).toHaveValue('front-door');
+    await page.getByTestId('camera-record').selectOption('off');
+    await lookAt(page, 'add-camera');
+    await page.getByTestId('send-camera').click();
+    const added = page.getByTestId('added-camera');
+    await expect(added).toContainText('Front door is live.', { timeout: 90_000 });
+    await expect(added.locator('[data-testid=live-video][data-phase=playing]')).toBeVisible({
+      timeout: 60_000,
+    });
+    await lookAt(page, 'camera-added');
+
+    // Its name.
+    await page.getByTestId('added-settings').click();
+    await page.getByTestId('setting-camera[].name').fill('Entrance');
+    await save(page, /Front-door changes at once/);
+    await expect(page.getByRole('heading', { name: 'Settings of Entrance' })).toBeVisible();
+
+    // A zone, by keys alone: a triangle whose last corner is then moved.
+    await page.getByRole('button', { name: 'Draw a zone' }).press('Enter');
+    const pad = page.getByTestId('areas-pad');
+    await expect(pad).toBeFocused();
+    await press(page, 'Space', 'Shift+ArrowRight', 'Shift+ArrowRight', 'Space', 'Shift+ArrowDown', 'Space');
+    await press(page, 'Enter');
+    const change = page.getByRole('button', { name: 'Change Zone 1' });
+    await expect(change).toBeFocused();
+    await press(page, 'Enter');
+    await expect(pad.getByRole('button', { name: /^Corner 1 of Zone 1/ })).toBeFocused();
+    await press(page, 'Tab', 'Tab', 'ArrowDown');
+    await expect(pad.getByRole('button', { name: /^Corner 3 .* 60 % from the left, 56 %/ })).toBeFocused();
+    // Three corners are the least.
+    await press(page, 'Delete');
+    await expect(page.getByText('An area needs three corners.')).toBeVisible();
+    await press(page, 'Escape');
+    await expect(change).toBeFocused();
+    await lookAt(page, 'camera-settings');
+    await save(page, /motion is learnt anew/);
+
+    // A limit, and one tap back.
+    await page.getByRole('link', { name: 'Back to the camera' }).click();
+    await page.getByTestId('nav-system').first().click();
+    await page.getByTestId('box-settings').click();
+    const days = page.getByTestId('setting-recording.max_days');
+    await days.fill('7');
+    await save(page, /counts at once/);
+    expect(box.config()).toContain('max_days = 7');
+    await page.getByTestId('undo-settings').click();
+    await expect(page.getByTestId('save-bar')).toContainText('Taken back');
+    await expect(days).toHaveValue('30');
+    expect(box.config()).not.toContain('max_days');
+
+    // Again, and back by the list of versions.
+    await days.fill('9');
+    await save(page, /counts at once/);
+    const versions = page.getByTestId('versions');
+    await versions
+      .getByRole('button', { name: /^What differs/ })
+      .first()
+      .click();
+    await expect(versions.locator('.goes')).toContainText('max_days = 9');
+    await lookAt(page, 'settings');
+    await versions
+      .getByRole('button', { name: /^Take back/ })
+      .first()
+      .click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Take back' }).click();
+    await expect(page.getByRole('dialog')).toHaveCount(0);
+    await expect(days).toHaveValue('30');
+
+    // The file is what a person would have written.
+    const text = box.config();
+    const camera = `[[camera]]
+id = "front-door"
+name = "Entrance"
+source = "test"
+record = { mode = "off" }
+motion = { zones = [[[0.5, 0.5], [0.6, 0.5], [0.6, 0.56]]] }
+`;
+    expect(text.trim().endsWith(camera.trim()), text).toBe(true);
+    expect(text).not.toContain('max_days');
+    expect(text.match(/^\[.*\]$/gm)).toEqual([
+      '[box]',
+      '[http]',
+      '[rtsp]',
+      '[webrtc]',
+      '[recording]',
+      '[[camera]]',
+    ]);
+
+    // Whoever only watches is led nowhere.
+    const code = await page.request.post(`${box.url}/api/v1/pairing-codes`, {
+      data: { role: 'viewer' },
+      headers: { origin: box.url },
+    });
+    const { otp } = (await code.json()) as { otp: string };
+    const guest = await browser.newContext({ ignoreHTTPSErrors: true });
+    const watching = await guest.newPage();
+    await watching.goto(`${box.url}/pair`);
+    await typeCode(watching, otp.replace(/\D/g, ''));
+    await expect(watching.getByTestId('nav-live').first().or(watching.getByTestId('to-live'))).toBeVisible();
+    await watching.goto(`${box.url}/settings`);
+    await expect(watching.getByText('Only administrators change the box.')).toBeVisible();
+    await watching.goto(`${box.url}/system`);
+    await expect(watching.getByTestId('system-camera-front-door')).toBeVisible();
+    await expect(watching.getByTestId('add-camera')).toHaveCount(0);
+    await expect(watching.getByTestId('box-settings')).toHaveCount(0);
+    await expect(watching.getByRole('link', { name: /Settings of/ })).toHaveCount(0);
+    await guest.close();
+    silent();
+
+    // What the box refuses stands at its field. The browser itself notes the refusal.
+    await page.getByTestId('setting-http.listen').fill('nowhere');
+    await expect(page.getByText(/^Must be an address and port/)).toBeVisible();
+    await expect(page.getByTestId('save-settings')).toBeDisabled();
+    await page.getByRole('button', { name: 'Discard' }).click();
+
+    // The camera goes, its recordings stay.
+    await page.getByTestId('nav-system').first().click();
+    await page.getByRole('link', { name: 'Settings of Entrance' }).click();
+    await page.getByTestId('remove-camera').click();
+    await expect(page.getByRole('dialog')).toContainText('What was recorded stays');
+    await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+    await expect(page.getByText('Cameras will appear here once one is added.')).toBeVisible();
+    expect(box.config()).toContain('camera = []');
+  } finally {
+    await box.stop();
+  }
+});
