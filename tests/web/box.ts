@@ -30,8 +30,8 @@ export interface Box {
   /** What its perch.toml says now. */
   config(): string;
   stop(): Promise<void>;
-  /** Calls the API with a bearer token and gives the answer. */
-  call(method: string, path: string, token?: string, body?: unknown): Promise<Answer>;
+  /** Calls the API with a bearer token and gives the answer; a change may need the tag of what it was made from. */
+  call(method: string, path: string, token?: string, body?: unknown, tag?: string): Promise<Answer>;
 }
 
 /** Without a `[[camera]]` in its config it has none. */
@@ -63,7 +63,7 @@ ${config}`;
     otp,
     rtspPort: rtsp,
     config: () => readFileSync(join(dir, 'perch.toml'), 'utf8'),
-    call: (method, path, token, body) => call(url + path, method, token, body),
+    call: (method, path, token, body, tag) => call(url + path, method, token, body, tag),
     stop: async () => {
       const ended = new Promise((done) => child.once('exit', done));
       child.kill('SIGTERM');
@@ -99,9 +99,10 @@ function freePort(): Promise<number> {
   });
 }
 
-function call(url: string, method: string, token?: string, body?: unknown): Promise<Answer> {
+function call(url: string, method: string, token?: string, body?: unknown, tag?: string): Promise<Answer> {
   const headers: Record<string, string> = { origin: new URL(url).origin };
   if (token) headers.authorization = `Bearer ${token}`;
+  if (tag) headers['if-match'] = tag;
   if (body !== undefined) headers['content-type'] = 'application/json';
   return new Promise((done, failed) => {
     // The box's certificate is its own; this client and the box are on one machine.

@@ -1,4 +1,4 @@
-// Zones and masks while they are drawn, and the lines of a diff.
+// Zones and masks while they are drawn, and what a change does.
 import { describe, expect, it } from 'vitest';
 import {
   areasOf,
@@ -13,7 +13,7 @@ import {
   without,
   type Polygon,
 } from './areas';
-import { diffLines } from './diff';
+import { diffLines, effectWords } from './diff';
 
 const triangle: Polygon = [
   [0, 0],
@@ -69,4 +69,12 @@ it('a diff reads as lines that come, go and stay', () => {
     'comes ++x',
   ]);
   expect(diffLines('')).toEqual([]);
+});
+
+it('effects name cameras as people do', () => {
+  const nameOf = (id: string) => ({ 'front-door': 'Entrance' })[id];
+  const say = (effect: string) => effectWords(effect, nameOf);
+  expect(say('front-door: motion is learnt anew')).toBe('Entrance: motion is learnt anew.');
+  expect(say('yard is added')).toBe('Yard is added.');
+  expect(say('the cameras are listed in another order')).toBe('The cameras are listed in another order.');
 });

@@ -1,4 +1,5 @@
-// The lines of a change of perch.toml, for people: what goes, what comes, and a little around it.
+// What a change does, for people: what it means for cameras, and the lines of perch.toml that go and come, with a little around them.
+import { sentence } from '../api';
 
 export interface DiffLine {
   kind: 'comes' | 'goes' | 'stays' | 'gap';
@@ -19,4 +20,9 @@ export function diffLines(diff: string): DiffLine[] {
     }
   }
   return lines;
+}
+
+/** A sentence on a camera, which the box begins with its short name. `nameOf` knows what the camera is called. */
+export function effectWords(effect: string, nameOf: (id: string) => string | undefined): string {
+  return sentence(effect.replace(/^[a-z0-9_-]+(?=[: ])/, (id) => nameOf(id) ?? id));
 }

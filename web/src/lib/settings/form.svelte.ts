@@ -135,7 +135,7 @@ export class SettingsForm {
       lock,
       problem: change?.problem || (this.refused.fields.get(key) ?? ''),
       theirs: this.#theirs.has(key) ? told(setting, this.#theirs.get(key), scale) : '',
-      usual: isUsual || lock ? '' : told(setting, setting.default ?? null, scale),
+      usual: isUsual || lock ? '' : told(setting, setting.default ?? null, scaleOf(setting, setting.default)),
     };
   }
 
