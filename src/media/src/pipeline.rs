@@ -13,6 +13,12 @@ use std::sync::{Arc, OnceLock};
 /// No pipeline file is larger, bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
+/// Why no H.264 is decoded.
+pub(crate) const NO_H264: &str = "no decoder for H.264 is installed: the package gstreamer1.0-libav has one";
+/// Why no H.265 is decoded.
+pub(crate) const NO_H265: &str = "no decoder for H.265 is installed (gstreamer1.0-libav has one, the card image none): \
+     set the camera to H.264, or name a second stream of it in H.264 as sub_source";
+
 macro_rules! embedded {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_str!(concat!("../../../pipelines/", $name, ".gst")))),+]
@@ -24,6 +30,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "audio/alsa",
     "audio/opus",
     "audio/network-aac",
+    "audio/network-aac-faad",
     "audio/network-g722",
     "audio/network-g726",
     "audio/network-l16",
@@ -145,8 +152,13 @@ impl Library {
     }
 
     /// Whether every element is installed that the file called `name` needs.
-    pub fn is_installed(&self, name: &str) -> bool {
+    fn is_installed(&self, name: &str) -> bool {
         self.file(name).is_ok_and(|file| file.needs().iter().all(|element| crate::has_element(element)))
+    }
+
+    /// The first of `names` whose elements are all installed.
+    pub fn first_installed<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
+        names.iter().find(|name| self.is_installed(name)).copied()
     }
 
     /// Builds the bin of `name` with a sink or source pad for each end that the text leaves open.

@@ -1,7 +1,7 @@
 //! One keyframe, with what leads to it, to one JPEG, in a pipeline that lives as long as the picture takes. It may come from a camera that lies.
 
 use crate::capture::{flip, shape};
-use crate::pipeline::{Library, pad_of, typed};
+use crate::pipeline::{Library, NO_H264, NO_H265, pad_of, typed};
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -29,6 +29,9 @@ const SMALL: &str = "still/h264-openh264dec";
 const LIBAV: &str = "still/h264";
 /// For H.265. There is a smaller one, libde265dec, which in GStreamer 1.22 writes beyond its pictures' memory.
 const H265: &str = "still/h265";
+/// Why of an intra refresh there is none.
+const NO_REFRESH: &str = "without IDR keyframes its pictures become no stills here: set the camera to IDR keyframes, or install the package \
+     gstreamer1.0-libav, which the card image lacks";
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
 /// The time that is named from one picture to the next.
 const EACH: gst::ClockTime = gst::ClockTime::from_mseconds(40);
@@ -127,24 +130,28 @@ fn shaped(codec: VideoCodec, aspect: Option<Aspect>, pictures: &[Bytes], max_wid
     let library = &Library::installed()?;
     let width = still::width(max_width);
     let picture = Keyframe { pictures, aspect, orientation: Orientation::of_unit(codec, keyframe) };
+    let (first, second) = texts(library, codec, pictures.len() > 1)?;
+    match (decode(library, first, picture, width), second) {
+        (Err(e), Some(second)) if e.kind() == ErrorKind::Corrupt => decode(library, second, picture, width),
+        (done, _) => done,
+    }
+}
+
+/// The pipeline that decodes a keyframe, which others may lead to, and the one that is asked where that makes nothing of it.
+fn texts(library: &Library, codec: VideoCodec, is_led: bool) -> Result<(&'static str, Option<&'static str>)> {
+    let has = |text| library.first_installed(&[text]);
+    let lacking = |why| Error::new(ErrorKind::Unsupported, why);
     match codec {
-        VideoCodec::Vp8 => decode(library, "still/vp8", picture, width),
+        VideoCodec::Vp8 => Ok(("still/vp8", None)),
         // libav brings some 40 MB of libraries into memory: it is asked only for what the small decoder cannot do, as where nothing is
         // refreshed at once.
-        VideoCodec::H264 if pictures.len() == 1 && library.is_installed(SMALL) => {
-            match decode(library, SMALL, picture, width) {
-                Err(e) if e.kind() == ErrorKind::Corrupt && library.is_installed(LIBAV) => {
-                    decode(library, LIBAV, picture, width)
-                }
-                done => done,
-            }
-        }
-        VideoCodec::H264 => decode(library, LIBAV, picture, width),
-        VideoCodec::H265 if library.is_installed(H265) => decode(library, H265, picture, width),
-        VideoCodec::H265 => Err(Error::new(
-            ErrorKind::Unsupported,
-            "no decoder for H.265 is installed: the package gstreamer1.0-libav has one",
-        )),
+        VideoCodec::H264 => match (has(SMALL), has(LIBAV)) {
+            (Some(small), libav) if !is_led => Ok((small, libav)),
+            (_, Some(libav)) => Ok((libav, None)),
+            (Some(_), None) => Err(lacking(NO_REFRESH)),
+            (None, None) => Err(lacking(NO_H264)),
+        },
+        VideoCodec::H265 => has(H265).map(|text| (text, None)).ok_or_else(|| lacking(NO_H265)),
     }
 }
 
@@ -293,6 +300,33 @@ pub(crate) mod tests {
         }
         let key = keyframe("vp8enc deadline=1", 640, 480);
         assert_eq!(size(&make(VideoCodec::Vp8, &key, Some(64)).expect("a picture")), (64, 48));
+    }
+
+    #[test]
+    fn without_libav_the_small_decoder_makes_what_it_can_and_the_rest_is_said() {
+        crate::init().expect("starts");
+        let lacks = |names: &[&str]| {
+            let own = tempfile::tempdir().expect("a folder");
+            std::fs::create_dir(own.path().join("still")).expect("made");
+            for name in names {
+                let text = "# purpose: none\n# needs: nothing_like_it\nidentity\n";
+                std::fs::write(own.path().join(format!("{name}.gst")), text).expect("written");
+            }
+            Library::load(Some(own.path())).expect("loads")
+        };
+        let (h264, h265) = (VideoCodec::H264, VideoCodec::H265);
+        for (lacking, codec, is_led, want) in [
+            (&[][..], h264, false, Ok((SMALL, Some(LIBAV)))),
+            (&[], h264, true, Ok((LIBAV, None))),
+            (&[SMALL], h264, false, Ok((LIBAV, None))),
+            (&[LIBAV, H265], h264, false, Ok((SMALL, None))),
+            (&[LIBAV, H265], h264, true, Err(NO_REFRESH)),
+            (&[LIBAV, H265], h265, false, Err(NO_H265)),
+            (&[LIBAV, SMALL], h264, false, Err(NO_H264)),
+        ] {
+            let chosen = texts(&lacks(lacking), codec, is_led);
+            assert_eq!(chosen.as_ref().map_err(Error::message), want.as_ref().map_err(|why| *why), "{lacking:?}");
+        }
     }
 
     #[test]

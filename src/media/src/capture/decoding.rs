@@ -188,7 +188,7 @@ impl Decoder {
             } else if now.since(seen.1) >= BARREN_AFTER.0 && fed - seen.2 >= BARREN_AFTER.1 {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    "its pictures cannot be decoded on this box: set another H.264 profile",
+                    "its pictures cannot be decoded on this box: set progressive H.264, or another profile of it",
                 ));
             }
         }
@@ -272,18 +272,13 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
 
 /// The text of a decoder of `codec` that is installed.
 fn installed(settings: &Settings, codec: VideoCodec) -> Result<&'static str> {
-    let (texts, name): (&[&str], _) = match codec {
-        VideoCodec::H264 => (&["decode/avdec_h264", "decode/openh264dec"], "H.264"),
+    let (texts, why): (&[&str], _) = match codec {
+        VideoCodec::H264 => (&["decode/avdec_h264", "decode/openh264dec"], pipeline::NO_H264),
         // Not libde265dec, which in GStreamer 1.22 writes beyond its pictures' memory.
-        VideoCodec::H265 => (&["decode/avdec_h265"], "H.265"),
+        VideoCodec::H265 => (&["decode/avdec_h265"], pipeline::NO_H265),
         VideoCodec::Vp8 => return Err(Error::internal("no camera sends VP8")),
     };
-    texts.iter().find(|text| settings.library.is_installed(text)).copied().ok_or_else(|| {
-        Error::new(
-            ErrorKind::Unsupported,
-            format!("no {name} decoder is installed: the package gstreamer1.0-libav has one"),
-        )
-    })
+    settings.library.first_installed(texts).ok_or_else(|| Error::new(ErrorKind::Unsupported, why))
 }
 
 /// Notes when pictures come out, and drops those from before `from`: they were decoded only to lead to it, or are not whole.

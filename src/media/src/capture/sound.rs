@@ -145,35 +145,35 @@ fn buffer_of(sound: Sound) -> gst::Buffer {
 /// Why sound like this can never be heard, if so.
 pub(super) fn why_not(settings: &Settings, format: &SoundFormat) -> Option<String> {
     let wanted = "set the camera's sound to AAC, G.711 or Opus";
-    match text_of(&format.codec) {
-        Text::None => None,
-        Text::Unknown(name) => Some(format!("the camera's sound is {name}, which cannot be decoded: {wanted}")),
-        Text::Of(text, name) => {
-            let is_missing = !settings.library.is_installed(text);
+    match texts_of(&format.codec) {
+        Texts::None => None,
+        Texts::Unknown(name) => Some(format!("the camera's sound is {name}, which cannot be decoded: {wanted}")),
+        Texts::Of(texts, name) => {
+            let is_missing = settings.library.first_installed(texts).is_none();
             is_missing.then(|| format!("no decoder for {name} is installed, the camera's sound: {wanted}"))
         }
     }
 }
 
-enum Text<'a> {
+enum Texts<'a> {
     /// It is not decoded.
     None,
-    /// The pipeline's file, and how people call the codec.
-    Of(&'static str, &'static str),
+    /// The pipelines' files, of which the first that is installed is taken, and how people call the codec.
+    Of(&'static [&'static str], &'static str),
     Unknown(&'a str),
 }
 
-fn text_of(codec: &SoundCodec) -> Text<'_> {
+fn texts_of(codec: &SoundCodec) -> Texts<'_> {
     match codec {
-        SoundCodec::Opus => Text::None,
-        SoundCodec::Pcmu => Text::Of("audio/network-pcmu", "G.711 mu-law"),
-        SoundCodec::Pcma => Text::Of("audio/network-pcma", "G.711 A-law"),
-        SoundCodec::G722 => Text::Of("audio/network-g722", "G.722"),
-        SoundCodec::G726 { .. } => Text::Of("audio/network-g726", "G.726"),
-        SoundCodec::L16 => Text::Of("audio/network-l16", "uncompressed sound"),
-        SoundCodec::Aac { .. } => Text::Of("audio/network-aac", "AAC"),
-        SoundCodec::MpegAudio { .. } => Text::Of("audio/network-mpa", "MPEG audio"),
-        SoundCodec::Other(name) => Text::Unknown(name),
+        SoundCodec::Opus => Texts::None,
+        SoundCodec::Pcmu => Texts::Of(&["audio/network-pcmu"], "G.711 mu-law"),
+        SoundCodec::Pcma => Texts::Of(&["audio/network-pcma"], "G.711 A-law"),
+        SoundCodec::G722 => Texts::Of(&["audio/network-g722"], "G.722"),
+        SoundCodec::G726 { .. } => Texts::Of(&["audio/network-g726"], "G.726"),
+        SoundCodec::L16 => Texts::Of(&["audio/network-l16"], "uncompressed sound"),
+        SoundCodec::Aac { .. } => Texts::Of(&["audio/network-aac", "audio/network-aac-faad"], "AAC"),
+        SoundCodec::MpegAudio { .. } => Texts::Of(&["audio/network-mpa"], "MPEG audio"),
+        SoundCodec::Other(name) => Texts::Unknown(name),
     }
 }
 
@@ -288,9 +288,12 @@ async fn start(settings: Arc<Settings>, flow: Arc<Flow>, valves: Arc<Valves>, fo
 }
 
 fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, valves: &Valves, format: &SoundFormat) -> Result<Started> {
-    let Text::Of(text, name) = text_of(&format.codec) else {
+    let Texts::Of(texts, name) = texts_of(&format.codec) else {
         return Err(Error::internal("sound that is not decoded"));
     };
+    // `why_not` is asked first.
+    let missing = || Error::new(ErrorKind::Unsupported, format!("no decoder for {name} is installed"));
+    let text = settings.library.first_installed(texts).ok_or_else(missing)?;
     let decoder = settings.library.bin(text, &[], &[])?;
     let entry: gst_app::AppSrc = pipeline::typed(&decoder, "in", "an appsrc")?;
     entry.set_caps(Some(&caps_of(format)?));
@@ -326,14 +329,76 @@ mod tests {
         assert!(high_first(&[], 4).is_empty() && high_first(&[1], 0).len() == 1 && high_first(&[1], 99).len() == 1);
     }
 
+    /// What `encoder` makes of half a second and more of a tone of 1 kHz, in AAC, and its format.
+    fn aac(encoder: &str, rate_hz: u32, channels: u16) -> (SoundFormat, Vec<gst::Sample>) {
+        let launch = format!(
+            "audiotestsrc freq=1000 num-buffers=40 ! audio/x-raw,rate={rate_hz},channels={channels} ! {encoder} ! aacparse \
+             ! audio/mpeg,stream-format=raw ! appsink name=out sync=false"
+        );
+        let pipeline = gst::parse::launch(&launch).expect("parses").downcast::<gst::Pipeline>().expect("a pipeline");
+        let out: gst_app::AppSink = pipeline::typed(pipeline.upcast_ref(), "out", "an appsink").expect("there");
+        pipeline.set_state(gst::State::Playing).expect("plays");
+        let packets: Vec<_> = std::iter::from_fn(|| out.pull_sample().ok()).collect();
+        pipeline.set_state(gst::State::Null).expect("ends");
+        let caps = packets[0].caps().expect("caps");
+        let config = caps.structure(0).and_then(|s| s.get::<gst::Buffer>("codec_data").ok()).expect("a config");
+        let config = config.map_readable().expect("memory").to_vec().into();
+        (SoundFormat { codec: SoundCodec::Aac { config }, rate_hz, channels }, packets)
+    }
+
+    #[test]
+    fn aac_is_decoded_by_either_decoder() {
+        crate::init().expect("starts");
+        let library = pipeline::Library::load(None).expect("loads");
+        let Texts::Of(texts, _) = texts_of(&SoundCodec::Aac { config: bytes::Bytes::new() }) else { panic!("decoded") };
+        assert_eq!(library.first_installed(texts), Some("audio/network-aac"), "libav's where it is there");
+        let own = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(own.path().join("audio")).expect("made");
+        let text = "# purpose: none\n# needs: nothing_like_it\nidentity\n";
+        std::fs::write(own.path().join("audio/network-aac.gst"), text).expect("written");
+        let without_libav = pipeline::Library::load(Some(own.path())).expect("loads");
+        assert_eq!(without_libav.first_installed(texts), Some("audio/network-aac-faad"));
+        for (rate_hz, channels) in [(16_000, 1), (44_100, 2)] {
+            let (format, packets) = aac("avenc_aac", rate_hz, channels);
+            for text in texts {
+                let pipeline = gst::Pipeline::new();
+                let bin = library.bin(text, &[], &[]).expect("built");
+                let entry: gst_app::AppSrc = pipeline::typed(&bin, "in", "an appsrc").expect("there");
+                entry.set_caps(Some(&caps_of(&format).expect("caps")));
+                let out = gst_app::AppSink::builder().sync(false).build();
+                pipeline.add_many([bin.upcast_ref::<gst::Element>(), out.upcast_ref()]).expect("added");
+                bin.link(&out).expect("linked");
+                pipeline.set_state(gst::State::Playing).expect("plays");
+                for packet in &packets {
+                    entry.push_buffer(packet.buffer_owned().expect("a buffer")).expect("taken");
+                }
+                entry.end_of_stream().expect("ends");
+                let heard: Vec<i16> = std::iter::from_fn(|| out.pull_sample().ok())
+                    .flat_map(|sample| {
+                        let data = sample.buffer().expect("a buffer").map_readable().expect("memory");
+                        data.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect::<Vec<_>>()
+                    })
+                    .collect();
+                pipeline.set_state(gst::State::Null).expect("ends");
+                // A tenth of a second from the middle: a hundred waves of 48 samples each.
+                let middle = &heard[heard.len() / 2 - 2400..][..4800];
+                let waves = middle.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count();
+                let what = format!("{text} of {rate_hz} Hz, {channels}: {waves} waves in {} samples", heard.len());
+                assert!((98..=102).contains(&waves) && middle.iter().any(|s| *s > 10_000), "{what}");
+                let lasts = 40 * 1024 * 48_000 / usize::try_from(rate_hz).expect("fits");
+                assert!(heard.len().abs_diff(lasts) < lasts / 8, "{what}");
+            }
+        }
+    }
+
     #[test]
     fn a_decoder_is_told_that_the_sound_is_another() {
         crate::init().expect("starts");
-        let aac = |config: &'static [u8], rate_hz, channels| {
+        let format = |config: &'static [u8], rate_hz, channels| {
             let codec = SoundCodec::Aac { config: bytes::Bytes::from_static(config) };
             SoundFormat { codec, rate_hz, channels }
         };
-        let (offered, real) = (aac(&[0x12, 0x10], 44_100, 2), aac(&[0x14, 0x08], 16_000, 1));
+        let (offered, real) = (format(&[0x12, 0x10], 44_100, 2), format(&[0x14, 0x08], 16_000, 1));
         let says = |entry: &gst_app::AppSrc| entry.caps().map(|caps| caps.to_string()).unwrap_or_default();
         let way = SoundWay::default();
         way.offer(&Offer {
