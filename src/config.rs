@@ -239,6 +239,16 @@ mod tests {
         assert_eq!(keys, sentences);
     }
 
+    /// The page's tests hold by this file that each key has a place and a label.
+    #[test]
+    fn the_page_knows_every_key() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("web/dev/settings-schema.json");
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        let file: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let keys: Vec<_> = Config::all_keys().iter().map(Setting::described).collect();
+        assert_eq!(file["settings"], json!(keys), "write down what /api/v1/settings/schema says");
+    }
+
     #[test]
     fn a_described_config_reads_as_itself() {
         let text = "[recording]\nmax_days = 9\n[[camera]]\nid = \"a\"\nsource = \"rtsp://me:S3CRET@cam/x\"\n";
