@@ -165,6 +165,7 @@ const shots = [
         .click(),
   },
   { name: 'add-camera', path: '/add-camera', scenario: { empty: true } },
+  { name: 'add-camera-locked', path: '/add-camera', scenario: { empty: true, settings: 'locked' } },
   {
     name: 'add-camera-lacking',
     path: '/add-camera',
