@@ -86,6 +86,10 @@ impl Config {
 
     /// Parses it, and says of every key what may stand there and what it is now.
     pub fn described(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<(Self, Vec<Setting>)> {
+        if text.len() as u64 > MAX_CONFIG_BYTES {
+            let most = MAX_CONFIG_BYTES / 1024;
+            return Err(Error::new(ErrorKind::TooLarge, format!("the config is larger than {most} KiB")));
+        }
         let table = toml_text::parse(text).map_err(|e| e.at("the config"))?;
         let problems = Problems::new(env);
         let config = read(Section::root(table, &problems), &problems);
@@ -162,7 +166,8 @@ fn in_section<'p, T>(root: &mut Section<'p>, key: &str, read: impl FnOnce(&mut S
 fn secret_of(file: &str) -> Result<Secret> {
     let bytes = read_small(Path::new(file), MAX_SECRET_BYTES, Links::Follow)?;
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid("it is not UTF-8 text"))?;
-    match text.trim() {
+    // Of what an editor leaves at the end, and of nothing that may be part of it.
+    match text.trim_end_matches(['\r', '\n']) {
         "" => Err(Error::invalid("it is empty")),
         secret => Ok(Secret::new(secret.to_owned())),
     }

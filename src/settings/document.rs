@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use perch_base::{Error, Result};
+use perch_domain::redact::unknown_key;
 use perch_domain::settings::described::{Origin, Setting, tree, without_numbers};
 use serde_json::{Map, Value as Json};
 use std::sync::LazyLock;
@@ -16,6 +17,7 @@ const OF_CAMERA: [&str; 18] = [
     "source",
     "password_file",
     "sub_source",
+    "sub_password_file",
     "transport",
     "tls",
     "aspect",
@@ -28,7 +30,6 @@ const OF_CAMERA: [&str; 18] = [
     "audio",
     "record",
     "motion",
-    "privacy",
 ];
 /// Tables in tables are deeper than any setting here.
 const DEEPEST: usize = 8;
@@ -66,9 +67,20 @@ impl Document {
         Ok(())
     }
 
-    /// The tables of cameras, in order.
-    pub fn cameras(&self) -> impl Iterator<Item = &Table> {
-        self.doc.get("camera").and_then(Item::as_array_of_tables).into_iter().flat_map(ArrayOfTables::iter)
+    /// Whether it says anything of cameras, and be it that there is none.
+    pub fn says_cameras(&self) -> bool {
+        self.doc.contains_key("camera")
+    }
+
+    /// The tables of cameras, in order, however they are written.
+    pub fn cameras(&self) -> Vec<&dyn TableLike> {
+        match self.doc.get("camera") {
+            Some(Item::ArrayOfTables(tables)) => tables.iter().map(|table| table as &dyn TableLike).collect(),
+            Some(Item::Value(Value::Array(list))) => {
+                list.iter().filter_map(|v| v.as_inline_table().map(|table| table as &dyn TableLike)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// All of them, to be changed. One table a camera, whatever was written (`camera = [{…}]`) before.
@@ -178,7 +190,7 @@ fn merge_table(
         match value {
             Json::Null => drop(table.remove(key)),
             Json::Object(_) if depth == DEEPEST => {
-                return Err(Error::invalid(format!("{here}: is deeper than any setting")));
+                return Err(Error::invalid(format!("{}: is deeper than any setting", unknown_key(key))));
             }
             Json::Object(inner) => merge_inner(table, key, inner, is, &here, depth)?,
             Json::Array(items) if key == "camera" && path.is_empty() => merge_cameras(table, items, is)?,
@@ -264,6 +276,12 @@ fn merge_cameras(table: &mut dyn TableLike, items: &[Json], now: &Json) -> Resul
         let mut camera = before.cloned().unwrap_or_default();
         merge_camera(&mut camera, patch, known.filter(|_| before.is_some()), &path)?;
         new.push(camera);
+    }
+    let ids = |all: &ArrayOfTables| all.iter().filter_map(id_of).collect::<Vec<_>>();
+    if !ids(&new).starts_with(&ids(&old)) {
+        // Printing goes by the places that they were read at: in another order they need others.
+        let mut position = old.iter().filter_map(Table::position).min().unwrap_or(isize::MAX / 2);
+        new.iter_mut().for_each(|camera| number(camera, &mut position));
     }
     table.insert("camera", Item::ArrayOfTables(new));
     Ok(())
@@ -415,6 +433,24 @@ source = \"test\"
             assert_eq!(text.contains("# Ours."), from.contains("# Ours."), "{text}");
             Config::parse(&text, std::iter::empty()).expect("valid");
         }
+    }
+
+    #[test]
+    fn cameras_change_places() {
+        let file = format!("{FILE}\n[update]\ncheck_every_h = 9\n");
+        let got = merged(&file, json!({"camera": [{"id": "yard"}, {"id": "door"}]})).expect("valid");
+        let at = |what: &str| got.find(what).unwrap_or_else(|| panic!("no {what} in\n{got}"));
+        assert!(at("id = \"yard\"") < at("id = \"door\"") && at("# The entrance.") < at("id = \"door\""), "{got}");
+        let got = merged(&file, json!({"camera": [{"id": "yard"}, {"id": "new", "source": "test"}, {"id": "door"}]}));
+        let got = got.expect("valid");
+        let config = Config::parse(&got, std::iter::empty()).expect("valid");
+        assert_eq!(config.cameras.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["yard", "new", "door"]);
+        let nested = "[[camera]]\nid = \"a\"\nsource = \"test\"\n[camera.record]\nmode = \"off\"\n[[camera]]\nid = \"b\"\nsource = \"test\"\n";
+        let got = merged(nested, json!({"camera": [{"id": "b"}, {"id": "a"}]})).expect("valid");
+        let config = Config::parse(&got, std::iter::empty()).expect("valid");
+        let modes: Vec<_> = config.cameras.iter().map(|c| (c.id.as_str(), c.record.mode)).collect();
+        use perch_domain::recording::RecordMode;
+        assert_eq!(modes, [("b", RecordMode::Continuous), ("a", RecordMode::Off)], "{got}");
     }
 
     #[test]

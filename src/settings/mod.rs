@@ -18,6 +18,7 @@ use perch_domain::settings::changes::{
     Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
 };
 use perch_domain::settings::described::{Setting, tree, waits_for_start, without_numbers};
+use perch_domain::settings::password::without_passwords;
 use plan::{BY_HAND, Files, Planned, tag_of};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -58,7 +59,7 @@ impl SettingsFile {
         let files = self.files.clone();
         let read = blocking("reading the config", move || {
             let read = files.read()?;
-            files.keep(BY_HAND, &read.text, None);
+            files.keep(BY_HAND, &read.text);
             files.forget_passwords(&read.text);
             Ok(read)
         });
@@ -79,7 +80,7 @@ impl SettingsFile {
 
 /// The lines that go and come, without any password.
 fn diff(before: &str, after: &str) -> String {
-    let (before, after) = (secrets::shown(before), secrets::shown(after));
+    let (before, after) = (without_passwords(before), without_passwords(after));
     let diff = similar::TextDiff::from_lines(before.as_str(), after.as_str());
     diff.unified_diff().context_radius(2).to_string()
 }
@@ -125,9 +126,9 @@ impl SettingsPort for SettingsFile {
             let SettingsRequest { change, by, tag, dry_run } = request;
             let files = self.files.clone();
             let planned = blocking("changing the settings", move || {
-                let planned = files.plan(change, tag.as_deref())?;
+                let mut planned = files.plan(change, tag.as_deref())?;
                 if !dry_run {
-                    files.write(&planned, &by)?;
+                    files.write(&mut planned, &by)?;
                 }
                 Ok(planned)
             });

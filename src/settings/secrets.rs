@@ -4,12 +4,12 @@ use super::document::Document;
 use perch_base::files::{make_private_dir, put, remove};
 use perch_base::secret::{Secret, hex, random_bytes};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::settings::password::{PLACE, take_out_of};
+use perch_domain::settings::password::{PLACE, PLACE_AS_IT_IS, Password, has_place, is_in_clear, take_out_of};
 use std::path::{Path, PathBuf};
-use toml_edit::{Item, Table};
+use toml_edit::{Item, Table, TableLike};
 
-/// The keys of a camera that are addresses.
-const ADDRESSES: [&str; 2] = ["source", "sub_source"];
+/// The keys of a camera that are addresses, and those that name the files of their passwords.
+pub const ADDRESSES: [(&str, &str); 2] = [("source", "password_file"), ("sub_source", "sub_password_file")];
 
 /// The folder of the files.
 #[derive(Clone, Debug)]
@@ -32,35 +32,36 @@ impl Secrets {
         path.into_os_string().into_string().map_err(|_| Error::invalid("box.data_dir: must be UTF-8"))
     }
 
-    /// Whether a config may name this file by the page: only what was written here.
-    pub fn holds(&self, file: &str) -> bool {
-        let path = Path::new(file);
-        path.parent() == Some(&self.folder)
-            && path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.bytes().all(|b| b.is_ascii_hexdigit()))
-    }
-
-    /// Moves the passwords of all cameras into files. Errors with `Invalid`, naming the camera, where that cannot be.
+    /// Moves the passwords of all cameras into files.
     pub fn move_out_of(&self, document: &mut Document) -> Result<()> {
-        if !document.cameras().any(has_password) {
+        if !document.cameras().into_iter().any(has_password) {
             return Ok(());
         }
         document.cameras_mut().iter_mut().try_for_each(|camera| self.move_out_of_camera(camera))
     }
 
     fn move_out_of_camera(&self, camera: &mut Table) -> Result<()> {
-        let mut found: Option<Secret> = None;
-        for key in ADDRESSES {
-            let Some((address, secret)) = text(camera, key).and_then(take_out_of) else { continue };
-            if found.as_ref().is_some_and(|one| one.expose() != secret.expose()) {
-                let id = text(camera, "id").unwrap_or("?");
-                let rule = "its two addresses have different passwords: give the camera one for both streams";
-                return Err(Error::invalid(format!("camera {id}: {rule}")));
+        let [(source, of_source), (sub, of_sub)] = ADDRESSES;
+        let taken = |camera: &Table, key: &str| text(camera, key).and_then(take_out_of);
+        let (main, small) = (taken(camera, source), taken(camera, sub));
+        if main.is_some() && small.is_none() && text(camera, sub).is_some_and(has_place) && !camera.contains_key(of_sub)
+        {
+            // What both shared is now the second one's alone.
+            if let Some(file) = text(camera, of_source).map(str::to_owned) {
+                set(camera, of_sub, &file);
             }
-            found = Some(secret);
-            set(camera, key, &address);
         }
-        if let Some(secret) = found {
-            set(camera, "password_file", &self.keep(&secret)?);
+        let is_shared = main.as_ref().zip(small.as_ref()).is_some_and(|(a, b)| a.1.expose() == b.1.expose());
+        if let Some((address, secret)) = main {
+            set(camera, source, &address);
+            set(camera, of_source, &self.keep(&secret)?);
+        }
+        if let Some((address, secret)) = small {
+            set(camera, sub, &address);
+            match is_shared {
+                true => drop(camera.remove(of_sub)),
+                false => set(camera, of_sub, &self.keep(&secret)?),
+            }
         }
         Ok(())
     }
@@ -78,8 +79,8 @@ impl Secrets {
     }
 }
 
-fn has_password(camera: &Table) -> bool {
-    ADDRESSES.iter().any(|key| text(camera, key).and_then(take_out_of).is_some())
+fn has_password(camera: &dyn TableLike) -> bool {
+    ADDRESSES.iter().any(|(key, _)| camera.get(key).and_then(Item::as_str).is_some_and(is_in_clear))
 }
 
 fn text<'t>(camera: &'t Table, key: &str) -> Option<&'t str> {
@@ -94,32 +95,23 @@ fn set(camera: &mut Table, key: &str, value: &str) {
     camera.insert(key, Item::Value(value));
 }
 
-/// A text without the passwords in its cameras' addresses, to be shown: their place is marked.
-pub fn shown(text: &str) -> String {
-    let Ok(mut document) = Document::parse(text) else { return String::new() };
-    if document.cameras().any(has_password) {
-        for camera in document.cameras_mut().iter_mut() {
-            for key in ADDRESSES {
-                if let Some((address, _)) = self::text(camera, key).and_then(take_out_of) {
-                    set(camera, key, &address);
-                }
-            }
-        }
-    }
-    document.text()
-}
-
-/// Puts a password that came beside a camera's address into it, where it is taken out again.
+/// Puts a password that came beside a camera's address into it, where it is taken out again. It takes the place of the one before.
 pub fn put_beside(address: &str, password: &str) -> Result<String> {
-    let marked = match address.split_once("://") {
-        _ if address.contains(PLACE) => address.to_owned(),
-        Some((scheme, rest)) => match rest.split_once('@') {
-            Some((user, host)) if !user.contains([':', '/', '?']) => format!("{scheme}://{user}:{PLACE}@{host}"),
-            _ => return Err(Error::invalid("password: the address has no user name before an `@` that it belongs to")),
-        },
-        None => return Err(Error::invalid("password: is only for a network camera")),
+    let whole = |marked: &str| Password(Some(Secret::new(password.to_owned()))).put_into(marked);
+    if has_place(address) && !is_in_clear(address) && !address.ends_with(&format!("://{PLACE_AS_IT_IS}")) {
+        return whole(&address.replace(PLACE_AS_IT_IS, PLACE));
+    }
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return Err(Error::invalid("password: is only for a network camera"));
     };
-    perch_domain::settings::password::Password(Some(Secret::new(password.to_owned()))).put_into(&marked)
+    let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..host_end].rsplit_once('@') {
+        Some((login, host)) => {
+            let user = login.split(':').next().unwrap_or_default();
+            whole(&format!("{scheme}://{user}:{PLACE}@{host}{}", &rest[host_end..]))
+        }
+        None => Err(Error::invalid("password: the address has no user name before an `@` that it belongs to")),
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +138,6 @@ mod tests {
         let before = crate::config::Config::parse(FILE, std::iter::empty()).expect("valid");
         assert_eq!(config.cameras, before.cameras);
         let file = text.split("password_file = \"").nth(1).and_then(|t| t.split('"').next()).expect("named");
-        assert!(secrets.holds(file) && !secrets.holds("/etc/shadow"));
         secrets.forget_but([text.as_str()].into_iter());
         assert!(Path::new(file).exists());
         secrets.forget_but(std::iter::empty());
@@ -154,23 +145,56 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_has_none() {
-        let text = shown(FILE);
-        assert!(!text.contains("S3CRET") && text.contains("{password}") && text.starts_with("# cameras"), "{text}");
-        assert_eq!(shown("a = ["), "");
+    fn each_address_keeps_the_password_that_it_had() {
+        for (rest, files) in [
+            ("source = \"rtsp://me:A@cam/a\"\nsub_source = \"rtsp://me:B@cam/b\"", 2),
+            ("source = \"rtsp://me:A@cam/a?password=C\"\nsub_source = \"rtsp://me:A@cam/b\"", 2),
+            ("source = \"rtsp://me:A$@cam/a\"\nsub_source = \"rtsp://me:A$@cam/b\"", 1),
+        ] {
+            for whole in [
+                format!("[[camera]]\nid = \"door\"\n{rest}\n"),
+                format!("camera = [{{ id = \"door\", {} }}]\n", rest.replace('\n', ", ")),
+            ] {
+                let dir = tempfile::tempdir().expect("a folder");
+                let secrets = Secrets::below(dir.path());
+                let before = crate::config::Config::parse(&whole, std::iter::empty()).expect("valid");
+                let mut document = Document::parse(&whole).expect("valid");
+                // A second time changes nothing.
+                for _ in 0..2 {
+                    secrets.move_out_of(&mut document).expect("moved");
+                }
+                let after = crate::config::Config::parse(&document.text(), std::iter::empty()).expect("valid");
+                assert_eq!(after.cameras, before.cameras, "{whole}");
+                assert_eq!(std::fs::read_dir(dir.path().join("secrets")).expect("made").count(), files, "{whole}");
+            }
+        }
     }
 
     #[test]
-    fn two_passwords_of_one_camera_are_refused() {
+    fn a_file_that_both_shared_stays_the_second_ones() {
         let dir = tempfile::tempdir().expect("a folder");
-        let text = FILE.replace("S3CRET@cam/b", "OTHER@cam/b");
-        let e = Secrets::below(dir.path()).move_out_of(&mut Document::parse(&text).expect("valid")).expect_err("two");
-        assert!(e.to_string().contains("camera door") && !e.to_string().contains("S3CRET"), "{e}");
+        let file = dir.path().join("j");
+        std::fs::write(&file, "J").expect("written");
+        let text = format!(
+            "[[camera]]\nid = \"door\"\nsource = \"rtsp://me:K@cam/a\"\nsub_source = \"rtsp://me:{{password}}@cam/b\"\npassword_file = {file:?}\n"
+        );
+        let before = crate::config::Config::parse(&text, std::iter::empty()).expect("valid");
+        let mut document = Document::parse(&text).expect("valid");
+        Secrets::below(dir.path()).move_out_of(&mut document).expect("moved");
+        let after = crate::config::Config::parse(&document.text(), std::iter::empty()).expect("valid");
+        assert_eq!(after.cameras, before.cameras);
     }
 
     #[test]
     fn a_password_beside_an_address() {
-        assert_eq!(put_beside("rtsp://me@cam/x", "p@s").expect("ok"), "rtsp://me:p%40s@cam/x");
+        for (address, whole) in [
+            ("rtsp://me@cam/x", "rtsp://me:p%40s@cam/x"),
+            ("rtsp://me:OLD@cam/x", "rtsp://me:p%40s@cam/x"),
+            ("rtsp://me:{password}@cam/x", "rtsp://me:p%40s@cam/x"),
+            ("rtsp://cam/x?password={password}", "rtsp://cam/x?password=p%40s"),
+        ] {
+            assert_eq!(put_beside(address, "p@s").expect("ok"), whole);
+        }
         for bad in ["rtsp://cam/x", "test"] {
             assert!(put_beside(bad, "x").is_err(), "{bad}");
         }

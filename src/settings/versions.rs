@@ -73,7 +73,8 @@ impl Versions {
         if newest.and_then(|n| self.read(n).ok()).is_some_and(|kept| kept.text == text) {
             return Ok(());
         }
-        let number = newest.unwrap_or(0) + 1;
+        let too_many = || Error::new(ErrorKind::Conflict, "the versions of the settings have no numbers left");
+        let number = newest.unwrap_or(0).checked_add(1).ok_or_else(too_many)?;
         let content = serde_json::to_vec(&InFile { at_us: at.0, by: by.to_owned(), text: text.to_owned() })
             .context(ErrorKind::Internal, || "a version of the settings cannot be written down")?;
         let failed = || "a version of the settings cannot be kept: is the disk full or read-only?";

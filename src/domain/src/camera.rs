@@ -234,12 +234,16 @@ impl CameraConfig {
         let password = Password(keys.optional("password_file", |file| {
             secret_of(file).map_err(|e| Error::invalid(format!("must name a file that holds the password ({e})")))
         }));
+        let of_sub = Password(keys.optional("sub_password_file", |file| {
+            secret_of(file).map_err(|e| Error::invalid(format!("must name a file that holds the password ({e})")))
+        }));
+        let of_sub = if of_sub.0.is_some() { of_sub } else { password.clone() };
         let source = keys.parsed("source", "", |text| Source::parse(&password.put_into(text)?));
         let kind = match &source {
             Some(source) => source.url().map_or(SourceKind::Other, SourceKind::Network),
             None => SourceKind::Refused,
         };
-        let network = NetworkSettings::read(&mut keys, kind, &password);
+        let network = NetworkSettings::read(&mut keys, kind, &of_sub);
         let aspect = keys.optional("aspect", Aspect::parse);
         if aspect.is_some() && matches!(kind, SourceKind::Other) {
             keys.problem("aspect", Shown::nothing(), "is only for a network camera: others have square pixels");

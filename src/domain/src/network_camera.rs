@@ -133,6 +133,9 @@ pub(crate) fn is_url(text: &str) -> bool {
 /// The address of a network camera, its scheme in small letters (RFC 3986 3.1: case does not matter). Errors with the rule alone: it may hold a password.
 pub(crate) fn parse_url(text: &str) -> Result<Secret> {
     check_meant(text).map_err(Error::invalid)?;
+    if text.contains('…') {
+        return Err(Error::invalid("has `…` in it, which is shown in place of what is hidden: give the whole address"));
+    }
     if hides_credentials(text) {
         return Err(Error::invalid("write `/ ? # @` in a user name, password or path as %2F %3F %23 %40"));
     }

@@ -1,11 +1,14 @@
 //! The password of a network camera stands in a file of its own, and `{password}` in its address for it: an address can be shown, kept
 //! and compared, and the password cannot.
 
+use crate::redact::hides_credentials;
 use perch_base::secret::Secret;
 use perch_base::{Error, Result};
 
-/// Stands for the password in an address.
+/// Stands for the password in an address, where it is percent-encoded.
 pub const PLACE: &str = "{password}";
+/// Stands for it where it is put in as it is in its file: cameras differ in what they decode.
+pub const PLACE_AS_IT_IS: &str = "{password:as-it-is}";
 
 /// Names of parameters in a path or query whose value is a password, in small letters.
 const PARAMETERS: [&str; 7] = ["password", "passwd", "pass", "pwd", "psw", "token", "auth"];
@@ -15,15 +18,23 @@ const PARAMETERS: [&str; 7] = ["password", "passwd", "pass", "pwd", "psw", "toke
 pub struct Password(pub Option<Secret>);
 
 impl Password {
-    /// The address with the password in its place, percent-encoded (RFC 3986, 2.1). Errors, without the address, where it has a place for
-    /// one and there is none.
+    /// The address with the password in its place, percent-encoded (RFC 3986, 2.1) or as it is. Errors, without the address, where it has
+    /// a place for one and there is none.
     pub fn put_into(&self, address: &str) -> Result<String> {
         match &self.0 {
-            _ if !address.contains(PLACE) => Ok(address.to_owned()),
-            Some(password) => Ok(address.replace(PLACE, &encoded(password.expose()))),
+            _ if !has_place(address) => Ok(address.to_owned()),
+            Some(password) => {
+                let whole = address.replace(PLACE, &encoded(password.expose()));
+                Ok(whole.replace(PLACE_AS_IT_IS, password.expose()))
+            }
             None => Err(Error::invalid("has {password} in it: `password_file` must name the file that holds it")),
         }
     }
+}
+
+/// Whether the place of a password is marked in an address.
+pub fn has_place(address: &str) -> bool {
+    address.contains(PLACE) || address.contains(PLACE_AS_IT_IS)
 }
 
 fn encoded(text: &str) -> String {
@@ -57,41 +68,93 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-/// Takes the password out of an address: what is left, with its place marked, and the password. `None` where there is none to be seen.
+/// Takes the password out of an address: what is left, with its place marked, and what [`Password::put_into`] needs to make the very same
+/// address again. `None` where there is none to be seen.
 pub fn take_out_of(address: &str) -> Option<(String, Secret)> {
+    let (left, secret) = take_one_out_of(address)?;
+    if !has_place(address) && take_one_out_of(&left).is_none() && !hides_credentials(address) {
+        return Some((left, secret));
+    }
+    // More than one, or one that cannot be told from the rest: all of the address is kept apart.
+    let (scheme, rest) = address.split_once("://")?;
+    (!has_place(address)).then(|| (format!("{scheme}://{PLACE_AS_IT_IS}"), Secret::new(rest.to_owned())))
+}
+
+/// Whether a password stands in an address in clear.
+pub fn is_in_clear(address: &str) -> bool {
+    take_one_out_of(address).is_some() || hides_credentials(address)
+}
+
+fn take_one_out_of(address: &str) -> Option<(String, Secret)> {
     let (scheme, rest) = address.split_once("://")?;
     let host_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(host_end);
     if let Some((login, host)) = authority.rsplit_once('@')
         && let Some((user, password)) = login.split_once(':')
         && !password.is_empty()
-        && password != PLACE
+        && !has_place(password)
     {
-        let secret = Secret::new(decoded(password)?);
-        return Some((format!("{scheme}://{user}:{PLACE}@{host}{path}"), secret));
+        let (place, secret) = of_clear(password);
+        return Some((format!("{scheme}://{user}:{place}@{host}{path}"), secret));
     }
     let (start, end) = parameter_of(path)?;
-    let secret = Secret::new(decoded(&path[start..end])?);
-    Some((format!("{scheme}://{authority}{}{PLACE}{}", &path[..start], &path[end..]), secret))
+    let (place, secret) = of_clear(&path[start..end]);
+    Some((format!("{scheme}://{authority}{}{place}{}", &path[..start], &path[end..]), secret))
 }
 
-/// Where the value of a parameter stands that is a password.
+/// The password that stands like this in an address, and the mark that puts it there again byte for byte.
+fn of_clear(text: &str) -> (&'static str, Secret) {
+    match decoded(text).filter(|password| encoded(password) == text) {
+        Some(password) => (PLACE, Secret::new(password)),
+        None => (PLACE_AS_IT_IS, Secret::new(text.to_owned())),
+    }
+}
+
+/// Where the value of a parameter stands that is a password. Some cameras part their parameters by `_`: there it ends at one behind which
+/// the next begins.
 fn parameter_of(path: &str) -> Option<(usize, usize)> {
     path.match_indices('=').find_map(|(at, _)| {
         let name = path[..at].rsplit(['/', '?', '&', ';', '_']).next()?.to_ascii_lowercase();
         let start = at + 1;
         let end = path[start..].find(['&', ';', '/', '#', '?']).map_or(path.len(), |n| start + n);
+        let begins_another = |n: &usize| {
+            let name = path[n + 1..end].split('=').next().unwrap_or_default();
+            n + 1 + name.len() < end && !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
+        let end = (start..end).filter(|n| path.as_bytes()[*n] == b'_').find(begins_another).unwrap_or(end);
         let value = &path[start..end];
-        (PARAMETERS.contains(&name.as_str()) && !value.is_empty() && value != PLACE).then_some((start, end))
+        (PARAMETERS.contains(&name.as_str()) && !value.is_empty() && !has_place(value)).then_some((start, end))
     })
 }
 
 /// An address as it may be shown: whole where the place of its password is marked, else no more than its host.
 pub fn shown(address: &str) -> String {
-    match address.contains(PLACE) && take_out_of(address).is_none() {
+    match has_place(address) && !is_in_clear(address) {
         true => address.to_owned(),
         false => crate::redact::describe_url(address),
     }
+}
+
+/// A text, such as a config file with its comments, with the place of a password wherever an address in it has one in clear.
+pub fn without_passwords(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let begins = rest[..at].rfind(|c: char| !c.is_ascii_alphanumeric()).map_or(0, |n| n + 1);
+        let begins = if rest.is_char_boundary(begins) { begins } else { at };
+        let (before, url) = rest.split_at(begins);
+        let end = url.find(|c: char| c.is_whitespace() || "\"'<>".contains(c)).unwrap_or(url.len());
+        let (url, after) = url.split_at(end);
+        out.push_str(before);
+        match take_out_of(url) {
+            Some((left, _)) => out.push_str(&left),
+            None if is_in_clear(url) => out.push_str(&crate::redact::describe_url(url)),
+            None => out.push_str(url),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 #[cfg(test)]
@@ -104,28 +167,42 @@ mod tests {
         for (address, left, password) in [
             ("rtsp://me:pw@cam:554/live", "rtsp://me:{password}@cam:554/live", "pw"),
             ("rtsp://me:p%40s%3As@cam/", "rtsp://me:{password}@cam/", "p@s:s"),
+            ("rtsp://me:S3C!RET$B@cam/", "rtsp://me:{password:as-it-is}@cam/", "S3C!RET$B"),
+            ("rtsp://me:%FFx@cam/", "rtsp://me:{password:as-it-is}@cam/", "%FFx"),
             (
                 "rtsp://cam/user=admin&password=h2&channel=1",
                 "rtsp://cam/user=admin&password={password}&channel=1",
                 "h2",
             ),
             (
-                "rtsp://cam/user=admin_password=h2_channel=1",
-                "rtsp://cam/user=admin_password={password}",
-                "h2_channel=1",
+                "rtsp://cam/user=admin_password=h2_channel=1_x.sdp?y",
+                "rtsp://cam/user=admin_password={password}_channel=1_x.sdp?y",
+                "h2",
             ),
+            ("rtsp://cam/user=admin_password=h_2_b", "rtsp://cam/user=admin_password={password}", "h_2_b"),
             ("rtsp://cam/x?Token=abc", "rtsp://cam/x?Token={password}", "abc"),
+            ("rtsp://me:D@cam/a?password=E", "rtsp://{password:as-it-is}", "me:D@cam/a?password=E"),
         ] {
             let (got, secret) = take_out_of(address).expect(address);
             assert_eq!((got.as_str(), secret.expose().as_str()), (left, password));
             assert_eq!(take_out_of(&got).map(|(left, _)| left), None, "once");
             assert_eq!(shown(&got), got);
-            let back = Password(Some(secret)).put_into(&got).expect("a password");
-            assert_eq!(decoded(&back), decoded(address));
+            assert_eq!(Password(Some(secret)).put_into(&got).expect("a password"), address);
         }
         for plain in ["test", "rtsp://cam/live", "rtsp://me@cam/live?channel=1", "file:/a=b.mp4"] {
             assert_eq!(take_out_of(plain).map(|(left, _)| left), None, "{plain}");
         }
+    }
+
+    #[test]
+    fn a_text_is_shown_without_passwords_wherever_they_stand() {
+        let text = "# source = \"rtsp://me:S3CRET@old/\", é://x\ncamera = [{source='rtsp://a:S3CRET@b/?password=S3CRET'}]\nx = \"rtsp://cam/a\"";
+        let got = without_passwords(text);
+        assert!(
+            !got.contains("S3CRET") && got.contains("rtsp://me:{password}@old/") && got.ends_with("rtsp://cam/a\""),
+            "{got}"
+        );
+        assert_eq!(without_passwords(&got), got);
     }
 
     #[test]
@@ -136,15 +213,21 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever stands in an address: it is the same again, and what is shown of it never holds the password.
         #[test]
-        fn any_password_comes_back(password in "[^\\p{Cc}]{1,20}", path in "[a-z/?=&_{}]{0,30}") {
-            let address = Password(Some(Secret::new(password.clone())))
-                .put_into(&format!("rtsp://me:{PLACE}@cam/{}", path.replace(PLACE, "")))
-                .expect("a place");
+        fn any_address_comes_back(user in "[a-z]{0,4}", password in "[!-?A-~é%]{1,12}", path in "[a-z=&_?]{0,20}") {
+            let address = format!("rtsp://{user}:{password}@cam/{path}");
+            if let Some((left, secret)) = take_out_of(&address) {
+                prop_assert_eq!(Password(Some(secret)).put_into(&left).expect("a place"), address);
+                prop_assert!(!is_in_clear(&left), "{}", left);
+            }
+        }
+
+        #[test]
+        fn any_password_can_be_put_in(password in "[^\\p{Cc}]{1,20}") {
+            let address = Password(Some(Secret::new(password.clone()))).put_into("rtsp://me:{password}@cam/a").expect("a place");
             let (left, got) = take_out_of(&address).expect("a password");
-            prop_assert_eq!(got.expose(), &password);
-            let kept = left.starts_with(&format!("rtsp://me:{PLACE}@cam/"));
-            prop_assert!(kept, "{}", left);
+            prop_assert_eq!((left.as_str(), got.expose()), ("rtsp://me:{password}@cam/a", &password));
         }
     }
 }
