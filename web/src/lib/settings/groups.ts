@@ -53,5 +53,6 @@ export const BY_HAND: ReadonlySet<string> = new Set([
   'webrtc.turn[].secret_file',
   'camera[].id',
   'camera[].password_file',
+  'camera[].sub_password_file',
   'camera[].tls.ca_file',
 ]);
