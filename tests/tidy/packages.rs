@@ -17,7 +17,6 @@ const LACKS: &[(&str, &str, &str)] = &[
     ("deb", "nice", "nothing uses it yet, and a package can ask for it when something does"),
     ("deb for arm64", "tools", "only who tries a pipeline by hand needs it"),
     ("deb for arm64", "nice", "nothing uses it yet, and a package can ask for it when something does"),
-    ("card", "libav", "openh264 and faad decode on the card; FFmpeg with all it is linked to is 98 libraries, 129 MiB"),
     ("smoke", "libav", "its clip is decoded by openh264"),
     ("smoke", "alsa", "it has no microphone"),
     ("smoke", "libcamera", "it has no camera but the test camera"),

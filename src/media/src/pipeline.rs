@@ -16,7 +16,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// Why no H.264 is decoded.
 pub(crate) const NO_H264: &str = "no decoder for H.264 is installed: the package gstreamer1.0-libav has one";
 /// Why no H.265 is decoded.
-pub(crate) const NO_H265: &str = "no decoder for H.265 is installed (gstreamer1.0-libav has one, the card image none): \
+pub(crate) const NO_H265: &str = "no decoder for H.265 is installed: install the package gstreamer1.0-libav, \
      set the camera to H.264, or name a second stream of it in H.264 as sub_source";
 
 macro_rules! embedded {

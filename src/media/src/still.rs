@@ -31,7 +31,7 @@ const LIBAV: &str = "still/h264";
 const H265: &str = "still/h265";
 /// Why of an intra refresh there is none.
 const NO_REFRESH: &str = "without IDR keyframes its pictures become no stills here: set the camera to IDR keyframes, or install the package \
-     gstreamer1.0-libav, which the card image lacks";
+     gstreamer1.0-libav";
 const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(20);
 /// The time that is named from one picture to the next.
 const EACH: gst::ClockTime = gst::ClockTime::from_mseconds(40);
