@@ -116,6 +116,7 @@ fn track(trak: &[u8]) -> Checked<Track> {
                 let is_whole = match *kind {
                     h264::PPS if !is_h265 => h264::is_whole_pps(set),
                     h265::PPS if is_h265 => h265::is_whole_pps(set),
+                    h265::VPS if is_h265 => h265::is_whole_vps(set),
                     _ => set.len() > 3,
                 };
                 if !is_whole {

@@ -259,6 +259,18 @@ pub fn vps_id(vps: &[u8]) -> Option<u8> {
     vps.get(2).map(|b| b >> 4)
 }
 
+/// Whether a video parameter set goes as far as each does: to the end of its general profile, tier and level (7.3.2.1, 7.3.3). Half of one
+/// would take the place of a whole one.
+pub fn is_whole_vps(vps: &[u8]) -> bool {
+    let read = || {
+        let mut r = Bits::new(vps.get(2..)?);
+        // Number, layers, sub-layers, 16 reserved bits; 88 bits of profile and tier, 8 of level.
+        r.skip(4 + 2 + 6 + 3 + 1 + 16)?;
+        r.skip(88 + 8)
+    };
+    read().is_some()
+}
+
 /// The number of a picture parameter set, and of the sequence parameter set it names (7.3.2.3.1).
 pub fn pps_ids(pps: &[u8]) -> Option<(u8, u8)> {
     let mut r = Bits::new(pps.get(2..)?);
@@ -336,6 +348,8 @@ mod tests {
         assert_eq!(SliceHead::parse(&[0x02, 1]), None);
         assert_eq!(vps_id(&[0x40, 1, 0x0c]), Some(0));
         assert_eq!(pps_ids(&[0x44, 1, 0xc1]), Some((0, 0)));
+        let vps = b"\x40\x01\x0c\x01\xff\xff\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3c\x95\x90\x09";
+        assert!(is_whole_vps(vps) && (0..21).all(|bytes| !is_whole_vps(&vps[..bytes])), "the level stands in byte 21");
     }
 
     /// x265, main, 366x206 in pixels of 40:33, two B-frames, and 320x192 in medium.

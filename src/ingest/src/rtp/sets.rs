@@ -104,7 +104,7 @@ impl Sets {
         if self.codec == PictureCodec::H265 {
             match h265::kind(&nal) {
                 h265::VPS => {
-                    let id = h265::vps_id(&nal).ok_or(Refused::Damaged)?;
+                    let id = h265::vps_id(&nal).filter(|_| h265::is_whole_vps(&nal)).ok_or(Refused::Damaged)?;
                     put(&mut self.vps, to, id, nal, ());
                 }
                 h265::SPS => {
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn sequences_of_the_same_pictures_are_carried_together() {
         let mut sets = Sets::new(PictureCodec::H265);
-        for set in [vec![0x40, 1, 0x0c, 1], SPS.to_vec(), second_sps(), pps(0, 0), pps(1, 1)] {
+        for set in [[&[0x40, 1, 0x0c, 1][..], &[0xff; 14]].concat(), SPS.to_vec(), second_sps(), pps(0, 0), pps(1, 1)] {
             sets.keep(set).expect("it makes sense");
         }
         let carried = |sets: &mut Sets, sequence| {
