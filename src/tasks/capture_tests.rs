@@ -86,6 +86,13 @@ impl Bench {
     /// Turns the clock on to `seconds` after the start.
     async fn turn(&self, seconds: u64) {
         let until = MonoTime(0) + Duration::from_secs(seconds);
+        // The first attempt reads all plugins, which takes seconds where their list is not there yet.
+        let begun = tokio::time::timeout(Duration::from_secs(60), async {
+            while self.sessions() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        begun.await.expect("the first session begins");
         while self.clock.mono() < until {
             for _ in 0..20 {
                 tokio::task::yield_now().await;

@@ -2,11 +2,16 @@
 
 use crate::support::client::Client;
 use crate::support::home::{BoxProcess, Home, camera};
+use crate::support::rtsp_reader::Reader;
+use crate::support::whep::{Viewer, Watching};
 use crate::support::{Chance, long, s, wait_until};
 use perch::config::Config;
+use perch_base::clock::{Clock, SystemClock};
+use perch_base::time::Timestamp;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -229,6 +234,86 @@ fn whoever_hangs_up_leaves_no_half_of_a_change() {
             (ids == wanted).then_some(())
         });
     }
+}
+
+/// What is recorded of a camera, without a hole, and nothing else: how many seconds.
+fn recorded_s(client: &Client, camera: &str) -> f64 {
+    let now = SystemClock.utc();
+    let timeline = client.json(&format!("/api/v1/cameras/{camera}/timeline?from={}&to={now}", now - s(600)));
+    let spans = timeline["spans"].as_array().expect("a list");
+    assert_eq!(spans.len(), 1, "one span without a hole: {timeline}");
+    let at = |key: &str| spans[0][key].as_str().and_then(|t| Timestamp::parse(t).ok()).expect("a time");
+    at("end").micros_since(at("start")) as f64 / 1e6
+}
+
+fn watch(client: &Client, camera: &str) -> Watching {
+    let (mut viewer, offer) = Viewer::offer();
+    let (answer, _) = client.whep(camera, "main", &offer);
+    viewer.accept(&answer);
+    viewer.spawn()
+}
+
+/// Whoever watches and records a camera notices nothing of the others that come, change and go: five viewers, counted.
+#[test]
+fn five_viewers_and_a_recording_notice_no_change_of_others() {
+    let keep =
+        camera("keep", "test", "motion = { enabled = false }\nrecord = { mode = \"continuous\", segment_max_s = 5 }");
+    let home = Home::new(&keep);
+    let running = home.boot();
+    let client = running.paired();
+    client.wait_for_camera("keep", "live", s(60));
+    let password = client.stream_password("nvr");
+    let host = format!("127.0.0.1:{}", home.ports.rtsp);
+    let viewers: Vec<_> = (0..3).map(|_| watch(&client, "keep")).collect();
+    let start = || Reader::start(&host, "keep", "nvr", &password, Arc::default()).expect("connects");
+    let mut readers: Vec<_> = (0..2).map(|_| start()).collect();
+    for viewer in &viewers {
+        viewer.wait_for_frames(15, s(30));
+    }
+    let packets = |readers: &[Reader]| readers.iter().map(|r| r.packets_and_lost().0).min().unwrap_or(0);
+    wait_until("both read", s(30), || (packets(&readers) > 30).then_some(()));
+    let leases = || -> Vec<String> {
+        let live = client.json("/api/v1/live");
+        live["sessions"].as_array().expect("a list").iter().map(|l| l["lease"].to_string()).collect()
+    };
+    let before = leases();
+    assert_eq!(before.len(), 3, "{before:?}");
+
+    let frames = viewers.iter().map(|v| v.seen().frames).min().unwrap_or(0);
+    let body = |name: &str| {
+        json!({"id": "extra", "name": name, "source": "test", "width": 320, "height": 180, "fps": 10,
+        "record": {"mode": "continuous"}, "sub": {"width": 160, "height": 90}})
+    };
+    let rounds = if long() { 20 } else { 3 };
+    for round in 0..rounds {
+        client.post("/api/v1/cameras", &body(&format!("Extra {round}"))).expect(201);
+        client.wait_for_camera("extra", "live", s(60));
+        for change in
+            [json!({"bitrate_kbps": 900}), json!({"record": {"mode": "off"}}), json!({"motion": {"sensitivity": 0.7}})]
+        {
+            patch(&client, "/api/v1/cameras/extra", "*", &change).expect(200);
+        }
+        patch(&client, "/api/v1/settings", "*", &json!({"recording": {"max_days": 5 + round}})).expect(200);
+        client.delete("/api/v1/cameras/extra").expect(200);
+    }
+    // Pictures went on meanwhile, and go on.
+    let seen: Vec<_> = viewers.iter().map(|v| v.wait_for_frames(frames + 30, s(30))).collect();
+    assert!(
+        seen.iter().all(|s| s.broken == 0 && !s.over),
+        "{:?}",
+        seen.iter().map(|s| (s.frames, s.broken, s.over)).collect::<Vec<_>>()
+    );
+    for reader in &mut readers {
+        assert_eq!((reader.packets_and_lost().1, reader.failure()), (0, None));
+    }
+    assert_eq!(leases(), before, "nobody had to come again");
+    assert_eq!(client.camera("keep")["health"]["restarts"], 0);
+    let seconds = recorded_s(&client, "keep");
+    eprintln!(
+        "{rounds} rounds, {} frames at a viewer, {} packets at a reader, {seconds} s recorded",
+        seen[0].frames,
+        packets(&readers)
+    );
 }
 
 /// A random change, which may be wrong.

@@ -357,18 +357,17 @@ fn a_name_that_does_not_exist_takes_as_long_as_a_wrong_password() {
         t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
     };
     let time = |name: &str, password: &str| {
-        let mut all: Vec<_> = (0..5)
-            .map(|_| {
-                let begin = clock();
-                assert!(store.accounts().sign_in(name, password, "browser", b.now()).expect("tried").is_none());
-                clock() - begin
-            })
-            .collect();
-        all.sort_by(f64::total_cmp);
-        all[2]
+        let begin = clock();
+        assert!(store.accounts().sign_in(name, password, "browser", b.now()).expect("tried").is_none());
+        clock() - begin
     };
-    let (wrong, nobody, huge) =
-        (time("anna", "wrong password"), time("nobody", "wrong password"), time("anna", &"x".repeat(1 << 20)));
+    // The least of several, in turns: a neighbour on the same core slows one try down, not all of one kind.
+    let (mut wrong, mut nobody, mut huge) = (f64::MAX, f64::MAX, f64::MAX);
+    for _ in 0..7 {
+        wrong = wrong.min(time("anna", "wrong password"));
+        nobody = nobody.min(time("nobody", "wrong password"));
+        huge = huge.min(time("anna", &"x".repeat(1 << 20)));
+    }
     assert!(nobody > wrong * 0.5 && nobody < wrong * 2.0, "{wrong} s and {nobody} s");
     assert!(huge < wrong * 2.0, "a huge password costs no more: {huge} s");
 }
