@@ -55,7 +55,7 @@ test('a wrong password is refused in plain words, the right one signs in', async
 });
 
 test('without a session every page leads to the login page', async ({ page }) => {
-  for (const path of ['/', '/events', '/system', '/camera/test']) {
+  for (const path of ['/', '/events', '/system', '/system/people', '/camera/test', '/foo/bar']) {
     await page.goto(path);
     await expect(page.getByRole('button', { name: /sign in/i })).toBeVisible();
   }

@@ -8,6 +8,13 @@ const PAGES = {
   camera: { path: '/camera/door', shows: /^timeline$/ },
   events: { path: '/events', shows: /^event-card-/ },
   system: { path: '/system', shows: /^state-sentence$/ },
+  'system-cameras': { path: '/system/cameras', shows: /^system-camera-test$/ },
+  'system-storage': { path: '/system/storage', shows: /^storage$/ },
+  'system-people': { path: '/system/people', shows: /^add-phone$/ },
+  'system-device': { path: '/system/device', shows: /^sign-out$/ },
+  'system-box': { path: '/system/box', shows: /^update-card$/ },
+  'system-log': { path: '/system/log', shows: /^tasks$/ },
+  unknown: { path: '/foo/bar', shows: /^unknown-page$/ },
 };
 const WIDTHS = { phone: { width: 360, height: 740 }, desktop: { width: 1440, height: 900 } };
 

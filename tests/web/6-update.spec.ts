@@ -3,7 +3,7 @@ import { expect, expectSilence, test } from './steps';
 
 test('version and update on a box that was installed otherwise', async ({ page }) => {
   const silent = expectSilence(page);
-  await page.goto('/system');
+  await page.goto('/system/box');
   const card = page.getByRole('region', { name: 'Version and update' });
   await expect(card.getByTestId('update-unsupported')).toContainText('card image only');
   await expect(card).toContainText(/\d+\.\d+\.\d+/);

@@ -91,6 +91,7 @@ test('an owner makes a box of an empty one by the page', async ({ page, browser 
     // A limit, and one tap back.
     await page.getByRole('link', { name: 'Back to the camera' }).click();
     await page.getByTestId('nav-system').first().click();
+    await page.getByTestId('system-part-box').click();
     await page.getByTestId('box-settings').click();
     const days = page.getByTestId('setting-recording.max_days');
     await days.fill('7');
@@ -152,11 +153,13 @@ motion = { zones = [[[0.5, 0.5], [0.6, 0.5], [0.6, 0.56]]] }
     await expect(watching.getByTestId('nav-live').first().or(watching.getByTestId('to-live'))).toBeVisible();
     await watching.goto(`${box.url}/settings`);
     await expect(watching.getByText('Only administrators change the box.')).toBeVisible();
-    await watching.goto(`${box.url}/system`);
+    await watching.goto(`${box.url}/system/cameras`);
     await expect(watching.getByTestId('system-camera-front-door')).toBeVisible();
     await expect(watching.getByTestId('add-camera')).toHaveCount(0);
-    await expect(watching.getByTestId('box-settings')).toHaveCount(0);
     await expect(watching.getByRole('link', { name: /Settings of/ })).toHaveCount(0);
+    await watching.getByTestId('system-part-box').click();
+    await expect(watching.getByTestId('update-card')).toBeVisible();
+    await expect(watching.getByTestId('box-settings')).toHaveCount(0);
     await guest.close();
     silent();
 
@@ -168,6 +171,7 @@ motion = { zones = [[[0.5, 0.5], [0.6, 0.5], [0.6, 0.56]]] }
 
     // The camera goes, its recordings stay.
     await page.getByTestId('nav-system').first().click();
+    await page.getByTestId('system-part-cameras').click();
     await page.getByRole('link', { name: 'Settings of Entrance' }).click();
     await page.getByTestId('remove-camera').click();
     await expect(page.getByRole('dialog')).toContainText('What was recorded stays');

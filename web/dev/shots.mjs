@@ -44,7 +44,12 @@ const shots = [
     settle: 2500,
     act: (p) => p.locator('button', { hasText: 'Part 2 of' }).first().click(),
   },
-  { name: 'system-overloaded', path: '/system#camera-garden', settle: 800, scenario: { overloaded: true } },
+  {
+    name: 'system-overloaded',
+    path: '/system/cameras#camera-garden',
+    settle: 800,
+    scenario: { overloaded: true },
+  },
   { name: 'live-empty', path: '/live', scenario: { empty: true } },
   { name: 'live-error', path: '/live', scenario: { failing: true } },
   { name: 'camera', path: '/camera/front', settle: 2500 },
@@ -79,7 +84,15 @@ const shots = [
     },
   },
   { name: 'system', path: '/system', settle: 600 },
+  ...['cameras', 'storage', 'people', 'device', 'box', 'log'].map((part) => ({
+    name: `system-${part}`,
+    path: `/system/${part}`,
+    settle: 600,
+  })),
   { name: 'system-error', path: '/system', scenario: { failing: true } },
+  { name: 'system-cameras-error', path: '/system/cameras', scenario: { failing: true } },
+  { name: 'system-empty', path: '/system', scenario: { empty: true } },
+  { name: 'unknown', path: '/foo/bar' },
   ...[
     'idle',
     'unsupported',
@@ -92,13 +105,13 @@ const shots = [
     'trial',
   ].map((update) => ({
     name: `update-${update}`,
-    path: '/system',
+    path: '/system/box',
     scenario: { update },
     act: (p) => p.getByTestId('update-card').scrollIntoViewIfNeeded(),
   })),
   {
     name: 'add-phone',
-    path: '/system',
+    path: '/system/people',
     act: async (p) => {
       await p.getByTestId('add-phone').click();
       await p.getByTestId('make-code').click();
@@ -225,7 +238,17 @@ const shots = [
   },
 ];
 /** Of these all is shown, also below the window. */
-const WHOLE = ['system', 'settings', 'add-camera', 'camera-settings', 'camera-added-wrong'];
+const WHOLE = [
+  'system',
+  'system-cameras',
+  'system-people',
+  'system-box',
+  'system-log',
+  'settings',
+  'add-camera',
+  'camera-settings',
+  'camera-added-wrong',
+];
 const sizes = [
   { name: 'phone', viewport: { width: 360, height: 740 } },
   { name: 'desktop', viewport: { width: 1440, height: 900 } },

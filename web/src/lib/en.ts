@@ -32,6 +32,7 @@ export const t = {
     cameraSettings: 'Camera settings',
     pair: 'Pair this device',
     login: 'Sign in',
+    unknown: 'No such page',
   },
   unit: { day: 'd', hour: 'h', minute: 'min', second: 's' },
   time: {
@@ -152,7 +153,7 @@ export const t = {
     } satisfies Record<string, (since: string) => string>,
     noEvent: 'No event yet',
     lastEvent: (when: string) => `Last event ${when}`,
-    unknown: 'There is no camera of this name on this box.',
+    unknown: 'There is no camera of this name on this box. It may have been removed, or its link is wrong.',
     allCameras: 'All cameras',
     inSystem: 'Its figures under System',
     settings: 'Settings of this camera',

@@ -1,38 +1,26 @@
 // A small history router: the path as state, links that do not reload, and focus moved to the new page.
 import { tick } from 'svelte';
-
-export type Route =
-  | { page: 'live' | 'events' | 'system' | 'settings' | 'add' | 'pair' | 'login' }
-  | { page: 'cameraSettings'; camera: string }
-  | { page: 'camera'; camera: string; atMs: number | null };
-
-function parse(location: Location): Route {
-  const [first = '', second, third] = location.pathname.split('/').filter(Boolean);
-  if (first === 'camera' && second) {
-    if (third === 'settings') return { page: 'cameraSettings', camera: decodeURIComponent(second) };
-    const at = Date.parse(new URLSearchParams(location.search).get('at') ?? '');
-    return { page: 'camera', camera: decodeURIComponent(second), atMs: Number.isNaN(at) ? null : at };
-  }
-  if (first === 'add-camera') return { page: 'add' };
-  if (first === 'settings') return { page: 'settings' };
-  if (first === 'events' || first === 'system' || first === 'pair' || first === 'login')
-    return { page: first };
-  return { page: 'live' };
-}
+import { type Route, routeOf } from './routes';
 
 class Router {
-  route = $state.raw<Route>(parse(location));
+  route = $state.raw<Route>(routeOf(location));
 
   constructor() {
-    addEventListener('popstate', () => (this.route = parse(location)));
+    addEventListener('popstate', () => (this.route = routeOf(location)));
   }
 
   /** Goes to `path`; `replace` leaves no step back. */
   async go(path: string, { replace = false } = {}): Promise<void> {
     if (path === location.pathname + location.search + location.hash) return;
     history[replace ? 'replaceState' : 'pushState'](null, '', path);
-    this.route = parse(location);
+    this.route = routeOf(location);
     await tick();
+    const named = location.hash && document.getElementById(location.hash.slice(1));
+    if (named) {
+      named.scrollIntoView();
+      named.focus();
+      return;
+    }
     // A screen reader starts reading at the new page's heading.
     document.querySelector<HTMLElement>('main h1')?.focus();
     scrollTo(0, 0);

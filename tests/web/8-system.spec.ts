@@ -1,0 +1,141 @@
+// System in its parts: each has an address, leads on, shows only what is the viewer's, and stands still while a camera fails and retries.
+import type { BrowserContext, Page } from '@playwright/test';
+import { type Box, startBox } from './box';
+import { NOBODY, expect, expectSilence, test } from './steps';
+
+const PARTS = ['', 'cameras', 'storage', 'people', 'device', 'box', 'log'];
+const WIDTHS = {
+  phone: { width: 360, height: 740 },
+  desktop: { width: 1440, height: 900 },
+};
+/** How far parts of a page may move in all (Layout Instability, the sum of shifts without input). */
+const MOST_SHIFT = 0.02;
+const WATCHED_MS = 15_000;
+
+/** A box with a camera that works, one that never answers and is tried again and again, and one whose device is not there. */
+const TROUBLED = `
+[[camera]]
+id = "door"
+name = "Front door"
+source = "test"
+width = 320
+height = 180
+motion = { enabled = false }
+[[camera]]
+id = "yard"
+name = "Yard"
+source = "rtsp://127.0.0.1:9/yard"
+[[camera]]
+id = "shed"
+name = "Shed"
+source = "v4l2:/dev/video63"`;
+
+async function pair(box: Box, context: BrowserContext): Promise<void> {
+  const { json } = await box.call('POST', '/api/v1/pair', undefined, {
+    otp: box.otp,
+    device_name: 'tests',
+  });
+  const { token } = json;
+  const [name, password] = ['anna', 'a long enough password'];
+  await box.call('POST', '/api/v1/users', token, {
+    name,
+    password,
+    role: 'admin',
+  });
+  const signedIn = await context.request.post(`${box.url}/api/v1/session`, {
+    data: { username: name, password, device_name: 'browser' },
+    headers: { origin: box.url },
+  });
+  expect(signedIn.status()).toBe(204);
+}
+
+/** Sums what moves from the first paint on. Call before the page loads. */
+async function watchShifts(page: Page) {
+  await page.addInitScript(() => {
+    type Shift = PerformanceEntry & {
+      value: number;
+      hadRecentInput: boolean;
+      sources: { node: Node | null }[];
+    };
+    const shifts: string[] = [];
+    Object.assign(window, { shifts, shifted: 0 });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as Shift[]) {
+        if (entry.hadRecentInput) continue;
+        (window as unknown as { shifted: number }).shifted += entry.value;
+        const moved = entry.sources.map(({ node }) => (node as Element | null)?.className ?? node?.nodeName);
+        shifts.push(`${entry.value.toFixed(4)} at ${entry.startTime.toFixed(0)} ms: ${moved.join(', ')}`);
+      }
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+}
+
+test.describe(() => {
+  test.use({ storageState: NOBODY });
+
+  test('no part of System moves while a camera fails and is tried again', async ({ browser }) => {
+    const box = await startBox(TROUBLED);
+    try {
+      const context = await browser.newContext({ ignoreHTTPSErrors: true });
+      await pair(box, context);
+      for (const [width, viewport] of Object.entries(WIDTHS)) {
+        const pages = await Promise.all(
+          PARTS.map(async (part) => {
+            const page = await context.newPage();
+            await page.setViewportSize(viewport);
+            await watchShifts(page);
+            await page.goto(`${box.url}/system/${part}`);
+            return { part, page };
+          }),
+        );
+        await pages[0]?.page.waitForTimeout(WATCHED_MS);
+        for (const { part, page } of pages) {
+          const { shifted, shifts } = await page.evaluate(() => {
+            const seen = window as unknown as {
+              shifted: number;
+              shifts: string[];
+            };
+            return { shifted: seen.shifted, shifts: seen.shifts };
+          });
+          expect(shifted, `/system/${part}, ${width}: ${shifts.join('; ')}`).toBeLessThan(MOST_SHIFT);
+          await page.close();
+        }
+      }
+      await context.close();
+    } finally {
+      await box.stop();
+    }
+  });
+});
+
+test('each part has its address, is led to and led back from', async ({ page }) => {
+  const silent = expectSilence(page);
+  await page.setViewportSize(WIDTHS.phone);
+  await page.goto('/system');
+  for (const part of PARTS.slice(1)) {
+    await page.getByTestId(`system-part-${part}`).click();
+    await expect(page).toHaveURL(new RegExp(`/system/${part}$`));
+    await expect(page.locator('main h1')).toBeFocused();
+    await expect(page.getByTestId('nav-system')).toHaveAttribute('aria-current', 'page');
+    await page.getByRole('link', { name: 'System' }).first().click();
+    await expect(page).toHaveURL(/\/system$/);
+  }
+  await page.goBack();
+  await expect(page).toHaveURL(/\/system\/log$/);
+  await page.reload();
+  await expect(page.getByTestId('tasks')).toBeVisible();
+  // A link from before the parts had addresses of their own.
+  await page.goto('/system#camera-door');
+  await expect(page.getByTestId('system-camera-door')).toBeFocused();
+  silent();
+});
+
+test('an address that means nothing says so and leads on', async ({ page }) => {
+  const silent = expectSilence(page);
+  await page.goto('/foo/bar');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('No such page');
+  await expect(page.getByTestId('unknown-page')).toContainText('/foo/bar');
+  await page.getByRole('link', { name: 'Go to the cameras' }).click();
+  await expect(page.getByTestId('tile-test')).toBeVisible();
+  silent();
+});

@@ -1,0 +1,100 @@
+// Which parts of System somebody sees, the line of state of each, and where its first fault is mended. Pure.
+import { words } from './en-system';
+import { bytes } from './format';
+import { SYSTEM_PARTS, type SystemPart } from './routes';
+import { DAY, duration } from './time';
+import type { CameraInfo, Me, Permission, Status } from './types';
+
+/** What is for administrators alone. */
+const NEEDS: Partial<Record<SystemPart, Permission>> = { people: 'manage_people', log: 'manage_box' };
+
+export function partsFor(may: (permission: Permission) => boolean): SystemPart[] {
+  return SYSTEM_PARTS.filter((part) => {
+    const needed = NEEDS[part];
+    return !needed || may(needed);
+  });
+}
+
+/** Whether somebody must do something about a camera. */
+export function isFaulty({ health, recording }: CameraInfo): boolean {
+  if (health.sound_problem || health.motion_problem || health.small_problem) return true;
+  if (recording.state === 'paused' || (recording.state === 'recording' && recording.reason)) return true;
+  return health.state !== 'live' && !(health.state === 'starting' && health.reason === 'starting');
+}
+
+/** A task that ended without a reason has nothing more to do. */
+export const isWaiting = (task: Status['tasks'][number]): boolean => !task.running && task.reason !== '';
+
+/** The line below a part's name; `isBad` where somebody must look. */
+export interface PartLine {
+  text: string;
+  isBad: boolean;
+}
+
+const fine = (text: string): PartLine => ({ text, isBad: false });
+const bad = (text: string): PartLine => ({ text, isBad: true });
+
+/** Rounded as it is read: halves matter only where there is little. */
+export const roundedDays = (days: number): string =>
+  days < 10 ? String(Number(days.toFixed(1))) : String(Math.round(days));
+
+/** What is known of a part; empty before the box answered. */
+export function lineOf(part: SystemPart, status: Status | null, me: Me | null): PartLine {
+  const { line } = words;
+  if (part === 'device') return fine(me ? line.device(me.device_name, me.username) : '');
+  if (part === 'log' && !status) return fine(line.log);
+  if (!status) return fine('');
+  switch (part) {
+    case 'overview':
+      return status.state === 'ok' ? fine(line.overview.ok) : bad(line.overview.degraded);
+    case 'cameras': {
+      const n = status.cameras.length;
+      const faulty = status.cameras.filter(isFaulty).length;
+      if (n === 0) return fine(line.noCameras);
+      return faulty === 0 ? fine(line.cameras(n)) : bad(line.camerasBad(n, faulty));
+    }
+    case 'storage': {
+      const { disk } = status;
+      if (disk.problem) return bad(line.storageBad);
+      const free = bytes(disk.free_bytes);
+      const days = disk.days_at_this_rate;
+      return fine(days === null ? line.storage(free) : line.storageDays(free, roundedDays(days)));
+    }
+    case 'people':
+      return fine(line.watching(status.webrtc_sessions + status.rtsp_readers));
+    case 'box': {
+      const running = status.uptime_s * 1000;
+      // Whole days say enough, and do not tick.
+      return fine(line.box(status.version, duration(running > DAY ? running - (running % DAY) : running)));
+    }
+    case 'log': {
+      const waiting = status.tasks.filter(isWaiting).length;
+      return fine(waiting === 0 ? line.log : line.logBad(waiting));
+    }
+  }
+}
+
+export interface Place {
+  href: string;
+  label: string;
+}
+
+/** Where what the sentence says is mended or looked at; null where nothing is wrong. In the order in which the box says it. */
+export function placeOf(status: Status): Place | null {
+  const { goTo } = words;
+  const at = (camera: CameraInfo): Place => ({
+    href: `/system/cameras#camera-${camera.id}`,
+    label: goTo.camera(camera.name),
+  });
+  const paused = status.cameras.find(({ recording }) => recording.state === 'paused');
+  if (paused) return at(paused);
+  if (status.disk.problem) return { href: '/system/storage', label: goTo.storage };
+  const isDead = ({ health }: CameraInfo) => health.state !== 'live' && health.state !== 'overloaded';
+  const faulty = status.cameras.filter(isFaulty);
+  const first = faulty.find(isDead) ?? faulty[0];
+  if (first) return at(first);
+  if (status.cameras.length === 0) return { href: '/add-camera', label: goTo.add };
+  return status.state === 'degraded' || !status.clock.synchronised
+    ? { href: '/system/box', label: goTo.box }
+    : null;
+}
