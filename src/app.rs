@@ -70,6 +70,8 @@ pub struct App {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
     pub http: SocketAddr,
+    /// Without TLS.
+    pub plain_http: Option<SocketAddr>,
     pub rtsp: SocketAddr,
     pub webrtc: SocketAddr,
 }
@@ -188,7 +190,12 @@ impl App {
 
     /// Where it answers.
     pub fn addresses(&self) -> Addresses {
-        Addresses { http: self.api.local_addr(), rtsp: self.rtsp.local_addr(), webrtc: self.live.local_addr() }
+        Addresses {
+            http: self.api.local_addr(),
+            plain_http: self.api.plain_addr(),
+            rtsp: self.rtsp.local_addr(),
+            webrtc: self.live.local_addr(),
+        }
     }
 
     /// The fingerprint of the box's own CA.
@@ -220,25 +227,24 @@ impl App {
 
     /// Leaves word for `perch pair` and `perch stream-password add`, which print what one has to type to reach this box.
     async fn leave_word(&self) {
-        let running = RunningBox {
-            base_url: self.base_url(),
-            ca_sha256: self.ca_sha256(),
-            rtsp_port: Some(self.rtsp.local_addr().port()),
-            cameras: Some(self.cameras.set.named()),
-        };
-        let meta = self.meta.clone();
+        let (running, meta) = (self.as_it_runs(), self.meta.clone());
         if let Err(e) = blocking("leaving word for commands", move || meta.leave_word(&running)).await {
             tracing::warn!(error = %e, "commands beside the box will not know its addresses");
         }
     }
 
-    fn card_maker(&self) -> CardMaker {
-        CardMaker {
-            accounts: self.accounts.clone(),
-            clock: self.clock.clone(),
+    fn as_it_runs(&self) -> RunningBox {
+        RunningBox {
             base_url: self.base_url(),
+            plain_urls: self.api.plain_urls(),
             ca_sha256: self.ca_sha256(),
+            rtsp_port: Some(self.rtsp.local_addr().port()),
+            cameras: Some(self.cameras.set.named()),
         }
+    }
+
+    fn card_maker(&self) -> CardMaker {
+        CardMaker { accounts: self.accounts.clone(), clock: self.clock.clone(), running: self.as_it_runs() }
     }
 
     /// The address to open.

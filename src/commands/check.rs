@@ -148,6 +148,7 @@ fn network(report: &mut Report, config: &Config) {
     let tcp = |key, address: SocketAddr| (key, address, TcpListener::bind(address).err());
     let udp = config.webrtc.udp_listen;
     let mut tried = vec![tcp(HttpConfig::LISTEN, config.http.listen), tcp(rtsp::Config::LISTEN, config.rtsp.listen)];
+    tried.extend(config.http.plain_listen.map(|address| tcp(HttpConfig::PLAIN_LISTEN, address)));
     tried.extend(config.rtsp.tls_listen.map(|address| tcp(rtsp::Config::TLS_LISTEN, address)));
     tried.push((webrtc::Config::UDP_LISTEN, udp, UdpSocket::bind(udp).err()));
     for (key, address, error) in tried {

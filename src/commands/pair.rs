@@ -22,7 +22,7 @@ pub fn run(config: Option<&Path>, role: Role, cameras: &[String]) -> Result<Exit
     let grant = Grant::new(role, super::granted(cameras, &super::cameras(&store, &config)?)?)?;
     let now = SystemClock.utc();
     let code = store.accounts().issue_code(&grant, now)?;
-    println!("{}", pairing_card::render(&running.base_url, &code, &running.ca_sha256, now)?);
+    println!("{}", pairing_card::render(&running, &code, now)?);
     if role == Role::Viewer {
         println!("  The device will be a viewer: it may watch and look back, not change anything.");
     }

@@ -13,6 +13,7 @@ use perch_base::{ErrorKind, Result, ResultExt, blocking};
 use perch_domain::exchange;
 use perch_domain::pairing::CardStep;
 use perch_domain::ports::AccessPort;
+use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
 use perch_store::Accounts;
 use std::io::Write;
@@ -32,8 +33,7 @@ const TOO_OLD: &str = "\n  This box is not yet yours, and its one-time password 
 pub struct CardMaker {
     pub accounts: Accounts,
     pub clock: SharedClock,
-    pub base_url: String,
-    pub ca_sha256: String,
+    pub running: RunningBox,
 }
 
 /// What stands on the screen. The file outlives perch but not the system's start, so it also tells what this start has shown.
@@ -92,7 +92,7 @@ impl CardMaker {
                     return Ok(true);
                 };
                 screen.codes += 1;
-                screen.show(pairing_card::render(&self.base_url, &code, &self.ca_sha256, now)?);
+                screen.show(pairing_card::render(&self.running, &code, now)?);
             }
             _ if screen.step == Some(step) => {}
             CardStep::Keep => {}
@@ -208,8 +208,13 @@ mod tests {
         let maker = CardMaker {
             accounts: places.open_store().expect("opened").accounts().clone(),
             clock: clock.clone(),
-            base_url: "https://box".into(),
-            ca_sha256: "ab".repeat(32),
+            running: RunningBox {
+                base_url: "https://box".into(),
+                plain_urls: Vec::new(),
+                ca_sha256: "ab".repeat(32),
+                rtsp_port: None,
+                cameras: None,
+            },
         };
         let path = dir.path().join("card");
         let look = |screen: &mut Screen| {

@@ -76,7 +76,7 @@ fn a_wrong_config_starts_nothing_and_says_what_is_wrong() {
 #[test]
 fn a_taken_port_is_reported_in_a_sentence() {
     let home = Home::new("");
-    let Ports { http, rtsp, udp } = home.ports;
+    let Ports { http, rtsp, udp, .. } = home.ports;
     for (port, key) in [(http, "http.listen"), (rtsp, "rtsp.listen"), (udp, "webrtc.udp_listen")] {
         let taken = (Ipv4Addr::LOCALHOST, port);
         let held: Box<dyn std::any::Any> = if port == udp {

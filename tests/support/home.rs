@@ -17,6 +17,7 @@ const START: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     pub http: u16,
+    pub plain: u16,
     pub rtsp: u16,
     pub udp: u16,
 }
@@ -33,7 +34,7 @@ impl Ports {
         })
         .filter(|p| is_free(*p));
         let mut next = || ports.next().expect("endless");
-        Self { http: next(), rtsp: next(), udp: next() }
+        Self { http: next(), plain: next(), rtsp: next(), udp: next() }
     }
 }
 
@@ -72,11 +73,12 @@ impl Home {
 
     /// Writes the config: `sections` and `cameras` after the parts that make it run here.
     pub fn configure(&self, sections: &str, cameras: &str) {
-        let Ports { http, rtsp, udp } = self.ports;
+        let Ports { http, plain, rtsp, udp } = self.ports;
         // Without a camera a box has its default one, which is large.
         let top = if cameras.contains("[[camera]]") { "" } else { "camera = []\n" };
         let text = format!(
             "{top}[box]\nname = \"Box under test\"\ndata_dir = {:?}\n[http]\nlisten = \"127.0.0.1:{http}\"\n\
+             plain_listen = \"127.0.0.1:{plain}\"\n\
              [rtsp]\nlisten = \"127.0.0.1:{rtsp}\"\n[webrtc]\nudp_listen = \"127.0.0.1:{udp}\"\n{sections}\n{cameras}",
             self.data.display().to_string()
         );

@@ -1,7 +1,7 @@
 //! The table of files that perch and the root scripts exchange (`perch_domain::exchange`), held against both sides and the README.
 
 use super::{files, none_of, root, text};
-use perch_domain::exchange::{ALL, DATA, ExchangedFile, HTTPS_PORT, PACKAGE, RUN, SEL};
+use perch_domain::exchange::{ALL, DATA, ExchangedFile, HTTP_PORT, HTTPS_PORT, PACKAGE, RUN, SEL};
 use perch_domain::update::{BootFacts, LastUpdate};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -219,7 +219,15 @@ fn both_sides_mean_the_same_keys() {
 fn the_image_announces_the_port_of_the_page() {
     let scripts = scripts();
     assert!(scripts["perch.dnssd"].lines().any(|l| l == format!("Port={HTTPS_PORT}")), "perch.dnssd");
-    assert!(scripts["card"].contains(&format!(".local:{HTTPS_PORT}\\n")), "card");
+    assert!(scripts["perch-http.dnssd"].lines().any(|l| l == format!("Port={HTTP_PORT}")), "perch-http.dnssd");
+    let plain = format!("plain_listen = \"0.0.0.0:{HTTP_PORT}\"");
+    assert!(scripts["perch.toml"].lines().any(|l| l.starts_with(&plain)), "the package's perch.toml");
+    assert!(perch_domain::setup::first_config(&[], "/data").contains(&plain), "the card's perch.toml");
+    // A port below 1024 is had by this alone.
+    let unit = &scripts["perch.service"];
+    for set in ["CapabilityBoundingSet", "AmbientCapabilities"] {
+        assert!(unit.lines().any(|l| l == format!("{set}=CAP_NET_BIND_SERVICE")), "{set}");
+    }
 }
 
 #[test]

@@ -29,15 +29,21 @@ pub struct Config {
 pub struct HttpConfig {
     /// HTTPS; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where it is said without TLS how to come by HTTPS, if anywhere.
+    pub plain_listen: Option<SocketAddr>,
 }
 
 impl HttpConfig {
     /// The key of [`Self::listen`].
     pub const LISTEN: &str = "http.listen";
 
-    /// Reads `listen`.
+    /// The key of [`Self::plain_listen`].
+    pub const PLAIN_LISTEN: &str = "http.plain_listen";
+
+    /// Reads `listen` and `plain_listen`.
     pub fn read(keys: &mut impl Keys) -> Self {
-        Self { listen: keys.address("listen", &format!("0.0.0.0:{HTTPS_PORT}")) }
+        let listen = keys.address("listen", &format!("0.0.0.0:{HTTPS_PORT}"));
+        Self { listen, plain_listen: keys.optional_address("plain_listen") }
     }
 }
 

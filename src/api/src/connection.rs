@@ -1,7 +1,8 @@
-//! One connection from accept to close: the TLS handshake, HTTP, and a watch that ends idle and stuck ones. Which those are is
+//! One connection from accept to close: the TLS handshake (or none), HTTP, and a watch that ends idle and stuck ones. Which those are is
 //! decided in `domain::connection`.
 
 use crate::door::Place;
+use crate::first_byte::Begun;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::ids::DeviceId;
 use perch_base::sync::lock;
 use perch_domain::connection::{Activity, ConnectionVerdict, HANDSHAKE_WITHIN, RequestId, Times};
+use perch_domain::plain_http::begins_plain_http;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +31,19 @@ use tower::ServiceExt;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
+/// Where it arrived: the box's own end of its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) at: SocketAddr,
+}
+
+/// Both ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) peer: SocketAddr,
+    pub(crate) own: SocketAddr,
+}
+
 /// How often a connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -37,40 +52,76 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Service {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) router: Router,
+    /// What is answered without TLS.
+    pub(crate) plain: Router,
     pub(crate) drain: watch::Receiver<bool>,
     pub(crate) clock: SharedClock,
 }
 
 impl Service {
-    /// Serves one connection until it ends, is idle or stuck, has to give way, or the server drains. The box's own connections
-    /// have no `place`: they are not counted.
+    /// Serves one connection to the port of HTTPS until it ends, is idle or stuck, has to give way, or the server drains. The box's own
+    /// connections have no `place`: they are not counted. Who begins with HTTP in plain text is told how to come by TLS.
     pub(crate) async fn serve(
-        self,
+        mut self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        peer: SocketAddr,
+        ends: Ends,
         place: Option<Place>,
     ) {
-        let Self { acceptor, router, mut drain, clock } = self;
-        let connection = Arc::new(Connection::new(clock.clone(), place));
-        let first = {
-            let (connection, mut was_silent) = (Arc::clone(&connection), true);
-            move || {
-                if std::mem::take(&mut was_silent) {
-                    connection.speaks();
-                }
+        let connection = Arc::new(Connection::new(self.clock.clone(), place));
+        let stream = Watched { io: stream, heard: connection.first_word() };
+        // The first byte is part of the handshake's time.
+        let begun = async {
+            let begun = Begun::read(stream).await?;
+            match begun.first().is_some_and(begins_plain_http) {
+                true => Ok(Err(begun)),
+                false => self.acceptor.accept(begun).await.map(Ok),
             }
         };
-        let stream = Watched { io: stream, heard: first };
-        let tls = tokio::select! {
-            done = within(&clock, HANDSHAKE_WITHIN, acceptor.accept(stream)) => match done {
-                Some(Ok(tls)) => tls,
-                Some(Err(e)) => return tracing::debug!(address = %peer.ip(), error = %e, "a TLS handshake failed"),
-                None => return tracing::debug!(address = %peer.ip(), "a TLS handshake took too long"),
+        let peer = ends.peer.ip();
+        let spoken = tokio::select! {
+            done = within(&self.clock, HANDSHAKE_WITHIN, begun) => match done {
+                Some(Ok(spoken)) => spoken,
+                Some(Err(e)) => return tracing::debug!(address = %peer, error = %e, "a TLS handshake failed"),
+                None => return tracing::debug!(address = %peer, "a TLS handshake took too long"),
             },
             () = connection.sent_away() => return,
-            _ = drain.wait_for(|ends| *ends) => return,
+            _ = self.drain.wait_for(|ends| *ends) => return,
         };
-        let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        match spoken {
+            Ok(tls) => {
+                let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+                let router = self.router.clone();
+                self.speak(tls, ends, connection, Spoken { router, http2 }).await;
+            }
+            Err(plain) => {
+                let router = self.plain.clone();
+                self.speak(plain, ends, connection, Spoken { router, http2: false }).await;
+            }
+        }
+    }
+
+    /// Serves one connection to the plain port, under the same rules.
+    pub(crate) async fn serve_plain(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        ends: Ends,
+        place: Place,
+    ) {
+        let connection = Arc::new(Connection::new(self.clock.clone(), Some(place)));
+        let stream = Watched { io: stream, heard: connection.first_word() };
+        let router = self.plain.clone();
+        self.speak(stream, ends, connection, Spoken { router, http2: false }).await;
+    }
+
+    async fn speak(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        ends: Ends,
+        connection: Arc<Connection>,
+        spoken: Spoken,
+    ) {
+        let Self { mut drain, clock, .. } = self;
+        let (Ends { peer, own }, Spoken { router, http2 }) = (ends, spoken);
         let service = {
             let connection = Arc::clone(&connection);
             hyper::service::service_fn(move |request: Request<Incoming>| {
@@ -79,6 +130,7 @@ impl Service {
                     let asked = Arc::clone(&running);
                     let mut request = request.map(|body| Body::new(Asked::new(body, asked)));
                     request.extensions_mut().insert(Peer(peer));
+                    request.extensions_mut().insert(Arrived { at: own });
                     request.extensions_mut().insert(Arc::clone(&running.connection));
                     let response: Response<Body> = router.oneshot(request).await?;
                     running.offers();
@@ -94,7 +146,7 @@ impl Service {
                 }
             }
         };
-        let io = TokioIo::new(Watched { io: tls, heard });
+        let io = TokioIo::new(Watched { io: stream, heard });
         let builder = builder(http2);
         let mut http = pin!(builder.serve_connection(io, service));
         let mut look = clock.sleep(LOOK_EVERY);
@@ -128,6 +180,12 @@ impl Service {
             }
         }
     }
+}
+
+/// How a connection is answered.
+struct Spoken {
+    router: Router,
+    http2: bool,
 }
 
 fn builder(http2: bool) -> auto::Builder<TokioExecutor> {
@@ -171,7 +229,16 @@ impl Connection {
         }
     }
 
-    /// The first bytes arrived, even if of the handshake.
+    /// To be called for bytes that arrive: the first, even if of the handshake, are noted.
+    fn first_word(self: &Arc<Self>) -> impl FnMut() + Send + Unpin + 'static {
+        let (connection, mut was_silent) = (Arc::clone(self), true);
+        move || {
+            if std::mem::take(&mut was_silent) {
+                connection.speaks();
+            }
+        }
+    }
+
     fn speaks(&self) {
         if let Some(place) = &self.place {
             place.speaks();

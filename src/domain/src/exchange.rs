@@ -46,8 +46,10 @@ pub const SEL: &str = "/boot/sel";
 /// What the owner of any other system writes, such as one with the Debian package.
 pub const PACKAGE: &str = "/etc/perch";
 
-/// The port of the page, which the image announces in the network and on its console.
+/// The port of the page, which the image announces in the network.
 pub const HTTPS_PORT: u16 = 8443;
+/// The port of the page that prepares for the browser's warning, without TLS: on the card image and with the Debian package.
+pub const HTTP_PORT: u16 = 80;
 
 /// The most that is read of a file which one side writes for the other, bytes: all of them are short.
 pub const MAX_FILE_BYTES: u64 = 16 * 1024;

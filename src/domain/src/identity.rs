@@ -6,7 +6,7 @@ use perch_base::secret::Secret;
 use perch_base::time::{DAY, Timestamp};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,6 +148,15 @@ pub fn host_for_others(listens: IpAddr, reachable: &[IpAddr]) -> String {
     reachable.iter().find(is_of_the_network).map_or_else(|| "localhost".into(), |a| host_in_url(*a))
 }
 
+/// What people type to reach the page that is shown without TLS at `listens`: the box's name in the local network, which needs a name
+/// service, and the address that always works there.
+pub fn plain_urls(names: &Names, listens: SocketAddr, reachable: &[IpAddr]) -> Vec<String> {
+    let port = if listens.port() == 80 { String::new() } else { format!(":{}", listens.port()) };
+    let by_address = host_for_others(listens.ip(), reachable);
+    let by_name = names.dns.iter().find(|name| name.ends_with(".local")).filter(|_| listens.ip().is_unspecified());
+    by_name.into_iter().chain([&by_address]).map(|host| format!("http://{host}{port}")).collect()
+}
+
 /// The same for somebody who called the box `named` (lower case, without brackets): by that others reach it too, unless it names the
 /// machine itself.
 pub fn host_as_named(named: &str, listens: IpAddr, reachable: &[IpAddr]) -> String {
@@ -159,7 +168,8 @@ pub fn host_as_named(named: &str, listens: IpAddr, reachable: &[IpAddr]) -> Stri
     }
 }
 
-fn host_in_url(address: IpAddr) -> String {
+/// An address as the host of a URL.
+pub fn host_in_url(address: IpAddr) -> String {
     match address {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => format!("[{v6}]"),
@@ -271,6 +281,19 @@ mod tests {
             ("0.0.0.0", "192.168.1.20"),
         ] {
             assert_eq!(host_as_named(named, ip("0.0.0.0"), &lan), want, "named {named}");
+        }
+    }
+
+    #[test]
+    fn what_people_type() {
+        let names = Names::new("perch-1234", &Names::default(), &[]);
+        for (listens, want) in [
+            ("0.0.0.0:80", &["http://perch-1234.local", "http://192.168.1.20"][..]),
+            ("[::]:8080", &["http://perch-1234.local:8080", "http://192.168.1.20:8080"]),
+            ("192.168.1.21:80", &["http://192.168.1.21"]),
+            ("127.0.0.1:8081", &["http://localhost:8081"]),
+        ] {
+            assert_eq!(plain_urls(&names, listens.parse().expect("an address"), &[ip("192.168.1.20")]), want);
         }
     }
 

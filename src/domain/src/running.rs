@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct RunningBox {
     /// The address to open, `https://host:port`.
     pub base_url: String,
+    /// What to type for the page that prepares for the browser's warning, `http://host`, the easiest first; none: it is shown nowhere.
+    #[serde(default)]
+    pub plain_urls: Vec<String>,
     /// SHA-256 of the box's own CA, 64 hex digits.
     pub ca_sha256: String,
     /// The port of RTSP; `None` when it is not known.
@@ -49,7 +52,8 @@ mod tests {
             ("https://[fe80::1]", "[fe80::1]"),
             ("https://perch.local", "perch.local"),
         ] {
-            let running = RunningBox { base_url: url.into(), ca_sha256: String::new(), rtsp_port: None, cameras: None };
+            let text = format!("{{\"base_url\": \"{url}\", \"ca_sha256\": \"\"}}");
+            let running: RunningBox = serde_json::from_str(&text).expect("a version from before left it");
             assert_eq!(running.host(), host);
         }
     }

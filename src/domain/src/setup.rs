@@ -3,6 +3,7 @@
 //! says is read by other programs: each value must fit an allow-list, and one that does not costs only itself.
 
 use crate::access;
+use crate::exchange::HTTP_PORT;
 use crate::redact::{self, Shown};
 use crate::retention::RetentionConfig;
 use crate::text::check_visible;
@@ -289,7 +290,7 @@ pub fn first_config(cameras: &[FirstCamera], data_dir: &str) -> String {
         "# The settings of this box. It wrote them at its first start and never changes them again; you may.\n\
          # `perch check` says what is wrong with them. The README lists every key.\n\n\
          [box]\nname = \"{BOX_NAME}\"\ndata_dir = \"{data_dir}\"\n\n\
-         [http]\n# hostnames = [\"box.example.org\"]   # further names under which you reach it\n\n\
+         [http]\nplain_listen = \"0.0.0.0:{HTTP_PORT}\"      # one page without encryption, which prepares for the browser's warning\n# hostnames = [\"box.example.org\"]   # further names under which you reach it\n\n\
          [recording]\nmin_free_bytes = {min_free_bytes}        # the oldest recordings go when less is free\nmax_days = {max_days}\nevent_max_days = {event_max_days}\n\n"
     );
     let test = test_camera();

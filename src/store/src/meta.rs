@@ -86,7 +86,7 @@ impl Meta {
         let names = self.get("cameras")?.and_then(|text| serde_json::from_str::<Vec<(_, String)>>(&text).ok());
         let cameras = names.map(|all| all.into_iter().map(|(id, name)| RunningCamera { id, name }).collect());
         let rtsp_port = self.get("rtsp_port")?.and_then(|port| port.parse().ok());
-        Ok(Some(RunningBox { base_url, ca_sha256, rtsp_port, cameras }))
+        Ok(Some(RunningBox { base_url, plain_urls: Vec::new(), ca_sha256, rtsp_port, cameras }))
     }
 }
 
@@ -145,6 +145,7 @@ mod tests {
         let front = RunningCamera { id: CameraId::new("front").expect("valid"), name: "Front door".into() };
         let read = RunningBox {
             base_url: "https://perch.local".into(),
+            plain_urls: Vec::new(),
             ca_sha256: "ab".into(),
             rtsp_port: Some(8554),
             cameras: Some(vec![front]),

@@ -181,6 +181,7 @@ export const words = {
   labels: {
     'box.name': 'Name of the box',
     'http.listen': 'Page and API answer at',
+    'http.plain_listen': 'Page before the browser’s warning at',
     'http.hostnames': 'Further names of the box',
     'rtsp.listen': 'RTSP answers at',
     'rtsp.tls_listen': 'Encrypted RTSP answers at',

@@ -1,7 +1,8 @@
 //! The state of the box, figures for Prometheus, and small documents.
 
 use crate::auth::Who;
-use crate::problem::{Problem, Reply};
+use crate::plain::authority_file;
+use crate::problem::Reply;
 use crate::routes::metrics as figures;
 use crate::state::{Shared, blocking};
 use axum::Json;
@@ -9,6 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use perch_domain::access::Principal;
+use perch_domain::authority_files::AuthorityFile;
 use perch_domain::status::Status;
 
 /// The state of the box as `who` may see it.
@@ -37,12 +39,18 @@ pub(super) async fn healthz(State(app): State<Shared>) -> Response {
 }
 
 /// `GET /api/v1/ca.pem`
-pub(super) async fn ca(State(app): State<Shared>) -> Reply<Response> {
-    let headers = [
-        (header::CONTENT_TYPE, "application/x-pem-file"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"perch-ca.pem\""),
-    ];
-    Ok::<_, Problem>((headers, app.ports.identity.ca_pem().to_owned()).into_response())
+pub(super) async fn ca_pem(State(app): State<Shared>) -> Reply {
+    authority_file(&*app.ports.identity, AuthorityFile::Pem)
+}
+
+/// `GET /api/v1/ca.crt`
+pub(super) async fn ca_crt(State(app): State<Shared>) -> Reply {
+    authority_file(&*app.ports.identity, AuthorityFile::Der)
+}
+
+/// `GET /api/v1/ca.mobileconfig`
+pub(super) async fn ca_profile(State(app): State<Shared>) -> Reply {
+    authority_file(&*app.ports.identity, AuthorityFile::Profile)
 }
 
 /// `GET /api/openapi.json`

@@ -8,6 +8,7 @@ use axum::routing::{delete, get, patch, post, put};
 use http::Method;
 use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Watch};
 use perch_domain::archive::{EventFilter, EventKind};
+use perch_domain::authority_files::AuthorityFile;
 use perch_domain::still::WIDTHS;
 use perch_domain::stream_choice::StreamChoice;
 use perch_domain::update::MAX_BUNDLE_BYTES;
@@ -201,9 +202,15 @@ pub const ROUTES: &[Route] = &[
     Route { method: POST, path: "/api/v1/update/install", permission: ManageBox, about: TheBox,
         summary: "Install the uploaded update, or one from an address; the box restarts",
         query: &[], takes: Json("Install"), gives: json(202, "UpdateState"), handler: || post(update::install) },
-    Route { method: GET, path: "/api/v1/ca.pem", permission: Own, about: TheBox,
-        summary: "The box's certificate authority",
-        query: &[], takes: Nothing, gives: media(200, "application/x-pem-file"), handler: || get(system::ca) },
+    Route { method: GET, path: AuthorityFile::Pem.path(), permission: Public, about: TheBox,
+        summary: "The box's certificate authority, PEM",
+        query: &[], takes: Nothing, gives: media(200, AuthorityFile::Pem.media_type()), handler: || get(system::ca_pem) },
+    Route { method: GET, path: AuthorityFile::Der.path(), permission: Public, about: TheBox,
+        summary: "The same in DER, as systems install it",
+        query: &[], takes: Nothing, gives: media(200, AuthorityFile::Der.media_type()), handler: || get(system::ca_crt) },
+    Route { method: GET, path: AuthorityFile::Profile.path(), permission: Public, about: TheBox,
+        summary: "The same as a profile for iPhones and iPads",
+        query: &[], takes: Nothing, gives: media(200, AuthorityFile::Profile.media_type()), handler: || get(system::ca_profile) },
     Route { method: GET, path: "/api/openapi.json", permission: Own, about: TheBox,
         summary: "This document",
         query: &[], takes: Nothing, gives: DOCUMENT, handler: || get(system::openapi) },

@@ -8,6 +8,7 @@ mod identity;
 mod logs;
 mod media;
 mod people;
+mod plain;
 mod requests;
 mod revoked;
 mod server;

@@ -36,9 +36,18 @@ async fn a_running_server_takes_a_renewed_certificate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_said_in_plain_words() {
     let rig = Rig::start().await;
-    let second = perch_api::Config { http: HttpConfig { listen: rig.addr }, ..config() };
+    let second = perch_api::Config { http: HttpConfig { listen: rig.addr, plain_listen: None }, ..config() };
     let ports = ports(&rig.fake, rig.identity.clone(), Arc::new(SystemClock), tokio::sync::broadcast::Sender::new(1));
     let Err(e) = Server::bind(second, ports).await else { panic!("bound twice") };
     assert_eq!(e.kind(), ErrorKind::Unavailable);
     assert!(e.message().starts_with(&format!("port {} is already in use: ", rig.addr.port())), "{e}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_port_that_is_taken_costs_nothing_else() {
+    let rig = Rig::start().await;
+    let http = HttpConfig { plain_listen: Some(rig.plain), ..config().http };
+    let ports = ports(&rig.fake, rig.identity.clone(), Arc::new(SystemClock), tokio::sync::broadcast::Sender::new(1));
+    let server = Server::bind(perch_api::Config { http, ..config() }, ports).await.expect("bound all the same");
+    assert_eq!((server.plain_addr(), server.plain_urls()), (None, vec![]));
 }

@@ -476,6 +476,8 @@ pub fn segment_bytes() -> Vec<u8> {
 pub struct Rig {
     pub fake: Arc<Fake>,
     pub addr: SocketAddr,
+    /// Without TLS.
+    pub plain: SocketAddr,
     pub notices: broadcast::Sender<Arc<Notice>>,
     pub identity: Arc<FakeIdentity>,
     pub ca_sha256: String,
@@ -515,7 +517,10 @@ impl Answer {
 
 pub fn config() -> Config {
     Config {
-        http: perch_api::HttpConfig { listen: ([127, 0, 0, 1], 0).into() },
+        http: perch_api::HttpConfig {
+            listen: ([127, 0, 0, 1], 0).into(),
+            plain_listen: Some(([127, 0, 0, 1], 0).into()),
+        },
         version: "9.9.9".into(),
         rtsp_port: 8554,
         rtsps_port: None,
@@ -577,10 +582,11 @@ impl Rig {
             Server::bind(config(), ports(&fake, identity.clone(), clock, notices.clone())).await.expect("bound");
         let (stop, ended) = shutdown::channel();
         let (addr, ca_sha256) = (server.local_addr(), identity.ca_sha256().to_owned());
+        let plain = server.plain_addr().expect("bound");
         let tls = client_tls(identity.ca_pem(), &[b"http/1.1"]);
         let lifeline = server.lifeline();
         let task = tokio::spawn(server.run(ended));
-        Self { fake, addr, notices, identity, ca_sha256, stop: Some(stop), task, lifeline, tls }
+        Self { fake, addr, plain, notices, identity, ca_sha256, stop: Some(stop), task, lifeline, tls }
     }
 
     /// What a client of this box needs for TLS.

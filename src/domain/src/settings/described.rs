@@ -67,7 +67,8 @@ pub enum Origin {
 }
 
 /// Settings in which a change waits for the next start.
-const AT_START: [&str; 5] = ["box.data_dir", "http.listen", "rtsp.listen", "rtsp.tls_listen", "webrtc.udp_listen"];
+const AT_START: [&str; 6] =
+    ["box.data_dir", "http.listen", "http.plain_listen", "rtsp.listen", "rtsp.tls_listen", "webrtc.udp_listen"];
 
 /// Whether a change of this key, without numbers in brackets, waits for the next start of the box.
 pub fn waits_for_start(key: &str) -> bool {

@@ -4,6 +4,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("box.name", "What the box is called."),
     ("box.data_dir", "The folder of recordings, index and keys."),
     ("http.listen", "Where the page and the API answer; \"[::]:8443\" is IPv6 and IPv4."),
+    ("http.plain_listen", "Where one page without encryption prepares for the browser's warning; not set: nowhere."),
     ("http.hostnames", "Further names and addresses by which the box is reached, such as box.example.org."),
     ("rtsp.listen", "Where RTSP players are answered."),
     ("rtsp.tls_listen", "Where RTSP players are answered with encryption (rtsps); not set: nowhere."),

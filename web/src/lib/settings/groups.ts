@@ -15,6 +15,7 @@ export const BOX_GROUPS = {
     'webrtc.addresses',
     'webrtc.stun',
     'http.listen',
+    'http.plain_listen',
     'webrtc.udp_listen',
     'rtsp.listen',
     'rtsp.tls_listen',
