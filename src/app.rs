@@ -6,6 +6,7 @@ use crate::camera_set::CameraSet;
 use crate::cameras::{Cameras, ViewersStills};
 use crate::config::Config;
 use crate::known_certificates::FirstCertificates;
+use crate::probing::Prober;
 use crate::settings::SettingsFile;
 use crate::settings::follow::Followers;
 use crate::supervisor::{GRACE, Supervisor};
@@ -33,7 +34,7 @@ use perch_store::{Accounts, Index, Meta, Recordings, Store};
 use perch_update::Updater;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::signal::unix::Signal;
@@ -92,9 +93,10 @@ impl App {
         let library = blocking("reading the pipelines", Library::installed).await?;
         let of_certificates = meta.clone();
         let certificates = blocking("reading known certificates", || FirstCertificates::read(of_certificates)).await?;
+        let certificates = Arc::new(certificates);
         let means = Means {
             library,
-            ingest: Arc::new(perch_ingest::Ingest::new(clock.clone(), Arc::new(certificates))),
+            ingest: Arc::new(perch_ingest::Ingest::new(clock.clone(), certificates.clone())),
             machine: perch_media::devices::Machine::default(),
         };
         let (notices, _) = broadcast::channel(NOTICES);
@@ -127,6 +129,15 @@ impl App {
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = cut_offs(&accounts, &live, &rtsp);
         let obeying = cut_offs.clone();
+        let prober = Arc::new(Prober {
+            settings: settings.clone(),
+            certificates,
+            clock: clock.clone(),
+            machine: means.machine.clone(),
+            stills: stills.clone(),
+            doors: OnceLock::new(),
+            running: Arc::default(),
+        });
         let ports = perch_api::Ports {
             identity: identity.clone(),
             live: live.clone(),
@@ -135,11 +146,13 @@ impl App {
             cameras: cameras.clone(),
             update: Arc::new(updater.clone()),
             settings: settings.clone(),
+            probe: prober.clone(),
             clock: clock.clone(),
             notices: notices.clone(),
             on_access_change: Arc::new(move |change| obeying.change(change)),
         };
         let api = Server::bind(api_config(&config), ports).await?;
+        prober.opened([Some(api.local_addr()), Some(rtsp.local_addr()), config.rtsp.tls_listen]);
         let runner = Arc::new(CameraRunner {
             set,
             supervisor: supervisor.clone(),

@@ -14,6 +14,7 @@ pub mod config;
 pub mod kernel_clock;
 pub mod known_certificates;
 pub mod pairing_card;
+pub mod probing;
 pub mod reader;
 pub mod settings;
 pub mod setup;

@@ -6,6 +6,7 @@ use super::report::Report;
 use crate::config::Config;
 use crate::kernel_clock;
 use crate::known_certificates::Onlooker;
+use crate::probing;
 use perch_api::HttpConfig;
 use perch_base::Result;
 use perch_base::disk::Space;
@@ -82,12 +83,10 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
 fn camera(report: &mut Report, machine: &Machine, c: &CameraConfig, certificates: &Arc<Onlooker>) {
     let name = format!("{} ({})", c.id, c.source.describe());
     match &c.source {
-        Source::File(path) if !path.is_file() => {
-            report.bad(&format!("{name}: there is no such file"), "correct `source` or put the file there");
-        }
+        Source::File(path) if !path.is_file() => report.tell(&name, &probing::devices::file(path)),
         Source::V4l2(device) => devices::usb_camera(report, machine, c, device),
         Source::Libcamera(id) => devices::sensor(report, c, id.as_deref()),
-        Source::Rtsp(url) => network_camera::look(report, c, url, certificates),
+        Source::Rtsp(_) => network_camera::look(report, c, certificates),
         _ => report.good(&name),
     }
     if let AudioSource::Alsa(device) = &c.audio.source {

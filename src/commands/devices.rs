@@ -1,57 +1,21 @@
 //! What `perch check` says of the cameras and microphones that are plugged in, and of those that the config names.
 
 use super::report::Report;
+use crate::probing::devices::{self, halves, is_own};
 use perch_base::Error;
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::camera_modes::offers;
 use perch_domain::microphone::lasting_name;
-use perch_domain::usb_camera::{Holder, VideoName, VideoNode, check_sensor};
+use perch_domain::usb_camera::{VideoName, VideoNode};
 use perch_media::devices::{Machine, sensors};
 use std::collections::BTreeMap;
-
-/// The name of the program that a running box is.
-const OWN: &str = "perch";
-
-/// Whether a running box holds the device itself.
-fn is_own(holder: Option<&Holder>) -> bool {
-    matches!(holder, Some(Holder::Box)) || matches!(holder, Some(Holder::Program(name, _)) if name == OWN)
-}
-
-/// An error as what is wrong and how to repair it: its sentence says both.
-fn halves(error: &Error) -> (String, String) {
-    match error.message().split_once(": ") {
-        Some((what, fix)) => (what.to_owned(), fix.to_owned()),
-        None => (error.message().to_owned(), "see what is plugged in below, under Devices".to_owned()),
-    }
-}
-
-fn bad(report: &mut Report, name: &str, error: &Error) {
-    let (what, fix) = halves(error);
-    report.bad(&format!("{name}: {what}"), &fix);
-}
 
 /// A V4L2 camera of the config.
 pub(super) fn usb_camera(report: &mut Report, machine: &Machine, c: &CameraConfig, device: &VideoName) {
     let name = format!("{} ({})", c.id, c.source.describe());
-    let (camera, choice) = match machine.camera(device).and_then(|camera| Ok((camera.choose(c.main, c.codec)?, camera)))
-    {
-        Ok((choice, camera)) => (camera, choice),
-        Err(e) => return bad(report, &name, &e),
-    };
-    let holder = camera.described.is_busy.then(|| machine.holder(&camera.node).unwrap_or(Holder::Unseen));
-    match &holder {
-        Some(holder) if !is_own(Some(holder)) => {
-            let (what, fix) =
-                holder.to_string().split_once(": ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap_or_default();
-            report.bad(&format!("{name}: {what}"), &fix);
-        }
-        Some(_) => report.good(&format!("{name}: {}, which the running box uses", camera.described.card)),
-        None => report.good(&format!("{name}: {}, taken as {}", camera.described.card, choice.caps())),
-    }
-    if let Some(note) = &choice.note {
-        let (what, fix) = note.split_once("; ").unwrap_or((note, "set another size or rate"));
-        report.warn(&format!("{}: {what}", c.id), fix);
-    }
+    let (said, _) = devices::usb_camera(machine, c, device);
+    said.iter().for_each(|judged| report.tell(&name, judged));
+    let Ok(camera) = machine.camera(device) else { return };
     let best = machine.best_name(&camera.node);
     if matches!(device, VideoName::Number(_)) && best != *device {
         let fix = format!("write `source = \"v4l2:{best}\"`");
@@ -61,11 +25,7 @@ pub(super) fn usb_camera(report: &mut Report, machine: &Machine, c: &CameraConfi
 
 /// A libcamera camera of the config.
 pub(super) fn sensor(report: &mut Report, c: &CameraConfig, id: Option<&str>) {
-    let name = format!("{} ({})", c.id, c.source.describe());
-    match check_sensor(id, sensors().as_deref()) {
-        Ok(()) => report.good(&name),
-        Err(e) => bad(report, &name, &e),
-    }
+    report.tell(&format!("{} ({})", c.id, c.source.describe()), &devices::sensor(id));
 }
 
 /// A microphone of the config.
@@ -80,7 +40,10 @@ pub(super) fn microphone(report: &mut Report, machine: &Machine, c: &CameraConfi
         Err(_) if is_own(holder().as_ref()) => {
             report.good(&format!("{}: microphone {device}, which the running box uses", c.id));
         }
-        Err(e) => bad(report, &format!("{}: microphone", c.id), &e),
+        Err(e) => {
+            let (what, fix) = halves(&e);
+            report.bad(&format!("{}: microphone: {what}", c.id), &fix);
+        }
     }
     if let Some(lasting) = lasting_name(device, &cards) {
         let fix = format!("write `audio = {{ source = \"{lasting}\" }}`");

@@ -10,16 +10,19 @@ pub mod versions;
 use crate::config::{Config, unnamed};
 use follow::{Current, Followers, effect};
 use perch_base::clock::SharedClock;
-use perch_base::{Result, blocking};
+use perch_base::ids::CameraId;
+use perch_base::{Error, Result, blocking};
+use perch_domain::camera::CameraConfig;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::ports::{Later, SettingsPort};
 use perch_domain::reload::plan_reload;
 use perch_domain::settings::changes::{
-    Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
+    Settings, SettingsChange, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
 };
 use perch_domain::settings::described::{Setting, tree, waits_for_start, without_numbers};
 use perch_domain::settings::password::without_passwords;
 use plan::{BY_HAND, Files, Planned, tag_of};
+use serde_json::{Map, Value as Json};
 use std::path::Path;
 use std::sync::OnceLock;
 use tokio::sync::Mutex;
@@ -70,12 +73,43 @@ impl SettingsFile {
         self.follow(&read.config).await
     }
 
+    /// A camera as it would be with `wanted`, which names one that is there as `camera`, or describes a new one; nothing is changed. Errors
+    /// like a change of it.
+    pub async fn camera_as(&self, mut wanted: Map<String, Json>) -> Result<CameraConfig> {
+        let now = self.current.config();
+        let known = wanted.remove("camera").filter(|id| !id.is_null());
+        let (id, change) = match known {
+            Some(id) => {
+                let id = id
+                    .as_str()
+                    .map(CameraId::new)
+                    .unwrap_or_else(|| Err(Error::invalid("camera: must be a camera's id")))?;
+                (id.clone(), SettingsChange::ChangeCamera(id, wanted))
+            }
+            None => {
+                let id = tried_id(|id| now.cameras.iter().any(|c| c.id == *id))?;
+                wanted.insert("id".into(), Json::String(id.to_string()));
+                (id, SettingsChange::AddCamera(wanted))
+            }
+        };
+        let files = self.files.clone();
+        let planned = blocking("reading a camera's settings", move || files.plan(change, None)).await?;
+        let camera = planned.after.config.cameras.into_iter().find(|c| c.id == id);
+        camera.ok_or_else(|| Error::not_found(format!("there is no camera {id}")))
+    }
+
     async fn follow(&self, config: &Config) -> Result<Vec<String>> {
         match self.followers.get() {
             Some(followers) => followers.follow(&self.current, config.clone()).await,
             None => Ok(Vec::new()),
         }
     }
+}
+
+/// The camera that is meant where one is only tried out.
+fn tried_id(taken: impl Fn(&CameraId) -> bool) -> Result<CameraId> {
+    let ids = (0..=u16::MAX).map(|n| CameraId::new(&format!("tried-out-{n}")));
+    ids.flatten().find(|id| !taken(id)).ok_or_else(|| Error::internal("there is no free name for a camera"))
 }
 
 /// The lines that go and come, without any password.

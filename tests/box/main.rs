@@ -13,6 +13,7 @@ mod first_start;
 mod live;
 mod lost_index;
 mod one_camera;
+mod probe;
 mod recording;
 mod settings;
 #[path = "../support/mod.rs"]

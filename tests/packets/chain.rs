@@ -206,7 +206,7 @@ impl<D: Disk> Chain<D> {
                     self.hub.publish_audio(Arc::new(Packet { duration: sound.lasts, ..packet }));
                 }
                 // Decoding is another's.
-                Intake::Sound(_) | Intake::SoundFormat(_) | Intake::Awaits | Intake::Notice(_) => {}
+                Intake::Sound(_) | Intake::SoundFormat(_) | Intake::Awaits | Intake::Notice(_) | Intake::Aside(_) => {}
             }
         }
     }

@@ -5,6 +5,7 @@ use perch_base::ids::DeviceId;
 use perch_domain::exchange::HTTPS_PORT;
 use perch_domain::identity::IdentityPort;
 use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort, SettingsPort};
+use perch_domain::probe::ProbePort;
 use perch_domain::settings::Keys;
 use perch_domain::status::Notice;
 use perch_domain::update::UpdatePort;
@@ -62,6 +63,8 @@ pub struct Ports {
     pub cameras: Arc<dyn CameraPort>,
     /// The configuration.
     pub settings: Arc<dyn SettingsPort>,
+    /// Cameras before they are the box's.
+    pub probe: Arc<dyn ProbePort>,
     /// Version and update.
     pub update: Arc<dyn UpdatePort>,
     /// Time.

@@ -15,6 +15,7 @@ use perch_domain::lease::LEASE;
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::Cause;
 use perch_domain::pairing::DIGITS;
+use perch_domain::probe::Weight;
 use perch_domain::recording::{RecordMode, RecordingState};
 use perch_domain::status::{Notice, Overall};
 use perch_domain::update::{Outcome, Phase};
@@ -115,6 +116,7 @@ fn words(name: &str) -> Option<Value> {
         "ErrorKind" => ErrorKind::ALL.iter().map(|kind| code(*kind)).collect(),
         "EventKind" => json!(EventKind::ALL),
         "GapCause" => json!(GapCause::ALL),
+        "Weight" => json!(Weight::ALL),
         "Outcome" => json!(Outcome::ALL),
         "Overall" => json!(Overall::ALL),
         "Permission" => json!(Permission::OF_CALLERS),

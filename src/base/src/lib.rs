@@ -3,6 +3,7 @@
 #[macro_use]
 mod all;
 pub mod backoff;
+pub mod base64;
 pub mod clock;
 pub mod disk;
 pub mod error;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use perch_base::Result;
 use perch_base::secret::Secret;
 use perch_base::shutdown::Shutdown;
-use perch_base::time::MonoTime;
+use perch_base::time::{MonoTime, Timestamp};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -182,6 +182,22 @@ pub enum Intake {
     Sound(Sound),
     /// Something people should know although it goes on; a sentence without a full stop.
     Notice(String),
+    /// What only those want to know who look at the camera itself.
+    Aside(Aside),
+}
+
+/// What a session shows of a camera beside its pictures and sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// The shortest time in which it answered a request so far; once, when it begins.
+    RoundTrip(Duration),
+    /// What its own clock said (sender report, RFC 3550 6.4.1), at the moment at which that came; once.
+    Clock {
+        /// When it came.
+        came: MonoTime,
+        /// What it said; from outside: any time from 1900 to 2036.
+        says: Timestamp,
+    },
 }
 
 /// Who takes in what comes. Called on the session's task: returns at once.

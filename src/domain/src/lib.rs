@@ -41,6 +41,7 @@ pub mod picture_gate;
 pub mod plain_http;
 pub mod playback;
 pub mod ports;
+pub mod probe;
 pub mod reach;
 pub mod reader;
 pub mod recording;

@@ -228,7 +228,8 @@ impl Shell<'_> {
         }
         self.before = self.before.saturating_add(bytes);
         if self.before > MOST_BEFORE {
-            let what = "it sends without end what nobody asked for, and no picture comes: check the port in its URL";
+            let what =
+                "it sends without end what nobody asked for, and no picture comes: check the port in its address";
             self.link = None;
             self.session.fail(self.clock.mono(), unavailable(what));
         }

@@ -14,3 +14,10 @@ mod session;
 mod wire;
 
 pub use client::Ingest;
+
+/// Host and port that a session with the camera of this address connects to. Errors with `Invalid` and a sentence that holds nothing of it.
+pub fn place_of(url: &str) -> perch_base::Result<(String, u16)> {
+    let url = wire::url::CameraUrl::parse(url)?;
+    let port = url.rtsp_port();
+    Ok((url.host, port))
+}

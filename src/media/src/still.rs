@@ -155,12 +155,13 @@ fn texts(library: &Library, codec: VideoCodec, is_led: bool) -> Result<(&'static
     }
 }
 
-/// Whether a JPEG file that a network camera sent can be decoded. Blocks for as long as that takes (`TIME_LIMIT`). Errors like [`jpeg`].
-pub fn look_at_jpeg(file: &Bytes) -> Result<()> {
+/// A still of a JPEG file that a network camera sent, to see whether it can be decoded. Blocks for as long as that takes (`TIME_LIMIT`).
+/// Errors like [`jpeg`].
+pub fn of_jpeg(file: &Bytes) -> Result<Bytes> {
     crate::init()?;
     let picture = Keyframe { pictures: std::slice::from_ref(file), aspect: None, orientation: Orientation::NONE };
     let library = &Library::installed()?;
-    decode(library, "still/jpeg", picture, still::EVENT_WIDTH).map(drop)
+    decode(library, "still/jpeg", picture, still::EVENT_WIDTH)
 }
 
 /// A keyframe, and what becomes of it besides.
@@ -353,9 +354,9 @@ pub(crate) mod tests {
     #[test]
     fn a_camera_s_jpeg_can_be_decoded_or_not() {
         let file = Bytes::from(keyframe("jpegenc", 320, 240));
-        look_at_jpeg(&file).expect("a picture");
+        of_jpeg(&file).expect("a picture");
         for broken in [&b"\xff\xd8no picture\xff\xd9"[..], &[0xaa; 5000], &[]] {
-            assert!(look_at_jpeg(&Bytes::from_static(broken)).is_err());
+            assert!(of_jpeg(&Bytes::from_static(broken)).is_err());
         }
     }
 

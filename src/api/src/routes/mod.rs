@@ -6,6 +6,7 @@ mod live;
 mod metrics;
 mod people;
 mod playback;
+mod probe;
 mod session;
 mod settings;
 mod system;

@@ -1,6 +1,6 @@
 //! The one route table: every answer of the box over HTTPS besides the files of the web UI (which are public and hold nothing secret).
 
-use super::{cameras, events, live, people, playback, session, settings, system, update};
+use super::{cameras, events, live, people, playback, probe, session, settings, system, update};
 use crate::route::About::{Camera, TheBox};
 use crate::route::Takes::{Bytes, Json, Nothing, Text};
 use crate::route::{Body, Gives, Kind, Param, Route};
@@ -112,6 +112,9 @@ pub const ROUTES: &[Route] = &[
     Route { method: POST, path: "/api/v1/cameras", permission: ManageBox, about: TheBox,
         summary: "Add a camera, while the others go on",
         query: &[DRY_RUN], takes: Json("CameraSettings"), gives: json(201, "SettingsChanged"), handler: || post(settings::add_camera) },
+    Route { method: POST, path: "/api/v1/cameras/probe", permission: ManageBox, about: TheBox,
+        summary: "Try a camera out before it is added: up to 30 s",
+        query: &[], takes: Json("ProbeRequest"), gives: json(200, "Probed"), handler: || post(probe::probe) },
     Route { method: PATCH, path: "/api/v1/cameras/{camera}", permission: ManageBox, about: Camera,
         summary: "Change a camera's settings: a JSON merge patch",
         query: &[DRY_RUN], takes: Json("CameraSettings"), gives: json(200, "SettingsChanged"), handler: || patch(settings::change_camera) },

@@ -9,6 +9,7 @@ mod logs;
 mod media;
 mod people;
 mod plain;
+mod probe;
 mod requests;
 mod revoked;
 mod server;

@@ -1,6 +1,7 @@
 //! A server on a free port, ports in memory, and a small client that trusts the box's own authority.
 
 use crate::identity::FakeIdentity;
+use crate::probe::FakeProbe;
 use crate::settings::FakeSettings;
 use crate::update::FakeUpdate;
 use bytes::Bytes;
@@ -74,6 +75,7 @@ pub struct Fake {
     state: Arc<Mutex<State>>,
     pub update: Arc<FakeUpdate>,
     pub settings: Arc<FakeSettings>,
+    pub probe: Arc<FakeProbe>,
     by: Option<Principal>,
 }
 
@@ -542,6 +544,7 @@ pub fn ports(
         cameras: fake.clone(),
         update: fake.update.clone(),
         settings: fake.settings.clone(),
+        probe: fake.probe.clone(),
         clock,
         notices,
         on_access_change: Arc::new(move |change| {

@@ -74,7 +74,7 @@ pub(super) async fn connect(clock: &SharedClock, url: &CameraUrl, port: u16, tru
 }
 
 async fn tcp(clock: &SharedClock, host: &str, port: u16) -> Result<(TcpStream, SocketAddr)> {
-    let unknown = || unavailable("its name is not known in this network: check the host in its URL");
+    let unknown = || unavailable("its name is not known in this network: check the host in its address");
     let found = match within(clock, NAMED_WITHIN, lookup_host((host, port))).await {
         Some(found) => found.map_err(|e| unknown().with_source(e))?,
         None => return Err(unknown().with_inside("no name server answers")),
@@ -95,9 +95,11 @@ async fn tcp(clock: &SharedClock, host: &str, port: u16) -> Result<(TcpStream, S
 fn unreachable(port: u16, e: io::Error) -> Error {
     let what = match e.kind() {
         io::ErrorKind::ConnectionRefused => {
-            format!("nothing answers on its port {port}: check the port in its URL, and whether RTSP is switched on")
+            format!(
+                "nothing answers on its port {port}: check the port in its address, and whether RTSP is switched on"
+            )
         }
-        _ => "it cannot be reached: check its power, its network and the host in its URL".into(),
+        _ => "it cannot be reached: check its power, its network and the host in its address".into(),
     };
     unavailable(what).with_source(e)
 }

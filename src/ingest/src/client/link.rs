@@ -2,10 +2,10 @@
 
 use super::connect::{Connection, Stream, connect};
 use super::tunnel;
-use crate::wire::base64;
 use crate::wire::url::CameraUrl;
 use bytes::BytesMut;
 use perch_base::Result;
+use perch_base::base64;
 use perch_base::clock::SharedClock;
 use perch_domain::ingest::{TlsTrust, Transport};
 use std::io;

@@ -74,7 +74,7 @@ fn failed(e: io::Error) -> Error {
         }
         Some(Tls::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) => "its certificate is for another name than the host in its URL",
+        )) => "its certificate is for another name than the host in its address",
         Some(Tls::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             "its certificate is not signed by the authority that is trusted"
         }

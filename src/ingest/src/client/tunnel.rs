@@ -37,7 +37,7 @@ pub(super) async fn open(
         let accept = [("Accept", "application/x-rtsp-tunnelled".to_owned())];
         get.stream.write_all(&request("GET", url, &cookie, &mut sign_in, &accept)).await.map_err(broken)?;
         get.stream.flush().await.map_err(broken)?;
-        let silent = || unavailable("it does not answer in HTTP: check the port in its URL");
+        let silent = || unavailable("it does not answer in HTTP: check the port in its address");
         let answered = within(clock, ANSWERED_WITHIN, answer(&mut get)).await;
         let (answer, rest) = answered.ok_or_else(silent)?.map_err(|e| silent().with_source(e))?;
         match answer.start {
@@ -49,7 +49,7 @@ pub(super) async fn open(
                 is_signed = true;
             }
             Start::Response(401 | 403) => {
-                let what = "it refuses user and password, which were tried once: check them in its URL";
+                let what = "it refuses user and password, which were tried once: check both";
                 return Err(Error::new(ErrorKind::Unauthenticated, what));
             }
             Start::Response(status) => {

@@ -34,8 +34,8 @@ pub(crate) use choose::choose;
 
 use crate::format::{LineKind, SdpLine};
 use bytes::Bytes;
-use perch_base::time::MonoTime;
-use perch_domain::ingest::{Intake, Offer, PictureCodec};
+use perch_base::time::{MonoTime, Timestamp};
+use perch_domain::ingest::{Aside, Intake, Offer, PictureCodec};
 use sync::Sync;
 use track::Track;
 
@@ -49,6 +49,8 @@ pub(crate) struct Tracks {
     picture: Option<usize>,
     sound: Option<usize>,
     sync: Sync,
+    /// What its clock says was handed on.
+    has_said_time: bool,
 }
 
 impl Tracks {
@@ -72,7 +74,7 @@ impl Tracks {
             sound: sound.and_then(|n| tracks[n].sound_format().cloned()),
             no_sound: None,
         };
-        (Self { tracks, picture, sound, sync: Sync::default() }, offer)
+        (Self { tracks, picture, sound, sync: Sync::default(), has_said_time: false }, offer)
     }
 
     /// Takes an RTP packet of a track.
@@ -83,7 +85,7 @@ impl Tracks {
     }
 
     /// Takes an RTCP packet of a track: sender reports, BYE.
-    pub fn rtcp(&mut self, now: MonoTime, track: usize, packet: &[u8], _out: &mut Vec<Intake>) {
+    pub fn rtcp(&mut self, now: MonoTime, track: usize, packet: &[u8], out: &mut Vec<Intake>) {
         let is_sound = self.sound == Some(track);
         let is_picture = self.picture == Some(track);
         let Some(from) = self.tracks.get_mut(track) else { return };
@@ -93,6 +95,10 @@ impl Tracks {
                 rtcp::Report::Bye { ssrc } => from.bye(ssrc),
                 rtcp::Report::Sender { ssrc, ntp, stamp } => {
                     if from.sender_report(now, ssrc, ntp) && (is_sound || is_picture) {
+                        if is_picture && !std::mem::replace(&mut self.has_said_time, true) {
+                            let says = Timestamp(rtcp::ntp_micros(ntp));
+                            out.push(Intake::Aside(Aside::Clock { came: now, says }));
+                        }
                         shift = self.sync.report(now, is_sound, ntp, stamp, from.times()).or(shift);
                     }
                 }

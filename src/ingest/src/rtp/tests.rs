@@ -2,7 +2,7 @@
 
 use super::fixtures::*;
 use super::*;
-use crate::wire::base64::encode;
+use perch_base::base64::encode;
 use perch_domain::ingest::{Picture, Shape, SoundCodec};
 use perch_domain::orientation::Orientation;
 

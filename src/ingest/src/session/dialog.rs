@@ -31,6 +31,7 @@ struct Pending {
     url: String,
     headers: Headers,
     cseq: u32,
+    asked: MonoTime,
     deadline: MonoTime,
     is_signed: bool,
     renewals: u8,
@@ -63,6 +64,7 @@ pub(super) struct Dialog {
     session: Option<String>,
     timeout: Duration,
     methods: Methods,
+    round_trip: Option<Duration>,
 }
 
 impl Dialog {
@@ -76,6 +78,7 @@ impl Dialog {
             session: None,
             timeout: TIMEOUT,
             methods: Methods::default(),
+            round_trip: None,
         }
     }
 
@@ -117,7 +120,8 @@ impl Dialog {
         self.give_up();
         let url = url.to_owned();
         let deadline = now + within;
-        self.write(Pending { method, url, headers, cseq: 0, deadline, is_signed: false, renewals: 0, is_trial })
+        let (cseq, asked, is_signed, renewals) = (0, now, false, 0);
+        self.write(Pending { method, url, headers, cseq, asked, deadline, is_signed, renewals, is_trial })
     }
 
     fn write(&mut self, mut pending: Pending) -> Bytes {
@@ -185,13 +189,21 @@ impl Dialog {
         self.methods
     }
 
+    /// The shortest time in which a request was answered.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
     /// Takes an answer. Its number may be wrong, but not that of a request that was given up.
-    pub fn answered(&mut self, message: &Message) -> Answer {
+    pub fn answered(&mut self, now: MonoTime, message: &Message) -> Answer {
         let Start::Response(status) = message.start else { return Answer::Nobodys };
         if status < 200 || message.cseq().is_some_and(|n| self.given_up.contains(&n)) {
             return Answer::Nobodys;
         }
         let Some(pending) = self.pending.take() else { return Answer::Nobodys };
+        // Of one that was sent again the first counts: it is too long rather than too short.
+        let took = now.since(pending.asked);
+        self.round_trip = Some(self.round_trip.map_or(took, |shortest| shortest.min(took)));
         if let Some(public) = message.header("public").or_else(|| message.header("allow")) {
             self.methods = Methods::parse(public);
         }
@@ -214,17 +226,17 @@ impl Dialog {
         let refused = Answer::Refused;
         let has_user = self.sign_in.has_user();
         match self.sign_in.challenged(message.headers("www-authenticate")) {
-            _ if !has_user => refused(unauthenticated("it asks for user and password: name them in its URL")),
+            _ if !has_user => refused(unauthenticated("it asks for user and password: name both")),
             Verdict::Asked { new_nonce, stale } => {
                 let is_about_nonce = stale || (new_nonce && self.has_signed_in);
                 if !pending.is_signed || (is_about_nonce && pending.renewals < MOST_RENEWALS) {
                     let renewals = pending.renewals + u8::from(pending.is_signed);
                     return Answer::Again(self.write(Pending { renewals, ..pending }));
                 }
-                refused(unauthenticated("it refuses user and password, which were tried once: check them in its URL"))
+                refused(unauthenticated("it refuses user and password, which were tried once: check both"))
             }
             Verdict::Unknown if message.header("www-authenticate").is_none() => refused(unauthenticated(
-                "it refuses the box and does not say how user and password are to be given: check both in its URL",
+                "it refuses the box and does not say how user and password are to be given: check both",
             )),
             Verdict::Unknown => refused(unsupported(
                 "it asks for a kind of keep_alive-in that is not known: set its RTSP authentication to digest",

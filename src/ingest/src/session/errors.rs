@@ -26,18 +26,18 @@ pub(super) fn unauthenticated(what: impl Into<String>) -> Error {
 pub(super) fn refused(method: &str, status: u16, is_http: bool) -> Error {
     use ErrorKind::{Invalid, Unauthenticated, Unavailable, Unsupported};
     if is_http && matches!(status, 400 | 405 | 501 | 505) {
-        let what = format!("it answers in HTTP, not in RTSP ({status}): check the port in its URL");
+        let what = format!("it answers in HTTP, not in RTSP ({status}): check the port in its address");
         return Error::new(Unavailable, what).with_inside(format!("answer to {method}"));
     }
     let (kind, what) = match status {
-        401 | 407 => (Unauthenticated, "refuses user and password: check them in its URL"),
+        401 | 407 => (Unauthenticated, "refuses user and password: check both"),
         402 => (Unavailable, "asks for a payment"),
         403 => {
             (Unauthenticated, "does not let this user in: check the user's rights and its list of allowed addresses")
         }
-        400 | 451 => (Invalid, "does not understand what it is asked: check the path in its URL"),
-        404 | 410 => (Unavailable, "has no such stream: check the path in its URL"),
-        405 | 501 | 551 => (Unsupported, "does not offer live pictures there: check the path in its URL"),
+        400 | 451 => (Invalid, "does not understand what it is asked: check the path in its address"),
+        404 | 410 => (Unavailable, "has no such stream: check the path in its address"),
+        405 | 501 | 551 => (Unsupported, "does not offer live pictures there: check the path in its address"),
         406 | 415 => (Unsupported, "does not describe its stream in SDP"),
         408 => (Unavailable, "waited too long for the box"),
         453 => (Unavailable, "takes no more connections, or has no bandwidth left: end other viewers of it"),
@@ -84,7 +84,7 @@ mod tests {
             assert!(kinds.contains(&e.kind()), "{status}");
             assert!(e.message().starts_with("it ") && !e.message().ends_with('.'), "{}", e.message());
         }
-        assert_eq!(refused("PLAY", 404, true).message(), "it has no such stream: check the path in its URL (404)");
+        assert_eq!(refused("PLAY", 404, true).message(), "it has no such stream: check the path in its address (404)");
         assert!(refused("DESCRIBE", 400, true).message().contains("not in RTSP"));
         assert_eq!(clean("a\r\nb\u{7f}").as_str(), "ab");
         assert_eq!(clean(&"x".repeat(1000)).len(), MOST_WORDS);

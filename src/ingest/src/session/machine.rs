@@ -310,7 +310,7 @@ impl Session {
 
     fn message(&mut self, now: MonoTime, message: &Message) {
         self.is_answered = true;
-        match self.dialog.answered(message) {
+        match self.dialog.answered(now, message) {
             Answer::Nobodys => {}
             Answer::Again(bytes) => self.send(bytes),
             Answer::Refused(..) if matches!(self.phase, Phase::Playing) => self.keep_alives.refused(now),
@@ -492,6 +492,7 @@ impl Session {
             None => {
                 self.phase = Phase::Playing;
                 self.media.offer();
+                self.media.round_trip(self.dialog.round_trip());
                 self.keep_alives.began(now, &self.dialog);
                 self.report_at = Some(now + REPORT);
             }

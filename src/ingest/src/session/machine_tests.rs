@@ -150,7 +150,7 @@ fn from_options_to_teardown() {
     assert_eq!(rig.header("Range"), Some("npt=0.000-"));
     assert!(rig.session.taken().is_empty());
     assert!(rig.hears(ok("RTP-Info: url=x;seq=40000;rtptime=0\r\n")).is_empty());
-    assert!(matches!(rig.session.taken()[..], [Intake::Offer(_)]));
+    assert!(matches!(rig.session.taken()[..], [Intake::Offer(_), Intake::Aside(_)]));
     rig.picture();
     // A keep-alive at 80 % of 30 s.
     assert!(rig.waits(23.9).iter().all(|sent| sent.starts_with('$')));
@@ -228,10 +228,7 @@ fn a_password_is_tried_once() {
     let mut rig = at("rtsp://cam/live");
     rig.hears(CHALLENGE);
     let e = rig.error();
-    assert_eq!(
-        (e.kind(), e.message()),
-        (ErrorKind::Unauthenticated, "it asks for user and password: name them in its URL")
-    );
+    assert_eq!((e.kind(), e.message()), (ErrorKind::Unauthenticated, "it asks for user and password: name both"));
     let mut rig = at("rtsp://me@cam/live");
     rig.hears("RTSP/1.0 401 No\r\nWWW-Authenticate: NTLM\r\n\r\n");
     assert_eq!(rig.error().kind(), ErrorKind::Unsupported);
@@ -385,7 +382,7 @@ fn sound_that_is_refused_is_left() {
     rig.hears(SETUP);
     assert_eq!(rig.hears(status(500)), ["PLAY rtsp://cam/live"]);
     rig.hears(ok(""));
-    assert!(matches!(&rig.session.taken()[..], [Intake::Offer(offer)] if offer.no_sound.is_some()));
+    assert!(matches!(&rig.session.taken()[..], [Intake::Offer(offer), ..] if offer.no_sound.is_some()));
 }
 
 #[test]
@@ -396,7 +393,7 @@ fn other_paths_are_tried() {
     assert_eq!(rig.hears(described(SDP)), ["SETUP rtsp://cam/live/track1"]);
     assert_eq!(rig.hears(status(404)), ["SETUP rtsp://cam/track1"]);
     rig.hears(status(404));
-    assert_eq!(rig.error().message(), "it has no such stream: check the path in its URL (404)");
+    assert_eq!(rig.error().message(), "it has no such stream: check the path in its address (404)");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use crate::rtp::Tracks;
 use crate::wire::splitter::Fit;
 use bytes::Bytes;
 use perch_base::time::MonoTime;
-use perch_domain::ingest::{Intake, Offer};
+use perch_domain::ingest::{Aside, Intake, Offer};
+use std::time::Duration;
 
 /// RTCP packets as they come on a channel of their own (RFC 3550 12.1, RFC 5761 4).
 const RTCP: std::ops::RangeInclusive<u8> = 192..=223;
@@ -68,6 +69,11 @@ impl Media {
         if let Some(offer) = self.offer.take() {
             self.out.push(Intake::Offer(offer));
         }
+    }
+
+    /// How fast the camera answers.
+    pub fn round_trip(&mut self, shortest: Option<Duration>) {
+        self.out.extend(shortest.map(|shortest| Intake::Aside(Aside::RoundTrip(shortest))));
     }
 
     /// What came of it so far.

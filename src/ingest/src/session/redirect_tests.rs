@@ -53,7 +53,7 @@ fn redirects_of_setup_and_play_begin_anew_there() {
     rig.hears(SETUP);
     assert!(rig.hears(ok("")).is_empty());
     rig.picture();
-    assert!(rig.session.is_playing() && matches!(rig.session.taken()[..], [Intake::Offer(_)]));
+    assert!(rig.session.is_playing() && matches!(rig.session.taken()[..], [Intake::Offer(_), Intake::Aside(_)]));
     // Never elsewhere, and not for ever.
     let mut rig = at_setup();
     rig.hears(to("rtsp://evil/live"));

@@ -60,7 +60,7 @@ impl SetupPlan {
         let base = named.filter_map(|b| url::base(b, request)).next().unwrap_or_else(|| request.to_owned());
         let described = sdp::parse(&message.body);
         if described.lines.is_empty() {
-            return Err(Error::invalid("its answer describes no pictures (SDP): check the path in its URL"));
+            return Err(Error::invalid("its answer describes no pictures (SDP): check the path in its address"));
         }
         let mut chosen = choose(&described.lines, sound);
         let (has_pictures, has_sound) = described.encrypted;

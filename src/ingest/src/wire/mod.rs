@@ -1,6 +1,5 @@
 //! What goes over the wire beside RTP: RTSP messages, packets between them, SDP, sign-in.
 
-pub(crate) mod base64;
 pub(crate) mod message;
 pub(crate) mod sdp;
 pub(crate) mod sign_in;

@@ -2,10 +2,10 @@
 //! take the first Digest they meet, not the strongest, refuse headers that cameras write every day, and bring hashes of their own
 //! beside those of the box.
 
-use super::base64;
 use super::url::Credentials;
 use aws_lc_rs::digest;
 use md5::{Digest as _, Md5};
+use perch_base::base64;
 use perch_base::secret::hex;
 
 /// Challenges of an answer, and parameters of a challenge, that are read.

@@ -36,7 +36,7 @@ impl CameraUrl {
     /// Reads `rtsp://user:password@host:port/path?query`, the scheme in any case, user and password percent-encoded where they need it.
     /// Errors with `Invalid` and a sentence that holds nothing of the URL.
     pub fn parse(text: &str) -> Result<Self> {
-        let invalid = |what: &str| Error::invalid(format!("its URL {what}"));
+        let invalid = |what: &str| Error::invalid(format!("its address {what}"));
         let text = text.trim();
         let (scheme, rest) =
             text.split_once("://").ok_or_else(|| invalid("does not begin with rtsp:// or rtsps://"))?;
@@ -98,7 +98,7 @@ impl CameraUrl {
         let is_here = to.host.eq_ignore_ascii_case(&self.host)
             || address.is_some_and(|address| address.to_canonical() == peer.to_canonical());
         if !is_here || to.tls != self.tls {
-            let what = "it redirects the box to another address: enter that one as its URL";
+            let what = "it redirects the box to another address: enter that one instead";
             return Err(Error::new(ErrorKind::Unsupported, what).with_inside(to.clean()));
         }
         to.credentials = self.credentials.clone();

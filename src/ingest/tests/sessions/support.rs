@@ -42,7 +42,7 @@ impl Seen {
                 self.in_order &= self.offer.is_some();
             }
             Intake::Notice(text) => self.notices.push(text),
-            Intake::Awaits | Intake::SoundFormat(_) => {}
+            Intake::Awaits | Intake::SoundFormat(_) | Intake::Aside(_) => {}
         }
     }
 }

@@ -196,6 +196,7 @@ impl IngestSink for Inlet {
                 self.notice(what);
                 true
             }
+            Intake::Aside(_) => true,
         }
     }
 }

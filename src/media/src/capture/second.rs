@@ -124,8 +124,8 @@ mod tests {
     fn what_is_said_of_the_second_stream_is_a_sentence() {
         for (what, end) in [
             (
-                "it has no such stream: check the path in its URL (404)",
-                " has no such stream: check the path in its URL (404)",
+                "it has no such stream: check the path in its address (404)",
+                " has no such stream: check the path in its address (404)",
             ),
             ("its name is not known in this network", ": its name is not known in this network"),
             ("sent no picture within 15 s", " sent no picture within 15 s"),

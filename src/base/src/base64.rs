@@ -1,9 +1,9 @@
-//! Base64 (RFC 4648 section 4) of what is sent: Basic credentials and requests in an HTTP tunnel.
+//! Base64 (RFC 4648 section 4), only as far as something is written in it.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// `data` in base64 with padding.
-pub(crate) fn encode(data: &[u8]) -> String {
+pub fn encode(data: &[u8]) -> String {
     let mut out = String::with_capacity(data.len().div_ceil(3) * 4);
     for three in data.chunks(3) {
         let byte = |n: usize| u32::from(three.get(n).copied().unwrap_or(0));

@@ -1,0 +1,145 @@
+//! Tries cameras out that somebody is about to add, and looks for them: what the page asks before a camera is there. What is decided of what
+//! comes is in `domain`.
+
+pub mod devices;
+pub mod network;
+
+use crate::known_certificates::Onlooker;
+use crate::settings::SettingsFile;
+use network::Tried;
+use perch_base::clock::{SharedClock, within};
+use perch_base::ids::DeviceId;
+use perch_base::net::interfaces;
+use perch_base::sync::lock;
+use perch_base::{Result, base64, blocking};
+use perch_domain::camera::{CameraConfig, Source};
+use perch_domain::ingest::KnownCertificates;
+use perch_domain::media::Stream;
+use perch_domain::ports::Later;
+use perch_domain::probe::{self, Judgement, ProbePort, Probed, ProbedStream, Weight};
+use perch_media::devices::Machine;
+use perch_media::still::Turns;
+use serde_json::{Map, Value};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// How long a name may take to be found.
+const NAME_WITHIN: Duration = Duration::from_secs(5);
+/// How long a device may take to say what it offers.
+const DEVICE_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of a still that is handed out.
+const MAX_STILL_BYTES: usize = 512 * 1024;
+
+/// See the module.
+pub struct Prober {
+    pub settings: Arc<SettingsFile>,
+    pub certificates: Arc<dyn KnownCertificates>,
+    pub clock: SharedClock,
+    pub machine: Machine,
+    pub stills: Turns,
+    /// Where the box itself listens for what a camera is asked by; set once all of it does.
+    pub doors: OnceLock<Vec<SocketAddr>>,
+    pub running: Arc<Mutex<Vec<DeviceId>>>,
+}
+
+/// A probe that runs; it makes room when it ends or its caller hangs up.
+struct Running(Arc<Mutex<Vec<DeviceId>>>, DeviceId);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        lock(&self.0).retain(|by| *by != self.1);
+    }
+}
+
+impl Prober {
+    /// The box listens there from now on.
+    pub fn opened(&self, doors: impl IntoIterator<Item = Option<SocketAddr>>) {
+        // The box is built once.
+        let _ = self.doors.set(doors.into_iter().flatten().collect());
+    }
+
+    fn begin(&self, by: DeviceId) -> Result<Running> {
+        let mut running = lock(&self.running);
+        probe::may_begin(&running, by)?;
+        running.push(by);
+        Ok(Running(self.running.clone(), by))
+    }
+
+    async fn probe(&self, wanted: Map<String, Value>, by: DeviceId) -> Result<Probed> {
+        let _running = self.begin(by)?;
+        let camera = self.settings.camera_as(wanted).await?;
+        match &camera.source {
+            Source::Rtsp(_) => self.network(&camera, by).await,
+            _ => self.device(camera).await,
+        }
+    }
+
+    async fn network(&self, c: &CameraConfig, by: DeviceId) -> Result<Probed> {
+        for url in [c.source.url(), c.network.sub_source.as_ref()].into_iter().flatten() {
+            self.refuse_own_doors(url.expose()).await?;
+        }
+        let known = Arc::new(Onlooker::beside(self.certificates.clone()));
+        let mut tried = network::try_out(&self.clock, &known, c, true).await;
+        for one in &mut tried {
+            one.make_still(c, Some((&self.stills, by))).await;
+        }
+        let mut judgement: Vec<Judgement> = tried.iter().flat_map(|one| one.judge(true)).collect();
+        let of = |stream| tried.iter().find(|one| one.stream == stream);
+        if let Some(main) = of(Stream::Main) {
+            judgement.extend(probe::together(&main.measured, of(Stream::Sub).map(|second| &second.measured)));
+        }
+        let shown = |one: Tried| {
+            let still = one.still.filter(|still| still.len() <= MAX_STILL_BYTES);
+            ProbedStream {
+                stream: one.stream,
+                measured: one.measured,
+                still: still.map(|still| base64::encode(&still)),
+            }
+        };
+        let streams = tried.into_iter().map(shown).collect();
+        Ok(Probed { source: c.source.describe(), streams, modes: None, judgement })
+    }
+
+    /// Errors with `Invalid` where an address leads to the box itself, by whatever name.
+    async fn refuse_own_doors(&self, url: &str) -> Result<()> {
+        let (host, port) = perch_ingest::place_of(url)?;
+        // What cannot be found is said by who connects to it.
+        let found = within(&self.clock, NAME_WITHIN, tokio::net::lookup_host((host.as_str(), port))).await;
+        let found: Vec<SocketAddr> = found.and_then(Result::ok).into_iter().flatten().collect();
+        let doors = self.doors.get().map_or(&[][..], Vec::as_slice);
+        let own: Vec<_> = interfaces().into_iter().flatten().flat_map(|interface| interface.addresses).collect();
+        match found.iter().any(|target| probe::is_own_door(*target, doors, &own)) {
+            true => Err(probe::own_door()),
+            false => Ok(()),
+        }
+    }
+
+    async fn device(&self, camera: CameraConfig) -> Result<Probed> {
+        let (machine, source) = (self.machine.clone(), camera.source.describe());
+        let asked = blocking("looking at a camera", move || Ok(looked_at(&machine, &camera)));
+        let (judgement, modes) = within(&self.clock, DEVICE_WITHIN, asked).await.unwrap_or_else(|| {
+            let what = "its driver does not answer";
+            Ok((vec![devices::say(Weight::Bad, what, "unplug the camera and plug it in again")], None))
+        })?;
+        Ok(Probed { source, streams: Vec::new(), modes, judgement })
+    }
+}
+
+/// What is said of a camera that is no network camera, and what it offers. Blocks.
+fn looked_at(machine: &Machine, c: &CameraConfig) -> (Vec<Judgement>, Option<String>) {
+    let alone = |said| (vec![said], None);
+    match &c.source {
+        Source::V4l2(device) => devices::usb_camera(machine, c, device),
+        Source::Libcamera(id) => alone(devices::sensor(id.as_deref())),
+        Source::File(path) => alone(devices::file(path)),
+        Source::Test => alone(devices::say(Weight::Good, "a moving picture that the box draws itself", "")),
+        Source::Rtsp(_) => (Vec::new(), None),
+    }
+}
+
+impl ProbePort for Prober {
+    fn probe(&self, camera: Map<String, Value>, by: DeviceId) -> Later<'_, Result<Probed>> {
+        Box::pin(self.probe(camera, by))
+    }
+}
