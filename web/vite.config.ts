@@ -37,7 +37,8 @@ export default defineConfig({
   plugins: [svelte(), { name: 'served', apply: 'serve', transformIndexHtml: (html) => served(html) }],
   define: {
     __PASSWORD_MIN__: lengthLimit('minLength', 'NewUser', 'password'),
-    __NAME_MAX__: lengthLimit('maxLength', 'NewUser', 'name'),
+    __NAME_MAX__: lengthLimit('maxLength', 'NewStreamPassword', 'name'),
+    __ACCOUNT_NAME_MAX__: lengthLimit('maxLength', 'NewUser', 'name'),
     __DEVICE_NAME_MAX__: lengthLimit('maxLength', 'Device', 'name'),
     __LEASE_S__: seconds('x-lease-s'),
     __LONGEST_RANGE_S__: seconds('x-longest-range-s'),

@@ -20,7 +20,7 @@ pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
     let accounts = store.accounts();
     match action {
         UserAction::Add { name, role, cameras } => {
-            perch_domain::access::check_name("user", &name)?;
+            let name = perch_domain::account_name::read_account_name("user", &name)?;
             let cameras = super::granted(&cameras.ids, &super::cameras(&store, &config)?)?;
             let grant = Grant::new(role.into(), cameras)?;
             let password = read_password()?;

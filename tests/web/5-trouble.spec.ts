@@ -22,6 +22,7 @@ motion = { enabled = false }`);
     try {
       await page.goto(box.url);
       await expect(page.getByText('Type the 6 digits')).toBeVisible();
+      await page.getByText('No screen, or a shell?').click();
       await expect(page.getByText('works once and for 2 min')).toBeVisible();
       await typeCode(page, box.otp);
       await page.getByTestId('skip-account').click();

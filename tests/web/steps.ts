@@ -22,11 +22,10 @@ export async function signIn(page: Page) {
   await expect(page.getByTestId('nav-live').first()).toBeVisible();
 }
 
-/** Types a pairing code digit by digit and sends it. */
+/** Types a pairing code digit by digit; the last one sends it. */
 export async function typeCode(page: Page, code: string) {
   await page.getByTestId('otp-0').click();
   for (let i = 0; i < code.length; i++) await page.getByTestId(`otp-${i}`).fill(code[i] ?? '');
-  await page.getByTestId('pair-submit').click();
 }
 
 /** Waits until the live pictures in view play and every still in view has come. */

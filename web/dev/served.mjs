@@ -5,7 +5,7 @@ const FACTS = { OTP_DIGITS: 8, OTP_TTL_S: 300 };
 
 /** The page as it is served; `claimed` says whether somebody had ever paired. */
 export const served = (html, claimed = true) =>
-  Object.entries({ ...FACTS, CLAIMED: claimed }).reduce(
+  Object.entries({ ...FACTS, CLAIMED: claimed, BOX_NAME: claimed ? 'Mock box' : '' }).reduce(
     (page, [name, value]) => page.replace(`__PERCH_${name}__`, String(value)),
     html,
   );

@@ -9,6 +9,7 @@ use perch_base::ids::CameraId;
 use perch_domain::access::{
     DEVICE_NAME_LENGTH, DeviceKind, NAME_LENGTH, PASSWORD_LENGTH, Permission, Role, name_pattern,
 };
+use perch_domain::account_name::{ACCOUNT_NAME_LENGTH, account_name_pattern};
 use perch_domain::archive::{EventKind, GapCause, MAX_RANGE_US};
 use perch_domain::health::CameraState;
 use perch_domain::lease::LEASE;
@@ -67,8 +68,8 @@ fn schemas() -> Value {
     // The text is ours and a test reads it.
     let mut schemas: Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
     fill(&mut schemas);
-    for name in ["NewUser", "NewStreamPassword"] {
-        schemas[name]["properties"]["name"]["maxLength"] = (*NAME_LENGTH.end()).into();
+    for (schema, length) in [("NewUser", ACCOUNT_NAME_LENGTH), ("NewStreamPassword", NAME_LENGTH)] {
+        schemas[schema]["properties"]["name"]["maxLength"] = (*length.end()).into();
     }
     schemas["Device"]["properties"]["name"]["maxLength"] = (*DEVICE_NAME_LENGTH.end()).into();
     if let Some(notices) = schemas["Notice"]["oneOf"].as_array_mut() {
@@ -134,14 +135,15 @@ fn words(name: &str) -> Option<Value> {
 fn pattern(name: &str) -> Option<String> {
     match name {
         "CameraId" => Some(CameraId::pattern()),
-        "Name" => Some(name_pattern()),
+        "AccountName" => Some(account_name_pattern()),
+        "StreamPasswordName" => Some(name_pattern()),
         _ => None,
     }
 }
 
 fn operation(route: &Route) -> Value {
     let mut parameters: Vec<Value> = parts(route.path)
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": part_schema(name) }))
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": part_schema(route.path, name) }))
         .collect();
     parameters.extend(route.query.iter().map(
         |param| json!({ "name": param.name, "in": "query", "required": param.required, "schema": param_schema(param) }),
@@ -195,8 +197,9 @@ fn parts(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-fn part_schema(name: &str) -> Value {
+fn part_schema(path: &str, name: &str) -> Value {
     match name {
+        "name" if path.starts_with("/api/v1/users/") => json!({ "type": "string", "pattern": account_name_pattern() }),
         "camera" => reference("CameraId"),
         "device" => reference("DeviceId"),
         "lease" => reference("LeaseId"),

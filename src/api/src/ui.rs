@@ -1,6 +1,7 @@
 //! The web UI's files, embedded at build time; all public. Unknown paths are the page's own routes and get the page.
 
 use crate::headers::etag;
+use crate::plain_page::escaped;
 use crate::problem::{Problem, Reply};
 use crate::state::{Shared, blocking};
 use axum::response::{IntoResponse, Response};
@@ -37,12 +38,15 @@ pub(crate) async fn serve(app: &Shared, request: &Parts) -> Reply {
     if looks_like_file { Err(Problem::not_found("page")) } else { index(app).await }
 }
 
-/// The page, which carries whether anybody owns the box yet and what its codes are like.
+/// The page, which carries whether anybody owns the box yet, what it is called and what its codes are like.
 async fn index(app: &Shared) -> Reply {
     let claimed = blocking(app, |app| app.ports.access.claimed()).await?;
+    // Somebody who found the box need not know whose it will be.
+    let name = if claimed { escaped(&app.ports.settings.box_name()) } else { String::new() };
     let page = FILES.iter().find(|f| f.path == INDEX).map_or(&b""[..], |f| f.plain);
     let codes = app.ports.settings.codes();
     let page = String::from_utf8_lossy(page)
+        .replace("__PERCH_BOX_NAME__", &name)
         .replace("__PERCH_CLAIMED__", if claimed { "true" } else { "false" })
         .replace("__PERCH_OTP_DIGITS__", &codes.digits.to_string())
         .replace("__PERCH_OTP_TTL_S__", &codes.ttl.as_secs().to_string());

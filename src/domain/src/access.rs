@@ -1,6 +1,7 @@
 //! Who may do what: roles, permissions, grants of cameras, devices and principals. Every transport asks [`Principal::may`], or
 //! [`StreamLogin::may`] where a stream password was given; both are one rule.
 
+use crate::account_name::is_same_account;
 use crate::redact::Shown;
 use crate::settings::Keys;
 use crate::text::without_invisible;
@@ -366,7 +367,7 @@ impl Principal {
             Object::Box | Object::Camera(_) => false,
             Object::Device(id) => id == self.device_id,
             // Names of accounts differ by more than case.
-            Object::Account(name) => self.username.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)),
+            Object::Account(name) => self.username.as_deref().is_some_and(|own| is_same_account(own, name)),
         };
         allows(self.role, &self.cameras, permission, object, is_own)
     }
@@ -460,7 +461,7 @@ impl StreamLogin {
 /// The realm of RTSP's Digest authentication; part of every HA1.
 pub const RTSP_REALM: &str = "perch";
 
-/// How many characters the name of an account or stream password has.
+/// How many characters the name of a stream password has.
 pub const NAME_LENGTH: RangeInclusive<usize> = 1..=32;
 /// What may stand in such a name beside letters and digits, but not at its start.
 const NAME_MARKS: &str = "._-";
@@ -470,7 +471,7 @@ pub fn name_pattern() -> String {
     format!("^[A-Za-z0-9][A-Za-z0-9{NAME_MARKS}]{{0,{}}}$", NAME_LENGTH.end() - 1)
 }
 
-/// Checks an account or stream-password name: [`NAME_LENGTH`] of `a-z A-Z 0-9 . _ -`, starting with a letter or digit.
+/// Checks the name of a stream password: [`NAME_LENGTH`] of `a-z A-Z 0-9 . _ -`, starting with a letter or digit.
 pub fn check_name(what: &str, name: &str) -> Result<()> {
     let ok = NAME_LENGTH.contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || NAME_MARKS.as_bytes().contains(&b))
@@ -498,7 +499,7 @@ pub enum Leaving<'a> {
 /// Errors with `Conflict` when somebody may manage the box now and nobody could once `leaving` is gone: only a shell or a reset
 /// would help then. To be asked inside the transaction that takes it away, so that two cannot go at once.
 pub fn check_leaving(leaving: Leaving<'_>, users: &[User], devices: &[Device]) -> Result<()> {
-    let leaves = |name: &str| matches!(leaving, Leaving::Account(gone) if gone.eq_ignore_ascii_case(name));
+    let leaves = |name: &str| matches!(leaving, Leaving::Account(gone) if is_same_account(gone, name));
     let goes = |d: &Device| leaving == Leaving::Device(d.id) || d.username.as_deref().is_some_and(leaves);
     let accounts = || users.iter().filter(|u| u.role == Role::Admin);
     let phones = || devices.iter().filter(|d| d.role == Role::Admin);

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod account_name;
 pub mod admission;
 pub mod ages;
 pub mod archive;

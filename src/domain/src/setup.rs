@@ -3,6 +3,7 @@
 //! says is read by other programs: each value must fit an allow-list, and one that does not costs only itself.
 
 use crate::access;
+use crate::account_name::read_account_name;
 use crate::exchange::HTTP_PORT;
 use crate::redact::{self, Shown};
 use crate::retention::RetentionConfig;
@@ -202,13 +203,10 @@ fn wifi(
 fn admin(name: Option<&str>, password: Option<&str>) -> Result<Admin, String> {
     let name = name.ok_or("admin.name is missing or no text")?;
     let password = password.ok_or("admin.password is missing or no text")?;
-    if name.len() > 64 {
-        return Err("admin.name: is longer than 32 characters".into());
-    }
-    access::check_name("admin.name", name).map_err(|e| e.message().to_owned())?;
+    let name = read_account_name("admin.name", name).map_err(|e| e.message().to_owned())?;
     check_visible(password).map_err(|why| format!("admin.password {why}"))?;
     access::check_password(password).map_err(|e| e.message().to_owned())?;
-    Ok(Admin { name: name.to_owned(), password: Secret::new(password.to_owned()) })
+    Ok(Admin { name, password: Secret::new(password.to_owned()) })
 }
 
 /// The name of a box that its owner gave none: `perch-` and the last four hex digits of its serial number, or of `chance` when

@@ -110,7 +110,7 @@ fn wrong_types_and_wrong_parts_of_a_table() {
         );
     }
     for (name, password, want) in [
-        ("an na", "correct horse", "admin.name"),
+        ("an\u{202e}na", "correct horse", "admin.name"),
         ("../x", "correct horse", "admin.name"),
         ("anna", "short", "5 characters"),
         ("anna", "longenough\u{200b}1", "admin.password holds an invisible character (U+200B, the 11.)"),

@@ -1,5 +1,6 @@
 //! How often codes and passwords may be tried: by household, by account, and in all.
 
+use crate::account_name::folded;
 use crate::throttle::Throttle;
 use perch_base::net::household;
 use perch_base::secret::sha256;
@@ -42,6 +43,12 @@ impl Default for Tries {
     }
 }
 
+/// An account by whatever way its name is written.
+fn throttled(name: &str) -> String {
+    // A long one is nobody's, and folding it costs time.
+    if name.len() <= 1024 { folded(name) } else { name.to_ascii_lowercase() }
+}
+
 impl Tries {
     /// Takes one try from every limit that applies, the narrowest first, so that one client cannot use up what all share. `Err` says how
     /// long to wait.
@@ -54,7 +61,7 @@ impl Tries {
             }
             Try::Password(user) => {
                 // Names differ by more than case, and may be as long as somebody likes.
-                let user = sha256(user.to_ascii_lowercase().as_bytes());
+                let user = sha256(throttled(user).as_bytes());
                 self.passwords.take(&from, now)?;
                 self.passwords_of.take(&user, now)?;
                 self.passwords_in_all.take(&(), now)

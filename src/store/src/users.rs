@@ -15,11 +15,15 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
     self, CameraGrant, Grant, GrantChange, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User, check_leaving,
 };
+use perch_domain::account_name::{folded, read_account_name};
 use perch_domain::status::DamagedAccess;
 use rusqlite::{Connection, Row, Transaction, params};
 
 /// A longer password is wrong without being hashed whole: nothing longer was ever accepted.
 const MAX_PASSWORD_BYTES: usize = *access::PASSWORD_LENGTH.end() * char::MAX.len_utf8();
+
+/// A longer name is nobody's.
+const MAX_NAME_BYTES: usize = 1024;
 
 /// Argon2id with the OWASP cheat sheet's second choice: 19 MiB, two passes, one lane. About 50 ms on a Pi 4.
 fn argon2() -> Argon2<'static> {
@@ -40,12 +44,30 @@ pub(crate) struct Login {
     pub(crate) grant: Grant,
 }
 
+/// The name of an account as it is written in the database, however it is written here: a program before keeps names by ASCII alone, so
+/// there is no column to ask by. Accounts are few. Names that only an older program could make are found as they are written first.
+fn written(c: &Connection, name: &str) -> Result<Option<String>, Fail> {
+    let mut statement = c.prepare_cached("SELECT name FROM user ORDER BY name <> ?1, name")?;
+    let mut rows = statement.query([name])?;
+    if name.len() > MAX_NAME_BYTES {
+        return Ok(None);
+    }
+    let wanted = folded(name);
+    while let Some(r) = rows.next()? {
+        let found: String = r.get(0)?;
+        if found == name || folded(&found) == wanted {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
 /// The account of this name.
 pub(crate) fn login(c: &Connection, name: &str) -> Result<Option<Login>, Fail> {
+    let Some(name) = written(c, name)? else { return Ok(None) };
     let mut statement = c.prepare_cached("SELECT name, password, role, cameras FROM user WHERE name = ?1")?;
-    let mut rows = statement.query([name])?;
+    let mut rows = statement.query([&name])?;
     let Some(r) = rows.next()? else { return Ok(None) };
-    let name: String = r.get(0)?;
     of_row(format_args!("account {name}"), || {
         let hash = grants::plain(&r.get::<_, String>(1)?).to_owned();
         let grant = grants::grant(from_word(&r.get::<_, String>(2)?)?, [r.get(3)?])?;
@@ -69,10 +91,9 @@ pub(crate) fn all_users(damaged: &Damaged, c: &Connection) -> Result<Vec<User>, 
     damaged.all(c.prepare_cached(USERS)?.query([])?, user)
 }
 
-/// Whether there is an account, of this name or any; also one that is damaged.
-fn has_user(c: &Connection, name: Option<&str>) -> Result<bool, Fail> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM user WHERE ?1 IS NULL OR name = ?1)";
-    Ok(c.prepare_cached(sql)?.query_row([name], |r| r.get(0))?)
+/// Whether there is an account; also one that is damaged.
+fn has_users(c: &Connection) -> Result<bool, Fail> {
+    Ok(c.prepare_cached("SELECT EXISTS (SELECT 1 FROM user)")?.query_row([], |r| r.get(0))?)
 }
 
 const STREAMS: &str = "SELECT name, created, cameras FROM stream_password ORDER BY name";
@@ -92,6 +113,9 @@ pub(crate) fn is_claimed(c: &Connection) -> Result<bool, Fail> {
 }
 
 fn insert_user(tx: &Transaction<'_>, name: &str, hash: &str, grant: &Grant, now: Timestamp) -> Result<(), Fail> {
+    if let Some(other) = written(tx, name)? {
+        return Err(Error::new(ErrorKind::Conflict, format!("there is already an account {other}")).into());
+    }
     let sql = "INSERT INTO user (name, password, role, created, cameras) VALUES (?1, ?2, ?3, ?4, ?5)
         ON CONFLICT DO NOTHING";
     let (role, cameras) = (word(&grant.role())?, grants::column(grant.cameras())?);
@@ -167,7 +191,7 @@ impl Accounts {
     /// Makes the first account, an administrator's, for somebody who has no credential yet. Only while nobody owns the box, which is asked
     /// inside the transaction: of several who claim it at once, and of whoever pairs a phone meanwhile, one does. Whether it did.
     pub fn claim(&self, name: &str, password: &str, now: Timestamp) -> Result<bool> {
-        access::check_name("user name", name)?;
+        let name = &*read_account_name("user name", name)?;
         access::check_password(password)?;
         let hash = self.hash(password)?;
         self.inner.db.write_access(format_args!("the box cannot be claimed by {name}"), |tx| {
@@ -187,11 +211,11 @@ impl Accounts {
         by: Option<DeviceId>,
         now: Timestamp,
     ) -> Result<()> {
-        access::check_name("user name", name)?;
+        let name = &*read_account_name("user name", name)?;
         access::check_password(password)?;
         let hash = self.hash(password)?;
         self.change(format_args!("the account {name} cannot be made"), |tx| {
-            let is_first = !has_user(tx, None)?;
+            let is_first = !has_users(tx)?;
             insert_user(tx, name, &hash, grant, now)?;
             if let Some(by) = by
                 && device_of(tx, by)?.is_some_and(|device| device.joins(is_first, grant))
@@ -208,6 +232,7 @@ impl Accounts {
         let hash = self.hash(password)?;
         self.change(format_args!("the password of {name} cannot be set"), |tx| {
             let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
+            let name = &*account.name;
             let proof = grants::text(&hash, account.grant.cameras());
             tx.prepare_cached("UPDATE user SET password = ?2 WHERE name = ?1")?.execute([name, &proof])?;
             let devices = devices_of(&self.inner.db.damaged, tx, name)?;
@@ -224,6 +249,7 @@ impl Accounts {
         let now = self.judged(self.now());
         self.change(format_args!("what {name} may do cannot be changed"), |tx| {
             let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
+            let name = &*account.name;
             let grant = change.apply(&account.grant)?;
             if grant.role() != Role::Admin {
                 self.may_leave(tx, Leaving::Account(name), now)?;
@@ -254,9 +280,7 @@ impl Accounts {
         let now = self.judged(self.now());
         self.change(format_args!("the account {name} cannot be removed"), |tx| {
             // A damaged one can be removed as well.
-            if !has_user(tx, Some(name))? {
-                return Err(no_account(name));
-            }
+            let name = &*written(tx, name)?.ok_or_else(|| no_account(name))?;
             self.may_leave(tx, Leaving::Account(name), now)?;
             let devices = devices_of(&self.inner.db.damaged, tx, name)?;
             // Its devices go with it (on delete cascade).

@@ -1,6 +1,8 @@
 // What the box wrote into the page it served, so that nothing has to be asked for before somebody is signed in.
-const { claimed, otpDigits, otpTtlS } = document.documentElement.dataset;
+const { boxName, claimed, otpDigits, otpTtlS } = document.documentElement.dataset;
 
+/** What the box is called; empty while nobody owns it: a stranger need not know. */
+export const BOX_NAME = boxName ?? '';
 /** Digits of a pairing code, `[access] otp_digits`. */
 export const OTP_DIGITS = Number(otpDigits);
 /** How long a pairing code is valid, `[access] otp_ttl_s`. */

@@ -52,8 +52,17 @@ export const t = {
     titleUnclaimed: 'This box is not yet yours.',
     titleClaimed: 'Pair this device',
     lead: (digits: number) => `Type the ${digits} digits of its pairing code.`,
-    where: (lifetime: string) =>
-      `The box shows the code on its screen when it starts. Or run “perch pair” on the box, or ask somebody whose phone is paired: System, then “Add a phone”. A code works once and for ${lifetime}.`,
+    where: 'The box shows the code on its screen when it starts.',
+    help: [
+      'No code there, or an old one? Switch the box off and on: a new code appears on its screen.',
+      'Is somebody’s phone paired already? It shows a code for yours: System, then “Add a phone”.',
+    ],
+    more: 'No screen, or a shell?',
+    moreHelp: (lifetime: string) => [
+      'Without a screen: before its first start, put a file perch-setup.toml with your name and a password on the box’s card, from any computer. Then sign in with them here.',
+      'With a shell: run “perch pair” on the box.',
+      `A code works once and for ${lifetime}.`,
+    ],
     digits: 'Pairing code',
     digit: (n: number, of: number) => `Digit ${n} of ${of}`,
     deviceName: 'Name of this device',
@@ -63,16 +72,21 @@ export const t = {
     scan: 'Scan the QR code',
     scanTitle: 'Scan the QR code',
     scanHint: 'Hold the code of the box in front of the camera.',
-    scanRefused: 'This browser may not use the camera. Type the digits instead.',
+    scanRefused:
+      'This browser may not use the camera. Open your phone’s camera app and hold it on the code: it leads back here. Or type the digits.',
+    scanUnloaded:
+      'The reader of QR codes could not be loaded. Use your phone’s camera app, or type the digits.',
+    incomplete: (digits: number) => `Type all ${digits} digits of the code.`,
     wrong: (left: number) =>
       `That code is wrong. ${plural(left, 'try is', 'tries are')} left before it becomes void.`,
-    gone: (lifetime: string) =>
-      `There is no valid code now: it was used, tried too often, or is older than ${lifetime}. Make a new one with “perch pair” on the box, read it from the box’s screen, or let a paired phone show one under System.`,
+    gone: 'That code is no longer valid. Switch the box off and on: a new one appears on its screen.',
     tooMany: (wait: string) => `Too many tries. Wait ${wait} and try again.`,
     signIn: 'Sign in with a name and password instead',
     accountTitle: 'This device is paired.',
     accountLead: 'Make an account too, so that you can sign in from any browser should this device be lost.',
     skipAccount: 'Not now',
+    skipMeans:
+      'Without an account only this device gets in. Should it be lost before another one is paired, the box must be reset with its card.',
     createAccount: 'Create account',
     finishTitle: 'Done.',
     toLive: 'Go to the cameras',
@@ -87,13 +101,23 @@ export const t = {
     ended:
       'The box does not know this device any more: it was removed, or signed out. Sign in, or pair it again.',
     pair: 'Pair this device with a code instead',
+    forgot: 'Forgot your password?',
+    forgotHelp: [
+      'Another administrator of this box sets a new one: System, People.',
+      'A device that is still signed in or paired shows a code for this one: System, “Add a phone”.',
+      'Else reset the accounts; recordings stay. Put an empty file perch-reset-accounts on the box’s card, or hold its button at the start and let go after 3 seconds. Then pair anew.',
+    ],
   },
   trust: {
     title: 'About the certificate warning',
+    ask: 'Why did my browser warn?',
     why: 'Your browser warned you because this box made its own certificate; no company vouches for it. The connection is encrypted all the same. To end the warning for good, tell this device to trust your box:',
     download: 'Download the box’s certificate',
-    fingerprint: 'SHA-256 of the certificate, to compare with the one that the box prints below its QR code:',
+    compare:
+      'While it installs the certificate, your device shows its SHA-256 fingerprint. Compare it with the one below the QR code on the box’s screen.',
+    fingerprint: 'SHA-256 of the certificate:',
     others: 'Steps for other systems',
+    sketch: (press: string) => `Sketch: press ${press}`,
     platform: {
       ios: 'iPhone and iPad',
       android: 'Android',
@@ -103,32 +127,71 @@ export const t = {
     },
     steps: {
       ios: [
-        'Download the certificate with Safari and allow the profile.',
-        'Open Settings, tap “Profile Downloaded”, then Install.',
-        'Open Settings, General, About, Certificate Trust Settings, and switch the certificate on.',
+        {
+          say: 'In Safari, download the certificate and allow the profile.',
+          rows: ['Ignore', 'Allow'],
+          press: 1,
+        },
+        {
+          say: 'Open Settings, tap “Profile Downloaded”, then Install.',
+          rows: ['Apple Account', 'Profile Downloaded', 'Wi-Fi'],
+          press: 1,
+        },
+        {
+          say: 'Open Settings, General, About, Certificate Trust Settings, and switch the certificate on.',
+          rows: ['Certificate Trust Settings', 'Perch box', ''],
+          press: 1,
+        },
       ],
       android: [
-        'Download the certificate.',
-        'Open Settings and search for “CA certificate” (Security, More, Install from storage).',
-        'Choose “CA certificate”, then “Install anyway”, and pick the file perch-ca.pem.',
+        { say: 'Download the certificate.', rows: ['perch-ca.crt', 'Keep'], press: 1 },
+        {
+          say: 'Open Settings and search for “CA certificate” (Security, More, Install from storage).',
+          rows: ['CA certificate', 'VPN & app user certificate', 'Wi-Fi certificate'],
+          press: 0,
+        },
+        {
+          say: 'Choose “CA certificate”, then “Install anyway”, and pick the file perch-ca.crt.',
+          rows: ['Install anyway', 'Don’t install'],
+          press: 0,
+        },
       ],
       windows: [
-        'Download the certificate and rename it from perch-ca.pem to perch-ca.crt.',
-        'Open it, then “Install Certificate”, “Current User”.',
-        'Choose “Place all certificates in the following store”, then “Trusted Root Certification Authorities”.',
-        'Close the browser and open it again.',
+        { say: 'Download the certificate and open it.', rows: ['perch-ca.crt', 'Open file'], press: 1 },
+        {
+          say: 'Choose “Install Certificate”, then “Current User”.',
+          rows: ['Install Certificate…', 'OK'],
+          press: 0,
+        },
+        {
+          say: 'Choose “Place all certificates in the following store”, then “Trusted Root Certification Authorities”.',
+          rows: ['Personal', 'Trusted Root Certification Authorities', 'Enterprise Trust'],
+          press: 1,
+        },
+        { say: 'Close the browser and open it again.' },
       ],
       macos: [
-        'Download the certificate and open it: Keychain Access adds it to “login”.',
-        'Double-click it there, open “Trust”, and choose “Always Trust”.',
-        'Close the browser and open it again.',
+        { say: 'Download the certificate and open it: Keychain Access adds it to “login”.' },
+        {
+          say: 'Double-click it there, open “Trust”, and choose “Always Trust”.',
+          rows: ['Use System Defaults', 'Always Trust', 'Never Trust'],
+          press: 1,
+        },
+        { say: 'Close the browser and open it again.' },
       ],
       linux: [
-        'Download the certificate.',
-        'Firefox: Settings, Privacy & Security, View Certificates, Authorities, Import; trust it for websites.',
-        'Chrome and Chromium: open chrome://certificate-manager, “Installed by you”, Import.',
+        {
+          say: 'Firefox: download the certificate; Firefox asks whether to trust it. Tick “websites”.',
+          rows: ['Trust this CA to identify websites', 'Trust this CA to identify email users'],
+          press: 0,
+        },
+        {
+          say: 'Chrome and Chromium: download it, open chrome://certificate-manager, “Installed by you”, Import.',
+          rows: ['Installed by you', 'Trusted Certificates: Import'],
+          press: 1,
+        },
       ],
-    },
+    } satisfies Record<string, { say: string; rows?: string[]; press?: number }[]>,
   },
   motion: {
     forTime: (length: string) => `for ${length}`,
@@ -433,7 +496,18 @@ export const t = {
     name: 'Name',
     nameRule: (most: number) => `1 to ${most} letters, digits, dots, dashes or underscores.`,
     password: 'Password',
+    nameTaken: 'Choose another name.',
+    nameHint: 'As people call you, such as Anna Müller.',
+    nameStart: 'A name begins with a letter or a digit.',
+    nameMark: (mark: string) => `A name cannot have “${mark}” in it.`,
+    nameLong: (most: number) => `A name has at most ${most} characters.`,
     passwordRule: (least: number) => `At least ${least} characters. A few words are good.`,
+    strength: {
+      short: (left: number) => `${plural(left, 'more character', 'more characters')} needed.`,
+      weak: 'Easy to guess: make it longer, or add a word.',
+      fair: 'Good enough for a box in your own network.',
+      good: 'Strong.',
+    },
     passwordShort: (least: number) => `The password must have at least ${least} characters.`,
     show: 'Show',
     hide: 'Hide',

@@ -1,16 +1,33 @@
-// Reading a pairing code from a QR code with the browser's own BarcodeDetector, where it has one.
+// Reading a pairing code from a QR code: with the browser's own BarcodeDetector where it has one that reads them, else with a reader that
+// is loaded only when somebody scans.
 
 import { OTP_DIGITS } from './box-page';
+
+/** What stands in the codes that the picture shows now. */
+type Reader = (video: HTMLVideoElement) => Promise<string[]>;
 
 interface Detector {
   detect(source: HTMLVideoElement): Promise<{ rawValue: string }[]>;
 }
-type DetectorClass = new (options: { formats: string[] }) => Detector;
+interface DetectorClass {
+  new (options: { formats: string[] }): Detector;
+  getSupportedFormats(): Promise<string[]>;
+}
 
-const detectorClass = (): DetectorClass | undefined =>
-  (globalThis as { BarcodeDetector?: DetectorClass }).BarcodeDetector;
+/** Whether there may be a camera to scan with. */
+export const canScan = (): boolean => Boolean(navigator.mediaDevices?.getUserMedia);
 
-export const canScan = (): boolean => Boolean(detectorClass() && navigator.mediaDevices?.getUserMedia);
+async function reader(): Promise<Reader> {
+  const { BarcodeDetector } = globalThis as { BarcodeDetector?: DetectorClass };
+  // Some systems have the class and no formats.
+  const formats = (await BarcodeDetector?.getSupportedFormats().catch(() => [])) ?? [];
+  if (BarcodeDetector && formats.includes('qr_code')) {
+    const detector = new BarcodeDetector({ formats: ['qr_code'] });
+    return async (video) => (await detector.detect(video)).map((found) => found.rawValue);
+  }
+  const { read } = await import('./qr-reader');
+  return read;
+}
 
 /** The digits in a pairing address's `#pair=` or in bare text. */
 export function codeIn(text: string): string | null {
@@ -24,7 +41,7 @@ const LOOK_MS = 250;
 export function scan(
   video: HTMLVideoElement,
   onFound: (code: string) => void,
-  onRefused: () => void,
+  onRefused: (why: 'camera' | 'reader') => void,
 ): () => void {
   let stream: MediaStream | null = null;
   let timer: ReturnType<typeof setInterval> | undefined;
@@ -39,19 +56,31 @@ export function scan(
     if (isOver) return stop();
     video.srcObject = stream;
     await video.play();
-    const detector = new (detectorClass()!)({ formats: ['qr_code'] });
+  };
+  const look = async () => {
+    await begin();
+    const read = await reader().catch(() => null);
+    if (isOver) return;
+    if (!read) {
+      stop();
+      return onRefused('reader');
+    }
+    let isLooking = false;
     timer = setInterval(async () => {
-      const found = await detector.detect(video).catch(() => []);
-      const code = found.map((f) => codeIn(f.rawValue)).find((c) => c !== null);
+      if (isLooking) return;
+      isLooking = true;
+      const found = await read(video).catch(() => []);
+      isLooking = false;
+      const code = found.map(codeIn).find((c) => c !== null);
       if (!code || isOver) return;
       stop();
       onFound(code);
     }, LOOK_MS);
   };
-  begin().catch(() => {
+  look().catch(() => {
     if (isOver) return;
     stop();
-    onRefused();
+    onRefused('camera');
   });
   return stop;
 }

@@ -21,8 +21,9 @@ class Router {
       named.focus();
       return;
     }
-    // A screen reader starts reading at the new page's heading.
-    document.querySelector<HTMLElement>('main h1')?.focus();
+    // A screen reader starts reading at the new page's heading; a page that asks for one thing says where it is typed.
+    const first = document.querySelector<HTMLElement>('main [data-first]');
+    (first ?? document.querySelector<HTMLElement>('main h1'))?.focus();
     scrollTo(0, 0);
   }
 }

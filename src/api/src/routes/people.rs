@@ -17,6 +17,7 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
     CameraGrant, Device, Grant, GrantChange, Object, Permission, Role, User, check_name, check_password,
 };
+use perch_domain::account_name::{is_same_account, read_account_name};
 use perch_domain::media::Stream;
 use perch_domain::rtsp_address::Player;
 use perch_domain::tries::Try;
@@ -153,8 +154,7 @@ struct UserBody {
 /// `POST /api/v1/users`
 pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Request) -> Reply {
     let body: UserBody = json(request).await?;
-    let (name, password) = (body.name, Secret::new(body.password));
-    check_name("name", &name)?;
+    let (name, password) = (read_account_name("name", &body.name)?, Secret::new(body.password));
     check_password(password.expose())?;
     let role = Role::parse(&body.role)?;
     let cameras = body.cameras;
@@ -198,11 +198,11 @@ fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(value: D) -> Res
 
 /// `PATCH /api/v1/users/{name}`
 pub(super) async fn change_user(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
-    let name = name_of(&path, "account")?;
+    let name = account_of(&path)?;
     let body: ChangeBody = json(request).await?;
     let role = body.role.as_deref().map(Role::parse).transpose()?;
     let user = blocking(&app, move |app| {
-        let find = |name: &str| Ok(app.ports.access.users()?.into_iter().find(|u| u.name.eq_ignore_ascii_case(name)));
+        let find = |name: &str| Ok(app.ports.access.users()?.into_iter().find(|u| is_same_account(&u.name, name)));
         let none = || Error::not_found("there is no such account");
         let cameras = body.cameras.map(|list| cameras_of(app, list.as_deref())).transpose()?;
         let changed = app.ports.access.acting(&who.principal).set_grant(&name, &GrantChange { role, cameras })?;
@@ -217,7 +217,7 @@ pub(super) async fn change_user(State(app): State<Shared>, who: Who, path: PathP
 
 /// `DELETE /api/v1/users/{name}`
 pub(super) async fn remove_user(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
-    let name = name_of(&path, "account")?;
+    let name = account_of(&path)?;
     blocking(&app, move |app| {
         let revoked = app.ports.access.acting(&who.principal).remove_user(&name)?;
         tracing::info!(user = name, by = %who.principal.device_id, "an account was removed");
@@ -239,7 +239,7 @@ struct PasswordBody {
 pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
     let from = peer(&request)?.0;
     let caller = who.principal.clone();
-    let name = name_of(&path, "account");
+    let name = account_of(&path);
     let own = name.as_ref().is_ok_and(|n| caller.may(Permission::Own, Object::Account(n)));
     if !own && !caller.may(Permission::ManagePeople, Object::Box) {
         return Err(Problem::forbidden("only an administrator may set other people's passwords"));
@@ -324,7 +324,7 @@ fn stream_urls(player: Player<'_>, tls_port: Option<u16>, camera: &CameraId) -> 
 
 /// `DELETE /api/v1/stream-passwords/{name}`
 pub(super) async fn remove_stream_password(State(app): State<Shared>, who: Who, path: PathParts) -> Reply<Response> {
-    let name = name_of(&path, "stream password")?;
+    let name = path.get("name", "stream password", |text| check_name("name", text).map(|()| text.to_owned()))?;
     blocking(&app, move |app| {
         app.ports.access.acting(&who.principal).remove_stream_password(&name)?;
         tracing::info!(name, by = %who.principal.device_id, "a stream password was removed");
@@ -334,6 +334,6 @@ pub(super) async fn remove_stream_password(State(app): State<Shared>, who: Who, 
     Ok(no_content())
 }
 
-fn name_of(path: &PathParts, what: &str) -> Reply<String> {
-    path.get("name", what, |text| check_name(what, text).map(|()| text.to_owned()))
+fn account_of(path: &PathParts) -> Reply<String> {
+    path.get("name", "account", |text| read_account_name("name", text))
 }

@@ -184,9 +184,17 @@ async fn accounts() {
     assert_eq!(rig.fake.state().added_by, Some(Some(phone)), "whether it joins is asked where accounts are kept");
     assert_eq!(add("anna", "viewer").await.status, 201);
     add("anna", "viewer").await.problem(409);
-    for (name, role) in [("a b", "viewer"), ("x", "root"), ("$(id)", "viewer"), ("", "viewer")] {
+    for (name, role) in
+        [("a/b", "viewer"), ("a\u{202e}b", "viewer"), ("x", "root"), ("$(id)", "viewer"), ("", "viewer")]
+    {
         add(name, role).await.problem(400);
     }
+    // Names of people, kept as they read.
+    let made = add(" Anna  Mu\u{308}ller", "viewer").await;
+    assert_eq!((made.status.as_u16(), &made.json()["name"]), (201, &"Anna Müller".into()));
+    let path = "/api/v1/users/Anna%20M%C3%BCller";
+    assert_eq!(rig.call(Method::PATCH, path, &admin, r#"{"role":"admin"}"#).await.status, 200);
+    assert_eq!(rig.call(Method::DELETE, path, &admin, "").await.status, 204);
     let short = r#"{"name":"z","password":"short","role":"viewer"}"#;
     rig.call(Method::POST, "/api/v1/users", &admin, short).await.problem(400);
     assert!(!String::from_utf8_lossy(&rig.get("/api/v1/users", &admin).await.body).contains(PASSWORD));

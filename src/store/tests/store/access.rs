@@ -501,3 +501,32 @@ fn whoever_was_revoked_changes_nothing() {
     // With what it is now, it may.
     accounts.acting(&who(&mine)).issue_code(&admin, now).expect("may");
 }
+
+#[test]
+fn accounts_have_the_names_of_people_and_each_of_them_once() {
+    let b = TestStore::new();
+    let store = b.open();
+    let (accounts, now) = (store.accounts(), b.now());
+    let add = |name: &str| accounts.add_user(name, PASSWORD, &Grant::all(Role::Admin), None, now);
+    add(" Anna  Mu\u{308}ller").expect("made");
+    let names = || accounts.users().expect("listed").into_iter().map(|u| u.name).collect::<Vec<_>>();
+    assert_eq!(names(), ["Anna Müller"]);
+    for same in ["Anna Müller", "ANNA MÜLLER", "anna mu\u{308}ller", "AnnaMüller", "Ａｎｎａ Müller"] {
+        assert_eq!(add(same).expect_err(same).kind(), ErrorKind::Conflict);
+        let signed_in = accounts.sign_in(same, PASSWORD, "browser", now).expect("asked").expect("it is hers");
+        let who = accounts.authenticate(signed_in.token.expose(), now).expect("asked").expect("known");
+        assert_eq!(who.username.as_deref(), Some("Anna Müller"));
+        // The only one who manages the box cannot go under another spelling either.
+        assert_eq!(accounts.remove_user(same).expect_err(same).kind(), ErrorKind::Conflict);
+    }
+    assert_eq!(add("Anna Muller").map_err(|e| e.kind()), Ok(()), "another person");
+    for bad in ["", "a/b", "a\u{202e}b", "a\nb\u{7}", &"a".repeat(65)] {
+        assert_eq!(add(bad).expect_err(bad).kind(), ErrorKind::Invalid);
+    }
+    assert!(accounts.sign_in(&"ﷺ".repeat(20_000), PASSWORD, "browser", now).expect("asked").is_none());
+    accounts.set_password("anna müller", "another password", None).expect("set");
+    assert!(accounts.sign_in("Anna Müller", "another password", "browser", now).expect("asked").is_some());
+    accounts.set_grant("anna MÜLLER", &GrantChange { role: Some(Role::Viewer), cameras: None }).expect("changed");
+    accounts.remove_user("annamüller").expect("removed");
+    assert_eq!(names(), ["Anna Muller"]);
+}
