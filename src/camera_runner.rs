@@ -44,7 +44,7 @@ pub struct CameraRunner {
 }
 
 /// Everything of a camera.
-const ALL: Restart = Restart { capture: true, recorder: true, motion: true, stills: true };
+const ALL: Restart = Restart { capture: true, recorder: true, motion: true, stills: true, told: false };
 
 impl CameraRunner {
     /// Runs every camera of the set.
@@ -114,7 +114,14 @@ impl CameraRunner {
         tracing::info!(camera = %camera.config.id, ?restart, "camera changed");
         self.set.set(camera.clone());
         self.let_watch(&camera);
-        self.spawn(&camera, restart)
+        if restart.told {
+            camera.capture.follow(&camera.config);
+        }
+        self.spawn(&camera, restart)?;
+        if restart.told {
+            camera.capture.followed().await;
+        }
+        Ok(())
     }
 
     /// Lets the camera be watched as it is now; sessions and readers that cannot go on end.

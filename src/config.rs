@@ -296,7 +296,12 @@ mod tests {
         let cam = |rest: &str| format!("[[camera]]\nid = \"a\"\nsource = \"test\"\n{rest}");
         let network = |rest: &str| format!("[[camera]]\nid = \"a\"\nsource = \"rtsp://h/x\"\n{rest}");
         let secure = |rest: &str| format!("[[camera]]\nid = \"a\"\nsource = \"rtsps://h/x\"\n{rest}");
+        let many = vec!["[[0,0],[1,0],[1,1]]"; 33].join(",");
         for (text, want) in [
+            (cam("privacy = [[[0,0],[2,0],[1,1]]]"), "camera[0].privacy = …: corner [2, 0]: both must be within"),
+            (cam("privacy = [[[0,0],[1,1]]]"), "camera[0].privacy = …: a polygon of 2 corners"),
+            (cam(&format!("privacy = [{many}]")), "camera[0].privacy = 33: must be at most 32 masks"),
+            (network("privacy = [[[0,0],[1,0],[1,1]]]"), "camera[0].privacy = …: cannot be: the camera encodes"),
             ("[htp]\nlisten = \"x\"".to_owned(), "htp"),
             ("[http]\nlisten = \"nowhere\"".into(), "http.listen = \"nowhere\": must be"),
             ("[http]\nport = 1".into(), "http.port = …: is not a known key"),

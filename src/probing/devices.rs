@@ -42,7 +42,7 @@ pub fn usb_camera(machine: &Machine, c: &CameraConfig, device: &VideoName) -> (V
         Err(e) => return (vec![bad(&e)], None),
     };
     let modes = Some(offers(&camera.described.modes));
-    let choice = match camera.choose(c.main, c.codec) {
+    let choice = match camera.choose(c) {
         Ok(choice) => choice,
         Err(e) => return (vec![bad(&e)], modes),
     };

@@ -12,6 +12,7 @@ mod doors;
 mod first_start;
 mod live;
 mod lost_index;
+mod masks;
 mod one_camera;
 mod probe;
 mod recording;

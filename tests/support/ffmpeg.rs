@@ -130,6 +130,19 @@ pub fn decode(input: &str, options: &[&str]) -> u64 {
     last.and_then(|n| n.trim().parse().ok()).expect("ffmpeg counts pictures")
 }
 
+/// The pictures of a file or stream, at most so many, as grey ones of 160x90.
+#[track_caller]
+pub fn grey(input: &str, options: &[&str], most: u32) -> Vec<Vec<u8>> {
+    let most = most.to_string();
+    let mut args = vec!["-nostdin", "-v", "fatal"];
+    args.extend(options);
+    args.extend(["-i", input, "-map", "0:v:0", "-frames:v", &most, "-vf", "scale=160:90,format=gray"]);
+    args.extend(["-f", "rawvideo", "-"]);
+    let out = run("ffmpeg", &args);
+    assert!(out.status.success(), "{input}: {}", text(&out.stderr));
+    out.stdout.chunks_exact(160 * 90).map(<[u8]>::to_vec).collect()
+}
+
 /// Makes a clip: a still scene in which a square walks through from second `from` to second `to` of `seconds`.
 pub fn walker(file: &Path, seconds: u32, from: u32, to: u32) {
     let walk = format!(

@@ -209,6 +209,7 @@ mod tests {
             audio: AudioSettings { source: crate::camera::AudioSource::None, gain_db: 0.0 },
             record: Default::default(),
             motion: Default::default(),
+            picture: Default::default(),
         };
         let own = |size| camera(Source::Test, size);
         let network = camera(Source::parse("rtsp://host/x").expect("valid"), (3840, 2160, 30));

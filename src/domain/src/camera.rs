@@ -4,6 +4,7 @@ use crate::media::VideoCodec;
 use crate::motion::MotionConfig;
 use crate::network_camera::{self, Aspect, NetworkSettings, SourceKind};
 use crate::pace::RateOwedBy;
+use crate::picture_settings::PictureSettings;
 use crate::recording::RecordConfig;
 use crate::redact::{Shown, describe_url, hides_credentials};
 use crate::settings::Keys;
@@ -217,6 +218,8 @@ pub struct CameraConfig {
     pub record: RecordConfig,
     /// What counts as motion.
     pub motion: MotionConfig,
+    /// What is done to its pictures.
+    pub picture: PictureSettings,
 }
 
 impl CameraConfig {
@@ -259,9 +262,10 @@ impl CameraConfig {
         let audio = AudioSettings::read(keys.section("audio"));
         let motion = MotionConfig::read(keys.section("motion"));
         let record = RecordConfig::read(keys.section("record"), codec, motion.enabled);
+        let picture = PictureSettings::read(&mut keys, kind);
         keys.refuse_later(&LATER);
         keys.finish();
-        Some(Self { id: id?, name, source: source?, network, aspect, codec, main, sub, audio, record, motion })
+        Some(Self { id: id?, name, source: source?, network, aspect, codec, main, sub, audio, record, motion, picture })
     }
 }
 

@@ -169,6 +169,17 @@ impl Choice {
     }
 }
 
+/// The modes whose pictures the box encodes itself. Errors with `Unsupported` where there are none but the camera's own H.264.
+pub fn encoded_here(modes: &[Mode]) -> Result<Vec<Mode>> {
+    let own = |mode: &&Mode| mode.format.pixels() == Some(Pixels::H264);
+    let rest: Vec<Mode> = modes.iter().filter(|mode| !own(mode)).cloned().collect();
+    if modes.iter().any(|mode| own(&mode)) && rest.iter().all(|mode| mode.format.pixels().is_none()) {
+        let why = "the camera sends H.264 alone, which cannot be changed before it is seen: remove its privacy masks";
+        return Err(Error::new(perch_base::ErrorKind::Unsupported, why));
+    }
+    Ok(rest)
+}
+
 /// The mode for `wanted`. In this order: its size, or the next one of the same shape; its rate; what costs least: the camera's own H.264
 /// (passed through, so only at the very size), raw pictures as far as the bus carries them, Motion JPEG, other raw ones; the lowest rate
 /// that is enough. Errors with `Unsupported` where no mode can be used, and says what the camera offers.

@@ -224,6 +224,17 @@ fn a_camera_that_cannot_be_used_is_said_with_what_it_offers() {
 }
 
 #[test]
+fn what_the_box_is_to_encode_is_no_h264() {
+    let mode =
+        |letters: &[u8; 4]| Mode { format: FourCc(*letters), sizes: Sizes::Fixed(1280, 720), rates: Rates::Unknown };
+    assert_eq!(encoded_here(&[mode(b"H264"), mode(b"MJPG")]).expect("one"), [mode(b"MJPG")]);
+    assert_eq!(encoded_here(&[]).expect("none to judge"), []);
+    for modes in [vec![mode(b"H264")], vec![mode(b"H264"), mode(b"Z16 ")]] {
+        assert!(encoded_here(&modes).expect_err("H.264 alone").message().contains("H.264 alone"));
+    }
+}
+
+#[test]
 fn rates_are_as_people_call_them_and_ranges_are_kept_to() {
     let mode = |rates| Mode { format: FourCc(*b"MJPG"), sizes: Sizes::Fixed(1280, 720), rates };
     let range = |low, high| Rates::Range((low, 1), (high, 1));

@@ -119,6 +119,8 @@ struct Lane<S> {
     /// What it may take at most.
     most_bytes: usize,
     gop_overflow: bool,
+    /// When the first picture since the stream broke off is.
+    begun_at: Option<MonoTime>,
     /// Where the newest keyframe stands in it. Before that is the GOP before, where only that one makes the newest whole.
     newest_at: usize,
     /// The newest keyframe, also when its GOP grew too long to be kept, and those shortly before it.
@@ -135,6 +137,7 @@ impl<S> Default for Lane<S> {
             gop_bytes: 0,
             most_bytes: PictureMemory::default().gop_bytes,
             gop_overflow: false,
+            begun_at: None,
             newest_at: 0,
             keyframes: VecDeque::new(),
             gate: KeyframeGate::default(),
@@ -208,6 +211,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         }
         lane.codec = packet.codec;
         if packet.keyframe {
+            lane.begun_at.get_or_insert(packet.pts);
             lane.begin_gop(packet);
             lane.remember_keyframe(packet);
         }
@@ -254,8 +258,9 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
     ) -> JoinWith {
         let commandable = self.commandable(stream);
         let lane = self.lane(stream);
-        // What was cached of a capture that ended shows the past.
-        let age = cached.filter(|_| !lane.keyframes.is_empty()).map(|at| now.since(at));
+        // What was cached before the stream broke off shows the past, be it of a capture that ended or without a mask.
+        let is_past = |at: MonoTime| lane.keyframes.is_empty() || lane.begun_at.is_none_or(|begun| at < begun);
+        let age = cached.filter(|at| !is_past(*at)).map(|at| now.since(at));
         let with = join(age, commandable, lane.gate.is_open(now));
         if with != JoinWith::CachedGop {
             self.request_keyframe(stream, now, out);
@@ -433,6 +438,7 @@ impl<S: Sink> Lane<S> {
     fn break_off(&mut self) {
         self.forget_gop();
         self.keyframes.clear();
+        self.begun_at = None;
         for c in &mut self.consumers {
             (c.has_begun, c.awaiting_keyframe) = (false, true);
             c.discontinuity = true;

@@ -1,7 +1,7 @@
 //! What a new list of cameras changes of the old one, and what of a camera has to be run again for it. Pure; the root obeys while
 //! every other camera goes on.
 
-use crate::camera::CameraConfig;
+use crate::camera::{CameraConfig, Source};
 use crate::media::VideoCodec;
 use perch_base::ids::CameraId;
 
@@ -36,6 +36,8 @@ pub struct Restart {
     pub motion: bool,
     /// Stills: how they are decoded, and whether any are wanted.
     pub stills: bool,
+    /// Nothing, but the running capture is told of what it follows at once: masks.
+    pub told: bool,
 }
 
 /// The changes that make `new` of `old`, in the order in which they are to be made: what goes frees its devices before others
@@ -73,17 +75,25 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
     let detector_pictures = (old.motion.enabled, old.motion.fps) != (new.motion.enabled, new.motion.fps);
     let record = old.record != new.record;
     let aspect = old.aspect != new.aspect;
+    let masks = old.picture.privacy != new.picture.privacy;
+    // A V4L2 camera is asked for other pictures than those that it encodes itself.
+    let takes_otherwise =
+        matches!(new.source, Source::V4l2(_)) && old.picture.needs_encoding() != new.picture.needs_encoding();
+    let capture = source
+        || encodings
+        || aspect
+        || old.network != new.network
+        || old.audio != new.audio
+        || detector_pictures
+        || takes_otherwise;
     Restart {
-        capture: source
-            || encodings
-            || aspect
-            || old.network != new.network
-            || old.audio != new.audio
-            || detector_pictures,
-        recorder: record || aspect,
-        // When an event ends is the recorder's setting too; another source is another scene.
-        motion: old.motion != new.motion || record || source,
+        capture,
+        // What a recorder keeps of before an event was seen without the new masks.
+        recorder: record || aspect || masks,
+        // When an event ends is the recorder's setting too; another source is another scene, and so is one that is masked otherwise.
+        motion: old.motion != new.motion || record || source || masks,
         stills: old.codec != new.codec || old.motion.enabled != new.motion.enabled,
+        told: masks && !capture,
     }
 }
 
@@ -101,11 +111,13 @@ pub struct RtspDescription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::{AudioSettings, AudioSource, Source, VideoSettings};
+    use crate::camera::{AudioSettings, AudioSource, VideoSettings};
     use crate::ingest::Transport;
-    use crate::motion::MotionConfig;
+    use crate::motion::{MotionConfig, Polygon};
     use crate::network_camera::{Aspect, NetworkSettings};
+    use crate::picture_settings::PictureSettings;
     use crate::recording::{RecordConfig, RecordMode};
+    use crate::usb_camera::VideoName;
     use proptest::prelude::*;
 
     fn id(id: &str) -> CameraId {
@@ -126,6 +138,7 @@ mod tests {
             audio: AudioSettings { source: AudioSource::None, gain_db: 0.0 },
             record: RecordConfig::default(),
             motion: MotionConfig::default(),
+            picture: PictureSettings::default(),
         }
     }
 
@@ -133,6 +146,10 @@ mod tests {
         let mut camera = camera(name);
         change(&mut camera);
         camera
+    }
+
+    fn mask() -> Vec<Polygon> {
+        vec![Polygon::new(vec![(0.0, 0.0), (0.5, 0.0), (0.5, 0.5)]).expect("a polygon")]
     }
 
     fn changed(camera: CameraConfig, restart: Restart) -> Change {
@@ -171,7 +188,7 @@ mod tests {
     fn a_change_restarts_only_what_it_concerns() {
         let none = Restart::default();
         type Edit = fn(&mut CameraConfig);
-        let table: [(&str, Edit, Restart); 13] = [
+        let table: [(&str, Edit, Restart); 15] = [
             ("name", |c| c.name = "Yard".into(), none),
             ("source", |c| c.source = Source::Libcamera(None), Restart { capture: true, motion: true, ..none }),
             ("codec", |c| c.codec = VideoCodec::Vp8, Restart { capture: true, stills: true, ..none }),
@@ -192,12 +209,35 @@ mod tests {
                 |c| c.motion.enabled ^= true,
                 Restart { capture: true, motion: true, stills: true, ..none },
             ),
+            ("masks", |c| c.picture.privacy = mask(), Restart { recorder: true, motion: true, told: true, ..none }),
+            (
+                "masks and more",
+                |c| (c.picture.privacy, c.main.fps) = (mask(), 5),
+                Restart { capture: true, recorder: true, motion: true, ..none },
+            ),
             ("detector's rate", |c| c.motion.fps += 1, Restart { capture: true, motion: true, ..none }),
         ];
         for (what, edit, want) in table {
             let new = with("a", edit);
             let plan = plan_reload(&[camera("a")], std::slice::from_ref(&new));
             assert_eq!(plan, [changed(new, want)], "{what}");
+        }
+    }
+
+    /// A camera that may encode for itself is asked for other pictures with its first mask, and again without any.
+    #[test]
+    fn a_v4l2_camera_is_captured_anew_for_its_first_mask() {
+        let usb = |privacy| {
+            with("a", |c| {
+                c.source = Source::V4l2(VideoName::Number(0));
+                c.picture.privacy = privacy;
+            })
+        };
+        let two = || [mask(), mask()].concat();
+        for (before, after, is_anew) in [(vec![], mask(), true), (mask(), two(), false), (two(), vec![], true)] {
+            let plan = plan_reload(&[usb(before)], &[usb(after)]);
+            let [Change::Update { restart, .. }] = plan.as_slice() else { panic!("{plan:?}") };
+            assert_eq!((restart.capture, restart.told), (is_anew, !is_anew));
         }
     }
 

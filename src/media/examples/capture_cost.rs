@@ -1,4 +1,4 @@
-//! What a test camera costs: CPU seconds a second and resident memory of this process. `capture_cost [nomotion] [noaudio] [sub] [stills] [SECONDS]`
+//! What a test camera costs: CPU seconds a second and resident memory of this process. `capture_cost [nomotion] [noaudio] [sub] [stills] [masked] [SECONDS]`
 #![allow(clippy::print_stdout, reason = "figures are what it is for")]
 
 use perch_base::clock::SystemClock;
@@ -7,7 +7,8 @@ use perch_base::{Error, ErrorKind, Result, ResultExt, shutdown};
 use perch_domain::camera::{AudioSettings, AudioSource, CameraConfig, Source, VideoSettings};
 use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink};
 use perch_domain::media::{Stream, VideoCodec};
-use perch_domain::motion::MotionConfig;
+use perch_domain::motion::{MotionConfig, Polygon};
+use perch_domain::picture_settings::PictureSettings;
 use perch_domain::ports::Later;
 use perch_domain::still_turns::Asker;
 use perch_media::capture::{Capture, LumaSink, Means};
@@ -32,6 +33,7 @@ async fn main() -> Result<()> {
     let seconds = args.iter().find_map(|a| a.parse().ok()).unwrap_or(10);
     let source = args.iter().find(|a| a.contains(':')).map_or(Ok(Source::Test), |s| Source::parse(s))?;
     let audio = if has("noaudio") { AudioSource::None } else { AudioSource::Test };
+    let quarter = Polygon::new(vec![(0.1, 0.1), (0.6, 0.1), (0.6, 0.6), (0.1, 0.6)])?;
     let config = CameraConfig {
         id: CameraId::new("cost")?,
         name: "cost".into(),
@@ -44,6 +46,7 @@ async fn main() -> Result<()> {
         audio: AudioSettings { source: audio, gain_db: 0.0 },
         record: perch_domain::recording::RecordConfig::default(),
         motion: MotionConfig { enabled: !has("nomotion"), ..MotionConfig::default() },
+        picture: PictureSettings { privacy: if has("masked") { vec![quarter] } else { Vec::new() } },
     };
     perch_media::init()?;
     let clock = Arc::new(SystemClock);

@@ -220,6 +220,7 @@ export const words = {
     'camera[].motion.fps': 'Pictures looked at a second',
     'camera[].motion.zones': 'Zones',
     'camera[].motion.masks': 'Masks',
+    'camera[].privacy': 'Privacy masks',
     'camera[].record.mode': 'What is recorded',
     'camera[].record.segment_max_s': 'Longest file',
     'camera[].record.pre_roll_s': 'Keep before an event',

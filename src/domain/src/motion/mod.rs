@@ -17,5 +17,6 @@ pub use detector::Detector;
 pub use roles::Roles;
 pub use shrink::area_average;
 pub use sight::{LIGHT_SWINGS, Sight, SightWatch};
+pub(crate) use terms::polygons;
 pub use terms::{Cause, Detection, LUMA_HEIGHT, LUMA_WIDTH, Luma, MotionConfig, Polygon, Rect};
 pub use thin::Thinner;

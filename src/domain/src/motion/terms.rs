@@ -86,6 +86,11 @@ impl Polygon {
         Ok(Self { corners })
     }
 
+    /// Its corners.
+    pub fn corners(&self) -> &[(f32, f32)] {
+        &self.corners
+    }
+
     /// Whether the point lies inside (even-odd rule).
     pub fn contains(&self, x: f32, y: f32) -> bool {
         let mut inside = false;
@@ -144,7 +149,8 @@ impl MotionConfig {
     }
 }
 
-fn polygons(keys: &mut impl Keys, key: &str) -> Vec<Polygon> {
+/// Reads the polygons of `key`; each that is wrong is reported.
+pub(crate) fn polygons(keys: &mut impl Keys, key: &str) -> Vec<Polygon> {
     let corners = keys.points(key);
     let read = |corners| Polygon::new(corners).map_err(|e| keys.problem(key, Shown::nothing(), e.message())).ok();
     corners.into_iter().filter_map(read).collect()

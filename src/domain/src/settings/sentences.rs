@@ -50,6 +50,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("camera[].motion.fps", "How many pictures a second are looked at."),
     ("camera[].motion.zones", "Where motion counts; nowhere drawn: everywhere."),
     ("camera[].motion.masks", "Where motion never counts."),
+    ("camera[].privacy", "What is painted over before the pictures are encoded: nobody sees it, live or recorded."),
     ("camera[].record.mode", "What is recorded: always, around motion, or nothing."),
     ("camera[].record.segment_max_s", "How long one file is at most."),
     ("camera[].record.pre_roll_s", "How much is kept from before an event."),

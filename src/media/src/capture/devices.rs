@@ -45,7 +45,7 @@ pub(super) struct Taken {
 pub(super) fn v4l2(settings: &Settings, name: &VideoName) -> Result<Taken> {
     let config = &settings.config;
     let camera = settings.machine.camera(name)?;
-    let choice = camera.choose(config.main, config.codec)?;
+    let choice = camera.choose(config)?;
     if let Some(holder) = camera.described.is_busy.then(|| settings.machine.holder(&camera.node)).flatten() {
         return Err(Error::new(ErrorKind::Unavailable, format!("the camera {name} {holder}")));
     }

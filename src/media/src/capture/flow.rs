@@ -2,6 +2,7 @@
 //! runs on threads of pipelines and sessions, and never blocks.
 
 use super::counts::Counts;
+use super::masking::Masking;
 use super::meter::Meter;
 use super::settings::{LumaFrame, LumaSink, Settings};
 use crate::fanout::{EncoderControl, Hub};
@@ -38,6 +39,7 @@ pub(super) struct Flow {
     clock: SharedClock,
     luma: LumaSink,
     signals: mpsc::UnboundedSender<Signal>,
+    masking: Arc<Masking>,
     /// Held for moments: those who publish have threads of their own, and none may wait long for another.
     state: Mutex<State>,
     /// Apart from `state`, which is held while the hub is asked: what is counted may come from under the hub's lock.
@@ -80,6 +82,7 @@ impl Flow {
             clock: settings.clock.clone(),
             luma: settings.luma.clone(),
             signals,
+            masking: settings.masking.clone(),
             state: Mutex::default(),
             counts: Mutex::default(),
         }
@@ -88,6 +91,11 @@ impl Flow {
     /// The fan-out.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// The camera's masks.
+    pub fn masking(&self) -> &Masking {
+        &self.masking
     }
 
     /// The time.

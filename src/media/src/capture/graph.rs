@@ -7,7 +7,7 @@ use super::parts::{self, link, sink};
 use super::samples::VideoOut;
 use super::settings::Settings;
 use super::turned::Turned;
-use super::{devices, file};
+use super::{devices, file, painting};
 use crate::encoders::{self, Encoder};
 use crate::{pipeline, time};
 use gstreamer as gst;
@@ -171,6 +171,9 @@ impl<'a> Wiring<'a> {
         let encoder = encoders::probe(config.codec)?;
         let raw = self.tee(source)?;
         shape(&raw, config.aspect);
+        // Nothing that comes to the tee goes anywhere unmasked.
+        let entry = raw.static_pad("sink").ok_or_else(|| Error::internal("a tee has a sink pad"))?;
+        painting::paint_at(&entry, self.flow);
         let lent_pictures = matches!(config.source, Source::Libcamera(_));
         let shared_memory = format!("{}-dmabuf", encoder.element);
         let file = if encoder.hardware && lent_pictures { shared_memory.as_str() } else { encoder.element };

@@ -14,8 +14,10 @@ mod flow;
 mod graph;
 mod inlet;
 mod instance;
+mod masking;
 mod meter;
 mod network;
+mod painting;
 mod parts;
 mod plugged;
 mod running;
@@ -36,7 +38,7 @@ mod network_tests;
 #[cfg(test)]
 mod plugged_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(test)]
 pub(crate) use graph::set_mode;
@@ -50,6 +52,7 @@ use audio::AttemptOver;
 use decoding::Decoded;
 use flow::{CloseOnDrop, Flow, Signal};
 use instance::Instance;
+use masking::Masking;
 use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
 use perch_base::shutdown::Shutdown;
@@ -70,6 +73,9 @@ use tokio::sync::{mpsc, watch};
 
 /// A file that cannot be looped in place starts again after this much at least.
 const MIN_ROUND: Duration = Duration::from_millis(500);
+
+/// An encoder makes a keyframe within so long.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(2);
 
 /// One camera's capture: its settings, and the figures of the running attempt.
 pub struct Capture {
@@ -96,6 +102,7 @@ impl Capture {
         let Means { library, ingest, machine } = means;
         let attempts = Attempts::new(&config);
         let settings = Settings {
+            masking: Arc::new(Masking::new(&config.picture.privacy)),
             config,
             library,
             hub,
@@ -120,6 +127,20 @@ impl Capture {
     /// The camera's configuration.
     pub fn config(&self) -> &CameraConfig {
         &self.settings.config
+    }
+
+    /// Follows what of `config` needs no other attempt: its masks. Once this returns, no picture is handed on without them, nor kept for
+    /// those who come later.
+    pub fn follow(&self, config: &CameraConfig) {
+        self.settings.masking.change(&config.picture.privacy);
+        self.settings.hub.discontinuity();
+    }
+
+    /// Waits, not for long, until pictures come again after [`Self::follow`].
+    pub async fn followed(&self) {
+        if self.attempt.borrow().is_some() {
+            within(&self.settings.clock, FOLLOWED_WITHIN, self.settings.masking.seen()).await;
+        }
     }
 
     /// What the camera offers to those who watch it, as far as it is known.

@@ -150,7 +150,8 @@ impl Flow {
         if line.format_changed(sample) {
             self.break_off(line.out.stream);
         }
-        let (pts, jumped) = settle(line.last, self.pts(sample));
+        let at = self.pts(sample);
+        let (pts, jumped) = settle(line.last, at);
         if jumped {
             self.break_off(line.out.stream);
         }
@@ -158,7 +159,9 @@ impl Flow {
         let stream = line.out.stream;
         let duration = buffer.duration().map_or(Duration::ZERO, Duration::from);
         let codec = Some(line.out.codec);
-        self.publish_video(stream, Packet { codec, duration, ..Packet::new(Track::Video, data, pts, keyframe) });
+        let packet = Packet { codec, duration, ..Packet::new(Track::Video, data, pts, keyframe) };
+        let is_start = keyframe && stream == Stream::Main;
+        self.masking().pass(at, is_start, || self.publish_video(stream, packet));
         if line.gop.is_long(keyframe, self.now()) {
             self.hub().request_keyframe(stream);
         }

@@ -28,7 +28,7 @@ pub(super) struct Bench {
     pub run: JoinHandle<Result<CaptureEnd>>,
 }
 
-pub(super) fn config(source: Source) -> CameraConfig {
+pub(crate) fn config(source: Source) -> CameraConfig {
     CameraConfig {
         id: CameraId::new("front").expect("valid"),
         name: "Front".into(),
@@ -41,6 +41,7 @@ pub(super) fn config(source: Source) -> CameraConfig {
         audio: AudioSettings { source: AudioSource::None, gain_db: 0.0 },
         record: perch_domain::recording::RecordConfig::default(),
         motion: MotionConfig { enabled: false, ..MotionConfig::default() },
+        picture: Default::default(),
     }
 }
 

@@ -18,9 +18,8 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use kernel::Ioctls;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::camera::VideoSettings;
+use perch_domain::camera::CameraConfig;
 use perch_domain::camera_modes::{self, Choice, Link, Pixels};
-use perch_domain::media::VideoCodec;
 use perch_domain::microphone::{self, SoundCard};
 use perch_domain::usb_camera::{self, Holder, VideoName, VideoNode};
 use rustix::io::Errno;
@@ -54,9 +53,11 @@ pub struct FoundCamera {
 }
 
 impl FoundCamera {
-    /// The mode for `wanted`. Errors with `Unsupported` where it has none that the box can use.
-    pub fn choose(&self, wanted: VideoSettings, codec: VideoCodec) -> Result<Choice> {
-        camera_modes::choose(&self.described.modes, wanted, codec, self.link)
+    /// The mode for the camera that `config` describes. Errors with `Unsupported` where it has none that the box can use.
+    pub fn choose(&self, config: &CameraConfig) -> Result<Choice> {
+        let all = &self.described.modes;
+        let modes = if config.picture.needs_encoding() { camera_modes::encoded_here(all)? } else { all.clone() };
+        camera_modes::choose(&modes, config.main, config.codec, self.link)
     }
 }
 

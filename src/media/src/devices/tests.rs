@@ -1,6 +1,7 @@
 //! A machine of files and a kernel that says what a test wants: plugged in, busy, unplugged, and two of one model.
 
 use super::*;
+use perch_domain::camera::VideoSettings;
 use perch_domain::camera_modes::{FourCc, Mode, Rates, Sizes};
 use perch_domain::usb_camera::Caps;
 use std::collections::BTreeMap;
@@ -191,8 +192,9 @@ fn a_camera_takes_the_mode_and_the_pipeline_that_suit_it() {
     bench.plug(0, "1-1", "A1");
     let camera = bench.machine.camera(&name("/dev/video0")).expect("there");
     let chosen = |width, height, fps| {
-        let choice =
-            camera.choose(VideoSettings { width, height, fps, bitrate_kbps: 1000 }, VideoCodec::H264).expect("usable");
+        let mut config = crate::capture::tests::config(perch_domain::camera::Source::Test);
+        config.main = VideoSettings { width, height, fps, bitrate_kbps: 1000 };
+        let choice = camera.choose(&config).expect("usable");
         (pipeline_file(choice.pixels).trim_end_matches("-hw"), choice.caps())
     };
     assert_eq!(

@@ -42,7 +42,7 @@ export const CAMERA_GROUPS = {
 } as const;
 
 /** Have parts of the page of their own. */
-export const APART = ['source', 'motion.zones', 'motion.masks'] as const;
+export const APART = ['source', 'motion.zones', 'motion.masks', 'privacy'] as const;
 
 /** Of network cameras alone: others may not say them. */
 export const OF_NETWORK: ReadonlySet<string> = new Set(CAMERA_GROUPS.network);

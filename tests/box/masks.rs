@@ -1,0 +1,118 @@
+//! What a privacy mask covers is seen nowhere: live, recorded, by RTSP, in stills and in the stills of events.
+
+use crate::support::client::Client;
+use crate::support::home::{BoxProcess, Home, camera};
+use crate::support::{ffmpeg, s, wait_until};
+use serde_json::{Value, json};
+
+/// In parts of the picture: left, top, right, bottom.
+type Area = [f32; 4];
+const CORNER: Area = [0.0, 0.0, 0.3, 0.4];
+const SIDE: Area = [0.7, 0.3, 1.0, 0.9];
+
+fn polygon([left, top, right, bottom]: Area) -> Value {
+    json!([[left, top], [right, top], [right, bottom], [left, bottom]])
+}
+
+/// Whether a grey picture of 160x90 is black all over an area, or nowhere there. Panics where it is neither.
+#[track_caller]
+fn is_black(picture: &[u8], [left, top, right, bottom]: Area) -> bool {
+    let (columns, rows) =
+        ((left * 160.0) as usize..(right * 160.0) as usize, (top * 90.0) as usize..(bottom * 90.0) as usize);
+    // Edges are blurred.
+    let rim = |range: std::ops::Range<usize>, most: usize| {
+        range.start + if range.start == 0 { 0 } else { 3 }..range.end - if range.end == most { 0 } else { 3 }
+    };
+    let (columns, rows) = (rim(columns, 160), rim(rows, 90));
+    let pixels: Vec<u8> =
+        rows.flat_map(|y| columns.clone().map(move |x| (x, y))).map(|(x, y)| picture[y * 160 + x]).collect();
+    let black = pixels.iter().filter(|p| **p < 30).count();
+    assert!(black == 0 || black == pixels.len(), "{black} of {} pixels are black", pixels.len());
+    black > 0
+}
+
+/// Every one of some pictures is masked at one area and not at the other.
+#[track_caller]
+fn only_here(what: &str, pictures: &[Vec<u8>], here: Area, not_there: Area) {
+    assert!(!pictures.is_empty(), "{what}: no picture");
+    for (n, picture) in pictures.iter().enumerate() {
+        assert!(is_black(picture, here) && !is_black(picture, not_there), "{what}: picture {n} of {}", pictures.len());
+    }
+}
+
+fn still(client: &Client, home: &Home, path: &str) -> Vec<Vec<u8>> {
+    let file = home.dir().join("still.jpg");
+    std::fs::write(&file, &client.get(path).expect(200).body).expect("written");
+    ffmpeg::grey(&file.display().to_string(), &[], 1)
+}
+
+fn by_rtsp(running: &BoxProcess, password: &str, path: &str) -> Vec<Vec<u8>> {
+    ffmpeg::grey(&running.rtsp_url("nvr", password, path), &["-rtsp_transport", "tcp"], 20)
+}
+
+#[test]
+fn what_is_masked_is_seen_nowhere() {
+    let home = Home::new("");
+    let clip = home.dir().join("walker.mp4");
+    ffmpeg::walker(&clip, 22, 8, 12);
+    let more = format!(
+        "privacy = [{}]\nrecord = {{ mode = \"continuous\", segment_max_s = 5, post_roll_s = 2, gap_s = 2 }}\n\
+         motion = {{ enabled = true }}",
+        polygon(CORNER)
+    );
+    home.configure("[recording]\nmin_free_bytes = 0\n", &camera("front", &format!("file:{}", clip.display()), &more));
+    let running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("front", "live", s(30));
+    let password = admin.stream_password("nvr");
+    only_here("main", &by_rtsp(&running, &password, "front"), CORNER, SIDE);
+    only_here("sub", &by_rtsp(&running, &password, "front/sub"), CORNER, SIDE);
+    only_here("a still", &still(&admin, &home, "/api/v1/cameras/front/snapshot.jpg"), CORNER, SIDE);
+    let event = wait_until("an event", s(60), || {
+        let events = admin.json("/api/v1/events?camera=front");
+        let with_still = events["events"].as_array()?.iter().find(|e| e["has_thumbnail"] == true)?;
+        Some(with_still["id"].to_string().trim_matches('"').to_owned())
+    });
+    only_here(
+        "an event's still",
+        &still(&admin, &home, &format!("/api/v1/events/{event}/thumbnail.jpg")),
+        CORNER,
+        SIDE,
+    );
+
+    // Another mask: what is answered once that is said carries it.
+    let body = json!({ "privacy": [polygon(SIDE)] });
+    let headers = [("content-type", "application/json"), ("if-match", "*")];
+    let changed =
+        admin.send("PATCH", "/api/v1/cameras/front", &headers, body.to_string().as_bytes()).expect(200).json();
+    assert!(changed["effects"][0].as_str().is_some_and(|said| said.contains("masks")), "{changed}");
+    let number = home.recordings("front").len();
+    only_here("the first still", &still(&admin, &home, "/api/v1/cameras/front/snapshot.jpg"), SIDE, CORNER);
+    only_here("main after it", &by_rtsp(&running, &password, "front"), SIDE, CORNER);
+    only_here("sub after it", &by_rtsp(&running, &password, "front/sub"), SIDE, CORNER);
+    wait_until("files after it", s(60), || (home.recordings("front").len() > number + 1).then_some(()));
+    drop(running);
+    let (mut before, mut after) = (0, 0);
+    for file in home.recordings("front") {
+        let pictures = ffmpeg::grey(&file.display().to_string(), &[], 10_000);
+        let is_new = pictures.first().is_some_and(|first| is_black(first, SIDE));
+        match is_new {
+            true => only_here("a file after it", &pictures, SIDE, CORNER),
+            false => only_here("a file before it", &pictures, CORNER, SIDE),
+        }
+        *if is_new { &mut after } else { &mut before } += pictures.len();
+    }
+    assert!(before > 50 && after > 50, "{before} and {after} pictures");
+}
+
+#[test]
+fn what_is_passed_on_as_it_comes_cannot_be_masked() {
+    let home = Home::new("");
+    home.configure("[recording]\nmin_free_bytes = 0\n", &camera("front", "test", ""));
+    let running = home.boot();
+    let admin = running.paired();
+    let body = json!({"id": "yard", "source": "rtsp://127.0.0.1:9/live", "privacy": [polygon(CORNER)]});
+    let problem = admin.post("/api/v1/cameras", &body).problem(400);
+    let said = problem["detail"].as_str().expect("a sentence");
+    assert!(said.contains("privacy") && said.contains("passes them on"), "{said}");
+}
