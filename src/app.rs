@@ -131,12 +131,14 @@ impl App {
         let obeying = cut_offs.clone();
         let prober = Arc::new(Prober {
             settings: settings.clone(),
+            onvif: Arc::new(perch_onvif::Onvif::new(clock.clone())),
             certificates,
             clock: clock.clone(),
             machine: means.machine.clone(),
             stills: stills.clone(),
             doors: OnceLock::new(),
             running: Arc::default(),
+            searching: Arc::default(),
         });
         let ports = perch_api::Ports {
             identity: identity.clone(),
@@ -147,12 +149,14 @@ impl App {
             update: Arc::new(updater.clone()),
             settings: settings.clone(),
             probe: prober.clone(),
+            discovery: prober.clone(),
             clock: clock.clone(),
             notices: notices.clone(),
             on_access_change: Arc::new(move |change| obeying.change(change)),
         };
         let api = Server::bind(api_config(&config), ports).await?;
-        prober.opened([Some(api.local_addr()), Some(rtsp.local_addr()), config.rtsp.tls_listen]);
+        let (tls, plain) = (config.rtsp.tls_listen, config.http.plain_listen);
+        prober.opened([Some(api.local_addr()), Some(rtsp.local_addr()), tls, plain]);
         let runner = Arc::new(CameraRunner {
             set,
             supervisor: supervisor.clone(),

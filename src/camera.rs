@@ -375,6 +375,7 @@ impl Camera {
         CameraInfo {
             id: c.id.clone(),
             name: c.name.clone(),
+            room: c.room.clone(),
             source: Some(c.source.describe()),
             width: size.map(|(width, _)| width),
             height: size.map(|(_, height)| height),

@@ -3,6 +3,7 @@
 
 pub mod devices;
 pub mod network;
+mod search;
 
 use crate::known_certificates::Onlooker;
 use crate::settings::SettingsFile;
@@ -15,6 +16,7 @@ use perch_base::{Result, base64, blocking};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::ingest::KnownCertificates;
 use perch_domain::media::Stream;
+use perch_domain::onvif::OnvifPort;
 use perch_domain::ports::Later;
 use perch_domain::probe::{self, Judgement, ProbePort, Probed, ProbedStream, Weight};
 use perch_media::devices::Machine;
@@ -24,6 +26,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+/// How long room is waited for.
+const ROOM_WITHIN: Duration = Duration::from_secs(2);
 /// How long a name may take to be found.
 const NAME_WITHIN: Duration = Duration::from_secs(5);
 /// How long a device may take to say what it offers.
@@ -34,17 +38,22 @@ const MAX_STILL_BYTES: usize = 512 * 1024;
 /// See the module.
 pub struct Prober {
     pub settings: Arc<SettingsFile>,
+    pub onvif: Arc<dyn OnvifPort>,
     pub certificates: Arc<dyn KnownCertificates>,
     pub clock: SharedClock,
     pub machine: Machine,
     pub stills: Turns,
     /// Where the box itself listens for what a camera is asked by; set once all of it does.
     pub doors: OnceLock<Vec<SocketAddr>>,
-    pub running: Arc<Mutex<Vec<DeviceId>>>,
+    pub running: Places,
+    pub searching: Places,
 }
 
+/// Whose probes, or searches, run.
+pub type Places = Arc<Mutex<Vec<DeviceId>>>;
+
 /// A probe that runs; it makes room when it ends or its caller hangs up.
-struct Running(Arc<Mutex<Vec<DeviceId>>>, DeviceId);
+struct Running(Places, DeviceId);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -59,15 +68,25 @@ impl Prober {
         let _ = self.doors.set(doors.into_iter().flatten().collect());
     }
 
-    fn begin(&self, by: DeviceId) -> Result<Running> {
-        let mut running = lock(&self.running);
-        probe::may_begin(&running, by)?;
-        running.push(by);
-        Ok(Running(self.running.clone(), by))
+    /// A place, which one that was just given up may still hold for a moment.
+    async fn begin(&self, places: &Places, by: DeviceId) -> Result<Running> {
+        let begin = || {
+            let mut running = lock(places);
+            probe::may_begin(&running, by)?;
+            running.push(by);
+            Ok(Running(places.clone(), by))
+        };
+        let ends = self.clock.mono() + ROOM_WITHIN;
+        loop {
+            match begin() {
+                Err(_) if self.clock.mono() < ends => self.clock.sleep(ROOM_WITHIN / 20).await,
+                begun => return begun,
+            }
+        }
     }
 
     async fn probe(&self, wanted: Map<String, Value>, by: DeviceId) -> Result<Probed> {
-        let _running = self.begin(by)?;
+        let _running = self.begin(&self.running, by).await?;
         let camera = self.settings.camera_as(wanted).await?;
         match &camera.source {
             Source::Rtsp(_) => self.network(&camera, by).await,
@@ -77,7 +96,8 @@ impl Prober {
 
     async fn network(&self, c: &CameraConfig, by: DeviceId) -> Result<Probed> {
         for url in [c.source.url(), c.network.sub_source.as_ref()].into_iter().flatten() {
-            self.refuse_own_doors(url.expose()).await?;
+            let (host, port) = perch_ingest::place_of(url.expose())?;
+            self.refuse_own(&host, port).await?;
         }
         let known = Arc::new(Onlooker::beside(self.certificates.clone()));
         let mut tried = network::try_out(&self.clock, &known, c, true).await;
@@ -101,18 +121,21 @@ impl Prober {
         Ok(Probed { source: c.source.describe(), streams, modes: None, judgement })
     }
 
-    /// Errors with `Invalid` where an address leads to the box itself, by whatever name.
-    async fn refuse_own_doors(&self, url: &str) -> Result<()> {
-        let (host, port) = perch_ingest::place_of(url)?;
+    /// Errors with `Invalid` where this leads to the box itself, by whatever name.
+    async fn refuse_own(&self, host: &str, port: u16) -> Result<()> {
         // What cannot be found is said by who connects to it.
-        let found = within(&self.clock, NAME_WITHIN, tokio::net::lookup_host((host.as_str(), port))).await;
-        let found: Vec<SocketAddr> = found.and_then(Result::ok).into_iter().flatten().collect();
-        let doors = self.doors.get().map_or(&[][..], Vec::as_slice);
-        let own: Vec<_> = interfaces().into_iter().flatten().flat_map(|interface| interface.addresses).collect();
-        match found.iter().any(|target| probe::is_own_door(*target, doors, &own)) {
+        let found = within(&self.clock, NAME_WITHIN, tokio::net::lookup_host((host, port))).await;
+        let mut found = found.and_then(Result::ok).into_iter().flatten();
+        match found.any(|target| self.is_own(target)) {
             true => Err(probe::own_door()),
             false => Ok(()),
         }
+    }
+
+    fn is_own(&self, target: SocketAddr) -> bool {
+        let doors = self.doors.get().map_or(&[][..], Vec::as_slice);
+        let own: Vec<_> = interfaces().into_iter().flatten().flat_map(|interface| interface.addresses).collect();
+        probe::is_own_door(target, doors, &own)
     }
 
     async fn device(&self, camera: CameraConfig) -> Result<Probed> {

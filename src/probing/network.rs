@@ -6,11 +6,11 @@ use perch_base::ids::DeviceId;
 use perch_base::secret::Secret;
 use perch_base::sync::lock;
 use perch_base::time::{MonoTime, Timestamp};
-use perch_base::{Result, blocking, shutdown};
+use perch_base::{Error, ErrorKind, Result, blocking, shutdown};
 use perch_domain::camera::CameraConfig;
-use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, PictureCodec};
+use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, Intake, PictureCodec, TlsTrust, Transport};
 use perch_domain::media::{Stream, VideoCodec};
-use perch_domain::probe::{Gauge, Judgement, Looked, Measured, PICTURE_WITHIN, SESSION_WITHIN};
+use perch_domain::probe::{Gauge, Judgement, Looked, Measured, PICTURE_WITHIN, SESSION_WITHIN, name_of};
 use perch_domain::still;
 use perch_domain::still_turns::Asker;
 use perch_ingest::Ingest;
@@ -71,6 +71,37 @@ impl Tried {
         let (id, aspect) = (c.id.clone(), c.aspect);
         let make = move || jpeg(&turn, &id, codec, aspect, &[keyframe], Some(still::EVENT_WIDTH));
         self.still = blocking("making a still", make).await.ok();
+    }
+}
+
+/// How long a camera may take to say what it offers.
+const OFFERED_WITHIN: Duration = Duration::from_secs(6);
+
+/// Hears what is offered, and ends.
+#[derive(Default)]
+struct Offered(Mutex<Option<PictureCodec>>);
+
+impl IngestSink for Offered {
+    fn take(&self, intake: Intake) -> bool {
+        if let Intake::Offer(offer) = intake {
+            *lock(&self.0) = Some(offer.pictures);
+        }
+        false
+    }
+}
+
+/// How pictures at this address are encoded, if there are any. Errors like a session.
+pub async fn offers(ingest: &Ingest, clock: &SharedClock, url: Secret) -> Result<&'static str> {
+    let sink = Offered::default();
+    let request = IngestRequest { url, transport: Transport::Auto, trust: TlsTrust::FirstSeen, sound: false };
+    // Nobody calls its end: it has a limit.
+    let (_end, over) = shutdown::channel();
+    let ended = within(clock, OFFERED_WITHIN, ingest.run(&request, &sink, over)).await;
+    let offered = *lock(&sink.0);
+    match (offered, ended) {
+        (Some(codec), _) => Ok(name_of(codec)),
+        (None, Some(Err(e))) => Err(e),
+        (None, _) => Err(Error::new(ErrorKind::Unavailable, "it does not say what it offers")),
     }
 }
 

@@ -21,7 +21,7 @@ use perch_domain::settings::changes::{
 };
 use perch_domain::settings::described::{Setting, tree, waits_for_start, without_numbers};
 use perch_domain::settings::password::without_passwords;
-use plan::{BY_HAND, Files, Planned, tag_of};
+use plan::{BY_HAND, Files, Planned, inherits, tag_of};
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -159,18 +159,23 @@ impl SettingsPort for SettingsFile {
             let _turn = self.turn.lock().await;
             let SettingsRequest { change, by, tag, dry_run } = request;
             let files = self.files.clone();
+            let data_dir = self.current.config().data_dir.clone();
             let planned = blocking("changing the settings", move || {
+                let comes = matches!(change, SettingsChange::AddCamera(_));
                 let mut planned = files.plan(change, tag.as_deref())?;
+                let new = planned.after.config.cameras.last().filter(|_| comes);
+                let inherited = new.and_then(|camera| inherits(&data_dir, &camera.id));
                 if !dry_run {
                     files.write(&mut planned, &by)?;
                 }
-                Ok(planned)
+                Ok((planned, inherited))
             });
-            let Planned { before, after } = planned.await?;
-            let effects = match dry_run {
+            let (Planned { before, after }, inherited) = planned.await?;
+            let mut effects: Vec<String> = match dry_run {
                 true => plan_reload(&before.config.cameras, &after.config.cameras).iter().map(effect).collect(),
                 false => self.follow(&after.config).await?,
             };
+            effects.extend(inherited);
             Ok(SettingsChanged {
                 tag: tag_of(&after.text),
                 diff: diff(&before.text, &after.text),

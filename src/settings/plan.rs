@@ -243,6 +243,15 @@ impl Files {
     }
 }
 
+/// What is said where recordings of a camera with this id are there although there is no such camera.
+pub fn inherits(data_dir: &Path, id: &CameraId) -> Option<String> {
+    let folder = data_dir.join(perch_store::layout::RECORDINGS).join(id.as_str());
+    let has_any = std::fs::read_dir(folder).is_ok_and(|mut days| days.next().is_some());
+    has_any.then(|| {
+        format!("recordings of an earlier camera with the id {id} are on the disk and will be listed under it")
+    })
+}
+
 /// The host of an address, and its port.
 fn host_of(address: &str) -> &str {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);

@@ -8,6 +8,7 @@ mod cameras;
 mod commands;
 mod crowd;
 mod damaged;
+mod discovery;
 mod doors;
 mod first_start;
 mod live;

@@ -128,6 +128,22 @@ fn what_is_wrong_changes_nothing() {
 }
 
 #[test]
+fn an_id_that_has_recordings_says_so_before_it_is_used_again() {
+    let (home, _running, client) = bare();
+    let hall = json!({"id": "hall", "source": "rtsp://127.0.0.1:9/x", "room": "Ground floor"});
+    let effects = |query: &str| client.post(&format!("/api/v1/cameras{query}"), &hall).json()["effects"].clone();
+    assert_eq!(effects("?dry_run=true"), json!(["hall is added"]));
+    let day = home.data().join("recordings/hall/2026-05-01");
+    fs::create_dir_all(&day).expect("made");
+    for query in ["?dry_run=true", ""] {
+        let effects = effects(query);
+        let said = effects.as_array().and_then(|all| all.last()).and_then(Value::as_str).unwrap_or_default();
+        assert!(said.contains("recordings of an earlier camera with the id hall"), "{effects}");
+    }
+    assert_eq!(client.camera("hall")["room"], "Ground floor");
+}
+
+#[test]
 fn a_password_is_kept_apart_and_never_shown() {
     let (home, running, client) = bare();
     let camera = json!({"id": "yard", "source": "rtsp://admin@127.0.0.1:9/live", "password": "S3CRET p@ss"});

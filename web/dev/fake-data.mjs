@@ -17,6 +17,7 @@ export const normal = {
   moving: false,
   overloaded: false,
   settings: '',
+  finding: '',
 };
 
 export const admin = {
@@ -33,6 +34,7 @@ function camera(id, name, state, reason, more = {}) {
   return {
     id,
     name,
+    room: '',
     source: 'test',
     width: 1280,
     height: 720,

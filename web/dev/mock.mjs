@@ -19,6 +19,7 @@ import {
   updateState,
 } from './fake-data.mjs';
 import { served } from './served.mjs';
+import { routes as findingRoutes } from './mock-finding.mjs';
 import { added, reset, routes as settingsRoutes } from './mock-settings.mjs';
 import { playlist, prepareMedia } from './media.mjs';
 
@@ -94,6 +95,7 @@ function page(url) {
 }
 
 const routes = [
+  ...findingRoutes({ json, scenario, still: () => media.still(3) }),
   ...settingsRoutes({ json, Refusal, scenario }),
   [
     'POST',

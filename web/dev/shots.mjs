@@ -185,6 +185,19 @@ const shots = [
     scenario: { empty: true },
     act: (p) => p.getByTestId('send-camera').click(),
   },
+  { name: 'add-camera-none', path: '/add-camera', scenario: { empty: true, finding: 'none' } },
+  ...['admin', 'wrong', 'slow'].map((user) => ({
+    name: `add-camera-${user}`,
+    path: '/add-camera',
+    scenario: { empty: true },
+    settle: 600,
+    act: async (p) => {
+      await p.getByRole('button', { name: /Yard cam/ }).click();
+      await p.getByTestId('camera-user').fill(user);
+      await p.getByTestId('camera-password').fill('secret');
+      await p.getByTestId('try-camera').click();
+    },
+  })),
   ...['live', 'wrong'].map((settings) => ({
     name: `camera-added-${settings}`,
     path: '/add-camera',

@@ -2,6 +2,7 @@
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
+use perch_domain::discovery::DiscoveryPort;
 use perch_domain::exchange::HTTPS_PORT;
 use perch_domain::identity::IdentityPort;
 use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort, SettingsPort};
@@ -65,6 +66,8 @@ pub struct Ports {
     pub settings: Arc<dyn SettingsPort>,
     /// Cameras before they are the box's.
     pub probe: Arc<dyn ProbePort>,
+    /// Looks for cameras.
+    pub discovery: Arc<dyn DiscoveryPort>,
     /// Version and update.
     pub update: Arc<dyn UpdatePort>,
     /// Time.

@@ -11,6 +11,7 @@ use perch_domain::access::{
 };
 use perch_domain::account_name::{ACCOUNT_NAME_LENGTH, account_name_pattern};
 use perch_domain::archive::{EventKind, GapCause, MAX_RANGE_US};
+use perch_domain::discovery::{FoundBy, Lacking};
 use perch_domain::health::CameraState;
 use perch_domain::lease::LEASE;
 use perch_domain::media::{Stream, VideoCodec};
@@ -116,7 +117,9 @@ fn words(name: &str) -> Option<Value> {
         "DeviceKind" => json!(DeviceKind::ALL),
         "ErrorKind" => ErrorKind::ALL.iter().map(|kind| code(*kind)).collect(),
         "EventKind" => json!(EventKind::ALL),
+        "FoundBy" => json!(FoundBy::ALL),
         "GapCause" => json!(GapCause::ALL),
+        "Lacking" => json!(Lacking::ALL),
         "Weight" => json!(Weight::ALL),
         "Outcome" => json!(Outcome::ALL),
         "Overall" => json!(Overall::ALL),

@@ -200,6 +200,7 @@ mod tests {
         let camera = |source: Source, (width, height, fps)| CameraConfig {
             id: perch_base::ids::CameraId::new("a").expect("valid"),
             name: "a".into(),
+            room: String::new(),
             source,
             network: Default::default(),
             aspect: None,

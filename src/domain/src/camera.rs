@@ -200,6 +200,8 @@ pub struct CameraConfig {
     pub id: CameraId,
     /// Names it for people.
     pub name: String,
+    /// The room or place that it belongs to, for people; may be empty.
+    pub room: String,
     /// Where pictures come from.
     pub source: Source,
     /// How a network camera is reached.
@@ -234,6 +236,7 @@ impl CameraConfig {
         let id = keys.parsed("id", "", CameraId::new);
         let default_name = id.as_ref().map(|i| i.to_string()).unwrap_or_default();
         let name = keys.text("name", &default_name, 1..=64);
+        let room = keys.text("room", "", 0..=64);
         let password = Password(keys.optional("password_file", |file| {
             secret_of(file).map_err(|e| Error::invalid(format!("must name a file that holds the password ({e})")))
         }));
@@ -265,7 +268,21 @@ impl CameraConfig {
         let picture = PictureSettings::read(&mut keys, kind);
         keys.refuse_later(&LATER);
         keys.finish();
-        Some(Self { id: id?, name, source: source?, network, aspect, codec, main, sub, audio, record, motion, picture })
+        Some(Self {
+            id: id?,
+            name,
+            room,
+            source: source?,
+            network,
+            aspect,
+            codec,
+            main,
+            sub,
+            audio,
+            record,
+            motion,
+            picture,
+        })
     }
 }
 

@@ -205,7 +205,8 @@ fn clock_ahead_s((came, says): (MonoTime, Timestamp), (mono, utc): (MonoTime, Ti
     (says >= FIRST_TIME).then(|| (says.micros_since(then) as f64 / 1e5).round() / 10.0)
 }
 
-fn name_of(codec: PictureCodec) -> &'static str {
+/// How a codec is called.
+pub fn name_of(codec: PictureCodec) -> &'static str {
     match codec {
         PictureCodec::H264 => "H.264",
         PictureCodec::H265 => "H.265",
@@ -395,6 +396,12 @@ impl Looked<'_> {
             said.push(self.odd(
                 "it sends B-frames, which browsers cannot show live: they get the small stream",
                 "switch B-frames off in the camera (profile baseline, or no smart codec)",
+            ));
+        }
+        if m.has_b_frames && !is_main {
+            said.push(self.odd(
+                "its second stream has B-frames, which browsers cannot show live",
+                "switch B-frames off for it in the camera (profile baseline, or no smart codec), or leave the second stream out",
             ));
         }
         if known.is_some_and(|known| known.gradual.is_some()) && is_main {

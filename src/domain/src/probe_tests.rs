@@ -152,6 +152,12 @@ fn each_fault_has_its_sentence() {
         (Cam { keyframe_s: 60.0, ..g.clone() }, Weight::Odd, "no second keyframe came within 11 s", "2 s"),
         (Cam { keyframe_s: 0.2, ..g.clone() }, Weight::Advice, "a keyframe comes each 0.2 s", "2 s"),
         (Cam { shown_later: 80_000, ..g.clone() }, Weight::Odd, "B-frames", "baseline"),
+        (
+            Cam { shown_later: 80_000, stream: Stream::Sub, ..g.clone() },
+            Weight::Odd,
+            "its second stream has B-frames",
+            "baseline",
+        ),
         (Cam { fps: 3.0, ..g.clone() }, Weight::Advice, "only 3 pictures come a second", "10 to 25"),
         (Cam { gives_up_after: Some(1), ..g.clone() }, Weight::Odd, "only one picture came", "set rate"),
         (Cam { bytes: 80_000, ..g.clone() }, Weight::Advice, "16 Mbit/s are 173 GB a day", "lower bit rate"),

@@ -129,6 +129,7 @@ mod tests {
         CameraConfig {
             id: id(name),
             name: name.to_owned(),
+            room: String::new(),
             source: Source::Test,
             network: NetworkSettings::default(),
             aspect: None,

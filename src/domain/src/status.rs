@@ -17,6 +17,8 @@ pub struct CameraInfo {
     pub id: CameraId,
     /// Its name.
     pub name: String,
+    /// The room or place that it belongs to; may be empty.
+    pub room: String,
     /// Its source, without credentials. Only admins see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -368,6 +370,7 @@ mod tests {
         CameraInfo {
             id: CameraId::new("front").expect("valid"),
             name: name.into(),
+            room: String::new(),
             source: None,
             width: Some(1280),
             height: Some(720),

@@ -26,6 +26,11 @@ pub fn without_invisible(text: &str) -> String {
     text.chars().filter(|c| !is_invisible(*c)).collect()
 }
 
+/// What a device in the network says of itself, as it may be shown: nothing invisible, at most 64 characters.
+pub fn as_told(text: &str) -> String {
+    without_invisible(text).trim().chars().take(64).collect()
+}
+
 /// What shapes the characters around it, as in emoji, Persian and Sinhala: the two joiners, and the selectors of text and picture.
 fn shapes(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}')
@@ -92,6 +97,12 @@ pub fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_device_says_is_shown_clean() {
+        assert_eq!(as_told(" a\u{0}b\r\n\u{202e}c "), "abc");
+        assert_eq!(as_told(&"é".repeat(500)).chars().count(), 64);
+    }
 
     #[test]
     fn what_is_invisible() {

@@ -3,10 +3,13 @@
 
 mod connect;
 mod datagrams;
+mod knock;
 mod link;
 mod paced;
 mod tls;
 mod tunnel;
+
+pub use knock::knock;
 
 use crate::session::{Output, Quirks, Session, Settings, unavailable};
 use crate::wire::url::CameraUrl;

@@ -37,6 +37,7 @@ async fn main() -> Result<()> {
     let config = CameraConfig {
         id: CameraId::new("cost")?,
         name: "cost".into(),
+        room: String::new(),
         source,
         network: Default::default(),
         aspect: None,

@@ -19,6 +19,7 @@ mod cases;
 pub mod feed;
 pub mod media;
 mod model;
+pub mod onvif;
 pub mod random;
 pub mod rtp;
 mod server;

@@ -246,6 +246,8 @@ pub enum Tls {
 pub struct Manners {
     /// `/live`, with a query where it has one.
     pub path: &'static str,
+    /// The only paths that it describes; none: whatever is asked for.
+    pub only_paths: &'static [&'static str],
     /// Transports.
     pub transports: Transports,
     /// Its sign-in, if it has one.
@@ -312,6 +314,7 @@ impl Default for Manners {
         };
         Self {
             path: "/live",
+            only_paths: &[],
             transports,
             sign_in: None,
             public: "OPTIONS, DESCRIBE, SETUP, TEARDOWN, PLAY, GET_PARAMETER",

@@ -43,3 +43,13 @@ export type SettingsSchema = Schemas['SettingsSchema'];
 export type SettingsChanged = Schemas['SettingsChanged'];
 export type SettingsVersion = Schemas['SettingsVersion'];
 export type SettingsText = Schemas['SettingsText'];
+
+export type Found = Schemas['Found'];
+export type FoundInNetwork = Schemas['FoundInNetwork'];
+export type FoundDevice = Schemas['FoundDevice'];
+export type FoundCamera = Schemas['FoundCamera'];
+export type FoundStreams = Schemas['FoundStreams'];
+export type StreamsRequest = Schemas['StreamsRequest'];
+export type Probed = Schemas['Probed'];
+export type ProbedStream = Schemas['ProbedStream'];
+export type Judgement = Schemas['Judgement'];

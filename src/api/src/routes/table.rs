@@ -55,6 +55,8 @@ const MOST_EVENTS: u32 = *EventFilter::LIMITS.end() as u32;
 const LIMIT: Param = may("limit", Kind::Number { min: LEAST_EVENTS, max: MOST_EVENTS, default: Some(50) });
 const WIDTH: Param = may("width", Kind::Number { min: *WIDTHS.start(), max: *WIDTHS.end(), default: None });
 
+/// Such as `192.168.1.0/28,10.0.0.5`: 256 of a house at most.
+const ADDRESSES: Param = may("addresses", Kind::Schema("Addresses"));
 const DRY_RUN: Param = may("dry_run", Kind::Word { one_of: &["true", "false"], default: Some("false") });
 
 /// All routes.
@@ -115,6 +117,12 @@ pub const ROUTES: &[Route] = &[
     Route { method: POST, path: "/api/v1/cameras/probe", permission: ManageBox, about: TheBox,
         summary: "Try a camera out before it is added: up to 30 s",
         query: &[], takes: Json("ProbeRequest"), gives: json(200, "Probed"), handler: || post(probe::probe) },
+    Route { method: GET, path: "/api/v1/discovery", permission: ManageBox, about: TheBox,
+        summary: "Cameras that are plugged in or answer in the network, and RTSP at addresses that are named",
+        query: &[ADDRESSES], takes: Nothing, gives: json(200, "Found"), handler: || get(probe::discover) },
+    Route { method: POST, path: "/api/v1/discovery/streams", permission: ManageBox, about: TheBox,
+        summary: "The streams of one device, as it tells them or as its maker usually has them: up to 45 s",
+        query: &[], takes: Json("StreamsRequest"), gives: json(200, "FoundStreams"), handler: || post(probe::streams) },
     Route { method: PATCH, path: "/api/v1/cameras/{camera}", permission: ManageBox, about: Camera,
         summary: "Change a camera's settings: a JSON merge patch",
         query: &[DRY_RUN], takes: Json("CameraSettings"), gives: json(200, "SettingsChanged"), handler: || patch(settings::change_camera) },

@@ -21,6 +21,7 @@ impl Fake {
         CameraInfo {
             id,
             name: name.into(),
+            room: "Hall".into(),
             source: Some("rtsp://cam/live".into()),
             width: Some(1280),
             height: Some(720),

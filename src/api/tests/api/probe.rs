@@ -7,10 +7,12 @@ use perch_api::openapi;
 use perch_base::ids::DeviceId;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::Role;
+use perch_domain::discovery::*;
 use perch_domain::media::Stream;
 use perch_domain::ports::Later;
 use perch_domain::probe::*;
 use serde_json::{Map, Value, json};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -50,6 +52,70 @@ impl ProbePort for FakeProbe {
                 ProbedStream { stream: Stream::Main, measured: Measured::default(), still: Some("/9j/".into()) };
             Ok(Probed { source, streams: vec![stream], modes: None, judgement: vec![said] })
         })
+    }
+}
+
+impl DiscoveryPort for FakeProbe {
+    fn discover(&self, addresses: Vec<IpAddr>, _: DeviceId) -> Later<'_, Result<Found>> {
+        let one = |address| FoundInNetwork {
+            address,
+            onvif: None,
+            rtsp_port: Some(554),
+            name: "Cam".into(),
+            model: String::new(),
+            used_by: None,
+        };
+        let microphone = FoundMicrophone { source: "alsa:hw:0".into(), name: "Mic".into() };
+        let device = FoundDevice {
+            source: "v4l2:/dev/video0".into(),
+            name: "USB".into(),
+            offers: String::new(),
+            problem: None,
+            used_by: Some("front".into()),
+        };
+        let network = addresses.into_iter().map(one).collect();
+        Box::pin(async move { Ok(Found { devices: vec![device], microphones: vec![microphone], network }) })
+    }
+
+    fn streams(&self, wanted: StreamsWanted, _: DeviceId) -> Later<'_, Result<FoundStreams>> {
+        Box::pin(async move {
+            let StreamsWanted { place, user, .. } = wanted;
+            if place.host == "nobody" {
+                let problem = Some(NoStream::new(Lacking::Host, "nothing answers there"));
+                return Ok(FoundStreams { problem, ..FoundStreams::default() });
+            }
+            let source = format!("rtsp://{user}@{}/a", place.host);
+            let main = FoundStream { source, ..FoundStream::default() };
+            let cameras = vec![FoundCamera { name: place.host, sub: Some(main.clone()), main }];
+            Ok(FoundStreams { by: Some(FoundBy::Onvif), cameras, ..FoundStreams::default() })
+        })
+    }
+}
+
+#[tokio::test]
+async fn cameras_are_looked_for_at_addresses_of_the_house() {
+    let rig = Rig::start().await;
+    let (_, admin) = rig.fake.device(Role::Admin, Some("anna"));
+    let found = rig.get("/api/v1/discovery?addresses=192.168.1.0/30", &admin).await.json();
+    assert_eq!(found["network"].as_array().map(Vec::len), Some(4), "{found}");
+    for addresses in ["8.8.8.8", "10.0.0.0/8", "cam.local"] {
+        rig.get(&format!("/api/v1/discovery?addresses={addresses}"), &admin).await.problem(400);
+    }
+    let schema = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    assert_eq!(differences(&openapi("0.0.0"), &schema("Found"), &found, "found"), Vec::<String>::new());
+    for (body, status) in [
+        (json!({"address": "cam", "username": "me", "password": "pw"}), 200),
+        (json!({"address": "nobody"}), 200),
+        (json!({"address": "ftp://cam"}), 400),
+        (json!({"address": "cam", "password": "x".repeat(300)}), 400),
+        (json!({"username": "me"}), 400),
+    ] {
+        let answer = rig.call(Method::POST, "/api/v1/discovery/streams", &admin, &body.to_string()).await;
+        assert_eq!(answer.status.as_u16(), status, "{body}: {:?}", answer.body);
+        if status == 200 {
+            let found = differences(&openapi("0.0.0"), &schema("FoundStreams"), &answer.json(), "streams");
+            assert_eq!(found, Vec::<String>::new(), "{body}");
+        }
     }
 }
 

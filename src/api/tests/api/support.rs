@@ -545,6 +545,7 @@ pub fn ports(
         update: fake.update.clone(),
         settings: fake.settings.clone(),
         probe: fake.probe.clone(),
+        discovery: fake.probe.clone(),
         clock,
         notices,
         on_access_change: Arc::new(move |change| {

@@ -37,7 +37,8 @@ pub fn has_place(address: &str) -> bool {
     address.contains(PLACE) || address.contains(PLACE_AS_IT_IS)
 }
 
-fn encoded(text: &str) -> String {
+/// A text percent-encoded as it may stand before the `@` of an address (RFC 3986, 2.1).
+pub fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

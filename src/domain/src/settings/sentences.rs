@@ -25,6 +25,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("update.check_every_h", "How often it is looked for a newer version."),
     ("camera[].id", "Names the camera in addresses and folders: a to z, 0 to 9, - and _."),
     ("camera[].name", "What the camera is called."),
+    ("camera[].room", "The room or place that it belongs to; cameras of one room are listed together."),
     ("camera[].source", "Where its pictures come from: rtsp://…, v4l2:…, libcamera, file:… or test."),
     ("camera[].password_file", "The file that holds the password that stands as {password} in the camera's addresses."),
     ("camera[].sub_password_file", "The same for `sub_source`, where that has a password of its own."),

@@ -4,12 +4,12 @@
 use super::connect::{Connection, connect};
 use crate::session::unavailable;
 use crate::wire::message::{self, Message, Start};
-use crate::wire::sign_in::{SignIn, Verdict};
 use crate::wire::url::CameraUrl;
 use bytes::{Buf, BytesMut};
 use perch_base::clock::{SharedClock, within};
 use perch_base::{Error, ErrorKind, Result, secret};
 use perch_domain::ingest::TlsTrust;
+use perch_domain::sign_in::{SignIn, Verdict};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -3,12 +3,11 @@
 use super::errors::{unauthenticated, unsupported};
 use super::quirks::Methods;
 use crate::wire::message::{self, Message, Start};
-use crate::wire::sign_in::{SignIn, Verdict};
 use crate::wire::transport;
-use crate::wire::url::Credentials;
 use bytes::Bytes;
 use perch_base::Error;
 use perch_base::time::MonoTime;
+use perch_domain::sign_in::{Credentials, SignIn, Verdict};
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -2,7 +2,6 @@
 
 pub(crate) mod message;
 pub(crate) mod sdp;
-pub(crate) mod sign_in;
 pub(crate) mod splitter;
 pub(crate) mod transport;
 pub(crate) mod url;

@@ -2,6 +2,7 @@
 
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::sign_in::Credentials;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -21,15 +22,6 @@ pub(crate) struct CameraUrl {
     pub path: String,
     /// User and password, where a user is named.
     pub credentials: Option<Credentials>,
-}
-
-/// Who signs in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    /// The user's name.
-    pub user: String,
-    /// The password; empty where there is none.
-    pub password: Secret,
 }
 
 impl CameraUrl {

@@ -32,6 +32,7 @@ pub(crate) fn config(source: Source) -> CameraConfig {
     CameraConfig {
         id: CameraId::new("front").expect("valid"),
         name: "Front".into(),
+        room: String::new(),
         source,
         network: Default::default(),
         aspect: None,

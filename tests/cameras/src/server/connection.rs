@@ -235,6 +235,11 @@ impl Connection {
                 return Ok(false);
             }
         }
+        let only = manners.only_paths;
+        if method == "DESCRIBE" && !only.is_empty() && !only.iter().any(|path| request.url.ends_with(path)) {
+            self.answer(request, Answer::new("404 Not Found"), 0).await?;
+            return Ok(false);
+        }
         if method == "DESCRIBE" {
             self.described.clone_from(&request.url);
         }

@@ -4,8 +4,8 @@ import { type CameraFields, NO_SOURCE, apart, cameraBody, cameraProblems, idOf }
 import { type SettingsPorts, box } from './ports';
 import { refused } from './refused';
 
-const KEYS = new Set(['id', 'name', 'source', 'password', 'record.mode', 'audio.source']);
-const EMPTY: CameraFields = { ...NO_SOURCE, name: '', id: '', record: 'continuous', sound: false };
+const KEYS = new Set(['id', 'name', 'room', 'source', 'password', 'record.mode', 'audio.source']);
+const EMPTY: CameraFields = { ...NO_SOURCE, name: '', room: '', id: '', record: 'continuous', sound: false };
 
 export interface AddingPorts extends Pick<SettingsPorts, 'addCamera' | 'change' | 'removeCamera'> {
   /** The short names of the cameras that there are. */

@@ -25,7 +25,7 @@ export const BOX_GROUPS = {
 
 /** Of a camera, without `camera[].`. */
 export const CAMERA_GROUPS = {
-  general: ['name'],
+  general: ['name', 'room'],
   record: [
     'record.mode',
     'record.pre_roll_s',

@@ -58,7 +58,7 @@ describe('a source', () => {
     expect(sourceProblems(network('')).get('source')).toBe(t.newCamera.needsAddress);
     expect(sourceProblems(network('cam', '', 'x')).get('user')).toBe(t.newCamera.needsUser);
     expect(sourceProblems({ ...NO_SOURCE, kind: 'test' }).size).toBe(0);
-    const fields = { ...network('cam'), name: '', id: 'A b', record: 'off', sound: false };
+    const fields = { ...network('cam'), name: '', room: '', id: 'A b', record: 'off', sound: false };
     expect([...cameraProblems(fields, []).keys()]).toEqual(['name', 'id']);
     expect(cameraProblems({ ...fields, id: 'yard' }, ['yard']).get('id')).toBe(t.newCamera.takenId);
   });

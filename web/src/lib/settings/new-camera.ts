@@ -1,5 +1,6 @@
 // A camera as somebody describes it, made into what the box takes: its source, its short name, its password apart.
 import { words as t } from '../en-settings';
+import type { FoundCamera } from '../types';
 import type { Tree } from './tree';
 
 export type Kind = 'network' | 'usb' | 'libcamera' | 'file' | 'test';
@@ -10,16 +11,19 @@ export interface SourceFields {
   place: string;
   user: string;
   password: string;
+  /** Address of its second stream, without user and password; empty where none is known. */
+  sub: string;
 }
 
 export interface CameraFields extends SourceFields {
   name: string;
+  room: string;
   id: string;
   record: string;
   sound: boolean;
 }
 
-export const NO_SOURCE: SourceFields = { kind: 'network', place: '', user: '', password: '' };
+export const NO_SOURCE: SourceFields = { kind: 'network', place: '', user: '', password: '', sub: '' };
 const ID = /^[a-z0-9][a-z0-9_-]{0,31}$/;
 
 /** The kind of a source as the box writes it. */
@@ -70,9 +74,16 @@ function decoded(text: string): string {
 const encoded = (text: string): string =>
   encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 
-/** `source` and `password` of a camera. `keepsPassword`: the box has its password, and it stays where none is written. */
-export function sourceOf(fields: SourceFields, keepsPassword = false): { source: string; password?: string } {
-  const { kind, place, user, password } = apart(fields);
+/** `source`, `sub_source` and `password` of a camera. */
+export interface Source {
+  source: string;
+  sub_source?: string;
+  password?: string;
+}
+
+/** `keepsPassword`: the box has its password, and it stays where none is written. */
+export function sourceOf(fields: SourceFields, keepsPassword = false): Source {
+  const { kind, place, user, password, sub } = apart(fields);
   const where = place.trim();
   if (kind === 'test') return { source: 'test' };
   if (kind === 'file') return { source: `file:${where.replace(/^file:/, '')}` };
@@ -80,10 +91,27 @@ export function sourceOf(fields: SourceFields, keepsPassword = false): { source:
   if (kind === 'libcamera')
     return { source: where ? `libcamera:${where.replace(/^libcamera:/, '')}` : 'libcamera' };
   const address = /^[a-z]+:\/\//i.test(where) ? where : `rtsp://${where}`;
-  if (!user.trim()) return { source: address };
   const kept = keepsPassword && !password ? ':{password}' : '';
-  const source = address.replace('://', () => `://${encoded(user.trim())}${kept}@`);
-  return password ? { source, password } : { source };
+  const signed = (text: string) =>
+    user.trim() ? text.replace('://', () => `://${encoded(user.trim())}${kept}@`) : text;
+  return {
+    source: signed(address),
+    ...(sub && { sub_source: signed(sub) }),
+    ...(password && user.trim() && { password }),
+  };
+}
+
+/** Whether an address names no stream, so that the camera or its maker has to tell it. */
+export function needsStreams({ kind, place }: SourceFields): boolean {
+  const where = place.trim();
+  if (kind !== 'network' || !where) return false;
+  return /^http:\/\//i.test(where) || /^(rtsps?:\/\/)?[^/?#]+\/?$/i.test(where);
+}
+
+/** A camera that was found, in the fields of the form: its user stands apart. */
+export function foundFields(found: FoundCamera): Pick<SourceFields, 'place' | 'sub'> {
+  const plain = (source: string) => source.replace(/^([a-z]+:\/\/)[^/?#]*@/i, '$1');
+  return { place: plain(found.main.source), sub: found.sub ? plain(found.sub.source) : '' };
 }
 
 /** What is wrong with the source, a sentence by field. */
@@ -115,6 +143,7 @@ export function cameraBody(fields: CameraFields): Tree {
   return {
     id: fields.id,
     name: fields.name.trim(),
+    ...(fields.room.trim() && { room: fields.room.trim() }),
     ...sourceOf(fields),
     record: { mode: fields.record },
     ...sound,

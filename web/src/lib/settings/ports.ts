@@ -1,6 +1,15 @@
 // What the settings pages ask of the box.
 import { api } from '../api';
-import type { SettingsChanged, SettingsSchema, SettingsText, SettingsVersion } from '../types';
+import type {
+  Found,
+  FoundStreams,
+  Probed,
+  SettingsChanged,
+  SettingsSchema,
+  SettingsText,
+  SettingsVersion,
+  StreamsRequest,
+} from '../types';
 import type { Tree } from './tree';
 
 export interface Done extends SettingsChanged {
@@ -52,4 +61,19 @@ export const box: SettingsPorts = {
         ...(tag && { headers: { 'If-Match': tag } }),
       }),
     ),
+};
+
+/** Cameras before they are the box's. Who aborts ends it on the box, too. */
+export interface FinderPorts {
+  /** What is plugged in and answers; RTSP also at these addresses. */
+  discover(addresses: string, signal: AbortSignal): Promise<Found>;
+  streams(device: StreamsRequest, signal: AbortSignal): Promise<FoundStreams>;
+  probe(camera: Tree, signal: AbortSignal): Promise<Probed>;
+}
+
+export const finder: FinderPorts = {
+  discover: (addresses, signal) =>
+    api.get('/api/v1/discovery', { query: { addresses: addresses || undefined }, signal }),
+  streams: (body, signal) => api.post('/api/v1/discovery/streams', { body, signal }),
+  probe: (body, signal) => api.post('/api/v1/cameras/probe', { body, signal }),
 };

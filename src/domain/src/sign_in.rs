@@ -1,19 +1,27 @@
-//! Signing in at a camera: Basic (RFC 7617) and Digest (RFC 7616 and, without `qop`, RFC 2069). Own code, not a crate: those that exist
+//! Signing in at a camera, by RTSP or HTTP: Basic (RFC 7617) and Digest (RFC 7616 and, without `qop`, RFC 2069). Own code, not a crate: those that exist
 //! take the first Digest they meet, not the strongest, refuse headers that cameras write every day, and bring hashes of their own
 //! beside those of the box.
 
-use super::url::Credentials;
 use aws_lc_rs::digest;
 use md5::{Digest as _, Md5};
 use perch_base::base64;
-use perch_base::secret::hex;
+use perch_base::secret::{Secret, hex};
 
 /// Challenges of an answer, and parameters of a challenge, that are read.
 const MOST: usize = 16;
 
+/// Who signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user's name.
+    pub user: String,
+    /// The password; empty where there is none.
+    pub password: Secret,
+}
+
 /// How a challenge wants the password proved, the strongest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Scheme {
+enum Scheme {
     /// In clear.
     Basic,
     /// Hashed with MD5.
@@ -40,7 +48,7 @@ struct Challenge {
 
 /// What a refusal (401) says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// No challenge in it is understood.
     Unknown,
     /// The strongest was chosen.
@@ -54,7 +62,7 @@ pub(crate) enum Verdict {
 
 /// Answers a camera's challenges.
 #[derive(Debug)]
-pub(crate) struct SignIn {
+pub struct SignIn {
     credentials: Option<Credentials>,
     challenge: Option<Challenge>,
     client_nonce: String,
@@ -280,7 +288,6 @@ fn unquoted(text: &str) -> (String, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perch_base::secret::Secret;
     use proptest::prelude::*;
 
     fn signed(user: &str, password: &str, client: &str, headers: &[&str], method: &str, uri: &str) -> Option<String> {

@@ -1,0 +1,284 @@
+//! Looking for cameras: what is plugged in, what answers in the network, and the streams of one device.
+
+use super::Prober;
+use super::network::offers;
+use crate::known_certificates::Onlooker;
+use perch_base::clock::within;
+use perch_base::ids::DeviceId;
+use perch_base::secret::Secret;
+use perch_base::{ErrorKind, Result, blocking};
+use perch_domain::camera::{CameraConfig, Source};
+use perch_domain::camera_modes::offers as modes_in_words;
+use perch_domain::discovery::{
+    self, DiscoveryPort, Found, FoundBy, FoundCamera, FoundDevice, FoundInNetwork, FoundMicrophone, FoundStream,
+    FoundStreams, Lacking, NoStream, RTSP_PORTS, StreamsWanted, cameras_of, source_of,
+};
+use perch_domain::makers::paths_for;
+use perch_domain::onvif::{Answered, Asked, OnvifDevice};
+use perch_domain::ports::Later;
+use perch_domain::settings::password::Password;
+use perch_ingest::Ingest;
+use perch_media::devices::{Machine, sensors};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How long drivers may take to say what is plugged in.
+const PLUGGED_WITHIN: Duration = Duration::from_secs(4);
+/// How long a port may take to answer, and how many are asked at once.
+const KNOCK_WITHIN: Duration = Duration::from_millis(800);
+const KNOCKS_AT_ONCE: usize = 128;
+/// How long all paths may take together.
+const PATHS_WITHIN: Duration = Duration::from_secs(30);
+
+impl Prober {
+    async fn discover(&self, addresses: Vec<IpAddr>) -> Result<Found> {
+        let config = self.settings.current().config();
+        let (machine, cameras) = (self.machine.clone(), config.cameras.clone());
+        let plugged = blocking("looking for devices", move || Ok(plugged_in(&machine, &cameras)));
+        let (plugged, answered, open) = tokio::join!(
+            within(&self.clock, PLUGGED_WITHIN, plugged),
+            self.onvif.search(discovery::SEARCH_FOR),
+            self.knock_at(addresses)
+        );
+        let (devices, microphones) = plugged.unwrap_or_else(|| Ok(Default::default()))?;
+        let network = in_network(answered, open, &config.cameras);
+        Ok(Found { devices, microphones, network })
+    }
+
+    /// Which of these addresses answer RTSP, with port and what the server calls itself; not the box's own.
+    async fn knock_at(&self, addresses: Vec<IpAddr>) -> Vec<(SocketAddr, String)> {
+        let targets = addresses.into_iter().flat_map(|ip| RTSP_PORTS.map(|port| SocketAddr::new(ip, port)));
+        let targets: Vec<_> = targets.filter(|target| !self.is_own(*target)).collect();
+        let mut open = Vec::new();
+        for some in targets.chunks(KNOCKS_AT_ONCE) {
+            let mut asked = JoinSet::new();
+            for target in some.iter().copied() {
+                let clock = self.clock.clone();
+                asked.spawn(async move {
+                    let server = within(&clock, KNOCK_WITHIN, perch_ingest::knock(target)).await.flatten();
+                    server.map(|server| (target, server))
+                });
+            }
+            while let Some(answer) = asked.join_next().await {
+                open.extend(answer.ok().flatten());
+            }
+        }
+        open.sort();
+        open
+    }
+
+    async fn streams(&self, wanted: StreamsWanted) -> Result<FoundStreams> {
+        let place = &wanted.place;
+        for port in
+            [place.rtsp_port.unwrap_or(RTSP_PORTS[0])].into_iter().chain(place.onvif.as_deref().and_then(port_of))
+        {
+            self.refuse_own(&place.host, port).await?;
+        }
+        let url = match &place.onvif {
+            Some(url) => Some(url.clone()),
+            // Who names an RTSP port means that.
+            None if place.rtsp_port.is_none() => self.onvif.find(&place.host).await,
+            None => None,
+        };
+        let Some(url) = url else { return Ok(self.by_paths(&wanted, FoundStreams::default()).await) };
+        let asked = Asked { url, user: wanted.user.clone(), password: wanted.password.clone() };
+        match self.onvif.ask(asked).await {
+            Ok(device) => {
+                let found = told(&wanted, &device);
+                match found.cameras.is_empty() {
+                    true => Ok(self.by_paths(&wanted, found).await),
+                    false => Ok(found),
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::Unauthenticated => Ok(without(Lacking::Password, e.message())),
+            // It may have RTSP all the same.
+            Err(_) => Ok(self.by_paths(&wanted, FoundStreams::default()).await),
+        }
+    }
+
+    /// The first of the makers' paths that has a stream. Ends at the first refusal of the password, so that no camera locks its user out.
+    async fn by_paths(&self, wanted: &StreamsWanted, mut found: FoundStreams) -> FoundStreams {
+        let mut place = wanted.place.clone();
+        let ports = place.rtsp_port.map_or(RTSP_PORTS.to_vec(), |port| vec![port]);
+        let mut open = None;
+        for port in ports {
+            if open.is_none() && (place.is_tls || self.answers_rtsp(&place.host, port).await) {
+                open = Some(port);
+            }
+        }
+        let Some(port) = open else {
+            let problem = NoStream::new(Lacking::Host, "nothing answers there that could be a camera");
+            return FoundStreams { problem: Some(problem), ..found };
+        };
+        place.rtsp_port = place.rtsp_port.or(Some(port).filter(|port| *port != RTSP_PORTS[0]));
+        let words = format!("{} {} {}", wanted.words, found.maker, found.model);
+        let known = Arc::new(Onlooker::beside(self.certificates.clone()));
+        let ingest = Ingest::new(self.clock.clone(), known);
+        let whole = |path: &str| {
+            let source = source_of(&place.rtsp(path), &wanted.user, &wanted.password)?;
+            let with_password = match source.split_once('@') {
+                Some((user, rest)) if !wanted.password.expose().is_empty() => format!("{user}:{{password}}@{rest}"),
+                _ => source.clone(),
+            };
+            let url = Password(Some(wanted.password.clone())).put_into(&with_password).ok()?;
+            Some((source, Secret::new(url)))
+        };
+        let ends = self.clock.mono() + PATHS_WITHIN;
+        for (main, sub) in paths_for(&words) {
+            if self.clock.mono() > ends {
+                break;
+            }
+            let Some((source, url)) = whole(main) else { continue };
+            match offers(&ingest, &self.clock, url).await {
+                Ok(codec) => {
+                    let stream = |source, codec: &str| FoundStream {
+                        source,
+                        codec: Some(codec.to_owned()),
+                        ..FoundStream::default()
+                    };
+                    let second = match whole(sub).filter(|(second, _)| *second != source) {
+                        Some((second, url)) => {
+                            offers(&ingest, &self.clock, url).await.ok().map(|codec| (second, codec))
+                        }
+                        None => None,
+                    };
+                    let sub =
+                        second.filter(|(_, codec)| *codec == "H.264").map(|(second, codec)| stream(second, codec));
+                    let name = if found.model.is_empty() { place.host.clone() } else { found.model.clone() };
+                    found.cameras = vec![FoundCamera { name, main: stream(source, codec), sub }];
+                    found.by = Some(FoundBy::Path);
+                    return found;
+                }
+                Err(e) if e.kind() == ErrorKind::Unauthenticated => return without(Lacking::Password, e.message()),
+                Err(_) => {}
+            }
+        }
+        let problem = NoStream::new(Lacking::Path, "it answers, and has no stream where makers usually have theirs");
+        FoundStreams { problem: Some(problem), ..found }
+    }
+
+    async fn answers_rtsp(&self, host: &str, port: u16) -> bool {
+        let found = within(&self.clock, KNOCK_WITHIN, tokio::net::lookup_host((host, port))).await;
+        let Some(target) = found.and_then(Result::ok).and_then(|mut all| all.next()) else { return false };
+        within(&self.clock, 3 * KNOCK_WITHIN, perch_ingest::knock(target)).await.flatten().is_some()
+    }
+}
+
+fn port_of(url: &str) -> Option<u16> {
+    let authority = url.split_once("://")?.1.split(['/', '?']).next()?;
+    Some(authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80))
+}
+
+fn without(lacking: Lacking, what: &str) -> FoundStreams {
+    FoundStreams { problem: Some(NoStream::new(lacking, what)), ..FoundStreams::default() }
+}
+
+/// What an ONVIF device told.
+fn told(wanted: &StreamsWanted, device: &OnvifDevice) -> FoundStreams {
+    let OnvifDevice { maker, model, firmware, clock_ahead_s, profiles } = device.clone();
+    let name = match format!("{maker} {model}").trim() {
+        "" => wanted.place.host.clone(),
+        name => name.to_owned(),
+    };
+    let address_of = |profile: &perch_domain::onvif::OnvifProfile| {
+        source_of(profile.address.as_deref()?, &wanted.user, &wanted.password)
+    };
+    let cameras = cameras_of(&name, &profiles, address_of);
+    FoundStreams { by: Some(FoundBy::Onvif), maker, model, firmware, clock_ahead_s, cameras, problem: None }
+}
+
+/// What is plugged in, and which camera of the box has it. May block.
+fn plugged_in(machine: &Machine, cameras: &[CameraConfig]) -> (Vec<FoundDevice>, Vec<FoundMicrophone>) {
+    let user = |is: &dyn Fn(&Source) -> bool| cameras.iter().find(|c| is(&c.source)).map(|c| c.id.to_string());
+    let usb = machine.cameras().into_iter().map(|(node, asked)| {
+        let used_by = user(&|source| {
+            matches!(source, Source::V4l2(name) if machine.camera(name).is_ok_and(|found| found.node.number == node.number))
+        });
+        let (name, offers, problem) = match &asked {
+            Ok(found) => (found.described.card.clone(), modes_in_words(&found.described.modes), None),
+            Err(e) => (node.name.clone(), String::new(), Some(e.message().to_owned())),
+        };
+        FoundDevice { source: format!("v4l2:{}", machine.best_name(&node)), name, offers, problem, used_by }
+    });
+    let libcamera = sensors().unwrap_or_default().into_iter().map(|id| {
+        let used_by = user(&|source| matches!(source, Source::Libcamera(of) if of.as_ref().is_none_or(|of| *of == id)));
+        let name = id.rsplit('/').next().unwrap_or_default().to_owned();
+        FoundDevice { source: format!("libcamera:{id}"), name, offers: String::new(), problem: None, used_by }
+    });
+    let devices = usb.chain(libcamera).collect();
+    let cards = machine.sound_cards();
+    let microphones = cards.iter().flat_map(|card| card.captures.iter().map(move |device| (card, *device)));
+    let microphones =
+        microphones.map(|(card, device)| FoundMicrophone { source: card.best_name(device), name: card.name.clone() });
+    (devices, microphones.collect())
+}
+
+/// All that answered, by address.
+fn in_network(
+    answered: Vec<Answered>,
+    open: Vec<(SocketAddr, String)>,
+    cameras: &[CameraConfig],
+) -> Vec<FoundInNetwork> {
+    let place = |c: &CameraConfig| c.source.url().and_then(|url| perch_ingest::place_of(url.expose()).ok());
+    let used_by = |address: IpAddr, port: Option<u16>| {
+        let is_it = |(host, of): (String, u16)| {
+            host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == address.to_canonical())
+                && (!address.is_loopback() || port == Some(of))
+        };
+        cameras.iter().find(|c| place(c).is_some_and(is_it)).map(|c| c.id.to_string())
+    };
+    let mut found: Vec<FoundInNetwork> = Vec::new();
+    for one in answered {
+        let Answered { address, url, name, model } = one;
+        found.push(FoundInNetwork {
+            address,
+            onvif: Some(url),
+            rtsp_port: None,
+            name,
+            model,
+            used_by: used_by(address, None),
+        });
+    }
+    for (target, server) in open {
+        let address = target.ip();
+        // One that answered a search is that camera.
+        if let Some(known) =
+            found.iter_mut().find(|one| one.address == address && one.rtsp_port.is_none() && !address.is_loopback())
+        {
+            known.rtsp_port = Some(target.port());
+            continue;
+        }
+        if !address.is_loopback() && found.iter().any(|one| one.address == address) {
+            continue;
+        }
+        let (port, used_by) = (Some(target.port()), used_by(address, Some(target.port())));
+        found.push(FoundInNetwork {
+            address,
+            onvif: None,
+            rtsp_port: port,
+            name: String::new(),
+            model: server,
+            used_by,
+        });
+    }
+    found.sort_by_key(|one| (one.address, one.rtsp_port));
+    found
+}
+
+impl DiscoveryPort for Prober {
+    fn discover(&self, addresses: Vec<IpAddr>, by: DeviceId) -> Later<'_, Result<Found>> {
+        Box::pin(async move {
+            let _searching = self.begin(&self.searching, by).await?;
+            self.discover(addresses).await
+        })
+    }
+
+    fn streams(&self, wanted: StreamsWanted, by: DeviceId) -> Later<'_, Result<FoundStreams>> {
+        Box::pin(async move {
+            let _running = self.begin(&self.running, by).await?;
+            self.streams(wanted).await
+        })
+    }
+}
