@@ -104,7 +104,8 @@ impl Prober {
         for one in &mut tried {
             one.make_still(c, Some((&self.stills, by))).await;
         }
-        let mut judgement: Vec<Judgement> = tried.iter().flat_map(|one| one.judge(true)).collect();
+        let mut judgement: Vec<Judgement> =
+            tried.iter().flat_map(|one| one.judge(one.stream == Stream::Main)).collect();
         let of = |stream| tried.iter().find(|one| one.stream == stream);
         if let Some(main) = of(Stream::Main) {
             judgement.extend(probe::together(&main.measured, of(Stream::Sub).map(|second| &second.measured)));

@@ -1,6 +1,7 @@
 // An owner adds a network camera without knowing anything of it but its password: it is found, asked for its streams, watched, judged, named,
 // and live. And what goes wrong on that way.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { type AddressInfo, type Socket, createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { Page } from '@playwright/test';
 import { type Box, startBox } from './box';
@@ -25,6 +26,18 @@ async function startCamera(): Promise<{ onvif: string; stop: () => void }> {
     child.once('exit', (code) => failed(new Error(`the camera ended with ${code}`)));
   });
   return { onvif, stop: () => child.kill('SIGTERM') };
+}
+
+/** A host that takes connections and says nothing. */
+async function startSilence(): Promise<{ port: number; stop: () => void }> {
+  const open = new Set<Socket>();
+  const server = createServer((socket) => open.add(socket.on('error', () => {})));
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const stop = () => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  };
+  return { port: (server.address() as AddressInfo).port, stop };
 }
 
 async function owner(page: Page, box: Box) {
@@ -116,7 +129,7 @@ test('a camera is found, asked with a password, watched, named, and live within 
 });
 
 test('what does not answer is said, can be stopped, and nothing is added', async ({ page }) => {
-  const box = await startBox('');
+  const [box, silent] = [await startBox(''), await startSilence()];
   try {
     await owner(page, box);
     await page.getByTestId('camera-place').fill('rtsp://127.0.0.1:9/nothing');
@@ -124,10 +137,10 @@ test('what does not answer is said, can be stopped, and nothing is added', async
     const tried = page.getByTestId('tried');
     await expect(tried.locator('[data-weight=bad]')).toContainText('Nothing answers on its port 9');
     // What is written anew makes that void.
-    await page.getByTestId('camera-place').fill('192.0.2.1');
+    await page.getByTestId('camera-place').fill(`rtsp://127.0.0.1:${silent.port}/x`);
     await expect(tried).toHaveCount(0);
     await page.getByTestId('try-camera').click();
-    await expect(page.getByText('Asking the camera for its streams')).toBeVisible();
+    await expect(page.getByText('Watching it for a few seconds')).toBeVisible();
     await page.getByTestId('stop-trying').click();
     await expect(page.getByTestId('try-camera')).toBeVisible();
     // Neither the box itself.
@@ -136,6 +149,7 @@ test('what does not answer is said, can be stopped, and nothing is added', async
     await expect(page.getByText(/the box itself/)).toBeVisible();
     expect(box.config()).toContain('camera = []');
   } finally {
+    silent.stop();
     await box.stop();
   }
 });
