@@ -134,6 +134,7 @@ export function routes({ json, Refusal, scenario }) {
       'POST',
       /^\/cameras$/,
       async ({ url, body }) => {
+        const inherited = `recordings of an earlier camera with the id ${body.id} are on the disk and will be listed under it`;
         if (!body.source) refuse('camera[0].source: is missing and required');
         return answer(
           () => {
@@ -141,7 +142,7 @@ export function routes({ json, Refusal, scenario }) {
             values.camera = [...values.camera, camera(rest)];
             cameras = [...cameras, newCamera(body, scenario.settings === 'wrong')];
           },
-          [`${body.id} is added`],
+          [`${body.id} is added`, ...(scenario.settings === 'reused' ? [inherited] : [])],
           { url, status: 201 },
         );
       },

@@ -198,6 +198,17 @@ const shots = [
       await p.getByTestId('try-camera').click();
     },
   })),
+  {
+    name: 'add-camera-reused',
+    path: '/add-camera',
+    scenario: { empty: true, settings: 'reused' },
+    act: async (p) => {
+      await p.getByTestId('camera-place').fill('rtsp://192.168.1.20/stream1');
+      await p.getByTestId('camera-name').fill('Front door');
+      await p.getByTestId('send-camera').click();
+      await p.getByTestId('adding-warning').scrollIntoViewIfNeeded();
+    },
+  },
   ...['live', 'wrong'].map((settings) => ({
     name: `camera-added-${settings}`,
     path: '/add-camera',

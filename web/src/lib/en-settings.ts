@@ -124,6 +124,8 @@ export const words = {
     room: 'Room',
     roomHint: 'Where it is, such as Ground floor. May stay empty.',
     addUntried: 'Add it without trying',
+    addAllTheSame: 'Add it all the same',
+    orAnother: 'Give it another short name to keep them apart.',
     kind: 'What kind of camera is it?',
     kinds: {
       network: 'Network camera',

@@ -1,13 +1,17 @@
 // The way of a new camera from a form to its picture, or back.
-import { words } from '../api';
+import { sentence, words } from '../api';
 import { type CameraFields, NO_SOURCE, apart, cameraBody, cameraProblems, idOf } from './new-camera';
 import { type SettingsPorts, box } from './ports';
 import { refused } from './refused';
+import type { Tree } from './tree';
 
 const KEYS = new Set(['id', 'name', 'room', 'source', 'password', 'record.mode', 'audio.source']);
 const EMPTY: CameraFields = { ...NO_SOURCE, name: '', room: '', id: '', record: 'continuous', sound: false };
 
-export interface AddingPorts extends Pick<SettingsPorts, 'addCamera' | 'change' | 'removeCamera'> {
+export interface AddingPorts extends Pick<
+  SettingsPorts,
+  'addCamera' | 'wouldAdd' | 'change' | 'removeCamera'
+> {
   /** The short names of the cameras that there are. */
   taken: () => string[];
   /** The list of cameras is another. */
@@ -19,12 +23,15 @@ export class Adding {
   problems = $state.raw<ReadonlyMap<string, string>>(new Map());
   /** What is wrong with no single field. */
   error = $state('');
+  /** What adding it would do besides; whoever sends the form once more means that. */
+  warning = $state('');
   busy = $state(false);
   /** The short name of the camera that was added; null before. */
   added = $state<string | null>(null);
   /** The form is shown: before it is added, and to change it after. */
   isEditing = $state(true);
   #hasOwnId = false;
+  #warnedId = '';
 
   constructor(private readonly ports: AddingPorts) {}
 
@@ -40,6 +47,7 @@ export class Adding {
     }
     this.fields = fields;
     this.error = '';
+    if (fields.id !== this.#warnedId) this.warning = '';
     const changed = new Set(
       Object.keys(change).map((key) => (key === 'place' || key === 'kind' ? 'source' : key)),
     );
@@ -60,9 +68,11 @@ export class Adding {
     this.error = '';
     try {
       const { id, ...rest } = cameraBody(this.fields);
-      if (this.added === null) await this.ports.addCamera({ id, ...rest });
-      else await this.ports.change(this.added, rest, '*', false);
+      if (this.added !== null) await this.ports.change(this.added, rest, '*', false);
+      else if (await this.#warns({ id, ...rest })) return;
+      else await this.ports.addCamera({ id, ...rest });
       this.added = String(id);
+      this.warning = '';
       this.isEditing = false;
       await this.ports.changed();
     } catch (problem) {
@@ -99,10 +109,22 @@ export class Adding {
     this.fields = EMPTY;
     this.problems = new Map();
     this.error = '';
+    this.warning = '';
     this.added = null;
     this.isEditing = true;
     this.#hasOwnId = false;
   };
+
+  /** Whether adding it does more than that, which is said once for each short name. */
+  async #warns(camera: Tree): Promise<boolean> {
+    const id = String(camera.id);
+    if (this.warning && this.#warnedId === id) return false;
+    const { effects } = await this.ports.wouldAdd(camera);
+    // The first is that it is added.
+    this.warning = effects.slice(1).map(sentence).join(' ');
+    this.#warnedId = id;
+    return this.warning !== '';
+  }
 
   /** A refusal names the new camera by its place, which is the last. */
   #place(problem: unknown): number {

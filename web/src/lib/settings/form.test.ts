@@ -58,7 +58,7 @@ function setUp(camera: string | null = null, more: Partial<SettingsPorts> = {}) 
   });
   const restore = vi.fn<SettingsPorts['restore']>(async () => ((file.days = 14), done('c')));
   const versions = async () => [9, 8, 7].map((number) => ({ number, at: '', by: 'anna' }));
-  const rest = { addCamera: vi.fn(), removeCamera: vi.fn(), version: vi.fn() };
+  const rest = { addCamera: vi.fn(), wouldAdd: vi.fn(), removeCamera: vi.fn(), version: vi.fn() };
   const ports: SettingsPorts = {
     read,
     schema: async () => schema,

@@ -71,6 +71,7 @@ describe('adding', () => {
     const ports = {
       taken: () => taken,
       changed: vi.fn(async () => {}),
+      wouldAdd: vi.fn(async () => ({ ...answer, effects: ['yard is added'] })),
       addCamera: vi.fn(async (camera) => (taken.push(String(camera.id)), answer)),
       change: vi.fn(async () => answer),
       removeCamera: vi.fn(async () => answer),
@@ -124,6 +125,27 @@ describe('adding', () => {
     expect(ports.removeCamera).toHaveBeenCalledWith('yard');
     expect([adding.added, adding.isEditing, adding.fields.name]).toEqual([null, true, 'Yard']);
     expect(ports.changed).toHaveBeenCalledTimes(3);
+  });
+
+  it('says what adding it does besides, and does it when it is sent once more', async () => {
+    const would = {
+      diff: '',
+      waits_for_start: [],
+      warnings: [],
+      tag: 'a',
+      effects: ['yard is added', 'recordings are there'],
+    };
+    const { adding, ports } = setUp({ wouldAdd: vi.fn(async () => would) });
+    adding.edit({ name: 'Yard', place: 'cam' });
+    await adding.send();
+    expect([adding.warning, adding.added, adding.busy]).toEqual(['Recordings are there.', null, false]);
+    // Another short name is another question.
+    adding.edit({ id: 'other' });
+    expect(adding.warning).toBe('');
+    await adding.send();
+    expect(ports.addCamera).not.toHaveBeenCalled();
+    await adding.send();
+    expect([adding.warning, adding.added]).toEqual(['', 'other']);
   });
 
   it('shows a refusal at its field', async () => {

@@ -23,6 +23,8 @@ export interface SettingsPorts {
   /** Changes the box, or one camera; only asks what that would do when `dryRun`. */
   change(camera: string | null, patch: Tree, tag: string, dryRun: boolean): Promise<Done>;
   addCamera(camera: Tree): Promise<Done>;
+  /** What adding it would do. */
+  wouldAdd(camera: Tree): Promise<Done>;
   removeCamera(camera: string): Promise<Done>;
   versions(): Promise<SettingsVersion[]>;
   version(number: number): Promise<SettingsText>;
@@ -50,6 +52,8 @@ export const box: SettingsPorts = {
     );
   },
   addCamera: async (camera) => done(await api.open('post', '/api/v1/cameras', { body: camera })),
+  wouldAdd: async (camera) =>
+    done(await api.open('post', '/api/v1/cameras', { query: { dry_run: 'true' }, body: camera })),
   removeCamera: async (camera) =>
     done(await api.open('delete', '/api/v1/cameras/{camera}', { path: { camera } })),
   versions: async () => (await api.get('/api/v1/settings/versions')).versions,
