@@ -12,7 +12,7 @@ use crate::settings::follow::Followers;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::systemd::Notifier;
 use crate::tasks::card::CardMaker;
-use crate::tasks::commands::{Doors, reload_stream_passwords};
+use crate::tasks::commands::{Doors, SharedCutOffs, reload_stream_passwords};
 use crate::tasks::cut_off::CutOffs;
 use crate::{bell, systemd, tasks, version};
 use perch_api::{AccessChange, Server};
@@ -65,6 +65,8 @@ pub struct App {
     bell: Option<UnixDatagram>,
     update: (Updater, UpdateConfig),
     cut_offs: CutOffs,
+    /// Viewers who see nothing for a while.
+    shut_out: SharedCutOffs,
 }
 
 /// Where a running box answers.
@@ -112,7 +114,10 @@ impl App {
         let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
         let (rtsp, rtsp_server) = rtsp::Handle::open(config.rtsp, identity.clone(), streams, clock.clone())?;
         let (passwords, of_rtsp) = (accounts.clone(), rtsp.clone());
-        blocking("reading the stream passwords", move || reload_stream_passwords(&passwords, &of_rtsp)).await?;
+        let shut_out = SharedCutOffs::default();
+        let shut_out_of_rtsp = shut_out.clone();
+        let read = move || reload_stream_passwords(&passwords, &of_rtsp, &shut_out_of_rtsp);
+        blocking("reading the stream passwords", read).await?;
         let stills = Turns::default();
         let settings = Arc::new(SettingsFile::new(path, config.clone(), clock.clone()));
         let cameras = Arc::new(Cameras {
@@ -127,7 +132,7 @@ impl App {
             stills: ViewersStills::new(clock.clone(), stills.clone()),
         });
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
-        let cut_offs = cut_offs(&accounts, &live, &rtsp);
+        let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out);
         let obeying = cut_offs.clone();
         let prober = Arc::new(Prober {
             settings: settings.clone(),
@@ -152,6 +157,8 @@ impl App {
             discovery: prober.clone(),
             clock: clock.clone(),
             notices: notices.clone(),
+            cut_offs: shut_out.clone(),
+            readers: rtsp.clone(),
             on_access_change: Arc::new(move |change| obeying.change(change)),
         };
         let api = Server::bind(api_config(&config), ports).await?;
@@ -202,6 +209,7 @@ impl App {
             bell,
             update,
             cut_offs,
+            shut_out,
         })
     }
 
@@ -321,6 +329,7 @@ impl App {
             live: self.live.clone(),
             rtsp: self.rtsp.clone(),
             revocations: self.api.revocations(),
+            shut_out: self.shut_out,
         };
         tasks::commands::spawn(&self.supervisor, self.bell, &self.clock, doors)?;
         tasks::certificate::spawn(&self.supervisor, &self.identity, &self.clock)?;
@@ -399,11 +408,16 @@ fn memory_bytes() -> u64 {
     system.totalram.saturating_mul(u64::from(system.mem_unit))
 }
 
-fn cut_offs(accounts: &Accounts, live: &Arc<webrtc::Engine>, rtsp: &Arc<rtsp::Handle>) -> CutOffs {
-    let (accounts, live, rtsp) = (accounts.clone(), live.clone(), rtsp.clone());
+fn obey_changes(
+    accounts: &Accounts,
+    live: &Arc<webrtc::Engine>,
+    rtsp: &Arc<rtsp::Handle>,
+    shut_out: &SharedCutOffs,
+) -> CutOffs {
+    let (accounts, live, rtsp, shut_out) = (accounts.clone(), live.clone(), rtsp.clone(), shut_out.clone());
     CutOffs::new(move |change| match change {
         AccessChange::DeviceRevoked(device) => live.end_device(device),
-        AccessChange::StreamPasswordsChanged => reload_stream_passwords(&accounts, &rtsp),
+        AccessChange::StreamPasswordsChanged => reload_stream_passwords(&accounts, &rtsp, &shut_out),
     })
 }
 

@@ -41,6 +41,7 @@ export default defineConfig({
     __ACCOUNT_NAME_MAX__: lengthLimit('maxLength', 'NewUser', 'name'),
     __DEVICE_NAME_MAX__: lengthLimit('maxLength', 'Device', 'name'),
     __LEASE_S__: seconds('x-lease-s'),
+    __CUT_OFF_S__: seconds('x-cut-off-s'),
     __LONGEST_RANGE_S__: seconds('x-longest-range-s'),
   },
   build: {

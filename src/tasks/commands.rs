@@ -7,13 +7,15 @@ use perch_api::Revocations;
 use perch_base::backoff::Backoff;
 use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
 use perch_base::{ErrorKind, Result, ResultExt, blocking};
-use perch_domain::access::to_cut_off;
+use perch_domain::access::{StreamLogin, to_cut_off};
+use perch_domain::cut_off::CutOffViewers;
 use perch_domain::ports::LivePort;
 use perch_domain::task::TaskId;
 use perch_media::{rtsp, webrtc};
 use perch_store::Accounts;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::UnixDatagram;
 
@@ -27,7 +29,11 @@ pub struct Doors {
     pub live: Arc<webrtc::Engine>,
     pub rtsp: Arc<rtsp::Handle>,
     pub revocations: Revocations,
+    pub shut_out: SharedCutOffs,
 }
+
+/// Viewers who were cut off for a while.
+pub type SharedCutOffs = Arc<Mutex<CutOffViewers>>;
 
 struct AnswerBell<L> {
     /// None where it could not be made: the box looks every minute all the same.
@@ -68,7 +74,7 @@ impl Doors {
     /// Ends what devices have open that are gone from the database, whose time is over, or who may not see it any more; and RTSP
     /// connections whose password went. What cannot be ended keeps nothing else open.
     fn cut_off_the_gone(&self) -> Result<()> {
-        let mut done = reload_stream_passwords(&self.accounts, &self.rtsp);
+        let mut done = reload_stream_passwords(&self.accounts, &self.rtsp, &self.shut_out);
         let sessions = self.live.sessions();
         let watching: Vec<_> = sessions.iter().flatten().map(|s| (s.device_id, s.camera.clone())).collect();
         let connected = self.revocations.connected();
@@ -82,9 +88,17 @@ impl Doors {
     }
 }
 
-/// Hands RTSP the passwords that hold now.
-pub(crate) fn reload_stream_passwords(accounts: &Accounts, rtsp: &rtsp::Handle) -> Result<()> {
-    rtsp.set_passwords(accounts.stream_logins()?);
+/// Hands RTSP the passwords that hold now, with whose readers are cut off.
+pub(crate) fn reload_stream_passwords(
+    accounts: &Accounts,
+    rtsp: &rtsp::Handle,
+    shut_out: &Mutex<CutOffViewers>,
+) -> Result<()> {
+    let logins = accounts.stream_logins()?;
+    // Held until RTSP has them: of two changes at once, the later one is obeyed last.
+    let shut_out = lock(shut_out);
+    let with = |login: StreamLogin| StreamLogin { cut_off_until: shut_out.of_reader(&login.name), ..login };
+    rtsp.set_passwords(logins.into_iter().map(with).collect());
     Ok(())
 }
 

@@ -15,6 +15,7 @@ mod live;
 mod lost_index;
 mod masks;
 mod one_camera;
+mod people;
 mod probe;
 mod recording;
 mod settings;

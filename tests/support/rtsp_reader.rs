@@ -52,6 +52,18 @@ impl Reader {
         (self.counts.packets.load(Ordering::SeqCst), self.counts.lost.load(Ordering::SeqCst))
     }
 
+    /// Why it ended, as soon as it does; `None`: it did not within this time.
+    pub fn wait_for_failure(&mut self, within: Duration) -> Option<String> {
+        let until = Instant::now() + within;
+        while Instant::now() < until {
+            if let Some(why) = self.failure() {
+                return Some(why);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
     /// Why it ended, if it did.
     pub fn failure(&mut self) -> Option<String> {
         let ended = self.thread.take_if(|thread| thread.is_finished())?;

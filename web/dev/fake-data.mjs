@@ -18,6 +18,7 @@ export const normal = {
   overloaded: false,
   settings: '',
   finding: '',
+  people: 6,
 };
 
 export const admin = {
@@ -204,31 +205,6 @@ export function timeline(cameraId, fromMs, toMs, known = events) {
   };
 }
 
-export const devices = () => [
-  {
-    id: admin.device_id,
-    name: admin.device_name,
-    kind: 'session',
-    username: 'anna',
-    role: 'admin',
-    created_at: iso(startedMs),
-    last_seen_at: iso(Date.now()),
-    current: true,
-    live_sessions: 1,
-  },
-  {
-    id: 'b'.repeat(32),
-    name: 'iPhone',
-    kind: 'paired',
-    username: null,
-    role: 'viewer',
-    created_at: iso(startedMs),
-    last_seen_at: iso(Date.now() - 12 * MINUTE),
-    current: false,
-    live_sessions: 0,
-  },
-];
-
 export const status = (list) => ({
   name: 'Perch at home',
   state: list.some((c) => c.health.state !== 'live' && c.health.state !== 'starting') ? 'degraded' : 'ok',
@@ -310,22 +286,6 @@ export const updateState = (kind) => {
   };
   return states[kind] ?? state;
 };
-
-export const liveSessions = () => [
-  {
-    lease: 'c'.repeat(32),
-    camera: 'front',
-    stream: 'sub',
-    device_id: 'b'.repeat(32),
-    device_name: 'iPhone',
-    username: null,
-    role: 'viewer',
-    started_at: iso(Date.now() - 3 * MINUTE),
-    connected: true,
-    remote: '192.0.2.17:50412',
-    bytes_sent: 14_200_000,
-  },
-];
 
 export const pairingCode = () => ({
   otp: '48150923',

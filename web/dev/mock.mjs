@@ -1,5 +1,5 @@
 // A mock box for work on the page: serves dist and the HTTP contract with made-up data. Never part of a build.
-// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing, update, moving, overloaded, settings} changes what it says.
+// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing, update, moving, overloaded, settings, people} changes what it says.
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -8,12 +8,9 @@ import {
   admin,
   cameras,
   camerasOf,
-  devices,
   eventsOf,
   iso,
-  liveSessions,
   normal,
-  pairingCode,
   status,
   timeline,
   updateState,
@@ -21,13 +18,12 @@ import {
 import { served } from './served.mjs';
 import { routes as findingRoutes } from './mock-finding.mjs';
 import { added, reset, routes as settingsRoutes } from './mock-settings.mjs';
+import { reset as resetPeople, routes as peopleRoutes } from './mock-people.mjs';
 import { playlist, prepareMedia } from './media.mjs';
 
 const dist = new URL('../dist/', import.meta.url).pathname;
 const media = prepareMedia();
 const scenario = { ...normal };
-const users = [{ name: 'anna', role: 'admin', created_at: iso(Date.now() - 864e5) }];
-const streamPasswords = [];
 const listeners = new Set();
 const offers = [];
 const answers = new Map();
@@ -55,6 +51,7 @@ const json = (body, status = 200) => ({ status, type: 'application/json', body: 
 const none = { status: 204, body: '' };
 const list = () => [...camerasOf(scenario), ...added()];
 reset(scenario);
+resetPeople(scenario);
 const time = (url, name) => Date.parse(url.searchParams.get(name));
 
 async function bodyOf(request) {
@@ -97,6 +94,7 @@ function page(url) {
 const routes = [
   ...findingRoutes({ json, scenario, still: () => media.still(3) }),
   ...settingsRoutes({ json, Refusal, scenario }),
+  ...peopleRoutes({ json, Refusal, scenario, cameras }),
   [
     'POST',
     /^\/pair$/,
@@ -123,54 +121,14 @@ const routes = [
     async () =>
       json({
         ...admin,
+        username: scenario.people > 0 ? admin.username : null,
         permissions: ['watch', 'look_back', 'own', 'read_status', 'keep', 'manage_people', 'manage_box'],
-        has_accounts: users.length > 0,
+        has_accounts: scenario.people > 0,
         box_name: 'Perch at home',
         version: '0.1.0',
         ca_sha256: 'ab:cd:'.repeat(10) + 'ef',
       }),
   ],
-  ['GET', /^\/devices$/, async () => json({ devices: devices() })],
-  ['DELETE', /^\/(devices|live)\/\w+$/, async () => none],
-  ['POST', /^\/pairing-codes$/, async () => json(pairingCode(), 201)],
-  ['GET', /^\/users$/, async () => json({ users: scenario.empty ? [] : users })],
-  [
-    'POST',
-    /^\/users$/,
-    async ({ body }) => {
-      if (users.some((u) => u.name === body.name))
-        throw new Refusal(409, `there is an account ${body.name} already`);
-      users.push({ name: body.name, role: body.role, created_at: iso(Date.now()) });
-      return json(users.at(-1), 201);
-    },
-  ],
-  [
-    'DELETE',
-    /^\/users\/(\w+)$/,
-    async ({ match }) => (
-      users.splice(
-        users.findIndex((u) => u.name === match[1]),
-        1,
-      ),
-      none
-    ),
-  ],
-  ['PUT', /^\/users\/\w+\/password$/, async () => none],
-  ['GET', /^\/stream-passwords$/, async () => json({ stream_passwords: streamPasswords })],
-  [
-    'POST',
-    /^\/stream-passwords$/,
-    async ({ body }) => {
-      streamPasswords.push({ name: body.name, created_at: iso(Date.now()) });
-      const urls = cameras.map((c) => ({
-        camera: c.id,
-        main: `rtsp://${body.name}@perch.local:8554/${c.id}`,
-        sub: `rtsp://${body.name}@perch.local:8554/${c.id}/sub`,
-      }));
-      return json({ name: body.name, password: 'k3JfQ9xT2mVbL7wR', urls }, 201);
-    },
-  ],
-  ['DELETE', /^\/stream-passwords\/(\w+)$/, async () => (streamPasswords.splice(0), none)],
   ['GET', /^\/cameras$/, async () => json({ cameras: list() })],
   [
     'GET',
@@ -184,7 +142,6 @@ const routes = [
   ['PATCH', /^\/live\/\w+$/, async () => none],
   ['POST', /^\/live\/\w+\/keepalive$/, async () => none],
   ['GET', /^\/ice-servers$/, async () => json({ ice_servers: [] })],
-  ['GET', /^\/live$/, async () => json({ sessions: scenario.empty ? [] : liveSessions() })],
   ['GET', /^\/events$/, async ({ url }) => json(page(url))],
   [
     'GET',
@@ -274,6 +231,7 @@ async function answerDev(request, url) {
   if (url.pathname === '/dev/scenario') {
     Object.assign(scenario, JSON.parse(await bodyOf(request)));
     reset(scenario);
+    resetPeople(scenario);
     return json(scenario);
   }
   if (url.pathname === '/dev/notice') {

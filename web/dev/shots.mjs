@@ -117,6 +117,44 @@ const shots = [
       await p.getByTestId('make-code').click();
     },
   },
+  { name: 'people-none', path: '/system/people', scenario: { people: 0, empty: true } },
+  { name: 'people-one', path: '/system/people', scenario: { people: 1 } },
+  { name: 'people-many', path: '/system/people', scenario: { people: 12 } },
+  {
+    name: 'person',
+    path: '/system/people',
+    act: (p) => p.getByRole('button', { name: /Change what grandma/ }).click(),
+  },
+  { name: 'person-new', path: '/system/people', act: (p) => p.getByTestId('add-account').click() },
+  {
+    name: 'device',
+    path: '/system/people',
+    act: (p) => p.getByRole('button', { name: 'Change Chrome on Linux of grandma' }).first().click(),
+  },
+  {
+    name: 'device-remove',
+    path: '/system/people',
+    act: async (p) => {
+      await p.getByRole('button', { name: 'Change Chrome on Linux of grandma' }).first().click();
+      await p.getByTestId('device-remove').click();
+      await p.getByTestId('how-password').check();
+    },
+  },
+  {
+    name: 'player',
+    path: '/system/people',
+    act: async (p) => {
+      await p.getByTestId('add-stream-password').click();
+      await p.getByTestId('player-name').fill('recorder');
+      await p.getByTestId('player-submit').click();
+      await p.getByText('For go2rtc').click();
+    },
+  },
+  {
+    name: 'cut-off',
+    path: '/system/people',
+    act: (p) => p.getByTestId('cut-off').first().click(),
+  },
   { name: 'settings', path: '/settings' },
   {
     name: 'settings-changed',
@@ -266,6 +304,9 @@ const WHOLE = [
   'system',
   'system-cameras',
   'system-people',
+  'people-none',
+  'people-one',
+  'people-many',
   'system-box',
   'system-log',
   'settings',

@@ -4,7 +4,7 @@ use crate::authority::same;
 use crate::connection::{Connection, Peer};
 use crate::headers;
 use crate::input::{PathParts, read_whole, too_large};
-use crate::problem::{Hidden, Problem, Reply};
+use crate::problem::{Hidden, Problem, Reply, cut_off_words};
 use crate::route::{About, MAX_BODY_BYTES, Route};
 use crate::state::{AppState, Shared, blocking};
 use axum::RequestExt;
@@ -48,7 +48,10 @@ impl Who {
         object: Object<'_>,
     ) -> perch_base::Result<Principal> {
         match app.ports.access.authenticate(self.token.expose(), app.ports.clock.utc())? {
-            Some(now) if now.may(permission, object) => Ok(now),
+            Some(now) if now.may(permission, object) => match (object, app.cut_off_of(now.device_id)) {
+                (Object::Camera(_), Some(cut_off)) => Err(Error::new(ErrorKind::Forbidden, cut_off_words(&cut_off))),
+                _ => Ok(now),
+            },
             Some(_) => Err(match object {
                 Object::Camera(_) => Error::not_found("there is no such camera"),
                 _ => Error::new(ErrorKind::Forbidden, "this device may not do that any more"),
@@ -156,7 +159,12 @@ async fn admit(app: &Shared, route: &Route, request: &mut Request) -> Reply<()> 
     }
     let who = authenticate(app, request).await?;
     if !who.may(route.permission, Object::Box) {
-        return Err(Problem::forbidden("this is for administrators of the box"));
+        return Err(Problem::forbidden(refusal(&who.principal, route.permission)));
+    }
+    if route.shows_pictures()
+        && let Some(cut_off) = app.cut_off_of(who.principal.device_id)
+    {
+        return Err(Problem::cut_off(&cut_off));
     }
     if route.about == About::TheBox {
         return Ok(());
@@ -165,6 +173,17 @@ async fn admit(app: &Shared, route: &Route, request: &mut Request) -> Reply<()> 
     // The same answer as for a camera that does not exist.
     if who.may(route.permission, Object::Camera(&camera)) { Ok(()) } else { Err(Problem::not_found("camera")) }
 }
+
+/// Why somebody does not hold a permission.
+fn refusal(who: &Principal, permission: Permission) -> &'static str {
+    match who.role.holds(permission) {
+        true => LIVE_ONLY,
+        false => "this is for administrators of the box",
+    }
+}
+
+/// The answer to somebody who wants to see what is recorded, and may see live pictures alone.
+pub(crate) const LIVE_ONLY: &str = "this device may see live pictures only: what is recorded is not open to it";
 
 /// Finds out who asks and puts it into the request; also used for paths and methods that do not exist.
 pub(crate) async fn authenticate(app: &Shared, request: &mut Request) -> Reply<Who> {

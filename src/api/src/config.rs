@@ -2,16 +2,17 @@
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
+use perch_domain::cut_off::CutOffViewers;
 use perch_domain::discovery::DiscoveryPort;
 use perch_domain::exchange::HTTPS_PORT;
 use perch_domain::identity::IdentityPort;
-use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort, SettingsPort};
+use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort, ReadersPort, SettingsPort};
 use perch_domain::probe::ProbePort;
 use perch_domain::settings::Keys;
 use perch_domain::status::Notice;
 use perch_domain::update::UpdatePort;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// How the server is set up.
 #[derive(Clone, Debug)]
@@ -74,6 +75,11 @@ pub struct Ports {
     pub clock: SharedClock,
     /// News; the event stream subscribes to it.
     pub notices: tokio::sync::broadcast::Sender<Arc<Notice>>,
+    /// Who may come in, and is cut off for a while. A device that is sees no picture of any kind; readers by RTSP are told by
+    /// [`AccessChange::StreamPasswordsChanged`].
+    pub cut_offs: Arc<Mutex<CutOffViewers>>,
+    /// Who reads by RTSP.
+    pub readers: Arc<dyn ReadersPort>,
     /// Called after access was taken away, so that other transports close their connections before it returns.
     pub on_access_change: OnAccessChange,
 }
@@ -87,7 +93,7 @@ pub type OnAccessChange = Arc<dyn Fn(AccessChange) -> perch_base::Result<()> + S
 pub enum AccessChange {
     /// A device's credential is worthless now, or is worth less: what it has open ends, and it may ask for what it still may see.
     DeviceRevoked(DeviceId),
-    /// A stream password was added or removed.
+    /// A stream password was added or removed, or its readers were cut off or let in again.
     StreamPasswordsChanged,
 }
 

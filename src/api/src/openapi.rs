@@ -11,6 +11,7 @@ use perch_domain::access::{
 };
 use perch_domain::account_name::{ACCOUNT_NAME_LENGTH, account_name_pattern};
 use perch_domain::archive::{EventKind, GapCause, MAX_RANGE_US};
+use perch_domain::cut_off::CUT_OFF_FOR;
 use perch_domain::discovery::{FoundBy, Lacking};
 use perch_domain::health::CameraState;
 use perch_domain::lease::LEASE;
@@ -43,6 +44,8 @@ pub fn document(routes: &[Route], version: &str) -> Value {
             "description": "A surveillance box. Times are RFC 3339 in UTC. Errors are application/problem+json.",
             // A live session ends after so many seconds without its viewer's word.
             "x-lease-s": LEASE.as_secs(),
+            // Who is cut off sees nothing for so many seconds.
+            "x-cut-off-s": CUT_OFF_FOR.as_secs(),
             // No question may span more than this.
             "x-longest-range-s": MAX_RANGE_US / 1_000_000,
         },
@@ -72,7 +75,9 @@ fn schemas() -> Value {
     for (schema, length) in [("NewUser", ACCOUNT_NAME_LENGTH), ("NewStreamPassword", NAME_LENGTH)] {
         schemas[schema]["properties"]["name"]["maxLength"] = (*length.end()).into();
     }
-    schemas["Device"]["properties"]["name"]["maxLength"] = (*DEVICE_NAME_LENGTH.end()).into();
+    for name in ["Device", "ChangedDevice"] {
+        schemas[name]["properties"]["name"]["maxLength"] = (*DEVICE_NAME_LENGTH.end()).into();
+    }
     if let Some(notices) = schemas["Notice"]["oneOf"].as_array_mut() {
         for (notice, name) in notices.iter_mut().zip(Notice::NAMES) {
             notice["properties"]["type"] = json!({ "const": name });

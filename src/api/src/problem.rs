@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use perch_base::{Error, ErrorKind};
+use perch_domain::cut_off::CutOff;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -44,6 +45,11 @@ impl Problem {
 
     pub(crate) fn forbidden(message: &str) -> Self {
         Self::new(ErrorKind::Forbidden, message)
+    }
+
+    /// Who asks for pictures is cut off: by whom and until when, for the page to say in its viewer's own time.
+    pub(crate) fn cut_off(cut_off: &CutOff) -> Self {
+        Self::new(ErrorKind::Forbidden, cut_off_words(cut_off)).with("cut_off", json!(cut_off))
     }
 
     /// No valid credential.
@@ -130,6 +136,11 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
+}
+
+/// What is said to somebody who is cut off.
+pub(crate) fn cut_off_words(cut_off: &CutOff) -> String {
+    format!("{} cut this device off from all pictures until {}", cut_off.by, cut_off.until)
 }
 
 /// The status of each kind.

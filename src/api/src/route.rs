@@ -135,6 +135,11 @@ pub enum Body {
 }
 
 impl Route {
+    /// Whether it shows pictures or plays sound, of now or of before: what nobody gets who is cut off.
+    pub fn shows_pictures(&self) -> bool {
+        matches!(self.permission, Permission::Watch | Permission::LookBack) && matches!(self.gives.body, Body::Media(_))
+    }
+
     /// The key of its query called `name`.
     pub fn param(&self, name: &str) -> Option<&Param> {
         self.query.iter().find(|p| p.name == name)

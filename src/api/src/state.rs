@@ -12,7 +12,8 @@ use perch_base::repeated::Repeated;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::identity::{host_as_named, host_for_others};
+use perch_domain::cut_off::{CutOff, Moment, Viewer};
+use perch_domain::identity::{host_as_named, host_for_others, host_to_invite};
 use serde_json::Value;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
@@ -89,6 +90,22 @@ impl AppState {
     /// The same for somebody who called it `named`.
     pub(crate) fn public_host(&self, named: &Authority) -> String {
         host_as_named(&named.host, self.config.http.listen.ip(), &self.ports.identity.reachable())
+    }
+
+    /// The host in an invitation by somebody who called it `named`.
+    pub(crate) fn invites_to(&self, named: &Authority) -> String {
+        let identity = &self.ports.identity;
+        host_to_invite(&named.host, &identity.names(), self.config.http.listen.ip(), &identity.reachable())
+    }
+
+    /// This moment, on both clocks.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { utc: self.ports.clock.utc(), mono: self.ports.clock.mono() }
+    }
+
+    /// Whether this device is cut off, by whom and until when.
+    pub(crate) fn cut_off_of(&self, device: DeviceId) -> Option<CutOff> {
+        lock(&self.ports.cut_offs).of(&Viewer::Device(device), self.moment())
     }
 
     /// Ends everything that devices have open which lost their credential or some of what they were granted. To be called on a

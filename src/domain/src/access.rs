@@ -1,243 +1,20 @@
-//! Who may do what: roles, permissions, grants of cameras, devices and principals. Every transport asks [`Principal::may`], or
-//! [`StreamLogin::may`] where a stream password was given; both are one rule.
+//! Who may do what: devices, accounts and principals with what they were granted (`crate::grant`). Every transport asks
+//! [`Principal::may`], or [`StreamLogin::may`] where a stream password was given; both are one rule.
 
 use crate::account_name::is_same_account;
+use crate::grant::allows;
+pub use crate::grant::{CameraGrant, Grant, GrantChange, GrantLimits, Object, Permission, Role, check_expiry};
 use crate::redact::Shown;
 use crate::settings::Keys;
 use crate::text::without_invisible;
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::secret::Secret;
-use perch_base::time::{DAY, Timestamp};
+use perch_base::time::{DAY, MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
-
-/// What an account or device is allowed to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// Watch, listen and look back; manage its own session.
-    Viewer,
-}
-
-perch_base::all_of!(Role { Admin, Viewer });
-
-impl Role {
-    /// Parses `admin` or `viewer`.
-    pub fn parse(text: &str) -> Result<Self> {
-        let known = Self::ALL.iter().copied().find(|role| role.as_str() == text);
-        known.ok_or_else(|| Error::invalid(format!("role `{text}`: must be admin or viewer")))
-    }
-
-    /// The role as text.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Viewer => "viewer",
-        }
-    }
-
-    /// Whether this role holds `permission` at all; on what is for [`Principal::may`] to say.
-    pub fn holds(self, permission: Permission) -> bool {
-        match permission {
-            Permission::Public
-            | Permission::Watch
-            | Permission::LookBack
-            | Permission::Own
-            | Permission::ReadStatus => true,
-            Permission::Keep | Permission::ManagePeople | Permission::ManageBox => self == Self::Admin,
-        }
-    }
-}
-
-/// The cameras that somebody may see. In JSON `null` (or nothing) is all, else a list of ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Option<BTreeSet<CameraId>>", into = "Option<BTreeSet<CameraId>>")]
-pub enum CameraGrant {
-    /// All, also those that are added later.
-    #[default]
-    All,
-    /// These alone.
-    Only(BTreeSet<CameraId>),
-}
-
-impl From<Option<BTreeSet<CameraId>>> for CameraGrant {
-    fn from(ids: Option<BTreeSet<CameraId>>) -> Self {
-        ids.map_or(Self::All, Self::Only)
-    }
-}
-
-impl From<CameraGrant> for Option<BTreeSet<CameraId>> {
-    fn from(grant: CameraGrant) -> Self {
-        match grant {
-            CameraGrant::All => None,
-            CameraGrant::Only(ids) => Some(ids),
-        }
-    }
-}
-
-/// Stands before whatever proves a grant of some cameras only (a hash) where it is stored: a program that does not know of such
-/// grants, to which a box may go back, compares the whole and never finds it right.
-pub const LIMITED_MARK: &str = "cameras:";
-
-impl CameraGrant {
-    /// A list as people give it; `None` is all. Errors with `Invalid` when it is empty or names a camera that is not in `known`.
-    pub fn parse(list: Option<&[String]>, known: &[CameraId]) -> Result<Self> {
-        let Some(list) = list else { return Ok(Self::All) };
-        if list.is_empty() {
-            return Err(Error::invalid("cameras: must name at least one camera; leave it out for all"));
-        }
-        let names: Vec<_> = known.iter().map(CameraId::as_str).collect();
-        let find = |text: &String| {
-            known.iter().find(|id| id.as_str() == text).cloned().ok_or_else(|| {
-                let short: String = text.chars().take(64).collect();
-                Error::invalid(format!("cameras: there is no camera {short:?}; there are: {}", names.join(", ")))
-            })
-        };
-        Ok(Self::Only(list.iter().map(find).collect::<Result<_>>()?))
-    }
-
-    /// Whether every camera is meant.
-    pub fn is_all(&self) -> bool {
-        *self == Self::All
-    }
-
-    /// Whether `camera` is meant.
-    pub fn includes(&self, camera: &CameraId) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(ids) => ids.contains(camera),
-        }
-    }
-
-    /// What both grant.
-    pub fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::All, one) | (one, Self::All) => one,
-            (Self::Only(a), Self::Only(b)) => Self::Only(a.intersection(&b).cloned().collect()),
-        }
-    }
-}
-
-/// What an account or a device is given: a role, and the cameras it is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    role: Role,
-    cameras: CameraGrant,
-}
-
-impl Grant {
-    /// Errors with `Invalid` when an administrator is to have some cameras only.
-    pub fn new(role: Role, cameras: CameraGrant) -> Result<Self> {
-        if role == Role::Admin && !cameras.is_all() {
-            let message = "cameras: an administrator always has all cameras: leave them out, or make the role `viewer`";
-            return Err(Error::invalid(message));
-        }
-        Ok(Self { role, cameras })
-    }
-
-    /// A role for all cameras.
-    pub fn all(role: Role) -> Self {
-        Self { role, cameras: CameraGrant::All }
-    }
-
-    /// As it was stored: whatever stands there, an administrator has all cameras.
-    pub fn stored(role: Role, cameras: CameraGrant) -> Self {
-        match role {
-            Role::Admin => Self::all(role),
-            Role::Viewer => Self { role, cameras },
-        }
-    }
-
-    /// The role.
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    /// The cameras.
-    pub fn cameras(&self) -> &CameraGrant {
-        &self.cameras
-    }
-}
-
-/// What is to change of a grant.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GrantChange {
-    /// The new role; `None` leaves it.
-    pub role: Option<Role>,
-    /// The new cameras; `None` leaves them.
-    pub cameras: Option<CameraGrant>,
-}
-
-impl From<Grant> for GrantChange {
-    fn from(grant: Grant) -> Self {
-        Self { role: Some(grant.role), cameras: Some(grant.cameras) }
-    }
-}
-
-impl GrantChange {
-    /// What `before` becomes. Who is made an administrator has all cameras, whatever it was before. Errors like [`Grant::new`].
-    pub fn apply(&self, before: &Grant) -> Result<Grant> {
-        let role = self.role.unwrap_or(before.role);
-        let cameras = match &self.cameras {
-            Some(cameras) => cameras.clone(),
-            None if role == Role::Admin => CameraGrant::All,
-            None => before.cameras.clone(),
-        };
-        Grant::new(role, cameras)
-    }
-}
-
-/// What a route needs. The route table of `api` names one for each route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Permission {
-    /// Answers without a credential.
-    Public,
-    /// Live pictures and sound.
-    Watch,
-    /// Recordings and events.
-    LookBack,
-    /// One's own session, devices and live sessions.
-    Own,
-    /// Health of the box.
-    ReadStatus,
-    /// Pin and unpin events.
-    Keep,
-    /// Accounts, all devices, pairing codes, stream passwords.
-    ManagePeople,
-    /// Settings of the box; other people's live sessions.
-    ManageBox,
-}
-
-/// What a permission is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Object<'a> {
-    /// The box as a whole: whether the permission is held at all.
-    Box,
-    /// A camera with its pictures, recordings and events.
-    Camera(&'a CameraId),
-    /// A device with its live sessions.
-    Device(DeviceId),
-    /// An account, by its name.
-    Account(&'a str),
-}
-
-/// The one rule. `is_own` says whether the device or account that is asked about is the caller's.
-fn allows(role: Role, cameras: &CameraGrant, permission: Permission, object: Object<'_>, is_own: bool) -> bool {
-    let reaches = match object {
-        Object::Box => true,
-        Object::Camera(id) => role == Role::Admin || cameras.includes(id),
-        Object::Device(_) | Object::Account(_) => {
-            is_own || matches!(permission, Permission::ManagePeople | Permission::ManageBox)
-        }
-    };
-    role.holds(permission) && reaches
-}
 
 /// How a device came to be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -319,6 +96,9 @@ pub struct Device {
     /// The cameras it may see.
     #[serde(skip_serializing_if = "CameraGrant::is_all")]
     pub cameras: CameraGrant,
+    /// What else limits it.
+    #[serde(flatten)]
+    pub limits: GrantLimits,
     /// When it was paired or signed in.
     pub created_at: Timestamp,
     /// When it last asked something (to the minute).
@@ -326,10 +106,16 @@ pub struct Device {
 }
 
 impl Device {
+    /// Whether it is trusted no longer at `now`: by its age, or because it was trusted until then alone.
+    pub fn is_over(&self, sessions: &SessionConfig, now: Timestamp) -> bool {
+        self.limits.is_over(now) || sessions.is_over(self.kind, self.created_at, self.last_seen_at, now)
+    }
+
     /// Whether a device joins the account that is made with it: the box's first takes the phone of whoever makes it, if that has no
     /// account yet and may do the same. The phone of an admin who makes an account for somebody else stays the admin's.
     pub fn joins(&self, is_first: bool, grant: &Grant) -> bool {
-        is_first && self.username.is_none() && self.role == grant.role && self.cameras == grant.cameras
+        let given = (self.role, &self.cameras, self.limits);
+        is_first && self.username.is_none() && given == (grant.role(), grant.cameras(), grant.limits())
     }
 }
 
@@ -347,12 +133,9 @@ pub struct Principal {
     /// The cameras it may see.
     #[serde(skip_serializing_if = "CameraGrant::is_all")]
     pub cameras: CameraGrant,
-}
-
-impl Permission {
-    /// Those that a credential is needed for.
-    pub const OF_CALLERS: [Self; 7] =
-        [Self::Watch, Self::LookBack, Self::Own, Self::ReadStatus, Self::Keep, Self::ManagePeople, Self::ManageBox];
+    /// What else limits it.
+    #[serde(flatten)]
+    pub limits: GrantLimits,
 }
 
 impl Principal {
@@ -369,7 +152,7 @@ impl Principal {
             // Names of accounts differ by more than case.
             Object::Account(name) => self.username.as_deref().is_some_and(|own| is_same_account(own, name)),
         };
-        allows(self.role, &self.cameras, permission, object, is_own)
+        allows((self.role, &self.cameras, self.limits), permission, object, is_own)
     }
 
     /// Whether a device is the caller's own: the one it asks from, or one of the same account.
@@ -379,8 +162,8 @@ impl Principal {
             || account.is_some_and(|name| self.may(Permission::Own, Object::Account(name)))
     }
 
-    /// Whether the caller may see and revoke this device: its own, or whoever manages people anybody's.
-    pub fn may_revoke(&self, device: &Device) -> bool {
+    /// Whether the caller may see, rename and revoke this device: its own, or whoever manages people anybody's.
+    pub fn may_tend(&self, device: &Device) -> bool {
         self.owns(device) || self.may(Permission::ManagePeople, Object::Device(device.id))
     }
 
@@ -424,6 +207,9 @@ pub struct User {
     /// The cameras it may see.
     #[serde(skip_serializing_if = "CameraGrant::is_all")]
     pub cameras: CameraGrant,
+    /// What else limits it.
+    #[serde(flatten)]
+    pub limits: GrantLimits,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -449,12 +235,20 @@ pub struct StreamLogin {
     pub ha1: Secret,
     /// The cameras it opens.
     pub cameras: CameraGrant,
+    /// Until when its readers are cut off.
+    pub cut_off_until: Option<MonoTime>,
 }
 
 impl StreamLogin {
+    /// Whether its readers are cut off at `now`.
+    pub fn is_cut_off(&self, now: MonoTime) -> bool {
+        self.cut_off_until.is_some_and(|until| now < until)
+    }
+
     /// Whether whoever gave this password may do this to `object`: it is for watching alone.
     pub fn may(&self, permission: Permission, object: Object<'_>) -> bool {
-        permission == Permission::Watch && allows(Role::Viewer, &self.cameras, permission, object, false)
+        permission == Permission::Watch
+            && allows((Role::Viewer, &self.cameras, GrantLimits::NONE), permission, object, false)
     }
 }
 

@@ -18,7 +18,7 @@ fn a_caller_is_told_what_it_may() {
     use Permission::*;
     let of = |role, cameras| {
         let (device_id, device_name) = (DeviceId::random(), "phone".to_owned());
-        Principal { device_id, device_name, username: None, role, cameras }.permissions()
+        Principal { device_id, device_name, username: None, role, cameras, limits: GrantLimits::NONE }.permissions()
     };
     let looks = [Watch, LookBack, Own, ReadStatus];
     assert_eq!(of(Role::Viewer, CameraGrant::All), looks);
@@ -35,10 +35,17 @@ fn the_last_who_may_manage_stays() {
         username: username.map(Into::into),
         role,
         cameras: CameraGrant::All,
+        limits: GrantLimits::NONE,
         created_at: Timestamp(0),
         last_seen_at: Timestamp(0),
     };
-    let user = |name: &str, role| User { name: name.into(), role, cameras: CameraGrant::All, created_at: Timestamp(0) };
+    let user = |name: &str, role| User {
+        name: name.into(),
+        role,
+        cameras: CameraGrant::All,
+        limits: GrantLimits::NONE,
+        created_at: Timestamp(0),
+    };
     let phone = device(1, Role::Admin, None);
     let viewer = device(2, Role::Viewer, None);
     let annas = device(3, Role::Admin, Some("anna"));
@@ -70,6 +77,7 @@ fn whoever_acts_is_still_what_it_was() {
         username: username.map(Into::into),
         role,
         cameras: CameraGrant::All,
+        limits: GrantLimits::NONE,
     };
     let (admin, viewer) = (who(Role::Admin, None), who(Role::Viewer, Some("anna")));
     for (was, now, answer) in [
@@ -108,7 +116,14 @@ fn only(ids: &[&str]) -> CameraGrant {
 
 fn principal(role: Role, username: Option<&str>, cameras: CameraGrant) -> Principal {
     let device_id = DeviceId(1);
-    Principal { device_id, device_name: "phone".into(), username: username.map(Into::into), role, cameras }
+    Principal {
+        device_id,
+        device_name: "phone".into(),
+        username: username.map(Into::into),
+        role,
+        cameras,
+        limits: GrantLimits::NONE,
+    }
 }
 
 const PERMISSIONS: [Permission; 8] = [
@@ -164,7 +179,7 @@ fn own_devices_and_accounts_are_distinguished_from_others() {
 }
 
 #[test]
-fn who_may_revoke_a_device_and_end_what_it_watches() {
+fn who_may_tend_a_device_and_end_what_it_watches() {
     let device = |id, username: Option<&str>| Device {
         id: DeviceId(id),
         name: "phone".into(),
@@ -172,6 +187,7 @@ fn who_may_revoke_a_device_and_end_what_it_watches() {
         username: username.map(Into::into),
         role: Role::Admin,
         cameras: CameraGrant::All,
+        limits: GrantLimits::NONE,
         created_at: Timestamp(0),
         last_seen_at: Timestamp(0),
     };
@@ -183,10 +199,10 @@ fn who_may_revoke_a_device_and_end_what_it_watches() {
         ("somebody else's", device(2, Some("bob")), false, false, false),
         ("one of no account", device(2, None), false, false, false),
     ] {
-        assert_eq!(anna(Role::Viewer).may_revoke(&device), by_viewer, "{what}");
+        assert_eq!(anna(Role::Viewer).may_tend(&device), by_viewer, "{what}");
         assert_eq!(anna(Role::Viewer).may_end_live(device.id), live_by_viewer, "{what}");
-        assert_eq!(nobody(Role::Viewer).may_revoke(&device), by_nobody, "{what}");
-        assert!(anna(Role::Admin).may_revoke(&device) && anna(Role::Admin).may_end_live(device.id), "{what}");
+        assert_eq!(nobody(Role::Viewer).may_tend(&device), by_nobody, "{what}");
+        assert!(anna(Role::Admin).may_tend(&device) && anna(Role::Admin).may_end_live(device.id), "{what}");
     }
 }
 
@@ -200,7 +216,8 @@ fn roles_are_parsed_as_they_are_written() {
 
 #[test]
 fn a_stream_password_watches_its_cameras_and_does_nothing_else() {
-    let login = |cameras| StreamLogin { name: "nvr".into(), ha1: Secret::new("0".repeat(32)), cameras };
+    let login =
+        |cameras| StreamLogin { name: "nvr".into(), ha1: Secret::new("0".repeat(32)), cameras, cut_off_until: None };
     let (front, yard) = (camera("front"), camera("yard"));
     for permission in PERMISSIONS {
         let watches = permission == Permission::Watch;
@@ -226,7 +243,7 @@ fn grants_are_checked_as_people_give_them() {
     assert!(Grant::new(Role::Admin, only(&["front"])).is_err());
     assert!(Grant::new(Role::Admin, CameraGrant::All).is_ok());
     assert!(Grant::new(Role::Viewer, only(&["front"])).is_ok());
-    assert_eq!(Grant::stored(Role::Admin, only(&["front"])), Grant::all(Role::Admin));
+    assert_eq!(Grant::stored(Role::Admin, only(&["front"]), GrantLimits::NONE), Grant::all(Role::Admin));
 }
 
 #[test]
@@ -246,7 +263,8 @@ fn two_grants_together_give_what_both_give() {
 fn a_change_leaves_what_it_does_not_name() {
     let yard = CameraGrant::Only([CameraId::new("yard").expect("valid")].into());
     let limited = Grant::new(Role::Viewer, yard.clone()).expect("valid");
-    let change = |role, cameras: Option<&CameraGrant>| GrantChange { role, cameras: cameras.cloned() };
+    let change =
+        |role, cameras: Option<&CameraGrant>| GrantChange { role, cameras: cameras.cloned(), ..Default::default() };
     let (admin, viewer) = (Grant::all(Role::Admin), Some(Role::Viewer));
     for (before, change, after) in [
         (&limited, change(None, None), Some(limited.clone())),
@@ -271,6 +289,7 @@ fn who_lost_access_is_cut_off_and_nobody_else() {
         username: None,
         role: Role::Viewer,
         cameras,
+        limits: GrantLimits::NONE,
     };
     let known = [who(all, CameraGrant::All), who(some, CameraGrant::Only([front.clone()].into()))];
     let watching =
@@ -332,11 +351,12 @@ fn the_first_account_takes_the_phone_that_may_do_the_same() {
         username: username.map(str::to_owned),
         role,
         cameras,
+        limits: GrantLimits::NONE,
         created_at: Timestamp(0),
         last_seen_at: Timestamp(0),
     };
     let (admin, viewer) = (Grant::all(Role::Admin), Grant::all(Role::Viewer));
-    let some = Grant::stored(Role::Viewer, only("front"));
+    let some = Grant::stored(Role::Viewer, only("front"), GrantLimits::NONE);
     for (what, is_first, device, grant, joins) in [
         ("an owner's phone", true, phone(None, Role::Admin, CameraGrant::All), &admin, true),
         ("a later account", false, phone(None, Role::Admin, CameraGrant::All), &admin, false),

@@ -60,6 +60,11 @@ impl Names {
         names
     }
 
+    /// A name that the box's owner gave it: one of a domain, and not of the link alone (`.local`).
+    pub fn given(&self) -> Option<&str> {
+        self.dns.iter().map(String::as_str).find(|name| name.contains('.') && !name.ends_with(".local"))
+    }
+
     /// Whether all of these are among `other`.
     pub fn are_within(&self, other: &Self) -> bool {
         self.dns.is_subset(&other.dns) && self.addresses.is_subset(&other.addresses)
@@ -168,6 +173,16 @@ pub fn host_as_named(named: &str, listens: IpAddr, reachable: &[IpAddr]) -> Stri
     }
 }
 
+/// The host in an invitation by somebody who called the box `named`: rather a name than an address, which says nothing to people and
+/// changes. Where it was called by an address, a name that its owner gave it (`hostnames`) is taken, if there is one.
+pub fn host_to_invite(named: &str, names: &Names, listens: IpAddr, reachable: &[IpAddr]) -> String {
+    let is_address = named == "localhost" || named.parse::<IpAddr>().is_ok();
+    match names.given().filter(|_| is_address) {
+        Some(name) => name.to_owned(),
+        None => host_as_named(named, listens, reachable),
+    }
+}
+
 /// An address as the host of a URL.
 pub fn host_in_url(address: IpAddr) -> String {
     match address {
@@ -231,6 +246,24 @@ mod tests {
         }
         for odd in ["b\n$(x)", "", ".local", "-"] {
             assert!(Names::new(odd, &Names::default(), &[]).dns.contains("perch.local"), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn an_invitation_names_the_box_rather_than_an_address() {
+        let mut further = Names::default();
+        assert!(further.take("cam.example.org"));
+        let (plain, given) = (Names::new("perch", &Names::default(), &[]), Names::new("perch", &further, &[]));
+        let (any, lan) = (ip("0.0.0.0"), [ip("192.168.1.20")]);
+        for (named, names, want) in [
+            ("perch.local", &plain, "perch.local"),
+            ("perch.local", &given, "perch.local"),
+            ("192.168.1.20", &plain, "192.168.1.20"),
+            ("192.168.1.20", &given, "cam.example.org"),
+            ("localhost", &given, "cam.example.org"),
+            ("localhost", &plain, "192.168.1.20"),
+        ] {
+            assert_eq!(host_to_invite(named, names, any, &lan), want, "{named}");
         }
     }
 

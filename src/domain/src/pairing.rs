@@ -1,8 +1,9 @@
 //! The one-time password: single use, short lived, burned after five wrong tries, at most ten codes a day. Its counters are
 //! a plain value that the store keeps, so they survive a restart.
 
-use crate::access::{CameraGrant, Grant, LIMITED_MARK, Role};
+use crate::access::{CameraGrant, Grant, GrantLimits, Role};
 use crate::ages::Step;
+use crate::grant::unmarked;
 use crate::settings::Keys;
 use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, Result};
@@ -75,6 +76,9 @@ struct Code {
     role: Role,
     #[serde(default, skip_serializing_if = "CameraGrant::is_all")]
     cameras: CameraGrant,
+    /// What else limits the device that pairs with it.
+    #[serde(default, skip_serializing_if = "GrantLimits::is_none")]
+    limits: GrantLimits,
     issued_at: Timestamp,
     expires_at: Timestamp,
     tries_left: u32,
@@ -82,14 +86,13 @@ struct Code {
 
 impl Code {
     fn new(hash: String, grant: &Grant, issued_at: Timestamp, expires_at: Timestamp) -> Self {
-        let (role, cameras) = (grant.role(), grant.cameras().clone());
-        let hash = if cameras.is_all() { hash } else { format!("{LIMITED_MARK}{hash}") };
-        Self { hash, role, cameras, issued_at, expires_at, tries_left: MAX_TRIES }
+        let (role, cameras, limits) = (grant.role(), grant.cameras().clone(), grant.limits());
+        let hash = format!("{}{hash}", grant.mark());
+        Self { hash, role, cameras, limits, issued_at, expires_at, tries_left: MAX_TRIES }
     }
 
     fn is(&self, hash: &str) -> bool {
-        let own = self.hash.strip_prefix(LIMITED_MARK).unwrap_or(&self.hash);
-        perch_base::secret::constant_time_eq(hash.as_bytes(), own.as_bytes())
+        perch_base::secret::constant_time_eq(hash.as_bytes(), unmarked(self.hash.as_bytes()))
     }
 }
 
@@ -191,7 +194,7 @@ impl Pairing {
             return CodeOutcome::Burned;
         }
         if code.is(hash) {
-            let grant = Grant::stored(code.role, std::mem::take(&mut code.cameras));
+            let grant = Grant::stored(code.role, std::mem::take(&mut code.cameras), code.limits);
             self.code = None;
             return CodeOutcome::Paired(grant);
         }

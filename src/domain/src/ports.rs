@@ -8,7 +8,7 @@ use crate::pairing::{CodeOutcome, PairingConfig};
 use crate::settings::changes::{
     Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
 };
-use crate::status::{CameraInfo, LiveSession, Status};
+use crate::status::{CameraInfo, LiveSession, RtspReader, Status};
 use crate::stream_choice::StreamChoice;
 use bytes::Bytes;
 use perch_base::Result;
@@ -75,6 +75,12 @@ pub trait LivePort: Send + Sync {
     fn ice_servers(&self, now: Timestamp) -> Vec<IceServer>;
 }
 
+/// Who reads by RTSP.
+pub trait ReadersPort: Send + Sync {
+    /// All who play now.
+    fn who_reads(&self) -> Vec<RtspReader>;
+}
+
 /// A code that was made, to be shown once.
 #[derive(Clone, Debug)]
 pub struct IssuedCode {
@@ -105,7 +111,8 @@ pub trait AccessPort: Send + Sync {
     fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode>;
     /// Tries a one-time password, as [`read_code`](crate::pairing::read_code) gives it.
     fn pair(&self, otp: &str, device_name: &str, now: Timestamp) -> Result<PairResult>;
-    /// Signs in. `None`: name or password is wrong (the two are not distinguished, in words or in time).
+    /// Signs in. `None`: name or password is wrong (the two are not distinguished, in words or in time). Errors with `Forbidden` when
+    /// both are right and the account's time is over.
     fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>>;
     /// Whether this is the account's password: as slow, and as silent about whether there is such an account, as [`Self::sign_in`].
     fn check_password(&self, username: &str, password: &str) -> Result<bool>;
@@ -116,6 +123,8 @@ pub trait AccessPort: Send + Sync {
     /// Revokes a device; its token is worthless at once. Errors with `NotFound`, and with `Conflict` when nobody could manage the
     /// box without it ([`crate::access::check_leaving`], asked inside the transaction).
     fn revoke_device(&self, id: DeviceId) -> Result<()>;
+    /// Gives a device another name, cleaned like the first one ([`crate::access::clean_display_name`]). Errors with `NotFound`.
+    fn rename_device(&self, id: DeviceId, name: &str) -> Result<()>;
     /// All accounts.
     fn users(&self) -> Result<Vec<User>>;
     /// Makes an account. `Conflict` when the name is taken. `by`, who makes it, may join it: [`crate::access::Device::joins`] is asked

@@ -17,6 +17,13 @@ pub fn camera_of(path: &str) -> Option<CameraId> {
     CameraId::new(first).ok()
 }
 
+/// The camera's stream that is found at exactly this [`path`].
+pub fn stream_of(at: &str) -> Option<(CameraId, Stream)> {
+    let camera = camera_of(at)?;
+    let stream = Stream::ALL.into_iter().find(|stream| path(&camera, *stream) == at)?;
+    Some((camera, stream))
+}
+
 /// How a player reaches the box, and as whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Player<'a> {
@@ -56,6 +63,10 @@ mod tests {
             for behind in ["", "/", "/stream=0"] {
                 assert_eq!(camera_of(&(path(&camera("front"), stream) + behind)), Some(camera("front")), "{stream}");
             }
+        }
+        for stream in Stream::ALL {
+            assert_eq!(stream_of(&path(&camera("front"), stream)), Some((camera("front"), stream)));
+            assert_eq!(stream_of(&(path(&camera("front"), stream) + "/track")), None);
         }
         for none in ["", "/", "front", "//front", "/Front", "/fr ont/sub", "*"] {
             assert_eq!(camera_of(none), None, "{none:?}");

@@ -59,7 +59,9 @@ impl CameraInfo {
         if who.may(Permission::ManageBox, Object::Box) {
             return Some(self);
         }
-        Some(Self { source: None, health: self.health.for_viewer(), ..self })
+        let looks_back = who.may(Permission::LookBack, Object::Camera(&self.id));
+        let last_event_at = self.last_event_at.filter(|_| looks_back);
+        Some(Self { source: None, health: self.health.for_viewer(), last_event_at, ..self })
     }
 
     /// That it has no picture, and why: a sentence for people, without its full stop.
@@ -212,6 +214,21 @@ pub struct LiveSession {
     pub bytes_sent: u64,
 }
 
+/// One reader by RTSP, for "who is watching".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RtspReader {
+    /// The stream password that it gave.
+    pub stream_password: String,
+    /// The camera.
+    pub camera: CameraId,
+    /// The stream that it plays.
+    pub stream: Stream,
+    /// When it began to play.
+    pub started_at: Timestamp,
+    /// The reader's address and port.
+    pub remote: String,
+}
+
 /// News for everybody who listens (the event stream).
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -261,7 +278,11 @@ impl Notice {
 
     /// What `who` may hear of it; `None`: nothing.
     pub fn seen_by(&self, who: &Principal) -> Option<Self> {
-        if !who.may(Permission::LookBack, Object::Camera(self.camera())) {
+        let needs = match self {
+            Self::Event { .. } => Permission::LookBack,
+            _ => Permission::Watch,
+        };
+        if !who.may(needs, Object::Camera(self.camera())) {
             return None;
         }
         Some(match self.clone() {

@@ -88,6 +88,7 @@ impl Bench {
             username: None,
             role: Role::Viewer,
             cameras: CameraGrant::All,
+            limits: Default::default(),
         };
         WatchRequest { camera: CameraId::new(camera).expect("valid"), stream, offer: offer.into(), viewer }
     }

@@ -127,6 +127,7 @@ fn answer(engine: &Engine, mut client: TcpStream) {
                 username: None,
                 role: Role::Viewer,
                 cameras: CameraGrant::All,
+                limits: Default::default(),
             };
             let camera = CameraId::new("front").expect("valid");
             let request =

@@ -4,7 +4,7 @@ use crate::devices::{all_devices, delete_device, device, device_of, insert_devic
 use crate::pairing::{code_hash, keep_pairing, pairing};
 use crate::reading::Fail;
 use crate::users::is_claimed;
-use crate::{Accounts, grants, users};
+use crate::{Accounts, users};
 use perch_base::ids::DeviceId;
 use perch_base::secret::{self, Secret};
 use perch_base::time::Timestamp;
@@ -13,6 +13,7 @@ use perch_domain::access::{
     self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, Role, StreamPassword,
     User,
 };
+use perch_domain::grant::marked;
 use perch_domain::pairing::{CardStep, CodeOutcome};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
 use rusqlite::{Transaction, params};
@@ -118,6 +119,7 @@ impl AccessPort for Accounts {
             keep_pairing(tx, &state)?;
             Ok(match attempt {
                 CodeOutcome::Paired(grant) => {
+                    self.drop_expired(tx, now)?;
                     PairResult::Paired(insert_device(tx, &name, DeviceKind::Paired, None, &grant, now)?)
                 }
                 refused => PairResult::Refused(refused),
@@ -133,6 +135,11 @@ impl AccessPort for Accounts {
             // The password may have been changed, or the account changed or removed, while it was being checked.
             let account = users::login(tx, &user)?;
             let Some(account) = account.filter(|a| a.hash == hash) else { return Ok(None) };
+            // Whoever knows the password may hear why it opens nothing.
+            if account.grant.limits().is_over(now) {
+                let why = "the time of this account is over: whoever looks after the box can extend it";
+                return Err(Error::new(ErrorKind::Forbidden, why).into());
+            }
             self.drop_expired(tx, now)?;
             insert_device(tx, &name, DeviceKind::Session, Some(&user), &account.grant, now).map(Some)
         })
@@ -149,9 +156,7 @@ impl AccessPort for Accounts {
         }
         let found = self.inner.db.read_access("looking up a token", |c| {
             let mut statement = c.prepare_cached(&token_sql())?;
-            let hash = token_hash(token);
-            let limited = grants::token(&hash, &CameraGrant::Only(Default::default()));
-            let mut rows = statement.query(params![hash, limited])?;
+            let mut rows = statement.query(marked(&token_hash(token)))?;
             rows.next()?.map(device).transpose()
         })?;
         let Some(d) = found.filter(|d| !self.expired(d, now)) else { return Ok(None) };
@@ -172,6 +177,17 @@ impl AccessPort for Accounts {
             match delete_device(tx, &id.to_string())? {
                 true => Ok(()),
                 false => Err(Error::not_found(format!("there is no device {id}")).into()),
+            }
+        })
+    }
+
+    fn rename_device(&self, id: DeviceId, name: &str) -> Result<()> {
+        let name = access::clean_display_name("name", name)?;
+        self.change(format_args!("device {id} cannot be renamed"), |tx| {
+            let sql = "UPDATE device SET name = ?2 WHERE id = ?1";
+            match tx.prepare_cached(sql)?.execute(params![id.to_string(), name])? {
+                0 => Err(Error::not_found(format!("there is no device {id}")).into()),
+                _ => Ok(()),
             }
         })
     }

@@ -25,17 +25,19 @@ pub(crate) fn insert_device(
     now: Timestamp,
 ) -> Result<Credential, Fail> {
     let (device_id, token) = (DeviceId::random(), secret::new_token());
-    let sql = "INSERT INTO device (id, token, name, kind, username, role, created, seen, cameras)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)";
+    let sql = "INSERT INTO device (id, token, name, kind, username, role, created, seen, cameras, expires, live_only)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10)";
     tx.prepare_cached(sql)?.execute(params![
         device_id.to_string(),
-        grants::token(&token_hash(token.expose()), grant.cameras()),
+        grants::token(&token_hash(token.expose()), grant),
         name,
         word(&kind)?,
         username,
         word(&grant.role())?,
         now.0,
-        grants::column(grant.cameras())?
+        grants::column(grant.cameras())?,
+        grant.limits().expires_at.map(|end| end.0),
+        grant.limits().live_only
     ])?;
     Ok(Credential { device_id, token, role: grant.role() })
 }
@@ -43,7 +45,10 @@ pub(crate) fn insert_device(
 pub(crate) fn device(row: &Row<'_>) -> Result<Device, Fail> {
     let id: String = row.get(0)?;
     of_row(format_args!("device {id}"), || {
-        let grant = grants::grant(from_word(&row.get::<_, String>(4)?)?, [row.get(7)?, row.get(8)?])?;
+        let grant = grants::grant(
+            from_word(&row.get::<_, String>(4)?)?,
+            [grants::columns(row, 7)?, grants::columns(row, 10)?],
+        )?;
         Ok(Device {
             id: DeviceId::parse(&id)?,
             name: row.get(1)?,
@@ -51,6 +56,7 @@ pub(crate) fn device(row: &Row<'_>) -> Result<Device, Fail> {
             username: row.get(3)?,
             role: grant.role(),
             cameras: grant.cameras().clone(),
+            limits: grant.limits(),
             created_at: Timestamp(row.get(5)?),
             last_seen_at: Timestamp(row.get(6)?),
         })
@@ -58,12 +64,14 @@ pub(crate) fn device(row: &Row<'_>) -> Result<Device, Fail> {
 }
 
 /// A device sees what it was given and its account (if it has one) was given as well.
-const DEVICES: &str = "SELECT d.id, d.name, d.kind, d.username, d.role, d.created, d.seen, d.cameras, u.cameras
+const DEVICES: &str =
+    "SELECT d.id, d.name, d.kind, d.username, d.role, d.created, d.seen, d.cameras, d.expires, d.live_only,
+    u.cameras, u.expires, u.live_only
     FROM device d LEFT JOIN user u ON u.name = d.username";
 
-/// The device of a token's hash (`?1`, `?2` as it is stored of a device that may see some cameras only).
+/// The device of a token's hash, in any of the forms in which it may be stored (`?1` to `?3`).
 pub(crate) fn token_sql() -> String {
-    format!("{DEVICES} WHERE d.token IN (?1, ?2)")
+    format!("{DEVICES} WHERE d.token IN (?1, ?2, ?3)")
 }
 
 /// All devices that can be read, newest first.
@@ -86,11 +94,12 @@ pub(crate) fn device_of(c: &Connection, id: DeviceId) -> Result<Option<Device>, 
 
 impl Accounts {
     pub(crate) fn expired(&self, d: &Device, now: Timestamp) -> bool {
-        self.inner.limits.now().session.is_over(d.kind, d.created_at, d.last_seen_at, now)
+        d.is_over(&self.inner.limits.now().session, now)
     }
 
-    /// Removes sessions whose time is over; called where a new one begins, so that they cannot pile up.
+    /// Removes sessions and invited devices whose time is over; called where a new one begins, so that they cannot pile up.
     pub(crate) fn drop_expired(&self, tx: &Transaction<'_>, now: Timestamp) -> Result<(), Fail> {
+        tx.prepare_cached("DELETE FROM device WHERE expires <= ?1 AND username IS NULL")?.execute([now.0])?;
         let mut sessions = tx.prepare_cached("SELECT id, created, seen FROM device WHERE kind = 'session'")?;
         let sessions = self.inner.db.damaged.all(sessions.query([])?, |r| {
             let id: String = r.get(0)?;
@@ -122,5 +131,6 @@ impl Accounts {
 }
 
 pub(crate) fn principal(d: Device) -> Principal {
-    Principal { device_id: d.id, device_name: d.name, username: d.username, role: d.role, cameras: d.cameras }
+    let Device { id, name, username, role, cameras, limits, .. } = d;
+    Principal { device_id: id, device_name: name, username, role, cameras, limits }
 }

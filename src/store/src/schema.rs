@@ -7,14 +7,14 @@ use perch_base::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version that this program writes.
-pub(crate) const VERSION: usize = 4;
+pub(crate) const VERSION: usize = 5;
 
 /// All steps ever released.
-pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3, STEP_4];
+pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3, STEP_4, STEP_5];
 
 /// For each version, the oldest program (by the version it writes) that can use a database of it. A step after the first only makes
 /// tables, indices and columns with a default, so that the program before goes on with it after an update was rolled back.
-pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1];
+pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1, 1];
 
 /// Where the database itself says so, for programs that do not know its version.
 const USABLE_BY_KEY: &str = "schema_usable_by";
@@ -142,6 +142,16 @@ const STEP_4: &str = "
     -- An event is a chapter of what moves since then; null (also from an older program) is its own start.
     ALTER TABLE event ADD COLUMN since INTEGER;
     ALTER TABLE event ADD COLUMN chapter INTEGER NOT NULL DEFAULT 1;
+";
+
+/// When a row's grant ends (null: never), and whether it opens nothing that is recorded. As with the cameras, a program before this
+/// step reads neither, and what such a row is proved with is stored in a form that it never matches; not in that of cameras, which
+/// it knows.
+const STEP_5: &str = "
+    ALTER TABLE user ADD COLUMN expires INTEGER;
+    ALTER TABLE user ADD COLUMN live_only INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE device ADD COLUMN expires INTEGER;
+    ALTER TABLE device ADD COLUMN live_only INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Runs the steps that are missing, each in a transaction of its own. Errors with `Unsupported` when a newer program wrote it.

@@ -13,9 +13,11 @@ use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    self, CameraGrant, Grant, GrantChange, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User, check_leaving,
+    self, CameraGrant, Grant, GrantChange, GrantLimits, Leaving, RTSP_REALM, Role, StreamLogin, StreamPassword, User,
+    check_leaving,
 };
 use perch_domain::account_name::{folded, read_account_name};
+use perch_domain::grant::{mark, unmarked};
 use perch_domain::status::DamagedAccess;
 use rusqlite::{Connection, Row, Transaction, params};
 
@@ -65,24 +67,25 @@ fn written(c: &Connection, name: &str) -> Result<Option<String>, Fail> {
 /// The account of this name.
 pub(crate) fn login(c: &Connection, name: &str) -> Result<Option<Login>, Fail> {
     let Some(name) = written(c, name)? else { return Ok(None) };
-    let mut statement = c.prepare_cached("SELECT name, password, role, cameras FROM user WHERE name = ?1")?;
+    let mut statement =
+        c.prepare_cached("SELECT name, password, role, cameras, expires, live_only FROM user WHERE name = ?1")?;
     let mut rows = statement.query([&name])?;
     let Some(r) = rows.next()? else { return Ok(None) };
     of_row(format_args!("account {name}"), || {
-        let hash = grants::plain(&r.get::<_, String>(1)?).to_owned();
-        let grant = grants::grant(from_word(&r.get::<_, String>(2)?)?, [r.get(3)?])?;
+        let hash = grants::plain(&r.get::<_, String>(1)?)?;
+        let grant = grants::grant(from_word(&r.get::<_, String>(2)?)?, [grants::columns(r, 3)?])?;
         Ok(Some(Login { name: name.clone(), hash, grant }))
     })
 }
 
-const USERS: &str = "SELECT name, role, created, cameras FROM user ORDER BY name";
+const USERS: &str = "SELECT name, role, created, cameras, expires, live_only FROM user ORDER BY name";
 
 fn user(r: &Row<'_>) -> Result<User, Fail> {
     let name: String = r.get(0)?;
     of_row(format_args!("account {name}"), || {
-        let grant = grants::grant(from_word(&r.get::<_, String>(1)?)?, [r.get(3)?])?;
-        let (role, cameras) = (grant.role(), grant.cameras().clone());
-        Ok(User { name: name.clone(), role, cameras, created_at: Timestamp(r.get(2)?) })
+        let grant = grants::grant(from_word(&r.get::<_, String>(1)?)?, [grants::columns(r, 3)?])?;
+        let (role, cameras, limits) = (grant.role(), grant.cameras().clone(), grant.limits());
+        Ok(User { name: name.clone(), role, cameras, limits, created_at: Timestamp(r.get(2)?) })
     })
 }
 
@@ -116,11 +119,12 @@ fn insert_user(tx: &Transaction<'_>, name: &str, hash: &str, grant: &Grant, now:
     if let Some(other) = written(tx, name)? {
         return Err(Error::new(ErrorKind::Conflict, format!("there is already an account {other}")).into());
     }
-    let sql = "INSERT INTO user (name, password, role, created, cameras) VALUES (?1, ?2, ?3, ?4, ?5)
-        ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO user (name, password, role, created, cameras, expires, live_only)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
     let (role, cameras) = (word(&grant.role())?, grants::column(grant.cameras())?);
-    let proof = grants::text(hash, grant.cameras());
-    match tx.prepare_cached(sql)?.execute(params![name, proof, role, now.0, cameras])? {
+    let (expires, live_only) = (grant.limits().expires_at.map(|end| end.0), grant.limits().live_only);
+    let proof = grants::text(hash, grant);
+    match tx.prepare_cached(sql)?.execute(params![name, proof, role, now.0, cameras, expires, live_only])? {
         0 => Err(Error::new(ErrorKind::Conflict, format!("there is already an account {name}")).into()),
         _ => Ok(()),
     }
@@ -233,7 +237,7 @@ impl Accounts {
         self.change(format_args!("the password of {name} cannot be set"), |tx| {
             let account = login(tx, name)?.ok_or_else(|| no_account(name))?;
             let name = &*account.name;
-            let proof = grants::text(&hash, account.grant.cameras());
+            let proof = grants::text(&hash, &account.grant);
             tx.prepare_cached("UPDATE user SET password = ?2 WHERE name = ?1")?.execute([name, &proof])?;
             let devices = devices_of(&self.inner.db.damaged, tx, name)?;
             let revoked: Vec<_> = devices.into_iter().filter(|id| Some(*id) != keep).collect();
@@ -255,22 +259,26 @@ impl Accounts {
                 self.may_leave(tx, Leaving::Account(name), now)?;
             }
             let (role, cameras) = (word(&grant.role())?, grants::column(grant.cameras())?);
-            let proof = grants::text(&account.hash, grant.cameras());
-            tx.prepare_cached("UPDATE user SET role = ?2, cameras = ?3, password = ?4 WHERE name = ?1")?
-                .execute(params![name, role, cameras, proof])?;
+            let (expires, live_only) = (grant.limits().expires_at.map(|end| end.0), grant.limits().live_only);
+            let proof = grants::text(&account.hash, &grant);
+            let sql =
+                "UPDATE user SET role = ?2, cameras = ?3, expires = ?4, live_only = ?5, password = ?6 WHERE name = ?1";
+            tx.prepare_cached(sql)?.execute(params![name, role, cameras, expires, live_only, proof])?;
             let devices = devices_of(&self.inner.db.damaged, tx, name)?;
             for id in &devices {
                 let id = id.to_string();
                 let token: Vec<u8> =
                     tx.prepare_cached("SELECT token FROM device WHERE id = ?1")?.query_row([&id], |r| r.get(0))?;
-                let hash = grants::plain_token(&token).try_into();
+                let hash = unmarked(&token).try_into();
                 let damaged = |_| {
                     let message = format!("account {name}: device {id}: the hash of its token is damaged");
                     Error::new(ErrorKind::Corrupt, message)
                 };
                 let hash = hash.map_err(damaged)?;
-                tx.prepare_cached("UPDATE device SET role = ?2, cameras = ?3, token = ?4 WHERE id = ?1")?
-                    .execute(params![id, role, cameras, grants::token(hash, grant.cameras())])?;
+                let sql =
+                    "UPDATE device SET role = ?2, cameras = ?3, expires = ?4, live_only = ?5, token = ?6 WHERE id = ?1";
+                let token = grants::token(hash, &grant);
+                tx.prepare_cached(sql)?.execute(params![id, role, cameras, expires, live_only, token])?;
             }
             Ok(devices)
         })
@@ -302,7 +310,7 @@ impl Accounts {
         self.change(format_args!("the stream password {name} cannot be made"), |tx| {
             let sql = "INSERT INTO stream_password (name, ha1, created, cameras) VALUES (?1, ?2, ?3, ?4)
                 ON CONFLICT DO NOTHING";
-            let proof = grants::text(&ha1, cameras);
+            let proof = format!("{}{ha1}", mark(cameras, &GrantLimits::NONE));
             match tx.prepare_cached(sql)?.execute(params![name, proof, now.0, grants::column(cameras)?])? {
                 0 => Err(Error::new(ErrorKind::Conflict, format!("there is already a stream password {name}")).into()),
                 _ => Ok(()),
@@ -327,8 +335,9 @@ impl Accounts {
             self.inner.db.damaged.all(statement.query([])?, |r| {
                 let name: String = r.get(0)?;
                 of_row(format_args!("stream password {name}"), || {
-                    let ha1 = Secret::new(grants::plain(&r.get::<_, String>(1)?).to_owned());
-                    Ok(StreamLogin { name: name.clone(), ha1, cameras: grants::cameras(r.get(2)?)? })
+                    let ha1 = Secret::new(grants::plain(&r.get::<_, String>(1)?)?);
+                    let cameras = grants::cameras(r.get(2)?)?;
+                    Ok(StreamLogin { name: name.clone(), ha1, cameras, cut_off_until: None })
                 })
             })
         })

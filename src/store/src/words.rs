@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn an_error_says_in_which_row_it_is() {
         let users = "INSERT INTO user (name, password, role, created, cameras) VALUES ('anna', 'x'";
-        let viewer = GrantChange { role: None, cameras: None };
+        let viewer = GrantChange::default();
         let event = "INSERT INTO event (id, camera, kind, start, end, score, cause, boxes) VALUES (7, 'front'";
         type Ask<'a> = &'a dyn Fn(&Store) -> Result<()>;
         let one_event: Ask = &|s| s.index().event_by_id(EventId(7)).map(drop);

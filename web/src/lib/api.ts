@@ -9,6 +9,7 @@ import {
   fill,
 } from './contract';
 import { t } from './en';
+import { clockTime, toMs } from './time';
 import type { Problem } from './types';
 
 /** The box answered, and the answer is no. `message` is a sentence for people. */
@@ -17,11 +18,18 @@ export class ApiError extends Error {
     readonly problem: Problem,
     readonly retryAfterS: number | null = null,
   ) {
-    super(sentence(problem.detail || problem.title || t.error.status(problem.status)));
+    super(said(problem));
   }
   get status(): number {
     return this.problem.status;
   }
+}
+
+/** The box's own sentence; who is cut off is told the time as it is here. */
+function said(problem: Problem): string {
+  const { cut_off, detail, title, status } = problem;
+  if (cut_off) return t.live.cutOff(cut_off.by, clockTime(toMs(cut_off.until)));
+  return sentence(detail || title || t.error.status(status));
 }
 
 /** No answer at all: the box is off, or the network between is. */

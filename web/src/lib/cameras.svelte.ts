@@ -3,6 +3,7 @@ import { api } from './api';
 import { type Running, afterNews, runningOf } from './motion-now';
 import { notices } from './notices.svelte';
 import { Resource } from './resource.svelte';
+import { session } from './session.svelte';
 import { toMs } from './time';
 import type { CameraInfo, Notice, PerchEvent } from './types';
 
@@ -19,8 +20,10 @@ class Cameras {
     this.#meanwhile = [];
     const [{ cameras }, newest] = await Promise.all([
       api.get('/api/v1/cameras'),
-      // Cameras are shown without it: the events page says what is wrong.
-      api.get('/api/v1/events', { query: { limit: NEWEST } }).catch(() => null),
+      // Cameras are shown without it: the events page says what is wrong. Whoever may not look back is told of none.
+      session.may('look_back')
+        ? api.get('/api/v1/events', { query: { limit: NEWEST } }).catch(() => null)
+        : null,
     ]);
     if (newest) this.#running = this.#meanwhile.reduce(afterNews, runningOf(newest.events));
     return cameras;

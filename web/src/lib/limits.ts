@@ -5,6 +5,7 @@ declare const __ACCOUNT_NAME_MAX__: number;
 declare const __DEVICE_NAME_MAX__: number;
 declare const __LEASE_S__: number;
 declare const __LONGEST_RANGE_S__: number;
+declare const __CUT_OFF_S__: number;
 
 /** Characters that a password must have at least. */
 export const PASSWORD_MIN = __PASSWORD_MIN__;
@@ -20,6 +21,9 @@ export const DEVICE_NAME_MAX = __DEVICE_NAME_MAX__;
 
 /** Seconds after which the box forgets a viewer that says nothing. */
 export const LEASE_S = __LEASE_S__;
+
+/** For how long somebody who is cut off sees nothing, minutes. */
+export const CUT_OFF_MINUTES = __CUT_OFF_S__ / 60;
 
 /** The longest range of time that one question may span, seconds. */
 export const LONGEST_RANGE_S = __LONGEST_RANGE_S__;

@@ -21,6 +21,8 @@ const STALL_MS = 4000;
 const FIRST_FRAME_MS = 15_000;
 /** A page in the background keeps its streams this long. */
 const HIDDEN_MS = 30_000;
+/** How often somebody who is cut off asks whether they may see again. */
+const CUT_OFF_LOOK_MS = 10_000;
 /** After a sleep the next frame must come within this, else a new session starts. */
 const WAKE_MS = 600;
 
@@ -142,9 +144,13 @@ export class LiveMachine {
     }
     this.#failures += 1;
     this.#why = why;
-    const waitMs = backoffMs(this.#failures, this.random());
+    const isCutOff =
+      failure.kind === 'request' && failure.error instanceof ApiError && failure.error.problem.cut_off;
+    // Until when is known, but whoever did it may let them in before that.
+    const waitMs = isCutOff ? CUT_OFF_LOOK_MS : backoffMs(this.#failures, this.random());
     this.phase = 'retrying';
-    this.message = waitMs < 1500 ? why : `${why} ${t.live.tryingAgain(Math.round(waitMs / 1000))}`;
+    this.message =
+      isCutOff || waitMs < 1500 ? why : `${why} ${t.live.tryingAgain(Math.round(waitMs / 1000))}`;
     this.#retryMs = nowMs + waitMs;
     return 'close';
   }

@@ -169,6 +169,31 @@ describe('a viewer who may not', () => {
     expect(player.message).toBe(t.live.ended);
   });
 
+  it('is told by whom and until when while cut off, and plays again once let back in', async () => {
+    const { player, sessions, clock, last, play } = setUp();
+    player.start();
+    await play();
+    const refused = new ApiError({
+      status: 403,
+      detail: 'anna cut this device off',
+      cut_off: { by: 'anna', until: new Date(2026, 4, 1, 14, 12).toISOString() },
+    });
+    last().fail({ kind: 'ended' });
+    await clock.advance(500);
+    for (let n = 2; n < 6; n += 1) {
+      expect(sessions.length).toBe(n);
+      last().fail(request(refused));
+      expect(player.message).toMatch(/^anna cut you off until \d+:12/);
+      expect(player.phase).toBe('retrying');
+      await clock.advance(9_999);
+      expect(sessions.length).toBe(n);
+      await clock.advance(1);
+    }
+    last().handlers.onConnected();
+    player.frame();
+    expect([player.phase, player.message]).toEqual(['playing', '']);
+  });
+
   it('reads why ICE failed, and what the box refuses', () => {
     const { player, last } = setUp();
     player.start();

@@ -8,8 +8,11 @@ export class People {
   readonly streamPasswords = new Resource(
     async () => (await api.get('/api/v1/stream-passwords')).stream_passwords,
   );
-  readonly sessions = new Resource(async () => (await api.get('/api/v1/live')).sessions);
-  readonly #all = [this.users, this.devices, this.streamPasswords, this.sessions];
+  readonly watching = new Resource(async () => {
+    const { sessions, readers = [], cut_off = [] } = await api.get('/api/v1/live');
+    return { sessions, readers, cut_off };
+  });
+  readonly #all = [this.users, this.devices, this.streamPasswords, this.watching];
 
   /** Each was answered, or failed in words. */
   get isSettled(): boolean {
@@ -18,5 +21,10 @@ export class People {
 
   reload = async (): Promise<void> => {
     await Promise.all(this.#all.map((resource) => resource.reload()));
+  };
+
+  /** Who may come in; after a change of it. */
+  reloadAccess = async (): Promise<void> => {
+    await Promise.all([this.users.reload(), this.devices.reload(), this.watching.reload()]);
   };
 }

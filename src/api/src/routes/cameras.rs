@@ -1,6 +1,6 @@
 //! Cameras as listed, stills, and the timeline.
 
-use crate::auth::Who;
+use crate::auth::{LIVE_ONLY, Who};
 use crate::headers;
 use crate::input::{PathParts, Query};
 use crate::problem::{Problem, Reply};
@@ -39,10 +39,15 @@ pub(super) async fn one(State(app): State<Shared>, who: Who, path: PathParts) ->
 pub(super) async fn snapshot(State(app): State<Shared>, who: Who, path: PathParts, query: Query) -> Reply {
     let at = query.time("at")?;
     let camera = path.camera()?;
+    // A still of before is a look back.
+    let needs = if at.is_some() { Permission::LookBack } else { Permission::Watch };
+    if !who.may(needs, Object::Camera(&camera)) {
+        return Err(Problem::forbidden(LIVE_ONLY));
+    }
     let wanted = Snapshot { camera: camera.clone(), at, width: query.number("width")? };
     let jpeg = app.ports.cameras.snapshot(wanted, who.principal.device_id).await.map_err(no_still)?;
     // It waited for its turn: whoever lost the right to it meanwhile gets none.
-    blocking(&app, move |app| who.may_still(app, Permission::Watch, Object::Camera(&camera))).await?;
+    blocking(&app, move |app| who.may_still(app, needs, Object::Camera(&camera))).await?;
     let caching = if at.is_some() { "private, max-age=3600" } else { "no-store" };
     Ok(headers::jpeg(jpeg, caching))
 }

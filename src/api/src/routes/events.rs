@@ -168,7 +168,7 @@ impl Listener {
     /// the stream lives.
     async fn look(&mut self) -> Option<Bytes> {
         let who = self.who.clone();
-        let asked = blocking(&self.app, move |app| who.may_still(app, Permission::LookBack, Object::Box));
+        let asked = blocking(&self.app, move |app| who.may_still(app, Permission::Watch, Object::Box));
         // With what it may see now.
         self.who.principal = asked.await.ok()?;
         self.next_look = self.app.ports.clock.mono() + HEARTBEAT;

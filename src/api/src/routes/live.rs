@@ -5,6 +5,7 @@ use crate::headers::etag;
 use crate::input::{PathParts, Query, text};
 use crate::problem::{Problem, Reply};
 use crate::routes::cameras::seen_by;
+use crate::routes::cut_off;
 use crate::routes::session::no_content;
 use crate::state::{AppState, Shared, blocking};
 use axum::Json;
@@ -106,7 +107,15 @@ pub(super) async fn ice_servers(State(app): State<Shared>) -> Reply {
 pub(super) async fn sessions(State(app): State<Shared>, who: Who) -> Reply {
     let mut sessions = blocking(&app, |app| app.ports.live.sessions()).await?;
     sessions.retain(|s| who.principal.may_end_live(s.device_id));
-    Ok(Json(json!({ "sessions": sessions })).into_response())
+    let mut body = json!({ "sessions": sessions });
+    // Who else watches, and who may not for now, is for whoever can do something about it.
+    if who.may(Permission::ManagePeople, Object::Box) {
+        let (readers, cut_off) =
+            blocking(&app, |app| Ok((app.ports.readers.who_reads(), cut_off::everybody(app)?))).await?;
+        body["readers"] = json!(readers);
+        body["cut_off"] = json!(cut_off);
+    }
+    Ok(Json(body).into_response())
 }
 
 /// `PATCH /api/v1/live/{lease}`

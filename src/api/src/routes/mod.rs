@@ -1,6 +1,7 @@
 //! The router: the routes of the table, each behind its gate, and refusals for everything else.
 
 mod cameras;
+mod cut_off;
 mod events;
 mod live;
 mod metrics;

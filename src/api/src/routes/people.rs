@@ -13,11 +13,14 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::secret::Secret;
+use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::{
-    CameraGrant, Device, Grant, GrantChange, Object, Permission, Role, User, check_name, check_password,
+    CameraGrant, Device, Grant, GrantChange, GrantLimits, Object, Permission, Principal, Role, User, check_expiry,
+    check_name, check_password, clean_display_name, revoked,
 };
 use perch_domain::account_name::{is_same_account, read_account_name};
+use perch_domain::cut_off::CutOff;
 use perch_domain::media::Stream;
 use perch_domain::rtsp_address::Player;
 use perch_domain::tries::Try;
@@ -34,51 +37,75 @@ struct ListedDevice {
     device: Device,
     current: bool,
     live_sessions: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut_off: Option<CutOff>,
 }
 
 /// `GET /api/v1/devices`
 pub(super) async fn devices(State(app): State<Shared>, who: Who) -> Reply {
-    let caller = who.principal;
-    let devices = blocking(&app, move |app| {
-        let mut live: HashMap<DeviceId, usize> = HashMap::new();
-        match app.ports.live.sessions() {
-            Ok(sessions) => sessions.iter().for_each(|s| *live.entry(s.device_id).or_default() += 1),
-            // Whoever wants to revoke a device needs the list, now above all.
-            Err(e) if app.is_news(&e) => {
-                tracing::warn!(error = %e, "the devices are listed without their live sessions");
-            }
-            Err(_) => {}
-        }
-        let list = app.ports.access.devices()?.into_iter().filter(|d| caller.may_revoke(d));
-        Ok(list
-            .map(|device| ListedDevice {
-                current: device.id == caller.device_id,
-                live_sessions: live.get(&device.id).copied().unwrap_or(0),
-                device,
-            })
-            .collect::<Vec<_>>())
-    })
-    .await?;
+    let devices = blocking(&app, move |app| list_devices(app, &who.principal)).await?;
     Ok(Json(json!({ "devices": devices })).into_response())
+}
+
+/// The devices that the caller may see, newest first.
+fn list_devices(app: &AppState, caller: &Principal) -> Result<Vec<ListedDevice>> {
+    let mut live: HashMap<DeviceId, usize> = HashMap::new();
+    match app.ports.live.sessions() {
+        Ok(sessions) => sessions.iter().for_each(|s| *live.entry(s.device_id).or_default() += 1),
+        // Whoever wants to revoke a device needs the list, now above all.
+        Err(e) if app.is_news(&e) => {
+            tracing::warn!(error = %e, "the devices are listed without their live sessions");
+        }
+        Err(_) => {}
+    }
+    let list = app.ports.access.devices()?.into_iter().filter(|d| caller.may_tend(d));
+    Ok(list
+        .map(|device| ListedDevice {
+            current: device.id == caller.device_id,
+            live_sessions: live.get(&device.id).copied().unwrap_or(0),
+            cut_off: app.cut_off_of(device.id),
+            device,
+        })
+        .collect())
+}
+
+/// The device of the path, if the caller may change it. Others hear the same whether or not it exists.
+async fn tended(app: &Shared, caller: &Principal, path: &PathParts) -> Reply<DeviceId> {
+    let id = path.get("device", "device", DeviceId::parse);
+    if caller.may(Permission::ManagePeople, Object::Box) {
+        return id;
+    }
+    let refused = || Problem::forbidden("only an administrator may change or revoke other people's devices");
+    let id = *id.as_ref().map_err(|_| refused())?;
+    let asking = caller.clone();
+    let own =
+        blocking(app, move |app| Ok(app.ports.access.devices()?.iter().any(|d| d.id == id && asking.may_tend(d))));
+    if own.await? { Ok(id) } else { Err(refused()) }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceBody {
+    name: String,
+}
+
+/// `PATCH /api/v1/devices/{device}`
+pub(super) async fn rename(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
+    let id = tended(&app, &who.principal, &path).await?;
+    let body: DeviceBody = json(request).await?;
+    let name = clean_display_name("name", &body.name)?;
+    let renamed = blocking(&app, move |app| {
+        app.ports.access.acting(&who.principal).rename_device(id, &name)?;
+        tracing::info!(device = %id, by = %who.principal.device_id, "a device was renamed");
+        list_devices(app, &who.principal)?.into_iter().find(|d| d.device.id == id).ok_or_else(revoked)
+    });
+    Ok(Json(renamed.await?).into_response())
 }
 
 /// `DELETE /api/v1/devices/{device}`
 pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let caller = who.principal;
-    let id = path.get("device", "device", DeviceId::parse);
-    if !caller.may(Permission::ManagePeople, Object::Box) {
-        // The same answer whether or not the device exists.
-        let refused = || Problem::forbidden("only an administrator may revoke other people's devices");
-        let id = *id.as_ref().map_err(|_| refused())?;
-        let asking = caller.clone();
-        let own = blocking(&app, move |app| {
-            Ok(app.ports.access.devices()?.iter().any(|d| d.id == id && asking.may_revoke(d)))
-        });
-        if !own.await? {
-            return Err(refused());
-        }
-    }
-    let id = id?;
+    let id = tended(&app, &caller, &path).await?;
     let asking = caller.clone();
     blocking(&app, move |app| {
         app.ports.access.acting(&asking).revoke_device(id)?;
@@ -97,6 +124,32 @@ struct CodeBody {
     role: String,
     #[serde(default)]
     cameras: Option<Vec<String>>,
+    #[serde(default)]
+    expires_at: Option<String>,
+    #[serde(default)]
+    live_only: bool,
+}
+
+/// What a body says of a grant.
+struct Asked {
+    role: Role,
+    cameras: Option<Vec<String>>,
+    expires_at: Option<String>,
+    live_only: bool,
+}
+
+impl Asked {
+    /// The grant that is asked for. Errors with `Invalid`.
+    fn grant(&self, app: &AppState) -> Result<Grant> {
+        let expires_at = self.expires_at.as_deref().map(expiry).transpose()?;
+        check_expiry(expires_at, app.ports.clock.utc())?;
+        let limits = GrantLimits { expires_at, live_only: self.live_only };
+        Grant::new(self.role, cameras_of(app, self.cameras.as_deref())?)?.within(limits)
+    }
+}
+
+fn expiry(text: &str) -> Result<Timestamp> {
+    Timestamp::parse(text).map_err(|e| Error::invalid(format!("expires_at: {}", e.message())))
 }
 
 /// The cameras that a body names, each of which there must be; none named is all.
@@ -113,9 +166,10 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
     let port = named.port;
     let caller = who.principal.clone();
     let (code, host) = blocking(&app, move |app| {
-        let grant = Grant::new(role, cameras_of(app, body.cameras.as_deref())?)?;
+        let CodeBody { cameras, expires_at, live_only, .. } = body;
+        let grant = Asked { role, cameras, expires_at, live_only }.grant(app)?;
         let access = app.ports.access.acting(&caller);
-        Ok((access.issue_code(&grant, app.ports.clock.utc())?, app.public_host(&named)))
+        Ok((access.issue_code(&grant, app.ports.clock.utc())?, app.invites_to(&named)))
     })
     .await?;
     tracing::info!(by = %who.principal.device_id, role = role.as_str(), "a pairing code was made");
@@ -149,6 +203,10 @@ struct UserBody {
     role: String,
     #[serde(default)]
     cameras: Option<Vec<String>>,
+    #[serde(default)]
+    expires_at: Option<String>,
+    #[serde(default)]
+    live_only: bool,
 }
 
 /// `POST /api/v1/users`
@@ -157,8 +215,8 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
     let (name, password) = (read_account_name("name", &body.name)?, Secret::new(body.password));
     check_password(password.expose())?;
     let role = Role::parse(&body.role)?;
-    let cameras = body.cameras;
-    let grant = blocking(&app, move |app| Grant::new(role, cameras_of(app, cameras.as_deref())?)).await?;
+    let asked = Asked { role, cameras: body.cameras, expires_at: body.expires_at, live_only: body.live_only };
+    let grant = blocking(&app, move |app| asked.grant(app)).await?;
     let _turn = hash_turn(&app, &who).await?;
     let caller = who.principal;
     let user = blocking(&app, move |app| {
@@ -167,7 +225,8 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
         access.add_user(&name, password.expose(), &grant, Some(caller.device_id), now)?;
         tracing::info!(user = name, role = role.as_str(), by = %caller.device_id, "an account was made");
         let made = access.users()?.into_iter().find(|u| u.name == name);
-        Ok(made.unwrap_or(User { name, role, cameras: grant.cameras().clone(), created_at: now }))
+        let (cameras, limits) = (grant.cameras().clone(), grant.limits());
+        Ok(made.unwrap_or(User { name, role, cameras, limits, created_at: now }))
     })
     .await?;
     Ok((StatusCode::CREATED, Json(user)).into_response())
@@ -189,6 +248,11 @@ struct ChangeBody {
     /// Absent: as they are; null: all.
     #[serde(default, deserialize_with = "given")]
     cameras: Option<Option<Vec<String>>>,
+    /// Absent: as it is; null: never.
+    #[serde(default, deserialize_with = "given")]
+    expires_at: Option<Option<String>>,
+    #[serde(default)]
+    live_only: Option<bool>,
 }
 
 /// Tells a member that is null from one that is absent.
@@ -205,7 +269,10 @@ pub(super) async fn change_user(State(app): State<Shared>, who: Who, path: PathP
         let find = |name: &str| Ok(app.ports.access.users()?.into_iter().find(|u| is_same_account(&u.name, name)));
         let none = || Error::not_found("there is no such account");
         let cameras = body.cameras.map(|list| cameras_of(app, list.as_deref())).transpose()?;
-        let changed = app.ports.access.acting(&who.principal).set_grant(&name, &GrantChange { role, cameras })?;
+        let expires_at = body.expires_at.map(|end| end.as_deref().map(expiry).transpose()).transpose()?;
+        check_expiry(expires_at.flatten(), app.ports.clock.utc())?;
+        let change = GrantChange { role, cameras, expires_at, live_only: body.live_only };
+        let changed = app.ports.access.acting(&who.principal).set_grant(&name, &change)?;
         let role = role.map(Role::as_str);
         tracing::info!(user = name, role, by = %who.principal.device_id, "what an account may do was changed");
         app.cut_off(&changed)?;
@@ -324,7 +391,7 @@ fn stream_urls(player: Player<'_>, tls_port: Option<u16>, camera: &CameraId) -> 
 
 /// `DELETE /api/v1/stream-passwords/{name}`
 pub(super) async fn remove_stream_password(State(app): State<Shared>, who: Who, path: PathParts) -> Reply<Response> {
-    let name = path.get("name", "stream password", |text| check_name("name", text).map(|()| text.to_owned()))?;
+    let name = stream_password_of(&path)?;
     blocking(&app, move |app| {
         app.ports.access.acting(&who.principal).remove_stream_password(&name)?;
         tracing::info!(name, by = %who.principal.device_id, "a stream password was removed");
@@ -336,4 +403,9 @@ pub(super) async fn remove_stream_password(State(app): State<Shared>, who: Who, 
 
 fn account_of(path: &PathParts) -> Reply<String> {
     path.get("name", "account", |text| read_account_name("name", text))
+}
+
+/// The stream password of the path.
+pub(super) fn stream_password_of(path: &PathParts) -> Reply<String> {
+    path.get("name", "stream password", |text| check_name("name", text).map(|()| text.to_owned()))
 }

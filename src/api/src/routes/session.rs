@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use perch_base::secret::Secret;
+use perch_base::sync::lock;
 use perch_base::{ErrorKind, Result};
 use perch_domain::access::clean_display_name;
 use perch_domain::pairing::{CodeOutcome, read_code};
@@ -84,11 +85,14 @@ pub(super) async fn sign_in(State(app): State<Shared>, request: Request) -> Repl
     app.guard.take(Try::Password(&body.username), from.ip(), app.ports.clock.mono())?;
     let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     let (username, password) = (body.username, Secret::new(body.password));
+    let account = username.clone();
     let signed_in =
         blocking(&app, move |app| app.ports.access.sign_in(&username, password.expose(), &name, app.ports.clock.utc()))
             .await?;
     match signed_in {
         Some(credential) => {
+            let now = app.ports.clock.mono();
+            lock(&app.ports.cut_offs).signs_in(credential.device_id, &account, now);
             tracing::info!(device = %credential.device_id, address = %from.ip(), "somebody signed in");
             Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie(&credential.token)?)]).into_response())
         }
@@ -127,6 +131,12 @@ pub(super) async fn me(State(app): State<Shared>, who: Who) -> Reply {
     });
     if !p.cameras.is_all() {
         body["cameras"] = json!(p.cameras);
+    }
+    if let Some(expires_at) = p.limits.expires_at {
+        body["expires_at"] = json!(expires_at);
+    }
+    if let Some(cut_off) = app.cut_off_of(p.device_id) {
+        body["cut_off"] = json!(cut_off);
     }
     Ok(Json(body).into_response())
 }

@@ -1,6 +1,6 @@
 //! The one route table: every answer of the box over HTTPS besides the files of the web UI (which are public and hold nothing secret).
 
-use super::{cameras, events, live, people, playback, probe, session, settings, system, update};
+use super::{cameras, cut_off, events, live, people, playback, probe, session, settings, system, update};
 use crate::route::About::{Camera, TheBox};
 use crate::route::Takes::{Bytes, Json, Nothing, Text};
 use crate::route::{Body, Gives, Kind, Param, Route};
@@ -81,6 +81,15 @@ pub const ROUTES: &[Route] = &[
     Route { method: DELETE, path: "/api/v1/devices/{device}", permission: Own, about: TheBox,
         summary: "Revoke a device; its live streams end at once",
         query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(people::revoke) },
+    Route { method: PATCH, path: "/api/v1/devices/{device}", permission: Own, about: TheBox,
+        summary: "Give a device another name",
+        query: &[], takes: Json("ChangedDevice"), gives: json(200, "Device"), handler: || patch(people::rename) },
+    Route { method: PUT, path: "/api/v1/devices/{device}/cut-off", permission: ManagePeople, about: TheBox,
+        summary: "Cut a device off from all pictures for ten minutes; what it watches ends at once",
+        query: &[], takes: Nothing, gives: json(200, "CutOff"), handler: || put(cut_off::device) },
+    Route { method: DELETE, path: "/api/v1/devices/{device}/cut-off", permission: ManagePeople, about: TheBox,
+        summary: "Let it in again",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(cut_off::let_device_in) },
     Route { method: POST, path: "/api/v1/pairing-codes", permission: ManagePeople, about: TheBox,
         summary: "Make a one-time password",
         query: &[], takes: Json("PairingCodeRequest"), gives: json(201, "PairingCode"), handler: || post(people::issue_code) },
@@ -108,6 +117,12 @@ pub const ROUTES: &[Route] = &[
     Route { method: DELETE, path: "/api/v1/stream-passwords/{name}", permission: ManagePeople, about: TheBox,
         summary: "Remove one and close its readers",
         query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(people::remove_stream_password) },
+    Route { method: PUT, path: "/api/v1/stream-passwords/{name}/cut-off", permission: ManagePeople, about: TheBox,
+        summary: "Cut its readers off for ten minutes",
+        query: &[], takes: Nothing, gives: json(200, "CutOff"), handler: || put(cut_off::readers) },
+    Route { method: DELETE, path: "/api/v1/stream-passwords/{name}/cut-off", permission: ManagePeople, about: TheBox,
+        summary: "Let them in again",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(cut_off::let_readers_in) },
     Route { method: GET, path: "/api/v1/cameras", permission: Watch, about: TheBox,
         summary: "All cameras",
         query: &[], takes: Nothing, gives: json(200, "Cameras"), handler: || get(cameras::list) },
@@ -174,7 +189,7 @@ pub const ROUTES: &[Route] = &[
     Route { method: GET, path: "/api/v1/events", permission: LookBack, about: TheBox,
         summary: "Events, newest first",
         query: &[CAMERA, KIND, FROM, TO, CURSOR, LIMIT], takes: Nothing, gives: json(200, "EventPage"), handler: || get(events::page) },
-    Route { method: GET, path: "/api/v1/events/stream", permission: LookBack, about: TheBox,
+    Route { method: GET, path: "/api/v1/events/stream", permission: Watch, about: TheBox,
         summary: "News as server-sent events",
         query: &[], takes: Nothing, gives: EVENTS, handler: || get(events::stream) },
     Route { method: GET, path: "/api/v1/events/{event}", permission: LookBack, about: TheBox,

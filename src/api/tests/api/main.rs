@@ -2,9 +2,11 @@
 
 mod cameras;
 mod crowd;
+mod cut_off;
 mod grants;
 mod hardening;
 mod identity;
+mod limits;
 mod logs;
 mod media;
 mod people;

@@ -224,7 +224,8 @@ async fn codes_and_stream_passwords() {
     let (_, admin) = rig.fake.device(Role::Admin, None);
     let code = rig.call(Method::POST, "/api/v1/pairing-codes", &admin, r#"{"role":"viewer"}"#).await;
     let json = code.json();
-    let url = format!("https://localhost:{}/pair#pair={OTP}&ca={}", rig.addr.port(), rig.ca_sha256);
+    // By the name that its owner gave it, and not by the address by which it was asked.
+    let url = format!("https://cam.example.org:{}/pair#pair={OTP}&ca={}", rig.addr.port(), rig.ca_sha256);
     assert_eq!((code.status.as_u16(), json["url"].as_str()), (201, Some(url.as_str())));
     let svg = json["qr_svg"].as_str().expect("svg");
     assert!(svg.contains("<svg") && !svg.contains("style="), "no inline style: the policy forbids it");

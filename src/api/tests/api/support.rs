@@ -10,13 +10,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use perch_api::{AccessChange, Config, Ports, Server};
-use perch_base::clock::{SharedClock, SystemClock};
+use perch_base::clock::{Clock, SharedClock, SystemClock};
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
 use perch_base::secret::{Secret, new_token};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, shutdown};
 use perch_domain::access::*;
 use perch_domain::archive::*;
+use perch_domain::cut_off::{CutOffViewers, Moment, Viewer};
 use perch_domain::identity::IdentityPort;
 use perch_domain::media::Stream;
 use perch_domain::motion::Cause;
@@ -46,6 +47,7 @@ pub struct State {
     pub devices: Vec<(Device, String)>,
     pub users: Vec<(User, String)>,
     pub stream_passwords: Vec<StreamPassword>,
+    pub readers: Vec<RtspReader>,
     pub leases: HashMap<LeaseId, (CameraId, DeviceId)>,
     pub past_leases: HashMap<LeaseId, DeviceId>,
     pub ended: Vec<DeviceId>,
@@ -63,6 +65,8 @@ pub struct State {
     pub asked: HashMap<DeviceId, u32>,
     /// Whoever wants to change something is revoked just before it is written.
     pub revoke_late: bool,
+    /// Whoever begins to watch is cut off at that moment.
+    pub cut_off_late: bool,
     /// This device is revoked once it was let in so often.
     pub revoke_after: Option<(DeviceId, u32)>,
     pub filter: Option<EventFilter>,
@@ -76,6 +80,7 @@ pub struct Fake {
     pub update: Arc<FakeUpdate>,
     pub settings: Arc<FakeSettings>,
     pub probe: Arc<FakeProbe>,
+    pub cut_offs: Arc<Mutex<CutOffViewers>>,
     by: Option<Principal>,
 }
 
@@ -109,6 +114,7 @@ impl State {
             username: d.username.clone(),
             role: d.role,
             cameras: d.cameras.clone(),
+            limits: d.limits,
         })
     }
 }
@@ -145,6 +151,7 @@ impl Fake {
             username: username.map(str::to_owned),
             role: grant.role(),
             cameras: grant.cameras().clone(),
+            limits: grant.limits(),
             created_at: now(),
             last_seen_at: now(),
         };
@@ -213,16 +220,16 @@ impl AccessPort for Fake {
         let s = self.state();
         let found = s.users.iter().find(|(u, p)| u.name == name && p == password).map(|(u, _)| u.clone());
         drop(s);
-        Ok(found.map(|u| self.credential(&Grant::stored(u.role, u.cameras), Some(name))))
+        Ok(found.map(|u| self.credential(&Grant::stored(u.role, u.cameras, u.limits), Some(name))))
     }
     fn check_password(&self, name: &str, password: &str) -> Result<bool> {
         let mut s = self.state();
         s.checked += 1;
         Ok(s.users.iter().any(|(u, p)| u.name == name && p == password))
     }
-    fn authenticate(&self, token: &str, _: Timestamp) -> Result<Option<Principal>> {
+    fn authenticate(&self, token: &str, now: Timestamp) -> Result<Option<Principal>> {
         let mut s = self.state();
-        let found = s.device(|_, t| t == token);
+        let found = s.device(|d, t| t == token && !d.limits.is_over(now));
         if let Some(who) = &found {
             let asked = s.asked.entry(who.device_id).or_default();
             *asked += 1;
@@ -243,6 +250,14 @@ impl AccessPort for Fake {
         s.devices.retain(|(d, _)| d.id != id);
         if s.devices.len() < before { Ok(()) } else { gone("device") }
     }
+    fn rename_device(&self, id: DeviceId, name: &str) -> Result<()> {
+        let mut s = self.change()?;
+        match s.devices.iter_mut().find(|(d, _)| d.id == id) {
+            Some((d, _)) => d.name = name.into(),
+            None => return gone("device"),
+        }
+        Ok(())
+    }
     fn users(&self) -> Result<Vec<User>> {
         Ok(self.state().users.iter().map(|(u, _)| u.clone()).collect())
     }
@@ -252,23 +267,23 @@ impl AccessPort for Fake {
             return Err(Error::new(ErrorKind::Conflict, format!("the name `{name}` is taken")));
         }
         s.added_by = Some(by);
-        let (role, cameras) = (grant.role(), grant.cameras().clone());
-        s.users.push((User { name: name.into(), role, cameras, created_at: now }, password.into()));
+        let (role, cameras, limits) = (grant.role(), grant.cameras().clone(), grant.limits());
+        s.users.push((User { name: name.into(), role, cameras, limits, created_at: now }, password.into()));
         Ok(())
     }
     fn set_grant(&self, name: &str, change: &GrantChange) -> Result<Vec<DeviceId>> {
         let mut s = self.change()?;
         let Some((user, _)) = s.users.iter().find(|(u, _)| u.name == name) else { return gone("account") };
-        let grant = change.apply(&Grant::new(user.role, user.cameras.clone())?)?;
+        let grant = change.apply(&Grant::stored(user.role, user.cameras.clone(), user.limits))?;
         if grant.role() != Role::Admin {
             may_leave(&s, Leaving::Account(name))?;
         }
         let Some((user, _)) = s.users.iter_mut().find(|(u, _)| u.name == name) else { return gone("account") };
-        (user.role, user.cameras) = (grant.role(), grant.cameras().clone());
+        (user.role, user.cameras, user.limits) = (grant.role(), grant.cameras().clone(), grant.limits());
         let theirs = s.devices.iter_mut().map(|(d, _)| d).filter(|d| d.username.as_deref() == Some(name));
         Ok(theirs
             .map(|d| {
-                (d.role, d.cameras) = (grant.role(), grant.cameras().clone());
+                (d.role, d.cameras, d.limits) = (grant.role(), grant.cameras().clone(), grant.limits());
                 d.id
             })
             .collect())
@@ -312,6 +327,12 @@ impl AccessPort for Fake {
     }
 }
 
+impl ReadersPort for Fake {
+    fn who_reads(&self) -> Vec<RtspReader> {
+        self.state().readers.clone()
+    }
+}
+
 impl LivePort for Fake {
     fn watch(&self, r: WatchRequest) -> Result<WatchAnswer> {
         if ![front(), yard()].contains(&r.camera) {
@@ -322,6 +343,10 @@ impl LivePort for Fake {
         }
         if r.offer.contains("VP9") {
             return Err(Error::new(ErrorKind::Unsupported, "the offer has no H.264"));
+        }
+        if self.state().cut_off_late {
+            let (viewer, now) = (Viewer::Device(r.viewer.device_id), Moment { utc: now(), mono: SystemClock.mono() });
+            self.cut_offs.lock().expect("no panic").cut(viewer, None, "anna", now);
         }
         let lease = self.watches(r.viewer.device_id, r.camera);
         Ok(WatchAnswer { lease, sdp: "v=0\r\ns=answer\r\n".into() })
@@ -548,6 +573,8 @@ pub fn ports(
         discovery: fake.probe.clone(),
         clock,
         notices,
+        cut_offs: fake.cut_offs.clone(),
+        readers: fake.clone(),
         on_access_change: Arc::new(move |change| {
             let mut state = engine.state();
             state.changes.push(change);

@@ -33,7 +33,11 @@ const PUBLIC: [(&str, &str); 6] = [
 ];
 
 /// A viewer passes the gate of these and is refused by what they are asked about: somebody else's device and password.
-const OTHERS: [(&str, &str); 2] = [("DELETE", "/api/v1/devices/{device}"), ("PUT", "/api/v1/users/{name}/password")];
+const OTHERS: [(&str, &str); 3] = [
+    ("DELETE", "/api/v1/devices/{device}"),
+    ("PATCH", "/api/v1/devices/{device}"),
+    ("PUT", "/api/v1/users/{name}/password"),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_refuses_whom_it_should() {

@@ -13,11 +13,12 @@ use perch_base::net::household;
 use perch_base::repeated::Repeated;
 use perch_base::secret::{hex, random_bytes};
 use perch_base::sync::lock;
-use perch_base::time::MonoTime;
+use perch_base::time::{MonoTime, Timestamp};
 use perch_domain::access::{Object, Permission, StreamLogin};
 use perch_domain::admission::{Admission, AdmissionVerdict, ConnectionId, Limits, Trust};
 use perch_domain::reader::{Reader, ReaderFault, ReaderLimits, Sighting};
-use perch_domain::rtsp_address::camera_of;
+use perch_domain::rtsp_address::{camera_of, stream_of};
+use perch_domain::status::RtspReader;
 use perch_domain::tally::Tally;
 use perch_domain::viewers::has_room_for_reader;
 use rtsp_server::prelude::*;
@@ -64,6 +65,7 @@ struct Playing {
     mount: Arc<Mount>,
     /// It is gone once its media is.
     feed: Weak<Feed>,
+    since: Timestamp,
 }
 
 impl Peer {
@@ -202,6 +204,24 @@ impl Connections {
         self.lock().peers.values().filter(|peer| peer.reader.is_playing()).count()
     }
 
+    /// Who plays what.
+    pub(super) fn who_reads(&self) -> Vec<RtspReader> {
+        let reader = |peer: &Peer| {
+            let playing = peer.playing.as_ref().filter(|_| peer.reader.is_playing())?;
+            let (camera, stream) = stream_of(&playing.mount.path)?;
+            Some(RtspReader {
+                stream_password: peer.user()?.to_owned(),
+                camera,
+                stream,
+                started_at: playing.since,
+                remote: peer.address.clone(),
+            })
+        };
+        let mut readers: Vec<_> = self.lock().peers.values().filter_map(reader).collect();
+        readers.sort_by(|a, b| (a.started_at, &a.remote).cmp(&(b.started_at, &b.remote)));
+        readers
+    }
+
     /// Open connections.
     pub(super) fn len(&self) -> usize {
         self.lock().peers.len()
@@ -213,7 +233,7 @@ impl Connections {
         *logins = new;
         for peer in peers.values() {
             if let Some(login) = peer.login.as_ref().filter(|login| logins.get(&login.name) != Some(login)) {
-                tracing::info!(user = login.name, "RTSP reader closed: its password was removed or changed");
+                tracing::info!(user = login.name, "RTSP reader closed: its password was removed, changed or cut off");
                 peer.shut();
             }
         }
@@ -349,6 +369,14 @@ impl Connections {
         })
     }
 
+    /// Whether the readers of its password are cut off for now.
+    pub(super) fn is_cut_off(&self, connection: &Connection) -> bool {
+        let now = self.clock.mono();
+        let mut state = self.lock();
+        let login = state.of(connection).and_then(|peer| peer.login.as_ref());
+        login.is_some_and(|login| login.is_cut_off(now))
+    }
+
     /// A request came: what was kept for the one before is let go, however that was answered.
     pub(super) fn asks(&self, connection: &Connection) {
         self.keep(connection, None);
@@ -452,7 +480,11 @@ impl Connections {
                 "RTSP reader plays"
             );
             peer.reader.plays(interleaved, peer.acked_bytes(), now);
-            let playing = Playing { mount: mount.clone(), feed: feed.as_ref().map(Arc::downgrade).unwrap_or_default() };
+            let playing = Playing {
+                mount: mount.clone(),
+                feed: feed.as_ref().map(Arc::downgrade).unwrap_or_default(),
+                since: self.clock.utc(),
+            };
             let played = peer.playing.replace(playing).is_some();
             if let Some(id) = peer.place.filter(|_| !played) {
                 admission.starts(id);
@@ -472,7 +504,7 @@ impl Connections {
             peer.reader.rests();
             peer.playing.clone()
         };
-        let Some(Playing { mount, feed }) = playing else { return };
+        let Some(Playing { mount, feed, .. }) = playing else { return };
         let _turn = mount.turn();
         let is_last = {
             let State { peers, admission, .. } = &mut *self.lock();

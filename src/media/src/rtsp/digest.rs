@@ -92,7 +92,7 @@ mod tests {
 
     fn logins(user: &str, ha1: String) -> Logins {
         let cameras = perch_domain::access::CameraGrant::All;
-        Logins::new(vec![StreamLogin { name: user.into(), ha1: Secret::new(ha1), cameras }])
+        Logins::new(vec![StreamLogin { name: user.into(), ha1: Secret::new(ha1), cameras, cut_off_until: None }])
     }
 
     fn answer(password: &str, method: &str, nonce: &str) -> String {

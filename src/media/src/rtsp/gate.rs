@@ -82,6 +82,9 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
     if !connections.may_watch(&connection, path.as_deref().unwrap_or_default()) {
         return answer(ctx, RTSPStatusCode::NotFound, None);
     }
+    if connections.is_cut_off(&connection) {
+        return answer(ctx, RTSPStatusCode::Forbidden, None);
+    }
     if method.intersects(RTSPMethod::ANNOUNCE | RTSPMethod::RECORD | RTSPMethod::REDIRECT) {
         return answer(ctx, RTSPStatusCode::MethodNotAllowed, None);
     }

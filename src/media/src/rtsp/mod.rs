@@ -35,7 +35,9 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_domain::access::StreamLogin;
 use perch_domain::identity::IdentityPort;
+use perch_domain::ports::ReadersPort;
 use perch_domain::settings::Keys;
+use perch_domain::status::RtspReader;
 use server::{Door, Secured, Shared};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,6 +65,12 @@ impl Config {
     /// Reads `listen` and `tls_listen`.
     pub fn read(keys: &mut impl Keys) -> Self {
         Self { listen: keys.address("listen", "0.0.0.0:8554"), tls_listen: keys.optional_address("tls_listen") }
+    }
+}
+
+impl ReadersPort for Handle {
+    fn who_reads(&self) -> Vec<RtspReader> {
+        self.connections.who_reads()
     }
 }
 
@@ -145,8 +153,8 @@ impl Handle {
         self.connections.remove_camera(id);
     }
 
-    /// Replaces all stream passwords. Readers whose user is gone, has another password or may see other cameras are closed within a
-    /// second.
+    /// Replaces all stream passwords. Readers whose user is gone, has another password, may see other cameras or is cut off are closed
+    /// within a second.
     pub fn set_passwords(&self, logins: Vec<StreamLogin>) {
         self.connections.set_passwords(digest::Logins::new(logins));
     }

@@ -84,6 +84,7 @@ impl Pair {
             username: None,
             role: Role::Viewer,
             cameras: perch_domain::access::CameraGrant::All,
+            limits: Default::default(),
         };
         let hub = Hub::new(CameraId::new("front").expect("valid"), std::sync::Arc::new(ManualClock::default()));
         let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false, only_small: false, h265: false };

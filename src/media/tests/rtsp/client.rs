@@ -35,7 +35,7 @@ pub fn stream_login(user: &str, password: &str, cameras: &[&str]) -> StreamLogin
     let ids = cameras.iter().map(|id| CameraId::new(id).expect("an id")).collect();
     let cameras = if cameras.is_empty() { CameraGrant::All } else { CameraGrant::Only(ids) };
     let ha1 = Secret::new(ha1(user, password));
-    StreamLogin { name: user.into(), ha1, cameras }
+    StreamLogin { name: user.into(), ha1, cameras, cut_off_until: None }
 }
 
 fn ha1(user: &str, password: &str) -> String {

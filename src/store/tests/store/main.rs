@@ -8,6 +8,7 @@ mod busy;
 mod common;
 mod disk;
 mod foreign;
+mod limits;
 mod lost_index;
 mod pictures;
 mod reconcile;
