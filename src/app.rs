@@ -5,6 +5,7 @@ use crate::camera_runner::{CameraRunner, live_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
 use crate::cameras::{Cameras, ViewersStills};
 use crate::config::Config;
+use crate::ears::Ears;
 use crate::known_certificates::FirstCertificates;
 use crate::probing::Prober;
 use crate::settings::SettingsFile;
@@ -130,6 +131,7 @@ impl App {
             live: live.clone(),
             rtsp: rtsp.clone(),
             stills: ViewersStills::new(clock.clone(), stills.clone()),
+            ears: Ears::new(set.clone(), clock.clone()),
         });
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out);

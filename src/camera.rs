@@ -370,7 +370,7 @@ impl Camera {
         let offering = self.capture.offers_now();
         let shape = offering.shape.map(Shape::turned);
         // What is encoded here has the size that is configured.
-        let configured = live.had_picture.then_some((c.main.width, c.main.height));
+        let configured = live.had_picture.then_some(c.picture.turned.of_sides((c.main.width, c.main.height)));
         let size = shape.map(|shape| (shape.width, shape.height)).or(configured);
         CameraInfo {
             id: c.id.clone(),

@@ -2,16 +2,18 @@
 
 use crate::camera::Camera;
 use crate::camera_set::CameraSet;
+use crate::ears::Ears;
 use crate::kernel_clock;
 use crate::settings::follow::Current;
 use crate::supervisor::TaskList;
 use crate::version;
 use bytes::Bytes;
 use perch_base::clock::{SharedClock, within};
-use perch_base::ids::DeviceId;
+use perch_base::ids::{CameraId, DeviceId};
 use perch_base::{Error, ErrorKind, Result, blocking};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::{CameraPort, Later, LivePort, Snapshot};
+use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::{CameraInfo, ClockStatus, DamagedAccess, Status, summarise};
 use perch_domain::still_turns::{Asker, too_many};
 use perch_media::rtsp;
@@ -37,6 +39,8 @@ pub struct Cameras {
     pub rtsp: Arc<rtsp::Handle>,
     /// Where viewers' stills wait.
     pub stills: ViewersStills,
+    /// Who listens how loud they are.
+    pub ears: Ears,
 }
 
 /// Where viewers' stills wait to be made, and before that, what is recorded, to be read: a disk that hangs holds no turn to make one.
@@ -102,6 +106,11 @@ impl CameraPort for Cameras {
             let work = move || perch_media::still::jpeg(&turn, &wanted.camera, codec, aspect, &pictures, wanted.width);
             blocking("making a still", work).await
         })
+    }
+
+    fn sound_level(&self, camera: &CameraId) -> Later<'_, Result<Option<SoundLevel>>> {
+        let camera = camera.clone();
+        Box::pin(async move { self.ears.level(&camera).await })
     }
 
     fn status(&self) -> Status {

@@ -10,6 +10,7 @@ pub mod cameras;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod ears;
 #[expect(unsafe_code, reason = "adjtimex(2), which says whether the clock is set, has no safe form")]
 pub mod kernel_clock;
 pub mod known_certificates;

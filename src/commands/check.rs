@@ -92,8 +92,12 @@ fn camera(report: &mut Report, machine: &Machine, c: &CameraConfig, certificates
     if let AudioSource::Alsa(device) = &c.audio.source {
         devices::microphone(report, machine, c, device);
     }
-    if matches!(c.source, Source::Rtsp(_)) {
+    if !c.is_encoded_here() {
         return;
+    }
+    if matches!(c.source, Source::Rtsp(_)) {
+        let fix = "remove `encode` where nothing of it is masked or written into";
+        report.warn(&format!("{}: its pictures are decoded and encoded anew, which takes processor time", c.id), fix);
     }
     match perch_media::encoders::probe(c.codec) {
         Ok(encoder) => report.good(&format!("{}: encoder {}", c.id, encoder.element)),

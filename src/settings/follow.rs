@@ -86,7 +86,7 @@ pub fn effect(change: &Change) -> String {
                 (restart.capture, "its pictures begin anew"),
                 (restart.recorder, "its file is closed and a new one begins"),
                 (restart.motion, "motion is learnt anew"),
-                (restart.told, "its masks change at once"),
+                (restart.told && restart.recorder, "its masks change at once"),
             ];
             let parts: Vec<_> = parts.into_iter().filter(|(is_so, _)| *is_so).map(|(_, what)| what).collect();
             match parts.is_empty() {

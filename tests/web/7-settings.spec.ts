@@ -28,7 +28,10 @@ async function lookAt(page: Page, name: string) {
   ] as const) {
     await page.setViewportSize({ width, height: 800 });
     await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: `test-results/shots/${name}-${width}.png`, fullPage: true });
+    await page.screenshot({
+      path: `test-results/shots/${name}-${width}.png`,
+      fullPage: true,
+    });
     await expectAccessible(page);
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     expect(overflow, `${name} is not wider than the screen`).toBeLessThanOrEqual(0);
@@ -56,7 +59,9 @@ test('an owner makes a box of an empty one by the page', async ({ page, browser 
     await lookAt(page, 'add-camera');
     await page.getByTestId('send-camera').click();
     const added = page.getByTestId('added-camera');
-    await expect(added).toContainText('Front door is live.', { timeout: 90_000 });
+    await expect(added).toContainText('Front door is live.', {
+      timeout: 90_000,
+    });
     await expect(added.locator('[data-testid=live-video][data-phase=playing]')).toBeVisible({
       timeout: 60_000,
     });
@@ -79,7 +84,11 @@ test('an owner makes a box of an empty one by the page', async ({ page, browser 
     await press(page, 'Enter');
     await expect(pad.getByRole('button', { name: /^Corner 1 of Zone 1/ })).toBeFocused();
     await press(page, 'Tab', 'Tab', 'ArrowDown');
-    await expect(pad.getByRole('button', { name: /^Corner 3 .* 60 % from the left, 56 %/ })).toBeFocused();
+    await expect(
+      pad.getByRole('button', {
+        name: /^Corner 3 .* 60 % from the left, 56 %/,
+      }),
+    ).toBeFocused();
     // Three corners are the least.
     await press(page, 'Delete');
     await expect(page.getByText('An area needs three corners.')).toBeVisible();
@@ -200,11 +209,18 @@ test('a network camera with a wrong password is mended in the form; two who chan
 }) => {
   const box = await startBox(DOOR);
   try {
-    const paired = await box.call('POST', '/api/v1/pair', undefined, { otp: box.otp, device_name: 'other' });
+    const paired = await box.call('POST', '/api/v1/pair', undefined, {
+      otp: box.otp,
+      device_name: 'other',
+    });
     const { token } = paired.json;
     // The box's own camera is what the new one shows.
-    const player = await box.call('POST', '/api/v1/stream-passwords', token, { name: 'player' });
-    const code = await box.call('POST', '/api/v1/pairing-codes', token, { role: 'admin' });
+    const player = await box.call('POST', '/api/v1/stream-passwords', token, {
+      name: 'player',
+    });
+    const code = await box.call('POST', '/api/v1/pairing-codes', token, {
+      role: 'admin',
+    });
     await page.goto(`${box.url}/pair`);
     await typeCode(page, code.json.otp.replace(/\D/g, ''));
     await page.getByTestId('skip-account').click();
@@ -219,7 +235,9 @@ test('a network camera with a wrong password is mended in the form; two who chan
     await page.getByTestId('camera-record').selectOption('off');
     await page.getByTestId('send-camera').click();
     const added = page.getByTestId('added-camera');
-    await expect(added).toContainText('Yard gives no picture yet.', { timeout: 60_000 });
+    await expect(added).toContainText('Yard gives no picture yet.', {
+      timeout: 60_000,
+    });
     await expect(added).toContainText('refuses user and password');
     await expectAccessible(page);
     await page.screenshot({ path: 'test-results/shots/camera-wrong.png' });
@@ -236,7 +254,9 @@ test('a network camera with a wrong password is mended in the form; two who chan
     const pad = page.getByTestId('areas-pad');
     await page.getByRole('button', { name: 'Draw a mask' }).click();
     const { width, height } = (await pad.boundingBox())!;
-    const at = (x: number, y: number) => ({ position: { x: width * x, y: height * y } });
+    const at = (x: number, y: number) => ({
+      position: { x: width * x, y: height * y },
+    });
     for (const [x, y] of [
       [0.2, 0.2],
       [0.6, 0.2],
@@ -277,6 +297,85 @@ test('a network camera with a wrong password is mended in the form; two who chan
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
     await expect(page.getByTestId('system-camera-yard')).toHaveCount(0);
     expect(box.config()).not.toContain('yard');
+  } finally {
+    await box.stop();
+  }
+});
+
+/** Bright pixels of a camera's newest still in the left upper part that begins at 0 and ends there. */
+async function brightWithin(page: Page, camera: string, [right, bottom]: readonly [number, number]) {
+  return page.evaluate(
+    async ({ camera, right, bottom }) => {
+      const still = await fetch(`/api/v1/cameras/${camera}/snapshot.jpg`);
+      const picture = await createImageBitmap(await still.blob());
+      const canvas = new OffscreenCanvas(picture.width, picture.height);
+      const drawing = canvas.getContext('2d')!;
+      drawing.drawImage(picture, 0, 0);
+      const { data } = drawing.getImageData(
+        0,
+        0,
+        Math.floor(picture.width * right) - 3,
+        Math.floor(picture.height * bottom) - 3,
+      );
+      let bright = 0;
+      for (let at = 0; at < data.length; at += 4) if (data[at + 1]! > 100) bright += 1;
+      return bright;
+    },
+    { camera, right, bottom },
+  );
+}
+
+test('a privacy mask that is drawn by keys hides what it covers, and a draft is not lost unasked', async ({
+  page,
+}) => {
+  const box = await startBox(DOOR);
+  try {
+    const silent = expectSilence(page);
+    await page.goto(box.url);
+    await typeCode(page, box.otp);
+    await page.getByTestId('skip-account').click();
+    await page.goto(`${box.url}/camera/door/settings`);
+    const clock = [0.7, 0.4] as const;
+    // The test camera writes the time there.
+    await expect.poll(() => brightWithin(page, 'door', clock), { timeout: 60_000 }).toBeGreaterThan(0);
+
+    await page.getByRole('button', { name: 'Draw a privacy mask' }).click();
+    const times = (n: number, key: string) => Array<string>(n).fill(key);
+    await press(page, ...times(10, 'Shift+ArrowLeft'), ...times(10, 'Shift+ArrowUp'), 'Space');
+    await press(page, ...times(14, 'Shift+ArrowRight'), 'Space');
+    await press(page, ...times(8, 'Shift+ArrowDown'), 'Space');
+    await press(page, ...times(14, 'Shift+ArrowLeft'), 'Space', 'Enter');
+    const areas = page.getByTestId('areas');
+    await expect(areas).toContainText('Privacy mask 1 4 corners');
+
+    // One more corner, by a key and by the middle of an edge.
+    await page.getByRole('button', { name: 'Change Privacy mask 1' }).click();
+    await expect(page.getByRole('button', { name: /^Corner 1 of Privacy mask 1/ })).toBeFocused();
+    await press(page, 'Insert');
+    await expect(page.getByRole('button', { name: /^Corner 2 of Privacy mask 1/ })).toBeFocused();
+    await expect(areas).toContainText('Privacy mask 1 5 corners');
+    await page
+      .getByRole('button', {
+        name: 'Add a corner to Privacy mask 1 behind corner 4',
+      })
+      .click();
+    await expect(areas).toContainText('Privacy mask 1 6 corners');
+    await lookAt(page, 'privacy-mask');
+    await page.keyboard.press('Escape');
+
+    // Whoever goes elsewhere is asked first, also by the browser's way back.
+    for (const leave of [() => page.getByTestId('nav-events').first().click(), () => page.goBack()]) {
+      await leave();
+      const asked = page.getByRole('dialog');
+      await expect(asked).toContainText('Not saved yet');
+      await asked.getByRole('button', { name: 'Cancel' }).click();
+      await expect(page).toHaveURL(/camera\/door\/settings$/);
+      await expect(areas).toContainText('Privacy mask 1 6 corners');
+    }
+    await save(page, /masks change at once/);
+    expect(await brightWithin(page, 'door', clock), 'nothing is seen there').toBe(0);
+    expect(box.config()).toContain('privacy = [[[0.0, 0.0], ');
+    silent();
   } finally {
     await box.stop();
   }

@@ -3,6 +3,12 @@ import { readFileSync } from 'node:fs';
 import { camerasOf, iso, newCamera } from './fake-data.mjs';
 
 const schema = JSON.parse(readFileSync(new URL('./settings-schema.json', import.meta.url), 'utf8'));
+const covered = [
+  [0.02, 0.05],
+  [0.3, 0.05],
+  [0.3, 0.45],
+  [0.02, 0.45],
+];
 const zone = [
   [0.1, 0.35],
   [0.55, 0.3],
@@ -36,8 +42,16 @@ const box = () => ({
   camera: camerasOf({}).map(({ id, name }) =>
     camera(
       id === 'front'
-        ? { id, name, source: 'rtsp://192.168.1.20/…', motion: { zones: [zone], masks: [mask] } }
-        : { id, name, source: 'test' },
+        ? {
+            id,
+            name,
+            source: 'rtsp://192.168.1.20/…',
+            encode: true,
+            privacy: [covered],
+            motion: { zones: [zone], masks: [mask] },
+            audio: { source: 'source' },
+          }
+        : { id, name, source: id === 'garden' ? 'rtsp://192.168.1.21/…' : 'test' },
     ),
   ),
 });

@@ -138,6 +138,14 @@ const routes = [
       body: media.still(Math.floor((time(url, 'at') || Date.now()) / 6000)),
     }),
   ],
+  [
+    'GET',
+    /^\/cameras\/([\w-]+)\/sound-level$/,
+    async () => {
+      await new Promise((done) => setTimeout(done, 200));
+      return json({ level: { peak_db: -9.4, rms_db: -22.1 } });
+    },
+  ],
   ['POST', /^\/cameras\/([\w-]+)\/whep$/, async ({ match, text }) => whep(match[1], text)],
   ['PATCH', /^\/live\/\w+$/, async () => none],
   ['POST', /^\/live\/\w+\/keepalive$/, async () => none],

@@ -286,6 +286,28 @@ const shots = [
     },
   },
   {
+    name: 'areas-passed',
+    path: '/camera/garden/settings',
+    act: (p) => p.getByTestId('passed-on').scrollIntoViewIfNeeded(),
+  },
+  {
+    name: 'sound-meter',
+    path: '/camera/front/settings',
+    settle: 1500,
+    act: async (p) => {
+      await p.getByRole('button', { name: 'Show how loud it is' }).click();
+      await p.getByTestId('sound-meter').scrollIntoViewIfNeeded();
+    },
+  },
+  {
+    name: 'draft-kept',
+    path: '/camera/front/settings',
+    act: async (p) => {
+      await p.getByTestId('setting-camera[].name').fill('Entrance');
+      await p.getByTestId('nav-live').first().click();
+    },
+  },
+  {
     name: 'camera-address',
     path: '/camera/front/settings',
     act: async (p) => {

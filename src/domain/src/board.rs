@@ -1,7 +1,7 @@
 //! What each Raspberry Pi needs for cameras: which encoder, what the firmware must have switched on; and the words for what is
 //! missing.
 
-use crate::camera::{CameraConfig, Source, VideoSettings};
+use crate::camera::{CameraConfig, VideoSettings};
 use crate::media::VideoCodec;
 use perch_base::{Error, ErrorKind, Result};
 
@@ -10,10 +10,10 @@ use perch_base::{Error, ErrorKind, Result};
 pub const ENCODER_MACROBLOCKS_PER_S: u32 = 245_760;
 
 /// Errors with `Unsupported` when the one hardware encoder could not encode all streams of these cameras at once. Network cameras
-/// encode for themselves.
+/// encode for themselves unless the box is told to.
 pub fn check_encoder_budget(cameras: &[CameraConfig]) -> Result<()> {
     let macroblocks = |v: &VideoSettings| v.width.div_ceil(16) * v.height.div_ceil(16) * v.fps;
-    let encoded = cameras.iter().filter(|c| !matches!(c.source, Source::Rtsp(_)));
+    let encoded = cameras.iter().filter(|c| c.is_encoded_here());
     let wanted: u32 = encoded.map(|c| macroblocks(&c.main).saturating_add(macroblocks(&c.sub))).sum();
     if wanted <= ENCODER_MACROBLOCKS_PER_S {
         return Ok(());
@@ -177,7 +177,7 @@ pub fn missing(facts: &Facts) -> Vec<Missing> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::AudioSettings;
+    use crate::camera::{AudioSettings, Source};
 
     #[test]
     fn threads_share_only_what_one_core_may_not_do() {
@@ -214,6 +214,8 @@ mod tests {
         };
         let own = |size| camera(Source::Test, size);
         let network = camera(Source::parse("rtsp://host/x").expect("valid"), (3840, 2160, 30));
+        let mut anew = network.clone();
+        anew.picture.encode = true;
         for (cameras, fits) in [
             (vec![], true),
             (vec![own((1920, 1080, 25))], true),
@@ -221,6 +223,7 @@ mod tests {
             (vec![own((1280, 720, 25)), own((1280, 720, 15))], true),
             (vec![own((1920, 1080, 25)), own((1280, 720, 15))], false),
             (vec![network.clone(), network], true),
+            (vec![anew], false),
         ] {
             assert_eq!(check_encoder_budget(&cameras).is_ok(), fits, "{cameras:?}");
         }

@@ -225,6 +225,11 @@ pub struct CameraConfig {
 }
 
 impl CameraConfig {
+    /// Whether the box encodes its pictures, as far as the config says: of a V4L2 camera it is known once it is asked.
+    pub fn is_encoded_here(&self) -> bool {
+        self.source.url().is_none() || self.picture.encode
+    }
+
     /// Whether it has sound.
     pub fn has_audio(&self) -> bool {
         self.audio.source != AudioSource::None
@@ -249,6 +254,7 @@ impl CameraConfig {
             Some(source) => source.url().map_or(SourceKind::Other, SourceKind::Network),
             None => SourceKind::Refused,
         };
+        let picture = PictureSettings::read(&mut keys, kind);
         let network = NetworkSettings::read(&mut keys, kind, &of_sub);
         let aspect = keys.optional("aspect", Aspect::parse);
         if aspect.is_some() && matches!(kind, SourceKind::Other) {
@@ -265,7 +271,6 @@ impl CameraConfig {
         let audio = AudioSettings::read(keys.section("audio"));
         let motion = MotionConfig::read(keys.section("motion"));
         let record = RecordConfig::read(keys.section("record"), codec, motion.enabled);
-        let picture = PictureSettings::read(&mut keys, kind);
         keys.refuse_later(&LATER);
         keys.finish();
         Some(Self {

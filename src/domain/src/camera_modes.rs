@@ -174,7 +174,7 @@ pub fn encoded_here(modes: &[Mode]) -> Result<Vec<Mode>> {
     let own = |mode: &&Mode| mode.format.pixels() == Some(Pixels::H264);
     let rest: Vec<Mode> = modes.iter().filter(|mode| !own(mode)).cloned().collect();
     if modes.iter().any(|mode| own(&mode)) && rest.iter().all(|mode| mode.format.pixels().is_none()) {
-        let why = "the camera sends H.264 alone, which cannot be changed before it is seen: remove its privacy masks";
+        let why = "the camera sends H.264 alone, which the box cannot change: remove `encode` and its privacy masks";
         return Err(Error::new(perch_base::ErrorKind::Unsupported, why));
     }
     Ok(rest)

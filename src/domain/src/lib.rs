@@ -64,6 +64,7 @@ pub mod same_origin;
 pub mod settings;
 pub mod setup;
 pub mod sign_in;
+pub mod sound_level;
 pub mod stamps;
 pub mod status;
 pub mod still;

@@ -49,6 +49,28 @@ impl Orientation {
         if self.is_on_its_side() { (height, width) } else { (width, height) }
     }
 
+    /// Turned like this, and then once more.
+    pub fn and_then(self, more: Self) -> Self {
+        // What is mirrored after a turn is turned the other way round.
+        let own = if more.mirrored { 4 - self.quarters % 4 } else { self.quarters };
+        Self { mirrored: self.mirrored != more.mirrored, quarters: (own + more.quarters) % 4 }
+    }
+
+    /// An access unit (Annex B) at which decoding starts that says of its pictures that they are turned like this once they are turned as it
+    /// says itself.
+    pub fn said_besides(self, codec: VideoCodec, annexb: &[u8]) -> Vec<u8> {
+        let message = Self::of_unit(codec, annexb).and_then(self).message(codec);
+        let slice = nal_units(annexb).find(|nal| is_slice(codec, nal));
+        let at = slice.map_or(0, |slice| {
+            let start = slice.as_ptr() as usize - annexb.as_ptr() as usize;
+            annexb[..start]
+                .iter()
+                .rposition(|byte| *byte == 1)
+                .map_or(start, |one| one - annexb[..one].iter().rev().take(3).take_while(|byte| **byte == 0).count())
+        });
+        [&annexb[..at], &[0, 0, 0, 1], &message, &annexb[at..]].concat()
+    }
+
     /// What a SEI unit says of it; nothing where it does not speak of it. That it is cancelled is said as [`Orientation::NONE`].
     pub fn said_in(codec: VideoCodec, sei: &[u8]) -> Option<Self> {
         let head = if codec == VideoCodec::H265 { 2 } else { 1 };
@@ -66,16 +88,11 @@ impl Orientation {
 
     /// What an access unit (Annex B) says of it before its first slice.
     pub fn of_unit(codec: VideoCodec, annexb: &[u8]) -> Self {
-        let is_slice = |nal: &[u8]| match codec {
-            VideoCodec::H264 => (h264::SLICE..=h264::IDR).contains(&h264::kind(nal)),
-            VideoCodec::H265 => h265::is_slice(h265::kind(nal)),
-            VideoCodec::Vp8 => true,
-        };
         let is_sei = |nal: &[u8]| match codec {
             VideoCodec::H265 => h265::kind(nal) == h265::PREFIX_SEI,
             VideoCodec::H264 | VideoCodec::Vp8 => h264::kind(nal) == h264::SEI,
         };
-        let before = nal_units(annexb).take_while(|nal| !is_slice(nal));
+        let before = nal_units(annexb).take_while(|nal| !is_slice(codec, nal));
         before.filter(|nal| is_sei(nal)).filter_map(|nal| Self::said_in(codec, nal)).last().unwrap_or(Self::NONE)
     }
 
@@ -129,6 +146,14 @@ impl Orientation {
     }
 }
 
+fn is_slice(codec: VideoCodec, nal: &[u8]) -> bool {
+    match codec {
+        VideoCodec::H264 => (h264::SLICE..=h264::IDR).contains(&h264::kind(nal)),
+        VideoCodec::H265 => h265::is_slice(h265::kind(nal)),
+        VideoCodec::Vp8 => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +197,35 @@ mod tests {
             assert_eq!(Orientation::of_matrix(turned.matrix().map(|row| row.map(|n| n << 16))), Some(turned));
         }
         assert_eq!(Orientation::of_matrix([[1, 1], [0, 1]]), None);
+    }
+
+    #[test]
+    fn what_is_turned_twice_is_turned_as_if_at_once() {
+        for (first, more) in Orientation::all().flat_map(|first| Orientation::all().map(move |more| (first, more))) {
+            let (plane, width) = (b"abcdef".to_vec(), 3);
+            let once = first.of_plane(plane.clone(), width);
+            let twice = more.of_plane(once, first.of_sides((3, 2)).0);
+            assert_eq!(first.and_then(more).of_plane(plane, width), twice, "{first:?} {more:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_says_how_its_pictures_are_turned_besides() {
+        for (codec, slice) in [(VideoCodec::H264, &[0x65, 0x88][..]), (VideoCodec::H265, &[0x26, 1][..])] {
+            for (own, more) in Orientation::all().flat_map(|own| Orientation::all().map(move |more| (own, more))) {
+                for start in [&[0, 0, 1][..], &[0, 0, 0, 1]] {
+                    let unit = [&[0, 0, 0, 1][..], &own.message(codec), start, slice, start, slice].concat();
+                    let said = more.said_besides(codec, &unit);
+                    assert_eq!(Orientation::of_unit(codec, &said), own.and_then(more), "{own:?} {more:?}");
+                    let units: Vec<_> = nal_units(&said).collect();
+                    assert_eq!(units.len(), 4, "{said:?}");
+                    assert_eq!((units[2], units[3]), (slice, slice));
+                }
+            }
+        }
+        let none =
+            Orientation::of_unit(VideoCodec::H264, &orientation(false, 1).said_besides(VideoCodec::H264, &[1, 2]));
+        assert_eq!(none, orientation(false, 1), "where there is no picture, nothing breaks");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub enum Step {
     BreakOff,
     /// Hand it to everybody.
     Publish(Packet),
-    /// Encode it: a JPEG file.
+    /// Encode it: a JPEG file, or what is to be decoded first.
     Encode(Picture),
     /// It leads on from nothing; that the camera sends something is known all the same.
     Sign,
@@ -43,6 +43,8 @@ pub struct Known {
 #[derive(Clone, Debug)]
 pub struct PictureGate {
     stream: Stream,
+    /// Whether all is encoded anew, and nothing published.
+    encodes: bool,
     known: Option<Known>,
     /// Whether what comes leads on from a picture that was published.
     leads_on: bool,
@@ -57,7 +59,12 @@ impl PictureGate {
     /// Of a session with this stream of a camera.
     pub fn new(stream: Stream) -> Self {
         let count = PictureCount::default();
-        Self { stream, known: None, leads_on: false, gradual_starts: 0, count, seen: (None, None) }
+        Self { stream, encodes: false, known: None, leads_on: false, gradual_starts: 0, count, seen: (None, None) }
+    }
+
+    /// The same, whose pictures are all to be encoded anew: none is to be published.
+    pub fn encoding(self) -> Self {
+        Self { encodes: true, ..self }
     }
 
     /// The camera offers pictures like this. Errors with `Unsupported` where they cannot be its second stream.
@@ -111,13 +118,18 @@ impl PictureGate {
         let breaks_off = self.leads_on && (is_hole || has_changed || picture.start && !is_sane);
         self.leads_on &= !breaks_off;
         let mut steps = Vec::with_capacity(2);
-        if breaks_off {
+        // What is encoded anew goes on.
+        if breaks_off && !self.encodes {
             steps.push(Step::BreakOff);
         }
         self.leads_on |= picture.start && is_sane;
         if self.leads_on && is_sane {
             self.seen.0 = Some(now);
-            steps.push(Step::Publish(packet_of(picture, codec)));
+            match self.encodes {
+                // That one came shows when the encoder has made something of it.
+                true => steps.extend([Step::Sign, Step::Encode(picture)]),
+                false => steps.push(Step::Publish(packet_of(picture, codec))),
+            }
         } else {
             self.awaits(now);
             steps.push(Step::Sign);
@@ -237,6 +249,13 @@ mod tests {
             ("one refresh may be lost", Stream::Sub, PictureCodec::H264, "i g i g g", "KEY KEY KEY KEY refuse"),
             ("JPEG", Stream::Main, PictureCodec::Jpeg, "i i! i-", "sign+encode sign+encode sign+encode"),
         ] {
+            // What is encoded anew is judged alike, and nothing of it is published.
+            if stream == Stream::Main && codec != PictureCodec::Jpeg {
+                let mut anew = PictureGate::new(stream).encoding();
+                anew.offer(codec).expect("usable");
+                let want = want.replace("break+", "").replace("KEY", "sign+encode").replace("pic", "sign+encode");
+                assert_eq!(judged(&mut anew, pictures), want, "{what}, encoded anew");
+            }
             let mut gate = PictureGate::new(stream);
             gate.offer(codec).expect("taken");
             assert_eq!(judged(&mut gate, pictures), want, "{what}");

@@ -8,6 +8,7 @@ use crate::pairing::{CodeOutcome, PairingConfig};
 use crate::settings::changes::{
     Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
 };
+use crate::sound_level::SoundLevel;
 use crate::status::{CameraInfo, LiveSession, RtspReader, Status};
 use crate::stream_choice::StreamChoice;
 use bytes::Bytes;
@@ -206,6 +207,9 @@ pub trait CameraPort: Send + Sync {
     /// Makes a JPEG of a camera. Errors: `NotFound`; `RateLimited` where `by` waits for others already; `Unavailable` where there is no
     /// picture, or too many stills are being made.
     fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<Bytes>>;
+    /// How loud a camera's sound is, once it is measured again; nothing where there is none to measure. It is measured while this is asked now
+    /// and then. Errors with `NotFound`.
+    fn sound_level(&self, camera: &CameraId) -> Later<'_, Result<Option<SoundLevel>>>;
     /// The whole box.
     fn status(&self) -> Status;
 }

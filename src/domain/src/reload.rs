@@ -36,7 +36,7 @@ pub struct Restart {
     pub motion: bool,
     /// Stills: how they are decoded, and whether any are wanted.
     pub stills: bool,
-    /// Nothing, but the running capture is told of what it follows at once: masks.
+    /// Nothing, but the running capture is told of what it follows at once: masks, how loud it is to be.
     pub told: bool,
 }
 
@@ -79,11 +79,17 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
     // A V4L2 camera is asked for other pictures than those that it encodes itself.
     let takes_otherwise =
         matches!(new.source, Source::V4l2(_)) && old.picture.needs_encoding() != new.picture.needs_encoding();
+    let picture = &old.picture;
+    let is_remade = (picture.encode, picture.turned, picture.overlay)
+        != (new.picture.encode, new.picture.turned, new.picture.overlay);
+    let is_called_otherwise = new.picture.overlay.name && old.name != new.name;
     let capture = source
+        || is_remade
+        || is_called_otherwise
         || encodings
         || aspect
         || old.network != new.network
-        || old.audio != new.audio
+        || old.audio.source != new.audio.source
         || detector_pictures
         || takes_otherwise;
     Restart {
@@ -91,9 +97,9 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
         // What a recorder keeps of before an event was seen without the new masks.
         recorder: record || aspect || masks,
         // When an event ends is the recorder's setting too; another source is another scene, and so is one that is masked otherwise.
-        motion: old.motion != new.motion || record || source || masks,
+        motion: old.motion != new.motion || record || source || masks || is_remade,
         stills: old.codec != new.codec || old.motion.enabled != new.motion.enabled,
-        told: masks && !capture,
+        told: (masks || old.audio.gain_db != new.audio.gain_db) && !capture,
     }
 }
 
@@ -189,7 +195,7 @@ mod tests {
     fn a_change_restarts_only_what_it_concerns() {
         let none = Restart::default();
         type Edit = fn(&mut CameraConfig);
-        let table: [(&str, Edit, Restart); 15] = [
+        let table: [(&str, Edit, Restart); 18] = [
             ("name", |c| c.name = "Yard".into(), none),
             ("source", |c| c.source = Source::Libcamera(None), Restart { capture: true, motion: true, ..none }),
             ("codec", |c| c.codec = VideoCodec::Vp8, Restart { capture: true, stills: true, ..none }),
@@ -202,7 +208,7 @@ mod tests {
             ("transport", |c| c.network.transport = Transport::Udp, Restart { capture: true, ..none }),
             ("sub", |c| c.sub.width = 160, Restart { capture: true, ..none }),
             ("microphone", |c| c.audio.source = AudioSource::Test, Restart { capture: true, ..none }),
-            ("gain", |c| c.audio.gain_db = 3.0, Restart { capture: true, ..none }),
+            ("gain", |c| c.audio.gain_db = 3.0, Restart { told: true, ..none }),
             ("record", |c| c.record.mode = RecordMode::Off, Restart { recorder: true, motion: true, ..none }),
             ("sensitivity", |c| c.motion.sensitivity = 0.9, Restart { motion: true, ..none }),
             (
@@ -211,6 +217,9 @@ mod tests {
                 Restart { capture: true, motion: true, stills: true, ..none },
             ),
             ("masks", |c| c.picture.privacy = mask(), Restart { recorder: true, motion: true, told: true, ..none }),
+            ("encoded anew", |c| c.picture.encode = true, Restart { capture: true, motion: true, ..none }),
+            ("written into", |c| c.picture.overlay.time = true, Restart { capture: true, motion: true, ..none }),
+            ("turned", |c| c.picture.turned.quarters = 1, Restart { capture: true, motion: true, ..none }),
             (
                 "masks and more",
                 |c| (c.picture.privacy, c.main.fps) = (mask(), 5),

@@ -47,7 +47,10 @@ async fn main() -> Result<()> {
         audio: AudioSettings { source: audio, gain_db: 0.0 },
         record: perch_domain::recording::RecordConfig::default(),
         motion: MotionConfig { enabled: !has("nomotion"), ..MotionConfig::default() },
-        picture: PictureSettings { privacy: if has("masked") { vec![quarter] } else { Vec::new() } },
+        picture: PictureSettings {
+            privacy: if has("masked") { vec![quarter] } else { Vec::new() },
+            ..Default::default()
+        },
     };
     perch_media::init()?;
     let clock = Arc::new(SystemClock);

@@ -198,16 +198,33 @@ export const words = {
       'Its live picture and its recording end at once. What was recorded stays on the box until room is needed. Taking back the version before brings the camera back.',
     removeAction: 'Remove',
   },
+  leaving: {
+    title: 'Not saved yet',
+    text: 'What you changed here is lost when you leave.',
+    action: 'Leave without saving',
+  },
+  meter: {
+    start: 'Show how loud it is',
+    stop: 'Stop measuring',
+    label: 'How loud it is',
+    level: (peak: number, average: number) =>
+      `Peak ${peak} dB, on average ${average} dB`.replaceAll('-', '−'),
+    none: 'Nothing to measure: no sound comes, or it is Opus, which is passed on as it is.',
+    help: 'Speech is right at about −20 dB on average; peaks that reach 0 dB are distorted.',
+  },
   areasOf: {
-    title: 'Where motion counts',
-    lead: 'Zones are where motion counts; without any, it counts everywhere. In masks it never counts.',
+    title: 'Areas of the picture',
+    lead: 'Zones are where motion counts; without any, it counts everywhere. In masks it never counts. What a privacy mask covers nobody sees: it is painted over before the picture is recorded or shown.',
     still: (camera: string) => `Still of ${camera}`,
     noStill: 'There is no picture of this camera yet to draw on; areas can be drawn all the same.',
     zone: (n: number) => `Zone ${n}`,
     mask: (n: number) => `Mask ${n}`,
-    addZone: 'Draw a zone',
-    addMask: 'Draw a mask',
-    tooMany: (most: number) => `${most} areas are enough; remove one first.`,
+    privacy: (n: number) => `Privacy mask ${n}`,
+    add: { zone: 'Draw a zone', mask: 'Draw a mask', privacy: 'Draw a privacy mask' },
+    tooMany: (most: number) => `${most} areas of a kind are enough; remove one first.`,
+    isPassed:
+      'This camera encodes its pictures itself and the box passes them on, so nothing in them can be covered. The box can decode them and encode them anew; that takes as much of its processor as a camera of its own and the decoding besides.',
+    encode: 'Let the box encode this camera',
     drawing: (area: string) =>
       `${area}: tap its corners one after the other. By keys: arrows move the cross, Space sets a corner, Enter ends, Escape gives up.`,
     pad: (area: string) => `Picture to draw ${area} on`,
@@ -218,13 +235,16 @@ export const words = {
     giveUp: 'Give up',
     undoCorner: 'Remove the last corner',
     corner: (n: number, area: string, where: string) => `Corner ${n} of ${area}, ${where}`,
-    cornerHelp: 'Arrow keys move a corner, with Shift further; Delete removes it, Enter or Escape ends.',
+    cornerHelp:
+      'Arrow keys move a corner, with Shift further; Insert adds one behind it, Delete removes it, Enter or Escape ends.',
+    edge: (n: number, area: string) => `Add a corner to ${area} behind corner ${n}`,
+    manyCorners: 'An area has no more corners than these.',
     corners: (n: number) => plural(n, 'corner', 'corners'),
     select: 'Change',
     selectLabel: (area: string) => `Change ${area}`,
     remove: 'Remove',
     removeLabel: (area: string) => `Remove ${area}`,
-    none: 'No area is drawn: motion counts everywhere.',
+    none: 'No area is drawn: motion counts everywhere, and all of the picture is seen.',
   },
   /** What each setting is called, by its key. */
   labels: {
@@ -271,6 +291,11 @@ export const words = {
     'camera[].motion.zones': 'Zones',
     'camera[].motion.masks': 'Masks',
     'camera[].privacy': 'Privacy masks',
+    'camera[].encode': 'Encode its pictures anew',
+    'camera[].overlay.time': 'Write day and time into the pictures',
+    'camera[].overlay.name': 'Write its name into the pictures',
+    'camera[].rotation': 'Turned by',
+    'camera[].mirror': 'Mirrored',
     'camera[].record.mode': 'What is recorded',
     'camera[].record.segment_max_s': 'Longest file',
     'camera[].record.pre_roll_s': 'Keep before an event',
@@ -278,6 +303,15 @@ export const words = {
     'camera[].record.gap_s': 'An event ends after no motion for',
     'camera[].record.chapter_s': 'Longest event',
   } as Record<string, string>,
+  /** Numbers of which there are few. */
+  steps: {
+    'camera[].rotation': [
+      [0, 'Not turned'],
+      [90, '90° clockwise'],
+      [180, 'Upside down'],
+      [270, '90° anticlockwise'],
+    ],
+  } as Record<string, readonly (readonly [number, string])[]>,
   /** What the words of settings mean. */
   choices: {
     continuous: 'Always',

@@ -2,18 +2,52 @@
 import { tick } from 'svelte';
 import { type Route, routeOf } from './routes';
 
+const pathOf = ({ pathname, search, hash }: Location): string => pathname + search + hash;
+
 class Router {
   route = $state.raw<Route>(routeOf(location));
+  /** Where somebody wants to go who would lose a draft by it. */
+  wanted = $state.raw<{ path: string; replace: boolean } | null>(null);
+  #here = pathOf(location);
+  #isHeld: (() => boolean) | null = null;
 
   constructor() {
-    addEventListener('popstate', () => (this.route = routeOf(location)));
+    addEventListener('popstate', () => {
+      const path = pathOf(location);
+      if (this.#isLost(path)) {
+        history.pushState(null, '', this.#here);
+        this.wanted = { path, replace: false };
+      } else this.#arrive();
+    });
+  }
+
+  /** While `isHeld` says so, nobody is led elsewhere before they say that they want it; the returned function ends that. */
+  hold(isHeld: () => boolean): () => void {
+    this.#isHeld = isHeld;
+    return () => {
+      if (this.#isHeld === isHeld) this.#isHeld = null;
+    };
+  }
+
+  #isLost(path: string): boolean {
+    const isElsewhere = new URL(path, location.href).pathname !== new URL(this.#here, location.href).pathname;
+    return isElsewhere && this.#isHeld?.() === true;
+  }
+
+  #arrive(): void {
+    this.#here = pathOf(location);
+    this.route = routeOf(location);
   }
 
   /** Goes to `path`; `replace` leaves no step back. */
   async go(path: string, { replace = false } = {}): Promise<void> {
-    if (path === location.pathname + location.search + location.hash) return;
+    if (path === pathOf(location)) return;
+    if (this.#isLost(path)) {
+      this.wanted = { path, replace };
+      return;
+    }
     history[replace ? 'replaceState' : 'pushState'](null, '', path);
-    this.route = routeOf(location);
+    this.#arrive();
     await tick();
     const named = location.hash && document.getElementById(location.hash.slice(1));
     if (named) {

@@ -52,6 +52,12 @@ pub(super) async fn snapshot(State(app): State<Shared>, who: Who, path: PathPart
     Ok(headers::jpeg(jpeg, caching))
 }
 
+/// `GET /api/v1/cameras/{camera}/sound-level`
+pub(super) async fn sound_level(State(app): State<Shared>, path: PathParts) -> Reply {
+    let level = app.ports.cameras.sound_level(&path.camera()?).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(json!({ "level": level }))).into_response())
+}
+
 /// Stills take a moment each: whoever gets none now is to ask again soon.
 fn no_still(error: Error) -> Problem {
     let is_for_now = matches!(error.kind(), ErrorKind::RateLimited | ErrorKind::Unavailable);

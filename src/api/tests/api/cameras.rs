@@ -7,6 +7,7 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::health::{CameraHealth, CameraState};
 use perch_domain::media::VideoCodec;
 use perch_domain::ports::{CameraPort, Later, Snapshot};
+use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::*;
 use perch_domain::task::{TaskId, TaskStatus};
 
@@ -44,6 +45,15 @@ impl CameraPort for Fake {
     fn cameras(&self) -> Vec<CameraInfo> {
         vec![self.camera_info(front(), "<b>Front</b>"), self.camera_info(yard(), "Yard")]
     }
+    fn sound_level(&self, camera: &CameraId) -> Later<'_, Result<Option<SoundLevel>>> {
+        let level = match camera {
+            id if *id == front() => Ok(Some(SoundLevel { peak_db: -6.5, rms_db: -20.0 })),
+            id if *id == yard() => Ok(None),
+            _ => gone("camera"),
+        };
+        Box::pin(std::future::ready(level))
+    }
+
     fn snapshot(&self, wanted: Snapshot, _: DeviceId) -> Later<'_, Result<Bytes>> {
         let is_here = [front(), yard()].contains(&wanted.camera);
         let made = match wanted.width {

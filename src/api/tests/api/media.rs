@@ -163,6 +163,18 @@ async fn stills_are_cached_only_where_they_cannot_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_loud_a_camera_is_can_be_asked() {
+    let rig = Rig::start().await;
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    let level = rig.get("/api/v1/cameras/front/sound-level", &token).await;
+    assert_eq!((level.status.as_u16(), level.header("cache-control")), (200, "no-store"));
+    assert_eq!(level.json(), serde_json::json!({"level": {"peak_db": -6.5, "rms_db": -20.0}}));
+    let none = rig.get("/api/v1/cameras/yard/sound-level", &token).await;
+    assert_eq!(none.json(), serde_json::json!({"level": null}), "no sound, and no error either");
+    rig.get("/api/v1/cameras/back/sound-level", &token).await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_end_is_orderly() {
     let mut rig = Rig::start().await;
     let (_, token) = rig.fake.device(Role::Viewer, None);

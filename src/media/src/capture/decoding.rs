@@ -216,7 +216,11 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
     wiring.turned = Some(turned.clone());
     let decoder = settings.library.bin(installed(settings, what.codec)?, &[], &[])?;
     let app: gst_app::AppSrc = pipeline::typed(&decoder, "in", "an appsrc")?;
-    spare(&pipeline::pad_of(&decoder, "parse", "src")?, what.codec, tx.clone());
+    let teller = tx.clone();
+    spare(&pipeline::pad_of(&decoder, "parse", "src")?, what.codec, move |why| {
+        // It is over then, and nobody may listen.
+        let _ = teller.send(Over::Failed(why));
+    });
     wiring.add(&decoder)?;
     let raw = wiring.tee(&decoder)?;
     shape(&raw, settings.config.aspect);
@@ -271,7 +275,7 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
 }
 
 /// The text of a decoder of `codec` that is installed.
-fn installed(settings: &Settings, codec: VideoCodec) -> Result<&'static str> {
+pub(super) fn installed(settings: &Settings, codec: VideoCodec) -> Result<&'static str> {
     let (texts, why): (&[&str], _) = match codec {
         VideoCodec::H264 => (&["decode/avdec_h264", "decode/openh264dec"], pipeline::NO_H264),
         // Not libde265dec, which in GStreamer 1.22 writes beyond its pictures' memory.
@@ -298,7 +302,7 @@ fn watch_out(raw: &gst::Element, settings: &Settings, out_us: Arc<AtomicI64>, fr
 }
 
 /// Lets nothing out of a parser's `pad` that no decoder should see, and says so.
-fn spare(pad: &gst::Pad, codec: VideoCodec, over: mpsc::UnboundedSender<Over>) {
+pub(super) fn spare(pad: &gst::Pad, codec: VideoCodec, tell: impl Fn(Error) + Send + Sync + 'static) {
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let caps = pad.current_caps();
         let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
@@ -309,8 +313,7 @@ fn spare(pad: &gst::Pad, codec: VideoCodec, over: mpsc::UnboundedSender<Over>) {
             return gst::PadProbeReturn::Ok;
         }
         let why = "pictures that are too large, or of two sizes, are not decoded: set the camera to another size";
-        // It is over then, and nobody may listen.
-        let _ = over.send(Over::Failed(Error::new(ErrorKind::Unsupported, why)));
+        tell(Error::new(ErrorKind::Unsupported, why));
         gst::PadProbeReturn::Handled
     });
 }

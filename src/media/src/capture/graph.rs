@@ -6,7 +6,7 @@ use super::flow::Flow;
 use super::parts::{self, link, sink};
 use super::samples::VideoOut;
 use super::settings::Settings;
-use super::turned::Turned;
+use super::turned::{Turned, flip};
 use super::{devices, file, painting};
 use crate::encoders::{self, Encoder};
 use crate::{pipeline, time};
@@ -21,7 +21,9 @@ use perch_domain::camera::{Source, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::motion::Thinner;
 use perch_domain::network_camera::Aspect;
+use perch_domain::orientation::Orientation;
 use perch_domain::pace::Bottleneck;
+use perch_domain::picture_settings::Overlay;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
@@ -47,7 +49,7 @@ pub(super) fn build(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Graph>
     wiring.add(&source)?;
     match passed {
         true => wiring.passed(&source)?,
-        false => wiring.encoded(&source)?,
+        false => wiring.encoded(&wiring.upright(source)?)?,
     }
     Ok(Graph { pipeline: wiring.pipeline, control: wiring.control, looper, passed, note })
 }
@@ -61,8 +63,10 @@ pub(super) fn build_jpeg(
     let wiring = Wiring::new(settings, flow, control.clone());
     let source = settings.library.bin("source/network-jpeg", &[], &[])?;
     let entry: gst_app::AppSrc = pipeline::typed(&source, "in", "an appsrc")?;
+    keep_size(&source);
     wiring.add(&source)?;
-    wiring.encoded(&source)?;
+    shape_behind(&source, settings.config.aspect)?;
+    wiring.encoded(&wiring.upright(source)?)?;
     Ok((wiring.pipeline, entry))
 }
 
@@ -155,26 +159,71 @@ impl<'a> Wiring<'a> {
         Self { settings, flow, pipeline, control, turned: None }
     }
 
+    /// What writes name and time into the pictures of `source` behind it.
+    fn written(&self, source: &gst::Bin) -> Result<Option<gst::Bin>> {
+        let config = &self.settings.config;
+        let overlay = config.picture.overlay;
+        let file = match overlay {
+            Overlay { time: true, .. } => "branch/overlay-time",
+            Overlay { name: true, .. } => "branch/overlay-name",
+            _ => return Ok(None),
+        };
+        if self.settings.library.first_installed(&[file]).is_none() {
+            return Err(Error::invalid(
+                "what writes text into pictures is not installed: the package gstreamer1.0-x has it",
+            ));
+        }
+        // The element reads it as markup.
+        let name = gst::glib::markup_escape_text(&config.name);
+        let text = if overlay.name { name.as_str() } else { "" };
+        let bin = self.settings.library.bin(file, &[], &[("text", text)])?;
+        self.add(&bin)?;
+        link(source.upcast_ref(), bin.upcast_ref())?;
+        Ok(Some(bin))
+    }
+
+    /// `source`, or what turns its pictures behind it.
+    fn upright(&self, source: gst::Bin) -> Result<gst::Bin> {
+        let turned = self.settings.config.picture.turned;
+        if turned == Orientation::NONE {
+            return Ok(source);
+        }
+        let turn = self.settings.library.bin("branch/turn", &[], &[])?;
+        flip(&pipeline::element(&turn, "turn")?, turned);
+        self.add(&turn)?;
+        link(source.upcast_ref(), turn.upcast_ref())?;
+        Ok(turn)
+    }
+
     /// Camera's own H.264 goes out as it is.
     fn passed(&self, source: &gst::Bin) -> Result<()> {
         let lent = matches!(self.settings.config.source, Source::V4l2(_));
         let out = self.settings.library.bin("branch/passed", &[], &[])?;
-        let main = VideoOut { stream: Stream::Main, codec: VideoCodec::H264, lent };
+        let main = VideoOut {
+            stream: Stream::Main,
+            codec: VideoCodec::H264,
+            lent,
+            turned: self.settings.config.picture.turned,
+        };
         self.packets(&out, main)?;
         self.add(&out)?;
         link(source.upcast_ref(), out.upcast_ref())
     }
 
-    /// Raw pictures are encoded.
-    fn encoded(&self, source: &gst::Bin) -> Result<()> {
+    /// Raw pictures, in the shape and turned as they are to be, are encoded.
+    pub fn encoded(&self, source: &gst::Bin) -> Result<()> {
         let config = &self.settings.config;
         let encoder = encoders::probe(config.codec)?;
-        let raw = self.tee(source)?;
-        shape(&raw, config.aspect);
-        // Nothing that comes to the tee goes anywhere unmasked.
-        let entry = raw.static_pad("sink").ok_or_else(|| Error::internal("a tee has a sink pad"))?;
+        let written = self.written(source)?;
+        let raw = self.tee(written.as_ref().unwrap_or(source))?;
+        // Nothing that comes to the tee goes anywhere unmasked; what is written stands above masks.
+        let entry = match &written {
+            Some(written) => pipeline::open_end(written, "sink")?,
+            None => raw.static_pad("sink").ok_or_else(|| Error::internal("a tee has a sink pad"))?,
+        };
         painting::paint_at(&entry, self.flow);
-        let lent_pictures = matches!(config.source, Source::Libcamera(_));
+        // What turns pictures copies them.
+        let lent_pictures = matches!(config.source, Source::Libcamera(_)) && config.picture.turned == Orientation::NONE;
         let shared_memory = format!("{}-dmabuf", encoder.element);
         let file = if encoder.hardware && lent_pictures { shared_memory.as_str() } else { encoder.element };
         let queue = self.settings.library.bin("branch/main", &[("buffers", if lent_pictures { 1 } else { 2 })], &[])?;
@@ -202,7 +251,12 @@ impl<'a> Wiring<'a> {
     /// The small stream, made of raw pictures.
     pub fn sub(&self, raw: &gst::Element, encoder: Encoder) -> Result<()> {
         let sub = self.settings.config.sub;
-        let size = [("width", i64::from(sub.width)), ("height", i64::from(sub.height)), ("fps", i64::from(sub.fps))];
+        // What the box turned before is turned: what is not on its side here is there.
+        let (width, height) = match self.turned {
+            Some(_) => (sub.width, sub.height),
+            None => self.settings.config.picture.turned.of_sides((sub.width, sub.height)),
+        };
+        let size = [("width", i64::from(width)), ("height", i64::from(height)), ("fps", i64::from(sub.fps))];
         let name = if self.turned.is_some() { "branch/sub-turned" } else { "branch/sub" };
         let branch = self.settings.library.bin(name, &size, &[])?;
         if let Some(turned) = &self.turned {
@@ -274,7 +328,7 @@ impl<'a> Wiring<'a> {
             VideoCodec::H264 | VideoCodec::H265 => "branch/h264",
         };
         let out = self.settings.library.bin(out, &[], &[])?;
-        let packets = VideoOut { stream, codec: encoder.codec, lent: encoder.hardware };
+        let packets = VideoOut { stream, codec: encoder.codec, lent: encoder.hardware, turned: Orientation::NONE };
         self.packets(&out, packets)?;
         self.control.add_encoder(stream, encoder.element, commandable);
         Ok((enc, out))
@@ -316,9 +370,44 @@ impl<'a> Wiring<'a> {
     }
 }
 
+/// Has the element `size` of `source` ask for the even size next to that of the pictures. Left to itself, what scales them takes the size that
+/// the small stream would like best. A file that was replaced may hold something else there: that is left alone.
+fn keep_size(source: &gst::Bin) {
+    let fit = source.by_name("fit").and_then(|fit| fit.static_pad("sink"));
+    let Some((pad, size)) = fit.zip(source.by_name("size")) else { return };
+    if size.find_property("caps").is_none_or(|p| p.value_type() != gst::Caps::static_type()) {
+        return;
+    }
+    let size = size.downgrade();
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &info.data
+            && let gst::EventView::Caps(caps) = event.view()
+            && let Some(pictures) = caps.caps().structure(0)
+            && let (Ok(width), Ok(height)) = (pictures.get::<i32>("width"), pictures.get::<i32>("height"))
+            && let Some(size) = size.upgrade()
+        {
+            let even = gst::Caps::builder("video/x-raw").field("format", "I420");
+            size.set_property("caps", even.field("width", width & !1).field("height", height & !1).build());
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Gives pictures that leave `source` the shape that the config names.
+fn shape_behind(source: &gst::Bin, aspect: Option<Aspect>) -> Result<()> {
+    shape_at(&pipeline::open_end(source, "src")?, aspect);
+    Ok(())
+}
+
 /// Gives pictures that go through `element` the shape that the config names, whatever the camera says of it.
 pub(crate) fn shape(element: &gst::Element, aspect: Option<Aspect>) {
-    let Some((aspect, pad)) = aspect.zip(element.static_pad("sink")) else { return };
+    if let Some(pad) = element.static_pad("sink") {
+        shape_at(&pad, aspect);
+    }
+}
+
+fn shape_at(pad: &gst::Pad, aspect: Option<Aspect>) {
+    let Some(aspect) = aspect else { return };
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &mut info.data
             && let gst::EventView::Caps(caps) = event.view()
@@ -354,7 +443,7 @@ fn take_any_stride(pad: &gst::Pad) {
 
 /// Lets at most `fps` pictures a second through `pad`, and says so downstream. Not by `videorate`: in GStreamer 1.22 it ends the whole process
 /// over a picture whose length is not known, and a camera decides whether it is.
-fn thin(pad: &gst::Pad, fps: u32) {
+pub(super) fn thin(pad: &gst::Pad, fps: u32) {
     drop_above(pad, Arc::new(Mutex::new(Thinner::new(f64::from(fps)))));
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         if let Some(gst::PadProbeData::Event(event)) = &mut info.data

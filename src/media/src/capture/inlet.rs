@@ -1,6 +1,7 @@
 //! Where a session with a network camera hands in what came: pictures and sound go to the hub, what people should know to the attempt. It
 //! runs on the session's task and never blocks.
 
+use super::anew;
 use super::control::Control;
 use super::flow::Flow;
 use super::settings::Settings;
@@ -14,9 +15,11 @@ use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_domain::ingest::{IngestRequest, IngestSink, Intake, Offer, Picture, PictureCodec};
 use perch_domain::losses;
-use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::media::{Packet, Stream, VideoCodec};
 use perch_domain::motion::Thinner;
+use perch_domain::orientation::Orientation;
 use perch_domain::picture_gate::{Known, PictureGate, Step};
+use perch_domain::picture_settings::PictureSettings;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
@@ -28,6 +31,10 @@ pub(super) struct Inlet {
     flow: Arc<Flow>,
     control: Arc<Control>,
     stream: Stream,
+    /// Whether the box encodes all of it anew.
+    encodes: bool,
+    /// How its pictures are turned besides.
+    turned: Orientation,
     /// Where its sound goes.
     pub sound: Arc<SoundWay>,
     offered: watch::Sender<Option<Offer>>,
@@ -37,11 +44,19 @@ pub(super) struct Inlet {
 
 struct State {
     gate: PictureGate,
-    /// Where JPEG is encoded, and how often.
-    encoder: Option<(gst_app::AppSrc, Thinner)>,
+    /// Where pictures are encoded.
+    encoder: Option<Entrance>,
     said: Vec<String>,
     /// Why nothing more is taken.
     refused: Option<Error>,
+}
+
+/// Where pictures go that the box encodes.
+pub(super) enum Entrance {
+    /// JPEG, at most so often.
+    Jpeg(gst_app::AppSrc, Thinner),
+    /// What is encoded anew.
+    Anew(anew::Entry),
 }
 
 /// What is told from outside of a session's sink.
@@ -53,17 +68,28 @@ pub(super) struct Reports {
 }
 
 impl Inlet {
-    pub fn new(flow: &Arc<Flow>, control: &Arc<Control>, stream: Stream) -> (Arc<Self>, Reports) {
+    /// Of a session with this stream of a camera with these settings.
+    pub fn new(
+        flow: &Arc<Flow>,
+        control: &Arc<Control>,
+        stream: Stream,
+        picture: &PictureSettings,
+    ) -> (Arc<Self>, Reports) {
+        let encodes = picture.encode && stream == Stream::Main;
+        let gate = PictureGate::new(stream);
+        let gate = if encodes { gate.encoding() } else { gate };
         let (notices, reports) = mpsc::unbounded_channel();
         let (offered, offer) = watch::channel(None);
         let inlet = Self {
             flow: flow.clone(),
             control: control.clone(),
             stream,
+            encodes,
+            turned: picture.turned,
             sound: Arc::default(),
             offered,
             notices,
-            state: Mutex::new(State { gate: PictureGate::new(stream), encoder: None, said: Vec::new(), refused: None }),
+            state: Mutex::new(State { gate, encoder: None, said: Vec::new(), refused: None }),
         };
         (Arc::new(inlet), Reports { offer, notices: reports })
     }
@@ -74,9 +100,9 @@ impl Inlet {
             return self.refuse(why);
         }
         self.sound.offer(&offer);
-        // What encodes JPEG is built first, and then the hub may command it.
-        if self.stream == Stream::Main && offer.pictures != PictureCodec::Jpeg && !self.flow.open(self.control.clone())
-        {
+        // What encodes here is built first, and then the hub may command it.
+        let is_passed = offer.pictures != PictureCodec::Jpeg && !self.encodes;
+        if self.stream == Stream::Main && is_passed && !self.flow.open(self.control.clone()) {
             return false;
         }
         self.offered.send_replace(Some(offer));
@@ -89,8 +115,8 @@ impl Inlet {
     }
 
     /// The pictures go on to `encoder`.
-    pub fn encode(&self, encoder: gst_app::AppSrc, fps: u32) {
-        lock(&self.state).encoder = Some((encoder, Thinner::new(f64::from(fps))));
+    pub fn encode(&self, encoder: Entrance) {
+        lock(&self.state).encoder = Some(encoder);
     }
 
     fn picture(&self, picture: Picture) -> bool {
@@ -104,12 +130,22 @@ impl Inlet {
         match step {
             // The small stream is encoded here or has a session of its own: it goes on where the large one breaks off.
             Step::BreakOff => self.flow.hub().discontinuity_of(self.stream),
-            Step::Publish(packet) => self.flow.publish_video(self.stream, packet),
+            Step::Publish(packet) => self.flow.publish_video(self.stream, self.turned(packet)),
             Step::Encode(picture) => self.encode_picture(picture),
             Step::Sign => self.sign(),
             Step::Refuse(why) => return self.refuse(why),
         }
         true
+    }
+
+    /// Says with each start how the pictures are turned besides.
+    fn turned(&self, packet: Packet) -> Packet {
+        match packet.codec {
+            Some(codec) if packet.keyframe && self.turned != Orientation::NONE => {
+                Packet { data: self.turned.said_besides(codec, &packet.data).into(), ..packet }
+            }
+            _ => packet,
+        }
     }
 
     /// Only the first stream's pictures keep an attempt alive.
@@ -127,7 +163,11 @@ impl Inlet {
 
     fn encode_picture(&self, picture: Picture) {
         let mut state = lock(&self.state);
-        let Some((encoder, thinner)) = &mut state.encoder else { return };
+        let (encoder, thinner) = match &mut state.encoder {
+            Some(Entrance::Jpeg(encoder, thinner)) => (encoder, thinner),
+            Some(Entrance::Anew(entry)) => return entry.take(picture),
+            None => return,
+        };
         let at = time::from_mono(picture.shown);
         if !thinner.keep(at.nseconds()) {
             return;

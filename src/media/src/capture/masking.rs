@@ -44,14 +44,19 @@ impl Masking {
         }
     }
 
-    /// Other masks from now on. Once this returns no picture is handed on that does not carry them; the caller has the hub forget those that were.
-    pub fn change(&self, masks: &[Polygon]) {
+    /// These masks from now on. Once this returns no picture is handed on that does not carry them; the caller has the hub forget those that
+    /// were. False: they are those that there were.
+    pub fn change(&self, masks: &[Polygon]) -> bool {
         {
             let mut newest = lock(&self.newest);
+            if *newest.masks == *masks {
+                return false;
+            }
             *newest = Word { number: newest.number + 1, masks: masks.into() };
             self.from_us.store(NONE_YET, Ordering::SeqCst);
         }
         drop(write(&self.passing));
+        true
     }
 
     /// The newest.

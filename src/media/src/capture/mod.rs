@@ -2,6 +2,7 @@
 //! `Instance`, a pipeline which runs and dies, of a network camera a session (`network`), which hands in by an `inlet`. Whoever needs decoded
 //! what a camera encoded itself has a pipeline beside the attempt (`decoding`, `sound`). Restarting with backoff is the supervisor's, outside.
 
+mod anew;
 mod attempts;
 mod audio;
 mod control;
@@ -14,6 +15,7 @@ mod flow;
 mod graph;
 mod inlet;
 mod instance;
+mod loudness;
 mod masking;
 mod meter;
 mod network;
@@ -30,9 +32,13 @@ mod tries;
 mod turned;
 
 #[cfg(test)]
+mod anew_tests;
+#[cfg(test)]
 pub(crate) mod clips;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod loudness_tests;
 #[cfg(test)]
 mod network_tests;
 #[cfg(test)]
@@ -46,12 +52,13 @@ pub(crate) use graph::shape;
 pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means};
 pub(crate) use turned::flip;
 
-use crate::fanout::Hub;
+use crate::fanout::{Attachment, Delivery, Hub, Receipt, Sink};
 use attempts::Attempts;
 use audio::AttemptOver;
 use decoding::Decoded;
 use flow::{CloseOnDrop, Flow, Signal};
 use instance::Instance;
+use loudness::Loudness;
 use masking::Masking;
 use perch_base::clock::{SharedClock, within};
 use perch_base::repeated::Repeated;
@@ -63,6 +70,7 @@ use perch_domain::health::{FIRST_FRAME_WITHIN, STALL_AFTER, StallVerdict, StallW
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::offering::Offering;
 use perch_domain::pace::PaceWatch;
+use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::CaptureFigures;
 use plugged::Plugged;
 use settings::{PACE_EVERY, Settings};
@@ -90,6 +98,23 @@ pub struct Capture {
     sound_plugged: Plugged,
 }
 
+/// Somebody looks how loud a camera's sound is.
+#[derive(Debug)]
+pub struct Listening {
+    /// The newest level.
+    pub levels: watch::Receiver<Option<SoundLevel>>,
+    _heard: Attachment,
+}
+
+/// Wants sound to be encoded, and takes none.
+struct Deaf;
+
+impl Sink for Deaf {
+    fn offer(&mut self, _: Delivery) -> Receipt {
+        Receipt::Taken
+    }
+}
+
 impl std::fmt::Debug for Capture {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Capture").field("camera", &self.settings.config.id).finish_non_exhaustive()
@@ -102,6 +127,7 @@ impl Capture {
         let Means { library, ingest, machine } = means;
         let attempts = Attempts::new(&config);
         let settings = Settings {
+            loudness: Arc::new(Loudness::new(config.audio.gain_db)),
             masking: Arc::new(Masking::new(&config.picture.privacy)),
             config,
             library,
@@ -129,11 +155,20 @@ impl Capture {
         &self.settings.config
     }
 
-    /// Follows what of `config` needs no other attempt: its masks. Once this returns, no picture is handed on without them, nor kept for
-    /// those who come later.
+    /// Follows what of `config` needs no other attempt: how loud its sound is made, and its masks. Once this returns, no picture is handed on
+    /// without these, nor kept for those who come later.
     pub fn follow(&self, config: &CameraConfig) {
-        self.settings.masking.change(&config.picture.privacy);
-        self.settings.hub.discontinuity();
+        self.settings.loudness.set_gain(config.audio.gain_db);
+        if self.settings.masking.change(&config.picture.privacy) {
+            self.settings.hub.discontinuity();
+        }
+    }
+
+    /// How loud its sound is, a fifth of a second at a time, as long as this is held; encoding sound goes on for it. `None` while there is
+    /// nothing that can be measured: no sound, or Opus that is passed on as it comes.
+    pub fn listen(&self) -> Listening {
+        let heard = self.settings.hub.attach(Stream::Main, true, "sound meter", Box::new(Deaf));
+        Listening { levels: self.settings.loudness.levels(), _heard: heard }
     }
 
     /// Waits, not for long, until pictures come again after [`Self::follow`].

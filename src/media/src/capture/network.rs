@@ -6,13 +6,12 @@ use super::audio::{self, AttemptOver};
 use super::control::Control;
 use super::decoding::{self, Decoded};
 use super::flow::{CloseOnDrop, Flow, Signal};
-use super::inlet::{Inlet, Reports, codec_of, request};
+use super::inlet::{Entrance, Inlet, Reports, codec_of, request};
 use super::running::Running;
 use super::settings::{CaptureEvent, PACE_EVERY, Progress, Settings};
-use super::{graph, parts, second, sound};
+use super::{anew, graph, parts, second, sound};
 use crate::encoders;
 use gstreamer as gst;
-use gstreamer_app as gst_app;
 use perch_base::clock::within;
 use perch_base::secret::Secret;
 use perch_base::shutdown::Shutdown;
@@ -20,9 +19,10 @@ use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, blocking, on_own_thread};
 use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, NewestOnly, START_WITHIN};
 use perch_domain::health::{OfferedSound, StallVerdict, StallWatch, never_started, undecodable};
-use perch_domain::ingest::{Offer, PictureCodec, SoundCodec};
+use perch_domain::ingest::{Offer, PictureCodec, Shape, SoundCodec};
 use perch_domain::losses::{self, LossWatch};
 use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::motion::Thinner;
 use perch_domain::pace::PaceWatch;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -58,7 +58,7 @@ pub(super) async fn run_once(
     }
     running.send_replace(Some(audio::Attempt { flow: flow.clone(), control: control.clone() }));
     let _over = AttemptOver(running);
-    let (inlet, mut reports) = Inlet::new(&flow, &control, Stream::Main);
+    let (inlet, mut reports) = Inlet::new(&flow, &control, Stream::Main, &settings.config.picture);
     let attempt =
         NetworkAttempt { settings, attempts, progress, flow: &flow, control: &control, inlet: &inlet, second };
     if attempts.is_newest_only() {
@@ -126,7 +126,8 @@ impl NetworkAttempt<'_> {
             if !has_begun && reports.offer.borrow().is_some() {
                 has_begun = true;
                 let pictures = self.inlet.pictures();
-                stall.encoded_here(pictures.is_some_and(|pictures| pictures.codec == PictureCodec::Jpeg));
+                let is_jpeg = pictures.is_some_and(|pictures| pictures.codec == PictureCodec::Jpeg);
+                stall.encoded_here(is_jpeg || config.picture.encode);
                 progress(CaptureEvent::SessionBegins);
                 if self.attempts.is_newest_only() {
                     progress(CaptureEvent::Notice(NewestOnly::SENTENCE.to_owned()));
@@ -197,10 +198,19 @@ impl NetworkAttempt<'_> {
     fn offers(&self) {
         let Some(pictures) = self.inlet.pictures() else { return };
         let config = &self.settings.config;
+        // What is encoded anew is as the config says.
+        if config.picture.encode && pictures.codec != PictureCodec::Jpeg {
+            return;
+        }
+        let turned = |shape: Shape| {
+            let turned = Shape { orientation: shape.orientation.and_then(config.picture.turned), ..shape };
+            // JPEG is turned here, and nobody else has to.
+            if pictures.codec == PictureCodec::Jpeg { turned.turned() } else { turned }
+        };
         self.attempts.change_offering(self.progress, |offering| {
             let codec = codec_of(pictures.codec, config.codec);
             self.attempts.apply_habits(self.inlet.seen().0, codec, &pictures, offering);
-            offering.shape = pictures.shape.map(|shape| shape.shaped(config.aspect)).or(offering.shape);
+            offering.shape = pictures.shape.map(|shape| turned(shape.shaped(config.aspect))).or(offering.shape);
         });
     }
 
@@ -217,12 +227,12 @@ impl NetworkAttempt<'_> {
 
     async fn pictures_beside(&self, codec: PictureCodec) {
         let &Self { settings, flow, control, inlet, progress, second, .. } = self;
-        if codec == PictureCodec::Jpeg {
-            let starting = start_jpeg(settings.clone(), flow.clone(), control.clone());
+        if codec == PictureCodec::Jpeg || settings.config.picture.encode {
+            let starting = start_encoder(settings.clone(), flow.clone(), control.clone(), codec);
             let started = within(&settings.clock, START_WITHIN, starting).await;
             match started.unwrap_or_else(|| Err(Error::new(ErrorKind::Unavailable, "the encoder did not start"))) {
                 Ok((_running, entry)) => {
-                    inlet.encode(entry, settings.config.main.fps);
+                    inlet.encode(entry);
                     // The pipeline goes on as long as this is not dropped.
                     return std::future::pending().await;
                 }
@@ -326,15 +336,27 @@ fn ended_by_camera(flow: &Flow) -> Result<CaptureEnd> {
     }
 }
 
-/// Builds and starts what encodes JPEG, on a thread of its own.
-async fn start_jpeg(
+/// Builds and starts what encodes pictures that travel as `codec`, on a thread of its own.
+async fn start_encoder(
     settings: Arc<Settings>,
     flow: Arc<Flow>,
     control: Arc<Control>,
-) -> Result<(Running, gst_app::AppSrc)> {
+    codec: PictureCodec,
+) -> Result<(Running, Entrance)> {
     let (name, entered) = (format!("start {}", settings.config.id), settings.threads.enter());
     let start = move || {
-        let made = graph::build_jpeg(&settings, &flow, &control).and_then(|(pipeline, entry)| {
+        let built = match codec {
+            PictureCodec::Jpeg => graph::build_jpeg(&settings, &flow, &control).map(|(pipeline, entry)| {
+                let thinner = Thinner::new(f64::from(settings.config.main.fps));
+                (pipeline, Entrance::Jpeg(entry, thinner))
+            }),
+            PictureCodec::H264 | PictureCodec::H265 => {
+                let codec = codec_of(codec, settings.config.codec);
+                let built = anew::build(&settings, &flow, &control, codec);
+                built.map(|(pipeline, entry)| (pipeline, Entrance::Anew(entry)))
+            }
+        };
+        let made = built.and_then(|(pipeline, entry)| {
             let teller = Arc::downgrade(&flow);
             let running = Running::new(pipeline, "its video".into(), settings.threads.clone(), move |signal| {
                 if let Some(flow) = teller.upgrade() {

@@ -152,4 +152,4 @@ impl Plan {
 
 #[cfg(test)]
 #[path = "painting_tests.rs"]
-mod tests;
+pub(super) mod tests;

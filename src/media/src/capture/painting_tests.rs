@@ -46,7 +46,7 @@ fn area(left: f32, top: f32, right: f32, bottom: f32) -> Polygon {
 const LEFT: (f32, f32, f32, f32) = (0.1, 0.2, 0.4, 0.7);
 const RIGHT: (f32, f32, f32, f32) = (0.6, 0.25, 0.9, 0.8);
 
-fn left() -> Polygon {
+pub(crate) fn left() -> Polygon {
     area(LEFT.0, LEFT.1, LEFT.2, LEFT.3)
 }
 
@@ -57,22 +57,22 @@ fn right() -> Polygon {
 /// What is seen of a white picture: whether each area is black all over and white all over, and whether all else is white. Pixels at an edge
 /// are left out: an encoder blurs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
-    left: Option<bool>,
-    right: Option<bool>,
-    rest_is_white: bool,
+pub(crate) struct Seen {
+    pub left: Option<bool>,
+    pub right: Option<bool>,
+    pub rest_is_white: bool,
 }
 
-const ONLY_LEFT: Seen = Seen { left: Some(true), right: Some(false), rest_is_white: true };
+pub(crate) const ONLY_LEFT: Seen = Seen { left: Some(true), right: Some(false), rest_is_white: true };
 const ONLY_RIGHT: Seen = Seen { left: Some(false), right: Some(true), rest_is_white: true };
 
-struct Grey {
-    width: usize,
-    pixels: Vec<u8>,
+pub(crate) struct Grey {
+    pub width: usize,
+    pub pixels: Vec<u8>,
 }
 
 impl Grey {
-    fn look(&self) -> Seen {
+    pub(crate) fn look(&self) -> Seen {
         let height = self.pixels.len() / self.width;
         let edge = (6.0 / self.width as f32, 6.0 / height as f32);
         let place = |n: usize| ((n % self.width) as f32 + 0.5, (n / self.width) as f32 + 0.5);
@@ -94,7 +94,7 @@ impl Grey {
 }
 
 /// The pictures of a stream, decoded.
-fn decoded(packets: &[Bytes]) -> Vec<Grey> {
+pub(crate) fn decoded(packets: &[Bytes]) -> Vec<Grey> {
     let text = "appsrc name=in format=time caps=video/x-h264,stream-format=byte-stream,alignment=au ! h264parse \
         ! avdec_h264 max-threads=1 ! videoconvert ! video/x-raw,format=I420 ! appsink name=out sync=false";
     pictures(text, packets)
@@ -208,7 +208,7 @@ impl Bench {
     }
 }
 
-async fn until(what: &str, is: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, is: impl Fn() -> bool) {
     let wait = async {
         while !is() {
             sleep(Duration::from_millis(10)).await;
@@ -217,7 +217,7 @@ async fn until(what: &str, is: impl Fn() -> bool) {
     assert!(timeout(LONG, wait).await.is_ok(), "{what}");
 }
 
-fn looks(pictures: &[Grey]) -> Vec<Seen> {
+pub(crate) fn looks(pictures: &[Grey]) -> Vec<Seen> {
     pictures.iter().map(Grey::look).collect()
 }
 
@@ -349,5 +349,36 @@ fn planes_of_every_format_are_painted_where_a_block_is_covered_and_nowhere_else(
                 }
             }
         }
+    }
+}
+
+/// Name and time stand in the picture, above a mask too, whatever the name is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_into_pictures_is_seen_in_all_of_them() {
+    use perch_domain::picture_settings::Overlay;
+    let all = area(0.0, 0.0, 1.0, 1.0);
+    for (overlay, is_seen) in [
+        (Overlay { time: true, name: false }, true),
+        (Overlay { time: false, name: true }, true),
+        (Overlay { time: true, name: true }, true),
+        (Overlay::default(), false),
+    ] {
+        let b = start("I420", |c| {
+            c.name = "<b>Yard & \"co\" ! fakesink".into();
+            c.picture.privacy = vec![all.clone()];
+            c.picture.overlay = overlay;
+        });
+        let ((main, _m), (sub, _s)) = (b.keep(Stream::Main), b.keep(Stream::Sub));
+        until("pictures", || lock(&main).len() >= 5 && lock(&sub).len() >= 3).await;
+        for kept in [&main, &sub] {
+            for picture in decoded(&of(kept)) {
+                let half = picture.pixels.len() / 2;
+                let bright = |pixels: &[u8]| pixels.iter().filter(|p| **p > 120).count();
+                let (above, below) = (bright(&picture.pixels[..half]), bright(&picture.pixels[half..]));
+                assert_eq!((above, below > 20), (0, is_seen), "{overlay:?}: {below}");
+            }
+        }
+        b.trigger.fire();
+        let _ = timeout(LONG, b.run).await.expect("ends");
     }
 }

@@ -59,8 +59,7 @@ pub(super) fn grow(parent: &gst::Bin, pad: &gst::Pad, bins: &[gst::Bin]) -> Resu
 /// The bin that applies gain, encodes Opus while wanted, and publishes it.
 pub(super) fn opus(settings: &Settings, flow: &Arc<Flow>, valves: &Valves) -> Result<gst::Bin> {
     let bin = settings.library.bin("audio/opus", &[("bitrate", BITRATE_BPS), ("complexity", COMPLEXITY)], &[])?;
-    let gain = 10f64.powf(settings.config.audio.gain_db.clamp(-20.0, 20.0) / 20.0);
-    pipeline::element(&bin, "volume")?.set_property("volume", gain);
+    settings.loudness.govern(&pipeline::element(&bin, "volume")?);
     valves.add(Part::Sound, pipeline::element(&bin, "valve")?);
     flow.take_audio(&sink(&bin, "packets")?, true);
     Ok(bin)

@@ -12,6 +12,7 @@ use gstreamer_app as gst_app;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind};
 use perch_domain::media::{OPUS_PACKET, Packet, Stream, Track, VideoCodec};
+use perch_domain::orientation::Orientation;
 use perch_domain::pace::Bottleneck;
 use perch_domain::stamps::{GopWatch, settle};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(super) struct VideoOut {
     pub codec: VideoCodec,
     /// The buffers belong to a device that has few of them: copy, never keep.
     pub lent: bool,
+    /// How whoever sees them is told to turn them.
+    pub turned: Orientation,
 }
 
 impl Flow {
@@ -146,6 +149,10 @@ impl Flow {
                 unit.keyframe
             }
             VideoCodec::H265 | VideoCodec::Vp8 => !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+        };
+        let data = match line.out.turned {
+            turned if keyframe && turned != Orientation::NONE => turned.said_besides(line.out.codec, &data).into(),
+            _ => data,
         };
         if line.format_changed(sample) {
             self.break_off(line.out.stream);

@@ -42,7 +42,7 @@ pub(super) async fn keep(
     let mut demand = control.demand();
     let mut tries = Tries::new(settings);
     while until(&mut demand, is_wanted).await {
-        let (inlet, _reports) = Inlet::new(flow, control, Stream::Sub);
+        let (inlet, _reports) = Inlet::new(flow, control, Stream::Sub, &settings.config.picture);
         let (end, over) = shutdown::channel();
         let request = request(settings, url, false);
         tries.begin();

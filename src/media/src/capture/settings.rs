@@ -1,5 +1,6 @@
 //! What the parts of a capture have in common and never change, and what they say and hand out.
 
+use super::loudness::Loudness;
 use super::masking::Masking;
 use super::threads::Threads;
 use crate::devices::Machine;
@@ -96,6 +97,8 @@ pub(super) struct Settings {
     pub ingest: Arc<dyn IngestPort>,
     /// The devices that are plugged in.
     pub machine: Machine,
+    /// How loud its sound is made, and is.
+    pub loudness: Arc<Loudness>,
     /// What is painted over.
     pub masking: Arc<Masking>,
     /// What each attempt may find again.

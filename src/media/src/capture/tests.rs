@@ -94,7 +94,7 @@ impl Bench {
 }
 
 /// The camera's own microphone beside it, until the test ends.
-fn listen(b: &Bench) {
+pub(super) fn listen(b: &Bench) {
     let capture = b.capture.clone();
     tokio::spawn(async move {
         let (_trigger, mut shutdown) = shutdown::channel();

@@ -1,8 +1,12 @@
 // Zones and masks while they are drawn, and what a change does.
 import { describe, expect, it } from 'vitest';
 import {
+  MOST_CORNERS,
+  added,
   areasOf,
   corner,
+  divided,
+  isFull,
   isWhole,
   numberOf,
   polygonsOf,
@@ -33,6 +37,17 @@ describe('corners', () => {
     expect(stepped([0.5, 0.5], 'Enter', false)).toBeNull();
   });
 
+  it('come between two others, also between the last and the first', () => {
+    expect(divided(triangle, 0)).toEqual([
+      [0, 0],
+      [0.5, 0],
+      [1, 0],
+      [0.5, 1],
+    ]);
+    expect(divided(triangle, 2)?.[3]).toEqual([0.25, 0.5]);
+    expect(divided(Array<Polygon[number]>(MOST_CORNERS).fill([0, 0]), 0)).toBeNull();
+  });
+
   it('are moved and removed, but three stay', () => {
     expect(replaced(triangle, 1, [0.9, 0.1])[1]).toEqual([0.9, 0.1]);
     expect(without(triangle, 0)).toBeNull();
@@ -47,15 +62,25 @@ it('a drawing is whole with three corners, and none is set twice', () => {
   expect(isWhole(set(drawing, corner(0.5, 1)))).toBe(true);
 });
 
-it('areas of both kinds come from two settings and go back', () => {
-  const areas = areasOf([triangle, triangle], [triangle]);
+it('areas of all kinds come from three settings and go back', () => {
+  const areas = areasOf([triangle, triangle], [triangle], [triangle]);
   expect(areas.map((area, index) => `${area.kind} ${numberOf(areas, index)}`)).toEqual([
     'zone 1',
     'zone 2',
     'mask 1',
+    'privacy 1',
   ]);
   expect([polygonsOf(areas, 'zone').length, polygonsOf(areas, 'mask').length]).toEqual([2, 1]);
-  expect(areasOf(null, [])).toEqual([]);
+  expect(areasOf(null, [], undefined)).toEqual([]);
+  const more = added(areas, { kind: 'mask', corners: triangle });
+  expect([more.at, more.areas.length, more.areas[3]?.kind, more.areas[4]?.kind]).toEqual([
+    3,
+    5,
+    'mask',
+    'privacy',
+  ]);
+  expect(added([], { kind: 'privacy', corners: triangle }).at).toBe(0);
+  expect([isFull(areas, 'zone'), isFull(Array(8).fill(areas[0]), 'zone')]).toEqual([false, true]);
 });
 
 it('a diff reads as lines that come, go and stay', () => {

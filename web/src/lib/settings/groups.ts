@@ -35,7 +35,18 @@ export const CAMERA_GROUPS = {
     'record.segment_max_s',
   ],
   motion: ['motion.enabled', 'motion.sensitivity', 'motion.min_area', 'motion.fps'],
-  picture: ['codec', 'width', 'height', 'fps', 'bitrate_kbps'],
+  picture: [
+    'codec',
+    'width',
+    'height',
+    'fps',
+    'bitrate_kbps',
+    'rotation',
+    'mirror',
+    'encode',
+    'overlay.time',
+    'overlay.name',
+  ],
   small: ['sub.width', 'sub.height', 'sub.fps', 'sub.bitrate_kbps'],
   sound: ['audio.source', 'audio.gain_db'],
   network: ['sub_source', 'transport', 'aspect', 'tls.sha256'],
@@ -46,6 +57,12 @@ export const APART = ['source', 'motion.zones', 'motion.masks', 'privacy'] as co
 
 /** Of network cameras alone: others may not say them. */
 export const OF_NETWORK: ReadonlySet<string> = new Set(CAMERA_GROUPS.network);
+
+/** Of cameras that may encode for themselves. */
+export const OF_ENCODING: ReadonlySet<string> = new Set(['encode']);
+
+/** Of pictures that the box encodes: others cannot be written into. */
+export const OF_ENCODED: ReadonlySet<string> = new Set(['overlay.time', 'overlay.name']);
 
 /** Only by hand: files on the box, and what names a camera's recordings. */
 export const BY_HAND: ReadonlySet<string> = new Set([
