@@ -126,6 +126,7 @@ impl App {
             settings: settings.current().clone(),
             recordings: recordings.clone(),
             accounts: accounts.clone(),
+            identity: identity.clone(),
             tasks: supervisor.tasks(),
             clock: clock.clone(),
             live: live.clone(),
@@ -335,6 +336,12 @@ impl App {
         };
         tasks::commands::spawn(&self.supervisor, self.bell, &self.clock, doors)?;
         tasks::certificate::spawn(&self.supervisor, &self.identity, &self.clock)?;
+        tasks::acme::spawn(
+            &self.supervisor,
+            self.settings.current().config().acme.as_ref(),
+            &self.identity,
+            &self.clock,
+        )?;
         // Not under the supervisor: only a defect ends it, and then nobody could reach the box or see why. systemd starts
         // perch again with fresh sockets, after the files were sealed.
         let mut api = tokio::spawn(self.api.run(self.shutdown.clone()));
@@ -362,7 +369,7 @@ async fn open_identity(config: &Config, clock: &SharedClock) -> Result<Arc<Ident
     let settings = perch_pki::Config {
         data_dir: config.data_dir.clone(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        hostnames: config.hostnames.clone(),
+        hostnames: config.names(),
     };
     let clock = clock.clone();
     blocking("making the box's identity", move || Identity::open(settings, clock)).await.map(Arc::new)

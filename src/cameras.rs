@@ -11,6 +11,7 @@ use bytes::Bytes;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::{Error, ErrorKind, Result, blocking};
+use perch_domain::identity::IdentityPort;
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::{CameraPort, Later, LivePort, Snapshot};
 use perch_domain::sound_level::SoundLevel;
@@ -33,6 +34,7 @@ pub struct Cameras {
     pub settings: Current,
     pub recordings: Recordings,
     pub accounts: Accounts,
+    pub identity: Arc<dyn IdentityPort>,
     pub tasks: TaskList,
     pub clock: SharedClock,
     pub live: Arc<dyn LivePort>,
@@ -123,7 +125,8 @@ impl CameraPort for Cameras {
             tracing::debug!(error = %e, "it is not known whether an account is damaged");
             DamagedAccess::default()
         });
-        let (state, sentence) = summarise(&cameras, &disk, &tasks, &damaged, synchronised);
+        let (certificates, now) = (self.identity.certificates(), self.clock.utc());
+        let (state, sentence) = summarise(&cameras, &disk, &tasks, &damaged, &certificates, (now, synchronised));
         Status {
             name: self.settings.config().name.clone(),
             state,
@@ -131,7 +134,7 @@ impl CameraPort for Cameras {
             version: version::VERSION.to_owned(),
             commit: version::COMMIT.to_owned(),
             uptime_s: (self.clock.mono().0 / 1_000_000) as u64,
-            clock: ClockStatus { now: self.clock.utc(), synchronised },
+            clock: ClockStatus { now, synchronised },
             cameras,
             tasks,
             disk,
@@ -139,6 +142,7 @@ impl CameraPort for Cameras {
             webrtc_sessions: self.live.sessions().map_or(0, |all| all.len()),
             rtsp_readers: self.rtsp.readers(),
             memory_bytes: resident_bytes(),
+            certificates,
         }
     }
 }

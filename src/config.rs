@@ -8,6 +8,7 @@ use perch_base::files::{Links, read_small};
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::SessionConfig;
+use perch_domain::acme::AcmeConfig;
 use perch_domain::camera::CameraConfig;
 use perch_domain::exchange;
 use perch_domain::identity::Names;
@@ -29,6 +30,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Further names and addresses of the box.
     pub hostnames: Names,
+    /// A domain for which others vouch.
+    pub acme: Option<AcmeConfig>,
     pub rtsp: rtsp::Config,
     pub webrtc: webrtc::Config,
     pub pairing: PairingConfig,
@@ -109,6 +112,13 @@ impl Config {
         }
     }
 
+    /// The further names of the box, the domain that others vouch for among them.
+    pub fn names(&self) -> Names {
+        let mut names = self.hostnames.clone();
+        names.dns.extend(self.acme.iter().map(|acme| acme.domain.clone()));
+        names
+    }
+
     /// All keys that there are, whatever stands in a file.
     pub fn all_keys() -> Vec<Setting> {
         let table = toml_text::parse(WITH_EVERYTHING).expect("it is TOML");
@@ -129,6 +139,7 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         (house.text("name", BOX_NAME, 1..=64), PathBuf::from(house.text("data_dir", DATA_DIR, 1..=4096)))
     });
     let (http, hostnames) = in_section(&mut root, "http", |http| (HttpConfig::read(http), Names::read(http)));
+    let acme = in_section(&mut root, "acme", |acme| AcmeConfig::read(acme, secret_of));
     let rtsp = in_section(&mut root, "rtsp", rtsp::Config::read);
     let webrtc = in_section(&mut root, "webrtc", |keys| webrtc::Config::read(keys, secret_of));
     let (pairing, session) =
@@ -143,6 +154,7 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         data_dir,
         http,
         hostnames,
+        acme,
         rtsp,
         webrtc,
         pairing,
@@ -316,6 +328,16 @@ mod tests {
             ),
             ("[update]\nchannel = 1".into(), "update.channel = …: is not a known key"),
             ("[update]\ncheck_every_h = 0".into(), "update.check_every_h = 0: must be 1 to"),
+            ("[acme]\ndomain = \"box.local\"".into(), "acme.domain = \"box.local\": must be a domain of yours"),
+            (
+                "[acme]\ndomain = \"cam.example.org\"\nchallenge = \"dns-01\"".into(),
+                "acme.dns_hook = \"\": is needed with challenge = \"dns-01\"",
+            ),
+            ("[acme]\nchallenge = \"dns-02\"".into(), "acme.challenge = \"dns-02\": must be one of tls-alpn-01"),
+            (
+                "[acme]\ndirectory = \"http://10.0.0.1/x\"".into(),
+                "acme.directory = \"http://10.0.0.1/…\": must be like https",
+            ),
             ("[sync]\nbucket = \"b\"".into(), "sync"),
             ("[access]\notp_digits = 3".into(), "access.otp_digits = 3: must be 6 to 12"),
             (cam("record = { chapter_s = 121 }"), "camera[0].record.chapter_s = 121: must be 10 to 120"),
@@ -424,7 +446,7 @@ mod tests {
         let c = Config::parse("", env.map(|name| (name.to_owned(), "tcp://10.0.0.1".to_owned())).into_iter())
             .expect("it starts");
         assert_eq!(c.warnings.len(), 3, "{:?}", c.warnings);
-        let all = "with a section of box, http, rtsp, webrtc, access, recording, update";
+        let all = "with a section of box, http, acme, rtsp, webrtc, access, recording, update";
         assert_eq!(c.warnings.iter().filter(|w| w.ends_with(all)).count(), 2, "{:?}", c.warnings);
         for name in env {
             assert!(c.warnings.iter().any(|w| w.starts_with(name) && w.contains("ignored")), "{:?}", c.warnings);

@@ -54,15 +54,25 @@ impl Followers {
         let cameras = self.runner.apply(changes).await;
         let named = self.follow_names(&before, &config).await;
         let updates = self.follow_updates(&before, &config).await;
-        cameras.and(named).and(updates).map(|()| effects)
+        let domain = self.follow_domain(&before, &config).await;
+        cameras.and(named).and(updates).and(domain).map(|()| effects)
     }
 
     async fn follow_names(&self, before: &Config, config: &Config) -> Result<()> {
-        if before.hostnames == config.hostnames {
+        if before.names() == config.names() {
             return Ok(());
         }
-        let (identity, names) = (self.identity.clone(), config.hostnames.clone());
+        let (identity, names) = (self.identity.clone(), config.names());
         blocking("naming the box in its certificate", move || identity.set_hostnames(names)).await
+    }
+
+    async fn follow_domain(&self, before: &Config, config: &Config) -> Result<()> {
+        if before.acme == config.acme {
+            return Ok(());
+        }
+        let CameraRunner { supervisor, clock, .. } = &*self.runner;
+        supervisor.stop(&[TaskId::Acme], GRACE).await;
+        tasks::acme::spawn(supervisor, config.acme.as_ref(), &self.identity, clock)
     }
 
     async fn follow_updates(&self, before: &Config, config: &Config) -> Result<()> {

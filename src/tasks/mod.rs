@@ -1,5 +1,6 @@
 //! The shell: one file a long task. Each drives a machine of `domain` with the clock and obeys what it says.
 
+pub mod acme;
 pub mod auto_update;
 pub mod capture;
 pub mod card;

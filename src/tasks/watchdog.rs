@@ -117,7 +117,15 @@ impl Task for Watchdog {
                     self.notifier.alive();
                     // The disk is left out: asking it may take as long as it likes.
                     let (disk, damaged) = (DiskStatus::default(), DamagedAccess::default());
-                    summarise(&self.watched.cameras.cameras(), &disk, &[], &damaged, true).1
+                    summarise(
+                        &self.watched.cameras.cameras(),
+                        &disk,
+                        &[],
+                        &damaged,
+                        &[],
+                        (self.watched.clock.utc(), true),
+                    )
+                    .1
                 }
                 VitalityVerdict::Stuck(_) => format!("stuck: {stuck}"),
             };

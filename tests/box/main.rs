@@ -2,6 +2,7 @@
 //! file is a subject.
 #![allow(clippy::disallowed_methods, reason = "the box, players and mounts are processes")]
 
+mod acme;
 mod bad_input;
 mod bad_requests;
 mod cameras;

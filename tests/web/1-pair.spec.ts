@@ -1,6 +1,7 @@
 // First start: an unclaimed box, its one-time password, a name for the device, an account.
-import type { Page } from '@playwright/test';
+import { type Page, chromium } from '@playwright/test';
 import { startBox } from './box';
+import { CHROMIUM } from './chromium.mjs';
 import { NOBODY, USER, expect, expectAccessible, signIn, test, typeCode } from './steps';
 
 test.use({ storageState: NOBODY });
@@ -193,5 +194,45 @@ test('without a session every page leads to the login page', async ({ page }) =>
   for (const path of ['/', '/events', '/system', '/system/people', '/camera/test', '/foo/bar']) {
     await page.goto(path);
     await expect(page.getByRole('button', { name: /sign in/i })).toBeVisible();
+  }
+});
+
+test('the page tells whether this device trusts the box now', async ({ page }) => {
+  // These tests start Chromium so that it takes every certificate for a trusted one.
+  await page.goto('/system/device');
+  const trust = page.getByTestId('trust');
+  await expect(trust).toHaveAttribute('data-trust', 'trusted');
+  await page.getByText('What the box shows').click();
+  const own = page.getByTestId('certificate-own');
+  await expect(own).toContainText('the box itself');
+  await expect(own).toContainText('localhost');
+  await expectAccessible(page);
+  await page.screenshot({ path: 'test-results/shots/certificate-desktop.png', fullPage: true });
+
+  // One that was only told to go on, as by the button of the warning.
+  const warned = await chromium.launch({
+    ...CHROMIUM,
+    args: CHROMIUM.args.filter((arg) => arg !== '--ignore-certificate-errors'),
+  });
+  try {
+    const storageState = JSON.parse(process.env.PERCH_TEST_SESSION ?? 'null');
+    const context = await warned.newContext({
+      ignoreHTTPSErrors: true,
+      storageState,
+      viewport: SIZES.phone,
+      colorScheme: 'dark',
+    });
+    const phone = await context.newPage();
+    await phone.goto(`${process.env.PERCH_TEST_URL}/system/device`);
+    await expect(phone.getByTestId('trust')).toHaveAttribute('data-trust', 'untrusted');
+    await expect(phone.getByText('Only with trust: the page as an app')).toBeVisible();
+    await expect(phone.getByTestId('ca')).toBeVisible();
+    await phone.getByTestId('trust').scrollIntoViewIfNeeded();
+    await phone.screenshot({ path: 'test-results/shots/certificate-phone.png', fullPage: true });
+    const overflow = await phone.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+    await expectAccessible(phone);
+  } finally {
+    await warned.close();
   }
 });

@@ -215,11 +215,30 @@ const routes = [
   ],
   [
     'GET',
-    /^\/ca\.pem$/,
+    /^\/ca\.(pem|crt|mobileconfig)$/,
     async () => ({ type: 'application/x-pem-file', body: '-----BEGIN CERTIFICATE-----\n' }),
   ],
+  [
+    'GET',
+    /^\/certificate$/,
+    async () =>
+      json({
+        certificates: [
+          {
+            kind: 'own',
+            names: ['localhost', 'perch', 'perch.local', '127.0.0.1'],
+            not_before: iso(Date.now() - 864e5),
+            not_after: iso(Date.now() + 864e5 * 80),
+            sha256: 'ab01'.repeat(16),
+            problem: '',
+          },
+        ],
+        ca_sha256: 'cd23'.repeat(16),
+        other_origins: [],
+      }),
+  ],
 ];
-const PUBLIC = /^\/(pair|session|ca\.pem)$/;
+const PUBLIC = /^\/(pair|session|ca\.\w+)$/;
 
 async function answerApi(request, url) {
   const path = url.pathname.replace('/api/v1', '');

@@ -13,6 +13,7 @@ use hyper_util::server::conn::auto;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::DeviceId;
 use perch_base::sync::lock;
+use perch_domain::acme::ALPN;
 use perch_domain::connection::{Activity, ConnectionVerdict, HANDSHAKE_WITHIN, RequestId, Times};
 use perch_domain::plain_http::begins_plain_http;
 use std::convert::Infallible;
@@ -88,6 +89,8 @@ impl Service {
             _ = self.drain.wait_for(|ends| *ends) => return,
         };
         match spoken {
+            // Who asks whether the domain is ours has seen the certificate, and nothing is said (RFC 8737, section 3).
+            Ok(tls) if tls.get_ref().1.alpn_protocol() == Some(ALPN) => {}
             Ok(tls) => {
                 let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
                 let router = self.router.clone();

@@ -52,7 +52,7 @@ pub(crate) fn jpeg(still: Bytes, caching: &'static str) -> Response {
     (headers, still).into_response()
 }
 
-/// Adds what every answer carries, and `no-store` where the handler said nothing on caching.
+/// Adds what every answer carries where the handler did not say otherwise, and `no-store` where the handler said nothing on caching.
 pub(crate) fn protect(headers: &mut HeaderMap) {
     protect_by(&FIXED, headers);
 }
@@ -64,7 +64,7 @@ pub(crate) fn protect_plain(headers: &mut HeaderMap) {
 
 fn protect_by(fixed: &[(HeaderName, &'static str)], headers: &mut HeaderMap) {
     for (name, value) in fixed.iter().cloned() {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

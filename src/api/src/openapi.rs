@@ -11,6 +11,7 @@ use perch_domain::access::{
 };
 use perch_domain::account_name::{ACCOUNT_NAME_LENGTH, account_name_pattern};
 use perch_domain::archive::{EventKind, GapCause, MAX_RANGE_US};
+use perch_domain::certificate_facts::CertificateKind;
 use perch_domain::cut_off::CUT_OFF_FOR;
 use perch_domain::discovery::{FoundBy, Lacking};
 use perch_domain::health::CameraState;
@@ -118,6 +119,7 @@ fn fill(schema: &mut Value) {
 fn words(name: &str) -> Option<Value> {
     Some(match name {
         "CameraState" => json!(CameraState::ALL),
+        "CertificateKind" => json!(CertificateKind::ALL),
         "Cause" => json!(Cause::ALL),
         "DeviceKind" => json!(DeviceKind::ALL),
         "ErrorKind" => ErrorKind::ALL.iter().map(|kind| code(*kind)).collect(),

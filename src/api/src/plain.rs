@@ -45,6 +45,10 @@ fn answered(app: &Shared, request: &Request) -> Reply {
         PlainAnswer::Page => Ok(page(app, request, &host)),
         PlainAnswer::Style => Ok(([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE_SHEET).into_response()),
         PlainAnswer::Authority(file) => authority_file(&*app.ports.identity, file),
+        PlainAnswer::AcmeAnswer(token) => match app.ports.identity.http_answer(token) {
+            Some(answer) => Ok(([(header::CONTENT_TYPE, "application/octet-stream")], answer).into_response()),
+            None => Err(Problem::not_found("page")),
+        },
         // Without a host: whatever the request calls the box, it stays where it is.
         PlainAnswer::ToPage => Ok((StatusCode::FOUND, [(header::LOCATION, PAGE)]).into_response()),
         PlainAnswer::NeedsTls => {

@@ -13,7 +13,7 @@ use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::cut_off::{CutOff, Moment, Viewer};
-use perch_domain::identity::{host_as_named, host_for_others, host_to_invite};
+use perch_domain::identity::{host_as_named, host_for_others, host_in_url, host_to_invite};
 use serde_json::Value;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
@@ -80,6 +80,17 @@ impl AppState {
     /// Whether a `Host` header names this box.
     pub(crate) fn answers_to(&self, authority: &str) -> bool {
         Authority::parse(authority).is_some_and(|named| self.ports.identity.names().answers_to(&named.host))
+    }
+
+    /// The addresses by which the box is reached with TLS, by number and by its name in the local network: few, as the page asks each.
+    pub(crate) fn origins(&self) -> Vec<String> {
+        let identity = &self.ports.identity;
+        let names = identity.names();
+        let local = names.dns.iter().filter(|name| name.ends_with(".local")).cloned();
+        let numbers = identity.reachable().into_iter().filter(|a| !a.is_loopback()).take(3).map(host_in_url);
+        let here = self.config.http.listen.ip().is_loopback().then(|| ["localhost".to_owned(), "127.0.0.1".to_owned()]);
+        let hosts = here.into_iter().flatten().chain(numbers).chain(local);
+        hosts.map(|host| format!("https://{host}:{}", self.port)).collect()
     }
 
     /// The host by which other machines reach this box.

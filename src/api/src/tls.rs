@@ -2,6 +2,7 @@
 
 use perch_base::sync::lock;
 use perch_base::{ErrorKind, Result, ResultExt};
+use perch_domain::acme::ALPN;
 use perch_domain::identity::{Certificate, IdentityPort};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -11,27 +12,34 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::{Arc, Mutex};
 
-/// Hands out the certificate of the moment.
+/// Hands out the certificate of the moment, by the name that is asked for.
 #[derive(Debug)]
 struct Current {
     identity: Arc<dyn IdentityPort>,
-    /// The certificate that was read last, and what it came to.
-    read: Mutex<(Arc<Certificate>, Arc<CertifiedKey>)>,
+    read: Mutex<Read>,
+}
+
+/// A certificate that was read last, and what it came to.
+type Usable = (Arc<Certificate>, Arc<CertifiedKey>);
+
+#[derive(Debug)]
+struct Read {
+    own: Usable,
+    /// Of the domain for which others vouch.
+    domain: Option<Usable>,
 }
 
 impl Current {
     fn new(identity: Arc<dyn IdentityPort>) -> Result<Self> {
         let certificate = identity.certificate();
         let key = Arc::new(certified(&certificate)?);
-        Ok(Self { identity, read: Mutex::new((certificate, key)) })
+        Ok(Self { identity, read: Mutex::new(Read { own: (certificate, key), domain: None }) })
     }
-}
 
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // One box, one certificate: whatever name is asked for. The `Host` header is checked later.
+    /// The box's own: whatever name is asked for. The `Host` header is checked later.
+    fn own(&self) -> Arc<CertifiedKey> {
         let now = self.identity.certificate();
-        let mut read = lock(&self.read);
+        let read = &mut lock(&self.read).own;
         if !Arc::ptr_eq(&now, &read.0) {
             match certified(&now) {
                 Ok(key) => read.1 = Arc::new(key),
@@ -39,7 +47,34 @@ impl ResolvesServerCert for Current {
             }
             read.0 = now;
         }
-        Some(Arc::clone(&read.1))
+        Arc::clone(&read.1)
+    }
+
+    /// The domain's, if it is asked for and can be used.
+    fn of_domain(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        let now = self.identity.certificate_for(Some(name));
+        if Arc::ptr_eq(&now, &self.identity.certificate()) {
+            return None;
+        }
+        let read = &mut lock(&self.read).domain;
+        if read.as_ref().is_none_or(|read| !Arc::ptr_eq(&now, &read.0)) {
+            match certified(&now) {
+                Ok(key) => *read = Some((now, Arc::new(key))),
+                Err(e) => tracing::error!(error = %e, "the domain's certificate cannot be used"),
+            }
+        }
+        read.as_ref().map(|read| Arc::clone(&read.1))
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        if hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == ALPN)) {
+            let answer = self.identity.alpn_answer(name.as_deref())?;
+            return certified(&answer).map(Arc::new).ok();
+        }
+        name.and_then(|name| self.of_domain(&name)).or_else(|| Some(self.own()))
     }
 }
 
@@ -60,6 +95,6 @@ pub(crate) fn server_config(identity: Arc<dyn IdentityPort>) -> Result<Arc<Serve
         .context(ErrorKind::Internal, || "TLS has no protocol version")?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Current::new(identity)?));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ALPN.to_vec()];
     Ok(Arc::new(config))
 }

@@ -1,6 +1,6 @@
 //! The web UI's files, embedded at build time; all public. Unknown paths are the page's own routes and get the page.
 
-use crate::headers::etag;
+use crate::headers::{CSP, etag};
 use crate::plain_page::escaped;
 use crate::problem::{Problem, Reply};
 use crate::state::{Shared, blocking};
@@ -50,7 +50,14 @@ async fn index(app: &Shared) -> Reply {
         .replace("__PERCH_CLAIMED__", if claimed { "true" } else { "false" })
         .replace("__PERCH_OTP_DIGITS__", &codes.digits.to_string())
         .replace("__PERCH_OTP_TTL_S__", &codes.ttl.as_secs().to_string());
-    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    // The page asks the box under its other names whether the browser trusts it there.
+    let policy = CSP.replace("connect-src 'self'", &format!("connect-src 'self' {}", app.origins().join(" ")));
+    let policy = HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static(CSP));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::CONTENT_SECURITY_POLICY, policy),
+    ];
     Ok((headers, page).into_response())
 }
 

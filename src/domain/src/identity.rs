@@ -1,5 +1,7 @@
 //! What the box is to those who connect by TLS: the names it answers to, its certificate, and the port that hands out both.
 
+use crate::acme::DomainStatus;
+use crate::certificate_facts::CertificateFacts;
 use crate::settings::Keys;
 use perch_base::net::is_host_name;
 use perch_base::secret::Secret;
@@ -65,6 +67,11 @@ impl Names {
         self.dns.iter().map(String::as_str).find(|name| name.contains('.') && !name.ends_with(".local"))
     }
 
+    /// All of them as text, names first.
+    pub fn listed(&self) -> Vec<String> {
+        self.dns.iter().cloned().chain(self.addresses.iter().map(IpAddr::to_string)).collect()
+    }
+
     /// Whether all of these are among `other`.
     pub fn are_within(&self, other: &Self) -> bool {
         self.dns.is_subset(&other.dns) && self.addresses.is_subset(&other.addresses)
@@ -79,8 +86,7 @@ impl Names {
 
 impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<_> = self.dns.iter().cloned().chain(self.addresses.iter().map(IpAddr::to_string)).collect();
-        f.write_str(&all.join(", "))
+        f.write_str(&self.listed().join(", "))
     }
 }
 
@@ -212,6 +218,26 @@ pub trait IdentityPort: Send + Sync {
     fn ca_pem(&self) -> &str;
     /// SHA-256 of the authority (DER), lower-case hex: what phones pin.
     fn ca_sha256(&self) -> &str;
+    /// What people are told of the certificates that are shown now, the box's own first.
+    fn certificates(&self) -> Vec<CertificateFacts> {
+        Vec::new()
+    }
+    /// The certificate for who asks for this name: that of the domain, if there is one, else the box's own.
+    fn certificate_for(&self, _name: Option<&str>) -> Arc<Certificate> {
+        self.certificate()
+    }
+    /// How the certificate for the configured domain stands; `None`: there is no domain.
+    fn domain(&self) -> Option<DomainStatus> {
+        None
+    }
+    /// The certificate that answers TLS-ALPN-01 for this name, while it is asked for.
+    fn alpn_answer(&self, _name: Option<&str>) -> Option<Arc<Certificate>> {
+        None
+    }
+    /// What answers HTTP-01 for this token, while it is asked for.
+    fn http_answer(&self, _token: &str) -> Option<String> {
+        None
+    }
 }
 
 impl fmt::Debug for dyn IdentityPort {

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod account_name;
+pub mod acme;
 pub mod admission;
 pub mod ages;
 pub mod archive;
@@ -15,6 +16,7 @@ pub mod browser;
 pub mod camera;
 pub mod camera_modes;
 pub mod capture_attempt;
+pub mod certificate_facts;
 pub mod connection;
 pub mod cut_off;
 pub mod discovery;

@@ -2,17 +2,20 @@
 //! download, and nothing else. Whatever needs a credential is refused and not redirected: a credential that came this way was read by
 //! everybody on the line, and a redirect would hide that.
 
+use crate::acme::HTTP_PATH;
 use crate::authority_files::AuthorityFile;
 
 /// What becomes of a request without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlainAnswer {
+pub enum PlainAnswer<'a> {
     /// The page that says what the browser will show.
     Page,
     /// The page's style sheet.
     Style,
     /// The box's authority.
     Authority(AuthorityFile),
+    /// What answers HTTP-01 (RFC 8555, section 8.3) for this token.
+    AcmeAnswer(&'a str),
     /// It is sent on to the page.
     ToPage,
     /// It must come by TLS.
@@ -25,8 +28,11 @@ pub const PAGE: &str = "/";
 pub const STYLE: &str = "/plain.css";
 
 /// Decides. `reads` says whether the method only reads (GET, HEAD); `path` is as it came, undecoded.
-pub fn plain_answer(reads: bool, path: &str) -> PlainAnswer {
+pub fn plain_answer(reads: bool, path: &str) -> PlainAnswer<'_> {
     let is_of_programs = path == "/api" || path.starts_with("/api/") || path == "/metrics";
+    if let Some(token) = path.strip_prefix(HTTP_PATH).filter(|_| reads) {
+        return PlainAnswer::AcmeAnswer(token);
+    }
     match AuthorityFile::at(path) {
         _ if !reads => PlainAnswer::NeedsTls,
         Some(file) => PlainAnswer::Authority(file),
@@ -56,6 +62,9 @@ mod tests {
             (true, "/api/v1/ca.pem", Authority(AuthorityFile::Pem)),
             (true, "/api/v1/ca.crt", Authority(AuthorityFile::Der)),
             (true, "/api/v1/ca.mobileconfig", Authority(AuthorityFile::Profile)),
+            (true, "/.well-known/acme-challenge/a-B_1", AcmeAnswer("a-B_1")),
+            (false, "/.well-known/acme-challenge/a-B_1", NeedsTls),
+            (true, "/.well-known/acme-challenge", ToPage),
             (true, "/live", ToPage),
             (true, "//evil.example/", ToPage),
             (true, "/../etc/passwd", ToPage),

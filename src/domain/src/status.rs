@@ -1,6 +1,7 @@
 //! What the box says of itself.
 
 use crate::access::{Object, Permission, Principal, Role};
+use crate::certificate_facts::CertificateFacts;
 use crate::health::{CameraHealth, CameraState};
 use crate::media::{Stream, VideoCodec};
 use crate::orientation::Orientation;
@@ -166,6 +167,9 @@ pub struct Status {
     pub rtsp_readers: usize,
     /// Resident memory of the daemon in bytes.
     pub memory_bytes: u64,
+    /// The certificates that it shows; they have a route of their own.
+    #[serde(skip)]
+    pub certificates: Vec<CertificateFacts>,
 }
 
 impl Status {
@@ -181,8 +185,9 @@ impl Status {
         }
         // Who comes in is not theirs to know.
         let damaged = DamagedAccess::default();
+        let now = (self.clock.now, self.clock.synchronised);
         (self.state, self.sentence) =
-            summarise(&self.cameras, &self.disk, &self.tasks, &damaged, self.clock.synchronised);
+            summarise(&self.cameras, &self.disk, &self.tasks, &damaged, &self.certificates, now);
         self
     }
 }
@@ -325,7 +330,8 @@ pub fn summarise(
     disk: &DiskStatus,
     tasks: &[TaskStatus],
     damaged: &DamagedAccess,
-    synchronised: bool,
+    certificates: &[CertificateFacts],
+    (now, synchronised): (Timestamp, bool),
 ) -> (Overall, String) {
     let says = |what: String| (Overall::Degraded, sentence(what));
     if let Some(c) = cameras.iter().find(|c| c.recording.state == RecordingState::Paused) {
@@ -358,7 +364,7 @@ pub fn summarise(
             None if blind.is_some() => says(blind.unwrap_or_default()),
             None => match tasks.iter().find(|t| t.is_failing() && !t.is_covered_by_health()) {
                 Some(t) => says(format!("The task `{}` fails and is tried again: {}", t.id, t.reason)),
-                None => match damaged.problem() {
+                None => match damaged.problem().or_else(|| certificates.iter().find_map(|c| c.problem(now))) {
                     Some(problem) => says(problem),
                     None if synchronised => (Overall::Ok, "Everything works.".into()),
                     // A box without a network works as well.
@@ -384,6 +390,28 @@ fn sentence(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: (Timestamp, bool) = (Timestamp(0), true);
+
+    #[test]
+    fn a_certificate_that_runs_out_is_the_boxs_fault() {
+        let day = perch_base::time::DAY;
+        let facts = CertificateFacts {
+            kind: crate::certificate_facts::CertificateKind::Domain,
+            names: vec!["cam.example.org".into()],
+            not_before: Timestamp(0),
+            not_after: Timestamp(0) + 90 * day,
+            sha256: String::new(),
+            renewal_problem: "the domain leads elsewhere".into(),
+        };
+        let at = |days: u32| {
+            let now = (Timestamp(0) + days * day, true);
+            summarise(&[], &DiskStatus::default(), &[], &DamagedAccess::default(), std::slice::from_ref(&facts), now)
+        };
+        assert_eq!(at(1), (Overall::Ok, "Everything works.".into()));
+        let said = "The certificate of cam.example.org runs out in 3 days, and it could not be renewed: the domain leads elsewhere.";
+        assert_eq!(at(87), (Overall::Degraded, said.into()));
+    }
 
     fn camera(name: &str, state: CameraState, reason: &str) -> CameraInfo {
         let mut health = CameraHealth::starting(Timestamp(0));
@@ -412,8 +440,9 @@ mod tests {
     #[test]
     fn not_everything_works_while_the_box_does_not_keep_up() {
         let live = camera("Front", CameraState::Live, "");
-        let says =
-            |cameras: &[CameraInfo]| summarise(cameras, &DiskStatus::default(), &[], &DamagedAccess::default(), true);
+        let says = |cameras: &[CameraInfo]| {
+            summarise(cameras, &DiskStatus::default(), &[], &DamagedAccess::default(), &[], NOW)
+        };
         assert_eq!(says(std::slice::from_ref(&live)), (Overall::Ok, "Everything works.".into()));
         let slow = camera("Yard", CameraState::Overloaded, "6.5 of 25 frames a second are encoded: lower its size");
         let (state, sentence) = says(&[live.clone(), slow.clone()]);
@@ -458,7 +487,7 @@ mod tests {
             (&live, damaged(Some("anna"), Some("nvr")), Overall::Degraded, anna),
             (&gone, damaged(Some("anna"), None), Overall::Degraded, "Gate has no picture: no device."),
         ] {
-            let says = summarise(std::slice::from_ref(camera), &DiskStatus::default(), &[], &what, true);
+            let says = summarise(std::slice::from_ref(camera), &DiskStatus::default(), &[], &what, &[], NOW);
             assert_eq!(says, (state, sentence.to_owned()), "{what:?}");
         }
     }
@@ -466,7 +495,7 @@ mod tests {
     #[test]
     fn not_everything_works_while_a_camera_waits_for_a_keyframe() {
         let says =
-            |camera: CameraInfo| summarise(&[camera], &DiskStatus::default(), &[], &DamagedAccess::default(), true);
+            |camera: CameraInfo| summarise(&[camera], &DiskStatus::default(), &[], &DamagedAccess::default(), &[], NOW);
         let waits = camera("Gate", CameraState::Starting, crate::health::WAITS_FOR_KEYFRAME);
         let (state, sentence) = says(waits);
         assert_eq!(state, Overall::Degraded);

@@ -40,6 +40,8 @@ pub enum TaskId {
     Reload,
     /// Keeps the certificate fit.
     Certificate,
+    /// Keeps the certificate for a domain.
+    Acme,
     /// Feeds the system's watchdog.
     Watchdog,
     /// Watches a system that is being tried after an update.
@@ -69,6 +71,7 @@ impl TaskId {
             | Self::CutOffs
             | Self::Reload
             | Self::Certificate
+            | Self::Acme
             | Self::Watchdog
             | Self::Trial
             | Self::NextVersion
@@ -95,6 +98,7 @@ impl fmt::Display for TaskId {
             Self::CutOffs => f.write_str("cut-offs"),
             Self::Reload => f.write_str("reload"),
             Self::Certificate => f.write_str("certificate"),
+            Self::Acme => f.write_str("domain certificate"),
             Self::Watchdog => f.write_str("watchdog"),
             Self::Trial => f.write_str("trial"),
             Self::NextVersion => f.write_str("word for the next version"),

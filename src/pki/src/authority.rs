@@ -5,6 +5,7 @@ use perch_base::secret::{Secret, hex, random_bytes, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::authority::{AuthorityPlan, PairFound, plan_authority, serves_unrenewed};
+use perch_domain::certificate_facts::{CertificateFacts, CertificateKind};
 use perch_domain::identity::{Certificate, Leaf, Names};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -102,6 +103,21 @@ impl Pki {
     /// What TLS transports need.
     pub fn certificate(&self) -> Certificate {
         Certificate { chain_pem: self.chain_pem.clone(), key_pem: self.key_pem.clone() }
+    }
+
+    /// What people are told of the leaf.
+    pub fn facts(&self) -> Result<CertificateFacts> {
+        let leaf = read_leaf(&self.dir, &self.chain_pem, &self.ca_der)?;
+        let der = CertificateDer::from_pem_slice(self.chain_pem.as_bytes())
+            .context(ErrorKind::Corrupt, || no_certificate(&self.dir, LEAF_CERT))?;
+        Ok(CertificateFacts {
+            kind: CertificateKind::Own,
+            names: leaf.names.listed(),
+            not_before: leaf.not_before,
+            not_after: leaf.not_after,
+            sha256: hex(&sha256(&der)),
+            renewal_problem: String::new(),
+        })
     }
 
     /// The authority's certificate, PEM.

@@ -1,16 +1,20 @@
 //! The identity of the moment: the authority and its leaf beside the names they are for, looked at every minute.
 
 use crate::authority::Pki;
+use crate::domain_certificate::DomainCertificate;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::net;
 use perch_base::repeated::Repeated;
 use perch_base::sync::{lock, read, write};
+use perch_domain::acme::DomainStatus;
+use perch_domain::certificate_facts::CertificateFacts;
 use perch_domain::identity::{Certificate, IdentityPort, Names, is_for_others};
 use perch_domain::reach::by_worth;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
 /// Where keys are kept and what the box is called.
@@ -41,8 +45,25 @@ pub struct Identity {
 
 struct Now {
     certificate: Arc<Certificate>,
+    /// What people are told of it; `None`: it cannot be read.
+    facts: Option<CertificateFacts>,
     names: Arc<Names>,
     reachable: Vec<IpAddr>,
+    domain: Option<Domain>,
+    answers: Answers,
+}
+
+/// The domain that is configured, and its certificate.
+struct Domain {
+    status: DomainStatus,
+    held: Option<Arc<DomainCertificate>>,
+}
+
+/// What is answered while an authority looks whether a domain is the box's.
+#[derive(Default)]
+struct Answers {
+    http: BTreeMap<String, String>,
+    alpn: BTreeMap<String, Arc<Certificate>>,
 }
 
 impl Identity {
@@ -55,7 +76,14 @@ impl Identity {
         let names = Names::new(&config.host, &config.hostnames, &reachable);
         let pki = Pki::open(&config.data_dir, &names, clock.utc())?;
         let (ca_pem, ca_sha256) = (pki.ca_pem().to_owned(), pki.ca_sha256());
-        let now = Now { certificate: Arc::new(pki.certificate()), names: Arc::new(names), reachable };
+        let now = Now {
+            certificate: Arc::new(pki.certificate()),
+            facts: pki.facts().ok(),
+            names: Arc::new(names),
+            reachable,
+            domain: None,
+            answers: Answers::default(),
+        };
         let (pki, now, unreadable) = (Mutex::new(pki), RwLock::new(now), Repeated::default());
         let hostnames = RwLock::new(config.hostnames.clone());
         Ok(Self { config, clock, ca_pem, ca_sha256, pki, hostnames, now, unreadable })
@@ -76,8 +104,15 @@ impl Identity {
         let renewed = pki.refresh(&names, self.clock.utc());
         let mut now = write(&self.now);
         (now.names, now.reachable) = (names, reachable);
-        if renewed? {
-            now.certificate = Arc::new(pki.certificate());
+        match renewed {
+            Ok(true) => (now.certificate, now.facts) = (Arc::new(pki.certificate()), pki.facts().ok()),
+            Ok(false) => {}
+            Err(e) => {
+                if let Some(facts) = &mut now.facts {
+                    facts.renewal_problem = e.message().to_owned();
+                }
+                return Err(e);
+            }
         }
         Ok(())
     }
@@ -98,6 +133,31 @@ impl Identity {
                 self.now(|now| now.reachable.clone())
             }
         }
+    }
+
+    /// The folder of keys, for who keeps a domain's there.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.config.data_dir
+    }
+
+    /// The domain is this from now on, with this certificate; `None`: there is none.
+    pub(crate) fn set_domain(&self, status: Option<DomainStatus>, held: Option<Arc<DomainCertificate>>) {
+        write(&self.now).domain = status.map(|status| Domain { status, held });
+    }
+
+    /// What is answered for HTTP-01 until [`Self::forget_answers`].
+    pub(crate) fn answer_http(&self, token: &str, answer: &str) {
+        write(&self.now).answers.http.insert(token.to_owned(), answer.to_owned());
+    }
+
+    /// The same for TLS-ALPN-01.
+    pub(crate) fn answer_alpn(&self, name: &str, certificate: Certificate) {
+        write(&self.now).answers.alpn.insert(name.to_owned(), Arc::new(certificate));
+    }
+
+    /// Nobody asks any more.
+    pub(crate) fn forget_answers(&self) {
+        write(&self.now).answers = Answers::default();
     }
 
     fn now<T>(&self, take: impl FnOnce(&Now) -> T) -> T {
@@ -124,6 +184,36 @@ impl IdentityPort for Identity {
 
     fn ca_sha256(&self) -> &str {
         &self.ca_sha256
+    }
+
+    fn certificates(&self) -> Vec<CertificateFacts> {
+        self.now(|now| {
+            let of_domain = now.domain.as_ref().and_then(|domain| {
+                let facts = domain.held.as_ref()?.facts.clone();
+                Some(CertificateFacts { renewal_problem: domain.status.problem.clone(), ..facts })
+            });
+            now.facts.iter().cloned().chain(of_domain).collect()
+        })
+    }
+
+    fn certificate_for(&self, name: Option<&str>) -> Arc<Certificate> {
+        self.now(|now| {
+            let domain = now.domain.as_ref().filter(|domain| Some(domain.status.domain.as_str()) == name);
+            let held = domain.and_then(|domain| domain.held.as_ref());
+            held.map_or_else(|| now.certificate.clone(), |held| held.certificate.clone())
+        })
+    }
+
+    fn domain(&self) -> Option<DomainStatus> {
+        self.now(|now| now.domain.as_ref().map(|domain| domain.status.clone()))
+    }
+
+    fn alpn_answer(&self, name: Option<&str>) -> Option<Arc<Certificate>> {
+        self.now(|now| now.answers.alpn.get(name?).cloned())
+    }
+
+    fn http_answer(&self, token: &str) -> Option<String> {
+        self.now(|now| now.answers.http.get(token).cloned())
     }
 }
 

@@ -3,9 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+mod acme;
 mod authority;
+mod domain_certificate;
 mod files;
 mod identity;
 
+pub use acme::Acme;
 pub use authority::Pki;
 pub use identity::{Config, Identity};

@@ -1,4 +1,5 @@
 // One way to ask the box: typed by path and method, problems as ApiError, a lost box as Unreachable.
+import type { paths } from '../../generated/openapi';
 import {
   type Answer,
   type Inputs,
@@ -150,3 +151,22 @@ async function readProblem(response: Response): Promise<Problem> {
 }
 
 export const api = new Api((address, init) => fetch(address, init));
+
+const PROBE: keyof paths = '/api/v1/trust-probe';
+const PROBE_WITHIN_MS = 4000;
+
+/** Whether the box answers under another of its addresses, `https://host:port`: only a browser that trusts its certificate lets it. */
+export async function answersAt(origin: string): Promise<boolean> {
+  try {
+    const signal = AbortSignal.timeout(PROBE_WITHIN_MS);
+    const answer = await fetch(origin + PROBE, {
+      mode: 'cors',
+      credentials: 'omit',
+      cache: 'no-store',
+      signal,
+    });
+    return answer.ok;
+  } catch {
+    return false;
+  }
+}

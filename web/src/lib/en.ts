@@ -193,6 +193,28 @@ export const t = {
       ],
     } satisfies Record<string, { say: string; rows?: string[]; press?: number }[]>,
   },
+  certificate: {
+    title: 'Certificate',
+    trust: {
+      asking: 'Looking whether this device trusts the box…',
+      trusted: 'This device trusts the box now.',
+      untrusted: 'This device does not trust the box yet: it was told to go on in spite of the warning.',
+      unknown:
+        'This browser does not show a page whether it trusts the box. If it warns when you open the box, it does not.',
+    },
+    onlyThen:
+      'Only with trust: the page as an app on the home screen, notifications, and the page itself while the box cannot be reached.',
+    look: 'Look again',
+    loading: 'Asking the box for its certificates…',
+    details: 'What the box shows',
+    vouches: 'Vouched for by',
+    kind: { own: 'the box itself', domain: 'an authority that browsers know' },
+    names: 'For',
+    until: 'Valid until',
+    fingerprint: 'SHA-256',
+    authority: 'SHA-256 of the box’s own authority:',
+    domainProblem: (domain: string, why: string) => `There is no new certificate for ${domain}: ${why}.`,
+  },
   motion: {
     forTime: (length: string) => `for ${length}`,
     since: (when: string) => `since ${when}`,

@@ -88,6 +88,7 @@ impl CameraPort for Fake {
             webrtc_sessions: 0,
             rtsp_readers: 0,
             memory_bytes: 1,
+            certificates: Vec::new(),
         }
     }
 }

@@ -227,3 +227,15 @@ async fn both_ports_share_their_places() {
     let answer = ask(rig.plain, "GET", "/", &["localhost"]).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "the oldest gave way: {answer}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_asks_gets_its_answer_and_nobody_else() {
+    let rig = Rig::start().await;
+    let ask = async |token: &str| {
+        ask(rig.plain, "GET", &format!("/.well-known/acme-challenge/{token}"), &["cam.example.org"]).await
+    };
+    assert!(ask("tok-en_1").await.ends_with("\r\n\r\ntok-en_1.thumb"));
+    for other in ["tok-en_2", "", "../x", "tok-en_1/"] {
+        assert!(ask(other).await.starts_with("HTTP/1.1 404 "), "{other}");
+    }
+}
