@@ -7,11 +7,12 @@ use perch_base::repeated::Repeated;
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_domain::camera::CameraConfig;
-use perch_domain::health::{CameraHealth, CameraState};
+use perch_domain::health::{CameraHealth, CameraState, WAITS_FOR_KEYFRAME};
 use perch_domain::ingest::Shape;
 use perch_domain::orientation::Orientation;
 use perch_domain::recording::RecordMode;
 use perch_domain::status::{CameraInfo, Notice, RecordingState, RecordingStatus};
+use perch_domain::trouble::{SourceKind, Trouble, TroubleCause};
 use perch_media::capture::{Capture, Means};
 use perch_media::fanout::Hub;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -121,20 +122,22 @@ impl Camera {
 
     /// Sets how it is, tells everybody, and writes it to the log when it changed.
     pub fn set_health(&self, state: CameraState, reason: &str) {
-        self.change_health(state, reason, reason);
+        self.change_health(state, state.cause(reason == WAITS_FOR_KEYFRAME), reason, reason);
     }
 
     /// Sets that it failed: what is shown is the sentence; what is for the inside goes to the log.
     pub fn set_failed(&self, state: CameraState, error: &Error) {
-        self.change_health(state, error.message(), &error.to_string());
+        let cause = TroubleCause::of_failure(SourceKind::from(&self.config.source), error.kind());
+        self.change_health(state, Some(cause), error.message(), &error.to_string());
     }
 
-    fn change_health(&self, state: CameraState, reason: &str, logged: &str) {
+    fn change_health(&self, state: CameraState, cause: Option<TroubleCause>, reason: &str, logged: &str) {
+        let trouble = cause.map(|cause| Trouble::new(SourceKind::from(&self.config.source), cause));
         let mut live = self.lock();
-        let before = (live.health.state, live.health.reason.clone());
-        live.health.set(state, reason, self.clock.utc());
+        let before = (live.health.state, live.health.trouble.clone(), live.health.reason.clone());
+        live.health.set(state, trouble.clone(), reason, self.clock.utc());
         live.had_picture |= state.delivers();
-        if (state, reason) == (before.0, before.1.as_str()) {
+        if (state, &trouble, reason) == (before.0, &before.1, before.2.as_str()) {
             // The sentence is the same; what is behind it need not be.
             if logged != reason && self.failures.is_news(logged, self.clock.mono()) {
                 tracing::warn!(camera = %self.config.id, ?state, reason = logged, "the camera fails for another reason now");

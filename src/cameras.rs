@@ -10,10 +10,11 @@ use crate::version;
 use bytes::Bytes;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::{CameraId, DeviceId};
+use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, blocking};
 use perch_domain::identity::IdentityPort;
 use perch_domain::media::{Stream, VideoCodec};
-use perch_domain::ports::{CameraPort, Later, LivePort, Snapshot};
+use perch_domain::ports::{CameraPort, Later, LivePort, MadeStill, Snapshot};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::{CameraInfo, ClockStatus, DamagedAccess, Status, summarise};
 use perch_domain::still_turns::{Asker, too_many};
@@ -27,6 +28,9 @@ use std::time::Duration;
 const TURN_WITHIN: Duration = Duration::from_secs(10);
 /// How long its recorded picture is waited for.
 const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// A recorded picture: when it was taken, how it is encoded, and what decoding it needs.
+type Recorded = (Timestamp, VideoCodec, Vec<Bytes>);
 
 /// All cameras and what the box says of itself.
 pub struct Cameras {
@@ -68,8 +72,8 @@ impl ViewersStills {
     async fn recorded(
         &self,
         by: DeviceId,
-        read: impl FnOnce() -> Result<(VideoCodec, Vec<Bytes>)> + Send + 'static,
-    ) -> Result<(Turn, (VideoCodec, Vec<Bytes>))> {
+        read: impl FnOnce() -> Result<Recorded> + Send + 'static,
+    ) -> Result<(Turn, Recorded)> {
         let place = self.in_time(self.reads.take(Asker::Device(by))).await?;
         // The place goes with the reading, which may outlast whoever waits for it, and comes back with the picture: it is given back
         // after the turn came, so that few pictures wait in memory.
@@ -90,23 +94,27 @@ impl CameraPort for Cameras {
         self.set.all().iter().map(|c| c.info()).collect()
     }
 
-    fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<Bytes>> {
+    fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<MadeStill>> {
         Box::pin(async move {
             let camera = self.set.get(&wanted.camera)?;
-            let (turn, (codec, pictures)) = match wanted.at {
+            let (turn, taken_at, codec, pictures) = match wanted.at {
                 Some(at) => {
                     let (recordings, id) = (self.recordings.clone(), wanted.camera.clone());
-                    self.stills.recorded(by, move || recordings.keyframe_at(&id, at)).await?
+                    let read = move || recordings.keyframe_by(&id, at);
+                    let (turn, (taken_at, codec, pictures)) = self.stills.recorded(by, read).await?;
+                    (turn, Some(taken_at), codec, pictures)
                 }
                 None => {
                     let turn = self.stills.live(by).await?;
-                    (turn, newest_keyframe(&camera)?)
+                    let (codec, pictures) = newest_keyframe(&camera)?;
+                    (turn, None, codec, pictures)
                 }
             };
             // The turn goes with the work: whoever hangs up does not make room before it is done.
             let aspect = camera.config.aspect;
             let work = move || perch_media::still::jpeg(&turn, &wanted.camera, codec, aspect, &pictures, wanted.width);
-            blocking("making a still", work).await
+            let jpeg = blocking("making a still", work).await?;
+            Ok(MadeStill { jpeg, taken_at })
         })
     }
 
@@ -176,7 +184,8 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let turns = Turns::default();
         let stills = Arc::new(ViewersStills::new(clock.clone(), turns.clone()));
-        let (device, read) = (DeviceId::random, || Ok((VideoCodec::H264, vec![Bytes::from_static(b"keyframe")])));
+        let read = || Ok((Timestamp(5), VideoCodec::H264, vec![Bytes::from_static(b"keyframe")]));
+        let device = DeviceId::random;
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));
         let hangs = |by| {
@@ -184,7 +193,7 @@ mod tests {
             let read = move || {
                 // It ends when `release` is dropped.
                 let _ = perch_base::sync::lock(&held).recv();
-                Ok((VideoCodec::H264, Vec::new()))
+                Ok((Timestamp(0), VideoCodec::H264, Vec::new()))
             };
             tokio::spawn(async move { stills.recorded(by, read).await.map(drop) })
         };
@@ -216,6 +225,6 @@ mod tests {
         }
         drop(release);
         let (_turn, keyframe) = late.await.expect("no panic").expect("the disk answers again");
-        assert_eq!(keyframe, (VideoCodec::H264, vec![Bytes::from_static(b"keyframe")]));
+        assert_eq!(keyframe, (Timestamp(5), VideoCodec::H264, vec![Bytes::from_static(b"keyframe")]));
     }
 }

@@ -1,7 +1,7 @@
 // System in its parts: each has an address, leads on, shows only what is the viewer's, and stands still while a camera fails and retries.
-import type { BrowserContext, Page } from '@playwright/test';
-import { type Box, startBox } from './box';
-import { NOBODY, expect, expectSilence, test } from './steps';
+import type { Page } from '@playwright/test';
+import { startBox } from './box';
+import { NOBODY, expect, expectSilence, pairWith, test } from './steps';
 
 const PARTS = ['', 'cameras', 'storage', 'people', 'device', 'box', 'log'];
 const WIDTHS = {
@@ -29,25 +29,6 @@ source = "rtsp://127.0.0.1:9/yard"
 id = "shed"
 name = "Shed"
 source = "v4l2:/dev/video63"`;
-
-async function pair(box: Box, context: BrowserContext): Promise<void> {
-  const { json } = await box.call('POST', '/api/v1/pair', undefined, {
-    otp: box.otp,
-    device_name: 'tests',
-  });
-  const { token } = json;
-  const [name, password] = ['anna', 'a long enough password'];
-  await box.call('POST', '/api/v1/users', token, {
-    name,
-    password,
-    role: 'admin',
-  });
-  const signedIn = await context.request.post(`${box.url}/api/v1/session`, {
-    data: { username: name, password, device_name: 'browser' },
-    headers: { origin: box.url },
-  });
-  expect(signedIn.status()).toBe(204);
-}
 
 /** Sums what moves from the first paint on. Call before the page loads. */
 async function watchShifts(page: Page) {
@@ -77,7 +58,7 @@ test.describe(() => {
     const box = await startBox(TROUBLED);
     try {
       const context = await browser.newContext({ ignoreHTTPSErrors: true });
-      await pair(box, context);
+      await pairWith(box, context);
       for (const [width, viewport] of Object.entries(WIDTHS)) {
         const pages = await Promise.all(
           PARTS.map(async (part) => {

@@ -30,6 +30,9 @@ export interface Box {
   /** What its perch.toml says now. */
   config(): string;
   stop(): Promise<void>;
+  /** Ends it as a power cut would, and starts it again as it was. */
+  down(): Promise<void>;
+  up(): Promise<void>;
   /** Calls the API with a bearer token and gives the answer; a change may need the tag of what it was made from. */
   call(method: string, path: string, token?: string, body?: unknown, tag?: string): Promise<Answer>;
 }
@@ -53,9 +56,15 @@ udp_listen = "127.0.0.1:${udp}"
 min_free_bytes = 0
 ${config}`;
   writeFileSync(join(dir, 'perch.toml'), text);
-  const child = spawn(PERCH, ['run', '--config', join(dir, 'perch.toml')], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const start = () =>
+    spawn(PERCH, ['run', '--config', join(dir, 'perch.toml')], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((done) => child.once('exit', done));
+    child.kill(signal);
+    await ended;
+  };
+  let child = start();
   const otp = await readOtp(child);
   const url = `https://localhost:${http}`;
   return {
@@ -65,10 +74,16 @@ ${config}`;
     config: () => readFileSync(join(dir, 'perch.toml'), 'utf8'),
     call: (method, path, token, body, tag) => call(url + path, method, token, body, tag),
     stop: async () => {
-      const ended = new Promise((done) => child.once('exit', done));
-      child.kill('SIGTERM');
-      await ended;
+      await end('SIGTERM');
       rmSync(dir, { recursive: true, force: true });
+    },
+    down: () => end('SIGKILL'),
+    up: async () => {
+      child = start();
+      // It says nothing that is waited for here, but must be able to say it.
+      child.stdout.resume();
+      child.stderr.resume();
+      await answers(url);
     },
   };
 }
@@ -85,6 +100,16 @@ function readOtp(child: ChildProcess): Promise<string> {
     child.stderr?.on('data', read);
     child.once('exit', (code) => failed(new Error(`perch ended with ${code}:\n${log}`)));
   });
+}
+
+/** Waits until the box answers. */
+async function answers(url: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    const answer = await call(`${url}/healthz`, 'GET').catch(() => null);
+    if (answer?.status === 200) return;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  throw new Error(`${url} does not answer`);
 }
 
 function freePort(): Promise<number> {

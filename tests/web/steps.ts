@@ -1,6 +1,7 @@
 // What tests do again and again: get in, look into WebRTC, wait for pictures, look for accessibility violations.
 import { AxeBuilder } from '@axe-core/playwright';
-import { type Page, test as base, expect } from '@playwright/test';
+import { type BrowserContext, type Page, test as base, expect } from '@playwright/test';
+import type { Box } from './box';
 
 export const USER = { name: 'anna', password: 'a long enough password' };
 /** A browser that never was here. */
@@ -20,6 +21,20 @@ export async function signIn(page: Page) {
   await page.getByLabel('Password', { exact: true }).fill(USER.password);
   await page.getByRole('button', { name: /sign in/i }).click();
   await expect(page.getByTestId('nav-live').first()).toBeVisible();
+}
+
+/** Pairs with a box of the test's own, makes its owner's account, and signs the browser in. Gives the paired device's token. */
+export async function pairWith(box: Box, context: BrowserContext): Promise<string> {
+  const paired = await box.call('POST', '/api/v1/pair', undefined, { otp: box.otp, device_name: 'tests' });
+  const { token } = paired.json;
+  const { name, password } = USER;
+  await box.call('POST', '/api/v1/users', token, { name, password, role: 'admin' });
+  const signedIn = await context.request.post(`${box.url}/api/v1/session`, {
+    data: { username: name, password, device_name: 'browser' },
+    headers: { origin: box.url },
+  });
+  expect(signedIn.status()).toBe(204);
+  return token;
 }
 
 /** Types a pairing code digit by digit; the last one sends it. */

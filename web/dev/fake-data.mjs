@@ -31,11 +31,16 @@ export const admin = {
 /** States in which pictures come. */
 const delivers = (state) => state === 'live' || state === 'overloaded';
 
+const troubleOf = (state) =>
+  state === 'missing'
+    ? { cause: 'absent', what: 'is not plugged in', remedy: 'Plug it in again, at the same port.' }
+    : null;
+
 function camera(id, name, state, reason, more = {}) {
   return {
     id,
     name,
-    room: '',
+    room: { front: 'Outside', garden: 'Outside', hall: 'Ground floor' }[id] ?? '',
     source: 'test',
     width: 1280,
     height: 720,
@@ -49,6 +54,7 @@ function camera(id, name, state, reason, more = {}) {
     health: {
       state,
       reason,
+      trouble: troubleOf(state),
       since: iso(Date.now() - 95 * MINUTE),
       restarts: delivers(state) ? 0 : 3,
       sound_problem: '',
@@ -80,6 +86,7 @@ export const cameras = [
     health: {
       state: 'starting',
       reason: 'starting',
+      trouble: null,
       since: iso(Date.now()),
       restarts: 0,
       sound_problem: '',
@@ -211,7 +218,7 @@ export const status = (list) => ({
   sentence: list.some((c) => c.health.state === 'overloaded')
     ? `Garden has fewer pictures than it should: ${SLOW}. Garage has no picture: no device at /dev/video2.`
     : list.some((c) => c.health.state === 'missing')
-      ? 'Garage has no picture: no device at /dev/video2.'
+      ? 'Garage is not plugged in. Plug it in again, at the same port.'
       : 'Everything works.',
   version: '0.1.0',
   commit: '4f2a91c07be3',

@@ -136,6 +136,7 @@ const routes = [
     async ({ url }) => ({
       type: 'image/jpeg',
       body: media.still(Math.floor((time(url, 'at') || Date.now()) / 6000)),
+      headers: url.searchParams.has('at') ? { 'Perch-Picture-At': iso(time(url, 'at') - 1200) } : {},
     }),
   ],
   [

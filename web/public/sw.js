@@ -2,7 +2,7 @@
 const CACHE = 'perch-shell';
 
 self.addEventListener('install', (event) => {
-  event.waitUntil(self.skipWaiting());
+  event.waitUntil(precache().then(() => self.skipWaiting()));
 });
 
 self.addEventListener('activate', (event) => {
@@ -16,6 +16,17 @@ self.addEventListener('fetch', (event) => {
   if (request.mode === 'navigate' && !url.pathname.startsWith('/api/')) event.respondWith(page(request));
   else if (url.pathname.startsWith('/assets/')) event.respondWith(asset(request));
 });
+
+/** The page and all that it loads at once: after a single visit it can say that the box is not reached. */
+async function precache() {
+  const cache = await caches.open(CACHE);
+  const response = await fetch('/', { cache: 'no-cache' });
+  if (!response.ok) throw new Error(`the page: ${response.status}`);
+  const text = await response.clone().text();
+  const assets = [...text.matchAll(/"(\/assets\/[^"]+)"/g)].map((match) => match[1]);
+  await Promise.all(assets.map((path) => asset(new Request(path))));
+  await cache.put('/', response);
+}
 
 /** The network's page, else the one kept last. Every path is the same document. */
 async function page(request) {

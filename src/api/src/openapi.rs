@@ -128,6 +128,7 @@ fn words(name: &str) -> Option<Value> {
         "GapCause" => json!(GapCause::ALL),
         "Lacking" => json!(Lacking::ALL),
         "Weight" => json!(Weight::ALL),
+        "TroubleCause" => json!(perch_domain::trouble::TroubleCause::ALL),
         "Outcome" => json!(Outcome::ALL),
         "Overall" => json!(Overall::ALL),
         "Permission" => json!(Permission::OF_CALLERS),

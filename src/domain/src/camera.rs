@@ -10,6 +10,7 @@ use crate::redact::{Shown, describe_url, hides_credentials};
 use crate::settings::Keys;
 use crate::settings::password::Password;
 use crate::text::check_meant;
+use crate::trouble;
 use crate::usb_camera::VideoName;
 use perch_base::ids::CameraId;
 use perch_base::secret::Secret;
@@ -30,6 +31,18 @@ pub enum Source {
     Libcamera(Option<String>),
     /// A network camera; what it encodes itself is passed through. The URL may hold a user and password and is never printed.
     Rtsp(Secret),
+}
+
+impl From<&Source> for trouble::SourceKind {
+    fn from(source: &Source) -> Self {
+        match source {
+            Source::Test => Self::Test,
+            Source::File(_) => Self::File,
+            Source::V4l2(_) => Self::Usb,
+            Source::Libcamera(_) => Self::Ribbon,
+            Source::Rtsp(_) => Self::Network,
+        }
+    }
 }
 
 impl Source {

@@ -1,5 +1,6 @@
 //! A camera's health as people see it, and the watches that decide when a capture has stalled and a microphone fallen silent.
 
+use crate::trouble::{Trouble, TroubleCause};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind};
 use serde::Serialize;
@@ -32,6 +33,18 @@ impl CameraState {
         matches!(self, Self::Live | Self::Overloaded)
     }
 
+    /// What keeps a camera of this state from giving pictures, where no failure said it; `waits_for_keyframe`: pictures come that
+    /// decoding cannot begin with.
+    pub fn cause(self, waits_for_keyframe: bool) -> Option<TroubleCause> {
+        match self {
+            Self::Live | Self::Overloaded => None,
+            Self::Starting => waits_for_keyframe.then_some(TroubleCause::AwaitsKeyframe),
+            Self::Stalled => Some(TroubleCause::Stalled),
+            Self::Missing => Some(TroubleCause::Silent),
+            Self::Failed => Some(TroubleCause::WrongSettings),
+        }
+    }
+
     /// Whether no picture comes before somebody acts: whoever wants to watch is told so at once, while a start or a restart is waited for.
     pub fn is_hopeless(self) -> bool {
         matches!(self, Self::Missing | Self::Failed)
@@ -43,8 +56,11 @@ impl CameraState {
 pub struct CameraHealth {
     /// What it is doing.
     pub state: CameraState,
-    /// A sentence for people; empty while live, but where the camera gives fewer pictures than were asked for.
+    /// What was said last, for who looks for a cause: by the camera, the driver, GStreamer. Empty while live, but where the camera gives
+    /// fewer pictures than were asked for. What people are told where there is no picture is `trouble`.
     pub reason: String,
+    /// Why there is no picture, in the words of its kind of camera; `None` while there is, or one is about to come.
+    pub trouble: Option<Trouble>,
     /// Since when, UTC.
     pub since: Timestamp,
     /// How often capture was restarted since the box started.
@@ -67,7 +83,8 @@ impl CameraHealth {
     pub fn starting(now: Timestamp) -> Self {
         let (state, reason) = (CameraState::Starting, "starting".into());
         let (sound_problem, motion_problem, small_problem) = Default::default();
-        Self { state, reason, since: now, restarts: 0, sound_problem, motion_problem, small_problem, notes: Vec::new() }
+        let (trouble, notes) = (None, Vec::new());
+        Self { state, reason, trouble, since: now, restarts: 0, sound_problem, motion_problem, small_problem, notes }
     }
 
     /// For who may watch and not manage: in the words for people may stand a camera's address or a file's path.
@@ -101,11 +118,12 @@ impl CameraHealth {
     }
 
     /// Moves to `state`; `since` moves only when the state changes.
-    pub fn set(&mut self, state: CameraState, reason: impl Into<String>, now: Timestamp) {
+    pub fn set(&mut self, state: CameraState, trouble: Option<Trouble>, reason: impl Into<String>, now: Timestamp) {
         if self.state != state {
             self.state = state;
             self.since = now;
         }
+        self.trouble = trouble;
         self.reason = reason.into();
     }
 }
@@ -536,8 +554,8 @@ mod tests {
     #[test]
     fn since_moves_only_with_the_state() {
         let mut h = CameraHealth::starting(Timestamp(0));
-        h.set(CameraState::Missing, "no device", Timestamp(5));
-        h.set(CameraState::Missing, "still no device", Timestamp(9));
+        h.set(CameraState::Missing, None, "no device", Timestamp(5));
+        h.set(CameraState::Missing, None, "still no device", Timestamp(9));
         assert_eq!((h.since, h.reason.as_str()), (Timestamp(5), "still no device"));
     }
 }

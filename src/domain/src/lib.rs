@@ -78,6 +78,7 @@ pub mod task;
 pub mod text;
 pub mod throttle;
 pub mod tries;
+pub mod trouble;
 pub mod update;
 pub mod update_attempt;
 pub mod usb_camera;

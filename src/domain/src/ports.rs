@@ -194,10 +194,19 @@ pub trait ArchivePort: Send + Sync {
 pub struct Snapshot {
     /// The camera.
     pub camera: CameraId,
-    /// As it was recorded then; `None`: now.
+    /// As it was recorded then or, where nothing was, last before; `None`: now.
     pub at: Option<Timestamp>,
     /// At most so many pixels wide.
     pub width: Option<u32>,
+}
+
+/// A still that was made.
+#[derive(Clone, Debug)]
+pub struct MadeStill {
+    /// The picture.
+    pub jpeg: Bytes,
+    /// When a recorded one was taken; `None`: now.
+    pub taken_at: Option<Timestamp>,
 }
 
 /// Cameras as a whole: what `api` shows of them.
@@ -206,7 +215,7 @@ pub trait CameraPort: Send + Sync {
     fn cameras(&self) -> Vec<CameraInfo>;
     /// Makes a JPEG of a camera. Errors: `NotFound`; `RateLimited` where `by` waits for others already; `Unavailable` where there is no
     /// picture, or too many stills are being made.
-    fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<Bytes>>;
+    fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<MadeStill>>;
     /// How loud a camera's sound is, once it is measured again; nothing where there is none to measure. It is measured while this is asked now
     /// and then. Errors with `NotFound`.
     fn sound_level(&self, camera: &CameraId) -> Later<'_, Result<Option<SoundLevel>>>;

@@ -498,7 +498,7 @@ fn remedy(kind: ErrorKind) -> &'static str {
         ErrorKind::Unauthenticated => {
             "give the user and password of the camera itself, as its own app or page has them; some cameras have one of their own for RTSP"
         }
-        ErrorKind::Unavailable => "switch the camera on; correct its address, port and network",
+        ErrorKind::Unavailable | ErrorKind::Io => "switch the camera on; correct its address, port and network",
         _ => "change it in the camera, or correct what is said of it here",
     }
 }

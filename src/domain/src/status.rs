@@ -7,6 +7,7 @@ use crate::media::{Stream, VideoCodec};
 use crate::orientation::Orientation;
 pub use crate::recording::{RecordingState, RecordingStatus};
 use crate::task::TaskStatus;
+use crate::trouble::Trouble;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::Timestamp;
 use serde::Serialize;
@@ -65,9 +66,20 @@ impl CameraInfo {
         Some(Self { source: None, health: self.health.for_viewer(), last_event_at, ..self })
     }
 
-    /// That it has no picture, and why: a sentence for people, without its full stop.
+    /// That it has no picture, and why: for people, without its full stop.
     pub fn no_picture(&self) -> String {
-        format!("{} has no picture: {}", self.name, self.health.reason)
+        match &self.health.trouble {
+            Some(trouble) => format!("{} has no picture: it {}", self.name, trouble.what),
+            None => format!("{} has no picture: {}", self.name, self.health.reason),
+        }
+    }
+
+    /// The same with what to do, whole sentences.
+    fn trouble(&self) -> String {
+        match &self.health.trouble {
+            Some(Trouble { what, remedy, .. }) => format!("{} {what}. {remedy}", self.name),
+            None => sentence(self.no_picture()),
+        }
     }
 }
 
@@ -321,6 +333,19 @@ impl DamagedAccess {
     }
 }
 
+const NO_CAMERA: &str = "There is no camera yet: add the first one.";
+
+/// That everything works, and what is worth knowing all the same: that a camera gives few pictures (in the dark many do), or that the
+/// clock is not set (a box without a network works as well).
+fn works(cameras: &[CameraInfo], synchronised: bool) -> String {
+    let few = cameras.iter().find(|c| c.health.state == CameraState::Live && !c.health.reason.is_empty());
+    match few {
+        Some(c) => sentence(format!("Everything works, but {} has few pictures: {}", c.name, c.health.reason)),
+        None if synchronised => "Everything works.".into(),
+        None => CLOCK.into(),
+    }
+}
+
 const CLOCK: &str = "Everything works, but the clock is not synchronised: let the box reach a time server, else the times of \
     recordings may be wrong.";
 
@@ -366,18 +391,15 @@ pub fn summarise(
                 Some(t) => says(format!("The task `{}` fails and is tried again: {}", t.id, t.reason)),
                 None => match damaged.problem().or_else(|| certificates.iter().find_map(|c| c.problem(now))) {
                     Some(problem) => says(problem),
-                    None if synchronised => (Overall::Ok, "Everything works.".into()),
-                    // A box without a network works as well.
-                    None => (Overall::Ok, CLOCK.into()),
+                    None if cameras.is_empty() => (Overall::Ok, NO_CAMERA.into()),
+                    None => (Overall::Ok, works(cameras, synchronised)),
                 },
             },
         },
-        [one] => says(one.no_picture()),
+        [one] => says(one.trouble()),
         [.., last] => {
             let names: Vec<_> = bad[..bad.len() - 1].iter().map(|c| c.name.as_str()).collect();
-            let why: Vec<_> = bad.iter().map(|c| sentence(format!("{}: {}", c.name, c.health.reason))).collect();
-            let names = format!("{} and {} have no picture", names.join(", "), last.name);
-            (Overall::Degraded, format!("{names}. {}", why.join(" ")))
+            says(format!("{} and {} have no picture: see what each says", names.join(", "), last.name))
         }
     }
 }
@@ -390,6 +412,7 @@ fn sentence(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trouble::{SourceKind, TroubleCause};
 
     const NOW: (Timestamp, bool) = (Timestamp(0), true);
 
@@ -415,7 +438,7 @@ mod tests {
 
     fn camera(name: &str, state: CameraState, reason: &str) -> CameraInfo {
         let mut health = CameraHealth::starting(Timestamp(0));
-        health.set(state, reason, Timestamp(0));
+        health.set(state, None, reason, Timestamp(0));
         CameraInfo {
             id: CameraId::new("front").expect("valid"),
             name: name.into(),
@@ -452,7 +475,28 @@ mod tests {
             "The box cannot keep up with Yard: 6.5 of 25 frames a second are encoded: lower its size."
         );
         let gone = camera("Gate", CameraState::Missing, "no device");
-        assert!(says(&[slow.clone(), gone]).1.starts_with("Gate has no picture"), "what is worse comes first");
+        assert!(says(&[slow.clone(), gone.clone()]).1.starts_with("Gate has no picture"), "what is worse comes first");
+        let mut silent = gone;
+        silent.health.trouble = Some(Trouble::new(SourceKind::Network, TroubleCause::Absent));
+        assert_eq!(
+            says(std::slice::from_ref(&silent)).1,
+            "Gate does not answer. Is it powered, and in the box’s network?"
+        );
+        assert_eq!(silent.no_picture(), "Gate has no picture: it does not answer");
+        assert_eq!(
+            says(&[silent.clone(), live.clone(), CameraInfo { name: "Shed".into(), ..silent }]).1,
+            "Gate and Shed have no picture: see what each says."
+        );
+        assert_eq!(says(&[]), (Overall::Ok, "There is no camera yet: add the first one.".into()));
+        let few = camera("Loft", CameraState::Live, "the camera gives 4 of 25 pictures a second; in the dark many do");
+        assert_eq!(
+            says(&[live.clone(), few]),
+            (
+                Overall::Ok,
+                "Everything works, but Loft has few pictures: the camera gives 4 of 25 pictures a second; in the dark many do."
+                    .into()
+            )
+        );
         let asks = camera("Gate", CameraState::Missing, "sent no picture within 15 s: is it busy or asleep?");
         assert_eq!(says(&[asks]).1, "Gate has no picture: sent no picture within 15 s: is it busy or asleep?");
         let mut blind = live.clone();

@@ -117,7 +117,7 @@ pub fn best_name(node: &VideoNode, nodes: &[VideoNode]) -> VideoName {
     by_id.or_else(by_path).unwrap_or(VideoName::Number(node.number))
 }
 
-/// The node that `name` means. Errors with `Unavailable` where it is not there, saying what is, and with `Conflict` where several
+/// The node that `name` means. Errors with `NotFound` where it is not there, saying what is, and with `Invalid` where several
 /// cameras have that serial number.
 pub fn find<'a>(name: &VideoName, nodes: &'a [VideoNode]) -> Result<&'a VideoNode> {
     let has = |links: &[String], link: &String| links.contains(link);
@@ -138,7 +138,7 @@ pub fn find<'a>(name: &VideoName, nodes: &'a [VideoNode]) -> Result<&'a VideoNod
                 let ports = ports.join(", ");
                 let message =
                     format!("several cameras have the serial number {serial}: name them by their ports ({ports})");
-                return Err(Error::new(ErrorKind::Conflict, message));
+                return Err(Error::invalid(message));
             }
             same.first().copied()
         }
@@ -146,7 +146,7 @@ pub fn find<'a>(name: &VideoName, nodes: &'a [VideoNode]) -> Result<&'a VideoNod
     found.ok_or_else(|| {
         let there = list(nodes);
         let message = format!("{name} is not there: plug the camera in; {there}");
-        Error::new(ErrorKind::Unavailable, message)
+        Error::new(ErrorKind::NotFound, message)
     })
 }
 
@@ -255,7 +255,7 @@ pub fn check_sensor(id: Option<&str>, there: Option<&[String]>) -> Result<()> {
     match id {
         _ if there.is_empty() => {
             let message = "libcamera finds no camera: switch off and reseat the ribbon cable";
-            Err(Error::new(ErrorKind::Unavailable, message))
+            Err(Error::new(ErrorKind::NotFound, message))
         }
         Some(id) if !there.iter().any(|other| other == id) => {
             let ids: Vec<_> = there.iter().take(MAX_NAMED).map(|id| format!("libcamera:{id}")).collect();
@@ -346,7 +346,7 @@ mod tests {
             assert_eq!(find(name, nodes).ok().map(|n| n.number), want, "{name}");
         }
         let e = find(&port, &moved).expect_err("nothing is at that port");
-        assert_eq!(e.kind(), ErrorKind::Unavailable);
+        assert_eq!(e.kind(), ErrorKind::NotFound);
         assert!(e.message().contains("there is v4l2:by-id/usb-046d_HD_Pro_Webcam_C920_B2-video-index0"), "{e}");
         assert!(find(&VideoName::Number(0), &[]).expect_err("none").message().ends_with("there is no USB camera"));
     }
@@ -359,7 +359,7 @@ mod tests {
             usb(2, 0, "1-1.3", "200901010001"),
         ];
         let e = find(&VideoName::Serial("200901010001".into()), &same).expect_err("which one");
-        assert_eq!(e.kind(), ErrorKind::Conflict);
+        assert_eq!(e.kind(), ErrorKind::Invalid);
         for port in ["usb-0:1-1.2:1.0-video-index0", "usb-0:1-1.3:1.0-video-index0"] {
             assert!(e.message().contains(port), "{e}");
         }

@@ -59,11 +59,35 @@ impl Recordings {
     /// codes), and how it is encoded; of an intra refresh the pictures after it too, up to the first one that is whole, or as many as there are
     /// in its fragment. Errors with `NotFound` when nothing is recorded there.
     pub fn keyframe_at(&self, camera: &CameraId, at: Timestamp) -> Result<(VideoCodec, Vec<Bytes>)> {
-        let none = || Error::not_found(format!("camera {camera}: nothing is recorded at {at}"));
+        let found = self.recorded_at(camera, at)?;
+        let recorded =
+            found.ok_or_else(|| Error::not_found(format!("camera {camera}: nothing is recorded at {at}")))?;
+        let (_, codec, pictures) = self.keyframe_of(&recorded, at)?;
+        Ok((codec, pictures))
+    }
+
+    /// The same of the moment `at` or, where nothing is recorded then, of the last moment before it; and when that keyframe was taken. Errors
+    /// with `NotFound` when nothing was recorded before either.
+    pub fn keyframe_by(&self, camera: &CameraId, at: Timestamp) -> Result<(Timestamp, VideoCodec, Vec<Bytes>)> {
+        let found = match self.recorded_at(camera, at)? {
+            Some(recorded) => Some(recorded),
+            None => self.last_recorded(camera, at)?,
+        };
+        let none = || Error::not_found(format!("camera {camera}: nothing is recorded up to {at}"));
+        self.keyframe_of(&found.ok_or_else(none)?, at)
+    }
+
+    /// The recording in which the moment `at` is.
+    fn recorded_at(&self, camera: &CameraId, at: Timestamp) -> Result<Option<Recorded>> {
         let range = TimeRange { from: at, to: at.plus_micros(1) };
         let found = self.recorded(camera, &range, 16)?;
-        let recorded = found.iter().rfind(|r| r.segment.start <= at && at < r.segment.end).ok_or_else(none)?;
+        Ok(found.into_iter().rfind(|r| r.segment.start <= at && at < r.segment.end))
+    }
+
+    /// The last keyframe of a recording that is not after `at`.
+    fn keyframe_of(&self, recorded: &Recorded, at: Timestamp) -> Result<(Timestamp, VideoCodec, Vec<Bytes>)> {
         let s = &recorded.segment;
+        let none = || Error::not_found(format!("camera {}: nothing is recorded at {at}", s.camera));
         let offset_us = at.micros_since(s.start);
         let index = s.fragments.partition_point(|f| f.start_us <= offset_us).checked_sub(1).ok_or_else(none)?;
         let fragment = s.fragments[start_before(&s.fragments, index)];
@@ -92,7 +116,7 @@ impl Recordings {
         if pictures.is_empty() {
             return Err(damaged());
         }
-        Ok((format.codec, pictures))
+        Ok((s.start.plus_micros(fragment.start_us), format.codec, pictures))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::segment_rows::delete_row;
 use crate::words::from_word;
 use crate::{Recordings, fragments};
 use perch_base::ids::{CameraId, EventId, SegmentId};
-use perch_base::time::Timestamp;
+use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::archive::{Fragment, Segment, SegmentState, TOUCH_US, TimeRange};
 use rusqlite::{OptionalExtension, Row, params};
@@ -21,6 +21,9 @@ use std::io;
 
 /// The newest file begins at most this much behind the moment at which the earlier ones are to end.
 const NEAR_US: i64 = 60_000_000;
+
+/// Recordings that are looked at for the last one with pictures: those that are damaged or empty are passed over.
+const LOOKED_BACK: usize = 4;
 
 const COLUMNS: &str = "id, camera, path, start, end, size, state, event, init_size, fragments, audio";
 
@@ -163,6 +166,22 @@ impl Recordings {
             out.truncate(limit);
         }
         Ok(out)
+    }
+
+    /// The recording that ended last of those that began before `at`.
+    pub(crate) fn last_recorded(&self, camera: &CameraId, at: Timestamp) -> Result<Option<Recorded>> {
+        let day = TimeRange { from: at.plus_micros(-DAY_US), to: at };
+        let open = self.being_written(camera, &day)?;
+        let sealed = self.inner.db.read(format_args!("camera {camera}: looking up its last recording"), |c| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM segment WHERE camera = ?1 AND state = 'sealed' AND start < ?2
+                ORDER BY start DESC, id DESC LIMIT {LOOKED_BACK}"
+            );
+            let mut statement = c.prepare_cached(&sql)?;
+            self.inner.db.damaged.all(statement.query(params![camera.as_str(), at.0])?, |row| self.recorded_in(row))
+        })?;
+        let all = open.into_iter().chain(sealed).filter(|r| !r.segment.fragments.is_empty());
+        Ok(all.max_by_key(|r| (r.segment.start, r.segment.id)))
     }
 
     /// What is being written: the daemon's memory knows, a command beside it looks at the files.

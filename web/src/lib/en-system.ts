@@ -7,11 +7,7 @@ export const words = {
   back: 'System',
   /** Of the overview. */
   asking: 'Asking the box how it is…',
-  askingPeople: 'Asking the box who may come in…',
-  unknownNow: 'Not known: the box is not reached.',
   staleSince: (when: string) => `The box is not reached since ${when}. What stands here is from before.`,
-  allWell: (cameras: number) => `${plural(cameras, 'camera', 'cameras')}, all with a picture.`,
-  notSynchronised: 'The clock is not set by a time server.',
   goTo: {
     camera: (name: string) => `Look at ${name}`,
     storage: 'Look at the storage',
@@ -28,7 +24,7 @@ export const words = {
     log: 'Log',
   },
   line: {
-    overview: { ok: 'Everything works', degraded: 'Something needs you' },
+    overview: { ok: 'Everything works', degraded: 'Something needs you', lost: 'Not reached' },
     noCameras: 'No camera yet',
     cameras: (n: number) => `${plural(n, 'camera', 'cameras')}, all with a picture`,
     camerasBad: (n: number, bad: number) => `${bad} of ${n} with a fault`,
@@ -42,7 +38,35 @@ export const words = {
     log: 'What the box does and did',
     logBad: (n: number) => `${plural(n, 'task waits', 'tasks wait')} for the next attempt`,
   },
+  hours: { title: 'Times', auto: 'As the browser', '12': '5:30 PM', '24': '17:30' },
+  update: {
+    look: 'Look for an update and install it',
+    looksAt: (address: string) =>
+      `From ${address}, where the box also looks by itself. It is installed only where it is newer, for this board, and signed.`,
+    noAddress: 'No address is set at which the box looks for new versions:',
+  },
+  storage: {
+    recordings: (amount: string) => `${amount} of recordings`,
+    none: 'Nothing recorded yet',
+    other: (amount: string) => `${amount} of other files`,
+    free: (free: string, total: string) => `${free} free of ${total}`,
+    atLeast: (days: string) =>
+      `Holds at least ${days} days at the cameras’ bit rates of now, were all recorded all the time. After a day it is known better.`,
+    unknown: 'How many days fit is known as soon as a camera that is recorded sends pictures.',
+    perCamera: 'What each camera needs, recorded all the time',
+    aDay: (amount: string) => `${amount} a day`,
+  },
+  arrange: 'Arrange',
+  rooms: 'Rooms',
+  allRooms: 'All',
+  earlier: (camera: string) => `Move ${camera} forward`,
+  later: (camera: string) => `Move ${camera} back`,
+  nowAt: (camera: string, place: number, of: number) => `${camera} is now ${place} of ${of}.`,
+  hear: (camera: string) => `Sound of ${camera}`,
   details: 'Details',
+  notReached: (since: string) => `The box is not reached since ${since}.`,
+  tryingNow: 'Trying now…',
+  lastPicture: (when: string) => `Last picture ${when}`,
   unknownPage: (path: string) =>
     `There is nothing at the address ${path}. It may be mistyped, or from another version.`,
   toLive: 'Go to the cameras',

@@ -1,17 +1,19 @@
 // A camera's state in words, its colour and its reason.
 import { expect, it } from 'vitest';
-import { canShow, reasonWords, stateWords, tone } from './health-words';
+import { canShow, detailWords, reasonWords, stateWords, tone } from './health-words';
 import { clockTime } from './time';
 import type { CameraInfo, CameraState } from './types';
 
 const NOW = new Date(2026, 4, 1, 20, 30).getTime();
 const SINCE = clockTime(NOW - 60_000);
 
-const camera = (state: CameraState, reason: string, sound_problem = '') =>
+type Trouble = CameraInfo['health']['trouble'];
+const camera = (state: CameraState, reason: string, sound_problem = '', trouble: Trouble = null) =>
   ({
     health: {
       state,
       reason,
+      trouble,
       since: new Date(NOW - 60_000).toISOString(),
       restarts: 0,
       sound_problem,
@@ -21,6 +23,7 @@ const camera = (state: CameraState, reason: string, sound_problem = '') =>
     },
   }) as CameraInfo;
 
+const absent: Trouble = { cause: 'absent', what: 'does not answer', remedy: 'Is it powered?' };
 const slow = '6.5 of 25 frames a second are encoded: lower the frame rate';
 const cases: [CameraInfo, string, string, string, boolean][] = [
   [camera('live', ''), 'Live', 'good', '', true],
@@ -30,6 +33,13 @@ const cases: [CameraInfo, string, string, string, boolean][] = [
   [camera('overloaded', slow), `Cannot keep up since ${SINCE}`, 'busy', `${slow}.`, true],
   [camera('stalled', 'no frames'), `No signal since ${SINCE}`, 'bad', 'No frames.', true],
   [camera('missing', 'no answer'), `Not connected since ${SINCE}`, 'bad', 'No answer.', false],
+  [
+    camera('missing', 'nothing answers on its port 554', '', absent),
+    `Does not answer since ${SINCE}`,
+    'bad',
+    'Does not answer. Is it powered?',
+    false,
+  ],
   [camera('failed', 'no decoder'), `Stopped since ${SINCE}`, 'bad', 'No decoder.', false],
 ];
 
@@ -40,4 +50,11 @@ it.each(cases)('%#', (info, words, colour, reason, shows) => {
     reason,
     shows,
   ]);
+});
+
+it('keeps the words of machines for who looks for a cause', () => {
+  expect(detailWords(camera('missing', 'nothing answers on its port 554', '', absent))).toBe(
+    'Nothing answers on its port 554.',
+  );
+  expect(detailWords(camera('overloaded', slow))).toBe('');
 });

@@ -28,8 +28,10 @@ const WAKE_MS = 600;
 
 export class LiveMachine {
   phase: LivePhase = 'idle';
-  /** Why there is no picture and what happens next; empty while there is one. */
+  /** Why there is no picture; empty while there is one. */
   message = '';
+  /** The box itself was not reached, which the page says once for all pictures. */
+  isBoxSilent = false;
   #isWanted = false;
   #isHidden = false;
   #isOpen = false;
@@ -44,6 +46,11 @@ export class LiveMachine {
   #wake: { byMs: number; after: number | null } | null = null;
 
   constructor(private readonly random: () => number) {}
+
+  /** When it is tried again, on the steady clock; null unless that is waited for. */
+  get retryMs(): number | null {
+    return this.#retryMs;
+  }
 
   /** When `tick` is due at the latest. */
   get dueMs(): number | null {
@@ -127,6 +134,7 @@ export class LiveMachine {
     if (this.phase !== 'waiting-frame' && this.phase !== 'playing') return null;
     if (this.#frameMs !== null) this.#frameMs = nowMs;
     this.phase = 'playing';
+    this.isBoxSilent = false;
     this.message = '';
     this.#failures = 0;
     return null;
@@ -149,8 +157,8 @@ export class LiveMachine {
     // Until when is known, but whoever did it may let them in before that.
     const waitMs = isCutOff ? CUT_OFF_LOOK_MS : backoffMs(this.#failures, this.random());
     this.phase = 'retrying';
-    this.message =
-      isCutOff || waitMs < 1500 ? why : `${why} ${t.live.tryingAgain(Math.round(waitMs / 1000))}`;
+    this.message = why;
+    this.isBoxSilent = failure.kind === 'request' && failure.error instanceof Unreachable;
     this.#retryMs = nowMs + waitMs;
     return 'close';
   }

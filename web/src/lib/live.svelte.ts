@@ -29,6 +29,9 @@ const browserPorts: LivePorts = {
 export class LivePlayer {
   phase = $state<LivePhase>('idle');
   message = $state('');
+  /** When it is tried again, milliseconds since the epoch; null unless that is waited for. */
+  retryAtMs = $state<number | null>(null);
+  isBoxSilent = $state(false);
   media = $state.raw<MediaStream | null>(null);
   #machine: LiveMachine;
   #session: LiveSession | null = null;
@@ -81,6 +84,9 @@ export class LivePlayer {
     const output = this.#machine.handle(input, clock.steadyMs());
     this.phase = this.#machine.phase;
     this.message = this.#machine.message;
+    this.isBoxSilent = this.#machine.isBoxSilent;
+    const { retryMs } = this.#machine;
+    this.retryAtMs = retryMs === null ? null : clock.wallMs() + retryMs - clock.steadyMs();
     if (output) this.#close();
     if (output === 'open') this.#open();
     this.#arm();

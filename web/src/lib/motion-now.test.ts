@@ -41,13 +41,13 @@ describe('what runs', () => {
 describe('words', () => {
   const at = (min: number) => clockTime(NOW - min * MINUTE);
   const cases: [string, PerchEvent, string, string][] = [
-    ['just started', event(0.5, null), 'Motion now', 'Going on now'],
-    ['under an hour', event(12.7, null), 'Motion now, for 12 min', 'Going on for 12 min'],
+    ['just started', event(0.5, null), `Motion now, since ${at(0.5)}`, 'Going on now'],
+    ['under an hour', event(12.7, null), `Motion now, since ${at(12.7)}`, 'Going on for 12 min'],
     ['longer', event(150, null), `Motion now, since ${at(150)}`, `Going on since ${at(150)}`],
     [
       'a later chapter',
       event(1, null, { since: iso(NOW - 5 * MINUTE), chapter: 3 }),
-      'Motion now, for 5 min',
+      `Motion now, since ${at(5)}`,
       'Part 3, going on for 5 min',
     ],
     [

@@ -36,7 +36,7 @@ function howLong(startMs: number, nowMs: number): string {
 
 /** For a camera's tile: "Motion now, since 14:02". */
 export function motionNow(event: PerchEvent, nowMs: number): string {
-  return t.motion.now(howLong(sinceMs(event), nowMs));
+  return t.motion.now(t.motion.since(onDay(sinceMs(event), nowMs)));
 }
 
 /** What there is to say of an event beyond its start: "Going on for 4 min", "Part 3 of what began 14:02"; often nothing. */

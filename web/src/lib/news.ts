@@ -1,7 +1,7 @@
 // The box's event stream: one connection shared by everything that listens, made again when it breaks.
-import { backoffMs } from './backoff';
 import type { Clock } from './clock';
 import { url } from './contract';
+import { Retry } from './retry';
 import type { Notice } from './types';
 
 export type Listener = (notice: Notice) => void;
@@ -21,11 +21,13 @@ export interface NewsPorts {
   source: (address: string) => Source;
   /** Since when the box has not been heard; null when it is heard again. */
   onLost: (sinceMs: number | null) => void;
+  /** When it is asked again, milliseconds since the epoch; null while it is being asked or is heard. */
+  onDue: (dueMs: number | null) => void;
   /** The box, or something before it, said no instead of sending news. */
   onRefused: () => void;
 }
 
-/** EventSource.CLOSED: the browser does not try again by itself. */
+/** EventSource.CLOSED: the box said no. */
 const CLOSED = 2;
 const TYPES: Notice['type'][] = ['event', 'health', 'recording'];
 
@@ -34,19 +36,23 @@ export class News {
   #onReconnect = new Set<() => void>();
   #source: Source | null = null;
   #lostMs: number | null = null;
-  #failures = 0;
-  #cancelRetry: () => void = () => {};
   #wasConnected = false;
+  #retry: Retry;
 
-  constructor(private readonly ports: NewsPorts) {}
+  constructor(private readonly ports: NewsPorts) {
+    const { clock, random, onDue } = ports;
+    this.#retry = new Retry({ clock, random, onDue, attempt: () => this.start() });
+  }
+
+  /** Asks again at once, if the box is waited for. */
+  retryNow = (): void => this.#retry.now();
 
   start(): void {
     if (this.#source) return;
-    this.#cancelRetry();
     const source = this.ports.source(url('/api/v1/events/stream'));
     this.#source = source;
     source.onopen = () => {
-      this.#failures = 0;
+      this.#retry.worked();
       this.#lost(null);
       // News was missed while the stream was down: whoever shows lists asks again.
       if (this.#wasConnected) for (const again of [...this.#onReconnect]) again();
@@ -62,10 +68,9 @@ export class News {
   }
 
   stop(): void {
-    this.#cancelRetry();
+    this.#retry.stop();
     this.#source?.close();
     this.#source = null;
-    this.#failures = 0;
     this.#lost(null);
     this.#wasConnected = false;
   }
@@ -83,13 +88,12 @@ export class News {
   #failed(source: Source): void {
     if (source !== this.#source) return;
     this.#lost(this.#lostMs ?? this.ports.clock.wallMs());
-    if (source.readyState !== CLOSED) return;
+    const isRefused = source.readyState === CLOSED;
+    // The browser would try again at its own pace, and not say when.
     source.close();
     this.#source = null;
-    this.#failures += 1;
-    const waitMs = backoffMs(this.#failures, this.ports.random());
-    this.#cancelRetry = this.ports.clock.after(waitMs, () => this.start());
-    this.ports.onRefused();
+    this.#retry.failed();
+    if (isRefused) this.ports.onRefused();
   }
 
   #lost(sinceMs: number | null): void {

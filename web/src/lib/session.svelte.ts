@@ -1,7 +1,10 @@
 // Who is signed in. Decides between the pair page, the login page and the rest.
 import { ApiError, api } from './api';
 import { WAS_CLAIMED } from './box-page';
+import { browserClock } from './clock';
+import { watchPage } from './page-events';
 import { codeIn } from './qr-scan';
+import { Retry } from './retry';
 import { router } from './router.svelte';
 import type { Me, Permission } from './types';
 
@@ -16,7 +19,19 @@ class Session {
   /** The box knew this device a moment ago and does not any more. */
   wasEnded = $state(false);
 
+  /** When a box that could not be reached is asked again; null while it is being asked. */
+  retryAtMs = $state<number | null>(null);
+  #retry = new Retry({
+    clock: browserClock,
+    random: Math.random,
+    attempt: () => void this.refresh(),
+    onDue: (dueMs) => (this.retryAtMs = dueMs),
+  });
+
   constructor() {
+    watchPage((event) => {
+      if (event !== 'hidden' && event !== 'left') this.retryNow();
+    });
     api.onSignedOut = () => {
       this.wasEnded = this.phase === 'in';
       this.signedOut();
@@ -45,11 +60,19 @@ class Session {
       this.claimed = true;
       this.wasEnded = false;
       this.phase = 'in';
+      this.#retry.worked();
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) this.signedOut();
-      else this.phase = 'unreachable';
+      if (error instanceof ApiError && error.status === 401) {
+        this.#retry.worked();
+        this.signedOut();
+        return;
+      }
+      this.phase = 'unreachable';
+      this.#retry.failed();
     }
   }
+
+  retryNow = (): void => this.#retry.now();
 
   signedOut(): void {
     this.me = null;

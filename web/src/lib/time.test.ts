@@ -10,6 +10,7 @@ import {
   clockTime,
   dayKey,
   duration,
+  formatsFor,
   fromDayKey,
   onDay,
   startOfDay,
@@ -50,5 +51,23 @@ describe('days', () => {
 
   it('step over midnights, not over 24 hours', () => {
     expect(dayKey(addDays(startOfDay(NOW), 31))).toBe('2025-04-09');
+  });
+});
+
+describe('times in the page’s language', () => {
+  const at = new Date(2026, 10, 29, 17, 5, 9).getTime();
+  const cases: [string, string[], 'auto' | '12' | '24', string, string][] = [
+    ['a German browser', ['de-DE', 'de'], 'auto', '17:05', 'Sunday 29 November 2026'],
+    ['a German browser that was told otherwise', ['de-DE'], '12', '5:05 pm', 'Sunday 29 November 2026'],
+    ['one in the United States', ['en-US', 'en'], 'auto', '5:05 PM', 'Sunday November 29 2026'],
+    ['the same with 24 hours', ['en-US'], '24', '17:05', 'Sunday November 29 2026'],
+    ['an Egyptian one, without Arabic digits', ['ar-EG'], 'auto', '5:05 pm', 'Sunday 29 November 2026'],
+    ['one that names its English second', ['fr-FR', 'en-GB'], 'auto', '17:05', 'Sunday 29 November 2026'],
+  ];
+  it.each(cases)('%s', (_name, languages, hours, clock, day) => {
+    const formats = formatsFor(languages, hours);
+    // Versions of ICU differ in blanks and commas.
+    const plain = (text: string) => text.replaceAll('\u202f', ' ').replaceAll(',', '');
+    expect([plain(formats.clock.format(at)), plain(formats.dayLong.format(at))]).toEqual([clock, day]);
   });
 });

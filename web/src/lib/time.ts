@@ -6,23 +6,46 @@ export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
-const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
-const clockSeconds = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
-const dayShort = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric', month: 'short' });
-const dayLong = new Intl.DateTimeFormat(undefined, {
-  weekday: 'long',
-  day: 'numeric',
-  month: 'long',
-  year: 'numeric',
-});
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
+/** How hours are counted: to 12, to 24, or as the browser's region has it. */
+export type Hours = 'auto' | '12' | '24';
+
+/** The page's language, in the reader's own kind of it where that is among the browser's: dates stand in sentences of this language. */
+export function pageLocale(languages: readonly string[]): string {
+  return languages.find((language) => /^en\b/.test(language)) ?? 'en-GB';
+}
+
+/** Formats of times in the page's language; hours as chosen, else as the browser's first language counts them. */
+export function formatsFor(languages: readonly string[], hours: Hours) {
+  const locale = pageLocale(languages);
+  const own = new Intl.DateTimeFormat(languages[0], { hour: 'numeric' }).resolvedOptions().hour12;
+  const hour12 = hours === 'auto' ? own : hours === '12';
+  // Midnight is 00:00 and 12:00 AM.
+  const hour = hour12 ? 'numeric' : '2-digit';
+  const hourCycle = hour12 ? 'h12' : 'h23';
+  const of = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(locale, options);
+  return {
+    clock: of({ hour, minute: '2-digit', hourCycle }),
+    clockSeconds: of({ hour, minute: '2-digit', second: '2-digit', hourCycle }),
+    dayShort: of({ weekday: 'short', day: 'numeric', month: 'short' }),
+    dayLong: of({ weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }),
+    exact: of({ dateStyle: 'full', timeStyle: 'long', hourCycle }),
+  };
+}
+
+const languages = typeof navigator === 'undefined' ? [] : navigator.languages;
+let formats = formatsFor(languages, 'auto');
+
+/** From now on times are written like this. */
+export function writeHours(hours: Hours): void {
+  formats = formatsFor(languages, hours);
+}
 
 /** Milliseconds since the epoch of an RFC 3339 text. */
 export const toMs = (text: string): number => Date.parse(text);
 
-export const clockTime = (ms: number): string => clock.format(ms);
-export const clockTimeSeconds = (ms: number): string => clockSeconds.format(ms);
-export const exactTime = (ms: number): string => exact.format(ms);
+export const clockTime = (ms: number): string => formats.clock.format(ms);
+export const clockTimeSeconds = (ms: number): string => formats.clockSeconds.format(ms);
+export const exactTime = (ms: number): string => formats.exact.format(ms);
 
 /** Midnight before `ms` in the viewer's zone. */
 export function startOfDay(ms: number): number {
@@ -56,10 +79,10 @@ export function dayName(ms: number, nowMs: number): string {
   const day = startOfDay(ms);
   if (day === startOfDay(nowMs)) return t.time.today;
   if (day === addDays(startOfDay(nowMs), -1)) return t.time.yesterday;
-  return dayShort.format(ms);
+  return formats.dayShort.format(ms);
 }
 
-export const dayNameLong = (ms: number): string => dayLong.format(ms);
+export const dayNameLong = (ms: number): string => formats.dayLong.format(ms);
 
 /** "just now", "4 min ago" under an hour; then "14:02", "yesterday 14:02" or the date. */
 export function ago(ms: number, nowMs: number): string {
@@ -73,6 +96,12 @@ export function ago(ms: number, nowMs: number): string {
 export function onDay(ms: number, nowMs: number): string {
   if (startOfDay(ms) === startOfDay(nowMs)) return clockTime(ms);
   return t.time.dayAt(dayName(ms, nowMs), clockTime(ms));
+}
+
+/** "14:02:07" today, else with its day: of a picture. */
+export function momentWords(ms: number, nowMs: number): string {
+  if (startOfDay(ms) === startOfDay(nowMs)) return clockTimeSeconds(ms);
+  return t.time.dayAt(dayName(ms, nowMs), clockTimeSeconds(ms));
 }
 
 /** "8 s", "2 min 5 s", "3 h 20 min", "4 d 2 h": the two largest units. */

@@ -8,13 +8,18 @@ use crate::state::{AppState, Shared, blocking};
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use perch_base::ids::CameraId;
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission, Principal};
 use perch_domain::ports::Snapshot;
 use perch_domain::status::CameraInfo;
 use serde_json::json;
+
+/// When a recorded still was taken, RFC 3339: it may be long before the moment that was asked for.
+const PICTURE_AT: HeaderName = HeaderName::from_static("perch-picture-at");
+/// A picture so close to the moment that was asked for is kept by browsers. One further back may be followed by what is being written.
+const KEPT_WITHIN_US: i64 = 120_000_000;
 
 /// The cameras that `who` may see, each without what it may not.
 pub(super) fn seen_by(app: &AppState, who: &Principal) -> Vec<CameraInfo> {
@@ -45,11 +50,17 @@ pub(super) async fn snapshot(State(app): State<Shared>, who: Who, path: PathPart
         return Err(Problem::forbidden(LIVE_ONLY));
     }
     let wanted = Snapshot { camera: camera.clone(), at, width: query.number("width")? };
-    let jpeg = app.ports.cameras.snapshot(wanted, who.principal.device_id).await.map_err(no_still)?;
+    let still = app.ports.cameras.snapshot(wanted, who.principal.device_id).await.map_err(no_still)?;
     // It waited for its turn: whoever lost the right to it meanwhile gets none.
     blocking(&app, move |app| who.may_still(app, needs, Object::Camera(&camera))).await?;
-    let caching = if at.is_some() { "private, max-age=3600" } else { "no-store" };
-    Ok(headers::jpeg(jpeg, caching))
+    // What was recorded last before a moment may change for as long as files are being written.
+    let is_of_then = at.zip(still.taken_at).is_some_and(|(at, taken)| at.micros_since(taken) < KEPT_WITHIN_US);
+    let caching = if is_of_then { "private, max-age=3600" } else { "no-store" };
+    let mut reply = headers::jpeg(still.jpeg, caching);
+    if let Some(taken_at) = still.taken_at.and_then(|at| HeaderValue::try_from(at.to_string()).ok()) {
+        reply.headers_mut().insert(PICTURE_AT, taken_at);
+    }
+    Ok(reply)
 }
 
 /// `GET /api/v1/cameras/{camera}/sound-level`

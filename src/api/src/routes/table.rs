@@ -166,7 +166,7 @@ pub const ROUTES: &[Route] = &[
         summary: "One camera",
         query: &[], takes: Nothing, gives: json(200, "Camera"), handler: || get(cameras::one) },
     Route { method: GET, path: "/api/v1/cameras/{camera}/snapshot.jpg", permission: Watch, about: Camera,
-        summary: "A still, now or as recorded",
+        summary: "A still, now, or as recorded at a moment or last before it; Perch-Picture-At says when it was taken",
         query: &[AT, WIDTH], takes: Nothing, gives: media(200, "image/jpeg"), handler: || get(cameras::snapshot) },
     Route { method: GET, path: "/api/v1/cameras/{camera}/sound-level", permission: Watch, about: Camera,
         summary: "How loud it is now; answers with the next fifth of a second, so that one may ask again and again",

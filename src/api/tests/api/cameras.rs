@@ -6,7 +6,7 @@ use perch_base::ids::{CameraId, DeviceId};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::health::{CameraHealth, CameraState};
 use perch_domain::media::VideoCodec;
-use perch_domain::ports::{CameraPort, Later, Snapshot};
+use perch_domain::ports::{CameraPort, Later, MadeStill, Snapshot};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::*;
 use perch_domain::task::{TaskId, TaskStatus};
@@ -15,7 +15,7 @@ impl Fake {
     fn camera_info(&self, id: CameraId, name: &str) -> CameraInfo {
         let mut health = CameraHealth::starting(now());
         // What only those may read who may see the source.
-        health.set(CameraState::Live, "rtsp://cam/live was slow", now());
+        health.set(CameraState::Live, None, "rtsp://cam/live was slow", now());
         health.sound_problem = "rtsp://cam/live has no sound".into();
         health.small_problem = "rtsp://cam/live is too large".into();
         health.note("rtsp://cam/live is odd");
@@ -54,11 +54,17 @@ impl CameraPort for Fake {
         Box::pin(std::future::ready(level))
     }
 
-    fn snapshot(&self, wanted: Snapshot, _: DeviceId) -> Later<'_, Result<Bytes>> {
+    fn snapshot(&self, wanted: Snapshot, _: DeviceId) -> Later<'_, Result<MadeStill>> {
         let is_here = [front(), yard()].contains(&wanted.camera);
         let made = match wanted.width {
             Some(BUSY_WIDTH) => Err(Error::new(ErrorKind::RateLimited, "this device waits for stills already")),
-            _ if is_here => Ok(Bytes::from_static(b"\xff\xd8jpeg")),
+            // It is of ten seconds before; from the next day on nothing was recorded for an hour.
+            _ if is_here => {
+                let lag_us =
+                    if wanted.at.is_some_and(|at| at.day() == now().day()) { 10_000_000 } else { 3_600_000_000 };
+                let taken_at = wanted.at.map(|at| at.plus_micros(-lag_us));
+                Ok(MadeStill { jpeg: Bytes::from_static(b"\xff\xd8jpeg"), taken_at })
+            }
             _ => gone("camera"),
         };
         Box::pin(std::future::ready(made))

@@ -158,6 +158,16 @@ async fn stills_are_cached_only_where_they_cannot_change() {
             (200, "image/jpeg", caching)
         );
     }
+    for (at, taken, caching) in [
+        ("2026-05-01T12:00:00Z", "2026-05-01T11:59:50.000000Z", "private, max-age=3600"),
+        // The last one before the moment: a later one may still be written.
+        ("2026-05-02T12:00:00Z", "2026-05-02T11:00:00.000000Z", "no-store"),
+    ] {
+        let still = rig.get(&format!("/api/v1/cameras/front/snapshot.jpg?at={at}"), &token).await;
+        assert_eq!((still.header("perch-picture-at"), still.header("cache-control")), (taken, caching));
+    }
+    let now = rig.get("/api/v1/cameras/front/snapshot.jpg", &token).await;
+    assert_eq!(now.header("perch-picture-at"), "", "of now no time is said");
     let busy = rig.get(&format!("/api/v1/cameras/front/snapshot.jpg?width={BUSY_WIDTH}"), &token).await;
     assert_eq!((busy.status.as_u16(), busy.header("retry-after")), (429, "2"));
 }

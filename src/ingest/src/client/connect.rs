@@ -5,7 +5,7 @@ use super::tls;
 use crate::session::unavailable;
 use crate::wire::url::CameraUrl;
 use perch_base::clock::{SharedClock, within};
-use perch_base::{Error, Result};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::ingest::TlsTrust;
 use std::io;
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ pub(super) struct Connection {
     pub certificate: Option<[u8; 32]>,
 }
 
-/// Connects to the host of a URL. Errors with `Unavailable`, or as [`tls::connect`] does.
+/// Connects to the host of a URL. Errors with `Io` where nothing can be spoken to there, with `Unavailable`, or as [`tls::connect`] does.
 pub(super) async fn connect(clock: &SharedClock, url: &CameraUrl, port: u16, trust: &TlsTrust) -> Result<Connection> {
     let (tcp, peer) = tcp(clock, &url.host, port).await?;
     let broken = |e: io::Error| unavailable("its connection broke at once").with_source(e);
@@ -74,7 +74,7 @@ pub(super) async fn connect(clock: &SharedClock, url: &CameraUrl, port: u16, tru
 }
 
 async fn tcp(clock: &SharedClock, host: &str, port: u16) -> Result<(TcpStream, SocketAddr)> {
-    let unknown = || unavailable("its name is not known in this network: check the host in its address");
+    let unknown = || Error::new(ErrorKind::Io, "its name is not known in this network: check the host in its address");
     let found = match within(clock, NAMED_WITHIN, lookup_host((host, port))).await {
         Some(found) => found.map_err(|e| unknown().with_source(e))?,
         None => return Err(unknown().with_inside("no name server answers")),
@@ -101,7 +101,7 @@ fn unreachable(port: u16, e: io::Error) -> Error {
         }
         _ => "it cannot be reached: check its power, its network and the host in its address".into(),
     };
-    unavailable(what).with_source(e)
+    Error::new(ErrorKind::Io, what).with_source(e)
 }
 
 impl AsyncRead for Stream {

@@ -24,7 +24,7 @@ pub(super) fn unauthenticated(what: impl Into<String>) -> Error {
 
 /// A status that ends the session (RFC 2326 section 11, and what cameras borrow from HTTP).
 pub(super) fn refused(method: &str, status: u16, is_http: bool) -> Error {
-    use ErrorKind::{Invalid, Unauthenticated, Unavailable, Unsupported};
+    use ErrorKind::{Conflict, Invalid, NotFound, Unauthenticated, Unavailable, Unsupported};
     if is_http && matches!(status, 400 | 405 | 501 | 505) {
         let what = format!("it answers in HTTP, not in RTSP ({status}): check the port in its address");
         return Error::new(Unavailable, what).with_inside(format!("answer to {method}"));
@@ -36,17 +36,17 @@ pub(super) fn refused(method: &str, status: u16, is_http: bool) -> Error {
             (Unauthenticated, "does not let this user in: check the user's rights and its list of allowed addresses")
         }
         400 | 451 => (Invalid, "does not understand what it is asked: check the path in its address"),
-        404 | 410 => (Unavailable, "has no such stream: check the path in its address"),
+        404 | 410 => (NotFound, "has no such stream: check the path in its address"),
         405 | 501 | 551 => (Unsupported, "does not offer live pictures there: check the path in its address"),
         406 | 415 => (Unsupported, "does not describe its stream in SDP"),
         408 => (Unavailable, "waited too long for the box"),
-        453 => (Unavailable, "takes no more connections, or has no bandwidth left: end other viewers of it"),
+        453 => (Conflict, "takes no more connections, or has no bandwidth left: end other viewers of it"),
         454 => (Unavailable, "has forgotten the session"),
         455 => (Unavailable, "is in a state in which it sends no pictures"),
         461 => (Unsupported, "refuses this way of sending packets: choose another `transport`"),
         500 => (Unavailable, "says that it failed inside: start it again if that goes on"),
         502 | 504 => (Unavailable, "is behind a gateway that does not reach it"),
-        503 => (Unavailable, "is busy: it may serve as many viewers as it can, or still be starting"),
+        503 => (Conflict, "is busy: it may serve as many viewers as it can, or still be starting"),
         505 => (Unsupported, "does not speak RTSP 1.0"),
         _ => (Unavailable, "refuses what it is asked"),
     };
@@ -79,8 +79,14 @@ mod tests {
     fn every_status_has_a_sentence() {
         for status in 100..=999 {
             let e = refused("DESCRIBE", status, status % 2 == 0);
-            let kinds =
-                [ErrorKind::Unauthenticated, ErrorKind::Unavailable, ErrorKind::Unsupported, ErrorKind::Invalid];
+            let kinds = [
+                ErrorKind::Unauthenticated,
+                ErrorKind::Unavailable,
+                ErrorKind::Unsupported,
+                ErrorKind::Invalid,
+                ErrorKind::NotFound,
+                ErrorKind::Conflict,
+            ];
             assert!(kinds.contains(&e.kind()), "{status}");
             assert!(e.message().starts_with("it ") && !e.message().ends_with('.'), "{}", e.message());
         }

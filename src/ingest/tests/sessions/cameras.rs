@@ -189,13 +189,13 @@ async fn nobody_at_home_is_said_in_words() {
     let url: &'static str = format!("rtsp://me:secret@127.0.0.1:{free}/live").leak();
     for transport in ["auto", "http"] {
         let (kind, words) = said(url, transport).await;
-        assert_eq!(kind, ErrorKind::Unavailable);
+        assert_eq!(kind, ErrorKind::Io);
         assert!(words.contains(&format!("nothing answers on its port {free}")), "{words}");
     }
     // A label of more than 63 letters can be no name: none is asked.
     let unknown: &'static str = format!("rtsp://{}.invalid/live", "a".repeat(64)).leak();
     let (kind, words) = said(unknown, "auto").await;
-    assert_eq!(kind, ErrorKind::Unavailable);
+    assert_eq!(kind, ErrorKind::Io);
     assert!(words.contains("its name is not known"), "{words}");
     assert_eq!(said("http://127.0.0.1/", "auto").await.0, ErrorKind::Invalid);
 }

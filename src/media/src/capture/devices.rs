@@ -9,13 +9,13 @@ use perch_domain::camera_modes::Pixels;
 use perch_domain::usb_camera::{VideoName, check_sensor};
 use std::path::Path;
 
-/// Errors with [`ErrorKind::Unavailable`] where `path` is missing, with [`ErrorKind::Invalid`] where it is no file.
+/// Errors with [`ErrorKind::NotFound`] where `path` is missing, with [`ErrorKind::Invalid`] where it is no file.
 pub(super) fn file(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(m) if m.is_file() => Ok(()),
         Ok(_) => Err(Error::invalid(format!("{} is not a file", path.display()))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::new(
-            ErrorKind::Unavailable,
+            ErrorKind::NotFound,
             format!("{} is not there: see whether the path is right", path.display()),
         )),
         Err(e) => {
@@ -47,7 +47,7 @@ pub(super) fn v4l2(settings: &Settings, name: &VideoName) -> Result<Taken> {
     let camera = settings.machine.camera(name)?;
     let choice = camera.choose(config)?;
     if let Some(holder) = camera.described.is_busy.then(|| settings.machine.holder(&camera.node)).flatten() {
-        return Err(Error::new(ErrorKind::Unavailable, format!("the camera {name} {holder}")));
+        return Err(Error::new(ErrorKind::Conflict, format!("the camera {name} {holder}")));
     }
     Ok(Taken {
         device: camera.node.path(),
@@ -79,7 +79,7 @@ mod tests {
         let e = file(Path::new("/nonexistent/x.mp4")).expect_err("missing");
         assert_eq!(
             (e.kind(), e.message()),
-            (ErrorKind::Unavailable, "/nonexistent/x.mp4 is not there: see whether the path is right")
+            (ErrorKind::NotFound, "/nonexistent/x.mp4 is not there: see whether the path is right")
         );
         assert_eq!(file(Path::new("/")).expect_err("a folder").kind(), ErrorKind::Invalid);
     }

@@ -164,7 +164,7 @@ async fn a_camera_goes_on_after_it_was_unplugged_at_whatever_port_and_number_it_
     bench.unplug_all();
     let ended = tokio::time::timeout(LONG, running).await.expect("it ends").expect("no panic");
     let e = ended.expect_err("unplugged");
-    assert_eq!(e.kind(), ErrorKind::Unavailable);
+    assert_eq!(e.kind(), ErrorKind::NotFound);
     assert_eq!(e.message(), "the camera serial:A1 is unplugged: plug it in again, at any port");
 
     // The other one has its number now.
@@ -190,7 +190,7 @@ async fn a_camera_that_was_missing_is_tried_again_when_it_is_plugged_in() {
     let (_trigger, shutdown) = shutdown::channel();
     let attempt = async || capture.run_once(&|_| {}, shutdown.clone()).await.expect_err("there is no such camera");
     let e = attempt().await;
-    assert_eq!(e.kind(), ErrorKind::Unavailable);
+    assert_eq!(e.kind(), ErrorKind::NotFound);
     assert!(e.message().contains("serial:A1"), "{e}");
     // It comes at another port, and its device cannot be opened, since there is none.
     bench.plug(2, "1-3", "A1");

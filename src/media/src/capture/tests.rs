@@ -317,8 +317,8 @@ async fn what_is_missing_and_what_is_wrong_are_distinguished() {
     let junk = dir.path().join("junk.mp4");
     std::fs::write(&junk, "no video, only text that goes on for a while").expect("written");
     for (source, kind, word) in [
-        (Source::File("/nonexistent/clip.mp4".into()), ErrorKind::Unavailable, "is not there"),
-        (Source::V4l2(VideoName::Number(987)), ErrorKind::Unavailable, "plug the camera in"),
+        (Source::File("/nonexistent/clip.mp4".into()), ErrorKind::NotFound, "is not there"),
+        (Source::V4l2(VideoName::Number(987)), ErrorKind::NotFound, "plug the camera in"),
         (Source::File(junk), ErrorKind::Invalid, "junk.mp4"),
         (Source::File(dir.path().into()), ErrorKind::Invalid, "not a file"),
     ] {

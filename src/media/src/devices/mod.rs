@@ -128,16 +128,26 @@ impl Machine {
 
     fn not_opened(&self, node: &VideoNode, e: io::Error) -> Error {
         let path = node.path();
-        let what = match Errno::from_io_error(&e) {
-            Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => format!("{path} is unplugged: plug the camera in again"),
-            Some(Errno::ACCESS | Errno::PERM) => {
-                format!("{path} may not be opened: add the user that runs perch to the group `video`")
+        let (kind, what) = match Errno::from_io_error(&e) {
+            Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => {
+                (ErrorKind::NotFound, format!("{path} is unplugged: plug the camera in again"))
             }
-            Some(Errno::BUSY) => format!("{path} {}", self.holder(node).unwrap_or(Holder::Unseen)),
-            Some(Errno::NOTTY) => format!("{path} is no video device: see `perch check` for cameras"),
-            _ => format!("{path} cannot be asked what it offers: unplug the camera and plug it in again"),
+            Some(Errno::ACCESS | Errno::PERM) => {
+                let what = format!("{path} may not be opened: add the user that runs perch to the group `video`");
+                (ErrorKind::Forbidden, what)
+            }
+            Some(Errno::BUSY) => {
+                (ErrorKind::Conflict, format!("{path} {}", self.holder(node).unwrap_or(Holder::Unseen)))
+            }
+            Some(Errno::NOTTY) => {
+                (ErrorKind::Unavailable, format!("{path} is no video device: see `perch check` for cameras"))
+            }
+            _ => {
+                let what = format!("{path} cannot be asked what it offers: unplug the camera and plug it in again");
+                (ErrorKind::Unavailable, what)
+            }
         };
-        Error::new(ErrorKind::Unavailable, what).with_source(e)
+        Error::new(kind, what).with_source(e)
     }
 
     /// Who holds the node, as far as this user may see.
@@ -166,14 +176,14 @@ impl Machine {
                 VideoName::ByPath(_) | VideoName::Number(_) => "at the same port",
             };
             let message = format!("the camera {name} is unplugged: plug it in again, {how}");
-            Error::new(ErrorKind::Unavailable, message).with_source(error)
+            Error::new(ErrorKind::NotFound, message).with_source(error)
         };
         let nodes = self.nodes_for(name);
         let Ok(node) = usb_camera::find(name, &nodes) else { return unplugged(error) };
         match self.kernel.describe(&self.file(node)) {
             Ok(described) if described.is_busy => {
                 let holder = self.holder(node).unwrap_or(Holder::Unseen);
-                Error::new(ErrorKind::Unavailable, format!("the camera {name} {holder}")).with_source(error)
+                Error::new(ErrorKind::Conflict, format!("the camera {name} {holder}")).with_source(error)
             }
             Ok(_) => error,
             Err(e) if matches!(Errno::from_io_error(&e), Some(Errno::NOENT | Errno::NODEV | Errno::NXIO)) => {

@@ -198,6 +198,28 @@ fn keyframes_come_back_as_pictures() {
 }
 
 #[test]
+fn the_last_picture_before_a_moment_is_found_over_a_gap() {
+    let b = TestStore::new();
+    let store = b.open();
+    record(&store, 0..4, None);
+    record(&store, 10..12, None);
+    let by = |at: f64| store.recordings().keyframe_by(&camera(), s(at)).map(|(taken, ..)| taken);
+    for (at, want) in
+        [(0.0, 0.0), (2.9, 2.0), (3.99, 3.0), (4.0, 3.0), (9.99, 3.0), (10.0, 10.0), (11.5, 11.0), (1e6, 11.0)]
+    {
+        assert_eq!(by(at).expect("recorded"), s(want), "by {at}");
+    }
+    assert_eq!(by(-0.1).expect_err("nothing before").kind(), ErrorKind::NotFound);
+    let stranger = CameraId::new("back").expect("valid");
+    assert_eq!(store.recordings().keyframe_by(&stranger, s(9.0)).expect_err("another's").kind(), ErrorKind::NotFound);
+    // What is being written counts too.
+    let mut writer = store.recordings().create_segment(&camera(), s(20.0), None, &format(clip())).expect("created");
+    writer.write_fragment(MonoTime(0), &gop(clip(), 0, MonoTime(0))).expect("written");
+    assert_eq!(by(30.0).expect("recorded"), s(20.0));
+    assert_eq!(by(19.0).expect("recorded"), s(11.0));
+}
+
+#[test]
 fn an_event_takes_its_first_seconds_out_of_the_files_before() {
     let b = TestStore::new();
     let store = b.open();
