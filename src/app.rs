@@ -1,5 +1,7 @@
 //! The one place that wires everything: build, run, drain.
 
+use crate::backup::port::Backups;
+use crate::backup::restore;
 use crate::camera::Camera;
 use crate::camera_runner::{CameraRunner, live_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
@@ -11,11 +13,12 @@ use crate::probing::Prober;
 use crate::settings::SettingsFile;
 use crate::settings::follow::Followers;
 use crate::supervisor::{GRACE, Supervisor};
+use crate::system::BoxSystem;
 use crate::systemd::Notifier;
 use crate::tasks::card::CardMaker;
 use crate::tasks::commands::{Doors, SharedCutOffs, reload_stream_passwords};
 use crate::tasks::cut_off::CutOffs;
-use crate::{bell, systemd, tasks, version};
+use crate::{bell, kept_log, reload_line, systemd, tasks, version};
 use perch_api::{AccessChange, Server};
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::shutdown::{self, Shutdown, Trigger};
@@ -39,7 +42,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::UnixDatagram;
 use tokio::signal::unix::Signal;
-use tokio::sync::{Mutex, broadcast};
+use tokio::sync::{Mutex, Notify, broadcast};
 
 /// News that a slow listener may be behind.
 const NOTICES: usize = 256;
@@ -56,6 +59,7 @@ pub struct App {
     cameras: Arc<Cameras>,
     runner: Arc<CameraRunner>,
     settings: Arc<SettingsFile>,
+    system: Arc<BoxSystem>,
     supervisor: Supervisor,
     live: Arc<webrtc::Engine>,
     live_server: webrtc::Server,
@@ -89,9 +93,12 @@ impl App {
         let (trigger, shutdown) = shutdown::channel();
         let identity = open_identity(&config, &clock).await?;
         let store = open_store(&config, &clock).await?;
+        let (people, data_dir) = (store.accounts().clone(), config.data_dir.clone());
+        blocking("taking people of a backup", move || restore::put_people(&data_dir, &people)).await?;
         // Nobody gets the whole store: each takes what it needs.
         let (accounts, index) = (store.accounts().clone(), store.index().clone());
         let (recordings, meta) = (store.recordings().clone(), store.meta().clone());
+        keep_log(&config).await;
         let bell = listen_for_commands(&config).await;
         let library = blocking("reading the pipelines", Library::installed).await?;
         let of_certificates = meta.clone();
@@ -136,6 +143,7 @@ impl App {
         });
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out);
+        let system = Arc::new(BoxSystem::new(updater.places().clone()));
         let obeying = cut_offs.clone();
         let prober = Arc::new(Prober {
             settings: settings.clone(),
@@ -148,6 +156,12 @@ impl App {
             running: Arc::default(),
             searching: Arc::default(),
         });
+        let backups = Backups {
+            settings: settings.clone(),
+            accounts: accounts.clone(),
+            system: system.clone(),
+            clock: clock.clone(),
+        };
         let ports = perch_api::Ports {
             identity: identity.clone(),
             live: live.clone(),
@@ -158,6 +172,9 @@ impl App {
             settings: settings.clone(),
             probe: prober.clone(),
             discovery: prober.clone(),
+            backup: Arc::new(backups),
+            log: Arc::new(kept_log::kept().clone()),
+            system: system.clone(),
             clock: clock.clone(),
             notices: notices.clone(),
             cut_offs: shut_out.clone(),
@@ -189,6 +206,7 @@ impl App {
             live: live.clone(),
             identity: identity.clone(),
             updater: updater.clone(),
+            is_behind: Default::default(),
         };
         settings.followed_by(followers);
         let update = (updater, config.update);
@@ -203,6 +221,7 @@ impl App {
             cameras,
             runner,
             settings,
+            system,
             supervisor,
             live,
             live_server,
@@ -285,9 +304,17 @@ impl App {
         Notifier::from_env(&self.clock)
     }
 
-    /// Follows the config file whenever a hangup asks for it, once the box runs.
+    /// Follows the config file whenever a hangup or `perch reload` asks for it, once the box runs. Within a runtime.
     pub fn follow_config(&self, hangups: Signal) -> Result<()> {
-        tasks::reload::spawn(&self.supervisor, &self.settings, hangups)
+        let data_dir = self.settings.current().config().data_dir.clone();
+        let line = reload_line::listen(&data_dir);
+        let line = line.inspect_err(|e| tracing::error!(error = %e, "the config is read again at SIGHUP alone")).ok();
+        tasks::reload::spawn(&self.supervisor, &self.settings, hangups, line, &self.clock)
+    }
+
+    /// Rings when an owner wants the box to end and be started again.
+    pub fn restart(&self) -> Arc<Notify> {
+        self.system.restart()
     }
 
     /// Starts what looks after the box itself: the system's watchdog, updates, the card on the screen.
@@ -323,6 +350,9 @@ impl App {
         let sealed = &self.runner.sealed;
         tasks::retention::spawn(&self.supervisor, &self.recordings, &self.accounts, &self.clock, sealed)?;
         tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
+        let configured = self.settings.current().config().cameras.iter().map(|c| c.id.clone()).collect();
+        tasks::log::spawn(&self.supervisor, &self.clock)?;
+        tasks::deletion::spawn(&self.supervisor, &self.recordings, &self.clock, configured)?;
         self.watch_over()?;
         tasks::servers::spawn(&self.supervisor, TaskId::Live, self.live_server)?;
         tasks::servers::spawn(&self.supervisor, TaskId::Rtsp, self.rtsp_server)?;
@@ -378,6 +408,15 @@ async fn open_identity(config: &Config, clock: &SharedClock) -> Result<Arc<Ident
 async fn open_store(config: &Config, clock: &SharedClock) -> Result<Store> {
     let (settings, clock) = (config.store(), clock.clone());
     blocking("opening the store", move || Store::open(settings, clock)).await
+}
+
+/// On a disk that cannot be written the log is kept in memory alone.
+async fn keep_log(config: &Config) {
+    let data_dir = config.data_dir.clone();
+    let kept = blocking("reading the log", move || kept_log::kept().keep_in(&data_dir)).await;
+    if let Err(e) = kept {
+        tracing::warn!(error = %e, "the log of the page ends with the process");
+    }
 }
 
 /// None on a disk that cannot be written: the box runs without.

@@ -55,24 +55,39 @@ impl CameraRunner {
     }
 
     /// Makes changes once all was started, one after the other, while every camera that they do not name goes on. Errors where a task of a camera
-    /// cannot be run; what was changed until then stays changed, and the set says what there is.
+    /// cannot be run; the others are changed all the same, and the set says what there is.
     pub async fn apply(&self, changes: Vec<Change>) -> Result<()> {
         // The sender lives as long as the runner.
         let _ = self.is_started.subscribe().wait_for(|started| *started).await;
         let _turn = self.turn.lock().await;
+        let mut done = Ok(());
         for change in changes {
-            match change {
-                Change::Remove(id) => self.remove(&id).await,
-                Change::Update { camera, restart } => self.update(*camera, restart).await?,
-                Change::Add(camera) => self.add(*camera).await?,
-                Change::Arrange(order) => self.set.arrange(&order),
-            }
+            let made = match change {
+                Change::Remove(id) => {
+                    self.remove(&id).await;
+                    Ok(())
+                }
+                Change::Update { camera, restart } => {
+                    let id = camera.id.clone();
+                    self.update(*camera, restart).await.map_err(|e| e.at(id))
+                }
+                Change::Add(camera) => {
+                    let id = camera.id.clone();
+                    self.add(*camera).await.map_err(|e| e.at(id))
+                }
+                Change::Arrange(order) => {
+                    self.set.arrange(&order);
+                    Ok(())
+                }
+            };
+            // One camera that fails holds up no other.
+            done = done.and(made);
         }
         // The change is made all the same.
         if let Err(e) = self.leave_word().await {
             tracing::warn!(error = %e, "commands beside the box do not know of the changed cameras");
         }
-        Ok(())
+        done
     }
 
     /// Commands beside the box learn which cameras there are now.

@@ -38,6 +38,8 @@ pub enum Command {
     Run(ConfigArg),
     /// Check the config and the machine: devices, encoders, disk, clock
     Check(ConfigArg),
+    /// Have the running box read its config file again, and say what changed or what is wrong
+    Reload(ConfigArg),
     /// Make a one-time password for the running box and show it with a QR code
     Pair {
         #[command(flatten)]
@@ -93,6 +95,21 @@ pub enum Command {
         #[arg(long, default_value_t = MotionConfig::default().sensitivity)]
         sensitivity: f32,
     },
+    /// Write a backup of settings and people, sealed with a password from the terminal or one line of standard input
+    Backup {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The file to write; it must not exist
+        #[arg(value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Take settings and people of a backup, at the next start of the box
+    RestoreSettings {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The backup
+        file: PathBuf,
+    },
     /// Install an update and restart into it (card image only; as root or the user perch)
     Update {
         /// A .raucb file, or an https:// address
@@ -109,8 +126,11 @@ pub enum Command {
     #[command(hide = true)]
     Setup {
         /// The FAT partition that the owner can write
-        #[arg(long, value_name = "DIR")]
-        boot_dir: PathBuf,
+        #[arg(long, value_name = "DIR", required_unless_present = "wishes")]
+        boot_dir: Option<PathBuf>,
+        /// Do what the owner asked for in the page, and nothing else
+        #[arg(long)]
+        wishes: bool,
         /// Where the system's files are
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a program, public only for its own tests")]
 
 pub mod app;
+pub mod backup;
 pub mod bell;
 pub mod camera;
 pub mod camera_runner;
@@ -11,16 +12,20 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod ears;
+pub mod kept_log;
 #[expect(unsafe_code, reason = "adjtimex(2), which says whether the clock is set, has no safe form")]
 pub mod kernel_clock;
 pub mod known_certificates;
 pub mod pairing_card;
 pub mod probing;
 pub mod reader;
+pub mod reload_line;
 pub mod settings;
 pub mod setup;
 pub mod supervisor;
+pub mod system;
 pub mod systemd;
+pub mod taken_by;
 pub mod tasks;
 pub mod toml_text;
 pub mod version;

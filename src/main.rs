@@ -8,6 +8,10 @@ use perch::commands;
 use perch_base::{ErrorKind, Result};
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -41,20 +45,30 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Update { source, force, no_restart } => {
             commands::update::run(&commands::update::Wanted { source: &source, force, no_restart })
         }
-        Command::Setup { boot_dir, root, wait_s } => commands::setup::run(&boot_dir, &root, wait_s),
+        Command::Backup { config, out } => commands::backup::make(config.path().as_deref(), &out),
+        Command::RestoreSettings { config, file } => commands::backup::take(config.path().as_deref(), &file),
+        Command::Reload(config) => commands::reload::run(config.path().as_deref()),
+        Command::Setup { boot_dir: Some(boot_dir), root, wait_s, wishes: false } => {
+            commands::setup::run(&boot_dir, &root, wait_s)
+        }
+        Command::Setup { root, .. } => commands::wishes::run(&root),
         Command::Motion { file, json, fps, sensitivity } => commands::motion::run(&file, json, fps, sensitivity),
     }
 }
 
-/// The daemon logs what it does, commands only what goes wrong; `PERCH_LOG` sets another level.
+/// The daemon logs what it does, commands only what goes wrong; `PERCH_LOG` sets another level. What the page
+/// shows, the daemon keeps beside.
 fn start_log(daemon: bool) {
     let default = if daemon { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("PERCH_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let printed = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        .init();
+        .with_filter(filter);
+    // What libraries say is for who debugs them.
+    let ours = Targets::new().with_target("perch", LevelFilter::INFO);
+    let kept = daemon.then(|| perch::kept_log::kept().clone().with_filter(ours));
+    tracing_subscriber::registry().with(printed).with(kept).init();
 }

@@ -1,6 +1,6 @@
 //! Reads TOML tables key by key, remembers which keys were known, and collects every problem with its key, value and rule.
 
-use perch_base::{Error, Result};
+use perch_base::Result;
 use perch_domain::redact::{Shown, unknown_key};
 use perch_domain::settings::described::{Form, Origin, Setting};
 use perch_domain::settings::{Keys, password};
@@ -88,18 +88,19 @@ impl Problems {
         self.warnings.borrow_mut().push(sentence);
     }
 
-    /// `value` and the warnings, or all problems in one error.
-    pub fn into_result<T>(self, value: T) -> Result<(T, Vec<String>)> {
+    /// The keys that the environment set so far, each with its variable.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        self.environment.borrow().set.clone()
+    }
+
+    /// What is wrong, and the warnings.
+    pub fn into_all(self) -> (Vec<String>, Vec<String>) {
         let Environment { waiting, sections, .. } = self.environment.take();
         for Variable { name, .. } in waiting {
             let known = sections.join(", ");
             self.warn(format!("{name} is ignored: it is not PERCH_<SECTION>_<KEY> with a section of {known}"));
         }
-        let problems = self.refused.into_inner();
-        if problems.is_empty() {
-            return Ok((value, self.warnings.into_inner()));
-        }
-        Err(Error::invalid(format!("the config is refused:\n  {}", problems.join("\n  "))))
+        (self.refused.into_inner(), self.warnings.into_inner())
     }
 }
 
@@ -123,6 +124,12 @@ fn shown(value: &Value) -> Shown {
         Value::Boolean(b) => Shown::from(*b),
         Value::Datetime(_) | Value::Table(_) | Value::Array(_) => Shown::nothing(),
     }
+}
+
+/// The variable that sets a key, or the list that it stands in.
+pub fn variable_of<'v>(key: &str, variables: &'v BTreeMap<String, String>) -> Option<&'v str> {
+    let list = key.split('[').next().unwrap_or(key);
+    variables.get(key).or_else(|| variables.get(list)).map(String::as_str)
 }
 
 /// One table, consumed key by key; [`Section::finish`] refuses what is left.
@@ -152,9 +159,8 @@ impl<'p> Section<'p> {
     /// Notes that a key was asked for. Comes after its value was taken out of the table: `was_there` says whether there was one.
     fn asked(&self, key: &str, form: Form, (was_there, value): (bool, impl Into<Json>), default: impl Into<Json>) {
         let key = self.key(key);
-        let variable = self.problems.environment.borrow().set.get(&key).cloned();
-        let origin = match variable {
-            Some(name) => Origin::Variable(name),
+        let origin = match variable_of(&key, &self.problems.environment.borrow().set) {
+            Some(name) => Origin::Variable(name.to_owned()),
             None if was_there => Origin::File,
             None => Origin::Default,
         };

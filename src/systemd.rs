@@ -74,6 +74,11 @@ impl Notifier {
     }
 }
 
+/// Whether this process is a service of systemd, which starts it again (systemd.exec(5), INVOCATION_ID; set for its own processes alone).
+pub fn is_service() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some() || std::env::var_os("INVOCATION_ID").is_some()
+}
+
 /// How often systemd wants a sign of life from this process at least (sd_watchdog_enabled(3)).
 pub fn watchdog() -> Option<Duration> {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();

@@ -1,6 +1,7 @@
 //! One file a command. Commands that change accounts write the database of the box and ring its bell.
 #![allow(clippy::print_stdout, reason = "what a command prints is what it is for")]
 
+pub mod backup;
 pub mod board;
 pub mod check;
 mod devices;
@@ -9,10 +10,12 @@ pub mod motion;
 mod network_camera;
 pub mod pair;
 pub mod people;
+pub mod reload;
 mod report;
 pub mod run;
 pub mod setup;
 pub mod update;
+pub mod wishes;
 
 use crate::config::Config;
 use perch_base::clock::SystemClock;

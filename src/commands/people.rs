@@ -89,7 +89,7 @@ fn limit(cameras: &CameraGrant) -> String {
 }
 
 /// From the terminal twice without echo, or one line of standard input.
-fn read_password() -> Result<String> {
+pub(super) fn read_password() -> Result<String> {
     let password = if std::io::stdin().is_terminal() {
         let first = prompt("Password: ")?;
         check_password(&first)?;

@@ -1,17 +1,24 @@
 //! `perch run`: the daemon.
 
 use crate::app::{App, stop_signal};
-use crate::config::Config;
+use crate::backup::restore;
+use crate::config::{Config, unnamed};
 use crate::setup::reset;
+use crate::system::START_AGAIN;
 use crate::tasks::reload;
 use perch_base::{ErrorKind, Result, ResultExt, blocking};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs the box until a signal ends it.
 pub fn run(path: Option<&Path>) -> Result<ExitCode> {
-    let config = Config::load(path)?;
+    let mut config = Config::load(path)?;
+    // A backup that was laid down is taken before anything is opened: it may say something else.
+    if restore::put_files(&config.data_dir, path.unwrap_or(&unnamed()))? {
+        config = Config::load(path)?;
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -54,14 +61,25 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
         Ok(None) => println!("Perch answers at {}", app.base_url()),
         Err(e) => eprintln!("This box is not yet yours, and no one-time password could be made: {e}"),
     }
+    let restart = app.restart();
+    let is_restart = AtomicBool::new(false);
     let notifier = app.notifier();
     notifier.ready(&format!("answers at {}", app.base_url()));
     let late = app
         .run(async {
-            stop.await;
+            tokio::select! {
+                () = stop => {}
+                () = restart.notified() => {
+                    tracing::info!("ending, to be started again as was asked for");
+                    is_restart.store(true, Ordering::SeqCst);
+                }
+            }
             notifier.stopping();
         })
         .await?;
+    if is_restart.load(Ordering::SeqCst) {
+        return Ok(ExitCode::from(START_AGAIN));
+    }
     if late.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }

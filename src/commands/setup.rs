@@ -3,6 +3,7 @@
 
 use crate::setup::cameras::video_devices;
 use crate::setup::files::{self, Owner};
+use crate::setup::owned::tell_what_is_set;
 use crate::setup::reset::{self, Reset};
 use crate::setup::{Log, Places};
 use crate::toml_text;
@@ -34,6 +35,9 @@ pub fn run(boot_dir: &Path, root: &Path, wait_s: u64) -> Result<ExitCode> {
     let plan = read_setup_file(&places, &mut log);
     apply(&plan, &places, &owner, &mut log);
     first_start(&plan, &places, &owner, Duration::from_secs(wait_s), &mut log)?;
+    if let Err(e) = tell_what_is_set(root) {
+        log.fault(&e);
+    }
     if let Err(e) = files::give(&places.perch(), &owner).and_then(|()| files::give(&places.data_dir(), &owner)) {
         log.fault(&e);
     }
@@ -71,7 +75,7 @@ fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
 }
 
 /// The file's values under their full keys.
-fn entries(bytes: Vec<u8>) -> Result<Vec<(String, Value)>> {
+pub(super) fn entries(bytes: Vec<u8>) -> Result<Vec<(String, Value)>> {
     let table = toml_text::parse(&toml_text::decode(bytes)?)?;
     let mut out = Vec::new();
     for (key, value) in table {

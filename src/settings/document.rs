@@ -3,8 +3,9 @@
 use crate::config::Config;
 use perch_base::{Error, Result};
 use perch_domain::redact::unknown_key;
-use perch_domain::settings::described::{Origin, Setting, tree, without_numbers};
+use perch_domain::settings::described::{tree, without_numbers};
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use toml_edit::{Array, ArrayOfTables, Decor, DocumentMut, InlineTable, Item, RawString, Table, TableLike, Value};
 
@@ -37,34 +38,99 @@ const DEEPEST: usize = 8;
 /// A config file that is being changed.
 #[derive(Clone, Debug)]
 pub struct Document {
+    /// What stands above everything and is about the whole file.
+    head: String,
     doc: DocumentMut,
+    /// There is nothing but a head.
+    is_bare: bool,
+    /// Lines end as on Windows.
+    has_returns: bool,
+}
+
+/// How much of the beginning of a file is about the whole of it: comments up to the last empty line before anything is said, or all of them
+/// where they do not belong to a list's first entry.
+fn head_bytes(text: &str) -> usize {
+    let is_above = |line: &&str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let above: Vec<&str> = text.split_inclusive('\n').take_while(is_above).collect();
+    let bytes = |lines: &[&str]| lines.iter().map(|line| line.len()).sum();
+    let rest = &text[bytes(&above)..];
+    match above.iter().rposition(|line| line.trim().is_empty()) {
+        Some(empty) if !rest.is_empty() => bytes(&above[..=empty]),
+        None if rest.starts_with("[[") => 0,
+        _ => bytes(&above),
+    }
 }
 
 impl Document {
     /// Errors with `Invalid` where it is not TOML, without repeating any of it.
     pub fn parse(text: &str) -> Result<Self> {
-        let doc = text.parse().map_err(|_| Error::invalid("the config file is not TOML"))?;
-        Ok(Self { doc })
+        let (lines, returns) = (text.matches('\n').count(), text.matches("\r\n").count());
+        let has_returns = returns * 2 > lines;
+        let text = if has_returns { text.replace("\r\n", "\n") } else { text.to_owned() };
+        let toml = |text: &str| text.parse::<DocumentMut>().map_err(|_| Error::invalid("the config file is not TOML"));
+        // What stands in the head may be wrong, too.
+        toml(&text)?;
+        let (head, rest) = text.split_at(head_bytes(&text));
+        let is_bare = !head.is_empty() && rest.is_empty();
+        Ok(Self { head: head.to_owned(), doc: toml(rest)?, is_bare, has_returns })
     }
 
     /// Its text.
     pub fn text(&self) -> String {
-        self.doc.to_string()
+        let body = self.doc.to_string();
+        let text = match self.head.ends_with("\n\n") {
+            true => format!("{}{}", self.head, body.trim_start_matches('\n')),
+            // Nothing was said below it before: it is not the comment of what comes now.
+            false if self.is_bare && !body.is_empty() => format!("{}\n\n{body}", self.head.trim_end()),
+            false => format!("{}{body}", self.head),
+        };
+        if self.has_returns { text.replace('\n', "\r\n") } else { text }
     }
 
     /// Merges `patch` (RFC 7396) into it: what is null goes back to its default, and what says no more than is so already is not written.
     /// `now` is what the file says with all defaults. Errors with `Invalid`, naming the key.
-    pub fn merge(&mut self, patch: &Map<String, Json>, now: &[Setting]) -> Result<()> {
-        if let Some((key, locked)) = locked(patch, now) {
-            return Err(Error::invalid(format!("{key}: {locked} sets it, and the file is not asked")));
+    pub fn merge(&mut self, patch: &Map<String, Json>, now: &Config) -> Result<()> {
+        let values = tree(&now.settings);
+        if let Some((key, variable)) = locked(patch, &values, &now.variables) {
+            return Err(Error::invalid(format!("{key}: {variable} sets it, and the file is not asked")));
         }
-        let now = tree(now);
         let before: Vec<String> = self.doc.iter().map(|(key, _)| key.to_owned()).collect();
-        merge_table(self.doc.as_table_mut(), patch, &now, "", 0)?;
+        merge_table(self.doc.as_table_mut(), patch, &values, "", 0)?;
         if self.doc.iter().any(|(key, _)| !before.iter().any(|b| b == key)) {
             self.arrange();
         }
         Ok(())
+    }
+
+    /// Every text in it, with its key.
+    pub fn texts<'d>(&'d self, take: &mut impl FnMut(&'d str, &'d str)) {
+        texts_in(self.doc.as_table(), take);
+    }
+
+    /// Has `change` say what is to stand in place of a text.
+    pub fn change_texts(&mut self, change: &mut dyn FnMut(&str, &str) -> Option<String>) {
+        change_texts_in(self.doc.as_table_mut(), change);
+    }
+
+    /// A file that says nothing.
+    pub fn empty() -> Self {
+        Self { head: String::new(), doc: DocumentMut::new(), is_bare: false, has_returns: false }
+    }
+
+    /// Names the data folder that another one names, or none where that names none.
+    pub fn keep_data_dir_of(&mut self, other: &Self) {
+        let theirs = other.doc.get("box").and_then(|item| item.get("data_dir")).and_then(Item::as_value).cloned();
+        match (self.doc.get_mut("box").and_then(Item::as_table_like_mut), theirs) {
+            (Some(table), Some(value)) => drop(table.insert("data_dir", Item::Value(value))),
+            (Some(table), None) => drop(table.remove("data_dir")),
+            (None, Some(value)) => {
+                let mut table = Table::new();
+                table.insert("data_dir", Item::Value(value));
+                self.doc.insert("box", Item::Table(table));
+                self.arrange();
+            }
+            (None, None) => {}
+        }
     }
 
     /// Whether it says anything of cameras, and be it that there is none.
@@ -147,6 +213,54 @@ impl Document {
     }
 }
 
+fn texts_in<'d>(table: &'d dyn TableLike, take: &mut dyn FnMut(&'d str, &'d str)) {
+    for (key, item) in table.iter() {
+        match item {
+            Item::Value(Value::String(text)) => take(key, text.value()),
+            Item::Value(Value::InlineTable(inner)) => texts_in(inner, take),
+            Item::Value(Value::Array(items)) => {
+                for item in items {
+                    match item {
+                        Value::String(text) => take(key, text.value()),
+                        Value::InlineTable(inner) => texts_in(inner, take),
+                        _ => {}
+                    }
+                }
+            }
+            Item::Table(inner) => texts_in(inner, take),
+            Item::ArrayOfTables(tables) => tables.iter().for_each(|inner| texts_in(inner, take)),
+            Item::None | Item::Value(_) => {}
+        }
+    }
+}
+
+fn change_texts_in(table: &mut dyn TableLike, change: &mut dyn FnMut(&str, &str) -> Option<String>) {
+    for (key, item) in table.iter_mut() {
+        let key = key.get().to_owned();
+        match item {
+            Item::Value(value) => change_text(&key, value, change),
+            Item::Table(inner) => change_texts_in(inner, change),
+            Item::ArrayOfTables(tables) => tables.iter_mut().for_each(|inner| change_texts_in(inner, change)),
+            Item::None => {}
+        }
+    }
+}
+
+fn change_text(key: &str, value: &mut Value, change: &mut dyn FnMut(&str, &str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(new) = change(key, text.value()) {
+                let mut new = Value::from(new);
+                *new.decor_mut() = text.decor().clone();
+                *value = new;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| change_text(key, item, change)),
+        Value::InlineTable(inner) => change_texts_in(inner, change),
+        _ => {}
+    }
+}
+
 /// Gives a table and those in it their places in the file.
 fn number(table: &mut Table, position: &mut isize) {
     table.set_position(Some(*position));
@@ -160,21 +274,21 @@ fn number(table: &mut Table, position: &mut isize) {
     }
 }
 
-/// Keys of the patch that the environment sets, with the variable.
-fn locked(patch: &Map<String, Json>, now: &[Setting]) -> Option<(String, String)> {
-    now.iter().find_map(|setting| {
-        let Origin::Variable(name) = &setting.origin else { return None };
-        let mut at = Some(patch);
-        let mut steps = setting.key.split('.').peekable();
-        while let Some(step) = steps.next() {
-            let value = at?.get(step)?;
-            if steps.peek().is_none() {
-                return (!same(value, &setting.value)).then(|| (setting.key.clone(), name.clone()));
-            }
-            at = value.as_object();
-        }
-        None
-    })
+/// A key of the patch that the environment sets to something else, with the variable.
+fn locked<'v>(
+    patch: &Map<String, Json>,
+    now: &Json,
+    variables: &'v BTreeMap<String, String>,
+) -> Option<(&'v str, &'v str)> {
+    let differs = |key: &str| {
+        let Some((section, name)) = key.split_once('.') else { return false };
+        let Some(wanted) = patch.get(section).and_then(|table| table.get(name)) else { return false };
+        let is = &now[section][name];
+        // An empty list is none.
+        let is_so = same(wanted, is) || is.is_null() && wanted.as_array().is_some_and(Vec::is_empty);
+        !is_so
+    };
+    variables.iter().find(|(key, _)| differs(key)).map(|(key, name)| (key.as_str(), name.as_str()))
 }
 
 fn merge_table(
@@ -196,8 +310,42 @@ fn merge_table(
             Json::Array(items) if key == "camera" && path.is_empty() => merge_cameras(table, items, is)?,
             // Whoever hands back what was read changes nothing.
             value if same(value, is) => {}
+            Json::Array(items) if table.get(key).is_some_and(Item::is_array_of_tables) => {
+                merge_tables(table, key, items, &here, depth)?;
+            }
             value => set(table, key, to_toml(value, &here)?),
         }
+    }
+    Ok(())
+}
+
+/// What is written as one table an entry stays so; an entry is known by its `url` or `id`, and keeps its comments.
+fn merge_tables(table: &mut dyn TableLike, key: &str, items: &[Json], path: &str, depth: usize) -> Result<()> {
+    let old = table.remove(key).and_then(|item| item.into_array_of_tables().ok()).unwrap_or_default();
+    let mut new = ArrayOfTables::new();
+    for (n, item) in items.iter().enumerate() {
+        let path = format!("{path}[{n}]");
+        let patch = item.as_object().ok_or_else(|| Error::invalid(format!("{path}: must be a table")))?;
+        let is_it = |old: &&Table| {
+            let is_named = |name| {
+                let named = patch.get(name).and_then(Json::as_str);
+                named.is_some() && old.get(name).and_then(Item::as_str) == named
+            };
+            is_named("url") || is_named("id")
+        };
+        let mut entry = old.iter().find(is_it).cloned().unwrap_or_default();
+        let gone: Vec<String> =
+            entry.iter().map(|(key, _)| key.to_owned()).filter(|k| !patch.contains_key(k)).collect();
+        gone.iter().for_each(|key| drop(entry.remove(key)));
+        let is_new = entry.is_empty();
+        merge_table(&mut entry, patch, &Json::Null, &path, depth + 1)?;
+        if is_new {
+            entry.sort_values_by(|a, _, b, _| place_of(&path, a.get()).cmp(&place_of(&path, b.get())));
+        }
+        new.push(entry);
+    }
+    if !new.is_empty() {
+        table.insert(key, Item::ArrayOfTables(new));
     }
     Ok(())
 }
@@ -339,144 +487,5 @@ fn to_toml(value: &Json, path: &str) -> Result<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn merged(text: &str, patch: Json) -> Result<String> {
-        let (_, now) = Config::described(text, std::iter::empty()).expect("valid before");
-        let mut doc = Document::parse(text)?;
-        doc.merge(patch.as_object().expect("a table"), &now)?;
-        let text = doc.text();
-        Config::parse(&text, std::iter::empty()).map(|_| text)
-    }
-
-    const FILE: &str = "# Our shop.
-[box]
-name = \"Shop\"   # over the door
-
-[recording]
-max_days = 7
-
-# The entrance.
-[[camera]]
-id = \"door\"
-source = \"test\"
-record = { mode = \"motion\", pre_roll_s = 3 }   # quiet street
-
-[[camera]]
-id = \"yard\"
-source = \"test\"
-";
-
-    #[test]
-    fn a_change_touches_nothing_else() {
-        for (patch, from, to) in [
-            (json!({"box": {"name": "Hall"}}), "\"Shop\"", "\"Hall\""),
-            (json!({"recording": {"max_days": 9}}), "max_days = 7", "max_days = 9"),
-            (json!({"recording": {"event_max_days": 60}}), "max_days = 7\n", "max_days = 7\nevent_max_days = 60\n"),
-            (json!({"recording": {"max_days": null}}), "max_days = 7\n", ""),
-            // What is so already is not written.
-            (json!({"recording": {"max_bytes": 0, "max_days": 7.0}, "http": {"hostnames": []}}), "", ""),
-            (
-                json!({"http": {"hostnames": ["box.example"]}}),
-                "[recording]",
-                "[http]\nhostnames = [\"box.example\"]\n\n[recording]",
-            ),
-            (
-                json!({"camera": [
-                    {"id": "door", "source": "test", "record": {"mode": "continuous", "gap_s": 10}},
-                    {"id": "yard"}
-                ]}),
-                "mode = \"motion\"",
-                "mode = \"continuous\"",
-            ),
-        ] {
-            let got = merged(FILE, patch.clone()).expect("valid");
-            assert_eq!(got, FILE.replacen(from, to, 1), "{patch}");
-        }
-    }
-
-    #[test]
-    fn cameras_go_come_and_move() {
-        let yard = "[[camera]]\nid = \"yard\"\nsource = \"test\"\n";
-        let got = merged(FILE, json!({"camera": [{"id": "yard"}]})).expect("valid");
-        assert!(got.ends_with(yard) && !got.contains("[[camera]]\nid = \"door\""), "{got}");
-        let new = json!({"camera": [{"source": "test", "id": "hall", "audio": {"source": "test"}, "name": "Hall"}]});
-        let got = merged("", new).expect("valid");
-        let want = "[[camera]]\nid = \"hall\"\nname = \"Hall\"\nsource = \"test\"\naudio = { source = \"test\" }\n";
-        assert_eq!(got, want);
-        let got = merged(FILE, json!({"camera": []})).expect("valid");
-        assert!(got.starts_with("camera = []\n") && got.contains("name = \"Shop\""), "{got}");
-        assert_eq!(
-            merged(&got, json!({"camera": [{"id": "yard", "source": "test"}]})).expect("valid").matches(yard).count(),
-            1
-        );
-    }
-
-    #[test]
-    fn the_first_camera_follows_the_rest_of_the_file() {
-        for (from, to) in [
-            ("camera = []\n\n[box]\nname = \"Shop\"\n", "\n[box]\nname = \"Shop\"\n"),
-            ("# Ours.\ncamera = []   # none\n[box]\nname = \"Shop\"\n", "# Ours.\n[box]\nname = \"Shop\"\n"),
-            ("# Ours.\ncamera = []\n", ""),
-            ("", ""),
-        ] {
-            let mut doc = Document::parse(from).expect("valid");
-            let mut camera = Table::new();
-            let patch = json!({"id": "hall", "source": "test"});
-            merge_camera(&mut camera, patch.as_object().expect("a table"), None, "camera").expect("valid");
-            doc.cameras_mut().push(camera);
-            let text = doc.text();
-            let camera = "[[camera]]\nid = \"hall\"\nsource = \"test\"\n";
-            assert!(text.starts_with(to) && text[to.len()..].trim_start().starts_with(camera), "{from}: {text}");
-            assert_eq!(text.contains("# Ours."), from.contains("# Ours."), "{text}");
-            Config::parse(&text, std::iter::empty()).expect("valid");
-        }
-    }
-
-    #[test]
-    fn cameras_change_places() {
-        let file = format!("{FILE}\n[update]\ncheck_every_h = 9\n");
-        let got = merged(&file, json!({"camera": [{"id": "yard"}, {"id": "door"}]})).expect("valid");
-        let at = |what: &str| got.find(what).unwrap_or_else(|| panic!("no {what} in\n{got}"));
-        assert!(at("id = \"yard\"") < at("id = \"door\"") && at("# The entrance.") < at("id = \"door\""), "{got}");
-        let got = merged(&file, json!({"camera": [{"id": "yard"}, {"id": "new", "source": "test"}, {"id": "door"}]}));
-        let got = got.expect("valid");
-        let config = Config::parse(&got, std::iter::empty()).expect("valid");
-        assert_eq!(config.cameras.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["yard", "new", "door"]);
-        let nested = "[[camera]]\nid = \"a\"\nsource = \"test\"\n[camera.record]\nmode = \"off\"\n[[camera]]\nid = \"b\"\nsource = \"test\"\n";
-        let got = merged(nested, json!({"camera": [{"id": "b"}, {"id": "a"}]})).expect("valid");
-        let config = Config::parse(&got, std::iter::empty()).expect("valid");
-        let modes: Vec<_> = config.cameras.iter().map(|c| (c.id.as_str(), c.record.mode)).collect();
-        use perch_domain::recording::RecordMode;
-        assert_eq!(modes, [("b", RecordMode::Continuous), ("a", RecordMode::Off)], "{got}");
-    }
-
-    #[test]
-    fn what_is_no_setting_is_refused_by_its_key() {
-        for (patch, want) in [
-            (json!({"box": "Hall"}), "box = …: must be a table"),
-            (json!({"box": {"name": 3}}), "box.name = 3: must be a text"),
-            (json!({"recording": {"max_days": 1e300}}), "recording.max_days"),
-            (json!({"camera": [7]}), "camera[0]: must be a table"),
-            (json!({"camera": [{"id": "x", "source": "test"}, {"id": "x", "source": "test"}]}), "camera[1].id"),
-            (json!({"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {"i": {"j": 1}}}}}}}}}}), "deeper"),
-        ] {
-            let e = merged(FILE, patch.clone()).expect_err("refused").to_string();
-            assert!(e.contains(want), "{patch}: {e}");
-        }
-    }
-
-    #[test]
-    fn what_the_environment_sets_is_locked() {
-        let env = || [("PERCH_BOX_NAME".to_owned(), "Env".to_owned())].into_iter();
-        let (_, now) = Config::described(FILE, env()).expect("valid");
-        let mut doc = Document::parse(FILE).expect("valid");
-        let patch = |name: &str| json!({"box": {"name": name}}).as_object().cloned().expect("a table");
-        let e = doc.merge(&patch("Hall"), &now).expect_err("locked");
-        assert!(e.to_string().contains("PERCH_BOX_NAME"), "{e}");
-        doc.merge(&patch("Env"), &now).expect("it is so");
-        assert_eq!(doc.text(), FILE);
-    }
-}
+#[path = "document_tests.rs"]
+mod tests;

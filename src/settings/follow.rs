@@ -12,6 +12,7 @@ use perch_media::webrtc;
 use perch_pki::Identity;
 use perch_store::SharedLimits;
 use perch_update::Updater;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
 /// The configuration that the box goes by.
@@ -40,55 +41,75 @@ pub struct Followers {
     pub live: Arc<webrtc::Engine>,
     pub identity: Arc<Identity>,
     pub updater: Updater,
+    /// Whether something did not follow the last time: it is tried again with the next change, whatever that is about.
+    pub is_behind: AtomicBool,
+}
+
+/// How the box followed, a sentence each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// What it meant for the cameras.
+    pub effects: Vec<String>,
+    /// What could not follow, and goes on as it was.
+    pub not_followed: Vec<String>,
 }
 
 impl Followers {
-    /// Has all follow; says what that meant for the cameras. Errors where a part cannot; the others followed all the same.
-    pub async fn follow(&self, current: &Current, config: Config) -> Result<Vec<String>> {
+    /// What following would mean for the cameras that run.
+    pub fn effects_of(&self, config: &Config) -> Vec<String> {
+        plan_reload(&self.runner.set.configs(), &config.cameras).iter().map(effect).collect()
+    }
+
+    /// Has all follow. Where a part cannot, the others do all the same.
+    pub async fn follow(&self, current: &Current, config: Config) -> Followed {
         let before = current.config();
         self.limits.follow(&config.store());
         self.live.follow(config.webrtc.clone());
         current.set(config.clone());
+        let was_behind = self.is_behind.load(Ordering::SeqCst);
         let changes = plan_reload(&self.runner.set.configs(), &config.cameras);
         let effects = changes.iter().map(effect).collect();
-        let cameras = self.runner.apply(changes).await;
-        let named = self.follow_names(&before, &config).await;
-        let updates = self.follow_updates(&before, &config).await;
-        let domain = self.follow_domain(&before, &config).await;
-        cameras.and(named).and(updates).and(domain).map(|()| effects)
+        let mut done = vec![self.runner.apply(changes).await];
+        if was_behind || before.names() != config.names() {
+            done.push(self.follow_names(&config).await);
+        }
+        if was_behind || before.update != config.update {
+            done.push(self.follow_updates(&config).await);
+        }
+        if was_behind || before.acme != config.acme {
+            done.push(self.follow_domain(&config).await);
+        }
+        let failed: Vec<_> = done.into_iter().filter_map(Result::err).collect();
+        self.is_behind.store(!failed.is_empty(), Ordering::SeqCst);
+        for e in &failed {
+            tracing::error!(error = %e, "the settings are written, but not all of the box follows them");
+        }
+        Followed { effects, not_followed: failed.iter().map(|e| e.message().to_owned()).collect() }
     }
 
-    async fn follow_names(&self, before: &Config, config: &Config) -> Result<()> {
-        if before.names() == config.names() {
-            return Ok(());
-        }
+    async fn follow_names(&self, config: &Config) -> Result<()> {
         let (identity, names) = (self.identity.clone(), config.names());
-        blocking("naming the box in its certificate", move || identity.set_hostnames(names)).await
+        let named = blocking("naming the box in its certificate", move || identity.set_hostnames(names)).await;
+        named.map_err(|e| e.at("http.hostnames: they are not in the certificate yet; that is tried again each minute"))
     }
 
-    async fn follow_domain(&self, before: &Config, config: &Config) -> Result<()> {
-        if before.acme == config.acme {
-            return Ok(());
-        }
+    async fn follow_domain(&self, config: &Config) -> Result<()> {
         let CameraRunner { supervisor, clock, .. } = &*self.runner;
         supervisor.stop(&[TaskId::Acme], GRACE).await;
-        tasks::acme::spawn(supervisor, config.acme.as_ref(), &self.identity, clock)
+        tasks::acme::spawn(supervisor, config.acme.as_ref(), &self.identity, clock).map_err(|e| e.at("acme"))
     }
 
-    async fn follow_updates(&self, before: &Config, config: &Config) -> Result<()> {
-        if before.update == config.update {
-            return Ok(());
-        }
+    async fn follow_updates(&self, config: &Config) -> Result<()> {
         let CameraRunner { supervisor, clock, .. } = &*self.runner;
         supervisor.stop(&[TaskId::Updates], GRACE).await;
-        tasks::auto_update::spawn(supervisor, &config.update, &self.updater, clock)
+        tasks::auto_update::spawn(supervisor, &config.update, &self.updater, clock).map_err(|e| e.at("update"))
     }
 }
 
 /// What a change of the cameras means, for people.
 pub fn effect(change: &Change) -> String {
     match change {
-        Change::Remove(id) => format!("{id} is removed: who watches it is let go, its recordings stay"),
+        Change::Remove(id) => format!("{id} is removed: who watches it is let go"),
         Change::Add(camera) => format!("{} is added", camera.id),
         Change::Arrange(_) => "the cameras are listed in another order".into(),
         Change::Update { camera, restart } => {

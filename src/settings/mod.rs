@@ -2,35 +2,46 @@
 //! stays a person's: its comments and order are kept.
 
 pub mod document;
+pub mod files;
 pub mod follow;
+mod leaving;
+pub mod listening;
 pub mod plan;
 pub mod secrets;
 pub mod versions;
 
 use crate::config::{Config, unnamed};
-use follow::{Current, Followers, effect};
+use crate::reader::variable_of;
+use crate::taken_by::tag_of;
+use files::{BY_HAND, Files, Planned, inherits};
+use follow::{Current, Followed, Followers};
+use leaving::CameraThatGoes;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
-use perch_base::{Error, Result, blocking};
+use perch_base::sync::lock;
+use perch_base::{Error, ErrorKind, Result, blocking};
 use perch_domain::camera::CameraConfig;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::ports::{Later, SettingsPort};
-use perch_domain::reload::plan_reload;
 use perch_domain::settings::changes::{
     Settings, SettingsChange, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
 };
-use perch_domain::settings::described::{Setting, tree, waits_for_start, without_numbers};
+use perch_domain::settings::described::{Origin, Setting, tree, waits_for_start, without_numbers};
 use perch_domain::settings::password::without_passwords;
-use plan::{BY_HAND, Files, Planned, inherits, tag_of};
+use plan::Read;
 use serde_json::{Map, Value as Json};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex as StdMutex, OnceLock};
 use tokio::sync::Mutex;
 
 /// The configuration, and what follows it.
 pub struct SettingsFile {
     files: Files,
     current: Current,
+    /// What the box started with: the keys that are only read at a start have their values from here.
+    started: Config,
+    /// The text that the box goes by.
+    taken: StdMutex<String>,
     /// What follows; set once the box is built.
     followers: OnceLock<Followers>,
     /// Changes are made one after the other.
@@ -41,12 +52,33 @@ impl SettingsFile {
     /// The file at `path`, which said this; versions and passwords lie in the data folder.
     pub fn new(path: Option<&Path>, config: Config, clock: SharedClock) -> Self {
         let files = Files::new(path.map_or_else(unnamed, Path::to_owned), &config.data_dir, clock);
-        Self { files, current: Current::new(config), followers: OnceLock::new(), turn: Mutex::default() }
+        let taken = files.read().map(|read| {
+            files.taken(&read);
+            read.text
+        });
+        Self {
+            files,
+            started: config.clone(),
+            current: Current::new(config),
+            taken: StdMutex::new(taken.unwrap_or_default()),
+            followers: OnceLock::new(),
+            turn: Mutex::default(),
+        }
     }
 
     /// What the box goes by.
     pub fn current(&self) -> &Current {
         &self.current
+    }
+
+    /// What it started with.
+    pub fn started(&self) -> &Config {
+        &self.started
+    }
+
+    /// What the file says. Errors where it is wrong or gone.
+    pub fn text(&self) -> Result<String> {
+        self.files.read().map(|read| read.text)
     }
 
     /// From now on these follow.
@@ -57,12 +89,14 @@ impl SettingsFile {
 
     /// Reads the file again that somebody edited by hand, and has the box follow; says what changed. Errors, and changes nothing, where it
     /// is wrong.
-    pub async fn reload(&self) -> Result<Vec<String>> {
+    pub async fn reload(&self) -> Result<SettingsChanged> {
         let _turn = self.turn.lock().await;
-        let files = self.files.clone();
+        let (files, runs) = (self.files.clone(), self.started.clone());
         let read = blocking("reading the config", move || {
             let read = files.read()?;
+            listening::check(&runs, &read.config)?;
             files.keep(BY_HAND, &read.text);
+            files.taken(&read);
             files.forget_passwords(&read.text);
             Ok(read)
         });
@@ -70,7 +104,9 @@ impl SettingsFile {
         for warning in &read.config.warnings {
             tracing::warn!("{warning}");
         }
-        self.follow(&read.config).await
+        let before = self.take(&read);
+        let followed = self.follow(&read.config).await;
+        Ok(self.changed(&before, read, followed))
     }
 
     /// A camera as it would be with `wanted`, which names one that is there as `camera`, or describes a new one; nothing is changed. Errors
@@ -98,10 +134,33 @@ impl SettingsFile {
         camera.ok_or_else(|| Error::not_found(format!("there is no camera {id}")))
     }
 
-    async fn follow(&self, config: &Config) -> Result<Vec<String>> {
+    /// The box goes by this text now. Returns the one before.
+    fn take(&self, read: &Read) -> String {
+        std::mem::replace(&mut *lock(&self.taken), read.text.clone())
+    }
+
+    async fn follow(&self, config: &Config) -> Followed {
         match self.followers.get() {
             Some(followers) => followers.follow(&self.current, config.clone()).await,
-            None => Ok(Vec::new()),
+            None => Followed::default(),
+        }
+    }
+
+    /// What becomes of recordings, where a camera goes.
+    fn leaving(&self, change: &SettingsChange) -> Option<CameraThatGoes> {
+        let SettingsChange::RemoveCamera(camera, recordings) = change else { return None };
+        let store = self.followers.get()?.runner.recordings.clone();
+        Some(CameraThatGoes { camera: camera.clone(), are: *recordings, store })
+    }
+
+    fn changed(&self, before: &str, after: Read, followed: Followed) -> SettingsChanged {
+        SettingsChanged {
+            tag: tag_of(&after.text),
+            diff: diff(before, &after.text),
+            effects: followed.effects,
+            not_followed: followed.not_followed,
+            waits_for_start: waiting(&self.started.settings, &after.config.settings),
+            warnings: after.config.warnings,
         }
     }
 }
@@ -111,6 +170,9 @@ fn tried_id(taken: impl Fn(&CameraId) -> bool) -> Result<CameraId> {
     let ids = (0..=u16::MAX).map(|n| CameraId::new(&format!("tried-out-{n}")));
     ids.flatten().find(|id| !taken(id)).ok_or_else(|| Error::internal("there is no free name for a camera"))
 }
+/// What is said of a file that was made wrong by hand while the box runs.
+const WRONG: &str =
+    "the config file was changed by hand and is wrong; what runs goes on, and a version can be taken back";
 
 /// The lines that go and come, without any password.
 fn diff(before: &str, after: &str) -> String {
@@ -119,9 +181,9 @@ fn diff(before: &str, after: &str) -> String {
     diff.unified_diff().context_radius(2).to_string()
 }
 
-/// Keys whose change waits for the next start.
-fn waiting(before: &[Setting], after: &[Setting]) -> Vec<String> {
-    let differs = |s: &&Setting| before.iter().find(|b| b.key == s.key).is_some_and(|b| b.value != s.value);
+/// Keys in which the file differs from what the box started with, and whose change waits for the next start.
+fn waiting(started: &[Setting], after: &[Setting]) -> Vec<String> {
+    let differs = |s: &&Setting| started.iter().find(|b| b.key == s.key).is_some_and(|b| b.value != s.value);
     let keys = after.iter().filter(differs).map(|s| without_numbers(&s.key));
     keys.filter(|key| waits_for_start(key)).collect()
 }
@@ -136,15 +198,17 @@ impl SettingsPort for SettingsFile {
     }
 
     fn settings(&self) -> Result<Settings> {
-        let read = self.files.read()?;
-        Ok(Settings { tag: tag_of(&read.text), values: tree(&read.settings) })
+        // Whoever asks did nothing wrong.
+        let by_hand = |e: Error| Error::new(ErrorKind::Unavailable, format!("{WRONG}: {}", e.message())).with_source(e);
+        let read = self.files.read().map_err(|e| if e.kind() == ErrorKind::Invalid { by_hand(e) } else { e })?;
+        Ok(Settings { tag: tag_of(&read.text), values: tree(&read.config.settings) })
     }
 
     fn schema(&self) -> SettingsSchema {
-        let now = self.files.read().map(|read| read.settings).unwrap_or_default();
+        let variables = self.current.config().variables.clone();
         let described = |mut setting: Setting| {
-            if let Some(is) = now.iter().find(|s| s.key == setting.key) {
-                setting.origin = is.origin.clone();
+            if let Some(name) = variable_of(&setting.key, &variables) {
+                setting.origin = Origin::Variable(name.to_owned());
             }
             setting.described()
         };
@@ -158,31 +222,41 @@ impl SettingsPort for SettingsFile {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
             let SettingsRequest { change, by, tag, dry_run } = request;
-            let files = self.files.clone();
-            let data_dir = self.current.config().data_dir.clone();
+            let (files, runs) = (self.files.clone(), self.started.clone());
+            let leaving = self.leaving(&change);
+            let goes = leaving.clone();
             let planned = blocking("changing the settings", move || {
                 let comes = matches!(change, SettingsChange::AddCamera(_));
                 let mut planned = files.plan(change, tag.as_deref())?;
+                listening::check(&runs, &planned.after.config)?;
                 let new = planned.after.config.cameras.last().filter(|_| comes);
-                let inherited = new.and_then(|camera| inherits(&data_dir, &camera.id));
+                let inherited = new.and_then(|camera| inherits(&runs.data_dir, &camera.id));
+                let kept = goes.as_ref().map(CameraThatGoes::kept).transpose()?;
                 if !dry_run {
-                    files.write(&mut planned, &by)?;
+                    goes.as_ref().map_or(Ok(()), CameraThatGoes::note)?;
+                    if let Err(e) = files.write(&mut planned, &by) {
+                        goes.as_ref().map_or(Ok(()), CameraThatGoes::take_back)?;
+                        return Err(e);
+                    }
                 }
-                Ok((planned, inherited))
+                Ok((planned, kept, inherited))
             });
-            let (Planned { before, after }, inherited) = planned.await?;
-            let mut effects: Vec<String> = match dry_run {
-                true => plan_reload(&before.config.cameras, &after.config.cameras).iter().map(effect).collect(),
-                false => self.follow(&after.config).await?,
+            let (Planned { before, after }, kept, inherited) = planned.await?;
+            let mut followed = if dry_run {
+                let effects = self.followers.get().map(|followers| followers.effects_of(&after.config));
+                Followed { effects: effects.unwrap_or_default(), not_followed: Vec::new() }
+            } else {
+                self.take(&after);
+                self.follow(&after.config).await
             };
-            effects.extend(inherited);
-            Ok(SettingsChanged {
-                tag: tag_of(&after.text),
-                diff: diff(&before.text, &after.text),
-                effects,
-                waits_for_start: waiting(&before.settings, &after.settings),
-                warnings: after.config.warnings,
-            })
+            followed.effects.extend(inherited);
+            if let Some((leaving, kept)) = leaving.zip(kept) {
+                followed.effects.extend(leaving.effect(&kept));
+                if !dry_run {
+                    blocking("deleting the recordings of a camera", move || leaving.delete()).await?;
+                }
+            }
+            Ok(self.changed(&before, after, followed))
         })
     }
 
@@ -192,7 +266,7 @@ impl SettingsPort for SettingsFile {
 
     fn version(&self, number: u64) -> Result<SettingsText> {
         let kept = self.files.versions.read(number)?;
-        let diff = diff(&self.files.read()?.text, &kept.text);
+        let diff = diff(&self.files.text(), &kept.text);
         Ok(SettingsText { version: kept.version, text: kept.text, diff })
     }
 }

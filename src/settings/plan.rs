@@ -1,255 +1,196 @@
-//! The files of the configuration: what they say, what a change makes of them, and how that is written down.
+//! What a change makes of the text of the config file. Pure: nothing is written, and passwords stand in the text that are taken out later.
 
 use super::document::{Document, merge_camera};
-use super::secrets::{self, ADDRESSES, Secrets};
-use super::versions::Versions;
-use crate::config::Config;
-use perch_base::clock::SharedClock;
-use perch_base::files::put;
+use super::secrets::{self, ADDRESSES};
+use crate::config::{Config, OfNewer, environment};
 use perch_base::ids::CameraId;
-use perch_base::secret::{hex, sha256};
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::settings::changes::SettingsChange;
-use perch_domain::settings::described::{Setting, tree};
-use perch_domain::settings::password::{has_place, shown, without_passwords};
+use perch_domain::settings::described::tree;
+use perch_domain::settings::password::{has_place, shown};
 use serde_json::{Map, Value as Json};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::path::Path;
 use toml_edit::{Item, Table, TableLike};
 
 /// The longest password of a camera.
 const MAX_PASSWORD_BYTES: usize = 256;
 
-/// Who an edit by hand is said to be by.
-pub const BY_HAND: &str = "the file, edited by hand";
-
-/// The file itself, its versions, and the passwords that it names.
-#[derive(Clone)]
-pub struct Files {
-    pub path: PathBuf,
-    pub versions: Versions,
-    secrets: Secrets,
-    clock: SharedClock,
-    /// Whether the file was missing or empty when the box started, and still is.
-    may_be_empty: Arc<AtomicBool>,
-}
+/// Keys that name files which the box reads, and which are settings like others.
+const FILES: [&str; 3] = ["secret_file", "ca_file", "dns_hook_secret_file"];
 
 /// What a file says.
+#[derive(Clone, Debug)]
 pub struct Read {
     pub text: String,
     pub config: Config,
-    pub settings: Vec<Setting>,
+    /// What of it only a newer version understands.
+    pub newer: OfNewer,
 }
 
-/// A change that is ready to be made.
-pub struct Planned {
-    pub before: Read,
-    pub after: Read,
-}
-
-impl Files {
-    /// The file at `path`; versions and passwords lie in the data folder.
-    pub fn new(path: PathBuf, data_dir: &Path, clock: SharedClock) -> Self {
-        let may_be_empty = std::fs::read_to_string(&path).is_ok_and(|text| text.trim().is_empty()) || !path.exists();
-        let may_be_empty = Arc::new(AtomicBool::new(may_be_empty));
-        Self { path, versions: Versions::below(data_dir), secrets: Secrets::below(data_dir), clock, may_be_empty }
-    }
-
-    /// Why nothing can be changed here, if that is so.
-    pub fn locked(&self) -> Option<String> {
-        let folder = self.path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // One that is not there yet is made.
-        let access = folder.exists().then(|| rustix::fs::access(folder, rustix::fs::Access::WRITE_OK))?;
-        access.err().map(|_| "the box may not write the folder of its config file: change it by hand".into())
-    }
-
-    /// What it says now. Where there was none when the box started, none is an empty one; else it is gone, and nothing follows that: an editor
-    /// may be about to put another in its place. Errors with `Unavailable` then.
-    pub fn read(&self) -> Result<Read> {
-        let is_there = match std::fs::metadata(&self.path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
-            found => found.map(|_| true).context(ErrorKind::Unavailable, || "the config file cannot be read")?,
-        };
-        let text = if is_there { Config::text_of(&self.path)? } else { String::new() };
-        if text.trim().is_empty() && !self.may_be_empty.load(Ordering::SeqCst) {
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                "the config file is gone or empty: put it back; what runs goes on",
-            ));
-        }
-        Self::understood(text)
-    }
-
-    fn understood(text: String) -> Result<Read> {
-        let (config, settings) = Config::described(&text, crate::config::environment())?;
-        Ok(Read { text, config, settings })
-    }
-
-    /// The file as `change` makes it, checked. Nothing is written, so passwords stand in it that [`Self::write`] takes out.
-    pub fn plan(&self, change: SettingsChange, tag: Option<&str>) -> Result<Planned> {
-        let before = self.read()?;
-        if tag.is_some_and(|tag| tag != tag_of(&before.text)) {
-            let why = "the settings were changed since you read them: look at both, then try again";
-            return Err(Error::new(ErrorKind::Stale, why));
-        }
-        let mut document = Document::parse(&before.text)?;
-        match change {
-            SettingsChange::Merge(mut patch) => {
-                self.accept_cameras(&mut patch, &document)?;
-                document.merge(&patch, &before.settings)?;
-                // Some defaults depend on other keys: what was so before and is no longer is written after all.
-                if let Ok(after) = Self::understood(document.text()) {
-                    document.merge(&patch, &after.settings)?;
-                }
-            }
-            SettingsChange::AddCamera(patch) => self.add(&mut document, patch, &before)?,
-            SettingsChange::ChangeCamera(id, patch) => self.change_camera(&mut document, &id, patch, &before)?,
-            SettingsChange::RemoveCamera(id) => remove(&mut document, &id, &before)?,
-            SettingsChange::Restore(number) => document = Document::parse(&self.versions.read(number)?.text)?,
-        }
-        let after = Self::understood(document.text())?;
-        Ok(Planned { before, after })
-    }
-
-    /// Lets no file be named over the API, and takes passwords that came beside an address. `before` is the camera as the file has it.
-    fn accept(&self, camera: &mut Map<String, Json>, before: Option<&dyn TableLike>, path: &str) -> Result<()> {
-        let known = |key: &str| before.and_then(|table| table.get(key)).and_then(Item::as_str);
-        for (key, file) in ADDRESSES {
-            let named = camera.get(file).filter(|named| !named.is_null());
-            if named.is_some_and(|named| named.as_str().is_none() || named.as_str() != known(file)) {
-                return Err(Error::invalid(format!("{path}.{file}: is set by hand alone; give `password`")));
-            }
-            // One that was read is handed back as it was shown.
-            let new =
-                camera.get(key).and_then(Json::as_str).filter(|new| known(key).is_none_or(|is| *new != shown(is)));
-            let moves = new.zip(known(key)).is_some_and(|(new, is)| has_place(new) && host_of(new) != host_of(is));
-            let is_borrowed = new.is_some_and(|new| has_place(new) && known(key).is_none_or(|is| !has_place(is)));
-            if (moves || is_borrowed) && !camera.contains_key("password") {
-                return Err(Error::invalid(format!("{path}.{key}: has another host: give `password` again")));
-            }
-        }
-        let Some(password) = camera.remove("password") else { return Ok(()) };
-        let password = password.as_str().filter(|text| !text.is_empty() && text.len() <= MAX_PASSWORD_BYTES);
-        let rule = || Error::invalid(format!("{path}.password: must be a text of 1 to {MAX_PASSWORD_BYTES} bytes"));
-        let password = password.ok_or_else(rule)?;
-        let mut refused = None;
-        let mut is_used = false;
-        for (key, _) in ADDRESSES {
-            let given =
-                camera.get(key).and_then(Json::as_str).filter(|new| known(key).is_none_or(|is| *new != shown(is)));
-            let Some(address) = given.or_else(|| known(key)) else { continue };
-            match secrets::put_beside(address, password) {
-                Ok(whole) => {
-                    camera.insert(key.to_owned(), Json::String(whole));
-                    is_used = true;
-                }
-                Err(e) => refused = Some(e.at(path)),
-            }
-        }
-        match refused {
-            Some(e) if !is_used => Err(e),
-            None if !is_used => Err(Error::invalid(format!("{path}.password: is only for a network camera"))),
-            _ => Ok(()),
-        }
-    }
-
-    fn accept_cameras(&self, patch: &mut Map<String, Json>, document: &Document) -> Result<()> {
-        let Some(Json::Array(cameras)) = patch.get_mut("camera") else { return Ok(()) };
-        for (n, camera) in cameras.iter_mut().enumerate() {
-            let Some(camera) = camera.as_object_mut() else { continue };
-            let id = camera.get("id").and_then(Json::as_str).map(str::to_owned);
-            let before = document.cameras().into_iter().find(|c| c.get("id").and_then(Item::as_str) == id.as_deref());
-            self.accept(camera, before, &format!("camera[{n}]"))?;
-        }
-        Ok(())
-    }
-
-    fn add(&self, document: &mut Document, mut patch: Map<String, Json>, before: &Read) -> Result<()> {
-        self.accept(&mut patch, None, "camera")?;
-        let id = patch.get("id").and_then(Json::as_str).unwrap_or_default();
-        if before.config.cameras.iter().any(|c| c.id.as_str() == id) {
-            return Err(Error::new(ErrorKind::Conflict, format!("camera {id} is there already")));
-        }
-        write_down_the_default(document, before)?;
-        let mut camera = Table::new();
-        merge_camera(&mut camera, &patch, None, "camera")?;
-        document.cameras_mut().push(camera);
-        Ok(())
-    }
-
-    fn change_camera(
-        &self,
-        document: &mut Document,
-        id: &CameraId,
-        mut patch: Map<String, Json>,
-        before: &Read,
-    ) -> Result<()> {
-        let at = position(before, id)?;
-        if patch.get("id").is_some_and(|new| new.as_str() != Some(id.as_str())) {
-            return Err(Error::invalid("id: names its recordings and cannot change; add a camera and remove this one"));
-        }
-        write_down_the_default(document, before)?;
-        self.accept(&mut patch, document.cameras().get(at).copied(), "camera")?;
-        for settings in [Some(&before.settings), None] {
-            // A second time: some defaults depend on other keys.
-            let after = if settings.is_none() { Self::understood(document.text()).ok() } else { None };
-            let Some(settings) = settings.or(after.as_ref().map(|read| &read.settings)) else { continue };
-            let now = tree(settings);
-            let camera = document.cameras_mut().iter_mut().nth(at).ok_or_else(|| no_camera(id))?;
-            merge_camera(camera, &patch, now["camera"].get(at), "camera")?;
-        }
-        Ok(())
-    }
-
-    /// Keeps what the file says as a version, with no password in it. Says so where that fails: a change is worth more than that it can be
-    /// taken back.
-    pub fn keep(&self, by: &str, text: &str) {
-        let keep = || {
-            let mut document = Document::parse(text)?;
-            self.secrets.move_out_of(&mut document)?;
-            self.versions.keep(self.clock.utc(), by, &without_passwords(&document.text()))
-        };
-        if let Err(e) = keep() {
-            tracing::warn!(error = %e, "this version of the config cannot be taken back later");
-        }
-    }
-
-    /// Removes the passwords that neither the file nor a version names. Only once the file says this.
-    pub fn forget_passwords(&self, text: &str) {
-        let texts: Vec<String> = self.versions.list().into_iter().map(|kept| kept.text).collect();
-        self.secrets.forget_but(texts.iter().map(String::as_str).chain([text]));
-    }
-
-    /// Writes it, its passwords in files of their own, and keeps it as a version.
-    pub fn write(&self, planned: &mut Planned, by: &str) -> Result<()> {
-        let Planned { before, after } = planned;
-        if before.text == after.text {
-            return Ok(());
-        }
-        let mut document = Document::parse(&after.text)?;
-        self.secrets.move_out_of(&mut document)?;
-        *after = Self::understood(document.text())?;
-        self.keep(BY_HAND, &before.text);
-        if let Some(folder) = self.path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).context(ErrorKind::Unavailable, unwritable)?;
-        }
-        put(&self.path, after.text.as_bytes(), 0o600, None).context(ErrorKind::Unavailable, unwritable)?;
-        self.may_be_empty.store(after.text.trim().is_empty(), Ordering::SeqCst);
-        self.keep(by, &after.text);
-        self.forget_passwords(&after.text);
-        Ok(())
+impl Read {
+    /// Errors with `Invalid` where it is wrong, but for what is known to be a newer version's.
+    pub fn understood(text: String, newer: &OfNewer) -> Result<Self> {
+        let config = Config::parse_but(&text, environment(), newer)?;
+        Ok(Self { text, config, newer: newer.clone() })
     }
 }
 
-/// What is said where recordings of a camera with this id are there although there is no such camera.
-pub fn inherits(data_dir: &Path, id: &CameraId) -> Option<String> {
-    let folder = data_dir.join(perch_store::layout::RECORDINGS).join(id.as_str());
-    let has_any = std::fs::read_dir(folder).is_ok_and(|mut days| days.next().is_some());
-    has_any.then(|| {
-        format!("recordings of an earlier camera with the id {id} are on the disk and will be listed under it")
-    })
+/// The file as `change` makes it of `before`. Files may be named that it names already, and those in the folder of secrets.
+pub fn changed(before: &Read, change: SettingsChange, of_secrets: &Path) -> Result<Document> {
+    let mut document = Document::parse(&before.text)?;
+    let after = |document: &Document| Read::understood(document.text(), &before.newer).ok();
+    match change {
+        SettingsChange::Merge(mut patch) => {
+            check_files(&patch, &document, of_secrets)?;
+            accept_cameras(&mut patch, &document)?;
+            document.merge(&patch, &before.config)?;
+            // Some defaults depend on other keys: what was so before and is no longer is written after all.
+            if let Some(after) = after(&document) {
+                document.merge(&patch, &after.config)?;
+            }
+        }
+        SettingsChange::AddCamera(patch) => {
+            check_files(&patch, &document, of_secrets)?;
+            add(&mut document, patch, before)?;
+        }
+        SettingsChange::ChangeCamera(id, patch) => {
+            check_files(&patch, &document, of_secrets)?;
+            change_camera(&mut document, &id, patch, before)?;
+        }
+        SettingsChange::RemoveCamera(id, _) => remove(&mut document, &id, before)?,
+        SettingsChange::Restore(_) => return Err(Error::internal("a version is taken back as it is kept")),
+    }
+    Ok(document)
+}
+
+/// Refuses to have a file read that nobody named by hand: what is in it might be shown, or sent to who named it.
+fn check_files(patch: &Map<String, Json>, document: &Document, of_secrets: &Path) -> Result<()> {
+    let mut known = BTreeSet::new();
+    document.texts(&mut |key, text| {
+        if FILES.contains(&key) {
+            known.insert(text.to_owned());
+        }
+    });
+    let may = |named: &str| named.is_empty() || known.contains(named) || Path::new(named).parent() == Some(of_secrets);
+    let mut refused = None;
+    for (key, value) in patch {
+        texts_of(key, value, &mut |key, text| {
+            if FILES.contains(&key) && !may(text) {
+                refused = Some(key.to_owned());
+            }
+        });
+    }
+    match refused {
+        Some(key) => {
+            Err(Error::invalid(format!("{key}: names a file; another one is set by hand alone, in perch.toml")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Every text of a patch with its key.
+fn texts_of<'j>(key: &'j str, value: &'j Json, take: &mut impl FnMut(&'j str, &'j str)) {
+    match value {
+        Json::String(text) => take(key, text),
+        Json::Array(items) => items.iter().for_each(|item| texts_of(key, item, take)),
+        Json::Object(inner) => inner.iter().for_each(|(key, value)| texts_of(key, value, take)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
+/// Lets no file be named over the API, and takes passwords that came beside an address. `before` is the camera as the file has it.
+fn accept(camera: &mut Map<String, Json>, before: Option<&dyn TableLike>, path: &str) -> Result<()> {
+    let known = |key: &str| before.and_then(|table| table.get(key)).and_then(Item::as_str);
+    for (key, file) in ADDRESSES {
+        let named = camera.get(file).filter(|named| !named.is_null());
+        if named.is_some_and(|named| named.as_str().is_none() || named.as_str() != known(file)) {
+            return Err(Error::invalid(format!("{path}.{file}: is set by hand alone; give `password`")));
+        }
+        // One that was read is handed back as it was shown.
+        let new = camera.get(key).and_then(Json::as_str).filter(|new| known(key).is_none_or(|is| *new != shown(is)));
+        let moves = new.zip(known(key)).is_some_and(|(new, is)| has_place(new) && host_of(new) != host_of(is));
+        let is_borrowed = new.is_some_and(|new| has_place(new) && known(key).is_none_or(|is| !has_place(is)));
+        if (moves || is_borrowed) && !camera.contains_key("password") {
+            return Err(Error::invalid(format!("{path}.{key}: has another host: give `password` again")));
+        }
+    }
+    let Some(password) = camera.remove("password") else { return Ok(()) };
+    let password = password.as_str().filter(|text| !text.is_empty() && text.len() <= MAX_PASSWORD_BYTES);
+    let rule = || Error::invalid(format!("{path}.password: must be a text of 1 to {MAX_PASSWORD_BYTES} bytes"));
+    let password = password.ok_or_else(rule)?;
+    let mut refused = None;
+    let mut is_used = false;
+    for (key, _) in ADDRESSES {
+        let given = camera.get(key).and_then(Json::as_str).filter(|new| known(key).is_none_or(|is| *new != shown(is)));
+        let Some(address) = given.or_else(|| known(key)) else { continue };
+        match secrets::put_beside(address, password) {
+            Ok(whole) => {
+                camera.insert(key.to_owned(), Json::String(whole));
+                is_used = true;
+            }
+            Err(e) => refused = Some(e.at(path)),
+        }
+    }
+    match refused {
+        Some(e) if !is_used => Err(e),
+        None if !is_used => Err(Error::invalid(format!("{path}.password: is only for a network camera"))),
+        _ => Ok(()),
+    }
+}
+
+fn accept_cameras(patch: &mut Map<String, Json>, document: &Document) -> Result<()> {
+    let Some(Json::Array(cameras)) = patch.get_mut("camera") else { return Ok(()) };
+    for (n, camera) in cameras.iter_mut().enumerate() {
+        let Some(camera) = camera.as_object_mut() else { continue };
+        let id = camera.get("id").and_then(Json::as_str).map(str::to_owned);
+        let before = document.cameras().into_iter().find(|c| c.get("id").and_then(Item::as_str) == id.as_deref());
+        accept(camera, before, &format!("camera[{n}]"))?;
+    }
+    Ok(())
+}
+
+fn add(document: &mut Document, mut patch: Map<String, Json>, before: &Read) -> Result<()> {
+    accept(&mut patch, None, "camera")?;
+    let id = patch.get("id").and_then(Json::as_str).unwrap_or_default();
+    if position(document, id).is_some() || before.config.cameras.iter().any(|c| c.id.as_str() == id) {
+        return Err(Error::new(ErrorKind::Conflict, format!("camera {id} is there already")));
+    }
+    write_down_the_default(document, before)?;
+    let mut camera = Table::new();
+    merge_camera(&mut camera, &patch, None, "camera")?;
+    document.cameras_mut().push(camera);
+    Ok(())
+}
+
+fn change_camera(document: &mut Document, id: &CameraId, mut patch: Map<String, Json>, before: &Read) -> Result<()> {
+    if patch.get("id").is_some_and(|new| new.as_str() != Some(id.as_str())) {
+        return Err(Error::invalid("id: names its recordings and cannot change; add a camera and remove this one"));
+    }
+    write_down_the_default(document, before)?;
+    let at = position(document, id.as_str()).ok_or_else(|| no_camera(id))?;
+    accept(&mut patch, document.cameras().get(at).copied(), "camera")?;
+    let mut config = Some(before.config.clone());
+    // A second time: some defaults depend on other keys.
+    for _ in 0..2 {
+        let Some(known) = &config else { break };
+        let now = tree(&known.settings);
+        let camera = document.cameras_mut().iter_mut().nth(at).ok_or_else(|| no_camera(id))?;
+        merge_camera(camera, &patch, now["camera"].get(at), "camera")?;
+        config = Read::understood(document.text(), &before.newer).ok().map(|read| read.config);
+    }
+    Ok(())
+}
+
+fn remove(document: &mut Document, id: &CameraId, before: &Read) -> Result<()> {
+    write_down_the_default(document, before)?;
+    let at = position(document, id.as_str()).ok_or_else(|| no_camera(id))?;
+    let cameras = document.cameras_mut();
+    cameras.remove(at);
+    if cameras.is_empty() {
+        document.without_cameras();
+    }
+    Ok(())
 }
 
 /// The host of an address, and its port.
@@ -259,22 +200,13 @@ fn host_of(address: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
-fn unwritable() -> String {
-    "the config file cannot be written; nothing was changed: is its disk full or read-only, may the box write there?"
-        .into()
-}
-
-/// Names a state of the file.
-pub fn tag_of(text: &str) -> String {
-    hex(&sha256(text.as_bytes())[..16])
-}
-
 fn no_camera(id: &CameraId) -> Error {
     Error::not_found(format!("there is no camera {id}"))
 }
 
-fn position(read: &Read, id: &CameraId) -> Result<usize> {
-    read.config.cameras.iter().position(|c| c.id == *id).ok_or_else(|| no_camera(id))
+/// Which table of cameras is this one's.
+fn position(document: &Document, id: &str) -> Option<usize> {
+    document.cameras().iter().position(|table| table.get("id").and_then(Item::as_str) == Some(id))
 }
 
 /// A file that names no camera has the test camera. Whoever adds one, or changes that, has both: it is written down first.
@@ -282,7 +214,7 @@ fn write_down_the_default(document: &mut Document, before: &Read) -> Result<()> 
     if document.says_cameras() || before.config.cameras.is_empty() {
         return Ok(());
     }
-    let now = tree(&before.settings);
+    let now = tree(&before.config.settings);
     for camera in now["camera"].as_array().into_iter().flatten() {
         let mut patch = Map::new();
         for key in ["id", "name", "source"] {
@@ -293,17 +225,6 @@ fn write_down_the_default(document: &mut Document, before: &Read) -> Result<()> 
         let mut table = Table::new();
         merge_camera(&mut table, &patch, None, "camera")?;
         document.cameras_mut().push(table);
-    }
-    Ok(())
-}
-
-fn remove(document: &mut Document, id: &CameraId, before: &Read) -> Result<()> {
-    let at = position(before, id)?;
-    write_down_the_default(document, before)?;
-    let cameras = document.cameras_mut();
-    cameras.remove(at);
-    if cameras.is_empty() {
-        document.without_cameras();
     }
     Ok(())
 }

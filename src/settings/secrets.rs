@@ -1,7 +1,7 @@
 //! Moves passwords out of the text of a config file, each into a file of its own that the text names.
 
 use super::document::Document;
-use perch_base::files::{make_private_dir, put, remove};
+use perch_base::files::{Links, make_private_dir, put, read_small, remove};
 use perch_base::secret::{Secret, hex, random_bytes};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::settings::password::{PLACE, PLACE_AS_IT_IS, Password, has_place, is_in_clear, take_out_of};
@@ -10,6 +10,10 @@ use toml_edit::{Item, Table, TableLike};
 
 /// The keys of a camera that are addresses, and those that name the files of their passwords.
 pub const ADDRESSES: [(&str, &str); 2] = [("source", "password_file"), ("sub_source", "sub_password_file")];
+
+/// The largest file that is looked into, and how many are, for a password that is kept already.
+const MAX_BYTES: u64 = 4 * 1024;
+const MOST_FILES: usize = 4096;
 
 /// The folder of the files.
 #[derive(Clone, Debug)]
@@ -23,13 +27,33 @@ impl Secrets {
         Self { folder: data_dir.join("secrets") }
     }
 
+    /// Where they lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A file that holds it already: who reads one file twice makes no two of it.
+    fn kept(&self, secret: &Secret) -> Option<PathBuf> {
+        let files = std::fs::read_dir(&self.folder).into_iter().flatten().flatten().take(MOST_FILES);
+        let holds = |path: &PathBuf| {
+            read_small(path, MAX_BYTES, Links::Refuse).is_ok_and(|held| held == secret.expose().as_bytes())
+        };
+        files.map(|entry| entry.path()).find(holds)
+    }
+
     /// Writes one down and says what a config calls it: a name of chance, which says nothing of whose it is.
     fn keep(&self, secret: &Secret) -> Result<String> {
         let failed = || "a password cannot be kept: is the disk full or read-only?";
         make_private_dir(&self.folder).context(ErrorKind::Unavailable, failed)?;
+        let named = |path: PathBuf| {
+            path.into_os_string().into_string().map_err(|_| Error::invalid("box.data_dir: must be UTF-8"))
+        };
+        if let Some(path) = self.kept(secret) {
+            return named(path);
+        }
         let path = self.folder.join(hex(&random_bytes::<8>()));
         put(&path, secret.expose().as_bytes(), 0o600, None).context(ErrorKind::Unavailable, failed)?;
-        path.into_os_string().into_string().map_err(|_| Error::invalid("box.data_dir: must be UTF-8"))
+        named(path)
     }
 
     /// Moves the passwords of all cameras into files.

@@ -1,11 +1,14 @@
 //! The last versions of the configuration, a file each: what it said, since when, and who said so.
 
 use perch_base::files::{Links, make_private_dir, put, read_small, remove};
+use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::settings::changes::{KEPT_VERSIONS, SettingsVersion};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// The largest file that is believed to be a version: a config of the largest size, every character of it escaped, and more.
 const MAX_BYTES: u64 = 8 << 20;
@@ -14,6 +17,8 @@ const MAX_BYTES: u64 = 8 << 20;
 #[derive(Clone, Debug)]
 pub struct Versions {
     folder: PathBuf,
+    /// Those whose damage the log names already.
+    told: Arc<Mutex<BTreeSet<u64>>>,
 }
 
 /// One version.
@@ -33,7 +38,7 @@ struct InFile {
 impl Versions {
     /// Below the data folder.
     pub fn below(data_dir: &Path) -> Self {
-        Self { folder: data_dir.join("settings") }
+        Self { folder: data_dir.join("settings"), told: Arc::default() }
     }
 
     /// Their numbers, the newest first. None where there is no folder yet.
@@ -45,10 +50,15 @@ impl Versions {
         numbers
     }
 
-    /// All of them, the newest first. One that cannot be read is left out, and the log says so.
+    /// All of them, the newest first. One that cannot be read is left out, and the log says so once.
     pub fn list(&self) -> Vec<Kept> {
         let read = |number| {
-            self.read(number).inspect_err(|e| tracing::warn!(error = %e, "a version of the config cannot be read")).ok()
+            let say = |e: &Error| {
+                if lock(&self.told).insert(number) {
+                    tracing::warn!(error = %e, "a version of the config cannot be read");
+                }
+            };
+            self.read(number).inspect_err(say).ok()
         };
         self.numbers().into_iter().filter_map(read).collect()
     }
@@ -111,5 +121,6 @@ mod tests {
         std::fs::write(versions.path(30), "half").expect("written");
         assert_eq!(versions.list().len(), KEPT_VERSIONS - 1, "one that is damaged is left out");
         assert_eq!(versions.read(30).expect_err("damaged").kind(), ErrorKind::Corrupt);
+        assert_eq!(lock(&versions.told).len(), 1, "said once");
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod cameras;
 pub mod files;
+pub mod owned;
 pub mod reset;
 
 use perch_base::clock::SystemClock;

@@ -234,10 +234,10 @@ fn broken_recordings_are_set_aside_and_the_rest_plays() {
 }
 
 /// A mount that ends with the test.
-struct Mount(PathBuf);
+pub struct Mount(PathBuf);
 
 impl Mount {
-    fn new(options: &str, at: &Path) -> Option<Self> {
+    pub fn new(options: &str, at: &Path) -> Option<Self> {
         std::fs::create_dir_all(at).expect("made");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "perch-test"]).arg(at).output();
         mounted.is_ok_and(|o| o.status.success()).then(|| Self(at.to_owned()))
@@ -253,7 +253,7 @@ impl Mount {
         unsafe { libc::mount(std::ptr::null(), at.as_ptr(), std::ptr::null(), flags, std::ptr::null()) == 0 }
     }
 
-    fn end(self) {}
+    pub fn end(self) {}
 }
 
 impl Drop for Mount {

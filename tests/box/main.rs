@@ -20,6 +20,8 @@ mod people;
 mod probe;
 mod recording;
 mod settings;
+mod settings_files;
 #[path = "../support/mod.rs"]
 mod support;
+mod system;
 mod update;

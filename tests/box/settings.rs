@@ -1,7 +1,7 @@
 //! The owner changes the box while it runs: over the API, as the page does, and by hand.
 
 use crate::support::client::Client;
-use crate::support::home::{BoxProcess, Home, camera};
+use crate::support::home::{BoxProcess, Home, Ports, camera};
 use crate::support::rtsp_reader::Reader;
 use crate::support::whep::{Viewer, Watching};
 use crate::support::{Chance, long, s, wait_until};
@@ -13,27 +13,27 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-const JSON: (&str, &str) = ("content-type", "application/json");
+pub const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// The settings with their tag.
-fn settings(client: &Client) -> (Value, String) {
+pub fn settings(client: &Client) -> (Value, String) {
     let read = client.get("/api/v1/settings").expect(200);
     let tag = read.header("etag").expect("a tag").to_owned();
     (read.json(), tag)
 }
 
-fn patch(client: &Client, path: &str, tag: &str, body: &Value) -> crate::support::client::Answer {
+pub fn patch(client: &Client, path: &str, tag: &str, body: &Value) -> crate::support::client::Answer {
     client.send("PATCH", path, &[JSON, ("if-match", tag)], body.to_string().as_bytes())
 }
 
 /// Has the box read its file again.
-fn hang_up(running: &BoxProcess) {
+pub fn hang_up(running: &BoxProcess) {
     let pid = rustix::process::Pid::from_raw(running.pid() as i32).expect("a process");
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it runs");
 }
 
 /// A box that has nothing but its ports, in a file of its own; with who owns it.
-fn bare() -> (Home, BoxProcess, Client) {
+pub fn bare() -> (Home, BoxProcess, Client) {
     let home = Home::new("");
     let text = home.config_text().replace("camera = []\n", "");
     home.write_config(&text);
@@ -74,7 +74,7 @@ fn an_owner_makes_a_box_of_an_empty_one() {
     assert_eq!(code["otp"].as_str().map(|otp| otp.chars().filter(char::is_ascii_digit).count()), Some(6), "{code}");
     patch(&client, "/api/v1/settings", &tag, &all).problem(412);
     let (_, tag) = settings(&client);
-    let listen = json!({"http": {"listen": "127.0.0.1:1"}});
+    let listen = json!({"http": {"listen": format!("127.0.0.1:{}", Ports::free().http)}});
     let would = patch(&client, "/api/v1/settings?dry_run=true", &tag, &listen).expect(200).json();
     assert_eq!(would["waits_for_start"], json!(["http.listen"]));
 

@@ -1,12 +1,12 @@
 //! The table of files that perch and the root scripts exchange (`perch_domain::exchange`), held against both sides and the README.
 
 use super::{files, none_of, root, text};
-use perch_domain::exchange::{ALL, DATA, ExchangedFile, HTTP_PORT, HTTPS_PORT, PACKAGE, RUN, SEL};
+use perch_domain::exchange::{ALL, DATA, ExchangedFile, HTTP_PORT, HTTPS_PORT, PACKAGE, RUN, SEL, SYSTEM};
 use perch_domain::update::{BootFacts, LastUpdate};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Folders in which nothing lies that the table does not know.
-const FOLDERS: [&str; 4] = [RUN, DATA, SEL, PACKAGE];
+/// Folders in which nothing lies that the table does not know, but for what the root scripts keep to themselves in [`SYSTEM`].
+const FOLDERS: [&str; 5] = [RUN, DATA, SEL, PACKAGE, SYSTEM];
 /// Who takes part and has no file in `image/`.
 const OTHERS: [&str; 5] = ["perch", "perch setup", "owner", "firmware", "RAUC"];
 
@@ -106,7 +106,7 @@ fn differences(table: &[(&str, ExchangedFile)], scripts: &BTreeMap<String, Strin
                     wrong.push(format!("{script} uses {found}, and {id} does not say so"));
                 }
                 // A folder that holds some of them.
-                None if !table.iter().any(|(_, row)| is_in(&path(row), found)) => {
+                None if !is_in(found, SYSTEM) && !table.iter().any(|(_, row)| is_in(&path(row), found)) => {
                     wrong.push(format!("{script} uses {found}, which the table does not know"));
                 }
                 _ => {}

@@ -183,8 +183,8 @@ motion = { zones = [[[0.5, 0.5], [0.6, 0.5], [0.6, 0.56]]] }
     await page.getByTestId('system-part-cameras').click();
     await page.getByRole('link', { name: 'Settings of Entrance' }).click();
     await page.getByTestId('remove-camera').click();
-    await expect(page.getByRole('dialog')).toContainText('What was recorded stays');
-    await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+    await expect(page.getByRole('dialog')).toContainText('Keep them until room is needed');
+    await page.getByRole('dialog').getByRole('button', { name: 'Remove', exact: true }).click();
     await expect(page.getByText('Cameras will appear here once one is added.')).toBeVisible();
     expect(box.config()).toContain('camera = []');
   } finally {

@@ -110,13 +110,30 @@ export function routes({ json, Refusal, scenario }) {
       count += 1;
       versions.unshift({ number: count, at: iso(Date.now()), by: 'anna', text: '' });
     }
-    return tagged({ diff: DIFF, effects, waits_for_start: waits, warnings: [] }, status);
+    return tagged({ diff: DIFF, effects, not_followed: [], waits_for_start: waits, warnings: [] }, status);
   };
   const change = (id, patch) => {
     values.camera = values.camera.map((c) => (c.id === id ? merged(c, patch) : c));
     if (patch.name) cameras = cameras.map((c) => (c.id === id ? { ...c, name: patch.name } : c));
   };
   return [
+    [
+      'GET',
+      /^\/recordings$/,
+      async () =>
+        json({
+          cameras: values.camera.map(({ id }) => ({
+            camera: id,
+            files: 120,
+            bytes: 3.2e9,
+            events: 214,
+            pinned: 2,
+            from: iso(Date.now() - 9 * 864e5),
+            to: iso(Date.now()),
+            deleting: false,
+          })),
+        }),
+    ],
     ['GET', /^\/settings$/, async () => tagged(values)],
     [
       'GET',

@@ -34,6 +34,11 @@ pub(crate) struct Who {
 }
 
 impl Who {
+    /// As versions and the log name whoever asks.
+    pub(crate) fn name(&self) -> String {
+        self.principal.username.clone().unwrap_or_else(|| self.principal.device_name.clone())
+    }
+
     /// Whether the caller may do this to `object`.
     pub(crate) fn may(&self, permission: Permission, object: Object<'_>) -> bool {
         self.principal.may(permission, object)
@@ -148,7 +153,7 @@ pub(crate) async fn gate(
 async fn let_in(app: &Shared, route: &Route, mut request: Request) -> Reply<Request> {
     admit(app, route, &mut request).await?;
     let Some(media_type) = route.takes.read_at_once() else { return Ok(request) };
-    let mut request = read_whole(request, media_type).await?;
+    let mut request = read_whole(request, &route.takes, media_type).await?;
     admit(app, route, &mut request).await?;
     Ok(request)
 }

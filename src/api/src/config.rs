@@ -6,7 +6,9 @@ use perch_domain::cut_off::CutOffViewers;
 use perch_domain::discovery::DiscoveryPort;
 use perch_domain::exchange::HTTPS_PORT;
 use perch_domain::identity::IdentityPort;
-use perch_domain::ports::{AccessPort, ArchivePort, CameraPort, LivePort, ReadersPort, SettingsPort};
+use perch_domain::ports::{
+    AccessPort, ArchivePort, BackupPort, CameraPort, LivePort, LogPort, ReadersPort, SettingsPort, SystemPort,
+};
 use perch_domain::probe::ProbePort;
 use perch_domain::settings::Keys;
 use perch_domain::status::Notice;
@@ -69,6 +71,12 @@ pub struct Ports {
     pub probe: Arc<dyn ProbePort>,
     /// Looks for cameras.
     pub discovery: Arc<dyn DiscoveryPort>,
+    /// Backups of settings and people.
+    pub backup: Arc<dyn BackupPort>,
+    /// The log that it keeps.
+    pub log: Arc<dyn LogPort>,
+    /// The system under the box.
+    pub system: Arc<dyn SystemPort>,
     /// Version and update.
     pub update: Arc<dyn UpdatePort>,
     /// Time.

@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::problem::{Problem, Reply};
-use crate::route::{Kind, MAX_BODY_BYTES, Route, Takes};
+use crate::route::{Kind, Route, Takes};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
@@ -160,7 +160,7 @@ fn shorten(text: &str) -> String {
 
 /// The JSON body, where the route takes one.
 pub(crate) async fn json<T: DeserializeOwned>(request: Request) -> Reply<T> {
-    let Takes::Json(_) = route_of(request.extensions())?.takes else {
+    let (Takes::Json(_) | Takes::Patch(_) | Takes::Large { .. }) = route_of(request.extensions())?.takes else {
         return Err(Problem::new(ErrorKind::Internal, "a handler reads JSON that its route does not take"));
     };
     let body = body(request).await?;
@@ -176,12 +176,13 @@ pub(crate) async fn text(request: Request) -> Reply<String> {
     String::from_utf8(body.into()).map_err(|_| Problem::new(ErrorKind::Invalid, "the body is not UTF-8 text"))
 }
 
-/// Refuses another media type, and any content encoding.
-pub(crate) fn expect_type(headers: &HeaderMap, media_type: &str) -> Reply<()> {
+/// Refuses another media type than `media_type` (or the other), and any content encoding.
+pub(crate) fn expect_type(headers: &HeaderMap, media_type: &str, or_as: Option<&str>) -> Reply<()> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = given.split(';').next().unwrap_or("").trim();
     let encoded = headers.contains_key(header::CONTENT_ENCODING);
-    if essence.eq_ignore_ascii_case(media_type) && !encoded {
+    let is_known = [Some(media_type), or_as].into_iter().flatten().any(|known| essence.eq_ignore_ascii_case(known));
+    if is_known && !encoded {
         return Ok(());
     }
     let message = format!("the body must be {media_type}, without a content encoding");
@@ -194,15 +195,16 @@ pub(crate) fn too_large(limit_bytes: u64) -> Problem {
 }
 
 /// Reads the body of this media type to its end; the gate does it for every route that takes such a body.
-pub(crate) async fn read_whole(request: Request, media_type: &str) -> Reply<Request> {
-    expect_type(request.headers(), media_type)?;
+pub(crate) async fn read_whole(request: Request, takes: &Takes, media_type: &str) -> Reply<Request> {
+    expect_type(request.headers(), media_type, takes.or_as())?;
+    let max_bytes = takes.max_bytes();
     let missing = || Problem::new(ErrorKind::Internal, "a request has no connection");
     let connection = request.extensions().get::<Arc<Connection>>().cloned().ok_or_else(missing)?;
     let (head, body) = request.into_parts();
-    let read = Limited::new(body, MAX_BODY_BYTES).collect();
+    let read = Limited::new(body, max_bytes as usize).collect();
     let bytes = match within(connection.clock(), BODY_TIMEOUT, read).await {
         Some(Ok(body)) => body.to_bytes(),
-        Some(Err(e)) if e.is::<LengthLimitError>() => return Err(too_large(MAX_BODY_BYTES as u64)),
+        Some(Err(e)) if e.is::<LengthLimitError>() => return Err(too_large(max_bytes)),
         Some(Err(_)) => return Err(Problem::new(ErrorKind::Invalid, "the body was cut short")),
         None => {
             let problem = Problem::new(ErrorKind::Invalid, "the body came too slowly");
@@ -214,6 +216,7 @@ pub(crate) async fn read_whole(request: Request, media_type: &str) -> Reply<Requ
 
 /// What [`read_whole`] read.
 async fn body(request: Request) -> Reply<Bytes> {
-    let read = axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES).await;
+    // The gate bounded it.
+    let read = axum::body::to_bytes(request.into_body(), usize::MAX).await;
     read.map_err(|e| Error::internal("a body that was read cannot be read").with_source(e).into())
 }

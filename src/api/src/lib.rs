@@ -5,6 +5,7 @@
 
 mod auth;
 mod authority;
+mod bundle;
 mod config;
 mod connection;
 mod door;

@@ -3,7 +3,7 @@
 
 use crate::auth::COOKIE;
 use crate::problem::code;
-use crate::route::{Body, Kind, Param, Route, Takes};
+use crate::route::{Body, Kind, MERGE_PATCH, Param, Route, Takes};
 use perch_base::ErrorKind;
 use perch_base::ids::CameraId;
 use perch_domain::access::{
@@ -177,7 +177,11 @@ fn operation(route: &Route) -> Value {
     }
     let takes = match route.takes {
         Takes::Nothing => None,
-        Takes::Json(schema) => Some(json!({ JSON: { "schema": reference(schema) } })),
+        Takes::Json(schema) | Takes::Large { schema, .. } => Some(json!({ JSON: { "schema": reference(schema) } })),
+        Takes::Patch(schema) => {
+            let content = json!({ "schema": reference(schema) });
+            Some(json!({ JSON: content, MERGE_PATCH: content }))
+        }
         Takes::Text(media) => Some(json!({ media: {} })),
         Takes::Bytes { .. } => Some(json!({ "application/octet-stream": {} })),
     };
@@ -225,6 +229,7 @@ fn param_schema(param: &Param) -> Value {
         Kind::Schema(name) => reference(name),
         Kind::Word { one_of, default: None } => json!({ "type": "string", "enum": one_of }),
         Kind::Word { one_of, default } => json!({ "type": "string", "enum": one_of, "default": default }),
+        Kind::Text { max } => json!({ "type": "string", "maxLength": max }),
         Kind::Number { min, max, default: None } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Number { min, max, default } => {
             json!({ "type": "integer", "minimum": min, "maximum": max, "default": default })

@@ -61,6 +61,11 @@ pub enum Kind {
         /// Where none is given.
         default: Option<&'static str>,
     },
+    /// A text that is searched for.
+    Text {
+        /// Characters at most.
+        max: usize,
+    },
     /// A whole number.
     Number {
         /// The least.
@@ -79,6 +84,15 @@ pub enum Takes {
     Nothing,
     /// JSON as this schema of the document says, at most [`MAX_BODY_BYTES`] bytes.
     Json(&'static str),
+    /// A JSON merge patch (RFC 7396) of what this schema of the document says, at most [`MAX_PATCH_BYTES`] bytes.
+    Patch(&'static str),
+    /// JSON as this schema says that is larger than others.
+    Large {
+        /// The schema.
+        schema: &'static str,
+        /// The most.
+        max_bytes: u64,
+    },
     /// Text of this media type, at most [`MAX_BODY_BYTES`] bytes.
     Text(&'static str),
     /// Bytes, read piece by piece.
@@ -91,20 +105,32 @@ pub enum Takes {
 /// The largest body that is read at once, bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
+/// The largest merge patch, bytes: whoever reads the settings of hundreds of cameras may send them back.
+pub const MAX_PATCH_BYTES: usize = 1024 * 1024;
+
+/// The media type of a merge patch.
+pub const MERGE_PATCH: &str = "application/merge-patch+json";
+
 impl Takes {
     /// The media type of a body that is read before the handler sees the request.
     pub fn read_at_once(&self) -> Option<&'static str> {
         match self {
-            Self::Json(_) => Some("application/json"),
+            Self::Json(_) | Self::Patch(_) | Self::Large { .. } => Some("application/json"),
             Self::Text(media_type) => Some(media_type),
             Self::Nothing | Self::Bytes { .. } => None,
         }
     }
 
+    /// Another media type of the same body.
+    pub fn or_as(&self) -> Option<&'static str> {
+        matches!(self, Self::Patch(_)).then_some(MERGE_PATCH)
+    }
+
     /// The largest body, bytes.
     pub fn max_bytes(&self) -> u64 {
         match self {
-            Self::Bytes { max_bytes } => *max_bytes,
+            Self::Bytes { max_bytes } | Self::Large { max_bytes, .. } => *max_bytes,
+            Self::Patch(_) => MAX_PATCH_BYTES as u64,
             Self::Nothing | Self::Json(_) | Self::Text(_) => MAX_BODY_BYTES as u64,
         }
     }

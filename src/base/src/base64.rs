@@ -1,4 +1,4 @@
-//! Base64 (RFC 4648 section 4), only as far as something is written in it.
+//! Base64 (RFC 4648 section 4).
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -15,6 +15,20 @@ pub fn encode(data: &[u8]) -> String {
         }
     }
     out
+}
+
+/// What `text` stands for; none where it is not base64. Padding may be missing.
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| ALPHABET.iter().position(|known| *known == c).map(|at| at as u32);
+    let digits: Vec<u32> = text.trim_end_matches('=').bytes().map(digit).collect::<Option<_>>()?;
+    if digits.len() % 4 == 1 {
+        return None;
+    }
+    let bytes = digits.chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0, |bits, digit| bits << 6 | digit) << (6 * (4 - four.len()));
+        [(bits >> 16) as u8, (bits >> 8) as u8, bits as u8].into_iter().take(four.len() - 1)
+    });
+    Some(bytes.collect())
 }
 
 #[cfg(test)]

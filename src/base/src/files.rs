@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result, ResultExt};
 use rustix::fs::OFlags;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 /// How a folder itself is opened, and not what a link in its place leads to.
@@ -80,6 +80,24 @@ pub fn put(path: &Path, content: &[u8], mode: u32, owner: Option<(u32, u32)>) ->
     File::open(dir)?.sync_all()
 }
 
+/// Like [`put`] for a file that a person may have made: it stays with its owner and group, where this process may give it to them, and
+/// is never more open than it was, nor than `mode`.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let Ok(before) = fs::metadata(path) else { return put(path, content, mode, None) };
+    let mode = mode & (before.permissions().mode() & 0o777);
+    let (user, group) = (before.uid(), before.gid());
+    let owners = [Some((user, group)), Some((rustix::process::geteuid().as_raw(), group)), None];
+    let mut done = Err(io::ErrorKind::PermissionDenied.into());
+    for owner in owners {
+        done = put(path, content, mode, owner);
+        // Only giving it away may fail so, and then it is one's own.
+        if !matches!(&done, Err(e) if e.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error())) {
+            break;
+        }
+    }
+    done
+}
+
 /// Removes a file; one that is not there is fine.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -128,6 +146,25 @@ mod tests {
         }
         assert_eq!(read_small(&link, 4, Links::Follow).expect("read"), b"text");
         assert_eq!(read_small(&link, 4, Links::Refuse).expect_err("a link").kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn what_a_person_made_stays_theirs_and_no_more_open() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("file");
+        for (is, want) in [(0o644, 0o600), (0o640, 0o600), (0o600, 0o600), (0o400, 0o400)] {
+            let _ = fs::remove_file(&path);
+            fs::write(&path, "old").expect("written");
+            fs::set_permissions(&path, Permissions::from_mode(is)).expect("set");
+            let is_root = rustix::process::geteuid().is_root();
+            if is_root {
+                std::os::unix::fs::chown(&path, Some(1234), Some(2345)).expect("root may");
+            }
+            replace(&path, b"new", 0o600).expect("replaced");
+            let now = fs::metadata(&path).expect("there");
+            assert_eq!(now.permissions().mode() & 0o777, want);
+            assert!(!is_root || (now.uid(), now.gid()) == (1234, 2345));
+        }
     }
 
     #[test]

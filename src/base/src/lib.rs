@@ -13,6 +13,7 @@ pub mod ids;
 pub mod net;
 pub mod panic;
 pub mod repeated;
+pub mod sealed;
 pub mod secret;
 pub mod shutdown;
 pub mod sync;

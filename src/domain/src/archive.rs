@@ -213,7 +213,7 @@ pub struct Event {
     pub cause: Cause,
     /// What moved, at the strongest moment.
     pub boxes: Vec<Rect>,
-    /// Kept for ever.
+    /// KeptOfCamera for ever.
     pub pinned: bool,
     /// Whether a still exists.
     pub has_thumbnail: bool,
@@ -349,6 +349,53 @@ pub struct Timeline {
     pub events: Vec<Event>,
 }
 
+/// What is kept of a camera, which may be no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeptOfCamera {
+    /// The camera.
+    pub camera: CameraId,
+    /// Recorded files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Events.
+    pub events: u64,
+    /// Of these, pinned ones.
+    pub pinned: u64,
+    /// The beginning of the oldest.
+    pub from: Option<Timestamp>,
+    /// The end of the newest.
+    pub to: Option<Timestamp>,
+    /// It is being deleted.
+    pub deleting: bool,
+}
+
+impl KeptOfCamera {
+    /// How much it is, for people: "3.2 GB, 214 events, 2 pinned".
+    pub fn words(&self) -> String {
+        let (size, events) = (bytes_in_words(self.bytes), self.events);
+        let events = if events == 1 { "1 event".to_owned() } else { format!("{events} events") };
+        match (self.files, self.pinned) {
+            (0, _) if self.events == 0 => "nothing is recorded".to_owned(),
+            (_, 0) => format!("{size}, {events}"),
+            (_, pinned) => format!("{size}, {events}, {pinned} pinned"),
+        }
+    }
+}
+
+/// Bytes as people say them, in powers of 1,000.
+fn bytes_in_words(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut size = bytes as f64 / 1000.0;
+    for unit in UNITS {
+        if size < 999.5 || unit == "TB" {
+            return if size < 9.95 { format!("{size:.1} {unit}") } else { format!("{size:.0} {unit}") };
+        }
+        size /= 1000.0;
+    }
+    String::new()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -473,5 +520,18 @@ mod tests {
         ] {
             assert_eq!((filter.includes(&ended), filter.includes(&runs)), (lets_ended, lets_running), "{what}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_said_in_figures() {
+        let kept = |bytes, events, pinned| {
+            let camera = CameraId::new("a").expect("an id");
+            let files = u64::from(bytes > 0);
+            KeptOfCamera { camera, files, bytes, events, pinned, from: None, to: None, deleting: false }.words()
+        };
+        assert_eq!(kept(3_200_000_000, 214, 2), "3.2 GB, 214 events, 2 pinned");
+        assert_eq!(kept(999_600, 1, 0), "1.0 MB, 1 event");
+        assert_eq!(kept(12_345_000_000_000, 0, 0), "12 TB, 0 events");
+        assert_eq!(kept(0, 0, 0), "nothing is recorded");
     }
 }

@@ -33,6 +33,8 @@ impl ExchangedFile {
 
 /// What holds until the next start; belongs to the user perch.
 pub const RUN: &str = "/run/perch";
+/// What holds until the next start; root's.
+pub const SYSTEM: &str = "/run/perch-system";
 /// The data partition.
 pub const DATA: &str = "/data";
 /// What the owner sets of the system; root's.
@@ -72,6 +74,12 @@ shared! {
         "why a trial has not proved itself yet, one line; empty: it has";
     REBOOT_TRIAL: RUN / "reboot-trial", ["perch"] => ["perch-reboot.path", "reboot"],
         "being there, it asks for a restart into the slot that was written, once";
+    WISHES: RUN / "wishes", ["perch"] => ["perch-wishes.path", "perch setup"],
+        "what an owner wants changed of the system, as `perch-setup.toml` says it, or an `action`; read once, checked and removed";
+    WISHED: SYSTEM / "wished", ["perch setup", "wishes"] => ["wishes", "perch"],
+        "what became of the last wish: `at`, `changed`, `action`, `wifi`, `said`, a `key=value` line each";
+    OWNED: SYSTEM / "owned", ["perch setup"] => ["perch"],
+        "the Wi-Fi network's name and the SSH key's fingerprint: `ssid` in hex, `ssh`, a `key=value` line each";
     CARD: RUN / "card", ["perch"] => ["perch-card.path", "card"],
         "the pairing card as text for the consoles; empty: the box has an owner";
     SETUP_LOG: RUN / "setup.log", ["perch setup"] => ["card"],
@@ -88,9 +96,11 @@ shared! {
         "the box's name in the network";
     TIMEZONE: ETC / "timezone", ["perch setup"] => ["apply"],
         "the time zone's name";
-    WIFI: ETC / "wpa_supplicant.conf", ["perch setup"] => ["perch-wifi@.service"],
+    WIFI: ETC / "wpa_supplicant.conf", ["perch setup", "wishes", "boot"] => ["perch-wifi@.service", "perch setup"],
         "the Wi-Fi network; where it is missing, there is none";
-    SSH_KEY: ETC / "authorized_keys", ["perch setup"] => ["perch-ssh.service", "ssh-key"],
+    WIFI_BEFORE: ETC / "wpa_supplicant.before", ["perch setup"] => ["wishes", "boot"],
+        "the Wi-Fi network before the one that is being tried; empty: there was none";
+    SSH_KEY: ETC / "authorized_keys", ["perch setup"] => ["perch-ssh.service", "ssh-key", "wishes", "perch setup"],
         "the owner's SSH key; where it is missing, there is no SSH";
     SSH_HOST_KEY: ETC / "dropbear", ["ssh-key"] => ["perch-ssh.service"],
         "the box's own SSH key";

@@ -3,7 +3,8 @@
 //! does so by itself.
 
 use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Principal, StreamPassword, User};
-use crate::archive::{Event, EventFilter, EventPage, Segment, TimeRange, Timeline};
+use crate::archive::{Event, EventFilter, EventPage, KeptOfCamera, Segment, TimeRange, Timeline};
+use crate::log::{LogFilter, LogPage};
 use crate::pairing::{CodeOutcome, PairingConfig};
 use crate::settings::changes::{
     Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
@@ -11,11 +12,13 @@ use crate::settings::changes::{
 use crate::sound_level::SoundLevel;
 use crate::status::{CameraInfo, LiveSession, RtspReader, Status};
 use crate::stream_choice::StreamChoice;
+use crate::system::{Action, SystemChange, SystemFacts};
 use bytes::Bytes;
 use perch_base::Result;
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
+use serde::Serialize;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -187,6 +190,12 @@ pub trait ArchivePort: Send + Sync {
     fn open_segment(&self, camera: &CameraId, id: SegmentId) -> Result<OpenSegment>;
     /// One MP4 of everything recorded in a range, without re-encoding. Errors with `NotFound` when there is nothing.
     fn export(&self, camera: &CameraId, range: TimeRange) -> Result<Export>;
+    /// What is kept of each camera that has recordings, those that are no more, too.
+    fn kept(&self) -> Result<Vec<KeptOfCamera>>;
+    /// What is kept of one.
+    fn kept_of(&self, camera: &CameraId) -> Result<KeptOfCamera>;
+    /// Has everything deleted that was recorded of a camera until now, pinned or not; it goes on beside the answer.
+    fn forget(&self, camera: &CameraId) -> Result<()>;
 }
 
 /// A still that somebody wants to see.
@@ -240,4 +249,49 @@ pub trait SettingsPort: Send + Sync {
     fn versions(&self) -> Result<Vec<SettingsVersion>>;
     /// One of them. Errors with `NotFound`.
     fn version(&self, number: u64) -> Result<SettingsText>;
+}
+
+/// What taking a backup does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Restored {
+    /// The box that it is of.
+    pub name: String,
+    /// The program that made it.
+    pub program: String,
+    /// When it was made.
+    pub at: Option<Timestamp>,
+    /// The cameras that there are then.
+    pub cameras: Vec<String>,
+    /// How many accounts.
+    pub accounts: usize,
+    /// How many passwords for players.
+    pub stream_passwords: usize,
+    /// Whether the box starts again by itself; else somebody must.
+    pub restarts: bool,
+}
+
+/// Backups of settings and people.
+pub trait BackupPort: Send + Sync {
+    /// Makes one, sealed with a password. Errors with `Unavailable` where something of it cannot be read.
+    fn make(&self, password: &Secret) -> Result<Vec<u8>>;
+    /// Takes one, whole or not at all, at the next start. Errors: `Invalid` (the password, or what does not fit this box), `Corrupt`,
+    /// `Unsupported` (a newer program made it, or it is no backup), `TooLarge`.
+    fn take(&self, file: &[u8], password: &Secret, dry_run: bool) -> Result<Restored>;
+}
+
+/// The log that the box keeps.
+pub trait LogPort: Send + Sync {
+    /// The lines that fit, the newest first.
+    fn page(&self, filter: &LogFilter) -> LogPage;
+}
+
+/// The system under the box.
+pub trait SystemPort: Send + Sync {
+    /// How it is.
+    fn facts(&self) -> SystemFacts;
+    /// Has root change it; what becomes of that, [`SystemFacts::last`] says later. Errors: `Invalid` (key, value and rule), `Impossible`
+    /// (the system is not the box's to change), `Conflict` (a change is being made).
+    fn change(&self, change: &SystemChange) -> Result<()>;
+    /// Restarts the box or the system, or switches it off; returns before it happens. Errors as [`Self::change`].
+    fn act(&self, action: Action) -> Result<()>;
 }

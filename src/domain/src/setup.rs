@@ -285,8 +285,8 @@ pub fn test_camera() -> FirstCamera {
 pub fn first_config(cameras: &[FirstCamera], data_dir: &str) -> String {
     let RetentionConfig { min_free_bytes, max_days, event_max_days, .. } = RetentionConfig::default();
     let mut out = format!(
-        "# The settings of this box. It wrote them at its first start and never changes them again; you may.\n\
-         # `perch check` says what is wrong with them. The README lists every key.\n\n\
+        "# The settings of this box. It wrote them at its first start; the page changes them, and so may you: `perch reload` has the box\n\
+         # follow and says what is wrong. The README lists every key.\n\n\
          [box]\nname = \"{BOX_NAME}\"\ndata_dir = \"{data_dir}\"\n\n\
          [http]\nplain_listen = \"0.0.0.0:{HTTP_PORT}\"      # one page without encryption, which prepares for the browser's warning\n# hostnames = [\"box.example.org\"]   # further names under which you reach it\n\n\
          [recording]\nmin_free_bytes = {min_free_bytes}        # the oldest recordings go when less is free\nmax_days = {max_days}\nevent_max_days = {event_max_days}\n\n"

@@ -32,6 +32,10 @@ pub enum TaskId {
     Retention,
     /// Brings the index and the recordings together.
     Index,
+    /// Writes the log down that the page shows.
+    Log,
+    /// Deletes the recordings of cameras whose owner said so.
+    Deletion,
     /// Hears what commands beside the running box changed.
     Commands,
     /// Cuts off who lost access where that failed at first.
@@ -67,6 +71,8 @@ impl TaskId {
             | Self::Rtsp
             | Self::Retention
             | Self::Index
+            | Self::Log
+            | Self::Deletion
             | Self::Commands
             | Self::CutOffs
             | Self::Reload
@@ -94,6 +100,8 @@ impl fmt::Display for TaskId {
             Self::Rtsp => f.write_str("RTSP"),
             Self::Retention => f.write_str("retention"),
             Self::Index => f.write_str("index"),
+            Self::Log => f.write_str("log"),
+            Self::Deletion => f.write_str("deletion"),
             Self::Commands => f.write_str("commands"),
             Self::CutOffs => f.write_str("cut-offs"),
             Self::Reload => f.write_str("reload"),

@@ -10,8 +10,8 @@ use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::secret::hex;
 use perch_base::time::{DAY_US, Timestamp};
 use perch_domain::archive::{
-    Event, EventFilter, EventPage, Gap, GapCause, MAX_SEGMENTS, MAX_STRETCHES, Segment, SegmentState, TimeRange,
-    Timeline, check_segments, check_stretches,
+    Event, EventFilter, EventPage, Gap, GapCause, KeptOfCamera, MAX_SEGMENTS, MAX_STRETCHES, Segment, SegmentState,
+    TimeRange, Timeline, check_segments, check_stretches,
 };
 use perch_domain::playback;
 use perch_domain::ports::{ArchivePort, Export, OpenSegment};
@@ -75,6 +75,18 @@ impl Recordings {
 }
 
 impl ArchivePort for Recordings {
+    fn kept(&self) -> Result<Vec<KeptOfCamera>> {
+        self.kept_of_all()
+    }
+
+    fn kept_of(&self, camera: &CameraId) -> Result<KeptOfCamera> {
+        self.kept_of_camera(camera)
+    }
+
+    fn forget(&self, camera: &CameraId) -> Result<()> {
+        self.forget_now(camera)
+    }
+
     /// Errors like [`check_stretches`].
     fn timeline(&self, camera: &CameraId, range: TimeRange, now: Timestamp) -> Result<Timeline> {
         let (stretches, since) = self.stretches(camera, &range)?;

@@ -1,6 +1,6 @@
 //! How SQLite finds what is asked for often: by an index, whatever has piled up over the years.
 
-use crate::{archive, devices, disk, event_rows, gap_rows, retention, schema, segments};
+use crate::{archive, devices, disk, event_rows, forget, gap_rows, retention, schema, segments};
 use perch_domain::retention::Worth;
 use rusqlite::Connection;
 
@@ -19,7 +19,8 @@ fn hot_questions_are_answered_by_an_index() {
     let page = |camera, from| event_rows::page_sql(camera, from);
     let pages = [page(true, true), page(false, true), page(true, false), page(false, false)];
     let by_time = "segment_time (camera=? AND start>? AND start<?)";
-    let rows: [(&str, &str, &[&str]); 13] = [
+    let before = "segment_time (camera=? AND start<?)";
+    let rows: [(&str, &str, &[&str]); 15] = [
         ("files of a timeline", archive::FILES, &[by_time]),
         ("since when", archive::SINCE, &["segment_time (camera=?)", "gap_retention (camera=?)"]),
         ("gaps of a timeline", gap_rows::WITHIN, &["gap_camera (camera=? AND end>?)"]),
@@ -36,6 +37,8 @@ fn hot_questions_are_answered_by_an_index() {
         ("bytes of a day", disk::SINCE_THEN, &["segment_usage (end<?)", "segment_usage (end>?)"]),
         ("the oldest background", retention::candidates_sql(Worth::Background), &["segment_background"]),
         ("the oldest event", retention::candidates_sql(Worth::Event), &["segment_events (in_cloud=? AND "]),
+        ("what goes of a camera", forget::NEXT_OF_CAMERA, &[before]),
+        ("events that go of a camera", forget::EVENTS_OF_CAMERA, &["event_camera (camera=? AND id<?)"]),
         ("a token", &token, &["(token=?)"]),
     ];
     for (what, sql, wanted) in rows {

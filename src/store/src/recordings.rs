@@ -13,7 +13,7 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::SegmentId;
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Recordings and stills: written, looked back at, kept within limits. Clones share it; every call may block for the time of a disk
@@ -44,6 +44,9 @@ pub(crate) struct Inner {
     pub(crate) lock: Option<FolderLock>,
 }
 
+/// Until when what each camera recorded is to go, microseconds; none: until it is no longer configured, which is yet to come.
+pub(crate) type Wishes = BTreeMap<String, Option<i64>>;
+
 /// What changes from call to call.
 #[derive(Default)]
 pub(crate) struct State {
@@ -51,6 +54,8 @@ pub(crate) struct State {
     pub(crate) discarded: Vec<SegmentId>,
     /// How far index and files were brought together.
     pub(crate) progress: Progress,
+    /// Whose recordings are to go; none: not looked up yet.
+    pub(crate) to_forget: Option<Wishes>,
     /// When old events were last looked through.
     pub(crate) forgot_at: Option<Timestamp>,
 }

@@ -33,10 +33,10 @@ pub(crate) fn candidates_sql(worth: Worth) -> &'static str {
 }
 
 /// An event that nobody can ask for any more.
-struct OldEvent {
-    id: EventId,
-    camera: String,
-    has_still: bool,
+pub(crate) struct OldEvent {
+    pub(crate) id: EventId,
+    pub(crate) camera: String,
+    pub(crate) has_still: bool,
 }
 
 impl Recordings {
@@ -205,7 +205,7 @@ impl Recordings {
         })
     }
 
-    fn drop_events(&self, old: &[OldEvent]) -> Result<()> {
+    pub(crate) fn drop_events(&self, old: &[OldEvent]) -> Result<()> {
         let Some(first) = old.first().map(|event| event.id) else { return Ok(()) };
         // The rows first: one that was pinned a moment ago keeps its still.
         let gone =

@@ -292,7 +292,12 @@ mod tests {
     #[test]
     fn an_installation_that_breaks_down_is_over() {
         let dir = tempfile::tempdir().expect("a folder");
-        let places = Places { run: dir.path().into(), update: dir.path().into(), os_release: dir.path().join("os") };
+        let places = Places {
+            run: dir.path().into(),
+            system: dir.path().into(),
+            update: dir.path().into(),
+            os_release: dir.path().join("os"),
+        };
         let config = Config { version: "0.1.0".into(), commit: "abc".into(), places, bus: Bus::default() };
         let updater = Updater::new(config);
         updater.0.attempt().installs(Bundle::default());

@@ -4,6 +4,7 @@
 use perch_base::files::{self, Links, read_small};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::exchange;
+use perch_domain::system::{Granted, Wishes};
 use perch_domain::update::{BootFacts, LastUpdate, image_version};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct Places {
     /// What holds until the next start.
     pub run: PathBuf,
+    /// The same, of root's own.
+    pub system: PathBuf,
     /// What outlives it.
     pub update: PathBuf,
     /// `/etc/os-release`: which image runs.
@@ -23,7 +26,12 @@ impl Places {
     /// Those of the card image.
     pub fn of_the_card(run: Option<PathBuf>) -> Self {
         let run = run.unwrap_or_else(|| exchange::RUN.into());
-        Self { run, update: exchange::UPDATE.into(), os_release: "/etc/os-release".into() }
+        Self {
+            run,
+            system: exchange::SYSTEM.into(),
+            update: exchange::UPDATE.into(),
+            os_release: "/etc/os-release".into(),
+        }
     }
 
     /// The version that runs, which is what an update replaces: the image's, else that of this program.
@@ -51,6 +59,33 @@ impl Places {
     /// The file that asks for it, which an owner can make as well.
     pub fn trial_request(&self) -> PathBuf {
         self.run.join(exchange::REBOOT_TRIAL.name)
+    }
+
+    /// Asks root for a change of the system.
+    pub fn wish(&self, wishes: &Wishes) -> Result<()> {
+        put(&self.run.join(exchange::WISHES.name), wishes.text().expose())
+    }
+
+    /// Whether root has not read the last wish yet.
+    pub fn is_wishing(&self) -> bool {
+        self.run.join(exchange::WISHES.name).symlink_metadata().is_ok()
+    }
+
+    /// What became of the last wish.
+    pub fn granted(&self) -> Option<Granted> {
+        read(&self.system.join(exchange::WISHED.name)).map(|text| Granted::parse(&text))
+    }
+
+    /// The name of the Wi-Fi network that is set, and the fingerprint of the SSH key.
+    pub fn owned(&self) -> (Option<String>, Option<String>) {
+        let text = read(&self.system.join(exchange::OWNED.name)).unwrap_or_default();
+        let value =
+            |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=').map(str::to_owned));
+        let ssid = value("ssid").and_then(|hex| {
+            let byte = |at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+            (0..hex.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()
+        });
+        (ssid.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()), value("ssh"))
     }
 
     /// Says why the health gate is not content; empty: it is.
@@ -83,7 +118,15 @@ mod tests {
     fn places() -> (tempfile::TempDir, Places) {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().to_owned();
-        (dir, Places { run: path.clone(), update: path.clone(), os_release: path.join("os-release") })
+        (
+            dir,
+            Places {
+                run: path.clone(),
+                system: path.clone(),
+                update: path.clone(),
+                os_release: path.join("os-release"),
+            },
+        )
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl Rig {
         };
         let dir = tempfile::tempdir().expect("a folder");
         let path = |name: &str| dir.path().join(name);
-        let places = Places { run: path("run"), update: path("update"), os_release: path("os-release") };
+        let places =
+            Places { run: path("run"), system: path("system"), update: path("update"), os_release: path("os-release") };
         std::fs::create_dir_all(&places.run).expect("made");
         std::fs::create_dir_all(places.update.join("spool")).expect("made");
         std::fs::write(places.update.join("spool/upload.raucb"), "left over").expect("written");

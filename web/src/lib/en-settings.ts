@@ -36,6 +36,8 @@ export const words = {
   saving: 'Saving…',
   discard: 'Discard',
   saved: 'Saved.',
+  cancel: 'Cancel',
+  notFollowed: (why: string[]) => `Saved, but not all of the box goes by it yet: ${why.join(' ')}`,
   savedForStart: 'Saved. Part of it waits for the next start of the box.',
   undo: 'Undo',
   undone: 'Taken back: all is as it was before.',
@@ -195,8 +197,17 @@ export const words = {
     remove: 'Remove the camera',
     removeTitle: (name: string) => `Remove ${name}?`,
     removeText:
-      'Its live picture and its recording end at once. What was recorded stays on the box until room is needed. Taking back the version before brings the camera back.',
+      'Its live picture and its recording end at once. Taking back the version before brings the camera back, but not recordings that were deleted.',
     removeAction: 'Remove',
+    removeAll: 'Remove with its recordings',
+    recordings: 'Its recordings',
+    counting: 'Looking how much there is…',
+    kept: (size: string, events: number, pinned: number) =>
+      `${size}, ${events === 1 ? '1 event' : `${events} events`}${pinned > 0 ? `, ${pinned} pinned` : ''}`,
+    keepThem: 'Keep them until room is needed',
+    deleteThem: 'Delete them for good',
+    deletePinned: (n: number) =>
+      `Delete them for good, the ${n === 1 ? 'pinned one' : `${n} pinned ones`} too`,
   },
   leaving: {
     title: 'Not saved yet',

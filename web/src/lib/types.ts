@@ -41,6 +41,10 @@ export type Notice = Schemas['Notice'];
 export type Setting = Schemas['Setting'];
 export type SettingsSchema = Schemas['SettingsSchema'];
 export type SettingsChanged = Schemas['SettingsChanged'];
+export type Kept = Schemas['Kept'];
+export type LogLine = Schemas['LogLine'];
+export type Restored = Schemas['Restored'];
+export type SystemFacts = Schemas['System'];
 export type SettingsVersion = Schemas['SettingsVersion'];
 export type SettingsText = Schemas['SettingsText'];
 

@@ -1,13 +1,17 @@
 //! The router: the routes of the table, each behind its gate, and refusals for everything else.
 
+mod backup;
 mod cameras;
 mod cut_off;
 mod events;
 mod live;
+mod log;
+mod machine;
 mod metrics;
 mod people;
 mod playback;
 mod probe;
+mod recordings;
 mod session;
 mod settings;
 mod system;

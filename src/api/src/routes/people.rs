@@ -233,7 +233,7 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
 }
 
 /// A turn to hash a password. It is waited for: whoever lost access meanwhile gets none.
-async fn hash_turn<'a>(app: &'a Shared, who: &Who) -> Reply<SemaphorePermit<'a>> {
+pub(super) async fn hash_turn<'a>(app: &'a Shared, who: &Who) -> Reply<SemaphorePermit<'a>> {
     let turn = app.guard.hash_turn(&app.ports.clock).await?;
     let who = who.clone();
     blocking(app, move |app| who.may_still(app, Permission::Own, Object::Box)).await?;

@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use perch_base::{Error, ErrorKind};
-use perch_domain::settings::changes::{SettingsChange, SettingsRequest};
+use perch_domain::settings::changes::{KeepOrDelete, SettingsChange, SettingsRequest};
 use serde_json::{Map, Value, json as object};
 
 /// `GET /api/v1/settings`
@@ -87,7 +87,11 @@ pub(super) async fn remove_camera(
     query: Query,
     headers: HeaderMap,
 ) -> Reply {
-    let change = SettingsChange::RemoveCamera(path.camera()?);
+    let recordings = match query.word("recordings")? {
+        "delete" => KeepOrDelete::Delete,
+        _ => KeepOrDelete::Keep,
+    };
+    let change = SettingsChange::RemoveCamera(path.camera()?, recordings);
     make(&app, &who, is_dry_run(&query)?, tag_of(&headers), change, StatusCode::OK).await
 }
 
@@ -99,14 +103,15 @@ async fn make(
     change: SettingsChange,
     status: StatusCode,
 ) -> Reply {
-    let by = who.principal.username.clone().unwrap_or_else(|| who.principal.device_name.clone());
+    let by = who.name();
+    let who = by.clone();
     let request = SettingsRequest { change, by, tag, dry_run };
     // Whoever hangs up in the middle does not keep the box from following what is written already.
     let settings = app.ports.settings.clone();
     let changed = tokio::spawn(async move { settings.change(request).await });
     let changed = changed.await.map_err(|e| Error::internal("changing the settings broke off").with_source(e))??;
     if !dry_run {
-        tracing::info!(by = %who.principal.device_id, effects = ?changed.effects, "the settings were changed");
+        tracing::info!(by = %who, effects = ?changed.effects, "the settings were changed");
     }
     let status = if dry_run { StatusCode::OK } else { status };
     let tag = changed.tag.clone();
@@ -114,7 +119,7 @@ async fn make(
 }
 
 /// Whether it is only asked what would happen. Read before the body, whose faults come second.
-fn is_dry_run(query: &Query) -> Reply<bool> {
+pub(super) fn is_dry_run(query: &Query) -> Reply<bool> {
     Ok(query.word("dry_run")? == "true")
 }
 

@@ -1,14 +1,18 @@
 //! The one route table: every answer of the box over HTTPS besides the files of the web UI (which are public and hold nothing secret).
 
-use super::{cameras, cut_off, events, live, people, playback, probe, session, settings, system, update};
+use super::{
+    backup, cameras, cut_off, events, live, log, machine, people, playback, probe, recordings, session, settings,
+    system, update,
+};
 use crate::route::About::{Camera, TheBox};
-use crate::route::Takes::{Bytes, Json, Nothing, Text};
+use crate::route::Takes::{Bytes, Json, Large, Nothing, Patch, Text};
 use crate::route::{Body, Gives, Kind, Param, Route};
 use axum::routing::{delete, get, patch, post, put};
 use http::Method;
 use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Watch};
 use perch_domain::archive::{EventFilter, EventKind};
 use perch_domain::authority_files::AuthorityFile;
+use perch_domain::log::{Level, MAX_WORD_CHARS};
 use perch_domain::still::WIDTHS;
 use perch_domain::stream_choice::StreamChoice;
 use perch_domain::update::MAX_BUNDLE_BYTES;
@@ -57,6 +61,16 @@ const WIDTH: Param = may("width", Kind::Number { min: *WIDTHS.start(), max: *WID
 
 /// Such as `192.168.1.0/28,10.0.0.5`: 256 of a house at most.
 const ADDRESSES: Param = may("addresses", Kind::Schema("Addresses"));
+/// A backup of the largest size, in base64, and its password.
+const MAX_RESTORE_BYTES: u64 = 6 << 20;
+const LEVEL: Param = may("level", Kind::Word { one_of: &Level::WORDS, default: Some("info") });
+const WHO: Param = may("who", Kind::Text { max: MAX_WORD_CHARS });
+const WHAT: Param = may("what", Kind::Text { max: MAX_WORD_CHARS });
+const LINE_NUMBER: Kind = Kind::Number { min: 1, max: 4_000_000_000, default: None };
+const BEFORE: Param = may("before", LINE_NUMBER);
+const AFTER: Param = may("after", LINE_NUMBER);
+const LINES: Param = may("limit", Kind::Number { min: 1, max: 500, default: Some(100) });
+const RECORDINGS: Param = may("recordings", Kind::Word { one_of: &["keep", "delete"], default: Some("keep") });
 const DRY_RUN: Param = may("dry_run", Kind::Word { one_of: &["true", "false"], default: Some("false") });
 
 /// All routes.
@@ -140,16 +154,16 @@ pub const ROUTES: &[Route] = &[
         query: &[], takes: Json("StreamsRequest"), gives: json(200, "FoundStreams"), handler: || post(probe::streams) },
     Route { method: PATCH, path: "/api/v1/cameras/{camera}", permission: ManageBox, about: Camera,
         summary: "Change a camera's settings: a JSON merge patch",
-        query: &[DRY_RUN], takes: Json("CameraSettings"), gives: json(200, "SettingsChanged"), handler: || patch(settings::change_camera) },
+        query: &[DRY_RUN], takes: Patch("CameraSettings"), gives: json(200, "SettingsChanged"), handler: || patch(settings::change_camera) },
     Route { method: DELETE, path: "/api/v1/cameras/{camera}", permission: ManageBox, about: Camera,
-        summary: "Remove a camera; its recordings stay",
-        query: &[DRY_RUN], takes: Nothing, gives: json(200, "SettingsChanged"), handler: || delete(settings::remove_camera) },
+        summary: "Remove a camera; its recordings stay, or go",
+        query: &[DRY_RUN, RECORDINGS], takes: Nothing, gives: json(200, "SettingsChanged"), handler: || delete(settings::remove_camera) },
     Route { method: GET, path: "/api/v1/settings", permission: ManageBox, about: TheBox,
         summary: "The whole configuration, without passwords",
         query: &[], takes: Nothing, gives: json(200, "Settings"), handler: || get(settings::read) },
     Route { method: PATCH, path: "/api/v1/settings", permission: ManageBox, about: TheBox,
         summary: "Change the configuration: a JSON merge patch, with If-Match",
-        query: &[DRY_RUN], takes: Json("Settings"), gives: json(200, "SettingsChanged"), handler: || patch(settings::merge) },
+        query: &[DRY_RUN], takes: Patch("Settings"), gives: json(200, "SettingsChanged"), handler: || patch(settings::merge) },
     Route { method: GET, path: "/api/v1/settings/schema", permission: ManageBox, about: TheBox,
         summary: "What may be set: type, unit, range, default and a sentence each",
         query: &[], takes: Nothing, gives: json(200, "SettingsSchema"), handler: || get(settings::schema) },
@@ -219,9 +233,42 @@ pub const ROUTES: &[Route] = &[
     Route { method: GET, path: "/api/v1/cameras/{camera}/segments/{file}", permission: LookBack, about: Camera,
         summary: "A recorded file, `{segment}.mp4`, by ranges",
         query: &[], takes: Nothing, gives: media(200, "video/mp4"), handler: || get(playback::segment) },
+    Route { method: GET, path: "/api/v1/recordings", permission: ManageBox, about: TheBox,
+        summary: "What is kept of each camera, those that are no more, too",
+        query: &[], takes: Nothing, gives: json(200, "AllKept"), handler: || get(recordings::list) },
+    Route { method: DELETE, path: "/api/v1/cameras/{camera}/recordings", permission: ManageBox, about: Camera,
+        summary: "Delete everything recorded of a camera until now, pinned or not",
+        query: &[DRY_RUN], takes: Nothing, gives: json(202, "Kept"), handler: || delete(recordings::delete) },
     Route { method: GET, path: "/api/v1/status", permission: ReadStatus, about: TheBox,
         summary: "The whole box",
         query: &[], takes: Nothing, gives: json(200, "Status"), handler: || get(system::status) },
+    Route { method: GET, path: "/api/v1/log", permission: ManageBox, about: TheBox,
+        summary: "The box's own log, the newest line first",
+        query: &[FROM, TO, LEVEL, CAMERA, WHO, WHAT, BEFORE, AFTER, LINES], takes: Nothing, gives: json(200, "LogPage"), handler: || get(log::page) },
+    Route { method: POST, path: "/api/v1/backup", permission: ManageBox, about: TheBox,
+        summary: "A backup of settings and people, sealed with a password",
+        query: &[], takes: Json("BackupRequest"), gives: media(200, "application/octet-stream"), handler: || post(backup::make) },
+    Route { method: POST, path: "/api/v1/backup/restore", permission: ManageBox, about: TheBox,
+        summary: "Take settings and people of a backup; the box starts again",
+        query: &[DRY_RUN], takes: Large { schema: "RestoreRequest", max_bytes: MAX_RESTORE_BYTES }, gives: json(200, "Restored"), handler: || post(backup::take) },
+    Route { method: POST, path: "/api/v1/support-bundle", permission: ManageBox, about: TheBox,
+        summary: "State, settings and log for who is asked for help, without secrets",
+        query: &[], takes: Nothing, gives: media(200, "application/gzip"), handler: || post(backup::support) },
+    Route { method: GET, path: "/api/v1/system", permission: ManageBox, about: TheBox,
+        summary: "The system under the box, and what of it can be changed from here",
+        query: &[], takes: Nothing, gives: json(200, "System"), handler: || get(machine::read) },
+    Route { method: PATCH, path: "/api/v1/system", permission: ManageBox, about: TheBox,
+        summary: "Have the system's name, time zone, Wi-Fi or SSH key changed",
+        query: &[], takes: Json("SystemChange"), gives: json(202, "System"), handler: || patch(machine::change) },
+    Route { method: POST, path: "/api/v1/system/restart", permission: ManageBox, about: TheBox,
+        summary: "Start the box again, and nothing else",
+        query: &[], takes: Nothing, gives: json(202, "Acted"), handler: || post(machine::restart) },
+    Route { method: POST, path: "/api/v1/system/reboot", permission: ManageBox, about: TheBox,
+        summary: "Start the whole system again",
+        query: &[], takes: Nothing, gives: json(202, "Acted"), handler: || post(machine::reboot) },
+    Route { method: POST, path: "/api/v1/system/shutdown", permission: ManageBox, about: TheBox,
+        summary: "Switch the system off",
+        query: &[], takes: Nothing, gives: json(202, "Acted"), handler: || post(machine::shutdown) },
     Route { method: GET, path: "/api/v1/update", permission: ReadStatus, about: TheBox,
         summary: "Version, and how an update goes",
         query: &[], takes: Nothing, gives: json(200, "UpdateState"), handler: || get(update::state) },

@@ -37,7 +37,7 @@ async fn current(app: &Shared, who: &Who) -> Reply<UpdateState> {
 
 /// `POST /api/v1/update`
 pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request) -> Reply {
-    expect_type(request.headers(), "application/octet-stream")?;
+    expect_type(request.headers(), "application/octet-stream", None)?;
     let bytes = length(request.headers())?;
     let upload = blocking(&app, move |app| app.ports.update.receive(bytes)).await?;
     tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");

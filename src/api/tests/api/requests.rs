@@ -71,7 +71,9 @@ async fn bodies_are_what_the_document_says() {
     let document = openapi("0.0.0");
     let mut looked_at = 0;
     for route in ROUTES {
-        let Takes::Json(name) = route.takes else { continue };
+        let (Takes::Json(name) | Takes::Patch(name) | Takes::Large { schema: name, .. }) = route.takes else {
+            continue;
+        };
         let (_, token) = rig.fake.device(Role::Admin, None);
         let schema = &document["components"]["schemas"][name];
         // What is in it is the port's to say.
@@ -119,6 +121,7 @@ async fn queries_are_what_the_document_says() {
             Kind::Schema(schema) => GOOD.iter().find(|(name, _)| name == schema).expect("a sample").1.to_owned(),
             Kind::Word { one_of, .. } => one_of[0].to_owned(),
             Kind::Number { min, .. } => min.to_string(),
+            Kind::Text { .. } => "x".to_owned(),
         };
         // With everything that is required, and `key` as given; the last of two ends is later.
         let ask = async |key: &str, value: Option<&str>| {
@@ -159,6 +162,9 @@ async fn queries_are_what_the_document_says() {
                 for word in one_of {
                     assert!(!ask(param.name, Some(word)).await.0, "{word}");
                 }
+            }
+            if let Kind::Text { max } = param.kind {
+                bad = vec!["x".repeat(max + 1)];
             }
             for value in bad {
                 let (complains, what) = ask(param.name, Some(&value)).await;

@@ -51,6 +51,7 @@ impl SettingsPort for FakeSettings {
                 tag: "a2".into(),
                 diff: String::new(),
                 effects: vec![said],
+                not_followed: Vec::new(),
                 waits_for_start: Vec::new(),
                 warnings: Vec::new(),
             })
@@ -98,6 +99,31 @@ async fn a_change_needs_what_it_was_made_from() {
     let dry = rig.send(patch("\"a1\"", "?dry_run=true")).await;
     assert!(dry.json()["effects"][0].as_str().is_some_and(|said| said.ends_with("dry run: true")));
     rig.send(patch("\"a1\"", "?dry_run=perhaps")).await.problem(400);
+}
+
+#[tokio::test]
+async fn a_patch_may_be_said_to_be_one_and_be_as_long_as_many_cameras() {
+    let rig = Rig::start().await;
+    let (_, admin) = rig.fake.device(perch_domain::access::Role::Admin, Some("anna"));
+    let bearer = format!("Bearer {admin}");
+    let patch = |kind: &str, path: &str, bytes: usize| {
+        let headers = [("authorization", bearer.as_str()), ("content-type", kind), ("if-match", "*")];
+        request("PATCH", path, &headers, &json!({"box": {"name": "x".repeat(bytes)}}).to_string())
+    };
+    for path in ["/api/v1/settings", "/api/v1/cameras/front"] {
+        for kind in ["application/json", "application/merge-patch+json"] {
+            assert_eq!(rig.send(patch(kind, path, 900 * 1024)).await.status.as_u16(), 200, "{kind}");
+            rig.send(patch(kind, path, 1024 * 1024)).await.problem(413);
+        }
+        rig.send(patch("application/json-patch+json", path, 1)).await.problem(415);
+    }
+    let whole = request(
+        "POST",
+        "/api/v1/cameras",
+        &[("authorization", bearer.as_str()), ("content-type", "application/merge-patch+json")],
+        "{}",
+    );
+    rig.send(whole).await.problem(415);
 }
 
 #[tokio::test]

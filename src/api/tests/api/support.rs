@@ -1,15 +1,17 @@
 //! A server on a free port, ports in memory, and a small client that trusts the box's own authority.
 
 use crate::identity::FakeIdentity;
+pub use crate::ports::ports;
 use crate::probe::FakeProbe;
 use crate::settings::FakeSettings;
+use crate::system::FakeSystem;
 use crate::update::FakeUpdate;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use perch_api::{AccessChange, Config, Ports, Server};
+use perch_api::{AccessChange, Config, Server};
 use perch_base::clock::{Clock, SharedClock, SystemClock};
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
 use perch_base::secret::{Secret, new_token};
@@ -55,6 +57,8 @@ pub struct State {
     pub tries: u32,
     pub added_by: Option<Option<DeviceId>>,
     pub failing: bool,
+    /// Cameras whose recordings were deleted.
+    pub forgotten: Vec<CameraId>,
     /// The engine of live sessions does not answer.
     pub live_gone: bool,
     /// Passwords that were checked without signing in.
@@ -81,6 +85,7 @@ pub struct Fake {
     pub settings: Arc<FakeSettings>,
     pub probe: Arc<FakeProbe>,
     pub cut_offs: Arc<Mutex<CutOffViewers>>,
+    pub system: Arc<FakeSystem>,
     by: Option<Principal>,
 }
 
@@ -171,7 +176,7 @@ impl Fake {
         lease
     }
 
-    fn engine(&self) -> Result<MutexGuard<'_, State>> {
+    pub fn engine(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.state();
         if state.live_gone {
             Err(Error::new(ErrorKind::Unavailable, "live viewing does not answer"))
@@ -431,6 +436,21 @@ fn event_of(id: i64, camera: CameraId) -> Event {
 }
 
 impl ArchivePort for Fake {
+    fn kept(&self) -> Result<Vec<KeptOfCamera>> {
+        Ok(vec![self.kept_of(&front())?])
+    }
+
+    fn kept_of(&self, camera: &CameraId) -> Result<KeptOfCamera> {
+        let (from, to) = (Some(now()), Some(now()));
+        let deleting = self.state().forgotten.contains(camera);
+        Ok(KeptOfCamera { camera: camera.clone(), files: 2, bytes: 2000, events: 1, pinned: 1, from, to, deleting })
+    }
+
+    fn forget(&self, camera: &CameraId) -> Result<()> {
+        self.state().forgotten.push(camera.clone());
+        Ok(())
+    }
+
     fn timeline(&self, camera: &CameraId, range: TimeRange, _: Timestamp) -> Result<Timeline> {
         let spans =
             if [front(), yard()].contains(camera) { vec![Span { start: range.from, end: range.to }] } else { vec![] };
@@ -551,39 +571,6 @@ pub fn config() -> Config {
         version: "9.9.9".into(),
         rtsp_port: 8554,
         rtsps_port: None,
-    }
-}
-
-pub fn ports(
-    fake: &Arc<Fake>,
-    identity: Arc<FakeIdentity>,
-    clock: SharedClock,
-    notices: broadcast::Sender<Arc<Notice>>,
-) -> Ports {
-    let engine = Arc::clone(fake);
-    Ports {
-        identity,
-        live: fake.clone(),
-        access: fake.clone(),
-        archive: fake.clone(),
-        cameras: fake.clone(),
-        update: fake.update.clone(),
-        settings: fake.settings.clone(),
-        probe: fake.probe.clone(),
-        discovery: fake.probe.clone(),
-        clock,
-        notices,
-        cut_offs: fake.cut_offs.clone(),
-        readers: fake.clone(),
-        on_access_change: Arc::new(move |change| {
-            let mut state = engine.state();
-            state.changes.push(change);
-            drop(state);
-            match change {
-                perch_api::AccessChange::DeviceRevoked(device) => engine.end_device(device),
-                perch_api::AccessChange::StreamPasswordsChanged => engine.engine().map(drop),
-            }
-        }),
     }
 }
 

@@ -17,10 +17,19 @@ pub enum SettingsChange {
     AddCamera(Map<String, Value>),
     /// A merge patch of one camera.
     ChangeCamera(CameraId, Map<String, Value>),
-    /// A camera goes; its recordings stay.
-    RemoveCamera(CameraId),
+    /// A camera goes, and with it its recordings or not.
+    RemoveCamera(CameraId, KeepOrDelete),
     /// The configuration is what a kept version says.
     Restore(u64),
+}
+
+/// What becomes of the recordings of a camera that goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepOrDelete {
+    /// They stay.
+    Keep,
+    /// They are deleted, pinned ones, too.
+    Delete,
 }
 
 /// A change with who asks for it and what for.
@@ -55,6 +64,8 @@ pub struct SettingsChanged {
     pub diff: String,
     /// What it means, a sentence each.
     pub effects: Vec<String>,
+    /// What does not go by it yet although it is written, and why.
+    pub not_followed: Vec<String>,
     /// Keys whose change waits for the next start.
     pub waits_for_start: Vec<String>,
     /// What is odd in it but keeps nothing from working.

@@ -57,21 +57,21 @@ impl Threads {
     ///
     /// The library would end a thread with its last connection. The end of a handshake that broke off may come after that, and would
     /// hold its connection in a context that runs no more.
-    pub(super) fn kept(connections: u32) -> Kept {
+    pub(super) fn kept(connections: u32) -> KeptOfCamera {
         let threads: Self = glib::Object::new();
         threads.set_max_threads(i32::try_from(connections).unwrap_or(i32::MAX));
         let uses = (0..connections).filter_map(|_| Use::of(&threads)).collect();
-        Kept { threads, _uses: uses }
+        KeptOfCamera { threads, _uses: uses }
     }
 }
 
 /// A pool whose threads are kept.
-pub(super) struct Kept {
+pub(super) struct KeptOfCamera {
     threads: Threads,
     _uses: Vec<Use>,
 }
 
-impl std::ops::Deref for Kept {
+impl std::ops::Deref for KeptOfCamera {
     type Target = Threads;
 
     fn deref(&self) -> &Threads {

@@ -1,5 +1,5 @@
 // A form of settings: what the box says, what is changed of it here, what the box would make of that, and the way back.
-import { ApiError, words } from '../api';
+import { ApiError, sentence, words } from '../api';
 import { type Clock, browserClock } from '../clock';
 import { words as t } from '../en-settings';
 import type { Setting } from '../types';
@@ -186,7 +186,9 @@ export class SettingsForm {
       this.#settle();
       this.#tag = done.tag;
       const waits = done.waits_for_start.length > 0;
-      this.done = { words: waits ? t.savedForStart : t.saved, undo };
+      const saved = waits ? t.savedForStart : t.saved;
+      const behind = done.not_followed.map(sentence);
+      this.done = { words: behind.length > 0 ? t.notFollowed(behind) : saved, undo };
     } catch (problem) {
       await this.#failed(problem);
     } finally {

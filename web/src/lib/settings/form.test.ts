@@ -29,6 +29,7 @@ const schema: SettingsSchema = {
 const done = (tag: string, more = {}): Done => ({
   diff: '',
   effects: [],
+  not_followed: [],
   waits_for_start: [],
   warnings: [],
   tag,
@@ -58,7 +59,13 @@ function setUp(camera: string | null = null, more: Partial<SettingsPorts> = {}) 
   });
   const restore = vi.fn<SettingsPorts['restore']>(async () => ((file.days = 14), done('c')));
   const versions = async () => [9, 8, 7].map((number) => ({ number, at: '', by: 'anna' }));
-  const rest = { addCamera: vi.fn(), wouldAdd: vi.fn(), removeCamera: vi.fn(), version: vi.fn() };
+  const rest = {
+    addCamera: vi.fn(),
+    wouldAdd: vi.fn(),
+    removeCamera: vi.fn(),
+    version: vi.fn(),
+    kept: vi.fn(),
+  };
   const ports: SettingsPorts = {
     read,
     schema: async () => schema,
@@ -172,6 +179,15 @@ describe('saving', () => {
     form.type('box.name', 'Hall');
     await form.save();
     expect(form.done?.words).toBe(t.savedForStart);
+  });
+
+  it('says what does not follow yet although it is saved', async () => {
+    const behind = ['http.hostnames: they are not in the certificate yet'];
+    const { form } = setUp(null, { change: async () => done('b', { not_followed: behind }) });
+    await form.load();
+    form.type('box.name', 'Hall');
+    await form.save();
+    expect(form.done?.words).toContain('Http.hostnames: they are not in the certificate yet.');
   });
 
   it('keeps the draft and shows both where somebody else was faster', async () => {

@@ -67,7 +67,7 @@ describe('a source', () => {
 describe('adding', () => {
   function setUp(more: Partial<AddingPorts> = {}) {
     const taken: string[] = ['door'];
-    const answer = { diff: '', effects: [], waits_for_start: [], warnings: [], tag: 'a' };
+    const answer = { diff: '', effects: [], not_followed: [], waits_for_start: [], warnings: [], tag: 'a' };
     const ports = {
       taken: () => taken,
       changed: vi.fn(async () => {}),
@@ -130,6 +130,7 @@ describe('adding', () => {
   it('says what adding it does besides, and does it when it is sent once more', async () => {
     const would = {
       diff: '',
+      not_followed: [],
       waits_for_start: [],
       warnings: [],
       tag: 'a',

@@ -3,6 +3,7 @@ import { api } from '../api';
 import type {
   Found,
   FoundStreams,
+  Kept,
   Probed,
   SettingsChanged,
   SettingsSchema,
@@ -25,7 +26,9 @@ export interface SettingsPorts {
   addCamera(camera: Tree): Promise<Done>;
   /** What adding it would do. */
   wouldAdd(camera: Tree): Promise<Done>;
-  removeCamera(camera: string): Promise<Done>;
+  removeCamera(camera: string, recordings?: 'keep' | 'delete'): Promise<Done>;
+  /** What is kept of each camera. */
+  kept(): Promise<Kept[]>;
   versions(): Promise<SettingsVersion[]>;
   version(number: number): Promise<SettingsText>;
   /** Takes a version back; with a tag only where nothing changed since. */
@@ -54,8 +57,9 @@ export const box: SettingsPorts = {
   addCamera: async (camera) => done(await api.open('post', '/api/v1/cameras', { body: camera })),
   wouldAdd: async (camera) =>
     done(await api.open('post', '/api/v1/cameras', { query: { dry_run: 'true' }, body: camera })),
-  removeCamera: async (camera) =>
-    done(await api.open('delete', '/api/v1/cameras/{camera}', { path: { camera } })),
+  removeCamera: async (camera, recordings = 'keep') =>
+    done(await api.open('delete', '/api/v1/cameras/{camera}', { path: { camera }, query: { recordings } })),
+  kept: async () => (await api.get('/api/v1/recordings')).cameras,
   versions: async () => (await api.get('/api/v1/settings/versions')).versions,
   version: (number) => api.get('/api/v1/settings/versions/{version}', { path: { version: String(number) } }),
   restore: async (number, tag) =>

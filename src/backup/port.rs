@@ -1,0 +1,59 @@
+//! Backups as the page asks for them.
+
+use super::content::Backup;
+use super::restore;
+use crate::settings::SettingsFile;
+use crate::system::BoxSystem;
+use perch_base::clock::SharedClock;
+use perch_base::secret::Secret;
+use perch_base::time::Timestamp;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::ports::{BackupPort, Restored, SystemPort};
+use perch_domain::system::Action;
+use perch_store::Accounts;
+use std::sync::Arc;
+
+/// What a backup is made of, and what starts again when one is taken.
+pub struct Backups {
+    pub settings: Arc<SettingsFile>,
+    pub accounts: Accounts,
+    pub system: Arc<BoxSystem>,
+    pub clock: SharedClock,
+}
+
+impl BackupPort for Backups {
+    fn make(&self, password: &Secret) -> Result<Vec<u8>> {
+        let people = self.accounts.to_backup()?;
+        let config = self.settings.current().config();
+        Backup::gather(&config, &self.settings.text()?, people, self.clock.utc())?.seal(password.expose())
+    }
+
+    fn take(&self, file: &[u8], password: &Secret, dry_run: bool) -> Result<Restored> {
+        let backup = Backup::unseal(password.expose(), file).map_err(|e| match e.kind() {
+            // It is the file that somebody chose, and nothing of ours.
+            ErrorKind::Corrupt => {
+                let why = e.message().to_owned();
+                Error::invalid(why).with_source(e)
+            }
+            _ => e,
+        })?;
+        let started = self.settings.started();
+        let (text, config) = restore::plan(&backup, started, &self.settings.text().unwrap_or_default())?;
+        let (accounts, stream_passwords) = backup.people.count();
+        let restored = Restored {
+            name: backup.name.clone(),
+            program: backup.program.clone(),
+            at: Some(Timestamp(backup.at_us)),
+            cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
+            accounts,
+            stream_passwords,
+            restarts: self.system.facts().no_restart.is_none(),
+        };
+        if !dry_run {
+            restore::lay_down(backup, text, &started.data_dir)?;
+            // Where nothing would start it again, somebody does so later.
+            let _ = self.system.act(Action::Restart);
+        }
+        Ok(restored)
+    }
+}

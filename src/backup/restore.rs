@@ -1,0 +1,119 @@
+//! How a backup is taken: checked and laid down whole beside the running box, and put in place by the next start.
+
+use super::content::Backup;
+use crate::config::{Config, environment};
+use crate::settings::listening;
+use perch_base::files::{Links, make_private_dir, put, read_small, remove, replace};
+use perch_base::{ErrorKind, Result, ResultExt};
+use perch_store::Accounts;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// What waits for the next start, in the data folder.
+const WAITING: &str = "restore.json";
+/// The largest of them, bytes.
+const MAX_BYTES: u64 = 32 << 20;
+
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    backup: Backup,
+    /// The text of the config for this box.
+    config: String,
+}
+
+fn waiting(data_dir: &Path) -> PathBuf {
+    data_dir.join(WAITING)
+}
+
+fn secrets(data_dir: &Path) -> PathBuf {
+    data_dir.join("secrets")
+}
+
+/// What taking this backup would make of the config, which says `now`. Errors with `Invalid` where the box could not start with it.
+pub fn plan(backup: &Backup, runs: &Config, now: &str) -> Result<(String, Config)> {
+    let text = backup.config_here(now, &secrets(&runs.data_dir))?;
+    let _there = Tried::put(backup, &secrets(&runs.data_dir))?;
+    let config = Config::parse(&text, environment()).map_err(|e| e.at("the backup's settings do not fit this box"))?;
+    listening::check(runs, &config)?;
+    Ok((text, config))
+}
+
+/// Files that the settings name and that are there only while these are looked at.
+struct Tried(Vec<PathBuf>);
+
+impl Tried {
+    fn put(backup: &Backup, folder: &Path) -> Result<Self> {
+        let failed = || "a password of the backup cannot be looked at: is the disk full or read-only?";
+        make_private_dir(folder).context(ErrorKind::Unavailable, failed)?;
+        let mut tried = Self(Vec::new());
+        for (name, text) in backup.files() {
+            let path = folder.join(name);
+            if path.symlink_metadata().is_err() {
+                tried.0.push(path.clone());
+                put(&path, text.as_bytes(), 0o600, None).context(ErrorKind::Unavailable, failed)?;
+            }
+        }
+        Ok(tried)
+    }
+}
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // One that stays is of no use to anybody and goes with the next change.
+            let _ = remove(path);
+        }
+    }
+}
+
+/// Lays it down, to be taken by the next start.
+pub fn lay_down(backup: Backup, config: String, data_dir: &Path) -> Result<()> {
+    let failed = || "the backup cannot be laid down: is the disk full or read-only?";
+    let text = serde_json::to_vec(&Waiting { backup, config }).context(ErrorKind::Internal, failed)?;
+    put(&waiting(data_dir), &text, 0o600, None).context(ErrorKind::Unavailable, failed)
+}
+
+fn read(data_dir: &Path) -> Result<Option<Waiting>> {
+    let path = waiting(data_dir);
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let bytes = read_small(&path, MAX_BYTES, Links::Refuse)?;
+    let waits = serde_json::from_slice(&bytes).context(ErrorKind::Corrupt, || "what was to be restored is damaged")?;
+    Ok(Some(waits))
+}
+
+/// At a start, before anything is opened: puts files in place. Whether there was something to be restored.
+pub fn put_files(data_dir: &Path, config: &Path) -> Result<bool> {
+    let Some(Waiting { backup, config: text }) = read(data_dir)? else { return Ok(false) };
+    tracing::warn!(of = backup.name, "settings and people of a backup are put in place");
+    let failed = || "a backup cannot be put in place: is the disk full or read-only?";
+    let write =
+        |path: &Path, text: &str| put(path, text.as_bytes(), 0o600, None).context(ErrorKind::Unavailable, failed);
+    let (secrets, tls) = (secrets(data_dir), data_dir.join("tls"));
+    for folder in [&secrets, &tls] {
+        make_private_dir(folder).context(ErrorKind::Unavailable, failed)?;
+    }
+    for (name, text) in backup.files() {
+        write(&secrets.join(name), text)?;
+    }
+    for (name, text) in backup.identity() {
+        write(&tls.join(name), text)?;
+    }
+    // The authority signs another.
+    for name in ["leaf.pem", "leaf.key"] {
+        remove(&tls.join(name)).context(ErrorKind::Unavailable, failed)?;
+    }
+    let config = std::fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
+    replace(&config, text.as_bytes(), 0o600).context(ErrorKind::Unavailable, failed)?;
+    Ok(true)
+}
+
+/// Once the database is open: puts people in place, and is through.
+pub fn put_people(data_dir: &Path, accounts: &Accounts) -> Result<()> {
+    let Some(Waiting { backup, .. }) = read(data_dir)? else { return Ok(()) };
+    accounts.from_backup(&backup.people)?;
+    remove(&waiting(data_dir)).context(ErrorKind::Unavailable, || "what was restored cannot be removed")?;
+    tracing::warn!(of = backup.name, "settings and people of a backup are in place");
+    Ok(())
+}
