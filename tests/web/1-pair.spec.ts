@@ -199,6 +199,7 @@ test('without a session every page leads to the login page', async ({ page }) =>
 
 test('the page tells whether this device trusts the box now', async ({ page }) => {
   // These tests start Chromium so that it takes every certificate for a trusted one.
+  await signIn(page);
   await page.goto('/system/device');
   const trust = page.getByTestId('trust');
   await expect(trust).toHaveAttribute('data-trust', 'trusted');
