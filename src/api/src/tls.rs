@@ -72,20 +72,33 @@ impl ResolvesServerCert for Current {
         let name = hello.server_name().map(str::to_ascii_lowercase);
         if hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == ALPN)) {
             let answer = self.identity.alpn_answer(name.as_deref())?;
-            return certified(&answer).map(Arc::new).ok();
+            return answering(&answer).map(Arc::new).ok();
         }
         name.and_then(|name| self.of_domain(&name)).or_else(|| Some(self.own()))
     }
 }
 
+/// A certificate that answers an authority. Whether it and its key belong together is not looked at: its extension is critical, and whoever
+/// does not know it, as the one who would look, takes it for damaged.
+fn answering(certificate: &Certificate) -> Result<CertifiedKey> {
+    let (chain, key) = parts_of(certificate)?;
+    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key);
+    Ok(CertifiedKey::new(chain, key.context(ErrorKind::Corrupt, || "the certificate's key does not fit TLS")?))
+}
+
 fn certified(certificate: &Certificate) -> Result<CertifiedKey> {
+    let (chain, key) = parts_of(certificate)?;
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
+        .context(ErrorKind::Corrupt, || "the certificate and its key do not fit TLS")
+}
+
+fn parts_of(certificate: &Certificate) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
     let chain = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .context(ErrorKind::Corrupt, || "the certificate cannot be read")?;
     let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.expose().as_bytes())
         .context(ErrorKind::Corrupt, || "the certificate's key cannot be read")?;
-    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
-        .context(ErrorKind::Corrupt, || "the certificate and its key do not fit TLS")
+    Ok((chain, key))
 }
 
 /// TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1, no client certificates.

@@ -50,6 +50,15 @@ impl FakeIdentity {
         *self.certificate.lock().expect("lock") = self.leaf();
     }
 
+    /// What answers an authority that asks for [`DOMAIN`] (RFC 8737, section 3).
+    pub fn answer(&self) -> Arc<Certificate> {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec![DOMAIN.to_owned()]).expect("a name");
+        params.custom_extensions = vec![rcgen::CustomExtension::new_acme_identifier(&[7; 32])];
+        let chain_pem = params.self_signed(&key).expect("made").pem();
+        Arc::new(Certificate { chain_pem, key_pem: Secret::new(key.serialize_pem()) })
+    }
+
     /// A leaf of its own.
     pub fn leaf(&self) -> Arc<Certificate> {
         let key = KeyPair::generate().expect("a key");
