@@ -2,13 +2,14 @@
 
 use crate::backup::port::Backups;
 use crate::backup::restore;
-use crate::camera::Camera;
+use crate::camera::{Camera, Notices};
 use crate::camera_runner::{CameraRunner, live_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
 use crate::cameras::{Cameras, ViewersStills};
 use crate::config::Config;
 use crate::ears::Ears;
 use crate::known_certificates::FirstCertificates;
+use crate::modes::Switches;
 use crate::probing::Prober;
 use crate::settings::SettingsFile;
 use crate::settings::follow::Followers;
@@ -60,6 +61,7 @@ pub struct App {
     runner: Arc<CameraRunner>,
     settings: Arc<SettingsFile>,
     system: Arc<BoxSystem>,
+    switches: Arc<Switches>,
     supervisor: Supervisor,
     live: Arc<webrtc::Engine>,
     live_server: webrtc::Server,
@@ -113,13 +115,18 @@ impl App {
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
 
         let set = Arc::new(CameraSet::new(memory_bytes()));
-        for (c, last_event) in config.cameras.iter().zip(last_events(&config, &index).await?) {
-            set.set(Arc::new(Camera::new(c.clone(), clock.clone(), notices.clone(), last_event, &means)));
+        let settings = Arc::new(SettingsFile::new(path, config.clone(), clock.clone()));
+        let switches = open_switches(&settings, &clock, &notices).await?;
+        // What is off is so from the first moment on: nothing of it is opened.
+        let cameras = switches.wanted(&config);
+        for (c, last_event) in cameras.into_iter().zip(last_events(&config, &index).await?) {
+            set.set(Arc::new(Camera::new(c, clock.clone(), notices.clone(), last_event, &means)));
         }
 
-        let watchable = set.all().iter().map(|c| live_camera(c)).collect();
+        let is_on = |c: &&Arc<Camera>| c.config.off.is_none();
+        let watchable = set.all().iter().filter(is_on).map(|c| live_camera(c)).collect();
         let (live, live_server) = webrtc::Engine::open(config.webrtc.clone(), watchable, clock.clone())?;
-        let streams = set.all().iter().map(|c| rtsp_streams(c)).collect();
+        let streams = set.all().iter().filter(is_on).map(|c| rtsp_streams(c)).collect();
         let (rtsp, rtsp_server) = rtsp::Handle::open(config.rtsp, identity.clone(), streams, clock.clone())?;
         let (passwords, of_rtsp) = (accounts.clone(), rtsp.clone());
         let shut_out = SharedCutOffs::default();
@@ -127,7 +134,6 @@ impl App {
         let read = move || reload_stream_passwords(&passwords, &of_rtsp, &shut_out_of_rtsp);
         blocking("reading the stream passwords", read).await?;
         let stills = Turns::default();
-        let settings = Arc::new(SettingsFile::new(path, config.clone(), clock.clone()));
         let cameras = Arc::new(Cameras {
             set: set.clone(),
             settings: settings.current().clone(),
@@ -148,6 +154,7 @@ impl App {
         let prober = Arc::new(Prober {
             settings: settings.clone(),
             onvif: Arc::new(perch_onvif::Onvif::new(clock.clone())),
+            set: set.clone(),
             certificates,
             clock: clock.clone(),
             machine: means.machine.clone(),
@@ -175,6 +182,7 @@ impl App {
             backup: Arc::new(backups),
             log: Arc::new(kept_log::kept().clone()),
             system: system.clone(),
+            modes: switches.clone(),
             clock: clock.clone(),
             notices: notices.clone(),
             cut_offs: shut_out.clone(),
@@ -200,8 +208,10 @@ impl App {
             turn: Mutex::default(),
             is_started: Default::default(),
         });
+        switches.followed_by(runner.clone());
         let followers = Followers {
             runner: runner.clone(),
+            switches: switches.clone(),
             limits: store.limits().clone(),
             live: live.clone(),
             identity: identity.clone(),
@@ -222,6 +232,7 @@ impl App {
             runner,
             settings,
             system,
+            switches,
             supervisor,
             live,
             live_server,
@@ -347,6 +358,7 @@ impl App {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<Vec<TaskId>> {
         self.leave_word().await;
         self.runner.start()?;
+        tasks::modes::spawn(&self.supervisor, &self.switches, &self.clock)?;
         let sealed = &self.runner.sealed;
         tasks::retention::spawn(&self.supervisor, &self.recordings, &self.accounts, &self.clock, sealed)?;
         tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
@@ -417,6 +429,11 @@ async fn keep_log(config: &Config) {
     if let Err(e) = kept {
         tracing::warn!(error = %e, "the log of the page ends with the process");
     }
+}
+
+async fn open_switches(settings: &SettingsFile, clock: &SharedClock, notices: &Notices) -> Result<Arc<Switches>> {
+    let (current, clock, notices) = (settings.current().clone(), clock.clone(), notices.clone());
+    blocking("reading what is switched off", move || Ok(Arc::new(Switches::open(current, clock, notices)))).await
 }
 
 /// None on a disk that cannot be written: the box runs without.

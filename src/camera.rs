@@ -53,7 +53,7 @@ struct CameraLive {
 }
 
 impl Camera {
-    /// A camera that was just switched on; nothing runs yet. It is captured with `means`.
+    /// A camera of which nothing runs yet. It is captured with `means`.
     pub fn new(
         config: CameraConfig,
         clock: SharedClock,
@@ -62,8 +62,11 @@ impl Camera {
         means: &Means,
     ) -> Self {
         let (hub, wires) = (Hub::new(config.id.clone(), clock.clone()), Wires::default());
-        let recording = not_yet_recorded(config.record.mode);
-        let health = CameraHealth::starting(clock.utc());
+        let recording = not_yet_recorded(&config);
+        let mut health = CameraHealth::starting(clock.utc());
+        if let Some(off) = &config.off {
+            health.switch_off(off);
+        }
         let state = CameraLive {
             health,
             recording,
@@ -93,7 +96,11 @@ impl Camera {
     /// not run again goes on. Where `means` are given, it gets a new capture.
     pub fn changed(&self, config: CameraConfig, means: Option<&Means>) -> Self {
         if config.record.mode != self.config.record.mode {
-            self.set_recording(not_yet_recorded(config.record.mode));
+            self.set_recording(not_yet_recorded(&config));
+        }
+        if let Some(off) = config.off.as_ref().filter(|off| self.config.off.as_ref() != Some(*off)) {
+            self.lock().health.switch_off(off);
+            self.tell();
         }
         let again = |means: &Means| {
             let (hub, luma) = (self.hub.clone(), self.wires.luma.sink());
@@ -160,8 +167,19 @@ impl Camera {
                 tracing::warn!(%camera, ?state, reason, "camera has no picture")
             }
             CameraState::Failed => tracing::error!(%camera, reason, "camera cannot run as configured"),
+            CameraState::Off => tracing::info!(%camera, reason, "camera is off"),
         }
         self.publish(Notice::Health { camera, health });
+    }
+
+    /// Tells everybody how it is.
+    pub fn tell(&self) {
+        self.publish(Notice::Health { camera: self.config.id.clone(), health: self.health() });
+    }
+
+    /// When its newest event began.
+    pub fn last_event(&self) -> Option<Timestamp> {
+        self.lock().last_event_at
     }
 
     /// There is sound, or will be: tells everybody when it changed.
@@ -401,8 +419,9 @@ impl Camera {
     }
 }
 
-fn not_yet_recorded(mode: RecordMode) -> RecordingStatus {
-    match mode {
+fn not_yet_recorded(config: &CameraConfig) -> RecordingStatus {
+    match config.record.mode {
+        _ if config.off.is_some() => RecordingStatus::new(RecordingState::Off, ""),
         RecordMode::Off => RecordingStatus::new(RecordingState::Off, ""),
         _ => RecordingStatus::new(RecordingState::Waiting, "waiting for the camera"),
     }

@@ -11,7 +11,7 @@ use perch_base::{Result, blocking};
 use perch_domain::camera::{CameraConfig, VideoSettings};
 use perch_domain::media::Stream;
 use perch_domain::offering::Offering;
-use perch_domain::reload::{Change, Restart};
+use perch_domain::reload::{Change, Restart, plan_reload};
 use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
 use perch_media::capture::Means;
@@ -43,25 +43,33 @@ pub struct CameraRunner {
     pub is_started: watch::Sender<bool>,
 }
 
-/// Everything of a camera.
-const ALL: Restart = Restart { capture: true, recorder: true, motion: true, stills: true, told: false };
-
 impl CameraRunner {
     /// Runs every camera of the set.
     pub fn start(&self) -> Result<()> {
-        self.set.all().iter().try_for_each(|camera| self.spawn(camera, ALL))?;
+        let all = self.set.all();
+        all.iter().for_each(|camera| self.end_watching(&camera.config));
+        all.iter().try_for_each(|camera| self.spawn(camera, Restart::ALL))?;
         self.is_started.send_replace(true);
         Ok(())
     }
 
-    /// Makes changes once all was started, one after the other, while every camera that they do not name goes on. Errors where a task of a camera
-    /// cannot be run; the others are changed all the same, and the set says what there is.
-    pub async fn apply(&self, changes: Vec<Change>) -> Result<()> {
+    /// Makes the cameras, once all were started, what `wanted` says when their turn has come, while every camera that this does not concern
+    /// goes on. Whoever changes what decides about them calls this afterwards: as it is decided in turn, the last turn goes by all that was
+    /// changed, in whatever order. Returns the changes. Errors where a task of a camera cannot be run; all other changes are made, and
+    /// the set says what there is.
+    pub async fn follow(&self, wanted: impl Fn() -> Vec<CameraConfig> + Send + Sync) -> Result<Vec<Change>> {
         // The sender lives as long as the runner.
         let _ = self.is_started.subscribe().wait_for(|started| *started).await;
         let _turn = self.turn.lock().await;
-        let mut done = Ok(());
-        for change in changes {
+        let changes = plan_reload(&self.set.configs(), &wanted());
+        // Nobody watches on while one after the other is closed.
+        for change in &changes {
+            if let Change::Update { camera, .. } = change {
+                self.end_watching(camera);
+            }
+        }
+        let mut failed = Ok(());
+        for change in changes.clone() {
             let made = match change {
                 Change::Remove(id) => {
                     self.remove(&id).await;
@@ -80,14 +88,15 @@ impl CameraRunner {
                     Ok(())
                 }
             };
-            // One camera that fails holds up no other.
-            done = done.and(made);
+            failed = failed.and(made);
         }
         // The change is made all the same.
-        if let Err(e) = self.leave_word().await {
+        if !changes.is_empty()
+            && let Err(e) = self.leave_word().await
+        {
             tracing::warn!(error = %e, "commands beside the box do not know of the changed cameras");
         }
-        done
+        failed.map(|()| changes)
     }
 
     /// Commands beside the box learn which cameras there are now.
@@ -108,14 +117,14 @@ impl CameraRunner {
         tracing::info!(camera = %camera.config.id, "camera added");
         self.set.set(camera.clone());
         self.let_watch(&camera);
-        self.spawn(&camera, ALL)
+        self.spawn(&camera, Restart::ALL)
     }
 
     async fn remove(&self, id: &CameraId) {
         self.set.remove(id);
         self.live.remove_camera(id);
         self.rtsp.remove_camera(id);
-        self.stop(id, ALL).await;
+        self.stop(id, Restart::ALL).await;
         // It may have offered something new in between.
         self.live.remove_camera(id);
         self.rtsp.remove_camera(id);
@@ -124,6 +133,9 @@ impl CameraRunner {
 
     async fn update(&self, config: CameraConfig, restart: Restart) -> Result<()> {
         let before = self.set.get(&config.id)?;
+        if before.config.off.is_some() != config.off.is_some() {
+            return self.switch(&before, config).await;
+        }
         self.stop(&config.id, restart).await;
         let camera = Arc::new(before.changed(config, restart.capture.then_some(&self.means)));
         tracing::info!(camera = %camera.config.id, ?restart, "camera changed");
@@ -139,8 +151,40 @@ impl CameraRunner {
         Ok(())
     }
 
+    /// Switches a camera off or on. Nothing of before is left to see: it begins with a fan-out of its own.
+    async fn switch(&self, before: &Camera, config: CameraConfig) -> Result<()> {
+        let late = self.stop(&config.id, Restart::ALL).await;
+        // It may have offered something new in between.
+        self.end_watching(&config);
+        let (clock, notices) = (self.clock.clone(), self.notices.clone());
+        let camera = Arc::new(Camera::new(config, clock, notices, before.last_event(), &self.means));
+        let id = &camera.config.id;
+        match &camera.config.off {
+            Some(off) => tracing::info!(camera = %id, by = ?off.by, until = ?off.until, "camera switched off"),
+            None => tracing::info!(camera = %id, "camera switched on"),
+        }
+        if late.iter().any(|task| matches!(task, TaskId::Capture(_) | TaskId::Microphone(_))) {
+            camera.note("its device could not be closed yet: unplug it to be sure");
+        }
+        self.set.set(camera.clone());
+        self.let_watch(&camera);
+        camera.tell();
+        self.spawn(&camera, Restart::ALL)
+    }
+
+    /// Lets nobody watch a camera that is off from now on.
+    fn end_watching(&self, config: &CameraConfig) {
+        if let Some(off) = &config.off {
+            self.live.remove_camera(&config.id);
+            self.rtsp.switch_off(&config.id, &format!("{} is switched off {}", config.name, off.by.told()));
+        }
+    }
+
     /// Lets the camera be watched as it is now; sessions and readers that cannot go on end.
     fn let_watch(&self, camera: &Camera) {
+        if camera.config.off.is_some() {
+            return self.end_watching(&camera.config);
+        }
         self.live.set_camera(live_camera(camera));
         self.rtsp.set_camera(rtsp_streams(camera));
     }
@@ -149,8 +193,8 @@ impl CameraRunner {
     fn offered(&self) -> tasks::capture::Offered {
         let (set, live, rtsp) = (self.set.clone(), self.live.clone(), self.rtsp.clone());
         Arc::new(move |id| {
-            // One that goes offers nothing more.
-            if let Ok(camera) = set.get(id) {
+            // One that goes, or is off, offers nothing more.
+            if let Some(camera) = set.get(id).ok().filter(|camera| camera.config.off.is_none()) {
                 live.set_camera(live_camera(&camera));
                 rtsp.set_camera(rtsp_streams(&camera));
             }
@@ -161,6 +205,9 @@ impl CameraRunner {
         let (supervisor, recordings, clock) = (&self.supervisor, &self.recordings, &self.clock);
         if parts.recorder {
             tasks::recording::spawn(supervisor, camera, recordings, clock, &self.sealed)?;
+        }
+        if camera.config.off.is_some() {
+            return Ok(());
         }
         if parts.motion && camera.config.motion.enabled {
             tasks::motion::spawn(supervisor, camera, &self.index, clock)?;
@@ -175,7 +222,8 @@ impl CameraRunner {
         Ok(())
     }
 
-    async fn stop(&self, id: &CameraId, parts: Restart) {
+    /// Stops these parts of a camera. Returns what did not end in time and was left behind.
+    async fn stop(&self, id: &CameraId, parts: Restart) -> Vec<TaskId> {
         let id = || id.clone();
         let tasks = [
             (parts.capture, TaskId::Capture(id())),
@@ -189,6 +237,7 @@ impl CameraRunner {
         if !late.is_empty() {
             tracing::error!(camera = %id(), tasks = ?late, "tasks of a camera did not end in time and were left behind");
         }
+        late
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::camera::Camera;
 use crate::camera_set::CameraSet;
+use crate::current::Current;
 use crate::ears::Ears;
 use crate::kernel_clock;
-use crate::settings::follow::Current;
 use crate::supervisor::TaskList;
 use crate::version;
 use bytes::Bytes;
@@ -91,7 +91,15 @@ impl ViewersStills {
 
 impl CameraPort for Cameras {
     fn cameras(&self) -> Vec<CameraInfo> {
-        self.set.all().iter().map(|c| c.info()).collect()
+        let (zone, now) = (self.settings.config().zone(), self.clock.utc());
+        let told = |c: &Arc<Camera>| {
+            let mut info = c.info();
+            if let Some(off) = &info.health.off {
+                info.health.reason = off.told(&zone, now);
+            }
+            info
+        };
+        self.set.all().iter().map(told).collect()
     }
 
     fn snapshot(&self, wanted: Snapshot, by: DeviceId) -> Later<'_, Result<MadeStill>> {
@@ -158,7 +166,12 @@ impl CameraPort for Cameras {
 /// The newest keyframe, with what leads to it.
 fn newest_keyframe(camera: &Camera) -> Result<(VideoCodec, Vec<Bytes>)> {
     // Why is in its health, for those who may know.
-    let none = || Error::new(ErrorKind::Unavailable, format!("{} has no picture at the moment", camera.config.name));
+    let name = &camera.config.name;
+    let why = match &camera.config.off {
+        Some(off) => format!("{name} is switched off {}", off.by.told()),
+        None => format!("{name} has no picture at the moment"),
+    };
+    let none = || Error::new(ErrorKind::Unavailable, why.clone());
     let hub = &camera.hub;
     let keyframe = hub.latest_keyframe(Stream::Main).ok_or_else(none)?;
     let pictures = hub.leading_to(Stream::Main, &keyframe).ok_or_else(none)?;

@@ -7,6 +7,7 @@ use crate::toml_text;
 use perch_api::HttpConfig;
 use perch_base::files::{Links, read_small};
 use perch_base::secret::Secret;
+use perch_base::zone::Zone;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::SessionConfig;
 use perch_domain::acme::AcmeConfig;
@@ -14,6 +15,7 @@ use perch_domain::camera::CameraConfig;
 use perch_domain::exchange;
 use perch_domain::identity::Names;
 use perch_domain::listening::is_one_place;
+use perch_domain::modes::ModesConfig;
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use perch_domain::settings::Keys;
@@ -44,6 +46,9 @@ pub struct Config {
     pub retention: RetentionConfig,
     pub update: UpdateConfig,
     pub cameras: Vec<CameraConfig>,
+    pub modes: ModesConfig,
+    /// The zone of schedules; `None`: the system's.
+    pub time_zone: Option<Zone>,
     /// What is odd in it but keeps nothing from working, a sentence each.
     pub warnings: Vec<String>,
     /// Each key as it was asked for, and what it says.
@@ -68,7 +73,8 @@ impl OfNewer {
 const LATER: [&str; 1] = ["sync"];
 
 /// A config that has one of everything of which there may be several.
-const WITH_EVERYTHING: &str = "[[webrtc.turn]]\n[[camera]]\nid = \"a\"\nsource = \"rtsp://camera\"\n";
+const WITH_EVERYTHING: &str = "[[webrtc.turn]]\n[[camera]]\nid = \"a\"\nsource = \"rtsp://camera\"\n\
+    [profile.a.cameras.a]\n[[schedule]]\n";
 
 /// Where the config is when no file is named: in the default data folder, where the page writes it.
 pub fn unnamed() -> PathBuf {
@@ -178,6 +184,11 @@ impl Config {
         tcp.into_iter().chain(plain).chain(rtsps).chain(udp).collect()
     }
 
+    /// The zone that schedules go by.
+    pub fn zone(&self) -> Zone {
+        self.time_zone.clone().unwrap_or_else(Zone::of_system)
+    }
+
     /// The store's settings, for the daemon and for commands.
     pub fn store(&self) -> perch_store::Config {
         perch_store::Config {
@@ -211,8 +222,10 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 fn read(mut root: Section<'_>, problems: &Problems) -> Config {
-    let (name, data_dir) = in_section(&mut root, "box", |house| {
-        (house.text("name", BOX_NAME, 1..=64), PathBuf::from(house.text("data_dir", DATA_DIR, 1..=4096)))
+    let (name, data_dir, time_zone) = in_section(&mut root, "box", |house| {
+        let name = house.text("name", BOX_NAME, 1..=64);
+        let data_dir = PathBuf::from(house.text("data_dir", DATA_DIR, 1..=4096));
+        (name, data_dir, house.optional("time_zone", Zone::named))
     });
     let (http, hostnames) = in_section(&mut root, "http", |http| (HttpConfig::read(http), Names::read(http)));
     let acme = in_section(&mut root, "acme", |acme| AcmeConfig::read(acme, secret_of));
@@ -223,6 +236,7 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
     let retention = in_section(&mut root, "recording", RetentionConfig::read);
     let update = in_section(&mut root, "update", UpdateConfig::read);
     let cameras = cameras(&mut root, problems);
+    let modes = ModesConfig::read(&mut root, &cameras);
     root.refuse_later(&LATER);
     root.finish();
     Config {
@@ -238,6 +252,8 @@ fn read(mut root: Section<'_>, problems: &Problems) -> Config {
         retention,
         update,
         cameras,
+        modes,
+        time_zone,
         warnings: Vec::new(),
         settings: Arc::default(),
         variables: Arc::default(),

@@ -129,6 +129,42 @@ fn refusals_name_key_value_and_rule() {
             "[acme]\ndirectory = \"http://10.0.0.1/x\"".into(),
             "acme.directory = \"http://10.0.0.1/…\": must be like https",
         ),
+        ("[box]\ntime_zone = \"Mars\"".into(), "box.time_zone = \"Mars\": must be a time zone's name"),
+        (cam("[profile.\"No No\"]"), "cannot name a profile"),
+        (
+            cam("[profile.x.cameras.b]\noff = true"),
+            "profile.x.cameras = \"b\": names no camera of this box; there are: a",
+        ),
+        (cam("[profile.x.cameras.a]\nof = true"), "profile.x.cameras.a.of = …: is not a known key"),
+        (cam("[profile.x.cameras.a]\ndetect = {}"), "profile.x.cameras.a.detect"),
+        (
+            cam("[profile.x.cameras]\na = { record = { mode = \"never\" } }"),
+            "profile.x.cameras.a.record.mode = \"never\": must be one of",
+        ),
+        (
+            cam("record = { mode = \"motion\" }\n[profile.x.cameras]\na = { motion = { enabled = false } }"),
+            "profile.x.cameras.a.motion.enabled = false: the camera is recorded around motion then",
+        ),
+        (cam("[[schedule]]\nto = \"06:00\"\noff = true"), "schedule[0].from: is missing"),
+        (
+            cam("[[schedule]]\nfrom = \"6:00\"\nto = \"07:00\"\noff = true"),
+            "schedule[0].from = \"6:00\": must be a time",
+        ),
+        (cam("[[schedule]]\nfrom = \"06:00\"\nto = \"06:00\"\noff = true"), "schedule[0].to = \"06:00\": must differ"),
+        (cam("[[schedule]]\nfrom = \"06:00\"\nto = \"07:00\""), "schedule[0].profile = …: is missing"),
+        (
+            cam("[[schedule]]\nfrom = \"06:00\"\nto = \"07:00\"\nprofile = \"x\""),
+            "schedule[0].profile = \"x\": names no profile",
+        ),
+        (
+            cam("[[schedule]]\nfrom = \"06:00\"\nto = \"07:00\"\noff = [\"b\"]"),
+            "schedule[0].off = \"b\": names no camera",
+        ),
+        (cam("[[schedule]]\nfrom = \"06:00\"\nto = \"07:00\"\noff = 1"), "schedule[0].off = 1: must be true"),
+        (
+            cam("[[schedule]]\ndays = [\"monday\"]\nfrom = \"06:00\"\nto = \"07:00\"\noff = true"),
+            "schedule[0].days = \"monday\": must be days",
+        ),
         ("[sync]\nbucket = \"b\"".into(), "sync"),
         ("[access]\notp_digits = 3".into(), "access.otp_digits = 3: must be 6 to 12"),
         (cam("record = { chapter_s = 121 }"), "camera[0].record.chapter_s = 121: must be 10 to 120"),

@@ -11,11 +11,13 @@ pub mod cameras;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod current;
 pub mod ears;
 pub mod kept_log;
 #[expect(unsafe_code, reason = "adjtimex(2), which says whether the clock is set, has no safe form")]
 pub mod kernel_clock;
 pub mod known_certificates;
+pub mod modes;
 pub mod pairing_card;
 pub mod probing;
 pub mod reader;

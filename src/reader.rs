@@ -1,9 +1,10 @@
 //! Reads TOML tables key by key, remembers which keys were known, and collects every problem with its key, value and rule.
 
 use perch_base::Result;
+use perch_base::ids::CameraId;
 use perch_domain::redact::{Shown, unknown_key};
 use perch_domain::settings::described::{Form, Origin, Setting};
-use perch_domain::settings::{Keys, password};
+use perch_domain::settings::{AllOrSome, Keys, password};
 use perch_domain::text::check_meant;
 use serde_json::Value as Json;
 use std::cell::RefCell;
@@ -136,6 +137,8 @@ pub fn variable_of<'v>(key: &str, variables: &'v BTreeMap<String, String>) -> Op
 #[derive(Debug)]
 pub struct Section<'p> {
     path: String,
+    /// The same with the names that people chose in braces, as [`Setting::key`] has it.
+    place: String,
     table: Table,
     problems: &'p Problems,
 }
@@ -143,12 +146,12 @@ pub struct Section<'p> {
 impl<'p> Section<'p> {
     /// The whole file.
     pub fn root(table: Table, problems: &'p Problems) -> Self {
-        Self { path: String::new(), table, problems }
+        Self { path: String::new(), place: String::new(), table, problems }
     }
 
     /// A table at `path`.
     pub fn new(path: &str, table: Table, problems: &'p Problems) -> Self {
-        Self { path: path.to_owned(), table, problems }
+        Self { path: path.to_owned(), place: path.to_owned(), table, problems }
     }
 
     /// Where this table is.
@@ -158,7 +161,7 @@ impl<'p> Section<'p> {
 
     /// Notes that a key was asked for. Comes after its value was taken out of the table: `was_there` says whether there was one.
     fn asked(&self, key: &str, form: Form, (was_there, value): (bool, impl Into<Json>), default: impl Into<Json>) {
-        let key = self.key(key);
+        let key = join(&self.place, key);
         let origin = match variable_of(&key, &self.problems.environment.borrow().set) {
             Some(name) => Origin::Variable(name.to_owned()),
             None if was_there => Origin::File,
@@ -197,8 +200,17 @@ impl<'p> Section<'p> {
     }
 
     fn key(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        join(&self.path, key)
     }
+
+    /// A table in this one.
+    fn inner(&self, key: &str, table: Table) -> Self {
+        Section { path: self.key(key), place: join(&self.place, key), table, problems: self.problems }
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 impl Keys for Section<'_> {
@@ -227,7 +239,7 @@ impl Keys for Section<'_> {
         if self.path.is_empty() {
             self.problems.environment.borrow_mut().set(key, &mut table);
         }
-        Section { path: self.key(key), table, problems: self.problems }
+        self.inner(key, table)
     }
 
     fn sections(&mut self, key: &str) -> Vec<Self> {
@@ -243,10 +255,40 @@ impl Keys for Section<'_> {
         };
         let mut out = Vec::new();
         for (i, item) in items.into_iter().enumerate() {
-            let path = format!("{}[{i}]", self.key(key));
+            let here = format!("{key}[{i}]");
             match item {
-                Value::Table(table) => out.push(Section { path, table, problems: self.problems }),
-                _ => self.problems.add(&path, Shown::nothing(), "must be a table"),
+                Value::Table(table) => out.push(self.inner(&here, table)),
+                _ => self.problem(&here, Shown::nothing(), "must be a table"),
+            }
+        }
+        out
+    }
+
+    fn named_sections(&mut self, key: &str, what: &str) -> Vec<(String, Self)> {
+        let items = match self.table.remove(key) {
+            None => Table::new(),
+            Some(Value::Table(t)) => t,
+            Some(_) => {
+                self.problem(key, Shown::nothing(), "must be a table");
+                Table::new()
+            }
+        };
+        let mut out = Vec::new();
+        for (name, item) in items {
+            if CameraId::new(&name).is_err() {
+                let rule = format!(
+                    "cannot name {what}: it must be 1 to 32 of a-z, 0-9, `-` and `_`, starting with a letter or digit"
+                );
+                self.problem(&format!("{key}.{}", unknown_key(&name)), Shown::nothing(), &rule);
+                continue;
+            }
+            match item {
+                Value::Table(table) => {
+                    let mut inner = self.inner(&format!("{key}.{name}"), table);
+                    inner.place = format!("{}{{{name}}}", join(&self.place, key));
+                    out.push((name, inner));
+                }
+                _ => self.problem(&format!("{key}.{name}"), Shown::nothing(), "must be a table"),
             }
         }
         out
@@ -307,6 +349,43 @@ impl Keys for Section<'_> {
             }
         };
         self.asked(key, Form::Flag, (found.is_some(), value), default);
+        value
+    }
+
+    fn optional_flag(&mut self, key: &str) -> Option<bool> {
+        let found = self.table.remove(key);
+        let value = found.as_ref().and_then(Value::as_bool);
+        if let (Some(v), None) = (&found, value) {
+            self.problem(key, shown(v), "must be true or false");
+        }
+        self.asked(key, Form::Flag, (found.is_some(), value), Json::Null);
+        value
+    }
+
+    fn all_or_some(&mut self, key: &str, check: impl Fn(&str) -> bool, rule: &str) -> AllOrSome {
+        let found = self.table.remove(key);
+        let text = |v: &Value| v.as_str().filter(|text| check(text)).map(str::to_owned);
+        let value = match &found {
+            None | Some(Value::Boolean(false)) => AllOrSome::None,
+            Some(Value::Boolean(true)) => AllOrSome::All,
+            Some(Value::Array(items)) => match items.iter().map(text).collect() {
+                Some(texts) => AllOrSome::Some(texts),
+                None => {
+                    self.problem(key, Shown::nothing(), rule);
+                    AllOrSome::None
+                }
+            },
+            Some(v) => {
+                self.problem(key, shown(v), rule);
+                AllOrSome::None
+            }
+        };
+        let json = match &value {
+            AllOrSome::None => Json::Bool(false),
+            AllOrSome::All => Json::Bool(true),
+            AllOrSome::Some(texts) => texts.clone().into(),
+        };
+        self.asked(key, Form::Which, (found.is_some(), json), false);
         value
     }
 

@@ -9,6 +9,7 @@ use crate::known_certificates::Onlooker;
 use crate::probing;
 use perch_api::HttpConfig;
 use perch_base::Result;
+use perch_base::clock::{Clock, SystemClock};
 use perch_base::disk::Space;
 use perch_domain::board::Facts;
 use perch_domain::camera::{AudioSource, CameraConfig, Source};
@@ -53,7 +54,7 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
         );
         Onlooker::default()
     }));
-    for c in &config.cameras {
+    for c in &crate::modes::as_they_run(&config, SystemClock.utc()) {
         camera(&mut report, &machine, c, &certificates);
     }
     devices::named_twice(&mut report, &machine, &config.cameras);
@@ -82,6 +83,9 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
 
 fn camera(report: &mut Report, machine: &Machine, c: &CameraConfig, certificates: &Arc<Onlooker>) {
     let name = format!("{} ({})", c.id, c.source.describe());
+    if let Some(off) = &c.off {
+        return report.good(&format!("{name}: it is switched off {} and not tried", off.by.told()));
+    }
     match &c.source {
         Source::File(path) if !path.is_file() => report.tell(&name, &probing::devices::file(path)),
         Source::V4l2(device) => devices::usb_camera(report, machine, c, device),

@@ -5,6 +5,7 @@ pub mod devices;
 pub mod network;
 mod search;
 
+use crate::camera_set::CameraSet;
 use crate::known_certificates::Onlooker;
 use crate::settings::SettingsFile;
 use network::Tried;
@@ -12,7 +13,7 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::ids::DeviceId;
 use perch_base::net::interfaces;
 use perch_base::sync::lock;
-use perch_base::{Result, base64, blocking};
+use perch_base::{Error, ErrorKind, Result, base64, blocking};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::ingest::KnownCertificates;
 use perch_domain::media::Stream;
@@ -39,6 +40,8 @@ const MAX_STILL_BYTES: usize = 512 * 1024;
 pub struct Prober {
     pub settings: Arc<SettingsFile>,
     pub onvif: Arc<dyn OnvifPort>,
+    /// The cameras that run.
+    pub set: Arc<CameraSet>,
     pub certificates: Arc<dyn KnownCertificates>,
     pub clock: SharedClock,
     pub machine: Machine,
@@ -88,9 +91,22 @@ impl Prober {
     async fn probe(&self, wanted: Map<String, Value>, by: DeviceId) -> Result<Probed> {
         let _running = self.begin(&self.running, by).await?;
         let camera = self.settings.camera_as(wanted).await?;
+        self.refuse_what_is_off(&camera)?;
         match &camera.source {
             Source::Rtsp(_) => self.network(&camera, by).await,
             _ => self.device(camera).await,
+        }
+    }
+
+    /// Errors with `Unavailable` where this camera runs already and is switched off: nobody opens it then.
+    fn refuse_what_is_off(&self, camera: &CameraConfig) -> Result<()> {
+        let is_it = |c: &CameraConfig| c.id == camera.id || c.source == camera.source;
+        match self.set.configs().into_iter().find(|c| c.off.is_some() && is_it(c)) {
+            Some(off) => {
+                let why = format!("{} is switched off: switch it on before it is tried out", off.name);
+                Err(Error::new(ErrorKind::Unavailable, why))
+            }
+            None => Ok(()),
         }
     }
 

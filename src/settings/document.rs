@@ -1,5 +1,7 @@
 //! The text of `perch.toml` as it is edited: comments, order and what nobody touched stay as they are. Pure.
 
+use super::modes::{self, merge_schedules};
+use super::values::{same, set, to_toml};
 use crate::config::Config;
 use perch_base::{Error, Result};
 use perch_domain::redact::unknown_key;
@@ -10,7 +12,8 @@ use std::sync::LazyLock;
 use toml_edit::{Array, ArrayOfTables, Decor, DocumentMut, InlineTable, Item, RawString, Table, TableLike, Value};
 
 /// The sections of a file, in the order in which a person writes them.
-const SECTIONS: [&str; 8] = ["box", "http", "rtsp", "webrtc", "access", "recording", "update", "camera"];
+const SECTIONS: [&str; 10] =
+    ["box", "http", "rtsp", "webrtc", "access", "recording", "update", "camera", "profile", "schedule"];
 /// The keys of a camera, likewise.
 const OF_CAMERA: [&str; 18] = [
     "id",
@@ -188,6 +191,11 @@ impl Document {
         }
     }
 
+    /// Takes a camera that goes out of profiles and schedules.
+    pub fn forget_camera(&mut self, id: &str) {
+        modes::forget_camera(self.doc.as_table_mut(), id);
+    }
+
     /// Says that there is no camera: a file that does not mention any has the test camera.
     pub fn without_cameras(&mut self) {
         self.doc.insert("camera", toml_edit::value(Array::new()));
@@ -308,6 +316,7 @@ fn merge_table(
             }
             Json::Object(inner) => merge_inner(table, key, inner, is, &here, depth)?,
             Json::Array(items) if key == "camera" && path.is_empty() => merge_cameras(table, items, is)?,
+            Json::Array(items) if key == "schedule" && path.is_empty() => merge_schedules(table, items, is)?,
             // Whoever hands back what was read changes nothing.
             value if same(value, is) => {}
             Json::Array(items) if table.get(key).is_some_and(Item::is_array_of_tables) => {
@@ -360,23 +369,32 @@ fn merge_inner(
 ) -> Result<()> {
     let is_new = !table.contains_key(key);
     if is_new {
-        let new = match path.contains('.') {
-            false => Item::Table(Table::new()),
-            true => Item::Value(InlineTable::new().into()),
-        };
-        table.insert(key, new);
+        table.insert(key, new_table(path));
     }
     let inner = table.get_mut(key).and_then(Item::as_table_like_mut);
     let inner = inner.ok_or_else(|| Error::invalid(format!("{path}: must be a table")))?;
     merge_table(inner, patch, now, path, depth + 1)?;
     match table.get_mut(key) {
-        Some(item) if is_new && item.as_table_like().is_some_and(TableLike::is_empty) => drop(table.remove(key)),
+        // A profile that changes nothing is one all the same.
+        Some(item) if is_new && !modes::is_profile(path) && item.as_table_like().is_some_and(TableLike::is_empty) => {
+            drop(table.remove(key));
+        }
         Some(Item::Value(Value::InlineTable(new))) if is_new => {
             new.sort_values_by(|a, _, b, _| place_of(path, a.get()).cmp(&place_of(path, b.get())));
         }
         _ => {}
     }
     Ok(())
+}
+
+/// A table as a person begins one here: under a heading, or on one line.
+fn new_table(path: &str) -> Item {
+    let mut table = Table::new();
+    table.set_implicit(path == "profile");
+    match path.contains('.') && !modes::is_profile(path) && !modes::is_cameras_of_profile(path) {
+        false => Item::Table(table),
+        true => Item::Value(InlineTable::new().into()),
+    }
 }
 
 /// Where a key stands among all: in the order in which they are read.
@@ -445,45 +463,6 @@ pub fn merge_camera(camera: &mut Table, patch: &Map<String, Json>, now: Option<&
         camera.sort_values_by(|a, _, b, _| place(a.get()).cmp(&place(b.get())));
     }
     Ok(())
-}
-
-/// Sets a key; the comment behind it stays.
-fn set(table: &mut dyn TableLike, key: &str, mut value: Value) {
-    if let Some(old) = table.get(key).and_then(Item::as_value) {
-        *value.decor_mut() = old.decor().clone();
-    }
-    table.insert(key, Item::Value(value));
-}
-
-/// Numbers are the same by their value: 5 and 5.0.
-fn same(a: &Json, b: &Json) -> bool {
-    match (a, b) {
-        (Json::Number(a), Json::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (a, b) => a == b,
-    }
-}
-
-fn to_toml(value: &Json, path: &str) -> Result<Value> {
-    let bad = |rule: &str| Err(Error::invalid(format!("{path}: {rule}")));
-    Ok(match value {
-        Json::Bool(b) => (*b).into(),
-        Json::String(text) => text.as_str().into(),
-        Json::Number(n) => match (n.as_i64(), n.as_f64()) {
-            (Some(n), _) => n.into(),
-            (None, Some(n)) => n.into(),
-            (None, None) => return bad("is no number that can be written"),
-        },
-        Json::Array(items) => Value::Array(items.iter().map(|item| to_toml(item, path)).collect::<Result<Array>>()?),
-        Json::Object(inner) => {
-            let mut table = InlineTable::new();
-            for (key, value) in inner.iter().filter(|(_, value)| !value.is_null()) {
-                table.insert(key, to_toml(value, path)?);
-            }
-            Value::InlineTable(table)
-        }
-        Json::Null => return bad("has nothing in it"),
-    })
 }
 
 #[cfg(test)]

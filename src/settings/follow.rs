@@ -2,41 +2,24 @@
 
 use crate::camera_runner::CameraRunner;
 use crate::config::Config;
+use crate::current::Current;
+use crate::modes::Switches;
 use crate::supervisor::GRACE;
 use crate::tasks;
-use perch_base::sync::{read, write};
 use perch_base::{Result, blocking};
-use perch_domain::reload::{Change, plan_reload};
+use perch_domain::reload::{Change, Restart, plan_reload};
 use perch_domain::task::TaskId;
 use perch_media::webrtc;
 use perch_pki::Identity;
 use perch_store::SharedLimits;
 use perch_update::Updater;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, RwLock};
-
-/// The configuration that the box goes by.
-#[derive(Clone)]
-pub struct Current(Arc<RwLock<Arc<Config>>>);
-
-impl Current {
-    pub fn new(config: Config) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(config))))
-    }
-
-    /// As it is now.
-    pub fn config(&self) -> Arc<Config> {
-        read(&self.0).clone()
-    }
-
-    fn set(&self, config: Config) {
-        *write(&self.0) = Arc::new(config);
-    }
-}
 
 /// The parts of the box that follow.
 pub struct Followers {
     pub runner: Arc<CameraRunner>,
+    pub switches: Arc<Switches>,
     pub limits: SharedLimits,
     pub live: Arc<webrtc::Engine>,
     pub identity: Arc<Identity>,
@@ -57,7 +40,7 @@ pub struct Followed {
 impl Followers {
     /// What following would mean for the cameras that run.
     pub fn effects_of(&self, config: &Config) -> Vec<String> {
-        plan_reload(&self.runner.set.configs(), &config.cameras).iter().map(effect).collect()
+        plan_reload(&self.runner.set.configs(), &self.switches.wanted(config)).iter().map(effect).collect()
     }
 
     /// Has all follow. Where a part cannot, the others do all the same.
@@ -67,9 +50,9 @@ impl Followers {
         self.live.follow(config.webrtc.clone());
         current.set(config.clone());
         let was_behind = self.is_behind.load(Ordering::SeqCst);
-        let changes = plan_reload(&self.runner.set.configs(), &config.cameras);
-        let effects = changes.iter().map(effect).collect();
-        let mut done = vec![self.runner.apply(changes).await];
+        let cameras = self.switches.follow().await;
+        let effects = cameras.iter().flatten().map(effect).collect();
+        let mut done = vec![cameras.map(drop)];
         if was_behind || before.names() != config.names() {
             done.push(self.follow_names(&config).await);
         }
@@ -112,6 +95,9 @@ pub fn effect(change: &Change) -> String {
         Change::Remove(id) => format!("{id} is removed: who watches it is let go"),
         Change::Add(camera) => format!("{} is added", camera.id),
         Change::Arrange(_) => "the cameras are listed in another order".into(),
+        Change::Update { camera, restart: Restart::ALL } if camera.off.is_some() => {
+            format!("{} is switched off", camera.id)
+        }
         Change::Update { camera, restart } => {
             let parts = [
                 (restart.capture, "its pictures begin anew"),

@@ -190,6 +190,7 @@ fn remove(document: &mut Document, id: &CameraId, before: &Read) -> Result<()> {
     if cameras.is_empty() {
         document.without_cameras();
     }
+    document.forget_camera(id.as_str());
     Ok(())
 }
 

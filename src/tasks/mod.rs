@@ -11,6 +11,7 @@ pub mod deletion;
 pub mod delivered;
 pub mod log;
 pub mod microphone;
+pub mod modes;
 pub mod motion;
 pub mod reconcile;
 pub mod recording;

@@ -141,7 +141,9 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
         Ok(()) => Ok(()),
         Err(_) => prove(trial, &before).await.map_err(|e| trial.sentence(&e)),
     };
-    let cameras = trial.cameras.cameras().into_iter().map(|c| GateCamera {
+    // One that is off has nothing to prove.
+    let cameras = trial.cameras.cameras().into_iter().filter(|c| c.health.off.is_none());
+    let cameras = cameras.map(|c| GateCamera {
         is_live: c.health.state.delivers(),
         is_unrecordable: c.recording.is_unrecordable,
         reason: c.health.reason,
@@ -159,7 +161,7 @@ async fn look(trial: &Trial, recorded: Result<(), String>) -> Result<GateSigns> 
 /// Records some pictures of a camera that delivers, and reads it back; where none is to deliver, writes a file.
 async fn prove(trial: &Trial, before: &Before) -> Result<()> {
     let all = trial.cameras.set.all();
-    let recordable: Vec<_> = all.iter().filter(|c| c.config.codec.is_recorded()).collect();
+    let recordable: Vec<_> = all.iter().filter(|c| c.config.codec.is_recorded() && c.config.off.is_none()).collect();
     let known = |c: &&Arc<Camera>| ProofCamera {
         id: c.config.id.clone(),
         is_live: c.health().state.delivers(),

@@ -165,10 +165,10 @@ fn signs(watched: &Watched) -> Vec<Sign> {
         let restarts = |task| watched.tasks.restarts(&task);
         let frames = camera.hub.frames() + camera.capture.rounds() + restarts(TaskId::Capture(id.clone()));
         let rounds = camera.recorder_rounds() + restarts(TaskId::Recording(id.clone()));
-        [
-            Sign { part: VitalPart::Capture(id.clone()), count: frames },
-            Sign { part: VitalPart::Recorder(id.clone()), count: rounds },
-        ]
+        let capture = Sign { part: VitalPart::Capture(id.clone()), count: frames };
+        let recorder = Sign { part: VitalPart::Recorder(id.clone()), count: rounds };
+        // Of one that is off nothing is captured.
+        camera.config.off.is_none().then_some(capture).into_iter().chain([recorder])
     };
     watched.cameras.set.all().iter().flat_map(of).collect()
 }

@@ -77,7 +77,8 @@ impl Inside {
         self.home.configure("[recording]\nmin_free_bytes = 0\n", &cameras.concat());
         let new = Config::load(Some(&self.home.config())).expect("a good config");
         let plan = plan_reload(&self.runner.set.configs(), &new.cameras);
-        self.runtime.block_on(self.runner.apply(plan.clone())).expect("applied");
+        let made = self.runtime.block_on(self.runner.follow(|| new.cameras.clone())).expect("made");
+        assert_eq!(made, plan);
         assert_eq!(self.runner.set.configs(), new.cameras);
         plan
     }

@@ -15,6 +15,7 @@ mod first_start;
 mod live;
 mod lost_index;
 mod masks;
+mod modes;
 mod one_camera;
 mod people;
 mod probe;

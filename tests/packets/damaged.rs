@@ -143,7 +143,7 @@ fn run(store: &Store, data: &Path, cases: &[&'static Case], seed: u64) -> Option
         pre_roll: Duration::from_secs(random.below(5)),
         ..RecordConfig::default()
     };
-    let disk = StoreDisk::new(store.recordings().clone(), camera.clone(), Arc::default());
+    let disk = StoreDisk::new(store.recordings().clone(), camera.clone(), Arc::default(), None);
     let mut chain = Chain::new(&camera, record, disk);
     let seconds = if is_long() { 10 + random.below(50) } else { 14 };
     let mut event: Option<EventId> = None;
@@ -273,7 +273,7 @@ fn what_comes_whole_is_recorded_whole() {
     for name in ["bframes", "h265", "opus"] {
         let model = (find(name).expect("a case").model)().expect("ffmpeg is here");
         let camera = CameraId::new(name).expect("a name");
-        let disk = StoreDisk::new(store.recordings().clone(), camera.clone(), Arc::default());
+        let disk = StoreDisk::new(store.recordings().clone(), camera.clone(), Arc::default(), None);
         let mut chain = Chain::new(&camera, RecordConfig::default(), disk);
         assert!(chain.begin(&model.sdp(&place()), true));
         let feed = model.feed(&Start { wall: WALL, ..Start::default() });

@@ -19,6 +19,7 @@ export const normal = {
   settings: '',
   finding: '',
   people: 6,
+  off: false,
 };
 
 export const admin = {
@@ -61,6 +62,7 @@ function camera(id, name, state, reason, more = {}) {
       motion_problem: '',
       small_problem: '',
       notes: [],
+      off: null,
     },
     capture: {
       encoder: 'x264enc',
@@ -93,6 +95,7 @@ export const cameras = [
       motion_problem: '',
       small_problem: '',
       notes: [],
+      off: null,
     },
   }),
 ];

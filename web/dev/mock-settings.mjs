@@ -1,6 +1,7 @@
 // The mock box's settings: read, changed by merge patches, kept in versions and taken back, and cameras that come and go.
 import { readFileSync } from 'node:fs';
 import { camerasOf, iso, newCamera } from './fake-data.mjs';
+import { settings as ofModes } from './mock-modes.mjs';
 
 const schema = JSON.parse(readFileSync(new URL('./settings-schema.json', import.meta.url), 'utf8'));
 const covered = [
@@ -38,7 +39,7 @@ const camera = (more) =>
     more,
   );
 const box = () => ({
-  ...defaults('', (key) => !key.includes('[]')),
+  ...defaults('', (key) => !key.includes('[]') && !key.includes('{}')),
   camera: camerasOf({}).map(({ id, name }) =>
     camera(
       id === 'front'
@@ -63,7 +64,7 @@ let count;
 
 /** As it was when the mock began. */
 export function reset(scenario) {
-  values = { ...box(), ...(scenario.empty && { camera: [] }) };
+  values = { ...box(), ...(scenario.empty && { camera: [] }), ...(scenario.off && ofModes) };
   cameras = [];
   count = 3;
   const day = 864e5;

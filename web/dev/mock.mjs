@@ -1,5 +1,5 @@
 // A mock box for work on the page: serves dist and the HTTP contract with made-up data. Never part of a build.
-// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing, update, moving, overloaded, settings, people} changes what it says.
+// Usage: node dev/mock.mjs [port]. POST /dev/scenario {claimed, signed_in, empty, failing, update, moving, overloaded, settings, people, off} changes what it says.
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -17,6 +17,7 @@ import {
 } from './fake-data.mjs';
 import { served } from './served.mjs';
 import { routes as findingRoutes } from './mock-finding.mjs';
+import { modes, withOff } from './mock-modes.mjs';
 import { added, reset, routes as settingsRoutes } from './mock-settings.mjs';
 import { reset as resetPeople, routes as peopleRoutes } from './mock-people.mjs';
 import { playlist, prepareMedia } from './media.mjs';
@@ -49,7 +50,7 @@ class Refusal extends Error {
 
 const json = (body, status = 200) => ({ status, type: 'application/json', body: JSON.stringify(body) });
 const none = { status: 204, body: '' };
-const list = () => [...camerasOf(scenario), ...added()];
+const list = () => withOff([...camerasOf(scenario), ...added()], scenario);
 reset(scenario);
 resetPeople(scenario);
 const time = (url, name) => Date.parse(url.searchParams.get(name));
@@ -129,6 +130,8 @@ const routes = [
         ca_sha256: 'ab:cd:'.repeat(10) + 'ef',
       }),
   ],
+  ['GET', /^\/modes$/, async () => json(modes(list(), scenario))],
+  ['PUT', /^\/(privacy|profile)$/, async () => json(modes(list(), scenario))],
   ['GET', /^\/cameras$/, async () => json({ cameras: list() })],
   [
     'GET',

@@ -6,6 +6,7 @@ use perch_domain::cut_off::CutOffViewers;
 use perch_domain::discovery::DiscoveryPort;
 use perch_domain::exchange::HTTPS_PORT;
 use perch_domain::identity::IdentityPort;
+use perch_domain::modes::ModesPort;
 use perch_domain::ports::{
     AccessPort, ArchivePort, BackupPort, CameraPort, LivePort, LogPort, ReadersPort, SettingsPort, SystemPort,
 };
@@ -77,6 +78,8 @@ pub struct Ports {
     pub log: Arc<dyn LogPort>,
     /// The system under the box.
     pub system: Arc<dyn SystemPort>,
+    /// What is switched off, and profiles.
+    pub modes: Arc<dyn ModesPort>,
     /// Version and update.
     pub update: Arc<dyn UpdatePort>,
     /// Time.

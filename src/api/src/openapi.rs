@@ -22,6 +22,7 @@ use perch_domain::pairing::DIGITS;
 use perch_domain::probe::Weight;
 use perch_domain::recording::{RecordMode, RecordingState};
 use perch_domain::status::{Notice, Overall};
+use perch_domain::switched_off::OffBy;
 use perch_domain::update::{Outcome, Phase};
 use serde_json::{Map, Value, json};
 
@@ -129,6 +130,7 @@ fn words(name: &str) -> Option<Value> {
         "Lacking" => json!(Lacking::ALL),
         "Weight" => json!(Weight::ALL),
         "TroubleCause" => json!(perch_domain::trouble::TroubleCause::ALL),
+        "OffKind" => json!(OffBy::KINDS),
         "Outcome" => json!(Outcome::ALL),
         "Overall" => json!(Overall::ALL),
         "Permission" => json!(Permission::OF_CALLERS),

@@ -1,4 +1,4 @@
-//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, files, backoff, shutdown, locks, addresses, disks, panics, failures that repeat). No policy lives here.
+//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, files, backoff, shutdown, locks, addresses, time zones, disks, panics, failures that repeat). No policy lives here.
 
 #[macro_use]
 mod all;
@@ -19,6 +19,7 @@ pub mod shutdown;
 pub mod sync;
 mod threads;
 pub mod time;
+pub mod zone;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use threads::{blocking, on_own_thread};

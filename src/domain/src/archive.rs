@@ -2,6 +2,7 @@
 
 use crate::access::CameraGrant;
 use crate::motion::{Cause, Rect};
+use crate::switched_off::OffBy;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
@@ -291,6 +292,8 @@ pub enum GapCause {
     DiskError,
     /// Recording is set to `off`.
     RecordingOff,
+    /// The camera was switched off.
+    SwitchedOff,
     /// Recording is set to `motion` and nothing moved.
     NoMotion,
     /// The file is missing or could not be read.
@@ -308,6 +311,7 @@ perch_base::all_of!(GapCause {
     DiskFull,
     DiskError,
     RecordingOff,
+    SwitchedOff,
     NoMotion,
     Lost,
     Retention,
@@ -324,7 +328,7 @@ pub struct Span {
 }
 
 /// A span that is not recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// Start, UTC.
     pub start: Timestamp,
@@ -332,6 +336,16 @@ pub struct Gap {
     pub end: Timestamp,
     /// Why.
     pub cause: GapCause,
+    /// Who switched the camera off, where that is why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<OffBy>,
+}
+
+impl Gap {
+    /// One that nobody meant.
+    pub fn new(start: Timestamp, end: Timestamp, cause: GapCause) -> Self {
+        Self { start, end, cause, by: None }
+    }
 }
 
 /// What is recorded of a camera in a range.

@@ -211,6 +211,7 @@ mod tests {
             record: Default::default(),
             motion: Default::default(),
             picture: Default::default(),
+            off: None,
         };
         let own = |size| camera(Source::Test, size);
         let network = camera(Source::parse("rtsp://host/x").expect("valid"), (3840, 2160, 30));

@@ -9,6 +9,7 @@ use crate::recording::RecordConfig;
 use crate::redact::{Shown, describe_url, hides_credentials};
 use crate::settings::Keys;
 use crate::settings::password::Password;
+use crate::switched_off::SwitchedOff;
 use crate::text::check_meant;
 use crate::trouble;
 use crate::usb_camera::VideoName;
@@ -235,6 +236,8 @@ pub struct CameraConfig {
     pub motion: MotionConfig,
     /// What is done to its pictures.
     pub picture: PictureSettings,
+    /// That it is switched off: never as it is configured, only as it runs ([`crate::modes`]).
+    pub off: Option<SwitchedOff>,
 }
 
 impl CameraConfig {
@@ -286,6 +289,7 @@ impl CameraConfig {
         let record = RecordConfig::read(keys.section("record"), codec, motion.enabled);
         keys.refuse_later(&LATER);
         keys.finish();
+        let off = None;
         Some(Self {
             id: id?,
             name,
@@ -300,6 +304,7 @@ impl CameraConfig {
             record,
             motion,
             picture,
+            off,
         })
     }
 }

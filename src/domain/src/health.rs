@@ -1,5 +1,6 @@
 //! A camera's health as people see it, and the watches that decide when a capture has stalled and a microphone fallen silent.
 
+use crate::switched_off::SwitchedOff;
 use crate::trouble::{Trouble, TroubleCause};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind};
@@ -23,9 +24,11 @@ pub enum CameraState {
     Missing,
     /// It cannot run as configured; the reason says what to change.
     Failed,
+    /// Somebody or something switched it off: nothing is captured, and its device is closed.
+    Off,
 }
 
-perch_base::all_of!(CameraState { Starting, Live, Overloaded, Stalled, Missing, Failed });
+perch_base::all_of!(CameraState { Starting, Live, Overloaded, Stalled, Missing, Failed, Off });
 
 impl CameraState {
     /// Whether frames arrive.
@@ -37,7 +40,7 @@ impl CameraState {
     /// decoding cannot begin with.
     pub fn cause(self, waits_for_keyframe: bool) -> Option<TroubleCause> {
         match self {
-            Self::Live | Self::Overloaded => None,
+            Self::Live | Self::Overloaded | Self::Off => None,
             Self::Starting => waits_for_keyframe.then_some(TroubleCause::AwaitsKeyframe),
             Self::Stalled => Some(TroubleCause::Stalled),
             Self::Missing => Some(TroubleCause::Silent),
@@ -47,7 +50,7 @@ impl CameraState {
 
     /// Whether no picture comes before somebody acts: whoever wants to watch is told so at once, while a start or a restart is waited for.
     pub fn is_hopeless(self) -> bool {
-        matches!(self, Self::Missing | Self::Failed)
+        matches!(self, Self::Missing | Self::Failed | Self::Off)
     }
 }
 
@@ -73,6 +76,8 @@ pub struct CameraHealth {
     pub small_problem: String,
     /// What people should know although it goes on, sentences without a full stop: how live viewing is limited, what the camera does wrong.
     pub notes: Vec<String>,
+    /// By whom it is switched off, since when and until when; `None`: it is not.
+    pub off: Option<SwitchedOff>,
 }
 
 /// Notes that are kept of a camera.
@@ -83,8 +88,27 @@ impl CameraHealth {
     pub fn starting(now: Timestamp) -> Self {
         let (state, reason) = (CameraState::Starting, "starting".into());
         let (sound_problem, motion_problem, small_problem) = Default::default();
-        let (trouble, notes) = (None, Vec::new());
-        Self { state, reason, trouble, since: now, restarts: 0, sound_problem, motion_problem, small_problem, notes }
+        let (trouble, notes, off) = (None, Vec::new(), None);
+        Self {
+            state,
+            reason,
+            trouble,
+            since: now,
+            restarts: 0,
+            sound_problem,
+            motion_problem,
+            small_problem,
+            notes,
+            off,
+        }
+    }
+
+    /// It is switched off: whatever was wrong with it is no more.
+    pub fn switch_off(&mut self, off: &SwitchedOff) {
+        let restarts = self.restarts;
+        *self = Self { restarts, off: Some(off.clone()), ..Self::starting(off.since) };
+        self.state = CameraState::Off;
+        self.reason = format!("switched off {}", off.by.told());
     }
 
     /// For who may watch and not manage: in the words for people may stand a camera's address or a file's path.
@@ -96,8 +120,10 @@ impl CameraHealth {
             CameraState::Stalled => "its pictures stopped",
             CameraState::Missing => "it is not there",
             CameraState::Failed => "it cannot run as it is set up",
+            // By whom is all that it says.
+            CameraState::Off => self.reason.as_str(),
         };
-        self.reason = reason.into();
+        self.reason = reason.to_owned();
         if !self.sound_problem.is_empty() {
             self.sound_problem = "the microphone does not work".into();
         }
@@ -373,6 +399,7 @@ mod tests {
             (Starting, false, false),
             (Live, true, false),
             (Overloaded, true, false),
+            (Off, false, true),
             (Stalled, false, false),
             (Missing, false, true),
             (Failed, false, true),

@@ -230,7 +230,7 @@ pub fn gaps(spans: &[Span], causes: &[Gap], range: &TimeRange, since: Option<Tim
 /// Whether a cause is one of those that are entered again while they last.
 fn goes_on(cause: GapCause) -> bool {
     use GapCause::*;
-    matches!(cause, NoMotion | CameraUnavailable | Unrecordable | DiskFull | DiskError | RecordingOff)
+    matches!(cause, NoMotion | CameraUnavailable | Unrecordable | DiskFull | DiskError | RecordingOff | SwitchedOff)
 }
 
 fn explain((from, to): (Timestamp, Timestamp), causes: &[Gap]) -> Vec<Gap> {
@@ -243,11 +243,11 @@ fn explain((from, to): (Timestamp, Timestamp), causes: &[Gap]) -> Vec<Gap> {
         if start >= end {
             continue;
         }
-        push(&mut out, Gap { start: at, end: start, cause: GapCause::Unknown });
-        push(&mut out, Gap { start, end, cause: c.cause });
+        push(&mut out, Gap::new(at, start, GapCause::Unknown));
+        push(&mut out, Gap { start, end, ..(*c).clone() });
         at = end;
     }
-    push(&mut out, Gap { start: at, end: to, cause: GapCause::Unknown });
+    push(&mut out, Gap::new(at, to, GapCause::Unknown));
     out
 }
 
@@ -259,7 +259,7 @@ fn push(out: &mut Vec<Gap>, gap: Gap) {
         return;
     }
     match out.last_mut() {
-        Some(last) if last.cause == gap.cause => last.end = gap.end,
+        Some(last) if (last.cause, &last.by) == (gap.cause, &gap.by) => last.end = gap.end,
         Some(last) if gap.cause == GapCause::Unknown && is_sliver(&gap) => last.end = gap.end,
         Some(last) if last.cause == GapCause::BoxOff && gap.cause == GapCause::CameraUnavailable && is_sliver(&gap) => {
             last.end = gap.end;
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn gaps_have_their_causes() {
-        let gap = |a, b, cause| Gap { start: s(a), end: s(b), cause };
+        let gap = |a, b, cause| Gap::new(s(a), s(b), cause);
         let recorded = spans(&[(s(0.0), s(10.0)), (s(50.0), s(60.0))], &range(0.0, 200.0));
         let causes = [gap(11.0, 30.0, GapCause::BoxOff), gap(60.0, 70.0, GapCause::DiskFull)];
         let got = gaps(&recorded, &causes, &range(0.0, 200.0), Some(s(0.0)), s(150.0));
@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn a_camera_that_starts_with_its_box_is_no_gap_of_its_own() {
-        let gap = |a, b, cause| Gap { start: s(a), end: s(b), cause };
+        let gap = |a, b, cause| Gap::new(s(a), s(b), cause);
         let recorded = spans(&[(s(0.0), s(10.0)), (s(15.5), s(60.0))], &range(0.0, 60.0));
         let causes = [gap(10.0, 15.0, GapCause::BoxOff), gap(15.0, 15.5, GapCause::CameraUnavailable)];
         let got = gaps(&recorded, &causes, &range(0.0, 60.0), Some(s(0.0)), s(60.0));
@@ -437,14 +437,14 @@ mod tests {
     #[test]
     fn the_newest_cause_goes_on_for_a_while() {
         let recorded = spans(&[(s(0.0), s(10.0))], &range(0.0, 200.0));
-        let quiet = Gap { start: s(10.0), end: s(30.0), cause: GapCause::NoMotion };
-        let until = |now| gaps(&recorded, &[quiet], &range(0.0, 200.0), Some(s(0.0)), s(now));
-        assert_eq!(until(104.0), [Gap { end: s(104.0), ..quiet }]);
-        assert_eq!(until(106.0), [quiet, Gap { start: s(30.0), end: s(106.0), cause: GapCause::Unknown }]);
+        let quiet = Gap::new(s(10.0), s(30.0), GapCause::NoMotion);
+        let until = |now| gaps(&recorded, std::slice::from_ref(&quiet), &range(0.0, 200.0), Some(s(0.0)), s(now));
+        assert_eq!(until(104.0), [Gap { end: s(104.0), ..quiet.clone() }]);
+        assert_eq!(until(106.0), [quiet.clone(), Gap::new(s(30.0), s(106.0), GapCause::Unknown)]);
         // The box is no longer off once somebody asks it.
-        let off = Gap { cause: GapCause::BoxOff, ..quiet };
-        let got = gaps(&recorded, &[off], &range(0.0, 200.0), Some(s(0.0)), s(40.0));
-        assert_eq!(got, [off, Gap { start: s(30.0), end: s(40.0), cause: GapCause::Unknown }]);
+        let off = Gap { cause: GapCause::BoxOff, ..quiet.clone() };
+        let got = gaps(&recorded, std::slice::from_ref(&off), &range(0.0, 200.0), Some(s(0.0)), s(40.0));
+        assert_eq!(got, [off, Gap::new(s(30.0), s(40.0), GapCause::Unknown)]);
     }
 
     #[test]

@@ -40,6 +40,11 @@ pub struct Restart {
     pub told: bool,
 }
 
+impl Restart {
+    /// Everything of a camera.
+    pub const ALL: Self = Self { capture: true, recorder: true, motion: true, stills: true, told: false };
+}
+
 /// The changes that make `new` of `old`, in the order in which they are to be made: what goes frees its devices before others
 /// come. In both lists an id names one camera.
 pub fn plan_reload(old: &[CameraConfig], new: &[CameraConfig]) -> Vec<Change> {
@@ -69,6 +74,14 @@ pub fn plan_reload(old: &[CameraConfig], new: &[CameraConfig]) -> Vec<Change> {
 
 /// What has to be run again when `old` becomes `new`. A name alone restarts nothing.
 fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
+    match (&old.off, &new.off) {
+        (Some(old), Some(new)) => {
+            // Only its recorder runs, which says who switched it off.
+            return Restart { recorder: old.by != new.by, ..Restart::default() };
+        }
+        (None, None) => {}
+        (None, Some(_)) | (Some(_), None) => return Restart::ALL,
+    }
     let source = old.source != new.source;
     let encodings = (old.codec, old.main, old.sub) != (new.codec, new.main, new.sub);
     // The branch that gives the detector its pictures is part of the pipeline.
@@ -123,7 +136,9 @@ mod tests {
     use crate::network_camera::{Aspect, NetworkSettings};
     use crate::picture_settings::PictureSettings;
     use crate::recording::{RecordConfig, RecordMode};
+    use crate::switched_off::{OffBy, SwitchedOff};
     use crate::usb_camera::VideoName;
+    use perch_base::time::Timestamp;
     use proptest::prelude::*;
 
     fn id(id: &str) -> CameraId {
@@ -146,6 +161,7 @@ mod tests {
             record: RecordConfig::default(),
             motion: MotionConfig::default(),
             picture: PictureSettings::default(),
+            off: None,
         }
     }
 
@@ -248,6 +264,28 @@ mod tests {
             let plan = plan_reload(&[usb(before)], &[usb(after)]);
             let [Change::Update { restart, .. }] = plan.as_slice() else { panic!("{plan:?}") };
             assert_eq!((restart.capture, restart.told), (is_anew, !is_anew));
+        }
+    }
+
+    #[test]
+    fn a_camera_that_is_off_has_only_its_recorder_run_again() {
+        let off = |by: OffBy, until| Some(SwitchedOff { by, since: Timestamp(1), until });
+        let anna = || OffBy::Person("anna".into());
+        let cases = [
+            (None, off(anna(), None), Restart::ALL),
+            (off(anna(), None), None, Restart::ALL),
+            (off(anna(), None), off(anna(), Some(Timestamp(9))), Restart::default()),
+            (
+                off(anna(), None),
+                off(OffBy::Profile("Away".into()), None),
+                Restart { recorder: true, ..Restart::default() },
+            ),
+        ];
+        for (before, after, want) in cases {
+            // Whatever else is changed of one that is off waits until it is on.
+            let new = with("a", |c| (c.off, c.main.bitrate_kbps) = (after.clone(), 900));
+            let plan = plan_reload(&[with("a", |c| c.off = before.clone())], std::slice::from_ref(&new));
+            assert_eq!(plan, [changed(new, want)], "{before:?}");
         }
     }
 

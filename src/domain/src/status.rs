@@ -4,8 +4,10 @@ use crate::access::{Object, Permission, Principal, Role};
 use crate::certificate_facts::CertificateFacts;
 use crate::health::{CameraHealth, CameraState};
 use crate::media::{Stream, VideoCodec};
+use crate::modes::ProfileName;
 use crate::orientation::Orientation;
 pub use crate::recording::{RecordingState, RecordingStatus};
+use crate::switched_off::OffBy;
 use crate::task::TaskStatus;
 use crate::trouble::Trouble;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
@@ -68,6 +70,9 @@ impl CameraInfo {
 
     /// That it has no picture, and why: for people, without its full stop.
     pub fn no_picture(&self) -> String {
+        if self.health.state == CameraState::Off {
+            return format!("{} is {}", self.name, self.health.reason);
+        }
         match &self.health.trouble {
             Some(trouble) => format!("{} has no picture: it {}", self.name, trouble.what),
             None => format!("{} has no picture: {}", self.name, self.health.reason),
@@ -269,27 +274,34 @@ pub enum Notice {
         /// How it is now.
         recording: RecordingStatus,
     },
+    /// The active profile, or what is switched off, changed: whoever shows it asks again.
+    Modes {
+        /// The active profile.
+        profile: Option<ProfileName>,
+    },
 }
 
 impl Notice {
     /// What [`Self::name`] may say, in the order of the declaration.
-    pub const NAMES: [&str; 3] = ["event", "health", "recording"];
+    pub const NAMES: [&str; 4] = ["event", "health", "recording", "modes"];
 
     /// Its kind, as JSON and the event stream name it.
     pub fn name(&self) -> &'static str {
-        let [event, health, recording] = Self::NAMES;
+        let [event, health, recording, modes] = Self::NAMES;
         match self {
             Self::Event { .. } => event,
             Self::Health { .. } => health,
             Self::Recording { .. } => recording,
+            Self::Modes { .. } => modes,
         }
     }
 
-    /// The camera it is about.
-    pub fn camera(&self) -> &CameraId {
+    /// The camera it is about, if it is about one.
+    pub fn camera(&self) -> Option<&CameraId> {
         match self {
-            Self::Event { event } => &event.camera,
-            Self::Health { camera, .. } | Self::Recording { camera, .. } => camera,
+            Self::Event { event } => Some(&event.camera),
+            Self::Health { camera, .. } | Self::Recording { camera, .. } => Some(camera),
+            Self::Modes { .. } => None,
         }
     }
 
@@ -299,7 +311,8 @@ impl Notice {
             Self::Event { .. } => Permission::LookBack,
             _ => Permission::Watch,
         };
-        if !who.may(needs, Object::Camera(self.camera())) {
+        let about = self.camera().map_or(Object::Box, Object::Camera);
+        if !who.may(needs, about) {
             return None;
         }
         Some(match self.clone() {
@@ -341,8 +354,18 @@ fn works(cameras: &[CameraInfo], synchronised: bool) -> String {
     let few = cameras.iter().find(|c| c.health.state == CameraState::Live && !c.health.reason.is_empty());
     match few {
         Some(c) => sentence(format!("Everything works, but {} has few pictures: {}", c.name, c.health.reason)),
-        None if synchronised => "Everything works.".into(),
-        None => CLOCK.into(),
+        // A box without a network works as well.
+        None if !synchronised => CLOCK.into(),
+        None => all_is_well(&cameras.iter().filter(|c| c.health.off.is_some()).collect::<Vec<_>>()),
+    }
+}
+
+/// A camera that is off is no fault, and not forgotten either.
+fn all_is_well(off: &[&CameraInfo]) -> String {
+    match off {
+        [] => "Everything works.".into(),
+        [one] => format!("Everything works; {} is switched off.", one.name),
+        more => format!("Everything works; {} cameras are switched off.", more.len()),
     }
 }
 
@@ -371,8 +394,15 @@ pub fn summarise(
     }
     // A start is short; one that says what it waits for is not.
     let is_late = |c: &CameraInfo| c.health.state == CameraState::Starting && c.health.reason != "starting";
-    let is_bad =
-        |c: &&CameraInfo| !c.health.state.delivers() && (c.health.state != CameraState::Starting || is_late(c));
+    let is_off = |c: &&CameraInfo| c.health.state == CameraState::Off;
+    let is_bad = |c: &&CameraInfo| {
+        let state = c.health.state;
+        !state.delivers() && !is_off(c) && (state != CameraState::Starting || is_late(c))
+    };
+    let unknown = |c: &&CameraInfo| c.health.off.as_ref().is_some_and(|off| off.by == OffBy::Box);
+    if let Some(c) = cameras.iter().find(unknown) {
+        return says(c.no_picture());
+    }
     let bad: Vec<_> = cameras.iter().filter(is_bad).collect();
     if bad.is_empty()
         && let Some(c) = cameras.iter().find(|c| c.health.state == CameraState::Overloaded)
@@ -412,6 +442,7 @@ fn sentence(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::switched_off::SwitchedOff;
     use crate::trouble::{SourceKind, TroubleCause};
 
     const NOW: (Timestamp, bool) = (Timestamp(0), true);
@@ -510,6 +541,28 @@ mod tests {
         let seen = CameraInfo { health: slow.health.clone().for_viewer(), ..slow };
         let viewer = says(&[live, seen]);
         assert_eq!(viewer.1, "The box cannot keep up with Yard: it has fewer pictures than it should.");
+    }
+
+    #[test]
+    fn a_camera_that_is_off_is_no_fault() {
+        let off = |name: &str, by: OffBy| {
+            let mut camera = camera(name, CameraState::Live, "");
+            camera.health.switch_off(&SwitchedOff { by, since: Timestamp(0), until: None });
+            camera
+        };
+        let says = |cameras: &[CameraInfo]| {
+            summarise(cameras, &DiskStatus::default(), &[], &DamagedAccess::default(), &[], NOW)
+        };
+        let anna = || OffBy::Person("Anna".into());
+        let (front, yard) = (off("Front", anna()), off("Yard", OffBy::Schedule("22:00 to 06:00".into())));
+        assert_eq!(front.no_picture(), "Front is switched off by Anna");
+        assert_eq!(front.health.clone().for_viewer().reason, "switched off by Anna");
+        let one = [front.clone(), camera("Gate", CameraState::Live, "")];
+        assert_eq!(says(&one), (Overall::Ok, "Everything works; Front is switched off.".into()));
+        let two = [front, yard];
+        assert_eq!(says(&two), (Overall::Ok, "Everything works; 2 cameras are switched off.".into()));
+        let (state, sentence) = says(&[off("Front", OffBy::Box)]);
+        assert!(state == Overall::Degraded && sentence.contains("switch it on again"), "{sentence}");
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum TaskId {
     CutOffs,
     /// Follows the config file when it is told to.
     Reload,
+    /// Follows profiles, schedules and what people switched off.
+    Modes,
     /// Keeps the certificate fit.
     Certificate,
     /// Keeps the certificate for a domain.
@@ -76,6 +78,7 @@ impl TaskId {
             | Self::Commands
             | Self::CutOffs
             | Self::Reload
+            | Self::Modes
             | Self::Certificate
             | Self::Acme
             | Self::Watchdog
@@ -105,6 +108,7 @@ impl fmt::Display for TaskId {
             Self::Commands => f.write_str("commands"),
             Self::CutOffs => f.write_str("cut-offs"),
             Self::Reload => f.write_str("reload"),
+            Self::Modes => f.write_str("modes"),
             Self::Certificate => f.write_str("certificate"),
             Self::Acme => f.write_str("domain certificate"),
             Self::Watchdog => f.write_str("watchdog"),

@@ -51,6 +51,7 @@ async fn main() -> Result<()> {
             privacy: if has("masked") { vec![quarter] } else { Vec::new() },
             ..Default::default()
         },
+        off: None,
     };
     perch_media::init()?;
     let clock = Arc::new(SystemClock);

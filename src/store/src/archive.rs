@@ -96,7 +96,7 @@ impl ArchivePort for Recordings {
         })?;
         check_stretches(causes.len())?;
         let lost = stretches.unreadable.into_iter();
-        causes.extend(lost.map(|(start, end)| Gap { start, end, cause: GapCause::Lost }));
+        causes.extend(lost.map(|(start, end)| Gap::new(start, end, GapCause::Lost)));
         let gaps = playback::gaps(&spans, &causes, &range, since, now);
         let events = self.index().events_in(camera, &range)?;
         Ok(Timeline { from: range.from, to: range.to, spans, gaps, events })

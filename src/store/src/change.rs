@@ -3,7 +3,7 @@
 use crate::mp4::format::TrackFormat;
 use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::time::Timestamp;
-use perch_domain::archive::{Event, GapCause, Segment};
+use perch_domain::archive::{Event, Gap, Segment};
 use perch_domain::motion::Rect;
 
 /// One change.
@@ -31,7 +31,7 @@ pub(crate) enum RowChange {
     /// An event has a still, and this is what moves in it.
     Still { event: EventId, boxes: Vec<Rect> },
     /// Why nothing was recorded.
-    Gap { camera: CameraId, start: Timestamp, end: Timestamp, cause: GapCause },
+    Gap { camera: CameraId, gap: Gap },
 }
 
 impl RowChange {
@@ -66,10 +66,10 @@ impl RowChange {
     /// Takes in a change that says the same and more; whether it did.
     pub(crate) fn absorb(&mut self, newer: &Self) -> bool {
         match (self, newer) {
-            (Self::Gap { camera, start, end, cause }, Self::Gap { camera: c, start: s, end: e, cause: why }) => {
-                let is_same = (&*camera, *start, *cause) == (c, *s, *why);
+            (Self::Gap { camera, gap }, Self::Gap { camera: c, gap: newer }) => {
+                let is_same = (&*camera, gap.start, gap.cause, &gap.by) == (c, newer.start, newer.cause, &newer.by);
                 if is_same {
-                    *end = (*end).max(*e);
+                    gap.end = gap.end.max(newer.end);
                 }
                 is_same
             }

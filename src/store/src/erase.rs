@@ -9,7 +9,7 @@ use perch_base::Result;
 use perch_base::ids::SegmentId;
 use perch_base::sync::{lock, try_lock};
 use perch_base::time::Timestamp;
-use perch_domain::archive::GapCause;
+use perch_domain::archive::{Gap, GapCause};
 use rusqlite::OptionalExtension;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -139,7 +139,7 @@ impl Recordings {
                 for one in &gone {
                     delete_row(tx, one.id)?;
                     if let Some(cause) = cause {
-                        gap_rows::put(tx, &one.camera, one.start, one.end, cause)?;
+                        gap_rows::put(tx, &one.camera, &Gap::new(one.start, one.end, cause))?;
                     }
                 }
                 Ok(())

@@ -10,33 +10,29 @@ use rusqlite::{Connection, Transaction, params};
 /// Gaps of one cause closer than this are one.
 const MERGE_US: i64 = 2_000_000;
 
-/// Enters a gap; it swallows those of the same cause that it touches.
-pub(crate) fn put(
-    tx: &Transaction<'_>,
-    camera: &str,
-    mut start: Timestamp,
-    mut end: Timestamp,
-    cause: GapCause,
-) -> Result<(), Fail> {
+/// Enters a gap; it swallows those of the same cause, by the same, that it touches.
+pub(crate) fn put(tx: &Transaction<'_>, camera: &str, gap: &Gap) -> Result<(), Fail> {
+    let (mut start, mut end) = (gap.start, gap.end);
     if start >= end {
         return Ok(());
     }
-    let cause = word(&cause)?;
-    let sql = "DELETE FROM gap WHERE camera = ?1 AND cause = ?2 AND end >= ?3 AND start <= ?4 RETURNING start, end";
+    let cause = word(&gap.cause)?;
+    let by = gap.by.as_ref().and_then(|by| serde_json::to_string(by).ok());
+    let sql = "DELETE FROM gap WHERE camera = ?1 AND cause = ?2 AND end >= ?3 AND start <= ?4 AND off_by IS ?5 RETURNING start, end";
     let mut statement = tx.prepare_cached(sql)?;
-    let near = params![camera, cause, start.plus_micros(-MERGE_US).0, end.plus_micros(MERGE_US).0];
+    let near = params![camera, cause, start.plus_micros(-MERGE_US).0, end.plus_micros(MERGE_US).0, by];
     let touched = statement.query_map(near, |r| Ok((Timestamp(r.get(0)?), Timestamp(r.get(1)?))))?;
     for one in touched {
         let (s, e) = one?;
         (start, end) = (start.min(s), end.max(e));
     }
-    tx.prepare_cached("INSERT INTO gap (camera, start, end, cause) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![camera, start.0, end.0, cause])?;
+    tx.prepare_cached("INSERT INTO gap (camera, start, end, cause, off_by) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![camera, start.0, end.0, cause, by])?;
     Ok(())
 }
 
 pub(crate) const WITHIN: &str =
-    "SELECT start, end, cause FROM gap WHERE camera = ?1 AND end > ?2 AND start < ?3 ORDER BY start LIMIT ?4";
+    "SELECT start, end, cause, off_by FROM gap WHERE camera = ?1 AND end > ?2 AND start < ?3 ORDER BY start LIMIT ?4";
 
 /// A camera's gaps that overlap a range, in order, at most `limit`.
 pub(crate) fn within(
@@ -52,7 +48,9 @@ pub(crate) fn within(
         of_row(format_args!("a gap of camera {camera}"), || {
             // A newer program that was gone back from may have known a cause more.
             let cause = from_word(&r.get::<_, String>(2)?).unwrap_or(GapCause::Unknown);
-            Ok(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause })
+            let by: Option<String> = r.get(3)?;
+            let by = by.and_then(|text| serde_json::from_str(&text).ok());
+            Ok(Gap { start: Timestamp(r.get(0)?), end: Timestamp(r.get(1)?), cause, by })
         })
     })
 }

@@ -18,7 +18,7 @@ use perch_base::ids::{CameraId, EventId, SegmentId};
 use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
-use perch_domain::archive::GapCause;
+use perch_domain::archive::{Gap, GapCause};
 use perch_domain::repair::{LastSigns, UNRECORDED_EVENT_US};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -376,7 +376,7 @@ impl Recordings {
                     alive_at,
                 };
                 if let Some(since) = signs.off_since(kept_since, now) {
-                    gap_rows::put(tx, camera.as_str(), since, now, GapCause::BoxOff)?;
+                    gap_rows::put(tx, camera.as_str(), &Gap::new(since, now, GapCause::BoxOff))?;
                 }
                 Ok(signs.played_until.is_some())
             },

@@ -115,7 +115,7 @@ fn write(tx: &Transaction<'_>, change: &RowChange) -> Result<(), Fail> {
             let sql = "UPDATE event SET thumbnail = 1, boxes = ?2 WHERE id = ?1";
             tx.prepare_cached(sql)?.execute(params![event.0, event_rows::boxes_text(*event, boxes)?])?;
         }
-        RowChange::Gap { camera, start, end, cause } => gap_rows::put(tx, camera.as_str(), *start, *end, *cause)?,
+        RowChange::Gap { camera, gap } => gap_rows::put(tx, camera.as_str(), gap)?,
     }
     Ok(())
 }
@@ -141,7 +141,7 @@ mod tests {
     use perch_base::ErrorKind;
     use perch_base::ids::{CameraId, SegmentId};
     use perch_base::time::Timestamp;
-    use perch_domain::archive::GapCause;
+    use perch_domain::archive::{Gap, GapCause};
     use perch_domain::media::VideoCodec;
     use perch_domain::orientation::Orientation;
 
@@ -152,7 +152,7 @@ mod tests {
         for n in 0..MOST as i64 {
             let (start, end) = (Timestamp(n * 10), Timestamp(n * 10 + 1));
             let camera = CameraId::new("front").expect("valid");
-            index.rows().leave(RowChange::Gap { camera, start, end, cause: GapCause::NoMotion });
+            index.rows().leave(RowChange::Gap { camera, gap: Gap::new(start, end, GapCause::NoMotion) });
         }
         let id = SegmentId(7);
         for _ in 0..3 {

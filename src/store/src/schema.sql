@@ -35,7 +35,7 @@ CREATE TABLE gap (
     start INTEGER NOT NULL,
     end INTEGER NOT NULL,
     cause TEXT NOT NULL
-);
+, off_by TEXT);
 
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,

@@ -6,7 +6,7 @@ use perch_base::clock::ManualClock;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
 use perch_domain::access::SessionConfig;
-use perch_domain::archive::GapCause;
+use perch_domain::archive::{Gap, GapCause};
 use perch_domain::pairing::PairingConfig;
 use perch_domain::retention::RetentionConfig;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A gap of one camera from the start of 1970 to `end_us`.
 pub(crate) fn gap(end_us: i64, cause: GapCause) -> RowChange {
     let camera = CameraId::new("front").expect("valid");
-    RowChange::Gap { camera, start: Timestamp(0), end: Timestamp(end_us), cause }
+    RowChange::Gap { camera, gap: Gap::new(Timestamp(0), Timestamp(end_us), cause) }
 }
 
 /// A new store below `dir`, without limits.

@@ -48,7 +48,7 @@ impl Bench {
             None,
             &crate::camera::test_means(),
         ));
-        let disk = StoreDisk::new(store.recordings().clone(), camera.config.id.clone(), Arc::default());
+        let disk = StoreDisk::new(store.recordings().clone(), camera.config.id.clone(), Arc::default(), None);
         let task = Recording::new(camera, shared, MarkQueue::default(), disk).expect("a thread");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { _dir: dir, clock, start, store, task, runtime }
@@ -96,7 +96,7 @@ impl Bench {
         let gaps =
             self.store.recordings().timeline(&self.task.camera.config.id, range, self.clock.utc()).expect("asked").gaps;
         let since = |t: Timestamp| t.micros_since(self.start) / SECOND;
-        gaps.into_iter().map(|Gap { start, end, cause }| (since(start), since(end), cause)).collect()
+        gaps.into_iter().map(|Gap { start, end, cause, .. }| (since(start), since(end), cause)).collect()
     }
 }
 

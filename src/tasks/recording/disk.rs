@@ -4,8 +4,10 @@ use perch_base::ids::{CameraId, SegmentId};
 use perch_base::repeated::Repeated;
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
+use perch_domain::archive::GapCause;
 use perch_domain::media::Track;
 use perch_domain::recording::{Fate, Format, Input, Part};
+use perch_domain::switched_off::OffBy;
 use perch_media::parts::PartPackets;
 use perch_store::{FragmentPackets, Recordings, SegmentWriter, TrackFormat, write_fault};
 use std::sync::Arc;
@@ -136,11 +138,13 @@ pub struct StoreDisk {
     /// The open file, and its time 0.
     open: Option<(SegmentWriter, MonoTime)>,
     tail: Vec<SegmentId>,
+    /// Who switched the camera off, where it is.
+    off_by: Option<OffBy>,
 }
 
 impl StoreDisk {
-    pub fn new(recordings: Recordings, camera: CameraId, sealed: Arc<Notify>) -> Self {
-        Self { recordings, camera, sealed, open: None, tail: Vec::new() }
+    pub fn new(recordings: Recordings, camera: CameraId, sealed: Arc<Notify>, off_by: Option<OffBy>) -> Self {
+        Self { recordings, camera, sealed, open: None, tail: Vec::new(), off_by }
     }
 }
 
@@ -183,7 +187,12 @@ impl Disk for StoreDisk {
                 }
             }
             Step::Trim { at } => self.recordings.trim_before(&self.camera, *at),
-            Step::NoteGap(note) => self.recordings.note_gap(&self.camera, note.from, note.to, note.cause),
+            Step::NoteGap(note) => match &self.off_by {
+                Some(by) if note.cause == GapCause::SwitchedOff => {
+                    self.recordings.note_switched_off(&self.camera, note.from, note.to, by)
+                }
+                _ => self.recordings.note_gap(&self.camera, note.from, note.to, note.cause),
+            },
             Step::Probe => self.recordings.probe_write(),
             Step::Publish(_) => Ok(()),
         }

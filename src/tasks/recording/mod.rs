@@ -33,6 +33,8 @@ const QUEUE: usize = 20;
 const REST_WITHIN: Duration = Duration::from_secs(3);
 /// How often the recorder hears that time passes.
 const TICK: Duration = Duration::from_secs(5);
+/// How soon that of a camera which was switched off says so.
+const SAID_AFTER: Duration = Duration::from_millis(500);
 
 struct Recording<D> {
     camera: Arc<Camera>,
@@ -53,7 +55,8 @@ pub fn spawn(
     clock: &SharedClock,
     sealed: &Arc<Notify>,
 ) -> Result<()> {
-    let disk = StoreDisk::new(recordings.clone(), camera.config.id.clone(), sealed.clone());
+    let off_by = camera.config.off.as_ref().map(|off| off.by.clone());
+    let disk = StoreDisk::new(recordings.clone(), camera.config.id.clone(), sealed.clone(), off_by);
     let task = Recording::new(camera.clone(), clock.clone(), camera.wires.marks.clone(), disk)?;
     let id = TaskId::Recording(camera.config.id.clone());
     supervisor.spawn(id, Backoff::new(RECORDING_PAUSES.0, RECORDING_PAUSES.1), task)
@@ -63,7 +66,9 @@ impl<D: Disk> Task for Recording<D> {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let mut parts =
             (!self.recorder.is_off()).then(|| Parts::follow(&self.camera.hub, Stream::Main, "recorder", QUEUE));
-        let mut tick_at = self.clock.mono() + TICK;
+        // That it was switched off is on the timeline at once.
+        let first = if self.camera.config.off.is_some() { SAID_AFTER } else { TICK };
+        let mut tick_at = self.clock.mono() + first;
         loop {
             let input = tokio::select! {
                 biased;
@@ -101,7 +106,10 @@ async fn next_part(parts: &mut Option<Parts>) -> Option<PartPackets> {
 
 impl<D: Disk> Recording<D> {
     fn new(camera: Arc<Camera>, clock: SharedClock, marks: MarkQueue, disk: D) -> Result<Self> {
-        let mut recorder = Recorder::new(camera.config.record.clone(), now(&clock));
+        let mut recorder = match camera.config.off {
+            Some(_) => Recorder::switched_off(now(&clock)),
+            None => Recorder::new(camera.config.record.clone(), now(&clock)),
+        };
         recorder.set_kept_bytes(camera.hub.memory().kept_bytes);
         let steps = Steps::new(disk, camera.config.id.clone());
         let disk = Worker::start(&format!("rec {}", camera.config.id), steps)?;

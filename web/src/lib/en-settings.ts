@@ -260,6 +260,7 @@ export const words = {
   /** What each setting is called, by its key. */
   labels: {
     'box.name': 'Name of the box',
+    'box.time_zone': 'Time zone',
     'http.listen': 'Page and API answer at',
     'http.plain_listen': 'Page before the browser’s warning at',
     'http.hostnames': 'Further names of the box',

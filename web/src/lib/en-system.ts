@@ -27,6 +27,7 @@ export const words = {
     overview: { ok: 'Everything works', degraded: 'Something needs you', lost: 'Not reached' },
     noCameras: 'No camera yet',
     cameras: (n: number) => `${plural(n, 'camera', 'cameras')}, all with a picture`,
+    camerasOff: (n: number, off: number) => `${plural(n, 'camera', 'cameras')}, ${off} switched off`,
     camerasBad: (n: number, bad: number) => `${bad} of ${n} with a fault`,
     storage: (free: string) => `${free} free`,
     storageDays: (free: string, days: string) =>

@@ -20,6 +20,7 @@ const camera = (state: CameraState, reason: string, sound_problem = '', trouble:
       motion_problem: '',
       small_problem: '',
       notes: [] as string[],
+      off: null,
     },
   }) as CameraInfo;
 
@@ -40,6 +41,7 @@ const cases: [CameraInfo, string, string, string, boolean][] = [
     'Does not answer. Is it powered?',
     false,
   ],
+  [camera('off', 'switched off by anna'), 'Switched off', 'off', 'Switched off by anna.', false],
   [camera('failed', 'no decoder'), `Stopped since ${SINCE}`, 'bad', 'No decoder.', false],
 ];
 

@@ -5,12 +5,13 @@ import { notices } from './notices.svelte';
 import { onDay, toMs } from './time';
 import type { CameraInfo } from './types';
 
-export type Tone = 'good' | 'busy' | 'bad';
+export type Tone = 'good' | 'busy' | 'bad' | 'off';
 
 export function tone(camera: CameraInfo): Tone {
   const { state } = camera.health;
   if (notices.lostSinceMs !== null) return 'bad';
   if (state === 'live') return 'good';
+  if (state === 'off') return 'off';
   return state === 'starting' || state === 'overloaded' ? 'busy' : 'bad';
 }
 
@@ -43,4 +44,4 @@ export const cardId = (camera: string): string => `camera-${camera}`;
 
 /** Whether asking for a live picture can succeed. */
 export const canShow = (camera: CameraInfo): boolean =>
-  camera.health.state !== 'missing' && camera.health.state !== 'failed';
+  !['missing', 'failed', 'off'].includes(camera.health.state);

@@ -5,7 +5,7 @@ export const SYSTEM_PARTS = ['overview', 'cameras', 'storage', 'people', 'device
 export type SystemPart = (typeof SYSTEM_PARTS)[number];
 
 export type Route =
-  | { page: 'live' | 'events' | 'settings' | 'add' | 'pair' | 'login' | 'unknown' }
+  | { page: 'live' | 'events' | 'settings' | 'modes' | 'add' | 'pair' | 'login' | 'unknown' }
   | { page: 'system'; part: SystemPart }
   | { page: 'cameraSettings'; camera: string }
   | { page: 'camera'; camera: string; atMs: number | null };
@@ -42,6 +42,7 @@ export function routeOf(location: Place): Route {
     const part = systemPart(second, location.hash);
     if (part) return { page: 'system', part };
   }
+  if (first === 'settings' && second === 'modes' && third === undefined) return { page: 'modes' };
   if (second !== undefined) return { page: 'unknown' };
   if (first === 'add-camera') return { page: 'add' };
   if (first === 'events' || first === 'settings' || first === 'pair' || first === 'login' || first === 'live')

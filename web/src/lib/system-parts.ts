@@ -17,6 +17,8 @@ export function partsFor(may: (permission: Permission) => boolean): SystemPart[]
 
 /** Whether somebody must do something about a camera. */
 export function isFaulty({ health, recording }: CameraInfo): boolean {
+  // One that is off is as somebody wants it, unless the box does not know.
+  if (health.off) return health.off.by.kind === 'box';
   if (health.sound_problem || health.motion_problem || health.small_problem) return true;
   if (recording.state === 'paused' || (recording.state === 'recording' && recording.reason)) return true;
   return health.state !== 'live' && !(health.state === 'starting' && health.reason === 'starting');
@@ -51,7 +53,9 @@ export function lineOf(part: SystemPart, status: Status | null, me: Me | null): 
       const n = status.cameras.length;
       const faulty = status.cameras.filter(isFaulty).length;
       if (n === 0) return fine(line.noCameras);
-      return faulty === 0 ? fine(line.cameras(n)) : bad(line.camerasBad(n, faulty));
+      if (faulty > 0) return bad(line.camerasBad(n, faulty));
+      const off = status.cameras.filter(({ health }) => health.off).length;
+      return fine(off === 0 ? line.cameras(n) : line.camerasOff(n, off));
     }
     case 'storage': {
       const { disk } = status;

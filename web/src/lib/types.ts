@@ -29,7 +29,11 @@ export type EventKind = PerchEvent['kind'];
 export type Cause = PerchEvent['cause'];
 
 export type Timeline = Schemas['Timeline'];
-export type GapCause = Schemas['Gap']['cause'];
+export type Gap = Schemas['Gap'];
+export type GapCause = Gap['cause'];
+
+export type Modes = Schemas['Modes'];
+export type OffBy = Schemas['OffBy'];
 
 export type Status = Schemas['Status'];
 export type UpdateState = Schemas['UpdateState'];

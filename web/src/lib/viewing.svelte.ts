@@ -79,7 +79,7 @@ export class Viewing {
     this.mode = 'scrub';
     this.#momentMs = ms;
     const gap = this.data.gapAt(ms);
-    this.nothing = gap ? t.timeline.gap[gap.cause] : '';
+    this.nothing = gap ? gap.words : '';
     const span = this.data.spanAt(ms);
     // What was written a moment ago is not in the timeline yet.
     if (span || ms > this.#nowMs - CATCH_UP_MS)
@@ -165,7 +165,7 @@ export class Viewing {
     this.#momentMs = ms;
     this.nextMs = this.data.nextRecorded(ms);
     this.nothing = gap
-      ? `${t.timeline.gapText(t.timeline.gap[gap.cause], clockTime(gap.startMs), clockTime(gap.endMs))}.`
+      ? `${t.timeline.gapText(gap.words, clockTime(gap.startMs), clockTime(gap.endMs))}.`
       : t.timeline.nothing;
   }
 

@@ -41,7 +41,12 @@ pub(super) async fn watch(
     let started = blocking(&app, move |app| {
         let camera = request.camera.clone();
         has_picture(seen_by(app, &who.principal).into_iter().find(|c| c.id == camera))?;
-        let answer = app.ports.live.watch(request)?;
+        // One that was switched off this very moment is not there any more for the engine.
+        let gone = |e: Error| {
+            let now = seen_by(app, &who.principal).into_iter().find(|c| c.id == camera);
+            if e.kind() == ErrorKind::NotFound { has_picture(now).err().unwrap_or(e) } else { e }
+        };
+        let answer = app.ports.live.watch(request).map_err(gone)?;
         // Revoked while the session was made: it would have escaped the ending of the device's sessions.
         if let Err(e) = who.may_still(app, Permission::Watch, Object::Camera(&camera)) {
             app.ports.live.end(answer.lease)?;

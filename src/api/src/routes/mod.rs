@@ -8,6 +8,7 @@ mod live;
 mod log;
 mod machine;
 mod metrics;
+mod modes;
 mod people;
 mod playback;
 mod probe;

@@ -1,8 +1,8 @@
 //! The one route table: every answer of the box over HTTPS besides the files of the web UI (which are public and hold nothing secret).
 
 use super::{
-    backup, cameras, cut_off, events, live, log, machine, people, playback, probe, recordings, session, settings,
-    system, update,
+    backup, cameras, cut_off, events, live, log, machine, modes, people, playback, probe, recordings, session,
+    settings, system, update,
 };
 use crate::route::About::{Camera, TheBox};
 use crate::route::Takes::{Bytes, Json, Large, Nothing, Patch, Text};
@@ -176,6 +176,15 @@ pub const ROUTES: &[Route] = &[
     Route { method: POST, path: "/api/v1/settings/versions/{version}/restore", permission: ManageBox, about: TheBox,
         summary: "Make the configuration what it was in a version",
         query: &[DRY_RUN], takes: Nothing, gives: json(200, "SettingsChanged"), handler: || post(settings::restore) },
+    Route { method: GET, path: "/api/v1/modes", permission: Watch, about: TheBox,
+        summary: "Profiles, and what is switched off by whom and until when",
+        query: &[], takes: Nothing, gives: json(200, "Modes"), handler: || get(modes::modes) },
+    Route { method: PUT, path: "/api/v1/privacy", permission: ManageBox, about: TheBox,
+        summary: "Switch cameras off, or on again; off, nothing is captured and their devices are closed",
+        query: &[], takes: Json("Privacy"), gives: json(200, "Modes"), handler: || put(modes::privacy) },
+    Route { method: PUT, path: "/api/v1/profile", permission: ManageBox, about: TheBox,
+        summary: "Make a profile the active one, or leave that to the schedules",
+        query: &[], takes: Json("ChosenProfile"), gives: json(200, "Modes"), handler: || put(modes::profile) },
     Route { method: GET, path: "/api/v1/cameras/{camera}", permission: Watch, about: Camera,
         summary: "One camera",
         query: &[], takes: Nothing, gives: json(200, "Camera"), handler: || get(cameras::one) },

@@ -9,6 +9,7 @@ mod identity;
 mod limits;
 mod logs;
 mod media;
+mod modes;
 mod people;
 mod plain;
 mod ports;

@@ -29,6 +29,7 @@ pub fn ports(
         backup: fake.system.clone(),
         log: fake.system.clone(),
         system: fake.system.clone(),
+        modes: fake.modes.clone(),
         clock,
         notices,
         cut_offs: fake.cut_offs.clone(),

@@ -1,6 +1,7 @@
 //! A server on a free port, ports in memory, and a small client that trusts the box's own authority.
 
 use crate::identity::FakeIdentity;
+use crate::modes::FakeModes;
 pub use crate::ports::ports;
 use crate::probe::FakeProbe;
 use crate::settings::FakeSettings;
@@ -86,6 +87,7 @@ pub struct Fake {
     pub probe: Arc<FakeProbe>,
     pub cut_offs: Arc<Mutex<CutOffViewers>>,
     pub system: Arc<FakeSystem>,
+    pub modes: Arc<FakeModes>,
     by: Option<Principal>,
 }
 

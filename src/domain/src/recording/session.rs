@@ -36,6 +36,8 @@ const MAX_UNNOTED: usize = 64;
 enum State {
     /// Recording is set to `off`.
     Off,
+    /// The camera is switched off.
+    SwitchedOff,
     /// The camera delivers nothing.
     Silent,
     /// What comes is written.
@@ -53,6 +55,7 @@ impl State {
     fn cause(&self) -> Option<GapCause> {
         match self {
             Self::Off => Some(GapCause::RecordingOff),
+            Self::SwitchedOff => Some(GapCause::SwitchedOff),
             Self::Silent => Some(GapCause::CameraUnavailable),
             Self::Writing => None,
             Self::Quiet => Some(GapCause::NoMotion),
@@ -130,6 +133,12 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
             refused_at: None,
             published: None,
         }
+    }
+
+    /// The recorder of a camera that is switched off: it says why nothing is recorded.
+    pub fn switched_off(now: Now) -> Self {
+        let config = RecordConfig { mode: RecordMode::Off, ..RecordConfig::default() };
+        Self { state: State::SwitchedOff, ..Self::new(config, now) }
     }
 
     /// What it keeps in memory for the pre-roll may take so many bytes from now on.
@@ -260,7 +269,7 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
                     self.behind = Some(Behind { lost: before + start.since(seen), said_until });
                 }
             }
-            State::Off | State::Writing | State::Quiet | State::Paused { .. } => {}
+            State::Off | State::SwitchedOff | State::Writing | State::Quiet | State::Paused { .. } => {}
         }
     }
 
@@ -323,7 +332,7 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
         match &mut self.state {
             State::Paused { reason: before, retry_at: retry, .. } => (*before, *retry) = (reason, retry_at),
             State::Writing => self.state = State::Paused { cause, reason, retry_at },
-            State::Off | State::Silent | State::Quiet | State::Unusable { .. } => {
+            State::Off | State::SwitchedOff | State::Silent | State::Quiet | State::Unusable { .. } => {
                 self.enter(State::Paused { cause, reason, retry_at }, at, steps);
             }
         }
@@ -455,7 +464,7 @@ impl<P: Clone, F: Clone + PartialEq> Recorder<P, F> {
         use RecordingState::{Off, Paused, Recording, Waiting};
         let (state, reason) = match (&self.state, self.behind) {
             _ if self.is_hung => (Paused, "the disk does not answer".into()),
-            (State::Off, _) => (Off, String::new()),
+            (State::Off | State::SwitchedOff, _) => (Off, String::new()),
             (State::Paused { reason, .. } | State::Unusable { reason }, _) => (Paused, reason.clone()),
             (State::Silent, _) => (Waiting, "waiting for the camera".into()),
             (State::Quiet, _) => (Waiting, "waiting for motion".into()),

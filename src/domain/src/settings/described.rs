@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 /// One key as it was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
-    /// Its place: `recording.max_days`, `camera[0].record.mode`.
+    /// Its place: `recording.max_days`, `camera[0].record.mode`, and with names that people choose in braces `profile{night}.name`.
     pub key: String,
     /// What may stand there.
     pub form: Form,
@@ -51,6 +51,8 @@ pub enum Form {
     Word(Vec<String>),
     /// `ADDRESS:PORT`.
     Address,
+    /// true, for all, or a list of texts.
+    Which,
     /// A list of polygons, each a list of `[x, y]` within 0 and 1.
     Polygons,
 }
@@ -75,16 +77,16 @@ pub fn waits_for_start(key: &str) -> bool {
     AT_START.contains(&key)
 }
 
-/// A key without the numbers of its lists: `camera[].record.mode`.
+/// A key without the numbers of its lists and the names that people chose: `camera[].record.mode`, `profile{}.name`.
 pub fn without_numbers(key: &str) -> String {
     let mut out = String::with_capacity(key.len());
     let mut inside = false;
     for c in key.chars() {
-        inside &= c != ']';
+        inside &= c != ']' && c != '}';
         if !inside {
             out.push(c);
         }
-        inside |= c == '[';
+        inside |= c == '[' || c == '{';
     }
     out
 }
@@ -133,6 +135,7 @@ impl Setting {
                 put("one_of", json!(words));
             }
             Form::Address => drop(put("type", json!("address"))),
+            Form::Which => drop(put("type", json!("which"))),
             Form::Polygons => drop(put("type", json!("polygons"))),
         }
         put("default", self.default.clone());
@@ -157,10 +160,14 @@ pub fn tree(settings: &[Setting]) -> Value {
     root
 }
 
-/// A step of a key: a name, or a place in a list.
+/// A step of a key: a name, a name that people chose, or a place in a list.
 fn put(at: &mut Value, key: &str, value: Value) {
-    let (first, rest) = match key.find(['.', '[']) {
+    let (first, rest) = match key.find(['.', '[', '{']) {
         Some(0) if key.starts_with('.') => return put(at, &key[1..], value),
+        Some(0) if key.starts_with('{') => match key[1..].split_once('}') {
+            Some(step) => step,
+            None => return,
+        },
         Some(0) => {
             let Some((number, rest)) = key[1..].split_once(']') else { return };
             let Ok(number) = number.parse::<usize>() else { return };
@@ -193,6 +200,11 @@ mod tests {
 
     #[test]
     fn values_stand_in_a_tree_like_the_file() {
+        let named =
+            [flag("profile{a}.b{c-1}.off", true), flag("profile{a}.b{d}.off", false), flag("profile{x}.y", true)];
+        let want = json!({"profile": {"a": {"b": {"c-1": {"off": true}, "d": {"off": false}}}, "x": {"y": true}}});
+        assert_eq!(tree(&named), want);
+        assert_eq!(without_numbers(&named[0].key), "profile{}.b{}.off");
         let all = [flag("box.a", true), flag("camera[1].b.c", true), flag("camera[0].d", false), flag("e", true)];
         let want = json!({"box": {"a": true}, "camera": [{"d": false}, {"b": {"c": true}}], "e": true});
         assert_eq!(tree(&all), want);

@@ -12,6 +12,17 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// What may be said of all, or of some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllOrSome {
+    /// Of none.
+    None,
+    /// Of all.
+    All,
+    /// Of these.
+    Some(Vec<String>),
+}
+
 /// The keys of one table. Each is asked for once; what breaks its rule is reported with key, value and rule, and the default is
 /// taken, so that reading goes on.
 pub trait Keys: Sized {
@@ -25,12 +36,18 @@ pub trait Keys: Sized {
     fn section(&mut self, key: &str) -> Self;
     /// An array of tables.
     fn sections(&mut self, key: &str) -> Vec<Self>;
+    /// The tables in a table, whose keys people choose: each names `what` by the letters that a camera's id may have; others are reported.
+    fn named_sections(&mut self, key: &str, what: &str) -> Vec<(String, Self)>;
     /// A whole number within `range`.
     fn number(&mut self, key: &str, default: i64, range: RangeInclusive<i64>) -> i64;
     /// A number within `range`.
     fn real(&mut self, key: &str, default: f64, range: RangeInclusive<f64>) -> f64;
     /// true or false.
     fn flag(&mut self, key: &str, default: bool) -> bool;
+    /// true or false, or nothing.
+    fn optional_flag(&mut self, key: &str) -> Option<bool>;
+    /// true, for all, or texts that all pass `check`.
+    fn all_or_some(&mut self, key: &str, check: impl Fn(&str) -> bool, rule: &str) -> AllOrSome;
     /// A text of so many characters, all of them seen.
     fn text(&mut self, key: &str, default: &str, length: RangeInclusive<usize>) -> String;
     /// Texts that all pass `check`.

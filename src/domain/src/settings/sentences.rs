@@ -3,6 +3,7 @@
 const SENTENCES: &[(&str, &str)] = &[
     ("box.name", "What the box is called."),
     ("box.data_dir", "The folder of recordings, index and keys."),
+    ("box.time_zone", "The time zone of schedules, such as Europe/Zurich; not set: that of the system."),
     ("http.listen", "Where the page and the API answer; \"[::]:8443\" is IPv6 and IPv4."),
     ("http.plain_listen", "Where one page without encryption prepares for the browser's warning; not set: nowhere."),
     ("http.hostnames", "Further names and addresses by which the box is reached, such as box.example.org."),
@@ -76,6 +77,21 @@ const SENTENCES: &[(&str, &str)] = &[
     ("camera[].record.post_roll_s", "How much is kept from after an event."),
     ("camera[].record.gap_s", "An event is over after so long without motion."),
     ("camera[].record.chapter_s", "Motion that goes on is cut into events of at most so long."),
+    ("profile{}.name", "What the profile is called."),
+    ("profile{}.cameras{}.off", "Whether the camera is switched off in this profile."),
+    (
+        "profile{}.cameras{}.record.mode",
+        "What is recorded of the camera in this profile; not set: as the camera has it.",
+    ),
+    (
+        "profile{}.cameras{}.motion.enabled",
+        "Whether motion is looked for in this profile; not set: as the camera has it.",
+    ),
+    ("schedule[].days", "The days on which it begins: mon, tue, wed, thu, fri, sat, sun; none: every day."),
+    ("schedule[].from", "When it begins, such as 22:00."),
+    ("schedule[].to", "When it ends, such as 06:00: of the next day where that is no later than its beginning."),
+    ("schedule[].profile", "The profile that is active then."),
+    ("schedule[].off", "The cameras that are switched off then: true for all, or a list of ids."),
 ];
 
 /// The sentence of a key without numbers in brackets.

@@ -43,6 +43,7 @@ pub(crate) fn config(source: Source) -> CameraConfig {
         record: perch_domain::recording::RecordConfig::default(),
         motion: MotionConfig { enabled: false, ..MotionConfig::default() },
         picture: Default::default(),
+        off: None,
     }
 }
 

@@ -177,6 +177,17 @@ impl Connections {
         self.end_readers_of(&gone);
     }
 
+    /// Removes a camera that is switched off and ends its connections; whoever asks for it hears why.
+    pub(super) fn switch_off(&self, id: &CameraId, why: &str) {
+        let gone = self.mounts.switch_off(id, why);
+        self.end_readers_of(&gone);
+    }
+
+    /// Why there is nothing to see at `path`, where its camera is switched off.
+    pub(super) fn why_off(&self, path: &str) -> Option<String> {
+        self.mounts.why_off(path)
+    }
+
     /// Removes a camera and ends its connections.
     pub(super) fn remove_camera(&self, id: &CameraId) {
         let gone = self.mounts.remove(id);

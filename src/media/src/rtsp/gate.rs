@@ -85,6 +85,9 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
     if connections.is_cut_off(&connection) {
         return answer(ctx, RTSPStatusCode::Forbidden, None);
     }
+    if let Some(why) = path.as_deref().and_then(|path| connections.why_off(path)) {
+        return answer_why(ctx, RTSPStatusCode::ServiceUnavailable, &why);
+    }
     if method.intersects(RTSPMethod::ANNOUNCE | RTSPMethod::RECORD | RTSPMethod::REDIRECT) {
         return answer(ctx, RTSPStatusCode::MethodNotAllowed, None);
     }
@@ -143,6 +146,20 @@ fn answer(ctx: &RTSPContext, code: RTSPStatusCode, challenge: Option<&str>) -> b
         if let Some(challenge) = challenge {
             response.add_header(RTSPHeaderField::WwwAuthenticate, challenge);
         }
+        let _ = client.send_message(response, None);
+    }
+    false
+}
+
+/// Sends an answer with a sentence for people in its body.
+fn answer_why(ctx: &RTSPContext, code: RTSPStatusCode, why: &str) -> bool {
+    if let (Some(client), Some(response)) = (ctx.client(), ctx.response()) {
+        response.init_response(code, ctx.request());
+        response.add_header(RTSPHeaderField::ContentType, "text/plain");
+        let body = format!("{why}\r\n");
+        let raw: *const gst_rtsp::ffi::GstRTSPMessage = response.to_glib_none().0;
+        // SAFETY: the message is the library's own for this request and nobody else's meanwhile; the bytes are copied.
+        unsafe { gst_rtsp::ffi::gst_rtsp_message_set_body(raw.cast_mut(), body.as_ptr(), body.len() as u32) };
         let _ = client.send_message(response, None);
     }
     false

@@ -148,6 +148,11 @@ impl Handle {
         self.connections.set_camera(camera);
     }
 
+    /// Removes a camera that is switched off. Its connections end, and whoever asks for it is answered with 503 and why.
+    pub fn switch_off(&self, id: &CameraId, why: &str) {
+        self.connections.switch_off(id, why);
+    }
+
     /// Removes a camera. Its connections end; nobody else's are touched.
     pub fn remove_camera(&self, id: &CameraId) {
         self.connections.remove_camera(id);

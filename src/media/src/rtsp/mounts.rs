@@ -9,6 +9,7 @@ use perch_base::sync::{read, write};
 use perch_domain::camera::VideoSettings;
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::reload::RtspDescription;
+use perch_domain::rtsp_address::camera_of;
 use rtsp_server::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -60,12 +61,14 @@ pub(super) struct Mounts {
     points: rtsp_server::RTSPMountPoints,
     context: glib::MainContext,
     by_id: RwLock<BTreeMap<CameraId, Served>>,
+    /// Why there is nothing to see of cameras that are switched off.
+    off: RwLock<BTreeMap<CameraId, String>>,
 }
 
 impl Mounts {
     /// No path yet. `context` runs the time limits of their medias.
     pub(super) fn new(context: glib::MainContext) -> Self {
-        Self { points: rtsp_server::RTSPMountPoints::new(), context, by_id: RwLock::default() }
+        Self { points: rtsp_server::RTSPMountPoints::new(), context, by_id: RwLock::default(), off: RwLock::default() }
     }
 
     /// What the library looks paths up in.
@@ -77,6 +80,7 @@ impl Mounts {
     pub(super) fn set(&self, camera: CameraStreams) -> Vec<Arc<Mount>> {
         let mut by_id = write(&self.by_id);
         let id = camera.hub.camera().clone();
+        write(&self.off).remove(&id);
         if let Some(served) = by_id.get_mut(&id).filter(|served| served.camera.goes_on_as(&camera)) {
             served.mounts.iter().zip(camera.videos()).for_each(|(mount, video)| mount.set_video(video));
             served.camera = camera;
@@ -90,8 +94,21 @@ impl Mounts {
         by_id.insert(id, Served { camera, mounts }).map(|before| before.mounts.into()).unwrap_or_default()
     }
 
+    /// Removes a camera, and says from now on why: it is switched off. Returns its mounts, whose readers must end.
+    pub(super) fn switch_off(&self, id: &CameraId, why: &str) -> Vec<Arc<Mount>> {
+        let gone = self.remove(id);
+        write(&self.off).insert(id.clone(), why.to_owned());
+        gone
+    }
+
+    /// Why there is nothing to see at `path`, where its camera is switched off.
+    pub(super) fn why_off(&self, path: &str) -> Option<String> {
+        read(&self.off).get(&camera_of(path)?).cloned()
+    }
+
     /// Removes a camera. Returns its mounts, whose readers must end.
     pub(super) fn remove(&self, id: &CameraId) -> Vec<Arc<Mount>> {
+        write(&self.off).remove(id);
         let mut by_id = write(&self.by_id);
         let Some(served) = by_id.remove(id) else { return Vec::new() };
         for mount in &served.mounts {

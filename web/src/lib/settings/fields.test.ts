@@ -4,7 +4,7 @@ import schema from '../../../dev/settings-schema.json';
 import { words as t } from '../en-settings';
 import type { Setting } from '../types';
 import { rangeText, scaleOf, shown, told, understood } from './fields';
-import { APART, BOX_GROUPS, BY_HAND, CAMERA_GROUPS } from './groups';
+import { APART, BOX_GROUPS, BY_HAND, CAMERA_GROUPS, OF_MODES } from './groups';
 
 const settings = schema.settings as Setting[];
 const of = (key: string) => settings.find((setting) => setting.key === key)!;
@@ -63,9 +63,10 @@ it('values are told to people', () => {
 
 it('every setting is in a form, apart, or only by hand, and has words', () => {
   const camera = [...Object.values(CAMERA_GROUPS).flat(), ...APART].map((key) => `camera[].${key}`);
-  const placed = [...Object.values(BOX_GROUPS).flat(), ...camera, ...BY_HAND];
+  const placed = [...Object.values(BOX_GROUPS).flat(), ...camera, ...OF_MODES, ...BY_HAND];
   expect(placed.toSorted()).toEqual(settings.map((setting) => setting.key).toSorted());
-  const named = placed.filter((key) => !BY_HAND.has(key) && key !== 'camera[].source');
+  const apart: ReadonlySet<string> = new Set([...BY_HAND, ...OF_MODES, 'camera[].source']);
+  const named = placed.filter((key) => !apart.has(key));
   expect(named.filter((key) => !t.labels[key])).toEqual([]);
   const words = settings.flatMap((setting) => setting.one_of ?? []);
   expect(words.filter((word) => !t.choices[word])).toEqual([]);

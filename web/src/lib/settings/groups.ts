@@ -2,7 +2,7 @@
 // of the schema is forgotten.
 
 export const BOX_GROUPS = {
-  name: ['box.name'],
+  name: ['box.name', 'box.time_zone'],
   recording: [
     'recording.max_days',
     'recording.event_max_days',
@@ -67,6 +67,19 @@ export const OF_ENCODING: ReadonlySet<string> = new Set(['encode']);
 
 /** Of pictures that the box encodes: others cannot be written into. */
 export const OF_ENCODED: ReadonlySet<string> = new Set(['overlay.time', 'overlay.name']);
+
+/** Have a page of their own: profiles and schedules. */
+export const OF_MODES = [
+  'profile{}.name',
+  'profile{}.cameras{}.off',
+  'profile{}.cameras{}.record.mode',
+  'profile{}.cameras{}.motion.enabled',
+  'schedule[].days',
+  'schedule[].from',
+  'schedule[].to',
+  'schedule[].profile',
+  'schedule[].off',
+] as const;
 
 /** Only by hand: files on the box, and what names a camera's recordings. */
 export const BY_HAND: ReadonlySet<string> = new Set([

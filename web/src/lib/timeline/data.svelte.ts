@@ -4,9 +4,10 @@ import { type Clock, browserClock } from '../clock';
 import type { Listener } from '../news';
 import { notices } from '../notices.svelte';
 import { SECOND, toMs } from '../time';
-import type { GapCause, PerchEvent, Timeline } from '../types';
+import { gapWords } from '../off-words';
+import type { PerchEvent, Timeline } from '../types';
 import { range } from '../urls';
-import { type Stretch, eventNear, mergeTimelines, nextIn, stretchAt } from './layout';
+import { type GapStretch, type Stretch, eventNear, mergeTimelines, nextIn, stretchAt } from './layout';
 import type { View } from './view';
 import { type Range, TAIL_MS, tailRange, wideRange, withEvent } from './windows';
 
@@ -31,8 +32,8 @@ export class TimelineData {
   #timeline = $state.raw<Timeline | null>(null);
   error = $state('');
   readonly spans = $derived<Stretch[]>((this.#timeline?.spans ?? []).map(stretch));
-  readonly gaps = $derived<(Stretch & { cause: GapCause })[]>(
-    (this.#timeline?.gaps ?? []).map((gap) => ({ ...stretch(gap), cause: gap.cause })),
+  readonly gaps = $derived<GapStretch[]>(
+    (this.#timeline?.gaps ?? []).map((gap) => ({ ...stretch(gap), words: gapWords(gap) })),
   );
   readonly events = $derived<PerchEvent[]>(this.#timeline?.events ?? []);
   #abort: AbortController | null = null;
@@ -102,7 +103,7 @@ export class TimelineData {
   };
 
   spanAt = (ms: number): Stretch | undefined => stretchAt(this.spans, ms);
-  gapAt = (ms: number): (Stretch & { cause: GapCause }) | undefined => stretchAt(this.gaps, ms);
+  gapAt = (ms: number): GapStretch | undefined => stretchAt(this.gaps, ms);
   nextRecorded = (ms: number): number | null => nextIn(this.spans, ms);
   eventNear = (view: View, width: number, x: number, reachPx: number): PerchEvent | undefined =>
     eventNear(this.events, view, width, x, reachPx);

@@ -8,6 +8,11 @@ export interface Stretch {
   endMs: number;
 }
 
+/** One that is not recorded, and why. */
+export interface GapStretch extends Stretch {
+  words: string;
+}
+
 export interface Rect {
   x: number;
   w: number;

@@ -1,0 +1,63 @@
+//! What is switched off, and which profile is active. What is right is the port's to say.
+
+use crate::auth::Who;
+use crate::input::json;
+use crate::problem::Reply;
+use crate::state::{Shared, blocking};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use perch_base::ids::CameraId;
+use perch_base::time::Timestamp;
+use perch_base::{Error, Result};
+use perch_domain::modes::{ModesView, PrivacyRequest, ProfileName};
+use serde::Deserialize;
+
+/// `GET /api/v1/modes`
+pub(super) async fn modes(State(app): State<Shared>, who: Who) -> Reply {
+    let view = blocking(&app, |app| Ok(app.ports.modes.modes())).await?;
+    Ok(Json(view.seen_by(&who.principal)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Privacy {
+    on: bool,
+    cameras: Option<Vec<CameraId>>,
+    until: Option<String>,
+}
+
+/// `PUT /api/v1/privacy`
+pub(super) async fn privacy(State(app): State<Shared>, who: Who, request: Request) -> Reply {
+    let Privacy { on, cameras, until } = json(request).await?;
+    let until = until.as_deref().map(Timestamp::parse).transpose().map_err(|e| e.at("until"))?;
+    let request = PrivacyRequest { off: on, cameras, until, by: name_of(&who) };
+    tracing::info!(by = %who.principal.device_id, off = on, cameras = ?request.cameras, ?until, "cameras are switched");
+    let modes = app.ports.modes.clone();
+    answer(&who, tokio::spawn(async move { modes.privacy(request).await })).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChosenProfile {
+    name: Option<ProfileName>,
+}
+
+/// `PUT /api/v1/profile`
+pub(super) async fn profile(State(app): State<Shared>, who: Who, request: Request) -> Reply {
+    let ChosenProfile { name } = json(request).await?;
+    tracing::info!(by = %who.principal.device_id, profile = ?name, "a profile is chosen");
+    let (modes, by) = (app.ports.modes.clone(), name_of(&who));
+    answer(&who, tokio::spawn(async move { modes.choose_profile(name, by).await })).await
+}
+
+/// As others are told who it was.
+fn name_of(who: &Who) -> String {
+    who.principal.username.clone().unwrap_or_else(|| who.principal.device_name.clone())
+}
+
+/// Whoever hangs up in the middle does not keep the cameras from following.
+async fn answer(who: &Who, switching: tokio::task::JoinHandle<Result<ModesView>>) -> Reply {
+    let switched = switching.await.map_err(|e| Error::internal("switching broke off").with_source(e))??;
+    Ok(Json(switched.seen_by(&who.principal)).into_response())
+}

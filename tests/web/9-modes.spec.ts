@@ -1,0 +1,133 @@
+// Cameras are switched off and on with a tap, profiles with one more, and both are made and planned by forms in words.
+import type { Page } from '@playwright/test';
+import { startBox } from './box';
+import { NOBODY, expect, expectAccessible, expectSilence, test, typeCode } from './steps';
+
+test.use({ storageState: NOBODY });
+// Pictures are encoded by software, and nothing else may be ready for a while.
+test.setTimeout(240_000);
+
+const CAMERA = (id: string, name: string) => `
+[[camera]]
+id = "${id}"
+name = "${name}"
+source = "test"
+width = 320
+height = 180
+fps = 8
+bitrate_kbps = 300
+record = { mode = "continuous", segment_max_s = 20 }
+motion = { enabled = false }
+`;
+
+/** A screenshot in each width, nothing wider than it, and nothing that axe calls serious. */
+async function lookAt(page: Page, name: string) {
+  for (const [width, colorScheme] of [
+    [360, 'dark'],
+    [1440, 'light'],
+  ] as const) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: `test-results/shots/${name}-${width}.png`, fullPage: true });
+    await expectAccessible(page);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(overflow, `${name} is not wider than the screen`).toBeLessThanOrEqual(0);
+  }
+}
+
+const playing = (page: Page, id: string) =>
+  page.getByTestId(`tile-${id}`).locator('[data-testid=live-video][data-phase=playing]');
+
+test('a camera is switched off and on, and a profile chosen, by taps', async ({ page }) => {
+  const box = await startBox(CAMERA('front', 'Front door') + CAMERA('yard', 'Yard'));
+  try {
+    const silent = expectSilence(page);
+    await page.goto(box.url);
+    await typeCode(page, box.otp);
+    await page.getByTestId('skip-account').click();
+    await page.getByTestId('to-live').click();
+    for (const id of ['front', 'yard']) await expect(playing(page, id)).toBeVisible({ timeout: 90_000 });
+
+    // Off, by a tap and a choice; the other one plays on.
+    await page.getByTestId('switch-off-front').click();
+    await expect(page.getByTestId('switch-dialog')).toContainText('the device itself is closed');
+    await lookAt(page, 'switch-off');
+    await page.getByTestId('off-until-on').click();
+    const off = page.getByTestId('off-front');
+    await expect(off).toContainText(/Switched off by .+ since /);
+    await expect(page.getByTestId('tile-front').getByTestId('live-video')).toHaveCount(0);
+    await expect(playing(page, 'yard')).toBeVisible();
+    await lookAt(page, 'live-off');
+
+    // The camera's page says why, and the timeline too.
+    await page.getByTestId('tile-front').click();
+    await expect(page.getByTestId('picture')).toContainText(/Switched off by .+ since /);
+    await lookAt(page, 'camera-off');
+    const strip = page.getByRole('slider', { name: 'Timeline' });
+    // Near enough that an arrow is a second.
+    for (let n = 0; n < 9; n += 1) await strip.press('+');
+    await expect(async () => {
+      await strip.press('ArrowLeft');
+      await expect(strip).toHaveAttribute('aria-valuetext', /Switched off by /, { timeout: 500 });
+    }).toPass();
+    await page.keyboard.press('End');
+
+    // On again, with one tap.
+    await page.getByTestId('switch-on-front').click();
+    await expect(page.locator('[data-testid=live-video][data-phase=playing]')).toBeVisible({
+      timeout: 60_000,
+    });
+
+    // Profiles and schedules, in words.
+    await page.getByRole('link', { name: 'All cameras' }).click();
+    await page.getByTestId('edit-modes').click();
+    await expect(page.getByRole('heading', { name: 'Profiles and schedules' })).toBeFocused();
+    await page.getByTestId('add-home').click();
+    await page.getByTestId('add-away').click();
+    await page.getByTestId('how-away-yard').selectOption('off');
+    await page.getByTestId('add-schedule').click();
+    await page.getByTestId('schedule-0').getByLabel('From').fill('03:00');
+    await page.getByTestId('schedule-0').getByLabel('To').fill('03:05');
+    await page.getByTestId('schedule-profile-0').selectOption('away');
+    await lookAt(page, 'modes');
+    await page.getByTestId('save-modes').click();
+    await expect(page.getByText('Saved.')).toBeVisible();
+    const want = `
+[profile.away]
+name = "Away"
+
+[profile.away.cameras]
+yard = { off = true }
+
+[profile.home]
+name = "Home"
+
+[[schedule]]
+from = "03:00"
+to = "03:05"
+profile = "away"
+`;
+    expect(box.config().trim().endsWith(want.trim()), box.config()).toBe(true);
+
+    // One tap chooses: what it names is off, what it does not name plays on.
+    await page.getByRole('link', { name: 'Back to the cameras' }).click();
+    await page.getByTestId('profile-away').click();
+    await expect(page.getByTestId('profile-away')).toHaveAttribute('aria-pressed', 'true');
+    await expect(page.getByTestId('off-yard')).toContainText('Switched off by the profile Away');
+    await expect(playing(page, 'front')).toBeVisible({ timeout: 60_000 });
+    await lookAt(page, 'live-profile');
+    await page.getByTestId('profile-home').click();
+    await expect(playing(page, 'yard')).toBeVisible({ timeout: 60_000 });
+
+    // The whole box.
+    await page.getByTestId('switch-all-off').click();
+    await page.getByTestId('off-hour').click();
+    for (const id of ['front', 'yard'])
+      await expect(page.getByTestId(`off-${id}`)).toContainText('On again at');
+    await page.getByTestId('switch-all-on').click();
+    for (const id of ['front', 'yard']) await expect(playing(page, id)).toBeVisible({ timeout: 60_000 });
+    silent();
+  } finally {
+    await box.stop();
+  }
+});
