@@ -155,8 +155,8 @@ impl Authority {
         fs::write(&path, config.to_string()).expect("written");
         let mut pebble = Command::new(program);
         pebble.arg("-config").arg(path).args(["-dnsserver", &format!("127.0.0.1:{dns}")]);
-        // It refuses half of all nonces and forgets what it knew: a client must bear both.
-        pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "50").env("PEBBLE_AUTHZREUSE", "0");
+        // It refuses one nonce of twenty, as a real one may, and forgets what it knew: a client must bear both.
+        pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_WFE_NONCEREJECT", "5").env("PEBBLE_AUTHZREUSE", "0");
         let log = fs::File::create(dir.join("pebble.log")).expect("made");
         pebble.stdout(log.try_clone().expect("a copy")).stderr(log);
         let Ok(child) = pebble.spawn() else {
