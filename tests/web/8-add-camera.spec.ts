@@ -1,32 +1,12 @@
 // An owner adds a network camera without knowing anything of it but its password: it is found, asked for its streams, watched, judged, named,
 // and live. And what goes wrong on that way.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { type AddressInfo, type Socket, createServer } from 'node:net';
-import { join, resolve } from 'node:path';
 import type { Page } from '@playwright/test';
-import { type Box, startBox } from './box';
+import { type Box, startBox, startCamera } from './box';
 import { NOBODY, expect, expectAccessible, expectSilence, test, typeCode } from './steps';
 
 test.use({ storageState: NOBODY });
 test.setTimeout(240_000);
-
-const CAMERAS =
-  process.env.PERCH_TEST_CAMERAS ??
-  join(resolve(import.meta.dirname, '../..'), 'target/debug/perch-test-cameras');
-
-/** A camera of the network that tells its two streams by ONVIF. */
-async function startCamera(): Promise<{ onvif: string; stop: () => void }> {
-  const child: ChildProcess = spawn(CAMERAS, ['onvif'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const onvif = await new Promise<string>((found, failed) => {
-    let said = '';
-    child.stdout?.on('data', (piece: Buffer) => {
-      said += piece;
-      if (said.includes('\n')) found(said.split('\n')[0]!.trim());
-    });
-    child.once('exit', (code) => failed(new Error(`the camera ended with ${code}`)));
-  });
-  return { onvif, stop: () => child.kill('SIGTERM') };
-}
 
 /** A host that takes connections and says nothing. */
 async function startSilence(): Promise<{ port: number; stop: () => void }> {

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const PERCH = process.env.PERCH_TEST_BINARY ?? join(ROOT, 'target/debug/perch');
+const CAMERAS = process.env.PERCH_TEST_CAMERAS ?? join(ROOT, 'target/debug/perch-test-cameras');
 const FOOTAGE = resolve(ROOT, '../shared/footage');
 
 /** A file of real footage, or nothing where the footage is absent. */
@@ -86,6 +87,20 @@ ${config}`;
       await answers(url);
     },
   };
+}
+
+/** A camera of the network that tells its two streams by ONVIF. */
+export async function startCamera(): Promise<{ onvif: string; stop: () => void }> {
+  const child: ChildProcess = spawn(CAMERAS, ['onvif'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const onvif = await new Promise<string>((found, failed) => {
+    let said = '';
+    child.stdout?.on('data', (piece: Buffer) => {
+      said += piece;
+      if (said.includes('\n')) found(said.split('\n')[0]!.trim());
+    });
+    child.once('exit', (code) => failed(new Error(`the camera ended with ${code}`)));
+  });
+  return { onvif, stop: () => child.kill('SIGTERM') };
 }
 
 function readOtp(child: ChildProcess): Promise<string> {
