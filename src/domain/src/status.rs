@@ -460,7 +460,9 @@ mod tests {
         };
         let at = |days: u32| {
             let now = (Timestamp(0) + days * day, true);
-            summarise(&[], &DiskStatus::default(), &[], &DamagedAccess::default(), std::slice::from_ref(&facts), now)
+            let cameras = [camera("Front", CameraState::Live, "")];
+            let certificates = std::slice::from_ref(&facts);
+            summarise(&cameras, &DiskStatus::default(), &[], &DamagedAccess::default(), certificates, now)
         };
         assert_eq!(at(1), (Overall::Ok, "Everything works.".into()));
         let said = "The certificate of cam.example.org runs out in 3 days, and it could not be renewed: the domain leads elsewhere.";

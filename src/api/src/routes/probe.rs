@@ -28,6 +28,7 @@ pub(super) async fn discover(State(app): State<Shared>, who: Who, query: Query) 
 
 /// A device whose streams are asked for.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StreamsRequest {
     address: String,
     #[serde(default)]

@@ -114,8 +114,13 @@ async fn bodies_are_what_the_document_says() {
 async fn queries_are_what_the_document_says() {
     let rig = Rig::start().await;
     let (_, token) = rig.fake.device(Role::Admin, None);
-    const GOOD: [(&str, &str); 4] =
-        [("Time", "2026-01-01T00:00:00Z"), ("CameraId", "front"), ("EventId", "7"), ("", "")];
+    const GOOD: [(&str, &str); 5] = [
+        ("Time", "2026-01-01T00:00:00Z"),
+        ("CameraId", "front"),
+        ("EventId", "7"),
+        ("Addresses", "192.0.2.1"),
+        ("", ""),
+    ];
     for route in ROUTES.iter().filter(|r| !r.query.is_empty()) {
         let good = |kind: &Kind| match kind {
             Kind::Schema(schema) => GOOD.iter().find(|(name, _)| name == schema).expect("a sample").1.to_owned(),
