@@ -12,12 +12,13 @@ use std::sync::LazyLock;
 use toml_edit::{Array, ArrayOfTables, Decor, DocumentMut, InlineTable, Item, RawString, Table, TableLike, Value};
 
 /// The sections of a file, in the order in which a person writes them.
-const SECTIONS: [&str; 10] =
-    ["box", "http", "rtsp", "webrtc", "access", "recording", "update", "camera", "profile", "schedule"];
+const SECTIONS: [&str; 11] =
+    ["box", "http", "acme", "rtsp", "webrtc", "access", "recording", "update", "camera", "profile", "schedule"];
 /// The keys of a camera, likewise.
-const OF_CAMERA: [&str; 18] = [
+const OF_CAMERA: [&str; 24] = [
     "id",
     "name",
+    "room",
     "source",
     "password_file",
     "sub_source",
@@ -25,12 +26,17 @@ const OF_CAMERA: [&str; 18] = [
     "transport",
     "tls",
     "aspect",
+    "encode",
+    "rotation",
+    "mirror",
     "codec",
     "width",
     "height",
     "fps",
     "bitrate_kbps",
     "sub",
+    "overlay",
+    "privacy",
     "audio",
     "record",
     "motion",

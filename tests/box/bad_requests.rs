@@ -506,7 +506,15 @@ fn nothing_answers_without_a_credential() {
     let (_, lease) = admin.whep("test", "main", &offer);
     let lease = lease.rsplit('/').next().expect("an id").to_owned();
     let stranger = running.client();
-    let public = ["POST /api/v1/pair", "POST /api/v1/session", "GET /healthz"];
+    let public = [
+        "POST /api/v1/pair",
+        "POST /api/v1/session",
+        "GET /healthz",
+        "GET /api/v1/ca.pem",
+        "GET /api/v1/ca.crt",
+        "GET /api/v1/ca.mobileconfig",
+        "GET /api/v1/trust-probe",
+    ];
     let routes = routes(&admin);
     for token in [None, Some("0".repeat(64)), Some("' OR 1=1 --".to_owned()), Some(String::new())] {
         let client = stranger.with_token(token.as_deref());

@@ -238,7 +238,7 @@ test('a network camera with a wrong password is mended in the form; two who chan
     await expect(added).toContainText('Yard gives no picture yet.', {
       timeout: 60_000,
     });
-    await expect(added).toContainText('refuses user and password');
+    await expect(added).toContainText('Check user and password');
     await expectAccessible(page);
     await page.screenshot({ path: 'test-results/shots/camera-wrong.png' });
     await added.getByRole('button', { name: 'Change it' }).click();
@@ -334,7 +334,9 @@ test('a privacy mask that is drawn by keys hides what it covers, and a draft is 
     await page.goto(box.url);
     await typeCode(page, box.otp);
     await page.getByTestId('skip-account').click();
-    await page.goto(`${box.url}/camera/door/settings`);
+    // By the page's own way, so that the browser's way back leads within it.
+    await page.goto(`${box.url}/camera/door`);
+    await page.getByTestId('camera-settings').click();
     const clock = [0.7, 0.4] as const;
     // The test camera writes the time there.
     await expect.poll(() => brightWithin(page, 'door', clock), { timeout: 60_000 }).toBeGreaterThan(0);

@@ -267,7 +267,8 @@ test('a text size of 200 % widens no page of a phone', async ({ page }) => {
   const parts = ['', '/cameras', '/storage', '/people', '/device', '/box', '/log'].map(
     (part) => `/system${part}`,
   );
-  for (const path of ['/live', '/camera/door', '/events', '/foo', ...parts]) {
+  const forms = ['/add-camera', '/camera/door/settings', '/settings', '/settings/modes'];
+  for (const path of ['/live', '/camera/door', '/events', '/foo', ...parts, ...forms]) {
     await page.goto(path);
     await expect(page.locator('h1').first()).toBeAttached();
     await page.waitForTimeout(1000);

@@ -87,7 +87,9 @@ impl AppState {
         let identity = &self.ports.identity;
         let names = identity.names();
         let local = names.dns.iter().filter(|name| name.ends_with(".local")).cloned();
-        let numbers = identity.reachable().into_iter().filter(|a| !a.is_loopback()).take(3).map(host_in_url);
+        // A content security policy knows no addresses of IPv6 (CSP 3, section 2.3.1).
+        let numbers = identity.reachable().into_iter().filter(|a| a.is_ipv4() && !a.is_loopback()).take(3);
+        let numbers = numbers.map(host_in_url);
         let here = self.config.http.listen.ip().is_loopback().then(|| ["localhost".to_owned(), "127.0.0.1".to_owned()]);
         let hosts = here.into_iter().flatten().chain(numbers).chain(local);
         hosts.map(|host| format!("https://{host}:{}", self.port)).collect()

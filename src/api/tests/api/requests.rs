@@ -118,7 +118,7 @@ async fn queries_are_what_the_document_says() {
         ("Time", "2026-01-01T00:00:00Z"),
         ("CameraId", "front"),
         ("EventId", "7"),
-        ("Addresses", "192.0.2.1"),
+        ("Addresses", "192.168.1.2"),
         ("", ""),
     ];
     for route in ROUTES.iter().filter(|r| !r.query.is_empty()) {

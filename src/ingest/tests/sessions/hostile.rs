@@ -30,14 +30,14 @@ async fn sessions_with_liars_end_in_time_and_in_words() {
         assert!(begun.elapsed() < Duration::from_secs(within), "{name}: {:?}", begun.elapsed());
         assert!(!e.message().ends_with('.') && e.message().len() > 20, "{name}: {e}");
     };
-    use ErrorKind::{Invalid, Unavailable, Unsupported};
+    use ErrorKind::{Invalid, Io, Unavailable, Unsupported};
     tokio::join!(
         ended("sdp10mb", &[Invalid], 30),
         ended("slowanswers", &[Unavailable], 55),
         ended("header1mb", &[Unavailable], 50),
         ended("redirectloop", &[Unavailable], 30),
         // The same host, and nobody there or a box without that path.
-        ended("redirectbox", &[Unavailable, Unsupported, Invalid], 30),
+        ended("redirectbox", &[Io, Unavailable, Unsupported, Invalid], 30),
         ended("redirectfile", &[Invalid, Unsupported], 30),
     );
 }
