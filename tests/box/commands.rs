@@ -53,7 +53,7 @@ fn pair_prints_a_code_that_works_at_the_running_box() {
     assert_eq!(admin.json("/api/v1/me")["ca_sha256"], running.ca_sha256().as_str());
 
     let out = home.run(&["pair", "--role", "viewer"], "").ok();
-    assert!(out.contains('█') && out.contains(&format!("http://localhost:{}", running.ports.http)), "{out}");
+    assert!(out.contains('█') && out.contains(&format!("http://localhost:{}", running.ports.plain)), "{out}");
     let viewer = running.client().pair(&otp_of(&out), "tablet");
     assert_eq!(viewer.json("/api/v1/me")["role"], "viewer");
     viewer.post("/api/v1/pairing-codes", &serde_json::json!({ "role": "admin" })).problem(403);
@@ -131,7 +131,7 @@ fn accounts_are_made_changed_and_removed() {
     for (args, input, code, want) in [
         (["user", "add", "anna"], "another password\n", 1, "anna"),
         (["user", "add", "carl"], "short\n", 2, "must have 10 to 256"),
-        (["user", "add", "a/b"], "long enough password\n", 2, "must be 1 to 32"),
+        (["user", "add", "a/b"], "long enough password\n", 2, "must be 1 to 64"),
         (["user", "passwd", "nobody"], "long enough password\n", 1, "nobody"),
         (["user", "remove", "nobody"], "", 1, "nobody"),
     ] {

@@ -376,7 +376,7 @@ test('a privacy mask that is drawn by keys hides what it covers, and a draft is 
     }
     await save(page, /masks change at once/);
     expect(await brightWithin(page, 'door', clock), 'nothing is seen there').toBe(0);
-    expect(box.config()).toContain('privacy = [[[0.0, 0.0], ');
+    expect(box.config()).toContain('privacy = [[[0, 0], ');
     silent();
   } finally {
     await box.stop();

@@ -17,9 +17,10 @@ const KEY: &str = "to_forget";
 /// Recordings, or events, that one step deletes.
 const STEP: i64 = 64;
 
-/// What one look is to find; how it is found is tested.
+/// What one look is to find; how it is found is tested. A camera's last picture is shown for a while, so its last file ends up to a second
+/// after the moment at which it went.
 pub(crate) const NEXT_OF_CAMERA: &str =
-    "SELECT id FROM segment WHERE camera = ?1 AND start < ?2 AND end <= ?2 AND state = 'sealed'
+    "SELECT id FROM segment WHERE camera = ?1 AND start < ?2 AND end <= ?2 + 1000000 AND state = 'sealed'
     ORDER BY start LIMIT ?3";
 pub(crate) const EVENTS_OF_CAMERA: &str = "SELECT id, thumbnail FROM event WHERE camera = ?1 AND id < ?2
     AND NOT EXISTS (SELECT 1 FROM segment WHERE segment.event = event.id AND state IN ('open', 'sealed', 'deleting'))

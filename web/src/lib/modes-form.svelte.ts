@@ -1,6 +1,7 @@
 // The form of profiles and schedules while it is open: loaded, changed, saved whole or not at all.
 import { ApiError, api, words as failure } from './api';
 import { words } from './en-modes';
+import { modes } from './modes.svelte';
 import {
   type ProfileDraft,
   type ScheduleDraft,
@@ -54,6 +55,8 @@ export class ModesForm {
       const body = patchOf(this.#stored, $state.snapshot(this.profiles), $state.snapshot(this.schedules));
       await api.patch('/api/v1/settings', { body, headers: { 'If-Match': this.#tag } });
       await this.load();
+      // What may be chosen above the cameras.
+      void modes.resource.reload();
       this.wasSaved = true;
     } catch (problem) {
       this.isStale = problem instanceof ApiError && problem.status === 412;

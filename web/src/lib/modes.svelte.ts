@@ -11,6 +11,12 @@ class ModesState {
     return this.resource.data ?? null;
   }
 
+  /** Whether anything of it is shown above the cameras to somebody who may change it, or may not. */
+  isTold(mayManage: boolean): boolean {
+    const { view } = this;
+    return view !== null && (mayManage || view.profile !== null || view.whole !== null);
+  }
+
   /** Starts keeping it; the returned function ends it. */
   watch(): () => void {
     void this.resource.reload();

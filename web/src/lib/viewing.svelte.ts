@@ -134,7 +134,10 @@ export class Viewing {
   }
 
   skip(deltaMs: number): void {
-    this.seek(this.momentMs(this.#nowMs) + deltaMs);
+    const ms = this.momentMs(this.#nowMs) + deltaMs;
+    // A short step back leaves live, too.
+    const leaves = this.mode === 'live' && deltaMs < 0;
+    this.seek(leaves ? Math.min(ms, this.#nowMs - LIVE_EDGE_MS - 1) : ms);
   }
 
   /** Called each second: keeps a live window at now and a playing one at its playhead. */

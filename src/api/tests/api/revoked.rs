@@ -20,6 +20,8 @@ fn body_of(route: &Route) -> &'static str {
         ("POST", "/api/v1/pairing-codes") => r#"{"role":"admin"}"#,
         ("POST", "/api/v1/users") => r#"{"name":"ghost","password":"ghost ghost ghost","role":"admin"}"#,
         ("POST", "/api/v1/cameras/probe") => r#"{"source":"test"}"#,
+        ("PUT", "/api/v1/privacy") => r#"{"on":true}"#,
+        ("PUT", "/api/v1/profile") => r#"{"name":null}"#,
         ("POST", "/api/v1/discovery/streams") => r#"{"address":"192.0.2.1"}"#,
         ("PATCH", "/api/v1/devices/{device}") => r#"{"name":"ghost"}"#,
         ("PATCH", "/api/v1/users/{name}") => r#"{"role":"admin"}"#,
