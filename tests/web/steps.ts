@@ -60,17 +60,21 @@ export async function settled(page: Page) {
 /** A recording's file that ends before the bytes asked for: it was cut back to where an event begins since it was listed, and is listed anew. */
 const CUT_BACK = { status: 416, file: /\/segments\/\d+\.mp4$/ };
 
-/** Fails the test when the page prints anything to the console, or when a script fails. */
-export function expectSilence(page: Page): () => void {
+/** The still of a camera that is asked for in the very moment in which it is switched off or on. */
+export const SWITCHED = { status: 503, file: /\/snapshot\.jpg\?/ };
+
+/** Fails the test when the page prints anything to the console, or when a script fails; `borne` answers are no fault besides. */
+export function expectSilence(page: Page, ...borne: { status: number; file: RegExp }[]): () => void {
   const said: string[] = [];
+  const isBorne = (url: string, isStatus: (status: number) => boolean) =>
+    [CUT_BACK, ...borne].some(({ status, file }) => isStatus(status) && file.test(url));
   page.on('console', (message) => {
-    const isCutBack =
-      message.text().includes(`${CUT_BACK.status}`) && CUT_BACK.file.test(message.location().url);
-    if (!isCutBack) said.push(`${message.type()}: ${message.text()}`);
+    const { url } = message.location();
+    if (!isBorne(url, (status) => message.text().includes(`${status}`)))
+      said.push(`${message.type()}: ${message.text()}`);
   });
   page.on('response', (answer) => {
-    const isCutBack = answer.status() === CUT_BACK.status && CUT_BACK.file.test(answer.url());
-    if (answer.status() >= 400 && !isCutBack)
+    if (answer.status() >= 400 && !isBorne(answer.url(), (status) => status === answer.status()))
       said.push(`${answer.status()}: ${answer.request().method()} ${answer.url()}`);
   });
   page.on('pageerror', (error) => said.push(`error: ${error.message}`));
