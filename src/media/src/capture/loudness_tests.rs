@@ -32,7 +32,8 @@ async fn gain_changes_while_sound_goes_on_and_its_level_is_measured_while_somebo
     // What was on its way is heard first.
     loudest(&mut listening).await;
     let after = loudest(&mut listening).await;
-    assert!((before - after - 20.0).abs() < 1.0 && before > -12.0, "{before} dB, then {after} dB");
+    // A tick is cut where a fifth of a second ends, so that its loudest part may be in the next.
+    assert!((before - after - 20.0).abs() < 3.0 && before > -12.0, "{before} dB, then {after} dB");
     let sound = take(&mut heard, Track::Audio, 100).await;
     let steps = sound.windows(2).map(|two| two[1].packet.pts.micros_since(two[0].packet.pts));
     assert!(steps.into_iter().all(|step| (19_900..20_100).contains(&step)), "no sound is lost by it");
