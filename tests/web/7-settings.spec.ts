@@ -2,7 +2,7 @@
 // watches sees none of it.
 import type { Page } from '@playwright/test';
 import { startBox } from './box';
-import { NOBODY, expect, expectAccessible, expectSilence, test, typeCode } from './steps';
+import { NOBODY, expect, expectAccessible, expectSilence, lookAt, test, typeCode } from './steps';
 
 test.use({ storageState: NOBODY });
 // The picture of a new camera is encoded by software, and nothing else may be ready for a while.
@@ -18,24 +18,6 @@ async function save(page: Page, does: RegExp) {
 
 async function press(page: Page, ...keys: string[]) {
   for (const key of keys) await page.keyboard.press(key);
-}
-
-/** A screenshot in each width, nothing wider than it, and nothing that axe calls serious. */
-async function lookAt(page: Page, name: string) {
-  for (const [width, colorScheme] of [
-    [360, 'dark'],
-    [1440, 'light'],
-  ] as const) {
-    await page.setViewportSize({ width, height: 800 });
-    await page.emulateMedia({ colorScheme });
-    await page.screenshot({
-      path: `test-results/shots/${name}-${width}.png`,
-      fullPage: true,
-    });
-    await expectAccessible(page);
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect(overflow, `${name} is not wider than the screen`).toBeLessThanOrEqual(0);
-  }
 }
 
 test('an owner makes a box of an empty one by the page', async ({ page, browser }) => {

@@ -3,7 +3,7 @@
 import { type AddressInfo, type Socket, createServer } from 'node:net';
 import type { Page } from '@playwright/test';
 import { type Box, startBox, startCamera } from './box';
-import { NOBODY, expect, expectAccessible, expectSilence, test, typeCode } from './steps';
+import { NOBODY, expect, expectSilence, lookAt, test, typeCode } from './steps';
 
 test.use({ storageState: NOBODY });
 test.setTimeout(240_000);
@@ -26,20 +26,6 @@ async function owner(page: Page, box: Box) {
   await page.getByTestId('skip-account').click();
   await page.getByTestId('to-live').click();
   await page.getByTestId('add-camera').click();
-}
-
-async function lookAt(page: Page, name: string) {
-  for (const [width, colorScheme] of [
-    [360, 'dark'],
-    [1440, 'light'],
-  ] as const) {
-    await page.setViewportSize({ width, height: 800 });
-    await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: `test-results/shots/${name}-${width}.png`, fullPage: true });
-    await expectAccessible(page);
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect(overflow, `${name} is not wider than the screen`).toBeLessThanOrEqual(0);
-  }
 }
 
 test('a camera is found, asked with a password, watched, named, and live within a minute', async ({

@@ -1,7 +1,7 @@
 // Cameras are switched off and on with a tap, profiles with one more, and both are made and planned by forms in words.
 import type { Page } from '@playwright/test';
 import { startBox } from './box';
-import { NOBODY, SWITCHED, expect, expectAccessible, expectSilence, test, typeCode } from './steps';
+import { NOBODY, SWITCHED, expect, expectSilence, lookAt, test, typeCode } from './steps';
 
 test.use({ storageState: NOBODY });
 // Pictures are encoded by software, and nothing else may be ready for a while.
@@ -19,21 +19,6 @@ bitrate_kbps = 300
 record = { mode = "continuous", segment_max_s = 20 }
 motion = { enabled = false }
 `;
-
-/** A screenshot in each width, nothing wider than it, and nothing that axe calls serious. */
-async function lookAt(page: Page, name: string) {
-  for (const [width, colorScheme] of [
-    [360, 'dark'],
-    [1440, 'light'],
-  ] as const) {
-    await page.setViewportSize({ width, height: 800 });
-    await page.emulateMedia({ colorScheme });
-    await page.screenshot({ path: `test-results/shots/${name}-${width}.png`, fullPage: true });
-    await expectAccessible(page);
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect(overflow, `${name} is not wider than the screen`).toBeLessThanOrEqual(0);
-  }
-}
 
 const playing = (page: Page, id: string) =>
   page.getByTestId(`tile-${id}`).locator('[data-testid=live-video][data-phase=playing]');

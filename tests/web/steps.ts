@@ -127,3 +127,18 @@ export async function expectAccessible(page: Page, rules?: string[]) {
   const grave = violations.filter((v) => v.impact === 'serious' || v.impact === 'critical');
   expect(grave.map((v) => `${v.id}: ${v.nodes.map((n) => n.target).join(' | ')}`)).toEqual([]);
 }
+
+/** A screenshot in each width, nothing wider than it, and nothing that axe calls serious. */
+export async function lookAt(page: Page, name: string) {
+  for (const [width, colorScheme] of [
+    [360, 'dark'],
+    [1440, 'light'],
+  ] as const) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme });
+    await page.screenshot({ path: `test-results/shots/${name}-${width}.png`, fullPage: true });
+    await expectAccessible(page);
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect(overflow, `${name} is not wider than the screen`).toBeLessThanOrEqual(0);
+  }
+}
