@@ -55,6 +55,7 @@ pub mod playback;
 pub mod ports;
 pub mod privacy_mask;
 pub mod probe;
+pub mod rate;
 pub mod reach;
 pub mod reader;
 pub mod recording;
