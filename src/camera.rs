@@ -220,6 +220,17 @@ impl Camera {
         }
     }
 
+    /// Sets that far too few pictures are given (empty: enough are), and tells everybody when it changed.
+    pub fn set_rate_problem(&self, problem: &str) {
+        if self.set_problem(problem, |health| &mut health.rate_problem) {
+            let camera = &self.config.id;
+            match problem {
+                "" => tracing::info!(%camera, "the camera gives enough pictures again"),
+                problem => tracing::warn!(%camera, problem, "the camera gives too few pictures"),
+            }
+        }
+    }
+
     /// Sets why motion is not judged (empty: it is, or need not be), and tells everybody when it changed.
     pub fn set_motion_problem(&self, problem: &str) {
         problem.clone_into(&mut self.lock().not_judged);
@@ -320,6 +331,7 @@ impl Camera {
         live.loss_note = None;
         live.health.notes.clear();
         live.health.small_problem.clear();
+        live.health.rate_problem.clear();
         live.health.motion_problem = live.not_judged.clone();
     }
 

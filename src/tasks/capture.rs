@@ -37,11 +37,22 @@ impl Task for CaptureTask {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         let (camera, offered) = (self.camera.clone(), self.offered.clone());
         let progress = move |event: CaptureEvent| match event {
-            CaptureEvent::FirstFrame | CaptureEvent::Pace(Pace::KeepsUp) => camera.set_health(CameraState::Live, ""),
+            CaptureEvent::FirstFrame | CaptureEvent::Pace(Pace::KeepsUp) => {
+                camera.set_rate_problem("");
+                camera.set_health(CameraState::Live, "");
+            }
             CaptureEvent::Pace(Pace::Behind(overload)) => {
+                camera.set_rate_problem("");
                 camera.set_health(CameraState::Overloaded, &overload.reason());
             }
-            CaptureEvent::Pace(Pace::FewGiven(few)) => camera.set_health(CameraState::Live, &few.reason()),
+            CaptureEvent::Pace(Pace::FewGiven(few)) if few.is_fault() => {
+                camera.set_health(CameraState::Live, "");
+                camera.set_rate_problem(&few.reason());
+            }
+            CaptureEvent::Pace(Pace::FewGiven(few)) => {
+                camera.set_rate_problem("");
+                camera.set_health(CameraState::Live, &few.reason());
+            }
             // An attempt tries the microphone again.
             CaptureEvent::Playing => camera.set_sound_works(),
             CaptureEvent::AwaitsKeyframe => camera.set_health(CameraState::Starting, WAITS_FOR_KEYFRAME),

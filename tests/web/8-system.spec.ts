@@ -1,7 +1,7 @@
 // System in its parts: each has an address, leads on, shows only what is the viewer's, and stands still while a camera fails and retries.
 import type { Page } from '@playwright/test';
 import { startBox } from './box';
-import { NOBODY, expect, expectSilence, pairWith, test } from './steps';
+import { NOBODY, expect, expectSilence, lookAt, pairWith, test } from './steps';
 
 const PARTS = ['', 'cameras', 'storage', 'people', 'device', 'box', 'log'];
 const WIDTHS = {
@@ -118,5 +118,26 @@ test('an address that means nothing says so and leads on', async ({ page }) => {
   await expect(page.getByTestId('unknown-page')).toContainText('/foo/bar');
   await page.getByRole('link', { name: 'Go to the cameras' }).click();
   await expect(page.getByTestId('tile-test')).toBeVisible();
+  silent();
+});
+
+test('a camera that there is none of is no raw name: a sentence, the way back, and the cameras that there are', async ({
+  page,
+}) => {
+  const silent = expectSilence(page, { status: 404, file: /\/no-such-one\// });
+  for (const [path, leads] of [
+    ['/camera/no-such-one', '/camera/door'],
+    ['/camera/no-such-one/settings', '/camera/door/settings'],
+  ] as const) {
+    await page.goto(path);
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('No such camera');
+    await expect(page).toHaveTitle(/^(?!.*no-such-one).+$/);
+    await expect(page.locator('main')).not.toContainText('no-such-one');
+    await expect(page.getByRole('link', { name: 'Go to the cameras' })).toHaveAttribute('href', '/live');
+    await lookAt(page, `unknown-camera${leads.endsWith('settings') ? '-settings' : ''}`);
+    await page.locator('main').getByRole('link', { name: 'Front door' }).click();
+    await expect(page).toHaveURL(new RegExp(`${leads}$`));
+    await expect(page.getByRole('heading', { level: 1 })).toContainText('Front door');
+  }
   silent();
 });

@@ -1,7 +1,7 @@
 // The live page when something goes: a camera, the box; its order; its shape on small and large screens; its words for those who listen.
 import type { Page } from '@playwright/test';
 import { type Box, startBox } from './box';
-import { NOBODY, expect, expectAccessible, pairWith, settled, test } from './steps';
+import { NOBODY, USER, expect, expectAccessible, expectSilence, pairWith, settled, test } from './steps';
 
 const PLAIN = `
 width = 320
@@ -201,40 +201,98 @@ for (const viewport of [
   });
 }
 
-test('the order of the cameras is changed by keys and by dragging, and stays', async ({ page }) => {
-  await page.setViewportSize({ width: 360, height: 740 });
-  await page.goto('/live');
-  const ids = () =>
-    page
-      .locator('[data-testid^=tile-]')
-      .evaluateAll((all) => all.map((tile) => (tile as HTMLElement).dataset.testid));
-  await expect(page.getByTestId('tile-porch')).toBeVisible();
-  expect(await ids()).toEqual(['tile-test', 'tile-door', 'tile-yard', 'tile-porch']);
-  await page.getByRole('button', { name: '2', exact: true }).click();
-  await page.getByTestId('arrange').click();
-  await page.getByRole('button', { name: 'Move Porch forward' }).focus();
-  await page.keyboard.press('Enter');
-  await expect(page.getByText('Porch is now 3 of 4.')).toBeAttached();
-  await page.keyboard.press('Enter');
-  expect(await ids()).toEqual(['tile-test', 'tile-porch', 'tile-door', 'tile-yard']);
-  const [from, to] = await Promise.all(
-    ['tile-yard', 'tile-test'].map((id) => page.getByTestId(id).boundingBox()),
-  );
-  await page.mouse.move(from!.x + 12, from!.y + 12);
-  await page.mouse.down();
-  await page.mouse.move(to!.x + 20, to!.y + 20, { steps: 8 });
-  await page.mouse.up();
-  expect((await ids())[0]).toBe('tile-yard');
-  await page.screenshot({ path: 'test-results/shots/live-arrange.png' });
-  await page.getByTestId('arrange').click();
-  const kept = await ids();
-  await page.reload();
-  await expect(page.getByTestId('tile-porch')).toBeVisible();
-  expect(await ids()).toEqual(kept);
-  const widths = await page
-    .locator('[data-testid^=tile-]')
-    .evaluateAll((all) => all.map((tile) => tile.clientWidth));
-  expect(Math.max(...widths), 'two beside each other').toBeLessThan(180);
+test.describe(() => {
+  test.use({ storageState: NOBODY });
+
+  test('the order of the cameras and favourites are changed by keys and by dragging, on all devices of a person', async ({
+    browser,
+  }) => {
+    test.slow();
+    const names = ['test', 'door', 'yard', 'porch', 'shed'];
+    const box = await startBox(
+      names
+        .map(
+          (id) => `
+[[camera]]
+id = "${id}"
+name = "${id[0]!.toUpperCase() + id.slice(1)}"
+source = "test"
+record = { mode = "off" }${PLAIN}`,
+        )
+        .join(''),
+    );
+    try {
+      const context = await browser.newContext({ ignoreHTTPSErrors: true });
+      await pairWith(box, context);
+      const page = await context.newPage();
+      const silent = expectSilence(page);
+      await page.setViewportSize({ width: 360, height: 740 });
+      await page.goto(`${box.url}/live`);
+      const idsOn = (on: Page) =>
+        on
+          .locator('[data-testid^=tile-]')
+          .evaluateAll((all) => all.map((tile) => (tile as HTMLElement).dataset.testid?.slice(5)));
+      await expect(page.getByTestId('tile-shed')).toBeVisible();
+      expect(await idsOn(page)).toEqual(names);
+      await page.getByRole('button', { name: '2', exact: true }).click();
+      await page.getByTestId('arrange').click();
+      await page.getByRole('button', { name: 'Move Porch forward' }).focus();
+      await page.keyboard.press('Enter');
+      await expect(page.getByText('Porch is now 3 of 5.')).toBeAttached();
+      await page.keyboard.press('Enter');
+      expect(await idsOn(page)).toEqual(['test', 'porch', 'door', 'yard', 'shed']);
+      const [from, to] = await Promise.all(
+        ['tile-door', 'tile-test'].map((id) => page.getByTestId(id).boundingBox()),
+      );
+      await page.mouse.move(from!.x + 12, from!.y + 12);
+      await page.mouse.down();
+      await page.mouse.move(to!.x + 20, to!.y + 20, { steps: 8 });
+      await page.mouse.up();
+      expect(await idsOn(page)).toEqual(['door', 'test', 'porch', 'yard', 'shed']);
+
+      // A favourite comes first; where there are many cameras, favourites are shown alone.
+      await expect(page.getByTestId('favourites')).toHaveCount(0);
+      const star = page.getByRole('button', { name: 'Shed is a favourite' });
+      await star.focus();
+      await page.keyboard.press('Enter');
+      await expect(star).toHaveAttribute('aria-pressed', 'true');
+      await expect(page.getByText('Shed is a favourite now.')).toBeAttached();
+      expect(await idsOn(page)).toEqual(['shed', 'door', 'test', 'porch', 'yard']);
+      await page.getByTestId('favourite-yard').click();
+      expect(await idsOn(page)).toEqual(['shed', 'yard', 'door', 'test', 'porch']);
+      await expectAccessible(page);
+      await page.screenshot({ path: 'test-results/shots/live-arrange.png' });
+      await page.getByTestId('arrange').click();
+      await page.getByTestId('favourites').click();
+      expect(await idsOn(page)).toEqual(['shed', 'yard']);
+      await page.reload();
+      await expect(page.getByTestId('tile-shed')).toBeVisible();
+      expect(await idsOn(page), 'and stays so on this phone').toEqual(['shed', 'yard']);
+      const widths = await page
+        .locator('[data-testid^=tile-]')
+        .evaluateAll((all) => all.map((tile) => tile.clientWidth));
+      expect(Math.max(...widths), 'two beside each other').toBeLessThan(180);
+
+      // Another browser of the same person shows the same order.
+      const { name, password } = USER;
+      const other = await browser.newContext({ ignoreHTTPSErrors: true });
+      await other.request.post(`${box.url}/api/v1/session`, {
+        data: { username: name, password, device_name: 'desktop' },
+        headers: { origin: box.url },
+      });
+      const desktop = await other.newPage();
+      await desktop.goto(`${box.url}/live`);
+      await expect(desktop.getByTestId('tile-shed')).toBeVisible();
+      expect(await idsOn(desktop)).toEqual(['shed', 'yard', 'door', 'test', 'porch']);
+      await expect(desktop.getByTestId('tile-shed')).toContainText('Favourite');
+      await desktop.screenshot({ path: 'test-results/shots/live-favourites.png' });
+      silent();
+      await other.close();
+      await context.close();
+    } finally {
+      await box.stop();
+    }
+  });
 });
 
 test('a tile is named by its camera first, and one camera is heard while all are seen', async ({ page }) => {

@@ -92,6 +92,9 @@ function page(url) {
   return { events: all.slice(0, limit), next_cursor: all.length > limit ? all[limit - 1].id : null };
 }
 
+/** How whoever looks wants the cameras shown. */
+let view = { order: [], favourites: [] };
+
 const routes = [
   ...findingRoutes({ json, scenario, still: () => media.still(3) }),
   ...settingsRoutes({ json, Refusal, scenario }),
@@ -128,8 +131,10 @@ const routes = [
         box_name: 'Perch at home',
         version: '0.1.0',
         ca_sha256: 'ab:cd:'.repeat(10) + 'ef',
+        view,
       }),
   ],
+  ['PUT', /^\/me\/view$/, async ({ body }) => ((view = body), none)],
   ['GET', /^\/modes$/, async () => json(modes(list(), scenario))],
   ['PUT', /^\/(privacy|profile)$/, async () => json(modes(list(), scenario))],
   ['GET', /^\/cameras$/, async () => json({ cameras: list() })],

@@ -17,6 +17,7 @@ use perch_domain::discovery::{FoundBy, Lacking};
 use perch_domain::health::CameraState;
 use perch_domain::lease::LEASE;
 use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::medium::{MediumKind, Wear};
 use perch_domain::motion::Cause;
 use perch_domain::pairing::DIGITS;
 use perch_domain::probe::Weight;
@@ -128,6 +129,8 @@ fn words(name: &str) -> Option<Value> {
         "FoundBy" => json!(FoundBy::ALL),
         "GapCause" => json!(GapCause::ALL),
         "Lacking" => json!(Lacking::ALL),
+        "MediumKind" => json!(MediumKind::ALL),
+        "Wear" => json!(Wear::ALL),
         "Weight" => json!(Weight::ALL),
         "TroubleCause" => json!(perch_domain::trouble::TroubleCause::ALL),
         "OffKind" => json!(OffBy::KINDS),

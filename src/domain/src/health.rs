@@ -74,6 +74,8 @@ pub struct CameraHealth {
     pub motion_problem: String,
     /// Why there is no small stream although it is wanted, a sentence for people; empty while there is or none is wanted.
     pub small_problem: String,
+    /// That it gives far fewer pictures than it was asked for, and what to do, a sentence for people; empty while it gives enough.
+    pub rate_problem: String,
     /// What people should know although it goes on, sentences without a full stop: how live viewing is limited, what the camera does wrong.
     pub notes: Vec<String>,
     /// By whom it is switched off, since when and until when; `None`: it is not.
@@ -87,7 +89,7 @@ impl CameraHealth {
     /// The health of a camera that was just switched on.
     pub fn starting(now: Timestamp) -> Self {
         let (state, reason) = (CameraState::Starting, "starting".into());
-        let (sound_problem, motion_problem, small_problem) = Default::default();
+        let (sound_problem, motion_problem, small_problem, rate_problem) = Default::default();
         let (trouble, notes, off) = (None, Vec::new(), None);
         Self {
             state,
@@ -98,6 +100,7 @@ impl CameraHealth {
             sound_problem,
             motion_problem,
             small_problem,
+            rate_problem,
             notes,
             off,
         }
@@ -129,6 +132,9 @@ impl CameraHealth {
         }
         if !self.small_problem.is_empty() {
             self.small_problem = "there is no small stream".into();
+        }
+        if !self.rate_problem.is_empty() {
+            self.rate_problem = "it gives fewer than it should".into();
         }
         self.notes.clear();
         self

@@ -104,10 +104,23 @@ pub struct FewGiven {
 }
 
 impl FewGiven {
-    /// In words for people.
+    /// Whether darkness alone does not explain it: cameras that expose longer then give a half of their pictures, a third or a quarter.
+    pub fn is_fault(&self) -> bool {
+        self.given_fps < FAR_TOO_FEW * self.asked_fps
+    }
+
+    /// In words for people; of a fault with what to do.
     pub fn reason(&self) -> String {
         let Self { given_fps, asked_fps } = self;
-        format!("the camera gives {given_fps:.0} of {asked_fps:.0} pictures a second; in the dark many do")
+        match self.is_fault() {
+            true => format!(
+                "it gives {given_fps:.0} of {asked_fps:.0} a second; give it more light, try another USB port or a shorter \
+                cable, or lower its size or frame rate"
+            ),
+            false => {
+                format!("the camera gives {given_fps:.0} of {asked_fps:.0} pictures a second; in the dark many do")
+            }
+        }
     }
 }
 
@@ -127,6 +140,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// Behind is who does less than this share of what is wanted, in both halves of it, and keeps up who does more than that.
 const BEHIND: f32 = 0.75;
 const KEEPS_UP: f32 = 0.9;
+/// A camera that gives less than this share of what is asked has another trouble than the dark.
+const FAR_TOO_FEW: f32 = 0.22;
 /// Pictures that come out this long after their capture are late.
 const LATE: Duration = Duration::from_secs(2);
 /// Fewer pictures than this in the window say nothing of a box that is not asked for any.

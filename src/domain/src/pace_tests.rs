@@ -220,6 +220,13 @@ fn what_is_said_names_how_much_of_what_and_what_to_lower() {
     assert_eq!(decoder.reason(), says);
     let few = FewGiven { given_fps: 15.0, asked_fps: 30.0 };
     assert_eq!(few.reason(), "the camera gives 15 of 30 pictures a second; in the dark many do");
+    for (given_fps, asked_fps, is_fault) in
+        [(15.0, 30.0, false), (7.5, 30.0, false), (5.0, 15.0, false), (5.0, 25.0, true), (3.0, 25.0, true)]
+    {
+        assert_eq!(FewGiven { given_fps, asked_fps }.is_fault(), is_fault, "{given_fps} of {asked_fps}");
+    }
+    let far = FewGiven { given_fps: 4.0, asked_fps: 25.0 }.reason();
+    assert!(far.starts_with("it gives 4 of 25 a second; give it more light, try another USB port"), "{far}");
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 
 use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, KeptOfCamera, Segment, TimeRange, Timeline};
+use crate::camera_view::CameraView;
 use crate::log::{LogFilter, LogPage};
 use crate::pairing::{CodeOutcome, PairingConfig};
 use crate::settings::changes::{
@@ -129,6 +130,10 @@ pub trait AccessPort: Send + Sync {
     fn revoke_device(&self, id: DeviceId) -> Result<()>;
     /// Gives a device another name, cleaned like the first one ([`crate::access::clean_display_name`]). Errors with `NotFound`.
     fn rename_device(&self, id: DeviceId, name: &str) -> Result<()>;
+    /// How this caller wants the cameras shown: one view for all devices of an account, else one of the device.
+    fn camera_view(&self, of: &Principal) -> Result<CameraView>;
+    /// Keeps it. Errors with `Invalid` like [`CameraView::check`].
+    fn set_camera_view(&self, of: &Principal, view: &CameraView) -> Result<()>;
     /// All accounts.
     fn users(&self) -> Result<Vec<User>>;
     /// Makes an account. `Conflict` when the name is taken. `by`, who makes it, may join it: [`crate::access::Device::joins`] is asked

@@ -4,6 +4,7 @@ use crate::access::{Object, Permission, Principal, Role};
 use crate::certificate_facts::CertificateFacts;
 use crate::health::{CameraHealth, CameraState};
 use crate::media::{Stream, VideoCodec};
+use crate::medium::{Medium, Wear};
 use crate::modes::ProfileName;
 use crate::orientation::Orientation;
 pub use crate::recording::{RecordingState, RecordingStatus};
@@ -123,6 +124,15 @@ pub struct DiskStatus {
     /// While the recordings on the disk are held against the index after a start: how far that is. Until it is done, older
     /// recordings may be missing from the timeline and from `recordings_bytes`.
     pub taking_in: Option<TakingIn>,
+    /// What recordings and database lie on; empty where the system does not say.
+    pub media: Vec<Medium>,
+}
+
+impl DiskStatus {
+    /// What is said of the first medium that is like this.
+    fn says(&self, wear: Wear) -> Option<String> {
+        self.media.iter().find(|medium| medium.wear == wear).map(|medium| medium.says.clone())
+    }
 }
 
 /// How far the recordings on the disk were held against the index.
@@ -388,6 +398,10 @@ pub fn summarise(
     if !disk.problem.is_empty() {
         return says(disk.problem.clone());
     }
+    // Whoever loses the card loses everything; one that is only worn comes after what is wrong today.
+    if let Some(failing) = disk.says(Wear::Failing) {
+        return says(failing);
+    }
     let loses = |c: &&CameraInfo| c.recording.state == RecordingState::Recording && !c.recording.reason.is_empty();
     if let Some(c) = cameras.iter().find(loses) {
         return says(format!("{} is recorded with gaps: {}", c.name, c.recording.reason));
@@ -409,6 +423,11 @@ pub fn summarise(
     {
         return says(format!("The box cannot keep up with {}: {}", c.name, c.health.reason));
     }
+    if bad.is_empty()
+        && let Some(c) = cameras.iter().find(|c| !c.health.rate_problem.is_empty())
+    {
+        return says(format!("{} gives too few pictures: {}", c.name, c.health.rate_problem));
+    }
     let blind = cameras.iter().find(|c| !c.health.motion_problem.is_empty());
     let blind = blind.map(|c| format!("{} sees no motion: {}", c.name, c.health.motion_problem));
     let no_small = cameras.iter().find(|c| !c.health.small_problem.is_empty());
@@ -419,7 +438,11 @@ pub fn summarise(
             None if blind.is_some() => says(blind.unwrap_or_default()),
             None => match tasks.iter().find(|t| t.is_failing() && !t.is_covered_by_health()) {
                 Some(t) => says(format!("The task `{}` fails and is tried again: {}", t.id, t.reason)),
-                None => match damaged.problem().or_else(|| certificates.iter().find_map(|c| c.problem(now))) {
+                None => match damaged
+                    .problem()
+                    .or_else(|| disk.says(Wear::Worn))
+                    .or_else(|| certificates.iter().find_map(|c| c.problem(now)))
+                {
                     Some(problem) => says(problem),
                     None if cameras.is_empty() => (Overall::Ok, NO_CAMERA.into()),
                     None => (Overall::Ok, works(cameras, synchronised)),
@@ -446,6 +469,26 @@ mod tests {
     use crate::trouble::{SourceKind, TroubleCause};
 
     const NOW: (Timestamp, bool) = (Timestamp(0), true);
+
+    #[test]
+    fn a_card_that_fails_is_said_before_cameras_and_one_that_is_worn_after_them() {
+        let medium = |wear: Wear| Medium {
+            kind: crate::medium::MediumKind::SdCard,
+            name: "SC32G".into(),
+            wear,
+            says: format!("The card is {wear:?}"),
+        };
+        let (live, gone) = (camera("Front", CameraState::Live, ""), camera("Front", CameraState::Missing, "no device"));
+        let says = |camera: &CameraInfo, media: &[Wear]| {
+            let disk = DiskStatus { media: media.iter().copied().map(medium).collect(), ..DiskStatus::default() };
+            summarise(std::slice::from_ref(camera), &disk, &[], &DamagedAccess::default(), &[], NOW)
+        };
+        assert_eq!(says(&live, &[Wear::Unknown, Wear::Good]), (Overall::Ok, "Everything works.".into()));
+        assert_eq!(says(&live, &[Wear::Good, Wear::Worn]), (Overall::Degraded, "The card is Worn.".into()));
+        assert_eq!(says(&live, &[Wear::Worn, Wear::Failing]).1, "The card is Failing.");
+        assert_eq!(says(&gone, &[Wear::Failing]).1, "The card is Failing.");
+        assert_eq!(says(&gone, &[Wear::Worn]).1, "Front has no picture: no device.");
+    }
 
     #[test]
     fn a_certificate_that_runs_out_is_the_boxs_fault() {
@@ -530,6 +573,13 @@ mod tests {
                     .into()
             )
         );
+        let mut slideshow = camera("Loft", CameraState::Live, "");
+        slideshow.health.rate_problem = "it gives 4 of 25 a second; give it more light".into();
+        let (state, sentence) = says(&[live.clone(), slideshow.clone()]);
+        assert_eq!(state, Overall::Degraded);
+        assert_eq!(sentence, "Loft gives too few pictures: it gives 4 of 25 a second; give it more light.");
+        let seen = CameraInfo { health: slideshow.health.clone().for_viewer(), ..slideshow };
+        assert_eq!(says(&[seen]).1, "Loft gives too few pictures: it gives fewer than it should.");
         let asks = camera("Gate", CameraState::Missing, "sent no picture within 15 s: is it busy or asleep?");
         assert_eq!(says(&[asks]).1, "Gate has no picture: sent no picture within 15 s: is it busy or asleep?");
         let mut blind = live.clone();

@@ -13,6 +13,7 @@ use perch_domain::access::{
     self, CameraGrant, Credential, Device, DeviceKind, Grant, GrantChange, Leaving, Principal, Role, StreamPassword,
     User,
 };
+use perch_domain::camera_view::CameraView;
 use perch_domain::grant::marked;
 use perch_domain::pairing::{CardStep, CodeOutcome};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
@@ -190,6 +191,14 @@ impl AccessPort for Accounts {
                 _ => Ok(()),
             }
         })
+    }
+
+    fn camera_view(&self, of: &Principal) -> Result<CameraView> {
+        self.view_of(of)
+    }
+
+    fn set_camera_view(&self, of: &Principal, view: &CameraView) -> Result<()> {
+        self.keep_view(of, view)
     }
 
     fn users(&self) -> Result<Vec<User>> {

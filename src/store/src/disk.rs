@@ -2,11 +2,13 @@
 
 use crate::Recordings;
 use crate::fault::io_error;
+use crate::medium;
 use perch_base::disk;
 use perch_base::sync::lock;
 use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::disk::DiskFacts;
+use perch_domain::medium::Medium;
 use perch_domain::status::DiskStatus;
 use rusqlite::{OptionalExtension, params};
 use std::fs::File;
@@ -131,6 +133,7 @@ impl Recordings {
             total_bytes: space.total_bytes,
             free_bytes: space.free_bytes,
             taking_in,
+            media: self.media(space),
             ..Default::default()
         };
         match self.recordings_bytes() {
@@ -150,6 +153,13 @@ impl Recordings {
         status.days_at_this_rate =
             self.bytes_of_a_day().and_then(|bytes| facts.days(status.recordings_bytes, bytes, limits));
         status
+    }
+
+    /// What recordings and database lie on, each once.
+    fn media(&self, space: Space) -> Vec<Medium> {
+        let database = self.data_space().ok().map(|d| d.device).filter(|device| *device != space.device);
+        let devices = [Some(space.device), database].into_iter().flatten();
+        devices.filter_map(medium::of_device).map(|facts| facts.judged()).collect()
     }
 
     /// What is said of a disk of which the system knows nothing. Why, only the log says: viewers see this.

@@ -7,14 +7,14 @@ use perch_base::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version that this program writes.
-pub(crate) const VERSION: usize = 6;
+pub(crate) const VERSION: usize = 7;
 
 /// All steps ever released.
-pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6];
+pub(crate) const STEPS: [&str; VERSION] = [STEP_1, STEP_2, STEP_3, STEP_4, STEP_5, STEP_6, STEP_7];
 
 /// For each version, the oldest program (by the version it writes) that can use a database of it. A step after the first only makes
 /// tables, indices and columns with a default, so that the program before goes on with it after an update was rolled back.
-pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1, 1, 1];
+pub(crate) const USABLE_BY: [usize; VERSION] = [1, 1, 1, 1, 1, 1, 1];
 
 /// Where the database itself says so, for programs that do not know its version.
 const USABLE_BY_KEY: &str = "schema_usable_by";
@@ -157,6 +157,12 @@ const STEP_5: &str = "
 const STEP_6: &str = "
     -- Who switched the camera off, JSON; null where that is not why. An older program takes the cause for one that is not known.
     ALTER TABLE gap ADD COLUMN off_by TEXT;
+";
+
+const STEP_7: &str = "
+    -- How somebody wants the cameras shown, JSON; null as the box lists them. A device's own counts while it has no account.
+    ALTER TABLE user ADD COLUMN view TEXT;
+    ALTER TABLE device ADD COLUMN view TEXT;
 ";
 
 /// Runs the steps that are missing, each in a transaction of its own. Errors with `Unsupported` when a newer program wrote it.

@@ -7,7 +7,7 @@ CREATE TABLE device (
     role TEXT NOT NULL,
     created INTEGER NOT NULL,
     seen INTEGER NOT NULL
-, cameras TEXT, expires INTEGER, live_only INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+, cameras TEXT, expires INTEGER, live_only INTEGER NOT NULL DEFAULT 0, view TEXT) WITHOUT ROWID;
 
 CREATE TABLE event (
     id INTEGER PRIMARY KEY,              -- its start, moved on until free
@@ -77,7 +77,7 @@ CREATE TABLE user (
     password TEXT NOT NULL,              -- Argon2id, PHC string
     role TEXT NOT NULL,
     created INTEGER NOT NULL             -- all times: microseconds since the epoch, UTC
-, cameras TEXT, expires INTEGER, live_only INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+, cameras TEXT, expires INTEGER, live_only INTEGER NOT NULL DEFAULT 0, view TEXT) WITHOUT ROWID;
 
 CREATE INDEX device_user ON device (username);
 

@@ -3,7 +3,7 @@
 use crate::devices::{all_devices, delete_device, device_of};
 use crate::reading::{Damaged, Fail, first_damaged, of_row};
 use crate::words::{from_word, word};
-use crate::{Accounts, grants};
+use crate::{Accounts, grants, views};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Algorithm, Argon2, Params, Version};
 use md5::{Digest, Md5};
@@ -226,6 +226,8 @@ impl Accounts {
             {
                 tx.prepare_cached("UPDATE device SET username = ?2 WHERE id = ?1")?
                     .execute([&*by.to_string(), name])?;
+                // What was arranged on that phone is the account's from now on.
+                views::hand_over(tx, by, name)?;
             }
             Ok(())
         })

@@ -1,8 +1,11 @@
-// Dark, light, or as the system says; how many columns the live grid has, and in which order its cameras stand.
+// Dark, light, or as the system says; how times are written; how many columns the live grid has, and which of its cameras are shown.
 import { Stored } from './stored.svelte';
-import { type Hours, writeHours } from './time';
+import { type Hours, writeTimes } from './time';
+import { isZone } from './zone';
 
 export type Theme = 'system' | 'light' | 'dark';
+/** By which clock times are written: that of whoever looks, or of the box. */
+export type Zone = 'here' | 'box';
 export type Columns = 'fit' | 1 | 2 | 3;
 
 class Appearance {
@@ -10,7 +13,9 @@ class Appearance {
   #columns = new Stored<Columns>('columns', 'fit');
   #room = new Stored<string>('room', '');
   #hours = new Stored<Hours>('hours', 'auto');
-  #order = new Stored<string[]>('cameras', []);
+  #zone = new Stored<Zone>('zone', 'here');
+  #boxZone = new Stored<string>('box-zone', '');
+  #onlyFavourites = new Stored<boolean>('favourites', false);
 
   get theme(): Theme {
     return this.#theme.value;
@@ -43,15 +48,39 @@ class Appearance {
     this.#room.value = room;
   }
 
-  get cameraOrder(): string[] {
-    return this.#order.value;
+  /** Favourites are shown live alone. */
+  get onlyFavourites(): boolean {
+    return this.#onlyFavourites.value;
   }
-  set cameraOrder(ids: string[]) {
-    this.#order.value = ids;
+  set onlyFavourites(only: boolean) {
+    this.#onlyFavourites.value = only;
+  }
+
+  get zone(): Zone {
+    return this.#zone.value;
+  }
+  set zone(zone: Zone) {
+    this.#zone.value = zone;
+    this.apply();
+  }
+
+  /** The box's time zone, remembered so that the first times are right already; empty where it is not known. */
+  get boxZone(): string {
+    return this.#boxZone.value;
+  }
+  set boxZone(name: string) {
+    if (name === this.boxZone || !isZone(name)) return;
+    this.#boxZone.value = name;
+    this.apply();
+  }
+
+  /** What times are written by now. */
+  get times(): string {
+    return `${this.hours} ${this.zone === 'box' ? this.boxZone : ''}`;
   }
 
   apply(): void {
-    writeHours(this.hours);
+    writeTimes({ hours: this.hours, zone: this.zone === 'box' ? this.boxZone : '' });
     const root = document.documentElement;
     if (this.theme === 'system') delete root.dataset.theme;
     else root.dataset.theme = this.theme;

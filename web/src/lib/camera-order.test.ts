@@ -1,6 +1,6 @@
 // The order of the cameras on the live page.
 import { expect, it } from 'vitest';
-import { inOrder, inRoom, moved, roomsOf } from './camera-order';
+import { hasFavourites, inOrder, inRoom, marked, moved, roomsOf } from './camera-order';
 
 const list = ['front', 'yard', 'shed', 'loft'].map((id) => ({ id }));
 const ids = (order: string[]) => inOrder(list, order).map(({ id }) => id);
@@ -30,4 +30,23 @@ it('shows one room, and all where the room is gone', () => {
   expect(inRoom(rooms, 'Outside').map(({ id }) => id)).toEqual(['front', 'yard']);
   expect(inRoom(rooms, '')).toHaveLength(4);
   expect(inRoom(rooms, 'Cellar')).toHaveLength(4);
+});
+
+it('leads with favourites as they are marked, and leaves a camera where it is when it is one no more', () => {
+  const all = ['front', 'yard', 'shed', 'loft'];
+  const one = marked({ order: [], favourites: [] }, all, 'shed');
+  expect(one).toEqual({ order: ['shed', 'front', 'yard', 'loft'], favourites: ['shed'] });
+  const two = marked(one, one.order, 'loft');
+  expect(two).toEqual({ order: ['shed', 'loft', 'front', 'yard'], favourites: ['shed', 'loft'] });
+  expect(marked(two, two.order, 'shed')).toEqual({ order: two.order, favourites: ['loft'] });
+  expect(marked({ order: [], favourites: [] }, all, 'front')).toEqual({ order: [], favourites: ['front'] });
+});
+
+it('shows favourites alone only where there are many cameras and not all are marked', () => {
+  const five = [...list, { id: 'hall' }];
+  expect(hasFavourites(list, ['front'])).toBe(false);
+  expect(hasFavourites(five, [])).toBe(false);
+  expect(hasFavourites(five, ['gone'])).toBe(false);
+  expect(hasFavourites(five, ['front'])).toBe(true);
+  expect(hasFavourites(five, ['front', 'yard', 'shed', 'loft', 'hall'])).toBe(false);
 });

@@ -1,5 +1,6 @@
 // The cameras as every page sees them, kept fresh by notices and by asking now and then.
 import { api } from './api';
+import { t } from './en';
 import { type Running, afterNews, runningOf } from './motion-now';
 import { notices } from './notices.svelte';
 import { Resource } from './resource.svelte';
@@ -39,6 +40,16 @@ class Cameras {
 
   name(id: string): string {
     return this.find(id)?.name ?? id;
+  }
+
+  /** What a page about it is called: nothing is said of one that nobody knows, and its id is no name. */
+  title(id: string): string {
+    return this.find(id)?.name ?? (this.resource.data ? t.camera.none : t.live.loading);
+  }
+
+  /** Whether it is known that there is no such camera, or none that this device may see. */
+  isUnknown(id: string): boolean {
+    return this.resource.data !== null && !this.find(id);
   }
 
   /** The event that goes on before this camera, if one does. */

@@ -179,7 +179,7 @@ export const words = {
   camera: {
     title: (name: string) => `Settings of ${name}`,
     back: 'Back to the camera',
-    gone: 'There is no camera of this name on this box.',
+    gone: 'This camera is not there any more.',
     groups: {
       general: 'Name',
       record: 'Recording',

@@ -19,6 +19,7 @@ const camera = (state: CameraState, reason: string, sound_problem = '', trouble:
       sound_problem,
       motion_problem: '',
       small_problem: '',
+      rate_problem: '',
       notes: [] as string[],
       off: null,
     },

@@ -1,11 +1,16 @@
 // What is switched off and which profile is active, kept fresh by notices, and what people do about it.
 import { api } from './api';
+import { appearance } from './appearance.svelte';
 import { notices } from './notices.svelte';
 import { Resource } from './resource.svelte';
 import type { Modes } from './types';
 
 class ModesState {
-  resource = new Resource<Modes>(() => api.get('/api/v1/modes'));
+  resource = new Resource<Modes>(async () => {
+    const found = await api.get('/api/v1/modes');
+    appearance.boxZone = found.time_zone;
+    return found;
+  });
 
   get view(): Modes | null {
     return this.resource.data ?? null;

@@ -4,7 +4,6 @@ import {
   type Access,
   accessOf,
   changeOf,
-  fieldTime,
   inWords,
   loneDevices,
   personsOf,
@@ -12,6 +11,7 @@ import {
   toGive,
   wholeAccess,
 } from './people-list';
+import { fieldTime } from './time';
 import type { Device, User } from './types';
 
 const NOW = new Date(2026, 4, 1, 12).getTime();

@@ -1,6 +1,6 @@
 // People with their devices, as the page lists them; and what an account or a device may do, in words. Pure.
 import { words as w } from './en-people';
-import { onDay, toMs } from './time';
+import { fieldTime, fromFieldTime, onDay, toMs } from './time';
 import type { Device, Role, User } from './types';
 
 export interface Person {
@@ -87,23 +87,19 @@ export function accessOf(given: Given): Access {
   };
 }
 
-/** `2025-03-09T14:05`, in the viewer's zone. */
-export function fieldTime(ms: number): string {
-  const d = new Date(ms);
-  const two = (n: number) => String(n).padStart(2, '0');
-  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}T${two(d.getHours())}:${two(d.getMinutes())}`;
-}
-
 /** What is wrong with it, in words; empty: nothing. */
 export function problemOf(access: Access, nowMs: number): string {
   if (access.role === 'admin') return '';
   if (!access.all && access.cameras.length === 0) return w.access.none;
-  if (access.until && !(new Date(access.until).getTime() > nowMs)) return w.access.past;
+  if (access.until && !((fromFieldTime(access.until) ?? 0) > nowMs)) return w.access.past;
   return '';
 }
 
 /** The end as the box is told it. */
-const endOf = (access: Access): string | null => (access.until ? new Date(access.until).toISOString() : null);
+const endOf = ({ until }: Access): string | null => {
+  const ms = fromFieldTime(until);
+  return ms === null ? null : new Date(ms).toISOString();
+};
 
 /** For somebody new: what is not limited is left out. */
 export function toGive(access: Access): Given {

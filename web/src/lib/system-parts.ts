@@ -19,10 +19,15 @@ export function partsFor(may: (permission: Permission) => boolean): SystemPart[]
 export function isFaulty({ health, recording }: CameraInfo): boolean {
   // One that is off is as somebody wants it, unless the box does not know.
   if (health.off) return health.off.by.kind === 'box';
-  if (health.sound_problem || health.motion_problem || health.small_problem) return true;
+  if (health.sound_problem || health.motion_problem || health.small_problem || health.rate_problem)
+    return true;
   if (recording.state === 'paused' || (recording.state === 'recording' && recording.reason)) return true;
   return health.state !== 'live' && !(health.state === 'starting' && health.reason === 'starting');
 }
+
+/** Whether what the recordings lie on is so. */
+const isLike = (disk: Status['disk'], wear: Status['disk']['media'][number]['wear']): boolean =>
+  disk.media.some((medium) => medium.wear === wear);
 
 /** A task that ended without a reason has nothing more to do. */
 export const isWaiting = (task: Status['tasks'][number]): boolean => !task.running && task.reason !== '';
@@ -59,7 +64,7 @@ export function lineOf(part: SystemPart, status: Status | null, me: Me | null): 
     }
     case 'storage': {
       const { disk } = status;
-      if (disk.problem) return bad(line.storageBad);
+      if (disk.problem || isLike(disk, 'failing') || isLike(disk, 'worn')) return bad(line.storageBad);
       const free = bytes(disk.free_bytes);
       const days = disk.days_at_this_rate;
       return fine(days === null ? line.storage(free) : line.storageDays(free, roundedDays(days)));
@@ -92,11 +97,13 @@ export function placeOf(status: Status): Place | null {
   });
   const paused = status.cameras.find(({ recording }) => recording.state === 'paused');
   if (paused) return at(paused);
-  if (status.disk.problem) return { href: '/system/storage', label: goTo.storage };
+  const storage = { href: '/system/storage', label: goTo.storage };
+  if (status.disk.problem || isLike(status.disk, 'failing')) return storage;
   const isDead = ({ health }: CameraInfo) => health.state !== 'live' && health.state !== 'overloaded';
   const faulty = status.cameras.filter(isFaulty);
   const first = faulty.find(isDead) ?? faulty[0];
   if (first) return at(first);
+  if (isLike(status.disk, 'worn')) return storage;
   if (status.cameras.length === 0) return { href: '/add-camera', label: goTo.add };
   return status.state === 'degraded' || !status.clock.synchronised
     ? { href: '/system/box', label: goTo.box }

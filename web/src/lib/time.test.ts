@@ -1,5 +1,5 @@
 // Times in words.
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import {
   DAY,
   HOUR,
@@ -14,6 +14,9 @@ import {
   fromDayKey,
   onDay,
   startOfDay,
+  fieldTime,
+  fromFieldTime,
+  writeTimes,
 } from './time';
 
 const NOW = new Date(2025, 2, 9, 15, 30).getTime();
@@ -69,5 +72,24 @@ describe('times in the page’s language', () => {
     // Versions of ICU differ in blanks and commas.
     const plain = (text: string) => text.replaceAll('\u202f', ' ').replaceAll(',', '');
     expect([plain(formats.clock.format(at)), plain(formats.dayLong.format(at))]).toEqual([clock, day]);
+  });
+});
+
+describe('times by the box’s clock', () => {
+  afterEach(() => writeTimes({ hours: 'auto', zone: '' }));
+
+  it('begins days, writes clocks and reads fields there', () => {
+    const at = Date.parse('2026-11-29T20:30:00Z');
+    writeTimes({ hours: '24', zone: 'Asia/Tokyo' });
+    expect(clockTime(at)).toBe('05:30');
+    expect(dayKey(at)).toBe('2026-11-30');
+    expect(startOfDay(at)).toBe(Date.parse('2026-11-29T15:00:00Z'));
+    expect(fromDayKey('2026-11-30')).toBe(startOfDay(at));
+    expect(fieldTime(at)).toBe('2026-11-30T05:30');
+    expect(fromFieldTime('2026-11-30T05:30')).toBe(at);
+    expect(fromFieldTime('')).toBeNull();
+    writeTimes({ hours: '12', zone: 'America/New_York' });
+    expect(clockTime(at).replace('\u202f', ' ')).toMatch(/^3:30 pm$/i);
+    expect(onDay(at, at + 12 * HOUR)).toMatch(/^yesterday 3:30/);
   });
 });

@@ -1,5 +1,6 @@
-// Times as people read them: in the viewer's zone, relative when under an hour, exact on demand.
+// Times as people read them: in the viewer's zone or the box's, relative when under an hour, exact on demand. Nothing else writes times.
 import { t } from './en';
+import { calendarOf } from './zone';
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
@@ -14,15 +15,18 @@ export function pageLocale(languages: readonly string[]): string {
   return languages.find((language) => /^en\b/.test(language)) ?? 'en-GB';
 }
 
-/** Formats of times in the page's language; hours as chosen, else as the browser's first language counts them. */
-export function formatsFor(languages: readonly string[], hours: Hours) {
+/** Formats of times in the page's language; hours as chosen, else as the browser's first language counts them; `zone` empty is the viewer's. */
+export function formatsFor(languages: readonly string[], hours: Hours, zone = '') {
   const locale = pageLocale(languages);
   const own = new Intl.DateTimeFormat(languages[0], { hour: 'numeric' }).resolvedOptions().hour12;
   const hour12 = hours === 'auto' ? own : hours === '12';
   // Midnight is 00:00 and 12:00 AM.
   const hour = hour12 ? 'numeric' : '2-digit';
   const hourCycle = hour12 ? 'h12' : 'h23';
-  const of = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat(locale, options);
+  // Days are counted as this page counts them, in digits that its sentences have, whatever the browser adds to its language.
+  const always = { calendar: 'gregory', numberingSystem: 'latn', ...(zone ? { timeZone: zone } : {}) };
+  const of = (options: Intl.DateTimeFormatOptions) =>
+    new Intl.DateTimeFormat(locale, { ...always, ...options });
   return {
     clock: of({ hour, minute: '2-digit', hourCycle }),
     clockSeconds: of({ hour, minute: '2-digit', second: '2-digit', hourCycle }),
@@ -34,10 +38,12 @@ export function formatsFor(languages: readonly string[], hours: Hours) {
 
 const languages = typeof navigator === 'undefined' ? [] : navigator.languages;
 let formats = formatsFor(languages, 'auto');
+let calendar = calendarOf('');
 
-/** From now on times are written like this. */
-export function writeHours(hours: Hours): void {
-  formats = formatsFor(languages, hours);
+/** From now on times are written like this; `zone` empty is the viewer's. */
+export function writeTimes({ hours, zone }: { hours: Hours; zone: string }): void {
+  formats = formatsFor(languages, hours, zone);
+  calendar = calendarOf(zone);
 }
 
 /** Milliseconds since the epoch of an RFC 3339 text. */
@@ -47,31 +53,44 @@ export const clockTime = (ms: number): string => formats.clock.format(ms);
 export const clockTimeSeconds = (ms: number): string => formats.clockSeconds.format(ms);
 export const exactTime = (ms: number): string => formats.exact.format(ms);
 
-/** Midnight before `ms` in the viewer's zone. */
+const midnight = { hour: 0, minute: 0, second: 0 };
+
+/** Midnight before `ms`. */
 export function startOfDay(ms: number): number {
-  const date = new Date(ms);
-  date.setHours(0, 0, 0, 0);
-  return date.getTime();
+  return calendar.moment({ ...calendar.civil(ms), ...midnight });
 }
 
 /** The midnight `days` later; days of 23 and 25 hours count as days. */
 export function addDays(ms: number, days: number): number {
-  const date = new Date(ms);
-  date.setDate(date.getDate() + days);
-  return date.getTime();
+  const civil = calendar.civil(ms);
+  return calendar.moment({ ...civil, day: civil.day + days });
 }
+
+const two = (n: number) => String(n).padStart(2, '0');
 
 /** `2025-03-09`, for date fields. */
 export function dayKey(ms: number): string {
-  const d = new Date(ms);
-  const two = (n: number) => String(n).padStart(2, '0');
-  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())}`;
+  const { year, month, day } = calendar.civil(ms);
+  return `${year}-${two(month)}-${two(day)}`;
 }
 
-/** Midnight of a date field's value in the viewer's zone, or null. */
+/** Midnight of a date field's value, or null. */
 export function fromDayKey(key: string): number | null {
-  const parts = /^(\d{4})-(\d{2})-(\d{2})$/.exec(key);
-  return parts ? new Date(Number(parts[1]), Number(parts[2]) - 1, Number(parts[3])).getTime() : null;
+  return fromFieldTime(`${key}T00:00`);
+}
+
+/** `2025-03-09T14:05`, for fields of a date and a time. */
+export function fieldTime(ms: number): string {
+  const { hour, minute } = calendar.civil(ms);
+  return `${dayKey(ms)}T${two(hour)}:${two(minute)}`;
+}
+
+/** The moment of such a field's value, or null. */
+export function fromFieldTime(text: string): number | null {
+  const parts = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})/.exec(text)?.slice(1).map(Number);
+  if (!parts) return null;
+  const [year, month, day, hour, minute] = parts as [number, number, number, number, number];
+  return calendar.moment({ year, month, day, hour, minute, second: 0 });
 }
 
 /** "Today", "Yesterday" or the date. */

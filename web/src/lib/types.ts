@@ -12,6 +12,7 @@ export type StreamChoice = 'auto' | Stream;
 export type Problem = Partial<Schemas['Problem']> & { status: number };
 
 export type Me = Schemas['Me'];
+export type CameraView = Schemas['CameraView'];
 export type Device = Schemas['Device'];
 export type User = Schemas['User'];
 export type StreamPassword = Schemas['StreamPassword'];

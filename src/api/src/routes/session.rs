@@ -8,10 +8,11 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use perch_base::ErrorKind;
 use perch_base::secret::Secret;
 use perch_base::sync::lock;
-use perch_base::{ErrorKind, Result};
 use perch_domain::access::clean_display_name;
+use perch_domain::camera_view::CameraView;
 use perch_domain::pairing::{CodeOutcome, read_code};
 use perch_domain::ports::PairResult;
 use perch_domain::tries::Try;
@@ -116,7 +117,12 @@ pub(super) async fn sign_out(State(app): State<Shared>, who: Who) -> Reply {
 
 /// `GET /api/v1/me`
 pub(super) async fn me(State(app): State<Shared>, who: Who) -> Reply {
-    let has_accounts = blocking(&app, |app| -> Result<bool> { Ok(!app.ports.access.users()?.is_empty()) }).await?;
+    let asking = who.principal.clone();
+    let (has_accounts, view) = blocking(&app, move |app| {
+        let access = &app.ports.access;
+        Ok((!access.users()?.is_empty(), access.camera_view(&asking)?.seen_by(&asking)))
+    })
+    .await?;
     let p = &who.principal;
     let mut body = json!({
         "device_id": p.device_id,
@@ -128,6 +134,7 @@ pub(super) async fn me(State(app): State<Shared>, who: Who) -> Reply {
         "box_name": app.ports.settings.box_name(),
         "version": app.config.version,
         "ca_sha256": app.ports.identity.ca_sha256(),
+        "view": view,
     });
     if !p.cameras.is_all() {
         body["cameras"] = json!(p.cameras);
@@ -139,6 +146,13 @@ pub(super) async fn me(State(app): State<Shared>, who: Who) -> Reply {
         body["cut_off"] = json!(cut_off);
     }
     Ok(Json(body).into_response())
+}
+
+/// `PUT /api/v1/me/view`
+pub(super) async fn set_view(State(app): State<Shared>, who: Who, request: Request) -> Reply {
+    let view: CameraView = json(request).await?;
+    blocking(&app, move |app| app.ports.access.set_camera_view(&who.principal, &view)).await?;
+    Ok(no_content())
 }
 
 /// A name for a browser that gave none.

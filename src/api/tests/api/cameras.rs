@@ -18,6 +18,7 @@ impl Fake {
         health.set(CameraState::Live, None, "rtsp://cam/live was slow", now());
         health.sound_problem = "rtsp://cam/live has no sound".into();
         health.small_problem = "rtsp://cam/live is too large".into();
+        health.rate_problem = "it gives 4 of 25 a second".into();
         health.note("rtsp://cam/live is odd");
         CameraInfo {
             id,

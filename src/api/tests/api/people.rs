@@ -261,3 +261,24 @@ async fn the_last_device_that_may_manage_stays() {
     rig.fake.device(Role::Admin, None);
     assert_eq!(rig.call(Method::DELETE, &own, &token, "").await.status, 204);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_devices_of_an_account_show_the_cameras_alike() {
+    let rig = Rig::start().await;
+    let (_, phone) = rig.fake.device(Role::Viewer, Some("anna"));
+    let (_, tablet) = rig.fake.device(Role::Viewer, Some("anna"));
+    let (_, other) = rig.fake.device(Role::Admin, Some("ben"));
+    let (_, limited) = rig.fake.device_with(&only(&[front()]), Some("anna"));
+    let view = async |token: &str| rig.get("/api/v1/me", token).await.json()["view"].clone();
+    assert_eq!(view(&phone).await, serde_json::json!({ "order": [], "favourites": [] }));
+    let put = async |token: &str, body: &str| rig.call(Method::PUT, "/api/v1/me/view", token, body).await;
+    assert_eq!(put(&phone, r#"{"order":["yard","front"],"favourites":["yard"]}"#).await.status, 204);
+    assert_eq!(view(&tablet).await, serde_json::json!({ "order": ["yard", "front"], "favourites": ["yard"] }));
+    assert_eq!(view(&other).await["order"], serde_json::json!([]));
+    assert_eq!(view(&limited).await, serde_json::json!({ "order": ["front"], "favourites": [] }));
+    put(&phone, r#"{"order":["yard","yard"],"favourites":[]}"#).await.problem(400);
+    put(&phone, r#"{"order":["../x"],"favourites":[]}"#).await.problem(400);
+    put(&phone, r#"{"order":[]}"#).await.problem(400);
+    put("", r#"{"order":[],"favourites":[]}"#).await.problem(401);
+    assert_eq!(view(&phone).await["order"], serde_json::json!(["yard", "front"]), "what is wrong changes nothing");
+}

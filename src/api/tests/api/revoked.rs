@@ -23,6 +23,7 @@ fn body_of(route: &Route) -> &'static str {
         ("PUT", "/api/v1/privacy") => r#"{"on":true}"#,
         ("PUT", "/api/v1/profile") => r#"{"name":null}"#,
         ("POST", "/api/v1/discovery/streams") => r#"{"address":"192.0.2.1"}"#,
+        ("PUT", "/api/v1/me/view") => r#"{"order":[],"favourites":[]}"#,
         ("PATCH", "/api/v1/devices/{device}") => r#"{"name":"ghost"}"#,
         ("PATCH", "/api/v1/users/{name}") => r#"{"role":"admin"}"#,
         ("PUT", "/api/v1/users/{name}/password") => r#"{"password":"ghost ghost ghost"}"#,

@@ -20,6 +20,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, shutdown};
 use perch_domain::access::*;
 use perch_domain::archive::*;
+use perch_domain::camera_view::CameraView;
 use perch_domain::cut_off::{CutOffViewers, Moment, Viewer};
 use perch_domain::identity::IdentityPort;
 use perch_domain::media::Stream;
@@ -50,6 +51,8 @@ pub struct State {
     pub devices: Vec<(Device, String)>,
     pub users: Vec<(User, String)>,
     pub stream_passwords: Vec<StreamPassword>,
+    /// How each account wants the cameras shown.
+    pub views: HashMap<Option<String>, CameraView>,
     pub readers: Vec<RtspReader>,
     pub leases: HashMap<LeaseId, (CameraId, DeviceId)>,
     pub past_leases: HashMap<LeaseId, DeviceId>,
@@ -263,6 +266,14 @@ impl AccessPort for Fake {
             Some((d, _)) => d.name = name.into(),
             None => return gone("device"),
         }
+        Ok(())
+    }
+    fn camera_view(&self, of: &Principal) -> Result<CameraView> {
+        Ok(self.state().views.get(&of.username).cloned().unwrap_or_default())
+    }
+    fn set_camera_view(&self, of: &Principal, view: &CameraView) -> Result<()> {
+        view.check()?;
+        self.change()?.views.insert(of.username.clone(), view.clone());
         Ok(())
     }
     fn users(&self) -> Result<Vec<User>> {
