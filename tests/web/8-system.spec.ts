@@ -141,3 +141,41 @@ test('a camera that there is none of is no raw name: a sentence, the way back, a
   }
   silent();
 });
+
+test('an empty field switches SSH off neither by accident nor without a question', async ({ page }) => {
+  const silent = expectSilence(page);
+  // As a box on the card image answers, with a key let in.
+  const facts = {
+    hostname: 'perch',
+    time_zone: 'UTC',
+    ssid: null,
+    signal_dbm: null,
+    ssh_key: 'ssh-ed25519 SHA256 0011',
+    no_restart: null,
+    not_ours: null,
+    last: null,
+  };
+  const asked: unknown[] = [];
+  await page.route('**/api/v1/system', async (route) => {
+    const isChange = route.request().method() === 'PATCH';
+    if (isChange) asked.push(route.request().postDataJSON());
+    await route.fulfill({ status: isChange ? 202 : 200, json: facts });
+  });
+  await page.goto('/system/box');
+  const change = page.getByTestId('system-ssh');
+  await change.click();
+  await expect(page.getByText('Paste the line of a .pub file first.')).toBeVisible();
+  await page.getByLabel('Public key').fill('   ');
+  await change.click();
+  expect(asked).toEqual([]);
+  await page.getByRole('button', { name: 'Switch SSH off' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Switch SSH off?' });
+  await expect(dialog).toBeVisible();
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  expect(asked).toEqual([]);
+  await page.getByRole('button', { name: 'Switch SSH off' }).click();
+  await dialog.getByRole('button', { name: 'Switch SSH off' }).click();
+  await expect(dialog).toBeHidden();
+  expect(asked).toEqual([{ ssh_key: '' }]);
+  silent();
+});

@@ -35,8 +35,11 @@ export const words = {
     wifiText:
       'The box joins this network now. If it does not come up within a minute, the box goes back to the one before.',
     ssh: 'SSH key',
-    sshHint:
-      'The line of a .pub file. Whoever has its other half may do everything on the box; nothing here switches SSH off.',
+    sshHint: 'The line of a .pub file. Whoever has its other half may do everything on the box.',
+    sshOff: 'Switch SSH off',
+    sshOffSure: 'Switch SSH off?',
+    sshOffText: 'Nobody comes in by SSH any more, and the key is forgotten. This page goes on.',
+    needsKey: 'Paste the line of a .pub file first.',
     key: 'Public key',
     sshNone: 'SSH is off',
     save: 'Change',

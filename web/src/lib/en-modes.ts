@@ -92,9 +92,21 @@ export const words = {
     saving: 'Saving…',
     saved: 'Saved.',
     discard: 'Discard changes',
-    changedMeanwhile:
-      'Somebody else changed the settings meanwhile. Load them again, then make your change once more.',
-    reload: 'Load again',
+    overtaken:
+      'Somebody else changed the settings while you were here. What you changed is kept; look at both, then save again.',
+    theirs: (what: string) =>
+      `Somebody else set this meanwhile: ${what}. Yours is kept here until you save it.`,
+    theyRemoved: 'Somebody else removed this profile meanwhile. Yours is kept here until you save it.',
+    theirSchedules: (what: string) =>
+      `Somebody else changed the schedules meanwhile: ${what || 'none are left'}. Yours are kept here until you save them.`,
+    useTheirs: 'Take theirs',
+    setting: (what: string, value: string) => `${what}: ${value}`,
+    scheduleIs: (days: string, from: string, to: string, what: string) => `${days} ${from} to ${to}, ${what}`,
+    profileIs: (name: string) => `profile ${name}`,
+    offIs: (names: string) => `${names} off`,
+    everyDay: 'every day',
+    all: 'all cameras',
+    profileLegend: (name: string) => `Profile ${name}`,
     needsSomething: 'Each schedule needs a profile, or cameras that are switched off.',
     sameTimes: 'A schedule cannot end when it begins; a whole day is 00:00 to 00:00.',
     needsTimes: 'Each schedule needs a time from which and one until which it holds.',

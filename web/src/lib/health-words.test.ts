@@ -26,12 +26,25 @@ const camera = (state: CameraState, reason: string, sound_problem = '', trouble:
   }) as CameraInfo;
 
 const absent: Trouble = { cause: 'absent', what: 'does not answer', remedy: 'Is it powered?' };
+const waits: Trouble = {
+  cause: 'awaits_keyframe',
+  what: 'sends nothing to begin with',
+  remedy: 'Shorten its interval.',
+};
 const slow = '6.5 of 25 frames a second are encoded: lower the frame rate';
 const cases: [CameraInfo, string, string, string, boolean][] = [
   [camera('live', ''), 'Live', 'good', '', true],
   [camera('live', '', 'no device'), 'Live, no sound', 'good', '', true],
   [camera('starting', 'starting'), 'Starting', 'busy', '', true],
-  [camera('starting', 'waits for a keyframe'), 'Starting', 'busy', 'Waits for a keyframe.', true],
+  // Whatever a start is called.
+  [camera('starting', 'begins'), 'Starting', 'busy', '', true],
+  [
+    camera('starting', 'waits for a keyframe', '', waits),
+    `Sends nothing to begin with since ${SINCE}`,
+    'busy',
+    'Sends nothing to begin with. Shorten its interval.',
+    true,
+  ],
   [camera('overloaded', slow), `Cannot keep up since ${SINCE}`, 'busy', `${slow}.`, true],
   [camera('stalled', 'no frames'), `No signal since ${SINCE}`, 'bad', 'No frames.', true],
   [camera('missing', 'no answer'), `Not connected since ${SINCE}`, 'bad', 'No answer.', false],

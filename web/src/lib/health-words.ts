@@ -32,7 +32,7 @@ const capital = (text: string): string => text.charAt(0).toUpperCase() + text.sl
 export function reasonWords(camera: CameraInfo): string {
   const { state, reason, trouble } = camera.health;
   if (trouble) return `${capital(trouble.what)}. ${trouble.remedy}`;
-  return state === 'live' || reason === 'starting' ? '' : sentence(reason);
+  return state === 'live' || state === 'starting' ? '' : sentence(reason);
 }
 
 /** What the camera, the driver or GStreamer said, for who looks for a cause; empty where people are told the same. */

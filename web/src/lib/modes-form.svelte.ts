@@ -6,8 +6,11 @@ import {
   type ProfileDraft,
   type ScheduleDraft,
   type Stored,
+  type Theirs,
+  NO_THEIRS,
   isEmptySpan,
   isIdle,
+  joined,
   patchOf,
   profilesOf,
   schedulesOf,
@@ -23,8 +26,10 @@ export class ModesForm {
   refused = $state('');
   saving = $state(false);
   wasSaved = $state(false);
-  /** Somebody else changed the settings meanwhile. */
-  isStale = $state(false);
+  /** Somebody else changed something while this was open. */
+  wasOvertaken = $state(false);
+  /** What they made of what is changed here, too. */
+  theirs = $state.raw<Theirs>(NO_THEIRS);
   #stored = $state.raw<Stored>({});
   #tag = '';
 
@@ -32,18 +37,34 @@ export class ModesForm {
 
   load = async (): Promise<void> => {
     try {
-      const response = await api.open('get', '/api/v1/settings');
-      this.#tag = response.headers.get('ETag') ?? '*';
-      this.#stored = (await response.json()) as Stored;
+      await this.#read();
       this.profiles = profilesOf(this.#stored);
       this.schedules = schedulesOf(this.#stored);
       this.isLoaded = true;
-      this.isStale = false;
+      this.#settle();
       this.error = '';
-      this.refused = '';
     } catch (problem) {
       this.error = failure(problem);
     }
+  };
+
+  /** What somebody else made of a profile meanwhile is right. */
+  takeProfile(id: string): void {
+    const { [id]: change, ...profiles } = this.theirs.profiles;
+    if (change === undefined) return;
+    const profile = this.profiles.find((one) => one.id === id);
+    if (change === null) this.profiles = this.profiles.filter((one) => one.id !== id);
+    else if (profile) {
+      if (change.name !== undefined) profile.name = change.name;
+      profile.cameras = { ...profile.cameras, ...change.cameras };
+    }
+    this.#settle({ ...this.theirs, profiles });
+  }
+
+  /** What somebody else made of the schedules meanwhile is right. */
+  takeSchedules = (): void => {
+    if (this.theirs.schedules) this.schedules = this.theirs.schedules;
+    this.#settle({ ...this.theirs, schedules: null });
   };
 
   save = async (): Promise<void> => {
@@ -59,11 +80,40 @@ export class ModesForm {
       void modes.resource.reload();
       this.wasSaved = true;
     } catch (problem) {
-      this.isStale = problem instanceof ApiError && problem.status === 412;
-      this.refused = this.isStale ? words.page.changedMeanwhile : failure(problem);
+      if (problem instanceof ApiError && problem.status === 412) await this.#overtaken();
+      else this.refused = failure(problem);
     }
     this.saving = false;
   };
+
+  async #read(): Promise<void> {
+    const response = await api.open('get', '/api/v1/settings');
+    this.#tag = response.headers.get('ETag') ?? '*';
+    this.#stored = (await response.json()) as Stored;
+  }
+
+  #settle(theirs: Theirs = NO_THEIRS): void {
+    this.theirs = theirs;
+    this.wasOvertaken &&= this.isDirty && theirs !== NO_THEIRS;
+    this.refused = '';
+  }
+
+  /** Somebody else was faster: what they made of it is loaded, and what was changed here is kept beside it. */
+  async #overtaken(): Promise<void> {
+    const before = this.#stored;
+    try {
+      await this.#read();
+    } catch (problem) {
+      this.refused = failure(problem);
+      return;
+    }
+    const mine = { profiles: $state.snapshot(this.profiles), schedules: $state.snapshot(this.schedules) };
+    const { profiles, schedules, theirs } = joined(before, mine, this.#stored);
+    this.profiles = profiles;
+    this.schedules = schedules;
+    this.wasOvertaken = this.isDirty;
+    this.theirs = theirs;
+  }
 
   #problem(): string {
     const t = words.page;

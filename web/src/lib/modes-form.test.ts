@@ -1,6 +1,15 @@
 // The form of profiles and schedules: what it reads of the settings, and the least that it changes of them.
 import { describe, expect, it } from 'vitest';
-import { type Stored, endsNextDay, idOf, isIdle, patchOf, profilesOf, schedulesOf } from './modes-form';
+import {
+  type Stored,
+  endsNextDay,
+  idOf,
+  isIdle,
+  joined,
+  patchOf,
+  profilesOf,
+  schedulesOf,
+} from './modes-form';
 
 const stored: Stored = {
   camera: [{ id: 'door', motion: { enabled: false } }, { id: 'yard' }],
@@ -66,4 +75,63 @@ it('ids are made of names', () => {
   expect(idOf('Été !', ['e-te'])).toBe('ete');
   expect(idOf('夜', [])).toBe('profile');
   expect(idOf('Home', ['home', 'home-2'])).toBe('home-3');
+});
+
+describe('what two change at once', () => {
+  const copy = (): Stored => structuredClone(stored);
+
+  it('is joined where they changed different things', () => {
+    const mine = read();
+    mine.profiles[0]!.cameras['door'] = 'motion';
+    mine.profiles[0]!.name = 'Out';
+    const now = copy();
+    now.profile!['away']!.cameras!['yard'] = { record: { mode: 'off' } };
+    now.profile!['night'] = { name: 'Night' };
+    now.schedule!.reverse();
+    const both = joined(stored, mine, now);
+    expect(both.theirs).toEqual({ profiles: {}, schedules: null });
+    expect(both.profiles.find(({ id }) => id === 'away')).toEqual({
+      id: 'away',
+      name: 'Out',
+      cameras: { yard: 'none', door: 'motion' },
+    });
+    expect(both.profiles.map(({ id }) => id)).toContain('night');
+    // What is sent names what was changed here, and undoes nothing of the other's.
+    const door = { off: null, record: { mode: 'motion' }, motion: { enabled: true } };
+    expect(patchOf(now, both.profiles, both.schedules)).toEqual({
+      profile: { away: { name: 'Out', cameras: { door } } },
+    });
+  });
+
+  it('stays as it is here where both changed the same, with theirs beside it', () => {
+    const mine = read();
+    mine.profiles[0]!.name = 'Out';
+    mine.profiles[0]!.cameras = { yard: 'continuous' };
+    mine.profiles[1]!.name = 'At home';
+    mine.schedules.pop();
+    const now = copy();
+    now.profile!['away'] = { name: 'Gone', cameras: { yard: { record: { mode: 'motion' } } } };
+    delete now.profile!['home'];
+    now.schedule!.reverse();
+    const both = joined(stored, mine, now);
+    expect(both.theirs.profiles).toEqual({
+      away: { name: 'Gone', cameras: { yard: 'motion' } },
+      home: null,
+    });
+    expect(both.theirs.schedules).toEqual(schedulesOf(now));
+    expect(both.profiles).toEqual(mine.profiles);
+    expect(both.schedules).toEqual(mine.schedules);
+  });
+
+  it('is theirs where nothing was changed here', () => {
+    const now = copy();
+    delete now.profile!['home'];
+    now.schedule = [];
+    const both = joined(stored, read(), now);
+    expect(both).toEqual({
+      profiles: profilesOf(now),
+      schedules: [],
+      theirs: { profiles: {}, schedules: null },
+    });
+  });
 });

@@ -161,3 +161,78 @@ export const isEmptySpan = (draft: ScheduleDraft): boolean =>
 /** Whether it does nothing. */
 export const isIdle = (draft: ScheduleDraft): boolean =>
   draft.profile === '' && (draft.off === 'none' || (draft.off === 'some' && draft.cameras.length === 0));
+
+/** What somebody else made of a profile that was changed here, too: only what differs. */
+export interface ProfileChange {
+  name?: string;
+  cameras: Record<string, How>;
+}
+
+/** What somebody else made of what was changed here, too. */
+export interface Theirs {
+  /** By profile; null where they removed it. */
+  profiles: Record<string, ProfileChange | null>;
+  /** Null where they did not change them. */
+  schedules: ScheduleDraft[] | null;
+}
+
+export const NO_THEIRS: Theirs = { profiles: {}, schedules: null };
+
+export interface Drafts {
+  profiles: ProfileDraft[];
+  schedules: ScheduleDraft[];
+}
+
+const sameSchedules = (a: readonly ScheduleDraft[], b: readonly ScheduleDraft[]): boolean =>
+  same(a.map(scheduleOf), b.map(scheduleOf));
+
+/** Of one thing that two changed: what is kept here, and what the other made of it where that is something else. */
+function kept<T>(before: T, mine: T, theirs: T): { is: T; theirs?: T } {
+  if (mine === before || mine === theirs) return { is: theirs };
+  return theirs === before ? { is: mine } : { is: mine, theirs };
+}
+
+function joinedProfile(before: ProfileDraft | undefined, mine: ProfileDraft, now: ProfileDraft) {
+  const change: ProfileChange = { cameras: {} };
+  const name = kept(before?.name, mine.name, now.name);
+  if (name.theirs !== undefined) change.name = name.theirs;
+  const cameras: Record<string, How> = {};
+  const all = [before, mine, now].flatMap((profile) => Object.keys(profile?.cameras ?? {}));
+  for (const id of new Set(all)) {
+    const of = (profile: ProfileDraft | undefined): How => profile?.cameras[id] ?? 'own';
+    const how = kept(of(before), of(mine), of(now));
+    if (how.is !== 'own') cameras[id] = how.is;
+    if (how.theirs !== undefined) change.cameras[id] = how.theirs;
+  }
+  const differs = change.name !== undefined || Object.keys(change.cameras).length > 0;
+  return {
+    profile: { id: now.id, name: name.is ?? now.name, cameras },
+    change: differs ? change : undefined,
+  };
+}
+
+/** What was changed here since `before`, laid over what somebody else made of it meanwhile; what both changed stays as it is here. */
+export function joined(before: Stored, mine: Drafts, now: Stored): Drafts & { theirs: Theirs } {
+  const byId = (profiles: readonly ProfileDraft[]) => new Map(profiles.map((one) => [one.id, one]));
+  const [was, ours, theirs] = [byId(profilesOf(before)), byId(mine.profiles), byId(profilesOf(now))];
+  const profiles: ProfileDraft[] = [];
+  const found: Theirs = { profiles: {}, schedules: null };
+  for (const id of new Set([...theirs.keys(), ...ours.keys()])) {
+    const [b, m, t] = [was.get(id), ours.get(id), theirs.get(id)];
+    if (m && t) {
+      const { profile, change } = joinedProfile(b, m, t);
+      profiles.push(profile);
+      if (change) found.profiles[id] = change;
+    } else if (t) {
+      // One that was removed here and changed there is there again: it is not what was removed.
+      if (!b || !same(b, t)) profiles.push(t);
+    } else if (m && (!b || !same(b, m))) {
+      profiles.push(m);
+      if (b) found.profiles[id] = null;
+    }
+  }
+  const [base, newer] = [schedulesOf(before), schedulesOf(now)];
+  if (sameSchedules(mine.schedules, base)) return { profiles, schedules: newer, theirs: found };
+  if (!sameSchedules(newer, base) && !sameSchedules(newer, mine.schedules)) found.schedules = newer;
+  return { profiles, schedules: mine.schedules, theirs: found };
+}

@@ -48,6 +48,7 @@ export type SettingsSchema = Schemas['SettingsSchema'];
 export type SettingsChanged = Schemas['SettingsChanged'];
 export type Kept = Schemas['Kept'];
 export type LogLine = Schemas['LogLine'];
+export type LogPage = Schemas['LogPage'];
 export type Restored = Schemas['Restored'];
 export type SystemFacts = Schemas['System'];
 export type SettingsVersion = Schemas['SettingsVersion'];

@@ -1,12 +1,20 @@
 // The way of a new camera from a form to its picture, or back.
 import { sentence, words } from '../api';
-import { type CameraFields, NO_SOURCE, apart, cameraBody, cameraProblems, idOf } from './new-camera';
+import {
+  type CameraFields,
+  NO_SOURCE,
+  apart,
+  cameraBody,
+  cameraChange,
+  cameraProblems,
+  idOf,
+} from './new-camera';
 import { type SettingsPorts, box } from './ports';
 import { refused } from './refused';
 import type { Tree } from './tree';
 
 const KEYS = new Set(['id', 'name', 'room', 'source', 'password', 'record.mode', 'audio.source']);
-const EMPTY: CameraFields = { ...NO_SOURCE, name: '', room: '', id: '', record: 'continuous', sound: false };
+const EMPTY: CameraFields = { ...NO_SOURCE, name: '', room: '', id: '', record: 'continuous', sound: '' };
 
 export interface AddingPorts extends Pick<
   SettingsPorts,
@@ -28,8 +36,6 @@ export class Adding {
   busy = $state(false);
   /** The short name of the camera that was added; null before. */
   added = $state<string | null>(null);
-  /** The form is shown: before it is added, and to change it after. */
-  isEditing = $state(true);
   #hasOwnId = false;
   #warnedId = '';
 
@@ -59,34 +65,31 @@ export class Adding {
     this.fields = { ...this.fields, ...apart(this.fields) };
   }
 
-  send = async (): Promise<void> => {
+  /** Adds the camera, or changes the one that was added; whether that was done. */
+  send = async (): Promise<boolean> => {
     this.sort();
     const others = this.ports.taken().filter((id) => id !== this.added);
     this.problems = cameraProblems(this.fields, others);
-    if (this.problems.size > 0) return;
+    if (this.problems.size > 0) return false;
     this.busy = true;
     this.error = '';
     try {
-      const { id, ...rest } = cameraBody(this.fields);
-      if (this.added !== null) await this.ports.change(this.added, rest, '*', false);
-      else if (await this.#warns({ id, ...rest })) return;
-      else await this.ports.addCamera({ id, ...rest });
-      this.added = String(id);
+      const camera = cameraBody(this.fields);
+      if (this.added !== null) await this.ports.change(this.added, cameraChange(this.fields), '*', false);
+      else if (await this.#warns(camera)) return false;
+      else await this.ports.addCamera(camera);
+      this.added = String(camera.id);
       this.warning = '';
-      this.isEditing = false;
       await this.ports.changed();
+      return true;
     } catch (problem) {
       const { fields, rest } = refused(problem, this.#place(problem), KEYS);
       this.problems = fields;
       this.error = rest.join(' ');
+      return false;
     } finally {
       this.busy = false;
     }
-  };
-
-  /** The form again, with what was written. */
-  fix = (): void => {
-    this.isEditing = true;
   };
 
   /** As if it never had been added. */
@@ -96,7 +99,6 @@ export class Adding {
     try {
       await this.ports.removeCamera(this.added);
       this.added = null;
-      this.isEditing = true;
       await this.ports.changed();
     } catch (problem) {
       this.error = words(problem);
@@ -111,7 +113,6 @@ export class Adding {
     this.error = '';
     this.warning = '';
     this.added = null;
-    this.isEditing = true;
     this.#hasOwnId = false;
   };
 

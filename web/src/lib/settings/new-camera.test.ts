@@ -3,7 +3,16 @@ import { describe, expect, it, vi } from 'vitest';
 import { ApiError } from '../api';
 import { words as t } from '../en-settings';
 import { Adding, type AddingPorts } from './adding.svelte';
-import { NO_SOURCE, apart, cameraProblems, idOf, kindOf, sourceOf, sourceProblems } from './new-camera';
+import {
+  NO_SOURCE,
+  apart,
+  cameraBody,
+  cameraProblems,
+  idOf,
+  kindOf,
+  sourceOf,
+  sourceProblems,
+} from './new-camera';
 
 const network = (place: string, user = '', password = '') => ({ ...NO_SOURCE, place, user, password });
 
@@ -58,7 +67,7 @@ describe('a source', () => {
     expect(sourceProblems(network('')).get('source')).toBe(t.newCamera.needsAddress);
     expect(sourceProblems(network('cam', '', 'x')).get('user')).toBe(t.newCamera.needsUser);
     expect(sourceProblems({ ...NO_SOURCE, kind: 'test' }).size).toBe(0);
-    const fields = { ...network('cam'), name: '', room: '', id: 'A b', record: 'off', sound: false };
+    const fields = { ...network('cam'), name: '', room: '', id: 'A b', record: 'off', sound: '' };
     expect([...cameraProblems(fields, []).keys()]).toEqual(['name', 'id']);
     expect(cameraProblems({ ...fields, id: 'yard' }, ['yard']).get('id')).toBe(t.newCamera.takenId);
   });
@@ -100,7 +109,7 @@ describe('adding', () => {
 
   it('adds, changes what was wrong, and takes back', async () => {
     const { adding, ports } = setUp();
-    adding.edit({ name: 'Yard', place: 'rtsp://me:pw@cam/a', sound: true });
+    adding.edit({ name: 'Yard', place: 'rtsp://me:pw@cam/a', sound: 'source' });
     await adding.send();
     expect(ports.addCamera).toHaveBeenCalledWith({
       id: 'yard',
@@ -110,21 +119,43 @@ describe('adding', () => {
       record: { mode: 'continuous' },
       audio: { source: 'source' },
     });
-    expect([adding.added, adding.isEditing]).toEqual(['yard', false]);
-    adding.fix();
-    adding.edit({ place: 'rtsp://cam/b' });
+    expect(adding.added).toBe('yard');
+    // The form is still open; what is taken out of it goes.
+    adding.edit({ place: 'rtsp://cam/b', sound: '' });
     await adding.send();
     expect(ports.addCamera).toHaveBeenCalledOnce();
     expect(ports.change).toHaveBeenCalledWith(
       'yard',
-      expect.objectContaining({ source: 'rtsp://me@cam/b', password: 'pw' }),
+      {
+        name: 'Yard',
+        room: null,
+        source: 'rtsp://me@cam/b',
+        sub_source: null,
+        password: 'pw',
+        record: { mode: 'continuous' },
+        audio: { source: null },
+      },
       '*',
       false,
     );
     await adding.takeBack();
     expect(ports.removeCamera).toHaveBeenCalledWith('yard');
-    expect([adding.added, adding.isEditing, adding.fields.name]).toEqual([null, true, 'Yard']);
+    expect([adding.added, adding.fields.name]).toEqual([null, 'Yard']);
     expect(ports.changed).toHaveBeenCalledTimes(3);
+  });
+
+  it.each([
+    ['usb', '/dev/video0', 'alsa:hw:1', { audio: { source: 'alsa:hw:1' } }],
+    ['network', 'rtsp://cam/a', 'alsa:hw:1', { audio: { source: 'alsa:hw:1' } }],
+    ['network', 'rtsp://cam/a', 'source', { audio: { source: 'source' } }],
+    // It was chosen before the kind was another.
+    ['usb', '/dev/video0', 'source', {}],
+    ['usb', '/dev/video0', '', {}],
+  ] as const)('a %s camera at %s with the sound %s', (kind, place, sound, audio) => {
+    const { adding } = setUp();
+    adding.edit({ kind, place, sound, name: 'Yard' });
+    const { audio: is } = cameraBody(adding.fields);
+    expect(is === undefined ? {} : { audio: is }).toEqual(audio);
   });
 
   it('says what adding it does besides, and does it when it is sent once more', async () => {

@@ -20,10 +20,13 @@ export interface CameraFields extends SourceFields {
   room: string;
   id: string;
   record: string;
-  sound: boolean;
+  /** Where its sound comes from: nowhere, `source` (from itself), or a microphone of the box. */
+  sound: string;
 }
 
 export const NO_SOURCE: SourceFields = { kind: 'network', place: '', user: '', password: '', sub: '' };
+/** A camera's sound that comes with its pictures. */
+export const OWN_SOUND = 'source';
 const ID = /^[a-z0-9][a-z0-9_-]{0,31}$/;
 
 /** The kind of a source as the box writes it. */
@@ -114,6 +117,10 @@ export function foundFields(found: FoundCamera): Pick<SourceFields, 'place' | 's
   return { place: plain(found.main.source), sub: found.sub ? plain(found.sub.source) : '' };
 }
 
+/** Whether it may send sound with its pictures. */
+export const hasOwnSound = ({ kind }: Pick<SourceFields, 'kind'>): boolean =>
+  kind === 'network' || kind === 'file';
+
 /** What is wrong with the source, a sentence by field. */
 export function sourceProblems(fields: SourceFields): Map<string, string> {
   const { kind, place, user, password } = apart(fields);
@@ -139,7 +146,8 @@ export function cameraProblems(fields: CameraFields, taken: readonly string[]): 
 
 /** As the box takes it. */
 export function cameraBody(fields: CameraFields): Tree {
-  const sound = fields.sound && fields.kind === 'network' ? { audio: { source: 'source' } } : {};
+  const hasSound = fields.sound !== '' && (fields.sound !== OWN_SOUND || hasOwnSound(fields));
+  const sound = hasSound ? { audio: { source: fields.sound } } : {};
   return {
     id: fields.id,
     name: fields.name.trim(),
@@ -148,4 +156,10 @@ export function cameraBody(fields: CameraFields): Tree {
     record: { mode: fields.record },
     ...sound,
   };
+}
+
+/** What makes a camera so that was added from this form before: what is not there any more goes. */
+export function cameraChange(fields: CameraFields): Tree {
+  const { id: _, ...body } = cameraBody(fields);
+  return { room: null, sub_source: null, audio: { source: null }, ...body };
 }
