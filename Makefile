@@ -4,13 +4,14 @@ export PATH := $(CURDIR)/target/tools/node/node_modules/.bin:$(HOME)/.cargo/bin:
 
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/generated/*' 2>/dev/null)
 
-.PHONY: help setup demo build test check check-rust check-web bench cameras soak clean cross cross-smoke deb test-deb image image-check test-image
+.PHONY: help setup demo build test check check-rust check-web bench lighthouse cameras soak clean cross cross-smoke deb test-deb image image-check test-image
 
 help:
 	@echo "make demo    install what is missing, build, and run the box with its test camera"
 	@echo "make test    install what is missing and run every test whose program or inputs changed since it passed; FRESH=1: every test"
 	@echo "make check   formatting, lints, web checks, licences and advisories"
 	@echo "make bench   measure CPU, memory and time to first frame; prints JSON; ONLY=network: eight network cameras alone"
+	@echo "make lighthouse   every page as Lighthouse sees it on a phone, as a table; ONLY=/live for one"
 	@echo "make cameras what the box makes of every odd network camera of tests/cameras, as a table; CASES='reolink longgop' for a few"
 	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole, 20 minutes of damaged packets, a camera's day in memory"
 	@echo "make cross   build perch for arm64; make cross-smoke runs it here under qemu-user"
@@ -63,6 +64,13 @@ bench:
 	@.ci/setup test
 	@$(MAKE) --no-print-directory web/dist/index.html tests/web/node_modules
 	cargo bench --locked --bench box -- $(ONLY)
+
+lighthouse:
+	@.ci/setup test
+	@$(MAKE) --no-print-directory web/dist/index.html tests/web/node_modules
+	cd tests/web/lighthouse && npm ci --no-fund --no-audit --silent
+	cargo build --release --locked
+	cd tests/web && PERCH_TEST_BINARY=../../target/release/perch npx playwright test -c lighthouse/lighthouse.config.ts
 
 cameras:
 	@.ci/setup test

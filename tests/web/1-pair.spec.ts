@@ -2,7 +2,7 @@
 import { type Page, chromium } from '@playwright/test';
 import { startBox } from './box';
 import { CHROMIUM } from './chromium.mjs';
-import { NOBODY, USER, expect, expectAccessible, signIn, test, typeCode } from './steps';
+import { NOBODY, USER, expect, expectAccessible, pairWith, signIn, test, typeCode } from './steps';
 
 test.use({ storageState: NOBODY });
 
@@ -90,7 +90,7 @@ test('an unclaimed box leads to pairing, counts tries, and pairs with the right 
     await expect(page.getByRole('alert')).toContainText('at least 10 characters');
     await password.fill(USER.password);
     await expect(page.getByText('Strong.')).toBeVisible();
-    await lookAt(page, 'account');
+    await lookAt(page, 'account', 'account-submit');
     await page.getByRole('button', { name: 'Create account' }).click();
     await expect(page.getByText('About the certificate warning')).toBeVisible();
     await expectAccessible(page);
@@ -107,6 +107,38 @@ test('an unclaimed box leads to pairing, counts tries, and pairs with the right 
     await lookAt(page, 'login', 'login-submit');
     await name.fill('anna MÜLLER');
     await password.fill(USER.password);
+    await page.getByTestId('login-submit').click();
+    await expect(page.getByTestId('nav-live').first()).toBeVisible();
+  } finally {
+    await box.stop();
+  }
+});
+
+test('too many wrong passwords say for how long to wait, and then let in', async ({ page }) => {
+  const box = await startBox(DOOR);
+  try {
+    await pairWith(box, page.context());
+    await page.context().clearCookies();
+    // What others tried at this address counts as well.
+    let status = 0;
+    for (let tries = 0; tries < 30 && status !== 429; tries++) {
+      const wrong = { username: 'somebody', password: 'a wrong password', device_name: 'x' };
+      ({ status } = await box.call('POST', '/api/v1/session', undefined, wrong));
+    }
+    expect(status).toBe(429);
+    await page.goto(`${box.url}/login`);
+    await page.getByLabel('Name', { exact: true }).fill(USER.name);
+    await page.getByLabel('Password', { exact: true }).fill('a wrong password');
+    await page.getByTestId('login-submit').click();
+    const told = page.getByRole('alert');
+    await expect(told).toHaveText(/^Too many tries\. Wait (\d+ s|1 min) and try again\.$/);
+    await expect(page.getByTestId('login-password')).toHaveValue('a wrong password');
+    await expectAccessible(page);
+    await page.setViewportSize(SIZES.phone);
+    await page.screenshot({ path: 'test-results/shots/login-wait.png' });
+    const seconds = Number(/(\d+) s/.exec((await told.textContent()) ?? '')?.[1] ?? 60);
+    await page.waitForTimeout(seconds * 1000);
+    await page.getByLabel('Password', { exact: true }).fill(USER.password);
     await page.getByTestId('login-submit').click();
     await expect(page.getByTestId('nav-live').first()).toBeVisible();
   } finally {

@@ -301,6 +301,17 @@ test('a tile is named by its camera first, and one camera is heard while all are
   const link = page.getByTestId('tile-door').getByRole('link');
   await expect(link).toHaveAccessibleName('Front door');
   await expect(link).toHaveAccessibleDescription(/Live/);
+  // Its buttons can be read over a white picture, whatever the theme.
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    const [icon, backing] = await page
+      .getByTestId('switch-off-door')
+      .evaluate((button) => [getComputedStyle(button).color, getComputedStyle(button).backgroundColor]);
+    expect(icon).toBe('rgb(255, 255, 255)');
+    const [r, g, b, opacity] = (backing ?? '').match(/[\d.]+/g)!.map(Number);
+    expect([r, g, b]).toEqual([0, 0, 0]);
+    expect(opacity, 'at least 4.5 to 1 over white').toBeGreaterThanOrEqual(0.54);
+  }
   await page.getByRole('button', { name: 'Sound of Front door' }).click();
   const muted = () =>
     page

@@ -4,6 +4,7 @@ import { CHROMIUM } from './chromium.mjs';
 
 export default defineConfig({
   testDir: '.',
+  testIgnore: 'lighthouse/**',
   // Generous limits: the machine may be doing other things. What is exact in time is measured by `make bench`.
   timeout: 120_000,
   expect: { timeout: 30_000 },

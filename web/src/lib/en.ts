@@ -432,7 +432,9 @@ export const t = {
     memory: 'Memory',
     tasks: 'Tasks',
     tasksSummary: (n: number, bad: number) =>
-      bad === 0 ? `All ${n} tasks run or are done.` : `${bad} of ${n} tasks wait for their next attempt.`,
+      bad === 0
+        ? `All ${n} tasks run or are done.`
+        : `${bad} of ${n} ${bad === 1 ? 'waits for its' : 'wait for their'} next attempt.`,
     taskRunning: 'running',
     taskWaiting: 'waiting to start again',
     taskDone: 'nothing more to do',
