@@ -15,6 +15,7 @@ use perch_domain::status::{CameraInfo, Notice, RecordingState, RecordingStatus};
 use perch_domain::trouble::{SourceKind, Trouble, TroubleCause};
 use perch_media::capture::{Capture, Means};
 use perch_media::fanout::Hub;
+use perch_media::speaker::Speaker;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::broadcast;
 
@@ -26,6 +27,8 @@ pub struct Camera {
     pub config: CameraConfig,
     pub hub: Arc<Hub>,
     pub capture: Arc<Capture>,
+    /// What people speak through.
+    pub speaker: Arc<Speaker>,
     pub wires: Wires,
     pub clock: SharedClock,
     notices: Notices,
@@ -80,10 +83,17 @@ impl Camera {
         };
         let capture = Capture::new(config.clone(), means.clone(), hub.clone(), clock.clone(), wires.luma.sink());
         let failures = Repeated::default();
+        let (id, news) = (config.id.clone(), notices.clone());
+        let news = move || {
+            let _ = news.send(Arc::new(Notice::Talk { camera: id.clone() }));
+        };
+        let (library, talkback) = (means.library.clone(), config.talkback.clone());
+        let speaker = Speaker::new(config.id.clone(), talkback, library, clock.clone(), Arc::new(news));
         Self {
             config,
             hub,
             capture: Arc::new(capture),
+            speaker,
             wires,
             clock,
             notices,
@@ -110,8 +120,10 @@ impl Camera {
             self.forget_problems();
             self.lock().had_picture = false;
         }
+        self.speaker.follow(&config.talkback);
         Self {
             capture: means.map_or_else(|| self.capture.clone(), again),
+            speaker: self.speaker.clone(),
             config,
             hub: self.hub.clone(),
             wires: self.wires.clone(),
@@ -423,6 +435,7 @@ impl Camera {
             capture: self.capture.figures(),
             recording: live.recording,
             last_event_at: live.last_event_at,
+            talk: self.speaker.status(),
         }
     }
 

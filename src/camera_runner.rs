@@ -47,7 +47,10 @@ impl CameraRunner {
     /// Runs every camera of the set.
     pub fn start(&self) -> Result<()> {
         let all = self.set.all();
-        all.iter().for_each(|camera| self.end_watching(&camera.config));
+        all.iter().for_each(|camera| match camera.config.off {
+            Some(_) => self.end_watching(&camera.config),
+            None => self.live.set_speaker(camera.speaker.clone()),
+        });
         all.iter().try_for_each(|camera| self.spawn(camera, Restart::ALL))?;
         self.is_started.send_replace(true);
         Ok(())
@@ -122,6 +125,7 @@ impl CameraRunner {
 
     async fn remove(&self, id: &CameraId) {
         self.set.remove(id);
+        self.live.remove_speaker(id);
         self.live.remove_camera(id);
         self.rtsp.remove_camera(id);
         self.stop(id, Restart::ALL).await;
@@ -176,6 +180,7 @@ impl CameraRunner {
     fn end_watching(&self, config: &CameraConfig) {
         if let Some(off) = &config.off {
             self.live.remove_camera(&config.id);
+            self.live.remove_speaker(&config.id);
             self.rtsp.switch_off(&config.id, &format!("{} is switched off {}", config.name, off.by.told()));
         }
     }
@@ -186,6 +191,7 @@ impl CameraRunner {
             return self.end_watching(&camera.config);
         }
         self.live.set_camera(live_camera(camera));
+        self.live.set_speaker(camera.speaker.clone());
         self.rtsp.set_camera(rtsp_streams(camera));
     }
 
@@ -215,6 +221,9 @@ impl CameraRunner {
         if parts.stills && camera.config.motion.enabled {
             tasks::stills::spawn(supervisor, camera, recordings, &self.stills, clock)?;
         }
+        if parts.speaker {
+            tasks::loudspeaker::spawn(supervisor, &camera.speaker)?;
+        }
         if parts.capture {
             tasks::capture::spawn(supervisor, camera, camera.capture.clone(), self.offered())?;
             tasks::microphone::spawn(supervisor, camera, camera.capture.clone())?;
@@ -228,6 +237,7 @@ impl CameraRunner {
         let tasks = [
             (parts.capture, TaskId::Capture(id())),
             (parts.capture, TaskId::Microphone(id())),
+            (parts.speaker, TaskId::Loudspeaker(id())),
             (parts.motion, TaskId::Motion(id())),
             (parts.stills, TaskId::Stills(id())),
             (parts.recorder, TaskId::Recording(id())),

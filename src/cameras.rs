@@ -18,6 +18,7 @@ use perch_domain::ports::{CameraPort, Later, LivePort, MadeStill, Snapshot};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::{CameraInfo, ClockStatus, DamagedAccess, Status, summarise};
 use perch_domain::still_turns::{Asker, too_many};
+use perch_domain::talk::FloorSeen;
 use perch_media::rtsp;
 use perch_media::still::{Turn, Turns};
 use perch_store::{Accounts, Recordings};
@@ -129,6 +130,15 @@ impl CameraPort for Cameras {
     fn sound_level(&self, camera: &CameraId) -> Later<'_, Result<Option<SoundLevel>>> {
         let camera = camera.clone();
         Box::pin(async move { self.ears.level(&camera).await })
+    }
+
+    fn floor(&self, camera: &CameraId, device: DeviceId) -> Result<FloorSeen> {
+        Ok(self.set.get(camera)?.speaker.floor(device))
+    }
+
+    fn leave_queue(&self, camera: &CameraId, device: DeviceId) -> Result<()> {
+        self.set.get(camera)?.speaker.leave(device);
+        Ok(())
     }
 
     fn status(&self) -> Status {

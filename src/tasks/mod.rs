@@ -10,6 +10,7 @@ pub mod cut_off;
 pub mod deletion;
 pub mod delivered;
 pub mod log;
+pub mod loudspeaker;
 pub mod microphone;
 pub mod modes;
 pub mod motion;

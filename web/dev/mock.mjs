@@ -126,7 +126,16 @@ const routes = [
       json({
         ...admin,
         username: scenario.people > 0 ? admin.username : null,
-        permissions: ['watch', 'look_back', 'own', 'read_status', 'keep', 'manage_people', 'manage_box'],
+        permissions: [
+          'watch',
+          'look_back',
+          'own',
+          'read_status',
+          'keep',
+          'talk',
+          'manage_people',
+          'manage_box',
+        ],
         has_accounts: scenario.people > 0,
         box_name: 'Perch at home',
         version: '0.1.0',

@@ -166,7 +166,7 @@ async fn admit(app: &Shared, route: &Route, request: &mut Request) -> Reply<()> 
     if !who.may(route.permission, Object::Box) {
         return Err(Problem::forbidden(refusal(&who.principal, route.permission)));
     }
-    if route.shows_pictures()
+    if route.is_closed_by_cut_off()
         && let Some(cut_off) = app.cut_off_of(who.principal.device_id)
     {
         return Err(Problem::cut_off(&cut_off));

@@ -161,9 +161,14 @@ pub enum Body {
 }
 
 impl Route {
-    /// Whether it shows pictures or plays sound, of now or of before: what nobody gets who is cut off.
+    /// Whether it shows pictures or plays sound, of now or of before.
     pub fn shows_pictures(&self) -> bool {
         matches!(self.permission, Permission::Watch | Permission::LookBack) && matches!(self.gives.body, Body::Media(_))
+    }
+
+    /// Whether nobody gets it who is cut off: what shows pictures, and speaking.
+    pub fn is_closed_by_cut_off(&self) -> bool {
+        self.shows_pictures() || (self.permission == Permission::Talk && matches!(self.gives.body, Body::Media(_)))
     }
 
     /// The key of its query called `name`.

@@ -8,7 +8,7 @@ fn a_viewer_only_looks() {
     for p in [Public, Watch, LookBack, Own, ReadStatus] {
         assert!(Role::Viewer.holds(p) && Role::Admin.holds(p));
     }
-    for p in [Keep, ManagePeople, ManageBox] {
+    for p in [Keep, Talk, ManagePeople, ManageBox] {
         assert!(!Role::Viewer.holds(p) && Role::Admin.holds(p));
     }
 }
@@ -126,13 +126,14 @@ fn principal(role: Role, username: Option<&str>, cameras: CameraGrant) -> Princi
     }
 }
 
-const PERMISSIONS: [Permission; 8] = [
+const PERMISSIONS: [Permission; 9] = [
     Permission::Public,
     Permission::Watch,
     Permission::LookBack,
     Permission::Own,
     Permission::ReadStatus,
     Permission::Keep,
+    Permission::Talk,
     Permission::ManagePeople,
     Permission::ManageBox,
 ];

@@ -208,6 +208,7 @@ mod tests {
             main: VideoSettings { width, height, fps, bitrate_kbps: 1000 },
             sub: VideoSettings { width: 640, height: 360, fps: 25, bitrate_kbps: 400 },
             audio: AudioSettings { source: crate::camera::AudioSource::None, gain_db: 0.0 },
+            talkback: Default::default(),
             record: Default::default(),
             motion: Default::default(),
             picture: Default::default(),

@@ -10,6 +10,7 @@ use crate::redact::{Shown, describe_url, hides_credentials};
 use crate::settings::Keys;
 use crate::settings::password::Password;
 use crate::switched_off::SwitchedOff;
+use crate::talkback::Talkback;
 use crate::text::check_meant;
 use crate::trouble;
 use crate::usb_camera::VideoName;
@@ -205,7 +206,7 @@ impl AudioSettings {
 }
 
 /// Keys of a camera that this version does not know yet, as opposed to typing mistakes.
-const LATER: [&str; 2] = ["talkback", "push"];
+const LATER: [&str; 1] = ["push"];
 
 /// One camera, checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -230,6 +231,8 @@ pub struct CameraConfig {
     pub sub: VideoSettings,
     /// The microphone.
     pub audio: AudioSettings,
+    /// How it is talked through.
+    pub talkback: Talkback,
     /// When and how it is recorded.
     pub record: RecordConfig,
     /// What counts as motion.
@@ -285,6 +288,7 @@ impl CameraConfig {
         let sub = VideoSettings::read(&mut of_sub, &VideoSettings::sub_of(&main));
         of_sub.finish();
         let audio = AudioSettings::read(keys.section("audio"));
+        let talkback = Talkback::read(keys.section("talkback"));
         let motion = MotionConfig::read(keys.section("motion"));
         let record = RecordConfig::read(keys.section("record"), codec, motion.enabled);
         keys.refuse_later(&LATER);
@@ -301,6 +305,7 @@ impl CameraConfig {
             main,
             sub,
             audio,
+            talkback,
             record,
             motion,
             picture,

@@ -42,7 +42,9 @@ impl Role {
             | Permission::LookBack
             | Permission::Own
             | Permission::ReadStatus => true,
-            Permission::Keep | Permission::ManagePeople | Permission::ManageBox => self == Self::Admin,
+            Permission::Keep | Permission::Talk | Permission::ManagePeople | Permission::ManageBox => {
+                self == Self::Admin
+            }
         }
     }
 }
@@ -63,6 +65,8 @@ pub enum Permission {
     ReadStatus,
     /// Pin and unpin events.
     Keep,
+    /// Speak through a camera's loudspeaker.
+    Talk,
     /// Accounts, all devices, pairing codes, stream passwords.
     ManagePeople,
     /// Settings of the box; other people's live sessions.
@@ -71,8 +75,16 @@ pub enum Permission {
 
 impl Permission {
     /// Those that a credential is needed for.
-    pub const OF_CALLERS: [Self; 7] =
-        [Self::Watch, Self::LookBack, Self::Own, Self::ReadStatus, Self::Keep, Self::ManagePeople, Self::ManageBox];
+    pub const OF_CALLERS: [Self; 8] = [
+        Self::Watch,
+        Self::LookBack,
+        Self::Own,
+        Self::ReadStatus,
+        Self::Keep,
+        Self::Talk,
+        Self::ManagePeople,
+        Self::ManageBox,
+    ];
 }
 
 /// What a permission is asked for.

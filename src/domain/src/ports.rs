@@ -14,6 +14,7 @@ use crate::sound_level::SoundLevel;
 use crate::status::{CameraInfo, LiveSession, RtspReader, Status};
 use crate::stream_choice::StreamChoice;
 use crate::system::{Action, SystemChange, SystemFacts};
+use crate::talk::{Busy, FloorSeen, WhenBusy};
 use bytes::Bytes;
 use perch_base::Result;
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
@@ -48,6 +49,30 @@ pub struct WatchAnswer {
     pub sdp: String,
 }
 
+/// A request to speak through a camera.
+#[derive(Clone, Debug)]
+pub struct TalkRequest {
+    /// The camera.
+    pub camera: CameraId,
+    /// The SDP offer, at most 64 KiB.
+    pub offer: String,
+    /// Who asks.
+    pub who: Principal,
+    /// What is to be done while somebody else speaks.
+    pub when_busy: WhenBusy,
+    /// Whether somebody who speaks may be made to give way.
+    pub may_take_over: bool,
+}
+
+/// What becomes of it.
+#[derive(Clone, Debug)]
+pub enum TalkAnswer {
+    /// They speak, for as long as their lease and the camera's settings let them.
+    Speaks(WatchAnswer),
+    /// Somebody else does.
+    Busy(Busy),
+}
+
 /// A STUN or TURN server for the viewer's own ICE agent.
 #[derive(Clone, Debug)]
 pub struct IceServer {
@@ -62,6 +87,10 @@ pub trait LivePort: Send + Sync {
     /// Begins a session. Errors: `NotFound` (camera), `Invalid` (SDP), `Unsupported` (no codec in common), `Unavailable`
     /// (the engine), `RateLimited` (too many sessions).
     fn watch(&self, request: WatchRequest) -> Result<WatchAnswer>;
+    /// Begins a session of somebody who speaks. Errors: `NotFound` (camera), `Invalid` (SDP), `Unsupported` (no Opus, or the camera has no
+    /// loudspeaker), `Forbidden` (to take over), `Unavailable` (the engine or the loudspeaker), `RateLimited` (too many sessions, or too
+    /// many wait).
+    fn talk(&self, request: TalkRequest) -> Result<TalkAnswer>;
     /// Adds the candidates of an `application/trickle-ice-sdpfrag` (RFC 8840). `Some` is the answering fragment of an ICE restart.
     fn trickle(&self, lease: LeaseId, fragment: &str) -> Result<Option<String>>;
     /// Renews a lease. Errors with `NotFound` when it lapsed.
@@ -233,6 +262,10 @@ pub trait CameraPort: Send + Sync {
     /// How loud a camera's sound is, once it is measured again; nothing where there is none to measure. It is measured while this is asked now
     /// and then. Errors with `NotFound`.
     fn sound_level(&self, camera: &CameraId) -> Later<'_, Result<Option<SoundLevel>>>;
+    /// Who speaks through a camera, as a device is told. Errors with `NotFound`.
+    fn floor(&self, camera: &CameraId, device: DeviceId) -> Result<FloorSeen>;
+    /// A device waits no more to speak through a camera. Errors with `NotFound`.
+    fn leave_queue(&self, camera: &CameraId, device: DeviceId) -> Result<()>;
     /// The whole box.
     fn status(&self) -> Status;
 }

@@ -36,13 +36,16 @@ pub struct Restart {
     pub motion: bool,
     /// Stills: how they are decoded, and whether any are wanted.
     pub stills: bool,
+    /// Its loudspeaker; who speaks is cut short. It follows its settings by itself.
+    pub speaker: bool,
     /// Nothing, but the running capture is told of what it follows at once: masks, how loud it is to be.
     pub told: bool,
 }
 
 impl Restart {
     /// Everything of a camera.
-    pub const ALL: Self = Self { capture: true, recorder: true, motion: true, stills: true, told: false };
+    pub const ALL: Self =
+        Self { capture: true, recorder: true, motion: true, stills: true, speaker: true, told: false };
 }
 
 /// The changes that make `new` of `old`, in the order in which they are to be made: what goes frees its devices before others
@@ -112,7 +115,8 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
         // When an event ends is the recorder's setting too; another source is another scene, and so is one that is masked otherwise.
         motion: old.motion != new.motion || record || source || masks || is_remade,
         stills: old.codec != new.codec || old.motion.enabled != new.motion.enabled,
-        told: (masks || old.audio.gain_db != new.audio.gain_db) && !capture,
+        speaker: false,
+        told: (masks || old.audio.gain_db != new.audio.gain_db || old.talkback != new.talkback) && !capture,
     }
 }
 
@@ -137,6 +141,7 @@ mod tests {
     use crate::picture_settings::PictureSettings;
     use crate::recording::{RecordConfig, RecordMode};
     use crate::switched_off::{OffBy, SwitchedOff};
+    use crate::talkback::TalkSink;
     use crate::usb_camera::VideoName;
     use perch_base::time::Timestamp;
     use proptest::prelude::*;
@@ -158,6 +163,7 @@ mod tests {
             main: video,
             sub: VideoSettings { width: 320, height: 180, ..video },
             audio: AudioSettings { source: AudioSource::None, gain_db: 0.0 },
+            talkback: Default::default(),
             record: RecordConfig::default(),
             motion: MotionConfig::default(),
             picture: PictureSettings::default(),
@@ -211,7 +217,7 @@ mod tests {
     fn a_change_restarts_only_what_it_concerns() {
         let none = Restart::default();
         type Edit = fn(&mut CameraConfig);
-        let table: [(&str, Edit, Restart); 18] = [
+        let table: [(&str, Edit, Restart); 19] = [
             ("name", |c| c.name = "Yard".into(), none),
             ("source", |c| c.source = Source::Libcamera(None), Restart { capture: true, motion: true, ..none }),
             ("codec", |c| c.codec = VideoCodec::Vp8, Restart { capture: true, stills: true, ..none }),
@@ -225,6 +231,7 @@ mod tests {
             ("sub", |c| c.sub.width = 160, Restart { capture: true, ..none }),
             ("microphone", |c| c.audio.source = AudioSource::Test, Restart { capture: true, ..none }),
             ("gain", |c| c.audio.gain_db = 3.0, Restart { told: true, ..none }),
+            ("talkback", |c| c.talkback.sink = Some(TalkSink::Test), Restart { told: true, ..none }),
             ("record", |c| c.record.mode = RecordMode::Off, Restart { recorder: true, motion: true, ..none }),
             ("sensitivity", |c| c.motion.sensitivity = 0.9, Restart { motion: true, ..none }),
             (

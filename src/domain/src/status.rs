@@ -9,6 +9,7 @@ use crate::modes::ProfileName;
 use crate::orientation::Orientation;
 pub use crate::recording::{RecordingState, RecordingStatus};
 use crate::switched_off::OffBy;
+use crate::talk::TalkStatus;
 use crate::task::TaskStatus;
 use crate::trouble::Trouble;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
@@ -53,6 +54,9 @@ pub struct CameraInfo {
     pub recording: RecordingStatus,
     /// Start of its newest event.
     pub last_event_at: Option<Timestamp>,
+    /// How it can be talked through; absent where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub talk: Option<TalkStatus>,
 }
 
 impl CameraInfo {
@@ -66,7 +70,8 @@ impl CameraInfo {
         }
         let looks_back = who.may(Permission::LookBack, Object::Camera(&self.id));
         let last_event_at = self.last_event_at.filter(|_| looks_back);
-        Some(Self { source: None, health: self.health.for_viewer(), last_event_at, ..self })
+        let talk = self.talk.map(|talk| TalkStatus { sink: None, ..talk });
+        Some(Self { source: None, health: self.health.for_viewer(), last_event_at, talk, ..self })
     }
 
     /// That it has no picture, and why: for people, without its full stop.
@@ -236,6 +241,8 @@ pub struct LiveSession {
     pub username: Option<String>,
     /// What that device may do.
     pub role: Role,
+    /// Whether it speaks through the camera, and watches nothing by this session.
+    pub talks: bool,
     /// When it began.
     pub started_at: Timestamp,
     /// Whether media flows.
@@ -284,6 +291,11 @@ pub enum Notice {
         /// How it is now.
         recording: RecordingStatus,
     },
+    /// Who speaks through a camera, or waits to, changed: whoever shows it asks again.
+    Talk {
+        /// The camera.
+        camera: CameraId,
+    },
     /// The active profile, or what is switched off, changed: whoever shows it asks again.
     Modes {
         /// The active profile.
@@ -293,16 +305,17 @@ pub enum Notice {
 
 impl Notice {
     /// What [`Self::name`] may say, in the order of the declaration.
-    pub const NAMES: [&str; 4] = ["event", "health", "recording", "modes"];
+    pub const NAMES: [&str; 5] = ["event", "health", "recording", "modes", "talk"];
 
     /// Its kind, as JSON and the event stream name it.
     pub fn name(&self) -> &'static str {
-        let [event, health, recording, modes] = Self::NAMES;
+        let [event, health, recording, modes, talk] = Self::NAMES;
         match self {
             Self::Event { .. } => event,
             Self::Health { .. } => health,
             Self::Recording { .. } => recording,
             Self::Modes { .. } => modes,
+            Self::Talk { .. } => talk,
         }
     }
 
@@ -310,7 +323,7 @@ impl Notice {
     pub fn camera(&self) -> Option<&CameraId> {
         match self {
             Self::Event { event } => Some(&event.camera),
-            Self::Health { camera, .. } | Self::Recording { camera, .. } => Some(camera),
+            Self::Health { camera, .. } | Self::Recording { camera, .. } | Self::Talk { camera } => Some(camera),
             Self::Modes { .. } => None,
         }
     }
@@ -533,6 +546,7 @@ mod tests {
             capture: CaptureFigures::default(),
             recording: RecordingStatus::new(RecordingState::Recording, ""),
             last_event_at: None,
+            talk: None,
         }
     }
 

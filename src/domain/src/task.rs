@@ -24,6 +24,8 @@ pub enum TaskId {
     Stills(CameraId),
     /// A camera's own microphone.
     Microphone(CameraId),
+    /// A camera's loudspeaker.
+    Loudspeaker(CameraId),
     /// Serves live viewers by WebRTC.
     Live,
     /// Serves RTSP.
@@ -68,7 +70,8 @@ impl TaskId {
             | Self::Recording(camera)
             | Self::Motion(camera)
             | Self::Stills(camera)
-            | Self::Microphone(camera) => Some(camera),
+            | Self::Microphone(camera)
+            | Self::Loudspeaker(camera) => Some(camera),
             Self::Live
             | Self::Rtsp
             | Self::Retention
@@ -99,6 +102,7 @@ impl fmt::Display for TaskId {
             Self::Motion(camera) => write!(f, "motion {camera}"),
             Self::Stills(camera) => write!(f, "stills {camera}"),
             Self::Microphone(camera) => write!(f, "microphone {camera}"),
+            Self::Loudspeaker(camera) => write!(f, "loudspeaker {camera}"),
             Self::Live => f.write_str("live viewing"),
             Self::Rtsp => f.write_str("RTSP"),
             Self::Retention => f.write_str("retention"),

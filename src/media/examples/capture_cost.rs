@@ -45,6 +45,7 @@ async fn main() -> Result<()> {
         main: VideoSettings { width: 1280, height: 720, fps: 30, bitrate_kbps: 1000 },
         sub: VideoSettings { width: 640, height: 360, fps: 15, bitrate_kbps: 300 },
         audio: AudioSettings { source: audio, gain_db: 0.0 },
+        talkback: Default::default(),
         record: perch_domain::recording::RecordConfig::default(),
         motion: MotionConfig { enabled: !has("nomotion"), ..MotionConfig::default() },
         picture: PictureSettings {

@@ -14,6 +14,7 @@ pub mod parts;
 pub mod pipeline;
 pub mod rtp;
 pub mod rtsp;
+pub mod speaker;
 pub mod still;
 pub mod time;
 pub mod webrtc;

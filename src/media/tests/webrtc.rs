@@ -5,6 +5,8 @@
 mod serving;
 #[path = "webrtc/source.rs"]
 mod source;
+#[path = "webrtc/talking.rs"]
+mod talking;
 #[path = "webrtc/viewer.rs"]
 mod viewer;
 

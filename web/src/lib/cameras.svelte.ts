@@ -76,7 +76,7 @@ class Cameras {
       this.#meanwhile.push(notice.event);
       this.#running = afterNews(this.#running, notice.event);
     }
-    if (notice.type === 'modes') return;
+    if (notice.type === 'modes' || notice.type === 'talk') return;
     const id = notice.type === 'event' ? notice.event.camera : notice.camera;
     // With its first picture its size is known.
     if (notice.type === 'health' && notice.health.state === 'live' && this.find(id)?.width === null) {

@@ -29,7 +29,7 @@ export interface NewsPorts {
 
 /** EventSource.CLOSED: the box said no. */
 const CLOSED = 2;
-const TYPES: Notice['type'][] = ['event', 'health', 'recording', 'modes'];
+const TYPES: Notice['type'][] = ['event', 'health', 'recording', 'modes', 'talk'];
 
 export class News {
   #listeners = new Set<Listener>();

@@ -1,4 +1,4 @@
-//! Watching live: WHEP (draft-ietf-wish-whep) over the port, leases, and who is watching.
+//! Watching live: WHEP (draft-ietf-wish-whep) over the port, leases, and who is watching. Speaking is in [`super::talk`].
 
 use crate::auth::Who;
 use crate::headers::etag;
@@ -10,12 +10,12 @@ use crate::routes::session::no_content;
 use crate::state::{AppState, Shared, blocking};
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission};
-use perch_domain::ports::{IceServer, WatchRequest};
+use perch_domain::ports::{IceServer, WatchAnswer, WatchRequest};
 use perch_domain::status::CameraInfo;
 use perch_domain::stream_choice::StreamChoice;
 use serde_json::json;
@@ -33,10 +33,7 @@ pub(super) async fn watch(
 ) -> Reply {
     let camera = path.camera()?;
     let stream = query.get("stream", StreamChoice::parse)?.unwrap_or_default();
-    let offer = text(request).await?;
-    if !offer.trim_start().starts_with("v=0") {
-        return Err(Problem::new(ErrorKind::Invalid, "the body is not an SDP offer: it must begin with `v=0`"));
-    }
+    let offer = offer(request).await?;
     let request = WatchRequest { camera, stream, offer, viewer: who.principal.clone() };
     let started = blocking(&app, move |app| {
         let camera = request.camera.clone();
@@ -59,6 +56,11 @@ pub(super) async fn watch(
         ErrorKind::Invalid => problem.status(StatusCode::UNPROCESSABLE_ENTITY),
         _ => problem,
     })?;
+    Ok(begun(&answer, &servers))
+}
+
+/// The answer to an offer: where the session is, and the ICE servers.
+pub(super) fn begun(answer: &WatchAnswer, servers: &[IceServer]) -> Response {
     let mut headers = HeaderMap::new();
     let mut put = |name, text: &str| {
         if let Ok(value) = HeaderValue::from_str(text) {
@@ -70,10 +72,19 @@ pub(super) async fn watch(
     put(header::ETAG, &etag(answer.sdp.as_bytes()));
     put(header::CONTENT_TYPE, SDP);
     put(header::HeaderName::from_static("accept-patch"), FRAGMENT);
-    for server in &servers {
+    for server in servers {
         put(header::LINK, &link(server));
     }
-    Ok((StatusCode::CREATED, headers, answer.sdp).into_response())
+    (StatusCode::CREATED, headers, answer.sdp.clone()).into_response()
+}
+
+/// The SDP offer in a body.
+pub(super) async fn offer(request: Request) -> Reply<String> {
+    let offer = text(request).await?;
+    match offer.trim_start().starts_with("v=0") {
+        true => Ok(offer),
+        false => Err(Problem::new(ErrorKind::Invalid, "the body is not an SDP offer: it must begin with `v=0`")),
+    }
 }
 
 /// Refuses with the reason where no picture can come before somebody acts. A camera that starts again is waited for.

@@ -17,6 +17,7 @@ mod session;
 mod settings;
 mod system;
 mod table;
+mod talk;
 mod update;
 
 pub use table::ROUTES;

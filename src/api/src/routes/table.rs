@@ -2,19 +2,20 @@
 
 use super::{
     backup, cameras, cut_off, events, live, log, machine, modes, people, playback, probe, recordings, session,
-    settings, system, update,
+    settings, system, talk, update,
 };
 use crate::route::About::{Camera, TheBox};
 use crate::route::Takes::{Bytes, Json, Large, Nothing, Patch, Text};
 use crate::route::{Body, Gives, Kind, Param, Route};
 use axum::routing::{delete, get, patch, post, put};
 use http::Method;
-use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Watch};
+use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Talk, Watch};
 use perch_domain::archive::{EventFilter, EventKind};
 use perch_domain::authority_files::AuthorityFile;
 use perch_domain::log::{Level, MAX_WORD_CHARS};
 use perch_domain::still::WIDTHS;
 use perch_domain::stream_choice::StreamChoice;
+use perch_domain::talk::WhenBusy;
 use perch_domain::update::MAX_BUNDLE_BYTES;
 
 const GET: Method = Method::GET;
@@ -54,6 +55,7 @@ const CURSOR: Param = may("cursor", Kind::Schema("EventId"));
 const KIND: Param = may("kind", Kind::Word { one_of: &EventKind::WORDS, default: None });
 const STREAM: Param =
     may("stream", Kind::Word { one_of: StreamChoice::WORDS, default: Some(StreamChoice::Auto.as_str()) });
+const WHEN_BUSY: Param = may("when_busy", Kind::Word { one_of: &WhenBusy::WORDS, default: Some("refuse") });
 const LEAST_EVENTS: u32 = *EventFilter::LIMITS.start() as u32;
 const MOST_EVENTS: u32 = *EventFilter::LIMITS.end() as u32;
 const LIMIT: Param = may("limit", Kind::Number { min: LEAST_EVENTS, max: MOST_EVENTS, default: Some(50) });
@@ -200,6 +202,15 @@ pub const ROUTES: &[Route] = &[
     Route { method: POST, path: "/api/v1/cameras/{camera}/whep", permission: Watch, about: Camera,
         summary: "Watch live (WHEP): offer in, answer out",
         query: &[STREAM], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(live::watch) },
+    Route { method: POST, path: "/api/v1/cameras/{camera}/whip", permission: Talk, about: Camera,
+        summary: "Speak through it (WHIP): offer in, answer out; 409 says who speaks, and may queue or take over",
+        query: &[WHEN_BUSY], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(talk::speak) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/talk", permission: Watch, about: Camera,
+        summary: "Who speaks through it and how many wait",
+        query: &[], takes: Nothing, gives: json(200, "Floor"), handler: || get(talk::floor) },
+    Route { method: DELETE, path: "/api/v1/cameras/{camera}/talk", permission: Talk, about: Camera,
+        summary: "Wait no more to speak",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(talk::leave) },
     Route { method: GET, path: "/api/v1/ice-servers", permission: Watch, about: TheBox,
         summary: "STUN and TURN servers for one's own ICE agent",
         query: &[], takes: Nothing, gives: json(200, "IceServers"), handler: || get(live::ice_servers) },

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use bytes::Bytes;
+use perch_base::clock::{Clock, SystemClock};
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::health::{CameraHealth, CameraState};
@@ -9,6 +10,7 @@ use perch_domain::media::VideoCodec;
 use perch_domain::ports::{CameraPort, Later, MadeStill, Snapshot};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::*;
+use perch_domain::talk::{FloorSeen, TalkStatus};
 use perch_domain::task::{TaskId, TaskStatus};
 
 impl Fake {
@@ -38,6 +40,14 @@ impl Fake {
             capture: CaptureFigures::default(),
             recording: RecordingStatus::new(RecordingState::Recording, ""),
             last_event_at: None,
+            talk: Some(TalkStatus {
+                sink: Some("alsa:hw:SECRET".into()),
+                max_s: 120,
+                speaker: None,
+                level: None,
+                heard_at: None,
+                problem: String::new(),
+            }),
         }
     }
 }
@@ -69,6 +79,17 @@ impl CameraPort for Fake {
             _ => gone("camera"),
         };
         Box::pin(std::future::ready(made))
+    }
+    fn floor(&self, camera: &CameraId, device: DeviceId) -> Result<FloorSeen> {
+        let now = SystemClock.mono();
+        match [front(), yard()].contains(camera) {
+            true => Ok(self.floor.lock().expect("no panic").seen_by(now, device)),
+            false => gone("camera"),
+        }
+    }
+    fn leave_queue(&self, _: &CameraId, device: DeviceId) -> Result<()> {
+        self.floor.lock().expect("no panic").leave(SystemClock.mono(), device);
+        Ok(())
     }
     fn status(&self) -> Status {
         let tasks = {

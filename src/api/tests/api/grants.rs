@@ -158,7 +158,7 @@ async fn lists_hold_what_is_granted() {
         (status["cameras"].as_array().map(Vec::len), status["tasks"].as_array().map(Vec::len)),
         (Some(1), Some(1))
     );
-    // Asked for by name, another camera has as many events as one that does not exist.
+    // FloorAnswer for by name, another camera has as many events as one that does not exist.
     let (hidden, none) =
         (rig.get("/api/v1/events?camera=front", &token).await, rig.get("/api/v1/events?camera=attic", &token).await);
     assert_eq!((hidden.status.as_u16(), &hidden.body), (200, &none.body));

@@ -22,4 +22,5 @@ mod streams;
 mod support;
 mod system;
 mod table;
+mod talk;
 mod update;

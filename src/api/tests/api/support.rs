@@ -28,6 +28,7 @@ use perch_domain::motion::Cause;
 use perch_domain::pairing::CodeOutcome;
 use perch_domain::ports::*;
 use perch_domain::status::*;
+use perch_domain::talk::Floor;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::collections::HashMap;
@@ -89,6 +90,7 @@ pub struct Fake {
     pub settings: Arc<FakeSettings>,
     pub probe: Arc<FakeProbe>,
     pub cut_offs: Arc<Mutex<CutOffViewers>>,
+    pub floor: Arc<Mutex<Floor>>,
     pub system: Arc<FakeSystem>,
     pub modes: Arc<FakeModes>,
     by: Option<Principal>,
@@ -369,6 +371,9 @@ impl LivePort for Fake {
         let lease = self.watches(r.viewer.device_id, r.camera);
         Ok(WatchAnswer { lease, sdp: "v=0\r\ns=answer\r\n".into() })
     }
+    fn talk(&self, r: TalkRequest) -> Result<TalkAnswer> {
+        self.speak(r)
+    }
     fn trickle(&self, _: LeaseId, fragment: &str) -> Result<Option<String>> {
         Ok(fragment.contains("restart").then(|| "a=ice-ufrag:x\r\n".into()))
     }
@@ -377,6 +382,7 @@ impl LivePort for Fake {
     }
     fn end(&self, lease: LeaseId) -> Result<()> {
         let mut state = self.engine()?;
+        self.floor.lock().expect("no panic").release(SystemClock.mono(), lease);
         let owner = state.leases.remove(&lease).map(|(_, device)| device);
         let owner =
             owner.or_else(|| state.past_leases.get(&lease).copied()).ok_or_else(|| Error::not_found("lapsed"))?;
@@ -403,6 +409,7 @@ impl LivePort for Fake {
             device_name: "phone".into(),
             username: None,
             role: Role::Viewer,
+            talks: false,
             started_at: now(),
             connected: true,
             remote: String::new(),

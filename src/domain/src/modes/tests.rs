@@ -226,6 +226,7 @@ fn a_profile_is_laid_over_what_a_camera_is() {
         main: video,
         sub: video,
         audio: AudioSettings { source: AudioSource::None, gain_db: 0.0 },
+        talkback: Default::default(),
         record: RecordConfig::default(),
         motion: MotionConfig::default(),
         picture: PictureSettings::default(),

@@ -56,6 +56,11 @@ const SENTENCES: &[(&str, &str)] = &[
     ("camera[].sub.bitrate_kbps", "How much the small stream may take."),
     ("camera[].audio.source", "Where its sound comes from: source (the camera), alsa:DEVICE, test or none."),
     ("camera[].audio.gain_db", "How much louder or quieter the sound is made."),
+    (
+        "camera[].talkback.sink",
+        "Where people who talk through this camera are heard: alsa:DEVICE, or test, which only measures.",
+    ),
+    ("camera[].talkback.max_s", "How long somebody may talk at a time."),
     ("camera[].motion.enabled", "Whether motion is looked for."),
     ("camera[].motion.sensitivity", "How little motion counts: 0 only the plainest, 1 the faintest."),
     ("camera[].motion.min_area", "The smallest part of the picture that counts."),

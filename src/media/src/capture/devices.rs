@@ -1,4 +1,4 @@
-//! The file or device of an attempt: is it there, and how does a V4L2 camera send its pictures best? Asked before a pipeline is built, and
+//! The file or device of an attempt: is it there, and how does a V4L2 camera send its pictures best? FloorAnswer before a pipeline is built, and
 //! once more when it failed.
 
 use super::settings::Settings;

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 /// What a pipeline or a session tells its attempt.
 #[derive(Debug)]
-pub(super) enum Signal {
+pub(crate) enum Signal {
     /// The first picture was published.
     FirstFrame,
     /// It cannot go on.

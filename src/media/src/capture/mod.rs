@@ -20,9 +20,9 @@ mod masking;
 mod meter;
 mod network;
 mod painting;
-mod parts;
+pub(crate) mod parts;
 mod plugged;
-mod running;
+pub(crate) mod running;
 mod samples;
 mod second;
 mod settings;
@@ -46,17 +46,19 @@ mod plugged_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use flow::Signal;
 #[cfg(test)]
 pub(crate) use graph::set_mode;
 pub(crate) use graph::shape;
 pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means};
+pub(crate) use threads::Threads;
 pub(crate) use turned::flip;
 
 use crate::fanout::{Attachment, Delivery, Hub, Receipt, Sink};
 use attempts::Attempts;
 use audio::AttemptOver;
 use decoding::Decoded;
-use flow::{CloseOnDrop, Flow, Signal};
+use flow::{CloseOnDrop, Flow};
 use instance::Instance;
 use loudness::Loudness;
 use masking::Masking;
@@ -76,7 +78,6 @@ use plugged::Plugged;
 use settings::{PACE_EVERY, Settings};
 use std::sync::Arc;
 use std::time::Duration;
-use threads::Threads;
 use tokio::sync::{mpsc, watch};
 
 /// A file that cannot be looped in place starts again after this much at least.

@@ -22,13 +22,13 @@ pub(super) fn sink(bin: &gst::Bin, name: &str) -> Result<gst_app::AppSink> {
 }
 
 /// Adds `bin` to `parent`.
-pub(super) fn add(parent: &impl IsA<gst::Bin>, bin: &gst::Bin) -> Result<()> {
+pub(crate) fn add(parent: &impl IsA<gst::Bin>, bin: &gst::Bin) -> Result<()> {
     let cannot = || Error::internal(format!("pipeline {} cannot be added", pipeline::file_of(bin)));
     parent.add(bin).map_err(|e| cannot().with_source(e))
 }
 
 /// Links two neighbours. Errors with [`perch_base::ErrorKind::Invalid`]: a replaced file may not fit its neighbour.
-pub(super) fn link(from: &gst::Element, to: &gst::Element) -> Result<()> {
+pub(crate) fn link(from: &gst::Element, to: &gst::Element) -> Result<()> {
     let misfit = || pipeline::unfit(to, &format!("does not fit behind {}", pipeline::file_of(from)));
     from.link(to).map_err(|e| misfit().with_source(e))
 }

@@ -9,7 +9,7 @@ use perch_base::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
 /// A pipeline that ends when this is dropped, without the dropper waiting.
-pub(super) struct Running {
+pub(crate) struct Running {
     pipeline: Option<gst::Pipeline>,
     threads: Threads,
 }

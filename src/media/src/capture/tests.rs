@@ -40,6 +40,7 @@ pub(crate) fn config(source: Source) -> CameraConfig {
         main: VideoSettings { width: 320, height: 240, fps: 20, bitrate_kbps: 500 },
         sub: VideoSettings { width: 160, height: 120, fps: 10, bitrate_kbps: 100 },
         audio: AudioSettings { source: AudioSource::None, gain_db: 0.0 },
+        talkback: Default::default(),
         record: perch_domain::recording::RecordConfig::default(),
         motion: MotionConfig { enabled: false, ..MotionConfig::default() },
         picture: Default::default(),

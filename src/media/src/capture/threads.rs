@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts the threads that build, start and end the pipelines of one device.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Threads(Arc<AtomicUsize>);
+pub(crate) struct Threads(Arc<AtomicUsize>);
 
 impl Threads {
     /// One more thread is about to begin; it takes the guard with it.
@@ -23,7 +23,7 @@ impl Threads {
 
 /// A thread that is counted until this is dropped.
 #[derive(Debug)]
-pub(super) struct Entered(Arc<AtomicUsize>);
+pub(crate) struct Entered(Arc<AtomicUsize>);
 
 impl Drop for Entered {
     fn drop(&mut self) {

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 /// What a running capture lets the hub command. Calls return at once. They come one after the other, in the order of what they
 /// follow from, from whichever thread caused one of them.
 pub trait EncoderControl: Send + Sync {
-    /// Whether [`Self::force_keyframe`] works for this stream. Asked once, when the capture connects.
+    /// Whether [`Self::force_keyframe`] works for this stream. FloorAnswer once, when the capture connects.
     fn commandable(&self, stream: Stream) -> bool;
     /// Makes the encoder's next frame a keyframe.
     fn force_keyframe(&self, stream: Stream);

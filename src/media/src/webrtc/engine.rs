@@ -7,6 +7,7 @@ use super::past::Past;
 use super::session::{Session, SessionPhase, SessionWish, Start};
 use super::shared::Shared;
 use super::socket::Socket;
+use super::talk::TalkStart;
 use super::trickle::SdpFragment;
 use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::shutdown::Shutdown;
@@ -40,6 +41,8 @@ pub type AnswerSender<T> = std_mpsc::SyncSender<T>;
 pub enum Command {
     /// Begin a session.
     Begin(Box<Start>, AnswerSender<Result<()>>),
+    /// Begin a session of somebody who speaks.
+    BeginTalk(Box<TalkStart>, AnswerSender<Result<()>>),
     /// Candidates came.
     Trickle(LeaseId, SdpFragment, AnswerSender<Result<Option<String>>>),
     /// Renew a lease.
@@ -273,10 +276,14 @@ impl Loop {
         self.end_without_camera();
     }
 
-    /// Ends the sessions of cameras that were changed or removed.
+    /// Ends the sessions of cameras that were changed or removed, and of those who have spoken for long enough.
     fn end_without_camera(&mut self) {
         let cameras = &self.shared.cameras;
-        let gone = |s: &Session| !self.feeds.camera(s.feed).is_some_and(|camera| cameras.has(camera));
+        let (mono, speakers) = (self.shared.clock.mono(), &self.shared.speakers);
+        let gone = |s: &Session| match &s.talk {
+            Some(talk) => talk.is_over(mono, speakers),
+            None => !self.feeds.camera(s.feed).is_some_and(|camera| cameras.has(camera)),
+        };
         let ended: Vec<Key> = self.sessions.iter().filter(|(_, s)| gone(s)).map(|(k, _)| *k).collect();
         for key in ended {
             self.remove(key);
@@ -306,6 +313,7 @@ impl Loop {
     fn command(&mut self, command: Command) {
         let lease = match &command {
             Command::Begin(start, _) => Some(start.lease),
+            Command::BeginTalk(start, _) => Some(start.lease),
             Command::Trickle(lease, ..) => Some(*lease),
             _ => None,
         };
@@ -324,6 +332,14 @@ impl Loop {
                 let lease = start.lease;
                 // Who gave up waiting cannot know its session, which would take a place until its lease lapses.
                 if reply.send(self.begin(*start)).is_err()
+                    && let Some(key) = self.leases.get(&lease).copied()
+                {
+                    self.remove(key);
+                }
+            }
+            Command::BeginTalk(start, reply) => {
+                let lease = start.lease;
+                if reply.send(self.begin_talk(*start)).is_err()
                     && let Some(key) = self.leases.get(&lease).copied()
                 {
                     self.remove(key);
@@ -370,20 +386,38 @@ impl Loop {
                 camera.live.hub.camera()
             )));
         }
-        let device = start.viewer.device_id;
-        let theirs = self.sessions.values().filter(|s| s.viewer.device_id == device).count();
-        self.shared.config().viewers.admit(self.sessions.len(), theirs)?;
-        let (key, lease) = (self.next_key, start.lease);
-        self.next_key += 1;
-        self.demux.add_ufrag(&start.negotiated.ufrag, key);
+        self.admit(start.viewer.device_id)?;
+        let ufrag = start.negotiated.ufrag.clone();
         let feed = self.feeds.acquire(&camera, start.stream);
         let session = Session::new(start, feed, self.shared.clock.utc(), self.shared.clock.mono());
-        self.leases.insert(lease, key);
-        self.sessions.insert(key, session);
+        let key = self.insert(session, &ufrag);
         // Already now, so that its pictures flow by the time the session is connected.
         self.choose_first(key);
         self.count();
         Ok(())
+    }
+
+    fn begin_talk(&mut self, start: TalkStart) -> Result<()> {
+        self.admit(start.who.device_id)?;
+        let ufrag = start.negotiated.ufrag.clone();
+        let session = Session::speaking(start, self.shared.clock.utc(), self.shared.clock.mono());
+        self.insert(session, &ufrag);
+        self.count();
+        Ok(())
+    }
+
+    fn admit(&self, device: DeviceId) -> Result<()> {
+        let theirs = self.sessions.values().filter(|s| s.viewer.device_id == device).count();
+        self.shared.config().viewers.admit(self.sessions.len(), theirs)
+    }
+
+    fn insert(&mut self, session: Session, ufrag: &str) -> Key {
+        let key = self.next_key;
+        self.next_key += 1;
+        self.demux.add_ufrag(ufrag, key);
+        self.leases.insert(session.lease, key);
+        self.sessions.insert(key, session);
+        key
     }
 
     /// Chooses the stream that a session for which we choose begins with, as things are now: no picture of it was sent yet.
@@ -446,9 +480,11 @@ impl Loop {
     }
 
     fn show(&self, session: &Session) -> Option<LiveSession> {
+        let watched = || Some(self.feeds.camera(session.feed)?.live.hub.camera());
         Some(LiveSession {
             lease: session.lease,
-            camera: self.feeds.camera(session.feed)?.live.hub.camera().clone(),
+            camera: session.talk.as_ref().map(|talk| talk.camera()).or_else(watched)?.clone(),
+            talks: session.talk.is_some(),
             stream: session.feed.stream,
             device_id: session.viewer.device_id,
             device_name: session.viewer.device_name.clone(),

@@ -1,4 +1,4 @@
-//! WHEP: live sessions by WebRTC. One thread and one UDP port serve all viewers; media is packetized once and shared. [`Engine`] is
+//! WHEP and WHIP: live sessions by WebRTC, of those who watch and of those who speak. One thread and one UDP port serve all viewers; media is packetized once and shared. [`Engine`] is
 //! what others ask, [`Server`] makes the attempts that answer. No HTTP here, and no restart: that is the supervisor's.
 
 mod addresses;
@@ -18,6 +18,7 @@ mod server;
 mod session;
 mod shared;
 mod socket;
+mod talk;
 mod trickle;
 mod turn;
 
@@ -25,6 +26,7 @@ pub use cameras::LiveCamera;
 pub use server::Server;
 pub use shared::{Config, EngineStats, TurnServer};
 
+use crate::speaker::Speaker;
 use cameras::LiveCameras;
 use engine::{AnswerSender, Command};
 use offer::{DtlsIdentity, SendSettings};
@@ -35,9 +37,10 @@ use perch_base::sync::write;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::media::{Stream, VideoCodec};
-use perch_domain::ports::{IceServer, LivePort, WatchAnswer, WatchRequest};
+use perch_domain::ports::{IceServer, LivePort, TalkAnswer, TalkRequest, WatchAnswer, WatchRequest};
 use perch_domain::status::LiveSession;
 use perch_domain::stream_choice::{StreamChoice, not_shown_live};
+use perch_domain::talk::{FloorAnswer, TalkAsker};
 use perch_domain::viewer_codecs::{H264Stream, H265Stream};
 use plan::Sendable;
 use session::Start;
@@ -45,6 +48,7 @@ use shared::{Counters, Shared};
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
+use talk::{Talk, TalkStart};
 use tokio::sync::mpsc;
 
 /// How long a caller waits for the engine.
@@ -81,6 +85,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             config: RwLock::new(Arc::new(config)),
             cameras: known,
+            speakers: Default::default(),
             clock,
             local,
             identity: DtlsIdentity::generate()?,
@@ -121,6 +126,16 @@ impl Engine {
     fn cameras_changed(&self) {
         // A queue that is full does not matter: the engine looks for itself as well.
         let _ = self.commands.try_send(Command::CamerasChanged);
+    }
+
+    /// Lets people speak through a camera.
+    pub fn set_speaker(&self, speaker: Arc<Speaker>) {
+        self.shared.speakers.set(speaker);
+    }
+
+    /// Lets nobody speak through a camera; whoever does is cut short within a quarter of a second.
+    pub fn remove_speaker(&self, id: &CameraId) {
+        self.shared.speakers.remove(id);
     }
 
     /// Figures since start.
@@ -170,7 +185,7 @@ impl LivePort for Engine {
         // Real time, as in the engine: str0m's.
         let negotiated =
             offer::negotiate(&shared.identity, &shared.candidates(), &request.offer, wanted, Instant::now())?;
-        let plays = |codec| negotiated.video.pt(Some(codec)).is_some();
+        let plays = |codec| negotiated.video.as_ref().is_some_and(|line| line.pt(Some(codec)).is_some());
         let (plays_h265, small) = (plays(VideoCodec::H265), plays(live.codec));
         let choice = request.stream.of_viewer(if live.only_small { plays_h265 } else { small }, small);
         let choice = choice.ok_or_else(|| Error::internal("an SDP answer without video"))?;
@@ -182,6 +197,31 @@ impl LivePort for Engine {
         let start = Start { lease, viewer: request.viewer, camera, stream, auto, negotiated };
         self.call(|reply| Command::Begin(Box::new(start), reply))??;
         Ok(WatchAnswer { lease, sdp })
+    }
+
+    fn talk(&self, request: TalkRequest) -> Result<TalkAnswer> {
+        let TalkRequest { camera, offer, who, when_busy, may_take_over } = request;
+        let speaker = self.shared.speakers.get(&camera);
+        let speaker = speaker.ok_or_else(|| Error::not_found(format!("there is no camera {camera}")))?;
+        let name = who.username.clone().unwrap_or_else(|| who.device_name.clone());
+        let (asker, lease) = (TalkAsker { device: who.device_id, name, may_take_over }, LeaseId::random());
+        let (until, ends) = match speaker.ask(&asker, lease, when_busy)? {
+            FloorAnswer::Busy(busy) => return Ok(TalkAnswer::Busy(busy)),
+            FloorAnswer::Speaks { until, ends } => (until, ends),
+        };
+        // From here on the floor is given back where it comes to nothing.
+        let talk = Talk::new(lease, speaker, self.shared.clock.mono(), until);
+        if let Some(before) = ends {
+            // One that ended meanwhile is as it should be.
+            let _ = self.end(before);
+        }
+        let (identity, local) = (&self.shared.identity, self.shared.candidates());
+        // Real time, as in the engine: str0m's.
+        let negotiated = offer::negotiate_speech(identity, &local, &offer, LIFE_SIGNS_EVERY, Instant::now())?;
+        let sdp = negotiated.answer.clone();
+        let start = TalkStart { lease, who, negotiated, talk };
+        self.call(|reply| Command::BeginTalk(Box::new(start), reply))??;
+        Ok(TalkAnswer::Speaks(WatchAnswer { lease, sdp }))
     }
 
     fn trickle(&self, lease: LeaseId, fragment: &str) -> Result<Option<String>> {
@@ -202,6 +242,7 @@ impl LivePort for Engine {
     }
 
     fn end_device(&self, device: DeviceId) -> Result<()> {
+        self.shared.speakers.leave(device);
         self.call(|reply| Command::EndDevice(device, reply))
     }
 

@@ -1,4 +1,5 @@
-//! SDP: what of a viewer's offer is accepted, and the answer. One video is sent and, where the camera has sound, one audio; nothing is received.
+//! SDP: what of a viewer's offer is accepted, and the answer. One video is sent and, where the camera has sound, one audio; of somebody who speaks one audio is
+//! received, and nothing sent.
 
 use super::answer::{answer, attribute};
 use super::dtls;
@@ -75,8 +76,8 @@ pub struct Negotiated {
     pub ufrag: String,
     /// The SDP answer.
     pub answer: String,
-    /// Where video goes.
-    pub video: Line,
+    /// Where video goes, if any does.
+    pub video: Option<Line>,
     /// Where audio goes, if it does.
     pub audio: Option<Line>,
     /// Its ICE restarts.
@@ -109,7 +110,35 @@ pub fn negotiate(
     machine.mutate(&mut Nowhere, |rtc| rtc.set_rtx_cache(video.mid, RTX_PACKETS, RTX_AGE, RTX_SHARE));
     let ufrag = attribute(&inner, "a=ice-ufrag:").ok_or_else(|| Error::internal("an SDP answer without ICE"))?.into();
     let answer = plan.answer(&inner)?;
-    Ok(Negotiated { machine, ufrag, answer, video, audio, restarts: Restarts::new(plan.sdp), candidates_left })
+    let (video, restarts) = (Some(video), Restarts::new(plan.sdp));
+    Ok(Negotiated { machine, ufrag, answer, video, audio, restarts, candidates_left })
+}
+
+/// Accepts the offer of somebody who wants to speak: the box only receives. Errors like [`negotiate`].
+pub fn negotiate_speech(
+    identity: &DtlsIdentity,
+    local: &[Candidate],
+    offer: &str,
+    reports_every: Duration,
+    now: Instant,
+) -> Result<Negotiated> {
+    let lines = Lines::read(offer)?;
+    let mut plan = AnswerPlan::speech(&lines)?;
+    let (mid, sent) = plan.video();
+    let mut machine = Machine::new(config(identity, sent.iter(), reports_every).build(now), now);
+    let inner = answer(&mut machine, &plan.sdp, local, &mut Nowhere)?;
+    let candidates = std::mem::take(&mut plan.candidates);
+    let candidates_left = MAX_CANDIDATES.saturating_sub(candidates.len());
+    for candidate in candidates {
+        machine.mutate(&mut Nowhere, |rtc| rtc.add_remote_candidate(candidate));
+    }
+    if !machine.rtc().media(Mid::from(&*mid)).is_some_and(|media| media.direction() == Direction::RecvOnly) {
+        return Err(Error::invalid("the SDP offer has payload types that contradict each other"));
+    }
+    let ufrag = attribute(&inner, "a=ice-ufrag:").ok_or_else(|| Error::internal("an SDP answer without ICE"))?.into();
+    let answer = plan.answer(&inner)?;
+    let restarts = Restarts::new(plan.sdp);
+    Ok(Negotiated { machine, ufrag, answer, video: None, audio: None, restarts, candidates_left })
 }
 
 /// The library knows just the payload types that are sent, without their parameters: those are agreed on by the plan.

@@ -269,8 +269,8 @@ fn h265_goes_to_who_plays_it_and_h264_beside_it() {
         (FIREFOX, None),
     ] {
         let n = ask(offer, wanted).expect("accepted");
-        assert_eq!(n.video.pt(Some(VideoCodec::H265)).map(|pt| *pt), want);
-        assert!(n.video.pt(Some(VideoCodec::H264)).is_some(), "for the small stream");
+        assert_eq!(n.video.as_ref().expect("served").pt(Some(VideoCodec::H265)).map(|pt| *pt), want);
+        assert!(n.video.as_ref().expect("served").pt(Some(VideoCodec::H264)).is_some(), "for the small stream");
         assert_eq!(n.answer.contains("H265/90000"), want.is_some(), "{}", n.answer);
     }
     let n = ask(include_str!("fixtures/chromium_h265_fmtp.sdp"), wanted).expect("accepted");

@@ -2,6 +2,9 @@
 //! the same bundle. All else is refused in its place, with port 0 and outside the bundle (RFC 9143, section 7.3). The SDP library is
 //! given only what is served, in its simplest form: the rest of the answer is written here.
 
+#[path = "talk_plan.rs"]
+mod talk;
+
 use super::lines::{Lines, MediaKind, OfferSection, OfferedPayload, word};
 use super::trickle::{self, MAX_CANDIDATES};
 use perch_base::{Error, ErrorKind, Result};
@@ -67,8 +70,11 @@ struct Line<'a> {
 #[derive(Debug)]
 pub struct AnswerPlan<'a> {
     lines: Vec<Line<'a>>,
+    /// The one that must be served: video, or where the box listens, that sound.
     video: usize,
     audio: Option<usize>,
+    /// Whether the box receives instead of sending.
+    listens: bool,
     mixed_extensions: bool,
     /// The offer that the SDP library is given.
     pub sdp: String,
@@ -76,22 +82,30 @@ pub struct AnswerPlan<'a> {
     pub candidates: Vec<Candidate>,
 }
 
-impl<'a> AnswerPlan<'a> {
-    /// Decides. Errors: `Invalid` (there is no line to send video on, or nowhere to send it), `Unsupported` (none with a codec in
-    /// common).
-    pub fn new(offer: &'a Lines<'a>, sendable: Sendable) -> Result<Self> {
+impl<'a> Line<'a> {
+    /// The bundles of an offer by the names of their lines, and its lines, of which nothing is taken yet.
+    fn all(offer: &'a Lines<'a>) -> Result<(Vec<Vec<&'a str>>, Vec<Self>)> {
         let bundles: Vec<Vec<&str>> = offer
             .session
             .all("group")
             .filter_map(|group| group.strip_prefix("BUNDLE"))
             .map(|mids| mids.split_ascii_whitespace().collect())
             .collect();
-        let mut lines: Vec<Line<'a>> = Vec::new();
+        let mut lines = Vec::new();
         for section in &offer.media {
             let mid = section.get("mid").map(word).transpose()?;
             let bundle = mid.and_then(|mid| bundles.iter().position(|mids| mids.contains(&mid)));
-            lines.push(Line { section, mid, bundle, fate: Fate::Refused(None) });
+            lines.push(Self { section, mid, bundle, fate: Fate::Refused(None) });
         }
+        Ok((bundles, lines))
+    }
+}
+
+impl<'a> AnswerPlan<'a> {
+    /// Decides. Errors: `Invalid` (there is no line to send video on, or nowhere to send it), `Unsupported` (none with a codec in
+    /// common).
+    pub fn new(offer: &'a Lines<'a>, sendable: Sendable) -> Result<Self> {
+        let (bundles, mut lines) = Line::all(offer)?;
         let default = offer.session.direction().unwrap_or("sendrecv");
         let receives = |at: usize, kind: MediaKind| {
             let Line { section, mid, bundle, .. } = &lines[at];
@@ -132,7 +146,7 @@ impl<'a> AnswerPlan<'a> {
         }
         let mixed_extensions = offer.session.get("extmap-allow-mixed").is_some();
         let (sdp, candidates) = (String::new(), Vec::new());
-        let mut plan = Self { lines, video, audio: served_audio, mixed_extensions, sdp, candidates };
+        let mut plan = Self { lines, video, audio: served_audio, listens: false, mixed_extensions, sdp, candidates };
         plan.simplify(offer, tagged)?;
         Ok(plan)
     }
@@ -182,7 +196,7 @@ impl<'a> AnswerPlan<'a> {
         let (Line { section, mid, .. }, Fate::Served(payloads)) = (&self.lines[at], &self.lines[at].fate) else {
             return;
         };
-        let kind = if at == self.video { "video" } else { "audio" };
+        let kind = if at == self.video && !self.listens { "video" } else { "audio" };
         let pts = payloads.iter().flat_map(|(sent, ..)| [Some(sent.pt), sent.rtx]).flatten();
         let pts = pts.map(|pt| pt.to_string()).collect::<Vec<_>>().join(" ");
         sdp.push_str(&format!("m={kind} 9 UDP/TLS/RTP/SAVPF {pts}\r\nc=IN IP4 0.0.0.0\r\n{transport}a=mid:{name}\r\n"));
@@ -195,11 +209,14 @@ impl<'a> AnswerPlan<'a> {
         };
         // Packets carry the name that the library knows: it must be the viewer's.
         let names = extension(MID_URI).filter(|_| *mid == Some(name));
-        let turns = extension(TURN_URI).filter(|id| at == self.video && names != Some(*id));
+        let turns = extension(TURN_URI).filter(|id| at == self.video && !self.listens && names != Some(*id));
         for (id, uri) in names.map(|id| (id, MID_URI)).into_iter().chain(turns.map(|id| (id, TURN_URI))) {
             sdp.push_str(&format!("a=extmap:{id} {uri}\r\n"));
         }
-        sdp.push_str("a=recvonly\r\na=rtcp-mux\r\n");
+        sdp.push_str(if self.listens { "a=sendonly\r\na=rtcp-mux\r\n" } else { "a=recvonly\r\na=rtcp-mux\r\n" });
+        if let Some(ssrc) = section.get("ssrc").filter(|_| self.listens).and_then(ssrc) {
+            sdp.push_str(&format!("a=ssrc:{ssrc} cname:talk\r\n"));
+        }
         for (Sent { codec, pt, rtx }, ..) in payloads {
             let map = codec.map_or("opus/48000/2", |codec| match codec {
                 VideoCodec::H264 => "H264/90000",
@@ -311,6 +328,11 @@ impl<'a> AnswerPlan<'a> {
         let mids: Vec<&str> = live.filter_map(|l| l.mid).collect();
         Some(format!("a=group:BUNDLE {}", mids.join(" ")))
     }
+}
+
+/// The source that a line says its packets come from.
+fn ssrc(attribute: &str) -> Option<u32> {
+    attribute.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// A line that is served, as the library answers it, in the viewer's own words.

@@ -5,6 +5,7 @@ use super::feed::{FeedId, Frame};
 use super::machine::{Counted, Machine, Outbox};
 use super::offer::{Line, Negotiated};
 use super::restart::{Restarted, Restarts};
+use super::talk::{NO_FEED, Talk, TalkStart};
 use super::trickle::SdpFragment;
 use perch_base::Result;
 use perch_base::ids::LeaseId;
@@ -173,8 +174,10 @@ pub struct Session {
     alive: bool,
     /// Answers to our checks of consent (RFC 7675).
     consents: u64,
-    video: Sender,
+    video: Option<Sender>,
     audio: Option<Sender>,
+    /// Of somebody who speaks, and watches nothing.
+    pub talk: Option<Talk>,
 }
 
 impl Session {
@@ -196,8 +199,33 @@ impl Session {
             candidates_left: n.candidates_left,
             alive: false,
             consents: 0,
-            video: Sender::new(n.video, 90, true),
+            video: n.video.map(|line| Sender::new(line, 90, true)),
             audio: n.audio.map(|line| Sender::new(line, 48, false)),
+            talk: None,
+        }
+    }
+
+    /// A session of somebody who speaks that begins now.
+    pub fn speaking(start: TalkStart, utc: Timestamp, mono: MonoTime) -> Self {
+        let n = start.negotiated;
+        Self {
+            lease: start.lease,
+            term: Lease::grant(mono),
+            viewer: start.who,
+            started_at: utc,
+            feed: NO_FEED,
+            next_feed: None,
+            auto: None,
+            phase: SessionPhase::Connecting,
+            wishes: Vec::new(),
+            machine: n.machine,
+            restarts: n.restarts,
+            candidates_left: n.candidates_left,
+            alive: false,
+            consents: 0,
+            video: None,
+            audio: None,
+            talk: Some(start.talk),
         }
     }
 
@@ -292,8 +320,10 @@ impl Session {
     }
 
     fn write_video(&mut self, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
-        self.video.write_video(&mut self.machine, frame, pts, wallclock, out);
-        self.take_events();
+        if let Some(video) = &mut self.video {
+            video.write_video(&mut self.machine, frame, pts, wallclock, out);
+            self.take_events();
+        }
     }
 
     /// Shows a cached GOP at once: all frames but the last get time stamps 1 ms apart, just before the last, so that the
@@ -397,6 +427,13 @@ impl Session {
 
     fn event(&mut self, event: Event) {
         match event {
+            Event::RtpPacket(packet) => {
+                self.alive = true;
+                if let Some(talk) = &mut self.talk {
+                    talk.take(&packet);
+                }
+            }
+            Event::Connected if self.talk.is_some() => self.phase = SessionPhase::Live,
             Event::Connected if self.phase == SessionPhase::Connecting => {
                 self.phase = SessionPhase::AwaitsKeyframe;
                 self.wishes.push(SessionWish::Join);
@@ -408,7 +445,7 @@ impl Session {
             Event::MediaEgressStats(stats) => {
                 // There is a loss where a receiver report came since the last look.
                 self.alive |= stats.loss.is_some();
-                if stats.mid == self.video.line.mid && self.auto.is_some() {
+                if self.video.as_ref().is_some_and(|video| stats.mid == video.line.mid) && self.auto.is_some() {
                     self.wishes.extend(stats.loss.map(SessionWish::Loss));
                 }
             }

@@ -3,6 +3,7 @@
 use super::addresses;
 use super::cameras::LiveCameras;
 use super::offer::DtlsIdentity;
+use super::talk::Speakers;
 use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::ids::LeaseId;
@@ -133,6 +134,8 @@ pub struct Shared {
     pub config: RwLock<Arc<Config>>,
     /// What can be watched.
     pub cameras: LiveCameras,
+    /// What can be spoken through.
+    pub speakers: Speakers,
     /// The time.
     pub clock: SharedClock,
     /// The port as it was opened.
@@ -207,6 +210,7 @@ mod tests {
         Shared {
             config: RwLock::new(Arc::new(Config::new(local))),
             cameras: LiveCameras::default(),
+            speakers: Speakers::default(),
             clock: Arc::new(SystemClock),
             local,
             identity: DtlsIdentity::generate().expect("made"),

@@ -1,0 +1,91 @@
+//! How a camera can be talked through: on which loudspeaker, how long at a time.
+
+use crate::settings::Keys;
+use perch_base::{Error, Result};
+use std::fmt;
+use std::time::Duration;
+
+/// Where what is said is played.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TalkSink {
+    /// Nowhere: it is only measured.
+    Test,
+    /// An ALSA playback device such as `hw:CARD=Device,DEV=0`.
+    Alsa(String),
+}
+
+impl TalkSink {
+    /// Parses `test` or `alsa:DEVICE`; refuses everything else with the rule alone.
+    pub fn parse(text: &str) -> Result<Self> {
+        let is_device = |device: &&str| {
+            (1..=128).contains(&device.len())
+                && device.bytes().all(|b| b.is_ascii_alphanumeric() || b":,._=-".contains(&b))
+        };
+        match (text, text.strip_prefix("alsa:").filter(is_device)) {
+            ("test", _) => Ok(Self::Test),
+            (_, Some(device)) => Ok(Self::Alsa(device.to_owned())),
+            _ => Err(Error::invalid("must be test or alsa:DEVICE")),
+        }
+    }
+}
+
+impl fmt::Display for TalkSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Test => f.write_str("test"),
+            Self::Alsa(device) => write!(f, "alsa:{device}"),
+        }
+    }
+}
+
+/// How long somebody may talk at a time.
+const MAX: Duration = Duration::from_secs(120);
+
+/// A camera's `talkback`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Talkback {
+    /// Where it is played; `None`: nobody can talk through this camera.
+    pub sink: Option<TalkSink>,
+    /// The longest time at once.
+    pub max: Duration,
+}
+
+impl Default for Talkback {
+    fn default() -> Self {
+        Self { sink: None, max: MAX }
+    }
+}
+
+impl Talkback {
+    /// Reads `talkback` of a camera.
+    pub fn read(mut keys: impl Keys) -> Self {
+        let read = Self {
+            sink: keys.optional("sink", TalkSink::parse),
+            max: keys.whole_seconds("max_s", MAX, Duration::from_secs(5)..=Duration::from_secs(3600)),
+        };
+        keys.finish();
+        read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sinks_parse_by_allow_list() {
+        for (text, sink) in [
+            ("test", Some(TalkSink::Test)),
+            ("alsa:hw:CARD=Device,DEV=0", Some(TalkSink::Alsa("hw:CARD=Device,DEV=0".into()))),
+            ("alsa:", None),
+            ("alsa:default ! filesink", None),
+            ("alsa:pipe|sh", None),
+            ("file:/tmp/x", None),
+            ("", None),
+        ] {
+            assert_eq!(TalkSink::parse(text).ok(), sink, "{text:?}");
+            assert!(sink.is_none_or(|sink| sink.to_string() == text));
+        }
+        assert!(TalkSink::parse(&format!("alsa:{}", "a".repeat(129))).is_err());
+    }
+}

@@ -1,0 +1,272 @@
+//! A camera's loudspeaker: who has the floor, and the pipeline that plays what they say. It is built when somebody wants to speak, kept for a
+//! while after they ended, so that the next is heard at once, and outlives neither a fault nor its settings. Who may speak is decided in
+//! `domain::talk`.
+
+mod playing;
+
+use crate::pipeline::Library;
+use gstreamer_app as gst_app;
+use perch_base::clock::{SharedClock, within};
+use perch_base::ids::{CameraId, DeviceId, LeaseId};
+use perch_base::repeated::Repeated;
+use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
+use perch_base::time::MonoTime;
+use perch_base::{Error, ErrorKind, Result, on_own_thread};
+use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
+use perch_domain::sound_level::Ear;
+use perch_domain::talk::{Floor, FloorAnswer, FloorSeen, SpeechLimit, Splice, TalkAsker, TalkStatus, WhenBusy};
+use perch_domain::talkback::{TalkSink, Talkback};
+use playing::Playing;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long the loudspeaker stays open after the last word.
+const KEEP: Duration = Duration::from_secs(20);
+/// How often it is looked whether it is still needed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Called when who speaks through a camera, or waits to, changed.
+pub type FloorNews = Arc<dyn Fn() + Send + Sync>;
+
+/// One camera's loudspeaker. It outlives captures and changes of settings.
+pub struct Speaker {
+    camera: CameraId,
+    clock: SharedClock,
+    library: Arc<Library>,
+    news: FloorNews,
+    state: Mutex<State>,
+    /// Rung when somebody wants to be heard, and when the settings changed.
+    bell: Notify,
+    ear: Arc<Mutex<Ear>>,
+    overruns: Repeated,
+}
+
+struct State {
+    talkback: Talkback,
+    floor: Floor,
+    /// Where packets go while it plays.
+    entry: Option<gst_app::AppSrc>,
+    wanted_at: Option<MonoTime>,
+    splice: Splice,
+    limit: SpeechLimit,
+    problem: String,
+}
+
+impl std::fmt::Debug for Speaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Speaker").field("camera", &self.camera).finish_non_exhaustive()
+    }
+}
+
+impl Speaker {
+    /// The loudspeaker of `camera`. Nothing is opened before somebody wants to speak.
+    pub fn new(
+        camera: CameraId,
+        talkback: Talkback,
+        library: Arc<Library>,
+        clock: SharedClock,
+        news: FloorNews,
+    ) -> Arc<Self> {
+        let state = State {
+            talkback,
+            floor: Floor::default(),
+            entry: None,
+            wanted_at: None,
+            splice: Splice::default(),
+            limit: SpeechLimit::default(),
+            problem: String::new(),
+        };
+        let (state, bell, ear) = (Mutex::new(state), Notify::new(), Arc::default());
+        Arc::new(Self { camera, clock, library, news, state, bell, ear, overruns: Repeated::default() })
+    }
+
+    /// The camera that it is of.
+    pub fn camera(&self) -> &CameraId {
+        &self.camera
+    }
+
+    /// Goes by other settings from now on: whoever speaks through a loudspeaker that is no more is cut short.
+    pub fn follow(&self, talkback: &Talkback) {
+        let mut state = lock(&self.state);
+        if state.talkback == *talkback {
+            return;
+        }
+        if state.talkback.sink != talkback.sink {
+            state.entry = None;
+            state.problem.clear();
+        }
+        state.talkback = talkback.clone();
+        drop(state);
+        self.bell.notify_one();
+    }
+
+    /// Whether somebody can speak through it as it is set.
+    pub fn is_there(&self) -> bool {
+        lock(&self.state).talkback.sink.is_some()
+    }
+
+    /// Somebody wants to speak; the loudspeaker is opened then. Errors like [`Floor::ask`], with `Unsupported` where there is no loudspeaker
+    /// and with `Unavailable` where it does not work.
+    pub fn ask(&self, who: &TalkAsker, lease: LeaseId, when_busy: WhenBusy) -> Result<FloorAnswer> {
+        let now = self.clock.mono();
+        let mut state = lock(&self.state);
+        if state.talkback.sink.is_none() {
+            let message = "nobody can speak through this camera: set its loudspeaker (talkback) first";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        if !state.problem.is_empty() {
+            return Err(Error::new(ErrorKind::Unavailable, state.problem.clone()));
+        }
+        let max = state.talkback.max;
+        let asked = state.floor.ask(now, who, lease, when_busy, max)?;
+        if matches!(asked, FloorAnswer::Speaks { .. }) {
+            state.wanted_at = Some(now);
+            state.splice.begin();
+        }
+        drop(state);
+        self.bell.notify_one();
+        (self.news)();
+        Ok(asked)
+    }
+
+    /// The session of `lease` is over.
+    pub fn release(&self, lease: LeaseId) {
+        let now = self.clock.mono();
+        let mut state = lock(&self.state);
+        state.wanted_at = state.wanted_at.map(|_| now);
+        let was = state.floor.release(now, lease);
+        drop(state);
+        if was {
+            (self.news)();
+        }
+    }
+
+    /// A device waits no more.
+    pub fn leave(&self, device: DeviceId) {
+        if lock(&self.state).floor.leave(self.clock.mono(), device) {
+            (self.news)();
+        }
+    }
+
+    /// What a device is told of who speaks.
+    pub fn floor(&self, device: DeviceId) -> FloorSeen {
+        lock(&self.state).floor.seen_by(self.clock.mono(), device)
+    }
+
+    /// How it is; nothing where there is no loudspeaker.
+    pub fn status(&self) -> Option<TalkStatus> {
+        let now = self.clock.mono();
+        let ear = *lock(&self.ear);
+        let state = lock(&self.state);
+        let sink = state.talkback.sink.as_ref()?.to_string();
+        Some(TalkStatus {
+            sink: Some(sink),
+            max_s: state.talkback.max.as_secs(),
+            speaker: state.floor.speaker().map(str::to_owned),
+            level: ear.level(now),
+            heard_at: ear.began_at(),
+            problem: state.problem.clone(),
+        })
+    }
+
+    /// A packet of whoever speaks: its RTP sequence number without wraps, its RTP time and an Opus packet. What is none or too much, or
+    /// comes while nothing plays yet, is dropped. Returns when it came.
+    pub fn take(&self, number: u64, time: u32, opus: &[u8]) -> MonoTime {
+        let now = self.clock.mono();
+        let mut state = lock(&self.state);
+        if perch_domain::opus::duration_of(opus).is_none() {
+            return now;
+        }
+        if !state.limit.takes(now, opus.len()) {
+            drop(state);
+            if self.overruns.is_news("overrun", now) {
+                tracing::warn!(camera = %self.camera, "more is sent than anybody says: the rest is dropped");
+            }
+            return now;
+        }
+        state.wanted_at = Some(now);
+        let placed = state.splice.place(now, number, time);
+        if let Some(entry) = &state.entry {
+            // Old packets are dropped in the appsrc; it is refused only while the pipeline ends.
+            let _ = playing::push(entry, placed, opus);
+        }
+        now
+    }
+
+    fn is_wanted(state: &State, now: MonoTime) -> bool {
+        state.talkback.sink.is_some()
+            && (state.floor.speaker().is_some() || state.wanted_at.is_some_and(|at| now.since(at) < KEEP))
+    }
+
+    /// Plays what is said, whenever somebody speaks, until `shutdown`. Errors when it cannot be played, with what to do.
+    pub async fn run_once(&self, shutdown: &mut Shutdown) -> Result<()> {
+        loop {
+            lock(&self.state).problem.clear();
+            let wanted = loop {
+                let now = self.clock.mono();
+                let sink = {
+                    let state = lock(&self.state);
+                    state.talkback.sink.clone().filter(|_| Self::is_wanted(&state, now))
+                };
+                if let Some(sink) = sink {
+                    break sink;
+                }
+                tokio::select! {
+                    () = shutdown.called() => return Ok(()),
+                    () = self.bell.notified() => {}
+                }
+            };
+            let ended = tokio::select! {
+                () = shutdown.called() => return Ok(()),
+                ended = self.play(wanted) => ended,
+            };
+            lock(&self.state).entry = None;
+            if let Err(e) = ended {
+                let mut state = lock(&self.state);
+                state.problem = e.message().to_owned();
+                // Else a microphone that nobody hears would have it opened again and again.
+                state.wanted_at = None;
+                return Err(e);
+            }
+        }
+    }
+
+    /// One pipeline, until it is not needed any more or fails.
+    async fn play(&self, sink: TalkSink) -> Result<()> {
+        let (library, ear, clock) = (self.library.clone(), self.ear.clone(), self.clock.clone());
+        let (name, of) = (format!("speaker {}", self.camera), sink.clone());
+        let building = on_own_thread(name, move || Playing::start(&library, &of, &ear, &clock));
+        let mut playing = within(&self.clock, START_WITHIN, building).await.unwrap_or_else(|| {
+            let message = "the loudspeaker's driver hangs: unplug the loudspeaker and plug it in again";
+            Err(Error::new(ErrorKind::Unavailable, message))
+        })?;
+        lock(&self.state).entry = Some(playing.entry.clone());
+        let why = loop {
+            tokio::select! {
+                why = playing.failed() => break Err(why),
+                () = self.bell.notified() => {}
+                () = self.clock.sleep(LOOK_EVERY) => {}
+            }
+            let now = self.clock.mono();
+            let state = lock(&self.state);
+            if !Self::is_wanted(&state, now) || state.talkback.sink.as_ref() != Some(&sink) {
+                break Ok(());
+            }
+        };
+        lock(&self.state).entry = None;
+        if within(&self.clock, LET_GO_WITHIN, playing.end()).await.is_none() {
+            tracing::warn!(camera = %self.camera, "the loudspeaker does not end; it is left behind");
+        }
+        why
+    }
+
+    /// Waits until somebody wants to speak: what failed is tried again then.
+    pub async fn wanted(&self) {
+        self.bell.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
