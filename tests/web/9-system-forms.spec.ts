@@ -72,6 +72,7 @@ test('backup, restore, network and log: filled, refused and confirmed', async ({
     await page.getByLabel('Name in the network').fill('perch-at-home');
     await page.getByLabel('Network', { exact: true }).fill('A network with a rather long name');
     await page.getByLabel('Country').fill('ch');
+    await expect(page.getByText('Name the network and the country, in two letters.')).toHaveCount(0);
     await page.getByLabel('Public key').fill(`ssh-ed25519 ${'A'.repeat(68)} anna@laptop`);
     await lookAt(page, 'system-network');
 

@@ -90,7 +90,7 @@ export const words = {
       `Made ${when}: ${of.cameras.length === 1 ? '1 camera' : `${of.cameras.length} cameras`}, ${
         of.accounts === 1 ? '1 account' : `${of.accounts} accounts`
       }, ${
-        of.stream_passwords === 1 ? '1 stream password' : `${of.stream_passwords} stream passwords`
+        of.stream_passwords === 1 ? '1 stream password' : `${of.stream_passwords || 'no'} stream passwords`
       }. They take the place of those here, and everybody signs in again. Recordings stay. ${
         of.restarts ? 'The box starts again for it.' : 'It is taken when the box is next started.'
       }`,

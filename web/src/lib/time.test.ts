@@ -93,3 +93,18 @@ describe('times by the box’s clock', () => {
     expect(onDay(at, at + 12 * HOUR)).toMatch(/^yesterday 3:30/);
   });
 });
+
+it('is the only place that writes times', () => {
+  const sources = import.meta.glob<string>('../**/*.{ts,svelte}', {
+    query: '?raw',
+    import: 'default',
+    eager: true,
+  });
+  const writes =
+    /toLocale(Date|Time)|DateTimeFormat|RelativeTimeFormat|\.(get|set)(Hours|Minutes|Date|Day|Month)\(/;
+  const found = Object.entries(sources).filter(
+    ([path, text]) => !/\.test\.ts$/.test(path) && writes.test(text),
+  );
+  expect(Object.keys(sources).length).toBeGreaterThan(100);
+  expect(found.map(([path]) => path).sort()).toEqual(['./time.ts', './zone.ts']);
+});
