@@ -214,7 +214,7 @@ pub struct Event {
     pub cause: Cause,
     /// What moved, at the strongest moment.
     pub boxes: Vec<Rect>,
-    /// KeptOfCamera for ever.
+    /// Kept for ever.
     pub pinned: bool,
     /// Whether a still exists.
     pub has_thumbnail: bool,

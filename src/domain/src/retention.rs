@@ -271,9 +271,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    type KeptOfCamera = (Worth, Candidate);
+    type Kept = (Worth, Candidate);
 
-    fn candidate(id: i64, age_days: i64, worth: Worth) -> KeptOfCamera {
+    fn candidate(id: i64, age_days: i64, worth: Worth) -> Kept {
         (worth, Candidate { id: SegmentId(id), end: Timestamp(1000 * DAY_US - age_days * DAY_US), size_bytes: 100 })
     }
 
@@ -299,7 +299,7 @@ mod tests {
     }
 
     /// Obeys a planner over an inventory; `page` is how many are answered at a time, `refuses` what cannot be deleted.
-    fn run(mut planner: Planner, all: &[KeptOfCamera], page: usize, refuses: &[i64]) -> Vec<i64> {
+    fn run(mut planner: Planner, all: &[Kept], page: usize, refuses: &[i64]) -> Vec<i64> {
         let mut left = all.to_vec();
         left.sort_by_key(|(_, c)| (c.end, c.id));
         let mut went = Vec::new();
@@ -327,14 +327,14 @@ mod tests {
         panic!("the planner never comes to an end");
     }
 
-    fn plan(config: RetentionConfig, recordings_bytes: u64, free_bytes: u64, c: &[KeptOfCamera]) -> Vec<i64> {
+    fn plan(config: RetentionConfig, recordings_bytes: u64, free_bytes: u64, c: &[Kept]) -> Vec<i64> {
         run(Planner::new(&config, Usage { recordings_bytes, free_bytes }, NOW), c, 2, &[])
     }
 
     /// The policy over the whole inventory at once.
-    fn whole_plan(config: &RetentionConfig, usage: Usage, all: &[KeptOfCamera]) -> Vec<i64> {
+    fn whole_plan(config: &RetentionConfig, usage: Usage, all: &[Kept]) -> Vec<i64> {
         let days = |w| if w == Worth::Background { config.max_days } else { config.event_max_days };
-        let is_old = |(w, c): &KeptOfCamera| days(*w) > 0 && NOW.micros_since(c.end) > i64::from(days(*w)) * DAY_US;
+        let is_old = |(w, c): &Kept| days(*w) > 0 && NOW.micros_since(c.end) > i64::from(days(*w)) * DAY_US;
         let mut sorted = all.to_vec();
         sorted.sort_by_key(|(w, c)| (*w, c.end, c.id));
         let (old, rest): (Vec<_>, Vec<_>) = sorted.into_iter().partition(is_old);
@@ -423,7 +423,7 @@ mod tests {
             days in 0u32..50, event_days in 0u32..50, max_bytes in 0u64..30_000, min_free in 0u64..30_000, page in 1usize..9)
         {
             let worth = |event| if event { Worth::Event } else { Worth::Background };
-            let all: Vec<KeptOfCamera> = inventory.iter().enumerate().map(|(i, (age, size, event))| {
+            let all: Vec<Kept> = inventory.iter().enumerate().map(|(i, (age, size, event))| {
                 let (worth, c) = candidate(i as i64 + 1, *age, worth(*event));
                 (worth, Candidate { size_bytes: *size, ..c })
             }).collect();
@@ -436,7 +436,7 @@ mod tests {
         fn frees_enough_or_everything_and_never_more_than_one_too_many(
             sizes in proptest::collection::vec(1u64..1000, 0..50), need in 0u64..20_000)
         {
-            let c: Vec<KeptOfCamera> = sizes.iter().enumerate().map(|(i, size)| {
+            let c: Vec<Kept> = sizes.iter().enumerate().map(|(i, size)| {
                 let (worth, c) = candidate(i as i64 + 1, i as i64, Worth::Background);
                 (worth, Candidate { size_bytes: *size, ..c })
             }).collect();

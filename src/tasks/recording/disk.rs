@@ -182,7 +182,7 @@ impl Disk for StoreDisk {
                 let files = std::mem::take(&mut self.tail);
                 match fate {
                     Fate::Claimed(event) => self.recordings.claim_segments(&files, *event),
-                    Fate::KeptOfCamera => Ok(()),
+                    Fate::Kept => Ok(()),
                     Fate::Discarded => self.recordings.discard_segments(&files),
                 }
             }
@@ -231,7 +231,7 @@ mod tests {
         }
         assert_eq!([steps.trims.ended(), steps.tails.ended()], [Some(2), Some(2)], "one of three is logged, of each");
         steps.disk.0 = 1;
-        steps.obey(&[trim.clone(), Step::Tail(Fate::KeptOfCamera)], false, MonoTime(0));
+        steps.obey(&[trim.clone(), Step::Tail(Fate::Kept)], false, MonoTime(0));
         steps.obey(&[claim], false, MonoTime(0));
         assert_eq!(steps.trims.ended(), Some(0), "what works beside it has not ended it");
         steps.disk.0 = 1;

@@ -162,7 +162,7 @@ fn browser_name(agent: &str) -> &'static str {
     KNOWN.iter().find(|(mark, _)| agent.contains(mark)).map_or("Browser", |(_, name)| name)
 }
 
-/// KeptOfCamera for handlers that answer with nothing.
+/// Kept for handlers that answer with nothing.
 pub(super) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }

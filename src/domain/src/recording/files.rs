@@ -365,7 +365,7 @@ impl<P: Clone, F: Clone + PartialEq> Files<P, F> {
         match (e.tail, self.config.mode) {
             (false, _) => self.is_split = true,
             // The open file is background by now and goes on.
-            (true, RecordMode::Continuous) => steps.push(self.keep_tail(Fate::KeptOfCamera)),
+            (true, RecordMode::Continuous) => steps.push(self.keep_tail(Fate::Kept)),
             (true, _) => {
                 match self.file.as_ref().is_some_and(|file| file.tail) {
                     true => steps.extend(self.close()),

@@ -82,7 +82,7 @@ impl Disk {
                     let first = self.0.len() - std::mem::take(&mut self.1);
                     match fate {
                         Fate::Claimed(id) => self.0[first..].iter_mut().for_each(|f| f.0 = Some(id)),
-                        Fate::KeptOfCamera => {}
+                        Fate::Kept => {}
                         Fate::Discarded => self.0.truncate(first),
                     }
                 }

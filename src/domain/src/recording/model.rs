@@ -215,7 +215,7 @@ impl Disk {
             Step::Tail(fate) => {
                 match fate {
                     Fate::Claimed(id) => self.files.iter_mut().filter(|f| f.tail).for_each(|f| f.event = Some(*id)),
-                    Fate::KeptOfCamera => {}
+                    Fate::Kept => {}
                     Fate::Discarded => self.files.retain(|f| !f.tail),
                 }
                 self.files.iter_mut().for_each(|f| f.tail = false);

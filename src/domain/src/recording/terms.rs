@@ -67,9 +67,9 @@ pub struct RecordConfig {
     pub mode: RecordMode,
     /// Longest file.
     pub segment_max: Duration,
-    /// KeptOfCamera from before an event's first motion.
+    /// Kept from before an event's first motion.
     pub pre_roll: Duration,
-    /// KeptOfCamera after an event's last motion.
+    /// Kept after an event's last motion.
     pub post_roll: Duration,
     /// Motion that comes back within this time belongs to the same event.
     pub gap: Duration,
@@ -269,7 +269,7 @@ pub enum Fate {
     /// It moved again before the gap was over: they are the event's.
     Claimed(EventId),
     /// The event is over, and everything is recorded: they stay, as background.
-    KeptOfCamera,
+    Kept,
     /// The event is over, and only events are recorded: they go.
     Discarded,
 }

@@ -127,12 +127,12 @@ fn pictures(text: &str, packets: &[Bytes]) -> Vec<Grey> {
 }
 
 /// Pictures, each with what the test was at when it came.
-type KeptOfCamera = Arc<Mutex<Vec<(usize, Bytes)>>>;
+type Kept = Arc<Mutex<Vec<(usize, Bytes)>>>;
 
 /// Keeps every picture with what the test was at when it came.
 struct Keep {
     at: Arc<AtomicUsize>,
-    all: KeptOfCamera,
+    all: Kept,
 }
 
 impl Sink for Keep {
@@ -187,8 +187,8 @@ fn start_by(config: CameraConfig, dir: tempfile::TempDir) -> Bench {
 }
 
 impl Bench {
-    fn keep(&self, stream: Stream) -> (KeptOfCamera, crate::fanout::Attachment) {
-        let all = KeptOfCamera::default();
+    fn keep(&self, stream: Stream) -> (Kept, crate::fanout::Attachment) {
+        let all = Kept::default();
         let sink = Keep { at: self.at.clone(), all: all.clone() };
         (all, self.hub.attach(stream, false, "test", Box::new(sink)))
     }

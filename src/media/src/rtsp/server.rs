@@ -2,7 +2,7 @@
 
 use super::connections::Connections;
 use super::gate::Gate;
-use super::threads::KeptOfCamera;
+use super::threads::KeptThreads;
 use gstreamer_rtsp_server::{self as rtsp_server, gio, glib};
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
@@ -37,7 +37,7 @@ pub(super) struct Door {
     pub(super) listeners: Vec<glib::Source>,
     pub(super) secured: Option<Secured>,
     /// Connections run on them.
-    pub(super) _threads: KeptOfCamera,
+    pub(super) _threads: KeptThreads,
 }
 
 impl Door {

@@ -57,21 +57,21 @@ impl Threads {
     ///
     /// The library would end a thread with its last connection. The end of a handshake that broke off may come after that, and would
     /// hold its connection in a context that runs no more.
-    pub(super) fn kept(connections: u32) -> KeptOfCamera {
+    pub(super) fn kept(connections: u32) -> KeptThreads {
         let threads: Self = glib::Object::new();
         threads.set_max_threads(i32::try_from(connections).unwrap_or(i32::MAX));
         let uses = (0..connections).filter_map(|_| Use::of(&threads)).collect();
-        KeptOfCamera { threads, _uses: uses }
+        KeptThreads { threads, _uses: uses }
     }
 }
 
 /// A pool whose threads are kept.
-pub(super) struct KeptOfCamera {
+pub(super) struct KeptThreads {
     threads: Threads,
     _uses: Vec<Use>,
 }
 
-impl std::ops::Deref for KeptOfCamera {
+impl std::ops::Deref for KeptThreads {
     type Target = Threads;
 
     fn deref(&self) -> &Threads {
