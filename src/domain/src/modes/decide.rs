@@ -119,7 +119,7 @@ impl Deciding<'_> {
         let word = |off, until| Word { off, by: Some(by.clone()), at: now, until };
         match (cameras, off) {
             (None, true) => {
-                next.cameras.retain(|id, _| !known.contains(id));
+                next.cameras.retain(|id, word| !known.contains(id) || word.off && word.outlasts(*until));
                 next.whole = Some(word(true, *until));
             }
             (None, false) => (next.whole, next.cameras) = (None, BTreeMap::new()),

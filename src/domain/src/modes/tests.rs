@@ -122,6 +122,31 @@ fn what_a_person_says_holds_until_it_ends_or_another_word() {
 }
 
 #[test]
+fn a_camera_that_somebody_switched_off_for_longer_stays_off_after_the_whole_box_was() {
+    let (noon, one, two) = ("2026-05-01T10:00:00Z", "2026-05-01T11:00:00Z", "2026-05-01T12:00:00Z");
+    let rows: [(bool, Option<&str>, Option<&str>, &[Told], &[Told]); 7] = [
+        // Of the door, then of the whole box; who is off at noon with the door's end, and who is from one o'clock on.
+        (true, None, Some(one), &[off("door", "by anna", None)], &[off("door", "by anna", None)]),
+        (true, Some(two), Some(one), &[off("door", "by anna", Some(two))], &[off("door", "by anna", Some(two))]),
+        (true, Some(one), Some(one), &[off("door", "by anna", Some(one))], &[]),
+        (true, Some(one), Some(two), &[off("door", "by ben", Some(two))], &[off("door", "by ben", Some(two))]),
+        (true, Some(one), None, &[off("door", "by ben", None)], &[off("door", "by ben", None)]),
+        (true, None, None, &[off("door", "by anna", None)], &[off("door", "by anna", None)]),
+        // That it was to be on is over.
+        (false, None, Some(one), &[off("door", "by ben", Some(one))], &[]),
+    ];
+    for (is_off, of_door, of_box, at_noon, at_one) in rows {
+        let mut house = House::new(vec![]);
+        let word = Word { off: is_off, by: Some("anna".into()), at: at(noon), until: of_door.map(at) };
+        house.switched.cameras.insert(id("door"), word);
+        house.says(noon, &PrivacyRequest { by: "ben".into(), ..ask(true, None, of_box) });
+        let door = |now| house.is(now).0.into_iter().filter(|told| told.0 == "door").collect::<Vec<_>>();
+        assert_eq!(door(noon), at_noon, "{is_off} {of_door:?} {of_box:?}");
+        assert_eq!(door(one), at_one, "{is_off} {of_door:?} {of_box:?}");
+    }
+}
+
+#[test]
 fn requests_that_make_no_sense_are_refused() {
     let house = House::new(vec![]);
     let now = at("2026-05-01T10:00:00Z");
@@ -308,6 +333,26 @@ proptest! {
             prop_assert!(is_off(later(off.until.unwrap_or(horizon))));
             prop_assert!(off.until.is_none_or(|until| !is_off(until)));
         }
+    }
+
+    /// Whoever switches the whole box off switches no camera on that somebody had switched off, now or later.
+    #[test]
+    fn the_whole_box_never_cuts_short_what_was_said_of_a_camera(
+        switched in any_switched(),
+        start in 0..3 * DAY_US,
+        of_box in proptest::option::of(1..3 * DAY_US),
+        later in 0..4 * DAY_US,
+    ) {
+        let (config, zone) = (config(vec![]), zurich());
+        let now = at("2026-03-27T12:00:00Z").plus_micros(start);
+        let asked = PrivacyRequest { until: of_box.map(|us| now.plus_micros(us)), ..ask(true, None, None) };
+        let deciding = Deciding { config: &config, switched: &switched, zone: &zone };
+        let next = deciding.obey(&ids(), &asked, now).expect("obeyed");
+        let then = now.plus_micros(later);
+        let is_off = |switched: &Switched, id| Deciding { switched, ..deciding }.moment(&ids(), then).off.contains_key(&id);
+        let own = Switched { whole: None, ..switched.clone() };
+        prop_assert!(is_off(&next, id("door")) || !is_off(&own, id("door")));
+        prop_assert_eq!(is_off(&next, id("yard")), asked.until.is_none_or(|until| then < until));
     }
 
     /// Whoever switches a camera off sees it off, and whoever switches it on sees it on, whatever else holds.

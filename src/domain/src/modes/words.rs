@@ -24,6 +24,11 @@ impl Word {
     pub fn holds(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
+
+    /// Whether it holds at least as long as one that ends at `until` (`None`: never).
+    pub(super) fn outlasts(&self, until: Option<Timestamp>) -> bool {
+        self.until.is_none_or(|own| until.is_some_and(|until| own >= until))
+    }
 }
 
 /// The profile that somebody chose.
