@@ -36,7 +36,7 @@ pub(crate) struct Who {
 impl Who {
     /// As versions and the log name whoever asks.
     pub(crate) fn name(&self) -> String {
-        self.principal.username.clone().unwrap_or_else(|| self.principal.device_name.clone())
+        self.principal.name().to_owned()
     }
 
     /// Whether the caller may do this to `object`.

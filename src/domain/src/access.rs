@@ -139,6 +139,11 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// As others, the log and versions of the settings are told who it was: the account's name, or the device's where it has none.
+    pub fn name(&self) -> &str {
+        self.username.as_deref().unwrap_or(&self.device_name)
+    }
+
     /// What the caller may do on the box at all; of which objects is for [`Self::may`] to say.
     pub fn permissions(&self) -> Vec<Permission> {
         Permission::OF_CALLERS.into_iter().filter(|p| self.may(*p, Object::Box)).collect()
@@ -290,13 +295,18 @@ pub enum Leaving<'a> {
     Account(&'a str),
 }
 
+/// Whether an account with this role for these cameras within these limits may manage the box, and goes on to.
+pub fn manages(role: Role, cameras: &CameraGrant, limits: GrantLimits) -> bool {
+    role == Role::Admin && cameras.is_all() && limits.is_none()
+}
+
 /// Errors with `Conflict` when somebody may manage the box now and nobody could once `leaving` is gone: only a shell or a reset
 /// would help then. To be asked inside the transaction that takes it away, so that two cannot go at once.
 pub fn check_leaving(leaving: Leaving<'_>, users: &[User], devices: &[Device]) -> Result<()> {
     let leaves = |name: &str| matches!(leaving, Leaving::Account(gone) if is_same_account(gone, name));
     let goes = |d: &Device| leaving == Leaving::Device(d.id) || d.username.as_deref().is_some_and(leaves);
-    let accounts = || users.iter().filter(|u| u.role == Role::Admin);
-    let phones = || devices.iter().filter(|d| d.role == Role::Admin);
+    let accounts = || users.iter().filter(|u| manages(u.role, &u.cameras, u.limits));
+    let phones = || devices.iter().filter(|d| manages(d.role, &d.cameras, d.limits));
     let now = accounts().count() + phones().count() > 0;
     if !now || accounts().any(|u| !leaves(&u.name)) || phones().any(|d| !goes(d)) {
         return Ok(());

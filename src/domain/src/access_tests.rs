@@ -27,6 +27,22 @@ fn a_caller_is_told_what_it_may() {
 }
 
 #[test]
+fn who_manages_the_box_does_so_whole_and_for_good() {
+    let (all, one) = (CameraGrant::All, CameraGrant::Only([CameraId::new("a").expect("an id")].into()));
+    let ends = GrantLimits { expires_at: Some(Timestamp(1)), live_only: false };
+    let live = GrantLimits { expires_at: None, live_only: true };
+    for (role, cameras, limits, does) in [
+        (Role::Admin, &all, GrantLimits::NONE, true),
+        (Role::Admin, &one, GrantLimits::NONE, false),
+        (Role::Admin, &all, ends, false),
+        (Role::Admin, &all, live, false),
+        (Role::Viewer, &all, GrantLimits::NONE, false),
+    ] {
+        assert_eq!(manages(role, cameras, limits), does, "{role:?} {cameras:?} {limits:?}");
+    }
+}
+
+#[test]
 fn the_last_who_may_manage_stays() {
     let device = |n: u8, role, username: Option<&str>| Device {
         id: DeviceId::parse(&format!("{n:032x}")).expect("an id"),

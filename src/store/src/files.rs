@@ -231,10 +231,10 @@ impl Root {
         file.sync_data()
     }
 
-    /// `name`, or with a number before it when that is taken.
+    /// `name`, or with a number behind it when that is taken: it begins with the camera that it is of.
     fn free_name(&self, name: &str) -> io::Result<String> {
         (0..1000)
-            .map(|n| if n == 0 { name.to_owned() } else { format!("{n}-{name}") })
+            .map(|n| if n == 0 { name.to_owned() } else { format!("{name}.{n}") })
             .find(|n| rustix::fs::statat(&self.dir, n, AtFlags::SYMLINK_NOFOLLOW).is_err())
             .ok_or_else(|| io::Error::other("the quarantine is full"))
     }

@@ -1,11 +1,13 @@
 //! Deletes everything that was recorded of a camera, because somebody said so: what is pinned, too. The wish is kept until all of it is
 //! gone, so that a kill in between costs nothing, and is fulfilled in small steps beside whoever records and looks back.
 
+use crate::inspect::quarantined_since;
 use crate::reading::Fail;
 use crate::recordings::Wishes;
 use crate::retention::OldEvent;
 use crate::{Recordings, meta_rows};
 use perch_base::ids::{CameraId, EventId, SegmentId};
+use perch_base::sync::lock;
 use perch_base::time::Timestamp;
 use perch_base::{ErrorKind, Result, ResultExt};
 use perch_domain::archive::KeptOfCamera;
@@ -69,6 +71,7 @@ impl Recordings {
     }
 
     fn change_wishes(&self, change: impl Fn(&mut Wishes)) -> Result<()> {
+        let mut known = lock(&self.inner.to_forget);
         let changed = self.inner.db.write("keeping which recordings are to go", |tx| {
             let before = read_wishes(tx)?;
             let mut wishes = before.clone();
@@ -80,26 +83,44 @@ impl Recordings {
             }
             Ok(wishes)
         })?;
-        self.state().to_forget = Some(changed);
+        *known = Some(changed);
         Ok(())
     }
 
     fn wishes(&self) -> Result<Wishes> {
-        if let Some(known) = &self.state().to_forget {
+        let mut known = lock(&self.inner.to_forget);
+        if let Some(known) = &*known {
             return Ok(known.clone());
         }
         let found = self.inner.db.read("looking up which recordings are to go", read_wishes)?;
-        self.state().to_forget = Some(found.clone());
+        *known = Some(found.clone());
         Ok(found)
     }
 
-    /// Deletes a little of what is to go. Errors: `Unavailable` when the disk or the database cannot be written; the wish stays.
+    /// Deletes a little of what is to go; one camera that waits, or fails, keeps no other waiting. Errors: `Unavailable` when the disk or the
+    /// database cannot be written and so nothing went; the wish stays.
     pub fn forget_step(&self) -> Result<ForgetStep> {
-        let due = self.wishes()?.into_iter().find_map(|(camera, until)| Some((camera, until?)));
-        let Some((camera, until)) = due else { return Ok(ForgetStep::Nothing) };
+        let (mut is_waiting, mut failed) = (false, None);
+        for (camera, until) in self.wishes()? {
+            let Some(until) = until else { continue };
+            match self.forget_of(&camera, until) {
+                Ok(ForgetStep::Went) => return Ok(ForgetStep::Went),
+                Ok(step) => is_waiting |= step == ForgetStep::Waits,
+                Err(e) => failed = failed.or(Some(e)),
+            }
+        }
+        match (failed, is_waiting) {
+            (Some(e), _) => Err(e),
+            (None, true) => Ok(ForgetStep::Waits),
+            (None, false) => Ok(ForgetStep::Nothing),
+        }
+    }
+
+    /// Deletes a little of one camera.
+    fn forget_of(&self, camera: &str, until: i64) -> Result<ForgetStep> {
         self.refuse_if_away()?;
         self.index().settle();
-        self.unpin(&camera, until)?;
+        self.unpin(camera, until)?;
         let ids = self.inner.db.read(format_args!("looking up what goes of {camera}"), |c| {
             let mut statement = c.prepare_cached(NEXT_OF_CAMERA)?;
             let rows = statement.query_map(params![camera, until, STEP], |r| Ok(SegmentId(r.get(0)?)))?;
@@ -115,20 +136,20 @@ impl Recordings {
             );
             return Ok(ForgetStep::Went);
         }
-        if self.forget_events(&camera, until)? {
+        if self.forget_events(camera, until)? {
             return Ok(ForgetStep::Went);
         }
-        self.forget_rest(&camera, until)?;
+        self.forget_rest(camera, until)?;
         let is_open = |c: &Connection| {
             let sql = "SELECT EXISTS (SELECT 1 FROM segment WHERE camera = ?1 AND start < ?2 AND state IN ('open', 'deleting'))";
             c.prepare_cached(sql)?.query_row(params![camera, until], |r| r.get::<_, bool>(0))
         };
         let is_left = self.inner.db.read(format_args!("looking up what is left of {camera}"), |c| Ok(is_open(c)?))?;
-        if self.taking_in().is_some() || is_left && self.is_written_by_nobody(&camera) {
+        if self.taking_in().is_some() || is_left && self.is_written_by_nobody(camera) {
             return Ok(ForgetStep::Waits);
         }
         // What is being recorded now began before and stays: it ends after the moment of the wish.
-        self.change_wishes(|wishes| wishes.retain(|id, at| *id != camera || *at != Some(until)))?;
+        self.change_wishes(|wishes| wishes.retain(|id, at| id != camera || *at != Some(until)))?;
         tracing::info!(camera, "all recordings that were to go are deleted");
         Ok(ForgetStep::Went)
     }
@@ -176,12 +197,10 @@ impl Recordings {
             Ok(())
         })?;
         let failed = || "what could not be read and was set aside cannot be looked through";
-        let is_of_camera = |name: &str| {
-            let day = name.strip_prefix(camera).and_then(|rest| rest.strip_prefix('_'));
-            day.is_some_and(|day| day.starts_with(|c: char| c.is_ascii_digit()) && day.get(4..5) == Some("-"))
-        };
+        // A camera that came after the wish, with the same id, keeps its own.
+        let is_due = |name: &str| quarantined_since(camera, name).is_some_and(|start| start.0 < until);
         for entry in std::fs::read_dir(self.inner.quarantine.path()).context(ErrorKind::Io, failed)?.flatten() {
-            if let Some(name) = entry.file_name().to_str().filter(|name| is_of_camera(name)) {
+            if let Some(name) = entry.file_name().to_str().filter(|name| is_due(name)) {
                 self.inner.quarantine.remove(name).context(ErrorKind::Io, failed)?;
             }
         }
@@ -316,7 +335,7 @@ mod tests {
         assert_eq!(recordings.forget_step().expect("done"), ForgetStep::Went);
         assert_eq!(files(&store, "door"), 200 - STEP as usize, "a step is small");
         // Killed in between: the wish outlives it.
-        recordings.state().to_forget = None;
+        *lock(&recordings.inner.to_forget) = None;
         let mut steps = 0;
         while recordings.forget_step().expect("done") != ForgetStep::Nothing {
             steps += 1;
@@ -354,5 +373,84 @@ mod tests {
         recordings.forget_now(&id("hall")).expect("wished");
         while recordings.forget_step().expect("done") != ForgetStep::Nothing {}
         assert_eq!((files(&store, "door"), files(&store, "yard"), files(&store, "hall")), (0, 4, 4));
+    }
+
+    /// A camera that is not done with: a file is still to be sealed, by nobody.
+    fn leave_open(store: &Store, camera: &str) {
+        let sql =
+            "INSERT INTO segment (camera, path, start, end, size, state) VALUES (?1, ?1 || '/x', 1, 2, 10, 'open')";
+        let left = store.recordings().inner.db.write("filling", |tx| Ok(tx.execute(sql, [camera])?));
+        left.expect("filled");
+    }
+
+    #[test]
+    fn a_camera_that_waits_keeps_no_other_waiting() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = open(&dir);
+        let recordings = store.recordings();
+        while recordings.reconcile_step().expect("compared") {}
+        fill(&store, "yard", 3, 1003);
+        leave_open(&store, "attic");
+        for camera in ["attic", "yard"] {
+            recordings.forget_now(&id(camera)).expect("wished");
+        }
+        while recordings.forget_step().expect("done") == ForgetStep::Went {}
+        assert_eq!(files(&store, "yard"), 0);
+        assert_eq!(recordings.forget_step().expect("asked"), ForgetStep::Waits);
+        assert_eq!(recordings.wishes().expect("asked").into_keys().collect::<Vec<_>>(), ["attic"]);
+    }
+
+    #[test]
+    fn a_camera_that_fails_keeps_no_other_waiting() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = open(&dir);
+        let recordings = store.recordings();
+        while recordings.reconcile_step().expect("compared") {}
+        fill(&store, "yard", 3, 1003);
+        // A folder where a file is expected cannot be removed as one.
+        let stuck = recordings.inner.quarantine.path().join("attic_2026-01-01_100000.000Z.mp4");
+        std::fs::create_dir_all(stuck.join("x")).expect("made");
+        for camera in ["attic", "yard"] {
+            recordings.forget_now(&id(camera)).expect("wished");
+        }
+        while recordings.forget_step().is_ok_and(|step| step == ForgetStep::Went) {}
+        assert_eq!(files(&store, "yard"), 0);
+        assert!(recordings.forget_step().is_err(), "and it is said");
+    }
+
+    #[test]
+    fn what_a_newer_camera_of_that_id_set_aside_stays() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = open(&dir);
+        let recordings = store.recordings();
+        while recordings.reconcile_step().expect("compared") {}
+        let quarantine = recordings.inner.quarantine.path();
+        let (old, new) = ("door_2026-01-01_100000.000Z.mp4.1", "door_2999-01-01_100000.000Z.mp4");
+        for name in [old, new] {
+            std::fs::write(quarantine.join(name), "x").expect("written");
+        }
+        recordings.forget_now(&id("door")).expect("wished");
+        while recordings.forget_step().expect("done") != ForgetStep::Nothing {}
+        assert!(!quarantine.join(old).exists() && quarantine.join(new).exists());
+    }
+
+    #[test]
+    fn wishes_that_come_at_once_are_all_known() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = open(&dir);
+        for round in 0..50 {
+            let both = std::sync::Barrier::new(2);
+            std::thread::scope(|threads| {
+                for camera in ["door", "yard"] {
+                    let (recordings, both) = (store.recordings().clone(), &both);
+                    threads.spawn(move || {
+                        both.wait();
+                        recordings.forget_now(&id(&format!("{camera}-{round}"))).expect("wished");
+                    });
+                }
+            });
+            let written = store.recordings().inner.db.read("reading", read_wishes).expect("read");
+            assert_eq!(store.recordings().wishes().expect("asked"), written, "in round {round}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Looks at single files: what is whole of them is kept, what a crash left is cut off, what is not a recording is set aside. Which
 //! files are looked at is decided in `reconcile`.
 
+use crate::files::{is_day, parse_recording_path};
 use crate::mp4::read::{self, Scan};
 use crate::{Recordings, db};
+use perch_base::time::Timestamp;
 use perch_domain::retention::leave_quarantine;
 use std::fs::File;
 use std::io;
@@ -142,6 +144,15 @@ fn quarantine_name(path: &str) -> String {
     path.replace('/', "_")
 }
 
+/// When what this file of the quarantine holds of `camera` began. `None` where it is of another camera, or of no recording.
+pub(crate) fn quarantined_since(camera: &str, name: &str) -> Option<Timestamp> {
+    let (day, name) = name.strip_prefix(camera)?.strip_prefix('_')?.split_once('_').filter(|(day, _)| is_day(day))?;
+    // Of one that came twice, the second has a number behind its name.
+    let stem = name.rsplit_once(".mp4").map_or(name, |(stem, _)| stem);
+    let start = parse_recording_path(&format!("{camera}/{day}/{stem}.mp4")).map(|(_, start)| start);
+    start.or_else(|| Timestamp::parse(&format!("{day}T00:00:00Z")).ok())
+}
+
 /// Whether a file that cannot be read begins with a piece of what this box writes first.
 fn begins_like_ours(file: &File, length_bytes: u64) -> io::Result<bool> {
     use std::os::unix::fs::FileExt;
@@ -150,4 +161,26 @@ fn begins_like_ours(file: &File, length_bytes: u64) -> io::Result<bool> {
     let n = usize::try_from(length_bytes).unwrap_or(usize::MAX).min(HEAD.len());
     file.read_exact_at(&mut head[..n], 0)?;
     Ok(length_bytes < 4096 && head[..n] == HEAD[..n])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_aside_says_whose_it_is_and_since_when() {
+        let at = |text| Some(Timestamp::parse(text).expect("a time"));
+        for (name, want) in [
+            ("door_2026-05-01_123456.789Z.mp4", at("2026-05-01T12:34:56.789Z")),
+            ("door_2026-05-01_123456.789Z-1.mp4", at("2026-05-01T12:34:56.789Z")),
+            ("door_2026-05-01_123456.789Z.mp4.2", at("2026-05-01T12:34:56.789Z")),
+            ("door_2026-05-01_strange", at("2026-05-01T00:00:00Z")),
+            ("door_2_2026-05-01_123456.789Z.mp4", None),
+            ("doors_2026-05-01_123456.789Z.mp4", None),
+            ("door_2026-13-01_123456.789Z.mp4", None),
+            ("door", None),
+        ] {
+            assert_eq!(quarantined_since("door", name), want, "{name}");
+        }
+    }
 }

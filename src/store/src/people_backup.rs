@@ -2,10 +2,12 @@
 
 use crate::Accounts;
 use crate::reading::Fail;
+use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
-use perch_domain::access::{NAME_LENGTH, Role};
+use perch_domain::access::{self, GrantLimits, NAME_LENGTH, Role};
 use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Accounts, or stream passwords, that are taken at most.
 const MOST: usize = 1000;
@@ -41,6 +43,25 @@ struct Player {
     created_us: i64,
 }
 
+impl Account {
+    /// Errors: it was never checked ([`PeopleBackup::check`]).
+    fn manages(&self) -> Result<bool> {
+        let limits = GrantLimits { expires_at: self.expires_us.map(Timestamp), live_only: self.live_only };
+        Ok(access::manages(role(&self.role)?, &crate::grants::cameras(self.cameras.clone())?, limits))
+    }
+}
+
+fn role(name: &str) -> Result<Role> {
+    let role = serde_json::from_value(serde_json::Value::String(name.to_owned()));
+    role.map_err(|e| Error::invalid("it has a role that is none").with_source(e))
+}
+
+/// Whether two of them are one to the database.
+fn has_twins<'n>(mut names: impl Iterator<Item = &'n str>) -> bool {
+    let mut seen = BTreeSet::new();
+    !names.all(|name| seen.insert(name.to_ascii_lowercase()))
+}
+
 impl PeopleBackup {
     /// How many there are: accounts, and stream passwords.
     pub fn count(&self) -> (usize, usize) {
@@ -58,16 +79,17 @@ impl PeopleBackup {
             if !NAME_LENGTH.contains(&name.chars().count()) || name.chars().any(char::is_control) {
                 return wrong("a name that is none");
             }
-            if cameras.as_ref().is_some_and(|text| {
-                serde_json::from_str::<std::collections::BTreeSet<perch_base::ids::CameraId>>(text).is_err()
-            }) {
+            if crate::grants::cameras(cameras.clone()).is_err() {
                 return wrong("an account that sees what are no cameras");
             }
         }
+        if has_twins(self.accounts.iter().map(|a| &*a.name))
+            || has_twins(self.stream_passwords.iter().map(|p| &*p.name))
+        {
+            return wrong("one name twice");
+        }
         for account in &self.accounts {
-            let role: std::result::Result<Role, _> =
-                serde_json::from_value(serde_json::Value::String(account.role.clone()));
-            if role.is_err()
+            if role(&account.role).is_err()
                 || !crate::grants::plain(&account.password).is_ok_and(|hash| hash.starts_with("$argon2id$"))
                 || account.password.len() > 400
             {
@@ -122,10 +144,8 @@ impl Accounts {
 fn put(tx: &Transaction<'_>, people: &PeopleBackup) -> Result<(), Fail> {
     tx.execute("DELETE FROM stream_password", [])?;
     // Nobody who could manage the box may be locked out by a backup of one that had no such account.
-    let has_manager = people
-        .accounts
-        .iter()
-        .any(|a| a.role == "admin" && a.cameras.is_none() && a.expires_us.is_none() && !a.live_only);
+    let manage = people.accounts.iter().map(Account::manages).collect::<Result<Vec<_>>>()?;
+    let has_manager = manage.contains(&true);
     if has_manager {
         tx.execute("DELETE FROM device WHERE username IS NOT NULL", [])?;
         tx.execute("DELETE FROM user", [])?;
@@ -173,6 +193,17 @@ mod tests {
         assert_eq!(to.accounts().to_backup().expect("read"), backup);
         let signed_in = |name, password| to.accounts().sign_in(name, password, "phone", now).expect("asked").is_some();
         assert!(signed_in("anna", "correct horse") && !signed_in("ben", "other password"));
+        let twins = |text: &str, of: &str| {
+            let mut twins: serde_json::Value = serde_json::from_str(text).expect("JSON");
+            let mut second = twins[of][0].clone();
+            second["name"] = second["name"].as_str().expect("a name").to_ascii_uppercase().into();
+            twins[of].as_array_mut().expect("a list").push(second);
+            serde_json::from_value::<PeopleBackup>(twins).expect("people")
+        };
+        for of in ["accounts", "stream_passwords"] {
+            let e = twins(&text, of).check().expect_err("refused");
+            assert!(e.message().contains("one name twice"), "{e}");
+        }
         for (from, into) in [("$argon2id$", "$plain$"), ("\"admin\"", "\"root\""), ("\"anna\"", "\"an\\u0000na\"")] {
             let wrong: PeopleBackup = serde_json::from_str(&text.replace(from, into)).expect("JSON");
             assert!(to.accounts().from_backup(&wrong).is_err(), "{into}");

@@ -39,6 +39,9 @@ pub(crate) struct Inner {
     pub(crate) probing: Mutex<()>,
     /// Index and files are compared by one at a time.
     pub(crate) comparing: Mutex<()>,
+    /// Whose recordings are to go; none: not looked up yet. Held while the database is asked or told of it: whoever comes second must
+    /// not put back here what the one before changed there.
+    pub(crate) to_forget: Mutex<Option<Wishes>>,
     state: Mutex<State>,
     /// Held by the daemon; a command beside it has none.
     pub(crate) lock: Option<FolderLock>,
@@ -54,8 +57,6 @@ pub(crate) struct State {
     pub(crate) discarded: Vec<SegmentId>,
     /// How far index and files were brought together.
     pub(crate) progress: Progress,
-    /// Whose recordings are to go; none: not looked up yet.
-    pub(crate) to_forget: Option<Wishes>,
     /// When old events were last looked through.
     pub(crate) forgot_at: Option<Timestamp>,
 }
@@ -85,6 +86,7 @@ impl Recordings {
             erasing: Mutex::new(()),
             probing: Mutex::new(()),
             comparing: Mutex::new(()),
+            to_forget: Mutex::default(),
             state: Mutex::default(),
             lock,
         };

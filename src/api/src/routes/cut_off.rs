@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use perch_base::ids::DeviceId;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::{Object, Permission, Principal};
+use perch_domain::access::{Object, Permission};
 use perch_domain::cut_off::{CutOff, Viewer};
 use serde::Serialize;
 
@@ -51,11 +51,6 @@ pub(super) fn everybody(app: &AppState) -> Result<Vec<Listed>> {
     Ok(all.into_iter().filter_map(listed).collect())
 }
 
-/// How the viewer is told who did it.
-fn name_of(who: &Principal) -> &str {
-    who.username.as_deref().unwrap_or(&who.device_name)
-}
-
 fn device_of(path: &PathParts) -> Reply<DeviceId> {
     path.get("device", "device", DeviceId::parse)
 }
@@ -71,7 +66,7 @@ pub(super) async fn device(State(app): State<Shared>, who: Who, path: PathParts)
         let device = app.ports.access.devices()?.into_iter().find(|d| d.id == id);
         let device = device.ok_or_else(|| Error::not_found("there is no such device"))?;
         who.may_still(app, Permission::ManagePeople, Object::Device(id))?;
-        let (viewer, by, now) = (Viewer::Device(id), name_of(&who.principal), app.moment());
+        let (viewer, by, now) = (Viewer::Device(id), who.principal.name(), app.moment());
         // First it gets nothing new, then what it has ends.
         let cut_off = lock(&app.ports.cut_offs).cut(viewer, device.username.as_deref(), by, now);
         tracing::info!(device = %id, by = %who.principal.device_id, "a device was cut off from pictures for a while");
@@ -99,7 +94,7 @@ pub(super) async fn readers(State(app): State<Shared>, who: Who, path: PathParts
         let found = all.into_iter().find(|p| p.name.eq_ignore_ascii_case(&name)).map(|p| p.name);
         let name = found.ok_or_else(|| Error::not_found(format!("there is no stream password {name}")))?;
         who.may_still(app, Permission::ManagePeople, Object::Box)?;
-        let (by, now) = (name_of(&who.principal), app.moment());
+        let (by, now) = (who.principal.name(), app.moment());
         let cut_off = lock(&app.ports.cut_offs).cut(Viewer::Reader(name.clone()), None, by, now);
         tracing::info!(name, by = %who.principal.device_id, "the readers of a stream password were cut off for a while");
         app.access_changed(AccessChange::StreamPasswordsChanged)?;

@@ -31,7 +31,7 @@ struct Privacy {
 pub(super) async fn privacy(State(app): State<Shared>, who: Who, request: Request) -> Reply {
     let Privacy { on, cameras, until } = json(request).await?;
     let until = until.as_deref().map(Timestamp::parse).transpose().map_err(|e| e.at("until"))?;
-    let request = PrivacyRequest { off: on, cameras, until, by: name_of(&who) };
+    let request = PrivacyRequest { off: on, cameras, until, by: who.name() };
     tracing::info!(by = %who.principal.device_id, off = on, cameras = ?request.cameras, ?until, "cameras are switched");
     let modes = app.ports.modes.clone();
     answer(&who, tokio::spawn(async move { modes.privacy(request).await })).await
@@ -47,13 +47,8 @@ struct ChosenProfile {
 pub(super) async fn profile(State(app): State<Shared>, who: Who, request: Request) -> Reply {
     let ChosenProfile { name } = json(request).await?;
     tracing::info!(by = %who.principal.device_id, profile = ?name, "a profile is chosen");
-    let (modes, by) = (app.ports.modes.clone(), name_of(&who));
+    let (modes, by) = (app.ports.modes.clone(), who.name());
     answer(&who, tokio::spawn(async move { modes.choose_profile(name, by).await })).await
-}
-
-/// As others are told who it was.
-fn name_of(who: &Who) -> String {
-    who.principal.username.clone().unwrap_or_else(|| who.principal.device_name.clone())
 }
 
 /// Whoever hangs up in the middle does not keep the cameras from following.
