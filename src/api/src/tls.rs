@@ -26,14 +26,35 @@ type Usable = (Arc<Certificate>, Arc<CertifiedKey>);
 struct Read {
     own: Usable,
     /// Of the domain for which others vouch.
-    domain: Option<Usable>,
+    domain: LastRead,
+}
+
+/// The certificate that was read last, and what can be shown of it, or of the one before where it cannot be used.
+#[derive(Debug, Default)]
+struct LastRead(Option<(Arc<Certificate>, Option<Arc<CertifiedKey>>)>);
+
+impl LastRead {
+    /// What is shown where this is the certificate of the moment. It is read once, and not at every handshake.
+    fn shown(
+        &mut self,
+        now: Arc<Certificate>,
+        read: impl FnOnce(&Certificate) -> Result<CertifiedKey>,
+    ) -> Option<Arc<CertifiedKey>> {
+        if self.0.as_ref().is_none_or(|(last, _)| !Arc::ptr_eq(&now, last)) {
+            let before = self.0.take().and_then(|(_, key)| key);
+            let key =
+                read(&now).inspect_err(|e| tracing::error!(error = %e, "the domain's certificate cannot be used"));
+            self.0 = Some((now, key.ok().map(Arc::new).or(before)));
+        }
+        self.0.as_ref().and_then(|(_, key)| key.clone())
+    }
 }
 
 impl Current {
     fn new(identity: Arc<dyn IdentityPort>) -> Result<Self> {
         let certificate = identity.certificate();
         let key = Arc::new(certified(&certificate)?);
-        Ok(Self { identity, read: Mutex::new(Read { own: (certificate, key), domain: None }) })
+        Ok(Self { identity, read: Mutex::new(Read { own: (certificate, key), domain: LastRead::default() }) })
     }
 
     /// The box's own: whatever name is asked for. The `Host` header is checked later.
@@ -56,14 +77,7 @@ impl Current {
         if Arc::ptr_eq(&now, &self.identity.certificate()) {
             return None;
         }
-        let read = &mut lock(&self.read).domain;
-        if read.as_ref().is_none_or(|read| !Arc::ptr_eq(&now, &read.0)) {
-            match certified(&now) {
-                Ok(key) => *read = Some((now, Arc::new(key))),
-                Err(e) => tracing::error!(error = %e, "the domain's certificate cannot be used"),
-            }
-        }
-        read.as_ref().map(|read| Arc::clone(&read.1))
+        lock(&self.read).domain.shown(now, certified)
     }
 }
 
@@ -110,4 +124,34 @@ pub(crate) fn server_config(identity: Arc<dyn IdentityPort>) -> Result<Arc<Serve
         .with_cert_resolver(Arc::new(Current::new(identity)?));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ALPN.to_vec()];
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::Error;
+    use perch_base::secret::Secret;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_is_looked_at_once() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let made = rcgen::CertificateParams::new(vec!["cam.example.org".to_owned()]).expect("a name");
+        let chain_pem = made.self_signed(&key).expect("made").pem();
+        let new = || Arc::new(Certificate { chain_pem: chain_pem.clone(), key_pem: Secret::new(key.serialize_pem()) });
+        let (bad, reads, mut last) = (new(), Cell::new(0), LastRead::default());
+        let refused = |now: &Arc<Certificate>, last: &mut LastRead| {
+            last.shown(now.clone(), |_| {
+                reads.set(reads.get() + 1);
+                Err(Error::invalid("it does not fit"))
+            })
+        };
+        assert!((0..3).all(|_| refused(&bad, &mut last).is_none()));
+        assert_eq!(reads.get(), 1);
+        let shown = last.shown(new(), certified).expect("it can be used");
+        // The one before is shown until there is a better one.
+        let worse = new();
+        assert!((0..3).all(|_| refused(&worse, &mut last).is_some_and(|key| Arc::ptr_eq(&key, &shown))));
+        assert_eq!(reads.get(), 2);
+    }
 }

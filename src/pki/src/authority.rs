@@ -39,7 +39,7 @@ pub struct Pki {
 impl Pki {
     /// Loads both certificates from `<data_dir>/tls`, or makes what is missing, damaged or no longer fits `names` and `now`.
     pub fn open(data_dir: &Path, names: &Names, now: Timestamp) -> Result<Self> {
-        let dir = Dir::open(data_dir.join("tls"))?;
+        let dir = Dir::open(data_dir.join(crate::IDENTITY_FOLDER))?;
         let (ca_pem, ca_key) = open_authority(&dir)?;
         let key = KeyPair::from_pem(&ca_key).context(ErrorKind::Corrupt, || no_key(&dir, CA_KEY))?;
         let issuer =

@@ -18,6 +18,7 @@ const CERTIFICATE: &str = "domain.pem";
 const KEY: &str = "domain.key";
 const ACCOUNT: &str = "acme-account.json";
 const FAILURES: &str = "acme-failures.json";
+const RECORDS: &str = "acme-records.json";
 
 /// A domain's certificate.
 pub(crate) struct DomainCertificate {
@@ -85,7 +86,7 @@ pub(crate) struct Kept(Dir);
 
 impl Kept {
     pub(crate) fn open(data_dir: &std::path::Path) -> Result<Self> {
-        Dir::open(data_dir.join("tls")).map(Self)
+        Dir::open(data_dir.join(crate::IDENTITY_FOLDER)).map(Self)
     }
 
     /// The certificate of this domain. One that is damaged, or another's, counts as none.
@@ -127,6 +128,16 @@ impl Kept {
     pub(crate) fn keep_failures(&self, failures: Failures, why: String) -> Result<()> {
         let Failures { count, last_at, limited } = failures;
         self.keep(FAILURES, &KeptFailures { count, last_at_us: last_at.as_micros(), limited, why })
+    }
+
+    /// TXT records that a hook was told to set and not yet to remove, also before a restart: name and value.
+    pub(crate) fn records(&self) -> Vec<(String, String)> {
+        let kept = self.0.read(RECORDS).ok().flatten();
+        kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    pub(crate) fn keep_records(&self, records: &[(String, String)]) -> Result<()> {
+        self.keep(RECORDS, &records)
     }
 
     fn keep(&self, name: &str, value: &impl Serialize) -> Result<()> {

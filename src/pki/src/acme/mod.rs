@@ -108,6 +108,8 @@ impl Acme {
     /// Looks once whether a certificate is due, and gets it. Returns how long may be waited. Errors with the reason while there is none and
     /// the last attempt failed.
     pub async fn look(&mut self) -> Result<Duration> {
+        // An attempt may have been broken off by a stop, or by other settings.
+        self.clean_up().await;
         self.ask_window().await;
         let now = self.clock.utc();
         let at = self.ask_at(now);
@@ -118,6 +120,7 @@ impl Acme {
         let late = || Fail::from(Error::new(ErrorKind::Unavailable, "the authority took longer than 15 minutes"));
         let outcome = within(&self.clock, ATTEMPT_WITHIN, self.obtain()).await.unwrap_or_else(|| Err(late()));
         self.identity.forget_answers();
+        self.clean_up().await;
         match outcome {
             Ok(held) => {
                 tracing::info!(domain = self.config.domain, until = %held.facts.not_after, "the domain has a new certificate");
@@ -219,15 +222,8 @@ impl Acme {
         let account = self.account().await?;
         let identifiers = [Identifier::Dns(domain.clone())];
         let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
-        let mut records = Vec::new();
-        let proven = self.prove(&mut order, &mut records).await;
-        for (name, value) in &records {
-            if let Some(hook) = &self.config.hook
-                && let Err(e) = self.http.tell(hook, "cleanup", name, value).await
-            {
-                tracing::warn!(error = %e, "a record is left over");
-            }
-        }
+        let proven = self.prove(&mut order).await;
+        self.clean_up().await;
         proven?;
         let no_key = || "no key could be made";
         let key = KeyPair::generate().context(ErrorKind::Internal, no_key)?;
@@ -243,8 +239,28 @@ impl Acme {
         Ok(held)
     }
 
-    /// Shows that the domain is the box's. `records` are those that a hook set.
-    async fn prove(&self, order: &mut Order, records: &mut Vec<(String, String)>) -> Result<(), Fail> {
+    /// Has the hook remove what it was told to set. Each is tried once: a hook that is gone is not asked for ever.
+    async fn clean_up(&self) {
+        let records = match self.on_disk(|kept| Ok(kept.records())).await {
+            Ok(records) if !records.is_empty() => records,
+            _ => return,
+        };
+        for (name, value) in &records {
+            let Some(hook) = &self.config.hook else {
+                tracing::warn!(name, "a record is left over: there is no hook any more that could remove it");
+                continue;
+            };
+            if let Err(e) = self.http.tell(hook, "cleanup", name, value).await {
+                tracing::warn!(error = %e, name, "a record is left over");
+            }
+        }
+        if let Err(e) = self.on_disk(|kept| kept.keep_records(&[])).await {
+            tracing::warn!(error = %e, "records are removed once more later");
+        }
+    }
+
+    /// Shows that the domain is the box's. What a hook is to set is kept before.
+    async fn prove(&self, order: &mut Order) -> Result<(), Fail> {
         let kind = match self.config.challenge {
             ChallengeKind::TlsAlpn => ChallengeType::TlsAlpn01,
             ChallengeKind::Http => ChallengeType::Http01,
@@ -269,7 +285,12 @@ impl Acme {
                 }
                 (ChallengeKind::Dns, Some(hook)) => {
                     let (name, value) = (format!("_acme-challenge.{}", self.config.domain), answer.dns_value());
-                    records.push((name.clone(), value.clone()));
+                    let record = (name.clone(), value.clone());
+                    let keep = move |kept: &Kept| {
+                        let records: Vec<_> = kept.records().into_iter().chain([record]).collect();
+                        kept.keep_records(&records)
+                    };
+                    self.on_disk(keep).await?;
                     self.http.tell(hook, "present", &name, &value).await?;
                 }
                 (ChallengeKind::Dns, None) => return Err(Error::invalid("acme.dns_hook is missing").into()),
