@@ -35,7 +35,7 @@ use perch_media::pipeline::Library;
 use perch_media::still::Turns;
 use perch_media::{rtsp, webrtc};
 use perch_pki::Identity;
-use perch_store::{Accounts, Index, Meta, Recordings, Store};
+use perch_store::{Accounts, Index, Meta, Recordings, SharedLimits, Store};
 use perch_update::Updater;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -96,7 +96,11 @@ impl App {
         let identity = open_identity(&config, &clock).await?;
         let store = open_store(&config, &clock).await?;
         let (people, data_dir) = (store.accounts().clone(), config.data_dir.clone());
-        blocking("taking people of a backup", move || restore::put_people(&data_dir, &people)).await?;
+        blocking("taking people of a backup", move || {
+            restore::put_people(&data_dir, &people);
+            Ok(())
+        })
+        .await?;
         // Nobody gets the whole store: each takes what it needs.
         let (accounts, index) = (store.accounts().clone(), store.index().clone());
         let (recordings, meta) = (store.recordings().clone(), store.meta().clone());
@@ -150,75 +154,30 @@ impl App {
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out);
         let system = Arc::new(BoxSystem::new(updater.places().clone()));
-        let obeying = cut_offs.clone();
-        let prober = Arc::new(Prober {
-            settings: settings.clone(),
-            onvif: Arc::new(perch_onvif::Onvif::new(clock.clone())),
-            set: set.clone(),
-            certificates,
+        let parts = Parts {
             clock: clock.clone(),
-            machine: means.machine.clone(),
-            stills: stills.clone(),
-            doors: OnceLock::new(),
-            running: Arc::default(),
-            searching: Arc::default(),
-        });
-        let backups = Backups {
-            settings: settings.clone(),
-            accounts: accounts.clone(),
-            system: system.clone(),
-            clock: clock.clone(),
-        };
-        let ports = perch_api::Ports {
             identity: identity.clone(),
-            live: live.clone(),
-            access: Arc::new(accounts.clone()),
-            archive: Arc::new(recordings.clone()),
-            cameras: cameras.clone(),
-            update: Arc::new(updater.clone()),
+            accounts: accounts.clone(),
+            recordings: recordings.clone(),
+            meta: meta.clone(),
+            set,
             settings: settings.clone(),
-            probe: prober.clone(),
-            discovery: prober.clone(),
-            backup: Arc::new(backups),
-            log: Arc::new(kept_log::kept().clone()),
+            switches: switches.clone(),
             system: system.clone(),
-            modes: switches.clone(),
-            clock: clock.clone(),
-            notices: notices.clone(),
-            cut_offs: shut_out.clone(),
-            readers: rtsp.clone(),
-            on_access_change: Arc::new(move |change| obeying.change(change)),
+            live: live.clone(),
+            rtsp: rtsp.clone(),
+            notices,
+            stills,
+            updater: updater.clone(),
         };
+        let prober = parts.prober(certificates, &means);
+        let ports = parts.ports(&cameras, &prober, &cut_offs, &shut_out);
         let api = Server::bind(api_config(&config), ports).await?;
         let (tls, plain) = (config.rtsp.tls_listen, config.http.plain_listen);
         prober.opened([Some(api.local_addr()), Some(rtsp.local_addr()), tls, plain]);
-        let runner = Arc::new(CameraRunner {
-            set,
-            supervisor: supervisor.clone(),
-            index,
-            recordings: recordings.clone(),
-            meta: meta.clone(),
-            clock: clock.clone(),
-            means,
-            notices,
-            live: live.clone(),
-            rtsp: rtsp.clone(),
-            sealed: Arc::default(),
-            stills,
-            turn: Mutex::default(),
-            is_started: Default::default(),
-        });
+        let runner = parts.runner(&supervisor, index, means);
         switches.followed_by(runner.clone());
-        let followers = Followers {
-            runner: runner.clone(),
-            switches: switches.clone(),
-            limits: store.limits().clone(),
-            live: live.clone(),
-            identity: identity.clone(),
-            updater: updater.clone(),
-            is_behind: Default::default(),
-        };
-        settings.followed_by(followers);
+        settings.followed_by(parts.followers(&runner, store.limits().clone()));
         let update = (updater, config.update);
         Ok(Self {
             clock,
@@ -403,6 +362,109 @@ impl App {
         // Real time: the process must end.
         let _ = tokio::time::timeout(Duration::from_secs(2), api).await;
         Ok(late)
+    }
+}
+
+/// What several of the box's parts share while it is built.
+struct Parts {
+    clock: SharedClock,
+    identity: Arc<Identity>,
+    accounts: Accounts,
+    recordings: Recordings,
+    meta: Meta,
+    set: Arc<CameraSet>,
+    settings: Arc<SettingsFile>,
+    switches: Arc<Switches>,
+    system: Arc<BoxSystem>,
+    live: Arc<webrtc::Engine>,
+    rtsp: Arc<rtsp::Handle>,
+    notices: Notices,
+    stills: Turns,
+    updater: Updater,
+}
+
+impl Parts {
+    fn prober(&self, certificates: Arc<FirstCertificates>, means: &Means) -> Arc<Prober> {
+        Arc::new(Prober {
+            settings: self.settings.clone(),
+            onvif: Arc::new(perch_onvif::Onvif::new(self.clock.clone())),
+            set: self.set.clone(),
+            certificates,
+            clock: self.clock.clone(),
+            machine: means.machine.clone(),
+            drivers: Default::default(),
+            stills: self.stills.clone(),
+            doors: OnceLock::new(),
+            running: Arc::default(),
+            searching: Arc::default(),
+        })
+    }
+
+    fn ports(
+        &self,
+        cameras: &Arc<Cameras>,
+        prober: &Arc<Prober>,
+        cut_offs: &CutOffs,
+        shut_out: &SharedCutOffs,
+    ) -> perch_api::Ports {
+        let obeying = cut_offs.clone();
+        let backups = Backups {
+            settings: self.settings.clone(),
+            accounts: self.accounts.clone(),
+            system: self.system.clone(),
+            clock: self.clock.clone(),
+        };
+        perch_api::Ports {
+            identity: self.identity.clone(),
+            live: self.live.clone(),
+            access: Arc::new(self.accounts.clone()),
+            archive: Arc::new(self.recordings.clone()),
+            cameras: cameras.clone(),
+            update: Arc::new(self.updater.clone()),
+            settings: self.settings.clone(),
+            probe: prober.clone(),
+            discovery: prober.clone(),
+            backup: Arc::new(backups),
+            log: Arc::new(kept_log::kept().clone()),
+            system: self.system.clone(),
+            modes: self.switches.clone(),
+            clock: self.clock.clone(),
+            notices: self.notices.clone(),
+            cut_offs: shut_out.clone(),
+            readers: self.rtsp.clone(),
+            on_access_change: Arc::new(move |change| obeying.change(change)),
+        }
+    }
+
+    fn runner(&self, supervisor: &Supervisor, index: Index, means: Means) -> Arc<CameraRunner> {
+        Arc::new(CameraRunner {
+            set: self.set.clone(),
+            supervisor: supervisor.clone(),
+            index,
+            recordings: self.recordings.clone(),
+            meta: self.meta.clone(),
+            clock: self.clock.clone(),
+            means,
+            notices: self.notices.clone(),
+            live: self.live.clone(),
+            rtsp: self.rtsp.clone(),
+            sealed: Arc::default(),
+            stills: self.stills.clone(),
+            turn: Mutex::default(),
+            is_started: Default::default(),
+        })
+    }
+
+    fn followers(&self, runner: &Arc<CameraRunner>, limits: SharedLimits) -> Followers {
+        Followers {
+            runner: runner.clone(),
+            switches: self.switches.clone(),
+            limits,
+            live: self.live.clone(),
+            identity: self.identity.clone(),
+            updater: self.updater.clone(),
+            is_behind: Default::default(),
+        }
     }
 }
 

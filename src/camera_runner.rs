@@ -71,6 +71,9 @@ impl CameraRunner {
                 self.end_watching(camera);
             }
         }
+        // All that go off are closed together: one whose device hangs keeps no other open.
+        let off: Vec<CameraId> = changes.iter().filter_map(Change::switches_off).cloned().collect();
+        let late = self.stop(&off, Restart::ALL).await;
         let mut failed = Ok(());
         for change in changes.clone() {
             let made = match change {
@@ -80,7 +83,7 @@ impl CameraRunner {
                 }
                 Change::Update { camera, restart } => {
                     let id = camera.id.clone();
-                    self.update(*camera, restart).await.map_err(|e| e.at(id))
+                    self.update(*camera, restart, &late).await.map_err(|e| e.at(id))
                 }
                 Change::Add(camera) => {
                     let id = camera.id.clone();
@@ -128,19 +131,20 @@ impl CameraRunner {
         self.live.remove_speaker(id);
         self.live.remove_camera(id);
         self.rtsp.remove_camera(id);
-        self.stop(id, Restart::ALL).await;
+        self.stop(std::slice::from_ref(id), Restart::ALL).await;
         // It may have offered something new in between.
         self.live.remove_camera(id);
         self.rtsp.remove_camera(id);
         tracing::info!(camera = %id, "camera removed");
     }
 
-    async fn update(&self, config: CameraConfig, restart: Restart) -> Result<()> {
+    /// `late` is what was left behind of cameras that go off.
+    async fn update(&self, config: CameraConfig, restart: Restart, late: &[TaskId]) -> Result<()> {
         let before = self.set.get(&config.id)?;
         if before.config.off.is_some() != config.off.is_some() {
-            return self.switch(&before, config).await;
+            return self.switch(&before, config, late).await;
         }
-        self.stop(&config.id, restart).await;
+        self.stop(std::slice::from_ref(&config.id), restart).await;
         let camera = Arc::new(before.changed(config, restart.capture.then_some(&self.means)));
         tracing::info!(camera = %camera.config.id, ?restart, "camera changed");
         self.set.set(camera.clone());
@@ -156,8 +160,10 @@ impl CameraRunner {
     }
 
     /// Switches a camera off or on. Nothing of before is left to see: it begins with a fan-out of its own.
-    async fn switch(&self, before: &Camera, config: CameraConfig) -> Result<()> {
-        let late = self.stop(&config.id, Restart::ALL).await;
+    async fn switch(&self, before: &Camera, config: CameraConfig, late: &[TaskId]) -> Result<()> {
+        if config.off.is_none() {
+            self.stop(std::slice::from_ref(&config.id), Restart::ALL).await;
+        }
         // It may have offered something new in between.
         self.end_watching(&config);
         let (clock, notices) = (self.clock.clone(), self.notices.clone());
@@ -167,7 +173,7 @@ impl CameraRunner {
             Some(off) => tracing::info!(camera = %id, by = ?off.by, until = ?off.until, "camera switched off"),
             None => tracing::info!(camera = %id, "camera switched on"),
         }
-        if late.iter().any(|task| matches!(task, TaskId::Capture(_) | TaskId::Microphone(_))) {
+        if late.iter().any(|task| matches!(task, TaskId::Capture(of) | TaskId::Microphone(of) if of == id)) {
             camera.note("its device could not be closed yet: unplug it to be sure");
         }
         self.set.set(camera.clone());
@@ -231,21 +237,24 @@ impl CameraRunner {
         Ok(())
     }
 
-    /// Stops these parts of a camera. Returns what did not end in time and was left behind.
-    async fn stop(&self, id: &CameraId, parts: Restart) -> Vec<TaskId> {
-        let id = || id.clone();
-        let tasks = [
-            (parts.capture, TaskId::Capture(id())),
-            (parts.capture, TaskId::Microphone(id())),
-            (parts.speaker, TaskId::Loudspeaker(id())),
-            (parts.motion, TaskId::Motion(id())),
-            (parts.stills, TaskId::Stills(id())),
-            (parts.recorder, TaskId::Recording(id())),
-        ];
-        let tasks: Vec<_> = tasks.into_iter().filter(|(is_concerned, _)| *is_concerned).map(|(_, id)| id).collect();
+    /// Stops these parts of cameras, all at once. Returns what did not end in time and was left behind.
+    async fn stop(&self, cameras: &[CameraId], parts: Restart) -> Vec<TaskId> {
+        let of = |id: &CameraId| {
+            let id = || id.clone();
+            [
+                (parts.capture, TaskId::Capture(id())),
+                (parts.capture, TaskId::Microphone(id())),
+                (parts.speaker, TaskId::Loudspeaker(id())),
+                (parts.motion, TaskId::Motion(id())),
+                (parts.stills, TaskId::Stills(id())),
+                (parts.recorder, TaskId::Recording(id())),
+            ]
+        };
+        let tasks = cameras.iter().flat_map(of).filter(|(is_concerned, _)| *is_concerned).map(|(_, task)| task);
+        let tasks: Vec<_> = tasks.collect();
         let late = self.supervisor.stop(&tasks, GRACE).await;
         if !late.is_empty() {
-            tracing::error!(camera = %id(), tasks = ?late, "tasks of a camera did not end in time and were left behind");
+            tracing::error!(?cameras, tasks = ?late, "tasks of a camera did not end in time and were left behind");
         }
         late
     }

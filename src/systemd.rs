@@ -74,9 +74,16 @@ impl Notifier {
     }
 }
 
-/// Whether this process is a service of systemd, which starts it again (systemd.exec(5), INVOCATION_ID; set for its own processes alone).
+/// Whether this process is a service of systemd, which starts it again.
 pub fn is_service() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some() || std::env::var_os("INVOCATION_ID").is_some()
+    is_service_by(|name| std::env::var_os(name), std::process::id())
+}
+
+/// A service hears where it is listened to (sd_notify(3)), or is the very process that systemd started (systemd.exec(5), SYSTEMD_EXEC_PID).
+/// That there is an INVOCATION_ID says nothing: shells and what they start inherit it, and would end for good.
+fn is_service_by(variable: impl Fn(&str) -> Option<OsString>, pid: u32) -> bool {
+    variable("NOTIFY_SOCKET").is_some_and(|name| !name.is_empty())
+        || variable("SYSTEMD_EXEC_PID").is_some_and(|of| of == *pid.to_string())
 }
 
 /// How often systemd wants a sign of life from this process at least (sd_watchdog_enabled(3)).
@@ -108,6 +115,20 @@ mod tests {
     fn notifier(name: Option<OsString>) -> Notifier {
         let clock: SharedClock = Arc::new(ManualClock::default());
         Notifier::new(name, &clock)
+    }
+
+    #[test]
+    fn a_shell_of_systemd_is_no_service() {
+        for (variables, want) in [
+            (&[][..], false),
+            (&[("INVOCATION_ID", "0123"), ("SYSTEMD_EXEC_PID", "41")], false),
+            (&[("SYSTEMD_EXEC_PID", "42")], true),
+            (&[("NOTIFY_SOCKET", "/run/systemd/notify")], true),
+            (&[("NOTIFY_SOCKET", "")], false),
+        ] {
+            let of = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value));
+            assert_eq!(is_service_by(of, 42), want, "{variables:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use perch_base::sealed;
 use perch_base::secret::{hex, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::settings::named_files::names_a_file;
+use perch_pki::IDENTITY_FOLDER;
 use perch_store::PeopleBackup;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,8 +24,6 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 const MOST_FILES: usize = 2000;
 /// Stands before the name of a file of the backup where the settings name one.
 const IN_BACKUP: &str = "backup:";
-/// Keys that name files.
-const KEYS: [&str; 5] = ["password_file", "sub_password_file", "secret_file", "ca_file", "dns_hook_secret_file"];
 /// Who the box is: the files of its authority.
 const IDENTITY: [&str; 2] = ["ca.pem", "ca.key"];
 
@@ -57,7 +57,7 @@ impl Backup {
         let mut files = BTreeMap::new();
         let mut failed = None;
         document.change_texts(&mut |key, path| {
-            if !KEYS.contains(&key) || path.is_empty() {
+            if !names_a_file(key) || path.is_empty() {
                 return None;
             }
             let read = read_small(Path::new(path), MAX_FILE_BYTES, Links::Follow);
@@ -77,7 +77,7 @@ impl Backup {
         if let Some(e) = failed {
             return Err(Error::new(ErrorKind::Unavailable, e.message().to_owned()).with_source(e));
         }
-        let tls = config.data_dir.join("tls");
+        let tls = config.data_dir.join(IDENTITY_FOLDER);
         let mut identity = BTreeMap::new();
         for name in IDENTITY {
             let bytes =
@@ -148,7 +148,7 @@ impl Backup {
         let mut document = Document::parse(&self.config)?;
         let mut missing = false;
         document.change_texts(&mut |key, path| {
-            if !KEYS.contains(&key) {
+            if !names_a_file(key) {
                 return None;
             }
             let name = path.strip_prefix(IN_BACKUP).filter(|name| self.files.contains_key(*name));

@@ -24,8 +24,11 @@ pub struct Backups {
 impl BackupPort for Backups {
     fn make(&self, password: &Secret) -> Result<Vec<u8>> {
         let people = self.accounts.to_backup()?;
-        let config = self.settings.current().config();
-        Backup::gather(&config, &self.settings.text()?, people, self.clock.utc())?.seal(password.expose())
+        let gathered = self.settings.in_turn(|| {
+            let config = self.settings.current().config();
+            Backup::gather(&config, &self.settings.text()?, people, self.clock.utc())
+        });
+        gathered?.seal(password.expose())
     }
 
     fn take(&self, file: &[u8], password: &Secret, dry_run: bool) -> Result<Restored> {
@@ -38,22 +41,27 @@ impl BackupPort for Backups {
             _ => e,
         })?;
         let started = self.settings.started();
-        let (text, config) = restore::plan(&backup, started, &self.settings.text().unwrap_or_default())?;
+        let (name, program, at_us) = (backup.name.clone(), backup.program.clone(), backup.at_us);
         let (accounts, stream_passwords) = backup.people.count();
-        let restored = Restored {
-            name: backup.name.clone(),
-            program: backup.program.clone(),
-            at: Some(Timestamp(backup.at_us)),
+        let config = self.settings.in_turn(|| {
+            let (text, config) = restore::plan(&backup, started, &self.settings.text().unwrap_or_default())?;
+            if !dry_run {
+                restore::lay_down(backup, text, &started.data_dir)?;
+            }
+            Ok::<_, Error>(config)
+        })?;
+        if !dry_run {
+            // Where nothing would start it again, somebody does so later.
+            let _ = self.system.act(Action::Restart);
+        }
+        Ok(Restored {
+            name,
+            program,
+            at: Some(Timestamp(at_us)),
             cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
             accounts,
             stream_passwords,
             restarts: self.system.facts().no_restart.is_none(),
-        };
-        if !dry_run {
-            restore::lay_down(backup, text, &started.data_dir)?;
-            // Where nothing would start it again, somebody does so later.
-            let _ = self.system.act(Action::Restart);
-        }
-        Ok(restored)
+        })
     }
 }

@@ -2,15 +2,19 @@
 
 use super::content::Backup;
 use crate::config::{Config, environment};
+use crate::settings::files::{Files, RESTORE};
 use crate::settings::listening;
+use crate::settings::secrets::Secrets;
+use perch_base::clock::SharedClock;
 use perch_base::files::{Links, make_private_dir, put, read_small, remove, replace};
-use perch_base::{ErrorKind, Result, ResultExt};
+use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_pki::IDENTITY_FOLDER;
 use perch_store::Accounts;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// What waits for the next start, in the data folder.
-const WAITING: &str = "restore.json";
+/// Who the config of a backup is said to be by.
+const BY_BACKUP: &str = "a backup that was restored";
 /// The largest of them, bytes.
 const MAX_BYTES: u64 = 32 << 20;
 
@@ -22,11 +26,11 @@ struct Waiting {
 }
 
 fn waiting(data_dir: &Path) -> PathBuf {
-    data_dir.join(WAITING)
+    data_dir.join(RESTORE)
 }
 
 fn secrets(data_dir: &Path) -> PathBuf {
-    data_dir.join("secrets")
+    Secrets::below(data_dir).folder().to_owned()
 }
 
 /// What taking this backup would make of the config, which says `now`. Errors with `Invalid` where the box could not start with it.
@@ -83,20 +87,38 @@ fn read(data_dir: &Path) -> Result<Option<Waiting>> {
     Ok(Some(waits))
 }
 
-/// At a start, before anything is opened: puts files in place. Whether there was something to be restored.
-pub fn put_files(data_dir: &Path, config: &Path) -> Result<bool> {
+/// A backup that cannot be put in place keeps no box from starting: that is said, and it is let go. Whoever wants it has the file.
+fn give_up(data_dir: &Path, e: &Error) {
+    tracing::error!(error = %e, "a backup could not be restored: the box starts with what it has; restore the backup again");
+    if let Err(e) = remove(&waiting(data_dir)) {
+        tracing::error!(error = %e, "what was to be restored cannot be removed: the next start tries it again");
+    }
+}
+
+/// At a start, before anything is opened: puts files in place, the config last. Whether there was something to be restored, and the config is
+/// another.
+pub fn put_files(data_dir: &Path, config: &Path, clock: &SharedClock) -> bool {
+    try_put_files(data_dir, config, clock).unwrap_or_else(|e| {
+        give_up(data_dir, &e);
+        false
+    })
+}
+
+fn try_put_files(data_dir: &Path, config: &Path, clock: &SharedClock) -> Result<bool> {
     let Some(Waiting { backup, config: text }) = read(data_dir)? else { return Ok(false) };
     tracing::warn!(of = backup.name, "settings and people of a backup are put in place");
     let failed = || "a backup cannot be put in place: is the disk full or read-only?";
     let write =
         |path: &Path, text: &str| put(path, text.as_bytes(), 0o600, None).context(ErrorKind::Unavailable, failed);
-    let (secrets, tls) = (secrets(data_dir), data_dir.join("tls"));
+    let (secrets, tls) = (secrets(data_dir), data_dir.join(IDENTITY_FOLDER));
     for folder in [&secrets, &tls] {
         make_private_dir(folder).context(ErrorKind::Unavailable, failed)?;
     }
     for (name, text) in backup.files() {
         write(&secrets.join(name), text)?;
     }
+    // The program may be another by now.
+    Config::parse(&text, environment())?;
     for (name, text) in backup.identity() {
         write(&tls.join(name), text)?;
     }
@@ -104,13 +126,22 @@ pub fn put_files(data_dir: &Path, config: &Path) -> Result<bool> {
     for name in ["leaf.pem", "leaf.key"] {
         remove(&tls.join(name)).context(ErrorKind::Unavailable, failed)?;
     }
+    let files = Files::new(config.to_owned(), data_dir, clock.clone());
+    files.keep_the_one_before(&files.text());
     let config = std::fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
     replace(&config, text.as_bytes(), 0o600).context(ErrorKind::Unavailable, failed)?;
+    files.keep(BY_BACKUP, &text);
     Ok(true)
 }
 
 /// Once the database is open: puts people in place, and is through.
-pub fn put_people(data_dir: &Path, accounts: &Accounts) -> Result<()> {
+pub fn put_people(data_dir: &Path, accounts: &Accounts) {
+    if let Err(e) = try_put_people(data_dir, accounts) {
+        give_up(data_dir, &e);
+    }
+}
+
+fn try_put_people(data_dir: &Path, accounts: &Accounts) -> Result<()> {
     let Some(Waiting { backup, .. }) = read(data_dir)? else { return Ok(()) };
     accounts.from_backup(&backup.people)?;
     remove(&waiting(data_dir)).context(ErrorKind::Unavailable, || "what was restored cannot be removed")?;

@@ -6,17 +6,20 @@ use crate::config::{Config, unnamed};
 use crate::setup::reset;
 use crate::system::START_AGAIN;
 use crate::tasks::reload;
+use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::{ErrorKind, Result, ResultExt, blocking};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs the box until a signal ends it.
 pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     let mut config = Config::load(path)?;
     // A backup that was laid down is taken before anything is opened: it may say something else.
-    if restore::put_files(&config.data_dir, path.unwrap_or(&unnamed()))? {
+    let clock: SharedClock = Arc::new(SystemClock);
+    if restore::put_files(&config.data_dir, path.unwrap_or(&unnamed()), &clock) {
         config = Config::load(path)?;
     }
     for warning in &config.warnings {

@@ -2,18 +2,20 @@
 //! comes is in `domain`.
 
 pub mod devices;
+mod drivers;
 pub mod network;
 mod search;
 
 use crate::camera_set::CameraSet;
 use crate::known_certificates::Onlooker;
 use crate::settings::SettingsFile;
+pub use drivers::Drivers;
 use network::Tried;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::DeviceId;
 use perch_base::net::interfaces;
 use perch_base::sync::lock;
-use perch_base::{Error, ErrorKind, Result, base64, blocking};
+use perch_base::{Error, ErrorKind, Result, base64};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::ingest::KnownCertificates;
 use perch_domain::media::Stream;
@@ -45,6 +47,7 @@ pub struct Prober {
     pub certificates: Arc<dyn KnownCertificates>,
     pub clock: SharedClock,
     pub machine: Machine,
+    pub drivers: Drivers,
     pub stills: Turns,
     /// Where the box itself listens for what a camera is asked by; set once all of it does.
     pub doors: OnceLock<Vec<SocketAddr>>,
@@ -157,8 +160,8 @@ impl Prober {
 
     async fn device(&self, camera: CameraConfig) -> Result<Probed> {
         let (machine, source) = (self.machine.clone(), camera.source.describe());
-        let asked = blocking("looking at a camera", move || Ok(looked_at(&machine, &camera)));
-        let (judgement, modes) = within(&self.clock, DEVICE_WITHIN, asked).await.unwrap_or_else(|| {
+        let asked = self.drivers.ask(&self.clock, DEVICE_WITHIN, move || Ok(looked_at(&machine, &camera)));
+        let (judgement, modes) = asked.await.unwrap_or_else(|| {
             let what = "its driver does not answer";
             Ok((vec![devices::say(Weight::Bad, what, "unplug the camera and plug it in again")], None))
         })?;

@@ -1,21 +1,23 @@
 //! Looking for cameras: what is plugged in, what answers in the network, and the streams of one device.
 
-use super::Prober;
 use super::network::offers;
+use super::{NAME_WITHIN, Prober};
 use crate::known_certificates::Onlooker;
 use perch_base::clock::within;
 use perch_base::ids::DeviceId;
 use perch_base::secret::Secret;
-use perch_base::{ErrorKind, Result, blocking};
+use perch_base::{ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::camera_modes::offers as modes_in_words;
 use perch_domain::discovery::{
-    self, DiscoveryPort, Found, FoundBy, FoundCamera, FoundDevice, FoundInNetwork, FoundMicrophone, FoundStream,
-    FoundStreams, Lacking, NoStream, RTSP_PORTS, StreamsWanted, cameras_of, source_of,
+    self, DevicePlace, DiscoveryPort, Found, FoundBy, FoundCamera, FoundDevice, FoundMicrophone, FoundStream,
+    FoundStreams, Lacking, MOST_OF_A_NAME, NoStream, RTSP_PORTS, STREAMS_WITHIN, StreamsWanted, UsedPlace, cameras_of,
+    in_network, may_be_small, source_of,
 };
 use perch_domain::makers::paths_for;
-use perch_domain::onvif::{Answered, Asked, OnvifDevice};
+use perch_domain::onvif::{Asked, OnvifDevice, on_host};
 use perch_domain::ports::Later;
+use perch_domain::probe::own_door;
 use perch_domain::settings::password::Password;
 use perch_ingest::Ingest;
 use perch_media::devices::{Machine, sensors};
@@ -36,14 +38,11 @@ impl Prober {
     async fn discover(&self, addresses: Vec<IpAddr>) -> Result<Found> {
         let config = self.settings.current().config();
         let (machine, cameras) = (self.machine.clone(), config.cameras.clone());
-        let plugged = blocking("looking for devices", move || Ok(plugged_in(&machine, &cameras)));
-        let (plugged, answered, open) = tokio::join!(
-            within(&self.clock, PLUGGED_WITHIN, plugged),
-            self.onvif.search(discovery::SEARCH_FOR),
-            self.knock_at(addresses)
-        );
+        let plugged = self.drivers.ask(&self.clock, PLUGGED_WITHIN, move || Ok(plugged_in(&machine, &cameras)));
+        let (plugged, answered, open) =
+            tokio::join!(plugged, self.onvif.search(discovery::SEARCH_FOR), self.knock_at(addresses));
         let (devices, microphones) = plugged.unwrap_or_else(|| Ok(Default::default()))?;
-        let network = in_network(answered, open, &config.cameras);
+        let network = in_network(answered, open, &used_places(&config.cameras));
         Ok(Found { devices, microphones, network })
     }
 
@@ -69,41 +68,64 @@ impl Prober {
         open
     }
 
+    /// Errors with `Invalid` where any port that may be tried leads to the box itself. What is looked at is what is connected to.
     async fn streams(&self, wanted: StreamsWanted) -> Result<FoundStreams> {
-        let place = &wanted.place;
-        for port in
-            [place.rtsp_port.unwrap_or(RTSP_PORTS[0])].into_iter().chain(place.onvif.as_deref().and_then(port_of))
+        let nobody = || without(Lacking::Host, "nothing answers there that could be a camera");
+        let addresses = self.addresses_of(&wanted.place.host).await;
+        for (address, port) in
+            addresses.iter().flat_map(|at| wanted.place.ports().into_iter().map(move |port| (at, port)))
         {
-            self.refuse_own(&place.host, port).await?;
+            if self.is_own(SocketAddr::new(address.ip(), port)) {
+                return Err(own_door());
+            }
         }
+        let each = async {
+            for address in addresses {
+                let found = self.streams_at(&wanted, &wanted.place.at(address)).await;
+                if found.problem.as_ref().is_none_or(|problem| problem.lacking != Lacking::Host) {
+                    return found;
+                }
+            }
+            nobody()
+        };
+        let late = || without(Lacking::Host, "it takes too long to answer");
+        Ok(within(&self.clock, STREAMS_WITHIN, each).await.unwrap_or_else(late))
+    }
+
+    /// None where there is no such host.
+    async fn addresses_of(&self, host: &str) -> Vec<SocketAddr> {
+        let found = within(&self.clock, NAME_WITHIN, tokio::net::lookup_host((host, 0))).await;
+        found.and_then(Result::ok).into_iter().flatten().take(MOST_OF_A_NAME).collect()
+    }
+
+    /// Asks the device at `place`, which is where `wanted` leads, by its address.
+    async fn streams_at(&self, wanted: &StreamsWanted, place: &DevicePlace) -> FoundStreams {
         let url = match &place.onvif {
             Some(url) => Some(url.clone()),
             // Who names an RTSP port means that.
             None if place.rtsp_port.is_none() => self.onvif.find(&place.host).await,
             None => None,
         };
-        let Some(url) = url else { return Ok(self.by_paths(&wanted, FoundStreams::default()).await) };
+        let Some(url) = url else { return self.by_paths(wanted, place, FoundStreams::default()).await };
         let asked = Asked { url, user: wanted.user.clone(), password: wanted.password.clone() };
         match self.onvif.ask(asked).await {
             Ok(device) => {
-                let found = told(&wanted, &device);
+                let found = told(wanted, &device);
                 match found.cameras.is_empty() {
-                    true => Ok(self.by_paths(&wanted, found).await),
-                    false => Ok(found),
+                    true => self.by_paths(wanted, place, found).await,
+                    false => found,
                 }
             }
-            Err(e) if e.kind() == ErrorKind::Unauthenticated => Ok(without(Lacking::Password, e.message())),
+            Err(e) if e.kind() == ErrorKind::Unauthenticated => without(Lacking::Password, e.message()),
             // It may have RTSP all the same.
-            Err(_) => Ok(self.by_paths(&wanted, FoundStreams::default()).await),
+            Err(_) => self.by_paths(wanted, place, FoundStreams::default()).await,
         }
     }
 
     /// The first of the makers' paths that has a stream. Ends at the first refusal of the password, so that no camera locks its user out.
-    async fn by_paths(&self, wanted: &StreamsWanted, mut found: FoundStreams) -> FoundStreams {
-        let mut place = wanted.place.clone();
-        let ports = place.rtsp_port.map_or(RTSP_PORTS.to_vec(), |port| vec![port]);
+    async fn by_paths(&self, wanted: &StreamsWanted, place: &DevicePlace, mut found: FoundStreams) -> FoundStreams {
         let mut open = None;
-        for port in ports {
+        for port in place.rtsp_ports() {
             if open.is_none() && (place.is_tls || self.answers_rtsp(&place.host, port).await) {
                 open = Some(port);
             }
@@ -112,15 +134,19 @@ impl Prober {
             let problem = NoStream::new(Lacking::Host, "nothing answers there that could be a camera");
             return FoundStreams { problem: Some(problem), ..found };
         };
-        place.rtsp_port = place.rtsp_port.or(Some(port).filter(|port| *port != RTSP_PORTS[0]));
+        let rtsp_port = place.rtsp_port.or(Some(port).filter(|port| *port != RTSP_PORTS[0]));
+        // Asked by its address, and named as whoever asks names it.
+        let place = DevicePlace { rtsp_port, ..place.clone() };
+        let named = DevicePlace { rtsp_port, ..wanted.place.clone() };
         let words = format!("{} {} {}", wanted.words, found.maker, found.model);
         let known = Arc::new(Onlooker::beside(self.certificates.clone()));
         let ingest = Ingest::new(self.clock.clone(), known);
         let whole = |path: &str| {
-            let source = source_of(&place.rtsp(path), &wanted.user, &wanted.password)?;
-            let with_password = match source.split_once('@') {
+            let source = |of: &DevicePlace| source_of(&of.rtsp(path), &wanted.user, &wanted.password);
+            let (source, asked) = (source(&named)?, source(&place)?);
+            let with_password = match asked.split_once('@') {
                 Some((user, rest)) if !wanted.password.expose().is_empty() => format!("{user}:{{password}}@{rest}"),
-                _ => source.clone(),
+                _ => asked,
             };
             let url = Password(Some(wanted.password.clone())).put_into(&with_password).ok()?;
             Some((source, Secret::new(url)))
@@ -145,8 +171,8 @@ impl Prober {
                         None => None,
                     };
                     let sub =
-                        second.filter(|(_, codec)| *codec == "H.264").map(|(second, codec)| stream(second, codec));
-                    let name = if found.model.is_empty() { place.host.clone() } else { found.model.clone() };
+                        second.filter(|(_, codec)| may_be_small(codec)).map(|(second, codec)| stream(second, codec));
+                    let name = if found.model.is_empty() { named.host.clone() } else { found.model.clone() };
                     found.cameras = vec![FoundCamera { name, main: stream(source, codec), sub }];
                     found.by = Some(FoundBy::Path);
                     return found;
@@ -166,11 +192,6 @@ impl Prober {
     }
 }
 
-fn port_of(url: &str) -> Option<u16> {
-    let authority = url.split_once("://")?.1.split(['/', '?']).next()?;
-    Some(authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80))
-}
-
 fn without(lacking: Lacking, what: &str) -> FoundStreams {
     FoundStreams { problem: Some(NoStream::new(lacking, what)), ..FoundStreams::default() }
 }
@@ -183,7 +204,8 @@ fn told(wanted: &StreamsWanted, device: &OnvifDevice) -> FoundStreams {
         name => name.to_owned(),
     };
     let address_of = |profile: &perch_domain::onvif::OnvifProfile| {
-        source_of(profile.address.as_deref()?, &wanted.user, &wanted.password)
+        let named = on_host(profile.address.as_deref()?, &wanted.place.host, &["rtsp", "rtsps"])?;
+        source_of(&named, &wanted.user, &wanted.password)
     };
     let cameras = cameras_of(&name, &profiles, address_of);
     FoundStreams { by: Some(FoundBy::Onvif), maker, model, firmware, clock_ahead_s, cameras, problem: None }
@@ -215,56 +237,13 @@ fn plugged_in(machine: &Machine, cameras: &[CameraConfig]) -> (Vec<FoundDevice>,
     (devices, microphones.collect())
 }
 
-/// All that answered, by address.
-fn in_network(
-    answered: Vec<Answered>,
-    open: Vec<(SocketAddr, String)>,
-    cameras: &[CameraConfig],
-) -> Vec<FoundInNetwork> {
-    let place = |c: &CameraConfig| c.source.url().and_then(|url| perch_ingest::place_of(url.expose()).ok());
-    let used_by = |address: IpAddr, port: Option<u16>| {
-        let is_it = |(host, of): (String, u16)| {
-            host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == address.to_canonical())
-                && (!address.is_loopback() || port == Some(of))
-        };
-        cameras.iter().find(|c| place(c).is_some_and(is_it)).map(|c| c.id.to_string())
+/// Where the cameras are that the box has.
+fn used_places(cameras: &[CameraConfig]) -> Vec<UsedPlace> {
+    let place = |c: &CameraConfig| {
+        let (host, port) = perch_ingest::place_of(c.source.url()?.expose()).ok()?;
+        Some(UsedPlace { camera: c.id.to_string(), host, port })
     };
-    let mut found: Vec<FoundInNetwork> = Vec::new();
-    for one in answered {
-        let Answered { address, url, name, model } = one;
-        found.push(FoundInNetwork {
-            address,
-            onvif: Some(url),
-            rtsp_port: None,
-            name,
-            model,
-            used_by: used_by(address, None),
-        });
-    }
-    for (target, server) in open {
-        let address = target.ip();
-        // One that answered a search is that camera.
-        if let Some(known) =
-            found.iter_mut().find(|one| one.address == address && one.rtsp_port.is_none() && !address.is_loopback())
-        {
-            known.rtsp_port = Some(target.port());
-            continue;
-        }
-        if !address.is_loopback() && found.iter().any(|one| one.address == address) {
-            continue;
-        }
-        let (port, used_by) = (Some(target.port()), used_by(address, Some(target.port())));
-        found.push(FoundInNetwork {
-            address,
-            onvif: None,
-            rtsp_port: port,
-            name: String::new(),
-            model: server,
-            used_by,
-        });
-    }
-    found.sort_by_key(|one| (one.address, one.rtsp_port));
-    found
+    cameras.iter().filter_map(place).collect()
 }
 
 impl DiscoveryPort for Prober {

@@ -20,6 +20,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Who an edit by hand is said to be by.
 pub const BY_HAND: &str = "the file, edited by hand";
 
+/// In the data folder while a backup waits for the next start, which puts its config in this one's place.
+pub const RESTORE: &str = "restore.json";
+
 /// The file itself, its versions, and the passwords that it names.
 #[derive(Clone)]
 pub struct Files {
@@ -96,7 +99,7 @@ impl Files {
         }
         let before = self.read()?;
         check_tag(tag, &before.text)?;
-        let document = plan::changed(&before, change, self.secrets.folder())?;
+        let document = plan::changed(&before, change)?;
         let after = Read::understood(document.text(), &before.newer)?;
         Ok(Planned { before: before.text, after })
     }
@@ -113,15 +116,21 @@ impl Files {
 
     /// Keeps what the file says as a version, with no password in it. Says so where that fails: a change is worth more than that it can be
     /// taken back.
-    pub fn keep(&self, by: &str, text: &str) {
-        let keep = || {
-            let mut document = Document::parse(text)?;
-            self.secrets.move_out_of(&mut document)?;
-            self.versions.keep(self.clock.utc(), by, &without_passwords(&document.text()))
-        };
-        if let Err(e) = keep() {
+    ///
+    /// Returns its number, where it is a new one.
+    pub fn keep(&self, by: &str, text: &str) -> Option<u64> {
+        let kept = self.as_kept(text).and_then(|text| self.versions.keep(self.clock.utc(), by, &text));
+        kept.unwrap_or_else(|e| {
             tracing::warn!(error = %e, "this version of the config cannot be taken back later");
-        }
+            None
+        })
+    }
+
+    /// This text as a version has it.
+    fn as_kept(&self, text: &str) -> Result<String> {
+        let mut document = Document::parse(text)?;
+        self.secrets.move_out_of(&mut document)?;
+        Ok(without_passwords(&document.text()))
     }
 
     /// Removes the passwords that neither the file nor a version names. Only once the file says this.
@@ -138,11 +147,16 @@ impl Files {
         }
     }
 
-    /// Writes it, its passwords in files of their own, and keeps it as a version.
+    /// Writes it, its passwords in files of their own, and keeps it as a version: that first, so that a kill in between costs no name.
+    /// Errors with `Conflict` where a backup is about to take its place.
     pub fn write(&self, planned: &mut Planned, by: &str) -> Result<()> {
         let Planned { before, after } = planned;
         if *before == after.text {
             return Ok(());
+        }
+        if self.data_dir.join(RESTORE).symlink_metadata().is_ok() {
+            let why = "a backup waits for the box to be started again, and its settings take the place of these: do that first";
+            return Err(Error::new(ErrorKind::Conflict, why));
         }
         let mut document = Document::parse(&after.text)?;
         self.secrets.move_out_of(&mut document)?;
@@ -152,24 +166,33 @@ impl Files {
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).context(ErrorKind::Unavailable, unwritable)?;
         }
-        replace(&path, after.text.as_bytes(), 0o600).map_err(|e| match e.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                let full = "the config file cannot be written: its disk is full; nothing was changed";
-                Error::new(ErrorKind::Unavailable, full).with_source(e)
+        let kept = self.keep(by, &after.text);
+        replace(&path, after.text.as_bytes(), 0o600).map_err(|e| {
+            if let Some(number) = kept {
+                self.versions.forget(number);
             }
-            _ => Error::new(ErrorKind::Unavailable, unwritable()).with_source(e),
+            match e.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                    let full = "the config file cannot be written: its disk is full; nothing was changed";
+                    Error::new(ErrorKind::Unavailable, full).with_source(e)
+                }
+                _ => Error::new(ErrorKind::Unavailable, unwritable()).with_source(e),
+            }
         })?;
         self.may_be_empty.store(after.text.trim().is_empty(), Ordering::SeqCst);
         self.taken(after);
-        self.keep(by, &after.text);
         self.forget_passwords(&after.text);
         Ok(())
     }
 
     /// What cannot be kept as a version, since it is no TOML, is laid beside the file: somebody wrote it.
-    fn keep_the_one_before(&self, text: &str) {
+    pub fn keep_the_one_before(&self, text: &str) {
         if Document::parse(text).is_ok() {
-            return self.keep(BY_HAND, text);
+            // The newest may be of a change that was killed before the file said it.
+            if !self.as_kept(text).is_ok_and(|text| self.versions.is_of_last(2, &text)) {
+                self.keep(BY_HAND, text);
+            }
+            return;
         }
         let mut aside = self.place().into_os_string();
         aside.push(".refused");
@@ -202,4 +225,59 @@ fn check_tag(tag: Option<&str>, text: &str) -> Result<()> {
 fn unwritable() -> String {
     "the config file cannot be written; nothing was changed: is its disk full or read-only, may the box write there?"
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perch_base::clock::ManualClock;
+
+    fn files(dir: &Path) -> Files {
+        let files = Files::new(dir.join("perch.toml"), &dir.join("data"), Arc::new(ManualClock::default()));
+        std::fs::write(&files.path, "[box]\nname = \"A\"\n").expect("written");
+        files
+    }
+
+    fn named(files: &Files, name: &str) -> Planned {
+        let patch = serde_json::json!({"box": {"name": name}});
+        let change = SettingsChange::Merge(patch.as_object().cloned().unwrap_or_default());
+        files.plan(change, None).expect("planned")
+    }
+
+    fn who(files: &Files) -> Vec<String> {
+        files.versions.list().into_iter().map(|kept| kept.version.by).collect()
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_written_leaves_no_version() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let files = files(dir.path());
+        let mut planned = named(&files, "B");
+        std::fs::remove_file(&files.path).expect("removed");
+        std::fs::create_dir(&files.path).expect("made");
+        files.write(&mut planned, "anna").expect_err("it is a folder");
+        assert_eq!(who(&files), [BY_HAND]);
+    }
+
+    #[test]
+    fn a_change_that_was_killed_before_the_file_said_it_costs_nobody_their_name() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let files = files(dir.path());
+        files.write(&mut named(&files, "B"), "anna").expect("written");
+        // Killed here: the version is kept, and the file says what it said.
+        files.keep("ben", &named(&files, "C").after.text);
+        files.write(&mut named(&files, "D"), "carla").expect("written");
+        assert_eq!(who(&files), ["carla", "ben", "anna", BY_HAND]);
+    }
+
+    #[test]
+    fn nothing_is_changed_that_a_backup_is_about_to_replace() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let files = files(dir.path());
+        let mut planned = named(&files, "B");
+        std::fs::create_dir_all(dir.path().join("data")).expect("made");
+        std::fs::write(dir.path().join("data").join(RESTORE), "{}").expect("written");
+        assert_eq!(files.write(&mut planned, "anna").expect_err("refused").kind(), ErrorKind::Conflict);
+        assert_eq!(files.text(), planned.before);
+    }
 }

@@ -7,7 +7,7 @@ use crate::modes::Switches;
 use crate::supervisor::GRACE;
 use crate::tasks;
 use perch_base::{Result, blocking};
-use perch_domain::reload::{Change, Restart, plan_reload};
+use perch_domain::reload::{Change, plan_reload};
 use perch_domain::task::TaskId;
 use perch_media::webrtc;
 use perch_pki::Identity;
@@ -91,13 +91,13 @@ impl Followers {
 
 /// What a change of the cameras means, for people.
 pub fn effect(change: &Change) -> String {
+    if let Some(id) = change.switches_off() {
+        return format!("{id} is switched off");
+    }
     match change {
         Change::Remove(id) => format!("{id} is removed: who watches it is let go"),
         Change::Add(camera) => format!("{} is added", camera.id),
         Change::Arrange(_) => "the cameras are listed in another order".into(),
-        Change::Update { camera, restart: Restart::ALL } if camera.off.is_some() => {
-            format!("{} is switched off", camera.id)
-        }
         Change::Update { camera, restart } => {
             let parts = [
                 (restart.capture, "its pictures begin anew"),

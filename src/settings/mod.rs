@@ -84,6 +84,12 @@ impl SettingsFile {
         self.files.read().map(|read| read.text)
     }
 
+    /// Does what no change of the settings may come into. Blocks; on a thread that may.
+    pub fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _turn = self.turn.blocking_lock();
+        work()
+    }
+
     /// From now on these follow.
     pub fn followed_by(&self, followers: Followers) {
         // The box is built once.
@@ -168,6 +174,12 @@ impl SettingsFile {
     }
 }
 
+/// What is said where a camera is gone and its recordings cannot be deleted yet: the wish is noted, and the next start goes by it.
+fn not_deleted(camera: &CameraId, e: &Error) -> String {
+    tracing::error!(%camera, error = %e, "the camera is gone, and its recordings are deleted from the next start on");
+    format!("{camera}: is gone, and its recordings are deleted from the next start on: {}", e.message())
+}
+
 /// The camera that is meant where one is only tried out.
 fn tried_id(taken: impl Fn(&CameraId) -> bool) -> Result<CameraId> {
     let ids = (0..=u16::MAX).map(|n| CameraId::new(&format!("tried-out-{n}")));
@@ -238,7 +250,10 @@ impl SettingsPort for SettingsFile {
                 if !dry_run {
                     goes.as_ref().map_or(Ok(()), CameraThatGoes::note)?;
                     if let Err(e) = files.write(&mut planned, &by) {
-                        goes.as_ref().map_or(Ok(()), CameraThatGoes::take_back)?;
+                        // Why nothing was written says more than that.
+                        if let Err(e) = goes.as_ref().map_or(Ok(()), CameraThatGoes::take_back) {
+                            tracing::warn!(error = %e, "the wish to delete a camera's recordings is taken back at the next start");
+                        }
                         return Err(e);
                     }
                 }
@@ -256,7 +271,9 @@ impl SettingsPort for SettingsFile {
             if let Some((leaving, kept)) = leaving.zip(kept) {
                 followed.effects.extend(leaving.effect(&kept));
                 if !dry_run {
-                    blocking("deleting the recordings of a camera", move || leaving.delete()).await?;
+                    let id = leaving.camera.clone();
+                    let deleted = blocking("deleting the recordings of a camera", move || leaving.delete()).await;
+                    followed.not_followed.extend(deleted.err().map(|e| not_deleted(&id, &e)));
                 }
             }
             Ok(self.changed(&before, after, followed))

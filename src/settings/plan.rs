@@ -3,21 +3,19 @@
 use super::document::{Document, merge_camera};
 use super::secrets::{self, ADDRESSES};
 use crate::config::{Config, OfNewer, environment};
+use perch_base::authority::Authority;
 use perch_base::ids::CameraId;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::settings::changes::SettingsChange;
 use perch_domain::settings::described::tree;
+use perch_domain::settings::named_files::FILES_BY_HAND;
 use perch_domain::settings::password::{has_place, shown};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
-use std::path::Path;
 use toml_edit::{Item, Table, TableLike};
 
 /// The longest password of a camera.
 const MAX_PASSWORD_BYTES: usize = 256;
-
-/// Keys that name files which the box reads, and which are settings like others.
-const FILES: [&str; 3] = ["secret_file", "ca_file", "dns_hook_secret_file"];
 
 /// What a file says.
 #[derive(Clone, Debug)]
@@ -36,13 +34,14 @@ impl Read {
     }
 }
 
-/// The file as `change` makes it of `before`. Files may be named that it names already, and those in the folder of secrets.
-pub fn changed(before: &Read, change: SettingsChange, of_secrets: &Path) -> Result<Document> {
+/// The file as `change` makes it of `before`. Files may be named that it names already.
+pub fn changed(before: &Read, change: SettingsChange) -> Result<Document> {
     let mut document = Document::parse(&before.text)?;
     let after = |document: &Document| Read::understood(document.text(), &before.newer).ok();
     match change {
         SettingsChange::Merge(mut patch) => {
-            check_files(&patch, &document, of_secrets)?;
+            check_files(&patch, &document)?;
+            check_hook(&patch, &before.config)?;
             accept_cameras(&mut patch, &document)?;
             document.merge(&patch, &before.config)?;
             // Some defaults depend on other keys: what was so before and is no longer is written after all.
@@ -51,11 +50,11 @@ pub fn changed(before: &Read, change: SettingsChange, of_secrets: &Path) -> Resu
             }
         }
         SettingsChange::AddCamera(patch) => {
-            check_files(&patch, &document, of_secrets)?;
+            check_files(&patch, &document)?;
             add(&mut document, patch, before)?;
         }
         SettingsChange::ChangeCamera(id, patch) => {
-            check_files(&patch, &document, of_secrets)?;
+            check_files(&patch, &document)?;
             change_camera(&mut document, &id, patch, before)?;
         }
         SettingsChange::RemoveCamera(id, _) => remove(&mut document, &id, before)?,
@@ -65,18 +64,18 @@ pub fn changed(before: &Read, change: SettingsChange, of_secrets: &Path) -> Resu
 }
 
 /// Refuses to have a file read that nobody named by hand: what is in it might be shown, or sent to who named it.
-fn check_files(patch: &Map<String, Json>, document: &Document, of_secrets: &Path) -> Result<()> {
+fn check_files(patch: &Map<String, Json>, document: &Document) -> Result<()> {
     let mut known = BTreeSet::new();
     document.texts(&mut |key, text| {
-        if FILES.contains(&key) {
-            known.insert(text.to_owned());
+        if FILES_BY_HAND.contains(&key) {
+            known.insert((key.to_owned(), text.to_owned()));
         }
     });
-    let may = |named: &str| named.is_empty() || known.contains(named) || Path::new(named).parent() == Some(of_secrets);
+    let may = |key: &str, named: &str| named.is_empty() || known.contains(&(key.to_owned(), named.to_owned()));
     let mut refused = None;
     for (key, value) in patch {
         texts_of(key, value, &mut |key, text| {
-            if FILES.contains(&key) && !may(text) {
+            if FILES_BY_HAND.contains(&key) && !may(key, text) {
                 refused = Some(key.to_owned());
             }
         });
@@ -87,6 +86,24 @@ fn check_files(patch: &Map<String, Json>, document: &Document, of_secrets: &Path
         }
         None => Ok(()),
     }
+}
+
+/// Refuses to have a secret that is kept sent to another host than it is for.
+fn check_hook(patch: &Map<String, Json>, before: &Config) -> Result<()> {
+    let Some(hook) = before.acme.as_ref().and_then(|acme| acme.hook.as_ref()).filter(|hook| hook.secret.is_some())
+    else {
+        return Ok(());
+    };
+    let Some(Json::Object(acme)) = patch.get("acme") else { return Ok(()) };
+    let Some(new) = acme.get("dns_hook").and_then(Json::as_str) else { return Ok(()) };
+    let drops = acme.get("dns_hook_secret_file").is_some_and(|file| file.is_null() || file == "");
+    let place = |url| Authority::of(url).map(|(scheme, at)| (scheme.to_owned(), at.host.to_owned(), at.port));
+    if drops || place(new) == place(&hook.url) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "acme.dns_hook: has another host, which is not to be told the secret of this one: change it by hand, in perch.toml",
+    ))
 }
 
 /// Every text of a patch with its key.
@@ -109,7 +126,9 @@ fn accept(camera: &mut Map<String, Json>, before: Option<&dyn TableLike>, path: 
         }
         // One that was read is handed back as it was shown.
         let new = camera.get(key).and_then(Json::as_str).filter(|new| known(key).is_none_or(|is| *new != shown(is)));
-        let moves = new.zip(known(key)).is_some_and(|(new, is)| has_place(new) && host_of(new) != host_of(is));
+        let moves = new
+            .zip(known(key))
+            .is_some_and(|(new, is)| has_place(new) && (place_of(new).is_none() || place_of(new) != place_of(is)));
         let is_borrowed = new.is_some_and(|new| has_place(new) && known(key).is_none_or(|is| !has_place(is)));
         if (moves || is_borrowed) && !camera.contains_key("password") {
             return Err(Error::invalid(format!("{path}.{key}: has another host: give `password` again")));
@@ -194,11 +213,9 @@ fn remove(document: &mut Document, id: &CameraId, before: &Read) -> Result<()> {
     Ok(())
 }
 
-/// The host of an address, and its port.
-fn host_of(address: &str) -> &str {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+/// Where an address leads: the host, and its port where one is named.
+fn place_of(address: &str) -> Option<(&str, Option<u16>)> {
+    Authority::of(address).map(|(_, at)| (at.host, at.port))
 }
 
 fn no_camera(id: &CameraId) -> Error {
@@ -228,4 +245,72 @@ fn write_down_the_default(document: &mut Document, before: &Read) -> Result<()> 
         document.cameras_mut().push(table);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A box whose hook has a token, with a camera's password beside it.
+    fn read(dir: &std::path::Path) -> Read {
+        for (name, text) in [("token", "T0KEN"), ("camera", "S3CRET")] {
+            std::fs::write(dir.join(name), text).expect("written");
+        }
+        let dir = dir.display();
+        let text = format!(
+            "[acme]\ndomain = \"cam.example.org\"\nchallenge = \"dns-01\"\ndns_hook = \"https://dns.example.org/set\"\n\
+             dns_hook_secret_file = \"{dir}/token\"\n[[camera]]\nid = \"door\"\n\
+             source = \"rtsp://me:{{password}}@cam/a\"\npassword_file = \"{dir}/camera\"\n"
+        );
+        Read::understood(text, &OfNewer::default()).expect("valid")
+    }
+
+    #[test]
+    fn what_is_kept_secret_is_sent_to_nobody_else() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let before = read(dir.path());
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let (token, camera) = (at("token"), at("camera"));
+        for (patch, refused) in [
+            (json!({"acme": {"dns_hook_secret_file": token}}), None),
+            (json!({"acme": {"dns_hook": "https://dns.example.org/other"}}), None),
+            (json!({"acme": {"dns_hook": "https://evil.example.org/", "dns_hook_secret_file": null}}), None),
+            // Another secret of the box, to this hook.
+            (json!({"acme": {"dns_hook_secret_file": camera}}), Some("names a file")),
+            (json!({"webrtc": {"turn": [{"url": "turn:h:1", "secret_file": camera}]}}), Some("names a file")),
+            (json!({"webrtc": {"turn": [{"url": "turn:h:1", "secret_file": token}]}}), Some("names a file")),
+            // This hook's, to another.
+            (json!({"acme": {"dns_hook": "https://evil.example.org/set"}}), Some("another host")),
+            (json!({"acme": {"dns_hook": "https://dns.example.org:8443/set"}}), Some("another host")),
+            (
+                json!({"acme": {"dns_hook": "https://evil.example.org/", "dns_hook_secret_file": token}}),
+                Some("another host"),
+            ),
+        ] {
+            let merge = SettingsChange::Merge(patch.as_object().cloned().unwrap_or_default());
+            let said = changed(&before, merge).err().map(|e| e.message().to_owned());
+            match refused {
+                Some(why) => assert!(said.as_ref().is_some_and(|said| said.contains(why)), "{patch}: {said:?}"),
+                None => assert_eq!(said, None, "{patch}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_cameras_password_goes_to_no_other_host() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let before = read(dir.path());
+        for (source, goes) in [
+            ("rtsp://me:{password}@cam/b", true),
+            ("rtsp://me:{password}@cam:8554/b", false),
+            ("rtsp://me:{password}@evil/a", false),
+            ("rtsp://me:{password}@evil:99999/a", false),
+            ("rtsp://me:{password}@cam@evil/a", false),
+        ] {
+            let patch = Map::from_iter([("source".to_owned(), Json::String(source.to_owned()))]);
+            let id = CameraId::new("door").expect("an id");
+            assert_eq!(changed(&before, SettingsChange::ChangeCamera(id, patch)).is_ok(), goes, "{source}");
+        }
+    }
 }

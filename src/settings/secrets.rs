@@ -4,12 +4,13 @@ use super::document::Document;
 use perch_base::files::{Links, make_private_dir, put, read_small, remove};
 use perch_base::secret::{Secret, hex, random_bytes};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::settings::named_files::PASSWORD_FILES;
 use perch_domain::settings::password::{PLACE, PLACE_AS_IT_IS, Password, has_place, is_in_clear, take_out_of};
 use std::path::{Path, PathBuf};
 use toml_edit::{Item, Table, TableLike};
 
 /// The keys of a camera that are addresses, and those that name the files of their passwords.
-pub const ADDRESSES: [(&str, &str); 2] = [("source", "password_file"), ("sub_source", "sub_password_file")];
+pub const ADDRESSES: [(&str, &str); 2] = [("source", PASSWORD_FILES[0]), ("sub_source", PASSWORD_FILES[1])];
 
 /// The largest file that is looked into, and how many are, for a password that is kept already.
 const MAX_BYTES: u64 = 4 * 1024;

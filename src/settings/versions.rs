@@ -77,11 +77,23 @@ impl Versions {
         Ok(Kept { version, text: kept.text })
     }
 
-    /// Keeps one more, and forgets those that are too many. What is so already is not kept again.
-    pub fn keep(&self, at: Timestamp, by: &str, text: &str) -> Result<()> {
+    /// Whether one of the newest `count` says this.
+    pub fn is_of_last(&self, count: usize, text: &str) -> bool {
+        self.numbers().into_iter().take(count).any(|number| self.read(number).is_ok_and(|kept| kept.text == text))
+    }
+
+    /// Removes one that never came to be.
+    pub fn forget(&self, number: u64) {
+        if let Err(e) = remove(&self.path(number)) {
+            tracing::warn!(error = %e, number, "a version of the config is kept that never was");
+        }
+    }
+
+    /// Keeps one more, and forgets those that are too many. What is so already is not kept again. Returns the number of a new one.
+    pub fn keep(&self, at: Timestamp, by: &str, text: &str) -> Result<Option<u64>> {
         let newest = self.numbers().first().copied();
         if newest.and_then(|n| self.read(n).ok()).is_some_and(|kept| kept.text == text) {
-            return Ok(());
+            return Ok(None);
         }
         let too_many = || Error::new(ErrorKind::Conflict, "the versions of the settings have no numbers left");
         let number = newest.unwrap_or(0).checked_add(1).ok_or_else(too_many)?;
@@ -94,7 +106,7 @@ impl Versions {
             // One too many does no harm and goes next time.
             let _ = remove(&self.path(old));
         }
-        Ok(())
+        Ok(Some(number))
     }
 
     fn path(&self, number: u64) -> PathBuf {

@@ -138,6 +138,20 @@ fn rtsp_is_looked_for_at_named_addresses_only() {
 }
 
 #[test]
+fn the_box_is_nobodys_camera_at_any_port_that_is_tried_without_being_named() {
+    let home = Home::new("");
+    let plain = format!("127.0.0.1:{}", home.ports.plain);
+    // A usual port of ONVIF, at an address where nothing else of the box is.
+    home.write_config(&home.config_text().replace(&plain, "127.77.3.1:8899"));
+    let running = home.boot();
+    let client = running.paired();
+    for (address, status) in [("127.77.3.1", 400), ("rtsp://127.77.3.1/live", 400), ("127.77.3.1:9", 200)] {
+        let asked = client.post("/api/v1/discovery/streams", &json!({"address": address}));
+        assert_eq!(asked.status, status, "{address}: {}", asked.text());
+    }
+}
+
+#[test]
 fn devices_that_want_to_do_harm_cost_a_sentence() {
     let (_home, running, client) = started();
     let camera = camera_at(&["/large", "/small"]);

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Read;
 
 /// As systemd would start it: it may end, to be started again.
-const SERVICE: &str = "INVOCATION_ID";
+const SERVICE: &str = "NOTIFY_SOCKET";
 
 fn lines(client: &Client, query: &str) -> Vec<Value> {
     client.json(&format!("/api/v1/log{query}"))["lines"].as_array().cloned().unwrap_or_default()
@@ -28,7 +28,7 @@ fn a_box_starts_again_where_something_starts_it_and_keeps_its_log() {
         "{facts}"
     );
     assert!(running.terminate().success());
-    let mut running = home.boot_with(&[(SERVICE, "0123".into())]);
+    let mut running = home.boot_with(&[(SERVICE, "/nobody/listens".into())]);
     patch(&client, "/api/v1/settings", "*", &json!({"box": {"name": "Shop"}})).expect(200);
     let changed = lines(&client, "?what=settings+were+changed");
     assert!(changed.len() == 1 && changed[0]["who"].is_string(), "who did it: {changed:?}");
@@ -60,7 +60,7 @@ fn settings_and_people_of_a_backup_come_back_on_another_box() {
     assert_eq!(home.run(&["backup", &path], "open sesame\n").code, Some(1), "nothing is overwritten");
 
     let other = Home::new("");
-    let mut running = other.boot_with(&[(SERVICE, "0123".into())]);
+    let mut running = other.boot_with(&[(SERVICE, "/nobody/listens".into())]);
     let there = running.paired();
     let before = other.config_text();
     let restore = |password: &str, file: &[u8], dry: &str| {
@@ -105,8 +105,19 @@ fn settings_and_people_of_a_backup_come_back_on_another_box() {
     drop(taken);
     // By command, into a third.
     let third = Home::new("");
+    let running = third.boot();
+    let owner = running.paired();
     let said = third.run(&["restore-settings", &path], "open sesame\n").ok();
     assert!(said.contains("1 accounts"), "{said}");
+    let lost = patch(&owner, "/api/v1/settings", "*", &json!({"box": {"name": "Shop"}})).problem(409);
+    assert!(lost["detail"].as_str().is_some_and(|why| why.contains("a backup waits")), "{lost}");
+    drop(running);
+    // What cannot be put in place keeps no box from starting.
+    let before = third.config_text();
+    let waiting = third.data().join("restore.json");
+    fs::write(&waiting, "{").expect("written");
+    let running = third.boot();
+    assert!(running.log().contains("could not be restored") && !waiting.exists() && third.config_text() == before);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use perch_base::{Error, Result};
 use perch_domain::log::LogLine;
 use perch_domain::redact::describe_url;
 use perch_domain::settings::changes::SettingsVersion;
+use perch_domain::settings::named_files::names_a_file;
 use perch_domain::status::Status;
 use perch_domain::system::SystemFacts;
 use serde_json::{Value, json};
@@ -20,24 +21,8 @@ pub(crate) const LOG_LINES: usize = 4000;
 const LEFT_OUT: &str = "…";
 
 /// Keys whose value says nothing that helps and may say what is nobody's business.
-const PRIVATE: [&str; 16] = [
-    "dns_hook",
-    "dns_hook_secret_file",
-    "data_dir",
-    "password_file",
-    "sub_password_file",
-    "secret_file",
-    "ca_file",
-    "sha256",
-    "username",
-    "user",
-    "by",
-    "who",
-    "ssid",
-    "ssh_key",
-    "path",
-    "serial",
-];
+const PRIVATE: [&str; 11] =
+    ["dns_hook", "data_dir", "sha256", "username", "user", "by", "who", "ssid", "ssh_key", "path", "serial"];
 
 /// What is told.
 pub(crate) struct Told {
@@ -120,7 +105,7 @@ fn redact(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (key, inner) in members.iter_mut() {
-                if PRIVATE.contains(&key.as_str()) && !inner.is_null() {
+                if (PRIVATE.contains(&key.as_str()) || names_a_file(key)) && !inner.is_null() {
                     *inner = LEFT_OUT.into();
                 } else {
                     redact(inner);

@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod all;
+pub mod authority;
 pub mod backoff;
 pub mod base64;
 pub mod clock;

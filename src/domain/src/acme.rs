@@ -2,6 +2,7 @@
 //! long is waited after a failure. How it is asked for is `pki`'s business.
 
 use crate::settings::Keys;
+use perch_base::authority::Authority;
 use perch_base::net::is_host_name;
 use perch_base::secret::Secret;
 use perch_base::time::{DAY, Timestamp};
@@ -112,15 +113,13 @@ fn read_contact(text: &str) -> Result<String> {
 
 /// `https://`, and within the machine `http://` too: a hook beside perch needs no certificate.
 fn check_url(text: &str, rule: &str) -> Result<String> {
-    let (scheme, rest) = text.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority
-        .strip_prefix('[')
-        .map_or_else(|| authority.split(':').next().unwrap_or_default(), |v6| v6.split(']').next().unwrap_or_default());
+    let (scheme, Authority { user_info, host, .. }) =
+        Authority::of(text).ok_or_else(|| Error::invalid(rule.to_owned()))?;
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
     let is_here = host == "localhost" || host.parse() == Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)) || host == "::1";
     let ok = text.len() <= 2048
         && !host.is_empty()
-        && !authority.contains('@')
+        && user_info.is_none()
         && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~:/?[]!$&'()*+,;=%".contains(&b))
         && (scheme == "https" || (scheme == "http" && is_here));
     // What was given is not repeated: it may hold a token.

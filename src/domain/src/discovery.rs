@@ -1,20 +1,27 @@
 //! What is found of cameras that are not the box's yet: what plugged in devices, ONVIF devices and RTSP ports say of themselves, which addresses
 //! may be looked at, and which streams of a device are one camera. Pure.
 
-use crate::onvif::OnvifProfile;
+use crate::onvif::{Answered, OnvifProfile};
 use crate::ports::Later;
 use crate::settings::password::{encoded, is_in_clear, take_out_of};
+use perch_base::authority::{Authority, in_url};
 use perch_base::ids::DeviceId;
 use perch_base::secret::Secret;
 use perch_base::{Error, Result};
 use serde::Serialize;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// Addresses that are looked at for RTSP at most.
 pub const MOST_ADDRESSES: usize = 256;
 /// The ports that are tried at each.
 pub const RTSP_PORTS: [u16; 2] = [554, 8554];
+/// Where devices have their ONVIF service that did not answer a search: the standard's port, and what makers took instead.
+pub const ONVIF_PORTS: [u16; 5] = [80, 8000, 8080, 2020, 8899];
+/// Addresses of one name that are tried at most.
+pub const MOST_OF_A_NAME: usize = 4;
+/// How long a host is asked for its streams, in all.
+pub const STREAMS_WITHIN: Duration = Duration::from_secs(45);
 /// How long answers to a search are waited for.
 pub const SEARCH_FOR: Duration = Duration::from_secs(3);
 
@@ -258,14 +265,7 @@ impl DevicePlace {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let scheme = scheme.to_ascii_lowercase();
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let authority = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-        let (host, port) = match authority.strip_prefix('[').and_then(|six| six.split_once(']')) {
-            Some((six, port)) => (six, port.strip_prefix(':')),
-            // An IPv6 address without brackets has no port.
-            None if authority.matches(':').count() > 1 => (authority, None),
-            None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
-        };
-        let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(bad)).transpose()?;
+        let Authority { host, port, .. } = Authority::parse(authority).ok_or_else(bad)?;
         let is_host = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
         if host.is_empty() || host.len() > 253 || !host.chars().all(is_host) || text.len() > 1024 {
             return Err(bad());
@@ -281,9 +281,34 @@ impl DevicePlace {
         }
     }
 
+    /// The ports that may be RTSP's there, in the order in which they are tried.
+    pub fn rtsp_ports(&self) -> Vec<u16> {
+        self.rtsp_port.map_or(RTSP_PORTS.to_vec(), |port| vec![port])
+    }
+
+    /// Every port that it may be asked at, RTSP's and ONVIF's: who names an RTSP port means that.
+    pub fn ports(&self) -> Vec<u16> {
+        let onvif = match &self.onvif {
+            Some(url) => vec![Authority::of(url).and_then(|(_, at)| at.port).unwrap_or(ONVIF_PORTS[0])],
+            None if self.rtsp_port.is_none() => ONVIF_PORTS.to_vec(),
+            None => Vec::new(),
+        };
+        [self.rtsp_ports(), onvif].concat()
+    }
+
+    /// The same place by one of its addresses: what was looked at is then what is connected to, whatever its name leads to meanwhile.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        let host = match address {
+            SocketAddr::V6(six) if six.scope_id() != 0 => format!("{}%{}", six.ip(), six.scope_id()),
+            address => address.ip().to_string(),
+        };
+        let onvif = self.onvif.as_deref().and_then(|url| crate::onvif::on_host(url, &host, &["http"]));
+        Self { host, onvif, ..self.clone() }
+    }
+
     /// The address of a path there, without user and password.
     pub fn rtsp(&self, path: &str) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = in_url(&self.host);
         let port = self.rtsp_port.map(|port| format!(":{port}")).unwrap_or_default();
         let scheme = if self.is_tls { "rtsps" } else { "rtsp" };
         format!("{scheme}://{host}{port}{path}")
@@ -314,6 +339,60 @@ pub trait DiscoveryPort: Send + Sync {
     fn streams(&self, wanted: StreamsWanted, by: DeviceId) -> Later<'_, Result<FoundStreams>>;
 }
 
+/// A camera that the box has, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedPlace {
+    /// The camera.
+    pub camera: String,
+    /// The host of its address.
+    pub host: String,
+    /// The port that it is asked at.
+    pub port: u16,
+}
+
+/// What answered, each device once, by address: `answered` a search, and `open` are the RTSP ports that answer, with what the server calls
+/// itself. On this machine's own address each port is a device of its own: a server of streams beside the box has many.
+pub fn in_network(
+    answered: Vec<Answered>,
+    open: Vec<(SocketAddr, String)>,
+    cameras: &[UsedPlace],
+) -> Vec<FoundInNetwork> {
+    let used_by = |address: IpAddr, port: Option<u16>| {
+        let is_it = |used: &&UsedPlace| {
+            used.host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == address.to_canonical())
+                && (!address.is_loopback() || port == Some(used.port))
+        };
+        cameras.iter().find(is_it).map(|used| used.camera.clone())
+    };
+    let mut found: Vec<FoundInNetwork> = Vec::new();
+    for Answered { address, url, name, model } in answered {
+        let used_by = used_by(address, None);
+        found.push(FoundInNetwork { address, onvif: Some(url), rtsp_port: None, name, model, used_by });
+    }
+    for (target, server) in open {
+        let (address, port) = (target.ip(), Some(target.port()));
+        // One that answered a search is that camera.
+        if let Some(known) =
+            found.iter_mut().find(|one| one.address == address && one.rtsp_port.is_none() && !address.is_loopback())
+        {
+            known.rtsp_port = port;
+            continue;
+        }
+        if !address.is_loopback() && found.iter().any(|one| one.address == address) {
+            continue;
+        }
+        let (name, used_by) = (String::new(), used_by(address, port));
+        found.push(FoundInNetwork { address, onvif: None, rtsp_port: port, name, model: server, used_by });
+    }
+    found.sort_by_key(|one| (one.address, one.rtsp_port));
+    found
+}
+
+/// Whether a stream of this codec can be a camera's small one.
+pub fn may_be_small(codec: &str) -> bool {
+    codec == "H.264"
+}
+
 /// The narrowest second stream that is worth taking, pixels.
 const NARROWEST: u32 = 160;
 
@@ -340,7 +419,7 @@ pub fn cameras_of(
             continue;
         };
         let is_small = |p: &&OnvifProfile| {
-            p.codec.as_deref() == Some("H.264")
+            p.codec.as_deref().is_some_and(may_be_small)
                 && pixels(p) < pixels(main)
                 && p.width.is_none_or(|width| width >= NARROWEST)
         };

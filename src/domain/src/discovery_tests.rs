@@ -120,3 +120,84 @@ fn an_address_becomes_a_source_without_its_password() {
         assert_eq!(source_of(address, user, &password).as_deref(), want, "{address}");
     }
 }
+
+#[test]
+fn every_port_that_is_tried_is_known_beforehand() {
+    for (text, rtsp, all) in [
+        ("cam", &RTSP_PORTS[..], &[554, 8554, 80, 8000, 8080, 2020, 8899][..]),
+        ("cam:9554", &[9554], &[9554]),
+        ("rtsps://cam", &RTSP_PORTS, &[554, 8554, 80, 8000, 8080, 2020, 8899]),
+        ("http://cam/onvif/device_service", &RTSP_PORTS, &[554, 8554, 80]),
+        ("http://cam:8899/onvif/device_service", &RTSP_PORTS, &[554, 8554, 8899]),
+    ] {
+        let place = DevicePlace::parse(text).expect(text);
+        assert_eq!((&*place.rtsp_ports(), &*place.ports()), (rtsp, all), "{text}");
+    }
+}
+
+#[test]
+fn a_place_is_asked_by_the_address_that_was_looked_at() {
+    let scoped = SocketAddr::V6(std::net::SocketAddrV6::new("fe80::1".parse().expect("an address"), 0, 0, 3));
+    for (text, address, host, onvif) in [
+        ("cam", "192.168.1.9:0".parse().expect("an address"), "192.168.1.9", None),
+        (
+            "http://cam:8000/x?y",
+            "[fd00::1]:0".parse().expect("an address"),
+            "fd00::1",
+            Some("http://[fd00::1]:8000/x?y"),
+        ),
+        ("http://cam/x", scoped, "fe80::1%3", Some("http://[fe80::1%3]/x")),
+    ] {
+        let at = DevicePlace::parse(text).expect(text).at(address);
+        assert_eq!((&*at.host, at.onvif.as_deref()), (host, onvif), "{text}");
+    }
+}
+
+#[test]
+fn what_answers_in_the_network_is_told_once_a_device() {
+    let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+    let said = |address: &str| Answered {
+        address: ip(address),
+        url: format!("http://{address}/onvif"),
+        name: "yard".into(),
+        model: "X1".into(),
+    };
+    let open = |target: &str| (target.parse().expect("a socket's address"), "server".to_owned());
+    let used = |camera: &str, host: &str, port| UsedPlace { camera: camera.into(), host: host.into(), port };
+    let cameras = [used("door", "10.0.0.5", 554), used("test", "127.0.0.1", 8554), used("named", "cam.local", 554)];
+    type Row<'r> = (&'r str, bool, Option<u16>, Option<&'r str>);
+    for (answered, ports, want) in [
+        (
+            vec![said("10.0.0.5")],
+            vec![open("10.0.0.5:554"), open("10.0.0.5:8554")],
+            vec![("10.0.0.5", true, Some(554), Some("door"))],
+        ),
+        (vec![], vec![open("10.0.0.6:554"), open("10.0.0.6:8554")], vec![("10.0.0.6", false, Some(554), None)]),
+        (vec![said("10.0.0.7")], vec![], vec![("10.0.0.7", true, None, None)]),
+        // By address, however they came; and what the box has by its IPv4 address in IPv6's clothes.
+        (
+            vec![said("10.0.0.9")],
+            vec![open("10.0.0.8:554"), open("[::ffff:10.0.0.5]:554")],
+            vec![
+                ("10.0.0.8", false, Some(554), None),
+                ("10.0.0.9", true, None, None),
+                ("::ffff:10.0.0.5", false, Some(554), Some("door")),
+            ],
+        ),
+        // On this machine, each port is another.
+        (
+            vec![],
+            vec![open("127.0.0.1:554"), open("127.0.0.1:8554")],
+            vec![("127.0.0.1", false, Some(554), None), ("127.0.0.1", false, Some(8554), Some("test"))],
+        ),
+    ] as [(Vec<Answered>, Vec<(SocketAddr, String)>, Vec<Row<'_>>); 5]
+    {
+        let found = in_network(answered, ports, &cameras);
+        let is =
+            |one: &FoundInNetwork| (one.address.to_string(), one.onvif.is_some(), one.rtsp_port, one.used_by.clone());
+        let want =
+            want.into_iter().map(|(address, onvif, port, by)| (address.to_owned(), onvif, port, by.map(str::to_owned)));
+        assert_eq!(found.iter().map(is).collect::<Vec<_>>(), want.collect::<Vec<_>>());
+    }
+    assert!(may_be_small("H.264") && !may_be_small("H.265"));
+}

@@ -4,6 +4,7 @@
 use crate::ports::Later;
 use crate::text::as_told;
 use perch_base::Result;
+use perch_base::authority::{Authority, in_url};
 use perch_base::secret::Secret;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -78,13 +79,8 @@ pub fn on_host(named: &str, host: &str, schemes: &[&str]) -> Option<String> {
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-    let port = place.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.contains(']'));
-    let port = match port {
-        Some("") | None => String::new(),
-        Some(port) => format!(":{}", port.parse::<u16>().ok().filter(|port| *port > 0)?),
-    };
-    let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+    let port = Authority::parse(authority)?.port.map(|port| format!(":{port}")).unwrap_or_default();
+    let host = in_url(host);
     let path = path.split('#').next().unwrap_or_default();
     let path = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
     Some(format!("{scheme}://{host}{port}{path}"))

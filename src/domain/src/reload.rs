@@ -23,6 +23,16 @@ pub enum Change {
     Arrange(Vec<CameraId>),
 }
 
+impl Change {
+    /// The camera that is switched off by this and was on: all of them are closed at once, and none waits for another.
+    pub fn switches_off(&self) -> Option<&CameraId> {
+        match self {
+            Self::Update { camera, restart: Restart::ALL } => camera.off.as_ref().map(|_| &camera.id),
+            _ => None,
+        }
+    }
+}
+
 /// What of a camera has to be run again. Who watches live goes on where neither codec nor sound changes, also over RTSP
 /// ([`RtspDescription`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -292,6 +302,8 @@ mod tests {
             // Whatever else is changed of one that is off waits until it is on.
             let new = with("a", |c| (c.off, c.main.bitrate_kbps) = (after.clone(), 900));
             let plan = plan_reload(&[with("a", |c| c.off = before.clone())], std::slice::from_ref(&new));
+            let goes_off = before.is_none().then(|| id("a"));
+            assert_eq!(plan[0].switches_off(), goes_off.as_ref(), "{before:?}");
             assert_eq!(plan, [changed(new, want)], "{before:?}");
         }
     }

@@ -4,6 +4,7 @@ use crate::http::{self, Answer, unavailable};
 use crate::soap::{self, envelope, refused};
 use crate::xml::{self, escaped};
 use ::http::StatusCode;
+use perch_base::authority::Authority;
 use perch_base::clock::SharedClock;
 use perch_base::secret::{hex, random_bytes};
 use perch_base::time::{MonoTime, Timestamp};
@@ -69,12 +70,7 @@ pub(crate) async fn ask(asked: &Asked, clock: &SharedClock, now: (MonoTime, Time
 
 impl Talk<'_> {
     fn host(&self) -> String {
-        let rest = self.asked.url.split_once("://").map_or("", |(_, rest)| rest);
-        let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        match authority.strip_prefix('[') {
-            Some(six) => six.split(']').next().unwrap_or_default().to_owned(),
-            None => authority.split(':').next().unwrap_or_default().to_owned(),
-        }
+        Authority::of(&self.asked.url).map_or_else(String::new, |(_, at)| at.host.to_owned())
     }
 
     /// Asks a service; returns the answer, which is no fault.

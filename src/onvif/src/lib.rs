@@ -10,7 +10,9 @@ mod soap;
 mod xml;
 
 use perch_base::Result;
+use perch_base::authority::in_url;
 use perch_base::clock::{SharedClock, within};
+use perch_domain::discovery::ONVIF_PORTS;
 use perch_domain::onvif::{Answered, Asked, OnvifDevice, OnvifPort};
 use perch_domain::ports::Later;
 use std::time::Duration;
@@ -19,8 +21,6 @@ use std::time::Duration;
 const DEVICE_WITHIN: Duration = Duration::from_secs(15);
 /// How long it may take to show that it is one.
 const KNOCK_WITHIN: Duration = Duration::from_millis(1500);
-/// Where devices have their service that did not answer a search: the standard's port, and what makers took instead.
-const USUAL_PORTS: [u16; 5] = [80, 8000, 8080, 2020, 8899];
 
 /// Asks devices, whose times and limits go by this clock; to be used inside a tokio runtime.
 #[derive(Clone)]
@@ -53,10 +53,10 @@ impl OnvifPort for Onvif {
     }
 
     fn find(&self, host: &str) -> Later<'_, Option<String>> {
-        let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+        let host = in_url(host);
         let url = move |port: u16| format!("http://{host}:{port}/onvif/device_service");
         Box::pin(async move {
-            let [a, b, c, d, e] = USUAL_PORTS.map(url);
+            let [a, b, c, d, e] = ONVIF_PORTS.map(url);
             let found = tokio::join!(
                 self.is_device(&a),
                 self.is_device(&b),

@@ -74,7 +74,8 @@ export const words = {
     make: 'Make a backup',
     making: 'Sealing…',
     password: 'Password of the backup',
-    passwordHint: 'At least 10 characters. Without it nobody opens the backup, not even you.',
+    passwordHint: (min: number) =>
+      `At least ${min} characters. Without it nobody opens the backup, not even you.`,
     made: 'The backup was made. Keep it elsewhere.',
     back: 'Take a backup',
     file: 'File',

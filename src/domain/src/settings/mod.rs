@@ -3,6 +3,7 @@
 
 pub mod changes;
 pub mod described;
+pub mod named_files;
 pub mod password;
 pub mod sentences;
 
