@@ -1,6 +1,6 @@
 //! The box's own certificate authority and the leaf it signs: made at first start, kept in `<data>/tls`, renewed while running.
 
-use crate::files::Dir;
+use crate::files::{Dir, IDENTITY_FOLDER};
 use perch_base::secret::{Secret, hex, random_bytes, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
@@ -39,7 +39,7 @@ pub struct Pki {
 impl Pki {
     /// Loads both certificates from `<data_dir>/tls`, or makes what is missing, damaged or no longer fits `names` and `now`.
     pub fn open(data_dir: &Path, names: &Names, now: Timestamp) -> Result<Self> {
-        let dir = Dir::open(data_dir.join(crate::IDENTITY_FOLDER))?;
+        let dir = Dir::open(data_dir.join(IDENTITY_FOLDER))?;
         let (ca_pem, ca_key) = open_authority(&dir)?;
         let key = KeyPair::from_pem(&ca_key).context(ErrorKind::Corrupt, || no_key(&dir, CA_KEY))?;
         let issuer =

@@ -1,6 +1,6 @@
 //! What is kept of a domain: its certificate and key, the account at the authority, and attempts that failed, as files in `<data>/tls`.
 
-use crate::files::Dir;
+use crate::files::{Dir, IDENTITY_FOLDER};
 use perch_base::secret::{Secret, hex, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
@@ -86,7 +86,7 @@ pub(crate) struct Kept(Dir);
 
 impl Kept {
     pub(crate) fn open(data_dir: &std::path::Path) -> Result<Self> {
-        Dir::open(data_dir.join(crate::IDENTITY_FOLDER)).map(Self)
+        Dir::open(data_dir.join(IDENTITY_FOLDER)).map(Self)
     }
 
     /// The certificate of this domain. One that is damaged, or another's, counts as none.

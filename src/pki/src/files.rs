@@ -7,6 +7,9 @@ use std::io::ErrorKind as IoKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+/// Its name, below the data folder.
+pub const IDENTITY_FOLDER: &str = "tls";
+
 /// An open folder.
 pub(super) struct Dir(PathBuf);
 

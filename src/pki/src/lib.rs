@@ -9,9 +9,7 @@ mod domain_certificate;
 mod files;
 mod identity;
 
-/// The folder of all of it, below the data folder.
-pub const IDENTITY_FOLDER: &str = "tls";
-
 pub use acme::Acme;
 pub use authority::Pki;
+pub use files::IDENTITY_FOLDER;
 pub use identity::{Config, Identity};
