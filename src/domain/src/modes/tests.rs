@@ -124,8 +124,9 @@ fn what_a_person_says_holds_until_it_ends_or_another_word() {
 #[test]
 fn a_camera_that_somebody_switched_off_for_longer_stays_off_after_the_whole_box_was() {
     let (noon, one, two) = ("2026-05-01T10:00:00Z", "2026-05-01T11:00:00Z", "2026-05-01T12:00:00Z");
-    let rows: [(bool, Option<&str>, Option<&str>, &[Told], &[Told]); 7] = [
-        // Of the door, then of the whole box; who is off at noon with the door's end, and who is from one o'clock on.
+    // What was said of the door, and until when; until when the whole box is off; how the door is at noon, and from one o'clock on.
+    type Row<'r> = (bool, Option<&'r str>, Option<&'r str>, &'r [Told], &'r [Told]);
+    let rows: [Row<'_>; 7] = [
         (true, None, Some(one), &[off("door", "by anna", None)], &[off("door", "by anna", None)]),
         (true, Some(two), Some(one), &[off("door", "by anna", Some(two))], &[off("door", "by anna", Some(two))]),
         (true, Some(one), Some(one), &[off("door", "by anna", Some(one))], &[]),
