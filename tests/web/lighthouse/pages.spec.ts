@@ -63,8 +63,6 @@ async function look(url: string, path: string, port: number): Promise<Look> {
       port,
       logLevel: 'silent',
       onlyCategories: [...CATEGORIES],
-      // It stays signed in.
-      disableStorageReset: true,
       throttling: { cpuSlowdownMultiplier: slowdown },
     });
     const { categories, audits, environment } = result!.lhr;

@@ -18,40 +18,51 @@ export function pageLocale(languages: readonly string[]): string {
 /** Formats of times in the page's language; hours as chosen, else as the browser's first language counts them; `zone` empty is the viewer's. */
 export function formatsFor(languages: readonly string[], hours: Hours, zone = '') {
   const locale = pageLocale(languages);
-  const own = new Intl.DateTimeFormat(languages[0], { hour: 'numeric' }).resolvedOptions().hour12;
-  const hour12 = hours === 'auto' ? own : hours === '12';
-  // Midnight is 00:00 and 12:00 AM.
-  const hour = hour12 ? 'numeric' : '2-digit';
-  const hourCycle = hour12 ? 'h12' : 'h23';
   // Days are counted as this page counts them, in digits that its sentences have, whatever the browser adds to its language.
   const always = { calendar: 'gregory', numberingSystem: 'latn', ...(zone ? { timeZone: zone } : {}) };
   const of = (options: Intl.DateTimeFormatOptions) =>
     new Intl.DateTimeFormat(locale, { ...always, ...options });
-  return {
-    clock: of({ hour, minute: '2-digit', hourCycle }),
-    clockSeconds: of({ hour, minute: '2-digit', second: '2-digit', hourCycle }),
-    dayShort: of({ weekday: 'short', day: 'numeric', month: 'short' }),
-    dayLong: of({ weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' }),
-    exact: of({ dateStyle: 'full', timeStyle: 'long', hourCycle }),
+  // Each takes a browser milliseconds to make, of which a phone has few while a page opens: none before it is used.
+  const counted = once(() => {
+    const own = () => new Intl.DateTimeFormat(languages[0], { hour: 'numeric' }).resolvedOptions().hour12;
+    const hour12 = hours === 'auto' ? own() : hours === '12';
+    // Midnight is 00:00 and 12:00 AM.
+    return hour12
+      ? ({ hour: 'numeric', hourCycle: 'h12' } as const)
+      : ({ hour: '2-digit', hourCycle: 'h23' } as const);
+  });
+  const formats = {
+    clock: once(() => of({ ...counted(), minute: '2-digit' })),
+    clockSeconds: once(() => of({ ...counted(), minute: '2-digit', second: '2-digit' })),
+    dayShort: once(() => of({ weekday: 'short', day: 'numeric', month: 'short' })),
+    dayLong: once(() => of({ weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' })),
+    exact: once(() => of({ dateStyle: 'full', timeStyle: 'long', hourCycle: counted().hourCycle })),
   };
+  return (name: keyof typeof formats, ms: number): string => formats[name]().format(ms);
+}
+
+/** What `make` gives, made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
 }
 
 const languages = typeof navigator === 'undefined' ? [] : navigator.languages;
-let formats = formatsFor(languages, 'auto');
+let write = formatsFor(languages, 'auto');
 let calendar = calendarOf('');
 
 /** From now on times are written like this; `zone` empty is the viewer's. */
 export function writeTimes({ hours, zone }: { hours: Hours; zone: string }): void {
-  formats = formatsFor(languages, hours, zone);
+  write = formatsFor(languages, hours, zone);
   calendar = calendarOf(zone);
 }
 
 /** Milliseconds since the epoch of an RFC 3339 text. */
 export const toMs = (text: string): number => Date.parse(text);
 
-export const clockTime = (ms: number): string => formats.clock.format(ms);
-export const clockTimeSeconds = (ms: number): string => formats.clockSeconds.format(ms);
-export const exactTime = (ms: number): string => formats.exact.format(ms);
+export const clockTime = (ms: number): string => write('clock', ms);
+export const clockTimeSeconds = (ms: number): string => write('clockSeconds', ms);
+export const exactTime = (ms: number): string => write('exact', ms);
 
 const midnight = { hour: 0, minute: 0, second: 0 };
 
@@ -98,10 +109,10 @@ export function dayName(ms: number, nowMs: number): string {
   const day = startOfDay(ms);
   if (day === startOfDay(nowMs)) return t.time.today;
   if (day === addDays(startOfDay(nowMs), -1)) return t.time.yesterday;
-  return formats.dayShort.format(ms);
+  return write('dayShort', ms);
 }
 
-export const dayNameLong = (ms: number): string => formats.dayLong.format(ms);
+export const dayNameLong = (ms: number): string => write('dayLong', ms);
 
 /** "just now", "4 min ago" under an hour; then "14:02", "yesterday 14:02" or the date. */
 export function ago(ms: number, nowMs: number): string {
