@@ -110,7 +110,7 @@ fn settings_and_people_of_a_backup_come_back_on_another_box() {
     let said = third.run(&["restore-settings", &path], "open sesame\n").ok();
     assert!(said.contains("1 accounts"), "{said}");
     let lost = patch(&owner, "/api/v1/settings", "*", &json!({"box": {"name": "Shop"}})).problem(409);
-    assert!(lost["detail"].as_str().is_some_and(|why| why.contains("a backup waits")), "{lost}");
+    assert!(lost["detail"].as_str().is_some_and(|why| why.contains("backup waits")), "{lost}");
     drop(running);
     // What cannot be put in place keeps no box from starting.
     let before = third.config_text();
