@@ -2,7 +2,7 @@
 //! decided in `domain::connection`.
 
 use crate::door::Place;
-use crate::first_byte::Begun;
+use crate::first_byte::{Begun, writes_through};
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -332,31 +332,7 @@ impl<T: AsyncRead + Unpin, F: FnMut() + Unpin> AsyncRead for Watched<T, F> {
     }
 }
 
-impl<T: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Watched<T, F> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
+writes_through!(Watched<T, F: Unpin>);
 
 /// A request's body that notes its progress and its end. One that is dropped before its end was not read.
 struct Asked {

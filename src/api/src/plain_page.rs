@@ -2,6 +2,7 @@
 //! would rather have no warning. No script, nothing of the box but what it is called by, and nothing that the caller said but a host
 //! that was checked.
 
+use perch_base::markup::escaped;
 use perch_domain::authority_files::{AuthorityFile, fingerprint};
 use perch_domain::browser::{Browser, System};
 use std::fmt::Write as _;
@@ -172,22 +173,6 @@ fn drawing(w: &Warning, host: &str) -> String {
         title = w.title,
         width = (w.title.chars().count() * 7).min(240),
     )
-}
-
-/// Text as HTML writes it, in attributes too.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

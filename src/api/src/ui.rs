@@ -1,13 +1,13 @@
 //! The web UI's files, embedded at build time; all public. Unknown paths are the page's own routes and get the page.
 
 use crate::headers::{CSP, etag};
-use crate::plain_page::escaped;
 use crate::problem::{Problem, Reply};
 use crate::state::{Shared, blocking};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use perch_base::ErrorKind;
+use perch_base::markup::escaped;
 
 /// One embedded file.
 struct File {

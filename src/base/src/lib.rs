@@ -1,4 +1,4 @@
-//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, files, backoff, shutdown, locks, addresses, time zones, disks, panics, failures that repeat). No policy lives here.
+//! Floor 0: what every crate of the box shares (time, errors, ids, secrets, files, backoff, shutdown, locks, addresses, time zones, disks, panics, markup, percent-encoding, failures that repeat). No policy lives here.
 
 #[macro_use]
 mod all;
@@ -10,9 +10,11 @@ pub mod disk;
 pub mod error;
 pub mod files;
 pub mod ids;
+pub mod markup;
 #[expect(unsafe_code, reason = "getifaddrs(3) hands out a list of C structures")]
 pub mod net;
 pub mod panic;
+pub mod percent;
 pub mod repeated;
 pub mod sealed;
 pub mod secret;

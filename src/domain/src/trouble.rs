@@ -77,54 +77,50 @@ impl TroubleCause {
         }
     }
 
-    /// What is said of the camera after its name: "does not answer".
-    pub fn what(self, kind: SourceKind) -> &'static str {
+    /// What is said of the camera after its name ("does not answer"), and what to do about it, a sentence.
+    fn words(self, kind: SourceKind) -> (&'static str, &'static str) {
         use SourceKind::{File, Network, Ribbon, Test, Usb};
         match (self, kind) {
-            (Self::Absent, Network) => "does not answer",
-            (Self::Absent, Usb) => "is not plugged in",
-            (Self::Absent, Ribbon) => "is not found at its ribbon cable",
-            (Self::Absent, File) => "has no file",
-            (Self::Absent, Test) | (Self::Silent, _) => "gives no picture",
-            (Self::Refused, _) => "does not let the box in",
-            (Self::NoSuchStream, _) => "has no stream at its address",
-            (Self::Forbidden, _) => "may not be opened by the box",
-            (Self::Busy, Network) => "is busy",
-            (Self::Busy, _) => "is used by another program",
-            (Self::NotUnderstood, File) => "has a file that is no video the box can read",
-            (Self::NotUnderstood, _) => "sends pictures that the box cannot take",
-            (Self::WrongSettings, _) => "cannot run as it is set up",
-            (Self::Stalled, _) => "sends no pictures any more",
-            (Self::AwaitsKeyframe, _) => "has not sent a picture that can be begun with",
+            (Self::Absent, Network) => ("does not answer", "Is it powered, and in the box’s network?"),
+            (Self::Absent, Usb) => ("is not plugged in", "Plug it in again, at the same port."),
+            (Self::Absent, Ribbon) => (
+                "is not found at its ribbon cable",
+                "Switch the box off, and see that the cable sits firmly at both ends.",
+            ),
+            (Self::Absent, File) => ("has no file", "See in its settings whether the path is right."),
+            (Self::Absent, Test) | (Self::Silent, _) => ("gives no picture", again(kind)),
+            (Self::Stalled, _) => ("sends no pictures any more", again(kind)),
+            (Self::Refused, _) => ("does not let the box in", "Check user and password in its settings."),
+            (Self::NoSuchStream, _) => {
+                ("has no stream at its address", "Check the path of its address in its settings.")
+            }
+            (Self::Forbidden, _) => ("may not be opened by the box", "Give the user that runs perch leave to open it."),
+            (Self::Busy, Network) => ("is busy", "End other viewers of it; it may still be starting, too."),
+            (Self::Busy, _) => ("is used by another program", "End the other program, or restart the box."),
+            (Self::NotUnderstood, Network) => (
+                "sends pictures that the box cannot take",
+                "Set it to H.264 without encryption; the details say what it sends.",
+            ),
+            (Self::NotUnderstood, File) => {
+                ("has a file that is no video the box can read", "The details say what it gives.")
+            }
+            (Self::NotUnderstood, _) => ("sends pictures that the box cannot take", "The details say what it gives."),
+            (Self::WrongSettings, _) => ("cannot run as it is set up", "Check its settings; the details say which."),
+            (Self::AwaitsKeyframe, _) => (
+                "has not sent a picture that can be begun with",
+                "Set a shorter keyframe interval in the camera: 2 s is good.",
+            ),
         }
     }
+}
 
-    /// What to do about it, a sentence.
-    pub fn remedy(self, kind: SourceKind) -> &'static str {
-        use SourceKind::{File, Network, Ribbon, Test, Usb};
-        match (self, kind) {
-            (Self::Absent, Network) => "Is it powered, and in the box’s network?",
-            (Self::Absent, Usb) => "Plug it in again, at the same port.",
-            (Self::Absent, Ribbon) => "Switch the box off, and see that the cable sits firmly at both ends.",
-            (Self::Absent, File) => "See in its settings whether the path is right.",
-            (Self::Refused, _) => "Check user and password in its settings.",
-            (Self::NoSuchStream, _) => "Check the path of its address in its settings.",
-            (Self::Forbidden, _) => "Give the user that runs perch leave to open it.",
-            (Self::Busy, Network) => "End other viewers of it; it may still be starting, too.",
-            (Self::Busy, _) => "End the other program, or restart the box.",
-            (Self::NotUnderstood, Network) => "Set it to H.264 without encryption; the details say what it sends.",
-            (Self::NotUnderstood, _) => "The details say what it gives.",
-            (Self::WrongSettings, _) => "Check its settings; the details say which.",
-            (Self::Silent | Self::Stalled, Network) => {
-                "The box tries again by itself. Start the camera again if that goes on."
-            }
-            (Self::Silent | Self::Stalled, Usb) => "The box tries again by itself. Plug it in anew if that goes on.",
-            (Self::Silent | Self::Stalled, Ribbon) => "The box tries again by itself. Restart the box if that goes on.",
-            (Self::Silent | Self::Stalled, File) | (Self::Absent | Self::Silent | Self::Stalled, Test) => {
-                "The box tries again by itself."
-            }
-            (Self::AwaitsKeyframe, _) => "Set a shorter keyframe interval in the camera: 2 s is good.",
-        }
+/// What to do about a camera that is there and gives nothing.
+fn again(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Network => "The box tries again by itself. Start the camera again if that goes on.",
+        SourceKind::Usb => "The box tries again by itself. Plug it in anew if that goes on.",
+        SourceKind::Ribbon => "The box tries again by itself. Restart the box if that goes on.",
+        SourceKind::File | SourceKind::Test => "The box tries again by itself.",
     }
 }
 
@@ -142,7 +138,8 @@ pub struct Trouble {
 impl Trouble {
     /// The words of a cause.
     pub fn new(kind: SourceKind, cause: TroubleCause) -> Self {
-        Self { cause, what: cause.what(kind), remedy: cause.remedy(kind) }
+        let (what, remedy) = cause.words(kind);
+        Self { cause, what, remedy }
     }
 }
 
@@ -169,7 +166,7 @@ mod tests {
             (File, ErrorKind::NotFound, "has no file"),
             (File, ErrorKind::Invalid, "has a file that is no video the box can read"),
         ] {
-            assert_eq!(TroubleCause::of_failure(kind, failure).what(kind), want, "{kind:?} {failure:?}");
+            assert_eq!(TroubleCause::of_failure(kind, failure).words(kind).0, want, "{kind:?} {failure:?}");
         }
     }
 

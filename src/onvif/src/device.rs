@@ -2,10 +2,11 @@
 
 use crate::http::{self, Answer, unavailable};
 use crate::soap::{self, envelope, refused};
-use crate::xml::{self, escaped};
+use crate::xml;
 use ::http::StatusCode;
 use perch_base::authority::Authority;
 use perch_base::clock::SharedClock;
+use perch_base::markup::escaped;
 use perch_base::secret::{hex, random_bytes};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};

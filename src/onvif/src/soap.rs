@@ -1,8 +1,9 @@
 //! SOAP 1.2 as ONVIF has it: envelopes, the password's digest (WS-Security UsernameToken Profile 1.0), and what a fault says.
 
-use crate::xml::{self, escaped};
+use crate::xml;
 use aws_lc_rs::digest;
 use perch_base::base64;
+use perch_base::markup::escaped;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind};
 use roxmltree::Document;

@@ -37,26 +37,10 @@ pub(crate) fn number<T: std::str::FromStr>(node: Node<'_, '_>, path: &[&'static 
     text(node, path).parse().ok()
 }
 
-/// A text as it may stand in XML.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use perch_base::markup::escaped;
     use proptest::prelude::*;
 
     #[test]

@@ -34,12 +34,17 @@ async fn a_running_server_takes_a_renewed_certificate() {
     assert_eq!(shown("localhost").await, good);
 }
 
+/// Another server of the same box.
+async fn second(rig: &Rig, http: HttpConfig) -> perch_base::Result<Server> {
+    let ports = ports(&rig.fake, rig.identity.clone(), Arc::new(SystemClock), tokio::sync::broadcast::Sender::new(1));
+    Server::bind(perch_api::Config { http, ..config() }, ports).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_said_in_plain_words() {
     let rig = Rig::start().await;
-    let second = perch_api::Config { http: HttpConfig { listen: rig.addr, plain_listen: None }, ..config() };
-    let ports = ports(&rig.fake, rig.identity.clone(), Arc::new(SystemClock), tokio::sync::broadcast::Sender::new(1));
-    let Err(e) = Server::bind(second, ports).await else { panic!("bound twice") };
+    let http = HttpConfig { listen: rig.addr, plain_listen: None };
+    let Err(e) = second(&rig, http).await else { panic!("bound twice") };
     assert_eq!(e.kind(), ErrorKind::Unavailable);
     assert!(e.message().starts_with(&format!("port {} is already in use: ", rig.addr.port())), "{e}");
 }
@@ -48,8 +53,7 @@ async fn a_port_in_use_is_said_in_plain_words() {
 async fn a_plain_port_that_is_taken_costs_nothing_else() {
     let rig = Rig::start().await;
     let http = HttpConfig { plain_listen: Some(rig.plain), ..config().http };
-    let ports = ports(&rig.fake, rig.identity.clone(), Arc::new(SystemClock), tokio::sync::broadcast::Sender::new(1));
-    let server = Server::bind(perch_api::Config { http, ..config() }, ports).await.expect("bound all the same");
+    let server = second(&rig, http).await.expect("bound all the same");
     assert_eq!((server.plain_addr(), server.plain_urls()), (None, vec![]));
 }
 

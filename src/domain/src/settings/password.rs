@@ -2,6 +2,7 @@
 //! and compared, and the password cannot.
 
 use crate::redact::hides_credentials;
+use perch_base::percent;
 use perch_base::secret::Secret;
 use perch_base::{Error, Result};
 
@@ -49,24 +50,9 @@ pub fn encoded(text: &str) -> String {
     out
 }
 
-/// What percent-encoding stands for; what is none stands for itself. Nothing where it is not text.
+/// What percent-encoding stands for. Nothing where it is not text.
 fn decoded(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while let Some(byte) = bytes.get(at) {
-        let digit = |n: usize| bytes.get(at + n).and_then(|b| char::from(*b).to_digit(16));
-        match (*byte == b'%').then(|| digit(1).zip(digit(2))).flatten() {
-            Some((high, low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            None => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(out).ok()
+    String::from_utf8(percent::decoded(text)).ok()
 }
 
 /// Takes the password out of an address: what is left, with its place marked, and what [`Password::put_into`] needs to make the very same

@@ -1,5 +1,6 @@
 //! The URL of a camera: its parts, and how the addresses in its answers are resolved against it.
 
+use perch_base::percent;
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::sign_in::Credentials;
@@ -153,22 +154,7 @@ fn sendable(text: &str) -> String {
 }
 
 fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let digit = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
-    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while let Some(&byte) = bytes.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            _ => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8_lossy(&percent::decoded(text)).into_owned()
 }
 
 /// The address of a stream that an SDP names by `a=control`, below `base` (RFC 2326 C.1.1). Relative ones are put behind the whole base,
