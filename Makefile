@@ -13,7 +13,7 @@ help:
 	@echo "make bench   measure CPU, memory and time to first frame; prints JSON; ONLY=network: eight network cameras alone"
 	@echo "make lighthouse   every page as Lighthouse sees it on a phone, as a table; ONLY=/live for one"
 	@echo "make cameras what the box makes of every odd network camera of tests/cameras, as a table; CASES='reolink longgop' for a few"
-	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole, 20 minutes of damaged packets, a camera's day in memory"
+	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole, 20 minutes of damaged packets, 1,000 changes with 40 kills, a camera's day in memory"
 	@echo "make cross   build perch for arm64; make cross-smoke runs it here under qemu-user"
 	@echo "make deb     the Debian package for this machine, ARCH=arm64 for that; make test-deb installs, upgrades and purges it in a container"
 	@echo "make image   build the card image (KERNEL=raspberrypi for cards, KERNEL=debian for qemu) into target/image"
@@ -78,7 +78,7 @@ cameras:
 	cargo bench --locked --bench cameras -- $(CASES)
 
 soak: web/dist/index.html
-	PERCH_TEST_LONG=1 cargo test --release --locked --test box -- recording:: damaged::
+	PERCH_TEST_LONG=1 cargo test --release --locked --test box -- recording:: damaged:: settings:: modes:: --nocapture
 	PERCH_TEST_LONG=1 cargo test --release --locked --test packets -- --nocapture
 
 cross:

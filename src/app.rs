@@ -8,6 +8,7 @@ use crate::camera_set::CameraSet;
 use crate::cameras::{Cameras, ViewersStills};
 use crate::config::Config;
 use crate::ears::Ears;
+use crate::kernel_clock::is_synchronised;
 use crate::known_certificates::FirstCertificates;
 use crate::modes::Switches;
 use crate::probing::Prober;
@@ -22,6 +23,7 @@ use crate::tasks::cut_off::CutOffs;
 use crate::{bell, kept_log, reload_line, systemd, tasks, version};
 use perch_api::{AccessChange, Server};
 use perch_base::clock::{SharedClock, SystemClock};
+use perch_base::net::host_name;
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt, blocking};
@@ -470,11 +472,7 @@ impl Parts {
 
 /// Who the box is: made at the first start, before any port opens.
 async fn open_identity(config: &Config, clock: &SharedClock) -> Result<Arc<Identity>> {
-    let settings = perch_pki::Config {
-        data_dir: config.data_dir.clone(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        hostnames: config.names(),
-    };
+    let settings = perch_pki::Config { data_dir: config.data_dir.clone(), host: host_name, hostnames: config.names() };
     let clock = clock.clone();
     blocking("making the box's identity", move || Identity::open(settings, clock)).await.map(Arc::new)
 }
@@ -495,7 +493,10 @@ async fn keep_log(config: &Config) {
 
 async fn open_switches(settings: &SettingsFile, clock: &SharedClock, notices: &Notices) -> Result<Arc<Switches>> {
     let (current, clock, notices) = (settings.current().clone(), clock.clone(), notices.clone());
-    blocking("reading what is switched off", move || Ok(Arc::new(Switches::open(current, clock, notices)))).await
+    blocking("reading what is switched off", move || {
+        Ok(Arc::new(Switches::open(current, clock, is_synchronised, notices)))
+    })
+    .await
 }
 
 /// None on a disk that cannot be written: the box runs without.

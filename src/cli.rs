@@ -49,6 +49,8 @@ pub enum Command {
         role: RoleArg,
         #[command(flatten)]
         cameras: CamerasArg,
+        #[command(flatten)]
+        limits: LimitsArg,
     },
     /// Manage accounts
     User {
@@ -126,11 +128,14 @@ pub enum Command {
     #[command(hide = true)]
     Setup {
         /// The FAT partition that the owner can write
-        #[arg(long, value_name = "DIR", required_unless_present = "wishes")]
+        #[arg(long, value_name = "DIR", required_unless_present_any = ["wishes", "owned"])]
         boot_dir: Option<PathBuf>,
         /// Do what the owner asked for in the page, and nothing else
         #[arg(long)]
         wishes: bool,
+        /// Tell the page which Wi-Fi network and SSH key are set, and nothing else
+        #[arg(long, conflicts_with = "wishes")]
+        owned: bool,
         /// Where the system's files are
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,
@@ -146,6 +151,17 @@ pub struct CamerasArg {
     /// A camera's id, for whoever is to find no other camera; may be given several times
     #[arg(long = "camera", value_name = "ID")]
     pub ids: Vec<String>,
+}
+
+/// What limits an account or device beside its cameras.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LimitsArg {
+    /// When it ends, such as 2026-12-24T18:00:00Z or 2026-12-24T19:00:00+01:00
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Live pictures alone: what is recorded stays closed
+    #[arg(long)]
+    pub live_only: bool,
 }
 
 /// What an account or device may do.
@@ -178,6 +194,8 @@ pub enum UserAction {
         role: RoleArg,
         #[command(flatten)]
         cameras: CamerasArg,
+        #[command(flatten)]
+        limits: LimitsArg,
     },
     /// Set a new password and sign the account out everywhere
     Passwd {

@@ -32,8 +32,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Run(config) => commands::run::run(config.path().as_deref()),
         Command::Check(config) => commands::check::run(config.path().as_deref()),
-        Command::Pair { config, role, cameras } => {
-            commands::pair::run(config.path().as_deref(), role.into(), &cameras.ids)
+        Command::Pair { config, role, cameras, limits } => {
+            commands::pair::run(config.path().as_deref(), role.into(), &cameras.ids, &limits)
         }
         Command::User { config, action } => commands::people::user(config.path().as_deref(), action),
         Command::StreamPassword { config, action } => {
@@ -48,7 +48,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Backup { config, out } => commands::backup::make(config.path().as_deref(), &out),
         Command::RestoreSettings { config, file } => commands::backup::take(config.path().as_deref(), &file),
         Command::Reload(config) => commands::reload::run(config.path().as_deref()),
-        Command::Setup { boot_dir: Some(boot_dir), root, wait_s, wishes: false } => {
+        Command::Setup { owned: true, root, .. } => commands::setup::tell_owned(&root),
+        Command::Setup { boot_dir: Some(boot_dir), root, wait_s, wishes: false, .. } => {
             commands::setup::run(&boot_dir, &root, wait_s)
         }
         Command::Setup { root, .. } => commands::wishes::run(&root),

@@ -12,7 +12,7 @@ use perch_base::sync::{lock, read, write};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt, blocking};
 use perch_domain::camera::CameraConfig;
-use perch_domain::modes::{Deciding, Modes, ModesPort, ModesView, PrivacyRequest, ProfileName, Switched};
+use perch_domain::modes::{Deciding, EndsClock, Modes, ModesPort, ModesView, PrivacyRequest, ProfileName, Switched};
 use perch_domain::ports::Later;
 use perch_domain::reload::Change;
 use perch_domain::status::Notice;
@@ -33,6 +33,9 @@ pub struct Switches {
     clock: SharedClock,
     notices: Notices,
     switched: RwLock<Switched>,
+    /// By which what people switched ends.
+    ends: StdMutex<EndsClock>,
+    is_synchronised: fn() -> bool,
     /// Set once the box is built.
     runner: OnceLock<Arc<CameraRunner>>,
     /// People switch one after the other.
@@ -65,17 +68,19 @@ pub fn read_switched(data_dir: &Path, now: Timestamp) -> Switched {
 /// The cameras of a config as a box in its data folder runs them, for commands beside it. Reads a file.
 pub fn as_they_run(config: &Config, now: Timestamp) -> Vec<CameraConfig> {
     let (zone, switched) = (config.zone(), read_switched(&config.data_dir, now));
-    let modes = Deciding { config: &config.modes, switched: &switched, zone: &zone }.at(&ids(config), now);
+    let modes = Deciding { config: &config.modes, switched: &switched, zone: &zone, ahead_us: 0 }.at(&ids(config), now);
     config.cameras.iter().map(|camera| modes.laid_over(&config.modes, camera)).collect()
 }
 
 impl Switches {
-    /// What was switched before the last end of the box. Reads a file.
-    pub fn open(current: Current, clock: SharedClock, notices: Notices) -> Self {
+    /// What was switched before the last end of the box. `is_synchronised` says whether the clock is known to be right. Reads a file.
+    pub fn open(current: Current, clock: SharedClock, is_synchronised: fn() -> bool, notices: Notices) -> Self {
         let data_dir = current.config().data_dir.clone();
         let switched = read_switched(&data_dir, clock.utc());
         Self {
             file: data_dir.join(FILE),
+            ends: StdMutex::new(EndsClock::start(clock.utc(), clock.mono())),
+            is_synchronised,
             current,
             clock,
             notices,
@@ -120,9 +125,15 @@ impl Switches {
         self.changed.notified().await;
     }
 
+    /// By how much the clock shows more than is believed of it, µs.
+    fn ahead_us(&self, now: Timestamp) -> i64 {
+        lock(&self.ends).ahead_us(now, self.clock.mono(), (self.is_synchronised)())
+    }
+
     fn modes_of(&self, config: &Config, now: Timestamp) -> Modes {
         let (zone, switched) = (config.zone(), read(&self.switched).clone());
-        let deciding = Deciding { config: &config.modes, switched: &switched, zone: &zone };
+        let deciding =
+            Deciding { config: &config.modes, switched: &switched, zone: &zone, ahead_us: self.ahead_us(now) };
         deciding.at(&ids(config), now)
     }
 
@@ -147,7 +158,8 @@ impl Switches {
         let (config, before, now) = (self.current.config(), read(&self.switched).clone(), self.clock.utc());
         let next = {
             let zone = config.zone();
-            let deciding = Deciding { config: &config.modes, switched: &before, zone: &zone };
+            let deciding =
+                Deciding { config: &config.modes, switched: &before, zone: &zone, ahead_us: self.ahead_us(now) };
             decide(&deciding, &ids(&config), now)?
         };
         let kept = self.keep(&next).await;
@@ -186,7 +198,8 @@ impl ModesPort for Switches {
     fn modes(&self) -> ModesView {
         let (config, now) = (self.current.config(), self.clock.utc());
         let (zone, switched) = (config.zone(), read(&self.switched).clone());
-        let deciding = Deciding { config: &config.modes, switched: &switched, zone: &zone };
+        let deciding =
+            Deciding { config: &config.modes, switched: &switched, zone: &zone, ahead_us: self.ahead_us(now) };
         ModesView::of(&deciding, deciding.at(&ids(&config), now), now)
     }
 

@@ -3,6 +3,7 @@
 
 use crate::systemd;
 use perch_base::files::{Links, read_small};
+use perch_base::net::host_name;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::ports::SystemPort;
 use perch_domain::system::{Action, NOT_OURS, SystemChange, SystemFacts, Wishes, strongest};
@@ -66,7 +67,7 @@ impl SystemPort for BoxSystem {
         let wireless = read_small(Path::new(WIRELESS), 64 * 1024, Links::Refuse).unwrap_or_default();
         let alone = "nothing would start it again: perch runs without systemd here";
         SystemFacts {
-            hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            hostname: host_name(),
             time_zone: time_zone(),
             ssid,
             signal_dbm: strongest(&String::from_utf8_lossy(&wireless)),

@@ -33,6 +33,8 @@ TTYPath=/dev/hvc0
 Restart=always
 RestartSec=1
 """
+# On a busy machine emulated cores are slower than what is waited for here.
+PATIENCE = float(os.environ.get("PERCH_QEMU_PATIENCE", "1"))
 RESTART = re.compile(r"reboot: Restarting system(?: with command '([^']*)')?")
 
 
@@ -52,7 +54,7 @@ class Box:
     def __init__(self, card, serial="00000000c0ffee01", log=None, extra=(), memory=1024):
         self.card, self.serial_number, self.extra, self.memory = card, serial, list(extra), memory
         self.log_path = log or card.path.with_suffix(".log")
-        self.https, self.rtsp, self.ssh = free_port(), free_port(), free_port()
+        self.https, self.http_port, self.rtsp, self.ssh = free_port(), free_port(), free_port(), free_port()
         self.process, self.serial, self.mark, self.slot = None, "", 0, None
         self.probe_path, self.qmp_path = (str(card.path.with_suffix(s)) for s in (".hvc", ".qmp"))
         self.wire_path = card.path.with_suffix(".pcap")
@@ -69,7 +71,8 @@ class Box:
         unit = base64.b64encode(PROBE.encode()).decode()
         cmdline += f" systemd.set_credential_binary=systemd.extra-unit.perch-probe.service:{unit} systemd.wants=perch-probe.service"
         assert len(cmdline) < 2048, "arm64 takes no longer command line"
-        forward = f"hostfwd=tcp:127.0.0.1:{self.https}-:8443,hostfwd=tcp:127.0.0.1:{self.rtsp}-:8554,hostfwd=tcp:127.0.0.1:{self.ssh}-:22"
+        ports = ((self.https, 8443), (self.http_port, 80), (self.rtsp, 8554), (self.ssh, 22))
+        forward = ",".join(f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in ports)
         command = [
             *("nice", "-n", "5", BIN / "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", str(self.memory)),
             *("-accel", "tcg,thread=multi", "-display", "none", "-monitor", "none", "-qmp", f"unix:{self.qmp_path},server=on,wait=off", "-no-reboot", "-nodefaults"),
@@ -83,18 +86,16 @@ class Box:
         ]
         for path in (self.probe_path, self.qmp_path):
             pathlib.Path(path).unlink(missing_ok=True)
-        self.mark = len(self.serial)
-        self.started = time.monotonic()
+        self.mark, self.started = len(self.serial), time.monotonic()
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
 
     def _read(self, process):
-        with open(self.log_path, "ab") as log:
+        with open(self.log_path, "ab", buffering=0) as log:
             while chunk := os.read(process.stdout.fileno(), 65536):
                 log.write(chunk)
-                log.flush()
                 self.serial += chunk.decode(errors="replace")
 
     def cut_power(self):
@@ -105,7 +106,6 @@ class Box:
             self.process.wait()
 
     def seconds(self):
-        """Since it was switched on."""
         return time.monotonic() - self.started
 
     def wait_restart(self, timeout):
@@ -119,7 +119,7 @@ class Box:
         return tryboot
 
     def wait(self, what, timeout, why):
-        until = time.monotonic() + timeout
+        until = time.monotonic() + timeout * PATIENCE
         while not (found := what()):
             if time.monotonic() > until:
                 raise Failed(f"{why} within {timeout} s; the console's end:\n{self.serial[-1500:]}")
@@ -132,7 +132,7 @@ class Box:
 
     def run(self, command, timeout=60):
         """The output of a shell command on the box."""
-        until = time.monotonic() + timeout
+        until = time.monotonic() + timeout * PATIENCE
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 raise Failed(f"the box is off; the console's end:\n{self.serial[-1500:]}")
@@ -171,20 +171,22 @@ class Box:
             text += got.decode(errors="replace")
         return text
 
-    def http(self, method, path, body=None, token=None, timeout=20, kind="application/json"):
+    def http(self, *asked, **how):
         """(status, body) of a request to the box's API."""
+        return self.request(*asked, **how)[:2]
+
+    def request(self, method, path, body=None, token=None, timeout=20, kind="application/json"):
+        """(status, body, headers) of it."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        headers = {"Content-Type": kind, "Host": "localhost"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
+        headers = {"Content-Type": kind, "Host": "localhost"} | ({"Authorization": f"Bearer {token}"} if token else {})
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"https://127.0.0.1:{self.https}{path}", data=data, headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, context=context, timeout=timeout) as answer:
-                return answer.status, answer.read()
+            with urllib.request.urlopen(request, context=context, timeout=timeout * PATIENCE) as answer:
+                return answer.status, answer.read(), answer.headers
         except urllib.error.HTTPError as e:
-            return e.code, e.read()
+            return e.code, e.read(), e.headers
 
     def healthy(self):
         try:

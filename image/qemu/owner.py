@@ -15,6 +15,7 @@ CONFIG = """[box]
 data_dir = "/data/perch/box"
 [http]
 hostnames = ["localhost"]
+plain_listen = "0.0.0.0:80"
 [recording]
 min_free_bytes = 104857600
 [[camera]]
@@ -55,11 +56,24 @@ class Owner:
         self.token = json.loads(body)["token"]
         return code
 
+    def sign_in(self, name, password):
+        status, body, headers = self.box.request("POST", "/api/v1/session", {"username": name, "password": password})
+        if status != 204:
+            raise Failed(f"signing in answers {status}: {body[:300]}")
+        self.token = re.search(r"__Host-perch=([^;]+)", headers["Set-Cookie"])[1]
+
     def get(self, path):
         status, body = self.box.http("GET", path, token=self.token, timeout=60)
         if status not in (200, 206):
             raise Failed(f"GET {path} answers {status}: {body[:300]}")
         return body
+
+    def ask(self, method, path, body=None):
+        """The answer to what an owner asks for, as JSON."""
+        status, answer = self.box.http(method, path, body, token=self.token, timeout=120)
+        if status not in (200, 201, 202, 204):
+            raise Failed(f"{method} {path} answers {status}: {answer[:300]}")
+        return json.loads(answer) if answer else None
 
     def watch(self, seconds=5):
         """Frames of the test camera that ffmpeg decodes in so many seconds over RTSP."""

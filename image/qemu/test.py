@@ -17,12 +17,14 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import faults  # noqa: E402
+import machine  # noqa: E402
 import scenes  # noqa: E402
 import updates  # noqa: E402
 from card import ROOT, Card  # noqa: E402
 
 SHORT = [scenes.first_start, scenes.power_cuts]
 LONG = [scenes.first_start, scenes.power_cuts, scenes.two_cards, scenes.resets]
+LONG += [machine.changed_from_the_page, machine.backed_up, machine.wifi]
 LONG += [faults.recordings_disk, faults.clock, faults.altered_root]
 LONG += [updates.refused, updates.updated, updates.rolled_back, updates.cut_in_update]
 

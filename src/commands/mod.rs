@@ -17,10 +17,12 @@ pub mod setup;
 pub mod update;
 pub mod wishes;
 
+use crate::cli::LimitsArg;
 use crate::config::Config;
 use perch_base::clock::SystemClock;
+use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
-use perch_domain::access::CameraGrant;
+use perch_domain::access::{CameraGrant, GrantLimits, check_expiry};
 use perch_domain::running::RunningCamera;
 use perch_store::Store;
 use perch_store::layout::has_database;
@@ -56,6 +58,14 @@ fn cameras(store: &Store, config: &Config) -> Result<Vec<RunningCamera>> {
 fn granted(ids: &[String], known: &[RunningCamera]) -> Result<CameraGrant> {
     let known: Vec<_> = known.iter().map(|camera| camera.id.clone()).collect();
     CameraGrant::parse((!ids.is_empty()).then_some(ids), &known)
+}
+
+/// What `--until` and `--live-only` say. Errors with `Invalid` when the time is none, or is over.
+fn limits(said: &LimitsArg, now: Timestamp) -> Result<GrantLimits> {
+    let parse = |text: &str| Timestamp::parse(text).map_err(|e| Error::invalid(format!("--until: {}", e.message())));
+    let expires_at = said.until.as_deref().map(parse).transpose()?;
+    check_expiry(expires_at, now)?;
+    Ok(GrantLimits { expires_at, live_only: said.live_only })
 }
 
 /// What is said of a grant that is not for all cameras.

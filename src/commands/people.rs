@@ -4,7 +4,7 @@ use crate::cli::{StreamPasswordAction, UserAction};
 use crate::config::Config;
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::access::{CameraGrant, Grant, check_password};
+use perch_domain::access::{CameraGrant, Grant, GrantLimits, check_password};
 use perch_domain::media::Stream;
 use perch_domain::ports::AccessPort;
 use perch_domain::rtsp_address::Player;
@@ -19,13 +19,14 @@ pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
     let store = super::open_store(&config)?;
     let accounts = store.accounts();
     match action {
-        UserAction::Add { name, role, cameras } => {
+        UserAction::Add { name, role, cameras, limits } => {
             let name = perch_domain::account_name::read_account_name("user", &name)?;
             let cameras = super::granted(&cameras.ids, &super::cameras(&store, &config)?)?;
-            let grant = Grant::new(role.into(), cameras)?;
+            let now = SystemClock.utc();
+            let grant = Grant::new(role.into(), cameras)?.within(super::limits(&limits, now)?)?;
             let password = read_password()?;
-            accounts.add_user(&name, &password, &grant, None, SystemClock.utc())?;
-            println!("Account `{name}` was made{}.", limit(grant.cameras()));
+            accounts.add_user(&name, &password, &grant, None, now)?;
+            println!("Account `{name}` was made{}{}.", limit(grant.cameras()), within(grant.limits()));
         }
         UserAction::Passwd { name } => {
             let password = read_password()?;
@@ -35,7 +36,8 @@ pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
         }
         UserAction::List => {
             for u in accounts.users()? {
-                println!("{:32}  {:6}  since {}{}", u.name, u.role.as_str(), u.created_at, limit(&u.cameras));
+                let limits = format!("{}{}", limit(&u.cameras), within(u.limits));
+                println!("{:32}  {:6}  since {}{limits}", u.name, u.role.as_str(), u.created_at);
             }
         }
         UserAction::Remove { name } => {
@@ -86,6 +88,13 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
 /// What a list says of a grant that is not for all cameras.
 fn limit(cameras: &CameraGrant) -> String {
     super::limit(cameras).map(|names| format!(" for {names}")).unwrap_or_default()
+}
+
+/// What is said of a grant that is limited otherwise.
+fn within(limits: GrantLimits) -> String {
+    let live = if limits.live_only { ", live pictures alone" } else { "" };
+    let end = limits.expires_at.map(|end| format!(", until {end}")).unwrap_or_default();
+    format!("{live}{end}")
 }
 
 /// From the terminal twice without echo, or one line of standard input.

@@ -50,6 +50,11 @@ pub fn run(boot_dir: &Path, root: &Path, wait_s: u64) -> Result<ExitCode> {
     Ok(if log.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Tells perch again which Wi-Fi network and SSH key are set. Errors when that cannot be written.
+pub fn tell_owned(root: &Path) -> Result<ExitCode> {
+    tell_what_is_set(root).map(|()| ExitCode::SUCCESS)
+}
+
 /// Reads the file, decides, and removes it, whatever was in it.
 fn read_setup_file(places: &Places, log: &mut Log) -> Plan {
     // Windows likes to hide a second `.txt`.

@@ -1,6 +1,7 @@
 //! Moves passwords out of the text of a config file, each into a file of its own that the text names.
 
 use super::document::Document;
+use super::values;
 use perch_base::files::{Links, make_private_dir, put, read_small, remove};
 use perch_base::secret::{Secret, hex, random_bytes};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
@@ -73,19 +74,19 @@ impl Secrets {
         {
             // What both shared is now the second one's alone.
             if let Some(file) = text(camera, of_source).map(str::to_owned) {
-                set(camera, of_sub, &file);
+                set_file(camera, ADDRESSES[1], &file);
             }
         }
         let is_shared = main.as_ref().zip(small.as_ref()).is_some_and(|(a, b)| a.1.expose() == b.1.expose());
         if let Some((address, secret)) = main {
             set(camera, source, &address);
-            set(camera, of_source, &self.keep(&secret)?);
+            set_file(camera, ADDRESSES[0], &self.keep(&secret)?);
         }
         if let Some((address, secret)) = small {
             set(camera, sub, &address);
             match is_shared {
                 true => drop(camera.remove(of_sub)),
-                false => set(camera, of_sub, &self.keep(&secret)?),
+                false => set_file(camera, ADDRESSES[1], &self.keep(&secret)?),
             }
         }
         Ok(())
@@ -113,11 +114,20 @@ fn text<'t>(camera: &'t Table, key: &str) -> Option<&'t str> {
 }
 
 fn set(camera: &mut Table, key: &str, value: &str) {
-    let mut value = toml_edit::Value::from(value);
-    if let Some(old) = camera.get(key).and_then(Item::as_value) {
-        *value.decor_mut() = old.decor().clone();
+    values::set(camera, key, value.into());
+}
+
+/// Where there is none yet it stands behind the address that it belongs to, as a person writes it.
+fn set_file(camera: &mut Table, (of, key): (&str, &str), file: &str) {
+    let is_new = !camera.contains_key(key);
+    set(camera, key, file);
+    if is_new {
+        let mut order: Vec<String> = camera.iter().map(|(k, _)| k.to_owned()).filter(|k| k != key).collect();
+        let at = order.iter().position(|k| k == of).map_or(order.len(), |at| at + 1);
+        order.insert(at, key.to_owned());
+        let place = |key: &str| order.iter().position(|k| k == key).unwrap_or(order.len());
+        camera.sort_values_by(|a, _, b, _| place(a.get()).cmp(&place(b.get())));
     }
-    camera.insert(key, Item::Value(value));
 }
 
 /// Puts a password that came beside a camera's address into it, where it is taken out again. It takes the place of the one before.
@@ -157,6 +167,8 @@ mod tests {
             text.contains("source = \"rtsp://me:{password}@cam/a\"   # north") && !text.contains("S3CRET"),
             "{text}"
         );
+        let keys: Vec<_> = text.lines().filter_map(|line| line.split_once(" =").map(|(key, _)| key)).collect();
+        assert_eq!(keys, ["id", "source", "password_file", "sub_source"], "as a person writes it");
         let config = crate::config::Config::parse(&text, std::iter::empty()).expect("valid");
         let url = config.cameras[0].source.url().expect("an address").expose();
         assert_eq!(url, "rtsp://me:S3CRET@cam/a");

@@ -75,7 +75,7 @@ mod tests {
         // A Friday.
         let clock = Arc::new(ManualClock::new(at("2026-05-01T12:00:00Z")));
         let (notices, mut news) = broadcast::channel(16);
-        let switches = Arc::new(Switches::open(Current::new(config.clone()), clock.clone(), notices));
+        let switches = Arc::new(Switches::open(Current::new(config.clone()), clock.clone(), || false, notices));
         let (trigger, shutdown) = shutdown::channel();
         let supervisor = Supervisor::new(clock.clone(), shutdown);
         let shared: SharedClock = clock.clone();

@@ -17,6 +17,11 @@ pub struct Interface {
     pub addresses: Vec<IpAddr>,
 }
 
+/// What this machine is called now, as the kernel says it.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// Names of the interfaces that default routes lead to, the preferred first.
 pub fn default_routes() -> Vec<String> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();

@@ -137,21 +137,38 @@ pub struct Held {
     pub window: Option<(Timestamp, Timestamp)>,
 }
 
+/// How an attempt to get a certificate failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcmeFailure {
+    /// The authority was not reached, or did not answer: it counts nothing.
+    Unreached,
+    /// It, or something here, said no.
+    Refused,
+    /// It said that there were too many.
+    Limited,
+}
+
 /// Attempts that failed one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// How many.
+    /// How many the authority, or something here, refused.
     pub count: u32,
     /// When the last one was.
     pub last_at: Timestamp,
     /// Whether the authority said that there were too many.
     pub limited: bool,
+    /// How many did not reach the authority since it answered last.
+    pub unreached: u32,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// The pause after the first failure; it doubles. Let's Encrypt takes five failed attempts of a name an hour.
 const FIRST_PAUSE: Duration = MINUTE.saturating_mul(15);
+/// The pause after the first attempt that did not reach the authority; it doubles. A box is often sooner up than its network.
+const FIRST_UNREACHED_PAUSE: Duration = MINUTE;
+/// The longest pause as long as the authority is not reached.
+const LONGEST_UNREACHED_PAUSE: Duration = HOUR;
 /// The longest pause.
 const LONGEST_PAUSE: Duration = DAY;
 /// The pause at least, once there were too many: limits are counted over hours.
@@ -159,17 +176,28 @@ const LIMITED_PAUSE: Duration = HOUR.saturating_mul(12);
 
 impl Failures {
     /// One more.
-    pub fn and(self, limited: bool, now: Timestamp) -> Self {
-        Self { count: self.count.saturating_add(1), last_at: now, limited }
+    pub fn and(self, how: AcmeFailure, now: Timestamp) -> Self {
+        match how {
+            AcmeFailure::Unreached => Self { unreached: self.unreached.saturating_add(1), last_at: now, ..self },
+            AcmeFailure::Refused | AcmeFailure::Limited => Self {
+                count: self.count.saturating_add(1),
+                last_at: now,
+                limited: how == AcmeFailure::Limited,
+                unreached: 0,
+            },
+        }
     }
 
     /// When may be tried again; `chance`, of 0 to 1, spreads what many boxes would do at once.
     pub fn next_at(&self, chance: f64, now: Timestamp) -> Timestamp {
-        if self.count == 0 {
-            return now;
-        }
-        let pause = FIRST_PAUSE.saturating_mul(1 << (self.count - 1).min(10)).min(LONGEST_PAUSE);
-        let pause = if self.limited { pause.max(LIMITED_PAUSE) } else { pause };
+        let doubled = |first: Duration, times: u32| first.saturating_mul(1 << (times - 1).min(10));
+        let pause = match (self.count, self.unreached) {
+            (0, 0) => return now,
+            // Its limits were waited out before it was asked in vain.
+            (_, 1..) => doubled(FIRST_UNREACHED_PAUSE, self.unreached).min(LONGEST_UNREACHED_PAUSE),
+            (_, 0) => doubled(FIRST_PAUSE, self.count).min(LONGEST_PAUSE),
+        };
+        let pause = if self.limited && self.unreached == 0 { pause.max(LIMITED_PAUSE) } else { pause };
         // A clock that was set back since must not keep the box waiting for years.
         self.last_at.min(now) + pause.mul_f64(1.0 + chance / 4.0)
     }

@@ -73,14 +73,23 @@ fn failures_are_followed_by_longer_pauses() {
     let mut failures = Failures::default();
     let mut pauses = Vec::new();
     for _ in 0..9 {
-        failures = failures.and(false, START);
+        failures = failures.and(AcmeFailure::Refused, START);
         pauses.push(ask_at(None, &failures, 0.0, START).micros_since(START) / 60_000_000);
     }
     assert_eq!(pauses, [15, 30, 60, 120, 240, 480, 960, 1440, 1440], "minutes");
-    let limited = Failures::default().and(true, START);
+    let limited = Failures::default().and(AcmeFailure::Limited, START);
     assert_eq!(ask_at(None, &limited, 0.0, START), START + 12 * HOUR);
+    // Not reached: soon again, and what was refused before still counts once it answers.
+    let (mut away, mut pauses) = (failures, Vec::new());
+    for _ in 0..8 {
+        away = away.and(AcmeFailure::Unreached, START);
+        pauses.push(ask_at(None, &away, 0.0, START).micros_since(START) / 60_000_000);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60], "minutes");
+    assert_eq!(ask_at(None, &away.and(AcmeFailure::Refused, START), 0.0, START), START + DAY);
+    assert_eq!(ask_at(None, &limited.and(AcmeFailure::Unreached, START), 0.0, START), START + MINUTE);
     // The clock is set back: the pause begins anew and no later.
-    let ahead = Failures::default().and(false, START + 1000 * DAY);
+    let ahead = Failures::default().and(AcmeFailure::Refused, START + 1000 * DAY);
     assert_eq!(ask_at(None, &ahead, 0.0, START), START + 15 * MINUTE);
 }
 
@@ -89,7 +98,7 @@ proptest! {
     /// nothing fails.
     #[test]
     fn limits_hold(count in 1u32..50, limited: bool, chance in 0.0f64..1.0, from in 0u32..120, length in 0u32..30) {
-        let failures = Failures { count, last_at: START, limited };
+        let failures = Failures { count, last_at: START, limited, unreached: 0 };
         prop_assert!(ask_at(None, &failures, chance, START) >= START + 15 * MINUTE);
         prop_assert!(ask_at(None, &failures, chance, START) <= START + 31 * HOUR);
         let window = Some((START + from * DAY, START + (from + length) * DAY));

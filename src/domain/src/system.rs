@@ -139,7 +139,7 @@ pub struct Granted {
     /// When root took it.
     pub at: Option<Timestamp>,
     /// How the new Wi-Fi network does, where one was named: `trying`, `up`, `back` (it did not come up, and the one before is used
-    /// again), `absent` (there is no Wi-Fi device).
+    /// again), `absent` (there is no Wi-Fi device; it is not kept).
     pub wifi: Option<String>,
     /// What was done or refused, a sentence each.
     pub said: Vec<String>,

@@ -78,6 +78,8 @@ struct KeptFailures {
     count: u32,
     last_at_us: i64,
     limited: bool,
+    #[serde(default)]
+    unreached: u32,
     why: String,
 }
 
@@ -120,14 +122,14 @@ impl Kept {
     pub(crate) fn failures(&self) -> (Failures, String) {
         let kept = self.0.read(FAILURES).ok().flatten();
         let kept = kept.and_then(|text| serde_json::from_str::<KeptFailures>(&text).ok());
-        kept.map_or_else(Default::default, |KeptFailures { count, last_at_us, limited, why }| {
-            (Failures { count, last_at: Timestamp(last_at_us), limited }, why)
+        kept.map_or_else(Default::default, |KeptFailures { count, last_at_us, limited, unreached, why }| {
+            (Failures { count, last_at: Timestamp(last_at_us), limited, unreached }, why)
         })
     }
 
     pub(crate) fn keep_failures(&self, failures: Failures, why: String) -> Result<()> {
-        let Failures { count, last_at, limited } = failures;
-        self.keep(FAILURES, &KeptFailures { count, last_at_us: last_at.as_micros(), limited, why })
+        let Failures { count, last_at, limited, unreached } = failures;
+        self.keep(FAILURES, &KeptFailures { count, last_at_us: last_at.as_micros(), limited, unreached, why })
     }
 
     /// TXT records that a hook was told to set and not yet to remove, also before a restart: name and value.

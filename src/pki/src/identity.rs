@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, RwLock};
 pub struct Config {
     /// The box's data folder; keys and certificates go to `tls/` in it.
     pub data_dir: PathBuf,
-    /// The machine's host name, as the kernel says it.
-    pub host: String,
+    /// Says what the machine is called; asked at each look, for it may be given another name while the box runs.
+    pub host: fn() -> String,
     /// Further names and addresses under which the box is reached.
     pub hostnames: Names,
 }
@@ -73,7 +73,7 @@ impl Identity {
             tracing::warn!(error = %e, "this machine's addresses cannot be read: the certificate names none");
             Vec::new()
         });
-        let names = Names::new(&config.host, &config.hostnames, &reachable);
+        let names = Names::new(&(config.host)(), &config.hostnames, &reachable);
         let pki = Pki::open(&config.data_dir, &names, clock.utc())?;
         let (ca_pem, ca_sha256) = (pki.ca_pem().to_owned(), pki.ca_sha256());
         let now = Now {
@@ -99,7 +99,7 @@ impl Identity {
     /// address may change at any time. Errors as [`Self::open`]; the old leaf is kept then.
     pub fn look(&self) -> Result<()> {
         let reachable = self.or_those_before(reachable_addresses());
-        let names = Arc::new(Names::new(&self.config.host, &read(&self.hostnames), &reachable));
+        let names = Arc::new(Names::new(&(self.config.host)(), &read(&self.hostnames), &reachable));
         let mut pki = lock(&self.pki);
         let renewed = pki.refresh(&names, self.clock.utc());
         let mut now = write(&self.now);
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn addresses_that_cannot_be_read_are_those_of_before_and_logged_once() {
         let dir = tempfile::tempdir().expect("a folder");
-        let config = Config { data_dir: dir.path().to_owned(), host: "perch".into(), hostnames: Names::default() };
+        let config = Config { data_dir: dir.path().to_owned(), host: || "perch".into(), hostnames: Names::default() };
         let identity = Identity::open(config, Arc::new(SystemClock)).expect("opened");
         let before = identity.reachable();
         for _ in 0..3 {

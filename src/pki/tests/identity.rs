@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn names(host: &str) -> Names {
     let address = |text: &str| text.parse().expect("an address");
@@ -97,9 +98,11 @@ fn a_clock_that_was_never_set_does_no_harm() {
 
 #[test]
 fn the_identity_is_looked_at_while_the_box_runs() {
+    static IS_RENAMED: AtomicBool = AtomicBool::new(false);
+    let host = || if IS_RENAMED.load(Ordering::Relaxed) { "shop" } else { "Attic.local" }.to_owned();
     let dir = tempfile::tempdir().expect("a folder");
     let clock = Arc::new(ManualClock::new(now()));
-    let config = Config { data_dir: dir.path().to_owned(), host: "Attic.local".into(), hostnames: Names::default() };
+    let config = Config { data_dir: dir.path().to_owned(), host, hostnames: Names::default() };
     let identity = Identity::open(config, clock.clone()).expect("made");
     let first = identity.certificate();
     identity.look().expect("looked");
@@ -109,6 +112,11 @@ fn the_identity_is_looked_at_while_the_box_runs() {
     identity.look().expect("looked");
     assert_ne!(first.chain_pem, identity.certificate().chain_pem, "less than 30 days were left");
     assert!(identity.names().answers_to("attic.local") && !identity.names().answers_to("evil.example"));
+    let before = identity.certificate();
+    IS_RENAMED.store(true, Ordering::Relaxed);
+    identity.look().expect("looked");
+    assert_ne!(before.chain_pem, identity.certificate().chain_pem, "the machine has another name");
+    assert!(identity.names().answers_to("shop.local") && !identity.names().answers_to("attic.local"));
     assert!(identity.ca_pem().starts_with("-----BEGIN CERTIFICATE-----") && identity.ca_sha256().len() == 64);
     assert!(clock.utc() > now());
 }

@@ -50,7 +50,7 @@ export const words = {
       trying: 'The new network is being tried.',
       up: 'The new network is up.',
       back: 'The new network did not come up; the one before is used again.',
-      absent: 'This box has no Wi-Fi device.',
+      absent: 'This box has no Wi-Fi device; the network was not kept.',
     } as Record<string, string>,
   },
   log: {

@@ -29,7 +29,7 @@ impl FakeModes {
     fn view(&self, decide: impl FnOnce(&Deciding<'_>) -> Result<Switched>) -> Result<ModesView> {
         let mut switched = self.0.lock().expect("lock");
         let (config, zone, before) = (config(), Zone::utc(), switched.clone());
-        let deciding = Deciding { config: &config, switched: &before, zone: &zone };
+        let deciding = Deciding { config: &config, switched: &before, zone: &zone, ahead_us: 0 };
         *switched = decide(&deciding)?;
         let deciding = Deciding { switched: &switched, ..deciding };
         Ok(ModesView::of(&deciding, deciding.at(&known(), now()), now()))

@@ -57,6 +57,8 @@ pub struct Deciding<'a> {
     pub switched: &'a Switched,
     /// The box's time zone.
     pub zone: &'a Zone,
+    /// By how much the clock on the wall is ahead of what is believed of it ([`super::EndsClock`]), µs.
+    pub ahead_us: i64,
 }
 
 /// Everything at one moment, without what is to come.
@@ -101,7 +103,8 @@ impl Deciding<'_> {
     /// What is switched once `request` is obeyed. Errors with `Invalid` (a camera that is not there, a time that is over).
     pub fn obey(&self, known: &[CameraId], request: &PrivacyRequest, now: Timestamp) -> Result<Switched> {
         let PrivacyRequest { off, cameras, until, by } = request;
-        if until.is_some_and(|until| until <= now) {
+        let believed = self.believed(now);
+        if until.is_some_and(|until| until <= believed) {
             return Err(Error::invalid("until: must be later than now"));
         }
         if until.is_some() && !off {
@@ -115,7 +118,7 @@ impl Deciding<'_> {
             return Err(Error::invalid(format!("cameras: there is no camera {id}")));
         }
         let mut next = self.switched.clone();
-        next.forget_what_is_over(now);
+        next.forget_what_is_over(believed);
         let word = |off, until| Word { off, by: Some(by.clone()), at: now, until };
         match (cameras, off) {
             (None, true) => {
@@ -129,7 +132,8 @@ impl Deciding<'_> {
         if !off {
             // What is off by itself still is on until it would have been anyway.
             let rest = Deciding { switched: &next.clone(), ..*self }.at(named, now).off;
-            next.cameras.extend(rest.into_iter().map(|(id, is)| (id, word(false, is.until))));
+            next.cameras
+                .extend(rest.into_iter().map(|(id, is)| (id, word(false, is.until.map(|at| self.believed(at))))));
         }
         if next.cameras.len() > MAX_WORDS.max(known.len()) {
             next.cameras.retain(|id, _| known.contains(id));
@@ -144,7 +148,7 @@ impl Deciding<'_> {
             return Err(Error::invalid(format!("name: there is no profile {id}; there are: {}", names.join(", "))));
         }
         let mut next = self.switched.clone();
-        next.forget_what_is_over(now);
+        next.forget_what_is_over(self.believed(now));
         // Whoever chooses a profile means all of it: what was switched on against the one before is not.
         next.cameras.retain(|_, word| word.off);
         next.profile = id.map(|id| ChosenProfile { id, by: by.to_owned(), at: now });
@@ -179,7 +183,7 @@ impl Deciding<'_> {
         profile: Option<&ActiveProfile>,
         at: Timestamp,
     ) -> Option<(OffBy, Timestamp)> {
-        if let Some(word) = self.switched.word(id, at) {
+        if let Some(word) = self.switched.word(id, self.believed(at)) {
             let by = word.by.clone().map_or(OffBy::Box, OffBy::Person);
             return word.off.then_some((by, word.at));
         }
@@ -192,6 +196,11 @@ impl Deciding<'_> {
         })
     }
 
+    /// What is believed when the clock on the wall shows this: by it what people switched ends.
+    fn believed(&self, at: Timestamp) -> Timestamp {
+        at.plus_micros(self.ahead_us.saturating_neg())
+    }
+
     /// Every moment after `now` at which something may change, in order, for a little more than a week: schedules come again every week.
     fn edges(&self, now: Timestamp) -> Vec<Timestamp> {
         let today = self.zone.wall(now).day;
@@ -200,7 +209,8 @@ impl Deciding<'_> {
             let spans = days.clone().filter_map(|day| s.span(self.zone, day));
             spans.flat_map(|(start, end)| [start, end])
         });
-        let mut edges: Vec<_> = of_schedules.chain(self.switched.ends()).filter(|at| *at > now).collect();
+        let of_people = self.switched.ends().map(|at| at.plus_micros(self.ahead_us));
+        let mut edges: Vec<_> = of_schedules.chain(of_people).filter(|at| *at > now).collect();
         edges.sort();
         edges.dedup();
         edges
@@ -266,10 +276,11 @@ impl ModesView {
     pub fn of(deciding: &Deciding<'_>, modes: Modes, now: Timestamp) -> Self {
         let named =
             |(id, profile): (&ProfileName, &Profile)| NamedProfile { id: id.clone(), name: profile.name.clone() };
-        let whole = deciding.switched.whole.as_ref().filter(|word| word.holds(now)).map(|word| SwitchedOff {
+        let believed = deciding.believed(now);
+        let whole = deciding.switched.whole.as_ref().filter(|word| word.holds(believed)).map(|word| SwitchedOff {
             by: word.by.clone().map_or(OffBy::Box, OffBy::Person),
             since: word.at,
-            until: word.until,
+            until: word.until.map(|at| at.plus_micros(deciding.ahead_us)),
         });
         Self {
             profiles: deciding.config.profiles.iter().map(named).collect(),

@@ -7,6 +7,7 @@
 
 mod config;
 mod decide;
+mod ends_clock;
 mod port;
 mod schedule;
 mod terms;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use config::{ModesConfig, Profile, ProfileCamera};
 pub use decide::{ActiveProfile, Deciding, Modes, ModesView, NamedProfile, OffCamera, ProfileBy};
+pub use ends_clock::EndsClock;
 pub use port::ModesPort;
 pub use schedule::{Days, Schedule};
 pub use terms::{ProfileName, Which};

@@ -10,7 +10,7 @@ use crate::picture_settings::PictureSettings;
 use crate::recording::{RecordConfig, RecordMode};
 use crate::switched_off::{OffBy, SwitchedOff};
 use perch_base::ids::CameraId;
-use perch_base::time::Timestamp;
+use perch_base::time::{MonoTime, Timestamp};
 use perch_base::zone::Zone;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -78,7 +78,7 @@ impl House {
     }
 
     fn deciding(&self) -> Deciding<'_> {
-        Deciding { config: &self.config, switched: &self.switched, zone: &self.zone }
+        Deciding { config: &self.config, switched: &self.switched, zone: &self.zone, ahead_us: 0 }
     }
 
     fn says(&mut self, now: &str, request: &PrivacyRequest) {
@@ -277,7 +277,7 @@ fn a_box_that_does_not_know_what_was_off_has_all_off() {
     let now = at("2026-05-01T10:00:00Z");
     let switched = Switched::unknown(now);
     let (config, zone) = (config(vec![]), zurich());
-    let modes = Deciding { config: &config, switched: &switched, zone: &zone }.at(&ids(), now);
+    let modes = Deciding { config: &config, switched: &switched, zone: &zone, ahead_us: 0 }.at(&ids(), now);
     assert!(modes.off.len() == 2 && modes.off.values().all(|off| off.by == OffBy::Box && off.until.is_none()));
 }
 
@@ -318,7 +318,7 @@ proptest! {
         part in 0.0..1.0f64,
     ) {
         let (config, zone) = (config(schedules), zurich());
-        let deciding = Deciding { config: &config, switched: &switched, zone: &zone };
+        let deciding = Deciding { config: &config, switched: &switched, zone: &zone, ahead_us: 0 };
         let now = at("2026-03-27T12:00:00Z").plus_micros(start);
         let modes = deciding.at(&ids(), now);
         let later = |until: Timestamp| now.plus_micros((until.micros_since(now) as f64 * part) as i64);
@@ -347,7 +347,7 @@ proptest! {
         let (config, zone) = (config(vec![]), zurich());
         let now = at("2026-03-27T12:00:00Z").plus_micros(start);
         let asked = PrivacyRequest { until: of_box.map(|us| now.plus_micros(us)), ..ask(true, None, None) };
-        let deciding = Deciding { config: &config, switched: &switched, zone: &zone };
+        let deciding = Deciding { config: &config, switched: &switched, zone: &zone, ahead_us: 0 };
         let next = deciding.obey(&ids(), &asked, now).expect("obeyed");
         let then = now.plus_micros(later);
         let is_off = |switched: &Switched, id| Deciding { switched, ..deciding }.moment(&ids(), then).off.contains_key(&id);
@@ -368,7 +368,7 @@ proptest! {
         let (config, zone) = (config(schedules), zurich());
         let now = at("2026-03-27T12:00:00Z").plus_micros(start);
         let request = ask(off, (!whole).then_some(&["door"][..]), None);
-        let deciding = Deciding { config: &config, switched: &switched, zone: &zone };
+        let deciding = Deciding { config: &config, switched: &switched, zone: &zone, ahead_us: 0 };
         let next = deciding.obey(&ids(), &request, now).expect("obeyed");
         let before = deciding.at(&ids(), now).off;
         let after = Deciding { switched: &next, ..deciding }.at(&ids(), now).off;
@@ -379,5 +379,40 @@ proptest! {
         }
         let text = serde_json::to_string(&next).expect("JSON");
         prop_assert_eq!(serde_json::from_str::<Switched>(&text).expect("it reads back"), next);
+    }
+}
+
+/// When "off until 20:00", said at 18:00, ends: what the clock shows, what passed since (minutes), and whether it is synchronised.
+#[test]
+fn a_clock_that_leaps_ahead_ends_nothing_unless_it_is_synchronised() {
+    let start = at("2026-05-01T18:00:00Z");
+    let minutes = |n: i64| n * 60_000_000;
+    let whole = Word { off: true, by: Some("anna".into()), at: start, until: Some(at("2026-05-01T20:00:00Z")) };
+    let house = House { switched: Switched { whole: Some(whole), ..Switched::default() }, ..House::new(vec![]) };
+    for (steps, why) in [
+        (&[("19:59:59", 119, false, true), ("20:00:01", 121, false, false)][..], "a clock that goes on"),
+        (&[("19:00:00", 60, false, true), ("20:00:00", 61, true, false)], "it becomes right, and it is that late"),
+        (&[("23:00:00", 10, false, true), ("01:01:00", 131, false, false)], "it leaps ahead: what passed counts"),
+        (&[("23:00:00", 10, false, true), ("18:11:00", 11, true, true)], "it leapt ahead and becomes right"),
+        (&[("23:00:00", 10, true, false)], "it was behind, and is right now"),
+        (&[("15:00:00", 10, false, true), ("17:01:00", 131, false, true)], "it is set back: as it shows"),
+        (&[("15:00:00", 10, false, true), ("18:11:00", 11, false, true)], "set back and set right"),
+        (&[("18:30:00", 30, true, true), ("23:00:00", 40, false, true)], "it was right and is not any more"),
+    ] {
+        let mut clock = EndsClock::start(start, MonoTime(0));
+        for &(shows, passed, is_synchronised, is_off) in steps {
+            let day = if shows < "12" { 2 } else { 1 };
+            let now = at(&format!("2026-05-0{day}T{shows}Z"));
+            let ahead_us = clock.ahead_us(now, MonoTime(minutes(passed)), is_synchronised);
+            let deciding = Deciding { ahead_us, ..house.deciding() };
+            let modes = deciding.at(&ids(), now);
+            assert_eq!(!modes.off.is_empty(), is_off, "{why}: {shows}");
+            assert_eq!(ModesView::of(&deciding, modes.clone(), now).whole.is_some(), is_off, "{why}: {shows}");
+            // What is said beside it does not end it either.
+            let beside = deciding.obey(&ids(), &ask(true, Some(&["door"]), None), now).expect("obeyed");
+            assert_eq!(beside.whole.is_some(), is_off, "{why}: {shows}");
+            let left = modes.off.values().next().and_then(|off| off.until).map(|until| until.micros_since(now));
+            assert!(left.is_none_or(|left| (1..=minutes(300)).contains(&left)), "{why}: {left:?}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use perch_base::clock::{SharedClock, within};
 use perch_base::secret::{Secret, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt, blocking};
-use perch_domain::acme::{AcmeConfig, ChallengeKind, DomainStatus, Failures, Held, ask_at};
+use perch_domain::acme::{AcmeConfig, AcmeFailure, ChallengeKind, DomainStatus, Failures, Held, ask_at};
 use perch_domain::identity::Certificate;
 use perch_domain::update::clean;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
@@ -55,16 +55,25 @@ struct Fail {
     error: Error,
     /// The kind of the authority's problem, if it is one.
     problem: Option<String>,
+    /// The authority said nothing at all.
+    is_unreached: bool,
 }
 
 impl From<Error> for Fail {
     fn from(error: Error) -> Self {
-        Self { error, problem: None }
+        Self { error, problem: None, is_unreached: false }
     }
 }
 
 impl From<instant_acme::Error> for Fail {
     fn from(e: instant_acme::Error) -> Self {
+        // What our own client says of the way to the authority is no word of the authority.
+        if let instant_acme::Error::Other(ours) = &e
+            && let Some(ours) = ours.downcast_ref::<Error>()
+        {
+            let error = Error::new(ErrorKind::Unavailable, format!("the authority {}", ours.message()));
+            return Self { error, problem: None, is_unreached: true };
+        }
         let problem = match &e {
             instant_acme::Error::Api(problem) => problem.r#type.clone(),
             _ => None,
@@ -74,11 +83,20 @@ impl From<instant_acme::Error> for Fail {
             other => other.to_string(),
         };
         // It is a stranger's text, for a page and a log.
-        Self { error: Error::new(ErrorKind::Unavailable, format!("the authority says: {}", clean(&words))), problem }
+        let error = Error::new(ErrorKind::Unavailable, format!("the authority says: {}", clean(&words)));
+        Self { error, problem, is_unreached: false }
     }
 }
 
 impl Fail {
+    fn how(&self) -> AcmeFailure {
+        match self.is_unreached {
+            true => AcmeFailure::Unreached,
+            false if self.is(LIMITED) => AcmeFailure::Limited,
+            false => AcmeFailure::Refused,
+        }
+    }
+
     fn is(&self, kind: &str) -> bool {
         self.problem.as_ref().is_some_and(|problem| problem.ends_with(kind))
     }
@@ -128,7 +146,7 @@ impl Acme {
                 (self.window, self.window_asked_at) = (None, None);
             }
             Err(fail) => {
-                self.failures = self.failures.and(fail.is(LIMITED), self.clock.utc());
+                self.failures = self.failures.and(fail.how(), self.clock.utc());
                 self.problem = fail.error.message().to_owned();
                 if fail.is(NO_ACCOUNT) {
                     self.on_disk(|kept| kept.forget_account()).await?;
