@@ -5,12 +5,14 @@ use crate::backup::restore;
 use crate::camera::{Camera, Notices};
 use crate::camera_runner::{CameraRunner, live_camera, rtsp_streams};
 use crate::camera_set::CameraSet;
+use crate::camera_tls::onvif_with_tls;
 use crate::cameras::{Cameras, ViewersStills};
 use crate::config::Config;
 use crate::ears::Ears;
 use crate::kernel_clock::is_synchronised;
 use crate::known_certificates::FirstCertificates;
 use crate::modes::Switches;
+use crate::picture_controls::PictureControls;
 use crate::probing::Prober;
 use crate::settings::SettingsFile;
 use crate::settings::follow::Followers;
@@ -28,6 +30,7 @@ use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt, blocking};
 use perch_domain::identity::IdentityPort;
+use perch_domain::onvif::OnvifPort;
 use perch_domain::ports::LivePort;
 use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
@@ -112,16 +115,17 @@ impl App {
         let of_certificates = meta.clone();
         let certificates = blocking("reading known certificates", || FirstCertificates::read(of_certificates)).await?;
         let certificates = Arc::new(certificates);
+        let settings = Arc::new(SettingsFile::new(path, config.clone(), clock.clone()));
         let means = Means {
             library,
             ingest: Arc::new(perch_ingest::Ingest::new(clock.clone(), certificates.clone())),
             machine: perch_media::devices::Machine::default(),
+            zone: settings.current().zone_now(),
         };
         let (notices, _) = broadcast::channel(NOTICES);
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());
 
         let set = Arc::new(CameraSet::new(memory_bytes()));
-        let settings = Arc::new(SettingsFile::new(path, config.clone(), clock.clone()));
         let switches = open_switches(&settings, &clock, &notices).await?;
         // What is off is so from the first moment on: nothing of it is opened.
         let cameras = switches.wanted(&config);
@@ -140,6 +144,8 @@ impl App {
         let read = move || reload_stream_passwords(&passwords, &of_rtsp, &shut_out_of_rtsp);
         blocking("reading the stream passwords", read).await?;
         let stills = Turns::default();
+        let onvif = onvif_with_tls(&clock, &certificates);
+        let controls = Arc::new(PictureControls::new(means.machine.clone(), onvif.clone(), clock.clone()));
         let cameras = Arc::new(Cameras {
             set: set.clone(),
             settings: settings.current().clone(),
@@ -152,11 +158,14 @@ impl App {
             rtsp: rtsp.clone(),
             stills: ViewersStills::new(clock.clone(), stills.clone()),
             ears: Ears::new(set.clone(), clock.clone()),
+            controls: controls.clone(),
         });
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out);
         let system = Arc::new(BoxSystem::new(updater.places().clone()));
         let parts = Parts {
+            onvif,
+            controls,
             clock: clock.clone(),
             identity: identity.clone(),
             accounts: accounts.clone(),
@@ -369,6 +378,8 @@ impl App {
 
 /// What several of the box's parts share while it is built.
 struct Parts {
+    onvif: Arc<dyn OnvifPort>,
+    controls: Arc<PictureControls>,
     clock: SharedClock,
     identity: Arc<Identity>,
     accounts: Accounts,
@@ -389,11 +400,11 @@ impl Parts {
     fn prober(&self, certificates: Arc<FirstCertificates>, means: &Means) -> Arc<Prober> {
         Arc::new(Prober {
             settings: self.settings.clone(),
-            onvif: Arc::new(perch_onvif::Onvif::new(self.clock.clone())),
+            onvif: self.onvif.clone(),
             set: self.set.clone(),
             certificates,
             clock: self.clock.clone(),
-            machine: means.machine.clone(),
+            means: means.clone(),
             drivers: Default::default(),
             stills: self.stills.clone(),
             doors: OnceLock::new(),
@@ -447,6 +458,7 @@ impl Parts {
             meta: self.meta.clone(),
             clock: self.clock.clone(),
             means,
+            controls: self.controls.clone(),
             notices: self.notices.clone(),
             live: self.live.clone(),
             rtsp: self.rtsp.clone(),

@@ -51,6 +51,8 @@ struct CameraLive {
     live_note: Option<String>,
     /// What is noted of pictures that are lost.
     loss_note: Option<String>,
+    /// What is noted of its own picture settings.
+    controls_note: Option<String>,
     /// Whether a picture ever came with these settings.
     had_picture: bool,
 }
@@ -79,8 +81,10 @@ impl Camera {
             not_judged: String::new(),
             live_note: None,
             loss_note: None,
+            controls_note: None,
             had_picture: false,
         };
+        wires.controls.want(&config.picture.controls);
         let capture = Capture::new(config.clone(), means.clone(), hub.clone(), clock.clone(), wires.luma.sink());
         let failures = Repeated::default();
         let (id, news) = (config.id.clone(), notices.clone());
@@ -105,6 +109,10 @@ impl Camera {
     /// The same camera with other settings: its fan-out, its state and what ties its tasks together are shared, so that whatever is
     /// not run again goes on. Where `means` are given, it gets a new capture.
     pub fn changed(&self, config: CameraConfig, means: Option<&Means>) -> Self {
+        let (old, new) = (&self.config, &config);
+        if old.picture.controls != new.picture.controls || old.network.onvif != new.network.onvif {
+            self.wires.controls.want(&new.picture.controls);
+        }
         if config.record.mode != self.config.record.mode {
             self.set_recording(not_yet_recorded(&config));
         }
@@ -287,8 +295,8 @@ impl Camera {
     /// Another session begins: what [`Self::note`] noted in the one before is no more. Tells everybody where there was something.
     pub fn forget_notes(&self) {
         let mut live = self.lock();
-        let CameraLive { live_note, loss_note, .. } = &*live;
-        let kept: Vec<String> = [live_note, loss_note].into_iter().flatten().cloned().collect();
+        let CameraLive { live_note, loss_note, controls_note, .. } = &*live;
+        let kept: Vec<String> = [live_note, loss_note, controls_note].into_iter().flatten().cloned().collect();
         let before = live.health.notes.len();
         live.health.notes.retain(|note| kept.contains(note));
         if live.health.notes.len() == before {
@@ -317,6 +325,17 @@ impl Camera {
         }
     }
 
+    /// Notes what of its own picture settings is not as it is wanted (`None`: all is), and tells everybody when that changed.
+    pub fn set_controls_note(&self, note: Option<&str>) {
+        if self.replace_note(note, |live| &mut live.controls_note) {
+            let camera = &self.config.id;
+            match note {
+                Some(note) => tracing::warn!(%camera, note, "its picture settings are not as they are wanted"),
+                None => tracing::info!(%camera, "its picture settings are as they are wanted"),
+            }
+        }
+    }
+
     /// Puts a note in the place of the one before, and tells everybody. Returns whether it changed.
     fn replace_note(&self, note: Option<&str>, of: fn(&mut CameraLive) -> &mut Option<String>) -> bool {
         let mut live = self.lock();
@@ -341,6 +360,7 @@ impl Camera {
         live.no_pictures.clear();
         live.live_note = None;
         live.loss_note = None;
+        live.controls_note = None;
         live.health.notes.clear();
         live.health.small_problem.clear();
         live.health.rate_problem.clear();
@@ -461,6 +481,7 @@ pub fn test_means() -> Means {
         library: Arc::new(library),
         ingest: Arc::new(perch_ingest::Ingest::new(clock, Arc::new(crate::known_certificates::Onlooker::default()))),
         machine: perch_media::devices::Machine::default(),
+        zone: Arc::new(perch_base::zone::Zone::utc),
     }
 }
 

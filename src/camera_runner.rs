@@ -3,6 +3,7 @@
 
 use crate::camera::{Camera, Notices};
 use crate::camera_set::CameraSet;
+use crate::picture_controls::PictureControls;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::tasks;
 use perch_base::clock::SharedClock;
@@ -30,6 +31,8 @@ pub struct CameraRunner {
     pub meta: Meta,
     pub clock: SharedClock,
     pub means: Means,
+    /// Sets what cameras have of picture settings themselves.
+    pub controls: Arc<PictureControls>,
     pub notices: Notices,
     pub live: Arc<webrtc::Engine>,
     pub rtsp: Arc<rtsp::Handle>,
@@ -233,6 +236,7 @@ impl CameraRunner {
         if parts.capture {
             tasks::capture::spawn(supervisor, camera, camera.capture.clone(), self.offered())?;
             tasks::microphone::spawn(supervisor, camera, camera.capture.clone())?;
+            tasks::controls::spawn(supervisor, camera, &self.set, &self.controls)?;
         }
         Ok(())
     }
@@ -245,6 +249,7 @@ impl CameraRunner {
                 (parts.capture, TaskId::Capture(id())),
                 (parts.capture, TaskId::Microphone(id())),
                 (parts.speaker, TaskId::Loudspeaker(id())),
+                (parts.capture, TaskId::PictureControls(id())),
                 (parts.motion, TaskId::Motion(id())),
                 (parts.stills, TaskId::Stills(id())),
                 (parts.recorder, TaskId::Recording(id())),

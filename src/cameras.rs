@@ -5,6 +5,7 @@ use crate::camera_set::CameraSet;
 use crate::current::Current;
 use crate::ears::Ears;
 use crate::kernel_clock;
+use crate::picture_controls::PictureControls;
 use crate::supervisor::TaskList;
 use crate::version;
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, blocking};
 use perch_domain::identity::IdentityPort;
 use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::picture_controls::SourceControls;
 use perch_domain::ports::{CameraPort, Later, LivePort, MadeStill, Snapshot};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::{CameraInfo, ClockStatus, DamagedAccess, Status, summarise};
@@ -48,6 +50,8 @@ pub struct Cameras {
     pub stills: ViewersStills,
     /// Who listens how loud they are.
     pub ears: Ears,
+    /// Asks for their own picture settings.
+    pub controls: Arc<PictureControls>,
 }
 
 /// Where viewers' stills wait to be made, and before that, what is recorded, to be read: a disk that hangs holds no turn to make one.
@@ -139,6 +143,11 @@ impl CameraPort for Cameras {
     fn leave_queue(&self, camera: &CameraId, device: DeviceId) -> Result<()> {
         self.set.get(camera)?.speaker.leave(device);
         Ok(())
+    }
+
+    fn controls(&self, camera: &CameraId) -> Later<'_, Result<SourceControls>> {
+        let camera = self.set.get(camera);
+        Box::pin(async move { Ok(self.controls.of(&*camera?).await) })
     }
 
     fn status(&self) -> Status {

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use perch_base::sync::{read, write};
+use perch_media::capture::ZoneNow;
 use std::sync::{Arc, RwLock};
 
 /// The configuration that the box goes by, shared.
@@ -17,6 +18,12 @@ impl Current {
     /// As it is now.
     pub fn config(&self) -> Arc<Config> {
         read(&self.0).clone()
+    }
+
+    /// Says which time zone it has, whenever that is asked.
+    pub fn zone_now(&self) -> ZoneNow {
+        let current = self.clone();
+        Arc::new(move || current.config().zone())
     }
 
     /// From now on it is this.

@@ -2,9 +2,10 @@
 
 use perch_base::Result;
 use perch_base::ids::CameraId;
+use perch_domain::picture_controls::MOST_LETTERS;
 use perch_domain::redact::{Shown, unknown_key};
 use perch_domain::settings::described::{Form, Origin, Setting};
-use perch_domain::settings::{AllOrSome, Keys, password};
+use perch_domain::settings::{AllOrSome, Keys, Scalar, password};
 use perch_domain::text::check_meant;
 use serde_json::Value as Json;
 use std::cell::RefCell;
@@ -504,6 +505,45 @@ impl Keys for Section<'_> {
             .collect();
         self.asked(key, Form::Polygons, (found.is_some(), shown), Vec::<Json>::new());
         polygons
+    }
+
+    fn named_values(&mut self, key: &str, check: impl Fn(&str) -> bool, rule: &str) -> Vec<(String, Scalar)> {
+        let found = self.table.remove(key);
+        let was_there = found.is_some();
+        let items = match found {
+            None => Table::new(),
+            Some(Value::Table(table)) => table,
+            Some(_) => {
+                self.problem(key, Shown::nothing(), "must be a table");
+                Table::new()
+            }
+        };
+        let (mut out, mut json) = (Vec::new(), serde_json::Map::new());
+        for (name, value) in items {
+            let here = format!("{key}.{}", unknown_key(&name));
+            if !check(&name) {
+                self.problem(&here, Shown::nothing(), rule);
+                continue;
+            }
+            let scalar = match &value {
+                Value::Boolean(flag) => Ok(Scalar::Flag(*flag)),
+                Value::Integer(n) => Ok(Scalar::Number(*n as f64)),
+                Value::Float(n) if n.is_finite() => Ok(Scalar::Number(*n)),
+                Value::String(text) if text.chars().count() <= MOST_LETTERS => {
+                    check_meant(text).map(|()| Scalar::Text(text.clone()))
+                }
+                _ => Err(format!("must be a number, true, false or a word of at most {MOST_LETTERS} letters")),
+            };
+            match scalar {
+                Ok(scalar) => {
+                    json.insert(name.clone(), scalar.json());
+                    out.push((name, scalar));
+                }
+                Err(why) => self.problem(&here, shown(&value), &why),
+            }
+        }
+        self.asked(key, Form::Named, (was_there, json), serde_json::Map::new());
+        out
     }
 
     fn refuse_later(&mut self, keys: &[&str]) {

@@ -5,13 +5,14 @@ use perch_base::ids::EventId;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_domain::motion::Detection;
+use perch_domain::picture_controls::WantedControls;
 use perch_domain::recording::{EventMark, Marks};
 use perch_domain::still::Stills;
 use perch_media::capture::{LumaFrame, LumaSink};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// All of one camera's.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,54 @@ pub struct Wires {
     pub marks: MarkQueue,
     /// Detector to stills.
     pub stills: StillQueue,
+    /// What the camera itself is to be set to.
+    pub controls: ControlsWish,
+}
+
+/// What a camera itself is to be set to, for whoever sets it.
+#[derive(Clone, Debug)]
+pub struct ControlsWish(watch::Sender<Wish>);
+
+/// What is wanted of a camera's own picture settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wish {
+    /// Counts how often it is to be set: also what did not change is lost where a camera was away.
+    pub round: u64,
+    /// Counts how often people changed it.
+    pub changes: u64,
+    /// What is wanted.
+    pub wanted: WantedControls,
+    /// What was wanted, and is no more.
+    pub let_go: BTreeSet<String>,
+}
+
+impl Default for ControlsWish {
+    fn default() -> Self {
+        Self(watch::Sender::new(Wish::default()))
+    }
+}
+
+impl ControlsWish {
+    /// This is wanted from now on.
+    pub fn want(&self, wanted: &WantedControls) {
+        self.0.send_modify(|wish| {
+            wish.let_go.extend(wish.wanted.keys().cloned());
+            wish.let_go.retain(|name| !wanted.contains_key(name));
+            wish.wanted.clone_from(wanted);
+            wish.round += 1;
+            wish.changes += 1;
+        });
+    }
+
+    /// The camera began anew: what is wanted is to be set again.
+    pub fn again(&self) {
+        self.0.send_modify(|wish| wish.round += 1);
+    }
+
+    /// Follows it.
+    pub fn follow(&self) -> watch::Receiver<Wish> {
+        self.0.subscribe()
+    }
 }
 
 /// Small pictures that wait for a detector that is late.

@@ -30,7 +30,8 @@ pub fn say(weight: Weight, what: impl Into<String>, change: impl Into<String>) -
     Judgement { weight, stream: Stream::Main, what: what.into(), change: change.into() }
 }
 
-fn bad(error: &Error) -> Judgement {
+/// An error as what is said of a camera.
+pub fn bad(error: &Error) -> Judgement {
     let (what, change) = halves(error);
     say(Weight::Bad, what, change)
 }

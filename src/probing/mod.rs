@@ -5,6 +5,7 @@ pub mod devices;
 mod drivers;
 pub mod network;
 mod search;
+mod stills;
 
 use crate::camera_set::CameraSet;
 use crate::known_certificates::Onlooker;
@@ -21,7 +22,8 @@ use perch_domain::ingest::KnownCertificates;
 use perch_domain::media::Stream;
 use perch_domain::onvif::OnvifPort;
 use perch_domain::ports::Later;
-use perch_domain::probe::{self, Judgement, ProbePort, Probed, ProbedStream, Weight};
+use perch_domain::probe::{self, Judgement, Measured, ProbePort, Probed, ProbedStream, Weight};
+use perch_media::capture::Means;
 use perch_media::devices::Machine;
 use perch_media::still::Turns;
 use serde_json::{Map, Value};
@@ -46,7 +48,8 @@ pub struct Prober {
     pub set: Arc<CameraSet>,
     pub certificates: Arc<dyn KnownCertificates>,
     pub clock: SharedClock,
-    pub machine: Machine,
+    /// What a camera is captured with.
+    pub means: Means,
     pub drivers: Drivers,
     pub stills: Turns,
     /// Where the box itself listens for what a camera is asked by; set once all of it does.
@@ -97,7 +100,7 @@ impl Prober {
         self.refuse_what_is_off(&camera)?;
         match &camera.source {
             Source::Rtsp(_) => self.network(&camera, by).await,
-            _ => self.device(camera).await,
+            _ => self.device(camera, by).await,
         }
     }
 
@@ -158,14 +161,27 @@ impl Prober {
         probe::is_own_door(target, doors, &own)
     }
 
-    async fn device(&self, camera: CameraConfig) -> Result<Probed> {
-        let (machine, source) = (self.machine.clone(), camera.source.describe());
-        let asked = self.drivers.ask(&self.clock, DEVICE_WITHIN, move || Ok(looked_at(&machine, &camera)));
-        let (judgement, modes) = asked.await.unwrap_or_else(|| {
+    async fn device(&self, camera: CameraConfig, by: DeviceId) -> Result<Probed> {
+        let (machine, source) = (self.means.machine.clone(), camera.source.describe());
+        let looked = camera.clone();
+        let asked = self.drivers.ask(&self.clock, DEVICE_WITHIN, move || Ok(looked_at(&machine, &looked)));
+        let (mut judgement, modes) = asked.await.unwrap_or_else(|| {
             let what = "its driver does not answer";
             Ok((vec![devices::say(Weight::Bad, what, "unplug the camera and plug it in again")], None))
         })?;
-        Ok(Probed { source, streams: Vec::new(), modes, judgement })
+        // What the box takes already is not taken twice.
+        let is_taken = self.set.configs().iter().any(|c| c.id == camera.id || c.source == camera.source);
+        let mut streams = Vec::new();
+        if !is_taken && judgement.iter().all(|said| said.weight != Weight::Bad) {
+            match stills::of(&self.means, &self.clock, &camera, (&self.stills, by)).await {
+                Ok(still) => streams.extend(still.filter(|still| still.len() <= MAX_STILL_BYTES).map(|still| {
+                    let still = Some(base64::encode(&still));
+                    ProbedStream { stream: Stream::Main, measured: Measured::default(), still }
+                })),
+                Err(e) => judgement = vec![devices::bad(&e)],
+            }
+        }
+        Ok(Probed { source, streams, modes, judgement })
     }
 }
 

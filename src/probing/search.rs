@@ -6,7 +6,7 @@ use crate::known_certificates::Onlooker;
 use perch_base::clock::within;
 use perch_base::ids::DeviceId;
 use perch_base::secret::Secret;
-use perch_base::{ErrorKind, Result};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::camera_modes::offers as modes_in_words;
 use perch_domain::discovery::{
@@ -19,6 +19,7 @@ use perch_domain::onvif::{Asked, OnvifDevice, on_host};
 use perch_domain::ports::Later;
 use perch_domain::probe::own_door;
 use perch_domain::settings::password::Password;
+use perch_domain::usb_camera::VideoNode;
 use perch_ingest::Ingest;
 use perch_media::devices::{Machine, sensors};
 use std::net::{IpAddr, SocketAddr};
@@ -37,7 +38,7 @@ const PATHS_WITHIN: Duration = Duration::from_secs(30);
 impl Prober {
     async fn discover(&self, addresses: Vec<IpAddr>) -> Result<Found> {
         let config = self.settings.current().config();
-        let (machine, cameras) = (self.machine.clone(), config.cameras.clone());
+        let (machine, cameras) = (self.means.machine.clone(), config.cameras.clone());
         let plugged = self.drivers.ask(&self.clock, PLUGGED_WITHIN, move || Ok(plugged_in(&machine, &cameras)));
         let (plugged, answered, open) =
             tokio::join!(plugged, self.onvif.search(discovery::SEARCH_FOR), self.knock_at(addresses));
@@ -49,7 +50,14 @@ impl Prober {
     /// Which of these addresses answer RTSP, with port and what the server calls itself; not the box's own.
     async fn knock_at(&self, addresses: Vec<IpAddr>) -> Vec<(SocketAddr, String)> {
         let targets = addresses.into_iter().flat_map(|ip| RTSP_PORTS.map(|port| SocketAddr::new(ip, port)));
-        let targets: Vec<_> = targets.filter(|target| !self.is_own(*target)).collect();
+        let off = self.places_off();
+        let is_off = |target: &SocketAddr| {
+            off.iter().any(|(host, port, _)| {
+                host.parse().is_ok_and(|ip: IpAddr| ip.to_canonical() == target.ip().to_canonical())
+                    && (!target.ip().is_loopback() || *port == target.port())
+            })
+        };
+        let targets: Vec<_> = targets.filter(|target| !self.is_own(*target) && !is_off(target)).collect();
         let mut open = Vec::new();
         for some in targets.chunks(KNOCKS_AT_ONCE) {
             let mut asked = JoinSet::new();
@@ -68,8 +76,27 @@ impl Prober {
         open
     }
 
-    /// Errors with `Invalid` where any port that may be tried leads to the box itself. What is looked at is what is connected to.
+    /// Where network cameras are that are switched off: host and port, and what they are called.
+    fn places_off(&self) -> Vec<(String, u16, String)> {
+        let off = self.set.configs().into_iter().filter(|c| c.off.is_some());
+        let place = |c: CameraConfig| {
+            let (host, port) = perch_ingest::place_of(c.source.url()?.expose()).ok()?;
+            Some((host, port, c.name))
+        };
+        off.filter_map(place).collect()
+    }
+
+    /// Errors with `Invalid` where any port that may be tried leads to the box itself, and with `Unavailable` where a camera is that is switched
+    /// off. What is looked at is what is connected to.
     async fn streams(&self, wanted: StreamsWanted) -> Result<FoundStreams> {
+        let place = &wanted.place;
+        let is_it = |(host, port, _): &&(String, u16, String)| {
+            host.eq_ignore_ascii_case(&place.host) && place.rtsp_port.is_none_or(|named| named == *port)
+        };
+        if let Some((_, _, name)) = self.places_off().iter().find(is_it) {
+            let why = format!("{name} is at this address and switched off: switch it on before it is asked");
+            return Err(Error::new(ErrorKind::Unavailable, why));
+        }
         let nobody = || without(Lacking::Host, "nothing answers there that could be a camera");
         let addresses = self.addresses_of(&wanted.place.host).await;
         for (address, port) in
@@ -107,10 +134,10 @@ impl Prober {
             None => None,
         };
         let Some(url) = url else { return self.by_paths(wanted, place, FoundStreams::default()).await };
-        let asked = Asked { url, user: wanted.user.clone(), password: wanted.password.clone() };
+        let asked = Asked { url: url.clone(), user: wanted.user.clone(), password: wanted.password.clone() };
         match self.onvif.ask(asked).await {
             Ok(device) => {
-                let found = told(wanted, &device);
+                let found = told(wanted, &url, &device);
                 match found.cameras.is_empty() {
                     true => self.by_paths(wanted, place, found).await,
                     false => found,
@@ -197,7 +224,7 @@ fn without(lacking: Lacking, what: &str) -> FoundStreams {
 }
 
 /// What an ONVIF device told.
-fn told(wanted: &StreamsWanted, device: &OnvifDevice) -> FoundStreams {
+fn told(wanted: &StreamsWanted, url: &str, device: &OnvifDevice) -> FoundStreams {
     let OnvifDevice { maker, model, firmware, clock_ahead_s, profiles } = device.clone();
     let name = match format!("{maker} {model}").trim() {
         "" => wanted.place.host.clone(),
@@ -208,22 +235,38 @@ fn told(wanted: &StreamsWanted, device: &OnvifDevice) -> FoundStreams {
         source_of(&named, &wanted.user, &wanted.password)
     };
     let cameras = cameras_of(&name, &profiles, address_of);
-    FoundStreams { by: Some(FoundBy::Onvif), maker, model, firmware, clock_ahead_s, cameras, problem: None }
+    FoundStreams {
+        by: Some(FoundBy::Onvif),
+        // By the name that it was asked for, not by the address that this leads to.
+        onvif: on_host(url, &wanted.place.host, &["http", "https"]),
+        maker,
+        model,
+        firmware,
+        clock_ahead_s,
+        cameras,
+        problem: None,
+    }
 }
 
-/// What is plugged in, and which camera of the box has it. May block.
+/// What is plugged in, and which camera of the box has it; those that the box has are not opened. May block.
 fn plugged_in(machine: &Machine, cameras: &[CameraConfig]) -> (Vec<FoundDevice>, Vec<FoundMicrophone>) {
     let user = |is: &dyn Fn(&Source) -> bool| cameras.iter().find(|c| is(&c.source)).map(|c| c.id.to_string());
-    let usb = machine.cameras().into_iter().map(|(node, asked)| {
-        let used_by = user(&|source| {
-            matches!(source, Source::V4l2(name) if machine.camera(name).is_ok_and(|found| found.node.number == node.number))
-        });
+    let name_of = |c: &CameraConfig| if let Source::V4l2(name) = &c.source { Some(name.clone()) } else { None };
+    let names: Vec<_> = cameras.iter().filter_map(name_of).collect();
+    let (own, others) = machine.cameras_beside(&names.iter().collect::<Vec<_>>());
+    let source = |node: &VideoNode| format!("v4l2:{}", machine.best_name(node));
+    let own = own.into_iter().map(|node| {
+        let used_by = user(&|source| matches!(source, Source::V4l2(name) if machine.is_node(name, &node)));
+        FoundDevice { source: source(&node), name: node.name, offers: String::new(), problem: None, used_by }
+    });
+    let others = others.into_iter().map(|(node, asked)| {
         let (name, offers, problem) = match &asked {
             Ok(found) => (found.described.card.clone(), modes_in_words(&found.described.modes), None),
             Err(e) => (node.name.clone(), String::new(), Some(e.message().to_owned())),
         };
-        FoundDevice { source: format!("v4l2:{}", machine.best_name(&node)), name, offers, problem, used_by }
+        FoundDevice { source: source(&node), name, offers, problem, used_by: None }
     });
+    let usb = own.chain(others);
     let libcamera = sensors().unwrap_or_default().into_iter().map(|id| {
         let used_by = user(&|source| matches!(source, Source::Libcamera(of) if of.as_ref().is_none_or(|of| *of == id)));
         let name = id.rsplit('/').next().unwrap_or_default().to_owned();

@@ -15,7 +15,7 @@ use toml_edit::{Array, ArrayOfTables, Decor, DocumentMut, InlineTable, Item, Raw
 const SECTIONS: [&str; 11] =
     ["box", "http", "acme", "rtsp", "webrtc", "access", "recording", "update", "camera", "profile", "schedule"];
 /// The keys of a camera, likewise.
-const OF_CAMERA: [&str; 24] = [
+const OF_CAMERA: [&str; 26] = [
     "id",
     "name",
     "room",
@@ -26,6 +26,7 @@ const OF_CAMERA: [&str; 24] = [
     "transport",
     "tls",
     "aspect",
+    "onvif",
     "encode",
     "rotation",
     "mirror",
@@ -37,6 +38,7 @@ const OF_CAMERA: [&str; 24] = [
     "sub",
     "overlay",
     "privacy",
+    "controls",
     "audio",
     "record",
     "motion",
@@ -382,7 +384,12 @@ fn merge_inner(
     merge_table(inner, patch, now, path, depth + 1)?;
     match table.get_mut(key) {
         // A profile that changes nothing is one all the same.
-        Some(item) if is_new && !modes::is_profile(path) && item.as_table_like().is_some_and(TableLike::is_empty) => {
+        // What names nothing any more goes.
+        Some(item)
+            if (is_new || key == "controls")
+                && !modes::is_profile(path)
+                && item.as_table_like().is_some_and(TableLike::is_empty) =>
+        {
             drop(table.remove(key));
         }
         Some(Item::Value(Value::InlineTable(new))) if is_new => {

@@ -54,7 +54,10 @@ impl Task for CaptureTask {
                 camera.set_health(CameraState::Live, &few.reason());
             }
             // An attempt tries the microphone again.
-            CaptureEvent::Playing => camera.set_sound_works(),
+            CaptureEvent::Playing => {
+                camera.set_sound_works();
+                camera.wires.controls.again();
+            }
             CaptureEvent::AwaitsKeyframe => camera.set_health(CameraState::Starting, WAITS_FOR_KEYFRAME),
             CaptureEvent::Silent(for_) => {
                 camera.set_health(CameraState::Stalled, &format!("no picture for {} s: waiting", for_.as_secs()));
@@ -67,7 +70,10 @@ impl Task for CaptureTask {
             CaptureEvent::Small(problem) => camera.set_small_problem(&problem.unwrap_or_default()),
             CaptureEvent::MotionPictures(problem) => camera.set_no_pictures(&problem.unwrap_or_default()),
             CaptureEvent::Losses(what) => camera.set_loss_note(what.as_deref()),
-            CaptureEvent::SessionBegins => camera.forget_notes(),
+            CaptureEvent::SessionBegins => {
+                camera.forget_notes();
+                camera.wires.controls.again();
+            }
             CaptureEvent::Notice(what) => camera.note(&what),
         };
         let result = self.capture.run_once(&progress, shutdown.clone()).await;

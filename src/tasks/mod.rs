@@ -6,6 +6,7 @@ pub mod capture;
 pub mod card;
 pub mod certificate;
 pub mod commands;
+pub mod controls;
 pub mod cut_off;
 pub mod deletion;
 pub mod delivered;

@@ -80,6 +80,20 @@ fn a_camera_is_found_tells_its_streams_and_is_added() {
 }
 
 #[test]
+fn a_device_is_asked_by_https_and_its_certificate_may_be_its_own() {
+    let (home, _running, client) = started();
+    let camera = camera_at(&["/large", "/small"]);
+    let device = OnvifCamera::start(OnvifModel { is_tls: true, ..device_of(&camera) }).expect("starts");
+    let body = json!({"address": device.url(), "username": "admin", "password": "pass"});
+    let told = streams(&client, &body);
+    assert_eq!((told["by"].as_str(), told["onvif"].as_str()), (Some("onvif"), Some(device.url().as_str())), "{told}");
+    let main = &told["cameras"][0]["main"]["source"];
+    let added = json!({"id": "yard", "source": main, "password": "pass", "onvif": told["onvif"]});
+    client.post("/api/v1/cameras", &added).expect(201);
+    assert!(home.config_text().contains(&format!("onvif = \"{}\"", device.url())), "{}", home.config_text());
+}
+
+#[test]
 fn makers_paths_are_tried_until_one_is_there_and_no_password_twice() {
     let (_home, _running, client) = started();
     let camera = camera_at(&["/stream1", "/stream2"]);
@@ -176,4 +190,24 @@ fn devices_that_want_to_do_harm_cost_a_sentence() {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
     let peak_kb: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
     assert!(peak_kb < 400_000, "{peak_kb} kB");
+}
+
+#[test]
+fn a_camera_that_is_switched_off_is_not_asked() {
+    let (_home, _running, client) = started();
+    let camera = camera_at(&["/stream1", "/stream2"]);
+    let source = format!("rtsp://admin@127.0.0.1:{}/stream1", camera.port());
+    client
+        .post("/api/v1/cameras", &json!({"id": "yard", "name": "Yard", "source": source, "password": "pass"}))
+        .expect(201);
+    client.wait_for_camera("yard", "live", s(60));
+    let off = json!({"on": true, "cameras": ["yard"]}).to_string();
+    client.send("PUT", "/api/v1/privacy", &[("Content-Type", "application/json")], off.as_bytes()).expect(200);
+    let before = camera.counts().requests;
+    let address = format!("127.0.0.1:{}", camera.port());
+    let body = json!({"address": address, "username": "admin", "password": "pass"});
+    let refused = client.post("/api/v1/discovery/streams", &body).problem(503);
+    assert!(refused["detail"].as_str().is_some_and(|said| said.contains("Yard is at this address")), "{refused}");
+    client.json("/api/v1/discovery?addresses=127.0.0.1");
+    assert_eq!(camera.counts().requests, before, "nobody asked it anything");
 }

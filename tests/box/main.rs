@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_requests;
 mod cameras;
 mod commands;
+mod controls;
 mod crowd;
 mod damaged;
 mod discovery;

@@ -223,3 +223,21 @@ fn few_run_at_once_and_who_hangs_up_ends_his() {
     });
     drop(running);
 }
+
+#[test]
+fn a_camera_that_the_box_captures_shows_its_picture_before_it_is_added() {
+    let (_home, _running, client) = started();
+    let body = json!({"source": "test", "width": 320, "height": 180, "fps": 10});
+    let probed = probe(&client, &body);
+    assert!(said(&probed, "bad").is_empty(), "{probed}");
+    let still = probed["streams"][0]["still"].as_str().unwrap_or_else(|| panic!("{probed}"));
+    assert!(still.starts_with("/9j/") && still.len() > 1000, "a JPEG in base64: {still}");
+    let nowhere = probe(&client, &json!({"source": "file:/nonexistent/x.mp4"}));
+    assert_eq!((nowhere["streams"].as_array().map(Vec::len), said(&nowhere, "bad").len()), (Some(0), 1), "{nowhere}");
+    // What the box takes already is not taken twice.
+    let mut added = body.clone();
+    added["id"] = "front".into();
+    client.post("/api/v1/cameras", &added).expect(201);
+    client.wait_for_camera("front", "live", s(60));
+    assert_eq!(probe(&client, &body)["streams"].as_array().map(Vec::len), Some(0));
+}

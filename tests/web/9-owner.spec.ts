@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { startBox, startCamera } from './box';
-import { NOBODY, SWITCHED, expect, expectSilence, test, typeCode } from './steps';
+import { NOBODY, expect, expectSilence, test, typeCode } from './steps';
 
 test.use({ storageState: NOBODY });
 // Pictures are encoded by software, and nothing else may be ready for a while.
@@ -68,7 +68,7 @@ test('an owner makes the whole box by the page, and its file reads as if written
   const clip = makeClip(folder);
   const [box, camera] = [await startBox(''), await startCamera()];
   try {
-    const silent = expectSilence(page, SWITCHED);
+    const silent = expectSilence(page);
     await page.goto(box.url);
     await typeCode(page, box.otp);
     await page.getByTestId('skip-account').click();

@@ -60,9 +60,6 @@ export async function settled(page: Page) {
 /** A recording's file that ends before the bytes asked for: it was cut back to where an event begins since it was listed, and is listed anew. */
 const CUT_BACK = { status: 416, file: /\/segments\/\d+\.mp4$/ };
 
-/** The still of a camera that is asked for in the very moment in which it is switched off or on. */
-export const SWITCHED = { status: 503, file: /\/snapshot\.jpg\?/ };
-
 /** Fails the test when the page prints anything to the console, or when a script fails; `borne` answers are no fault besides. */
 export function expectSilence(page: Page, ...borne: { status: number; file: RegExp }[]): () => void {
   const said: string[] = [];

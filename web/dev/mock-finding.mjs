@@ -6,6 +6,7 @@ const network = (address, name, model, more) => ({
   name,
   model,
   used_by: null,
+  onvif: null,
   ...more,
 });
 const FOUND = {
@@ -73,6 +74,7 @@ export function routes({ json, scenario, still }) {
         return json({
           ...nothing,
           by: 'onvif',
+          onvif: 'http://192.168.1.31/onvif/device_service',
           maker: 'Fake',
           model: 'FC-1',
           firmware: '1.2.3',

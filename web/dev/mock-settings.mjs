@@ -63,6 +63,54 @@ let versions;
 let count;
 
 /** As it was when the mock began. */
+/** What a camera itself has: of every kind one. */
+const control = (group, name, label, more) => ({
+  name,
+  label,
+  group,
+  default: null,
+  is_active: true,
+  ...more,
+});
+export const controls = {
+  controls: [
+    control('infrared', 'infrared_cut', 'Infrared filter', {
+      kind: 'menu',
+      choices: [
+        { value: 'ON', label: 'Day: true colours' },
+        { value: 'OFF', label: 'Night: no colours' },
+        { value: 'AUTO', label: 'By itself' },
+      ],
+      value: 'AUTO',
+    }),
+    control('exposure', 'exposure_auto', 'Automatic exposure', {
+      kind: 'switch',
+      default: true,
+      value: true,
+    }),
+    control('exposure', 'exposure_us', 'Exposure time', {
+      kind: 'range',
+      min: 100,
+      max: 200000,
+      step: 100,
+      unit: 'us',
+      default: 25000,
+      value: 16600,
+      is_active: false,
+    }),
+    control('colour', 'brightness', 'Brightness', {
+      kind: 'range',
+      min: -64,
+      max: 64,
+      step: 1,
+      unit: '',
+      default: 0,
+      value: 12,
+    }),
+  ],
+  problem: null,
+};
+
 export function reset(scenario) {
   values = { ...box(), ...(scenario.empty && { camera: [] }), ...(scenario.off && ofModes) };
   cameras = [];

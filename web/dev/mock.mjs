@@ -18,7 +18,7 @@ import {
 import { served } from './served.mjs';
 import { routes as findingRoutes } from './mock-finding.mjs';
 import { modes, withOff } from './mock-modes.mjs';
-import { added, reset, routes as settingsRoutes } from './mock-settings.mjs';
+import { added, controls, reset, routes as settingsRoutes } from './mock-settings.mjs';
 import { reset as resetPeople, routes as peopleRoutes } from './mock-people.mjs';
 import { playlist, prepareMedia } from './media.mjs';
 
@@ -164,6 +164,7 @@ const routes = [
       return json({ level: { peak_db: -9.4, rms_db: -22.1 } });
     },
   ],
+  ['GET', /^\/cameras\/([\w-]+)\/controls$/, async () => json(controls)],
   ['POST', /^\/cameras\/([\w-]+)\/whep$/, async ({ match, text }) => whep(match[1], text)],
   ['PATCH', /^\/live\/\w+$/, async () => none],
   ['POST', /^\/live\/\w+\/keepalive$/, async () => none],

@@ -20,6 +20,7 @@ use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::medium::{MediumKind, Wear};
 use perch_domain::motion::Cause;
 use perch_domain::pairing::DIGITS;
+use perch_domain::picture_controls::ControlGroup;
 use perch_domain::probe::Weight;
 use perch_domain::recording::{RecordMode, RecordingState};
 use perch_domain::status::{Notice, Overall};
@@ -132,6 +133,7 @@ fn words(name: &str) -> Option<Value> {
         "MediumKind" => json!(MediumKind::ALL),
         "Wear" => json!(Wear::ALL),
         "Weight" => json!(Weight::ALL),
+        "ControlGroup" => json!(ControlGroup::ALL),
         "TroubleCause" => json!(perch_domain::trouble::TroubleCause::ALL),
         "OffKind" => json!(OffBy::KINDS),
         "Outcome" => json!(Outcome::ALL),

@@ -68,6 +68,11 @@ impl Zone {
         self.0.to_ambiguous_timestamp(shown).compatible().map_or(as_utc, |t| Timestamp(t.as_microsecond()))
     }
 
+    /// Day and time of day to the second as this zone has them, such as `2026-05-01 18:00:03`.
+    pub fn stamp(&self, at: Timestamp) -> String {
+        self.0.to_datetime(at.to_jiff()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
     /// A moment as people of this zone say it at `now`: `18:00` of the same day, else with its date.
     pub fn told(&self, at: Timestamp, now: Timestamp) -> String {
         let wall = self.wall(at);
@@ -113,6 +118,13 @@ mod tests {
         let autumn = wall("2026-10-25T00:30:00Z");
         assert_eq!(autumn, wall("2026-10-25T01:30:00Z"), "twice half past two");
         assert_eq!(zurich.when(autumn), at("2026-10-25T00:30:00Z"), "the first");
+    }
+
+    #[test]
+    fn a_stamp_is_of_its_zone() {
+        let zurich = Zone::named("Europe/Zurich").expect("known");
+        assert_eq!(zurich.stamp(at("2026-12-31T23:30:05Z")), "2027-01-01 00:30:05");
+        assert_eq!(Zone::utc().stamp(at("2026-12-31T23:30:05Z")), "2026-12-31 23:30:05");
     }
 
     #[test]

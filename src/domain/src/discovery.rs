@@ -66,7 +66,7 @@ pub fn addresses(text: &str) -> Result<Vec<IpAddr>> {
 }
 
 /// Whether an address is no one's on the internet.
-fn is_of_a_house(address: IpAddr) -> bool {
+pub fn is_of_a_house(address: IpAddr) -> bool {
     match address.to_canonical() {
         // And 100.64.0.0/10, which VPNs of a house use.
         IpAddr::V4(a) => {
@@ -176,6 +176,8 @@ pub struct FoundCamera {
 pub struct FoundStreams {
     /// How they were found; `None` where they were not.
     pub by: Option<FoundBy>,
+    /// Its ONVIF device service, where that told them: `onvif` of a camera.
+    pub onvif: Option<String>,
     /// Its maker, as it says; may be empty.
     pub maker: String,
     /// Its model, as it says; may be empty.
@@ -272,8 +274,8 @@ impl DevicePlace {
         }
         let host = host.to_owned();
         match scheme.as_str() {
-            "http" => {
-                let onvif = crate::onvif::on_host(text, &host, &["http"]).ok_or_else(bad)?;
+            "http" | "https" => {
+                let onvif = crate::onvif::on_host(text, &host, &["http", "https"]).ok_or_else(bad)?;
                 Ok(Self { host, onvif: Some(onvif), rtsp_port: None, is_tls: false })
             }
             "" | "rtsp" | "rtsps" => Ok(Self { host, onvif: None, rtsp_port: port, is_tls: scheme == "rtsps" }),
@@ -289,7 +291,10 @@ impl DevicePlace {
     /// Every port that it may be asked at, RTSP's and ONVIF's: who names an RTSP port means that.
     pub fn ports(&self) -> Vec<u16> {
         let onvif = match &self.onvif {
-            Some(url) => vec![Authority::of(url).and_then(|(_, at)| at.port).unwrap_or(ONVIF_PORTS[0])],
+            Some(url) => {
+                let usual = if url.starts_with("https:") { 443 } else { ONVIF_PORTS[0] };
+                vec![Authority::of(url).and_then(|(_, at)| at.port).unwrap_or(usual)]
+            }
             None if self.rtsp_port.is_none() => ONVIF_PORTS.to_vec(),
             None => Vec::new(),
         };
@@ -302,7 +307,7 @@ impl DevicePlace {
             SocketAddr::V6(six) if six.scope_id() != 0 => format!("{}%{}", six.ip(), six.scope_id()),
             address => address.ip().to_string(),
         };
-        let onvif = self.onvif.as_deref().and_then(|url| crate::onvif::on_host(url, &host, &["http"]));
+        let onvif = self.onvif.as_deref().and_then(|url| crate::onvif::on_host(url, &host, &["http", "https"]));
         Self { host, onvif, ..self.clone() }
     }
 

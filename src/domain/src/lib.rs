@@ -51,6 +51,7 @@ pub mod opus;
 pub mod orientation;
 pub mod pace;
 pub mod pairing;
+pub mod picture_controls;
 pub mod picture_gate;
 pub mod picture_settings;
 pub mod plain_http;

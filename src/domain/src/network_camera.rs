@@ -1,5 +1,6 @@
 //! What the config says of a network camera beyond its address: how packets travel, whom to trust, its own second stream, its shape.
 
+use crate::discovery::DevicePlace;
 use crate::ingest::{Shape, TlsTrust, Transport};
 use crate::orientation::Orientation;
 use crate::redact::{Shown, hides_credentials};
@@ -19,6 +20,8 @@ pub struct NetworkSettings {
     pub trust: TlsTrust,
     /// The camera's own second stream: the small stream and the pictures for motion.
     pub sub_source: Option<Secret>,
+    /// Its ONVIF device service; looked for at its address where nothing is said.
+    pub onvif: Option<String>,
 }
 
 /// The source of the camera that these settings are of.
@@ -33,7 +36,7 @@ pub(crate) enum SourceKind<'a> {
 }
 
 impl NetworkSettings {
-    /// Reads `transport`, `tls` and `sub_source` of a camera with this source and password.
+    /// Reads `transport`, `tls`, `sub_source` and `onvif` of a camera with this source and password.
     pub(crate) fn read(keys: &mut impl Keys, source: SourceKind<'_>, password: &Password) -> Self {
         let for_network = "is only for a network camera: source = \"rtsp://…\" or \"rtsps://…\"";
         let words = [
@@ -44,9 +47,11 @@ impl NetworkSettings {
             ("http", Transport::Http),
         ];
         let (has_transport, has_tls, has_sub) = (keys.has("transport"), keys.has("tls"), keys.has("sub_source"));
+        let has_onvif = keys.has("onvif");
         let transport = keys.choice("transport", "auto", &words);
         let trust = read_trust(keys.section("tls"), has_tls);
         let sub_source = keys.optional("sub_source", |text| parse_url(&password.put_into(text)?));
+        let onvif = keys.optional("onvif", onvif_address);
         let url = match source {
             SourceKind::Network(url) => url,
             SourceKind::Refused => return Self::default(),
@@ -57,6 +62,7 @@ impl NetworkSettings {
                     ("tls", has_tls),
                     ("sub_source", has_sub),
                     ("password_file", has_password),
+                    ("onvif", has_onvif),
                 ];
                 for (key, _) in keys_of_network.into_iter().filter(|(_, is_there)| *is_there) {
                     keys.problem(key, Shown::nothing(), for_network);
@@ -77,8 +83,15 @@ impl NetworkSettings {
             let rule = "must differ from `source`: it is the address of the camera's second, smaller stream";
             keys.problem("sub_source", sub_source.as_ref().map_or("", |url| url.expose().as_str()), rule);
         }
-        Self { transport, trust, sub_source }
+        Self { transport, trust, sub_source, onvif }
     }
+}
+
+/// An ONVIF device service. Errors with the rule alone, as there may be a password in it.
+fn onvif_address(text: &str) -> Result<String> {
+    let place = DevicePlace::parse(text).ok().filter(|_| !text.contains('@'));
+    let rule = "must be like http://192.168.1.20/onvif/device_service or https://…, without user and password";
+    place.and_then(|place| place.onvif).ok_or_else(|| Error::invalid(rule))
 }
 
 fn read_trust(mut keys: impl Keys, is_there: bool) -> TlsTrust {

@@ -1,6 +1,7 @@
 //! ONVIF devices as the box asks them (ONVIF Core and Media specifications): what is asked, what comes, and which addresses that a device names
 //! are followed. The adapter of this name speaks it.
 
+use crate::picture_controls::onvif::ImagingSetting;
 use crate::ports::Later;
 use crate::text::as_told;
 use perch_base::Result;
@@ -65,6 +66,17 @@ pub struct OnvifDevice {
     pub clock_ahead_s: Option<f64>,
     /// Its profiles, in its own order.
     pub profiles: Vec<OnvifProfile>,
+}
+
+/// The picture settings of one of a device's cameras.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Imaging {
+    /// Where they are set: the imaging service.
+    pub service: String,
+    /// Token of the camera's picture.
+    pub token: String,
+    /// What there is, as it is now.
+    pub settings: Vec<ImagingSetting>,
 }
 
 /// An address that a device names, on the host that was asked: its own port, path and query, and whatever host it names is left out, since a
@@ -138,6 +150,16 @@ pub trait OnvifPort: Send + Sync {
     /// Asks a device for itself and its streams; user and password are tried once. Errors with `Unauthenticated` (it refuses them),
     /// `Unavailable`, `Unsupported` and `Invalid`, each with a sentence whose subject is the device.
     fn ask(&self, asked: Asked) -> Later<'_, Result<OnvifDevice>>;
+    /// Asks a device for the picture settings of the camera whose stream is at `stream` (the first of its cameras, where none has that). Errors
+    /// like [`Self::ask`]: `Unsupported` where it has none.
+    fn imaging(&self, asked: Asked, stream: String) -> Later<'_, Result<Imaging>>;
+    /// Sets some of them, each by its path, in the order of the schema. Errors like [`Self::ask`].
+    fn set_imaging(
+        &self,
+        asked: Asked,
+        imaging: Imaging,
+        changes: Vec<(&'static str, String)>,
+    ) -> Later<'_, Result<()>>;
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::motion::{Polygon, polygons};
 use crate::network_camera::SourceKind;
 use crate::orientation::Orientation;
+use crate::picture_controls::{self, WantedControls};
 use crate::privacy_mask::MOST_MASKS;
 use crate::redact::Shown;
 use crate::settings::Keys;
@@ -19,6 +20,8 @@ pub struct PictureSettings {
     pub overlay: Overlay,
     /// Painted over before the encoder: nobody sees what is there, live or recorded. In parts of the turned picture.
     pub privacy: Vec<Polygon>,
+    /// What the camera itself is to be set to.
+    pub controls: WantedControls,
 }
 
 /// What is written into pictures.
@@ -44,7 +47,7 @@ impl Overlay {
 }
 
 impl PictureSettings {
-    /// Reads `encode`, `rotation`, `mirror`, `overlay` and `privacy` of a camera with this source.
+    /// Reads `encode`, `rotation`, `mirror`, `overlay`, `privacy` and `controls` of a camera with this source.
     pub(crate) fn read(keys: &mut impl Keys, source: SourceKind<'_>) -> Self {
         let is_network = matches!(source, SourceKind::Network(_));
         let encode = keys.flag("encode", false);
@@ -72,7 +75,9 @@ impl PictureSettings {
             let rule = "needs `encode = true`: else the box passes a network camera's pictures on as they come";
             keys.problem("privacy", Shown::nothing(), rule);
         }
-        Self { encode, turned, overlay, privacy }
+        let rule = format!("is no picture setting: there are {}", picture_controls::all_names());
+        let controls = keys.named_values("controls", picture_controls::is_known, &rule).into_iter().collect();
+        Self { encode, turned, overlay, privacy, controls }
     }
 
     /// Whether the box has to encode the pictures itself for it.

@@ -7,6 +7,7 @@ use crate::archive::{Event, EventFilter, EventPage, KeptOfCamera, Segment, TimeR
 use crate::camera_view::CameraView;
 use crate::log::{LogFilter, LogPage};
 use crate::pairing::{CodeOutcome, PairingConfig};
+use crate::picture_controls::SourceControls;
 use crate::settings::changes::{
     Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
 };
@@ -266,6 +267,8 @@ pub trait CameraPort: Send + Sync {
     fn floor(&self, camera: &CameraId, device: DeviceId) -> Result<FloorSeen>;
     /// A device waits no more to speak through a camera. Errors with `NotFound`.
     fn leave_queue(&self, camera: &CameraId, device: DeviceId) -> Result<()>;
+    /// The picture settings that a camera's source has. Errors with `NotFound`; that they are not known now is no error, but said.
+    fn controls(&self, camera: &CameraId) -> Later<'_, Result<SourceControls>>;
     /// The whole box.
     fn status(&self) -> Status;
 }

@@ -48,7 +48,7 @@ pub struct Restart {
     pub stills: bool,
     /// Its loudspeaker; who speaks is cut short. It follows its settings by itself.
     pub speaker: bool,
-    /// Nothing, but the running capture is told of what it follows at once: masks, how loud it is to be.
+    /// Nothing, but the running capture is told of what it follows at once: masks, picture settings of its own, how loud it is to be.
     pub told: bool,
 }
 
@@ -106,15 +106,18 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
     let takes_otherwise =
         matches!(new.source, Source::V4l2(_)) && old.picture.needs_encoding() != new.picture.needs_encoding();
     let picture = &old.picture;
+    let controls = picture.controls != new.picture.controls || old.network.onvif != new.network.onvif;
     let is_remade = (picture.encode, picture.turned, picture.overlay)
         != (new.picture.encode, new.picture.turned, new.picture.overlay);
     let is_called_otherwise = new.picture.overlay.name && old.name != new.name;
+    let is_reached_otherwise = (old.network.transport, &old.network.trust, &old.network.sub_source)
+        != (new.network.transport, &new.network.trust, &new.network.sub_source);
     let capture = source
         || is_remade
         || is_called_otherwise
         || encodings
         || aspect
-        || old.network != new.network
+        || is_reached_otherwise
         || old.audio.source != new.audio.source
         || detector_pictures
         || takes_otherwise;
@@ -126,7 +129,7 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
         motion: old.motion != new.motion || record || source || masks || is_remade,
         stills: old.codec != new.codec || old.motion.enabled != new.motion.enabled,
         speaker: false,
-        told: (masks || old.audio.gain_db != new.audio.gain_db || old.talkback != new.talkback) && !capture,
+        told: (masks || controls || old.audio.gain_db != new.audio.gain_db || old.talkback != new.talkback) && !capture,
     }
 }
 
@@ -150,6 +153,7 @@ mod tests {
     use crate::network_camera::{Aspect, NetworkSettings};
     use crate::picture_settings::PictureSettings;
     use crate::recording::{RecordConfig, RecordMode};
+    use crate::settings::Scalar;
     use crate::switched_off::{OffBy, SwitchedOff};
     use crate::talkback::TalkSink;
     use crate::usb_camera::VideoName;
@@ -227,7 +231,7 @@ mod tests {
     fn a_change_restarts_only_what_it_concerns() {
         let none = Restart::default();
         type Edit = fn(&mut CameraConfig);
-        let table: [(&str, Edit, Restart); 19] = [
+        let table: [(&str, Edit, Restart); 21] = [
             ("name", |c| c.name = "Yard".into(), none),
             ("source", |c| c.source = Source::Libcamera(None), Restart { capture: true, motion: true, ..none }),
             ("codec", |c| c.codec = VideoCodec::Vp8, Restart { capture: true, stills: true, ..none }),
@@ -242,6 +246,12 @@ mod tests {
             ("microphone", |c| c.audio.source = AudioSource::Test, Restart { capture: true, ..none }),
             ("gain", |c| c.audio.gain_db = 3.0, Restart { told: true, ..none }),
             ("talkback", |c| c.talkback.sink = Some(TalkSink::Test), Restart { told: true, ..none }),
+            (
+                "picture settings of its own",
+                |c| drop(c.picture.controls.insert("contrast".into(), Scalar::Number(2.0))),
+                Restart { told: true, ..none },
+            ),
+            ("where they are", |c| c.network.onvif = Some("http://cam/".into()), Restart { told: true, ..none }),
             ("record", |c| c.record.mode = RecordMode::Off, Restart { recorder: true, motion: true, ..none }),
             ("sensitivity", |c| c.motion.sensitivity = 0.9, Restart { motion: true, ..none }),
             (

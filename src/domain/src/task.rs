@@ -26,6 +26,8 @@ pub enum TaskId {
     Microphone(CameraId),
     /// A camera's loudspeaker.
     Loudspeaker(CameraId),
+    /// A camera's own picture settings.
+    PictureControls(CameraId),
     /// Serves live viewers by WebRTC.
     Live,
     /// Serves RTSP.
@@ -71,7 +73,8 @@ impl TaskId {
             | Self::Motion(camera)
             | Self::Stills(camera)
             | Self::Microphone(camera)
-            | Self::Loudspeaker(camera) => Some(camera),
+            | Self::Loudspeaker(camera)
+            | Self::PictureControls(camera) => Some(camera),
             Self::Live
             | Self::Rtsp
             | Self::Retention
@@ -103,6 +106,7 @@ impl fmt::Display for TaskId {
             Self::Stills(camera) => write!(f, "stills {camera}"),
             Self::Microphone(camera) => write!(f, "microphone {camera}"),
             Self::Loudspeaker(camera) => write!(f, "loudspeaker {camera}"),
+            Self::PictureControls(camera) => write!(f, "picture settings {camera}"),
             Self::Live => f.write_str("live viewing"),
             Self::Rtsp => f.write_str("RTSP"),
             Self::Retention => f.write_str("retention"),

@@ -28,6 +28,8 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// Cameras whose quirks are kept.
 const MOST_CAMERAS: usize = 64;
@@ -62,6 +64,22 @@ impl QuirksOfCameras {
             self.0.pop_front();
         }
     }
+}
+
+/// Secures a connection to a camera, at `place` such as `192.168.1.20:443`: with the certificate that is known of it, else with whatever it shows,
+/// which is known from then on. Errors like a session.
+pub async fn secured(
+    tcp: TcpStream,
+    host: &str,
+    place: &str,
+    certificates: &dyn KnownCertificates,
+) -> Result<TlsStream<TcpStream>> {
+    let known = certificates.of(place);
+    let (stream, shown) = tls::connect(tcp, host, &known.map_or(TlsTrust::FirstSeen, TlsTrust::Pinned)).await?;
+    if known.is_none() {
+        certificates.learn(place, shown);
+    }
+    Ok(stream)
 }
 
 impl Ingest {

@@ -13,7 +13,7 @@ mod rtp;
 mod session;
 mod wire;
 
-pub use client::{Ingest, knock};
+pub use client::{Ingest, knock, secured};
 
 /// Host and port that a session with the camera of this address connects to. Errors with `Invalid` and a sentence that holds nothing of it.
 pub fn place_of(url: &str) -> perch_base::Result<(String, u16)> {

@@ -3,6 +3,7 @@
 
 use perch_base::clock::SystemClock;
 use perch_base::ids::CameraId;
+use perch_base::zone::Zone;
 use perch_base::{Error, ErrorKind, Result, ResultExt, shutdown};
 use perch_domain::camera::{AudioSettings, AudioSource, CameraConfig, Source, VideoSettings};
 use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink};
@@ -58,8 +59,12 @@ async fn main() -> Result<()> {
     let clock = Arc::new(SystemClock);
     let hub = Hub::new(config.id.clone(), clock.clone());
     let luma: LumaSink = Arc::new(|_| {});
-    let means =
-        Means { library: Arc::new(Library::load(None)?), ingest: Arc::new(NoNetwork), machine: Default::default() };
+    let means = Means {
+        library: Arc::new(Library::load(None)?),
+        ingest: Arc::new(NoNetwork),
+        machine: Default::default(),
+        zone: Arc::new(Zone::utc),
+    };
     let capture = Arc::new(Capture::new(config, means, hub.clone(), clock, luma));
     let stream = if has("sub") { Stream::Sub } else { Stream::Main };
     let mut listener = hub.subscribe(stream, !has("noaudio"), "cost", 1000);

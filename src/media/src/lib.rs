@@ -12,6 +12,7 @@ pub mod keyframes;
 mod luma;
 pub mod parts;
 pub mod pipeline;
+mod probes;
 pub mod rtp;
 pub mod rtsp;
 pub mod speaker;

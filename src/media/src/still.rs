@@ -2,6 +2,7 @@
 
 use crate::capture::{flip, shape};
 use crate::pipeline::{Library, NO_H264, NO_H265, pad_of, typed};
+use crate::probes::withheld;
 use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -231,8 +232,7 @@ fn leave_out(pad: &gst::Pad, wanted: gst::ClockTime) {
         let at = info.buffer().and_then(|buffer| buffer.pts());
         match at.is_some_and(|at| at >= wanted) {
             true => gst::PadProbeReturn::Ok,
-            // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
-            false => gst::PadProbeReturn::Handled,
+            false => withheld(info),
         }
     });
 }

@@ -1,6 +1,6 @@
 //! What one device is asked: its time, who it is, its media service, and its profiles with their addresses. User and password are tried once.
 
-use crate::http::{self, Answer, unavailable};
+use crate::http::{self, Answer, Secures, unavailable};
 use crate::soap::{self, envelope, refused};
 use crate::xml;
 use ::http::StatusCode;
@@ -17,15 +17,16 @@ use roxmltree::{Document, Node};
 
 /// Profiles that are asked for their address.
 const MOST_PROFILES: usize = 16;
-const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
+pub(crate) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
 const MEDIA: &str = "http://www.onvif.org/ver10/media/wsdl";
 const MEDIA2: &str = "http://www.onvif.org/ver20/media/wsdl";
-const SCHEMA: &str = "http://www.onvif.org/ver10/schema";
+pub(crate) const SCHEMA: &str = "http://www.onvif.org/ver10/schema";
 
 /// One talk with a device.
-struct Talk<'a> {
+pub(crate) struct Talk<'a> {
     asked: &'a Asked,
     clock: &'a SharedClock,
+    secures: &'a dyn Secures,
     /// The device's civil time when the box's steady one was this: its password proofs hold for its own clock.
     time: (MonoTime, Timestamp),
     /// Signs in by HTTP where the device wants that.
@@ -33,9 +34,9 @@ struct Talk<'a> {
 }
 
 /// What the device's clock says, which everybody may ask. Errors like [`ask`].
-pub(crate) async fn time_of(url: &str) -> Result<Option<Timestamp>> {
+pub(crate) async fn time_of(secures: &dyn Secures, url: &str) -> Result<Option<Timestamp>> {
     let question = format!("<GetSystemDateAndTime xmlns=\"{DEVICE}\"/>");
-    let answer = http::post(url, envelope(&question, None), None).await?;
+    let answer = http::post(secures, url, envelope(&question, None), None).await?;
     let document = xml::parse(&answer.body)?;
     let told = xml::at(document.root(), &["UTCDateTime"]);
     // One that wants a password for that is a device all the same.
@@ -54,9 +55,13 @@ fn read_time(node: Node<'_, '_>) -> Option<Timestamp> {
 
 /// Asks a device for itself and its streams; `now` is the box's steady and civil time. Errors with `Unauthenticated`, `Unavailable`, `Unsupported` and
 /// `Invalid`, each with a sentence whose subject is the device.
-pub(crate) async fn ask(asked: &Asked, clock: &SharedClock, now: (MonoTime, Timestamp)) -> Result<OnvifDevice> {
-    let told = time_of(&asked.url).await?;
-    let mut talk = Talk { asked, clock, time: (now.0, told.unwrap_or(now.1)), sign_in: None };
+pub(crate) async fn ask(
+    secures: &dyn Secures,
+    asked: &Asked,
+    clock: &SharedClock,
+    now: (MonoTime, Timestamp),
+) -> Result<OnvifDevice> {
+    let (mut talk, told) = Talk::begin(secures, asked, clock, now).await?;
     let clock_ahead_s = told.map(|told| (told.micros_since(now.1) as f64 / 1e6).round());
 
     let text = talk.call(&asked.url, &format!("<GetDeviceInformation xmlns=\"{DEVICE}\"/>")).await?;
@@ -69,13 +74,29 @@ pub(crate) async fn ask(asked: &Asked, clock: &SharedClock, now: (MonoTime, Time
     Ok(OnvifDevice { maker, model, firmware, clock_ahead_s, profiles })
 }
 
-impl Talk<'_> {
-    fn host(&self) -> String {
+impl<'a> Talk<'a> {
+    /// Begins one, and hears what the device's clock says. Errors like [`ask`].
+    pub(crate) async fn begin(
+        secures: &'a dyn Secures,
+        asked: &'a Asked,
+        clock: &'a SharedClock,
+        now: (MonoTime, Timestamp),
+    ) -> Result<(Self, Option<Timestamp>)> {
+        let told = time_of(secures, &asked.url).await?;
+        Ok((Self { asked, clock, secures, time: (now.0, told.unwrap_or(now.1)), sign_in: None }, told))
+    }
+
+    /// The device service.
+    pub(crate) fn url(&self) -> String {
+        self.asked.url.clone()
+    }
+
+    pub(crate) fn host(&self) -> String {
         Authority::of(&self.asked.url).map_or_else(String::new, |(_, at)| at.host.to_owned())
     }
 
     /// Asks a service; returns the answer, which is no fault.
-    async fn call(&mut self, url: &str, body: &str) -> Result<String> {
+    pub(crate) async fn call(&mut self, url: &str, body: &str) -> Result<String> {
         let mut answer = self.send(url, body).await?;
         if answer.status == StatusCode::UNAUTHORIZED && self.sign_in.is_none() && !self.asked.user.is_empty() {
             let mut sign_in = self.new_sign_in();
@@ -118,13 +139,13 @@ impl Talk<'_> {
                 (Some(soap::token(&self.asked.user, password, &random_bytes::<16>(), created)), None)
             }
         };
-        http::post(url, envelope(body, token.as_deref()), authorization.as_deref()).await
+        http::post(self.secures, url, envelope(body, token.as_deref()), authorization.as_deref()).await
     }
 
     /// Where the device's streams are asked for, and whether that is the second media service, which knows H.265.
-    async fn media_service(&mut self) -> Result<(String, bool)> {
+    pub(crate) async fn media_service(&mut self) -> Result<(String, bool)> {
         let host = self.host();
-        let on_it = |named: &str| on_host(named, &host, &["http"]);
+        let on_it = |named: &str| on_host(named, &host, &["http", "https"]);
         let url = self.asked.url.clone();
         let services =
             format!("<GetServices xmlns=\"{DEVICE}\"><IncludeCapability>false</IncludeCapability></GetServices>");
@@ -151,7 +172,7 @@ impl Talk<'_> {
         found.map(|url| (url, false)).ok_or_else(|| Error::new(ErrorKind::Unsupported, "it has no ONVIF media service"))
     }
 
-    async fn profiles(&mut self, media: &str, is_second: bool) -> Result<Vec<OnvifProfile>> {
+    pub(crate) async fn profiles(&mut self, media: &str, is_second: bool) -> Result<Vec<OnvifProfile>> {
         let question = match is_second {
             true => format!("<GetProfiles xmlns=\"{MEDIA2}\"><Type>All</Type></GetProfiles>"),
             false => format!("<GetProfiles xmlns=\"{MEDIA}\"/>"),

@@ -7,6 +7,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::ports::Later;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -18,6 +20,17 @@ const MAX_HEAD_BYTES: usize = 32 << 10;
 /// The device cannot be had for now.
 pub(crate) fn unavailable(what: &str) -> Error {
     Error::new(ErrorKind::Unavailable, what)
+}
+
+/// A connection to a device.
+pub trait DeviceStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> DeviceStream for T {}
+
+/// Secures connections to devices: certificates of cameras are looked after elsewhere.
+pub trait Secures: Send + Sync {
+    /// Secures `tcp`, a connection to `host` and `port`. Errors with a sentence whose subject is the device.
+    fn secure(&self, tcp: TcpStream, host: String, port: u16) -> Later<'_, Result<Box<dyn DeviceStream>>>;
 }
 
 /// An answer, read whole.
@@ -38,17 +51,30 @@ impl Drop for Driver {
 
 /// Posts a SOAP message. Waits as long as it is let: who calls has a limit. Errors with `Unavailable` and `TooLarge`, and with `Invalid` for a
 /// URL that is not asked.
-pub(crate) async fn post(url: &str, message: String, authorization: Option<&str>) -> Result<Answer> {
+pub(crate) async fn post(
+    secures: &dyn Secures,
+    url: &str,
+    message: String,
+    authorization: Option<&str>,
+) -> Result<Answer> {
     let bad = || Error::invalid("its ONVIF address must be like http://192.168.1.20/onvif/device_service");
     let uri: Uri = url.parse().map_err(|_| bad())?;
-    if uri.scheme_str() != Some("http") {
-        return Err(Error::new(ErrorKind::Unsupported, "its ONVIF service is asked by http:// alone"));
-    }
+    let usual = match uri.scheme_str() {
+        Some("http") => 80,
+        Some("https") => 443,
+        _ => {
+            return Err(Error::new(ErrorKind::Unsupported, "its ONVIF service is asked by http:// and https:// alone"));
+        }
+    };
     let authority = uri.authority().ok_or_else(bad)?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let port = authority.port_u16().unwrap_or(80);
+    let port = authority.port_u16().unwrap_or(usual);
     let reached = TcpStream::connect((host, port)).await;
     let stream = reached.map_err(|e| unavailable("its ONVIF service does not answer").with_source(e))?;
+    let stream: Box<dyn DeviceStream> = match usual {
+        443 => secures.secure(stream, host.to_owned(), port).await?,
+        _ => Box::new(stream),
+    };
     let broken = |e: hyper::Error| unavailable("its ONVIF service breaks off").with_source(e);
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await.map_err(broken)?;

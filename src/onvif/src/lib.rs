@@ -5,16 +5,20 @@
 
 mod device;
 mod http;
+mod imaging;
 mod search;
 mod soap;
 mod xml;
+
+pub use http::{DeviceStream, Secures};
 
 use perch_base::Result;
 use perch_base::authority::in_url;
 use perch_base::clock::{SharedClock, within};
 use perch_domain::discovery::ONVIF_PORTS;
-use perch_domain::onvif::{Answered, Asked, OnvifDevice, OnvifPort};
+use perch_domain::onvif::{Answered, Asked, Imaging, OnvifDevice, OnvifPort};
 use perch_domain::ports::Later;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a device may take for all that it is asked.
@@ -26,17 +30,22 @@ const KNOCK_WITHIN: Duration = Duration::from_millis(1500);
 #[derive(Clone)]
 pub struct Onvif {
     clock: SharedClock,
+    secures: Arc<dyn Secures>,
 }
 
 impl Onvif {
     /// See the type.
-    pub fn new(clock: SharedClock) -> Self {
-        Self { clock }
+    pub fn new(clock: SharedClock, secures: Arc<dyn Secures>) -> Self {
+        Self { clock, secures }
     }
 
     async fn is_device(&self, url: &str) -> bool {
-        matches!(within(&self.clock, KNOCK_WITHIN, device::time_of(url)).await, Some(Ok(_)))
+        matches!(within(&self.clock, KNOCK_WITHIN, device::time_of(&*self.secures, url)).await, Some(Ok(_)))
     }
+}
+
+fn late() -> perch_base::Error {
+    http::unavailable("its ONVIF service takes too long to answer")
 }
 
 impl OnvifPort for Onvif {
@@ -44,11 +53,34 @@ impl OnvifPort for Onvif {
         Box::pin(search::search(&self.clock, wait))
     }
 
+    fn imaging(&self, asked: Asked, stream: String) -> Later<'_, Result<Imaging>> {
+        Box::pin(async move {
+            let now = (self.clock.mono(), self.clock.utc());
+            within(&self.clock, DEVICE_WITHIN, imaging::read(&*self.secures, &asked, &stream, &self.clock, now))
+                .await
+                .unwrap_or_else(|| Err(late()))
+        })
+    }
+
+    fn set_imaging(
+        &self,
+        asked: Asked,
+        imaging: Imaging,
+        changes: Vec<(&'static str, String)>,
+    ) -> Later<'_, Result<()>> {
+        Box::pin(async move {
+            let now = (self.clock.mono(), self.clock.utc());
+            let set = imaging::set(&*self.secures, &asked, &imaging, &changes, &self.clock, now);
+            within(&self.clock, DEVICE_WITHIN, set).await.unwrap_or_else(|| Err(late()))
+        })
+    }
+
     fn ask(&self, asked: Asked) -> Later<'_, Result<OnvifDevice>> {
         Box::pin(async move {
             let now = (self.clock.mono(), self.clock.utc());
-            let answered = within(&self.clock, DEVICE_WITHIN, device::ask(&asked, &self.clock, now)).await;
-            answered.unwrap_or_else(|| Err(http::unavailable("its ONVIF service takes too long to answer")))
+            let answered =
+                within(&self.clock, DEVICE_WITHIN, device::ask(&*self.secures, &asked, &self.clock, now)).await;
+            answered.unwrap_or_else(|| Err(late()))
         })
     }
 

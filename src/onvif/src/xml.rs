@@ -26,6 +26,11 @@ pub(crate) fn at<'a, 'i>(node: Node<'a, 'i>, path: &[&'static str]) -> Option<No
     path.iter().try_fold(node, |node, name| all(node, name).find(|found| *found != node))
 }
 
+/// The text of this element.
+pub(crate) fn own_text(node: Node<'_, '_>) -> String {
+    node.text().unwrap_or_default().trim().chars().take(MOST_TEXT).collect()
+}
+
 /// The text of the first element that is reached by these names; empty where there is none.
 pub(crate) fn text(node: Node<'_, '_>, path: &[&'static str]) -> String {
     let found = at(node, path).and_then(|node| node.text()).unwrap_or_default().trim();

@@ -1,13 +1,15 @@
 //! Devices on loopback, good ones and such as want to do harm, asked as the box asks them.
 
-use perch_base::ErrorKind;
 use perch_base::clock::SystemClock;
 use perch_base::secret::Secret;
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::onvif::{Asked, OnvifPort};
-use perch_onvif::Onvif;
-use perch_test_cameras::onvif::{Answers, OnvifCamera, OnvifModel, OnvifStream};
+use perch_domain::ports::Later;
+use perch_onvif::{DeviceStream, Onvif, Secures};
+use perch_test_cameras::onvif::{Answers, FakeImaging, OnvifCamera, OnvifModel, OnvifStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 
 fn streams() -> Vec<OnvifStream> {
     let stream = |sight, encoding, size, path: &str| OnvifStream {
@@ -19,8 +21,17 @@ fn streams() -> Vec<OnvifStream> {
     vec![stream("v0", "H264", (1920, 1080), "main"), stream("v0", "H264", (640, 360), "sub")]
 }
 
+/// Who looks after certificates is the box's business, and tested with it.
+struct NoTls;
+
+impl Secures for NoTls {
+    fn secure(&self, _: TcpStream, _: String, _: u16) -> Later<'_, Result<Box<dyn DeviceStream>>> {
+        Box::pin(async { Err(Error::new(ErrorKind::Unavailable, "its certificate is not taken")) })
+    }
+}
+
 fn onvif() -> Onvif {
-    Onvif::new(Arc::new(SystemClock))
+    Onvif::new(Arc::new(SystemClock), Arc::new(NoTls))
 }
 
 fn asked(camera: &OnvifCamera, password: &str) -> Asked {
@@ -109,4 +120,41 @@ async fn devices_are_found_by_a_search() {
     assert_eq!(own.len(), 1, "on its own address, and once: {found:?}");
     assert_eq!((own[0].name.as_str(), own[0].model.as_str()), ("Yard cam", "FC-1"));
     assert_eq!(own[0].address.to_string(), "127.0.0.1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn picture_settings_are_read_and_set() {
+    for (has_media2, http_digest) in [(false, false), (true, true)] {
+        let imaging = Arc::new(FakeImaging::default());
+        let model =
+            OnvifModel { imaging: Some(imaging.clone()), has_media2, http_digest, ..OnvifModel::new(streams()) };
+        let camera = OnvifCamera::start(model).expect("starts");
+        let stream = "rtsp://admin:pass@127.0.0.1:8554/sub?a=1&b=2".to_owned();
+        let found = onvif().imaging(asked(&camera, "pass"), stream.clone()).await.expect("has some");
+        assert_eq!(found.token, "v0");
+        let short: Vec<_> = found.settings.iter().map(|one| (one.path, one.value.as_str(), one.words.len())).collect();
+        let want = [
+            ("Brightness", "50", 0),
+            ("Exposure/Mode", "AUTO", 2),
+            ("Exposure/Gain", "0", 0),
+            ("IrCutFilter", "AUTO", 3),
+        ];
+        assert_eq!(short, want);
+        let changes = vec![("Brightness", "70".to_owned()), ("IrCutFilter", "OFF".to_owned())];
+        onvif().set_imaging(asked(&camera, "pass"), found.clone(), changes).await.expect("set");
+        assert_eq!((imaging.value("Brightness").as_str(), imaging.value("IrCutFilter").as_str()), ("70", "OFF"));
+        assert_eq!((imaging.value("Mode").as_str(), imaging.sets()), ("AUTO", 1));
+        let too_much = vec![("Brightness", "170".to_owned())];
+        let e = onvif().set_imaging(asked(&camera, "pass"), found, too_much).await.expect_err("refused");
+        assert!(e.message().starts_with("its "), "{e:?}");
+        let e = onvif().imaging(asked(&camera, "wrong"), stream).await.expect_err("refused");
+        assert_eq!(e.kind(), ErrorKind::Unauthenticated, "{e:?}");
+    }
+    let without = OnvifCamera::start(OnvifModel::new(streams())).expect("starts");
+    let e = onvif().imaging(asked(&without, "pass"), "rtsp://x/".into()).await.expect_err("has none");
+    assert_eq!(e.kind(), ErrorKind::Unsupported, "{e:?}");
+    for answers in [Answers::Bomb, Answers::Deep, Answers::Huge, Answers::Junk, Answers::Elsewhere] {
+        let camera = OnvifCamera::start(OnvifModel { answers, ..OnvifModel::new(streams()) }).expect("starts");
+        assert!(onvif().imaging(asked(&camera, "pass"), "rtsp://x/".into()).await.is_err(), "{answers:?}");
+    }
 }

@@ -2,13 +2,17 @@
 //! streams of cameras that run beside it. Others lie, or want to do harm.
 
 use crate::base64;
+use crate::model::Tls;
+use crate::server::tls::secured;
 use aws_lc_rs::digest;
 use md5::{Digest as _, Md5};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -69,11 +73,81 @@ pub struct OnvifModel {
     pub http_digest: bool,
     /// Whether it has the second media service.
     pub has_media2: bool,
+    /// Whether it is asked by https, with a certificate of its own.
+    pub is_tls: bool,
     /// Whether it answers searches.
     pub is_found: bool,
+    /// Its picture settings, where it has some.
+    pub imaging: Option<Arc<FakeImaging>>,
     /// How it answers.
     pub answers: Answers,
 }
+
+/// The picture settings of a device: brightness, infrared filter, exposure; kept while it runs.
+#[derive(Debug)]
+pub struct FakeImaging {
+    values: Mutex<BTreeMap<&'static str, String>>,
+    sets: AtomicUsize,
+}
+
+impl Default for FakeImaging {
+    fn default() -> Self {
+        let values = [("Brightness", "50"), ("IrCutFilter", "AUTO"), ("Mode", "AUTO"), ("Gain", "0")];
+        let values = values.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        Self { values: Mutex::new(values), sets: AtomicUsize::new(0) }
+    }
+}
+
+impl FakeImaging {
+    /// What one of them is.
+    pub fn value(&self, name: &str) -> String {
+        self.values.lock().ok().and_then(|values| values.get(name).cloned()).unwrap_or_default()
+    }
+
+    /// They are what they were at first, as after a reset.
+    pub fn forget(&self) {
+        if let (Ok(mut values), Ok(first)) = (self.values.lock(), Self::default().values.lock()) {
+            values.clone_from(&first);
+        }
+    }
+
+    /// How often some were set.
+    pub fn sets(&self) -> usize {
+        self.sets.load(Ordering::SeqCst)
+    }
+
+    /// Takes what a request sets; what is out of range is refused.
+    fn set(&self, body: &str) -> bool {
+        let Some((_, settings)) = body.split_once("<ImagingSettings>") else { return false };
+        let Ok(mut values) = self.values.lock() else { return false };
+        for (name, value) in values.iter_mut() {
+            let told = settings.split_once(&format!("<{name} ")).and_then(|(_, rest)| between(rest, ">", "<"));
+            let Some(told) = told else { continue };
+            if told.parse::<f64>().is_ok_and(|n| !(0.0..=100.0).contains(&n)) {
+                return false;
+            }
+            told.clone_into(value);
+        }
+        self.sets.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+
+    fn settings(&self) -> String {
+        let [brightness, filter, mode, gain] =
+            ["Brightness", "IrCutFilter", "Mode", "Gain"].map(|name| self.value(name));
+        format!(
+            "<timg:GetImagingSettingsResponse><timg:ImagingSettings><tt:Brightness>{brightness}</tt:Brightness>\
+             <tt:Exposure><tt:Mode>{mode}</tt:Mode><tt:Gain>{gain}</tt:Gain></tt:Exposure>\
+             <tt:IrCutFilter>{filter}</tt:IrCutFilter></timg:ImagingSettings></timg:GetImagingSettingsResponse>"
+        )
+    }
+}
+
+/// What they may be.
+const OPTIONS: &str = "<timg:GetOptionsResponse><timg:ImagingOptions><tt:Brightness><tt:Min>0</tt:Min><tt:Max>100</tt:Max></tt:Brightness>\
+     <tt:Exposure><tt:Mode>AUTO</tt:Mode><tt:Mode>MANUAL</tt:Mode><tt:Gain><tt:Min>0</tt:Min><tt:Max>30</tt:Max></tt:Gain></tt:Exposure>\
+     <tt:IrCutFilterModes>ON</tt:IrCutFilterModes><tt:IrCutFilterModes>OFF</tt:IrCutFilterModes>\
+     <tt:IrCutFilterModes>AUTO</tt:IrCutFilterModes></timg:ImagingOptions></timg:GetOptionsResponse>";
 
 impl OnvifModel {
     /// A good one with these streams: `admin`, `pass`.
@@ -86,7 +160,9 @@ impl OnvifModel {
             named_host: "127.0.0.1",
             http_digest: false,
             has_media2: false,
+            is_tls: false,
             is_found: false,
+            imaging: None,
             answers: Answers::Right,
         }
     }
@@ -95,6 +171,7 @@ impl OnvifModel {
 /// A device on 127.0.0.1, until it is dropped.
 pub struct OnvifCamera {
     port: u16,
+    scheme: &'static str,
     stop: Arc<AtomicBool>,
     refused: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<()>>,
@@ -116,20 +193,25 @@ impl OnvifCamera {
                 }
             }));
         }
+        let scheme = scheme(&model);
+        let own = |why| io::Error::other(format!("no certificate: {why}"));
+        let tls = model.is_tls.then(|| secured(Tls::Own)).transpose().map_err(own)?;
+        let tls = tls.map(|own| own.acceptor.config().clone());
         let (model, of_thread, count) = (Arc::new(model), stop.clone(), refused.clone());
         threads.push(std::thread::spawn(move || {
             while !of_thread.load(Ordering::SeqCst) {
                 match listener.accept() {
                     Ok((connection, _)) => {
                         let (model, stop, count) = (model.clone(), of_thread.clone(), count.clone());
+                        let tls = tls.clone();
                         // It ends with its connection.
-                        std::thread::spawn(move || drop(serve(connection, &model, port, &stop, &count)));
+                        std::thread::spawn(move || drop(accepted(connection, tls, &model, port, &stop, &count)));
                     }
                     Err(_) => std::thread::sleep(Duration::from_millis(5)),
                 }
             }
         }));
-        Ok(Self { port, stop, refused, threads })
+        Ok(Self { port, scheme, stop, refused, threads })
     }
 
     /// Its port.
@@ -139,7 +221,7 @@ impl OnvifCamera {
 
     /// Its device service.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/onvif/device_service", self.port)
+        format!("{}://127.0.0.1:{}/onvif/device_service", self.scheme, self.port)
     }
 
     /// How often a password was refused.
@@ -176,7 +258,7 @@ fn answer_search(socket: &UdpSocket, model: &OnvifModel, port: u16) {
         Answers::Bomb => bomb(),
         Answers::Junk => "\u{1}<<".into(),
         _ => {
-            let (host, name) = (model.named_host, model.name.replace(' ', "%20"));
+            let (scheme, host, name) = (scheme(model), model.named_host, model.name.replace(' ', "%20"));
             let id = between(&question, "MessageID>", "<").unwrap_or_default();
             format!(
                 "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" \
@@ -184,7 +266,7 @@ fn answer_search(socket: &UdpSocket, model: &OnvifModel, port: u16) {
                  <s:Header><a:RelatesTo>{id}</a:RelatesTo></s:Header><s:Body><d:ProbeMatches><d:ProbeMatch>\
                  <d:Types>dn:NetworkVideoTransmitter</d:Types><d:Scopes>onvif://www.onvif.org/type/video_encoder \
                  onvif://www.onvif.org/name/{name} onvif://www.onvif.org/hardware/FC-1</d:Scopes>\
-                 <d:XAddrs>http://{host}:{port}/onvif/device_service</d:XAddrs></d:ProbeMatch></d:ProbeMatches></s:Body></s:Envelope>"
+                 <d:XAddrs>{scheme}://{host}:{port}/onvif/device_service</d:XAddrs></d:ProbeMatch></d:ProbeMatches></s:Body></s:Envelope>"
             )
         }
     };
@@ -205,9 +287,13 @@ fn between<'t>(text: &'t str, from: &str, to: &str) -> Option<&'t str> {
     rest.split_once(to).map(|(found, _)| found)
 }
 
-/// One request and its answer.
-fn serve(
-    mut connection: TcpStream,
+fn scheme(model: &OnvifModel) -> &'static str {
+    if model.is_tls { "https" } else { "http" }
+}
+
+fn accepted(
+    connection: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
     model: &OnvifModel,
     port: u16,
     stop: &AtomicBool,
@@ -216,8 +302,28 @@ fn serve(
     connection.set_nonblocking(false)?;
     connection.set_read_timeout(Some(Duration::from_secs(5)))?;
     connection.set_write_timeout(Some(Duration::from_secs(5)))?;
+    match tls {
+        Some(config) => {
+            let session = ServerConnection::new(config).map_err(io::Error::other)?;
+            let mut stream = StreamOwned::new(session, connection);
+            serve(&mut stream, model, port, stop, refused)?;
+            stream.conn.send_close_notify();
+            stream.flush()
+        }
+        None => serve(connection, model, port, stop, refused),
+    }
+}
+
+/// One request and its answer.
+fn serve(
+    connection: impl Read + Write,
+    model: &OnvifModel,
+    port: u16,
+    stop: &AtomicBool,
+    refused: &AtomicUsize,
+) -> io::Result<()> {
     let (mut head, mut length, mut authorization) = (String::new(), 0, String::new());
-    let mut reader = BufReader::new(connection.try_clone()?);
+    let mut reader = BufReader::new(connection);
     loop {
         head.clear();
         if reader.read_line(&mut head)? == 0 || head.trim().is_empty() {
@@ -235,7 +341,7 @@ fn serve(
     reader.read_exact(&mut body)?;
     let body = String::from_utf8_lossy(&body).into_owned();
     let document = match model.answers {
-        Answers::Right => return answered(&mut connection, model, port, &body, &authorization, refused),
+        Answers::Right => return answered(reader.get_mut(), model, port, &body, &authorization, refused),
         Answers::Bomb => bomb(),
         Answers::Deep => format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000)),
         Answers::Huge => format!("<a>{}</a>", "<b>x</b>".repeat(1_250_000)),
@@ -249,20 +355,20 @@ fn serve(
                 if stop.load(Ordering::SeqCst) {
                     break;
                 }
-                connection.write_all(&[*byte])?;
+                reader.get_mut().write_all(&[*byte])?;
                 std::thread::sleep(Duration::from_millis(200));
             }
             return Ok(());
         }
         Answers::Elsewhere => {
             let head = "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n";
-            return connection.write_all(head.as_bytes());
+            return reader.get_mut().write_all(head.as_bytes());
         }
     };
-    send(&mut connection, "200 OK", "", &document)
+    send(reader.get_mut(), "200 OK", "", &document)
 }
 
-fn send(connection: &mut TcpStream, status: &str, more: &str, body: &str) -> io::Result<()> {
+fn send(connection: &mut impl Write, status: &str, more: &str, body: &str) -> io::Result<()> {
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/soap+xml\r\n{more}Content-Length: {}\r\n\r\n",
         body.len()
@@ -275,7 +381,8 @@ fn envelope(body: &str) -> String {
     format!(
         "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" \
          xmlns:tt=\"http://www.onvif.org/ver10/schema\" xmlns:tds=\"http://www.onvif.org/ver10/device/wsdl\" \
-         xmlns:trt=\"http://www.onvif.org/ver10/media/wsdl\" xmlns:tr2=\"http://www.onvif.org/ver20/media/wsdl\">\
+         xmlns:trt=\"http://www.onvif.org/ver10/media/wsdl\" xmlns:tr2=\"http://www.onvif.org/ver20/media/wsdl\" \
+         xmlns:timg=\"http://www.onvif.org/ver20/imaging/wsdl\">\
          <s:Body>{body}</s:Body></s:Envelope>"
     )
 }
@@ -335,14 +442,14 @@ fn is_signed(model: &OnvifModel, body: &str, authorization: &str) -> bool {
 }
 
 fn answered(
-    connection: &mut TcpStream,
+    connection: &mut impl Write,
     model: &OnvifModel,
     port: u16,
     body: &str,
     authorization: &str,
     refused: &AtomicUsize,
 ) -> io::Result<()> {
-    let here = |path: &str| format!("http://{}:{port}/onvif/{path}", model.named_host);
+    let here = |path: &str| format!("{}://{}:{port}/onvif/{path}", scheme(model), model.named_host);
     let asks = |name: &str| body.contains(&format!("<{name}"));
     if asks("GetSystemDateAndTime") {
         let [year, month, day, hour, minute, second] = civil(now(model));
@@ -380,11 +487,30 @@ fn answered(
                 here("media")
             )
         };
+        let imaging = model.imaging.as_ref().map_or(String::new(), |_| service("ver20/imaging"));
         format!(
-            "<tds:GetServicesResponse>{}{}</tds:GetServicesResponse>",
+            "<tds:GetServicesResponse>{}{}{imaging}</tds:GetServicesResponse>",
             service("ver10/media"),
             service("ver20/media")
         )
+    } else if asks("GetCapabilities") && body.contains(">Imaging<") {
+        let service = |_| format!("<tt:Imaging><tt:XAddr>{}</tt:XAddr></tt:Imaging>", here("imaging"));
+        let imaging = model.imaging.as_ref().map_or(String::new(), service);
+        format!(
+            "<tds:GetCapabilitiesResponse><tds:Capabilities>{imaging}</tds:Capabilities></tds:GetCapabilitiesResponse>"
+        )
+    } else if let Some(imaging) =
+        model.imaging.as_ref().filter(|_| asks("GetOptions") || body.contains("ImagingSettings"))
+    {
+        if between(body, "<VideoSourceToken>", "<") != model.streams.first().map(|stream| stream.sight) {
+            return send(connection, "400 Bad Request", "", &fault("NoSource"));
+        }
+        match () {
+            () if asks("GetOptions") => OPTIONS.to_owned(),
+            () if asks("GetImagingSettings") => imaging.settings(),
+            () if asks("SetImagingSettings") && imaging.set(body) => "<timg:SetImagingSettingsResponse/>".to_owned(),
+            () => return send(connection, "400 Bad Request", "", &fault("SettingsInvalid")),
+        }
     } else if asks("GetCapabilities") {
         format!(
             "<tds:GetCapabilitiesResponse><tds:Capabilities><tt:Media><tt:XAddr>{}</tt:XAddr></tt:Media></tds:Capabilities>\

@@ -8,7 +8,11 @@ export const range = (fromMs: number, toMs: number) => ({ from: utc(fromMs), to:
 
 export const urls = {
   still: (camera: string, width: number, atMs?: number) =>
-    url('/api/v1/cameras/{camera}/snapshot.jpg', { path: { camera }, query: { at: at(atMs), width } }),
+    url('/api/v1/cameras/{camera}/snapshot.jpg', {
+      path: { camera },
+      // One of now may be lost in this very moment: that is no error in the console.
+      query: { at: at(atMs), width, or_none: atMs === undefined ? 'true' : undefined },
+    }),
   snapshot: (camera: string, atMs?: number) =>
     url('/api/v1/cameras/{camera}/snapshot.jpg', { path: { camera }, query: { at: at(atMs) } }),
   playback: (camera: string, fromMs: number, toMs: number) =>

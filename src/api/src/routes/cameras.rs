@@ -8,7 +8,7 @@ use crate::state::{AppState, Shared, blocking};
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use perch_base::ids::CameraId;
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission, Principal};
@@ -50,7 +50,14 @@ pub(super) async fn snapshot(State(app): State<Shared>, who: Who, path: PathPart
         return Err(Problem::forbidden(LIVE_ONLY));
     }
     let wanted = Snapshot { camera: camera.clone(), at, width: query.number("width")? };
-    let still = app.ports.cameras.snapshot(wanted, who.principal.device_id).await.map_err(no_still)?;
+    let may_lack = query.word("or_none")? == "true";
+    let still = match app.ports.cameras.snapshot(wanted, who.principal.device_id).await {
+        // A page asks in the very moment in which a camera is switched or lost, and browsers log whatever is an error.
+        Err(e) if may_lack && e.kind() == ErrorKind::Unavailable => {
+            return Ok((StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, "no-store")]).into_response());
+        }
+        still => still.map_err(no_still)?,
+    };
     // It waited for its turn: whoever lost the right to it meanwhile gets none.
     blocking(&app, move |app| who.may_still(app, needs, Object::Camera(&camera))).await?;
     // What was recorded last before a moment may change for as long as files are being written.
@@ -67,6 +74,12 @@ pub(super) async fn snapshot(State(app): State<Shared>, who: Who, path: PathPart
 pub(super) async fn sound_level(State(app): State<Shared>, path: PathParts) -> Reply {
     let level = app.ports.cameras.sound_level(&path.camera()?).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(json!({ "level": level }))).into_response())
+}
+
+/// `GET /api/v1/cameras/{camera}/controls`
+pub(super) async fn controls(State(app): State<Shared>, path: PathParts) -> Reply {
+    let controls = app.ports.cameras.controls(&path.camera()?).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(controls)).into_response())
 }
 
 /// Stills take a moment each: whoever gets none now is to ask again soon.

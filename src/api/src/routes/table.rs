@@ -73,6 +73,7 @@ const BEFORE: Param = may("before", LINE_NUMBER);
 const AFTER: Param = may("after", LINE_NUMBER);
 const LINES: Param = may("limit", Kind::Number { min: 1, max: 500, default: Some(100) });
 const RECORDINGS: Param = may("recordings", Kind::Word { one_of: &["keep", "delete"], default: Some("keep") });
+const OR_NONE: Param = may("or_none", Kind::Word { one_of: &["true", "false"], default: Some("false") });
 const DRY_RUN: Param = may("dry_run", Kind::Word { one_of: &["true", "false"], default: Some("false") });
 
 /// All routes.
@@ -194,11 +195,14 @@ pub const ROUTES: &[Route] = &[
         summary: "One camera",
         query: &[], takes: Nothing, gives: json(200, "Camera"), handler: || get(cameras::one) },
     Route { method: GET, path: "/api/v1/cameras/{camera}/snapshot.jpg", permission: Watch, about: Camera,
-        summary: "A still, now, or as recorded at a moment or last before it; Perch-Picture-At says when it was taken",
-        query: &[AT, WIDTH], takes: Nothing, gives: media(200, "image/jpeg"), handler: || get(cameras::snapshot) },
+        summary: "A still, now, or as recorded at a moment or last before it; Perch-Picture-At says when it was taken. With `or_none=true` 204 where there is none now, instead of 503",
+        query: &[AT, WIDTH, OR_NONE], takes: Nothing, gives: media(200, "image/jpeg"), handler: || get(cameras::snapshot) },
     Route { method: GET, path: "/api/v1/cameras/{camera}/sound-level", permission: Watch, about: Camera,
         summary: "How loud it is now; answers with the next fifth of a second, so that one may ask again and again",
         query: &[], takes: Nothing, gives: json(200, "SoundNow"), handler: || get(cameras::sound_level) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/controls", permission: ManageBox, about: Camera,
+        summary: "The picture settings that the camera itself has, and what they are: up to 40 s",
+        query: &[], takes: Nothing, gives: json(200, "SourceControls"), handler: || get(cameras::controls) },
     Route { method: POST, path: "/api/v1/cameras/{camera}/whep", permission: Watch, about: Camera,
         summary: "Watch live (WHEP): offer in, answer out",
         query: &[STREAM], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(live::watch) },

@@ -7,6 +7,8 @@ use perch_base::ids::{CameraId, DeviceId};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::health::{CameraHealth, CameraState};
 use perch_domain::media::VideoCodec;
+use perch_domain::picture_controls::SourceControls;
+use perch_domain::picture_controls::onvif::{self, ImagingSetting};
 use perch_domain::ports::{CameraPort, Later, MadeStill, Snapshot};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::*;
@@ -52,6 +54,9 @@ impl Fake {
     }
 }
 
+/// Of a still of this width there is none: the camera has no picture.
+pub const LOST_WIDTH: u32 = 78;
+
 impl CameraPort for Fake {
     fn cameras(&self) -> Vec<CameraInfo> {
         vec![self.camera_info(front(), "<b>Front</b>"), self.camera_info(yard(), "Yard")]
@@ -65,10 +70,34 @@ impl CameraPort for Fake {
         Box::pin(std::future::ready(level))
     }
 
+    fn controls(&self, camera: &CameraId) -> Later<'_, Result<SourceControls>> {
+        let found = match camera {
+            id if *id == front() => {
+                let setting = |path, value: &str, range, words: &[&str]| ImagingSetting {
+                    path,
+                    value: value.into(),
+                    range,
+                    words: words.iter().map(|word| (*word).to_owned()).collect(),
+                };
+                let settings = [
+                    setting("Brightness", "40", Some((0.0, 100.0)), &[]),
+                    setting("IrCutFilter", "AUTO", None, &["ON", "OFF", "AUTO"]),
+                ];
+                Ok(SourceControls { controls: onvif::controls(&settings), problem: None })
+            }
+            id if *id == yard() => {
+                Ok(SourceControls { controls: Vec::new(), problem: Some("Yard is switched off".into()) })
+            }
+            _ => gone("camera"),
+        };
+        Box::pin(std::future::ready(found))
+    }
+
     fn snapshot(&self, wanted: Snapshot, _: DeviceId) -> Later<'_, Result<MadeStill>> {
         let is_here = [front(), yard()].contains(&wanted.camera);
         let made = match wanted.width {
             Some(BUSY_WIDTH) => Err(Error::new(ErrorKind::RateLimited, "this device waits for stills already")),
+            Some(LOST_WIDTH) => Err(Error::new(ErrorKind::Unavailable, "Front has no picture at the moment")),
             // It is of ten seconds before; from the next day on nothing was recorded for an hour.
             _ if is_here => {
                 let lag_us =

@@ -1,5 +1,6 @@
 //! Stills, WHEP, playlists, byte ranges, downloads, and draining.
 
+use crate::cameras::LOST_WIDTH;
 use crate::support::*;
 use http::Method;
 use http_body_util::BodyExt;
@@ -168,6 +169,11 @@ async fn stills_are_cached_only_where_they_cannot_change() {
     }
     let now = rig.get("/api/v1/cameras/front/snapshot.jpg", &token).await;
     assert_eq!(now.header("perch-picture-at"), "", "of now no time is said");
+    let lost = format!("/api/v1/cameras/front/snapshot.jpg?width={LOST_WIDTH}");
+    rig.get(&lost, &token).await.problem(503);
+    let none = rig.get(&format!("{lost}&or_none=true"), &token).await;
+    assert_eq!((none.status.as_u16(), none.body.len(), none.header("cache-control")), (204, 0, "no-store"));
+    rig.get(&format!("{lost}&or_none=yes"), &token).await.problem(400);
     let busy = rig.get(&format!("/api/v1/cameras/front/snapshot.jpg?width={BUSY_WIDTH}"), &token).await;
     assert_eq!((busy.status.as_u16(), busy.header("retry-after")), (429, "2"));
 }

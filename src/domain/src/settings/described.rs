@@ -55,6 +55,8 @@ pub enum Form {
     Which,
     /// A list of polygons, each a list of `[x, y]` within 0 and 1.
     Polygons,
+    /// A table of values by names that depend on the camera.
+    Named,
 }
 
 /// Where the value of a key comes from.
@@ -137,6 +139,7 @@ impl Setting {
             Form::Address => drop(put("type", json!("address"))),
             Form::Which => drop(put("type", json!("which"))),
             Form::Polygons => drop(put("type", json!("polygons"))),
+            Form::Named => drop(put("type", json!("named"))),
         }
         put("default", self.default.clone());
         if let Some(unit) = unit(&key) {

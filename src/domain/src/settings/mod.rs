@@ -9,9 +9,41 @@ pub mod sentences;
 
 use crate::redact::Shown;
 use perch_base::Result;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+/// The value of a key that is chosen where it is used.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scalar {
+    /// true or false.
+    Flag(bool),
+    /// A number, never one that is none.
+    Number(f64),
+    /// A text.
+    Text(String),
+}
+
+impl Scalar {
+    /// As JSON has it: whole numbers without a point.
+    pub fn json(&self) -> Value {
+        match self {
+            Self::Flag(flag) => (*flag).into(),
+            Self::Number(n) if n.fract() == 0.0 && n.abs() < 1e15 => (*n as i64).into(),
+            // What single precision made of 0.1 is 0.1.
+            Self::Number(n) => ((n * 1e6).round() / 1e6).into(),
+            Self::Text(text) => text.as_str().into(),
+        }
+    }
+}
+
+impl Serialize for Scalar {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.json().serialize(serializer)
+    }
+}
 
 /// What may be said of all, or of some.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +98,8 @@ pub trait Keys: Sized {
     fn address(&mut self, key: &str, default: &str) -> SocketAddr;
     /// Polygons: `[[[x, y], [x, y], …], …]`.
     fn points(&mut self, key: &str) -> Vec<Vec<(f32, f32)>>;
+    /// A table of numbers, texts, true and false whose keys all pass `check`.
+    fn named_values(&mut self, key: &str, check: impl Fn(&str) -> bool, rule: &str) -> Vec<(String, Scalar)>;
     /// Refuses keys that belong to a later version, saying so.
     fn refuse_later(&mut self, keys: &[&str]);
     /// Refuses every key that nobody asked for.

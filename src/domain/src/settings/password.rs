@@ -55,6 +55,16 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(percent::decoded(text)).ok()
 }
 
+/// Who signs in with an address: its user and its password, neither of them encoded; empty where there is none.
+pub fn login_of(address: &str) -> (String, Secret) {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let plain = |text: &str| decoded(text).unwrap_or_else(|| text.to_owned());
+    (plain(user), Secret::new(plain(password)))
+}
+
 /// Takes the password out of an address: what is left, with its place marked, and what [`Password::put_into`] needs to make the very same
 /// address again. `None` where there is none to be seen.
 pub fn take_out_of(address: &str) -> Option<(String, Secret)> {

@@ -3,7 +3,10 @@
 const SENTENCES: &[(&str, &str)] = &[
     ("box.name", "What the box is called."),
     ("box.data_dir", "The folder of recordings, index and keys."),
-    ("box.time_zone", "The time zone of schedules, such as Europe/Zurich; not set: that of the system."),
+    (
+        "box.time_zone",
+        "The time zone of schedules and of times in pictures, such as Europe/Zurich; not set: that of the system.",
+    ),
     ("http.listen", "Where the page and the API answer; \"[::]:8443\" is IPv6 and IPv4."),
     ("http.plain_listen", "Where one page without encryption prepares for the browser's warning; not set: nowhere."),
     ("http.hostnames", "Further names and addresses by which the box is reached, such as box.example.org."),
@@ -75,6 +78,14 @@ const SENTENCES: &[(&str, &str)] = &[
     ("camera[].mirror", "Whether left and right are exchanged, before the pictures are turned."),
     ("camera[].overlay.time", "Whether day and time of day are written into the pictures."),
     ("camera[].overlay.name", "Whether the camera's name is written into the pictures."),
+    (
+        "camera[].controls",
+        "What the camera itself is set to, such as brightness, exposure or its infrared filter, where it has that.",
+    ),
+    (
+        "camera[].onvif",
+        "Where a network camera is asked for its picture settings (ONVIF); not set: looked for at its address.",
+    ),
     ("camera[].privacy", "What is painted over before the pictures are encoded: nobody sees it, live or recorded."),
     ("camera[].record.mode", "What is recorded: always, around motion, or nothing."),
     ("camera[].record.segment_max_s", "How long one file is at most."),

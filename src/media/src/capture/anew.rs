@@ -7,6 +7,7 @@ use super::flow::{Flow, Signal};
 use super::graph::{Wiring, shape, thin};
 use super::settings::Settings;
 use super::turned::flip;
+use crate::probes::withheld;
 use crate::{pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -88,7 +89,7 @@ fn wanted_from(pad: &gst::Pad, from: Arc<AtomicI64>) {
         let at = info.buffer().and_then(|b| b.pts()).map(time::to_mono);
         match at.is_none_or(|at| at.0 >= from.load(Ordering::SeqCst)) {
             true => gst::PadProbeReturn::Ok,
-            false => gst::PadProbeReturn::Handled,
+            false => withheld(info),
         }
     });
 }

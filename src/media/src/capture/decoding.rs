@@ -9,6 +9,7 @@ use super::settings::{CaptureEvent, Progress, Settings};
 use super::tries::Tries;
 use super::turned::Turned;
 use crate::fanout::{Delivery, Receipt, Sink};
+use crate::probes::withheld;
 use crate::{encoders, h264, pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -294,8 +295,7 @@ fn watch_out(raw: &gst::Element, settings: &Settings, out_us: Arc<AtomicI64>, fr
         let at = info.buffer().and_then(|b| b.pts()).map(time::to_mono);
         match at.is_none_or(|at| at.0 >= from.load(Ordering::SeqCst)) {
             true => gst::PadProbeReturn::Ok,
-            // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
-            false => gst::PadProbeReturn::Handled,
+            false => withheld(info),
         }
     });
     Ok(())
@@ -307,14 +307,14 @@ pub(super) fn spare(pad: &gst::Pad, codec: VideoCodec, tell: impl Fn(Error) + Se
         let caps = pad.current_caps();
         let side = |name: &str| caps.as_ref()?.structure(0)?.get::<i32>(name).ok();
         let sane = side("width").zip(side("height")).is_some_and(|(w, h)| h264::may_be_decoded(w, h));
-        let data = info.buffer().and_then(|b| b.map_readable().ok());
         let is_bounded = |data: &[u8]| h264::has_one_size(codec, [data]) && h264::is_bounded(codec, data);
-        if sane && data.is_some_and(|data| is_bounded(&data)) {
+        let is_fit = |buffer: &gst::Buffer| buffer.map_readable().is_ok_and(|data| is_bounded(&data));
+        if sane && info.buffer().is_some_and(is_fit) {
             return gst::PadProbeReturn::Ok;
         }
         let why = "pictures that are too large, or of two sizes, are not decoded: set the camera to another size";
         tell(Error::new(ErrorKind::Unsupported, why));
-        gst::PadProbeReturn::Handled
+        withheld(info)
     });
 }
 

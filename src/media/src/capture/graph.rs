@@ -7,8 +7,9 @@ use super::parts::{self, link, sink};
 use super::samples::VideoOut;
 use super::settings::Settings;
 use super::turned::{Turned, flip};
-use super::{devices, file, painting};
+use super::{devices, file, painting, writing};
 use crate::encoders::{self, Encoder};
+use crate::probes::withheld;
 use crate::{pipeline, time};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -23,7 +24,6 @@ use perch_domain::motion::Thinner;
 use perch_domain::network_camera::Aspect;
 use perch_domain::orientation::Orientation;
 use perch_domain::pace::Bottleneck;
-use perch_domain::picture_settings::Overlay;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
@@ -40,6 +40,9 @@ pub(super) struct Graph {
     /// What people should know of how the source is taken.
     pub note: Option<String>,
 }
+
+/// What writes into pictures.
+const OVERLAY: &str = "branch/overlay";
 
 /// Builds the pipeline of one attempt.
 pub(super) fn build(settings: &Arc<Settings>, flow: &Arc<Flow>) -> Result<Graph> {
@@ -110,7 +113,11 @@ fn source(settings: &Arc<Settings>, flow: &Arc<Flow>, valves: &Arc<Valves>) -> R
         }
         Source::Libcamera(id) => {
             let id = id.as_deref().map(|id| ("camera-name", id));
-            Ok(Origin::raw(library.bin("source/libcamera", &size, id.as_slice())?))
+            let bin = library.bin("source/libcamera", &size, id.as_slice())?;
+            if let Some(element) = bin.by_name("src") {
+                settings.sensor.runs(&element);
+            }
+            Ok(Origin::raw(bin))
         }
         Source::Rtsp(_) => Err(Error::internal("a network camera is no source of a pipeline")),
     }
@@ -163,20 +170,22 @@ impl<'a> Wiring<'a> {
     fn written(&self, source: &gst::Bin) -> Result<Option<gst::Bin>> {
         let config = &self.settings.config;
         let overlay = config.picture.overlay;
-        let file = match overlay {
-            Overlay { time: true, .. } => "branch/overlay-time",
-            Overlay { name: true, .. } => "branch/overlay-name",
-            _ => return Ok(None),
-        };
-        if self.settings.library.first_installed(&[file]).is_none() {
+        if !overlay.is_any() {
+            return Ok(None);
+        }
+        if self.settings.library.first_installed(&[OVERLAY]).is_none() {
             return Err(Error::invalid(
                 "what writes text into pictures is not installed: the package gstreamer1.0-x has it",
             ));
         }
+        let name = if overlay.name { config.name.as_str() } else { "" };
         // The element reads it as markup.
-        let name = gst::glib::markup_escape_text(&config.name);
-        let text = if overlay.name { name.as_str() } else { "" };
-        let bin = self.settings.library.bin(file, &[], &[("text", text)])?;
+        let name = gst::glib::markup_escape_text(name);
+        let bin = self.settings.library.bin(OVERLAY, &[], &[("text", name.as_str())])?;
+        if overlay.time {
+            let element = pipeline::element(&bin, "text")?;
+            writing::follow_clock(&element, name.into(), self.settings.clock.clone(), self.settings.zone.clone());
+        }
         self.add(&bin)?;
         link(source.upcast_ref(), bin.upcast_ref())?;
         Ok(Some(bin))
@@ -461,8 +470,7 @@ fn drop_above(pad: &gst::Pad, thinner: SharedThinner) {
         let pts = info.buffer().and_then(|b| b.pts());
         match pts.is_none_or(|pts| lock(&thinner).keep(pts.nseconds())) {
             true => gst::PadProbeReturn::Ok,
-            // "Handled" gives the picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
-            false => gst::PadProbeReturn::Handled,
+            false => withheld(info),
         }
     });
 }

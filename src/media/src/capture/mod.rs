@@ -25,11 +25,13 @@ mod plugged;
 pub(crate) mod running;
 mod samples;
 mod second;
+mod sensor;
 mod settings;
 mod sound;
 mod threads;
 mod tries;
 mod turned;
+mod writing;
 
 #[cfg(test)]
 mod anew_tests;
@@ -50,7 +52,7 @@ pub(crate) use flow::Signal;
 #[cfg(test)]
 pub(crate) use graph::set_mode;
 pub(crate) use graph::shape;
-pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means};
+pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means, ZoneNow};
 pub(crate) use threads::Threads;
 pub(crate) use turned::flip;
 
@@ -72,9 +74,12 @@ use perch_domain::health::{FIRST_FRAME_WITHIN, STALL_AFTER, StallVerdict, StallW
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::offering::Offering;
 use perch_domain::pace::PaceWatch;
+use perch_domain::picture_controls::libcamera::SensorProperty;
+use perch_domain::settings::Scalar;
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::CaptureFigures;
 use plugged::Plugged;
+use sensor::Sensor;
 use settings::{PACE_EVERY, Settings};
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,11 +130,12 @@ impl std::fmt::Debug for Capture {
 impl Capture {
     /// The capture of the camera that `config` describes. Nothing is opened before [`Self::run_once`].
     pub fn new(config: CameraConfig, means: Means, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
-        let Means { library, ingest, machine } = means;
+        let Means { library, ingest, machine, zone } = means;
         let attempts = Attempts::new(&config);
         let settings = Settings {
             loudness: Arc::new(Loudness::new(config.audio.gain_db)),
             masking: Arc::new(Masking::new(&config.picture.privacy)),
+            sensor: Sensor::default(),
             config,
             library,
             hub,
@@ -140,6 +146,7 @@ impl Capture {
             decoder_threads: Threads::default(),
             ingest,
             machine,
+            zone,
             missing: Repeated::default(),
         };
         Self {
@@ -163,6 +170,17 @@ impl Capture {
         if self.settings.masking.change(&config.picture.privacy) {
             self.settings.hub.discontinuity();
         }
+    }
+
+    /// The controls of a camera on the ribbon cable, with what they were set to in the running attempt. May block.
+    pub fn sensor_properties(&self) -> Vec<SensorProperty> {
+        // Without GStreamer there is nothing to ask.
+        crate::init().map_or_else(|_| Vec::new(), |()| self.settings.sensor.properties())
+    }
+
+    /// Sets one of them. Errors with `NotFound` between attempts and with `Conflict` where it is not taken. May block.
+    pub fn set_sensor_property(&self, property: &str, value: &Scalar) -> Result<()> {
+        self.settings.sensor.set(property, value)
     }
 
     /// How loud its sound is, a fifth of a second at a time, as long as this is held; encoding sound goes on for it. `None` while there is

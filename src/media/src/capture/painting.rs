@@ -3,6 +3,7 @@
 
 use super::flow::{Flow, Signal};
 use super::masking::Word;
+use crate::probes::withheld;
 use crate::time;
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -19,8 +20,7 @@ pub(super) fn paint_at(pad: &gst::Pad, flow: &Arc<Flow>) {
     let (flow, painter) = (Arc::downgrade(flow), Mutex::new(Painter::default()));
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     pad.add_probe(kinds, move |pad, info| {
-        // "Handled" gives a picture back at once; "Drop" makes GStreamer 1.22 complain of one freed already.
-        let Some(flow) = flow.upgrade() else { return gst::PadProbeReturn::Handled };
+        let Some(flow) = flow.upgrade() else { return withheld(info) };
         let painted = match &mut info.data {
             Some(gst::PadProbeData::Buffer(buffer)) => lock(&painter).picture(&flow, pad, buffer),
             _ => Err(unpaintable("they come in lists")),
@@ -29,7 +29,7 @@ pub(super) fn paint_at(pad: &gst::Pad, flow: &Arc<Flow>) {
             Ok(()) => gst::PadProbeReturn::Ok,
             Err(why) => {
                 flow.signal(Signal::Failed(why));
-                gst::PadProbeReturn::Handled
+                withheld(info)
             }
         }
     });

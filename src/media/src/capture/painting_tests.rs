@@ -10,6 +10,7 @@ use bytes::Bytes;
 use gstreamer_app as gst_app;
 use perch_base::clock::SystemClock;
 use perch_base::shutdown::{self, Trigger};
+use perch_base::zone::Zone;
 use perch_domain::camera::{CameraConfig, Source};
 use perch_domain::capture_attempt::CaptureEnd;
 use perch_domain::media::{Stream, Track, VideoCodec};
@@ -177,7 +178,8 @@ fn start_by(config: CameraConfig, dir: tempfile::TempDir) -> Bench {
     let lumas: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
     let kept = lumas.clone();
     let library = Arc::new(Library::load(Some(dir.path())).expect("well formed"));
-    let means = Means { library, ingest: Arc::new(Fake::default()), machine: Default::default() };
+    let means =
+        Means { library, ingest: Arc::new(Fake::default()), machine: Default::default(), zone: Arc::new(Zone::utc) };
     let luma = Arc::new(move |frame: LumaFrame| lock(&kept).push(frame.pixels));
     let capture = Arc::new(Capture::new(config, means, hub.clone(), clock, luma));
     let (trigger, shutdown) = shutdown::channel();

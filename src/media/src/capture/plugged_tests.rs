@@ -11,6 +11,7 @@ use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 use perch_base::clock::{SharedClock, SystemClock};
+use perch_base::zone::Zone;
 use perch_base::{ErrorKind, shutdown};
 use perch_domain::camera::Source;
 use perch_domain::media::{Stream, Track};
@@ -78,8 +79,8 @@ mod webcam {
             let ghost = gst::GhostPad::builder_with_target(&pad).expect("a pad").name("src").build();
             bin.add_pad(&ghost).expect("added");
             let this = bin.downgrade();
-            ghost.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-                let Some(this) = this.upgrade() else { return gst::PadProbeReturn::Drop };
+            ghost.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                let Some(this) = this.upgrade() else { return crate::probes::withheld(info) };
                 let device = this.property::<String>("device");
                 let is_there =
                     |root: &PathBuf| root.join(Path::new(&device).strip_prefix("/").expect("absolute")).exists();
@@ -87,7 +88,7 @@ mod webcam {
                     return gst::PadProbeReturn::Ok;
                 }
                 gst::element_error!(this, gst::ResourceError::Read, ["the device is gone"]);
-                gst::PadProbeReturn::Drop
+                crate::probes::withheld(info)
             });
         }
     }
@@ -148,7 +149,8 @@ async fn a_camera_goes_on_after_it_was_unplugged_at_whatever_port_and_number_it_
     bench.plug(0, "1-1", "A1");
     bench.plug(2, "1-2", "B2");
     let clock: SharedClock = Arc::new(SystemClock);
-    let means = Means { library, ingest: Arc::new(Fake::default()), machine: bench.machine.clone() };
+    let means =
+        Means { library, ingest: Arc::new(Fake::default()), machine: bench.machine.clone(), zone: Arc::new(Zone::utc) };
     let config = config(Source::V4l2(VideoName::Serial("A1".into())));
     let hub = Hub::new(config.id.clone(), clock.clone());
     let capture = Arc::new(Capture::new(config, means, hub.clone(), clock, Arc::new(|_| {})));
@@ -183,7 +185,8 @@ async fn a_camera_that_was_missing_is_tried_again_when_it_is_plugged_in() {
     bench.plug(0, "1-1", "OTHER");
     let clock: SharedClock = Arc::new(SystemClock);
     let library = Arc::new(Library::load(None).expect("well formed"));
-    let means = Means { library, ingest: Arc::new(Fake::default()), machine: bench.machine.clone() };
+    let means =
+        Means { library, ingest: Arc::new(Fake::default()), machine: bench.machine.clone(), zone: Arc::new(Zone::utc) };
     let config = config(Source::V4l2(VideoName::Serial("A1".into())));
     let hub = Hub::new(config.id.clone(), clock.clone());
     let capture = Capture::new(config, means, hub, clock, Arc::new(|_| {}));

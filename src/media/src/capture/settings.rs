@@ -2,6 +2,7 @@
 
 use super::loudness::Loudness;
 use super::masking::Masking;
+use super::sensor::Sensor;
 use super::threads::Threads;
 use crate::devices::Machine;
 use crate::fanout::Hub;
@@ -9,6 +10,7 @@ use crate::pipeline::Library;
 use perch_base::clock::SharedClock;
 use perch_base::repeated::Repeated;
 use perch_base::time::MonoTime;
+use perch_base::zone::Zone;
 use perch_domain::camera::CameraConfig;
 use perch_domain::ingest::IngestPort;
 use perch_domain::offering::Offering;
@@ -73,7 +75,12 @@ pub struct Means {
     pub ingest: Arc<dyn IngestPort>,
     /// The devices that are plugged in.
     pub machine: Machine,
+    /// The time zone that the box goes by at the moment.
+    pub zone: ZoneNow,
 }
+
+/// Says which time zone the box goes by; called about once a second.
+pub type ZoneNow = Arc<dyn Fn() -> Zone + Send + Sync>;
 
 /// What an attempt needs and never changes.
 pub(super) struct Settings {
@@ -97,10 +104,14 @@ pub(super) struct Settings {
     pub ingest: Arc<dyn IngestPort>,
     /// The devices that are plugged in.
     pub machine: Machine,
+    /// The time zone that the box goes by at the moment.
+    pub zone: ZoneNow,
     /// How loud its sound is made, and is.
     pub loudness: Arc<Loudness>,
     /// What is painted over.
     pub masking: Arc<Masking>,
+    /// What a camera on the ribbon cable is set to.
+    pub sensor: Sensor,
     /// What each attempt may find again.
     pub missing: Repeated,
 }

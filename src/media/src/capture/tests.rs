@@ -7,6 +7,7 @@ use crate::pipeline::Library;
 use perch_base::clock::{Clock, ManualClock, SystemClock};
 use perch_base::ids::CameraId;
 use perch_base::shutdown::{self, Trigger};
+use perch_base::zone::Zone;
 use perch_domain::camera::{AudioSettings, AudioSource, VideoSettings};
 use perch_domain::media::{SharedPacket, Stream, Track, VideoCodec};
 use perch_domain::motion::MotionConfig;
@@ -69,7 +70,7 @@ pub(super) fn start_by(clock: SharedClock, config: CameraConfig, overrides: Opti
     let library = Arc::new(Library::load(overrides).expect("well formed"));
     let capture = Arc::new(Capture::new(
         config,
-        Means { library, ingest, machine: Default::default() },
+        Means { library, ingest, machine: Default::default(), zone: Arc::new(Zone::utc) },
         hub.clone(),
         clock,
         luma,

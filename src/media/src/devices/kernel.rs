@@ -1,7 +1,8 @@
-//! The kernel's V4L2 by ioctl: what a node can do, its modes and its controls. Nothing is changed at the device. Structures and numbers are
+//! The kernel's V4L2 by ioctl: what a node can do, its modes and its controls, which alone are changed. Structures and numbers are
 //! those of `linux/videodev2.h`; the size of each is checked against its request.
 
 use perch_domain::camera_modes::{FourCc, Mode, Rate, Rates, Sizes};
+use perch_domain::picture_controls::v4l2::{self, V4l2Control};
 use perch_domain::usb_camera::Caps;
 use rustix::fs::{FileType, Mode as Permissions, OFlags};
 use rustix::io::Errno;
@@ -32,6 +33,10 @@ pub struct Described {
 pub trait Kernel: Debug + Send + Sync {
     /// Opens `node`, asks and closes it. May block for as long as the driver likes.
     fn describe(&self, node: &Path) -> io::Result<Described>;
+    /// Opens `node`, asks for the controls that people can use, with what they are, and closes it. May block likewise.
+    fn controls(&self, node: &Path) -> io::Result<Vec<V4l2Control>>;
+    /// Opens `node`, sets the control of this number and closes it. May block likewise.
+    fn set_control(&self, node: &Path, id: u32, value: i32) -> io::Result<()>;
 }
 
 /// The machine's kernel.
@@ -44,7 +49,8 @@ const VIDEO_MAJOR: u32 = 81;
 const MAX_FORMATS: u32 = 64;
 const MAX_SIZES: u32 = 128;
 const MAX_RATES: u32 = 64;
-const MAX_CONTROLS: usize = 128;
+const MAX_CONTROLS: usize = 256;
+const MAX_MENU: usize = 32;
 
 const BUFFERS_ARE_MAPPED: u32 = 1;
 const CAPTURE: u32 = 1;
@@ -126,9 +132,31 @@ struct RequestBuffers {
     reserved: [u8; 3],
 }
 
+/// What a control is. Every control that is offered has 32 bits, which the kernel also takes of those whose list is read by
+/// `VIDIOC_G_EXT_CTRLS`: so no structure here holds a pointer.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Value {
+    id: u32,
+    value: i32,
+}
+
+#[repr(C, packed)]
+#[derive(Clone, Copy, Default)]
+struct MenuEntry {
+    id: u32,
+    index: u32,
+    /// Or a number in the first eight.
+    name: [u8; 32],
+    reserved: u32,
+}
+
 const QUERYCAP: Opcode = opcode::read::<Capability>(b'V', 0);
 const ENUM_FMT: Opcode = opcode::read_write::<Format>(b'V', 2);
 const REQBUFS: Opcode = opcode::read_write::<RequestBuffers>(b'V', 8);
+const G_CTRL: Opcode = opcode::read_write::<Value>(b'V', 27);
+const S_CTRL: Opcode = opcode::read_write::<Value>(b'V', 28);
+const QUERYMENU: Opcode = opcode::read_write::<MenuEntry>(b'V', 37);
 const QUERYCTRL: Opcode = opcode::read_write::<Control>(b'V', 36);
 const ENUM_FRAMESIZES: Opcode = opcode::read_write::<FrameSize>(b'V', 74);
 const ENUM_FRAMEINTERVALS: Opcode = opcode::read_write::<FrameInterval>(b'V', 75);
@@ -142,15 +170,21 @@ fn ask<const OPCODE: Opcode, T: Copy>(node: &OwnedFd, argument: &mut T) -> Resul
     unsafe { ioctl::ioctl(node, Updater::<OPCODE, T>::new(argument)) }
 }
 
+/// A video device, opened as one may beside whoever takes its pictures.
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let node = rustix::fs::open(path, flags, Permissions::empty())?;
+    let stat = rustix::fs::fstat(&node)?;
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    if !is_device || rustix::fs::major(stat.st_rdev) != VIDEO_MAJOR {
+        return Err(io::Error::from(Errno::NOTTY));
+    }
+    Ok(node)
+}
+
 impl Kernel for Ioctls {
     fn describe(&self, path: &Path) -> io::Result<Described> {
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let node = rustix::fs::open(path, flags, Permissions::empty())?;
-        let stat = rustix::fs::fstat(&node)?;
-        let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
-        if !is_device || rustix::fs::major(stat.st_rdev) != VIDEO_MAJOR {
-            return Err(io::Error::from(Errno::NOTTY));
-        }
+        let node = open(path)?;
         let mut found = Capability::default();
         ask::<QUERYCAP, _>(&node, &mut found)?;
         let has_own = found.capabilities & HAS_DEVICE_CAPS != 0;
@@ -165,6 +199,44 @@ impl Kernel for Ioctls {
         }
         Ok(described)
     }
+
+    fn controls(&self, path: &Path) -> io::Result<Vec<V4l2Control>> {
+        let node = open(path)?;
+        let mut found = Vec::new();
+        each_control(&node, |control| {
+            if v4l2::is_offered(control.id) {
+                let mut now = Value { id: control.id, value: 0 };
+                // One that cannot be read may be set all the same.
+                let value = ask::<G_CTRL, _>(&node, &mut now).is_ok().then_some(now.value);
+                let Control { id, kind, numbers, flags, .. } = *control;
+                found.push(V4l2Control { id, kind, numbers, flags, value, menu: menu(&node, control) });
+            }
+        });
+        Ok(found)
+    }
+
+    fn set_control(&self, path: &Path, id: u32, value: i32) -> io::Result<()> {
+        Ok(ask::<S_CTRL, _>(&open(path)?, &mut Value { id, value })?)
+    }
+}
+
+/// The entries of a menu that there are: drivers leave some out.
+fn menu(node: &OwnedFd, control: &Control) -> Vec<(i32, String)> {
+    let [first, last, ..] = control.numbers;
+    let is_of_numbers = control.kind == v4l2::INTEGER_MENU;
+    if control.kind != v4l2::MENU && !is_of_numbers {
+        return Vec::new();
+    }
+    let mut entries = Vec::new();
+    for index in (first.max(0)..=last).take(MAX_MENU) {
+        let mut entry = MenuEntry { id: control.id, index: index.cast_unsigned(), ..MenuEntry::default() };
+        if ask::<QUERYMENU, _>(node, &mut entry).is_ok() {
+            let name = entry.name;
+            let number = i64::from_ne_bytes([name[0], name[1], name[2], name[3], name[4], name[5], name[6], name[7]]);
+            entries.push((index, if is_of_numbers { number.to_string() } else { text(&name) }));
+        }
+    }
+    entries
 }
 
 /// Asks one entry of a list after the other, until the driver says that there is none.
@@ -246,19 +318,26 @@ fn rate([numerator, denominator]: [u32; 2]) -> Option<Rate> {
 }
 
 fn controls(node: &OwnedFd) -> Vec<String> {
-    let (mut names, mut last) = (Vec::new(), 0);
-    while names.len() < MAX_CONTROLS {
-        let mut control = Control { id: last | NEXT_CONTROL, ..Control::default() };
-        // A driver that does not go forward would be asked for ever.
-        if ask::<QUERYCTRL, _>(node, &mut control).is_err() || control.id <= last {
-            break;
-        }
-        last = control.id;
+    let mut names = Vec::new();
+    each_control(node, |control| {
         if control.flags & IS_DISABLED == 0 && control.kind != IS_HEADLINE {
             names.push(text(&control.name));
         }
-    }
+    });
     names
+}
+
+fn each_control(node: &OwnedFd, mut take: impl FnMut(&Control)) {
+    let mut last = 0;
+    for _ in 0..MAX_CONTROLS {
+        let mut control = Control { id: last | NEXT_CONTROL, ..Control::default() };
+        // A driver that does not go forward would be asked for ever.
+        if ask::<QUERYCTRL, _>(node, &mut control).is_err() || control.id <= last {
+            return;
+        }
+        last = control.id;
+        take(&control);
+    }
 }
 
 /// Asks for no buffers: a driver lets only who takes pictures do so.
@@ -285,7 +364,10 @@ mod tests {
             (QUERYCAP, 0x8068_5600u32),
             (ENUM_FMT, 0xc040_5602),
             (REQBUFS, 0xc014_5608),
+            (G_CTRL, 0xc008_561b),
+            (S_CTRL, 0xc008_561c),
             (QUERYCTRL, 0xc044_5624),
+            (QUERYMENU, 0xc02c_5625),
             (ENUM_FRAMESIZES, 0xc02c_564a),
             (ENUM_FRAMEINTERVALS, 0xc034_564b),
         ] {
@@ -297,6 +379,8 @@ mod tests {
     fn what_is_no_video_device_is_not_asked() {
         for path in ["/dev/null", "/dev", "/proc/self/stat", "/dev/video-none"] {
             assert!(Ioctls.describe(Path::new(path)).is_err(), "{path}");
+            assert!(Ioctls.controls(Path::new(path)).is_err(), "{path}");
+            assert!(Ioctls.set_control(Path::new(path), 0x0098_0900, 1).is_err(), "{path}");
         }
     }
 

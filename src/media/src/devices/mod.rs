@@ -21,6 +21,7 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::camera::CameraConfig;
 use perch_domain::camera_modes::{self, Choice, Link, Pixels};
 use perch_domain::microphone::{self, SoundCard};
+use perch_domain::picture_controls::v4l2::V4l2Control;
 use perch_domain::usb_camera::{self, Holder, VideoName, VideoNode};
 use rustix::io::Errno;
 use std::io;
@@ -40,6 +41,9 @@ impl Default for Machine {
         Self::new(Path::new("/"), Arc::new(Ioctls))
     }
 }
+
+/// What a driver says to a control that it has, and does not set: it is out of its range, has no effect now, or its camera does not answer.
+const REFUSED: [Option<Errno>; 4] = [Some(Errno::RANGE), Some(Errno::INVAL), Some(Errno::IO), Some(Errno::BUSY)];
 
 /// A camera that was found and asked.
 #[derive(Clone, Debug)]
@@ -150,6 +154,27 @@ impl Machine {
         Error::new(kind, what).with_source(e)
     }
 
+    /// The controls of the camera `name` that people can use. Errors like [`Self::camera`]. May block.
+    pub fn controls(&self, name: &VideoName) -> Result<Vec<V4l2Control>> {
+        self.at_node(name, |file| self.kernel.controls(file))
+    }
+
+    /// Sets one of them, by its number. Errors likewise, and with `Conflict` where the driver does not take it. May block.
+    pub fn set_control(&self, name: &VideoName, id: u32, value: i32) -> Result<()> {
+        let set = self.at_node(name, |file| match self.kernel.set_control(file, id, value) {
+            // Opening was not refused before that.
+            Err(e) if REFUSED.contains(&Errno::from_io_error(&e)) => Ok(Err(e)),
+            other => other.map(Ok),
+        })?;
+        set.map_err(|e| Error::new(ErrorKind::Conflict, "the camera does not take it now").with_source(e))
+    }
+
+    fn at_node<T>(&self, name: &VideoName, ask: impl FnOnce(&Path) -> io::Result<T>) -> Result<T> {
+        let nodes = self.nodes_for(name);
+        let node = usb_camera::find(name, &nodes)?;
+        ask(&self.file(node)).map_err(|e| self.not_opened(node, e))
+    }
+
     /// Who holds the node, as far as this user may see.
     pub fn holder(&self, node: &VideoNode) -> Option<Holder> {
         tree::holder(&self.root, &node.path())
@@ -160,6 +185,27 @@ impl Machine {
         let nodes = self.nodes();
         let asked = nodes.iter().map(|node| (node.clone(), self.ask(node, &nodes)));
         asked.filter(|(_, asked)| asked.as_ref().err().is_none_or(|e| e.kind() != ErrorKind::Invalid)).collect()
+    }
+
+    /// The same but for the cameras of the box, which are named and not opened: one that is switched off stays closed, and one that runs is
+    /// not disturbed. May block.
+    pub fn cameras_beside(&self, own: &[&VideoName]) -> (Vec<VideoNode>, Vec<(VideoNode, Result<FoundCamera>)>) {
+        let nodes = self.nodes();
+        let own: Vec<VideoNode> = own.iter().filter_map(|name| usb_camera::find(name, &nodes).ok().cloned()).collect();
+        // A camera's metadata node is of the same making.
+        let is_own = |node: &VideoNode| {
+            own.iter().any(|o| o.number == node.number || (!o.made_by.is_empty() && o.made_by == node.made_by))
+        };
+        let others = nodes.iter().filter(|node| !is_own(node));
+        let asked = others.map(|node| (node.clone(), self.ask(node, &nodes)));
+        let found =
+            asked.filter(|(_, asked)| asked.as_ref().err().is_none_or(|e| e.kind() != ErrorKind::Invalid)).collect();
+        (own, found)
+    }
+
+    /// Whether `name` means this node. Nothing is opened.
+    pub fn is_node(&self, name: &VideoName, node: &VideoNode) -> bool {
+        usb_camera::find(name, &self.nodes()).is_ok_and(|found| found.number == node.number)
     }
 
     /// The source that names a camera best.

@@ -15,7 +15,12 @@ const METADATA: u32 = 0x04a0_0000;
 
 /// Answers by the name of a node's file.
 #[derive(Debug, Default)]
-pub(crate) struct FakeKernel(Mutex<BTreeMap<String, Result<Described, Errno>>>);
+pub(crate) struct FakeKernel(
+    Mutex<BTreeMap<String, Result<Described, Errno>>>,
+    Mutex<Vec<V4l2Control>>,
+    /// The nodes that were opened.
+    Mutex<Vec<String>>,
+);
 
 impl FakeKernel {
     pub fn says(&self, node: u32, answer: Result<Described, Errno>) {
@@ -26,8 +31,25 @@ impl FakeKernel {
 impl Kernel for FakeKernel {
     fn describe(&self, node: &Path) -> io::Result<Described> {
         let name = node.file_name().and_then(|name| name.to_str()).expect("a node");
+        self.2.lock().expect("not poisoned").push(name.to_owned());
         let known = self.0.lock().expect("not poisoned").get(name).cloned();
         known.unwrap_or(Err(Errno::NOENT)).map_err(io::Error::from)
+    }
+
+    fn controls(&self, node: &Path) -> io::Result<Vec<V4l2Control>> {
+        self.describe(node).map(|_| self.1.lock().expect("not poisoned").clone())
+    }
+
+    fn set_control(&self, node: &Path, id: u32, value: i32) -> io::Result<()> {
+        self.describe(node)?;
+        let mut all = self.1.lock().expect("not poisoned");
+        let control = all.iter_mut().find(|control| control.id == id).ok_or(Errno::INVAL)?;
+        let [min, max, ..] = control.numbers;
+        if !(min..=max).contains(&value) {
+            return Err(Errno::RANGE.into());
+        }
+        control.value = Some(value);
+        Ok(())
     }
 }
 
@@ -312,4 +334,39 @@ fn the_mode_reaches_the_driver_of_every_pipeline() {
         let caps = bin.by_name("mode").expect("a filter").property::<gst::Caps>("caps");
         assert_eq!(caps, mode.parse::<gst::Caps>().expect("caps"), "{name}");
     }
+}
+
+#[test]
+fn controls_are_read_and_set_at_the_camera_that_is_meant() {
+    let bench = Bench::new();
+    let camera = name("serial:A1");
+    assert_eq!(bench.machine.controls(&camera).expect_err("away").kind(), ErrorKind::NotFound);
+    bench.plug(0, "1-1", "A1");
+    let brightness =
+        V4l2Control { id: 0x0098_0900, kind: 1, numbers: [-64, 64, 1, 0], flags: 0, value: Some(0), menu: Vec::new() };
+    bench.kernel.1.lock().expect("not poisoned").push(brightness.clone());
+    assert_eq!(bench.machine.controls(&camera).expect("there"), std::slice::from_ref(&brightness));
+    bench.machine.set_control(&camera, brightness.id, 12).expect("set");
+    assert_eq!(bench.machine.controls(&camera).expect("there")[0].value, Some(12));
+    for (id, value) in [(brightness.id, 65), (1, 1)] {
+        let e = bench.machine.set_control(&camera, id, value).expect_err("refused");
+        assert_eq!((e.kind(), e.message()), (ErrorKind::Conflict, "the camera does not take it now"));
+    }
+    bench.kernel.says(0, Err(Errno::NODEV));
+    let e = bench.machine.set_control(&camera, brightness.id, 1).expect_err("unplugged");
+    assert!(e.kind() == ErrorKind::NotFound && e.message().contains("unplugged"), "{e:?}");
+}
+
+#[test]
+fn cameras_of_the_box_are_named_and_not_opened() {
+    let bench = Bench::new();
+    bench.plug(0, "1-1", "A1");
+    bench.plug(2, "1-2", "B2");
+    let (of_box, away) = (name("serial:A1"), name("serial:C3"));
+    let (own, found) = bench.machine.cameras_beside(&[&of_box, &away]);
+    let numbers = |nodes: &mut dyn Iterator<Item = u32>| nodes.collect::<Vec<_>>();
+    assert_eq!(numbers(&mut own.iter().map(|node| node.number)), [0]);
+    assert_eq!(numbers(&mut found.iter().map(|(node, _)| node.number)), [2]);
+    assert_eq!(*bench.kernel.2.lock().expect("not poisoned"), ["video2", "video3"], "not its metadata either");
+    assert!(bench.machine.is_node(&of_box, &own[0]) && !bench.machine.is_node(&away, &own[0]));
 }

@@ -3,7 +3,7 @@
 mod connection;
 mod message;
 mod sign_in;
-mod tls;
+pub(crate) mod tls;
 mod ways;
 
 use crate::case::Case;

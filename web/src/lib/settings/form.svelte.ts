@@ -139,6 +139,12 @@ export class SettingsForm {
     };
   }
 
+  /** What stands at a key that the schema does not list, as it is in the form; null: nothing is said. */
+  current(key: string): unknown {
+    const change = this.#changes.get(key);
+    return change ? change.value : this.saved(key);
+  }
+
   /** What the box has, whatever was changed here. */
   saved(key: string): unknown {
     return valueAt(this.values ?? {}, key);

@@ -65,6 +65,7 @@ function setUp(camera: string | null = null, more: Partial<SettingsPorts> = {}) 
     removeCamera: vi.fn(),
     version: vi.fn(),
     kept: vi.fn(),
+    controls: vi.fn(),
   };
   const ports: SettingsPorts = {
     read,

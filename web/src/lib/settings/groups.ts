@@ -54,11 +54,11 @@ export const CAMERA_GROUPS = {
   small: ['sub.width', 'sub.height', 'sub.fps', 'sub.bitrate_kbps'],
   sound: ['audio.source', 'audio.gain_db'],
   talk: ['talkback.sink', 'talkback.max_s'],
-  network: ['sub_source', 'transport', 'aspect', 'tls.sha256'],
+  network: ['sub_source', 'transport', 'aspect', 'tls.sha256', 'onvif'],
 } as const;
 
 /** Have parts of the page of their own. */
-export const APART = ['source', 'motion.zones', 'motion.masks', 'privacy'] as const;
+export const APART = ['source', 'motion.zones', 'motion.masks', 'privacy', 'controls'] as const;
 
 /** Of network cameras alone: others may not say them. */
 export const OF_NETWORK: ReadonlySet<string> = new Set(CAMERA_GROUPS.network);

@@ -197,3 +197,12 @@ describe('adding', () => {
     expect(other.error).toBe('Camera yard is there already.');
   });
 });
+
+it('where it was asked by ONVIF is written for that very host', () => {
+  const fields = { ...NO_SOURCE, place: 'rtsp://192.168.1.31/main', onvif: 'http://192.168.1.31:8000/onvif' };
+  expect(sourceOf(fields).onvif).toBe('http://192.168.1.31:8000/onvif');
+  expect(sourceOf({ ...fields, place: '192.168.1.32/main' }).onvif).toBeUndefined();
+  expect(sourceOf({ ...fields, kind: 'usb', place: '/dev/video0' })).toEqual({ source: 'v4l2:/dev/video0' });
+  const six = { ...fields, place: 'rtsp://[fd00::7]:554/a', onvif: 'http://[fd00::7]/onvif' };
+  expect(sourceOf(six).onvif).toBe('http://[fd00::7]/onvif');
+});

@@ -13,6 +13,8 @@ export interface SourceFields {
   password: string;
   /** Address of its second stream, without user and password; empty where none is known. */
   sub: string;
+  /** Its ONVIF service, where that told its streams. */
+  onvif?: string;
 }
 
 export interface CameraFields extends SourceFields {
@@ -81,12 +83,13 @@ const encoded = (text: string): string =>
 export interface Source {
   source: string;
   sub_source?: string;
+  onvif?: string;
   password?: string;
 }
 
 /** `keepsPassword`: the box has its password, and it stays where none is written. */
 export function sourceOf(fields: SourceFields, keepsPassword = false): Source {
-  const { kind, place, user, password, sub } = apart(fields);
+  const { kind, place, user, password, sub, onvif = '' } = apart(fields);
   const where = place.trim();
   if (kind === 'test') return { source: 'test' };
   if (kind === 'file') return { source: `file:${where.replace(/^file:/, '')}` };
@@ -100,15 +103,20 @@ export function sourceOf(fields: SourceFields, keepsPassword = false): Source {
   return {
     source: signed(address),
     ...(sub && { sub_source: signed(sub) }),
+    // Of another address that was written since it is not the service.
+    ...(onvif && hostOf(onvif) === hostOf(address) && { onvif }),
     ...(password && user.trim() && { password }),
   };
 }
+
+const hostOf = (address: string): string =>
+  /^[a-z]+:\/\/(?:[^/?#]*@)?(\[[^\]]*\]|[^:/?#]*)/i.exec(address)?.[1]?.toLowerCase() ?? '';
 
 /** Whether an address names no stream, so that the camera or its maker has to tell it. */
 export function needsStreams({ kind, place }: SourceFields): boolean {
   const where = place.trim();
   if (kind !== 'network' || !where) return false;
-  return /^http:\/\//i.test(where) || /^(rtsps?:\/\/)?[^/?#]+\/?$/i.test(where);
+  return /^https?:\/\//i.test(where) || /^(rtsps?:\/\/)?[^/?#]+\/?$/i.test(where);
 }
 
 /** A camera that was found, in the fields of the form: its user stands apart. */

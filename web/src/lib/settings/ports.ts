@@ -9,6 +9,7 @@ import type {
   SettingsSchema,
   SettingsText,
   SettingsVersion,
+  SourceControls,
   StreamsRequest,
 } from '../types';
 import type { Tree } from './tree';
@@ -27,6 +28,8 @@ export interface SettingsPorts {
   /** What adding it would do. */
   wouldAdd(camera: Tree): Promise<Done>;
   removeCamera(camera: string, recordings?: 'keep' | 'delete'): Promise<Done>;
+  /** The picture settings that a camera itself has. */
+  controls(camera: string, signal: AbortSignal): Promise<SourceControls>;
   /** What is kept of each camera. */
   kept(): Promise<Kept[]>;
   versions(): Promise<SettingsVersion[]>;
@@ -59,6 +62,7 @@ export const box: SettingsPorts = {
     done(await api.open('post', '/api/v1/cameras', { query: { dry_run: 'true' }, body: camera })),
   removeCamera: async (camera, recordings = 'keep') =>
     done(await api.open('delete', '/api/v1/cameras/{camera}', { path: { camera }, query: { recordings } })),
+  controls: (camera, signal) => api.get('/api/v1/cameras/{camera}/controls', { path: { camera }, signal }),
   kept: async () => (await api.get('/api/v1/recordings')).cameras,
   versions: async () => (await api.get('/api/v1/settings/versions')).versions,
   version: (number) => api.get('/api/v1/settings/versions/{version}', { path: { version: String(number) } }),

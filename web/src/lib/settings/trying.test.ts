@@ -26,6 +26,7 @@ const camera = (name: string, path: string, sub = false) => ({
 });
 const told = (cameras: FoundStreams['cameras'], problem: FoundStreams['problem'] = null): FoundStreams => ({
   by: cameras.length ? 'onvif' : null,
+  onvif: null,
   maker: '',
   model: '',
   firmware: '',
