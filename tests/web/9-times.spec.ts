@@ -70,8 +70,8 @@ motion = { enabled = false }`);
       await compare('Asia/Tokyo', hour12);
 
       await page.getByTestId('system-part-device').click();
-      await expect(page.getByTestId('zone-here')).toHaveText('Mine: Asia/Tokyo');
-      await expect(page.getByTestId('zone-box')).toHaveText(`The box’s: ${json.time_zone}`);
+      const zones = `Mine is Asia/Tokyo, the box’s is ${json.time_zone}.`;
+      await expect(page.getByTestId('zones')).toHaveText(zones);
       await page.getByTestId(hour12 ? 'hours-24' : 'hours-12').click();
       await page.getByTestId('zone-box').click();
       await expect(page.getByTestId('zone-box')).toHaveAttribute('aria-pressed', 'true');

@@ -42,8 +42,9 @@ export const words = {
   hours: { title: 'Times', auto: 'As the browser', '12': '5:30 PM', '24': '17:30' },
   zone: {
     title: 'Time zone',
-    here: (name: string) => `Mine: ${name}`,
-    box: (name: string) => `The box’s: ${name}`,
+    here: 'Mine',
+    box: 'The box’s',
+    are: (mine: string, box: string) => `Mine is ${mine}, the box’s is ${box}.`,
     hint: 'Days begin and times are written by it, on this device alone.',
   },
   update: {
