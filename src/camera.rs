@@ -149,7 +149,13 @@ impl Camera {
 
     /// Sets how it is, tells everybody, and writes it to the log when it changed.
     pub fn set_health(&self, state: CameraState, reason: &str) {
-        self.change_health(state, state.cause(reason == WAITS_FOR_KEYFRAME), reason, reason);
+        self.change_health(state, state.cause(), reason, reason);
+    }
+
+    /// Sets that its pictures come, and decoding can begin with none of them yet.
+    pub fn set_awaiting_keyframe(&self) {
+        let cause = Some(TroubleCause::AwaitsKeyframe);
+        self.change_health(CameraState::Starting, cause, WAITS_FOR_KEYFRAME, WAITS_FOR_KEYFRAME);
     }
 
     /// Sets that it failed: what is shown is the sentence; what is for the inside goes to the log.

@@ -173,7 +173,9 @@ impl CameraRunner {
         let camera = Arc::new(Camera::new(config, clock, notices, before.last_event(), &self.means));
         let id = &camera.config.id;
         match &camera.config.off {
-            Some(off) => tracing::info!(camera = %id, by = ?off.by, until = ?off.until, "camera switched off"),
+            Some(off) => {
+                tracing::info!(camera = %id, by = off.by.person(), until = ?off.until, "camera switched off {}", off.by.told())
+            }
             None => tracing::info!(camera = %id, "camera switched on"),
         }
         if late.iter().any(|task| matches!(task, TaskId::Capture(of) | TaskId::Microphone(of) if of == id)) {

@@ -18,8 +18,9 @@ use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::picture_controls::SourceControls;
 use perch_domain::ports::{CameraPort, Later, LivePort, MadeStill, Snapshot};
 use perch_domain::sound_level::SoundLevel;
-use perch_domain::status::{CameraInfo, ClockStatus, DamagedAccess, Status, summarise};
+use perch_domain::status::{CameraInfo, ClockStatus, DamagedAccess};
 use perch_domain::still_turns::{Asker, too_many};
+use perch_domain::summary::{Status, summarise};
 use perch_domain::talk::FloorSeen;
 use perch_media::rtsp;
 use perch_media::still::{Turn, Turns};
@@ -161,11 +162,12 @@ impl CameraPort for Cameras {
             DamagedAccess::default()
         });
         let (certificates, now) = (self.identity.certificates(), self.clock.utc());
-        let (state, sentence) = summarise(&cameras, &disk, &tasks, &damaged, &certificates, (now, synchronised));
+        let said = summarise(&cameras, &disk, &tasks, &damaged, &certificates, (now, synchronised));
         Status {
             name: self.settings.config().name.clone(),
-            state,
-            sentence,
+            state: said.state,
+            sentence: said.sentence,
+            about: said.about,
             version: version::VERSION.to_owned(),
             commit: version::COMMIT.to_owned(),
             uptime_s: (self.clock.mono().0 / 1_000_000) as u64,

@@ -10,7 +10,7 @@ use perch_domain::ports::LogPort;
 use perch_domain::redact::redact_text;
 use std::collections::VecDeque;
 use std::fmt::{Debug, Write as _};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,9 @@ const MOST_LINES: usize = 8000;
 const FILE_BYTES: u64 = 1 << 20;
 /// So many files are kept, the one that is written too.
 const FILES: usize = 4;
+/// How far the numbers of two processes are apart: more than what the first may have said and not written before it died, so that whoever
+/// asks for what is newer than its last line gets the second one's.
+const NUMBERS_APART: u64 = 1_000_000;
 
 /// The one log of this process: it is kept from its first line on, before anything else is there.
 pub fn kept() -> &'static KeptLog {
@@ -42,19 +45,21 @@ pub struct KeptLog(Arc<Mutex<Lines>>);
 #[derive(Default)]
 struct Lines {
     /// The oldest first.
-    all: VecDeque<LogLine>,
+    all: VecDeque<Arc<LogLine>>,
     /// The number of the newest.
     newest: u64,
     /// The newest that stands in a file.
     written: u64,
     folder: Option<PathBuf>,
+    /// What was written last may have ended in the middle of a line.
+    may_be_torn: bool,
 }
 
 impl Lines {
     fn push(&mut self, mut line: LogLine) {
         self.newest += 1;
         line.n = self.newest;
-        self.all.push_back(line);
+        self.all.push_back(Arc::new(line));
         if self.all.len() > MOST_LINES {
             self.all.pop_front();
         }
@@ -65,67 +70,106 @@ fn file(folder: &Path, n: usize) -> PathBuf {
     folder.join(format!("{n}.jsonl"))
 }
 
+/// The file that is written, and how much it holds, bytes.
+fn open(folder: &Path) -> std::io::Result<(File, u64)> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let file = options.open(file(folder, 0))?;
+    let bytes = file.metadata()?.len();
+    Ok((file, bytes))
+}
+
+/// Makes room for a new file; the oldest goes.
+fn rotate(folder: &Path) {
+    for n in (0..FILES - 1).rev() {
+        // One that is not there is not moved.
+        let _ = std::fs::rename(file(folder, n), file(folder, n + 1));
+    }
+}
+
+/// Writes these, a line each, none of which is longer than a file may be; says after each write up to which line. Errors where one cannot be
+/// written: those of the same write may be there or not.
+fn append(
+    folder: &Path,
+    may_be_torn: bool,
+    lines: &[Arc<LogLine>],
+    mut written: impl FnMut(u64),
+) -> std::io::Result<()> {
+    let (mut to, mut bytes) = open(folder)?;
+    // What a crash cut off must not take the next line with it.
+    let mut pending: Vec<u8> = if may_be_torn && bytes > 0 { vec![b'\n'] } else { Vec::new() };
+    let mut newest = 0;
+    for line in lines {
+        let text = serde_json::to_vec(&**line)?;
+        if bytes + (pending.len() + text.len() + 1) as u64 > FILE_BYTES {
+            to.write_all(&pending)?;
+            written(newest);
+            pending.clear();
+            rotate(folder);
+            (to, bytes) = open(folder)?;
+        }
+        pending.extend_from_slice(&text);
+        pending.push(b'\n');
+        newest = line.n;
+    }
+    to.write_all(&pending)?;
+    written(newest);
+    Ok(())
+}
+
 impl KeptLog {
     /// Reads what an earlier process left in the data folder, and writes there from now on. Lines that cannot be read are left out.
     pub fn keep_in(&self, data_dir: &Path) -> Result<()> {
         let folder = data_dir.join("log");
         make_private_dir(&folder).context(ErrorKind::Io, || "the log cannot be kept over a restart")?;
-        let mut before: VecDeque<LogLine> = VecDeque::new();
+        let mut before: VecDeque<Arc<LogLine>> = VecDeque::new();
         for n in (0..FILES).rev() {
             let bytes = read_small(&file(&folder, n), 2 * FILE_BYTES, Links::Refuse).unwrap_or_default();
-            let lines = bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<LogLine>(line).ok());
-            before.extend(lines);
+            for line in bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice::<LogLine>(line).ok()) {
+                // What could not be written whole was written again.
+                if before.back().is_none_or(|last| last.n < line.n) {
+                    before.push_back(Arc::new(line));
+                }
+            }
             let too_many = before.len().saturating_sub(MOST_LINES);
             before.drain(..too_many);
         }
         let mut lines = lock(&self.0);
-        let last = before.iter().map(|line| line.n).max().unwrap_or(0);
+        let last = before.iter().map(|line| line.n).max().map_or(0, |n| n + NUMBERS_APART);
         for line in &mut lines.all {
-            line.n += last;
+            Arc::make_mut(line).n += last;
         }
         before.append(&mut lines.all);
         let too_many = before.len().saturating_sub(MOST_LINES);
         before.drain(..too_many);
         (lines.all, lines.newest) = (before, lines.newest + last);
-        (lines.written, lines.folder) = (last, Some(folder));
+        (lines.written, lines.folder, lines.may_be_torn) = (last, Some(folder), true);
         Ok(())
     }
 
     /// Writes down what is not in a file yet. Blocks.
     pub fn write_down(&self) -> Result<()> {
-        let (folder, pending, newest) = {
-            let lines = lock(&self.0);
+        let (folder, pending, may_be_torn) = {
+            let mut lines = lock(&self.0);
             let Some(folder) = lines.folder.clone() else { return Ok(()) };
-            let pending: Vec<LogLine> = lines.all.iter().filter(|line| line.n > lines.written).cloned().collect();
-            (folder, pending, lines.newest)
-        };
-        if pending.is_empty() {
-            return Ok(());
-        }
-        let failed = || "the log cannot be written down";
-        let mut text = Vec::new();
-        for line in &pending {
-            serde_json::to_writer(&mut text, line).context(ErrorKind::Internal, failed)?;
-            text.push(b'\n');
-        }
-        let now = file(&folder, 0);
-        if std::fs::metadata(&now).is_ok_and(|file| file.len() + text.len() as u64 > FILE_BYTES) {
-            for n in (0..FILES - 1).rev() {
-                // One that is not there is not moved.
-                let _ = std::fs::rename(file(&folder, n), file(&folder, n + 1));
+            let pending: Vec<_> = lines.all.iter().filter(|line| line.n > lines.written).cloned().collect();
+            if pending.is_empty() {
+                return Ok(());
             }
-        }
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        options.open(&now).and_then(|mut file| file.write_all(&text)).context(ErrorKind::Io, failed)?;
-        lock(&self.0).written = newest;
+            (folder, pending, std::mem::replace(&mut lines.may_be_torn, true))
+        };
+        append(&folder, may_be_torn, &pending, |n| lock(&self.0).written = n)
+            .context(ErrorKind::Io, || "the log cannot be written down")?;
+        lock(&self.0).may_be_torn = false;
         Ok(())
     }
 }
 
 impl LogPort for KeptLog {
     fn page(&self, filter: &LogFilter) -> LogPage {
-        filter.page(lock(&self.0).all.iter().rev())
+        // Whoever searches holds up nobody who says something.
+        let lines = lock(&self.0).all.clone();
+        filter.page(lines.iter().rev().map(|line| &**line))
     }
 }
 
@@ -254,15 +298,28 @@ mod tests {
         again.keep_in(dir.path()).expect("kept");
         assert_eq!(texts(&again), ["one", "two"]);
         let page = again.page(&LogFilter { limit: 1, ..Default::default() });
-        assert_eq!((page.lines[0].n, page.next), (2, Some(2)));
+        let second = page.lines[0].n;
+        assert!(second > 1 + 8000 && page.next == Some(second), "{page:?}");
+        again.write_down().expect("written");
+        let third = KeptLog::default();
+        third.keep_in(dir.path()).expect("kept");
+        assert_eq!(texts(&third), ["one", "two"], "the half line took none with it");
+        // More at once than a file holds.
         let long = "x".repeat(MAX_TEXT_BYTES * 2);
-        for _ in 0..6 {
-            say(&again, || (0..400).for_each(|_| tracing::info!("{long}")));
-            again.write_down().expect("written");
+        for (writes, lines) in [(6, 400), (1, 3000)] {
+            for _ in 0..writes {
+                say(&again, || (0..lines).for_each(|_| tracing::info!("{long}")));
+                again.write_down().expect("written");
+            }
+            let files: Vec<_> = std::fs::read_dir(dir.path().join("log")).expect("read").flatten().collect();
+            assert_eq!(files.len(), FILES);
+            assert!(files.iter().all(|f| f.metadata().expect("there").len() <= FILE_BYTES));
+            assert!(lock(&again.0).all.len() <= MOST_LINES);
+            let third = KeptLog::default();
+            third.keep_in(dir.path()).expect("kept");
+            let (read, said) = (lock(&third.0).all.clone(), lock(&again.0).all.clone());
+            assert!(read.len() > 1500, "{} lines are read again", read.len());
+            assert!(read.iter().rev().eq(said.iter().rev().take(read.len())), "the newest, in their order");
         }
-        let files: Vec<_> = std::fs::read_dir(dir.path().join("log")).expect("read").flatten().collect();
-        assert_eq!(files.len(), FILES);
-        assert!(files.iter().all(|f| f.metadata().expect("there").len() <= FILE_BYTES));
-        assert!(lock(&again.0).all.len() <= MOST_LINES);
     }
 }

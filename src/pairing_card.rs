@@ -43,7 +43,11 @@ mod tests {
 
     #[test]
     fn shows_address_password_and_fingerprint() {
-        let code = IssuedCode { otp: Secret::new("12345678".into()), expires_at: Timestamp(300_000_000) };
+        let code = IssuedCode {
+            otp: Secret::new("12345678".into()),
+            made_at: Timestamp(0),
+            expires_at: Timestamp(300_000_000),
+        };
         let running = |plain_urls: &[&str]| RunningBox {
             base_url: "https://localhost:8443".into(),
             plain_urls: plain_urls.iter().map(|url| (*url).to_owned()).collect(),

@@ -3,6 +3,7 @@
 use crate::app::{App, stop_signal};
 use crate::backup::restore;
 use crate::config::{Config, unnamed};
+use crate::kept_log::kept;
 use crate::setup::reset;
 use crate::system::START_AGAIN;
 use crate::tasks::reload;
@@ -13,6 +14,10 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long the last lines of the log may take to be written.
+const LOG_WITHIN: Duration = Duration::from_secs(1);
 
 /// Runs the box until a signal ends it.
 pub fn run(path: Option<&Path>) -> Result<ExitCode> {
@@ -31,10 +36,23 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
         .enable_all()
         .build()
         .context(ErrorKind::Internal, || "the runtime cannot be started")?;
-    let code = runtime.block_on(serve(config, path.map(Path::to_owned)));
+    let code = runtime.block_on(async {
+        let code = serve(config, path.map(Path::to_owned)).await;
+        write_log_down().await;
+        code
+    });
     // Blocking calls that hang (a dead disk) must not hold the process.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     code
+}
+
+/// The last lines of the log, which say how it ended.
+async fn write_log_down() {
+    let written = blocking("writing the log down", || kept().write_down());
+    // Real time: a disk that hangs must not hold the process.
+    if let Ok(Err(e)) = tokio::time::timeout(LOG_WITHIN, written).await {
+        tracing::warn!(error = %e, "the last lines of the log are in the system's log alone");
+    }
 }
 
 /// What a reset of everything left is erased before anything is opened.

@@ -50,17 +50,12 @@ pub fn usb_camera(machine: &Machine, c: &CameraConfig, device: &VideoName) -> (V
     let holder = camera.described.is_busy.then(|| machine.holder(&camera.node).unwrap_or(Holder::Unseen));
     let card = &camera.described.card;
     let mut said = vec![match &holder {
-        Some(holder) if !is_own(Some(holder)) => {
-            let (what, change) =
-                holder.to_string().split_once(": ").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap_or_default();
-            say(Weight::Bad, what, change)
-        }
+        Some(holder) if !is_own(Some(holder)) => say(Weight::Bad, holder.what(), holder.fix()),
         Some(_) => say(Weight::Good, format!("{card}, which the running box uses"), ""),
         None => say(Weight::Good, format!("{card}, taken as {}", choice.caps()), ""),
     }];
     if let Some(note) = &choice.note {
-        let (what, change) = note.split_once("; ").unwrap_or((note, "set another size or rate"));
-        said.push(say(Weight::Odd, what, change));
+        said.push(say(Weight::Odd, note.what.as_str(), note.offers.as_str()));
     }
     (said, modes)
 }

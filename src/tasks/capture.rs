@@ -7,7 +7,7 @@ use perch_base::backoff::Backoff;
 use perch_base::ids::CameraId;
 use perch_base::shutdown::Shutdown;
 use perch_domain::capture_attempt::{NextTry, after_attempt, next_try};
-use perch_domain::health::{CameraState, WAITS_FOR_KEYFRAME};
+use perch_domain::health::CameraState;
 use perch_domain::pace::Pace;
 use perch_domain::task::{CAPTURE_PAUSES, TaskId};
 use perch_media::capture::{Capture, CaptureEvent};
@@ -58,7 +58,7 @@ impl Task for CaptureTask {
                 camera.set_sound_works();
                 camera.wires.controls.again();
             }
-            CaptureEvent::AwaitsKeyframe => camera.set_health(CameraState::Starting, WAITS_FOR_KEYFRAME),
+            CaptureEvent::AwaitsKeyframe => camera.set_awaiting_keyframe(),
             CaptureEvent::Silent(for_) => {
                 camera.set_health(CameraState::Stalled, &format!("no picture for {} s: waiting", for_.as_secs()));
             }

@@ -1,4 +1,4 @@
-//! Log: writes the kept lines down now and then, and once more at the end.
+//! Log: writes the kept lines down now and then; the last are written once everything else has ended (`commands/run.rs`).
 
 use crate::kept_log::kept;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
@@ -27,10 +27,7 @@ impl Task for WriteLog {
         loop {
             tokio::select! {
                 () = self.clock.sleep(WRITE_EVERY) => {}
-                () = shutdown.called() => {
-                    blocking("writing the log down", || kept().write_down()).await?;
-                    return Ok(AttemptEnd::Done);
-                }
+                () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
             blocking("writing the log down", || kept().write_down()).await?;
         }

@@ -12,7 +12,8 @@ use perch_base::clock::SharedClock;
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_domain::ports::CameraPort;
-use perch_domain::status::{DamagedAccess, DiskStatus, summarise};
+use perch_domain::status::{DamagedAccess, DiskStatus};
+use perch_domain::summary::summarise;
 use perch_domain::task::TaskId;
 use perch_domain::vitality::{Sign, VitalPart, Vitality, VitalityVerdict};
 use perch_media::rtsp;
@@ -125,7 +126,7 @@ impl Task for Watchdog {
                         &[],
                         (self.watched.clock.utc(), true),
                     )
-                    .1
+                    .sentence
                 }
                 VitalityVerdict::Stuck(_) => format!("stuck: {stuck}"),
             };

@@ -63,8 +63,12 @@ record = { mode = "off" }${PLAIN}`);
       const page = await context.newPage();
       await page.goto(`${box.url}/live`);
       await settled(page);
-      // Long enough for a file with pictures, and for a copy of a frame.
-      await page.waitForTimeout(6000);
+      // There is a file with pictures.
+      const recorded = async () => {
+        const at = encodeURIComponent(new Date().toISOString());
+        return (await context.request.get(`${box.url}/api/v1/cameras/yard/snapshot.jpg?at=${at}`)).status();
+      };
+      await expect.poll(recorded, { timeout: 60_000 }).toBe(200);
       await yard.stop();
       const tile = page.getByTestId('tile-yard');
       await expect(tile).toContainText('Does not answer since', { timeout: 60_000 });
@@ -94,7 +98,14 @@ record = { mode = "off" }${PLAIN}`);
         'data-phase',
         'playing',
       );
-      await page.waitForTimeout(1500);
+      // A frame was copied: the copy has a size of its own, and no longer that of a new canvas.
+      const copied = () =>
+        page
+          .getByTestId('tile-hall')
+          .locator('canvas')
+          .first()
+          .evaluate((canvas: HTMLCanvasElement) => canvas.width);
+      await expect.poll(copied).not.toBe(300);
       await box.down();
       await expect(page.getByTestId('offline')).toContainText('The box is not reached since');
       await expect(page.getByTestId('offline')).toHaveCount(1);

@@ -346,7 +346,8 @@ test('nobody, one and twelve people stand still and fit', async ({ browser }) =>
         await page.goto('/system/people');
         await expect(page.locator('[data-testid^=user-]')).toHaveCount(people);
         await expect(page.getByRole('heading', { name: 'Who is watching now' })).toBeVisible();
-        await page.waitForTimeout(6000);
+        // Who watches is asked for again.
+        await page.waitForResponse((answer) => answer.url().endsWith('/api/v1/live'));
         const { shifted, overflows } = await page.evaluate(() => ({
           shifted: (window as unknown as { shifted: number }).shifted,
           overflows: document.documentElement.scrollWidth > innerWidth,

@@ -217,6 +217,15 @@ export function timeline(cameraId, fromMs, toMs, known = events) {
   };
 }
 
+/** What the sentence is about. */
+function aboutOf(list) {
+  if (list.length === 0) return { part: 'no_camera' };
+  const first = ['overloaded', 'missing']
+    .map((state) => list.find((c) => c.health.state === state))
+    .find(Boolean);
+  return first ? { part: 'camera', camera: first.id } : null;
+}
+
 export const status = (list) => ({
   name: 'Perch at home',
   state: list.some((c) => c.health.state !== 'live' && c.health.state !== 'starting') ? 'degraded' : 'ok',
@@ -225,6 +234,7 @@ export const status = (list) => ({
     : list.some((c) => c.health.state === 'missing')
       ? 'Garage is not plugged in. Plug it in again, at the same port.'
       : 'Everything works.',
+  about: aboutOf(list),
   version: '0.1.0',
   commit: '4f2a91c07be3',
   uptime_s: 273_000,
@@ -309,6 +319,7 @@ export const updateState = (kind) => {
 
 export const pairingCode = () => ({
   otp: '48150923',
+  made_at: iso(Date.now()),
   expires_at: iso(Date.now() + 5 * MINUTE),
   url: 'https://perch.local:8443/pair#pair=48150923',
   qr_svg:

@@ -9,7 +9,7 @@ use perch_domain::log::LogLine;
 use perch_domain::redact::describe_url;
 use perch_domain::settings::changes::SettingsVersion;
 use perch_domain::settings::named_files::names_a_file;
-use perch_domain::status::Status;
+use perch_domain::summary::Status;
 use perch_domain::system::SystemFacts;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -32,8 +32,8 @@ pub(crate) struct Told {
     pub(crate) update: Value,
     pub(crate) system: SystemFacts,
     pub(crate) log: Vec<LogLine>,
-    /// Names of people and devices, which the log may say.
-    pub(crate) names: Vec<String>,
+    /// Names of people and devices, which the log may say; without them nothing of it goes along.
+    pub(crate) names: Result<Vec<String>>,
     pub(crate) at: Timestamp,
 }
 
@@ -48,17 +48,12 @@ pub(crate) fn pack(told: Told) -> Result<Vec<u8>> {
         Ok(values) => clean(values),
         Err(e) => clean(json!({ "cannot be read": e.message() })),
     };
-    let nameless = |text: &str| {
-        told.names
-            .iter()
-            .filter(|name| name.len() > 2)
-            .fold(without_private(text), |text, name| text.replace(name.as_str(), LEFT_OUT))
+    let log = match &told.names {
+        Ok(names) => log(&told.log, names),
+        Err(e) => {
+            format!("The log is left out: whose names it may say cannot be read: {}\n", without_private(e.message()))
+        }
     };
-    let line = |line: &LogLine| {
-        let camera = line.camera.as_deref().unwrap_or("-");
-        format!("{} {:?} {camera} {}\n", line.at, line.level, nameless(&line.text))
-    };
-    let log: String = told.log.iter().rev().map(line).collect();
     let files = [
         ("status.json", of(&|| serde_json::to_value(&told.status))),
         ("settings.json", settings),
@@ -77,6 +72,19 @@ pub(crate) fn pack(told: Told) -> Result<Vec<u8>> {
     }
     packed.write_all(&[0; 2 * BLOCK]).map_err(failed)?;
     packed.finish().map_err(failed)
+}
+
+/// The log, the oldest line first, without these names.
+fn log(lines: &[LogLine], names: &[String]) -> String {
+    let nameless = |text: &str| {
+        let names = names.iter().filter(|name| name.len() > 2);
+        names.fold(without_private(text), |text, name| text.replace(name.as_str(), LEFT_OUT))
+    };
+    let line = |line: &LogLine| {
+        let camera = line.camera.as_deref().unwrap_or("-");
+        format!("{} {:?} {camera} {}\n", line.at, line.level, nameless(&line.text))
+    };
+    lines.iter().rev().map(line).collect()
 }
 
 /// Blocks of an archive, bytes.

@@ -16,6 +16,7 @@ use perch_domain::cut_off::CUT_OFF_FOR;
 use perch_domain::discovery::{FoundBy, Lacking};
 use perch_domain::health::CameraState;
 use perch_domain::lease::LEASE;
+use perch_domain::log::MAX_LINE;
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::medium::{MediumKind, Wear};
 use perch_domain::motion::Cause;
@@ -24,6 +25,7 @@ use perch_domain::picture_controls::ControlGroup;
 use perch_domain::probe::Weight;
 use perch_domain::recording::{RecordMode, RecordingState};
 use perch_domain::status::{Notice, Overall};
+use perch_domain::summary::SummaryAbout;
 use perch_domain::switched_off::OffBy;
 use perch_domain::update::{Outcome, Phase};
 use serde_json::{Map, Value, json};
@@ -136,6 +138,7 @@ fn words(name: &str) -> Option<Value> {
         "ControlGroup" => json!(ControlGroup::ALL),
         "TroubleCause" => json!(perch_domain::trouble::TroubleCause::ALL),
         "OffKind" => json!(OffBy::KINDS),
+        "SummaryPart" => json!(SummaryAbout::PARTS),
         "Outcome" => json!(Outcome::ALL),
         "Overall" => json!(Overall::ALL),
         "Permission" => json!(Permission::OF_CALLERS),
@@ -237,6 +240,7 @@ fn param_schema(param: &Param) -> Value {
         Kind::Word { one_of, default: None } => json!({ "type": "string", "enum": one_of }),
         Kind::Word { one_of, default } => json!({ "type": "string", "enum": one_of, "default": default }),
         Kind::Text { max } => json!({ "type": "string", "maxLength": max }),
+        Kind::Line => json!({ "type": "integer", "minimum": 1, "maximum": MAX_LINE }),
         Kind::Number { min, max, default: None } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Number { min, max, default } => {
             json!({ "type": "integer", "minimum": min, "maximum": max, "default": default })

@@ -66,6 +66,8 @@ pub enum Kind {
         /// Characters at most.
         max: usize,
     },
+    /// The number of a line of the log, from 1 on.
+    Line,
     /// A whole number.
     Number {
         /// The least.

@@ -19,6 +19,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
+use tracing::Instrument;
 
 /// Whether the ports answer is asked at most this often, since anybody may ask.
 const HEALTH_FOR: Duration = Duration::from_secs(1);
@@ -168,6 +169,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
     perch_base::blocking("answering a request", move || work(&app)).await.map_err(Problem::from)
 }
 
+/// Runs `work`, which whoever asked for it cannot break off by hanging up: what is begun is followed, too. `what` names it in errors.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    what: &'static str,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let ended = tokio::spawn(work.in_current_span()).await;
+    ended.map_err(|e| Error::internal(format!("{what} broke off")).with_source(e))?
+}
+
 /// Something that touches a disk whenever it is used and when it is dropped: all of it happens on blocking threads, also when the
 /// client goes away in the middle.
 pub(crate) struct OnDisk<T: Send + 'static> {
@@ -216,6 +226,26 @@ impl<T: Send + 'static> Drop for OnDisk<T> {
 mod tests {
     use super::*;
     use std::thread::ThreadId;
+
+    #[tokio::test]
+    async fn what_is_begun_ends_though_nobody_waits_for_it() {
+        let (open, opened) = tokio::sync::oneshot::channel();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let mut asked = Box::pin(to_its_end("a change", async move {
+            opened.await.expect("opened");
+            done.send(()).expect("waited for");
+            Ok(())
+        }));
+        // Asked for, and hung up.
+        assert!(
+            std::future::poll_fn(|context| std::task::Poll::Ready(asked.as_mut().poll(context))).await.is_pending()
+        );
+        drop(asked);
+        open.send(()).expect("it goes on");
+        is_done.await.expect("done");
+        let broken = to_its_end::<()>("a change", async { panic!("on purpose") }).await.expect_err("broken");
+        assert_eq!(broken.message(), "a change broke off");
+    }
 
     struct Tells(std::sync::mpsc::Sender<ThreadId>);
 

@@ -153,7 +153,22 @@ pub struct Choice {
     /// Pictures a second to ask of the camera; `None` where the driver does not say which there are.
     pub rate: Option<Rate>,
     /// What people should know: that size or rate are not those that were asked for, and what there is.
-    pub note: Option<String>,
+    pub note: Option<ChoiceNote>,
+}
+
+/// That a mode is not what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChoiceNote {
+    /// What it is instead.
+    pub what: String,
+    /// What there is.
+    pub offers: String,
+}
+
+impl fmt::Display for ChoiceNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.offers)
+    }
 }
 
 impl Choice {
@@ -217,19 +232,20 @@ fn note(
     got: (u32, u32),
     rate: Option<Rate>,
     shortage: u64,
-) -> Option<String> {
+) -> Option<ChoiceNote> {
     let (width, height) = got;
+    let note = |what| ChoiceNote { what, offers: format!("it offers {}", offers(modes)) };
     if got != (wanted.width, wanted.height) {
         let what = match pixels {
             Pixels::H264 => "is taken as it is",
             _ => "is scaled",
         };
         let asked = format!("{}x{}", wanted.width, wanted.height);
-        return Some(format!("the camera has no {asked}: its {width}x{height} {what}; it offers {}", offers(modes)));
+        return Some(note(format!("the camera has no {asked}: its {width}x{height} {what}")));
     }
     let rate = rate.filter(|_| shortage > 0)?;
     let few = tenths(rate);
-    Some(format!("the camera gives at most {few} pictures a second at {width}x{height}; it offers {}", offers(modes)))
+    Some(note(format!("the camera gives at most {few} pictures a second at {width}x{height}")))
 }
 
 /// How far a size is from the wanted one: the kind of difference, then pixels.

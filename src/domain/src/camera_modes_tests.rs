@@ -197,7 +197,7 @@ fn the_mode_that_fits_is_taken_of_real_cameras() {
     for (name, (width, height, fps), codec, link, want, note) in table {
         let choice = choose(&modes_of(name), asked(width, height, fps), codec, link).expect(name);
         assert_eq!(choice.caps(), want, "{name} {width}x{height} at {fps} {codec:?}");
-        let said = choice.note.unwrap_or_default();
+        let said = choice.note.map_or_else(String::new, |note| note.to_string());
         assert!(said.contains(note) && said.is_empty() == note.is_empty(), "{name} {width}x{height}: {said:?}");
     }
 }
@@ -212,7 +212,7 @@ fn a_camera_that_cannot_be_used_is_said_with_what_it_offers() {
     assert_eq!(e.message(), "the camera sends H.264 alone: set `codec = \"h264\"`");
     let choice = choose(only, asked(1920, 1080, 25), VideoCodec::H264, USB2).expect("there is nothing else");
     assert_eq!(
-        choice.note.as_deref(),
+        choice.note.map(|note| note.to_string()).as_deref(),
         Some("the camera has no 1920x1080: its 1280x720 is taken as it is; it offers H.264 1280x720")
     );
     assert!(

@@ -36,12 +36,10 @@ impl CameraState {
         matches!(self, Self::Live | Self::Overloaded)
     }
 
-    /// What keeps a camera of this state from giving pictures, where no failure said it; `waits_for_keyframe`: pictures come that
-    /// decoding cannot begin with.
-    pub fn cause(self, waits_for_keyframe: bool) -> Option<TroubleCause> {
+    /// What keeps a camera of this state from giving pictures, where nothing else said it.
+    pub fn cause(self) -> Option<TroubleCause> {
         match self {
-            Self::Live | Self::Overloaded | Self::Off => None,
-            Self::Starting => waits_for_keyframe.then_some(TroubleCause::AwaitsKeyframe),
+            Self::Live | Self::Overloaded | Self::Off | Self::Starting => None,
             Self::Stalled => Some(TroubleCause::Stalled),
             Self::Missing => Some(TroubleCause::Silent),
             Self::Failed => Some(TroubleCause::WrongSettings),
@@ -103,6 +101,15 @@ impl CameraHealth {
             rate_problem,
             notes,
             off,
+        }
+    }
+
+    /// Whether there is no picture, and that is a fault: a start is short, unless it is known what it waits for.
+    pub fn is_without_picture(&self) -> bool {
+        match self.state {
+            CameraState::Live | CameraState::Overloaded | CameraState::Off => false,
+            CameraState::Starting => self.trouble.is_some(),
+            CameraState::Stalled | CameraState::Missing | CameraState::Failed => true,
         }
     }
 

@@ -81,6 +81,7 @@ pub mod still;
 pub mod still_turns;
 pub mod stream_choice;
 pub mod streams;
+pub mod summary;
 pub mod switched_off;
 pub mod system;
 pub mod talk;

@@ -49,6 +49,8 @@ pub struct LogLine {
 
 /// The longest text of a line, bytes: what is longer is cut off.
 pub const MAX_TEXT_BYTES: usize = 2000;
+/// The largest number of a line: what JSON's readers hold without loss (RFC 8259, section 6).
+pub const MAX_LINE: u64 = (1 << 53) - 1;
 /// The longest word that is searched for, characters.
 pub const MAX_WORD_CHARS: usize = 100;
 
@@ -108,6 +110,12 @@ impl LogFilter {
     }
 }
 
+/// The number of a line. Errors with the rule.
+pub fn line_number(text: &str) -> Result<u64> {
+    let number = text.parse().ok().filter(|n| (1..=MAX_LINE).contains(n));
+    number.ok_or_else(|| Error::invalid(format!("must be a number from 1 to {MAX_LINE}")))
+}
+
 /// A word to be searched for. Errors with the rule.
 pub fn word(text: &str) -> Result<String> {
     match text.chars().count() <= MAX_WORD_CHARS && !text.chars().any(char::is_control) {
@@ -151,5 +159,7 @@ mod tests {
         assert_eq!(ask(LogFilter { from, to, ..Default::default() }), (vec![3, 2], None));
         assert!(word(&"x".repeat(101)).is_err() && word("a\nb").is_err() && word("Tür").is_ok());
         assert_eq!(Level::parse("warn"), Some(Level::Warn));
+        assert_eq!(line_number("5000000000").ok(), Some(5_000_000_000));
+        assert!(["0", "-1", "x", "9007199254740992"].iter().all(|text| line_number(text).is_err()));
     }
 }

@@ -5,6 +5,7 @@ use crate::access::{CameraGrant, Grant, GrantLimits, Role};
 use crate::ages::Step;
 use crate::grant::unmarked;
 use crate::settings::Keys;
+use perch_base::ids::DeviceId;
 use perch_base::time::{DAY_US, Timestamp};
 use perch_base::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,17 @@ pub fn read_code(typed: &str) -> Result<String> {
 pub struct Pairing {
     code: Option<Code>,
     issued: Vec<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    used: Option<UsedCode>,
+}
+
+/// The code that was used last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsedCode {
+    /// When it was made, by which whoever made it knows it again.
+    pub made_at: Timestamp,
+    /// The device that paired with it.
+    pub device: DeviceId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +137,7 @@ pub enum CardStep {
 /// What a try gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodeOutcome {
-    /// Right: the code is used up, the device gets this.
+    /// Right: the code is used up, the device gets this. [`Pairing::used_by`] is to be told of it.
     Paired(Grant),
     /// Wrong; so many tries are left.
     Wrong {
@@ -205,6 +217,21 @@ impl Pairing {
         }
     }
 
+    /// Who used the code that [`Self::attempt`] found right, made at `made_at`.
+    pub fn used_by(&mut self, device: DeviceId, made_at: Option<Timestamp>) {
+        self.used = made_at.map(|made_at| UsedCode { made_at, device });
+    }
+
+    /// When the code in force was made.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        self.code.as_ref().map(|code| code.issued_at)
+    }
+
+    /// The code that was used last, and by whom.
+    pub fn used(&self) -> Option<UsedCode> {
+        self.used
+    }
+
     /// The clock was set: what was noted before keeps its age.
     pub fn follow(&mut self, step: &Step) {
         self.issued.iter_mut().for_each(|t| *t = step.moves(*t));
@@ -212,6 +239,9 @@ impl Pairing {
             let lives_us = code.expires_at.micros_since(code.issued_at);
             code.issued_at = step.moves(code.issued_at);
             code.expires_at = code.issued_at.plus_micros(lives_us);
+        }
+        if let Some(used) = &mut self.used {
+            used.made_at = step.moves(used.made_at);
         }
     }
 
@@ -265,6 +295,20 @@ mod tests {
         let mut p = open(at(0));
         assert_eq!(p.attempt("right", at(299)), CodeOutcome::Paired(Grant::all(Role::Admin)));
         assert_eq!(p.attempt("right", at(299)), CodeOutcome::NoCode);
+    }
+
+    #[test]
+    fn who_used_a_code_is_known_by_when_it_was_made() {
+        let (mut p, phone) = (open(at(0)), DeviceId::random());
+        let made_at = p.made_at();
+        assert_eq!((made_at, p.used()), (Some(at(0)), None));
+        p.attempt("right", at(9));
+        p.used_by(phone, made_at);
+        assert_eq!((p.made_at(), p.used()), (None, Some(UsedCode { made_at: at(0), device: phone })));
+        let kept = serde_json::to_string(&p).expect("JSON");
+        assert_eq!(serde_json::from_str::<Pairing>(&kept).expect("read"), p);
+        // Those of a box before this.
+        assert!(serde_json::from_str::<Pairing>(r#"{"code":null,"issued":[]}"#).expect("read").used().is_none());
     }
 
     #[test]

@@ -6,14 +6,15 @@ use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Princip
 use crate::archive::{Event, EventFilter, EventPage, KeptOfCamera, Segment, TimeRange, Timeline};
 use crate::camera_view::CameraView;
 use crate::log::{LogFilter, LogPage};
-use crate::pairing::{CodeOutcome, PairingConfig};
+use crate::pairing::{CodeOutcome, PairingConfig, UsedCode};
 use crate::picture_controls::SourceControls;
 use crate::settings::changes::{
     Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
 };
 use crate::sound_level::SoundLevel;
-use crate::status::{CameraInfo, LiveSession, RtspReader, Status};
+use crate::status::{CameraInfo, LiveSession, RtspReader};
 use crate::stream_choice::StreamChoice;
+use crate::summary::Status;
 use crate::system::{Action, SystemChange, SystemFacts};
 use crate::talk::{Busy, FloorSeen, WhenBusy};
 use bytes::Bytes;
@@ -121,6 +122,8 @@ pub trait ReadersPort: Send + Sync {
 pub struct IssuedCode {
     /// The digits.
     pub otp: Secret,
+    /// When it was made, by which [`AccessPort::used_code`] names it.
+    pub made_at: Timestamp,
     /// Until when it can be used.
     pub expires_at: Timestamp,
 }
@@ -146,6 +149,8 @@ pub trait AccessPort: Send + Sync {
     fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode>;
     /// Tries a one-time password, as [`read_code`](crate::pairing::read_code) gives it.
     fn pair(&self, otp: &str, device_name: &str, now: Timestamp) -> Result<PairResult>;
+    /// The code that was used last, and by which device.
+    fn used_code(&self) -> Result<Option<UsedCode>>;
     /// Signs in. `None`: name or password is wrong (the two are not distinguished, in words or in time). Errors with `Forbidden` when
     /// both are right and the account's time is over.
     fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>>;

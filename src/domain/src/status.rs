@@ -1,16 +1,13 @@
 //! What the box says of itself.
 
 use crate::access::{Object, Permission, Principal, Role};
-use crate::certificate_facts::CertificateFacts;
 use crate::health::{CameraHealth, CameraState};
 use crate::media::{Stream, VideoCodec};
 use crate::medium::{Medium, Wear};
 use crate::modes::ProfileName;
 use crate::orientation::Orientation;
 pub use crate::recording::{RecordingState, RecordingStatus};
-use crate::switched_off::OffBy;
 use crate::talk::TalkStatus;
-use crate::task::TaskStatus;
 use crate::trouble::Trouble;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::time::Timestamp;
@@ -86,7 +83,7 @@ impl CameraInfo {
     }
 
     /// The same with what to do, whole sentences.
-    fn trouble(&self) -> String {
+    pub(crate) fn trouble(&self) -> String {
         match &self.health.trouble {
             Some(Trouble { what, remedy, .. }) => format!("{} {what}. {remedy}", self.name),
             None => sentence(self.no_picture()),
@@ -135,7 +132,7 @@ pub struct DiskStatus {
 
 impl DiskStatus {
     /// What is said of the first medium that is like this.
-    fn says(&self, wear: Wear) -> Option<String> {
+    pub(crate) fn says(&self, wear: Wear) -> Option<String> {
         self.media.iter().find(|medium| medium.wear == wear).map(|medium| medium.says.clone())
     }
 }
@@ -169,60 +166,6 @@ pub enum Overall {
 }
 
 perch_base::all_of!(Overall { Ok, Degraded });
-
-/// The whole box.
-#[derive(Clone, Debug, Serialize)]
-pub struct Status {
-    /// The box's name.
-    pub name: String,
-    /// In one word.
-    pub state: Overall,
-    /// In one sentence: "Everything works", or what does not and what to do.
-    pub sentence: String,
-    /// The daemon's version.
-    pub version: String,
-    /// The commit it was built from, 12 hex digits, or `unknown`.
-    pub commit: String,
-    /// Seconds since the daemon started.
-    pub uptime_s: u64,
-    /// The clock.
-    pub clock: ClockStatus,
-    /// Every camera.
-    pub cameras: Vec<CameraInfo>,
-    /// Every supervised task.
-    pub tasks: Vec<TaskStatus>,
-    /// The disk.
-    pub disk: DiskStatus,
-    /// Live WebRTC sessions.
-    pub webrtc_sessions: usize,
-    /// Live RTSP readers.
-    pub rtsp_readers: usize,
-    /// Resident memory of the daemon in bytes.
-    pub memory_bytes: u64,
-    /// The certificates that it shows; they have a route of their own.
-    #[serde(skip)]
-    pub certificates: Vec<CertificateFacts>,
-}
-
-impl Status {
-    /// What `who` may see of it.
-    pub fn seen_by(mut self, who: &Principal) -> Self {
-        if who.may(Permission::ManageBox, Object::Box) {
-            return self;
-        }
-        self.cameras = self.cameras.into_iter().filter_map(|c| c.seen_by(who)).collect();
-        self.tasks.retain(|t| t.id.camera().is_none_or(|id| who.may(Permission::Watch, Object::Camera(id))));
-        for task in self.tasks.iter_mut().filter(|t| !t.reason.is_empty()) {
-            task.reason = "it broke off".into();
-        }
-        // Who comes in is not theirs to know.
-        let damaged = DamagedAccess::default();
-        let now = (self.clock.now, self.clock.synchronised);
-        (self.state, self.sentence) =
-            summarise(&self.cameras, &self.disk, &self.tasks, &damaged, &self.certificates, now);
-        self
-    }
-}
 
 /// One live session, for "who is watching".
 #[derive(Clone, Debug, Serialize)]
@@ -358,7 +301,7 @@ pub struct DamagedAccess {
 
 impl DamagedAccess {
     /// What is said of it, and what to do.
-    fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         let says = |what: &str, name: &str, command: &str| {
             format!(
                 "The {what} `{name}` is damaged: remove it on the box with `perch {command} remove {name}`, and make it again"
@@ -369,112 +312,7 @@ impl DamagedAccess {
     }
 }
 
-const NO_CAMERA: &str = "There is no camera yet: add the first one.";
-
-/// That everything works, and what is worth knowing all the same: that a camera gives few pictures (in the dark many do), or that the
-/// clock is not set (a box without a network works as well).
-fn works(cameras: &[CameraInfo], synchronised: bool) -> String {
-    let few = cameras.iter().find(|c| c.health.state == CameraState::Live && !c.health.reason.is_empty());
-    match few {
-        Some(c) => sentence(format!("Everything works, but {} has few pictures: {}", c.name, c.health.reason)),
-        // A box without a network works as well.
-        None if !synchronised => CLOCK.into(),
-        None => all_is_well(&cameras.iter().filter(|c| c.health.off.is_some()).collect::<Vec<_>>()),
-    }
-}
-
-/// A camera that is off is no fault, and not forgotten either.
-fn all_is_well(off: &[&CameraInfo]) -> String {
-    match off {
-        [] => "Everything works.".into(),
-        [one] => format!("Everything works; {} is switched off.", one.name),
-        more => format!("Everything works; {} cameras are switched off.", more.len()),
-    }
-}
-
-const CLOCK: &str = "Everything works, but the clock is not synchronised: let the box reach a time server, else the times of \
-    recordings may be wrong.";
-
-/// Sums up: the first thing that does not work and what to do, or "Everything works".
-pub fn summarise(
-    cameras: &[CameraInfo],
-    disk: &DiskStatus,
-    tasks: &[TaskStatus],
-    damaged: &DamagedAccess,
-    certificates: &[CertificateFacts],
-    (now, synchronised): (Timestamp, bool),
-) -> (Overall, String) {
-    let says = |what: String| (Overall::Degraded, sentence(what));
-    if let Some(c) = cameras.iter().find(|c| c.recording.state == RecordingState::Paused) {
-        return says(format!("{} is not being recorded: {}", c.name, c.recording.reason));
-    }
-    if !disk.problem.is_empty() {
-        return says(disk.problem.clone());
-    }
-    // Whoever loses the card loses everything; one that is only worn comes after what is wrong today.
-    if let Some(failing) = disk.says(Wear::Failing) {
-        return says(failing);
-    }
-    let loses = |c: &&CameraInfo| c.recording.state == RecordingState::Recording && !c.recording.reason.is_empty();
-    if let Some(c) = cameras.iter().find(loses) {
-        return says(format!("{} is recorded with gaps: {}", c.name, c.recording.reason));
-    }
-    // A start is short; one that says what it waits for is not.
-    let is_late = |c: &CameraInfo| c.health.state == CameraState::Starting && c.health.reason != "starting";
-    let is_off = |c: &&CameraInfo| c.health.state == CameraState::Off;
-    let is_bad = |c: &&CameraInfo| {
-        let state = c.health.state;
-        !state.delivers() && !is_off(c) && (state != CameraState::Starting || is_late(c))
-    };
-    let unknown = |c: &&CameraInfo| c.health.off.as_ref().is_some_and(|off| off.by == OffBy::Box);
-    if let Some(c) = cameras.iter().find(unknown) {
-        return says(c.no_picture());
-    }
-    let bad: Vec<_> = cameras.iter().filter(is_bad).collect();
-    if bad.is_empty()
-        && let Some(c) = cameras.iter().find(|c| c.health.state == CameraState::Overloaded)
-    {
-        return says(format!("The box cannot keep up with {}: {}", c.name, c.health.reason));
-    }
-    if bad.is_empty()
-        && let Some(c) = cameras.iter().find(|c| !c.health.rate_problem.is_empty())
-    {
-        return says(format!("{} gives too few pictures: {}", c.name, c.health.rate_problem));
-    }
-    let blind = cameras.iter().find(|c| !c.health.motion_problem.is_empty());
-    let blind = blind.map(|c| format!("{} sees no motion: {}", c.name, c.health.motion_problem));
-    let no_small = cameras.iter().find(|c| !c.health.small_problem.is_empty());
-    let blind = blind.or(no_small.map(|c| format!("{} has no small stream: {}", c.name, c.health.small_problem)));
-    match bad.as_slice() {
-        [] => match cameras.iter().find(|c| !c.health.sound_problem.is_empty()) {
-            Some(c) => says(format!("{} has no sound: {}", c.name, c.health.sound_problem)),
-            None if blind.is_some() => says(blind.unwrap_or_default()),
-            None => match tasks.iter().find(|t| t.is_failing() && !t.is_covered_by_health()) {
-                Some(t) => says(format!("The task `{}` fails and is tried again: {}", t.id, t.reason)),
-                None => match damaged
-                    .problem()
-                    .or_else(|| disk.says(Wear::Worn))
-                    .or_else(|| certificates.iter().find_map(|c| c.problem(now)))
-                {
-                    Some(problem) => says(problem),
-                    None if cameras.is_empty() => (Overall::Ok, NO_CAMERA.into()),
-                    None => (Overall::Ok, works(cameras, synchronised)),
-                },
-            },
-        },
-        [one] => says(one.trouble()),
-        [.., last] => {
-            let names: Vec<_> = bad[..bad.len() - 1].iter().map(|c| c.name.as_str()).collect();
-            says(format!("{} and {} have no picture: see what each says", names.join(", "), last.name))
-        }
-    }
-}
-
 /// `text` with a full stop, unless it ends as a sentence: some reasons end by asking.
-fn sentence(text: String) -> String {
+pub(crate) fn sentence(text: String) -> String {
     if text.ends_with(['.', '?', '!']) { text } else { text + "." }
 }
-
-#[cfg(test)]
-#[path = "status_tests.rs"]
-mod tests;

@@ -22,6 +22,14 @@ impl OffBy {
     /// What they are called in JSON.
     pub const KINDS: [&str; 4] = ["person", "profile", "schedule", "box"];
 
+    /// Whose doing it is, if it is anybody's.
+    pub fn person(&self) -> Option<&str> {
+        match self {
+            Self::Person(name) => Some(name),
+            Self::Profile(_) | Self::Schedule(_) | Self::Box => None,
+        }
+    }
+
     /// As a sentence goes on behind "switched off".
     pub fn told(&self) -> String {
         match self {

@@ -235,14 +235,30 @@ pub enum Holder {
     Unseen,
 }
 
+impl Holder {
+    /// What is said of the device, after its name.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Box => "is used by another camera of this box".into(),
+            Self::Program(name, pid) => format!("is used by the program {name} (process {pid})"),
+            Self::Unseen => "is used by another program".into(),
+        }
+    }
+
+    /// What to do about it.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::Box => "name each device once",
+            Self::Program(..) => "end it",
+            Self::Unseen => "end it (`fuser -v` names it to root)",
+        }
+    }
+}
+
 /// As the middle of a sentence: "is used by ..., end it".
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Box => f.write_str("is used by another camera of this box: name each device once"),
-            Self::Program(name, pid) => write!(f, "is used by the program {name} (process {pid}): end it"),
-            Self::Unseen => f.write_str("is used by another program: end it (`fuser -v` names it to root)"),
-        }
+        write!(f, "{}: {}", self.what(), self.fix())
     }
 }
 

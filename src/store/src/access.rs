@@ -15,7 +15,7 @@ use perch_domain::access::{
 };
 use perch_domain::camera_view::CameraView;
 use perch_domain::grant::marked;
-use perch_domain::pairing::{CardStep, CodeOutcome};
+use perch_domain::pairing::{CardStep, CodeOutcome, UsedCode};
 use perch_domain::ports::{AccessPort, IssuedCode, PairResult};
 use rusqlite::{Transaction, params};
 
@@ -90,7 +90,7 @@ impl Accounts {
             Error::new(ErrorKind::RateLimited, message)
         })?;
         keep_pairing(tx, &state)?;
-        Ok(IssuedCode { otp: Secret::new(otp), expires_at })
+        Ok(IssuedCode { otp: Secret::new(otp), made_at: now, expires_at })
     }
 }
 
@@ -116,16 +116,23 @@ impl AccessPort for Accounts {
         // One transaction for each try: guesses that come at the same time are counted one after the other.
         self.inner.db.write_access(format_args!("the pairing code of device {name:?} cannot be tried"), |tx| {
             let mut state = pairing(tx)?;
-            let attempt = state.attempt(&code_hash(tx, otp)?, now);
-            keep_pairing(tx, &state)?;
-            Ok(match attempt {
+            let made_at = state.made_at();
+            let tried = match state.attempt(&code_hash(tx, otp)?, now) {
                 CodeOutcome::Paired(grant) => {
                     self.drop_expired(tx, now)?;
-                    PairResult::Paired(insert_device(tx, &name, DeviceKind::Paired, None, &grant, now)?)
+                    let device = insert_device(tx, &name, DeviceKind::Paired, None, &grant, now)?;
+                    state.used_by(device.device_id, made_at);
+                    PairResult::Paired(device)
                 }
                 refused => PairResult::Refused(refused),
-            })
+            };
+            keep_pairing(tx, &state)?;
+            Ok(tried)
         })
+    }
+
+    fn used_code(&self) -> Result<Option<UsedCode>> {
+        self.inner.db.read_access("looking up which code was used", |c| Ok(pairing(c)?.used()))
     }
 
     fn sign_in(&self, username: &str, password: &str, device_name: &str, now: Timestamp) -> Result<Option<Credential>> {

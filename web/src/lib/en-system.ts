@@ -12,6 +12,9 @@ export const words = {
     camera: (name: string) => `Look at ${name}`,
     storage: 'Look at the storage',
     box: 'Look at the box',
+    cameras: 'Look at the cameras',
+    log: 'Look at the log',
+    people: 'Look at who may come in',
     add: 'Add a camera',
   },
   title: {

@@ -22,7 +22,8 @@ export function isFaulty({ health, recording }: CameraInfo): boolean {
   if (health.sound_problem || health.motion_problem || health.small_problem || health.rate_problem)
     return true;
   if (recording.state === 'paused' || (recording.state === 'recording' && recording.reason)) return true;
-  return health.state !== 'live' && !(health.state === 'starting' && health.reason === 'starting');
+  // A start is short, unless it is known what it waits for.
+  return health.state !== 'live' && !(health.state === 'starting' && health.trouble === null);
 }
 
 /** Whether what the recordings lie on is so. */
@@ -88,24 +89,30 @@ export interface Place {
   label: string;
 }
 
-/** Where what the sentence says is mended or looked at; null where nothing is wrong. In the order in which the box says it. */
-export function placeOf(status: Status): Place | null {
+/** Where what the sentence says is mended or looked at; null where nothing is to be done, or not by whoever looks. */
+export function placeOf({ about, cameras }: Status, may: (permission: Permission) => boolean): Place | null {
   const { goTo } = words;
-  const at = (camera: CameraInfo): Place => ({
-    href: `/system/cameras#camera-${camera.id}`,
-    label: goTo.camera(camera.name),
-  });
-  const paused = status.cameras.find(({ recording }) => recording.state === 'paused');
-  if (paused) return at(paused);
-  const storage = { href: '/system/storage', label: goTo.storage };
-  if (status.disk.problem || isLike(status.disk, 'failing')) return storage;
-  const isDead = ({ health }: CameraInfo) => health.state !== 'live' && health.state !== 'overloaded';
-  const faulty = status.cameras.filter(isFaulty);
-  const first = faulty.find(isDead) ?? faulty[0];
-  if (first) return at(first);
-  if (isLike(status.disk, 'worn')) return storage;
-  if (status.cameras.length === 0) return { href: '/add-camera', label: goTo.add };
-  return status.state === 'degraded' || !status.clock.synchronised
-    ? { href: '/system/box', label: goTo.box }
-    : null;
+  const at = (part: SystemPart, label: string): Place | null =>
+    partsFor(may).includes(part) ? { href: `/system/${part}`, label } : null;
+  switch (about?.part) {
+    case undefined:
+      return null;
+    case 'camera': {
+      const camera = cameras.find(({ id }) => id === about.camera);
+      return camera
+        ? { href: `/system/cameras#camera-${camera.id}`, label: goTo.camera(camera.name) }
+        : at('cameras', goTo.cameras);
+    }
+    case 'no_camera':
+      return may('manage_box') ? { href: '/add-camera', label: goTo.add } : null;
+    case 'storage':
+      return at('storage', goTo.storage);
+    case 'task':
+      return at('log', goTo.log) ?? at('box', goTo.box);
+    case 'access':
+      return at('people', goTo.people);
+    case 'certificate':
+    case 'clock':
+      return at('box', goTo.box);
+  }
 }

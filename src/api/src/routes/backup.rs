@@ -80,7 +80,7 @@ pub(super) async fn support(State(app): State<Shared>, who: Who) -> Reply {
             update: serde_json::to_value(ports.update.state()).unwrap_or_default(),
             system: ports.system.facts(),
             log: log.lines,
-            names: names(ports)?,
+            names: names(ports),
             at: ports.clock.utc(),
         };
         bundle::pack(told)

@@ -69,7 +69,7 @@ pub(super) async fn device(State(app): State<Shared>, who: Who, path: PathParts)
         let (viewer, by, now) = (Viewer::Device(id), who.principal.name(), app.moment());
         // First it gets nothing new, then what it has ends.
         let cut_off = lock(&app.ports.cut_offs).cut(viewer, device.username.as_deref(), by, now);
-        tracing::info!(device = %id, by = %who.principal.device_id, "a device was cut off from pictures for a while");
+        tracing::info!(device = %id, by = who.principal.name(), "a device was cut off from pictures for a while");
         app.cut_off(&[id])?;
         Ok(cut_off)
     })
@@ -81,7 +81,7 @@ pub(super) async fn device(State(app): State<Shared>, who: Who, path: PathParts)
 pub(super) async fn let_device_in(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let id = device_of(&path)?;
     let_in(&app, &Viewer::Device(id))?;
-    tracing::info!(device = %id, by = %who.principal.device_id, "a device was let in again");
+    tracing::info!(device = %id, by = who.principal.name(), "a device was let in again");
     Ok(no_content())
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn readers(State(app): State<Shared>, who: Who, path: PathParts
         who.may_still(app, Permission::ManagePeople, Object::Box)?;
         let (by, now) = (who.principal.name(), app.moment());
         let cut_off = lock(&app.ports.cut_offs).cut(Viewer::Reader(name.clone()), None, by, now);
-        tracing::info!(name, by = %who.principal.device_id, "the readers of a stream password were cut off for a while");
+        tracing::info!(name, by = who.principal.name(), "the readers of a stream password were cut off for a while");
         app.access_changed(AccessChange::StreamPasswordsChanged)?;
         Ok(cut_off)
     })
@@ -108,7 +108,7 @@ pub(super) async fn readers(State(app): State<Shared>, who: Who, path: PathParts
 pub(super) async fn let_readers_in(State(app): State<Shared>, who: Who, path: PathParts) -> Reply {
     let name = stream_password_of(&path)?;
     let_in(&app, &Viewer::Reader(name.clone()))?;
-    tracing::info!(name, by = %who.principal.device_id, "the readers of a stream password were let in again");
+    tracing::info!(name, by = who.principal.name(), "the readers of a stream password were let in again");
     blocking(&app, |app| app.access_changed(AccessChange::StreamPasswordsChanged)).await?;
     Ok(no_content())
 }

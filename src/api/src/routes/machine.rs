@@ -3,17 +3,16 @@
 use crate::auth::Who;
 use crate::input::json;
 use crate::problem::Reply;
-use crate::state::{Shared, blocking};
+use crate::state::{Shared, blocking, to_its_end};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
+use perch_base::Result;
 use perch_domain::settings::changes::{SettingsChange, SettingsRequest};
-use perch_domain::system::{Action, SystemChange};
+use perch_domain::system::{Action, SystemChange, SystemFacts};
 use serde_json::json as object;
-
-/// The key of the configuration that says the same.
-const TIME_ZONE: &str = "box.time_zone";
+use std::sync::Arc;
 
 /// `GET /api/v1/system`
 pub(super) async fn read(State(app): State<Shared>) -> Reply {
@@ -23,10 +22,24 @@ pub(super) async fn read(State(app): State<Shared>) -> Reply {
 /// `PATCH /api/v1/system`
 pub(super) async fn change(State(app): State<Shared>, who: Who, request: Request) -> Reply {
     let change: SystemChange = json(request).await?;
-    let zone = change.time_zone.clone();
-    let by = who.name();
-    let (facts, has_zone) = blocking(&app, move |app| {
-        app.ports.system.change(&change)?;
+    let work = change_both(app.clone(), who.name(), change);
+    let facts = to_its_end("changing the system", work).await?;
+    Ok((StatusCode::ACCEPTED, Json(facts)).into_response())
+}
+
+/// Changes the system and, as schedules go by the same clock, the box's own time zone. Root is asked only for what the settings take.
+async fn change_both(app: Shared, by: String, change: SystemChange) -> Result<SystemFacts> {
+    let zoned = |dry_run| {
+        let patch = object!({ "box": { "time_zone": change.time_zone.as_ref()? } }).as_object().cloned()?;
+        Some(SettingsRequest { change: SettingsChange::Merge(patch), by: by.clone(), tag: None, dry_run })
+    };
+    let (would, will) = (zoned(true), zoned(false));
+    if let Some(would) = would {
+        app.ports.settings.change(would).await?;
+    }
+    let asking = Arc::clone(&app);
+    let asked = perch_base::blocking("asking for a change of the system", move || {
+        asking.ports.system.change(&change)?;
         let what = [
             ("hostname", change.hostname.is_some()),
             ("time_zone", change.time_zone.is_some()),
@@ -34,19 +47,14 @@ pub(super) async fn change(State(app): State<Shared>, who: Who, request: Request
             ("ssh_key", change.ssh_key.is_some()),
         ];
         let what: Vec<_> = what.into_iter().filter(|(_, is_named)| *is_named).map(|(what, _)| what).collect();
-        tracing::info!(%by, ?what, "a change of the system is asked for");
-        let has_zone = app.ports.settings.schema().settings.iter().any(|s| s["key"] == TIME_ZONE);
-        Ok((app.ports.system.facts(), has_zone))
-    })
-    .await?;
-    // The box's own clock of schedules goes by the same zone.
-    if let Some(zone) = zone.filter(|_| has_zone) {
-        let patch = object!({ "box": { "time_zone": zone } }).as_object().cloned().unwrap_or_default();
-        let by = who.name();
-        let request = SettingsRequest { change: SettingsChange::Merge(patch), by, tag: None, dry_run: false };
-        app.ports.settings.change(request).await?;
+        tracing::info!(by, ?what, "a change of the system is asked for");
+        Ok(asking.ports.system.facts())
+    });
+    let facts = asked.await?;
+    if let Some(will) = will {
+        app.ports.settings.change(will).await?;
     }
-    Ok((StatusCode::ACCEPTED, Json(facts)).into_response())
+    Ok(facts)
 }
 
 /// `POST /api/v1/system/restart`

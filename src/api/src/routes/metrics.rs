@@ -1,7 +1,8 @@
 //! The state of the box in Prometheus' text format.
 
 use perch_domain::health::CameraState;
-use perch_domain::status::{Overall, RecordingState, Status};
+use perch_domain::status::{Overall, RecordingState};
+use perch_domain::summary::Status;
 use std::fmt::{Display, Write};
 
 /// Renders everything that is a number.

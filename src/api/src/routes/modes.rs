@@ -3,13 +3,13 @@
 use crate::auth::Who;
 use crate::input::json;
 use crate::problem::Reply;
-use crate::state::{Shared, blocking};
+use crate::state::{Shared, blocking, to_its_end};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
+use perch_base::Result;
 use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
-use perch_base::{Error, Result};
 use perch_domain::modes::{ModesView, PrivacyRequest, ProfileName};
 use serde::Deserialize;
 
@@ -32,9 +32,9 @@ pub(super) async fn privacy(State(app): State<Shared>, who: Who, request: Reques
     let Privacy { on, cameras, until } = json(request).await?;
     let until = until.as_deref().map(Timestamp::parse).transpose().map_err(|e| e.at("until"))?;
     let request = PrivacyRequest { off: on, cameras, until, by: who.name() };
-    tracing::info!(by = %who.principal.device_id, off = on, cameras = ?request.cameras, ?until, "cameras are switched");
+    tracing::info!(by = who.principal.name(), off = on, cameras = ?request.cameras, ?until, "cameras are switched");
     let modes = app.ports.modes.clone();
-    answer(&who, tokio::spawn(async move { modes.privacy(request).await })).await
+    answer(&who, async move { modes.privacy(request).await }).await
 }
 
 #[derive(Deserialize)]
@@ -46,13 +46,12 @@ struct ChosenProfile {
 /// `PUT /api/v1/profile`
 pub(super) async fn profile(State(app): State<Shared>, who: Who, request: Request) -> Reply {
     let ChosenProfile { name } = json(request).await?;
-    tracing::info!(by = %who.principal.device_id, profile = ?name, "a profile is chosen");
+    tracing::info!(by = who.principal.name(), profile = ?name, "a profile is chosen");
     let (modes, by) = (app.ports.modes.clone(), who.name());
-    answer(&who, tokio::spawn(async move { modes.choose_profile(name, by).await })).await
+    answer(&who, async move { modes.choose_profile(name, by).await }).await
 }
 
-/// Whoever hangs up in the middle does not keep the cameras from following.
-async fn answer(who: &Who, switching: tokio::task::JoinHandle<Result<ModesView>>) -> Reply {
-    let switched = switching.await.map_err(|e| Error::internal("switching broke off").with_source(e))??;
+async fn answer(who: &Who, switching: impl Future<Output = Result<ModesView>> + Send + 'static) -> Reply {
+    let switched = to_its_end("switching cameras", switching).await?;
     Ok(Json(switched.seen_by(&who.principal)).into_response())
 }

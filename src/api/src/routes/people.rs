@@ -39,6 +39,9 @@ struct ListedDevice {
     live_sessions: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     cut_off: Option<CutOff>,
+    /// When the code was made that it paired with; of the newest that was used alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code_made_at: Option<Timestamp>,
 }
 
 /// `GET /api/v1/devices`
@@ -58,12 +61,14 @@ fn list_devices(app: &AppState, caller: &Principal) -> Result<Vec<ListedDevice>>
         }
         Err(_) => {}
     }
+    let used = app.ports.access.used_code()?;
     let list = app.ports.access.devices()?.into_iter().filter(|d| caller.may_tend(d));
     Ok(list
         .map(|device| ListedDevice {
             current: device.id == caller.device_id,
             live_sessions: live.get(&device.id).copied().unwrap_or(0),
             cut_off: app.cut_off_of(device.id),
+            code_made_at: used.filter(|used| used.device == device.id).map(|used| used.made_at),
             device,
         })
         .collect())
@@ -96,7 +101,7 @@ pub(super) async fn rename(State(app): State<Shared>, who: Who, path: PathParts,
     let name = clean_display_name("name", &body.name)?;
     let renamed = blocking(&app, move |app| {
         app.ports.access.acting(&who.principal).rename_device(id, &name)?;
-        tracing::info!(device = %id, by = %who.principal.device_id, "a device was renamed");
+        tracing::info!(device = %id, by = who.principal.name(), "a device was renamed");
         list_devices(app, &who.principal)?.into_iter().find(|d| d.device.id == id).ok_or_else(revoked)
     });
     Ok(Json(renamed.await?).into_response())
@@ -109,6 +114,7 @@ pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts)
     let asking = caller.clone();
     blocking(&app, move |app| {
         app.ports.access.acting(&asking).revoke_device(id)?;
+        tracing::info!(device = %id, by = asking.name(), "a device was revoked");
         app.cut_off(&[id])
     })
     .await?;
@@ -172,14 +178,14 @@ pub(super) async fn issue_code(State(app): State<Shared>, who: Who, request: Req
         Ok((access.issue_code(&grant, app.ports.clock.utc())?, app.invites_to(&named)))
     })
     .await?;
-    tracing::info!(by = %who.principal.device_id, role = role.as_str(), "a pairing code was made");
+    tracing::info!(by = who.principal.name(), role = role.as_str(), "a pairing code was made");
     let url = pairing_url(&format!("https://{host}:{port}"), code.otp.expose(), app.ports.identity.ca_sha256());
     let qr = QrCode::new(url.as_bytes())
         .map_err(|e| Error::internal("the QR code cannot be drawn").with_source(e))?
         .render::<svg::Color<'_>>()
         .min_dimensions(240, 240)
         .build();
-    let body = json!({ "otp": code.otp.expose(), "expires_at": code.expires_at, "url": url, "qr_svg": qr });
+    let body = json!({ "otp": code.otp.expose(), "made_at": code.made_at, "expires_at": code.expires_at, "url": url, "qr_svg": qr });
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
@@ -223,7 +229,7 @@ pub(super) async fn add_user(State(app): State<Shared>, who: Who, request: Reque
         let access = app.ports.access.acting(&caller);
         let now = app.ports.clock.utc();
         access.add_user(&name, password.expose(), &grant, Some(caller.device_id), now)?;
-        tracing::info!(user = name, role = role.as_str(), by = %caller.device_id, "an account was made");
+        tracing::info!(user = name, role = role.as_str(), by = caller.name(), "an account was made");
         let made = access.users()?.into_iter().find(|u| u.name == name);
         let (cameras, limits) = (grant.cameras().clone(), grant.limits());
         Ok(made.unwrap_or(User { name, role, cameras, limits, created_at: now }))
@@ -274,7 +280,7 @@ pub(super) async fn change_user(State(app): State<Shared>, who: Who, path: PathP
         let change = GrantChange { role, cameras, expires_at, live_only: body.live_only };
         let changed = app.ports.access.acting(&who.principal).set_grant(&name, &change)?;
         let role = role.map(Role::as_str);
-        tracing::info!(user = name, role, by = %who.principal.device_id, "what an account may do was changed");
+        tracing::info!(user = name, role, by = who.principal.name(), "what an account may do was changed");
         app.cut_off(&changed)?;
         find(&name)?.ok_or_else(none)
     })
@@ -287,7 +293,7 @@ pub(super) async fn remove_user(State(app): State<Shared>, who: Who, path: PathP
     let name = account_of(&path)?;
     blocking(&app, move |app| {
         let revoked = app.ports.access.acting(&who.principal).remove_user(&name)?;
-        tracing::info!(user = name, by = %who.principal.device_id, "an account was removed");
+        tracing::info!(user = name, by = who.principal.name(), "an account was removed");
         app.cut_off(&revoked)
     })
     .await?;
@@ -330,7 +336,7 @@ pub(super) async fn set_password(State(app): State<Shared>, who: Who, path: Path
     blocking(&app, move |app| {
         let keep = own.then_some(caller.device_id);
         let revoked = app.ports.access.acting(&caller).set_password(&name, new.expose(), keep)?;
-        tracing::info!(user = name, by = %caller.device_id, "a password was set");
+        tracing::info!(user = name, by = caller.name(), "a password was set");
         app.cut_off(&revoked)
     })
     .await?;
@@ -361,7 +367,7 @@ pub(super) async fn add_stream_password(State(app): State<Shared>, who: Who, req
         let cameras = cameras_of(app, body.cameras.as_deref())?;
         let access = app.ports.access.acting(&who.principal);
         let password = access.add_stream_password(&name, &cameras, app.ports.clock.utc())?;
-        tracing::info!(name, by = %who.principal.device_id, "a stream password was made");
+        tracing::info!(name, by = who.principal.name(), "a stream password was made");
         // Where it is not heard of at once it opens later: that is tried again.
         let _ = app.access_changed(AccessChange::StreamPasswordsChanged);
         let (host, port) = (app.public_host(&named), app.config.rtsp_port);
@@ -394,7 +400,7 @@ pub(super) async fn remove_stream_password(State(app): State<Shared>, who: Who, 
     let name = stream_password_of(&path)?;
     blocking(&app, move |app| {
         app.ports.access.acting(&who.principal).remove_stream_password(&name)?;
-        tracing::info!(name, by = %who.principal.device_id, "a stream password was removed");
+        tracing::info!(name, by = who.principal.name(), "a stream password was removed");
         app.access_changed(AccessChange::StreamPasswordsChanged)
     })
     .await?;

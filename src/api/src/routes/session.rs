@@ -94,7 +94,7 @@ pub(super) async fn sign_in(State(app): State<Shared>, request: Request) -> Repl
         Some(credential) => {
             let now = app.ports.clock.mono();
             lock(&app.ports.cut_offs).signs_in(credential.device_id, &account, now);
-            tracing::info!(device = %credential.device_id, address = %from.ip(), "somebody signed in");
+            tracing::info!(by = account, device = %credential.device_id, address = %from.ip(), "somebody signed in");
             Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie(&credential.token)?)]).into_response())
         }
         None => {
@@ -109,6 +109,7 @@ pub(super) async fn sign_out(State(app): State<Shared>, who: Who) -> Reply {
     let device = who.principal.device_id;
     blocking(&app, move |app| {
         app.ports.access.revoke_device(device)?;
+        tracing::info!(by = who.principal.name(), %device, "somebody signed out");
         app.cut_off(&[device])
     })
     .await?;

@@ -3,7 +3,7 @@
 use crate::auth::Who;
 use crate::input::{PathParts, Query, json};
 use crate::problem::{Problem, Reply};
-use crate::state::{Shared, blocking};
+use crate::state::{Shared, blocking, to_its_end};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -106,10 +106,8 @@ async fn make(
     let by = who.name();
     let who = by.clone();
     let request = SettingsRequest { change, by, tag, dry_run };
-    // Whoever hangs up in the middle does not keep the box from following what is written already.
     let settings = app.ports.settings.clone();
-    let changed = tokio::spawn(async move { settings.change(request).await });
-    let changed = changed.await.map_err(|e| Error::internal("changing the settings broke off").with_source(e))??;
+    let changed = to_its_end("changing the settings", async move { settings.change(request).await }).await?;
     if !dry_run {
         tracing::info!(by = %who, effects = ?changed.effects, "the settings were changed");
     }

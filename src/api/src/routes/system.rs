@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use perch_domain::access::Principal;
 use perch_domain::authority_files::AuthorityFile;
-use perch_domain::status::Status;
+use perch_domain::summary::Status;
 use serde_json::json;
 
 /// The state of the box as `who` may see it.

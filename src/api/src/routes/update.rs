@@ -40,7 +40,7 @@ pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request
     expect_type(request.headers(), "application/octet-stream", None)?;
     let bytes = length(request.headers())?;
     let upload = blocking(&app, move |app| app.ports.update.receive(bytes)).await?;
-    tracing::info!(bytes, by = %who.principal.device_id, "an update is being uploaded");
+    tracing::info!(bytes, by = who.principal.name(), "an update is being uploaded");
     let revoked = app.revocations.watch(who.principal.device_id);
     let upload = receive(&app.ports.clock, revoked, OnDisk::new("an upload", upload), request.into_body()).await?;
     // It took a while: whoever lost the right to do this meanwhile, and was not cut off, has not done it.
@@ -51,7 +51,7 @@ pub(super) async fn upload(State(app): State<Shared>, who: Who, request: Request
         _ => problem,
     })?;
     let bundle = upload.finish(|upload| upload.finish()).await?;
-    tracing::info!(version = bundle.version, by = %who.principal.device_id, "an update was uploaded and checked");
+    tracing::info!(version = bundle.version, by = who.principal.name(), "an update was uploaded and checked");
     Ok((StatusCode::CREATED, Json(bundle)).into_response())
 }
 
@@ -115,7 +115,7 @@ struct InstallBody {
 /// `POST /api/v1/update/install`
 pub(super) async fn install(State(app): State<Shared>, who: Who, request: Request) -> Reply {
     let body: InstallBody = json(request).await?;
-    let by = who.principal.device_id;
+    let by = who.name();
     blocking(&app, move |app| {
         let source = body.url.map_or(UpdateSource::Upload, UpdateSource::Url);
         app.ports.update.install(source, body.force)?;

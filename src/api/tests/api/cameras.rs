@@ -12,6 +12,7 @@ use perch_domain::picture_controls::onvif::{self, ImagingSetting};
 use perch_domain::ports::{CameraPort, Later, MadeStill, Snapshot};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::*;
+use perch_domain::summary::Status;
 use perch_domain::talk::{FloorSeen, TalkStatus};
 use perch_domain::task::{TaskId, TaskStatus};
 
@@ -135,6 +136,7 @@ impl CameraPort for Fake {
             name: "Box".into(),
             state: Overall::Ok,
             sentence: "Front has no sound: rtsp://cam/live has no sound.".into(),
+            about: None,
             version: "9.9.9".into(),
             commit: "0123456789ab".into(),
             uptime_s: 5,

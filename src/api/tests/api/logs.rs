@@ -42,6 +42,15 @@ async fn no_secret_reaches_the_log() {
     }
     let vlc = rig.call(Method::POST, "/api/v1/stream-passwords", &token, r#"{"name":"vlc"}"#).await;
     let code = rig.call(Method::POST, "/api/v1/pairing-codes", &token, r#"{"role":"viewer"}"#).await;
+    let change = [
+        ("PUT", "/api/v1/privacy", r#"{"on":true,"cameras":["front"]}"#),
+        ("PUT", "/api/v1/profile", r#"{"name":"away"}"#),
+        ("PATCH", "/api/v1/users/anna", r#"{"role":"viewer"}"#),
+    ];
+    for (method, path, body) in change {
+        let method = method.parse().expect("a method");
+        assert!(rig.call(method, path, &token, body).await.status.is_success(), "{path}");
+    }
     let stray = "f00dfeed".repeat(8);
     rig.get(&format!("/api/v1/me?token={stray}"), &stray).await.problem(401);
     rig.get(&format!("/pair?otp={OTP}"), "").await;
@@ -64,6 +73,15 @@ async fn no_secret_reaches_the_log() {
     }
     for entry in ["a device was paired", "a wrong one-time password was tried", "a sign-in failed", "/api/v1/pair"] {
         assert!(text.contains(entry), "{entry} is not in the log");
+    }
+    // Whoever did something is named as people name them.
+    for (what, line) in text.lines().filter_map(|line| Some((line.split_once(" by=")?.1, line))) {
+        assert!(what.starts_with("\"phone\"") || what.starts_with("phone") || what.starts_with("\"anna\""), "{line}");
+    }
+    for what in
+        ["cameras are switched", "a profile is chosen", "what an account may do was changed", "an account was made"]
+    {
+        assert!(text.lines().any(|line| line.contains(what) && line.contains(" by=")), "{what}: {text}");
     }
     // What is logged says which request it is of, and which device asks.
     let named = "request{method=POST route=\"/api/v1/users\" device=";

@@ -7,6 +7,7 @@ mod grants;
 mod hardening;
 mod identity;
 mod limits;
+mod live;
 mod logs;
 mod media;
 mod modes;

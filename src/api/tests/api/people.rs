@@ -231,6 +231,21 @@ async fn codes_and_stream_passwords() {
     assert!(svg.contains("<svg") && !svg.contains("style="), "no inline style: the policy forbids it");
     assert_eq!(code.header("cache-control"), "no-store");
     rig.call(Method::POST, "/api/v1/pairing-codes", &admin, r#"{"role":"god"}"#).await.problem(400);
+    // Which device used it, whoever else comes in meanwhile.
+    rig.fake.device(Role::Viewer, None);
+    let used_by = async |made_at: &serde_json::Value| {
+        let devices = rig.get("/api/v1/devices", &admin).await.json();
+        let all = devices["devices"].as_array().expect("devices").iter();
+        all.filter(|d| d["code_made_at"] == *made_at)
+            .filter_map(|d| Some(d["id"].as_str()?.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    assert!(used_by(&json["made_at"]).await.is_empty(), "nobody yet");
+    let body = format!(r#"{{"otp":"{OTP}","device_name":"Tablet"}}"#);
+    let paired = rig.call(Method::POST, "/api/v1/pair", "", &body).await.json();
+    assert_eq!(used_by(&json["made_at"]).await, [paired["device_id"].as_str().expect("an id")]);
+    let next = rig.call(Method::POST, "/api/v1/pairing-codes", &admin, r#"{"role":"viewer"}"#).await.json();
+    assert!(used_by(&next["made_at"]).await.is_empty(), "that was another code");
 
     let made = rig.call(Method::POST, "/api/v1/stream-passwords", &admin, r#"{"name":"vlc"}"#).await;
     let json = made.json();

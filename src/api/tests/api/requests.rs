@@ -126,6 +126,7 @@ async fn queries_are_what_the_document_says() {
             Kind::Schema(schema) => GOOD.iter().find(|(name, _)| name == schema).expect("a sample").1.to_owned(),
             Kind::Word { one_of, .. } => one_of[0].to_owned(),
             Kind::Number { min, .. } => min.to_string(),
+            Kind::Line => "5000000000".to_owned(),
             Kind::Text { .. } => "x".to_owned(),
         };
         // With everything that is required, and `key` as given; the last of two ends is later.
@@ -162,6 +163,9 @@ async fn queries_are_what_the_document_says() {
             if let Kind::Number { min, max, .. } = param.kind {
                 assert!(!ask(param.name, Some(&max.to_string())).await.0, "{max} is the largest");
                 bad.extend([(min - 1).to_string(), (max + 1).to_string()]);
+            }
+            if let Kind::Line = param.kind {
+                bad.push("0".to_owned());
             }
             if let Kind::Word { one_of, .. } = param.kind {
                 for word in one_of {

@@ -45,6 +45,9 @@ impl SettingsPort for FakeSettings {
             if tag.as_deref().is_some_and(|tag| tag != "a1") {
                 return Err(Error::new(ErrorKind::Stale, "the settings were changed since"));
             }
+            if format!("{change:?}").contains("Mars/Olympus") {
+                return Err(Error::invalid("box.time_zone = Mars/Olympus: must be a time zone that the box knows"));
+            }
             let said = format!("{change:?} by {by}, dry run: {dry_run}");
             self.0.lock().expect("lock").push(said.clone());
             Ok(SettingsChanged {

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use perch_api::{AccessChange, Config, Server};
-use perch_base::clock::{Clock, SharedClock, SystemClock};
+use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
 use perch_base::secret::{Secret, new_token};
 use perch_base::time::Timestamp;
@@ -21,11 +21,10 @@ use perch_base::{Error, ErrorKind, Result, shutdown};
 use perch_domain::access::*;
 use perch_domain::archive::*;
 use perch_domain::camera_view::CameraView;
-use perch_domain::cut_off::{CutOffViewers, Moment, Viewer};
+use perch_domain::cut_off::CutOffViewers;
 use perch_domain::identity::IdentityPort;
-use perch_domain::media::Stream;
 use perch_domain::motion::Cause;
-use perch_domain::pairing::CodeOutcome;
+use perch_domain::pairing::{CodeOutcome, UsedCode};
 use perch_domain::ports::*;
 use perch_domain::status::*;
 use perch_domain::talk::Floor;
@@ -62,6 +61,8 @@ pub struct State {
     pub tries: u32,
     pub added_by: Option<Option<DeviceId>>,
     pub failing: bool,
+    /// The list of accounts cannot be read.
+    pub users_gone: bool,
     /// Cameras whose recordings were deleted.
     pub forgotten: Vec<CameraId>,
     /// The engine of live sessions does not answer.
@@ -70,6 +71,10 @@ pub struct State {
     pub checked: u32,
     /// What codes were made for.
     pub codes: Vec<Grant>,
+    /// When the last was made.
+    pub code_made_at: Timestamp,
+    /// Which was used last, by whom.
+    pub used_code: Option<UsedCode>,
     /// How often each device asked.
     pub asked: HashMap<DeviceId, u32>,
     /// Whoever wants to change something is revoked just before it is written.
@@ -213,7 +218,10 @@ impl AccessPort for Fake {
     }
     fn issue_code(&self, grant: &Grant, now: Timestamp) -> Result<IssuedCode> {
         self.change()?.codes.push(grant.clone());
-        Ok(IssuedCode { otp: Secret::new(OTP.into()), expires_at: now + Duration::from_secs(300) })
+        let mut s = self.change()?;
+        s.code_made_at = now.plus_micros(s.codes.len() as i64);
+        let expires_at = now + Duration::from_secs(300);
+        Ok(IssuedCode { otp: Secret::new(OTP.into()), made_at: s.code_made_at, expires_at })
     }
     fn pair(&self, otp: &str, _: &str, _: Timestamp) -> Result<PairResult> {
         self.state().tries += 1;
@@ -221,12 +229,18 @@ impl AccessPort for Fake {
         Ok(match otp {
             OTP => {
                 let grant = self.state().codes.last().cloned().unwrap_or(Grant::all(Role::Admin));
-                PairResult::Paired(self.credential(&grant, None))
+                let paired = self.credential(&grant, None);
+                let mut s = self.state();
+                s.used_code = Some(UsedCode { made_at: s.code_made_at, device: paired.device_id });
+                PairResult::Paired(paired)
             }
             "99999999" => PairResult::Refused(CodeOutcome::NoCode),
             _ if tries < 5 => PairResult::Refused(CodeOutcome::Wrong { tries_left: 5 - tries }),
             _ => PairResult::Refused(CodeOutcome::Burned),
         })
+    }
+    fn used_code(&self) -> Result<Option<UsedCode>> {
+        Ok(self.state().used_code)
     }
     fn sign_in(&self, name: &str, password: &str, _: &str, _: Timestamp) -> Result<Option<Credential>> {
         let s = self.state();
@@ -279,6 +293,9 @@ impl AccessPort for Fake {
         Ok(())
     }
     fn users(&self) -> Result<Vec<User>> {
+        if self.state().users_gone {
+            return Err(Error::new(ErrorKind::Io, "the database cannot be read"));
+        }
         Ok(self.state().users.iter().map(|(u, _)| u.clone()).collect())
     }
     fn add_user(&self, name: &str, password: &str, grant: &Grant, by: Option<DeviceId>, now: Timestamp) -> Result<()> {
@@ -344,87 +361,6 @@ impl AccessPort for Fake {
         let before = s.stream_passwords.len();
         s.stream_passwords.retain(|p| p.name != name);
         if s.stream_passwords.len() < before { Ok(()) } else { gone("stream password") }
-    }
-}
-
-impl ReadersPort for Fake {
-    fn who_reads(&self) -> Vec<RtspReader> {
-        self.state().readers.clone()
-    }
-}
-
-impl LivePort for Fake {
-    fn watch(&self, r: WatchRequest) -> Result<WatchAnswer> {
-        if ![front(), yard()].contains(&r.camera) {
-            return gone("camera");
-        }
-        if r.offer.contains("nonsense") {
-            return Err(Error::invalid("the offer has no media"));
-        }
-        if r.offer.contains("VP9") {
-            return Err(Error::new(ErrorKind::Unsupported, "the offer has no H.264"));
-        }
-        if self.state().cut_off_late {
-            let (viewer, now) = (Viewer::Device(r.viewer.device_id), Moment { utc: now(), mono: SystemClock.mono() });
-            self.cut_offs.lock().expect("no panic").cut(viewer, None, "anna", now);
-        }
-        let lease = self.watches(r.viewer.device_id, r.camera);
-        Ok(WatchAnswer { lease, sdp: "v=0\r\ns=answer\r\n".into() })
-    }
-    fn talk(&self, r: TalkRequest) -> Result<TalkAnswer> {
-        self.speak(r)
-    }
-    fn trickle(&self, _: LeaseId, fragment: &str) -> Result<Option<String>> {
-        Ok(fragment.contains("restart").then(|| "a=ice-ufrag:x\r\n".into()))
-    }
-    fn renew(&self, lease: LeaseId) -> Result<()> {
-        self.engine()?.leases.get(&lease).map(drop).ok_or_else(|| Error::not_found("lapsed"))
-    }
-    fn end(&self, lease: LeaseId) -> Result<()> {
-        let mut state = self.engine()?;
-        self.floor.lock().expect("no panic").release(SystemClock.mono(), lease);
-        let owner = state.leases.remove(&lease).map(|(_, device)| device);
-        let owner =
-            owner.or_else(|| state.past_leases.get(&lease).copied()).ok_or_else(|| Error::not_found("lapsed"))?;
-        state.past_leases.insert(lease, owner);
-        Ok(())
-    }
-    fn owner(&self, lease: LeaseId) -> Result<Option<DeviceId>> {
-        let state = self.engine()?;
-        let now = state.leases.get(&lease).map(|(_, device)| *device);
-        Ok(now.or_else(|| state.past_leases.get(&lease).copied()))
-    }
-    fn end_device(&self, device: DeviceId) -> Result<()> {
-        let mut state = self.engine()?;
-        state.leases.retain(|_, (_, d)| *d != device);
-        state.ended.push(device);
-        Ok(())
-    }
-    fn sessions(&self) -> Result<Vec<LiveSession>> {
-        let session = |(lease, (camera, device)): (&LeaseId, &(CameraId, DeviceId))| LiveSession {
-            lease: *lease,
-            camera: camera.clone(),
-            stream: Stream::Main,
-            device_id: *device,
-            device_name: "phone".into(),
-            username: None,
-            role: Role::Viewer,
-            talks: false,
-            started_at: now(),
-            connected: true,
-            remote: String::new(),
-            bytes_sent: 0,
-        };
-        Ok(self.engine()?.leases.iter().map(session).collect())
-    }
-    fn ice_servers(&self, _: Timestamp) -> Vec<IceServer> {
-        vec![
-            IceServer { url: "stun:stun.example:3478".into(), credential: None },
-            IceServer {
-                url: "turn:turn.example:3478?transport=udp".into(),
-                credential: Some(("1:u\"x".into(), Secret::new("s3cret".into()))),
-            },
-        ]
     }
 }
 

@@ -8,6 +8,7 @@ use perch_domain::access::Role;
 use perch_domain::log::{Level, LogFilter, LogLine, LogPage};
 use perch_domain::ports::{BackupPort, LogPort, Restored, SystemPort};
 use perch_domain::system::{Action, SystemChange, SystemFacts, Wishes};
+use std::io::Read;
 use std::sync::Mutex;
 
 /// Notes what it was asked.
@@ -74,7 +75,19 @@ async fn a_backup_goes_out_and_comes_back() {
     assert_eq!(rig.fake.system.asked(), ["backup", "restore, dry run: true"]);
     rig.call(Method::POST, "/api/v1/support-bundle", &viewer, "").await.problem(403);
     let bundle = rig.call(Method::POST, "/api/v1/support-bundle", &admin, "").await;
-    assert_eq!((bundle.status.as_u16(), &bundle.body[..2]), (200, &b"\x1f\x8b"[..]));
+    let text = unpacked(&bundle.body);
+    assert!(text.contains("Warn front no picture") && text.contains("status.json"), "{text}");
+    // Now above all it is wanted.
+    rig.fake.state().users_gone = true;
+    let text = unpacked(&rig.call(Method::POST, "/api/v1/support-bundle", &admin, "").await.body);
+    assert!(text.contains("status.json") && text.contains("the database cannot be read"), "{text}");
+    assert!(!text.contains("no picture"), "{text}");
+}
+
+fn unpacked(bundle: &[u8]) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(bundle).read_to_string(&mut text).expect("a packed text");
+    text
 }
 
 impl LogPort for FakeSystem {
@@ -134,6 +147,13 @@ async fn the_system_is_changed_by_who_may_manage_the_box() {
     assert!(!String::from_utf8_lossy(&refused.body).contains("S3CRET"));
     refused.problem(400);
     rig.call(Method::PATCH, "/api/v1/system", &admin, "{}").await.problem(400);
+    let merged = |dry_run| {
+        let patch = "Merge({\"box\": Object {\"time_zone\": String(\"Europe/Zurich\")}})";
+        format!("{patch} by anna, dry run: {dry_run}")
+    };
+    assert_eq!(rig.fake.settings.made(), [merged(true), merged(false)]);
+    // What the settings refuse is not asked of root either.
+    rig.call(Method::PATCH, "/api/v1/system", &admin, r#"{"time_zone": "Mars/Olympus"}"#).await.problem(400);
     let acted = rig.call(Method::POST, "/api/v1/system/restart", &admin, "").await;
     assert_eq!((acted.status.as_u16(), acted.json()["back_in_s"].as_u64()), (202, Some(10)));
     rig.call(Method::POST, "/api/v1/system/shutdown", &admin, "").await;

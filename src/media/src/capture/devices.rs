@@ -54,7 +54,7 @@ pub(super) fn v4l2(settings: &Settings, name: &VideoName) -> Result<Taken> {
         file: pipeline_file(choice.pixels),
         caps: choice.caps(),
         passed: choice.pixels == Pixels::H264,
-        note: choice.note,
+        note: choice.note.map(|note| note.to_string()),
     })
 }
 

@@ -1,0 +1,47 @@
+// Where the page leads from the box's own sentence, and which cameras are marked.
+import { describe, expect, it } from 'vitest';
+import { isFaulty, placeOf } from './system-parts';
+import type { CameraInfo, Permission, Status } from './types';
+
+const camera = (id: string, health: Partial<CameraInfo['health']> = {}): CameraInfo =>
+  ({
+    id,
+    name: id.toUpperCase(),
+    health: { state: 'live', reason: '', trouble: null, off: null, ...health },
+    recording: { state: 'recording', reason: '' },
+  }) as CameraInfo;
+const trouble = { cause: 'awaits_keyframe', what: 'waits', remedy: '' } as const;
+const about = (about: Status['about'], cameras = [camera('door')]): Status =>
+  ({ about, cameras }) as unknown as Status;
+
+describe('the place of the sentence', () => {
+  const everything = (): boolean => true;
+  const nothing = (): boolean => false;
+  it.each<[Status['about'], string | null, string | null]>([
+    [{ part: 'camera', camera: 'door' }, '/system/cameras#camera-door', '/system/cameras#camera-door'],
+    // One that was removed since.
+    [{ part: 'camera', camera: 'gone' }, '/system/cameras', '/system/cameras'],
+    [{ part: 'no_camera' }, '/add-camera', null],
+    [{ part: 'storage' }, '/system/storage', '/system/storage'],
+    [{ part: 'task' }, '/system/log', '/system/box'],
+    [{ part: 'access' }, '/system/people', null],
+    [{ part: 'certificate' }, '/system/box', '/system/box'],
+    [{ part: 'clock' }, '/system/box', '/system/box'],
+    [null, null, null],
+  ])('%o', (said, admins, viewers) => {
+    expect(placeOf(about(said), everything)?.href ?? null).toBe(admins);
+    expect(placeOf(about(said), nothing)?.href ?? null).toBe(viewers);
+  });
+  it('asks what the viewer may by name', () => {
+    const may = (permission: Permission): boolean => permission === 'manage_people';
+    expect(placeOf(about({ part: 'access' }), may)?.href).toBe('/system/people');
+    expect(placeOf(about({ part: 'no_camera' }), may)).toBeNull();
+  });
+});
+
+it('a start is no fault, whatever it is called, until it is known what it waits for', () => {
+  expect(isFaulty(camera('door', { state: 'starting', reason: 'starts' }))).toBe(false);
+  expect(isFaulty(camera('door', { state: 'starting', reason: 'starting', trouble }))).toBe(true);
+  expect(isFaulty(camera('door'))).toBe(false);
+  expect(isFaulty(camera('door', { state: 'stalled' }))).toBe(true);
+});
