@@ -477,6 +477,7 @@ impl Parts {
             live: self.live.clone(),
             identity: self.identity.clone(),
             updater: self.updater.clone(),
+            accounts: self.accounts.clone(),
             is_behind: Default::default(),
         }
     }

@@ -12,6 +12,7 @@ use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::access::SessionConfig;
 use perch_domain::acme::AcmeConfig;
 use perch_domain::camera::CameraConfig;
+use perch_domain::camera_view::MAX_VIEW_CAMERAS;
 use perch_domain::exchange;
 use perch_domain::identity::Names;
 use perch_domain::listening::is_one_place;
@@ -290,6 +291,9 @@ fn secret_of(file: &str) -> Result<Secret> {
     }
 }
 
+/// Cameras of a box: more than any board bears.
+const MOST_CAMERAS: usize = MAX_VIEW_CAMERAS;
+
 fn cameras(root: &mut Section<'_>, problems: &Problems) -> Vec<CameraConfig> {
     let mut cameras: Vec<CameraConfig> = Vec::new();
     if !root.has("camera") {
@@ -298,7 +302,11 @@ fn cameras(root: &mut Section<'_>, problems: &Problems) -> Vec<CameraConfig> {
         let table = text.parse().expect("the default camera is TOML");
         cameras.extend(CameraConfig::read(Section::new("camera[0]", table, problems), secret_of));
     }
-    for section in root.sections("camera") {
+    let sections = root.sections("camera");
+    if sections.len() > MOST_CAMERAS {
+        problems.add("camera", sections.len() as i64, &format!("must be at most {MOST_CAMERAS} cameras"));
+    }
+    for section in sections.into_iter().take(MOST_CAMERAS) {
         let path = section.path().to_owned();
         if let Some(c) = CameraConfig::read(section, secret_of) {
             match cameras.iter().any(|o| o.id == c.id) {

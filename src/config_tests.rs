@@ -53,6 +53,30 @@ fn every_key_has_a_sentence_and_every_sentence_a_key() {
     assert_eq!(keys, sentences);
 }
 
+#[test]
+fn lists_have_an_end() {
+    let hosts = |n: usize| format!("[http]\nhostnames = [{}]\n", "\"a.example.org\", ".repeat(n));
+    let cameras =
+        |n: usize| (0..n).map(|n| format!("[[camera]]\nid = \"c{n}\"\nsource = \"test\"\n")).collect::<String>();
+    let zones = |n: usize| {
+        format!(
+            "[[camera]]\nid = \"a\"\nsource = \"test\"\nmotion = {{ zones = [{}] }}\n",
+            "[[0,0],[1,0],[1,1]], ".repeat(n)
+        )
+    };
+    for most in [hosts(64), cameras(256), zones(64)] {
+        parse(&most).expect("so many are fine");
+    }
+    for (text, want) in [
+        (hosts(65), "http.hostnames = 65: must be at most 64"),
+        (cameras(257), "camera = 257: must be at most 256 cameras"),
+        (zones(65), "camera[0].motion.zones = 65: must be at most 64"),
+    ] {
+        let refused = parse(&text).expect_err("refused").to_string();
+        assert!(refused.contains(want) && refused.len() < 200, "{refused}");
+    }
+}
+
 /// The page's tests hold by this file that each key has a place and a label. `PERCH_BLESS=1` writes it anew.
 #[test]
 fn the_page_knows_every_key() {

@@ -111,6 +111,9 @@ fn as_written(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 
+/// Entries of a list.
+const MOST_ENTRIES: usize = 64;
+
 /// What is only understood by whoever parses it.
 const ANY_TEXT: Form = Form::Text { min: 0, max: 4096 };
 
@@ -153,6 +156,14 @@ impl<'p> Section<'p> {
     /// A table at `path`.
     pub fn new(path: &str, table: Table, problems: &'p Problems) -> Self {
         Self { path: path.to_owned(), place: path.to_owned(), table, problems }
+    }
+
+    /// Refuses a list with more entries than anybody has use for: each may cost memory, and a place in what others are sent.
+    fn most<T>(&self, key: &str, list: &mut Vec<T>) {
+        if list.len() > MOST_ENTRIES {
+            self.problem(key, list.len() as i64, &format!("must be at most {MOST_ENTRIES} entries"));
+            list.truncate(MOST_ENTRIES);
+        }
     }
 
     /// Where this table is.
@@ -428,6 +439,7 @@ impl Keys for Section<'_> {
                         other => self.problem(key, shown(&other), rule),
                     }
                 }
+                self.most(key, &mut out);
                 out
             }
             Some(_) => {
@@ -495,10 +507,11 @@ impl Keys for Section<'_> {
             None => Some(Vec::new()),
             Some(v) => v.as_array().and_then(|a| a.iter().map(polygon).collect::<Option<Vec<_>>>()),
         };
-        let polygons = polygons.unwrap_or_else(|| {
+        let mut polygons = polygons.unwrap_or_else(|| {
             self.problem(key, Shown::nothing(), "must be a list of polygons, each a list of [x, y] within 0 and 1");
             Vec::new()
         });
+        self.most(key, &mut polygons);
         let shown: Vec<Json> = polygons
             .iter()
             .map(|p| p.iter().map(|(x, y)| Json::from(vec![as_written(*x), as_written(*y)])).collect())

@@ -171,6 +171,10 @@ impl Files {
             if let Some(number) = kept {
                 self.versions.forget(number);
             }
+            // Of what came with a change that is not made, no password stays. What cannot be read may name others.
+            if !before.is_empty() {
+                self.forget_passwords(before);
+            }
             match e.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     let full = "the config file cannot be written: its disk is full; nothing was changed";
@@ -257,6 +261,19 @@ mod tests {
         std::fs::create_dir(&files.path).expect("made");
         files.write(&mut planned, "anna").expect_err("it is a folder");
         assert_eq!(who(&files), [BY_HAND]);
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_written_leaves_no_password() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let files = files(dir.path());
+        let camera = serde_json::json!({"id": "b", "source": "rtsp://me:S3CRET@cam/x"});
+        let change = SettingsChange::AddCamera(camera.as_object().cloned().unwrap_or_default());
+        let mut planned = files.plan(change, None).expect("planned");
+        std::fs::remove_file(&files.path).expect("removed");
+        std::fs::create_dir(&files.path).expect("made");
+        files.write(&mut planned, "anna").expect_err("it is a folder");
+        assert_eq!(std::fs::read_dir(dir.path().join("data/secrets")).expect("made").count(), 0);
     }
 
     #[test]

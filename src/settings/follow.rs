@@ -7,11 +7,14 @@ use crate::modes::Switches;
 use crate::supervisor::GRACE;
 use crate::tasks;
 use perch_base::{Result, blocking};
+use perch_domain::access::said_of_known_id;
+use perch_domain::camera::CameraConfig;
+use perch_domain::ports::AccessPort;
 use perch_domain::reload::{Change, plan_reload};
 use perch_domain::task::TaskId;
 use perch_media::webrtc;
 use perch_pki::Identity;
-use perch_store::SharedLimits;
+use perch_store::{Accounts, SharedLimits};
 use perch_update::Updater;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +27,7 @@ pub struct Followers {
     pub live: Arc<webrtc::Engine>,
     pub identity: Arc<Identity>,
     pub updater: Updater,
+    pub accounts: Accounts,
     /// Whether something did not follow the last time: it is tried again with the next change, whatever that is about.
     pub is_behind: AtomicBool,
 }
@@ -112,4 +116,15 @@ pub fn effect(change: &Change) -> String {
             }
         }
     }
+}
+
+/// Who may see the cameras of `after` that are not there before, though nobody let them in to these. Reads the database.
+pub fn let_in_already(accounts: &Accounts, before: &Config, after: &Config) -> Result<Vec<String>> {
+    let is_new = |c: &&CameraConfig| before.cameras.iter().all(|known| known.id != c.id);
+    let new: Vec<_> = after.cameras.iter().filter(is_new).collect();
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (users, devices, players) = (accounts.users()?, accounts.devices()?, accounts.stream_passwords()?);
+    Ok(new.into_iter().filter_map(|c| said_of_known_id(&c.id, &users, &devices, &players)).collect())
 }

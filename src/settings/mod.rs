@@ -17,7 +17,7 @@ use crate::current::Current;
 use crate::reader::variable_of;
 use crate::taken_by::tag_of;
 use files::{BY_HAND, Files, Planned, inherits};
-use follow::{Followed, Followers};
+use follow::{Followed, Followers, let_in_already};
 use leaving::CameraThatGoes;
 use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
@@ -240,12 +240,17 @@ impl SettingsPort for SettingsFile {
             let (files, runs) = (self.files.clone(), self.started.clone());
             let leaving = self.leaving(&change);
             let goes = leaving.clone();
+            let (accounts, runs_now) = (self.followers.get().map(|f| f.accounts.clone()), self.current.config());
             let planned = blocking("changing the settings", move || {
                 let comes = matches!(change, SettingsChange::AddCamera(_));
                 let mut planned = files.plan(change, tag.as_deref())?;
                 listening::check(&runs, &planned.after.config)?;
                 let new = planned.after.config.cameras.last().filter(|_| comes);
                 let inherited = new.and_then(|camera| inherits(&runs.data_dir, &camera.id));
+                let mut comes_with: Vec<_> = inherited.into_iter().collect();
+                if let Some(accounts) = accounts {
+                    comes_with.extend(let_in_already(&accounts, &runs_now, &planned.after.config)?);
+                }
                 let kept = goes.as_ref().map(CameraThatGoes::kept).transpose()?;
                 if !dry_run {
                     goes.as_ref().map_or(Ok(()), CameraThatGoes::note)?;
@@ -257,9 +262,9 @@ impl SettingsPort for SettingsFile {
                         return Err(e);
                     }
                 }
-                Ok((planned, kept, inherited))
+                Ok((planned, kept, comes_with))
             });
-            let (Planned { before, after }, kept, inherited) = planned.await?;
+            let (Planned { before, after }, kept, comes_with) = planned.await?;
             let mut followed = if dry_run {
                 let effects = self.followers.get().map(|followers| followers.effects_of(&after.config));
                 Followed { effects: effects.unwrap_or_default(), not_followed: Vec::new() }
@@ -267,7 +272,7 @@ impl SettingsPort for SettingsFile {
                 self.take(&after);
                 self.follow(&after.config).await
             };
-            followed.effects.extend(inherited);
+            followed.effects.extend(comes_with);
             if let Some((leaving, kept)) = leaving.zip(kept) {
                 followed.effects.extend(leaving.effect(&kept));
                 if !dry_run {

@@ -41,13 +41,13 @@ pub fn changed(before: &Read, change: SettingsChange) -> Result<Document> {
     match change {
         SettingsChange::Merge(mut patch) => {
             check_files(&patch, &document)?;
-            check_hook(&patch, &before.config)?;
             accept_cameras(&mut patch, &document)?;
             document.merge(&patch, &before.config)?;
             // Some defaults depend on other keys: what was so before and is no longer is written after all.
             if let Some(after) = after(&document) {
                 document.merge(&patch, &after.config)?;
             }
+            check_hook(&Document::parse(&before.text)?, &document)?;
         }
         SettingsChange::AddCamera(patch) => {
             check_files(&patch, &document)?;
@@ -88,17 +88,25 @@ fn check_files(patch: &Map<String, Json>, document: &Document) -> Result<()> {
     }
 }
 
-/// Refuses to have a secret that is kept sent to another host than it is for.
-fn check_hook(patch: &Map<String, Json>, before: &Config) -> Result<()> {
-    let Some(hook) = before.acme.as_ref().and_then(|acme| acme.hook.as_ref()).filter(|hook| hook.secret.is_some())
-    else {
-        return Ok(());
+/// Refuses to have a secret that is kept sent to another host than it is for, also where that is not told it today: no domain is named, or
+/// the hook was taken away before.
+fn check_hook(before: &Document, after: &Document) -> Result<()> {
+    let of = |document: &Document, wanted: &str| {
+        let mut found = None;
+        document.texts(&mut |key, text| {
+            if key == wanted && !text.is_empty() {
+                found = Some(text.to_owned());
+            }
+        });
+        found
     };
-    let Some(Json::Object(acme)) = patch.get("acme") else { return Ok(()) };
-    let Some(new) = acme.get("dns_hook").and_then(Json::as_str) else { return Ok(()) };
-    let drops = acme.get("dns_hook_secret_file").is_some_and(|file| file.is_null() || file == "");
-    let place = |url| Authority::of(url).map(|(scheme, at)| (scheme.to_owned(), at.host.to_owned(), at.port));
-    if drops || place(new) == place(&hook.url) {
+    let place = |document: &Document| {
+        let url = of(document, "dns_hook")?;
+        let place = Authority::of(&url).map(|(scheme, at)| (scheme.to_owned(), at.host.to_owned(), at.port));
+        Some(place)
+    };
+    let new = place(after);
+    if new.is_none() || new == place(before) || of(after, "dns_hook_secret_file").is_none() {
         return Ok(());
     }
     Err(Error::invalid(
@@ -295,6 +303,26 @@ mod tests {
                 None => assert_eq!(said, None, "{patch}"),
             }
         }
+    }
+
+    /// In two steps: first the hook, or the domain, is taken away.
+    #[test]
+    fn a_secret_that_is_sent_nowhere_today_is_sent_to_nobody_else_tomorrow() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let before = read(dir.path());
+        let of = |patch: Json| SettingsChange::Merge(patch.as_object().cloned().unwrap_or_default());
+        for away in [json!({"acme": {"domain": null}}), json!({"acme": {"dns_hook": null, "challenge": "http-01"}})] {
+            let text = changed(&before, of(away.clone())).expect("may be taken away").text();
+            let then = Read::understood(text, &OfNewer::default()).expect("valid");
+            let again =
+                |hook: &str| json!({"acme": {"domain": "cam.example.org", "challenge": "dns-01", "dns_hook": hook}});
+            let refused = changed(&then, of(again("https://evil.example.org/set"))).expect_err("refused");
+            assert!(refused.message().contains("another host"), "{away}: {refused}");
+        }
+        let away = changed(&before, of(json!({"acme": {"domain": null}}))).expect("may be taken away").text();
+        let then = Read::understood(away, &OfNewer::default()).expect("valid");
+        let back = json!({"acme": {"domain": "cam.example.org", "dns_hook": "https://dns.example.org/set"}});
+        changed(&then, of(back)).expect("it comes back to its own");
     }
 
     #[test]

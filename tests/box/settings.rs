@@ -144,6 +144,46 @@ fn an_id_that_has_recordings_says_so_before_it_is_used_again() {
 }
 
 #[test]
+fn an_id_that_people_were_let_in_to_says_so_before_it_is_used_again() {
+    let (_home, _running, client) = bare();
+    let hall = json!({"id": "hall", "source": "rtsp://127.0.0.1:9/x"});
+    client.post("/api/v1/cameras", &hall).expect(201);
+    let ben = json!({"name": "ben", "password": "viewer password", "role": "viewer", "cameras": ["hall"]});
+    client.post("/api/v1/users", &ben).expect(201);
+    client.post("/api/v1/stream-passwords", &json!({"name": "tv", "cameras": ["hall"]})).expect(201);
+    client.post("/api/v1/stream-passwords", &json!({"name": "wall"})).expect(201);
+    client.try_send("DELETE", "/api/v1/cameras/hall", &[], b"").expect("answered").expect(200);
+    for query in ["?dry_run=true", ""] {
+        let effects = client.post(&format!("/api/v1/cameras{query}"), &hall).json()["effects"].clone();
+        let want = "hall may be seen by ben, tv, who were let in to an earlier camera with this id";
+        assert_eq!(effects, json!(["hall is added", want]));
+    }
+}
+
+/// What somebody wrote to a key that there is not, and took back on the page.
+#[test]
+fn a_password_in_the_wrong_place_is_in_no_version() {
+    let (home, running, client) = bare();
+    let versions = || client.json("/api/v1/settings/versions")["versions"].as_array().cloned().unwrap_or_default();
+    patch(&client, "/api/v1/settings", "*", &json!({"box": {"name": "Shop"}})).expect(200);
+    let newest = versions()[0]["number"].clone();
+    let wrong = "[[camera]]\nid = \"yard\"\nsource = \"rtsp://me@127.0.0.1:9/x\"\npassword = \"S3CRET\"\n";
+    home.write_config(&format!("{}\n{wrong}", home.config_text()));
+    hang_up(&running);
+    assert!(client.json(&format!("/api/v1/settings/versions/{newest}"))["diff"].to_string().contains("password = "));
+    client.post(&format!("/api/v1/settings/versions/{newest}/restore"), &json!({})).expect(200);
+    let all = versions();
+    assert!(all.len() >= 3, "what was refused is kept");
+    for version in all {
+        let shown = client.json(&format!("/api/v1/settings/versions/{}", version["number"])).to_string();
+        assert!(!shown.contains("S3CRET"), "{shown}");
+    }
+    for file in fs::read_dir(home.data().join("settings")).expect("made").flatten() {
+        assert!(!fs::read_to_string(file.path()).expect("text").contains("S3CRET"));
+    }
+}
+
+#[test]
 fn a_password_is_kept_apart_and_never_shown() {
     let (home, running, client) = bare();
     let camera = json!({"id": "yard", "source": "rtsp://admin@127.0.0.1:9/live", "password": "S3CRET p@ss"});

@@ -78,7 +78,7 @@ pub(crate) fn pack(told: Told) -> Result<Vec<u8>> {
 fn log(lines: &[LogLine], names: &[String]) -> String {
     let nameless = |text: &str| {
         let names = names.iter().filter(|name| name.len() > 2);
-        names.fold(without_private(text), |text, name| text.replace(name.as_str(), LEFT_OUT))
+        names.fold(without_people(&without_private(text)), |text, name| text.replace(name.as_str(), LEFT_OUT))
     };
     let line = |line: &LogLine| {
         let camera = line.camera.as_deref().unwrap_or("-");
@@ -126,6 +126,16 @@ fn redact(value: &mut Value) {
     }
 }
 
+/// A line of the log without those whom its fields name, who may be no more.
+fn without_people(text: &str) -> String {
+    const FIELDS: [&str; 6] = ["(user: ", ", user: ", "(by: ", ", by: ", "(of: ", ", of: "];
+    FIELDS.iter().fold(text.to_owned(), |text, field| {
+        let Some((before, rest)) = text.split_once(field) else { return text };
+        let end = rest.find([',', ')']).unwrap_or(rest.len());
+        format!("{before}{field}{LEFT_OUT}{}", &rest[end..])
+    })
+}
+
 /// A text without addresses' paths and without names of files.
 fn without_private(text: &str) -> String {
     text.split_inclusive(char::is_whitespace).map(word).collect()
@@ -168,6 +178,17 @@ mod tests {
             if !want.is_empty() {
                 assert_eq!(got, want);
             }
+        }
+        for (text, want) in [
+            ("an account was made (user: S3CRET, role: admin)", "an account was made (user: …, role: admin)"),
+            (
+                "switched off (camera: door, by: Person(\"S3CRET\"), until: None)",
+                "switched off (camera: door, by: …), until: None)",
+            ),
+            ("the settings were changed (by: S3CRET)", "the settings were changed (by: …)"),
+            ("camera is live (camera: door)", "camera is live (camera: door)"),
+        ] {
+            assert_eq!(without_people(text), want);
         }
         let mut value = json!({"box": {"data_dir": "/S3CRET"}, "webrtc": {"turn": [{"secret_file": "S3CRET", "url": "turn:h"}]},
             "camera": [{"source": "rtsp://me:{password}@cam/S3CRET", "name": "Door"}], "list": ["/a/b/S3CRET"]});

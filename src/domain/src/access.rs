@@ -231,6 +231,30 @@ pub struct StreamPassword {
     pub created_at: Timestamp,
 }
 
+/// Most names that a sentence holds.
+const MOST_NAMES: usize = 5;
+
+/// What is said of a camera that comes, where people were let in to one with its id before: they see this one, too.
+pub fn said_of_known_id(
+    camera: &CameraId,
+    users: &[User],
+    devices: &[Device],
+    players: &[StreamPassword],
+) -> Option<String> {
+    let is_let_in = |grant: &CameraGrant| !grant.is_all() && grant.includes(camera);
+    let users = users.iter().filter(|user| is_let_in(&user.cameras)).map(|user| &user.name);
+    let devices = devices.iter().filter(|device| device.username.is_none() && is_let_in(&device.cameras));
+    let players = players.iter().filter(|player| is_let_in(&player.cameras)).map(|player| &player.name);
+    let names: Vec<&str> = users.chain(devices.map(|device| &device.name)).chain(players).map(String::as_str).collect();
+    let more = match names.len().saturating_sub(MOST_NAMES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let shown = names[..names.len().min(MOST_NAMES)].join(", ");
+    (!names.is_empty())
+        .then(|| format!("{camera} may be seen by {shown}{more}, who were let in to an earlier camera with this id"))
+}
+
 /// A stream password as RTSP checks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamLogin {

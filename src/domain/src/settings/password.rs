@@ -11,8 +11,27 @@ pub const PLACE: &str = "{password}";
 /// Stands for it where it is put in as it is in its file: cameras differ in what they decode.
 pub const PLACE_AS_IT_IS: &str = "{password:as-it-is}";
 
-/// Names of parameters in a path or query whose value is a password, in small letters.
-const PARAMETERS: [&str; 7] = ["password", "passwd", "pass", "pwd", "psw", "token", "auth"];
+/// Names of parameters in a path or query whose value is a password, or stands for one, in small letters.
+const PARAMETERS: [&str; 15] = [
+    "password",
+    "passwd",
+    "pass",
+    "pwd",
+    "psw",
+    "pw",
+    "loginpas",
+    "loginpass",
+    "userpwd",
+    "token",
+    "auth",
+    "authbasic",
+    "key",
+    "apikey",
+    "secret",
+];
+
+/// How names of keys end in a config file that somebody wrote a password to, in small letters. No key of ours does.
+const NAMES: [&str; 8] = ["password", "passwd", "passphrase", "pass", "pwd", "secret", "token", "key"];
 
 /// What stands for `{password}` in the addresses of one camera.
 #[derive(Clone, Debug, Default)]
@@ -132,8 +151,87 @@ pub fn shown(address: &str) -> String {
     }
 }
 
-/// A text, such as a config file with its comments, with the place of a password wherever an address in it has one in clear.
+/// A text, such as a config file with its comments, with the place of a password wherever an address in it has one in clear, and nothing
+/// of what stands at a key that is called like one.
 pub fn without_passwords(text: &str) -> String {
+    without_named(&without_those_of_addresses(text))
+}
+
+/// Whether a key is called like a password. Those that name the file of one are not.
+pub fn is_called_like_one(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    NAMES.iter().any(|name| key.ends_with(name))
+}
+
+/// A password that somebody wrote to a key of its own: no config has one, but a file that is refused may, and a comment.
+fn without_named(text: &str) -> String {
+    text.split_inclusive('\n').map(line_without_named).collect()
+}
+
+fn line_without_named(line: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(line.len()), line);
+    while let Some((key_end, value)) = next_value(rest) {
+        let key = rest[..key_end].trim_end_matches(['"', '\'']);
+        let begins = key.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').map_or(0, |n| n + 1);
+        let is_named = is_called_like_one(&key[begins..]);
+        let value_end = value + end_of_value(&rest[value..], is_named);
+        out.push_str(&rest[..value]);
+        out.push_str(if is_named && value_end > value { "\"…\"" } else { &rest[value..value_end] });
+        rest = &rest[value_end..];
+    }
+    out + rest
+}
+
+/// Where the next key ends, and its value begins. What stands in quotes is neither, but for keys themselves.
+fn next_value(text: &str) -> Option<(usize, usize)> {
+    let (mut at, mut quoted) = (0, None);
+    for (n, c) in text.char_indices() {
+        match quoted {
+            _ if n < at => {}
+            Some('"') if c == '\\' => at = n + 2,
+            Some(quote) if c == quote => quoted = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quoted = Some(c),
+            None if c == '=' => {
+                let behind = &text[n + 1..];
+                let blanks = behind.len() - behind.trim_start_matches([' ', '\t']).len();
+                return Some((text[..n].trim_end().len(), n + 1 + blanks));
+            }
+            None => {}
+        }
+    }
+    None
+}
+
+/// Where a value ends on its line: with its quote, else, where all of it is wanted, before what parts it from the next.
+fn end_of_value(text: &str, wanted: bool) -> usize {
+    let line = text.trim_end_matches(['\r', '\n']).len();
+    let Some(quote) = text.chars().next().filter(|c| "\"'".contains(*c)) else {
+        return match text.as_bytes().first() {
+            // Cameras of a profile are keys that people name.
+            Some(b'{') => 0,
+            _ if !wanted => 0,
+            Some(b'[') => line,
+            _ => text[..line].find([',', '}', '#']).unwrap_or(line),
+        };
+    };
+    // Over more than one line: what follows is not TOML of ours.
+    if text.starts_with(&quote.to_string().repeat(3)) {
+        return line;
+    }
+    let mut escaped = false;
+    for (n, c) in text[..line].char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quote == '"' => escaped = true,
+            _ if c == quote => return n + 1,
+            _ => {}
+        }
+    }
+    line
+}
+
+fn without_those_of_addresses(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
@@ -178,6 +276,8 @@ mod tests {
             ),
             ("rtsp://cam/user=admin_password=h_2_b", "rtsp://cam/user=admin_password={password}", "h_2_b"),
             ("rtsp://cam/x?Token=abc", "rtsp://cam/x?Token={password}", "abc"),
+            ("rtsp://cam/x?ch=1&authbasic=YTpi", "rtsp://cam/x?ch=1&authbasic={password}", "YTpi"),
+            ("rtsp://cam/live?loginuse=a&loginpas=b", "rtsp://cam/live?loginuse=a&loginpas={password}", "b"),
             ("rtsp://me:D@cam/a?password=E", "rtsp://{password:as-it-is}", "me:D@cam/a?password=E"),
         ] {
             let (got, secret) = take_out_of(address).expect(address);
@@ -188,6 +288,34 @@ mod tests {
         }
         for plain in ["test", "rtsp://cam/live", "rtsp://me@cam/live?channel=1", "file:/a=b.mp4"] {
             assert_eq!(take_out_of(plain).map(|(left, _)| left), None, "{plain}");
+        }
+    }
+
+    #[test]
+    fn what_is_called_a_password_is_shown_nowhere() {
+        for (text, want) in [
+            ("password = \"S3CRET\"  # of the yard\r\n", "password = \"…\"  # of the yard\r\n"),
+            ("# sub_password='S3C#RET', x\n", "# sub_password=\"…\", x\n"),
+            (
+                "c = { source = \"a, password = b\", Pass = \"S3C\\\"RET\", fps = 5 }",
+                "c = { source = \"a, password = b\", Pass = \"…\", fps = 5 }",
+            ),
+            ("\"api-key\" = S3CRET\nx = 1", "\"api-key\" = \"…\"\nx = 1"),
+            ("token = \"\"\"S3CRET\nx = 1", "token = \"…\"\nx = 1"),
+            ("pwd = \"S3CRET", "pwd = \"…\""),
+            ("secret = [\"S3CRET\"]", "secret = \"…\""),
+        ] {
+            assert_eq!(without_passwords(text), want);
+        }
+        for same in [
+            "password_file = \"/a\"\nsub_password_file = '/b'\n",
+            "source = \"rtsp://me:{password}@cam/x?password={password}&y=1\"\n",
+            "source = 'rtsp://cam/user=a_password={password}_x=1'\n",
+            "name = \"the password = 5\"\n[turn]\nsecret_file=\"/c\"",
+            "= \"x\"\nkeyframes = 2\n",
+            "[profile.away.cameras]\nmonkey = { off = true }\n\"underpass\" = {record = {mode=\"off\"}}\n",
+        ] {
+            assert_eq!(without_passwords(same), same);
         }
     }
 
