@@ -83,6 +83,7 @@ test('a camera is found, asked with a password, watched, named, and live within 
     expect(text).toContain('room = "Garden"');
     expect(text).toMatch(/\nsource = "rtsp:\/\/admin:\{password\}@127\.0\.0\.1:\d+\/large"\n/);
     expect(text).toMatch(/\nsub_source = "rtsp:\/\/admin:\{password\}@127\.0\.0\.1:\d+\/small"\n/);
+    expect(text).toMatch(/\nonvif = "http:\/\/127\.0\.0\.1:\d+\/onvif\/device_service"\n/);
     expect(text).not.toContain('pass@');
 
     // It is known from now on.
