@@ -28,6 +28,8 @@ pub struct Demand {
     pub sub: bool,
     /// Somebody listens or records sound.
     pub audio: bool,
+    /// Bits a second that are enough of the sub-stream, where all who use it said what is enough for them: what the one says who needs most.
+    pub sub_bps: Option<u64>,
 }
 
 /// One packet for one consumer.
@@ -100,6 +102,8 @@ struct Consumer<S> {
     name: String,
     sink: S,
     audio: bool,
+    /// Bits a second that are enough for it; `None`: all there are.
+    enough_bps: Option<u64>,
     /// It took a picture since the stream broke off: where it lost others and waits for a keyframe, its sound goes on.
     has_begun: bool,
     awaiting_keyframe: bool,
@@ -314,6 +318,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
             name,
             sink,
             audio,
+            enough_bps: None,
             has_begun,
             awaiting_keyframe,
             discontinuity,
@@ -322,6 +327,20 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         };
         self.lane(stream).consumers.push(consumer);
         id
+    }
+
+    /// So many bits a second are enough for the consumer `id` of `stream`; `None`: it wants all there are. An encoder may make less then, where
+    /// that holds of all who use it.
+    pub fn set_enough(&mut self, stream: Stream, id: u64, bps: Option<u64>, now: MonoTime, out: &mut Effects<S, C>) {
+        if let Some(consumer) = self.lane(stream).consumers.iter_mut().find(|c| c.id == id) {
+            consumer.enough_bps = bps;
+            self.refresh_demand(now, out);
+        }
+    }
+
+    /// The capture that runs.
+    pub fn capture(&self) -> Option<C> {
+        self.capture.as_ref().map(|capture| capture.control.clone())
     }
 
     /// Takes a queue away.
@@ -403,7 +422,12 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
 
     fn refresh_demand(&mut self, now: MonoTime, out: &mut Effects<S, C>) {
         let all = || self.main.consumers.iter().chain(&self.sub.consumers);
-        let demand = Demand { sub: !self.sub.consumers.is_empty(), audio: all().any(|c| c.audio) };
+        let enough: Option<Vec<u64>> = self.sub.consumers.iter().map(|c| c.enough_bps).collect();
+        let demand = Demand {
+            sub: !self.sub.consumers.is_empty(),
+            audio: all().any(|c| c.audio),
+            sub_bps: enough.and_then(|enough| enough.into_iter().max()),
+        };
         let before = std::mem::replace(&mut self.demand, demand);
         if before.sub && !demand.sub {
             self.sub.forget_gop();

@@ -258,7 +258,7 @@ fn a_sub_stream_that_opens_often_is_forced_once_a_second_and_before_it_opens() {
     assert_eq!(commands.iter().filter(|c| forced(c)).count(), 3);
     assert_eq!(commands.len(), 63, "and 30 times on and off");
     assert!(forced(&commands[0]));
-    assert_eq!(commands[1], Command::SetDemand(1, Demand { sub: true, audio: false }));
+    assert_eq!(commands[1], Command::SetDemand(1, Demand { sub: true, audio: false, sub_bps: None }));
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn a_consumer_that_takes_nothing_is_cut_off_after_ten_seconds_and_that_is_report
     }
     assert!(machine.consumers(Stream::Main).is_empty());
     assert_eq!((out.gone.len(), machine.dropped()), (1, 11));
-    let silent = Command::SetDemand(1, Demand { sub: false, audio: false });
+    let silent = Command::SetDemand(1, Demand { sub: false, audio: false, sub_bps: None });
     assert_eq!(out.commands[out.commands.len() - 2..], [Command::ReportCutOff("stuck".into()), silent]);
 }
 

@@ -8,6 +8,7 @@ use crate::camera_view::CameraView;
 use crate::log::{LogFilter, LogPage};
 use crate::pairing::{CodeOutcome, PairingConfig, UsedCode};
 use crate::picture_controls::SourceControls;
+use crate::rate::DataBudget;
 use crate::settings::changes::{
     Settings, SettingsChanged, SettingsRequest, SettingsSchema, SettingsText, SettingsVersion,
 };
@@ -36,6 +37,8 @@ pub struct WatchRequest {
     pub camera: CameraId,
     /// Which stream.
     pub stream: StreamChoice,
+    /// How much data it may cost.
+    pub budget: Option<DataBudget>,
     /// The SDP offer, at most 64 KiB.
     pub offer: String,
     /// Who asks.

@@ -3,10 +3,12 @@
 
 mod budget;
 mod meter;
+mod stuck;
 mod sub_encoder;
 
 pub use budget::DataBudget;
 pub use meter::{KEYFRAME_EVERY, StreamMeter};
+pub use stuck::StuckEstimate;
 pub use sub_encoder::SubEncoderRate;
 
 use crate::media::Stream;
@@ -15,10 +17,11 @@ use budget::Allowance;
 use perch_base::time::MonoTime;
 use std::time::Duration;
 
-/// What is sent must cost more than the connection carries for this long before less is sent: a burst is no bottleneck.
-const SHORT_FOR: Duration = Duration::from_millis(800);
-/// The same where it costs [`FAR_SHORT`] times as much: the picture stands within a moment.
-const FAR_SHORT_FOR: Duration = Duration::from_millis(200);
+/// What is sent must cost more than the connection carries for this long before less is sent, as a burst is no bottleneck; and where it costs
+/// [`FAR_SHORT`] times as much, as the picture stands within a moment.
+const SHORT_FOR: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(200)];
+/// The same where the picture would stop moving.
+const PICTURE_SHORT_FOR: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(1)];
 const FAR_SHORT: f64 = 1.4;
 /// And where the small stream's encoder can be asked for less: so long it takes to obey.
 const ASKED_FOR: Duration = Duration::from_secs(4);
@@ -281,10 +284,9 @@ impl ViewerRate {
         let cost = costs.of(self.ration);
         let patience = if costs.least(self.ration) <= available {
             ASKED_FOR
-        } else if cost as f64 > available as f64 * FAR_SHORT {
-            FAR_SHORT_FOR
         } else {
-            SHORT_FOR
+            let [short, far_short] = if self.ration == Ration::Main { SHORT_FOR } else { PICTURE_SHORT_FOR };
+            if cost as f64 > available as f64 * FAR_SHORT { far_short } else { short }
         };
         if now.since(since) < patience {
             return None;

@@ -194,6 +194,16 @@ pub struct LiveSession {
     pub remote: String,
     /// Sent so far, bytes.
     pub bytes_sent: u64,
+    /// What it is sent: `main`, `sub`, `keyframes` or `sound` ([`crate::rate::Ration`]).
+    pub ration: &'static str,
+    /// Why: `wish`, `connection`, `loss` or `budget` ([`crate::rate::RationCause`]).
+    pub why: &'static str,
+    /// Bits a second that its connection and its budget allow, where that is known.
+    pub available_bps: Option<u64>,
+    /// Share of packets lost lately, 0 to 1, where that is known.
+    pub loss: Option<f32>,
+    /// There and back, where that is known.
+    pub round_trip_ms: Option<f32>,
 }
 
 /// One reader by RTSP, for "who is watching".

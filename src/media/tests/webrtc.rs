@@ -1,6 +1,10 @@
 //! The WHEP engine with real viewers over loopback: pictures arrive whole, sessions end and free everything, junk disturbs nobody.
 #![allow(clippy::disallowed_methods, reason = "tests pace pictures and start real players")]
 
+#[path = "webrtc/path.rs"]
+mod path;
+#[path = "webrtc/rates.rs"]
+mod rates;
 #[path = "webrtc/serving.rs"]
 mod serving;
 #[path = "webrtc/source.rs"]
@@ -92,7 +96,13 @@ impl Bench {
             cameras: CameraGrant::All,
             limits: Default::default(),
         };
-        WatchRequest { camera: CameraId::new(camera).expect("valid"), stream, offer: offer.into(), viewer }
+        WatchRequest {
+            camera: CameraId::new(camera).expect("valid"),
+            stream,
+            budget: None,
+            offer: offer.into(),
+            viewer,
+        }
     }
 
     fn watch(&self, device: DeviceId, stream: Stream) -> (LeaseId, Viewer) {

@@ -69,7 +69,7 @@ fn serve() {
         h265: false,
     };
     let viewers = ViewerLimits { per_device: 64, ..ViewerLimits::default() };
-    let config = Config { viewers, ..Config::new("0.0.0.0:18189".parse().expect("valid")) };
+    let config = Config { viewers, ..Config::new("0.0.0.0:0".parse().expect("valid")) };
     let (engine, server) = Engine::open(config, vec![camera], clock).expect("opens");
     let _serving = serving::Serving::start(server);
     let port = engine.clone();
@@ -130,8 +130,13 @@ fn answer(engine: &Engine, mut client: TcpStream) {
                 limits: Default::default(),
             };
             let camera = CameraId::new("front").expect("valid");
-            let request =
-                WatchRequest { camera, stream: StreamChoice::Fixed(Stream::Main), offer: body.into(), viewer };
+            let request = WatchRequest {
+                camera,
+                stream: StreamChoice::Fixed(Stream::Main),
+                budget: None,
+                offer: body.into(),
+                viewer,
+            };
             let answer = engine.watch(request).map(|a| a.sdp).unwrap_or_else(|e| e.to_string());
             ("application/sdp", answer)
         } else {

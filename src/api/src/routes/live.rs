@@ -16,6 +16,7 @@ use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission};
 use perch_domain::ports::{IceServer, WatchAnswer, WatchRequest};
+use perch_domain::rate::DataBudget;
 use perch_domain::status::CameraInfo;
 use perch_domain::stream_choice::StreamChoice;
 use serde_json::json;
@@ -33,8 +34,9 @@ pub(super) async fn watch(
 ) -> Reply {
     let camera = path.camera()?;
     let stream = query.get("stream", StreamChoice::parse)?.unwrap_or_default();
+    let budget = query.get("budget_mb_per_hour", DataBudget::parse)?;
     let offer = offer(request).await?;
-    let request = WatchRequest { camera, stream, offer, viewer: who.principal.clone() };
+    let request = WatchRequest { camera, stream, budget, offer, viewer: who.principal.clone() };
     let started = blocking(&app, move |app| {
         let camera = request.camera.clone();
         has_picture(seen_by(app, &who.principal).into_iter().find(|c| c.id == camera))?;

@@ -13,6 +13,7 @@ use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, 
 use perch_domain::archive::{EventFilter, EventKind};
 use perch_domain::authority_files::AuthorityFile;
 use perch_domain::log::{Level, MAX_WORD_CHARS};
+use perch_domain::rate::DataBudget;
 use perch_domain::still::WIDTHS;
 use perch_domain::stream_choice::StreamChoice;
 use perch_domain::talk::WhenBusy;
@@ -56,6 +57,10 @@ const KIND: Param = may("kind", Kind::Word { one_of: &EventKind::WORDS, default:
 const STREAM: Param =
     may("stream", Kind::Word { one_of: StreamChoice::WORDS, default: Some(StreamChoice::Auto.as_str()) });
 const WHEN_BUSY: Param = may("when_busy", Kind::Word { one_of: &WhenBusy::WORDS, default: Some("refuse") });
+const BUDGET: Param = may(
+    "budget_mb_per_hour",
+    Kind::Number { min: *DataBudget::RANGE.start(), max: *DataBudget::RANGE.end(), default: None },
+);
 const LEAST_EVENTS: u32 = *EventFilter::LIMITS.start() as u32;
 const MOST_EVENTS: u32 = *EventFilter::LIMITS.end() as u32;
 const LIMIT: Param = may("limit", Kind::Number { min: LEAST_EVENTS, max: MOST_EVENTS, default: Some(50) });
@@ -204,7 +209,7 @@ pub const ROUTES: &[Route] = &[
         query: &[], takes: Nothing, gives: json(200, "SourceControls"), handler: || get(cameras::controls) },
     Route { method: POST, path: "/api/v1/cameras/{camera}/whep", permission: Watch, about: Camera,
         summary: "Watch live (WHEP): offer in, answer out",
-        query: &[STREAM], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(live::watch) },
+        query: &[STREAM, BUDGET], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(live::watch) },
     Route { method: POST, path: "/api/v1/cameras/{camera}/whip", permission: Talk, about: Camera,
         summary: "Speak through it (WHIP): offer in, answer out; 409 says who speaks, and may queue or take over",
         query: &[WHEN_BUSY], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(talk::speak) },

@@ -79,6 +79,11 @@ impl LivePort for Fake {
             connected: true,
             remote: String::new(),
             bytes_sent: 0,
+            ration: "sub",
+            why: "connection",
+            available_bps: Some(700_000),
+            loss: Some(0.01),
+            round_trip_ms: Some(40.0),
         };
         Ok(self.engine()?.leases.iter().map(session).collect())
     }

@@ -17,7 +17,7 @@ pub struct DataBudget(u32);
 
 impl DataBudget {
     /// The least: sound and a picture now and then. And the most: more than any camera sends.
-    pub const RANGE: std::ops::RangeInclusive<u32> = 40..=100_000;
+    pub const RANGE: std::ops::RangeInclusive<u32> = 50..=100_000;
 
     /// Reads a whole number of megabytes an hour. Errors with `Invalid`.
     pub fn parse(text: &str) -> Result<Self> {
@@ -82,12 +82,12 @@ mod tests {
 
     #[test]
     fn budgets_are_whole_megabytes_an_hour() {
-        for (text, want) in [("40", Some(88_888)), ("450", Some(1_000_000)), ("100000", Some(222_222_222))] {
+        for (text, want) in [("50", Some(111_111)), ("450", Some(1_000_000)), ("100000", Some(222_222_222))] {
             assert_eq!(DataBudget::parse(text).ok().map(DataBudget::bps), want, "{text}");
         }
-        for text in ["", "39", "100001", "-1", "1.5", "450 MB"] {
+        for text in ["", "49", "100001", "-1", "1.5", "450 MB"] {
             let e = DataBudget::parse(text).expect_err("refused");
-            assert_eq!(e.message(), "must be 40 to 100000 megabytes an hour", "{text:?}");
+            assert_eq!(e.message(), "must be 50 to 100000 megabytes an hour", "{text:?}");
         }
     }
 

@@ -78,8 +78,8 @@ fn scenarios() -> Vec<Scenario> {
             ..of("a budget of 450 MB an hour", 120, vec![(0.0, wide)])
         },
         Scenario {
-            wish: RateWish { stream: StreamChoice::Auto, budget: budget("40") },
-            ..of("a budget of 40 MB an hour", 120, vec![(0.0, wide)])
+            wish: RateWish { stream: StreamChoice::Auto, budget: budget("50") },
+            ..of("a budget of 50 MB an hour", 120, vec![(0.0, wide)])
         },
         Scenario { wish: fixed(Stream::Main), ..of("the large stream, whatever comes", 60, steps(&[(0.0, 0.8)])) },
         Scenario { wish: fixed(Stream::Sub), ..of("the small stream by wish", 90, steps(&[(0.0, 4.0), (30.0, 0.3)])) },
@@ -208,7 +208,7 @@ fn steps_up_that_fail_become_rare() {
 
 #[test]
 fn a_budget_holds() {
-    for (name, mb) in [("a budget of 450 MB an hour", 450), ("a budget of 40 MB an hour", 40)] {
+    for (name, mb) in [("a budget of 450 MB an hour", 450), ("a budget of 50 MB an hour", 50)] {
         let (scenario, told) = named(name);
         let minutes = u64::from(scenario.seconds) / 60;
         // A minute's worth may be spent ahead.

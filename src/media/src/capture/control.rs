@@ -1,5 +1,6 @@
 //! What the hub commands of a running pipeline: keyframes, and the valves of what nobody uses. Calls return at once.
 
+use super::sub_rate::SubRate;
 use crate::fanout::{Demand, EncoderControl};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -66,6 +67,8 @@ pub(super) struct Control {
     /// The encoders that take commands.
     main: Mutex<Option<gst::Element>>,
     sub: Mutex<Option<gst::Element>>,
+    /// How the small stream's encoder takes another bit rate, where it does.
+    sub_rate: Mutex<Option<SubRate>>,
     /// The small stream's encoder comes later, and will take commands.
     sub_will_obey: AtomicBool,
     /// Element name of the encoder, and how many run.
@@ -86,6 +89,7 @@ impl Control {
         Self {
             main: Mutex::default(),
             sub: Mutex::default(),
+            sub_rate: Mutex::default(),
             sub_will_obey: AtomicBool::default(),
             encoders: Mutex::new(("", 0)),
             encodes_main: AtomicBool::default(),
@@ -123,6 +127,14 @@ impl Control {
 
     /// An encoder of `stream` was built; `element` is there where it takes commands.
     pub fn add_encoder(&self, stream: Stream, name: &'static str, element: Option<gst::Element>) {
+        if stream == Stream::Sub {
+            let rate = element.as_ref().and_then(|element| SubRate::of(name, element));
+            let mut sub_rate = lock(&self.sub_rate);
+            // Under the lock: a demand that changes meanwhile comes after.
+            let wanted = self.demand.borrow().sub_bps;
+            rate.iter().filter(|_| wanted.is_some()).for_each(|rate| rate.ask(wanted));
+            *sub_rate = rate;
+        }
         *lock(self.slot(stream)) = element;
         self.encodes_main.fetch_or(stream == Stream::Main, Ordering::Relaxed);
         let mut encoders = lock(&self.encoders);
@@ -132,6 +144,7 @@ impl Control {
     /// The small stream's encoder is no more, and its valve.
     pub fn remove_sub_encoder(&self) {
         *lock(&self.sub) = None;
+        *lock(&self.sub_rate) = None;
         self.valves.clear(Part::Sub);
         let mut encoders = lock(&self.encoders);
         encoders.1 = encoders.1.saturating_sub(1);
@@ -185,7 +198,14 @@ impl EncoderControl for Control {
 
     fn set_demand(&self, demand: Demand) {
         self.valves.set([(Part::Sound, demand.audio), (Part::Sub, demand.sub)]);
-        self.demand.send_replace(demand);
+        let before = self.demand.send_replace(demand);
+        if let Some(rate) = lock(&self.sub_rate).as_ref().filter(|_| before.sub_bps != demand.sub_bps) {
+            rate.ask(demand.sub_bps);
+        }
+    }
+
+    fn sub_set_bps(&self) -> Option<u64> {
+        lock(&self.sub_rate).as_ref().map(SubRate::set_bps)
     }
 }
 

@@ -28,6 +28,7 @@ mod second;
 mod sensor;
 mod settings;
 mod sound;
+mod sub_rate;
 mod threads;
 mod tries;
 mod turned;

@@ -27,6 +27,10 @@ pub trait EncoderControl: Send + Sync {
     fn force_keyframe(&self, stream: Stream);
     /// Which parts are used now; the rest need not be encoded.
     fn set_demand(&self, demand: Demand);
+    /// Bits a second that the sub-stream's encoder is set to, where it takes another rate while it runs.
+    fn sub_set_bps(&self) -> Option<u64> {
+        None
+    }
 }
 
 type Control = Arc<dyn EncoderControl>;
@@ -218,6 +222,13 @@ impl Hub {
         self.lock().machine.demand()
     }
 
+    /// Bits a second that the sub-stream's encoder is set to, where it runs and takes another rate meanwhile
+    /// ([`Attachment::set_enough`]).
+    pub fn sub_set_bps(&self) -> Option<u64> {
+        let control = self.lock().machine.capture()?;
+        control.sub_set_bps()
+    }
+
     /// Changes the machine, and obeys it once it is unlocked.
     fn change<T>(
         &self,
@@ -277,6 +288,15 @@ impl Hub {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+}
+
+impl Attachment {
+    /// So many bits a second are enough for this consumer; `None`: it wants all there are.
+    pub fn set_enough(&self, bps: Option<u64>) {
+        if let Some(hub) = self.hub.upgrade() {
+            hub.change(|machine, now, out| machine.set_enough(self.stream, self.id, bps, now, out));
+        }
     }
 }
 

@@ -117,7 +117,7 @@ fn demand_follows_consumers() {
     let b = Bench::new();
     let demand = || *b.encoder.demand.lock().expect("not poisoned");
     let sub = b.hub.subscribe(Stream::Sub, true, "x", 1);
-    assert_eq!(demand(), Demand { sub: true, audio: true });
+    assert_eq!(demand(), Demand { sub: true, audio: true, sub_bps: None });
     drop(sub);
     assert_eq!(demand(), Demand::default());
 }
@@ -192,7 +192,7 @@ fn a_control_may_ask_the_hub_and_hears_demands_in_order() {
     });
     let heard = control.heard.lock().expect("not poisoned").clone();
     assert!(heard.windows(2).all(|pair| pair[0] != pair[1]), "each is a change of the one before");
-    assert_eq!(heard.last(), Some(&Demand { sub: true, audio: false }));
+    assert_eq!(heard.last(), Some(&Demand { sub: true, audio: false, sub_bps: None }));
     drop(kept);
     assert_eq!(control.heard.lock().expect("not poisoned").last(), Some(&Demand::default()));
 }

@@ -1,5 +1,6 @@
 //! The engine's thread: one loop over media, commands, datagrams and timers. Everything it holds belongs to it alone.
 
+use super::adapt::Adaptation;
 use super::demux::{DatagramKind, Demux, Key, classify};
 use super::feed::{Arrival, FeedId, Feeds, Frame};
 use super::machine::Outbox;
@@ -68,6 +69,7 @@ pub struct Loop {
     leases: HashMap<LeaseId, Key>,
     past: Past,
     restarts: RestartLimit,
+    adaptation: Adaptation,
     demux: Demux,
     next_key: Key,
     sound: Vec<(FeedId, Frame)>,
@@ -87,6 +89,7 @@ impl Loop {
             leases: HashMap::new(),
             past: Past::default(),
             restarts: RestartLimit::default(),
+            adaptation: Adaptation::default(),
             demux: Demux::default(),
             next_key: 0,
             sound: Vec::new(),
@@ -249,14 +252,6 @@ impl Loop {
                 }
             }
             SessionWish::Keyframe => hub.request_keyframe(feed.stream),
-            SessionWish::Loss(loss) => {
-                let mono = self.shared.clock.mono();
-                if let Some(stream) = session.loss(mono, loss) {
-                    tracing::info!(lease = %session.lease, %stream, loss, "stream changes with the viewer's loss");
-                    session.next_feed = Some((self.feeds.acquire(&camera, stream), Some(mono)));
-                    hub.request_keyframe(stream);
-                }
-            }
         }
     }
 
@@ -269,6 +264,7 @@ impl Loop {
                 self.feeds.release(feed);
             }
         }
+        self.adaptation.look(mono, &mut self.sessions, &mut self.feeds, &mut self.socket);
         let lapsed: Vec<Key> = self.sessions.iter().filter(|(_, s)| s.term.lapsed(mono)).map(|(k, _)| *k).collect();
         for key in lapsed {
             self.remove(key);
@@ -388,7 +384,7 @@ impl Loop {
         }
         self.admit(start.viewer.device_id)?;
         let ufrag = start.negotiated.ufrag.clone();
-        let feed = self.feeds.acquire(&camera, start.stream);
+        let feed = self.feeds.acquire(&camera, start.wish.stream.first());
         let session = Session::new(start, feed, self.shared.clock.utc(), self.shared.clock.mono());
         let key = self.insert(session, &ufrag);
         // Already now, so that its pictures flow by the time the session is connected.
@@ -422,7 +418,7 @@ impl Loop {
 
     /// Chooses the stream that a session for which we choose begins with, as things are now: no picture of it was sent yet.
     fn choose_first(&mut self, key: Key) {
-        let Some(session) = self.sessions.get_mut(&key).filter(|session| session.auto.is_some()) else { return };
+        let Some(session) = self.sessions.get_mut(&key).filter(|session| session.chooses) else { return };
         let (large, is_small) = match session.next_feed {
             Some((large, None)) => (large, true),
             Some((_, Some(_))) => return,
@@ -494,6 +490,11 @@ impl Loop {
             connected: session.connected(),
             remote: session.remote().map(|r| r.to_string()).unwrap_or_default(),
             bytes_sent: session.bytes_sent(),
+            ration: session.rate.ration().as_str(),
+            why: session.rate.cause().as_str(),
+            available_bps: session.rate.available_bps(),
+            loss: session.link.loss,
+            round_trip_ms: session.link.round_trip.map(|time| time.as_secs_f32() * 1000.0),
         })
     }
 }

@@ -7,6 +7,7 @@ use perch_base::time::MonoTime;
 use perch_domain::keyframe::JoinWith;
 use perch_domain::media::{Packet, SharedPacket, Stream, Track, VideoCodec};
 use perch_domain::orientation::Orientation;
+use perch_domain::rate::StreamMeter;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ const MAX_BACKLOG_BYTES: usize = 768 * 1024;
 /// Nor one of more pictures, however small they are: each is a datagram at least.
 const MAX_BACKLOG_PICTURES: usize = MAX_BACKLOG_BYTES / MAX_PAYLOAD_BYTES;
 /// Name of our consumers at the hub.
-const CONSUMER: &str = "webrtc";
+pub const CONSUMER: &str = "webrtc";
 
 /// A camera's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,7 +152,6 @@ struct Feed {
     users: usize,
     gop: SentGop,
     place: u64,
-    #[expect(dead_code, reason = "given back when dropped")]
     attachment: Attachment,
     cut_off: Arc<AtomicBool>,
 }
@@ -184,12 +184,14 @@ pub struct Feeds {
     queue: mpsc::Sender<Arrival>,
     places: u64,
     feeds: HashMap<FeedId, Feed>,
+    /// What each stream costs, also while only the camera's other one is used.
+    meters: HashMap<FeedId, StreamMeter>,
 }
 
 impl Feeds {
     /// No feed is attached yet; deliveries go to `queue`.
     pub fn new(queue: mpsc::Sender<Arrival>) -> Self {
-        Self { queue, places: 0, feeds: HashMap::new() }
+        Self { queue, places: 0, feeds: HashMap::new(), meters: HashMap::new() }
     }
 
     /// The camera of a feed that is used.
@@ -218,8 +220,31 @@ impl Feeds {
     pub fn pass(&mut self, arrival: &Arrival) -> bool {
         let feed = self.feeds.get_mut(&arrival.feed).filter(|feed| feed.place == arrival.place);
         let Some(feed) = feed else { return false };
-        feed.gop.take(&arrival.delivery.packet, arrival.delivery.discontinuity);
+        let packet = &arrival.delivery.packet;
+        feed.gop.take(packet, arrival.delivery.discontinuity);
+        if packet.track == Track::Video {
+            self.meters.entry(arrival.feed).or_default().take(packet.pts, packet.data.len(), packet.keyframe);
+        }
         true
+    }
+
+    /// What was measured of a stream.
+    pub fn meter(&self, id: FeedId) -> Option<&StreamMeter> {
+        self.meters.get(&id)
+    }
+
+    /// Forgets what was measured of cameras that nobody watches.
+    pub fn forget_meters(&mut self) {
+        let feeds = &self.feeds;
+        self.meters
+            .retain(|id, _| Stream::ALL.iter().any(|stream| feeds.contains_key(&FeedId { stream: *stream, ..*id })));
+    }
+
+    /// So many bits a second are enough of a stream; `None`: it is to have all there are.
+    pub fn set_enough(&self, id: FeedId, bps: Option<u64>) {
+        if let Some(feed) = self.feeds.get(&id) {
+            feed.attachment.set_enough(bps);
+        }
     }
 
     /// Whether a session can be shown all since the newest keyframe of `id`.

@@ -144,8 +144,8 @@ impl<'a> OfferSection<'a> {
             match name {
                 "rtpmap" => slot(&mut maps),
                 "fmtp" => slot(&mut formats),
-                // We send what the encoder makes: feedback for an estimate of bandwidth would be work for nothing.
-                "rtcp-fb" if ["transport-cc", "goog-remb"].contains(&value) => {}
+                // The estimate is made here, of what the viewer says of each packet; its own would be work for nothing.
+                "rtcp-fb" if value == "goog-remb" => {}
                 "rtcp-fb" if feedback.len() < MAX_FEEDBACK && (pt == "*" || pt.parse::<u8>().is_ok()) => {
                     feedback.push((pt.parse().ok(), value));
                 }

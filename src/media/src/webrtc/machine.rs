@@ -4,15 +4,23 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
+use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::media::Mid;
 use str0m::rtp::RtpWrite;
-use str0m::{Candidate, Event, Input, Output, Rtc, RtcError};
+use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc, RtcError};
 
 /// Outputs taken in one drain at most: more than the packets of the largest picture. A defect there must not stop the engine.
 const MAX_OUTPUTS: usize = 1 << 16;
 /// A machine that wants to run at once, again and again, gets this much time in between.
 const MIN_REST: Duration = Duration::from_millis(1);
+/// What only keeps the estimator's and the pacer's books waits this long: str0m asks for it each round trip, a thousand times a second in a
+/// house's own network. Nothing that is to be sent waits for it.
+const BOOKS_EVERY: Duration = Duration::from_millis(20);
+/// What is due within this is done at once.
+const AT_ONCE: Duration = Duration::from_micros(200);
+/// Paced packets that leave in one turn at most: a keyframe has fewer.
+const MAX_PACED: usize = 2048;
 
 /// Takes the datagrams of a machine.
 pub trait Outbox {
@@ -94,6 +102,16 @@ impl Counted {
         self.change().direct_api().local_ice_credentials().ufrag
     }
 
+    /// The bits a second for which the estimator looks whether the connection carries them.
+    pub fn look_for(&mut self, bps: u64) {
+        self.change().bwe().set_bitrate(Bitrate::ZERO, Bitrate::bps(bps));
+    }
+
+    /// The estimator begins anew with `bps`.
+    pub fn estimate_anew(&mut self, bps: u64) {
+        self.change().bwe().reset(Bitrate::bps(bps));
+    }
+
     /// Says goodbye.
     pub fn close(&mut self) -> Result<(), RtcError> {
         self.change().close()
@@ -104,6 +122,8 @@ impl Counted {
 pub struct Machine {
     counted: Counted,
     next: Instant,
+    /// The time as it was told last.
+    told: Instant,
     events: VecDeque<Event>,
     failed: Option<RtcError>,
     bytes_sent: u64,
@@ -114,7 +134,7 @@ impl Machine {
     /// Takes over a machine that nothing was done to yet.
     pub fn new(rtc: Rtc, now: Instant) -> Self {
         let events = VecDeque::new();
-        Self { counted: Counted::new(rtc), next: now, events, failed: None, bytes_sent: 0, remote: None }
+        Self { counted: Counted::new(rtc), next: now, told: now, events, failed: None, bytes_sent: 0, remote: None }
     }
 
     /// Does one change (a datagram, a packet, a candidate) and takes all that the machine has to say to it: datagrams go to `out`,
@@ -135,8 +155,18 @@ impl Machine {
 
     /// Tells the machine the time, due or not.
     pub fn run_now(&mut self, now: Instant, out: &mut dyn Outbox) {
-        if let Err(error) = self.mutate(out, |rtc| rtc.handle_input(Input::Timeout(now))) {
-            self.failed.get_or_insert(error);
+        self.told = now;
+        let mut at = now;
+        // Where packets are paced, each one wants to be asked for, a microsecond after the one before.
+        for _ in 0..MAX_PACED {
+            let sent = self.bytes_sent;
+            if let Err(error) = self.mutate(out, |rtc| rtc.handle_input(Input::Timeout(at))) {
+                self.failed.get_or_insert(error);
+            }
+            if self.next > now + AT_ONCE || self.bytes_sent == sent {
+                break;
+            }
+            at = at.max(self.next);
         }
         self.next = self.next.max(now + MIN_REST);
     }
@@ -145,7 +175,9 @@ impl Machine {
         for _ in 0..MAX_OUTPUTS {
             match self.counted.poll() {
                 Ok(Output::Timeout(at)) => {
-                    self.next = at;
+                    let reason = self.counted.rtc.last_timeout_reason();
+                    let is_for_books = matches!(reason, Reason::BweDelayControl | Reason::Pacer(PacerReason::Handle));
+                    self.next = if is_for_books { at.max(self.told + BOOKS_EVERY) } else { at };
                     return;
                 }
                 Ok(Output::Transmit(t)) => {

@@ -1,6 +1,7 @@
 //! WHEP and WHIP: live sessions by WebRTC, of those who watch and of those who speak. One thread and one UDP port serve all viewers; media is packetized once and shared. [`Engine`] is
 //! what others ask, [`Server`] makes the attempts that answer. No HTTP here, and no restart: that is the supervisor's.
 
+mod adapt;
 mod addresses;
 mod answer;
 mod cameras;
@@ -8,6 +9,7 @@ mod demux;
 mod dtls;
 mod engine;
 mod feed;
+mod gate;
 mod lines;
 mod machine;
 mod offer;
@@ -38,6 +40,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::{IceServer, LivePort, TalkAnswer, TalkRequest, WatchAnswer, WatchRequest};
+use perch_domain::rate::RateWish;
 use perch_domain::status::LiveSession;
 use perch_domain::stream_choice::{StreamChoice, not_shown_live};
 use perch_domain::talk::{FloorAnswer, TalkAsker};
@@ -55,7 +58,7 @@ use tokio::sync::mpsc;
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const COMMAND_QUEUE: usize = 256;
 /// How often loss is looked at where we may choose the stream.
-const LOSS_EVERY: Duration = Duration::from_secs(1);
+const LOSS_EVERY: Duration = Duration::from_millis(500);
 /// How often is looked for receiver reports and consent that renew the lease.
 const LIFE_SIGNS_EVERY: Duration = Duration::from_secs(2);
 
@@ -189,12 +192,12 @@ impl LivePort for Engine {
         let (plays_h265, small) = (plays(VideoCodec::H265), plays(live.codec));
         let choice = request.stream.of_viewer(if live.only_small { plays_h265 } else { small }, small);
         let choice = choice.ok_or_else(|| Error::internal("an SDP answer without video"))?;
-        let (stream, auto) = (choice.first(), choice == StreamChoice::Auto);
-        if let Some(why) = newest(stream).as_deref().and_then(|newest| not_shown_live(newest, plays_h265)) {
+        let wish = RateWish { stream: choice, budget: request.budget };
+        if let Some(why) = newest(choice.first()).as_deref().and_then(|newest| not_shown_live(newest, plays_h265)) {
             return Err(Error::new(ErrorKind::Unsupported, format!("the camera {why}")));
         }
         let (lease, sdp) = (LeaseId::random(), negotiated.answer.clone());
-        let start = Start { lease, viewer: request.viewer, camera, stream, auto, negotiated };
+        let start = Start { lease, viewer: request.viewer, camera, wish, negotiated };
         self.call(|reply| Command::Begin(Box::new(start), reply))??;
         Ok(WatchAnswer { lease, sdp })
     }

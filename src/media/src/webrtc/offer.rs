@@ -12,6 +12,7 @@ use perch_base::{Error, Result};
 use perch_domain::media::VideoCodec;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use str0m::bwe::Bitrate;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Direction, Frequency, Mid, Pt};
@@ -23,6 +24,9 @@ const RTX_PACKETS: usize = 512;
 const RTX_AGE: Duration = Duration::from_secs(2);
 /// Share of a session's bytes that may be retransmissions; a viewer cannot make the box send more than that.
 const RTX_SHARE: f32 = 0.3;
+
+/// What a connection is taken to carry until its feedback says otherwise: the first picture leaves at once, as in a house's own network.
+const FIRST_ESTIMATE: Bitrate = Bitrate::mbps(10);
 
 /// What all sessions have in common.
 pub struct DtlsIdentity {
@@ -98,7 +102,8 @@ pub fn negotiate(
     let mut plan = AnswerPlan::new(&lines, wanted.streams)?;
     let (video, audio) = (plan.video(), plan.audio());
     let sent = video.1.iter().chain(audio.iter().flat_map(|(_, sent)| sent));
-    let mut machine = Machine::new(config(identity, sent, wanted.reports_every).build(now), now);
+    let estimate = plan.gives_feedback().then_some(FIRST_ESTIMATE);
+    let mut machine = Machine::new(config(identity, sent, wanted.reports_every).enable_bwe(estimate).build(now), now);
     let inner = answer(&mut machine, &plan.sdp, local, &mut Nowhere)?;
     let candidates = std::mem::take(&mut plan.candidates);
     let candidates_left = MAX_CANDIDATES.saturating_sub(candidates.len());
@@ -151,6 +156,7 @@ fn config<'a>(identity: &DtlsIdentity, sent: impl Iterator<Item = &'a Sent>, rep
         .clear_extension_map()
         .set_extension(4, Extension::RtpMid)
         .set_extension(5, Extension::VideoOrientation)
+        .set_extension(6, Extension::TransportSequenceNumber)
         .set_stats_interval(Some(reports_every))
         .set_send_buffer_audio(1)
         .set_rtcp_report_interval_audio(Duration::from_secs(2))

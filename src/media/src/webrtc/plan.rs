@@ -16,6 +16,9 @@ use str0m::Candidate;
 const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 /// The one that says how pictures are turned (3GPP TS 26.114 7.4.5).
 const TURN_URI: &str = "urn:3gpp:video-orientation";
+/// The one that counts packets for feedback, and what the feedback is called (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+const COUNT_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+const COUNT_FEEDBACK: &str = "transport-cc";
 /// A longer name is none to the SDP library.
 const MAX_MID_BYTES: usize = 16;
 const MAX_FINGERPRINTS: usize = 8;
@@ -200,18 +203,14 @@ impl<'a> AnswerPlan<'a> {
         let pts = payloads.iter().flat_map(|(sent, ..)| [Some(sent.pt), sent.rtx]).flatten();
         let pts = pts.map(|pt| pt.to_string()).collect::<Vec<_>>().join(" ");
         sdp.push_str(&format!("m={kind} 9 UDP/TLS/RTP/SAVPF {pts}\r\nc=IN IP4 0.0.0.0\r\n{transport}a=mid:{name}\r\n"));
-        let extension = |wanted: &str| {
-            section.all("extmap").find_map(|map| {
-                let (id, uri) = map.split_once(' ')?;
-                let id: u8 = id.split('/').next()?.parse().ok()?;
-                (uri.split(' ').next() == Some(wanted) && (1..=14).contains(&id)).then_some(id)
-            })
-        };
         // Packets carry the name that the library knows: it must be the viewer's.
-        let names = extension(MID_URI).filter(|_| *mid == Some(name));
-        let turns = extension(TURN_URI).filter(|id| at == self.video && !self.listens && names != Some(*id));
-        for (id, uri) in names.map(|id| (id, MID_URI)).into_iter().chain(turns.map(|id| (id, TURN_URI))) {
-            sdp.push_str(&format!("a=extmap:{id} {uri}\r\n"));
+        let names = extension(section, MID_URI).filter(|_| *mid == Some(name));
+        let turns = extension(section, TURN_URI).filter(|id| at == self.video && !self.listens && names != Some(*id));
+        let counts =
+            extension(section, COUNT_URI).filter(|_| at == self.video && !self.listens && self.gives_feedback());
+        let counts = counts.filter(|id| names != Some(*id) && turns != Some(*id));
+        for (id, uri) in [(names, MID_URI), (turns, TURN_URI), (counts, COUNT_URI)] {
+            sdp.extend(id.map(|id| format!("a=extmap:{id} {uri}\r\n")));
         }
         sdp.push_str(if self.listens { "a=sendonly\r\na=rtcp-mux\r\n" } else { "a=recvonly\r\na=rtcp-mux\r\n" });
         if let Some(ssrc) = section.get("ssrc").filter(|_| self.listens).and_then(ssrc) {
@@ -224,10 +223,21 @@ impl<'a> AnswerPlan<'a> {
                 VideoCodec::Vp8 => "VP8/90000",
             });
             sdp.push_str(&format!("a=rtpmap:{pt} {map}\r\n"));
+            if counts.is_some() {
+                sdp.push_str(&format!("a=rtcp-fb:{pt} {COUNT_FEEDBACK}\r\n"));
+            }
             if let Some(rtx) = rtx {
                 sdp.push_str(&format!("a=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={pt}\r\n"));
             }
         }
+    }
+
+    /// Whether the viewer says of each packet of the video when it came, so that it can be estimated what its connection carries.
+    pub fn gives_feedback(&self) -> bool {
+        let Line { section, fate, .. } = &self.lines[self.video];
+        let Fate::Served(payloads) = fate else { return false };
+        let all = payloads.iter().all(|(.., payload)| payload.feedback.contains(&COUNT_FEEDBACK));
+        all && extension(section, COUNT_URI).is_some()
     }
 
     /// The lines that are served, in the offer's order.
@@ -363,6 +373,15 @@ fn served_line(line: &Line<'_>, section: &[&str], payloads: &[(Sent, String, Off
         }
     }
     Ok(text)
+}
+
+/// Under which number a line's packets carry what `wanted` names.
+fn extension(section: &OfferSection<'_>, wanted: &str) -> Option<u8> {
+    section.all("extmap").find_map(|map| {
+        let (id, uri) = map.split_once(' ')?;
+        let id: u8 = id.split('/').next()?.parse().ok()?;
+        (uri.split(' ').next() == Some(wanted) && (1..=14).contains(&id)).then_some(id)
+    })
 }
 
 /// What of a video line is sent, the best payload type of each codec. `None`: nothing.

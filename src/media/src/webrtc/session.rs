@@ -2,6 +2,7 @@
 
 use super::cameras::KeyedCamera;
 use super::feed::{FeedId, Frame};
+use super::gate::RationGate;
 use super::machine::{Counted, Machine, Outbox};
 use super::offer::{Line, Negotiated};
 use super::restart::{Restarted, Restarts};
@@ -14,12 +15,14 @@ use perch_domain::access::Principal;
 use perch_domain::lease::Lease;
 use perch_domain::media::{Stream, Track};
 use perch_domain::orientation::Orientation;
+use perch_domain::rate::{Costs, LinkState, RateWish, Ration, StuckEstimate, ViewerRate};
 use perch_domain::stamps::{SteadySound, shown_at};
-use perch_domain::stream_choice::{AutoStream, gives_up_change};
+use perch_domain::stream_choice::{StreamChoice, gives_up_change};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use str0m::bwe::{Bitrate, BweKind};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo, VideoOrientation};
 use str0m::{Candidate, Event, IceConnectionState, Input, RtcError};
@@ -38,14 +41,12 @@ pub enum SessionPhase {
 }
 
 /// What the engine must do for a session after it was driven.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionWish {
     /// It has just connected: show it a picture.
     Join,
     /// The viewer lost its picture.
     Keyframe,
-    /// A receiver report said that this share of video packets was lost.
-    Loss(f32),
 }
 
 /// One of our RTP streams.
@@ -137,10 +138,8 @@ pub struct Start {
     pub viewer: Principal,
     /// The camera.
     pub camera: Arc<KeyedCamera>,
-    /// The stream it begins with.
-    pub stream: Stream,
-    /// Whether we may change the stream.
-    pub auto: bool,
+    /// What the viewer wishes, of what there is for it.
+    pub wish: RateWish,
     /// The accepted offer.
     pub negotiated: Negotiated,
 }
@@ -160,8 +159,19 @@ pub struct Session {
     /// The stream it changes to at that one's next keyframe, and when that was asked for; `None`: it is what the viewer began with, and is
     /// waited for.
     pub next_feed: Option<(FeedId, Option<MonoTime>)>,
-    /// The policy, where we may choose.
-    pub auto: Option<AutoStream>,
+    /// Whether we choose the stream.
+    pub chooses: bool,
+    /// What it is sent.
+    pub rate: ViewerRate,
+    /// Lets through what it is sent of its feed.
+    pub gate: RationGate,
+    /// What is known of its connection.
+    pub link: LinkState,
+    /// The estimate as it moves, and as it is smoothed; either is too slow in one direction.
+    estimates_bps: [Option<u64>; 2],
+    /// The bits a second that the estimator looks for.
+    looks_for_bps: u64,
+    stuck: StuckEstimate,
     /// Where it is in its life.
     pub phase: SessionPhase,
     /// What it wants from the engine.
@@ -174,6 +184,8 @@ pub struct Session {
     alive: bool,
     /// Answers to our checks of consent (RFC 7675).
     consents: u64,
+    /// What a receiver report said since this was last looked at.
+    reported_loss: Option<f32>,
     video: Option<Sender>,
     audio: Option<Sender>,
     /// Of somebody who speaks, and watches nothing.
@@ -184,6 +196,8 @@ impl Session {
     /// A session that begins now.
     pub fn new(start: Start, feed: FeedId, utc: Timestamp, mono: MonoTime) -> Self {
         let n = start.negotiated;
+        let has = |stream| start.wish.stream == StreamChoice::Auto || start.wish.stream == StreamChoice::Fixed(stream);
+        let rate = ViewerRate::new(start.wish, has(Stream::Main), has(Stream::Sub), mono);
         Self {
             lease: start.lease,
             term: Lease::grant(mono),
@@ -191,7 +205,13 @@ impl Session {
             started_at: utc,
             feed,
             next_feed: None,
-            auto: start.auto.then(AutoStream::default),
+            chooses: start.wish.stream == StreamChoice::Auto,
+            gate: RationGate::new(rate.ration()),
+            rate,
+            link: LinkState::default(),
+            estimates_bps: [None; 2],
+            looks_for_bps: 0,
+            stuck: StuckEstimate::default(),
             phase: SessionPhase::Connecting,
             wishes: Vec::new(),
             machine: n.machine,
@@ -199,6 +219,7 @@ impl Session {
             candidates_left: n.candidates_left,
             alive: false,
             consents: 0,
+            reported_loss: None,
             video: n.video.map(|line| Sender::new(line, 90, true)),
             audio: n.audio.map(|line| Sender::new(line, 48, false)),
             talk: None,
@@ -215,7 +236,14 @@ impl Session {
             started_at: utc,
             feed: NO_FEED,
             next_feed: None,
-            auto: None,
+            chooses: false,
+            gate: RationGate::new(Ration::Sound),
+            rate: ViewerRate::new(RateWish::default(), false, false, mono),
+            link: LinkState::default(),
+            estimates_bps: [None; 2],
+            looks_for_bps: 0,
+            stuck: StuckEstimate::default(),
+            reported_loss: None,
             phase: SessionPhase::Connecting,
             wishes: Vec::new(),
             machine: n.machine,
@@ -290,6 +318,8 @@ impl Session {
         if self.next_feed.is_some_and(|(next, _)| next == feed) && frame.track == Track::Video && frame.keyframe {
             left = Some(std::mem::replace(&mut self.feed, feed));
             self.next_feed = None;
+            // A wish for keyframes alone begins with this one.
+            self.gate.set(self.rate.ration());
         }
         if self.feed != feed {
             return None;
@@ -297,9 +327,8 @@ impl Session {
         match frame.track {
             Track::Video => self.live_video(frame, out),
             Track::Audio => {
-                if let Some(audio) =
-                    self.audio.as_mut().filter(|a| self.phase == SessionPhase::Live && a.is_new(frame.pts))
-                {
+                let is_heard = self.phase == SessionPhase::Live || self.gate.ration() == Ration::Sound;
+                if let Some(audio) = self.audio.as_mut().filter(|a| is_heard && a.is_new(frame.pts)) {
                     audio.write(&mut self.machine, frame, frame.pts, frame.wallclock, out);
                     self.take_events();
                 }
@@ -316,7 +345,9 @@ impl Session {
             return;
         }
         self.phase = SessionPhase::Live;
-        self.write_video(frame, frame.pts, frame.wallclock, out);
+        if self.gate.passes(frame) {
+            self.write_video(frame, frame.pts, frame.wallclock, out);
+        }
     }
 
     fn write_video(&mut self, frame: &Frame, pts: MonoTime, wallclock: Instant, out: &mut dyn Outbox) {
@@ -340,20 +371,42 @@ impl Session {
         self.phase = SessionPhase::Live;
     }
 
-    /// A loss report came. `Some`: the stream to change to.
-    pub fn loss(&mut self, now: MonoTime, loss: f32) -> Option<Stream> {
-        if self.next_feed.is_some() {
-            return None;
+    /// Whether it changes to `stream` at its next keyframe.
+    pub fn is_changing_to(&self, stream: Stream) -> bool {
+        self.next_feed.is_some_and(|(feed, _)| feed.stream == stream)
+    }
+
+    /// Looks at its connection. `Some`: what it is to be sent from now on.
+    pub fn look(&mut self, now: MonoTime, costs: &Costs, out: &mut dyn Outbox) -> Option<Ration> {
+        let wanted = self.rate.looks_for_bps(now, costs);
+        if self.link.estimate_bps.is_some() && wanted.abs_diff(self.looks_for_bps) > self.looks_for_bps / 20 {
+            self.looks_for_bps = wanted;
+            self.mutate(out, |rtc| rtc.look_for(wanted));
         }
-        self.auto.as_mut()?.report(now, loss)
+        if let Some(estimate) = self.estimates_bps[0].filter(|estimate| self.stuck.look(now, *estimate, wanted)) {
+            self.mutate(out, |rtc| rtc.estimate_anew(estimate));
+        }
+        self.link.sent_bytes = self.bytes_sent();
+        let loss = self.reported_loss.take();
+        let change = self.rate.look(now, &LinkState { loss, ..self.link }, costs)?;
+        Some(change)
+    }
+
+    /// Where it waits for the keyframe of less for `patience`: sends no more of what its connection does not carry.
+    pub fn stop_what_is_too_much(&mut self, now: MonoTime, patience: Duration) {
+        let waits = self.next_feed.and_then(|(_, asked)| asked).is_some_and(|asked| now.since(asked) >= patience);
+        if waits && self.rate.ration() < self.gate.ration() {
+            self.gate.set(Ration::Sound);
+        }
     }
 
     /// Gives up a change of stream that brings nothing. Returns the feed that is not needed.
     pub fn give_up_change(&mut self, now: MonoTime) -> Option<FeedId> {
         let (feed, _) = self.next_feed.take_if(|(_, asked)| asked.is_some_and(|asked| gives_up_change(asked, now)))?;
-        let stream = self.feed.stream;
-        if let Some(auto) = &mut self.auto {
-            auto.stay(stream);
+        let ration = if self.feed.stream == Stream::Main { Ration::Main } else { Ration::Sub };
+        self.rate.stay(now, ration);
+        if self.gate.set(ration) {
+            self.wishes.push(SessionWish::Keyframe);
         }
         Some(feed)
     }
@@ -445,14 +498,22 @@ impl Session {
             Event::MediaEgressStats(stats) => {
                 // There is a loss where a receiver report came since the last look.
                 self.alive |= stats.loss.is_some();
-                if self.video.as_ref().is_some_and(|video| stats.mid == video.line.mid) && self.auto.is_some() {
-                    self.wishes.extend(stats.loss.map(SessionWish::Loss));
+                if self.video.as_ref().is_some_and(|video| stats.mid == video.line.mid) {
+                    self.reported_loss = stats.loss.or(self.reported_loss);
+                    self.link.loss = stats.loss.or(self.link.loss);
                 }
             }
             Event::PeerStats(stats) => {
-                let consents = stats.selected_candidate_pair.map_or(0, |pair| pair.responses_received);
+                let consents = stats.selected_candidate_pair.as_ref().map_or(0, |pair| pair.responses_received);
                 self.alive |= consents > self.consents;
                 self.consents = consents;
+                let by_ice = stats.selected_candidate_pair.and_then(|pair| pair.current_round_trip_time);
+                self.link.round_trip = stats.rtt.or(by_ice).or(self.link.round_trip);
+                self.link.loss = stats.egress_loss_fraction.or(self.link.loss);
+                self.estimated(0, stats.bwe_tx);
+            }
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, can_probe }) => {
+                self.estimated(1, can_probe.then_some(estimate));
             }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) if self.connected() => {
                 tracing::debug!(lease = %self.lease, "viewer is gone");
@@ -461,6 +522,13 @@ impl Session {
             Event::Closed => self.phase = SessionPhase::Over,
             _ => {}
         }
+    }
+
+    /// What its connection carries: the lower of both estimates, as the one falls at once and the other rises only when it is sure.
+    fn estimated(&mut self, which: usize, estimate: Option<Bitrate>) {
+        self.estimates_bps[which] = estimate.map(|bitrate| bitrate.as_u64());
+        let [moving, smooth] = self.estimates_bps;
+        self.link.estimate_bps = smooth.map(|smooth| moving.map_or(smooth, |moving| moving.min(smooth)));
     }
 
     /// Its machine met a defect: it is over, and the engine looks after it in this turn.

@@ -91,7 +91,13 @@ impl Pair {
         let (camera, stream) = (Arc::new(KeyedCamera { key: 0, live }), Stream::Main);
         let feed = FeedId { camera: camera.key, stream };
         let lease = LeaseId::random();
-        let start = Start { lease, viewer: viewer_is, camera, stream, auto: false, negotiated };
+        let start = Start {
+            lease,
+            viewer: viewer_is,
+            camera,
+            wish: RateWish { stream: StreamChoice::Fixed(stream), budget: None },
+            negotiated,
+        };
         let session = Session::new(start, feed, Timestamp(0), MonoTime(0));
         Self { now, session, viewer, video, viewer_connected: false, orientations: Vec::new() }
     }

@@ -31,7 +31,7 @@ pub fn canned() -> &'static Canned {
         };
         let audio = "audiotestsrc num-buffers=100 samplesperbuffer=960 wave=ticks ! audio/x-raw,rate=48000,channels=2 \
             ! opusenc frame-size=20 ! appsink name=sink sync=false";
-        Canned { video: ["width=1280,height=720", "width=640,height=360"].map(video), audio: run(audio) }
+        Canned { video: ["width=1280,height=720", "width=320,height=180"].map(video), audio: run(audio) }
     })
 }
 
