@@ -144,8 +144,8 @@ name = "Yard"
 room = "Garden"
 source = "rtsp://admin:{password}@127.0.0.1/large"
 sub_source = "rtsp://admin:{password}@127.0.0.1/small"
-password_file = "SECRET"
 onvif = "http://127.0.0.1/onvif/device_service"
+password_file = "SECRET"
 
 [profile.home]
 name = "Home"
