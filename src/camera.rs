@@ -85,7 +85,6 @@ impl Camera {
             had_picture: false,
         };
         wires.controls.want(&config.picture.controls);
-        let capture = Capture::new(config.clone(), means.clone(), hub.clone(), clock.clone(), wires.luma.sink());
         let failures = Repeated::default();
         let (id, news) = (config.id.clone(), notices.clone());
         let news = move || {
@@ -93,6 +92,8 @@ impl Camera {
         };
         let (library, talkback) = (means.library.clone(), config.talkback.clone());
         let speaker = Speaker::new(config.id.clone(), talkback, library, clock.clone(), Arc::new(news));
+        let (far, luma) = (speaker.far_end(), wires.luma.sink());
+        let capture = Capture::beside(far, config.clone(), means.clone(), hub.clone(), clock.clone(), luma);
         Self {
             config,
             hub,
@@ -122,7 +123,8 @@ impl Camera {
         }
         let again = |means: &Means| {
             let (hub, luma) = (self.hub.clone(), self.wires.luma.sink());
-            Arc::new(Capture::new(config.clone(), means.clone(), hub, self.clock.clone(), luma))
+            let far = self.speaker.far_end();
+            Arc::new(Capture::beside(far, config.clone(), means.clone(), hub, self.clock.clone(), luma))
         };
         if means.is_some() {
             self.forget_problems();

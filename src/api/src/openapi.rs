@@ -27,6 +27,7 @@ use perch_domain::recording::{RecordMode, RecordingState};
 use perch_domain::status::{Notice, Overall};
 use perch_domain::summary::SummaryAbout;
 use perch_domain::switched_off::OffBy;
+use perch_domain::talkback::Echo;
 use perch_domain::update::{Outcome, Phase};
 use serde_json::{Map, Value, json};
 
@@ -127,6 +128,7 @@ fn words(name: &str) -> Option<Value> {
         "CertificateKind" => json!(CertificateKind::ALL),
         "Cause" => json!(Cause::ALL),
         "DeviceKind" => json!(DeviceKind::ALL),
+        "Echo" => json!(Echo::ALL),
         "ErrorKind" => ErrorKind::ALL.iter().map(|kind| code(*kind)).collect(),
         "EventKind" => json!(EventKind::ALL),
         "FoundBy" => json!(FoundBy::ALL),

@@ -249,6 +249,11 @@ impl CameraConfig {
         self.source.url().is_none() || self.picture.encode
     }
 
+    /// Whether its microphone is one of the box's own.
+    pub fn has_own_microphone(&self) -> bool {
+        !matches!(self.audio.source, AudioSource::None | AudioSource::Source)
+    }
+
     /// Whether it has sound.
     pub fn has_audio(&self) -> bool {
         self.audio.source != AudioSource::None

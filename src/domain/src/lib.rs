@@ -22,6 +22,7 @@ pub mod connection;
 pub mod cut_off;
 pub mod discovery;
 pub mod disk;
+pub mod echo_delay;
 pub mod event;
 pub mod event_entries;
 pub mod exchange;

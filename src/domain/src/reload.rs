@@ -119,6 +119,8 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
         || aspect
         || is_reached_otherwise
         || old.audio.source != new.audio.source
+        // What takes the echo out stands behind a microphone of the box's own.
+        || (new.has_own_microphone() && old.talkback.sink.is_some() != new.talkback.sink.is_some())
         || detector_pictures
         || takes_otherwise;
     Restart {

@@ -3,6 +3,7 @@
 //! phone sends is taken.
 
 use crate::sound_level::SoundLevel;
+use crate::talkback::Echo;
 use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
@@ -240,6 +241,8 @@ pub struct TalkStatus {
     /// Where it is played. Only admins see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sink: Option<String>,
+    /// What is done against echo.
+    pub echo: Echo,
     /// How long somebody may talk at a time, s.
     pub max_s: u64,
     /// Who speaks.

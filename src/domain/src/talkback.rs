@@ -1,7 +1,8 @@
-//! How a camera can be talked through: on which loudspeaker, how long at a time.
+//! How a camera can be talked through: on which loudspeaker, what is done against echo, how long at a time.
 
 use crate::settings::Keys;
 use perch_base::{Error, Result};
+use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
@@ -38,6 +39,20 @@ impl fmt::Display for TalkSink {
     }
 }
 
+/// What is done so that those who talk do not hear themselves through the camera's microphone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Echo {
+    /// It is taken out of what the microphone hears.
+    Cancel,
+    /// The microphone is turned down while they speak.
+    Duck,
+    /// Nothing.
+    None,
+}
+
+perch_base::all_of!(Echo { Cancel, Duck, None });
+
 /// How long somebody may talk at a time.
 const MAX: Duration = Duration::from_secs(120);
 
@@ -46,21 +61,25 @@ const MAX: Duration = Duration::from_secs(120);
 pub struct Talkback {
     /// Where it is played; `None`: nobody can talk through this camera.
     pub sink: Option<TalkSink>,
+    /// Against echo.
+    pub echo: Echo,
     /// The longest time at once.
     pub max: Duration,
 }
 
 impl Default for Talkback {
     fn default() -> Self {
-        Self { sink: None, max: MAX }
+        Self { sink: None, echo: Echo::Cancel, max: MAX }
     }
 }
 
 impl Talkback {
     /// Reads `talkback` of a camera.
     pub fn read(mut keys: impl Keys) -> Self {
+        let words = [("cancel", Echo::Cancel), ("duck", Echo::Duck), ("none", Echo::None)];
         let read = Self {
             sink: keys.optional("sink", TalkSink::parse),
+            echo: keys.choice("echo", "cancel", &words),
             max: keys.whole_seconds("max_s", MAX, Duration::from_secs(5)..=Duration::from_secs(3600)),
         };
         keys.finish();

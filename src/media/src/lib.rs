@@ -4,6 +4,7 @@ pub mod capture;
 pub mod devices;
 pub mod encoders;
 pub mod fanout;
+pub mod far_end;
 pub mod file_frames;
 mod h264;
 #[expect(unsafe_code, reason = "the limits of glibc's allocator are set by C calls")]

@@ -28,6 +28,8 @@ macro_rules! embedded {
 /// The repository's files, by path without `.gst`.
 const EMBEDDED: &[(&str, &str)] = embedded![
     "audio/alsa",
+    "audio/duck",
+    "audio/echo",
     "audio/opus",
     "audio/network-aac",
     "audio/network-aac-faad",
@@ -158,7 +160,7 @@ impl Library {
     }
 
     /// Whether every element is installed that the file called `name` needs.
-    fn is_installed(&self, name: &str) -> bool {
+    pub(crate) fn is_installed(&self, name: &str) -> bool {
         self.file(name).is_ok_and(|file| file.needs().iter().all(|element| crate::has_element(element)))
     }
 

@@ -328,6 +328,7 @@ export const words = {
     'camera[].audio.source': 'Sound from',
     'camera[].audio.gain_db': 'Louder or quieter by',
     'camera[].talkback.sink': 'Loudspeaker',
+    'camera[].talkback.echo': 'Against echo',
     'camera[].talkback.max_s': 'Longest time at once',
     'camera[].motion.enabled': 'Look for motion',
     'camera[].motion.sensitivity': 'Sensitivity',
@@ -359,6 +360,9 @@ export const words = {
   } as Record<string, readonly (readonly [number, string])[]>,
   /** What the words of settings mean. */
   choices: {
+    cancel: 'Take it out',
+    duck: 'Turn the microphone down',
+    none: 'Nothing',
     continuous: 'Always',
     motion: 'Around motion',
     off: 'Nothing',

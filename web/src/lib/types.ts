@@ -42,6 +42,7 @@ export type Bundle = Schemas['Bundle'];
 export type TaskStatus = Schemas['TaskStatus'];
 export type LiveSession = Schemas['LiveSession'];
 export type Notice = Schemas['Notice'];
+export type Floor = Schemas['Floor'];
 
 export type Setting = Schemas['Setting'];
 export type SettingsSchema = Schemas['SettingsSchema'];

@@ -1,4 +1,5 @@
-// One attempt to watch a camera over WHEP: offer, answer, trickle, keepalive, end. What to do when it fails is live.svelte.ts.
+// One attempt to watch a camera over WHEP, or to speak through it over WHIP: offer, answer, trickle, keepalive, end. What to do when it fails
+// is live.svelte.ts and talk.svelte.ts.
 import { type Api, ApiError, api } from './api';
 import { type Clock, browserClock } from './clock';
 import { paramsOf } from './contract';
@@ -49,6 +50,13 @@ const browserPorts: WhepPorts = {
   stream: () => new MediaStream(),
 };
 
+/** What is sent instead of watched. */
+export interface Speech {
+  microphone: MediaStream;
+  /** While somebody else speaks. */
+  whenBusy: 'refuse' | 'queue' | 'take_over';
+}
+
 /** The path of a live session, by which the box's Location is read. */
 const LEASE = '/api/v1/live/{lease}';
 
@@ -68,7 +76,7 @@ export class WhepSession {
 
   constructor(
     private readonly camera: string,
-    private readonly stream: StreamChoice,
+    private readonly stream: StreamChoice | Speech,
     private readonly handlers: WhepHandlers,
     private readonly ports: WhepPorts = browserPorts,
   ) {}
@@ -103,13 +111,7 @@ export class WhepSession {
     if (this.#closed) return;
     const pc = this.ports.peer({ iceServers: servers, bundlePolicy: 'max-bundle' });
     this.#pc = pc;
-    const media = this.ports.stream();
-    pc.addTransceiver('video', { direction: 'recvonly' });
-    pc.addTransceiver('audio', { direction: 'recvonly' });
-    pc.ontrack = ({ track }) => {
-      media.addTrack(track);
-      this.handlers.onStream(media);
-    };
+    this.#addMedia(pc);
     pc.onicecandidate = ({ candidate }) => this.#candidate(candidate);
     pc.onconnectionstatechange = () => this.#connectionChanged();
 
@@ -117,12 +119,7 @@ export class WhepSession {
     // No waiting for candidates: what is known goes now, the rest trickles.
     const sdp = pc.localDescription?.sdp ?? '';
     this.#offer = offerParts(sdp);
-    const response = await this.ports.api.open('post', '/api/v1/cameras/{camera}/whep', {
-      path: { camera: this.camera },
-      query: { stream: this.stream },
-      content: { 'application/sdp': sdp },
-      headers: { Accept: 'application/sdp' },
-    });
+    const response = await this.#send(sdp);
     this.#path = paramsOf(LEASE, response.headers.get('Location') ?? '');
     this.#etag = response.headers.get('ETag');
     const answer = await response.text();
@@ -136,6 +133,38 @@ export class WhepSession {
     this.#after(CONNECT_MS, () => {
       if (!this.#connected) this.#fail({ kind: 'blocked' });
     });
+  }
+
+  #addMedia(pc: RTCPeerConnection): void {
+    if (typeof this.stream !== 'string') {
+      const { microphone } = this.stream;
+      for (const track of microphone.getAudioTracks()) {
+        pc.addTransceiver(track, { direction: 'sendonly', streams: [microphone] });
+      }
+      return;
+    }
+    const media = this.ports.stream();
+    pc.addTransceiver('video', { direction: 'recvonly' });
+    pc.addTransceiver('audio', { direction: 'recvonly' });
+    pc.ontrack = ({ track }) => {
+      media.addTrack(track);
+      this.handlers.onStream(media);
+    };
+  }
+
+  #send(sdp: string): Promise<Response> {
+    const { api } = this.ports;
+    const offer = {
+      path: { camera: this.camera },
+      content: { 'application/sdp': sdp },
+      headers: { Accept: 'application/sdp' },
+    };
+    return typeof this.stream === 'string'
+      ? api.open('post', '/api/v1/cameras/{camera}/whep', { ...offer, query: { stream: this.stream } })
+      : api.open('post', '/api/v1/cameras/{camera}/whip', {
+          ...offer,
+          query: { when_busy: this.stream.whenBusy },
+        });
   }
 
   #connectionChanged(): void {

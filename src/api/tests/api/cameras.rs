@@ -14,6 +14,7 @@ use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::*;
 use perch_domain::summary::Status;
 use perch_domain::talk::{FloorSeen, TalkStatus};
+use perch_domain::talkback::Echo;
 use perch_domain::task::{TaskId, TaskStatus};
 
 impl Fake {
@@ -45,6 +46,7 @@ impl Fake {
             last_event_at: None,
             talk: Some(TalkStatus {
                 sink: Some("alsa:hw:SECRET".into()),
+                echo: Echo::Cancel,
                 max_s: 120,
                 speaker: None,
                 level: None,

@@ -87,7 +87,7 @@ async fn only_an_administrator_sees_which_device_a_loudspeaker_is() {
     for (role, sees) in [(Role::Admin, true), (Role::Viewer, false)] {
         let (_, token) = rig.fake.device(role, None);
         let camera = rig.get("/api/v1/cameras/front", &token).await.json();
-        assert_eq!(camera["talk"]["max_s"], json!(120));
+        assert_eq!(camera["talk"]["echo"], json!("cancel"));
         assert_eq!(camera["talk"].get("sink").is_some(), sees, "{role:?}");
     }
 }

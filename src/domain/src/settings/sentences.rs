@@ -63,6 +63,10 @@ const SENTENCES: &[(&str, &str)] = &[
         "camera[].talkback.sink",
         "Where people who talk through this camera are heard: alsa:DEVICE, or test, which only measures.",
     ),
+    (
+        "camera[].talkback.echo",
+        "What keeps them from hearing themselves: cancel takes the echo out, duck turns the microphone down.",
+    ),
     ("camera[].talkback.max_s", "How long somebody may talk at a time."),
     ("camera[].motion.enabled", "Whether motion is looked for."),
     ("camera[].motion.sensitivity", "How little motion counts: 0 only the plainest, 1 the faintest."),

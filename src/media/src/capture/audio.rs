@@ -139,10 +139,15 @@ fn build(settings: &Settings, flow: &Arc<Flow>, valves: &Valves) -> Result<Micro
     let pipeline = gst::Pipeline::new();
     time::apply(&pipeline);
     let end = pipeline::open_end(&source, "src")?;
-    for bin in [&source, &opus] {
+    // Whoever may speak through the camera must not hear themselves.
+    let near = settings.config.talkback.sink.as_ref().map(|_| settings.far.near(&settings.library)).transpose()?;
+    let bins: Vec<&gst::Bin> = [Some(&source), near.as_ref(), Some(&opus)].into_iter().flatten().collect();
+    for bin in &bins {
         parts::add(&pipeline, bin)?;
     }
-    parts::link(source.upcast_ref(), opus.upcast_ref())?;
+    for pair in bins.windows(2) {
+        parts::link(pair[0].upcast_ref(), pair[1].upcast_ref())?;
+    }
     let heard_us = Arc::new(AtomicI64::new(NEVER));
     let (ear, clock) = (heard_us.clone(), settings.clock.clone());
     end.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST, move |_, _| {

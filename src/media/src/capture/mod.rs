@@ -58,6 +58,7 @@ pub(crate) use threads::Threads;
 pub(crate) use turned::flip;
 
 use crate::fanout::{Attachment, Delivery, Hub, Receipt, Sink};
+use crate::far_end::FarEnd;
 use attempts::Attempts;
 use audio::AttemptOver;
 use decoding::Decoded;
@@ -131,9 +132,23 @@ impl std::fmt::Debug for Capture {
 impl Capture {
     /// The capture of the camera that `config` describes. Nothing is opened before [`Self::run_once`].
     pub fn new(config: CameraConfig, means: Means, hub: Arc<Hub>, clock: SharedClock, luma: LumaSink) -> Self {
+        let far = FarEnd::new(config.talkback.echo, clock.clone());
+        Self::beside(far, config, means, hub, clock, luma)
+    }
+
+    /// The same of a camera whose loudspeaker tells `far` what it plays.
+    pub fn beside(
+        far: Arc<FarEnd>,
+        config: CameraConfig,
+        means: Means,
+        hub: Arc<Hub>,
+        clock: SharedClock,
+        luma: LumaSink,
+    ) -> Self {
         let Means { library, ingest, machine, zone } = means;
         let attempts = Attempts::new(&config);
         let settings = Settings {
+            far,
             loudness: Arc::new(Loudness::new(config.audio.gain_db)),
             masking: Arc::new(Masking::new(&config.picture.privacy)),
             sensor: Sensor::default(),

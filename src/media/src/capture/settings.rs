@@ -6,6 +6,7 @@ use super::sensor::Sensor;
 use super::threads::Threads;
 use crate::devices::Machine;
 use crate::fanout::Hub;
+use crate::far_end::FarEnd;
 use crate::pipeline::Library;
 use perch_base::clock::SharedClock;
 use perch_base::repeated::Repeated;
@@ -106,6 +107,8 @@ pub(super) struct Settings {
     pub machine: Machine,
     /// The time zone that the box goes by at the moment.
     pub zone: ZoneNow,
+    /// What its loudspeaker plays.
+    pub far: Arc<FarEnd>,
     /// How loud its sound is made, and is.
     pub loudness: Arc<Loudness>,
     /// What is painted over.

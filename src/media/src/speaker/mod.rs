@@ -4,6 +4,7 @@
 
 mod playing;
 
+use crate::far_end::FarEnd;
 use crate::pipeline::Library;
 use gstreamer_app as gst_app;
 use perch_base::clock::{SharedClock, within};
@@ -17,7 +18,7 @@ use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
 use perch_domain::sound_level::Ear;
 use perch_domain::talk::{Floor, FloorAnswer, FloorSeen, SpeechLimit, Splice, TalkAsker, TalkStatus, WhenBusy};
 use perch_domain::talkback::{TalkSink, Talkback};
-use playing::Playing;
+use playing::{Ears, Playing};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -40,6 +41,7 @@ pub struct Speaker {
     /// Rung when somebody wants to be heard, and when the settings changed.
     bell: Notify,
     ear: Arc<Mutex<Ear>>,
+    far: Arc<FarEnd>,
     overruns: Repeated,
 }
 
@@ -78,8 +80,9 @@ impl Speaker {
             limit: SpeechLimit::default(),
             problem: String::new(),
         };
-        let (state, bell, ear) = (Mutex::new(state), Notify::new(), Arc::default());
-        Arc::new(Self { camera, clock, library, news, state, bell, ear, overruns: Repeated::default() })
+        let far = FarEnd::new(state.talkback.echo, clock.clone());
+        let (state, bell, ear, overruns) = (Mutex::new(state), Notify::new(), Arc::default(), Repeated::default());
+        Arc::new(Self { camera, clock, library, news, state, bell, ear, far, overruns })
     }
 
     /// The camera that it is of.
@@ -99,7 +102,13 @@ impl Speaker {
         }
         state.talkback = talkback.clone();
         drop(state);
+        self.far.follow(talkback.echo);
         self.bell.notify_one();
+    }
+
+    /// What a microphone beside it is told.
+    pub fn far_end(&self) -> Arc<FarEnd> {
+        self.far.clone()
     }
 
     /// Whether somebody can speak through it as it is set.
@@ -163,6 +172,7 @@ impl Speaker {
         let sink = state.talkback.sink.as_ref()?.to_string();
         Some(TalkStatus {
             sink: Some(sink),
+            echo: state.talkback.echo,
             max_s: state.talkback.max.as_secs(),
             speaker: state.floor.speaker().map(str::to_owned),
             level: ear.level(now),
@@ -235,9 +245,10 @@ impl Speaker {
 
     /// One pipeline, until it is not needed any more or fails.
     async fn play(&self, sink: TalkSink) -> Result<()> {
-        let (library, ear, clock) = (self.library.clone(), self.ear.clone(), self.clock.clone());
+        let (library, clock) = (self.library.clone(), self.clock.clone());
+        let ears = Ears { ear: self.ear.clone(), far: self.far.clone() };
         let (name, of) = (format!("speaker {}", self.camera), sink.clone());
-        let building = on_own_thread(name, move || Playing::start(&library, &of, &ear, &clock));
+        let building = on_own_thread(name, move || Playing::start(&library, &of, ears, clock));
         let mut playing = within(&self.clock, START_WITHIN, building).await.unwrap_or_else(|| {
             let message = "the loudspeaker's driver hangs: unplug the loudspeaker and plug it in again";
             Err(Error::new(ErrorKind::Unavailable, message))

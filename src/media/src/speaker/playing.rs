@@ -2,6 +2,7 @@
 
 use crate::capture::running::Running;
 use crate::capture::{Signal, Threads};
+use crate::far_end::FarEnd;
 use crate::pipeline::{self, Library};
 use crate::time;
 use gstreamer as gst;
@@ -21,9 +22,19 @@ const JITTER_MS: i64 = 60;
 /// What the whole way takes: late packets, and the one behind, of which a lost one is made again. Left to itself, the decoder would have
 /// six of the longest packets waited for.
 const LATENCY: gst::ClockTime = gst::ClockTime::from_mseconds(90);
+/// What a sound card's buffer adds.
+const CARD: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 /// Of the one stream that one speaker after the other makes.
 const SSRC: u32 = 0x7065_7263;
 const PAYLOAD_TYPE: u8 = 111;
+
+/// Who hears what is played.
+pub(super) struct Ears {
+    /// Measures it.
+    pub ear: Arc<Mutex<Ear>>,
+    /// Tells the microphone.
+    pub far: Arc<FarEnd>,
+}
 
 /// A pipeline that plays. It ends when this is dropped.
 pub(super) struct Playing {
@@ -35,9 +46,9 @@ pub(super) struct Playing {
 
 impl Playing {
     /// Builds and starts one. Blocks as long as the driver does.
-    pub fn start(library: &Library, sink: &TalkSink, ear: &Arc<Mutex<Ear>>, clock: &SharedClock) -> Result<Self> {
+    pub fn start(library: &Library, sink: &TalkSink, ears: Ears, clock: SharedClock) -> Result<Self> {
         let receive = library.bin("talk/receive", &[("latency_ms", JITTER_MS)], &[])?;
-        let hears = hearing(ear.clone(), clock.clone());
+        let hears = hearing(ears, clock, latency(sink));
         let out = match sink {
             TalkSink::Test => {
                 let out = library.bin("talk/test", &[], &[])?;
@@ -53,7 +64,7 @@ impl Playing {
         let entry: gst_app::AppSrc = pipeline::typed(&receive, "in", "an appsrc")?;
         let pipeline = gst::Pipeline::new();
         time::apply(&pipeline);
-        pipeline.set_latency(LATENCY);
+        pipeline.set_latency(latency(sink));
         for bin in [&receive, &out] {
             crate::capture::parts::add(&pipeline, bin)?;
         }
@@ -84,11 +95,25 @@ impl Playing {
     }
 }
 
+fn latency(sink: &TalkSink) -> gst::ClockTime {
+    match sink {
+        TalkSink::Test => LATENCY,
+        TalkSink::Alsa(_) => LATENCY + CARD,
+    }
+}
+
 /// Hears samples when they come.
-fn hearing(ear: Arc<Mutex<Ear>>, clock: SharedClock) -> impl Fn(&gst::BufferRef) + Send + Sync + 'static {
+fn hearing(
+    ears: Ears,
+    clock: SharedClock,
+    latency: gst::ClockTime,
+) -> impl Fn(&gst::BufferRef) + Send + Sync + 'static {
     move |buffer| {
         if let Ok(map) = buffer.map_readable() {
-            lock(&ear).hear((clock.mono(), clock.utc()), &map);
+            lock(&ears.ear).hear((clock.mono(), clock.utc()), &map);
+        }
+        if let Some(pts) = buffer.pts() {
+            ears.far.played(time::to_mono(pts + latency), buffer);
         }
     }
 }

@@ -53,7 +53,7 @@ export const CAMERA_GROUPS = {
   ],
   small: ['sub.width', 'sub.height', 'sub.fps', 'sub.bitrate_kbps'],
   sound: ['audio.source', 'audio.gain_db'],
-  talk: ['talkback.sink', 'talkback.max_s'],
+  talk: ['talkback.sink', 'talkback.echo', 'talkback.max_s'],
   network: ['sub_source', 'transport', 'aspect', 'tls.sha256', 'onvif'],
 } as const;
 
