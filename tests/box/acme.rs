@@ -3,6 +3,8 @@
 
 use crate::support::home::{BoxProcess, Home, Ports};
 use crate::support::{s, wait_until};
+use perch_base::clock::{Clock, SystemClock};
+use perch_base::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs;
@@ -268,7 +270,7 @@ fn a_domain_that_leads_elsewhere_is_said_and_asked_for_again_much_later() {
     let client = running.paired();
     let domain = wait_until("the failure is said", s(120), || {
         let listed = client.try_send("GET", "/api/v1/certificate", &[], b"").ok()?.expect(200).json();
-        Some(listed["domain"].clone()).filter(|domain| domain["problem"] != "")
+        Some(listed["domain"].clone()).filter(|domain| domain["problem"].is_string())
     });
     let problem = domain["problem"].as_str().expect("a text");
     assert!(problem.starts_with("the authority says: ") && problem.len() < 500, "{problem}");
@@ -292,4 +294,22 @@ fn a_domain_that_leads_elsewhere_is_said_and_asked_for_again_much_later() {
         serde_json::from_slice(&fs::read(home.data().join("tls/acme-failures.json")).expect("kept")).expect("JSON");
     assert_eq!(kept["count"], 1, "not asked again");
     drop(again);
+}
+
+#[test]
+fn an_authority_that_is_not_reached_is_said_so_and_asked_again_within_a_minute() {
+    let home = Home::new("");
+    let nobody = Ports::free().http;
+    let section = format!("[acme]\ndomain = \"{DOMAIN}\"\ndirectory = \"http://127.0.0.1:{nobody}/dir\"\n");
+    home.configure(&section, "");
+    let running = home.boot();
+    let client = running.paired();
+    let domain = wait_until("the failure is said", s(60), || {
+        let listed = client.json("/api/v1/certificate");
+        Some(listed["domain"].clone()).filter(|domain| domain["problem"].is_string())
+    });
+    let problem = domain["problem"].as_str().expect("a text");
+    assert!(problem.starts_with("the authority 127.0.0.1 cannot be reached: "), "{problem}");
+    let again = domain["tried_again_at"].as_str().and_then(|at| Timestamp::parse(at).ok()).expect("a time");
+    assert!(again.micros_since(SystemClock.utc()) < 90_000_000, "{again}");
 }

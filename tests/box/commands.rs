@@ -85,6 +85,16 @@ fn commands_give_some_cameras_as_the_api_does() {
     assert_eq!(cameras_of(&bert), ["yard"]);
     assert!(home.run(&["user", "list"], "").ok().contains("for front, yard"));
 
+    let until = ["--role", "viewer", "--until", "2096-05-01T14:00:00+02:00", "--live-only"];
+    let out = home.run(&[&["pair"][..], &until].concat(), "").ok();
+    assert!(out.contains("may watch live, not change") && out.contains("ends at 2096-05-01T12:00:00"), "{out}");
+    let guest = running.client().pair(&otp_of(&out), "guest");
+    assert!(guest.json("/api/v1/me")["expires_at"].as_str().is_some_and(|end| end.starts_with("2096-05-01T12")));
+    guest.get("/api/v1/events?camera=yard").problem(403);
+    home.run(&[&["user", "add", "dora"][..], &until].concat(), "correct horse battery\n").ok();
+    let list = home.run(&["user", "list"], "").ok();
+    assert!(list.contains(", live pictures alone, until 2096-05-01T12:00:00"), "{list}");
+
     let out = home.run(&["stream-password", "add", "nvr", "--camera", "yard"], "").ok();
     assert!(out.contains("/yard/sub") && !out.contains("/front"), "{out}");
 
@@ -93,6 +103,9 @@ fn commands_give_some_cameras_as_the_api_does() {
         (&["user", "add", "carl", "--role", "admin", "--camera", "yard"], "an administrator always has all cameras"),
         (&["pair", "--camera", "yard"], "an administrator always has all cameras"),
         (&["pair", "--role", "viewer", "--camera", ""], "there is no camera"),
+        (&["user", "add", "carl", "--until", "tomorrow"], "--until: "),
+        (&["user", "add", "carl", "--until", "2001-01-01T00:00:00Z"], "must be in time to come"),
+        (&["pair", "--live-only"], "administrator"),
         (&["stream-password", "add", "tv", "--camera", "attic"], "there is no camera \"attic\""),
     ] {
         let ran = home.run(args, "correct horse battery\n");

@@ -1,6 +1,7 @@
 //! Cameras are tried out before they are added: what is measured, what is said, and that hosts which do harm, or are the box itself, get nowhere.
 
 use crate::support::client::Client;
+use crate::support::ffmpeg;
 use crate::support::home::{BoxProcess, Home};
 use crate::support::{s, wait_until};
 use perch_test_cameras::{Camera, find};
@@ -123,7 +124,11 @@ fn what_is_no_network_camera_is_looked_at_too() {
     let source = format!("file:{}", file.display());
     assert!(said(&probe(&client, &json!({"source": source})), "bad")[0].contains("no such file"));
     std::fs::write(&file, "x").expect("written");
-    assert_eq!(said(&probe(&client, &json!({"source": source})), "good").len(), 1);
+    assert_eq!(said(&probe(&client, &json!({"source": source})), "bad").len(), 1, "nothing that can be played");
+    ffmpeg::walker(&file, 20, 8, 2);
+    let clip = probe(&client, &json!({"source": source}));
+    assert_eq!(said(&clip, "good").len(), 1, "{clip}");
+    assert!(clip["streams"][0]["still"].is_string(), "it shows what it is");
     let none = probe(&client, &json!({"source": "v4l2:/dev/video63"}));
     assert_eq!(said(&none, "bad").len(), 1, "{none}");
 }
