@@ -85,6 +85,11 @@ const live = (scenario) => {
       connected: true,
       remote: '192.0.2.17:50412',
       bytes_sent: 14_200_000,
+      ration: 'sub',
+      why: 'connection',
+      available_bps: 700_000,
+      loss: 0.002,
+      round_trip_ms: 42,
     })),
     readers: players.map(({ name }) => ({
       stream_password: name,

@@ -24,6 +24,7 @@ use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
 use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
 use serde::Serialize;
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -110,8 +111,9 @@ pub trait LivePort: Send + Sync {
     fn end_device(&self, device: DeviceId) -> Result<()>;
     /// All sessions. Errors with `Unavailable` when the engine does not answer.
     fn sessions(&self) -> Result<Vec<LiveSession>>;
-    /// Servers to offer to a viewer now (credentials are short-lived).
-    fn ice_servers(&self, now: Timestamp) -> Vec<IceServer>;
+    /// Servers to offer now to `whom`, a lease or a device: its name stands in credentials, which are good for ten minutes. Of a server whose
+    /// secret is being changed there are two, with either secret.
+    fn ice_servers(&self, now: Timestamp, whom: &dyn Display) -> Vec<IceServer>;
 }
 
 /// Who reads by RTSP.

@@ -9,8 +9,8 @@ use std::time::Duration;
 /// RTSP readers at most: connections that gave a valid password.
 pub const MAX_READERS: usize = 64;
 
-/// How long the credential for a TURN server is good: a viewer that stays for longer gets another with its next session.
-const TURN_CREDENTIAL: Duration = Duration::from_secs(12 * 3600);
+/// How long the credential for a TURN server is good: whoever stays for longer asks for another one meanwhile.
+const TURN_CREDENTIAL: Duration = Duration::from_secs(600);
 
 /// When a credential for a TURN server that is given out `now` lapses: whole seconds of Unix time, as its user name says.
 pub fn turn_lapses_at_s(now: Timestamp) -> i64 {
@@ -117,8 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_credential_is_good_for_twelve_hours() {
-        for (now_us, lapses_at_s) in [(0, 43_200), (1_700_000_000_999_999, 1_700_043_200), (-1, 43_199)] {
+    fn a_turn_credential_is_good_for_ten_minutes() {
+        for (now_us, lapses_at_s) in [(0, 600), (1_700_000_000_999_999, 1_700_000_600), (-1, 599)] {
             assert_eq!(turn_lapses_at_s(Timestamp(now_us)), lapses_at_s, "{now_us}");
         }
     }

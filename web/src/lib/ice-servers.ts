@@ -1,7 +1,8 @@
 // The STUN and TURN servers the box names, asked for once and again when TURN credentials may have aged.
 import { api } from './api';
 
-const FRESH_MS = 10 * 60_000;
+/** Credentials are good for ten minutes: half of that must be left. */
+const FRESH_MS = 5 * 60_000;
 let cached: { at: number; servers: Promise<RTCIceServer[]> } | null = null;
 
 export function iceServers(): Promise<RTCIceServer[]> {

@@ -10,13 +10,17 @@ export type LivePhase = 'idle' | 'connecting' | 'waiting-frame' | 'playing' | 'r
 export type LiveInput =
   /** `again`: at once and from the first attempt, as after a tap, another quality or the network's return. */
   | { kind: 'start' | 'stop' | 'again' | 'connected' | 'frame' | 'hidden' | 'visible' | 'left' | 'tick' }
+  /** The box says that it sends few pictures or none, as the connection carries no more: that none come is no fault. */
+  | { kind: 'few' }
   | { kind: 'failed'; failure: WhepFailure };
 
-/** `open` ends the connection before it, if there is one. */
-export type LiveOutput = 'open' | 'close' | null;
+/** `open` ends the connection before it, if there is one; `ask` asks the box what it sends. */
+export type LiveOutput = 'open' | 'close' | 'ask' | null;
 
 /** Frames that stop for so long mean that something is wrong, whatever the connection says. */
 const STALL_MS = 4000;
+/** So long before that the box is asked whether it sends any. */
+const ASKED_MS = 1000;
 /** The first may take as long as a camera that cannot be asked takes from keyframe to keyframe. */
 const FIRST_FRAME_MS = 15_000;
 /** A page in the background keeps its streams this long. */
@@ -41,6 +45,8 @@ export class LiveMachine {
   /** Since when frames are expected, or the last one; null before the connection stands. */
   #frameMs: number | null = null;
   #retryMs: number | null = null;
+  /** Frames stopped, and the box was asked about it. */
+  #isAsked = false;
   #sleepMs: number | null = null;
   /** When a frame newer than `after` must have come. */
   #wake: { byMs: number; after: number | null } | null = null;
@@ -80,6 +86,10 @@ export class LiveMachine {
         return null;
       case 'frame':
         return this.#frame(nowMs);
+      case 'few':
+        if (this.#frameMs !== null) this.#frameMs = nowMs;
+        this.#isAsked = false;
+        return null;
       case 'failed':
         return this.#failed(input.failure, explain(input.failure), nowMs);
       case 'hidden':
@@ -97,7 +107,8 @@ export class LiveMachine {
 
   get #stallMs(): number | null {
     if (this.#frameMs === null || this.#isHidden) return null;
-    return this.#frameMs + (this.phase === 'waiting-frame' ? FIRST_FRAME_MS : STALL_MS);
+    if (this.phase === 'waiting-frame') return this.#frameMs + FIRST_FRAME_MS;
+    return this.#frameMs + (this.#isAsked ? STALL_MS : STALL_MS - ASKED_MS);
   }
 
   #open(nowMs: number): LiveOutput {
@@ -114,6 +125,7 @@ export class LiveMachine {
   #close(): LiveOutput {
     this.#isOpen = false;
     this.#frameMs = this.#retryMs = this.#wake = null;
+    this.#isAsked = false;
     return 'close';
   }
 
@@ -134,6 +146,7 @@ export class LiveMachine {
     if (this.phase !== 'waiting-frame' && this.phase !== 'playing') return null;
     if (this.#frameMs !== null) this.#frameMs = nowMs;
     this.phase = 'playing';
+    this.#isAsked = false;
     this.isBoxSilent = false;
     this.message = '';
     this.#failures = 0;
@@ -182,7 +195,11 @@ export class LiveMachine {
       this.#wake = null;
       if (isSilent) return this.#again(nowMs);
     }
-    return isDue(this.#stallMs) ? this.#failed({ kind: 'lost' }, t.live.noFrames, nowMs) : null;
+    if (!isDue(this.#stallMs)) return null;
+    if (this.phase !== 'playing' || this.#isAsked)
+      return this.#failed({ kind: 'lost' }, t.live.noFrames, nowMs);
+    this.#isAsked = true;
+    return 'ask';
   }
 }
 

@@ -2,12 +2,15 @@
 import { type Clock, browserClock } from './clock';
 import { type LiveInput, LiveMachine, type LivePhase } from './live-machine';
 import { type PageEvent, watchPage } from './page-events';
+import { type Sent, askWhatIsSent } from './ration';
 import type { StreamChoice } from './types';
 import { type WhepHandlers, WhepSession } from './whep';
 
 /** One attempt at a picture. */
 interface LiveSession {
   readonly peer: RTCPeerConnection | null;
+  /** Its name at the box, once it has one. */
+  readonly lease: string | null;
   start(): Promise<void>;
   close(): void;
 }
@@ -17,6 +20,8 @@ export interface LivePorts {
   random: () => number;
   watchPage: (report: (event: PageEvent) => void) => () => void;
   session: (camera: string, stream: StreamChoice, handlers: WhepHandlers) => LiveSession;
+  /** What the box sends to this session. */
+  sent: (lease: string) => Promise<Sent | null>;
 }
 
 const browserPorts: LivePorts = {
@@ -24,6 +29,7 @@ const browserPorts: LivePorts = {
   random: Math.random,
   watchPage,
   session: (camera, stream, handlers) => new WhepSession(camera, stream, handlers),
+  sent: askWhatIsSent,
 };
 
 export class LivePlayer {
@@ -33,6 +39,8 @@ export class LivePlayer {
   retryAtMs = $state<number | null>(null);
   isBoxSilent = $state(false);
   media = $state.raw<MediaStream | null>(null);
+  /** What the box sends, where it was asked. */
+  sent = $state.raw<Sent | null>(null);
   #machine: LiveMachine;
   #session: LiveSession | null = null;
   #timer: { dueMs: number; cancel: () => void } | null = null;
@@ -73,6 +81,16 @@ export class LivePlayer {
     this.#handle({ kind: 'frame' });
   }
 
+  /** Asks the box what it sends. */
+  async ask(): Promise<void> {
+    const session = this.#session;
+    if (!session?.lease) return;
+    const sent = await this.ports.sent(session.lease).catch(() => null);
+    if (session !== this.#session) return;
+    this.sent = sent;
+    if (sent?.ration === 'sound' || sent?.ration === 'keyframes') this.#handle({ kind: 'few' });
+  }
+
   retryNow = (): void => this.#handle({ kind: 'again' });
 
   #pageEvent(event: PageEvent): void {
@@ -87,7 +105,8 @@ export class LivePlayer {
     this.isBoxSilent = this.#machine.isBoxSilent;
     const { retryMs } = this.#machine;
     this.retryAtMs = retryMs === null ? null : clock.wallMs() + retryMs - clock.steadyMs();
-    if (output) this.#close();
+    if (output === 'ask') void this.ask();
+    else if (output) this.#close();
     if (output === 'open') this.#open();
     this.#arm();
   }
@@ -113,6 +132,7 @@ export class LivePlayer {
   #close(): void {
     const session = this.#session;
     this.#session = null;
+    this.sent = null;
     session?.close();
   }
 

@@ -5,10 +5,12 @@ import { t } from './en';
 import { LivePlayer } from './live.svelte';
 import { ManualClock } from './testing/manual-clock';
 import type { PageEvent } from './page-events';
+import type { Sent } from './ration';
 import type { WhepFailure, WhepHandlers } from './whep';
 
 class FakeSession {
   readonly peer = null;
+  readonly lease = 'f00d';
   isOpen = false;
   constructor(
     readonly stream: string,
@@ -30,6 +32,7 @@ function setUp() {
   const clock = new ManualClock();
   const sessions: FakeSession[] = [];
   let report: ((event: PageEvent) => void) | null = null;
+  const box: { sent: Sent | null; asked: number } = { sent: null, asked: 0 };
   const player = new LivePlayer('door', 'auto', {
     clock,
     // In the middle: exactly the steps.
@@ -42,6 +45,10 @@ function setUp() {
       const session = new FakeSession(stream, handlers);
       sessions.push(session);
       return session;
+    },
+    async sent() {
+      box.asked += 1;
+      return box.sent;
     },
   });
   const last = () => sessions.at(-1)!;
@@ -59,7 +66,7 @@ function setUp() {
     await frames(300);
   };
   const open = () => sessions.filter((session) => session.isOpen).length;
-  return { clock, sessions, player, last, page, frames, play, open, isWatching: () => report !== null };
+  return { box, clock, sessions, player, last, page, frames, play, open, isWatching: () => report !== null };
 }
 
 const lost: WhepFailure = { kind: 'lost' };
@@ -316,5 +323,22 @@ describe('sleep', () => {
     expect(open()).toBe(0);
     page('restored');
     expect([open(), sessions.length]).toEqual([1, 2]);
+  });
+});
+
+describe('a connection that carries no pictures', () => {
+  it('is left alone while the box says that it sends sound only', async () => {
+    const { box, clock, player, play, sessions } = setUp();
+    await play();
+    box.sent = { ration: 'sound', why: 'connection', available_bps: 50_000 };
+    await clock.advance(20_000);
+    expect(sessions.length).toBe(1);
+    expect(player.phase).toBe('playing');
+    expect(player.sent).toEqual(box.sent);
+    expect(box.asked).toBeGreaterThanOrEqual(5);
+    // Pictures should come again, and do not.
+    box.sent = { ration: 'sub', why: 'connection', available_bps: 700_000 };
+    await clock.advance(6000);
+    expect(player.message).toBe(t.live.noFrames);
   });
 });

@@ -3,6 +3,7 @@
 import { type Api, ApiError, api } from './api';
 import { type Clock, browserClock } from './clock';
 import { paramsOf } from './contract';
+import { dataBudget } from './data-budget.svelte';
 import { iceServers } from './ice-servers';
 import { LEASE_S } from './limits';
 import { type Candidate, type OfferParts, offerParts, sdpFragment } from './sdpfrag';
@@ -40,6 +41,8 @@ export interface WhepPorts {
   iceServers: () => Promise<RTCIceServer[]>;
   peer: (config: RTCConfiguration) => RTCPeerConnection;
   stream: () => MediaStream;
+  /** Megabytes an hour that it may cost; 0: as much as it takes. */
+  budgetMb?: () => number;
 }
 
 const browserPorts: WhepPorts = {
@@ -48,6 +51,7 @@ const browserPorts: WhepPorts = {
   iceServers,
   peer: (config) => new RTCPeerConnection(config),
   stream: () => new MediaStream(),
+  budgetMb: () => dataBudget.value,
 };
 
 /** What is sent instead of watched. */
@@ -64,6 +68,7 @@ export class WhepSession {
   #pc: RTCPeerConnection | null = null;
   #path: { lease: string } | null = null;
   #etag: string | null = null;
+  #servers: RTCIceServer[] = [];
   #offer: OfferParts | null = null;
   #waiting: Candidate[] = [];
   #gathered = false;
@@ -83,6 +88,10 @@ export class WhepSession {
 
   get peer(): RTCPeerConnection | null {
     return this.#pc;
+  }
+
+  get lease(): string | null {
+    return this.#path?.lease ?? null;
   }
 
   async start(): Promise<void> {
@@ -109,6 +118,7 @@ export class WhepSession {
   async #negotiate(): Promise<void> {
     const servers = await this.ports.iceServers();
     if (this.#closed) return;
+    this.#servers = servers;
     const pc = this.ports.peer({ iceServers: servers, bundlePolicy: 'max-bundle' });
     this.#pc = pc;
     this.#addMedia(pc);
@@ -159,8 +169,13 @@ export class WhepSession {
       content: { 'application/sdp': sdp },
       headers: { Accept: 'application/sdp' },
     };
+    const budget = this.ports.budgetMb?.() ?? 0;
+    const limit = budget > 0 ? { budget_mb_per_hour: budget } : {};
     return typeof this.stream === 'string'
-      ? api.open('post', '/api/v1/cameras/{camera}/whep', { ...offer, query: { stream: this.stream } })
+      ? api.open('post', '/api/v1/cameras/{camera}/whep', {
+          ...offer,
+          query: { stream: this.stream, ...limit },
+        })
       : api.open('post', '/api/v1/cameras/{camera}/whip', {
           ...offer,
           query: { when_busy: this.stream.whenBusy },
@@ -211,6 +226,11 @@ export class WhepSession {
     if (!this.#path) return;
     try {
       await this.ports.api.post(`${LEASE}/keepalive`, { path: this.#path, signal: this.#abort.signal });
+      // Credentials are renewed with the lease: whatever connects anew uses those.
+      const servers = await this.ports.iceServers();
+      if (servers !== this.#servers)
+        this.#pc?.setConfiguration({ iceServers: servers, bundlePolicy: 'max-bundle' });
+      this.#servers = servers;
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 0;
       if (status === 404 || status === 410) this.#fail({ kind: 'ended' });

@@ -51,7 +51,8 @@ pub(super) async fn watch(
             app.ports.live.end(answer.lease)?;
             return Err(e);
         }
-        Ok((answer, app.ports.live.ice_servers(app.ports.clock.utc())))
+        let servers = app.ports.live.ice_servers(app.ports.clock.utc(), &answer.lease);
+        Ok((answer, servers))
     });
     let (answer, servers) = started.await.map_err(|problem| match problem.kind() {
         // Well formed, but nothing the box can answer.
@@ -109,8 +110,9 @@ fn link(server: &IceServer) -> String {
 }
 
 /// `GET /api/v1/ice-servers`
-pub(super) async fn ice_servers(State(app): State<Shared>) -> Reply {
-    let servers = blocking(&app, |app| Ok(app.ports.live.ice_servers(app.ports.clock.utc()))).await?;
+pub(super) async fn ice_servers(State(app): State<Shared>, who: Who) -> Reply {
+    let device = who.principal.device_id;
+    let servers = blocking(&app, move |app| Ok(app.ports.live.ice_servers(app.ports.clock.utc(), &device))).await?;
     let list: Vec<_> = servers
         .iter()
         .map(|s| match &s.credential {

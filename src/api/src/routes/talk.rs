@@ -39,7 +39,11 @@ pub(super) async fn speak(
             app.ports.live.end(session.lease)?;
             return Err(e);
         }
-        Ok((answer, app.ports.live.ice_servers(app.ports.clock.utc())))
+        let servers = match &answer {
+            TalkAnswer::Speaks(session) => app.ports.live.ice_servers(app.ports.clock.utc(), &session.lease),
+            TalkAnswer::Busy(_) => Vec::new(),
+        };
+        Ok((answer, servers))
     });
     let (answer, servers) = started.await.map_err(|problem| match problem.kind() {
         // Well formed, but nothing the box can answer.

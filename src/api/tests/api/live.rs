@@ -87,7 +87,7 @@ impl LivePort for Fake {
         };
         Ok(self.engine()?.leases.iter().map(session).collect())
     }
-    fn ice_servers(&self, _: Timestamp) -> Vec<IceServer> {
+    fn ice_servers(&self, _: Timestamp, _: &dyn std::fmt::Display) -> Vec<IceServer> {
         vec![
             IceServer { url: "stun:stun.example:3478".into(), credential: None },
             IceServer {

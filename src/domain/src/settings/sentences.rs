@@ -26,7 +26,10 @@ const SENTENCES: &[(&str, &str)] = &[
     ("webrtc.addresses", "Further addresses that are offered to who watches, such as the router's public one."),
     ("webrtc.stun", "STUN servers, such as stun:host:3478."),
     ("webrtc.turn[].url", "A TURN server that relays live pictures, such as turn:host:3478."),
-    ("webrtc.turn[].secret_file", "The file that holds the secret that the TURN server shares."),
+    (
+        "webrtc.turn[].secret_file",
+        "The file that holds the secret that the TURN server shares; a second line, the one before it while it is changed.",
+    ),
     ("access.otp_digits", "How many digits a one-time password has."),
     ("access.otp_ttl_s", "How long a one-time password can be used."),
     ("access.session_idle_s", "A browser that was not used for so long has to sign in again."),

@@ -48,6 +48,7 @@ use perch_domain::viewer_codecs::{H264Stream, H265Stream};
 use plan::Sendable;
 use session::Start;
 use shared::{Counters, Shared};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
@@ -253,8 +254,8 @@ impl LivePort for Engine {
         self.call(Command::Sessions)
     }
 
-    fn ice_servers(&self, now: Timestamp) -> Vec<IceServer> {
+    fn ice_servers(&self, now: Timestamp, whom: &dyn Display) -> Vec<IceServer> {
         let config = self.shared.config();
-        turn::ice_servers(&config.stun, &config.turn, now)
+        turn::ice_servers(&config.stun, &config.turn, now, whom)
     }
 }

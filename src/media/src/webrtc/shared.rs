@@ -21,13 +21,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, RwLock};
 use str0m::Candidate;
 
+/// The secret of a TURN server and the one before it: both are good while it is changed.
+const MAX_SECRETS: usize = 2;
+
 /// A TURN server that viewers may use.
 #[derive(Clone, Debug)]
 pub struct TurnServer {
     /// `turn:host:port?transport=udp`.
     pub url: String,
-    /// The secret shared with it.
-    pub secret: Secret,
+    /// The secret shared with it; two while it is changed, the one before it second.
+    pub secrets: Vec<Secret>,
 }
 
 /// How live sessions are served.
@@ -81,8 +84,14 @@ impl TurnServer {
             keys.problem("secret_file", shown, &format!("must name a file that holds the secret ({e})"));
         });
         keys.finish();
-        Some(Self { url, secret: secret.ok()? })
+        Some(Self { url, secrets: lines(&secret.ok()?) })
     }
+}
+
+/// The first two lines of a secret's file.
+fn lines(file: &Secret) -> Vec<Secret> {
+    let lines = file.expose().lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.take(MAX_SECRETS).map(|line| Secret::new(line.into())).collect()
 }
 
 fn is_ice_url(text: &str, schemes: &[&str]) -> bool {

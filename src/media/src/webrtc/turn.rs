@@ -6,18 +6,20 @@ use perch_base::secret::Secret;
 use perch_base::time::Timestamp;
 use perch_domain::ports::IceServer;
 use perch_domain::viewers::turn_lapses_at_s;
+use std::fmt::Display;
 
 /// The servers to offer to a viewer now.
-pub fn ice_servers(stun: &[String], turn: &[TurnServer], now: Timestamp) -> Vec<IceServer> {
+pub fn ice_servers(stun: &[String], turn: &[TurnServer], now: Timestamp, whom: &dyn Display) -> Vec<IceServer> {
     let stun = stun.iter().map(|url| IceServer { url: url.clone(), credential: None });
-    let turn = turn
-        .iter()
-        .map(|server| IceServer { url: server.url.clone(), credential: Some(credential(server.secret.expose(), now)) });
+    let turn = turn.iter().flat_map(|server| {
+        let of = |secret: &Secret| credential(secret.expose(), now, whom);
+        server.secrets.iter().map(move |secret| IceServer { url: server.url.clone(), credential: Some(of(secret)) })
+    });
     stun.chain(turn).collect()
 }
 
-fn credential(secret: &str, now: Timestamp) -> (String, Secret) {
-    let username = format!("{}:perch", turn_lapses_at_s(now));
+fn credential(secret: &str, now: Timestamp, whom: &dyn Display) -> (String, Secret) {
+    let username = format!("{}:{whom}", turn_lapses_at_s(now));
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
     let password = base64(hmac::sign(&key, username.as_bytes()).as_ref());
     (username, Secret::new(password))
@@ -43,10 +45,10 @@ mod tests {
 
     #[test]
     fn credentials_are_those_coturn_computes() {
-        // printf 1700043200:perch | openssl dgst -sha1 -hmac north -binary | base64
-        let (username, password) = credential("north", Timestamp(1_700_000_000_000_000));
-        assert_eq!(username, "1700043200:perch");
-        assert_eq!(password.expose(), "v13s2ZLS7/G5Wr+qX2KXZl2vces=");
+        // printf 1700000600:f00d | openssl dgst -sha1 -hmac north -binary | base64
+        let (username, password) = credential("north", Timestamp(1_700_000_000_000_000), &"f00d");
+        assert_eq!(username, "1700000600:f00d");
+        assert_eq!(password.expose(), "l7dpIRm8evwVSditGWhW7Lc7GvU=");
     }
 
     #[test]
@@ -58,8 +60,12 @@ mod tests {
 
     #[test]
     fn secrets_stay_out_of_debug_output() {
-        let turn = [TurnServer { url: "turn:t:3478".into(), secret: Secret::new("north".into()) }];
-        let shown = format!("{:?}", ice_servers(&["stun:s:3478".into()], &turn, Timestamp(0)));
+        let secrets = ["north", "south"].map(|secret| Secret::new(secret.into())).to_vec();
+        let turn = [TurnServer { url: "turn:t:3478".into(), secrets }];
+        let all = ice_servers(&["stun:s:3478".into()], &turn, Timestamp(0), &"f00d");
+        let passwords: Vec<_> = all.iter().filter_map(|s| Some(s.credential.as_ref()?.1.expose())).collect();
+        assert!(passwords.len() == 2 && passwords[0] != passwords[1], "while a secret is changed either is good");
+        let shown = format!("{all:?}");
         assert!(shown.contains("turn:t:3478") && shown.contains("stun:s:3478") && !shown.contains("north"));
     }
 }
