@@ -276,8 +276,9 @@ test('a network camera with a wrong password is mended in the form; two who chan
     await page.goto(`${box.url}/camera/yard/settings`);
     await page.getByTestId('remove-camera').click();
     await page.getByRole('dialog').getByRole('button', { name: 'Remove' }).click();
+    await expect.poll(() => box.config()).not.toContain('yard');
+    await expect(page.getByTestId('system-camera-door')).toBeVisible();
     await expect(page.getByTestId('system-camera-yard')).toHaveCount(0);
-    expect(box.config()).not.toContain('yard');
   } finally {
     await box.stop();
   }
