@@ -21,7 +21,7 @@ use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::{CameraInfo, ClockStatus, DamagedAccess};
 use perch_domain::still_turns::{Asker, too_many};
 use perch_domain::summary::{Status, summarise};
-use perch_domain::talk::FloorSeen;
+use perch_domain::talk::{Busy, FloorSeen, TalkAsker};
 use perch_media::rtsp;
 use perch_media::still::{Turn, Turns};
 use perch_store::{Accounts, Recordings};
@@ -139,6 +139,10 @@ impl CameraPort for Cameras {
 
     fn floor(&self, camera: &CameraId, device: DeviceId) -> Result<FloorSeen> {
         Ok(self.set.get(camera)?.speaker.floor(device))
+    }
+
+    fn chime(&self, camera: &CameraId, who: &TalkAsker) -> Result<Option<Busy>> {
+        self.set.get(camera)?.speaker.chime(who)
     }
 
     fn leave_queue(&self, camera: &CameraId, device: DeviceId) -> Result<()> {

@@ -49,7 +49,10 @@ function listening(path: string): Promise<Browser> {
     '--use-fake-ui-for-media-stream',
     `--use-file-for-fake-audio-capture=${path}`,
   ];
-  return chromium.launch({ ...CHROMIUM, args: [...CHROMIUM.args, ...microphone] });
+  return chromium.launch({
+    ...CHROMIUM,
+    args: [...CHROMIUM.args, ...microphone],
+  });
 }
 
 /** Something like a voice: harmonics whose strength changes all the time. */
@@ -73,7 +76,10 @@ test.beforeAll(async ({}, info) => {
   const path = info.outputPath('voice.wav');
   wav(path, 6, voice);
   browser = await listening(path);
-  owner = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1440, height: 900 } });
+  owner = await browser.newContext({
+    ignoreHTTPSErrors: true,
+    viewport: { width: 1440, height: 900 },
+  });
   token = await pairWith(box, owner);
 });
 
@@ -135,6 +141,13 @@ test('held, one is heard; released, it is quiet; by pointer, by keys and hands-f
   await page.getByTestId('hands-free').uncheck();
   await expect.poll(peak).toBeLessThan(-60);
 
+  // The chime rings and gives the floor back.
+  await page.getByTestId('chime').click();
+  await expect.poll(peak).toBeGreaterThan(-15);
+  await expect(says(page)).toHaveText(/Hold the button/);
+  await expect.poll(peak).toBeLessThan(-40);
+  await expect(page.getByTestId('chime')).toBeEnabled();
+
   // Who goes away speaks no more.
   await press(page);
   await expect.poll(async () => (await status()).speaker).toBe('anna');
@@ -155,7 +168,11 @@ test('a second is told who speaks, waits, and is let in; whoever manages the box
     colorScheme: 'dark',
   });
   const signedIn = await other.request.post(`${box.url}/api/v1/session`, {
-    data: { username: 'ben', password: 'another long password', device_name: 'phone' },
+    data: {
+      username: 'ben',
+      password: 'another long password',
+      device_name: 'phone',
+    },
     headers: { origin: box.url },
   });
   expect(signedIn.status()).toBe(204);
@@ -168,7 +185,10 @@ test('a second is told who speaks, waits, and is let in; whoever manages the box
   await expect(says(ben)).toHaveText('Anna is speaking.');
   await ben.getByTestId('talk-wait').click();
   await expect(says(ben)).toHaveText('Anna is speaking. You are next.');
-  await ben.screenshot({ path: 'test-results/shots/talk-waits-360.png', fullPage: true });
+  await ben.screenshot({
+    path: 'test-results/shots/talk-waits-360.png',
+    fullPage: true,
+  });
   await expectAccessible(ben);
   expect((await status()).speaker).toBe('anna');
   await anna.getByTestId('hands-free').uncheck();

@@ -18,6 +18,7 @@ pub mod camera_modes;
 pub mod camera_view;
 pub mod capture_attempt;
 pub mod certificate_facts;
+pub mod chime;
 pub mod connection;
 pub mod cut_off;
 pub mod discovery;

@@ -17,7 +17,7 @@ use crate::status::{CameraInfo, LiveSession, RtspReader};
 use crate::stream_choice::StreamChoice;
 use crate::summary::Status;
 use crate::system::{Action, SystemChange, SystemFacts};
-use crate::talk::{Busy, FloorSeen, WhenBusy};
+use crate::talk::{Busy, FloorSeen, TalkAsker, WhenBusy};
 use bytes::Bytes;
 use perch_base::Result;
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
@@ -275,6 +275,9 @@ pub trait CameraPort: Send + Sync {
     fn sound_level(&self, camera: &CameraId) -> Later<'_, Result<Option<SoundLevel>>>;
     /// Who speaks through a camera, as a device is told. Errors with `NotFound`.
     fn floor(&self, camera: &CameraId, device: DeviceId) -> Result<FloorSeen>;
+    /// Plays the chime through a camera's loudspeaker on behalf of `who`; returns once it begins, or who speaks. Errors: `NotFound`,
+    /// `Unsupported` (no loudspeaker), `Unavailable` (it does not work).
+    fn chime(&self, camera: &CameraId, who: &TalkAsker) -> Result<Option<Busy>>;
     /// A device waits no more to speak through a camera. Errors with `NotFound`.
     fn leave_queue(&self, camera: &CameraId, device: DeviceId) -> Result<()>;
     /// The picture settings that a camera's source has. Errors with `NotFound`; that they are not known now is no error, but said.

@@ -215,6 +215,11 @@ impl Floor {
         }
     }
 
+    /// Whether the session of this lease speaks.
+    pub fn is_held_by(&self, lease: LeaseId) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.lease == lease)
+    }
+
     /// Who speaks.
     pub fn speaker(&self) -> Option<&str> {
         self.turn.as_ref().map(|turn| &*turn.name)

@@ -5,6 +5,7 @@ export const talkWords = {
   stop: 'Stop talking',
   holdHint: 'Hold the button or the space bar while you speak.',
   handsFree: 'Hands-free',
+  chime: 'Chime',
   level: 'How loud you are',
   opening: 'Asking for the microphone…',
   connecting: 'Connecting…',

@@ -141,6 +141,19 @@ export class Talk {
     await this.start('take_over');
   };
 
+  /** Plays the chime at the camera. */
+  chime = async (): Promise<void> => {
+    this.problem = '';
+    try {
+      await this.ports.api.post('/api/v1/cameras/{camera}/announce', {
+        path: { camera: this.camera },
+        body: { name: 'chime' },
+      });
+    } catch (error) {
+      this.problem = words(error);
+    }
+  };
+
   leave = async (): Promise<void> => {
     try {
       await this.ports.api.delete('/api/v1/cameras/{camera}/talk', { path: { camera: this.camera } });

@@ -2,7 +2,7 @@
 
 use super::live::{begun, offer};
 use crate::auth::Who;
-use crate::input::{PathParts, Query};
+use crate::input::{PathParts, Query, json as json_of};
 use crate::problem::{Problem, Reply};
 use crate::routes::session::no_content;
 use crate::state::{Shared, blocking};
@@ -13,7 +13,8 @@ use http::StatusCode;
 use perch_base::ErrorKind;
 use perch_domain::access::{Object, Permission};
 use perch_domain::ports::{TalkAnswer, TalkRequest};
-use perch_domain::talk::WhenBusy;
+use perch_domain::talk::{TalkAsker, WhenBusy};
+use serde::Deserialize;
 use serde_json::json;
 
 /// `POST /api/v1/cameras/{camera}/whip`
@@ -67,6 +68,28 @@ pub(super) async fn floor(State(app): State<Shared>, who: Who, path: PathParts) 
     let (camera, device) = (path.camera()?, who.principal.device_id);
     let floor = blocking(&app, move |app| app.ports.cameras.floor(&camera, device)).await?;
     Ok(Json(floor).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Announce {
+    name: String,
+}
+
+/// `POST /api/v1/cameras/{camera}/announce`
+pub(super) async fn announce(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
+    let camera = path.camera()?;
+    let Announce { name } = json_of(request).await?;
+    if name != "chime" {
+        return Err(Problem::not_found("announcement"));
+    }
+    let principal = &who.principal;
+    let name = principal.username.clone().unwrap_or_else(|| principal.device_name.clone());
+    let asker = TalkAsker { device: principal.device_id, name, may_take_over: false };
+    match blocking(&app, move |app| app.ports.cameras.chime(&camera, &asker)).await? {
+        None => Ok(no_content()),
+        Some(busy) => Err(Problem::from(busy.error()).with("speaker", json!(busy.name))),
+    }
 }
 
 /// `DELETE /api/v1/cameras/{camera}/talk`

@@ -13,7 +13,7 @@ use perch_domain::ports::{CameraPort, Later, MadeStill, Snapshot};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::*;
 use perch_domain::summary::Status;
-use perch_domain::talk::{FloorSeen, TalkStatus};
+use perch_domain::talk::{Busy, FloorSeen, TalkAsker, TalkStatus};
 use perch_domain::talkback::Echo;
 use perch_domain::task::{TaskId, TaskStatus};
 
@@ -118,6 +118,14 @@ impl CameraPort for Fake {
             true => Ok(self.floor.lock().expect("no panic").seen_by(now, device)),
             false => gone("camera"),
         }
+    }
+    fn chime(&self, camera: &CameraId, who: &TalkAsker) -> Result<Option<Busy>> {
+        if ![front(), yard()].contains(camera) {
+            return gone("camera");
+        }
+        let floor = self.floor.lock().expect("no panic");
+        let other = floor.speaker().filter(|name| *name != who.name);
+        Ok(other.map(|name| Busy { name: name.into(), speaks: true, place: None }))
     }
     fn leave_queue(&self, _: &CameraId, device: DeviceId) -> Result<()> {
         self.floor.lock().expect("no panic").leave(SystemClock.mono(), device);

@@ -29,6 +29,7 @@ fn body_of(route: &Route) -> &'static str {
         ("PUT", "/api/v1/users/{name}/password") => r#"{"password":"ghost ghost ghost"}"#,
         ("POST", "/api/v1/stream-passwords") => r#"{"name":"ghost"}"#,
         ("POST", "/api/v1/cameras/{camera}/whep" | "/api/v1/cameras/{camera}/whip") => "v=0\r\n",
+        ("POST", "/api/v1/cameras/{camera}/announce") => r#"{"name":"chime"}"#,
         ("PATCH", "/api/v1/live/{lease}") => "a=candidate:restart\r\n",
         ("POST", "/api/v1/update/install") => "{}",
         ("POST", "/api/v1/cameras") => r#"{"id":"ghost","source":"test"}"#,

@@ -102,3 +102,22 @@ async fn who_is_cut_off_does_not_speak() {
     assert_eq!(cut.status, 200);
     assert!(offer(&rig, WHIP, &token, "v=0\r\n").await.problem(403).get("cut_off").is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chime() {
+    let rig = Rig::start().await;
+    let (_, anna) = rig.fake.device(Role::Admin, Some("anna"));
+    let (_, ben) = rig.fake.device(Role::Admin, Some("ben"));
+    let (_, viewer) = rig.fake.device(Role::Viewer, None);
+    let ring = async |camera: &str, token: &str, body: &str| {
+        rig.call(Method::POST, &format!("/api/v1/cameras/{camera}/announce"), token, body).await
+    };
+    let chime = r#"{"name":"chime"}"#;
+    ring("front", &viewer, chime).await.problem(403);
+    ring("back", &anna, chime).await.problem(404);
+    ring("front", &anna, r#"{"name":"../../etc/passwd"}"#).await.problem(404);
+    ring("front", &anna, "{}").await.problem(400);
+    assert_eq!(ring("front", &anna, chime).await.status, 204);
+    assert_eq!(offer(&rig, WHIP, &anna, "v=0\r\n").await.status, 201);
+    assert_eq!(ring("front", &ben, chime).await.problem(409)["speaker"], json!("anna"));
+}

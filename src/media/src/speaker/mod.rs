@@ -2,10 +2,12 @@
 //! while after they ended, so that the next is heard at once, and outlives neither a fault nor its settings. Who may speak is decided in
 //! `domain::talk`.
 
+mod chime;
 mod playing;
 
 use crate::far_end::FarEnd;
 use crate::pipeline::Library;
+use chime::{Chiming, Due};
 use gstreamer_app as gst_app;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
@@ -16,7 +18,7 @@ use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
 use perch_domain::sound_level::Ear;
-use perch_domain::talk::{Floor, FloorAnswer, FloorSeen, SpeechLimit, Splice, TalkAsker, TalkStatus, WhenBusy};
+use perch_domain::talk::{Busy, Floor, FloorAnswer, FloorSeen, SpeechLimit, Splice, TalkAsker, TalkStatus, WhenBusy};
 use perch_domain::talkback::{TalkSink, Talkback};
 use playing::{Ears, Playing};
 use std::sync::{Arc, Mutex};
@@ -54,6 +56,8 @@ struct State {
     splice: Splice,
     limit: SpeechLimit,
     problem: String,
+    /// The chime, while it is played.
+    chime: Option<Chiming>,
 }
 
 impl std::fmt::Debug for Speaker {
@@ -79,6 +83,7 @@ impl Speaker {
             splice: Splice::default(),
             limit: SpeechLimit::default(),
             problem: String::new(),
+            chime: None,
         };
         let far = FarEnd::new(state.talkback.echo, clock.clone());
         let (state, bell, ear, overruns) = (Mutex::new(state), Notify::new(), Arc::default(), Repeated::default());
@@ -205,6 +210,38 @@ impl Speaker {
         now
     }
 
+    /// Plays the chime, or says who speaks. Errors like [`Self::ask`].
+    pub fn chime(&self, who: &TalkAsker) -> Result<Option<Busy>> {
+        let lease = LeaseId::random();
+        match self.ask(who, lease, WhenBusy::Refuse)? {
+            FloorAnswer::Busy(busy) => Ok(Some(busy)),
+            FloorAnswer::Speaks { .. } => {
+                lock(&self.state).chime = Some(Chiming::new(lease));
+                self.bell.notify_one();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Hands on what of the chime is due, and says when the next piece is; nothing where none is played.
+    fn ring(&self) -> Option<MonoTime> {
+        let now = self.clock.mono();
+        let mut state = lock(&self.state);
+        let lease = state.chime.as_ref()?.lease();
+        let due = if state.floor.is_held_by(lease) { state.chime.as_mut()?.due(now) } else { Due::Over };
+        let Due::Pieces { pieces, next } = due else {
+            state.chime = None;
+            drop(state);
+            self.release(lease);
+            return None;
+        };
+        drop(state);
+        for (number, packet) in pieces {
+            self.take(number, (number * 960) as u32, packet);
+        }
+        Some(next)
+    }
+
     fn is_wanted(state: &State, now: MonoTime) -> bool {
         state.talkback.sink.is_some()
             && (state.floor.speaker().is_some() || state.wanted_at.is_some_and(|at| now.since(at) < KEEP))
@@ -248,17 +285,23 @@ impl Speaker {
         let (library, clock) = (self.library.clone(), self.clock.clone());
         let ears = Ears { ear: self.ear.clone(), far: self.far.clone() };
         let (name, of) = (format!("speaker {}", self.camera), sink.clone());
-        let building = on_own_thread(name, move || Playing::start(&library, &of, ears, clock));
+        let building = on_own_thread(name, move || {
+            // Here, where it holds nobody up.
+            chime::packets();
+            Playing::start(&library, &of, ears, clock)
+        });
         let mut playing = within(&self.clock, START_WITHIN, building).await.unwrap_or_else(|| {
             let message = "the loudspeaker's driver hangs: unplug the loudspeaker and plug it in again";
             Err(Error::new(ErrorKind::Unavailable, message))
         })?;
         lock(&self.state).entry = Some(playing.entry.clone());
         let why = loop {
+            let look = self.clock.mono() + LOOK_EVERY;
+            let next = self.ring().map_or(look, |next| next.min(look));
             tokio::select! {
                 why = playing.failed() => break Err(why),
                 () = self.bell.notified() => {}
-                () = self.clock.sleep(LOOK_EVERY) => {}
+                () = self.clock.sleep_until(next) => {}
             }
             let now = self.clock.mono();
             let state = lock(&self.state);

@@ -201,3 +201,23 @@ fn a_loudspeaker_that_is_not_there_says_so_and_follows_its_settings() {
     let Stage { runs, .. } = stage;
     runs.join().expect("no panic").expect_err("its task tries again later");
 }
+
+#[test]
+fn the_chime_is_heard_and_gives_the_floor_back() {
+    let stage = Stage::new(test_sink());
+    let who = |name: &str, may_take_over| TalkAsker { device: DeviceId::random(), name: name.into(), may_take_over };
+    assert_eq!(stage.speaker.chime(&who("Anna", false)).expect("there is a loudspeaker"), None);
+    let busy = stage.speaker.chime(&who("Ben", false)).expect("there is one").expect("it rings");
+    assert_eq!(busy.name, "Anna");
+    stage.until("it rings", |stage| stage.level().is_some_and(|level| level.peak_db > -12.0));
+    stage.until("it is over", |stage| stage.speaker.status().expect("there").speaker.is_none());
+    stage.until("it is quiet", |stage| stage.level().is_none_or(|level| level.peak_db < -40.0));
+    // Whoever takes over is heard instead.
+    stage.speaker.chime(&who("Anna", false)).expect("there is one");
+    let lease = LeaseId::random();
+    let asked = stage.speaker.ask(&who("Olga", true), lease, WhenBusy::TakeOver).expect("she may");
+    assert!(matches!(asked, FloorAnswer::Speaks { ends: Some(_), .. }));
+    stage.until("it stops", |stage| lock(&stage.speaker.state).chime.is_none());
+    assert_eq!(stage.speaker.status().expect("there").speaker.as_deref(), Some("Olga"));
+    stage.ends().expect("nothing failed");
+}
