@@ -3,6 +3,7 @@
 
 mod budget;
 mod meter;
+mod round_trips;
 mod stuck;
 mod sub_encoder;
 
@@ -15,6 +16,7 @@ use crate::media::Stream;
 use crate::stream_choice::{AutoStream, StreamChoice};
 use budget::Allowance;
 use perch_base::time::MonoTime;
+use round_trips::RoundTrips;
 use std::time::Duration;
 
 /// What is sent must cost more than the connection carries for this long before less is sent, as a burst is no bottleneck; and where it costs
@@ -25,6 +27,12 @@ const PICTURE_SHORT_FOR: [Duration; 2] = [Duration::from_secs(3), Duration::from
 const FAR_SHORT: f64 = 1.4;
 /// And where the small stream's encoder can be asked for less: so long it takes to obey.
 const ASKED_FOR: Duration = Duration::from_secs(4);
+/// Where an estimate is too low for the small stream and the way is not crowded, the estimator begins anew with so much of what that costs, and
+/// as often at most.
+const ANEW: f64 = 1.4;
+const ANEW_EVERY: Duration = Duration::from_secs(3);
+/// A way that loses more is crowded or as bad as that.
+const CROWDED_LOSS: f32 = 0.3;
 /// So long after the beginning the estimate is a guess.
 const BEGINNING: Duration = Duration::from_secs(1);
 /// More is sent where the connection carries it with this much to spare, and for this long.
@@ -192,6 +200,11 @@ pub struct ViewerRate {
     /// What failed when it was stepped up to, how often in a row, and until when it and more is not tried again.
     failed: Option<(Ration, u32, MonoTime)>,
     began_at: MonoTime,
+    round_trips: RoundTrips,
+    loss: f32,
+    /// The estimator is to begin anew with this, and when that was wished last.
+    anew: Option<u64>,
+    anew_at: Option<MonoTime>,
 }
 
 impl ViewerRate {
@@ -213,6 +226,10 @@ impl ViewerRate {
             rests_until: now,
             failed: None,
             began_at: now,
+            round_trips: RoundTrips::default(),
+            loss: 0.0,
+            anew: None,
+            anew_at: None,
         }
     }
 
@@ -237,6 +254,10 @@ impl ViewerRate {
         if now.since(self.changed_at) >= SETTLED {
             self.failed.take_if(|(failed, ..)| self.ration >= *failed);
         }
+        if let Some(time) = link.round_trip {
+            self.round_trips.take(now, time);
+        }
+        self.loss = link.loss.unwrap_or(self.loss);
         let by_loss = link.estimate_bps.is_none() && self.wish.stream == StreamChoice::Auto;
         let lossy = match link.loss.filter(|_| by_loss && self.streams == [true; 2]) {
             Some(loss) => self.by_loss.report(now, loss),
@@ -291,6 +312,13 @@ impl ViewerRate {
         if now.since(since) < patience {
             return None;
         }
+        if self.ration <= Ration::Sub && limit == RationCause::Connection && !self.is_crowded(now) {
+            // Estimators take jitter for a queue, and fall with what is sent: a picture is not stopped for that alone.
+            if self.anew_at.is_none_or(|at| now.since(at) >= ANEW_EVERY) {
+                (self.anew, self.anew_at) = (Some((cost as f64 * ANEW) as u64), Some(now));
+            }
+            return None;
+        }
         let below = || Ration::DOWN.into_iter().filter(|ration| *ration < self.ration && self.may(*ration, costs));
         let lower = below().find(|ration| costs.least(*ration) <= available).or_else(|| below().next_back())?;
         if self.climbed_at.take().is_some_and(|at| now.since(at) < TRIAL) {
@@ -298,6 +326,15 @@ impl ViewerRate {
         }
         self.rests_until = now + REST;
         Some(self.change(now, lower, limit))
+    }
+
+    fn is_crowded(&self, now: MonoTime) -> bool {
+        self.loss > CROWDED_LOSS || self.round_trips.is_crowded(now)
+    }
+
+    /// What the estimator is to begin anew with, said once: what it says is not believed.
+    pub fn take_anew_bps(&mut self) -> Option<u64> {
+        self.anew.take()
     }
 
     fn climb(&mut self, now: MonoTime, available: u64, costs: &Costs, limit: RationCause) -> Option<Ration> {

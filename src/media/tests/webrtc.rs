@@ -1,6 +1,8 @@
 //! The WHEP engine with real viewers over loopback: pictures arrive whole, sessions end and free everything, junk disturbs nobody.
 #![allow(clippy::disallowed_methods, reason = "tests pace pictures and start real players")]
 
+#[path = "webrtc/bad_networks.rs"]
+mod bad_networks;
 #[path = "webrtc/coturn.rs"]
 mod coturn;
 #[path = "webrtc/path.rs"]

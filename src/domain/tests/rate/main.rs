@@ -156,6 +156,9 @@ fn run(scenario: &Scenario) -> Told {
                 kbit(costs.of(ration))
             );
         }
+        if let Some(bps) = rate.take_anew_bps() {
+            network.estimate_anew(bps);
+        }
         if scenario.obeys
             && let Some(bps) = encoder.look(network.now(), rate.sub_need_bps(&costs).into_iter())
         {

@@ -108,6 +108,11 @@ impl Network {
         self.estimate_bps as u64
     }
 
+    /// The estimator begins anew.
+    pub fn estimate_anew(&mut self, bps: u64) {
+        self.estimate_bps = bps as f64;
+    }
+
     pub fn round_trip(&self) -> Duration {
         Duration::from_secs_f64(self.round_trip_s)
     }

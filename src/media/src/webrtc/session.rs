@@ -388,8 +388,13 @@ impl Session {
         }
         self.link.sent_bytes = self.bytes_sent();
         let loss = self.reported_loss.take();
-        let change = self.rate.look(now, &LinkState { loss, ..self.link }, costs)?;
-        Some(change)
+        let change = self.rate.look(now, &LinkState { loss, ..self.link }, costs);
+        if let Some(bps) = self.rate.take_anew_bps() {
+            self.estimates_bps = [Some(bps); 2];
+            self.link.estimate_bps = Some(bps);
+            self.mutate(out, |rtc| rtc.estimate_anew(bps));
+        }
+        change
     }
 
     /// Where it waits for the keyframe of less for `patience`: sends no more of what its connection does not carry.

@@ -5,18 +5,18 @@ use super::*;
 use perch_domain::status::LiveSession;
 
 /// Bits a second of the test camera's streams.
-fn bps(stream: Stream) -> u32 {
+pub fn bps(stream: Stream) -> u32 {
     source::canned().video[stream as usize].iter().map(|unit| unit.len() as u32 * 8).sum::<u32>() / 2
 }
 
-struct Watching {
-    path: Path,
-    viewer: Viewer,
+pub struct Watching {
+    pub path: Path,
+    pub viewer: Viewer,
     lease: LeaseId,
 }
 
 impl Watching {
-    fn begin(bench: &Bench, kbps: u32, budget: Option<&str>) -> Self {
+    pub fn begin(bench: &Bench, kbps: u32, budget: Option<&str>) -> Self {
         let path = Path::to(bench.engine.local_addr());
         path.way.kbps.store(kbps, Ordering::SeqCst);
         path.way.delay_ms.store(10, Ordering::SeqCst);
@@ -29,13 +29,13 @@ impl Watching {
         Self { path, viewer, lease: answer.lease }
     }
 
-    fn session(&self, bench: &Bench) -> LiveSession {
+    pub fn session(&self, bench: &Bench) -> LiveSession {
         let all = bench.engine.sessions().expect("answers");
         all.into_iter().find(|session| session.lease == self.lease).expect("goes on")
     }
 
     /// Waits for at most `seconds` until it is sent `ration`; returns what is said of it then.
-    fn until(&self, bench: &Bench, ration: &str, seconds: u64) -> LiveSession {
+    pub fn until(&self, bench: &Bench, ration: &str, seconds: u64) -> LiveSession {
         let started = Instant::now();
         loop {
             let session = self.session(bench);

@@ -19,6 +19,8 @@ pub struct Seen {
     pub closed: bool,
     pub first_frame: Option<Duration>,
     pub frames: usize,
+    /// When each of them was whole.
+    pub arrivals: Vec<Instant>,
     /// How the last of them was encoded.
     pub codec: Option<Codec>,
     pub sounds: usize,
@@ -159,6 +161,7 @@ fn run(mut rtc: Rtc, socket: &UdpSocket, started: Instant, seen: &Mutex<Seen>, k
                             video = Some((data.mid, data.pt));
                             seen.first_frame.get_or_insert(started.elapsed());
                             seen.frames += 1;
+                            seen.arrivals.push(Instant::now());
                             seen.codec = Some(data.params.spec().codec);
                             seen.gaps += usize::from(!data.contiguous);
                             let index = normalised().get(&nals(&data.data)).copied();
