@@ -143,9 +143,9 @@ id = "yard"
 name = "Yard"
 room = "Garden"
 source = "rtsp://admin:{password}@127.0.0.1/large"
+password_file = "SECRET"
 sub_source = "rtsp://admin:{password}@127.0.0.1/small"
 onvif = "http://127.0.0.1/onvif/device_service"
-password_file = "SECRET"
 
 [profile.home]
 name = "Home"
