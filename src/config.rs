@@ -96,10 +96,13 @@ impl Config {
 
     /// Reads `path` (or [`unnamed`], or the defaults) and the environment. Errors with [`ErrorKind::Invalid`] and one line a problem.
     pub fn load(path: Option<&Path>) -> Result<Self> {
-        let unnamed = unnamed();
-        let path = path.or_else(|| unnamed.exists().then_some(unnamed.as_path()));
-        let text = path.map_or(Ok(String::new()), Self::text_of)?;
+        let text = Self::file(path).map_or(Ok(String::new()), |path| Self::text_of(&path))?;
         Self::at_start(&text)
+    }
+
+    /// The file that [`Self::load`] reads: the one that is named, or [`unnamed`] where it is there.
+    pub fn file(path: Option<&Path>) -> Option<PathBuf> {
+        path.map(Path::to_path_buf).or_else(|| Some(unnamed()).filter(|path| path.exists()))
     }
 
     /// Parses a file as a program does that starts: what only a newer one knows that ran here before keeps the box from nothing.

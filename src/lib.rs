@@ -1,6 +1,9 @@
 //! The daemon as a library, so that tests boot the whole box in-process. `app` is the one place that wires everything.
 #![allow(missing_docs, reason = "a program, public only for its own tests")]
 
+#[macro_use]
+pub mod print;
+
 pub mod app;
 pub mod backup;
 pub mod bell;

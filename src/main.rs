@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("perch: {e}");
+            perch::print::err(format_args!("perch: {e}"));
             match e.kind() {
                 ErrorKind::Invalid => ExitCode::from(2),
                 _ => ExitCode::FAILURE,
@@ -67,6 +67,8 @@ fn start_log(daemon: bool) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // It would be told to standard error, which is what cannot be written then, and by what panics.
+        .log_internal_errors(false)
         .with_filter(filter);
     // What libraries say is for who debugs them.
     let ours = Targets::new().with_target("perch", LevelFilter::INFO);

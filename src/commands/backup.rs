@@ -24,10 +24,7 @@ pub fn make(path: Option<&Path>, out: &Path) -> Result<ExitCode> {
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(out).context(ErrorKind::Io, failed)?;
     file.write_all(&sealed).and_then(|()| file.sync_all()).context(ErrorKind::Io, failed)?;
-    println!(
-        "{} holds the settings, who the box is, and its people. Without the password nobody opens it.",
-        out.display()
-    );
+    say!("{} holds the settings, who the box is, and its people. Without the password nobody opens it.", out.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -41,7 +38,7 @@ pub fn take(path: Option<&Path>, file: &Path) -> Result<ExitCode> {
     let (accounts, players) = backup.people.count();
     let (name, cameras) = (backup.name.clone(), wanted.cameras.len());
     restore::lay_down(backup, text, &config.data_dir)?;
-    println!(
+    say!(
         "Of the box {name}: {cameras} cameras, {accounts} accounts, {players} stream passwords. The box takes them at its next start."
     );
     Ok(ExitCode::SUCCESS)

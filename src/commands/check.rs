@@ -31,21 +31,21 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     let config = Config::load(path)?;
     perch_media::init()?;
     let mut report = Report::default();
-    println!("Config");
-    match path {
+    say!("Config");
+    match Config::file(path) {
         Some(p) => report.good(&format!("{} is valid; cameras: {}", p.display(), config.cameras.len())),
-        None => report.good("no file given: one test camera, data in ./perch-data"),
+        None => report.good("no file given, and none in ./perch-data: one test camera"),
     }
     for warning in &config.warnings {
         report.warn(warning, "correct the config, or the variable that is named");
     }
-    println!("Pipelines");
+    say!("Pipelines");
     match Library::installed() {
         Ok(_) => report.good("all pipeline files read"),
         Err(e) => report
             .bad(&e.to_string(), &format!("fix the file in {} or remove it", exchange::PIPELINES.path().display())),
     }
-    println!("Cameras");
+    say!("Cameras");
     let machine = Machine::default();
     let certificates = Arc::new(Onlooker::of_box(&config.data_dir).unwrap_or_else(|e| {
         report.warn(
@@ -61,11 +61,11 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
     budget(&mut report, &config.cameras);
     board(&mut report, &config.cameras);
     devices::list(&report, &machine);
-    println!("Network");
+    say!("Network");
     network(&mut report, &config);
-    println!("Disk");
+    say!("Disk");
     disk(&mut report, &config);
-    println!("Clock");
+    say!("Clock");
     match kernel_clock::is_synchronised() {
         true => report.good("the clock is synchronised"),
         false => report.warn(
@@ -74,10 +74,10 @@ pub fn run(path: Option<&Path>) -> Result<ExitCode> {
         ),
     }
     if report.wrong() == 0 {
-        println!("Everything that was looked at works.");
+        say!("Everything that was looked at works.");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("Things to fix: {}.", report.wrong());
+    say!("Things to fix: {}.", report.wrong());
     Ok(ExitCode::FAILURE)
 }
 
@@ -138,7 +138,7 @@ fn board(report: &mut Report, cameras: &[CameraConfig]) {
     if facts.model.is_empty() && missing.is_empty() {
         return;
     }
-    println!("Board");
+    say!("Board");
     if missing.is_empty() {
         report.good(&format!("{}: nothing is missing", perch_domain::update::clean(&facts.model)));
     }

@@ -76,7 +76,7 @@ pub(super) fn list(report: &Report, machine: &Machine) {
     if cameras.is_empty() && microphones.is_empty() && sensors.is_empty() {
         return;
     }
-    println!("Devices");
+    say!("Devices");
     for (node, asked) in &cameras {
         let name = format!("v4l2:{}", machine.best_name(node));
         match asked {

@@ -33,7 +33,7 @@ pub fn run(config: Option<&Path>, camera: &str, from: &str, to: &str, out: &Path
         // A piece would look like the whole, and keep the next try from writing. What went wrong matters more than this.
         let _ = std::fs::remove_file(out);
     })?;
-    println!("{}: {:.1} MB", out.display(), bytes as f64 / 1e6);
+    say!("{}: {:.1} MB", out.display(), bytes as f64 / 1e6);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,4 @@
 //! One file a command. Commands that change accounts write the database of the box and ring its bell.
-#![allow(clippy::print_stdout, reason = "what a command prints is what it is for")]
 
 pub mod backup;
 pub mod board;
@@ -79,6 +78,6 @@ fn limit(cameras: &CameraGrant) -> Option<String> {
 /// Tells the running box, if there is one.
 fn ring(data_dir: &Path) {
     if !crate::bell::ring(data_dir) {
-        eprintln!("The box is not running; the change takes effect when it starts.");
+        complain!("The box is not running; the change takes effect when it starts.");
     }
 }

@@ -1,6 +1,7 @@
 //! `perch motion FILE`: the box's own detector and event machine over a video file, as fast as it can.
 
-use perch_base::{Error, ErrorKind, Result, ResultExt};
+use crate::print::is_heard;
+use perch_base::{Error, Result};
 use perch_domain::archive::EventKind;
 use perch_domain::event::{EventConfig, EventMachine, Output};
 use perch_domain::motion::{Detection, Detector, Luma, MotionConfig};
@@ -34,11 +35,12 @@ pub fn run(file: &Path, json: bool, fps: f64, sensitivity: f32) -> Result<ExitCo
         Output::Grew { .. } => {}
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let failed = || "standard output cannot be written";
     for frame in file_frames::frames(file, Some(fps))? {
         let frame = frame?;
         let seen = detector.look(Luma { pixels: &frame.pixels, pts: frame.pts });
-        writeln!(out, "{}", frame_line(frame.index, &seen, json)).context(ErrorKind::Io, failed)?;
+        if !is_heard(writeln!(out, "{}", frame_line(frame.index, &seen, json)))? {
+            return Ok(ExitCode::SUCCESS);
+        }
         machine.handle(&seen).into_iter().for_each(&mut take);
     }
     machine.finish().into_iter().for_each(take);
@@ -49,9 +51,11 @@ pub fn run(file: &Path, json: bool, fps: f64, sensitivity: f32) -> Result<ExitCo
             true => serde_json::json!({ "event": i, "start_ms": start_ms, "end_ms": end_ms, "kind": kind }).to_string(),
             false => format!("event {i}: {kind} from {:.1} s to {:.1} s", start_ms as f64 / 1e3, end_ms as f64 / 1e3),
         };
-        writeln!(out, "{line}").context(ErrorKind::Io, failed)?;
+        if !is_heard(writeln!(out, "{line}"))? {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
-    out.flush().context(ErrorKind::Io, failed)?;
+    is_heard(out.flush())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -24,19 +24,19 @@ pub fn run(config: Option<&Path>, role: Role, cameras: &[String], limits: &Limit
     let cameras = super::granted(cameras, &super::cameras(&store, &config)?)?;
     let grant = Grant::new(role, cameras)?.within(super::limits(limits, now)?)?;
     let code = store.accounts().issue_code(&grant, now)?;
-    println!("{}", pairing_card::render(&running, &code, now)?);
+    say!("{}", pairing_card::render(&running, &code, now)?);
     if role == Role::Viewer {
         let looks = if limits.live_only { "watch live" } else { "watch and look back" };
-        println!("  The device will be a viewer: it may {looks}, not change anything.");
+        say!("  The device will be a viewer: it may {looks}, not change anything.");
     }
     if let Some(names) = super::limit(grant.cameras()) {
-        println!("  It sees no camera but: {names}");
+        say!("  It sees no camera but: {names}");
     }
     if let Some(end) = grant.limits().expires_at {
-        println!("  Its access ends at {end}.");
+        say!("  Its access ends at {end}.");
     }
     if !crate::bell::ring(&config.data_dir) {
-        eprintln!("The box is not running: start it before the password expires.");
+        complain!("The box is not running: start it before the password expires.");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -26,23 +26,23 @@ pub fn user(config: Option<&Path>, action: UserAction) -> Result<ExitCode> {
             let grant = Grant::new(role.into(), cameras)?.within(super::limits(&limits, now)?)?;
             let password = read_password()?;
             accounts.add_user(&name, &password, &grant, None, now)?;
-            println!("Account `{name}` was made{}{}.", limit(grant.cameras()), within(grant.limits()));
+            say!("Account `{name}` was made{}{}.", limit(grant.cameras()), within(grant.limits()));
         }
         UserAction::Passwd { name } => {
             let password = read_password()?;
             let revoked = accounts.set_password(&name, &password, None)?;
-            println!("The password of `{name}` was set; {} signed-in devices were signed out.", revoked.len());
+            say!("The password of `{name}` was set; {} signed-in devices were signed out.", revoked.len());
             super::ring(&config.data_dir);
         }
         UserAction::List => {
             for u in accounts.users()? {
                 let limits = format!("{}{}", limit(&u.cameras), within(u.limits));
-                println!("{:32}  {:6}  since {}{limits}", u.name, u.role.as_str(), u.created_at);
+                say!("{:32}  {:6}  since {}{limits}", u.name, u.role.as_str(), u.created_at);
             }
         }
         UserAction::Remove { name } => {
             let revoked = accounts.remove_user(&name)?;
-            println!("Account `{name}` was removed; {} devices were signed out.", revoked.len());
+            say!("Account `{name}` was removed; {} devices were signed out.", revoked.len());
             super::ring(&config.data_dir);
         }
     }
@@ -60,7 +60,7 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
             let grant = super::granted(&cameras.ids, &known)?;
             let password = accounts.add_stream_password(&name, &grant, SystemClock.utc())?;
             super::ring(&config.data_dir);
-            println!("User {name}, password {} (it is shown this once)\n", password.expose());
+            say!("User {name}, password {} (it is shown this once)\n", password.expose());
             // As the box last ran: this command may have been given no config.
             let running = store.meta().word()?;
             let host = running.as_ref().map_or("localhost", RunningBox::host);
@@ -68,17 +68,17 @@ pub fn stream_password(config: Option<&Path>, action: StreamPasswordAction) -> R
             for RunningCamera { id, name: camera } in known.iter().filter(|camera| grant.includes(&camera.id)) {
                 let player = Player { is_tls: false, name: &name, password: password.expose(), host, port };
                 let [main, sub] = Stream::ALL.map(|stream| player.url(id, stream));
-                println!("  {camera:32}  {main}\n  {:32}  {sub}", "");
+                say!("  {camera:32}  {main}\n  {:32}  {sub}", "");
             }
         }
         StreamPasswordAction::List => {
             for p in accounts.stream_passwords()? {
-                println!("{:32}  since {}{}", p.name, p.created_at, limit(&p.cameras));
+                say!("{:32}  since {}{}", p.name, p.created_at, limit(&p.cameras));
             }
         }
         StreamPasswordAction::Remove { name } => {
             accounts.remove_stream_password(&name)?;
-            println!("Stream password `{name}` was removed.");
+            say!("Stream password `{name}` was removed.");
             super::ring(&config.data_dir);
         }
     }
@@ -126,11 +126,11 @@ fn prompt(text: &str) -> Result<String> {
     let before = tcgetattr(&stdin).context(ErrorKind::Io, failed)?;
     let mut hidden = before.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
-    eprint!("{text}");
-    std::io::stderr().flush().context(ErrorKind::Io, failed)?;
+    // Who does not see the question may know it.
+    let _ = write!(std::io::stderr(), "{text}");
     tcsetattr(&stdin, OptionalActions::Flush, &hidden).context(ErrorKind::Io, failed)?;
     let line = read_line();
     tcsetattr(&stdin, OptionalActions::Flush, &before).context(ErrorKind::Io, failed)?;
-    eprintln!();
+    complain!("");
     line
 }

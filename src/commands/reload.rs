@@ -24,12 +24,12 @@ pub fn run(config: Option<&Path>) -> Result<ExitCode> {
     Ok(match answer {
         ReloadAnswer::Taken { diff, effects, not_followed, waits_for_start, warnings } => {
             print(&diff, &effects, &waits_for_start);
-            warnings.iter().for_each(|warning| eprintln!("{warning}"));
-            not_followed.iter().for_each(|why| eprintln!("Does not follow yet: {why}"));
+            warnings.iter().for_each(|warning| complain!("{warning}"));
+            not_followed.iter().for_each(|why| complain!("Does not follow yet: {why}"));
             if not_followed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         ReloadAnswer::Refused { is_wrong, why } => {
-            eprintln!("perch: {why}\nNothing was changed: what ran goes on.");
+            complain!("perch: {why}\nNothing was changed: what ran goes on.");
             if is_wrong { ExitCode::from(WRONG) } else { ExitCode::FAILURE }
         }
     })
@@ -38,11 +38,11 @@ pub fn run(config: Option<&Path>) -> Result<ExitCode> {
 fn print(diff: &str, effects: &[String], waits_for_start: &[String]) {
     let lines: Vec<_> = diff.lines().filter(|line| !line.starts_with("---") && !line.starts_with("+++")).collect();
     match lines.is_empty() {
-        true => println!("The box goes by its file already."),
-        false => println!("The box goes by its file now.\n{}", lines.join("\n")),
+        true => say!("The box goes by its file already."),
+        false => say!("The box goes by its file now.\n{}", lines.join("\n")),
     }
-    effects.iter().for_each(|effect| println!("- {effect}"));
+    effects.iter().for_each(|effect| say!("- {effect}"));
     if !waits_for_start.is_empty() {
-        println!("Waits for the next start: {}", waits_for_start.join(", "));
+        say!("Waits for the next start: {}", waits_for_start.join(", "));
     }
 }

@@ -16,12 +16,12 @@ impl Report {
 
     /// Something works.
     pub(super) fn good(&self, what: &str) {
-        println!("  ok     {what}");
+        say!("  ok     {what}");
     }
 
     /// Something is odd and keeps nothing from working.
     pub(super) fn warn(&self, what: &str, fix: &str) {
-        println!("  note   {what}\n         {fix}");
+        say!("  note   {what}\n         {fix}");
     }
 
     /// Says of what `name` means what was judged of it; advice is for whoever sets it up.
@@ -38,6 +38,6 @@ impl Report {
     /// Something keeps the box from working.
     pub(super) fn bad(&mut self, what: &str, fix: &str) {
         self.wrong += 1;
-        println!("  WRONG  {what}\n         {fix}");
+        say!("  WRONG  {what}\n         {fix}");
     }
 }

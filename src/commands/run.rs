@@ -78,9 +78,9 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
     let at = app.addresses();
     tracing::info!(http = %at.http, rtsp = %at.rtsp, webrtc = %at.webrtc, "perch {}", crate::version::LONG);
     match app.pairing_card().await {
-        Ok(Some(card)) => println!("{card}"),
-        Ok(None) => println!("Perch answers at {}", app.base_url()),
-        Err(e) => eprintln!("This box is not yet yours, and no one-time password could be made: {e}"),
+        Ok(Some(card)) => say!("{card}"),
+        Ok(None) => say!("Perch answers at {}", app.base_url()),
+        Err(e) => complain!("This box is not yet yours, and no one-time password could be made: {e}"),
     }
     let restart = app.restart();
     let is_restart = AtomicBool::new(false);

@@ -29,21 +29,19 @@ pub fn run(wanted: &Wanted<'_>) -> Result<ExitCode> {
     let rauc = Rauc::connect(&Bus::System)?;
     let bundle = rauc.inspect(&source)?;
     judge(&bundle, boot.board.as_deref(), &version, wanted.force)?;
-    println!("Version {} replaces {version}.", bundle.version);
+    say!("Version {} replaces {version}.", bundle.version);
     let last = Cell::new(None);
     rauc.install(&source, |percent, doing| {
         if last.replace(Some(percent)) != Some(percent) {
-            println!("{percent:3} %  {doing}");
+            say!("{percent:3} %  {doing}");
         }
     })?;
     if wanted.no_restart {
-        println!("Installed. It is tried when you ask for it: touch {}", places.trial_request().display());
+        say!("Installed. It is tried when you ask for it: touch {}", places.trial_request().display());
         return Ok(ExitCode::SUCCESS);
     }
     places.ask_for_trial()?;
-    println!(
-        "Installed. The box restarts now and keeps the new version if it works; else it goes back within minutes."
-    );
+    say!("Installed. The box restarts now and keeps the new version if it works; else it goes back within minutes.");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,5 +1,4 @@
 //! What `perch setup` is made of: where things are, files written safely, the cameras that the kernel lists, and the resets.
-#![allow(clippy::print_stdout, reason = "what a command prints is what it is for")]
 
 pub mod cameras;
 pub mod files;
@@ -71,7 +70,7 @@ impl Log {
     /// What was done, or was not taken.
     pub fn say(&mut self, sentence: impl Into<String>) {
         let sentence = sentence.into();
-        println!("{sentence}");
+        say!("{sentence}");
         self.lines.push(sentence);
     }
 

@@ -41,6 +41,40 @@ fn check_says_what_is_good_and_what_to_fix() {
 }
 
 #[test]
+fn check_names_the_file_that_it_found_by_itself() {
+    let home = Home::new(&camera("front", "test", ""));
+    let dir = tempfile::tempdir().expect("a folder");
+    let check = || {
+        let mut command = perch(&["check"]);
+        command.current_dir(dir.path());
+        Ran::of(command, "").out
+    };
+    let out = check();
+    assert!(out.contains("no file given, and none in ./perch-data: one test camera"), "{out}");
+    std::fs::create_dir(dir.path().join("perch-data")).expect("made");
+    std::fs::copy(home.config(), dir.path().join("perch-data/perch.toml")).expect("copied");
+    let out = check();
+    assert!(out.contains("perch-data/perch.toml is valid; cameras: 1") && !out.contains("no file given"), "{out}");
+}
+
+#[test]
+fn commands_end_quietly_when_nobody_reads_on() {
+    let home = Home::new(&camera("front", "test", ""));
+    let deaf = || {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        writer
+    };
+    let out = home.command(&["check"]).stdout(deaf()).output().expect("it ends");
+    let err = String::from_utf8_lossy(&out.stderr);
+    assert_eq!((out.status.code(), &*err), (Some(0), ""));
+    // What goes wrong has its exit code though nobody hears of it.
+    let mut command = perch(&["check", "--config", "/no/such/perch.toml"]);
+    let status = command.stdout(deaf()).stderr(deaf()).status().expect("it ends");
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
 fn pair_prints_a_code_that_works_at_the_running_box() {
     let home = Home::new("");
     let ran = home.run(&["pair"], "");
