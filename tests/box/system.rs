@@ -121,6 +121,34 @@ fn settings_and_people_of_a_backup_come_back_on_another_box() {
 }
 
 #[test]
+fn a_restore_signs_everybody_out() {
+    let (home, mut running, client) = bare();
+    let anna = json!({"name": "anna", "password": "correct horse", "role": "admin"});
+    client.post("/api/v1/users", &anna).expect(201);
+    let guest = || {
+        let code = client.post("/api/v1/pairing-codes", &json!({"role": "viewer"})).expect(201).json();
+        client.with_token(None).pair(code["otp"].as_str().expect("a code"), "guest")
+    };
+    let signed_in = |devices: &[&Client], status: u16| {
+        for device in devices {
+            device.get("/api/v1/me").expect(status);
+        }
+    };
+    let before = guest();
+    let file = client.post("/api/v1/backup", &json!({"password": "open sesame"})).expect(200).body;
+    let after = guest();
+    signed_in(&[&client, &before, &after], 200);
+    let body = json!({"password": "open sesame", "file": base64::encode(&file)});
+    client.post("/api/v1/backup/restore", &body).expect(200);
+    signed_in(&[&client, &before, &after], 200);
+    assert!(running.terminate().success());
+    let running = home.boot();
+    signed_in(&[&client, &before, &after], 401);
+    let again = json!({"username": "anna", "password": "correct horse"});
+    running.client().post("/api/v1/session", &again).expect(204);
+}
+
+#[test]
 fn a_bundle_for_a_supporter_holds_no_secret() {
     let (home, running, client) = bare();
     let secrets = ["CAMPASS1", "PATHPASS2", "TURNSECRET3", "FILENAME4", "PERSON5", "PLAYER6", "OWNPASS7"];

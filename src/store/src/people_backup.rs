@@ -1,7 +1,11 @@
 //! Accounts and stream passwords as a backup holds them: hashes and no password. Devices are none of it: a phone signs in again.
 
 use crate::Accounts;
-use crate::reading::Fail;
+use crate::devices::all_devices;
+use crate::meta_rows;
+use crate::pairing::SALT_KEY;
+use crate::reading::{Damaged, Fail};
+use crate::users::all_users;
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
 use perch_domain::access::{self, GrantLimits, NAME_LENGTH, Role};
@@ -66,6 +70,12 @@ impl PeopleBackup {
     /// How many there are: accounts, and stream passwords.
     pub fn count(&self) -> (usize, usize) {
         (self.accounts.len(), self.stream_passwords.len())
+    }
+
+    /// Errors: it was never checked.
+    fn has_manager(&self) -> Result<bool> {
+        let manage = self.accounts.iter().map(Account::manages).collect::<Result<Vec<_>>>()?;
+        Ok(manage.contains(&true))
     }
 
     /// Errors with `Invalid` where it holds what this box never wrote.
@@ -134,20 +144,43 @@ impl Accounts {
         })
     }
 
-    /// These people and no others, whole or not at all; where none of them could manage the box, its accounts stay as they are. Everybody signs in again; devices that were paired without an account stay.
+    /// These people and no others, whole or not at all; where none of them could manage the box, its accounts stay as they are. Everybody
+    /// signs in again: all devices end, with an account or without one, and so does a code that nobody has paired with yet. Where no
+    /// account manages the box then, devices that do stay.
     pub fn from_backup(&self, people: &PeopleBackup) -> Result<()> {
         people.check()?;
-        self.inner.db.write("accounts cannot be taken from a backup", |tx| put(tx, people))
+        let db = &self.inner.db;
+        db.write_access("accounts cannot be taken from a backup", |tx| {
+            // Asked before the accounts they may belong to go.
+            let staying = staying_devices(&db.damaged, tx, people)?;
+            put(tx, people)?;
+            end_devices(tx, &staying)
+        })
     }
+}
+
+/// The devices without which nobody could manage the box any more; none where an account of the backup or of the box does.
+fn staying_devices(damaged: &Damaged, tx: &Transaction<'_>, people: &PeopleBackup) -> Result<Vec<String>, Fail> {
+    let users = all_users(damaged, tx)?;
+    if people.has_manager()? || users.iter().any(|u| access::manages(u.role, &u.cameras, u.limits)) {
+        return Ok(Vec::new());
+    }
+    let devices = all_devices(damaged, tx)?.into_iter().filter(|d| access::manages(d.role, &d.cameras, d.limits));
+    Ok(devices.map(|d| d.id.to_string()).collect())
+}
+
+fn end_devices(tx: &Transaction<'_>, but: &[String]) -> Result<(), Fail> {
+    let but = serde_json::to_string(but).map_err(|e| Error::internal("devices cannot be named").with_source(e))?;
+    tx.execute("DELETE FROM device WHERE id NOT IN (SELECT value FROM json_each(?1))", [but])?;
+    // Without its salt no code is right; the day's count of them goes on.
+    Ok(meta_rows::remove(tx, SALT_KEY)?)
 }
 
 fn put(tx: &Transaction<'_>, people: &PeopleBackup) -> Result<(), Fail> {
     tx.execute("DELETE FROM stream_password", [])?;
     // Nobody who could manage the box may be locked out by a backup of one that had no such account.
-    let manage = people.accounts.iter().map(Account::manages).collect::<Result<Vec<_>>>()?;
-    let has_manager = manage.contains(&true);
+    let has_manager = people.has_manager()?;
     if has_manager {
-        tx.execute("DELETE FROM device WHERE username IS NOT NULL", [])?;
         tx.execute("DELETE FROM user", [])?;
     }
     let sql = "INSERT INTO user (name, password, role, cameras, created, expires, live_only)
@@ -171,7 +204,7 @@ mod tests {
     use crate::testing::open;
     use perch_base::time::Timestamp;
     use perch_domain::access::{CameraGrant, Grant};
-    use perch_domain::ports::AccessPort;
+    use perch_domain::ports::{AccessPort, PairResult};
 
     #[test]
     fn people_come_back_with_their_passwords() {
@@ -209,5 +242,59 @@ mod tests {
             assert!(to.accounts().from_backup(&wrong).is_err(), "{into}");
         }
         assert!(signed_in("anna", "correct horse"), "nothing was taken of those");
+    }
+
+    fn paired(accounts: &Accounts, grant: &Grant) -> String {
+        let code = accounts.issue_code(grant, accounts.now()).expect("issued");
+        match accounts.pair(code.otp.expose(), "phone", accounts.now()).expect("asked") {
+            PairResult::Paired(phone) => phone.token.expose().to_owned(),
+            other => panic!("the code is right: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn all_devices_end_and_so_does_an_invitation() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let accounts = open(&dir).accounts().clone();
+        let now = accounts.now();
+        let (admin, viewer) = (Grant::all(Role::Admin), Grant::all(Role::Viewer));
+        accounts.add_user("anna", "correct horse", &admin, None, now).expect("made");
+        let session = || accounts.sign_in("anna", "correct horse", "tablet", now).expect("asked").expect("right");
+        let both = || [session().token.expose().to_owned(), paired(&accounts, &viewer), paired(&accounts, &admin)];
+        let mut tokens = both().to_vec();
+        let backup = accounts.to_backup().expect("read");
+        tokens.extend(both());
+        let knows = |token: &String| accounts.authenticate(token, now).expect("asked").is_some();
+        assert!(tokens.iter().all(knows));
+        let invitation = accounts.issue_code(&viewer, now).expect("issued");
+        accounts.from_backup(&backup).expect("taken");
+        assert!(!tokens.iter().any(knows), "a device came through a restore");
+        let late = accounts.pair(invitation.otp.expose(), "late", now).expect("asked");
+        assert!(!matches!(late, PairResult::Paired(_)), "an invitation of before");
+        assert!(accounts.devices().expect("read").is_empty());
+        assert!(
+            knows(&session().token.expose().to_owned()) && knows(&paired(&accounts, &viewer)),
+            "and may come again"
+        );
+        // A backup without accounts leaves those of the box, who sign in again, too.
+        let tokens = both();
+        accounts.from_backup(&PeopleBackup::default()).expect("taken");
+        assert!(!tokens.iter().any(knows) && knows(&session().token.expose().to_owned()));
+    }
+
+    #[test]
+    fn where_no_account_manages_the_box_the_phones_that_do_stay() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let accounts = open(&dir).accounts().clone();
+        let now = accounts.now();
+        let (admin, viewer) = (Grant::all(Role::Admin), Grant::all(Role::Viewer));
+        let (owner, guest) = (paired(&accounts, &admin), paired(&accounts, &viewer));
+        accounts.add_user("ben", "correct horse", &viewer, None, now).expect("made");
+        let ben = accounts.sign_in("ben", "correct horse", "tablet", now).expect("asked").expect("right");
+        let backup = accounts.to_backup().expect("read");
+        accounts.from_backup(&backup).expect("taken");
+        let knows = |token: &str| accounts.authenticate(token, now).expect("asked").is_some();
+        assert!(knows(&owner), "nobody could come in otherwise");
+        assert!(!knows(&guest) && !knows(ben.token.expose()));
     }
 }
