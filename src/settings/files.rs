@@ -147,17 +147,24 @@ impl Files {
         }
     }
 
+    /// Errors with `Conflict` where a backup is about to take its place and the change would be lost.
+    pub fn check_nothing_waits(&self, planned: &Planned) -> Result<()> {
+        if planned.before == planned.after.text || self.data_dir.join(RESTORE).symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let why =
+            "a backup waits for the box to be started again, and its settings take the place of these: do that first";
+        Err(Error::new(ErrorKind::Conflict, why))
+    }
+
     /// Writes it, its passwords in files of their own, and keeps it as a version: that first, so that a kill in between costs no name.
     /// Errors with `Conflict` where a backup is about to take its place.
     pub fn write(&self, planned: &mut Planned, by: &str) -> Result<()> {
-        let Planned { before, after } = planned;
-        if *before == after.text {
+        if planned.before == planned.after.text {
             return Ok(());
         }
-        if self.data_dir.join(RESTORE).symlink_metadata().is_ok() {
-            let why = "a backup waits for the box to be started again, and its settings take the place of these: do that first";
-            return Err(Error::new(ErrorKind::Conflict, why));
-        }
+        self.check_nothing_waits(planned)?;
+        let Planned { before, after } = planned;
         let mut document = Document::parse(&after.text)?;
         self.secrets.move_out_of(&mut document)?;
         *after = Read::understood(document.text(), &after.newer)?;

@@ -244,6 +244,8 @@ impl SettingsPort for SettingsFile {
             let planned = blocking("changing the settings", move || {
                 let comes = matches!(change, SettingsChange::AddCamera(_));
                 let mut planned = files.plan(change, tag.as_deref())?;
+                // Who only asks hears it, too, and before anything is noted.
+                files.check_nothing_waits(&planned)?;
                 listening::check(&runs, &planned.after.config)?;
                 let new = planned.after.config.cameras.last().filter(|_| comes);
                 let inherited = new.and_then(|camera| inherits(&runs.data_dir, &camera.id));

@@ -111,6 +111,8 @@ fn settings_and_people_of_a_backup_come_back_on_another_box() {
     assert!(said.contains("1 accounts"), "{said}");
     let lost = patch(&owner, "/api/v1/settings", "*", &json!({"box": {"name": "Shop"}})).problem(409);
     assert!(lost["detail"].as_str().is_some_and(|why| why.contains("backup waits")), "{lost}");
+    let asked = patch(&owner, "/api/v1/settings?dry_run=true", "*", &json!({"box": {"name": "Shop"}})).problem(409);
+    assert_eq!(asked["detail"], lost["detail"], "who only asks hears the same");
     drop(running);
     // What cannot be put in place keeps no box from starting.
     let before = third.config_text();
