@@ -49,13 +49,11 @@ test('an unclaimed box leads to pairing, counts tries, and pairs with the right 
     await lookAt(page, 'pair', 'pair-submit');
 
     await page.getByTestId('pair-submit').click();
-    await expect(page.getByRole('alert')).toHaveText('Type all 8 digits of the code.');
+    await expect(page.getByRole('alert')).toHaveText('Type all 8 digits of the one-time password.');
     await expect(page.getByTestId('otp-0')).toBeFocused();
 
     // What somebody without a shell can do comes first.
-    await expect(
-      page.getByText('Switch the box off and on: a new code appears on its screen.'),
-    ).toBeVisible();
+    await expect(page.getByText('Switch the box off and on: a new one appears on its screen.')).toBeVisible();
     await expect(page.getByText('perch pair')).toBeHidden();
     await page.getByText('No screen, or a shell?').click();
     await expect(page.getByText('perch-setup.toml')).toBeVisible();

@@ -77,6 +77,8 @@ test('a camera is found, asked with a password, watched, named, and live within 
       type: 'measured',
       description: `${live - tapped} ms from the tap to live, ${live - began} ms from the choice of the camera`,
     });
+    // What is done is put away, and the picture stays.
+    await expect(page.getByTestId('send-camera')).toHaveCount(0);
     await lookAt(page, 'adding-live');
     silent();
     const text = box.config();
@@ -103,6 +105,7 @@ test('what does not answer is said, can be stopped, and nothing is added', async
     await page.getByTestId('try-camera').click();
     const tried = page.getByTestId('tried');
     await expect(tried.locator('[data-weight=bad]')).toContainText('Nothing answers on its port 9');
+    await expect(page.getByTestId('send-camera')).toHaveText('Add it all the same');
     // What is written anew makes that void.
     await page.getByTestId('camera-place').fill(`rtsp://127.0.0.1:${silent.port}/x`);
     await expect(tried).toHaveCount(0);

@@ -46,7 +46,7 @@ export const words = {
     loading: 'Loading…',
     profiles: 'Profiles',
     profilesLead:
-      'A profile says what is different from each camera’s own settings while it is active. Choose one on Live with a tap, or let a schedule do it.',
+      'A profile says what is different from each camera’s own settings while it is active. Choose one on Live with a tap, or let a schedule do it. A new profile changes nothing yet: set in it what each camera does.',
     noProfiles: 'No profile yet. Most homes want these:',
     suggested: { home: 'Home', away: 'Away', night: 'Night' } as Record<string, string>,
     addProfile: 'Another profile',

@@ -15,7 +15,7 @@ export const words = {
   role: { admin: 'Administrator', viewer: 'Viewer' },
   noDevice: 'Not signed in anywhere.',
   lone: 'Without an account',
-  loneLead: 'Devices that were paired with a code and belong to nobody’s account.',
+  loneLead: 'Devices that were paired with a one-time password and belong to nobody’s account.',
   change: 'Change',
 
   access: {
@@ -103,7 +103,7 @@ export const words = {
     ],
     shareTitle: (box: string) => `Watch “${box}”`,
     shareText: (box: string, until: string, digits: string) =>
-      `Open this link to watch “${box}”. It works once, until ${until}, in the box’s own network. Your browser will warn first, because the box made its own certificate: choose “Advanced” and “Proceed” (iPhone: “Show Details”, “visit this website”). If it asks for a code: ${digits}`,
+      `Open this link to watch “${box}”. It works once, until ${until}, in the box’s own network. Your browser will warn first, because the box made its own certificate: choose “Advanced” and “Proceed” (iPhone: “Show Details”, “visit this website”). If it asks for a one-time password: ${digits}`,
     paired: (name: string) => `${name} is paired.`,
     expired: 'This invitation is too old. Make a new one.',
   },

@@ -349,6 +349,12 @@ export const words = {
     'camera[].record.gap_s': 'An event ends after no motion for',
     'camera[].record.chapter_s': 'Longest event',
   } as Record<string, string>,
+  /** In place of the box's own sentence, which names what stands in the file: for settings that the page shows in other words. */
+  helps: {
+    'camera[].rotation': 'How far the pictures are turned.',
+    'camera[].talkback.echo':
+      'What is done so that whoever speaks does not hear themselves through the box’s own microphone.',
+  } as Record<string, string>,
   /** Numbers of which there are few. */
   steps: {
     'camera[].rotation': [

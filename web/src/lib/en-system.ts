@@ -27,7 +27,12 @@ export const words = {
     log: 'Log',
   },
   line: {
-    overview: { ok: 'Everything works', degraded: 'Something needs you', lost: 'Not reached' },
+    overview: {
+      ok: 'Everything works',
+      clock: 'Works, clock not synchronised',
+      degraded: 'Something needs you',
+      lost: 'Not reached',
+    },
     noCameras: 'No camera yet',
     cameras: (n: number) => `${plural(n, 'camera', 'cameras')}, all with a picture`,
     camerasOff: (n: number, off: number) => `${plural(n, 'camera', 'cameras')}, ${off} switched off`,

@@ -1,6 +1,6 @@
 // Where the page leads from the box's own sentence, and which cameras are marked.
 import { describe, expect, it } from 'vitest';
-import { isFaulty, placeOf } from './system-parts';
+import { isFaulty, lineOf, placeOf } from './system-parts';
 import type { CameraInfo, Permission, Status } from './types';
 
 const camera = (id: string, health: Partial<CameraInfo['health']> = {}): CameraInfo =>
@@ -37,6 +37,19 @@ describe('the place of the sentence', () => {
     expect(placeOf(about({ part: 'access' }), may)?.href).toBe('/system/people');
     expect(placeOf(about({ part: 'no_camera' }), may)).toBeNull();
   });
+});
+
+it('the line of the overview says what the sentence says, and marks it alike', () => {
+  const line = (state: Status['state'], said: Status['about']) =>
+    lineOf('overview', { ...about(said), state }, null);
+  expect(line('ok', null)).toEqual({ text: 'Everything works', isBad: false });
+  expect(line('ok', { part: 'clock' })).toMatchObject({
+    text: 'Works, clock not synchronised',
+    isBad: false,
+    isBusy: true,
+  });
+  expect(line('ok', { part: 'no_camera' }).text).toBe('No camera yet');
+  expect(line('degraded', { part: 'storage' })).toMatchObject({ isBad: true });
 });
 
 it('a start is no fault, whatever it is called, until it is known what it waits for', () => {

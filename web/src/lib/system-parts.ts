@@ -33,14 +33,19 @@ const isLike = (disk: Status['disk'], wear: Status['disk']['media'][number]['wea
 /** A task that ended without a reason has nothing more to do. */
 export const isWaiting = (task: Status['tasks'][number]): boolean => !task.running && task.reason !== '';
 
-/** The line below a part's name; `isBad` where somebody must look. */
+/** The line below a part's name; `isBad` where somebody must look, `isBusy` where somebody should know. */
 export interface PartLine {
   text: string;
   isBad: boolean;
+  isBusy?: boolean;
 }
 
 const fine = (text: string): PartLine => ({ text, isBad: false });
 const bad = (text: string): PartLine => ({ text, isBad: true });
+
+/** Whether everything works, and the clock is what is worth knowing: it is marked alike wherever it is said. */
+export const worksBut = ({ state, about }: Pick<Status, 'state' | 'about'>): boolean =>
+  state === 'ok' && about?.part === 'clock';
 
 /** Rounded as it is read: halves matter only where there is little. */
 export const roundedDays = (days: number): string =>
@@ -54,7 +59,9 @@ export function lineOf(part: SystemPart, status: Status | null, me: Me | null): 
   if (!status) return fine('');
   switch (part) {
     case 'overview':
-      return status.state === 'ok' ? fine(line.overview.ok) : bad(line.overview.degraded);
+      if (status.state !== 'ok') return bad(line.overview.degraded);
+      if (worksBut(status)) return { text: line.overview.clock, isBad: false, isBusy: true };
+      return fine(status.about?.part === 'no_camera' ? line.noCameras : line.overview.ok);
     case 'cameras': {
       const n = status.cameras.length;
       const faulty = status.cameras.filter(isFaulty).length;
