@@ -31,6 +31,7 @@ use perch_domain::settings::changes::{
 };
 use perch_domain::settings::described::{Origin, Setting, tree, waits_for_start, without_numbers};
 use perch_domain::settings::password::without_passwords;
+use perch_domain::turned_areas;
 use plan::Read;
 use serde_json::{Map, Value as Json};
 use std::path::Path;
@@ -113,8 +114,10 @@ impl SettingsFile {
         for warning in &read.config.warnings {
             tracing::warn!("{warning}");
         }
+        let ran = self.current.config();
         let before = self.take(&read);
-        let followed = self.follow(&read.config).await;
+        let mut followed = self.follow(&read.config).await;
+        followed.effects.extend(of_areas(&ran, &read.config));
         Ok(self.changed(&before, read, followed))
     }
 
@@ -180,6 +183,13 @@ fn not_deleted(camera: &CameraId, e: &Error) -> String {
     format!("{camera}: is gone, and its recordings are deleted from the next start on: {}", e.message())
 }
 
+/// What becomes of zones and masks where pictures are turned otherwise.
+fn of_areas(before: &Config, after: &Config) -> Vec<String> {
+    let old = |camera: &CameraConfig| before.cameras.iter().find(|c| c.id == camera.id);
+    let said = |camera: &CameraConfig| Some(format!("{}: {}", camera.id, turned_areas::effect(old(camera)?, camera)?));
+    after.cameras.iter().filter_map(said).collect()
+}
+
 /// The camera that is meant where one is only tried out.
 fn tried_id(taken: impl Fn(&CameraId) -> bool) -> Result<CameraId> {
     let ids = (0..=u16::MAX).map(|n| CameraId::new(&format!("tried-out-{n}")));
@@ -241,6 +251,7 @@ impl SettingsPort for SettingsFile {
             let leaving = self.leaving(&change);
             let goes = leaving.clone();
             let (accounts, runs_now) = (self.followers.get().map(|f| f.accounts.clone()), self.current.config());
+            let ran = runs_now.clone();
             let planned = blocking("changing the settings", move || {
                 let comes = matches!(change, SettingsChange::AddCamera(_));
                 let mut planned = files.plan(change, tag.as_deref())?;
@@ -274,6 +285,7 @@ impl SettingsPort for SettingsFile {
                 self.take(&after);
                 self.follow(&after.config).await
             };
+            followed.effects.extend(of_areas(&ran, &after.config));
             followed.effects.extend(comes_with);
             if let Some((leaving, kept)) = leaving.zip(kept) {
                 followed.effects.extend(leaving.effect(&kept));

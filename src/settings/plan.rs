@@ -6,10 +6,12 @@ use crate::config::{Config, OfNewer, environment};
 use perch_base::authority::Authority;
 use perch_base::ids::CameraId;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::motion::Polygon;
 use perch_domain::settings::changes::SettingsChange;
 use perch_domain::settings::described::tree;
 use perch_domain::settings::named_files::FILES_BY_HAND;
 use perch_domain::settings::password::{has_place, shown};
+use perch_domain::turned_areas::{self, AreaKind};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
 use toml_edit::{Item, Table, TableLike};
@@ -60,7 +62,38 @@ pub fn changed(before: &Read, change: SettingsChange) -> Result<Document> {
         SettingsChange::RemoveCamera(id, _) => remove(&mut document, &id, before)?,
         SettingsChange::Restore(_) => return Err(Error::internal("a version is taken back as it is kept")),
     }
+    turn_areas(&mut document, before)?;
     Ok(document)
+}
+
+/// Turns zones and masks along where a camera's picture is turned and they are left as they were: what was covered stays covered.
+fn turn_areas(document: &mut Document, before: &Read) -> Result<()> {
+    // What is wrong with it is said by who reads it next.
+    let Ok(after) = Read::understood(document.text(), &before.newer) else { return Ok(()) };
+    let mut now = None;
+    for camera in &after.config.cameras {
+        let Some(old) = before.config.cameras.iter().find(|c| c.id == camera.id) else { continue };
+        let follow = turned_areas::to_follow(old, camera);
+        let Some(at) = position(document, camera.id.as_str()).filter(|_| !follow.is_empty()) else { continue };
+        let mut patch = Map::new();
+        let mut motion = Map::new();
+        for (kind, areas) in follow {
+            let (table, key) = match kind {
+                AreaKind::Privacy => (&mut patch, "privacy"),
+                AreaKind::Zones => (&mut motion, "zones"),
+                AreaKind::Masks => (&mut motion, "masks"),
+            };
+            let corners = |area: &Polygon| area.corners().iter().map(turned_areas::written).collect::<Vec<_>>();
+            table.insert(key.to_owned(), areas.iter().map(corners).collect::<Vec<_>>().into());
+        }
+        if !motion.is_empty() {
+            patch.insert("motion".to_owned(), Json::Object(motion));
+        }
+        let now = now.get_or_insert_with(|| tree(&after.config.settings));
+        let table = document.cameras_mut().iter_mut().nth(at).ok_or_else(|| no_camera(&camera.id))?;
+        merge_camera(table, &patch, now["camera"].get(at), "camera")?;
+    }
+    Ok(())
 }
 
 /// Refuses to have a file read that nobody named by hand: what is in it might be shown, or sent to who named it.
@@ -323,6 +356,51 @@ mod tests {
         let then = Read::understood(away, &OfNewer::default()).expect("valid");
         let back = json!({"acme": {"domain": "cam.example.org", "dns_hook": "https://dns.example.org/set"}});
         changed(&then, of(back)).expect("it comes back to its own");
+    }
+
+    #[test]
+    fn what_is_covered_stays_covered_when_the_picture_is_turned() {
+        let area = |x: f64| json!([[x, 0.0], [0.3, 0.0], [0.3, 0.4]]);
+        let before = "[[camera]]\nid = \"yard\"\nsource = \"test\"\n\n[[camera]]\nid = \"door\"\nsource = \"test\"\nrotation = 0   # upright\n\
+                      privacy = [[[0.0, 0.0], [0.3, 0.0], [0.3, 0.4]]]\n\
+                      motion = { zones = [[[0.1, 0.0], [0.3, 0.0], [0.3, 0.4]]], masks = [[[0.2, 0.0], [0.3, 0.0], [0.3, 0.4]]] }\n";
+        let before = Read::understood(before.to_owned(), &OfNewer::default()).expect("valid");
+        let door = CameraId::new("door").expect("an id");
+        let map = |patch: Json| patch.as_object().cloned().unwrap_or_default();
+        let of = |patch: Json| SettingsChange::ChangeCamera(door.clone(), map(patch));
+        let turned = |x: f64| json!([[1.0, x], [1.0, 0.3], [0.6, 0.3]]);
+        let all = json!([[turned(0.0)], [turned(0.1)], [turned(0.2)]]);
+        let own = json!([[0.5, 0.5], [0.6, 0.5], [0.6, 0.6]]);
+        for (change, want) in [
+            (of(json!({"rotation": 90})), all.clone()),
+            (
+                SettingsChange::Merge(map(json!({"camera": [{"id": "yard"}, {"id": "door", "rotation": 90}]}))),
+                all.clone(),
+            ),
+            // Cameras in another order.
+            (
+                SettingsChange::Merge(map(json!({"camera": [{"id": "door", "rotation": 90}, {"id": "yard"}]}))),
+                all.clone(),
+            ),
+            // All that was read is handed back with it.
+            (of(json!({"rotation": 90, "privacy": [area(0.0)]})), all),
+            (of(json!({"rotation": 90, "privacy": [own], "motion": {"masks": []}})), json!([[own], [turned(0.1)], []])),
+            (of(json!({"rotation": 180, "mirror": true})), {
+                let over = |x: f64| json!([[x, 1.0], [0.3, 1.0], [0.3, 0.6]]);
+                json!([[over(0.0)], [over(0.1)], [over(0.2)]])
+            }),
+            (of(json!({"name": "Door"})), json!([[area(0.0)], [area(0.1)], [area(0.2)]])),
+        ] {
+            let said = format!("{change:?}");
+            let text = changed(&before, change).expect("changed").text();
+            assert!(text.contains("# upright"), "{text}");
+            let after = Read::understood(text.clone(), &OfNewer::default()).expect("valid");
+            let tree = tree(&after.config.settings);
+            let camera =
+                tree["camera"].as_array().and_then(|all| all.iter().find(|c| c["id"] == "door")).expect("there");
+            let got = json!([camera["privacy"], camera["motion"]["zones"], camera["motion"]["masks"]]);
+            assert_eq!(got, want, "{said}\n{text}");
+        }
     }
 
     #[test]

@@ -148,6 +148,50 @@ fn network_cameras_are_masked_once_the_box_encodes_them() {
     }
 }
 
+/// Where [`CORNER`] of the scene is once the picture is turned clockwise.
+const CORNER_TURNED: Area = [0.6, 0.0, 1.0, 0.3];
+
+#[test]
+fn what_is_masked_stays_so_when_the_picture_is_turned() {
+    let home = Home::new("");
+    let clip = home.dir().join("walker.mp4");
+    ffmpeg::walker(&clip, 22, 8, 12);
+    let more = format!("privacy = [{}]\nrecord = {{ mode = \"off\" }}", polygon(CORNER));
+    home.configure("[recording]\nmin_free_bytes = 0\n", &camera("front", &format!("file:{}", clip.display()), &more));
+    let running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("front", "live", s(30));
+    only_here("a still", &still(&admin, &home, "/api/v1/cameras/front/snapshot.jpg"), CORNER, CORNER_TURNED);
+    let turn = |path: &str| {
+        let headers = [("content-type", "application/json"), ("if-match", "*")];
+        admin.send("PATCH", path, &headers, b"{\"rotation\": 90}").expect(200).json()
+    };
+    for path in ["/api/v1/cameras/front?dry_run=true", "/api/v1/cameras/front"] {
+        let said = turn(path);
+        let effects = said["effects"].as_array().expect("effects");
+        let wanted = "front: its zones and masks are turned with the picture";
+        assert!(effects.iter().any(|effect| effect == wanted), "{path}: {said}");
+    }
+    let password = admin.stream_password("nvr");
+    wait_until("a turned still", s(30), || {
+        let answer = admin.get("/api/v1/cameras/front/snapshot.jpg");
+        let file = home.dir().join("turned.jpg");
+        (answer.status == 200).then(|| std::fs::write(&file, &answer.body).expect("written"))?;
+        let picture = ffmpeg::grey(&file.display().to_string(), &[], 1);
+        // Also before it is turned, nobody sees what is masked.
+        let is_turned = !is_black(&picture[0], CORNER);
+        is_turned.then(|| only_here("a still", &picture, CORNER_TURNED, CORNER))
+    });
+    only_here("main", &by_rtsp(&running, &password, "front"), CORNER_TURNED, CORNER);
+
+    // By hand: what is written holds, and what that means is said.
+    let text = home.config_text();
+    home.write_config(&text.replace("rotation = 90", "rotation = 270"));
+    let said = home.run(&["reload"], "").ok();
+    assert!(said.contains("front: its zones and masks are parts of the turned picture"), "{said}");
+    assert!(home.config_text().contains("rotation = 270"), "{said}");
+}
+
 fn is_all_black(picture: &[u8]) -> bool {
     picture.iter().all(|p| *p < 30)
 }

@@ -94,6 +94,7 @@ pub mod text;
 pub mod throttle;
 pub mod tries;
 pub mod trouble;
+pub mod turned_areas;
 pub mod update;
 pub mod update_attempt;
 pub mod usb_camera;

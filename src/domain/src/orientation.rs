@@ -56,6 +56,23 @@ impl Orientation {
         Self { mirrored: self.mirrored != more.mirrored, quarters: (own + more.quarters) % 4 }
     }
 
+    /// What undoes it.
+    pub fn undone(self) -> Self {
+        // Who mirrors and turns, mirrored and turned the same once more, is back.
+        if self.mirrored { self } else { Self { quarters: (4 - self.quarters % 4) % 4, ..self } }
+    }
+
+    /// Where a point goes, in parts of the picture before and after: 0 to 1, origin top left.
+    pub fn of_point(self, (x, y): (f64, f64)) -> (f64, f64) {
+        let x = if self.mirrored { 1.0 - x } else { x };
+        match self.quarters % 4 {
+            0 => (x, y),
+            1 => (1.0 - y, x),
+            2 => (1.0 - x, 1.0 - y),
+            _ => (y, 1.0 - x),
+        }
+    }
+
     /// An access unit (Annex B) at which decoding starts that says of its pictures that they are turned like this once they are turned as it
     /// says itself.
     pub fn said_besides(self, codec: VideoCodec, annexb: &[u8]) -> Vec<u8> {
@@ -206,6 +223,25 @@ mod tests {
             let once = first.of_plane(plane.clone(), width);
             let twice = more.of_plane(once, first.of_sides((3, 2)).0);
             assert_eq!(first.and_then(more).of_plane(plane, width), twice, "{first:?} {more:?}");
+        }
+    }
+
+    #[test]
+    fn points_go_where_the_pixels_go_and_come_back() {
+        for turned in Orientation::all() {
+            let mut plane = vec![0; 6];
+            plane[4] = 1; // The pixel at 1, 1 of 3 by 2.
+            let columns = turned.of_sides((3, 2)).0;
+            let at = turned.of_plane(plane, 3).iter().position(|pixel| *pixel == 1).expect("it is somewhere");
+            let rows = 6 / columns;
+            let (x, y) = turned.of_point((1.5 / 3.0, 1.5 / 2.0));
+            assert_eq!(
+                ((x * columns as f64) as usize, (y * rows as f64) as usize),
+                (at % columns, at / columns),
+                "{turned:?}"
+            );
+            assert_eq!(turned.and_then(turned.undone()), Orientation::NONE, "{turned:?}");
+            assert_eq!(turned.undone().and_then(turned), Orientation::NONE, "{turned:?}");
         }
     }
 

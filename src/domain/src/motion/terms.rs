@@ -91,6 +91,12 @@ impl Polygon {
         &self.corners
     }
 
+    /// With each corner where `to` brings it, kept within the picture.
+    pub fn with_corners(&self, to: impl Fn(&(f32, f32)) -> (f32, f32)) -> Self {
+        let within = |(x, y): (f32, f32)| (x.clamp(0.0, 1.0), y.clamp(0.0, 1.0));
+        Self { corners: self.corners.iter().map(|corner| within(to(corner))).collect() }
+    }
+
     /// Whether the point lies inside (even-odd rule).
     pub fn contains(&self, x: f32, y: f32) -> bool {
         let mut inside = false;
