@@ -410,7 +410,10 @@ impl Camera {
                 tracing::debug!(%camera, reason, "recording is paused");
             }
             RecordingState::Paused => tracing::error!(%camera, reason, "recording is paused"),
-            _ => tracing::info!(%camera, ?state, reason, "recording state"),
+            RecordingState::Recording if reason.is_empty() => tracing::info!(%camera, "recording runs"),
+            RecordingState::Recording => tracing::info!(%camera, reason, "recording runs, and something was lost"),
+            RecordingState::Waiting => tracing::info!(%camera, reason, "recording waits"),
+            RecordingState::Off => tracing::info!(%camera, reason, "recording is off"),
         }
         self.publish(Notice::Recording { camera, recording });
     }

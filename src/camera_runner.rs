@@ -3,6 +3,7 @@
 
 use crate::camera::{Camera, Notices};
 use crate::camera_set::CameraSet;
+use crate::kept_log::listed;
 use crate::picture_controls::PictureControls;
 use crate::supervisor::{GRACE, Supervisor};
 use crate::tasks;
@@ -149,7 +150,8 @@ impl CameraRunner {
         }
         self.stop(std::slice::from_ref(&config.id), restart).await;
         let camera = Arc::new(before.changed(config, restart.capture.then_some(&self.means)));
-        tracing::info!(camera = %camera.config.id, ?restart, "camera changed");
+        tracing::info!(camera = %camera.config.id, "camera changed");
+        tracing::debug!(camera = %camera.config.id, ?restart, "what of it starts again");
         self.set.set(camera.clone());
         self.let_watch(&camera);
         if restart.told {
@@ -174,7 +176,7 @@ impl CameraRunner {
         let id = &camera.config.id;
         match &camera.config.off {
             Some(off) => {
-                tracing::info!(camera = %id, by = off.by.person(), until = ?off.until, "camera switched off {}", off.by.told())
+                tracing::info!(camera = %id, by = off.by.person(), until = off.until.map(tracing::field::display), "camera switched off {}", off.by.told())
             }
             None => tracing::info!(camera = %id, "camera switched on"),
         }
@@ -261,7 +263,8 @@ impl CameraRunner {
         let tasks: Vec<_> = tasks.collect();
         let late = self.supervisor.stop(&tasks, GRACE).await;
         if !late.is_empty() {
-            tracing::error!(?cameras, tasks = ?late, "tasks of a camera did not end in time and were left behind");
+            let tasks = listed(&late);
+            tracing::error!(tasks, "tasks of a camera did not end in time and were left behind");
         }
         late
     }

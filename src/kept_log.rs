@@ -9,7 +9,7 @@ use perch_domain::log::{Level, LogFilter, LogLine, LogPage, MAX_TEXT_BYTES};
 use perch_domain::ports::LogPort;
 use perch_domain::redact::redact_text;
 use std::collections::VecDeque;
-use std::fmt::{Debug, Write as _};
+use std::fmt::{Debug, Display, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -36,6 +36,12 @@ const NUMBERS_APART: u64 = 1_000_000;
 pub fn kept() -> &'static KeptLog {
     static KEPT: LazyLock<KeptLog> = LazyLock::new(KeptLog::default);
     &KEPT
+}
+
+/// Several of something as a line of the log says them.
+pub fn listed<T: Display>(of: &[T]) -> Option<String> {
+    let texts: Vec<_> = of.iter().map(T::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
 /// The lines. Clones share them.
@@ -191,6 +197,8 @@ impl Said {
             "by" => self.who = Some(bare),
             // What tells spans from each other says nothing to people.
             "task" => {}
+            // Nothing is said with it.
+            _ if value.is_empty() => {}
             _ => drop(write!(self.more, "{}{field}: {value}", if self.more.is_empty() { "" } else { ", " })),
         }
     }
@@ -268,7 +276,7 @@ mod tests {
         say(&log, || {
             let _span = tracing::info_span!("task", task = "capture door", camera = "door").entered();
             tracing::warn!(url = "rtsp://me:S3CRET@cam/x?token=S3CRET", "camera has no picture");
-            tracing::info!(by = %"anna", effects = ?["door is added"], "the settings were changed");
+            tracing::info!(by = %"anna", effects = listed(&["door is added", "a"]), reason = "", "the settings were changed");
             tracing::debug!("nobody reads this");
         });
         let lines = log.page(&LogFilter { limit: 9, ..Default::default() }).lines;
@@ -276,7 +284,7 @@ mod tests {
         assert_eq!((lines[1].level, lines[1].camera.as_deref()), (Level::Warn, Some("door")));
         assert_eq!(lines[1].text, "camera has no picture (url: rtsp://cam/…)");
         assert_eq!(lines[0].who.as_deref(), Some("anna"));
-        assert!(lines[0].text.contains("door is added"), "{}", lines[0].text);
+        assert_eq!(lines[0].text, "the settings were changed (effects: door is added; a)");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::app::{App, stop_signal};
 use crate::backup::restore;
 use crate::config::{Config, unnamed};
-use crate::kept_log::kept;
+use crate::kept_log::{kept, listed};
 use crate::setup::reset;
 use crate::system::START_AGAIN;
 use crate::tasks::reload;
@@ -104,6 +104,6 @@ async fn serve(config: Config, path: Option<PathBuf>) -> Result<ExitCode> {
     if late.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    tracing::error!(tasks = ?late, "tasks did not end in time");
+    tracing::error!(tasks = listed(&late), "tasks did not end in time");
     Ok(ExitCode::FAILURE)
 }

@@ -45,7 +45,7 @@ impl CutOffs {
         if let Some((_, times)) = waiting.iter_mut().find(|(c, _)| *c == change) {
             *times += 1;
         } else {
-            tracing::error!(?change, error = %e, "a change of access was not obeyed everywhere: tried again until it is");
+            tracing::error!(change = named(change), error = %e, "a change of access was not obeyed everywhere: tried again until it is");
             waiting.push((change, 0));
         }
         self.0.wanted.notify_one();
@@ -58,7 +58,7 @@ impl CutOffs {
         for (change, times) in waiting {
             match (self.0.obey)(change) {
                 Ok(()) => {
-                    tracing::info!(?change, "the change of access was obeyed");
+                    tracing::info!(change = named(change), "the change of access was obeyed");
                     self.lock().retain(|waits| *waits != (change, times));
                 }
                 Err(e) => result = Err(e),
@@ -94,6 +94,14 @@ impl Task for CutOff {
                 () = shutdown.called() => return Ok(AttemptEnd::Done),
             }
         }
+    }
+}
+
+/// As the log names it.
+fn named(change: AccessChange) -> &'static str {
+    match change {
+        AccessChange::DeviceRevoked(_) => "a device has less access",
+        AccessChange::StreamPasswordsChanged => "the stream passwords",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reload: reads the config file again at SIGHUP and when `perch reload` asks for it, and has the box follow what it says, while every
 //! camera that it does not concern goes on. A file that is not good changes nothing.
 
+use crate::kept_log::listed;
 use crate::reload_line::{self, ReloadAnswer};
 use crate::settings::SettingsFile;
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
@@ -72,7 +73,7 @@ impl Task for Reload {
             }
             match done {
                 Ok(done) => tracing::info!(
-                    effects = ?done.effects,
+                    effects = listed(&done.effects),
                     "the config was read again; what waits for the next start is not followed"
                 ),
                 Err(e) => tracing::error!(error = %e, "the config was not taken; what runs goes on"),

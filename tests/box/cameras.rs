@@ -336,7 +336,7 @@ fn a_hangup_takes_the_cameras_of_the_config_and_a_bad_file_changes_nothing() {
     let mut running = home.boot();
     let admin = running.paired();
     admin.wait_for_camera("keep", "live", s(30));
-    let line = running.wait_for_line("recording state", s(30)).expect("it records");
+    let line = running.wait_for_line("recording runs", s(30)).expect("it records");
     assert!(line.contains("task{task=recording keep camera=keep}"), "{line}");
     let hang_up = || {
         let pid = rustix::process::Pid::from_raw(running.pid() as i32).expect("a process");

@@ -32,6 +32,17 @@ fn a_box_starts_again_where_something_starts_it_and_keeps_its_log() {
     patch(&client, "/api/v1/settings", "*", &json!({"box": {"name": "Shop"}})).expect(200);
     let changed = lines(&client, "?what=settings+were+changed");
     assert!(changed.len() == 1 && changed[0]["who"].is_string(), "who did it: {changed:?}");
+    for (path, body) in
+        [("profile", json!({"name": null})), ("privacy", json!({"on": true})), ("privacy", json!({"on": false}))]
+    {
+        let json = [("content-type", "application/json")];
+        client.send("PUT", &format!("/api/v1/{path}"), &json, body.to_string().as_bytes()).expect(200);
+    }
+    let said = lines(&client, "");
+    let has = |what: &str| said.iter().any(|line| line["text"].as_str().is_some_and(|text| text.contains(what)));
+    assert!(has("the profile is left to the schedules") && has("cameras are switched off"), "{said:?}");
+    let raw = ["Some(", "None", ": )", "[]", "\\\""];
+    assert!(!raw.iter().any(|raw| has(raw)), "lines are for people: {said:?}");
     let answer = client.post("/api/v1/system/restart", &json!({})).expect(202).json();
     assert_eq!(answer["back_in_s"], 10);
     assert_eq!(running.wait(s(20)).code(), Some(75));

@@ -47,7 +47,8 @@ async fn change_both(app: Shared, by: String, change: SystemChange) -> Result<Sy
             ("ssh_key", change.ssh_key.is_some()),
         ];
         let what: Vec<_> = what.into_iter().filter(|(_, is_named)| *is_named).map(|(what, _)| what).collect();
-        tracing::info!(by, ?what, "a change of the system is asked for");
+        let what = what.join(", ");
+        tracing::info!(by, what, "a change of the system is asked for");
         Ok(asking.ports.system.facts())
     });
     let facts = asked.await?;

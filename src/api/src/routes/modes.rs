@@ -12,6 +12,7 @@ use perch_base::ids::CameraId;
 use perch_base::time::Timestamp;
 use perch_domain::modes::{ModesView, PrivacyRequest, ProfileName};
 use serde::Deserialize;
+use tracing::field::display;
 
 /// `GET /api/v1/modes`
 pub(super) async fn modes(State(app): State<Shared>, who: Who) -> Reply {
@@ -32,7 +33,9 @@ pub(super) async fn privacy(State(app): State<Shared>, who: Who, request: Reques
     let Privacy { on, cameras, until } = json(request).await?;
     let until = until.as_deref().map(Timestamp::parse).transpose().map_err(|e| e.at("until"))?;
     let request = PrivacyRequest { off: on, cameras, until, by: who.name() };
-    tracing::info!(by = who.principal.name(), off = on, cameras = ?request.cameras, ?until, "cameras are switched");
+    let ids = |ids: &Vec<CameraId>| ids.iter().map(CameraId::as_str).collect::<Vec<_>>().join(", ");
+    let (cameras, until) = (request.cameras.as_ref().map(ids), until.map(display));
+    tracing::info!(by = who.principal.name(), cameras, until, "cameras are switched {}", if on { "off" } else { "on" });
     let modes = app.ports.modes.clone();
     answer(&who, async move { modes.privacy(request).await }).await
 }
@@ -46,7 +49,10 @@ struct ChosenProfile {
 /// `PUT /api/v1/profile`
 pub(super) async fn profile(State(app): State<Shared>, who: Who, request: Request) -> Reply {
     let ChosenProfile { name } = json(request).await?;
-    tracing::info!(by = who.principal.name(), profile = ?name, "a profile is chosen");
+    match &name {
+        Some(profile) => tracing::info!(by = who.principal.name(), %profile, "a profile is chosen"),
+        None => tracing::info!(by = who.principal.name(), "the profile is left to the schedules"),
+    }
     let (modes, by) = (app.ports.modes.clone(), who.name());
     answer(&who, async move { modes.choose_profile(name, by).await }).await
 }

@@ -101,7 +101,7 @@ pub(super) async fn rename(State(app): State<Shared>, who: Who, path: PathParts,
     let name = clean_display_name("name", &body.name)?;
     let renamed = blocking(&app, move |app| {
         app.ports.access.acting(&who.principal).rename_device(id, &name)?;
-        tracing::info!(device = %id, by = who.principal.name(), "a device was renamed");
+        tracing::info!(device = name, by = who.principal.name(), "a device was renamed");
         list_devices(app, &who.principal)?.into_iter().find(|d| d.device.id == id).ok_or_else(revoked)
     });
     Ok(Json(renamed.await?).into_response())
@@ -113,8 +113,9 @@ pub(super) async fn revoke(State(app): State<Shared>, who: Who, path: PathParts)
     let id = tended(&app, &caller, &path).await?;
     let asking = caller.clone();
     blocking(&app, move |app| {
+        let device = app.ports.access.devices()?.into_iter().find(|d| d.id == id).map(|d| d.name);
         app.ports.access.acting(&asking).revoke_device(id)?;
-        tracing::info!(device = %id, by = asking.name(), "a device was revoked");
+        tracing::info!(device, by = asking.name(), "a device was revoked");
         app.cut_off(&[id])
     })
     .await?;

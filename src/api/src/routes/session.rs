@@ -34,10 +34,11 @@ pub(super) async fn pair(State(app): State<Shared>, request: Request) -> Reply {
     let otp = read_code(&body.otp).map_err(|e| Problem::new(e.kind(), format!("otp: {}", e.message())))?;
     app.guard.take(Try::Code, from.ip(), app.ports.clock.mono())?;
     let _turn = app.guard.hash_turn(&app.ports.clock).await?;
+    let device = name.clone();
     let tried = blocking(&app, move |app| app.ports.access.pair(&otp, &name, app.ports.clock.utc())).await?;
     let refused = match tried {
         PairResult::Paired(credential) => {
-            tracing::info!(device = %credential.device_id, role = credential.role.as_str(), address = %from.ip(), "a device was paired");
+            tracing::info!(device, role = credential.role.as_str(), address = %from.ip(), "a device was paired");
             let cookie = set_cookie(&credential.token)?;
             let body = json!({
                 "device_id": credential.device_id,
@@ -86,7 +87,7 @@ pub(super) async fn sign_in(State(app): State<Shared>, request: Request) -> Repl
     app.guard.take(Try::Password(&body.username), from.ip(), app.ports.clock.mono())?;
     let _turn = app.guard.hash_turn(&app.ports.clock).await?;
     let (username, password) = (body.username, Secret::new(body.password));
-    let account = username.clone();
+    let (account, device) = (username.clone(), name.clone());
     let signed_in =
         blocking(&app, move |app| app.ports.access.sign_in(&username, password.expose(), &name, app.ports.clock.utc()))
             .await?;
@@ -94,7 +95,7 @@ pub(super) async fn sign_in(State(app): State<Shared>, request: Request) -> Repl
         Some(credential) => {
             let now = app.ports.clock.mono();
             lock(&app.ports.cut_offs).signs_in(credential.device_id, &account, now);
-            tracing::info!(by = account, device = %credential.device_id, address = %from.ip(), "somebody signed in");
+            tracing::info!(by = account, device, address = %from.ip(), "somebody signed in");
             Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie(&credential.token)?)]).into_response())
         }
         None => {
@@ -109,7 +110,7 @@ pub(super) async fn sign_out(State(app): State<Shared>, who: Who) -> Reply {
     let device = who.principal.device_id;
     blocking(&app, move |app| {
         app.ports.access.revoke_device(device)?;
-        tracing::info!(by = who.principal.name(), %device, "somebody signed out");
+        tracing::info!(by = who.principal.name(), device = who.principal.device_name, "somebody signed out");
         app.cut_off(&[device])
     })
     .await?;

@@ -105,11 +105,16 @@ async fn make(
 ) -> Reply {
     let by = who.name();
     let who = by.clone();
+    let restored = if let SettingsChange::Restore(version) = &change { Some(*version) } else { None };
     let request = SettingsRequest { change, by, tag, dry_run };
     let settings = app.ports.settings.clone();
     let changed = to_its_end("changing the settings", async move { settings.change(request).await }).await?;
     if !dry_run {
-        tracing::info!(by = %who, effects = ?changed.effects, "the settings were changed");
+        let effects = Some(changed.effects.join("; ")).filter(|effects| !effects.is_empty());
+        match restored {
+            Some(version) => tracing::info!(by = %who, effects, "version {version} of the settings was taken back"),
+            None => tracing::info!(by = %who, effects, "the settings were changed"),
+        }
     }
     let status = if dry_run { StatusCode::OK } else { status };
     let tag = changed.tag.clone();

@@ -45,6 +45,8 @@ async fn no_secret_reaches_the_log() {
     let change = [
         ("PUT", "/api/v1/privacy", r#"{"on":true,"cameras":["front"]}"#),
         ("PUT", "/api/v1/profile", r#"{"name":"away"}"#),
+        ("PUT", "/api/v1/privacy", r#"{"on":false,"cameras":["front"]}"#),
+        ("PUT", "/api/v1/profile", r#"{"name":null}"#),
         ("PATCH", "/api/v1/users/anna", r#"{"role":"viewer"}"#),
     ];
     for (method, path, body) in change {
@@ -83,6 +85,11 @@ async fn no_secret_reaches_the_log() {
     {
         assert!(text.lines().any(|line| line.contains(what) && line.contains(" by=")), "{what}: {text}");
     }
+    // What the page shows is for people.
+    for line in text.lines().filter(|line| line.contains(" INFO ") || line.contains(" WARN ")) {
+        assert!(!line.contains("Some(") && !line.contains("None"), "{line}");
+    }
+    assert!(text.contains("a device was paired device=\"x\""), "by its name: {text}");
     // What is logged says which request it is of, and which device asks.
     let named = "request{method=POST route=\"/api/v1/users\" device=";
     assert!(text.contains(named), "{named} is not in the log: {text}");

@@ -125,7 +125,7 @@ impl Handle {
         for listener in &listeners {
             listener.attach(Some(&context));
         }
-        tracing::info!(%local, ?tls_local, "RTSP server listens");
+        tracing::info!(%local, tls = tls_local.map(tracing::field::display), "RTSP server listens");
         let rounds = Arc::<AtomicU64>::default();
         let door = Arc::new(Mutex::new(Door { listeners, secured, _threads: threads }));
         let server = Server::new(Shared { context, connections: connections.clone(), rounds: rounds.clone(), door });

@@ -98,7 +98,7 @@ fn give(feeds: &mut Feeds, session: &mut Session, ration: Ration, mono: MonoTime
     let Some(camera) = feeds.camera(session.feed).cloned() else { return };
     let available_kbps = session.rate.available_bps().map(|bps| bps / 1000);
     let (lease, why) = (session.lease, session.rate.cause().as_str());
-    tracing::info!(%lease, available_kbps, why, "viewer is sent {} from now on", ration.as_str());
+    tracing::debug!(%lease, available_kbps, why, "viewer is sent {} from now on", ration.as_str());
     // Sound goes with either stream.
     let stream = if ration == Ration::Sound { session.feed.stream } else { ration.stream() };
     let waiting = session.next_feed.take();
