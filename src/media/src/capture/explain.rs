@@ -27,9 +27,10 @@ pub(super) fn error(error: &gst::glib::Error, debug: Option<&str>, what: &str) -
         }
     } else if let Some(stream) = error.kind::<StreamError>() {
         match stream {
-            StreamError::CodecNotFound | StreamError::TypeNotFound | StreamError::WrongType => {
-                (ErrorKind::Invalid, "cannot be decoded on this box: set it to H.264")
+            StreamError::TypeNotFound | StreamError::WrongType => {
+                (ErrorKind::Invalid, "is not a video that the box can play: choose another file")
             }
+            StreamError::CodecNotFound => (ErrorKind::Invalid, "cannot be decoded on this box: set it to H.264"),
             StreamError::Failed if debug.is_some_and(|d| d.contains("not-negotiated")) => {
                 (ErrorKind::Invalid, "does not offer this size and rate: set another")
             }
@@ -67,6 +68,8 @@ mod tests {
         let e = gst::glib::Error::new(gst::ResourceError::Read, "Failed to allocate required memory.");
         let e = error(&e, Some("error with STREAMON 28 (No space left on device)"), "v4l2:/dev/video0");
         assert!(e.message().contains("USB bus"), "{e}");
+        let e = gst::glib::Error::new(gst::StreamError::WrongType, "This appears to be a text file");
+        assert!(error(&e, None, "file:/a.txt").message().starts_with("file:/a.txt is not a video"));
         let e = gst::glib::Error::new(gst::StreamError::Failed, "Internal data stream error.");
         assert_eq!(error(&e, Some("reason not-negotiated (-4)"), "x").kind(), ErrorKind::Invalid);
     }
