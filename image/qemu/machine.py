@@ -13,6 +13,7 @@ from scenes import expect, no_failed_unit, now
 
 # Two radios, of which the second is somebody's access point: networkd gives the first an address once it is joined.
 RADIOS = """cat >/run/ap.conf <<'END'
+ap_scan=2
 network={
   ssid="Attic"
   mode=2
