@@ -216,8 +216,11 @@ impl LivePort for Engine {
         // From here on the floor is given back where it comes to nothing.
         let talk = Talk::new(lease, speaker, self.shared.clock.mono(), until);
         if let Some(before) = ends {
-            // One that ended meanwhile is as it should be.
-            let _ = self.end(before);
+            match self.end(before) {
+                // One that ended meanwhile is as it should be.
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+                _ => (),
+            }
         }
         let (identity, local) = (&self.shared.identity, self.shared.candidates());
         // Real time, as in the engine: str0m's.
