@@ -6,6 +6,7 @@ use crate::taken_by::{TakenBy, tag_of};
 use crate::toml_text;
 use perch_api::HttpConfig;
 use perch_base::files::{Links, read_small};
+use perch_base::ids::CameraId;
 use perch_base::secret::Secret;
 use perch_base::zone::Zone;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
@@ -156,12 +157,13 @@ impl Config {
         }
         let table = toml_text::parse(text).map_err(|e| e.at("the config"))?;
         let problems = Problems::new(env);
+        let ids = camera_ids(&table);
         let mut config = read(Section::root(table, &problems), &problems);
         refuse_clashes(&config, &problems);
         (config.settings, config.variables) = (problems.asked().into(), Arc::new(problems.variables()));
         let (refused, warnings) = problems.into_all();
         config.warnings = warnings;
-        Ok((config, refused))
+        Ok((config, refused.into_iter().map(|problem| with_camera(problem, &ids)).collect()))
     }
 
     /// Where this text says that the data folder is, however wrong the rest of it is.
@@ -296,6 +298,21 @@ fn secret_of(file: &str) -> Result<Secret> {
 
 /// Cameras of a box: more than any board bears.
 const MOST_CAMERAS: usize = MAX_VIEW_CAMERAS;
+
+/// The ids that the cameras of a file have, in its order.
+fn camera_ids(table: &toml::Table) -> Vec<Option<CameraId>> {
+    let id = |camera: &toml::Value| camera.get("id")?.as_str().and_then(|id| CameraId::new(id).ok());
+    table.get("camera").and_then(toml::Value::as_array).map(|all| all.iter().map(id).collect()).unwrap_or_default()
+}
+
+/// People know their cameras by name, and not by how many stand before them in the file.
+fn with_camera(problem: String, ids: &[Option<CameraId>]) -> String {
+    let place = problem.strip_prefix("camera[").and_then(|rest| rest.split(']').next()).and_then(|n| n.parse().ok());
+    match place.and_then(|n: usize| ids.get(n)?.as_ref()) {
+        Some(id) => format!("{problem} (camera `{id}`)"),
+        None => problem,
+    }
+}
 
 fn cameras(root: &mut Section<'_>, problems: &Problems) -> Vec<CameraConfig> {
     let mut cameras: Vec<CameraConfig> = Vec::new();

@@ -111,6 +111,9 @@ fn as_written(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 
+/// How much alike two keys are of which one may be the other mistyped, by Jaro and Winkler, 0 to 1.
+const ALIKE: f64 = 0.85;
+
 /// Entries of a list.
 const MOST_ENTRIES: usize = 64;
 
@@ -213,6 +216,18 @@ impl<'p> Section<'p> {
 
     fn key(&self, key: &str) -> String {
         join(&self.path, key)
+    }
+
+    /// The key of this table that is written most like this one, if any is.
+    fn nearest_key(&self, key: &str) -> Option<String> {
+        let asked = self.problems.asked.borrow();
+        let of_here = asked.iter().filter_map(|setting| {
+            let rest = setting.key.strip_prefix(&self.place)?.trim_start_matches('.');
+            rest.split(['.', '[', '{']).next().filter(|known| !known.is_empty())
+        });
+        let alike = of_here.map(|known| (strsim::jaro_winkler(known, key), known));
+        let (likeness, known) = alike.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        (likeness >= ALIKE).then(|| known.to_owned())
     }
 
     /// A table in this one.
@@ -574,7 +589,11 @@ impl Keys for Section<'_> {
             let full = self.key(key);
             match self.problems.environment.borrow().set.get(&full) {
                 Some(variable) => self.problems.warn(format!("{variable}: {full} is not a known key: it is ignored")),
-                None => self.problem(unknown_key(key), Shown::nothing(), "is not a known key"),
+                None => {
+                    let meant = self.nearest_key(key).map(|known| format!("; did you mean `{known}`?"));
+                    let rule = format!("is not a known key{}", meant.unwrap_or_default());
+                    self.problem(unknown_key(key), Shown::nothing(), &rule);
+                }
             }
         }
     }

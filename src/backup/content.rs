@@ -8,6 +8,8 @@ use perch_base::sealed;
 use perch_base::secret::{hex, sha256};
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::camera::CameraConfig;
+use perch_domain::ports::Restored;
 use perch_domain::settings::named_files::names_a_file;
 use perch_pki::IDENTITY_FOLDER;
 use perch_store::PeopleBackup;
@@ -17,8 +19,8 @@ use std::path::Path;
 
 /// The largest file that is taken for a backup.
 pub const MAX_SEALED_BYTES: u64 = 4 << 20;
-/// The version of the form.
-const FORM: u32 = 1;
+/// The version of the form that is written; the one before, which knows no order of cameras, is read as well.
+const FORM: u32 = 2;
 /// The largest of the files that the settings name, and how many.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 const MOST_FILES: usize = 2000;
@@ -110,7 +112,7 @@ impl Backup {
     pub(super) fn read(plain: &[u8]) -> Result<Self> {
         let damaged = || "what the backup holds is damaged";
         let Form { form } = serde_json::from_slice(plain).context(ErrorKind::Corrupt, damaged)?;
-        if form != FORM {
+        if !(1..=FORM).contains(&form) {
             let why = "a newer version of perch made this backup: update the box first";
             return Err(Error::new(ErrorKind::Unsupported, why));
         }
@@ -160,6 +162,20 @@ impl Backup {
         }
         document.keep_data_dir_of(&Document::parse(now).unwrap_or_else(|_| Document::empty()));
         Ok(document.text())
+    }
+
+    /// What taking it makes of a box with these cameras; it starts again by hand.
+    pub fn restored(&self, cameras: &[CameraConfig]) -> Restored {
+        let (accounts, stream_passwords) = self.people.count();
+        Restored {
+            name: self.name.clone(),
+            program: self.program.clone(),
+            at: Some(Timestamp(self.at_us)),
+            cameras: cameras.iter().map(|camera| camera.name.clone()).collect(),
+            accounts,
+            stream_passwords,
+            restarts: false,
+        }
     }
 
     /// The files that the settings name, with their names.

@@ -6,7 +6,6 @@ use crate::settings::SettingsFile;
 use crate::system::BoxSystem;
 use perch_base::clock::SharedClock;
 use perch_base::secret::Secret;
-use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::ports::{BackupPort, Restored, SystemPort};
 use perch_domain::system::Action;
@@ -19,6 +18,12 @@ pub struct Backups {
     pub accounts: Accounts,
     pub system: Arc<BoxSystem>,
     pub clock: SharedClock,
+}
+
+impl Backups {
+    fn restarts(&self) -> bool {
+        self.system.facts().no_restart.is_none()
+    }
 }
 
 impl BackupPort for Backups {
@@ -41,27 +46,27 @@ impl BackupPort for Backups {
             _ => e,
         })?;
         let started = self.settings.started();
-        let (name, program, at_us) = (backup.name.clone(), backup.program.clone(), backup.at_us);
-        let (accounts, stream_passwords) = backup.people.count();
-        let config = self.settings.in_turn(|| {
+        let restored = self.settings.in_turn(|| {
             let (text, config) = restore::plan(&backup, started, &self.settings.text().unwrap_or_default())?;
+            let restored = backup.restored(&config.cameras);
             if !dry_run {
                 restore::lay_down(backup, text, &started.data_dir)?;
             }
-            Ok::<_, Error>(config)
+            Ok::<_, Error>(restored)
         })?;
         if !dry_run {
             // Where nothing would start it again, somebody does so later.
             let _ = self.system.act(Action::Restart);
         }
-        Ok(Restored {
-            name,
-            program,
-            at: Some(Timestamp(at_us)),
-            cameras: config.cameras.iter().map(|camera| camera.name.clone()).collect(),
-            accounts,
-            stream_passwords,
-            restarts: self.system.facts().no_restart.is_none(),
-        })
+        Ok(Restored { restarts: self.restarts(), ..restored })
+    }
+
+    fn waits(&self) -> Result<Option<Restored>> {
+        let waits = restore::waits(&self.settings.started().data_dir)?;
+        Ok(waits.map(|restored| Restored { restarts: self.restarts(), ..restored }))
+    }
+
+    fn take_back(&self) -> Result<()> {
+        self.settings.in_turn(|| restore::take_back(&self.settings.started().data_dir))
     }
 }

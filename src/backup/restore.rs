@@ -8,6 +8,7 @@ use crate::settings::secrets::Secrets;
 use perch_base::clock::SharedClock;
 use perch_base::files::{Links, make_private_dir, put, read_small, remove, replace};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::ports::Restored;
 use perch_pki::IDENTITY_FOLDER;
 use perch_store::Accounts;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,22 @@ pub fn lay_down(backup: Backup, config: String, data_dir: &Path) -> Result<()> {
     let failed = || "the backup cannot be laid down: is the disk full or read-only?";
     let text = serde_json::to_vec(&Waiting { backup, config }).context(ErrorKind::Internal, failed)?;
     put(&waiting(data_dir), &text, 0o600, None).context(ErrorKind::Unavailable, failed)
+}
+
+/// What waits for the next start.
+pub fn waits(data_dir: &Path) -> Result<Option<Restored>> {
+    let Some(Waiting { backup, config }) = read(data_dir)? else { return Ok(None) };
+    let cameras = Config::parse(&config, environment()).map(|config| config.cameras).unwrap_or_default();
+    Ok(Some(backup.restored(&cameras)))
+}
+
+/// Takes it back. Errors with `NotFound` where nothing waits.
+pub fn take_back(data_dir: &Path) -> Result<()> {
+    if waiting(data_dir).symlink_metadata().is_err() {
+        return Err(Error::not_found("no backup waits to be taken"));
+    }
+    remove(&waiting(data_dir))
+        .context(ErrorKind::Unavailable, || "the backup cannot be taken back: is the disk read-only?")
 }
 
 fn read(data_dir: &Path) -> Result<Option<Waiting>> {

@@ -124,6 +124,12 @@ fn settings_and_people_of_a_backup_come_back_on_another_box() {
     assert!(lost["detail"].as_str().is_some_and(|why| why.contains("backup waits")), "{lost}");
     let asked = patch(&owner, "/api/v1/settings?dry_run=true", "*", &json!({"box": {"name": "Shop"}})).problem(409);
     assert_eq!(asked["detail"], lost["detail"], "who only asks hears the same");
+    let waits = owner.get("/api/v1/backup/restore").expect(200).json();
+    assert_eq!(waits["waiting"]["accounts"], 1, "{waits}");
+    owner.delete("/api/v1/backup/restore").expect(204);
+    owner.delete("/api/v1/backup/restore").problem(404);
+    assert_eq!(owner.get("/api/v1/backup/restore").expect(200).json(), json!({"waiting": null}));
+    patch(&owner, "/api/v1/settings?dry_run=true", "*", &json!({"box": {"name": "Shop"}})).expect(200);
     drop(running);
     // What cannot be put in place keeps no box from starting.
     let before = third.config_text();

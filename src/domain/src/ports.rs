@@ -331,6 +331,10 @@ pub trait BackupPort: Send + Sync {
     /// Takes one, whole or not at all, at the next start. Errors: `Invalid` (the password, or what does not fit this box), `Corrupt`,
     /// `Unsupported` (a newer program made it, or it is no backup), `TooLarge`.
     fn take(&self, file: &[u8], password: &Secret, dry_run: bool) -> Result<Restored>;
+    /// What waits for the next start. Errors with `Corrupt` where that cannot be read.
+    fn waits(&self) -> Result<Option<Restored>>;
+    /// Takes back what waits. Errors with `NotFound` where nothing does.
+    fn take_back(&self) -> Result<()>;
 }
 
 /// The log that the box keeps.

@@ -144,12 +144,16 @@ impl Root {
             Err(e) => return Err(e),
         }
         if let Some((folder, _)) = relative.rsplit_once('/').filter(|(folder, _)| folder.contains('/')) {
-            // A folder that is not empty stays: that is the answer, not an error.
-            if let Ok((dir, name)) = self.parent(folder, false) {
-                let _ = rustix::fs::unlinkat(&dir, name, AtFlags::REMOVEDIR);
-            }
+            self.remove_empty(folder);
         }
         Ok(())
+    }
+
+    /// Removes a folder that holds nothing. One that is not empty stays: that is the answer, not an error.
+    pub(crate) fn remove_empty(&self, folder: &str) {
+        if let Ok((dir, name)) = self.parent(folder, false) {
+            let _ = rustix::fs::unlinkat(&dir, name, AtFlags::REMOVEDIR);
+        }
     }
 
     /// Moves a file into another root under a flat name; onto another disk by a copy.

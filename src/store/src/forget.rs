@@ -148,6 +148,9 @@ impl Recordings {
         if self.taking_in().is_some() || is_left && self.is_written_by_nobody(camera) {
             return Ok(ForgetStep::Waits);
         }
+        if self.is_written_by_nobody(camera) {
+            self.inner.recordings.remove_empty(camera);
+        }
         // What is being recorded now began before and stays: it ends after the moment of the wish.
         self.change_wishes(|wishes| wishes.retain(|id, at| id != camera || *at != Some(until)))?;
         tracing::info!(camera, "all recordings that were to go are deleted");
@@ -344,6 +347,8 @@ mod tests {
         let left = recordings.kept_of_all().expect("asked");
         assert_eq!(left.iter().map(|k| (k.camera.as_str(), k.files, k.events)).collect::<Vec<_>>(), [("yard", 5, 2)]);
         assert_eq!((files(&store, "door"), files(&store, "yard")), (0, 5));
+        let folder = |camera: &str| recordings.inner.recordings.path().join(camera);
+        assert!(!folder("door").exists() && folder("yard").exists(), "nor an empty folder");
         let gaps: i64 = recordings
             .inner
             .db

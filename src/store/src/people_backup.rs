@@ -9,6 +9,7 @@ use crate::users::all_users;
 use perch_base::time::Timestamp;
 use perch_base::{Error, Result};
 use perch_domain::access::{self, GrantLimits, NAME_LENGTH, Role};
+use perch_domain::camera_view::CameraView;
 use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -36,6 +37,9 @@ struct Account {
     expires_us: Option<i64>,
     live_only: bool,
     created_us: i64,
+    /// How it wants the cameras shown, JSON; only in backups of the second form.
+    #[serde(default)]
+    view: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +62,10 @@ impl Account {
 fn role(name: &str) -> Result<Role> {
     let role = serde_json::from_value(serde_json::Value::String(name.to_owned()));
     role.map_err(|e| Error::invalid("it has a role that is none").with_source(e))
+}
+
+fn is_view(text: &str) -> bool {
+    serde_json::from_str(text).is_ok_and(|view: CameraView| view.check().is_ok())
 }
 
 /// Whether two of them are one to the database.
@@ -105,6 +113,9 @@ impl PeopleBackup {
             {
                 return wrong("an account that is none");
             }
+            if !account.view.as_deref().is_none_or(is_view) {
+                return wrong("an order of cameras that is none");
+            }
         }
         let is_ha1 = |ha1: &str| {
             ha1.len() <= 64 && !ha1.is_empty() && ha1.bytes().all(|b| b.is_ascii() && !b.is_ascii_control())
@@ -121,7 +132,7 @@ impl Accounts {
     pub fn to_backup(&self) -> Result<PeopleBackup> {
         self.inner.db.read("reading accounts for a backup", |c| {
             let mut accounts = c.prepare_cached(
-                "SELECT name, password, role, cameras, created, expires, live_only FROM user ORDER BY name",
+                "SELECT name, password, role, cameras, created, expires, live_only, view FROM user ORDER BY name",
             )?;
             let accounts = accounts.query_map([], |r| {
                 Ok(Account {
@@ -132,6 +143,7 @@ impl Accounts {
                     created_us: r.get(4)?,
                     expires_us: r.get(5)?,
                     live_only: r.get(6)?,
+                    view: r.get(7)?,
                 })
             })?;
             let accounts = accounts.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -183,12 +195,12 @@ fn put(tx: &Transaction<'_>, people: &PeopleBackup) -> Result<(), Fail> {
     if has_manager {
         tx.execute("DELETE FROM user", [])?;
     }
-    let sql = "INSERT INTO user (name, password, role, cameras, created, expires, live_only)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "INSERT INTO user (name, password, role, cameras, created, expires, live_only, view)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let mut account = tx.prepare_cached(sql)?;
     for a in people.accounts.iter().filter(|_| has_manager) {
         let limits = (a.expires_us, a.live_only);
-        account.execute(params![a.name, a.password, a.role, a.cameras, a.created_us, limits.0, limits.1])?;
+        account.execute(params![a.name, a.password, a.role, a.cameras, a.created_us, limits.0, limits.1, a.view])?;
     }
     let sql = "INSERT INTO stream_password (name, ha1, cameras, created) VALUES (?1, ?2, ?3, ?4)";
     let mut player = tx.prepare_cached(sql)?;
@@ -202,6 +214,7 @@ fn put(tx: &Transaction<'_>, people: &PeopleBackup) -> Result<(), Fail> {
 mod tests {
     use super::*;
     use crate::testing::open;
+    use perch_base::ids::CameraId;
     use perch_base::time::Timestamp;
     use perch_domain::access::{CameraGrant, Grant};
     use perch_domain::ports::{AccessPort, PairResult};
@@ -216,6 +229,10 @@ mod tests {
             .add_user("anna", "correct horse", &Grant::new(Role::Admin, CameraGrant::All).expect("a grant"), None, now)
             .expect("made");
         accounts.add_stream_password("tv", &CameraGrant::All, now).expect("made");
+        let session = accounts.sign_in("anna", "correct horse", "phone", now).expect("asked").expect("right");
+        let anna = accounts.authenticate(session.token.expose(), now).expect("asked").expect("known");
+        let order = CameraView { order: vec![CameraId::new("yard").expect("valid")], favourites: Vec::new() };
+        accounts.set_camera_view(&anna, &order).expect("kept");
         let backup = accounts.to_backup().expect("read");
         let text = serde_json::to_string(&backup).expect("JSON");
         assert!(!text.contains("correct horse"));
@@ -237,11 +254,21 @@ mod tests {
             let e = twins(&text, of).check().expect_err("refused");
             assert!(e.message().contains("one name twice"), "{e}");
         }
-        for (from, into) in [("$argon2id$", "$plain$"), ("\"admin\"", "\"root\""), ("\"anna\"", "\"an\\u0000na\"")] {
+        for (from, into) in [
+            ("$argon2id$", "$plain$"),
+            ("\"admin\"", "\"root\""),
+            ("\"anna\"", "\"an\\u0000na\""),
+            ("yard", "no camera"),
+        ] {
             let wrong: PeopleBackup = serde_json::from_str(&text.replace(from, into)).expect("JSON");
             assert!(to.accounts().from_backup(&wrong).is_err(), "{into}");
         }
         assert!(signed_in("anna", "correct horse"), "nothing was taken of those");
+        // One of the first form says nothing of it.
+        let mut old: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let view = old["accounts"][0].as_object_mut().expect("an account").remove("view").expect("there");
+        assert!(view.as_str().is_some_and(|view| view.contains("yard")), "{view}");
+        serde_json::from_value::<PeopleBackup>(old).expect("people").check().expect("right");
     }
 
     fn paired(accounts: &Accounts, grant: &Grant) -> String {

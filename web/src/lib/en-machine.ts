@@ -96,6 +96,10 @@ export const words = {
         of.restarts ? 'The box starts again for it.' : 'It is taken when the box is next started.'
       }`,
     take: 'Take it',
+    waits: (name: string, when: string) =>
+      `The backup of ${name}, made ${when}, is taken when the box is next started. Until then settings and people cannot be changed.`,
+    takeBack: 'Do not take it',
+    takenBack: 'Nothing is taken. The box stays as it is.',
     restarts: 'The box starts again with what the backup says. Sign in with an account of the backup.',
     startIt: 'The backup is taken when the box is next started.',
     help: 'For who helps you',

@@ -6,6 +6,7 @@ use crate::bundle;
 use crate::config::Ports;
 use crate::input::{Query, json};
 use crate::problem::{Problem, Reply};
+use crate::routes::session::no_content;
 use crate::routes::settings::is_dry_run;
 use crate::state::{Shared, blocking};
 use axum::Json;
@@ -16,7 +17,8 @@ use perch_base::secret::Secret;
 use perch_base::{ErrorKind, base64};
 use perch_domain::access::check_password;
 use perch_domain::log::LogFilter;
-use serde::Deserialize;
+use perch_domain::ports::Restored;
+use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +31,11 @@ pub(super) struct MakeBackup {
 pub(super) struct TakeBackup {
     password: String,
     file: String,
+}
+
+#[derive(Serialize)]
+struct Waits {
+    waiting: Option<Restored>,
 }
 
 /// `POST /api/v1/backup`
@@ -64,6 +71,24 @@ pub(super) async fn take(State(app): State<Shared>, who: Who, query: Query, requ
     })
     .await?;
     Ok(Json(restored).into_response())
+}
+
+/// `GET /api/v1/backup/restore`
+pub(super) async fn waits(State(app): State<Shared>) -> Reply {
+    let waiting = blocking(&app, move |app| app.ports.backup.waits()).await?;
+    Ok(Json(Waits { waiting }).into_response())
+}
+
+/// `DELETE /api/v1/backup/restore`
+pub(super) async fn take_back(State(app): State<Shared>, who: Who) -> Reply {
+    let by = who.name();
+    blocking(&app, move |app| {
+        app.ports.backup.take_back()?;
+        tracing::warn!(%by, "the backup that waited for the next start is not taken");
+        Ok(())
+    })
+    .await?;
+    Ok(no_content())
 }
 
 /// `POST /api/v1/support-bundle`

@@ -52,6 +52,16 @@ impl BackupPort for FakeSystem {
         self.0.lock().expect("lock").push(format!("restore, dry run: {dry_run}"));
         Ok(Restored { name: "Shop".into(), accounts: 2, ..Default::default() })
     }
+
+    fn waits(&self) -> Result<Option<Restored>> {
+        let waits = !self.asked().iter().any(|asked| asked == "taken back");
+        Ok(waits.then(|| Restored { name: "Shop".into(), ..Default::default() }))
+    }
+
+    fn take_back(&self) -> Result<()> {
+        self.0.lock().expect("lock").push("taken back".into());
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -73,6 +83,10 @@ async fn a_backup_goes_out_and_comes_back() {
     rig.call(Method::POST, path, &admin, &back("open sesame", "not base64!")).await.problem(400);
     rig.call(Method::POST, path, &admin, &back("open sesame", &"A".repeat(7 << 20))).await.problem(413);
     assert_eq!(rig.fake.system.asked(), ["backup", "restore, dry run: true"]);
+    let waits = "/api/v1/backup/restore";
+    assert_eq!(rig.get(waits, &admin).await.json()["waiting"]["name"], "Shop");
+    assert_eq!(rig.call(Method::DELETE, waits, &admin, "").await.status.as_u16(), 204);
+    assert_eq!(rig.get(waits, &admin).await.json(), serde_json::json!({"waiting": null}));
     rig.call(Method::POST, "/api/v1/support-bundle", &viewer, "").await.problem(403);
     let bundle = rig.call(Method::POST, "/api/v1/support-bundle", &admin, "").await;
     let text = unpacked(&bundle.body);
