@@ -101,6 +101,8 @@ struct Consumer<S> {
     id: u64,
     name: String,
     sink: S,
+    /// False: it takes sound alone, whatever the pictures do.
+    pictures: bool,
     audio: bool,
     /// Bits a second that are enough for it; `None`: all there are.
     enough_bps: Option<u64>,
@@ -287,7 +289,7 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         let with = self.start(stream, cached, now, out);
         let follows = with == JoinWith::CachedGop;
         let backlog = if follows { self.lane(stream).gop.clone() } else { Vec::new() };
-        let id = self.add(stream, audio, name, sink, !follows);
+        let id = self.add(stream, [true, audio], name, sink, !follows);
         self.refresh_demand(now, out);
         (id, with, backlog)
     }
@@ -302,26 +304,31 @@ impl<S: Sink, C: Clone> HubMachine<S, C> {
         now: MonoTime,
         out: &mut Effects<S, C>,
     ) -> u64 {
-        let id = self.add(stream, audio, name, sink, true);
+        let id = self.add(stream, [true, audio], name, sink, true);
         self.refresh_demand(now, out);
         id
     }
 
-    fn add(&mut self, stream: Stream, audio: bool, name: &str, sink: S, awaiting_keyframe: bool) -> u64 {
-        let id = self.next_id;
+    /// Attaches a queue that takes sound alone, beside the main stream.
+    pub fn listen(&mut self, name: &str, sink: S, now: MonoTime, out: &mut Effects<S, C>) -> u64 {
+        let id = self.add(Stream::Main, [false, true], name, sink, true);
+        self.refresh_demand(now, out);
+        id
+    }
+
+    fn add(&mut self, stream: Stream, takes: [bool; 2], name: &str, sink: S, awaiting_keyframe: bool) -> u64 {
+        let (id, [pictures, audio]) = (self.next_id, takes);
         self.next_id += 1;
-        let name = name.to_owned();
-        let discontinuity = awaiting_keyframe;
-        let has_begun = !awaiting_keyframe;
         let consumer = Consumer {
             id,
-            name,
+            name: name.to_owned(),
             sink,
+            pictures,
             audio,
             enough_bps: None,
-            has_begun,
+            has_begun: !awaiting_keyframe,
             awaiting_keyframe,
-            discontinuity,
+            discontinuity: awaiting_keyframe,
             without_pictures_since: None,
             without_sound_since: None,
         };
@@ -548,8 +555,8 @@ impl<S: Sink> Consumer<S> {
     ) -> bool {
         let audio = packet.track == Track::Audio;
         let is_left_out = match audio {
-            true => !self.audio || !self.has_begun,
-            false => self.awaiting_keyframe && !packet.keyframe,
+            true => !self.audio || (self.pictures && !self.has_begun),
+            false => !self.pictures || (self.awaiting_keyframe && !packet.keyframe),
         };
         if is_left_out {
             return true;

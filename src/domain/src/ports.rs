@@ -40,6 +40,8 @@ pub struct WatchRequest {
     pub stream: StreamChoice,
     /// How much data it may cost.
     pub budget: Option<DataBudget>,
+    /// Begins with sound alone, until pictures are asked for ([`LivePort::set_sound_only`]).
+    pub sound_only: bool,
     /// The SDP offer, at most 64 KiB.
     pub offer: String,
     /// Who asks.
@@ -101,6 +103,8 @@ pub trait LivePort: Send + Sync {
     fn trickle(&self, lease: LeaseId, fragment: &str) -> Result<Option<String>>;
     /// Renews a lease. Errors with `NotFound` when it lapsed.
     fn renew(&self, lease: LeaseId) -> Result<()>;
+    /// Sends a session sound alone from now on, or pictures again, and renews its lease. Errors with `NotFound` when it lapsed.
+    fn set_sound_only(&self, lease: LeaseId, sound_only: bool) -> Result<()>;
     /// Ends a session; one that has ended a while ago counts as ended (RFC 9110 9.2.2: a goodbye that is said twice, or after the
     /// session ended by itself, changes nothing). Errors with `NotFound` where there never was one, or long ago.
     fn end(&self, lease: LeaseId) -> Result<()>;

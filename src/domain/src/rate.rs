@@ -8,7 +8,7 @@ mod stuck;
 mod sub_encoder;
 
 pub use budget::DataBudget;
-pub use meter::{KEYFRAME_EVERY, StreamMeter};
+pub use meter::{KEYFRAME_EVERY, SentRate, StreamMeter};
 pub use stuck::StuckEstimate;
 pub use sub_encoder::SubEncoderRate;
 
@@ -33,6 +33,10 @@ const ANEW: f64 = 1.4;
 const ANEW_EVERY: Duration = Duration::from_secs(3);
 /// A way that loses more is crowded or as bad as that.
 const CROWDED_LOSS: f32 = 0.3;
+/// What a connection is taken to carry until its feedback says otherwise: the first picture leaves at once, as in a house's own network.
+pub const FIRST_ESTIMATE_BPS: u64 = 10_000_000;
+/// Less than sound costs: an estimator that is taken to be there sends nothing beside it.
+const QUIET_BPS: u64 = 8_000;
 /// So long after the beginning the estimate is a guess.
 const BEGINNING: Duration = Duration::from_secs(1);
 /// More is sent where the connection carries it with this much to spare, and for this long.
@@ -124,6 +128,8 @@ pub struct RateWish {
     pub stream: StreamChoice,
     /// How much data it may cost.
     pub budget: Option<DataBudget>,
+    /// Sound alone, as long as nobody looks.
+    pub sound_only: bool,
 }
 
 /// What is known of a viewer's connection.
@@ -200,6 +206,8 @@ pub struct ViewerRate {
     /// What failed when it was stepped up to, how often in a row, and until when it and more is not tried again.
     failed: Option<(Ration, u32, MonoTime)>,
     began_at: MonoTime,
+    /// What it is sent again once it wishes pictures again, and why.
+    woken: (Ration, RationCause),
     round_trips: RoundTrips,
     loss: f32,
     /// The estimator is to begin anew with this, and when that was wished last.
@@ -210,11 +218,11 @@ pub struct ViewerRate {
 impl ViewerRate {
     /// Of a viewer that begins now, with the stream that its wish begins with; `large` and `small` say which streams there are for it.
     pub fn new(wish: RateWish, large: bool, small: bool, now: MonoTime) -> Self {
-        let first = if large && wish.stream.first() == Stream::Main { Ration::Main } else { Ration::Sub };
+        let first = first(wish.stream, large);
         Self {
             wish,
             streams: [large, small],
-            ration: first,
+            ration: if wish.sound_only { Ration::Sound } else { first },
             cause: RationCause::Wish,
             by_loss: AutoStream::default(),
             allowance: wish.budget.map(|budget| Allowance::new(budget, now)),
@@ -226,6 +234,7 @@ impl ViewerRate {
             rests_until: now,
             failed: None,
             began_at: now,
+            woken: (first, RationCause::Wish),
             round_trips: RoundTrips::default(),
             loss: 0.0,
             anew: None,
@@ -243,6 +252,29 @@ impl ViewerRate {
         self.cause
     }
 
+    /// Whether it wishes sound alone.
+    pub fn is_sound_only(&self) -> bool {
+        self.wish.sound_only
+    }
+
+    /// It wishes sound alone from now on, or pictures again: what it was sent before, or what it would begin with where that is long ago. Returns
+    /// what it is sent at once.
+    pub fn set_sound_only(&mut self, now: MonoTime, sound_only: bool) -> Ration {
+        if sound_only == self.wish.sound_only {
+            return self.ration;
+        }
+        self.wish.sound_only = sound_only;
+        if sound_only {
+            self.woken = (self.ration, self.cause);
+            return self.change(now, Ration::Sound, RationCause::Wish);
+        }
+        let is_fresh = now.since(self.changed_at) < SETTLED;
+        let (ration, cause) =
+            if is_fresh { self.woken } else { (first(self.wish.stream, self.streams[0]), RationCause::Wish) };
+        (self.began_at, self.rests_until) = (now, now);
+        self.change(now, ration, cause)
+    }
+
     /// Bits a second that its connection and its budget allow, as far as that is known.
     pub fn available_bps(&self) -> Option<u64> {
         self.available_bps
@@ -258,6 +290,9 @@ impl ViewerRate {
             self.round_trips.take(now, time);
         }
         self.loss = link.loss.unwrap_or(self.loss);
+        if self.wish.sound_only {
+            return None;
+        }
         let by_loss = link.estimate_bps.is_none() && self.wish.stream == StreamChoice::Auto;
         let lossy = match link.loss.filter(|_| by_loss && self.streams == [true; 2]) {
             Some(loss) => self.by_loss.report(now, loss),
@@ -332,6 +367,23 @@ impl ViewerRate {
         self.loss > CROWDED_LOSS || self.round_trips.is_crowded(now)
     }
 
+    /// What the estimator is to begin with for what is sent now: what it knew before says nothing of that.
+    pub fn fresh_estimate_bps(&self, costs: &Costs) -> u64 {
+        let picture_bps = if self.ration == Ration::Main { costs.main_bps } else { costs.sub_bps };
+        match picture_bps {
+            _ if self.wish.sound_only => QUIET_BPS,
+            Some(_) => (costs.of(self.ration) as f64 * ANEW) as u64,
+            // Nobody knows what it costs.
+            None => FIRST_ESTIMATE_BPS,
+        }
+    }
+
+    /// Whether the estimator is to begin with [`Self::fresh_estimate_bps`] once more: of a viewer who only listens it says how much may be
+    /// sent beside the sound to keep the estimate true, and that is nothing.
+    pub fn is_to_be_quiet(&self, estimate_bps: Option<u64>) -> bool {
+        self.wish.sound_only && estimate_bps.is_some_and(|bps| bps > QUIET_BPS)
+    }
+
     /// What the estimator is to begin anew with, said once: what it says is not believed.
     pub fn take_anew_bps(&mut self) -> Option<u64> {
         self.anew.take()
@@ -400,6 +452,9 @@ impl ViewerRate {
     /// Whether the wish and the camera allow `ration`.
     fn may(&self, ration: Ration, costs: &Costs) -> bool {
         let [large, small] = self.streams;
+        if self.wish.sound_only {
+            return ration == Ration::Sound;
+        }
         match ration {
             Ration::Main => large && self.wish.stream != StreamChoice::Fixed(Stream::Sub),
             Ration::Sub | Ration::Keyframes => small && self.wish.stream != StreamChoice::Fixed(Stream::Main),
@@ -409,6 +464,10 @@ impl ViewerRate {
 
     /// The bits a second for which the estimator is to look whether the connection carries them.
     pub fn looks_for_bps(&self, now: MonoTime, costs: &Costs) -> u64 {
+        // Whoever only listens is sent nothing but sound.
+        if self.wish.sound_only {
+            return 0;
+        }
         let own = costs.of(self.ration);
         let next = Ration::DOWN.into_iter().find(|ration| *ration > self.ration && self.may(*ration, costs));
         let keeps = (own as f64 * ROOM) as u64;
@@ -428,4 +487,9 @@ impl ViewerRate {
         let available = self.available_bps.unwrap_or(u64::MAX);
         Some(((available as f64 * ENCODER_SHARE) as u64).saturating_sub(costs.sound_bps.unwrap_or(0)))
     }
+}
+
+/// What a viewer begins with; `large`: there is the large stream for it.
+fn first(stream: StreamChoice, large: bool) -> Ration {
+    if large && stream.first() == Stream::Main { Ration::Main } else { Ration::Sub }
 }

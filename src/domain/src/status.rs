@@ -204,6 +204,10 @@ pub struct LiveSession {
     pub loss: Option<f32>,
     /// There and back, where that is known.
     pub round_trip_ms: Option<f32>,
+    /// Bits a second that it was sent lately, all in all; `None` at first.
+    pub sent_bps: Option<u64>,
+    /// Whether its media goes by a TURN server.
+    pub relayed: bool,
 }
 
 /// One reader by RTSP, for "who is watching".

@@ -5,6 +5,8 @@
 mod bad_networks;
 #[path = "webrtc/coturn.rs"]
 mod coturn;
+#[path = "webrtc/listening.rs"]
+mod listening;
 #[path = "webrtc/path.rs"]
 mod path;
 #[path = "webrtc/rates.rs"]
@@ -104,6 +106,7 @@ impl Bench {
             camera: CameraId::new(camera).expect("valid"),
             stream,
             budget: None,
+            sound_only: false,
             offer: offer.into(),
             viewer,
         }

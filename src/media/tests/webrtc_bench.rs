@@ -134,6 +134,7 @@ fn answer(engine: &Engine, mut client: TcpStream) {
                 camera,
                 stream: StreamChoice::Fixed(Stream::Main),
                 budget: None,
+                sound_only: false,
                 offer: body.into(),
                 viewer,
             };

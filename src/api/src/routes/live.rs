@@ -2,7 +2,7 @@
 
 use crate::auth::Who;
 use crate::headers::etag;
-use crate::input::{PathParts, Query, text};
+use crate::input::{PathParts, Query, json, text};
 use crate::problem::{Problem, Reply};
 use crate::routes::cameras::seen_by;
 use crate::routes::cut_off;
@@ -19,7 +19,8 @@ use perch_domain::ports::{IceServer, WatchAnswer, WatchRequest};
 use perch_domain::rate::DataBudget;
 use perch_domain::status::CameraInfo;
 use perch_domain::stream_choice::StreamChoice;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::json as object;
 
 pub(super) const SDP: &str = "application/sdp";
 pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -35,8 +36,9 @@ pub(super) async fn watch(
     let camera = path.camera()?;
     let stream = query.get("stream", StreamChoice::parse)?.unwrap_or_default();
     let budget = query.get("budget_mb_per_hour", DataBudget::parse)?;
+    let sound_only = query.word("picture")? == "false";
     let offer = offer(request).await?;
-    let request = WatchRequest { camera, stream, budget, offer, viewer: who.principal.clone() };
+    let request = WatchRequest { camera, stream, budget, sound_only, offer, viewer: who.principal.clone() };
     let started = blocking(&app, move |app| {
         let camera = request.camera.clone();
         has_picture(seen_by(app, &who.principal).into_iter().find(|c| c.id == camera))?;
@@ -116,24 +118,24 @@ pub(super) async fn ice_servers(State(app): State<Shared>, who: Who) -> Reply {
     let list: Vec<_> = servers
         .iter()
         .map(|s| match &s.credential {
-            Some((user, secret)) => json!({ "urls": [s.url], "username": user, "credential": secret.expose() }),
-            None => json!({ "urls": [s.url] }),
+            Some((user, secret)) => object!({ "urls": [s.url], "username": user, "credential": secret.expose() }),
+            None => object!({ "urls": [s.url] }),
         })
         .collect();
-    Ok(Json(json!({ "ice_servers": list })).into_response())
+    Ok(Json(object!({ "ice_servers": list })).into_response())
 }
 
 /// `GET /api/v1/live`
 pub(super) async fn sessions(State(app): State<Shared>, who: Who) -> Reply {
     let mut sessions = blocking(&app, |app| app.ports.live.sessions()).await?;
     sessions.retain(|s| who.principal.may_end_live(s.device_id));
-    let mut body = json!({ "sessions": sessions });
+    let mut body = object!({ "sessions": sessions });
     // Who else watches, and who may not for now, is for whoever can do something about it.
     if who.may(Permission::ManagePeople, Object::Box) {
         let (readers, cut_off) =
             blocking(&app, |app| Ok((app.ports.readers.who_reads(), cut_off::everybody(app)?))).await?;
-        body["readers"] = json!(readers);
-        body["cut_off"] = json!(cut_off);
+        body["readers"] = object!(readers);
+        body["cut_off"] = object!(cut_off);
     }
     Ok(Json(body).into_response())
 }
@@ -161,6 +163,24 @@ pub(super) async fn keepalive(State(app): State<Shared>, who: Who, path: PathPar
     blocking(&app, move |app| {
         of_device(app, lease, |device| who.may(Permission::Own, Object::Device(device)))?;
         app.ports.live.renew(lease)
+    })
+    .await?;
+    Ok(no_content())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PictureWish {
+    on: bool,
+}
+
+/// `PUT /api/v1/live/{lease}/picture`
+pub(super) async fn picture(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
+    let lease = lease_of(&path)?;
+    let PictureWish { on } = json(request).await?;
+    blocking(&app, move |app| {
+        of_device(app, lease, |device| who.may(Permission::Own, Object::Device(device)))?;
+        app.ports.live.set_sound_only(lease, !on)
     })
     .await?;
     Ok(no_content())

@@ -61,6 +61,7 @@ const BUDGET: Param = may(
     "budget_mb_per_hour",
     Kind::Number { min: *DataBudget::RANGE.start(), max: *DataBudget::RANGE.end(), default: None },
 );
+const PICTURE: Param = may("picture", Kind::Word { one_of: &["true", "false"], default: Some("true") });
 const LEAST_EVENTS: u32 = *EventFilter::LIMITS.start() as u32;
 const MOST_EVENTS: u32 = *EventFilter::LIMITS.end() as u32;
 const LIMIT: Param = may("limit", Kind::Number { min: LEAST_EVENTS, max: MOST_EVENTS, default: Some(50) });
@@ -208,8 +209,8 @@ pub const ROUTES: &[Route] = &[
         summary: "The picture settings that the camera itself has, and what they are: up to 40 s",
         query: &[], takes: Nothing, gives: json(200, "SourceControls"), handler: || get(cameras::controls) },
     Route { method: POST, path: "/api/v1/cameras/{camera}/whep", permission: Watch, about: Camera,
-        summary: "Watch live (WHEP): offer in, answer out",
-        query: &[STREAM, BUDGET], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(live::watch) },
+        summary: "Watch live (WHEP): offer in, answer out. With `picture=false` sound alone until a picture is asked for",
+        query: &[STREAM, BUDGET, PICTURE], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(live::watch) },
     Route { method: POST, path: "/api/v1/cameras/{camera}/whip", permission: Talk, about: Camera,
         summary: "Speak through it (WHIP): offer in, answer out; 409 says who speaks, and may queue or take over",
         query: &[WHEN_BUSY], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(talk::speak) },
@@ -234,6 +235,9 @@ pub const ROUTES: &[Route] = &[
     Route { method: POST, path: "/api/v1/live/{lease}/keepalive", permission: Watch, about: TheBox,
         summary: "Renew a lease",
         query: &[], takes: Nothing, gives: NO_CONTENT, handler: || post(live::keepalive) },
+    Route { method: PUT, path: "/api/v1/live/{lease}/picture", permission: Watch, about: TheBox,
+        summary: "Send sound alone while nobody looks, or the picture again, within the same session; renews its lease",
+        query: &[], takes: Json("PictureWish"), gives: NO_CONTENT, handler: || put(live::picture) },
     Route { method: DELETE, path: "/api/v1/live/{lease}", permission: Watch, about: TheBox,
         summary: "End a live session",
         query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(live::end) },

@@ -45,6 +45,11 @@ impl LivePort for Fake {
     fn renew(&self, lease: LeaseId) -> Result<()> {
         self.engine()?.leases.get(&lease).map(drop).ok_or_else(|| Error::not_found("lapsed"))
     }
+    fn set_sound_only(&self, lease: LeaseId, sound_only: bool) -> Result<()> {
+        self.renew(lease)?;
+        self.state().sound_only.insert(lease, sound_only);
+        Ok(())
+    }
     fn end(&self, lease: LeaseId) -> Result<()> {
         let mut state = self.engine()?;
         self.floor.lock().expect("no panic").release(SystemClock.mono(), lease);
@@ -84,6 +89,8 @@ impl LivePort for Fake {
             available_bps: Some(700_000),
             loss: Some(0.01),
             round_trip_ms: Some(40.0),
+            sent_bps: Some(650_000),
+            relayed: true,
         };
         Ok(self.engine()?.leases.iter().map(session).collect())
     }

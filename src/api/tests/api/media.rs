@@ -114,6 +114,9 @@ async fn whep() {
     let at = started.header("location").to_owned();
     assert!(at.starts_with("/api/v1/live/"), "{at}");
 
+    let heard = send("POST", "/api/v1/cameras/front/whep?picture=false", &other, "application/sdp", "v=0\r\n").await;
+    assert_eq!(heard.status, 201);
+    send("POST", "/api/v1/cameras/front/whep?picture=no", &other, "application/sdp", "v=0\r\n").await.problem(400);
     send("POST", whep, &token, "application/json", "{}").await.problem(415);
     send("POST", whep, &token, "application/sdp", "hello").await.problem(400);
     send("POST", whep, &token, "application/sdp", "v=0 nonsense").await.problem(422);
@@ -128,7 +131,14 @@ async fn whep() {
     send("PATCH", &at, &token, "application/sdp", "x").await.problem(415);
     let keepalive = format!("{at}/keepalive");
     assert_eq!(rig.call(Method::POST, &keepalive, &token, "").await.status, 204);
+    let picture = format!("{at}/picture");
+    assert_eq!(rig.call(Method::PUT, &picture, &token, r#"{"on":false}"#).await.status, 204);
+    assert!(rig.fake.state().sound_only.values().eq([&true]), "sound alone");
+    assert_eq!(rig.call(Method::PUT, &picture, &token, r#"{"on":true}"#).await.status, 204);
+    assert!(rig.fake.state().sound_only.values().eq([&false]));
+    rig.call(Method::PUT, &picture, &token, r#"{"on":true,"stream":"main"}"#).await.problem(400);
     for stranger in [&other, &admin] {
+        rig.call(Method::PUT, &picture, stranger, r#"{"on":false}"#).await.problem(404);
         send("PATCH", &at, stranger, fragment, "x").await.problem(404);
         rig.call(Method::POST, &keepalive, stranger, "").await.problem(404);
     }

@@ -31,6 +31,7 @@ fn body_of(route: &Route) -> &'static str {
         ("POST", "/api/v1/cameras/{camera}/whep" | "/api/v1/cameras/{camera}/whip") => "v=0\r\n",
         ("POST", "/api/v1/cameras/{camera}/announce") => r#"{"name":"chime"}"#,
         ("PATCH", "/api/v1/live/{lease}") => "a=candidate:restart\r\n",
+        ("PUT", "/api/v1/live/{lease}/picture") => r#"{"on":false}"#,
         ("POST", "/api/v1/update/install") => "{}",
         ("POST", "/api/v1/cameras") => r#"{"id":"ghost","source":"test"}"#,
         ("PATCH", "/api/v1/cameras/{camera}") => r#"{"name":"ghost"}"#,
@@ -57,7 +58,7 @@ async fn rig() -> Rig {
 fn done(rig: &Rig) -> String {
     let s = rig.fake.state();
     let (installed, made) = (rig.fake.update.installed(), (rig.fake.settings.made(), rig.fake.system.asked()));
-    let parts = (&s.users, &s.stream_passwords, &s.codes, &s.leases, installed, made);
+    let parts = (&s.users, &s.stream_passwords, &s.codes, (&s.leases, &s.sound_only), installed, made);
     format!("{parts:?}")
 }
 

@@ -55,6 +55,7 @@ pub struct State {
     pub views: HashMap<Option<String>, CameraView>,
     pub readers: Vec<RtspReader>,
     pub leases: HashMap<LeaseId, (CameraId, DeviceId)>,
+    pub sound_only: HashMap<LeaseId, bool>,
     pub past_leases: HashMap<LeaseId, DeviceId>,
     pub ended: Vec<DeviceId>,
     pub changes: Vec<AccessChange>,

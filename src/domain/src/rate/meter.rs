@@ -58,9 +58,47 @@ impl StreamMeter {
     }
 }
 
+/// How fast a count of bytes grows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SentRate {
+    since: Option<(MonoTime, u64)>,
+    bps: Option<u64>,
+}
+
+impl SentRate {
+    /// Over so long.
+    const OVER: Duration = Duration::from_secs(2);
+
+    /// So many bytes were sent by `now`, all in all.
+    pub fn look(&mut self, now: MonoTime, bytes: u64) {
+        let (since, before) = *self.since.get_or_insert((now, bytes));
+        let span = now.since(since);
+        if span >= Self::OVER {
+            self.bps = Some((bytes.saturating_sub(before) as f64 * 8.0 / span.as_secs_f64()) as u64);
+            self.since = Some((now, bytes));
+        }
+    }
+
+    /// Bits a second lately; `None`: too little was seen.
+    pub fn bps(&self) -> Option<u64> {
+        self.bps
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_sent_lately_counts() {
+        let mut rate = SentRate::default();
+        for (ms, bytes, bps) in
+            [(0, 500, None), (1900, 9_999, None), (2000, 10_500, Some(40_000)), (4500, 10_500, Some(0))]
+        {
+            rate.look(MonoTime(ms * 1000), bytes);
+            assert_eq!(rate.bps(), bps, "{ms} ms");
+        }
+    }
 
     #[test]
     fn a_stream_costs_what_it_sent_lately() {

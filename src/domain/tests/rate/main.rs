@@ -5,7 +5,7 @@ mod network;
 use network::{Network, SimulatedLink};
 use perch_base::time::MonoTime;
 use perch_domain::media::Stream;
-use perch_domain::rate::{Costs, DataBudget, LinkState, RateWish, Ration, SubEncoderRate, ViewerRate};
+use perch_domain::rate::{Costs, DataBudget, LinkState, RateWish, Ration, RationCause, SubEncoderRate, ViewerRate};
 use perch_domain::stream_choice::StreamChoice;
 use std::fmt::Write;
 use std::time::Duration;
@@ -30,7 +30,7 @@ struct Scenario {
 }
 
 fn of(name: &'static str, seconds: u32, script: Vec<(f64, SimulatedLink)>) -> Scenario {
-    let wish = RateWish { stream: StreamChoice::Auto, budget: None };
+    let wish = RateWish { stream: StreamChoice::Auto, ..RateWish::default() };
     Scenario { name, wish, sound: true, feedback: true, obeys: false, seconds, script }
 }
 
@@ -47,7 +47,7 @@ fn scenarios() -> Vec<Scenario> {
     let steps = |from: &[(f64, f64)]| from.iter().map(|(at, mbit)| (*at, link(*mbit))).collect::<Vec<_>>();
     let flapping = (0..24).map(|n| (f64::from(n) * 5.0, link(if n % 2 == 0 { 4.0 } else { 0.8 }))).collect();
     let narrowing = (0..20).map(|n| (f64::from(n) * 6.0, link(4.0 * 0.8_f64.powi(n)))).collect();
-    let fixed = |stream| RateWish { stream: StreamChoice::Fixed(stream), budget: None };
+    let fixed = |stream| RateWish { stream: StreamChoice::Fixed(stream), ..RateWish::default() };
     vec![
         of("a wide link", 60, vec![(0.0, link(20.0))]),
         of("4, then 0.8, then 4 Mbit/s", 120, steps(&[(0.0, 4.0), (20.0, 0.8), (50.0, 4.0)])),
@@ -74,11 +74,11 @@ fn scenarios() -> Vec<Scenario> {
             vec![(0.0, SimulatedLink { lets_bursts_pass: true, ..link(1.6) })],
         ),
         Scenario {
-            wish: RateWish { stream: StreamChoice::Auto, budget: budget("450") },
+            wish: RateWish { stream: StreamChoice::Auto, budget: budget("450"), ..RateWish::default() },
             ..of("a budget of 450 MB an hour", 120, vec![(0.0, wide)])
         },
         Scenario {
-            wish: RateWish { stream: StreamChoice::Auto, budget: budget("50") },
+            wish: RateWish { stream: StreamChoice::Auto, budget: budget("50"), ..RateWish::default() },
             ..of("a budget of 50 MB an hour", 120, vec![(0.0, wide)])
         },
         Scenario { wish: fixed(Stream::Main), ..of("the large stream, whatever comes", 60, steps(&[(0.0, 0.8)])) },
@@ -248,4 +248,34 @@ fn a_change_that_brought_no_picture_is_not_asked_for_again_at_once() {
     rate.stay(now(12), Ration::Main);
     assert_eq!((rate.ration(), rate.look(now(13), &link(3_000_000), &costs)), (Ration::Main, None));
     assert_eq!(rate.sub_need_bps(&costs), None);
+}
+
+#[test]
+fn who_only_listens_is_sent_sound_until_it_looks_again() {
+    let now = |s: u64| MonoTime(0) + Duration::from_secs(s);
+    let costs = Costs { main_bps: Some(MAIN), sub_bps: Some(SUB), sound_bps: Some(64_000), ..Costs::default() };
+    let link = |bps| LinkState { estimate_bps: Some(bps), ..LinkState::default() };
+    let mut rate = ViewerRate::new(RateWish::default(), true, true, now(0));
+    assert_eq!(rate.look(now(1), &link(1_000_000), &costs), None);
+    assert_eq!(rate.look(now(2), &link(1_000_000), &costs), Some(Ration::Sub));
+    assert_eq!(rate.set_sound_only(now(3), true), Ration::Sound);
+    assert_eq!((rate.cause(), rate.looks_for_bps(now(4), &costs)), (RationCause::Wish, 0));
+    assert!(rate.is_to_be_quiet(Some(1_000_000)) && !rate.is_to_be_quiet(Some(8_000)) && !rate.is_to_be_quiet(None));
+    assert!(rate.fresh_estimate_bps(&costs) < 64_000, "less than sound costs: nothing is sent beside it");
+    for s in 4..20 {
+        assert_eq!(rate.look(now(s), &link(9_000_000), &costs), None, "however much the connection carries");
+    }
+    // Soon: as it was. The estimate begins with what that costs.
+    assert_eq!((rate.set_sound_only(now(20), false), rate.cause()), (Ration::Sub, RationCause::Connection));
+    assert!(rate.fresh_estimate_bps(&costs) > SUB);
+    assert_eq!(rate.fresh_estimate_bps(&Costs::default()), 10_000_000, "nobody knows what it costs");
+    assert!(!rate.is_to_be_quiet(Some(9_000_000)));
+    assert_eq!(rate.look(now(20), &link(1), &costs), None, "the estimate is a guess at first");
+    // Long after, as at the beginning: the connection may be another one.
+    assert_eq!(rate.set_sound_only(now(30), true), Ration::Sound);
+    assert_eq!((rate.set_sound_only(now(200), false), rate.cause()), (Ration::Main, RationCause::Wish));
+    assert_eq!(rate.set_sound_only(now(200), false), Ration::Main, "said twice");
+    let listening = RateWish { sound_only: true, ..RateWish::default() };
+    let mut rate = ViewerRate::new(listening, true, true, now(0));
+    assert_eq!((rate.ration(), rate.set_sound_only(now(1), false)), (Ration::Sound, Ration::Main));
 }

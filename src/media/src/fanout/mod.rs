@@ -176,6 +176,12 @@ impl Hub {
         Attachment { hub: Arc::downgrade(self), stream, id }
     }
 
+    /// Attaches a queue that takes sound alone.
+    pub fn listen(self: &Arc<Self>, name: &str, sink: Box<dyn Sink>) -> Attachment {
+        let id = self.change(|machine, now, out| machine.listen(name, sink, now, out));
+        Attachment { hub: Arc::downgrade(self), stream: Stream::Main, id }
+    }
+
     /// Attaches a queue of `capacity` packets that begins with the next keyframe.
     pub fn subscribe(self: &Arc<Self>, stream: Stream, audio: bool, name: &str, capacity: usize) -> Subscription {
         let (tx, packets) = mpsc::channel(capacity);

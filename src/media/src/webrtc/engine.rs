@@ -3,6 +3,7 @@
 use super::adapt::Adaptation;
 use super::demux::{DatagramKind, Demux, Key, classify};
 use super::feed::{Arrival, FeedId, Feeds, Frame};
+use super::listening;
 use super::machine::Outbox;
 use super::past::Past;
 use super::session::{Session, SessionPhase, SessionWish, Start};
@@ -48,6 +49,8 @@ pub enum Command {
     Trickle(LeaseId, SdpFragment, AnswerSender<Result<Option<String>>>),
     /// Renew a lease.
     Renew(LeaseId, AnswerSender<Result<()>>),
+    /// Send a session sound alone, or pictures again.
+    SoundOnly(LeaseId, bool, AnswerSender<Result<()>>),
     /// End a session.
     End(LeaseId, AnswerSender<Result<()>>),
     /// Whose session it is.
@@ -251,7 +254,11 @@ impl Loop {
                     session.break_down();
                 }
             }
-            SessionWish::Keyframe => hub.request_keyframe(feed.stream),
+            SessionWish::Keyframe => {
+                if let Some(stream) = feed.stream {
+                    hub.request_keyframe(stream);
+                }
+            }
         }
     }
 
@@ -350,6 +357,9 @@ impl Loop {
                 let renewed = session.is_some_and(|s| s.term.renew(mono)).then_some(()).ok_or_else(no_session);
                 let _ = reply.send(renewed);
             }
+            Command::SoundOnly(lease, sound_only, reply) => {
+                let _ = reply.send(self.set_sound_only(lease, sound_only));
+            }
             Command::End(lease, reply) => {
                 // One that ended already is as its viewer wants it.
                 let ended = self.find(lease).map(|key| self.remove(key));
@@ -384,7 +394,8 @@ impl Loop {
         }
         self.admit(start.viewer.device_id)?;
         let ufrag = start.negotiated.ufrag.clone();
-        let feed = self.feeds.acquire(&camera, start.wish.stream.first());
+        let stream = (!start.wish.sound_only).then(|| start.wish.stream.first());
+        let feed = self.feeds.acquire(&camera, stream);
         let session = Session::new(start, feed, self.shared.clock.utc(), self.shared.clock.mono());
         let key = self.insert(session, &ufrag);
         // Already now, so that its pictures flow by the time the session is connected.
@@ -424,7 +435,9 @@ impl Loop {
             Some((_, Some(_))) => return,
             None => (session.feed, false),
         };
-        let Some(camera) = self.feeds.camera(large).cloned().filter(|_| large.stream == Stream::Main) else { return };
+        let Some(camera) = self.feeds.camera(large).cloned().filter(|_| large.stream == Some(Stream::Main)) else {
+            return;
+        };
         let mono = self.shared.clock.mono();
         let keyframe_age = camera.live.hub.latest_keyframe(Stream::Main).map(|keyframe| mono.since(keyframe.pts));
         let small = begins_small(self.feeds.is_cached(large), keyframe_age);
@@ -450,6 +463,15 @@ impl Loop {
             self.demux.add_ufrag(&restarted.ufrag, key);
         }
         Ok(restarted.map(|r| r.answer))
+    }
+
+    fn set_sound_only(&mut self, lease: LeaseId, sound_only: bool) -> Result<()> {
+        // What was heard before leaves before.
+        self.flush_sound();
+        let session = self.leases.get(&lease).and_then(|key| self.sessions.get_mut(key)).ok_or_else(no_session)?;
+        session.term.renew(self.shared.clock.mono());
+        listening::set(&mut self.feeds, session, sound_only, self.shared.clock.mono(), &mut self.socket);
+        Ok(())
     }
 
     fn find(&self, lease: LeaseId) -> Result<Key> {
@@ -481,7 +503,7 @@ impl Loop {
             lease: session.lease,
             camera: session.talk.as_ref().map(|talk| talk.camera()).or_else(watched)?.clone(),
             talks: session.talk.is_some(),
-            stream: session.feed.stream,
+            stream: session.feed.stream.unwrap_or(session.rate.ration().stream()),
             device_id: session.viewer.device_id,
             device_name: session.viewer.device_name.clone(),
             username: session.viewer.username.clone(),
@@ -495,6 +517,8 @@ impl Loop {
             available_bps: session.rate.available_bps(),
             loss: session.link.loss,
             round_trip_ms: session.link.round_trip.map(|time| time.as_secs_f32() * 1000.0),
+            sent_bps: session.sent.bps(),
+            relayed: session.is_relayed(),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Feeds: one attachment for each camera and stream, shared by all its sessions and given back with the last; frames packetized once.
+//! Feeds: one attachment for each camera and stream, and one for its sound alone, shared by all its sessions and given back with the last; frames packetized once.
 
 use super::cameras::{CameraKey, KeyedCamera};
 use crate::fanout::{Attachment, Delivery, Receipt, Sink};
@@ -24,14 +24,17 @@ const MAX_BACKLOG_PICTURES: usize = MAX_BACKLOG_BYTES / MAX_PAYLOAD_BYTES;
 /// Name of our consumers at the hub.
 pub const CONSUMER: &str = "webrtc";
 
-/// A camera's stream.
+/// A camera's stream, or its sound alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FeedId {
     /// The camera, as it was when the feed was first used.
     pub camera: CameraKey,
-    /// The stream.
-    pub stream: Stream,
+    /// The stream, with its sound; `None`: sound alone.
+    pub stream: Option<Stream>,
 }
+
+/// What a camera's feeds can be of.
+pub const FEEDS: [Option<Stream>; 3] = [Some(Stream::Main), Some(Stream::Sub), None];
 
 /// A frame ready to be written to any session.
 #[derive(Debug)]
@@ -170,12 +173,17 @@ impl Feed {
         let place = *places;
         let cut_off = Arc::new(AtomicBool::new(false));
         let sink = FeedSink { feed: id, place, queue: queue.clone(), cut_off: cut_off.clone() };
-        let hub = &camera.live.hub;
-        let joined = hub.join(id.stream, camera.live.has_audio, CONSUMER, Box::new(sink));
-        hub.request_keyframe(id.stream);
-        let mut gop = SentGop::default();
-        joined.backlog.iter().for_each(|packet| gop.take(packet, false));
-        Self { camera: camera.clone(), users, gop, place, attachment: joined.attachment, cut_off }
+        let (hub, mut gop) = (&camera.live.hub, SentGop::default());
+        let attachment = match id.stream {
+            Some(stream) => {
+                let joined = hub.join(stream, camera.live.has_audio, CONSUMER, Box::new(sink));
+                hub.request_keyframe(stream);
+                joined.backlog.iter().for_each(|packet| gop.take(packet, false));
+                joined.attachment
+            }
+            None => hub.listen(CONSUMER, Box::new(sink)),
+        };
+        Self { camera: camera.clone(), users, gop, place, attachment, cut_off }
     }
 }
 
@@ -199,9 +207,9 @@ impl Feeds {
         self.feeds.get(&id).map(|feed| &feed.camera)
     }
 
-    /// One more session uses this stream; the first attaches it.
-    pub fn acquire(&mut self, camera: &Arc<KeyedCamera>, stream: Stream) -> FeedId {
-        let id = FeedId { camera: camera.key, stream };
+    /// One more session uses this stream, or the sound alone; the first attaches it.
+    pub fn acquire(&mut self, camera: &Arc<KeyedCamera>, stream: impl Into<Option<Stream>>) -> FeedId {
+        let id = FeedId { camera: camera.key, stream: stream.into() };
         let join = || Feed::join(&self.queue, &mut self.places, camera, id, 0);
         self.feeds.entry(id).or_insert_with(join).users += 1;
         id
@@ -236,8 +244,7 @@ impl Feeds {
     /// Forgets what was measured of cameras that nobody watches.
     pub fn forget_meters(&mut self) {
         let feeds = &self.feeds;
-        self.meters
-            .retain(|id, _| Stream::ALL.iter().any(|stream| feeds.contains_key(&FeedId { stream: *stream, ..*id })));
+        self.meters.retain(|id, _| FEEDS.into_iter().any(|stream| feeds.contains_key(&FeedId { stream, ..*id })));
     }
 
     /// So many bits a second are enough of a stream; `None`: it is to have all there are.
@@ -255,9 +262,9 @@ impl Feeds {
     /// What a session that connects is shown first; what goes to the sessions of `id` next follows on it. Empty: it waits for a
     /// keyframe, which was asked for where the encoder obeys.
     pub fn start(&self, id: FeedId) -> &[SharedPacket] {
-        let Some(feed) = self.feeds.get(&id) else { return &[] };
+        let Some((feed, stream)) = self.feeds.get(&id).zip(id.stream) else { return &[] };
         let cached = feed.gop.packets.first().map(|p| p.pts);
-        match feed.camera.live.hub.start(id.stream, cached) {
+        match feed.camera.live.hub.start(stream, cached) {
             JoinWith::CachedGop => &feed.gop.packets,
             JoinWith::ForcedKeyframe | JoinWith::NextKeyframe => &[],
         }

@@ -8,7 +8,7 @@ use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::media::Mid;
 use str0m::rtp::RtpWrite;
-use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc, RtcError};
+use str0m::{Candidate, CandidateKind, Event, Input, Output, PacerReason, Reason, Rtc, RtcError};
 
 /// Outputs taken in one drain at most: more than the packets of the largest picture. A defect there must not stop the engine.
 const MAX_OUTPUTS: usize = 1 << 16;
@@ -40,11 +40,13 @@ pub struct Counted {
     rtc: Rtc,
     drained: bool,
     undrained: u64,
+    /// Where TURN servers of the viewer are.
+    relays: Vec<SocketAddr>,
 }
 
 impl Counted {
     fn new(rtc: Rtc) -> Self {
-        Self { rtc, drained: true, undrained: 0 }
+        Self { rtc, drained: true, undrained: 0, relays: Vec::new() }
     }
 
     /// For one change.
@@ -73,6 +75,9 @@ impl Counted {
 
     /// One of the viewer's addresses.
     pub fn add_remote_candidate(&mut self, candidate: Candidate) {
+        if candidate.kind() == CandidateKind::Relayed {
+            self.relays.push(candidate.addr());
+        }
         self.change().add_remote_candidate(candidate);
     }
 
@@ -226,6 +231,11 @@ impl Machine {
     /// Where DTLS and media go.
     pub fn remote(&self) -> Option<SocketAddr> {
         self.remote
+    }
+
+    /// Whether the viewer said that a TURN server is there.
+    pub fn is_relay(&self, address: SocketAddr) -> bool {
+        self.counted.relays.contains(&address)
     }
 
     /// Takes the count of changes that came before the one before them was drained.

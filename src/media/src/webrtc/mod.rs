@@ -11,6 +11,7 @@ mod engine;
 mod feed;
 mod gate;
 mod lines;
+mod listening;
 mod machine;
 mod offer;
 mod past;
@@ -193,7 +194,7 @@ impl LivePort for Engine {
         let (plays_h265, small) = (plays(VideoCodec::H265), plays(live.codec));
         let choice = request.stream.of_viewer(if live.only_small { plays_h265 } else { small }, small);
         let choice = choice.ok_or_else(|| Error::internal("an SDP answer without video"))?;
-        let wish = RateWish { stream: choice, budget: request.budget };
+        let wish = RateWish { stream: choice, budget: request.budget, sound_only: request.sound_only };
         if let Some(why) = newest(choice.first()).as_deref().and_then(|newest| not_shown_live(newest, plays_h265)) {
             return Err(Error::new(ErrorKind::Unsupported, format!("the camera {why}")));
         }
@@ -238,6 +239,10 @@ impl LivePort for Engine {
 
     fn renew(&self, lease: LeaseId) -> Result<()> {
         self.call(|reply| Command::Renew(lease, reply))?
+    }
+
+    fn set_sound_only(&self, lease: LeaseId, sound_only: bool) -> Result<()> {
+        self.call(|reply| Command::SoundOnly(lease, sound_only, reply))?
     }
 
     fn end(&self, lease: LeaseId) -> Result<()> {

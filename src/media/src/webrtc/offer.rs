@@ -10,6 +10,7 @@ use super::restart::Restarts;
 use super::trickle::MAX_CANDIDATES;
 use perch_base::{Error, Result};
 use perch_domain::media::VideoCodec;
+use perch_domain::rate::FIRST_ESTIMATE_BPS;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use str0m::bwe::Bitrate;
@@ -24,9 +25,6 @@ const RTX_PACKETS: usize = 512;
 const RTX_AGE: Duration = Duration::from_secs(2);
 /// Share of a session's bytes that may be retransmissions; a viewer cannot make the box send more than that.
 const RTX_SHARE: f32 = 0.3;
-
-/// What a connection is taken to carry until its feedback says otherwise: the first picture leaves at once, as in a house's own network.
-const FIRST_ESTIMATE: Bitrate = Bitrate::mbps(10);
 
 /// What all sessions have in common.
 pub struct DtlsIdentity {
@@ -102,7 +100,7 @@ pub fn negotiate(
     let mut plan = AnswerPlan::new(&lines, wanted.streams)?;
     let (video, audio) = (plan.video(), plan.audio());
     let sent = video.1.iter().chain(audio.iter().flat_map(|(_, sent)| sent));
-    let estimate = plan.gives_feedback().then_some(FIRST_ESTIMATE);
+    let estimate = plan.gives_feedback().then_some(Bitrate::bps(FIRST_ESTIMATE_BPS));
     let mut machine = Machine::new(config(identity, sent, wanted.reports_every).enable_bwe(estimate).build(now), now);
     let inner = answer(&mut machine, &plan.sdp, local, &mut Nowhere)?;
     let candidates = std::mem::take(&mut plan.candidates);

@@ -15,7 +15,7 @@ use perch_domain::access::Principal;
 use perch_domain::lease::Lease;
 use perch_domain::media::{Stream, Track};
 use perch_domain::orientation::Orientation;
-use perch_domain::rate::{Costs, LinkState, RateWish, Ration, StuckEstimate, ViewerRate};
+use perch_domain::rate::{Costs, LinkState, RateWish, Ration, SentRate, StuckEstimate, ViewerRate};
 use perch_domain::stamps::{SteadySound, shown_at};
 use perch_domain::stream_choice::{StreamChoice, gives_up_change};
 use std::net::SocketAddr;
@@ -167,6 +167,8 @@ pub struct Session {
     pub gate: RationGate,
     /// What is known of its connection.
     pub link: LinkState,
+    /// How much it is sent.
+    pub sent: SentRate,
     /// The estimate as it moves, and as it is smoothed; either is too slow in one direction.
     estimates_bps: [Option<u64>; 2],
     /// The bits a second that the estimator looks for.
@@ -209,6 +211,7 @@ impl Session {
             gate: RationGate::new(rate.ration()),
             rate,
             link: LinkState::default(),
+            sent: SentRate::default(),
             estimates_bps: [None; 2],
             looks_for_bps: 0,
             stuck: StuckEstimate::default(),
@@ -240,6 +243,7 @@ impl Session {
             gate: RationGate::new(Ration::Sound),
             rate: ViewerRate::new(RateWish::default(), false, false, mono),
             link: LinkState::default(),
+            sent: SentRate::default(),
             estimates_bps: [None; 2],
             looks_for_bps: 0,
             stuck: StuckEstimate::default(),
@@ -270,6 +274,11 @@ impl Session {
     /// Where media goes.
     pub fn remote(&self) -> Option<SocketAddr> {
         self.machine.remote().filter(|_| self.connected())
+    }
+
+    /// Whether media goes by a TURN server of the viewer's.
+    pub fn is_relayed(&self) -> bool {
+        self.remote().is_some_and(|remote| self.machine.is_relay(remote))
     }
 
     /// When the engine must look after it next; `now`: at once.
@@ -321,14 +330,16 @@ impl Session {
             // A wish for keyframes alone begins with this one.
             self.gate.set(self.rate.ration());
         }
-        if self.feed != feed {
-            return None;
+        // Sound is the same in all feeds of a camera: it goes on while they change, and while a picture is waited for.
+        if self.feed.camera != feed.camera || (frame.track == Track::Video && self.feed != feed) {
+            return left;
         }
         match frame.track {
             Track::Video => self.live_video(frame, out),
             Track::Audio => {
-                let is_heard = self.phase == SessionPhase::Live || self.gate.ration() == Ration::Sound;
-                if let Some(audio) = self.audio.as_mut().filter(|a| is_heard && a.is_new(frame.pts)) {
+                let has_begun = self.phase == SessionPhase::Live || self.gate.ration() == Ration::Sound;
+                let is_heard = |a: &Sender| (has_begun || a.last_pts.is_some()) && a.is_new(frame.pts);
+                if let Some(audio) = self.audio.as_mut().filter(|a| is_heard(a)) {
                     audio.write(&mut self.machine, frame, frame.pts, frame.wallclock, out);
                     self.take_events();
                 }
@@ -373,28 +384,46 @@ impl Session {
 
     /// Whether it changes to `stream` at its next keyframe.
     pub fn is_changing_to(&self, stream: Stream) -> bool {
-        self.next_feed.is_some_and(|(feed, _)| feed.stream == stream)
+        self.next_feed.is_some_and(|(feed, _)| feed.stream == Some(stream))
     }
 
     /// Looks at its connection. `Some`: what it is to be sent from now on.
     pub fn look(&mut self, now: MonoTime, costs: &Costs, out: &mut dyn Outbox) -> Option<Ration> {
+        let wanted = self.look_for(now, costs, out);
+        if let Some(estimate) = self.estimates_bps[0].filter(|estimate| self.stuck.look(now, *estimate, wanted)) {
+            self.mutate(out, |rtc| rtc.estimate_anew(estimate));
+        }
+        self.link.sent_bytes = self.bytes_sent();
+        self.sent.look(now, self.link.sent_bytes);
+        let loss = self.reported_loss.take();
+        let change = self.rate.look(now, &LinkState { loss, ..self.link }, costs);
+        if let Some(bps) = self.rate.take_anew_bps() {
+            self.estimate_anew(bps, out);
+        }
+        // Whichever of them rises is what the estimator goes by.
+        if self.rate.is_to_be_quiet(self.estimates_bps.into_iter().flatten().max()) {
+            self.estimate_anew(self.rate.fresh_estimate_bps(costs), out);
+        }
+        change
+    }
+
+    /// Has the estimator look for what may be sent. Returns what that is.
+    pub fn look_for(&mut self, now: MonoTime, costs: &Costs, out: &mut dyn Outbox) -> u64 {
         let wanted = self.rate.looks_for_bps(now, costs);
         if self.link.estimate_bps.is_some() && wanted.abs_diff(self.looks_for_bps) > self.looks_for_bps / 20 {
             self.looks_for_bps = wanted;
             self.mutate(out, |rtc| rtc.look_for(wanted));
         }
-        if let Some(estimate) = self.estimates_bps[0].filter(|estimate| self.stuck.look(now, *estimate, wanted)) {
-            self.mutate(out, |rtc| rtc.estimate_anew(estimate));
-        }
-        self.link.sent_bytes = self.bytes_sent();
-        let loss = self.reported_loss.take();
-        let change = self.rate.look(now, &LinkState { loss, ..self.link }, costs);
-        if let Some(bps) = self.rate.take_anew_bps() {
+        wanted
+    }
+
+    /// The estimator begins anew with `bps`, where there is one.
+    pub fn estimate_anew(&mut self, bps: u64, out: &mut dyn Outbox) {
+        if self.link.estimate_bps.is_some() {
             self.estimates_bps = [Some(bps); 2];
             self.link.estimate_bps = Some(bps);
             self.mutate(out, |rtc| rtc.estimate_anew(bps));
         }
-        change
     }
 
     /// Where it waits for the keyframe of less for `patience`: sends no more of what its connection does not carry.
@@ -408,7 +437,11 @@ impl Session {
     /// Gives up a change of stream that brings nothing. Returns the feed that is not needed.
     pub fn give_up_change(&mut self, now: MonoTime) -> Option<FeedId> {
         let (feed, _) = self.next_feed.take_if(|(_, asked)| asked.is_some_and(|asked| gives_up_change(asked, now)))?;
-        let ration = if self.feed.stream == Stream::Main { Ration::Main } else { Ration::Sub };
+        let ration = match self.feed.stream {
+            Some(Stream::Main) => Ration::Main,
+            Some(Stream::Sub) => Ration::Sub,
+            None => Ration::Sound,
+        };
         self.rate.stay(now, ration);
         if self.gate.set(ration) {
             self.wishes.push(SessionWish::Keyframe);

@@ -89,13 +89,13 @@ impl Pair {
         let hub = Hub::new(CameraId::new("front").expect("valid"), std::sync::Arc::new(ManualClock::default()));
         let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false, only_small: false, h265: false };
         let (camera, stream) = (Arc::new(KeyedCamera { key: 0, live }), Stream::Main);
-        let feed = FeedId { camera: camera.key, stream };
+        let feed = FeedId { camera: camera.key, stream: Some(stream) };
         let lease = LeaseId::random();
         let start = Start {
             lease,
             viewer: viewer_is,
             camera,
-            wish: RateWish { stream: StreamChoice::Fixed(stream), budget: None },
+            wish: RateWish { stream: StreamChoice::Fixed(stream), budget: None, sound_only: false },
             negotiated,
         };
         let session = Session::new(start, feed, Timestamp(0), MonoTime(0));

@@ -8,7 +8,6 @@ use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::sync::{read, write};
 use perch_base::time::MonoTime;
 use perch_domain::access::Principal;
-use perch_domain::media::Stream;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -18,7 +17,7 @@ use str0m::rtp::RtpPacket;
 const SILENT_FOR: Duration = Duration::from_secs(8);
 
 /// The feed of those who watch nothing: no camera has this key.
-pub const NO_FEED: FeedId = FeedId { camera: u64::MAX, stream: Stream::Main };
+pub const NO_FEED: FeedId = FeedId { camera: u64::MAX, stream: None };
 
 /// The loudspeakers by camera.
 #[derive(Debug, Default)]
