@@ -121,6 +121,7 @@ impl App {
             ingest: Arc::new(perch_ingest::Ingest::new(clock.clone(), certificates.clone())),
             machine: perch_media::devices::Machine::default(),
             zone: settings.current().zone_now(),
+            encodes_vp8: crate::commands::board::encodes_vp8(Path::new("/")),
         };
         let (notices, _) = broadcast::channel(NOTICES);
         let supervisor = Supervisor::new(clock.clone(), shutdown.clone());

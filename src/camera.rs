@@ -13,7 +13,7 @@ use perch_domain::orientation::Orientation;
 use perch_domain::recording::RecordMode;
 use perch_domain::status::{CameraInfo, Notice, RecordingState, RecordingStatus};
 use perch_domain::trouble::{SourceKind, Trouble, TroubleCause};
-use perch_media::capture::{Capture, Means};
+use perch_media::capture::{Capture, Means, Vp8Stream};
 use perch_media::fanout::Hub;
 use perch_media::speaker::Speaker;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -29,6 +29,8 @@ pub struct Camera {
     pub capture: Arc<Capture>,
     /// What people speak through.
     pub speaker: Arc<Speaker>,
+    /// The small stream for viewers that offer no H.264.
+    pub vp8: Arc<Vp8Stream>,
     pub wires: Wires,
     pub clock: SharedClock,
     notices: Notices,
@@ -93,12 +95,14 @@ impl Camera {
         let (library, talkback) = (means.library.clone(), config.talkback.clone());
         let speaker = Speaker::new(config.id.clone(), talkback, library, clock.clone(), Arc::new(news));
         let (far, luma) = (speaker.far_end(), wires.luma.sink());
+        let vp8 = vp8_of(&config, &hub, &clock, means);
         let capture = Capture::beside(far, config.clone(), means.clone(), hub.clone(), clock.clone(), luma);
         Self {
             config,
             hub,
             capture: Arc::new(capture),
             speaker,
+            vp8,
             wires,
             clock,
             notices,
@@ -134,6 +138,7 @@ impl Camera {
         Self {
             capture: means.map_or_else(|| self.capture.clone(), again),
             speaker: self.speaker.clone(),
+            vp8: means.map_or_else(|| self.vp8.clone(), |means| vp8_of(&config, &self.hub, &self.clock, means)),
             config,
             hub: self.hub.clone(),
             wires: self.wires.clone(),
@@ -483,6 +488,10 @@ fn not_yet_recorded(config: &CameraConfig) -> RecordingStatus {
     }
 }
 
+fn vp8_of(config: &CameraConfig, hub: &Arc<Hub>, clock: &SharedClock, means: &Means) -> Arc<Vp8Stream> {
+    Vp8Stream::new(hub.clone(), config.sub, means.library.clone(), clock.clone(), means.encodes_vp8)
+}
+
 /// Means of a camera that is not captured.
 #[cfg(test)]
 pub fn test_means() -> Means {
@@ -493,6 +502,7 @@ pub fn test_means() -> Means {
         ingest: Arc::new(perch_ingest::Ingest::new(clock, Arc::new(crate::known_certificates::Onlooker::default()))),
         machine: perch_media::devices::Machine::default(),
         zone: Arc::new(perch_base::zone::Zone::utc),
+        encodes_vp8: true,
     }
 }
 

@@ -11,7 +11,7 @@ use perch_base::clock::SharedClock;
 use perch_base::ids::CameraId;
 use perch_base::{Result, blocking};
 use perch_domain::camera::{CameraConfig, VideoSettings};
-use perch_domain::media::Stream;
+use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::offering::Offering;
 use perch_domain::reload::{Change, Restart, plan_reload};
 use perch_domain::running::RunningBox;
@@ -240,6 +240,7 @@ impl CameraRunner {
         if parts.capture {
             tasks::capture::spawn(supervisor, camera, camera.capture.clone(), self.offered())?;
             tasks::microphone::spawn(supervisor, camera, camera.capture.clone())?;
+            tasks::vp8::spawn(supervisor, &camera.config.id, &camera.vp8)?;
             tasks::controls::spawn(supervisor, camera, &self.set, &self.controls)?;
         }
         Ok(())
@@ -254,6 +255,7 @@ impl CameraRunner {
                 (parts.capture, TaskId::Microphone(id())),
                 (parts.speaker, TaskId::Loudspeaker(id())),
                 (parts.capture, TaskId::PictureControls(id())),
+                (parts.capture, TaskId::Vp8(id())),
                 (parts.motion, TaskId::Motion(id())),
                 (parts.stills, TaskId::Stills(id())),
                 (parts.recorder, TaskId::Recording(id())),
@@ -279,6 +281,8 @@ pub fn live_camera(camera: &Camera) -> webrtc::LiveCamera {
         has_audio: offering.has_audio,
         only_small: offering.live(Stream::Main) == Stream::Sub,
         h265: offering.is_live_h265(),
+        // One that is VP8 itself needs no other.
+        vp8: (camera.config.codec != VideoCodec::Vp8).then(|| camera.vp8.clone()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What `perch check` finds out of the board it runs on, below a root that tests move. What it means is decided in `domain`.
 
 use crate::setup::cameras::video_devices;
-use perch_domain::board::Facts;
+use perch_domain::board::{self, Facts};
 use perch_domain::exchange;
 use perch_domain::setup::first_cameras;
 use std::path::Path;
@@ -11,7 +11,7 @@ pub fn facts(root: &Path) -> Facts {
     let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
     let devices = video_devices(root);
     Facts {
-        model: text("proc/device-tree/model").trim_end_matches('\0').to_owned(),
+        model: model(root),
         has_codec_device: devices.iter().any(|d| d.name.starts_with("bcm2835-codec-encode")),
         has_sensor: first_cameras(&devices).iter().any(|c| c.source == "libcamera"),
         has_watchdog: root.join("dev/watchdog0").exists(),
@@ -19,6 +19,17 @@ pub fn facts(root: &Path) -> Facts {
         is_data_mounted: text("proc/mounts").lines().any(|l| l.split(' ').nth(1) == Some(exchange::DATA)),
         ..Facts::default()
     }
+}
+
+/// Whether this board encodes VP8 beside all else.
+pub fn encodes_vp8(root: &Path) -> bool {
+    board::encodes_vp8(&model(root))
+}
+
+/// The model that the device tree names; empty where there is none.
+fn model(root: &Path) -> String {
+    let text = std::fs::read_to_string(root.join("proc/device-tree/model")).unwrap_or_default();
+    text.trim_end_matches('\0').to_owned()
 }
 
 #[cfg(test)]

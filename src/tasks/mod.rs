@@ -22,4 +22,5 @@ pub mod retention;
 pub mod servers;
 pub mod stills;
 pub mod trial;
+pub mod vp8;
 pub mod watchdog;

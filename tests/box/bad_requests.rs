@@ -2,7 +2,7 @@
 
 use crate::support::client::{Answer, Client};
 use crate::support::home::{BoxProcess, Home, camera, otp_of};
-use crate::support::whep::Viewer;
+use crate::support::whep::{Plays, Viewer};
 use crate::support::{Chance, s, wait_until};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -269,7 +269,7 @@ fn an_offer_that_is_none_is_refused_with_a_reason() {
     let admin = running.paired();
     admin.wait_for_camera("test", "live", s(20));
     let (_viewer, good) = Viewer::offer();
-    let (_other, h265) = Viewer::offer_with(false);
+    let (_other, h265) = Viewer::playing(Plays::H265);
     let mut chance = Chance::new();
     let garbage: String = (0..4_000).map(|_| char::from(32 + chance.below(95) as u8)).collect();
     let mut cases: Vec<(String, String, &[u16])> = vec![

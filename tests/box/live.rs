@@ -3,7 +3,7 @@
 
 use crate::support::client::Client;
 use crate::support::home::{BoxProcess, Home, camera};
-use crate::support::whep::{Viewer, Watching};
+use crate::support::whep::{Plays, Viewer, Watching};
 use crate::support::{ffmpeg, s, skipped, wait_until};
 use std::time::{Duration, Instant};
 
@@ -242,4 +242,39 @@ fn a_viewer_that_asks_for_a_keyframe_gets_one() {
     assert!(asked > 20 && (3..=10).contains(&keyframes), "{asked} requests, {keyframes} keyframes in 4 s");
     assert_eq!(viewer.seen().broken, 0);
     assert!(started.elapsed() < Duration::from_secs(8));
+}
+
+#[test]
+fn browsers_without_h264_are_sent_vp8_that_is_made_once_and_only_for_them() {
+    let home = Home::new(&camera("test", "test", PLAIN));
+    home.write_config(&home.config_text().replace("[webrtc]\n", "[webrtc]\nvp8 = \"always\"\n"));
+    let running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("test", "live", s(20));
+    let sub_active = || admin.camera("test")["capture"]["sub_active"].as_bool().expect("a flag");
+    let watch_vp8 = || {
+        let (mut viewer, offer) = Viewer::playing(Plays::Vp8);
+        let (answer, lease) = admin.whep("test", "auto", &offer);
+        viewer.accept(&answer);
+        (viewer.spawn(), lease)
+    };
+    assert!(!sub_active(), "nobody watches yet");
+    for _ in 0..2 {
+        let both = [watch_vp8(), watch_vp8()];
+        for (viewer, _) in &both {
+            let seen = viewer.wait_for_frames(20, s(15));
+            assert!(seen.keyframes >= 1 && seen.sounds > 10 && seen.broken == 0, "{} frames", seen.frames);
+        }
+        assert!(sub_active());
+        for (_, lease) in &both {
+            admin.delete(lease).expect(204);
+        }
+        wait_until("nothing is encoded for nobody", s(15), || (!sub_active()).then_some(()));
+    }
+    home.write_config(&home.config_text().replace("always", "never"));
+    home.run(&["reload"], "").ok();
+    let (_viewer, offer) = Viewer::playing(Plays::Vp8);
+    let refused =
+        admin.send("POST", "/api/v1/cameras/test/whep", &[("Content-Type", "application/sdp")], offer.as_bytes());
+    assert!((400..500).contains(&refused.status) && refused.text().contains("H.264"), "{}", refused.text());
 }

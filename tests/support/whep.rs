@@ -39,6 +39,14 @@ pub struct Seen {
 /// Bytes of video kept for a decoder.
 const KEEP: usize = 2_000_000;
 
+/// The video that a viewer offers.
+#[derive(Clone, Copy, Debug)]
+pub enum Plays {
+    H264,
+    H265,
+    Vp8,
+}
+
 /// One viewer; somebody has to call [`Viewer::turn`] again and again, or [`Viewer::spawn`] once.
 pub struct Viewer {
     rtc: Rtc,
@@ -55,22 +63,25 @@ pub struct Viewer {
 impl Viewer {
     /// A viewer and its offer.
     pub fn offer() -> (Self, String) {
-        Self::offer_with(true)
+        Self::playing(Plays::H264)
     }
 
-    /// A viewer that offers H.264, or none of the codecs the box makes.
-    pub fn offer_with(h264: bool) -> (Self, String) {
+    /// A viewer that offers this video alone, and sound.
+    pub fn playing(plays: Plays) -> (Self, String) {
         let now = Instant::now();
-        let config = Rtc::builder().clear_codecs().enable_opus(h264, false).enable_h264(h264).enable_h265(!h264);
+        let config = Rtc::builder().clear_codecs().enable_opus(true, false);
+        let config = match plays {
+            Plays::H264 => config.enable_h264(true),
+            Plays::H265 => config.enable_h265(true),
+            Plays::Vp8 => config.enable_vp8(true),
+        };
         let mut rtc = config.build(now);
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a UDP port");
         let here = socket.local_addr().expect("bound");
         rtc.add_local_candidate(Candidate::host(here, "udp").expect("a candidate"));
         let mut change = rtc.sdp_api();
         let video = change.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
-        if h264 {
-            change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
-        }
+        change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         let (offer, pending) = change.apply().expect("something is offered");
         let (seen, buffer) = (Seen::default(), vec![0; 2048]);
         let viewer = Self { rtc, socket, here, pending: Some(pending), video, seen, buffer, echo: None };
@@ -159,7 +170,11 @@ impl Viewer {
                 self.seen.frames += 1;
                 self.seen.bytes += data.data.len() as u64;
                 self.seen.broken += u64::from(!data.contiguous && self.seen.frames > 1);
-                self.seen.keyframes += u64::from(matches!(data.codec_extra, CodecExtra::H264(x) if x.is_keyframe));
+                self.seen.keyframes += u64::from(match data.codec_extra {
+                    CodecExtra::H264(x) => x.is_keyframe,
+                    CodecExtra::Vp8(x) => x.is_keyframe,
+                    _ => false,
+                });
                 self.seen.first_frame.get_or_insert(now);
                 self.seen.last_frame = Some(now);
                 if self.seen.video.len() < KEEP {

@@ -70,6 +70,13 @@ pub fn encoder_packages(codec: VideoCodec) -> String {
     names.join(" or ")
 }
 
+/// Whether a board of this model encodes VP8 beside all else: a Pi 3 and a Zero 2 W have enough to do with motion and the small stream.
+pub fn encodes_vp8(model: &str) -> bool {
+    let Some(rest) = model.strip_prefix("Raspberry Pi ") else { return true };
+    let rest = rest.strip_prefix("Compute Module ").unwrap_or(rest);
+    !["Zero", "3"].iter().any(|slow| rest.starts_with(slow))
+}
+
 /// The generation of a Raspberry Pi, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Board {
@@ -178,6 +185,23 @@ pub fn missing(facts: &Facts) -> Vec<Missing> {
 mod tests {
     use super::*;
     use crate::camera::{AudioSettings, Source};
+
+    #[test]
+    fn slow_boards_are_spared_a_second_encoder() {
+        for (model, want) in [
+            ("", true),
+            ("Some other board", true),
+            ("Raspberry Pi 4 Model B Rev 1.4", true),
+            ("Raspberry Pi 400 Rev 1.0", true),
+            ("Raspberry Pi 5 Model B Rev 1.0", true),
+            ("Raspberry Pi Compute Module 4 Rev 1.0", true),
+            ("Raspberry Pi 3 Model B Plus Rev 1.3", false),
+            ("Raspberry Pi Compute Module 3 Plus Rev 1.0", false),
+            ("Raspberry Pi Zero 2 W Rev 1.0", false),
+        ] {
+            assert_eq!(encodes_vp8(model), want, "{model}");
+        }
+    }
 
     #[test]
     fn threads_share_only_what_one_core_may_not_do() {

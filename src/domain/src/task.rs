@@ -28,6 +28,8 @@ pub enum TaskId {
     Loudspeaker(CameraId),
     /// A camera's own picture settings.
     PictureControls(CameraId),
+    /// A camera's small stream as VP8.
+    Vp8(CameraId),
     /// Serves live viewers by WebRTC.
     Live,
     /// Serves RTSP.
@@ -74,7 +76,8 @@ impl TaskId {
             | Self::Stills(camera)
             | Self::Microphone(camera)
             | Self::Loudspeaker(camera)
-            | Self::PictureControls(camera) => Some(camera),
+            | Self::PictureControls(camera)
+            | Self::Vp8(camera) => Some(camera),
             Self::Live
             | Self::Rtsp
             | Self::Retention
@@ -107,6 +110,7 @@ impl fmt::Display for TaskId {
             Self::Microphone(camera) => write!(f, "microphone {camera}"),
             Self::Loudspeaker(camera) => write!(f, "loudspeaker {camera}"),
             Self::PictureControls(camera) => write!(f, "picture settings {camera}"),
+            Self::Vp8(camera) => write!(f, "VP8 {camera}"),
             Self::Live => f.write_str("live viewing"),
             Self::Rtsp => f.write_str("RTSP"),
             Self::Retention => f.write_str("retention"),

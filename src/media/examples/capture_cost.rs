@@ -64,6 +64,7 @@ async fn main() -> Result<()> {
         ingest: Arc::new(NoNetwork),
         machine: Default::default(),
         zone: Arc::new(Zone::utc),
+        encodes_vp8: true,
     };
     let capture = Arc::new(Capture::new(config, means, hub.clone(), clock, luma));
     let stream = if has("sub") { Stream::Sub } else { Stream::Main };

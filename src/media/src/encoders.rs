@@ -1,11 +1,12 @@
-//! Which encoder this machine has: the best one that is installed and, if it is hardware, opens. Looked for at each start of a capture;
-//! no pipeline is built here.
+//! Which encoder this machine has: the best one that is installed and, if it is hardware, opens; and how an encoded picture goes into a
+//! pipeline. Looked for at each start of a capture; no pipeline is built here.
 
+use crate::time;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use perch_base::{Error, Result};
 use perch_domain::board;
-use perch_domain::media::VideoCodec;
+use perch_domain::media::{Packet, VideoCodec};
 
 /// A video encoder of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,23 @@ fn works(element: &str, hardware: bool) -> bool {
     let opened = encoder.set_state(gst::State::Ready).is_ok();
     let _ = encoder.set_state(gst::State::Null);
     opened
+}
+
+/// An encoded picture on its way into a decoder. `breaks_off`: it leads on from nothing that went in before.
+pub(crate) fn encoded(packet: &Packet, breaks_off: bool) -> gst::Buffer {
+    // `Bytes` is counted by reference: the encoded picture itself is never copied.
+    let mut buffer = gst::Buffer::from_slice(packet.data.clone());
+    if let Some(buffer) = buffer.get_mut() {
+        buffer.set_pts(time::from_mono(packet.shown()));
+        buffer.set_dts(time::from_mono(packet.pts));
+        if !packet.keyframe {
+            buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
+        }
+        if breaks_off {
+            buffer.set_flags(gst::BufferFlags::DISCONT);
+        }
+    }
+    buffer
 }
 
 #[cfg(test)]

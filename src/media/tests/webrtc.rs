@@ -84,6 +84,7 @@ impl Bench {
             has_audio: true,
             only_small: false,
             h265: false,
+            vp8: None,
         };
         let (engine, server) = Engine::open(config, vec![camera], clock.clone()).expect("opens");
         Self { clock, source, engine, serving: Serving::start(server) }
@@ -463,6 +464,7 @@ fn what_viewers_cannot_decode_is_refused_with_what_to_change() {
         has_audio: false,
         only_small: false,
         h265: false,
+        vp8: None,
     });
     let key = Packet::new(Track::Video, bytes::Bytes::from_static(&[0, 0, 0, 1, 0x26, 1, 2]), MonoTime(0), true);
     let later = Duration::from_millis(80);
@@ -488,8 +490,14 @@ fn h265_unit(keyframe: bool) -> bytes::Bytes {
 fn h265_is_shown_to_who_plays_it_and_the_small_stream_to_others() {
     let bench = Bench::new();
     let hub = Hub::new(CameraId::new("yard").expect("valid"), bench.clock.clone());
-    let camera =
-        LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false, only_small: true, h265: true };
+    let camera = LiveCamera {
+        hub: hub.clone(),
+        codec: VideoCodec::H264,
+        has_audio: false,
+        only_small: true,
+        h265: true,
+        vp8: None,
+    };
     bench.engine.set_camera(camera);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -543,7 +551,14 @@ fn the_stream_that_a_viewer_begins_with_is_chosen_when_it_connects() {
         let name = if begins_small { "large" } else { "small" };
         let hub = Hub::new(CameraId::new(name).expect("valid"), bench.clock.clone());
         let has_audio = false;
-        let live = LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio, only_small: false, h265: false };
+        let live = LiveCamera {
+            hub: hub.clone(),
+            codec: VideoCodec::H264,
+            has_audio,
+            only_small: false,
+            h265: false,
+            vp8: None,
+        };
         bench.engine.set_camera(live);
         let ago = |seconds| bench.clock.mono() - Duration::from_secs(seconds);
         hub.publish_video(Stream::Sub, canned(Stream::Sub, ago(1)));
@@ -588,6 +603,7 @@ fn cameras_come_change_and_go_while_others_play_on() {
         has_audio,
         only_small: false,
         h265: false,
+        vp8: None,
     };
     bench.engine.set_camera(live(false));
     let (silent, viewer) = bench.watch_camera("attic", device(), Stream::Main);

@@ -67,6 +67,7 @@ fn serve() {
         has_audio: true,
         only_small: false,
         h265: false,
+        vp8: None,
     };
     let viewers = ViewerLimits { per_device: 64, ..ViewerLimits::default() };
     let config = Config { viewers, ..Config::new("0.0.0.0:0".parse().expect("valid")) };

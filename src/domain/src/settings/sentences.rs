@@ -30,6 +30,10 @@ const SENTENCES: &[(&str, &str)] = &[
         "webrtc.turn[].secret_file",
         "The file that holds the secret that the TURN server shares; a second line, the one before it while it is changed.",
     ),
+    (
+        "webrtc.vp8",
+        "Whether the small stream is encoded once more as VP8 while somebody watches whose browser offers no H.264; board: where the board has the power for it.",
+    ),
     ("access.otp_digits", "How many digits a one-time password has."),
     ("access.otp_ttl_s", "How long a one-time password can be used."),
     ("access.session_idle_s", "A browser that was not used for so long has to sign in again."),

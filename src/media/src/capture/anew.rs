@@ -7,6 +7,7 @@ use super::flow::{Flow, Signal};
 use super::graph::{Wiring, shape, thin};
 use super::settings::Settings;
 use super::turned::flip;
+use crate::encoders::encoded;
 use crate::probes::withheld;
 use crate::{pipeline, time};
 use gstreamer as gst;
@@ -52,7 +53,7 @@ pub(super) fn build(
 ) -> Result<(gst::Pipeline, Entry)> {
     let config = &settings.config;
     let wiring = Wiring::new(settings, flow, control.clone());
-    let decoder = settings.library.bin(installed(settings, codec)?, &[], &[])?;
+    let decoder = settings.library.bin(installed(&settings.library, codec)?, &[], &[])?;
     let app: gst_app::AppSrc = pipeline::typed(&decoder, "in", "an appsrc")?;
     let teller = Arc::downgrade(flow);
     spare(&pipeline::pad_of(&decoder, "parse", "src")?, codec, move |why| {
@@ -116,20 +117,8 @@ impl Entry {
             self.turn(Orientation::of_unit(self.codec, &packet.data));
         }
         self.want_whole(&packet, breaks_off);
-        // `Bytes` is counted by reference: the encoded picture itself is never copied.
-        let mut buffer = gst::Buffer::from_slice(packet.data);
-        if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(time::from_mono(shown));
-            buffer.set_dts(time::from_mono(decoded));
-            if !start {
-                buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
-            }
-            if breaks_off {
-                buffer.set_flags(gst::BufferFlags::DISCONT);
-            }
-        }
         // Refused only while it ends.
-        let _ = self.app.push_buffer(buffer);
+        let _ = self.app.push_buffer(encoded(&packet, breaks_off));
     }
 
     fn turn(&mut self, own: Orientation) {

@@ -9,6 +9,7 @@ use super::settings::{CaptureEvent, Progress, Settings};
 use super::tries::Tries;
 use super::turned::Turned;
 use crate::fanout::{Delivery, Receipt, Sink};
+use crate::pipeline::Library;
 use crate::probes::withheld;
 use crate::{encoders, h264, pipeline, time};
 use gstreamer as gst;
@@ -215,7 +216,7 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
     let turned = Arc::new(Turned::default());
     let mut wiring = Wiring::new(settings, flow, control.clone());
     wiring.turned = Some(turned.clone());
-    let decoder = settings.library.bin(installed(settings, what.codec)?, &[], &[])?;
+    let decoder = settings.library.bin(installed(&settings.library, what.codec)?, &[], &[])?;
     let app: gst_app::AppSrc = pipeline::typed(&decoder, "in", "an appsrc")?;
     let teller = tx.clone();
     spare(&pipeline::pad_of(&decoder, "parse", "src")?, what.codec, move |why| {
@@ -276,14 +277,14 @@ fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, wha
 }
 
 /// The text of a decoder of `codec` that is installed.
-pub(super) fn installed(settings: &Settings, codec: VideoCodec) -> Result<&'static str> {
+pub(super) fn installed(library: &Library, codec: VideoCodec) -> Result<&'static str> {
     let (texts, why): (&[&str], _) = match codec {
         VideoCodec::H264 => (&["decode/avdec_h264", "decode/openh264dec"], pipeline::NO_H264),
         // Not libde265dec, which in GStreamer 1.22 writes beyond its pictures' memory.
         VideoCodec::H265 => (&["decode/avdec_h265"], pipeline::NO_H265),
         VideoCodec::Vp8 => return Err(Error::internal("no camera sends VP8")),
     };
-    settings.library.first_installed(texts).ok_or_else(|| Error::new(ErrorKind::Unsupported, why))
+    library.first_installed(texts).ok_or_else(|| Error::new(ErrorKind::Unsupported, why))
 }
 
 /// Notes when pictures come out, and drops those from before `from`: they were decoded only to lead to it, or are not whole.
@@ -451,18 +452,7 @@ impl Feed {
             self.batch.clear();
             return;
         }
-        // `Bytes` is counted by reference: the encoded picture itself is never copied.
-        let mut buffer = gst::Buffer::from_slice(packet.data.clone());
-        if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(time::from_mono(packet.shown()));
-            buffer.set_dts(time::from_mono(packet.pts));
-            if !packet.keyframe {
-                buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
-            }
-            if discontinuity {
-                buffer.set_flags(gst::BufferFlags::DISCONT);
-            }
-        }
+        let buffer = encoders::encoded(packet, discontinuity);
         if discontinuity {
             // Not every start clears them: what waits is from before the hole.
             self.batch.clear();

@@ -32,6 +32,7 @@ mod sub_rate;
 mod threads;
 mod tries;
 mod turned;
+mod vp8;
 mod writing;
 
 #[cfg(test)]
@@ -56,6 +57,7 @@ pub(crate) use graph::shape;
 pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means, ZoneNow};
 pub(crate) use threads::Threads;
 pub(crate) use turned::flip;
+pub use vp8::Vp8Stream;
 
 use crate::fanout::{Attachment, Delivery, Hub, Receipt, Sink};
 use crate::far_end::FarEnd;
@@ -145,7 +147,7 @@ impl Capture {
         clock: SharedClock,
         luma: LumaSink,
     ) -> Self {
-        let Means { library, ingest, machine, zone } = means;
+        let Means { library, ingest, machine, zone, .. } = means;
         let attempts = Attempts::new(&config);
         let settings = Settings {
             far,

@@ -178,8 +178,13 @@ fn start_by(config: CameraConfig, dir: tempfile::TempDir) -> Bench {
     let lumas: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
     let kept = lumas.clone();
     let library = Arc::new(Library::load(Some(dir.path())).expect("well formed"));
-    let means =
-        Means { library, ingest: Arc::new(Fake::default()), machine: Default::default(), zone: Arc::new(Zone::utc) };
+    let means = Means {
+        library,
+        ingest: Arc::new(Fake::default()),
+        machine: Default::default(),
+        zone: Arc::new(Zone::utc),
+        encodes_vp8: true,
+    };
     let luma = Arc::new(move |frame: LumaFrame| lock(&kept).push(frame.pixels));
     let capture = Arc::new(Capture::new(config, means, hub.clone(), clock, luma));
     let (trigger, shutdown) = shutdown::channel();

@@ -149,8 +149,13 @@ async fn a_camera_goes_on_after_it_was_unplugged_at_whatever_port_and_number_it_
     bench.plug(0, "1-1", "A1");
     bench.plug(2, "1-2", "B2");
     let clock: SharedClock = Arc::new(SystemClock);
-    let means =
-        Means { library, ingest: Arc::new(Fake::default()), machine: bench.machine.clone(), zone: Arc::new(Zone::utc) };
+    let means = Means {
+        library,
+        ingest: Arc::new(Fake::default()),
+        machine: bench.machine.clone(),
+        zone: Arc::new(Zone::utc),
+        encodes_vp8: true,
+    };
     let config = config(Source::V4l2(VideoName::Serial("A1".into())));
     let hub = Hub::new(config.id.clone(), clock.clone());
     let capture = Arc::new(Capture::new(config, means, hub.clone(), clock, Arc::new(|_| {})));
@@ -185,8 +190,13 @@ async fn a_camera_that_was_missing_is_tried_again_when_it_is_plugged_in() {
     bench.plug(0, "1-1", "OTHER");
     let clock: SharedClock = Arc::new(SystemClock);
     let library = Arc::new(Library::load(None).expect("well formed"));
-    let means =
-        Means { library, ingest: Arc::new(Fake::default()), machine: bench.machine.clone(), zone: Arc::new(Zone::utc) };
+    let means = Means {
+        library,
+        ingest: Arc::new(Fake::default()),
+        machine: bench.machine.clone(),
+        zone: Arc::new(Zone::utc),
+        encodes_vp8: true,
+    };
     let config = config(Source::V4l2(VideoName::Serial("A1".into())));
     let hub = Hub::new(config.id.clone(), clock.clone());
     let capture = Capture::new(config, means, hub, clock, Arc::new(|_| {}));

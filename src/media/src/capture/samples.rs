@@ -200,13 +200,15 @@ impl Flow {
 
     /// The capture time of `sample`: its running time, or now where it has none.
     fn pts(&self, sample: &gst::Sample) -> MonoTime {
-        let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
-        let stamp = sample.buffer().and_then(|b| b.pts());
-        match segment.zip(stamp).and_then(|(s, pts)| s.to_running_time(pts)) {
-            Some(running) => time::to_mono(running),
-            None => self.now(),
-        }
+        pts_of(sample).unwrap_or_else(|| self.now())
     }
+}
+
+/// The running time of `sample`, which is the box's steady time.
+pub(super) fn pts_of(sample: &gst::Sample) -> Option<MonoTime> {
+    let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
+    let stamp = sample.buffer().and_then(|b| b.pts());
+    segment.zip(stamp).and_then(|(s, pts)| s.to_running_time(pts)).map(time::to_mono)
 }
 
 /// The time stamp of a picture on its way through a part, on a scale that is the same throughout that part.
@@ -248,7 +250,7 @@ impl VideoLine {
 }
 
 /// The buffer's bytes: shared with GStreamer, or copied where they were only lent.
-fn bytes_of(buffer: &gst::BufferRef, lent: bool) -> Option<Bytes> {
+pub(super) fn bytes_of(buffer: &gst::BufferRef, lent: bool) -> Option<Bytes> {
     if lent {
         return buffer.map_readable().ok().map(|map| Bytes::copy_from_slice(&map));
     }

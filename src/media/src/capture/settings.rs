@@ -78,6 +78,8 @@ pub struct Means {
     pub machine: Machine,
     /// The time zone that the box goes by at the moment.
     pub zone: ZoneNow,
+    /// Whether this board encodes VP8 beside all else ([`perch_domain::board::encodes_vp8`]).
+    pub encodes_vp8: bool,
 }
 
 /// Says which time zone the box goes by; called about once a second.

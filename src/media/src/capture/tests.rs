@@ -70,7 +70,7 @@ pub(super) fn start_by(clock: SharedClock, config: CameraConfig, overrides: Opti
     let library = Arc::new(Library::load(overrides).expect("well formed"));
     let capture = Arc::new(Capture::new(
         config,
-        Means { library, ingest, machine: Default::default(), zone: Arc::new(Zone::utc) },
+        Means { library, ingest, machine: Default::default(), zone: Arc::new(Zone::utc), encodes_vp8: true },
         hub.clone(),
         clock,
         luma,

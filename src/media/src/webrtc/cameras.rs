@@ -1,5 +1,6 @@
 //! Which cameras can be watched now. They come, change and go while the engine runs.
 
+use crate::capture::Vp8Stream;
 use crate::fanout::Hub;
 use perch_base::ids::CameraId;
 use perch_base::sync::{read, write};
@@ -20,13 +21,16 @@ pub struct LiveCamera {
     pub only_small: bool,
     /// Whether the large stream is H.265, which those are sent that play it.
     pub h265: bool,
+    /// The small stream for those that offer no H.264, where it can be made.
+    pub vp8: Option<Arc<Vp8Stream>>,
 }
 
 impl LiveCamera {
     /// Whether sessions of the one can go on with the other.
     fn is_same(&self, other: &Self) -> bool {
         let all = |of: &Self| (of.codec, of.has_audio, of.only_small, of.h265);
-        Arc::ptr_eq(&self.hub, &other.hub) && all(self) == all(other)
+        let vp8 = |of: &Self| of.vp8.as_ref().map(Arc::as_ptr);
+        Arc::ptr_eq(&self.hub, &other.hub) && all(self) == all(other) && vp8(self) == vp8(other)
     }
 }
 
@@ -50,6 +54,22 @@ pub struct LiveCameras(RwLock<Known>);
 struct Known {
     next: CameraKey,
     by_id: BTreeMap<CameraId, Arc<KeyedCamera>>,
+}
+
+impl KeyedCamera {
+    /// The same camera for a viewer that offers no H.264; `None`: it has nothing for it.
+    pub fn as_vp8(&self) -> Option<Self> {
+        let stream = self.live.vp8.as_ref()?;
+        let live = LiveCamera {
+            hub: stream.hub().clone(),
+            codec: VideoCodec::Vp8,
+            only_small: true,
+            h265: false,
+            vp8: None,
+            ..self.live.clone()
+        };
+        Some(Self { key: self.key, live })
+    }
 }
 
 impl LiveCameras {
@@ -97,6 +117,7 @@ mod tests {
             has_audio,
             only_small: false,
             h265: false,
+            vp8: None,
         };
         let cameras = LiveCameras::default();
         assert!(!cameras.remove(&id));

@@ -295,8 +295,14 @@ mod tests {
     fn one_that_connects_gets_what_the_others_have_and_nothing_twice() {
         let clock = Arc::new(ManualClock::default());
         let hub = crate::fanout::Hub::new(CameraId::new("a").expect("valid"), clock.clone());
-        let live =
-            LiveCamera { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false, only_small: false, h265: false };
+        let live = LiveCamera {
+            hub: hub.clone(),
+            codec: VideoCodec::H264,
+            has_audio: false,
+            only_small: false,
+            h265: false,
+            vp8: None,
+        };
         let camera = Arc::new(KeyedCamera { key: 7, live });
         let (queue, mut deliveries) = mpsc::channel(16);
         let mut feeds = Feeds::new(queue);

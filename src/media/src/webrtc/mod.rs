@@ -27,10 +27,10 @@ mod turn;
 
 pub use cameras::LiveCamera;
 pub use server::Server;
-pub use shared::{Config, EngineStats, TurnServer};
+pub use shared::{Config, EngineStats, TurnServer, Vp8Use};
 
 use crate::speaker::Speaker;
-use cameras::LiveCameras;
+use cameras::{KeyedCamera, LiveCameras};
 use engine::{AnswerSender, Command};
 use offer::{DtlsIdentity, SendSettings};
 use perch_base::clock::SharedClock;
@@ -148,31 +148,14 @@ impl Engine {
         self.shared.counters.stats()
     }
 
-    fn call<T>(&self, command: impl FnOnce(AnswerSender<T>) -> Command) -> Result<T> {
-        let unavailable = |why: &str| {
-            Error::new(ErrorKind::Unavailable, "live viewing does not answer now: try again in a moment")
-                .with_inside(format!("the WebRTC engine {why}"))
-        };
-        let (reply, answer) = std_mpsc::sync_channel(1);
-        self.commands.try_send(command(reply)).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => unavailable("has too many commands waiting"),
-            mpsc::error::TrySendError::Closed(_) => unavailable("is gone"),
-        })?;
-        // Real time: it is the caller's thread that waits.
-        answer.recv_timeout(CALL_TIMEOUT).map_err(|e| match e {
-            std_mpsc::RecvTimeoutError::Timeout => unavailable("took too long"),
-            std_mpsc::RecvTimeoutError::Disconnected => unavailable("ended before it answered"),
-        })
+    /// What there is of a camera for a viewer that cannot be sent what the camera encodes.
+    fn vp8_of(&self, camera: &KeyedCamera) -> Option<KeyedCamera> {
+        let by_default = camera.live.vp8.as_ref()?.by_default();
+        camera.as_vp8().filter(|_| self.shared.config().vp8.is_on(by_default))
     }
-}
 
-impl LivePort for Engine {
-    fn watch(&self, request: WatchRequest) -> Result<WatchAnswer> {
+    fn watch_as(&self, camera: Arc<KeyedCamera>, request: &WatchRequest) -> Result<WatchAnswer> {
         let shared = &self.shared;
-        let camera = shared
-            .cameras
-            .get(&request.camera)
-            .ok_or_else(|| Error::not_found(format!("there is no camera {}", request.camera)))?;
         let live = &camera.live;
         let newest = |stream| live.hub.latest_keyframe(stream);
         let large = newest(Stream::Main);
@@ -199,9 +182,43 @@ impl LivePort for Engine {
             return Err(Error::new(ErrorKind::Unsupported, format!("the camera {why}")));
         }
         let (lease, sdp) = (LeaseId::random(), negotiated.answer.clone());
-        let start = Start { lease, viewer: request.viewer, camera, wish, negotiated };
+        let start = Start { lease, viewer: request.viewer.clone(), camera, wish, negotiated };
         self.call(|reply| Command::Begin(Box::new(start), reply))??;
         Ok(WatchAnswer { lease, sdp })
+    }
+
+    fn call<T>(&self, command: impl FnOnce(AnswerSender<T>) -> Command) -> Result<T> {
+        let unavailable = |why: &str| {
+            Error::new(ErrorKind::Unavailable, "live viewing does not answer now: try again in a moment")
+                .with_inside(format!("the WebRTC engine {why}"))
+        };
+        let (reply, answer) = std_mpsc::sync_channel(1);
+        self.commands.try_send(command(reply)).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => unavailable("has too many commands waiting"),
+            mpsc::error::TrySendError::Closed(_) => unavailable("is gone"),
+        })?;
+        // Real time: it is the caller's thread that waits.
+        answer.recv_timeout(CALL_TIMEOUT).map_err(|e| match e {
+            std_mpsc::RecvTimeoutError::Timeout => unavailable("took too long"),
+            std_mpsc::RecvTimeoutError::Disconnected => unavailable("ended before it answered"),
+        })
+    }
+}
+
+impl LivePort for Engine {
+    fn watch(&self, request: WatchRequest) -> Result<WatchAnswer> {
+        let shared = &self.shared;
+        let camera = shared
+            .cameras
+            .get(&request.camera)
+            .ok_or_else(|| Error::not_found(format!("there is no camera {}", request.camera)))?;
+        match self.watch_as(camera.clone(), &request) {
+            // What cannot be served either way is refused for the first reason.
+            Err(e) if e.kind() == ErrorKind::Unsupported => {
+                self.vp8_of(&camera).and_then(|vp8| self.watch_as(Arc::new(vp8), &request).ok()).ok_or(e)
+            }
+            done => done,
+        }
     }
 
     fn talk(&self, request: TalkRequest) -> Result<TalkAnswer> {

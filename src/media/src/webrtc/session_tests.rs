@@ -87,7 +87,8 @@ impl Pair {
             limits: Default::default(),
         };
         let hub = Hub::new(CameraId::new("front").expect("valid"), std::sync::Arc::new(ManualClock::default()));
-        let live = LiveCamera { hub, codec: VideoCodec::H264, has_audio: false, only_small: false, h265: false };
+        let live =
+            LiveCamera { hub, codec: VideoCodec::H264, has_audio: false, only_small: false, h265: false, vp8: None };
         let (camera, stream) = (Arc::new(KeyedCamera { key: 0, live }), Stream::Main);
         let feed = FeedId { camera: camera.key, stream: Some(stream) };
         let lease = LeaseId::random();

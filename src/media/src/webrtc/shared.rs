@@ -46,6 +46,33 @@ pub struct Config {
     pub turn: Vec<TurnServer>,
     /// Sessions at once.
     pub viewers: ViewerLimits,
+    /// Whether viewers that offer no H.264 are sent VP8.
+    pub vp8: Vp8Use,
+}
+
+/// Whether the small stream is encoded once more as VP8 for viewers that offer no H.264.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vp8Use {
+    /// Where the board has the power for it.
+    #[default]
+    Board,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Vp8Use {
+    const WORDS: [(&str, Self); 3] = [("board", Self::Board), ("always", Self::Always), ("never", Self::Never)];
+
+    /// Whether it is on; `by_default`: the board has the power for it.
+    pub fn is_on(self, by_default: bool) -> bool {
+        match self {
+            Self::Board => by_default,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
 }
 
 impl Config {
@@ -54,10 +81,17 @@ impl Config {
 
     /// The defaults, on `udp_listen`.
     pub fn new(udp_listen: SocketAddr) -> Self {
-        Self { udp_listen, addresses: Vec::new(), stun: Vec::new(), turn: Vec::new(), viewers: ViewerLimits::default() }
+        Self {
+            udp_listen,
+            addresses: Vec::new(),
+            stun: Vec::new(),
+            turn: Vec::new(),
+            viewers: ViewerLimits::default(),
+            vp8: Vp8Use::Board,
+        }
     }
 
-    /// Reads `udp_listen`, `addresses`, `stun` and `turn`. `secret_of` reads the file that holds a TURN server's secret; its error
+    /// Reads `udp_listen`, `addresses`, `stun`, `turn` and `vp8`. `secret_of` reads the file that holds a TURN server's secret; its error
     /// does not repeat the path.
     pub fn read(keys: &mut impl Keys, secret_of: impl Fn(&str) -> Result<Secret>) -> Self {
         let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
@@ -66,6 +100,7 @@ impl Config {
             addresses: addresses.iter().filter_map(|text| text.parse().ok()).collect(),
             stun: keys.texts("stun", |text| is_ice_url(text, &["stun:"]), "must be like `stun:host:3478`"),
             turn: keys.sections("turn").into_iter().filter_map(|server| TurnServer::read(server, &secret_of)).collect(),
+            vp8: keys.choice("vp8", "board", &Vp8Use::WORDS),
             ..Self::new(keys.address("udp_listen", "0.0.0.0:8189"))
         }
     }

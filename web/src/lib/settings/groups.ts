@@ -18,6 +18,7 @@ export const BOX_GROUPS = {
     'acme.dns_hook',
     'webrtc.addresses',
     'webrtc.stun',
+    'webrtc.vp8',
     'http.listen',
     'http.plain_listen',
     'webrtc.udp_listen',
