@@ -1,5 +1,6 @@
 //! The one place that wires everything: build, run, drain.
 
+use crate::announcements::StoredAnnouncements;
 use crate::backup::port::Backups;
 use crate::backup::restore;
 use crate::camera::{Camera, Notices};
@@ -147,7 +148,9 @@ impl App {
         let stills = Turns::default();
         let onvif = onvif_with_tls(&clock, &certificates);
         let controls = Arc::new(PictureControls::new(means.machine.clone(), onvif.clone(), clock.clone()));
+        let announcements = open_announcements(&config, &clock).await?;
         let cameras = Arc::new(Cameras {
+            announcements: announcements.clone(),
             set: set.clone(),
             settings: settings.current().clone(),
             recordings: recordings.clone(),
@@ -334,6 +337,7 @@ impl App {
         tasks::retention::spawn(&self.supervisor, &self.recordings, &self.accounts, &self.clock, sealed)?;
         tasks::reconcile::spawn(&self.supervisor, &self.recordings, &self.clock)?;
         let configured = self.settings.current().config().cameras.iter().map(|c| c.id.clone()).collect();
+        tasks::event_sounds::spawn(&self.supervisor, &self.cameras, &self.runner.notices)?;
         tasks::log::spawn(&self.supervisor, &self.clock)?;
         tasks::deletion::spawn(&self.supervisor, &self.recordings, &self.clock, configured)?;
         self.watch_over()?;
@@ -434,6 +438,7 @@ impl Parts {
             access: Arc::new(self.accounts.clone()),
             archive: Arc::new(self.recordings.clone()),
             cameras: cameras.clone(),
+            announcements: cameras.announcements.clone(),
             update: Arc::new(self.updater.clone()),
             settings: self.settings.clone(),
             probe: prober.clone(),
@@ -511,6 +516,11 @@ async fn open_switches(settings: &SettingsFile, clock: &SharedClock, notices: &N
         Ok(Arc::new(Switches::open(current, clock, is_synchronised, notices)))
     })
     .await
+}
+
+async fn open_announcements(config: &Config, clock: &SharedClock) -> Result<Arc<StoredAnnouncements>> {
+    let (data_dir, clock) = (config.data_dir.clone(), clock.clone());
+    blocking("reading the announcements", move || Ok(Arc::new(StoredAnnouncements::open(&data_dir, clock)))).await
 }
 
 /// None on a disk that cannot be written: the box runs without.

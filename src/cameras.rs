@@ -1,5 +1,6 @@
 //! The cameras as the API lists them, and what the box says of itself.
 
+use crate::announcements::StoredAnnouncements;
 use crate::camera::Camera;
 use crate::camera_set::CameraSet;
 use crate::current::Current;
@@ -51,6 +52,8 @@ pub struct Cameras {
     pub stills: ViewersStills,
     /// Who listens how loud they are.
     pub ears: Ears,
+    /// What their loudspeakers play besides speech.
+    pub announcements: Arc<StoredAnnouncements>,
     /// Asks for their own picture settings.
     pub controls: Arc<PictureControls>,
 }
@@ -141,8 +144,14 @@ impl CameraPort for Cameras {
         Ok(self.set.get(camera)?.speaker.floor(device))
     }
 
-    fn chime(&self, camera: &CameraId, who: &TalkAsker) -> Result<Option<Busy>> {
-        self.set.get(camera)?.speaker.chime(who)
+    fn announce(&self, camera: &CameraId, what: &str, who: &TalkAsker) -> Result<Option<Busy>> {
+        let camera = self.set.get(camera)?;
+        // Nothing of it runs, and nobody would ever hear it.
+        if let Some(off) = &camera.config.off {
+            let message = format!("{} is switched off {}", camera.config.name, off.by.told());
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        camera.speaker.announce(who, self.announcements.playable(what)?)
     }
 
     fn leave_queue(&self, camera: &CameraId, device: DeviceId) -> Result<()> {

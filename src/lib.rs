@@ -4,6 +4,7 @@
 #[macro_use]
 pub mod print;
 
+pub mod announcements;
 pub mod app;
 pub mod backup;
 pub mod bell;

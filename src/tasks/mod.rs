@@ -10,6 +10,7 @@ pub mod controls;
 pub mod cut_off;
 pub mod deletion;
 pub mod delivered;
+pub mod event_sounds;
 pub mod log;
 pub mod loudspeaker;
 pub mod microphone;

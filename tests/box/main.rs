@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the box, players and mounts are processes")]
 
 mod acme;
+mod announcements;
 mod bad_input;
 mod bad_requests;
 mod cameras;

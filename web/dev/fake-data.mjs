@@ -20,6 +20,7 @@ export const normal = {
   finding: '',
   people: 6,
   off: false,
+  talk: false,
 };
 
 export const admin = {
@@ -119,12 +120,28 @@ export const newCamera = ({ id, name }, isWrong) =>
 const SLOW = "6.5 of 25 frames a second are encoded: lower the camera's size or frame rate";
 
 /** The cameras of a scenario; `overloaded` is a box that cannot keep up with one of them. */
-export const camerasOf = ({ empty, overloaded }) =>
+/** How the front door can be talked through, where the scenario says so. */
+const TALK = {
+  talk: { sink: 'test', echo: 'cancel', max_s: 120, speaker: null, level: null, heard_at: null, problem: '' },
+};
+export const announcements = [
+  {
+    id: '1'.repeat(32),
+    name: 'Please leave parcels at the door, thank you',
+    duration_ms: 4200,
+    added_at: iso(startedMs),
+  },
+  { id: '2'.repeat(32), name: 'Dinner', duration_ms: 1300, added_at: iso(startedMs + HOUR) },
+];
+
+export const camerasOf = ({ empty, overloaded, talk }) =>
   empty
     ? []
-    : cameras.map((c) =>
-        overloaded && c.id === 'garden' ? { ...camera(c.id, c.name, 'overloaded', SLOW), fps: 25 } : c,
-      );
+    : cameras
+        .map((c) =>
+          overloaded && c.id === 'garden' ? { ...camera(c.id, c.name, 'overloaded', SLOW), fps: 25 } : c,
+        )
+        .map((c) => (talk && c.id === 'front' ? { ...c, ...TALK } : c));
 
 /** Chapters of two minutes of what has gone on for so many minutes; the last one runs. */
 function chapters(cameraId, minutes) {

@@ -51,6 +51,7 @@ const box = () => ({
             privacy: [covered],
             motion: { zones: [zone], masks: [mask] },
             audio: { source: 'source' },
+            talkback: { sink: 'test', on_event: { play: 'Dinner', quiet_s: 60 } },
           }
         : { id, name, source: id === 'garden' ? 'rtsp://192.168.1.21/…' : 'test' },
     ),

@@ -7,6 +7,7 @@ import { extname, join, normalize } from 'node:path';
 import {
   admin,
   cameras,
+  announcements,
   camerasOf,
   eventsOf,
   iso,
@@ -164,6 +165,20 @@ const routes = [
       return json({ level: { peak_db: -9.4, rms_db: -22.1 } });
     },
   ],
+  [
+    'GET',
+    /^\/cameras\/([\w-]+)\/talk$/,
+    async () =>
+      json({
+        speaker: null,
+        is_you: false,
+        ends_in_s: null,
+        waiting: 0,
+        your_place: null,
+        your_turn: false,
+      }),
+  ],
+  ['GET', /^\/announcements$/, async () => json({ announcements: scenario.talk ? announcements : [] })],
   ['GET', /^\/cameras\/([\w-]+)\/controls$/, async () => json(controls)],
   ['POST', /^\/cameras\/([\w-]+)\/whep$/, async ({ match, text }) => whep(match[1], text)],
   ['PATCH', /^\/live\/\w+$/, async () => none],

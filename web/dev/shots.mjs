@@ -57,6 +57,20 @@ const shots = [
   { name: 'live-empty', path: '/live', scenario: { empty: true } },
   { name: 'live-error', path: '/live', scenario: { failing: true } },
   { name: 'camera', path: '/camera/front', settle: 2500 },
+  { name: 'camera-talk', path: '/camera/front', settle: 2500, scenario: { talk: true } },
+  {
+    name: 'announcements',
+    path: '/camera/front/settings',
+    settle: 1500,
+    scenario: { talk: true },
+    act: (p) => p.getByTestId('announcements').scrollIntoViewIfNeeded(),
+  },
+  {
+    name: 'announcements-empty',
+    path: '/camera/front/settings',
+    settle: 1500,
+    act: (p) => p.getByTestId('announcements').scrollIntoViewIfNeeded(),
+  },
   {
     name: 'camera-playback',
     path: '/camera/front',

@@ -2,6 +2,7 @@
 
 use perch_base::clock::SharedClock;
 use perch_base::ids::DeviceId;
+use perch_domain::announcement::AnnouncementsPort;
 use perch_domain::cut_off::CutOffViewers;
 use perch_domain::discovery::DiscoveryPort;
 use perch_domain::exchange::HTTPS_PORT;
@@ -66,6 +67,8 @@ pub struct Ports {
     pub archive: Arc<dyn ArchivePort>,
     /// Cameras and the state of the box.
     pub cameras: Arc<dyn CameraPort>,
+    /// Stored announcements.
+    pub announcements: Arc<dyn AnnouncementsPort>,
     /// The configuration.
     pub settings: Arc<dyn SettingsPort>,
     /// Cameras before they are the box's.

@@ -176,6 +176,14 @@ pub(crate) async fn text(request: Request) -> Reply<String> {
     String::from_utf8(body.into()).map_err(|_| Problem::new(ErrorKind::Invalid, "the body is not UTF-8 text"))
 }
 
+/// The file in the body, where the route takes one that is read at once.
+pub(crate) async fn file(request: Request) -> Reply<Bytes> {
+    let Takes::File { .. } = route_of(request.extensions())?.takes else {
+        return Err(Problem::new(ErrorKind::Internal, "a handler reads a file that its route does not take"));
+    };
+    body(request).await
+}
+
 /// Refuses another media type than `media_type` (or the other), and any content encoding.
 pub(crate) fn expect_type(headers: &HeaderMap, media_type: &str, or_as: Option<&str>) -> Reply<()> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");

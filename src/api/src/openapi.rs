@@ -194,7 +194,7 @@ fn operation(route: &Route) -> Value {
             let content = json!({ "schema": reference(schema) });
             Some(json!({ JSON: content, MERGE_PATCH: content }))
         }
-        Takes::Text(media) => Some(json!({ media: {} })),
+        Takes::Text(media) | Takes::File { media_type: media, .. } => Some(json!({ media: {} })),
         Takes::Bytes { .. } => Some(json!({ "application/octet-stream": {} })),
     };
     if let Some(content) = takes {

@@ -97,6 +97,13 @@ pub enum Takes {
     },
     /// Text of this media type, at most [`MAX_BODY_BYTES`] bytes.
     Text(&'static str),
+    /// A small file of this media type, read at once.
+    File {
+        /// The media type.
+        media_type: &'static str,
+        /// The most.
+        max_bytes: u64,
+    },
     /// Bytes, read piece by piece.
     Bytes {
         /// The most.
@@ -118,7 +125,7 @@ impl Takes {
     pub fn read_at_once(&self) -> Option<&'static str> {
         match self {
             Self::Json(_) | Self::Patch(_) | Self::Large { .. } => Some("application/json"),
-            Self::Text(media_type) => Some(media_type),
+            Self::Text(media_type) | Self::File { media_type, .. } => Some(media_type),
             Self::Nothing | Self::Bytes { .. } => None,
         }
     }
@@ -131,7 +138,7 @@ impl Takes {
     /// The largest body, bytes.
     pub fn max_bytes(&self) -> u64 {
         match self {
-            Self::Bytes { max_bytes } | Self::Large { max_bytes, .. } => *max_bytes,
+            Self::Bytes { max_bytes } | Self::Large { max_bytes, .. } | Self::File { max_bytes, .. } => *max_bytes,
             Self::Patch(_) => MAX_PATCH_BYTES as u64,
             Self::Nothing | Self::Json(_) | Self::Text(_) => MAX_BODY_BYTES as u64,
         }

@@ -119,6 +119,11 @@ random_id!(
     LeaseId,
     "live session"
 );
+random_id!(
+    /// One stored announcement.
+    AnnouncementId,
+    "announcement"
+);
 
 macro_rules! row_id {
     ($(#[$doc:meta])* $name:ident, $word:literal) => {

@@ -279,9 +279,10 @@ pub trait CameraPort: Send + Sync {
     fn sound_level(&self, camera: &CameraId) -> Later<'_, Result<Option<SoundLevel>>>;
     /// Who speaks through a camera, as a device is told. Errors with `NotFound`.
     fn floor(&self, camera: &CameraId, device: DeviceId) -> Result<FloorSeen>;
-    /// Plays the chime through a camera's loudspeaker on behalf of `who`; returns once it begins, or who speaks. Errors: `NotFound`,
-    /// `Unsupported` (no loudspeaker), `Unavailable` (it does not work).
-    fn chime(&self, camera: &CameraId, who: &TalkAsker) -> Result<Option<Busy>>;
+    /// Plays the chime or a stored announcement (`what`, see [`crate::announcement`]) through a camera's loudspeaker on behalf of `who`;
+    /// returns once it begins, or who speaks. Errors: `NotFound` (the camera, or what is to be played), `Unsupported` (no loudspeaker),
+    /// `Unavailable` (it does not work, or the camera is off).
+    fn announce(&self, camera: &CameraId, what: &str, who: &TalkAsker) -> Result<Option<Busy>>;
     /// A device waits no more to speak through a camera. Errors with `NotFound`.
     fn leave_queue(&self, camera: &CameraId, device: DeviceId) -> Result<()>;
     /// The picture settings that a camera's source has. Errors with `NotFound`; that they are not known now is no error, but said.

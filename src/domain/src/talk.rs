@@ -25,6 +25,8 @@ pub struct TalkAsker {
     pub name: String,
     /// Whether somebody who speaks may be made to give way.
     pub may_take_over: bool,
+    /// Whether whoever asks next is let in at once: the box itself does not keep people from speaking.
+    pub gives_way: bool,
 }
 
 /// What is to be done while somebody else speaks.
@@ -97,6 +99,7 @@ struct Turn {
     device: DeviceId,
     name: String,
     until: MonoTime,
+    gives_way: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -142,7 +145,7 @@ impl Floor {
         when_busy: WhenBusy,
         max: Duration,
     ) -> Result<FloorAnswer> {
-        self.pass_offers(now);
+        self.pass(now);
         if when_busy == WhenBusy::TakeOver && !who.may_take_over && self.other(who.device).is_some() {
             let message = "only who manages the box may take over from somebody who speaks";
             return Err(Error::new(ErrorKind::Forbidden, message));
@@ -154,7 +157,7 @@ impl Floor {
         self.queue.retain(|waiting| waiting.device != who.device);
         self.offered_until = None;
         let until = now + max;
-        let turn = Turn { lease, device: who.device, name: who.name.clone(), until };
+        let turn = Turn { lease, device: who.device, name: who.name.clone(), until, gives_way: who.gives_way };
         let ends = self.turn.replace(turn).map(|before| before.lease);
         Ok(FloorAnswer::Speaks { until, ends })
     }
@@ -162,9 +165,9 @@ impl Floor {
     /// Who else speaks (true) or is to be next.
     fn other(&self, device: DeviceId) -> Option<(&str, bool)> {
         match (&self.turn, self.queue.front().filter(|_| self.offered_until.is_some())) {
-            (Some(turn), _) => (turn.device != device).then_some((&*turn.name, true)),
-            (None, Some(next)) => (next.device != device).then_some((&*next.name, false)),
-            (None, None) => None,
+            (Some(turn), _) if !turn.gives_way => (turn.device != device).then_some((&*turn.name, true)),
+            (_, Some(next)) => (next.device != device).then_some((&*next.name, false)),
+            (_, None) => None,
         }
     }
 
@@ -193,7 +196,7 @@ impl Floor {
 
     /// A device gives up its place among those who wait. False: it had none.
     pub fn leave(&mut self, now: MonoTime, device: DeviceId) -> bool {
-        self.pass_offers(now);
+        self.pass(now);
         let before = self.queue.len();
         let was_first = self.queue.front().is_some_and(|next| next.device == device);
         self.queue.retain(|waiting| waiting.device != device);
@@ -207,30 +210,49 @@ impl Floor {
         self.offered_until = (!self.queue.is_empty()).then_some(now + OFFER);
     }
 
-    /// Offers that were not taken go to the next.
-    fn pass_offers(&mut self, now: MonoTime) {
+    /// A turn whose time is over ends, and offers that were not taken go to the next.
+    fn pass(&mut self, now: MonoTime) {
+        if let Some(over) = self.turn.take_if(|turn| turn.until <= now) {
+            self.offer(over.until);
+        }
         while let Some(until) = self.offered_until.filter(|until| *until <= now && self.turn.is_none()) {
             self.queue.pop_front();
             self.offered_until = (!self.queue.is_empty()).then_some(until + OFFER);
         }
     }
 
+    fn turn(&self, now: MonoTime) -> Option<&Turn> {
+        self.turn.as_ref().filter(|turn| now < turn.until)
+    }
+
     /// Whether the session of this lease speaks.
-    pub fn is_held_by(&self, lease: LeaseId) -> bool {
-        self.turn.as_ref().is_some_and(|turn| turn.lease == lease)
+    pub fn is_held_by(&self, now: MonoTime, lease: LeaseId) -> bool {
+        self.turn(now).is_some_and(|turn| turn.lease == lease)
+    }
+
+    /// Whether anybody speaks.
+    pub fn is_held(&self, now: MonoTime) -> bool {
+        self.turn(now).is_some()
     }
 
     /// Who speaks.
-    pub fn speaker(&self) -> Option<&str> {
-        self.turn.as_ref().map(|turn| &*turn.name)
+    pub fn speaker(&self, now: MonoTime) -> Option<&str> {
+        self.turn(now).map(|turn| &*turn.name)
+    }
+
+    /// Nobody speaks any more, whoever did: what they say cannot be heard.
+    pub fn clear(&mut self, now: MonoTime) {
+        if self.turn.take().is_some() {
+            self.offer(now);
+        }
     }
 
     /// What a device is told.
     pub fn seen_by(&mut self, now: MonoTime, device: DeviceId) -> FloorSeen {
-        self.pass_offers(now);
+        self.pass(now);
         let place = self.queue.iter().position(|waiting| waiting.device == device);
         FloorSeen {
-            speaker: self.speaker().map(str::to_owned),
+            speaker: self.speaker(now).map(str::to_owned),
             is_you: self.turn.as_ref().is_some_and(|turn| turn.device == device),
             ends_in_s: self.turn.as_ref().map(|turn| turn.until.since(now).as_secs()),
             waiting: self.queue.len(),
@@ -351,7 +373,7 @@ mod tests {
     /// When, who, what they do, and what comes of it.
     type Step = (i64, &'static str, &'static str, &'static str);
 
-    /// Three people of one house, of whom Olga manages the box.
+    /// Three people of one house, of whom Olga manages the box, and the box.
     struct House {
         floor: Floor,
         people: Vec<(TalkAsker, LeaseId)>,
@@ -361,9 +383,12 @@ mod tests {
         fn new() -> Self {
             let person = |name: &str| {
                 let (device, may_take_over) = (DeviceId::random(), name == "Olga");
-                (TalkAsker { device, name: name.into(), may_take_over }, LeaseId::random())
+                (
+                    TalkAsker { device, name: name.into(), may_take_over, gives_way: name == "the box" },
+                    LeaseId::random(),
+                )
             };
-            Self { floor: Floor::default(), people: ["Anna", "Ben", "Olga"].map(person).into() }
+            Self { floor: Floor::default(), people: ["Anna", "Ben", "Olga", "the box"].map(person).into() }
         }
 
         fn find(&self, name: &str) -> (TalkAsker, LeaseId) {
@@ -398,7 +423,28 @@ mod tests {
 
     #[test]
     fn stories_of_a_floor() {
-        let stories: [(&str, &[Step]); 7] = [
+        let stories: [(&str, &[Step]); 9] = [
+            (
+                "the box gives way to whoever asks, and asks nobody to",
+                &[
+                    (0, "the box", "refuse", "speaks until 120"),
+                    (1, "Ben", "looks", "the box, 0 wait, not yet"),
+                    (2, "Anna", "refuse", "speaks until 122, ends the box"),
+                    (3, "the box", "ends", "false"),
+                    (4, "the box", "refuse", "Anna is speaking"),
+                ],
+            ),
+            (
+                "whose time is over has no floor, whoever looks first",
+                &[
+                    (0, "Anna", "refuse", "speaks until 120"),
+                    (1, "Ben", "queue", "Anna is speaking: you are number 1 of those who wait"),
+                    (119, "Ben", "looks", "Anna, 1 wait, not yet"),
+                    (120, "Olga", "refuse", "it is Ben's turn to speak"),
+                    (120, "Anna", "ends", "false"),
+                    (139, "Ben", "refuse", "speaks until 259"),
+                ],
+            ),
             (
                 "a second is told who speaks, waits and is let in",
                 &[
@@ -490,11 +536,52 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Whatever several do in whatever order: one speaks at most, who was told so, and for no longer than was said.
+        #[test]
+        fn however_they_race_one_speaks(steps in proptest::collection::vec((0..5usize, 0..5usize, 0..40i64), 1..80)) {
+            let mut floor = Floor::default();
+            let people: Vec<_> = (0..5).map(|_| DeviceId::random()).collect();
+            let (mut now, mut told) = (at(0), None::<(LeaseId, MonoTime)>);
+            for (who, what, wait) in steps {
+                now = now + Duration::from_secs(wait as u64);
+                let lease = LeaseId::random();
+                let asker = TalkAsker { device: people[who], name: who.to_string(), may_take_over: who == 0, gives_way: who == 4 };
+                let when_busy = match what {
+                    0 => WhenBusy::Refuse,
+                    1 => WhenBusy::Queue,
+                    2 => WhenBusy::TakeOver,
+                    3 => {
+                        floor.leave(now, asker.device);
+                        continue;
+                    }
+                    _ => {
+                        told.take().map(|(lease, _)| floor.release(now, lease));
+                        continue;
+                    }
+                };
+                let before = told.filter(|(lease, _)| floor.is_held_by(now, *lease));
+                match floor.ask(now, &asker, lease, when_busy, Duration::from_secs(30)) {
+                    Ok(FloorAnswer::Speaks { until, ends }) => {
+                        proptest::prop_assert_eq!(ends, before.map(|(lease, _)| lease));
+                        told = Some((lease, until));
+                    }
+                    Ok(FloorAnswer::Busy(_)) | Err(_) => proptest::prop_assert!(!floor.is_held_by(now, lease)),
+                }
+                if let Some((lease, until)) = told {
+                    proptest::prop_assert_eq!(floor.is_held_by(now, lease), now < until);
+                }
+                proptest::prop_assert!(floor.seen_by(now, asker.device).waiting <= MAX_WAITING);
+            }
+        }
+    }
+
     #[test]
     fn the_queue_is_bounded() {
         let mut floor = Floor::default();
         let mut ask = |name: &str| {
-            let who = TalkAsker { device: DeviceId::random(), name: name.into(), may_take_over: false };
+            let who =
+                TalkAsker { device: DeviceId::random(), name: name.into(), may_take_over: false, gives_way: false };
             floor.ask(at(0), &who, LeaseId::random(), WhenBusy::Queue, Duration::from_secs(9))
         };
         ask("first").expect("free");

@@ -1,5 +1,6 @@
 //! How a camera can be talked through: on which loudspeaker, what is done against echo, how long at a time.
 
+use crate::event_sound::EventSound;
 use crate::settings::Keys;
 use perch_base::{Error, Result};
 use serde::Serialize;
@@ -57,7 +58,7 @@ perch_base::all_of!(Echo { Cancel, Duck, None });
 const MAX: Duration = Duration::from_secs(120);
 
 /// A camera's `talkback`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Talkback {
     /// Where it is played; `None`: nobody can talk through this camera.
     pub sink: Option<TalkSink>,
@@ -65,11 +66,13 @@ pub struct Talkback {
     pub echo: Echo,
     /// The longest time at once.
     pub max: Duration,
+    /// What is played when an event begins.
+    pub on_event: EventSound,
 }
 
 impl Default for Talkback {
     fn default() -> Self {
-        Self { sink: None, echo: Echo::Cancel, max: MAX }
+        Self { sink: None, echo: Echo::Cancel, max: MAX, on_event: EventSound::default() }
     }
 }
 
@@ -81,6 +84,7 @@ impl Talkback {
             sink: keys.optional("sink", TalkSink::parse),
             echo: keys.choice("echo", "cancel", &words),
             max: keys.whole_seconds("max_s", MAX, Duration::from_secs(5)..=Duration::from_secs(3600)),
+            on_event: EventSound::read(keys.section("on_event")),
         };
         keys.finish();
         read

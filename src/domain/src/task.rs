@@ -50,6 +50,8 @@ pub enum TaskId {
     Reload,
     /// Follows profiles, schedules and what people switched off.
     Modes,
+    /// Plays sounds when events begin.
+    EventSounds,
     /// Keeps the certificate fit.
     Certificate,
     /// Keeps the certificate for a domain.
@@ -88,6 +90,7 @@ impl TaskId {
             | Self::CutOffs
             | Self::Reload
             | Self::Modes
+            | Self::EventSounds
             | Self::Certificate
             | Self::Acme
             | Self::Watchdog
@@ -121,6 +124,7 @@ impl fmt::Display for TaskId {
             Self::CutOffs => f.write_str("cut-offs"),
             Self::Reload => f.write_str("reload"),
             Self::Modes => f.write_str("modes"),
+            Self::EventSounds => f.write_str("sounds of events"),
             Self::Certificate => f.write_str("certificate"),
             Self::Acme => f.write_str("domain certificate"),
             Self::Watchdog => f.write_str("watchdog"),

@@ -15,6 +15,8 @@ mod rates;
 mod serving;
 #[path = "webrtc/source.rs"]
 mod source;
+#[path = "webrtc/talk_attacks.rs"]
+mod talk_attacks;
 #[path = "webrtc/talking.rs"]
 mod talking;
 #[path = "webrtc/viewer.rs"]

@@ -4,7 +4,7 @@ import { type Clock, browserClock } from './clock';
 import { talkWords as t } from './en-talk';
 import { type Microphone, openMicrophone, whyNone } from './microphone';
 import { notices } from './notices.svelte';
-import type { Floor, Notice } from './types';
+import type { Announcement, Floor, Notice } from './types';
 import { type Speech, type WhepFailure, type WhepHandlers, WhepSession } from './whep';
 
 /** The microphone stays open so long after the last word: the next is heard at once. */
@@ -43,6 +43,8 @@ export class Talk {
   floor = $state.raw<Floor | null>(null);
   /** How loud this device's microphone is while it speaks, 0 to 1. */
   level = $state(0);
+  /** What can be played besides the chime. */
+  announcements = $state.raw<readonly Announcement[]>([]);
   /** What went wrong last. */
   problem = $state('');
 
@@ -58,8 +60,9 @@ export class Talk {
   ) {}
 
   /** Follows who speaks; the returned function ends that, and speaking. */
-  watch(): () => void {
+  watch(mayTalk = false): () => void {
     void this.reload();
+    if (mayTalk) void this.#list();
     const again = () => void this.reload();
     const stop = this.ports.listen((notice) => {
       if (notice.type === 'talk' && notice.camera === this.camera) again();
@@ -141,13 +144,21 @@ export class Talk {
     await this.start('take_over');
   };
 
-  /** Plays the chime at the camera. */
-  chime = async (): Promise<void> => {
+  async #list(): Promise<void> {
+    try {
+      this.announcements = (await this.ports.api.get('/api/v1/announcements')).announcements;
+    } catch {
+      // There is the chime all the same.
+    }
+  }
+
+  /** Plays the chime or an announcement at the camera. */
+  announce = async (name: string): Promise<void> => {
     this.problem = '';
     try {
       await this.ports.api.post('/api/v1/cameras/{camera}/announce', {
         path: { camera: this.camera },
-        body: { name: 'chime' },
+        body: { name },
       });
     } catch (error) {
       this.problem = words(error);

@@ -17,9 +17,15 @@ const FREE: Floor = {
   your_turn: false,
 };
 
+const STORED = [{ id: '1', name: 'Parcels', duration_ms: 4200, added_at: '2026-05-01T12:00:00Z' }];
+
 function setUp() {
   const clock = new ManualClock();
-  const box = { floor: FREE, asked: [] as string[] };
+  const box = {
+    floor: FREE,
+    asked: [] as string[],
+    refuses: null as { status: number; detail: string } | null,
+  };
   const played = {
     opened: 0,
     closed: 0,
@@ -34,7 +40,11 @@ function setUp() {
   };
   const ports: TalkPorts = {
     api: new Api(async (address, init) => {
-      box.asked.push(`${init.method} ${address}`);
+      box.asked.push(`${init.method} ${address}${init.body ? ` ${String(init.body)}` : ''}`);
+      if (address.endsWith('/announcements')) return Response.json({ announcements: STORED });
+      if (init.method === 'POST' && box.refuses)
+        return Response.json(box.refuses, { status: box.refuses.status });
+      if (init.method === 'POST') return new Response(null, { status: 204 });
       return init.method === 'DELETE' ? new Response(null, { status: 204 }) : Response.json(box.floor);
     }),
     clock,
@@ -119,6 +129,24 @@ describe('Talk', () => {
     expect([box.asked.length, talk.floor?.your_turn]).toEqual([asked + 1, true]);
     await talk.leave();
     expect(box.asked.at(-2)).toBe('DELETE /api/v1/cameras/door/talk');
+  });
+
+  it('plays the chime and announcements, and says who speaks instead', async () => {
+    const { box, talk } = setUp();
+    const end = talk.watch(true);
+    await settle();
+    expect(box.asked).toContain('GET /api/v1/announcements');
+    expect(talk.announcements.map(({ name }) => name)).toEqual(['Parcels']);
+    await talk.announce('chime');
+    await talk.announce(talk.announcements[0]!.id);
+    expect(box.asked.filter((asked) => asked.startsWith('POST'))).toEqual([
+      'POST /api/v1/cameras/door/announce {"name":"chime"}',
+      'POST /api/v1/cameras/door/announce {"name":"1"}',
+    ]);
+    box.refuses = { status: 409, detail: 'Anna is speaking' };
+    await talk.announce('chime');
+    expect(talk.problem).toBe('Anna is speaking.');
+    end();
   });
 
   it('ends with the session, and with the page', async () => {

@@ -43,6 +43,7 @@ export type TaskStatus = Schemas['TaskStatus'];
 export type LiveSession = Schemas['LiveSession'];
 export type Notice = Schemas['Notice'];
 export type Floor = Schemas['Floor'];
+export type Announcement = Schemas['Announcement'];
 
 export type Setting = Schemas['Setting'];
 export type SettingsSchema = Schemas['SettingsSchema'];

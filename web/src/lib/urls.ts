@@ -19,5 +19,7 @@ export const urls = {
     url('/api/v1/cameras/{camera}/playback.m3u8', { path: { camera }, query: range(fromMs, toMs) }),
   export: (camera: string, fromMs: number, toMs: number) =>
     url('/api/v1/cameras/{camera}/export.mp4', { path: { camera }, query: range(fromMs, toMs) }),
+  announcement: (id: string) =>
+    url('/api/v1/announcements/{announcement}/sound.wav', { path: { announcement: id } }),
   thumbnail: (event: number) => url('/api/v1/events/{event}/thumbnail.jpg', { path: { event } }),
 };

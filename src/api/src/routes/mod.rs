@@ -1,5 +1,6 @@
 //! The router: the routes of the table, each behind its gate, and refusals for everything else.
 
+mod announcements;
 mod backup;
 mod cameras;
 mod cut_off;

@@ -1,14 +1,15 @@
 //! The one route table: every answer of the box over HTTPS besides the files of the web UI (which are public and hold nothing secret).
 
 use super::{
-    backup, cameras, cut_off, events, live, log, machine, modes, people, playback, probe, recordings, session,
-    settings, system, talk, update,
+    announcements, backup, cameras, cut_off, events, live, log, machine, modes, people, playback, probe, recordings,
+    session, settings, system, talk, update,
 };
 use crate::route::About::{Camera, TheBox};
-use crate::route::Takes::{Bytes, Json, Large, Nothing, Patch, Text};
+use crate::route::Takes::{Bytes, File, Json, Large, Nothing, Patch, Text};
 use crate::route::{Body, Gives, Kind, Param, Route};
 use axum::routing::{delete, get, patch, post, put};
 use http::Method;
+use perch_domain::access::DEVICE_NAME_LENGTH;
 use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, Own, Public, ReadStatus, Talk, Watch};
 use perch_domain::archive::{EventFilter, EventKind};
 use perch_domain::authority_files::AuthorityFile;
@@ -71,6 +72,7 @@ const WIDTH: Param = may("width", Kind::Number { min: *WIDTHS.start(), max: *WID
 const ADDRESSES: Param = may("addresses", Kind::Schema("Addresses"));
 /// A backup of the largest size, in base64, and its password.
 const MAX_RESTORE_BYTES: u64 = 6 << 20;
+const MAX_WAV_BYTES: u64 = perch_domain::wav::MAX_BYTES as u64;
 const LEVEL: Param = may("level", Kind::Word { one_of: &Level::WORDS, default: Some("info") });
 const WHO: Param = may("who", Kind::Text { max: MAX_WORD_CHARS });
 const WHAT: Param = may("what", Kind::Text { max: MAX_WORD_CHARS });
@@ -78,6 +80,7 @@ const BEFORE: Param = may("before", Kind::Line);
 const AFTER: Param = may("after", Kind::Line);
 const LINES: Param = may("limit", Kind::Number { min: 1, max: 500, default: Some(100) });
 const RECORDINGS: Param = may("recordings", Kind::Word { one_of: &["keep", "delete"], default: Some("keep") });
+const NAME: Param = must("name", Kind::Text { max: *DEVICE_NAME_LENGTH.end() });
 const OR_NONE: Param = may("or_none", Kind::Word { one_of: &["true", "false"], default: Some("false") });
 const DRY_RUN: Param = may("dry_run", Kind::Word { one_of: &["true", "false"], default: Some("false") });
 
@@ -217,8 +220,20 @@ pub const ROUTES: &[Route] = &[
     Route { method: GET, path: "/api/v1/cameras/{camera}/talk", permission: Watch, about: Camera,
         summary: "Who speaks through it and how many wait",
         query: &[], takes: Nothing, gives: json(200, "Floor"), handler: || get(talk::floor) },
+    Route { method: GET, path: "/api/v1/announcements", permission: Talk, about: TheBox,
+        summary: "Stored announcements",
+        query: &[], takes: Nothing, gives: json(200, "Announcements"), handler: || get(announcements::list) },
+    Route { method: POST, path: "/api/v1/announcements", permission: ManageBox, about: TheBox,
+        summary: "Store an announcement: a WAV file of 30 s at most",
+        query: &[NAME], takes: File { media_type: announcements::WAV, max_bytes: MAX_WAV_BYTES }, gives: json(201, "Announcement"), handler: || post(announcements::add) },
+    Route { method: GET, path: "/api/v1/announcements/{announcement}/sound.wav", permission: Talk, about: TheBox,
+        summary: "Its sound",
+        query: &[], takes: Nothing, gives: media(200, announcements::WAV), handler: || get(announcements::sound) },
+    Route { method: DELETE, path: "/api/v1/announcements/{announcement}", permission: ManageBox, about: TheBox,
+        summary: "Delete it",
+        query: &[], takes: Nothing, gives: NO_CONTENT, handler: || delete(announcements::remove) },
     Route { method: POST, path: "/api/v1/cameras/{camera}/announce", permission: Talk, about: Camera,
-        summary: "Play the chime through it; 409 says who speaks",
+        summary: "Play the chime or a stored announcement through it; 409 says who speaks",
         query: &[], takes: Json("Announce"), gives: NO_CONTENT, handler: || post(talk::announce) },
     Route { method: DELETE, path: "/api/v1/cameras/{camera}/talk", permission: Talk, about: Camera,
         summary: "Wait no more to speak",

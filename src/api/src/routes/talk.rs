@@ -79,14 +79,11 @@ struct Announce {
 /// `POST /api/v1/cameras/{camera}/announce`
 pub(super) async fn announce(State(app): State<Shared>, who: Who, path: PathParts, request: Request) -> Reply {
     let camera = path.camera()?;
-    let Announce { name } = json_of(request).await?;
-    if name != "chime" {
-        return Err(Problem::not_found("announcement"));
-    }
+    let Announce { name: what } = json_of(request).await?;
     let principal = &who.principal;
     let name = principal.username.clone().unwrap_or_else(|| principal.device_name.clone());
-    let asker = TalkAsker { device: principal.device_id, name, may_take_over: false };
-    match blocking(&app, move |app| app.ports.cameras.chime(&camera, &asker)).await? {
+    let asker = TalkAsker { device: principal.device_id, name, may_take_over: false, gives_way: false };
+    match blocking(&app, move |app| app.ports.cameras.announce(&camera, &what, &asker)).await? {
         None => Ok(no_content()),
         Some(busy) => Err(Problem::from(busy.error()).with("speaker", json!(busy.name))),
     }

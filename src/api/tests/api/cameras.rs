@@ -5,6 +5,7 @@ use bytes::Bytes;
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::announcement::AnnouncementsPort;
 use perch_domain::health::{CameraHealth, CameraState};
 use perch_domain::media::VideoCodec;
 use perch_domain::picture_controls::SourceControls;
@@ -119,12 +120,15 @@ impl CameraPort for Fake {
             false => gone("camera"),
         }
     }
-    fn chime(&self, camera: &CameraId, who: &TalkAsker) -> Result<Option<Busy>> {
+    fn announce(&self, camera: &CameraId, what: &str, who: &TalkAsker) -> Result<Option<Busy>> {
         if ![front(), yard()].contains(camera) {
             return gone("camera");
         }
+        if what != "chime" && self.announcements.list().named(what).is_none() {
+            return gone("announcement");
+        }
         let floor = self.floor.lock().expect("no panic");
-        let other = floor.speaker().filter(|name| *name != who.name);
+        let other = floor.speaker(SystemClock.mono()).filter(|name| *name != who.name);
         Ok(other.map(|name| Busy { name: name.into(), speaks: true, place: None }))
     }
     fn leave_queue(&self, _: &CameraId, device: DeviceId) -> Result<()> {

@@ -23,6 +23,7 @@ pub fn ports(
         archive: fake.clone(),
         cameras: fake.clone(),
         update: fake.update.clone(),
+        announcements: fake.announcements.clone(),
         settings: fake.settings.clone(),
         probe: fake.probe.clone(),
         discovery: fake.probe.clone(),

@@ -143,7 +143,7 @@ async fn queries_are_what_the_document_says() {
             let path = format!("{}?{}", fill(route.path), pairs.join("&"));
             let body = if route.method == Method::GET { "" } else { "v=0" };
             let kind = match route.takes {
-                Takes::Text(media) => media,
+                Takes::Text(media) | Takes::File { media_type: media, .. } => media,
                 _ => "application/json",
             };
             let auth = format!("Bearer {token}");

@@ -6,6 +6,7 @@ use http::Method;
 use perch_api::{ROUTES, Route};
 use perch_base::ids::DeviceId;
 use perch_domain::access::{Permission, Role};
+use perch_domain::announcement::AnnouncementsPort;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -30,6 +31,7 @@ fn body_of(route: &Route) -> &'static str {
         ("POST", "/api/v1/stream-passwords") => r#"{"name":"ghost"}"#,
         ("POST", "/api/v1/cameras/{camera}/whep" | "/api/v1/cameras/{camera}/whip") => "v=0\r\n",
         ("POST", "/api/v1/cameras/{camera}/announce") => r#"{"name":"chime"}"#,
+        ("POST", "/api/v1/announcements") => "RIFF",
         ("PATCH", "/api/v1/live/{lease}") => "a=candidate:restart\r\n",
         ("PUT", "/api/v1/live/{lease}/picture") => r#"{"on":false}"#,
         ("POST", "/api/v1/update/install") => "{}",
@@ -41,6 +43,11 @@ fn body_of(route: &Route) -> &'static str {
         ("PATCH", "/api/v1/settings") => r#"{"box":{"name":"ghost"}}"#,
         other => panic!("{other:?} takes a body: say which"),
     }
+}
+
+/// What its query must say.
+fn needs(route: &Route) -> &'static str {
+    if route.query.iter().any(|param| param.required) { "?name=ghost" } else { "" }
 }
 
 /// A box with an administrator, an account and a stream password.
@@ -58,7 +65,8 @@ async fn rig() -> Rig {
 fn done(rig: &Rig) -> String {
     let s = rig.fake.state();
     let (installed, made) = (rig.fake.update.installed(), (rig.fake.settings.made(), rig.fake.system.asked()));
-    let parts = (&s.users, &s.stream_passwords, &s.codes, (&s.leases, &s.sound_only), installed, made);
+    let (leases, kept) = ((&s.leases, &s.sound_only), rig.fake.announcements.list());
+    let parts = (&s.users, &s.stream_passwords, &s.codes, leases, installed, made, kept);
     format!("{parts:?}")
 }
 
@@ -106,7 +114,7 @@ async fn a_body_that_ends_after_the_revocation_does_nothing() {
     for route in &routes {
         let (device, token) = rig.fake.device(Role::Admin, None);
         let lease = rig.fake.watches(device, front()).to_string();
-        let path = fill(&route.path.replace("{lease}", &lease).replace("{device}", &device.to_string()));
+        let path = fill(&route.path.replace("{lease}", &lease).replace("{device}", &device.to_string())) + needs(route);
         let stream = start(&rig, route, &path, &token).await;
         is_asked(&rig, device).await;
         open.push((route, path, device, stream));
@@ -122,7 +130,7 @@ async fn a_body_that_ends_after_the_revocation_does_nothing() {
     for route in &routes {
         let (device, token) = rig.fake.device(Role::Admin, None);
         let lease = rig.fake.watches(device, front()).to_string();
-        let path = fill(&route.path.replace("{lease}", &lease).replace("{device}", &device.to_string()));
+        let path = fill(&route.path.replace("{lease}", &lease).replace("{device}", &device.to_string())) + needs(route);
         let mut stream = start(&rig, route, &path, &token).await;
         stream.write_all(&body_of(route).as_bytes()[1..]).await.expect("sent");
         let got = status(&mut stream).await;

@@ -6,6 +6,7 @@ pub use crate::ports::ports;
 use crate::probe::FakeProbe;
 use crate::settings::FakeSettings;
 use crate::system::FakeSystem;
+use crate::talk::FakeAnnouncements;
 use crate::update::FakeUpdate;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -97,6 +98,7 @@ pub struct Fake {
     pub probe: Arc<FakeProbe>,
     pub cut_offs: Arc<Mutex<CutOffViewers>>,
     pub floor: Arc<Mutex<Floor>>,
+    pub announcements: Arc<FakeAnnouncements>,
     pub system: Arc<FakeSystem>,
     pub modes: Arc<FakeModes>,
     by: Option<Principal>,

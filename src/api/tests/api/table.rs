@@ -13,6 +13,7 @@ pub fn fill(path: &str) -> String {
         ("{camera}", "front"),
         ("{device}", hex),
         ("{lease}", hex),
+        ("{announcement}", hex),
         ("{event}", "7"),
         ("{file}", "1.mp4"),
         ("{name}", "nobody"),

@@ -20,6 +20,6 @@ pub use config::{ModesConfig, Profile, ProfileCamera};
 pub use decide::{ActiveProfile, Deciding, Modes, ModesView, NamedProfile, OffCamera, ProfileBy};
 pub use ends_clock::EndsClock;
 pub use port::ModesPort;
-pub use schedule::{Days, Schedule};
+pub use schedule::{Days, MINUTES_A_DAY, Schedule, time_of_day};
 pub use terms::{ProfileName, Which};
 pub use words::{ChosenProfile, PrivacyRequest, Switched, Word};

@@ -9,7 +9,7 @@ use perch_base::{Error, Result};
 /// The days, Monday first, as the config names them.
 pub const DAY_NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// Minutes of a day.
-const DAY_MIN: u16 = 24 * 60;
+pub const MINUTES_A_DAY: u16 = 24 * 60;
 
 /// Days of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,11 @@ pub struct Days([bool; 7]);
 impl Days {
     /// Every day.
     pub const ALL: Self = Self([true; 7]);
+
+    /// Whether this names a day.
+    pub fn is_day(name: &str) -> bool {
+        DAY_NAMES.contains(&name)
+    }
 
     /// The days of these names; none named is every day.
     pub fn of(names: &[String]) -> Self {
@@ -63,7 +68,7 @@ impl Schedule {
                 "must differ from `from`; a whole day is 00:00 to 24:00",
             );
         }
-        if from == Some(DAY_MIN) {
+        if from == Some(MINUTES_A_DAY) {
             keys.problem("from", "24:00", "must be 00:00 to 23:59");
         }
         keys.finish();
@@ -101,13 +106,13 @@ fn told(minutes: u16) -> String {
 }
 
 /// Minutes after midnight. Errors with the rule.
-fn time_of_day(text: &str) -> Result<u16> {
+pub fn time_of_day(text: &str) -> Result<u16> {
     let parse = || {
         let (hours, minutes) = text.split_once(':')?;
         let is_two_digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
         let (hours, minutes) = (Some(hours).filter(|h| is_two_digits(h))?, Some(minutes).filter(|m| is_two_digits(m))?);
         let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-        (minutes < 60 && hours * 60 + minutes <= DAY_MIN).then_some(hours * 60 + minutes)
+        (minutes < 60 && hours * 60 + minutes <= MINUTES_A_DAY).then_some(hours * 60 + minutes)
     };
     parse().ok_or_else(|| Error::invalid("must be a time of day such as 07:30, 00:00 to 24:00"))
 }

@@ -75,6 +75,21 @@ const SENTENCES: &[(&str, &str)] = &[
         "What keeps them from hearing themselves: cancel takes the echo out, duck turns the microphone down.",
     ),
     ("camera[].talkback.max_s", "How long somebody may talk at a time."),
+    (
+        "camera[].talkback.on_event.play",
+        "What the loudspeaker plays when an event begins: chime, or the name of a stored announcement; not set: nothing.",
+    ),
+    ("camera[].talkback.on_event.kinds", "For which kinds of event; none: for all."),
+    ("camera[].talkback.on_event.quiet_s", "How long nothing more is played for events after that."),
+    (
+        "camera[].talkback.on_event.days",
+        "The days on which it is played: mon, tue, wed, thu, fri, sat, sun; none: every day.",
+    ),
+    ("camera[].talkback.on_event.from", "From when on it is played, such as 22:00; not set: all day."),
+    (
+        "camera[].talkback.on_event.to",
+        "Until when it is played, such as 06:00: of the next day where that is no later than its beginning.",
+    ),
     ("camera[].motion.enabled", "Whether motion is looked for."),
     ("camera[].motion.sensitivity", "How little motion counts: 0 only the plainest, 1 the faintest."),
     ("camera[].motion.min_area", "The smallest part of the picture that counts."),

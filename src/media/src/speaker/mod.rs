@@ -2,12 +2,14 @@
 //! while after they ended, so that the next is heard at once, and outlives neither a fault nor its settings. Who may speak is decided in
 //! `domain::talk`.
 
-mod chime;
+mod announcing;
 mod playing;
+
+pub use announcing::Playable;
 
 use crate::far_end::FarEnd;
 use crate::pipeline::Library;
-use chime::{Chiming, Due};
+use announcing::{Announcing, Due};
 use gstreamer_app as gst_app;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
@@ -56,8 +58,8 @@ struct State {
     splice: Splice,
     limit: SpeechLimit,
     problem: String,
-    /// The chime, while it is played.
-    chime: Option<Chiming>,
+    /// A stored sound, while it is played.
+    announcing: Option<Announcing>,
 }
 
 impl std::fmt::Debug for Speaker {
@@ -83,7 +85,7 @@ impl Speaker {
             splice: Splice::default(),
             limit: SpeechLimit::default(),
             problem: String::new(),
-            chime: None,
+            announcing: None,
         };
         let far = FarEnd::new(state.talkback.echo, clock.clone());
         let (state, bell, ear, overruns) = (Mutex::new(state), Notify::new(), Arc::default(), Repeated::default());
@@ -150,11 +152,10 @@ impl Speaker {
         let now = self.clock.mono();
         let mut state = lock(&self.state);
         state.wanted_at = state.wanted_at.map(|_| now);
-        let was = state.floor.release(now, lease);
+        state.floor.release(now, lease);
         drop(state);
-        if was {
-            (self.news)();
-        }
+        // Also where its time was over before: then nobody was told yet.
+        (self.news)();
     }
 
     /// A device waits no more.
@@ -179,19 +180,24 @@ impl Speaker {
             sink: Some(sink),
             echo: state.talkback.echo,
             max_s: state.talkback.max.as_secs(),
-            speaker: state.floor.speaker().map(str::to_owned),
+            speaker: state.floor.speaker(now).map(str::to_owned),
             level: ear.level(now),
             heard_at: ear.began_at(),
             problem: state.problem.clone(),
         })
     }
 
-    /// A packet of whoever speaks: its RTP sequence number without wraps, its RTP time and an Opus packet. What is none or too much, or
-    /// comes while nothing plays yet, is dropped. Returns when it came.
-    pub fn take(&self, number: u64, time: u32, opus: &[u8]) -> MonoTime {
+    /// Whether the session of `lease` has the floor.
+    pub fn is_held_by(&self, lease: LeaseId) -> bool {
+        lock(&self.state).floor.is_held_by(self.clock.mono(), lease)
+    }
+
+    /// A packet of the session of `lease`: its RTP sequence number without wraps, its RTP time and an Opus packet. What is none or too much,
+    /// comes while nothing plays yet, or of somebody who has not the floor, is dropped. Returns when it came.
+    pub fn take(&self, lease: LeaseId, number: u64, time: u32, opus: &[u8]) -> MonoTime {
         let now = self.clock.mono();
         let mut state = lock(&self.state);
-        if perch_domain::opus::duration_of(opus).is_none() {
+        if !state.floor.is_held_by(now, lease) || perch_domain::opus::duration_of(opus).is_none() {
             return now;
         }
         if !state.limit.takes(now, opus.len()) {
@@ -210,45 +216,56 @@ impl Speaker {
         now
     }
 
-    /// Plays the chime, or says who speaks. Errors like [`Self::ask`].
-    pub fn chime(&self, who: &TalkAsker) -> Result<Option<Busy>> {
+    /// Plays a stored sound, or says who speaks. Errors like [`Self::ask`].
+    pub fn announce(&self, who: &TalkAsker, sound: Playable) -> Result<Option<Busy>> {
         let lease = LeaseId::random();
         match self.ask(who, lease, WhenBusy::Refuse)? {
             FloorAnswer::Busy(busy) => Ok(Some(busy)),
             FloorAnswer::Speaks { .. } => {
-                lock(&self.state).chime = Some(Chiming::new(lease));
+                lock(&self.state).announcing = Some(Announcing::new(lease, sound));
                 self.bell.notify_one();
                 Ok(None)
             }
         }
     }
 
-    /// Hands on what of the chime is due, and says when the next piece is; nothing where none is played.
-    fn ring(&self) -> Option<MonoTime> {
+    /// Hands on what of a stored sound is due, and says when the next piece is; nothing where none is played.
+    fn announce_on(&self) -> Option<MonoTime> {
         let now = self.clock.mono();
         let mut state = lock(&self.state);
-        let lease = state.chime.as_ref()?.lease();
-        let due = if state.floor.is_held_by(lease) { state.chime.as_mut()?.due(now) } else { Due::Over };
-        let Due::Pieces { pieces, next } = due else {
-            state.chime = None;
+        let lease = state.announcing.as_ref()?.lease();
+        let is_held = state.floor.is_held_by(now, lease);
+        let due = if is_held { state.announcing.as_mut()?.due(now) } else { Due::Over };
+        let Due::Pieces { of, numbers, next } = due else {
+            state.announcing = None;
             drop(state);
             self.release(lease);
             return None;
         };
         drop(state);
-        for (number, packet) in pieces {
-            self.take(number, (number * 960) as u32, packet);
+        for number in numbers {
+            self.take(lease, number as u64, (number * 960) as u32, of.packet(number));
         }
         Some(next)
     }
 
     fn is_wanted(state: &State, now: MonoTime) -> bool {
         state.talkback.sink.is_some()
-            && (state.floor.speaker().is_some() || state.wanted_at.is_some_and(|at| now.since(at) < KEEP))
+            && (state.floor.is_held(now) || state.wanted_at.is_some_and(|at| now.since(at) < KEEP))
     }
 
     /// Plays what is said, whenever somebody speaks, until `shutdown`. Errors when it cannot be played, with what to do.
     pub async fn run_once(&self, shutdown: &mut Shutdown) -> Result<()> {
+        let ended = self.run(shutdown).await;
+        // A camera that is switched off plays on nothing later.
+        let announcing = lock(&self.state).announcing.take();
+        if let Some(announcing) = announcing {
+            self.release(announcing.lease());
+        }
+        ended
+    }
+
+    async fn run(&self, shutdown: &mut Shutdown) -> Result<()> {
         loop {
             lock(&self.state).problem.clear();
             let wanted = loop {
@@ -269,12 +286,17 @@ impl Speaker {
                 () = shutdown.called() => return Ok(()),
                 ended = self.play(wanted) => ended,
             };
-            lock(&self.state).entry = None;
+            let now = self.clock.mono();
+            let mut state = lock(&self.state);
+            state.entry = None;
             if let Err(e) = ended {
-                let mut state = lock(&self.state);
                 state.problem = e.message().to_owned();
-                // Else a microphone that nobody hears would have it opened again and again.
+                // Else a microphone that nobody hears would have it opened again and again; whoever speaks would not know.
                 state.wanted_at = None;
+                state.announcing = None;
+                state.floor.clear(now);
+                drop(state);
+                (self.news)();
                 return Err(e);
             }
         }
@@ -285,11 +307,7 @@ impl Speaker {
         let (library, clock) = (self.library.clone(), self.clock.clone());
         let ears = Ears { ear: self.ear.clone(), far: self.far.clone() };
         let (name, of) = (format!("speaker {}", self.camera), sink.clone());
-        let building = on_own_thread(name, move || {
-            // Here, where it holds nobody up.
-            chime::packets();
-            Playing::start(&library, &of, ears, clock)
-        });
+        let building = on_own_thread(name, move || Playing::start(&library, &of, ears, clock));
         let mut playing = within(&self.clock, START_WITHIN, building).await.unwrap_or_else(|| {
             let message = "the loudspeaker's driver hangs: unplug the loudspeaker and plug it in again";
             Err(Error::new(ErrorKind::Unavailable, message))
@@ -297,7 +315,7 @@ impl Speaker {
         lock(&self.state).entry = Some(playing.entry.clone());
         let why = loop {
             let look = self.clock.mono() + LOOK_EVERY;
-            let next = self.ring().map_or(look, |next| next.min(look));
+            let next = self.announce_on().map_or(look, |next| next.min(look));
             tokio::select! {
                 why = playing.failed() => break Err(why),
                 () = self.bell.notified() => {}

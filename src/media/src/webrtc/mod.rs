@@ -225,8 +225,13 @@ impl LivePort for Engine {
         let TalkRequest { camera, offer, who, when_busy, may_take_over } = request;
         let speaker = self.shared.speakers.get(&camera);
         let speaker = speaker.ok_or_else(|| Error::not_found(format!("there is no camera {camera}")))?;
+        // First, so that one that cannot be answered costs nobody the floor, and no loudspeaker is opened for it.
+        let (identity, local) = (&self.shared.identity, self.shared.candidates());
+        // Real time, as in the engine: str0m's.
+        let negotiated = offer::negotiate_speech(identity, &local, &offer, LIFE_SIGNS_EVERY, Instant::now())?;
         let name = who.username.clone().unwrap_or_else(|| who.device_name.clone());
-        let (asker, lease) = (TalkAsker { device: who.device_id, name, may_take_over }, LeaseId::random());
+        let (asker, lease) =
+            (TalkAsker { device: who.device_id, name, may_take_over, gives_way: false }, LeaseId::random());
         let (until, ends) = match speaker.ask(&asker, lease, when_busy)? {
             FloorAnswer::Busy(busy) => return Ok(TalkAnswer::Busy(busy)),
             FloorAnswer::Speaks { until, ends } => (until, ends),
@@ -240,9 +245,6 @@ impl LivePort for Engine {
                 _ => (),
             }
         }
-        let (identity, local) = (&self.shared.identity, self.shared.candidates());
-        // Real time, as in the engine: str0m's.
-        let negotiated = offer::negotiate_speech(identity, &local, &offer, LIFE_SIGNS_EVERY, Instant::now())?;
         let sdp = negotiated.answer.clone();
         let start = TalkStart { lease, who, negotiated, talk };
         self.call(|reply| Command::BeginTalk(Box::new(start), reply))??;

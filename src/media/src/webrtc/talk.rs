@@ -82,7 +82,7 @@ impl Talk {
 
     /// A packet came.
     pub fn take(&mut self, packet: &RtpPacket) {
-        self.heard_at = self.speaker.take(*packet.seq_no, packet.header.timestamp, &packet.payload);
+        self.heard_at = self.speaker.take(self.lease, *packet.seq_no, packet.header.timestamp, &packet.payload);
     }
 
     /// Whether it is to end.
@@ -90,6 +90,7 @@ impl Talk {
         now >= self.until
             || now.since(self.heard_at) >= SILENT_FOR
             || !self.speaker.is_there()
+            || !self.speaker.is_held_by(self.lease)
             || !speakers.has(&self.speaker)
     }
 }

@@ -4,7 +4,7 @@ use super::{Bench, device};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use perch_base::clock::SystemClock;
+use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::shutdown;
 use perch_base::{ErrorKind, Result};
@@ -42,17 +42,21 @@ fn tone() -> &'static [Vec<u8>] {
     })
 }
 
-struct Door {
-    speaker: Arc<Speaker>,
+pub struct Door {
+    pub speaker: Arc<Speaker>,
     _end: shutdown::Trigger,
 }
 
 impl Door {
-    fn new(bench: &Bench, talkback: Talkback) -> Self {
+    pub fn new(bench: &Bench, talkback: Talkback) -> Self {
+        Self::with_clock(bench, talkback, Arc::new(SystemClock))
+    }
+
+    /// One that leaps with `clock`, which a pipeline that plays does not.
+    pub fn with_clock(bench: &Bench, talkback: Talkback, clock: SharedClock) -> Self {
         perch_media::init().expect("starts");
         let library = Arc::new(Library::load(None).expect("well formed"));
         let camera = CameraId::new("front").expect("valid");
-        let clock = Arc::new(SystemClock);
         let speaker = Speaker::new(camera, talkback, library, clock, Arc::new(|| {}));
         bench.engine.set_speaker(speaker.clone());
         let (end, mut shutdown) = shutdown::channel();
@@ -64,11 +68,11 @@ impl Door {
         Self { speaker, _end: end }
     }
 
-    fn status(&self) -> TalkStatus {
+    pub fn status(&self) -> TalkStatus {
         self.speaker.status().expect("there is a loudspeaker")
     }
 
-    fn until(&self, what: &str, done: impl Fn(&TalkStatus) -> bool) -> Duration {
+    pub fn until(&self, what: &str, done: impl Fn(&TalkStatus) -> bool) -> Duration {
         let started = Instant::now();
         while !done(&self.status()) {
             assert!(started.elapsed() < Duration::from_secs(10), "{what}: {:?}", self.status());
@@ -77,27 +81,27 @@ impl Door {
         started.elapsed()
     }
 
-    fn is_loud(status: &TalkStatus) -> bool {
+    pub fn is_loud(status: &TalkStatus) -> bool {
         status.level.is_some_and(|level| level.peak_db > -6.0)
     }
 }
 
-struct Offered {
+pub struct Offered {
     rtc: Rtc,
     pending: SdpPendingOffer,
     mid: Mid,
     socket: UdpSocket,
-    sdp: String,
+    pub sdp: String,
 }
 
 /// Speaks until it is dropped.
-struct Talker {
+pub struct Talker {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Offered {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
         let crypto = Arc::new(str0m::crypto::from_feature_flags());
         let mut rtc = Rtc::builder().set_crypto_provider(crypto).build(Instant::now());
@@ -168,7 +172,7 @@ fn speak(mut rtc: Rtc, mid: Mid, socket: &UdpSocket, stop: &AtomicBool) {
     }
 }
 
-fn request(name: &str, device: DeviceId, offer: &str, when_busy: WhenBusy) -> TalkRequest {
+pub fn request(name: &str, device: DeviceId, offer: &str, when_busy: WhenBusy) -> TalkRequest {
     let who = Principal {
         device_id: device,
         device_name: "phone".into(),
@@ -181,7 +185,7 @@ fn request(name: &str, device: DeviceId, offer: &str, when_busy: WhenBusy) -> Ta
     TalkRequest { camera, offer: offer.into(), who, when_busy, may_take_over: true }
 }
 
-fn ask(bench: &Bench, name: &str, device: DeviceId, when_busy: WhenBusy) -> Result<(LeaseId, Talker)> {
+pub fn ask(bench: &Bench, name: &str, device: DeviceId, when_busy: WhenBusy) -> Result<(LeaseId, Talker)> {
     let offered = Offered::new();
     match bench.engine.talk(request(name, device, &offered.sdp, when_busy))? {
         TalkAnswer::Speaks(answer) => Ok((answer.lease, offered.go(&answer.sdp))),
@@ -189,7 +193,7 @@ fn ask(bench: &Bench, name: &str, device: DeviceId, when_busy: WhenBusy) -> Resu
     }
 }
 
-fn test_sink() -> Talkback {
+pub fn test_sink() -> Talkback {
     Talkback { sink: Some(TalkSink::Test), ..Talkback::default() }
 }
 

@@ -55,6 +55,14 @@ export const CAMERA_GROUPS = {
   small: ['sub.width', 'sub.height', 'sub.fps', 'sub.bitrate_kbps'],
   sound: ['audio.source', 'audio.gain_db'],
   talk: ['talkback.sink', 'talkback.echo', 'talkback.max_s'],
+  onEvent: [
+    'talkback.on_event.play',
+    'talkback.on_event.kinds',
+    'talkback.on_event.quiet_s',
+    'talkback.on_event.days',
+    'talkback.on_event.from',
+    'talkback.on_event.to',
+  ],
   network: ['sub_source', 'transport', 'aspect', 'tls.sha256', 'onvif'],
 } as const;
 
