@@ -1,10 +1,11 @@
 //! `make bench`: what the box costs on a 1280x720@30 test camera at about 1 Mbit/s, printed as JSON: CPU as a share of one core
 //! (capture and encode alone, + recorder, + motion, + 1/5/10/20 WHEP viewers, + 1/10/50 RTSP readers), eight network cameras recorded, memory, time to first
-//! frame and freezes in a real browser, and the number of encoders.
+//! frame, freezes and the age of pictures in a real browser, and the number of encoders.
 #![allow(clippy::print_stdout, reason = "JSON is what it is for")]
 #![allow(clippy::disallowed_methods, reason = "the bench starts the box and a browser as processes")]
 
 mod cpu;
+mod glass;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -46,7 +47,13 @@ fn main() {
         println!("{}", serde_json::to_string_pretty(&network_cameras()).expect("JSON"));
         return;
     }
+    // `make bench ONLY=glass`.
+    if std::env::args().any(|a| a == "glass") {
+        println!("{}", serde_json::to_string_pretty(&glass_to_glass()).expect("JSON"));
+        return;
+    }
     let mut out = BTreeMap::new();
+    out.insert("glass_to_glass_ms".to_owned(), glass_to_glass());
     let (alone, resident) = {
         let home = Home::new(&camera("test", OFF));
         let perch = home.boot();
@@ -95,6 +102,12 @@ fn main() {
     let verdicts = verdicts(&out);
     out.insert("targets".to_owned(), verdicts);
     println!("{}", serde_json::to_string_pretty(&out).expect("JSON"));
+}
+
+/// How old pictures are when a browser shows them, over 20 s.
+fn glass_to_glass() -> Value {
+    let glass = glass::GlassBox::boot(&camera("test", OFF));
+    browser(&glass.perch, &glass.client, "glass.mjs")
 }
 
 /// Eight network cameras of 4 Mbit/s recorded continuously as they come, without motion and with motion on their second streams.
@@ -154,6 +167,7 @@ fn verdicts(out: &BTreeMap<String, Value>) -> Value {
         ("recorder, % of a core", out["recorder"]["of_its_own_percent"].clone(), 0.3),
         ("motion, % of a core", out["motion"]["of_its_own_percent"].clone(), 1.0),
         ("first frame after the POST, p95 ms", out["first_frame_ms"]["p95"].clone(), 300.0),
+        ("from glass to glass, p95 ms", out["glass_to_glass_ms"]["p95"].clone(), 120.0),
         ("freezes in 20 s of watching", out["watching"]["freezes"].clone(), 0.0),
         (
             "each of 8 network cameras recorded, % of a core",

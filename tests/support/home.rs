@@ -51,6 +51,8 @@ pub struct Home {
     dir: tempfile::TempDir,
     pub ports: Ports,
     data: PathBuf,
+    /// What is run in the binary's place.
+    program: Option<PathBuf>,
 }
 
 impl Home {
@@ -58,7 +60,7 @@ impl Home {
     pub fn new(rest: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let data = dir.path().join("data");
-        let home = Self { dir, ports: Ports::free(), data };
+        let home = Self { dir, ports: Ports::free(), data, program: None };
         home.configure("[recording]\nmin_free_bytes = 0\n", rest);
         home
     }
@@ -69,6 +71,11 @@ impl Home {
         home.data = data.to_owned();
         home.configure("[recording]\nmin_free_bytes = 0\n", rest);
         home
+    }
+
+    /// Runs `program` from now on, which must run the binary with what it is given.
+    pub fn run_by(&mut self, program: PathBuf) {
+        self.program = Some(program);
     }
 
     /// Writes the config: `sections` and `cameras` after the parts that make it run here.
@@ -121,7 +128,10 @@ impl Home {
 
     /// A `perch` command with this config: `perch ARGS… --config FILE`.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = perch(args);
+        let mut command = match &self.program {
+            Some(program) => without_own_settings(Command::new(program), args),
+            None => perch(args),
+        };
         command.arg("--config").arg(self.config());
         command
     }
@@ -154,7 +164,10 @@ impl Home {
 /// The built binary, or the one that `PERCH_TEST_BINARY` names, with nothing of this process's own settings.
 pub fn perch(args: &[&str]) -> Command {
     let binary = std::env::var_os("PERCH_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_perch").into());
-    let mut command = Command::new(binary);
+    without_own_settings(Command::new(binary), args)
+}
+
+fn without_own_settings(mut command: Command, args: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PERCH_")) {
         command.env_remove(name);
     }
