@@ -341,7 +341,7 @@ impl App {
         tasks::log::spawn(&self.supervisor, &self.clock)?;
         tasks::deletion::spawn(&self.supervisor, &self.recordings, &self.clock, configured)?;
         self.watch_over()?;
-        tasks::servers::spawn(&self.supervisor, TaskId::Live, self.live_server)?;
+        tasks::servers::spawn_live(&self.supervisor, self.live_server, self.live.gatherer())?;
         tasks::servers::spawn(&self.supervisor, TaskId::Rtsp, self.rtsp_server)?;
         tasks::cut_off::spawn(&self.supervisor, self.cut_offs)?;
         let doors = Doors {

@@ -1,4 +1,4 @@
-//! Live viewing and RTSP: one attempt to serve after the other. Their ports outlive an attempt, and so does whoever is connected by RTSP;
+//! Live viewing, with what is gathered for it, and RTSP: one attempt to serve after the other. Their ports outlive an attempt, and so does whoever is connected by RTSP;
 //! WebRTC's sessions end with it.
 
 use crate::supervisor::{AttemptEnd, Supervisor, Task};
@@ -17,7 +17,19 @@ pub fn spawn(supervisor: &Supervisor, id: TaskId, server: impl Task) -> Result<(
     supervisor.spawn(id, Backoff::new(REST[0], REST[1]), server)
 }
 
+/// Keeps live pictures served, and gathers by which addresses they are reached from outside.
+pub fn spawn_live(supervisor: &Supervisor, server: webrtc::Server, gatherer: webrtc::Gatherer) -> Result<()> {
+    spawn(supervisor, TaskId::Live, server)?;
+    spawn(supervisor, TaskId::Gathering, gatherer)
+}
+
 impl Task for webrtc::Server {
+    async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
+        Self::run_once(self, shutdown).await.map(|()| AttemptEnd::Done)
+    }
+}
+
+impl Task for webrtc::Gatherer {
     async fn run_once(&mut self, shutdown: &mut Shutdown) -> Result<AttemptEnd> {
         Self::run_once(self, shutdown).await.map(|()| AttemptEnd::Done)
     }

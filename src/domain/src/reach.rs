@@ -53,6 +53,22 @@ pub fn by_worth(mut interfaces: Vec<Interface>, default_routes: &[String]) -> Ve
     interfaces
 }
 
+/// The interfaces of `ordered` whose addresses viewers are told: those that lead into the house, loopback, and those that are `asked` for. A VPN
+/// or the networks of containers are told to nobody else, who would try in vain to reach the box there; where there is nothing but these, they
+/// are all there is.
+pub fn told(ordered: Vec<Interface>, default_routes: &[String], asked: &[String]) -> Vec<Interface> {
+    let is_told = |interface: &Interface| match InterfaceKind::of(interface) {
+        InterfaceKind::Physical | InterfaceKind::Loopback => true,
+        InterfaceKind::Virtual => default_routes.contains(&interface.name) || asked.contains(&interface.name),
+        InterfaceKind::Tunnel => asked.contains(&interface.name),
+    };
+    let leads = |interface: &Interface| is_told(interface) && InterfaceKind::of(interface) != InterfaceKind::Loopback;
+    match ordered.iter().any(leads) {
+        true => ordered.into_iter().filter(is_told).collect(),
+        false => ordered,
+    }
+}
+
 /// Addresses beyond this are not told to viewers: every one costs checks with every viewer.
 const MAX_TOLD: usize = 8;
 /// The same of the machine's own, for a viewer on it.
@@ -147,6 +163,25 @@ mod tests {
         assert_eq!(told[..2], [ip("192.168.1.20"), ip("2001:db8::20")]);
         assert_eq!((told.len(), told[8], told[9]), (10, ip("127.0.0.1"), ip("::1")));
         assert!(for_viewers(&all, true).iter().all(IpAddr::is_ipv4));
+    }
+
+    #[test]
+    fn vpns_and_containers_are_told_where_they_are_asked_for() {
+        for (names, routes, asked, want) in [
+            (vec!["eth0", "wlan0", "docker0", "wg0", "lo"], vec!["eth0"], vec![], vec!["eth0", "wlan0", "lo"]),
+            (vec!["eth0", "docker0", "wg0", "lo"], vec!["eth0"], vec!["wg0"], vec!["eth0", "wg0", "lo"]),
+            (vec!["eth0", "docker0", "lo"], vec!["eth0"], vec!["docker0"], vec!["eth0", "docker0", "lo"]),
+            // The house's network on a bridge of ours, and a tunnel that takes all traffic.
+            (vec!["br0", "veth12ab", "tun0", "lo"], vec!["tun0", "br0"], vec![], vec!["br0", "lo"]),
+            // Nothing else is there: within a container, or on a server that is reached by its VPN alone.
+            (vec!["veth0", "lo"], vec![], vec![], vec!["veth0", "lo"]),
+            (vec!["tailscale0", "lo"], vec!["tailscale0"], vec![], vec!["tailscale0", "lo"]),
+        ] {
+            let [routes, asked] = [routes, asked].map(|names| names.into_iter().map(String::from).collect::<Vec<_>>());
+            let ordered = names.iter().map(|name| interface(name, &[])).collect();
+            let got: Vec<String> = told(ordered, &routes, &asked).into_iter().map(|i| i.name).collect();
+            assert_eq!(got, want, "{names:?}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub enum TaskId {
     Vp8(CameraId),
     /// Serves live viewers by WebRTC.
     Live,
+    /// Gathers by which addresses viewers reach the box from outside.
+    Gathering,
     /// Serves RTSP.
     Rtsp,
     /// Keeps recordings within their limits.
@@ -81,6 +83,7 @@ impl TaskId {
             | Self::PictureControls(camera)
             | Self::Vp8(camera) => Some(camera),
             Self::Live
+            | Self::Gathering
             | Self::Rtsp
             | Self::Retention
             | Self::Index
@@ -115,6 +118,7 @@ impl fmt::Display for TaskId {
             Self::PictureControls(camera) => write!(f, "picture settings {camera}"),
             Self::Vp8(camera) => write!(f, "VP8 {camera}"),
             Self::Live => f.write_str("live viewing"),
+            Self::Gathering => f.write_str("addresses from outside"),
             Self::Rtsp => f.write_str("RTSP"),
             Self::Retention => f.write_str("retention"),
             Self::Index => f.write_str("index"),

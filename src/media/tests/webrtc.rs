@@ -11,6 +11,8 @@ mod listening;
 mod path;
 #[path = "webrtc/rates.rs"]
 mod rates;
+#[path = "webrtc/relays.rs"]
+mod relays;
 #[path = "webrtc/serving.rs"]
 mod serving;
 #[path = "webrtc/source.rs"]

@@ -265,9 +265,14 @@ export const t = {
     retrying: 'Connecting again…',
     tryingAgain: (seconds: number) => `Trying again in ${seconds} s.`,
     tryNow: 'Try now',
-    blocked:
-      'This network lets no video through (UDP is blocked). Try another network, or mobile data instead of Wi-Fi.',
+    blockedBy: {
+      none: 'This network lets no video through (UDP is blocked). Try another network, or mobile data instead of Wi-Fi.',
+      refused:
+        'No direct way leads to the box, and its relay refuses this device. The relay’s secret or a clock is wrong: whoever manages the box sees more under System.',
+      away: 'No direct way leads to the box, and its relay cannot be reached from here. Try another network, or mobile data instead of Wi-Fi.',
+    },
     lost: 'The connection was lost.',
+    interrupted: 'The connection broke off. It is being joined again…',
     ended: 'The box ended this live picture.',
     cutOff: (by: string, until: string) => `${by} cut you off until ${until}.`,
     noFrames: 'The pictures stopped coming.',

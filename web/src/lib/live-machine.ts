@@ -10,15 +10,19 @@ export type LivePhase = 'idle' | 'connecting' | 'waiting-frame' | 'playing' | 'r
 export type LiveInput =
   /** `again`: at once and from the first attempt, as after a tap, another quality or the network's return. */
   | { kind: 'start' | 'stop' | 'again' | 'connected' | 'frame' | 'hidden' | 'visible' | 'left' | 'tick' }
+  /** The connection broke off and joins anew; the network changed. */
+  | { kind: 'interrupted' | 'network' }
   /** The box says that it sends few pictures or none, as the connection carries no more: that none come is no fault. */
   | { kind: 'few' }
   | { kind: 'failed'; failure: WhepFailure };
 
-/** `open` ends the connection before it, if there is one; `ask` asks the box what it sends. */
-export type LiveOutput = 'open' | 'close' | 'ask' | null;
+/** `open` ends the connection before it, if there is one; `ask` asks the box what it sends; `restart` joins the connection anew. */
+export type LiveOutput = 'open' | 'close' | 'ask' | 'restart' | null;
 
 /** Frames that stop for so long mean that something is wrong, whatever the connection says. */
 const STALL_MS = 4000;
+/** A connection that joins anew shows pictures again within this, or is given up. */
+const MEND_MS = 12_000;
 /** So long before that the box is asked whether it sends any. */
 const ASKED_MS = 1000;
 /** The first may take as long as a camera that cannot be asked takes from keyframe to keyframe. */
@@ -47,6 +51,8 @@ export class LiveMachine {
   #retryMs: number | null = null;
   /** Frames stopped, and the box was asked about it. */
   #isAsked = false;
+  /** Until when frames must have come again from a connection that joins anew. */
+  #mendMs: number | null = null;
   #sleepMs: number | null = null;
   /** When a frame newer than `after` must have come. */
   #wake: { byMs: number; after: number | null } | null = null;
@@ -89,7 +95,13 @@ export class LiveMachine {
       case 'few':
         if (this.#frameMs !== null) this.#frameMs = nowMs;
         this.#isAsked = false;
+        this.#mended();
         return null;
+      case 'interrupted':
+        return this.#mend(nowMs, t.live.interrupted);
+      case 'network':
+        // Nothing may be missing yet.
+        return this.phase === 'playing' && this.#isOpen ? this.#mend(nowMs, '') : this.#again(nowMs);
       case 'failed':
         return this.#failed(input.failure, explain(input.failure), nowMs);
       case 'hidden':
@@ -108,6 +120,7 @@ export class LiveMachine {
   get #stallMs(): number | null {
     if (this.#frameMs === null || this.#isHidden) return null;
     if (this.phase === 'waiting-frame') return this.#frameMs + FIRST_FRAME_MS;
+    if (this.#mendMs !== null) return this.#mendMs;
     return this.#frameMs + (this.#isAsked ? STALL_MS : STALL_MS - ASKED_MS);
   }
 
@@ -124,7 +137,7 @@ export class LiveMachine {
 
   #close(): LiveOutput {
     this.#isOpen = false;
-    this.#frameMs = this.#retryMs = this.#wake = null;
+    this.#frameMs = this.#retryMs = this.#wake = this.#mendMs = null;
     this.#isAsked = false;
     return 'close';
   }
@@ -147,10 +160,25 @@ export class LiveMachine {
     if (this.#frameMs !== null) this.#frameMs = nowMs;
     this.phase = 'playing';
     this.#isAsked = false;
+    this.#mendMs = null;
     this.isBoxSilent = false;
     this.message = '';
     this.#failures = 0;
     return null;
+  }
+
+  /** The picture stays while its connection joins anew; that is said unless frames come all the same. */
+  #mend(nowMs: number, why: string): LiveOutput {
+    if (this.phase !== 'playing' || !this.#isOpen) return null;
+    this.#mendMs ??= nowMs + MEND_MS;
+    this.message = why;
+    return 'restart';
+  }
+
+  #mended(): void {
+    if (this.#mendMs === null) return;
+    this.#mendMs = null;
+    this.message = '';
   }
 
   #failed(failure: WhepFailure, why: string, nowMs: number): LiveOutput {
@@ -196,8 +224,9 @@ export class LiveMachine {
       if (isSilent) return this.#again(nowMs);
     }
     if (!isDue(this.#stallMs)) return null;
-    if (this.phase !== 'playing' || this.#isAsked)
+    if (this.phase !== 'playing' || this.#mendMs !== null)
       return this.#failed({ kind: 'lost' }, t.live.noFrames, nowMs);
+    if (this.#isAsked) return this.#mend(nowMs, t.live.interrupted);
     this.#isAsked = true;
     return 'ask';
   }
@@ -206,7 +235,7 @@ export class LiveMachine {
 function explain(failure: WhepFailure): string {
   switch (failure.kind) {
     case 'blocked':
-      return t.live.blocked;
+      return t.live.blockedBy[failure.relay ?? 'none'];
     case 'lost':
       return t.live.lost;
     case 'ended':

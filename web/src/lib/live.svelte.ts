@@ -12,6 +12,7 @@ interface LiveSession {
   /** Its name at the box, once it has one. */
   readonly lease: string | null;
   start(): Promise<void>;
+  restart(): void;
   close(): void;
 }
 
@@ -94,7 +95,8 @@ export class LivePlayer {
   retryNow = (): void => this.#handle({ kind: 'again' });
 
   #pageEvent(event: PageEvent): void {
-    this.#handle({ kind: event === 'restored' || event === 'online' ? 'again' : event });
+    if (event === 'restored') this.#handle({ kind: 'again' });
+    else this.#handle({ kind: event === 'online' ? 'network' : event });
   }
 
   #handle(input: LiveInput): void {
@@ -106,6 +108,7 @@ export class LivePlayer {
     const { retryMs } = this.#machine;
     this.retryAtMs = retryMs === null ? null : clock.wallMs() + retryMs - clock.steadyMs();
     if (output === 'ask') void this.ask();
+    else if (output === 'restart') this.#session?.restart();
     else if (output) this.#close();
     if (output === 'open') this.#open();
     this.#arm();
@@ -119,6 +122,9 @@ export class LivePlayer {
       },
       onConnected: () => {
         if (session === this.#session) this.#handle({ kind: 'connected' });
+      },
+      onInterrupted: () => {
+        if (session === this.#session) this.#handle({ kind: 'interrupted' });
       },
       onFailure: (failure) => {
         if (session === this.#session) this.#handle({ kind: 'failed', failure });

@@ -12,12 +12,16 @@ class FakeSession {
   readonly peer = null;
   readonly lease = 'f00d';
   isOpen = false;
+  restarts = 0;
   constructor(
     readonly stream: string,
     readonly handlers: WhepHandlers,
   ) {}
   async start(): Promise<void> {
     this.isOpen = true;
+  }
+  restart(): void {
+    this.restarts += 1;
   }
   close(): void {
     this.isOpen = false;
@@ -133,6 +137,17 @@ describe('a lost box', () => {
     expect(sessions).toHaveLength(before + 1);
   });
 
+  it('keeps its session where the network is another one while it plays', async () => {
+    const { player, sessions, page, play, last } = setUp();
+    await play();
+    page('network');
+    page('online');
+    expect([sessions.length, last().restarts, player.phase, player.message]).toEqual([1, 2, 'playing', '']);
+    last().fail(lost);
+    page('network');
+    expect(sessions).toHaveLength(2);
+  });
+
   it('is tried at once when the network returns or somebody asks', async () => {
     const { player, sessions, clock, last, page } = setUp();
     player.start();
@@ -205,7 +220,10 @@ describe('a viewer who may not', () => {
     const { player, last } = setUp();
     player.start();
     last().fail({ kind: 'blocked' });
-    expect(player.message).toBe(t.live.blocked);
+    expect(player.message).toBe(t.live.blockedBy.none);
+    player.retryNow();
+    last().fail({ kind: 'blocked', relay: 'refused' });
+    expect(player.message).toBe(t.live.blockedBy.refused);
     player.retryNow();
     last().fail(request(new ApiError({ status: 503, detail: 'the camera has no picture' })));
     expect(player.message).toBe('The camera has no picture.');
@@ -213,15 +231,33 @@ describe('a viewer who may not', () => {
 });
 
 describe('silence', () => {
-  it('of 4 s ends a connection that says it is well', async () => {
-    const { player, sessions, clock, play } = setUp();
+  it('of 4 s has a connection join anew that says it is well, and 12 s later ends it', async () => {
+    const { player, sessions, clock, play, last } = setUp();
     await play();
     await clock.advance(3900);
+    expect([last().restarts, player.message]).toEqual([0, '']);
+    await clock.advance(100);
+    expect([last().restarts, player.message, player.phase]).toEqual([1, t.live.interrupted, 'playing']);
+    await clock.advance(11_900);
     expect(sessions).toHaveLength(1);
     await clock.advance(100);
-    expect(player.message).toBe(t.live.noFrames);
+    expect([player.message, player.phase]).toEqual([t.live.noFrames, 'retrying']);
     await clock.advance(500);
     expect(sessions).toHaveLength(2);
+  });
+
+  it('that ends while the connection joins anew is over, and the next one is a new one', async () => {
+    const { player, sessions, clock, play, last, frames } = setUp();
+    await play();
+    last().handlers.onInterrupted!();
+    expect([last().restarts, player.message]).toEqual([1, t.live.interrupted]);
+    await clock.advance(6000);
+    await frames(200);
+    expect([player.message, player.phase]).toEqual(['', 'playing']);
+    await clock.advance(4000);
+    expect(last().restarts).toBe(2);
+    await clock.advance(11_000);
+    expect(sessions).toHaveLength(1);
   });
 
   it('before the first frame may last 15 s', async () => {
@@ -339,6 +375,8 @@ describe('a connection that carries no pictures', () => {
     // Pictures should come again, and do not.
     box.sent = { ration: 'sub', why: 'connection', available_bps: 700_000 };
     await clock.advance(6000);
+    expect(player.message).toBe(t.live.interrupted);
+    await clock.advance(12_000);
     expect(player.message).toBe(t.live.noFrames);
   });
 });

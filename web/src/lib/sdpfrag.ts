@@ -34,6 +34,24 @@ export function offerParts(sdp: string): OfferParts | null {
   return { ufrag, pwd, media };
 }
 
+/** The answer as it is after an ICE restart: `answer` with the credentials and candidates of the box's fragment; null where it has none. */
+export function restartedAnswer(answer: string, fragment: string): string | null {
+  const of = (name: string) => new RegExp(`^a=${name}:\\S+`, 'm').exec(fragment)?.[0];
+  const [ufrag, pwd] = [of('ice-ufrag'), of('ice-pwd')];
+  if (!ufrag || !pwd) return null;
+  const candidates = fragment.split(/\r?\n/).filter((line) => line.startsWith('a=candidate:'));
+  const sections = answer
+    .split(/\r?\n(?=m=)/)
+    .map((section) => section.split(/\r?\n/).filter((line) => line && !line.startsWith('a=candidate:')));
+  // With BUNDLE all candidates belong to the first section, before the word that no more will come.
+  const first = sections[1];
+  const end = first?.indexOf('a=end-of-candidates') ?? -1;
+  first?.splice(end < 0 ? first.length : end, 0, ...candidates);
+  const renewed = (line: string) =>
+    line.startsWith('a=ice-ufrag:') ? ufrag : line.startsWith('a=ice-pwd:') ? pwd : line;
+  return sections.flat().map(renewed).join('\r\n') + '\r\n';
+}
+
 /** The fragment that carries `candidates`; `last` says that no more will come. */
 export function sdpFragment(offer: OfferParts, candidates: Candidate[], last: boolean): string {
   const lines = [`a=ice-ufrag:${offer.ufrag}`, `a=ice-pwd:${offer.pwd}`];

@@ -14,6 +14,28 @@ const OFFER = [
   'a=mid:1',
   '',
 ].join('\r\n');
+const ANSWER = [
+  'v=0',
+  'm=video 9 UDP/TLS/RTP/SAVPF 96',
+  'a=mid:0',
+  'a=ice-ufrag:box',
+  'a=ice-pwd:word',
+  'a=candidate:1 1 udp 1 192.0.2.1 8189 typ host',
+  'm=audio 9 UDP/TLS/RTP/SAVPF 111',
+  'a=mid:1',
+  'a=ice-ufrag:box',
+  'a=ice-pwd:word',
+  '',
+].join('\r\n');
+const FRAGMENT = [
+  'a=ice-ufrag:box2',
+  'a=ice-pwd:word2',
+  'm=video 9 UDP/TLS/RTP/SAVPF 0',
+  'a=mid:0',
+  'a=candidate:2 1 udp 1 192.0.2.1 8189 typ host',
+  'a=end-of-candidates',
+  '',
+].join('\r\n');
 const LEASE = '/api/v1/live/f00d';
 
 class FakePeer {
@@ -21,6 +43,7 @@ class FakePeer {
   localDescription: { sdp: string } | null = null;
   onconnectionstatechange: (() => void) | null = null;
   onicecandidate: ((event: { candidate: Partial<RTCIceCandidate> | null }) => void) | null = null;
+  onicecandidateerror: ((event: { url?: string; errorCode: number }) => void) | null = null;
   ontrack: ((event: { track: unknown }) => void) | null = null;
   transceivers: string[] = [];
   answer = '';
@@ -28,8 +51,14 @@ class FakePeer {
   addTransceiver(kind: string, { direction }: { direction: string }): void {
     this.transceivers.push(`${kind} ${direction}`);
   }
-  async setLocalDescription(): Promise<void> {
-    this.localDescription = { sdp: OFFER };
+  offers = 0;
+  async createOffer({ iceRestart }: { iceRestart: boolean }): Promise<{ sdp: string }> {
+    if (!iceRestart) throw new Error('the same connection, joined anew');
+    this.offers += 1;
+    return { sdp: OFFER.replace('ufrag:uf', `ufrag:uf${this.offers}`) };
+  }
+  async setLocalDescription(description?: { sdp: string }): Promise<void> {
+    this.localDescription = description ?? { sdp: OFFER };
   }
   async setRemoteDescription({ sdp }: { sdp: string }): Promise<void> {
     this.answer = sdp;
@@ -50,16 +79,19 @@ function setUp({ whep = 201, keepalive = 204 } = {}) {
   const clock = new ManualClock();
   const peer = new FakePeer();
   const sent: { line: string; init: RequestInit }[] = [];
-  const box = { whep, keepalive, isLost: false };
+  const box = { whep, keepalive, isLost: false, restart: null as string | null, patch: 204 };
   const api = new Api(async (address, init) => {
     if (init.signal?.aborted) throw new DOMException('aborted', 'AbortError');
     sent.push({ line: `${init.method} ${address}`, init });
     if (box.isLost) throw new TypeError('no route');
     if (address.includes('/whep')) {
       const headers = { Location: LEASE, ETag: '"e1"', 'Content-Type': 'application/sdp' };
-      return new Response(box.whep === 201 ? 'the answer' : 'no', { status: box.whep, headers });
+      return new Response(box.whep === 201 ? ANSWER : 'no', { status: box.whep, headers });
     }
-    const status = address.endsWith('/keepalive') ? box.keepalive : 204;
+    if (box.restart !== null && init.method === 'PATCH' && /uf\d/.test(String(init.body))) {
+      return new Response(box.restart, { status: 200, headers: { ETag: '"e2"' } });
+    }
+    const status = address.endsWith('/keepalive') ? box.keepalive : init.method === 'PATCH' ? box.patch : 204;
     return new Response(status === 204 ? null : 'no', { status });
   });
   const failures: WhepFailure[] = [];
@@ -92,7 +124,7 @@ describe('the offer', () => {
     expect(peer.transceivers).toEqual(['video recvonly', 'audio recvonly']);
     expect(sent[0]!.line).toBe('POST /api/v1/cameras/door/whep?stream=sub');
     expect(sent[0]!.init.body).toBe(OFFER);
-    expect(peer.answer).toBe('the answer');
+    expect(peer.answer).toBe(ANSWER);
     peer.ontrack?.({ track: 'video' });
     peer.ontrack?.({ track: 'audio' });
     expect(tracks).toEqual(['video', 'audio']);
@@ -161,6 +193,31 @@ describe('the connection', () => {
     expect(refused.failures).toEqual([{ kind: 'blocked' }]);
   });
 
+  it('that no relay helped tells why', async () => {
+    for (const [errors, candidates, relay] of [
+      [[], [], undefined],
+      [[['stun:s', 701]], [], undefined],
+      [[['turn:a', 701]], [], 'away'],
+      [
+        [
+          ['turn:a', 701],
+          ['turn:b', 401],
+          ['turn:a', 701],
+        ],
+        [],
+        'refused',
+      ],
+      [[['turn:a', 401]], ['candidate:1 1 udp 1 192.0.2.7 1 typ relay'], undefined],
+    ] as [[string, number][], string[], string | undefined][]) {
+      const { session, peer, failures } = setUp();
+      await session.start();
+      for (const [url, errorCode] of errors) peer.onicecandidateerror?.({ url, errorCode });
+      for (const candidate of candidates) peer.finds(candidate);
+      peer.becomes('failed');
+      expect(failures).toEqual([relay ? { kind: 'blocked', relay } : { kind: 'blocked' }]);
+    }
+  });
+
   it('that breaks after it stood is lost', async () => {
     const { session, peer, failures, seen, clock } = setUp();
     await session.start();
@@ -170,6 +227,7 @@ describe('the connection', () => {
     expect(failures).toEqual([]);
     peer.becomes('failed');
     peer.becomes('failed');
+    await clock.advance(12_000);
     expect(failures).toEqual([{ kind: 'lost' }]);
   });
 });
@@ -231,5 +289,76 @@ describe('the lease', () => {
     expect(sent).toHaveLength(before);
     expect(clock.waiting).toBe(0);
     expect(failures).toEqual([]);
+  });
+});
+
+describe('a connection that broke off', () => {
+  async function connected() {
+    const all = setUp();
+    await all.session.start();
+    all.peer.becomes('connected');
+    all.peer.finds(null);
+    await all.clock.advance(100);
+    all.sent.length = 0;
+    return all;
+  }
+
+  it('joins anew by the same session, with the box’s new credentials and candidates', async () => {
+    const { box, clock, failures, peer, seen, sent } = await connected();
+    box.restart = FRAGMENT;
+    peer.becomes('disconnected');
+    await settle();
+    expect(sent.map(({ line }) => line)).toEqual([`PATCH ${LEASE}`]);
+    expect(sent[0]!.init.headers).toMatchObject({ 'If-Match': '*' });
+    expect(String(sent[0]!.init.body)).toContain('a=ice-ufrag:uf1');
+    expect(peer.answer.match(/a=ice-ufrag:box2/g)).toHaveLength(2);
+    expect(peer.answer.match(/a=candidate:.*/g)).toEqual(['a=candidate:2 1 udp 1 192.0.2.1 8189 typ host']);
+    peer.becomes('connected');
+    peer.finds('candidate:9');
+    await clock.advance(50);
+    expect(sent[1]!.init.headers).toMatchObject({ 'If-Match': '"e2"' });
+    await clock.advance(60_000);
+    expect([failures, seen.connected]).toEqual([[], 1]);
+  });
+
+  it('asks again until the network is back, with the same offer while the box was not reached', async () => {
+    const { box, clock, failures, peer } = await connected();
+    box.isLost = true;
+    peer.becomes('disconnected');
+    await clock.advance(5000);
+    expect([peer.offers, peer.answer]).toEqual([1, ANSWER]);
+    [box.isLost, box.restart] = [false, FRAGMENT];
+    await clock.advance(300);
+    expect(peer.answer).toContain('a=ice-ufrag:box2');
+    peer.becomes('connected');
+    await clock.advance(20_000);
+    expect(failures).toEqual([]);
+  });
+
+  it('offers anew where the box’s answer was lost on the way', async () => {
+    const { box, clock, peer } = await connected();
+    // It says nothing to what it did already.
+    peer.becomes('disconnected');
+    await clock.advance(700);
+    expect(peer.offers).toBe(3);
+    box.restart = FRAGMENT;
+    await clock.advance(300);
+    expect(peer.answer).toContain('a=ice-ufrag:box2');
+  });
+
+  it('is lost after 12 s, and over at once where the box knows it no more', async () => {
+    const { box, clock, failures, peer } = await connected();
+    box.isLost = true;
+    peer.becomes('disconnected');
+    peer.becomes('failed');
+    await clock.advance(11_900);
+    expect(failures).toEqual([]);
+    await clock.advance(100);
+    expect(failures).toEqual([{ kind: 'lost' }]);
+    const gone = await connected();
+    gone.box.patch = 404;
+    gone.peer.becomes('disconnected');
+    await settle();
+    expect(gone.failures).toEqual([{ kind: 'ended' }]);
   });
 });

@@ -6,7 +6,7 @@ import { paramsOf } from './contract';
 import { dataBudget } from './data-budget.svelte';
 import { iceServers } from './ice-servers';
 import { LEASE_S } from './limits';
-import { type Candidate, type OfferParts, offerParts, sdpFragment } from './sdpfrag';
+import { type Candidate, type OfferParts, offerParts, restartedAnswer, sdpFragment } from './sdpfrag';
 import type { StreamChoice } from './types';
 
 /** The box forgets a viewer after a lease without a word: two may be lost. */
@@ -15,13 +15,21 @@ const KEEPALIVE_MS = (LEASE_S * 1000) / 3;
 const TRICKLE_MS = 50;
 /** A box that is reachable answers ICE well within this. */
 const CONNECT_MS = 12_000;
+/** A connection that broke off is joined again within this, or given up. */
+const RESTART_MS = 12_000;
+/** An answer that takes longer is asked for again: the network may be back since. */
+const RESTART_ANSWER_MS = 1500;
+const RESTART_AGAIN_MS = 300;
+
+/** Why a relay that there is gave no way: it refused this device's credentials, or it was not reached. */
+export type RelayTrouble = 'refused' | 'away';
 
 export type WhepFailure =
   /** The box could not be asked. */
   | { kind: 'request'; error: unknown }
-  /** Asked and answered, but no media path was found: UDP is blocked. */
-  | { kind: 'blocked' }
-  /** The media path broke after it had worked. */
+  /** Asked and answered, but no media path was found: UDP is blocked, and no relay helped. */
+  | { kind: 'blocked'; relay?: RelayTrouble }
+  /** The media path broke after it had worked, and could not be joined again. */
   | { kind: 'lost' }
   /** The box ended it: the lease lapsed or was cut off. */
   | { kind: 'ended' }
@@ -31,6 +39,8 @@ export type WhepFailure =
 export interface WhepHandlers {
   onStream(stream: MediaStream): void;
   onConnected(): void;
+  /** The media path broke off; it is being joined again. */
+  onInterrupted?(): void;
   /** At most once; the attempt is closed by then. */
   onFailure(failure: WhepFailure): void;
 }
@@ -78,6 +88,11 @@ export class WhepSession {
   #abort = new AbortController();
   #closed = false;
   #connected = false;
+  /** What was heard of the relays; `has`: one of them gave a way. */
+  #relay: RelayTrouble | 'has' | null = null;
+  /** The box's answer as it came first. */
+  #answer = '';
+  #isRestarting = false;
 
   constructor(
     private readonly camera: string,
@@ -115,6 +130,73 @@ export class WhepSession {
     else void this.#forget(this.#path).finally(() => pc?.close());
   }
 
+  /** Joins a media path that broke off anew (ICE restart): the session, its picture and its lease stay. */
+  restart(): void {
+    if (this.#closed || this.#isRestarting || !this.#connected || !this.#path || !this.#pc) return;
+    this.#isRestarting = true;
+    const given = { up: false };
+    const cancel = this.ports.clock.after(RESTART_MS, () => {
+      given.up = true;
+      if (this.#isRestarting || this.#pc?.connectionState !== 'connected') this.#fail({ kind: 'lost' });
+    });
+    this.#timers.push(cancel);
+    void this.#restartIce(this.#pc, this.#path, () => this.#closed || given.up)
+      .catch(() => this.#fail({ kind: 'lost' }))
+      .finally(() => (this.#isRestarting = false));
+  }
+
+  async #restartIce(pc: RTCPeerConnection, path: { lease: string }, isOver: () => boolean): Promise<void> {
+    let isAsked = false;
+    while (!isOver()) {
+      if (!isAsked) {
+        this.#cancelTrickle();
+        this.#waiting = [];
+        this.#gathered = false;
+        await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+        this.#offer = offerParts(pc.localDescription?.sdp ?? '');
+        isAsked = true;
+      }
+      const answer = await this.#askToRestart(path);
+      if (isOver()) return;
+      if (answer !== null) {
+        const sdp = restartedAnswer(this.#answer, answer);
+        if (sdp) {
+          await pc.setRemoteDescription({ type: 'answer', sdp });
+          this.#isRestarting = false;
+          this.#trickle();
+          return;
+        }
+        // The box did it, but its answer was lost on the way: once more.
+        isAsked = false;
+      }
+      await new Promise<void>((done) => void this.ports.clock.after(RESTART_AGAIN_MS, done));
+    }
+  }
+
+  /** The box's fragment; empty where it has nothing to say; null: it was not reached. */
+  async #askToRestart(path: { lease: string }): Promise<string | null> {
+    if (!this.#offer) throw new Error('an offer without ICE');
+    const abort = new AbortController();
+    const cancel = this.ports.clock.after(RESTART_ANSWER_MS, () => abort.abort());
+    const body = sdpFragment(this.#offer, this.#waiting, this.#gathered);
+    try {
+      const response = await this.ports.api.open('patch', LEASE, {
+        path,
+        content: { 'application/trickle-ice-sdpfrag': body },
+        headers: { 'If-Match': '*' },
+        signal: abort.signal,
+      });
+      const answer = response.status === 200 ? await response.text() : '';
+      this.#etag = response.headers.get('ETag') ?? this.#etag;
+      return answer;
+    } catch (error) {
+      this.#refused(error);
+      return null;
+    } finally {
+      cancel();
+    }
+  }
+
   async #negotiate(): Promise<void> {
     const servers = await this.ports.iceServers();
     if (this.#closed) return;
@@ -123,6 +205,7 @@ export class WhepSession {
     this.#pc = pc;
     this.#addMedia(pc);
     pc.onicecandidate = ({ candidate }) => this.#candidate(candidate);
+    pc.onicecandidateerror = ({ url, errorCode }) => this.#relayFailed(url, errorCode);
     pc.onconnectionstatechange = () => this.#connectionChanged();
 
     await pc.setLocalDescription();
@@ -133,6 +216,7 @@ export class WhepSession {
     this.#path = paramsOf(LEASE, response.headers.get('Location') ?? '');
     this.#etag = response.headers.get('ETag');
     const answer = await response.text();
+    this.#answer = answer;
     if (this.#closed) {
       if (this.#path) void this.#forget(this.#path);
       return;
@@ -141,7 +225,7 @@ export class WhepSession {
     this.#every(KEEPALIVE_MS, () => void this.#keepalive());
     this.#trickle();
     this.#after(CONNECT_MS, () => {
-      if (!this.#connected) this.#fail({ kind: 'blocked' });
+      if (!this.#connected) this.#fail(this.#blocked());
     });
   }
 
@@ -185,14 +269,31 @@ export class WhepSession {
   #connectionChanged(): void {
     const state = this.#pc?.connectionState;
     if (state === 'connected') {
+      if (!this.#connected) this.handlers.onConnected();
       this.#connected = true;
-      this.handlers.onConnected();
-    } else if (state === 'failed' || state === 'closed') {
-      this.#fail({ kind: this.#connected ? 'lost' : 'blocked' });
+    } else if (state === 'disconnected' && this.#connected) {
+      this.handlers.onInterrupted?.();
+      this.restart();
+    } else if (state === 'closed' || (state === 'failed' && !this.#connected)) {
+      this.#fail(this.#connected ? { kind: 'lost' } : this.#blocked());
+    } else if (state === 'failed') {
+      this.restart();
     }
   }
 
+  #relayFailed(url: string | undefined, code: number): void {
+    if (!url?.startsWith('turn') || this.#relay === 'has' || this.#relay === 'refused') return;
+    // 701 is the browser's own: no answer.
+    this.#relay = code === 401 || code === 403 || code === 441 ? 'refused' : 'away';
+  }
+
+  #blocked(): WhepFailure {
+    const relay = this.#relay;
+    return relay === null || relay === 'has' ? { kind: 'blocked' } : { kind: 'blocked', relay };
+  }
+
   #candidate(candidate: RTCIceCandidate | null): void {
+    if (candidate?.candidate.includes(' typ relay')) this.#relay = 'has';
     if (candidate?.candidate) {
       this.#waiting.push({ candidate: candidate.candidate, mid: candidate.sdpMid ?? '0' });
     } else {
@@ -208,6 +309,8 @@ export class WhepSession {
 
   async #sendCandidates(): Promise<void> {
     if (!this.#offer || !this.#path || (this.#waiting.length === 0 && !this.#gathered)) return;
+    // They go with the restart.
+    if (this.#isRestarting) return;
     const candidates = this.#waiting.splice(0);
     const body = sdpFragment(this.#offer, candidates, this.#gathered);
     try {
@@ -232,12 +335,16 @@ export class WhepSession {
         this.#pc?.setConfiguration({ iceServers: servers, bundlePolicy: 'max-bundle' });
       this.#servers = servers;
     } catch (error) {
-      const status = error instanceof ApiError ? error.status : 0;
-      if (status === 404 || status === 410) this.#fail({ kind: 'ended' });
-      // Signed out, or not allowed any more: pictures that still come are not for this viewer.
-      else if (status === 401 || status === 403) this.#fail({ kind: 'refused', error });
-      // Anything else: the media path itself tells whether the box is still there.
+      this.#refused(error);
     }
+  }
+
+  /** Ends where the box says that it is over. Anything else: the media path itself tells whether the box is still there. */
+  #refused(error: unknown): void {
+    const status = error instanceof ApiError ? error.status : 0;
+    if (status === 404 || status === 410) this.#fail({ kind: 'ended' });
+    // Signed out, or not allowed any more: pictures that still come are not for this viewer.
+    else if (status === 401 || status === 403) this.#fail({ kind: 'refused', error });
   }
 
   #fail(failure: WhepFailure): void {

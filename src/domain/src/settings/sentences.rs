@@ -24,8 +24,26 @@ const SENTENCES: &[(&str, &str)] = &[
     ("rtsp.tls_listen", "Where RTSP players are answered with encryption (rtsps); not set: nowhere."),
     ("webrtc.udp_listen", "The one UDP port of all live sessions."),
     ("webrtc.addresses", "Further addresses that are offered to who watches, such as the router's public one."),
-    ("webrtc.stun", "STUN servers, such as stun:host:3478."),
-    ("webrtc.turn[].url", "A TURN server that relays live pictures, such as turn:host:3478."),
+    (
+        "webrtc.interfaces",
+        "Network interfaces by which viewers may come besides those of the house, such as a VPN's: tailscale0, wg0.",
+    ),
+    (
+        "webrtc.relay_only",
+        "Live pictures go by the TURN servers alone: viewers are not told the box's own addresses, and those in the house see nothing without one.",
+    ),
+    (
+        "webrtc.stun",
+        "STUN servers, by which the box and viewers learn their addresses from outside, such as stun:host:3478.",
+    ),
+    (
+        "webrtc.turn[].url",
+        "A TURN server that relays live pictures, for viewers and for the box, such as turn:host:3478; the first that works is the box's.",
+    ),
+    (
+        "webrtc.turn[].ca_file",
+        "The certificates by which a TURN server with TLS proves itself to the box, where this system knows it not.",
+    ),
     (
         "webrtc.turn[].secret_file",
         "The file that holds the secret that the TURN server shares; a second line, the one before it while it is changed.",

@@ -1,17 +1,20 @@
 //! The addresses at which viewers can reach the one UDP port, as ICE candidates.
 
 use perch_base::net;
-use perch_domain::reach::{by_worth, for_viewers};
+use perch_domain::reach::{by_worth, for_viewers, told};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use str0m::Candidate;
 
-/// Local candidates, best first: interfaces, then loopback, then `advertised` (addresses of a router that forwards to us). Errors
-/// where the interfaces cannot be read.
-pub fn candidates(listen: SocketAddr, advertised: &[IpAddr]) -> io::Result<Vec<Candidate>> {
+/// Local candidates, best first: interfaces, then loopback, then `advertised` (addresses of a router that forwards to us). Interfaces of VPNs
+/// and containers only where they are `asked` for. Errors where the interfaces cannot be read.
+pub fn candidates(listen: SocketAddr, advertised: &[IpAddr], asked: &[String]) -> io::Result<Vec<Candidate>> {
     let port = listen.port();
     let local = match listen.ip().is_unspecified() {
-        true => for_viewers(&by_worth(net::interfaces()?, &net::default_routes()), listen.is_ipv4()),
+        true => {
+            let routes = net::default_routes();
+            for_viewers(&told(by_worth(net::interfaces()?, &routes), &routes, asked), listen.is_ipv4())
+        }
         false => vec![listen.ip()],
     };
     let host = local.iter().filter_map(|ip| Candidate::host(SocketAddr::new(*ip, port), "udp").ok());
@@ -28,7 +31,8 @@ mod tests {
 
     #[test]
     fn loopback_comes_last_and_a_given_address_stands_alone() {
-        let of = |listen: &str, outside: &[IpAddr]| candidates(listen.parse().expect("valid"), outside).expect("read");
+        let of =
+            |listen: &str, outside: &[IpAddr]| candidates(listen.parse().expect("valid"), outside, &[]).expect("read");
         let all: Vec<_> = of("[::]:8189", &[]).iter().map(|c| c.addr().ip()).collect();
         let first_loopback = all.iter().position(IpAddr::is_loopback).expect("every machine has one");
         assert!(all[first_loopback..].iter().all(IpAddr::is_loopback));

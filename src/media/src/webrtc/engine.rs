@@ -1,11 +1,12 @@
 //! The engine's thread: one loop over media, commands, datagrams and timers. Everything it holds belongs to it alone.
 
 use super::adapt::Adaptation;
-use super::demux::{DatagramKind, Demux, Key, classify};
+use super::demux::{Demux, Key};
 use super::feed::{Arrival, FeedId, Feeds, Frame};
+use super::gathering::FromOutside;
 use super::listening;
-use super::machine::Outbox;
 use super::past::Past;
+use super::route::{CameDatagram, guarded, route, take_from_outside};
 use super::session::{Session, SessionPhase, SessionWish, Start};
 use super::shared::Shared;
 use super::socket::Socket;
@@ -19,7 +20,6 @@ use perch_domain::status::LiveSession;
 use perch_domain::stream_choice::{begins_small, not_shown_live};
 use perch_domain::viewers::RestartLimit;
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
@@ -106,6 +106,7 @@ impl Loop {
     pub async fn run(
         mut self,
         commands: &mut mpsc::Receiver<Command>,
+        outside: &mut mpsc::Receiver<FromOutside>,
         mut media: mpsc::Receiver<Arrival>,
         end: &mut Shutdown,
     ) {
@@ -127,6 +128,13 @@ impl Loop {
                 () = &mut called => break,
                 _ = self.socket.writable(), if self.socket.has_outbox() => self.socket.flush_outbox(),
                 _ = self.socket.readable() => self.receive(),
+                Some(first) = outside.recv() => {
+                    let waiting = std::iter::from_fn(|| outside.try_recv().ok());
+                    for from_outside in std::iter::once(first).chain(waiting).take(MEDIA_BATCH) {
+                        let Self { socket, sessions, demux, shared, stun_budget, .. } = &mut self;
+                        take_from_outside(shared, sessions, demux, stun_budget, &from_outside, socket);
+                    }
+                }
                 // Real time, here and elsewhere in this folder: str0m takes and says `Instant`s.
                 () = tokio::time::sleep_until(due.into()) => {}
             }
@@ -304,7 +312,7 @@ impl Loop {
             let now = Instant::now();
             socket_more = socket.receive(|socket, from, to, datagram| {
                 shared.counters.packets_in.fetch_add(1, Relaxed);
-                let came = Came { from, to, datagram, now };
+                let came = CameDatagram { from, to, datagram, now };
                 if !route(shared, sessions, demux, stun_budget, &came, socket) {
                     shared.counters.packets_foreign.fetch_add(1, Relaxed);
                 }
@@ -521,59 +529,6 @@ impl Loop {
             relayed: session.is_relayed(),
         })
     }
-}
-
-/// A datagram that came.
-struct Came<'a> {
-    from: SocketAddr,
-    to: SocketAddr,
-    datagram: &'a [u8],
-    now: Instant,
-}
-
-/// Hands a datagram to its session. False: it belongs to none.
-fn route(
-    shared: &Shared,
-    sessions: &mut BTreeMap<Key, Session>,
-    demux: &mut Demux,
-    stun_budget: &mut u32,
-    came: &Came<'_>,
-    out: &mut dyn Outbox,
-) -> bool {
-    let Came { from, to, datagram, now } = *came;
-    let key = match classify(datagram) {
-        DatagramKind::Request(ufrag) => demux.ufrag(ufrag),
-        DatagramKind::Media => demux.address(from),
-        DatagramKind::Stun => {
-            let known = demux.address(from);
-            if known.is_none() {
-                // An answer to a check of ours, from where nothing came before.
-                let Some(left) = stun_budget.checked_sub(1) else { return false };
-                *stun_budget = left;
-            }
-            known.or_else(|| sessions.iter().find(|(_, s)| s.proves(from, to, datagram, now)).map(|(k, _)| *k))
-        }
-        DatagramKind::Junk => None,
-    };
-    let Some((key, session)) = key.and_then(|key| Some((key, sessions.get_mut(&key)?))) else { return false };
-    let stun = !matches!(classify(datagram), DatagramKind::Media);
-    let received = guarded(shared, session.lease, || {
-        // From the first proof on, what else comes from there is the session's: DTLS begins before our own checks succeed.
-        if stun && demux.address(from) != Some(key) && session.proves(from, to, datagram, now) {
-            demux.add_address(from, key);
-        }
-        session.receive(from, to, datagram, now, out);
-    });
-    if received.is_none() {
-        session.break_down();
-    }
-    true
-}
-
-/// Does `work` for the session of `lease`. `None`: a defect in the protocol library stopped it, which ends that session but not
-/// its neighbours.
-fn guarded<T>(shared: &Shared, lease: LeaseId, work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).inspect_err(|panic| shared.met_defect(Some(lease), &**panic)).ok()
 }
 
 fn no_session() -> Error {

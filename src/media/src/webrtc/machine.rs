@@ -2,7 +2,7 @@
 //! one. Keys are installed, timers set and packets made only while it is drained.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpOffer};
@@ -24,15 +24,15 @@ const MAX_PACED: usize = 2048;
 
 /// Takes the datagrams of a machine.
 pub trait Outbox {
-    /// Adds one datagram to what is sent at the end of the turn.
-    fn push(&mut self, source: IpAddr, destination: SocketAddr, datagram: &[u8]);
+    /// Adds one datagram to what is sent at the end of the turn; `source` is an address of the box's own, at a relay or here.
+    fn push(&mut self, source: SocketAddr, destination: SocketAddr, datagram: &[u8]);
 }
 
 /// Drops what a machine sends: while an offer is negotiated there is nobody to send to yet.
 pub struct Nowhere;
 
 impl Outbox for Nowhere {
-    fn push(&mut self, _: IpAddr, _: SocketAddr, _: &[u8]) {}
+    fn push(&mut self, _: SocketAddr, _: SocketAddr, _: &[u8]) {}
 }
 
 /// An [`Rtc`] that is changed by what stands here alone: one change each, and counted where the one before it was not drained yet.
@@ -191,7 +191,7 @@ impl Machine {
                     if self.remote != Some(t.destination) && t.contents.first().is_some_and(|byte| *byte > 3) {
                         self.remote = Some(t.destination);
                     }
-                    out.push(t.source.ip(), t.destination, &t.contents);
+                    out.push(t.source, t.destination, &t.contents);
                 }
                 Ok(Output::Event(event)) => self.events.push_back(event),
                 Err(error) => {

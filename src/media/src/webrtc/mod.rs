@@ -5,11 +5,13 @@ mod adapt;
 mod addresses;
 mod answer;
 mod cameras;
+mod config;
 mod demux;
 mod dtls;
 mod engine;
 mod feed;
 mod gate;
+mod gathering;
 mod lines;
 mod listening;
 mod machine;
@@ -17,6 +19,7 @@ mod offer;
 mod past;
 mod plan;
 mod restart;
+mod route;
 mod server;
 mod session;
 mod shared;
@@ -26,12 +29,15 @@ mod trickle;
 mod turn;
 
 pub use cameras::LiveCamera;
+pub use config::{Config, TurnServer, Vp8Use};
+pub use gathering::Gatherer;
 pub use server::Server;
-pub use shared::{Config, EngineStats, TurnServer, Vp8Use};
+pub use shared::EngineStats;
 
 use crate::speaker::Speaker;
 use cameras::{KeyedCamera, LiveCameras};
 use engine::{AnswerSender, Command};
+use gathering::Gathered;
 use offer::{DtlsIdentity, SendSettings};
 use perch_base::clock::SharedClock;
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
@@ -87,8 +93,10 @@ impl Engine {
         for camera in cameras {
             known.set(camera);
         }
+        let (gathered, from_outside) = Gathered::new();
         let shared = Arc::new(Shared {
-            config: RwLock::new(Arc::new(config)),
+            config: Arc::new(RwLock::new(Arc::new(config))),
+            gathered: Arc::new(gathered),
             cameras: known,
             speakers: Default::default(),
             clock,
@@ -99,13 +107,20 @@ impl Engine {
             defects: Repeated::default(),
         });
         let (commands, command_rx) = mpsc::channel(COMMAND_QUEUE);
-        let server = Server::new(shared.clone(), socket, command_rx);
+        let server = Server::new(shared.clone(), socket, command_rx, from_outside);
         Ok((Arc::new(Self { shared, commands }), server))
     }
 
     /// Goes by other settings for who comes from now on; the port stays.
     pub fn follow(&self, config: Config) {
         *write(&self.shared.config) = Arc::new(config);
+        self.shared.gathered.changed.notify_one();
+    }
+
+    /// What gathers the box's candidates from outside: to be run beside the server. Viewers come without it, too, if they come from the house.
+    pub fn gatherer(&self) -> Gatherer {
+        let Shared { gathered, config, clock, local, .. } = &*self.shared;
+        Gatherer::new(gathered.clone(), config.clone(), clock.clone(), *local)
     }
 
     /// The port as it was opened.
@@ -282,7 +297,6 @@ impl LivePort for Engine {
     }
 
     fn ice_servers(&self, now: Timestamp, whom: &dyn Display) -> Vec<IceServer> {
-        let config = self.shared.config();
-        turn::ice_servers(&config.stun, &config.turn, now, whom)
+        self.shared.config().ice_servers(now, whom)
     }
 }

@@ -1,6 +1,7 @@
 //! Attempts to serve the UDP port: each is a thread with an event loop of its own, so that media waits for nobody else's work.
 
 use super::engine::{Command, Loop};
+use super::gathering::FromOutside;
 use super::shared::Shared;
 use super::socket::Socket;
 use perch_base::shutdown::Shutdown;
@@ -26,6 +27,7 @@ pub struct Server {
 struct Door {
     socket: UdpSocket,
     commands: mpsc::Receiver<Command>,
+    from_outside: mpsc::Receiver<FromOutside>,
 }
 
 impl std::fmt::Debug for Server {
@@ -35,8 +37,13 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    pub(super) fn new(shared: Arc<Shared>, socket: UdpSocket, commands: mpsc::Receiver<Command>) -> Self {
-        Self { shared, door: Arc::new(Mutex::new(Door { socket, commands })) }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        socket: UdpSocket,
+        commands: mpsc::Receiver<Command>,
+        from_outside: mpsc::Receiver<FromOutside>,
+    ) -> Self {
+        Self { shared, door: Arc::new(Mutex::new(Door { socket, commands, from_outside })) }
     }
 
     /// One attempt, until `shutdown` is called or nobody can ask any more. All its sessions end with it. Errors when the port cannot
@@ -66,15 +73,15 @@ fn serve(shared: &Arc<Shared>, door: &mut Door, end: &mut Shutdown) -> Result<()
         .enable_all()
         .build()
         .context(ErrorKind::Io, || "the WebRTC engine's event loop cannot be made")?;
-    let Door { socket, commands } = door;
+    let Door { socket, commands, from_outside } = door;
     // Sockets and timers belong to the loop that polls them: all are made inside it.
     runtime.block_on(async {
         let (media_tx, media_rx) = mpsc::channel(MEDIA_QUEUE);
         let socket = socket
             .try_clone()
-            .and_then(Socket::new)
+            .and_then(|socket| Socket::new(socket, shared.gathered.clone()))
             .context(ErrorKind::Io, || "the UDP port cannot be used, nothing is served live")?;
-        Loop::new(shared.clone(), socket, media_tx).run(commands, media_rx, end).await;
+        Loop::new(shared.clone(), socket, media_tx).run(commands, from_outside, media_rx, end).await;
         Ok(())
     })
 }

@@ -12,7 +12,6 @@ use perch_base::ids::{CameraId, DeviceId};
 use perch_domain::access::Role;
 use perch_domain::media::{Packet, VideoCodec};
 use perch_domain::viewer_codecs::H264Stream;
-use std::net::IpAddr;
 use str0m::change::SdpAnswer;
 use str0m::config::CryptoProvider;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
@@ -32,7 +31,7 @@ fn viewer_address() -> SocketAddr {
 struct Sent(Vec<Vec<u8>>);
 
 impl Outbox for Sent {
-    fn push(&mut self, _: IpAddr, _: SocketAddr, datagram: &[u8]) {
+    fn push(&mut self, _: SocketAddr, _: SocketAddr, datagram: &[u8]) {
         self.0.push(datagram.to_vec());
     }
 }

@@ -1,138 +1,22 @@
-//! What the engine's port and its thread share: settings, cameras, figures.
+//! What the engine's port and its thread share: settings, cameras, candidates, figures.
 
 use super::addresses;
 use super::cameras::LiveCameras;
+use super::config::Config;
+use super::gathering::Gathered;
 use super::offer::DtlsIdentity;
 use super::talk::Speakers;
-use perch_base::Result;
 use perch_base::clock::SharedClock;
 use perch_base::ids::LeaseId;
 use perch_base::panic;
 use perch_base::repeated::Repeated;
-use perch_base::secret::Secret;
 use perch_base::sync::read;
-use perch_domain::redact::Shown;
-use perch_domain::settings::Keys;
-use perch_domain::viewers::ViewerLimits;
 use std::any::Any;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, RwLock};
 use str0m::Candidate;
-
-/// The secret of a TURN server and the one before it: both are good while it is changed.
-const MAX_SECRETS: usize = 2;
-
-/// A TURN server that viewers may use.
-#[derive(Clone, Debug)]
-pub struct TurnServer {
-    /// `turn:host:port?transport=udp`.
-    pub url: String,
-    /// The secret shared with it; two while it is changed, the one before it second.
-    pub secrets: Vec<Secret>,
-}
-
-/// How live sessions are served.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The one UDP port; `[::]` serves IPv4 too.
-    pub udp_listen: SocketAddr,
-    /// Advertised besides the interfaces' addresses: those of a router that forwards the port.
-    pub addresses: Vec<IpAddr>,
-    /// `stun:host:port` for viewers.
-    pub stun: Vec<String>,
-    /// TURN servers for viewers.
-    pub turn: Vec<TurnServer>,
-    /// Sessions at once.
-    pub viewers: ViewerLimits,
-    /// Whether viewers that offer no H.264 are sent VP8.
-    pub vp8: Vp8Use,
-}
-
-/// Whether the small stream is encoded once more as VP8 for viewers that offer no H.264.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Vp8Use {
-    /// Where the board has the power for it.
-    #[default]
-    Board,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl Vp8Use {
-    const WORDS: [(&str, Self); 3] = [("board", Self::Board), ("always", Self::Always), ("never", Self::Never)];
-
-    /// Whether it is on; `by_default`: the board has the power for it.
-    pub fn is_on(self, by_default: bool) -> bool {
-        match self {
-            Self::Board => by_default,
-            Self::Always => true,
-            Self::Never => false,
-        }
-    }
-}
-
-impl Config {
-    /// The key of [`Self::udp_listen`].
-    pub const UDP_LISTEN: &str = "webrtc.udp_listen";
-
-    /// The defaults, on `udp_listen`.
-    pub fn new(udp_listen: SocketAddr) -> Self {
-        Self {
-            udp_listen,
-            addresses: Vec::new(),
-            stun: Vec::new(),
-            turn: Vec::new(),
-            viewers: ViewerLimits::default(),
-            vp8: Vp8Use::Board,
-        }
-    }
-
-    /// Reads `udp_listen`, `addresses`, `stun`, `turn` and `vp8`. `secret_of` reads the file that holds a TURN server's secret; its error
-    /// does not repeat the path.
-    pub fn read(keys: &mut impl Keys, secret_of: impl Fn(&str) -> Result<Secret>) -> Self {
-        let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
-        let addresses = keys.texts("addresses", is_address, "must be IP addresses");
-        Self {
-            addresses: addresses.iter().filter_map(|text| text.parse().ok()).collect(),
-            stun: keys.texts("stun", |text| is_ice_url(text, &["stun:"]), "must be like `stun:host:3478`"),
-            turn: keys.sections("turn").into_iter().filter_map(|server| TurnServer::read(server, &secret_of)).collect(),
-            vp8: keys.choice("vp8", "board", &Vp8Use::WORDS),
-            ..Self::new(keys.address("udp_listen", "0.0.0.0:8189"))
-        }
-    }
-}
-
-impl TurnServer {
-    fn read(mut keys: impl Keys, secret_of: impl Fn(&str) -> Result<Secret>) -> Option<Self> {
-        let url = keys.text("url", "", 0..=256);
-        if !is_ice_url(&url, &["turn:", "turns:"]) {
-            keys.problem("url", &*url, "must be like `turn:host:3478?transport=udp`");
-        }
-        let file = keys.text("secret_file", "", 0..=4096);
-        let secret = secret_of(&file).map_err(|e| {
-            // Somebody may have written the secret itself here.
-            let shown = if file.starts_with(['/', '.']) { Shown::from(&*file) } else { Shown::nothing() };
-            keys.problem("secret_file", shown, &format!("must name a file that holds the secret ({e})"));
-        });
-        keys.finish();
-        Some(Self { url, secrets: lines(&secret.ok()?) })
-    }
-}
-
-/// The first two lines of a secret's file.
-fn lines(file: &Secret) -> Vec<Secret> {
-    let lines = file.expose().lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.take(MAX_SECRETS).map(|line| Secret::new(line.into())).collect()
-}
-
-fn is_ice_url(text: &str, schemes: &[&str]) -> bool {
-    schemes.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b":.-[]?=".contains(&b))
-}
 
 /// Figures since start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,7 +59,9 @@ pub struct Counters {
 /// What the port and the thread share.
 pub struct Shared {
     /// Settings, which may change.
-    pub config: RwLock<Arc<Config>>,
+    pub config: Arc<RwLock<Arc<Config>>>,
+    /// The candidates from outside.
+    pub gathered: Arc<Gathered>,
     /// What can be watched.
     pub cameras: LiveCameras,
     /// What can be spoken through.
@@ -202,18 +88,24 @@ impl Shared {
 
     /// Where viewers reach the port; nowhere while this machine's addresses cannot be read.
     pub fn candidates(&self) -> Vec<Candidate> {
-        match addresses::candidates(self.local, &self.config().addresses) {
-            Ok(candidates) => {
+        let config = self.config();
+        let relayed: Vec<_> = self.gathered.relayed().into_iter().collect();
+        if config.relay_only {
+            return relayed;
+        }
+        match addresses::candidates(self.local, &config.addresses, &config.interfaces) {
+            Ok(host) => {
                 if let Some(repeats) = self.unreadable.ended() {
                     tracing::info!(repeats, "this machine's addresses can be read again");
                 }
-                candidates
+                let reflexive = self.gathered.reflexive(&host);
+                host.into_iter().chain(reflexive).chain(relayed).collect()
             }
             Err(e) => {
                 if self.unreadable.is_news(&e, self.clock.mono()) {
                     tracing::warn!(error = %e, "this machine's addresses cannot be read: live viewers cannot reach it");
                 }
-                Vec::new()
+                relayed
             }
         }
     }
@@ -252,7 +144,8 @@ mod tests {
     fn shared() -> Shared {
         let local = SocketAddr::from(([127, 0, 0, 1], 0));
         Shared {
-            config: RwLock::new(Arc::new(Config::new(local))),
+            config: Arc::new(RwLock::new(Arc::new(Config::new(local)))),
+            gathered: Arc::new(Gathered::new().0),
             cameras: LiveCameras::default(),
             speakers: Speakers::default(),
             clock: Arc::new(SystemClock),

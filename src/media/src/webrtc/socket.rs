@@ -1,12 +1,14 @@
 //! The one UDP socket: batches in, segmented batches out, and a small outbox for bursts the kernel does not take at once.
 
+use super::config::Config;
+use super::gathering::Gathered;
 use super::machine::Outbox;
-use super::shared::Config;
 use perch_base::{Error, ErrorKind, Result};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
+use std::sync::Arc;
 use tokio::io::Interest;
 
 /// Bytes that wait for the kernel at most; what does not fit is dropped (viewers ask for it again).
@@ -56,6 +58,7 @@ pub struct Socket {
     state: UdpSocketState,
     v6: bool,
     port: u16,
+    gathered: Arc<Gathered>,
     parcel: Parcel,
     outbox: VecDeque<Parcel>,
     outbox_bytes: usize,
@@ -70,7 +73,7 @@ pub struct Socket {
 
 impl Socket {
     /// Takes over an opened socket; must be called inside the engine's runtime.
-    pub fn new(socket: StdSocket) -> io::Result<Self> {
+    pub fn new(socket: StdSocket, gathered: Arc<Gathered>) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         // With receive offload, datagrams arrive glued together: up to 64 KiB in one buffer.
@@ -80,6 +83,7 @@ impl Socket {
             state,
             v6: local.is_ipv6(),
             port: local.port(),
+            gathered,
             parcel: Parcel {
                 source: local.ip(),
                 destination: local,
@@ -199,8 +203,13 @@ impl Socket {
 }
 
 impl Outbox for Socket {
-    /// Adds to the batch, which goes to one destination and holds datagrams of one size (the last may be shorter).
-    fn push(&mut self, source: IpAddr, destination: SocketAddr, datagram: &[u8]) {
+    /// Hands to the relay what leaves by it; adds all else to the batch, which goes to one destination and holds datagrams of one size (the last may be shorter).
+    fn push(&mut self, source: SocketAddr, destination: SocketAddr, datagram: &[u8]) {
+        if self.gathered.relay(source, destination, datagram) {
+            self.sent += 1;
+            return;
+        }
+        let source = source.ip();
         let p = &self.parcel;
         let fits = !p.data.is_empty()
             && p.destination == destination

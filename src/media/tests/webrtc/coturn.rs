@@ -173,7 +173,7 @@ fn the_relay_for_owners_lets_in_who_the_box_sends_and_relays_to_nobody_inside() 
     let coturn = Coturn::start(SECRETS[1]);
     let server: SocketAddr = ([127, 0, 0, 1], coturn.port).into();
     let secrets = SECRETS.map(|secret| Secret::new(secret.into())).to_vec();
-    let turn = vec![TurnServer { url: format!("turn:{server}"), secrets }];
+    let turn = vec![TurnServer { url: format!("turn:{server}"), secrets, ca_pem: None }];
     let bench = Bench::with(Config { turn, ..Config::new("127.0.0.1:0".parse().expect("valid")) });
     let credentials = |at: Timestamp| -> Vec<(String, String)> {
         let all = bench.engine.ice_servers(at, &"f00d");

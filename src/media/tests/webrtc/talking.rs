@@ -14,7 +14,7 @@ use perch_domain::talk::{TalkStatus, WhenBusy};
 use perch_domain::talkback::{TalkSink, Talkback};
 use perch_media::pipeline::Library;
 use perch_media::speaker::Speaker;
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -102,7 +102,11 @@ pub struct Talker {
 
 impl Offered {
     pub fn new() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        Self::at(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    fn at(address: IpAddr) -> Self {
+        let socket = UdpSocket::bind((address, 0)).expect("a port");
         let crypto = Arc::new(str0m::crypto::from_feature_flags());
         let mut rtc = Rtc::builder().set_crypto_provider(crypto).build(Instant::now());
         rtc.add_local_candidate(Candidate::host(socket.local_addr().expect("address"), "udp").expect("candidate"));
@@ -191,6 +195,17 @@ pub fn ask(bench: &Bench, name: &str, device: DeviceId, when_busy: WhenBusy) -> 
         TalkAnswer::Speaks(answer) => Ok((answer.lease, offered.go(&answer.sdp))),
         TalkAnswer::Busy(busy) => Err(busy.error()),
     }
+}
+
+/// What is said from an address of this machine is heard.
+pub fn is_heard_from(bench: &Bench, address: IpAddr) {
+    let door = Door::new(bench, test_sink());
+    let offered = Offered::at(address);
+    let asked = bench.engine.talk(request("anna", device(), &offered.sdp, WhenBusy::Refuse)).expect("asked");
+    let TalkAnswer::Speaks(answer) = asked else { panic!("nobody else speaks") };
+    let _talker = offered.go(&answer.sdp);
+    door.until("heard", Door::is_loud);
+    bench.engine.end(answer.lease).expect("there");
 }
 
 pub fn test_sink() -> Talkback {

@@ -2,7 +2,7 @@
 
 use super::source::canned;
 use std::collections::HashMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub struct Seen {
     pub datagrams: u64,
     /// Datagrams thrown away on purpose.
     pub thrown: u64,
+    /// From where they came, the last one.
+    pub from: Option<SocketAddr>,
     /// Datagrams as they came, the first few thousand.
     pub recorded: Vec<Vec<u8>>,
 }
@@ -73,8 +75,13 @@ impl Offer {
 
     /// Of a viewer that plays H.265 beside all else, or not.
     pub fn playing(h265: bool) -> Self {
+        Self::at("127.0.0.1".parse().expect("an address"), h265)
+    }
+
+    /// Of a viewer at an address of this machine.
+    pub fn at(address: IpAddr, h265: bool) -> Self {
         let started = Instant::now();
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let socket = UdpSocket::bind((address, 0)).expect("a port");
         let crypto = Arc::new(str0m::crypto::from_feature_flags());
         let mut rtc =
             Rtc::builder().set_crypto_provider(crypto).set_reordering_size_video(400).enable_h265(h265).build(started);
@@ -201,6 +208,7 @@ fn run(mut rtc: Rtc, socket: &UdpSocket, started: Instant, seen: &Mutex<Seen>, k
             random ^= random << 17;
             let mut seen = seen.lock().expect("whole");
             seen.datagrams += 1;
+            seen.from = Some(from);
             if seen.recorded.len() < 2000 {
                 seen.recorded.push(buf[..len].to_vec());
             }
