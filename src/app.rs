@@ -23,13 +23,14 @@ use crate::systemd::Notifier;
 use crate::tasks::card::CardMaker;
 use crate::tasks::commands::{Doors, SharedCutOffs, reload_stream_passwords};
 use crate::tasks::cut_off::CutOffs;
+use crate::web_live::{Packagers, WebLive};
 use crate::{bell, kept_log, reload_line, systemd, tasks, version};
 use perch_api::{AccessChange, Server};
 use perch_base::clock::{SharedClock, SystemClock};
 use perch_base::net::host_name;
 use perch_base::shutdown::{self, Shutdown, Trigger};
 use perch_base::time::Timestamp;
-use perch_base::{Error, ErrorKind, Result, ResultExt, blocking};
+use perch_base::{Error, Result, blocking};
 use perch_domain::identity::IdentityPort;
 use perch_domain::onvif::OnvifPort;
 use perch_domain::ports::LivePort;
@@ -71,6 +72,7 @@ pub struct App {
     supervisor: Supervisor,
     live: Arc<webrtc::Engine>,
     live_server: webrtc::Server,
+    packagers: Packagers,
     rtsp: Arc<rtsp::Handle>,
     rtsp_server: rtsp::Server,
     api: Server,
@@ -167,7 +169,9 @@ impl App {
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out);
         let system = Arc::new(BoxSystem::new(updater.places().clone()));
+        let (web_live, packagers) = WebLive::new(set.clone(), clock.clone());
         let parts = Parts {
+            web_live,
             onvif,
             controls,
             clock: clock.clone(),
@@ -210,6 +214,7 @@ impl App {
             supervisor,
             live,
             live_server,
+            packagers,
             rtsp,
             rtsp_server,
             api,
@@ -343,6 +348,7 @@ impl App {
         self.watch_over()?;
         tasks::servers::spawn_live(&self.supervisor, self.live_server, self.live.gatherer())?;
         tasks::servers::spawn(&self.supervisor, TaskId::Rtsp, self.rtsp_server)?;
+        tasks::web_live::spawn(&self.supervisor, self.packagers)?;
         tasks::cut_off::spawn(&self.supervisor, self.cut_offs)?;
         let doors = Doors {
             accounts: self.accounts.clone(),
@@ -395,6 +401,7 @@ struct Parts {
     switches: Arc<Switches>,
     system: Arc<BoxSystem>,
     live: Arc<webrtc::Engine>,
+    web_live: Arc<WebLive>,
     rtsp: Arc<rtsp::Handle>,
     notices: Notices,
     stills: Turns,
@@ -435,6 +442,7 @@ impl Parts {
         perch_api::Ports {
             identity: self.identity.clone(),
             live: self.live.clone(),
+            web_live: self.web_live.clone(),
             access: Arc::new(self.accounts.clone()),
             archive: Arc::new(self.recordings.clone()),
             cameras: cameras.clone(),
@@ -571,42 +579,4 @@ fn obey_changes(
         AccessChange::DeviceRevoked(device) => live.end_device(device),
         AccessChange::StreamPasswordsChanged => reload_stream_passwords(&accounts, &rtsp, &shut_out),
     })
-}
-
-/// Listens for SIGINT and SIGTERM from now on, whatever is done meanwhile. The first ends what is returned; a second one ends the
-/// process at once.
-pub fn stop_signal() -> Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{Signal, SignalKind, signal};
-    async fn next(int: &mut Signal, term: &mut Signal) {
-        tokio::select! {
-            _ = int.recv() => {}
-            _ = term.recv() => {}
-        }
-    }
-    let listen = |kind| signal(kind).context(ErrorKind::Internal, || "signals cannot be listened to");
-    let (mut int, mut term) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let (first, heard) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        next(&mut int, &mut term).await;
-        // Nobody waits any more: the box is ending by itself.
-        _ = first.send(());
-        next(&mut int, &mut term).await;
-        tracing::error!("a second signal: ending at once");
-        std::process::exit(130);
-    });
-    Ok(async move { _ = heard.await })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rustix::process::{Signal, getpid, kill_process};
-
-    /// Without a listener the signal would end the tests.
-    #[tokio::test]
-    async fn a_signal_is_heard_from_the_moment_of_listening() {
-        let stop = stop_signal().expect("it listens");
-        kill_process(getpid(), Signal::TERM).expect("sent");
-        tokio::time::timeout(Duration::from_secs(60), stop).await.expect("heard, though nobody waited for it yet");
-    }
 }

@@ -1,10 +1,11 @@
 //! `perch run`: the daemon.
 
-use crate::app::{App, stop_signal};
+use crate::app::App;
 use crate::backup::restore;
 use crate::config::{Config, unnamed};
 use crate::kept_log::{kept, listed};
 use crate::setup::reset;
+use crate::stop_signal::stop_signal;
 use crate::system::START_AGAIN;
 use crate::tasks::reload;
 use perch_base::clock::{SharedClock, SystemClock};

@@ -25,3 +25,4 @@ pub mod stills;
 pub mod trial;
 pub mod vp8;
 pub mod watchdog;
+pub mod web_live;

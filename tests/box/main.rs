@@ -28,3 +28,4 @@ mod settings_files;
 mod support;
 mod system;
 mod update;
+mod web_live;

@@ -10,6 +10,7 @@ use perch_domain::identity::IdentityPort;
 use perch_domain::modes::ModesPort;
 use perch_domain::ports::{
     AccessPort, ArchivePort, BackupPort, CameraPort, LivePort, LogPort, ReadersPort, SettingsPort, SystemPort,
+    WebLivePort,
 };
 use perch_domain::probe::ProbePort;
 use perch_domain::settings::Keys;
@@ -61,6 +62,8 @@ pub struct Ports {
     pub identity: Arc<dyn IdentityPort>,
     /// Live sessions.
     pub live: Arc<dyn LivePort>,
+    /// Live pictures over HTTPS.
+    pub web_live: Arc<dyn WebLivePort>,
     /// Accounts, devices and codes.
     pub access: Arc<dyn AccessPort>,
     /// Recordings and events.

@@ -3,6 +3,7 @@
 
 use crate::door::Place;
 use crate::first_byte::{Begun, writes_through};
+use crate::socket::Reset;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
@@ -39,10 +40,11 @@ pub(crate) struct Arrived {
 }
 
 /// Both ends of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ends {
     pub(crate) peer: SocketAddr,
     pub(crate) own: SocketAddr,
+    pub(crate) reset: Reset,
 }
 
 /// How often a connection is looked at.
@@ -68,7 +70,7 @@ impl Service {
         ends: Ends,
         place: Option<Place>,
     ) {
-        let connection = Arc::new(Connection::new(self.clock.clone(), place));
+        let connection = Arc::new(Connection::new(self.clock.clone(), place, ends.reset.clone()));
         let stream = Watched { io: stream, heard: connection.first_word() };
         // The first byte is part of the handshake's time.
         let begun = async {
@@ -110,7 +112,7 @@ impl Service {
         ends: Ends,
         place: Place,
     ) {
-        let connection = Arc::new(Connection::new(self.clock.clone(), Some(place)));
+        let connection = Arc::new(Connection::new(self.clock.clone(), Some(place), ends.reset.clone()));
         let stream = Watched { io: stream, heard: connection.first_word() };
         let router = self.plain.clone();
         self.speak(stream, ends, connection, Spoken { router, http2: false }).await;
@@ -124,7 +126,7 @@ impl Service {
         spoken: Spoken,
     ) {
         let Self { mut drain, clock, .. } = self;
-        let (Ends { peer, own }, Spoken { router, http2 }) = (ends, spoken);
+        let (Ends { peer, own, .. }, Spoken { router, http2 }) = (ends, spoken);
         let service = {
             let connection = Arc::clone(&connection);
             hyper::service::service_fn(move |request: Request<Incoming>| {
@@ -161,6 +163,9 @@ impl Service {
                         tracing::debug!(address = %peer.ip(), error = %e, "a connection ended with an error");
                     }
                     return;
+                }
+                () = connection.to_be_reset.notified() => {
+                    return tracing::debug!(address = %peer.ip(), "a connection is reset: its device lost its access");
                 }
                 () = connection.sent_away() => {
                     return tracing::debug!(address = %peer.ip(), "a connection gives way to another and is closed");
@@ -212,12 +217,14 @@ pub(crate) struct Connection {
     activity: Mutex<Activity>,
     /// The box's own have none.
     place: Option<Place>,
+    reset: Reset,
+    to_be_reset: Notify,
 }
 
 impl Connection {
-    fn new(clock: SharedClock, place: Option<Place>) -> Self {
+    fn new(clock: SharedClock, place: Option<Place>, reset: Reset) -> Self {
         let activity = Mutex::new(Activity::new(Times::HTTPS, clock.mono()));
-        Self { clock, activity, place }
+        Self { clock, activity, place, reset, to_be_reset: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Activity> {
@@ -267,6 +274,17 @@ impl Connection {
         if let Some(place) = &self.place {
             place.trust(device);
         }
+    }
+
+    /// However it ends, what is still under way to its peer then is lost.
+    pub(crate) fn ends_with_reset(&self) {
+        self.reset.want();
+    }
+
+    /// Ends it at once, and so.
+    pub(crate) fn reset(&self) {
+        self.ends_with_reset();
+        self.to_be_reset.notify_one();
     }
 
     /// The clock that its peer is measured by.

@@ -231,6 +231,10 @@ fn part_schema(path: &str, name: &str) -> Value {
         "device" => reference("DeviceId"),
         "lease" => reference("LeaseId"),
         "event" => reference("EventId"),
+        "view" => json!({ "type": "string", "enum": ["main", "main-mute", "sub", "sub-mute"] }),
+        "file" if path.ends_with("/live/{view}/{file}") => {
+            json!({ "type": "string", "pattern": "^[0-9]+(\\.mp4|(\\.[0-9]+)?\\.m4s)$" })
+        }
         "file" => json!({ "type": "string", "pattern": "^[0-9]+\\.mp4$" }),
         _ => json!({ "type": "string", "pattern": name_pattern() }),
     }

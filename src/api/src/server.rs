@@ -5,6 +5,7 @@ use crate::connection::{Ends, Service};
 use crate::door::Door;
 use crate::lifeline::Lifeline;
 use crate::revoke::Revocations;
+use crate::socket::{Reset, Socket};
 use crate::state::{AppState, Parts, Shared};
 use crate::tls::server_config;
 use crate::{openapi, plain, routes};
@@ -112,7 +113,7 @@ impl Server {
                 () = shutdown.called() => break,
                 Some(stream) = own.recv() => {
                     let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                    connections.spawn(service.clone().serve(stream, Ends { peer: here, own: here }, None));
+                    connections.spawn(service.clone().serve(stream, Ends { peer: here, own: here, reset: Reset::default() }, None));
                 }
                 (is_plain, accepted) = accept(&listener, plain.as_ref()) => match accepted {
                     Ok((stream, peer)) => {
@@ -122,7 +123,10 @@ impl Server {
                         match door.arrive(peer.ip()) {
                             Some(place) => {
                                 let _ = stream.set_nodelay(true);
-                                let ends = Ends { peer, own: stream.local_addr().unwrap_or(peer) };
+                                let reset = Reset::default();
+                                let own = stream.local_addr().unwrap_or(peer);
+                                let stream = Socket::new(stream, reset.clone());
+                                let ends = Ends { peer, own, reset };
                                 match is_plain {
                                     true => connections.spawn(service.clone().serve_plain(stream, ends, place)),
                                     false => connections.spawn(service.clone().serve(stream, ends, Some(place))),

@@ -2,9 +2,12 @@
 
 use crate::camera::CameraConfig;
 use crate::ingest::Shape;
+use crate::live_hls::LiveView;
 use crate::media::{Stream, VideoCodec};
 use crate::picture_gate::Known;
+use crate::stream_choice::StreamChoice;
 use perch_base::time::MonoTime;
+use perch_base::{Error, ErrorKind, Result};
 use std::time::Duration;
 
 /// What there is to watch.
@@ -54,6 +57,20 @@ impl Offering {
     /// The stream that any browser gets live that asks for `stream`.
     pub fn live(&self, stream: Stream) -> Stream {
         if self.why_not_live().is_some() { Stream::Sub } else { stream }
+    }
+
+    /// Which stream a player by HLS gets. Errors with `Unsupported` where it is encoded as HLS does not carry it.
+    pub fn over_https(&self, choice: StreamChoice, sound: bool) -> Result<LiveView> {
+        let stream = match choice {
+            StreamChoice::Fixed(stream) => stream,
+            // Everybody plays H.264; intra refresh without an IDR picture nobody begins with.
+            StreamChoice::Auto if self.codec == VideoCodec::H265 || self.gradual => Stream::Sub,
+            StreamChoice::Auto => Stream::Main,
+        };
+        match self.codec_of(stream).is_recorded() {
+            true => Ok(LiveView { stream, sound }),
+            false => Err(Error::new(ErrorKind::Unsupported, "HLS carries no VP8: set the camera's codec to h264")),
+        }
     }
 
     /// How `stream` is encoded.
@@ -175,6 +192,26 @@ mod tests {
             assert_eq!(offering.live(stream), want, "{offering:?}");
             assert_eq!(offering.why_not_live().is_some(), offering.live(Stream::Main) == Stream::Sub);
             assert_eq!(offering.is_live_h265(), offering == h265);
+        }
+    }
+
+    #[test]
+    fn which_stream_a_player_gets_over_https() {
+        use VideoCodec::{H264, H265, Vp8};
+        let offering = |codec| Offering { codec, reorders: false, gradual: false, has_audio: true, shape: None };
+        let (auto, main, sub) = (StreamChoice::Auto, Stream::Main, Stream::Sub);
+        for (choice, offering, want) in [
+            (auto, offering(H264), Some("main")),
+            (auto, Offering { reorders: true, ..offering(H264) }, Some("main")),
+            (auto, Offering { gradual: true, ..offering(H264) }, Some("sub")),
+            (auto, offering(H265), Some("sub")),
+            (StreamChoice::Fixed(main), offering(H265), Some("main")),
+            (StreamChoice::Fixed(sub), offering(H264), Some("sub")),
+            (auto, offering(Vp8), None),
+            (StreamChoice::Fixed(sub), offering(Vp8), None),
+        ] {
+            let view = offering.over_https(choice, true);
+            assert_eq!(view.ok().map(|v| v.to_string()).as_deref(), want, "{choice:?} {offering:?}");
         }
     }
 }

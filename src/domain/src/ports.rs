@@ -5,6 +5,8 @@
 use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, KeptOfCamera, Segment, TimeRange, Timeline};
 use crate::camera_view::CameraView;
+use crate::live_hls::{LiveFile, LiveView};
+use crate::live_window::Reload;
 use crate::log::{LogFilter, LogPage};
 use crate::pairing::{CodeOutcome, PairingConfig, UsedCode};
 use crate::picture_controls::SourceControls;
@@ -18,6 +20,7 @@ use crate::stream_choice::StreamChoice;
 use crate::summary::Status;
 use crate::system::{Action, SystemChange, SystemFacts};
 use crate::talk::{Busy, FloorSeen, TalkAsker, WhenBusy};
+use crate::web_viewers::{WebAsker, WebViewer};
 use bytes::Bytes;
 use perch_base::Result;
 use perch_base::ids::{CameraId, DeviceId, EventId, LeaseId, SegmentId};
@@ -118,6 +121,25 @@ pub trait LivePort: Send + Sync {
     /// Servers to offer now to `whom`, a lease or a device: its name stands in credentials, which are good for ten minutes. Of a server whose
     /// secret is being changed there are two, with either secret.
     fn ice_servers(&self, now: Timestamp, whom: &dyn Display) -> Vec<IceServer>;
+}
+
+/// Live pictures over HTTPS, for players and networks without WebRTC. Errors of all: `NotFound` (camera), `Unsupported` (its codec),
+/// `Unavailable` (no picture for now), `RateLimited` (too many watch).
+pub trait WebLivePort: Send + Sync {
+    /// Which stream of a camera a player gets.
+    fn view(&self, camera: &CameraId, choice: StreamChoice, sound: bool) -> Result<LiveView>;
+    /// The playlist of a stream, once it holds what `reload` waits for. Errors with `Invalid` where that is far from what there is.
+    fn playlist(
+        &self,
+        by: WebAsker,
+        camera: &CameraId,
+        view: LiveView,
+        reload: Option<Reload>,
+    ) -> Later<'_, Result<String>>;
+    /// A file that a playlist names, in pieces; one that it announces is waited for. Errors with `NotFound` where it is over.
+    fn file(&self, by: WebAsker, camera: &CameraId, view: LiveView, file: LiveFile) -> Later<'_, Result<Vec<Bytes>>>;
+    /// All who watch so.
+    fn who_watches(&self) -> Vec<WebViewer>;
 }
 
 /// Who reads by RTSP.

@@ -34,6 +34,8 @@ pub enum TaskId {
     Live,
     /// Gathers by which addresses viewers reach the box from outside.
     Gathering,
+    /// Packages live pictures for players over HTTPS.
+    WebLive,
     /// Serves RTSP.
     Rtsp,
     /// Keeps recordings within their limits.
@@ -84,6 +86,7 @@ impl TaskId {
             | Self::Vp8(camera) => Some(camera),
             Self::Live
             | Self::Gathering
+            | Self::WebLive
             | Self::Rtsp
             | Self::Retention
             | Self::Index
@@ -119,6 +122,7 @@ impl fmt::Display for TaskId {
             Self::Vp8(camera) => write!(f, "VP8 {camera}"),
             Self::Live => f.write_str("live viewing"),
             Self::Gathering => f.write_str("addresses from outside"),
+            Self::WebLive => f.write_str("live over HTTPS"),
             Self::Rtsp => f.write_str("RTSP"),
             Self::Retention => f.write_str("retention"),
             Self::Index => f.write_str("index"),

@@ -73,6 +73,7 @@ pub use forget::ForgetStep;
 pub use index::Index;
 pub use meta::Meta;
 pub use mp4::format::TrackFormat;
+pub use mp4::live::LiveFragments;
 pub use mp4::write::FragmentPackets;
 pub use people_backup::PeopleBackup;
 pub use progress::OpenReport;

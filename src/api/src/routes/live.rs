@@ -129,7 +129,9 @@ pub(super) async fn ice_servers(State(app): State<Shared>, who: Who) -> Reply {
 pub(super) async fn sessions(State(app): State<Shared>, who: Who) -> Reply {
     let mut sessions = blocking(&app, |app| app.ports.live.sessions()).await?;
     sessions.retain(|s| who.principal.may_end_live(s.device_id));
-    let mut body = object!({ "sessions": sessions });
+    let mut over_https = app.ports.web_live.who_watches();
+    over_https.retain(|viewer| who.principal.may_end_live(viewer.device_id));
+    let mut body = object!({ "sessions": sessions, "over_https": over_https });
     // Who else watches, and who may not for now, is for whoever can do something about it.
     if who.may(Permission::ManagePeople, Object::Box) {
         let (readers, cut_off) =

@@ -20,6 +20,7 @@ mod system;
 mod table;
 mod talk;
 mod update;
+mod web_live;
 
 pub use table::ROUTES;
 

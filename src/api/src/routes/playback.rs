@@ -1,10 +1,12 @@
 //! Recorded video: playlists, files by byte ranges, and downloads. No thread waits for a slow client: each piece is read when asked for.
 
 use crate::auth::Who;
+use crate::connection::Connection;
 use crate::input::{PathParts, Query};
+use crate::leash::{Leash, cut_off};
 use crate::problem::{Problem, Reply};
-use crate::revoke::Watch;
 use crate::state::{OnDisk, Shared, blocking};
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -43,10 +45,16 @@ fn nothing_recorded() -> Problem {
 }
 
 /// `GET /api/v1/cameras/{camera}/export.mp4`
-pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts, query: Query) -> Reply {
+pub(super) async fn export(
+    State(app): State<Shared>,
+    who: Who,
+    Extension(connection): Extension<Arc<Connection>>,
+    path: PathParts,
+    query: Query,
+) -> Reply {
     let camera = path.camera()?;
     let range = query.range()?;
-    let revoked = app.revocations.watch(who.principal.device_id);
+    let revoked = Leash::new(&app, who.principal.device_id, &connection);
     let what = format!("camera {camera}, a download");
     let asked = Shared::clone(&app);
     let opened = blocking(&app, move |app| {
@@ -84,18 +92,20 @@ pub(super) async fn export(State(app): State<Shared>, who: Who, path: PathParts,
     Ok((headers, body).into_response())
 }
 
-fn cut_off() -> Error {
-    Error::new(ErrorKind::Forbidden, "the device lost its access while it read")
-}
-
 /// `GET /api/v1/cameras/{camera}/segments/{segment}.mp4`
-pub(super) async fn segment(State(app): State<Shared>, who: Who, path: PathParts, headers: HeaderMap) -> Reply {
+pub(super) async fn segment(
+    State(app): State<Shared>,
+    who: Who,
+    Extension(connection): Extension<Arc<Connection>>,
+    path: PathParts,
+    headers: HeaderMap,
+) -> Reply {
     let camera = path.camera()?;
     let id = path.get("file", "segment", |file| {
         let digits = file.strip_suffix(".mp4").ok_or_else(|| Error::not_found("not a segment"))?;
         SegmentId::parse(digits)
     })?;
-    let revoked = app.revocations.watch(who.principal.device_id);
+    let revoked = Leash::new(&app, who.principal.device_id, &connection);
     let what = format!("camera {camera}, file {id}");
     let opened = blocking(&app, move |app| {
         who.may_still(app, Permission::LookBack, Object::Camera(&camera))?;
@@ -184,7 +194,7 @@ fn parse_range(text: &str, size_bytes: u64) -> Option<Result<Range<u64>, Unsatis
 }
 
 /// These bytes of a file, which `what` names in errors, a piece for each time the client has room.
-fn file_body(app: Shared, file: File, bytes: Range<u64>, (revoked, what): (Watch, String)) -> Body {
+fn file_body(app: Shared, file: File, bytes: Range<u64>, (revoked, what): (Leash, String)) -> Body {
     let state = (Arc::new(file), bytes, revoked, what, app);
     Body::from_stream(futures_util::stream::unfold(Some(state), move |state| async move {
         let (file, left, mut revoked, what, app) = state?;

@@ -2,7 +2,7 @@
 
 use super::{
     announcements, backup, cameras, cut_off, events, live, log, machine, modes, people, playback, probe, recordings,
-    session, settings, system, talk, update,
+    session, settings, system, talk, update, web_live,
 };
 use crate::route::About::{Camera, TheBox};
 use crate::route::Takes::{Bytes, File, Json, Large, Nothing, Patch, Text};
@@ -57,6 +57,10 @@ const CURSOR: Param = may("cursor", Kind::Schema("EventId"));
 const KIND: Param = may("kind", Kind::Word { one_of: &EventKind::WORDS, default: None });
 const STREAM: Param =
     may("stream", Kind::Word { one_of: StreamChoice::WORDS, default: Some(StreamChoice::Auto.as_str()) });
+const SOUND: Param = may("sound", Kind::Word { one_of: &["on", "off"], default: Some("on") });
+/// Of a blocking reload (draft-pantos-hls-rfc8216bis, 6.2.5).
+const HLS_MSN: Param = may("_HLS_msn", Kind::Number { min: 0, max: u32::MAX, default: None });
+const HLS_PART: Param = may("_HLS_part", Kind::Number { min: 0, max: u32::MAX, default: None });
 const WHEN_BUSY: Param = may("when_busy", Kind::Word { one_of: &WhenBusy::WORDS, default: Some("refuse") });
 const BUDGET: Param = may(
     "budget_mb_per_hour",
@@ -214,6 +218,12 @@ pub const ROUTES: &[Route] = &[
     Route { method: POST, path: "/api/v1/cameras/{camera}/whep", permission: Watch, about: Camera,
         summary: "Watch live (WHEP): offer in, answer out. With `picture=false` sound alone until a picture is asked for",
         query: &[STREAM, BUDGET, PICTURE], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(live::watch) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/live.m3u8", permission: Watch, about: Camera,
+        summary: "Watch live by low-latency HLS, where WebRTC does not come through",
+        query: &[STREAM, SOUND, HLS_MSN, HLS_PART], takes: Nothing, gives: media(200, "application/vnd.apple.mpegurl"), handler: || get(web_live::playlist) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/live/{view}/{file}", permission: Watch, about: Camera,
+        summary: "A piece of it, as its playlist names it",
+        query: &[], takes: Nothing, gives: media(200, "video/mp4"), handler: || get(web_live::file) },
     Route { method: POST, path: "/api/v1/cameras/{camera}/whip", permission: Talk, about: Camera,
         summary: "Speak through it (WHIP): offer in, answer out; 409 says who speaks, and may queue or take over",
         query: &[WHEN_BUSY], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(talk::speak) },

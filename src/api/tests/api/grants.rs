@@ -23,8 +23,13 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn fill(&self, path: &str) -> String {
-        let parts =
-            [("{camera}", self.camera), ("{event}", self.event), ("{file}", self.file), ("{lease}", &self.lease)];
+        let parts = [
+            ("{view}", "main"),
+            ("{camera}", self.camera),
+            ("{event}", self.event),
+            ("{file}", self.file),
+            ("{lease}", &self.lease),
+        ];
         parts.iter().fold(path.to_owned(), |p, (part, value)| p.replace(part, value))
     }
 }

@@ -25,3 +25,4 @@ mod system;
 mod table;
 mod talk;
 mod update;
+mod web_live;

@@ -19,6 +19,7 @@ pub fn ports(
     Ports {
         identity,
         live: fake.clone(),
+        web_live: fake.clone(),
         access: fake.clone(),
         archive: fake.clone(),
         cameras: fake.clone(),

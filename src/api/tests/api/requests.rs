@@ -162,7 +162,7 @@ async fn queries_are_what_the_document_says() {
             let mut bad = vec!["~".to_owned(), "-1".to_owned()];
             if let Kind::Number { min, max, .. } = param.kind {
                 assert!(!ask(param.name, Some(&max.to_string())).await.0, "{max} is the largest");
-                bad.extend([(min - 1).to_string(), (max + 1).to_string()]);
+                bad.extend([(i64::from(min) - 1).to_string(), (i64::from(max) + 1).to_string()]);
             }
             if let Kind::Line = param.kind {
                 bad.push("0".to_owned());

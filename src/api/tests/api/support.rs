@@ -572,7 +572,11 @@ impl Rig {
     }
 
     pub async fn connect(&self) -> TlsStream<TcpStream> {
-        let tcp = TcpStream::connect(self.addr).await.expect("connected");
+        self.handshake(TcpStream::connect(self.addr).await.expect("connected")).await
+    }
+
+    /// The same over a connection that stands.
+    pub async fn handshake(&self, tcp: TcpStream) -> TlsStream<TcpStream> {
         let name = ServerName::try_from("localhost").expect("name");
         TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await.expect("a trusted certificate")
     }

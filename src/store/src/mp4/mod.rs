@@ -2,6 +2,7 @@
 //! that may be damaged or hostile) in `read`; `format` and `opus` know what is inside the packets.
 
 pub(crate) mod format;
+pub(crate) mod live;
 pub(crate) mod opus;
 pub(crate) mod read;
 pub(crate) mod write;

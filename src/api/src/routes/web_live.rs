@@ -1,0 +1,99 @@
+//! Live pictures over HTTPS for players and networks without WebRTC: low-latency HLS over the port. Each request passes the gate; one that waits
+//! ends when its device is revoked.
+
+use crate::auth::Who;
+use crate::connection::{Connection, Peer};
+use crate::input::{PathParts, Query};
+use crate::leash::{Leash, body};
+use crate::problem::{Problem, Reply};
+use crate::state::{Shared, blocking};
+use axum::Extension;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use http::header;
+use perch_base::ids::CameraId;
+use perch_base::{ErrorKind, Result};
+use perch_domain::access::{Object, Permission};
+use perch_domain::live_hls::{LiveFile, LiveView};
+use perch_domain::live_window::Reload;
+use perch_domain::ports::Later;
+use perch_domain::stream_choice::StreamChoice;
+use perch_domain::web_viewers::WebAsker;
+use std::sync::Arc;
+
+/// Where a request comes from.
+type From = (Extension<Peer>, Extension<Arc<Connection>>);
+
+/// `GET /api/v1/cameras/{camera}/live.m3u8`
+pub(super) async fn playlist(State(app): State<Shared>, who: Who, from: From, path: PathParts, query: Query) -> Reply {
+    let camera = path.camera()?;
+    let choice = query.get("stream", StreamChoice::parse)?.unwrap_or_default();
+    let sound = query.word("sound")? == "on";
+    let reload = match (query.number("_HLS_msn")?, query.number("_HLS_part")?) {
+        (Some(segment), part) => Some(Reload { segment: segment.into(), part }),
+        (None, None) => None,
+        (None, Some(_)) => {
+            return Err(Problem::new(
+                ErrorKind::Invalid,
+                "a part is asked for without its segment: `_HLS_msn` is missing",
+            ));
+        }
+    };
+    let asked = camera.clone();
+    let view = blocking(&app, move |app| app.ports.web_live.view(&asked, choice, sound)).await?;
+    let (by, mut leash) = begin(&app, &who, &from);
+    let made = app.ports.web_live.playlist(by, &camera, view, reload);
+    let text = wait_for(&app, &who, &camera, &mut leash, made).await?;
+    let length = text.len();
+    let headers = [
+        (header::CONTENT_TYPE, "application/vnd.apple.mpegurl".to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    Ok((headers, body(vec![text.into()], leash)).into_response())
+}
+
+/// `GET /api/v1/cameras/{camera}/live/{view}/{file}`
+pub(super) async fn file(State(app): State<Shared>, who: Who, from: From, path: PathParts) -> Reply {
+    let camera = path.camera()?;
+    let view = path.get("view", "stream", LiveView::parse)?;
+    let file = path.get("file", "piece of a live stream", LiveFile::parse)?;
+    let (by, mut leash) = begin(&app, &who, &from);
+    let made = app.ports.web_live.file(by, &camera, view, file);
+    let pieces = wait_for(&app, &who, &camera, &mut leash, made).await?;
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let headers = [
+        (header::CONTENT_TYPE, "video/mp4".to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    Ok((headers, body(pieces, leash)).into_response())
+}
+
+fn begin(app: &Shared, who: &Who, (Extension(peer), Extension(connection)): &From) -> (WebAsker, Leash) {
+    let by = WebAsker { who: who.principal.clone(), remote: peer.0.to_string() };
+    (by, Leash::new(app, who.principal.device_id, connection))
+}
+
+/// What is made for somebody who may see it until it is there.
+async fn wait_for<T>(
+    app: &Shared,
+    who: &Who,
+    camera: &CameraId,
+    leash: &mut Leash,
+    made: Later<'_, Result<T>>,
+) -> Reply<T> {
+    let mut draining = app.draining.clone();
+    let made = tokio::select! {
+        biased;
+        () = leash.revoked() => None,
+        _ = draining.wait_for(|ends| *ends) => {
+            return Err(Problem::new(ErrorKind::Unavailable, "the box ends: ask again in a moment"));
+        }
+        made = made => Some(made?),
+    };
+    // Revoked before it was listened for: then there is none for them.
+    let (who, camera) = (who.clone(), camera.clone());
+    blocking(app, move |app| who.may_still(app, Permission::Watch, Object::Camera(&camera))).await?;
+    made.ok_or_else(|| Problem::new(ErrorKind::Unavailable, "what this device may see has changed: ask again"))
+}

@@ -1,0 +1,202 @@
+//! Live pictures over HTTPS: what is passed on to the port, and how fast whatever is sent or waited for ends with the access to it.
+
+use crate::support::*;
+use bytes::Bytes;
+use http::Method;
+use perch_base::ids::{CameraId, DeviceId};
+use perch_base::{Error, Result};
+use perch_domain::access::Role;
+use perch_domain::live_hls::{LiveFile, LiveView};
+use perch_domain::live_window::Reload;
+use perch_domain::media::Stream;
+use perch_domain::ports::{Later, WebLivePort};
+use perch_domain::stream_choice::StreamChoice;
+use perch_domain::web_viewers::{WebAsker, WebTransport, WebViewer};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+
+/// Pieces of a segment that no socket's buffers hold.
+const PIECES: usize = 256;
+const PIECE_BYTES: usize = 128 * 1024;
+
+impl WebLivePort for Fake {
+    fn view(&self, camera: &CameraId, choice: StreamChoice, sound: bool) -> Result<LiveView> {
+        match [front(), yard()].contains(camera) {
+            true => Ok(LiveView { stream: choice.first(), sound }),
+            false => Err(Error::not_found("there is no such camera")),
+        }
+    }
+
+    fn playlist(
+        &self,
+        by: WebAsker,
+        _: &CameraId,
+        view: LiveView,
+        reload: Option<Reload>,
+    ) -> Later<'_, Result<String>> {
+        Box::pin(async move {
+            match reload {
+                Some(Reload { segment: 1, .. }) => std::future::pending().await,
+                Some(Reload { segment: 99, .. }) => Err(Error::invalid("`_HLS_msn` is far ahead of the live stream")),
+                reload => Ok(format!("#EXTM3U\n{view} {reload:?} {}\n", by.who.device_name)),
+            }
+        })
+    }
+
+    fn file(&self, _: WebAsker, camera: &CameraId, view: LiveView, file: LiveFile) -> Later<'_, Result<Vec<Bytes>>> {
+        let camera = camera.clone();
+        Box::pin(async move {
+            match file {
+                LiveFile::Map(n) if n == if camera == front() { 1 } else { 2 } => {
+                    Ok(vec![format!("map of {view}").into()])
+                }
+                LiveFile::Segment(7) => Ok(vec![Bytes::from(vec![7; PIECE_BYTES]); PIECES]),
+                LiveFile::Part(1, 1) => std::future::pending().await,
+                _ => Err(Error::not_found("this piece of the live stream is over")),
+            }
+        })
+    }
+
+    fn who_watches(&self) -> Vec<WebViewer> {
+        let device = |(device, _): &(perch_domain::access::Device, String)| WebViewer {
+            transport: WebTransport::Hls,
+            camera: front(),
+            stream: Stream::Main,
+            device_id: device.id,
+            device_name: device.name.clone(),
+            username: device.username.clone(),
+            started_at: now(),
+            remote: "192.0.2.1:5".into(),
+        };
+        self.state().devices.iter().filter(|(device, _)| device.cameras.is_all()).map(device).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_player_asks_for_reaches_the_port() {
+    let rig = Rig::start().await;
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    let get = async |rest: &str| rig.get(&format!("/api/v1/cameras/front/{rest}"), &token).await;
+    for (query, want) in [
+        ("", "main None phone"),
+        ("?stream=sub&sound=off", "sub-mute None phone"),
+        ("?_HLS_msn=5&_HLS_part=2", "main Some(Reload { segment: 5, part: Some(2) }) phone"),
+        ("?_HLS_msn=4294967295", "main Some(Reload { segment: 4294967295, part: None }) phone"),
+    ] {
+        let answer = get(&format!("live.m3u8{query}")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/vnd.apple.mpegurl"));
+        assert_eq!(String::from_utf8_lossy(&answer.body), format!("#EXTM3U\n{want}\n"), "{query}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    for query in
+        ["?_HLS_part=2", "?_HLS_msn=-1", "?_HLS_msn=99", "?stream=all", "?sound=loud", "?_HLS_msn=1&_HLS_msn=2"]
+    {
+        get(&format!("live.m3u8{query}")).await.problem(400);
+    }
+    let map = get("live/sub-mute/1.mp4").await;
+    assert_eq!(
+        (map.status.as_u16(), &map.body[..], map.header("content-type")),
+        (200, &b"map of sub-mute"[..], "video/mp4")
+    );
+    for file in ["live/all/1.mp4", "live/main/2.mp4", "live/main/x.m4s", "live/main/1.2.3.m4s", "live/main/..%2f1.mp4"]
+    {
+        get(file).await.problem(404);
+    }
+    rig.get("/api/v1/cameras/garage/live.m3u8", &token).await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_is_told_to_those_who_may_end_it() {
+    let rig = Rig::start().await;
+    let (_, admin) = rig.fake.device(Role::Admin, None);
+    let (own, viewer) = rig.fake.device(Role::Viewer, None);
+    let all = |live: serde_json::Value| live["over_https"].as_array().cloned().expect("a list");
+    assert_eq!(all(rig.get("/api/v1/live", &admin).await.json()).len(), 2);
+    let seen = all(rig.get("/api/v1/live", &viewer).await.json());
+    assert_eq!((seen.len(), &seen[0]["device_id"], &seen[0]["transport"]), (1, &own.to_string().into(), &"hls".into()));
+}
+
+/// Revokes a device, and when.
+async fn revoke(rig: &Rig, admin: &str, device: DeviceId) -> Instant {
+    let began = Instant::now();
+    assert_eq!(rig.call(Method::DELETE, &format!("/api/v1/devices/{device}"), admin, "").await.status, 204);
+    began
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_is_answered_within_a_second_of_the_revocation() {
+    let rig = Rig::start().await;
+    let (_, admin) = rig.fake.device(Role::Admin, None);
+    for path in ["live.m3u8?_HLS_msn=1", "live/main/1.1.m4s"] {
+        let (device, token) = rig.fake.device(Role::Viewer, None);
+        let path = format!("/api/v1/cameras/front/{path}");
+        let waits = rig.get(&path, &token);
+        let ends = async {
+            while !rig.fake.state().asked.contains_key(&device) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            revoke(&rig, &admin, device).await
+        };
+        let (answer, began) = tokio::join!(waits, ends);
+        answer.problem(401);
+        let took = began.elapsed();
+        println!("{path}: {took:?}");
+        assert!(took < Duration::from_secs(1), "{path}: {took:?}");
+    }
+}
+
+/// Reads slowly, with little room, until nothing more comes; when the last byte came, and how the stream ended.
+async fn read_slowly(rig: &Rig, path: &str, token: &str) -> (usize, Instant, std::io::Result<usize>) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(16 * 1024).expect("set");
+    let tcp = socket.connect(rig.addr).await.expect("connected");
+    let mut stream = rig.handshake(tcp).await;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let (mut buffer, mut bytes, mut last) = (vec![0; 16 * 1024], 0, Instant::now());
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(n) if n > 0 => (bytes, last) = (bytes + n, Instant::now()),
+            end => return (bytes, last, end),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_slow_reader_has_not_got_yet_is_lost_within_a_second_of_the_revocation() {
+    let rig = Rig::start().await;
+    let (_, admin) = rig.fake.device(Role::Admin, None);
+    const RANGE: &str = "from=2026-05-01T12:00:00Z&to=2026-05-01T12:10:00Z";
+    for path in
+        ["/api/v1/cameras/front/live/main/7.m4s".to_owned(), format!("/api/v1/cameras/front/export.mp4?{RANGE}")]
+    {
+        let (device, token) = rig.fake.device(Role::Viewer, None);
+        let reads = read_slowly(&rig, &path, &token);
+        let ends = async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            revoke(&rig, &admin, device).await
+        };
+        let ((bytes, last, end), began) = tokio::join!(reads, ends);
+        let after = last.saturating_duration_since(began);
+        println!("{path}: {bytes} bytes, the last {after:?} after the revocation, then {end:?}");
+        assert!(bytes > 100_000 && last > began, "{path}: it was read, and still under way");
+        assert!(after < Duration::from_secs(1), "{path}: {after:?}");
+        assert!(end.is_err(), "{path}: it broke off");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_revoked_reads_to_the_end() {
+    let rig = Rig::start().await;
+    let (_, admin) = rig.fake.device(Role::Admin, None);
+    let (other, _) = rig.fake.device(Role::Viewer, None);
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    let reads = rig.get("/api/v1/cameras/front/live/main/7.m4s", &token);
+    let (whole, _) = tokio::join!(reads, revoke(&rig, &admin, other));
+    assert_eq!((whole.status.as_u16(), whole.body.len()), (200, PIECES * PIECE_BYTES));
+    let length = (PIECES * PIECE_BYTES).to_string();
+    assert_eq!(whole.header("content-length"), length);
+}
