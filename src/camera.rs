@@ -1,5 +1,6 @@
 //! A camera of the box as everybody else sees it: what is configured, and how it is.
 
+use crate::pushes::Pushes;
 use crate::wires::Wires;
 use perch_base::Error;
 use perch_base::clock::SharedClock;
@@ -31,6 +32,8 @@ pub struct Camera {
     pub speaker: Arc<Speaker>,
     /// The small stream for viewers that offer no H.264.
     pub vp8: Arc<Vp8Stream>,
+    /// How it is pushed to other servers.
+    pub pushes: Pushes,
     pub wires: Wires,
     pub clock: SharedClock,
     notices: Notices,
@@ -94,6 +97,8 @@ impl Camera {
         };
         let (library, talkback) = (means.library.clone(), config.talkback.clone());
         let speaker = Speaker::new(config.id.clone(), talkback, library, clock.clone(), Arc::new(news));
+        let pushes = Pushes::new(clock.clone());
+        pushes.follow(&config.push, config.off.is_some());
         let (far, luma) = (speaker.far_end(), wires.luma.sink());
         let vp8 = vp8_of(&config, &hub, &clock, means);
         let capture = Capture::beside(far, config.clone(), means.clone(), hub.clone(), clock.clone(), luma);
@@ -103,6 +108,7 @@ impl Camera {
             capture: Arc::new(capture),
             speaker,
             vp8,
+            pushes,
             wires,
             clock,
             notices,
@@ -135,10 +141,12 @@ impl Camera {
             self.lock().had_picture = false;
         }
         self.speaker.follow(&config.talkback);
+        self.pushes.follow(&config.push, config.off.is_some());
         Self {
             capture: means.map_or_else(|| self.capture.clone(), again),
             speaker: self.speaker.clone(),
             vp8: means.map_or_else(|| self.vp8.clone(), |means| vp8_of(&config, &self.hub, &self.clock, means)),
+            pushes: self.pushes.clone(),
             config,
             hub: self.hub.clone(),
             wires: self.wires.clone(),
@@ -472,6 +480,7 @@ impl Camera {
             recording: live.recording,
             last_event_at: live.last_event_at,
             talk: self.speaker.status(),
+            push: self.pushes.statuses(),
         }
     }
 

@@ -13,7 +13,8 @@ use perch_base::{Result, blocking};
 use perch_domain::camera::{CameraConfig, VideoSettings};
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::offering::Offering;
-use perch_domain::reload::{Change, Restart, plan_reload};
+use perch_domain::push::MOST_TARGETS;
+use perch_domain::reload::{Change, Restart, changed_pushes, plan_reload};
 use perch_domain::running::RunningBox;
 use perch_domain::task::TaskId;
 use perch_media::capture::Means;
@@ -148,7 +149,11 @@ impl CameraRunner {
         if before.config.off.is_some() != config.off.is_some() {
             return self.switch(&before, config, late).await;
         }
-        self.stop(std::slice::from_ref(&config.id), restart).await;
+        // Of its pushes only those end that are other ones.
+        let others = changed_pushes(&before.config.push, &config.push);
+        let ended: Vec<_> = others.iter().map(|place| TaskId::Push(config.id.clone(), *place)).collect();
+        self.supervisor.stop(&ended, GRACE).await;
+        self.stop(std::slice::from_ref(&config.id), Restart { push: false, ..restart }).await;
         let camera = Arc::new(before.changed(config, restart.capture.then_some(&self.means)));
         tracing::info!(camera = %camera.config.id, "camera changed");
         tracing::debug!(camera = %camera.config.id, ?restart, "what of it starts again");
@@ -157,7 +162,8 @@ impl CameraRunner {
         if restart.told {
             camera.capture.follow(&camera.config);
         }
-        self.spawn(&camera, restart)?;
+        self.spawn(&camera, Restart { push: false, ..restart })?;
+        others.iter().try_for_each(|place| self.push(&camera, *place))?;
         if restart.told {
             camera.capture.followed().await;
         }
@@ -237,6 +243,9 @@ impl CameraRunner {
         if parts.speaker {
             tasks::loudspeaker::spawn(supervisor, &camera.speaker)?;
         }
+        if parts.push {
+            (0..camera.config.push.len()).try_for_each(|place| self.push(camera, place))?;
+        }
         if parts.capture {
             tasks::capture::spawn(supervisor, camera, camera.capture.clone(), self.offered())?;
             tasks::microphone::spawn(supervisor, camera, camera.capture.clone())?;
@@ -244,6 +253,10 @@ impl CameraRunner {
             tasks::controls::spawn(supervisor, camera, &self.set, &self.controls)?;
         }
         Ok(())
+    }
+
+    fn push(&self, camera: &Camera, place: usize) -> Result<()> {
+        tasks::push::spawn(&self.supervisor, camera, place, &self.set, &self.means.library)
     }
 
     /// Stops these parts of cameras, all at once. Returns what did not end in time and was left behind.
@@ -261,8 +274,10 @@ impl CameraRunner {
                 (parts.recorder, TaskId::Recording(id())),
             ]
         };
+        let pushes = |id: &CameraId| (0..MOST_TARGETS).map(|place| TaskId::Push(id.clone(), place)).collect::<Vec<_>>();
+        let pushed = cameras.iter().filter(|_| parts.push).flat_map(pushes);
         let tasks = cameras.iter().flat_map(of).filter(|(is_concerned, _)| *is_concerned).map(|(_, task)| task);
-        let tasks: Vec<_> = tasks.collect();
+        let tasks: Vec<_> = tasks.chain(pushed).collect();
         let late = self.supervisor.stop(&tasks, GRACE).await;
         if !late.is_empty() {
             let tasks = listed(&late);

@@ -75,7 +75,7 @@ impl OfNewer {
 const LATER: [&str; 1] = ["sync"];
 
 /// A config that has one of everything of which there may be several.
-const WITH_EVERYTHING: &str = "[[webrtc.turn]]\n[[camera]]\nid = \"a\"\nsource = \"rtsp://camera\"\n\
+const WITH_EVERYTHING: &str = "[[webrtc.turn]]\n[[camera]]\nid = \"a\"\nsource = \"rtsp://camera\"\n[[camera.push]]\n\
     [profile.a.cameras.a]\n[[schedule]]\n";
 
 /// Where the config is when no file is named: in the default data folder, where the page writes it.

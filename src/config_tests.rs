@@ -341,7 +341,7 @@ fn no_refusal_repeats_a_secret() {
         (test("audio = \"rtsp://u:S3CRETPW@h/x\""), "camera[0].audio = …: must be a table"),
         (test("name = [\"rtsp://u:S3CRETPW@h/x\"]"), "camera[0].name = …: must be a text"),
         (test("motion = { zones = [[\"S3CRETPW\"]] }"), "camera[0].motion.zones = …: must be a list of polygons"),
-        (test("push = \"rtmp://h/S3CRETPW\""), "camera[0].push = …: is not supported"),
+        (test("push = \"rtmp://h/S3CRETPW\""), "camera[0].push = …: must be a list"),
         ("[[camera]]\nid = \"rtsp://u:S3CRETPW@h/x\"\nsource = \"test\"".into(), "camera[0].id = \"rtsp://h/…\""),
         ("[update]\nurl = \"https://u:S3CRETPW@h/x y\"".into(), "update.url = \"https://h/…\""),
         ("[update]\nurl = \"https://u:S3CRETPW@h/x\"".into(), "update.url = \"https://h/…\": the update's address"),

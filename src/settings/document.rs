@@ -15,7 +15,7 @@ use toml_edit::{Array, ArrayOfTables, Decor, DocumentMut, InlineTable, Item, Raw
 const SECTIONS: [&str; 11] =
     ["box", "http", "acme", "rtsp", "webrtc", "access", "recording", "update", "camera", "profile", "schedule"];
 /// The keys of a camera, likewise.
-const OF_CAMERA: [&str; 26] = [
+const OF_CAMERA: [&str; 27] = [
     "id",
     "name",
     "room",
@@ -42,6 +42,7 @@ const OF_CAMERA: [&str; 26] = [
     "audio",
     "record",
     "motion",
+    "push",
 ];
 /// Tables in tables are deeper than any setting here.
 const DEEPEST: usize = 8;
@@ -426,7 +427,7 @@ fn place_of(path: &str, key: &str) -> usize {
 pub fn of_a_new_camera() -> Json {
     let mut camera = tree(&Config::all_keys())["camera"][0].take();
     if let Some(table) = camera.as_object_mut() {
-        table.retain(|key, _| !["id", "name", "source"].contains(&key.as_str()));
+        table.retain(|key, _| !["id", "name", "source", "push"].contains(&key.as_str()));
     }
     if let Some(sub) = camera["sub"].as_object_mut() {
         sub.remove("fps");

@@ -9,7 +9,7 @@ use perch_base::{Error, ErrorKind, Result};
 use perch_domain::motion::Polygon;
 use perch_domain::settings::changes::SettingsChange;
 use perch_domain::settings::described::tree;
-use perch_domain::settings::named_files::FILES_BY_HAND;
+use perch_domain::settings::named_files::{FILES_BY_HAND, PASSWORD_FILES};
 use perch_domain::settings::password::{has_place, shown};
 use perch_domain::turned_areas::{self, AreaKind};
 use serde_json::{Map, Value as Json};
@@ -175,6 +175,7 @@ fn accept(camera: &mut Map<String, Json>, before: Option<&dyn TableLike>, path: 
             return Err(Error::invalid(format!("{path}.{key}: has another host: give `password` again")));
         }
     }
+    accept_pushes(camera, before, path)?;
     let Some(password) = camera.remove("password") else { return Ok(()) };
     let password = password.as_str().filter(|text| !text.is_empty() && text.len() <= MAX_PASSWORD_BYTES);
     let rule = || Error::invalid(format!("{path}.password: must be a text of 1 to {MAX_PASSWORD_BYTES} bytes"));
@@ -197,6 +198,39 @@ fn accept(camera: &mut Map<String, Json>, before: Option<&dyn TableLike>, path: 
         None if !is_used => Err(Error::invalid(format!("{path}.password: is only for a network camera"))),
         _ => Ok(()),
     }
+}
+
+/// Gives the pushes that are handed back as they were shown their whole address again, each once. Those that are new name no file: what is in
+/// it would be sent to whoever they lead to.
+fn accept_pushes(camera: &mut Map<String, Json>, before: Option<&dyn TableLike>, path: &str) -> Result<()> {
+    let Some(Json::Array(targets)) = camera.get_mut("push") else { return Ok(()) };
+    let text = |table: &dyn TableLike, key: &str| table.get(key).and_then(Item::as_str).map(str::to_owned);
+    let known = before.map(secrets::pushes).unwrap_or_default();
+    let mut known: Vec<_> = known.into_iter().map(|t| (text(t, "url"), text(t, PASSWORD_FILES[0]))).collect();
+    for (n, target) in targets.iter_mut().enumerate() {
+        let Some(target) = target.as_object_mut() else { continue };
+        let said = |key: &str| target.get(key).and_then(Json::as_str).map(str::to_owned);
+        let (url, file) = (said("url").unwrap_or_default(), said(PASSWORD_FILES[0]).filter(|file| !file.is_empty()));
+        let is_it = |(is, of): &(Option<String>, Option<String>)| {
+            is.as_ref().is_some_and(|is| shown(is) == url || *is == url) && (file.is_none() || file == *of)
+        };
+        match known.iter().position(is_it) {
+            Some(at) => {
+                let (url, file) = known.remove(at);
+                target.insert("url".to_owned(), url.into());
+                match file {
+                    Some(file) => drop(target.insert(PASSWORD_FILES[0].to_owned(), file.into())),
+                    None => drop(target.remove(PASSWORD_FILES[0])),
+                }
+            }
+            None if file.is_some() || has_place(&url) => {
+                let rule = "is not as it was: give the whole address, with its key or password";
+                return Err(Error::invalid(format!("{path}.push[{n}].url: {rule}")));
+            }
+            None => drop(target.remove(PASSWORD_FILES[0])),
+        }
+    }
+    Ok(())
 }
 
 fn accept_cameras(patch: &mut Map<String, Json>, document: &Document) -> Result<()> {

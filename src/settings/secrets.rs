@@ -5,10 +5,11 @@ use super::values;
 use perch_base::files::{Links, make_private_dir, put, read_small, remove};
 use perch_base::secret::{Secret, hex, random_bytes};
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::push::target::take_out_of_push;
 use perch_domain::settings::named_files::PASSWORD_FILES;
 use perch_domain::settings::password::{PLACE, PLACE_AS_IT_IS, Password, has_place, is_in_clear, take_out_of};
 use std::path::{Path, PathBuf};
-use toml_edit::{Item, Table, TableLike};
+use toml_edit::{Item, Table, TableLike, Value};
 
 /// The keys of a camera that are addresses, and those that name the files of their passwords.
 pub const ADDRESSES: [(&str, &str); 2] = [("source", PASSWORD_FILES[0]), ("sub_source", PASSWORD_FILES[1])];
@@ -89,6 +90,12 @@ impl Secrets {
                 false => set_file(camera, ADDRESSES[1], &self.keep(&secret)?),
             }
         }
+        for target in pushes_mut(camera) {
+            if let Some((address, secret)) = target.get("url").and_then(Item::as_str).and_then(take_out_of_push) {
+                values::set(target, "url", address.as_str().into());
+                values::set(target, PASSWORD_FILES[0], self.keep(&secret)?.as_str().into());
+            }
+        }
         Ok(())
     }
 
@@ -106,7 +113,30 @@ impl Secrets {
 }
 
 fn has_password(camera: &dyn TableLike) -> bool {
-    ADDRESSES.iter().any(|(key, _)| camera.get(key).and_then(Item::as_str).is_some_and(is_in_clear))
+    let pushed = pushes(camera).into_iter().filter_map(|target| target.get("url").and_then(Item::as_str));
+    pushed.into_iter().any(|url| take_out_of_push(url).is_some())
+        || ADDRESSES.iter().any(|(key, _)| camera.get(key).and_then(Item::as_str).is_some_and(is_in_clear))
+}
+
+/// The entries of a camera's `push`, however they are written.
+pub fn pushes(camera: &dyn TableLike) -> Vec<&dyn TableLike> {
+    match camera.get("push") {
+        Some(Item::ArrayOfTables(tables)) => tables.iter().map(|table| table as &dyn TableLike).collect(),
+        Some(Item::Value(Value::Array(items))) => {
+            items.iter().filter_map(Value::as_inline_table).map(|table| table as &dyn TableLike).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn pushes_mut(camera: &mut Table) -> Vec<&mut dyn TableLike> {
+    match camera.get_mut("push") {
+        Some(Item::ArrayOfTables(tables)) => tables.iter_mut().map(|table| table as &mut dyn TableLike).collect(),
+        Some(Item::Value(Value::Array(items))) => {
+            items.iter_mut().filter_map(Value::as_inline_table_mut).map(|table| table as &mut dyn TableLike).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn text<'t>(camera: &'t Table, key: &str) -> Option<&'t str> {
@@ -179,6 +209,28 @@ mod tests {
         assert!(Path::new(file).exists());
         secrets.forget_but(std::iter::empty());
         assert!(!Path::new(file).exists());
+    }
+
+    #[test]
+    fn keys_of_pushes_go_into_files() {
+        for push in [
+            "push = [{ url = \"rtmp://a/live/S3CRET\" }, { url = \"https://b/S3CRET\", stream = \"sub\" }] # out\n",
+            "[[camera.push]]\nurl = \"rtmp://a/live/S3CRET\"\n[[camera.push]]\nurl = \"https://b/S3CRET\"\nstream = \"sub\"\n",
+        ] {
+            let dir = tempfile::tempdir().expect("a folder");
+            let whole = format!("[[camera]]\nid = \"door\"\nsource = \"test\"\n{push}");
+            let before = crate::config::Config::parse(&whole, std::iter::empty()).expect("valid");
+            let mut document = Document::parse(&whole).expect("valid");
+            // A second time changes nothing.
+            for _ in 0..2 {
+                Secrets::below(dir.path()).move_out_of(&mut document).expect("moved");
+            }
+            let text = document.text();
+            assert!(!text.contains("S3CRET") && text.contains("rtmp://a/live/{password}"), "{text}");
+            let after = crate::config::Config::parse(&text, std::iter::empty()).expect("valid");
+            assert_eq!(after.cameras, before.cameras, "{text}");
+            assert_eq!(before.cameras[0].push.len(), 2);
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod loudspeaker;
 pub mod microphone;
 pub mod modes;
 pub mod motion;
+pub mod push;
 pub mod reconcile;
 pub mod recording;
 pub mod reload;

@@ -21,6 +21,7 @@ mod modes;
 mod one_camera;
 mod people;
 mod probe;
+mod push;
 mod recording;
 mod settings;
 mod settings_files;

@@ -23,6 +23,7 @@ use perch_domain::motion::Cause;
 use perch_domain::pairing::DIGITS;
 use perch_domain::picture_controls::ControlGroup;
 use perch_domain::probe::Weight;
+use perch_domain::push::{PushKind, PushState};
 use perch_domain::recording::{RecordMode, RecordingState};
 use perch_domain::status::{Notice, Overall};
 use perch_domain::summary::SummaryAbout;
@@ -137,6 +138,8 @@ fn words(name: &str) -> Option<Value> {
         "MediumKind" => json!(MediumKind::ALL),
         "Wear" => json!(Wear::ALL),
         "Weight" => json!(Weight::ALL),
+        "PushKind" => json!(PushKind::ALL),
+        "PushState" => json!(PushState::ALL),
         "ControlGroup" => json!(ControlGroup::ALL),
         "TroubleCause" => json!(perch_domain::trouble::TroubleCause::ALL),
         "OffKind" => json!(OffBy::KINDS),

@@ -236,6 +236,7 @@ mod tests {
             record: Default::default(),
             motion: Default::default(),
             picture: Default::default(),
+            push: Vec::new(),
             off: None,
         };
         let own = |size| camera(Source::Test, size);

@@ -5,6 +5,7 @@ use crate::motion::MotionConfig;
 use crate::network_camera::{self, Aspect, NetworkSettings, SourceKind};
 use crate::pace::RateOwedBy;
 use crate::picture_settings::PictureSettings;
+use crate::push::PushTarget;
 use crate::recording::RecordConfig;
 use crate::redact::{Shown, describe_url, hides_credentials};
 use crate::settings::Keys;
@@ -205,9 +206,6 @@ impl AudioSettings {
     }
 }
 
-/// Keys of a camera that this version does not know yet, as opposed to typing mistakes.
-const LATER: [&str; 1] = ["push"];
-
 /// One camera, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraConfig {
@@ -239,6 +237,8 @@ pub struct CameraConfig {
     pub motion: MotionConfig,
     /// What is done to its pictures.
     pub picture: PictureSettings,
+    /// Where it is pushed to.
+    pub push: Vec<PushTarget>,
     /// That it is switched off: never as it is configured, only as it runs ([`crate::modes`]).
     pub off: Option<SwitchedOff>,
 }
@@ -296,7 +296,7 @@ impl CameraConfig {
         let talkback = Talkback::read(keys.section("talkback"));
         let motion = MotionConfig::read(keys.section("motion"));
         let record = RecordConfig::read(keys.section("record"), codec, motion.enabled);
-        keys.refuse_later(&LATER);
+        let push = PushTarget::read_all(&mut keys, &secret_of);
         keys.finish();
         let off = None;
         Some(Self {
@@ -314,6 +314,7 @@ impl CameraConfig {
             record,
             motion,
             picture,
+            push,
             off,
         })
     }

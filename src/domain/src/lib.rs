@@ -66,6 +66,7 @@ pub mod playback;
 pub mod ports;
 pub mod privacy_mask;
 pub mod probe;
+pub mod push;
 pub mod rate;
 pub mod reach;
 pub mod reader;

@@ -3,6 +3,7 @@
 
 use crate::camera::{CameraConfig, Source};
 use crate::media::VideoCodec;
+use crate::push::PushTarget;
 use perch_base::ids::CameraId;
 
 /// One step from the old list to the new one.
@@ -48,6 +49,8 @@ pub struct Restart {
     pub stills: bool,
     /// Its loudspeaker; who speaks is cut short. It follows its settings by itself.
     pub speaker: bool,
+    /// Its pushes, but those that stand in the same place and are the same.
+    pub push: bool,
     /// Nothing, but the running capture is told of what it follows at once: masks, picture settings of its own, how loud it is to be.
     pub told: bool,
 }
@@ -55,7 +58,7 @@ pub struct Restart {
 impl Restart {
     /// Everything of a camera.
     pub const ALL: Self =
-        Self { capture: true, recorder: true, motion: true, stills: true, speaker: true, told: false };
+        Self { capture: true, recorder: true, motion: true, stills: true, speaker: true, push: true, told: false };
 }
 
 /// The changes that make `new` of `old`, in the order in which they are to be made: what goes frees its devices before others
@@ -131,8 +134,14 @@ fn restart(old: &CameraConfig, new: &CameraConfig) -> Restart {
         motion: old.motion != new.motion || record || source || masks || is_remade,
         stills: old.codec != new.codec || old.motion.enabled != new.motion.enabled,
         speaker: false,
+        push: old.push != new.push,
         told: (masks || controls || old.audio.gain_db != new.audio.gain_db || old.talkback != new.talkback) && !capture,
     }
+}
+
+/// The places in a camera's list of pushes that lead elsewhere from now on, or nowhere.
+pub fn changed_pushes(old: &[PushTarget], new: &[PushTarget]) -> Vec<usize> {
+    (0..old.len().max(new.len())).filter(|place| old.get(*place) != new.get(*place)).collect()
 }
 
 /// What RTSP readers are told of a camera's streams before they play, and what cannot change while they do: where it does, they have to
@@ -151,6 +160,7 @@ mod tests {
     use super::*;
     use crate::camera::{AudioSettings, AudioSource, VideoSettings};
     use crate::ingest::Transport;
+    use crate::media::Stream;
     use crate::motion::{MotionConfig, Polygon};
     use crate::network_camera::{Aspect, NetworkSettings};
     use crate::picture_settings::PictureSettings;
@@ -183,6 +193,7 @@ mod tests {
             record: RecordConfig::default(),
             motion: MotionConfig::default(),
             picture: PictureSettings::default(),
+            push: Vec::new(),
             off: None,
         }
     }
@@ -230,10 +241,25 @@ mod tests {
     }
 
     #[test]
+    fn pushes_that_stay_in_their_place_go_on() {
+        let [a, b, c] = ["a", "b", "c"].map(|h| PushTarget::of(&format!("rtsp://{h}/x"), Stream::Main).expect("valid"));
+        for (old, new, want) in [
+            (&[][..], &[&a][..], &[0][..]),
+            (&[&a], &[&a, &b], &[1]),
+            (&[&a, &b], &[&a], &[1]),
+            (&[&a, &b, &c], &[&a, &c], &[1, 2]),
+            (&[&a, &b], &[&a, &b], &[]),
+        ] {
+            let list = |targets: &[&PushTarget]| targets.iter().map(|t| (*t).clone()).collect::<Vec<_>>();
+            assert_eq!(changed_pushes(&list(old), &list(new)), want, "{old:?} -> {new:?}");
+        }
+    }
+
+    #[test]
     fn a_change_restarts_only_what_it_concerns() {
         let none = Restart::default();
         type Edit = fn(&mut CameraConfig);
-        let table: [(&str, Edit, Restart); 21] = [
+        let table: [(&str, Edit, Restart); 22] = [
             ("name", |c| c.name = "Yard".into(), none),
             ("source", |c| c.source = Source::Libcamera(None), Restart { capture: true, motion: true, ..none }),
             ("codec", |c| c.codec = VideoCodec::Vp8, Restart { capture: true, stills: true, ..none }),
@@ -254,6 +280,11 @@ mod tests {
                 Restart { told: true, ..none },
             ),
             ("where they are", |c| c.network.onvif = Some("http://cam/".into()), Restart { told: true, ..none }),
+            (
+                "push",
+                |c| c.push.extend(PushTarget::of("rtmp://h/live/key", Stream::Main)),
+                Restart { push: true, ..none },
+            ),
             ("record", |c| c.record.mode = RecordMode::Off, Restart { recorder: true, motion: true, ..none }),
             ("sensitivity", |c| c.motion.sensitivity = 0.9, Restart { motion: true, ..none }),
             (

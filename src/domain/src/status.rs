@@ -6,6 +6,7 @@ use crate::media::{Stream, VideoCodec};
 use crate::medium::{Medium, Wear};
 use crate::modes::ProfileName;
 use crate::orientation::Orientation;
+use crate::push::PushStatus;
 pub use crate::recording::{RecordingState, RecordingStatus};
 use crate::talk::TalkStatus;
 use crate::trouble::Trouble;
@@ -54,6 +55,9 @@ pub struct CameraInfo {
     /// How it can be talked through; absent where it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub talk: Option<TalkStatus>,
+    /// How it is pushed to other servers; only administrators see it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub push: Vec<PushStatus>,
 }
 
 impl CameraInfo {
@@ -68,7 +72,7 @@ impl CameraInfo {
         let looks_back = who.may(Permission::LookBack, Object::Camera(&self.id));
         let last_event_at = self.last_event_at.filter(|_| looks_back);
         let talk = self.talk.map(|talk| TalkStatus { sink: None, ..talk });
-        Some(Self { source: None, health: self.health.for_viewer(), last_event_at, talk, ..self })
+        Some(Self { source: None, health: self.health.for_viewer(), last_event_at, talk, push: Vec::new(), ..self })
     }
 
     /// That it has no picture, and why: for people, without its full stop.

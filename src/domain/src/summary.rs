@@ -4,6 +4,7 @@ use crate::access::{Object, Permission, Principal};
 use crate::certificate_facts::CertificateFacts;
 use crate::health::CameraState;
 use crate::medium::Wear;
+use crate::push::PushState;
 use crate::recording::RecordingState;
 use crate::status::{CameraInfo, ClockStatus, DamagedAccess, DiskStatus, Overall, sentence};
 use crate::switched_off::OffBy;
@@ -203,6 +204,11 @@ fn fault(cameras: &[CameraInfo], disk: &DiskStatus, tasks: &[TaskStatus]) -> Opt
     if let Some(c) = first(&|c| !c.health.small_problem.is_empty()) {
         return of(c, format!("{} has no small stream: {}", c.name, c.health.small_problem));
     }
+    if let Some((c, push)) =
+        cameras.iter().find_map(|c| Some((c, c.push.iter().find(|p| p.state == PushState::Failing)?)))
+    {
+        return of(c, format!("{} is not pushed to {}: {}", c.name, push.to, push.reason));
+    }
     let failing = tasks.iter().find(|t| t.is_failing() && !t.is_covered_by_health())?;
     Some((SummaryAbout::Task, format!("The task `{}` fails and is tried again: {}", failing.id, failing.reason)))
 }
@@ -346,6 +352,7 @@ mod tests {
             recording: RecordingStatus::new(RecordingState::Recording, ""),
             last_event_at: None,
             talk: None,
+            push: Vec::new(),
         }
     }
 

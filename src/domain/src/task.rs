@@ -30,6 +30,8 @@ pub enum TaskId {
     PictureControls(CameraId),
     /// A camera's small stream as VP8.
     Vp8(CameraId),
+    /// A camera's push to another server, by its place in the camera's list.
+    Push(CameraId, usize),
     /// Serves live viewers by WebRTC.
     Live,
     /// Gathers by which addresses viewers reach the box from outside.
@@ -83,7 +85,8 @@ impl TaskId {
             | Self::Microphone(camera)
             | Self::Loudspeaker(camera)
             | Self::PictureControls(camera)
-            | Self::Vp8(camera) => Some(camera),
+            | Self::Vp8(camera)
+            | Self::Push(camera, _) => Some(camera),
             Self::Live
             | Self::Gathering
             | Self::WebLive
@@ -120,6 +123,7 @@ impl fmt::Display for TaskId {
             Self::Loudspeaker(camera) => write!(f, "loudspeaker {camera}"),
             Self::PictureControls(camera) => write!(f, "picture settings {camera}"),
             Self::Vp8(camera) => write!(f, "VP8 {camera}"),
+            Self::Push(camera, place) => write!(f, "push {} {camera}", place + 1),
             Self::Live => f.write_str("live viewing"),
             Self::Gathering => f.write_str("addresses from outside"),
             Self::WebLive => f.write_str("live over HTTPS"),
@@ -172,8 +176,8 @@ impl TaskStatus {
         !self.running && !self.reason.is_empty()
     }
 
-    /// Whether a camera's health already reports how it is.
+    /// Whether what is said of its camera already reports how it is.
     pub fn is_covered_by_health(&self) -> bool {
-        matches!(self.id, TaskId::Capture(_) | TaskId::Microphone(_))
+        matches!(self.id, TaskId::Capture(_) | TaskId::Microphone(_) | TaskId::Push(..))
     }
 }

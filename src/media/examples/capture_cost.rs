@@ -53,6 +53,7 @@ async fn main() -> Result<()> {
             privacy: if has("masked") { vec![quarter] } else { Vec::new() },
             ..Default::default()
         },
+        push: Vec::new(),
         off: None,
     };
     perch_media::init()?;

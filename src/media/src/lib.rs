@@ -1,4 +1,4 @@
-//! Floor 2: the only GStreamer and the only media sockets: capture, fan-out, RTSP, WebRTC and stills.
+//! Floor 2: the only GStreamer and the only media sockets: capture, fan-out, RTSP, WebRTC, pushes and stills.
 
 pub mod capture;
 pub mod devices;
@@ -14,6 +14,7 @@ mod luma;
 pub mod parts;
 pub mod pipeline;
 mod probes;
+pub mod push;
 pub mod rtp;
 pub mod rtsp;
 pub mod speaker;

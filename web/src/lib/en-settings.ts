@@ -331,6 +331,8 @@ export const words = {
     'camera[].sub.bitrate_kbps': 'Bit rate',
     'camera[].audio.source': 'Sound from',
     'camera[].audio.gain_db': 'Louder or quieter by',
+    'camera[].push[].url': 'Address of a server that it is sent to',
+    'camera[].push[].stream': 'Stream that is sent there',
     'camera[].talkback.sink': 'Loudspeaker',
     'camera[].talkback.echo': 'Against echo',
     'camera[].talkback.max_s': 'Longest time at once',
@@ -376,6 +378,8 @@ export const words = {
   } as Record<string, readonly (readonly [number, string])[]>,
   /** What the words of settings mean. */
   choices: {
+    main: 'Large stream',
+    sub: 'Small stream',
     cancel: 'Take it out',
     duck: 'Turn the microphone down',
     none: 'Nothing',

@@ -20,6 +20,7 @@ export type NewStreamPassword = Schemas['MadeStreamPassword'];
 export type PairingCode = Schemas['PairingCode'];
 
 export type CameraInfo = Schemas['Camera'];
+export type PushStatus = Schemas['PushStatus'];
 export type CameraHealth = Schemas['CameraHealth'];
 export type CameraState = CameraHealth['state'];
 export type RecordingStatus = Schemas['RecordingStatus'];

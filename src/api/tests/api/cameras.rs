@@ -7,10 +7,11 @@ use perch_base::ids::{CameraId, DeviceId};
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::announcement::AnnouncementsPort;
 use perch_domain::health::{CameraHealth, CameraState};
-use perch_domain::media::VideoCodec;
+use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::picture_controls::SourceControls;
 use perch_domain::picture_controls::onvif::{self, ImagingSetting};
 use perch_domain::ports::{CameraPort, Later, MadeStill, Snapshot};
+use perch_domain::push::{PushStatus, PushTarget};
 use perch_domain::sound_level::SoundLevel;
 use perch_domain::status::*;
 use perch_domain::summary::Status;
@@ -54,6 +55,10 @@ impl Fake {
                 heard_at: None,
                 problem: String::new(),
             }),
+            push: PushTarget::of("rtmp://SECRET/live/key", Stream::Main)
+                .iter()
+                .map(|to| PushStatus::new(to, now()))
+                .collect(),
         }
     }
 }

@@ -256,6 +256,7 @@ fn a_profile_is_laid_over_what_a_camera_is() {
         record: RecordConfig::default(),
         motion: MotionConfig::default(),
         picture: PictureSettings::default(),
+        push: Vec::new(),
         off: None,
     };
     let mut config = config(vec![]);

@@ -12,8 +12,9 @@ pub const PLACE: &str = "{password}";
 pub const PLACE_AS_IT_IS: &str = "{password:as-it-is}";
 
 /// Names of parameters in a path or query whose value is a password, or stands for one, in small letters.
-const PARAMETERS: [&str; 15] = [
+const PARAMETERS: [&str; 16] = [
     "password",
+    "passphrase",
     "passwd",
     "pass",
     "pwd",
@@ -113,7 +114,7 @@ fn take_one_out_of(address: &str) -> Option<(String, Secret)> {
         let (place, secret) = of_clear(password);
         return Some((format!("{scheme}://{user}:{place}@{host}{path}"), secret));
     }
-    let (start, end) = parameter_of(path)?;
+    let (start, end) = key_of_stream(scheme, path).or_else(|| parameter_of(path))?;
     let (place, secret) = of_clear(&path[start..end]);
     Some((format!("{scheme}://{authority}{}{place}{}", &path[..start], &path[end..]), secret))
 }
@@ -141,6 +142,19 @@ fn parameter_of(path: &str) -> Option<(usize, usize)> {
         let value = &path[start..end];
         (PARAMETERS.contains(&name.as_str()) && !value.is_empty() && !has_place(value)).then_some((start, end))
     })
+}
+
+/// Where a stream's key stands that lets its holder publish: behind the last slash of an RTMP address, and in SRT's `streamid`, which holds
+/// a user and password for many servers.
+fn key_of_stream(scheme: &str, path: &str) -> Option<(usize, usize)> {
+    let start = match scheme.to_ascii_lowercase().as_str() {
+        "rtmp" | "rtmps" => path[..path.find(['?', '#']).unwrap_or(path.len())].rfind('/')? + 1,
+        "srt" => path.find("streamid=")? + "streamid=".len(),
+        _ => return None,
+    };
+    let length = if scheme.eq_ignore_ascii_case("srt") { path[start..].find('&') } else { None };
+    let key = &path[start..length.map_or(path.len(), |length| start + length)];
+    (!key.is_empty() && !has_place(key)).then_some((start, start + key.len()))
 }
 
 /// An address as it may be shown: whole where the place of its password is marked, else no more than its host.

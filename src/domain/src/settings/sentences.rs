@@ -130,6 +130,12 @@ const SENTENCES: &[(&str, &str)] = &[
         "camera[].onvif",
         "Where a network camera is asked for its picture settings (ONVIF); not set: looked for at its address.",
     ),
+    (
+        "camera[].push[].url",
+        "Where the camera is pushed to: rtmp://host/app/KEY, rtsp://…, srt://host:port?streamid=…, or https://… for WHIP.",
+    ),
+    ("camera[].push[].stream", "Which stream is pushed there."),
+    ("camera[].push[].password_file", "The file that holds the secret that stands as {password} in that address."),
     ("camera[].privacy", "What is painted over before the pictures are encoded: nobody sees it, live or recorded."),
     ("camera[].record.mode", "What is recorded: always, around motion, or nothing."),
     ("camera[].record.segment_max_s", "How long one file is at most."),

@@ -22,13 +22,23 @@ impl Running {
         threads: Threads,
         tell: impl Fn(Signal) + Send + Sync + 'static,
     ) -> Self {
+        Self::explained(pipeline, threads, move |e, debug| explain::error(e, debug, &what), tell)
+    }
+
+    /// The same with what errors mean, GStreamer's own `debug` text beside them.
+    pub fn explained(
+        pipeline: gst::Pipeline,
+        threads: Threads,
+        explain: impl Fn(&gst::glib::Error, Option<&str>) -> Error + Send + Sync + 'static,
+        tell: impl Fn(Signal) + Send + Sync + 'static,
+    ) -> Self {
         if let Some(bus) = pipeline.bus() {
             bus.set_sync_handler(move |_, message| {
                 match message.view() {
                     gst::MessageView::Error(e) => {
                         let text = e.debug();
                         tracing::debug!(debug = %perch_domain::redact::redact_text(text.as_deref().unwrap_or("")), "pipeline error");
-                        tell(Signal::Failed(explain::error(&e.error(), text.as_deref(), &what)));
+                        tell(Signal::Failed(explain(&e.error(), text.as_deref())));
                     }
                     gst::MessageView::SegmentDone(_) => tell(Signal::SegmentDone),
                     _ => {}

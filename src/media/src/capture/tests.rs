@@ -45,6 +45,7 @@ pub(crate) fn config(source: Source) -> CameraConfig {
         record: perch_domain::recording::RecordConfig::default(),
         motion: MotionConfig { enabled: false, ..MotionConfig::default() },
         picture: Default::default(),
+        push: Vec::new(),
         off: None,
     }
 }

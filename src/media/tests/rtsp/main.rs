@@ -9,6 +9,7 @@ mod grants;
 mod identity;
 mod long_gops;
 mod players;
+mod pushing;
 mod running;
 
 use camera::{Camera, clock};

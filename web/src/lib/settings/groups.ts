@@ -69,7 +69,15 @@ export const CAMERA_GROUPS = {
 } as const;
 
 /** Have parts of the page of their own. */
-export const APART = ['source', 'motion.zones', 'motion.masks', 'privacy', 'controls'] as const;
+export const APART = [
+  'source',
+  'motion.zones',
+  'motion.masks',
+  'privacy',
+  'controls',
+  'push[].url',
+  'push[].stream',
+] as const;
 
 /** Of network cameras alone: others may not say them. */
 export const OF_NETWORK: ReadonlySet<string> = new Set(CAMERA_GROUPS.network);
@@ -105,5 +113,6 @@ export const BY_HAND: ReadonlySet<string> = new Set([
   'camera[].id',
   'camera[].password_file',
   'camera[].sub_password_file',
+  'camera[].push[].password_file',
   'camera[].tls.ca_file',
 ]);

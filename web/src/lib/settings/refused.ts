@@ -24,7 +24,9 @@ export function refused(error: unknown, camera: number | null, keys: ReadonlySet
     const [, full = '', rule = ''] = LINE.exec(line) ?? [];
     const place = OF_CAMERA.exec(full);
     const isOurs = place ? camera !== null && (!place[1] || Number(place[1]) === camera) : true;
-    const key = place ? full.slice(place[0].length) : full;
+    const inList = place ? full.slice(place[0].length) : full;
+    // A list's entries are one setting.
+    const key = inList.replace(/\[\d+\]/g, '[]');
     if (isOurs && keys.has(key)) fields.set(key, sentence(rule));
     // The heading above the problems says nothing by itself.
     else if (!line.trim().endsWith('refused:') && line.trim()) rest.push(sentence(line));

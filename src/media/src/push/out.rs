@@ -1,0 +1,124 @@
+//! The pipeline of a push: the camera's encoded pictures, its sound as the protocol wants it, and the way out.
+
+use crate::capture::parts::{add, link};
+use crate::pipeline::{self, Library};
+use crate::time;
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app::AppSrc;
+use perch_base::{Error, ErrorKind, Result};
+use perch_domain::media::VideoCodec;
+use perch_domain::push::plan::PushPlan;
+use perch_domain::push::{PushKind, PushTarget};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How much later than its picture sound may come from the hub: encoders, and what a network camera jitters.
+const SOUND_LATE_MS: i64 = 500;
+/// How long pictures wait for that sound. More than it, else what comes last is left out.
+const MUX_MS: i64 = 1000;
+/// Speech and a barking dog, bit/s.
+const AAC_BPS: i64 = 96_000;
+
+/// A pipeline that was built and does not run yet.
+pub(super) struct Out {
+    pub pipeline: gst::Pipeline,
+    pub video: AppSrc,
+    pub audio: Option<AppSrc>,
+    /// What was handed to the network so far, bytes.
+    pub passed_bytes: Arc<AtomicU64>,
+}
+
+/// Builds it. Errors with `Invalid` where a plug-in is missing or a replaced file does not fit.
+pub(super) fn build(library: &Library, target: &PushTarget, plan: PushPlan) -> Result<Out> {
+    check_installed(library, target.kind)?;
+    let url = target.url.expose().as_str();
+    let (out, of_video, of_audio) = match target.kind {
+        PushKind::Rtmp => {
+            (library.open_bin("push/rtmp", &[("latency_ms", MUX_MS)], &[("location", url)])?, "video", "audio")
+        }
+        PushKind::Srt => {
+            (library.open_bin("push/srt", &[("latency_ms", MUX_MS)], &[("uri", url)])?, "sink_%d", "sink_%d")
+        }
+        PushKind::Rtsp => (library.open_bin("push/rtsp", &[], &[("location", url)])?, "sink_%u", "sink_%u"),
+        PushKind::Whip => return Err(Error::new(ErrorKind::Unsupported, "WHIP is not there yet")),
+    };
+    let pictures = match plan.codec {
+        VideoCodec::H264 => "push/h264",
+        VideoCodec::H265 => "push/h265",
+        VideoCodec::Vp8 => "push/vp8",
+    };
+    let pictures = library.bin(pictures, &[], &[])?;
+    let makes_aac = matches!(target.kind, PushKind::Rtmp | PushKind::Srt);
+    let sound = match (makes_aac, plan.has_audio) {
+        (true, _) => Some(library.bin("push/aac", &[("latency_ms", SOUND_LATE_MS), ("bitrate", AAC_BPS)], &[])?),
+        (false, true) => Some(library.bin("push/opus", &[], &[])?),
+        (false, false) => None,
+    };
+    let pipeline = gst::Pipeline::new();
+    time::apply(&pipeline);
+    add(&pipeline, &out)?;
+    let passed_bytes = Arc::new(AtomicU64::new(0));
+    let mut tracks = vec![(&pictures, of_video)];
+    tracks.extend(sound.iter().map(|sound| (sound, of_audio)));
+    if target.kind == PushKind::Rtsp {
+        // It describes first what it was asked for last, and some servers take the first for pictures.
+        tracks.reverse();
+    }
+    for (track, pad) in &tracks {
+        let entry = entry(&out, pad)?;
+        add(&pipeline, track)?;
+        link(track.upcast_ref(), out.upcast_ref())?;
+        if target.kind == PushKind::Rtsp {
+            count(&entry, &passed_bytes);
+        }
+    }
+    if target.kind != PushKind::Rtsp {
+        count(&pipeline::pad_of(&out, "out", "sink")?, &passed_bytes);
+    }
+    let video = pipeline::typed(&pictures, "video", "an appsrc")?;
+    let audio = sound.as_ref().map(|sound| pipeline::typed(sound, "audio", "an appsrc")).transpose()?;
+    Ok(Out { pipeline, video, audio, passed_bytes })
+}
+
+/// Errors with `Invalid` and the package where a plug-in is missing.
+fn check_installed(library: &Library, kind: PushKind) -> Result<()> {
+    let (file, sound, package) = match kind {
+        PushKind::Rtmp => ("push/rtmp", "push/aac", "gstreamer1.0-plugins-bad"),
+        PushKind::Srt => ("push/srt", "push/aac", "gstreamer1.0-plugins-bad"),
+        PushKind::Rtsp => ("push/rtsp", "push/opus", "gstreamer1.0-rtsp"),
+        PushKind::Whip => return Ok(()),
+    };
+    let lacks =
+        [(file, package), (sound, "gstreamer1.0-libav")].into_iter().find(|(file, _)| !library.is_installed(file));
+    let says = |(_, package): (&str, &str)| {
+        Error::invalid(format!("{} cannot be pushed by this box: install the package {package}", kind.name()))
+    };
+    lacks.map_or(Ok(()), |lack| Err(says(lack)))
+}
+
+/// One more way into `out`, an open end of it.
+fn entry(out: &gst::Bin, template: &str) -> Result<gst::Pad> {
+    let mux = pipeline::element(out, "mux")?;
+    let pad = mux.request_pad_simple(template);
+    let pad = pad.ok_or_else(|| pipeline::unfit(out, &format!("the element `name=mux` needs a pad {template}")))?;
+    let ghost = gst::GhostPad::with_target(&pad)
+        .map_err(|e| pipeline::unfit(out, "has no open end to be had").with_source(e))?;
+    out.add_pad(&ghost).map_err(|e| pipeline::unfit(out, "has no open end to be had").with_source(e))?;
+    Ok(ghost.upcast())
+}
+
+/// Counts what goes into `pad`. The first piece waits there until the other server is reached, so it does not count.
+fn count(pad: &gst::Pad, passed_bytes: &Arc<AtomicU64>) {
+    let (passed_bytes, before) = (passed_bytes.clone(), AtomicU64::new(0));
+    let piece = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    pad.add_probe(piece, move |_, info| {
+        let bytes = match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => buffer.size(),
+            Some(gst::PadProbeData::BufferList(list)) => list.iter().map(|buffer| buffer.size()).sum(),
+            _ => 0,
+        };
+        passed_bytes.fetch_add(before.swap(bytes as u64, Ordering::Relaxed), Ordering::Relaxed);
+        gst::PadProbeReturn::Ok
+    });
+}
