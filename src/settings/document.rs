@@ -387,7 +387,7 @@ fn merge_inner(
         // A profile that changes nothing is one all the same.
         // What names nothing any more goes.
         Some(item)
-            if (is_new || key == "controls")
+            if (is_new || key == "controls" || modes::is_cameras_of_profile(path))
                 && !modes::is_profile(path)
                 && item.as_table_like().is_some_and(TableLike::is_empty) =>
         {

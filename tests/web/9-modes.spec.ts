@@ -103,6 +103,28 @@ profile = "away"
 `;
     expect(box.config().trim().endsWith(want.trim()), box.config()).toBe(true);
 
+    // Two at once: who saves second is told what the other made of the profile, and keeps what they wrote.
+    const second = await page.context().newPage();
+    await second.goto(`${box.url}/settings/modes`);
+    await second.getByTestId('how-home-front').selectOption('none');
+    await page.getByTestId('how-home-yard').selectOption('motion');
+    await page.getByTestId('how-home-front').selectOption('continuous');
+    await page.getByTestId('save-modes').click();
+    await expect(page.getByText('Saved.')).toBeVisible();
+    await second.getByTestId('save-modes').click();
+    const card = second.getByTestId('profile-card-home');
+    await expect(card.getByRole('alert')).toContainText('Somebody else set this meanwhile');
+    await expect(second.getByTestId('how-home-front')).toHaveValue('none');
+    await expect(second.getByTestId('how-home-yard')).toHaveValue('motion');
+    await second.getByTestId('save-modes').click();
+    await expect(second.getByText('Saved.')).toBeVisible();
+    expect(box.config()).toContain('[profile.home.cameras]');
+    await second.getByTestId('how-home-front').selectOption('own');
+    await second.getByTestId('how-home-yard').selectOption('own');
+    await second.getByTestId('save-modes').click();
+    await expect.poll(() => box.config()).not.toContain('[profile.home.cameras]');
+    await second.close();
+
     // One tap chooses: what it names is off, what it does not name plays on.
     await page.getByRole('link', { name: 'Back to the cameras' }).click();
     await page.getByTestId('profile-away').click();
