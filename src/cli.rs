@@ -38,6 +38,13 @@ pub enum Command {
     Run(ConfigArg),
     /// Check the config and the machine: devices, encoders, disk, clock
     Check(ConfigArg),
+    /// Try what the config names, as the running box would, and say what works, what does not, and what to change
+    Doctor {
+        #[command(flatten)]
+        config: ConfigArg,
+        #[command(subcommand)]
+        about: DoctorAbout,
+    },
     /// Have the running box read its config file again, and say what changed or what is wrong
     Reload(ConfigArg),
     /// Make a one-time password for the running box and show it with a QR code
@@ -143,6 +150,13 @@ pub enum Command {
         #[arg(long, default_value_t = 8)]
         wait_s: u64,
     },
+}
+
+/// What to try.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum DoctorAbout {
+    /// The ways by which live pictures reach viewers: the house, IPv6, STUN, relays over UDP, TCP and TLS
+    Live,
 }
 
 /// Some of the cameras.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use perch::cli::{Cli, Command};
+use perch::cli::{Cli, Command, DoctorAbout};
 use perch::commands;
 use perch_base::{ErrorKind, Result};
 use std::io::IsTerminal;
@@ -47,6 +47,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Backup { config, out } => commands::backup::make(config.path().as_deref(), &out),
         Command::RestoreSettings { config, file } => commands::backup::take(config.path().as_deref(), &file),
+        Command::Doctor { config, about: DoctorAbout::Live } => commands::doctor::live(config.path().as_deref()),
         Command::Reload(config) => commands::reload::run(config.path().as_deref()),
         Command::Setup { owned: true, root, .. } => commands::setup::tell_owned(&root),
         Command::Setup { boot_dir: Some(boot_dir), root, wait_s, wishes: false, .. } => {

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod board;
 pub mod check;
 mod devices;
+pub mod doctor;
 pub mod export;
 pub mod motion;
 mod network_camera;

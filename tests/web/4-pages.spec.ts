@@ -11,6 +11,7 @@ const PAGES = {
   'system-cameras': { path: '/system/cameras', shows: /^system-camera-test$/ },
   'system-storage': { path: '/system/storage', shows: /^storage$/ },
   'system-people': { path: '/system/people', shows: /^add-phone$/ },
+  'system-connection': { path: '/system/connection', shows: /^doctor-start$/ },
   'system-device': { path: '/system/device', shows: /^sign-out$/ },
   'system-box': { path: '/system/box', shows: /^update-card$/ },
   'system-log': { path: '/system/log', shows: /^tasks$/ },

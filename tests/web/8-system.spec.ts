@@ -3,7 +3,7 @@ import type { Page } from '@playwright/test';
 import { startBox } from './box';
 import { NOBODY, expect, expectSilence, lookAt, pairWith, test } from './steps';
 
-const PARTS = ['', 'cameras', 'storage', 'people', 'device', 'box', 'log'];
+const PARTS = ['', 'cameras', 'storage', 'people', 'connection', 'device', 'box', 'log'];
 const WIDTHS = {
   phone: { width: 360, height: 740 },
   desktop: { width: 1440, height: 900 },

@@ -150,3 +150,48 @@ test('a relay that refuses is told from one that is not reached, with what to do
     await box.stop();
   }
 });
+
+test('the connection doctor says of each way whether it works, from the browser and from the box', async () => {
+  const { box, owner, token } = await boxWith(
+    relay.urls.udp,
+    relay.urls.tcp,
+    relay.urls.tls,
+    'turn:127.0.0.1:9',
+  );
+  try {
+    const page = await owner.newPage();
+    await page.goto(`${box.url}/system/connection`);
+    await page.getByTestId('doctor-start').click();
+    await expect(page.getByTestId('doctor-start')).toHaveText('Trying…');
+    await expect(page.getByTestId('doctor-start')).toHaveText('Try again', { timeout: 60_000 });
+    const rows = (side: string) =>
+      page
+        .getByTestId(`doctor-${side}`)
+        .locator('li')
+        .evaluateAll((all) =>
+          all.map((row) => `${row.dataset.way} ${row.dataset.works === 'true' ? 'works' : 'fails'}`),
+        );
+    expect(await rows('here')).toEqual([
+      'direct works',
+      'ipv6 fails',
+      'stun fails',
+      'turn_udp works',
+      'turn_udp fails',
+      'turn_tcp works',
+      'turn_tls works',
+      'hls works',
+    ]);
+    const fromBox = await rows('box');
+    for (const way of ['turn_udp works', 'turn_udp fails', 'turn_tcp works', 'turn_tls works'])
+      expect(fromBox).toContain(way);
+    await expect(page.getByTestId('doctor-away')).toContainText('by the relay over UDP');
+    await lookAt(page, 'system-connection');
+    // What was tried is over.
+    await expect
+      .poll(async () => (await box.call('GET', '/api/v1/live', token)).json.sessions.length)
+      .toBe(0);
+    await owner.close();
+  } finally {
+    await box.stop();
+  }
+});

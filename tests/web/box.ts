@@ -39,7 +39,7 @@ export interface Box {
 }
 
 /** Without a `[[camera]]` in its config it has none. */
-export async function startBox(config: string): Promise<Box> {
+export async function startBox(config: string, host = '127.0.0.1'): Promise<Box> {
   const dir = mkdtempSync(join(tmpdir(), 'perch-web-'));
   const [http, rtsp, udp] = await Promise.all([freePort(), freePort(), freePort()]);
   const none = config.includes('[[camera]]') ? '' : 'camera = []\n';
@@ -48,11 +48,11 @@ export async function startBox(config: string): Promise<Box> {
 name = "Test box"
 data_dir = "${join(dir, 'data')}"
 [http]
-listen = "127.0.0.1:${http}"
+listen = "${host}:${http}"
 [rtsp]
 listen = "127.0.0.1:${rtsp}"
 [webrtc]
-udp_listen = "127.0.0.1:${udp}"
+udp_listen = "${host}:${udp}"
 [recording]
 min_free_bytes = 0
 ${config}`;
@@ -67,7 +67,7 @@ ${config}`;
   };
   let child = start();
   const otp = await readOtp(child);
-  const url = `https://localhost:${http}`;
+  const url = `https://${host === '127.0.0.1' ? 'localhost' : host}:${http}`;
   return {
     url,
     otp,

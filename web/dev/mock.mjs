@@ -184,6 +184,33 @@ const routes = [
   ['PATCH', /^\/live\/\w+$/, async () => none],
   ['POST', /^\/live\/\w+\/keepalive$/, async () => none],
   ['GET', /^\/ice-servers$/, async () => json({ ice_servers: [] })],
+  [
+    'GET',
+    /^\/doctor\/live$/,
+    async () =>
+      json({
+        ways: [
+          {
+            way: 'house',
+            server: null,
+            works: true,
+            says: 'viewers reach the box at 192.168.1.20, fd00::20, UDP port 8189',
+            advice: null,
+          },
+          { way: 'ipv6', server: null, works: false, says: 'the box has no IPv6 address', advice: null },
+          {
+            way: 'turn_udp',
+            server: 'turn:turn.example.org:3478?transport=udp',
+            works: false,
+            says: 'it refuses the box’s credentials',
+            advice:
+              'write the server’s own static-auth-secret into the file of secret_file, and set both clocks right',
+          },
+        ],
+        away: 'a phone away sees nothing, unless a VPN leads it into the house',
+        advice: 'set up a relay (image/coturn has what it needs): some networks let no direct way through',
+      }),
+  ],
   ['GET', /^\/events$/, async ({ url }) => json(page(url))],
   [
     'GET',

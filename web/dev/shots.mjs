@@ -20,6 +20,12 @@ const shots = [
     scenario: { signed_in: false },
     act: (p) => p.getByTestId('pair-submit').click(),
   },
+  {
+    name: 'system-connection',
+    path: '/system/connection',
+    act: (p) => p.getByTestId('doctor-start').click(),
+    settle: 14_000,
+  },
   { name: 'login', path: '/login', scenario: { signed_in: false } },
   { name: 'live', path: '/live', settle: 2500 },
   { name: 'live-moving', path: '/live', settle: 2500, scenario: { moving: true, overloaded: true } },

@@ -14,6 +14,7 @@ use perch_domain::archive::{EventKind, GapCause, MAX_RANGE_US};
 use perch_domain::certificate_facts::CertificateKind;
 use perch_domain::cut_off::CUT_OFF_FOR;
 use perch_domain::discovery::{FoundBy, Lacking};
+use perch_domain::doctor::LiveWay;
 use perch_domain::health::CameraState;
 use perch_domain::lease::LEASE;
 use perch_domain::log::MAX_LINE;
@@ -133,6 +134,7 @@ fn words(name: &str) -> Option<Value> {
         "ErrorKind" => ErrorKind::ALL.iter().map(|kind| code(*kind)).collect(),
         "EventKind" => json!(EventKind::ALL),
         "FoundBy" => json!(FoundBy::ALL),
+        "LiveWay" => json!(LiveWay::ALL),
         "GapCause" => json!(GapCause::ALL),
         "Lacking" => json!(Lacking::ALL),
         "MediumKind" => json!(MediumKind::ALL),

@@ -24,6 +24,7 @@ pub mod connection;
 pub mod cut_off;
 pub mod discovery;
 pub mod disk;
+pub mod doctor;
 pub mod echo_delay;
 pub mod event;
 pub mod event_entries;

@@ -5,6 +5,7 @@
 use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, KeptOfCamera, Segment, TimeRange, Timeline};
 use crate::camera_view::CameraView;
+use crate::doctor::LiveDiagnosis;
 use crate::live_hls::{LiveFile, LiveView};
 use crate::live_window::Reload;
 use crate::log::{LogFilter, LogPage};
@@ -118,6 +119,8 @@ pub trait LivePort: Send + Sync {
     fn end_device(&self, device: DeviceId) -> Result<()>;
     /// All sessions. Errors with `Unavailable` when the engine does not answer.
     fn sessions(&self) -> Result<Vec<LiveSession>>;
+    /// Tries every way by which viewers might reach the box: up to ten seconds. Errors with `RateLimited` while that is done already.
+    fn examine(&self) -> Later<'_, Result<LiveDiagnosis>>;
     /// Servers to offer now to `whom`, a lease or a device: its name stands in credentials, which are good for ten minutes. Of a server whose
     /// secret is being changed there are two, with either secret.
     fn ice_servers(&self, now: Timestamp, whom: &dyn Display) -> Vec<IceServer>;

@@ -133,7 +133,11 @@ impl Bench {
     }
 
     fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        self.until_within(Duration::from_secs(5), what, done);
+    }
+
+    fn until_within(&self, limit: Duration, what: &str, done: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + limit;
         while !done(self) {
             assert!(Instant::now() < deadline, "{what}: {:?}", self.engine.stats());
             std::thread::sleep(Duration::from_millis(5));

@@ -24,6 +24,7 @@ const PAGES = [
   '/system/people',
   '/system/device',
   '/system/box',
+  '/system/connection',
   '/system/log',
   '/add-camera',
   '/camera/hall/settings',

@@ -1,7 +1,16 @@
 // Which page an address means. Pure; router.svelte.ts goes there.
 
 /** The parts of System, each at an address of its own below `/system`; the overview at `/system` itself. */
-export const SYSTEM_PARTS = ['overview', 'cameras', 'storage', 'people', 'device', 'box', 'log'] as const;
+export const SYSTEM_PARTS = [
+  'overview',
+  'cameras',
+  'storage',
+  'people',
+  'connection',
+  'device',
+  'box',
+  'log',
+] as const;
 export type SystemPart = (typeof SYSTEM_PARTS)[number];
 
 export type Route =

@@ -55,6 +55,7 @@ export const roundedDays = (days: number): string =>
 export function lineOf(part: SystemPart, status: Status | null, me: Me | null): PartLine {
   const { line } = words;
   if (part === 'device') return fine(me ? line.device(me.device_name, me.username) : '');
+  if (part === 'connection') return fine(line.connection);
   if (part === 'log' && !status) return fine(line.log);
   if (!status) return fine('');
   switch (part) {

@@ -41,6 +41,7 @@ export type Status = Schemas['Status'];
 export type UpdateState = Schemas['UpdateState'];
 export type Bundle = Schemas['Bundle'];
 export type TaskStatus = Schemas['TaskStatus'];
+export type LiveDiagnosis = Schemas['LiveDiagnosis'];
 export type LiveSession = Schemas['LiveSession'];
 export type Notice = Schemas['Notice'];
 export type Floor = Schemas['Floor'];

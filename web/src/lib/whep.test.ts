@@ -52,6 +52,12 @@ class FakePeer {
     this.transceivers.push(`${kind} ${direction}`);
   }
   offers = 0;
+  bytes = 0;
+  isSilent = false;
+  async getStats(): Promise<Map<string, unknown>> {
+    if (!this.isSilent) this.bytes += 100;
+    return new Map([['t', { type: 'transport', bytesReceived: this.bytes }]]);
+  }
   async createOffer({ iceRestart }: { iceRestart: boolean }): Promise<{ sdp: string }> {
     if (!iceRestart) throw new Error('the same connection, joined anew');
     this.offers += 1;
@@ -75,7 +81,7 @@ class FakePeer {
   }
 }
 
-function setUp({ whep = 201, keepalive = 204 } = {}) {
+function setUp({ whep = 201, keepalive = 204, servers = [] as RTCIceServer[] } = {}) {
   const clock = new ManualClock();
   const peer = new FakePeer();
   const sent: { line: string; init: RequestInit }[] = [];
@@ -108,7 +114,7 @@ function setUp({ whep = 201, keepalive = 204 } = {}) {
     {
       api,
       clock,
-      iceServers: async () => [],
+      iceServers: async () => servers,
       peer: () => peer as unknown as RTCPeerConnection,
       stream: () => ({ addTrack: (track: unknown) => tracks.push(track) }) as unknown as MediaStream,
     },
@@ -218,6 +224,15 @@ describe('the connection', () => {
     }
   });
 
+  it('that has a relay which nothing is heard of is away from it', async () => {
+    const { session, peer, failures } = setUp({
+      servers: [{ urls: ['turn:t'], username: 'u', credential: 'c' }],
+    });
+    await session.start();
+    peer.becomes('failed');
+    expect(failures).toEqual([{ kind: 'blocked', relay: 'away' }]);
+  });
+
   it('that breaks after it stood is lost', async () => {
     const { session, peer, failures, seen, clock } = setUp();
     await session.start();
@@ -319,6 +334,19 @@ describe('a connection that broke off', () => {
     expect(sent[1]!.init.headers).toMatchObject({ 'If-Match': '"e2"' });
     await clock.advance(60_000);
     expect([failures, seen.connected]).toEqual([[], 1]);
+  });
+
+  it('joins anew as soon as nothing comes any more, whatever the browser says', async () => {
+    const { box, clock, failures, peer, sent } = await connected();
+    box.restart = FRAGMENT;
+    await clock.advance(10_000);
+    expect(peer.offers).toBe(0);
+    peer.isSilent = true;
+    await clock.advance(2000);
+    expect([peer.offers, sent.filter(({ line }) => line.startsWith('PATCH')).length]).toEqual([1, 1]);
+    peer.isSilent = false;
+    await clock.advance(9000);
+    expect([peer.offers, failures]).toEqual([1, []]);
   });
 
   it('asks again until the network is back, with the same offer while the box was not reached', async () => {

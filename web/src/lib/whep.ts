@@ -20,6 +20,9 @@ const RESTART_MS = 12_000;
 /** An answer that takes longer is asked for again: the network may be back since. */
 const RESTART_ANSWER_MS = 1500;
 const RESTART_AGAIN_MS = 300;
+/** The box is heard each second, whatever it sends; browsers say only after five that they hear nothing. */
+const SILENT_MS = 1500;
+const LISTEN_MS = 500;
 
 /** Why a relay that there is gave no way: it refused this device's credentials, or it was not reached. */
 export type RelayTrouble = 'refused' | 'away';
@@ -71,6 +74,14 @@ export interface Speech {
   whenBusy: 'refuse' | 'queue' | 'take_over';
 }
 
+/** All that came by a connection; null where the browser does not count it. */
+async function receivedBytes(pc: RTCPeerConnection): Promise<number | null> {
+  let bytes: number | null = null;
+  for (const report of (await pc.getStats()).values())
+    if (report.type === 'transport') bytes = (bytes ?? 0) + (report.bytesReceived ?? 0);
+  return bytes;
+}
+
 /** The path of a live session, by which the box's Location is read. */
 const LEASE = '/api/v1/live/{lease}';
 
@@ -93,6 +104,8 @@ export class WhepSession {
   /** The box's answer as it came first. */
   #answer = '';
   #isRestarting = false;
+  /** How much was received, and since when no more. */
+  #heard = { bytes: 0, atMs: 0 };
 
   constructor(
     private readonly camera: string,
@@ -162,6 +175,7 @@ export class WhepSession {
         const sdp = restartedAnswer(this.#answer, answer);
         if (sdp) {
           await pc.setRemoteDescription({ type: 'answer', sdp });
+          this.#heard.atMs = this.ports.clock.steadyMs();
           this.#isRestarting = false;
           this.#trickle();
           return;
@@ -223,6 +237,7 @@ export class WhepSession {
     }
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
     this.#every(KEEPALIVE_MS, () => void this.#keepalive());
+    if (typeof this.stream === 'string') this.#every(LISTEN_MS, () => void this.#listen(pc));
     this.#trickle();
     this.#after(CONNECT_MS, () => {
       if (!this.#connected) this.#fail(this.#blocked());
@@ -281,6 +296,16 @@ export class WhepSession {
     }
   }
 
+  /** Joins anew at once where nothing comes any more. */
+  async #listen(pc: RTCPeerConnection): Promise<void> {
+    if (!this.#connected || this.#isRestarting) return;
+    const bytes = await receivedBytes(pc).catch(() => null);
+    if (bytes === null || this.#closed || this.#isRestarting) return;
+    const nowMs = this.ports.clock.steadyMs();
+    if (bytes !== this.#heard.bytes) this.#heard = { bytes, atMs: nowMs };
+    else if (nowMs - this.#heard.atMs >= SILENT_MS) this.restart();
+  }
+
   #relayFailed(url: string | undefined, code: number): void {
     if (!url?.startsWith('turn') || this.#relay === 'has' || this.#relay === 'refused') return;
     // 701 is the browser's own: no answer.
@@ -288,8 +313,10 @@ export class WhepSession {
   }
 
   #blocked(): WhepFailure {
-    const relay = this.#relay;
-    return relay === null || relay === 'has' ? { kind: 'blocked' } : { kind: 'blocked', relay };
+    // Not every browser says so of a relay that it does not reach.
+    const isNamed = this.#servers.some(({ urls }) => [urls].flat().some((url) => url.startsWith('turn')));
+    const relay = this.#relay ?? (isNamed ? 'away' : 'has');
+    return relay === 'has' ? { kind: 'blocked' } : { kind: 'blocked', relay };
   }
 
   #candidate(candidate: RTCIceCandidate | null): void {

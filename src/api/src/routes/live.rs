@@ -125,6 +125,11 @@ pub(super) async fn ice_servers(State(app): State<Shared>, who: Who) -> Reply {
     Ok(Json(object!({ "ice_servers": list })).into_response())
 }
 
+/// `GET /api/v1/doctor/live`. Whoever hangs up ends it.
+pub(super) async fn examine(State(app): State<Shared>) -> Reply {
+    Ok(Json(app.ports.live.examine().await?).into_response())
+}
+
 /// `GET /api/v1/live`
 pub(super) async fn sessions(State(app): State<Shared>, who: Who) -> Reply {
     let mut sessions = blocking(&app, |app| app.ports.live.sessions()).await?;

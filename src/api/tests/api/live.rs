@@ -1,6 +1,8 @@
 //! Live viewing and RTSP readers of the box in memory.
 
 use crate::support::*;
+use crate::table::differences;
+use perch_api::openapi;
 use perch_base::clock::{Clock, SystemClock};
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::secret::Secret;
@@ -8,9 +10,13 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::Role;
 use perch_domain::cut_off::{Moment, Viewer};
+use perch_domain::doctor::{LiveDiagnosis, LiveFacts, diagnose};
+use perch_domain::ice_url::IceTransport;
 use perch_domain::media::Stream;
 use perch_domain::ports::*;
+use perch_domain::relay::IceFailure;
 use perch_domain::status::*;
+use serde_json::json;
 
 impl ReadersPort for Fake {
     fn who_reads(&self) -> Vec<RtspReader> {
@@ -94,6 +100,19 @@ impl LivePort for Fake {
         };
         Ok(self.engine()?.leases.iter().map(session).collect())
     }
+    fn examine(&self) -> Later<'_, Result<LiveDiagnosis>> {
+        let server = |transport, answer| (format!("turn:t over {transport}"), transport, answer);
+        let facts = LiveFacts {
+            port: 8189,
+            is_v4_only: true,
+            relay_only: false,
+            house: vec!["192.168.1.20".parse().expect("an address")],
+            advertised: Vec::new(),
+            stun: Vec::new(),
+            turn: vec![server(IceTransport::Udp, Err(IceFailure::Unauthorized))],
+        };
+        Box::pin(async move { Ok(diagnose(&facts)) })
+    }
     fn ice_servers(&self, _: Timestamp, _: &dyn std::fmt::Display) -> Vec<IceServer> {
         vec![
             IceServer { url: "stun:stun.example:3478".into(), credential: None },
@@ -103,4 +122,19 @@ impl LivePort for Fake {
             },
         ]
     }
+}
+
+#[tokio::test]
+async fn the_doctor_says_in_words_what_became_of_each_way() {
+    let rig = Rig::start().await;
+    let (_, admin) = rig.fake.device(Role::Admin, Some("anna"));
+    let said = rig.get("/api/v1/doctor/live", &admin).await.json();
+    let schema = json!({"$ref": "#/components/schemas/LiveDiagnosis"});
+    assert_eq!(differences(&openapi("0.0.0"), &schema, &said, "said"), Vec::<String>::new());
+    let ways = said["ways"].as_array().expect("a list");
+    let by = |way: &str| ways.iter().find(|one| one["way"] == way).expect("told of");
+    assert_eq!((&by("house")["works"], &by("turn_udp")["works"]), (&json!(true), &json!(false)));
+    assert!(by("turn_udp")["advice"].as_str().is_some_and(|advice| advice.contains("static-auth-secret")), "{said}");
+    let (_, viewer) = rig.fake.device(Role::Viewer, Some("ben"));
+    rig.get("/api/v1/doctor/live", &viewer).await.problem(403);
 }

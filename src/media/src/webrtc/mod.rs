@@ -9,6 +9,7 @@ mod config;
 mod demux;
 mod dtls;
 mod engine;
+mod examine;
 mod feed;
 mod gate;
 mod gathering;
@@ -30,6 +31,7 @@ mod turn;
 
 pub use cameras::LiveCamera;
 pub use config::{Config, TurnServer, Vp8Use};
+pub use examine::examine;
 pub use gathering::Gatherer;
 pub use server::Server;
 pub use shared::EngineStats;
@@ -45,8 +47,9 @@ use perch_base::repeated::Repeated;
 use perch_base::sync::write;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
+use perch_domain::doctor::{LiveDiagnosis, diagnose};
 use perch_domain::media::{Stream, VideoCodec};
-use perch_domain::ports::{IceServer, LivePort, TalkAnswer, TalkRequest, WatchAnswer, WatchRequest};
+use perch_domain::ports::{IceServer, Later, LivePort, TalkAnswer, TalkRequest, WatchAnswer, WatchRequest};
 use perch_domain::rate::RateWish;
 use perch_domain::status::LiveSession;
 use perch_domain::stream_choice::{StreamChoice, not_shown_live};
@@ -75,6 +78,7 @@ const LIFE_SIGNS_EVERY: Duration = Duration::from_secs(2);
 pub struct Engine {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
+    examining: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -108,7 +112,7 @@ impl Engine {
         });
         let (commands, command_rx) = mpsc::channel(COMMAND_QUEUE);
         let server = Server::new(shared.clone(), socket, command_rx, from_outside);
-        Ok((Arc::new(Self { shared, commands }), server))
+        Ok((Arc::new(Self { shared, commands, examining: Default::default() }), server))
     }
 
     /// Goes by other settings for who comes from now on; the port stays.
@@ -294,6 +298,18 @@ impl LivePort for Engine {
 
     fn sessions(&self) -> Result<Vec<LiveSession>> {
         self.call(Command::Sessions)
+    }
+
+    fn examine(&self) -> Later<'_, Result<LiveDiagnosis>> {
+        Box::pin(async move {
+            // Let go when whoever asked hangs up, too.
+            let _turn = self.examining.try_lock().map_err(|_| {
+                let message = "the ways to this box are being tried already: try again in a moment";
+                Error::new(ErrorKind::RateLimited, message)
+            })?;
+            let Shared { clock, local, .. } = &*self.shared;
+            Ok(diagnose(&examine(&self.shared.config(), *local, clock).await))
+        })
     }
 
     fn ice_servers(&self, now: Timestamp, whom: &dyn Display) -> Vec<IceServer> {

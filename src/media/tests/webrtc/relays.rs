@@ -4,6 +4,7 @@ use super::*;
 use perch_base::net;
 use perch_base::secret::Secret;
 use perch_base::shutdown::{self, Trigger};
+use perch_domain::doctor::LiveWay;
 use perch_media::webrtc::{Gatherer, TurnServer};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -238,4 +239,73 @@ fn behind_a_router_viewers_are_told_the_address_that_others_see() {
     let bench = Bench::with(Config { stun, ..config(ip, Vec::new()) });
     let _gathering = Gathering::start(bench.engine.gatherer());
     assert_eq!(candidate(&bench, ip, "srflx"), router.outside);
+}
+
+#[test]
+fn the_doctor_tries_each_server_and_says_why_one_is_of_no_use() {
+    let Some(ip) = outside() else { return };
+    let relay = Relay::start(ip);
+    let nobody = TurnServer { url: format!("turn:{ip}:9?transport=tcp"), ..relay.server("tcp", SECRET) };
+    let untrusted = TurnServer { ca_pem: None, ..relay.server("tls", SECRET) };
+    let [udp, tcp, tls] = ["udp", "tcp", "tls"].map(|transport| relay.server(transport, SECRET));
+    let turn = vec![udp, tcp, tls, nobody, relay.server("udp", "another secret"), untrusted];
+    let stun = vec![format!("stun:{ip}:{}", relay.port)];
+    let bench = Bench::with(Config { stun, ..config(ip, turn) });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // It may not listen yet.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let said = loop {
+        let said = runtime.block_on(bench.engine.examine()).expect("nobody else asks");
+        if said.ways.iter().any(|way| way.way == LiveWay::TurnTls && way.works) || Instant::now() > deadline {
+            break said;
+        }
+    };
+    let shown: Vec<_> = said.ways.iter().map(|way| (way.way, way.works, way.says.as_str())).collect();
+    let relays = shown.iter().filter(|(way, ..)| !matches!(way, LiveWay::House | LiveWay::Ipv6 | LiveWay::Stun));
+    let relays: Vec<_> =
+        relays.map(|(way, works, says)| (*way, *works, says.split(':').next().unwrap_or(says))).collect();
+    let relayed = format!("it relays by {ip}");
+    let works = |way| (way, true, relayed.as_str());
+    let want = [
+        works(LiveWay::TurnUdp),
+        (LiveWay::TurnUdp, false, "it refuses the box's credentials"),
+        works(LiveWay::TurnTcp),
+        (LiveWay::TurnTcp, false, "it cannot be reached"),
+        works(LiveWay::TurnTls),
+        (LiveWay::TurnTls, false, "it cannot be trusted"),
+    ];
+    let is_like = |(got, want): (&(LiveWay, bool, &str), &(LiveWay, bool, &str))| {
+        (got.0, got.1) == (want.0, want.1) && got.2.starts_with(want.2)
+    };
+    assert!(relays.len() == want.len() && relays.iter().zip(&want).all(is_like), "{relays:#?}");
+    assert!(relay.log().contains("lifetime=0"), "what is tried is given back");
+}
+
+/// Credentials lapse after ten minutes; who watches by the relay watches on.
+#[test]
+fn a_relay_outlives_the_credentials_that_it_was_asked_for_with() {
+    let Some(ip) = outside() else { return };
+    let relay = Relay::start(ip);
+    let bench = Bench::with(Config { relay_only: true, ..config(ip, vec![relay.server("udp", SECRET)]) });
+    // They lapse five seconds from now.
+    bench.clock.by_us.store(-595_000_000, Ordering::SeqCst);
+    let _gathering = Gathering::start(bench.engine.gatherer());
+    let relayed = candidate(&bench, ip, "relay");
+    let offer = Offer::at(ip, true);
+    let answer = bench.engine.watch(bench.request(device(), StreamChoice::Auto, &offer.sdp)).expect("accepted");
+    let viewer = offer.go(&answer.sdp);
+    viewer.until("a picture", |s| s.frames > 3);
+    std::thread::sleep(Duration::from_secs(7));
+    let refreshes = || relay.log().matches("refreshed, realm=<house>").count();
+    assert_eq!(refreshes(), 0);
+    // Time to ask for it again, with a lease that is renewed meanwhile.
+    for _ in 0..28 {
+        bench.engine.renew(answer.lease).expect("there");
+        bench.clock.by_us.fetch_add(20_000_000, Ordering::SeqCst);
+    }
+    bench.engine.renew(answer.lease).expect("there");
+    bench.until_within(Duration::from_secs(15), "refreshed", |_| refreshes() > 0);
+    let frames = viewer.seen().frames;
+    viewer.until("pictures", |s| s.frames > frames + 60);
+    assert_eq!(candidate(&bench, ip, "relay"), relayed);
 }

@@ -32,7 +32,7 @@ const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
 /// Datagrams that are relayed in one turn.
 const BATCH: usize = 64;
 /// Looks at the time at least so often.
-const TURN: Duration = Duration::from_secs(30);
+const TURN: Duration = Duration::from_secs(5);
 
 /// Gathers for as long as it runs.
 pub struct Gatherer {

@@ -6,7 +6,9 @@ mod frames;
 mod gathered;
 mod gatherer;
 mod link;
+mod probe;
 mod stun;
 
 pub use gathered::{FromOutside, Gathered};
 pub use gatherer::Gatherer;
+pub use probe::try_server;
