@@ -306,5 +306,12 @@ pub fn rtsp_streams(camera: &Camera) -> rtsp::CameraStreams {
     let (c, offering) = (&camera.config, camera.capture.offers_now());
     let own = offering.shape.map_or(c.main, |s| VideoSettings { width: s.width, height: s.height, ..c.main });
     let Offering { codec, has_audio, .. } = offering;
-    rtsp::CameraStreams { hub: camera.hub.clone(), codec, has_audio, main: own, sub: c.sub }
+    rtsp::CameraStreams {
+        hub: camera.hub.clone(),
+        codec,
+        has_audio,
+        main: own,
+        sub: c.sub,
+        speaker: Some(camera.speaker.clone()),
+    }
 }

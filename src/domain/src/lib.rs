@@ -11,6 +11,7 @@ pub mod announcement;
 pub mod archive;
 pub mod authority;
 pub mod authority_files;
+pub mod backchannel;
 pub mod bitstream;
 pub mod board;
 pub mod browser;

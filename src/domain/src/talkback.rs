@@ -1,5 +1,6 @@
 //! How a camera can be talked through: on which loudspeaker, what is done against echo, how long at a time.
 
+use crate::access::check_name;
 use crate::event_sound::EventSound;
 use crate::settings::Keys;
 use perch_base::{Error, Result};
@@ -66,13 +67,15 @@ pub struct Talkback {
     pub echo: Echo,
     /// The longest time at once.
     pub max: Duration,
+    /// The stream passwords whose players may speak by RTSP.
+    pub players: Vec<String>,
     /// What is played when an event begins.
     pub on_event: EventSound,
 }
 
 impl Default for Talkback {
     fn default() -> Self {
-        Self { sink: None, echo: Echo::Cancel, max: MAX, on_event: EventSound::default() }
+        Self { sink: None, echo: Echo::Cancel, max: MAX, players: Vec::new(), on_event: EventSound::default() }
     }
 }
 
@@ -84,10 +87,20 @@ impl Talkback {
             sink: keys.optional("sink", TalkSink::parse),
             echo: keys.choice("echo", "cancel", &words),
             max: keys.whole_seconds("max_s", MAX, Duration::from_secs(5)..=Duration::from_secs(3600)),
+            players: keys.texts(
+                "players",
+                |name| check_name("a stream password", name).is_ok(),
+                "must be names of stream passwords",
+            ),
             on_event: EventSound::read(keys.section("on_event")),
         };
         keys.finish();
         read
+    }
+
+    /// Whether a player that signed in with the stream password of this name, which opens the camera, may speak.
+    pub fn lets_player(&self, name: &str) -> bool {
+        self.sink.is_some() && self.players.iter().any(|player| player == name)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod keyframes;
 mod luma;
 pub mod parts;
 pub mod pipeline;
+pub mod player_speech;
 mod probes;
 pub mod push;
 pub mod rtp;

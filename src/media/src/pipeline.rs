@@ -53,6 +53,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "branch/turn",
     "branch/vp8",
     "talk/alsa",
+    "talk/pcmu",
     "talk/receive",
     "talk/test",
     "decode/avdec_h264",

@@ -336,6 +336,7 @@ export const words = {
     'camera[].talkback.sink': 'Loudspeaker',
     'camera[].talkback.echo': 'Against echo',
     'camera[].talkback.max_s': 'Longest time at once',
+    'camera[].talkback.players': 'Players that may speak',
     'camera[].talkback.on_event.play': 'What is played',
     'camera[].talkback.on_event.kinds': 'For which events',
     'camera[].talkback.on_event.quiet_s': 'Quiet afterwards for',

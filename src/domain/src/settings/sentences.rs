@@ -94,6 +94,10 @@ const SENTENCES: &[(&str, &str)] = &[
     ),
     ("camera[].talkback.max_s", "How long somebody may talk at a time."),
     (
+        "camera[].talkback.players",
+        "The names of stream passwords whose players may speak by RTSP (ONVIF backchannel); none: nobody by RTSP.",
+    ),
+    (
         "camera[].talkback.on_event.play",
         "What the loudspeaker plays when an event begins: chime, or the name of a stored announcement; not set: nothing.",
     ),

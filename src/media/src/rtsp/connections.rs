@@ -408,6 +408,12 @@ impl Connections {
         }
     }
 
+    /// Whether who signed in there may speak at `mount`; whoever may is known to its next media.
+    pub(super) fn may_speak(&self, connection: &Connection, mount: &Mount) -> bool {
+        let name = self.lock().of(connection).and_then(|peer| peer.user().map(str::to_owned));
+        name.is_some_and(|name| mount.lets_speak(connection.key, &name))
+    }
+
     /// Keeps a media for the request that is being answered, and lets go of the one before.
     pub(super) fn keep(&self, connection: &Connection, kept: Option<KeptMedia>) {
         let mut before = kept;

@@ -2,6 +2,10 @@
 //! its own, which begins with what is cached. No encoder is built here.
 
 use super::feed::{Feed, FeedSource, MAX_QUEUED};
+use super::media::Media;
+use super::requests::wants_to_speak;
+use crate::player_speech::{OPUS, PCMU, PlayerSpeech};
+use crate::speaker::Speaker;
 use crate::time;
 use glib::translate::ToGlibPtr;
 use gstreamer as gst;
@@ -15,6 +19,7 @@ use perch_domain::media::{Track, VideoCodec};
 use perch_domain::rtsp_address;
 use rtsp_server::RTSPMediaStatus;
 use rtsp_server::prelude::*;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
@@ -26,11 +31,20 @@ const SETTLES_WITHIN: Duration = Duration::from_millis(500);
 /// This is announced to receivers; nothing waits for it on this side.
 const LATENCY_MS: u32 = 50;
 
+/// Players that asked to speak and whose media is yet to be made.
+const MAX_ASKING: usize = 64;
+/// How often it is looked whether a player fell silent.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// One path of the server.
 pub(super) struct Mount {
     pub(super) path: String,
     pub(super) source: Arc<FeedSource>,
     pub(super) has_audio: bool,
+    /// What players may speak through.
+    speaker: Option<Arc<Speaker>>,
+    /// The names of those who asked to, by their connection.
+    asking: Mutex<HashMap<usize, String>>,
     /// Held from when it is known whether anybody plays until the feed knows it too: else a feed is parked for the last reader that
     /// left after the next one has begun to play. Locked before all others.
     turn: Mutex<()>,
@@ -53,12 +67,19 @@ struct State {
 }
 
 impl Mount {
-    pub(super) fn new(source: FeedSource, has_audio: bool, video: VideoSettings) -> Self {
+    pub(super) fn new(
+        source: FeedSource,
+        has_audio: bool,
+        video: VideoSettings,
+        speaker: Option<Arc<Speaker>>,
+    ) -> Self {
         let path = rtsp_address::path(source.hub.camera(), source.stream);
         Self {
             path,
             source: Arc::new(source),
             has_audio,
+            speaker,
+            asking: Mutex::default(),
             turn: Mutex::default(),
             state: Mutex::new(State {
                 video,
@@ -86,6 +107,28 @@ impl Mount {
         let state = self.state();
         let (_, feed) = state.feeds.iter().find(|(of, _)| of.upgrade().as_ref() == Some(media))?;
         feed.upgrade()
+    }
+
+    /// Whether the player on this connection, signed in by this name, may speak; its next media lets it.
+    pub(super) fn lets_speak(&self, connection: usize, name: &str) -> bool {
+        let lets = self.speaker.as_ref().is_some_and(|speaker| speaker.lets_player(name));
+        let mut asking = lock(&self.asking);
+        if lets {
+            if asking.len() >= MAX_ASKING {
+                asking.clear();
+            }
+            asking.insert(connection, name.to_owned());
+        } else {
+            asking.remove(&connection);
+        }
+        lets
+    }
+
+    /// Whoever speaks by the media that this request has made.
+    fn speech(&self, ctx: &rtsp_server::RTSPContext) -> Option<Arc<PlayerSpeech>> {
+        let connection = ctx.client()?.as_ptr() as usize;
+        let name = lock(&self.asking).remove(&connection)?;
+        Some(PlayerSpeech::new(self.speaker.clone()?, &name))
     }
 
     /// A media begins.
@@ -132,6 +175,27 @@ impl Mount {
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// What stands for the player's sound in the description: the library looks for these names.
+    fn backchannel(&self) -> Result<gst::Bin, glib::BoolError> {
+        let format = |pt: u8, name: &str, rate: i32| {
+            gst::Structure::builder("application/x-rtp")
+                .field("media", "audio")
+                .field("payload", i32::from(pt))
+                .field("clock-rate", rate)
+                .field("encoding-name", name)
+                .build()
+        };
+        let caps: gst::Caps = [format(PCMU, "PCMU", 8000), format(OPUS, "OPUS", 48_000)].into_iter().collect();
+        // Nothing comes so far, see `media`.
+        let sink = gst_app::AppSink::builder().name("depay_backchannel").caps(&caps).sync(false).async_(false);
+        let sink = sink.max_buffers(1).drop(true).build();
+        let bin = gst::Bin::builder().name("onvif-backchannel").build();
+        bin.add(&sink)?;
+        let pad = sink.static_pad("sink").ok_or_else(|| glib::bool_error!("an appsink without a pad"))?;
+        bin.add_pad(&gst::GhostPad::with_target(&pad)?)?;
+        Ok(bin)
     }
 
     fn bin(&self) -> Result<gst::Bin, glib::BoolError> {
@@ -196,6 +260,20 @@ fn chain(bin: &gst::Bin, name: &str, caps: &gst::Caps, payloader: gst::Element) 
     app.link(&payloader)
 }
 
+/// Looks every second whether a player fell silent, as long as it is there.
+fn every_second(speech: &Arc<PlayerSpeech>, context: &glib::MainContext) {
+    let speech = Arc::downgrade(speech);
+    // Real time, as all waiting in the library is.
+    let look = glib::timeout_source_new(LOOK_EVERY, None, glib::Priority::DEFAULT, move || match speech.upgrade() {
+        Some(speech) => {
+            speech.look();
+            glib::ControlFlow::Continue
+        }
+        None => glib::ControlFlow::Break,
+    });
+    look.attach(Some(context));
+}
+
 mod imp {
     use super::*;
 
@@ -208,13 +286,24 @@ mod imp {
     impl ObjectSubclass for Factory {
         const NAME: &'static str = "PerchRtspFactory";
         type Type = super::Factory;
-        type ParentType = rtsp_server::RTSPMediaFactory;
+        type ParentType = rtsp_server::RTSPOnvifMediaFactory;
     }
 
     impl ObjectImpl for Factory {}
 
+    impl RTSPOnvifMediaFactoryImpl for Factory {
+        fn has_backchannel_support(&self) -> bool {
+            // Who may speak there is the gate's to say.
+            self.setup.get().is_some_and(|(mount, _)| mount.speaker.is_some())
+        }
+    }
+
     impl RTSPMediaFactoryImpl for Factory {
         fn gen_key(&self, _url: &gst_rtsp::RTSPUrl) -> Option<glib::GString> {
+            if rtsp_server::RTSPContext::with_current_context(wants_to_speak) == Some(true) {
+                // Whoever speaks has a media alone.
+                return None;
+            }
             // One media whatever the URL's host, port and query say. One that is shared no more is found by nobody.
             let (mount, _) = self.setup.get()?;
             Some(format!("{} {} {}", mount.path, mount.state().ended, mount.is_shared()).into())
@@ -222,7 +311,14 @@ mod imp {
 
         fn create_element(&self, _url: &gst_rtsp::RTSPUrl) -> Option<gst::Element> {
             let (mount, _) = self.setup.get()?;
-            match mount.bin() {
+            let speaks = rtsp_server::RTSPContext::with_current_context(wants_to_speak) == Some(true);
+            let whole = mount.bin().and_then(|bin| {
+                if speaks {
+                    bin.add(&mount.backchannel()?)?;
+                }
+                Ok(bin)
+            });
+            match whole {
                 Ok(bin) => Some(bin.upcast()),
                 Err(e) => {
                     if mount.refuses(&e.to_string()) {
@@ -244,7 +340,16 @@ mod imp {
             // Frames come at their own pace: a clock wait in each sink would only cost wake-ups.
             media.set_rate_control(false);
             if let Some((mount, context)) = self.setup.get() {
-                media.set_shared(mount.is_shared());
+                let speaks = speaks(media);
+                if speaks
+                    && let Some(speech) =
+                        rtsp_server::RTSPContext::with_current_context(|ctx| mount.speech(ctx)).flatten()
+                    && let Some(media) = media.downcast_ref::<Media>()
+                {
+                    every_second(&speech, context);
+                    media.set_speech(speech);
+                }
+                media.set_shared(mount.is_shared() && !speaks);
                 begin(mount, context, media);
             }
         }
@@ -329,12 +434,21 @@ fn keep_at_first(media: &rtsp_server::RTSPMedia, context: &glib::MainContext) {
     let_go.attach(Some(context));
 }
 
+/// Whether somebody speaks by this media.
+fn speaks(media: &rtsp_server::RTSPMedia) -> bool {
+    (0..media.n_streams()).filter_map(|i| media.stream(i)).any(|stream| stream.sinkpad().is_some())
+}
+
 /// Gives every half of a media its TCP sender, whatever its first reader sets up. Without it, a reader of video alone would
 /// leave the sound's pads unlinked, and the first sound would end the media for all. Whether every half has one.
 fn complete(media: &rtsp_server::RTSPMedia) -> bool {
     use gst_rtsp::ffi::{GST_RTSP_LOWER_TRANS_TCP, GST_RTSP_PROFILE_AVP, GST_RTSP_TRANS_RTP};
     let mut is_whole = true;
     for stream in (0..media.n_streams()).filter_map(|i| media.stream(i)) {
+        if stream.sinkpad().is_some() {
+            // What comes in has no sender.
+            continue;
+        }
         let mut transport = std::ptr::null_mut();
         // SAFETY: `gst_rtsp_transport_new` hands out a value of ours, or an error and NULL; it is only read by the call on the
         // live `stream`, which keeps nothing of it, and freed once.
@@ -372,13 +486,14 @@ fn on_first_need(app: &gst_app::AppSrc, feed: &Arc<Feed>, track: Track) {
 
 glib::wrapper! {
     /// The media factory of one path.
-    pub struct Factory(ObjectSubclass<imp::Factory>) @extends rtsp_server::RTSPMediaFactory;
+    pub struct Factory(ObjectSubclass<imp::Factory>) @extends rtsp_server::RTSPOnvifMediaFactory, rtsp_server::RTSPMediaFactory;
 }
 
 impl Factory {
     /// `context` runs the time limits; it must not be one that waits for medias.
     pub(super) fn new(mount: Arc<Mount>, context: &glib::MainContext) -> Self {
         let factory: Self = glib::Object::new();
+        factory.set_media_gtype(Media::static_type());
         factory.set_latency(LATENCY_MS);
         factory.set_eos_shutdown(false);
         factory.set_stop_on_disconnect(true);
@@ -402,7 +517,7 @@ mod tests {
     fn mount() -> Mount {
         let hub = Hub::new(CameraId::new("front").expect("valid"), Arc::new(SystemClock));
         let video = VideoSettings { width: 320, height: 180, fps: 10, bitrate_kbps: 100 };
-        Mount::new(FeedSource::new(hub, Stream::Main, VideoCodec::H264), false, video)
+        Mount::new(FeedSource::new(hub, Stream::Main, VideoCodec::H264), false, video, None)
     }
 
     #[test]

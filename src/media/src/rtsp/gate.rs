@@ -2,7 +2,7 @@
 
 use super::connections::{Connection, Connections};
 use super::digest::{Credentials, DigestVerdict, challenge};
-use super::requests::path;
+use super::requests::{path, wants_to_speak};
 use glib::translate::{ToGlibPtr, from_glib};
 use gst_rtsp::{RTSPAuthMethod, RTSPAuthParam, RTSPHeaderField, RTSPMethod, RTSPStatusCode};
 use gstreamer_rtsp_server::subclass::prelude::*;
@@ -97,6 +97,10 @@ fn admit(connections: &Connections, ctx: &RTSPContext) -> bool {
     // Unknown paths are the library's to refuse.
     if let Some(mount) = path.and_then(|path| connections.mount(&path)) {
         connections.asks_for(&connection, &mount);
+        if wants_to_speak(ctx) && !connections.may_speak(&connection, &mount) {
+            // Players that hear this ask again without.
+            return answer_unsupported(ctx);
+        }
         if method == RTSPMethod::DESCRIBE && !mount.source.is_up() {
             return answer(ctx, RTSPStatusCode::ServiceUnavailable, None);
         }
@@ -146,6 +150,16 @@ fn answer(ctx: &RTSPContext, code: RTSPStatusCode, challenge: Option<&str>) -> b
         if let Some(challenge) = challenge {
             response.add_header(RTSPHeaderField::WwwAuthenticate, challenge);
         }
+        let _ = client.send_message(response, None);
+    }
+    false
+}
+
+/// Answers that the player cannot speak here.
+fn answer_unsupported(ctx: &RTSPContext) -> bool {
+    if let (Some(client), Some(response)) = (ctx.client(), ctx.response()) {
+        response.init_response(RTSPStatusCode::OptionNotSupported, ctx.request());
+        response.add_header(RTSPHeaderField::Unsupported, "www.onvif.org/ver20/backchannel");
         let _ = client.send_message(response, None);
     }
     false

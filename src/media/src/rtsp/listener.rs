@@ -54,10 +54,12 @@ mod imp {
     impl ObjectSubclass for Listener {
         const NAME: &'static str = "PerchRtspListener";
         type Type = super::Listener;
-        type ParentType = rtsp_server::RTSPServer;
+        type ParentType = rtsp_server::RTSPOnvifServer;
     }
 
     impl ObjectImpl for Listener {}
+
+    impl RTSPOnvifServerImpl for Listener {}
 
     impl RTSPServerImpl for Listener {
         fn create_client(&self) -> Option<rtsp_server::RTSPClient> {
@@ -79,7 +81,7 @@ mod imp {
 
 glib::wrapper! {
     /// A listener that registers whoever connects.
-    pub struct Listener(ObjectSubclass<imp::Listener>) @extends rtsp_server::RTSPServer;
+    pub struct Listener(ObjectSubclass<imp::Listener>) @extends rtsp_server::RTSPOnvifServer, rtsp_server::RTSPServer;
 }
 
 impl Listener {

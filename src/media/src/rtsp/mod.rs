@@ -13,6 +13,7 @@ mod feed;
 #[expect(unsafe_code, reason = "a request's fields are C structures")]
 mod gate;
 mod listener;
+mod media;
 mod mounts;
 #[expect(unsafe_code, reason = "a request comes as a C pointer in a signal's value")]
 mod requests;

@@ -3,6 +3,7 @@
 use super::factory::{Factory, Mount};
 use super::feed::FeedSource;
 use crate::fanout::Hub;
+use crate::speaker::Speaker;
 use gstreamer_rtsp_server::{self as rtsp_server, glib};
 use perch_base::ids::CameraId;
 use perch_base::sync::{read, write};
@@ -27,6 +28,8 @@ pub struct CameraStreams {
     pub sub: VideoSettings,
     /// The main stream's size.
     pub main: VideoSettings,
+    /// What its players may speak through.
+    pub speaker: Option<Arc<Speaker>>,
 }
 
 impl CameraStreams {
@@ -46,7 +49,12 @@ impl CameraStreams {
     fn mounts(&self) -> [Arc<Mount>; 2] {
         let main = (Stream::Main, self.codec, self.main);
         [main, (Stream::Sub, self.codec.of_small(), self.sub)].map(|(stream, codec, video)| {
-            Arc::new(Mount::new(FeedSource::new(self.hub.clone(), stream, codec), self.has_audio, video))
+            Arc::new(Mount::new(
+                FeedSource::new(self.hub.clone(), stream, codec),
+                self.has_audio,
+                video,
+                self.speaker.clone(),
+            ))
         })
     }
 }

@@ -3,7 +3,7 @@
 use glib::translate::{ToGlibPtr, from_glib_none};
 use gstreamer_rtsp_server::{self as rtsp_server, glib, gst_rtsp};
 use rtsp_server::prelude::*;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 /// The path of a request, without its query.
 pub(super) fn path(url: &gst_rtsp::RTSPUrl) -> Option<String> {
@@ -11,6 +11,32 @@ pub(super) fn path(url: &gst_rtsp::RTSPUrl) -> Option<String> {
     let (_, rest) = uri.split_once("://")?;
     let path = rest.find('/').map_or("/", |at| &rest[at..]);
     Some(path.split('?').next().unwrap_or(path).to_owned())
+}
+
+/// What a player asks for that wants to speak (ONVIF Streaming Specification, section 5.3).
+const BACKCHANNEL: &CStr = c"www.onvif.org/ver20/backchannel";
+/// Demands of one request that are read.
+const MAX_DEMANDS: i32 = 8;
+
+/// Whether a request demands a backchannel.
+pub(super) fn wants_to_speak(ctx: &rtsp_server::RTSPContext) -> bool {
+    (0..MAX_DEMANDS).any(|at| {
+        // SAFETY: the library passes a context that is valid for the time of the call, with a request or NULL; the header's value is a
+        // NUL-terminated string that lives as long as the request, and is only compared.
+        unsafe {
+            let request = (*ctx.to_glib_none().0).request;
+            let mut value = std::ptr::null_mut();
+            !request.is_null()
+                && gst_rtsp::ffi::gst_rtsp_message_get_header(
+                    request,
+                    gst_rtsp::ffi::GST_RTSP_HDR_REQUIRE,
+                    &mut value,
+                    at,
+                ) == gst_rtsp::ffi::GST_RTSP_OK
+                && !value.is_null()
+                && CStr::from_ptr(value) == BACKCHANNEL
+        }
+    })
 }
 
 /// The media that a request is for, where the library has found it.

@@ -118,6 +118,21 @@ impl Speaker {
         self.far.clone()
     }
 
+    /// This moment, by the clock that it goes by.
+    pub(crate) fn now(&self) -> MonoTime {
+        self.clock.mono()
+    }
+
+    /// The pipelines that it is built of.
+    pub(crate) fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// Whether a player may speak through it that signed in by this name.
+    pub fn lets_player(&self, name: &str) -> bool {
+        lock(&self.state).talkback.lets_player(name)
+    }
+
     /// Whether somebody can speak through it as it is set.
     pub fn is_there(&self) -> bool {
         lock(&self.state).talkback.sink.is_some()

@@ -126,7 +126,14 @@ impl Camera {
     }
 
     pub fn streams(&self) -> CameraStreams {
-        CameraStreams { hub: self.hub.clone(), codec: VideoCodec::H264, has_audio: true, sub: SUB, main: self.main }
+        CameraStreams {
+            hub: self.hub.clone(),
+            codec: VideoCodec::H264,
+            has_audio: true,
+            sub: SUB,
+            main: self.main,
+            speaker: None,
+        }
     }
 }
 

@@ -67,7 +67,7 @@ fn another_size_ends_no_reader_and_reaches_it_with_the_next_keyframe() {
             let packet = Packet::new(Track::Video, keyframe(codec, size), clock().mono(), true);
             hub.publish_video(Stream::Main, Arc::new(Packet { codec: Some(codec), ..packet }));
         };
-        let of = |main| CameraStreams { hub: hub.clone(), codec, has_audio: false, sub: SMALL, main };
+        let of = |main| CameraStreams { hub: hub.clone(), codec, has_audio: false, sub: SMALL, main, speaker: None };
         bench.server.set_camera(of(SMALL));
         publish(0x91);
         let mut reader = bench.client(&format!("/{}", hub.camera()), LOGIN);

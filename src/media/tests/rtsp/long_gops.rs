@@ -31,7 +31,14 @@ fn publish(hub: &Hub, began: MonoTime, n: i64) {
 /// A camera at `/long`.
 fn long(bench: &Bench) -> Arc<Hub> {
     let hub = Hub::new(CameraId::new("long").expect("an id"), clock());
-    let of = CameraStreams { hub: hub.clone(), codec: VideoCodec::H264, has_audio: false, sub: SMALL, main: SMALL };
+    let of = CameraStreams {
+        hub: hub.clone(),
+        codec: VideoCodec::H264,
+        has_audio: false,
+        sub: SMALL,
+        main: SMALL,
+        speaker: None,
+    };
     bench.server.set_camera(of);
     hub
 }

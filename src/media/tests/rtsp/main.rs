@@ -11,6 +11,7 @@ mod long_gops;
 mod players;
 mod pushing;
 mod running;
+mod speaking;
 
 use camera::{Camera, clock};
 use client::{Client, stream_login};

@@ -56,7 +56,7 @@ export const CAMERA_GROUPS = {
   ],
   small: ['sub.width', 'sub.height', 'sub.fps', 'sub.bitrate_kbps'],
   sound: ['audio.source', 'audio.gain_db'],
-  talk: ['talkback.sink', 'talkback.echo', 'talkback.max_s'],
+  talk: ['talkback.sink', 'talkback.echo', 'talkback.max_s', 'talkback.players'],
   onEvent: [
     'talkback.on_event.play',
     'talkback.on_event.kinds',
