@@ -96,6 +96,10 @@ impl Secrets {
                 values::set(target, PASSWORD_FILES[0], self.keep(&secret)?.as_str().into());
             }
         }
+        // What stands in one line has no comments that this would touch.
+        if let Some(Item::Value(Value::Array(items))) = camera.get_mut("push") {
+            items.iter_mut().filter_map(Value::as_inline_table_mut).for_each(|table| table.fmt());
+        }
         Ok(())
     }
 

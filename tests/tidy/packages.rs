@@ -11,16 +11,16 @@ const LACKS: &[(&str, &str, &str)] = &[
         "libcamera",
         "the machine that builds has no camera at a ribbon cable, and Debian 12 has no such package",
     ),
-    ("setup", "nice", "nothing uses it yet"),
+    ("setup", "nice", "only the tests of WHIP need it"),
     ("deb", "tools", "only who tries a pipeline by hand needs it"),
     ("deb", "libcamera", "a camera at a ribbon cable is a Pi's, which takes the package for arm64"),
-    ("deb", "nice", "nothing uses it yet, and a package can ask for it when something does"),
+    ("deb", "nice", "only who pushes by WHIP needs it: it is recommended"),
     ("deb for arm64", "tools", "only who tries a pipeline by hand needs it"),
-    ("deb for arm64", "nice", "nothing uses it yet, and a package can ask for it when something does"),
+    ("deb for arm64", "nice", "only who pushes by WHIP needs it: it is recommended"),
     ("smoke", "libav", "its clip is decoded by openh264"),
     ("smoke", "alsa", "it has no microphone"),
     ("smoke", "libcamera", "it has no camera but the test camera"),
-    ("smoke", "nice", "nothing uses it yet"),
+    ("smoke", "nice", "it pushes to nobody"),
 ];
 
 /// The names of packages in a text: one a line, or in the brackets of a shell's array. Marks before a name are passed over.

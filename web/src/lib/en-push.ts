@@ -11,7 +11,7 @@ export const pushWords = {
   needsAddress: 'Write the whole address, such as rtmp://host/live/KEY.',
   add: 'Send there',
   remove: 'Remove',
-  removeOf: (to: string) => `Send nothing to ${to} any more`,
+  removeOf: (to: string) => `Remove ${to}: send nothing there any more`,
   tooMany: (most: number) => `${most} servers are enough: each is sent the whole stream.`,
   isNew: 'Begins when you save.',
   states: {

@@ -120,7 +120,13 @@ impl PushTarget {
                     return bad("needs an application and a stream key, such as rtmp://host/live/KEY");
                 }
             }
-            PushKind::Rtsp | PushKind::Whip => {}
+            PushKind::Whip => {
+                let token = at.user_info.is_none_or(|info| matches!(info.split_once(':'), Some(("" | "bearer", _))));
+                if !token {
+                    return bad("takes a token as https://:TOKEN@host/…, which is sent as a bearer token");
+                }
+            }
+            PushKind::Rtsp => {}
         }
         Ok(Self { url: Secret::new(whole), kind, stream })
     }
@@ -259,6 +265,8 @@ mod tests {
             "rtsp://relay/…",
             "gopher://h/x",
             "udp://h:1",
+            "https://me:pw@h/whip",
+            "https://token@h/whip",
         ] {
             let e = PushTarget::of(bad, Stream::Main).expect_err(bad).to_string();
             assert!(!e.contains("shadow") && !e.contains("p/w"), "{e}");

@@ -9,6 +9,9 @@ use std::time::Duration;
 const CONNECTS_WITHIN: Duration = Duration::from_secs(20);
 /// It takes some each so long.
 const TAKES_WITHIN: Duration = Duration::from_secs(10);
+/// One that takes WebRTC reports so often at least: RTCP comes about every five seconds (RFC 3550, section 6.2), and there is no other sign of
+/// its end, since datagrams to nobody are taken.
+const REPORTS_WITHIN: Duration = Duration::from_secs(15);
 /// A camera without a picture for this long has nothing to push: the other server is let go, which tells those who watch there.
 const PICTURE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -33,16 +36,30 @@ pub struct PushWatch {
     /// What the other server took, and when last.
     taken_bytes: u64,
     taken: Option<MonoTime>,
+    /// What it reported, and when last.
+    reports: u64,
+    reported: MonoTime,
 }
 
 impl PushWatch {
     /// An attempt begins.
     pub fn new(now: MonoTime) -> Self {
-        Self { began: now, pictured: now, pictures: 0, taken_bytes: 0, taken: None }
+        Self { began: now, pictured: now, pictures: 0, taken_bytes: 0, taken: None, reports: 0, reported: now }
     }
 
-    /// How it is at `now`: `pictures` the camera gave since it began, and `taken_bytes` went out to `host`.
-    pub fn look(&mut self, now: MonoTime, pictures: u64, taken_bytes: u64, host: &str) -> PushStep {
+    /// How it is at `now`: `pictures` the camera gave since it began, `taken_bytes` went out to `host`, which reported so often, where it
+    /// reports.
+    pub fn look(
+        &mut self,
+        now: MonoTime,
+        pictures: u64,
+        taken_bytes: u64,
+        reports: Option<u64>,
+        host: &str,
+    ) -> PushStep {
+        if reports.is_none_or(|reports| reports > self.reports) {
+            (self.reports, self.reported) = (reports.unwrap_or(0), now);
+        }
         if pictures > self.pictures {
             (self.pictures, self.pictured) = (pictures, now);
         }
@@ -58,6 +75,9 @@ impl PushWatch {
                 fail(format!("{host} did not take a picture within {} s", CONNECTS_WITHIN.as_secs()))
             }
             None => PushStep::Go(PushState::Connecting),
+            Some(_) if now.since(self.reported) >= REPORTS_WITHIN => {
+                fail(format!("{host} has reported nothing for {} s", REPORTS_WITHIN.as_secs()))
+            }
             // A camera of few pictures a minute leaves pauses that are its own.
             Some(taken) if now.since(taken) >= TAKES_WITHIN && self.pictured > taken => {
                 fail(format!("{host} has taken nothing for {} s", TAKES_WITHIN.as_secs()))
@@ -81,8 +101,18 @@ mod tests {
         };
         script
             .iter()
-            .map(|(s, pictures, bytes)| said(watch.look(MonoTime(s * 1_000_000), *pictures, *bytes, "h")))
+            .map(|(s, pictures, bytes)| said(watch.look(MonoTime(s * 1_000_000), *pictures, *bytes, None, "h")))
             .collect()
+    }
+
+    #[test]
+    fn one_that_reports_no_more_is_gone() {
+        let mut watch = PushWatch::new(MonoTime(0));
+        let mut look = |s: u64, reports| watch.look(MonoTime(s as i64 * 1_000_000), s, s, Some(reports), "h");
+        assert!(matches!(look(2, 1), PushStep::Go(PushState::Sending)));
+        assert!(matches!(look(9, 2), PushStep::Go(PushState::Sending)));
+        assert!(matches!(look(23, 2), PushStep::Go(PushState::Sending)));
+        assert!(matches!(look(24, 2), PushStep::Fail(e) if e.message() == "h has reported nothing for 15 s"));
     }
 
     #[test]

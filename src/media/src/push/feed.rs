@@ -2,7 +2,7 @@
 
 use crate::fanout::{Attachment, Delivery, Hub, Receipt, Sink};
 use crate::time;
-use gstreamer::{self as gst, ClockTime};
+use gstreamer::{self as gst, ClockTime, prelude::*};
 use gstreamer_app::AppSrc;
 use perch_base::sync::lock;
 use perch_domain::media::{Packet, Track};
@@ -41,10 +41,24 @@ pub(super) struct Feed {
 impl Feed {
     pub fn attach(hub: &Arc<Hub>, plan: PushPlan, video: AppSrc, audio: Option<AppSrc>) -> Self {
         let state = Arc::new(Mutex::new(State { fed: Fed::default(), last: [None; 2] }));
+        let video_pad = video.static_pad("src");
         let wants_sound = plan.has_audio && audio.is_some();
         let sink = FeedSink { plan, video, audio, state: state.clone() };
         let attachment = hub.attach(plan.stream, wants_sound, "push", Box::new(sink));
         hub.request_keyframe(plan.stream);
+        // A server that lost its picture, or got one more viewer, says so.
+        let (asked, stream) = (Arc::downgrade(hub), plan.stream);
+        if let Some(pad) = video_pad {
+            pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+                let wants = info.event().is_some_and(|event| {
+                    event.structure().is_some_and(|structure| structure.name() == "GstForceKeyUnit")
+                });
+                if let Some(hub) = asked.upgrade().filter(|_| wants) {
+                    hub.request_keyframe(stream);
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
         Self { state, _attachment: attachment }
     }
 

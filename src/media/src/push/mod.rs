@@ -3,6 +3,7 @@
 
 mod feed;
 mod out;
+mod whip;
 
 use crate::capture::running::Running;
 use crate::capture::{Signal, Threads};
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use whip::Peer;
 
 /// How often an attempt is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -66,6 +68,7 @@ pub async fn push_once(
     let PushOrder { hub, target, plan } = order;
     let host = target.host().to_owned();
     let (tell, mut failed) = mpsc::unbounded_channel();
+    let tell_whip = tell.clone();
     let (name, to) = (format!("push to {host}"), target.clone());
     let building = on_own_thread(name, move || {
         let out = out::build(&library, &to, plan)?;
@@ -84,9 +87,25 @@ pub async fn push_once(
     };
     let late = || Err(Error::new(ErrorKind::Unavailable, format!("{host} cannot be reached")));
     let (out, mut running, started) = built.unwrap_or_else(late)?;
-    let ended = match started {
+    let mut peer = out.whip.clone().map(|bin| {
+        Peer::new(bin, host.clone(), move |e| {
+            let _ = tell_whip.send(e);
+        })
+    });
+    let is_connected = peer.as_ref().map(Peer::connected);
+    let reports = peer.as_ref().map(Peer::reports);
+    let mut session = None;
+    let began = match (started, &mut peer) {
         // What the library said tells more.
-        Err(e) => Err(failed.try_recv().unwrap_or(e)),
+        (Err(e), _) => Err(failed.try_recv().unwrap_or(e)),
+        (Ok(()), None) => Ok(()),
+        (Ok(()), Some(peer)) => tokio::select! {
+            () = shutdown.called() => Ok(()),
+            connected = peer.connect(&target, clock) => connected.map(|made| session = Some(made)),
+        },
+    };
+    let ended = match began {
+        Err(e) => Err(e),
         Ok(()) => {
             let feed = Feed::attach(&hub, plan, out.video.clone(), out.audio.clone());
             let mut watch = PushWatch::new(clock.mono());
@@ -97,14 +116,17 @@ pub async fn push_once(
                     Some(e) = failed.recv() => break Err(e),
                     () = clock.sleep(LOOK_EVERY) => {}
                 }
-                let (fed, bytes) = (feed.fed(), out.passed_bytes.load(Ordering::Relaxed));
+                let passed = out.passed_bytes.load(Ordering::Relaxed);
+                let leaves = is_connected.as_ref().is_none_or(|is| is.load(Ordering::SeqCst));
+                let (fed, bytes) = (feed.fed(), if leaves { passed } else { told_bytes });
                 if fed.is_foreign {
                     break Ok(PushEnd::Changed);
                 }
                 if fed.is_cut_off {
                     break Err(Error::new(ErrorKind::Unavailable, format!("{host} takes nothing any more")));
                 }
-                match watch.look(clock.mono(), fed.pictures, bytes, &host) {
+                let reports = reports.as_ref().map(|reports| reports.load(Ordering::Relaxed));
+                match watch.look(clock.mono(), fed.pictures, bytes, reports, &host) {
                     PushStep::Go(state) => say(state, bytes - std::mem::replace(&mut told_bytes, bytes)),
                     PushStep::Rest => break Ok(PushEnd::NoPicture),
                     PushStep::Fail(e) => break Err(e),
@@ -112,6 +134,9 @@ pub async fn push_once(
             }
         }
     };
+    if let Some(session) = session {
+        session.end(clock).await;
+    }
     if within(clock, LET_GO_WITHIN, running.end()).await.is_none() {
         tracing::warn!(host, "a push does not end; it is left behind");
     }

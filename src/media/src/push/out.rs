@@ -1,12 +1,13 @@
 //! The pipeline of a push: the camera's encoded pictures, its sound as the protocol wants it, and the way out.
 
+use super::whip;
 use crate::capture::parts::{add, link};
 use crate::pipeline::{self, Library};
 use crate::time;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
-use perch_base::{Error, ErrorKind, Result};
+use perch_base::{Error, Result};
 use perch_domain::media::VideoCodec;
 use perch_domain::push::plan::PushPlan;
 use perch_domain::push::{PushKind, PushTarget};
@@ -25,6 +26,8 @@ pub(super) struct Out {
     pub pipeline: gst::Pipeline,
     pub video: AppSrc,
     pub audio: Option<AppSrc>,
+    /// The `webrtcbin` of a WHIP target, which has to be told of its peer.
+    pub whip: Option<gst::Element>,
     /// What was handed to the network so far, bytes.
     pub passed_bytes: Arc<AtomicU64>,
 }
@@ -41,7 +44,7 @@ pub(super) fn build(library: &Library, target: &PushTarget, plan: PushPlan) -> R
             (library.open_bin("push/srt", &[("latency_ms", MUX_MS)], &[("uri", url)])?, "sink_%d", "sink_%d")
         }
         PushKind::Rtsp => (library.open_bin("push/rtsp", &[], &[("location", url)])?, "sink_%u", "sink_%u"),
-        PushKind::Whip => return Err(Error::new(ErrorKind::Unsupported, "WHIP is not there yet")),
+        PushKind::Whip => (library.open_bin("push/whip", &[], &[])?, "sink_%u", "sink_%u"),
     };
     let pictures = match plan.codec {
         VideoCodec::H264 => "push/h264",
@@ -59,26 +62,39 @@ pub(super) fn build(library: &Library, target: &PushTarget, plan: PushPlan) -> R
     time::apply(&pipeline);
     add(&pipeline, &out)?;
     let passed_bytes = Arc::new(AtomicU64::new(0));
-    let mut tracks = vec![(&pictures, of_video)];
-    tracks.extend(sound.iter().map(|sound| (sound, of_audio)));
+    let is_whip = target.kind == PushKind::Whip;
+    let packed = |file: &str| is_whip.then(|| library.bin(file, &[], &[])).transpose();
+    let of_pictures = packed(if plan.codec == VideoCodec::Vp8 { "push/rtp-vp8" } else { "push/rtp-h264" })?;
+    let mut tracks = vec![(&pictures, of_pictures, of_video)];
+    if let Some(sound) = &sound {
+        tracks.push((sound, packed("push/rtp-opus")?, of_audio));
+    }
     if target.kind == PushKind::Rtsp {
         // It describes first what it was asked for last, and some servers take the first for pictures.
         tracks.reverse();
     }
-    for (track, pad) in &tracks {
+    for (track, packed, pad) in &tracks {
         let entry = entry(&out, pad)?;
-        add(&pipeline, track)?;
-        link(track.upcast_ref(), out.upcast_ref())?;
-        if target.kind == PushKind::Rtsp {
+        let mut last = *track;
+        add(&pipeline, last)?;
+        if let Some(packed) = packed {
+            add(&pipeline, packed)?;
+            link(last.upcast_ref(), packed.upcast_ref())?;
+            last = packed;
+            whip::only_send(&entry, packed, (*track == &pictures).then_some(plan.codec))?;
+        }
+        link(last.upcast_ref(), out.upcast_ref())?;
+        if !makes_aac {
             count(&entry, &passed_bytes);
         }
     }
-    if target.kind != PushKind::Rtsp {
+    if makes_aac {
         count(&pipeline::pad_of(&out, "out", "sink")?, &passed_bytes);
     }
     let video = pipeline::typed(&pictures, "video", "an appsrc")?;
     let audio = sound.as_ref().map(|sound| pipeline::typed(sound, "audio", "an appsrc")).transpose()?;
-    Ok(Out { pipeline, video, audio, passed_bytes })
+    let whip = is_whip.then(|| pipeline::element(&out, "mux")).transpose()?;
+    Ok(Out { pipeline, video, audio, whip, passed_bytes })
 }
 
 /// Errors with `Invalid` and the package where a plug-in is missing.
@@ -87,7 +103,7 @@ fn check_installed(library: &Library, kind: PushKind) -> Result<()> {
         PushKind::Rtmp => ("push/rtmp", "push/aac", "gstreamer1.0-plugins-bad"),
         PushKind::Srt => ("push/srt", "push/aac", "gstreamer1.0-plugins-bad"),
         PushKind::Rtsp => ("push/rtsp", "push/opus", "gstreamer1.0-rtsp"),
-        PushKind::Whip => return Ok(()),
+        PushKind::Whip => ("push/whip", "push/opus", "gstreamer1.0-nice"),
     };
     let lacks =
         [(file, package), (sound, "gstreamer1.0-libav")].into_iter().find(|(file, _)| !library.is_installed(file));
