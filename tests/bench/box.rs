@@ -49,11 +49,16 @@ fn main() {
     }
     // `make bench ONLY=glass`.
     if std::env::args().any(|a| a == "glass") {
-        println!("{}", serde_json::to_string_pretty(&glass_to_glass()).expect("JSON"));
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&json!({ "webrtc": glass_to_glass("webrtc"), "hls": glass_to_glass("hls") }))
+                .expect("JSON")
+        );
         return;
     }
     let mut out = BTreeMap::new();
-    out.insert("glass_to_glass_ms".to_owned(), glass_to_glass());
+    out.insert("glass_to_glass_ms".to_owned(), glass_to_glass("webrtc"));
+    out.insert("glass_to_glass_hls_ms".to_owned(), glass_to_glass("hls"));
     let (alone, resident) = {
         let home = Home::new(&camera("test", OFF));
         let perch = home.boot();
@@ -104,10 +109,10 @@ fn main() {
     println!("{}", serde_json::to_string_pretty(&out).expect("JSON"));
 }
 
-/// How old pictures are when a browser shows them, over 20 s.
-fn glass_to_glass() -> Value {
+/// How old pictures are when a browser shows them that come by `way`, over 20 s.
+fn glass_to_glass(way: &str) -> Value {
     let glass = glass::GlassBox::boot(&camera("test", OFF));
-    browser(&glass.perch, &glass.client, "glass.mjs")
+    browser_by(way, &glass.perch, &glass.client, "glass.mjs")
 }
 
 /// Eight network cameras of 4 Mbit/s recorded continuously as they come, without motion and with motion on their second streams.
@@ -168,6 +173,7 @@ fn verdicts(out: &BTreeMap<String, Value>) -> Value {
         ("motion, % of a core", out["motion"]["of_its_own_percent"].clone(), 1.0),
         ("first frame after the POST, p95 ms", out["first_frame_ms"]["p95"].clone(), 300.0),
         ("from glass to glass, p95 ms", out["glass_to_glass_ms"]["p95"].clone(), 120.0),
+        ("from glass to glass by low-latency HLS, p95 ms", out["glass_to_glass_hls_ms"]["p95"].clone(), 1500.0),
         ("freezes in 20 s of watching", out["watching"]["freezes"].clone(), 0.0),
         (
             "each of 8 network cameras recorded, % of a core",
@@ -264,11 +270,16 @@ fn rtsp(perch: &BoxProcess, client: &Client, alone: &cpu::Cost, resident: f64, c
 
 /// What a script of `tests/web` measures in headless Chromium.
 fn browser(perch: &BoxProcess, client: &Client, script: &str) -> Value {
+    browser_by("webrtc", perch, client, script)
+}
+
+fn browser_by(way: &str, perch: &BoxProcess, client: &Client, script: &str) -> Value {
     let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web").join(script);
     let output = std::process::Command::new("node")
         .arg(script)
         .env("PERCH_TEST_URL", format!("https://localhost:{}", perch.ports.http))
         .env("PERCH_TEST_TOKEN", client.token.as_deref().unwrap_or_default())
+        .env("PERCH_TEST_WAY", way)
         .output()
         .expect("node runs");
     serde_json::from_slice(&output.stdout)

@@ -60,6 +60,8 @@ test('a network that lets no video through is reported, with what to do', async 
       }
     };
   });
+  // Nor does the picture come over HTTPS.
+  await page.route(/live\.m3u8/, (route) => route.fulfill({ body: '#EXTM3U' }));
   await page.clock.install();
   const answered = page.waitForResponse(/\/whep/);
   await page.goto('/camera/test');

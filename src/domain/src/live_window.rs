@@ -80,7 +80,10 @@ pub struct LiveWindow {
     segments: VecDeque<LiveSegment>,
     /// The header of each run of which something is kept.
     maps: VecDeque<(u64, Bytes)>,
+    /// Counts the breaks from 0 on: players keep a list that is as long as that number.
     run: u64,
+    /// The number of the header of run 0.
+    first_map: u64,
     breaks: bool,
     bytes: usize,
 }
@@ -91,7 +94,7 @@ impl LiveWindow {
     pub fn new(view: LiveView, max_bytes: usize, now: Timestamp, least: u64) -> Self {
         let first = u64::try_from(now.as_micros() / 1_000_000).unwrap_or_default().max(least);
         let (segments, maps) = (VecDeque::new(), VecDeque::new());
-        Self { view, max_bytes, first, segments, maps, run: first, breaks: false, bytes: 0 }
+        Self { view, max_bytes, first, segments, maps, run: 0, first_map: first, breaks: false, bytes: 0 }
     }
 
     /// What comes next begins with this header, and does not join what came before.
@@ -144,7 +147,7 @@ impl LiveWindow {
 
     /// A number that nothing was given yet, nor of which was said that it comes.
     pub fn free(&self) -> u64 {
-        self.open().max(self.run) + 2
+        self.open().max(self.first_map + self.run) + 2
     }
 
     /// The number of the segment that is open, or comes next.
@@ -178,7 +181,9 @@ impl LiveWindow {
     pub fn file(&self, file: LiveFile) -> InWindow<Vec<Bytes>> {
         let found = |all: Option<Vec<Bytes>>| all.map_or(InWindow::Never, InWindow::There);
         match file {
-            LiveFile::Map(run) => found(self.maps.iter().find(|(of, _)| *of == run).map(|(_, map)| vec![map.clone()])),
+            LiveFile::Map(map) => {
+                found(self.maps.iter().find(|(run, _)| self.first_map + run == map).map(|(_, map)| vec![map.clone()]))
+            }
             LiveFile::Segment(number) => match self.segment(number) {
                 Some((segment, true)) => found(Some(segment.parts.iter().map(|part| part.data.clone()).collect())),
                 Some((_, false)) => InWindow::Soon,
@@ -243,7 +248,7 @@ impl LiveWindow {
                 writeln!(out, "#EXT-X-DISCONTINUITY")?;
             }
             if run != Some(segment.run) {
-                writeln!(out, "#EXT-X-MAP:URI=\"live/{view}/{}\"", LiveFile::Map(segment.run))?;
+                writeln!(out, "#EXT-X-MAP:URI=\"live/{view}/{}\"", LiveFile::Map(self.first_map + segment.run))?;
                 run = Some(segment.run);
             }
             writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", segment.at)?;
@@ -298,7 +303,7 @@ mod tests {
         let InWindow::There(text) = window.playlist(None) else { panic!("a whole segment is there") };
         let want = "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:2\n\
             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.002\n#EXT-X-PART-INF:PART-TARGET=0.334\n\
-            #EXT-X-MEDIA-SEQUENCE:1000\n#EXT-X-DISCONTINUITY-SEQUENCE:1000\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+            #EXT-X-MEDIA-SEQUENCE:1000\n#EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-INDEPENDENT-SEGMENTS\n\
             #EXT-X-MAP:URI=\"live/main/1000.mp4\"\n#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:16:40.000000Z\n\
             #EXT-X-PART:DURATION=0.33300,URI=\"live/main/1000.0.m4s\",INDEPENDENT=YES\n\
             #EXT-X-PART:DURATION=0.33300,URI=\"live/main/1000.1.m4s\"\n\
@@ -386,7 +391,10 @@ mod tests {
         window.push(part(300, true, 10), false, Timestamp(0));
         let InWindow::There(text) = window.playlist(None) else { panic!("a list") };
         let second = text.find("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"live/main/1001.mp4\"").expect("said");
-        assert!(second > text.find("1000.mp4").expect("the first") && text.contains("SEQUENCE:1000\n"), "{text}");
+        assert!(
+            second > text.find("1000.mp4").expect("the first") && text.contains("DISCONTINUITY-SEQUENCE:0\n"),
+            "{text}"
+        );
         window.forget();
         assert_eq!(window.playlist(None), InWindow::Soon);
         assert_eq!(window.file(LiveFile::Segment(1000)), InWindow::Never);
@@ -394,12 +402,12 @@ mod tests {
         window.begin(Bytes::from_static(b"three"));
         fill(&mut window, 2);
         let InWindow::There(text) = window.playlist(None) else { panic!("a list") };
-        assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:1003\n#EXT-X-DISCONTINUITY-SEQUENCE:1001"), "{text}");
+        assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:1003\n#EXT-X-DISCONTINUITY-SEQUENCE:1\n"), "{text}");
         assert!(text.contains("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"live/main/1002.mp4\""), "{text}");
         window.forget();
         window.forget();
         window.begin(Bytes::new());
-        assert_eq!((window.run, window.breaks), (1003, true), "one break");
+        assert_eq!((window.run, window.breaks), (3, true), "one break");
     }
 
     #[test]

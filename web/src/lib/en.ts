@@ -273,6 +273,8 @@ export const t = {
     },
     lost: 'The connection was lost.',
     interrupted: 'The connection broke off. It is being joined again…',
+    overHttps: 'Over HTTPS, a second late: no direct way leads through this network.',
+    overHttpsShort: 'Over HTTPS, a little late',
     ended: 'The box ended this live picture.',
     cutOff: (by: string, until: string) => `${by} cut you off until ${until}.`,
     noFrames: 'The pictures stopped coming.',

@@ -1,5 +1,6 @@
 // Addresses of a camera's pictures and recordings. Moments are milliseconds since the epoch.
 import { url } from './contract';
+import type { StreamChoice } from './types';
 
 const utc = (ms: number) => new Date(ms).toISOString();
 const at = (ms: number | undefined) => (ms === undefined ? undefined : utc(ms));
@@ -17,6 +18,8 @@ export const urls = {
     url('/api/v1/cameras/{camera}/snapshot.jpg', { path: { camera }, query: { at: at(atMs) } }),
   playback: (camera: string, fromMs: number, toMs: number) =>
     url('/api/v1/cameras/{camera}/playback.m3u8', { path: { camera }, query: range(fromMs, toMs) }),
+  live: (camera: string, stream: StreamChoice) =>
+    url('/api/v1/cameras/{camera}/live.m3u8', { path: { camera }, query: { stream } }),
   export: (camera: string, fromMs: number, toMs: number) =>
     url('/api/v1/cameras/{camera}/export.mp4', { path: { camera }, query: range(fromMs, toMs) }),
   announcement: (id: string) =>
