@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/target/tools/node/node_modules/.bin:$(HOME)/.cargo/bin:
 
 WEB_SOURCES := $(shell find web -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/generated/*' 2>/dev/null)
 
-.PHONY: help setup demo build test check check-rust check-web bench lighthouse cameras networks soak clean cross cross-smoke deb test-deb image image-check test-image
+.PHONY: help setup demo build test check check-rust check-web bench lighthouse cameras hidden networks soak clean cross cross-smoke deb test-deb image image-check test-image
 
 help:
 	@echo "make demo    install what is missing, build, and run the box with its test camera"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   formatting, lints, web checks, licences and advisories"
 	@echo "make bench   measure CPU, memory and time to first frame; prints JSON; ONLY=network: eight network cameras alone, ONLY=glass: how old pictures are when shown"
 	@echo "make lighthouse   every page as Lighthouse sees it on a phone, as a table; ONLY=/live for one"
+	@echo "make hidden       a page that is hidden for ten minutes with its sound on: what is heard, what it costs, when the picture is back"
 	@echo "make networks     live over bad networks: freezes, and when which picture comes, in three minutes"
 	@echo "make cameras what the box makes of every odd network camera of tests/cameras, as a table; CASES='reolink longgop' for a few"
 	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole, 20 minutes of damaged packets, 1,000 changes with 40 kills, a camera's day in memory"
@@ -77,6 +78,11 @@ cameras:
 	@.ci/setup test
 	@$(MAKE) --no-print-directory web/dist/index.html tests/web/node_modules
 	cargo bench --locked --bench cameras -- $(CASES)
+
+hidden: web/dist/index.html
+	@.ci/setup test
+	cargo build --locked -p perch
+	cd tests/web && PERCH_TEST_HIDDEN_S=600 npx playwright test 9-listening -g hidden
 
 networks:
 	@.ci/setup test

@@ -326,8 +326,8 @@ test('a tile is named by its camera first, and one camera is heard while all are
   await page.getByRole('button', { name: 'Sound of Front door' }).click();
   const muted = () =>
     page
-      .locator('video')
-      .evaluateAll((all) => all.filter((video) => !(video as HTMLVideoElement).muted).length);
+      .getByTestId('live-sound')
+      .evaluateAll((all) => all.filter((sound) => !(sound as HTMLAudioElement).muted).length);
   expect(await muted()).toBe(1);
   await page.getByRole('button', { name: 'Sound of Test' }).click();
   expect(await muted()).toBe(1);

@@ -1,7 +1,7 @@
 // People: who may come in and with what, cutting somebody off and letting them back in, names of devices, invitations, players.
 import type { Browser, BrowserContext, Page } from '@playwright/test';
 import { type Box, startBox } from './box';
-import { NOBODY, expect, expectAccessible, expectSilence, test, typeCode } from './steps';
+import { NOBODY, expect, expectAccessible, expectSilence, lookAt, test, typeCode } from './steps';
 
 const PASSWORD = 'a long enough password';
 const HOUSE = ['front', 'yard']
@@ -95,10 +95,17 @@ test('somebody is added for one camera, cut off, told so by whom, kept out, and 
     await expect(eves.getByTestId('tile-yard')).toHaveCount(0);
     await expect(playing(eves)).toHaveCount(1);
 
+    // What they are sent and why, since when, how their connection is.
+    const eveWatches = annas.getByTestId('watching').filter({ hasText: 'eve' });
+    await expect(eveWatches).toContainText(/Front door, (small|full) picture.*, since/);
+    await expect(eveWatches).toContainText(
+      /127\.0\.0\.1:\d+, direct, .*\d (k|M)bit\/s, .*lost, \d+ ms there and back, .*sent/,
+    );
+    await lookAt(annas, 'watching');
+    await expectAccessible(annas);
     await annas.getByRole('button', { name: 'Cut off eve (Chrome on Linux)' }).click();
-    await expect(annas.getByRole('dialog')).toContainText('for 10 minutes it gets no new ones');
-    await annas.getByRole('dialog').getByRole('button', { name: 'Cut off' }).click();
     await expect(annas.getByTestId('is-cut-off')).toContainText('by anna');
+    await expect(annas.getByText('For 10 minutes there are no new ones')).toBeVisible();
     const told = eves.getByText(/^anna cut you off until \d/);
     await expect(told).toBeVisible();
     await expect(playing(eves)).toHaveCount(0);

@@ -97,10 +97,10 @@ pub struct IceServer {
 /// Live sessions: WHEP's engine behind it can be changed.
 pub trait LivePort: Send + Sync {
     /// Begins a session. Errors: `NotFound` (camera), `Invalid` (SDP), `Unsupported` (no codec in common), `Unavailable`
-    /// (the engine), `RateLimited` (too many sessions).
+    /// (the engine, or too many sessions).
     fn watch(&self, request: WatchRequest) -> Result<WatchAnswer>;
     /// Begins a session of somebody who speaks. Errors: `NotFound` (camera), `Invalid` (SDP), `Unsupported` (no Opus, or the camera has no
-    /// loudspeaker), `Forbidden` (to take over), `Unavailable` (the engine or the loudspeaker), `RateLimited` (too many sessions, or too
+    /// loudspeaker), `Forbidden` (to take over), `Unavailable` (the engine or the loudspeaker, or too many sessions), `RateLimited` (too
     /// many wait).
     fn talk(&self, request: TalkRequest) -> Result<TalkAnswer>;
     /// Adds the candidates of an `application/trickle-ice-sdpfrag` (RFC 8840). `Some` is the answering fragment of an ICE restart.

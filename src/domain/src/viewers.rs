@@ -1,9 +1,11 @@
 //! How many may watch live at once, by WebRTC and by RTSP. Who may watch what is [`crate::access`]'s to say.
 
+use crate::settings::Keys;
 use crate::throttle::Throttle;
 use perch_base::ids::DeviceId;
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// RTSP readers at most: connections that gave a valid password.
@@ -27,29 +29,79 @@ pub fn has_room_for_reader(others: usize) -> bool {
 pub struct ViewerLimits {
     /// In all.
     pub all: usize,
+    /// Of all devices of one person.
+    pub per_person: usize,
     /// Of one device.
     pub per_device: usize,
+}
+
+/// Who watches already, beside one that comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Viewers {
+    /// In all.
+    pub all: usize,
+    /// Of all devices of the same person; a device that is nobody's is one by itself.
+    pub of_person: usize,
+    /// Of the same device.
+    pub of_device: usize,
+}
+
+impl Viewers {
+    /// Counts who watches: each by device and account.
+    pub fn beside<'a>(
+        newcomer: (DeviceId, Option<&str>),
+        watching: impl Iterator<Item = (DeviceId, Option<&'a str>)>,
+    ) -> Self {
+        let (device, account) = newcomer;
+        let mut seen = Self::default();
+        for (theirs, of) in watching {
+            let same_device = theirs == device;
+            seen.all += 1;
+            seen.of_device += usize::from(same_device);
+            seen.of_person += usize::from(same_device || (of.is_some() && of == account));
+        }
+        seen
+    }
 }
 
 impl Default for ViewerLimits {
     /// A device may show a wall of cameras.
     fn default() -> Self {
-        Self { all: 64, per_device: 16 }
+        Self { all: 64, per_person: 32, per_device: 16 }
     }
 }
 
 impl ViewerLimits {
-    /// Whether one more session is served beside `all`, of which `of_device` are of the same device. Errors with `RateLimited` and what
-    /// to do. The newcomer is refused and nobody sent away: whoever is gone gives its place back when its lease lapses.
-    pub fn admit(&self, all: usize, of_device: usize) -> Result<()> {
-        let why = if all >= self.all {
-            format!("{all} viewers watch already, no more are served: close one of them")
-        } else if of_device >= self.per_device {
+    /// How many the owner may allow.
+    pub const RANGE: RangeInclusive<u32> = 1..=256;
+
+    /// Reads `max_viewers` and `max_viewers_per_person`.
+    pub fn read(keys: &mut impl Keys) -> Self {
+        let d = Self::default();
+        let mut count = |key: &str, default: usize| keys.count(key, default as u32, Self::RANGE) as usize;
+        Self {
+            all: count("max_viewers", d.all),
+            per_person: count("max_viewers_per_person", d.per_person),
+            per_device: d.per_device,
+        }
+    }
+
+    /// Whether one more session is served beside those. Errors with `Unavailable` and what to do. The newcomer is refused and nobody sent away:
+    /// whoever is gone gives its place back when its lease lapses.
+    pub fn admit(&self, watching: Viewers) -> Result<()> {
+        let Viewers { all, of_person, of_device } = watching;
+        let why = if of_device >= self.per_device {
             format!("this device has {of_device} live views open, no more are served: close one of them")
+        } else if of_person >= self.per_person {
+            format!(
+                "your devices have {of_person} live views open, no more are served: close one of them, on whichever device"
+            )
+        } else if all >= self.all {
+            format!("{all} live views are open, no more are served: close one, or ask an administrator to cut one off")
         } else {
             return Ok(());
         };
-        Err(Error::new(ErrorKind::RateLimited, why))
+        Err(Error::new(ErrorKind::Unavailable, why))
     }
 }
 
@@ -94,26 +146,46 @@ mod tests {
 
     #[test]
     fn who_is_let_in_to_watch() {
-        let limits = ViewerLimits { all: 5, per_device: 2 };
-        for (all, of_device, refused) in [
-            (0, 0, None),
-            (4, 1, None),
-            (5, 0, Some("5 viewers watch already")),
-            (4, 2, Some("this device has 2 live views open")),
-            (9, 9, Some("9 viewers watch already")),
+        let limits = ViewerLimits { all: 5, per_person: 3, per_device: 2 };
+        for (all, of_person, of_device, refused) in [
+            (0, 0, 0, None),
+            (4, 2, 1, None),
+            (5, 0, 0, Some("5 live views are open")),
+            (4, 2, 2, Some("this device has 2 live views open")),
+            (4, 3, 1, Some("your devices have 3 live views open")),
+            (9, 9, 9, Some("this device has 9 live views open")),
         ] {
-            let admitted = limits.admit(all, of_device);
+            let admitted = limits.admit(Viewers { all, of_person, of_device });
             match refused {
                 None => admitted.expect("let in"),
                 Some(why) => {
                     let e = admitted.expect_err("too many");
-                    assert_eq!(e.kind(), ErrorKind::RateLimited);
+                    assert_eq!(e.kind(), ErrorKind::Unavailable);
                     assert!(e.message().starts_with(why), "{e}");
                 }
             }
         }
         let limits = ViewerLimits::default();
-        assert!(limits.per_device < limits.all, "no device takes all places");
+        assert!(limits.per_device < limits.per_person && limits.per_person < limits.all, "nobody takes all places");
+    }
+
+    #[test]
+    fn a_person_is_counted_over_all_their_devices() {
+        let [phone, tablet, paired, other] = [(); 4].map(|()| DeviceId::random());
+        let watching =
+            [(phone, Some("anna")), (phone, Some("anna")), (tablet, Some("anna")), (paired, None), (other, None)];
+        for (newcomer, of_person, of_device) in [
+            ((phone, Some("anna")), 3, 2),
+            ((tablet, Some("anna")), 3, 1),
+            ((DeviceId::random(), Some("anna")), 3, 0),
+            ((DeviceId::random(), Some("eve")), 0, 0),
+            // Those that are nobody's are not one person.
+            ((paired, None), 1, 1),
+            ((DeviceId::random(), None), 0, 0),
+        ] {
+            let seen = Viewers::beside(newcomer, watching.into_iter());
+            assert_eq!(seen, Viewers { all: 5, of_person, of_device }, "{newcomer:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::access::Principal;
 use crate::media::Stream;
-use crate::viewers::ViewerLimits;
+use crate::viewers::{ViewerLimits, Viewers};
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::time::{MonoTime, Timestamp};
 use perch_base::{Error, ErrorKind, Result};
@@ -76,8 +76,8 @@ pub struct WebViewers {
 }
 
 impl WebViewers {
-    /// Somebody asks for something of a stream. [`Self::answered`] is to follow. Errors with `RateLimited` where too many watch, or where too
-    /// much is being waited for.
+    /// Somebody asks for something of a stream. [`Self::answered`] is to follow. Errors with `Unavailable` where too many watch, and with `RateLimited` where
+    /// too much is being waited for.
     pub fn ask(
         &mut self,
         by: &WebAsker,
@@ -100,8 +100,8 @@ impl WebViewers {
             seen.viewer.remote.clone_from(&by.remote);
             return Ok(WebRequest(seen.number));
         }
-        let of_device = self.seen.iter().filter(|seen| seen.viewer.device_id == device).count();
-        self.limits.admit(self.seen.len(), of_device)?;
+        let watching = self.seen.iter().map(|seen| (seen.viewer.device_id, seen.viewer.username.as_deref()));
+        self.limits.admit(Viewers::beside((device, by.who.username.as_deref()), watching))?;
         self.next += 1;
         let viewer = WebViewer {
             transport,
@@ -187,7 +187,7 @@ mod tests {
         for _ in 1..limits.per_device {
             viewers.ask(&phone, mjpeg, at(0)).expect("let in");
         }
-        assert_eq!(viewers.ask(&phone, mjpeg, at(0)).expect_err("too many").kind(), ErrorKind::RateLimited);
+        assert_eq!(viewers.ask(&phone, mjpeg, at(0)).expect_err("too many").kind(), ErrorKind::Unavailable);
         viewers.answered(first, at(0).0);
         viewers.answered(first, at(0).0);
         assert_eq!(viewers.all(at(0).0).len(), limits.per_device - 1);

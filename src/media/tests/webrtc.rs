@@ -636,15 +636,22 @@ fn cameras_come_change_and_go_while_others_play_on() {
 #[test]
 fn limits_and_refusals_are_said() {
     let mut config = Config::new("127.0.0.1:0".parse().expect("valid"));
-    config.viewers = ViewerLimits { all: 3, per_device: 2 };
+    config.viewers = ViewerLimits { all: 3, per_person: 3, per_device: 2 };
     let bench = Bench::with(config);
     let (one, two) = (device(), device());
     let offer = Offer::new().sdp;
     let ask = |device| bench.engine.watch(bench.request(device, StreamChoice::Auto, &offer));
     assert!(ask(one).is_ok() && ask(one).is_ok());
-    assert_eq!(ask(one).expect_err("its share is used").kind(), ErrorKind::RateLimited);
+    assert_eq!(ask(one).expect_err("its share is used").kind(), ErrorKind::Unavailable);
     assert!(ask(two).is_ok());
-    assert_eq!(ask(two).expect_err("full").kind(), ErrorKind::RateLimited);
+    let full = ask(two).expect_err("full");
+    assert_eq!(full.kind(), ErrorKind::Unavailable);
+    assert!(full.message().starts_with("3 live views are open"), "{full}");
+    // From now on, without a restart.
+    let mut config = Config::new(bench.engine.local_addr());
+    config.viewers = ViewerLimits { all: 4, per_person: 3, per_device: 2 };
+    bench.engine.follow(config);
+    assert!(ask(two).is_ok());
     let mut elsewhere = bench.request(one, StreamChoice::Auto, &offer);
     elsewhere.camera = CameraId::new("attic").expect("valid");
     assert_eq!(bench.engine.watch(elsewhere).expect_err("no such camera").kind(), ErrorKind::NotFound);

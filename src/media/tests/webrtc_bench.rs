@@ -69,7 +69,7 @@ fn serve() {
         h265: false,
         vp8: None,
     };
-    let viewers = ViewerLimits { per_device: 64, ..ViewerLimits::default() };
+    let viewers = ViewerLimits { per_person: 64, per_device: 64, ..ViewerLimits::default() };
     let config = Config { viewers, ..Config::new("0.0.0.0:0".parse().expect("valid")) };
     let (engine, server) = Engine::open(config, vec![camera], clock).expect("opens");
     let _serving = serving::Serving::start(server);

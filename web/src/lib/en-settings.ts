@@ -302,6 +302,8 @@ export const words = {
     'webrtc.relay_only': 'Live pictures by the relay alone',
     'webrtc.udp_listen': 'Live pictures come from',
     'webrtc.vp8': 'VP8 for browsers without H.264',
+    'webrtc.max_viewers': 'Live pictures at once',
+    'webrtc.max_viewers_per_person': 'Live pictures at once of one person',
     'access.otp_digits': 'Digits of a one-time password',
     'access.otp_ttl_s': 'A one-time password lives',
     'access.session_idle_s': 'Sign out a browser that is not used for',

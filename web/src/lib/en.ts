@@ -299,6 +299,7 @@ export const t = {
     dataOfBudget: (mb: number) => (mb === 0 ? 'No limit' : `${mb} MB an hour`),
     measuring: 'Measuring…',
     measuredLive: 'Measured only while live.',
+    tapForSound: 'The browser waits for a tap before it plays sound: tap anywhere.',
   },
   view: {
     controls: 'Picture',

@@ -5,13 +5,18 @@ import { backoffMs } from './backoff';
 import { t } from './en';
 import type { WhepFailure } from './whep';
 
-export type LivePhase = 'idle' | 'connecting' | 'waiting-frame' | 'playing' | 'retrying';
+/** `listening`: sound comes, and no picture is wanted. */
+export type LivePhase = 'idle' | 'connecting' | 'waiting-frame' | 'playing' | 'listening' | 'retrying';
 
 export type LiveInput =
   /** `again`: at once and from the first attempt, as after a tap, another quality or the network's return. */
   | { kind: 'start' | 'stop' | 'again' | 'connected' | 'frame' | 'hidden' | 'visible' | 'left' | 'tick' }
   /** The connection broke off and joins anew; the network changed. */
   | { kind: 'interrupted' | 'network' }
+  /** Whether somebody hears it: then it goes on while the page is hidden, as sound alone. */
+  | { kind: 'heard'; on: boolean }
+  /** Whether a picture is looked at; without one it is sound alone. */
+  | { kind: 'looked'; on: boolean }
   /** The box says that it sends few pictures or none, as the connection carries no more: that none come is no fault. */
   | { kind: 'few' }
   | { kind: 'failed'; failure: WhepFailure };
@@ -33,6 +38,8 @@ const HIDDEN_MS = 30_000;
 const CUT_OFF_LOOK_MS = 10_000;
 /** After a sleep the next frame must come within this, else a new session starts. */
 const WAKE_MS = 600;
+/** Where it sounded meanwhile, the connection stands: the picture is only a question and an answer away, however slow both are. */
+const WAKE_HEARD_MS = 3000;
 
 export class LiveMachine {
   phase: LivePhase = 'idle';
@@ -42,6 +49,8 @@ export class LiveMachine {
   isBoxSilent = false;
   #isWanted = false;
   #isHidden = false;
+  #isHeard = false;
+  #isLooked = true;
   #isOpen = false;
   #failures = 0;
   /** Why the last attempt failed. */
@@ -58,6 +67,11 @@ export class LiveMachine {
   #wake: { byMs: number; after: number | null } | null = null;
 
   constructor(private readonly random: () => number) {}
+
+  /** Whether the box is to send sound alone. */
+  get isSoundOnly(): boolean {
+    return !this.#isLooked || (this.#isHidden && this.#isHeard);
+  }
 
   /** When it is tried again, on the steady clock; null unless that is waited for. */
   get retryMs(): number | null {
@@ -86,10 +100,11 @@ export class LiveMachine {
       case 'again':
         return this.#again(nowMs);
       case 'connected':
-        this.phase = 'waiting-frame';
-        this.message = '';
-        this.#frameMs = nowMs;
-        return null;
+        return this.#connected(nowMs);
+      case 'heard':
+        return this.#hear(input.on, nowMs);
+      case 'looked':
+        return this.#look(input.on, nowMs);
       case 'frame':
         return this.#frame(nowMs);
       case 'few':
@@ -101,12 +116,14 @@ export class LiveMachine {
         return this.#mend(nowMs, t.live.interrupted);
       case 'network':
         // Nothing may be missing yet.
-        return this.phase === 'playing' && this.#isOpen ? this.#mend(nowMs, '') : this.#again(nowMs);
+        return this.#isOpen && (this.phase === 'playing' || this.phase === 'listening')
+          ? this.#mend(nowMs, '')
+          : this.#again(nowMs);
       case 'failed':
         return this.#failed(input.failure, explain(input.failure), nowMs);
       case 'hidden':
         this.#isHidden = true;
-        this.#sleepMs = this.#isWanted ? nowMs + HIDDEN_MS : null;
+        this.#sleepMs = this.#isWanted && !this.#isHeard ? nowMs + HIDDEN_MS : null;
         return null;
       case 'visible':
         return this.#visible(nowMs);
@@ -118,21 +135,59 @@ export class LiveMachine {
   }
 
   get #stallMs(): number | null {
-    if (this.#frameMs === null || this.#isHidden) return null;
-    if (this.phase === 'waiting-frame') return this.#frameMs + FIRST_FRAME_MS;
+    if (this.#frameMs === null || this.#isHidden || this.isSoundOnly) return null;
     if (this.#mendMs !== null) return this.#mendMs;
-    return this.#frameMs + (this.#isAsked ? STALL_MS : STALL_MS - ASKED_MS);
+    if (!this.#isAsked) return this.#frameMs + STALL_MS - ASKED_MS;
+    return this.#frameMs + (this.phase === 'waiting-frame' ? FIRST_FRAME_MS : STALL_MS);
   }
 
   #open(nowMs: number): LiveOutput {
     this.#close();
     this.#isOpen = true;
     // Trying again does not put off the sleep.
-    if (this.#isHidden) this.#sleepMs ??= nowMs + HIDDEN_MS;
+    if (this.#isHidden && !this.#isHeard) this.#sleepMs ??= nowMs + HIDDEN_MS;
     // A picture that shows stays until the next one comes.
     if (this.phase !== 'playing') this.phase = this.#failures > 0 ? 'retrying' : 'connecting';
     this.message = this.#failures > 0 ? this.#why : '';
     return 'open';
+  }
+
+  #connected(nowMs: number): LiveOutput {
+    this.message = '';
+    this.isBoxSilent = false;
+    if (this.isSoundOnly) {
+      this.phase = 'listening';
+      this.#failures = 0;
+      return null;
+    }
+    this.phase = 'waiting-frame';
+    this.#frameMs = nowMs;
+    return null;
+  }
+
+  #hear(on: boolean, nowMs: number): LiveOutput {
+    this.#isHeard = on;
+    if (!this.#isHidden || !this.#isWanted) return null;
+    // Sound that is switched on, or off, from the lock screen.
+    this.#sleepMs = on ? null : nowMs + HIDDEN_MS;
+    return on && !this.#isOpen ? this.#again(nowMs) : null;
+  }
+
+  #look(on: boolean, nowMs: number): LiveOutput {
+    if (on === this.#isLooked) return null;
+    this.#isLooked = on;
+    if (!on && (this.phase === 'playing' || this.phase === 'waiting-frame')) {
+      this.phase = 'listening';
+      this.message = '';
+    } else if (on) this.#expectPicture(nowMs);
+    return null;
+  }
+
+  /** After sound alone. */
+  #expectPicture(nowMs: number): void {
+    if (this.isSoundOnly) return;
+    if (this.phase === 'listening') this.phase = 'waiting-frame';
+    if (this.phase === 'waiting-frame') this.#frameMs = nowMs;
   }
 
   #close(): LiveOutput {
@@ -169,7 +224,9 @@ export class LiveMachine {
 
   /** The picture stays while its connection joins anew; that is said unless frames come all the same. */
   #mend(nowMs: number, why: string): LiveOutput {
-    if (this.phase !== 'playing' || !this.#isOpen) return null;
+    if (!this.#isOpen || (this.phase !== 'playing' && this.phase !== 'listening')) return null;
+    // Of sound alone the connection itself says whether it came back.
+    if (this.isSoundOnly) return 'restart';
     this.#mendMs ??= nowMs + MEND_MS;
     this.message = why;
     return 'restart';
@@ -205,12 +262,16 @@ export class LiveMachine {
   }
 
   #visible(nowMs: number): LiveOutput {
+    const wasSoundOnly = this.isSoundOnly;
     this.#isHidden = false;
     this.#sleepMs = null;
     // The timer may have slept with the phone: no session or a silent one makes room for a new one.
     if (!this.#isOpen) return this.#again(nowMs);
+    if (this.isSoundOnly) return null;
+    this.#expectPicture(nowMs);
     if (this.#frameMs !== null) this.#frameMs = nowMs;
-    this.#wake = { byMs: nowMs + WAKE_MS, after: this.#frameMs };
+    this.#mendMs = null;
+    this.#wake = { byMs: nowMs + (wasSoundOnly ? WAKE_HEARD_MS : WAKE_MS), after: this.#frameMs };
     return null;
   }
 
@@ -224,7 +285,7 @@ export class LiveMachine {
       if (isSilent) return this.#again(nowMs);
     }
     if (!isDue(this.#stallMs)) return null;
-    if (this.phase !== 'playing' || this.#mendMs !== null)
+    if (this.#mendMs !== null || (this.#isAsked && this.phase !== 'playing'))
       return this.#failed({ kind: 'lost' }, t.live.noFrames, nowMs);
     if (this.#isAsked) return this.#mend(nowMs, t.live.interrupted);
     this.#isAsked = true;

@@ -1,6 +1,7 @@
 // The health line: what getStats says about a live picture, in the words of people.
 import { bitrate, percent } from './format';
 import { t } from './en';
+import { shown } from './microphone';
 
 export interface StatsSample {
   atMs: number;
@@ -11,15 +12,26 @@ export interface StatsSample {
   jitterFrames: number;
   roundTripS: number | null;
   relayed: boolean;
+  /** 0: sound alone. */
   height: number;
   fps: number;
 }
 
-/** Reads one sample, or null while nothing is received. */
-export async function sampleStats(pc: RTCPeerConnection): Promise<StatsSample | null> {
+/** How loud what comes is now, 0 to 1, as a meter shows it; whatever the volume is here. */
+export async function soundLevel(pc: RTCPeerConnection): Promise<number> {
+  const all = [...(await pc.getStats()).values()] as Record<string, unknown>[];
+  const sound = all.find((s) => s.type === 'inbound-rtp' && s.kind === 'audio');
+  return typeof sound?.audioLevel === 'number' ? shown(sound.audioLevel) : 0;
+}
+
+/** Reads one sample of the picture, or of the sound, or null while nothing is received. */
+export async function sampleStats(
+  pc: RTCPeerConnection,
+  kind: 'video' | 'audio' = 'video',
+): Promise<StatsSample | null> {
   const report = await pc.getStats();
   const all = [...report.values()] as Record<string, unknown>[];
-  const video = all.find((s) => s.type === 'inbound-rtp' && s.kind === 'video');
+  const video = all.find((s) => s.type === 'inbound-rtp' && s.kind === kind);
   if (!video) return null;
   const pair = all.find(
     (s) => s.type === 'candidate-pair' && s.nominated === true && s.state === 'succeeded',
@@ -53,7 +65,7 @@ export function healthLine(before: StatsSample, after: StatsSample): string {
   const share = received + lost > 0 ? lost / (received + lost) : 0;
   return [
     t.live.delay(delayMs),
-    t.live.size(after.height, Math.round(after.fps)),
+    after.height > 0 ? t.live.size(after.height, Math.round(after.fps)) : t.live.rations.sound,
     after.relayed ? t.live.relayed : t.live.direct,
     bitrate(((after.bytes - before.bytes) * 8) / 1000 / seconds),
     t.live.lostShare(percent(share)),

@@ -13,6 +13,8 @@ interface LiveSession {
   readonly lease: string | null;
   start(): Promise<void>;
   restart(): void;
+  /** Pictures beside the sound, or sound alone. */
+  setPicture(on: boolean): void;
   close(): void;
 }
 
@@ -40,6 +42,8 @@ export class LivePlayer {
   retryAtMs = $state<number | null>(null);
   isBoxSilent = $state(false);
   media = $state.raw<MediaStream | null>(null);
+  /** The box is asked for sound alone. */
+  isSoundOnly = $state(false);
   /** What the box sends, where it was asked. */
   sent = $state.raw<Sent | null>(null);
   #machine: LiveMachine;
@@ -77,6 +81,16 @@ export class LivePlayer {
     this.#handle({ kind: 'again' });
   }
 
+  /** Whether it is heard: then it goes on, as sound alone, while the page is hidden. */
+  hear(on: boolean): void {
+    this.#handle({ kind: 'heard', on });
+  }
+
+  /** Whether a picture is looked at: without one, sound alone is asked for. */
+  look(on: boolean): void {
+    this.#handle({ kind: 'looked', on });
+  }
+
   /** The video element drew a frame. */
   frame(): void {
     this.#handle({ kind: 'frame' });
@@ -110,7 +124,11 @@ export class LivePlayer {
     if (output === 'ask') void this.ask();
     else if (output === 'restart') this.#session?.restart();
     else if (output) this.#close();
+    // What the box said before is of something else.
+    if (this.isSoundOnly !== this.#machine.isSoundOnly) this.sent = null;
+    this.isSoundOnly = this.#machine.isSoundOnly;
     if (output === 'open') this.#open();
+    else this.#session?.setPicture(!this.isSoundOnly);
     this.#arm();
   }
 
@@ -132,6 +150,7 @@ export class LivePlayer {
     };
     const session = ports.session(camera, stream, handlers);
     this.#session = session;
+    session.setPicture(!this.isSoundOnly);
     void session.start();
   }
 

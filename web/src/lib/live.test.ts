@@ -13,6 +13,7 @@ class FakeSession {
   readonly lease = 'f00d';
   isOpen = false;
   restarts = 0;
+  hasPicture = true;
   constructor(
     readonly stream: string,
     readonly handlers: WhepHandlers,
@@ -22,6 +23,9 @@ class FakeSession {
   }
   restart(): void {
     this.restarts += 1;
+  }
+  setPicture(on: boolean): void {
+    this.hasPicture = on;
   }
   close(): void {
     this.isOpen = false;
@@ -362,9 +366,120 @@ describe('sleep', () => {
   });
 });
 
+describe('a picture that is heard', () => {
+  it('goes on as sound alone while the page is hidden, for as long as that lasts', async () => {
+    const { player, page, open, play, clock, last, sessions, frames } = setUp();
+    player.hear(true);
+    await play();
+    expect(last().hasPicture).toBe(true);
+    page('hidden');
+    expect([last().hasPicture, player.isSoundOnly]).toEqual([false, true]);
+    await clock.advance(3_600_000);
+    expect([open(), sessions.length, player.phase]).toEqual([1, 1, 'playing']);
+    page('visible');
+    expect(last().hasPicture).toBe(true);
+    await frames(5000);
+    expect([sessions.length, player.phase]).toEqual([1, 'playing']);
+  });
+
+  it('makes a new session where no picture comes after waking', async () => {
+    const { player, page, play, clock, sessions } = setUp();
+    player.hear(true);
+    await play();
+    page('hidden');
+    await clock.advance(60_000);
+    page('visible');
+    await clock.advance(2900);
+    expect(sessions).toHaveLength(1);
+    await clock.advance(200);
+    expect(sessions).toHaveLength(2);
+  });
+
+  it('is tried again while hidden, and begins with sound alone', async () => {
+    const { player, page, play, clock, last, sessions } = setUp();
+    player.hear(true);
+    await play();
+    page('hidden');
+    last().fail(lost);
+    await clock.advance(500);
+    expect([sessions.length, last().hasPicture]).toEqual([2, false]);
+    last().handlers.onConnected();
+    expect(player.phase).toBe('listening');
+    await clock.advance(600_000);
+    expect(sessions).toHaveLength(2);
+    page('visible');
+    expect([player.phase, last().hasPicture]).toEqual(['waiting-frame', true]);
+    player.frame();
+    expect(player.phase).toBe('playing');
+  });
+
+  it('joins anew when the network changes while it is hidden', async () => {
+    const { player, page, play, clock, last, sessions } = setUp();
+    player.hear(true);
+    await play();
+    page('hidden');
+    await clock.advance(60_000);
+    page('online');
+    expect([sessions.length, last().restarts, player.message]).toEqual([1, 1, '']);
+    await clock.advance(60_000);
+    expect(sessions).toHaveLength(1);
+    page('visible');
+    player.frame();
+    expect(player.phase).toBe('playing');
+  });
+
+  it('sleeps like any other once its sound is off, and comes back with it', async () => {
+    const { player, page, play, clock, open, sessions, last } = setUp();
+    player.hear(true);
+    await play();
+    page('hidden');
+    await clock.advance(100_000);
+    player.hear(false);
+    await clock.advance(29_900);
+    expect(open()).toBe(1);
+    await clock.advance(200);
+    expect(open()).toBe(0);
+    player.hear(true);
+    expect([open(), sessions.length, last().hasPicture]).toEqual([1, 2, false]);
+  });
+});
+
+describe('sound alone', () => {
+  it('is no connection that carries no pictures, and lasts', async () => {
+    const { player, play, clock, sessions, last, box } = setUp();
+    await play();
+    player.look(false);
+    expect([player.phase, last().hasPicture]).toEqual(['listening', false]);
+    await clock.advance(600_000);
+    expect([sessions.length, box.asked]).toEqual([1, 0]);
+    player.look(true);
+    expect([player.phase, last().hasPicture]).toEqual(['waiting-frame', true]);
+    player.frame();
+    expect(player.phase).toBe('playing');
+  });
+
+  it('is what a new session begins with, and hiding the page ends it only where nobody hears it', async () => {
+    const { player, page, clock, last, open } = setUp();
+    player.look(false);
+    player.start();
+    expect(last().hasPicture).toBe(false);
+    last().handlers.onConnected();
+    expect(player.phase).toBe('listening');
+    player.hear(true);
+    page('hidden');
+    await clock.advance(100_000);
+    page('visible');
+    expect([open(), player.phase]).toEqual([1, 'listening']);
+    player.hear(false);
+    page('hidden');
+    await clock.advance(31_000);
+    expect(open()).toBe(0);
+  });
+});
+
 describe('a connection that carries no pictures', () => {
   it('is left alone while the box says that it sends sound only', async () => {
-    const { box, clock, player, play, sessions } = setUp();
+    const { box, clock, player, play, sessions, last } = setUp();
     await play();
     box.sent = { ration: 'sound', why: 'connection', available_bps: 50_000 };
     await clock.advance(20_000);
@@ -372,6 +487,13 @@ describe('a connection that carries no pictures', () => {
     expect(player.phase).toBe('playing');
     expect(player.sent).toEqual(box.sent);
     expect(box.asked).toBeGreaterThanOrEqual(5);
+    // From the very beginning, too.
+    player.retryNow();
+    last().handlers.onConnected();
+    await clock.advance(60_000);
+    expect([sessions.length, player.phase, player.sent]).toEqual([2, 'waiting-frame', box.sent]);
+    player.frame();
+    expect(player.phase).toBe('playing');
     // Pictures should come again, and do not.
     box.sent = { ration: 'sub', why: 'connection', available_bps: 700_000 };
     await clock.advance(6000);

@@ -43,5 +43,10 @@ export async function openMicrophone(): Promise<Microphone> {
 /** 60 dB below full scale is nothing, full scale is 1. */
 export function loudness(samples: Float32Array): number {
   const rms = Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
-  return Math.min(1, Math.max(0, 1 + Math.log10(Math.max(rms, 1e-6)) / 3));
+  return shown(rms);
+}
+
+/** How far a meter goes for an amplitude of 0 to 1. */
+export function shown(amplitude: number): number {
+  return Math.min(1, Math.max(0, 1 + Math.log10(Math.max(amplitude, 1e-6)) / 3));
 }

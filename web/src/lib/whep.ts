@@ -106,6 +106,8 @@ export class WhepSession {
   #isRestarting = false;
   /** How much was received, and since when no more. */
   #heard = { bytes: 0, atMs: 0 };
+  /** Pictures are sent beside the sound; as the box was told, and as it is to be. */
+  #picture = { told: true, wanted: true };
 
   constructor(
     private readonly camera: string,
@@ -120,6 +122,12 @@ export class WhepSession {
 
   get lease(): string | null {
     return this.#path?.lease ?? null;
+  }
+
+  /** Sound alone, while nobody looks, or pictures again; the session goes on. */
+  setPicture(on: boolean): void {
+    this.#picture.wanted = on;
+    if (this.#path) void this.#sendPicture();
   }
 
   async start(): Promise<void> {
@@ -235,6 +243,7 @@ export class WhepSession {
       if (this.#path) void this.#forget(this.#path);
       return;
     }
+    void this.#sendPicture();
     await pc.setRemoteDescription({ type: 'answer', sdp: answer });
     this.#every(KEEPALIVE_MS, () => void this.#keepalive());
     if (typeof this.stream === 'string') this.#every(LISTEN_MS, () => void this.#listen(pc));
@@ -270,10 +279,12 @@ export class WhepSession {
     };
     const budget = this.ports.budgetMb?.() ?? 0;
     const limit = budget > 0 ? { budget_mb_per_hour: budget } : {};
+    this.#picture.told = this.#picture.wanted;
+    const picture = this.#picture.told ? {} : { picture: 'false' as const };
     return typeof this.stream === 'string'
       ? api.open('post', '/api/v1/cameras/{camera}/whep', {
           ...offer,
-          query: { stream: this.stream, ...limit },
+          query: { stream: this.stream, ...limit, ...picture },
         })
       : api.open('post', '/api/v1/cameras/{camera}/whip', {
           ...offer,
@@ -352,8 +363,28 @@ export class WhepSession {
     }
   }
 
+  /** Tells the box what is wanted, one wish after the other. */
+  async #sendPicture(): Promise<void> {
+    const { told, wanted } = this.#picture;
+    if (!this.#path || told === wanted || this.#closed) return;
+    this.#picture.told = wanted;
+    try {
+      await this.ports.api.put(`${LEASE}/picture`, {
+        path: this.#path,
+        body: { on: wanted },
+        signal: this.#abort.signal,
+      });
+    } catch {
+      // It is told once more with the next keep-alive; whoever waits for a picture notices that none comes.
+      this.#picture.told = told;
+      return;
+    }
+    await this.#sendPicture();
+  }
+
   async #keepalive(): Promise<void> {
     if (!this.#path) return;
+    void this.#sendPicture();
     try {
       await this.ports.api.post(`${LEASE}/keepalive`, { path: this.#path, signal: this.#abort.signal });
       // Credentials are renewed with the lease: whatever connects anew uses those.

@@ -45,6 +45,11 @@ const SENTENCES: &[(&str, &str)] = &[
         "The certificates by which a TURN server with TLS proves itself to the box, where this system knows it not.",
     ),
     (
+        "webrtc.max_viewers",
+        "So many live pictures and voices are served at once by WebRTC; whoever comes then is told so.",
+    ),
+    ("webrtc.max_viewers_per_person", "So many of them for one person, on all of their devices together."),
+    (
         "webrtc.turn[].secret_file",
         "The file that holds the secret that the TURN server shares; a second line, the one before it while it is changed.",
     ),

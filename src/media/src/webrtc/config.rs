@@ -111,6 +111,7 @@ impl Config {
             stun: keys.texts("stun", |text| is_server(text, false), "must be like `stun:host:3478`"),
             turn: keys.sections("turn").into_iter().filter_map(|server| TurnServer::read(server, &secret_of)).collect(),
             vp8: keys.choice("vp8", "board", &Vp8Use::WORDS),
+            viewers: ViewerLimits::read(keys),
             ..Self::new(keys.address("udp_listen", "0.0.0.0:8189"))
         }
     }

@@ -15,10 +15,11 @@ use super::trickle::SdpFragment;
 use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::shutdown::Shutdown;
 use perch_base::{Error, Result};
+use perch_domain::access::Principal;
 use perch_domain::media::{Stream, Track};
 use perch_domain::status::LiveSession;
 use perch_domain::stream_choice::{begins_small, not_shown_live};
-use perch_domain::viewers::RestartLimit;
+use perch_domain::viewers::{RestartLimit, Viewers};
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -400,7 +401,7 @@ impl Loop {
                 camera.live.hub.camera()
             )));
         }
-        self.admit(start.viewer.device_id)?;
+        self.admit(&start.viewer)?;
         let ufrag = start.negotiated.ufrag.clone();
         let stream = (!start.wish.sound_only).then(|| start.wish.stream.first());
         let feed = self.feeds.acquire(&camera, stream);
@@ -413,7 +414,7 @@ impl Loop {
     }
 
     fn begin_talk(&mut self, start: TalkStart) -> Result<()> {
-        self.admit(start.who.device_id)?;
+        self.admit(&start.who)?;
         let ufrag = start.negotiated.ufrag.clone();
         let session = Session::speaking(start, self.shared.clock.utc(), self.shared.clock.mono());
         self.insert(session, &ufrag);
@@ -421,9 +422,12 @@ impl Loop {
         Ok(())
     }
 
-    fn admit(&self, device: DeviceId) -> Result<()> {
-        let theirs = self.sessions.values().filter(|s| s.viewer.device_id == device).count();
-        self.shared.config().viewers.admit(self.sessions.len(), theirs)
+    fn admit(&self, newcomer: &Principal) -> Result<()> {
+        let watching = self.sessions.values().map(|s| (s.viewer.device_id, s.viewer.username.as_deref()));
+        self.shared
+            .config()
+            .viewers
+            .admit(Viewers::beside((newcomer.device_id, newcomer.username.as_deref()), watching))
     }
 
     fn insert(&mut self, session: Session, ufrag: &str) -> Key {

@@ -90,7 +90,7 @@ fn a_budget_takes_pictures_away_and_leaves_sound() {
 #[test]
 fn twenty_viewers_that_ask_for_a_picture_ten_times_a_second_cost_a_keyframe_a_second() {
     let bench = Bench::with(Config {
-        viewers: perch_domain::viewers::ViewerLimits { all: 64, per_device: 64 },
+        viewers: perch_domain::viewers::ViewerLimits { all: 64, per_person: 64, per_device: 64 },
         ..Config::new("127.0.0.1:0".parse().expect("valid"))
     });
     let viewers: Vec<_> = (0..20).map(|_| bench.watch(device(), Stream::Main).1).collect();

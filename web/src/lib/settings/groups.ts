@@ -9,7 +9,14 @@ export const BOX_GROUPS = {
     'recording.max_bytes',
     'recording.min_free_bytes',
   ],
-  access: ['access.otp_digits', 'access.otp_ttl_s', 'access.session_idle_s', 'access.session_max_s'],
+  access: [
+    'access.otp_digits',
+    'access.otp_ttl_s',
+    'access.session_idle_s',
+    'access.session_max_s',
+    'webrtc.max_viewers',
+    'webrtc.max_viewers_per_person',
+  ],
   network: [
     'http.hostnames',
     'acme.domain',
