@@ -21,7 +21,7 @@ use perch_media::devices::Machine;
 use perch_media::pipeline::Library;
 use perch_media::{rtsp, webrtc};
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -157,7 +157,10 @@ fn network(report: &mut Report, config: &Config) {
     let mut tried = vec![tcp(HttpConfig::LISTEN, config.http.listen), tcp(rtsp::Config::LISTEN, config.rtsp.listen)];
     tried.extend(config.http.plain_listen.map(|address| tcp(HttpConfig::PLAIN_LISTEN, address)));
     tried.extend(config.rtsp.tls_listen.map(|address| tcp(rtsp::Config::TLS_LISTEN, address)));
-    tried.push((webrtc::Config::UDP_LISTEN, udp, UdpSocket::bind(udp).err()));
+    // The box itself goes without IPv6 where there is none.
+    let by_v4 = |_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, udp.port()));
+    let opened = UdpSocket::bind(udp).or_else(|e| if udp.ip() == Ipv6Addr::UNSPECIFIED { by_v4(e) } else { Err(e) });
+    tried.push((webrtc::Config::UDP_LISTEN, udp, opened.err()));
     for (key, address, error) in tried {
         match error {
             None => report.good(&format!("{key} {address} is free")),

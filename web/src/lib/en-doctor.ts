@@ -32,7 +32,7 @@ export const words = {
     connected: (ms: number) => `The picture’s way stood after ${ms} ms.`,
     relayed: (ms: number) => `The picture came by the relay; its way stood after ${ms} ms.`,
     noWay: 'No way was found: this network and the box’s do not let each other through.',
-    noIpv6: 'No way by IPv6: this network or the box’s has none, or a router lets it not in.',
+    noIpv6: 'No way by IPv6: this network or the box’s has none, or a router does not let it in.',
     refused: 'The relay refuses this browser: its secret or a clock is wrong.',
     away: 'The relay cannot be reached from this network.',
     relayBlocked: 'The relay answers, but the box is not reached by it.',

@@ -342,11 +342,25 @@ describe('a connection that broke off', () => {
     await clock.advance(10_000);
     expect(peer.offers).toBe(0);
     peer.isSilent = true;
-    await clock.advance(2000);
+    await clock.advance(1600);
     expect([peer.offers, sent.filter(({ line }) => line.startsWith('PATCH')).length]).toEqual([1, 1]);
     peer.isSilent = false;
     await clock.advance(9000);
     expect([peer.offers, failures]).toEqual([1, []]);
+  });
+
+  it('of which little comes is given longer', async () => {
+    const { box, clock, peer } = await connected();
+    box.restart = FRAGMENT;
+    for (let n = 0; n < 5; n += 1) {
+      peer.isSilent = false;
+      await clock.advance(400);
+      peer.isSilent = true;
+      await clock.advance(1600);
+    }
+    expect(peer.offers).toBe(0);
+    await clock.advance(1200);
+    expect(peer.offers).toBe(1);
   });
 
   it('asks again until the network is back, with the same offer while the box was not reached', async () => {

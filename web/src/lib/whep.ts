@@ -20,9 +20,11 @@ const RESTART_MS = 12_000;
 /** An answer that takes longer is asked for again: the network may be back since. */
 const RESTART_ANSWER_MS = 1500;
 const RESTART_AGAIN_MS = 300;
-/** The box is heard each second, whatever it sends; browsers say only after five that they hear nothing. */
-const SILENT_MS = 1500;
-const LISTEN_MS = 500;
+/** Browsers say only after five seconds that they hear nothing. Of what flows all the time a gap says more than of what comes now and then; the
+    box is heard each second, whatever it sends. */
+const SILENT_MS = { flowing: 1200, sparse: 2500 };
+const FLOWS_AFTER = 4;
+const LISTEN_MS = 400;
 
 /** Why a relay that there is gave no way: it refused this device's credentials, or it was not reached. */
 export type RelayTrouble = 'refused' | 'away';
@@ -104,8 +106,8 @@ export class WhepSession {
   /** The box's answer as it came first. */
   #answer = '';
   #isRestarting = false;
-  /** How much was received, and since when no more. */
-  #heard = { bytes: 0, atMs: 0 };
+  /** How much was received, since when no more, and how often in a row there was more. */
+  #heard = { bytes: 0, atMs: 0, times: 0 };
   /** Pictures are sent beside the sound; as the box was told, and as it is to be. */
   #picture = { told: true, wanted: true };
 
@@ -313,8 +315,11 @@ export class WhepSession {
     const bytes = await receivedBytes(pc).catch(() => null);
     if (bytes === null || this.#closed || this.#isRestarting) return;
     const nowMs = this.ports.clock.steadyMs();
-    if (bytes !== this.#heard.bytes) this.#heard = { bytes, atMs: nowMs };
-    else if (nowMs - this.#heard.atMs >= SILENT_MS) this.restart();
+    const { bytes: before, atMs, times } = this.#heard;
+    const silentMs = nowMs - atMs;
+    if (bytes !== before)
+      this.#heard = { bytes, atMs: nowMs, times: silentMs < 2 * LISTEN_MS ? times + 1 : 1 };
+    else if (silentMs >= (times >= FLOWS_AFTER ? SILENT_MS.flowing : SILENT_MS.sparse)) this.restart();
   }
 
   #relayFailed(url: string | undefined, code: number): void {

@@ -22,7 +22,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("acme.dns_hook_secret_file", "The file that holds the bearer token of that address."),
     ("rtsp.listen", "Where RTSP players are answered."),
     ("rtsp.tls_listen", "Where RTSP players are answered with encryption (rtsps); not set: nowhere."),
-    ("webrtc.udp_listen", "The one UDP port of all live sessions."),
+    ("webrtc.udp_listen", "The one UDP port of all live sessions; \"[::]:8189\" is IPv6 and IPv4."),
     ("webrtc.addresses", "Further addresses that are offered to who watches, such as the router's public one."),
     (
         "webrtc.interfaces",

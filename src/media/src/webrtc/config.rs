@@ -112,7 +112,7 @@ impl Config {
             turn: keys.sections("turn").into_iter().filter_map(|server| TurnServer::read(server, &secret_of)).collect(),
             vp8: keys.choice("vp8", "board", &Vp8Use::WORDS),
             viewers: ViewerLimits::read(keys),
-            ..Self::new(keys.address("udp_listen", "0.0.0.0:8189"))
+            ..Self::new(keys.address("udp_listen", "[::]:8189"))
         }
     }
 }

@@ -70,15 +70,20 @@ impl Counted {
 
     /// One of our addresses.
     pub fn add_local_candidate(&mut self, candidate: Candidate) {
+        self.note_relay(&candidate);
         self.change().add_local_candidate(candidate);
     }
 
     /// One of the viewer's addresses.
     pub fn add_remote_candidate(&mut self, candidate: Candidate) {
-        if candidate.kind() == CandidateKind::Relayed {
+        self.note_relay(&candidate);
+        self.change().add_remote_candidate(candidate);
+    }
+
+    fn note_relay(&mut self, candidate: &Candidate) {
+        if candidate.kind() == CandidateKind::Relayed && !self.relays.contains(&candidate.addr()) {
             self.relays.push(candidate.addr());
         }
-        self.change().add_remote_candidate(candidate);
     }
 
     /// The viewer's offer, at the start and for an ICE restart.
@@ -133,13 +138,24 @@ pub struct Machine {
     failed: Option<RtcError>,
     bytes_sent: u64,
     remote: Option<SocketAddr>,
+    /// From which of the box's addresses DTLS and media leave.
+    source: Option<SocketAddr>,
 }
 
 impl Machine {
     /// Takes over a machine that nothing was done to yet.
     pub fn new(rtc: Rtc, now: Instant) -> Self {
         let events = VecDeque::new();
-        Self { counted: Counted::new(rtc), next: now, told: now, events, failed: None, bytes_sent: 0, remote: None }
+        Self {
+            counted: Counted::new(rtc),
+            next: now,
+            told: now,
+            events,
+            failed: None,
+            bytes_sent: 0,
+            remote: None,
+            source: None,
+        }
     }
 
     /// Does one change (a datagram, a packet, a candidate) and takes all that the machine has to say to it: datagrams go to `out`,
@@ -188,8 +204,10 @@ impl Machine {
                 Ok(Output::Transmit(t)) => {
                     self.bytes_sent += t.contents.len() as u64;
                     // Checks (STUN begins with 0 or 1) go to all candidates, all else where ICE chose to.
-                    if self.remote != Some(t.destination) && t.contents.first().is_some_and(|byte| *byte > 3) {
-                        self.remote = Some(t.destination);
+                    if (self.remote, self.source) != (Some(t.destination), Some(t.source))
+                        && t.contents.first().is_some_and(|byte| *byte > 3)
+                    {
+                        (self.remote, self.source) = (Some(t.destination), Some(t.source));
                     }
                     out.push(t.source, t.destination, &t.contents);
                 }
@@ -233,9 +251,10 @@ impl Machine {
         self.remote
     }
 
-    /// Whether the viewer said that a TURN server is there.
-    pub fn is_relay(&self, address: SocketAddr) -> bool {
-        self.counted.relays.contains(&address)
+    /// Whether DTLS and media go by a TURN server, the viewer's or the box's.
+    pub fn is_relayed(&self) -> bool {
+        let is_relay = |address: SocketAddr| self.counted.relays.contains(&address);
+        self.remote.is_some_and(is_relay) || self.source.is_some_and(is_relay)
     }
 
     /// Takes the count of changes that came before the one before them was drained.

@@ -276,9 +276,9 @@ impl Session {
         self.machine.remote().filter(|_| self.connected())
     }
 
-    /// Whether media goes by a TURN server of the viewer's.
+    /// Whether media goes by a TURN server, the viewer's or the box's.
     pub fn is_relayed(&self) -> bool {
-        self.remote().is_some_and(|remote| self.machine.is_relay(remote))
+        self.connected() && self.machine.is_relayed()
     }
 
     /// When the engine must look after it next; `now`: at once.

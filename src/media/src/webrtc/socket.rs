@@ -7,7 +7,7 @@ use perch_base::{Error, ErrorKind, Result};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 use std::sync::Arc;
 use tokio::io::Interest;
 
@@ -19,9 +19,9 @@ const RECEIVE_BUFFER_BYTES: usize = 1 << 19;
 const MAX_BATCH_BYTES: usize = 60_000;
 const RECEIVE_BATCH: usize = 8;
 
-/// Opens the port. Errors with `Unavailable` when it is taken.
+/// Opens the port, by IPv4 alone where `[::]` is asked for and this machine has no IPv6. Errors with `Unavailable` when it is taken.
 pub fn bind(listen: SocketAddr) -> Result<StdSocket> {
-    let open = || {
+    let open = |listen: SocketAddr| {
         let socket = socket2::Socket::new(socket2::Domain::for_address(listen), socket2::Type::DGRAM, None)?;
         if listen.is_ipv6() {
             socket.set_only_v6(false)?;
@@ -33,7 +33,13 @@ pub fn bind(listen: SocketAddr) -> Result<StdSocket> {
         socket.bind(&listen.into())?;
         Ok(StdSocket::from(socket))
     };
-    open().map_err(|e: io::Error| {
+    let is_for_all = listen == SocketAddr::from((Ipv6Addr::UNSPECIFIED, listen.port()));
+    let without_v6 = |e: &io::Error| is_for_all && e.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    let opened = match open(listen) {
+        Err(e) if without_v6(&e) => open((Ipv4Addr::UNSPECIFIED, listen.port()).into()),
+        opened => opened,
+    };
+    opened.map_err(|e: io::Error| {
         let key = Config::UDP_LISTEN;
         let message = match e.kind() {
             io::ErrorKind::AddrInUse => {

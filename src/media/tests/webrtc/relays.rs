@@ -169,6 +169,7 @@ fn the_box_is_seen_and_spoken_through_by_its_relay_alone_over_udp_tcp_and_tls() 
         let viewer = offer.go(&answer.sdp);
         let seen = viewer.until("two seconds of media", |s| s.frames >= 60 && s.sounds >= 90);
         assert_eq!((seen.broken, seen.gaps, seen.from), (0, 0, Some(relayed)), "{transport}");
+        assert!(bench.engine.sessions().expect("answers")[0].relayed, "{transport}");
         talking::is_heard_from(&bench, ip);
         drop(viewer);
         bench.until("it ends", |b| b.engine.stats().sessions == 0);
@@ -236,7 +237,8 @@ fn behind_a_router_viewers_are_told_the_address_that_others_see() {
     let relay = Relay::start(ip);
     let router = Router::start(ip, SocketAddr::new(ip, relay.port));
     let stun = vec![format!("stun:{}", router.inside)];
-    let bench = Bench::with(Config { stun, ..config(ip, Vec::new()) });
+    let all: SocketAddr = "[::]:0".parse().expect("valid");
+    let bench = Bench::with(Config { stun, ..Config::new(all) });
     let _gathering = Gathering::start(bench.engine.gatherer());
     assert_eq!(candidate(&bench, ip, "srflx"), router.outside);
 }
