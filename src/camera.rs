@@ -1,5 +1,6 @@
 //! A camera of the box as everybody else sees it: what is configured, and how it is.
 
+use crate::camera_voice::voice_of;
 use crate::pushes::Pushes;
 use crate::wires::Wires;
 use perch_base::Error;
@@ -99,6 +100,7 @@ impl Camera {
         let speaker = Speaker::new(config.id.clone(), talkback, library, clock.clone(), Arc::new(news));
         let pushes = Pushes::new(clock.clone());
         pushes.follow(&config.push, config.off.is_some());
+        speaker.reach(voice_of(&config, means));
         let (far, luma) = (speaker.far_end(), wires.luma.sink());
         let vp8 = vp8_of(&config, &hub, &clock, means);
         let capture = Capture::beside(far, config.clone(), means.clone(), hub.clone(), clock.clone(), luma);
@@ -136,7 +138,8 @@ impl Camera {
             let far = self.speaker.far_end();
             Arc::new(Capture::beside(far, config.clone(), means.clone(), hub, self.clock.clone(), luma))
         };
-        if means.is_some() {
+        if let Some(means) = means {
+            self.speaker.reach(voice_of(&config, means));
             self.forget_problems();
             self.lock().had_picture = false;
         }

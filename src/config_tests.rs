@@ -204,7 +204,10 @@ fn refusals_name_key_value_and_rule() {
             "camera[0].record.mode = \"sometimes\": must be one of continuous, motion, off",
         ),
         (cam("motion = { zones = [[[0, 0], [1, 2], [0, 1]]] }"), "camera[0].motion.zones"),
-        (cam("talkback = { sink = \"loud\" }"), "camera[0].talkback.sink = \"loud\": must be test or alsa:DEVICE"),
+        (
+            cam("talkback = { sink = \"loud\" }"),
+            "camera[0].talkback.sink = \"loud\": must be test, camera or alsa:DEVICE",
+        ),
         (cam("talkback = { echo = \"yes\" }"), "camera[0].talkback.echo = \"yes\": must be one of cancel, duck, none"),
         (cam("talkback = { max_s = 4 }"), "camera[0].talkback.max_s = 4: must be 5 to 3600"),
         (cam("transport = \"udp\""), "camera[0].transport = …: is only for a network camera"),

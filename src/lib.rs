@@ -12,6 +12,7 @@ pub mod camera;
 pub mod camera_runner;
 pub mod camera_set;
 pub mod camera_tls;
+pub mod camera_voice;
 pub mod cameras;
 pub mod cli;
 pub mod commands;

@@ -25,6 +25,7 @@ mod push;
 mod recording;
 mod settings;
 mod settings_files;
+mod spoken_to;
 #[path = "../support/mod.rs"]
 mod support;
 mod system;

@@ -11,7 +11,7 @@ use crate::redact::{Shown, describe_url, hides_credentials};
 use crate::settings::Keys;
 use crate::settings::password::Password;
 use crate::switched_off::SwitchedOff;
-use crate::talkback::Talkback;
+use crate::talkback::{TalkSink, Talkback};
 use crate::text::check_meant;
 use crate::trouble;
 use crate::usb_camera::VideoName;
@@ -294,6 +294,10 @@ impl CameraConfig {
         of_sub.finish();
         let audio = AudioSettings::read(keys.section("audio"));
         let talkback = Talkback::read(keys.section("talkback"));
+        if talkback.sink == Some(TalkSink::Camera) && matches!(kind, SourceKind::Other) {
+            let rule = "is only for a network camera, which has a loudspeaker of its own";
+            keys.problem("talkback.sink", "camera", rule);
+        }
         let motion = MotionConfig::read(keys.section("motion"));
         let record = RecordConfig::read(keys.section("record"), codec, motion.enabled);
         let push = PushTarget::read_all(&mut keys, &secret_of);

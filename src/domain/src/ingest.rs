@@ -4,10 +4,10 @@
 use crate::orientation::Orientation;
 use crate::ports::Later;
 use bytes::Bytes;
-use perch_base::Result;
 use perch_base::secret::Secret;
 use perch_base::shutdown::Shutdown;
 use perch_base::time::{MonoTime, Timestamp};
+use perch_base::{Error, ErrorKind, Result};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -215,6 +215,23 @@ pub trait KnownCertificates: Send + Sync {
     fn learn(&self, camera: &str, sha256: [u8; 32]);
 }
 
+/// Some speech for a camera's loudspeaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpeechFrame {
+    /// One channel, 8,000 samples a second.
+    pub samples: Vec<i16>,
+    /// When the first is to be heard, in samples since some moment; wraps.
+    pub time: u32,
+    /// Whether it comes after a pause.
+    pub begins: bool,
+}
+
+/// Where speech for a camera comes from.
+pub trait SpeechSource: Send + Sync {
+    /// Waits for the next; nothing: there will be no more.
+    fn next(&self) -> Later<'_, Option<SpeechFrame>>;
+}
+
 /// Sessions with network cameras.
 pub trait IngestPort: Send + Sync {
     /// Runs one session until the camera ends it, it fails, or `shutdown` is called (`Ok`). Errors with `Unauthenticated` (user or password are
@@ -226,4 +243,16 @@ pub trait IngestPort: Send + Sync {
         sink: &'a dyn IngestSink,
         shutdown: Shutdown,
     ) -> Later<'a, Result<()>>;
+
+    /// Runs one session in which the camera is spoken to, by its loudspeaker (ONVIF Streaming Specification, section 5.3), until there is
+    /// nothing more to say or as [`Self::run`]. Errors like that, with `Unsupported` where the camera has no loudspeaker by RTSP.
+    fn speak<'a>(
+        &'a self,
+        request: &'a IngestRequest,
+        speech: &'a dyn SpeechSource,
+        shutdown: Shutdown,
+    ) -> Later<'a, Result<()>> {
+        let _ = (request, speech, shutdown);
+        Box::pin(async { Err(Error::new(ErrorKind::Unsupported, "no camera can be spoken to")) })
+    }
 }

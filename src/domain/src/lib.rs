@@ -32,6 +32,7 @@ pub mod event_entries;
 pub mod event_sound;
 pub mod exchange;
 pub mod fanout;
+pub mod g711;
 pub mod grant;
 pub mod h264;
 pub mod h265;

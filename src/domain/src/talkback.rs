@@ -13,12 +13,14 @@ use std::time::Duration;
 pub enum TalkSink {
     /// Nowhere: it is only measured.
     Test,
+    /// The network camera's own loudspeaker, by its RTSP (ONVIF backchannel).
+    Camera,
     /// An ALSA playback device such as `hw:CARD=Device,DEV=0`.
     Alsa(String),
 }
 
 impl TalkSink {
-    /// Parses `test` or `alsa:DEVICE`; refuses everything else with the rule alone.
+    /// Parses `test`, `camera` or `alsa:DEVICE`; refuses everything else with the rule alone.
     pub fn parse(text: &str) -> Result<Self> {
         let is_device = |device: &&str| {
             (1..=128).contains(&device.len())
@@ -26,8 +28,9 @@ impl TalkSink {
         };
         match (text, text.strip_prefix("alsa:").filter(is_device)) {
             ("test", _) => Ok(Self::Test),
+            ("camera", _) => Ok(Self::Camera),
             (_, Some(device)) => Ok(Self::Alsa(device.to_owned())),
-            _ => Err(Error::invalid("must be test or alsa:DEVICE")),
+            _ => Err(Error::invalid("must be test, camera or alsa:DEVICE")),
         }
     }
 }
@@ -36,6 +39,7 @@ impl fmt::Display for TalkSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Test => f.write_str("test"),
+            Self::Camera => f.write_str("camera"),
             Self::Alsa(device) => write!(f, "alsa:{device}"),
         }
     }
@@ -112,6 +116,7 @@ mod tests {
     fn sinks_parse_by_allow_list() {
         for (text, sink) in [
             ("test", Some(TalkSink::Test)),
+            ("camera", Some(TalkSink::Camera)),
             ("alsa:hw:CARD=Device,DEV=0", Some(TalkSink::Alsa("hw:CARD=Device,DEV=0".into()))),
             ("alsa:", None),
             ("alsa:default ! filesink", None),

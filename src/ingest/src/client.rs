@@ -21,7 +21,9 @@ use perch_base::secret::{self, sha256};
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
-use perch_domain::ingest::{IngestPort, IngestRequest, IngestSink, KnownCertificates, TlsTrust, Transport};
+use perch_domain::ingest::{
+    IngestPort, IngestRequest, IngestSink, Intake, KnownCertificates, SpeechFrame, SpeechSource, TlsTrust, Transport,
+};
 use perch_domain::ports::Later;
 use std::collections::VecDeque;
 use std::io;
@@ -89,7 +91,12 @@ impl Ingest {
         Self { clock, quirks_of_cameras: Arc::default(), certificates }
     }
 
-    async fn session(&self, request: &IngestRequest, sink: &dyn IngestSink, mut shutdown: Shutdown) -> Result<()> {
+    async fn session(
+        &self,
+        request: &IngestRequest,
+        (sink, speech): (&dyn IngestSink, Option<&dyn SpeechSource>),
+        mut shutdown: Shutdown,
+    ) -> Result<()> {
         let url = CameraUrl::parse(request.url.expose())?;
         let place = format!("{}:{}", url.host, url.rtsp_port());
         let mut trust = match &request.trust {
@@ -106,12 +113,15 @@ impl Ingest {
             self.certificates.learn(&place, shown);
             trust = TlsTrust::Pinned(shown);
         }
-        let camera = sha256(url.clean().as_bytes());
+        // What is learned of one kind of session says nothing of the other.
+        let camera =
+            sha256([url.clean(), speech.map(|_| " to speak".to_owned()).unwrap_or_default()].concat().as_bytes());
         let settings = Settings {
             url,
             peer: link.peer().ip(),
             transport: request.transport,
             sound: request.sound,
+            speaks: speech.is_some(),
             client_nonce: secret::hex(&secret::random_bytes::<16>()),
             quirks: lock(&self.quirks_of_cameras).of(&camera),
         };
@@ -120,6 +130,7 @@ impl Ingest {
             transport: request.transport,
             trust,
             sink,
+            speech,
             session: Session::new(self.clock.mono(), settings),
             datagrams: Datagrams::new(link.local(), link.peer()),
             link: None,
@@ -145,7 +156,33 @@ impl IngestPort for Ingest {
         sink: &'a dyn IngestSink,
         shutdown: Shutdown,
     ) -> Later<'a, Result<()>> {
-        Box::pin(self.session(request, sink, shutdown))
+        Box::pin(self.session(request, (sink, None), shutdown))
+    }
+
+    fn speak<'a>(
+        &'a self,
+        request: &'a IngestRequest,
+        speech: &'a dyn SpeechSource,
+        shutdown: Shutdown,
+    ) -> Later<'a, Result<()>> {
+        Box::pin(self.session(request, (&TakesNothing, Some(speech)), shutdown))
+    }
+}
+
+/// Of a camera that is spoken to nothing is taken.
+struct TakesNothing;
+
+impl IngestSink for TakesNothing {
+    fn take(&self, _: Intake) -> bool {
+        true
+    }
+}
+
+/// The next of what is to be said; never where nothing is.
+async fn next_of(speech: Option<&dyn SpeechSource>, is_playing: bool) -> Option<SpeechFrame> {
+    match speech.filter(|_| is_playing) {
+        Some(speech) => speech.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -156,6 +193,8 @@ struct Shell<'a> {
     /// Whom later connections of this session must show themselves to be.
     trust: TlsTrust,
     sink: &'a dyn IngestSink,
+    /// What is said to the camera, where it is spoken to.
+    speech: Option<&'a dyn SpeechSource>,
     session: Session,
     /// The connection; none after it was closed.
     link: Option<Link>,
@@ -199,6 +238,13 @@ impl Shell<'_> {
                 }
                 // Before what a camera may send without end.
                 () = ring(&mut timer) => self.session.tick(self.clock.mono()),
+                frame = next_of(self.speech, self.session.is_playing()), if !is_stopping => match frame {
+                    Some(frame) => self.session.say(&frame),
+                    None => {
+                        is_stopping = true;
+                        self.session.stop(self.clock.mono());
+                    }
+                },
                 read = Link::read_of(&mut self.link, self.session.buffer()) => self.has_read(read),
                 () = self.datagrams.arrive() => {
                     let now = self.clock.mono();

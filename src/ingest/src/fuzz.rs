@@ -143,7 +143,8 @@ pub fn dialogue(data: &[u8]) {
     let (transport, quirks, client_nonce) = (Transport::Auto, Quirks::default(), "c".to_owned());
     let peer = Ipv4Addr::LOCALHOST.into();
     let mut now = MonoTime(0);
-    let mut session = Session::new(now, Settings { url, transport, sound: true, client_nonce, peer, quirks });
+    let mut session =
+        Session::new(now, Settings { url, transport, sound: true, speaks: false, client_nonce, peer, quirks });
     let mut is_over = obey(&mut session, now);
     for part in data.chunks(1 + 7 * usize::from(*step)) {
         session.buffer().extend_from_slice(part);

@@ -53,6 +53,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "branch/turn",
     "branch/vp8",
     "talk/alsa",
+    "talk/camera",
     "talk/pcmu",
     "talk/receive",
     "talk/test",

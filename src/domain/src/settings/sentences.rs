@@ -91,7 +91,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("camera[].audio.gain_db", "How much louder or quieter the sound is made."),
     (
         "camera[].talkback.sink",
-        "Where people who talk through this camera are heard: alsa:DEVICE, or test, which only measures.",
+        "Where people who talk through this camera are heard: alsa:DEVICE, camera for a network camera's own loudspeaker, or test, which only measures.",
     ),
     (
         "camera[].talkback.echo",

@@ -83,7 +83,7 @@ fn play(says: &[Vec<u8>], step: usize) -> usize {
     let (transport, quirks) = (Transport::Auto, Quirks::default());
     let mut now = MonoTime(1);
     let peer = [127, 0, 0, 1].into();
-    let settings = Settings { url, transport, sound: true, client_nonce: "c".into(), peer, quirks };
+    let settings = Settings { url, transport, sound: true, speaks: false, client_nonce: "c".into(), peer, quirks };
     let mut session = Session::new(now, settings);
     let mut taken = 0;
     let mut after = |session: &mut Session, now: MonoTime| {

@@ -5,14 +5,14 @@ use super::errors::{clean, refused, transport_refused, unavailable};
 use super::inbound::Inbound;
 use super::keep_alive::KeepAlives;
 use super::lower_transport::LowerTransport::{self, Multicast, Tcp, Udp};
-use super::lower_transport::{PUNCHES, channels};
+use super::lower_transport::channels;
 use super::media::Media;
+use super::outgoing::{SpeechLine, demanding, no_backchannel, punches, reports};
 use super::output::{Output, Settings};
 use super::quirks::Quirks;
 use super::redirects::Redirects;
 use super::setup_plan::{SetupPlan, Track};
 use crate::format::SdpLine;
-use crate::wire::framed;
 use crate::wire::message::{self, Message, Start};
 use crate::wire::splitter::Piece;
 use crate::wire::transport::Granted;
@@ -20,7 +20,7 @@ use crate::wire::url::CameraUrl;
 use bytes::{Bytes, BytesMut};
 use perch_base::time::MonoTime;
 use perch_base::{Error, Result};
-use perch_domain::ingest::{Intake, Transport};
+use perch_domain::ingest::{Intake, SpeechFrame, Transport};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -58,6 +58,8 @@ pub(crate) struct Session {
     peer: IpAddr,
     transport: Transport,
     sound: bool,
+    /// Where it is spoken to.
+    speech: Option<SpeechLine>,
     keep_alives: KeepAlives,
     dialog: Dialog,
     inbound: Inbound,
@@ -81,7 +83,7 @@ pub(crate) struct Session {
 impl Session {
     /// A session on a connection that is open.
     pub fn new(now: MonoTime, settings: Settings) -> Self {
-        let Settings { url, transport, sound, client_nonce, peer, quirks } = settings;
+        let Settings { url, transport, sound, speaks, client_nonce, peer, quirks } = settings;
         let mut session = Self {
             dialog: Dialog::new(url.credentials.clone(), client_nonce),
             aggregate: url.clean(),
@@ -89,6 +91,7 @@ impl Session {
             peer,
             transport,
             sound,
+            speech: speaks.then(SpeechLine::default),
             lower_transport: LowerTransport::first(transport, &quirks),
             keep_alives: KeepAlives::new(quirks),
             inbound: Inbound::default(),
@@ -224,6 +227,14 @@ impl Session {
         }
     }
 
+    /// Says it to a camera that is spoken to, once the session plays.
+    pub fn say(&mut self, frame: &SpeechFrame) {
+        if self.is_playing() {
+            let packet = self.speech.as_mut().and_then(|line| line.packet(frame));
+            packet.into_iter().for_each(|bytes| self.send(bytes));
+        }
+    }
+
     /// Nobody wants more.
     pub fn stop(&mut self, now: MonoTime) {
         self.learn_transport(now);
@@ -273,7 +284,7 @@ impl Session {
         }
         if is_due(self.report_at) {
             self.report_at = Some(now + REPORT);
-            self.report(now);
+            self.out.extend(reports(&mut self.media, self.lower_transport, now));
         }
         if is_due(self.keep_alives.keep_alive_at()) {
             self.keep_alive(now);
@@ -336,6 +347,7 @@ impl Session {
             Phase::Playing if !is_ok => self.keep_alives.refused(now),
             Phase::Ending(..) => self.part(),
             Phase::Playing | Phase::Ports(_) | Phase::Over => {}
+            Phase::Describe if self.speech.is_some() && status == 551 => self.fail(now, no_backchannel()),
             Phase::Describe => self.fail(now, refused(method, status, message.is_http)),
         }
     }
@@ -360,7 +372,8 @@ impl Session {
     fn describe(&mut self, now: MonoTime) {
         self.phase = Phase::Describe;
         let url = self.url.clean();
-        self.ask(now, "DESCRIBE", &url, vec![("Accept", "application/sdp".into())]);
+        let headers = demanding(self.speech.is_some(), vec![("Accept", "application/sdp".into())]);
+        self.ask(now, "DESCRIBE", &url, headers);
     }
 
     /// DESCRIBE is what the next connection begins with.
@@ -388,6 +401,15 @@ impl Session {
     }
 
     fn described(&mut self, now: MonoTime, message: &Message) {
+        if self.speech.is_some() {
+            return match SpeechLine::described(message, &self.url.clean()) {
+                Ok((plan, line)) => {
+                    (self.aggregate, self.tracks, self.speech) = (plan.aggregate, plan.tracks, Some(line));
+                    self.setup(now, 0);
+                }
+                Err(e) => self.fail(now, e),
+            };
+        }
         let plan = match SetupPlan::of(message, &self.url.clean(), self.sound) {
             Ok(plan) => plan,
             Err(e) => return self.fail(now, e),
@@ -406,7 +428,8 @@ impl Session {
         };
         let url = track.url().to_owned();
         self.phase = Phase::Setup(n);
-        self.ask(now, "SETUP", &url, vec![("Transport", transport)]);
+        let headers = demanding(self.speech.is_some(), vec![("Transport", transport)]);
+        self.ask(now, "SETUP", &url, headers);
     }
 
     fn granted(&mut self, now: MonoTime, n: usize, message: &Message) {
@@ -425,6 +448,7 @@ impl Session {
             Tcp => {}
         }
         self.media.add(rtp, rtcp);
+        self.speech.iter_mut().for_each(|line| line.channel = rtp);
         self.setup(now, n + 1);
     }
 
@@ -434,7 +458,7 @@ impl Session {
         if is_about_path && self.tracks.get_mut(n).is_some_and(Track::try_next) {
             return self.setup(now, n);
         }
-        if n > 0 {
+        if n > 0 && self.speech.is_none() {
             // Pictures without sound are better than neither.
             self.tracks.truncate(n);
             let why = format!("the camera announces sound and then refuses it ({status}): switch it off and on there");
@@ -457,21 +481,14 @@ impl Session {
 
     fn play(&mut self, now: MonoTime) {
         let lines: Vec<SdpLine> = self.tracks.iter().map(|track| track.line.clone()).collect();
-        self.media.begin(&lines, self.lower_transport == Tcp);
+        if self.speech.is_none() {
+            self.media.begin(&lines, self.lower_transport == Tcp);
+        }
         if self.lower_transport == Udp {
-            for track in 0..self.tracks.len() {
-                self.punch(track);
-            }
+            self.out.extend((0..self.tracks.len()).flat_map(punches));
         }
         self.phase = Phase::Play(VecDeque::from([self.aggregate.clone()]));
         self.play_next(now);
-    }
-
-    /// Opens a way for packets through a router between.
-    fn punch(&mut self, track: usize) {
-        for (is_rtcp, data) in PUNCHES {
-            self.out.push_back(Output::Datagram { track, is_rtcp, data: Bytes::from_static(data) });
-        }
     }
 
     /// What was to be played first is.
@@ -487,7 +504,8 @@ impl Session {
         match urls.front().cloned() {
             Some(url) => {
                 let range = (!self.keep_alives.quirks.skips_range).then(|| ("Range", "npt=0.000-".to_owned()));
-                self.ask(now, "PLAY", &url, range.into_iter().collect());
+                let headers = demanding(self.speech.is_some(), range.into_iter().collect());
+                self.ask(now, "PLAY", &url, headers);
             }
             None => {
                 self.phase = Phase::Playing;
@@ -538,19 +556,6 @@ impl Session {
         let has_waited = self.is_playing() && self.keep_alives.lasted(now) >= NOTHING_CAME;
         if has_waited && self.media.heard().is_none() && self.transport == Transport::Auto {
             self.keep_alives.quirks.prefers_udp = self.lower_transport == Tcp;
-        }
-    }
-
-    /// Tells the camera how its packets arrive; in the connection too, as some end a session that is not told.
-    fn report(&mut self, now: MonoTime) {
-        for (track, channel, report) in self.media.reports(now) {
-            match self.lower_transport {
-                Tcp => framed(channel, &report).into_iter().for_each(|bytes| self.send(bytes)),
-                Udp | Multicast => {
-                    let data = Bytes::from(report);
-                    self.out.push_back(Output::Datagram { track, is_rtcp: true, data });
-                }
-            }
         }
     }
 

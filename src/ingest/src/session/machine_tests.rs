@@ -1,6 +1,7 @@
 //! Sessions played by hand: what the camera says, and what the box says then.
 
 use super::*;
+use crate::wire::framed;
 use perch_base::ErrorKind;
 use proptest::prelude::*;
 
@@ -24,6 +25,7 @@ impl Rig {
         let settings = Settings {
             url,
             transport,
+            speaks: false,
             sound: true,
             client_nonce: "c0ffee".into(),
             peer: [192, 0, 2, 7].into(),

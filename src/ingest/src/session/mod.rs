@@ -9,6 +9,7 @@ mod keep_alive;
 mod lower_transport;
 mod machine;
 mod media;
+mod outgoing;
 mod output;
 mod quirks;
 mod redirects;

@@ -16,12 +16,24 @@ pub(crate) struct Settings {
     pub transport: Transport,
     /// Whether sound is asked for.
     pub sound: bool,
+    /// Whether the camera is spoken to, and nothing of it taken.
+    pub speaks: bool,
     /// Random letters and digits, for keep_alive-in.
     pub client_nonce: String,
     /// The camera's address: a redirect may name it in place of its name.
     pub peer: IpAddr,
     /// What is known of the camera.
     pub quirks: Quirks,
+}
+
+/// How a camera wants to be spoken to (RFC 3551, section 4.5.14).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SpeechCodec {
+    /// G.711 mu-law.
+    #[default]
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
 }
 
 /// What the shell does.

@@ -1,7 +1,8 @@
 //! The lines of a description that are set up, and where a camera may mean them to be found.
 
 use super::errors::unsupported;
-use crate::format::SdpLine;
+use super::output::SpeechCodec;
+use crate::format::{Direction, LineKind, SdpLine};
 use crate::rtp::choose;
 use crate::wire::message::Message;
 use crate::wire::sdp::{self, Description};
@@ -76,6 +77,44 @@ impl SetupPlan {
         let numbers = std::iter::once(picture).chain(chosen.sound);
         let tracks = numbers.filter_map(|n| track(&described, n, &base, request)).collect();
         Ok(Self { aggregate: aggregate(&base, &described), tracks, no_sound: chosen.no_sound })
+    }
+}
+
+impl SetupPlan {
+    /// The line by which a camera is spoken to, from an answer to DESCRIBE at the URL `request`, with its payload type; nothing where there is
+    /// none, or none in G.711. It is the last of the lines: servers that play nothing to whoever only speaks are asked for their sound beside
+    /// it, or for their pictures where they have none. Errors with `Invalid`.
+    pub fn of_speech(message: &Message, request: &str) -> Result<Option<(Self, (u8, SpeechCodec))>> {
+        if message.too_large {
+            return Err(Error::invalid("its description is larger than 1 MiB"));
+        }
+        let named = message.headers("content-base").chain(message.headers("content-location"));
+        let base = named.filter_map(|b| url::base(b, request)).next().unwrap_or_else(|| request.to_owned());
+        let described = sdp::parse(&message.body);
+        let format = |line: &SdpLine| {
+            line.payload_types.iter().filter(|p| p.clock_hz == 8000 && p.channels == 1).find_map(|payload| {
+                let codec = match payload.encoding.as_str() {
+                    "PCMU" => SpeechCodec::Pcmu,
+                    "PCMA" => SpeechCodec::Pcma,
+                    _ => return None,
+                };
+                Some((payload.number, codec))
+            })
+        };
+        let mut lines = described.lines.iter().enumerate();
+        let found = lines.find_map(|(n, line)| {
+            let is_it = line.kind == LineKind::Audio && line.direction == Direction::ToCamera;
+            Some((n, format(line).filter(|_| is_it)?))
+        });
+        Ok(found.map(|(n, format)| {
+            let from_camera = |kind: LineKind| {
+                described.lines.iter().position(|l| l.kind == kind && l.direction == Direction::FromCamera)
+            };
+            let beside = from_camera(LineKind::Audio).or_else(|| from_camera(LineKind::Video));
+            let numbers = beside.into_iter().chain([n]);
+            let tracks: Vec<_> = numbers.filter_map(|n| track(&described, n, &base, request)).collect();
+            (Self { aggregate: aggregate(&base, &described), tracks, no_sound: None }, format)
+        }))
     }
 }
 

@@ -3,18 +3,21 @@
 //! `domain::talk`.
 
 mod announcing;
+mod camera_voice;
 mod playing;
 
 pub use announcing::Playable;
+pub use camera_voice::CameraVoice;
 
 use crate::far_end::FarEnd;
 use crate::pipeline::Library;
 use announcing::{Announcing, Due};
+use camera_voice::Frames;
 use gstreamer_app as gst_app;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::{CameraId, DeviceId, LeaseId};
 use perch_base::repeated::Repeated;
-use perch_base::shutdown::Shutdown;
+use perch_base::shutdown::{self, Shutdown};
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result, on_own_thread};
@@ -58,6 +61,8 @@ struct State {
     splice: Splice,
     limit: SpeechLimit,
     problem: String,
+    /// How its camera is spoken to, where that can be.
+    voice: Option<CameraVoice>,
     /// A stored sound, while it is played.
     announcing: Option<Announcing>,
 }
@@ -85,6 +90,7 @@ impl Speaker {
             splice: Splice::default(),
             limit: SpeechLimit::default(),
             problem: String::new(),
+            voice: None,
             announcing: None,
         };
         let far = FarEnd::new(state.talkback.echo, clock.clone());
@@ -111,6 +117,11 @@ impl Speaker {
         drop(state);
         self.far.follow(talkback.echo);
         self.bell.notify_one();
+    }
+
+    /// How its camera is spoken to from now on, where that can be.
+    pub fn reach(&self, voice: Option<CameraVoice>) {
+        lock(&self.state).voice = voice;
     }
 
     /// What a microphone beside it is told.
@@ -327,12 +338,16 @@ impl Speaker {
             let message = "the loudspeaker's driver hangs: unplug the loudspeaker and plug it in again";
             Err(Error::new(ErrorKind::Unavailable, message))
         })?;
+        let (trigger, ending) = shutdown::channel();
+        let frames = playing.frames.take();
+        let mut speaking = std::pin::pin!(self.speak_to_camera(frames, ending));
         lock(&self.state).entry = Some(playing.entry.clone());
         let why = loop {
             let look = self.clock.mono() + LOOK_EVERY;
             let next = self.announce_on().map_or(look, |next| next.min(look));
             tokio::select! {
                 why = playing.failed() => break Err(why),
+                ended = &mut speaking => break ended,
                 () = self.bell.notified() => {}
                 () = self.clock.sleep_until(next) => {}
             }
@@ -343,10 +358,28 @@ impl Speaker {
             }
         };
         lock(&self.state).entry = None;
+        if why.is_ok() {
+            // Says goodbye to the camera.
+            trigger.fire();
+            let _ = within(&self.clock, LET_GO_WITHIN, speaking).await;
+        }
         if within(&self.clock, LET_GO_WITHIN, playing.end()).await.is_none() {
             tracing::warn!(camera = %self.camera, "the loudspeaker does not end; it is left behind");
         }
         why
+    }
+
+    /// Has the camera spoken to until `ending`; for ever nothing where the loudspeaker is another one. Errors like a session.
+    async fn speak_to_camera(&self, frames: Option<Frames>, ending: Shutdown) -> Result<()> {
+        let Some(frames) = frames else { return std::future::pending().await };
+        let voice = lock(&self.state).voice.clone();
+        let none = || Error::new(ErrorKind::Unsupported, "only a network camera has a loudspeaker of its own");
+        let voice = voice.ok_or_else(none)?;
+        voice
+            .ingest
+            .speak(&voice.request, &frames, ending)
+            .await
+            .map_err(|e| Error::new(e.kind(), format!("the camera's loudspeaker: {}", e.message())).with_source(e))
     }
 
     /// Waits until somebody wants to speak: what failed is tried again then.

@@ -1,5 +1,6 @@
 //! The pipeline that plays what somebody says: jitter buffer, concealment of what is lost, decoder, loudspeaker.
 
+use super::camera_voice::{self, Frames};
 use crate::capture::running::Running;
 use crate::capture::{Signal, Threads};
 use crate::far_end::FarEnd;
@@ -40,6 +41,8 @@ pub(super) struct Ears {
 pub(super) struct Playing {
     /// Where RTP goes in.
     pub entry: gst_app::AppSrc,
+    /// What is to be said to the camera, where its own loudspeaker is it.
+    pub frames: Option<Frames>,
     running: Running,
     failed: mpsc::UnboundedReceiver<Error>,
 }
@@ -55,12 +58,18 @@ impl Playing {
                 at_handoff(&pipeline::element(&out, "out")?, hears);
                 out
             }
+            TalkSink::Camera => {
+                let out = library.bin("talk/camera", &[], &[])?;
+                before(&pipeline::pad_of(&out, "heard", "src")?, hears);
+                out
+            }
             TalkSink::Alsa(device) => {
                 let out = library.bin("talk/alsa", &[], &[("device", device)])?;
                 before(&pipeline::pad_of(&out, "heard", "src")?, hears);
                 out
             }
         };
+        let frames = matches!(sink, TalkSink::Camera).then(|| camera_voice::frames(&out)).transpose()?;
         let entry: gst_app::AppSrc = pipeline::typed(&receive, "in", "an appsrc")?;
         let pipeline = gst::Pipeline::new();
         time::apply(&pipeline);
@@ -81,7 +90,7 @@ impl Playing {
             let mut failed = failed;
             return Err(failed.try_recv().unwrap_or(e));
         }
-        Ok(Self { entry, running, failed })
+        Ok(Self { entry, frames, running, failed })
     }
 
     /// Waits until it fails, and says why.
@@ -97,7 +106,7 @@ impl Playing {
 
 fn latency(sink: &TalkSink) -> gst::ClockTime {
     match sink {
-        TalkSink::Test => LATENCY,
+        TalkSink::Test | TalkSink::Camera => LATENCY,
         TalkSink::Alsa(_) => LATENCY + CARD,
     }
 }
