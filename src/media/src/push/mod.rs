@@ -123,7 +123,9 @@ pub async fn push_once(
                     break Ok(PushEnd::Changed);
                 }
                 if fed.is_cut_off {
-                    break Err(Error::new(ErrorKind::Unavailable, format!("{host} takes nothing any more")));
+                    let silent = || Error::new(ErrorKind::Unavailable, format!("{host} takes nothing any more"));
+                    // What the library said tells more.
+                    break Err(failed.try_recv().unwrap_or_else(|_| silent()));
                 }
                 let reports = reports.as_ref().map(|reports| reports.load(Ordering::Relaxed));
                 match watch.look(clock.mono(), fed.pictures, bytes, reports, &host) {
@@ -158,6 +160,9 @@ fn explained(error: &gst::glib::Error, debug: Option<&str>, target: &PushTarget)
         }
         _ if says(&["unauthorized", "not authorized", "401", "403", "badauth", "publish.denied"]) => {
             (ErrorKind::Invalid, "refuses user, password or stream key: set those that it knows".to_owned())
+        }
+        _ if says(&["tls support", "tls backend"]) => {
+            (ErrorKind::Invalid, "cannot be reached encrypted: install the package glib-networking".to_owned())
         }
         _ if says(&["certificate", "tls"]) => {
             (ErrorKind::Unavailable, "has no certificate that is trusted here".to_owned())
