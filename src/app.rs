@@ -169,7 +169,7 @@ impl App {
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out);
         let system = Arc::new(BoxSystem::new(updater.places().clone()));
-        let (web_live, packagers) = WebLive::new(set.clone(), clock.clone());
+        let (web_live, packagers) = WebLive::new(set.clone(), means.library.clone(), clock.clone());
         let parts = Parts {
             web_live,
             onvif,

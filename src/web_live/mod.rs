@@ -1,6 +1,8 @@
-//! Live pictures over HTTPS: who asks for which stream of a camera, and the packagers that make it. One packager serves all who watch a stream,
+//! Live pictures over HTTPS, by HLS and by MJPEG: who asks for which stream of a camera, and the packagers that make it. One packager serves all who watch a stream,
 //! begins with the first and ends when nobody asks any more. What is kept and listed is decided in `domain::live_window`.
 
+mod asking;
+mod jpegs;
 mod packager;
 mod stream;
 
@@ -8,16 +10,22 @@ pub use packager::Packagers;
 
 use crate::camera::Camera;
 use crate::camera_set::CameraSet;
+use asking::Asking;
 use bytes::Bytes;
+use jpegs::{JpegStream, JpegWatcher};
+use packager::ToBegin;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::CameraId;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::live_hls::{LiveFile, LiveView, WAITS};
 use perch_domain::live_window::{InWindow, LiveWindow, Reload};
-use perch_domain::ports::{Later, WebLivePort};
+use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::ports::{Later, PictureFeed, WebLivePort};
 use perch_domain::stream_choice::StreamChoice;
-use perch_domain::web_viewers::{WebAsker, WebRequest, WebTransport, WebViewer, WebViewers};
+use perch_domain::web_viewers::{WebAsker, WebTransport, WebViewer, WebViewers};
+use perch_media::capture::JpegEncoder;
+use perch_media::pipeline::Library;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use stream::LiveStream;
@@ -32,7 +40,8 @@ pub struct WebLive {
     clock: SharedClock,
     streams: Mutex<Streams>,
     viewers: Arc<Mutex<WebViewers>>,
-    start: mpsc::Sender<Arc<LiveStream>>,
+    jpegs: Mutex<BTreeMap<CameraId, Arc<JpegStream>>>,
+    start: mpsc::Sender<ToBegin>,
 }
 
 /// Those that are packaged.
@@ -57,33 +66,19 @@ impl Streams {
     }
 }
 
-/// Counts its viewer as one that waits for an answer until this is dropped.
-struct Asking {
-    viewers: Arc<Mutex<WebViewers>>,
-    clock: SharedClock,
-    request: WebRequest,
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        lock(&self.viewers).answered(self.request, self.clock.mono());
-    }
-}
-
 impl WebLive {
     /// Watches over the cameras of `set`; the packagers are to be run.
-    pub fn new(set: Arc<CameraSet>, clock: SharedClock) -> (Arc<Self>, Packagers) {
+    pub fn new(set: Arc<CameraSet>, library: Arc<Library>, clock: SharedClock) -> (Arc<Self>, Packagers) {
         let (start, starting) = mpsc::channel(STARTING);
-        let packagers = Packagers::new(starting, clock.clone());
-        let (streams, viewers) = Default::default();
-        (Arc::new(Self { set, clock, streams, viewers, start }), packagers)
+        let packagers = Packagers::new(starting, JpegEncoder::new(library, clock.clone()), clock.clone());
+        let (streams, viewers, jpegs) = Default::default();
+        (Arc::new(Self { set, clock, streams, viewers, jpegs, start }), packagers)
     }
 
-    fn ask(&self, by: &WebAsker, what: (WebTransport, &CameraId, LiveView)) -> Result<Asking> {
-        let (transport, camera, view) = what;
+    fn ask(&self, by: &WebAsker, what: (WebTransport, &CameraId, Stream)) -> Result<Asking> {
         let now = (self.clock.mono(), self.clock.utc());
-        let request = lock(&self.viewers).ask(by, (transport, camera, view.stream), now)?;
-        Ok(Asking { viewers: self.viewers.clone(), clock: self.clock.clone(), request })
+        let request = lock(&self.viewers).ask(by, what, now)?;
+        Ok(Asking::new(self.viewers.clone(), self.clock.clone(), request))
     }
 
     /// The camera, where it can give pictures. Errors with `NotFound`, and with `Unavailable` and why there are none.
@@ -109,10 +104,14 @@ impl WebLive {
         let has_sound = view.sound && camera.capture.offers_now().has_audio;
         let window = LiveWindow::new(view, camera.hub.memory().gop_bytes, self.clock.utc(), streams.free);
         let stream = Arc::new(LiveStream::new(&camera.hub, view, has_sound, window, self.clock.mono()));
-        let starts = self.start.try_send(stream.clone());
-        starts.map_err(|_| Error::new(ErrorKind::Unavailable, "too many live streams begin at once: try again"))?;
+        self.start(ToBegin::Hls(stream.clone()))?;
         streams.all.insert(key, stream.clone());
         Ok(stream)
+    }
+
+    fn start(&self, what: ToBegin) -> Result<()> {
+        let busy = |_| Error::new(ErrorKind::Unavailable, "too many live streams begin at once: try again");
+        self.start.try_send(what).map_err(busy)
     }
 
     /// What `look` finds of a stream, once it is there. Errors with `Unavailable` where it does not come in time, and with `gone` where it never will.
@@ -157,7 +156,7 @@ impl WebLivePort for WebLive {
     ) -> Later<'_, Result<String>> {
         let camera = camera.clone();
         Box::pin(async move {
-            let _asking = self.ask(&by, (WebTransport::Hls, &camera, view))?;
+            let _asking = self.ask(&by, (WebTransport::Hls, &camera, view.stream))?;
             let stream = self.stream(&camera, view)?;
             let far = || Error::invalid("`_HLS_msn` is far ahead of the live stream: ask for the playlist without it");
             self.wait_for(&stream, |window| window.playlist(reload), far).await
@@ -167,7 +166,7 @@ impl WebLivePort for WebLive {
     fn file(&self, by: WebAsker, camera: &CameraId, view: LiveView, file: LiveFile) -> Later<'_, Result<Vec<Bytes>>> {
         let camera = camera.clone();
         Box::pin(async move {
-            let _asking = self.ask(&by, (WebTransport::Hls, &camera, view))?;
+            let _asking = self.ask(&by, (WebTransport::Hls, &camera, view.stream))?;
             let gone = || Error::not_found("this piece of the live stream is over: ask for the playlist again");
             // Nothing is begun for whoever asks for a piece without a playlist.
             self.camera(&camera)?;
@@ -177,6 +176,27 @@ impl WebLivePort for WebLive {
             }
             self.wait_for(&stream, |window| window.file(file), gone).await
         })
+    }
+
+    fn pictures(&self, by: WebAsker, camera: &CameraId, fps: u32) -> Result<Box<dyn PictureFeed>> {
+        let of = self.camera(camera)?;
+        if of.capture.offers_now().codec_of(Stream::Sub) != VideoCodec::H264 {
+            let why = "pictures are made of a small stream in H.264: set the camera's codec to h264";
+            return Err(Error::new(ErrorKind::Unsupported, why));
+        }
+        let asking = self.ask(&by, (WebTransport::Mjpeg, camera, Stream::Sub))?;
+        let mut jpegs = lock(&self.jpegs);
+        jpegs.retain(|_, stream| !stream.is_over());
+        let stream = match jpegs.get(camera).filter(|stream| stream.goes_on_for(&of.hub)) {
+            Some(stream) => stream.clone(),
+            None => {
+                let stream = Arc::new(JpegStream::new(&of, self.clock.mono()));
+                self.start(ToBegin::Jpegs(stream.clone()))?;
+                jpegs.insert(camera.clone(), stream.clone());
+                stream
+            }
+        };
+        Ok(Box::new(JpegWatcher::new(stream, fps, self.clock.clone(), asking)))
     }
 
     fn who_watches(&self) -> Vec<WebViewer> {

@@ -1,5 +1,7 @@
-//! Packages streams while somebody watches them: from the fan-out's packets to parts of HLS, without encoding anything.
+//! Packages streams while somebody watches them: from the fan-out's packets to parts of HLS, without encoding anything. What is shown by MJPEG runs
+//! beside.
 
+use super::jpegs::JpegStream;
 use super::stream::LiveStream;
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
@@ -8,6 +10,7 @@ use perch_base::{Error, Result};
 use perch_domain::live_hls::{Hearing, LiveCut, LiveCutter, SOUND_WITHIN};
 use perch_domain::live_window::LivePart;
 use perch_domain::media::{SharedPacket, Track, VideoCodec};
+use perch_media::capture::JpegEncoder;
 use perch_media::fanout::{Delivery, Receipt, Sink};
 use perch_store::{FragmentPackets, LiveFragments, TrackFormat};
 use std::sync::Arc;
@@ -22,15 +25,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What the last picture before a break is taken to last.
 const LAST_FRAME: Duration = Duration::from_millis(40);
 
+/// What is to be made from now on.
+pub enum ToBegin {
+    Hls(Arc<LiveStream>),
+    Jpegs(Arc<JpegStream>),
+}
+
 /// All packagers, and those that are to begin.
 pub struct Packagers {
-    starting: mpsc::Receiver<Arc<LiveStream>>,
+    starting: mpsc::Receiver<ToBegin>,
+    encoder: Arc<JpegEncoder>,
     clock: SharedClock,
 }
 
 impl Packagers {
-    pub(super) fn new(starting: mpsc::Receiver<Arc<LiveStream>>, clock: SharedClock) -> Self {
-        Self { starting, clock }
+    pub(super) fn new(starting: mpsc::Receiver<ToBegin>, encoder: JpegEncoder, clock: SharedClock) -> Self {
+        Self { starting, encoder: Arc::new(encoder), clock }
     }
 
     /// Packages what is asked for until the end is called. Errors when a packager has a defect; the streams of all end with it, and begin anew
@@ -40,8 +50,12 @@ impl Packagers {
         loop {
             tokio::select! {
                 () = shutdown.called() => return Ok(()),
-                stream = self.starting.recv() => match stream {
-                    Some(stream) => drop(running.spawn(package(Ends(stream), self.clock.clone()))),
+                start = self.starting.recv() => match start {
+                    Some(ToBegin::Hls(stream)) => drop(running.spawn(package(Ends(stream), self.clock.clone()))),
+                    Some(ToBegin::Jpegs(stream)) => {
+                        let encoder = self.encoder.clone();
+                        running.spawn(show(PicturesEnd(stream), encoder, self.clock.clone()));
+                    }
                     None => return Ok(()),
                 },
                 Some(ended) = running.join_next(), if !running.is_empty() => {
@@ -58,6 +72,22 @@ struct Ends(Arc<LiveStream>);
 impl Drop for Ends {
     fn drop(&mut self) {
         self.0.end();
+    }
+}
+
+/// The same of one that is shown by MJPEG.
+struct PicturesEnd(Arc<JpegStream>);
+
+impl Drop for PicturesEnd {
+    fn drop(&mut self) {
+        self.0.end("the pictures broke off: they begin anew at the next request");
+    }
+}
+
+async fn show(stream: PicturesEnd, encoder: Arc<JpegEncoder>, clock: SharedClock) {
+    if let Err(e) = stream.0.encode(&encoder, &clock).await {
+        tracing::debug!(error = %e, "a small stream is not encoded as JPEG any more");
+        stream.0.end(e.message());
     }
 }
 

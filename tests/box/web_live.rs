@@ -87,6 +87,31 @@ fn players_without_webrtc_watch_what_is_recorded_nowhere() {
 }
 
 #[test]
+fn old_tablets_watch_mjpeg_with_a_name_and_a_password() {
+    let home = Home::new(&camera("front", "test", PLAIN));
+    let running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("front", "live", s(30));
+    let token = admin.token.as_deref().expect("paired");
+    let url = format!("https://tablet:{token}@localhost:{}/api/v1/cameras/front/stream.mjpeg", home.ports.http);
+    let read = |fps: u32, seconds: &str| {
+        let options = ["-tls_verify", "0", "-f", "mpjpeg", "-use_wallclock_as_timestamps", "1", "-t", seconds];
+        ffmpeg::decode(&format!("{url}?fps={fps}"), &options)
+    };
+    // Both are served by one encoder.
+    let (fast, slow) = thread::scope(|scope| {
+        let fast = scope.spawn(|| read(5, "4"));
+        let slow = scope.spawn(|| read(1, "4"));
+        (fast.join().expect("no panic"), slow.join().expect("no panic"))
+    });
+    println!("ffmpeg took {fast} pictures in 4 s at 5 a second and {slow} at 1 a second");
+    assert!((12..=21).contains(&fast) && (3..=6).contains(&slow), "{fast} {slow}");
+    let sub_active = || admin.camera("front")["capture"]["sub_active"].as_bool().expect("a flag");
+    wait_until("the small stream is encoded no more", s(30), || (!sub_active()).then_some(()));
+    assert!(admin.json("/api/v1/live")["over_https"].as_array().expect("a list").is_empty());
+}
+
+#[test]
 fn nothing_of_before_is_left_when_a_camera_was_off() {
     let home = Home::new(&camera("front", "test", PLAIN));
     let running = home.boot();
@@ -151,9 +176,10 @@ fn over_https_nothing_goes_on_for_a_second_without_the_right_to_it() {
     admin.wait_for_camera("front", "live", s(30));
     type Reads = fn(&Client) -> (u64, Instant);
     let hls: Reads = last_part;
+    let mjpeg: Reads = |client| last_byte(client, "/api/v1/cameras/front/stream.mjpeg?fps=5");
     let news: Reads = |client| last_byte(client, "/api/v1/events/stream");
     for (way, method, path) in [("revoked", "DELETE", ""), ("cut off", "PUT", "/cut-off")] {
-        for (name, reads) in [("HLS", hls), ("news", news)] {
+        for (name, reads) in [("HLS", hls), ("MJPEG", mjpeg), ("news", news)] {
             let code = admin.post("/api/v1/pairing-codes", &serde_json::json!({ "role": "viewer" })).expect(201).json();
             let viewer = running.client().pair(code["otp"].as_str().expect("a code"), name);
             let device = viewer.device.clone();

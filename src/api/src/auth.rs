@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use perch_base::secret::Secret;
-use perch_base::{Error, ErrorKind};
+use perch_base::{Error, ErrorKind, base64};
 use perch_domain::access::{Object, Permission, Principal, revoked};
 use perch_domain::same_origin::{FetchSite, Provenance};
 use std::sync::Arc;
@@ -144,6 +144,7 @@ pub(crate) async fn gate(
     request.extensions_mut().insert(route);
     match let_in(&app, route, request).await {
         Ok(request) => next.run(request).await,
+        Err(problem) if route.asks_for_password() => problem.asking_for_password().into_response(),
         Err(problem) => problem.into_response(),
     }
 }
@@ -207,12 +208,18 @@ pub(crate) async fn authenticate(app: &Shared, request: &mut Request) -> Reply<W
     Ok(who)
 }
 
-/// The bearer token, or else the cookie. Never anything from the URL.
+/// The bearer token, or else the cookie. Never anything from the URL. What can only send a name and a password (RFC 7617) sends the token as the
+/// password; browsers send that again by themselves, so it counts where a cookie would.
 fn credential(headers: &HeaderMap) -> Option<(Secret, bool)> {
     let plausible = |t: &str| !t.is_empty() && t.len() <= 128 && t.bytes().all(|b| b.is_ascii_alphanumeric());
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         let token = token.trim();
+        if scheme.eq_ignore_ascii_case("basic") && token.len() <= 512 {
+            let given = String::from_utf8(base64::decode(token)?).ok()?;
+            let (_, token) = given.split_once(':')?;
+            return plausible(token).then(|| (Secret::new(token.to_owned()), true));
+        }
         return (scheme.eq_ignore_ascii_case("bearer") && plausible(token))
             .then(|| (Secret::new(token.to_owned()), false));
     }

@@ -76,6 +76,15 @@ impl Problem {
         self
     }
 
+    /// The same, where it is that there is no credential, with the question for a name and a password besides.
+    pub(crate) fn asking_for_password(self) -> Self {
+        match self.kind() {
+            ErrorKind::Unauthenticated => self
+                .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Perch\", charset=\"UTF-8\"")),
+            _ => self,
+        }
+    }
+
     /// The same problem with a header.
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.insert(name, value);
@@ -130,7 +139,7 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
         }
         if kind == ErrorKind::Unauthenticated {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -180,6 +180,12 @@ impl Route {
         self.shows_pictures() || (self.permission == Permission::Talk && matches!(self.gives.body, Body::Media(_)))
     }
 
+    /// Whether it asks for a name and a password where there is no credential: what shows MJPEG mostly has nothing else to give. Elsewhere
+    /// browsers would ask people, too.
+    pub fn asks_for_password(&self) -> bool {
+        matches!(self.gives.body, Body::Media("multipart/x-mixed-replace"))
+    }
+
     /// The key of its query called `name`.
     pub fn param(&self, name: &str) -> Option<&Param> {
         self.query.iter().find(|p| p.name == name)

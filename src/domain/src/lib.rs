@@ -52,6 +52,7 @@ pub mod media;
 pub mod medium;
 pub mod memory;
 pub mod microphone;
+pub mod mjpeg;
 pub mod modes;
 pub mod motion;
 pub mod network_camera;

@@ -126,6 +126,12 @@ pub trait LivePort: Send + Sync {
     fn ice_servers(&self, now: Timestamp, whom: &dyn Display) -> Vec<IceServer>;
 }
 
+/// A JPEG picture after the other, as one who watches takes them: what came between two is left out.
+pub trait PictureFeed: Send {
+    /// The next one. Errors with `Unavailable` once none comes any more.
+    fn next(&mut self) -> Later<'_, Result<Bytes>>;
+}
+
 /// Live pictures over HTTPS, for players and networks without WebRTC. Errors of all: `NotFound` (camera), `Unsupported` (its codec),
 /// `Unavailable` (no picture for now), `RateLimited` (too many watch).
 pub trait WebLivePort: Send + Sync {
@@ -141,6 +147,8 @@ pub trait WebLivePort: Send + Sync {
     ) -> Later<'_, Result<String>>;
     /// A file that a playlist names, in pieces; one that it announces is waited for. Errors with `NotFound` where it is over.
     fn file(&self, by: WebAsker, camera: &CameraId, view: LiveView, file: LiveFile) -> Later<'_, Result<Vec<Bytes>>>;
+    /// JPEG pictures of a camera's small stream, at most `fps` a second. Errors with `Unsupported` where it cannot be decoded.
+    fn pictures(&self, by: WebAsker, camera: &CameraId, fps: u32) -> Result<Box<dyn PictureFeed>>;
     /// All who watch so.
     fn who_watches(&self) -> Vec<WebViewer>;
 }

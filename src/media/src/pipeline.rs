@@ -43,6 +43,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "audio/test",
     "branch/anew",
     "branch/h264",
+    "branch/jpeg",
     "branch/luma",
     "branch/luma-queue",
     "branch/main",

@@ -7,6 +7,7 @@ use super::{
 use crate::route::About::{Camera, TheBox};
 use crate::route::Takes::{Bytes, File, Json, Large, Nothing, Patch, Text};
 use crate::route::{Body, Gives, Kind, Param, Route};
+use crate::routes::web_live::MJPEG;
 use axum::routing::{delete, get, patch, post, put};
 use http::Method;
 use perch_domain::access::DEVICE_NAME_LENGTH;
@@ -14,6 +15,7 @@ use perch_domain::access::Permission::{Keep, LookBack, ManageBox, ManagePeople, 
 use perch_domain::archive::{EventFilter, EventKind};
 use perch_domain::authority_files::AuthorityFile;
 use perch_domain::log::{Level, MAX_WORD_CHARS};
+use perch_domain::mjpeg::MOST_PICTURES;
 use perch_domain::rate::DataBudget;
 use perch_domain::still::WIDTHS;
 use perch_domain::stream_choice::StreamChoice;
@@ -60,6 +62,7 @@ const STREAM: Param =
 const SOUND: Param = may("sound", Kind::Word { one_of: &["on", "off"], default: Some("on") });
 /// Of a blocking reload (draft-pantos-hls-rfc8216bis, 6.2.5).
 const HLS_MSN: Param = may("_HLS_msn", Kind::Number { min: 0, max: u32::MAX, default: None });
+const FPS: Param = may("fps", Kind::Number { min: 1, max: MOST_PICTURES, default: Some(2) });
 const HLS_PART: Param = may("_HLS_part", Kind::Number { min: 0, max: u32::MAX, default: None });
 const WHEN_BUSY: Param = may("when_busy", Kind::Word { one_of: &WhenBusy::WORDS, default: Some("refuse") });
 const BUDGET: Param = may(
@@ -224,6 +227,9 @@ pub const ROUTES: &[Route] = &[
     Route { method: GET, path: "/api/v1/cameras/{camera}/live/{view}/{file}", permission: Watch, about: Camera,
         summary: "A piece of it, as its playlist names it",
         query: &[], takes: Nothing, gives: media(200, "video/mp4"), handler: || get(web_live::file) },
+    Route { method: GET, path: "/api/v1/cameras/{camera}/stream.mjpeg", permission: Watch, about: Camera,
+        summary: "Watch the small stream live as MJPEG, for dashboards and old tablets",
+        query: &[FPS], takes: Nothing, gives: media(200, MJPEG), handler: || get(web_live::pictures) },
     Route { method: POST, path: "/api/v1/cameras/{camera}/whip", permission: Talk, about: Camera,
         summary: "Speak through it (WHIP): offer in, answer out; 409 says who speaks, and may queue or take over",
         query: &[WHEN_BUSY], takes: Text(live::SDP), gives: media(201, live::SDP), handler: || post(talk::speak) },

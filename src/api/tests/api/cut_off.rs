@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All routes that show a picture or play a sound, and how they are asked.
-const PICTURES: [(&str, &str); 8] = [
+const PICTURES: [(&str, &str); 9] = [
     ("/api/v1/cameras/{camera}/snapshot.jpg", "/api/v1/cameras/front/snapshot.jpg"),
     ("/api/v1/cameras/{camera}/whep", "/api/v1/cameras/front/whep"),
     ("/api/v1/events/{event}/thumbnail.jpg", "/api/v1/events/7/thumbnail.jpg"),
@@ -29,6 +29,7 @@ const PICTURES: [(&str, &str); 8] = [
         "/api/v1/cameras/front/export.mp4?from=2026-05-01T12:00:00Z&to=2026-05-01T12:10:00Z",
     ),
     ("/api/v1/cameras/{camera}/segments/{file}", "/api/v1/cameras/front/segments/1.mp4"),
+    ("/api/v1/cameras/{camera}/stream.mjpeg", "/api/v1/cameras/front/stream.mjpeg"),
     ("/api/v1/cameras/{camera}/live.m3u8", "/api/v1/cameras/front/live.m3u8"),
     ("/api/v1/cameras/{camera}/live/{view}/{file}", "/api/v1/cameras/front/live/main/1.mp4"),
 ];

@@ -4,12 +4,12 @@ use crate::support::*;
 use bytes::Bytes;
 use http::Method;
 use perch_base::ids::{CameraId, DeviceId};
-use perch_base::{Error, Result};
+use perch_base::{Error, ErrorKind, Result, base64};
 use perch_domain::access::Role;
 use perch_domain::live_hls::{LiveFile, LiveView};
 use perch_domain::live_window::Reload;
 use perch_domain::media::Stream;
-use perch_domain::ports::{Later, WebLivePort};
+use perch_domain::ports::{Later, PictureFeed, WebLivePort};
 use perch_domain::stream_choice::StreamChoice;
 use perch_domain::web_viewers::{WebAsker, WebTransport, WebViewer};
 use std::time::{Duration, Instant};
@@ -19,6 +19,25 @@ use tokio::net::TcpSocket;
 /// Pieces of a segment that no socket's buffers hold.
 const PIECES: usize = 256;
 const PIECE_BYTES: usize = 128 * 1024;
+
+/// Three pictures, or of 4 a second large ones without end.
+struct FakePictures {
+    fps: u32,
+    left: u32,
+}
+
+impl PictureFeed for FakePictures {
+    fn next(&mut self) -> Later<'_, Result<Bytes>> {
+        Box::pin(async move {
+            let ends = self.fps != 4;
+            if ends && self.left == 0 {
+                return Err(Error::new(ErrorKind::Unavailable, "the camera has no picture any more"));
+            }
+            self.left -= u32::from(ends);
+            Ok(if ends { Bytes::from_static(b"\xff\xd8picture\xff\xd9") } else { Bytes::from(vec![7; PIECE_BYTES]) })
+        })
+    }
+}
 
 impl WebLivePort for Fake {
     fn view(&self, camera: &CameraId, choice: StreamChoice, sound: bool) -> Result<LiveView> {
@@ -56,6 +75,13 @@ impl WebLivePort for Fake {
                 _ => Err(Error::not_found("this piece of the live stream is over")),
             }
         })
+    }
+
+    fn pictures(&self, _: WebAsker, camera: &CameraId, fps: u32) -> Result<Box<dyn PictureFeed>> {
+        match [front(), yard()].contains(camera) {
+            true => Ok(Box::new(FakePictures { fps, left: 3 })),
+            false => Err(Error::not_found("there is no such camera")),
+        }
     }
 
     fn who_watches(&self) -> Vec<WebViewer> {
@@ -104,6 +130,53 @@ async fn what_a_player_asks_for_reaches_the_port() {
         get(file).await.problem(404);
     }
     rig.get("/api/v1/cameras/garage/live.m3u8", &token).await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_replace_each_other_for_whoever_shows_mjpeg() {
+    let rig = Rig::start().await;
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    let path = "/api/v1/cameras/front/stream.mjpeg";
+    let all = rig.get(path, &token).await;
+    assert_eq!(all.header("content-type"), "multipart/x-mixed-replace; boundary=perch-picture");
+    let one = "Content-Type: image/jpeg\r\nContent-Length: 11\r\n\r\n";
+    let text = String::from_utf8_lossy(&all.body).into_owned();
+    assert!(text.starts_with(&format!("--perch-picture\r\n{one}")), "{text}");
+    assert_eq!((text.matches(one).count(), text.matches("--perch-picture\r\n").count()), (3, 4));
+    assert!(text.ends_with("\r\n--perch-picture\r\n"), "shown before the next one comes");
+    for fps in ["0", "6", "x"] {
+        rig.get(&format!("{path}?fps={fps}"), &token).await.problem(400);
+    }
+    rig.get("/api/v1/cameras/garage/stream.mjpeg", &token).await.problem(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_knows_no_tokens_gives_one_as_the_password_and_is_asked_for_it() {
+    let rig = Rig::start().await;
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    let path = "/api/v1/cameras/front/stream.mjpeg";
+    let basic = |given: &str| format!("Basic {}", base64::encode(given.as_bytes()));
+    let ask = async |path: &str, headers: &[(&str, &str)]| rig.send(request("GET", path, headers, "")).await;
+    for user in ["", "tablet"] {
+        let auth = basic(&format!("{user}:{token}"));
+        assert_eq!(ask(path, &[("authorization", &auth)]).await.status, 200, "{user}");
+        // Browsers send it for whoever's page asks.
+        ask(path, &[("authorization", &auth), ("sec-fetch-site", "cross-site")]).await.problem(403);
+        rig.send(request("DELETE", "/api/v1/session", &[("authorization", &auth)], "")).await.problem(403);
+    }
+    let wrong = [&format!("tablet:{token}0"), &token, "tablet:", ":"].map(basic);
+    for wrong in wrong.iter().map(String::as_str).chain(["Basic ~", "Basic", "Basic ="]) {
+        ask(path, &[("authorization", wrong)]).await.problem(401);
+    }
+    let is_asked = |answer: &Answer| {
+        let all = answer.headers.get_all("www-authenticate").iter();
+        all.into_iter().any(|asked| asked.as_bytes().starts_with(b"Basic"))
+    };
+    assert!(is_asked(&ask(path, &[]).await));
+    // A page's own requests are not answered by a browser's question.
+    for other in ["/api/v1/cameras/front/live.m3u8", "/api/v1/me"] {
+        assert!(!is_asked(&ask(other, &[]).await), "{other}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,9 +243,11 @@ async fn what_a_slow_reader_has_not_got_yet_is_lost_within_a_second_of_the_revoc
     let rig = Rig::start().await;
     let (_, admin) = rig.fake.device(Role::Admin, None);
     const RANGE: &str = "from=2026-05-01T12:00:00Z&to=2026-05-01T12:10:00Z";
-    for path in
-        ["/api/v1/cameras/front/live/main/7.m4s".to_owned(), format!("/api/v1/cameras/front/export.mp4?{RANGE}")]
-    {
+    for path in [
+        "/api/v1/cameras/front/live/main/7.m4s".to_owned(),
+        "/api/v1/cameras/front/stream.mjpeg?fps=4".to_owned(),
+        format!("/api/v1/cameras/front/export.mp4?{RANGE}"),
+    ] {
         let (device, token) = rig.fake.device(Role::Viewer, None);
         let reads = read_slowly(&rig, &path, &token);
         let ends = async {

@@ -15,6 +15,7 @@ mod flow;
 mod graph;
 mod inlet;
 mod instance;
+mod jpegs;
 mod loudness;
 mod masking;
 mod meter;
@@ -54,6 +55,7 @@ pub(crate) use flow::Signal;
 #[cfg(test)]
 pub(crate) use graph::set_mode;
 pub(crate) use graph::shape;
+pub use jpegs::{JpegEncoder, JpegSink};
 pub use settings::{CaptureEvent, LumaFrame, LumaSink, Means, ZoneNow};
 pub(crate) use threads::Threads;
 pub(crate) use turned::flip;
