@@ -1,5 +1,5 @@
-//! Live pictures over HTTPS, by HLS and by MJPEG: who asks for which stream of a camera, and the packagers that make it. One packager serves all who watch a stream,
-//! begins with the first and ends when nobody asks any more. What is kept and listed is decided in `domain::live_window`.
+//! Live pictures over HTTPS, by HLS and by MJPEG: who asks for which stream of a camera, and the packagers that make it. One serves all who watch
+//! a stream, begins with the first and ends when nobody asks any more. What is kept and listed is decided in `domain::live_window`.
 
 mod asking;
 mod jpegs;

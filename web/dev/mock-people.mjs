@@ -91,6 +91,16 @@ const live = (scenario) => {
       loss: 0.002,
       round_trip_ms: 42,
     })),
+    over_https: watching.slice(0, 1).map((one) => ({
+      transport: 'hls',
+      camera: 'front',
+      stream: 'main',
+      device_id: one.id,
+      device_name: one.name,
+      username: one.username,
+      started_at: iso(Date.now() - 2 * MINUTE),
+      remote: '192.0.2.17:50420',
+    })),
     readers: players.map(({ name }) => ({
       stream_password: name,
       camera: 'front',

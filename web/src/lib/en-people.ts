@@ -165,6 +165,7 @@ export const words = {
     speaking: 'speaking',
     player: (name: string) => `Player ${name}`,
     connecting: 'connecting',
+    by: { hls: 'over HTTPS', mjpeg: 'over HTTPS as MJPEG' },
     sent: (amount: string) => `${amount} sent`,
     cutOff: 'Cut off',
     cutOffLabel: (name: string) => `Cut off ${name}`,

@@ -9,8 +9,8 @@ export class People {
     async () => (await api.get('/api/v1/stream-passwords')).stream_passwords,
   );
   readonly watching = new Resource(async () => {
-    const { sessions, readers = [], cut_off = [] } = await api.get('/api/v1/live');
-    return { sessions, readers, cut_off };
+    const { sessions, over_https, readers = [], cut_off = [] } = await api.get('/api/v1/live');
+    return { sessions, over_https, readers, cut_off };
   });
   readonly #all = [this.users, this.devices, this.streamPasswords, this.watching];
 
