@@ -202,7 +202,7 @@ mod tests {
         }
         let mut numbers = Unwrapped::default();
         let base = (1 << 32) + 65_534;
-        let placed: Vec<_> = [65_534, 65_535, 0, 65_533, 1].map(|n| numbers.next(n) - base + 10).into();
+        let placed: Vec<_> = [65_534, 65_535, 0, 65_533, 1].map(|n| numbers.next(n) + 10 - base).into();
         assert_eq!(placed, [10, 11, 12, 9, 13]);
     }
 
