@@ -275,6 +275,7 @@ export const t = {
     interrupted: 'The connection broke off. It is being joined again…',
     overHttps: 'Over HTTPS, a second late: no direct way leads through this network.',
     overHttpsShort: 'Over HTTPS, a little late',
+    overHttpsBecause: (why: string) => `Over HTTPS, a second late. ${why}`,
     ended: 'The box ended this live picture.',
     cutOff: (by: string, until: string) => `${by} cut you off until ${until}.`,
     noFrames: 'The pictures stopped coming.',
