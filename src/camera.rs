@@ -102,7 +102,7 @@ impl Camera {
         pushes.follow(&config.push, config.off.is_some());
         speaker.reach(voice_of(&config, means));
         let (far, luma) = (speaker.far_end(), wires.luma.sink());
-        let vp8 = vp8_of(&config, &hub, &clock, means);
+        let vp8 = Vp8Stream::new(hub.clone(), config.sub, means.library.clone(), clock.clone(), means.encodes_vp8);
         let capture = Capture::beside(far, config.clone(), means.clone(), hub.clone(), clock.clone(), luma);
         Self {
             config,
@@ -144,11 +144,12 @@ impl Camera {
             self.lock().had_picture = false;
         }
         self.speaker.follow(&config.talkback);
+        self.vp8.follow(config.sub);
         self.pushes.follow(&config.push, config.off.is_some());
         Self {
             capture: means.map_or_else(|| self.capture.clone(), again),
             speaker: self.speaker.clone(),
-            vp8: means.map_or_else(|| self.vp8.clone(), |means| vp8_of(&config, &self.hub, &self.clock, means)),
+            vp8: self.vp8.clone(),
             pushes: self.pushes.clone(),
             config,
             hub: self.hub.clone(),
@@ -498,10 +499,6 @@ fn not_yet_recorded(config: &CameraConfig) -> RecordingStatus {
         RecordMode::Off => RecordingStatus::new(RecordingState::Off, ""),
         _ => RecordingStatus::new(RecordingState::Waiting, "waiting for the camera"),
     }
-}
-
-fn vp8_of(config: &CameraConfig, hub: &Arc<Hub>, clock: &SharedClock, means: &Means) -> Arc<Vp8Stream> {
-    Vp8Stream::new(hub.clone(), config.sub, means.library.clone(), clock.clone(), means.encodes_vp8)
 }
 
 /// Means of a camera that is not captured.

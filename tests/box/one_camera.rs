@@ -112,6 +112,7 @@ fn another_camera_does_not_exist_for_a_viewer_of_one() {
             let viewers = for_viewers(operation);
             let (kind, body) = match path.rsplit('/').next() {
                 Some("whep") => ("application/sdp", offer.as_bytes()),
+                Some("picture") => ("application/json", b"{\"on\": true}".as_slice()),
                 Some("{lease}") => ("application/trickle-ice-sdpfrag", b"a=end-of-candidates\r\n".as_slice()),
                 _ => ("application/json", b"{}".as_slice()),
             };

@@ -45,14 +45,21 @@ fn queries(path: &str) -> Vec<&'static str> {
     }
 }
 
+/// What kind of body the route of a path takes, and one that it takes.
+fn body_for(path: &str) -> (&'static str, &'static str) {
+    let path = path.split('?').next().unwrap_or_default();
+    match path.rsplit('/').next().unwrap_or_default() {
+        "whep" => ("application/sdp", "v=0\r\n"),
+        "picture" => ("application/json", "{\"on\": true}"),
+        _ if path.starts_with("/api/v1/live/") => ("application/trickle-ice-sdpfrag", "a=candidate"),
+        _ => ("application/json", "{}"),
+    }
+}
+
 /// Asks a route as it wants to be asked; HEAD too where it is a GET.
 async fn ask(rig: &Rig, route: &Route, path: &str, token: &str) -> Vec<Answer> {
     let auth = format!("Bearer {token}");
-    let (kind, body) = match route.path.rsplit('/').next() {
-        Some("whep") => ("application/sdp", "v=0\r\n"),
-        Some("{lease}") => ("application/trickle-ice-sdpfrag", "a=candidate"),
-        _ => ("application/json", "{}"),
-    };
+    let (kind, body) = body_for(path);
     let is_get = route.method == Method::GET;
     let headers = [("authorization", auth.as_str()), ("content-type", kind)];
     let mut answers =
@@ -105,18 +112,9 @@ async fn what_is_not_granted_is_answered_like_what_does_not_exist() {
         let yards = Parts { camera: "yard", event: "8", file: "2.mp4", lease };
         if Role::Viewer.holds(route.permission) {
             let path = format!("{}{}", yards.fill(route.path), queries(route.path)[0]);
-            let answer = rig.open(request(
-                route.method.as_str(),
-                &path,
-                &[
-                    ("authorization", &format!("Bearer {token}")),
-                    (
-                        "content-type",
-                        if path.ends_with("whep") { "application/sdp" } else { "application/trickle-ice-sdpfrag" },
-                    ),
-                ],
-                "v=0\r\n",
-            ));
+            let (kind, body) = body_for(&path);
+            let headers = [("authorization", &*format!("Bearer {token}")), ("content-type", kind)];
+            let answer = rig.open(request(route.method.as_str(), &path, &headers, body));
             let status = answer.await.status();
             assert!(status.is_success(), "{} {path}: {status}", route.method);
             asked += 1;

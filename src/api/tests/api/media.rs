@@ -145,7 +145,7 @@ async fn whep() {
     rig.call(Method::DELETE, &at, &other, "").await.problem(404);
     let sessions =
         async |token: &str| rig.get("/api/v1/live", token).await.json()["sessions"].as_array().expect("list").len();
-    assert_eq!((sessions(&token).await, sessions(&other).await, sessions(&admin).await), (1, 0, 1));
+    assert_eq!((sessions(&token).await, sessions(&other).await, sessions(&admin).await), (1, 1, 2));
     assert_eq!(rig.call(Method::DELETE, &at, &admin, "").await.status, 204);
     // It has ended: nothing can be added to it, and a goodbye of those whose it was is none the worse for that.
     rig.call(Method::POST, &keepalive, &token, "").await.problem(404);

@@ -18,6 +18,7 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
+use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::board::encoder_threads;
 use perch_domain::camera::VideoSettings;
@@ -26,7 +27,7 @@ use perch_domain::fanout::Delivery;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
 use perch_domain::orientation::Orientation;
 use perch_domain::stamps::settle;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
 /// Packets of the small stream and of sound that may wait: some seconds.
@@ -39,7 +40,7 @@ pub struct Vp8Stream {
     source: Arc<Hub>,
     hub: Arc<Hub>,
     control: Arc<Control>,
-    video: VideoSettings,
+    video: Mutex<VideoSettings>,
     library: Arc<Library>,
     clock: SharedClock,
     threads: Threads,
@@ -71,12 +72,26 @@ impl Vp8Stream {
         let control = Arc::new(Control::new(Arc::default()));
         control.expect_sub(true);
         hub.connect(control.clone());
-        Arc::new(Self { source, hub, control, video, library, clock, threads: Threads::default(), by_default })
+        Arc::new(Self {
+            source,
+            hub,
+            control,
+            video: Mutex::new(video),
+            library,
+            clock,
+            threads: Threads::default(),
+            by_default,
+        })
     }
 
     /// The fan-out that its viewers hang on: of its streams only the small one ever comes.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    /// Encodes as `video` says from the next run on; whoever watches goes on.
+    pub fn follow(&self, video: VideoSettings) {
+        *lock(&self.video) = video;
     }
 
     /// Whether it is there where the config leaves that to the machine.
@@ -131,7 +146,7 @@ impl Vp8Stream {
             return Err(Error::new(ErrorKind::Unavailable, "the VP8 encoder hangs: restart the box"));
         }
         let (name, entered) = (format!("vp8 {}", self.source.camera()), self.threads.enter());
-        let (library, video, threads) = (self.library.clone(), self.video, self.threads.clone());
+        let (library, video, threads) = (self.library.clone(), *lock(&self.video), self.threads.clone());
         let (control, hub) = (self.control.clone(), Arc::downgrade(&self.hub));
         let start = move || {
             let built = build(&library, video, &failures, move |packet| {

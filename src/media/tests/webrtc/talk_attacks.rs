@@ -44,7 +44,7 @@ fn abandon_a_thousand() {
             (0..64).map(|_| bench.engine.watch(bench.request(device(), StreamChoice::Auto, &watching))).collect();
         assert!(all.iter().all(Result::is_ok), "{:?}", all.iter().find(|one| one.is_err()));
         let refused = bench.engine.watch(bench.request(device(), StreamChoice::Auto, &watching)).expect_err("too many");
-        assert_eq!(refused.kind(), ErrorKind::RateLimited);
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
         bench.clock.by_us.fetch_add(LEASE_US, Ordering::SeqCst);
         bench.until("their leases lapse", |b| b.engine.stats().sessions == 0);
     };
