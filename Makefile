@@ -13,7 +13,7 @@ help:
 	@echo "make bench   measure CPU, memory and time to first frame; prints JSON; ONLY=network: eight network cameras alone, ONLY=glass: how old pictures are when shown"
 	@echo "make lighthouse   every page as Lighthouse sees it on a phone, as a table; ONLY=/live for one"
 	@echo "make hidden       a page that is hidden for ten minutes with its sound on: what is heard, what it costs, when the picture is back"
-	@echo "make networks     live over bad networks: freezes, and when which picture comes, in three minutes"
+	@echo "make networks     live over bad networks, the page in Chromium among them: freezes, and when which picture comes, in ten minutes"
 	@echo "make cameras what the box makes of every odd network camera of tests/cameras, as a table; CASES='reolink longgop' for a few"
 	@echo "make soak    the long forms: 20 power cuts, 5 minutes without a hole, 20 minutes of damaged packets, 1,000 changes with 40 kills, a camera's day in memory"
 	@echo "make cross   build perch for arm64; make cross-smoke runs it here under qemu-user"
@@ -86,7 +86,10 @@ hidden: web/dist/index.html
 
 networks:
 	@.ci/setup test
+	@$(MAKE) --no-print-directory web/dist/index.html tests/web/node_modules
 	cargo test --release --locked -p perch-media --test webrtc -- bad_networks --ignored --nocapture
+	cargo build --release --locked
+	cd tests/web && PERCH_TEST_BINARY=../../target/release/perch npx playwright test -c networks/networks.config.ts
 
 soak: web/dist/index.html
 	PERCH_TEST_LONG=1 cargo test --release --locked --test box -- recording:: damaged:: settings:: modes:: --nocapture

@@ -117,7 +117,8 @@ impl GlassBox {
 
 /// A program that runs perch with `etc` laid over the machine's own.
 fn started_below(etc: &Path) -> String {
-    let (etc, perch) = (etc.display(), env!("CARGO_BIN_EXE_perch"));
+    let perch = std::env::var("PERCH_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_perch").into());
+    let etc = etc.display();
     format!(
         "#!/bin/sh\nexec unshare --map-root-user --mount sh -c 'mount -t overlay overlay -o lowerdir={etc}:/etc /etc && exec \"$@\"' perch {perch} \"$@\"\n"
     )

@@ -38,8 +38,18 @@ export interface Box {
   call(method: string, path: string, token?: string, body?: unknown, tag?: string): Promise<Answer>;
 }
 
+/** Where a box runs: what its program is run by, and where it listens, which is not only where this machine finds it. */
+export interface Place {
+  within: string[];
+  listen: string;
+}
+
 /** Without a `[[camera]]` in its config it has none. */
-export async function startBox(config: string, host = '127.0.0.1'): Promise<Box> {
+export async function startBox(
+  config: string,
+  host = '127.0.0.1',
+  { within, listen }: Place = { within: [], listen: host },
+): Promise<Box> {
   const dir = mkdtempSync(join(tmpdir(), 'perch-web-'));
   const [http, rtsp, udp] = await Promise.all([freePort(), freePort(), freePort()]);
   const none = config.includes('[[camera]]') ? '' : 'camera = []\n';
@@ -48,17 +58,17 @@ export async function startBox(config: string, host = '127.0.0.1'): Promise<Box>
 name = "Test box"
 data_dir = "${join(dir, 'data')}"
 [http]
-listen = "${host}:${http}"
+listen = "${listen}:${http}"
 [rtsp]
 listen = "127.0.0.1:${rtsp}"
 [webrtc]
-udp_listen = "${host}:${udp}"
+udp_listen = "${listen}:${udp}"
 [recording]
 min_free_bytes = 0
 ${config}`;
   writeFileSync(join(dir, 'perch.toml'), text);
-  const start = () =>
-    spawn(PERCH, ['run', '--config', join(dir, 'perch.toml')], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program = PERCH, ...args] = [...within, PERCH, 'run', '--config', join(dir, 'perch.toml')];
+  const start = () => spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((done) => child.once('exit', done));
