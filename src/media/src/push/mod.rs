@@ -176,7 +176,9 @@ fn explained(error: &gst::glib::Error, debug: Option<&str>, target: &PushTarget)
         _ if says(&["timeout", "timed out"]) => (ErrorKind::Unavailable, "does not answer".to_owned()),
         _ => (ErrorKind::Unavailable, "broke the connection off".to_owned()),
     };
-    let said = redact_text(&format!("{} ({})", error.message().trim_end_matches('.'), debug.unwrap_or_default()));
+    // The first line of what is beside it names elements by numbers that each attempt counts on: the same failure would be news again and again.
+    let beside = debug.and_then(|debug| debug.split_once('\n')).map_or(String::new(), |(_, rest)| format!(" ({rest})"));
+    let said = redact_text(&format!("{}{beside}", error.message().trim_end_matches('.')));
     Error::new(kind, format!("{} {sentence}", target.host())).with_inside(target.without_secrets(&said))
 }
 
