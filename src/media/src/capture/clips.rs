@@ -37,3 +37,25 @@ pub(crate) fn make(
     pipeline.set_state(gst::State::Null).expect("ends");
     path
 }
+
+/// Pictures as a camera's encoder makes them, with a keyframe a second: each with whether it is one.
+pub(crate) fn pictures(frames: u32, fps: u32) -> Vec<(bytes::Bytes, bool)> {
+    crate::init().expect("starts");
+    let text = format!(
+        "videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,width=320,height=180,framerate={fps}/1 \
+         ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} ! h264parse config-interval=-1 \
+         ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=out sync=false"
+    );
+    let pipeline = gst::parse::launch(&text).expect("parses").downcast::<gst::Pipeline>().expect("a pipeline");
+    let sink = pipeline.by_name("out").and_downcast::<gstreamer_app::AppSink>().expect("there");
+    pipeline.set_state(gst::State::Playing).expect("plays");
+    let mut all = Vec::new();
+    while let Ok(sample) = sink.pull_sample() {
+        let buffer = sample.buffer().expect("a picture");
+        let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let data = buffer.map_readable().expect("bytes");
+        all.push((bytes::Bytes::copy_from_slice(&data), keyframe));
+    }
+    pipeline.set_state(gst::State::Null).expect("stops");
+    all
+}

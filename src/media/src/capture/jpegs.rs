@@ -1,16 +1,14 @@
 //! A camera's small stream as JPEG pictures, for who watches by MJPEG: decoded and encoded once for all of them, in a pipeline of its own that
 //! hangs on the hub like any other consumer, and is there only while one of them watches.
 
-use super::decoding::{installed, spare};
 use super::flow::Signal;
 use super::graph::{shape, thin};
 use super::parts::{self, add, link};
 use super::running::Running;
 use super::samples::{bytes_of, pts_of};
+use super::small::{Entry, Exit, Gate};
 use super::threads::Threads;
-use super::turned::flip;
-use crate::encoders::encoded;
-use crate::fanout::{Hub, Receipt, Sink};
+use crate::fanout::Hub;
 use crate::pipeline::{self, Library};
 use crate::time;
 use bytes::Bytes;
@@ -18,23 +16,16 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::clock::{SharedClock, within};
-use perch_base::sync::lock;
-use perch_base::time::MonoTime;
 use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
 use perch_domain::fanout::Delivery;
-use perch_domain::media::{Stream, Track, VideoCodec};
+use perch_domain::media::Stream;
 use perch_domain::network_camera::Aspect;
-use perch_domain::orientation::Orientation;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Packets of the small stream that may wait: some seconds.
 const WAITING: usize = 256;
-/// Pictures that may wait for the decoder. What is more is dropped up to the next start.
-const DECODING: u64 = 30;
-/// Stands where nothing of what comes is to be shown.
-const NOTHING: MonoTime = MonoTime(i64::MAX);
 
 /// Takes each picture as it is made, and nothing where what was made is not to be shown any more. It is called under a lock, and returns at once.
 pub type JpegSink = Box<dyn Fn(Option<Bytes>) + Send + Sync>;
@@ -67,13 +58,13 @@ impl JpegEncoder {
         sink: JpegSink,
         over: impl Future<Output = ()>,
     ) -> Result<()> {
-        let gate = Arc::new(Gate { open: Mutex::new((0, MonoTime(i64::MIN))), sink });
+        let gate = Gate::new(sink);
         let (failures, mut failed) = mpsc::unbounded_channel();
         let starting = self.start(source, (aspect, fps), gate.clone(), failures);
         let slow = || Error::new(ErrorKind::Unavailable, "the JPEG encoder did not start");
         let (mut running, mut entry) = within(&self.clock, START_WITHIN, starting).await.ok_or_else(slow)??;
         let (queue, mut packets) = mpsc::channel(WAITING);
-        let exit = Exit { queue, gate: gate.clone(), breaks: 0 };
+        let exit = Exit::new(queue, &gate);
         let joined = source.join(Stream::Sub, false, "MJPEG", Box::new(exit));
         for packet in &joined.backlog {
             entry.take(0, &Delivery { packet: packet.clone(), discontinuity: false }, &gate);
@@ -99,7 +90,7 @@ impl JpegEncoder {
         &self,
         source: &Arc<Hub>,
         (aspect, fps): (Option<Aspect>, u32),
-        gate: Arc<Gate>,
+        gate: Arc<Gate<Bytes>>,
         failures: mpsc::UnboundedSender<Error>,
     ) -> Result<(Running, Entry)> {
         if self.threads.hang() {
@@ -129,24 +120,17 @@ impl JpegEncoder {
 fn build(
     library: &Library,
     (aspect, fps): (Option<Aspect>, u32),
-    gate: Arc<Gate>,
+    gate: Arc<Gate<Bytes>>,
     failures: &mpsc::UnboundedSender<Error>,
 ) -> Result<(gst::Pipeline, Entry)> {
     crate::init()?;
     let pipeline = gst::Pipeline::new();
     time::apply(&pipeline);
-    let decoder = library.bin(installed(library, VideoCodec::H264)?, &[], &[])?;
-    let app: gst_app::AppSrc = pipeline::typed(&decoder, "in", "an appsrc")?;
-    let teller = failures.clone();
-    spare(&pipeline::pad_of(&decoder, "parse", "src")?, VideoCodec::H264, move |why| {
-        // Nobody listens once it is over.
-        let _ = teller.send(why);
-    });
     let encoder = library.bin("branch/jpeg", &[], &[])?;
     let raw = pipeline::element(&encoder, "raw")?;
     thin(&pipeline::pad_of(&encoder, "raw", "sink")?, fps);
     shape(&raw, aspect);
-    let turn = pipeline::element(&encoder, "turn")?;
+    let (decoder, entry) = Entry::with_decoder(library, pipeline::element(&encoder, "turn")?, failures)?;
     let new_sample = move |sink: &gst_app::AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         if let Some((buffer, at)) = sample.buffer().zip(pts_of(&sample))
@@ -161,124 +145,18 @@ fn build(
     add(&pipeline, &decoder)?;
     add(&pipeline, &encoder)?;
     link(decoder.upcast_ref(), encoder.upcast_ref())?;
-    Ok((pipeline, Entry { app, turn, own: None, awaits_start: true, breaks: 0 }))
-}
-
-/// Lets pictures out that may be shown: none from before the source broke off, as it does when privacy masks change.
-struct Gate {
-    /// How often it broke off, and from when on pictures are from after that.
-    open: Mutex<(u64, MonoTime)>,
-    sink: JpegSink,
-}
-
-impl Gate {
-    fn pass(&self, at: MonoTime, jpeg: Bytes) {
-        let open = lock(&self.open);
-        if at >= open.1 {
-            (self.sink)(Some(jpeg));
-        }
-    }
-
-    /// Nothing more of before. Returns how often that was.
-    fn close(&self) -> u64 {
-        let mut open = lock(&self.open);
-        *open = (open.0 + 1, NOTHING);
-        (self.sink)(None);
-        open.0
-    }
-
-    /// Pictures of a moment from `at` on came after it broke off for the `breaks`th time.
-    fn open(&self, breaks: u64, at: MonoTime) {
-        let mut open = lock(&self.open);
-        if open.0 == breaks && open.1 == NOTHING {
-            open.1 = at;
-        }
-    }
-}
-
-/// The hub's end of it.
-struct Exit {
-    queue: mpsc::Sender<(u64, Delivery)>,
-    gate: Arc<Gate>,
-    breaks: u64,
-}
-
-impl Sink for Exit {
-    fn offer(&mut self, delivery: Delivery) -> Receipt {
-        match self.queue.try_send((self.breaks, delivery)) {
-            Ok(()) => Receipt::Taken,
-            Err(mpsc::error::TrySendError::Full(_)) => Receipt::Full,
-            Err(mpsc::error::TrySendError::Closed(_)) => Receipt::Closed,
-        }
-    }
-
-    fn interrupted(&mut self) {
-        self.breaks = self.gate.close();
-    }
-}
-
-/// What leads into the decoder.
-struct Entry {
-    app: gst_app::AppSrc,
-    turn: gst::Element,
-    own: Option<Orientation>,
-    /// Whether what comes leads on from nothing that was decoded.
-    awaits_start: bool,
-    breaks: u64,
-}
-
-impl Entry {
-    fn take(&mut self, breaks: u64, delivery: &Delivery, gate: &Gate) {
-        let packet = &delivery.packet;
-        if packet.track != Track::Video || packet.codec.is_some_and(|codec| codec != VideoCodec::H264) {
-            return;
-        }
-        let is_full = self.app.current_level_buffers() > DECODING;
-        self.awaits_start |= is_full || std::mem::replace(&mut self.breaks, breaks) != breaks;
-        if self.awaits_start && (is_full || !packet.keyframe) {
-            return;
-        }
-        let breaks_off = std::mem::take(&mut self.awaits_start) || delivery.discontinuity;
-        if packet.keyframe {
-            let own = Orientation::of_unit(VideoCodec::H264, &packet.data);
-            if self.own.replace(own) != Some(own) {
-                flip(&self.turn, own);
-            }
-        }
-        gate.open(breaks, packet.shown());
-        // Refused only while it ends.
-        let _ = self.app.push_buffer(encoded(packet, breaks_off));
-    }
+    Ok((pipeline, entry))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::clips;
     use perch_base::clock::{Clock, SystemClock};
     use perch_base::ids::CameraId;
-    use perch_domain::media::Packet;
+    use perch_base::time::MonoTime;
+    use perch_domain::media::{Packet, Track};
     use std::time::Duration;
-
-    /// Pictures as a camera's encoder makes them, with their keyframes.
-    fn pictures(frames: usize) -> Vec<(Bytes, bool)> {
-        crate::init().expect("starts");
-        let text = format!(
-            "videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,width=320,height=180,framerate=25/1 \
-             ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! h264parse config-interval=-1 \
-             ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=out sync=false"
-        );
-        let pipeline = gst::parse::launch(&text).expect("parses").downcast::<gst::Pipeline>().expect("a pipeline");
-        let sink = pipeline.by_name("out").and_downcast::<gst_app::AppSink>().expect("there");
-        pipeline.set_state(gst::State::Playing).expect("plays");
-        let mut all = Vec::new();
-        while let Ok(sample) = sink.pull_sample() {
-            let buffer = sample.buffer().expect("a picture");
-            let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-            all.push((bytes_of(buffer, true).expect("bytes"), keyframe));
-        }
-        pipeline.set_state(gst::State::Null).expect("stops");
-        all
-    }
 
     #[tokio::test]
     async fn pictures_come_at_the_rate_that_is_asked_for_and_none_of_before_a_break() {
@@ -292,7 +170,7 @@ mod tests {
             let source = source.clone();
             async move { encoder.encode(&source, (None, 5), sink, async { drop(over.await) }).await }
         });
-        let (pictures, feeding) = (pictures(50), source.clone());
+        let (pictures, feeding) = (clips::pictures(50, 25), source.clone());
         // A minute of pictures, faster than they come: what is thinned goes by their times.
         let feed = async |from_ms: i64, frames: usize| {
             for (n, (data, keyframe)) in (0i64..).zip(pictures.iter().cycle().take(frames)) {

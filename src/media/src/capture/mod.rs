@@ -28,6 +28,7 @@ mod samples;
 mod second;
 mod sensor;
 mod settings;
+mod small;
 mod sound;
 mod sub_rate;
 mod threads;

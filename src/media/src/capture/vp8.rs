@@ -2,14 +2,12 @@
 //! watches. It has a fan-out of its own, which they hang on as others do on the camera's.
 
 use super::control::{Control, until};
-use super::decoding::{installed, spare};
 use super::flow::Signal;
 use super::parts::{self, add, link};
 use super::running::Running;
 use super::samples::{bytes_of, pts_of};
+use super::small::{Entry, Exit, Gate};
 use super::threads::Threads;
-use super::turned::flip;
-use crate::encoders::encoded;
 use crate::fanout::{Demand, Hub};
 use crate::pipeline::{self, Library};
 use crate::time;
@@ -25,15 +23,12 @@ use perch_domain::camera::VideoSettings;
 use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
 use perch_domain::fanout::Delivery;
 use perch_domain::media::{Packet, Stream, Track, VideoCodec};
-use perch_domain::orientation::Orientation;
 use perch_domain::stamps::settle;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
 /// Packets of the small stream and of sound that may wait: some seconds.
 const WAITING: usize = 256;
-/// Pictures that may wait for the decoder. What is more is dropped up to the next start.
-const DECODING: u64 = 30;
 
 /// One camera's small stream as VP8.
 pub struct Vp8Stream {
@@ -113,19 +108,27 @@ impl Vp8Stream {
 
     async fn encode(&self, demand: &mut watch::Receiver<Demand>, shutdown: &mut Shutdown) -> Result<()> {
         let (failures, mut failed) = mpsc::unbounded_channel();
-        let starting = self.start(failures);
+        let hub = Arc::downgrade(&self.hub);
+        let gate = Gate::new(Box::new(move |made: Option<Packet>| match (hub.upgrade(), made) {
+            (Some(hub), Some(packet)) => hub.publish_video(Stream::Sub, Arc::new(packet)),
+            // What was kept of before goes as well.
+            (Some(hub), None) => hub.discontinuity_of(Stream::Sub),
+            (None, _) => {}
+        }));
+        let starting = self.start(gate.clone(), failures);
         let slow = || Error::new(ErrorKind::Unavailable, "the VP8 encoder did not start");
         let (mut running, mut entry) = within(&self.clock, START_WITHIN, starting).await.ok_or_else(slow)??;
         self.hub.discontinuity_of(Stream::Sub);
-        let (joined, mut packets) = self.source.join_queue(Stream::Sub, true, "VP8 encoder", WAITING);
+        let (queue, mut packets) = mpsc::channel(WAITING);
+        let joined = self.source.join(Stream::Sub, true, "VP8 encoder", Box::new(Exit::new(queue, &gate)));
         for packet in &joined.backlog {
-            entry.take(&Delivery { packet: packet.clone(), discontinuity: false });
+            entry.take(0, &Delivery { packet: packet.clone(), discontinuity: false }, &gate);
         }
         let ended = loop {
             tokio::select! {
                 delivery = packets.recv() => match delivery {
-                    Some(delivery) if delivery.packet.track == Track::Audio => self.hub.publish_audio(delivery.packet),
-                    Some(delivery) => entry.take(&delivery),
+                    Some((_, Delivery { packet, .. })) if packet.track == Track::Audio => self.hub.publish_audio(packet),
+                    Some((breaks, delivery)) => entry.take(breaks, &delivery, &gate),
                     None => break Err(Error::new(ErrorKind::Unavailable, "the VP8 encoder fell behind the camera")),
                 },
                 // The sender lives in the pipeline's own threads.
@@ -141,19 +144,15 @@ impl Vp8Stream {
         ended
     }
 
-    async fn start(&self, failures: mpsc::UnboundedSender<Error>) -> Result<(Running, Entry)> {
+    async fn start(&self, gate: Arc<Gate<Packet>>, failures: mpsc::UnboundedSender<Error>) -> Result<(Running, Entry)> {
         if self.threads.hang() {
             return Err(Error::new(ErrorKind::Unavailable, "the VP8 encoder hangs: restart the box"));
         }
         let (name, entered) = (format!("vp8 {}", self.source.camera()), self.threads.enter());
         let (library, video, threads) = (self.library.clone(), *lock(&self.video), self.threads.clone());
-        let (control, hub) = (self.control.clone(), Arc::downgrade(&self.hub));
+        let control = self.control.clone();
         let start = move || {
-            let built = build(&library, video, &failures, move |packet| {
-                if let Some(hub) = hub.upgrade() {
-                    hub.publish_video(Stream::Sub, Arc::new(packet));
-                }
-            });
+            let built = build(&library, video, gate, &failures);
             let started = built.and_then(|(pipeline, entry, encoder)| {
                 let running = Running::new(pipeline, "VP8 for browsers".into(), threads, move |signal| {
                     if let Signal::Failed(e) = signal {
@@ -176,21 +175,14 @@ impl Vp8Stream {
 fn build(
     library: &Library,
     video: VideoSettings,
+    gate: Arc<Gate<Packet>>,
     failures: &mpsc::UnboundedSender<Error>,
-    publish: impl Fn(Packet) + Send + 'static,
 ) -> Result<(gst::Pipeline, Entry, gst::Element)> {
     crate::init()?;
     let pipeline = gst::Pipeline::new();
     time::apply(&pipeline);
-    let decoder = library.bin(installed(library, VideoCodec::H264)?, &[], &[])?;
-    let app: gst_app::AppSrc = pipeline::typed(&decoder, "in", "an appsrc")?;
-    let teller = failures.clone();
-    spare(&pipeline::pad_of(&decoder, "parse", "src")?, VideoCodec::H264, move |why| {
-        // Nobody listens once it is over.
-        let _ = teller.send(why);
-    });
     let turning = library.bin("branch/turn", &[], &[])?;
-    let turn = pipeline::element(&turning, "turn")?;
+    let (decoder, entry) = Entry::with_decoder(library, pipeline::element(&turning, "turn")?, failures)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let numbers = [
         ("bitrate_kbps", i64::from(video.bitrate_kbps)),
@@ -201,7 +193,7 @@ fn build(
     let encoding = library.bin("encoder/vp8enc", &numbers, &[])?;
     let encoder = pipeline::element(&encoding, "enc")?;
     let out = library.bin("branch/vp8", &[], &[])?;
-    publish_from(&parts::sink(&out, "packets")?, publish);
+    publish_from(&parts::sink(&out, "packets")?, gate);
     let bins = [&decoder, &turning, &encoding, &out];
     for bin in bins {
         add(&pipeline, bin)?;
@@ -209,10 +201,10 @@ fn build(
     for pair in bins.windows(2) {
         link(pair[0].upcast_ref(), pair[1].upcast_ref())?;
     }
-    Ok((pipeline, Entry { app, turn, own: None, awaits_start: true }, encoder))
+    Ok((pipeline, entry, encoder))
 }
 
-fn publish_from(sink: &gst_app::AppSink, publish: impl Fn(Packet) + Send + 'static) {
+fn publish_from(sink: &gst_app::AppSink, gate: Arc<Gate<Packet>>) {
     let mut last = None;
     let new_sample = move |sink: &gst_app::AppSink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
@@ -221,75 +213,22 @@ fn publish_from(sink: &gst_app::AppSink, publish: impl Fn(Packet) + Send + 'stat
             let (pts, _) = settle(last, at);
             last = Some(pts);
             let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-            publish(Packet { codec: Some(VideoCodec::Vp8), ..Packet::new(Track::Video, data, pts, keyframe) });
+            gate.pass(at, Packet { codec: Some(VideoCodec::Vp8), ..Packet::new(Track::Video, data, pts, keyframe) });
         }
         Ok(gst::FlowSuccess::Ok)
     };
     sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(new_sample).build());
 }
 
-/// What leads into the decoder.
-struct Entry {
-    app: gst_app::AppSrc,
-    /// What turns pictures: of VP8 nobody is told how it is to be turned.
-    turn: gst::Element,
-    own: Option<Orientation>,
-    /// Whether what comes leads on from nothing that was decoded.
-    awaits_start: bool,
-}
-
-impl Entry {
-    fn take(&mut self, delivery: &Delivery) {
-        let packet = &delivery.packet;
-        if packet.track != Track::Video || packet.codec.is_some_and(|codec| codec != VideoCodec::H264) {
-            return;
-        }
-        let is_full = self.app.current_level_buffers() > DECODING;
-        self.awaits_start |= is_full;
-        if self.awaits_start && (is_full || !packet.keyframe) {
-            return;
-        }
-        let breaks_off = std::mem::take(&mut self.awaits_start) || delivery.discontinuity;
-        if packet.keyframe {
-            let own = Orientation::of_unit(VideoCodec::H264, &packet.data);
-            if self.own.replace(own) != Some(own) {
-                flip(&self.turn, own);
-            }
-        }
-        // Refused only while it ends.
-        let _ = self.app.push_buffer(encoded(packet, breaks_off));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::clips;
     use crate::fanout::Subscription;
     use perch_base::clock::{Clock, SystemClock};
     use perch_base::ids::CameraId;
     use perch_base::shutdown;
     use std::time::Duration;
-
-    /// Pictures as a camera's encoder makes them, with their keyframes.
-    fn pictures(frames: usize) -> Vec<(bytes::Bytes, bool)> {
-        crate::init().expect("starts");
-        let text = format!(
-            "videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,width=320,height=180,framerate=15/1 \
-             ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! h264parse config-interval=-1 \
-             ! video/x-h264,stream-format=byte-stream,alignment=au ! appsink name=out sync=false"
-        );
-        let pipeline = gst::parse::launch(&text).expect("parses").downcast::<gst::Pipeline>().expect("a pipeline");
-        let sink = pipeline.by_name("out").and_downcast::<gst_app::AppSink>().expect("there");
-        pipeline.set_state(gst::State::Playing).expect("plays");
-        let mut all = Vec::new();
-        while let Ok(sample) = sink.pull_sample() {
-            let buffer = sample.buffer().expect("a picture");
-            let keyframe = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-            all.push((bytes_of(buffer, false).expect("bytes"), keyframe));
-        }
-        pipeline.set_state(gst::State::Null).expect("stops");
-        all
-    }
 
     async fn next_picture(viewer: &mut Subscription) -> Arc<Packet> {
         loop {
@@ -313,7 +252,7 @@ mod tests {
             let vp8 = vp8.clone();
             async move { vp8.run_once(&mut over).await }
         });
-        let (pictures, feeding) = (pictures(30), source.clone());
+        let (pictures, feeding) = (clips::pictures(30, 15), source.clone());
         let camera = tokio::spawn(async move {
             for (data, keyframe) in pictures.iter().cycle() {
                 let packet = Packet::new(Track::Video, data.clone(), SystemClock.mono(), *keyframe);
@@ -342,6 +281,14 @@ mod tests {
                 }
             };
             assert!(asked.pts.since(before) < Duration::from_secs(15));
+            // As when privacy masks change: nothing of before is shown any more, to those who watch and to those who come.
+            let broke_off = SystemClock.mono();
+            source.discontinuity_of(Stream::Sub);
+            assert!(vp8.hub().latest_keyframe(Stream::Sub).is_none(), "it is forgotten");
+            let mut late = vp8.hub().subscribe(Stream::Sub, false, "late", 64);
+            let first_of_late = next_picture(&mut late).await;
+            assert!(first_of_late.keyframe && first_of_late.pts >= broke_off);
+            drop(late);
             drop((first, second));
             let gone = async {
                 while !source.consumers(Stream::Sub).is_empty() || vp8.control.encoders() > 0 {

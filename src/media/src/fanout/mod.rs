@@ -170,18 +170,6 @@ impl Hub {
         Joined { with, backlog, attachment: Attachment { hub: Arc::downgrade(self), stream, id } }
     }
 
-    /// Joins with a queue of `capacity` packets: first the backlog, then what comes by the queue.
-    pub fn join_queue(
-        self: &Arc<Self>,
-        stream: Stream,
-        audio: bool,
-        name: &str,
-        capacity: usize,
-    ) -> (Joined, mpsc::Receiver<Delivery>) {
-        let (tx, packets) = mpsc::channel(capacity);
-        (self.join(stream, audio, name, Box::new(Queue(tx))), packets)
-    }
-
     /// Attaches a queue that begins with the next keyframe; none is asked for.
     pub fn attach(self: &Arc<Self>, stream: Stream, audio: bool, name: &str, sink: Box<dyn Sink>) -> Attachment {
         let id = self.change(|machine, now, out| machine.attach(stream, audio, name, sink, now, out));
