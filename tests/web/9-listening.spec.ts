@@ -95,6 +95,8 @@ const ration = async () => (await sent()).map((one) => `${one.ration} by ${one.w
 const playing = (page: Page) => page.locator('[data-testid=live-video][data-phase=playing]');
 
 async function open(path: string): Promise<Page> {
+  // What the test before watched is over; where its page was taken away in the middle, once its lease lapses.
+  await expect.poll(async () => (await sent()).length, { timeout: 45_000 }).toBe(0);
   const page = await owner.newPage();
   await watchPeers(page);
   // What a lock screen's buttons would call.
@@ -205,6 +207,7 @@ test('a hidden page goes on sounding with little data, and the picture is back a
   expect((await heard(page)).connections, 'one connection all the time').toBe(1);
   silent();
   await page.close();
+  await expect.poll(async () => (await sent()).length, { timeout: 10_000 }).toBe(0);
 });
 
 test('the view of sound alone shows a level, goes dark, and gives the picture back', async () => {
