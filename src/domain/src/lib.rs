@@ -96,6 +96,7 @@ pub mod stream_choice;
 pub mod streams;
 pub mod summary;
 pub mod switched_off;
+pub mod sync;
 pub mod system;
 pub mod talk;
 pub mod talkback;
