@@ -169,7 +169,8 @@ impl App {
         let updater = blocking("looking at the last update", || Ok(updater())).await?;
         let cut_offs = obey_changes(&accounts, &live, &rtsp, &shut_out);
         let system = Arc::new(BoxSystem::new(updater.places().clone()));
-        let (web_live, packagers) = WebLive::new(set.clone(), means.library.clone(), clock.clone());
+        let (web_live, packagers) =
+            WebLive::new(set.clone(), config.webrtc.viewers, means.library.clone(), clock.clone());
         let parts = Parts {
             web_live,
             onvif,
@@ -489,6 +490,7 @@ impl Parts {
             switches: self.switches.clone(),
             limits,
             live: self.live.clone(),
+            web_live: self.web_live.clone(),
             identity: self.identity.clone(),
             updater: self.updater.clone(),
             accounts: self.accounts.clone(),

@@ -6,6 +6,7 @@ use crate::current::Current;
 use crate::modes::Switches;
 use crate::supervisor::GRACE;
 use crate::tasks;
+use crate::web_live::WebLive;
 use perch_base::{Result, blocking};
 use perch_domain::access::said_of_known_id;
 use perch_domain::camera::CameraConfig;
@@ -25,6 +26,7 @@ pub struct Followers {
     pub switches: Arc<Switches>,
     pub limits: SharedLimits,
     pub live: Arc<webrtc::Engine>,
+    pub web_live: Arc<WebLive>,
     pub identity: Arc<Identity>,
     pub updater: Updater,
     pub accounts: Accounts,
@@ -52,6 +54,7 @@ impl Followers {
         let before = current.config();
         self.limits.follow(&config.store());
         self.live.follow(config.webrtc.clone());
+        self.web_live.follow(config.webrtc.viewers);
         current.set(config.clone());
         let was_behind = self.is_behind.load(Ordering::SeqCst);
         let cameras = self.switches.follow().await;

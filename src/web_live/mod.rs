@@ -4,6 +4,7 @@
 mod asking;
 mod jpegs;
 mod packager;
+mod pieces;
 mod stream;
 
 pub use packager::Packagers;
@@ -11,21 +12,23 @@ pub use packager::Packagers;
 use crate::camera::Camera;
 use crate::camera_set::CameraSet;
 use asking::Asking;
-use bytes::Bytes;
 use jpegs::{JpegStream, JpegWatcher};
 use packager::ToBegin;
 use perch_base::clock::{SharedClock, within};
 use perch_base::ids::CameraId;
 use perch_base::sync::lock;
 use perch_base::{Error, ErrorKind, Result};
+use perch_domain::doctor::HttpsTry;
 use perch_domain::live_hls::{LiveFile, LiveView, WAITS};
 use perch_domain::live_window::{InWindow, LiveWindow, Reload};
 use perch_domain::media::{Stream, VideoCodec};
-use perch_domain::ports::{Later, PictureFeed, WebLivePort};
+use perch_domain::ports::{Later, LivePieces, PictureFeed, WebLivePort};
 use perch_domain::stream_choice::StreamChoice;
+use perch_domain::viewers::ViewerLimits;
 use perch_domain::web_viewers::{WebAsker, WebTransport, WebViewer, WebViewers};
 use perch_media::capture::JpegEncoder;
 use perch_media::pipeline::Library;
+use pieces::FilePieces;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use stream::LiveStream;
@@ -68,11 +71,22 @@ impl Streams {
 
 impl WebLive {
     /// Watches over the cameras of `set`; the packagers are to be run.
-    pub fn new(set: Arc<CameraSet>, library: Arc<Library>, clock: SharedClock) -> (Arc<Self>, Packagers) {
+    pub fn new(
+        set: Arc<CameraSet>,
+        limits: ViewerLimits,
+        library: Arc<Library>,
+        clock: SharedClock,
+    ) -> (Arc<Self>, Packagers) {
         let (start, starting) = mpsc::channel(STARTING);
         let packagers = Packagers::new(starting, JpegEncoder::new(library, clock.clone()), clock.clone());
-        let (streams, viewers, jpegs) = Default::default();
+        let viewers = Arc::new(Mutex::new(WebViewers::new(limits)));
+        let (streams, jpegs) = Default::default();
         (Arc::new(Self { set, clock, streams, viewers, jpegs, start }), packagers)
+    }
+
+    /// So many may watch from now on.
+    pub fn follow(&self, limits: ViewerLimits) {
+        lock(&self.viewers).follow(limits);
     }
 
     fn ask(&self, by: &WebAsker, what: (WebTransport, &CameraId, Stream)) -> Result<Asking> {
@@ -163,10 +177,16 @@ impl WebLivePort for WebLive {
         })
     }
 
-    fn file(&self, by: WebAsker, camera: &CameraId, view: LiveView, file: LiveFile) -> Later<'_, Result<Vec<Bytes>>> {
+    fn file(
+        &self,
+        by: WebAsker,
+        camera: &CameraId,
+        view: LiveView,
+        file: LiveFile,
+    ) -> Later<'_, Result<Box<dyn LivePieces>>> {
         let camera = camera.clone();
         Box::pin(async move {
-            let _asking = self.ask(&by, (WebTransport::Hls, &camera, view.stream))?;
+            let asking = self.ask(&by, (WebTransport::Hls, &camera, view.stream))?;
             let gone = || Error::not_found("this piece of the live stream is over: ask for the playlist again");
             // Nothing is begun for whoever asks for a piece without a playlist.
             self.camera(&camera)?;
@@ -174,7 +194,9 @@ impl WebLivePort for WebLive {
             if !stream.is_of(&self.camera(&camera)?.hub) {
                 return Err(gone());
             }
-            self.wait_for(&stream, |window| window.file(file), gone).await
+            let look = |window: &LiveWindow| window.file(file).map(|pieces| (window.forgotten(), pieces));
+            let (of, pieces) = self.wait_for(&stream, look, gone).await?;
+            Ok(Box::new(FilePieces::new(stream, of, pieces, asking, self.clock.clone())) as Box<dyn LivePieces>)
         })
     }
 
@@ -201,5 +223,25 @@ impl WebLivePort for WebLive {
 
     fn who_watches(&self) -> Vec<WebViewer> {
         lock(&self.viewers).all(self.clock.mono())
+    }
+
+    fn examine(&self) -> Later<'_, HttpsTry> {
+        Box::pin(async move {
+            let all = self.set.all();
+            let Some(camera) = all.iter().find(|camera| self.camera(&camera.config.id).is_ok()) else {
+                return HttpsTry::NoCamera;
+            };
+            let name = camera.config.name.clone();
+            let tried = async {
+                let view = self.view(&camera.config.id, StreamChoice::Auto, true)?;
+                let stream = self.stream(&camera.config.id, view)?;
+                let gone = || Error::internal("a playlist that waits for nothing was refused");
+                self.wait_for(&stream, |window| window.playlist(None), gone).await
+            };
+            match tried.await {
+                Ok(_) => HttpsTry::Came(name),
+                Err(why) => HttpsTry::Failed(name, why.message().to_owned()),
+            }
+        })
     }
 }

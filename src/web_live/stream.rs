@@ -15,8 +15,7 @@ pub struct LiveStream {
     pub view: LiveView,
     /// Whether sound is to be expected.
     pub has_sound: bool,
-    /// With the number of breaks that it begins after.
-    window: Mutex<(u64, LiveWindow)>,
+    window: Mutex<LiveWindow>,
     /// Counts what changed in it.
     changed: watch::Sender<u64>,
     is_over: AtomicBool,
@@ -38,7 +37,7 @@ impl LiveStream {
             hub: Arc::downgrade(hub),
             view,
             has_sound,
-            window: Mutex::new((0, window)),
+            window: Mutex::new(window),
             changed: watch::Sender::new(0),
             is_over: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -58,17 +57,17 @@ impl LiveStream {
 
     /// Looks at what there is.
     pub fn look<T>(&self, look: impl FnOnce(&LiveWindow) -> T) -> T {
-        look(&lock(&self.window).1)
+        look(&lock(&self.window))
     }
 
     /// Changes what there is, unless the source broke off since: `breaks` is how often it had.
     pub fn change(&self, breaks: u64, change: impl FnOnce(&mut LiveWindow)) {
         {
             let mut window = lock(&self.window);
-            if window.0 != breaks {
+            if window.forgotten() != breaks {
                 return;
             }
-            change(&mut window.1);
+            change(&mut window);
         }
         self.changed.send_modify(|n| *n += 1);
     }
@@ -76,9 +75,8 @@ impl LiveStream {
     /// The source broke off, or its privacy masks change: nothing from before is shown from this moment on. Returns how often that was.
     pub fn break_off(&self) -> u64 {
         let mut window = lock(&self.window);
-        window.0 += 1;
-        window.1.forget();
-        window.0
+        window.forget();
+        window.forgotten()
     }
 
     /// Somebody asks, and waits for what changes until this is dropped.

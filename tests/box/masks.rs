@@ -106,6 +106,59 @@ fn what_is_masked_is_seen_nowhere() {
     assert!(before > 50 && after > 50, "{before} and {after} pictures");
 }
 
+/// Over HTTPS as well: once a change of masks is answered, nothing from before it is handed out, by whatever name, nor to who waits.
+#[test]
+fn players_over_https_are_shown_nothing_from_before_masks_changed() {
+    let home = Home::new("");
+    let clip = home.dir().join("walker.mp4");
+    ffmpeg::walker(&clip, 22, 8, 12);
+    let more =
+        format!("privacy = [{}]\nrecord = {{ mode = \"off\" }}\nmotion = {{ enabled = false }}", polygon(CORNER));
+    home.configure("[recording]\nmin_free_bytes = 0\n", &camera("front", &format!("file:{}", clip.display()), &more));
+    let running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("front", "live", s(30));
+    let playlist = |query: &str| admin.get(&format!("/api/v1/cameras/front/live.m3u8{query}")).expect(200).text();
+    let named = |list: &str| -> Vec<String> {
+        list.split(['"', '\n']).filter(|word| word.starts_with("live/")).map(str::to_owned).collect()
+    };
+    let fetch = |name: &str| admin.get(&format!("/api/v1/cameras/front/{name}"));
+    // The last one is announced, not there.
+    let shown = |list: &str, what: &str| {
+        let names = named(list);
+        let is_map = |name: &&String| name.ends_with(".mp4");
+        let [map] = &names.iter().filter(is_map).collect::<Vec<_>>()[..] else { panic!("{what}: one header: {list}") };
+        let parts = names[..names.len() - 1].iter().filter(|name| name.matches('.').count() == 2);
+        let all: Vec<u8> = [*map].into_iter().chain(parts).flat_map(|name| fetch(name).expect(200).body).collect();
+        let file = home.dir().join("live.mp4");
+        std::fs::write(&file, all).expect("written");
+        ffmpeg::grey(&file.display().to_string(), &[], 1000)
+    };
+    let before = playlist("");
+    only_here("HLS", &shown(&before, "before"), CORNER, SIDE);
+    let announced = named(&before).pop().expect("one comes next");
+    let number = announced.trim_start_matches("live/main/").split('.').next().expect("a number").to_owned();
+    // Whoever waits as the masks change gets what comes after.
+    let waits = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| playlist(&format!("?_HLS_msn={}", number.parse::<u64>().expect("a number") + 1)));
+        let body = json!({ "privacy": [polygon(SIDE)] });
+        let headers = [("content-type", "application/json"), ("if-match", "*")];
+        admin.send("PATCH", "/api/v1/cameras/front", &headers, body.to_string().as_bytes()).expect(200);
+        for name in named(&before) {
+            // Those that were announced may come: after the change.
+            let is_gone = name == announced || fetch(&name).status == 404;
+            assert!(is_gone, "{name} is still handed out");
+        }
+        only_here("HLS, at once", &shown(&playlist(""), "at once"), SIDE, CORNER);
+        waits.join().expect("answered")
+    });
+    only_here("HLS, to who waited", &shown(&waits, "waited"), SIDE, CORNER);
+    let token = admin.token.as_deref().expect("paired");
+    let url = format!("https://tablet:{token}@localhost:{}/api/v1/cameras/front/stream.mjpeg", home.ports.http);
+    let mjpeg = ffmpeg::grey(&url, &["-tls_verify", "0", "-f", "mpjpeg"], 4);
+    only_here("MJPEG", &mjpeg, SIDE, CORNER);
+}
+
 /// H.264 and H.265 of network cameras, encoded anew: masked live and in files, and nothing of what they sent is in a file.
 #[test]
 fn network_cameras_are_masked_once_the_box_encodes_them() {

@@ -4,6 +4,7 @@ use crate::support::client::{Client, read_head};
 use crate::support::ffmpeg;
 use crate::support::home::{Home, camera};
 use crate::support::{s, wait_until};
+use perch_test_cameras::{Camera, find};
 use std::io::{BufReader, Read};
 use std::thread;
 use std::time::Instant;
@@ -84,6 +85,58 @@ fn players_without_webrtc_watch_what_is_recorded_nowhere() {
     wait_until("nobody watches", s(30), || viewers().is_empty().then_some(()));
     let sub_active = || admin.camera("front")["capture"]["sub_active"].as_bool().expect("a flag");
     wait_until("the small stream is encoded no more", s(30), || (!sub_active()).then_some(()));
+}
+
+/// A camera that sends H.265: players that ask for its large stream get that as it comes, all others the small one in H.264.
+#[test]
+fn an_h265_camera_is_watched_over_https() {
+    let camera = Camera::start(find("h265").expect("a case")).expect("starts");
+    let home = Home::new(&format!(
+        "[[camera]]\nid = \"yard\"\nsource = {:?}\nsub = {{ width = 160, height = 90 }}\nrecord = {{ mode = \"off\" }}\n\
+         motion = {{ enabled = false }}\n",
+        camera.url()
+    ));
+    let running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("yard", "live", s(60));
+    let [verify, no, headers, token] = &credential(&admin);
+    let options = [verify.as_str(), no, headers, token];
+    let url = format!("https://localhost:{}/api/v1/cameras/yard/live.m3u8", home.ports.http);
+    for (query, codec, width) in [("?stream=main", "video:hevc", 320), ("", "video:h264", 160)] {
+        let probe = ffmpeg::probe(&format!("{url}{query}"), &options).unwrap_or_else(|e| panic!("{query}: {e}"));
+        assert!(probe.has(codec) && probe.width == width, "{query}: {probe:?}");
+        let pictures = ffmpeg::decode(&format!("{url}{query}"), &[&options[..], &["-t", "3"]].concat());
+        println!("ffmpeg decoded {pictures} pictures in 3 s of {codec} by HLS without a fault");
+        assert!(pictures >= 25, "{query}: {pictures}");
+    }
+    let token = admin.token.as_deref().expect("paired");
+    let url = format!("https://tablet:{token}@localhost:{}/api/v1/cameras/yard/stream.mjpeg", home.ports.http);
+    assert_eq!(ffmpeg::grey(&url, &["-tls_verify", "0", "-f", "mpjpeg"], 3).len(), 3, "MJPEG");
+}
+
+/// Over HTTPS as many watch as the settings say, from the moment on that they say it.
+#[test]
+fn the_owners_limits_hold_over_https() {
+    let home = Home::new(&camera("front", "test", PLAIN));
+    let running = home.boot();
+    let admin = running.paired();
+    admin.wait_for_camera("front", "live", s(30));
+    let watch = |stream: &str| admin.get(&format!("/api/v1/cameras/front/live.m3u8?stream={stream}"));
+    let headers = [("content-type", "application/json"), ("if-match", "*")];
+    let allow = |views: u32| {
+        let body = format!("{{\"webrtc\": {{\"max_viewers_per_person\": {views}}}}}");
+        admin.send("PATCH", "/api/v1/settings", &headers, body.as_bytes()).expect(200);
+    };
+    allow(1);
+    watch("main").expect(200);
+    let said = watch("sub").problem(503);
+    assert!(
+        said["detail"].as_str().is_some_and(|said| said.starts_with("Your devices have 1 live view open")),
+        "{said}"
+    );
+    allow(2);
+    watch("main").expect(200);
+    watch("sub").expect(200);
 }
 
 #[test]

@@ -206,8 +206,15 @@ const routes = [
             advice:
               'write the server’s own static-auth-secret into the file of secret_file, and set both clocks right',
           },
+          {
+            way: 'hls',
+            server: null,
+            works: true,
+            says: 'whoever reaches the page, at port 8443, gets pictures this way where no other is open: those of Front door came',
+            advice: null,
+          },
         ],
-        away: 'a phone away sees nothing, unless a VPN leads it into the house',
+        away: 'a phone away gets pictures over HTTPS alone, a little later, if it reaches the page',
         advice: 'set up a relay (image/coturn has what it needs): some networks let no direct way through',
       }),
   ],

@@ -63,25 +63,34 @@ impl Drop for Leash {
     }
 }
 
-/// Pieces that are there already.
-pub(crate) fn body(pieces: Vec<Bytes>, leash: Leash) -> Body {
-    Body::from_stream(Pieces { pieces: pieces.into_iter(), leash })
+/// What is there already.
+pub(crate) fn body(whole: Bytes, leash: Leash) -> Body {
+    let mut whole = Some(whole);
+    body_of(move || whole.take().map(Ok), leash)
 }
 
-struct Pieces {
-    pieces: std::vec::IntoIter<Bytes>,
+/// Pieces that are there already; whichever is an error is the last.
+pub(crate) fn body_of(next: impl FnMut() -> Option<Result<Bytes>> + Send + Unpin + 'static, leash: Leash) -> Body {
+    Body::from_stream(Pieces { next: Some(next), leash })
+}
+
+struct Pieces<F> {
+    /// None after an error.
+    next: Option<F>,
     leash: Leash,
 }
 
-impl Stream for Pieces {
+impl<F: FnMut() -> Option<Result<Bytes>> + Unpin> Stream for Pieces<F> {
     type Item = Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.leash.is_revoked() {
-            self.pieces = Vec::new().into_iter();
-            return Poll::Ready(Some(Err(cut_off())));
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        let piece = next();
+        let piece = if self.leash.is_revoked() { Some(Err(cut_off())) } else { piece };
+        if piece.as_ref().is_none_or(Result::is_err) {
+            self.next = None;
         }
-        Poll::Ready(self.pieces.next().map(Ok))
+        Poll::Ready(piece)
     }
 }
 

@@ -23,11 +23,14 @@ pub enum LiveWay {
     TurnTcp,
     /// By a relay over TLS.
     TurnTls,
+    /// Over HTTPS, as the page comes.
+    Hls,
 }
 
 impl LiveWay {
     /// All, in the order in which they are told.
-    pub const ALL: [Self; 6] = [Self::House, Self::Ipv6, Self::Stun, Self::TurnUdp, Self::TurnTcp, Self::TurnTls];
+    pub const ALL: [Self; 7] =
+        [Self::House, Self::Ipv6, Self::Stun, Self::TurnUdp, Self::TurnTcp, Self::TurnTls, Self::Hls];
 
     /// As people call it.
     pub fn name(self) -> &'static str {
@@ -38,6 +41,7 @@ impl LiveWay {
             Self::TurnUdp => "Relay over UDP",
             Self::TurnTcp => "Relay over TCP",
             Self::TurnTls => "Relay over TLS",
+            Self::Hls => "Over HTTPS",
         }
     }
 
@@ -72,6 +76,37 @@ pub struct LiveFacts {
     pub turn: Vec<(String, IceTransport, ServerAnswer)>,
 }
 
+/// What was found out of pictures over HTTPS.
+#[derive(Clone, Debug)]
+pub struct HttpsFacts {
+    /// Where the page is served.
+    pub listen: SocketAddr,
+    /// What became of it.
+    pub tried: HttpsTry,
+}
+
+/// What became of pictures over HTTPS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpsTry {
+    /// The page does not answer.
+    NoAnswer,
+    /// The page answers; pictures were not asked for.
+    Answers,
+    /// No camera gives any.
+    NoCamera,
+    /// Those of the camera of this name came.
+    Came(String),
+    /// Those of the camera of this name did not, for this reason: a sentence without a full stop.
+    Failed(String, String),
+}
+
+impl HttpsFacts {
+    fn works(&self) -> bool {
+        let is_there = !matches!(self.tried, HttpsTry::NoAnswer | HttpsTry::Failed(..));
+        is_there && !self.listen.ip().is_loopback()
+    }
+}
+
 /// A way as it was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WayFound {
@@ -99,13 +134,14 @@ pub struct LiveDiagnosis {
 }
 
 /// Judges what was found out.
-pub fn diagnose(facts: &LiveFacts) -> LiveDiagnosis {
+pub fn diagnose(facts: &LiveFacts, https: &HttpsFacts) -> LiveDiagnosis {
     let mut ways = vec![house(facts), ipv6(facts)];
     ways.extend(stun(facts));
     for way in [LiveWay::TurnUdp, LiveWay::TurnTcp, LiveWay::TurnTls] {
         ways.extend(turn(facts, way));
     }
-    let (away, advice) = away(facts);
+    ways.push(hls(https));
+    let (away, advice) = away(facts, https.works());
     LiveDiagnosis { ways, away, advice: advice.map(str::to_owned) }
 }
 
@@ -196,6 +232,30 @@ fn turn(facts: &LiveFacts, way: LiveWay) -> Vec<WayFound> {
     servers.iter().map(of).collect()
 }
 
+fn hls(facts: &HttpsFacts) -> WayFound {
+    let of =
+        |works, says: String, advice: Option<&str>| found(LiveWay::Hls, None, works, says, advice.map(str::to_owned));
+    let port = facts.listen.port();
+    if facts.listen.ip().is_loopback() {
+        let advice = format!("set http.listen = \"0.0.0.0:{port}\"");
+        return of(false, "the page is served to this machine alone".to_owned(), Some(&advice));
+    }
+    let whom = format!("whoever reaches the page, at port {port}, gets pictures this way where no other is open");
+    match &facts.tried {
+        HttpsTry::NoAnswer => {
+            let says = format!("the page does not answer at port {port}");
+            of(false, says, Some("start perch, or wait until it has started, and try again"))
+        }
+        HttpsTry::Answers => of(true, whom, None),
+        HttpsTry::NoCamera => of(true, format!("{whom}; no camera gives any to try it with"), None),
+        HttpsTry::Came(camera) => of(true, format!("{whom}: those of {camera} came"), None),
+        HttpsTry::Failed(camera, why) => {
+            let says = format!("pictures of {camera} did not come: {why}");
+            of(false, says, Some("see on the page how that camera is, and try again"))
+        }
+    }
+}
+
 /// What to do about a server that failed.
 fn mended(why: &IceFailure, transport: IceTransport) -> &'static str {
     match why {
@@ -218,7 +278,8 @@ fn mended(why: &IceFailure, transport: IceTransport) -> &'static str {
     }
 }
 
-fn away(facts: &LiveFacts) -> (String, Option<&'static str>) {
+/// `over_https`: pictures come over HTTPS to whoever reaches the page.
+fn away(facts: &LiveFacts, over_https: bool) -> (String, Option<&'static str>) {
     let relay = [IceTransport::Udp, IceTransport::Tcp, IceTransport::Tls]
         .into_iter()
         .find(|wanted| facts.turn.iter().any(|(_, transport, answer)| transport == wanted && answer.is_ok()));
@@ -239,34 +300,40 @@ fn away(facts: &LiveFacts) -> (String, Option<&'static str>) {
         }
         Some(_) => None,
     };
+    let last = if over_https { "it gets pictures over HTTPS, a little later" } else { "it sees nothing" };
     let v6 = !facts.is_v4_only && facts.house.iter().any(|ip| ip.is_ipv6() && is_public(*ip));
     if facts.relay_only {
         return match relay {
             Some(transport) => (format!("a phone away comes {}", by_relay(transport)), more),
-            None => (
-                "a phone away sees nothing: viewers are told the relay alone, and no relay works".to_owned(),
-                Some(no_relay),
-            ),
+            None => {
+                let sees = if over_https { "gets pictures over HTTPS alone" } else { "sees nothing" };
+                let why = "viewers are told the relay alone, and no relay works";
+                (format!("a phone away {sees}: {why}"), Some(no_relay))
+            }
         };
     }
     match (open(facts), seen, relay) {
         (Some(ip), _, Some(transport)) => {
             (format!("a phone away comes directly to {ip}, or, where UDP is blocked, {}", by_relay(transport)), more)
         }
-        (Some(ip), _, None) => (format!("a phone away comes directly to {ip}; where UDP is blocked, it sees nothing"), more),
+        (Some(ip), _, None) => (format!("a phone away comes directly to {ip}; where UDP is blocked, {last}"), more),
         (None, Some(seen), Some(transport)) => {
             let direct = "a phone away comes directly where its network and the router here let that be";
             (format!("{direct} (the box is seen at {}), else {}", seen.ip(), by_relay(transport)), more)
         }
         (None, Some(seen), None) => {
             let direct = "a phone away comes directly where its network and the router here let that be";
-            (format!("{direct} (the box is seen at {}), else it sees nothing", seen.ip()), more)
+            (format!("{direct} (the box is seen at {}), else {last}", seen.ip()), more)
         }
         (None, None, Some(transport)) => (format!("a phone away comes {}", by_relay(transport)), more),
-        (None, None, None) if v6 => (
-            "a phone away comes by IPv6, if it has that and the router here lets it in; else it sees nothing, unless a VPN leads it into the house".to_owned(),
-            more,
-        ),
+        (None, None, None) if v6 => {
+            let by_vpn = if over_https { "" } else { ", unless a VPN leads it into the house" };
+            let direct = "a phone away comes by IPv6, if it has that and the router here lets it in";
+            (format!("{direct}; else {last}{by_vpn}"), more)
+        }
+        (None, None, None) if over_https => {
+            ("a phone away gets pictures over HTTPS alone, a little later, if it reaches the page".to_owned(), more)
+        }
         (None, None, None) => ("a phone away sees nothing, unless a VPN leads it into the house".to_owned(), more),
     }
 }
@@ -313,13 +380,21 @@ mod tests {
         }
     }
 
+    fn https(listen: &str, tried: HttpsTry) -> HttpsFacts {
+        HttpsFacts { listen: listen.parse().expect("an address"), tried }
+    }
+
+    fn loopback() -> HttpsFacts {
+        https("127.0.0.1:8443", HttpsTry::Answers)
+    }
+
     fn relay(transport: IceTransport, answer: ServerAnswer) -> (String, IceTransport, ServerAnswer) {
         (format!("turn:t over {transport}"), transport, answer)
     }
 
     #[test]
     fn each_way_is_told_of_at_least_once_with_what_to_do() {
-        let diagnosis = diagnose(&facts());
+        let diagnosis = diagnose(&facts(), &loopback());
         let ways: Vec<_> = diagnosis.ways.iter().map(|way| (way.way, way.works)).collect();
         assert_eq!(ways, LiveWay::ALL.map(|way| (way, way == LiveWay::House)));
         for way in &diagnosis.ways {
@@ -375,13 +450,13 @@ mod tests {
             ),
         ] {
             let facts = LiveFacts { stun, turn, house: house.into_iter().map(ip).collect(), ..facts() };
-            let said = diagnose(&facts).away;
+            let said = diagnose(&facts, &loopback()).away;
             assert!(said.starts_with(want), "{said}\n{facts:?}");
         }
-        let alone = |turn| diagnose(&LiveFacts { relay_only: true, turn, ..facts() });
+        let alone = |turn| diagnose(&LiveFacts { relay_only: true, turn, ..facts() }, &loopback());
         assert!(alone(vec![]).away.starts_with("a phone away sees nothing: viewers are told the relay alone"));
         assert_eq!(alone(vec![relay(Udp, at("198.51.100.1"))]).away, "a phone away comes by the relay over UDP");
-        let advised = diagnose(&LiveFacts { advertised: vec![ip("203.0.113.7")], ..facts() });
+        let advised = diagnose(&LiveFacts { advertised: vec![ip("203.0.113.7")], ..facts() }, &loopback());
         assert_eq!(advised.away, "a phone away comes directly to 203.0.113.7; where UDP is blocked, it sees nothing");
     }
 
@@ -399,7 +474,7 @@ mod tests {
             (IceFailure::Unsupported, "DTLS", "transport=tcp"),
         ] {
             let turn = vec![relay(IceTransport::Udp, Err(why.clone()))];
-            let way = diagnose(&LiveFacts { turn, ..facts() }).ways.swap_remove(3);
+            let way = diagnose(&LiveFacts { turn, ..facts() }, &loopback()).ways.swap_remove(3);
             let advised = way.advice.expect("something can be done");
             assert!(
                 !way.works && way.says.contains(says) && advised.contains(advice),
@@ -408,8 +483,44 @@ mod tests {
             );
         }
         let turn = vec![relay(IceTransport::Udp, at("10.0.0.7"))];
-        let way = diagnose(&LiveFacts { turn, ..facts() }).ways.swap_remove(3);
+        let way = diagnose(&LiveFacts { turn, ..facts() }, &loopback()).ways.swap_remove(3);
         assert!(way.works && way.advice.is_some_and(|advice| advice.contains("external-ip")));
+    }
+
+    #[test]
+    fn pictures_over_https_come_by_whatever_way_the_page_does() {
+        let (camera, why) = ("Front".to_owned(), "no picture".to_owned());
+        let (away, nothing) = ("a phone away gets pictures over HTTPS alone", "a phone away sees nothing");
+        for (listen, tried, works, says, whence) in [
+            ("0.0.0.0:8443", HttpsTry::Came(camera.clone()), true, "those of Front came", away),
+            ("[::]:443", HttpsTry::Answers, true, "at port 443", away),
+            ("192.168.1.20:8443", HttpsTry::NoCamera, true, "no camera gives any", away),
+            (
+                "0.0.0.0:8443",
+                HttpsTry::Failed(camera.clone(), why),
+                false,
+                "of Front did not come: no picture",
+                nothing,
+            ),
+            ("0.0.0.0:8443", HttpsTry::NoAnswer, false, "does not answer at port 8443", nothing),
+            ("127.0.0.1:8443", HttpsTry::Came(camera), false, "this machine alone", nothing),
+        ] {
+            let said = diagnose(&facts(), &https(listen, tried));
+            let way = said.ways.last().expect("the last");
+            assert_eq!((way.way, way.works, way.advice.is_none()), (LiveWay::Hls, works, works), "{way:?}");
+            assert!(way.says.contains(says) && said.away.starts_with(whence), "{way:?}, {}", said.away);
+        }
+        // Wherever something was missing it is the last way.
+        let nat = vec![("stun:s".to_owned(), at("203.0.113.9"))];
+        for facts in [
+            LiveFacts { stun: nat, ..facts() },
+            LiveFacts { house: vec![ip("203.0.113.20")], ..facts() },
+            LiveFacts { house: vec![ip("2001:db8::20")], ..facts() },
+            LiveFacts { relay_only: true, ..facts() },
+        ] {
+            let said = diagnose(&facts, &https("0.0.0.0:8443", HttpsTry::Answers)).away;
+            assert!(said.contains("gets pictures over HTTPS") && !said.contains("nothing"), "{said}");
+        }
     }
 
     #[test]

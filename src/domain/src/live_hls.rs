@@ -15,6 +15,8 @@ const MIN_SEGMENT: Duration = Duration::from_millis(900);
 const MAX_SEGMENT: Duration = Duration::from_millis(2490);
 /// How long an answer to a player that is ahead may be waited for: three target durations (6.2.5.2).
 pub const WAITS: Duration = Duration::from_secs(6);
+/// How long a file may be read: whoever takes longer is not live, and would keep in memory what nobody else needs.
+pub const READ_WITHIN: Duration = Duration::from_secs(30);
 /// A stream is packaged for so long after somebody asked for something of it.
 pub const IDLE_AFTER: Duration = Duration::from_secs(10);
 /// How long sound is waited for that a camera should have, before its stream begins without.

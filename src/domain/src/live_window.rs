@@ -70,6 +70,17 @@ pub enum InWindow<T> {
     Never,
 }
 
+impl<T> InWindow<T> {
+    /// The same with what `make` makes of what is there.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> InWindow<U> {
+        match self {
+            Self::There(found) => InWindow::There(make(found)),
+            Self::Soon => InWindow::Soon,
+            Self::Never => InWindow::Never,
+        }
+    }
+}
+
 /// The newest segments of one stream. The last one is open.
 #[derive(Clone, Debug)]
 pub struct LiveWindow {
@@ -86,6 +97,7 @@ pub struct LiveWindow {
     first_map: u64,
     breaks: bool,
     bytes: usize,
+    forgotten: u64,
 }
 
 impl LiveWindow {
@@ -94,7 +106,7 @@ impl LiveWindow {
     pub fn new(view: LiveView, max_bytes: usize, now: Timestamp, least: u64) -> Self {
         let first = u64::try_from(now.as_micros() / 1_000_000).unwrap_or_default().max(least);
         let (segments, maps) = (VecDeque::new(), VecDeque::new());
-        Self { view, max_bytes, first, segments, maps, run: 0, first_map: first, breaks: false, bytes: 0 }
+        Self { view, max_bytes, first, segments, maps, run: 0, first_map: first, breaks: false, bytes: 0, forgotten: 0 }
     }
 
     /// What comes next begins with this header, and does not join what came before.
@@ -126,6 +138,12 @@ impl LiveWindow {
         self.segments.clear();
         self.maps.clear();
         self.bytes = 0;
+        self.forgotten += 1;
+    }
+
+    /// How often [`Self::forget`] was said: what was taken out before is not to be shown after.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     fn trim(&mut self) {

@@ -69,20 +69,27 @@ impl PictureGate {
 
     /// The camera offers pictures like this. Errors with `Unsupported` where they cannot be its second stream.
     pub fn offer(&mut self, codec: PictureCodec) -> Result<()> {
-        if self.stream == Stream::Sub && codec != PictureCodec::H264 {
-            return Err(unsupported("is not H.264: set the second stream to H.264 in the camera"));
+        if self.stream == Stream::Sub && codec == PictureCodec::Jpeg {
+            return Err(unsupported("is neither H.264 nor H.265: set the second stream to H.264 in the camera"));
         }
         self.known = Some(Known { codec, shape: None, reordered: None, gradual: None });
         Ok(())
     }
 
+    /// Whether what is published is not the small stream itself, which is H.264 for everybody: the box makes that of it.
+    pub fn is_to_be_encoded(&self) -> bool {
+        self.stream == Stream::Sub && self.known.is_some_and(|known| known.codec == PictureCodec::H265)
+    }
+
     /// A picture came at `now`. Nothing becomes of one that comes before the offer.
     pub fn picture(&mut self, now: MonoTime, picture: Picture) -> Vec<Step> {
+        // What viewers are sent as it comes must be what they can show.
+        let is_shown_small = self.stream == Stream::Sub && !self.is_to_be_encoded();
         let Some(known) = &mut self.known else { return Vec::new() };
         if picture.decoded != picture.shown {
             known.reordered = Some(now);
         }
-        if known.reordered.is_some() && self.stream == Stream::Sub {
+        if known.reordered.is_some() && is_shown_small {
             let why = "has B-frames, which cannot be shown live: switch them off for the second stream";
             return vec![Step::Refuse(unsupported(why))];
         }
@@ -109,7 +116,7 @@ impl PictureGate {
                 known.gradual = Some(now);
             }
         }
-        if known.gradual.is_some() && self.stream == Stream::Sub {
+        if known.gradual.is_some() && is_shown_small {
             let why = "has no keyframes that browsers begin with: switch intra refresh off for the second stream";
             return vec![Step::Refuse(unsupported(why))];
         }
@@ -246,6 +253,7 @@ mod tests {
             ("a gradual refresh", Stream::Main, PictureCodec::H264, "g p g p", "KEY pic KEY pic"),
             ("the second stream", Stream::Sub, PictureCodec::H264, "p i p 90 p! i", "sign KEY pic break+sign KEY"),
             ("B-frames of it", Stream::Sub, PictureCodec::H264, "i p pb", "KEY pic refuse"),
+            ("H.265 of it", Stream::Sub, PictureCodec::H265, "p i pb p 90 p! i", "sign KEY pic pic break+sign KEY"),
             ("one refresh may be lost", Stream::Sub, PictureCodec::H264, "i g i g g", "KEY KEY KEY KEY refuse"),
             ("JPEG", Stream::Main, PictureCodec::Jpeg, "i i! i-", "sign+encode sign+encode sign+encode"),
         ] {
@@ -302,11 +310,21 @@ mod tests {
     }
 
     #[test]
-    fn a_second_stream_must_be_h264() {
-        for codec in [PictureCodec::H265, PictureCodec::Jpeg] {
-            let why = PictureGate::new(Stream::Sub).offer(codec).expect_err("refused");
-            assert!(why.kind() == ErrorKind::Unsupported && why.message().contains("is not H.264"));
-            assert!(PictureGate::new(Stream::Main).offer(codec).is_ok());
+    fn a_second_stream_in_h265_is_encoded_and_one_of_jpeg_refused() {
+        for (stream, codec, is_encoded) in [
+            (Stream::Main, PictureCodec::H264, Some(false)),
+            (Stream::Main, PictureCodec::H265, Some(false)),
+            (Stream::Main, PictureCodec::Jpeg, Some(false)),
+            (Stream::Sub, PictureCodec::H264, Some(false)),
+            (Stream::Sub, PictureCodec::H265, Some(true)),
+            (Stream::Sub, PictureCodec::Jpeg, None),
+        ] {
+            let mut gate = PictureGate::new(stream);
+            match (gate.offer(codec), is_encoded) {
+                (Ok(()), Some(is_encoded)) => assert_eq!(gate.is_to_be_encoded(), is_encoded, "{stream} {codec:?}"),
+                (Err(why), None) => assert!(why.message().contains("neither H.264 nor H.265"), "{why}"),
+                (offered, _) => panic!("{stream} {codec:?}: {offered:?}"),
+            }
         }
     }
 

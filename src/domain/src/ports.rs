@@ -5,7 +5,7 @@
 use crate::access::{CameraGrant, Credential, Device, Grant, GrantChange, Principal, StreamPassword, User};
 use crate::archive::{Event, EventFilter, EventPage, KeptOfCamera, Segment, TimeRange, Timeline};
 use crate::camera_view::CameraView;
-use crate::doctor::LiveDiagnosis;
+use crate::doctor::{HttpsTry, LiveFacts};
 use crate::live_hls::{LiveFile, LiveView};
 use crate::live_window::Reload;
 use crate::log::{LogFilter, LogPage};
@@ -120,7 +120,7 @@ pub trait LivePort: Send + Sync {
     /// All sessions. Errors with `Unavailable` when the engine does not answer.
     fn sessions(&self) -> Result<Vec<LiveSession>>;
     /// Tries every way by which viewers might reach the box: up to ten seconds. Errors with `RateLimited` while that is done already.
-    fn examine(&self) -> Later<'_, Result<LiveDiagnosis>>;
+    fn examine(&self) -> Later<'_, Result<LiveFacts>>;
     /// Servers to offer now to `whom`, a lease or a device: its name stands in credentials, which are good for ten minutes. Of a server whose
     /// secret is being changed there are two, with either secret.
     fn ice_servers(&self, now: Timestamp, whom: &dyn Display) -> Vec<IceServer>;
@@ -130,6 +130,14 @@ pub trait LivePort: Send + Sync {
 pub trait PictureFeed: Send {
     /// The next one. Errors with `Unavailable` once none comes any more.
     fn next(&mut self) -> Later<'_, Result<Bytes>>;
+}
+
+/// A file of a live stream, piece by piece as it is sent.
+pub trait LivePieces: Send {
+    /// How many bytes are to come.
+    fn bytes_left(&self) -> usize;
+    /// The next one. Errors with `Unavailable` where none of it may be shown any more, as after its camera's privacy masks changed.
+    fn next(&mut self) -> Option<Result<Bytes>>;
 }
 
 /// Live pictures over HTTPS, for players and networks without WebRTC. Errors of all: `NotFound` (camera), `Unsupported` (its codec),
@@ -145,12 +153,20 @@ pub trait WebLivePort: Send + Sync {
         view: LiveView,
         reload: Option<Reload>,
     ) -> Later<'_, Result<String>>;
-    /// A file that a playlist names, in pieces; one that it announces is waited for. Errors with `NotFound` where it is over.
-    fn file(&self, by: WebAsker, camera: &CameraId, view: LiveView, file: LiveFile) -> Later<'_, Result<Vec<Bytes>>>;
+    /// A file that a playlist names; one that it announces is waited for. Errors with `NotFound` where it is over.
+    fn file(
+        &self,
+        by: WebAsker,
+        camera: &CameraId,
+        view: LiveView,
+        file: LiveFile,
+    ) -> Later<'_, Result<Box<dyn LivePieces>>>;
     /// JPEG pictures of a camera's small stream, at most `fps` a second. Errors with `Unsupported` where it cannot be decoded.
     fn pictures(&self, by: WebAsker, camera: &CameraId, fps: u32) -> Result<Box<dyn PictureFeed>>;
     /// All who watch so.
     fn who_watches(&self) -> Vec<WebViewer>;
+    /// Has pictures of a camera packaged that gives any, to see whether they come; it counts as nobody who watches.
+    fn examine(&self) -> Later<'_, HttpsTry>;
 }
 
 /// Who reads by RTSP.

@@ -398,7 +398,12 @@ impl Looked<'_> {
                 "switch B-frames off in the camera (profile baseline, or no smart codec)",
             ));
         }
-        if m.has_b_frames && !is_main {
+        if codec == Some(PictureCodec::H265) && !is_main {
+            said.push(self.advice(
+                "its second stream is H.265: the box decodes that and encodes the small stream itself",
+                "set H.264 for the second stream in the camera",
+            ));
+        } else if m.has_b_frames && !is_main {
             said.push(self.odd(
                 "its second stream has B-frames, which browsers cannot show live",
                 "switch B-frames off for it in the camera (profile baseline, or no smart codec), or leave the second stream out",

@@ -200,7 +200,12 @@ fn without_a_picture_the_reason_is_said_and_nothing_else() {
             "user and password",
         ),
         (none.clone(), refused(ErrorKind::Unavailable, "it is silent"), "it is silent", "switch the camera on"),
-        (Cam { stream: Stream::Sub, pictures: PictureCodec::H265, ..none }, Ok(()), "it is not H.264", "leave"),
+        (
+            Cam { stream: Stream::Sub, pictures: PictureCodec::Jpeg, ..none },
+            Ok(()),
+            "it is neither H.264 nor H.265",
+            "leave",
+        ),
     ] {
         let said = cam.said_after(&ended);
         let [one] = &said[..] else { panic!("{what}: {said:?}") };

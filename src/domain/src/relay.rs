@@ -2,6 +2,7 @@
 
 use perch_base::time::MonoTime;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How long a server that failed is left alone at first, and at most.
@@ -57,6 +58,18 @@ impl fmt::Display for IceFailure {
             Self::Unsupported => f.write_str("the box does not speak DTLS to relays"),
         }
     }
+}
+
+/// Whether the box takes `relayed` for its address at a relay: one that leads somewhere, and none of `ours`. What leaves by the relay is told by that
+/// address, so a server that names an own one of the box's would be sent all that the box sends directly.
+pub fn may_relay_by(relayed: SocketAddr, ours: &[SocketAddr]) -> bool {
+    let ip = relayed.ip().to_canonical();
+    let leads_nowhere = match ip {
+        IpAddr::V4(v4) => v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast() || v6.is_unicast_link_local(),
+    };
+    let is_ours = ours.iter().any(|own| (own.ip().to_canonical(), own.port()) == (ip, relayed.port()));
+    relayed.port() != 0 && !leads_nowhere && !is_ours
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,6 +131,30 @@ mod tests {
 
     fn s(seconds: i64) -> MonoTime {
         MonoTime(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_relay_names_an_address_of_its_own() {
+        let ours = ["192.168.1.20:8189", "[::1]:8189"].map(|own| own.parse().expect("an address"));
+        for (relayed, may) in [
+            ("203.0.113.9:50000", true),
+            ("192.168.1.20:50000", true),
+            ("192.168.1.21:8189", true),
+            ("127.0.0.1:50000", true),
+            ("192.168.1.20:8189", false),
+            ("[::ffff:192.168.1.20]:8189", false),
+            ("[::1]:8189", false),
+            ("203.0.113.9:0", false),
+            ("0.0.0.0:50000", false),
+            ("[::]:50000", false),
+            ("255.255.255.255:50000", false),
+            ("239.0.0.1:50000", false),
+            ("[ff02::1]:50000", false),
+            ("169.254.1.1:50000", false),
+            ("[fe80::1]:50000", false),
+        ] {
+            assert_eq!(may_relay_by(relayed.parse().expect("an address"), &ours), may, "{relayed}");
+        }
     }
 
     #[test]

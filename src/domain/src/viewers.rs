@@ -90,14 +90,16 @@ impl ViewerLimits {
     /// whoever is gone gives its place back when its lease lapses.
     pub fn admit(&self, watching: Viewers) -> Result<()> {
         let Viewers { all, of_person, of_device } = watching;
+        let views = |count: usize| if count == 1 { "1 live view".to_owned() } else { format!("{count} live views") };
         let why = if of_device >= self.per_device {
-            format!("this device has {of_device} live views open, no more are served: close one of them")
+            format!("this device has {} open, no more are served: close one of them", views(of_device))
         } else if of_person >= self.per_person {
-            format!(
-                "your devices have {of_person} live views open, no more are served: close one of them, on whichever device"
-            )
+            let open = views(of_person);
+            format!("your devices have {open} open, no more are served: close one of them, on whichever device")
         } else if all >= self.all {
-            format!("{all} live views are open, no more are served: close one, or ask an administrator to cut one off")
+            let are = if all == 1 { "is" } else { "are" };
+            let all = views(all);
+            format!("{all} {are} open, no more are served: close one, or ask an administrator to cut one off")
         } else {
             return Ok(());
         };
@@ -152,6 +154,7 @@ mod tests {
             (4, 2, 1, None),
             (5, 0, 0, Some("5 live views are open")),
             (4, 2, 2, Some("this device has 2 live views open")),
+            (5, 0, 1, Some("5 live views are open")),
             (4, 3, 1, Some("your devices have 3 live views open")),
             (9, 9, 9, Some("this device has 9 live views open")),
         ] {

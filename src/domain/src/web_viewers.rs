@@ -67,7 +67,7 @@ struct Seen {
     last: MonoTime,
 }
 
-/// Everybody who watches over HTTPS.
+/// Everybody who watches over HTTPS. They are counted beside those who watch by WebRTC: a page that changes from one to the other is both for a moment.
 #[derive(Debug, Default)]
 pub struct WebViewers {
     limits: ViewerLimits,
@@ -76,6 +76,16 @@ pub struct WebViewers {
 }
 
 impl WebViewers {
+    /// So many may watch.
+    pub fn new(limits: ViewerLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// So many may from now on; whoever watches already stays.
+    pub fn follow(&mut self, limits: ViewerLimits) {
+        self.limits = limits;
+    }
+
     /// Somebody asks for something of a stream. [`Self::answered`] is to follow. Errors with `Unavailable` where too many watch, and with `RateLimited` where
     /// too much is being waited for.
     pub fn ask(
@@ -192,5 +202,32 @@ mod tests {
         viewers.answered(first, at(0).0);
         assert_eq!(viewers.all(at(0).0).len(), limits.per_device - 1);
         viewers.ask(&phone, mjpeg, at(0)).expect("there is room again");
+    }
+
+    #[test]
+    fn as_many_watch_as_the_owner_lets_and_who_is_there_stays() {
+        let mut viewers = WebViewers::new(ViewerLimits { all: 2, per_person: 1, per_device: 16 });
+        let camera = CameraId::new("front").expect("valid");
+        let of = |name: &str, account: &str| {
+            let mut asker = asker(name);
+            asker.who.username = Some(account.to_owned());
+            asker
+        };
+        let hls = (WebTransport::Hls, &camera, Stream::Main);
+        let annas = of("phone", "anna");
+        viewers.ask(&annas, hls, at(0)).expect("let in");
+        let refused = viewers.ask(&of("tablet", "anna"), hls, at(0)).expect_err("one of a person");
+        assert!(refused.message().starts_with("your devices have 1 live view open"), "{refused}");
+        viewers.ask(&of("phone", "eve"), hls, at(0)).expect("let in");
+        let refused = viewers.ask(&of("phone", "otto"), hls, at(0)).expect_err("two in all");
+        assert!(refused.message().starts_with("2 live views are open"), "{refused}");
+        viewers.follow(ViewerLimits { all: 1, per_person: 1, per_device: 16 });
+        viewers.ask(&annas, hls, at(1)).expect("it watches already");
+        assert_eq!(
+            viewers.ask(&of("phone", "otto"), hls, at(1)).expect_err("one in all").kind(),
+            ErrorKind::Unavailable
+        );
+        viewers.follow(ViewerLimits { all: 3, per_person: 1, per_device: 16 });
+        viewers.ask(&of("phone", "otto"), hls, at(1)).expect("there is room");
     }
 }

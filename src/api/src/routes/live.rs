@@ -15,12 +15,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use perch_base::ids::{DeviceId, LeaseId};
 use perch_base::{Error, ErrorKind};
 use perch_domain::access::{Object, Permission};
+use perch_domain::doctor::{HttpsFacts, diagnose};
 use perch_domain::ports::{IceServer, WatchAnswer, WatchRequest};
 use perch_domain::rate::DataBudget;
 use perch_domain::status::CameraInfo;
 use perch_domain::stream_choice::StreamChoice;
 use serde::Deserialize;
 use serde_json::json as object;
+use std::net::SocketAddr;
 
 pub(super) const SDP: &str = "application/sdp";
 pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -127,7 +129,11 @@ pub(super) async fn ice_servers(State(app): State<Shared>, who: Who) -> Reply {
 
 /// `GET /api/v1/doctor/live`. Whoever hangs up ends it.
 pub(super) async fn examine(State(app): State<Shared>) -> Reply {
-    Ok(Json(app.ports.live.examine().await?).into_response())
+    let ports = &app.ports;
+    let pictures = async { Ok(ports.web_live.examine().await) };
+    let (facts, tried) = tokio::try_join!(ports.live.examine(), pictures)?;
+    let listen = SocketAddr::new(app.config.http.listen.ip(), app.port);
+    Ok(Json(diagnose(&facts, &HttpsFacts { listen, tried })).into_response())
 }
 
 /// `GET /api/v1/live`

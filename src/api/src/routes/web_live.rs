@@ -4,7 +4,7 @@
 use crate::auth::Who;
 use crate::connection::{Connection, Peer};
 use crate::input::{PathParts, Query};
-use crate::leash::{Leash, body, cut_off};
+use crate::leash::{Leash, body, body_of, cut_off};
 use crate::problem::{Problem, Reply};
 use crate::state::{Shared, blocking};
 use axum::Extension;
@@ -53,7 +53,7 @@ pub(super) async fn playlist(State(app): State<Shared>, who: Who, from: From, pa
         (header::CONTENT_LENGTH, length.to_string()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
-    Ok((headers, body(vec![text.into()], leash)).into_response())
+    Ok((headers, body(text.into(), leash)).into_response())
 }
 
 /// `GET /api/v1/cameras/{camera}/live/{view}/{file}`
@@ -63,14 +63,14 @@ pub(super) async fn file(State(app): State<Shared>, who: Who, from: From, path: 
     let file = path.get("file", "piece of a live stream", LiveFile::parse)?;
     let (by, mut leash) = begin(&app, &who, &from);
     let made = app.ports.web_live.file(by, &camera, view, file);
-    let pieces = wait_for(&app, &who, &camera, &mut leash, made).await?;
-    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let mut pieces = wait_for(&app, &who, &camera, &mut leash, made).await?;
+    let length = pieces.bytes_left();
     let headers = [
         (header::CONTENT_TYPE, "video/mp4".to_owned()),
         (header::CONTENT_LENGTH, length.to_string()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
-    Ok((headers, body(pieces, leash)).into_response())
+    Ok((headers, body_of(move || pieces.next(), leash)).into_response())
 }
 
 /// The media type of pictures that replace each other; what parts them is fixed.

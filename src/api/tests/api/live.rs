@@ -10,7 +10,7 @@ use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result};
 use perch_domain::access::Role;
 use perch_domain::cut_off::{Moment, Viewer};
-use perch_domain::doctor::{LiveDiagnosis, LiveFacts, diagnose};
+use perch_domain::doctor::LiveFacts;
 use perch_domain::ice_url::IceTransport;
 use perch_domain::media::Stream;
 use perch_domain::ports::*;
@@ -100,7 +100,7 @@ impl LivePort for Fake {
         };
         Ok(self.engine()?.leases.iter().map(session).collect())
     }
-    fn examine(&self) -> Later<'_, Result<LiveDiagnosis>> {
+    fn examine(&self) -> Later<'_, Result<LiveFacts>> {
         let server = |transport, answer| (format!("turn:t over {transport}"), transport, answer);
         let facts = LiveFacts {
             port: 8189,
@@ -111,7 +111,7 @@ impl LivePort for Fake {
             stun: Vec::new(),
             turn: vec![server(IceTransport::Udp, Err(IceFailure::Unauthorized))],
         };
-        Box::pin(async move { Ok(diagnose(&facts)) })
+        Box::pin(async move { Ok(facts) })
     }
     fn ice_servers(&self, _: Timestamp, _: &dyn std::fmt::Display) -> Vec<IceServer> {
         vec![
@@ -135,6 +135,8 @@ async fn the_doctor_says_in_words_what_became_of_each_way() {
     let by = |way: &str| ways.iter().find(|one| one["way"] == way).expect("told of");
     assert_eq!((&by("house")["works"], &by("turn_udp")["works"]), (&json!(true), &json!(false)));
     assert!(by("turn_udp")["advice"].as_str().is_some_and(|advice| advice.contains("static-auth-secret")), "{said}");
+    let advice = format!("set http.listen = \"0.0.0.0:{}\"", rig.addr.port());
+    assert_eq!((&by("hls")["works"], &by("hls")["advice"]), (&json!(false), &json!(advice)));
     let (_, viewer) = rig.fake.device(Role::Viewer, Some("ben"));
     rig.get("/api/v1/doctor/live", &viewer).await.problem(403);
 }

@@ -6,12 +6,14 @@ use http::Method;
 use perch_base::ids::{CameraId, DeviceId};
 use perch_base::{Error, ErrorKind, Result, base64};
 use perch_domain::access::Role;
+use perch_domain::doctor::HttpsTry;
 use perch_domain::live_hls::{LiveFile, LiveView};
 use perch_domain::live_window::Reload;
 use perch_domain::media::Stream;
-use perch_domain::ports::{Later, PictureFeed, WebLivePort};
+use perch_domain::ports::{Later, LivePieces, PictureFeed, WebLivePort};
 use perch_domain::stream_choice::StreamChoice;
 use perch_domain::web_viewers::{WebAsker, WebTransport, WebViewer};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -39,6 +41,18 @@ impl PictureFeed for FakePictures {
     }
 }
 
+struct FakePieces(VecDeque<Bytes>);
+
+impl LivePieces for FakePieces {
+    fn bytes_left(&self) -> usize {
+        self.0.iter().map(|piece| piece.len().max(1)).sum()
+    }
+    fn next(&mut self) -> Option<Result<Bytes>> {
+        let broke_off = || Error::new(ErrorKind::Unavailable, "the live stream broke off while it was read");
+        self.0.pop_front().map(|piece| if piece.is_empty() { Err(broke_off()) } else { Ok(piece) })
+    }
+}
+
 impl WebLivePort for Fake {
     fn view(&self, camera: &CameraId, choice: StreamChoice, sound: bool) -> Result<LiveView> {
         match [front(), yard()].contains(camera) {
@@ -63,18 +77,27 @@ impl WebLivePort for Fake {
         })
     }
 
-    fn file(&self, _: WebAsker, camera: &CameraId, view: LiveView, file: LiveFile) -> Later<'_, Result<Vec<Bytes>>> {
+    fn file(
+        &self,
+        _: WebAsker,
+        camera: &CameraId,
+        view: LiveView,
+        file: LiveFile,
+    ) -> Later<'_, Result<Box<dyn LivePieces>>> {
         let camera = camera.clone();
-        Box::pin(async move {
+        let pieces = async move {
             match file {
                 LiveFile::Map(n) if n == if camera == front() { 1 } else { 2 } => {
                     Ok(vec![format!("map of {view}").into()])
                 }
                 LiveFile::Segment(7) => Ok(vec![Bytes::from(vec![7; PIECE_BYTES]); PIECES]),
+                // Broken off after the first piece.
+                LiveFile::Segment(8) => Ok(vec![Bytes::from(vec![7; PIECE_BYTES]), Bytes::new()]),
                 LiveFile::Part(1, 1) => std::future::pending().await,
                 _ => Err(Error::not_found("this piece of the live stream is over")),
             }
-        })
+        };
+        Box::pin(async move { pieces.await.map(|all| Box::new(FakePieces(all.into())) as Box<dyn LivePieces>) })
     }
 
     fn pictures(&self, _: WebAsker, camera: &CameraId, fps: u32) -> Result<Box<dyn PictureFeed>> {
@@ -82,6 +105,10 @@ impl WebLivePort for Fake {
             true => Ok(Box::new(FakePictures { fps, left: 3 })),
             false => Err(Error::not_found("there is no such camera")),
         }
+    }
+
+    fn examine(&self) -> Later<'_, HttpsTry> {
+        Box::pin(async { HttpsTry::Came("Front".to_owned()) })
     }
 
     fn who_watches(&self) -> Vec<WebViewer> {
@@ -261,6 +288,14 @@ async fn what_a_slow_reader_has_not_got_yet_is_lost_within_a_second_of_the_revoc
         assert!(after < Duration::from_secs(1), "{path}: {after:?}");
         assert!(end.is_err(), "{path}: it broke off");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_shown_any_more_breaks_off_while_it_is_read() {
+    let rig = Rig::start().await;
+    let (_, token) = rig.fake.device(Role::Viewer, None);
+    let (bytes, _, end) = read_slowly(&rig, "/api/v1/cameras/front/live/main/8.m4s", &token).await;
+    assert!(bytes < PIECE_BYTES + 1024, "{bytes} bytes, then {end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ),
     (
         "webrtc.max_viewers",
-        "So many live pictures and voices are served at once by WebRTC; whoever comes then is told so.",
+        "So many live pictures and voices are served at once by WebRTC, and so many pictures over HTTPS; whoever comes then is told so.",
     ),
     ("webrtc.max_viewers_per_person", "So many of them for one person, on all of their devices together."),
     (

@@ -8,7 +8,7 @@ use super::running::Running;
 use super::settings::{CaptureEvent, Progress, Settings};
 use super::tries::Tries;
 use super::turned::Turned;
-use crate::fanout::{Delivery, Receipt, Sink};
+use crate::fanout::{Delivery, Hub, Receipt, Sink};
 use crate::pipeline::Library;
 use crate::probes::withheld;
 use crate::{encoders, h264, pipeline, time};
@@ -48,10 +48,10 @@ const NEVER: i64 = i64::MIN;
 const NONE_YET: i64 = i64::MAX;
 
 /// What is decoded, and for what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(super) struct Decoded {
-    /// This stream of the camera.
-    pub stream: Stream,
+    /// Where it comes, and as which stream; `None`: it is the camera's large one.
+    pub source: Option<(Arc<Hub>, Stream)>,
     /// Its codec.
     pub codec: VideoCodec,
     /// Whether the small stream is made of it; else it is for motion alone.
@@ -87,7 +87,7 @@ pub(super) async fn keep(
             // The control lives as long as this.
             until(&mut demand, |demand| !is_wanted(demand)).await;
         };
-        let Err(why) = run_once(settings, flow, control, what, &report, wanted_no_more).await else {
+        let Err(why) = run_once(settings, flow, control, &what, &report, wanted_no_more).await else {
             report(None);
             tries.ended_well();
             continue;
@@ -102,11 +102,11 @@ async fn run_once(
     settings: &Arc<Settings>,
     flow: &Arc<Flow>,
     control: &Arc<Control>,
-    what: Decoded,
+    what: &Decoded,
     report: Report<'_>,
     wanted_no_more: impl Future<Output = ()>,
 ) -> Result<()> {
-    let starting = start(settings.clone(), flow.clone(), control.clone(), what);
+    let starting = start(settings.clone(), flow.clone(), control.clone(), what.clone());
     let mut decoder = match within(&settings.clock, START_WITHIN, starting).await {
         Some(decoder) => decoder?,
         None => return Err(Error::new(ErrorKind::Unavailable, "the decoder did not start: does it hang?")),
@@ -116,7 +116,8 @@ async fn run_once(
     if what.makes_small {
         hub.discontinuity_of(Stream::Sub);
     }
-    let joined = hub.join(what.stream, false, "decoder", Box::new(Entry(decoder.feed.clone())));
+    let (source, stream) = what.source.as_ref().map_or((hub, Stream::Main), |(source, stream)| (source, *stream));
+    let joined = source.join(stream, false, "decoder", Box::new(Entry(decoder.feed.clone())));
     lock(&decoder.feed).begin(settings.clock.mono(), &joined.backlog);
     // A camera that makes keyframes when asked makes none for this, and one that cannot be asked is not.
     let ended = tokio::select! {
@@ -203,7 +204,7 @@ async fn start(settings: Arc<Settings>, flow: Arc<Flow>, control: Arc<Control>, 
     }
     let (name, entered) = (format!("decode {}", settings.config.id), settings.decoder_threads.enter());
     let start = move || {
-        let decoder = build(&settings, &flow, &control, what);
+        let decoder = build(&settings, &flow, &control, &what);
         drop(entered);
         decoder
     };
@@ -211,7 +212,7 @@ async fn start(settings: Arc<Settings>, flow: Arc<Flow>, control: Arc<Control>, 
     on_own_thread(name, start).await
 }
 
-fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, what: Decoded) -> Result<Decoder> {
+fn build(settings: &Arc<Settings>, flow: &Arc<Flow>, control: &Arc<Control>, what: &Decoded) -> Result<Decoder> {
     let (tx, over) = mpsc::unbounded_channel();
     let turned = Arc::new(Turned::default());
     let mut wiring = Wiring::new(settings, flow, control.clone());

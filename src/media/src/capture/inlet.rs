@@ -6,6 +6,7 @@ use super::control::Control;
 use super::flow::Flow;
 use super::settings::Settings;
 use super::sound::SoundWay;
+use crate::fanout::Hub;
 use crate::time;
 use gstreamer as gst;
 use gstreamer_app as gst_app;
@@ -35,6 +36,8 @@ pub(super) struct Inlet {
     encodes: bool,
     /// How its pictures are turned besides.
     turned: Orientation,
+    /// Where pictures are published that the small stream is made of.
+    source: Option<Arc<Hub>>,
     /// Where its sound goes.
     pub sound: Arc<SoundWay>,
     offered: watch::Sender<Option<Offer>>,
@@ -68,12 +71,27 @@ pub(super) struct Reports {
 }
 
 impl Inlet {
-    /// Of a session with this stream of a camera with these settings.
-    pub fn new(
+    /// Of a session with the first stream of a camera with these settings.
+    pub fn new(flow: &Arc<Flow>, control: &Arc<Control>, picture: &PictureSettings) -> (Arc<Self>, Reports) {
+        Self::of(flow, control, picture, Stream::Main, None)
+    }
+
+    /// Of a session with the second, which comes to `source` where the small stream is to be made of it.
+    pub fn of_second(
         flow: &Arc<Flow>,
         control: &Arc<Control>,
-        stream: Stream,
         picture: &PictureSettings,
+        source: &Arc<Hub>,
+    ) -> (Arc<Self>, Reports) {
+        Self::of(flow, control, picture, Stream::Sub, Some(source.clone()))
+    }
+
+    fn of(
+        flow: &Arc<Flow>,
+        control: &Arc<Control>,
+        picture: &PictureSettings,
+        stream: Stream,
+        source: Option<Arc<Hub>>,
     ) -> (Arc<Self>, Reports) {
         let encodes = picture.encode && stream == Stream::Main;
         let gate = PictureGate::new(stream);
@@ -86,6 +104,7 @@ impl Inlet {
             stream,
             encodes,
             turned: picture.turned,
+            source,
             sound: Arc::default(),
             offered,
             notices,
@@ -120,17 +139,24 @@ impl Inlet {
     }
 
     fn picture(&self, picture: Picture) -> bool {
-        let steps = lock(&self.state).gate.picture(self.flow.now(), picture);
+        let (steps, is_source) = {
+            let gate = &mut lock(&self.state).gate;
+            (gate.picture(self.flow.now(), picture), gate.is_to_be_encoded())
+        };
+        let source = self.source.as_ref().filter(|_| is_source);
         // Only the session's task comes here: no other picture is between.
-        steps.into_iter().all(|step| self.obey(step))
+        steps.into_iter().all(|step| self.obey(step, source))
     }
 
     /// False: the session ends.
-    fn obey(&self, step: Step) -> bool {
+    fn obey(&self, step: Step, source: Option<&Arc<Hub>>) -> bool {
         match step {
             // The small stream is encoded here or has a session of its own: it goes on where the large one breaks off.
-            Step::BreakOff => self.flow.hub().discontinuity_of(self.stream),
-            Step::Publish(packet) => self.flow.publish_video(self.stream, self.turned(packet)),
+            Step::BreakOff => source.unwrap_or(self.flow.hub()).discontinuity_of(self.stream),
+            Step::Publish(packet) => match source {
+                Some(source) => source.publish_video(self.stream, Arc::new(self.turned(packet))),
+                None => self.flow.publish_video(self.stream, self.turned(packet)),
+            },
             Step::Encode(picture) => self.encode_picture(picture),
             Step::Sign => self.sign(),
             Step::Refuse(why) => return self.refuse(why),

@@ -1,12 +1,10 @@
 //! A camera's small stream as JPEG pictures, for who watches by MJPEG: decoded and encoded once for all of them, in a pipeline of its own that
 //! hangs on the hub like any other consumer, and is there only while one of them watches.
 
-use super::flow::Signal;
 use super::graph::{shape, thin};
 use super::parts::{self, add, link};
-use super::running::Running;
 use super::samples::{bytes_of, pts_of};
-use super::small::{Entry, Exit, Gate};
+use super::small::{Entry, Exit, Gate, start};
 use super::threads::Threads;
 use crate::fanout::Hub;
 use crate::pipeline::{self, Library};
@@ -16,7 +14,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use perch_base::clock::{SharedClock, within};
-use perch_base::{Error, ErrorKind, Result, on_own_thread};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
 use perch_domain::fanout::Delivery;
 use perch_domain::media::Stream;
@@ -60,7 +58,10 @@ impl JpegEncoder {
     ) -> Result<()> {
         let gate = Gate::new(sink);
         let (failures, mut failed) = mpsc::unbounded_channel();
-        let starting = self.start(source, (aspect, fps), gate.clone(), failures);
+        let (library, teller, opened) = (self.library.clone(), failures.clone(), gate.clone());
+        let built = move || build(&library, (aspect, fps), opened, &teller);
+        let name = format!("jpeg {}", source.camera());
+        let starting = start(("JPEG pictures", name), &self.threads, failures, built);
         let slow = || Error::new(ErrorKind::Unavailable, "the JPEG encoder did not start");
         let (mut running, mut entry) = within(&self.clock, START_WITHIN, starting).await.ok_or_else(slow)??;
         let (queue, mut packets) = mpsc::channel(WAITING);
@@ -84,35 +85,6 @@ impl JpegEncoder {
         drop(joined);
         within(&self.clock, LET_GO_WITHIN, running.end()).await;
         ended
-    }
-
-    async fn start(
-        &self,
-        source: &Arc<Hub>,
-        (aspect, fps): (Option<Aspect>, u32),
-        gate: Arc<Gate<Bytes>>,
-        failures: mpsc::UnboundedSender<Error>,
-    ) -> Result<(Running, Entry)> {
-        if self.threads.hang() {
-            return Err(Error::new(ErrorKind::Unavailable, "the JPEG encoder hangs: restart the box"));
-        }
-        let (name, entered) = (format!("jpeg {}", source.camera()), self.threads.enter());
-        let (library, threads) = (self.library.clone(), self.threads.clone());
-        let start = move || {
-            let started = build(&library, (aspect, fps), gate, &failures).and_then(|(pipeline, entry)| {
-                let running = Running::new(pipeline, "JPEG pictures".into(), threads, move |signal| {
-                    if let Signal::Failed(e) = signal {
-                        // Nobody listens once it is over.
-                        let _ = failures.send(e);
-                    }
-                });
-                running.set_state(gst::State::Playing).map(|()| (running, entry))
-            });
-            drop(entered);
-            started
-        };
-        // Where nobody waits any more it ends as it drops.
-        on_own_thread(name, start).await
     }
 }
 

@@ -407,7 +407,7 @@ impl Capture {
         progress: &(dyn Fn(CaptureEvent) + Send + Sync),
     ) {
         if instance.is_passed() {
-            let what = Decoded { stream: Stream::Main, codec: VideoCodec::H264, makes_small: true };
+            let what = Decoded { source: None, codec: VideoCodec::H264, makes_small: true };
             decoding::keep(&self.settings, flow, &instance.control(), what, progress).await;
         }
         std::future::pending().await

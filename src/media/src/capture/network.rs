@@ -8,6 +8,7 @@ use super::decoding::{self, Decoded};
 use super::flow::{CloseOnDrop, Flow, Signal};
 use super::inlet::{Entrance, Inlet, Reports, codec_of, request};
 use super::running::Running;
+use super::second::Second;
 use super::settings::{CaptureEvent, PACE_EVERY, Progress, Settings};
 use super::{anew, graph, parts, second, sound};
 use crate::encoders;
@@ -21,7 +22,7 @@ use perch_domain::capture_attempt::{CaptureEnd, LET_GO_WITHIN, NewestOnly, START
 use perch_domain::health::{OfferedSound, StallVerdict, StallWatch, never_started, undecodable};
 use perch_domain::ingest::{Offer, PictureCodec, Shape, SoundCodec};
 use perch_domain::losses::{self, LossWatch};
-use perch_domain::media::{Stream, VideoCodec};
+use perch_domain::media::VideoCodec;
 use perch_domain::motion::Thinner;
 use perch_domain::pace::PaceWatch;
 use std::pin::pin;
@@ -58,7 +59,7 @@ pub(super) async fn run_once(
     }
     running.send_replace(Some(audio::Attempt { flow: flow.clone(), control: control.clone() }));
     let _over = AttemptOver(running);
-    let (inlet, mut reports) = Inlet::new(&flow, &control, Stream::Main, &settings.config.picture);
+    let (inlet, mut reports) = Inlet::new(&flow, &control, &settings.config.picture);
     let attempt =
         NetworkAttempt { settings, attempts, progress, flow: &flow, control: &control, inlet: &inlet, second };
     if attempts.is_newest_only() {
@@ -241,8 +242,7 @@ impl NetworkAttempt<'_> {
         }
         // With a second stream of its own, the large one is not decoded at all.
         if second.is_none() {
-            let what =
-                Decoded { stream: Stream::Main, codec: codec_of(codec, settings.config.codec), makes_small: true };
+            let what = Decoded { source: None, codec: codec_of(codec, settings.config.codec), makes_small: true };
             decoding::keep(settings, flow, control, what, progress).await;
         }
     }
@@ -302,22 +302,56 @@ impl NetworkAttempt<'_> {
     async fn second_beside(&self) {
         let &Self { settings, attempts, flow, control, progress, .. } = self;
         let Some(url) = self.second else { return };
-        let what = Decoded { stream: Stream::Sub, codec: VideoCodec::H264, makes_small: false };
-        // There are pictures for motion where it comes and can be decoded.
-        let (absent, undecoded) = (Mutex::new(None), Mutex::new(None));
-        let told_of = |part: &Mutex<Option<String>>, event| match event {
+        let second = Second::new(flow, &settings.clock);
+        // There are pictures where they come and can be decoded.
+        let told = Told::default();
+        let of_session = |event| told.of(&told.absent, &told.absent, event, progress);
+        let of_decoder = |event| told.of(&told.undecoded, &told.no_small, event, progress);
+        let decode = async {
+            while let Some(what) = second.decoded().await {
+                let is_another = second.is_another(what.codec);
+                tokio::select! {
+                    () = decoding::keep(settings, flow, control, what, &of_decoder) => return,
+                    () = is_another => *lock(&told.no_small) = None,
+                }
+            }
+        };
+        tokio::join!(second::keep(settings, attempts, url, (flow, &second), control, &of_session), decode);
+    }
+}
+
+/// Why there is nothing of a second stream.
+#[derive(Default)]
+struct Told {
+    absent: Mutex<Option<String>>,
+    undecoded: Mutex<Option<String>>,
+    no_small: Mutex<Option<String>>,
+}
+
+impl Told {
+    /// Of a part that says why there are no pictures for motion, or no small stream: the session's word goes first.
+    fn of(
+        &self,
+        motion: &Mutex<Option<String>>,
+        small: &Mutex<Option<String>>,
+        event: CaptureEvent,
+        progress: Progress<'_>,
+    ) {
+        let whole = |other: &Mutex<Option<String>>| {
+            let why = lock(&self.absent).clone();
+            why.or_else(|| lock(other).clone())
+        };
+        match event {
             CaptureEvent::MotionPictures(why) => {
-                *lock(part) = why;
-                let why = lock(&absent).clone();
-                progress(CaptureEvent::MotionPictures(why.or_else(|| lock(&undecoded).clone())));
+                *lock(motion) = why;
+                progress(CaptureEvent::MotionPictures(whole(&self.undecoded)));
+            }
+            CaptureEvent::Small(why) => {
+                *lock(small) = why;
+                progress(CaptureEvent::Small(whole(&self.no_small)));
             }
             event => progress(event),
-        };
-        let (of_session, of_decoder) = (|event| told_of(&absent, event), |event| told_of(&undecoded, event));
-        tokio::join!(
-            second::keep(settings, attempts, url, flow, control, &of_session),
-            decoding::keep(settings, flow, control, what, &of_decoder),
-        );
+        }
     }
 }
 

@@ -366,6 +366,59 @@ async fn a_second_stream_is_the_small_one_and_fails_alone() {
     b.stop().await;
 }
 
+/// The box decodes the second stream, not the large one, for motion and for a small stream that everybody shows; and goes on where the camera is set to
+/// H.264 meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_second_stream_in_h265_the_small_one_is_encoded() {
+    let small = "videotestsrc is-live=true pattern=ball ! video/x-raw,width=160,height=120,framerate=20/1";
+    let encoder = "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=20 ! h265parse config-interval=-1";
+    let launch =
+        format!("{small} ! {encoder} ! video/x-h265,stream-format=byte-stream,alignment=au ! appsink name=video");
+    let ingest = Fake::with(URL, plain());
+    ingest.set(SECOND, sends(PictureCodec::H265, launch, None));
+    let mut c = network();
+    c.motion.enabled = true;
+    c.network.sub_source = Some(perch_base::secret::Secret::new(SECOND.to_owned()));
+    let size = (c.sub.width, c.sub.height);
+    let b = begin(c, &ingest);
+    let mut main = b.hub.subscribe(Stream::Main, false, "test", 5000);
+    take(&mut main, Track::Video, 10).await;
+    let mut sub = b.hub.subscribe(Stream::Sub, false, "sub", 2000);
+    let packets = take(&mut sub, Track::Video, 10).await;
+    assert_growing(&packets);
+    let size_of = |keyframe: &[u8]| {
+        let units = perch_domain::bitstream::nal_units(keyframe);
+        let sps = units.filter(|n| n[0] & 0x1f == 7).find_map(perch_domain::h264::Sps::parse).expect("in H.264");
+        (u32::from(sps.width), u32::from(sps.height))
+    };
+    assert!(packets[0].packet.keyframe);
+    assert_eq!(size_of(&packets[0].packet.data), size, "as the settings say");
+    assert!(b.lumas.load(Ordering::SeqCst) >= 1, "the detector sees it");
+    assert_eq!(b.hub.consumers(Stream::Main), ["test"], "the large one is not decoded");
+    assert_eq!(b.capture.figures().encoders, 1);
+    let is_fault = |e: &CaptureEvent| matches!(e, CaptureEvent::Small(Some(_)) | CaptureEvent::MotionPictures(Some(_)));
+    assert!(!b.said().iter().any(is_fault), "{:?}", b.said());
+
+    ingest.set(SECOND, h264(small, "x264enc tune=zerolatency key-int-max=10", ""));
+    ingest.hang_up(SECOND);
+    let passed = timeout(Duration::from_secs(60), async {
+        loop {
+            let one = take(&mut sub, Track::Video, 1).await.remove(0);
+            if one.packet.keyframe && size_of(&one.packet.data) == (160, 120) {
+                return;
+            }
+        }
+    });
+    passed.await.expect("as it comes");
+    let gone = timeout(Duration::from_secs(20), async {
+        while b.capture.figures().encoders > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    gone.await.expect("nothing is encoded any more");
+    b.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn motion_sees_the_second_stream_and_the_large_one_is_not_decoded() {
     let ingest = Fake::with(URL, plain());

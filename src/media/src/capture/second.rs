@@ -3,30 +3,72 @@
 
 use super::attempts::Attempts;
 use super::control::{Control, until};
+use super::decoding::Decoded;
 use super::flow::Flow;
-use super::inlet::{Inlet, request};
+use super::inlet::{Inlet, codec_of, request};
 use super::settings::{CaptureEvent, Progress, Settings};
 use super::tries::Tries;
-use crate::fanout::Demand;
-use perch_base::clock::within;
+use crate::fanout::{Demand, Hub};
+use perch_base::clock::{SharedClock, within};
 use perch_base::secret::Secret;
 use perch_base::{Error, ErrorKind, shutdown};
 use perch_domain::capture_attempt::LET_GO_WITHIN;
 use perch_domain::health::{NETWORK_STALL_AFTER, StallVerdict, StallWatch, never_started};
-use perch_domain::media::Stream;
+use perch_domain::media::{Stream, VideoCodec};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A second stream beside its sessions. What comes of it in H.264 is the small stream; of H.265, which few viewers show, the box makes that.
+pub(super) struct Second {
+    /// The camera's fan-out.
+    hub: Arc<Hub>,
+    /// Another one, for H.265.
+    source: Arc<Hub>,
+    /// How its pictures travel, once a session says so.
+    codec: watch::Sender<Option<VideoCodec>>,
+}
+
+impl Second {
+    /// Nothing of it yet.
+    pub fn new(flow: &Flow, clock: &SharedClock) -> Self {
+        let hub = flow.hub().clone();
+        let source = Hub::new(hub.camera().clone(), clock.clone());
+        source.set_memory(hub.memory());
+        Self { hub, source, codec: watch::Sender::default() }
+    }
+
+    /// What of it is to be decoded, once it is known how it travels. `None`: the attempt is over.
+    pub async fn decoded(&self) -> Option<Decoded> {
+        let codec = (*self.codec.subscribe().wait_for(Option::is_some).await.ok()?)?;
+        let makes_small = codec == VideoCodec::H265;
+        let source = if makes_small { &self.source } else { &self.hub };
+        Some(Decoded { source: Some((source.clone(), Stream::Sub)), codec, makes_small })
+    }
+
+    /// Waits until it travels otherwise than as `codec`.
+    pub async fn is_another(&self, codec: VideoCodec) {
+        // The sender lives as long as this.
+        let _ = self.codec.subscribe().wait_for(|now| *now != Some(codec)).await;
+    }
+
+    /// A session is over: what comes next does not join what came.
+    fn breaks_off(&self) {
+        self.source.discontinuity_of(Stream::Sub);
+        self.hub.discontinuity_of(Stream::Sub);
+    }
+}
 
 /// Sessions with the second stream at `url` as long as somebody needs it, until this is dropped.
 pub(super) async fn keep(
     settings: &Arc<Settings>,
     attempts: &Attempts,
     url: &Secret,
-    flow: &Arc<Flow>,
+    (flow, second): (&Arc<Flow>, &Second),
     control: &Arc<Control>,
     progress: Progress<'_>,
 ) {
@@ -42,13 +84,21 @@ pub(super) async fn keep(
     let mut demand = control.demand();
     let mut tries = Tries::new(settings);
     while until(&mut demand, is_wanted).await {
-        let (inlet, _reports) = Inlet::new(flow, control, Stream::Sub, &settings.config.picture);
+        let (inlet, mut reports) = Inlet::of_second(flow, control, &settings.config.picture, &second.source);
         let (end, over) = shutdown::channel();
         let request = request(settings, url, false);
         tries.begin();
         attempts.second_begins(settings.clock.mono());
         let mut session = pin!(settings.ingest.run(&request, &*inlet, over));
+        let offered = async {
+            if let Ok(offer) = reports.offer.wait_for(Option::is_some).await {
+                let codec = offer.as_ref().map(|offer| codec_of(offer.pictures, VideoCodec::H264));
+                second.codec.send_if_modified(|now| std::mem::replace(now, codec) != codec);
+            }
+            std::future::pending::<()>().await
+        };
         let ended = tokio::select! {
+            () = offered => Ok(()),
             ended = &mut session => ended.and(Err(Error::new(ErrorKind::Unavailable, "was ended by the camera"))),
             why = look_on(settings, &inlet, &tell) => Err(why),
             _ = until(&mut demand, |demand| !is_wanted(demand)) => {
@@ -57,7 +107,7 @@ pub(super) async fn keep(
                 Ok(())
             }
         };
-        flow.hub().discontinuity_of(Stream::Sub);
+        second.breaks_off();
         let Err(why) = inlet.refused().map_or(ended, Err) else {
             tell(None);
             tries.ended_well();

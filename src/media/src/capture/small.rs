@@ -1,7 +1,10 @@
-//! What makes something else of a camera's small stream has in common: what leads into its decoder, and a gate that lets nothing out of before the
+//! What makes something else of a camera's small stream has in common: how it is started, what leads into its decoder, and a gate that lets nothing out of before the
 //! camera broke off, as it does when privacy masks change.
 
 use super::decoding::{installed, spare};
+use super::flow::Signal;
+use super::running::Running;
+use super::threads::Threads;
 use super::turned::flip;
 use crate::encoders::encoded;
 use crate::fanout::{Delivery, Receipt, Sink};
@@ -10,7 +13,7 @@ use gstreamer as gst;
 use gstreamer_app as gst_app;
 use perch_base::sync::lock;
 use perch_base::time::MonoTime;
-use perch_base::{Error, Result};
+use perch_base::{Error, ErrorKind, Result, on_own_thread};
 use perch_domain::media::{Track, VideoCodec};
 use perch_domain::orientation::Orientation;
 use std::sync::{Arc, Mutex};
@@ -88,6 +91,35 @@ impl<T: Send> Sink for Exit<T> {
     fn interrupted(&mut self) {
         self.breaks = self.gate.close();
     }
+}
+
+/// Builds and starts what makes `what` of the small stream, on a thread of its own of this name; what fails later is told to `failures`. Errors with
+/// `Unavailable` where an earlier one hangs.
+pub(super) async fn start<T: Send + 'static>(
+    (what, name): (&'static str, String),
+    threads: &Threads,
+    failures: mpsc::UnboundedSender<Error>,
+    build: impl FnOnce() -> Result<(gst::Pipeline, T)> + Send + 'static,
+) -> Result<(Running, T)> {
+    if threads.hang() {
+        return Err(Error::new(ErrorKind::Unavailable, format!("what makes {what} hangs: restart the box")));
+    }
+    let (entered, threads) = (threads.enter(), threads.clone());
+    let start = move || {
+        let started = build().and_then(|(pipeline, made)| {
+            let running = Running::new(pipeline, what.into(), threads, move |signal| {
+                if let Signal::Failed(e) = signal {
+                    // Nobody listens once it is over.
+                    let _ = failures.send(e);
+                }
+            });
+            running.set_state(gst::State::Playing).map(|()| (running, made))
+        });
+        drop(entered);
+        started
+    };
+    // Where nobody waits any more it ends as it drops.
+    on_own_thread(name, start).await
 }
 
 /// What leads into the decoder.

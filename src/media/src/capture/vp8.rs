@@ -2,11 +2,9 @@
 //! watches. It has a fan-out of its own, which they hang on as others do on the camera's.
 
 use super::control::{Control, until};
-use super::flow::Signal;
 use super::parts::{self, add, link};
-use super::running::Running;
 use super::samples::{bytes_of, pts_of};
-use super::small::{Entry, Exit, Gate};
+use super::small::{Entry, Exit, Gate, start};
 use super::threads::Threads;
 use crate::fanout::{Demand, Hub};
 use crate::pipeline::{self, Library};
@@ -17,7 +15,7 @@ use gstreamer_app as gst_app;
 use perch_base::clock::{SharedClock, within};
 use perch_base::shutdown::Shutdown;
 use perch_base::sync::lock;
-use perch_base::{Error, ErrorKind, Result, on_own_thread};
+use perch_base::{Error, ErrorKind, Result};
 use perch_domain::board::encoder_threads;
 use perch_domain::camera::VideoSettings;
 use perch_domain::capture_attempt::{LET_GO_WITHIN, START_WITHIN};
@@ -115,7 +113,15 @@ impl Vp8Stream {
             (Some(hub), None) => hub.discontinuity_of(Stream::Sub),
             (None, _) => {}
         }));
-        let starting = self.start(gate.clone(), failures);
+        let (library, video, control) = (self.library.clone(), *lock(&self.video), self.control.clone());
+        let (teller, opened) = (failures.clone(), gate.clone());
+        let built = move || {
+            let (pipeline, entry, encoder) = build(&library, video, opened, &teller)?;
+            control.add_encoder(Stream::Sub, "vp8enc", Some(encoder));
+            Ok((pipeline, entry))
+        };
+        let name = format!("vp8 {}", self.source.camera());
+        let starting = start(("VP8 for browsers", name), &self.threads, failures, built);
         let slow = || Error::new(ErrorKind::Unavailable, "the VP8 encoder did not start");
         let (mut running, mut entry) = within(&self.clock, START_WITHIN, starting).await.ok_or_else(slow)??;
         self.hub.discontinuity_of(Stream::Sub);
@@ -142,32 +148,6 @@ impl Vp8Stream {
         self.hub.discontinuity_of(Stream::Sub);
         within(&self.clock, LET_GO_WITHIN, running.end()).await;
         ended
-    }
-
-    async fn start(&self, gate: Arc<Gate<Packet>>, failures: mpsc::UnboundedSender<Error>) -> Result<(Running, Entry)> {
-        if self.threads.hang() {
-            return Err(Error::new(ErrorKind::Unavailable, "the VP8 encoder hangs: restart the box"));
-        }
-        let (name, entered) = (format!("vp8 {}", self.source.camera()), self.threads.enter());
-        let (library, video, threads) = (self.library.clone(), *lock(&self.video), self.threads.clone());
-        let control = self.control.clone();
-        let start = move || {
-            let built = build(&library, video, gate, &failures);
-            let started = built.and_then(|(pipeline, entry, encoder)| {
-                let running = Running::new(pipeline, "VP8 for browsers".into(), threads, move |signal| {
-                    if let Signal::Failed(e) = signal {
-                        // Nobody listens once it is over.
-                        let _ = failures.send(e);
-                    }
-                });
-                control.add_encoder(Stream::Sub, "vp8enc", Some(encoder));
-                running.set_state(gst::State::Playing).map(|()| (running, entry))
-            });
-            drop(entered);
-            started
-        };
-        // Where nobody waits any more it ends as it drops.
-        on_own_thread(name, start).await
     }
 }
 

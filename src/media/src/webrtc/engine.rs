@@ -128,13 +128,14 @@ impl Loop {
                 },
                 () = &mut called => break,
                 _ = self.socket.writable(), if self.socket.has_outbox() => self.socket.flush_outbox(),
-                _ = self.socket.readable() => self.receive(),
+                _ = self.socket.readable() => {
+                    self.receive();
+                    // A port that is flooded is always readable: who comes by the relay has a turn all the same.
+                    self.take_from_outside(std::iter::from_fn(|| outside.try_recv().ok()));
+                }
                 Some(first) = outside.recv() => {
                     let waiting = std::iter::from_fn(|| outside.try_recv().ok());
-                    for from_outside in std::iter::once(first).chain(waiting).take(MEDIA_BATCH) {
-                        let Self { socket, sessions, demux, shared, stun_budget, .. } = &mut self;
-                        take_from_outside(shared, sessions, demux, stun_budget, &from_outside, socket);
-                    }
+                    self.take_from_outside(std::iter::once(first).chain(waiting));
                 }
                 // Real time, here and elsewhere in this folder: str0m takes and says `Instant`s.
                 () = tokio::time::sleep_until(due.into()) => {}
@@ -318,6 +319,14 @@ impl Loop {
                     shared.counters.packets_foreign.fetch_add(1, Relaxed);
                 }
             });
+        }
+    }
+
+    /// Takes what the gatherer hands in, a batch at most.
+    fn take_from_outside(&mut self, all: impl Iterator<Item = FromOutside>) {
+        let Self { socket, sessions, demux, shared, stun_budget, .. } = self;
+        for from_outside in all.take(MEDIA_BATCH) {
+            take_from_outside(shared, sessions, demux, stun_budget, &from_outside, socket);
         }
     }
 

@@ -47,7 +47,7 @@ use perch_base::repeated::Repeated;
 use perch_base::sync::write;
 use perch_base::time::Timestamp;
 use perch_base::{Error, ErrorKind, Result, ResultExt};
-use perch_domain::doctor::{LiveDiagnosis, diagnose};
+use perch_domain::doctor::LiveFacts;
 use perch_domain::media::{Stream, VideoCodec};
 use perch_domain::ports::{IceServer, Later, LivePort, TalkAnswer, TalkRequest, WatchAnswer, WatchRequest};
 use perch_domain::rate::RateWish;
@@ -300,7 +300,7 @@ impl LivePort for Engine {
         self.call(Command::Sessions)
     }
 
-    fn examine(&self) -> Later<'_, Result<LiveDiagnosis>> {
+    fn examine(&self) -> Later<'_, Result<LiveFacts>> {
         Box::pin(async move {
             // Let go when whoever asked hangs up, too.
             let _turn = self.examining.try_lock().map_err(|_| {
@@ -308,7 +308,7 @@ impl LivePort for Engine {
                 Error::new(ErrorKind::RateLimited, message)
             })?;
             let Shared { clock, local, .. } = &*self.shared;
-            Ok(diagnose(&examine(&self.shared.config(), *local, clock).await))
+            Ok(examine(&self.shared.config(), *local, clock).await)
         })
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use perch_base::net;
 use perch_base::secret::Secret;
 use perch_base::shutdown::{self, Trigger};
-use perch_domain::doctor::LiveWay;
+use perch_domain::doctor::{HttpsFacts, HttpsTry, LiveWay, diagnose};
 use perch_media::webrtc::{Gatherer, TurnServer};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -257,13 +257,15 @@ fn the_doctor_tries_each_server_and_says_why_one_is_of_no_use() {
     // It may not listen yet.
     let deadline = Instant::now() + Duration::from_secs(20);
     let said = loop {
-        let said = runtime.block_on(bench.engine.examine()).expect("nobody else asks");
+        let found = runtime.block_on(bench.engine.examine()).expect("nobody else asks");
+        let https = HttpsFacts { listen: ([127, 0, 0, 1], 8443).into(), tried: HttpsTry::Answers };
+        let said = diagnose(&found, &https);
         if said.ways.iter().any(|way| way.way == LiveWay::TurnTls && way.works) || Instant::now() > deadline {
             break said;
         }
     };
     let shown: Vec<_> = said.ways.iter().map(|way| (way.way, way.works, way.says.as_str())).collect();
-    let relays = shown.iter().filter(|(way, ..)| !matches!(way, LiveWay::House | LiveWay::Ipv6 | LiveWay::Stun));
+    let relays = shown.iter().filter(|(way, ..)| matches!(way, LiveWay::TurnUdp | LiveWay::TurnTcp | LiveWay::TurnTls));
     let relays: Vec<_> =
         relays.map(|(way, works, says)| (*way, *works, says.split(':').next().unwrap_or(says))).collect();
     let relayed = format!("it relays by {ip}");

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::webrtc::gathering::stun::kind::{ERROR, SUCCESS};
+use proptest::prelude::*;
 
 const RELAYED: &str = "203.0.113.9:50000";
 
@@ -168,4 +169,76 @@ fn it_is_given_back_and_a_word_that_is_not_signed_counts_for_nothing() {
     assert_eq!(*allocation.phase(), AllocationPhase::Held, "anybody may say that");
     allocation.receive(&StunRequest::new(kind::REFRESH + SUCCESS, id).signed(&key("north")), s(9));
     assert_eq!(*allocation.phase(), AllocationPhase::GivenBack);
+}
+
+/// What a server may send that means harm, or is broken.
+#[derive(Clone, Debug)]
+struct OddFrame {
+    kind: u16,
+    attributes: Vec<(u16, Vec<u8>)>,
+    /// Whether it answers what was asked last.
+    answers: bool,
+    signs: bool,
+    /// A byte of it that is another one.
+    damage: Option<(usize, u8)>,
+}
+
+fn odd_frame() -> impl Strategy<Value = OddFrame> {
+    use attribute::*;
+    let named = prop::sample::select(vec![
+        USERNAME,
+        INTEGRITY,
+        ERROR_CODE,
+        CHANNEL_NUMBER,
+        LIFETIME,
+        PEER,
+        attribute::DATA,
+        REALM,
+        NONCE,
+        RELAYED,
+        MAPPED,
+    ]);
+    let one = (prop_oneof![named, any::<u16>()], prop::collection::vec(any::<u8>(), 0..24));
+    let methods = vec![kind::ALLOCATE, kind::REFRESH, kind::CHANNEL_BIND, kind::DATA];
+    let classes = vec![0, SUCCESS, ERROR];
+    let kinds =
+        (prop::sample::select(methods), prop::sample::select(classes)).prop_map(|(method, class)| method + class);
+    let damage = prop::option::of((0..200usize, any::<u8>()));
+    let parts = (prop_oneof![kinds, any::<u16>()], prop::collection::vec(one, 0..6), any::<[bool; 2]>(), damage);
+    parts.prop_map(|(kind, attributes, [answers, signs], damage)| OddFrame { kind, attributes, answers, signs, damage })
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_a_server_sends_makes_it_panic_or_talk_without_end(
+        frames in prop::collection::vec((odd_frame(), 0..90i64), 1..60),
+        is_held in any::<bool>(),
+    ) {
+        let mut allocation = if is_held { held() } else { Allocation::ask(credentials(&["a", "b"]), false, s(0)) };
+        let (mut now, mut last) = (0, [0; 12]);
+        for (n, (odd, later)) in frames.into_iter().enumerate() {
+            now += later;
+            allocation.send(SocketAddr::new([198, 51, 100, 1].into(), n as u16 + 1), b"data", s(now));
+            allocation.tick(s(now));
+            let asked = said(&mut allocation);
+            // One more way a step, and what was asked before once more.
+            prop_assert!(asked.len() <= n + 4, "{asked:?}");
+            last = asked.last().map_or(last, |(_, id, _)| *id);
+            let OddFrame { kind, attributes, answers, signs, damage } = odd;
+            let id = if answers { last } else { [7; 12] };
+            let message = attributes.iter().fold(StunRequest::new(kind, id), |m, (name, value)| m.with(*name, value));
+            let mut frame = if signs { message.signed(&key("north")) } else { message.done() };
+            if let Some((at, to)) = damage {
+                let at = at % frame.len();
+                frame[at] = to;
+            }
+            allocation.receive(&frame, s(now));
+            allocation.receive(&frame[..frame.len() / 2], s(now));
+            let answered = said(&mut allocation);
+            prop_assert!(answered.len() <= 1, "{answered:?}");
+            last = answered.last().map_or(last, |(_, id, _)| *id);
+            prop_assert!(allocation.due() > s(0) || *allocation.phase() == AllocationPhase::GivenBack);
+        }
+        prop_assert!(allocation.channels.len() <= MAX_RELAY_PEERS && allocation.asked.len() <= MAX_RELAY_PEERS + 2);
+    }
 }

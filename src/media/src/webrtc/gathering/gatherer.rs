@@ -5,6 +5,7 @@ use super::allocation::{Allocation, AllocationPhase};
 use super::gathered::{FromOutside, Gathered, HeldRelay, QUEUE};
 use super::link::{address_of, connect, local_for};
 use super::stun::{StunMessage, StunRequest, attribute, kind};
+use crate::webrtc::addresses;
 use crate::webrtc::config::{Config, TurnServer};
 use bytes::Bytes;
 use perch_base::Result;
@@ -15,10 +16,11 @@ use perch_base::shutdown::Shutdown;
 use perch_base::sync::read;
 use perch_base::time::MonoTime;
 use perch_domain::ice_url::{IceTransport, IceUrl};
-use perch_domain::relay::{IceFailure, RelayPlan, RelayStep};
+use perch_domain::relay::{IceFailure, RelayPlan, RelayStep, may_relay_by};
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
+use str0m::Candidate;
 use tokio::sync::{broadcast, mpsc};
 
 /// How often STUN servers are asked: a router forgets a way that nothing goes by for 30 s.
@@ -84,6 +86,14 @@ impl Gatherer {
             tokio::join!(changed, this.keep_reflexive(&config, until.clone()), this.keep_relay(&config, until));
         }
         Ok(())
+    }
+
+    /// The addresses that the engine sends from without a relay.
+    fn ours(&self) -> Vec<SocketAddr> {
+        let config = read(&self.config).clone();
+        // What cannot be read is offered to nobody either.
+        let all = addresses::candidates(self.port, &config.addresses, &config.interfaces).unwrap_or_default();
+        all.iter().map(Candidate::addr).collect()
     }
 
     fn failed(&self, url: &str, why: &IceFailure) {
@@ -209,6 +219,9 @@ impl Gatherer {
                 AllocationPhase::GivenBack => return Ok(()),
                 AllocationPhase::Held => {
                     if let (Some(out), Some(relayed)) = (out.take(), allocation.relayed()) {
+                        if !may_relay_by(relayed, &self.ours()) {
+                            return Err(IceFailure::Nonsense);
+                        }
                         tracing::info!(url = %server.url, %relayed, "the box has a relay");
                         self.failures.ended();
                         better_at = plan.holds(n, now);
@@ -268,3 +281,7 @@ fn stun_servers(config: &Config) -> Vec<(&str, IceUrl)> {
     servers.truncate(MOST_STUN);
     servers
 }
+
+#[cfg(test)]
+#[path = "gatherer_tests.rs"]
+mod tests;
