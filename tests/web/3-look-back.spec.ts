@@ -19,14 +19,50 @@ test('a recorded event plays', async ({ page }) => {
   await card.click();
   await expect(page.getByTestId('event-dialog')).toBeVisible();
   await expectPlaying(page.getByTestId('event-dialog').locator('video'));
+  // To its beginning, faster, and on.
+  const clock = page.getByTestId('event-clock');
+  const later = await clock.textContent();
+  await page.getByTestId('event-seek').press('Home');
+  await expect(clock).not.toHaveText(later!);
+  await page.getByTestId('event-rate').click();
+  await expect(page.getByTestId('event-rate')).toHaveText('2×');
   await page.keyboard.press('Escape');
   await expect(page.getByTestId('event-dialog')).toBeHidden();
+  await expect(page).toHaveURL(/\/events$/);
   silent();
+
+  // What is open has an address: it is reloaded, left and gone back to.
   await card.click();
-  await page.getByRole('button', { name: 'Open in the timeline' }).click();
+  await expect(page).toHaveURL(/\/events\/\d+$/);
+  const address = page.url();
+  await page.reload();
+  await expect(page.getByTestId('event-dialog')).toBeVisible();
+  await page.getByTestId('event-open-camera').click();
   // What was recorded a moment ago is shown live, anything older plays.
   await expect(page).toHaveURL(/camera\/door/);
   await expect(page.getByRole('heading', { level: 1, name: 'Front door' })).toBeVisible();
+  await page.goBack();
+  await expect(page).toHaveURL(address);
+  await expect(page.getByTestId('event-dialog')).toBeVisible();
+  await page.goBack();
+  await expect(page).toHaveURL(/\/events$/);
+  await expect(page.getByTestId('event-dialog')).toBeHidden();
+  await page.goto('/events/1');
+  await expect(page.getByRole('alert')).toHaveText('That event is not on the box any more.');
+  await expect(page).toHaveURL(/\/events$/);
+});
+
+test('what happens meanwhile waits, and moves nothing', async ({ page }) => {
+  await page.goto('/events?camera=door');
+  const cards = page.locator('[data-testid^="event-card-"]');
+  await expect(cards.first()).toBeVisible({ timeout: 60_000 });
+  const first = await cards.first().getAttribute('data-testid');
+  const waiting = page.getByTestId('events-waiting');
+  await expect(waiting).toBeVisible({ timeout: 90_000 });
+  expect(await cards.first().getAttribute('data-testid')).toBe(first);
+  await waiting.click();
+  await expect(waiting).toBeHidden();
+  expect(await cards.first().getAttribute('data-testid')).not.toBe(first);
 });
 
 test('the timeline plays the past and leads back to live', async ({ page }) => {

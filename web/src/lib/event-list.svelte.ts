@@ -1,17 +1,11 @@
-// The events page's list: filtered, paged by cursor, growing at the top as events happen.
+// The events page's list: filtered, paged by cursor. What happens meanwhile waits until somebody wants it: nothing moves under a finger.
 import { api, isAbort, words } from './api';
+import { type EventFilter, NO_FILTER } from './event-address';
 import type { Listener } from './news';
 import { notices } from './notices.svelte';
 import { addDays, toMs } from './time';
 import type { EventKind, EventPage, PerchEvent } from './types';
 import { range } from './urls';
-
-export interface EventFilter {
-  camera: string;
-  kind: EventKind | '';
-  /** Midnight of a day in the viewer's zone. */
-  dayMs: number | null;
-}
 
 const PAGE = 48;
 /** Events of one camera that start closer together than this are one burst. */
@@ -61,7 +55,9 @@ export class EventList {
   error = $state('');
   /** Whether the first page was ever answered. */
   loaded = $state(false);
-  filter = $state.raw<EventFilter>({ camera: '', kind: '', dayMs: null });
+  filter = $state.raw<EventFilter>(NO_FILTER);
+  /** Events that began since the list was looked at, newest first. */
+  waiting = $state.raw<PerchEvent[]>([]);
   #cursor = $state.raw<number | null>(null);
   #abort: AbortController | null = null;
   /** Events that came while an answer was on its way: the answer may not hold them yet. */
@@ -83,24 +79,48 @@ export class EventList {
     return () => {
       stop();
       this.#abort?.abort();
+      // Whoever comes back sees all that there is.
+      this.showWaiting();
     };
   }
 
-  setFilter(change: Partial<EventFilter>): void {
-    this.filter = { ...this.filter, ...change };
+  setFilter(filter: EventFilter): void {
+    const { camera, kind, dayMs } = this.filter;
+    const isAsked = camera === filter.camera && kind === filter.kind && dayMs === filter.dayMs;
+    this.filter = filter;
+    // What was seen the box does not know.
+    if (isAsked) return;
     this.events = [];
+    this.waiting = [];
     this.loaded = false;
     void this.reload();
   }
 
   reload = (): Promise<void> => this.#load(null);
 
+  /** Whoever signs in next sees nothing of it. */
+  forget(): void {
+    this.#abort?.abort();
+    this.#abort = null;
+    this.events = this.waiting = [];
+    this.loaded = false;
+    this.filter = NO_FILTER;
+  }
+
+  /** Takes what waits into the list. */
+  showWaiting(): void {
+    this.events = [...this.waiting, ...this.events];
+    this.waiting = [];
+  }
+
   more = async (): Promise<void> => {
     if (!this.loading && this.#cursor !== null) await this.#load(this.#cursor);
   };
 
   replace(event: PerchEvent): void {
-    this.events = this.events.map((other) => (other.id === event.id ? event : other));
+    const put = (list: PerchEvent[]) => list.map((other) => (other.id === event.id ? event : other));
+    if (this.waiting.some((other) => other.id === event.id)) this.waiting = put(this.waiting);
+    else this.events = put(this.events);
   }
 
   async #load(cursor: number | null): Promise<void> {
@@ -121,10 +141,8 @@ export class EventList {
       const page = await this.ports.ask(query, abort.signal);
       // An answer that was overtaken is of no use, even if it came.
       if (this.#abort !== abort) return;
-      const known = new Set(cursor === null ? [] : this.events.map((event) => event.id));
-      const fresh = page.events.filter((event) => !known.has(event.id));
-      this.events = cursor === null ? fresh : [...this.events, ...fresh];
-      this.#cursor = page.next_cursor;
+      if (cursor === null) this.#begin(page);
+      else this.#append(page);
       this.error = '';
       this.loaded = true;
       for (const event of this.#meanwhile) this.#put(event);
@@ -138,6 +156,30 @@ export class EventList {
     }
   }
 
+  /** The first page: all anew, or where it joins what is shown already, only what is new, and that waits. */
+  #begin(page: EventPage): void {
+    const top = this.events[0]?.id ?? null;
+    const at = page.events.findIndex((event) => event.id === top);
+    if (!this.loaded || at < 0) {
+      this.events = page.events;
+      this.waiting = [];
+      this.#cursor = page.next_cursor;
+      return;
+    }
+    const now = new Map(page.events.map((event) => [event.id, event]));
+    const oldest = page.next_cursor === null ? 0 : (page.events.at(-1)?.id ?? 0);
+    // What is gone on the box is gone here.
+    const isThere = (event: PerchEvent) => event.id < oldest || now.has(event.id);
+    this.events = this.events.filter(isThere).map((event) => now.get(event.id) ?? event);
+    this.waiting = page.events.slice(0, at);
+  }
+
+  #append(page: EventPage): void {
+    const known = new Set(this.events.map((event) => event.id));
+    this.events = [...this.events, ...page.events.filter((event) => !known.has(event.id))];
+    this.#cursor = page.next_cursor;
+  }
+
   #heard(event: PerchEvent): void {
     if (this.#abort) this.#meanwhile.push(event);
     this.#put(event);
@@ -145,8 +187,12 @@ export class EventList {
 
   #put(event: PerchEvent): void {
     if (!this.loaded) return;
-    if (this.events.some((other) => other.id === event.id)) this.replace(event);
-    else if (this.#fits(event)) this.events = [event, ...this.events].sort((a, b) => b.id - a.id);
+    const isKnown = [...this.waiting, ...this.events].some((other) => other.id === event.id);
+    if (isKnown) this.replace(event);
+    else if (!this.#fits(event)) return;
+    // In an empty list nothing can move.
+    else if (this.events.length === 0) this.events = [event];
+    else this.waiting = [event, ...this.waiting].sort((a, b) => b.id - a.id);
   }
 
   #fits(event: PerchEvent): boolean {
@@ -159,3 +205,6 @@ export class EventList {
     );
   }
 }
+
+/** Kept while other pages show: whoever comes back finds it as it was. */
+export const eventList = new EventList();

@@ -153,8 +153,12 @@ export class Playback {
 
   faster(direction: 1 | -1): void {
     const index = RATES.indexOf(this.rate) + direction;
-    this.rate = RATES[Math.min(RATES.length - 1, Math.max(0, index))]!;
-    if (this.#video) this.#video.playbackRate = this.rate;
+    this.setRate(RATES[Math.min(RATES.length - 1, Math.max(0, index))]!);
+  }
+
+  setRate(rate: number): void {
+    this.rate = rate;
+    if (this.#video) this.#video.playbackRate = rate;
   }
 
   /** One frame forth or back, paused. */

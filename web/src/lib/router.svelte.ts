@@ -17,7 +17,7 @@ class Router {
       if (this.#isLost(path)) {
         history.pushState(null, '', this.#here);
         this.wanted = { path, replace: false };
-      } else this.#arrive();
+      } else void this.#back();
     });
   }
 
@@ -39,6 +39,31 @@ class Router {
     this.route = routeOf(location);
   }
 
+  /** A page that is gone back to stands where it was left, once it is there. */
+  async #back(): Promise<void> {
+    const { pathname } = new URL(this.#here, location.href);
+    this.#arrive();
+    const { y } = (history.state ?? {}) as { y?: number };
+    // What opened over a page did not move it.
+    if (y === undefined || pathname === location.pathname) return;
+    await tick();
+    scrollTo(0, y);
+  }
+
+  /** Goes to another address of the page that shows: what is open over it, what it is filtered by. Nothing moves. */
+  turn(path: string, { replace = false } = {}): void {
+    if (path === pathOf(location)) return;
+    if (replace) history.replaceState(history.state, '', path);
+    else history.pushState({ over: true }, '', path);
+    this.#arrive();
+  }
+
+  /** Closes what `turn` opened: by a step back where it was one, so that the next step back leads out. */
+  turnBack(path: string): void {
+    if ((history.state as { over?: boolean } | null)?.over) history.back();
+    else this.turn(path, { replace: true });
+  }
+
   /** Goes to `path`; `replace` leaves no step back. */
   async go(path: string, { replace = false } = {}): Promise<void> {
     if (path === pathOf(location)) return;
@@ -46,6 +71,7 @@ class Router {
       this.wanted = { path, replace };
       return;
     }
+    if (!replace) history.replaceState({ ...(history.state as object | null), y: scrollY }, '');
     history[replace ? 'replaceState' : 'pushState'](null, '', path);
     this.#arrive();
     await tick();

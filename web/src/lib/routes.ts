@@ -1,4 +1,5 @@
 // Which page an address means. Pure; router.svelte.ts goes there.
+import { type EventsPlace, eventsPlace } from './event-address';
 
 /** The parts of System, each at an address of its own below `/system`; the overview at `/system` itself. */
 export const SYSTEM_PARTS = [
@@ -14,7 +15,8 @@ export const SYSTEM_PARTS = [
 export type SystemPart = (typeof SYSTEM_PARTS)[number];
 
 export type Route =
-  | { page: 'live' | 'events' | 'settings' | 'modes' | 'add' | 'pair' | 'login' | 'unknown' }
+  | { page: 'live' | 'settings' | 'modes' | 'add' | 'pair' | 'login' | 'unknown' }
+  | ({ page: 'events' } & EventsPlace)
   | { page: 'system'; part: SystemPart }
   | { page: 'cameraSettings'; camera: string }
   | { page: 'camera'; camera: string; atMs: number | null };
@@ -52,9 +54,13 @@ export function routeOf(location: Place): Route {
     if (part) return { page: 'system', part };
   }
   if (first === 'settings' && second === 'modes' && third === undefined) return { page: 'modes' };
+  if (first === 'events' && third === undefined) {
+    const place = eventsPlace(second, location.search);
+    if (place) return { page: 'events', ...place };
+  }
   if (second !== undefined) return { page: 'unknown' };
   if (first === 'add-camera') return { page: 'add' };
-  if (first === 'events' || first === 'settings' || first === 'pair' || first === 'login' || first === 'live')
+  if (first === 'settings' || first === 'pair' || first === 'login' || first === 'live')
     return { page: first };
   return { page: first === '' ? 'live' : 'unknown' };
 }
