@@ -151,11 +151,6 @@ export class Playback {
     this.#video?.pause();
   }
 
-  faster(direction: 1 | -1): void {
-    const index = RATES.indexOf(this.rate) + direction;
-    this.setRate(RATES[Math.min(RATES.length - 1, Math.max(0, index))]!);
-  }
-
   setRate(rate: number): void {
     this.rate = rate;
     if (this.#video) this.#video.playbackRate = rate;

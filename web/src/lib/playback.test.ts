@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ApiError, Unreachable } from './api';
 import { t } from './en';
 import { settle } from './testing/manual-clock';
-import { Playback } from './playback.svelte';
+import { Playback, RATES } from './playback.svelte';
 import { type Recorded, WantsFile } from './playback-engine';
 import { FakeVideo } from './testing/fake-video';
 import { type Piece, holds, mediaAt, wallAt } from './program-time';
@@ -83,7 +83,7 @@ describe('playing', () => {
     const { playback, video, plays, open } = setUp();
     await open(START + 2000);
     expect([playback.phase, playback.positionMs]).toEqual(['playing', START + 2000]);
-    for (let i = 0; i < 2; i += 1) playback.faster(1);
+    playback.setRate(4);
     expect(video.playbackRate).toBe(4);
     plays(7);
     expect(playback.positionMs).toBe(START + 9000);
@@ -93,11 +93,11 @@ describe('playing', () => {
 
   it('has speeds from a half to eight, kept over openings', async () => {
     const { playback, video, open } = setUp();
-    for (let i = 0; i < 9; i += 1) playback.faster(1);
+    playback.setRate(RATES.at(-1)!);
     expect(playback.rate).toBe(8);
     await open();
     expect(video.playbackRate).toBe(8);
-    for (let i = 0; i < 9; i += 1) playback.faster(-1);
+    playback.setRate(RATES[0]!);
     expect([playback.rate, video.playbackRate]).toEqual([0.5, 0.5]);
   });
 
